@@ -1,0 +1,3 @@
+"""bench: fair fine-tuning comparisons for clinical and biomedical NLP."""
+
+__version__ = "0.1.0"

@@ -1,0 +1,1 @@
+"""LoRA adapters: solving their ranks, attaching, routing and saving them."""

@@ -1,0 +1,1 @@
+"""What a plugin implements: tasks, heads, architectures, models, quantizers and trackers."""

@@ -1,0 +1,126 @@
+"""Heads: from hidden states of the backbone to a loss and to predictions, for one kind of task.
+
+A head has two halves. The `Head` is plain Python (no torch at import): it learns label inventories from training
+documents, encodes gold into integer columns and decodes predictions back to mentions. The `HeadModule` it makes is the
+trainable `torch.nn.Module`.
+"""
+
+from __future__ import annotations
+
+from abc import ABC, abstractmethod
+from collections import Counter
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
+from typing import TYPE_CHECKING, Any, ClassVar
+
+from bench.api.data import Document, Fragment, Mention
+
+if TYPE_CHECKING:
+    from torch import Tensor, nn
+
+    Batch = Mapping[str, Tensor]
+
+
+@dataclass(frozen=True)
+class Window:
+    """A stretch of one document that fits the model: whole sentences, tokenized.
+
+    Args:
+        document: id of the document.
+        input_ids: token ids, the model's special tokens included; length = tokens the mask marks.
+        words: character (start, end) of every word in the document; words are ``\\w+|[^\\w\\s]``.
+        first: index into ``input_ids`` of each word's first token.
+        last: index into ``input_ids`` of each word's last token (inclusive).
+        start: character where the window starts in the document.
+        end: character where it ends, exclusive.
+    """
+
+    document: str
+    input_ids: tuple[int, ...] = field(repr=False)
+    words: tuple[Fragment, ...]
+    first: tuple[int, ...]
+    last: tuple[int, ...]
+    start: int
+    end: int
+
+
+@dataclass(frozen=True)
+class Encoding:
+    """Gold of one window as integer columns.
+
+    Args:
+        columns: name to a flat list of ints of any length; stored as they are in the memory-mapped cache.
+        supervised: how many positions the loss is taken over; an update's loss is the sum of the losses over the sum of these.
+        lost: mentions that cannot be reached by decoding, by cause: ``inside-word``, ``width``, ``window``, ``cap``.
+    """
+
+    columns: Mapping[str, list[int]]
+    supervised: int
+    lost: Counter[str] = field(default_factory=Counter)
+
+
+class Head(ABC):
+    """Encodes and decodes for one task, and builds the trainable module."""
+
+    name: ClassVar[str]
+
+    @abstractmethod
+    def fit(self, documents: Sequence[Document]) -> None:
+        """Learns label inventory and class priors from the training documents; deterministic."""
+
+    @abstractmethod
+    def encode(self, window: Window, mentions: Sequence[Mention]) -> Encoding:
+        """Gold of a window.
+
+        Args:
+            window: the tokenized window.
+            mentions: mentions of the document that this window is answerable for; the others have been counted already.
+        """
+
+    @abstractmethod
+    def collate(self, rows: Sequence[Mapping[str, Sequence[int]]], words: int) -> dict[str, Tensor]:
+        """Pads the columns of several windows into tensors.
+
+        Args:
+            rows: the columns `encode` made, one mapping a window.
+            words: the largest number of words in the batch, W.
+        """
+
+    @abstractmethod
+    def module(self, hidden_size: int) -> HeadModule:
+        """The trainable module, its biases at the class priors; call after `fit`. Initialised from torch's global generator."""
+
+    @abstractmethod
+    def decode(self, window: Window, prediction: Any) -> tuple[Mention, ...]:
+        """Mentions of a window, in characters of its document, from one item of `HeadModule.predict`."""
+
+    @abstractmethod
+    def oracle(self, encoding: Encoding) -> Any:
+        """The prediction that a perfect module would give for this gold; `decode` of it is what can be reached."""
+
+
+if TYPE_CHECKING:
+    _Module = nn.Module
+else:  # torch is imported by the subclasses' own modules, not here
+    _Module = object
+
+
+class HeadModule(_Module):
+    """The trainable half. Subclasses inherit from this and `torch.nn.Module`, in that order.
+
+    A batch holds ``input_ids``, ``attention_mask`` (batch, seq), ``first``, ``last`` and ``word_mask`` (batch, words), and what
+    the head's `collate` made.
+    """
+
+    def loss(self, hidden: Tensor, batch: Batch) -> Tensor:
+        """Sum of the losses over the batch's supervised positions, a scalar.
+
+        Args:
+            hidden: (batch, seq, hidden).
+            batch: as above.
+        """
+        raise NotImplementedError
+
+    def predict(self, hidden: Tensor, batch: Batch) -> list[Any]:
+        """One prediction a window, for `Head.decode`; no gradient is needed."""
+        raise NotImplementedError

@@ -1,0 +1,64 @@
+"""A quantizer: how the base model's weights are stored."""
+
+from __future__ import annotations
+
+from abc import abstractmethod
+from collections.abc import Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import TYPE_CHECKING, ClassVar, Literal
+
+from bench.api.model import ModelSpec
+from bench.api.part import Part
+
+if TYPE_CHECKING:
+    import torch
+    from torch import nn
+
+When = Literal["load", "after"]
+"""``load``: the base is quantized before training (QLoRA). ``after``: it is quantized once the adapters are trained."""
+
+
+@dataclass(frozen=True)
+class QuantizedWeights:
+    """What quantizing left on disk.
+
+    Args:
+        bits_per_weight: stored bits (scales and zero points included) per weight of the quantized linear layers.
+        bytes: size of the folder's weight files.
+    """
+
+    bits_per_weight: float
+    bytes: int
+
+
+class Quantizer(Part):
+    """Quantizes the linear layers of a frozen base model."""
+
+    when: ClassVar[tuple[When, ...]]
+    """When it can be applied; the first is the default."""
+    bits: ClassVar[float]
+    """Nominal bits per weight."""
+
+    @abstractmethod
+    def supports(self, spec: ModelSpec, when: When, device: str) -> str | None:
+        """Why it cannot work with this model here, or None. Asked at plan time; imports nothing heavy."""
+
+    @abstractmethod
+    def quantize(self, source: Path, out: Path, calibration: Sequence[Sequence[int]], device: str) -> QuantizedWeights:
+        """Quantizes the pristine model of folder `source` into folder `out`, safetensors only.
+
+        Args:
+            source: base model folder in Hugging Face's layout.
+            out: made here, written whole or not at all.
+            calibration: token ids of training examples; the same for every arm. Quantizers without calibration ignore it.
+            device: ``cpu`` or ``cuda``.
+        """
+
+    @abstractmethod
+    def load(self, folder: Path, dtype: torch.dtype, device: str) -> nn.Module:
+        """The backbone (as `AutoModel` gives it) from a folder that `quantize` wrote, frozen, through which LoRA gradients flow."""
+
+    def floor_dtype(self, dtype: torch.dtype) -> torch.dtype:
+        """The dtype its kernels compute in; round-to-nearest is measured beside it in the same one."""
+        return dtype

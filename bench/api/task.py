@@ -1,0 +1,94 @@
+"""A task: a corpus with its head and its official scorer."""
+
+from __future__ import annotations
+
+from abc import abstractmethod
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any, ClassVar
+
+from bench.api.data import Corpus, Document
+from bench.api.head import Head
+from bench.api.part import Part
+
+Scores = dict[str, Any]
+"""Nested mapping of score names, as `bench score --json` prints below ``"scores"``."""
+
+
+@dataclass(frozen=True)
+class TaskMetadata:
+    """Where a task comes from and how it is judged.
+
+    Args:
+        reference: URL of the corpus or shared-task page.
+        access: ``open`` or ``credentialed``; how to get the corpus.
+        primary_metric: dotted path into the scores, e.g. ``task1.strict.f1``.
+        published_best: metric path to the best published value, in [0, 1].
+        published_source: who reported it.
+        layout: one line on the folder that `load` expects.
+    """
+
+    reference: str
+    access: str
+    primary_metric: str
+    layout: str
+    published_best: Mapping[str, float] = field(default_factory=dict)
+    published_source: str = ""
+
+
+class Task(Part):
+    """A corpus, its synthetic stand-in, its heads and its scorer. Nothing here imports torch, `head` excepted."""
+
+    metadata: ClassVar[TaskMetadata]
+    heads: ClassVar[tuple[str, ...]]
+    """Names that `--head` takes; the first is the default."""
+
+    @abstractmethod
+    def load(self, folder: Path) -> Corpus:
+        """Reads and checks the splits below a folder.
+
+        Raises:
+            DataError: naming file, line, what stood there and what was wanted.
+        """
+
+    @abstractmethod
+    def synthesize(self, folder: Path, seed: int, sizes: Mapping[str, int] | None = None) -> None:
+        """Writes a seeded synthetic corpus in the official format, which `load` reads back.
+
+        Args:
+            folder: empty or missing; made here.
+            seed: same seed, same bytes.
+            sizes: documents per split; the task's default where None.
+        """
+
+    @abstractmethod
+    def head(self, name: str) -> Head:
+        """A fresh head; `name` is one of `heads`."""
+
+    @abstractmethod
+    def statistics(self, gold: Sequence[Document], predicted: Sequence[Document]) -> list[Mapping[str, float]]:
+        """Additive statistics of every gold document, in order, such as ``{"task1.strict.tp": 3.0, …}``.
+
+        Summed over documents (or over a bootstrap sample of them) they are what `summarise` takes.
+        """
+
+    @abstractmethod
+    def summarise(self, sums: Mapping[str, Any]) -> Scores:
+        """Scores from summed statistics. Written with numpy operations, so that arrays of sums give arrays of scores."""
+
+    @abstractmethod
+    def score_files(self, gold: Path, pred: Path) -> Scores:
+        """Official scores of files or folders in the official format; no text, no model."""
+
+    @abstractmethod
+    def write(self, folder: Path, documents: Sequence[Document]) -> None:
+        """Writes annotations (not text) in the official format, for the official tools."""
+
+    def score(self, gold: Sequence[Document], predicted: Sequence[Document]) -> Scores:
+        """Official scores of predictions; documents are matched by id."""
+        total: dict[str, float] = {}
+        for row in self.statistics(gold, predicted):
+            for key, value in row.items():
+                total[key] = total.get(key, 0.0) + value
+        return self.summarise(total)

@@ -1,0 +1,79 @@
+"""Trackers mirror a run's journal somewhere else. They never see corpus text and never stop a run."""
+
+from __future__ import annotations
+
+from abc import abstractmethod
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
+
+from bench.api.part import Part
+
+
+@dataclass(frozen=True)
+class RunEvent:
+    """One line of a run's journal.
+
+    Args:
+        seq: position in the journal, from 0, without gaps; mirrors use it to leave out what they have.
+        time: seconds since the epoch.
+        kind: ``start``, ``plan``, ``step``, ``eval``, ``memory``, ``checkpoint``, ``warning``, ``resume``, ``result``, ``end``.
+        step: updates done, where it applies.
+        values: numbers, strings and nested mappings of them; never corpus text.
+    """
+
+    seq: int
+    time: float
+    kind: str
+    step: int | None = None
+    values: Mapping[str, Any] = field(default_factory=dict)
+
+    def metrics(self) -> dict[str, float]:
+        """The numbers in it, flattened to ``a/b`` names."""
+        found: dict[str, float] = {}
+
+        def walk(prefix: str, value: Any) -> None:
+            if isinstance(value, Mapping):
+                for key, inner in value.items():
+                    walk(f"{prefix}/{key}" if prefix else str(key), inner)
+            elif isinstance(value, (int, float)) and not isinstance(value, bool):
+                found[prefix] = float(value)
+
+        walk("", self.values)
+        return found
+
+
+@dataclass(frozen=True)
+class RunInfo:
+    """What a tracker is told when it opens a run.
+
+    Args:
+        id: the run's id; trackers use it as their own, so that a second sync makes no double.
+        name: the name a person gave, or the id.
+        folder: the run's folder.
+        root: the folder of all runs (``--out``), where local stores live.
+        config: the run's configuration, JSON-able.
+    """
+
+    id: str
+    name: str
+    folder: Path
+    root: Path
+    config: Mapping[str, Any]
+
+
+class Tracker(Part):
+    """A mirror of the journal. All calls come from one thread, which is not the training thread."""
+
+    @abstractmethod
+    def open(self, run: RunInfo) -> int:
+        """Opens the run, new or known, and returns how many events it already holds (the next `seq` it wants)."""
+
+    @abstractmethod
+    def write(self, events: Sequence[RunEvent]) -> None:
+        """Takes a batch of events in order. Must be idempotent by `seq`."""
+
+    @abstractmethod
+    def close(self, finished: bool) -> None:
+        """Closes the run; `finished` is False where it was interrupted or failed."""

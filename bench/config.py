@@ -1,0 +1,213 @@
+"""The frozen configuration of a run: flags over a TOML file over defaults, and the id it gives."""
+
+from __future__ import annotations
+
+import hashlib
+import json
+from collections.abc import Mapping
+from dataclasses import asdict, dataclass, field, fields, replace
+from pathlib import Path
+from typing import Any, Literal
+
+from bench.errors import UsageError, unknown
+
+INVARIANTS = ("tokens", "parity", "smoke", "batch", "checkpoint")
+
+# What cannot change the outcome stays out of the run's identity.
+_NOT_IDENTITY = frozenset(
+    {"tracker", "memory_limit", "max_hours", "out", "name", "dry_run", "resume", "json", "micro_batch", "checkpoint_every", "data"}
+)
+
+
+@dataclass(frozen=True)
+class RunConfig:
+    """Everything `bench run` takes; each field is also a key of ``--config FILE.toml``.
+
+    Args:
+        task: names of the tasks, at least one.
+        arch: architecture.
+        rank: the budget N; an arm may train N·S adapter parameters, S = Σ(in+out) over the adapted linears.
+        quant: quantizer.
+        quant_when: ``load`` or ``after``; None takes the quantizer's own default.
+        model: short name, folder, or ``org/name@revision``.
+        head: head name; None takes each task's default.
+        data: task name to folder; a task that is not in it generates its synthetic corpus.
+        seed: of initialisation, order and sampling.
+        replicate: index of a repetition of the very same configuration.
+        steps: budget in updates.
+        epochs: budget in passes over the training data.
+        tokens: budget in marked tokens.
+        tokens_like: id or folder of a run whose tokens are the budget.
+        batch_tokens: marked tokens an update holds, to within one example.
+        micro_batch: padded tokens of a micro-batch; None lets the batch invariant find it.
+        max_length: longest window in tokens, special tokens included.
+        lr: peak learning rate.
+        precision: ``fp32`` or ``bf16``; ``auto`` takes the one the device is better at.
+        device: ``cpu``, ``cuda`` or ``auto``.
+        memory_limit: bytes; the smaller of this and what the machine has.
+        checkpoint_every: updates between checkpoints.
+        eval_every: updates between evaluations on dev; None chooses four over the run.
+        max_hours: save a checkpoint and stop before this much time has passed.
+        out: folder of runs.
+        name: a person's name for the run.
+        tracker: names of trackers; ``("none",)`` for none.
+        waive: invariants that are not enforced; recorded in the result.
+    """
+
+    task: tuple[str, ...] = ()
+    arch: str = "A1"
+    rank: int = 16
+    quant: str = "none"
+    quant_when: Literal["load", "after"] | None = None
+    model: str = "minilm-l6"
+    head: str | None = None
+    data: Mapping[str, str] = field(default_factory=dict)
+    seed: int = 0
+    replicate: int = 1
+    steps: int | None = None
+    epochs: float | None = None
+    tokens: int | None = None
+    tokens_like: str | None = None
+    batch_tokens: int = 2048
+    micro_batch: int | None = None
+    max_length: int = 128
+    lr: float = 2e-3
+    precision: Literal["auto", "fp32", "bf16"] = "auto"
+    device: str = "auto"
+    memory_limit: int | None = None
+    checkpoint_every: int = 200
+    eval_every: int | None = None
+    max_hours: float | None = None
+    out: str = "runs"
+    name: str | None = None
+    tracker: tuple[str, ...] = ("wandb", "mlflow")
+    waive: tuple[str, ...] = ()
+
+    def __post_init__(self) -> None:
+        for name, low in (("rank", 1), ("replicate", 1), ("batch_tokens", 1), ("checkpoint_every", 1), ("max_length", 16)):
+            _at_least(name, getattr(self, name), low)
+        for name in ("steps", "tokens", "micro_batch", "eval_every", "memory_limit"):
+            if getattr(self, name) is not None:
+                _at_least(name, getattr(self, name), 1)
+        for name in ("epochs", "max_hours"):
+            value = getattr(self, name)
+            if value is not None and not 0 < value < float("inf"):
+                raise UsageError(f"{flag(name)} is {value}; it must be a positive number.")
+        if not 0 <= self.lr < float("inf"):
+            raise UsageError(f"--lr is {self.lr}; it must be a number of at least 0.")
+        if not 0 <= self.seed < 2**32:
+            raise UsageError(f"--seed is {self.seed}; it must lie between 0 and 4294967295.")
+        budgets = [n for n in ("steps", "epochs", "tokens", "tokens_like") if getattr(self, n) is not None]
+        if len(budgets) > 1:
+            raise UsageError(f"A run has one budget; got {' and '.join(map(flag, budgets))}.")
+        if len(set(self.task)) != len(self.task):
+            raise UsageError(f"The same task twice: {', '.join(self.task)}.")
+        for name in self.waive:
+            if name not in INVARIANTS:
+                raise unknown("invariant", name, INVARIANTS, "bench run --help")
+
+    def identity(self, **resolved: Any) -> dict[str, Any]:
+        """What can change the outcome, JSON-able.
+
+        Args:
+            resolved: facts that the flags leave open, such as the data hash and the precision; they replace the flags.
+        """
+        kept = {k: v for k, v in asdict(self).items() if k not in _NOT_IDENTITY}
+        return json.loads(json.dumps(kept | resolved, sort_keys=True))  # type: ignore[no-any-return]
+
+    def as_json(self) -> dict[str, Any]:
+        """Every field, JSON-able."""
+        return json.loads(json.dumps(asdict(self)))  # type: ignore[no-any-return]
+
+
+def run_id(config: RunConfig, **resolved: Any) -> str:
+    """The run's id: the tasks, the arm, and twelve hex digits of the SHA-256 of its identity."""
+    digest = hashlib.sha256(json.dumps(config.identity(**resolved), sort_keys=True).encode()).hexdigest()[:12]
+    return f"{'+'.join(config.task)}_{config.arch}_{config.quant}_{digest}".lower()
+
+
+def flag(name: str) -> str:
+    """The command-line spelling of a field."""
+    return "--" + name.replace("_", "-")
+
+
+def from_mapping(values: Mapping[str, Any], source: str, base: RunConfig | None = None) -> RunConfig:
+    """A configuration from keys and values, as a TOML file or the command line gives them.
+
+    Args:
+        values: field names, with ``-`` or ``_``, to values.
+        source: named in errors, e.g. the file's path.
+        base: what the values are laid over; the defaults where None.
+
+    Raises:
+        UsageError: an unknown key, or a value of the wrong type.
+    """
+    known = {f.name for f in fields(RunConfig)}
+    clean: dict[str, Any] = {}
+    for key, value in values.items():
+        name = key.replace("-", "_")
+        if name not in known:
+            raise unknown(f"key in {source}", key, known, "bench run --help")
+        clean[name] = _typed(name, value, source)
+    return replace(base or RunConfig(), **clean)
+
+
+def read_toml(path: Path) -> dict[str, Any]:
+    """The keys of a TOML file.
+
+    Raises:
+        UsageError: the file is missing or is not TOML.
+    """
+    import sys
+
+    if sys.version_info >= (3, 11):
+        import tomllib
+    else:
+        import tomli as tomllib
+    try:
+        return tomllib.loads(path.read_text(encoding="utf-8"))
+    except FileNotFoundError:
+        raise UsageError(f"There is no configuration file {path}.") from None
+    except (tomllib.TOMLDecodeError, UnicodeDecodeError, IsADirectoryError) as error:
+        raise UsageError(f"{path} is not TOML: {error}.") from None
+
+
+_TUPLES = {"task", "tracker", "waive"}
+_INTS = {
+    "rank", "seed", "replicate", "steps", "tokens", "batch_tokens", "micro_batch", "max_length", "memory_limit",
+    "checkpoint_every", "eval_every",
+}  # fmt: skip
+_FLOATS = {"epochs", "lr", "max_hours"}
+_CHOICES: dict[str, tuple[str, ...]] = {"quant_when": ("load", "after"), "precision": ("auto", "fp32", "bf16")}
+
+
+def _typed(name: str, value: Any, source: str) -> Any:
+    if value is None:
+        return None
+    if name in _TUPLES:
+        items = (value,) if isinstance(value, str) else value
+        if isinstance(items, (list, tuple)) and all(isinstance(i, str) for i in items):
+            return tuple(items)
+        raise UsageError(f"{source}: {name} is {value!r}; it must be a name or a list of names.")
+    if name in _INTS:
+        if isinstance(value, int) and not isinstance(value, bool):
+            return value
+        raise UsageError(f"{source}: {name} is {value!r}; it must be a whole number.")
+    if name in _FLOATS:
+        if isinstance(value, (int, float)) and not isinstance(value, bool):
+            return float(value)
+        raise UsageError(f"{source}: {name} is {value!r}; it must be a number.")
+    if name == "data":
+        if isinstance(value, Mapping) and all(isinstance(v, str) for v in value.values()):
+            return dict(value)
+        raise UsageError(f"{source}: data must map task names to folders.")
+    if not isinstance(value, str):
+        raise UsageError(f"{source}: {name} is {value!r}; it must be a string.")
+    if name in _CHOICES and value not in _CHOICES[name]:
+        raise unknown(f"value of {name} in {source}", value, _CHOICES[name], "bench run --help")
+    return value
+
+
+def _at_least(name: str, value: int, low: int) -> None:
+    if value < low:
+        raise UsageError(f"{flag(name)} is {value}; it must be at least {low}.")

@@ -1,0 +1,91 @@
+"""Errors a user can act on. Each says what, got, wanted and the next move, and carries the exit code of the process."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+from difflib import get_close_matches
+
+
+class BenchError(Exception):
+    """A mistake or a refusal that is told in one or two lines, without a traceback.
+
+    Args:
+        message: what happened, what stood there and what was wanted.
+        hint: the next move, usually a command to type.
+    """
+
+    exit_code = 1
+
+    def __init__(self, message: str, hint: str | None = None) -> None:
+        super().__init__(message)
+        self.message = message
+        self.hint = hint
+
+    def __str__(self) -> str:
+        return f"{self.message}  {self.hint}" if self.hint else self.message
+
+
+class UsageError(BenchError):
+    """Unknown names, nonsense numbers, options that contradict each other."""
+
+    exit_code = 2
+
+
+class InvariantError(BenchError):
+    """An invariant does not hold; nothing that follows could be trusted.
+
+    Args:
+        invariant: its name, which `--waive` takes.
+        message: the diagnosis.
+        hint: the next move.
+    """
+
+    exit_code = 3
+
+    def __init__(self, invariant: str, message: str, hint: str | None = None) -> None:
+        super().__init__(f"Invariant '{invariant}' does not hold: {message}", hint)
+        self.invariant = invariant
+
+
+class DataError(BenchError):
+    """A corpus file that cannot be read as what it claims to be. Never carries corpus text."""
+
+    exit_code = 4
+
+
+class MissingError(BenchError):
+    """A package, a compiler or a model that is not installed; the hint is the exact install command."""
+
+    exit_code = 5
+
+
+class RunStateError(BenchError):
+    """A run folder that is locked, finished, unfinished, damaged or changed."""
+
+    exit_code = 6
+
+
+class StorageError(BenchError):
+    """The disk is full or cannot be written; what was whole before still is."""
+
+    exit_code = 7
+
+
+class Interrupted(BenchError):
+    """The run was asked to stop and saved a checkpoint first (SIGINT, SIGTERM, `--max-hours`)."""
+
+    exit_code = 130
+
+
+def unknown(kind: str, name: str, known: Iterable[str], listing: str) -> UsageError:
+    """The error for a name that nothing carries, with the nearest names that exist.
+
+    Args:
+        kind: singular, as in "quantizer".
+        name: what was typed.
+        known: the names there are.
+        listing: the command that lists them.
+    """
+    near = get_close_matches(name, sorted(known), n=2, cutoff=0.5)
+    meant = f" Did you mean {' or '.join(repr(n) for n in near)}?" if near else ""
+    return UsageError(f"Unknown {kind} {name!r}.{meant}", f"Run '{listing}'.")

@@ -1,0 +1,50 @@
+"""The hooks a plugin may implement, all of them on this page.
+
+A plugin is a module with `@hookimpl` functions and one line in the entry-point group ``bench``. Hook functions only hand
+objects over; behaviour lives in the classes of `bench.api`.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+import pluggy
+
+from bench.api.architecture import Architecture
+from bench.api.model import Model
+from bench.api.quantizer import Quantizer
+from bench.api.task import Task
+from bench.api.tracker import RunEvent, Tracker
+
+hookspec = pluggy.HookspecMarker("bench")
+hookimpl = pluggy.HookimplMarker("bench")
+
+
+@hookspec
+def bench_tasks() -> Sequence[Task]:  # type: ignore[empty-body]
+    """Tasks: corpora with their heads and scorers."""
+
+
+@hookspec
+def bench_architectures() -> Sequence[Architecture]:  # type: ignore[empty-body]
+    """Architectures: how adapters are composed over the base model."""
+
+
+@hookspec
+def bench_quantizers() -> Sequence[Quantizer]:  # type: ignore[empty-body]
+    """Quantizers: how the base model's weights are stored."""
+
+
+@hookspec
+def bench_models() -> Sequence[Model]:  # type: ignore[empty-body]
+    """Base models known by a short name."""
+
+
+@hookspec
+def bench_trackers() -> Sequence[Tracker]:  # type: ignore[empty-body]
+    """Trackers: mirrors of the run's journal."""
+
+
+@hookspec
+def bench_event(event: RunEvent) -> None:
+    """Observes a run's events as they are written to the journal. A hook that raises is warned about once and left out."""

@@ -1,0 +1,1 @@
+"""The five controls that the runner enforces: tokens, parity, smoke, batch and checkpoint."""

@@ -1,0 +1,1 @@
+"""Base models: folders, specs, and loading them frozen."""

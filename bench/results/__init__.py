@@ -1,0 +1,1 @@
+"""The typed result, its schema and its store."""

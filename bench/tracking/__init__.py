@@ -1,0 +1,1 @@
+"""The journal and the mirrors that follow it."""
