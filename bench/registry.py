@@ -1,0 +1,295 @@
+"""Finds plugins, checks what they hand over, and knows every part by kind and name.
+
+Every installed distribution with an entry point in the group ``bench`` is a plugin, this one's own included. They are loaded
+one at a time, so that a broken one is reported and takes no other down. ``BENCH_NO_PLUGINS=1`` leaves third parties out.
+"""
+
+from __future__ import annotations
+
+import os
+import re
+import traceback
+import warnings
+from collections.abc import Iterable
+from dataclasses import dataclass
+from importlib.metadata import EntryPoint, entry_points
+from pathlib import Path
+from typing import Any, Literal, cast, overload
+
+import pluggy
+
+from bench import hooks
+from bench.api.architecture import Architecture
+from bench.api.model import Model
+from bench.api.part import Part
+from bench.api.quantizer import Quantizer
+from bench.api.task import Task
+from bench.api.tracker import RunEvent, Tracker
+from bench.errors import unknown
+
+Kind = Literal["tasks", "architectures", "quantizers", "models", "trackers"]
+KINDS: tuple[Kind, ...] = ("tasks", "architectures", "quantizers", "models", "trackers")
+GROUP = "bench"
+FIRST_PARTY = "bench-suite"
+
+_CLASSES: dict[Kind, type[Part]] = {
+    "tasks": Task,
+    "architectures": Architecture,
+    "quantizers": Quantizer,
+    "models": Model,
+    "trackers": Tracker,
+}
+# A name is typed after a flag, before "=", joined by "+" in run ids, and becomes part of a folder's name.
+_NAME = re.compile(r"[A-Za-z0-9][A-Za-z0-9._-]*")
+_TAKEN = {"trackers": {"none"}}
+
+
+class PluginWarning(UserWarning):
+    """A plugin misbehaved; what it did is left out and the work goes on."""
+
+
+@dataclass(frozen=True)
+class Entry:
+    """A part and where it came from.
+
+    Args:
+        kind: plural, one of `KINDS`.
+        name: what the user types.
+        part: the part itself.
+        distribution: the installed distribution that brought it.
+        plugin: ``distribution:entry-point``.
+    """
+
+    kind: Kind
+    name: str
+    part: Part
+    distribution: str
+    plugin: str
+
+
+@dataclass(frozen=True)
+class Broken:
+    """A plugin, or one part of it, that was left out.
+
+    Args:
+        plugin: ``distribution:entry-point``.
+        distribution: the installed distribution it belongs to.
+        reason: what is wrong, in one line.
+        fix: what to do about it.
+    """
+
+    plugin: str
+    distribution: str
+    reason: str
+    fix: str
+
+
+class Registry:
+    """Parts by kind and name, and the plugins that observe runs."""
+
+    def __init__(self) -> None:
+        self.broken: list[Broken] = []
+        self._entries: dict[Kind, dict[str, Entry]] = {kind: {} for kind in KINDS}
+        self._observers: list[tuple[str, pluggy.HookImpl]] = []
+        self._manager = pluggy.PluginManager("bench")
+        self._manager.add_hookspecs(hooks)
+
+    def entries(self, kind: Kind) -> list[Entry]:
+        """The parts of a kind (plural), first party first, in the order their plugins hand them over."""
+        return list(self._entries[kind].values())
+
+    @overload
+    def get(self, kind: Literal["tasks"], name: str) -> Task: ...
+    @overload
+    def get(self, kind: Literal["architectures"], name: str) -> Architecture: ...
+    @overload
+    def get(self, kind: Literal["quantizers"], name: str) -> Quantizer: ...
+    @overload
+    def get(self, kind: Literal["models"], name: str) -> Model: ...
+    @overload
+    def get(self, kind: Literal["trackers"], name: str) -> Tracker: ...
+    @overload
+    def get(self, kind: Kind, name: str) -> Part: ...
+    def get(self, kind: Kind, name: str) -> Part:
+        """The part that carries a name.
+
+        Args:
+            kind: plural, one of `KINDS`.
+            name: as `bench list` shows it.
+
+        Raises:
+            UsageError: nothing carries that name; it says what comes near, and whether a plugin failed to load.
+        """
+        return self.entry(kind, name).part
+
+    def entry(self, kind: Kind, name: str) -> Entry:
+        """The same as `get`, with where the part came from."""
+        known = self._entries[kind]
+        if name in known:
+            return known[name]
+        error = unknown(kind[:-1], name, known, f"bench list {kind}")
+        if self.broken:
+            error.hint = f"{error.hint} It also says why {_plugins(len({b.plugin for b in self.broken}))} could not be loaded."
+        raise error
+
+    def emit(self, event: RunEvent) -> None:
+        """Hands an event to every `bench_event` hook, one at a time; one that raises is warned about once and left out."""
+        for observer in tuple(self._observers):
+            plugin, hook = observer
+            try:
+                hook.function(*([event] if "event" in hook.argnames else []))
+            except Exception as error:
+                self._observers.remove(observer)
+                # The message stays out: it is the plugin's own and could quote anything.
+                warnings.warn(
+                    f"The plugin {plugin} raised {type(error).__name__} at a '{event.kind}' event ({_where(error)}); "
+                    "it is left out for the rest of the run.",
+                    PluginWarning,
+                    stacklevel=2,
+                )
+
+    def add(self, module: Any, plugin: str, distribution: str) -> None:
+        """Registers a plugin and takes its parts; whatever is wrong with it lands in `broken`.
+
+        Args:
+            module: a module, or any object with `hookimpl` functions.
+            plugin: ``distribution:entry-point``.
+            distribution: named in `bench list`.
+        """
+
+        try:
+            self._manager.register(module, plugin)
+            self._manager.check_pending()
+        except (pluggy.PluginValidationError, ValueError) as error:
+            if self._manager.has_plugin(plugin):
+                self._manager.unregister(name=plugin)
+            self._blame(plugin, distribution, _hook_fault(error))
+            return
+        found = 0
+        for kind in KINDS:
+            for hook in self._hooks(f"bench_{kind}", module):
+                found += 1
+                try:
+                    parts = tuple(cast(Iterable[Part], hook.function()))
+                except Exception as error:
+                    self._blame(plugin, distribution, f"bench_{kind} raised {_line(error)}")
+                    continue
+                for part in parts:
+                    self._take(Entry(kind, str(getattr(part, "name", "")), part, distribution, plugin))
+        observers = self._hooks("bench_event", module)
+        self._observers += [(plugin, hook) for hook in observers]
+        if not found and not observers:
+            fix = "Decorate its functions with @bench.hooks.hookimpl; the hooks are in bench/hooks.py."
+            self._blame(plugin, distribution, "it has no hook function", fix)
+
+    def _hooks(self, name: str, module: Any) -> list[pluggy.HookImpl]:
+        caller = cast(pluggy.HookCaller, getattr(self._manager.hook, name))
+        return [i for i in caller.get_hookimpls() if i.plugin is module]
+
+    def _take(self, entry: Entry) -> None:
+        fault = _part_fault(entry.kind, entry.part)
+        earlier = self._entries[entry.kind].get(entry.name)
+        if fault:
+            self._blame(entry.plugin, entry.distribution, fault)
+        elif earlier:
+            own = entry.distribution in (FIRST_PARTY, earlier.distribution)
+            fix = "Give it a name of its own" + ("." if own else f", or pip uninstall {entry.distribution}.")
+            reason = f"its {entry.kind[:-1]} {entry.name!r} is left out: {earlier.plugin} already has that name"
+            self._blame(entry.plugin, entry.distribution, reason, fix)
+        else:
+            self._entries[entry.kind][entry.name] = entry
+
+    def _blame(self, plugin: str, distribution: str, reason: str, fix: str | None = None) -> None:
+        self.broken.append(Broken(plugin, distribution, reason, fix or _report(distribution)))
+
+
+def load(points: Iterable[EntryPoint] | None = None) -> Registry:
+    """Loads every plugin there is; first-party parts count first, then distributions by name.
+
+    Args:
+        points: the entry points to load; those of the installed distributions where None.
+    """
+    registry = Registry()
+    found = [(_distribution(point), point) for point in (entry_points(group=GROUP) if points is None else points)]
+    found.sort(key=lambda pair: (pair[0] != FIRST_PARTY, pair[0], pair[1].name))
+    if points is None and not any(name == FIRST_PARTY for name, _ in found):
+        fix = "Install it: pip install -c constraints.txt '.[all]' (or -e .) in its folder."
+        registry.broken.append(
+            Broken(FIRST_PARTY, FIRST_PARTY, "bench itself is not installed, so its own parts are missing", fix)
+        )
+    alone = os.environ.get("BENCH_NO_PLUGINS", "") not in ("", "0")
+    for distribution, point in found:
+        if alone and distribution != FIRST_PARTY:
+            continue
+        plugin = f"{distribution}:{point.name}"
+        try:
+            module = point.load()
+        except ModuleNotFoundError as error:
+            fix = (
+                f"pip install {error.name}" if error.name and not point.value.startswith(error.name) else _report(distribution)
+            )
+            registry.broken.append(Broken(plugin, distribution, f"importing it raised {_line(error)}", fix))
+        except (Exception, SystemExit) as error:
+            registry.broken.append(Broken(plugin, distribution, f"importing it raised {_line(error)}", _report(distribution)))
+        else:
+            registry.add(module, plugin, distribution)
+    return registry
+
+
+def _distribution(point: EntryPoint) -> str:
+    name = point.dist.name if point.dist else "unknown"
+    return re.sub(r"[-_.]+", "-", name).lower()
+
+
+def _part_fault(kind: Kind, part: Any) -> str | None:
+    """Why a part cannot be taken, or None."""
+    wanted = _CLASSES[kind]
+    if isinstance(part, type):
+        return f"bench_{kind} handed over the class {part.__name__}; it must hand over an instance, {part.__name__}()"
+    if not isinstance(part, wanted):
+        return f"bench_{kind} handed over {type(part).__name__}, which is no bench.api.{kind[:-1]}.{wanted.__name__}"
+    for field in ("name", "version", "summary"):
+        value = getattr(part, field, None)
+        if not isinstance(value, str) or not value.strip() or "\n" in value:
+            return f"the {kind[:-1]} {type(part).__name__} has {field} = {value!r}; it must be one line of text"
+    if not _NAME.fullmatch(part.name) or part.name in _TAKEN.get(kind, ()):
+        return f"the {kind[:-1]} {type(part).__name__} is named {part.name!r}; wanted are letters, digits, '.', '_' and '-'"
+    return None
+
+
+def _hook_fault(error: Exception) -> str:
+    """Pluggy's own words, without the objects it prints into them."""
+    text = str(error)
+    misspelt = re.match(r"unknown hook '(\w+)'", text)
+    if misspelt:
+        known = [name for name in dir(hooks) if name.startswith("bench_")]
+        return f"there is no hook {misspelt[1]!r}; the hooks are {', '.join(known)}"
+    arguments = re.search(r"Argument\(s\) (\{.*?\})", text)
+    named = re.search(r"for hook '(\w+)'", text)
+    if arguments and named:
+        return f"{named[1]} asks for {arguments[1].strip('{}')}, which the hook does not give"
+    if "already registered" in text:
+        return "the same module is already loaded under another entry point"
+    return _line(error)
+
+
+def _line(error: BaseException) -> str:
+    """An exception in one short line, with where it was raised."""
+    text = " ".join(str(error).split())
+    text = f"{text[:157]}..." if len(text) > 160 else text
+    return f"{type(error).__name__}{f': {text}' if text else ''} ({_where(error)})"
+
+
+def _where(error: BaseException) -> str:
+    frames = [f for f in traceback.extract_tb(error.__traceback__) if "importlib" not in f.filename]
+    return f"{Path(frames[-1].filename).name}:{frames[-1].lineno}" if frames else "no frame"
+
+
+def _report(distribution: str) -> str:
+    if distribution == FIRST_PARTY:
+        return "Install bench again, or report it with the output of 'bench doctor'."
+    return f"Report it to the authors of {distribution}, or pip uninstall {distribution}."
+
+
+def _plugins(count: int) -> str:
+    return "one plugin" if count == 1 else f"{count} plugins"
