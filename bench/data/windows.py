@@ -1,0 +1,247 @@
+"""Windows: whole sentences of a document, packed greedily into stretches that fit the model.
+
+A document is tokenized once and cut afterwards, so that the cost is linear in its length and a token stands for the same
+characters wherever its window begins. Clinical notes decide what a sentence is here: a line break alone ends none, since
+notes are wrapped at a fixed column; blank lines, bullets and section headers do.
+"""
+
+from __future__ import annotations
+
+import re
+from bisect import bisect_right
+from collections import Counter
+from collections.abc import Sequence
+from typing import Any
+
+from bench.api.data import Document, Fragment, Mention
+from bench.api.head import Window
+from bench.errors import UsageError
+
+_WORD = re.compile(r"\w+|[^\w\s]")
+_BLANK = re.compile(r"\n[^\S\n]*\n")
+_BULLET = re.compile(r"(?:[-*•·▪◦‣–+]|\(?\d{1,2}[.)]|\(?[A-Za-z][.)])[^\S\n]+\S")
+_HEADER = re.compile(r"[A-Z][\w/&'() -]{0,58}:(?:\s|$)")
+_ABBREVIATIONS = frozenset(
+    "dr drs mr mrs ms prof st vs no nos fig figs e.g i.e eg ie etc al approx dept est pt pts resp inc sp spp ca cf viz wt ht "
+    "q.d b.i.d t.i.d q.i.d p.o p.r.n a.m p.m".split()
+)
+_CLOSING = frozenset("\"')]}”’»")
+_MAY_OPEN = frozenset("\"'([{“‘«-*•#<>+=~")
+_SENTENCE, _CLAUSE = 2, 1
+_LINE = 80
+
+
+def words(text: str) -> tuple[Fragment, ...]:
+    """Character (start, end) of every word of a text: ``\\w+|[^\\w\\s]``."""
+    return tuple(match.span() for match in _WORD.finditer(text))
+
+
+def sentences(text: str) -> list[Fragment]:
+    """Word ranges (first, end exclusive) of the sentences of a text, in order and without gaps."""
+    spans = words(text)
+    strength = _boundaries(text, spans)
+    ends = [i for i in range(1, len(spans) + 1) if strength[i] == _SENTENCE]
+    return list(zip([0, *ends[:-1]], ends, strict=True)) if spans else []
+
+
+def windows(document: Document, tokenizer: Any, max_length: int) -> list[Window]:
+    """Cuts a document into windows; every word is in exactly one, in order.
+
+    A sentence longer than a window is cut after a clause if one ends in the window's second half, else between two words.
+    A single word longer than a window keeps its first tokens only. A word that the tokenizer drops altogether (a lone
+    combining accent, say) points at the token beside it.
+
+    Args:
+        document: its text is tokenized whole, once.
+        tokenizer: a fast tokenizer of transformers.
+        max_length: most tokens a window may have, special tokens included.
+
+    Raises:
+        UsageError: `max_length` leaves no room beside the special tokens.
+    """
+    spans = words(document.text)
+    if not spans:
+        return []
+    before, after = special_tokens(tokenizer)
+    room = max_length - len(before) - len(after)
+    if room < 1:
+        raise UsageError(
+            f"--max-length is {max_length}, but the tokenizer adds {len(before) + len(after)} special tokens; leave room for text."
+        )
+    encoded = tokenizer(
+        document.text,
+        add_special_tokens=False,
+        return_offsets_mapping=True,
+        return_attention_mask=False,
+        return_token_type_ids=False,
+        truncation=False,
+        padding=False,
+        verbose=False,
+    )
+    ids: list[int] = encoded["input_ids"]
+    first, last = _align(spans, encoded["offset_mapping"])
+    made = []
+    for low, high in _pack(first, last, _boundaries(document.text, spans), room):
+        begin = first[low]
+        stop = min(max(last[high - 1] + 1, begin), begin + room)
+        inside = before + ids[begin:stop] + after
+        made.append(
+            Window(
+                document=document.id,
+                input_ids=tuple(inside) if inside else (_filler(tokenizer),),
+                words=spans[low:high],
+                first=tuple(_place(t - begin, stop - begin, len(before), len(inside)) for t in first[low:high]),
+                last=tuple(_place(t - begin, stop - begin, len(before), len(inside)) for t in last[low:high]),
+                start=spans[low][0],
+                end=spans[high - 1][1],
+            )
+        )
+    return made
+
+
+def assign(document: Document, windows: Sequence[Window]) -> tuple[list[tuple[Mention, ...]], Counter[str]]:
+    """Gives each window the mentions that lie wholly in it.
+
+    Args:
+        document: with gold mentions.
+        windows: of this document, in order, as `windows` made them.
+
+    Returns:
+        The mentions of each window, in document order, and how many lie in no single one (``window``).
+    """
+    found: list[list[Mention]] = [[] for _ in windows]
+    lost: Counter[str] = Counter()
+    starts = [window.start for window in windows]
+    for mention in document.mentions:
+        at = bisect_right(starts, mention.fragments[0][0]) - 1
+        if at >= 0 and mention.fragments[-1][1] <= windows[at].end:
+            found[at].append(mention)
+        else:
+            lost["window"] += 1
+    return [tuple(mentions) for mentions in found], lost
+
+
+def special_tokens(tokenizer: Any) -> tuple[list[int], list[int]]:
+    """Ids that a tokenizer puts before and after a text, e.g. ``([CLS], [SEP])`` for BERT and ``([BOS], [])`` for Llama."""
+    plain: list[int] = tokenizer("a", add_special_tokens=False)["input_ids"]
+    framed: list[int] = tokenizer("a", add_special_tokens=True)["input_ids"]
+    for at in range(len(framed) - len(plain) + 1):
+        if framed[at : at + len(plain)] == plain:
+            return framed[:at], framed[at + len(plain) :]
+    return [], []
+
+
+def _boundaries(text: str, spans: Sequence[Fragment]) -> list[int]:
+    """How strongly the text may be cut before each word, and at its end (index len(spans)): 2 sentence, 1 clause, 0 not."""
+    strength = [0] * (len(spans) + 1)
+    strength[-1] = _SENTENCE
+    header = _header(text, spans[0][0]) if spans else 0
+    for i in range(1, len(spans)):
+        gap = text[spans[i - 1][1] : spans[i][0]]
+        if not gap:
+            continue
+        if "\n" in gap:
+            before, header = header, _header(text, spans[i][0])
+            if _BLANK.search(gap) or before == _ALONE or header or _BULLET.match(text, spans[i][0]):
+                strength[i] = _SENTENCE
+                continue
+            strength[i] = _CLAUSE
+        if _ends_sentence(text, spans, i):
+            strength[i] = _SENTENCE
+        elif text[spans[i - 1][0]] in ",;:":
+            strength[i] = _CLAUSE
+    return strength
+
+
+_LEADS, _ALONE = 1, 2
+
+
+def _header(text: str, start: int) -> int:
+    """Whether the line that starts here leads with a section header (``Allergies: none``) or is one and nothing else.
+
+    Text that follows a header on its line may be wrapped onto the next; a header alone, or a line of capitals, ends there.
+    """
+    end = text.find("\n", start, start + _LINE)
+    line = text[start : end if end >= 0 else start + _LINE].rstrip()
+    if _HEADER.match(line):
+        return _ALONE if line.endswith(":") else _LEADS
+    whole = end >= 0 or len(text) <= start + _LINE
+    return _ALONE if whole and len(line) > 3 and line.isupper() and not line.endswith((".", ",", ";")) else 0
+
+
+def _ends_sentence(text: str, spans: Sequence[Fragment], i: int) -> bool:
+    """Whether a sentence ends between word i - 1 and word i, which white space separates."""
+    opening = text[spans[i][0]]
+    if opening.islower() or not (opening.isalnum() or opening in _MAY_OPEN):
+        return False
+    j = i - 1
+    while j > 0 and text[spans[j][0]] in _CLOSING and spans[j - 1][1] == spans[j][0]:
+        j -= 1
+    mark = text[spans[j][0]]
+    if mark in "?!":
+        return True
+    if mark != "." or j == 0:
+        return mark == "."
+    if spans[j - 1][1] != spans[j][0]:
+        return True
+    word = text[slice(*spans[j - 1])]
+    dotted = j >= 3 and text[spans[j - 2][0]] == "." and spans[j - 2][1] == spans[j - 1][0]
+    whole = f"{text[slice(*spans[j - 3])]}.{word}" if dotted else word
+    if whole.lower() in _ABBREVIATIONS or (len(word) == 1 and word.isupper()):
+        return False
+    line = text.rfind("\n", max(0, spans[j - 1][0] - 8), spans[j - 1][0]) + 1
+    numbered = word.isdigit() and len(word) <= 2 and not text[line : spans[j - 1][0]].strip() and (line or spans[j - 1][0] < 8)
+    return not numbered
+
+
+def _align(spans: Sequence[Fragment], offsets: Sequence[Fragment]) -> tuple[list[int], list[int]]:
+    """First and last token of each word (both index the document's tokens); a token across two words belongs to both."""
+    first: list[int] = []
+    last: list[int] = []
+    at, count = 0, len(offsets)
+    for start, end in spans:
+        while at < count and (offsets[at][1] <= start or offsets[at][0] == offsets[at][1]):
+            at += 1
+        if at == count or offsets[at][0] >= end:  # no token of its own
+            near = last[-1] if last else min(at, max(count - 1, 0))
+            first.append(near)
+            last.append(near)
+            continue
+        stop = at
+        while stop + 1 < count and offsets[stop + 1][0] < end:
+            stop += 1
+        first.append(at)
+        last.append(stop)
+        at = stop
+    return first, last
+
+
+def _pack(first: Sequence[int], last: Sequence[int], strength: Sequence[int], room: int) -> list[Fragment]:
+    """Word ranges of the windows: the last sentence end that fits, else the last clause end, else the last word."""
+    count = len(first)
+    packed = []
+    low = high = 0
+    while low < count:
+        high = max(high, low + 1)
+        while high < count and last[high] - first[low] + 1 <= room:
+            high += 1
+        cut = next((k for k in range(high, low, -1) if strength[k] == _SENTENCE), None)
+        if cut is None:
+            middle = (low + high) // 2
+            cut = next((k for k in range(high, middle, -1) if strength[k] == _CLAUSE), high)
+        packed.append((low, cut))
+        low = cut
+    return packed
+
+
+def _place(token: int, kept: int, before: int, length: int) -> int:
+    """Where a token stands in its window: behind the special tokens, the last one kept where its own was cut off."""
+    return max(min(before + min(token, kept - 1), length - 1), 0)
+
+
+def _filler(tokenizer: Any) -> int:
+    """A token for a window whose text has none and whose tokenizer adds none."""
+    for name in ("unk_token_id", "eos_token_id", "pad_token_id"):
+        if (token := getattr(tokenizer, name, None)) is not None:
+            return int(token)
+    return 0
