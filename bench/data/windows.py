@@ -21,9 +21,10 @@ _WORD = re.compile(r"\w+|[^\w\s]")
 _BLANK = re.compile(r"\n[^\S\n]*\n")
 _BULLET = re.compile(r"(?:[-*•·▪◦‣–+]|\(?\d{1,2}[.)]|\(?[A-Za-z][.)])[^\S\n]+\S")
 _HEADER = re.compile(r"[A-Z][\w/&'() -]{0,58}:(?:\s|$)")
-_ABBREVIATIONS = frozenset(
-    "dr drs mr mrs ms prof st vs no nos fig figs e.g i.e eg ie etc al approx dept est pt pts resp inc sp spp ca cf viz wt ht "
-    "q.d b.i.d t.i.d q.i.d p.o p.r.n a.m p.m".split()
+_ABBREVIATION = re.compile(
+    r"(?:drs?|mrs?|ms|prof|st|vs|figs?|e\.?g|i\.?e|etc|al|approx|dept|est|pts?|resp|sp|spp|ca|cf|viz|wt|ht|q\.d|[btq]\.i\.d|p\.o|p\.r\.n"
+    r"|[ap]\.m)",
+    re.IGNORECASE,
 )
 _CLOSING = frozenset("\"')]}”’»")
 _MAY_OPEN = frozenset("\"'([{“‘«-*•#<>+=~")
@@ -32,7 +33,7 @@ _LINE = 80
 
 
 def words(text: str) -> tuple[Fragment, ...]:
-    """Character (start, end) of every word of a text: ``\\w+|[^\\w\\s]``."""
+    r"""Character (start, end) of every word of a text: ``\w+|[^\w\s]``."""
     return tuple(match.span() for match in _WORD.finditer(text))
 
 
@@ -66,7 +67,7 @@ def windows(document: Document, tokenizer: Any, max_length: int) -> list[Window]
     room = max_length - len(before) - len(after)
     if room < 1:
         raise UsageError(
-            f"--max-length is {max_length}, but the tokenizer adds {len(before) + len(after)} special tokens; leave room for text."
+            f"--max-length is {max_length}, of which special tokens take {len(before) + len(after)}; leave room for text."
         )
     encoded = tokenizer(
         document.text,
@@ -184,10 +185,9 @@ def _ends_sentence(text: str, spans: Sequence[Fragment], i: int) -> bool:
         return mark == "."
     if spans[j - 1][1] != spans[j][0]:
         return True
-    word = text[slice(*spans[j - 1])]
-    dotted = j >= 3 and text[spans[j - 2][0]] == "." and spans[j - 2][1] == spans[j - 1][0]
-    whole = f"{text[slice(*spans[j - 3])]}.{word}" if dotted else word
-    if whole.lower() in _ABBREVIATIONS or (len(word) == 1 and word.isupper()):
+    stop, word = spans[j][0], text[slice(*spans[j - 1])]
+    whole = text[max(0, stop - 12) : stop].split()[-1].lstrip("([\"'")
+    if _ABBREVIATION.fullmatch(whole) or (len(word) == 1 and word.isupper()):
         return False
     line = text.rfind("\n", max(0, spans[j - 1][0] - 8), spans[j - 1][0]) + 1
     numbered = word.isdigit() and len(word) <= 2 and not text[line : spans[j - 1][0]].strip() and (line or spans[j - 1][0] < 8)
