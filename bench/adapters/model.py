@@ -1,0 +1,258 @@
+"""A frozen base model with LoRA adapters, routed by task: the model every arm trains."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Mapping, Sequence
+from copy import copy
+from math import sqrt
+from pathlib import Path
+from typing import Any, cast
+
+import torch
+from peft import LoraConfig, PeftModel
+from peft.tuners.lora import LoraLayer
+from safetensors.torch import load_file, save_file
+from torch import Tensor, nn
+
+from bench.adapters import naming
+from bench.adapters.ranks import FUSION, AdapterRanks, RankPlan
+from bench.api.architecture import Architecture
+from bench.errors import RunStateError, UsageError
+
+WEIGHTS = "adapter_model.safetensors"
+FUSION_WEIGHTS = "fusion.safetensors"
+
+
+class AdaptedModel(nn.Module):
+    """The base model with an architecture's adapters on it, all of them trainable and nothing else.
+
+    The backbone is changed in place: its linear layers are wrapped by PEFT and its parameters frozen. What is active is set
+    for every pass and never touches ``requires_grad``.
+
+    Initialisation takes one draw from torch's global generator, whatever the architecture, so that what is made afterwards
+    (heads) starts the same in every arm. Each layer's A is drawn row by row from a stream of its own, so that the shared
+    adapter of rank 8 in A3 starts as the first 8 rows of A1's of rank 16; B starts at zero.
+
+    Args:
+        backbone: what `AutoModel` gives, possibly quantized, possibly on the meta device.
+        architecture: which adapters are active in which pass.
+        tasks: names of the tasks, in the order the plan was solved for.
+        plan: the ranks.
+        dropout: of the input of every LoRA layer while training. 0 by default: every adapter of a pass would draw a mask of
+            its own, and arms with more adapters or passes would be regularised differently. The backbone's own dropout stays.
+        base_name: the base model's name, stored in ``adapter_config.json``; of a path only the last part is, since the rest may
+            tell who ran it.
+
+    Raises:
+        UsageError: the architecture lacks a fusion it needs, has one that no task uses, or the backbone lacks a layer.
+    """
+
+    def __init__(
+        self,
+        backbone: nn.Module,
+        architecture: Architecture,
+        tasks: Sequence[str],
+        plan: RankPlan,
+        *,
+        dropout: float = 0.0,
+        base_name: str | None = None,
+    ) -> None:
+        super().__init__()
+        self.plan = plan
+        self.tasks = tuple(tasks)
+        self._routes = {task: tuple(tuple(names) for names in architecture.passes(task)) for task in self.tasks}
+        _prepare(backbone)
+        seed = int(torch.randint(2**62, ()).item()) if _device(backbone).type != "meta" else 0
+        with torch.random.fork_rng(devices=[]), torch.device(_device(backbone)):
+            torch.default_generator.manual_seed(seed)
+            fusion = architecture.fusion(_hidden_size(backbone))
+            self.fusion: nn.Module | None = fusion
+        fused = any(len(passes) > 1 for passes in self._routes.values())
+        if fused != (fusion is not None):
+            what = "has tasks with several passes and no fusion" if fused else "has a fusion that no task uses"
+            raise UsageError(f"Architecture {architecture.name!r} {what}.", f"Run 'bench check {architecture.name}'.")
+        self.peft = _inject(backbone, plan, dropout, base_name)
+        self._layers: dict[str, LoraLayer] = {
+            name: layer for name, layer in self.backbone.named_modules() if isinstance(layer, LoraLayer)
+        }
+        wanted = {linear.name for ranks in plan.adapters.values() for linear, _ in ranks.ranks}
+        if wanted != set(self._layers):
+            odd = sorted(wanted ^ set(self._layers))
+            raise UsageError(f"The adapters were to sit on {len(wanted)} layers; {len(odd)} differ, such as {odd[0]!r}.")
+        self._trainable = dict(self._collect())
+        self._initialise(seed)
+
+    @property
+    def backbone(self) -> nn.Module:
+        """The base model with the LoRA layers in it; every pass calls it, so a forward pre-hook sees every attention mask."""
+        return cast(nn.Module, self.peft.base_model.model)
+
+    def forward(self, task: str, input_ids: Tensor, attention_mask: Tensor) -> Tensor:
+        """Hidden states of the last layer, (batch, seq, hidden).
+
+        Args:
+            task: whose adapters are active.
+            input_ids: (batch, seq).
+            attention_mask: (batch, seq), 1 at real tokens.
+        """
+        states = []
+        for names in self._routes[task]:
+            self._activate(names)
+            states.append(self.backbone(input_ids=input_ids, attention_mask=attention_mask).last_hidden_state)
+        if len(states) == 1 or self.fusion is None:
+            return cast(Tensor, states[0])
+        return cast(Tensor, self.fusion(states))
+
+    def passes(self, task: str) -> int:
+        """Passes of the base model that a batch of this task takes."""
+        return len(self._routes[task])
+
+    def trainable(self, task: str) -> dict[str, nn.Parameter]:
+        """Name to parameter of the adapters and the fusion that this task uses, named as in `state`."""
+        used = {name for names in self._routes[task] for name in names}
+        if self.passes(task) > 1:
+            used.add(FUSION)
+        return {name: parameter for name, parameter in self._trainable.items() if naming.component(name) in used}
+
+    def components(self) -> dict[str, list[nn.Parameter]]:
+        """Every adapter by its name, and ``fusion`` where there is one, to its parameters."""
+        parts: dict[str, list[nn.Parameter]] = {}
+        for name, parameter in self._trainable.items():
+            parts.setdefault(naming.component(name), []).append(parameter)
+        return parts
+
+    def state(self) -> dict[str, Tensor]:
+        """Every trainable tensor by a stable name: ``adapter.<adapter>.<linear>.A`` or ``.B``, and ``fusion.<parameter>``.
+
+        The tensors are detached but share their memory with the model; clone them to keep them.
+        """
+        return {name: parameter.detach() for name, parameter in self._trainable.items()}
+
+    def load_state(self, state: Mapping[str, Tensor]) -> None:
+        """Copies what `state` gave back into the model; all of it or nothing.
+
+        Raises:
+            RunStateError: a tensor is missing, unknown or of another shape.
+        """
+        naming.match(
+            {name: tuple(p.shape) for name, p in self._trainable.items()}, {n: tuple(t.shape) for n, t in state.items()}
+        )
+        with torch.no_grad():
+            for name, parameter in self._trainable.items():
+                parameter.copy_(state[name])
+
+    def save(self, folder: Path) -> None:
+        """Writes every adapter in PEFT's own format to ``folder/<adapter>``, and ``fusion.safetensors``.
+
+        `peft.PeftModel.from_pretrained(backbone, folder / adapter)` loads an adapter on its own.
+        """
+        state = {name: tensor.cpu().contiguous() for name, tensor in self.state().items()}
+        for adapter in self.plan.adapters:
+            place = folder / adapter
+            place.mkdir(parents=True, exist_ok=True)
+            config = copy(self.peft.peft_config[adapter])
+            config.inference_mode = True
+            config.save_pretrained(str(place))
+            tensors = {naming.to_peft(name): t for name, t in state.items() if naming.component(name) == adapter}
+            save_file(tensors, place / WEIGHTS, metadata={"format": "pt"})
+        if fusion := {name.removeprefix(f"{FUSION}."): t for name, t in state.items() if naming.component(name) == FUSION}:
+            save_file(fusion, folder / FUSION_WEIGHTS, metadata={"format": "pt"})
+
+    def load(self, folder: Path) -> None:
+        """Reads what `save` wrote.
+
+        Raises:
+            RunStateError: a file is missing or damaged, or its tensors are not those of this model.
+        """
+        state: dict[str, Tensor] = {}
+        for adapter in self.plan.adapters:
+            state |= {naming.from_peft(adapter, name): t for name, t in _read(folder / adapter / WEIGHTS).items()}
+        if self.fusion is not None:
+            state |= {f"{FUSION}.{name}": tensor for name, tensor in _read(folder / FUSION_WEIGHTS).items()}
+        self.load_state(state)
+
+    def _activate(self, names: Sequence[str]) -> None:
+        # PEFT's own set_adapter flips requires_grad and is some thirty times slower; this is the one place that goes around it.
+        active = list(names)
+        for layer in self._layers.values():
+            layer._active_adapter = active
+
+    def _collect(self) -> Iterable[tuple[str, nn.Parameter]]:
+        for adapter, ranks in self.plan.adapters.items():
+            for linear, _ in ranks.ranks:
+                layer = self._layers[linear.name]
+                for letter, half in (("A", layer.lora_A), ("B", layer.lora_B)):
+                    yield naming.stable(adapter, linear.name, letter), half[adapter].weight
+        if self.fusion is not None:
+            for name, parameter in self.fusion.named_parameters():
+                yield f"{FUSION}.{name}", parameter
+
+    @torch.no_grad()
+    def _initialise(self, seed: int) -> None:
+        for name, parameter in self._trainable.items():
+            if naming.component(name) == FUSION or parameter.is_meta:
+                continue
+            if name.endswith(".B"):
+                parameter.zero_()
+                continue
+            generator = torch.Generator().manual_seed(naming.stream(seed, name))
+            bound = 1 / sqrt(parameter.shape[1])  # PEFT's kaiming_uniform_(a=√5); it does not depend on the rank
+            parameter.copy_(torch.empty(parameter.shape, dtype=torch.float32).uniform_(-bound, bound, generator=generator))
+
+
+def _inject(backbone: nn.Module, plan: RankPlan, dropout: float, base_name: str | None) -> PeftModel:
+    """Wraps the backbone's linears, freezes it, and leaves every adapter active and trainable."""
+    names = list(plan.adapters)
+    # PEFT draws starting values that are overwritten; the global generator must not notice.
+    with torch.random.fork_rng(devices=[]), torch.device(_device(backbone)):
+        first = _config(plan.adapters[names[0]], backbone, dropout, base_name)
+        model = PeftModel(backbone, first, adapter_name=names[0], autocast_adapter_dtype=True)
+        for name in names[1:]:
+            model.add_adapter(name, _config(plan.adapters[name], backbone, dropout, base_name), autocast_adapter_dtype=True)
+    model.base_model.set_adapter(names)
+    return model
+
+
+def _config(ranks: AdapterRanks, backbone: nn.Module, dropout: float, base_name: str | None) -> LoraConfig:
+    patterns = {naming.pattern(name): rank for name, rank in ranks.pattern.items()}
+    return LoraConfig(
+        task_type="FEATURE_EXTRACTION",
+        base_model_name_or_path=Path(base_name).name if base_name and Path(base_name).is_absolute() else base_name,
+        r=ranks.base,
+        lora_alpha=2 * ranks.base,
+        rank_pattern=patterns,
+        alpha_pattern={name: 2 * rank for name, rank in patterns.items()},
+        target_modules=naming.targets([linear.name for linear, _ in ranks.ranks]),
+        lora_dropout=dropout,
+        bias="none",
+    )
+
+
+def _prepare(backbone: nn.Module) -> None:
+    """What PEFT and the passes need to know of the backbone."""
+    kinds = {type(module).__name__ for module in backbone.modules()}
+    flags = {"is_loaded_in_8bit": "Linear8bitLt" in kinds, "is_loaded_in_4bit": bool(kinds & {"Linear4bit", "LinearNF4"})}
+    for flag, found in flags.items():
+        if found:  # PEFT picks its layer class by these, which only transformers' own loading sets
+            setattr(backbone, flag, True)
+    config: Any = getattr(backbone, "config", None)
+    if getattr(config, "use_cache", False):
+        config.use_cache = False  # a decoder would fill a cache in every pass that nothing reads
+
+
+def _device(backbone: nn.Module) -> torch.device:
+    return next(backbone.parameters()).device
+
+
+def _hidden_size(backbone: nn.Module) -> int:
+    config: Any = backbone.config
+    return int(config.hidden_size)
+
+
+def _read(path: Path) -> dict[str, Tensor]:
+    try:
+        return cast("dict[str, Tensor]", load_file(path))
+    except FileNotFoundError:
+        raise RunStateError(f"Adapter weights {path.parent.name}/{path.name} are not there.") from None
+    except Exception as error:  # safetensors raises a class of its own for damaged files
+        raise RunStateError(f"Adapter weights {path.parent.name}/{path.name} cannot be read: {error}.") from None

@@ -1,0 +1,241 @@
+"""Solving LoRA ranks so that every arm trains the same number of parameters. No torch in here.
+
+With S = Σ(in+out) over the adapted linears, an adapter of rank r everywhere has r·S parameters, and an arm may train N·S:
+adapters and fusion together. Whole ranks are tried first; where they miss the budget, single layers get one rank more,
+spread over the depth.
+"""
+
+from __future__ import annotations
+
+import re
+from collections import Counter
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from itertools import count
+from math import ceil
+from typing import Any
+
+from bench.adapters.subset import even_subset
+from bench.api.architecture import Adapter, Architecture
+from bench.api.model import LinearShape
+from bench.errors import InvariantError, UsageError
+
+WHOLE = 0.01
+"""Whole ranks are good enough within this share of the budget."""
+SLACK = 0.02
+"""Rank 1 everywhere may exceed the budget by this share; two arms at its ends still hold the rule of 0.95."""
+FUSION = "fusion"
+"""What the fusion is called among the components; no adapter may be called so."""
+
+_NAME = re.compile(r"[A-Za-z0-9_-]+")
+
+
+@dataclass(frozen=True)
+class AdapterRanks:
+    """The ranks of one adapter.
+
+    Args:
+        adapter: name, role and task.
+        ranks: (linear, rank) for every adapted linear, in the backbone's order; no rank is 0.
+    """
+
+    adapter: Adapter
+    ranks: tuple[tuple[LinearShape, int], ...]
+
+    @property
+    def base(self) -> int:
+        """The commonest rank, the smaller one where two are equally common: PEFT's ``r``."""
+        counts = Counter(rank for _, rank in self.ranks)
+        return min(counts, key=lambda rank: (-counts[rank], rank))
+
+    @property
+    def pattern(self) -> dict[str, int]:
+        """Name of a linear to its rank, for those that differ from `base`."""
+        return {linear.name: rank for linear, rank in self.ranks if rank != self.base}
+
+    @property
+    def parameters(self) -> int:
+        """Number of parameters, Σ rank·(in+out)."""
+        return sum(rank * weight(linear) for linear, rank in self.ranks)
+
+    def as_json(self) -> dict[str, Any]:
+        """JSON-able: role, task, rank, the layers that differ, parameters."""
+        return {
+            "role": self.adapter.role, "task": self.adapter.task, "rank": self.base, "rank_pattern": self.pattern,
+            "parameters": self.parameters,
+        }  # fmt: skip
+
+
+@dataclass(frozen=True)
+class RankPlan:
+    """The ranks of one arm.
+
+    Args:
+        architecture: its name.
+        budget_rank: the budget N.
+        budget: N·S parameters.
+        adapters: adapter name to its ranks, in the architecture's order.
+        fusion_parameters: parameters of the fusion, 0 where there is none.
+        active: task to the parameters (adapters + fusion) that a batch of it uses.
+    """
+
+    architecture: str
+    budget_rank: int
+    budget: int
+    adapters: Mapping[str, AdapterRanks]
+    fusion_parameters: int
+    active: Mapping[str, int]
+
+    @property
+    def total(self) -> int:
+        """Parameters of all adapters and the fusion."""
+        return self.fusion_parameters + sum(a.parameters for a in self.adapters.values())
+
+    @property
+    def deviation(self) -> float:
+        """(total - budget) / budget."""
+        return self.total / self.budget - 1
+
+    @property
+    def shared_part(self) -> float:
+        """Share of the adapters' parameters that all tasks share."""
+        sizes = Counter[str]()
+        for ranks in self.adapters.values():
+            sizes[ranks.adapter.role] += ranks.parameters
+        return sizes["shared"] / sizes.total()
+
+    def as_json(self) -> dict[str, Any]:
+        """JSON-able, as the result stores it."""
+        return {
+            "architecture": self.architecture, "budget_rank": self.budget_rank, "budget": self.budget, "total": self.total,
+            "adapters": {name: ranks.as_json() for name, ranks in self.adapters.items()},
+            "fusion_parameters": self.fusion_parameters, "active": dict(self.active),
+        }  # fmt: skip
+
+
+def weight(linear: LinearShape) -> int:
+    """Parameters that one rank costs in this linear layer."""
+    return linear.inputs + linear.outputs
+
+
+def declared(architecture: Architecture, tasks: Sequence[str]) -> tuple[Adapter, ...]:
+    """The adapters of an architecture, held against what `bench.api.Architecture` asks of them.
+
+    Raises:
+        UsageError: names that clash or cannot be folders, a role without its task, a pass with an unknown adapter or another
+            task's private one, an adapter that no pass uses.
+    """
+    adapters = architecture.adapters(tasks)
+    names = [adapter.name for adapter in adapters]
+    used: set[str] = set()
+
+    def wrong(what: str) -> UsageError:
+        return UsageError(f"Architecture {architecture.name!r}: {what}.", f"Run 'bench check {architecture.name}'.")
+
+    if not adapters:
+        raise wrong("it declares no adapter")
+    for adapter in adapters:
+        if not _NAME.fullmatch(adapter.name) or adapter.name == FUSION:
+            raise wrong(f"adapter name {adapter.name!r}; wanted letters, digits, '-' and '_', and not {FUSION!r}")
+        if names.count(adapter.name) > 1:
+            raise wrong(f"two adapters are called {adapter.name!r}")
+        if (adapter.role == "shared") != (adapter.task is None) or (adapter.task is not None and adapter.task not in tasks):
+            raise wrong(f"adapter {adapter.name!r} is {adapter.role} but belongs to task {adapter.task!r}")
+    others = {adapter.name: adapter.task for adapter in adapters}
+    for task in tasks:
+        passes = architecture.passes(task)
+        if not passes or not all(passes):
+            raise wrong(f"task {task!r} has no pass, or one without an adapter")
+        for name in (name for one in passes for name in one):
+            if name not in others:
+                raise wrong(f"a pass of task {task!r} wants adapter {name!r}, which it does not declare")
+            if others[name] not in (None, task):
+                raise wrong(f"a pass of task {task!r} uses {name!r}, private to task {others[name]!r}")
+            used.add(name)
+    if idle := [name for name in names if name not in used]:
+        raise wrong(f"no pass uses {', '.join(idle)}")
+    return adapters
+
+
+def solve_ranks(
+    architecture: Architecture,
+    tasks: Sequence[str],
+    linears: Sequence[LinearShape],
+    budget_rank: int,
+    fusion_parameters: int = 0,
+    *,
+    refuse: bool = True,
+) -> RankPlan:
+    """Ranks for every adapter, nearest to the budget and with the shared part near one half.
+
+    All private adapters are of equal size, and so are all shared ones. A layer's rank differs by one at most within an
+    adapter.
+
+    Args:
+        architecture: the arm.
+        tasks: names of the tasks, at least one.
+        linears: every linear layer that gets an adapter.
+        budget_rank: the budget N; N·S parameters.
+        fusion_parameters: what the arm's fusion takes of the budget.
+        refuse: False gives rank 1 everywhere where that is too much already (the invariant is waived).
+
+    Raises:
+        InvariantError: rank 1 everywhere already is too much; it names the smallest N that works.
+        UsageError: the architecture declares adapters that cannot be.
+    """
+    if not tasks or not linears:
+        raise UsageError("Adapters need at least one task and one linear layer of the base model.")
+    adapters = declared(architecture, tasks)
+    size = sum(map(weight, linears))
+    budget = budget_rank * size
+    least = len(adapters) * size + fusion_parameters
+    if refuse and least > budget * (1 + SLACK):
+        smallest = smallest_rank(least, size)
+        raise InvariantError(
+            "parity",
+            f"--rank {budget_rank} gives {architecture.name} {budget:,} adapter parameters for {len(tasks)} "
+            f"{'task' if len(tasks) == 1 else 'tasks'}; rank 1 in every layer already takes {least:,}.",
+            f"The smallest that works for {architecture.name} is --rank {smallest}.",
+        )
+    numbers = Counter[str](adapter.role for adapter in adapters)
+    roles = _split(numbers, linears, budget, budget - fusion_parameters)
+    solved = {
+        adapter.name: AdapterRanks(adapter, tuple(zip(linears, roles[adapter.role], strict=True))) for adapter in adapters
+    }
+    active: dict[str, int] = {}
+    for task in tasks:
+        passes = architecture.passes(task)
+        names = {name for one in passes for name in one}
+        active[task] = sum(solved[name].parameters for name in names) + (fusion_parameters if len(passes) > 1 else 0)
+    return RankPlan(architecture.name, budget_rank, budget, solved, fusion_parameters, active)
+
+
+def smallest_rank(least: int, size: int) -> int:
+    """The smallest budget N whose N·S holds `least` parameters, the slack included."""
+    return next(n for n in count(max(1, ceil(least / size / (1 + SLACK)) - 1)) if least <= n * size * (1 + SLACK))
+
+
+def _split(numbers: Mapping[str, int], linears: Sequence[LinearShape], budget: int, rest: int) -> dict[str, list[int]]:
+    """Ranks by role, given how many adapters have it and the parameters they may take together."""
+    size = sum(map(weight, linears))
+    if len(numbers) == 1:
+        ((role, number),) = numbers.items()
+        return {role: _fill(linears, number, rest, budget)}
+    # The role with fewer adapters is the finer scale: a rank more costs less there, so it takes up what the other leaves.
+    coarse, fine = sorted(numbers, key=lambda role: (-numbers[role], role))
+    highest = max(1, (rest - numbers[fine] * size) // (numbers[coarse] * size))
+    half = sorted(range(1, highest + 1), key=lambda rank: (abs(numbers[coarse] * rank * size - rest / 2), rank))
+    filled = {rank: _fill(linears, numbers[fine], rest - numbers[coarse] * rank * size, budget) for rank in half[:3]}
+    whole = next((rank for rank in filled if len(set(filled[rank])) == 1), half[0])
+    return {coarse: [whole] * len(linears), fine: filled[whole]}
+
+
+def _fill(linears: Sequence[LinearShape], number: int, wanted: int, budget: int) -> list[int]:
+    """One rank a linear for `number` equal adapters that take `wanted` parameters together."""
+    size = sum(map(weight, linears))
+    whole = max(1, round(wanted / (number * size)))
+    if abs(number * whole * size - wanted) <= WHOLE * budget or wanted < number * size:
+        return [whole] * len(linears)
+    floor = wanted // (number * size)
+    more = even_subset([weight(linear) for linear in linears], wanted / number - floor * size)
+    return [floor + (index in more) for index in range(len(linears))]
