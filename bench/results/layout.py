@@ -1,0 +1,19 @@
+"""Names of the files in a run's folder."""
+
+from __future__ import annotations
+
+JOURNAL = "journal.jsonl"
+RESULT = "result.json"
+INFO = "run.json"
+LOCK = "lock"
+CHECKPOINTS = "checkpoints"
+ADAPTERS = "adapters"
+QUANTIZED = "quantized"
+PREDICTIONS = "predictions"
+CORPUS = "corpus"
+MIRRORS = "mirrors"
+
+
+def predictions_name(task: str, split: str, stage: str) -> str:
+    """File of one set of predictions, below `PREDICTIONS`: ``<task>.<split>.<stage>.jsonl``."""
+    return f"{task}.{split}.{stage}.jsonl"

@@ -1,0 +1,174 @@
+"""Where results live: written whole or not at all, found by id, and read back with their schema checked."""
+
+from __future__ import annotations
+
+import json
+import os
+from collections.abc import Iterable
+from contextlib import suppress
+from difflib import get_close_matches
+from pathlib import Path
+from threading import get_ident
+from typing import Any
+
+from bench.api.data import Document, Mention
+from bench.errors import RunStateError, StorageError
+from bench.results.layout import CHECKPOINTS, INFO, JOURNAL, LOCK, RESULT
+from bench.results.schema import Result
+
+
+def write_bytes(path: Path, content: bytes) -> None:
+    """Writes a file whole or not at all: aside, synced, renamed.
+
+    Raises:
+        StorageError: the disk is full or cannot be written; what was there before still is.
+    """
+    aside: Path | None = None
+    try:
+        path.parent.mkdir(parents=True, exist_ok=True)
+        aside = path.with_name(f".{path.name}.{os.getpid()}-{get_ident()}.tmp")
+        with aside.open("wb") as file:
+            file.write(content)
+            file.flush()
+            os.fsync(file.fileno())
+        aside.replace(path)
+        _sync_folder(path.parent)
+    except OSError as error:
+        if aside is not None:
+            with suppress(OSError):
+                aside.unlink()
+        raise StorageError(f"{path} cannot be written: {error.strerror or error}.", "Make room and try again.") from None
+
+
+def write_json(path: Path, value: Any) -> None:
+    """Writes strict, indented JSON whole or not at all."""
+    write_bytes(path, (json.dumps(value, indent=2, allow_nan=False, ensure_ascii=False) + "\n").encode())
+
+
+def read_json(path: Path) -> Any:
+    """Reads a JSON file of a run.
+
+    Raises:
+        RunStateError: it is missing, truncated or not JSON.
+    """
+    try:
+        return json.loads(path.read_bytes())
+    except FileNotFoundError:
+        raise RunStateError(f"There is no {path}.") from None
+    except OSError as error:
+        raise RunStateError(f"{path} cannot be read: {error.strerror or error}.") from None
+    except ValueError:
+        raise RunStateError(f"{path} is not whole JSON: it is truncated or was changed.") from None
+
+
+def write_result(folder: Path, result: Result) -> Path:
+    """Writes a run's ``result.json`` and returns its path."""
+    path = folder / RESULT
+    write_json(path, result.to_json())
+    return path
+
+
+def read_result(folder: Path) -> Result:
+    """Reads the result of a run's folder.
+
+    Raises:
+        RunStateError: there is none, it is damaged, or of another schema version.
+    """
+    path = folder / RESULT
+    if folder.is_dir() and not path.exists():
+        raise RunStateError(f"Run {folder.name} has no result: it did not finish.", f"Type 'bench run --resume {folder.name}'.")
+    return Result.from_json(read_json(path), str(path))
+
+
+def is_run(folder: Path) -> bool:
+    """Whether a folder is a run's."""
+    return folder.is_dir() and any((folder / name).exists() for name in (JOURNAL, RESULT, INFO, LOCK, CHECKPOINTS))
+
+
+def find_run(ref: str, out: Path) -> Path:
+    """The folder of a run.
+
+    Args:
+        ref: its id, a beginning of it that no other id has, or its folder.
+        out: the folder of runs.
+
+    Raises:
+        RunStateError: none or several carry it; the nearest ids are named.
+    """
+    if not ref.strip():
+        raise RunStateError("A run is named by its id, the beginning of its id, or its folder; got nothing.")
+    if is_run(Path(ref)):
+        return Path(ref)
+    runs = sorted(path.name for path in out.iterdir() if is_run(path)) if out.is_dir() else []
+    if ref.lower() in runs:
+        return out / ref.lower()
+    if ref in runs:
+        return out / ref
+    begun = [name for name in runs if name.startswith(ref.lower())]
+    if len(begun) == 1:
+        return out / begun[0]
+    if begun:
+        raise RunStateError(f"{ref!r} is the beginning of {len(begun)} runs: {_listed(begun)}.", "Type more of the id.")
+    near = get_close_matches(ref.lower(), runs, n=2, cutoff=0.5)
+    meant = f" Did you mean {' or '.join(map(repr, near))}?" if near else ""
+    there = f"It holds {_listed(runs)}." if runs else "It holds no run."
+    raise RunStateError(f"There is no run {ref!r} in {out}.{meant}", there if not near else None)
+
+
+def write_predictions(path: Path, documents: Iterable[Document]) -> None:
+    """Saves mentions as JSON Lines of offsets and labels, one document a line, never text.
+
+    Args:
+        path: written whole or not at all.
+        documents: their text, where they have any, is left out.
+    """
+    lines = [json.dumps({"id": d.id, "mentions": [_mention(m) for m in d.mentions]}, ensure_ascii=False) for d in documents]
+    write_bytes(path, "".join(f"{line}\n" for line in lines).encode())
+
+
+def read_predictions(path: Path) -> tuple[Document, ...]:
+    """Reads what `write_predictions` wrote; the documents have no text.
+
+    Raises:
+        RunStateError: the file is missing or a line is no document.
+    """
+    try:
+        lines = path.read_text(encoding="utf-8").splitlines()
+    except (OSError, UnicodeDecodeError):
+        raise RunStateError(f"{path} cannot be read as predictions.") from None
+    documents = []
+    for number, line in enumerate(lines, 1):
+        try:
+            record = json.loads(line)
+            documents.append(Document(record["id"], "", tuple(_as_mention(m) for m in record["mentions"])))
+        except (ValueError, KeyError, TypeError):
+            raise RunStateError(f"{path}, line {number} is not a document's predictions.") from None
+    return tuple(documents)
+
+
+def _mention(mention: Mention) -> dict[str, Any]:
+    record: dict[str, Any] = {"fragments": [list(f) for f in mention.fragments], "label": mention.label}
+    if mention.concept is not None:
+        record["concept"] = mention.concept
+    if mention.slots:
+        record["slots"] = {name: list(values) for name, values in mention.slots.items()}
+    return record
+
+
+def _as_mention(record: dict[str, Any]) -> Mention:
+    fragments = tuple((int(start), int(end)) for start, end in record["fragments"])
+    slots = {name: tuple(values) for name, values in record.get("slots", {}).items()}
+    return Mention(fragments, record["label"], record.get("concept"), slots)
+
+
+def _listed(names: list[str], most: int = 4) -> str:
+    return ", ".join(names[:most]) + (f" and {len(names) - most} more" if len(names) > most else "")
+
+
+def _sync_folder(folder: Path) -> None:
+    with suppress(OSError):
+        handle = os.open(folder, os.O_RDONLY)
+        try:
+            os.fsync(handle)
+        finally:
+            os.close(handle)

@@ -1,0 +1,266 @@
+"""The journal of a run: one JSON line an event, appended and flushed as things happen. It is the truth; trackers mirror it.
+
+The file only ever grows. A run that resumes from a checkpoint repeats the steps after it, so the file then holds those steps
+twice; its ``resume`` event names the first position that no longer counts, and `timeline` leaves out what was repeated.
+Positions (`RunEvent.seq`) are therefore never given twice, and a mirror needs one number to say what it has.
+"""
+
+from __future__ import annotations
+
+import json
+import math
+import os
+import threading
+import time
+from bisect import bisect_left
+from collections import Counter, deque
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from pathlib import Path, PurePath
+from types import TracebackType
+from typing import Any
+
+from bench.api.tracker import RunEvent
+from bench.errors import RunStateError, StorageError
+
+DURABLE = frozenset({"checkpoint", "result", "end"})
+"""Kinds that are on the disk, not only with the operating system, before `Journal.write` returns."""
+LONGEST = 400
+"""Characters of a string that are kept: enough for a path or a message, too few for a document."""
+
+
+class Journal:
+    """Appends events to a run's journal and hands each to the observers, in order.
+
+    A last line that a kill left torn is cut off on opening: it was never an event.
+
+    Args:
+        path: the file; made with its folder where missing, continued where there.
+        observers: called with every event after it is in the file, on the thread that wrote it.
+
+    Raises:
+        RunStateError: a line in the middle of an existing file is no event of a journal.
+    """
+
+    def __init__(self, path: Path, observers: Sequence[Callable[[RunEvent], None]] = ()) -> None:
+        self.path = path
+        self._observers = list(observers)
+        self._lock = threading.RLock()
+        self._pending: deque[RunEvent] = deque()
+        self._delivering = False
+        try:
+            path.parent.mkdir(parents=True, exist_ok=True)
+            self._file = path.open("a+b", buffering=0)
+            self._size = _whole_lines(path)
+            self._file.truncate(self._size)
+        except OSError as error:
+            raise StorageError(f"The journal {path} cannot be opened: {error.strerror or error}.") from None
+        self._seq = sum(1 for _ in read_journal(path))
+
+    @property
+    def position(self) -> int:
+        """The next event's `seq`; a checkpoint stores it, and `resume` takes it back."""
+        return self._seq
+
+    def observe(self, observer: Callable[[RunEvent], None]) -> None:
+        """Adds an observer for the events that follow."""
+        self._observers.append(observer)
+
+    def write(self, kind: str, step: int | None = None, /, **values: Any) -> RunEvent:
+        """Appends one event.
+
+        Args:
+            kind: as in `RunEvent`.
+            step: updates done, where it applies.
+            values: numbers, strings, None, and lists and mappings of them; never corpus text. NaN and infinities are kept as
+                the strings ``NaN``, ``Infinity`` and ``-Infinity``; strings are cut at `LONGEST` characters.
+
+        Raises:
+            TypeError: a value of another type; its content is not shown.
+            StorageError: the disk is full; the journal is as it was before.
+        """
+        clean = {key: _plain(value, key) for key, value in values.items()}
+        with self._lock:
+            event = RunEvent(self._seq, time.time(), kind, step, clean)
+            self._append(event)
+            self._pending.append(event)
+            if not self._delivering:
+                self._deliver()
+        return event
+
+    def resume(self, position: int, step: int) -> RunEvent:
+        """Notes that the run carries on from a checkpoint; what stands from `position` on counts no longer.
+
+        Args:
+            position: the journal's `position` when that checkpoint was written; 0 where the run starts over.
+            step: updates done at that checkpoint.
+        """
+        # A power cut can leave the journal shorter than a checkpoint remembers it: what is lost there is history, not the run.
+        position = min(position, self._seq)
+        kept = self.events()
+        dropped = sum(1 for event in kept if event.seq >= position and not _is_checkpoint(event, step))
+        return self.write("resume", step, position=position, dropped=dropped)
+
+    def events(self) -> list[RunEvent]:
+        """The events that count, in order: what a run never killed would have written, and the ``resume`` events."""
+        return timeline(read_journal(self.path))
+
+    def close(self) -> None:
+        """Makes the file durable and closes it; a second call does nothing."""
+        with self._lock:
+            if not self._file.closed:
+                os.fsync(self._file.fileno())
+                self._file.close()
+
+    def __enter__(self) -> Journal:
+        return self
+
+    def __exit__(self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None) -> None:
+        self.close()
+
+    def _append(self, event: RunEvent) -> None:
+        record = {"seq": event.seq, "time": event.time, "kind": event.kind, "step": event.step, "values": event.values}
+        line = json.dumps(record, allow_nan=False, separators=(",", ":")).encode() + b"\n"
+        try:
+            written = self._file.write(line)
+            if written != len(line):
+                raise OSError(28, "No space left on device")
+            if event.kind in DURABLE:
+                os.fsync(self._file.fileno())
+        except OSError as error:
+            self._file.truncate(self._size)
+            raise StorageError(
+                f"The journal {self.path} cannot be written: {error.strerror or error}.",
+                f"Make room and type 'bench run --resume {self.path.parent.name}'.",
+            ) from None
+        self._size += len(line)
+        self._seq += 1
+
+    def _deliver(self) -> None:
+        # An observer may write an event of its own (a warning); it waits its turn, so that all see one order.
+        self._delivering = True
+        try:
+            while self._pending:
+                event = self._pending.popleft()
+                for observer in self._observers:
+                    observer(event)
+        finally:
+            self._delivering = False
+
+
+def read_journal(path: Path, start: int = 0) -> Iterator[RunEvent]:
+    """Every whole line of a journal, also of one that is being written, repeated steps included.
+
+    Args:
+        path: the file.
+        start: position of the first event to give.
+
+    Raises:
+        RunStateError: a line that is no event, or out of order.
+    """
+    with path.open("rb") as file:
+        for seq, line in enumerate(file):
+            if not line.endswith(b"\n"):
+                return
+            if seq >= start:
+                yield parse(line, seq, path)
+
+
+def parse(line: bytes, seq: int, path: Path) -> RunEvent:
+    """One line of a journal.
+
+    Raises:
+        RunStateError: it is not the event of this position.
+    """
+    try:
+        record = json.loads(line)
+        event = RunEvent(record["seq"], record["time"], record["kind"], record["step"], record["values"])
+    except (ValueError, KeyError, TypeError):
+        event = None
+    if event is None or event.seq != seq:
+        raise RunStateError(f"{path}, line {seq + 1} is not event {seq} of a journal; the file was changed by something else.")
+    return event
+
+
+def timeline(events: Iterable[RunEvent]) -> list[RunEvent]:
+    """The events that count: without those that a later ``resume`` repeats."""
+    kept: list[RunEvent] = []
+    for event in events:
+        if event.kind == "resume":
+            first = event.values["position"]
+            kept = [e for e in kept if e.seq < first or _is_checkpoint(e, event.step)]
+        kept.append(event)
+    return kept
+
+
+class Replay:
+    """Tells a mirror, which cannot take back what it has, which events repeat one it was given before a resume.
+
+    On CPU a repeated step is the same bit for bit, so nothing is lost by leaving it out; on a GPU it may differ in its last
+    digits, and the mirror keeps the first. Feed it every event of the journal, in order.
+    """
+
+    def __init__(self) -> None:
+        self._kept: list[tuple[int, str, int | None]] = []
+        self._repeated: Counter[tuple[str, int]] = Counter()
+
+    def fresh(self, event: RunEvent) -> bool:
+        """Whether the event says something that no earlier one said."""
+        if event.kind == "resume":
+            first = event.values["position"]
+            cut = bisect_left(self._kept, first, key=lambda known: known[0])
+            tail, self._kept = self._kept[cut:], self._kept[:cut]
+            for seq, kind, step in tail:
+                if kind == "checkpoint" and step == event.step:
+                    self._kept.append((seq, kind, step))
+                elif step is not None:
+                    self._repeated[kind, step] += 1
+            return True
+        self._kept.append((event.seq, event.kind, event.step))
+        if event.step is None or not self._repeated[event.kind, event.step]:
+            return True
+        self._repeated[event.kind, event.step] -= 1
+        return False
+
+
+def _is_checkpoint(event: RunEvent, step: int | None) -> bool:
+    # It is written after the position was stored in the checkpoint, and is not repeated.
+    return event.kind == "checkpoint" and event.step == step
+
+
+def _whole_lines(path: Path) -> int:
+    """Bytes up to the end of the last whole line."""
+    size, block = path.stat().st_size, 1 << 16
+    with path.open("rb") as file:
+        end = size
+        while end:
+            start = max(0, end - block)
+            file.seek(start)
+            found = file.read(end - start).rfind(b"\n")
+            if found >= 0:
+                return start + found + 1
+            end = start
+    return 0
+
+
+def _plain(value: Any, key: str) -> Any:
+    if value is None or isinstance(value, (bool, int)):
+        return value
+    if isinstance(value, (str, PurePath)):
+        text = str(value)
+        return text if len(text) <= LONGEST else text[: LONGEST - 1] + "…"
+    if isinstance(value, float):
+        if math.isfinite(value):
+            return float(value)
+        return "NaN" if math.isnan(value) else "Infinity" if value > 0 else "-Infinity"
+    if isinstance(value, Mapping):
+        for inner in value:
+            if not isinstance(inner, str):
+                raise TypeError(f"A key below {key!r} of a journal event is a {type(inner).__name__}; keys are strings.")
+        return {inner: _plain(v, f"{key}.{inner}") for inner, v in value.items()}
+    if isinstance(value, (list, tuple)):
+        return [_plain(inner, key) for inner in value]
+    if hasattr(value, "item") and getattr(value, "ndim", None) == 0:
+        return _plain(value.item(), key)
+    raise TypeError(
+        f"{key!r} of a journal event is a {type(value).__name__}; events hold numbers, strings, lists and mappings."
+    )

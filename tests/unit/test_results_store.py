@@ -1,0 +1,221 @@
+from __future__ import annotations
+
+import json
+import os
+import subprocess
+import sys
+from dataclasses import replace
+from pathlib import Path
+
+import pytest
+
+from bench.api.data import Document, Mention
+from bench.errors import RunStateError, StorageError
+from bench.results import (
+    Headline,
+    Invariants,
+    Quantization,
+    Result,
+    RunLock,
+    TaskScores,
+    find_run,
+    pick,
+    read_predictions,
+    read_result,
+    write_predictions,
+    write_result,
+)
+from bench.results.schema import SCHEMA_VERSION
+from bench.results.store import write_bytes
+
+STRICT = {"tp": 3.0, "fp": 1.0, "fn": 1.0, "precision": 0.75, "recall": 0.75, "f1": 0.75, "ci95": [0.5, 0.9]}
+RESULT = Result(
+    id="toy_a2_none_000000000000",
+    config={"task": ["toy"], "rank": 16},
+    headline=Headline("toy", "test", "trained", "task1.strict.f1", 0.75, (0.5, 0.9)),
+    scores={"toy": TaskScores({"task1": {"strict": STRICT}}, None, {"trained": {"task1": {"strict": STRICT}}})},
+    invariants=Invariants({"status": "held"}, {"status": "held"}, {"status": "waived"}, {"status": "held"}, {"status": "held"}),
+    quantization=Quantization(4.5, 1000, 0.2, 0.3),
+    timings={"train": 12.5},
+    memory={"peak": 3 << 30},
+    hashes={"data": {"toy": "ab"}},
+    versions={"torch": "2.13.0"},
+    hardware={"cores": 2},
+    git={"commit": None, "dirty": None},
+    waivers=("smoke",),
+    synthetic=True,
+    extra={"calibration": {"ece": 0.1}},
+)
+
+
+def test_what_was_written_is_read_back(tmp_path: Path) -> None:
+    path = write_result(tmp_path, RESULT)
+    assert path == tmp_path / "result.json"
+    assert read_result(tmp_path) == RESULT
+    value = json.loads(path.read_text())
+    assert list(value)[:5] == ["schema_version", "id", "waivers", "synthetic", "headline"]
+    assert value["scores"]["toy"]["trained"]["task1"]["strict"]["ci95"] == [0.5, 0.9]
+    assert value["scores"]["toy"]["quantized"] is None
+    assert value["calibration"] == {"ece": 0.1}
+
+
+def test_a_result_is_strict_json(tmp_path: Path) -> None:
+    odd = replace(RESULT, timings={"train": float("nan"), "eval": float("inf")})
+    text = write_result(tmp_path, odd).read_text()
+    assert json.loads(text, parse_constant=pytest.fail)["timings"] == {"train": None, "eval": None}
+
+
+def test_a_document_cannot_get_into_a_result() -> None:
+    with pytest.raises(TypeError) as caught:
+        replace(RESULT, extra={"x": Document("d", "CANARY-7F3A")}).to_json()
+    assert "CANARY" not in str(caught.value)
+
+
+def test_extra_keys_do_not_replace_promised_ones() -> None:
+    with pytest.raises(ValueError, match="headline"):
+        replace(RESULT, extra={"headline": 1}).to_json()
+
+
+def test_another_schema_version_is_refused(tmp_path: Path) -> None:
+    path = write_result(tmp_path, RESULT)
+    path.write_text(path.read_text().replace(f'"schema_version": {SCHEMA_VERSION}', '"schema_version": 99'))
+    with pytest.raises(RunStateError, match="schema version 99; this bench reads 1"):
+        read_result(tmp_path)
+
+
+def test_damage_is_told_not_thrown(tmp_path: Path) -> None:
+    with pytest.raises(RunStateError, match="did not finish"):
+        read_result(tmp_path)
+    path = write_result(tmp_path, RESULT)
+    whole = path.read_bytes()
+    path.write_bytes(whole[: len(whole) // 2])
+    with pytest.raises(RunStateError, match="truncated"):
+        read_result(tmp_path)
+    for name in ("headline", "scores", "git", "waivers"):
+        value = json.loads(whole)
+        del value[name]
+        path.write_text(json.dumps(value))
+        with pytest.raises(RunStateError, match=f"lacks {name}"):
+            read_result(tmp_path)
+    for name, odd in (("headline", {"task": "toy"}), ("scores", [1]), ("invariants", {"tokens": {}}), ("config", 3)):
+        path.write_text(json.dumps({**json.loads(whole), name: odd}))
+        with pytest.raises(RunStateError, match="is not what schema version 1 promises"):
+            read_result(tmp_path)
+    path.write_text("[]")
+    with pytest.raises(RunStateError, match="not a result"):
+        read_result(tmp_path)
+
+
+def test_a_failed_write_leaves_the_old_file_and_nothing_else(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    path = tmp_path / "result.json"
+    write_bytes(path, b"old")
+
+    def full(_: int) -> None:
+        raise OSError(28, "No space left on device")
+
+    monkeypatch.setattr(os, "fsync", full)
+    with pytest.raises(StorageError, match="No space left"):
+        write_bytes(path, b"new and longer")
+    assert path.read_bytes() == b"old"
+    assert [p.name for p in tmp_path.iterdir()] == ["result.json"]
+
+
+def test_a_path_that_cannot_be_made_is_a_storage_error(tmp_path: Path) -> None:
+    (tmp_path / "file").write_text("")
+    with pytest.raises(StorageError, match="cannot be written"):
+        write_bytes(tmp_path / "file" / "below", b"")
+
+
+def test_pick_follows_a_dotted_path() -> None:
+    scores = {"task1": {"strict": STRICT}}
+    assert pick(scores, "task1.strict.f1") == 0.75
+    assert pick(scores, "task1.relaxed.f1") is None
+    assert pick(scores, "task1.strict") is None
+    assert pick(scores, "task1.strict.f1.x") is None
+
+
+@pytest.fixture
+def runs(tmp_path: Path) -> Path:
+    for name in ("toy_a1_none_aaaa", "toy_a1_none_aabb", "toy_a2_gptq_cccc"):
+        (tmp_path / name).mkdir()
+        (tmp_path / name / "journal.jsonl").write_text("")
+    (tmp_path / "wandb").mkdir()
+    return tmp_path
+
+
+def test_a_run_is_found_by_id_prefix_or_folder(runs: Path) -> None:
+    assert find_run("toy_a1_none_aaaa", runs) == runs / "toy_a1_none_aaaa"
+    assert find_run("TOY_A2_gptq_cccc", runs) == runs / "toy_a2_gptq_cccc"
+    assert find_run("toy_a2", runs) == runs / "toy_a2_gptq_cccc"
+    assert find_run(str(runs / "toy_a1_none_aabb"), runs / "elsewhere") == runs / "toy_a1_none_aabb"
+
+
+def test_a_run_that_is_not_there_names_the_near_ones(runs: Path) -> None:
+    with pytest.raises(RunStateError, match=r"beginning of 2 runs: toy_a1_none_aaaa, toy_a1_none_aabb"):
+        find_run("toy_a1", runs)
+    with pytest.raises(RunStateError, match="Did you mean 'toy_a2_gptq_cccc'"):
+        find_run("toy_a2_gptq_cccd", runs)
+    with pytest.raises(RunStateError, match="There is no run 'wandb'"):
+        find_run("wandb", runs)
+    with pytest.raises(RunStateError, match="It holds no run"):
+        find_run("x", runs / "missing")
+    with pytest.raises(RunStateError, match="got nothing"):
+        find_run(" ", runs)
+
+
+def test_predictions_are_offsets_and_labels_never_text(tmp_path: Path) -> None:
+    mention = Mention(((0, 4), (9, 12)), "Disorder", "C0000001", {"NI": ("yes",), "BL": ("C1", "C2")})
+    documents = (
+        Document("d1", "CANARY-7F3A left and right", (mention, Mention(((5, 6),), "Gene"))),
+        Document("d2", "CANARY"),
+    )
+    path = tmp_path / "predictions" / "toy.test.trained.jsonl"
+    write_predictions(path, documents)
+    assert "CANARY" not in path.read_text()
+    back = read_predictions(path)
+    assert back == tuple(d.without_text() for d in documents)
+    assert back[0].mentions[0].slots == mention.slots
+    assert back[0].mentions[1].concept is None
+
+
+def test_damaged_predictions_name_the_line(tmp_path: Path) -> None:
+    path = tmp_path / "p.jsonl"
+    path.write_text('{"id": "d1", "mentions": []}\n{"id": "d2"}\n')
+    with pytest.raises(RunStateError, match="line 2"):
+        read_predictions(path)
+    with pytest.raises(RunStateError, match="cannot be read"):
+        read_predictions(tmp_path / "missing")
+
+
+HOLD = """
+import sys, time
+from pathlib import Path
+from bench.results import RunLock
+with RunLock(Path(sys.argv[1])):
+    print("held", flush=True)
+    time.sleep(60)
+"""
+
+
+def test_a_second_process_is_told_who_holds_the_folder_and_a_kill_frees_it(tmp_path: Path) -> None:
+    env = {**os.environ, "PYTHONPATH": os.pathsep.join(sys.path)}
+    with subprocess.Popen([sys.executable, "-c", HOLD, str(tmp_path)], stdout=subprocess.PIPE, text=True, env=env) as process:
+        assert process.stdout is not None
+        assert process.stdout.readline() == "held\n"
+        with pytest.raises(RunStateError, match=f"in use by process {process.pid}"), RunLock(tmp_path):
+            pass
+        process.kill()
+        process.wait()
+    with RunLock(tmp_path):
+        assert (tmp_path / "lock").read_text() == f"{os.getpid()}\n"
+        with pytest.raises(RunStateError, match=f"process {os.getpid()}"), RunLock(tmp_path):
+            pass
+    with RunLock(tmp_path):
+        pass
+
+
+def test_an_exception_frees_the_lock(tmp_path: Path) -> None:
+    with pytest.raises(KeyError), RunLock(tmp_path):
+        raise KeyError
+    with RunLock(tmp_path):
+        pass
