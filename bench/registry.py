@@ -156,7 +156,6 @@ class Registry:
             plugin: ``distribution:entry-point``.
             distribution: named in `bench list`.
         """
-
         try:
             self._manager.register(module, plugin)
             self._manager.check_pending()
@@ -225,9 +224,9 @@ def load(points: Iterable[EntryPoint] | None = None) -> Registry:
         try:
             module = point.load()
         except ModuleNotFoundError as error:
-            fix = (
-                f"pip install {error.name}" if error.name and not point.value.startswith(error.name) else _report(distribution)
-            )
+            missing = (error.name or "").partition(".")[0]
+            own = missing in ("", point.module.partition(".")[0])
+            fix = _report(distribution) if own else f"Install what it imports, e.g. pip install {missing}."
             registry.broken.append(Broken(plugin, distribution, f"importing it raised {_line(error)}", fix))
         except (Exception, SystemExit) as error:
             registry.broken.append(Broken(plugin, distribution, f"importing it raised {_line(error)}", _report(distribution)))

@@ -1,0 +1,122 @@
+"""The command line: one module a command, imported when it is typed, and one place where errors become messages."""
+
+from __future__ import annotations
+
+import os
+import sys
+import traceback
+from collections.abc import Sequence
+from importlib import import_module
+from pathlib import Path
+
+from bench import __version__
+from bench.errors import BenchError, StorageError, unknown
+
+COMMANDS = {
+    "list": "what is installed: tasks, architectures, quantizers, models, trackers, and what is broken",
+    "show": "one part, or one run, in detail",
+    "run": "train, quantize and evaluate one arm under all five invariants",
+    "score": "score any system's files by a task's official rules",
+    "check": "hold a plugin against the conformance checks",
+    "doctor": "what this machine has, what is missing, and how to get it",
+    "sync": "bring a run's trackers up to date with its journal",
+}
+
+EXIT_CODES = """exit codes:
+  0    done                                  5    a package, compiler or model is missing
+  1    failed, e.g. a conformance check      6    the run folder is locked, finished, damaged or changed
+  2    a name, number or option is wrong     7    the disk is full or cannot be written
+  3    an invariant does not hold            70   a bug in bench
+  4    a corpus file cannot be read          130  interrupted; a run saved a checkpoint first"""
+
+EXAMPLES = """examples:
+  bench list quantizers
+  bench run --task 2015-T14 --arch A2 --quant gptq
+  bench score 2015-T14 --gold gold/ --pred mine/"""
+
+BUG = 70
+
+
+def main(argv: Sequence[str] | None = None) -> int:
+    """Runs one command.
+
+    Args:
+        argv: the words after `bench`; the process's own where None.
+
+    Returns:
+        The exit code, as `bench --help` lists them.
+    """
+    try:
+        code = _dispatch([*(sys.argv[1:] if argv is None else argv)])
+        sys.stdout.flush()
+        return code
+    except BrokenPipeError:
+        # Whoever read has gone; without this the interpreter would complain once more when it flushes at exit.
+        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+        return 141
+    except BenchError as error:
+        return _tell(error)
+    except KeyboardInterrupt:
+        return _tell(BenchError("Interrupted."), 130)
+    except OSError as error:
+        if _is_storage(error):
+            return _tell(StorageError(f"Cannot write {error.filename or 'to disk'}: {error.strerror}."))
+        return _bug(error)
+    except Exception as error:
+        return _bug(error)
+
+
+def _dispatch(words: list[str]) -> int:
+    from bench.cli.parser import Parser, parse
+
+    if words and words[0] in COMMANDS:
+        name = words[0]
+        module = import_module(f"bench.cli.{name if name != 'list' else 'list_'}")
+        parser = Parser(prog=f"bench {name}")
+        module.configure(parser)
+        args = parse(parser, words[1:])
+        return int(module.run(args)) if args is not None else 0
+    if words and not words[0].startswith("-"):
+        raise unknown("command", words[0], COMMANDS, "bench --help")
+    listing = "\n".join(f"  {name:<8} {summary}" for name, summary in COMMANDS.items())
+    parser = Parser(
+        prog="bench",
+        usage="bench COMMAND [...]   (bench COMMAND --help says more)",
+        description="Fair fine-tuning comparisons for clinical and biomedical NLP: tokens, parameters and luck under control.",
+        epilog=f"commands:\n{listing}\n\n{EXAMPLES}\n\n{EXIT_CODES}",
+    )
+    parser.add_argument("--version", action="version", version=f"bench {__version__}")
+    if parse(parser, words) is not None:
+        parser.print_help()
+    return 0
+
+
+def _tell(error: BenchError, code: int | None = None) -> int:
+    from bench.cli.text import paint
+
+    hint = f"\n{error.hint}" if error.hint else ""
+    print(f"{paint('error:', 'red', sys.stderr)} {error.message}{hint}", file=sys.stderr)
+    return error.exit_code if code is None else code
+
+
+def _bug(error: BaseException) -> int:
+    """Names the place, never the exception's message or a value: either could quote a corpus."""
+    if os.environ.get("BENCH_DEBUG", "") not in ("", "0"):
+        traceback.print_exception(error)
+        return BUG
+    frames = traceback.extract_tb(error.__traceback__)[-6:]
+    print(f"error: This is a bug in bench or in a plugin: {type(error).__name__}, raised in", file=sys.stderr)
+    for frame in frames:
+        print(f"  {'/'.join(Path(frame.filename).parts[-3:])}:{frame.lineno} in {frame.name}", file=sys.stderr)
+    print(
+        "Please report these lines with the output of 'bench doctor'. BENCH_DEBUG=1 shows the full traceback, "
+        "which may quote your data.",
+        file=sys.stderr,
+    )
+    return BUG
+
+
+def _is_storage(error: OSError) -> bool:
+    import errno
+
+    return error.errno in (errno.ENOSPC, errno.EDQUOT, errno.EROFS, errno.EACCES, errno.EPERM)

@@ -1,0 +1,178 @@
+"""The reporter of the command line: rich bars and tables on a terminal, plain lines where the output is piped."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
+
+from rich import box
+from rich.console import Console
+from rich.markup import escape
+from rich.progress import (
+    BarColumn,
+    MofNCompleteColumn,
+    SpinnerColumn,
+    TaskID,
+    TextColumn,
+    TimeElapsedColumn,
+    TimeRemainingColumn,
+)
+from rich.progress import Progress as Bars
+from rich.progress import Task as BarTask
+from rich.table import Table
+from rich.text import Text
+
+from bench.reporting import Progress
+
+PLAIN_SECONDS = 15.0
+"""Piped progress says something this often, and once at the end."""
+
+
+class RichReporter:
+    """A `bench.reporting.Reporter` for people.
+
+    Args:
+        stderr: write to stderr, where stdout is kept for JSON.
+        console: a console of your own, e.g. one that records.
+    """
+
+    def __init__(self, stderr: bool = False, console: Console | None = None) -> None:
+        self.console = console or Console(stderr=stderr, highlight=False, soft_wrap=True)
+        self._steps = 0
+
+    def step(self, title: str) -> None:
+        """Announces the next step of a run."""
+        self._steps += 1
+        self.console.print(f"[dim]{self._steps:>2}[/]  [bold]{escape(title)}[/]")
+
+    @contextmanager
+    def progress(self, title: str, total: float | None = None, unit: str = "") -> Iterator[Progress]:
+        """A bar with rate and time left on a terminal; a line now and then where the output is piped."""
+        if not self.console.is_terminal:
+            plain = PlainProgress(self.console, title, total, unit)
+            yield plain
+            plain.close()
+            return
+        columns = (
+            SpinnerColumn(finished_text="[green]✓"),
+            TextColumn("{task.description}"),
+            BarColumn(bar_width=24),
+            MofNCompleteColumn(),
+            RateColumn(unit),
+            TimeElapsedColumn() if total is None else TimeRemainingColumn(compact=True, elapsed_when_finished=True),
+            TextColumn("[dim]{task.fields[stats]}"),
+        )
+        with Bars(*columns, console=self.console) as bars:
+            yield _Bar(bars, bars.add_task(f"    {escape(title)}", total=total, stats=""))
+
+    def warn(self, message: str) -> None:
+        """Something the user should know that does not stop the run."""
+        self.console.print(f"[yellow]warning:[/] {escape(message)}")
+
+    def note(self, message: str) -> None:
+        """One line of information."""
+        self.console.print(f"    {escape(message)}")
+
+    def table(self, title: str, columns: Sequence[str], rows: Sequence[Sequence[object]]) -> None:
+        """A table; numbers are aligned to the right."""
+        plain = not self.console.is_terminal
+        table = Table(title=escape(title), title_justify="left", title_style="bold", box=box.SIMPLE_HEAD, pad_edge=False)
+        for index, column in enumerate(columns):
+            cells = [row[index] for row in rows]
+            right = bool(cells) and all(cell == "" or _numeric(cell) for cell in cells)
+            table.add_column(escape(column), justify="right" if right else "left", no_wrap=plain, header_style="dim")
+        for row in rows:
+            table.add_row(*(Text(_cell(cell)) for cell in row))
+        # A pipe has no width; rich would fold the table at 80.
+        width = max(self.console.measure(table).maximum, 80) if plain else None
+        self.console.print(table, width=width)
+
+    def blank(self) -> None:
+        """An empty line."""
+        self.console.print()
+
+
+class RateColumn(TextColumn):
+    """Units a second."""
+
+    def __init__(self, unit: str) -> None:
+        super().__init__("")
+        self.unit = unit
+
+    def render(self, task: BarTask) -> Text:
+        """The rate, or nothing where it is not known yet."""
+        speed = task.finished_speed or task.speed
+        return Text(_rate(speed, self.unit) if speed else "", style="cyan")
+
+
+class _Bar:
+    def __init__(self, bars: Bars, task: TaskID) -> None:
+        self._bars = bars
+        self._task = task
+        self._stats: dict[str, float | str] = {}
+
+    def advance(self, n: float = 1, **stats: float | str) -> None:
+        """Moves the bar."""
+        self._stats |= stats
+        self._bars.update(self._task, advance=n, stats=_shown(self._stats))
+
+
+class PlainProgress:
+    """Lines instead of a bar: at most one every `PLAIN_SECONDS`, and one at the end."""
+
+    def __init__(self, console: Console, title: str, total: float | None, unit: str) -> None:
+        self._console = console
+        self._title = title
+        self._total = total
+        self._unit = unit
+        self._done = 0.0
+        self._stats: dict[str, float | str] = {}
+        self._start = self._said = time.monotonic()
+
+    def advance(self, n: float = 1, **stats: float | str) -> None:
+        """Counts, and says so now and then."""
+        self._done += n
+        self._stats |= stats
+        if time.monotonic() - self._said >= PLAIN_SECONDS:
+            self._say()
+
+    def close(self) -> None:
+        """The last line."""
+        self._say(last=True)
+
+    def _say(self, last: bool = False) -> None:
+        self._said = time.monotonic()
+        seconds = max(self._said - self._start, 1e-9)
+        speed = self._done / seconds
+        of = f"/{self._total:,.0f}" if self._total is not None else ""
+        parts = [f"{self._done:,.0f}{of} {self._unit}".strip(), _rate(speed, self._unit), _shown(self._stats)]
+        if last:
+            parts.append(f"{_seconds(seconds)} in all")
+        elif self._total is not None and speed:
+            parts.append(f"{_seconds((self._total - self._done) / speed)} left")
+        self._console.print(f"    {self._title}: {', '.join(part for part in parts if part)}", markup=False)
+
+
+def _rate(speed: float, unit: str) -> str:
+    amount = f"{speed:,.0f}" if speed >= 10 else f"{speed:.2g}"
+    return f"{amount} {unit}/s".replace(" /", "/")
+
+
+def _seconds(seconds: float) -> str:
+    minutes, rest = divmod(round(seconds), 60)
+    return f"{minutes}:{rest:02d}" if minutes else f"{seconds:.1f} s"
+
+
+def _shown(stats: dict[str, float | str]) -> str:
+    return " ".join(f"{name} {value:.4g}" if isinstance(value, float) else f"{name} {value}" for name, value in stats.items())
+
+
+def _numeric(cell: object) -> bool:
+    return isinstance(cell, (int, float)) or str(cell).strip("+-.%[], ").replace(",", "").replace(".", "").isdigit()
+
+
+def _cell(cell: object) -> str:
+    from bench.cli.text import number
+
+    return "yes" if cell is True else "no" if cell is False else number(cell)

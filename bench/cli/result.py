@@ -1,0 +1,80 @@
+"""A run's result for people: the headline, every stage's scores, the invariants, the costs."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any
+
+from bench.cli.score import interval
+from bench.cli.score import report as score_report
+from bench.cli.text import fields, number, paint
+
+
+def headline(found: Mapping[str, Any], synthetic: bool = False) -> str:
+    """The headline in one line, e.g. ``2015-T14 test, quantized: task1.strict.f1 .612 [.580, .641]``."""
+    bounds = interval(found.get("ci95"))
+    label = "  SYNTHETIC data: not a result about the real corpus" if synthetic else ""
+    text = f"{found['task']} {found['split']}, {found['stage']}: {found['metric']} {number(found['value'])} {bounds}".rstrip()
+    return f"{paint(text, 'bold')}{paint(label, 'yellow')}"
+
+
+def report(result: Mapping[str, Any], folder: Path) -> str:
+    """All of a result that fits a screen or two.
+
+    Args:
+        result: `result.json` as read.
+        folder: the run's folder.
+    """
+    config = result.get("config", {})
+    synthetic = result.get("synthetic")
+    lines = [f"{paint(result['id'], 'bold')}  {folder}"]
+    waived = result.get("waivers") or []
+    if waived:
+        lines.append(paint(f"waived: {', '.join(waived)}; comparisons refuse this run", "yellow"))
+    lines += [headline(result["headline"], _any(synthetic)), ""]
+    keys = ("task", "arch", "rank", "quant", "model", "seed", "replicate")
+    lines += [fields({key: _text(config[key]) for key in keys if key in config})]
+    for task, stages in result.get("scores", {}).items():
+        for stage, scores in stages.items():
+            if isinstance(scores, Mapping):
+                lines += ["", paint(f"{task}, {stage}", "bold"), score_report(scores)]
+    for section in ("invariants", "quantization", "timings", "memory", "hashes", "versions", "hardware", "git"):
+        content = result.get(section)
+        if content:
+            lines += ["", paint(section, "bold"), fields(_flatten(content), indent="  ")]
+    return "\n".join(lines)
+
+
+def _flatten(node: Any, prefix: str = "") -> dict[str, str]:
+    if isinstance(node, Mapping):
+        flat: dict[str, str] = {}
+        for key, value in node.items():
+            flat |= _flatten(value, f"{prefix}.{key}" if prefix else str(key))
+        return flat
+    # Long lists (loss curves, tables) are what the JSON is for.
+    if isinstance(node, list) and (len(node) > 8 or any(isinstance(item, (list, Mapping)) for item in node)):
+        return {prefix or "items": f"{len(node)} entries, in result.json"}
+    return {prefix or "value": _text(node)}
+
+
+def _text(value: Any) -> str:
+    if value is None:
+        return ""
+    if isinstance(value, (list, tuple)):
+        return ", ".join(_text(item) for item in value)
+    return number(value)
+
+
+def _any(synthetic: Any) -> bool:
+    return any(synthetic.values()) if isinstance(synthetic, Mapping) else bool(synthetic)
+
+
+def next_commands(folder: Path) -> str:
+    """What to type after a run."""
+    commands = {
+        f"bench show run {folder}": "all scores, invariants and hashes",
+        f"bench sync {folder}": "bring trackers up to date, should one have been down",
+    }
+    width = max(map(len, commands))
+    return "\n".join(f"  {paint(command.ljust(width), 'cyan')}  {why}" for command, why in commands.items())

@@ -1,0 +1,211 @@
+"""`bench run`: flags over a TOML file over defaults, names resolved before anything heavy is imported, then the runner."""
+
+from __future__ import annotations
+
+import argparse
+import os
+import re
+import sys
+import warnings
+from collections.abc import Mapping
+from dataclasses import fields as dataclass_fields
+from pathlib import Path
+from typing import Any
+
+from bench.cli.parser import Parser, pair, real, size, whole
+from bench.cli.text import dump
+from bench.config import INVARIANTS, RunConfig, from_mapping, read_toml
+from bench.errors import UsageError, unknown
+from bench.registry import PluginWarning, Registry, load
+
+EPILOG = """Every flag is also a key of --config FILE.toml (lists for the repeatable ones, a table for data). Flags win over the
+file, the file over the defaults. BENCH_DATA may name a folder with one sub-folder a task, named like the task; --data
+wins over it. A task without a corpus writes a seeded synthetic one, and the result says so.
+
+examples:
+  bench run --task 2015-T14 --arch A2 --quant gptq
+  bench run --task 2015-T14 --data 2015-T14=corpus/ --arch A4 --quant nf4 --dry-run
+  bench run --config study.toml --seed 3
+  bench run --resume RUN"""
+
+
+def configure(parser: Parser) -> None:
+    """Declares the arguments."""
+    parser.usage = "bench run --task NAME [--arch NAME] [--quant NAME] [...]\n       bench run --resume RUN"
+    parser.description = "Trains, quantizes and evaluates one arm; all five invariants are enforced."
+    parser.epilog = EPILOG
+    what = parser.add_argument_group("what is compared")
+    what.add_argument("--task", action="append", metavar="NAME", help="a task; repeat it for several ('bench list tasks')")
+    what.add_argument("--arch", metavar="NAME", help="architecture (default: A1)")
+    what.add_argument(
+        "--rank", type=whole, metavar="N", help="the budget: an arm trains N x S adapter parameters (default: 16)"
+    )
+    what.add_argument("--quant", metavar="NAME", help="quantizer (default: none)")
+    what.add_argument("--quant-when", metavar="load|after", help="quantize before training or after (default: the quantizer's)")
+    what.add_argument("--model", metavar="NAME", help="short name, local folder, or org/name@revision (default: minilm-l6)")
+    what.add_argument("--head", metavar="NAME", help="head (default: each task's first)")
+    what.add_argument("--seed", type=whole, metavar="N", help="of initialisation, order and sampling (default: 0)")
+    what.add_argument("--replicate", type=whole, metavar="N", help="repeats the very same configuration (default: 1)")
+
+    data = parser.add_argument_group("data")
+    data.add_argument("--data", type=pair, action="append", metavar="TASK=DIR", help="a task's corpus; repeat it for several")
+    data.add_argument("--max-length", type=whole, metavar="TOKENS", help="longest window (default: 128)")
+
+    budget = parser.add_argument_group("budget (one of them; a default of each task's own otherwise)")
+    budget.add_argument("--steps", type=whole, metavar="N", help="updates")
+    budget.add_argument("--epochs", type=real, metavar="N", help="passes over the training data")
+    budget.add_argument("--tokens", type=whole, metavar="N", help="marked tokens, to within one example")
+    budget.add_argument("--tokens-like", metavar="RUN", help="as many tokens as another run saw; its id or folder")
+
+    training = parser.add_argument_group("training")
+    training.add_argument("--lr", type=real, metavar="RATE", help="peak learning rate (default: 2e-3)")
+    training.add_argument("--batch-tokens", type=whole, metavar="N", help="marked tokens an update holds (default: 2048)")
+    training.add_argument("--micro-batch", type=whole, metavar="N", help="padded tokens of a micro-batch (default: searched)")
+    training.add_argument("--eval-every", type=whole, metavar="N", help="updates between evaluations (default: four in all)")
+    training.add_argument("--checkpoint-every", type=whole, metavar="N", help="updates between checkpoints (default: 200)")
+    training.add_argument("--waive", action="append", metavar="NAME", help=f"do not enforce: {', '.join(INVARIANTS)}; recorded")
+
+    machine = parser.add_argument_group("machine")
+    machine.add_argument("--device", metavar="NAME", help="cpu, cuda or auto (default: auto)")
+    machine.add_argument("--precision", metavar="NAME", help="fp32, bf16 or auto (default: auto)")
+    machine.add_argument("--memory-limit", type=size, metavar="SIZE", help="such as 2GiB or 500MB (default: what is free)")
+    machine.add_argument("--max-hours", type=real, metavar="H", help="save a checkpoint and stop before this")
+
+    where = parser.add_argument_group("where it goes")
+    where.add_argument("--out", metavar="DIR", help="folder of runs (default: runs)")
+    where.add_argument("--name", metavar="TEXT", help="a name of your own for the run")
+    where.add_argument("--tracker", action="append", metavar="NAME", help="wandb and mlflow where left out; repeat it, or none")
+    where.add_argument(
+        "--json", action="store_true", help="result path and headline as one JSON object on stdout, rest on stderr"
+    )
+
+    control = parser.add_argument_group("control")
+    control.add_argument("--config", type=Path, metavar="FILE.toml", help="any of these flags as keys")
+    control.add_argument("--dry-run", action="store_true", help="stop after the parity check and print the plan")
+    control.add_argument("--resume", metavar="RUN", help="carry on with an unfinished run; its id or folder")
+
+
+def run(args: argparse.Namespace) -> int:
+    """Runs."""
+    config = configuration(args, os.environ)
+    registry = load()
+    resolve(config, registry, resuming=args.resume is not None)
+    # Two OpenMP threads collapse beside another busy process unless idle ones sleep; read once, when torch is imported.
+    os.environ.setdefault("OMP_WAIT_POLICY", "PASSIVE")
+
+    from bench.cli.console import RichReporter
+    from bench.runner import run as run_arm
+
+    reporter = RichReporter(stderr=args.json)
+    with warnings.catch_warnings():
+        _relay(reporter)
+        outcome = run_arm(config, registry, dry_run=args.dry_run, resume=args.resume, console=reporter)
+    if args.json:
+        path = str(outcome.result_path) if outcome.result_path else None
+        print(dump({"plan": outcome.plan} if args.dry_run else {"result": path, "headline": outcome.headline}))
+    elif outcome.result_path is not None:
+        from bench.cli.result import headline, next_commands
+
+        reporter.blank()
+        print(headline(outcome.headline, bool(outcome.headline.get("synthetic"))))
+        print(next_commands(outcome.result_path.parent))
+    return 0
+
+
+def configuration(args: argparse.Namespace, environ: Mapping[str, str]) -> RunConfig:
+    """Flags over the TOML file over the defaults.
+
+    Args:
+        args: what `configure` declares.
+        environ: `BENCH_DATA` is read from it.
+
+    Raises:
+        UsageError: an unknown key, a wrong type, a number out of range, a folder that is not there.
+    """
+    base = RunConfig()
+    if args.config is not None:
+        base = from_mapping(_sizes(read_toml(args.config), str(args.config)), str(args.config))
+    names = {field.name for field in dataclass_fields(RunConfig)} - {"data"}
+    typed = {name: value for name, value in vars(args).items() if name in names and value is not None}
+    budgets = {"steps", "epochs", "tokens", "tokens_like"}
+    if budgets & typed.keys():  # a budget on the command line replaces the file's, whichever of the four that was
+        typed = dict.fromkeys(budgets) | typed
+    tasks = tuple(typed.get("task", base.task))
+    typed["data"] = _corpora(tasks, environ) | dict(base.data) | dict(args.data or ())
+    return from_mapping(typed, "the command line", base)
+
+
+def resolve(config: RunConfig, registry: Registry, resuming: bool = False) -> None:
+    """Looks every name up, before torch is imported.
+
+    Raises:
+        UsageError: a name that nothing carries, or a combination that means nothing.
+    """
+    if not config.task and not resuming:
+        raise UsageError("No task was named.", "Add --task NAME; 'bench list tasks' shows them.")
+    for name in config.task:
+        task = registry.get("tasks", name)
+        if config.head is not None and config.head not in task.heads:
+            raise unknown(f"head of {name}", config.head, task.heads, f"bench show task {name}")
+    registry.get("architectures", config.arch)
+    quantizer = registry.get("quantizers", config.quant)
+    if config.quant_when is not None and config.quant_when not in quantizer.when:
+        raise UsageError(
+            f"The quantizer {config.quant!r} cannot be applied {_when(config.quant_when)}, only {_when(quantizer.when[0])}.",
+            f"Run 'bench show quantizer {config.quant}'.",
+        )
+    # A folder and a hub id need no plugin; whether they hold a model is for the model step to say.
+    if "/" not in config.model and not Path(config.model).exists():
+        registry.get("models", config.model)
+    if "none" in config.tracker and len(config.tracker) > 1:
+        raise UsageError(f"--tracker none beside {' and '.join(t for t in config.tracker if t != 'none')} means nothing.")
+    for name in config.tracker:
+        if name != "none":
+            registry.get("trackers", name)
+    if not re.fullmatch(r"auto|cpu|cuda(:\d+)?", config.device):
+        raise unknown("device", config.device, ("auto", "cpu", "cuda"), "bench doctor")
+    for name, folder in config.data.items():
+        if config.task and name not in config.task:
+            raise UsageError(
+                f"--data names the task {name!r}, which this run does not have.", f"It has {', '.join(config.task)}."
+            )
+        if not Path(folder).is_dir():
+            raise UsageError(f"--data {name}={folder}: there is no such folder.")
+
+
+def _corpora(tasks: tuple[str, ...], environ: Mapping[str, str]) -> dict[str, str]:
+    root = environ.get("BENCH_DATA")
+    if not root:
+        return {}
+    if not Path(root).is_dir():
+        raise UsageError(f"BENCH_DATA is {root}, which is no folder.", "It holds one sub-folder a task, named like the task.")
+    return {task: str(Path(root) / task) for task in tasks if (Path(root) / task).is_dir()}
+
+
+def _sizes(values: dict[str, Any], source: str) -> dict[str, Any]:
+    for key in ("memory_limit", "memory-limit"):
+        if isinstance(values.get(key), str):
+            try:
+                values[key] = size(values[key])
+            except argparse.ArgumentTypeError as error:
+                raise UsageError(f"{source}: {key}: {error}.") from None
+    return values
+
+
+def _when(when: str) -> str:
+    return {"load": "at load, before training", "after": "after training"}[when]
+
+
+def _relay(reporter: Any) -> None:
+    """Plugin warnings go through the console; everybody else's stay where Python puts them."""
+    show = warnings.showwarning
+
+    def relay(message: Warning | str, category: type[Warning], *rest: Any, **named: Any) -> None:
+        if issubclass(category, PluginWarning):
+            reporter.warn(str(message))
+        else:
+            show(message, category, *rest, **named)
+
+    warnings.simplefilter("always", PluginWarning)
+    warnings.showwarning = relay
+    sys.stdout.flush()

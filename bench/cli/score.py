@@ -1,0 +1,79 @@
+"""`bench score`: any system's files against gold files, by the task's official rules; no model, no text, no torch."""
+
+from __future__ import annotations
+
+import argparse
+from collections.abc import Iterator, Mapping
+from pathlib import Path
+from typing import Any
+
+from bench.cli.parser import Parser
+from bench.cli.text import columns, dump, fields, number, paint
+from bench.errors import UsageError
+from bench.registry import load
+
+_COUNTED = ("tp", "fp", "fn", "precision", "recall", "f1")
+
+
+def configure(parser: Parser) -> None:
+    """Declares the arguments."""
+    parser.description = "Scores predicted files against gold files by the rules of the task's organisers."
+    parser.epilog = "example:\n  bench score 2015-T14 --gold corpus/test/ --pred mine/ --json"
+    parser.add_argument("task", metavar="TASK", help="a name that 'bench list tasks' shows")
+    parser.add_argument("--gold", required=True, type=Path, metavar="PATH", help="gold file or folder, official format")
+    parser.add_argument("--pred", required=True, type=Path, metavar="PATH", help="predicted file or folder, same format")
+    parser.add_argument("--json", action="store_true", help="print one JSON object")
+
+
+def run(args: argparse.Namespace) -> int:
+    """Scores."""
+    task = load().get("tasks", args.task)
+    for option, path in (("--gold", args.gold), ("--pred", args.pred)):
+        if not path.exists():
+            raise UsageError(f"{option}: there is no file or folder {path}.")
+    scores = task.score_files(args.gold, args.pred)
+    print(dump({"task": args.task, "scores": scores}) if args.json else report(scores))
+    return 0
+
+
+def report(scores: Mapping[str, Any]) -> str:
+    """Scores for people: one row a measure with counts, the other figures below."""
+    groups = dict(_groups("", scores))
+    header = ["measure", *_COUNTED]
+    intervals = any("ci95" in group for group in groups.values())
+    rows = []
+    for name, group in groups.items():
+        row = [name, *(number(group[key]) if key in group else "" for key in _COUNTED)]
+        rows.append(row + ([interval(group.get("ci95"))] if intervals else []))
+    header += ["95% interval"] if intervals else []
+    text = columns([header[0], *header[1:]], [_right(row, header, rows) for row in rows]) if rows else ""
+    loose = {name: number(value) for name, value in _loose("", scores)}
+    return "\n\n".join(part for part in (text, fields(loose) if loose else "") if part)
+
+
+def interval(bounds: Any) -> str:
+    """A confidence interval; empty where there is none."""
+    return f"[{number(bounds[0])}, {number(bounds[1])}]" if bounds else ""
+
+
+def _right(row: list[str], header: list[str], rows: list[list[str]]) -> list[str]:
+    widths = [max(len(header[i]), *(len(r[i]) for r in rows)) for i in range(len(row))]
+    return [paint(row[0], "cyan"), *(cell.rjust(width) for cell, width in zip(row[1:], widths[1:], strict=True))]
+
+
+def _groups(prefix: str, node: Mapping[str, Any]) -> Iterator[tuple[str, Mapping[str, Any]]]:
+    if "f1" in node:
+        yield prefix, node
+    for key, value in node.items():
+        if isinstance(value, Mapping):
+            yield from _groups(f"{prefix}.{key}" if prefix else key, value)
+
+
+def _loose(prefix: str, node: Mapping[str, Any]) -> Iterator[tuple[str, Any]]:
+    counted = (*_COUNTED, "ci95") if "f1" in node else ()
+    for key, value in node.items():
+        name = f"{prefix}.{key}" if prefix else key
+        if isinstance(value, Mapping):
+            yield from _loose(name, value)
+        elif key not in counted and isinstance(value, (int, float)):
+            yield name, value

@@ -1,0 +1,115 @@
+"""`bench show`: one part, or one run, in detail."""
+
+from __future__ import annotations
+
+import argparse
+import json
+from pathlib import Path
+from typing import Any
+
+from bench.api.part import Part
+from bench.api.quantizer import Quantizer
+from bench.api.task import Task
+from bench.cli.list_ import describe, status
+from bench.cli.parser import Parser
+from bench.cli.parser import kind as parse_kind
+from bench.cli.text import dump, fields, number, paint
+from bench.errors import RunStateError, UsageError, unknown
+from bench.registry import KINDS, Entry, load
+
+
+def configure(parser: Parser) -> None:
+    """Declares the arguments."""
+    parser.description = (
+        "Shows one part (citation, licence, access, parameters) or one run (headline, scores, invariants, hashes)."
+    )
+    parser.epilog = "examples:\n  bench show task 2015-T14\n  bench show quantizer gptq --json\n  bench show run RUN"
+    kinds = ", ".join(kind[:-1] for kind in KINDS)
+    parser.add_argument("kind", metavar="KIND", help=f"{kinds}, or run")
+    parser.add_argument("name", metavar="NAME", help="a name that 'bench list' shows; of a run, its id or its folder")
+    parser.add_argument("--out", type=Path, default=Path("runs"), metavar="DIR", help="folder of runs (default: runs)")
+    parser.add_argument("--json", action="store_true", help="print one JSON object")
+
+
+def run(args: argparse.Namespace) -> int:
+    """Shows."""
+    if args.kind in ("run", "runs"):
+        return _show_run(run_folder(args.name, args.out), args.json)
+    entry = load().entry(parse_kind(args.kind), args.name)
+    if args.json:
+        print(dump(describe(entry) | {"kind": entry.kind} | facts(entry.part)))
+        return 0
+    print(f"{paint(entry.name, 'bold')}  {entry.kind[:-1]}, version {entry.part.version}, from {entry.distribution}")
+    print(f"{entry.part.summary}\n")
+    print(fields({"status": status(entry), **_flat(facts(entry.part))}))
+    _next(entry)
+    return 0
+
+
+def facts(part: Part) -> dict[str, Any]:
+    """What `bench show` prints of a part beside its name and status, JSON-able."""
+    found: dict[str, Any] = {"licence": part.licence, "citation": part.citation}
+    if isinstance(part, Task):
+        meta = part.metadata
+        found |= {"reference": meta.reference, "access": meta.access, "layout": meta.layout, "heads": [*part.heads]}
+        found |= {"primary_metric": meta.primary_metric, "published_best": dict(meta.published_best)}
+        found |= {"published_source": meta.published_source}
+    if isinstance(part, Quantizer):
+        found |= {"applied": [*part.when], "bits": part.bits}
+    return found | {"parameters": dict(part.parameters())}
+
+
+def run_folder(name: str, out: Path) -> Path:
+    """The folder of a run.
+
+    Args:
+        name: the run's id, or its folder.
+        out: the folder of runs.
+
+    Raises:
+        UsageError: there is no such run, with the ids that come near.
+    """
+    for folder in (out / name, Path(name)):
+        if folder.is_dir():
+            return folder
+    if not out.is_dir():
+        raise UsageError(f"There is no run {name!r}: the folder {out} does not exist.", "Name the folder of runs with --out.")
+    raise unknown("run", name, [folder.name for folder in out.iterdir() if folder.is_dir()], f"ls {out}")
+
+
+def _flat(found: dict[str, Any]) -> dict[str, str]:
+    parameters = found.pop("parameters")
+    shown = {}
+    for key, value in found.items():
+        if isinstance(value, dict):
+            value = ", ".join(f"{name} {number(best)}" for name, best in value.items())
+        elif isinstance(value, list):
+            value = ", ".join(value)
+        shown[key.replace("_", " ")] = number(value)
+    return shown | {str(name): str(value) for name, value in parameters.items()}
+
+
+def _next(entry: Entry) -> None:
+    flag = {"tasks": "--task", "architectures": "--arch", "quantizers": "--quant", "models": "--model", "trackers": "--tracker"}
+    task = "" if entry.kind == "tasks" else " --task 2015-T14"
+    print(f"\n{paint('use it:', 'dim')} bench run{task} {flag[entry.kind]} {entry.name}")
+
+
+def _show_run(folder: Path, as_json: bool) -> int:
+    path = folder / "result.json"
+    if not path.is_file():
+        raise RunStateError(f"The run {folder.name} has no result yet.", f"Carry on with: bench run --resume {folder}")
+    text = path.read_text(encoding="utf-8")
+    try:
+        result = json.loads(text)
+    except json.JSONDecodeError as error:
+        raise RunStateError(
+            f"{path} is not JSON (line {error.lineno}).", "It was changed after the run; run it again."
+        ) from None
+    if as_json:
+        print(text.rstrip())
+        return 0
+    from bench.cli.result import report
+
+    print(report(result, folder))
+    return 0
