@@ -1,0 +1,213 @@
+"""Loads backbones: frozen, without a pooler, with linear layers that LoRA gradients flow through."""
+
+from __future__ import annotations
+
+import contextlib
+import inspect as signatures
+import logging
+import re
+import warnings
+from collections.abc import Iterator, Mapping
+from pathlib import Path
+from typing import TYPE_CHECKING, Any, cast
+
+from bench.api.model import LinearShape
+from bench.errors import UsageError
+from bench.modeling.files import weight_files
+from bench.modeling.spec import natural, quantization, read_config
+
+if TYPE_CHECKING:
+    import torch
+    from torch import Tensor, nn
+
+# They warn on import about kernels of other machines.
+_NOISY = ("torchao", "torch.utils._pytree")
+_NUMBERED = re.compile(r"(?:^|\.)\d+\.")
+
+
+def load_backbone(folder: Path, dtype: torch.dtype, device: str) -> nn.Module:
+    """The backbone of a model folder, as `AutoModel` gives it, without a pooler and frozen.
+
+    Folders with GPTQ or AWQ weights are read too: the stored integers, scales and zero points become dense `nn.Linear`
+    weights of `dtype`, exactly those that a 4-bit kernel would multiply with, so that memory while computing is that of a
+    dense model while the disk holds 4 bits. No code that comes with a model is ever run.
+
+    Args:
+        folder: a model folder; safetensors only.
+        dtype: of the weights in memory.
+        device: ``cpu`` or ``cuda``.
+
+    Returns:
+        The backbone in evaluation mode; switching to training is the caller's.
+
+    Raises:
+        UsageError: not a folder of safetensors, weights that do not belong to its configuration, or a model that
+            transformers has no class for.
+    """
+    packed = quantization(folder, read_config(folder))
+    if packed:
+        from bench.modeling.packed import dense_state
+
+        state = dense_state(folder, packed, dtype)
+    else:
+        state = read_state(folder)
+    return from_state(folder, state, dtype).to(device)
+
+
+def read_state(folder: Path) -> dict[str, Tensor]:
+    """Every tensor of a folder's weight files, as stored."""
+    from safetensors.torch import load_file
+
+    state: dict[str, Tensor] = {}
+    for path in weight_files(folder):
+        state |= load_file(path)
+    return state
+
+
+def from_state(folder: Path, state: Mapping[str, Tensor], dtype: torch.dtype) -> nn.Module:
+    """A frozen backbone on the CPU with the configuration of `folder` and the given tensors, pooler and heads left out.
+
+    Raises:
+        UsageError: a tensor of the backbone is missing or has another shape.
+    """
+    config, model_class = _classes(folder)
+    with quiet(), random_state_kept():
+        model, info = model_class.from_pretrained(
+            None, config=config, state_dict=dict(state), dtype=dtype, output_loading_info=True, **_no_pooler(model_class)
+        )
+    wrong = [n for n in info["missing_keys"] if not n.startswith("pooler.")]
+    wrong += [str(m[0]) for m in info["mismatched_keys"]]
+    if wrong:
+        raise UsageError(
+            f"The weights in {folder} do not fit its config.json: {len(wrong)} tensors are missing or of another shape, "
+            f"{sorted(wrong)[0]} among them.",
+            "Copy the folder again from where the model came from.",
+        )
+    return freeze(model)
+
+
+def meta_backbone(folder: Path) -> nn.Module:
+    """The same modules on the ``meta`` device: shapes without memory, for counting before anything is loaded.
+
+    Raises:
+        UsageError: a model that transformers has no class for.
+    """
+    import torch
+
+    config, model_class = _classes(folder)
+    with quiet(), random_state_kept(), torch.device("meta"):
+        return freeze(model_class(config, **_no_pooler(model_class)))
+
+
+def freeze(model: nn.Module) -> nn.Module:
+    """Takes the pooler away, freezes every parameter and switches to evaluation mode."""
+    from torch import nn
+
+    if isinstance(getattr(model, "pooler", None), nn.Module):
+        model.pooler = cast(Any, None)
+    return model.requires_grad_(False).eval()
+
+
+def adapted_linears(backbone: nn.Module) -> tuple[LinearShape, ...]:
+    """Every linear layer inside the numbered transformer layers, attention and MLP alike.
+
+    Quantized layers count with the shape they stand for. Names, shapes and order are those of `ModelSpec.linears`.
+    """
+    from torch import nn
+
+    found = (
+        LinearShape(name, int(module.in_features), int(module.out_features))
+        for name, module in backbone.named_modules()
+        if _NUMBERED.search(name) and (isinstance(module, nn.Linear) or _quantized(module))
+    )
+    return tuple(sorted(found, key=lambda s: natural(s.name)))
+
+
+def _quantized(module: nn.Module) -> bool:
+    return all(hasattr(module, a) for a in ("in_features", "out_features", "qweight"))
+
+
+def load_tokenizer(folder: Path) -> Any:
+    """The fast tokenizer of a model folder, a transformers `PreTrainedTokenizerFast`; code of its own is never run.
+
+    Raises:
+        UsageError: there is none, or it cannot give character offsets.
+    """
+    from transformers import AutoTokenizer
+
+    config, _ = _classes(folder)
+    try:
+        with quiet():
+            tokenizer = AutoTokenizer.from_pretrained(folder, config=config, trust_remote_code=False, local_files_only=True)
+    except (OSError, ValueError, KeyError, ImportError) as error:
+        raise UsageError(
+            f"Model folder {folder} has no tokenizer that transformers can read ({type(error).__name__}).",
+            "Save one beside the weights: AutoTokenizer.from_pretrained(ORIGINAL).save_pretrained(FOLDER)",
+        ) from error
+    if not tokenizer.is_fast:
+        raise UsageError(f"The tokenizer of {folder} gives no character offsets; a fast one (tokenizer.json) is wanted.")
+    if tokenizer.pad_token_id is None:
+        tokenizer.pad_token = tokenizer.eos_token or tokenizer.unk_token  # the mask hides what stands there
+    return tokenizer
+
+
+def _classes(folder: Path) -> tuple[Any, Any]:
+    """The configuration and the backbone's class; what concerns quantizing is taken out of the former."""
+    from transformers import AutoConfig
+    from transformers.models.auto.modeling_auto import MODEL_MAPPING
+
+    raw = read_config(folder)
+    try:
+        with quiet():
+            config = AutoConfig.from_pretrained(folder, trust_remote_code=False, local_files_only=True)
+            model_class = MODEL_MAPPING[type(config)]
+    except (ValueError, KeyError, OSError, ImportError) as error:
+        own = " It wants to run code that comes with it (auto_map), which bench never does." if "auto_map" in raw else ""
+        raise UsageError(f"transformers has no backbone for model type {raw['model_type']!r} of {folder}.{own}") from error
+    if hasattr(config, "quantization_config"):
+        del config.quantization_config
+    return config, model_class[0] if isinstance(model_class, (tuple, list)) else model_class
+
+
+def _no_pooler(model_class: Any) -> dict[str, bool]:
+    takes = "add_pooling_layer" in signatures.signature(model_class.__init__).parameters
+    return {"add_pooling_layer": False} if takes else {}
+
+
+@contextlib.contextmanager
+def random_state_kept() -> Iterator[None]:
+    """Puts Python's, numpy's and torch's random states and torch's default dtype back when the block ends."""
+    import random
+
+    import numpy as np
+    import torch
+
+    python, array, dtype = random.getstate(), np.random.get_state(), torch.get_default_dtype()
+    devices = list(range(torch.cuda.device_count())) if torch.cuda.is_available() else []
+    with torch.random.fork_rng(devices=devices):
+        try:
+            yield
+        finally:
+            random.setstate(python)
+            np.random.set_state(array)
+            torch.set_default_dtype(dtype)
+
+
+@contextlib.contextmanager
+def quiet() -> Iterator[None]:
+    """Keeps transformers' reports and progress bars off the console while the block runs."""
+    from transformers.utils import logging as reports
+
+    level, bar = reports.get_verbosity(), reports.is_progress_bar_enabled()
+    reports.set_verbosity(logging.CRITICAL)
+    for name in _NOISY:
+        logging.getLogger(name).setLevel(logging.ERROR)
+    reports.disable_progress_bar()
+    try:
+        with warnings.catch_warnings():
+            warnings.simplefilter("ignore")
+            yield
+    finally:
+        reports.set_verbosity(level)
+        if bar:
+            reports.enable_progress_bar()

@@ -1,0 +1,218 @@
+"""Files of a model folder: which hold the weights, their hash, and folders that are written whole or not at all."""
+
+from __future__ import annotations
+
+import contextlib
+import hashlib
+import json
+import os
+import shutil
+import struct
+import tempfile
+from collections.abc import Iterator
+from dataclasses import dataclass
+from functools import lru_cache
+from math import prod
+from pathlib import Path
+from typing import Any
+
+from bench.errors import StorageError, UsageError
+
+PICKLES = (".bin", ".pt", ".pth", ".ckpt", ".pkl")
+INDEX = "model.safetensors.index.json"
+
+
+@dataclass(frozen=True)
+class Header:
+    """One tensor as a safetensors header announces it.
+
+    Args:
+        dtype: safetensors' name, e.g. ``F32`` or ``I32``.
+        shape: as stored.
+        bytes: it takes on disk.
+    """
+
+    dtype: str
+    shape: tuple[int, ...]
+    bytes: int
+
+    @property
+    def numel(self) -> int:
+        """Number of elements."""
+        return prod(self.shape)
+
+
+def weight_files(folder: Path) -> tuple[Path, ...]:
+    """The safetensors files that hold the model's weights, in a fixed order.
+
+    Raises:
+        UsageError: the folder is not there, has no safetensors, has only pickle weights, or misses a shard.
+    """
+    if not folder.is_dir():
+        raise UsageError(
+            f"There is no model folder {folder}.", "Give a folder, a hub id 'org/name@revision', or see 'bench list models'."
+        )
+    if (folder / INDEX).is_file():
+        index = read_json(folder / INDEX)
+        names = sorted({str(n) for n in index.get("weight_map", {}).values()})
+        for name in names:
+            if Path(name).name != name or not name.endswith(".safetensors"):
+                raise UsageError(f"{folder / INDEX} names the shard {name!r}, which is no safetensors file of that folder.")
+            if not (folder / name).is_file():
+                raise UsageError(f"Model folder {folder} misses the shard {name}.", "Copy the folder again, whole.")
+        if names:
+            return tuple(folder / n for n in names)
+    if (folder / "model.safetensors").is_file():
+        return (folder / "model.safetensors",)
+    found = sorted(p for p in folder.glob("*.safetensors") if not p.name.startswith("adapter_"))
+    if len(found) == 1:  # AutoGPTQ names it after its settings: gptq_model-4bit-128g.safetensors
+        return (found[0],)
+    if found:
+        names = [p.name for p in found]
+        raise UsageError(f"Model folder {folder} has several safetensors files and no {INDEX}: {', '.join(names[:4])}.")
+    pickles = sorted(p.name for p in folder.iterdir() if p.suffix in PICKLES)
+    if pickles:
+        raise UsageError(
+            f"Model folder {folder} has only pickle weights ({', '.join(pickles[:3])}), which can run code and are never read.",
+            "Convert them where you trust them: AutoModel.from_pretrained(FOLDER).save_pretrained(NEW_FOLDER)",
+        )
+    raise UsageError(
+        f"Model folder {folder} has no safetensors weights.", "It must hold config.json, model.safetensors and tokenizer.json."
+    )
+
+
+def read_headers(folder: Path) -> dict[str, Header]:
+    """Every tensor of the folder's weight files, without reading the weights.
+
+    Raises:
+        UsageError: as `weight_files`, or a file is not whole.
+    """
+    found: dict[str, Header] = {}
+    for path in weight_files(folder):
+        for name, entry in _header(path).items():
+            if name != "__metadata__":
+                start, end = entry["data_offsets"]
+                found[name] = Header(str(entry["dtype"]), tuple(int(n) for n in entry["shape"]), int(end) - int(start))
+    return found
+
+
+def _header(path: Path) -> dict[str, Any]:
+    size = path.stat().st_size
+    with path.open("rb") as file:
+        start = file.read(8)
+        length = struct.unpack("<Q", start)[0] if len(start) == 8 else -1
+        if not 0 < length <= size - 8:
+            raise UsageError(f"{path} is no safetensors file, or is cut short.", "Copy it again, whole.")
+        try:
+            header: dict[str, Any] = json.loads(file.read(length))
+            end = max((int(e["data_offsets"][1]) for n, e in header.items() if n != "__metadata__"), default=0)
+        except (ValueError, KeyError, TypeError, AttributeError):
+            raise UsageError(f"{path} is no safetensors file: its header cannot be read.", "Copy it again, whole.") from None
+    if end + 8 + length > size:
+        raise UsageError(f"{path} is cut short: {size:,} bytes of {end + 8 + length:,}.", "Copy it again, whole.")
+    return header
+
+
+def read_json(path: Path) -> dict[str, Any]:
+    """A JSON object from a file.
+
+    Raises:
+        UsageError: it is not one.
+    """
+    try:
+        value = json.loads(path.read_text(encoding="utf-8"))
+    except (ValueError, OSError):
+        value = None
+    if not isinstance(value, dict):
+        raise UsageError(f"{path} is not a JSON object.")
+    return value
+
+
+def sha256_file(path: Path) -> str:
+    """SHA-256 of a file, remembered for its size and modification time."""
+    real = path.resolve()
+    stat = real.stat()
+    return _sha256(real, stat.st_size, stat.st_mtime_ns)
+
+
+@lru_cache(maxsize=256)
+def _sha256(path: Path, size: int, mtime: int) -> str:
+    digest = hashlib.sha256()
+    with path.open("rb") as file:
+        while chunk := file.read(1 << 20):
+            digest.update(chunk)
+    return digest.hexdigest()
+
+
+def sha256_folder(folder: Path) -> str:
+    """SHA-256 over what decides a model's outputs: its weight files, its configuration and its tokenizer, by name."""
+    digest = hashlib.sha256()
+    others = (
+        "config.json",
+        "tokenizer.json",
+        "tokenizer_config.json",
+        "vocab.txt",
+        "quantize_config.json",
+        "quant_config.json",
+    )
+    for path in (*weight_files(folder), *(folder / n for n in others)):
+        if path.is_file():
+            digest.update(f"{path.name}\0{sha256_file(path)}\n".encode())
+    return digest.hexdigest()
+
+
+def weight_bytes(folder: Path) -> int:
+    """Bytes of the folder's weight files."""
+    return sum(p.stat().st_size for p in weight_files(folder))
+
+
+@contextlib.contextmanager
+def written_whole(out: Path) -> Iterator[Path]:
+    """Gives an empty folder beside `out` that takes its place when the block ends well, and vanishes when it does not.
+
+    Raises:
+        StorageError: the disk is full or cannot be written.
+    """
+    temporary = None
+    try:
+        out.parent.mkdir(parents=True, exist_ok=True)
+        temporary = Path(tempfile.mkdtemp(prefix=f".{out.name}.", dir=out.parent))
+        temporary.chmod(0o755)
+        yield temporary
+        for path in temporary.rglob("*"):
+            if path.is_file():
+                _sync(path)
+        try:
+            temporary.rename(out)
+        except OSError:
+            if not out.is_dir():
+                raise
+            # It stands there already: another process was first, or an older one is replaced.
+            old = Path(tempfile.mkdtemp(prefix=f".{out.name}.old.", dir=out.parent))
+            out.rename(old / "old")
+            temporary.rename(out)
+            shutil.rmtree(old, ignore_errors=True)
+    except OSError as error:
+        if error.filename is None and error.errno is None:
+            raise  # not of the file system: a library's own OSError
+        raise StorageError(
+            f"Cannot write {out}: {error.strerror or error}.", "Free some space or choose another folder."
+        ) from error
+    finally:
+        if temporary is not None:
+            shutil.rmtree(temporary, ignore_errors=True)
+
+
+def _sync(path: Path) -> None:
+    descriptor = os.open(path, os.O_RDONLY)
+    try:
+        os.fsync(descriptor)
+    finally:
+        os.close(descriptor)
+
+
+def copy_companions(source: Path, out: Path) -> None:
+    """Copies what stands beside the weights: configuration and tokenizer files, never code, weights or an index of shards."""
+    for path in sorted(source.iterdir()):
+        if path.is_file() and path.name != INDEX and path.suffix in (".json", ".txt", ".model", ".jinja"):
+            shutil.copyfile(path, out / path.name)

@@ -1,0 +1,119 @@
+"""From what the user typed after ``--model`` to a base model: a short name, a local folder, or a hub id."""
+
+from __future__ import annotations
+
+import re
+from pathlib import Path
+from typing import Protocol
+
+from bench.api.model import Model, ModelSpec
+from bench.api.part import Part
+from bench.errors import BenchError, MissingError, UsageError, unknown
+from bench.modeling.files import sha256_folder
+from bench.modeling.spec import inspect
+
+_HUB = re.compile(r"(?P<repo>[\w.-]+/[\w.-]+)(?:@(?P<revision>[\w./-]+))?")
+_WANTED = ("*.safetensors", "*.safetensors.index.json", "*.json", "vocab.txt", "merges.txt", "*.model")
+
+
+class _Entry(Protocol):
+    name: str
+    part: Part
+
+
+class BaseModel:
+    """A base model that was found: its spec, its folder and its hash.
+
+    Args:
+        name: as the user typed it.
+        model: the plugin's part, for a short name.
+        folder: the folder, where there is one already.
+        cache: where plugins may make folders.
+    """
+
+    def __init__(self, name: str, cache: Path, model: Model | None = None, folder: Path | None = None) -> None:
+        self.name = name
+        self.part = model
+        self.plumbing_only = bool(model and model.plumbing_only)
+        self._cache = cache
+        self._folder = folder
+        self._spec = model.spec() if model else inspect(self.folder(), name)
+
+    @property
+    def spec(self) -> ModelSpec:
+        """What plan-time decisions need; read without torch."""
+        return self._spec
+
+    def folder(self) -> Path:
+        """The folder in Hugging Face's layout; a plugin's is made at the first call."""
+        if self._folder is None:
+            if self.part is None:
+                raise MissingError(f"Model {self.name!r} has neither a plugin nor a folder.")
+            self._folder = self.part.folder(self._cache)
+        return self._folder
+
+    def sha256(self) -> str:
+        """SHA-256 over weights, configuration and tokenizer; remembered for files that have not changed."""
+        return sha256_folder(self.folder())
+
+
+class _Registry(Protocol):
+    def entries(self, kind: str, /) -> list[_Entry]: ...
+
+
+def find_model(name: str, registry: object, cache: Path) -> BaseModel:
+    """The base model that a name stands for; torch is not imported.
+
+    Args:
+        name: a short name of the registry, a folder, or ``org/name@revision`` of the Hugging Face hub.
+        registry: the plugins, a `bench.registry.Registry`.
+        cache: folder for models that are made or unpacked, e.g. ``~/.cache/bench/models``.
+
+    Raises:
+        UsageError: nothing of that name, or a folder that cannot be used.
+        MissingError: a package that is not installed, or a hub that cannot be reached.
+    """
+    known: dict[str, Part] = {e.name: e.part for e in registry.entries("models")}  # type: ignore[attr-defined]
+    part = known.get(name)
+    if isinstance(part, Model):
+        missing = part.missing()
+        if missing:
+            raise MissingError(f"Model {name!r} needs {missing[0].module}, which is not installed.", missing[0].command)
+        return BaseModel(name, cache, model=part)
+    path = Path(name).expanduser()
+    if path.is_dir() or path.is_absolute() or name.startswith((".", "~")):
+        return BaseModel(name, cache, folder=path.resolve())
+    match = _HUB.fullmatch(name)
+    if match:
+        return BaseModel(name, cache, folder=_download(match["repo"], match["revision"]))
+    raise unknown("model", name, known, "bench list models")
+
+
+def _download(repo: str, revision: str | None) -> Path:
+    """The snapshot folder of a hub id: safetensors, configuration and tokenizer, nothing that could hold code or pickles."""
+    try:
+        from huggingface_hub import errors, snapshot_download
+    except ImportError:
+        raise MissingError(
+            "A hub id needs huggingface_hub, which is not installed.", "pip install 'bench-suite[train]'"
+        ) from None
+    try:
+        folder = snapshot_download(repo, revision=revision, allow_patterns=list(_WANTED), etag_timeout=10)
+    except errors.RevisionNotFoundError:
+        raise UsageError(
+            f"The hub's model {repo} has no revision {revision!r}.", f"See https://huggingface.co/{repo}/commits"
+        ) from None
+    except errors.GatedRepoError:
+        raise MissingError(
+            f"The hub's model {repo} asks for an agreement first.", f"Accept it at https://huggingface.co/{repo}"
+        ) from None
+    except errors.RepositoryNotFoundError:
+        raise UsageError(f"The Hugging Face hub has no model {repo}, or it is private.", "See 'bench list models'.") from None
+    except BenchError:
+        raise
+    except Exception as error:  # every transport has exceptions of its own; all mean the same here
+        raise MissingError(
+            f"Model {repo} is not on this machine, and the Hugging Face hub could not give it ({type(error).__name__}).",
+            f"With a network: hf download {repo}. Without: --model FOLDER, or a name of 'bench list models'.",
+        ) from None
+    return Path(folder)

@@ -1,0 +1,215 @@
+"""Quantized linear layers as integers packed into 32-bit words: the layouts of GPTQ and of AWQ, read and written.
+
+A weight is `scale · (q − zero)`, with one scale and one zero point for a group of consecutive inputs and each output. Layouts,
+for a layer of `inputs × outputs`, `b` bits and groups of `g`:
+
+| | qweight, int32 | qzeros, int32 | scales |
+|---|---|---|---|
+| GPTQ | (inputs·b/32, outputs), packed along the inputs | (inputs/g, outputs·b/32) | (inputs/g, outputs) |
+| AWQ gemm | (inputs, outputs/8), nibbles interleaved | (inputs/g, outputs/8), the same | (inputs/g, outputs) |
+
+GPTQ's first format stores each zero point less one; `gptq_v2` stores it as it is. `g_idx` names the group of each input.
+
+Source: AutoGPTQ (`qlinear_cuda.pack`), AutoAWQ (`packing_utils.py`); Frantar et al., GPTQ, arXiv:2210.17323; Lin et al., AWQ,
+arXiv:2306.00978.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, MutableMapping, Sequence
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from bench.errors import UsageError
+from bench.modeling.files import Header, read_headers
+
+if TYPE_CHECKING:
+    import torch
+    from torch import Tensor
+
+PARTS = ("qweight", "qzeros", "scales", "g_idx")
+AWQ_ORDER = (0, 2, 4, 6, 1, 3, 5, 7)
+"""Column that each nibble of a word holds, lowest nibble first."""
+
+
+def unpack_bits(words: Tensor, bits: int, count: int) -> Tensor:
+    """Reads `count` integers of `bits` bits each from every row of little-endian 32-bit words.
+
+    Args:
+        words: (rows, words), int32.
+        bits: 1 to 8; integers may straddle two words, as those of 3 bits do.
+        count: integers in a row.
+
+    Returns:
+        (rows, count), int64.
+    """
+    import torch
+
+    wide = words.to(torch.int64) & 0xFFFFFFFF
+    start = torch.arange(count, device=words.device) * bits
+    first, shift = start // 32, start % 32
+    low = wide[:, first] >> shift
+    if 32 % bits == 0:
+        return low & ((1 << bits) - 1)
+    following = wide[:, (first + 1).clamp(max=words.shape[1] - 1)]
+    return (low | (following << (32 - shift))) & ((1 << bits) - 1)
+
+
+def pack_bits(values: Tensor, bits: int) -> Tensor:
+    """The inverse of `unpack_bits`.
+
+    Args:
+        values: (rows, count) integers below 2**bits; count · bits is a multiple of 32.
+        bits: 1 to 8.
+
+    Returns:
+        (rows, count · bits / 32), int32.
+    """
+    import torch
+
+    rows, count = values.shape
+    start = torch.arange(count, device=values.device) * bits
+    first, shift = start // 32, start % 32
+    words = torch.zeros(rows, count * bits // 32 + 1, dtype=torch.int64, device=values.device)
+    wide = values.to(torch.int64) << shift
+    words.index_add_(1, first, wide & 0xFFFFFFFF)  # bits never overlap, so adding is or-ing
+    words.index_add_(1, first + 1, wide >> 32)
+    kept = words[:, :-1]
+    return torch.where(kept >= 1 << 31, kept - (1 << 32), kept).to(torch.int32)
+
+
+def dense_gptq(parts: Mapping[str, Tensor], bits: int, group_size: int, form: str = "gptq") -> Tensor:
+    """The weight (outputs, inputs) in float32 that GPTQ's tensors stand for.
+
+    Args:
+        parts: ``qweight``, ``qzeros``, ``scales`` and, where inputs were reordered, ``g_idx``.
+        bits: 2, 3, 4 or 8.
+        group_size: inputs a group; -1 is one group. Used where ``g_idx`` is not stored.
+        form: ``gptq`` (zero points stored less one) or ``gptq_v2``.
+    """
+    import torch
+
+    words, scales = parts["qweight"], parts["scales"].float()
+    inputs = words.shape[0] * 32 // bits
+    integers = unpack_bits(words.t().contiguous(), bits, inputs)  # (outputs, inputs)
+    zeros = unpack_bits(parts["qzeros"], bits, scales.shape[1])  # (groups, outputs)
+    if form == "gptq":
+        zeros = (zeros + 1) & ((1 << bits) - 1)
+    group = parts.get("g_idx")
+    if group is None:
+        group = torch.arange(inputs, device=words.device) // (group_size if group_size > 0 else inputs)
+    group = group.to(torch.int64)
+    return (integers - zeros.t()[:, group]).float() * scales.t()[:, group]
+
+
+def dense_awq(parts: Mapping[str, Tensor], group_size: int) -> Tensor:
+    """The weight (outputs, inputs) in float32 that AWQ's gemm tensors of 4 bits stand for."""
+    import torch
+
+    scales = parts["scales"].float()
+    outputs, inputs = scales.shape[1], parts["qweight"].shape[0]
+    place = torch.argsort(torch.tensor(AWQ_ORDER, device=scales.device))
+    order = (torch.arange(outputs, device=scales.device).view(-1, 8)[:, place]).reshape(-1)
+    integers = unpack_bits(parts["qweight"], 4, outputs)[:, order]  # (inputs, outputs)
+    zeros = unpack_bits(parts["qzeros"], 4, outputs)[:, order]
+    group = torch.arange(inputs, device=scales.device) // (group_size if group_size > 0 else inputs)
+    return ((integers - zeros[group]).float() * scales[group]).t().contiguous()
+
+
+def round_to_nearest(weight: Tensor, bits: int, group_size: int, sym: bool = True) -> dict[str, Tensor]:
+    """Quantizes a weight by rounding to nearest on each group's own grid, in GPTQ's layout.
+
+    Args:
+        weight: (outputs, inputs).
+        bits: of the integers.
+        group_size: consecutive inputs that share a scale; -1 is one group a row.
+        sym: whether the grid is symmetric about zero; otherwise it spans the least to the largest weight and zero.
+    """
+    import torch
+
+    outputs, inputs = weight.shape
+    group = group_size if group_size > 0 else inputs
+    groups, top = -(-inputs // group), (1 << bits) - 1
+    grouped = torch.nn.functional.pad(weight.float(), (0, groups * group - inputs)).view(outputs, groups, group)
+    low, high = grouped.amin(-1).clamp(max=0), grouped.amax(-1).clamp(min=0)
+    if sym:
+        high = torch.maximum(high, -low)
+        low = -high
+    scales = ((high - low) / top).half().float().clamp(min=2.0**-24)  # as stored
+    zeros = torch.full_like(scales, (top + 1) // 2) if sym else (-low / scales).round().clamp(0, top)
+    integers = ((grouped / scales[..., None]).round() + zeros[..., None]).clamp(0, top)
+    return {
+        "qweight": pack_bits(integers.view(outputs, -1)[:, :inputs].to(torch.int64), bits).t().contiguous(),
+        "qzeros": pack_bits((zeros.t().to(torch.int64) - 1) & top, bits),
+        "scales": scales.t().contiguous().half(),
+        "g_idx": (torch.arange(inputs) // group).to(torch.int32),
+    }
+
+
+def dense_state(folder: Path, packed: Mapping[str, Any], dtype: torch.dtype) -> dict[str, Tensor]:
+    """Every tensor of a GPTQ or AWQ folder, with packed layers as dense weights of `dtype`.
+
+    Args:
+        folder: of the quantized model.
+        packed: what `bench.modeling.spec.quantization` says of it.
+        dtype: of the dense weights.
+
+    Raises:
+        UsageError: a layer lacks one of its tensors.
+    """
+    from bench.modeling.backbone import read_state
+
+    state = read_state(folder)
+    for name in [n.removesuffix(".qweight") for n in state if n.endswith(".qweight")]:
+        parts = {p: state.pop(f"{name}.{p}") for p in PARTS if f"{name}.{p}" in state}
+        missing = [p for p in PARTS[:3] if p not in parts]
+        if missing:
+            raise UsageError(
+                f"The quantized layer {name} in {folder} has no {', '.join(missing)}.", "Copy the folder again, whole."
+            )
+        if packed["method"] == "awq":
+            weight = dense_awq(parts, packed["group_size"])
+        else:
+            weight = dense_gptq(parts, packed["bits"], packed["group_size"], packed["format"])
+        state[f"{name}.weight"] = weight.to(dtype)
+    return state
+
+
+def replace_packed(state: MutableMapping[str, Tensor], name: str, parts: Mapping[str, Tensor]) -> None:
+    """Puts a layer's packed tensors in the place of its weight; the bias stays."""
+    del state[f"{name}.weight"]
+    state.update({f"{name}.{part}": tensor for part, tensor in parts.items()})
+
+
+def bits_per_weight(folder: Path, suffixes: Sequence[str] = PARTS) -> float:
+    """Stored bits per weight of the quantized linear layers, everything that stands for a weight included.
+
+    Args:
+        folder: of the quantized model.
+        suffixes: last components of the names of the tensors that stand for weights.
+
+    Raises:
+        UsageError: no layer of the folder is quantized.
+    """
+    from bench.modeling.spec import inspect
+
+    headers = read_headers(folder)
+    spec = inspect(folder)
+    shapes = {s.name: s.inputs * s.outputs for s in spec.linears}
+    bits, weights = 0, 0
+    for name, parts in _by_layer(headers, suffixes).items():
+        weights += next(n for s, n in shapes.items() if name == s or name.endswith(f".{s}"))
+        bits += 8 * sum(h.bytes for h in parts)
+    if not weights:
+        raise UsageError(f"No layer of {folder} is quantized.")
+    return bits / weights
+
+
+def _by_layer(headers: Mapping[str, Header], suffixes: Sequence[str]) -> dict[str, list[Header]]:
+    quantized = {n.removesuffix(".qweight") for n in headers if n.endswith(".qweight")}
+    found: dict[str, list[Header]] = {n: [] for n in quantized}
+    for full, header in headers.items():
+        name, _, part = full.rpartition(".")
+        if name in found and part in suffixes:
+            found[name].append(header)
+    return found

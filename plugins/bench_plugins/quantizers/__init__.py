@@ -1,0 +1,14 @@
+"""Quantizers: how the base model's weights are stored."""
+
+from collections.abc import Sequence
+
+from bench.api.quantizer import Quantizer
+from bench.hooks import hookimpl
+from bench_plugins.quantizers.none import Unquantized
+from bench_plugins.quantizers.rtn import RoundToNearest
+
+
+@hookimpl
+def bench_quantizers() -> Sequence[Quantizer]:
+    """From full precision to four bits."""
+    return Unquantized(), RoundToNearest()

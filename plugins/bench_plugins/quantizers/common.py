@@ -1,0 +1,56 @@
+"""What the quantizers share: reasons to refuse a model, and writing packed weights."""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+
+from bench.api.model import ModelSpec
+from bench.api.quantizer import QuantizedWeights
+from bench.modeling.files import copy_companions, read_json, weight_bytes, written_whole
+
+GROUP_SIZE = 64
+
+
+def already(spec: ModelSpec) -> str | None:
+    """Refuses a model that is stored quantized."""
+    if spec.quantization is None:
+        return None
+    return f"{spec.name} is stored as {spec.quantization} already; use --quant none to train on it as it is."
+
+
+def narrow(spec: ModelSpec, multiple: int, what: str) -> str | None:
+    """Refuses a model with a linear layer whose width is no multiple of what the storage needs."""
+    for linear in spec.linears:
+        for side, width in (("inputs", linear.inputs), ("outputs", linear.outputs)):
+            if width % multiple:
+                return (
+                    f"{what} needs widths that are multiples of {multiple}; {linear.name} of {spec.name} has {width} {side}. "
+                    "int8 works with any width."
+                )
+    return None
+
+
+def write_packed(source: Path, out: Path, bits: int, group_size: int, sym: bool) -> QuantizedWeights:
+    """Rounds every adapted linear layer of a model folder to nearest and writes the result in GPTQ's layout."""
+    from safetensors.torch import save_file
+
+    from bench.modeling.backbone import read_state
+    from bench.modeling.packed import bits_per_weight, replace_packed, round_to_nearest
+    from bench.modeling.spec import backbone_prefix, inspect
+
+    state = read_state(source)
+    prefix = backbone_prefix(state)
+    for linear in inspect(source).linears:
+        name = f"{prefix}{linear.name}"
+        replace_packed(state, name, round_to_nearest(state[f"{name}.weight"], bits, group_size, sym))
+    settings = {
+        "quant_method": "gptq", "bits": bits, "group_size": group_size, "sym": sym, "desc_act": False,
+        "checkpoint_format": "gptq",
+    }  # fmt: skip
+    with written_whole(out) as folder:
+        copy_companions(source, folder)
+        config = read_json(folder / "config.json") | {"quantization_config": settings}
+        (folder / "config.json").write_text(json.dumps(config, indent=1), encoding="utf-8")
+        save_file({n: t.contiguous() for n, t in state.items()}, folder / "model.safetensors", metadata={"format": "pt"})
+    return QuantizedWeights(bits_per_weight(out), weight_bytes(out))

@@ -1,0 +1,65 @@
+"""No quantizing: the weights as they are, in fp32, or in bf16 where the device is better at it.
+
+>>> Unquantized().bits
+32
+"""
+
+from __future__ import annotations
+
+import shutil
+from collections.abc import Sequence
+from pathlib import Path
+from typing import TYPE_CHECKING, ClassVar
+
+from bench.api.model import ModelSpec
+from bench.api.part import Requirement
+from bench.api.quantizer import QuantizedWeights, Quantizer, When
+from bench.modeling.files import copy_companions, read_headers, weight_bytes, weight_files, written_whole
+from bench.modeling.packed import bits_per_weight
+from bench.modeling.spec import inspect
+
+if TYPE_CHECKING:
+    import torch
+    from torch import nn
+
+
+class Unquantized(Quantizer):
+    """Leaves the weights alone; also the way to train on a base that is stored as GPTQ or AWQ."""
+
+    name = "none"
+    version = "1"
+    summary = "the weights as they are"
+    licence = "Apache-2.0"
+    requires = (Requirement("torch", "bench-suite[train]"), Requirement("transformers", "bench-suite[train]"))
+    when: ClassVar[tuple[When, ...]] = ("load", "after")
+    bits = 32
+
+    def supports(self, spec: ModelSpec, when: When, device: str) -> str | None:
+        """Fits every model."""
+        return None
+
+    def quantize(self, source: Path, out: Path, calibration: Sequence[Sequence[int]], device: str) -> QuantizedWeights:
+        """Copies the folder."""
+        with written_whole(out) as folder:
+            copy_companions(source, folder)
+            for path in weight_files(source):
+                shutil.copyfile(path, folder / path.name)
+            index = source / "model.safetensors.index.json"
+            if index.is_file():
+                shutil.copyfile(index, folder / index.name)
+        return QuantizedWeights(_bits(out), weight_bytes(out))
+
+    def load(self, folder: Path, dtype: torch.dtype, device: str) -> nn.Module:
+        """The plain backbone."""
+        from bench.modeling.backbone import load_backbone
+
+        return load_backbone(folder, dtype, device)
+
+
+def _bits(folder: Path) -> float:
+    spec = inspect(folder)
+    if spec.quantization:
+        return bits_per_weight(folder)
+    headers = read_headers(folder)
+    layers = [h for n, h in headers.items() if any(n.endswith(f"{s.name}.weight") for s in spec.linears)]
+    return 8 * sum(h.bytes for h in layers) / sum(h.numel for h in layers)
