@@ -1,0 +1,207 @@
+"""Which examples an update holds: a pure function of seed and position, whatever the memory.
+
+An update holds `batch_tokens` marked tokens to within one example. Examples of like length stand together in *bundles* (a
+quarter of an update each), so that padding stays small; bundles are drawn from a pool of several updates and shuffled, so
+that an update still mixes lengths. Memory decides only how an update is cut into micro-batches.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass, field
+
+import numpy as np
+
+from bench.errors import DataError
+
+POOL_UPDATES = 8
+BUNDLES = 4
+TEMPERATURE = 2.0
+# A micro-batch costs about as much as this many padded tokens before it does any work (Python, kernel launches).
+_MICRO_BATCH_COST = 48
+
+
+@dataclass(frozen=True)
+class Update:
+    """The examples of one optimizer step.
+
+    Args:
+        step: index of the update, from 0.
+        examples: task to the indices of its examples, in drawing order.
+        tokens: marked tokens of the whole update.
+    """
+
+    step: int
+    examples: Mapping[str, tuple[int, ...]]
+    tokens: int
+
+
+@dataclass
+class _Stream:
+    """One task's endless, reshuffled order of examples."""
+
+    lengths: np.ndarray
+    seed: tuple[int, ...]
+    bundle_tokens: int
+    epoch: int = 0
+    position: int = 0
+    drawn: int = 0
+    _order: np.ndarray | None = field(default=None, repr=False)
+
+    def peek(self) -> int:
+        if self._order is None or self.position >= len(self._order):
+            if self._order is not None:
+                self.epoch, self.position = self.epoch + 1, 0
+            self._order = epoch_order(self.lengths, (*self.seed, self.epoch), self.bundle_tokens)
+        return int(self._order[self.position])
+
+    def take(self) -> int:
+        index = self.peek()
+        self.position += 1
+        self.drawn += int(self.lengths[index])
+        return index
+
+
+def epoch_order(lengths: np.ndarray, seed: Sequence[int], bundle_tokens: int) -> np.ndarray:
+    """A permutation of the examples in which neighbours have like lengths.
+
+    Args:
+        lengths: marked tokens of each example, shape (examples,).
+        seed: entropy of the shuffle.
+        bundle_tokens: marked tokens of a bundle of like lengths.
+    """
+    rng = np.random.default_rng(list(seed))
+    order = rng.permutation(len(lengths))
+    pool_tokens = bundle_tokens * BUNDLES * POOL_UPDATES
+    pools = _cut(lengths[order], pool_tokens)
+    result: list[np.ndarray] = []
+    for low, high in pools:
+        pool = order[low:high]
+        pool = pool[np.argsort(lengths[pool], kind="stable")]
+        bundles = [pool[a:b] for a, b in _cut(lengths[pool], bundle_tokens)]
+        result.extend(bundles[i] for i in rng.permutation(len(bundles)))
+    return np.concatenate(result) if result else order
+
+
+def _cut(lengths: np.ndarray, tokens: int) -> list[tuple[int, int]]:
+    """Ranges of consecutive examples, each of about `tokens`."""
+    if len(lengths) == 0:
+        return []
+    group = (np.cumsum(lengths) - lengths) // tokens
+    starts = np.flatnonzero(np.r_[True, group[1:] != group[:-1]])
+    return list(zip(starts.tolist(), [*starts[1:].tolist(), len(lengths)], strict=True))
+
+
+class Sampler:
+    """Draws updates over tasks.
+
+    Args:
+        lengths: task to marked tokens of each of its training examples.
+        seed: of every shuffle.
+        batch_tokens: marked tokens an update holds.
+        budget: marked tokens in all; the last update ends on it, to within one example.
+
+    Raises:
+        DataError: a task without training examples.
+    """
+
+    def __init__(self, lengths: Mapping[str, np.ndarray], seed: int, batch_tokens: int, budget: int) -> None:
+        for task, values in lengths.items():
+            if len(values) == 0:
+                raise DataError(f"{task} has no training example.", "Check its train split.")
+        self.batch_tokens = batch_tokens
+        self.budget = budget
+        self.step = 0
+        self.tokens = 0
+        self.shares = shares({task: int(v.sum()) for task, v in lengths.items()})
+        self._streams = {
+            task: _Stream(values, (seed, i), max(1, batch_tokens // BUNDLES)) for i, (task, values) in enumerate(lengths.items())
+        }
+
+    @property
+    def done(self) -> bool:
+        """Whether the budget is spent to within one example."""
+        return not self._fits(self.budget)
+
+    def _next_task(self) -> str:
+        """The task that is furthest behind its share; the first of them where two are equal."""
+        return max(self._streams, key=lambda t: self.shares[t] * (self.tokens + 1) - self._streams[t].drawn)
+
+    def _fits(self, target: int) -> bool:
+        stream = self._streams[self._next_task()]
+        return 2 * (target - self.tokens) >= int(stream.lengths[stream.peek()]) and target > self.tokens
+
+    def draw(self) -> Update:
+        """The next update; its last example is the one that comes nearest to the target."""
+        target = min((self.step + 1) * self.batch_tokens, self.budget)
+        chosen: dict[str, list[int]] = {}
+        before = self.tokens
+        while self._fits(target) or not chosen:
+            task = self._next_task()
+            stream = self._streams[task]
+            index = stream.take()
+            self.tokens += int(stream.lengths[index])
+            chosen.setdefault(task, []).append(index)
+        update = Update(self.step, {t: tuple(chosen[t]) for t in self._streams if t in chosen}, self.tokens - before)
+        self.step += 1
+        return update
+
+    def __iter__(self) -> Iterator[Update]:
+        while not self.done:
+            yield self.draw()
+
+    def epochs(self) -> dict[str, float]:
+        """Passes over each task's data so far."""
+        return {t: s.drawn / int(s.lengths.sum()) for t, s in self._streams.items()}
+
+    def state(self) -> dict[str, object]:
+        """The position, JSON-able."""
+        streams = {t: {"epoch": s.epoch, "position": s.position, "drawn": s.drawn} for t, s in self._streams.items()}
+        return {"step": self.step, "tokens": self.tokens, "streams": streams}
+
+    def restore(self, state: Mapping[str, object]) -> None:
+        """Continues from a `state`; orders are made again from the seed."""
+        self.step, self.tokens = int(state["step"]), int(state["tokens"])  # type: ignore[call-overload]
+        for task, saved in state["streams"].items():  # type: ignore[attr-defined]
+            stream = self._streams[task]
+            stream.epoch, stream.position, stream.drawn = saved["epoch"], saved["position"], saved["drawn"]
+            stream._order = epoch_order(stream.lengths, (*stream.seed, stream.epoch), stream.bundle_tokens)
+
+
+def shares(tokens: Mapping[str, int]) -> dict[str, float]:
+    """Each task's share of an update's tokens: its size to the power 1/τ, τ = 2.
+
+    Source: Aharoni et al. 2019, arXiv 1903.00089 (temperature sampling).
+    """
+    weights = {t: n ** (1 / TEMPERATURE) for t, n in tokens.items()}
+    return {t: w / sum(weights.values()) for t, w in weights.items()}
+
+
+def micro_batches(examples: Sequence[int], lengths: np.ndarray, limit: int) -> list[tuple[int, ...]]:
+    """Cuts one task's examples of an update into micro-batches of at most `limit` padded tokens.
+
+    Sorted by length, then cut where the padding saved is worth another micro-batch (exact, by dynamic programming).
+
+    Args:
+        examples: indices into `lengths`.
+        lengths: marked tokens of each example.
+        limit: padded tokens (examples × longest) a micro-batch may hold; one example always fits.
+    """
+    order = sorted(examples, key=lambda i: (int(lengths[i]), i))
+    sizes = np.array([int(lengths[i]) for i in order])
+    n = len(order)
+    best = np.full(n + 1, np.inf)
+    best[0] = 0.0
+    cut = np.zeros(n + 1, dtype=int)
+    for end in range(1, n + 1):
+        starts = np.arange(end)
+        padded = (end - starts) * sizes[end - 1]
+        cost = np.where((padded <= limit) | (starts == end - 1), best[:end] + padded + _MICRO_BATCH_COST, np.inf)
+        cut[end] = int(np.argmin(cost))
+        best[end] = cost[cut[end]]
+    parts: list[tuple[int, ...]] = []
+    end = n
+    while end > 0:
+        parts.append(tuple(order[cut[end] : end]))
+        end = int(cut[end])
+    return parts[::-1]

@@ -1,0 +1,180 @@
+"""Windows encoded once into a memory-mapped Arrow file inside the run's own folder, keyed by content."""
+
+from __future__ import annotations
+
+import json
+from collections import Counter
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+
+from bench.api.data import Document, Mention
+from bench.api.head import Head, Window
+from bench.data.windows import assign, windows
+
+if TYPE_CHECKING:
+    from datasets import Dataset
+    from torch import Tensor
+
+
+
+@dataclass(frozen=True)
+class EncodedSplit:
+    """One split of one task, on disk.
+
+    Args:
+        rows: memory-mapped; one window a row.
+        lengths: marked tokens of each window, shape (windows,).
+        supervised: supervised positions of each window, shape (windows,).
+        documents: ids of the split's documents; rows refer to them by index.
+        lost: mentions that decoding cannot reach, by cause.
+        mentions: gold mentions of the split.
+    """
+
+    rows: Dataset
+    lengths: np.ndarray
+    supervised: np.ndarray
+    documents: tuple[str, ...]
+    lost: Mapping[str, int]
+    mentions: int
+
+    def __len__(self) -> int:
+        return len(self.lengths)
+
+    @property
+    def tokens(self) -> int:
+        """Marked tokens of the split."""
+        return int(self.lengths.sum())
+
+    def window(self, row: Mapping[str, Any]) -> Window:
+        """The window that a row was made from."""
+        words = row["words"]
+        return Window(
+            document=self.documents[row["document"]],
+            input_ids=tuple(row["input_ids"]),
+            words=tuple(zip(words[::2], words[1::2], strict=True)),
+            first=tuple(row["first"]),
+            last=tuple(row["last"]),
+            start=row["span"][0],
+            end=row["span"][1],
+        )
+
+    def take(self, indices: Sequence[int]) -> list[dict[str, Any]]:
+        """Rows by index, as plain Python lists."""
+        columns = self.rows[list(indices)]
+        return [{k: v[i] for k, v in columns.items()} for i in range(len(indices))]
+
+
+def encode_split(
+    documents: Sequence[Document],
+    head: Head,
+    tokenizer: Any,
+    max_length: int,
+    path: Path,
+    advance: Callable[[int], None] = lambda n: None,
+) -> EncodedSplit:
+    """Encodes a split, or finds it encoded already.
+
+    Args:
+        documents: of the split, with text.
+        head: fitted on the training split.
+        tokenizer: a fast tokenizer.
+        max_length: longest window in tokens.
+        path: of the Arrow file; the caller puts everything that decides the content into its name. Its facts stand beside it.
+        advance: told after every document.
+    """
+    from datasets import Dataset
+    from datasets.arrow_writer import ArrowWriter
+
+    facts = path.with_suffix(".json")
+    if not facts.exists():
+        path.parent.mkdir(parents=True, exist_ok=True)
+        lost: Counter[str] = Counter()
+        lengths: list[int] = []
+        supervised: list[int] = []
+        aside = path.with_suffix(".writing")
+        with ArrowWriter(path=str(aside), writer_batch_size=256) as writer:
+            for number, document in enumerate(documents):
+                cut = windows(document, tokenizer, max_length)
+                mentions, missed = assign(document, cut)
+                lost += missed
+                for window, gold in zip(cut, mentions, strict=True):
+                    row, found = _row(number, window, gold, head)
+                    lost += found
+                    lengths.append(len(row["input_ids"]))
+                    supervised.append(row["supervised"])
+                    writer.write(row)
+                advance(1)
+            if lengths:
+                writer.finalize()
+        aside.replace(path)
+        found_facts = {
+            "documents": [d.id for d in documents],
+            "lost": dict(lost),
+            "mentions": sum(len(d.mentions) for d in documents),
+            "lengths": lengths,
+            "supervised": supervised,
+        }
+        aside.write_text(json.dumps(found_facts), encoding="utf-8")
+        aside.replace(facts)
+    kept = json.loads(facts.read_text(encoding="utf-8"))
+    return EncodedSplit(
+        rows=Dataset.from_file(str(path)) if kept["lengths"] else None,
+        lengths=np.array(kept["lengths"], dtype=np.int64),
+        supervised=np.array(kept["supervised"], dtype=np.int64),
+        documents=tuple(kept["documents"]),
+        lost=kept["lost"],
+        mentions=kept["mentions"],
+    )
+
+
+def _row(number: int, window: Window, gold: Sequence[Mention], head: Head) -> tuple[dict[str, Any], Counter[str]]:
+    encoding = head.encode(window, gold)
+    row: dict[str, Any] = {
+        "input_ids": list(window.input_ids),
+        "document": number,
+        "span": [window.start, window.end],
+        "words": [x for word in window.words for x in word],
+        "first": list(window.first),
+        "last": list(window.last),
+        "supervised": encoding.supervised,
+    }
+    row.update({f"t.{name}": list(values) for name, values in encoding.columns.items()})
+    return row, encoding.lost
+
+
+def collate(rows: Sequence[Mapping[str, Any]], head: Head, pad: int) -> dict[str, Tensor]:
+    """Pads rows into one batch.
+
+    Args:
+        rows: from `EncodedSplit.take`.
+        head: of the rows' task; its `collate` adds the targets.
+        pad: id of the padding token.
+
+    Returns:
+        ``input_ids``, ``attention_mask`` (batch, seq), ``first``, ``last``, ``word_mask`` (batch, words) and the head's targets.
+    """
+    import torch
+
+    seq = max(len(r["input_ids"]) for r in rows)
+    count = max((len(r["first"]) for r in rows), default=0)
+    ids = np.full((len(rows), seq), pad, dtype=np.int64)
+    mask = np.zeros((len(rows), seq), dtype=np.int64)
+    first = np.zeros((len(rows), count), dtype=np.int64)
+    last = np.zeros((len(rows), count), dtype=np.int64)
+    words = np.zeros((len(rows), count), dtype=bool)
+    for i, row in enumerate(rows):
+        ids[i, : len(row["input_ids"])] = row["input_ids"]
+        mask[i, : len(row["input_ids"])] = 1
+        first[i, : len(row["first"])] = row["first"]
+        last[i, : len(row["last"])] = row["last"]
+        words[i, : len(row["first"])] = True
+    batch = {"input_ids": ids, "attention_mask": mask, "first": first, "last": last, "word_mask": words}
+    tensors = {name: torch.from_numpy(values) for name, values in batch.items()}
+    # A head cannot hide tokens from the ledger here: what it returns under the core's names reaches the model, and the tally of
+    # the tokens that the base model really sees then disagrees with the ledger.
+    targets = head.collate([{k[2:]: v for k, v in r.items() if k.startswith("t.")} for r in rows], count)
+    return tensors | targets

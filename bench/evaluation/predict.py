@@ -1,0 +1,111 @@
+"""Predictions of a model on a split, as documents of offsets, labels and concepts; never text."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass
+from time import perf_counter
+from typing import Any
+
+import numpy as np
+import torch
+
+from bench.api.data import Document, Mention, in_order
+from bench.data.cache import collate
+from bench.training.loop import Device
+from bench.training.model import TaskData, TaskModel
+
+PADDED_TOKENS = 2048
+"""Padded tokens of an evaluation batch."""
+
+
+@dataclass(frozen=True)
+class Predicted:
+    """What a pass over a split gave.
+
+    Args:
+        documents: one for each of the split's, in order, without text.
+        tokens: marked tokens read.
+        seconds: in the model, decoding included.
+    """
+
+    documents: tuple[Document, ...]
+    tokens: int
+    seconds: float
+
+
+def predict(
+    model: TaskModel,
+    name: str,
+    data: TaskData,
+    split: str,
+    device: Device,
+    pad: int,
+    link: Callable[[Document, Sequence[Mention]], Sequence[Mention]],
+    micro_batch: int = PADDED_TOKENS,
+    advance: Callable[[int], None] = lambda n: None,
+) -> Predicted:
+    """Predicts every window of a split and joins the windows of each document.
+
+    Args:
+        model: put into evaluation mode here.
+        name: of the task.
+        data: of the task.
+        split: its name.
+        device: where and in what precision.
+        pad: id of the padding token.
+        link: fills in the concepts of a document's mentions.
+        micro_batch: padded tokens of a batch at most.
+        advance: told the windows done after every batch.
+    """
+    encoded = data.splits[split]
+    found: dict[str, set[Mention]] = {document: set() for document in encoded.documents}
+    started = perf_counter()
+    model.eval()
+    for part in by_length(encoded.lengths, min(micro_batch, PADDED_TOKENS)):
+        rows = encoded.take(part)
+        batch = device.move(collate(rows, data.head, pad))
+        with device.autocast():
+            predictions = model.predict(name, batch)
+        for row, prediction in zip(rows, predictions, strict=True):
+            window = encoded.window(row)
+            found[window.document].update(data.head.decode(window, prediction))
+        advance(len(part))
+    documents = tuple(
+        Document(d.id, "", tuple(link(d, in_order(tuple(found[d.id]))))) for d in data.corpus[split]
+    )
+    return Predicted(documents, encoded.tokens, perf_counter() - started)
+
+
+def by_length(lengths: np.ndarray, padded: int) -> list[list[int]]:
+    """All examples in batches of like length, each of at most `padded` padded tokens (one example always fits)."""
+    batches: list[list[int]] = []
+    for index in np.argsort(lengths, kind="stable").tolist():
+        longest = int(lengths[index])
+        if batches and (len(batches[-1]) + 1) * longest <= padded:
+            batches[-1].append(index)
+        else:
+            batches.append([index])
+    return batches
+
+
+def hidden_states(
+    model: TaskModel, name: str, data: TaskData, indices: Sequence[int], split: str, device: Device, pad: int
+) -> list[tuple[torch.Tensor, torch.Tensor]]:
+    """Hidden states (batch, seq, hidden) in fp32 with their masks (batch, seq), adapters attached, in evaluation mode."""
+    model.eval()
+    encoded = data.splits[split]
+    states = []
+    for low in range(0, len(indices), 8):
+        batch = device.move(collate(encoded.take(indices[low : low + 8]), data.head, pad))
+        with torch.no_grad(), device.autocast():
+            states.append((model.hidden(name, batch).float().cpu(), batch["attention_mask"].cpu()))
+    return states
+
+
+def scores_of(path: str, scores: Mapping[str, Any]) -> float:
+    """The number at a dotted path such as ``task1.strict.f1``."""
+    value: Any = scores
+    for part in path.split("."):
+        value = value[part]
+    return float(value)

@@ -1,0 +1,144 @@
+"""Invariant 4, batch: the largest micro-batch that keeps the peak within 85% of the limit, found by probing.
+
+It decides only how an update is cut; the loss is normalised over the whole update, so the science stays what the config says.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import asdict, dataclass, field
+from pathlib import Path
+from typing import Any
+
+from bench.errors import InvariantError
+
+TARGET = 0.85
+"""Share of the limit that the peak may reach."""
+AIM = 0.81
+"""Share that the search aims at: what is measured later varies by a few hundredths."""
+PROBES = 8
+"""At most."""
+
+
+@dataclass
+class BatchReport:
+    """What the search found.
+
+    Args:
+        micro_batch: padded tokens of a micro-batch at most.
+        limit: bytes.
+        peak: bytes the process is expected to reach at that micro-batch; None where nothing was probed.
+        binds: what decided: ``memory``, ``update``, or ``user``.
+        longest: tokens of the longest example.
+        probes: padded tokens tried and the peak each gave (None: out of memory).
+        waived: whether ``--waive batch`` was given.
+    """
+
+    micro_batch: int
+    limit: int
+    peak: int | None
+    binds: str
+    longest: int
+    probes: list[tuple[int, int | None]] = field(default_factory=list)
+    waived: bool = False
+
+    def as_json(self) -> dict[str, Any]:
+        """JSON-able."""
+        return asdict(self)
+
+
+def search(probe: Callable[[int], int | None], longest: int, update: int, limit: int) -> BatchReport:
+    """The largest micro-batch within 85% of the limit.
+
+    Memory grows linearly in the number of examples, so each probe goes where the line through the last two points meets the aim;
+    the sizes ascend while they fit, since a process's peak never falls.
+
+    Args:
+        probe: padded tokens to the peak in bytes that forward, backward and optimizer step reach, or None out of memory.
+        longest: tokens of the longest example the data has.
+        update: padded tokens that a whole update needs; never more than this is tried.
+        limit: bytes.
+
+    Raises:
+        InvariantError: not even one example fits; names the smallest limit that would do.
+    """
+    most = max(1, -(-update // longest))
+    tried: dict[int, int | None] = {}
+
+    def peak(examples: int) -> int | None:
+        if examples not in tried:
+            tried[examples] = probe(examples * longest)
+        return tried[examples]
+
+    def fits(examples: int) -> bool:
+        found = peak(examples)
+        return found is not None and found <= TARGET * limit
+
+    if not fits(1):
+        need = tried[1]
+        smallest = f"at least {human(int(need / TARGET) + 1)}" if need is not None else f"more than {human(limit)}"
+        raise InvariantError(
+            "batch",
+            f"one example of {longest} tokens needs {smallest} of memory; the limit is {human(limit)}.",
+            "Give --memory-limit more, or lower --max-length.",
+        )
+    low, high = 1, most + 1  # low fits, high does not (or is more than an update needs)
+    while low < most and high - low > 1 and len(tried) < PROBES:
+        guess = min(_next(tried, low, limit), most)
+        if guess >= high:
+            guess = (low + high) // 2
+        if guess <= low:
+            break
+        if fits(guess):
+            low = guess
+            if tried[guess] is not None and tried[guess] >= AIM * limit:  # type: ignore[operator]
+                break
+        else:
+            high = guess
+    return BatchReport(
+        micro_batch=low * longest,
+        limit=limit,
+        peak=tried[low],
+        binds="update" if low == most else "memory",
+        longest=longest,
+        probes=[(examples * longest, found) for examples, found in tried.items()],
+    )
+
+
+def _next(tried: dict[int, int | None], low: int, limit: int) -> int:
+    """How many examples to try next: where the line through the two largest fitting points meets the aim."""
+    points = sorted((n, p) for n, p in tried.items() if p is not None and n <= low)
+    if len(points) < 2:
+        return low + 1
+    (n0, p0), (n1, p1) = points[-2:]
+    slope = max((p1 - p0) / (n1 - n0), 1.0)
+    return max(low + 1, int(n1 + (AIM * limit - p1) / slope))
+
+
+def cpu_limit(wanted: int | None, resident: int) -> int:
+    """The least of the cgroup's limit, the memory available, and `--memory-limit`, in bytes.
+
+    Args:
+        wanted: `--memory-limit`.
+        resident: bytes this process holds already; they count as available to it.
+    """
+    import psutil
+
+    limits = [int(psutil.virtual_memory().available) + resident]
+    for path in (Path("/sys/fs/cgroup/memory.max"), Path("/sys/fs/cgroup/memory/memory.limit_in_bytes")):
+        try:
+            limits.append(int(path.read_text().strip()))
+        except (OSError, ValueError):  # not there, or "max"
+            continue
+    if wanted is not None:
+        limits.append(wanted)
+    return min(limits)
+
+
+def human(size: float) -> str:
+    """Bytes with a binary unit."""
+    for unit in ("B", "KiB", "MiB"):
+        if size < 1024:
+            return f"{size:.0f} {unit}"
+        size /= 1024
+    return f"{size:.2f} GiB"

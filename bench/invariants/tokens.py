@@ -1,0 +1,138 @@
+"""Invariant 1, tokens: a ledger per task that no plugin can write to, checked against what the base model really saw."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import asdict, dataclass, fields
+from typing import TYPE_CHECKING, Any
+
+from bench.errors import InvariantError
+
+if TYPE_CHECKING:
+    from torch import Tensor, nn
+
+
+@dataclass
+class Account:
+    """What one task has cost so far.
+
+    Args:
+        tokens: marked by the attention mask; the count that budgets control. Several passes count once.
+        padded: positions that hold no token.
+        supervised: positions that a loss was taken over.
+        examples: windows, repeats included.
+        updates: optimizer steps that held at least one of its examples.
+        flops: floating-point operations, forward and backward, padding and every pass included.
+    """
+
+    tokens: int = 0
+    padded: int = 0
+    supervised: int = 0
+    examples: int = 0
+    updates: int = 0
+    flops: int = 0
+
+
+class Ledger:
+    """Cumulative accounts by task. Entries are made for whole updates, once the optimizer has stepped."""
+
+    def __init__(self, tasks: tuple[str, ...]) -> None:
+        self.accounts = {task: Account() for task in tasks}
+
+    @property
+    def tokens(self) -> int:
+        """Marked tokens of all tasks together."""
+        return sum(a.tokens for a in self.accounts.values())
+
+    def enter(self, entries: Mapping[str, Account]) -> None:
+        """Adds what an update has cost, task by task."""
+        for task, entry in entries.items():
+            account = self.accounts[task]
+            for field in fields(Account):
+                amount = getattr(entry, field.name)
+                if amount < 0:
+                    raise ValueError(f"{field.name} of {task} cannot shrink by {-amount}")
+                setattr(account, field.name, getattr(account, field.name) + amount)
+
+    def state(self) -> dict[str, dict[str, int]]:
+        """Every account, JSON-able."""
+        return {task: asdict(account) for task, account in self.accounts.items()}
+
+    def restore(self, state: Mapping[str, Mapping[str, int]]) -> None:
+        """Replaces the accounts by those of a checkpoint, so that a resumed run counts nothing twice."""
+        self.accounts = {task: Account(**values) for task, values in state.items()}
+
+
+class Tally:
+    """Counts the tokens that enter the base model, at its own door.
+
+    Args:
+        backbone: the base model; a forward pre-hook sees every call, whoever makes it.
+        waived: disagreements are then recorded in `disagreements` instead of ending the run.
+    """
+
+    def __init__(self, backbone: nn.Module, waived: bool = False) -> None:
+        self._seen: Tensor | int = 0
+        self._expected = 0
+        self._waived = waived
+        self.disagreements = 0
+        self._handle = backbone.register_forward_pre_hook(self._count, with_kwargs=True)
+
+    def _count(self, module: nn.Module, args: tuple[Any, ...], kwargs: dict[str, Any]) -> None:
+        mask = kwargs.get("attention_mask")
+        if mask is None:
+            ids = kwargs.get("input_ids", args[0] if args else None)
+            self._seen = self._seen + (ids.numel() if ids is not None else 0)
+        else:
+            self._seen = self._seen + mask.detach().sum()
+
+    def expect(self, tokens: int) -> None:
+        """Announces tokens about to enter, passes counted apart."""
+        self._expected += tokens
+
+    def check(self, step: int) -> None:
+        """Compares what entered with what was announced, and starts anew.
+
+        Raises:
+            InvariantError: the base model saw more or fewer tokens than the ledger was told.
+        """
+        seen, expected = int(self._seen), self._expected
+        self.reset()
+        if seen == expected:
+            return
+        self.disagreements += 1
+        if not self._waived:
+            raise InvariantError(
+                "tokens",
+                f"at update {step} the base model saw {seen:,} tokens where the examples drawn hold {expected:,}; "
+                "a plugin feeds or hides tokens that the ledger does not count.",
+                "Run 'bench check PLUGIN', or record the gap with --waive tokens.",
+            )
+
+    def reset(self) -> None:
+        """Forgets what was seen and announced, as before training starts."""
+        self._seen, self._expected = 0, 0
+
+    def close(self) -> None:
+        """Takes the hook off."""
+        self._handle.remove()
+
+
+def operations(positions: int, longest: int, frozen: int, trained: int, passes: int, layers: int, hidden: int) -> int:
+    """Floating-point operations of a training step's forward and backward pass.
+
+    A frozen weight costs 2 forward and 2 backward (its input's gradient), a trained one 2 and 4; attention costs
+    4·length·hidden a position and layer forward, twice that backward.
+
+    Args:
+        positions: padded tokens.
+        longest: padded length of an example.
+        frozen: weights of the frozen linear layers.
+        trained: active adapter parameters.
+        passes: of the base model.
+        layers: transformer layers.
+        hidden: hidden size.
+
+    Source: Kaplan et al. 2020, arXiv 2001.08361, section 2.1.
+    """
+    return passes * positions * (4 * frozen + 6 * trained // max(passes, 1) + 12 * layers * longest * hidden)

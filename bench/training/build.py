@@ -1,0 +1,62 @@
+"""From a frozen base model to the thing that is trained; the same code for the run and for its memory probes."""
+
+from __future__ import annotations
+
+import zlib
+from collections.abc import Mapping
+from contextlib import contextmanager
+from collections.abc import Iterator
+from typing import Any
+
+import torch
+from torch import nn
+
+from bench.adapters.model import AdaptedModel
+from bench.adapters.ranks import RankPlan
+from bench.api.architecture import Architecture
+from bench.api.head import Head
+from bench.training.model import TaskModel
+
+
+def build_model(
+    backbone: nn.Module,
+    architecture: Architecture,
+    plan: RankPlan,
+    heads: Mapping[str, Head],
+    hidden_size: int,
+    seed: int,
+    device: str,
+    name: str,
+) -> TaskModel:
+    """Attaches adapters and heads.
+
+    Every arm draws its heads from the same seed, task by task, so that arms differ in nothing but their adapters.
+
+    Args:
+        backbone: frozen.
+        architecture: how adapters are composed.
+        plan: ranks.
+        heads: task to its fitted head.
+        hidden_size: of the backbone.
+        seed: of the run.
+        device: ``cpu`` or ``cuda``.
+        name: of the base model, stored with the adapters.
+    """
+    with seeded(seed, "adapters"):
+        adapted = AdaptedModel(backbone, architecture, tuple(heads), plan, name)
+    modules: dict[str, Any] = {}
+    for task, head in heads.items():
+        with seeded(seed, f"head {task}"):
+            modules[task] = head.module(hidden_size)
+    return TaskModel(adapted, modules).to(device)
+
+
+@contextmanager
+def seeded(seed: int, purpose: str) -> Iterator[None]:
+    """A random stream of its own for one purpose; the global one is left as it was."""
+    before = torch.get_rng_state()
+    torch.manual_seed((seed << 32) + zlib.crc32(purpose.encode()))
+    try:
+        yield
+    finally:
+        torch.set_rng_state(before)

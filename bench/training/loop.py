@@ -1,0 +1,260 @@
+"""One update after another: gradient accumulation normalised over the whole update, rate as a function of tokens."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Iterator, Mapping
+from contextlib import AbstractContextManager, contextmanager, nullcontext
+from dataclasses import dataclass, field
+from typing import Any
+
+import torch
+from torch import Tensor
+
+from bench.data.batches import Sampler, Update, micro_batches
+from bench.data.cache import collate
+from bench.errors import BenchError
+from bench.invariants.tokens import Account, Ledger, Tally, operations
+from bench.training.model import TaskData, TaskModel
+
+WARM_UP = 0.06
+"""Share of the planned tokens over which the rate rises."""
+CLIP = 1.0
+"""Largest gradient norm."""
+WEIGHT_DECAY = 0.01
+
+
+@dataclass(frozen=True)
+class Device:
+    """Where and in what precision to compute.
+
+    Args:
+        name: ``cpu`` or ``cuda``.
+        precision: ``fp32`` or ``bf16``.
+    """
+
+    name: str
+    precision: str
+
+    @property
+    def dtype(self) -> torch.dtype:
+        """Dtype of the frozen base model."""
+        return torch.bfloat16 if self.precision == "bf16" else torch.float32
+
+    def autocast(self) -> AbstractContextManager[Any]:
+        """Adapters and heads stay in fp32; matrix products run in the precision."""
+        if self.precision == "bf16":
+            return torch.autocast(self.name, dtype=torch.bfloat16)
+        return nullcontext()
+
+    def move(self, batch: Mapping[str, Tensor]) -> dict[str, Tensor]:
+        """The batch on the device."""
+        return {name: tensor.to(self.name, non_blocking=True) for name, tensor in batch.items()}
+
+
+@dataclass(frozen=True)
+class Shape:
+    """What the operation count needs of the model.
+
+    Args:
+        frozen: weights of the frozen linear layers.
+        active: task to adapter parameters active for it.
+        layers: transformer layers.
+        hidden: hidden size.
+    """
+
+    frozen: int
+    active: Mapping[str, int]
+    layers: int
+    hidden: int
+
+
+@dataclass(frozen=True)
+class StepReport:
+    """What one update did.
+
+    Args:
+        step: updates done, this one included.
+        loss: task to its mean loss over the update's supervised positions.
+        gradient_norm: before clipping.
+        lr: learning rate used.
+        tokens: marked tokens of the update.
+        micro_batches: how many it was cut into.
+    """
+
+    step: int
+    loss: dict[str, float]
+    gradient_norm: float
+    lr: float
+    tokens: int
+    micro_batches: int
+
+
+@dataclass
+class Trainer:
+    """Runs updates. Holds everything that a checkpoint must hold.
+
+    Args:
+        model: what is trained.
+        data: task to its data.
+        sampler: which examples come next.
+        ledger: entered after every update.
+        tally: what the base model sees.
+        device: where and in what precision.
+        lr: peak learning rate.
+        micro_batch: padded tokens of a micro-batch at most.
+        pad: id of the padding token.
+        shape: for the operation count.
+    """
+
+    model: TaskModel
+    data: Mapping[str, TaskData]
+    sampler: Sampler
+    ledger: Ledger
+    tally: Tally
+    device: Device
+    lr: float
+    micro_batch: int
+    pad: int
+    shape: Shape
+    step: int = 0
+    optimizer: torch.optim.AdamW = field(init=False)
+
+    def __post_init__(self) -> None:
+        self.names, self.parameters = zip(*self.model.all_trainable().items(), strict=True)
+        self.optimizer = make_optimizer(self.parameters, self.lr)
+
+    def rate(self, tokens: int) -> float:
+        """Learning rate once `tokens` have been seen: a linear rise, then a cosine to zero.
+
+        Source: Loshchilov & Hutter 2017, arXiv 1608.03983.
+        """
+        done = min(1.0, tokens / self.sampler.budget)
+        if done < WARM_UP:
+            return self.lr * (done + 0.01) / (WARM_UP + 0.01)
+        return self.lr * 0.5 * (1 + math.cos(math.pi * (done - WARM_UP) / (1 - WARM_UP)))
+
+    def run_update(self) -> StepReport:
+        """Draws and runs the next update.
+
+        Raises:
+            BenchError: a loss that is not a number.
+            InvariantError: the base model saw other tokens than the ledger.
+            MemoryError: not even one example fits.
+        """
+        rate = self.rate(self.sampler.tokens)
+        drawn = self.sampler.draw()
+        while True:
+            with _restored_on_memory_error():
+                losses, entries, count = self._accumulate(drawn)
+                break
+            longest = max(int(self.data[t].splits["train"].lengths[list(e)].max()) for t, e in drawn.examples.items())
+            if self.micro_batch <= longest:
+                raise MemoryError(f"one example of {longest} tokens does not fit into memory")
+            self.micro_batch = max(longest, self.micro_batch // 2)
+            self.tally.reset()
+        for group in self.optimizer.param_groups:
+            group["lr"] = rate
+        norm = float(torch.nn.utils.clip_grad_norm_([p for p in self.parameters if p.grad is not None], CLIP))
+        if not math.isfinite(norm):
+            worst = ", ".join(t for t, v in losses.items() if not math.isfinite(v)) or "the gradient"
+            raise BenchError(
+                f"At update {self.step + 1} the loss of {worst} is not a finite number.", "Lower --lr or use --precision fp32."
+            )
+        self.optimizer.step()
+        # None, not zero: Adam's momentum would move adapters of tasks that are not in the update.
+        self.optimizer.zero_grad(set_to_none=True)
+        self.step += 1
+        self.tally.check(self.step)
+        self.ledger.enter(entries)
+        return StepReport(self.step, losses, norm, rate, drawn.tokens, count)
+
+    def _accumulate(self, drawn: Update) -> tuple[dict[str, float], dict[str, Account], int]:
+        """Gradients of one update: the mean over tasks of each task's mean loss."""
+        self.model.train()
+        self.optimizer.zero_grad(set_to_none=True)
+        losses: dict[str, float] = {}
+        entries: dict[str, Account] = {}
+        count = 0
+        for task, examples in drawn.examples.items():
+            split = self.data[task].splits["train"]
+            supervised = max(1, int(split.supervised[list(examples)].sum()))
+            entry = entries[task] = Account(supervised=supervised, examples=len(examples), updates=1)
+            passes = self.model.adapted.passes(task)
+            total = 0.0
+            for part in micro_batches(examples, split.lengths, self.micro_batch):
+                batch = self.device.move(collate(split.take(part), self.data[task].head, self.pad))
+                marked, longest = int(split.lengths[list(part)].sum()), int(split.lengths[list(part)].max())
+                self.tally.expect(marked * passes)
+                with self.device.autocast():
+                    loss = self.model.loss(task, batch) / supervised
+                (loss / len(drawn.examples)).backward()
+                total += float(loss.detach())
+                positions = longest * len(part)
+                entry.tokens += marked
+                entry.padded += positions - marked
+                shape = self.shape
+                entry.flops += operations(
+                    positions, longest, shape.frozen, shape.active[task], passes, shape.layers, shape.hidden
+                )
+                count += 1
+            losses[task] = total
+        return losses, entries, count
+
+    def optimizer_state(self) -> dict[str, Tensor]:
+        """Adam's moments and step counts by the names of the parameters."""
+        state = self.optimizer.state
+        return {
+            f"{name}/{key}": value
+            for name, parameter in zip(self.names, self.parameters, strict=True)
+            for key, value in state.get(parameter, {}).items()
+        }
+
+    def restore_optimizer(self, tensors: Mapping[str, Tensor]) -> None:
+        """Puts back an `optimizer_state`."""
+        self.optimizer.state.clear()
+        by_name = dict(zip(self.names, self.parameters, strict=True))
+        for full, value in tensors.items():
+            name, key = full.rsplit("/", 1)
+            parameter = by_name[name]
+            # Adam's step count lives on the CPU, its moments where the parameter is.
+            moved = value.clone() if key == "step" else value.to(parameter.device).clone()
+            self.optimizer.state[parameter][key] = moved
+
+    def state(self) -> dict[str, Any]:
+        """The JSON-able rest."""
+        return {"step": self.step, "sampler": self.sampler.state(), "ledger": self.ledger.state()}
+
+    def restore(self, state: Mapping[str, Any]) -> None:
+        """Puts back a `state`."""
+        self.step = state["step"]
+        self.sampler.restore(state["sampler"])
+        self.ledger.restore(state["ledger"])
+
+
+def make_optimizer(parameters: Any, lr: float) -> torch.optim.AdamW:
+    """AdamW as every arm gets it. Source: Loshchilov & Hutter 2019, arXiv 1711.05101."""
+    return torch.optim.AdamW(parameters, lr=lr, betas=(0.9, 0.98), weight_decay=WEIGHT_DECAY, foreach=True)
+
+
+def out_of_memory(error: BaseException) -> bool:
+    """Whether an error says that memory ran out, on any device."""
+    if isinstance(error, (MemoryError, torch.OutOfMemoryError)):
+        return True
+    return isinstance(error, RuntimeError) and "allocate memory" in str(error)
+
+
+@contextmanager
+def _restored_on_memory_error() -> Iterator[None]:
+    """Swallows an out-of-memory error with the random state as it was, so that the same update can be cut smaller."""
+    before = torch.get_rng_state()
+    cuda = torch.cuda.get_rng_state_all() if torch.cuda.is_initialized() else []
+    try:
+        yield
+    except (MemoryError, RuntimeError) as error:
+        if not out_of_memory(error):
+            raise
+        torch.set_rng_state(before)
+        if cuda:
+            torch.cuda.set_rng_state_all(cuda)
+            torch.cuda.empty_cache()

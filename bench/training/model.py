@@ -1,0 +1,104 @@
+"""What is trained: adapters and fusion over the frozen base model, and one head a task."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from typing import Any
+
+import torch
+from torch import Tensor, nn
+
+from bench.adapters.model import AdaptedModel
+from bench.api.data import Corpus
+from bench.api.head import Head, HeadModule
+from bench.api.task import Task
+from bench.data.cache import EncodedSplit
+from bench.errors import RunStateError
+
+
+@dataclass(frozen=True)
+class TaskData:
+    """One task of a run with its corpus, head and encoded splits.
+
+    Args:
+        task: the plugin part.
+        corpus: documents with text, in memory for scoring and linking.
+        head: fitted on the training split.
+        splits: split name to its windows on disk.
+    """
+
+    task: Task
+    corpus: Corpus
+    head: Head
+    splits: Mapping[str, EncodedSplit]
+
+
+class TaskModel(nn.Module):
+    """Adapted base model with a head for each task.
+
+    Args:
+        adapted: adapters and fusion over the frozen base model.
+        heads: task to its head module, in the order of the run's tasks.
+    """
+
+    def __init__(self, adapted: AdaptedModel, heads: Mapping[str, HeadModule]) -> None:
+        super().__init__()
+        self.adapted = adapted
+        self._keys = {task: f"{i}" for i, task in enumerate(heads)}  # a module's name may hold no dot; a task's may
+        self.heads = nn.ModuleDict({self._keys[task]: head for task, head in heads.items()})
+
+    @property
+    def tasks(self) -> tuple[str, ...]:
+        """The run's tasks, in order."""
+        return tuple(self._keys)
+
+    def head(self, task: str) -> HeadModule:
+        """The head module of a task."""
+        return self.heads[self._keys[task]]  # type: ignore[return-value]
+
+    def hidden(self, task: str, batch: Mapping[str, Tensor]) -> Tensor:
+        """Hidden states of a batch of one task, (batch, seq, hidden)."""
+        return self.adapted(task, batch["input_ids"], batch["attention_mask"])  # type: ignore[no-any-return]
+
+    def loss(self, task: str, batch: Mapping[str, Tensor]) -> Tensor:
+        """Sum of the losses over the batch's supervised positions."""
+        return self.head(task).loss(self.hidden(task, batch), batch)
+
+    @torch.no_grad()
+    def predict(self, task: str, batch: Mapping[str, Tensor]) -> list[Any]:
+        """One prediction a window."""
+        return self.head(task).predict(self.hidden(task, batch), batch)
+
+    def trainable(self, task: str) -> dict[str, nn.Parameter]:
+        """Every trainable tensor that a task uses, by name: its adapters, the fusion, its head."""
+        own = {f"heads.{task}.{n}": p for n, p in self.head(task).named_parameters() if p.requires_grad}
+        return {f"adapters.{n}": p for n, p in self.adapted.trainable(task).items()} | own
+
+    def all_trainable(self) -> dict[str, nn.Parameter]:
+        """Every trainable tensor of the run, by name, in a fixed order."""
+        return {name: p for task in self.tasks for name, p in self.trainable(task).items()}
+
+    def state(self) -> dict[str, Tensor]:
+        """Trainable tensors and the heads' buffers, by name; the base model is not in it."""
+        tensors = {f"adapters.{name}": tensor for name, tensor in self.adapted.state().items()}
+        for task in self.tasks:
+            tensors |= {f"heads.{task}.{name}": tensor for name, tensor in self.head(task).state_dict().items()}
+        return {name: tensor.detach().clone() for name, tensor in tensors.items()}
+
+    def load_state(self, tensors: Mapping[str, Tensor]) -> None:
+        """Puts back a `state`.
+
+        Raises:
+            RunStateError: names or shapes are not this model's.
+        """
+        self.adapted.load_state({n[9:]: t for n, t in tensors.items() if n.startswith("adapters.")})
+        for task in self.tasks:
+            prefix = f"heads.{task}."
+            try:
+                self.head(task).load_state_dict({n[len(prefix) :]: t for n, t in tensors.items() if n.startswith(prefix)})
+            except RuntimeError:
+                raise RunStateError(
+                    f"The saved head of {task} does not fit the head that this version builds.",
+                    "Resume with the version that wrote it; result and journal name it.",
+                ) from None

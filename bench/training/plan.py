@@ -1,0 +1,194 @@
+"""Plan time: the budget in tokens, what it means in updates, and what memory and time to expect."""
+
+from __future__ import annotations
+
+import math
+import time
+from collections.abc import Mapping
+from dataclasses import asdict, dataclass
+from typing import Any
+
+import numpy as np
+
+from bench.api.model import ModelSpec
+from bench.config import RunConfig
+from bench.errors import UsageError
+
+DEFAULT_EPOCHS = 4.0
+"""Passes over the data where no budget is given; training may then stop early."""
+EVALUATIONS = 4
+"""Evaluations on dev over a run where `--eval-every` is not given."""
+EPOCHS_AT_MOST = 10_000
+"""A budget that repeats the data more often than this is taken for a slip."""
+
+
+@dataclass(frozen=True)
+class Budget:
+    """What training may spend.
+
+    Args:
+        tokens: marked tokens in all, over every task.
+        updates: of `--batch-tokens` each, rounded up.
+        epoch_tokens: task to the marked tokens of one pass over its training windows.
+        epochs: task to passes over its data.
+        controlled: whether a budget was given; there is then no early stopping and the last checkpoint is the result.
+        given_as: the flag that set it, or ``default``.
+    """
+
+    tokens: int
+    updates: int
+    epoch_tokens: Mapping[str, int]
+    epochs: Mapping[str, float]
+    controlled: bool
+    given_as: str
+
+    def as_json(self) -> dict[str, Any]:
+        """JSON-able."""
+        return asdict(self)
+
+
+def budget_of(
+    config: RunConfig, epoch_tokens: Mapping[str, int], shares: Mapping[str, float], like: int | None = None
+) -> Budget:
+    """Translates `--tokens`, `--steps`, `--epochs` or `--tokens-like` into tokens.
+
+    Args:
+        config: of the run.
+        epoch_tokens: task to the marked tokens of one pass.
+        shares: task to its share of the tokens.
+        like: tokens of the run that `--tokens-like` names.
+
+    Raises:
+        UsageError: a budget that no amount of repeating could mean.
+    """
+    whole = sum(epoch_tokens.values())
+    given_as = "default"
+    if config.tokens is not None:
+        tokens, given_as = config.tokens, "--tokens"
+    elif like is not None:
+        tokens, given_as = like, "--tokens-like"
+    elif config.steps is not None:
+        tokens, given_as = config.steps * config.batch_tokens, "--steps"
+    elif config.epochs is not None:
+        tokens, given_as = round(config.epochs * whole), "--epochs"
+    else:
+        tokens = round(DEFAULT_EPOCHS * whole)
+    epochs = {task: tokens * shares[task] / n for task, n in epoch_tokens.items()}
+    most = max(epochs, key=lambda task: epochs[task])
+    if epochs[most] > EPOCHS_AT_MOST:
+        raise UsageError(
+            f"A budget of {tokens:,} tokens would repeat the {epoch_tokens[most]:,} training tokens of {most} "
+            f"{epochs[most]:,.0f} times; at most {EPOCHS_AT_MOST:,} makes sense.",
+            "Lower the budget, or give the task its whole corpus with --data.",
+        )
+    updates = max(1, math.ceil(tokens / config.batch_tokens))
+    return Budget(tokens, updates, dict(epoch_tokens), epochs, given_as != "default", given_as)
+
+
+def resolve_precision(wanted: str, device: str) -> str:
+    """fp32, or bf16 where the device is better at it.
+
+    Args:
+        wanted: ``auto``, ``fp32`` or ``bf16``.
+        device: ``cpu`` or ``cuda``.
+    """
+    import torch
+
+    if wanted != "auto":
+        return wanted
+    if device.startswith("cuda"):
+        return "bf16" if torch.cuda.is_bf16_supported(including_emulation=False) else "fp32"
+    capability = torch.backends.cpu.get_cpu_capability()
+    flags = _cpu_flags()
+    return "bf16" if "AVX512" in capability and ("avx512_bf16" in flags or "amx_bf16" in flags) else "fp32"
+
+
+def resolve_device(wanted: str) -> str:
+    """``cuda`` where there is one, else ``cpu``.
+
+    Raises:
+        UsageError: CUDA was asked for and is not there.
+    """
+    import torch
+
+    there = torch.cuda.is_available()
+    if wanted.startswith("cuda") and not there:
+        raise UsageError("--device cuda, but torch finds no CUDA device.", "Run 'bench doctor'.")
+    if wanted == "auto":
+        return "cuda" if there else "cpu"
+    return wanted
+
+
+def _cpu_flags() -> str:
+    try:
+        from pathlib import Path
+
+        text = Path("/proc/cpuinfo").read_text(encoding="utf-8")
+    except OSError:
+        return ""
+    return next((line for line in text.splitlines() if line.startswith("flags")), "")
+
+
+@dataclass(frozen=True)
+class Estimate:
+    """What a run is expected to need; rough, and said to be.
+
+    Args:
+        memory: peak bytes of training.
+        seconds: of training, evaluations left out.
+        adapter_bytes: size of the adapters on disk.
+    """
+
+    memory: int
+    seconds: float
+    adapter_bytes: int
+
+
+def estimate(
+    spec: ModelSpec, budget: Budget, adapters: int, heads: int, longest: int, padded: int, passes: int, precision: str, device: str
+) -> Estimate:
+    """Estimates memory from parameter counts and activations, and time from a matrix product timed here and now.
+
+    Args:
+        spec: of the base model.
+        budget: of the run.
+        adapters: adapter and fusion parameters.
+        heads: head parameters.
+        longest: tokens of the longest example.
+        padded: padded tokens of a micro-batch.
+        passes: of the base model for a batch.
+        precision: ``fp32`` or ``bf16``.
+        device: ``cpu`` or ``cuda``.
+    """
+    size = 2 if precision == "bf16" else 4
+    linear = sum(s.inputs + s.outputs for s in spec.linears)
+    # What a backward pass keeps of every padded token: the input and output of each linear layer, and as much again for
+    # norms, activations and the adapters' own products.
+    activations = padded * passes * 2 * linear * size + spec.layers * passes * padded * longest * size
+    process = 700 * 2**20 if device == "cpu" else 400 * 2**20
+    memory = process + spec.parameters * size + 16 * (adapters + heads) + activations
+    frozen = sum(s.inputs * s.outputs for s in spec.linears)
+    work = budget.tokens * passes * (4 * frozen + 6 * adapters / passes + 12 * spec.layers * longest * spec.hidden_size)
+    # Attention, norms and Python reach about 0.6 of a bare product's rate.
+    return Estimate(memory, work / (0.6 * product_rate(spec.hidden_size, precision, device)), 4 * adapters)
+
+
+def product_rate(width: int, precision: str, device: str) -> float:
+    """Floating-point operations a second of a matrix product of this width, timed in about a tenth of a second."""
+    import torch
+
+    dtype = torch.bfloat16 if precision == "bf16" else torch.float32
+    left = torch.ones(2048, width, dtype=dtype, device=device)
+    right = torch.ones(width, 4 * width, dtype=dtype, device=device)
+    best = math.inf
+    for _ in range(4):
+        started = time.perf_counter()
+        product = left @ right
+        float(product[0, 0])  # waits for the device
+        best = min(best, time.perf_counter() - started)
+    return 2 * 2048 * width * 4 * width / best
+
+
+def longest_example(lengths: Mapping[str, np.ndarray]) -> int:
+    """Tokens of the longest training example of any task."""
+    return max(int(values.max()) for values in lengths.values())

@@ -1,0 +1,231 @@
+"""The training stage of a run: updates, evaluations on dev, checkpoints, and stopping well."""
+
+from __future__ import annotations
+
+import signal
+import time
+from collections.abc import Callable, Iterator, Mapping
+from contextlib import contextmanager
+from dataclasses import dataclass, field
+from pathlib import Path
+from types import FrameType
+from typing import Any
+
+from bench.errors import BenchError, Interrupted
+from bench.invariants import checkpoint as checkpoints
+from bench.reporting import Reporter
+from bench.tracking.journal import Journal
+from bench.tracking.memory import MemoryWatch
+from bench.training.loop import Trainer
+
+STEP_EVENTS = 10
+"""Updates between two ``step`` events of the journal."""
+PATIENCE = 3
+"""Evaluations without a better score after which an unbudgeted run stops."""
+
+
+@dataclass
+class Progress:
+    """What training has found so far; part of every checkpoint.
+
+    Args:
+        best: best primary metric on dev, the step it was seen at and the tokens until then.
+        evaluations: one mapping an evaluation: step, tokens, and each task's primary metric.
+        stale: evaluations since the best.
+        seconds: spent training, evaluations and checkpoints left out.
+        checkpoint_seconds: spent writing checkpoints.
+        written: checkpoints written.
+        stopped: why training ended before its tokens were spent.
+    """
+
+    best: dict[str, float] | None = None
+    evaluations: list[dict[str, Any]] = field(default_factory=list)
+    stale: int = 0
+    seconds: float = 0.0
+    checkpoint_seconds: float = 0.0
+    written: int = 0
+    stopped: str | None = None
+
+
+@dataclass(frozen=True)
+class Schedule:
+    """When things happen.
+
+    Args:
+        checkpoint_every: updates.
+        eval_every: updates.
+        planned: updates in all.
+        early_stopping: whether a stale score ends training (only without a budget).
+        deadline: `time.monotonic` value at which to save and stop, or None.
+    """
+
+    checkpoint_every: int
+    eval_every: int
+    planned: int
+    early_stopping: bool
+    deadline: float | None
+
+
+def train(
+    trainer: Trainer,
+    progress: Progress,
+    schedule: Schedule,
+    root: Path,
+    journal: Journal,
+    evaluate: Callable[[], Mapping[str, float]],
+    memory: MemoryWatch,
+    console: Reporter,
+) -> None:
+    """Runs updates until the budget is spent, the score is stale, or somebody asks to stop.
+
+    Args:
+        trainer: runs one update at a time.
+        progress: continued in place.
+        schedule: when things happen.
+        root: folder of checkpoints.
+        journal: told everything.
+        evaluate: each task's primary metric on dev, and their mean as ``mean``.
+        memory: watched every few updates.
+        console: shows progress.
+
+    Raises:
+        Interrupted: after a checkpoint, on SIGINT, SIGTERM or at the deadline.
+        StorageError: a checkpoint could not be written.
+    """
+    saved = trainer.step
+
+    def save() -> None:
+        nonlocal saved
+        started = time.perf_counter()
+        write_checkpoint(trainer, progress, root, journal.position)
+        spent = time.perf_counter() - started
+        progress.checkpoint_seconds += spent
+        progress.written += 1
+        saved = trainer.step
+        journal.write("checkpoint", trainer.step, seconds=spent)
+
+    with stop_requests() as asked, console.progress("training", trainer.sampler.budget, "tokens") as bar:
+        bar.advance(trainer.sampler.tokens)
+        # A run killed between its last update and the evaluation that belongs to it evaluates now.
+        while not trainer.sampler.done and not progress.stopped:
+            started = time.perf_counter()
+            before = trainer.micro_batch
+            try:
+                report = trainer.run_update()
+            except MemoryError as error:
+                raise BenchError(
+                    f"Out of memory at update {trainer.step + 1}: {error}.", "Lower --max-length, or free memory, and resume."
+                ) from None
+            progress.seconds += time.perf_counter() - started
+            if trainer.micro_batch != before:
+                message = f"Out of memory at update {report.step}: micro-batches now hold {trainer.micro_batch} padded tokens."
+                console.warn(message)
+                journal.write("warning", report.step, message=message, micro_batch=trainer.micro_batch)
+            bar.advance(report.tokens, loss=f"{sum(report.loss.values()) / len(report.loss):.3f}")
+            if report.step % STEP_EVENTS == 0 or report.step == 1 or trainer.sampler.done:
+                journal.write(
+                    "step",
+                    report.step,
+                    loss=report.loss,
+                    gradient_norm=report.gradient_norm,
+                    lr=report.lr,
+                    micro_batches=report.micro_batches,
+                    tokens=trainer.ledger.state(),
+                    tokens_per_second=trainer.ledger.tokens / max(progress.seconds, 1e-9),
+                )
+            observe_memory(memory, report.step, journal, console)
+            if report.step % schedule.eval_every == 0 or trainer.sampler.done:
+                better = note_scores(progress, evaluate(), trainer, journal)
+                if better:
+                    save()
+                elif schedule.early_stopping and progress.stale >= PATIENCE:
+                    progress.stopped = f"no better score on dev in {PATIENCE} evaluations"
+            if asked:
+                stop(trainer, saved, save, f"on {asked[0]}")
+            if schedule.deadline is not None and time.monotonic() >= schedule.deadline:
+                stop(trainer, saved, save, "at --max-hours")
+            if saved != trainer.step and report.step % schedule.checkpoint_every == 0:
+                save()
+        if saved != trainer.step or progress.stopped:
+            save()
+
+
+def stop(trainer: Trainer, saved: int, save: Callable[[], None], why: str) -> None:
+    """Saves what is not saved yet and ends the run in a way that can be resumed."""
+    if saved != trainer.step:
+        save()
+    raise Interrupted(f"Stopped {why} after update {trainer.step}; its checkpoint is saved.", "Go on with: bench run --resume {run}")
+
+
+def note_scores(progress: Progress, scores: Mapping[str, float], trainer: Trainer, journal: Journal) -> bool:
+    """Keeps an evaluation; tells whether it is the best so far (the first of equals)."""
+    tokens = trainer.ledger.tokens
+    progress.evaluations.append({"step": trainer.step, "tokens": tokens, "scores": dict(scores)})
+    journal.write("eval", trainer.step, split="dev", tokens=tokens, scores=dict(scores))
+    better = progress.best is None or scores["mean"] > progress.best["score"]
+    if better:
+        progress.best = {"score": scores["mean"], "step": trainer.step, "tokens": tokens}
+    progress.stale = 0 if better else progress.stale + 1
+    return better
+
+
+def observe_memory(memory: MemoryWatch, step: int, journal: Journal, console: Reporter) -> None:
+    """Writes what the watch saw; a leak is told once."""
+    seen = memory.observe(step)
+    if seen is None:
+        return
+    journal.write("memory", step, **seen)
+    if warning := memory.warning():
+        console.warn(warning)
+        journal.write("warning", step, message=warning)
+
+
+def write_checkpoint(trainer: Trainer, progress: Progress, root: Path, position: int) -> None:
+    """Saves everything that a resumed run needs."""
+    tensors, others = checkpoints.random_state()
+    found = checkpoints.Checkpoint(
+        step=trainer.step,
+        model=trainer.model.state(),
+        optimizer=trainer.optimizer_state(),
+        random=tensors,
+        state={
+            "trainer": trainer.state(),
+            "progress": vars(progress),
+            "random": others,
+            "journal": position,
+            "micro_batch": trainer.micro_batch,
+        },
+    )
+    checkpoints.save(root, found, best=int(progress.best["step"]) if progress.best else None)
+
+
+def restore(trainer: Trainer, found: checkpoints.Checkpoint) -> Progress:
+    """Puts a checkpoint back, bit for bit."""
+    trainer.model.load_state(found.model)
+    trainer.restore_optimizer(found.optimizer)
+    trainer.restore(found.state["trainer"])
+    checkpoints.set_random_state(found.random, found.state["random"])
+    return Progress(**found.state["progress"])
+
+
+@contextmanager
+def stop_requests() -> Iterator[list[str]]:
+    """Collects SIGINT and SIGTERM while an update runs; a second SIGINT ends the process at once."""
+    asked: list[str] = []
+
+    def note(number: int, frame: FrameType | None) -> None:
+        asked.append(signal.Signals(number).name)
+        if len(asked) > 1 and number == signal.SIGINT:
+            raise KeyboardInterrupt
+
+    import threading
+
+    if threading.current_thread() is not threading.main_thread():  # handlers belong to the main thread
+        yield asked
+        return
+    before = {number: signal.signal(number, note) for number in (signal.SIGINT, signal.SIGTERM)}
+    try:
+        yield asked
+    finally:
+        for number, handler in before.items():
+            signal.signal(number, handler)
