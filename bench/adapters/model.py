@@ -63,10 +63,12 @@ class AdaptedModel(nn.Module):
         self._routes = {task: tuple(tuple(names) for names in architecture.passes(task)) for task in self.tasks}
         _prepare(backbone)
         seed = int(torch.randint(2**62, ()).item()) if _device(backbone).type != "meta" else 0
-        with torch.random.fork_rng(devices=[]), torch.device(_device(backbone)):
+        with torch.random.fork_rng(devices=[]), _birthplace(backbone):
             torch.default_generator.manual_seed(seed)
             fusion = architecture.fusion(_hidden_size(backbone))
-            self.fusion: nn.Module | None = fusion
+        self.fusion: nn.Module | None = fusion.to(_device(backbone)) if fusion is not None else None
+        if fusion is not None and not all(parameter.requires_grad for parameter in fusion.parameters()):
+            raise UsageError(f"The fusion of {architecture.name!r} holds a frozen parameter; what is not trained is a buffer.")
         fused = any(len(passes) > 1 for passes in self._routes.values())
         if fused != (fusion is not None):
             what = "has tasks with several passes and no fusion" if fused else "has a fusion that no task uses"
@@ -204,7 +206,7 @@ def _inject(backbone: nn.Module, plan: RankPlan, dropout: float, base_name: str 
     """Wraps the backbone's linears, freezes it, and leaves every adapter active and trainable."""
     names = list(plan.adapters)
     # PEFT draws starting values that are overwritten; the global generator must not notice.
-    with torch.random.fork_rng(devices=[]), torch.device(_device(backbone)):
+    with torch.random.fork_rng(devices=[]), _birthplace(backbone):
         first = _config(plan.adapters[names[0]], backbone, dropout, base_name)
         model = PeftModel(backbone, first, adapter_name=names[0], autocast_adapter_dtype=True)
         for name in names[1:]:
@@ -242,6 +244,12 @@ def _prepare(backbone: nn.Module) -> None:
 
 def _device(backbone: nn.Module) -> torch.device:
     return next(backbone.parameters()).device
+
+
+def _birthplace(backbone: nn.Module) -> torch.device:
+    """Where new tensors are made: the CPU, so that they start the same on every device, unless there are to be no values."""
+    device = _device(backbone)
+    return device if device.type == "meta" else torch.device("cpu")
 
 
 def _hidden_size(backbone: nn.Module) -> int:

@@ -190,7 +190,7 @@ def solve_ranks(
     budget = budget_rank * size
     least = len(adapters) * size + fusion_parameters
     if refuse and least > budget * (1 + SLACK):
-        smallest = smallest_rank(least, size)
+        smallest = _least_rank(least, size)
         raise InvariantError(
             "parity",
             f"--rank {budget_rank} gives {architecture.name} {budget:,} adapter parameters for {len(tasks)} "
@@ -210,7 +210,34 @@ def solve_ranks(
     return RankPlan(architecture.name, budget_rank, budget, solved, fusion_parameters, active)
 
 
-def smallest_rank(least: int, size: int) -> int:
+def smallest_common_rank(
+    fusions: Sequence[tuple[Architecture, int]],
+    tasks: Sequence[str],
+    linears: Sequence[LinearShape],
+    above: int,
+    ratio: float,
+) -> int:
+    """The smallest budget N above a given one at which every arm can be solved and none is left behind.
+
+    It exists: the ranks' grain is fixed, so it vanishes beside a growing budget.
+
+    Args:
+        fusions: each architecture with the parameters of its fusion.
+        tasks: names of the tasks.
+        linears: every linear layer that gets an adapter.
+        above: the budget that did not work.
+        ratio: what smallest over largest count has to exceed.
+    """
+    size = sum(map(weight, linears))
+    first = max(_least_rank(len(one.adapters(tasks)) * size + fusion, size) for one, fusion in fusions)
+    for rank in count(max(above + 1, first)):
+        totals = [solve_ranks(one, tasks, linears, rank, fusion).total for one, fusion in fusions]
+        if min(totals) > ratio * max(totals):
+            return rank
+    raise AssertionError("unreachable: count() does not end")
+
+
+def _least_rank(least: int, size: int) -> int:
     """The smallest budget N whose N·S holds `least` parameters, the slack included."""
     return next(n for n in count(max(1, ceil(least / size / (1 + SLACK)) - 1)) if least <= n * size * (1 + SLACK))
 
@@ -223,11 +250,14 @@ def _split(numbers: Mapping[str, int], linears: Sequence[LinearShape], budget: i
         return {role: _fill(linears, number, rest, budget)}
     # The role with fewer adapters is the finer scale: a rank more costs less there, so it takes up what the other leaves.
     coarse, fine = sorted(numbers, key=lambda role: (-numbers[role], role))
-    highest = max(1, (rest - numbers[fine] * size) // (numbers[coarse] * size))
-    half = sorted(range(1, highest + 1), key=lambda rank: (abs(numbers[coarse] * rank * size - rest / 2), rank))
-    filled = {rank: _fill(linears, numbers[fine], rest - numbers[coarse] * rank * size, budget) for rank in half[:3]}
-    whole = next((rank for rank in filled if len(set(filled[rank])) == 1), half[0])
-    return {coarse: [whole] * len(linears), fine: filled[whole]}
+    least, most = numbers[coarse] * size, max(rest - numbers[fine] * size, numbers[coarse] * size)
+    for rank in sorted(range(1, most // least + 1), key=lambda rank: (abs(rank * least - rest / 2), rank))[:3]:
+        filled = _fill(linears, numbers[fine], rest - rank * least, budget)
+        if len(set(filled)) == 1:
+            return {coarse: [rank] * len(linears), fine: filled}
+    ranks = _fill(linears, numbers[coarse], min(max(rest // 2, least), most), budget)
+    taken = numbers[coarse] * sum(rank * weight(linear) for rank, linear in zip(ranks, linears, strict=True))
+    return {coarse: ranks, fine: _fill(linears, numbers[fine], rest - taken, budget)}
 
 
 def _fill(linears: Sequence[LinearShape], number: int, wanted: int, budget: int) -> list[int]:
