@@ -1,0 +1,153 @@
+"""The span head: mentions of one or more fragments, overlapping and nested as they come.
+
+(1) Every span of up to `width` words is classified as a fragment of a mention of each label, or of none. (2) Links are scored
+between fragments; they only propose candidates: all cliques of the link graph, single fragments included. (3) Each
+candidate is accepted or rejected, per label, as a whole. See `bench.heads.mentions` for why cliques alone do not do.
+
+With a causal base model a span's first token has not seen the rest of it, nor what follows: the end of the span carries
+what there is, and a right context (a head noun that follows a shared modifier) is out of sight.
+"""
+
+from __future__ import annotations
+
+from collections import Counter
+from collections.abc import Mapping, Sequence
+from typing import TYPE_CHECKING, Any
+
+from bench.api.data import Document, Mention, in_order
+from bench.api.head import Encoding, Head, HeadModule, Window
+from bench.errors import DataError
+from bench.heads.mentions import Parts, Rates, characters_of, cliques, measure, mention_graph, words_of
+
+if TYPE_CHECKING:
+    from torch import Tensor
+
+
+class SpanClassificationHead(Head):
+    """Encodes mentions as fragments, links and candidates, and decodes accepted candidates.
+
+    Args:
+        width: most words in a fragment.
+        fragments: most fragments in a mention.
+        cap: most candidates in a window.
+    """
+
+    name = "span"
+
+    def __init__(self, width: int = 8, fragments: int = 3, cap: int = 256) -> None:
+        self.width = width
+        self.fragments = fragments
+        self.cap = cap
+        self.rates: Rates | None = None
+
+    @property
+    def labels(self) -> tuple[str, ...]:
+        """The label inventory, sorted; call after `fit`."""
+        return self._fitted().labels
+
+    def fit(self, documents: Sequence[Document]) -> None:
+        """Learns the labels and how common fragments, links and mentions are."""
+        rates = measure(documents)
+        if not rates.labels:
+            raise DataError(
+                "The training documents hold no mention; a span head needs at least one.", "Check the task's data folder."
+            )
+        self.rates = rates
+
+    def encode(self, window: Window, mentions: Sequence[Mention]) -> Encoding:
+        """Gold of a window.
+
+        Columns, flat, L labels, K most fragments: ``fragments`` (n, 2) first and last word; ``fragment_labels`` (n, L) 0/1;
+        ``links`` (m, 2) indices of fragments; ``candidates`` (c, K) indices of fragments, -1 where there are fewer;
+        ``candidate_labels`` (c, L) 0/1.
+        """
+        labels = self.labels
+        lost: Counter[str] = Counter()
+        graph = mention_graph(words_of(window, mentions, lost), labels, self.width, self.fragments, self.cap, lost)
+        kinds = range(len(labels))
+        blank = (-1,) * self.fragments
+        return Encoding(
+            columns={
+                "fragments": [word for span in graph.fragments for word in span],
+                "fragment_labels": [int(kind in carried) for carried in graph.fragment_labels for kind in kinds],
+                "links": [end for link in graph.links for end in link],
+                "candidates": [i for clique in graph.candidates for i in (*clique, *blank)[: self.fragments]],
+                "candidate_labels": [int(kind in verdict) for verdict in graph.verdicts for kind in kinds],
+            },
+            supervised=len(window.words),
+            lost=lost,
+        )
+
+    def collate(self, rows: Sequence[Mapping[str, Sequence[int]]], words: int) -> dict[str, Tensor]:
+        """Pads the columns; G most fragments and C most candidates of a window, each at least 1.
+
+        Returns:
+            ``fragments`` (batch, G, 2) and ``candidates`` (batch, C, K), padded with -1; ``fragment_labels`` (batch, G, L),
+            ``candidate_labels`` (batch, C, L) and ``links`` (batch, G, G), symmetric, of 0 and 1.
+        """
+        import numpy as np
+        import torch
+
+        kinds, most = len(self.labels), self.fragments
+        tall = max(1, *(len(row["fragments"]) // 2 for row in rows))
+        wide = max(1, *(len(row["candidates"]) // most for row in rows))
+        made: dict[str, Any] = {
+            "fragments": np.full((len(rows), tall, 2), -1, np.int64),
+            "fragment_labels": np.zeros((len(rows), tall, kinds), np.float32),
+            "links": np.zeros((len(rows), tall, tall), np.float32),
+            "candidates": np.full((len(rows), wide, most), -1, np.int64),
+            "candidate_labels": np.zeros((len(rows), wide, kinds), np.float32),
+        }
+        for i, row in enumerate(rows):
+            for name, shape in (
+                ("fragments", 2),
+                ("fragment_labels", kinds),
+                ("candidates", most),
+                ("candidate_labels", kinds),
+            ):
+                values = np.asarray(row[name], np.int64).reshape(-1, shape)
+                made[name][i, : len(values)] = values
+            a, b = np.asarray(row["links"], np.int64).reshape(-1, 2).T
+            made["links"][i, a, b] = made["links"][i, b, a] = 1
+        return {name: torch.from_numpy(array) for name, array in made.items()}
+
+    def module(self, hidden_size: int) -> HeadModule:
+        """The trainable module; the same number of parameters for every arm."""
+        from bench.heads.span_module import SpanModule
+
+        return SpanModule(hidden_size, self._fitted(), self.width, self.fragments, self.cap)
+
+    def decode(self, window: Window, prediction: Sequence[tuple[Parts, int]]) -> tuple[Mention, ...]:
+        """Mentions from accepted candidates.
+
+        Args:
+            window: the tokenized window.
+            prediction: fragments in words, and the index of the label.
+        """
+        return in_order([Mention(characters_of(window, parts), self.labels[kind]) for parts, kind in dict.fromkeys(prediction)])
+
+    def oracle(self, encoding: Encoding) -> list[tuple[Parts, int]]:
+        """What a perfect module gives: gold fragments and links propose, and the gold verdicts accept."""
+        columns, kinds, most = encoding.columns, len(self.labels), self.fragments
+        spans = _rows(columns["fragments"], 2)
+        accepted = {
+            tuple(i for i in clique if i >= 0): [kind for kind, yes in enumerate(verdict) if yes]
+            for clique, verdict in zip(
+                _rows(columns["candidates"], most), _rows(columns["candidate_labels"], kinds), strict=True
+            )
+        }
+        proposed = cliques(len(spans), [(a, b) for a, b in _rows(columns["links"], 2)], most, self.cap)
+        return [
+            (tuple((spans[i][0], spans[i][1]) for i in clique), kind)
+            for clique in proposed
+            for kind in accepted.get(clique, ())
+        ]
+
+    def _fitted(self) -> Rates:
+        if self.rates is None:
+            raise RuntimeError("SpanClassificationHead: call fit() with the training documents first.")
+        return self.rates
+
+
+def _rows(flat: Sequence[int], width: int) -> list[Any]:
+    return [tuple(flat[i : i + width]) for i in range(0, len(flat), width)]

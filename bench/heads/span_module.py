@@ -1,0 +1,274 @@
+"""The trainable half of the span head.
+
+Shapes: batch B, words W, `width` most words of a span, fragments F (gold first, then proposed), candidates M, fragments of a
+candidate K, labels L, `size` features D. All of it runs in fp32, whatever the backbone's precision.
+"""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Mapping
+from typing import TYPE_CHECKING
+
+import torch
+from torch import nn
+from torch.nn import functional as F
+
+from bench.api.head import HeadModule
+from bench.heads.mentions import Parts, Rates, cliques
+
+if TYPE_CHECKING:
+    from torch import Tensor
+
+SIZE = 128
+NEGATIVES = 16  # wrong spans a window, and as many wrong pairs, that links and candidates are trained against
+PROPOSE = 0.2  # probability from which a span or a link is worth proposing; candidates have the last word
+MOST = 64  # most fragments a window proposes
+_TYPICAL = 96  # words of a typical window, for the priors of what is counted per window
+_NEVER = -1e4
+
+
+class SpanModule(HeadModule, nn.Module):
+    """Fragments, links and candidates over one small projection of the hidden states.
+
+    Links and candidates are trained on gold fragments **and** on the wrong spans and pairs that score highest at that
+    moment, which is what they meet when predicting.
+
+    Args:
+        hidden_size: of the backbone.
+        rates: measured on the training documents; the biases start from them.
+        width: most words in a span.
+        most: most fragments in a mention, K.
+        cap: most candidates a window is given when predicting.
+    """
+
+    def __init__(self, hidden_size: int, rates: Rates, width: int, most: int, cap: int) -> None:
+        super().__init__()
+        self.width, self.most, self.cap = width, most, cap
+        labels = len(rates.labels)
+        self.project = nn.Linear(hidden_size, SIZE)
+        self.norm = nn.LayerNorm(SIZE)
+        self.start = nn.Linear(SIZE, SIZE)
+        self.end = nn.Linear(SIZE, SIZE, bias=False)
+        self.inside = nn.Linear(SIZE, SIZE, bias=False)
+        self.lengths = nn.Embedding(width, SIZE)
+        self.fragment = nn.Linear(SIZE, labels)
+        self.left = nn.Linear(SIZE, SIZE // 2)
+        self.right = nn.Linear(SIZE, SIZE // 2, bias=False)
+        self.between = nn.Linear(SIZE, SIZE // 2, bias=False)
+        self.distances = nn.Embedding(_BUCKETS, SIZE // 2)
+        self.link = nn.Linear(SIZE // 2, 1)
+        self.head = nn.Linear(SIZE, SIZE)
+        self.tail = nn.Linear(SIZE, SIZE, bias=False)
+        self.whole = nn.Linear(SIZE, SIZE, bias=False)
+        self.gap = nn.Linear(SIZE, SIZE, bias=False)
+        self.counts = nn.Embedding(most, SIZE)
+        self.accept = nn.Linear(SIZE, labels)
+        self.count_bias = nn.Parameter(torch.zeros(most, labels))
+        self._start_at(rates)
+
+    def _start_at(self, rates: Rates) -> None:
+        """Biases at the log odds of what the training documents hold, so that the first loss is the class priors' entropy."""
+        for layer in (self.fragment, self.link, self.accept):
+            nn.init.normal_(layer.weight, std=0.02)
+            nn.init.zeros_(layer.bias)
+        for table in (self.lengths, self.distances, self.counts):
+            nn.init.normal_(table.weight, std=0.1)
+        windows = max(rates.words / _TYPICAL, 1.0)
+        shown = rates.pieces + NEGATIVES * windows
+        pairs = windows * (shown / windows) ** 2 / 2
+        with torch.no_grad():
+            for i, label in enumerate(rates.labels):
+                self.fragment.bias[i] = _log_odds(rates.fragments[label], rates.words * self.width)
+                self.count_bias[0, i] = _log_odds(rates.alone[label], shown)
+                self.count_bias[1:, i] = _log_odds(rates.joined[label], rates.links + NEGATIVES * windows)
+            self.link.bias[0] = _log_odds(rates.links, pairs)
+
+    def loss(self, hidden: Tensor, batch: Mapping[str, Tensor]) -> Tensor:
+        """Cross-entropies of spans, links and candidates, summed.
+
+        Args:
+            hidden: (batch, seq, hidden).
+            batch: see `HeadModule` and `SpanClassificationHead.collate`.
+        """
+        with torch.autocast(hidden.device.type, enabled=False):
+            seen = _Words(self, hidden, batch)
+            logits = seen.span_logits
+            place, real = self._places(batch["fragments"])
+            target = torch.zeros_like(logits)
+            carried = batch["fragment_labels"].to(logits) * real[..., None]
+            target = target.scatter_add(1, place[..., None].expand_as(carried), carried)
+            total = _entropy(logits, target, seen.valid[..., None])
+
+            wrong = logits.detach().amax(-1).masked_fill(~seen.valid, _NEVER)
+            wrong = wrong.scatter_reduce(1, place, torch.where(real, _NEVER, math.inf), "amin")
+            best, extra = wrong.topk(min(NEGATIVES, wrong.shape[1]), 1)
+            parts = _Parts(self, seen, torch.cat([place, extra], 1), torch.cat([real, best > _NEVER], 1))
+            gold = F.pad(batch["links"].to(logits), (0, extra.shape[1], 0, extra.shape[1]))
+            total = total + _entropy(parts.links, gold, parts.linkable)
+
+            chosen, verdict = self._candidates(parts, gold > 0, batch, extra.shape[1])
+            return total + _entropy(self._judge(seen, parts, chosen), verdict, (chosen[..., 0] >= 0)[..., None])
+
+    @torch.no_grad()
+    def predict(self, hidden: Tensor, batch: Mapping[str, Tensor]) -> list[list[tuple[Parts, int]]]:
+        """Accepted candidates of each window: fragments in words, and the index of the label."""
+        with torch.autocast(hidden.device.type, enabled=False):
+            seen = _Words(self, hidden, batch)
+            score = seen.span_logits.amax(-1).masked_fill(~seen.valid, _NEVER)
+            best, place = score.topk(min(MOST, score.shape[1]), 1)
+            keep = best > math.log(PROPOSE / (1 - PROPOSE))
+            depth = max(int(keep.sum(1).max()), 1)
+            parts = _Parts(self, seen, place[:, :depth], keep[:, :depth])
+            linked = (parts.linkable & (parts.links > math.log(PROPOSE / (1 - PROPOSE)))).tolist()
+            ends = torch.stack([parts.first, parts.last], -1).tolist()
+            spans: list[list[tuple[int, int]]] = [[(first, last) for first, last in row] for row in ends]
+            proposed = [
+                _in_order(spans[i], cliques(count, _edges(linked[i], count), self.most, self.cap))
+                for i, count in enumerate(keep.sum(1).tolist())
+            ]
+            tall = max(1, *(len(p) for p in proposed))
+            blank = [-1] * self.most
+            chosen = torch.tensor(
+                [[[*c, *blank][: self.most] for c in p] + [blank] * (tall - len(p)) for p in proposed], device=hidden.device
+            )
+            accepted = (self._judge(seen, parts, chosen) > 0).tolist()
+        return [
+            [
+                (tuple(spans[i][n] for n in c), kind)
+                for c, row in zip(p, accepted[i], strict=False)
+                for kind, yes in enumerate(row)
+                if yes
+            ]
+            for i, p in enumerate(proposed)
+        ]
+
+    def _places(self, fragments: Tensor) -> tuple[Tensor, Tensor]:
+        """Flat index into the spans of fragments (B, G, 2), and which of them are real; padding points at span 0."""
+        real = fragments[..., 0] >= 0
+        first, last = fragments.unbind(-1)
+        return torch.where(real, first * self.width + last - first, 0), real
+
+    def _candidates(self, parts: _Parts, gold: Tensor, batch: Mapping[str, Tensor], extra: int) -> tuple[Tensor, Tensor]:
+        """Gold's own cliques with their verdicts, and the wrong candidates that score highest, (B, M, K) and (B, M, L)."""
+        known = batch["candidates"]
+        rows, count, most = known.shape[0], parts.place.shape[1], self.most
+        single = torch.arange(count - extra, count, device=known.device).expand(rows, extra)
+        made = [_padded(torch.where(parts.real[:, count - extra :], single, -1)[..., None], most)]
+        score = parts.links.detach()
+        pair = score.masked_fill(~parts.linkable | gold, _NEVER).flatten(1)
+        made.append(_padded(_best(pair, NEGATIVES, count, 2), most))
+        if most > 2:
+            open_ = score.masked_fill(~parts.linkable, _NEVER)
+            triple = open_[:, :, :, None] + open_[:, None] + open_[:, :, None, :]
+            whole = gold[:, :, :, None] & gold[:, None] & gold[:, :, None, :]
+            made.append(_padded(_best(triple.masked_fill(whole, _NEVER).flatten(1), NEGATIVES // 2, count, 3), most))
+        wrong = torch.cat(made, 1)
+        verdict = F.pad(batch["candidate_labels"].to(score), (0, 0, 0, wrong.shape[1]))
+        return torch.cat([known, wrong], 1), verdict
+
+    def _judge(self, seen: _Words, parts: _Parts, chosen: Tensor) -> Tensor:
+        """Logits (B, M, L) of candidates (B, M, K): their first, last and all parts, what stands between, and how many."""
+        real = chosen >= 0
+        there = chosen.clamp(min=0)
+        count = real.sum(-1).clamp(min=1)
+        states = _pick(parts.states, there.flatten(1)).view(*there.shape, SIZE) * real[..., None]
+        first, last = _pick(parts.first, there.flatten(1)), _pick(parts.last, there.flatten(1))
+        first, last = first.view_as(there), last.view_as(there)
+        tail = _at(states, count - 1)
+        begin, stop = first[..., 0], _at(last[..., None], count - 1)[..., 0]
+        covered = ((last - first + 1) * real).sum(-1)
+        held = seen.between(first.flatten(1), last.flatten(1)).view(*there.shape, SIZE) * real[..., None]
+        missing = (stop - begin + 1 - covered).clamp(min=0)
+        gap = (seen.between(begin, stop) - held.sum(2)) / missing.clamp(min=1)[..., None] * (missing > 0)[..., None]
+        mixed = self.head(states[:, :, 0]) + self.tail(tail) + self.whole(states.sum(2) / count[..., None]) + self.gap(gap)
+        features = F.gelu(mixed + self.counts(count - 1))
+        logits: Tensor = self.accept(features) + self.count_bias[count - 1]
+        return logits
+
+
+class _Words:
+    """Words of a batch as features, and every span over them."""
+
+    def __init__(self, head: SpanModule, hidden: Tensor, batch: Mapping[str, Tensor]) -> None:
+        tokens = head.norm(head.project(hidden.float()))
+        first, last = _pick(tokens, batch["first"]), _pick(tokens, batch["last"])
+        words = batch["word_mask"].bool()
+        count = words.shape[1]
+        width = head.width
+        self.sums = F.pad(((first + last) / 2 * words[..., None]).cumsum(1), (0, 0, 1, 0))
+        end, inside = F.pad(head.end(last), (0, 0, 0, width - 1)), head.inside(self.sums)
+        inside = F.pad(inside, (0, 0, 0, width - 1))
+        ends = torch.stack([end[:, n : n + count] for n in range(width)], 2)
+        means = torch.stack([(inside[:, n + 1 : n + 1 + count] - inside[:, :count]) / (n + 1) for n in range(width)], 2)
+        mixed = head.start(first)[:, :, None] + ends + means + head.lengths.weight
+        self.spans = F.gelu(mixed).flatten(1, 2)
+        self.valid = torch.stack([F.pad(words[:, n:], (0, min(n, count))) for n in range(width)], 2).flatten(1)
+        self.span_logits: Tensor = head.fragment(self.spans)
+
+    def between(self, first: Tensor, last: Tensor) -> Tensor:
+        """Summed features of words first to last, inclusive; (B, N) each gives (B, N, D)."""
+        return _pick(self.sums, last + 1) - _pick(self.sums, first)
+
+
+class _Parts:
+    """Spans that may be fragments, with the links between them."""
+
+    def __init__(self, head: SpanModule, seen: _Words, place: Tensor, real: Tensor) -> None:
+        self.place, self.real = place, real
+        self.states = _pick(seen.spans, place)
+        self.first = place // head.width
+        self.last = (self.first + place % head.width).clamp(max=seen.sums.shape[1] - 2)
+        apart = self.first[:, None, :] - self.last[:, :, None] - 1
+        self.linkable = (apart >= 0) & real[:, :, None] & real[:, None, :]
+        sums = head.between(seen.sums)
+        gap = (_pick(sums, self.first)[:, None] - _pick(sums, self.last + 1)[:, :, None]) / apart.clamp(min=1)[..., None]
+        gap = gap * (apart > 0)[..., None]
+        bucket = head.distances(apart.clamp(0, _FARTHEST).add(1).float().log2().mul(2).long().clamp(max=_BUCKETS - 1))
+        mixed = head.left(self.states)[:, :, None] + head.right(self.states)[:, None] + gap + bucket
+        self.links: Tensor = head.link(F.gelu(mixed)).squeeze(-1)
+
+
+_BUCKETS, _FARTHEST = 14, 127
+
+
+def _pick(source: Tensor, index: Tensor) -> Tensor:
+    """Rows of `source` (B, N, …) at `index` (B, M)."""
+    if source.dim() == 2:
+        return source.gather(1, index)
+    return source.gather(1, index[..., None].expand(*index.shape, source.shape[-1]))
+
+
+def _at(source: Tensor, index: Tensor) -> Tensor:
+    """From (B, M, K, D), the item of the third axis that `index` (B, M) names."""
+    return source.gather(2, index[..., None, None].expand(*index.shape, 1, source.shape[-1])).squeeze(2)
+
+
+def _best(score: Tensor, number: int, base: int, digits: int) -> Tensor:
+    """The highest of flat scores over `digits` axes of `base`, as indices (B, n, digits); -1 where none is allowed."""
+    value, flat = score.topk(min(number, score.shape[1]), 1)
+    axes = torch.stack([flat // base**power % base for power in reversed(range(digits))], -1)
+    return torch.where((value > _NEVER / 2)[..., None], axes, -1)
+
+
+def _padded(index: Tensor, most: int) -> Tensor:
+    return F.pad(index, (0, most - index.shape[-1]), value=-1)
+
+
+def _entropy(logits: Tensor, target: Tensor, mask: Tensor) -> Tensor:
+    """Binary cross-entropy, summed over what the mask keeps."""
+    return (F.binary_cross_entropy_with_logits(logits, target, reduction="none") * mask).sum()
+
+
+def _log_odds(positive: float, total: float) -> float:
+    rate = min(max((positive + 0.5) / (total + 1.0), 1e-5), 0.9)
+    return math.log(rate / (1 - rate))
+
+
+def _edges(linked: list[list[bool]], count: int) -> list[tuple[int, int]]:
+    return [(a, b) for a in range(count) for b in range(count) if linked[a][b]]
+
+
+def _in_order(spans: list[tuple[int, int]], found: list[tuple[int, ...]]) -> list[tuple[int, ...]]:
+    """Cliques with their fragments from left to right, as training shows them."""
+    return [tuple(sorted(clique, key=lambda n: spans[n])) for clique in found]
