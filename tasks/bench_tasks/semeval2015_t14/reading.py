@@ -1,0 +1,111 @@
+"""What the scorer compares: annotations of a document keyed by span string, from files or from documents in memory.
+
+"Reading, for scoring" is lenient where the corpus reader is strict: three columns suffice, everything is lower-cased, a later
+line of the same document and span string replaces the earlier one's values, and body locations accumulate.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Mapping
+from dataclasses import dataclass
+from pathlib import Path
+
+from bench.api.data import Document, Fragment
+from bench.errors import DataError
+from bench_tasks.semeval2015_t14.pipe import (
+    BODY_LOCATION,
+    CUI_LESS,
+    SLOTS,
+    document_name,
+    lines_of,
+    parse_spans,
+    slot_value,
+    span_string,
+)
+
+_DEFAULTS = tuple(slot.default for slot in SLOTS)
+_NOWHERE = frozenset((BODY_LOCATION.default,))
+
+
+@dataclass(frozen=True)
+class Annotation:
+    """One mention as the scorer sees it, all lower case.
+
+    Args:
+        fragments: in the order of the span string.
+        concept: CUI or ``cui-less``.
+        slots: values of `SLOTS`, in that order.
+        places: body locations, or ``null`` alone.
+    """
+
+    fragments: tuple[Fragment, ...]
+    concept: str
+    slots: tuple[str, ...] = _DEFAULTS
+    places: frozenset[str] = _NOWHERE
+
+
+Annotations = Mapping[str, Annotation]
+"""Span string to annotation, of one document."""
+
+
+def of_document(document: Document) -> dict[str, Annotation]:
+    """Annotations of a document in memory: exactly what writing it and reading it back would give."""
+    found: dict[str, Annotation] = {}
+    for mention in document.mentions:
+        slots = tuple(slot_value(mention.slots.get(slot.name, (slot.default,))[-1]) for slot in SLOTS)
+        places = (place.strip().lower() for place in mention.slots.get("BL", ()))
+        concept = (mention.concept or CUI_LESS).strip().lower()
+        _add(found, span_string(mention.fragments), mention.fragments, concept, slots, places)
+    return found
+
+
+def read(path: Path) -> dict[str, dict[str, Annotation]]:
+    """Annotations by document, from every ``*.pipe*`` file of a folder or from one file.
+
+    Raises:
+        DataError: there is no such file, or a line cannot be read; no line is skipped.
+    """
+    documents: dict[str, dict[str, Annotation]] = {}
+    for file in _files(path):
+        for number, columns in lines_of(file):
+            where = f"{file}, line {number}"
+            if len(columns) < 3:
+                raise DataError(f"{where}: {len(columns)} columns; wanted at least three: document, spans and CUI.")
+            key = columns[1].strip().lower()
+            fragments = parse_spans(key)
+            if fragments is None:
+                raise DataError(f"{where}: column 2 ({len(key)} characters) is no span; wanted 'a-b' or 'a-b,c-d,…'.")
+            slots = tuple(slot_value(_column(columns, slot.column)) or slot.default for slot in SLOTS)
+            concept = columns[2].strip().lower()
+            annotations = documents.setdefault(document_name(columns[0]).lower(), {})
+            _add(annotations, key, fragments, concept, slots, (_column(columns, BODY_LOCATION.column).strip().lower(),))
+    return documents
+
+
+def _files(path: Path) -> list[Path]:
+    if path.is_file():
+        return [path]
+    if not path.is_dir():
+        raise DataError(f"There is no file or folder {path}.")
+    files = sorted(file for file in path.iterdir() if ".pipe" in file.name and not file.name.startswith(".") and file.is_file())
+    if not files:
+        raise DataError(f"{path} holds no .pipe file.", "Give the folder in which they lie, such as one split.")
+    return files
+
+
+def _column(columns: list[str], index: int) -> str:
+    return columns[index] if index < len(columns) else ""
+
+
+def _add(
+    found: dict[str, Annotation],
+    key: str,
+    fragments: tuple[Fragment, ...],
+    concept: str,
+    slots: tuple[str, ...],
+    places: Iterable[str],
+) -> None:
+    named = {place for place in places if place and place != BODY_LOCATION.default}
+    if key in found:
+        named |= found[key].places - _NOWHERE
+    found[key] = Annotation(fragments, concept, slots, frozenset(named) or _NOWHERE)

@@ -1,0 +1,97 @@
+"""The task `2015-T14`: disorder mentions in clinical notes, discontiguous ones included, with their concepts and slots."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+from typing import Any
+
+from bench.api.data import Corpus, Document
+from bench.api.head import Head
+from bench.api.task import Scores, Task, TaskMetadata
+from bench.errors import unknown
+from bench_tasks.semeval2015_t14 import corpus, pipe, reading, scorer
+
+
+class SemEval2015T14(Task):
+    """SemEval-2015 Task 14, Analysis of Clinical Text."""
+
+    name = "2015-T14"
+    version = "1"
+    summary = "SemEval-2015 Task 14: disorder mentions in clinical notes, discontiguous ones included"
+    citation = (
+        "Elhadad et al. 2015, SemEval-2015 Task 14: Analysis of Clinical Text, "
+        "https://aclanthology.org/S15-2051/, doi:10.18653/v1/S15-2051"
+    )
+    licence = "PhysioNet Credentialed Health Data Use Agreement (the synthetic corpus: Apache-2.0)"
+    heads = ("span", "bio")
+    metadata = TaskMetadata(
+        reference="https://physionet.org/content/semeval2015/1.0/",
+        access="credentialed: a PhysioNet account, its course and the signed data use agreement; text may never be shared",
+        primary_metric="task1.strict.f1",
+        layout=corpus.LAYOUT,
+        published_best={"task1.strict.f1": 0.757, "task1.strict.precision": 0.783, "task1.strict.recall": 0.732},
+        published_source="best system of the shared task, Elhadad et al. 2015",
+    )
+
+    def load(self, folder: Path) -> Corpus:
+        """Reads and checks ``train``, ``dev`` and ``test`` below a folder.
+
+        Raises:
+            DataError: naming file, line, what stood there and what was wanted.
+        """
+        return corpus.load(folder)
+
+    def synthesize(self, folder: Path, seed: int, sizes: Mapping[str, int] | None = None) -> None:
+        """Writes the seeded synthetic corpus in the official layout.
+
+        Args:
+            folder: empty or missing; made here.
+            seed: same seed, same bytes.
+            sizes: documents per split; 240, 60 and 60 where None.
+        """
+        from bench_tasks.semeval2015_t14.synthetic import write_corpus
+
+        write_corpus(folder, seed, sizes)
+
+    def head(self, name: str) -> Head:
+        """A fresh head, ``span`` or ``bio``."""
+        if name not in self.heads:
+            raise unknown("head", name, self.heads, f"bench show task {self.name}")
+        from bench.heads import make_head
+
+        return make_head(name)
+
+    def statistics(self, gold: Sequence[Document], predicted: Sequence[Document]) -> list[Mapping[str, float]]:
+        """Additive statistics of every gold document, in order; predictions are matched by the document's id."""
+        given = {_name(document): reading.of_document(document) for document in predicted}
+        return [scorer.document_statistics(reading.of_document(document), given.get(_name(document), {})) for document in gold]
+
+    def summarise(self, sums: Mapping[str, Any]) -> Scores:
+        """Scores from summed statistics, numbers or arrays."""
+        return scorer.summarise(sums)
+
+    def score(self, gold: Sequence[Document], predicted: Sequence[Document]) -> Scores:
+        """Official scores; documents are walked by name, so that sums are those of `score_files` to the last bit."""
+        return super().score(sorted(gold, key=_name), predicted)
+
+    def score_files(self, gold: Path, pred: Path) -> Scores:
+        """Official scores of ``.pipe`` files; each a folder or one file.
+
+        Raises:
+            DataError: a path or a line that cannot be read.
+        """
+        wanted, given = reading.read(gold), reading.read(pred)
+        total = scorer.document_statistics({}, {})
+        for name in sorted(wanted):
+            for key, value in scorer.document_statistics(wanted[name], given.get(name, {})).items():
+                total[key] += value
+        return scorer.summarise(total)
+
+    def write(self, folder: Path, documents: Sequence[Document]) -> None:
+        """Writes one ``.pipe`` file a document, 19 columns."""
+        pipe.write_folder(folder, documents)
+
+
+def _name(document: Document) -> str:
+    return pipe.document_name(document.id).lower()
