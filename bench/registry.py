@@ -8,7 +8,6 @@ from __future__ import annotations
 
 import os
 import re
-import traceback
 import warnings
 from collections.abc import Iterable
 from dataclasses import dataclass
@@ -280,6 +279,8 @@ def _line(error: BaseException) -> str:
 
 
 def _where(error: BaseException) -> str:
+    import traceback  # 9 ms that a healthy `bench list` does not need
+
     frames = [f for f in traceback.extract_tb(error.__traceback__) if "importlib" not in f.filename]
     return f"{Path(frames[-1].filename).name}:{frames[-1].lineno}" if frames else "no frame"
 

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import os
 import sys
-import traceback
 from collections.abc import Sequence
 from importlib import import_module
 from pathlib import Path
@@ -101,6 +100,8 @@ def _tell(error: BenchError, code: int | None = None) -> int:
 
 def _bug(error: BaseException) -> int:
     """Names the place, never the exception's message or a value: either could quote a corpus."""
+    import traceback
+
     if os.environ.get("BENCH_DEBUG", "") not in ("", "0"):
         traceback.print_exception(error)
         return BUG
