@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import re
 from pathlib import Path
-from typing import Protocol
+from typing import TYPE_CHECKING
 
 from bench.api.model import Model, ModelSpec
 from bench.api.part import Part
@@ -12,13 +12,11 @@ from bench.errors import BenchError, MissingError, UsageError, unknown
 from bench.modeling.files import sha256_folder
 from bench.modeling.spec import inspect
 
+if TYPE_CHECKING:
+    from bench.registry import Registry
+
 _HUB = re.compile(r"(?P<repo>[\w.-]+/[\w.-]+)(?:@(?P<revision>[\w./-]+))?")
 _WANTED = ("*.safetensors", "*.safetensors.index.json", "*.json", "vocab.txt", "merges.txt", "*.model")
-
-
-class _Entry(Protocol):
-    name: str
-    part: Part
 
 
 class BaseModel:
@@ -57,11 +55,7 @@ class BaseModel:
         return sha256_folder(self.folder())
 
 
-class _Registry(Protocol):
-    def entries(self, kind: str, /) -> list[_Entry]: ...
-
-
-def find_model(name: str, registry: object, cache: Path) -> BaseModel:
+def find_model(name: str, registry: Registry, cache: Path) -> BaseModel:
     """The base model that a name stands for; torch is not imported.
 
     Args:
@@ -73,7 +67,7 @@ def find_model(name: str, registry: object, cache: Path) -> BaseModel:
         UsageError: nothing of that name, or a folder that cannot be used.
         MissingError: a package that is not installed, or a hub that cannot be reached.
     """
-    known: dict[str, Part] = {e.name: e.part for e in registry.entries("models")}  # type: ignore[attr-defined]
+    known: dict[str, Part] = {e.name: e.part for e in registry.entries("models")}
     part = known.get(name)
     if isinstance(part, Model):
         missing = part.missing()

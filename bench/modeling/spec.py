@@ -11,12 +11,12 @@ from bench.api.model import LinearShape, ModelSpec
 from bench.errors import UsageError
 from bench.modeling.files import Header, read_headers, read_json
 
-ENCODERS = frozenset(
-    """albert bert big_bird biogpt-encoder camembert convbert deberta deberta-v2 distilbert electra ernie esm eurobert flaubert
-    fnet funnel gte ibert layoutlm longformer luke megatron-bert mobilebert modernbert mpnet mra nomic_bert nystromformer
-    rembert roberta roberta-prelayernorm roc_bert roformer splinter squeezebert xlm xlm-roberta xlm-roberta-xl xlnet xmod
-    yoso""".split()
-)
+_BOTH_SIDES = """
+    albert bert big_bird camembert convbert deberta deberta-v2 distilbert electra ernie esm eurobert flaubert fnet funnel ibert
+    layoutlm longformer luke megatron-bert mobilebert modernbert mpnet mra nomic_bert nystromformer rembert roberta
+    roberta-prelayernorm roc_bert roformer splinter squeezebert xlm xlm-roberta xlm-roberta-xl xlnet xmod yoso
+"""
+ENCODERS = frozenset(_BOTH_SIDES.split())
 """Model types whose tokens see both sides."""
 _CONV1D = frozenset({"gpt2", "openai-gpt", "imagegpt", "ctrl", "decision_transformer"})
 _PADDED_POSITIONS = frozenset(
@@ -124,7 +124,7 @@ def describe(
     kind = str(config["model_type"])
     if config.get("is_encoder_decoder"):
         raise UsageError(f"{name} is an encoder-decoder ({kind}); wanted is an encoder or a decoder with one stack of layers.")
-    if any(int(config.get(k) or 0) > 1 for k in ("num_experts", "num_local_experts", "n_routed_experts")):
+    if any(isinstance(config.get(k), int) and config[k] > 1 for k in ("num_experts", "num_local_experts", "n_routed_experts")):
         raise UsageError(f"{name} is a mixture of experts ({kind}), whose experts are no nn.Linear layers; take a dense model.")
     if kind in _CONV1D:
         raise UsageError(f"{name} ({kind}) is built of Conv1D, not of nn.Linear layers, which adapters and quantizers need.")

@@ -19,6 +19,7 @@ from bench.api.model import Model, ModelSpec
 from bench.api.part import Requirement
 from bench.modeling.files import Header, written_whole
 from bench.modeling.spec import describe
+from bench_plugins.models.llama import llama_shapes
 from bench_plugins.models.tokenizers import byte_pairs, word_pieces
 
 _TRAIN = (Requirement("tokenizers", "bench-suite[train]"), Requirement("safetensors", "bench-suite[train]"))
@@ -55,7 +56,7 @@ class _Tiny(Model):
         from safetensors.numpy import save_file
 
         rng = np.random.Generator(np.random.PCG64(_SEED))
-        tensors = {}
+        tensors: dict[str, Any] = {}
         for name, shape in sorted(self.shapes().items()):
             if len(shape) == 1:
                 tensors[name] = np.full(shape, 1.0 if "norm" in name.lower() and name.endswith("weight") else 0.0, np.float32)
@@ -126,16 +127,7 @@ class TinyLlama(_Tiny):
 
     def shapes(self) -> dict[str, tuple[int, ...]]:
         """Tensor name to shape, as `LlamaForCausalLM` with tied embeddings stores them."""
-        found: dict[str, tuple[int, ...]] = {"model.embed_tokens.weight": (int(self.config["vocab_size"]), _WIDTH)}
-        for i in range(_LAYERS):
-            for name in "qkvo":
-                found[f"model.layers.{i}.self_attn.{name}_proj.weight"] = (_WIDTH, _WIDTH)
-            for name in ("gate", "up"):
-                found[f"model.layers.{i}.mlp.{name}_proj.weight"] = (_MLP, _WIDTH)
-            found[f"model.layers.{i}.mlp.down_proj.weight"] = (_WIDTH, _MLP)
-            for name in ("input_layernorm", "post_attention_layernorm"):
-                found[f"model.layers.{i}.{name}.weight"] = (_WIDTH,)
-        return found | {"model.norm.weight": (_WIDTH,)}
+        return llama_shapes(self.config)
 
     def tokenizer(self) -> tuple[str, dict[str, Any]]:
         """Byte-level BPE, so that nothing is unknown."""

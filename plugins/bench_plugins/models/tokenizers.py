@@ -5,10 +5,11 @@ from __future__ import annotations
 from itertools import product
 from string import ascii_lowercase, digits
 
-_WORDS = (
-    "the of and to in a with is was for on at by from as no not or he she his her patient history pain left right without "
-    "are were be been has had have this that which an it there but than also after before during"
-).split()
+_FREQUENT = """
+    the of and to in a with is was for on at by from as no not or he she his her patient history pain left right without
+    are were be been has had have this that which an it there but than also after before during
+"""
+_WORDS = _FREQUENT.split()
 _OTHERS = "µ°±×≥≤–—‘’“”•…αβγδκλ½¼é"
 
 
@@ -46,7 +47,7 @@ def byte_pairs(size: int, special: tuple[str, str]) -> str:
     from tokenizers import Tokenizer, decoders, models, pre_tokenizers, processors
 
     alphabet = sorted(pre_tokenizers.ByteLevel.alphabet())
-    merges = [("Ġ", c) for c in ascii_lowercase] + list(product(ascii_lowercase, repeat=2))
+    merges = [(a, b) for a, b in product(("Ġ", *ascii_lowercase), ascii_lowercase)]
     pieces = [*special, *alphabet, *("".join(m) for m in merges)]
     vocabulary = _numbered(pieces, size)
     tokenizer = Tokenizer(models.BPE(vocabulary, merges))
