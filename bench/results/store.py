@@ -17,8 +17,13 @@ from bench.results.layout import CHECKPOINTS, INFO, JOURNAL, LOCK, RESULT
 from bench.results.schema import Result
 
 
-def write_bytes(path: Path, content: bytes) -> None:
+def write_bytes(path: Path, content: bytes, durable: bool = True) -> None:
     """Writes a file whole or not at all: aside, synced, renamed.
+
+    Args:
+        path: the file; its folder is made where missing.
+        content: all of it.
+        durable: whether to wait until it is on the disk.
 
     Raises:
         StorageError: the disk is full or cannot be written; what was there before still is.
@@ -30,9 +35,11 @@ def write_bytes(path: Path, content: bytes) -> None:
         with aside.open("wb") as file:
             file.write(content)
             file.flush()
-            os.fsync(file.fileno())
+            if durable:
+                os.fsync(file.fileno())
         aside.replace(path)
-        _sync_folder(path.parent)
+        if durable:
+            _sync_folder(path.parent)
     except OSError as error:
         if aside is not None:
             with suppress(OSError):
@@ -40,9 +47,9 @@ def write_bytes(path: Path, content: bytes) -> None:
         raise StorageError(f"{path} cannot be written: {error.strerror or error}.", "Make room and try again.") from None
 
 
-def write_json(path: Path, value: Any) -> None:
+def write_json(path: Path, value: Any, durable: bool = True) -> None:
     """Writes strict, indented JSON whole or not at all."""
-    write_bytes(path, (json.dumps(value, indent=2, allow_nan=False, ensure_ascii=False) + "\n").encode())
+    write_bytes(path, (json.dumps(value, indent=2, allow_nan=False, ensure_ascii=False) + "\n").encode(), durable)
 
 
 def read_json(path: Path) -> Any:

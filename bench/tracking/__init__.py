@@ -1,5 +1,7 @@
 """The journal and the mirrors that follow it."""
 
 from bench.tracking.journal import Journal, read_journal, timeline
+from bench.tracking.memory import MemoryWatch
+from bench.tracking.mirrors import Mirrors, position, sync
 
-__all__ = ["Journal", "read_journal", "timeline"]
+__all__ = ["Journal", "MemoryWatch", "Mirrors", "position", "read_journal", "sync", "timeline"]

@@ -1,0 +1,151 @@
+"""The memory watch: current and peak memory every so many steps, and a warning where it keeps growing."""
+
+from __future__ import annotations
+
+import sys
+from collections.abc import Callable
+from typing import TYPE_CHECKING, Any
+
+from bench.tracking.journal import Journal
+
+if TYPE_CHECKING:
+    import numpy as np
+    from numpy.typing import NDArray
+
+_BLOCKS = 4
+_LEAST_BYTES = 16 << 20
+_LEAST_SHARE = 0.02
+
+
+class MemoryWatch:
+    """Writes a ``memory`` event every so many steps, and warns once where memory grows steadily.
+
+    On CUDA it is the allocator's memory, elsewhere the process's resident size.
+
+    Args:
+        device: ``cpu`` or ``cuda``, with or without an index.
+        journal: gets the events.
+        warn: takes one line.
+        every: steps between two samples.
+        warm_up: samples that are left out of the judgement, while caches fill.
+        window: samples that growth is judged over.
+        read: gives current and peak bytes; the device's own where None.
+    """
+
+    def __init__(
+        self,
+        device: str,
+        journal: Journal,
+        warn: Callable[[str], None],
+        every: int = 50,
+        warm_up: int = 4,
+        window: int = 16,
+        read: Callable[[], tuple[int, int]] | None = None,
+    ) -> None:
+        self._journal, self._warn, self._every, self._warm_up, self._window = journal, warn, every, warm_up, window
+        self._read = read or reader(device)
+        self._samples: list[tuple[int, int]] = []
+        self._seen = 0
+        self._grows_since: int | None = None
+
+    def observe(self, step: int) -> dict[str, Any] | None:
+        """Takes a sample where one is due.
+
+        Args:
+            step: updates done.
+
+        Returns:
+            ``current`` and ``peak`` in bytes, and ``grows_since`` (a step) once growth was found; None where none was due.
+        """
+        if step % self._every:
+            return None
+        current, peak = self._read()
+        self._seen += 1
+        if self._seen > self._warm_up:
+            self._samples.append((step, current))
+        values: dict[str, Any] = {"current": current, "peak": peak}
+        found = False
+        if self._grows_since is None:
+            self._grows_since = grows_since(self._samples, self._window)
+            found = self._grows_since is not None
+        if self._grows_since is not None:
+            values["grows_since"] = self._grows_since
+        self._journal.write("memory", step, **values)
+        if found:
+            began = next(size for at, size in self._samples if at >= (self._grows_since or 0))
+            self._warn(
+                f"Memory has grown steadily since step {self._grows_since}: "
+                f"{began / 2**20:,.0f} MiB then, {current / 2**20:,.0f} MiB at step {step}. "
+                f"Something keeps tensors or text alive."
+            )
+        return values
+
+
+def grows_since(samples: list[tuple[int, int]], window: int = 16) -> int | None:
+    """The step where steady growth began, or None where there is none.
+
+    Growth is steady where a Theil-Sen line through the last `window` samples rises by at least 2% and 16 MiB and by six times
+    the scatter about it, which noise does not; and where, of four blocks, each one's median rises over that of the one before
+    by at least half the mean rise, which a plateau, a single jump or a rise that levels off does not.
+
+    Args:
+        samples: (step, bytes), in order, after warm-up.
+        window: samples to judge over, at least 8.
+    """
+    if len(samples) < window:
+        return None
+    import numpy as np  # not at the top: the entry points of plugins import this package
+
+    steps, sizes = np.array(samples[-window:], dtype=float).T
+    slope, level = _theil_sen(steps, sizes)
+    rise = slope * (steps[-1] - steps[0])
+    scatter = 1.4826 * float(np.median(np.abs(sizes - slope * steps - level)))
+    if rise < max(_LEAST_BYTES, _LEAST_SHARE * float(np.median(sizes)), 6 * scatter):
+        return None
+    blocks = np.array([np.median(block) for block in np.array_split(sizes, _BLOCKS)])
+    gaps = np.diff(blocks)
+    if gaps.min() < 0.5 * gaps.mean():
+        return None
+    return _bend(np.array(samples, dtype=float), window)
+
+
+def _theil_sen(x: NDArray[np.float64], y: NDArray[np.float64]) -> tuple[float, float]:
+    import numpy as np
+
+    i, j = np.triu_indices(len(x), 1)
+    slope = float(np.median((y[j] - y[i]) / (x[j] - x[i])))
+    return slope, float(np.median(y - slope * x))
+
+
+def _bend(samples: NDArray[np.float64], window: int) -> int:
+    """The step where a level that turns into a line, fitted to the end of the samples, turns."""
+    import numpy as np
+
+    steps, sizes = samples[-16 * window :].T
+    best, at = np.inf, steps[0]
+    for bend in range(len(steps) - window // 2):
+        ramp = np.column_stack([np.ones_like(steps), np.maximum(0.0, steps - steps[bend])])
+        error = float(np.abs(sizes - ramp @ np.linalg.lstsq(ramp, sizes, rcond=None)[0]).sum())
+        if error < best:
+            best, at = error, steps[bend]
+    return int(at)
+
+
+def reader(device: str) -> Callable[[], tuple[int, int]]:
+    """A function that gives current and peak bytes: of the CUDA allocator, or of this process's resident memory."""
+    if device.startswith("cuda"):
+        import torch
+
+        return lambda: (torch.cuda.memory_allocated(device), torch.cuda.max_memory_allocated(device))
+    import resource
+
+    import psutil
+
+    process = psutil.Process()
+    unit = 1 if sys.platform == "darwin" else 1024
+
+    def resident() -> tuple[int, int]:
+        current = int(process.memory_info().rss)
+        return current, max(current, resource.getrusage(resource.RUSAGE_SELF).ru_maxrss * unit)
+
+    return resident

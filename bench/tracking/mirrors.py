@@ -1,0 +1,283 @@
+"""Mirrors: trackers that follow a run's journal, and can neither stop the run nor slow it down.
+
+Each tracker has a thread of its own that reads the journal file behind the run and hands it on in batches. Nothing is queued
+in memory: the file is the queue, a mirror that falls behind catches up from it, and a position says what a mirror has. A call
+into a tracker that raises or lasts too long costs one warning and switches that mirror off; `sync` brings it up to date later.
+"""
+
+from __future__ import annotations
+
+import threading
+import time
+from collections import deque
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import contextmanager, suppress
+from pathlib import Path
+from typing import Protocol
+
+from bench.api.part import Part
+from bench.api.tracker import RunEvent, RunInfo, Tracker
+from bench.errors import BenchError, RunStateError
+from bench.results.layout import INFO, JOURNAL, MIRRORS, RESULT
+from bench.results.lock import RunLock
+from bench.results.store import read_json, write_json
+from bench.tracking.journal import Replay, parse
+
+Warn = Callable[[str], None]
+
+
+class Parts(Protocol):
+    """What `sync` needs of a registry."""
+
+    def get(self, kind: str, name: str, /) -> Part:
+        """The part of a kind and name."""
+        ...
+
+
+class Mirrors:
+    """Feeds trackers for as long as a run lives.
+
+    Args:
+        trackers: the trackers; one that is not installed is warned about, with the command that installs it, and left out.
+        info: what they are told of the run; also kept in the run's folder, so that `sync` can work without the run.
+        warn: takes one line; only ever called on the thread that calls `feed` or `close`.
+        queue_size: events handed over in one call at most.
+        timeout: seconds that one call into a tracker may last.
+        interval: seconds between two looks at the journal.
+    """
+
+    def __init__(
+        self,
+        trackers: Sequence[Tracker],
+        info: RunInfo,
+        warn: Warn,
+        queue_size: int = 500,
+        timeout: float = 60.0,
+        interval: float = 1.0,
+    ) -> None:
+        self._warn = warn
+        self._news: deque[str] = deque()
+        self._closed = False
+        write_info(info)
+        self._mirrors = [
+            _Mirror(tracker, info, self._news.append, queue_size, timeout, interval) for tracker in _ready(trackers, self._news)
+        ]
+        for mirror in self._mirrors:
+            mirror.thread.start()
+        self._tell()
+
+    def feed(self, event: RunEvent) -> None:
+        """An observer for `Journal`; costs microseconds, since the mirrors read the file themselves."""
+        now = time.monotonic()
+        for mirror in self._mirrors:
+            mirror.check(now)
+        if self._news:
+            self._tell()
+
+    def close(self, finished: bool, wait: float = 20.0) -> None:
+        """Lets the mirrors catch up and closes them; a second call does nothing.
+
+        Args:
+            finished: False where the run was interrupted or failed.
+            wait: seconds to wait at most, over all of them; one that is not done by then is left behind.
+        """
+        if self._closed:
+            return
+        self._closed = True
+        end = time.monotonic() + wait
+        for mirror in self._mirrors:
+            mirror.finish(finished)
+        for mirror in self._mirrors:
+            while mirror.thread.is_alive() and not mirror.off() and (left := end - time.monotonic()) > 0:
+                mirror.thread.join(min(left, 0.05))
+                mirror.check(time.monotonic())
+            if mirror.thread.is_alive():
+                mirror.give_up(f"is still busy after {wait:g} s")
+        self._tell()
+
+    def _tell(self) -> None:
+        while self._news:
+            self._warn(self._news.popleft())
+
+
+def sync(
+    folder: Path,
+    registry: Parts,
+    warn: Warn,
+    trackers: Sequence[str] | None = None,
+    timeout: float = 600.0,
+) -> dict[str, int]:
+    """Brings a run's mirrors up to date from its journal; what they already have is not sent again.
+
+    Args:
+        folder: the run's folder.
+        registry: where the trackers are found, by ``get("trackers", name)``.
+        warn: takes one line.
+        trackers: names; those of the run's configuration where None.
+        timeout: seconds for each tracker.
+
+    Returns:
+        Tracker name to the number of events it was handed; a tracker that failed or is not installed is not in it.
+
+    Raises:
+        RunStateError: it is no run's folder, or the run is still alive.
+    """
+    info = read_info(folder)
+    names = list(info.config.get("tracker", ())) if trackers is None else list(trackers)
+    parts = [registry.get("trackers", name) for name in names if name != "none"]
+    news: deque[str] = deque()
+    handed: dict[str, int] = {}
+    with RunLock(folder):
+        for tracker in _ready([part for part in parts if isinstance(part, Tracker)], news):
+            mirror = _Mirror(tracker, info, news.append, 500, timeout, 0.5)
+            mirror.finish((folder / RESULT).exists())
+            mirror.thread.start()
+            mirror.thread.join(timeout)
+            if mirror.thread.is_alive():
+                mirror.give_up(f"is still busy after {timeout:g} s")
+            if not mirror.off():
+                handed[tracker.name] = mirror.handed
+    while news:
+        warn(news.popleft())
+    return handed
+
+
+def position(folder: Path, tracker: str) -> int:
+    """How many events of a run's journal a mirror has, as far as the run's folder knows.
+
+    For trackers that cannot be asked.
+
+    Args:
+        folder: the run's folder.
+        tracker: its name.
+    """
+    try:
+        return max(0, int(read_json(folder / MIRRORS / f"{tracker}.json")["next"]))
+    except (RunStateError, KeyError, TypeError, ValueError):
+        return 0
+
+
+def write_info(info: RunInfo) -> None:
+    """Keeps what trackers are told in the run's folder."""
+    write_json(info.folder / INFO, {"id": info.id, "name": info.name, "config": dict(info.config)})
+
+
+def read_info(folder: Path) -> RunInfo:
+    """What trackers were told of a run; the folder may have been moved since.
+
+    Raises:
+        RunStateError: the folder is no run's.
+    """
+    record = read_json(folder / INFO)
+    try:
+        return RunInfo(record["id"], record["name"], folder, folder.parent, record["config"])
+    except (KeyError, TypeError):
+        raise RunStateError(f"{folder / INFO} does not describe a run.") from None
+
+
+def _ready(trackers: Sequence[Tracker], news: deque[str]) -> Iterator[Tracker]:
+    for tracker in trackers:
+        missing = tracker.missing()
+        if missing:
+            news.append(
+                f"Tracker {tracker.name!r} is not installed; the run goes on without it.  Install it with: {missing[0].command}"
+            )
+        else:
+            yield tracker
+
+
+class _Mirror:
+    """One tracker and its thread. `check`, `finish` and `give_up` are the run's side; the rest is the thread's."""
+
+    def __init__(self, tracker: Tracker, info: RunInfo, warn: Warn, queue_size: int, timeout: float, interval: float) -> None:
+        self.tracker = tracker
+        self.info = info
+        self.handed = 0
+        self.thread = threading.Thread(target=self._run, name=f"mirror-{tracker.name}", daemon=True)
+        self._warn, self._size, self._timeout, self._interval = warn, queue_size, timeout, interval
+        self._call: tuple[str, float] | None = None
+        self._ending = threading.Event()
+        self._finished = False
+        self._lock = threading.Lock()
+        self._off = False
+
+    def off(self) -> bool:
+        return self._off
+
+    def check(self, now: float) -> None:
+        call = self._call
+        if call is not None and not self.off() and now - call[1] > self._timeout:
+            self.give_up(f"did not come back from {call[0]} within {self._timeout:g} s")
+
+    def finish(self, finished: bool) -> None:
+        self._finished = finished
+        self._ending.set()
+
+    def give_up(self, reason: str) -> None:
+        with self._lock:
+            if self._off:
+                return
+            self._off = True
+        self._warn(f"Tracker {self.tracker.name!r} {reason} and is switched off; later: bench sync {self.info.id}")
+
+    def _run(self) -> None:
+        try:
+            self._follow()
+        except Exception as error:
+            # The message of a foreign exception may hold anything; its kind is enough to search for.
+            detail = str(error) if isinstance(error, BenchError) else type(error).__name__
+            self.give_up(f"failed ({detail})")
+
+    def _follow(self) -> None:
+        with self._timed("open"):
+            held = self.tracker.open(self.info)
+        replay = Replay()
+        batch: list[RunEvent] = []
+        for event in self._tail():
+            if self.off():
+                return
+            if event is not None:
+                if replay.fresh(event) and event.seq >= held:
+                    batch.append(event)
+                if len(batch) < self._size:
+                    continue
+            if batch:
+                with self._timed("write"):
+                    self.tracker.write(batch)
+                if self.off():
+                    return
+                self.handed += len(batch)
+                held = batch[-1].seq + 1
+                batch = []
+                with suppress(BenchError):  # a full disk is the run's to tell
+                    write_json(self.info.folder / MIRRORS / f"{self.tracker.name}.json", {"next": held}, durable=False)
+        if not self.off():
+            with self._timed("close"):
+                self.tracker.close(self._finished)
+
+    def _tail(self) -> Iterator[RunEvent | None]:
+        """Events as they come; None where there are no more for now. Ends when the run has ended and all was read."""
+        path = self.info.folder / JOURNAL
+        seq, offset = 0, 0
+        while True:
+            ending = self._ending.is_set()
+            if path.exists():
+                with path.open("rb") as file:
+                    file.seek(offset)
+                    for line in file:
+                        if not line.endswith(b"\n"):
+                            break
+                        yield parse(line, seq, path)
+                        seq, offset = seq + 1, offset + len(line)
+            yield None
+            if ending:
+                return
+            self._ending.wait(self._interval)
+
+    @contextmanager
+    def _timed(self, name: str) -> Iterator[None]:
+        self._call = (name, time.monotonic())
+        try:
+            yield
+        finally:
+            self._call = None

@@ -1,0 +1,43 @@
+"""What a tracker is shown of a run: numbers by name, and the configuration without the user's folders."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Mapping
+from typing import Any
+
+from bench.api.tracker import RunEvent
+
+PREFIXES = {"step": "train", "eval": "eval", "memory": "memory", "result": "result"}
+"""Kinds of events that hold metrics, to the first part of their names. Of the others nothing is sent."""
+_PRIVATE = frozenset({"data", "out", "resume", "tokens_like"})
+_FORBIDDEN = re.compile(r"[^\w\-. /]", re.ASCII)
+
+
+def metrics(event: RunEvent) -> dict[str, float]:
+    """The numbers of an event as ``train/…``, ``eval/…``, ``memory/…`` or ``result/…``; empty for other kinds."""
+    prefix = PREFIXES.get(event.kind)
+    if prefix is None:
+        return {}
+    return {_FORBIDDEN.sub("_", f"{prefix}/{name}")[:250]: value for name, value in event.metrics().items()}
+
+
+def parameters(config: Mapping[str, Any], longest: int = 500) -> dict[str, str]:
+    """The configuration, flattened to dotted names and short strings.
+
+    Args:
+        config: JSON-able. Keys that hold the user's folders are left out.
+        longest: characters of a value that are kept.
+    """
+    found: dict[str, str] = {}
+
+    def walk(prefix: str, value: Any) -> None:
+        if isinstance(value, Mapping):
+            for key, inner in value.items():
+                walk(f"{prefix}.{key}" if prefix else str(key), inner)
+        else:
+            text = ", ".join(map(str, value)) if isinstance(value, (list, tuple)) else str(value)
+            found[_FORBIDDEN.sub("_", prefix)[:250]] = text[:longest]
+
+    walk("", {key: value for key, value in config.items() if key not in _PRIVATE and value is not None})
+    return found

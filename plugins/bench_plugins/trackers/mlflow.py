@@ -1,0 +1,97 @@
+"""MLflow: https://mlflow.org/docs/latest/ml/tracking/. One SQLite file beside the runs, ``<out>/mlflow.db``, unless
+``MLFLOW_TRACKING_URI`` names a server; look at it with ``mlflow ui --backend-store-uri sqlite:///runs/mlflow.db``.
+
+Example row of its ``metrics`` table: ``key=train/loss value=0.41 step=120 run_uuid=…``.
+"""
+
+from __future__ import annotations
+
+import logging
+import os
+from collections.abc import Mapping, Sequence
+from typing import TYPE_CHECKING
+
+from bench.api.part import Requirement
+from bench.api.tracker import RunEvent, RunInfo, Tracker
+from bench_plugins.trackers.content import metrics, parameters
+
+if TYPE_CHECKING:
+    from mlflow import MlflowClient
+    from mlflow.entities import Metric
+
+EXPERIMENT = "bench"
+RUN_TAG = "bench.run_id"
+NEXT_TAG = "bench.next_event"
+_MOST_METRICS = 900  # MLflow takes 1,000 entities a call, parameters and tags included
+_MOST_PARAMS = 90
+
+
+class MlflowTracker(Tracker):
+    """Mirrors runs into MLflow's tracking store."""
+
+    name = "mlflow"
+    version = "1"
+    summary = "MLflow, on a local SQLite file unless MLFLOW_TRACKING_URI says otherwise"
+    citation = "https://mlflow.org"
+    licence = "Apache-2.0"
+    requires = (Requirement("mlflow", "bench-suite[track]"),)
+
+    def __init__(self) -> None:
+        self._client: MlflowClient | None = None
+        self._run = ""
+        self._last_step = 0
+
+    def parameters(self) -> Mapping[str, str]:
+        """Where it writes."""
+        return {"store": os.environ.get("MLFLOW_TRACKING_URI") or "<out>/mlflow.db", "experiment": EXPERIMENT}
+
+    def open(self, run: RunInfo) -> int:
+        """Finds the run by its tag, or makes it, and returns the position kept in another tag."""
+        os.environ.setdefault("MLFLOW_DISABLE_TELEMETRY", "true")  # read when mlflow is imported
+        from mlflow import MlflowClient
+        from mlflow.entities import Param
+
+        for noisy in ("alembic", "mlflow"):  # creating the tables is told line by line otherwise
+            logging.getLogger(noisy).setLevel(logging.ERROR)
+        uri = os.environ.get("MLFLOW_TRACKING_URI") or f"sqlite:///{(run.root / 'mlflow.db').resolve()}"
+        client = self._client = MlflowClient(tracking_uri=uri)
+        known = client.get_experiment_by_name(EXPERIMENT)
+        artifacts = (run.root / "mlartifacts").resolve().as_uri() if uri.startswith("sqlite:") else None
+        experiment = known.experiment_id if known else client.create_experiment(EXPERIMENT, artifact_location=artifacts)
+        found = client.search_runs([experiment], f"tags.`{RUN_TAG}` = '{run.id}'", max_results=1)
+        if found:
+            self._run = found[0].info.run_id
+            client.update_run(self._run, status="RUNNING")
+            return int(found[0].data.tags.get(NEXT_TAG, 0))
+        self._run = client.create_run(experiment, tags={RUN_TAG: run.id, NEXT_TAG: "0"}, run_name=run.name).info.run_id
+        params = [Param(key, value) for key, value in parameters(run.config).items()]
+        for start in range(0, len(params), _MOST_PARAMS):
+            client.log_batch(self._run, params=params[start : start + _MOST_PARAMS])
+        return 0
+
+    def write(self, events: Sequence[RunEvent]) -> None:
+        """Sends the numbers in as few calls as MLflow allows. It leaves out by itself what it has already."""
+        from mlflow.entities import Metric
+
+        rows: list[Metric] = []
+        for event in events:
+            self._last_step = self._last_step if event.step is None else event.step
+            found = [Metric(k, v, round(event.time * 1000), self._last_step) for k, v in metrics(event).items()]
+            if rows and len(rows) + len(found) > _MOST_METRICS:
+                self._send(rows, event.seq)
+                rows = []
+            rows += found
+        self._send(rows, events[-1].seq + 1)
+
+    def close(self, finished: bool) -> None:
+        """Sets the run's status."""
+        if self._client is not None:
+            self._client.set_terminated(self._run, status="FINISHED" if finished else "KILLED")
+
+    def _send(self, rows: Sequence[Metric], position: int) -> None:
+        from mlflow.entities import RunTag
+
+        assert self._client is not None, "open comes first"
+        for start in range(0, len(rows), _MOST_METRICS):
+            self._client.log_batch(self._run, metrics=rows[start : start + _MOST_METRICS])
+        self._client.log_batch(self._run, tags=[RunTag(NEXT_TAG, str(position))])

@@ -1,0 +1,141 @@
+"""Weights & Biases: https://docs.wandb.ai. Offline, in ``<out>/wandb``, unless an API key is set up; upload an offline run
+with ``wandb sync --append runs/wandb/offline-run-*``.
+
+Example history row: ``{"step": 120, "train/loss": 0.41, "_step": 123}``, where ``_step`` is the position in the journal.
+"""
+
+from __future__ import annotations
+
+import atexit
+import netrc
+import os
+import time
+from collections.abc import Mapping, Sequence
+from contextlib import suppress
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+from urllib.parse import urlsplit
+
+from bench.api.part import Requirement
+from bench.api.tracker import RunEvent, RunInfo, Tracker
+from bench_plugins.trackers.content import metrics, parameters
+from bench_plugins.trackers.wandb_files import held
+
+if TYPE_CHECKING:
+    from wandb import Run
+
+PROJECT = "bench"
+_INIT_SECONDS = 30.0
+
+
+class WandbTracker(Tracker):
+    """Mirrors runs into Weights & Biases."""
+
+    name = "wandb"
+    version = "1"
+    summary = "Weights & Biases, offline unless you are logged in"
+    citation = "https://wandb.ai"
+    licence = "MIT"
+    requires = (Requirement("wandb", "bench-suite[track]"),)
+
+    def __init__(self) -> None:
+        self._info: RunInfo | None = None
+        self._run: Run | None = None
+
+    def parameters(self) -> Mapping[str, str]:
+        """How it would start now."""
+        return {"mode": mode(), "project": os.environ.get("WANDB_PROJECT") or PROJECT}
+
+    def open(self, run: RunInfo) -> int:
+        """Reads what the local files hold. wandb starts with the first number: a sync without news makes no file."""
+        from bench.tracking import position
+
+        self._info = run
+        return held(run.root / "wandb", run.id, default=position(run.folder, self.name))
+
+    def write(self, events: Sequence[RunEvent]) -> None:
+        """Logs the numbers, each event under its position in the journal, which wandb takes once and in rising order only."""
+        for event in events:
+            found = metrics(event)
+            if found:
+                at = {} if event.step is None else {"step": event.step}
+                self._started().log({**at, **found, "_timestamp": event.time}, step=event.seq)
+
+    def close(self, finished: bool) -> None:
+        """Finishes the run, which waits until all is in the file or uploaded."""
+        if self._run is not None:
+            self._run.finish(exit_code=0 if finished else 1)
+            atexit.unregister(_stop_service)
+
+    def _started(self) -> Run:
+        if self._run is None:
+            import wandb
+
+            assert self._info is not None, "open comes first"
+            info, how = self._info, mode()
+            _another_second(info.root / "wandb", info.id)
+            self._run = wandb.init(
+                project=os.environ.get("WANDB_PROJECT") or PROJECT,
+                id=info.id,
+                name=info.name,
+                dir=str(info.root),
+                config=parameters(info.config),
+                resume="allow" if how == "online" else None,
+                settings=private_settings(how),
+            )
+            # wandb's own exit handler waits for an upload without a limit; ours runs before it.
+            atexit.register(_stop_service)
+            self._run.define_metric("*", step_metric="step")
+        return self._run
+
+
+def mode() -> str:
+    """``WANDB_MODE`` where set; else online with an API key, offline without one: wandb would ask for it and wait."""
+    asked = os.environ.get("WANDB_MODE", "").lower()
+    if asked in ("offline", "disabled", "dryrun"):
+        return "offline" if asked == "dryrun" else asked
+    if os.environ.get("WANDB_API_KEY") or os.environ.get("WANDB_IDENTITY_TOKEN_FILE"):
+        return "online"
+    host = urlsplit(os.environ.get("WANDB_BASE_URL") or "https://api.wandb.ai").hostname or ""
+    with suppress(OSError, netrc.NetrcParseError):
+        file = os.environ.get("NETRC") or str(Path.home() / ".netrc")
+        if host in netrc.netrc(file).hosts:
+            return "online"
+    return "offline"
+
+
+def private_settings(how: str) -> Any:
+    """Settings under which wandb records the numbers it is given: nothing of the machine, the user, the code or the console."""
+    import wandb
+
+    return wandb.Settings(
+        mode=how,
+        silent=True,
+        console="off",
+        save_code=False,
+        disable_code=True,
+        disable_git=True,
+        disable_job_creation=True,
+        host="-",
+        program="bench",
+        init_timeout=_INIT_SECONDS,
+        x_disable_stats=True,
+        x_disable_meta=True,
+        x_disable_machine_info=True,
+    )
+
+
+def _another_second(folder: Path, run_id: str) -> None:
+    # wandb names a session's folder by the second, and would write over that of a session just closed.
+    while any(folder.glob(f"*run-{time.strftime('%Y%m%d_%H%M%S')}-{run_id}")):
+        time.sleep(0.1)
+
+
+def _stop_service() -> None:
+    """Stops wandb's helper process, this process's own child, where a run could not be finished; its file stays."""
+    import psutil
+
+    for child in psutil.Process().children():
+        with suppress(psutil.Error):
+            if child.name().startswith("wandb-core"):
+                child.kill()
