@@ -6,7 +6,7 @@ quantizers needs one installation, not twenty-four: the runner ``shared`` goes b
 
 from __future__ import annotations
 
-from contextlib import AbstractContextManager
+from contextlib import _GeneratorContextManager
 from typing import Any
 
 from tox.plugin import impl
@@ -18,7 +18,9 @@ from tox.tox_env.register import ToxEnvRegister
 class SharedInfo(Info):
     """The folder's record, in which every environment that shares it has the folder's name."""
 
-    def compare(self, value: Any, section: str, sub_section: str | None = None) -> AbstractContextManager[Any]:
+    def compare(
+        self, value: Any, section: str, sub_section: str | None = None
+    ) -> _GeneratorContextManager[tuple[bool, Any], None, None]:
         """Compares and updates the record."""
         if section == "ToxEnv":
             value = {**value, "name": self._path.parent.name}
