@@ -69,6 +69,14 @@ class Head(ABC):
         """Learns label inventory and class priors from the training documents; deterministic."""
 
     @abstractmethod
+    def state(self) -> dict[str, Any]:
+        """What `fit` learned, JSON-able and without text: inventories and counts."""
+
+    @abstractmethod
+    def restore(self, state: Mapping[str, Any]) -> None:
+        """Puts back a `state`, in place of `fit`."""
+
+    @abstractmethod
     def encode(self, window: Window, mentions: Sequence[Mention]) -> Encoding:
         """Gold of a window.
 

@@ -43,6 +43,8 @@ class Task(Part):
     metadata: ClassVar[TaskMetadata]
     heads: ClassVar[tuple[str, ...]]
     """Names that `--head` takes; the first is the default."""
+    unlinked: ClassVar[str | None] = None
+    """What the corpus writes for a mention without a concept, e.g. ``CUI-less``; used where a mention's text was never seen."""
 
     @abstractmethod
     def load(self, folder: Path) -> Corpus:

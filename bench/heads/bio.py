@@ -12,7 +12,7 @@ from __future__ import annotations
 
 from collections import Counter
 from collections.abc import Mapping, Sequence
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 from bench.api.data import Document, Mention, in_order
 from bench.api.head import Encoding, Head, HeadModule, Window
@@ -50,6 +50,14 @@ class BioHead(Head):
             for rate in (begin, inside[label] / max(counted.words, 1))
         ]
         self.rates = (max(1.0 - sum(rates), 0.05), *rates)
+
+    def state(self) -> dict[str, Any]:
+        """The labels and how common each tag is."""
+        return {"labels": list(self.labels), "rates": list(self.rates)}
+
+    def restore(self, state: Mapping[str, Any]) -> None:
+        """Puts back a `state`."""
+        self.labels, self.rates = tuple(state["labels"]), tuple(state["rates"])
 
     def encode(self, window: Window, mentions: Sequence[Mention]) -> Encoding:
         """Gold of a window: the column ``tags``, one a word."""

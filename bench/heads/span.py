@@ -54,6 +54,14 @@ class SpanClassificationHead(Head):
             )
         self.rates = rates
 
+    def state(self) -> dict[str, Any]:
+        """The counts behind the labels and the priors."""
+        return {k: dict(v) if isinstance(v, Counter) else v for k, v in vars(self._fitted()).items()}
+
+    def restore(self, state: Mapping[str, Any]) -> None:
+        """Puts back a `state`."""
+        self.rates = Rates(**{k: Counter(v) if isinstance(v, Mapping) else v for k, v in state.items()})
+
     def encode(self, window: Window, mentions: Sequence[Mention]) -> Encoding:
         """Gold of a window.
 

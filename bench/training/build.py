@@ -3,9 +3,8 @@
 from __future__ import annotations
 
 import zlib
-from collections.abc import Mapping
 from contextlib import contextmanager
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from typing import Any
 
 import torch
@@ -43,7 +42,7 @@ def build_model(
         name: of the base model, stored with the adapters.
     """
     with seeded(seed, "adapters"):
-        adapted = AdaptedModel(backbone, architecture, tuple(heads), plan, name)
+        adapted = AdaptedModel(backbone, architecture, tuple(heads), plan, base_name=name)
     modules: dict[str, Any] = {}
     for task, head in heads.items():
         with seeded(seed, f"head {task}"):

@@ -133,7 +133,7 @@ def train(
                     tokens=trainer.ledger.state(),
                     tokens_per_second=trainer.ledger.tokens / max(progress.seconds, 1e-9),
                 )
-            observe_memory(memory, report.step, journal, console)
+            memory.observe(report.step)
             if report.step % schedule.eval_every == 0 or trainer.sampler.done:
                 better = note_scores(progress, evaluate(), trainer, journal)
                 if better:
@@ -167,17 +167,6 @@ def note_scores(progress: Progress, scores: Mapping[str, float], trainer: Traine
         progress.best = {"score": scores["mean"], "step": trainer.step, "tokens": tokens}
     progress.stale = 0 if better else progress.stale + 1
     return better
-
-
-def observe_memory(memory: MemoryWatch, step: int, journal: Journal, console: Reporter) -> None:
-    """Writes what the watch saw; a leak is told once."""
-    seen = memory.observe(step)
-    if seen is None:
-        return
-    journal.write("memory", step, **seen)
-    if warning := memory.warning():
-        console.warn(warning)
-        journal.write("warning", step, message=warning)
 
 
 def write_checkpoint(trainer: Trainer, progress: Progress, root: Path, position: int) -> None:

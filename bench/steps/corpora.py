@@ -1,0 +1,150 @@
+"""Step 4: corpora read and checked, or made; then encoded once into the run's own folder."""
+
+from __future__ import annotations
+
+import hashlib
+import json
+import shutil
+import tempfile
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
+from dataclasses import dataclass
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from bench.api.data import SPLITS, Corpus
+from bench.api.task import Task
+from bench.config import RunConfig
+from bench.errors import DataError, StorageError
+from bench.reporting import Reporter
+from bench.results.layout import CACHE, CORPUS
+from bench.steps.resolve import Parts
+
+if TYPE_CHECKING:
+    from bench.training.model import TaskData
+
+SEED = 2015
+"""Synthetic corpora are the same for every seed of a run; a run's seed moves initialisation and order."""
+
+
+@dataclass(frozen=True)
+class Source:
+    """A corpus and where its files are.
+
+    Args:
+        corpus: as the task's loader read it.
+        folder: the user's, or a temporary one that holds the synthetic files.
+        synthetic: whether the task made it.
+    """
+
+    corpus: Corpus
+    folder: Path
+    synthetic: bool
+
+
+@contextmanager
+def read_corpora(tasks: Mapping[str, Task], config: RunConfig) -> Iterator[dict[str, Source]]:
+    """Reads every task's corpus; one that is not given is written by the task and read back through the same loader.
+
+    Raises:
+        DataError: a file that is not what it claims to be, or an empty split.
+    """
+    with tempfile.TemporaryDirectory(prefix="bench-corpus-") as temporary:
+        sources = {}
+        for name, task in tasks.items():
+            given = config.data.get(name)
+            folder = Path(given) if given is not None else Path(temporary) / name
+            if given is None:
+                task.synthesize(folder, SEED)
+            corpus = task.load(folder)
+            for split in SPLITS:
+                if not corpus.splits.get(split):
+                    raise DataError(f"{name}: the {split} split in {folder} holds no document.", task.metadata.layout)
+            synthetic = given is None or corpus.synthetic
+            sources[name] = Source(Corpus(corpus.splits, synthetic, corpus.sha256), folder, synthetic)
+        yield sources
+
+
+def keep_synthetic(sources: Mapping[str, Source], folder: Path) -> None:
+    """Copies synthetic files into the run's folder, so that whoever reads the result can look at them."""
+    for name, source in sources.items():
+        target = folder / CORPUS / name
+        if source.synthetic and not target.exists() and source.folder.exists():
+            aside = target.with_name(f".{name}.writing")
+            shutil.rmtree(aside, ignore_errors=True)
+            try:
+                shutil.copytree(source.folder, aside)
+                aside.rename(target)
+            except OSError as error:
+                shutil.rmtree(aside, ignore_errors=True)
+                raise StorageError(f"{target} cannot be written: {error.strerror or error}.", "Make room.") from None
+
+
+def encode(parts: Parts, sources: Mapping[str, Source], config: RunConfig, folder: Path, console: Reporter) -> dict[str, TaskData]:
+    """Encodes every split of every task, or finds it encoded in the run's folder already.
+
+    Raises:
+        DataError: no training mention, or none that the head can reach.
+    """
+    from bench.data.cache import encode_split
+    from bench.modeling.backbone import load_tokenizer
+    from bench.training.model import TaskData
+
+    tokenizer = load_tokenizer(parts.model.folder())
+    length = min(config.max_length, parts.model.spec.max_length)
+    data = {}
+    for name, task in parts.tasks.items():
+        corpus = sources[name].corpus
+        head = task.head(parts.heads[name])
+        head.fit(corpus["train"])
+        splits = {}
+        total = sum(len(corpus[split]) for split in SPLITS)
+        with console.progress(f"encoding {name}", total, "documents") as bar:
+            for split in SPLITS:
+                key = {"corpus": corpus.sha256, "head": head.name, "task": task.version, "length": length, "model": parts.model.sha256()}
+                digest = hashlib.sha256(json.dumps(key, sort_keys=True).encode()).hexdigest()[:16]
+                path = folder / CACHE / f"{name}.{split}.{digest}.arrow"
+                try:
+                    splits[split] = encode_split(corpus[split], head, tokenizer, length, path, bar.advance)
+                except OSError as error:
+                    raise StorageError(f"{path} cannot be written: {error.strerror or error}.", "Make room.") from None
+        data[name] = TaskData(task, corpus, head, splits)
+    return data
+
+
+def pad_id(folder: Path) -> int:
+    """Id that fills up a batch; the mask hides it."""
+    from bench.modeling.backbone import load_tokenizer
+
+    tokenizer: Any = load_tokenizer(folder)
+    return int(tokenizer.pad_token_id if tokenizer.pad_token_id is not None else tokenizer.eos_token_id or 0)
+
+
+def encoding_facts(data: Mapping[str, TaskData]) -> dict[str, Any]:
+    """Windows, tokens and what decoding cannot reach, by task and split; no text."""
+    return {
+        name: {
+            split: {
+                "documents": len(encoded.documents), "windows": len(encoded), "tokens": encoded.tokens,
+                "mentions": encoded.mentions, "lost": dict(encoded.lost),
+            }
+            for split, encoded in one.splits.items()
+        }
+        for name, one in data.items()
+    }  # fmt: skip
+
+
+def unlabelled(data: Mapping[str, TaskData]) -> dict[str, float]:
+    """Task to the share of its training windows that hold no gold mention."""
+    found = {}
+    for name, one in data.items():
+        spans: dict[str, list[tuple[int, int]]] = {}
+        for document in one.corpus["train"]:
+            spans[document.id] = [m.fragments[0] for m in document.mentions]
+        encoded = one.splits["train"]
+        empty = 0
+        for row in encoded.rows.select_columns(["document", "span"]):
+            low, high = row["span"]
+            empty += not any(low <= start < high for start, _ in spans[encoded.documents[row["document"]]])
+        found[name] = empty / max(1, len(encoded))
+    return found

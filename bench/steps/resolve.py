@@ -1,0 +1,139 @@
+"""Step 2: names to parts. A name that nothing carries, or a pair that cannot work, ends here, before torch is imported."""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Mapping
+from dataclasses import dataclass
+from pathlib import Path
+from typing import TypeVar
+
+from bench.api.architecture import Architecture
+from bench.api.part import Part, Requirement
+from bench.api.quantizer import Quantizer, When
+from bench.api.task import Task
+from bench.api.tracker import Tracker
+from bench.config import RunConfig
+from bench.errors import MissingError, UsageError, unknown
+from bench.modeling.find import BaseModel, find_model
+from bench.registry import Registry
+
+P = TypeVar("P", bound=Part)
+
+
+@dataclass(frozen=True)
+class Parts:
+    """The parts of a run.
+
+    Args:
+        tasks: name to task, in the order typed.
+        heads: task to the name of its head.
+        architecture: the arm.
+        group: every architecture there is; parity holds them all against each other.
+        quantizer: of the base model's weights.
+        floor: round-to-nearest, which every calibrated quantizer must beat.
+        when: before training or after.
+        model: the base model.
+        trackers: mirrors of the journal.
+    """
+
+    tasks: Mapping[str, Task]
+    heads: Mapping[str, str]
+    architecture: Architecture
+    group: tuple[Architecture, ...]
+    quantizer: Quantizer
+    floor: Quantizer
+    when: When
+    model: BaseModel
+    trackers: tuple[Tracker, ...]
+
+    @property
+    def quantizes(self) -> bool:
+        """Whether the base model's weights are changed at all."""
+        return self.quantizer.name != "none"
+
+    def versions(self) -> dict[str, str]:
+        """Version of every part that can change the outcome, by kind and name."""
+        found = {f"task {name}": task.version for name, task in self.tasks.items()}
+        found[f"architecture {self.architecture.name}"] = self.architecture.version
+        found[f"quantizer {self.quantizer.name}"] = self.quantizer.version
+        if self.model.part is not None:
+            found[f"model {self.model.name}"] = self.model.part.version
+        return found
+
+
+def resolve(config: RunConfig, registry: Registry) -> Parts:
+    """Looks every name up and asks the quantizer whether it fits the model.
+
+    Raises:
+        UsageError: an unknown name, or a pair that cannot work, with the pairs that can.
+        MissingError: a part that is not installed, with the command that installs it.
+    """
+    if not config.task:
+        raise UsageError("No task was named.", "Add --task NAME; 'bench list tasks' shows them.")
+    tasks = {name: _part(registry, "tasks", name, Task) for name in config.task}
+    heads = {}
+    for name, task in tasks.items():
+        if config.head is not None and config.head not in task.heads:
+            raise unknown(f"head of {name}", config.head, task.heads, f"bench show task {name}")
+        heads[name] = config.head or task.heads[0]
+    quantizer = _part(registry, "quantizers", config.quant, Quantizer)
+    when: When = config.quant_when or quantizer.when[0]
+    if when not in quantizer.when:
+        raise UsageError(
+            f"Quantizer {quantizer.name!r} cannot be applied with --quant-when {when}, only {' or '.join(quantizer.when)}.",
+            f"Run 'bench show quantizer {quantizer.name}'.",
+        )
+    for requirement in _training_needs():
+        if not requirement.present():
+            raise MissingError(f"Training needs {requirement.module}, which is not installed.", requirement.command)
+    model = find_model(config.model, registry, models_cache())
+    architecture = _part(registry, "architectures", config.arch, Architecture)
+    if reason := quantizer.supports(model.spec, when, "cuda" if config.device.startswith("cuda") else "cpu"):
+        fitting = [q.name for q in _all(registry, "quantizers", Quantizer) if not q.supports(model.spec, q.when[0], "cpu")]
+        raise UsageError(
+            f"Quantizer {quantizer.name!r} does not fit {model.name!r}: {reason}",
+            f"These fit: {', '.join(fitting)}.",
+        )
+    trackers = [] if config.tracker == ("none",) else [_find(registry, "trackers", name, Tracker) for name in config.tracker]
+    return Parts(
+        tasks=tasks,
+        heads=heads,
+        architecture=architecture,
+        group=tuple(_all(registry, "architectures", Architecture)),
+        quantizer=quantizer,
+        floor=_find(registry, "quantizers", "rtn", Quantizer),
+        when=when,
+        model=model,
+        trackers=tuple(trackers),
+    )
+
+
+def models_cache() -> Path:
+    """Where base models that are made or unpacked are kept: ``$XDG_CACHE_HOME/bench/models``."""
+    return Path(os.environ.get("XDG_CACHE_HOME") or Path.home() / ".cache") / "bench" / "models"
+
+
+def _training_needs() -> tuple[Requirement, ...]:
+    return tuple(Requirement(m, "bench-suite[train]") for m in ("torch", "transformers", "peft", "datasets", "safetensors"))
+
+
+def _find(registry: Registry, kind: str, name: str, wanted: type[P]) -> P:
+    part = registry.get(kind, name)
+    assert isinstance(part, wanted)  # the registry has checked the class of every part
+    return part
+
+
+def _part(registry: Registry, kind: str, name: str, wanted: type[P]) -> P:
+    """A part that is installed with all it needs."""
+    part = _find(registry, kind, name, wanted)
+    if missing := part.missing():
+        raise MissingError(
+            f"{wanted.__name__} {name!r} needs {', '.join(m.module for m in missing)}, which is not installed.",
+            f"Type: {missing[0].command}",
+        )
+    return part
+
+
+def _all(registry: Registry, kind: str, wanted: type[P]) -> list[P]:
+    return [_find(registry, kind, entry.name, wanted) for entry in registry.entries(kind)]
