@@ -93,9 +93,9 @@ class Registry:
         self._manager = pluggy.PluginManager("bench")
         self._manager.add_hookspecs(hooks)
 
-    def entries(self, kind: Kind) -> list[Entry]:
+    def entries(self, kind: str) -> list[Entry]:
         """The parts of a kind (plural), first party first, in the order their plugins hand them over."""
-        return list(self._entries[kind].values())
+        return list(self._of(kind).values())
 
     @overload
     def get(self, kind: Literal["tasks"], name: str) -> Task: ...
@@ -108,8 +108,8 @@ class Registry:
     @overload
     def get(self, kind: Literal["trackers"], name: str) -> Tracker: ...
     @overload
-    def get(self, kind: Kind, name: str) -> Part: ...
-    def get(self, kind: Kind, name: str) -> Part:
+    def get(self, kind: str, name: str) -> Part: ...
+    def get(self, kind: str, name: str) -> Part:
         """The part that carries a name.
 
         Args:
@@ -121,9 +121,9 @@ class Registry:
         """
         return self.entry(kind, name).part
 
-    def entry(self, kind: Kind, name: str) -> Entry:
+    def entry(self, kind: str, name: str) -> Entry:
         """The same as `get`, with where the part came from."""
-        known = self._entries[kind]
+        known = self._of(kind)
         if name in known:
             return known[name]
         error = unknown(kind[:-1], name, known, f"bench list {kind}")
@@ -179,6 +179,11 @@ class Registry:
         if not found and not observers:
             fix = "Decorate its functions with @bench.hooks.hookimpl; the hooks are in bench/hooks.py."
             self._blame(plugin, distribution, "it has no hook function", fix)
+
+    def _of(self, kind: str) -> dict[str, Entry]:
+        if kind not in self._entries:
+            raise unknown("kind", kind, KINDS, "bench list")
+        return self._entries[cast(Kind, kind)]
 
     def _hooks(self, name: str, module: Any) -> list[pluggy.HookImpl]:
         caller = cast(pluggy.HookCaller, getattr(self._manager.hook, name))

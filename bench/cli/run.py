@@ -105,9 +105,10 @@ def run(args: argparse.Namespace) -> int:
         print(dump({"plan": outcome.plan} if args.dry_run else {"result": path, "headline": outcome.headline}))
     elif outcome.result_path is not None:
         from bench.cli.result import headline, next_commands
+        from bench.results.store import read_json
 
         reporter.blank()
-        print(headline(outcome.headline, bool(outcome.headline.get("synthetic"))))
+        print(headline(outcome.headline, bool(read_json(outcome.result_path)["synthetic"])))
         print(next_commands(outcome.result_path.parent))
     return 0
 

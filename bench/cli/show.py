@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import argparse
-import json
 from pathlib import Path
 from typing import Any
 
@@ -14,7 +13,6 @@ from bench.cli.list_ import describe, status
 from bench.cli.parser import Parser
 from bench.cli.parser import kind as parse_kind
 from bench.cli.text import dump, fields, number, paint
-from bench.errors import RunStateError, UsageError, unknown
 from bench.registry import KINDS, Entry, load
 
 
@@ -34,7 +32,7 @@ def configure(parser: Parser) -> None:
 def run(args: argparse.Namespace) -> int:
     """Shows."""
     if args.kind in ("run", "runs"):
-        return _show_run(run_folder(args.name, args.out), args.json)
+        return _show_run(args.name, args.out, args.json)
     entry = load().entry(parse_kind(args.kind), args.name)
     if args.json:
         print(dump(describe(entry) | {"kind": entry.kind} | facts(entry.part)))
@@ -59,24 +57,6 @@ def facts(part: Part) -> dict[str, Any]:
     return found | {"parameters": dict(part.parameters())}
 
 
-def run_folder(name: str, out: Path) -> Path:
-    """The folder of a run.
-
-    Args:
-        name: the run's id, or its folder.
-        out: the folder of runs.
-
-    Raises:
-        UsageError: there is no such run, with the ids that come near.
-    """
-    for folder in (out / name, Path(name)):
-        if folder.is_dir():
-            return folder
-    if not out.is_dir():
-        raise UsageError(f"There is no run {name!r}: the folder {out} does not exist.", "Name the folder of runs with --out.")
-    raise unknown("run", name, [folder.name for folder in out.iterdir() if folder.is_dir()], f"ls {out}")
-
-
 def _flat(found: dict[str, Any]) -> dict[str, str]:
     parameters = found.pop("parameters")
     shown = {}
@@ -95,21 +75,13 @@ def _next(entry: Entry) -> None:
     print(f"\n{paint('use it:', 'dim')} bench run{task} {flag[entry.kind]} {entry.name}")
 
 
-def _show_run(folder: Path, as_json: bool) -> int:
-    path = folder / "result.json"
-    if not path.is_file():
-        raise RunStateError(f"The run {folder.name} has no result yet.", f"Carry on with: bench run --resume {folder}")
-    text = path.read_text(encoding="utf-8")
-    try:
-        result = json.loads(text)
-    except json.JSONDecodeError as error:
-        raise RunStateError(
-            f"{path} is not JSON (line {error.lineno}).", "It was changed after the run; run it again."
-        ) from None
-    if as_json:
-        print(text.rstrip())
-        return 0
+def _show_run(ref: str, out: Path, as_json: bool) -> int:
     from bench.cli.result import report
+    from bench.results.layout import RESULT
+    from bench.results.store import find_run, read_json, read_result
 
-    print(report(result, folder))
+    folder = find_run(ref, out)
+    read_result(folder)  # refuses what is unfinished, damaged or of another schema
+    result = read_json(folder / RESULT)
+    print(dump(result) if as_json else report(result, folder))
     return 0

@@ -3,10 +3,11 @@
 from __future__ import annotations
 
 import argparse
+import sys
 from pathlib import Path
 
 from bench.cli.parser import Parser
-from bench.cli.show import run_folder
+from bench.cli.text import paint
 from bench.registry import load
 
 
@@ -16,15 +17,21 @@ def configure(parser: Parser) -> None:
         "Hands the trackers of a run every event of its journal that they do not hold yet. A tracker that was down, slow or\n"
         "not installed during the run catches up here, as often as you like: no event arrives twice."
     )
-    parser.add_argument("run", metavar="RUN", help="a run's id or folder")
+    parser.add_argument("run", metavar="RUN", help="a run's id, the beginning of it, or its folder")
     parser.add_argument("--out", type=Path, default=Path("runs"), metavar="DIR", help="folder of runs (default: runs)")
 
 
 def run(args: argparse.Namespace) -> int:
-    """Syncs."""
+    """Syncs; 1 where a tracker could not be brought up to date."""
+    from bench.results.store import find_run
     from bench.tracking import sync
 
-    folder = run_folder(args.run, args.out)
-    for line in sync(folder, load()) or (f"{folder.name}: up to date",):
-        print(line)
-    return 0
+    warnings: list[str] = []
+    handed = sync(find_run(args.run, args.out), load(), warnings.append)
+    for tracker, events in handed.items():
+        print(f"{paint(tracker, 'cyan')}: {f'{events:,} events handed over' if events else 'was up to date'}")
+    for warning in warnings:
+        print(f"{paint('warning:', 'yellow', sys.stderr)} {warning}", file=sys.stderr)
+    if not handed and not warnings:
+        print("The run has no trackers.")
+    return 1 if warnings else 0
