@@ -251,13 +251,23 @@ def _split(numbers: Mapping[str, int], linears: Sequence[LinearShape], budget: i
     # The role with fewer adapters is the finer scale: a rank more costs less there, so it takes up what the other leaves.
     coarse, fine = sorted(numbers, key=lambda role: (-numbers[role], role))
     least, most = numbers[coarse] * size, max(rest - numbers[fine] * size, numbers[coarse] * size)
-    for rank in sorted(range(1, most // least + 1), key=lambda rank: (abs(rank * least - rest / 2), rank))[:3]:
-        filled = _fill(linears, numbers[fine], rest - rank * least, budget)
-        if len(set(filled)) == 1:
-            return {coarse: [rank] * len(linears), fine: filled}
-    ranks = _fill(linears, numbers[coarse], min(max(rest // 2, least), most), budget)
-    taken = numbers[coarse] * sum(rank * weight(linear) for rank, linear in zip(ranks, linears, strict=True))
-    return {coarse: ranks, fine: _fill(linears, numbers[fine], rest - taken, budget)}
+
+    def completed(ranks: list[int]) -> dict[str, list[int]]:
+        left = rest - numbers[coarse] * _cost(linears, ranks)
+        return {coarse: ranks, fine: _fill(linears, numbers[fine], left, budget)}
+
+    def miss(split: Mapping[str, list[int]]) -> int:
+        return abs(sum(numbers[role] * _cost(linears, ranks) for role, ranks in split.items()) - rest)
+
+    nearest = sorted(range(1, most // least + 1), key=lambda rank: (abs(rank * least - rest / 2), rank))
+    for rank in nearest[:3]:
+        whole = completed([rank] * len(linears))
+        if len(set(whole[fine])) == 1 and miss(whole) <= WHOLE * budget:
+            return whole
+    halves = completed(_fill(linears, numbers[coarse], min(max(rest // 2, least), most), budget))
+    if miss(halves) <= WHOLE * budget:
+        return halves
+    return min((halves, *(completed([rank] * len(linears)) for rank in nearest)), key=miss)
 
 
 def _fill(linears: Sequence[LinearShape], number: int, wanted: int, budget: int) -> list[int]:
@@ -269,3 +279,8 @@ def _fill(linears: Sequence[LinearShape], number: int, wanted: int, budget: int)
     floor = wanted // (number * size)
     more = even_subset([weight(linear) for linear in linears], wanted / number - floor * size)
     return [floor + (index in more) for index in range(len(linears))]
+
+
+def _cost(linears: Sequence[LinearShape], ranks: Sequence[int]) -> int:
+    """Parameters of one adapter with these ranks."""
+    return sum(rank * weight(linear) for linear, rank in zip(linears, ranks, strict=True))
