@@ -13,8 +13,6 @@ from collections import defaultdict
 from collections.abc import Mapping, Sequence
 from typing import Any
 
-import numpy as np
-
 from bench.api.data import Fragment
 from bench.api.task import Scores
 from bench_tasks.semeval2015_t14.overlaps import Walk
@@ -155,11 +153,13 @@ def _prf(sums: Mapping[str, Any], row: str) -> dict[str, Any]:
 
 
 def _whole(value: Any) -> Any:
-    return value if isinstance(value, np.ndarray) else int(value)
+    return value if getattr(value, "ndim", 0) else int(value)
 
 
 def _ratio(above: Any, below: Any) -> Any:
     """Quotient, 0 where there is nothing to divide by."""
+    import numpy as np  # half of what `bench list` may cost
+
     above, below = np.asarray(above, dtype=float), np.asarray(below, dtype=float)
     quotient = np.divide(above, below, out=np.zeros(np.broadcast(above, below).shape), where=below != 0)
     return quotient if quotient.ndim else float(quotient)
