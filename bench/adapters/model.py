@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import warnings
 from collections.abc import Iterable, Mapping, Sequence
 from copy import copy
 from math import sqrt
@@ -206,7 +207,8 @@ def _inject(backbone: nn.Module, plan: RankPlan, dropout: float, base_name: str 
     """Wraps the backbone's linears, freezes it, and leaves every adapter active and trainable."""
     names = list(plan.adapters)
     # PEFT draws starting values that are overwritten; the global generator must not notice.
-    with torch.random.fork_rng(devices=[]), _birthplace(backbone):
+    with torch.random.fork_rng(devices=[]), _birthplace(backbone), warnings.catch_warnings():
+        warnings.filterwarnings("ignore", message=".*is_gradient_checkpointing", category=FutureWarning)  # PEFT's, not ours
         first = _config(plan.adapters[names[0]], backbone, dropout, base_name)
         model = PeftModel(backbone, first, adapter_name=names[0], autocast_adapter_dtype=True)
         for name in names[1:]:
