@@ -70,6 +70,8 @@ def git(folder: Path | None = None) -> dict[str, Any]:
 
 
 def _git(folder: Path, *words: str) -> str | None:
+    # Inside a git hook these point at the repository of the hook, whatever the folder.
+    inherited = {k: v for k, v in os.environ.items() if k not in ("GIT_DIR", "GIT_WORK_TREE", "GIT_INDEX_FILE")}
     try:
         done = subprocess.run(
             ["git", "-C", str(folder), *words],
@@ -78,7 +80,7 @@ def _git(folder: Path, *words: str) -> str | None:
             timeout=10,
             check=True,
             stdin=subprocess.DEVNULL,
-            env={**os.environ, "GIT_OPTIONAL_LOCKS": "0"},
+            env={**inherited, "GIT_OPTIONAL_LOCKS": "0"},
         )
     except (OSError, subprocess.SubprocessError):
         return None
