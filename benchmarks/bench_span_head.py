@@ -1,0 +1,113 @@
+"""What the span head costs: its share of a training step of a MiniLM-shaped encoder, by words in a window and width.
+
+The share is (step with the span head − step with the backbone alone) / step with the span head, both measured in turn,
+round after round in one process, medians compared. Target: at most 25% at 128 tokens and width 8.
+
+    python benchmarks/bench_span_head.py [--rounds 7] [--threads 2]
+"""
+
+from __future__ import annotations
+
+import argparse
+import logging
+import os
+import random
+from statistics import median
+from time import perf_counter
+from typing import Any
+
+os.environ.setdefault("OMP_WAIT_POLICY", "PASSIVE")
+TOKENS, WINDOWS, TARGET = 128, 16, 0.25
+
+
+def main() -> None:
+    """Prints the table; exits with 1 where the target is missed."""
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser.add_argument("--rounds", type=int, default=7)
+    parser.add_argument("--threads", type=int, default=2)
+    options = parser.parse_args()
+    logging.disable(logging.WARNING)
+
+    import torch
+
+    torch.set_num_threads(options.threads)
+    torch.manual_seed(0)
+    backbone = _backbone()
+    rows = []
+    for width in (4, 8):
+        module, batch = _head(width, backbone.config.hidden_size)
+        parameters = [p for p in backbone.parameters() if p.requires_grad]
+
+        def step(with_head: bool, module: Any = module, batch: Any = batch) -> float:
+            begin = perf_counter()
+            hidden = backbone(input_ids=batch["input_ids"], attention_mask=batch["attention_mask"]).last_hidden_state
+            loss = module.loss(hidden, batch) if with_head else hidden.square().sum()
+            loss.backward()
+            for parameter in (*parameters, *module.parameters()):
+                parameter.grad = None
+            return perf_counter() - begin
+
+        step(True), step(False)
+        with_head, without = [], []
+        for _ in range(options.rounds):
+            with_head.append(step(True))
+            without.append(step(False))
+        share = median(a - b for a, b in zip(with_head, without, strict=True)) / median(with_head)
+        rows.append((width, median(without), median(with_head), share))
+    print(
+        f"{WINDOWS} windows of {TOKENS} tokens, LoRA r=16, fp32, {options.threads} threads, median of {options.rounds} rounds"
+    )
+    print(f"{'width':>5} {'backbone s':>11} {'with head s':>12} {'share':>7}  target ≤ {TARGET:.0%}")
+    for width, without_s, with_s, share in rows:
+        print(f"{width:>5} {without_s:>11.3f} {with_s:>12.3f} {share:>7.1%}  {'ok' if share <= TARGET else 'MISSED'}")
+    raise SystemExit(any(share > TARGET for *_, share in rows))
+
+
+def _backbone() -> Any:
+    """MiniLM-L6's shape, random weights, LoRA of rank 16 on attention and MLP."""
+    from peft import LoraConfig, get_peft_model
+    from transformers import BertConfig, BertModel
+
+    config = BertConfig(
+        vocab_size=4000, hidden_size=384, num_hidden_layers=6, num_attention_heads=12, intermediate_size=1536,
+        hidden_dropout_prob=0.0, attention_probs_dropout_prob=0.0,
+    )  # fmt: skip
+    targets = r".*\.(query|key|value|dense)"
+    return get_peft_model(BertModel(config, add_pooling_layer=False), LoraConfig(r=16, lora_alpha=32, target_modules=targets))
+
+
+def _head(width: int, hidden_size: int) -> tuple[Any, dict[str, Any]]:
+    """A span head and a full batch: one token a word, the most words 128 tokens can hold, six mentions a window."""
+    import torch
+
+    from bench.api.data import Document, Mention
+    from bench.api.head import Window
+    from bench.heads.span import SpanClassificationHead
+
+    rng = random.Random(0)
+    count = TOKENS - 2
+    spans = tuple((4 * i, 4 * i + 3) for i in range(count))
+    places = tuple(range(1, count + 1))
+    windows, documents = [], []
+    for n in range(WINDOWS):
+        starts = sorted(rng.sample(range(0, count - 4, 5), 8))
+        single = [Mention(((4 * s, 4 * s + 4 * rng.randint(1, 3) - 1),)) for s in starts[:4]]
+        double = [Mention(tuple((4 * s, 4 * s + 3) for s in pair)) for pair in (starts[4:6], starts[6:])]
+        ids = tuple(rng.randrange(4000) for _ in range(TOKENS))
+        windows.append(Window(str(n), ids, spans, places, places, 0, spans[-1][1]))
+        documents.append(Document(str(n), "abc " * count, (*single, *double)))
+    head = SpanClassificationHead(width=width)
+    head.fit(documents)
+    batch = {
+        "input_ids": torch.tensor([w.input_ids for w in windows]),
+        "attention_mask": torch.ones(WINDOWS, TOKENS, dtype=torch.long),
+        "first": torch.tensor([w.first for w in windows]),
+        "last": torch.tensor([w.last for w in windows]),
+        "word_mask": torch.ones(WINDOWS, count, dtype=torch.long),
+    }
+    columns = [head.encode(w, d.mentions).columns for w, d in zip(windows, documents, strict=True)]
+    return head.module(hidden_size), {**batch, **head.collate(columns, count)}
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,76 @@
+from __future__ import annotations
+
+from collections import Counter
+from pathlib import Path
+
+import pytest
+
+pytest.importorskip("tokenizers")
+transformers = pytest.importorskip("transformers")
+
+from bench.api.data import Document, Mention  # noqa: E402
+from bench.data.windows import assign, windows, words  # noqa: E402
+from bench.heads import make_head  # noqa: E402
+
+CRAFT = Path(__file__).parents[2].parent / "shared" / "data" / "craft-mondo"
+
+pytestmark = [
+    pytest.mark.shared,
+    pytest.mark.skipif(not CRAFT.is_dir(), reason="the CRAFT corpus is not beside the repository"),
+]
+
+
+def read(split: str) -> list[Document]:
+    documents = []
+    for path in sorted((CRAFT / split).glob("*.text")):
+        rows = [line.split("|") for line in path.with_suffix(".pipe").read_text(encoding="utf-8").splitlines() if line.strip()]
+        spans = [tuple(tuple(map(int, piece.split("-"))) for piece in row[1].split(",")) for row in rows]
+        documents.append(Document(path.stem, path.read_text(encoding="utf-8"), tuple(Mention(s) for s in spans)))  # type: ignore[arg-type]
+    return documents
+
+
+@pytest.fixture(scope="module")
+def articles() -> dict[str, list[Document]]:
+    return {split: read(split) for split in ("train", "dev", "test")}
+
+
+def tokenizer(text: str) -> object:
+    """A WordPiece over the letters of the corpus: longer than a trained one, so that windows are shorter."""
+    letters = sorted({c for c in text.lower() if not c.isspace()})
+    vocab = {t: i for i, t in enumerate(["[PAD]", "[UNK]", "[CLS]", "[SEP]", *letters, *(f"##{c}" for c in letters)])}
+    return transformers.BertTokenizerFast(vocab=vocab, do_lower_case=True)
+
+
+@pytest.mark.parametrize(
+    ("name", "allowed"), [("span", {"inside-word", "window"}), ("bio", {"inside-word", "window", "discontiguous", "overlap"})]
+)
+def test_whole_articles_come_back_but_for_counted_losses(
+    articles: dict[str, list[Document]], name: str, allowed: set[str]
+) -> None:
+    head = make_head(name)
+    head.fit(articles["train"])
+    cutter = tokenizer(articles["train"][0].text)
+    gold = found = 0
+    lost: Counter[str] = Counter()
+    for document in (d for split in articles.values() for d in split):
+        made = windows(document, cutter, 512)
+        assert sum(len(w.words) for w in made) == len(words(document.text))
+        shares, outside = assign(document, made)
+        lost += outside
+        decoded = set()
+        for window, mentions in zip(made, shares, strict=True):
+            encoding = head.encode(window, mentions)
+            lost += encoding.lost
+            decoded |= {m.key for m in head.decode(window, head.oracle(encoding))}
+        keys = {m.key for m in document.mentions}
+        assert decoded <= keys
+        gold += len(keys)
+        found += len(decoded)
+    assert gold == 3080
+    assert gold - found == lost.total()
+    assert set(lost) <= allowed
+    assert lost["inside-word"] == 21
+    if name == "bio":
+        assert lost["discontiguous"] > 50
+    else:
+        assert found > 0.97 * gold

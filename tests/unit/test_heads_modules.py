@@ -1,0 +1,180 @@
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import Any
+
+import pytest
+
+torch = pytest.importorskip("torch")
+
+from bench.api.data import Document, Mention  # noqa: E402
+from bench.api.head import Head, Window  # noqa: E402
+from bench.heads import make_head  # noqa: E402
+from bench.heads.bio_module import BioModule, _transitions  # noqa: E402
+from bench.heads.span_module import SpanModule  # noqa: E402
+
+HIDDEN = 32
+WIDE = 12
+GOLD = (
+    (Mention(((0, 3), (16, 23))), Mention(((8, 23),)), Mention(((20, 23),))),
+    (Mention(((0, 3), (8, 11))), Mention(((8, 11), (16, 19))), Mention(((0, 3), (16, 19)))),
+    (Mention(((0, 3), (8, 11), (16, 19))), Mention(((4, 7),), "Finding"), Mention(((4, 7),))),
+    (),
+)
+LENGTHS = (12, 7, 9, 1)
+
+
+def window(count: int) -> Window:
+    spans = tuple((4 * i, 4 * i + 3) for i in range(count))
+    places = tuple(range(1, count + 1))
+    return Window("d", tuple(range(count + 2)), spans, places, places, 0, spans[-1][1])
+
+
+def batch(
+    head: Head, gold: Sequence[tuple[Mention, ...]] = GOLD, lengths: Sequence[int] = LENGTHS, pad: int = 0
+) -> dict[str, Any]:
+    windows = [window(n) for n in lengths]
+    words, seq = max(lengths) + pad, max(lengths) + 2 + pad
+    made = {name: torch.zeros(len(windows), words, dtype=torch.long) for name in ("first", "last", "word_mask")}
+    for i, w in enumerate(windows):
+        made["first"][i, : len(w.first)] = torch.tensor(w.first)
+        made["last"][i, : len(w.last)] = torch.tensor(w.last)
+        made["word_mask"][i, : len(w.words)] = 1
+    made["input_ids"] = torch.zeros(len(windows), seq, dtype=torch.long)
+    made["attention_mask"] = torch.ones(len(windows), seq, dtype=torch.long)
+    columns = [head.encode(w, mentions).columns for w, mentions in zip(windows, gold, strict=True)]
+    return {**made, **head.collate(columns, words)}
+
+
+def fitted(name: str) -> Head:
+    head = make_head(name)
+    text = " ".join(["word"] * 200)
+    head.fit([Document("t", text, (*GOLD[0], *GOLD[2]))])
+    return head
+
+
+def hidden(seed: int = 0, rows: int = len(LENGTHS), seq: int = max(LENGTHS) + 2) -> Any:
+    return torch.randn(rows, seq, HIDDEN, generator=torch.Generator().manual_seed(seed))
+
+
+@pytest.mark.parametrize("name", ["span", "bio"])
+def test_learns_to_give_back_what_was_encoded(name: str) -> None:
+    torch.manual_seed(0)
+    head, states = fitted(name), hidden()
+    module, data = head.module(HIDDEN), batch(head)
+    optimizer = torch.optim.AdamW(module.parameters(), lr=3e-3)
+    first = float(module.loss(states, data).detach())
+    for _ in range(150):
+        optimizer.zero_grad()
+        module.loss(states, data).backward()
+        optimizer.step()
+    assert float(module.loss(states, data).detach()) < 0.05 * first
+    decoded = [set(head.decode(window(n), p)) for n, p in zip(LENGTHS, module.predict(states, data), strict=True)]
+    expected = [
+        set(head.decode(window(n), head.oracle(head.encode(window(n), gold)))) for n, gold in zip(LENGTHS, GOLD, strict=True)
+    ]
+    assert decoded == expected
+    if name == "span":
+        assert decoded == [set(gold) for gold in GOLD]
+
+
+@pytest.mark.parametrize("name", ["span", "bio"])
+def test_every_parameter_gets_the_same_gradient_twice(name: str) -> None:
+    torch.manual_seed(0)
+    head = fitted(name)
+    module, data = head.module(HIDDEN), batch(head)
+    runs = []
+    for _ in range(2):
+        states = hidden().requires_grad_()
+        module.zero_grad()
+        module.loss(states, data).backward()
+        runs.append([states.grad, *(p.grad for p in module.parameters())])
+    assert all(torch.equal(a, b) for a, b in zip(*runs, strict=True))
+    dead = [name for name, p in module.named_parameters() if not p.grad.any()]
+    assert not dead
+
+
+@pytest.mark.parametrize("name", ["span", "bio"])
+def test_loss_is_a_sum_that_padding_does_not_change(name: str) -> None:
+    torch.manual_seed(0)
+    head, states = fitted(name), hidden()
+    module = head.module(HIDDEN)
+    whole = module.loss(states, batch(head))
+    padded = torch.cat([states, torch.full((len(LENGTHS), 5, HIDDEN), 9.0)], 1)
+    torch.testing.assert_close(module.loss(padded, batch(head, pad=5)), whole)
+    alone = [module.loss(states[i : i + 1], batch(head, GOLD[i : i + 1], LENGTHS[i : i + 1])) for i in range(len(LENGTHS))]
+    torch.testing.assert_close(sum(alone), whole, rtol=1e-4, atol=1e-3)
+
+
+@pytest.mark.parametrize("name", ["span", "bio"])
+def test_padding_does_not_change_predictions(name: str) -> None:
+    torch.manual_seed(1)
+    head, states = fitted(name), hidden()
+    module = head.module(HIDDEN)
+    with torch.no_grad():
+        for parameter in module.parameters():
+            parameter.add_(torch.randn(parameter.shape) * 0.2)
+    whole = module.predict(states, batch(head))
+    assert any(whole)
+    padded = torch.cat([states, torch.full((len(LENGTHS), 5, HIDDEN), 9.0)], 1)
+    assert module.predict(padded, batch(head, pad=5)) == whole
+
+
+@pytest.mark.parametrize("name", ["span", "bio"])
+def test_starts_at_the_class_priors(name: str) -> None:
+    torch.manual_seed(0)
+    head = make_head(name)
+    text = " ".join(["word"] * 1000)
+    head.fit([Document("t", text, tuple(Mention(((25 * i, 25 * i + 4),)) for i in range(100)))])
+    module = head.module(HIDDEN)
+    assert isinstance(module, (SpanModule, BioModule))
+    layer = module.fragment if isinstance(module, SpanModule) else module.tag
+    if isinstance(module, SpanModule):
+        assert torch.sigmoid(layer.bias[0]).item() == pytest.approx(100 / 8000, rel=0.02)
+    else:
+        assert torch.softmax(layer.bias, 0).tolist() == pytest.approx([0.9, 0.1, 1e-5], rel=0.02)
+
+
+def test_half_precision_states_are_computed_in_full() -> None:
+    torch.manual_seed(0)
+    for name in ("span", "bio"):
+        head = fitted(name)
+        module, data, states = head.module(HIDDEN), batch(head), hidden().bfloat16()
+        with torch.autocast("cpu", dtype=torch.bfloat16):
+            loss = module.loss(states, data)
+        assert loss.dtype == torch.float32
+        torch.testing.assert_close(loss, module.loss(states.float(), data))
+
+
+def test_span_head_is_of_modest_size() -> None:
+    assert sum(p.numel() for p in fitted("span").module(384).parameters()) <= 300_000
+
+
+def test_bio_never_predicts_a_forbidden_row() -> None:
+    torch.manual_seed(3)
+    module = BioModule(HIDDEN, (0.4, 0.1, 0.2, 0.1, 0.2))
+    torch.nn.init.normal_(module.tag.weight, std=1.0)
+    head = fitted("bio")
+    data = batch(head, lengths=(12, 12, 12, 12), gold=((),) * 4)
+    rows = module.predict(hidden(5, 4), data)
+    allowed = _transitions(5)
+    greedy = module._logits(hidden(5, 4), data).argmax(-1).tolist()
+    assert any(allowed[a, b] < 0 for row in greedy for a, b in zip([0, *row], row, strict=False))
+    assert all(allowed[a, b] == 0 for row in rows for a, b in zip([0, *row], row, strict=False))
+
+
+def test_viterbi_finds_the_best_allowed_row() -> None:
+    from itertools import product
+
+    torch.manual_seed(4)
+    module = BioModule(HIDDEN, (0.4, 0.3, 0.3))
+    torch.nn.init.normal_(module.tag.weight, std=1.0)
+    data = batch(fitted("bio"), lengths=(5, 3), gold=((), ()))
+    states = hidden(6, 2, 7)
+    scores, allowed = module._logits(states, data).log_softmax(-1), _transitions(3)
+    for i, length in enumerate((5, 3)):
+        rows = [
+            r for r in product(range(3), repeat=length) if all(allowed[a, b] == 0 for a, b in zip((0, *r), r, strict=False))
+        ]
+        best = max(rows, key=lambda r: sum(float(scores[i, n, tag]) for n, tag in enumerate(r)))
+        assert module.predict(states, data)[i] == list(best)
