@@ -11,7 +11,6 @@ import re
 import warnings
 from collections.abc import Iterable
 from dataclasses import dataclass
-from importlib.metadata import EntryPoint, entry_points
 from pathlib import Path
 from typing import Any, Literal, cast, overload
 
@@ -24,6 +23,7 @@ from bench.api.part import Part
 from bench.api.quantizer import Quantizer
 from bench.api.task import Task
 from bench.api.tracker import RunEvent, Tracker
+from bench.discovery import Point, entry_points
 from bench.errors import unknown
 
 Kind = Literal["tasks", "architectures", "quantizers", "models", "trackers"]
@@ -183,7 +183,7 @@ class Registry:
     def _of(self, kind: str) -> dict[str, Entry]:
         if kind not in self._entries:
             raise unknown("kind", kind, KINDS, "bench list")
-        return self._entries[cast(Kind, kind)]
+        return self._entries[kind]
 
     def _hooks(self, name: str, module: Any) -> list[pluggy.HookImpl]:
         caller = cast(pluggy.HookCaller, getattr(self._manager.hook, name))
@@ -206,22 +206,24 @@ class Registry:
         self.broken.append(Broken(plugin, distribution, reason, fix or _report(distribution)))
 
 
-def load(points: Iterable[EntryPoint] | None = None) -> Registry:
+def load(points: Iterable[Point] | None = None) -> Registry:
     """Loads every plugin there is; first-party parts count first, then distributions by name.
 
     Args:
         points: the entry points to load; those of the installed distributions where None.
     """
     registry = Registry()
-    found = [(_distribution(point), point) for point in (entry_points(group=GROUP) if points is None else points)]
-    found.sort(key=lambda pair: (pair[0] != FIRST_PARTY, pair[0], pair[1].name))
-    if points is None and not any(name == FIRST_PARTY for name, _ in found):
+    found = sorted(
+        entry_points(GROUP) if points is None else points, key=lambda p: (p.distribution != FIRST_PARTY, p.distribution, p.name)
+    )
+    if points is None and not any(point.distribution == FIRST_PARTY for point in found):
         fix = "Install it: pip install -c constraints.txt '.[all]' (or -e .) in its folder."
         registry.broken.append(
             Broken(FIRST_PARTY, FIRST_PARTY, "bench itself is not installed, so its own parts are missing", fix)
         )
     alone = os.environ.get("BENCH_NO_PLUGINS", "") not in ("", "0")
-    for distribution, point in found:
+    for point in found:
+        distribution = point.distribution
         if alone and distribution != FIRST_PARTY:
             continue
         plugin = f"{distribution}:{point.name}"
@@ -237,11 +239,6 @@ def load(points: Iterable[EntryPoint] | None = None) -> Registry:
         else:
             registry.add(module, plugin, distribution)
     return registry
-
-
-def _distribution(point: EntryPoint) -> str:
-    name = point.dist.name if point.dist else "unknown"
-    return re.sub(r"[-_.]+", "-", name).lower()
 
 
 def _part_fault(kind: Kind, part: Any) -> str | None:
