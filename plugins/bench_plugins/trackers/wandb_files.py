@@ -56,13 +56,15 @@ def history(folder: Path, run_id: str) -> list[dict[str, Any]]:
 
 
 def held(folder: Path, run_id: str, default: int) -> int:
-    """The next event that the run's local files want; `default` where there are none, as after ``wandb sync --clean``.
+    """The next event that the run's local files want. They are asked before the run's own memory of what it handed over.
+
+    What was handed to a wandb that was then killed may never have reached its file.
 
     Args:
         folder: wandb's folder.
         run_id: the run's id.
-        default: what the run's own folder remembers.
+        default: the answer where there are no files, as after ``wandb sync --clean``.
     """
-    rows = history(folder, run_id) if any(folder.glob(f"*run-*-{run_id}")) else []
-    steps = [int(row["_step"]) for row in rows if "_step" in row]
-    return max(steps) + 1 if steps else default
+    if not any(folder.glob(f"*run-*-{run_id}")):
+        return default
+    return max((int(row["_step"]) + 1 for row in history(folder, run_id) if "_step" in row), default=0)
