@@ -1,0 +1,129 @@
+"""The configuration: defaults, what is refused and how, what a TOML file may say, and what makes a run's identity."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from bench.config import INVARIANTS, RunConfig, flag, from_mapping, read_toml, run_id
+from bench.errors import UsageError
+
+BASE = RunConfig(task=("2015-T14",))
+
+
+@pytest.mark.parametrize(
+    ("values", "message"),
+    [
+        ({"rank": 0}, "--rank is 0; it must be at least 1."),
+        ({"max_length": 8}, "--max-length is 8; it must be at least 16."),
+        ({"batch_tokens": -1}, "--batch-tokens is -1"),
+        ({"steps": 0}, "--steps is 0"),
+        ({"epochs": 0.0}, "--epochs is 0.0; it must be a positive number."),
+        ({"epochs": float("nan")}, "--epochs is nan"),
+        ({"max_hours": float("inf")}, "--max-hours is inf"),
+        ({"lr": -1e-3}, "--lr is -0.001"),
+        ({"lr": float("nan")}, "--lr is nan"),
+        ({"seed": -1}, "--seed is -1"),
+        ({"seed": 2**32}, "it must lie between 0 and 4294967295"),
+        ({"steps": 1, "tokens": 1}, "one budget; got --steps and --tokens"),
+        ({"epochs": 1.0, "tokens_like": "x"}, "one budget; got --epochs and --tokens-like"),
+        ({"task": ("a", "a")}, "The same task twice: a, a."),
+        ({"waive": ("smok",)}, "Unknown invariant 'smok'. Did you mean 'smoke'?"),
+    ],
+)
+def test_nonsense_is_refused_in_one_line(values: dict[str, Any], message: str) -> None:
+    with pytest.raises(UsageError) as caught:
+        RunConfig(**values)
+    assert message in caught.value.message
+    assert "\n" not in caught.value.message
+
+
+def test_a_learning_rate_of_zero_is_for_the_smoke_invariant_to_refuse() -> None:
+    assert RunConfig(lr=0.0).lr == 0
+
+
+@pytest.mark.parametrize(
+    ("values", "message"),
+    [
+        ({"rnk": 4}, "Unknown key in f.toml 'rnk'. Did you mean 'rank'"),
+        ({"rank": "4"}, "f.toml: rank is '4'; it must be a whole number."),
+        ({"rank": True}, "rank is True"),
+        ({"rank": 4.0}, "rank is 4.0"),
+        ({"lr": "fast"}, "lr is 'fast'; it must be a number."),
+        ({"task": 3}, "task is 3; it must be a name or a list of names."),
+        ({"task": [3]}, "task is [3]"),
+        ({"data": ["x"]}, "data must map task names to folders."),
+        ({"model": 3}, "model is 3; it must be a string."),
+        ({"precision": "fp16"}, "Unknown value of precision in f.toml 'fp16'. Did you mean"),
+        ({"quant-when": "later"}, "Unknown value of quant_when in f.toml 'later'."),
+    ],
+)
+def test_wrong_keys_and_types_name_the_file(values: dict[str, Any], message: str) -> None:
+    with pytest.raises(UsageError) as caught:
+        from_mapping(values, "f.toml")
+    assert message in caught.value.message
+
+
+def test_a_file_is_laid_over_the_defaults_and_flags_over_the_file(tmp_path: Path) -> None:
+    path = tmp_path / "study.toml"
+    path.write_text('task = ["2015-T14"]\nbatch-tokens = 512\nlr = 1\ntracker = "none"\n[data]\n2015-T14 = "corpus"\n')
+    config = from_mapping(read_toml(path), str(path))
+    assert (config.task, config.batch_tokens, config.lr, config.tracker) == (("2015-T14",), 512, 1.0, ("none",))
+    assert config.data == {"2015-T14": "corpus"}
+    over = from_mapping({"batch_tokens": 64}, "the command line", config)
+    assert (over.batch_tokens, over.lr, over.rank) == (64, 1.0, 16)
+
+
+def test_files_that_are_no_toml(tmp_path: Path) -> None:
+    with pytest.raises(UsageError, match="There is no configuration file"):
+        read_toml(tmp_path / "absent.toml")
+    (tmp_path / "bad.toml").write_text("rank = = 3")
+    with pytest.raises(UsageError, match=r"bad\.toml is not TOML"):
+        read_toml(tmp_path / "bad.toml")
+    with pytest.raises(UsageError, match="is not TOML"):
+        read_toml(tmp_path)
+    (tmp_path / "latin.toml").write_bytes(b"name = '\xe9'")
+    with pytest.raises(UsageError, match="is not TOML"):
+        read_toml(tmp_path / "latin.toml")
+
+
+@pytest.mark.parametrize(
+    "values",
+    [
+        {"arch": "A2"},
+        {"rank": 8},
+        {"seed": 1},
+        {"replicate": 2},
+        {"lr": 1e-3},
+        {"steps": 5},
+        {"waive": ("smoke",)},
+        {"model": "x"},
+    ],
+)
+def test_what_can_change_the_outcome_changes_the_id(values: dict[str, Any]) -> None:
+    assert run_id(replace(BASE, **values)) != run_id(BASE)
+
+
+@pytest.mark.parametrize(
+    "values",
+    [{"out": "x"}, {"name": "x"}, {"tracker": ("none",)}, {"max_hours": 1.0}, {"memory_limit": 10}, {"checkpoint_every": 9}],
+)
+def test_what_cannot_change_the_outcome_keeps_the_id(values: dict[str, Any]) -> None:
+    assert run_id(replace(BASE, **values)) == run_id(BASE)
+
+
+def test_resolved_facts_replace_the_flags_and_join_the_id() -> None:
+    identity = BASE.identity(precision="bf16", data={"2015-T14": "abc"})
+    assert (identity["precision"], identity["data"]) == ("bf16", {"2015-T14": "abc"})
+    assert run_id(BASE, data="a") != run_id(BASE, data="b")
+    ident = run_id(replace(BASE, arch="A3", quant="gptq"))
+    assert ident.startswith("2015-t14_a3_gptq_")
+    assert len(ident.rsplit("_", 1)[1]) == 12
+
+
+def test_flags_are_spelt_with_dashes() -> None:
+    assert flag("checkpoint_every") == "--checkpoint-every"
+    assert len(INVARIANTS) == 5
