@@ -39,6 +39,10 @@ class Quantizer(Part):
     """When it can be applied; the first is the default."""
     bits: ClassVar[float]
     """Nominal bits per weight."""
+    group_size: ClassVar[int] = 64
+    """Inputs that share a scale, -1 for a whole row; round-to-nearest is measured beside it at the same."""
+    sym: ClassVar[bool] = True
+    """Whether its grid is symmetric about zero; round-to-nearest is measured beside it with the same."""
 
     @abstractmethod
     def supports(self, spec: ModelSpec, when: When, device: str) -> str | None:

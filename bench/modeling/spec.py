@@ -83,7 +83,7 @@ def quantization(folder: Path, config: Mapping[str, Any]) -> dict[str, Any] | No
     if not isinstance(found, dict):
         return None
     method = str(found.get("quant_method") or found.get("method") or "").lower()
-    bits = found.get("bits", found.get("w_bit", 4))
+    bits = found.get("bits") or found.get("w_bit") or 4
     if method == "gptq":
         form = str(found.get("checkpoint_format") or found.get("format") or "gptq").lower()
         readable = form in ("gptq", "gptq_v2") and bits in (2, 3, 4, 8)
@@ -102,7 +102,7 @@ def quantization(folder: Path, config: Mapping[str, Any]) -> dict[str, Any] | No
             "read are gptq and gptq_v2 (2, 3, 4 or 8 bits) and awq gemm (4 bits).",
             "Save it again with gptqmodel in one of these.",
         )
-    group = int(found.get("group_size", found.get("q_group_size", 128)))
+    group = int(found.get("group_size") or found.get("q_group_size") or 128)
     sym = bool(found.get("sym", not found.get("zero_point", True)))
     return {"method": method, "bits": int(bits), "group_size": group, "sym": sym, "format": form}
 

@@ -1,0 +1,33 @@
+"""AWQ: inputs that carry large activations are scaled up before rounding, and the scale is folded into the layer before.
+
+Source: Lin et al. 2023, AWQ, arXiv:2306.00978, by gptqmodel (https://github.com/ModelCloud/GPTQModel). It needs a norm in front of
+each group of linear layers to fold the scale into, which BERT-like encoders, with their norms behind, do not have.
+
+>>> Awq().bits
+4
+"""
+
+from __future__ import annotations
+
+from bench.api.model import ModelSpec
+from bench.api.quantizer import When
+from bench_plugins.quantizers.calibrated import DECODERS, Calibrated
+
+
+class Awq(Calibrated):
+    """Four bits, groups of 64, with zero points."""
+
+    name = "awq"
+    summary = "AWQ, 4 bits, calibrated on training examples; decoders only"
+    citation = "Lin et al. 2023, AWQ: Activation-aware Weight Quantization, arXiv:2306.00978"
+    licence = "Apache-2.0"
+    sym = False
+
+    def supports(self, spec: ModelSpec, when: When, device: str) -> str | None:
+        """Refuses encoders, and names the pairs that work."""
+        if not spec.causal:
+            return (
+                f"awq needs a norm in front of the layers it scales, which the encoder {spec.name} ({spec.model_type}) does not have. "
+                f"Take --quant gptq, int8 or nf4 with it, or awq with a decoder such as smollm2-135m ({', '.join(DECODERS[:4])}, …)."
+            )
+        return super().supports(spec, when, device)
