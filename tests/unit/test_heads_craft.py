@@ -1,5 +1,6 @@
 from __future__ import annotations
 
+import re
 from collections import Counter
 from pathlib import Path
 
@@ -9,6 +10,7 @@ pytest.importorskip("tokenizers")
 transformers = pytest.importorskip("transformers")
 
 from bench.api.data import Document, Mention  # noqa: E402
+from bench.api.head import Window  # noqa: E402
 from bench.data.windows import assign, windows, words  # noqa: E402
 from bench.heads import make_head  # noqa: E402
 
@@ -34,26 +36,28 @@ def articles() -> dict[str, list[Document]]:
     return {split: read(split) for split in ("train", "dev", "test")}
 
 
-def tokenizer(text: str) -> object:
-    """A WordPiece over the letters of the corpus: longer than a trained one, so that windows are shorter."""
-    letters = sorted({c for c in text.lower() if not c.isspace()})
-    vocab = {t: i for i, t in enumerate(["[PAD]", "[UNK]", "[CLS]", "[SEP]", *letters, *(f"##{c}" for c in letters)])}
-    return transformers.BertTokenizerFast(vocab=vocab, do_lower_case=True)
+@pytest.fixture(scope="module")
+def cut(articles: dict[str, list[Document]]) -> list[tuple[Document, list[Window]]]:
+    """Every article in windows, by a WordPiece of the frequent words and the letters of the training split."""
+    text = " ".join(d.text for d in articles["train"]).lower()
+    common = [word for word, _ in Counter(re.findall(r"\w+", text)).most_common(4000)]
+    letters = sorted({c for c in text if not c.isspace()})
+    vocab = dict.fromkeys(["[PAD]", "[UNK]", "[CLS]", "[SEP]", *letters, *(f"##{c}" for c in letters), *common])
+    tokenizer = transformers.BertTokenizerFast(vocab={token: i for i, token in enumerate(vocab)}, do_lower_case=True)
+    return [(d, windows(d, tokenizer, 128)) for split in articles.values() for d in split]
 
 
 @pytest.mark.parametrize(
     ("name", "allowed"), [("span", {"inside-word", "window"}), ("bio", {"inside-word", "window", "discontiguous", "overlap"})]
 )
 def test_whole_articles_come_back_but_for_counted_losses(
-    articles: dict[str, list[Document]], name: str, allowed: set[str]
+    articles: dict[str, list[Document]], cut: list[tuple[Document, list[Window]]], name: str, allowed: set[str]
 ) -> None:
     head = make_head(name)
     head.fit(articles["train"])
-    cutter = tokenizer(articles["train"][0].text)
     gold = found = 0
     lost: Counter[str] = Counter()
-    for document in (d for split in articles.values() for d in split):
-        made = windows(document, cutter, 512)
+    for document, made in cut:
         assert sum(len(w.words) for w in made) == len(words(document.text))
         shares, outside = assign(document, made)
         lost += outside
