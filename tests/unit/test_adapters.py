@@ -374,3 +374,41 @@ class Custom(Architecture):
 def test_passes_and_fusion_have_to_agree(architecture: Architecture, said: str) -> None:
     with pytest.raises(UsageError, match=said):
         adapted(architecture)
+
+
+def test_gptq_layers_get_adapters_through_which_gradients_flow() -> None:
+    pytest.importorskip("gptqmodel")
+    pytest.importorskip("optimum")
+    from gptqmodel.nn_modules.qlinear.torch import TorchLinear
+
+    torch.manual_seed(0)
+    backbone = transformers.BertModel(
+        transformers.BertConfig(
+            vocab_size=50, hidden_size=64, num_hidden_layers=1, num_attention_heads=2, intermediate_size=128
+        ),
+        add_pooling_layer=False,
+    ).to(torch.bfloat16)
+    wanted = linears(backbone)
+    for linear in wanted:
+        new = TorchLinear(
+            bits=4, group_size=32, sym=True, desc_act=False, in_features=linear.inputs, out_features=linear.outputs, bias=True
+        )
+        new.qweight.random_(-(2**31), 2**31 - 1)
+        new.qzeros.fill_(0x77777777)
+        new.scales.fill_(0.01)
+        new.post_init()
+        parent, _, child = linear.name.rpartition(".")
+        setattr(backbone.get_submodule(parent), child, new)
+    model = AdaptedModel(backbone, SharedAndPrivate(), TASKS, solve_ranks(SharedAndPrivate(), TASKS, wanted, 4)).eval()
+    assert type(model.backbone.get_submodule(wanted[0].name)).__name__ == "GPTQLoraLinear"
+    assert {t.dtype for t in model.state().values()} == {torch.float32}
+    assert sum(p.numel() for p in model.parameters() if p.requires_grad) == model.plan.total
+    optimizer = torch.optim.SGD(model.trainable("a").values(), lr=0.1)
+    for _ in range(3):
+        optimizer.zero_grad()
+        model("a", IDS, MASK).float().square().sum().backward()
+        optimizer.step()
+        with torch.no_grad():
+            model("a", IDS, MASK)
+    assert all(p.grad is not None and p.grad.abs().sum() > 0 for p in model.trainable("a").values())
+    assert all(p.grad is None for name, p in model.trainable("b").items() if name not in model.trainable("a"))
