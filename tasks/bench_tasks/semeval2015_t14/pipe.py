@@ -222,12 +222,12 @@ def write_mentions(document: Document, cues: Mapping[tuple[tuple[Fragment, ...],
             value = mention.slots.get(slot.name, (slot.default,))[-1]
             fixed += [value, (cues or {}).get((mention.fragments, slot.name), NO_CUE)]
         for place in mention.slots.get("BL") or (NO_CUE,):
-            columns = [*fixed, place, (cues or {}).get((mention.fragments, place), NO_CUE)]
-            if any(set("|\r\n") & set(column) for column in columns):
+            line = "|".join([*fixed, place, (cues or {}).get((mention.fragments, place), NO_CUE)])
+            if line.count("|") != COLUMNS[0] - 1 or "\n" in line or "\r" in line:
                 raise DataError(
                     f"A name or value of document {document.id!r} holds '|' or a line break: it cannot be a column."
                 )
-            lines.append("|".join(columns) + "\n")
+            lines.append(f"{line}\n")
     return "".join(lines)
 
 
