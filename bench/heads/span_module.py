@@ -120,11 +120,14 @@ class SpanModule(HeadModule, nn.Module):
             keep = best > math.log(PROPOSE / (1 - PROPOSE))
             depth = max(int(keep.sum(1).max()), 1)
             parts = _Parts(self, seen, place[:, :depth], keep[:, :depth])
-            linked = (parts.linkable & (parts.links > math.log(PROPOSE / (1 - PROPOSE)))).tolist()
+            linked = parts.linkable & (parts.links > math.log(PROPOSE / (1 - PROPOSE)))
+            links: list[list[tuple[int, int]]] = [[] for _ in range(len(keep))]
+            for i, a, b in linked.nonzero().tolist():
+                links[i].append((a, b))
             ends = torch.stack([parts.first, parts.last], -1).tolist()
             spans: list[list[tuple[int, int]]] = [[(first, last) for first, last in row] for row in ends]
             proposed = [
-                _in_order(spans[i], cliques(count, _edges(linked[i], count), self.most, self.cap))
+                _in_order(spans[i], cliques(count, links[i], self.most, self.cap))
                 for i, count in enumerate(keep.sum(1).tolist())
             ]
             tall = max(1, *(len(p) for p in proposed))
@@ -263,10 +266,6 @@ def _entropy(logits: Tensor, target: Tensor, mask: Tensor) -> Tensor:
 def _log_odds(positive: float, total: float) -> float:
     rate = min(max((positive + 0.5) / (total + 1.0), 1e-5), 0.9)
     return math.log(rate / (1 - rate))
-
-
-def _edges(linked: list[list[bool]], count: int) -> list[tuple[int, int]]:
-    return [(a, b) for a in range(count) for b in range(count) if linked[a][b]]
 
 
 def _in_order(spans: list[tuple[int, int]], found: list[tuple[int, ...]]) -> list[tuple[int, ...]]:
