@@ -85,8 +85,8 @@ class RichReporter:
         for row in rows:
             table.add_row(*(Text(_cell(cell)) for cell in row))
         # A pipe has no width; rich would fold the table at 80.
-        width = max(self.console.measure(table).maximum, 80) if plain else None
-        self.console.print(table, width=width)
+        width = self.console.measure(table, options=self.console.options.update(max_width=10_000)).maximum if plain else None
+        self.console.print(table, width=width, soft_wrap=False, crop=False)
 
     def blank(self) -> None:
         """An empty line."""

@@ -29,10 +29,12 @@ def test_no_flags_are_the_defaults() -> None:
 
 
 def test_every_field_of_a_run_has_a_flag_that_arrives() -> None:
-    words = """--task a --task b --arch X --rank 3 --quant q --quant-when load --model m --head h --data a=d --data b=e --seed 7
-    --replicate 2 --steps 9 --batch-tokens 64 --micro-batch 32 --max-length 99 --lr 0.5 --precision fp32 --device cpu
-    --memory-limit 2GiB --checkpoint-every 5 --eval-every 6 --max-hours 1.5 --out o --name n --tracker t --waive smoke
-    --waive batch""".split()
+    words = [
+        "--task=a", "--task=b", "--arch=X", "--rank=3", "--quant=q", "--quant-when=load", "--model=m", "--head=h", "--data=a=d",
+        "--data=b=e", "--seed=7", "--replicate=2", "--steps=9", "--batch-tokens=64", "--micro-batch=32", "--max-length=99",
+        "--lr=0.5", "--precision=fp32", "--device=cpu", "--memory-limit=2GiB", "--checkpoint-every=5", "--eval-every=6",
+        "--max-hours=1.5", "--out=o", "--name=n", "--tracker=t", "--waive=smoke", "--waive=batch",
+    ]  # fmt: skip
     config = configure(words)
     expected = RunConfig(
         task=("a", "b"), arch="X", rank=3, quant="q", quant_when="load", model="m", head="h", data={"a": "d", "b": "e"}, seed=7,
@@ -66,7 +68,7 @@ def test_bench_data_fills_in_the_tasks_that_have_a_folder(tmp_path: Path) -> Non
     environ = {"BENCH_DATA": str(tmp_path)}
     assert configure(["--task", "a", "--task", "b"], environ).data == {"a": str(tmp_path / "a")}
     assert configure(["--task", "a", "--data", "a=mine"], environ).data == {"a": "mine"}
-    with pytest.raises(UsageError, match="BENCH_DATA is .* no folder"):
+    with pytest.raises(UsageError, match=r"BENCH_DATA is .* no folder"):
         configure(["--task", "a"], {"BENCH_DATA": str(tmp_path / "nowhere")})
 
 

@@ -1,0 +1,101 @@
+"""The reporter: bars on a terminal, lines in a pipe, tables that do not fold, and markup that stays text."""
+
+from __future__ import annotations
+
+import io
+from typing import Any
+
+import pytest
+from rich.console import Console
+
+from bench.cli.console import RichReporter
+from bench.reporting import Reporter, SilentReporter
+
+
+def reporter(terminal: bool = False, width: int = 100) -> tuple[RichReporter, io.StringIO]:
+    stream = io.StringIO()
+    console = Console(file=stream, force_terminal=terminal, width=width, highlight=False, soft_wrap=True, color_system=None)
+    return RichReporter(console=console), stream
+
+
+def work(sink: Reporter) -> None:
+    sink.step("training")
+    with sink.progress("updates", total=4, unit="tokens") as bar:
+        for _ in range(4):
+            bar.advance(1, loss=0.25, task="2015-T14")
+    sink.warn("[bold]not markup[/bold]")
+    sink.note("done")
+    sink.table("parity", ("arm", "parameters"), [("A1", 1_234_567), ("A2", 999)])
+
+
+def test_a_pipe_gets_plain_lines() -> None:
+    sink, stream = reporter()
+    work(sink)
+    lines = stream.getvalue().splitlines()
+    assert lines[0] == " 1  training"
+    assert lines[1].startswith("    updates: 4/4 tokens, ")
+    assert "tokens/s, loss 0.25 task 2015-T14, " in lines[1]
+    assert lines[1].endswith("in all")
+    assert lines[2:4] == ["warning: [bold]not markup[/bold]", "    done"]
+    (a2,) = [line for line in lines if "A2" in line]
+    (a1,) = [line for line in lines if "A1" in line]
+    assert a1.rstrip().endswith("1,234,567")
+    assert a2.rstrip().endswith("      999")
+    assert "\x1b" not in stream.getvalue()
+
+
+def test_a_pipe_hears_of_long_work_now_and_then(monkeypatch: pytest.MonkeyPatch) -> None:
+    sink, stream = reporter()
+    now = [0.0]
+    monkeypatch.setattr("bench.cli.console.time.monotonic", lambda: now[0])
+    with sink.progress("updates", total=100, unit="tokens") as bar:
+        for _ in range(40):
+            now[0] += 1.0
+            bar.advance(1)
+    lines = stream.getvalue().splitlines()
+    assert lines == [
+        "    updates: 15/100 tokens, 1 tokens/s, 1:25 left",
+        "    updates: 30/100 tokens, 1 tokens/s, 1:10 left",
+        "    updates: 40/100 tokens, 1 tokens/s, 40.0 s in all",
+    ]
+
+
+def test_wide_tables_are_not_folded_in_a_pipe() -> None:
+    sink, stream = reporter(width=40)
+    sink.table("wide", [f"column {i}" for i in range(12)], [[f"value number {i}" for i in range(12)]])
+    (row,) = [line for line in stream.getvalue().splitlines() if "value number 0" in line]
+    assert all(f"value number {i}" in row for i in range(12))
+
+
+def test_a_terminal_gets_a_bar() -> None:
+    sink, stream = reporter(terminal=True)
+    work(sink)
+    text = stream.getvalue()
+    assert "4/4" in text
+    assert "loss 0.25" in text
+
+
+def test_json_mode_keeps_stdout_free(capsys: pytest.CaptureFixture[str]) -> None:
+    work(RichReporter(stderr=True))
+    out, err = capsys.readouterr()
+    assert out == ""
+    assert "training" in err
+
+
+def test_the_silent_reporter_takes_the_same_calls(capsys: pytest.CaptureFixture[str]) -> None:
+    work(SilentReporter())
+    assert capsys.readouterr() == ("", "")
+
+
+def test_bars_close_when_the_work_raises() -> None:
+    sink, _ = reporter(terminal=True)
+
+    def fail() -> Any:
+        with sink.progress("updates", total=4) as bar:
+            bar.advance()
+            raise RuntimeError("stop")
+
+    with pytest.raises(RuntimeError, match="stop"):
+        fail()
+    with sink.progress("again", total=1) as bar:
+        bar.advance()
