@@ -39,6 +39,8 @@ class RichReporter:
 
     def __init__(self, stderr: bool = False, console: Console | None = None) -> None:
         self.console = console or Console(stderr=stderr, highlight=False, soft_wrap=True)
+        if not self.console.is_terminal:
+            self.console.width = 10_000  # a pipe has no width; rich would fold tables at 80
         self._steps = 0
 
     def step(self, title: str) -> None:
@@ -84,9 +86,7 @@ class RichReporter:
             table.add_column(escape(column), justify="right" if right else "left", no_wrap=plain, header_style="dim")
         for row in rows:
             table.add_row(*(Text(_cell(cell)) for cell in row))
-        # A pipe has no width; rich would fold the table at 80.
-        width = self.console.measure(table, options=self.console.options.update(max_width=10_000)).maximum if plain else None
-        self.console.print(table, width=width, soft_wrap=False, crop=False)
+        self.console.print(table, soft_wrap=False)
 
     def blank(self) -> None:
         """An empty line."""
