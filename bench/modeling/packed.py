@@ -20,8 +20,10 @@ from collections.abc import Mapping, MutableMapping, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+from bench.api.model import LinearShape
 from bench.errors import UsageError
-from bench.modeling.files import Header, read_headers
+from bench.modeling.files import read_headers
+from bench.modeling.spec import backbone_prefix
 
 if TYPE_CHECKING:
     import torch
@@ -181,35 +183,20 @@ def replace_packed(state: MutableMapping[str, Tensor], name: str, parts: Mapping
     state.update({f"{name}.{part}": tensor for part, tensor in parts.items()})
 
 
-def bits_per_weight(folder: Path, suffixes: Sequence[str] = PARTS) -> float:
-    """Stored bits per weight of the quantized linear layers, everything that stands for a weight included.
+def bits_per_weight(folder: Path, linears: Sequence[LinearShape]) -> float:
+    """Stored bits per weight of the given linear layers: every tensor of a layer but its bias counts.
 
     Args:
         folder: of the quantized model.
-        suffixes: last components of the names of the tensors that stand for weights.
-
-    Raises:
-        UsageError: no layer of the folder is quantized.
+        linears: the layers, as the unquantized model's spec has them.
     """
-    from bench.modeling.spec import inspect
-
     headers = read_headers(folder)
-    spec = inspect(folder)
-    shapes = {s.name: s.inputs * s.outputs for s in spec.linears}
-    bits, weights = 0, 0
-    for name, parts in _by_layer(headers, suffixes).items():
-        weights += next(n for s, n in shapes.items() if name == s or name.endswith(f".{s}"))
-        bits += 8 * sum(h.bytes for h in parts)
-    if not weights:
-        raise UsageError(f"No layer of {folder} is quantized.")
-    return bits / weights
+    prefix = backbone_prefix(headers)
+    stems = {f"{prefix}{s.name}" for s in linears}
+    bits = sum(8 * h.bytes for n, h in headers.items() if not n.endswith(".bias") and any(s in stems for s in _stems(n)))
+    return bits / sum(s.inputs * s.outputs for s in linears)
 
 
-def _by_layer(headers: Mapping[str, Header], suffixes: Sequence[str]) -> dict[str, list[Header]]:
-    quantized = {n.removesuffix(".qweight") for n in headers if n.endswith(".qweight")}
-    found: dict[str, list[Header]] = {n: [] for n in quantized}
-    for full, header in headers.items():
-        name, _, part = full.rpartition(".")
-        if name in found and part in suffixes:
-            found[name].append(header)
-    return found
+def _stems(name: str) -> list[str]:
+    pieces = name.split(".")
+    return [".".join(pieces[:i]) for i in range(1, len(pieces))]

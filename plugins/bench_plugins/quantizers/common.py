@@ -41,7 +41,8 @@ def write_packed(source: Path, out: Path, bits: int, group_size: int, sym: bool)
 
     state = read_state(source)
     prefix = backbone_prefix(state)
-    for linear in inspect(source).linears:
+    linears = inspect(source).linears
+    for linear in linears:
         name = f"{prefix}{linear.name}"
         replace_packed(state, name, round_to_nearest(state[f"{name}.weight"], bits, group_size, sym))
     settings = {
@@ -53,4 +54,4 @@ def write_packed(source: Path, out: Path, bits: int, group_size: int, sym: bool)
         config = read_json(folder / "config.json") | {"quantization_config": settings}
         (folder / "config.json").write_text(json.dumps(config, indent=1), encoding="utf-8")
         save_file({n: t.contiguous() for n, t in state.items()}, folder / "model.safetensors", metadata={"format": "pt"})
-    return QuantizedWeights(bits_per_weight(out), weight_bytes(out))
+    return QuantizedWeights(bits_per_weight(out, linears), weight_bytes(out))

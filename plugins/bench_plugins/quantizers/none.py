@@ -14,7 +14,7 @@ from typing import TYPE_CHECKING, ClassVar
 from bench.api.model import ModelSpec
 from bench.api.part import Requirement
 from bench.api.quantizer import QuantizedWeights, Quantizer, When
-from bench.modeling.files import copy_companions, read_headers, weight_bytes, weight_files, written_whole
+from bench.modeling.files import copy_companions, weight_bytes, weight_files, written_whole
 from bench.modeling.packed import bits_per_weight
 from bench.modeling.spec import inspect
 
@@ -47,19 +47,10 @@ class Unquantized(Quantizer):
             index = source / "model.safetensors.index.json"
             if index.is_file():
                 shutil.copyfile(index, folder / index.name)
-        return QuantizedWeights(_bits(out), weight_bytes(out))
+        return QuantizedWeights(bits_per_weight(out, inspect(out).linears), weight_bytes(out))
 
     def load(self, folder: Path, dtype: torch.dtype, device: str) -> nn.Module:
         """The plain backbone."""
         from bench.modeling.backbone import load_backbone
 
         return load_backbone(folder, dtype, device)
-
-
-def _bits(folder: Path) -> float:
-    spec = inspect(folder)
-    if spec.quantization:
-        return bits_per_weight(folder)
-    headers = read_headers(folder)
-    layers = [h for n, h in headers.items() if any(n.endswith(f"{s.name}.weight") for s in spec.linears)]
-    return 8 * sum(h.bytes for h in layers) / sum(h.numel for h in layers)
