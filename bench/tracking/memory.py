@@ -15,6 +15,7 @@ if TYPE_CHECKING:
 _BLOCKS = 4
 _LEAST_BYTES = 16 << 20
 _LEAST_SHARE = 0.02
+_LEAST_SCATTERS = 10
 
 
 class MemoryWatch:
@@ -84,29 +85,32 @@ class MemoryWatch:
 def grows_since(samples: list[tuple[int, int]], window: int = 16) -> int | None:
     """The step where steady growth began, or None where there is none.
 
-    Growth is steady where a Theil-Sen line through the last `window` samples rises by at least 2% and 16 MiB and by six times
-    the scatter about it, which noise does not; and where, of four blocks, each one's median rises over that of the one before
-    by at least half the mean rise, which a plateau, a single jump or a rise that levels off does not.
+    Growth is steady where a Theil-Sen line through the last samples rises by at least 2% and 16 MiB and by ten times the
+    scatter about it, which noise does not; and where, of four blocks, each one's median rises over that of the one before by
+    at least half the mean rise, which a plateau, a single jump or a rise that levels off does not. A slow leak in much noise
+    shows over twice and four times the window.
 
     Args:
         samples: (step, bytes), in order, after warm-up.
         window: samples to judge over, at least 8.
     """
-    if len(samples) < window:
-        return None
+    for length in (window, 2 * window, 4 * window):
+        if len(samples) >= length and _steady(samples[-length:]):
+            return _bend(samples[-16 * window :], window)
+    return None
+
+
+def _steady(samples: list[tuple[int, int]]) -> bool:
     import numpy as np  # not at the top: the entry points of plugins import this package
 
-    steps, sizes = np.array(samples[-window:], dtype=float).T
+    steps, sizes = np.array(samples, dtype=float).T
     slope, level = _theil_sen(steps, sizes)
     rise = slope * (steps[-1] - steps[0])
     scatter = 1.4826 * float(np.median(np.abs(sizes - slope * steps - level)))
-    if rise < max(_LEAST_BYTES, _LEAST_SHARE * float(np.median(sizes)), 6 * scatter):
-        return None
-    blocks = np.array([np.median(block) for block in np.array_split(sizes, _BLOCKS)])
-    gaps = np.diff(blocks)
-    if gaps.min() < 0.5 * gaps.mean():
-        return None
-    return _bend(np.array(samples, dtype=float), window)
+    if rise < max(_LEAST_BYTES, _LEAST_SHARE * float(np.median(sizes)), _LEAST_SCATTERS * scatter):
+        return False
+    gaps = np.diff([np.median(block) for block in np.array_split(sizes, _BLOCKS)])
+    return bool(gaps.min() >= 0.5 * gaps.mean())
 
 
 def _theil_sen(x: NDArray[np.float64], y: NDArray[np.float64]) -> tuple[float, float]:
@@ -117,11 +121,11 @@ def _theil_sen(x: NDArray[np.float64], y: NDArray[np.float64]) -> tuple[float, f
     return slope, float(np.median(y - slope * x))
 
 
-def _bend(samples: NDArray[np.float64], window: int) -> int:
-    """The step where a level that turns into a line, fitted to the end of the samples, turns."""
+def _bend(samples: list[tuple[int, int]], window: int) -> int:
+    """The step where a level that turns into a line, fitted to the samples, turns."""
     import numpy as np
 
-    steps, sizes = samples[-16 * window :].T
+    steps, sizes = np.array(samples, dtype=float).T
     best, at = np.inf, steps[0]
     for bend in range(len(steps) - window // 2):
         ramp = np.column_stack([np.ones_like(steps), np.maximum(0.0, steps - steps[bend])])
@@ -143,9 +147,13 @@ def reader(device: str) -> Callable[[], tuple[int, int]]:
 
     process = psutil.Process()
     unit = 1 if sys.platform == "darwin" else 1024
+    peak = 0
 
     def resident() -> tuple[int, int]:
+        nonlocal peak
         current = int(process.memory_info().rss)
-        return current, max(current, resource.getrusage(resource.RUSAGE_SELF).ru_maxrss * unit)
+        # The two counters of the kernel are not read at the same moment, nor equally exact.
+        peak = max(peak, current, resource.getrusage(resource.RUSAGE_SELF).ru_maxrss * unit)
+        return current, peak
 
     return resident

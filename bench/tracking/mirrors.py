@@ -7,6 +7,7 @@ into a tracker that raises or lasts too long costs one warning and switches that
 
 from __future__ import annotations
 
+import sys
 import threading
 import time
 from collections import deque
@@ -24,6 +25,7 @@ from bench.results.store import read_json, write_json
 from bench.tracking.journal import Replay, parse
 
 Warn = Callable[[str], None]
+_SWITCH_SECONDS = 0.0005
 
 
 class Parts(Protocol):
@@ -53,7 +55,7 @@ class Mirrors:
         warn: Warn,
         queue_size: int = 500,
         timeout: float = 60.0,
-        interval: float = 1.0,
+        interval: float = 2.0,
     ) -> None:
         self._warn = warn
         self._news: deque[str] = deque()
@@ -62,6 +64,11 @@ class Mirrors:
         self._mirrors = [
             _Mirror(tracker, info, self._news.append, queue_size, timeout, interval) for tracker in _ready(trackers, self._news)
         ]
+        # A thread that wants the interpreter back from one that computes waits this long: 5 ms by default, which would be the
+        # training thread's at every file write while a tracker is being imported.
+        self._switch = sys.getswitchinterval()
+        if self._mirrors:
+            sys.setswitchinterval(min(self._switch, _SWITCH_SECONDS))
         for mirror in self._mirrors:
             mirror.thread.start()
         self._tell()
@@ -93,6 +100,7 @@ class Mirrors:
                 mirror.check(time.monotonic())
             if mirror.thread.is_alive():
                 mirror.give_up(f"is still busy after {wait:g} s")
+        sys.setswitchinterval(self._switch)
         self._tell()
 
     def _tell(self) -> None:

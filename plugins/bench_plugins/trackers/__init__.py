@@ -9,6 +9,8 @@ from bench.hooks import hookimpl
 from bench_plugins.trackers.mlflow import MlflowTracker
 from bench_plugins.trackers.wandb import WandbTracker
 
+__all__ = ["MlflowTracker", "WandbTracker", "bench_trackers"]
+
 
 @hookimpl
 def bench_trackers() -> Sequence[Tracker]:
