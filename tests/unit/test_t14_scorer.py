@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import subprocess
+import sys
 from pathlib import Path
 
 import numpy as np
@@ -171,3 +173,19 @@ def test_documents_without_gold_are_not_scored() -> None:
     gold = [Document("a", "", (Mention(((0, 2),)),)), Document("b", "")]
     pred = [Document("a", "", (Mention(((0, 2),)),)), Document("b", "", (Mention(((0, 2),)),))]
     assert counts(TASK.score(gold, pred)["task1"]["strict"]) == (1, 0, 0)
+
+
+def test_sums_of_any_number_type_give_plain_numbers() -> None:
+    found = (Mention(((0, 2),), concept="C1"),)
+    rows = TASK.statistics([Document("a", "", found)], [Document("a", "", found)])
+    scores = TASK.summarise({key: np.float64(value) for key, value in rows[0].items()})
+    assert scores == TASK.summarise(rows[0])
+    assert type(scores["task1"]["strict"]["f1"]) is float
+    assert type(scores["task2"]["slots"]["NI"]) is float
+
+
+def test_importing_the_task_imports_nothing_heavy() -> None:
+    code = "import sys, bench_tasks; print([m for m in ('numpy', 'torch', 'transformers', 'scipy') if m in sys.modules])"
+    environment = {"PYTHONPATH": ":".join(p for p in sys.path if p)}
+    done = subprocess.run([sys.executable, "-c", code], check=True, capture_output=True, text=True, env=environment)
+    assert done.stdout.strip() == "[]"

@@ -63,7 +63,7 @@ SLOTS = (
 BODY_LOCATION = Slot("BL", 17, ("null",), (0.51, 0.49))
 CONCEPT_WEIGHT = 1.0
 
-_SPAN = re.compile(r"(\d+)-(\d+)")
+_SPAN = re.compile(r"([0-9]{1,12})-([0-9]{1,12})")
 _SUFFIX = re.compile(r"\.(text|txt|pipe)$", re.IGNORECASE)
 _CONCEPT = re.compile(r"[A-Za-z][\w:.-]*")
 
@@ -156,7 +156,7 @@ def read_mentions(text: str, path: Path, name: str, length: int) -> tuple[Mentio
             columns.pop()
         if len(columns) not in COLUMNS:
             raise DataError(f"{where}: {len(columns)} columns; wanted 19 (older release: 22), a last '|' or none.")
-        if document_name(columns[0]) != name:
+        if name not in (columns[0].strip(), document_name(columns[0])):
             raise DataError(f"{where}: column 1 names another document; wanted {name!r}, as the file is named.")
         fragments = _checked_spans(columns[1], where, length)
         concept = columns[2].strip()

@@ -34,6 +34,14 @@ class SemEval2015T14(Task):
         published_source="best system of the shared task, Elhadad et al. 2015",
     )
 
+    def parameters(self) -> Mapping[str, str]:
+        """What `bench show` prints below the metadata."""
+        return {
+            "layout": corpus.LAYOUT,
+            "synthetic corpus": "240 train, 60 dev and 60 test notes of 150 to 400 words, seeded, in the same format",
+            "scores": "task1: strict, relaxed, span_only, discontiguous; task2: accuracy and weighted accuracy of nine slots",
+        }
+
     def load(self, folder: Path) -> Corpus:
         """Reads and checks ``train``, ``dev`` and ``test`` below a folder.
 
