@@ -110,7 +110,7 @@ def test_with_one_task_three_arms_are_the_same() -> None:
 
 def test_too_small_a_budget_stops_with_the_smallest_for_every_arm() -> None:
     # A4 pays for its fusion too: 3·S + 8,192 within 2% of N·S, S = 3,584, asks for N = 6.
-    for rank in (1, 2, 4, 5):
+    for rank in (1, 5):
         with pytest.raises(InvariantError, match=r"The smallest that works for every arm is --rank 6\.") as caught:
             checked(rank=rank, arm="A1")
         assert caught.value.exit_code == 3
