@@ -20,7 +20,6 @@ if TYPE_CHECKING:
     from torch import Tensor
 
 
-
 @dataclass(frozen=True)
 class EncodedSplit:
     """One split of one task, on disk.
@@ -86,7 +85,7 @@ def encode_split(
         path: of the Arrow file; the caller puts everything that decides the content into its name. Its facts stand beside it.
         advance: told after every document.
     """
-    from datasets import Dataset
+    from datasets import Dataset, Features, List, Value
     from datasets.arrow_writer import ArrowWriter
 
     facts = path.with_suffix(".json")
@@ -96,20 +95,26 @@ def encode_split(
         lengths: list[int] = []
         supervised: list[int] = []
         aside = path.with_suffix(".writing")
-        with ArrowWriter(path=str(aside), writer_batch_size=256) as writer:
-            for number, document in enumerate(documents):
-                cut = windows(document, tokenizer, max_length)
-                mentions, missed = assign(document, cut)
-                lost += missed
-                for window, gold in zip(cut, mentions, strict=True):
-                    row, found = _row(number, window, gold, head)
-                    lost += found
-                    lengths.append(len(row["input_ids"]))
-                    supervised.append(row["supervised"])
-                    writer.write(row)
-                advance(1)
-            if lengths:
-                writer.finalize()
+        writer: ArrowWriter | None = None
+        for number, document in enumerate(documents):
+            cut = windows(document, tokenizer, max_length)
+            mentions, missed = assign(document, cut)
+            lost += missed
+            for window, gold in zip(cut, mentions, strict=True):
+                row, found = _row(number, window, gold, head)
+                lost += found
+                lengths.append(len(row["input_ids"]))
+                supervised.append(row["supervised"])
+                if writer is None:  # a column that happens to be empty at first has a type all the same
+                    whole = Value("int32")
+                    types = Features({k: List(whole) if isinstance(v, list) else whole for k, v in row.items()})
+                    writer = ArrowWriter(path=str(aside), features=types, writer_batch_size=256)
+                writer.write(row)
+            advance(1)
+        if writer is None:
+            aside.touch()
+        else:
+            writer.finalize()
         aside.replace(path)
         found_facts = {
             "documents": [d.id for d in documents],

@@ -71,9 +71,7 @@ def predict(
             window = encoded.window(row)
             found[window.document].update(data.head.decode(window, prediction))
         advance(len(part))
-    documents = tuple(
-        Document(d.id, "", tuple(link(d, in_order(tuple(found[d.id]))))) for d in data.corpus[split]
-    )
+    documents = tuple(Document(d.id, "", tuple(link(d, in_order(tuple(found[d.id]))))) for d in data.corpus[split])
     return Predicted(documents, encoded.tokens, perf_counter() - started)
 
 

@@ -175,7 +175,8 @@ def newest(root: Path, warn: Callable[[str], None]) -> Checkpoint | None:
             warn(f"{damaged.message}; the checkpoint before it is taken.")
     if found:
         raise RunStateError(
-            f"All {len(found)} checkpoints below {root} are damaged.", "Start the run again with '--replicate N' or another --out."
+            f"All {len(found)} checkpoints below {root} are damaged.",
+            "Start the run again with '--replicate N' or another --out.",
         )
     return None
 
@@ -197,7 +198,7 @@ def random_state() -> tuple[dict[str, Tensor], dict[str, Any]]:
     if torch.cuda.is_available() and torch.cuda.is_initialized():
         tensors |= {f"cuda{i}": state for i, state in enumerate(torch.cuda.get_rng_state_all())}
     version, internal, gauss = random.getstate()
-    name, keys, position, has_gauss, cached = np.random.get_state()  # noqa: NPY002 - plugins may use the legacy generator
+    name, keys, position, has_gauss, cached = np.random.get_state()
     return tensors, {
         "python": [version, list(internal), gauss],
         "numpy": [name, np.asarray(keys).tolist(), position, has_gauss, cached],
@@ -218,7 +219,7 @@ def set_random_state(tensors: Mapping[str, Tensor], others: Mapping[str, Any]) -
     version, internal, gauss = others["python"]
     random.setstate((version, tuple(internal), gauss))
     name, keys, position, has_gauss, cached = others["numpy"]
-    np.random.set_state((name, np.array(keys, dtype=np.uint32), position, has_gauss, cached))  # noqa: NPY002
+    np.random.set_state((name, np.array(keys, dtype=np.uint32), position, has_gauss, cached))
 
 
 def _sha256(path: Path) -> str:

@@ -79,3 +79,14 @@ def attach(
     return build_model(
         base, parts.architecture, plan, heads, parts.model.spec.hidden_size, config.seed, device.name, parts.model.name
     )
+
+
+def seed_everything(seed: int) -> None:
+    """Seeds Python, NumPy's legacy generator and torch, which plugins may draw from."""
+    import random
+
+    import torch
+
+    random.seed(seed)
+    np.random.seed(seed)
+    torch.manual_seed(seed)

@@ -80,7 +80,9 @@ def keep_synthetic(sources: Mapping[str, Source], folder: Path) -> None:
                 raise StorageError(f"{target} cannot be written: {error.strerror or error}.", "Make room.") from None
 
 
-def encode(parts: Parts, sources: Mapping[str, Source], config: RunConfig, folder: Path, console: Reporter) -> dict[str, TaskData]:
+def encode(
+    parts: Parts, sources: Mapping[str, Source], config: RunConfig, folder: Path, console: Reporter
+) -> dict[str, TaskData]:
     """Encodes every split of every task, or finds it encoded in the run's folder already.
 
     Raises:
@@ -101,7 +103,13 @@ def encode(parts: Parts, sources: Mapping[str, Source], config: RunConfig, folde
         total = sum(len(corpus[split]) for split in SPLITS)
         with console.progress(f"encoding {name}", total, "documents") as bar:
             for split in SPLITS:
-                key = {"corpus": corpus.sha256, "head": head.name, "task": task.version, "length": length, "model": parts.model.sha256()}
+                key = {
+                    "corpus": corpus.sha256,
+                    "head": head.name,
+                    "task": task.version,
+                    "length": length,
+                    "model": parts.model.sha256(),
+                }
                 digest = hashlib.sha256(json.dumps(key, sort_keys=True).encode()).hexdigest()[:16]
                 path = folder / CACHE / f"{name}.{split}.{digest}.arrow"
                 try:

@@ -3,8 +3,8 @@
 from __future__ import annotations
 
 import zlib
-from contextlib import contextmanager
 from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
 from typing import Any
 
 import torch

@@ -145,7 +145,15 @@ class Estimate:
 
 
 def estimate(
-    spec: ModelSpec, budget: Budget, adapters: int, heads: int, longest: int, padded: int, passes: int, precision: str, device: str
+    spec: ModelSpec,
+    budget: Budget,
+    adapters: int,
+    heads: int,
+    longest: int,
+    padded: int,
+    passes: int,
+    precision: str,
+    device: str,
 ) -> Estimate:
     """Estimates memory from parameter counts and activations, and time from a matrix product timed here and now.
 

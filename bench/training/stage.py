@@ -18,8 +18,6 @@ from bench.tracking.journal import Journal
 from bench.tracking.memory import MemoryWatch
 from bench.training.loop import Trainer
 
-STEP_EVENTS = 10
-"""Updates between two ``step`` events of the journal."""
 PATIENCE = 3
 """Evaluations without a better score after which an unbudgeted run stops."""
 
@@ -54,14 +52,12 @@ class Schedule:
     Args:
         checkpoint_every: updates.
         eval_every: updates.
-        planned: updates in all.
         early_stopping: whether a stale score ends training (only without a budget).
         deadline: `time.monotonic` value at which to save and stop, or None.
     """
 
     checkpoint_every: int
     eval_every: int
-    planned: int
     early_stopping: bool
     deadline: float | None
 
@@ -106,7 +102,6 @@ def train(
 
     with stop_requests() as asked, console.progress("training", trainer.sampler.budget, "tokens") as bar:
         bar.advance(trainer.sampler.tokens)
-        # A run killed between its last update and the evaluation that belongs to it evaluates now.
         while not trainer.sampler.done and not progress.stopped:
             started = time.perf_counter()
             before = trainer.micro_batch
@@ -122,17 +117,16 @@ def train(
                 console.warn(message)
                 journal.write("warning", report.step, message=message, micro_batch=trainer.micro_batch)
             bar.advance(report.tokens, loss=f"{sum(report.loss.values()) / len(report.loss):.3f}")
-            if report.step % STEP_EVENTS == 0 or report.step == 1 or trainer.sampler.done:
-                journal.write(
-                    "step",
-                    report.step,
-                    loss=report.loss,
-                    gradient_norm=report.gradient_norm,
-                    lr=report.lr,
-                    micro_batches=report.micro_batches,
-                    tokens=trainer.ledger.state(),
-                    tokens_per_second=trainer.ledger.tokens / max(progress.seconds, 1e-9),
-                )
+            journal.write(
+                "step",
+                report.step,
+                loss=report.loss,
+                gradient_norm=report.gradient_norm,
+                lr=report.lr,
+                micro_batches=report.micro_batches,
+                ledger=trainer.ledger.state(),
+                tokens_per_second=trainer.ledger.tokens / max(progress.seconds, 1e-9),
+            )
             memory.observe(report.step)
             if report.step % schedule.eval_every == 0 or trainer.sampler.done:
                 better = note_scores(progress, evaluate(), trainer, journal)
@@ -154,7 +148,9 @@ def stop(trainer: Trainer, saved: int, save: Callable[[], None], why: str) -> No
     """Saves what is not saved yet and ends the run in a way that can be resumed."""
     if saved != trainer.step:
         save()
-    raise Interrupted(f"Stopped {why} after update {trainer.step}; its checkpoint is saved.", "Go on with: bench run --resume {run}")
+    raise Interrupted(
+        f"Stopped {why} after update {trainer.step}; its checkpoint is saved.", "Go on with: bench run --resume {run}"
+    )
 
 
 def note_scores(progress: Progress, scores: Mapping[str, float], trainer: Trainer, journal: Journal) -> bool:

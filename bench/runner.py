@@ -1,0 +1,344 @@
+"""A run from top to bottom: the twelve steps, each taking the one before, and the five invariants out of any plugin's reach.
+
+1 configuration (`bench.cli`) · 2 parts · 3 folder · 4 corpora · 5 parity · 6 base model · 7 batch and smoke · 8 training ·
+9 quantizing · 10 evaluation · 11 result · 12 trackers, all along.
+"""
+
+from __future__ import annotations
+
+import tempfile
+import time
+from collections.abc import Iterator, Mapping
+from contextlib import ExitStack, contextmanager, suppress
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from bench.api.tracker import RunInfo
+from bench.config import RunConfig, run_id
+from bench.errors import BenchError, Interrupted, RunStateError
+from bench.invariants import checkpoint as checkpoints
+from bench.modeling.noise import import_heavy
+from bench.registry import Registry
+from bench.reporting import Reporter, SilentReporter
+from bench.results.layout import CHECKPOINTS, JOURNAL, RESULT
+from bench.results.lock import RunLock
+from bench.results.store import find_run, read_result, write_result
+from bench.steps import base as base_step
+from bench.steps import corpora as corpora_step
+from bench.steps import finish, gates
+from bench.steps import plan as plan_step
+from bench.steps import resume as resume_step
+from bench.steps.conclude import conclude
+from bench.steps.resolve import Parts, resolve
+from bench.tracking.journal import Journal
+from bench.tracking.memory import MemoryWatch
+from bench.tracking.mirrors import Mirrors
+
+if TYPE_CHECKING:
+    from bench.invariants.parity import ParityReport
+    from bench.training.loop import Device, Trainer
+    from bench.training.model import TaskData
+    from bench.training.plan import Budget
+
+
+@dataclass(frozen=True)
+class Outcome:
+    """What a call of `run` came to.
+
+    Args:
+        folder: of the run; None for a dry run.
+        result_path: of ``result.json``; None for a dry run.
+        headline: as in the result, with ``synthetic``; empty for a dry run.
+        plan: what was planned; empty where a finished run was found.
+    """
+
+    folder: Path | None
+    result_path: Path | None
+    headline: Mapping[str, Any]
+    plan: Mapping[str, Any]
+
+
+@dataclass
+class Clock:
+    """Seconds by step."""
+
+    seconds: dict[str, float] = field(default_factory=dict)
+
+    @contextmanager
+    def __call__(self, name: str) -> Iterator[None]:
+        """Adds the time of a block to a name."""
+        started = time.perf_counter()
+        try:
+            yield
+        finally:
+            self.seconds[name] = self.seconds.get(name, 0.0) + time.perf_counter() - started
+
+
+@dataclass(frozen=True)
+class Planned:
+    """What is known before any weight is loaded (steps 1 to 5).
+
+    Args:
+        config: of the run.
+        facts: what the flags leave open, resolved; part of the run's identity.
+        ident: the run's id.
+        folder: of the run.
+        parts: the plugins' parts.
+        data: task to corpus, head and windows.
+        device: where and in what precision.
+        budget: tokens and updates.
+        parity: every arm of the group, counted.
+        plan: all of it, JSON-able.
+    """
+
+    config: RunConfig
+    facts: Mapping[str, Any]
+    ident: str
+    folder: Path
+    parts: Parts
+    data: Mapping[str, TaskData]
+    device: Device
+    budget: Budget
+    parity: ParityReport
+    plan: Mapping[str, Any]
+
+
+def run(
+    config: RunConfig,
+    registry: Registry,
+    *,
+    dry_run: bool = False,
+    resume: str | None = None,
+    console: Reporter | None = None,
+) -> Outcome:
+    """Runs one arm, or plans it.
+
+    Args:
+        config: what to run; with `resume` it may hold limits and trackers only.
+        registry: the plugins.
+        dry_run: stop after the parity check.
+        resume: id or folder of an unfinished run.
+        console: where progress goes.
+
+    Raises:
+        BenchError: with the exit code of its kind; nothing is lost or half-written.
+    """
+    console = console or SilentReporter()
+    clock = Clock()
+    before = None
+    if resume is not None:
+        before = find_run(resume, Path(config.out))
+        config = resume_step.stored_config(config, before)
+    parts = resolve(config, registry)  # 2
+    with clock("imports"):
+        import_heavy()
+    with ExitStack() as stack:
+        with clock("data"):
+            console.step("reading corpora")
+            sources = stack.enter_context(corpora_step.read_corpora(parts.tasks, config))  # 4
+        facts = resolved_facts(config, parts, sources)
+        ident = run_id(config, **facts)
+        folder = Path(config.out) / ident
+        if before is not None:
+            resume_step.refuse_change(before, config, facts, ident)
+            folder = before
+        if dry_run:
+            folder = Path(stack.enter_context(tempfile.TemporaryDirectory(prefix="bench-plan-")))
+        else:
+            stack.enter_context(RunLock(folder))  # 3
+            if (folder / RESULT).exists():
+                console.note(f"Run {ident} is finished; --replicate 2 repeats it.")
+                return outcome_of(folder)
+            if before is None and (folder / JOURNAL).exists():
+                raise RunStateError(
+                    f"Run {ident} was begun and is not finished.",
+                    f"Go on with 'bench run --resume {ident}', or begin another with '--replicate {config.replicate + 1}'.",
+                )
+            corpora_step.keep_synthetic(sources, folder)
+        planned = plan(config, facts, ident, folder, parts, sources, console, clock)
+        if dry_run:
+            plan_step.show_plan(planned.plan, planned.parity, console)
+            return Outcome(None, None, {}, planned.plan)
+        return execute(planned, registry, console, clock)
+
+
+def resolved_facts(config: RunConfig, parts: Parts, sources: Mapping[str, corpora_step.Source]) -> dict[str, Any]:
+    """What the flags leave open and the outcome depends on."""
+    from bench.training.plan import resolve_device, resolve_precision
+
+    device = resolve_device(config.device)
+    return {
+        "data": {name: source.corpus.sha256 for name, source in sources.items()},
+        "device": device,
+        "precision": resolve_precision(config.precision, device),
+        "quant_when": parts.when if parts.quantizes else None,
+        "head": dict(parts.heads),
+        "model": {"name": parts.model.name, "sha256": parts.model.sha256()},
+        "parts": parts.versions(),
+        "tokens_like": plan_step.tokens_like(config),
+    }
+
+
+def plan(
+    config: RunConfig,
+    facts: Mapping[str, Any],
+    ident: str,
+    folder: Path,
+    parts: Parts,
+    sources: Mapping[str, corpora_step.Source],
+    console: Reporter,
+    clock: Clock,
+) -> Planned:
+    """Encodes the corpora (4), translates the budget, and proves parity on the meta device (5)."""
+    from bench.data.batches import shares
+    from bench.training.loop import Device
+    from bench.training.plan import budget_of
+
+    with clock("encoding"):
+        data = corpora_step.encode(parts, sources, config, folder, console)
+    device = Device(str(facts["device"]), str(facts["precision"]))
+    epoch = {name: one.splits["train"].tokens for name, one in data.items()}
+    budget = budget_of(config, epoch, shares(epoch), facts["tokens_like"])
+    with clock("parity"):
+        console.step("checking parity")
+        parity = plan_step.check_parity(config, parts, data)
+    told = plan_step.describe(config, ident, parts, data, device, budget, parity)
+    return Planned(config, facts, ident, folder, parts, data, device, budget, parity, told)
+
+
+def execute(planned: Planned, registry: Registry, console: Reporter, clock: Clock) -> Outcome:
+    """Steps 6 to 12, in a folder that this process holds."""
+    config, folder, ident = planned.config, planned.folder, planned.ident
+    root = folder / CHECKPOINTS
+    with ExitStack() as stack:
+        journal = stack.enter_context(Journal(folder / JOURNAL))
+
+        def warn(message: str) -> None:
+            console.warn(message)
+            journal.write("warning", message=message)
+
+        checkpoints.clear_unfinished(root)
+        found = checkpoints.newest(root, warn)
+        facts = config.as_json() | dict(planned.facts)
+        info = RunInfo(ident, config.name or ident, folder, Path(config.out), facts)
+        mirrors = Mirrors(planned.parts.trackers, info, console.warn)  # 12
+        ended = False
+        stack.callback(lambda: mirrors.close(ended))
+        journal.observe(mirrors.feed)
+        journal.observe(registry.emit)
+        state = resume_step.open_state(folder, planned.plan, config, planned.facts)
+        if journal.position == 0:
+            journal.write("start", id=ident, config=facts)
+            journal.write("plan", **{k: v for k, v in planned.plan.items() if k != "id"})
+        else:
+            resume_step.begin_again(journal, found, state, warn)
+        try:
+            outcome = train_and_score(planned, found, state, journal, registry, console, clock)
+            journal.write("end", status="finished")
+            ended = True
+            return outcome
+        except Interrupted as stopped:
+            journal.write("end", status="interrupted", message=stopped.message)
+            raise Interrupted(stopped.message, (stopped.hint or "").format(run=ident)) from None
+        except BenchError as error:
+            with suppress(BenchError):  # a full disk stops the journal as well
+                journal.write("end", status="failed", error=type(error).__name__, message=error.message)
+            raise
+
+
+def train_and_score(
+    planned: Planned,
+    found: checkpoints.Checkpoint | None,
+    state: resume_step.State,
+    journal: Journal,
+    registry: Registry,
+    console: Reporter,
+    clock: Clock,
+) -> Outcome:
+    """Steps 6 to 11."""
+    from bench.training.plan import EVALUATIONS
+    from bench.training.stage import Progress, Schedule, restore, train
+
+    config, folder, parts, data = planned.config, planned.folder, planned.parts, planned.data
+    with clock("model"):  # 6
+        console.step("loading the base model")
+        base, weights = base_step.load_base(parts, data, folder, planned.device)
+        model = base_step.attach(base, parts, planned.parity.plan, data, config, planned.device)
+        trainer = make_trainer(planned, model)
+        recount(planned, trainer)
+    with clock("batch"):  # 7
+        if state.batch is None:
+            state.batch = gates.settle_batch(config, parts, data, folder, trainer, console)
+            journal.write("batch", **state.batch.as_json())
+            state.save()
+        trainer.micro_batch = state.micro_batch
+    with clock("smoke"):
+        if state.smoke is None:
+            state.smoke = gates.run_smoke(trainer, data, config, console)
+            journal.write("smoke", **{k: v for k, v in state.smoke.items() if k != "curve"})
+            state.save()
+    progress = Progress()
+    base_step.seed_everything(config.seed)
+    if found is not None:
+        progress = restore(trainer, found)
+        trainer.micro_batch = min(trainer.micro_batch, int(found.state["micro_batch"]))
+    scoring = finish.Scoring(data, folder, finish.linkers(data), planned.device, trainer.pad, state.batch.micro_batch)
+    schedule = Schedule(
+        checkpoint_every=config.checkpoint_every,
+        eval_every=config.eval_every or max(1, -(-planned.budget.updates // EVALUATIONS)),
+        early_stopping=not planned.budget.controlled,
+        deadline=None if config.max_hours is None else time.monotonic() + 3600 * config.max_hours,
+    )
+    memory = MemoryWatch(planned.device.name, journal, console.warn)
+
+    def evaluate() -> dict[str, float]:
+        with clock("evaluation on dev"):
+            scores = scoring.primary(trainer.model)
+        trainer.tally.reset()  # what evaluation reads is no training token
+        return scores
+
+    with clock("training"):  # 8
+        train(trainer, progress, schedule, folder / CHECKPOINTS, journal, evaluate, memory, console)
+    recount(planned, trainer)
+    result = conclude(planned, trainer, progress, state, weights, scoring, journal, console, clock)  # 9, 10
+    path = write_result(folder, result)  # 11
+    headline = result.to_json()["headline"]
+    journal.write("result", path=str(path), headline=headline)
+    state.clean()
+    return outcome_of(folder)
+
+
+def make_trainer(planned: Planned, model: Any) -> Trainer:
+    """The loop with its sampler, ledger and tally."""
+    from bench.data.batches import Sampler
+    from bench.invariants.tokens import Ledger, Tally
+    from bench.training.loop import Shape, Trainer
+
+    config, data, spec = planned.config, planned.data, planned.parts.model.spec
+    row = planned.parity.row
+    lengths = {name: one.splits["train"].lengths for name, one in data.items()}
+    return Trainer(
+        model=model,
+        data=data,
+        sampler=Sampler(lengths, config.seed, config.batch_tokens, planned.budget.tokens),
+        ledger=Ledger(tuple(data)),
+        tally=Tally(model.adapted.backbone, waived="tokens" in config.waive),
+        device=planned.device,
+        lr=config.lr,
+        micro_batch=config.micro_batch or config.batch_tokens,
+        pad=corpora_step.pad_id(planned.parts.model.folder()),
+        shape=Shape(sum(s.inputs * s.outputs for s in spec.linears), row.active, spec.layers, spec.hidden_size),
+    )
+
+
+def recount(planned: Planned, trainer: Trainer) -> None:
+    """Parity again, on the real model; it must agree exactly with what was planned."""
+    planned.parity.recount(trainer.model.adapted, {name: trainer.model.head(name) for name in planned.data})
+
+
+def outcome_of(folder: Path) -> Outcome:
+    """What a finished run's folder holds."""
+    result = read_result(folder)
+    headline = result.to_json()["headline"] | {"synthetic": result.synthetic}
+    return Outcome(folder, folder / RESULT, headline, {})

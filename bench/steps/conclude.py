@@ -1,0 +1,241 @@
+"""Steps 9 to 11: quantizing the pristine base, official scores before and after, and the typed result."""
+
+from __future__ import annotations
+
+import shutil
+from collections.abc import Mapping
+from dataclasses import replace
+from typing import TYPE_CHECKING, Any
+
+from bench.api.quantizer import QuantizedWeights
+from bench.invariants import checkpoint as checkpoints
+from bench.results.environment import git, hardware, versions
+from bench.results.layout import CHECKPOINTS
+from bench.results.schema import Headline, Invariants, Quantization, Result, Stage, TaskScores, pick
+from bench.steps.base import attach, calibration_sample, quantized_base
+from bench.steps.finish import Scoring, dev_states, relative_error, save_trained
+from bench.steps.resume import State
+
+if TYPE_CHECKING:
+    import torch
+
+    from bench.reporting import Reporter
+    from bench.runner import Clock, Planned
+    from bench.tracking.journal import Journal
+    from bench.training.loop import Trainer
+    from bench.training.stage import Progress
+
+States = list[tuple["torch.Tensor", "torch.Tensor"]]
+ScoresBySplit = dict[str, dict[str, dict[str, Any]]]
+"""Split to task to scores."""
+
+
+def conclude(
+    planned: Planned,
+    trainer: Trainer,
+    progress: Progress,
+    state: State,
+    weights: QuantizedWeights | None,
+    scoring: Scoring,
+    journal: Journal,
+    console: Reporter,
+    clock: Clock,
+) -> Result:
+    """Evaluates, quantizes, evaluates again, and puts the result together.
+
+    Args:
+        planned: of the run.
+        trainer: at its last update.
+        progress: of training.
+        state: of the run's folder.
+        weights: what a load-time quantizer left, else None.
+        scoring: predicts and scores.
+        journal: told the scores of every stage.
+        console: shows progress.
+        clock: takes the time of each step.
+    """
+    config, data, parts = planned.config, planned.data, planned.parts
+    root = planned.folder / CHECKPOINTS
+    best = progress.best
+    on_best = not planned.budget.controlled and best is not None
+    if on_best and best is not None and int(best["step"]) != trainer.step:
+        trainer.model.load_state(checkpoints.load(root, int(best["step"])).model)
+    with clock("evaluation"):
+        console.step("evaluating the trained model")
+        stages: dict[str, ScoresBySplit] = {"trained": _splits(scoring, trainer.model, "trained")}
+        save_trained(trainer.model, data, planned.folder)
+        at_best = None
+        if not on_best and best is not None and int(best["step"]) != trainer.step:
+            last = trainer.model.state()
+            trainer.model.load_state(checkpoints.load(root, int(best["step"])).model)
+            at_best = scoring.stage(trainer.model, "best", "test")
+            trainer.model.load_state(last)
+        baselines = {name: scoring.baselines(name) for name in data}
+    quantization = Quantization()
+    if parts.quantizes:
+        quantization, quantized, unquantized = _quantize(planned, trainer, weights, scoring, console, clock)
+        stages["quantized"] = quantized
+        for name, scores in unquantized.items():
+            baselines[name]["unquantized"] = scores
+    for stage, splits in stages.items():
+        for split, by_task in splits.items():
+            journal.write("scores", stage=stage, split=split, scores=by_task)
+    return _result(planned, trainer, progress, state, scoring, stages, baselines, at_best, quantization, clock)
+
+
+def _splits(scoring: Scoring, model: Any, stage: str) -> ScoresBySplit:
+    return {split: scoring.stage(model, stage, split) for split in ("dev", "test")}
+
+
+def _quantize(
+    planned: Planned,
+    trainer: Trainer,
+    weights: QuantizedWeights | None,
+    scoring: Scoring,
+    console: Reporter,
+    clock: Clock,
+) -> tuple[Quantization, ScoresBySplit, dict[str, dict[str, Any]]]:
+    """Errors and scores of the quantized model, always as it was saved and loaded again.
+
+    The reference is the unquantized base with the very same adapters, in the same dtype; round-to-nearest is held against it too.
+    """
+    from bench.modeling.backbone import load_backbone
+
+    config, data, parts, device = planned.config, planned.data, planned.parts, planned.device
+    dtype = parts.quantizer.floor_dtype(device.dtype)
+    trained = trainer.model.state()
+    micro = replace(device, precision="bf16" if "bfloat16" in str(dtype) else "fp32")
+
+    def on(base: Any) -> Any:
+        model = attach(base, parts, planned.parity.plan, data, config, device)
+        model.load_state(trained)
+        return model
+
+    with clock("quantizing"):
+        console.step(f"quantizing with {parts.quantizer.name}")
+        sample, _ = calibration_sample(data)
+        out, weights = quantized_base(parts.quantizer, parts, sample, planned.folder, device.name)
+        floor = parts.floor
+        floor_out, _ = quantized_base(floor, parts, sample, planned.folder, device.name)
+    with clock("evaluation"):
+        console.step("evaluating the quantized model")
+        whole = on(load_backbone(parts.model.folder(), dtype, device.name))
+        reference = dev_states(whole, data, micro, scoring.pad)
+        # The other half of before and after where training was on the quantized base already.
+        unquantized = scoring.stage(whole, "unquantized", "test") if parts.when == "load" else {}
+        del whole
+        rounded = on(floor.load(floor_out, dtype, device.name))
+        rtn_error = relative_error(dev_states(rounded, data, micro, scoring.pad), reference)
+        del rounded
+        model = on(parts.quantizer.load(out, dtype, device.name))
+        error = relative_error(dev_states(model, data, micro, scoring.pad), reference)
+        scores = _splits(scoring, model, "quantized")
+    if floor_out != out:
+        shutil.rmtree(floor_out, ignore_errors=True)
+    return Quantization(weights.bits_per_weight, weights.bytes, error, rtn_error), scores, unquantized
+
+
+def _result(
+    planned: Planned,
+    trainer: Trainer,
+    progress: Progress,
+    state: State,
+    scoring: Scoring,
+    stages: Mapping[str, ScoresBySplit],
+    baselines: Mapping[str, Mapping[str, Any]],
+    at_best: Mapping[str, Any] | None,
+    quantization: Quantization,
+    clock: Clock,
+) -> Result:
+    config, data, parts = planned.config, planned.data, planned.parts
+    last: Stage = "quantized" if "quantized" in stages else "trained"
+    name, first = next(iter(data.items()))
+    metric = first.task.metadata.primary_metric
+    found = stages[last]["test"][name]
+    parent = pick_mapping(found, metric.rpartition(".")[0])
+    headline = Headline(name, "test", last, metric, pick(found, metric) or 0.0, parent.get("ci95"))
+    best = progress.best
+    scores = {
+        task: TaskScores(
+            trained=stages["trained"]["test"][task],
+            quantized=stages["quantized"]["test"][task] if "quantized" in stages else None,
+            dev={stage: splits["dev"][task] for stage, splits in stages.items()},
+            baselines=baselines[task],
+            best=None
+            if at_best is None or best is None
+            else {"step": best["step"], "tokens": best["tokens"], "scores": at_best[task]},
+        )
+        for task in data
+    }
+    calibration = calibration_sample(data)[1] if parts.quantizes else None
+    seconds = clock.seconds | {"updates": progress.seconds, "checkpoints": progress.checkpoint_seconds}
+    return Result(
+        id=planned.ident,
+        config=config.as_json() | {"resolved": dict(planned.facts)},
+        headline=headline,
+        scores=scores,
+        invariants=_invariants(planned, trainer, progress, state),
+        quantization=quantization,
+        timings={key: round(value, 3) for key, value in seconds.items()},
+        memory=_memory(planned),
+        hashes={
+            "data": dict(planned.facts["data"]), "model": planned.facts["model"]["sha256"],
+            "config": planned.ident.rsplit("_", 1)[1], "calibration": calibration,
+        },
+        versions=versions() | {"parts": parts.versions()},
+        hardware=hardware(),
+        git=git(),
+        waivers=config.waive,
+        synthetic=any(one.corpus.synthetic for one in data.values()),
+        extra={
+            "plan": {key: planned.plan[key] for key in ("budget", "data", "estimate", "model", "quantizer")},
+            "training": {
+                "evaluations": progress.evaluations, "best": progress.best, "stopped": progress.stopped,
+                "reported": "best on dev" if not planned.budget.controlled else "last checkpoint of the budget",
+                "tokens_per_second": trainer.ledger.tokens / max(progress.seconds, 1e-9), "evaluation_tokens_per_second": scoring.throughput,
+            },
+        },
+    )  # fmt: skip
+
+
+def _invariants(planned: Planned, trainer: Trainer, progress: Progress, state: State) -> Invariants:
+    waived = set(planned.config.waive)
+
+    def told(name: str, content: Mapping[str, Any]) -> dict[str, Any]:
+        return {"status": "waived" if name in waived else "held", **content}
+
+    return Invariants(
+        tokens=told(
+            "tokens",
+            {
+                "total": trainer.ledger.tokens, "budget": planned.budget.tokens, "controlled": planned.budget.controlled,
+                "tasks": trainer.ledger.state(), "epochs": trainer.sampler.epochs(), "disagreements": trainer.tally.disagreements,
+            },
+        ),
+        parity=told("parity", planned.parity.as_json()),
+        smoke=told("smoke", state.smoke or {}),
+        batch=told("batch", (state.batch.as_json() if state.batch else {}) | {"final_micro_batch": trainer.micro_batch}),
+        checkpoint=told(
+            "checkpoint",
+            {"written": progress.written, "seconds": progress.checkpoint_seconds, "resumed_from": list(state.resumed_from)},
+        ),
+    )  # fmt: skip
+
+
+def pick_mapping(scores: Mapping[str, Any], path: str) -> Mapping[str, Any]:
+    """The mapping at a dotted path, or an empty one."""
+    found: Any = scores
+    for part in path.split("."):
+        found = found.get(part, {}) if isinstance(found, Mapping) else {}
+    return found if isinstance(found, Mapping) else {}
+
+
+def _memory(planned: Planned) -> dict[str, int]:
+    import resource
+
+    memory = {"peak_rss": resource.getrusage(resource.RUSAGE_SELF).ru_maxrss * 1024}
+    if planned.device.name != "cpu":
+        import torch
+
+        memory["peak_device"] = int(torch.cuda.max_memory_allocated())
+    return memory

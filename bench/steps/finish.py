@@ -1,0 +1,141 @@
+"""Steps 9 to 11: quantizing the pristine base, official scores before and after, and one JSON."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+
+from bench.api.data import Document, Mention
+from bench.data.concepts import ConceptDictionary
+from bench.evaluation.statistics import with_intervals
+from bench.results.layout import ADAPTERS, PREDICTIONS, predictions_name
+from bench.results.schema import pick
+from bench.results.store import write_json, write_predictions
+
+if TYPE_CHECKING:
+    import torch
+
+    from bench.evaluation.predict import Predicted
+    from bench.training.loop import Device
+    from bench.training.model import TaskData, TaskModel
+
+ERROR_WINDOWS = 64
+"""Windows of dev text over which output errors are measured."""
+
+Link = Callable[[Document, Sequence[Mention]], Sequence[Mention]]
+
+
+def linkers(data: Mapping[str, TaskData]) -> dict[str, Link]:
+    """Task to what fills in concepts: a dictionary of the training mentions, where they have concepts at all."""
+    found: dict[str, Link] = {}
+    for name, one in data.items():
+        train = one.corpus["train"]
+        if any(mention.concept is not None for document in train for mention in document.mentions):
+            found[name] = ConceptDictionary(one.task.unlinked).fit(train).link
+        else:
+            found[name] = lambda document, mentions: mentions
+    return found
+
+
+@dataclass
+class Scoring:
+    """Predicts, saves predictions and scores them, stage by stage.
+
+    Args:
+        data: task to its data.
+        folder: of the run.
+        links: from `linkers`.
+        device: where and in what precision.
+        pad: id of the padding token.
+        padded: padded tokens of a batch at most.
+        throughput: stage to marked tokens a second on the test split.
+    """
+
+    data: Mapping[str, TaskData]
+    folder: Path
+    links: Mapping[str, Link]
+    device: Device
+    pad: int
+    padded: int
+    throughput: dict[str, float] = field(default_factory=dict)
+
+    def predict(self, model: TaskModel, task: str, split: str, advance: Callable[[int], None] = lambda n: None) -> Predicted:
+        """Predictions of a model on a split."""
+        from bench.evaluation.predict import predict
+
+        return predict(model, task, self.data[task], split, self.device, self.pad, self.links[task], self.padded, advance)
+
+    def primary(self, model: TaskModel) -> dict[str, float]:
+        """Each task's primary metric on dev, and their mean as ``mean``."""
+        values = {}
+        for name, one in self.data.items():
+            scores = one.task.score(one.corpus["dev"], self.predict(model, name, "dev").documents)
+            values[name] = pick(scores, one.task.metadata.primary_metric) or 0.0
+        return values | {"mean": sum(values.values()) / len(values)}
+
+    def stage(self, model: TaskModel, stage: str, split: str) -> dict[str, dict[str, Any]]:
+        """Task to its scores with intervals; the predictions are saved beside the result as offsets and labels."""
+        found = {}
+        tokens, seconds = 0, 0.0
+        for name in self.data:
+            predicted = self.predict(model, name, split)
+            tokens, seconds = tokens + predicted.tokens, seconds + predicted.seconds
+            found[name] = self.scores(name, split, predicted.documents)
+            write_predictions(self.folder / PREDICTIONS / predictions_name(name, split, stage), predicted.documents)
+        if split == "test":
+            self.throughput[stage] = tokens / max(seconds, 1e-9)
+        return found
+
+    def scores(self, task: str, split: str, predicted: Sequence[Document]) -> dict[str, Any]:
+        """Official scores with document-clustered intervals."""
+        one = self.data[task]
+        rows = one.task.statistics(one.corpus[split], predicted)
+        return with_intervals(rows, one.task.summarise)
+
+    def baselines(self, task: str) -> dict[str, dict[str, Any]]:
+        """Scores on test of what needs no model: a dictionary of the training mentions."""
+        one = self.data[task]
+        dictionary = ConceptDictionary(one.task.unlinked).fit(one.corpus["train"])
+        predicted = [Document(d.id, "", dictionary.annotate(d)) for d in one.corpus["test"]]
+        return {"dictionary": self.scores(task, "test", predicted)}
+
+
+def save_trained(model: TaskModel, data: Mapping[str, TaskData], folder: Path) -> None:
+    """Adapters in PEFT's own format, heads in safetensors with what they learned of the labels."""
+    from safetensors.torch import save_file
+
+    model.adapted.save(folder / ADAPTERS)
+    for index, (name, one) in enumerate(data.items()):
+        tensors = {key: value.detach().cpu().contiguous() for key, value in model.head(name).state_dict().items()}
+        save_file(tensors, folder / ADAPTERS / f"head-{index}.safetensors")
+        write_json(folder / ADAPTERS / f"head-{index}.json", {"task": name, "head": one.head.name, "state": one.head.state()})
+
+
+def dev_states(
+    model: TaskModel, data: Mapping[str, TaskData], device: Device, pad: int
+) -> list[tuple[torch.Tensor, torch.Tensor]]:
+    """Hidden states over a fixed sample of dev windows of every task."""
+    from bench.evaluation.predict import hidden_states
+
+    states = []
+    for name, one in data.items():
+        count = len(one.splits["dev"])
+        chosen = np.unique(np.linspace(0, count - 1, min(count, max(1, ERROR_WINDOWS // len(data)))).round().astype(int))
+        states += hidden_states(model, name, one, chosen.tolist(), "dev", device, pad)
+    return states
+
+
+def relative_error(
+    found: Sequence[tuple[torch.Tensor, torch.Tensor]], reference: Sequence[tuple[torch.Tensor, torch.Tensor]]
+) -> float:
+    """‖found - reference‖ / ‖reference‖ over the marked positions of every batch."""
+    gap = size = 0.0
+    for (a, mask), (b, _) in zip(found, reference, strict=True):
+        marked = mask.bool()
+        gap += float((a[marked] - b[marked]).double().square().sum())
+        size += float(b[marked].double().square().sum())
+    return (gap / size) ** 0.5 if size else 0.0

@@ -1,0 +1,108 @@
+"""Step 7: how large a micro-batch may be, then whether everything that should learn does."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from bench.config import RunConfig
+from bench.invariants.batch import BatchReport, cpu_limit, search
+from bench.reporting import Reporter
+from bench.results.layout import QUANTIZED
+from bench.steps.corpora import unlabelled
+from bench.steps.resolve import Parts
+
+if TYPE_CHECKING:
+    from torch import Tensor
+
+    from bench.training.loop import Trainer
+    from bench.training.model import TaskData
+
+
+def settle_batch(
+    config: RunConfig, parts: Parts, data: Mapping[str, TaskData], folder: Path, trainer: Trainer, console: Reporter
+) -> BatchReport:
+    """Finds the micro-batch, or takes the one that was given.
+
+    Raises:
+        InvariantError: not even one example fits.
+    """
+    import psutil
+    import torch
+
+    longest = max(int(one.splits["train"].lengths.max()) for one in data.values())
+    update = -(-(config.batch_tokens + longest) // longest) * longest
+    resident = int(psutil.Process().memory_info().rss)
+    limit = cpu_limit(config.memory_limit, resident)
+    if trainer.device.name != "cpu":
+        free, _ = torch.cuda.mem_get_info()
+        limit = min(config.memory_limit or 2**62, free + torch.cuda.memory_reserved())
+    if config.micro_batch is not None or "batch" in config.waive:
+        size = config.micro_batch if config.micro_batch is not None else update
+        return BatchReport(size, limit, None, "user", longest, waived="batch" in config.waive)
+    rows = {name: one.splits["train"].take([int(one.splits["train"].lengths.argmax())])[0] for name, one in data.items()}
+    heads = {name: one.head for name, one in data.items()}
+    console.step("searching the micro-batch")
+    if trainer.device.name != "cpu":
+        from bench.training.probe import cuda_probe
+
+        report = search(cuda_probe(trainer.model, heads, rows, trainer.device, trainer.pad), longest, update, limit)
+        trainer.tally.reset()
+        return report
+    from bench.training.probe import Probe
+
+    quantized = parts.quantizes and parts.when == "load"
+    spec = {
+        "base": str(folder / QUANTIZED / parts.quantizer.name if quantized else parts.model.folder()),
+        "quantizer": parts.quantizer.name if quantized else None,
+        "architecture": parts.architecture.name,
+        "rank": config.rank,
+        "tasks": {name: (head.name, head.state()) for name, head in heads.items()},
+        "rows": rows,
+        "hidden": parts.model.spec.hidden_size,
+        "seed": config.seed,
+        "precision": trainer.device.precision,
+        "pad": trainer.pad,
+        "threads": torch.get_num_threads(),
+    }
+    probe = Probe(spec, folder / "probe.json", resident)
+    try:
+        return search(probe, longest, update, limit)
+    finally:
+        probe.close()
+        (folder / "probe.json").unlink(missing_ok=True)  # it holds the token ids of one example a task
+
+
+def run_smoke(trainer: Trainer, data: Mapping[str, TaskData], config: RunConfig, console: Reporter) -> dict[str, Any]:
+    """Runs the smoke gate on the run's own model, which is afterwards as it was.
+
+    Raises:
+        InvariantError: something does not learn; with the diagnosis.
+    """
+    from bench.data.cache import collate
+    from bench.invariants.smoke import UPDATES, smoke_test
+    from bench.training.loop import make_optimizer
+
+    def loss_of(task: str, indices: Any) -> tuple[Tensor, int]:
+        split = data[task].splits["train"]
+        chosen = list(indices)
+        batch = trainer.device.move(collate(split.take(chosen), data[task].head, trainer.pad))
+        with trainer.device.autocast():
+            loss = trainer.model.loss(task, batch)
+        return loss, int(split.supervised[chosen].sum())
+
+    with console.progress("smoke test", UPDATES, "updates") as bar:
+        report = smoke_test(
+            trainer.model,
+            trainer.model,
+            loss_of,
+            {name: len(one.splits["train"]) for name, one in data.items()},
+            config.lr,
+            make_optimizer,
+            trainer.tally,
+            unlabelled(data),
+            waived="smoke" in config.waive,
+            advance=bar.advance,
+        )
+    return report.as_json()

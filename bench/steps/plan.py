@@ -1,0 +1,140 @@
+"""The plan: what a run will do and cost, before any weight is loaded."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from bench.config import RunConfig
+from bench.errors import RunStateError
+from bench.invariants.batch import human
+from bench.reporting import Reporter
+from bench.results.store import find_run, read_result
+from bench.steps.corpora import encoding_facts
+from bench.steps.resolve import Parts
+
+if TYPE_CHECKING:
+    from bench.invariants.parity import ParityReport
+    from bench.training.loop import Device
+    from bench.training.model import TaskData
+    from bench.training.plan import Budget
+
+
+def tokens_like(config: RunConfig) -> int | None:
+    """Tokens of the run that `--tokens-like RUN[:TASK]` names, or None where it was not given.
+
+    Raises:
+        RunStateError: the run is not there or not finished, or had no such task.
+    """
+    if config.tokens_like is None:
+        return None
+    ref, _, task = config.tokens_like.partition(":")
+    result = read_result(find_run(ref, Path(config.out)))
+    by_task: Mapping[str, Any] = result.invariants.tokens["tasks"]
+    if task and task not in by_task:
+        raise RunStateError(f"Run {ref!r} had no task {task!r}; it had {', '.join(by_task)}.")
+    return sum(int(account["tokens"]) for name, account in by_task.items() if task in ("", name))
+
+
+def check_parity(config: RunConfig, parts: Parts, data: Mapping[str, TaskData]) -> ParityReport:
+    """Builds every arm on the meta device and counts it.
+
+    Raises:
+        InvariantError: the arms do not train the same number of parameters.
+    """
+    from functools import partial
+
+    from bench.invariants.parity import check
+    from bench.modeling.backbone import meta_backbone
+
+    spec = parts.model.spec
+    return check(
+        parts.group,
+        parts.architecture.name,
+        tuple(data),
+        spec.linears,
+        config.rank,
+        partial(meta_backbone, parts.model.folder()),
+        {name: partial(one.head.module, spec.hidden_size) for name, one in data.items()},
+        waived="parity" in config.waive,
+    )
+
+
+def describe(
+    config: RunConfig,
+    ident: str,
+    parts: Parts,
+    data: Mapping[str, TaskData],
+    device: Device,
+    budget: Budget,
+    parity: ParityReport,
+) -> dict[str, Any]:
+    """The plan, JSON-able."""
+    from bench.training.plan import estimate
+
+    longest = max(int(one.splits["train"].lengths.max()) for one in data.values())
+    passes = max(len(parts.architecture.passes(task)) for task in data)
+    row = parity.row
+    padded = min(config.micro_batch or config.batch_tokens, config.batch_tokens) + longest
+    guess = estimate(
+        parts.model.spec, budget, row.adapters + row.fusion, row.heads, longest, padded, passes, device.precision, device.name
+    )
+    return {
+        "id": ident,
+        "device": device.name,
+        "precision": device.precision,
+        "quantizer": {"name": parts.quantizer.name, "when": parts.when if parts.quantizes else None},
+        "model": {
+            "name": parts.model.name,
+            "parameters": parts.model.spec.parameters,
+            "plumbing_only": parts.model.plumbing_only,
+        },
+        "data": encoding_facts(data),
+        "synthetic": [name for name, one in data.items() if one.corpus.synthetic],
+        "budget": budget.as_json(),
+        "parity": parity.as_json(),
+        "estimate": {"memory": guess.memory, "seconds": round(guess.seconds, 1), "adapter_bytes": guess.adapter_bytes},
+    }
+
+
+def show_plan(plan: Mapping[str, Any], parity: ParityReport, console: Reporter) -> None:
+    """Prints the plan."""
+    rows = [
+        (f"{row.arm} *" if row.arm == parity.arm else row.arm, f"{row.adapters:,}", f"{row.fusion:,}", f"{row.heads:,}",
+         f"{row.total:,}", f"{row.ratio:.4f}", f"{row.ratio_all:.4f}", ", ".join(f"{n} {r}" for n, r in row.ranks.items()))
+        for row in parity.rows
+    ]  # fmt: skip
+    console.table(
+        "parity: trainable parameters (* runs)",
+        ("arm", "adapters", "fusion", "heads", "total", "ratio", "ratio all", "ranks"),
+        rows,
+    )
+    for note in parity.notes:
+        console.note(note)
+    budget, guess = plan["budget"], plan["estimate"]
+    data = [
+        (task, split, f"{facts['documents']:,}", f"{facts['windows']:,}", f"{facts['tokens']:,}", f"{facts['mentions']:,}",
+         ", ".join(f"{cause} {count}" for cause, count in facts["lost"].items()) or "none")
+        for task, splits in plan["data"].items()
+        for split, facts in splits.items()
+    ]  # fmt: skip
+    console.table("data", ("task", "split", "documents", "windows", "tokens", "mentions", "out of reach"), data)
+    epochs = ", ".join(f"{task} {count:.2f}" for task, count in budget["epochs"].items())
+    console.table(
+        "plan",
+        ("what", "value"),
+        [
+            ("run id", plan["id"]),
+            ("device, precision", f"{plan['device']}, {plan['precision']}"),
+            ("training tokens", f"{budget['tokens']:,} (from {budget['given_as']})"),
+            ("tokens per epoch", ", ".join(f"{task} {count:,}" for task, count in budget["epoch_tokens"].items())),
+            ("epochs", epochs),
+            ("updates", f"{budget['updates']:,}"),
+            ("adapters on disk", human(guess["adapter_bytes"])),
+            ("estimated peak memory", human(guess["memory"])),
+            ("estimated training time", f"{guess['seconds'] / 60:.1f} min (from a matrix product timed here)"),
+        ],
+    )
+    if plan["synthetic"]:
+        console.warn(f"Synthetic data for {', '.join(plan['synthetic'])}: give the real corpus with --data TASK=DIR.")

@@ -1,0 +1,164 @@
+"""Carrying on: what a run's folder remembers, and refusing to carry on with something else."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass, field, fields, replace
+from pathlib import Path
+from typing import Any
+
+from bench.config import RunConfig, flag, from_mapping
+from bench.errors import RunStateError
+from bench.invariants.batch import BatchReport
+from bench.invariants.checkpoint import Checkpoint
+from bench.results.environment import versions
+from bench.results.layout import CACHE, PLAN
+from bench.results.store import read_json, write_json
+from bench.tracking.journal import Journal
+
+LIMITS = ("memory_limit", "max_hours", "tracker", "name", "micro_batch", "checkpoint_every")
+"""What a resumed run may be told anew; none of it decides the outcome."""
+
+
+@dataclass
+class State:
+    """What a run's folder remembers beside checkpoints and journal; `PLAN` on disk.
+
+    Args:
+        folder: of the run.
+        plan: what was planned.
+        config: as it was typed.
+        facts: what the flags leave open.
+        machine: threads and package versions, which bit-for-bit resuming depends on.
+        batch: the micro-batch that was settled before step 1.
+        smoke: what the gate saw.
+        deaths: step to how often the process died there.
+    """
+
+    folder: Path
+    plan: Mapping[str, Any]
+    config: Mapping[str, Any]
+    facts: Mapping[str, Any]
+    machine: Mapping[str, Any]
+    batch: BatchReport | None = None
+    smoke: dict[str, Any] | None = None
+    deaths: dict[str, int] = field(default_factory=dict)
+    resumed_from: list[int] = field(default_factory=list)
+
+    @property
+    def micro_batch(self) -> int:
+        """Padded tokens of a micro-batch: what was settled, halved for every second death at one step."""
+        if self.batch is None:
+            raise RunStateError("The micro-batch was not settled yet.")
+        halvings = sum(count - 1 for count in self.deaths.values())
+        return max(self.batch.longest, self.batch.micro_batch >> halvings)
+
+    def save(self) -> None:
+        """Writes it whole or not at all."""
+        content = {f.name: getattr(self, f.name) for f in fields(self) if f.name != "folder"}
+        write_json(self.folder / PLAN, content | {"batch": self.batch.as_json() if self.batch else None})
+
+    def clean(self) -> None:
+        """Removes the encoded windows: the run is finished and they can be made again."""
+        import shutil
+
+        shutil.rmtree(self.folder / CACHE, ignore_errors=True)
+
+
+def machine() -> dict[str, Any]:
+    """Threads and packages."""
+    import torch
+
+    return {"threads": torch.get_num_threads(), "capability": torch.backends.cpu.get_cpu_capability(), "versions": versions()}
+
+
+def open_state(folder: Path, plan: Mapping[str, Any], config: RunConfig, facts: Mapping[str, Any]) -> State:
+    """The folder's memory, new or as it stands."""
+    state = State(folder, plan, config.as_json(), facts, machine())
+    path = folder / PLAN
+    if path.exists():
+        kept = read_json(path)
+        state.machine = kept["machine"]
+        state.smoke, state.deaths, state.resumed_from = kept["smoke"], kept["deaths"], kept["resumed_from"]
+        if kept["batch"] is not None:
+            batch = BatchReport(**kept["batch"])
+            batch.probes = [tuple(p) for p in batch.probes]  # type: ignore[misc]
+            state.batch = batch
+        if config.micro_batch is not None:
+            state.batch = None  # a size given by hand replaces the one that was found
+    state.save()
+    return state
+
+
+def stored_config(config: RunConfig, folder: Path) -> RunConfig:
+    """The configuration that a folder was begun with, under the limits that were typed now.
+
+    Args:
+        config: as typed beside ``--resume``; anything but limits must be what the run was begun with.
+        folder: of the run.
+
+    Raises:
+        RunStateError: the folder does not say what it was begun with, or something else was typed now.
+    """
+    path = folder / PLAN
+    if not path.exists():
+        raise RunStateError(
+            f"{folder} holds no {PLAN}: it was killed before it was planned.",
+            "Type the run's own command again, without --resume.",
+        )
+    stored = from_mapping(read_json(path)["config"], str(path))
+    default = RunConfig()
+    typed = {f.name: getattr(config, f.name) for f in fields(RunConfig) if getattr(config, f.name) != getattr(default, f.name)}
+    typed.pop("out", None)
+    changed = [flag(n) for n, value in typed.items() if n not in LIMITS and value != getattr(stored, n)]
+    if changed:
+        raise RunStateError(
+            f"Run {folder.name} was begun with other values of {', '.join(changed)}.",
+            "Leave them out to resume it, or start another run without --resume.",
+        )
+    limits = {n: value for n, value in typed.items() if n in LIMITS}
+    return replace(stored, **limits, out=str(folder.parent))
+
+
+def refuse_change(folder: Path, config: RunConfig, facts: Mapping[str, Any], ident: str) -> None:
+    """Refuses to carry on where something that decides the outcome is not what it was.
+
+    Raises:
+        RunStateError: naming what changed.
+    """
+    kept = read_json(folder / PLAN)
+    if kept["plan"]["id"] == ident:
+        return
+    before = from_mapping(kept["config"], str(folder)).identity(**kept["facts"])
+    now = config.identity(**facts)
+    changed = sorted(name for name in before.keys() | now.keys() if before.get(name) != now.get(name))
+    told = {"data": "the corpus files", "model": "the base model's files", "parts": "the version of a plugin"}
+    raise RunStateError(
+        f"Run {folder.name} cannot be resumed: {', '.join(told.get(n, n) for n in changed)} changed since it began.",
+        "Put it back, or start another run without --resume.",
+    )
+
+
+def begin_again(journal: Journal, found: Checkpoint | None, state: State, warn: Callable[[str], None]) -> None:
+    """Says where the run carries on, and counts deaths so that a step which kills twice gets smaller micro-batches."""
+    events = journal.events()
+    last = max((event.step for event in events if event.step is not None), default=0)
+    if events and events[-1].kind != "end" and last:
+        state.deaths[str(last)] = state.deaths.get(str(last), 0) + 1
+        if state.deaths[str(last)] > 1 and state.batch is not None:
+            warn(
+                f"The run died {state.deaths[str(last)]} times at update {last}; micro-batches now hold {state.micro_batch} padded tokens."
+            )
+    now = machine()
+    changed = [name for name in ("threads", "capability") if now[name] != state.machine[name]]
+    changed += [n for n, v in now["versions"].items() if state.machine["versions"].get(n) != v]
+    if changed:
+        warn(f"{', '.join(changed)} changed since the run began: it carries on, but not bit for bit.")
+    if found is None:
+        warn("The run was killed before its first checkpoint; it starts over.")
+        journal.resume(0, 0)
+        state.resumed_from.append(0)
+    else:
+        journal.resume(int(found.state["journal"]), found.step)
+        state.resumed_from.append(found.step)
+    state.save()

@@ -1,0 +1,188 @@
+"""How much memory a micro-batch takes: measured in a fresh process on CPU, by the allocator's peak on CUDA.
+
+``python -m bench.training.probe SPEC.json`` builds the run's model, then answers each line of standard input (padded tokens)
+with one line of JSON: the bytes that forward, backward and optimizer step added to what the process held, at their peak.
+"""
+
+from __future__ import annotations
+
+import json
+import os
+import subprocess
+import sys
+from collections.abc import Mapping, Sequence
+from contextlib import suppress
+from pathlib import Path
+from typing import IO, Any
+
+from bench.errors import BenchError
+
+
+class Probe:
+    """Asks a child process; larger sizes go to the same one, a smaller one to a fresh one, since a peak never falls.
+
+    Args:
+        spec: what the child needs, JSON-able; see `serve`.
+        path: where the spec is written.
+        resident: bytes that this process holds, added to what the child measures.
+    """
+
+    def __init__(self, spec: Mapping[str, Any], path: Path, resident: int) -> None:
+        path.write_text(json.dumps(spec), encoding="utf-8")
+        self._path = path
+        self._resident = resident
+        self._child: subprocess.Popen[str] | None = None
+        self._largest = 0
+
+    def __call__(self, padded: int) -> int | None:
+        """Peak bytes this process would reach with micro-batches of so many padded tokens; None where the child died of it."""
+        if self._child is None or padded < self._largest:
+            self.close()
+            command = [sys.executable, "-m", "bench.training.probe", str(self._path)]
+            self._child = subprocess.Popen(
+                command, stdin=subprocess.PIPE, stdout=subprocess.PIPE, stderr=subprocess.DEVNULL, text=True
+            )
+        self._largest = padded
+        stdin, stdout = _pipes(self._child)
+        with suppress(BrokenPipeError):
+            stdin.write(f"{padded}\n")
+            stdin.flush()
+        answer = stdout.readline()
+        if not answer:
+            code = self._child.wait()
+            self.close()
+            if code in (-9, 137):  # the kernel's answer to a process that takes too much
+                return None
+            raise BenchError(f"The memory probe ended with exit code {code}.", "Give --micro-batch by hand.")
+        added = json.loads(answer)["added"]
+        return None if added is None else self._resident + int(added)
+
+    def close(self) -> None:
+        """Ends the child."""
+        if self._child is not None:
+            with suppress(BrokenPipeError):
+                self._child.communicate(timeout=10)
+            self._child = None
+
+
+def _pipes(child: subprocess.Popen[str]) -> tuple[IO[str], IO[str]]:
+    if child.stdin is None or child.stdout is None:
+        raise BenchError("The memory probe has no pipes.")
+    return child.stdin, child.stdout
+
+
+def serve(spec: Mapping[str, Any], lines: Sequence[str] | IO[str], out: IO[str]) -> None:
+    """The child's side.
+
+    Args:
+        spec: ``base`` (folder), ``quantizer`` (name, or None where the folder is plain), ``architecture``, ``rank``, ``tasks``
+            (task to head name and state), ``rows`` (task to the row of its longest example), ``seed``, ``precision``, ``pad``,
+            ``threads``.
+        lines: padded tokens, one a line.
+        out: answers, one a line.
+    """
+    import resource
+
+    import psutil
+    import torch
+
+    from bench.adapters.ranks import solve_ranks
+    from bench.api.architecture import Architecture
+    from bench.api.quantizer import Quantizer
+    from bench.api.task import Task
+    from bench.invariants.parity import fusion_parameters
+    from bench.modeling.backbone import adapted_linears, load_backbone
+    from bench.registry import load
+    from bench.training.build import build_model
+    from bench.training.loop import Device, make_optimizer, out_of_memory
+
+    torch.set_num_threads(spec["threads"])
+    registry = load()
+    device = Device("cpu", spec["precision"])
+    if spec["quantizer"] is None:
+        base = load_backbone(Path(spec["base"]), device.dtype, device.name)
+    else:
+        quantizer = registry.get("quantizers", spec["quantizer"])
+        assert isinstance(quantizer, Quantizer)
+        base = quantizer.load(Path(spec["base"]), device.dtype, device.name)
+    architecture = registry.get("architectures", spec["architecture"])
+    assert isinstance(architecture, Architecture)
+    heads = {}
+    for name, (head_name, state) in spec["tasks"].items():
+        task = registry.get("tasks", name)
+        assert isinstance(task, Task)
+        heads[name] = task.head(head_name)
+        heads[name].restore(state)
+    hidden = int(spec["hidden"])
+    fusion = fusion_parameters(architecture, hidden)
+    plan = solve_ranks(architecture, tuple(heads), adapted_linears(base), spec["rank"], fusion, refuse=False)
+    model = build_model(base, architecture, plan, heads, hidden, spec["seed"], "cpu", "probe")
+    parameters = list(model.all_trainable().values())
+    optimizer = make_optimizer(parameters, 0.0)
+    resident = psutil.Process().memory_info().rss
+    for line in lines:
+        try:
+            heaviest_step(model, heads, spec["rows"], int(line), device, spec["pad"], optimizer)
+            added: int | None = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss * 1024 - resident
+        except (MemoryError, RuntimeError) as error:
+            if not out_of_memory(error):
+                raise
+            added = None
+        out.write(json.dumps({"added": added}) + "\n")
+        out.flush()
+
+
+def heaviest_step(
+    model: Any, heads: Mapping[str, Any], rows: Mapping[str, Any], padded: int, device: Any, pad: int, optimizer: Any
+) -> None:
+    """Two micro-batches of every task at its longest example, then an optimizer step at a rate of zero."""
+    from bench.data.cache import collate
+
+    model.train()
+    for _ in range(2):
+        for task, row in rows.items():
+            count = max(1, padded // len(row["input_ids"]))
+            batch = device.move(collate([row] * count, heads[task], pad))
+            with device.autocast():
+                loss = model.loss(task, batch)
+            (loss * 0).backward()
+    optimizer.step()
+    optimizer.zero_grad(set_to_none=True)
+
+
+def cuda_probe(model: Any, heads: Mapping[str, Any], rows: Mapping[str, Any], device: Any, pad: int) -> Any:
+    """A probe for `bench.invariants.batch.search` that reads the CUDA allocator's peak in this process."""
+    import torch
+
+    from bench.training.loop import make_optimizer, out_of_memory
+
+    def probe(padded: int) -> int | None:
+        state = model.state()
+        optimizer = make_optimizer(list(model.all_trainable().values()), 0.0)
+        torch.cuda.reset_peak_memory_stats()
+        try:
+            heaviest_step(model, heads, rows, padded, device, pad, optimizer)
+            return int(torch.cuda.max_memory_reserved())
+        except RuntimeError as error:
+            if not out_of_memory(error):
+                raise
+            return None
+        finally:
+            model.load_state(state)
+            model.zero_grad(set_to_none=True)
+            del optimizer
+            torch.cuda.empty_cache()
+
+    return probe
+
+
+def main(path: Path) -> None:
+    """Answers on the standard output that the process was given; what libraries print goes nowhere."""
+    answers = os.fdopen(os.dup(1), "w")
+    nothing = os.open(os.devnull, os.O_WRONLY)
+    os.dup2(nothing, 1)
+    serve(json.loads(path.read_text(encoding="utf-8")), sys.stdin, answers)
+
+
+if __name__ == "__main__":
+    main(Path(sys.argv[1]))
