@@ -60,7 +60,8 @@ class SpanClassificationHead(Head):
 
     def restore(self, state: Mapping[str, Any]) -> None:
         """Puts back a `state`."""
-        self.rates = Rates(**{k: Counter(v) if isinstance(v, Mapping) else v for k, v in state.items()})
+        counts: dict[str, Any] = {k: Counter(v) if isinstance(v, Mapping) else v for k, v in state.items()}
+        self.rates = Rates(**counts)
 
     def encode(self, window: Window, mentions: Sequence[Mention]) -> Encoding:
         """Gold of a window.
