@@ -1,5 +1,6 @@
 from __future__ import annotations
 
+import json
 from collections import Counter
 
 import pytest
@@ -118,3 +119,17 @@ def test_training_documents_without_a_mention_are_refused(name: str) -> None:
 def test_unknown_head_suggests() -> None:
     with pytest.raises(UsageError, match=r"Unknown head 'spam'\. Did you mean 'span'"):
         make_head("spam")
+
+
+@pytest.mark.parametrize("name", ["span", "bio"])
+def test_what_was_learned_survives_json(name: str) -> None:
+    head, restored = make_head(name), make_head(name)
+    head.fit([Document("d", TEXT, (Mention((LEFT, ENLARGEMENT), "A"), Mention((RIGHT,), "B"), Mention(((15, 33),), "B")))])
+    restored.restore(json.loads(json.dumps(head.state())))
+    assert restored.state() == head.state()
+    gold = [Mention((RIGHT,), "B"), Mention((LEFT,), "A")]
+    encoding = restored.encode(window(), gold)
+    assert encoding == head.encode(window(), gold)
+    assert set(restored.decode(window(), restored.oracle(encoding))) == set(gold)
+    if isinstance(head, SpanClassificationHead) and isinstance(restored, SpanClassificationHead):
+        assert restored.rates == head.rates
