@@ -11,6 +11,7 @@ from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 
 import numpy as np
+from numpy.typing import NDArray
 
 from bench.errors import DataError
 
@@ -40,13 +41,13 @@ class Update:
 class _Stream:
     """One task's endless, reshuffled order of examples."""
 
-    lengths: np.ndarray
+    lengths: NDArray[np.int64]
     seed: tuple[int, ...]
     bundle_tokens: int
     epoch: int = 0
     position: int = 0
     drawn: int = 0
-    _order: np.ndarray | None = field(default=None, repr=False)
+    _order: NDArray[np.int64] | None = field(default=None, repr=False)
 
     def peek(self) -> int:
         if self._order is None or self.position >= len(self._order):
@@ -62,7 +63,7 @@ class _Stream:
         return index
 
 
-def epoch_order(lengths: np.ndarray, seed: Sequence[int], bundle_tokens: int) -> np.ndarray:
+def epoch_order(lengths: NDArray[np.int64], seed: Sequence[int], bundle_tokens: int) -> NDArray[np.int64]:
     """A permutation of the examples in which neighbours have like lengths.
 
     Args:
@@ -74,7 +75,7 @@ def epoch_order(lengths: np.ndarray, seed: Sequence[int], bundle_tokens: int) ->
     order = rng.permutation(len(lengths))
     pool_tokens = bundle_tokens * BUNDLES * POOL_UPDATES
     pools = _cut(lengths[order], pool_tokens)
-    result: list[np.ndarray] = []
+    result: list[NDArray[np.int64]] = []
     for low, high in pools:
         pool = order[low:high]
         pool = pool[np.argsort(lengths[pool], kind="stable")]
@@ -83,7 +84,7 @@ def epoch_order(lengths: np.ndarray, seed: Sequence[int], bundle_tokens: int) ->
     return np.concatenate(result) if result else order
 
 
-def _cut(lengths: np.ndarray, tokens: int) -> list[tuple[int, int]]:
+def _cut(lengths: NDArray[np.int64], tokens: int) -> list[tuple[int, int]]:
     """Ranges of consecutive examples, each of about `tokens`."""
     if len(lengths) == 0:
         return []
@@ -105,7 +106,7 @@ class Sampler:
         DataError: a task without training examples.
     """
 
-    def __init__(self, lengths: Mapping[str, np.ndarray], seed: int, batch_tokens: int, budget: int) -> None:
+    def __init__(self, lengths: Mapping[str, NDArray[np.int64]], seed: int, batch_tokens: int, budget: int) -> None:
         for task, values in lengths.items():
             if len(values) == 0:
                 raise DataError(f"{task} has no training example.", "Check its train split.")
@@ -115,7 +116,8 @@ class Sampler:
         self.tokens = 0
         self.shares = shares({task: int(v.sum()) for task, v in lengths.items()})
         self._streams = {
-            task: _Stream(values, (seed, i), max(1, batch_tokens // BUNDLES)) for i, (task, values) in enumerate(lengths.items())
+            task: _Stream(values, (seed, i), max(1, batch_tokens // BUNDLES))
+            for i, (task, values) in enumerate(lengths.items())
         }
 
     @property
@@ -177,7 +179,7 @@ def shares(tokens: Mapping[str, int]) -> dict[str, float]:
     return {t: w / sum(weights.values()) for t, w in weights.items()}
 
 
-def micro_batches(examples: Sequence[int], lengths: np.ndarray, limit: int) -> list[tuple[int, ...]]:
+def micro_batches(examples: Sequence[int], lengths: NDArray[np.int64], limit: int) -> list[tuple[int, ...]]:
     """Cuts one task's examples of an update into micro-batches of at most `limit` padded tokens.
 
     Sorted by length, then cut where the padding saved is worth another micro-batch (exact, by dynamic programming).

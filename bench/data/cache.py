@@ -10,6 +10,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
+from numpy.typing import NDArray
 
 from bench.api.data import Document, Mention
 from bench.api.head import Head, Window
@@ -34,8 +35,8 @@ class EncodedSplit:
     """
 
     rows: Dataset
-    lengths: np.ndarray
-    supervised: np.ndarray
+    lengths: NDArray[np.int64]
+    supervised: NDArray[np.int64]
     documents: tuple[str, ...]
     lost: Mapping[str, int]
     mentions: int
@@ -160,7 +161,7 @@ def collate(rows: Sequence[Mapping[str, Any]], head: Head, pad: int) -> dict[str
         pad: id of the padding token.
 
     Returns:
-        ``input_ids``, ``attention_mask`` (batch, seq), ``first``, ``last``, ``word_mask`` (batch, words) and the head's targets.
+        ``input_ids``, ``attention_mask`` (batch, seq), ``first``, ``last``, ``word_mask`` (batch, words), the head's targets.
     """
     import torch
 

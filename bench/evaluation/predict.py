@@ -9,6 +9,7 @@ from typing import Any
 
 import numpy as np
 import torch
+from numpy.typing import NDArray
 
 from bench.api.data import Document, Mention, in_order
 from bench.data.cache import collate
@@ -75,7 +76,7 @@ def predict(
     return Predicted(documents, encoded.tokens, perf_counter() - started)
 
 
-def by_length(lengths: np.ndarray, padded: int) -> list[list[int]]:
+def by_length(lengths: NDArray[np.int64], padded: int) -> list[list[int]]:
     """All examples in batches of like length, each of at most `padded` padded tokens (one example always fits)."""
     batches: list[list[int]] = []
     for index in np.argsort(lengths, kind="stable").tolist():

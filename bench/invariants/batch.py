@@ -50,8 +50,8 @@ class BatchReport:
 def search(probe: Callable[[int], int | None], longest: int, update: int, limit: int) -> BatchReport:
     """The largest micro-batch within 85% of the limit.
 
-    Memory grows linearly in the number of examples, so each probe goes where the line through the last two points meets the aim;
-    the sizes ascend while they fit, since a process's peak never falls.
+    Memory grows linearly in the number of examples, so each probe goes where the line through the last two points meets the
+    aim; the sizes ascend while they fit, since a process's peak never falls.
 
     Args:
         probe: padded tokens to the peak in bytes that forward, backward and optimizer step reach, or None out of memory.

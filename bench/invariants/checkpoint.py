@@ -195,7 +195,7 @@ def random_state() -> tuple[dict[str, Tensor], dict[str, Any]]:
     import torch
 
     tensors = {"torch": torch.get_rng_state()}
-    if torch.cuda.is_available() and torch.cuda.is_initialized():
+    if torch.cuda.is_available():
         tensors |= {f"cuda{i}": state for i, state in enumerate(torch.cuda.get_rng_state_all())}
     version, internal, gauss = random.getstate()
     name, keys, position, has_gauss, cached = np.random.get_state()

@@ -1,8 +1,8 @@
 """Invariant 3, smoke: before an hour is spent, every trainable tensor must be shown to learn.
 
-Fifty small updates on a hundred training examples of each task, on a throwaway copy of the trainable state, with an optimizer of
-its own, no dropout and a fixed multiple of the run's learning rate (0 stays 0). The run's weights, random states and modes are
-afterwards exactly what they were.
+Fifty small updates on a hundred training examples of each task, on a throwaway copy of the trainable state, with an optimizer
+of its own, no dropout and a fixed multiple of the run's learning rate (0 stays 0). The run's weights, random states and modes
+are afterwards exactly what they were.
 """
 
 from __future__ import annotations
@@ -14,6 +14,7 @@ from typing import Any, Protocol
 
 import numpy as np
 import torch
+from numpy.typing import NDArray
 from torch import Tensor, nn
 
 from bench.errors import InvariantError
@@ -32,7 +33,10 @@ HALF = 0.5
 class Learner(Protocol):
     """What the gate needs of the model; `bench.training.model.TaskModel` is one."""
 
-    tasks: tuple[str, ...]
+    @property
+    def tasks(self) -> tuple[str, ...]:
+        """The run's tasks, in order."""
+        ...
 
     def trainable(self, task: str) -> dict[str, nn.Parameter]:
         """Every trainable tensor a task uses."""
@@ -133,7 +137,7 @@ def smoke_test(
                     loss, supervised = loss_of(task, indices)
                     loss = loss / max(1, supervised)
                     if loss.requires_grad:
-                        (loss / len(batch)).backward()
+                        torch.autograd.backward(loss / len(batch))
                     report.curve.setdefault(task, []).append(float(loss.detach()))
                 norms = [p for p in parameters if p.grad is not None]
                 torch.nn.utils.clip_grad_norm_(norms, 1.0)
@@ -148,12 +152,12 @@ def smoke_test(
     return report
 
 
-def spread(size: int) -> np.ndarray:
+def spread(size: int) -> NDArray[np.int64]:
     """Up to a hundred indices spread evenly over a training split."""
-    return np.unique(np.linspace(0, size - 1, min(size, EXAMPLES)).round().astype(int))
+    return np.unique(np.linspace(0, size - 1, min(size, EXAMPLES)).round().astype(np.int64))
 
 
-def pick(indices: np.ndarray, update: int) -> list[int]:
+def pick(indices: NDArray[np.int64], update: int) -> list[int]:
     """The examples of an update: the chosen ones in turn, by a fixed stride so that neighbours do not stand together."""
     stride = max(1, len(indices) // UPDATE_EXAMPLES)
     return sorted({int(indices[(update + k * stride) % len(indices)]) for k in range(UPDATE_EXAMPLES)})
@@ -172,7 +176,7 @@ def guard(
         loss, supervised = loss_of(task, indices)
         loss = loss / max(1, supervised)
         if loss.requires_grad:
-            loss.backward()
+            torch.autograd.backward(loss)
         trainable = learner.trainable(task)
         old = {name: p.detach().clone() for name, p in trainable.items()}
         norms: dict[str, float] = {}
@@ -189,7 +193,7 @@ def guard(
         report.curve.setdefault(task, []).append(float(loss.detach()))
 
 
-def mean_loss(loss_of: LossOf, task: str, indices: Sequence[int] | np.ndarray, chunk: int = 16) -> float:
+def mean_loss(loss_of: LossOf, task: str, indices: Sequence[int] | NDArray[np.int64], chunk: int = 16) -> float:
     """Mean loss over examples, without a gradient."""
     total, supervised = 0.0, 0
     with torch.no_grad():
@@ -214,8 +218,8 @@ def diagnose(task: str, report: SmokeReport, tensors: int) -> list[str]:
     if not after <= HALF * before:
         curve = " ".join(f"{v:.3f}" for v in report.curve.get(task, [])[:: UPDATES // 5])
         problems.append(
-            f"{task}: the loss over {report.examples[task]} examples went from {before:.4f} to {after:.4f} in {UPDATES} updates; "
-            f"it must fall by half (learning rate {report.lr:g}; updates: {curve}; examples without a label: "
+            f"{task}: the loss over {report.examples[task]} examples went from {before:.4f} to {after:.4f} in {UPDATES} "
+            f"updates; it must fall by half (learning rate {report.lr:g}; updates: {curve}; examples without a label: "
             f"{report.unlabelled.get(task, 0.0):.0%})."
         )
     return problems
@@ -232,13 +236,12 @@ def hint_for(report: SmokeReport) -> str:
 
 
 def component(name: str) -> str:
-    """The part a tensor belongs to: ``head``, ``fusion``, ``lora_A`` or ``lora_B``."""
+    """The part a tensor belongs to: ``head``, ``fusion``, ``LoRA A`` or ``LoRA B``."""
     if name.startswith("heads."):
         return "head"
-    for part in ("fusion", "lora_A", "lora_B"):
-        if part in name:
-            return part
-    return "adapter"
+    if name.startswith("adapters.fusion."):
+        return "fusion"
+    return f"LoRA {name.rsplit('.', 1)[-1]}"
 
 
 def frozen_by_component(model: nn.Module) -> dict[str, int]:
@@ -258,7 +261,7 @@ def no_dropout(model: nn.Module) -> None:
         if isinstance(module, nn.Dropout):
             module.p = 0.0
         if isinstance(getattr(module, "attention_dropout", None), float):
-            module.attention_dropout = 0.0
+            setattr(module, "attention_dropout", 0.0)  # noqa: B010 - a plain assignment would be read as one of a tensor
 
 
 @contextmanager

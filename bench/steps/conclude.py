@@ -54,7 +54,7 @@ def conclude(
         console: shows progress.
         clock: takes the time of each step.
     """
-    config, data, parts = planned.config, planned.data, planned.parts
+    data, parts = planned.data, planned.parts
     root = planned.folder / CHECKPOINTS
     best = progress.best
     on_best = not planned.budget.controlled and best is not None
@@ -97,7 +97,8 @@ def _quantize(
 ) -> tuple[Quantization, ScoresBySplit, dict[str, dict[str, Any]]]:
     """Errors and scores of the quantized model, always as it was saved and loaded again.
 
-    The reference is the unquantized base with the very same adapters, in the same dtype; round-to-nearest is held against it too.
+    The reference is the unquantized base with the very same adapters, in the same dtype; rounding to nearest is held against
+    it too.
     """
     from bench.modeling.backbone import load_backbone
 
@@ -192,7 +193,8 @@ def _result(
             "training": {
                 "evaluations": progress.evaluations, "best": progress.best, "stopped": progress.stopped,
                 "reported": "best on dev" if not planned.budget.controlled else "last checkpoint of the budget",
-                "tokens_per_second": trainer.ledger.tokens / max(progress.seconds, 1e-9), "evaluation_tokens_per_second": scoring.throughput,
+                "tokens_per_second": trainer.ledger.tokens / max(progress.seconds, 1e-9),
+                "evaluation_tokens_per_second": scoring.throughput,
             },
         },
     )  # fmt: skip
@@ -209,7 +211,8 @@ def _invariants(planned: Planned, trainer: Trainer, progress: Progress, state: S
             "tokens",
             {
                 "total": trainer.ledger.tokens, "budget": planned.budget.tokens, "controlled": planned.budget.controlled,
-                "tasks": trainer.ledger.state(), "epochs": trainer.sampler.epochs(), "disagreements": trainer.tally.disagreements,
+                "tasks": trainer.ledger.state(), "epochs": trainer.sampler.epochs(),
+                "disagreements": trainer.tally.disagreements,
             },
         ),
         parity=told("parity", planned.parity.as_json()),

@@ -71,13 +71,13 @@ def resolve(config: RunConfig, registry: Registry) -> Parts:
     """
     if not config.task:
         raise UsageError("No task was named.", "Add --task NAME; 'bench list tasks' shows them.")
-    tasks = {name: _part(registry, "tasks", name, Task) for name in config.task}
+    tasks = {name: _ready(registry.get("tasks", name)) for name in config.task}
     heads = {}
     for name, task in tasks.items():
         if config.head is not None and config.head not in task.heads:
             raise unknown(f"head of {name}", config.head, task.heads, f"bench show task {name}")
         heads[name] = config.head or task.heads[0]
-    quantizer = _part(registry, "quantizers", config.quant, Quantizer)
+    quantizer = _ready(registry.get("quantizers", config.quant))
     when: When = config.quant_when or quantizer.when[0]
     if when not in quantizer.when:
         raise UsageError(
@@ -88,21 +88,22 @@ def resolve(config: RunConfig, registry: Registry) -> Parts:
         if not requirement.present():
             raise MissingError(f"Training needs {requirement.module}, which is not installed.", requirement.command)
     model = find_model(config.model, registry, models_cache())
-    architecture = _part(registry, "architectures", config.arch, Architecture)
+    architecture = _ready(registry.get("architectures", config.arch))
     if reason := quantizer.supports(model.spec, when, "cuda" if config.device.startswith("cuda") else "cpu"):
-        fitting = [q.name for q in _all(registry, "quantizers", Quantizer) if not q.supports(model.spec, q.when[0], "cpu")]
+        known = [registry.get("quantizers", entry.name) for entry in registry.entries("quantizers")]
+        fitting = [q.name for q in known if not q.supports(model.spec, q.when[0], "cpu")]
         raise UsageError(
             f"Quantizer {quantizer.name!r} does not fit {model.name!r}: {reason}",
             f"These fit: {', '.join(fitting)}.",
         )
-    trackers = [] if config.tracker == ("none",) else [_find(registry, "trackers", name, Tracker) for name in config.tracker]
+    trackers = [] if config.tracker == ("none",) else [registry.get("trackers", name) for name in config.tracker]
     return Parts(
         tasks=tasks,
         heads=heads,
         architecture=architecture,
-        group=tuple(_all(registry, "architectures", Architecture)),
+        group=tuple(registry.get("architectures", entry.name) for entry in registry.entries("architectures")),
         quantizer=quantizer,
-        floor=_find(registry, "quantizers", "rtn", Quantizer),
+        floor=registry.get("quantizers", "rtn"),
         when=when,
         model=model,
         trackers=tuple(trackers),
@@ -118,22 +119,11 @@ def _training_needs() -> tuple[Requirement, ...]:
     return tuple(Requirement(m, "bench-suite[train]") for m in ("torch", "transformers", "peft", "datasets", "safetensors"))
 
 
-def _find(registry: Registry, kind: str, name: str, wanted: type[P]) -> P:
-    part = registry.get(kind, name)
-    assert isinstance(part, wanted)  # the registry has checked the class of every part
-    return part
-
-
-def _part(registry: Registry, kind: str, name: str, wanted: type[P]) -> P:
+def _ready(part: P) -> P:
     """A part that is installed with all it needs."""
-    part = _find(registry, kind, name, wanted)
     if missing := part.missing():
         raise MissingError(
-            f"{wanted.__name__} {name!r} needs {', '.join(m.module for m in missing)}, which is not installed.",
+            f"{part.name!r} needs {', '.join(m.module for m in missing)}, which is not installed.",
             f"Type: {missing[0].command}",
         )
     return part
-
-
-def _all(registry: Registry, kind: str, wanted: type[P]) -> list[P]:
-    return [_find(registry, kind, entry.name, wanted) for entry in registry.entries(kind)]

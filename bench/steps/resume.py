@@ -146,9 +146,7 @@ def begin_again(journal: Journal, found: Checkpoint | None, state: State, warn: 
     if events and events[-1].kind != "end" and last:
         state.deaths[str(last)] = state.deaths.get(str(last), 0) + 1
         if state.deaths[str(last)] > 1 and state.batch is not None:
-            warn(
-                f"The run died {state.deaths[str(last)]} times at update {last}; micro-batches now hold {state.micro_batch} padded tokens."
-            )
+            warn(f"The run died again at update {last}: micro-batches now hold {state.micro_batch} padded tokens.")
     now = machine()
     changed = [name for name in ("threads", "capability") if now[name] != state.machine[name]]
     changed += [n for n, v in now["versions"].items() if state.machine["versions"].get(n) != v]

@@ -3,8 +3,8 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Iterator, Mapping
-from contextlib import AbstractContextManager, contextmanager, nullcontext
+from collections.abc import Mapping
+from contextlib import AbstractContextManager, nullcontext
 from dataclasses import dataclass, field
 from typing import Any
 
@@ -144,15 +144,13 @@ class Trainer:
         """
         rate = self.rate(self.sampler.tokens)
         drawn = self.sampler.draw()
-        while True:
-            with _restored_on_memory_error():
-                losses, entries, count = self._accumulate(drawn)
-                break
+        while (done := self._attempt(drawn)) is None:
             longest = max(int(self.data[t].splits["train"].lengths[list(e)].max()) for t, e in drawn.examples.items())
             if self.micro_batch <= longest:
                 raise MemoryError(f"one example of {longest} tokens does not fit into memory")
             self.micro_batch = max(longest, self.micro_batch // 2)
             self.tally.reset()
+        losses, entries, count = done
         for group in self.optimizer.param_groups:
             group["lr"] = rate
         norm = float(torch.nn.utils.clip_grad_norm_([p for p in self.parameters if p.grad is not None], CLIP))
@@ -168,6 +166,20 @@ class Trainer:
         self.tally.check(self.step)
         self.ledger.enter(entries)
         return StepReport(self.step, losses, norm, rate, drawn.tokens, count)
+
+    def _attempt(self, drawn: Update) -> tuple[dict[str, float], dict[str, Account], int] | None:
+        """`_accumulate`, or None where memory ran out; the random state is then as it was, so that it can be cut smaller."""
+        before, devices = torch.get_rng_state(), _cuda_states()
+        try:
+            return self._accumulate(drawn)
+        except (MemoryError, RuntimeError) as error:
+            if not out_of_memory(error):
+                raise
+        torch.set_rng_state(before)
+        if devices:
+            torch.cuda.set_rng_state_all(devices)
+            torch.cuda.empty_cache()
+        return None
 
     def _accumulate(self, drawn: Update) -> tuple[dict[str, float], dict[str, Account], int]:
         """Gradients of one update: the mean over tasks of each task's mean loss."""
@@ -188,7 +200,7 @@ class Trainer:
                 self.tally.expect(marked * passes)
                 with self.device.autocast():
                     loss = self.model.loss(task, batch) / supervised
-                (loss / len(drawn.examples)).backward()
+                torch.autograd.backward(loss / len(drawn.examples))
                 total += float(loss.detach())
                 positions = longest * len(part)
                 entry.tokens += marked
@@ -244,17 +256,5 @@ def out_of_memory(error: BaseException) -> bool:
     return isinstance(error, RuntimeError) and "allocate memory" in str(error)
 
 
-@contextmanager
-def _restored_on_memory_error() -> Iterator[None]:
-    """Swallows an out-of-memory error with the random state as it was, so that the same update can be cut smaller."""
-    before = torch.get_rng_state()
-    cuda = torch.cuda.get_rng_state_all() if torch.cuda.is_initialized() else []
-    try:
-        yield
-    except (MemoryError, RuntimeError) as error:
-        if not out_of_memory(error):
-            raise
-        torch.set_rng_state(before)
-        if cuda:
-            torch.cuda.set_rng_state_all(cuda)
-            torch.cuda.empty_cache()
+def _cuda_states() -> list[Tensor]:
+    return torch.cuda.get_rng_state_all() if torch.cuda.is_available() else []

@@ -8,8 +8,6 @@ from collections.abc import Mapping
 from dataclasses import asdict, dataclass
 from typing import Any
 
-import numpy as np
-
 from bench.api.model import ModelSpec
 from bench.config import RunConfig
 from bench.errors import UsageError
@@ -195,8 +193,3 @@ def product_rate(width: int, precision: str, device: str) -> float:
         float(product[0, 0])  # waits for the device
         best = min(best, time.perf_counter() - started)
     return 2 * 2048 * width * 4 * width / best
-
-
-def longest_example(lengths: Mapping[str, np.ndarray]) -> int:
-    """Tokens of the longest training example of any task."""
-    return max(int(values.max()) for values in lengths.values())
