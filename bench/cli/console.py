@@ -39,8 +39,6 @@ class RichReporter:
 
     def __init__(self, stderr: bool = False, console: Console | None = None) -> None:
         self.console = console or Console(stderr=stderr, highlight=False, soft_wrap=True)
-        if not self.console.is_terminal:
-            self.console.width = 10_000  # a pipe has no width; rich would fold tables at 80
         self._steps = 0
 
     def step(self, title: str) -> None:
@@ -57,6 +55,7 @@ class RichReporter:
             plain.close()
             return
         columns = (
+            TextColumn("  "),
             SpinnerColumn(finished_text="[green]✓"),
             TextColumn("{task.description}"),
             BarColumn(bar_width=24),
@@ -66,7 +65,7 @@ class RichReporter:
             TextColumn("[dim]{task.fields[stats]}"),
         )
         with Bars(*columns, console=self.console) as bars:
-            yield _Bar(bars, bars.add_task(f"    {escape(title)}", total=total, stats=""))
+            yield _Bar(bars, bars.add_task(escape(title), total=total, stats=""))
 
     def warn(self, message: str) -> None:
         """Something the user should know that does not stop the run."""
@@ -78,14 +77,16 @@ class RichReporter:
 
     def table(self, title: str, columns: Sequence[str], rows: Sequence[Sequence[object]]) -> None:
         """A table; numbers are aligned to the right."""
-        plain = not self.console.is_terminal
+        cells = [[_cell(cell) for cell in row] for row in rows]
+        right = [bool(rows) and all(row[i] == "" or _numeric(row[i]) for row in rows) for i in range(len(columns))]
+        if not self.console.is_terminal:
+            self.console.print(f"{title}\n{_plain_table(columns, cells, right)}", markup=False)
+            return
         table = Table(title=escape(title), title_justify="left", title_style="bold", box=box.SIMPLE_HEAD, pad_edge=False)
-        for index, column in enumerate(columns):
-            cells = [row[index] for row in rows]
-            right = bool(cells) and all(cell == "" or _numeric(cell) for cell in cells)
-            table.add_column(escape(column), justify="right" if right else "left", no_wrap=plain, header_style="dim")
-        for row in rows:
-            table.add_row(*(Text(_cell(cell)) for cell in row))
+        for name, to_the_right in zip(columns, right, strict=True):
+            table.add_column(escape(name), justify="right" if to_the_right else "left", header_style="dim")
+        for row in cells:
+            table.add_row(*map(Text, row))
         self.console.print(table, soft_wrap=False)
 
     def blank(self) -> None:
@@ -154,6 +155,19 @@ class PlainProgress:
         self._console.print(f"    {self._title}: {', '.join(part for part in parts if part)}", markup=False)
 
 
+def _plain_table(header: Sequence[str], rows: Sequence[Sequence[str]], right: Sequence[bool]) -> str:
+    """Columns without rules or trailing blanks, as wide as they are: a pipe has no width."""
+    widths = [max(len(line[i]) for line in (header, *rows)) for i in range(len(header))]
+    return "\n".join(
+        "  "
+        + "  ".join(
+            cell.rjust(width) if to_the_right else cell.ljust(width)
+            for cell, width, to_the_right in zip(line, widths, right, strict=True)
+        ).rstrip()
+        for line in (header, *rows)
+    )
+
+
 def _rate(speed: float, unit: str) -> str:
     amount = f"{speed:,.0f}" if speed >= 10 else f"{speed:.2g}"
     return f"{amount} {unit}/s".replace(" /", "/")
@@ -169,6 +183,8 @@ def _shown(stats: dict[str, float | str]) -> str:
 
 
 def _numeric(cell: object) -> bool:
+    if isinstance(cell, bool):
+        return False
     return isinstance(cell, (int, float)) or str(cell).strip("+-.%[], ").replace(",", "").replace(".", "").isdigit()
 
 
