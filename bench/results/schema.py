@@ -22,7 +22,7 @@ class Headline:
     Args:
         task: the run's first task.
         split: ``test``.
-        stage: ``quantized`` where the base was quantized after training, else ``trained``.
+        stage: ``quantized`` where the base was quantized, else ``trained``.
         metric: dotted path into the task's scores, e.g. ``task1.strict.f1``.
         value: in [0, 1].
         ci95: document-clustered bootstrap interval, low and high; None where it cannot be had.
@@ -41,11 +41,11 @@ class TaskScores:
     """Scores of one task, each a nested mapping as ``bench score --json`` prints it, with ``ci95`` beside each F.
 
     Args:
-        trained: test split, before any quantizing that follows training. For a budgeted run the last checkpoint.
-        quantized: test split, after quantizing; None where nothing was quantized after training.
+        trained: test split, as trained. For a budgeted run the last checkpoint.
+        quantized: test split, the quantized model as it was saved and loaded again; None where nothing was quantized.
         dev: dev split, by stage.
         baselines: test split, by baseline, e.g. ``dictionary``.
-        best: a budgeted run's best checkpoint on dev: its test scores, with the ``step`` and ``tokens`` it had seen.
+        best: a budgeted run's best checkpoint on dev: its test ``scores``, with the ``step`` and ``tokens`` it had seen.
     """
 
     trained: Mapping[str, Any]

@@ -15,11 +15,18 @@ _FORBIDDEN = re.compile(r"[^\w\-. /]", re.ASCII)
 
 
 def metrics(event: RunEvent) -> dict[str, float]:
-    """The numbers of an event as ``train/…``, ``eval/…``, ``memory/…`` or ``result/…``; empty for other kinds."""
+    """The numbers of an event as ``train/…``, ``eval/…``, ``memory/…`` or ``result/…``; empty for other kinds.
+
+    A ``scores`` event's are ``<split>/<stage>/…``, e.g. ``test/quantized/2015-T14/task1/strict/f1``.
+    """
     prefix = PREFIXES.get(event.kind)
+    found = event.metrics()
+    if event.kind == "scores":
+        prefix = f"{event.values.get('split')}/{event.values.get('stage')}"
+        found = {name.removeprefix("scores/"): value for name, value in found.items()}
     if prefix is None:
         return {}
-    return {_FORBIDDEN.sub("_", f"{prefix}/{name}")[:250]: value for name, value in event.metrics().items()}
+    return {_FORBIDDEN.sub("_", f"{prefix}/{name}")[:250]: value for name, value in found.items()}
 
 
 def parameters(config: Mapping[str, Any], longest: int = 500) -> dict[str, str]:
