@@ -1,0 +1,75 @@
+"""`bench show run`: a stored result for people and as JSON, with what must not be missed at the top."""
+
+from __future__ import annotations
+
+import json
+from dataclasses import replace
+from pathlib import Path
+
+import pytest
+
+from bench.cli import main
+from bench.config import RunConfig
+from bench.results.schema import Headline, Invariants, Quantization, Result, TaskScores
+from bench.results.store import write_result
+
+F = {"tp": 3, "fp": 1, "fn": 2, "precision": 0.75, "recall": 0.6, "f1": 2 / 3, "ci95": [0.5, 0.8]}
+RESULT = Result(
+    id="2015-t14_a2_gptq_0123456789ab",
+    config=RunConfig(task=("2015-T14",), arch="A2", quant="gptq").as_json(),
+    headline=Headline("2015-T14", "test", "quantized", "task1.strict.f1", 2 / 3, (0.5, 0.8)),
+    scores={"2015-T14": TaskScores(trained={"task1": {"strict": F}}, quantized={"task1": {"strict": F | {"tp": 4321}}})},
+    invariants=Invariants(*({"status": "held", "curve": list(range(50))} for _ in range(5))),
+    quantization=Quantization(4.25, 12_345_678, 0.221, 0.311),
+    timings={"training": 12.5},
+    memory={"peak": 2**30},
+    hashes={"data": {"2015-T14": "ab" * 32}},
+    versions={"python": "3.11"},
+    hardware={"cores": 2},
+    git={"commit": None, "dirty": None},
+    waivers=(),
+    synthetic=True,
+)
+
+
+@pytest.fixture
+def out(tmp_path: Path) -> Path:
+    folder = tmp_path / "runs" / RESULT.id
+    folder.mkdir(parents=True)
+    write_result(folder, RESULT)
+    return folder.parent
+
+
+def test_json_is_the_stored_result(out: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    assert main(["show", "run", RESULT.id, "--out", str(out), "--json"]) == 0
+    assert json.loads(capsys.readouterr().out) == RESULT.to_json()
+
+
+def test_people_see_headline_scores_and_costs(out: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    assert main(["show", "run", str(out / RESULT.id)]) == 0
+    text = capsys.readouterr().out
+    lines = text.splitlines()
+    assert lines[1].startswith("2015-T14 test, quantized: task1.strict.f1 .667 [.500, .800]  SYNTHETIC data")
+    assert "4,321   1   2       .750    .600  .667  [.500, .800]" in text
+    assert "2015-T14, trained" in lines
+    assert "2015-T14, quantized" in lines
+    rows = {line.split()[0]: " ".join(line.split()[1:]) for line in lines if line.startswith("  ")}
+    assert rows["smoke.status"] == "held"
+    assert rows["parity.curve"] == "50 entries, in result.json"
+    assert rows["rtn_error"] == ".311"
+    assert rows["bytes"] == "12,345,678"
+
+
+def test_waivers_stand_at_the_top(out: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    write_result(out / RESULT.id, replace(RESULT, waivers=("smoke", "parity"), synthetic=False))
+    assert main(["show", "run", RESULT.id[:12], "--out", str(out)]) == 0
+    text = capsys.readouterr().out
+    assert text.splitlines()[1] == "waived: smoke, parity; comparisons refuse this run"
+    assert "SYNTHETIC" not in text
+
+
+def test_an_unfinished_or_damaged_run_ends_in_one_line(out: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    path = out / RESULT.id / "result.json"
+    path.write_text(path.read_text()[:100])
+    assert main(["show", "run", str(out / RESULT.id)]) == 6
+    assert "Traceback" not in capsys.readouterr().err
