@@ -90,7 +90,7 @@ def quantization(folder: Path, config: Mapping[str, Any]) -> dict[str, Any] | No
     elif method == "awq":
         form = str(found.get("format") or found.get("checkpoint_format") or found.get("version") or "gemm").lower()
         readable = form in ("gemm", "exllama") and bits == 4  # exllama repacks in memory; on disk it is gemm
-        form = "gemm"
+        form = "gemm" if readable else form
     else:
         raise UsageError(
             f"Model folder {folder} is quantized with {method or 'an unnamed method'!r}; read are gptq and awq.",
