@@ -171,7 +171,7 @@ def test_viterbi_finds_the_best_allowed_row() -> None:
     torch.nn.init.normal_(module.tag.weight, std=1.0)
     data = batch(fitted("bio"), lengths=(5, 3), gold=((), ()))
     states = hidden(6, 2, 7)
-    scores, allowed = module._logits(states, data).log_softmax(-1), _transitions(3)
+    scores, allowed = module._logits(states, data).detach().log_softmax(-1), _transitions(3)
     for i, length in enumerate((5, 3)):
         rows = [
             r for r in product(range(3), repeat=length) if all(allowed[a, b] == 0 for a, b in zip((0, *r), r, strict=False))
