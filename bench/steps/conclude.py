@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import shutil
 from collections.abc import Mapping
 from dataclasses import replace
 from typing import TYPE_CHECKING, Any
@@ -13,7 +12,7 @@ from bench.results.environment import git, hardware, versions
 from bench.results.layout import CHECKPOINTS
 from bench.results.schema import Headline, Invariants, Quantization, Result, Stage, TaskScores, pick
 from bench.steps.base import attach, calibration_sample, quantized_base
-from bench.steps.finish import Scoring, dev_states, relative_error, save_trained
+from bench.steps.finish import Scoring, dev_states, save_trained, states_error
 from bench.steps.resume import State
 
 if TYPE_CHECKING:
@@ -100,6 +99,7 @@ def _quantize(
     The reference is the unquantized base with the very same adapters, in the same dtype; rounding to nearest is held against
     it too.
     """
+    from bench.evaluation.quantization import floor_backbone
     from bench.modeling.backbone import load_backbone
 
     config, data, parts, device = planned.config, planned.data, planned.parts, planned.device
@@ -116,8 +116,6 @@ def _quantize(
         console.step(f"quantizing with {parts.quantizer.name}")
         sample, _ = calibration_sample(data)
         out, weights = quantized_base(parts.quantizer, parts, sample, planned.folder, device.name)
-        floor = parts.floor
-        floor_out, _ = quantized_base(floor, parts, sample, planned.folder, device.name)
     with clock("evaluation"):
         console.step("evaluating the quantized model")
         whole = on(load_backbone(parts.model.folder(), dtype, device.name))
@@ -125,14 +123,12 @@ def _quantize(
         # The other half of before and after where training was on the quantized base already.
         unquantized = scoring.stage(whole, "unquantized", "test") if parts.when == "load" else {}
         del whole
-        rounded = on(floor.load(floor_out, dtype, device.name))
-        rtn_error = relative_error(dev_states(rounded, data, micro, scoring.pad), reference)
-        del rounded
+        floor = floor_backbone(parts.model.folder(), parts.quantizer, dtype, device.name)
+        rtn_error = None if floor is None else states_error(dev_states(on(floor), data, micro, scoring.pad), reference)
+        del floor
         model = on(parts.quantizer.load(out, dtype, device.name))
-        error = relative_error(dev_states(model, data, micro, scoring.pad), reference)
+        error = states_error(dev_states(model, data, micro, scoring.pad), reference)
         scores = _splits(scoring, model, "quantized")
-    if floor_out != out:
-        shutil.rmtree(floor_out, ignore_errors=True)
     return Quantization(weights.bits_per_weight, weights.bytes, error, rtn_error), scores, unquantized
 
 

@@ -129,13 +129,14 @@ def dev_states(
     return states
 
 
-def relative_error(
+def states_error(
     found: Sequence[tuple[torch.Tensor, torch.Tensor]], reference: Sequence[tuple[torch.Tensor, torch.Tensor]]
 ) -> float:
-    """‖found - reference‖ / ‖reference‖ over the marked positions of every batch."""
-    gap = size = 0.0
-    for (a, mask), (b, _) in zip(found, reference, strict=True):
-        marked = mask.bool()
-        gap += float((a[marked] - b[marked]).double().square().sum())
-        size += float(b[marked].double().square().sum())
-    return (gap / size) ** 0.5 if size else 0.0
+    """Relative error of hidden states that were taken one model after the other, so that no two need fit into memory."""
+    from bench.evaluation.quantization import relative_error
+
+    pairs = [
+        {"attention_mask": mask, "found": states, "reference": whole}
+        for (states, mask), (whole, _) in zip(found, reference, strict=True)
+    ]
+    return relative_error(lambda pair: pair["reference"], lambda pair: pair["found"], pairs)

@@ -31,7 +31,6 @@ class Parts:
         architecture: the arm.
         group: every architecture there is; parity holds them all against each other.
         quantizer: of the base model's weights.
-        floor: round-to-nearest, which every calibrated quantizer must beat.
         when: before training or after.
         model: the base model.
         trackers: mirrors of the journal.
@@ -42,7 +41,6 @@ class Parts:
     architecture: Architecture
     group: tuple[Architecture, ...]
     quantizer: Quantizer
-    floor: Quantizer
     when: When
     model: BaseModel
     trackers: tuple[Tracker, ...]
@@ -103,7 +101,6 @@ def resolve(config: RunConfig, registry: Registry) -> Parts:
         architecture=architecture,
         group=tuple(registry.get("architectures", entry.name) for entry in registry.entries("architectures")),
         quantizer=quantizer,
-        floor=registry.get("quantizers", "rtn"),
         when=when,
         model=model,
         trackers=tuple(trackers),
