@@ -294,7 +294,7 @@ def train_and_score(
 
     def evaluate() -> dict[str, float]:
         with clock("evaluation on dev"):
-            scores = scoring.primary(trainer.model)
+            scores = scoring.selection(trainer.model)
         trainer.tally.reset()  # what evaluation reads is no training token
         return scores
 

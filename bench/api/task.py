@@ -27,6 +27,8 @@ class TaskMetadata:
         published_best: metric path to the best published value, in [0, 1].
         published_source: who reported it.
         layout: one line on the folder that `load` expects.
+        selection_metric: dotted path of what early stopping and the best checkpoint go by; the primary metric where empty. Wanted
+            where the primary metric also counts something that training does not touch, such as looked-up concepts.
     """
 
     reference: str
@@ -35,6 +37,12 @@ class TaskMetadata:
     layout: str
     published_best: Mapping[str, float] = field(default_factory=dict)
     published_source: str = ""
+    selection_metric: str = ""
+
+    @property
+    def selects_by(self) -> str:
+        """What early stopping and the best checkpoint go by."""
+        return self.selection_metric or self.primary_metric
 
 
 class Task(Part):

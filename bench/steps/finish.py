@@ -69,12 +69,12 @@ class Scoring:
 
         return predict(model, task, self.data[task], split, self.device, self.pad, self.links[task], self.padded, advance)
 
-    def primary(self, model: TaskModel) -> dict[str, float]:
-        """Each task's primary metric on dev, and their mean as ``mean``."""
+    def selection(self, model: TaskModel) -> dict[str, float]:
+        """Each task's selection metric on dev, and their mean as ``mean``."""
         values = {}
         for name, one in self.data.items():
             scores = one.task.score(one.corpus["dev"], self.predict(model, name, "dev").documents)
-            values[name] = pick(scores, one.task.metadata.primary_metric) or 0.0
+            values[name] = pick(scores, one.task.metadata.selects_by) or 0.0
         return values | {"mean": sum(values.values()) / len(values)}
 
     def stage(self, model: TaskModel, stage: str, split: str) -> dict[str, dict[str, Any]]:

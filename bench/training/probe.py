@@ -58,10 +58,13 @@ class Probe:
         return None if added is None else self._resident + int(added)
 
     def close(self) -> None:
-        """Ends the child."""
+        """Ends the child, which holds nothing worth waiting for."""
         if self._child is not None:
-            with suppress(BrokenPipeError):
-                self._child.communicate(timeout=10)
+            self._child.kill()
+            self._child.wait()
+            for pipe in _pipes(self._child):
+                with suppress(BrokenPipeError):
+                    pipe.close()
             self._child = None
 
 

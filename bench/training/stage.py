@@ -27,8 +27,8 @@ class Progress:
     """What training has found so far; part of every checkpoint.
 
     Args:
-        best: best primary metric on dev, the step it was seen at and the tokens until then.
-        evaluations: one mapping an evaluation: step, tokens, and each task's primary metric.
+        best: best mean selection metric on dev, the step it was seen at and the tokens until then.
+        evaluations: one mapping an evaluation: step, tokens, and each task's selection metric.
         stale: evaluations since the best.
         seconds: spent training, evaluations and checkpoints left out.
         checkpoint_seconds: spent writing checkpoints.
@@ -80,7 +80,7 @@ def train(
         schedule: when things happen.
         root: folder of checkpoints.
         journal: told everything.
-        evaluate: each task's primary metric on dev, and their mean as ``mean``.
+        evaluate: each task's selection metric on dev, and their mean as ``mean``.
         memory: watched every few updates.
         console: shows progress.
 
