@@ -14,9 +14,7 @@ from bench.errors import UsageError, unknown
 INVARIANTS = ("tokens", "parity", "smoke", "batch", "checkpoint")
 
 # What cannot change the outcome stays out of the run's identity.
-_NOT_IDENTITY = frozenset(
-    {"tracker", "memory_limit", "max_hours", "out", "name", "dry_run", "resume", "json", "micro_batch", "checkpoint_every", "data"}
-)
+_NOT_IDENTITY = frozenset({"tracker", "memory_limit", "max_hours", "out", "name", "micro_batch", "checkpoint_every", "data"})
 
 
 @dataclass(frozen=True)

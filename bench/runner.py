@@ -8,9 +8,9 @@ from __future__ import annotations
 
 import tempfile
 import time
-from collections.abc import Iterator, Mapping
-from contextlib import ExitStack, contextmanager, suppress
-from dataclasses import dataclass, field
+from collections.abc import Mapping
+from contextlib import ExitStack, suppress
+from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -30,16 +30,14 @@ from bench.steps import finish, gates
 from bench.steps import plan as plan_step
 from bench.steps import resume as resume_step
 from bench.steps.conclude import conclude
+from bench.steps.planned import Clock, Planned
 from bench.steps.resolve import Parts, resolve
 from bench.tracking.journal import Journal
 from bench.tracking.memory import MemoryWatch
 from bench.tracking.mirrors import Mirrors
 
 if TYPE_CHECKING:
-    from bench.invariants.parity import ParityReport
-    from bench.training.loop import Device, Trainer
-    from bench.training.model import TaskData
-    from bench.training.plan import Budget
+    from bench.training.loop import Trainer
 
 
 @dataclass(frozen=True)
@@ -56,51 +54,6 @@ class Outcome:
     folder: Path | None
     result_path: Path | None
     headline: Mapping[str, Any]
-    plan: Mapping[str, Any]
-
-
-@dataclass
-class Clock:
-    """Seconds by step."""
-
-    seconds: dict[str, float] = field(default_factory=dict)
-
-    @contextmanager
-    def __call__(self, name: str) -> Iterator[None]:
-        """Adds the time of a block to a name."""
-        started = time.perf_counter()
-        try:
-            yield
-        finally:
-            self.seconds[name] = self.seconds.get(name, 0.0) + time.perf_counter() - started
-
-
-@dataclass(frozen=True)
-class Planned:
-    """What is known before any weight is loaded (steps 1 to 5).
-
-    Args:
-        config: of the run.
-        facts: what the flags leave open, resolved; part of the run's identity.
-        ident: the run's id.
-        folder: of the run.
-        parts: the plugins' parts.
-        data: task to corpus, head and windows.
-        device: where and in what precision.
-        budget: tokens and updates.
-        parity: every arm of the group, counted.
-        plan: all of it, JSON-able.
-    """
-
-    config: RunConfig
-    facts: Mapping[str, Any]
-    ident: str
-    folder: Path
-    parts: Parts
-    data: Mapping[str, TaskData]
-    device: Device
-    budget: Budget
-    parity: ParityReport
     plan: Mapping[str, Any]
 
 

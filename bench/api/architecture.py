@@ -44,8 +44,8 @@ class Architecture(Part):
         """Names of the adapters active in each pass of the base model for a batch of this task."""
 
     def fusion(self, hidden_size: int) -> nn.Module | None:
-        """Joins the passes: ``forward(states)`` takes a list of (batch, seq, hidden) tensors and gives one (batch, seq, hidden).
+        """Joins the passes; shared by all tasks. None where every task has a single pass.
 
-        Shared by all tasks. None where every task has a single pass.
+        Its ``forward(states)`` takes a list of (batch, seq, hidden) tensors and gives one of the same shape.
         """
         return None

@@ -28,7 +28,7 @@ class Window:
     Args:
         document: id of the document.
         input_ids: token ids, the model's special tokens included; length = tokens the mask marks.
-        words: character (start, end) of every word in the document; words are ``\\w+|[^\\w\\s]``.
+        words: character (start, end) of every word in the document; a word is a run of letters and digits, or one other sign.
         first: index into ``input_ids`` of each word's first token.
         last: index into ``input_ids`` of each word's last token (inclusive).
         start: character where the window starts in the document.

@@ -27,8 +27,8 @@ class TaskMetadata:
         published_best: metric path to the best published value, in [0, 1].
         published_source: who reported it.
         layout: one line on the folder that `load` expects.
-        selection_metric: dotted path of what early stopping and the best checkpoint go by; the primary metric where empty. Wanted
-            where the primary metric also counts something that training does not touch, such as looked-up concepts.
+        selection_metric: dotted path of what early stopping and the best checkpoint go by; the primary metric where empty.
+            Wanted where the primary metric also counts something that training does not touch, such as looked-up concepts.
     """
 
     reference: str

@@ -19,7 +19,7 @@ if TYPE_CHECKING:
     import torch
 
     from bench.reporting import Reporter
-    from bench.runner import Clock, Planned
+    from bench.steps.planned import Clock, Planned
     from bench.tracking.journal import Journal
     from bench.training.loop import Trainer
     from bench.training.stage import Progress

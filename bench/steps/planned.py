@@ -1,0 +1,64 @@
+"""What steps hand on to one another: the plan of a run, and the clock that times it."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from bench.config import RunConfig
+from bench.steps.resolve import Parts
+
+if TYPE_CHECKING:
+    from bench.invariants.parity import ParityReport
+    from bench.training.loop import Device
+    from bench.training.model import TaskData
+    from bench.training.plan import Budget
+
+
+@dataclass
+class Clock:
+    """Seconds by step."""
+
+    seconds: dict[str, float] = field(default_factory=dict)
+
+    @contextmanager
+    def __call__(self, name: str) -> Iterator[None]:
+        """Adds the time of a block to a name."""
+        started = time.perf_counter()
+        try:
+            yield
+        finally:
+            self.seconds[name] = self.seconds.get(name, 0.0) + time.perf_counter() - started
+
+
+@dataclass(frozen=True)
+class Planned:
+    """What is known before any weight is loaded (steps 1 to 5).
+
+    Args:
+        config: of the run.
+        facts: what the flags leave open, resolved; part of the run's identity.
+        ident: the run's id.
+        folder: of the run.
+        parts: the plugins' parts.
+        data: task to corpus, head and windows.
+        device: where and in what precision.
+        budget: tokens and updates.
+        parity: every arm of the group, counted.
+        plan: all of it, JSON-able.
+    """
+
+    config: RunConfig
+    facts: Mapping[str, Any]
+    ident: str
+    folder: Path
+    parts: Parts
+    data: Mapping[str, TaskData]
+    device: Device
+    budget: Budget
+    parity: ParityReport
+    plan: Mapping[str, Any]
