@@ -34,7 +34,7 @@ def signed(word: int) -> int:
 
 
 def autogptq(integers: Any, zeros: Any, bits: int) -> tuple[Any, Any]:
-    """AutoGPTQ's `QuantLinear.pack` for 2, 4 and 8 bits: (inputs, outputs) integers, (groups, outputs) zeros stored less one."""
+    """AutoGPTQ's `QuantLinear.pack` for (inputs, outputs) integers of 2, 4 or 8 bits and (groups, outputs) zero points."""
     per = 32 // bits
     inputs, outputs = integers.shape
     qweight = [

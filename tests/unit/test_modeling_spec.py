@@ -263,9 +263,13 @@ class TestFind:
 
 class TestWrittenWhole:
     def test_failure_leaves_nothing(self, tmp_path: Path) -> None:
-        with pytest.raises(BenchError), written_whole(tmp_path / "out") as made:
-            (made / "a").write_text("half")
-            raise BenchError("stopped")
+        def write() -> None:
+            with written_whole(tmp_path / "out") as made:
+                (made / "a").write_text("half")
+                raise BenchError("stopped")
+
+        with pytest.raises(BenchError, match="stopped"):
+            write()
         assert list(tmp_path.iterdir()) == []
 
     def test_it_takes_the_place_of_an_older_one(self, tmp_path: Path) -> None:
