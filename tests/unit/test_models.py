@@ -125,11 +125,12 @@ def test_rotary_rows_undo_llama_cpp() -> None:
 
 
 PROSE = (
-    "The heart is a muscular organ found in most animals. This organ pumps blood through the blood vessels of the circulatory "
-    "system. The pumped blood carries oxygen and nutrients to the body, while carrying metabolic waste such as carbon dioxide to "
-    "the lungs. Patients who are admitted with chest pain usually receive an electrocardiogram and a blood test within the first "
-    "hour; if the results suggest that a coronary artery is blocked, they are taken to the catheter laboratory without delay. "
-    "My neighbour's dog, who has never liked the postman, sleeps under the kitchen table until somebody opens the fridge."
+    "The heart is a muscular organ found in most animals. This organ pumps blood through the blood vessels of the "
+    "circulatory system. The pumped blood carries oxygen and nutrients to the body, while carrying metabolic waste such as "
+    "carbon dioxide to the lungs. Patients who are admitted with chest pain usually receive an electrocardiogram and a blood "
+    "test within the first hour; if the results suggest that a coronary artery is blocked, they are taken to the catheter "
+    "laboratory without delay. My neighbour's dog, who has never liked the postman, sleeps under the kitchen table until "
+    "somebody opens the fridge."
 )
 
 
