@@ -5,7 +5,7 @@ from __future__ import annotations
 PHRASES = {
     "postposed": [
         "[a|{COMPLAINT}] about the [a|{SITE}]",
-        "[a|{COMPLAINT}] within the [a|{SITE}]",
+        "[a|{COMPLAINT}] inside the [a|{SITE}]",
         "[a|{COMPLAINT}] on the [a|{SITE}]",
     ],
     "list": [
@@ -14,7 +14,7 @@ PHRASES = {
     ],
     "shared": [
         "[a|[=left|left]] plus [b|[=right|right]] [a,b|{PADJ} {FINDING}]",
-        "both [a|{ADJ0}] and [b|{ADJ0}] [a,b|{FINDING}]",
+        "[a|{ADJ0}] plus [b|{ADJ0}] [a,b|{FINDING}]",
     ],
     "three": ["[a,b|{COMPLAINT}] about the [a|[=left|left]] and [b|[=right|right]] [a,b|{LIMB}]"],
     "tail": ["[a|{COMPLAINT}] and [b|{COMPLAINT}] about the [a,b|{SITE}]"],

@@ -5,23 +5,24 @@ from __future__ import annotations
 PHRASES = {
     "postposed": [
         "[a|{COMPLAINT}] over the [a|{SITE}]",
-        "[a|{COMPLAINT}] involving the [a|{SITE}]",
-        "[a|{COMPLAINT}] in {his} [a|{SITE}]",
         "[a|{COMPLAINT}] around the [a|{SITE}]",
+        "[a|{COMPLAINT}] in {his} [a|{SITE}]",
+        "[a|{COMPLAINT}] within the [a|{SITE}]",
     ],
     "list": [
         "[a,b|{COMPLAINT}] over the [a|{SITE}] and [b|{SITE}]",
-        "[a,b,c|{COMPLAINT}] involving the [a|{SITE}], [b|{SITE}] and [c|{SITE}]",
+        "[a,b,c|{COMPLAINT}] around the [a|{SITE}], [b|{SITE}] and [c|{SITE}]",
         "[a,b|{COMPLAINT}] in {his} [a|{SITE}] and {his} [b|{SITE}]",
     ],
     "shared": [
-        "[a|[=left|left]] as well as [b|[=right|right]] [a,b|{PADJ} {FINDING}]",
         "[a|[=right|right]] or [b|[=left|left]] [a,b|{PADJ} {FINDING}]",
-        "[a|{ADJ0}] or [b|{ADJ0}] [a,b|{FINDING}]",
+        "both [a|[=left|left]] and [b|[=right|right]] [a,b|{PADJ} {FINDING}]",
+        "[a|[=left|left]] as well as [b|[=right|right]] [a,b|{PADJ} {FINDING}]",
+        "both [a|{ADJ0}] and [b|{ADJ0}] [a,b|{FINDING}]",
     ],
     "three": [
         "[a,b|{COMPLAINT}] over the [a|[=left|left]] and [b|[=right|right]] [a,b|{LIMB}]",
-        "[a,b|{COMPLAINT}] involving the [a|[=right|right]] and [b|[=left|left]] [a,b|{LIMB}]",
+        "[a,b|{COMPLAINT}] in {his} [a|[=right|right]] and [b|[=left|left]] [a,b|{LIMB}]",
     ],
     "tail": ["[a|{COMPLAINT}] and [b|{COMPLAINT}] over the [a,b|{SITE}]"],
 }
@@ -43,12 +44,12 @@ FRAMES = {
         "{He} is followed in the {SERVICE} because of {1d} and {2d}.",
     ],
     "pmh": [
-        "Longstanding {1d}",
+        "{1d}, longstanding",
         "{1d} diagnosed in {YEAR}",
         "{1d}; {2d}",
         "S/p {PROCEDURE}, {YEAR}",
         "{1} requiring {DRUG}",
-        "[1!CC=resolved|Bygone] {1d}",
+        "{1d}, now [1!CC=resolved|gone]",
     ],
     "family": [
         "[1!SC=family_member|{RELATIVE}] suffered from {1d}.",
@@ -73,7 +74,7 @@ FRAMES = {
         "Today the [x|{SITE}] seemed [x!NI=yes|no longer] [x|{PREDICATE}].",
         "{His} [x|[=left|left]] and [y|[=right|right]] [x,y|{LIMBS}] seemed [x,y|{PREDICATE}].",
         "Both the [x|{SITE}] and [y|{SITE}] seemed [x,y|{PREDICATE}].",
-        "Under the microscope the [x,y|{TUMOR}] proved [y|{GRADE}].",
+        "Under the microscope the [x,y|{TUMOR}] seemed [y|{GRADE}].",
     ],
     "exam": ["Significant for {1}.", "[1,2!NI=yes|Without] {1} or {2}.", "One sees {1} as well as {2}."],
     "imaging": [

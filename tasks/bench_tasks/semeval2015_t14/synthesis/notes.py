@@ -130,7 +130,7 @@ def write_note(split: str, rng: random.Random) -> Note:
         page.item(f"{number}. ", phrases.fill("{DRUG}" + dose))
     page.line(f"\n{diagnosis}:")
     for _ in range(phrases.number(1, 2)):
-        page.item(phrases.choose(("- ", "")), phrases.sentence("diagnosis"))
+        page.item("- ", phrases.sentence("diagnosis"))
     _section(page, instructions, [phrases.sentence("instructions") for _ in range(phrases.number(1, 2))])
     return Note(page.text, tuple(sorted(page.mentions, key=lambda m: m.fragments)))
 

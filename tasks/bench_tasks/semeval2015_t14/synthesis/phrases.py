@@ -15,7 +15,7 @@ FRAMES: Mapping[str, ModuleType] = {"train": frames_train, "dev": frames_dev, "t
 
 # Kinds of noun phrase and how often each is drawn.
 SIMPLE = (("plain", 760), ("severity", 60), ("course", 36), ("complication", 40))
-DISCONTIGUOUS = (("postposed", 32), ("list", 17), ("shared", 25), ("three", 20), ("tail", 10))
+DISCONTIGUOUS = (("postposed", 34), ("list", 19), ("shared", 27), ("three", 20), ("tail", 12))
 KINDS = (*SIMPLE, *DISCONTIGUOUS)
 _DECK = tuple(kind for kind, share in KINDS for _ in range(share))
 

@@ -98,6 +98,8 @@ NOUN_OF: Mapping[str, str] = {
 }
 PLURALS: Mapping[str, str] = {
     "foot": "feet",
+    "calf": "calves",
+    "humerus": "humeri",
     "ovary": "ovaries",
     "carotid artery": "carotid arteries",
     "iliac artery": "iliac arteries",
