@@ -48,9 +48,7 @@ def main() -> None:
         calibration, held_out = windows(source, args.texts)
         batches = [{"input_ids": torch.tensor(w), "attention_mask": torch.ones(len(w), LENGTH)} for w in chunks(held_out, 8)]
         reference = states(load_backbone(source, torch.float32, "cpu"))
-        print(
-            f"{args.model}, {spec.layers} layers, {len(calibration)} calibration windows of {LENGTH} tokens, float32 on the CPU\n"
-        )
+        print(f"{args.model}, {spec.layers} layers, {len(calibration)} calibration windows of {LENGTH} tokens, fp32\n")
         print(f"| {'quantizer':9} | error  | rtn    | bits/weight | MB on disk | seconds |")
         print(f"|{'-' * 11}|--------|--------|-------------|------------|---------|")
         for entry in registry.entries("quantizers"):

@@ -14,8 +14,9 @@ from bench_plugins import quantizers
 from bench_plugins.models.minilm import MiniLM
 from bench_plugins.models.tiny import TinyBert, TinyLlama
 from bench_plugins.quantizers.awq import Awq
-from bench_plugins.quantizers.bnb import Int8, Nf4
 from bench_plugins.quantizers.gptq import Gptq
+from bench_plugins.quantizers.int8 import Int8
+from bench_plugins.quantizers.nf4 import Nf4
 from bench_plugins.quantizers.none import Unquantized
 from bench_plugins.quantizers.rtn import RoundToNearest
 

@@ -5,8 +5,9 @@ from collections.abc import Sequence
 from bench.api.quantizer import Quantizer
 from bench.hooks import hookimpl
 from bench_plugins.quantizers.awq import Awq
-from bench_plugins.quantizers.bnb import Int8, Nf4
 from bench_plugins.quantizers.gptq import Gptq
+from bench_plugins.quantizers.int8 import Int8
+from bench_plugins.quantizers.nf4 import Nf4
 from bench_plugins.quantizers.none import Unquantized
 from bench_plugins.quantizers.rtn import RoundToNearest
 

@@ -1,10 +1,6 @@
-"""LLM.int8() and NF4 by bitsandbytes: the base is quantized before training, LoRA learns on top of it (QLoRA).
+"""What int8 and nf4 share: layers of bitsandbytes, quantized before training, on top of which LoRA learns (QLoRA).
 
-Source: Dettmers et al. 2022, LLM.int8(), arXiv:2208.07339; Dettmers et al. 2023, QLoRA, arXiv:2305.14314; bitsandbytes
-(https://github.com/bitsandbytes-foundation/bitsandbytes). The folder is in the layout that transformers writes and reads.
-
->>> Nf4().bits, Int8().bits
-(4, 8)
+Source: https://github.com/bitsandbytes-foundation/bitsandbytes. The folder is in the layout that transformers writes and reads.
 """
 
 from __future__ import annotations
@@ -23,7 +19,7 @@ from bench.errors import UsageError
 from bench.modeling.files import copy_companions, read_json, weight_bytes, written_whole
 from bench.modeling.packed import bits_per_weight
 from bench.modeling.spec import backbone_prefix, inspect, read_config
-from bench_plugins.quantizers.common import already, narrow
+from bench_plugins.quantizers.common import already
 
 if TYPE_CHECKING:
     import torch
@@ -104,74 +100,3 @@ class BitsAndBytes(Quantizer):
                 setattr(backbone.get_submodule(owner), child, self.unpack(layer, tensors, dtype, device))
         setattr(backbone, f"is_{self.flag.replace('load', 'loaded')}", True)  # by this peft knows which LoRA layer to take
         return backbone.to(device).requires_grad_(False).eval()
-
-
-class Nf4(BitsAndBytes):
-    """Four bits on the quantiles of a normal distribution, in blocks of 64 along the inputs."""
-
-    name = "nf4"
-    summary = "NF4, 4 bits, quantized before training (QLoRA)"
-    citation = "Dettmers et al. 2023, QLoRA: Efficient Finetuning of Quantized LLMs, arXiv:2305.14314"
-    licence = "MIT"
-    bits = 4
-    flag = "load_in_4bit"
-    settings: ClassVar[Mapping[str, Any]] = {"bnb_4bit_quant_type": "nf4", "bnb_4bit_use_double_quant": False}
-
-    def supports(self, spec: ModelSpec, when: When, device: str) -> str | None:
-        """Wants widths that are multiples of 64: others crash on the CPU."""
-        return super().supports(spec, when, device) or narrow(spec, 64, "nf4")
-
-    def pack(self, weight: Tensor, device: str) -> dict[str, Tensor]:
-        """Packed nibbles, one absolute maximum a block, and the quantiles."""
-        from bitsandbytes.functional import quantize_4bit
-
-        packed, state = quantize_4bit(weight.float().to(device), blocksize=64, quant_type="nf4")
-        return {"weight": packed, **{f"weight.{n}": t for n, t in state.as_dict(packed=True).items()}}
-
-    def unpack(self, layer: nn.Linear, parts: Mapping[str, Tensor], dtype: torch.dtype, device: str) -> nn.Linear:
-        """A `Linear4bit` that computes in `dtype` and keeps its weights as they are."""
-        from bitsandbytes.nn import Linear4bit, Params4bit
-
-        made = Linear4bit(
-            layer.in_features, layer.out_features, bias=False, compute_dtype=dtype, quant_type="nf4", device="meta"
-        )
-        state = {n.removeprefix("weight."): t for n, t in parts.items() if n != "weight"}
-        made.weight = Params4bit.from_prequantized(parts["weight"], state, device=device, module=made)
-        made.bias = layer.bias
-        # On CPUs with AVX512-BF16 it would repack its weights in place at the first evaluation, and end LoRA's gradients.
-        made.support_avx512bf16_for_cpu = False
-        return made  # type: ignore[no-any-return]
-
-
-class Int8(BitsAndBytes):
-    """Eight bits a weight with one scale an output; inputs are quantized as well, but for columns with outliers."""
-
-    name = "int8"
-    summary = "LLM.int8(), 8 bits, quantized before training"
-    citation = "Dettmers et al. 2022, LLM.int8(): 8-bit Matrix Multiplication for Transformers at Scale, arXiv:2208.07339"
-    licence = "MIT"
-    bits = 8
-    group_size = -1
-    flag = "load_in_8bit"
-    settings: ClassVar[Mapping[str, Any]] = {"llm_int8_threshold": 6.0}
-
-    def pack(self, weight: Tensor, device: str) -> dict[str, Tensor]:
-        """Integers, and the absolute maximum of each output."""
-        import torch
-        from bitsandbytes.functional import int8_vectorwise_quant
-
-        integers, scales, _ = int8_vectorwise_quant(weight.to(device, torch.float16))
-        return {"weight": integers, "SCB": scales, "weight_format": torch.tensor(0, dtype=torch.uint8)}
-
-    def unpack(self, layer: nn.Linear, parts: Mapping[str, Tensor], dtype: torch.dtype, device: str) -> nn.Linear:
-        """A `Linear8bitLt` with the stored integers."""
-        from bitsandbytes.nn import Int8Params, Linear8bitLt
-
-        threshold = float(self.settings["llm_int8_threshold"])
-        made = Linear8bitLt(
-            layer.in_features, layer.out_features, bias=False, has_fp16_weights=False, threshold=threshold, device="meta"
-        )
-        integers, scales = parts["weight"].to(device), parts["SCB"].to(device)
-        made.weight = Int8Params(integers, requires_grad=False, has_fp16_weights=False, CB=integers, SCB=scales)
-        made.bias = layer.bias
-        return made  # type: ignore[no-any-return]
