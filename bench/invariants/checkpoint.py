@@ -10,7 +10,7 @@ import json
 import os
 import shutil
 from collections.abc import Callable, Iterator, Mapping, Sequence
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -81,8 +81,7 @@ def save(root: Path, checkpoint: Checkpoint, keep: int = 2, best: int | None = N
         for name in (*PARTS, MANIFEST):
             _sync(aside / name)
         _sync(aside)
-        if target.exists():  # the same step again, after a resume from an older one
-            shutil.rmtree(target)
+        _discard(target)  # the same step again, after a resume from an older one
         aside.rename(target)
         _sync(root)
     prune(root, keep, best)
@@ -112,7 +111,17 @@ def prune(root: Path, keep: int, best: int | None) -> None:
     found = steps(root)
     for step in found[:-keep]:
         if step != best:
-            shutil.rmtree(folder_of(root, step), ignore_errors=True)
+            with suppress(OSError):
+                _discard(folder_of(root, step))
+
+
+def _discard(folder: Path) -> None:
+    """Removes a checkpoint; killed half-way, what is left does not look like one that lacks parts."""
+    if folder.exists():
+        aside = folder.with_name(f".writing-old-{folder.name}")
+        shutil.rmtree(aside, ignore_errors=True)
+        folder.rename(aside)
+        shutil.rmtree(aside, ignore_errors=True)
 
 
 def steps(root: Path) -> list[int]:
@@ -132,8 +141,10 @@ def load(root: Path, step: int) -> Checkpoint:
     folder = folder_of(root, step)
     try:
         manifest = json.loads((folder / MANIFEST).read_text(encoding="utf-8"))
-        parts = manifest["parts"]
-    except (OSError, ValueError, KeyError, TypeError):
+        parts = {name: (part["bytes"], part["sha256"]) for name, part in manifest["parts"].items()}
+        if manifest["step"] != step:
+            raise ValueError("another checkpoint's manifest")
+    except (OSError, ValueError, KeyError, TypeError, AttributeError):
         raise DamagedError(f"{folder.name} has no readable manifest") from None
     missing = [name for name in PARTS if name not in parts or not (folder / name).exists()]
     if missing:
@@ -142,10 +153,10 @@ def load(root: Path, step: int) -> Checkpoint:
             f"Put it back, or remove {folder} to resume from the checkpoint before.",
         )
     for name in PARTS:
-        if (folder / name).stat().st_size != parts[name]["bytes"] or _sha256(folder / name) != parts[name]["sha256"]:
+        if ((folder / name).stat().st_size, _sha256(folder / name)) != parts[name]:
             raise DamagedError(f"{folder.name}/{name} is damaged")
     return Checkpoint(
-        step=manifest["step"],
+        step=step,
         model=load_file(folder / "model.safetensors"),
         optimizer=load_file(folder / "optimizer.safetensors"),
         random=load_file(folder / "random.safetensors"),

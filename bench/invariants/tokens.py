@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import asdict, dataclass, fields
+from dataclasses import asdict, dataclass
 from typing import TYPE_CHECKING, Any
 
 from bench.errors import InvariantError
@@ -45,14 +45,15 @@ class Ledger:
         return sum(a.tokens for a in self.accounts.values())
 
     def enter(self, entries: Mapping[str, Account]) -> None:
-        """Adds what an update has cost, task by task."""
+        """Adds what an update has cost, task by task; all of it or nothing."""
+        for task, entry in entries.items():
+            for name, amount in asdict(entry).items():
+                if amount < 0:
+                    raise ValueError(f"{name} of {task} cannot shrink by {-amount}")
         for task, entry in entries.items():
             account = self.accounts[task]
-            for field in fields(Account):
-                amount = getattr(entry, field.name)
-                if amount < 0:
-                    raise ValueError(f"{field.name} of {task} cannot shrink by {-amount}")
-                setattr(account, field.name, getattr(account, field.name) + amount)
+            for name, amount in asdict(entry).items():
+                setattr(account, name, getattr(account, name) + amount)
 
     def state(self) -> dict[str, dict[str, int]]:
         """Every account, JSON-able."""
@@ -79,7 +80,7 @@ class Tally:
         self._handle = backbone.register_forward_pre_hook(self._count, with_kwargs=True)
 
     def _count(self, module: nn.Module, args: tuple[Any, ...], kwargs: dict[str, Any]) -> None:
-        mask = kwargs.get("attention_mask")
+        mask = kwargs.get("attention_mask", args[1] if len(args) > 1 else None)
         if mask is None:
             ids = kwargs.get("input_ids", args[0] if args else None)
             self._seen = self._seen + (ids.numel() if ids is not None else 0)

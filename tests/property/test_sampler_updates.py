@@ -1,0 +1,130 @@
+"""What an update holds is a function of seed and position alone, and tokens are spent to within one example."""
+
+from __future__ import annotations
+
+import json
+from collections import Counter
+from collections.abc import Mapping, Sequence
+
+import numpy as np
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from bench.data.batches import Sampler, epoch_order, micro_batches, shares
+from bench.errors import DataError
+
+lengths = st.lists(st.integers(3, 64), min_size=1, max_size=40)
+tasks = st.dictionaries(st.sampled_from(["a", "b", "c", "2015-T14"]), lengths, min_size=1, max_size=4)
+seeds = st.integers(0, 2**32 - 1)
+
+
+def sampler(sizes: Mapping[str, Sequence[int]], seed: int, batch: int, budget: int) -> Sampler:
+    return Sampler({task: np.array(values, dtype=np.int64) for task, values in sizes.items()}, seed, batch, budget)
+
+
+@given(tasks, seeds, st.integers(64, 400), st.integers(64, 6000))
+def test_tokens_are_within_one_example_all_the_way(sizes: dict[str, list[int]], seed: int, batch: int, budget: int) -> None:
+    drawing = sampler(sizes, seed, batch, budget)
+    longest = max(max(values) for values in sizes.values())
+    seen = 0
+    for number, update in enumerate(drawing):
+        assert update.step == number
+        held = sum(sizes[task][i] for task, examples in update.examples.items() for i in examples)
+        assert held == update.tokens > 0
+        seen += held
+        assert abs(seen - min((number + 1) * batch, budget)) <= longest
+        assert seen == drawing.tokens
+    assert abs(seen - budget) <= longest
+    assert drawing.done
+
+
+@given(tasks, seeds, st.integers(1, 400), st.integers(100, 3000), st.integers(0, 12))
+def test_a_restored_sampler_goes_on_as_the_one_that_never_stopped(
+    sizes: dict[str, list[int]], seed: int, batch: int, budget: int, stop: int
+) -> None:
+    whole = list(sampler(sizes, seed, batch, budget))
+    first = sampler(sizes, seed, batch, budget)
+    before = [first.draw() for _ in range(stop) if not first.done]
+    again = sampler(sizes, seed, batch, budget)
+    again.restore(json.loads(json.dumps(first.state())))
+    assert before + list(again) == whole
+    assert again.epochs() == pytest.approx({t: n / sum(sizes[t]) for t, n in _drawn(whole, sizes).items()})
+
+
+@given(lengths, seeds, st.integers(0, 5), st.integers(1, 200))
+def test_an_epoch_is_a_permutation(sizes: list[int], seed: int, epoch: int, bundle: int) -> None:
+    values = np.array(sizes, dtype=np.int64)
+    order = epoch_order(values, (seed, 0, epoch), bundle)
+    assert sorted(order.tolist()) == list(range(len(sizes)))
+    assert order.tolist() == epoch_order(values, (seed, 0, epoch), bundle).tolist()
+
+
+@given(lengths, seeds, st.integers(1, 4))
+def test_a_task_repeats_its_data_epoch_by_epoch(sizes: list[int], seed: int, epochs: int) -> None:
+    drawn = [i for update in sampler({"a": sizes}, seed, 64, epochs * sum(sizes)) for i in update.examples["a"]]
+    for start in range(0, len(drawn) - len(sizes) + 1, len(sizes)):
+        assert sorted(drawn[start : start + len(sizes)]) == list(range(len(sizes)))
+    most = Counter(drawn).most_common(1)[0][1] if drawn else 0
+    assert most <= epochs
+
+
+@given(tasks, seeds)
+def test_shares_are_kept_over_time(sizes: dict[str, list[int]], seed: int) -> None:
+    drawing = sampler(sizes, seed, 128, 5000)
+    wanted = shares({task: sum(values) for task, values in sizes.items()})
+    assert sum(wanted.values()) == pytest.approx(1)
+    drawn: Counter[str] = Counter()
+    total = 0
+    for update in drawing:
+        for task, examples in update.examples.items():
+            drawn[task] += sum(sizes[task][i] for i in examples)
+        total += update.tokens
+        assert all(abs(drawn[task] - wanted[task] * total) <= 64 * len(sizes) for task in sizes)
+
+
+def test_shares_follow_the_square_root_of_a_tasks_size() -> None:
+    assert shares({"large": 900, "small": 100}) == pytest.approx({"large": 0.75, "small": 0.25})
+
+
+def test_another_seed_is_another_order() -> None:
+    sizes = {"a": list(range(5, 60))}
+    assert list(sampler(sizes, 1, 128, 2000)) != list(sampler(sizes, 2, 128, 2000))
+    assert list(sampler(sizes, 1, 128, 2000)) == list(sampler(sizes, 1, 128, 2000))
+
+
+def test_a_task_without_examples_is_refused() -> None:
+    with pytest.raises(DataError, match="empty has no training example"):
+        sampler({"a": [5], "empty": []}, 0, 64, 100)
+
+
+@given(st.lists(st.integers(1, 128), min_size=1, max_size=60), st.integers(1, 2048))
+def test_micro_batches_cut_an_update_and_change_nothing_else(sizes: list[int], limit: int) -> None:
+    values = np.array(sizes, dtype=np.int64)
+    examples = list(range(len(sizes)))[::-1]
+    parts = micro_batches(examples, values, limit)
+    assert sorted(i for part in parts for i in part) == list(range(len(sizes)))
+    padded = 0
+    for part in parts:
+        assert part
+        cost = len(part) * max(sizes[i] for i in part)
+        assert cost <= limit or len(part) == 1
+        padded += cost
+    assert padded <= len(sizes) * max(sizes)
+    if limit >= len(sizes) * max(sizes):
+        assert padded + 48 * (len(parts) - 1) <= len(sizes) * max(sizes)
+
+
+@given(st.lists(st.integers(4, 128), min_size=1, max_size=60))
+def test_like_lengths_stand_together(sizes: list[int]) -> None:
+    parts = micro_batches(range(len(sizes)), np.array(sizes, dtype=np.int64), 512)
+    ends = [(min(sizes[i] for i in part), max(sizes[i] for i in part)) for part in parts]
+    assert all(high <= low for (_, high), (low, _) in zip(ends, ends[1:], strict=False))
+
+
+def _drawn(updates: Sequence[object], sizes: Mapping[str, Sequence[int]]) -> Counter[str]:
+    drawn: Counter[str] = Counter(dict.fromkeys(sizes, 0))
+    for update in updates:
+        for task, examples in update.examples.items():  # type: ignore[attr-defined]
+            drawn[task] += sum(sizes[task][i] for i in examples)
+    return drawn
