@@ -4,17 +4,22 @@ from __future__ import annotations
 
 import argparse
 from dataclasses import asdict
+from typing import TYPE_CHECKING
 
 from bench.cli.parser import Parser
 from bench.cli.text import columns, dump, paint
+from bench.errors import MissingError
 from bench.registry import load
+
+if TYPE_CHECKING:
+    from bench.conformance import CheckResult
 
 
 def configure(parser: Parser) -> None:
     """Declares the arguments."""
     parser.description = (
-        "Runs the conformance checks on every part of a plugin, or on one part. Exit code 1 where a check fails; the same\n"
-        "checks run under pytest through bench.conformance."
+        "Runs the conformance checks on every part of a plugin, or on one part. Exit code 1 where a check fails,\n"
+        "5 where none fails but something it needs is not installed; the same checks run under pytest through bench.testing."
     )
     parser.epilog = "examples:\n  bench check bench-suite\n  bench check bench-suite:quantizers\n  bench check A2"
     parser.add_argument("plugin", metavar="PLUGIN", help="a distribution, distribution:entry-point, or the name of one part")
@@ -26,14 +31,23 @@ def run(args: argparse.Namespace) -> int:
     from bench.conformance import check
 
     results = check(args.plugin, load())
-    failed = [result for result in results if not result.passed]
+    failed = [result for result in results if not result.passed and not result.missing]
+    waiting = [result for result in results if result.missing]
     if args.json:
-        print(dump({"plugin": args.plugin, "passed": not failed, "checks": [asdict(result) for result in results]}))
+        print(
+            dump(
+                {"plugin": args.plugin, "passed": not failed and not waiting, "checks": [asdict(result) for result in results]}
+            )
+        )
     else:
-        rows = [
-            (paint("passed", "green") if r.passed else paint("FAILED", "red"), r.part, r.name, " ".join(r.detail.split()))
-            for r in results
-        ]
+        rows = [(_verdict(r), r.part, r.name, " ".join(r.detail.split())) for r in results]
         print(columns(("result", "part", "check", "detail"), rows, flexible=3))
-        print(f"\n{len(results) - len(failed)} passed, {len(failed)} failed")
-    return 1 if failed else 0
+        more = f", {len(waiting)} not run" if waiting else ""
+        print(f"\n{len(results) - len(failed) - len(waiting)} passed, {len(failed)} failed{more}")
+    return 1 if failed else MissingError.exit_code if waiting else 0
+
+
+def _verdict(result: CheckResult) -> str:
+    if result.missing:
+        return paint("not run", "yellow")
+    return paint("passed", "green") if result.passed else paint("FAILED", "red")

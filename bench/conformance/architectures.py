@@ -1,0 +1,238 @@
+"""Checks of an architecture: its adapters on the first tiny model, for two tasks."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Callable, Mapping, Sequence
+from typing import TYPE_CHECKING, cast
+
+from bench.api.architecture import Architecture
+from bench.conformance.common import RATE, dead, described, same
+from bench.conformance.workbench import Failure, Workbench, expect, named, scramble, without_heavy_imports
+from bench.registry import FIRST_PARTY
+
+if TYPE_CHECKING:
+    from torch import Tensor
+
+    from bench.adapters.model import AdaptedModel
+
+TASKS = ("2015-T14", "b.c")
+RANK = 16
+_NAME = re.compile(r"[A-Za-z0-9_-]+")
+
+
+def metadata(arm: Architecture, bench: Workbench) -> str:
+    """Adapters have good names, belong to tasks that exist, and each is active somewhere it may be."""
+    described(arm)
+    count = 0
+    with without_heavy_imports():
+        for tasks in (TASKS[:1], TASKS, (*TASKS, "third")):
+            adapters = arm.adapters(tasks)
+            names = [a.name for a in adapters]
+            count = len(names)
+            odd = [n for n in names if not _NAME.fullmatch(n)]
+            expect(not odd, f"adapter names {odd[:3]!r}: wanted letters, digits, '-' and '_'")
+            expect(len(set(names)) == len(names) > 0, f"adapters {names!r} for {len(tasks)} tasks; wanted distinct names")
+            for a in adapters:
+                fits = (a.role == "shared" and a.task is None) or (a.role == "private" and a.task in tasks)
+                expect(
+                    fits, f"adapter {a.name!r} is {a.role!r} with task {a.task!r}; private ones name a task, shared ones none"
+                )
+            owner = {a.name: a.task for a in adapters}
+            used: set[str] = set()
+            for task in tasks:
+                passes = arm.passes(task)
+                expect(len(passes) > 0 and all(passes), f"a batch of {task!r} has no pass, or one without an adapter")
+                for name in (n for one in passes for n in one):
+                    expect(name in owner, f"a pass of {task!r} activates {name!r}, which adapters() does not declare")
+                    expect(owner[name] in (None, task), f"a pass of {task!r} activates {name!r}, private to {owner[name]!r}")
+                    used.add(name)
+            expect(used == set(names), f"{named(sorted(set(names) - used))} is never active, so it would never train")
+    return f"{count} adapters for three tasks"
+
+
+def determinism(arm: Architecture, bench: Workbench) -> str:
+    """Same seed, same start; same input, same output."""
+    for tasks in (TASKS, TASKS[::-1]):
+        scramble(1)
+        first = arm.adapters(tasks), [arm.passes(t) for t in TASKS]
+        scramble(2)
+        expect(
+            first == (arm.adapters(tasks), [arm.passes(t) for t in TASKS]), "adapters() or passes() differ between two calls"
+        )
+    a, b = (build(arm, bench, seed=3) for _ in range(2))
+    odd = same(a.state(), b.state())
+    expect(not odd, f"two models of one seed start differently in {named(odd)}")
+    import torch
+
+    a.eval()
+    ids, mask = batch()
+    for task in TASKS:
+        scramble(4)
+        with torch.no_grad():
+            left = a(task, ids, mask)
+            scramble(5)
+            expect(torch.equal(left, a(task, ids, mask)), f"two evaluations of {task!r} give different hidden states")
+    return f"{len(a.state())} tensors"
+
+
+def gradients(arm: Architecture, bench: Workbench) -> str:
+    """After two updates and an evaluation, all that a task uses learns from it, and nothing that is private to another."""
+    import torch
+
+    for task in TASKS:
+        model = build(arm, bench, seed=1)
+        train(model, task)
+        own = model.trainable(task)
+        still = dead(own)
+        expect(not still, f"no gradient after two updates and one evaluation for {named(still)} ({len(still)} of {len(own)})")
+        strangers = [n for n, p in zip(model.state(), _parameters(model), strict=True) if n not in own and p.grad is not None]
+        expect(not strangers, f"a batch of {task!r} trains {named(strangers)}, which it does not use")
+    everything = {n for task in TASKS for n in model.trainable(task)}
+    idle = sorted(set(model.state()) - everything)
+    expect(not idle, f"no task trains {named(idle)}")
+    frozen = [n for n, p in model.backbone.named_parameters() if p.requires_grad and ".lora_" not in n]
+    expect(not frozen, f"the base model is not frozen: {named(frozen)}")
+    out = model(TASKS[0], *batch())
+    expect(bool(torch.isfinite(out).all()), "hidden states are not finite after two updates")
+    return f"{len(everything)} tensors over {len(TASKS)} tasks"
+
+
+def token_counts(arm: Architecture, bench: Workbench) -> str:
+    """Every pass sees the whole batch once: what enters the base model is tokens times passes."""
+    from bench.errors import InvariantError
+    from bench.invariants.tokens import Tally
+
+    model = build(arm, bench, seed=1)
+    ids, mask = batch()
+    tally = Tally(model.backbone)
+    for task in TASKS:
+        for mode in (True, False):
+            model.train(mode)
+            tally.expect(int(mask.sum()) * len(arm.passes(task)))
+            out = model(task, ids, mask)
+            wanted = (*ids.shape, _hidden(bench))
+            expect(tuple(out.shape) == wanted, f"hidden states have shape {tuple(out.shape)}; wanted {wanted}")
+            try:
+                tally.check(0)
+            except InvariantError as error:
+                raise Failure(error.message) from None
+    tally.close()
+    return f"{int(mask.sum())} tokens, passes " + ", ".join(str(len(arm.passes(t))) for t in TASKS)
+
+
+def parity(arm: Architecture, bench: Workbench) -> str:
+    """Within the group the count is near enough to the largest, and the real model has exactly what was planned."""
+    from bench.errors import InvariantError
+    from bench.invariants.parity import check
+    from bench.modeling.backbone import meta_backbone
+    from bench.modeling.spec import inspect
+
+    folder = bench.model_folder(bench.tiny_models()[0])
+    group = [arm]
+    for entry in bench.registry.entries("architectures"):
+        if entry.distribution == FIRST_PARTY and not entry.part.missing() and entry.name != arm.name:
+            group.append(cast(Architecture, entry.part))
+    told = []
+    for tasks in (TASKS[:1], TASKS):
+        try:
+            report = check(group, arm.name, tasks, inspect(folder).linears, RANK, lambda: meta_backbone(folder), {})
+            model = build(arm, bench, seed=1, tasks=tasks)
+            report.recount(model, {})
+            train(model, tasks[0])
+            report.recount(model, {})
+        except InvariantError as error:
+            raise Failure(error.message) from None
+        told.append(f"{report.row.adapters + report.row.fusion:,} parameters, {report.row.ratio:.1%} of the largest")
+    return "; ".join(told)
+
+
+def save_and_load(arm: Architecture, bench: Workbench) -> str:
+    """Trained adapters and fusion, written and read into a model of another seed, give the same hidden states."""
+    import torch
+
+    model = build(arm, bench, seed=1)
+    for task in TASKS:
+        train(model, task)
+    folder = bench.fresh("adapters")
+    model.save(folder)
+    other = build(arm, bench, seed=2)
+    other.load(folder)
+    odd = same(model.state(), other.state())
+    expect(not odd, f"written and read again, {named(odd)} differ")
+    model.eval()
+    other.eval()
+    with torch.no_grad():
+        for task in TASKS:
+            expect(
+                torch.equal(model(task, *batch()), other(task, *batch())),
+                f"written and read again, the hidden states of {task!r} differ: something that matters is no parameter",
+            )
+    return f"{len(model.state())} tensors"
+
+
+def build(arm: Architecture, bench: Workbench, seed: int, tasks: Sequence[str] = TASKS) -> AdaptedModel:
+    """The first tiny model with the arm's adapters on it."""
+    import torch
+
+    from bench.adapters.model import AdaptedModel
+    from bench.adapters.ranks import solve_ranks
+    from bench.invariants.parity import fusion_parameters
+    from bench.modeling.backbone import load_backbone
+    from bench.modeling.spec import inspect
+
+    folder = bench.model_folder(bench.tiny_models()[0])
+    spec = inspect(folder)
+    plan = solve_ranks(arm, tasks, spec.linears, RANK, fusion_parameters(arm, spec.hidden_size), refuse=False)
+    torch.manual_seed(seed)
+    return AdaptedModel(load_backbone(folder, torch.float32, "cpu"), arm, tasks, plan)
+
+
+def train(model: AdaptedModel, task: str) -> None:
+    """Two updates, one evaluation, and the gradients of a third; LoRA's A has none at the very first, which is healthy."""
+    import torch
+
+    ids, mask = batch()
+    target = torch.randn((*ids.shape, 1), generator=torch.Generator().manual_seed(9))
+    optimizer = torch.optim.AdamW(model.trainable(task).values(), lr=RATE)
+    model.train()
+    for update in range(3):
+        if update == 2:
+            model.eval()
+            with torch.no_grad():
+                model(task, ids, mask)
+            model.train()
+        model.zero_grad(set_to_none=True)
+        ((model(task, ids, mask) - target) ** 2 * mask[..., None]).mean().backward()
+        if update < 2:
+            optimizer.step()
+
+
+def batch() -> tuple[Tensor, Tensor]:
+    """Token ids and mask, (3, 12), padded at the end of two rows."""
+    import torch
+
+    generator = torch.Generator().manual_seed(0)
+    ids = torch.randint(5, 900, (3, 12), generator=generator)
+    mask = torch.ones_like(ids)
+    mask[1, 8:] = mask[2, 5:] = 0
+    return ids, mask
+
+
+def _parameters(model: AdaptedModel) -> list[Tensor]:
+    found = {name: p for task in model.tasks for name, p in model.trainable(task).items()}
+    return [found.get(name, tensor) for name, tensor in model.state().items()]
+
+
+def _hidden(bench: Workbench) -> int:
+    return bench.tiny_models()[0].spec().hidden_size
+
+
+CHECKS: Mapping[str, Callable[[Architecture, Workbench], str]] = {
+    "metadata": metadata,
+    "determinism": determinism,
+    "gradients": gradients,
+    "token-counts": token_counts,
+    "parity": parity,
+    "save-and-load": save_and_load,
+}

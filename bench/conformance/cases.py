@@ -1,0 +1,144 @@
+"""The one list of checks, which kind of part each applies to, and how a reference becomes cases."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass
+from functools import partial
+from importlib import import_module
+from typing import Any
+
+from bench.api.part import Requirement
+from bench.conformance.workbench import Failure, Workbench, told
+from bench.errors import UsageError, unknown
+from bench.registry import KINDS, Entry, Kind, Registry
+
+CHECKS: Mapping[str, str] = {
+    "metadata": "what the part says of itself is complete and true, and can be asked without torch",
+    "determinism": "the same input gives the same result, whatever the global random state",
+    "oracle-round-trip": "gold, encoded and decoded, comes back whole, or what is lost is counted",
+    "gradients": "every trainable tensor gets a gradient and moves, also after an evaluation",
+    "token-counts": "the base model sees exactly the tokens that the ledger counts",
+    "parity": "trainable parameters are those that were planned, to the last one",
+    "save-and-load": "what is written comes back the same",
+    "privacy": "no text of a corpus, and no folder of the user, leaves where it belongs",
+}
+"""Every check by name, in the order they run."""
+
+_TRAIN = tuple(Requirement(m, "bench-suite[train]") for m in ("torch", "transformers", "peft", "safetensors"))
+_DATA = (*_TRAIN, Requirement("datasets", "bench-suite[train]"))
+_NEEDS: Mapping[Kind, Mapping[str, tuple[Requirement, ...]]] = {
+    "tasks": {
+        "metadata": (), "determinism": (), "oracle-round-trip": (), "gradients": _TRAIN[:1], "token-counts": _DATA,
+        "save-and-load": (), "privacy": (),
+    },
+    "architectures": {
+        "metadata": (), "determinism": _TRAIN, "gradients": _TRAIN, "token-counts": _TRAIN, "parity": _TRAIN,
+        "save-and-load": _TRAIN,
+    },
+    "quantizers": {
+        "metadata": (), "determinism": _TRAIN, "gradients": _TRAIN, "save-and-load": _TRAIN, "privacy": _TRAIN,
+    },
+    "models": {"metadata": (), "determinism": (), "token-counts": _TRAIN, "parity": _TRAIN, "save-and-load": _TRAIN},
+    "trackers": {"metadata": (), "determinism": (), "save-and-load": (), "privacy": ()},
+}  # fmt: skip
+"""Kind to the checks that make sense for it, and what each needs beside what the part itself asks for."""
+
+
+@dataclass(frozen=True)
+class CheckResult:
+    """What one check found.
+
+    Args:
+        name: of the check, one of `CHECKS`.
+        part: ``kind/name``.
+        passed: whether it holds; False also where it could not be run.
+        detail: what was looked at, or what was found and what was wanted.
+        missing: the command that installs what the check needs; empty where it ran.
+    """
+
+    name: str
+    part: str
+    passed: bool
+    detail: str
+    missing: str = ""
+
+
+@dataclass(frozen=True)
+class Case:
+    """One check of one part.
+
+    Args:
+        entry: the part and where it came from.
+        check: its name.
+    """
+
+    entry: Entry
+    check: str
+
+    @property
+    def part(self) -> str:
+        """``kind/name``."""
+        return f"{self.entry.kind}/{self.entry.name}"
+
+    def __str__(self) -> str:
+        return f"{self.part}-{self.check}"
+
+    def needs(self) -> tuple[Requirement, ...]:
+        """What is not installed and has to be."""
+        own = self.entry.part.missing()
+        return own + tuple(r for r in _NEEDS[self.entry.kind][self.check] if not r.present())
+
+    def run(self, bench: Workbench) -> CheckResult:
+        """Runs it; whatever the part raises is a finding, not a crash."""
+        result = partial(CheckResult, self.check, self.part)
+        # What a part says of itself can be held against the rules before what it imports is there.
+        needs = self.needs()
+        if needs:
+            modules = ", ".join(dict.fromkeys(r.module for r in needs))
+            commands = " && ".join(dict.fromkeys(r.command for r in needs))
+            return result(False, f"not run: needs {modules}, which is not installed; {commands}", commands)
+        module = import_module(f"bench.conformance.{self.entry.kind}")
+        check: Callable[[Any, Workbench], str] = module.CHECKS[self.check]
+        try:
+            return result(True, check(self.entry.part, bench))
+        except Failure as failure:
+            return result(False, str(failure))
+        except Exception as error:  # a plugin's code may raise anything
+            return result(False, told(error))
+
+
+def checks_of(kind: Kind) -> tuple[str, ...]:
+    """The checks that apply to a kind of part, in order."""
+    return tuple(name for name in CHECKS if name in _NEEDS[kind])
+
+
+def cases(ref: str, registry: Registry) -> list[Case]:
+    """Every check of every part that a reference names.
+
+    Args:
+        ref: a part's name, ``kind/name``, a plugin ``distribution:entry-point``, or a distribution.
+        registry: where parts are looked up.
+
+    Raises:
+        UsageError: nothing has that name, or the plugin could not be loaded.
+    """
+    return [Case(entry, name) for entry in _entries(ref, registry) for name in checks_of(entry.kind)]
+
+
+def _entries(ref: str, registry: Registry) -> list[Entry]:
+    everything = [entry for kind in KINDS for entry in registry.entries(kind)]
+    broken = [b for b in registry.broken if ref in (b.plugin, b.distribution)]
+    if broken:
+        raise UsageError(f"The plugin {broken[0].plugin} could not be loaded: {broken[0].reason}.", broken[0].fix)
+    for matches in (
+        lambda e: ref in (f"{e.kind}/{e.name}", f"{e.kind[:-1]}/{e.name}"),
+        lambda e: ref == e.plugin,
+        lambda e: ref == e.distribution,
+        lambda e: ref == e.name,
+    ):
+        found = [entry for entry in everything if matches(entry)]
+        if found:
+            return found
+    known = {word for e in everything for word in (e.name, e.plugin, e.distribution)}
+    raise unknown("plugin or part", ref, known, "bench list")

@@ -1,0 +1,64 @@
+"""What the checks of several kinds share."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import TYPE_CHECKING, Any
+
+from bench.api.part import Part
+from bench.conformance.workbench import expect, named
+
+if TYPE_CHECKING:
+    from torch import Tensor, nn
+
+RATE = 1e-2
+
+
+def described(part: Part, citation: bool = True) -> None:
+    """A part says where it comes from and under which terms, and prints its parameters as text.
+
+    Args:
+        part: any part.
+        citation: whether its kind has to name a source.
+    """
+    expect(bool(part.licence.strip()), "licence is empty; wanted an SPDX identifier or the name of the data-use agreement")
+    if citation:
+        expect(bool(part.citation.strip()), "citation is empty; wanted the paper or the page it comes from")
+    shown = part.parameters()
+    odd = [str(k) for k, v in shown.items() if not isinstance(k, str) or not isinstance(v, str)]
+    expect(not odd, f"parameters() gives {named(odd)} as something else than text")
+    for need in part.requires:
+        expect(bool(need.module and need.install), f"requires names a package without module or install: {need!r}")
+
+
+def flat(scores: Mapping[str, Any], prefix: str = "") -> dict[str, float]:
+    """Nested scores by dotted path."""
+    found: dict[str, float] = {}
+    for name, value in scores.items():
+        path = f"{prefix}{name}"
+        if isinstance(value, Mapping):
+            found |= flat(value, f"{path}.")
+        elif isinstance(value, (int, float)) and not isinstance(value, bool):
+            found[path] = float(value)
+        elif hasattr(value, "item") and getattr(value, "ndim", 1) == 0:
+            found[path] = float(value.item())
+    return found
+
+
+def dead(parameters: Mapping[str, nn.Parameter]) -> list[str]:
+    """Parameters whose gradient is None, zero or not a number."""
+    import torch
+
+    return [
+        name
+        for name, p in parameters.items()
+        if p.grad is None or not bool(torch.isfinite(p.grad).all()) or float(p.grad.norm()) == 0.0
+    ]
+
+
+def same(left: Mapping[str, Tensor], right: Mapping[str, Tensor]) -> list[str]:
+    """Names of tensors that are not equal, bit for bit, in both."""
+    import torch
+
+    names = [*left, *(n for n in right if n not in left)]
+    return [n for n in names if n not in left or n not in right or not torch.equal(left[n], right[n])]

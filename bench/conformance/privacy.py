@@ -1,0 +1,171 @@
+"""Privacy of a task: made-up words are planted in a corpus on disk and looked for wherever text must not be.
+
+A planted word takes the place of one of the same length everywhere in the corpus's files, so that every offset still holds in
+whatever format the files are. Labels, concepts, slot values and names of files are left alone.
+"""
+
+from __future__ import annotations
+
+import json
+import random
+import re
+from collections.abc import Iterator, Mapping
+from pathlib import Path
+
+from bench.api.data import Corpus
+from bench.api.task import Task
+from bench.conformance.workbench import Pieces, Workbench, contents, expect, named, told
+from bench.data.windows import assign, windows
+from bench.errors import BenchError
+
+_WORD = re.compile(r"(?<![A-Za-z])[a-z]{5,}(?![A-Za-z])")
+_MOST = 16
+_SHORTEST = 5
+
+
+class Planted:
+    """A corpus with canaries in it.
+
+    Args:
+        folder: its files.
+        corpus: as the task's loader read them.
+        canaries: the planted words.
+    """
+
+    def __init__(self, folder: Path, corpus: Corpus, canaries: tuple[str, ...]) -> None:
+        self.folder = folder
+        self.corpus = corpus
+        self.canaries = canaries
+
+    def in_text(self, text: str) -> list[str]:
+        """The canaries that stand in a text."""
+        lowered = text.lower()
+        return [word for word in self.canaries if word in lowered]
+
+
+def plant(task: Task, bench: Workbench, seed: int, sizes: Mapping[str, int]) -> Planted:
+    """Writes the task's synthetic corpus and plants canaries, inside mentions and outside them."""
+    folder = bench.fresh("planted") / "c"
+    task.synthesize(folder, seed, sizes)
+    planted: dict[str, str] = {}
+    for word in _words(task.load(folder)):
+        if len(planted) == _MOST:
+            break
+        canary = _canary(word)
+        _swap(folder, word, canary)
+        try:
+            task.load(folder)
+        except BenchError:  # the word meant something to the format: put it back
+            _swap(folder, canary, word)
+        else:
+            planted[word] = canary
+    expect(bool(planted), "no word of the synthetic corpus could be replaced by another; is its text made of words?")
+    return Planted(folder, task.load(folder), tuple(planted.values()))
+
+
+def privacy(task: Task, bench: Workbench, seed: int, sizes: Mapping[str, int]) -> str:
+    """Planted words are in the documents' texts and nowhere else: no repr, state, file, score or error shows them."""
+    planted = plant(task, bench, seed, sizes)
+    corpus = planted.corpus
+    texts = " ".join(d.text for split in corpus for d in corpus[split])
+    expect(bool(planted.in_text(texts)), "load gives documents without the text that stands in the files")
+    places = dict(_places(task, bench, corpus))
+    for where, text in places.items():
+        found = planted.in_text(text)
+        expect(not found, f"{where} holds text of the corpus ({len(found)} of {len(planted.canaries)} planted words)")
+    told_of = _damage(task, bench, planted)
+    return f"{len(planted.canaries)} planted words, {len(places)} places, {told_of} error messages"
+
+
+def _words(corpus: Corpus) -> list[str]:
+    """Words to replace, most of them out of mentions, those first that stand in training text."""
+    documents = [d for split in corpus for d in corpus[split]]
+    meant = {
+        word
+        for d in documents
+        for m in d.mentions
+        for text in (d.id, m.label, m.concept or "", *m.slots, *(v for values in m.slots.values() for v in values))
+        for word in re.findall(r"[a-z]+", text.lower())
+    }
+    inside = [w for d in documents for m in d.mentions for a, b in m.fragments for w in _WORD.findall(d.text[a:b])]
+    outside = [w for d in documents for w in _WORD.findall(d.text)]
+    half = [w for w in dict.fromkeys(inside) if w not in meant][: _MOST // 2]
+    return list(dict.fromkeys([*half, *(w for w in outside if w not in meant)]))[: 4 * _MOST]
+
+
+def _canary(word: str) -> str:
+    """A word of the same length that no language has."""
+    return "zqx" + "".join(random.Random(word).choices("bcdfghjkvwxz", k=len(word) - 3))
+
+
+def _swap(folder: Path, old: str, new: str) -> None:
+    pattern = re.compile(rb"(?<![A-Za-z])" + old.encode() + rb"(?![A-Za-z])")
+    for path in folder.rglob("*"):
+        if path.is_file():
+            path.write_bytes(pattern.sub(new.encode(), path.read_bytes()))
+
+
+def _places(task: Task, bench: Workbench, corpus: Corpus) -> Iterator[tuple[str, str]]:
+    """Where text must not be, and what stands there."""
+    yield "repr of the corpus", repr(corpus)
+    yield "a mention's label, concept or slots", "\n".join(repr(d.mentions) for split in corpus for d in corpus[split])
+    for name in task.heads:
+        head = task.head(name)
+        head.fit(corpus["train"])
+        yield f"the state of head {name!r}", json.dumps(head.state(), default=repr)
+        yield f"repr of head {name!r}", f"{head!r} {head}"
+        made = []
+        for document in corpus["test"]:
+            cut = windows(document, Pieces(), 128)
+            for window, gold in zip(cut, assign(document, cut)[0], strict=True):
+                encoding = head.encode(window, gold)
+                made.append((repr(window), repr(encoding), repr(head.decode(window, head.oracle(encoding)))))
+        yield f"windows, encodings or predictions of head {name!r}", repr(made)
+    yield "the scores", json.dumps(task.score(corpus["test"], corpus["test"]), default=repr)
+    yield "the statistics", repr(task.statistics(corpus["test"], corpus["test"]))
+    out = bench.fresh("written")
+    task.write(out, corpus["test"])
+    for name, content in contents(out).items():
+        yield f"{name}, which write made,", f"{name}\n{content.decode('utf-8', 'replace')}"
+
+
+def _damage(task: Task, bench: Workbench, planted: Planted) -> int:
+    """Breaks files of each kind in several ways; what `load` says of it must be a BenchError without text."""
+    kinds: dict[str, Path] = {}
+    for path in sorted(planted.folder.rglob("*")):
+        if path.is_file() and path.stat().st_size:
+            known = kinds.get(path.suffix)
+            fuller = known is None or len(planted.in_text(known.read_text("utf-8", "replace"))) == 0
+            if fuller:
+                kinds[path.suffix] = path
+    told_of = 0
+    for path in kinds.values():
+        whole = path.read_bytes()
+        for what, content in _broken(whole, planted.canaries[0]):
+            path.write_bytes(content)
+            try:
+                task.load(planted.folder)
+            except BenchError as error:
+                told_of += 1
+                found = planted.in_text(str(error))
+                expect(not found, f"the error for a {path.suffix} file {what} quotes text of the corpus; say where, not what")
+            except Exception as error:
+                expect(False, f"load of a {path.suffix} file {what} {told(error)}; wanted a DataError that names file and line")
+        path.write_bytes(whole)
+    expect(told_of > 0, f"load reads {named(sorted(kinds))} files without a word when they are cut, emptied or no text at all")
+    return told_of
+
+
+def _broken(content: bytes, canary: str) -> Iterator[tuple[str, bytes]]:
+    lines = content.splitlines(keepends=True)
+    middle = len(lines) // 2
+    at = max(content.lower().find(canary.encode()), 0)
+    yield "cut in the middle", content[: len(content) // 2]
+    yield "cut inside a planted word", content[: at + _SHORTEST]
+    yield "with a line missing", b"".join(lines[:middle] + lines[middle + 1 :])
+    yield "with a line twice", b"".join(lines[: middle + 1] + lines[middle:])
+    yield "with bytes that are no text", content[:at] + b"\xff\xfe" + content[at:]
+    yield "with a number out of bounds", re.sub(rb"\d+", b"9999999", content, count=1)
+    yield "with every number out of bounds", re.sub(rb"\d+", b"9999999", content)
+    yield "with a word for a number", re.sub(rb"\d+", canary.encode(), content, count=1)
+    yield "with its separators gone", re.sub(rb"[|\t,<>{}\[\]]", b" ", content)

@@ -1,0 +1,191 @@
+"""Checks of a quantizer, on the first tiny model that it says it fits."""
+
+from __future__ import annotations
+
+import random
+import re
+import shutil
+from collections.abc import Callable, Mapping, Sequence
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from bench.api.architecture import Adapter, Architecture
+from bench.api.model import Model
+from bench.api.quantizer import QuantizedWeights, Quantizer
+from bench.conformance import architectures
+from bench.conformance.common import dead, described
+from bench.conformance.workbench import Workbench, contents, expect, named, own_temp, scramble, without_heavy_imports
+
+if TYPE_CHECKING:
+    from torch import Tensor, nn
+
+EXAMPLES = 12
+_TELLING = 5
+"""Consecutive token ids that cannot stand in a file by chance."""
+_WORST = 0.9
+
+
+class _OneAdapter(Architecture):
+    name, version, summary = "one", "1", "one adapter"
+
+    def adapters(self, tasks: Sequence[str]) -> tuple[Adapter, ...]:
+        return (Adapter("only", "shared"),)
+
+    def passes(self, task: str) -> tuple[tuple[str, ...], ...]:
+        return (("only",),)
+
+
+def metadata(quantizer: Quantizer, bench: Workbench) -> str:
+    """Bits, groups and times make sense, and `supports` answers at plan time."""
+    described(quantizer, citation=False)
+    when = tuple(quantizer.when)
+    expect(len(when) > 0 and set(when) <= {"load", "after"}, f"when is {when!r}; wanted 'load', 'after' or both")
+    expect(0 < quantizer.bits <= 32, f"bits is {quantizer.bits!r}; wanted bits per weight, up to 32")
+    expect(quantizer.group_size == -1 or quantizer.group_size > 0, f"group_size is {quantizer.group_size!r}; -1 is a whole row")
+    expect(isinstance(quantizer.sym, bool), f"sym is {quantizer.sym!r}; wanted True or False")
+    answers = []
+    with without_heavy_imports():
+        for model in bench.tiny_models():
+            for moment in when:
+                answer = quantizer.supports(model.spec(), moment, "cpu")
+                ok = answer is None or (isinstance(answer, str) and answer.strip() != "" and "\n" not in answer)
+                expect(ok, f"supports gives {answer!r} for {model.name}; wanted None, or the reason in one line")
+                answers.append(answer)
+    expect(None in answers, f"supports refuses every tiny model, so nothing can be tried: {answers[0]}")
+    return f"{quantizer.bits:g} bits, {' or '.join(when)}"
+
+
+def determinism(quantizer: Quantizer, bench: Workbench) -> str:
+    """The same model and calibration give the same bytes."""
+    first, _ = quantized(quantizer, bench)
+    scramble(2)
+    again = bench.fresh("again") / "q"
+    quantizer.quantize(_source(quantizer, bench), again, calibration(), "cpu")
+    left, right = contents(first), contents(again)
+    odd = sorted(n for n in {*left, *right} if left.get(n) != right.get(n))
+    expect(not odd, f"quantizing twice gives other bytes in {named(odd)}")
+    return f"{len(left)} files"
+
+
+def gradients(quantizer: Quantizer, bench: Workbench) -> str:
+    """LoRA learns through the quantized base: two updates, an evaluation, another update, and every tensor has a gradient."""
+    from bench.adapters.model import AdaptedModel
+    from bench.adapters.ranks import solve_ranks
+
+    folder, _ = quantized(quantizer, bench)
+    base = _load(quantizer, folder)
+    free = [n for n, p in base.named_parameters() if p.requires_grad]
+    expect(not free, f"load gives a base that is not frozen: {named(free)}")
+    arm, tasks = _OneAdapter(), architectures.TASKS[:1]
+    plan = solve_ranks(arm, tasks, _subject(quantizer, bench).spec().linears, 4, 0)
+    model = AdaptedModel(base, arm, tasks, plan)
+    architectures.train(model, tasks[0])
+    trainable = model.trainable(tasks[0])
+    still = dead(trainable)
+    expect(
+        not still,
+        f"{len(still)} of {len(trainable)} adapter tensors: no gradient after two updates and an evaluation: {named(still)}",
+    )
+    return f"{len(trainable)} adapter tensors"
+
+
+def save_and_load(quantizer: Quantizer, bench: Workbench) -> str:
+    """The folder stands on its own, holds safetensors only, and gives the same outputs whenever it is loaded."""
+    import torch
+
+    from bench.modeling.backbone import load_backbone
+    from bench.modeling.files import PICKLES, weight_bytes, weight_files
+
+    folder, weights = quantized(quantizer, bench)
+    weight_files(folder)
+    foreign = sorted(p.name for p in folder.rglob("*") if p.suffix in (*PICKLES, ".py"))
+    expect(not foreign, f"the folder holds {named(foreign)}; wanted safetensors, JSON and text, nothing that could run")
+    size = weight_bytes(folder)
+    expect(weights.bytes == size, f"quantize tells of {weights.bytes:,} bytes; the weight files have {size:,}")
+    bits = weights.bits_per_weight
+    expect(0.9 * min(quantizer.bits, 16) <= bits <= 33, f"{bits:.2f} bits per weight for {quantizer.bits:g} nominal bits")
+    before = _hidden(_load(quantizer, folder))
+    moved = bench.fresh("moved") / "q"
+    shutil.copytree(folder, moved)
+    after = _hidden(_load(quantizer, moved))
+    expect(torch.equal(before, after), "loaded from a copy of its folder, the model gives other outputs")
+    plain = _hidden(load_backbone(_source(quantizer, bench), torch.float32, "cpu"))
+    error = float((after - plain).norm() / plain.norm())
+    expect(error < _WORST, f"relative output error {error:.2f} against the unquantized model; that is another model")
+    return f"{bits:.2f} bits per weight, {size:,} bytes, relative output error {error:.3f}"
+
+
+def privacy(quantizer: Quantizer, bench: Workbench) -> str:
+    """No calibration text, as ids or as words, is left in the folder or among temporary files."""
+    from bench.modeling.backbone import load_tokenizer
+
+    folder, _ = quantized(quantizer, bench)
+    tokenizer = load_tokenizer(_source(quantizer, bench))
+    left = bench.once(quantizer, "temp", lambda: bench.fresh("temp"))
+    files = [(p, p.read_bytes()) for root in (folder, folder.parent, left) for p in root.rglob("*") if p.is_file()]
+    for row in calibration():
+        ids = row[4 : 4 + _TELLING]
+        spelt = re.compile(rb"(?<!\d)" + rb"\D{1,9}".join(str(i).encode() for i in ids) + rb"(?!\d)")
+        raw = [b"".join(i.to_bytes(size, "little") for i in ids) for size in (2, 4, 8)]
+        text = str(tokenizer.decode(ids)).strip().encode()
+        for path, content in files:
+            found = spelt.search(content) or any(r in content for r in raw) or (len(text) > _TELLING and text in content)
+            expect(not found, f"{path.name} holds token ids or text of the calibration examples")
+    return f"{len(files)} files, {EXAMPLES} calibration examples"
+
+
+def quantized(quantizer: Quantizer, bench: Workbench) -> tuple[Path, QuantizedWeights]:
+    """The subject, quantized; made once."""
+
+    def make() -> tuple[Path, QuantizedWeights]:
+        source, out = _source(quantizer, bench), bench.fresh("quantized") / "q"
+        before = contents(source)
+        scramble(1)
+        with own_temp(bench.once(quantizer, "temp", lambda: bench.fresh("temp"))):
+            weights = quantizer.quantize(source, out, calibration(), "cpu")
+        expect(contents(source) == before, "quantize changes the pristine model's folder")
+        return out, weights
+
+    return bench.once(quantizer, "quantized", make)
+
+
+def calibration() -> list[list[int]]:
+    """Token ids that no model folder holds by chance."""
+    draw = random.Random(5)
+    return [[draw.randrange(300, 1000) for _ in range(32)] for _ in range(EXAMPLES)]
+
+
+def _subject(quantizer: Quantizer, bench: Workbench) -> Model:
+    models = bench.tiny_models()
+    refused = [quantizer.supports(m.spec(), quantizer.when[0], "cpu") for m in models]
+    fitting = [m for m, reason in zip(models, refused, strict=True) if reason is None]
+    expect(bool(fitting), f"supports refuses every tiny model, so nothing can be tried: {refused[0]}")
+    return fitting[0]
+
+
+def _source(quantizer: Quantizer, bench: Workbench) -> Path:
+    return bench.model_folder(_subject(quantizer, bench))
+
+
+def _load(quantizer: Quantizer, folder: Path) -> nn.Module:
+    import torch
+
+    return quantizer.load(folder, torch.float32, "cpu")
+
+
+def _hidden(backbone: nn.Module) -> Tensor:
+    import torch
+
+    ids, mask = architectures.batch()
+    with torch.no_grad():
+        states: Tensor = backbone.eval()(input_ids=ids, attention_mask=mask).last_hidden_state
+    return states[mask.bool()].float()
+
+
+CHECKS: Mapping[str, Callable[[Quantizer, Workbench], str]] = {
+    "metadata": metadata,
+    "determinism": determinism,
+    "gradients": gradients,
+    "save-and-load": save_and_load,
+    "privacy": privacy,
+}

@@ -1,0 +1,361 @@
+"""Checks of a task: loader, heads and scorer, on the synthetic corpus that the task writes itself."""
+
+from __future__ import annotations
+
+import json
+import math
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass, replace
+from importlib.util import find_spec
+from typing import TYPE_CHECKING, Any
+
+from bench.api.data import SPLITS, Corpus, Document, Mention
+from bench.api.head import Encoding, Head, Window
+from bench.api.task import Task
+from bench.conformance.common import described, flat
+from bench.conformance.privacy import privacy
+from bench.conformance.workbench import (
+    Failure,
+    Pieces,
+    Workbench,
+    contents,
+    expect,
+    named,
+    scramble,
+    told,
+    without_heavy_imports,
+)
+from bench.data.windows import assign, windows
+
+if TYPE_CHECKING:
+    from torch import Tensor
+
+SIZES: Mapping[str, int] = {"train": 12, "dev": 3, "test": 6}
+SEED = 7
+LENGTH = 128
+HIDDEN = 32
+
+
+@dataclass(frozen=True)
+class Encoded:
+    """A window with its gold and what the head made of it.
+
+    Args:
+        window: as `bench.data.windows` cut it.
+        gold: the mentions it is answerable for.
+        encoding: of the head.
+    """
+
+    window: Window
+    gold: tuple[Mention, ...]
+    encoding: Encoding
+
+
+def corpus_of(task: Task, bench: Workbench) -> Corpus:
+    """The task's own synthetic corpus, read by its own loader; made once."""
+
+    def make() -> Corpus:
+        folder = bench.fresh("corpus") / "c"
+        task.synthesize(folder, SEED, SIZES)
+        return task.load(folder)
+
+    return bench.once(task, "corpus", make)
+
+
+def fitted(task: Task, name: str, corpus: Corpus) -> Head:
+    """A head that has seen the training documents."""
+    head = task.head(name)
+    head.fit(corpus["train"])
+    return head
+
+
+def encode(head: Head, documents: Sequence[Document]) -> tuple[list[Encoded], int]:
+    """Every window of some documents, and how many mentions lie in no single one."""
+    made, missed = [], 0
+    for document in documents:
+        unique = replace(document, mentions=tuple({m.key: m for m in document.mentions}.values()))
+        cut = windows(unique, Pieces(), LENGTH)
+        assigned, lost = assign(unique, cut)
+        missed += lost.total() if hasattr(lost, "total") else sum(lost.values())
+        made += [Encoded(w, gold, head.encode(w, gold)) for w, gold in zip(cut, assigned, strict=True)]
+    return made, missed
+
+
+def metadata(task: Task, bench: Workbench) -> str:
+    """Source, terms, layout and a primary metric that the scorer really gives."""
+    described(task)
+    facts = task.metadata
+    expect(facts.reference.startswith(("https://", "http://")), f"reference is {facts.reference!r}; wanted a URL")
+    expect(
+        facts.access.split(":")[0].strip() in ("open", "credentialed"),
+        f"access is {facts.access!r}; wanted 'open' or 'credentialed', a colon, and how to get the corpus",
+    )
+    expect(bool(facts.layout.strip()), "layout is empty; wanted one line on the folder that load expects")
+    expect(bool(task.heads) and len(set(task.heads)) == len(task.heads), f"heads is {task.heads!r}; wanted distinct names")
+    with without_heavy_imports():
+        folder = bench.fresh("corpus") / "c"
+        task.synthesize(folder, SEED, SIZES)
+        corpus = task.load(folder)
+        scores = flat(task.score(corpus["test"], corpus["test"]))
+    for path in (facts.primary_metric, *facts.published_best):
+        expect(path in scores, f"{path!r} is no path into the scores; score() gives {named(sorted(scores), 8)}")
+    best = [p for p, v in facts.published_best.items() if not 0 <= v <= 1]
+    expect(not best, f"published_best of {named(best)} is outside [0, 1]")
+    expect(not facts.published_best or bool(facts.published_source), "published_best has no published_source")
+    expect(set(corpus) == set(SPLITS), f"load gives the splits {sorted(corpus)}; wanted {', '.join(SPLITS)}")
+    expect(corpus.synthetic, "load does not say that the synthetic corpus is synthetic, so results could pass for real ones")
+    return f"primary metric {facts.primary_metric}, heads {', '.join(task.heads)}"
+
+
+def determinism(task: Task, bench: Workbench) -> str:
+    """Same seed, same bytes; same bytes, same documents; same documents, same encodings."""
+    first, second, other = (bench.fresh("corpus") / "c" for _ in range(3))
+    for salt, (folder, seed) in enumerate(((first, SEED), (second, SEED), (other, SEED + 1))):
+        scramble(salt)
+        task.synthesize(folder, seed, SIZES)
+    left, right = contents(first), contents(second)
+    odd = sorted(name for name in {*left, *right} if left.get(name) != right.get(name))
+    expect(not odd, f"synthesize gives other bytes for the same seed: {named(odd)}; draw from random.Random(seed) alone")
+    expect(left != contents(other), "synthesize gives the same bytes for two seeds")
+    scramble(3)
+    a = task.load(first)
+    scramble(4)
+    b = task.load(second)
+    expect(a.sha256 == b.sha256, "load gives another sha256 for the same bytes in another folder")
+    expect(a.sha256 != task.load(other).sha256, "load gives the same sha256 for other bytes")
+    for split in SPLITS:
+        slots = [[dict(m.slots) for d in c[split] for m in d.mentions] for c in (a, b)]
+        expect(a[split] == b[split] and slots[0] == slots[1], f"load reads other documents from the same bytes in {split}")
+        expect(len(a[split]) == SIZES[split], f"{split} has {len(a[split])} documents; {SIZES[split]} were asked for")
+    ids = [d.id for split in SPLITS for d in a[split]]
+    expect(len(set(ids)) == len(ids), "a document's id stands in the corpus twice")
+    for name in task.heads:
+        heads = []
+        for salt in (5, 6):
+            scramble(salt)
+            heads.append(fitted(task, name, a))
+        expect(heads[0].state() == heads[1].state(), f"head {name!r} learns two states from the same documents")
+        made = [[e.encoding for e in encode(head, a["test"])[0]] for head in heads]
+        expect(made[0] == made[1], f"head {name!r} encodes the same windows in two ways")
+    return f"{len(left)} files, {len(ids)} documents"
+
+
+def round_trip(task: Task, bench: Workbench) -> str:
+    """Loader, windows, encode, oracle and decode bring gold back; every mention that does not come back is counted."""
+    corpus = corpus_of(task, bench)
+    told_of = []
+    for name in task.heads:
+        head = fitted(task, name, corpus)
+        encoded, missed = encode(head, corpus["test"])
+        counted = missed + sum(sum(e.encoding.lost.values()) for e in encoded)
+        reached: dict[str, dict[Any, Mention]] = {d.id: {} for d in corpus["test"]}
+        for item in encoded:
+            for mention in head.decode(item.window, head.oracle(item.encoding)):
+                reached[item.window.document][mention.key] = mention
+        gold = {d.id: {m.key: m for m in d.mentions} for d in corpus["test"]}
+        extra = sum(len(found.keys() - gold[d].keys()) for d, found in reached.items())
+        expect(extra == 0, f"head {name!r} decodes {extra} mentions from its own gold that are not in it")
+        lost = sum(len(wanted.keys() - reached[d].keys()) for d, wanted in gold.items())
+        expect(
+            lost == counted, f"head {name!r} loses {lost} mentions on the way and counts {counted}; count each under its cause"
+        )
+        total = sum(map(len, gold.values()))
+        expect(lost < total, f"head {name!r} brings none of {total} gold mentions back")
+        # Concepts and slots are no head's business: gold lends them to what was decoded.
+        back = [replace(d, text="", mentions=tuple(gold[d.id][k] for k in sorted(reached[d.id]))) for d in corpus["test"]]
+        value = flat(task.score(corpus["test"], back))[task.metadata.primary_metric]
+        fell = value < 1.0 - 1e-12
+        expect(
+            lost > 0 or not fell, f"gold through head {name!r} scores {task.metadata.primary_metric} = {value:.4f}; wanted 1"
+        )
+        told_of.append(f"{name}: {total - lost} of {total} mentions, score {value:.3f}")
+    nothing = [replace(d, text="", mentions=()) for d in corpus["test"]]
+    empty = flat(task.score(corpus["test"], nothing))[task.metadata.primary_metric]
+    expect(empty < 1.0, f"no predictions at all score {task.metadata.primary_metric} = {empty:.4f}")
+    _arrays(task, corpus)
+    return "; ".join(told_of)
+
+
+def _arrays(task: Task, corpus: Corpus) -> None:
+    """Bootstrap intervals hand `summarise` arrays of sums."""
+    import numpy as np
+
+    rows = task.statistics(corpus["test"], _worse(corpus["test"]))
+    expect(len(rows) == len(corpus["test"]), f"statistics gives {len(rows)} rows for {len(corpus['test'])} gold documents")
+    sums = {key: float(sum(row.get(key, 0.0) for row in rows)) for row in rows for key in row}
+    one, path = flat(task.summarise(sums)), task.metadata.primary_metric
+    many: Any = task.summarise({key: np.array([value, 2 * value]) for key, value in sums.items()})
+    for part in path.split("."):
+        many = many[part]
+    expect(
+        np.shape(many) == (2,) and math.isclose(float(many[0]), one[path], rel_tol=1e-9),
+        f"summarise does not give an array of {path} for arrays of sums; write it with numpy operations",
+    )
+
+
+def gradients(task: Task, bench: Workbench) -> str:
+    """After two updates every parameter of every head has a gradient, and so has what the base model feeds it."""
+    import torch
+
+    corpus = corpus_of(task, bench)
+    count = 0
+    for name in task.heads:
+        head = fitted(task, name, corpus)
+        batch, chosen = _batch(head, corpus["train"], 12)
+        torch.manual_seed(0)
+        module = head.module(HIDDEN)
+        hidden = torch.nn.Embedding(Pieces.vocabulary, HIDDEN)(batch["input_ids"]).detach()
+        parameters = dict(module.named_parameters())
+        optimizer = torch.optim.AdamW(parameters.values(), lr=1e-3)
+        module.train()
+        for update in range(3):
+            if update == 2:
+                module.eval()
+                predictions = module.predict(hidden, batch)
+                expect(len(predictions) == len(chosen), f"head {name!r} predicts {len(predictions)} windows of {len(chosen)}")
+                for item, prediction in zip(chosen, predictions, strict=True):
+                    head.decode(item.window, prediction)
+                module.train()
+            optimizer.zero_grad(set_to_none=True)
+            states = hidden.clone().requires_grad_()
+            loss = module.loss(states, batch)
+            expect(loss.ndim == 0 and bool(torch.isfinite(loss)), f"head {name!r} gives no finite number as its loss")
+            loss.backward()
+            if update < 2:
+                optimizer.step()
+        still = [n for n, p in parameters.items() if p.requires_grad and (p.grad is None or float(p.grad.norm()) == 0)]
+        expect(not still, f"head {name!r}: no gradient after two updates for {named(still)}")
+        expect(
+            states.grad is not None and float(states.grad.norm()) > 0,
+            f"head {name!r} passes no gradient on to the base model, so adapters could not learn",
+        )
+        count += len(parameters)
+    return f"{count} tensors in {len(task.heads)} heads"
+
+
+def token_counts(task: Task, bench: Workbench) -> str:
+    """The head leaves the core's tensors alone, and its loss is a sum over positions, whatever the padding."""
+    import torch
+
+    from bench.data.cache import collate, encode_split
+
+    corpus = corpus_of(task, bench)
+    positions = 0
+    for name in task.heads:
+        head = fitted(task, name, corpus)
+        split = encode_split(corpus["train"], head, Pieces(), LENGTH, bench.fresh("cache") / "train.arrow")
+        order = split.lengths.argsort()
+        rows = split.take([int(order[0]), int(order[-1]), int(order[len(order) // 2])])
+        targets = head.collate(
+            [{k[2:]: v for k, v in r.items() if k.startswith("t.")} for r in rows], max(len(r["first"]) for r in rows)
+        )
+        own = sorted({"input_ids", "attention_mask", "first", "last", "word_mask"} & set(targets))
+        expect(not own, f"collate of head {name!r} returns {named(own)}, which is the core's: tokens would escape the ledger")
+        batch = collate(rows, head, Pieces.pad_token_id)
+        expect(int(batch["attention_mask"].sum()) == sum(len(r["input_ids"]) for r in rows), "the mask marks other tokens")
+        bad = [i for i, n in enumerate(split.supervised.tolist()) if n < 0] if len(split) else [0]
+        expect(not bad and int(split.supervised.sum()) > 0, f"head {name!r} supervises no position, or fewer than none")
+        torch.manual_seed(0)
+        module = head.module(HIDDEN).eval()
+        embed = torch.nn.Embedding(Pieces.vocabulary, HIDDEN)
+        with torch.no_grad():
+            together = float(module.loss(embed(batch["input_ids"]), batch))
+            single = [collate([row], head, Pieces.pad_token_id) for row in rows]
+            apart = sum(float(module.loss(embed(one["input_ids"]), one)) for one in single)
+        expect(
+            math.isclose(together, apart, rel_tol=1e-3, abs_tol=1e-3),
+            f"the loss of head {name!r} over three windows is {together:.4f} at once and {apart:.4f} one by one; wanted the "
+            "sum over supervised positions, without a mean and without padding",
+        )
+        positions += int(split.supervised.sum())
+    return f"{positions:,} supervised positions in {len(task.heads)} heads"
+
+
+def save_and_load(task: Task, bench: Workbench) -> str:
+    """A head's state survives JSON, and files that `write` made score like the documents they hold."""
+    corpus = corpus_of(task, bench)
+    for name in task.heads:
+        head = fitted(task, name, corpus)
+        text = _json(head, name)
+        again = task.head(name)
+        again.restore(json.loads(text))
+        expect(_json(again, name) == text, f"head {name!r} has another state after restore")
+        left, right = (encode(one, corpus["test"])[0] for one in (head, again))
+        expect([e.encoding for e in left] == [e.encoding for e in right], f"head {name!r} encodes otherwise after restore")
+        oracle = [head.oracle(e.encoding) for e in left]
+        expect(
+            all(head.decode(e.window, o) == again.decode(e.window, o) for e, o in zip(left, oracle, strict=True)),
+            f"head {name!r} decodes otherwise after restore",
+        )
+        if find_spec("torch") is not None:
+            _same_module(head, again, name)
+    gold, pred = bench.fresh("gold"), bench.fresh("pred")
+    worse = _worse(corpus["test"])
+    task.write(gold, [d.without_text() for d in corpus["test"]])
+    task.write(pred, worse)
+    written, direct = flat(task.score_files(gold, pred)), flat(task.score(corpus["test"], worse))
+    odd = sorted(k for k in {*written, *direct} if not math.isclose(written.get(k, -1), direct.get(k, -1), rel_tol=1e-9))
+    expect(
+        not odd,
+        f"score_files on what write made and score on the same documents disagree in {named(odd)}"
+        + (f": {written.get(odd[0])} and {direct.get(odd[0])}" if odd else ""),
+    )
+    expect(direct[task.metadata.primary_metric] < 1, "predictions with mentions left out and made up score 1")
+    return f"{len(task.heads)} heads, {len(direct)} scores"
+
+
+def _same_module(head: Head, again: Head, name: str) -> None:
+    import torch
+
+    from bench.conformance.common import same
+
+    states = []
+    for one in (head, again):
+        torch.manual_seed(1)
+        states.append(one.module(HIDDEN).state_dict())
+    odd = same(states[0], states[1])
+    expect(not odd, f"head {name!r} makes another module after restore: {named(odd)}")
+
+
+def _json(head: Head, name: str) -> str:
+    try:
+        return json.dumps(head.state(), sort_keys=True)
+    except (TypeError, ValueError) as error:
+        raise Failure(f"the state of head {name!r} is not JSON: {told(error)}") from None
+
+
+def _worse(gold: Sequence[Document]) -> list[Document]:
+    """Predictions that are partly wrong: every third mention is missing, and one that is not there is made up."""
+    made = []
+    for document in gold:
+        kept = tuple(m for i, m in enumerate(document.mentions) if i % 3 != 2)
+        wrong = tuple(replace(m, fragments=((0, 1),)) for m in kept[:1] if m.fragments != ((0, 1),))
+        made.append(replace(document, text="", mentions=(*wrong, *kept)))
+    return made
+
+
+def _batch(head: Head, documents: Sequence[Document], count: int) -> tuple[dict[str, Tensor], list[Encoded]]:
+    """The windows that hold the most gold, as one batch."""
+    from bench.data.cache import collate
+
+    encoded, _ = encode(head, documents)
+    chosen = sorted(encoded, key=lambda e: -sum(len(m.fragments) for m in e.gold))[:count]
+    rows = [
+        {
+            "input_ids": list(e.window.input_ids), "first": list(e.window.first), "last": list(e.window.last),
+            **{f"t.{name}": values for name, values in e.encoding.columns.items()},
+        }
+        for e in chosen
+    ]  # fmt: skip
+    return collate(rows, head, Pieces.pad_token_id), chosen
+
+
+CHECKS: Mapping[str, Callable[[Task, Workbench], str]] = {
+    "metadata": metadata,
+    "determinism": determinism,
+    "oracle-round-trip": round_trip,
+    "gradients": gradients,
+    "token-counts": token_counts,
+    "save-and-load": save_and_load,
+    "privacy": lambda task, bench: privacy(task, bench, SEED, SIZES),
+}

@@ -1,0 +1,145 @@
+"""Checks of a tracker: a made-up run is mirrored into a folder, interrupted, and mirrored again."""
+
+from __future__ import annotations
+
+import copy
+import os
+from collections.abc import Callable, Iterator, Mapping
+from contextlib import contextmanager, suppress
+from pathlib import Path
+
+from bench.api.tracker import RunEvent, RunInfo, Tracker
+from bench.conformance.common import described
+from bench.conformance.workbench import Workbench, contents, expect, named, without_heavy_imports
+
+ID = "conformance-0123456789ab"
+CANARY = "zqxconformancezqx"
+SENTINEL = 0.123456789012
+STEPS = 6
+_LOCAL = {"WANDB_MODE": "offline", "MLFLOW_TRACKING_URI": "", "WANDB_SILENT": "true", "WANDB_ERROR_REPORTING": "false"}
+
+
+def metadata(tracker: Tracker, bench: Workbench) -> str:
+    """What it is and under which terms; asking costs no import."""
+    with without_heavy_imports():
+        described(tracker)
+        shown = tracker.parameters()
+    return ", ".join(f"{k}: {v}" for k, v in shown.items()) or "no parameters"
+
+
+def determinism(tracker: Tracker, bench: Workbench) -> str:
+    """Idempotent by `seq`: events that are handed over twice are held once."""
+    with stage(bench) as info:
+        first = copy.deepcopy(tracker)
+        start = first.open(info)
+        expect(start == 0, f"open gives {start} for a run it has never seen; wanted 0")
+        events = run()
+        first.write(events[:4])
+        first.write(events[:4])
+        first.write(events[4:])
+        first.close(True)
+        held = copy.deepcopy(tracker).open(info)
+        expect(0 <= held <= len(events), f"after {len(events)} events, four of them twice, open gives {held}")
+        count = sum(str(SENTINEL) in line for text in _texts(info.root) for line in text.splitlines())
+    # Only stores that keep a line an event can be looked into; a binary one may well keep a number twice for its own reasons.
+    expect(count <= 1, f"an event that was handed over twice stands in the store {count} times")
+    return f"{len(events)} events, open then gives {held}"
+
+
+def save_and_load(tracker: Tracker, bench: Workbench) -> str:
+    """An interrupted run is continued: what is held is known, the rest is taken, and nothing grows by asking."""
+    with stage(bench) as info:
+        events = run()
+        first = copy.deepcopy(tracker)
+        first.open(info)
+        first.write(events[:4])
+        first.close(False)
+        second = copy.deepcopy(tracker)
+        held = second.open(info)
+        expect(0 <= held <= 4, f"after 4 events and an interruption open gives {held}; wanted 4, or fewer")
+        second.write(events[held:])
+        second.close(True)
+        third = copy.deepcopy(tracker)
+        known = third.open(info)
+        third.close(True)
+        expect(held <= known <= len(events), f"after all {len(events)} events open gives {known}; it gave {held} before")
+        again = copy.deepcopy(tracker).open(info)
+        expect(again == known, f"open gives {known} and then {again}, with nothing written between")
+    return f"held {held} of 4, then {known} of {len(events)}"
+
+
+def privacy(tracker: Tracker, bench: Workbench) -> str:
+    """The user's folders and an event's words stay here, and files are written below the runs' folder only."""
+    with stage(bench) as info:
+        here = Path.cwd()
+        first = copy.deepcopy(tracker)
+        first.open(info)
+        first.write(run())
+        first.close(True)
+        strewn = sorted(contents(here))
+        expect(not strewn, f"files outside the folder of runs: {named(strewn)}")
+        files = contents(info.root)
+        forms = [CANARY.encode(), CANARY.encode("utf-16-le")]
+        leaks = sorted(name for name, content in files.items() if any(form in content for form in forms))
+        expect(
+            not leaks,
+            f"{named(leaks)} holds folders of the user's configuration or words of an event; mirror RunEvent.metrics() and "
+            "leave out data, out, resume and tokens_like",
+        )
+    return f"{len(files)} files"
+
+
+def _texts(folder: Path) -> Iterator[str]:
+    for content in contents(folder).values():
+        with suppress(UnicodeDecodeError):
+            yield content.decode()
+
+
+@contextmanager
+def stage(bench: Workbench) -> Iterator[RunInfo]:
+    """A run to be mirrored, an empty working directory, and an environment that keeps known trackers local."""
+    place = bench.fresh("tracker")
+    root, here = place / "runs", place / "here"
+    (root / ID).mkdir(parents=True)
+    here.mkdir()
+    config = {
+        "task": ["2015-T14"], "arch": "A1", "lr": 0.002, "data": {"2015-T14": f"/home/{CANARY}/notes"},
+        "out": f"/home/{CANARY}/runs", "resume": f"/home/{CANARY}/runs/x", "tokens_like": f"/home/{CANARY}/runs/y",
+    }  # fmt: skip
+    before = {name: os.environ.get(name) for name in (*_LOCAL, "WANDB_API_KEY")}
+    cwd = Path.cwd()
+    os.environ.update({k: v for k, v in _LOCAL.items() if v})
+    for name in ("MLFLOW_TRACKING_URI", "WANDB_API_KEY"):
+        os.environ.pop(name, None)
+    os.chdir(here)
+    try:
+        yield RunInfo(ID, "conformance", root / ID, root, config)
+    finally:
+        os.chdir(cwd)
+        for name, value in before.items():
+            os.environ.pop(name, None)
+            if value is not None:
+                os.environ[name] = value
+
+
+def run() -> list[RunEvent]:
+    """The events of a short run."""
+    kinds = [("start", None), *(("step", i) for i in range(1, STEPS + 1)), ("eval", STEPS), ("end", STEPS)]
+    return [
+        RunEvent(
+            seq,
+            1.7e9 + seq,
+            kind,
+            step,
+            {"loss": SENTINEL if seq == 1 else 1 / (seq + 1), "tokens": {"2015-T14": 100 * seq}, "note": CANARY},
+        )
+        for seq, (kind, step) in enumerate(kinds)
+    ]
+
+
+CHECKS: Mapping[str, Callable[[Tracker, Workbench], str]] = {
+    "metadata": metadata,
+    "determinism": determinism,
+    "save-and-load": save_and_load,
+    "privacy": privacy,
+}

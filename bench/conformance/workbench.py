@@ -1,0 +1,170 @@
+"""What checks stand on: scratch folders, tiny models, a tokenizer without a model, and what is made once and shared."""
+
+from __future__ import annotations
+
+import os
+import random
+import sys
+import tempfile
+import traceback
+import zlib
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import contextmanager
+from importlib.machinery import ModuleSpec
+from importlib.util import find_spec
+from pathlib import Path
+from types import ModuleType
+from typing import Any, TypeVar, cast
+
+from bench.api.model import Model
+from bench.data.windows import words
+from bench.registry import Registry
+
+T = TypeVar("T")
+HEAVY = ("torch", "transformers", "peft", "datasets", "bitsandbytes", "gptqmodel", "wandb", "mlflow")
+"""What nothing may import at plan time, nor a loader or a scorer at all."""
+_PIECE = 4
+
+
+class Failure(Exception):
+    """A check that does not hold; the message says what was found and what was wanted."""
+
+
+def expect(holds: bool, detail: str) -> None:
+    """Fails the check unless something holds.
+
+    Args:
+        holds: what has to be true.
+        detail: what was found and what was wanted, for the author of the part.
+    """
+    if not holds:
+        raise Failure(detail)
+
+
+class Workbench:
+    """Scratch space of one round of checks.
+
+    Args:
+        registry: supplies the tiny models.
+        folder: emptied by the caller afterwards.
+    """
+
+    def __init__(self, registry: Registry, folder: Path) -> None:
+        self.registry = registry
+        self._folder = folder
+        self._made: dict[object, Any] = {}
+
+    def fresh(self, name: str) -> Path:
+        """An empty folder of its own."""
+        self._folder.mkdir(parents=True, exist_ok=True)
+        return Path(tempfile.mkdtemp(prefix=f"{name}-", dir=self._folder))
+
+    def once(self, part: object, what: str, make: Callable[[], T]) -> T:
+        """Something that several checks of a part use, made at the first call."""
+        key = (id(part), what)
+        if key not in self._made:
+            self._made[key] = make()
+        return cast(T, self._made[key])
+
+    def model_folder(self, model: Model) -> Path:
+        """The folder of a model, made once."""
+        return self.once(model, "folder", lambda: model.folder(self.fresh("models")))
+
+    def tiny_models(self) -> list[Model]:
+        """The registry's models that are plumbing only and ready: encoders first."""
+        parts = [cast(Model, entry.part) for entry in self.registry.entries("models")]
+        found = [part for part in parts if part.plumbing_only and not part.missing()]
+        expect(bool(found), "no tiny model is ready to try the part on; 'bench list models' says what is missing")
+        return sorted(found, key=lambda part: part.spec().causal)
+
+
+class Pieces:
+    """A fast tokenizer's interface without a model: words cut into pieces of four letters, ids by hash, two special tokens."""
+
+    vocabulary = 1000
+    pad_token_id = 0
+    unk_token_id = 1
+
+    def __call__(self, text: str, add_special_tokens: bool = True, **options: Any) -> dict[str, list[Any]]:
+        """Ids and character offsets."""
+        spans = [(at, min(at + _PIECE, end)) for start, end in words(text) for at in range(start, end, _PIECE)]
+        ids = [4 + zlib.crc32(text[a:b].lower().encode()) % (self.vocabulary - 4) for a, b in spans]
+        if add_special_tokens:
+            return {"input_ids": [2, *ids, 3], "offset_mapping": [(0, 0), *spans, (0, 0)]}
+        return {"input_ids": ids, "offset_mapping": spans}
+
+
+class _Barrier:
+    """A finder that refuses modules."""
+
+    def __init__(self, names: Sequence[str]) -> None:
+        self.names = frozenset(names)
+
+    def find_spec(
+        self, fullname: str, path: Sequence[str] | None = None, target: ModuleType | None = None
+    ) -> ModuleSpec | None:
+        """Raises for what is refused."""
+        if fullname.partition(".")[0] in self.names:
+            raise ImportError(f"imports {fullname.partition('.')[0]}, which is not allowed here", name=fullname)
+        return None
+
+
+@contextmanager
+def without_heavy_imports(names: Sequence[str] = HEAVY) -> Iterator[None]:
+    """Makes every import of a heavy package inside the block fail, also of one that is loaded already."""
+    hidden = {name: module for name, module in sys.modules.items() if name.partition(".")[0] in names}
+    for name in hidden:
+        del sys.modules[name]
+    barrier = _Barrier(names)
+    sys.meta_path.insert(0, barrier)
+    try:
+        yield
+    finally:
+        sys.meta_path.remove(barrier)
+        sys.modules.update(hidden)
+
+
+@contextmanager
+def own_temp(folder: Path) -> Iterator[None]:
+    """Sends temporary files, those of child processes too, into a folder where they can be looked at."""
+    before, variable = tempfile.tempdir, os.environ.get("TMPDIR")
+    tempfile.tempdir = os.environ["TMPDIR"] = str(folder)
+    try:
+        yield
+    finally:
+        tempfile.tempdir = before
+        if variable is None:
+            del os.environ["TMPDIR"]
+        else:
+            os.environ["TMPDIR"] = variable
+
+
+def scramble(seed: int) -> None:
+    """Sets every global random generator, so that a part which draws from them gives itself away."""
+    import numpy as np
+
+    random.seed(seed)
+    np.random.seed(seed)
+    if find_spec("torch") is not None and "torch" in sys.modules:
+        import torch
+
+        torch.manual_seed(seed)
+
+
+def contents(folder: Path) -> dict[str, bytes]:
+    """Every file below a folder by its relative path."""
+    return {str(p.relative_to(folder)): p.read_bytes() for p in sorted(folder.rglob("*")) if p.is_file()}
+
+
+def told(error: BaseException) -> str:
+    """An exception in one line, with the place that raised it."""
+    frames = traceback.extract_tb(error.__traceback__)
+    where = f" ({Path(frames[-1].filename).name}:{frames[-1].lineno})" if frames else ""
+    text = " ".join(str(error).split())
+    return f"raised {type(error).__name__}: {text[:300]}{where}"
+
+
+def named(names: Sequence[str], most: int = 3) -> str:
+    """The first of several names, and how many more there are."""
+    more = f" and {len(names) - most} more" if len(names) > most else ""
+    return ", ".join(names[:most]) + more
