@@ -21,6 +21,8 @@ if TYPE_CHECKING:
     from torch import Tensor
 
 SIZE = 128
+LINK = 128  # features of a pair of fragments
+RARE = 4.0  # weight of links and candidates: a window has a hundred times more spans, whose loss would drown theirs
 NEGATIVES = 16  # wrong spans a window, and as many wrong pairs, that links and candidates are trained against
 PROPOSE = 0.2  # probability from which a span or a link is worth proposing; candidates have the last word
 MOST = 64  # most fragments a window proposes
@@ -53,11 +55,11 @@ class SpanModule(HeadModule, nn.Module):
         self.inside = nn.Linear(SIZE, SIZE, bias=False)
         self.lengths = nn.Embedding(width, SIZE)
         self.fragment = nn.Linear(SIZE, labels)
-        self.left = nn.Linear(SIZE, SIZE // 2)
-        self.right = nn.Linear(SIZE, SIZE // 2, bias=False)
-        self.between = nn.Linear(SIZE, SIZE // 2, bias=False)
-        self.distances = nn.Embedding(_BUCKETS, SIZE // 2)
-        self.link = nn.Linear(SIZE // 2, 1)
+        self.left = nn.Linear(SIZE, LINK)
+        self.right = nn.Linear(SIZE, LINK, bias=False)
+        self.between = nn.Linear(SIZE, LINK, bias=False)
+        self.distances = nn.Embedding(_BUCKETS, LINK)
+        self.link = nn.Linear(LINK, 1)
         self.head = nn.Linear(SIZE, SIZE)
         self.tail = nn.Linear(SIZE, SIZE, bias=False)
         self.whole = nn.Linear(SIZE, SIZE, bias=False)
@@ -65,6 +67,7 @@ class SpanModule(HeadModule, nn.Module):
         self.counts = nn.Embedding(most, SIZE)
         self.accept = nn.Linear(SIZE, labels)
         self.count_bias = nn.Parameter(torch.zeros(most, labels))
+        self.trust = nn.Parameter(torch.ones(labels))
         self._start_at(rates)
 
     def _start_at(self, rates: Rates) -> None:
@@ -83,6 +86,7 @@ class SpanModule(HeadModule, nn.Module):
                 self.count_bias[0, i] = _log_odds(rates.alone[label], shown)
                 self.count_bias[1:, i] = _log_odds(rates.joined[label], rates.links + NEGATIVES * windows)
             self.link.bias[0] = _log_odds(rates.links, pairs)
+            self.count_bias[1:] -= self.link.bias  # the mean link, which a candidate of several parts is given, starts there
 
     def loss(self, hidden: Tensor, batch: Mapping[str, Tensor]) -> Tensor:
         """Cross-entropies of spans, links and candidates, summed.
@@ -105,10 +109,11 @@ class SpanModule(HeadModule, nn.Module):
             best, extra = wrong.topk(min(NEGATIVES, wrong.shape[1]), 1)
             parts = _Parts(self, seen, torch.cat([place, extra], 1), torch.cat([real, best > _NEVER], 1))
             gold = F.pad(batch["links"].to(logits), (0, extra.shape[1], 0, extra.shape[1]))
-            total = total + _entropy(parts.links, gold, parts.linkable)
+            total = total + RARE * _entropy(parts.links, gold, parts.linkable)
 
             chosen, verdict = self._candidates(parts, gold > 0, batch, extra.shape[1])
-            return total + _entropy(self._judge(seen, parts, chosen), verdict, (chosen[..., 0] >= 0)[..., None])
+            judged = self._judge(seen, parts, chosen)
+            return total + RARE * _entropy(judged, verdict, (chosen[..., 0] >= 0)[..., None])
 
     @torch.no_grad()
     def predict(self, hidden: Tensor, batch: Mapping[str, Tensor]) -> list[list[tuple[Parts, int]]]:
@@ -171,7 +176,7 @@ class SpanModule(HeadModule, nn.Module):
         return torch.cat([known, wrong], 1), verdict
 
     def _judge(self, seen: _Words, parts: _Parts, chosen: Tensor) -> Tensor:
-        """Logits (B, M, L) of candidates (B, M, K): their first, last and all parts, what stands between, and how many."""
+        """Logits (B, M, L) of candidates (B, M, K): their ends, all parts, what stands between, how many, and their links."""
         real = chosen >= 0
         there = chosen.clamp(min=0)
         count = real.sum(-1).clamp(min=1)
@@ -186,7 +191,7 @@ class SpanModule(HeadModule, nn.Module):
         gap = (seen.between(begin, stop) - held.sum(2)) / missing.clamp(min=1)[..., None] * (missing > 0)[..., None]
         mixed = self.head(states[:, :, 0]) + self.tail(tail) + self.whole(states.sum(2) / count[..., None]) + self.gap(gap)
         features = F.gelu(mixed + self.counts(count - 1))
-        logits: Tensor = self.accept(features) + self.count_bias[count - 1]
+        logits: Tensor = self.accept(features) + self.count_bias[count - 1] + self.trust * parts.mean_link(chosen)[..., None]
         return logits
 
 
@@ -228,8 +233,17 @@ class _Parts:
         gap = (_pick(sums, self.first)[:, None] - _pick(sums, self.last + 1)[:, :, None]) / apart.clamp(min=1)[..., None]
         gap = gap * (apart > 0)[..., None]
         bucket = head.distances(apart.clamp(0, _FARTHEST).add(1).float().log2().mul(2).long().clamp(max=_BUCKETS - 1))
-        mixed = head.left(self.states)[:, :, None] + head.right(self.states)[:, None] + gap + bucket
-        self.links: Tensor = head.link(F.gelu(mixed)).squeeze(-1)
+        left, right = head.left(self.states)[:, :, None], head.right(self.states)[:, None]
+        self.links: Tensor = head.link(F.gelu(left + right + left * right + gap + bucket)).squeeze(-1)
+
+    def mean_link(self, chosen: Tensor) -> Tensor:
+        """Mean link logit over the pairs of each candidate (B, M, K), 0 for a single fragment; (B, M)."""
+        real, there = chosen >= 0, chosen.clamp(min=0)
+        first, second = torch.triu_indices(chosen.shape[-1], chosen.shape[-1], 1, device=chosen.device)
+        both = real[..., first] & real[..., second]
+        flat = there[..., first] * self.links.shape[-1] + there[..., second]
+        pairs = self.links.flatten(1).gather(1, flat.flatten(1)).view_as(flat)
+        return (pairs * both).sum(-1) / both.sum(-1).clamp(min=1)
 
 
 _BUCKETS, _FARTHEST = 14, 127

@@ -17,6 +17,7 @@ import torch
 from numpy.typing import NDArray
 from torch import Tensor, nn
 
+from bench.adapters.model import without_dropout
 from bench.errors import InvariantError
 from bench.invariants.checkpoint import random_state, set_random_state
 from bench.invariants.tokens import Tally
@@ -255,13 +256,9 @@ def frozen_by_component(model: nn.Module) -> dict[str, int]:
 
 
 def no_dropout(model: nn.Module) -> None:
-    """Training mode with every dropout at zero, those that attention reads as a bare number included."""
+    """Training mode with every dropout at zero."""
     model.train()
-    for module in model.modules():
-        if isinstance(module, nn.Dropout):
-            module.p = 0.0
-        if isinstance(getattr(module, "attention_dropout", None), float):
-            setattr(module, "attention_dropout", 0.0)  # noqa: B010 - a plain assignment would be read as one of a tensor
+    without_dropout(model)
 
 
 @contextmanager
