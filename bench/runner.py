@@ -6,22 +6,22 @@
 
 from __future__ import annotations
 
+import shutil
 import tempfile
-import time
-from collections.abc import Mapping
-from contextlib import ExitStack, suppress
+from collections.abc import Iterator, Mapping
+from contextlib import ExitStack, contextmanager, suppress
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from bench.api.tracker import RunInfo
 from bench.config import RunConfig, run_id
-from bench.errors import BenchError, Interrupted, RunStateError
+from bench.errors import BenchError, Interrupted, RunStateError, UsageError
 from bench.invariants import checkpoint as checkpoints
 from bench.modeling.noise import import_heavy
 from bench.registry import Registry
 from bench.reporting import Reporter, SilentReporter
-from bench.results.layout import CHECKPOINTS, JOURNAL, RESULT
+from bench.results.layout import CHECKPOINTS, JOURNAL, PLAN, RESULT
 from bench.results.lock import RunLock
 from bench.results.store import find_run, read_result, write_result
 from bench.steps import base as base_step
@@ -103,17 +103,29 @@ def run(
             if (folder / RESULT).exists():
                 console.note(f"Run {ident} is finished; --replicate 2 repeats it.")
                 return outcome_of(folder)
-            if before is None and (folder / JOURNAL).exists():
+            if before is None and (folder / PLAN).exists():
                 raise RunStateError(
                     f"Run {ident} was begun and is not finished.",
                     f"Go on with 'bench run --resume {ident}', or begin another with '--replicate {config.replicate + 1}'.",
                 )
+            stack.enter_context(nothing_half_begun(folder))
             corpora_step.keep_synthetic(sources, folder)
         planned = plan(config, facts, ident, folder, parts, sources, console, clock)
         if dry_run:
             plan_step.show_plan(planned.plan, planned.parity, console)
             return Outcome(None, None, {}, planned.plan)
         return execute(planned, registry, console, clock)
+
+
+@contextmanager
+def nothing_half_begun(folder: Path) -> Iterator[None]:
+    """Removes a folder whose run was refused before it was planned: there is nothing in it to go on with."""
+    try:
+        yield
+    except BaseException:
+        if not (folder / PLAN).exists():
+            shutil.rmtree(folder, ignore_errors=True)
+        raise
 
 
 def resolved_facts(config: RunConfig, parts: Parts, sources: Mapping[str, corpora_step.Source]) -> dict[str, Any]:
@@ -144,7 +156,7 @@ def plan(
     clock: Clock,
 ) -> Planned:
     """Encodes the corpora (4), translates the budget, and proves parity on the meta device (5)."""
-    from bench.data.batches import shares
+    from bench.data.batches import Sampler, shares
     from bench.training.loop import Device
     from bench.training.plan import budget_of
 
@@ -153,6 +165,8 @@ def plan(
     device = Device(str(facts["device"]), str(facts["precision"]))
     epoch = {name: one.splits["train"].tokens for name, one in data.items()}
     budget = budget_of(config, epoch, shares(epoch), facts["tokens_like"])
+    if Sampler({name: one.splits["train"].lengths for name, one in data.items()}, config.seed, 1, budget.tokens).done:
+        raise UsageError(f"A budget of {budget.tokens:,} tokens holds not one training example.", "Give it more.")
     with clock("parity"):
         console.step("checking parity")
         parity = plan_step.check_parity(config, parts, data)
@@ -162,6 +176,8 @@ def plan(
 
 def execute(planned: Planned, registry: Registry, console: Reporter, clock: Clock) -> Outcome:
     """Steps 6 to 12, in a folder that this process holds."""
+    from bench.training.stage import interruptible
+
     config, folder, ident = planned.config, planned.folder, planned.ident
     root = folder / CHECKPOINTS
     with ExitStack() as stack:
@@ -187,7 +203,8 @@ def execute(planned: Planned, registry: Registry, console: Reporter, clock: Cloc
         else:
             resume_step.begin_again(journal, found, state, warn)
         try:
-            outcome = train_and_score(planned, found, state, journal, registry, console, clock)
+            with interruptible():
+                outcome = train_and_score(planned, found, state, journal, registry, console, clock)
             journal.write("end", status="finished")
             ended = True
             return outcome
@@ -241,7 +258,7 @@ def train_and_score(
         checkpoint_every=config.checkpoint_every,
         eval_every=config.eval_every or max(1, -(-planned.budget.updates // EVALUATIONS)),
         early_stopping=not planned.budget.controlled,
-        deadline=None if config.max_hours is None else time.monotonic() + 3600 * config.max_hours,
+        deadline=None if config.max_hours is None else clock.started + 3600 * config.max_hours,
     )
     memory = MemoryWatch(planned.device.name, journal, console.warn)
 

@@ -24,6 +24,7 @@ class Clock:
     """Seconds by step."""
 
     seconds: dict[str, float] = field(default_factory=dict)
+    started: float = field(default_factory=time.monotonic)
 
     @contextmanager
     def __call__(self, name: str) -> Iterator[None]:

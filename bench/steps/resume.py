@@ -84,7 +84,7 @@ def open_state(folder: Path, plan: Mapping[str, Any], config: RunConfig, facts: 
             batch = BatchReport(**kept["batch"])
             batch.probes = [tuple(p) for p in batch.probes]  # type: ignore[misc]
             state.batch = batch
-        if config.micro_batch is not None:
+        if config.micro_batch is not None and state.batch is not None and config.micro_batch != state.batch.micro_batch:
             state.batch = None  # a size given by hand replaces the one that was found
     state.save()
     return state
@@ -154,7 +154,8 @@ def begin_again(journal: Journal, found: Checkpoint | None, state: State, warn: 
         warn(f"{', '.join(changed)} changed since the run began: it carries on, but not bit for bit.")
     if found is None:
         warn("The run was killed before its first checkpoint; it starts over.")
-        journal.resume(0, 0)
+        # What was settled before the first update is remembered and not written again.
+        journal.resume(next((event.seq for event in events if event.step is not None), journal.position), 0)
         state.resumed_from.append(0)
     else:
         journal.resume(int(found.state["journal"]), found.step)

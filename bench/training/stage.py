@@ -88,22 +88,22 @@ def train(
         Interrupted: after a checkpoint, on SIGINT, SIGTERM or at the deadline.
         StorageError: a checkpoint could not be written.
     """
-    saved = trainer.step
+    saved, longest = trainer.step, 0.0
 
     def save() -> None:
         nonlocal saved
         started = time.perf_counter()
+        progress.written += 1  # the one that is being written included
         write_checkpoint(trainer, progress, root, journal.position)
         spent = time.perf_counter() - started
         progress.checkpoint_seconds += spent
-        progress.written += 1
         saved = trainer.step
         journal.write("checkpoint", trainer.step, seconds=spent)
 
     with stop_requests() as asked, console.progress("training", trainer.sampler.budget, "tokens") as bar:
         bar.advance(trainer.sampler.tokens)
         while not trainer.sampler.done and not progress.stopped:
-            started = time.perf_counter()
+            round_started, started = time.monotonic(), time.perf_counter()
             before = trainer.micro_batch
             try:
                 report = trainer.run_update()
@@ -136,7 +136,9 @@ def train(
                     progress.stopped = f"no better score on dev in {PATIENCE} evaluations"
             if asked:
                 stop(trainer, saved, save, f"on {asked[0]}")
-            if schedule.deadline is not None and time.monotonic() >= schedule.deadline:
+            # Before the time is up, not after: another round as long as the longest so far must still fit.
+            longest = max(longest, time.monotonic() - round_started)
+            if schedule.deadline is not None and time.monotonic() + longest >= schedule.deadline:
                 stop(trainer, saved, save, "at --max-hours")
             if saved != trainer.step and report.step % schedule.checkpoint_every == 0:
                 save()
@@ -191,6 +193,31 @@ def restore(trainer: Trainer, found: checkpoints.Checkpoint) -> Progress:
     trainer.restore(found.state["trainer"])
     checkpoints.set_random_state(found.random, found.state["random"])
     return Progress(**found.state["progress"])
+
+
+@contextmanager
+def interruptible() -> Iterator[None]:
+    """Outside training, where there is nothing to save, SIGINT and SIGTERM end the run at once, and it can be resumed.
+
+    Raises:
+        Interrupted: one of them came.
+    """
+    import threading
+
+    def end(number: int, frame: FrameType | None) -> None:
+        raise KeyboardInterrupt(signal.Signals(number).name)
+
+    main = threading.current_thread() is threading.main_thread()  # handlers belong to it
+    before = {number: signal.signal(number, end) for number in (signal.SIGINT, signal.SIGTERM)} if main else {}
+    try:
+        yield
+    except KeyboardInterrupt as asked:
+        raise Interrupted(
+            f"Stopped on {asked or 'SIGINT'}; what was saved before is whole.", "Go on with: bench run --resume {run}"
+        ) from None
+    finally:
+        for number, handler in before.items():
+            signal.signal(number, handler)
 
 
 @contextmanager

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import itertools
 import json
 from collections import Counter
 from collections.abc import Mapping, Sequence
@@ -119,7 +120,7 @@ def test_micro_batches_cut_an_update_and_change_nothing_else(sizes: list[int], l
 def test_like_lengths_stand_together(sizes: list[int]) -> None:
     parts = micro_batches(range(len(sizes)), np.array(sizes, dtype=np.int64), 512)
     ends = [(min(sizes[i] for i in part), max(sizes[i] for i in part)) for part in parts]
-    assert all(high <= low for (_, high), (low, _) in zip(ends, ends[1:], strict=False))
+    assert all(high <= low for (_, high), (low, _) in itertools.pairwise(ends))
 
 
 def _drawn(updates: Sequence[object], sizes: Mapping[str, Sequence[int]]) -> Counter[str]:

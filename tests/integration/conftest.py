@@ -1,0 +1,204 @@
+"""Small corpora, tiny models and short runs, in this process or in a child that is forked off it and killed."""
+
+from __future__ import annotations
+
+import os
+import pickle
+import signal
+import sys
+import traceback
+from collections.abc import Callable, Sequence
+from contextlib import suppress
+from dataclasses import dataclass, field
+from pathlib import Path
+from types import SimpleNamespace
+from typing import Any
+
+import pytest
+
+from bench.api.task import Task
+from bench.config import RunConfig
+from bench.hooks import hookimpl
+from bench.registry import Registry, load
+from bench.reporting import SilentReporter
+
+TASK = "2015-T14"
+
+
+class Told(SilentReporter):
+    """Keeps every warning and note."""
+
+    def __init__(self) -> None:
+        self.lines: list[str] = []
+
+    def warn(self, message: str) -> None:
+        self.lines.append(message)
+
+    def note(self, message: str) -> None:
+        self.lines.append(message)
+
+    def said(self, part: str) -> bool:
+        return any(part in line for line in self.lines)
+
+
+class Plugin:
+    """A plugin made of whatever a test hands it."""
+
+    def __init__(self, **parts: Sequence[Any]) -> None:
+        self.parts = parts
+
+    @hookimpl
+    def bench_tasks(self) -> Sequence[Any]:
+        return self.parts.get("tasks", ())
+
+    @hookimpl
+    def bench_architectures(self) -> Sequence[Any]:
+        return self.parts.get("architectures", ())
+
+    @hookimpl
+    def bench_quantizers(self) -> Sequence[Any]:
+        return self.parts.get("quantizers", ())
+
+    @hookimpl
+    def bench_trackers(self) -> Sequence[Any]:
+        return self.parts.get("trackers", ())
+
+
+class Observer:
+    """A plugin that only looks on."""
+
+    def __init__(self, see: Callable[[Any], None]) -> None:
+        self.see = see
+
+    @hookimpl
+    def bench_event(self, event: Any) -> None:
+        self.see(event)
+
+
+def with_parts(**parts: Sequence[Any]) -> Registry:
+    """The installed registry and more parts."""
+    registry = load()
+    registry.add(Plugin(**parts), "test:parts", "test")
+    assert not [b for b in registry.broken if b.distribution == "test"], registry.broken
+    return registry
+
+
+def task_like(name: str = TASK, **changes: Any) -> Task:
+    """The reference task under another name, with some of its methods changed."""
+    original = load().get("tasks", TASK)
+    found = type("Changed", (type(original),), {"name": name, **changes})()
+    assert isinstance(found, Task)
+    return found
+
+
+@pytest.fixture(scope="session")
+def kit() -> Any:
+    """What stands in this file, which importlib mode gives no name that a test could import."""
+    return SimpleNamespace(**{name: value for name, value in globals().items() if not name.startswith("_")})
+
+
+@pytest.fixture(scope="session")
+def small_corpus(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """Four training notes and two each of dev and test, in the official layout."""
+    folder = tmp_path_factory.mktemp("corpus") / TASK
+    load().get("tasks", TASK).synthesize(folder, 3, {"train": 4, "dev": 2, "test": 2})
+    return folder
+
+
+@pytest.fixture(scope="session")
+def other_corpus(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """The same sizes from another seed."""
+    folder = tmp_path_factory.mktemp("other") / TASK
+    load().get("tasks", TASK).synthesize(folder, 4, {"train": 4, "dev": 2, "test": 2})
+    return folder
+
+
+@pytest.fixture
+def quick_smoke(monkeypatch: pytest.MonkeyPatch) -> None:
+    """A gate of five updates, for tests that are about something else; what it finds is waived by `tiny`."""
+    from bench.invariants import smoke
+
+    monkeypatch.setattr(smoke, "UPDATES", 5)
+    monkeypatch.setattr(smoke, "EXAMPLES", 8)
+
+
+@pytest.fixture
+def tiny(small_corpus: Path, tmp_path: Path, quick_smoke: None) -> Callable[..., RunConfig]:
+    """Makes configurations of short runs on `tiny-bert`."""
+
+    def make(**changes: Any) -> RunConfig:
+        values: dict[str, Any] = {
+            "task": (TASK,),
+            "model": "tiny-bert",
+            "head": "bio",
+            "steps": 6,
+            "eval_every": 3,
+            "checkpoint_every": 2,
+            "max_length": 64,
+            "batch_tokens": 256,
+            "micro_batch": 256,
+            "tracker": ("none",),
+            "waive": ("smoke",),
+            "data": {TASK: str(small_corpus)},
+            "out": str(tmp_path / "runs"),
+        }
+        return RunConfig(**(values | changes))
+
+    return make
+
+
+@dataclass
+class Child:
+    """What became of a forked process: the signal that ended it, or what it raised, or what it returned."""
+
+    signal: int | None
+    code: int | None
+    told: list[str] = field(default_factory=list)
+    error: str | None = None
+    message: str = ""
+    hint: str = ""
+    value: Any = None
+
+
+def forked(work: Callable[[Told], Any], timeout: float = 240) -> Child:
+    """Runs work in a forked child, which may kill itself; everything heavy is imported there already.
+
+    Args:
+        work: given a reporter; what it returns must be picklable.
+        timeout: seconds until the child is killed.
+    """
+    reading, writing = os.pipe()
+    sys.stdout.flush()
+    sys.stderr.flush()
+    pid = os.fork()
+    if pid == 0:
+        told = Told()
+        answer: dict[str, Any] = {}
+        try:
+            signal.alarm(int(timeout))
+            answer["value"] = work(told)
+        except BaseException as error:
+            answer |= {
+                "error": type(error).__name__,
+                "message": getattr(error, "message", str(error)),
+                "hint": getattr(error, "hint", "") or "",
+                "code": getattr(error, "exit_code", None),
+            }
+            if answer["code"] is None:
+                answer["message"] += traceback.format_exc()
+        with suppress(BaseException), os.fdopen(writing, "wb") as pipe:
+            pickle.dump(answer | {"told": told.lines}, pipe)
+        os._exit(0)
+    os.close(writing)
+    with os.fdopen(reading, "rb") as pipe:
+        content = pipe.read()
+    _, status = os.waitpid(pid, 0)
+    if os.WIFSIGNALED(status):
+        return Child(os.WTERMSIG(status), None)
+    answer = pickle.loads(content)
+    return Child(None, answer.pop("code", 0), **answer)
+
+
+def files(folder: Path) -> dict[str, bytes]:
+    """Every file below a folder, by its path."""
+    return {str(path.relative_to(folder)): path.read_bytes() for path in sorted(folder.rglob("*")) if path.is_file()}
