@@ -4,19 +4,20 @@ from __future__ import annotations
 
 import json
 import math
-from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass, replace
+from collections.abc import Callable, Mapping
+from dataclasses import replace
 from importlib.util import find_spec
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
-from bench.api.data import SPLITS, Corpus, Document, Mention
-from bench.api.head import Encoding, Head, Window
+from bench.api.data import SPLITS, Corpus, Mention
+from bench.api.head import Head
 from bench.api.task import Scores, Task
 from bench.conformance.common import described, flat
+from bench.conformance.corpora import HIDDEN, SEED, SIZES, corpus_of, encode, fitted, worse
+from bench.conformance.heads import gradients, token_counts
 from bench.conformance.privacy import privacy
 from bench.conformance.workbench import (
     Failure,
-    Pieces,
     Workbench,
     contents,
     expect,
@@ -25,60 +26,6 @@ from bench.conformance.workbench import (
     told,
     without_heavy_imports,
 )
-from bench.data.windows import assign, windows
-
-if TYPE_CHECKING:
-    from torch import Tensor
-
-SIZES: Mapping[str, int] = {"train": 12, "dev": 3, "test": 6}
-SEED = 7
-LENGTH = 128
-HIDDEN = 32
-
-
-@dataclass(frozen=True)
-class Encoded:
-    """A window with its gold and what the head made of it.
-
-    Args:
-        window: as `bench.data.windows` cut it.
-        gold: the mentions it is answerable for.
-        encoding: of the head.
-    """
-
-    window: Window
-    gold: tuple[Mention, ...]
-    encoding: Encoding
-
-
-def corpus_of(task: Task, bench: Workbench) -> Corpus:
-    """The task's own synthetic corpus, read by its own loader; made once."""
-
-    def make() -> Corpus:
-        folder = bench.fresh("corpus") / "c"
-        task.synthesize(folder, SEED, SIZES)
-        return task.load(folder)
-
-    return bench.once(task, "corpus", make)
-
-
-def fitted(task: Task, name: str, corpus: Corpus) -> Head:
-    """A head that has seen the training documents."""
-    head = task.head(name)
-    head.fit(corpus["train"])
-    return head
-
-
-def encode(head: Head, documents: Sequence[Document]) -> tuple[list[Encoded], int]:
-    """Every window of some documents, and how many mentions lie in no single one."""
-    made, missed = [], 0
-    for document in documents:
-        unique = replace(document, mentions=tuple({m.key: m for m in document.mentions}.values()))
-        cut = windows(unique, Pieces(), LENGTH)
-        assigned, lost = assign(unique, cut)
-        missed += lost.total() if hasattr(lost, "total") else sum(lost.values())
-        made += [Encoded(w, gold, head.encode(w, gold)) for w, gold in zip(cut, assigned, strict=True)]
-    return made, missed
 
 
 def metadata(task: Task, bench: Workbench) -> str:
@@ -185,7 +132,7 @@ def _arrays(task: Task, corpus: Corpus) -> None:
     """Bootstrap intervals hand `summarise` arrays of sums."""
     import numpy as np
 
-    rows = task.statistics(corpus["test"], _worse(corpus["test"]))
+    rows = task.statistics(corpus["test"], worse(corpus["test"]))
     expect(len(rows) == len(corpus["test"]), f"statistics gives {len(rows)} rows for {len(corpus['test'])} gold documents")
     sums = {key: float(sum(row.get(key, 0.0) for row in rows)) for row in rows for key in row}
     one, path = flat(task.summarise(sums)), task.metadata.primary_metric
@@ -198,84 +145,6 @@ def _arrays(task: Task, corpus: Corpus) -> None:
         np.shape(many) == (2,) and math.isclose(float(many[0]), one[path], rel_tol=1e-9),
         f"summarise does not give an array of {path} for arrays of sums; write it with numpy operations",
     )
-
-
-def gradients(task: Task, bench: Workbench) -> str:
-    """After two updates every parameter of every head has a gradient, and so has what the base model feeds it."""
-    import torch
-
-    corpus = corpus_of(task, bench)
-    count = 0
-    for name in task.heads:
-        head = fitted(task, name, corpus)
-        batch, chosen = _batch(head, corpus["train"], 12)
-        torch.manual_seed(0)
-        module = head.module(HIDDEN)
-        hidden = torch.nn.Embedding(Pieces.vocabulary, HIDDEN)(batch["input_ids"]).detach()
-        parameters = dict(module.named_parameters())
-        optimizer = torch.optim.AdamW(parameters.values(), lr=1e-3)
-        module.train()
-        for update in range(3):
-            if update == 2:
-                module.eval()
-                predictions = module.predict(hidden, batch)
-                expect(len(predictions) == len(chosen), f"head {name!r} predicts {len(predictions)} windows of {len(chosen)}")
-                for item, prediction in zip(chosen, predictions, strict=True):
-                    head.decode(item.window, prediction)
-                module.train()
-            optimizer.zero_grad(set_to_none=True)
-            states = hidden.clone().requires_grad_()
-            loss = module.loss(states, batch)
-            expect(loss.ndim == 0 and bool(torch.isfinite(loss)), f"head {name!r} gives no finite number as its loss")
-            loss.backward()  # type: ignore[no-untyped-call]
-            if update < 2:
-                optimizer.step()
-        still = [n for n, p in parameters.items() if p.requires_grad and (p.grad is None or float(p.grad.norm()) == 0)]
-        expect(not still, f"head {name!r}: no gradient after two updates for {named(still)}")
-        expect(
-            states.grad is not None and float(states.grad.norm()) > 0,
-            f"head {name!r} passes no gradient on to the base model, so adapters could not learn",
-        )
-        count += len(parameters)
-    return f"{count} tensors in {len(task.heads)} heads"
-
-
-def token_counts(task: Task, bench: Workbench) -> str:
-    """The head leaves the core's tensors alone, and its loss is a sum over positions, whatever the padding."""
-    import torch
-
-    from bench.data.cache import collate, encode_split
-
-    corpus = corpus_of(task, bench)
-    positions = 0
-    for name in task.heads:
-        head = fitted(task, name, corpus)
-        split = encode_split(corpus["train"], head, Pieces(), LENGTH, bench.fresh("cache") / "train.arrow")
-        order = split.lengths.argsort()
-        rows = split.take([int(order[0]), int(order[-1]), int(order[len(order) // 2])])
-        targets = head.collate(
-            [{k[2:]: v for k, v in r.items() if k.startswith("t.")} for r in rows], max(len(r["first"]) for r in rows)
-        )
-        own = sorted({"input_ids", "attention_mask", "first", "last", "word_mask"} & set(targets))
-        expect(not own, f"collate of head {name!r} returns {named(own)}, which is the core's: tokens would escape the ledger")
-        batch = collate(rows, head, Pieces.pad_token_id)
-        expect(int(batch["attention_mask"].sum()) == sum(len(r["input_ids"]) for r in rows), "the mask marks other tokens")
-        bad = [i for i, n in enumerate(split.supervised.tolist()) if n < 0] if len(split) else [0]
-        expect(not bad and int(split.supervised.sum()) > 0, f"head {name!r} supervises no position, or fewer than none")
-        torch.manual_seed(0)
-        module = head.module(HIDDEN).eval()
-        embed = torch.nn.Embedding(Pieces.vocabulary, HIDDEN)
-        with torch.no_grad():
-            together = float(module.loss(embed(batch["input_ids"]), batch))
-            single = [collate([row], head, Pieces.pad_token_id) for row in rows]
-            apart = sum(float(module.loss(embed(one["input_ids"]), one)) for one in single)
-        expect(
-            math.isclose(together, apart, rel_tol=1e-3, abs_tol=1e-3),
-            f"the loss of head {name!r} over three windows is {together:.4f} at once and {apart:.4f} one by one; wanted the "
-            "sum over supervised positions, without a mean and without padding",
-        )
-        positions += int(split.supervised.sum())
-    return f"{positions:,} supervised positions in {len(task.heads)} heads"
 
 
 def save_and_load(task: Task, bench: Workbench) -> str:
@@ -297,10 +166,10 @@ def save_and_load(task: Task, bench: Workbench) -> str:
         if find_spec("torch") is not None:
             _same_module(head, again, name)
     gold, pred = bench.fresh("gold"), bench.fresh("pred")
-    worse = _worse(corpus["test"])
+    partly = worse(corpus["test"])
     task.write(gold, [d.without_text() for d in corpus["test"]])
-    task.write(pred, worse)
-    written, direct = flat(task.score_files(gold, pred)), flat(task.score(corpus["test"], worse))
+    task.write(pred, partly)
+    written, direct = flat(task.score_files(gold, pred)), flat(task.score(corpus["test"], partly))
     odd = sorted(k for k in {*written, *direct} if not math.isclose(written.get(k, -1), direct.get(k, -1), rel_tol=1e-9))
     expect(
         not odd,
@@ -329,32 +198,6 @@ def _json(head: Head, name: str) -> str:
         return json.dumps(head.state(), sort_keys=True)
     except (TypeError, ValueError) as error:
         raise Failure(f"the state of head {name!r} is not JSON: {told(error)}") from None
-
-
-def _worse(gold: Sequence[Document]) -> list[Document]:
-    """Predictions that are partly wrong: every third mention is missing, and one that is not there is made up."""
-    made = []
-    for document in gold:
-        kept = tuple(m for i, m in enumerate(document.mentions) if i % 3 != 2)
-        wrong = tuple(replace(m, fragments=((0, 1),)) for m in kept[:1] if m.fragments != ((0, 1),))
-        made.append(replace(document, text="", mentions=(*wrong, *kept)))
-    return made
-
-
-def _batch(head: Head, documents: Sequence[Document], count: int) -> tuple[dict[str, Tensor], list[Encoded]]:
-    """The windows that hold the most gold, as one batch."""
-    from bench.data.cache import collate
-
-    encoded, _ = encode(head, documents)
-    chosen = sorted(encoded, key=lambda e: -sum(len(m.fragments) for m in e.gold))[:count]
-    rows = [
-        {
-            "input_ids": list(e.window.input_ids), "first": list(e.window.first), "last": list(e.window.last),
-            **{f"t.{name}": values for name, values in e.encoding.columns.items()},
-        }
-        for e in chosen
-    ]  # fmt: skip
-    return collate(rows, head, Pieces.pad_token_id), chosen
 
 
 CHECKS: Mapping[str, Callable[[Task, Workbench], str]] = {

@@ -1,0 +1,72 @@
+"""A task's own synthetic corpus, its heads fitted on it, and its windows encoded: what the checks of a task look at."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, replace
+
+from bench.api.data import Corpus, Document, Mention
+from bench.api.head import Encoding, Head, Window
+from bench.api.task import Task
+from bench.conformance.workbench import Pieces, Workbench
+from bench.data.windows import assign, windows
+
+SIZES: Mapping[str, int] = {"train": 12, "dev": 3, "test": 6}
+SEED = 7
+LENGTH = 128
+HIDDEN = 32
+
+
+@dataclass(frozen=True)
+class Encoded:
+    """A window with its gold and what the head made of it.
+
+    Args:
+        window: as `bench.data.windows` cut it.
+        gold: the mentions it is answerable for.
+        encoding: of the head.
+    """
+
+    window: Window
+    gold: tuple[Mention, ...]
+    encoding: Encoding
+
+
+def corpus_of(task: Task, bench: Workbench) -> Corpus:
+    """The task's own synthetic corpus, read by its own loader; made once."""
+
+    def make() -> Corpus:
+        folder = bench.fresh("corpus") / "c"
+        task.synthesize(folder, SEED, SIZES)
+        return task.load(folder)
+
+    return bench.once(task, "corpus", make)
+
+
+def fitted(task: Task, name: str, corpus: Corpus) -> Head:
+    """A head that has seen the training documents."""
+    head = task.head(name)
+    head.fit(corpus["train"])
+    return head
+
+
+def encode(head: Head, documents: Sequence[Document]) -> tuple[list[Encoded], int]:
+    """Every window of some documents, and how many mentions lie in no single one."""
+    made, missed = [], 0
+    for document in documents:
+        unique = replace(document, mentions=tuple({m.key: m for m in document.mentions}.values()))
+        cut = windows(unique, Pieces(), LENGTH)
+        assigned, lost = assign(unique, cut)
+        missed += lost.total() if hasattr(lost, "total") else sum(lost.values())
+        made += [Encoded(w, gold, head.encode(w, gold)) for w, gold in zip(cut, assigned, strict=True)]
+    return made, missed
+
+
+def worse(gold: Sequence[Document]) -> list[Document]:
+    """Predictions that are partly wrong: every third mention is missing, and one that is not there is made up."""
+    made = []
+    for document in gold:
+        kept = tuple(m for i, m in enumerate(document.mentions) if i % 3 != 2)
+        wrong = tuple(replace(m, fragments=((0, 1),)) for m in kept[:1] if m.fragments != ((0, 1),))
+        made.append(replace(document, text="", mentions=(*wrong, *kept)))
+    return made
