@@ -1,0 +1,254 @@
+"""README and docs against the code: commands parse, links resolve, exit codes and flags are those there are."""
+
+from __future__ import annotations
+
+import argparse
+import ast
+import json
+import re
+import shlex
+from collections.abc import Iterator
+from importlib import import_module
+from itertools import pairwise
+from pathlib import Path
+
+import pytest
+
+from bench import cli, errors
+from bench.api.architecture import Adapter
+from bench.cli.parser import Parser, parse
+from bench.cli.run import configuration
+from bench.config import INVARIANTS
+from bench.errors import BenchError, UsageError
+from bench.registry import KINDS, load
+
+ROOT = Path(__file__).parents[2]
+PAGES = [ROOT / "README.md", ROOT / "CHANGELOG.md", *sorted((ROOT / "docs").glob("*.md"))]
+FENCE = re.compile(r"^```(\w*)\n(.*?)^```$", re.MULTILINE | re.DOTALL)
+LINK = re.compile(r"(?<!!)\[[^\]]+\]\(([^)\s]+)\)")
+FLAG = re.compile(r"(?<![\w-])--[a-z][a-z-]*")
+FOREIGN = ("pip ", "tox", "hf ", "wandb ", "git ", "apt ", "python")
+"""Other programs, whose flags are none of ours."""
+PLACEHOLDERS = {"RUN", "NAME", "KIND", "PLUGIN", "FILE.toml"}
+EXAMPLES = {"pair"}
+"""Parts that the docs' own plugins make."""
+
+pages = pytest.mark.parametrize("page", PAGES, ids=lambda page: page.name)
+
+
+def fences(page: Path) -> Iterator[tuple[str, str]]:
+    for match in FENCE.finditer(page.read_text(encoding="utf-8")):
+        yield match[1], match[2]
+
+
+def spans(page: Path) -> Iterator[str]:
+    """Inline code, fenced blocks left out."""
+    for match in re.finditer(r"`([^`]+)`", FENCE.sub("", page.read_text(encoding="utf-8"))):
+        yield " ".join(match[1].replace("\\|", "|").split())
+
+
+def commands(page: Path) -> Iterator[str]:
+    """Every `bench …` that a reader could type, from blocks and from running text."""
+    for language, block in fences(page):
+        for line in block.splitlines() if language in ("", "bash", "console") else ():
+            for part in line.removeprefix("$ ").split("  #")[0].split("&&"):
+                if part.strip().startswith("bench "):
+                    yield part.strip()
+    yield from (span for span in spans(page) if span.startswith("bench ") and not re.search(r"[…\[]", span))
+
+
+def parser_of(command: str) -> Parser:
+    module = import_module(f"bench.cli.{'list_' if command == 'list' else command}")
+    parser = Parser(prog=f"bench {command}")
+    module.configure(parser)
+    return parser
+
+
+def options(parser: argparse.ArgumentParser) -> set[str]:
+    return {option for action in parser._actions for option in action.option_strings if option.startswith("--")}
+
+
+@pages
+def test_every_command_on_the_page_parses(page: Path) -> None:
+    registry = load()
+    for command in commands(page):
+        words = shlex.split(command)[1:]
+        if words[0].startswith("-"):
+            assert words[0] in {"--help", "--version"}, command
+            continue
+        assert words[0] in cli.COMMANDS, command
+        if len(words) == 1:  # the name of a command, not a call of it
+            continue
+        try:
+            args = parse(parser_of(words[0]), words[1:])
+        except UsageError as error:  # `bench score --json` in running text names a flag and is no whole call
+            if "also wants" in error.message and command in set(spans(page)):
+                continue
+            pytest.fail(f"{command}: {error}")
+        assert args is not None, command
+        if words[0] != "run":
+            continue
+        if args.config is None:
+            configuration(args, {})  # numbers in range, one budget, no unknown choice
+        for kind, name in (
+            *(("tasks", task) for task in args.task or ()),
+            ("architectures", args.arch),
+            ("quantizers", args.quant),
+            *(("trackers", tracker) for tracker in args.tracker or () if tracker != "none"),
+            *((("models", args.model),) if args.model and "/" not in args.model else ()),
+        ):
+            if name is not None and name not in PLACEHOLDERS | EXAMPLES:
+                registry.get(kind, name)
+        assert set(args.waive or ()) <= set(INVARIANTS), command
+
+
+def test_the_readme_has_the_two_commands_and_room_for_their_output() -> None:
+    text = (ROOT / "README.md").read_text(encoding="utf-8")
+    first = next(block for language, block in fences(ROOT / "README.md") if not language)
+    assert first.splitlines() == [
+        "pip install -c constraints.txt '.[all]' && bench run --task 2015-T14 --arch A2 --quant gptq",
+        "pip install tox && tox",
+    ]
+    assert text.index("<!-- output: main job -->") < text.index("<!-- end of output -->")
+
+
+@pages
+def test_every_relative_link_resolves(page: Path) -> None:
+    for target in LINK.findall(FENCE.sub("", page.read_text(encoding="utf-8"))):
+        if target.startswith(("http://", "https://")):
+            continue
+        path, _, anchor = target.partition("#")
+        linked = (page.parent / path).resolve() if path else page
+        assert linked.exists(), f"{page.name} links to {target}"
+        assert ROOT in linked.parents, f"{page.name} links out of the repository: {target}"
+        if anchor:
+            headings = re.findall(r"^#+ (.+)$", linked.read_text(encoding="utf-8"), re.MULTILINE)
+            assert anchor in {re.sub(r"[^\w\- ]", "", h.lower()).replace(" ", "-") for h in headings}, target
+
+
+@pages
+def test_every_path_in_code_style_below_a_folder_of_ours_exists(page: Path) -> None:
+    parts = {f"{kind}/{entry.name}" for kind in KINDS for entry in load().entries(kind)}  # as `bench check` takes them
+    for span in set(spans(page)) - parts:
+        if re.fullmatch(r"(bench|plugins|tasks|tests|docs|examples|benchmarks)/[\w./-]+", span):
+            assert (ROOT / span).exists(), f"{page.name} names {span}"
+
+
+@pages
+def test_every_flag_on_the_page_exists(page: Path) -> None:
+    known = {"--help", "--version"}.union(*(options(parser_of(name)) for name in cli.COMMANDS))
+    lines = [line for _, block in fences(page) for line in block.splitlines()] + list(spans(page))
+    for line in lines:
+        ours = re.split(r"&&|\|\|", line.removeprefix("$ ")) if "pip install" in line else [line.removeprefix("$ ")]
+        for part in ours:
+            if not part.strip().startswith(FOREIGN):
+                assert set(FLAG.findall(part.replace("install with --no-deps", ""))) <= known, f"{page.name}: {part}"
+
+
+def test_every_flag_of_run_is_explained_in_the_table() -> None:
+    text = (ROOT / "docs" / "running.md").read_text(encoding="utf-8")
+    explained = re.findall(r"^\| `(--[a-z-]+)[^`]*` \|", text, re.MULTILINE)
+    assert len(explained) == len(set(explained))
+    assert set(explained) == options(parser_of("run")) - {"--help"}
+
+
+def test_the_defaults_in_the_table_are_those_of_the_code() -> None:
+    from bench.config import RunConfig
+
+    text = (ROOT / "docs" / "running.md").read_text(encoding="utf-8")
+    rows = dict(re.findall(r"^\| `--([a-z-]+)[^`]*` \| ([^|]+) \|", text, re.MULTILINE))
+    default = RunConfig()
+    for name in ("arch", "quant", "model", "device", "precision", "out", "rank", "seed", "replicate", "max_length",
+                 "batch_tokens", "checkpoint_every"):  # fmt: skip
+        assert rows[name.replace("_", "-")].strip().strip("`") == str(getattr(default, name))
+    assert float(rows["lr"]) == default.lr
+    assert rows["tracker"].strip() == ", ".join(default.tracker)
+
+
+def exit_codes() -> set[int]:
+    """Of the errors, of the help, and of every `return NUMBER` in the command line's main function."""
+    kinds = [kind for kind in vars(errors).values() if isinstance(kind, type) and issubclass(kind, BenchError)]
+    tree = ast.parse(Path(cli.__file__).read_text(encoding="utf-8"))
+    main = next(node for node in tree.body if isinstance(node, ast.FunctionDef) and node.name == "main")
+    returned = {
+        node.value.value
+        for node in ast.walk(main)
+        if isinstance(node, ast.Return) and isinstance(node.value, ast.Constant) and isinstance(node.value.value, int)
+    }
+    told = {int(code) for code in re.findall(r"(?:^|\s{2,})(\d{1,3})\s{2,}", cli.EXIT_CODES)}
+    return {0, cli.BUG} | {kind.exit_code for kind in kinds} | returned | told
+
+
+def test_the_exit_codes_are_those_of_the_code() -> None:
+    text = (ROOT / "README.md").read_text(encoding="utf-8")
+    table = [int(code) for code in re.findall(r"^\| (\d+) \| ", text, re.MULTILINE)]
+    assert table == sorted(exit_codes())
+    assert {0, 1, 2, 3, 70, 130, 141} <= set(table)
+
+
+def test_the_list_in_the_readme_names_every_part_of_ours() -> None:
+    text = next(block for _, block in fences(ROOT / "README.md") if block.startswith("$ bench list\n"))
+    listed = re.findall(r"^  (\S+) +(\S+) +bench-suite +ready +(.+)$", text, re.MULTILINE)
+    registry = load()
+    parts = [
+        (entry.name, entry.part.version, entry.part.summary)
+        for kind in KINDS
+        for entry in registry.entries(kind)
+        if entry.distribution == "bench-suite"
+    ]
+    assert listed == parts
+
+
+def test_the_scores_in_the_readme_are_what_bench_score_prints(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    blocks = [block for _, block in fences(ROOT / "README.md")]
+    files = re.split(r"^\$ cat (\S+)\n", next(b for b in blocks if b.startswith("$ cat gold/")), flags=re.MULTILINE)[1:]
+    for name, content in zip(files[::2], files[1::2], strict=True):
+        (tmp_path / name).parent.mkdir()
+        (tmp_path / name).write_text(content, encoding="utf-8")
+    command, _, output = next(b for b in blocks if b.startswith("$ bench score")).partition("\n")
+    monkeypatch.chdir(tmp_path)
+    assert cli.main(shlex.split(command)[2:]) == 0
+    assert json.loads(output) == json.loads(capsys.readouterr().out)
+
+
+def test_the_plugin_in_the_readme_is_short_and_works() -> None:
+    code = {
+        page: next(b for lang, b in fences(page) if lang == "python") for page in (ROOT / "README.md", ROOT / "docs/plugins.md")
+    }
+    readme, docs = code.values()
+    assert readme == docs
+    assert sum(bool(line.strip()) and not line.startswith("#") for line in readme.splitlines()) <= 15
+    names: dict[str, object] = {"__name__": "bench_pair"}
+    exec(compile(readme, "README.md", "exec"), names)
+    (pair,) = names["bench_architectures"]()  # type: ignore[operator]
+    assert pair.adapters(["a", "b"]) == (Adapter("left", "shared"), Adapter("right", "shared"))
+    assert pair.passes("a") == (("left", "right"),)
+    assert pair.name in EXAMPLES
+
+
+def sources() -> str:
+    """All code in one line, literals that stand side by side joined as Python joins them."""
+    files = [p for folder in ("bench", "plugins", "tasks") for p in sorted((ROOT / folder).rglob("*.py"))]
+    text = "\n".join(path.read_text(encoding="utf-8") for path in files)
+    return " ".join(re.sub(r"\"\s*\n\s*f?\"", "", text).split())
+
+
+@pytest.mark.parametrize("name", ["invariants.md", "data.md", "models.md"])
+def test_quoted_messages_are_those_of_the_code(name: str) -> None:
+    """Of each quotation most of the words, values left out, stand in the code in this order."""
+    code = sources()
+    quotes = re.findall(r"(?:^>.*\n)+", (ROOT / "docs" / name).read_text(encoding="utf-8"), re.MULTILINE)
+    assert quotes
+    for quote in quotes:
+        text = " ".join(re.sub(r"^> ?", "", quote, flags=re.MULTILINE).split()).split("does not hold: ")[-1]
+        words = [word if re.fullmatch(r"[a-z,;:'-]+", word) else "" for word in text.split()]
+        found = [False] * len(words)
+        for at in range(len(words) - 2):
+            if all(words[at : at + 3]) and " ".join(words[at : at + 3]).rstrip(",;:'") in code:
+                found[at : at + 3] = [True] * 3
+        if not any(found):  # hardly a word that is no value
+            found = [" ".join(pair).rstrip(",;:'") in code for pair in pairwise(words) if all(pair)]
+            words = ["pair"] * len(found)
+        assert sum(found) >= min(4, 0.6 * sum(map(bool, words))) > 0, text
