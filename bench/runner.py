@@ -123,7 +123,7 @@ def nothing_half_begun(folder: Path) -> Iterator[None]:
     try:
         yield
     except BaseException:
-        if not (folder / PLAN).exists():
+        if not (folder / PLAN).exists() and not (folder / CHECKPOINTS).exists():
             shutil.rmtree(folder, ignore_errors=True)
         raise
 
