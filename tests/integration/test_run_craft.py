@@ -1,0 +1,46 @@
+"""A few steps on real articles with discontiguous and nested mentions: A4 over an NF4 base."""
+
+from __future__ import annotations
+
+import json
+import shutil
+from collections.abc import Callable
+from pathlib import Path
+
+import pytest
+
+torch = pytest.importorskip("torch")
+pytest.importorskip("peft")
+pytest.importorskip("bitsandbytes")
+
+from bench import runner  # noqa: E402
+from bench.config import RunConfig  # noqa: E402
+from bench.registry import load  # noqa: E402
+
+TASK = "2015-T14"
+
+
+@pytest.mark.shared
+def test_a_few_steps_on_real_articles(tiny: Callable[..., RunConfig], shared: Path, tmp_path: Path) -> None:
+    source = shared / "craft-mondo"
+    folder = tmp_path / "craft"
+    mentions = 0
+    for split in ("train", "dev", "test"):
+        (folder / split).mkdir(parents=True)
+        # The smallest articles that have a mention at all.
+        pipes = sorted((p for p in (source / split).glob("*.pipe") if p.stat().st_size), key=lambda p: p.stat().st_size)
+        for pipe in pipes[:2]:
+            mentions += len([line for line in pipe.read_text(encoding="utf-8").splitlines() if line.strip()])
+            for path in (pipe, pipe.with_suffix(".text")):
+                shutil.copy(path, folder / split / path.name)
+    config = tiny(data={TASK: str(folder)}, arch="A4", quant="nf4", head="span", max_length=128, steps=3, eval_every=3)
+    path = runner.run(config, load()).result_path
+    assert path is not None
+    result = json.loads(path.read_text(encoding="utf-8"))
+    assert result["synthetic"] is False
+    assert result["headline"]["stage"] == "quantized"
+    assert 0 < result["quantization"]["error"] < 1
+    data = result["extra"]["plan"]["data"][TASK] if "extra" in result else result["plan"]["data"][TASK]
+    assert sum(split["documents"] for split in data.values()) == 6
+    assert 0 < sum(split["mentions"] for split in data.values()) <= mentions
+    assert result["invariants"]["smoke"]["dead"] == {TASK: []}

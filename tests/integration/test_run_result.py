@@ -1,0 +1,124 @@
+"""A whole run on a tiny model: every promised name, scores that the scorer confirms, and what is printed."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+torch = pytest.importorskip("torch")
+pytest.importorskip("peft")
+
+from bench import runner  # noqa: E402
+from bench.cli import main  # noqa: E402
+from bench.config import RunConfig  # noqa: E402
+from bench.registry import load  # noqa: E402
+from bench.results.layout import CACHE, PREDICTIONS  # noqa: E402
+from bench.results.schema import pick  # noqa: E402
+from bench.results.store import read_predictions  # noqa: E402
+
+Make = Callable[..., RunConfig]
+TASK = "2015-T14"
+PROMISED = {
+    "schema_version", "id", "config", "headline", "scores", "invariants", "quantization", "timings", "memory", "hashes",
+    "versions", "hardware", "git", "waivers", "synthetic",
+}  # fmt: skip
+
+
+def test_a_run_gives_what_is_promised(tiny: Make, small_corpus: Path, tmp_path: Path, capsys: Any) -> None:
+    # A rate at which the head finds something, so that the scores are no zeros.
+    config = tiny(quant="rtn", lr=2e-2, steps=40, eval_every=20, checkpoint_every=50, model="tiny-bert")
+    outcome = runner.run(config, load())
+    assert outcome.folder is not None
+    assert outcome.result_path is not None
+    result = json.loads(outcome.result_path.read_text(encoding="utf-8"))
+    assert result.keys() >= PROMISED
+    assert result["headline"].keys() >= {"task", "split", "stage", "metric", "value", "ci95"}
+    assert set(result["invariants"]) == {"tokens", "parity", "smoke", "batch", "checkpoint"}
+    assert result["quantization"].keys() >= {"bits_per_weight", "bytes", "error", "rtn_error"}
+    assert (result["synthetic"], result["waivers"], result["id"]) == (True, ["smoke"], outcome.folder.name)
+    headline = result["headline"]
+    assert (headline["task"], headline["split"], headline["stage"]) == (TASK, "test", "quantized")
+    assert headline["metric"] == "task1.strict.f1"
+
+    task = load().get("tasks", TASK)
+    for stage in ("trained", "quantized"):
+        predicted = read_predictions(outcome.folder / PREDICTIONS / f"{TASK}.test.{stage}.jsonl")
+        files = tmp_path / stage
+        task.write(files, predicted)
+        capsys.readouterr()
+        assert main(["score", TASK, "--gold", str(small_corpus / "test"), "--pred", str(files), "--json"]) == 0
+        scored = json.loads(capsys.readouterr().out)["scores"]
+        for metric in ("strict", "relaxed", "span_only", "discontiguous"):
+            found = result["scores"][TASK][stage]["task1"][metric]
+            assert "ci95" in found
+            assert {name: found[name] for name in scored["task1"][metric]} == scored["task1"][metric]
+        if stage == "quantized":
+            assert headline["value"] == pick(scored, headline["metric"])
+            assert headline["ci95"] == result["scores"][TASK][stage]["task1"]["strict"]["ci95"]
+
+    tokens = result["invariants"]["tokens"]
+    assert tokens["total"] == sum(account["tokens"] for account in tokens["tasks"].values())
+    assert abs(tokens["total"] - 40 * 256) <= 64
+    assert tokens["tasks"][TASK]["updates"] == 40
+    assert not (outcome.folder / CACHE).exists()
+    assert main(["show", "run", result["id"], "--out", config.out]) == 0 or main(["show", "run", str(outcome.folder)]) == 0
+    shown = capsys.readouterr().out
+    assert result["id"] in shown
+    assert "synthetic" in shown.lower()
+    assert "smoke" in shown
+
+
+def test_a_dry_run_prints_the_plan_and_leaves_nothing(tiny: Make, kit: Any) -> None:
+    config = tiny(arch="A4")
+    outcome = runner.run(config, load(), dry_run=True, console=kit.Told())
+    assert outcome.folder is outcome.result_path is None
+    assert {row["arm"] for row in outcome.plan["parity"]["rows"]} >= {"A1", "A2", "A3", "A4"}
+    assert outcome.plan["budget"]["updates"] == 6
+    assert outcome.plan["budget"]["tokens"] == 6 * 256
+    assert not Path(config.out).exists()
+
+
+def test_trackers_get_the_run_and_a_raising_one_changes_nothing(tiny: Make, kit: Any, tmp_path: Path) -> None:
+    pytest.importorskip("wandb")
+    pytest.importorskip("mlflow")
+    from contextlib import closing
+    from sqlite3 import connect
+
+    from bench.api.tracker import Tracker
+
+    class Raising(Tracker):
+        name = "raising"
+        version = "1"
+        summary = "raises at everything"
+
+        def open(self, info: Any) -> int:
+            raise RuntimeError("CANARY of a tracker")
+
+        def write(self, events: Any) -> None:
+            raise RuntimeError("CANARY of a tracker")
+
+        def close(self, finished: bool) -> None:
+            raise RuntimeError("CANARY of a tracker")
+
+    plain = runner.run(tiny(), load())
+    console = kit.Told()
+    out = tmp_path / "tracked"
+    config = tiny(tracker=("wandb", "mlflow", "raising"), out=str(out))
+    tracked = runner.run(config, kit.with_parts(trackers=[Raising()]), console=console)
+    assert tracked.headline == plain.headline
+    assert tracked.folder is not None
+    assert plain.folder is not None
+    results = [json.loads((one.folder / "result.json").read_text()) for one in (tracked, plain)]
+    assert results[0]["scores"] == results[1]["scores"]
+    assert results[0]["hashes"] == results[1]["hashes"]
+    assert len([line for line in console.lines if "raising" in line]) == 1
+    assert list((out / "wandb").glob("offline-run-*/*.wandb"))
+    with closing(connect(out / "mlflow.db")) as database:
+        steps = [row[0] for row in database.execute("select step from metrics where key like 'train/loss%' order by step")]
+        assert steps == [1, 2, 3, 4, 5, 6]
+        tags = dict(database.execute("select key, value from tags").fetchall())
+        assert tags["bench.run_id"] == tracked.folder.name
