@@ -56,10 +56,10 @@ def determinism(arm: Architecture, bench: Workbench) -> str:
     for tasks in (TASKS, TASKS[::-1]):
         scramble(1)
         first = arm.adapters(tasks), [arm.passes(t) for t in TASKS]
-        scramble(2)
-        expect(
-            first == (arm.adapters(tasks), [arm.passes(t) for t in TASKS]), "adapters() or passes() differ between two calls"
-        )
+        for salt in range(2, 10):  # a shuffle of three comes out the same for one pair of seeds in six
+            scramble(salt)
+            again = arm.adapters(tasks), [arm.passes(t) for t in TASKS]
+            expect(again == first, "adapters() or passes() differ from call to call")
     a, b = (build(arm, bench, seed=3) for _ in range(2))
     odd = same(a.state(), b.state())
     expect(not odd, f"two models of one seed start differently in {named(odd)}")
