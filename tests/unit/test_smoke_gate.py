@@ -1,0 +1,163 @@
+"""The smoke gate on a model of a few numbers: what passes, what does not, and that it leaves no trace."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from typing import Any
+
+import numpy as np
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+torch = pytest.importorskip("torch")
+
+from torch import Tensor, nn  # noqa: E402
+
+from bench.errors import InvariantError  # noqa: E402
+from bench.invariants import smoke  # noqa: E402
+from bench.invariants.smoke import EXAMPLES, pick, smoke_test, spread  # noqa: E402
+from bench.invariants.tokens import Tally  # noqa: E402
+
+SIZE = 30
+
+
+class Toy(nn.Module):
+    """A frozen layer with a low-rank adapter that starts at zero, dropout, and a linear head; it learns a line through what the frozen layer gives."""
+
+    def __init__(self, deaf: bool = False) -> None:
+        super().__init__()
+        with torch.random.fork_rng():
+            torch.manual_seed(1)
+            self.base = nn.Linear(8, 8).requires_grad_(False)
+            self.lora_A = nn.Parameter(torch.randn(4, 8) / 3)
+            self.lora_B = nn.Parameter(torch.zeros(8, 4))
+            self.dropout = nn.Dropout(0.5)
+            self.heads = nn.Linear(8, 1)
+            self.inputs = torch.randn(SIZE, 8)
+            self.targets = self.base(self.inputs) @ torch.randn(8, 1)
+        self.deaf = deaf
+
+    @property
+    def tasks(self) -> tuple[str, ...]:
+        return ("toy",)
+
+    def trainable(self, task: str) -> dict[str, nn.Parameter]:
+        heads = {f"heads.toy.{name}": p for name, p in self.heads.named_parameters()}
+        return {"adapters.adapter.shared.base.A": self.lora_A, "adapters.adapter.shared.base.B": self.lora_B, **heads}
+
+    def state(self) -> dict[str, Tensor]:
+        return {name: p.detach().clone() for name, p in self.trainable("toy").items()}
+
+    def load_state(self, tensors: Mapping[str, Tensor]) -> None:
+        with torch.no_grad():
+            for name, p in self.trainable("toy").items():
+                p.copy_(tensors[name])
+
+    def forward(self, x: Tensor) -> Tensor:
+        hidden = self.base(x) + self.dropout(x) @ self.lora_A.T @ self.lora_B.T
+        return self.heads(hidden.detach() if self.deaf else hidden)  # type: ignore[no-any-return]
+
+    def loss_of(self, task: str, indices: Sequence[int]) -> tuple[Tensor, int]:
+        chosen = list(indices)
+        return (self(self.inputs[chosen]) - self.targets[chosen]).square().sum(), len(chosen)
+
+
+def gate(model: Toy, lr: float = 0.05, waived: bool = False) -> smoke.SmokeReport:
+    return smoke_test(
+        model,
+        model,
+        model.loss_of,
+        {"toy": SIZE},
+        lr,
+        lambda parameters, rate: torch.optim.Adam(parameters, lr=rate),
+        Tally(model.base),
+        {"toy": 0.25},
+        waived=waived,
+    )
+
+
+def test_what_learns_passes() -> None:
+    report = gate(Toy())
+    before, after = report.loss["toy"]
+    assert report.passed
+    assert after < before / 2
+    assert report.dead == {"toy": []}
+    assert len(report.curve["toy"]) == 50
+    assert set(report.gradients["toy"]) == {"LoRA A", "LoRA B", "head"}
+    assert min(report.gradients["toy"].values()) > 0
+    assert report.examples == {"toy": SIZE}
+
+
+def test_a_head_alone_halves_the_loss_and_does_not_pass() -> None:
+    model = Toy(deaf=True)
+    with pytest.raises(InvariantError, match=r"toy: 2 of 4 trainable tensors \(LoRA A, LoRA B\)") as caught:
+        gate(model)
+    assert "it must fall by half" not in caught.value.message
+    assert "base 72" in str(caught.value.hint)
+    report = gate(model, waived=True)
+    before, after = report.loss["toy"]
+    assert after < before / 2
+    assert (report.passed, report.waived) == (False, True)
+    assert report.dead["toy"] == ["adapters.adapter.shared.base.A", "adapters.adapter.shared.base.B"]
+    assert report.gradients["toy"]["LoRA A"] == 0 < report.gradients["toy"]["head"]
+
+
+def test_a_rate_of_zero_stays_zero() -> None:
+    with pytest.raises(InvariantError, match=r"4 of 4 trainable tensors.*must fall by half") as caught:
+        gate(Toy(), lr=0.0)
+    assert caught.value.exit_code == 3
+    assert caught.value.hint == "The learning rate is 0: set --lr."
+
+
+def test_a_loss_that_does_not_halve_is_told_with_its_curve() -> None:
+    with pytest.raises(InvariantError, match=r"loss over 30 examples went from .* updates: .*without a label: 25%") as caught:
+        gate(Toy(), lr=1e-6)
+    assert "trainable tensors" not in caught.value.message
+
+
+def test_a_loss_that_is_no_number_does_not_pass() -> None:
+    model = Toy()
+    model.targets[3] = float("nan")
+    with pytest.raises(InvariantError):
+        gate(model)
+
+
+@pytest.mark.parametrize("lr", [0.05, 0.0])
+def test_no_trace_is_left_even_where_it_fails(lr: float) -> None:
+    model = Toy()
+    model.eval()
+    model.base.train()
+    torch.manual_seed(3)
+    before = {name: p.clone() for name, p in model.named_parameters()}
+    state, modes = torch.get_rng_state(), [module.training for module in model.modules()]
+    try:
+        gate(model, lr)
+    except InvariantError:
+        assert lr == 0
+    assert all(torch.equal(before[name], p) for name, p in model.named_parameters())
+    assert torch.equal(torch.get_rng_state(), state)
+    assert [module.training for module in model.modules()] == modes
+    assert model.dropout.p == 0.5
+    assert all(p.grad is None for p in model.parameters())
+
+
+def test_it_is_the_same_every_time() -> None:
+    torch.manual_seed(1)
+    first = gate(Toy())
+    torch.manual_seed(2)
+    assert gate(Toy()).as_json() == first.as_json()
+
+
+@given(st.integers(1, 3000))
+def test_examples_are_spread_over_the_split(size: int) -> None:
+    chosen: Any = spread(size)
+    assert len(chosen) == min(size, EXAMPLES) == len(set(chosen.tolist()))
+    assert chosen[0] == 0
+    assert chosen[-1] == size - 1
+
+
+@given(st.integers(1, 100))
+def test_fifty_updates_see_every_example(size: int) -> None:
+    seen = {i for update in range(smoke.UPDATES) for i in pick(np.arange(size), update)}
+    assert seen == set(range(size))
