@@ -61,7 +61,7 @@ class Quantizer(Part):
 
     @abstractmethod
     def load(self, folder: Path, dtype: torch.dtype, device: str) -> nn.Module:
-        """The backbone (as `AutoModel` gives it) from a folder that `quantize` wrote; frozen, LoRA gradients flow through it."""
+        """The frozen backbone, as `AutoModel` gives it, from a folder that `quantize` wrote; LoRA gradients flow through it."""
 
     def floor_dtype(self, dtype: torch.dtype) -> torch.dtype:
         """The dtype its kernels compute in; round-to-nearest is measured beside it in the same one."""

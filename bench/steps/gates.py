@@ -41,7 +41,7 @@ def settle_batch(
     if config.micro_batch is not None or "batch" in config.waive:
         size = config.micro_batch if config.micro_batch is not None else update
         return BatchReport(size, limit, None, "user", longest, waived="batch" in config.waive)
-    rows = {name: one.splits["train"].take([int(one.splits["train"].lengths.argmax())])[0] for name, one in data.items()}
+    rows = {name: _typical(one) for name, one in data.items()}
     heads = {name: one.head for name, one in data.items()}
     console.step("searching the micro-batch")
     if trainer.device.name != "cpu":
@@ -71,7 +71,14 @@ def settle_batch(
         return search(probe, longest, update, limit)
     finally:
         probe.close()
-        (folder / "probe.json").unlink(missing_ok=True)  # it holds the token ids of one example a task
+        (folder / "probe.json").unlink(missing_ok=True)  # it holds the token ids of a few examples a task
+
+
+def _typical(one: TaskData) -> list[dict[str, Any]]:
+    """Training rows at the quartiles of length, the longest last."""
+    train = one.splits["train"]
+    order = train.lengths.argsort(kind="stable")
+    return train.take([int(order[round(part * (len(order) - 1))]) for part in (0.25, 0.5, 0.75, 1.0)])
 
 
 def run_smoke(trainer: Trainer, data: Mapping[str, TaskData], config: RunConfig, console: Reporter) -> dict[str, Any]:
