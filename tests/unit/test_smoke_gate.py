@@ -23,7 +23,7 @@ SIZE = 30
 
 
 class Toy(nn.Module):
-    """A frozen layer with a low-rank adapter that starts at zero, dropout, and a linear head; it learns a line through what the frozen layer gives."""
+    """A frozen layer with a low-rank adapter that starts at zero, dropout and a head; the frozen layer alone could do it."""
 
     def __init__(self, deaf: bool = False) -> None:
         super().__init__()
