@@ -7,7 +7,7 @@ import os
 import re
 import sys
 import warnings
-from collections.abc import Mapping
+from collections.abc import Mapping, MutableMapping
 from dataclasses import fields as dataclass_fields
 from pathlib import Path
 from typing import Any
@@ -58,7 +58,7 @@ def configure(parser: Parser) -> None:
     budget.add_argument("--tokens-like", metavar="RUN", help="as many tokens as another run saw; its id or folder")
 
     training = parser.add_argument_group("training")
-    training.add_argument("--lr", type=real, metavar="RATE", help="peak learning rate (default: 3e-3)")
+    training.add_argument("--lr", type=real, metavar="RATE", help="peak learning rate (default: 2e-3)")
     training.add_argument("--batch-tokens", type=whole, metavar="N", help="marked tokens an update holds (default: 2048)")
     training.add_argument("--micro-batch", type=whole, metavar="N", help="padded tokens of a micro-batch (default: searched)")
     training.add_argument("--eval-every", type=whole, metavar="N", help="updates between evaluations (default: four in all)")
@@ -90,8 +90,7 @@ def run(args: argparse.Namespace) -> int:
     config = configuration(args, os.environ)
     registry = load()
     resolve(config, registry, resuming=args.resume is not None)
-    # Two OpenMP threads collapse beside another busy process unless idle ones sleep; read once, when torch is imported.
-    os.environ.setdefault("OMP_WAIT_POLICY", "PASSIVE")
+    settle_threads(os.environ)
 
     from bench.cli.console import RichReporter
     from bench.runner import run as run_arm
@@ -111,6 +110,22 @@ def run(args: argparse.Namespace) -> int:
         print(headline(outcome.headline, bool(read_json(outcome.result_path)["synthetic"])))
         print(next_commands(outcome.result_path.parent))
     return 0
+
+
+def settle_threads(environ: MutableMapping[str, str]) -> None:
+    """Chooses how OpenMP threads wait for work, before torch is imported and reads it.
+
+    Beside another busy process spinning threads take two to five times as long as sleeping ones; alone, sleeping ones take
+    twice as long as those that spin for a moment (two cores, `docs/performance.md`). What the user has set stays.
+    """
+    import psutil
+
+    if "OMP_WAIT_POLICY" in environ or "GOMP_SPINCOUNT" in environ:
+        return
+    if psutil.cpu_percent(interval=0.3) > 20:
+        environ["OMP_WAIT_POLICY"] = "PASSIVE"
+    else:
+        environ["GOMP_SPINCOUNT"] = "30000"
 
 
 def configuration(args: argparse.Namespace, environ: Mapping[str, str]) -> RunConfig:

@@ -28,6 +28,8 @@ UPDATE_EXAMPLES = 4
 """Examples of each task in an update: fifty updates are two passes over the hundred."""
 RATE = 2.0
 """Multiple of the run's learning rate."""
+WARM_UP = 15
+"""Updates over which the rate rises, and over which it falls at the end; steady, a rate that a run bears would not be borne."""
 HALF = 0.5
 
 
@@ -126,6 +128,8 @@ def smoke_test(
         optimizer = make_optimizer(parameters, report.lr)
         for update in range(UPDATES):
             batch = {task: pick(indices, update) for task, indices in chosen.items()}
+            for group in optimizer.param_groups:
+                group["lr"] = report.lr * min(1.0, (update + 1) / WARM_UP, (UPDATES - update) / WARM_UP)
             if update == 2:  # LoRA's A and a fusion have a zero gradient at the very first update; that is healthy
                 model.eval()
                 for task, indices in batch.items():
