@@ -11,7 +11,7 @@ from bench.invariants.tokens import Tally  # noqa: E402
 
 
 class Base(torch.nn.Module):
-    def forward(self, input_ids, attention_mask=None):
+    def forward(self, input_ids: torch.Tensor, attention_mask: torch.Tensor | None = None) -> torch.Tensor:
         return input_ids.float()
 
 
