@@ -69,7 +69,7 @@ class RunConfig:
     batch_tokens: int = 2048
     micro_batch: int | None = None
     max_length: int = 128
-    lr: float = 2e-3
+    lr: float = 3e-3
     precision: Literal["auto", "fp32", "bf16"] = "auto"
     device: str = "auto"
     memory_limit: int | None = None

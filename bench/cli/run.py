@@ -58,7 +58,7 @@ def configure(parser: Parser) -> None:
     budget.add_argument("--tokens-like", metavar="RUN", help="as many tokens as another run saw; its id or folder")
 
     training = parser.add_argument_group("training")
-    training.add_argument("--lr", type=real, metavar="RATE", help="peak learning rate (default: 2e-3)")
+    training.add_argument("--lr", type=real, metavar="RATE", help="peak learning rate (default: 3e-3)")
     training.add_argument("--batch-tokens", type=whole, metavar="N", help="marked tokens an update holds (default: 2048)")
     training.add_argument("--micro-batch", type=whole, metavar="N", help="padded tokens of a micro-batch (default: searched)")
     training.add_argument("--eval-every", type=whole, metavar="N", help="updates between evaluations (default: four in all)")

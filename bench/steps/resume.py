@@ -110,7 +110,7 @@ def stored_config(config: RunConfig, folder: Path) -> RunConfig:
     default = RunConfig()
     typed = {f.name: getattr(config, f.name) for f in fields(RunConfig) if getattr(config, f.name) != getattr(default, f.name)}
     typed.pop("out", None)
-    changed = [flag(n) for n, value in typed.items() if n not in LIMITS and value != getattr(stored, n)]
+    changed = sorted(flag(n) for n, value in typed.items() if n not in LIMITS and value != getattr(stored, n))
     if changed:
         raise RunStateError(
             f"Run {folder.name} was begun with other values of {', '.join(changed)}.",

@@ -12,7 +12,7 @@ from bench.api.model import ModelSpec
 from bench.config import RunConfig
 from bench.errors import UsageError
 
-DEFAULT_EPOCHS = 3.0
+DEFAULT_EPOCHS = 2.0
 """Passes over the data where no budget is given; training may then stop early."""
 EVALUATIONS = 4
 """Evaluations on dev over a run where `--eval-every` is not given."""
