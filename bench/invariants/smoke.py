@@ -26,7 +26,7 @@ UPDATES = 50
 EXAMPLES = 100
 UPDATE_EXAMPLES = 4
 """Examples of each task in an update: fifty updates are two passes over the hundred."""
-RATE = 2.0
+RATE = 1.5
 """Multiple of the run's learning rate."""
 WARM_UP = 15
 """Updates over which the rate rises, and over which it falls at the end; steady, a rate that a run bears would not be borne."""

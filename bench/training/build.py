@@ -54,7 +54,8 @@ def build_model(
 def seeded(seed: int, purpose: str) -> Iterator[None]:
     """A random stream of its own for one purpose; the global one is left as it was."""
     before = torch.get_rng_state()
-    torch.manual_seed((seed << 32) + zlib.crc32(purpose.encode()))
+    # torch's generator on CPU reads the low 32 bits of a seed and nothing else, so both must go into those.
+    torch.manual_seed(zlib.crc32(f"{seed} {purpose}".encode()))
     try:
         yield
     finally:
