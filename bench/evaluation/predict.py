@@ -2,10 +2,9 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from time import perf_counter
-from typing import Any
 
 import numpy as np
 import torch
@@ -100,11 +99,3 @@ def hidden_states(
         with torch.no_grad(), device.autocast():
             states.append((model.hidden(name, batch).float().cpu(), batch["attention_mask"].cpu()))
     return states
-
-
-def scores_of(path: str, scores: Mapping[str, Any]) -> float:
-    """The number at a dotted path such as ``task1.strict.f1``."""
-    value: Any = scores
-    for part in path.split("."):
-        value = value[part]
-    return float(value)
