@@ -35,6 +35,7 @@ from bench.steps.resolve import Parts, resolve
 from bench.tracking.journal import Journal
 from bench.tracking.memory import MemoryWatch
 from bench.tracking.mirrors import Mirrors
+from bench.training import probe
 
 if TYPE_CHECKING:
     from bench.training.loop import Trainer
@@ -84,9 +85,12 @@ def run(
         before = find_run(resume, Path(config.out))
         config = resume_step.stored_config(config, before)
     parts = resolve(config, registry)  # 2
-    with clock("imports"):
-        import_heavy()
     with ExitStack() as stack:
+        stack.callback(probe.discard)
+        if not dry_run and before is None and gates.probes_in_a_child(config):
+            probe.prepare()
+        with clock("imports"):
+            import_heavy()
         with clock("data"):
             console.step("reading corpora")
             sources = stack.enter_context(corpora_step.read_corpora(parts.tasks, config))  # 4
@@ -266,7 +270,7 @@ def train_and_score(
 
     def evaluate() -> dict[str, float]:
         with clock("evaluation on dev"):
-            scores = scoring.selection(trainer.model)
+            scores = scoring.selection(trainer.model, trainer.step)
         trainer.tally.reset()  # what evaluation reads is no training token
         return scores
 

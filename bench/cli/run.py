@@ -61,7 +61,7 @@ def configure(parser: Parser) -> None:
     training.add_argument("--lr", type=real, metavar="RATE", help="peak learning rate (default: 3e-3)")
     training.add_argument("--batch-tokens", type=whole, metavar="N", help="marked tokens an update holds (default: 2048)")
     training.add_argument("--micro-batch", type=whole, metavar="N", help="padded tokens of a micro-batch (default: searched)")
-    training.add_argument("--eval-every", type=whole, metavar="N", help="updates between evaluations (default: four in all)")
+    training.add_argument("--eval-every", type=whole, metavar="N", help="updates between evaluations (default: two in all)")
     training.add_argument("--checkpoint-every", type=whole, metavar="N", help="updates between checkpoints (default: 200)")
     training.add_argument("--waive", action="append", metavar="NAME", help=f"do not enforce: {', '.join(INVARIANTS)}; recorded")
 

@@ -57,11 +57,12 @@ def conclude(
     root = planned.folder / CHECKPOINTS
     best = progress.best
     on_best = not planned.budget.controlled and best is not None
-    if on_best and best is not None and int(best["step"]) != trainer.step:
-        trainer.model.load_state(checkpoints.load(root, int(best["step"])).model)
+    step = int(best["step"]) if on_best and best is not None else trainer.step
+    if step != trainer.step:
+        trainer.model.load_state(checkpoints.load(root, step).model)
     with clock("evaluation"):
         console.step("evaluating the trained model")
-        stages: dict[str, ScoresBySplit] = {"trained": _splits(scoring, trainer.model, "trained")}
+        stages: dict[str, ScoresBySplit] = {"trained": _splits(scoring, trainer.model, "trained", step)}
         save_trained(trainer.model, data, planned.folder)
         at_best = None
         if not on_best and best is not None and int(best["step"]) != trainer.step:
@@ -82,8 +83,8 @@ def conclude(
     return _result(planned, trainer, progress, state, scoring, stages, baselines, at_best, quantization, clock)
 
 
-def _splits(scoring: Scoring, model: Any, stage: str) -> ScoresBySplit:
-    return {split: scoring.stage(model, stage, split) for split in ("dev", "test")}
+def _splits(scoring: Scoring, model: Any, stage: str, step: int | None = None) -> ScoresBySplit:
+    return {split: scoring.stage(model, stage, split, step) for split in ("dev", "test")}
 
 
 def _quantize(

@@ -53,6 +53,7 @@ class Scoring:
         pad: id of the padding token.
         padded: padded tokens of a batch at most.
         throughput: stage to marked tokens a second on the test split.
+        latest: step and dev predictions of the last `selection`, so that the same weights need not read dev again.
     """
 
     data: Mapping[str, TaskData]
@@ -62,6 +63,7 @@ class Scoring:
     pad: int
     padded: int
     throughput: dict[str, float] = field(default_factory=dict)
+    latest: tuple[int, dict[str, Predicted]] | None = None
 
     def predict(self, model: TaskModel, task: str, split: str, advance: Callable[[int], None] = lambda n: None) -> Predicted:
         """Predictions of a model on a split."""
@@ -69,20 +71,30 @@ class Scoring:
 
         return predict(model, task, self.data[task], split, self.device, self.pad, self.links[task], self.padded, advance)
 
-    def selection(self, model: TaskModel) -> dict[str, float]:
-        """Each task's selection metric on dev, and their mean as ``mean``."""
+    def selection(self, model: TaskModel, step: int) -> dict[str, float]:
+        """Each task's selection metric on dev after an update, and their mean as ``mean``."""
+        predicted = {name: self.predict(model, name, "dev") for name in self.data}
+        self.latest = step, predicted
         values = {}
         for name, one in self.data.items():
-            scores = one.task.score(one.corpus["dev"], self.predict(model, name, "dev").documents)
+            scores = one.task.score(one.corpus["dev"], predicted[name].documents)
             values[name] = pick(scores, one.task.metadata.selects_by) or 0.0
         return values | {"mean": sum(values.values()) / len(values)}
 
-    def stage(self, model: TaskModel, stage: str, split: str) -> dict[str, dict[str, Any]]:
-        """Task to its scores with intervals; the predictions are saved beside the result as offsets and labels."""
+    def stage(self, model: TaskModel, stage: str, split: str, step: int | None = None) -> dict[str, dict[str, Any]]:
+        """Task to its scores with intervals; the predictions are saved beside the result as offsets and labels.
+
+        Args:
+            model: what predicts.
+            stage: of the run.
+            split: its name.
+            step: update after which the model had these very weights; None where it never trained with them.
+        """
+        known = self.latest[1] if split == "dev" and self.latest is not None and self.latest[0] == step else {}
         found = {}
         tokens, seconds = 0, 0.0
         for name in self.data:
-            predicted = self.predict(model, name, split)
+            predicted = known.get(name) or self.predict(model, name, split)
             tokens, seconds = tokens + predicted.tokens, seconds + predicted.seconds
             found[name] = self.scores(name, split, predicted.documents)
             write_predictions(self.folder / PREDICTIONS / predictions_name(name, split, stage), predicted.documents)

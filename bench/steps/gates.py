@@ -20,6 +20,11 @@ if TYPE_CHECKING:
     from bench.training.model import TaskData
 
 
+def probes_in_a_child(config: RunConfig) -> bool:
+    """Whether the micro-batch will be searched in a process of its own, as far as the configuration tells."""
+    return config.micro_batch is None and "batch" not in config.waive and not config.device.startswith("cuda")
+
+
 def settle_batch(
     config: RunConfig, parts: Parts, data: Mapping[str, TaskData], folder: Path, trainer: Trainer, console: Reporter
 ) -> BatchReport:
@@ -45,8 +50,9 @@ def settle_batch(
     heads = {name: one.head for name, one in data.items()}
     console.step("searching the micro-batch")
     if trainer.device.name != "cpu":
-        from bench.training.probe import cuda_probe
+        from bench.training.probe import cuda_probe, discard
 
+        discard()
         report = search(cuda_probe(trainer.model, heads, rows, trainer.device, trainer.pad), longest, update, limit)
         trainer.tally.reset()
         return report

@@ -14,8 +14,8 @@ from bench.errors import UsageError
 
 DEFAULT_EPOCHS = 2.0
 """Passes over the data where no budget is given; training may then stop early."""
-EVALUATIONS = 4
-"""Evaluations on dev over a run where `--eval-every` is not given."""
+EVALUATIONS = 2
+"""Evaluations on dev over a run (of two epochs: one an epoch) where `--eval-every` is not given."""
 EPOCHS_AT_MOST = 10_000
 """A budget that repeats the data more often than this is taken for a slip."""
 

@@ -1,7 +1,8 @@
 """How much memory a micro-batch takes: measured in a fresh process on CPU, by the allocator's peak on CUDA.
 
-``python -m bench.training.probe SPEC.json`` builds the run's model, then answers each line of standard input (padded tokens)
-with one line of JSON: the bytes that forward, backward and optimizer step added to what the process held, at their peak.
+``python -m bench.training.probe`` reads the path of a specification from standard input and builds the run's model; then it
+answers each line (padded tokens) with one line of JSON: the bytes that forward, backward and optimizer step added to what the
+process held, at their peak.
 """
 
 from __future__ import annotations
@@ -16,6 +17,20 @@ from pathlib import Path
 from typing import IO, Any
 
 from bench.errors import BenchError
+
+_spare: list[subprocess.Popen[str]] = []
+
+
+def prepare() -> None:
+    """Starts a child that imports what a probe needs while this process does the same and reads the corpora; see `discard`."""
+    if not _spare:
+        _spare.append(_spawn())
+
+
+def discard() -> None:
+    """Ends the child that `prepare` started, where no probe took it."""
+    while _spare:
+        _end(_spare.pop())
 
 
 class Probe:
@@ -38,15 +53,11 @@ class Probe:
         """Peak bytes this process would reach with micro-batches of so many padded tokens; None where the child died of it."""
         if self._child is None or padded < self._largest:
             self.close()
-            command = [sys.executable, "-m", "bench.training.probe", str(self._path)]
-            self._child = subprocess.Popen(
-                command, stdin=subprocess.PIPE, stdout=subprocess.PIPE, stderr=subprocess.DEVNULL, text=True
-            )
+            self._child = _spare.pop() if _spare else _spawn()
+            _tell(self._child, str(self._path.resolve()))
         self._largest = padded
-        stdin, stdout = _pipes(self._child)
-        with suppress(BrokenPipeError):
-            stdin.write(f"{padded}\n")
-            stdin.flush()
+        _tell(self._child, str(padded))
+        _, stdout = _pipes(self._child)
         answer = stdout.readline()
         if not answer:
             code = self._child.wait()
@@ -60,12 +71,28 @@ class Probe:
     def close(self) -> None:
         """Ends the child, which holds nothing worth waiting for."""
         if self._child is not None:
-            self._child.kill()
-            self._child.wait()
-            for pipe in _pipes(self._child):
-                with suppress(BrokenPipeError):
-                    pipe.close()
+            _end(self._child)
             self._child = None
+
+
+def _spawn() -> subprocess.Popen[str]:
+    command = [sys.executable, "-m", "bench.training.probe"]
+    return subprocess.Popen(command, stdin=subprocess.PIPE, stdout=subprocess.PIPE, stderr=subprocess.DEVNULL, text=True)
+
+
+def _tell(child: subprocess.Popen[str], line: str) -> None:
+    stdin, _ = _pipes(child)
+    with suppress(BrokenPipeError):  # the answer that does not come says so
+        stdin.write(f"{line}\n")
+        stdin.flush()
+
+
+def _end(child: subprocess.Popen[str]) -> None:
+    child.kill()
+    child.wait()
+    for pipe in _pipes(child):
+        with suppress(BrokenPipeError):
+            pipe.close()
 
 
 def _pipes(child: subprocess.Popen[str]) -> tuple[IO[str], IO[str]]:
@@ -199,13 +226,17 @@ def cuda_probe(model: Any, heads: Mapping[str, Any], rows: Mapping[str, Any], de
     return probe
 
 
-def main(path: Path) -> None:
+def main() -> None:
     """Answers on the standard output that the process was given; what libraries print goes nowhere."""
+    from bench.modeling.noise import import_heavy
+
     answers = os.fdopen(os.dup(1), "w")
     nothing = os.open(os.devnull, os.O_WRONLY)
     os.dup2(nothing, 1)
-    serve(json.loads(path.read_text(encoding="utf-8")), sys.stdin, answers)
+    import_heavy()
+    if path := sys.stdin.readline().strip():
+        serve(json.loads(Path(path).read_text(encoding="utf-8")), sys.stdin, answers)
 
 
 if __name__ == "__main__":
-    main(Path(sys.argv[1]))
+    main()

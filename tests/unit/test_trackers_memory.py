@@ -10,7 +10,7 @@ import numpy as np
 import pytest
 
 from bench.tracking import Journal, MemoryWatch
-from bench.tracking.memory import grows_since, reader
+from bench.tracking.memory import grows_since
 
 MB = 1 << 20
 Shape = Callable[[np.ndarray, np.random.Generator], np.ndarray]

@@ -1,0 +1,109 @@
+"""Memory on CPU: the probe's child, a search that the limit binds, and freed memory that goes back to the system."""
+
+from __future__ import annotations
+
+import json
+import os
+import platform
+import subprocess
+import sys
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+torch = pytest.importorskip("torch")
+pytest.importorskip("peft")
+
+from bench import runner  # noqa: E402
+from bench.config import RunConfig  # noqa: E402
+from bench.errors import BenchError  # noqa: E402
+from bench.invariants.batch import BatchReport  # noqa: E402
+from bench.registry import load  # noqa: E402
+from bench.results.layout import RESULT  # noqa: E402
+from bench.steps import gates  # noqa: E402
+from bench.training import loop, probe  # noqa: E402
+
+Make = Callable[..., RunConfig]
+
+FRAGMENTED = """
+import psutil
+from bench.training.loop import return_freed_memory
+
+process = psutil.Process()
+kept = [bytearray(2000) for _ in range(100_000)]
+kept = kept[::50]  # a piece here and there keeps the heap from shrinking by itself
+before = process.memory_info().rss
+return_freed_memory()
+print(before - process.memory_info().rss)
+"""
+
+
+@pytest.mark.skipif(platform.libc_ver()[0] != "glibc", reason="other C libraries keep nothing back, or say nothing")
+def test_freed_memory_goes_back_to_the_system() -> None:
+    out = subprocess.run([sys.executable, "-c", FRAGMENTED], capture_output=True, text=True, check=True, timeout=120).stdout
+    assert int(out) > 100 << 20
+
+
+@pytest.mark.parametrize(("binds", "expected"), [("update", 2), ("memory", 20)])
+def test_memory_is_trimmed_every_tenth_update_and_every_one_where_memory_binds(
+    tiny: Make, monkeypatch: pytest.MonkeyPatch, binds: str, expected: int
+) -> None:
+    calls: list[int] = []
+    monkeypatch.setattr(loop, "return_freed_memory", lambda: calls.append(1))
+    monkeypatch.setattr(gates, "settle_batch", lambda *rest: BatchReport(256, 2**34, None, binds, 64))
+    runner.run(tiny(steps=20, eval_every=50, checkpoint_every=50), load())
+    assert len(calls) == expected
+
+
+def searched(config: RunConfig) -> dict[str, Any]:
+    outcome = runner.run(config, load())
+    assert outcome.folder is not None
+    assert not (outcome.folder / "probe.json").exists()
+    found = json.loads((outcome.folder / RESULT).read_text(encoding="utf-8"))["invariants"]["batch"]
+    assert isinstance(found, dict)
+    return found
+
+
+def test_a_limit_that_binds_cuts_the_micro_batch(tiny: Make) -> None:
+    wide = {"micro_batch": None, "batch_tokens": 16_384, "steps": 1, "eval_every": 1}
+    free = searched(tiny(**wide))
+    assert free["binds"] == "update"
+    peaks = dict(free["probes"])
+    one, whole = peaks[free["longest"]], peaks[free["micro_batch"]]
+    assert whole > one
+    # A limit whose 85% lies between what one example takes and what the update takes.
+    limit = int((one + 0.5 * (whole - one)) / 0.85)
+    bound = searched(tiny(**wide, memory_limit=limit))
+    assert bound["binds"] == "memory"
+    assert len(bound["probes"]) <= 8
+    assert free["longest"] <= bound["micro_batch"] < free["micro_batch"]
+    assert bound["peak"] <= 0.85 * limit
+
+
+def test_a_prepared_child_is_the_one_that_answers_and_an_unused_one_ends(tmp_path: Path) -> None:
+    probe.prepare()
+    (spare,) = probe._spare
+    probe.prepare()
+    assert probe._spare == [spare]
+    asked = probe.Probe({"threads": 1}, tmp_path / "probe.json", 0)
+    with pytest.raises(BenchError, match="The memory probe ended with exit code 1"):  # such a specification builds nothing
+        asked(64)
+    assert probe._spare == []
+    assert spare.returncode == 1
+    probe.prepare()
+    (unused,) = probe._spare
+    probe.discard()
+    assert probe._spare == []
+    assert unused.returncode is not None
+    with pytest.raises(ProcessLookupError):
+        os.kill(unused.pid, 0)
+
+
+def test_a_run_leaves_no_prepared_child_behind(tiny: Make) -> None:
+    runner.run(tiny(micro_batch=None, steps=1, eval_every=1), load())
+    assert probe._spare == []
+    with pytest.raises(BenchError):
+        runner.run(tiny(micro_batch=None, rank=1, arch="A4", steps=1, seed=5, data={"2015-T14": "/nowhere"}), load())
+    assert probe._spare == []
