@@ -7,6 +7,7 @@
 from __future__ import annotations
 
 import shutil
+import sys
 import tempfile
 from collections.abc import Iterator, Mapping
 from contextlib import ExitStack, contextmanager, suppress
@@ -261,7 +262,8 @@ def train_and_score(
         trainer.micro_batch = min(trainer.micro_batch, int(found.state["micro_batch"]))
     scoring = finish.Scoring(data, folder, finish.linkers(data), planned.device, trainer.pad, state.batch.micro_batch)
     schedule = Schedule(
-        checkpoint_every=config.checkpoint_every,
+        # Waived, only those are written that the run itself comes back to: the best, the last, and where it was stopped.
+        checkpoint_every=sys.maxsize if "checkpoint" in config.waive else config.checkpoint_every,
         eval_every=config.eval_every or max(1, -(-planned.budget.updates // EVALUATIONS)),
         early_stopping=not planned.budget.controlled,
         deadline=None if config.max_hours is None else clock.started + 3600 * config.max_hours,

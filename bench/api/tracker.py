@@ -18,7 +18,8 @@ class RunEvent:
     Args:
         seq: position in the journal, from 0, without gaps; mirrors use it to leave out what they have.
         time: seconds since the epoch.
-        kind: ``start``, ``plan``, ``step``, ``eval``, ``memory``, ``checkpoint``, ``warning``, ``resume``, ``result``, ``end``.
+        kind: ``start``, ``plan``, ``batch``, ``smoke``, ``step``, ``eval``, ``memory``, ``checkpoint``, ``warning``,
+            ``resume``, ``scores``, ``result``, ``end``.
         step: updates done, where it applies.
         values: numbers, strings and nested mappings of them; never corpus text.
     """

@@ -23,10 +23,11 @@ COMMANDS = {
 
 EXIT_CODES = """exit codes:
   0    done                                  5    a package, compiler or model is missing
-  1    failed, e.g. a conformance check      6    the run folder is locked, finished, damaged or changed
+  1    failed, e.g. a conformance check      6    the run folder is locked, unfinished, damaged or changed
   2    a name, number or option is wrong     7    the disk is full or cannot be written
   3    an invariant does not hold            70   a bug in bench
-  4    a corpus file cannot be read          130  interrupted; a run saved a checkpoint first"""
+  4    a corpus file cannot be read          130  interrupted; a run saved a checkpoint first
+                                            141  whoever read the output went away"""
 
 EXAMPLES = """examples:
   bench list quantizers

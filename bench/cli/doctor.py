@@ -136,7 +136,7 @@ def machine() -> Iterator[Finding]:
     if compiler:
         yield Finding("machine", "compiler", "ok", f"{Path(compiler).name} {_compiler_version(compiler)}")
     else:
-        yield Finding("machine", "compiler", "missing", "no g++", "apt install g++ (gptq and awq compile a packer once)")
+        yield Finding("machine", "compiler", "missing", "no g++", "apt install g++ (installing gptq and awq compiles PyPcre)")
     cores = len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
     yield Finding("machine", "cores", "ok", f"{cores} usable, {_features()}")
     memory = psutil.virtual_memory()

@@ -7,7 +7,6 @@ from __future__ import annotations
 
 import hashlib
 import json
-import os
 import shutil
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager, suppress
@@ -15,6 +14,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+from bench.durable import sync
 from bench.errors import RunStateError, StorageError
 
 if TYPE_CHECKING:
@@ -79,11 +79,11 @@ def save(root: Path, checkpoint: Checkpoint, keep: int = 2, best: int | None = N
         manifest = {"version": 1, "step": checkpoint.step, "parts": sums}
         (aside / MANIFEST).write_text(json.dumps(manifest, indent=1), encoding="utf-8")
         for name in (*PARTS, MANIFEST):
-            _sync(aside / name)
-        _sync(aside)
+            sync(aside / name)
+        sync(aside)
         _discard(target)  # the same step again, after a resume from an older one
         aside.rename(target)
-        _sync(root)
+        sync(root)
     prune(root, keep, best)
     return target
 
@@ -239,11 +239,3 @@ def _sha256(path: Path) -> str:
         while block := file.read(1 << 20):
             digest.update(block)
     return digest.hexdigest()
-
-
-def _sync(path: Path) -> None:
-    descriptor = os.open(path, os.O_RDONLY)
-    try:
-        os.fsync(descriptor)
-    finally:
-        os.close(descriptor)

@@ -5,7 +5,6 @@ from __future__ import annotations
 import contextlib
 import hashlib
 import json
-import os
 import shutil
 import struct
 import tempfile
@@ -16,6 +15,7 @@ from math import prod
 from pathlib import Path
 from typing import Any
 
+from bench.durable import sync
 from bench.errors import StorageError, UsageError
 
 PICKLES = (".bin", ".pt", ".pth", ".ckpt", ".pkl")
@@ -181,7 +181,7 @@ def written_whole(out: Path) -> Iterator[Path]:
         yield temporary
         for path in temporary.rglob("*"):
             if path.is_file():
-                _sync(path)
+                sync(path)
         try:
             temporary.rename(out)
         except OSError:
@@ -201,14 +201,6 @@ def written_whole(out: Path) -> Iterator[Path]:
     finally:
         if temporary is not None:
             shutil.rmtree(temporary, ignore_errors=True)
-
-
-def _sync(path: Path) -> None:
-    descriptor = os.open(path, os.O_RDONLY)
-    try:
-        os.fsync(descriptor)
-    finally:
-        os.close(descriptor)
 
 
 def copy_companions(source: Path, out: Path) -> None:

@@ -12,6 +12,7 @@ from threading import get_ident
 from typing import Any
 
 from bench.api.data import Document, Mention
+from bench.durable import sync
 from bench.errors import RunStateError, StorageError
 from bench.results.layout import CHECKPOINTS, INFO, JOURNAL, LOCK, RESULT
 from bench.results.schema import Result
@@ -39,7 +40,8 @@ def write_bytes(path: Path, content: bytes, durable: bool = True) -> None:
                 os.fsync(file.fileno())
         aside.replace(path)
         if durable:
-            _sync_folder(path.parent)
+            with suppress(OSError):  # not every file system lets a folder be opened
+                sync(path.parent)
     except OSError as error:
         if aside is not None:
             with suppress(OSError):
@@ -170,12 +172,3 @@ def _as_mention(record: dict[str, Any]) -> Mention:
 
 def _listed(names: list[str], most: int = 4) -> str:
     return ", ".join(names[:most]) + (f" and {len(names) - most} more" if len(names) > most else "")
-
-
-def _sync_folder(folder: Path) -> None:
-    with suppress(OSError):
-        handle = os.open(folder, os.O_RDONLY)
-        try:
-            os.fsync(handle)
-        finally:
-            os.close(handle)

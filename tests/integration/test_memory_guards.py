@@ -66,16 +66,17 @@ def searched(config: RunConfig) -> dict[str, Any]:
     return found
 
 
-def test_a_limit_that_binds_cuts_the_micro_batch(tiny: Make) -> None:
+def test_a_limit_that_binds_cuts_the_micro_batch(tiny: Make, kit: Any) -> None:
     wide = {"micro_batch": None, "batch_tokens": 16_384, "steps": 1, "eval_every": 1}
-    free = searched(tiny(**wide))
+    # Each in a process forked off this one, so that both begin with the same memory.
+    free = kit.forked(lambda told: searched(tiny(**wide))).value
     assert free["binds"] == "update"
     peaks = dict(free["probes"])
     one, whole = peaks[free["longest"]], peaks[free["micro_batch"]]
     assert whole > one
     # A limit whose 85% lies between what one example takes and what the update takes.
     limit = int((one + 0.5 * (whole - one)) / 0.85)
-    bound = searched(tiny(**wide, memory_limit=limit))
+    bound = kit.forked(lambda told: searched(tiny(**wide, memory_limit=limit, replicate=2))).value
     assert bound["binds"] == "memory"
     assert len(bound["probes"]) <= 8
     assert free["longest"] <= bound["micro_batch"] < free["micro_batch"]

@@ -230,3 +230,14 @@ def test_smoke_leaves_weights_and_random_state_as_it_found_them(tiny: Make, monk
     monkeypatch.setattr(gates, "run_smoke", watched)
     runner.run(tiny(arch="A4", steps=1, eval_every=1), load())
     assert seen["examples"] == {"2015-T14": 8}
+
+
+def test_without_the_checkpoint_invariant_only_the_best_and_the_last_are_written(tiny: Make) -> None:
+    config = {"steps": 6, "eval_every": 6, "checkpoint_every": 1}
+    for waive, written in ((("smoke",), 6), (("smoke", "checkpoint"), 1)):
+        outcome = runner.run(tiny(**config, waive=waive), load())
+        assert outcome.folder is not None
+        found = json.loads((outcome.folder / RESULT).read_text(encoding="utf-8"))
+        assert found["invariants"]["checkpoint"]["written"] == written
+        assert found["waivers"] == list(waive)
+        assert found["invariants"]["checkpoint"]["status"] == ("waived" if "checkpoint" in waive else "held")

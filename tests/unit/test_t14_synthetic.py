@@ -242,3 +242,10 @@ def test_markup() -> None:
 
 def test_numbering_leaves_lexemes_alone() -> None:
     assert numbered("[a,b|x [=site:arm|y]] [a!SV=severe|z]", "2") == "[2a,2b|x [=site:arm|y]] [2a!SV=severe|z]"
+
+
+def test_a_folder_that_holds_something_is_left_alone(tmp_path: Path) -> None:
+    (tmp_path / "mine.text").write_text("kept", encoding="utf-8")
+    with pytest.raises(UsageError, match="is not empty"):
+        TASK.synthesize(tmp_path, 1)
+    assert [path.name for path in tmp_path.iterdir()] == ["mine.text"]
