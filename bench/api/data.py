@@ -1,4 +1,7 @@
-"""Documents and mentions: what loaders give, heads encode and scorers compare. Offsets are characters, ends exclusive."""
+"""Documents and what is said of them: what loaders give, heads encode and scorers compare.
+
+Offsets are characters of the document's text, ends exclusive.
+"""
 
 from __future__ import annotations
 
@@ -7,6 +10,9 @@ from dataclasses import dataclass, field, replace
 
 Fragment = tuple[int, int]
 """One contiguous piece of a mention: (start, end) in characters of the document, end exclusive."""
+
+Key = tuple[tuple[Fragment, ...], str]
+"""A mention's identity within its document: fragments and label."""
 
 SPLITS = ("train", "dev", "test")
 
@@ -33,9 +39,55 @@ class Mention:
         return len(self.fragments) > 1
 
     @property
-    def key(self) -> tuple[tuple[Fragment, ...], str]:
+    def key(self) -> Key:
         """Identity without the concept: fragments and label."""
         return self.fragments, self.label
+
+
+@dataclass(frozen=True)
+class Relation:
+    """A directed, labelled pair of mentions of one document.
+
+    Args:
+        source: key of the mention it leads from.
+        target: key of the mention it leads to.
+        label: its type, e.g. ``CPR:4`` or ``CONTAINS``; pairs that are not related are left out.
+    """
+
+    source: Key
+    target: Key
+    label: str
+
+
+@dataclass(frozen=True)
+class Passage:
+    """A part of the text that is ranked for the document's query, which is the text before the first passage.
+
+    Args:
+        id: unique in the document.
+        span: (start, end) in characters of the document.
+    """
+
+    id: str
+    span: Fragment
+
+
+@dataclass(frozen=True)
+class Judgement:
+    """What is said of a whole document (a class) or of one of its passages (its relevance).
+
+    Args:
+        name: the class, or the passage's id.
+        score: probability of a class, score of a passage; 1 or 0 in gold.
+        chosen: whether the class is the document's, or the passage relevant.
+    """
+
+    name: str
+    score: float
+    chosen: bool
+
+
+Annotation = Mention | Relation | Judgement
 
 
 @dataclass(frozen=True)
@@ -46,11 +98,17 @@ class Document:
         id: name of the document within its corpus.
         text: the whole text; empty for predictions, which are offsets and labels only.
         mentions: gold or predicted mentions, in document order.
+        relations: between mentions of this document. A task that is given the mentions predicts these alone.
+        judgements: one for each class, or one for each passage.
+        passages: what is ranked; empty where nothing is.
     """
 
     id: str
     text: str = field(repr=False)
     mentions: tuple[Mention, ...] = ()
+    relations: tuple[Relation, ...] = ()
+    judgements: tuple[Judgement, ...] = ()
+    passages: tuple[Passage, ...] = ()
 
     def without_text(self) -> Document:
         """The same annotations with the text left out, as predictions are kept."""

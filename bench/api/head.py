@@ -1,7 +1,7 @@
 """Heads: from hidden states of the backbone to a loss and to predictions, for one kind of task.
 
 A head has two halves. The `Head` is plain Python (no torch at import): it learns label inventories from training
-documents, encodes gold into integer columns and decodes predictions back to mentions. The `HeadModule` it makes is the
+documents, encodes gold into integer columns and decodes predictions back to annotations. The `HeadModule` it makes is the
 trainable `torch.nn.Module`.
 """
 
@@ -11,9 +11,9 @@ from abc import ABC, abstractmethod
 from collections import Counter
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
-from typing import TYPE_CHECKING, Any, ClassVar
+from typing import TYPE_CHECKING, Any, ClassVar, Literal
 
-from bench.api.data import Document, Fragment, Mention
+from bench.api.data import Annotation, Document, Fragment
 
 if TYPE_CHECKING:
     from torch import Tensor, nn
@@ -21,9 +21,13 @@ if TYPE_CHECKING:
     Batch = Mapping[str, Tensor]
 
 
+Cut = Literal["sentences", "whole", "passages"]
+"""How a document becomes windows: stretches of whole sentences, one window cut at the end, or one for each passage."""
+
+
 @dataclass(frozen=True)
 class Window:
-    """A stretch of one document that fits the model: whole sentences, tokenized.
+    """A stretch of one document that fits the model, tokenized: whole sentences, the whole text, or a query with a passage.
 
     Args:
         document: id of the document.
@@ -31,8 +35,9 @@ class Window:
         words: character (start, end) of every word in the document; a word is a run of letters and digits, or one other sign.
         first: index into ``input_ids`` of each word's first token.
         last: index into ``input_ids`` of each word's last token (inclusive).
-        start: character where the window starts in the document.
+        start: character where the window starts in the document; of its passage, where it holds one.
         end: character where it ends, exclusive.
+        part: index of the window among its document's; of its passage, where it holds one.
     """
 
     document: str
@@ -42,6 +47,7 @@ class Window:
     last: tuple[int, ...]
     start: int
     end: int
+    part: int = 0
 
 
 @dataclass(frozen=True)
@@ -51,7 +57,7 @@ class Encoding:
     Args:
         columns: name to a flat list of ints of any length; stored as they are in the memory-mapped cache.
         supervised: how many positions the loss is taken over; an update's loss is the sum of the losses over the sum of these.
-        lost: mentions that cannot be reached by decoding, by cause: ``inside-word``, ``width``, ``window``, ``cap``.
+        lost: annotations that cannot be reached by decoding, by cause: ``inside-word``, ``width``, ``window``, ``cap``.
     """
 
     columns: Mapping[str, list[int]]
@@ -63,6 +69,7 @@ class Head(ABC):
     """Encodes and decodes for one task, and builds the trainable module."""
 
     name: ClassVar[str]
+    cuts: ClassVar[Cut] = "sentences"
 
     @abstractmethod
     def fit(self, documents: Sequence[Document]) -> None:
@@ -77,12 +84,13 @@ class Head(ABC):
         """Puts back a `state`, in place of `fit`."""
 
     @abstractmethod
-    def encode(self, window: Window, mentions: Sequence[Mention]) -> Encoding:
+    def encode(self, window: Window, gold: Document) -> Encoding:
         """Gold of a window.
 
         Args:
             window: the tokenized window.
-            mentions: mentions of the document that this window is answerable for; the others have been counted already.
+            gold: the annotations of the document that this window is answerable for, without the text; the others have been
+                counted already.
         """
 
     @abstractmethod
@@ -99,8 +107,8 @@ class Head(ABC):
         """The trainable module, its biases at the class priors; call after `fit`. Initialised from torch's global generator."""
 
     @abstractmethod
-    def decode(self, window: Window, prediction: Any) -> tuple[Mention, ...]:
-        """Mentions of a window, in characters of its document, from one item of `HeadModule.predict`."""
+    def decode(self, window: Window, prediction: Any) -> Sequence[Annotation]:
+        """Annotations of a window, in characters of its document, from one item of `HeadModule.predict`."""
 
     @abstractmethod
     def oracle(self, encoding: Encoding) -> Any:

@@ -5,11 +5,11 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
 
-from bench.api.data import Corpus, Document, Mention
+from bench.api.data import Corpus, Document
 from bench.api.head import Encoding, Head, Window
 from bench.api.task import Task
 from bench.conformance.workbench import Pieces, Workbench
-from bench.data.windows import assign, windows
+from bench.data.cuts import cut
 
 SIZES: Mapping[str, int] = {"train": 12, "dev": 3, "test": 6}
 SEED = 7
@@ -23,12 +23,12 @@ class Encoded:
 
     Args:
         window: as `bench.data.windows` cut it.
-        gold: the mentions it is answerable for.
+        gold: the annotations it is answerable for.
         encoding: of the head.
     """
 
     window: Window
-    gold: tuple[Mention, ...]
+    gold: Document
     encoding: Encoding
 
 
@@ -51,14 +51,13 @@ def fitted(task: Task, name: str, corpus: Corpus) -> Head:
 
 
 def encode(head: Head, documents: Sequence[Document]) -> tuple[list[Encoded], int]:
-    """Every window of some documents, and how many mentions lie in no single one."""
+    """Every window of some documents, and how many annotations lie in no single one."""
     made, missed = [], 0
     for document in documents:
         unique = replace(document, mentions=tuple({m.key: m for m in document.mentions}.values()))
-        cut = windows(unique, Pieces(), LENGTH)
-        assigned, lost = assign(unique, cut)
-        missed += lost.total() if hasattr(lost, "total") else sum(lost.values())
-        made += [Encoded(w, gold, head.encode(w, gold)) for w, gold in zip(cut, assigned, strict=True)]
+        windows, golds, lost = cut(unique, Pieces(), LENGTH, head.cuts)
+        missed += lost["window"]
+        made += [Encoded(w, gold, head.encode(w, gold)) for w, gold in zip(windows, golds, strict=True)]
     return made, missed
 
 

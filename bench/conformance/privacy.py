@@ -15,7 +15,7 @@ from pathlib import Path
 from bench.api.data import Corpus
 from bench.api.task import Task
 from bench.conformance.workbench import Pieces, Workbench, contents, expect, named, told
-from bench.data.windows import assign, windows
+from bench.data.cuts import cut
 from bench.errors import BenchError
 
 _WORD = re.compile(r"(?<![A-Za-z])[a-z]{5,}(?![A-Za-z])")
@@ -116,8 +116,8 @@ def _places(task: Task, bench: Workbench, corpus: Corpus) -> Iterator[tuple[str,
         yield f"repr of head {name!r}", f"{head!r} {head}"
         made = []
         for document in corpus["test"]:
-            cut = windows(document, Pieces(), 128)
-            for window, gold in zip(cut, assign(document, cut)[0], strict=True):
+            windows, golds, _ = cut(document, Pieces(), 128, head.cuts)
+            for window, gold in zip(windows, golds, strict=True):
                 encoding = head.encode(window, gold)
                 made.append((repr(window), repr(encoding), repr(head.decode(window, head.oracle(encoding)))))
         yield f"windows, encodings or predictions of head {name!r}", repr(made)

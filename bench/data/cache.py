@@ -12,9 +12,9 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 from numpy.typing import NDArray
 
-from bench.api.data import Document, Mention
+from bench.api.data import Document
 from bench.api.head import Head, Window
-from bench.data.windows import assign, windows
+from bench.data.cuts import cut
 
 if TYPE_CHECKING:
     from datasets import Dataset
@@ -30,7 +30,7 @@ class EncodedSplit:
         lengths: marked tokens of each window, shape (windows,).
         supervised: supervised positions of each window, shape (windows,).
         documents: ids of the split's documents; rows refer to them by index.
-        lost: mentions that decoding cannot reach, by cause.
+        lost: annotations that decoding cannot reach, and windows that leave text out, by cause.
         mentions: gold mentions of the split.
     """
 
@@ -60,6 +60,7 @@ class EncodedSplit:
             last=tuple(row["last"]),
             start=row["span"][0],
             end=row["span"][1],
+            part=row["part"],
         )
 
     def take(self, indices: Sequence[int]) -> list[dict[str, Any]]:
@@ -98,10 +99,9 @@ def encode_split(
         aside = path.with_suffix(".writing")
         writer: ArrowWriter | None = None
         for number, document in enumerate(documents):
-            cut = windows(document, tokenizer, max_length)
-            mentions, missed = assign(document, cut)
+            made, golds, missed = cut(document, tokenizer, max_length, head.cuts)
             lost += missed
-            for window, gold in zip(cut, mentions, strict=True):
+            for window, gold in zip(made, golds, strict=True):
                 row, found = _row(number, window, gold, head)
                 lost += found
                 lengths.append(len(row["input_ids"]))
@@ -137,12 +137,13 @@ def encode_split(
     )
 
 
-def _row(number: int, window: Window, gold: Sequence[Mention], head: Head) -> tuple[dict[str, Any], Counter[str]]:
+def _row(number: int, window: Window, gold: Document, head: Head) -> tuple[dict[str, Any], Counter[str]]:
     encoding = head.encode(window, gold)
     row: dict[str, Any] = {
         "input_ids": list(window.input_ids),
         "document": number,
         "span": [window.start, window.end],
+        "part": window.part,
         "words": [x for word in window.words for x in word],
         "first": list(window.first),
         "last": list(window.last),

@@ -11,9 +11,10 @@ import re
 from bisect import bisect_right
 from collections import Counter
 from collections.abc import Sequence
+from dataclasses import replace
 from typing import Any
 
-from bench.api.data import Document, Fragment, Mention
+from bench.api.data import Document, Fragment, Key, Mention, Relation
 from bench.api.head import Window
 from bench.errors import UsageError
 
@@ -69,18 +70,7 @@ def windows(document: Document, tokenizer: Any, max_length: int) -> list[Window]
         raise UsageError(
             f"--max-length is {max_length}, of which special tokens take {len(before) + len(after)}; leave room for text."
         )
-    encoded = tokenizer(
-        document.text,
-        add_special_tokens=False,
-        return_offsets_mapping=True,
-        return_attention_mask=False,
-        return_token_type_ids=False,
-        truncation=False,
-        padding=False,
-        verbose=False,
-    )
-    ids: list[int] = encoded["input_ids"]
-    first, last = _align(spans, encoded["offset_mapping"])
+    ids, first, last = tokenized(document.text, spans, tokenizer)
     made = []
     for low, high in _pack(first, last, _boundaries(document.text, spans), room):
         begin = first[low]
@@ -100,26 +90,53 @@ def windows(document: Document, tokenizer: Any, max_length: int) -> list[Window]
     return made
 
 
-def assign(document: Document, windows: Sequence[Window]) -> tuple[list[tuple[Mention, ...]], Counter[str]]:
-    """Gives each window the mentions that lie wholly in it.
+def assign(document: Document, windows: Sequence[Window]) -> tuple[list[Document], Counter[str]]:
+    """Gives each window the gold that lies wholly in it.
 
     Args:
-        document: with gold mentions.
+        document: with gold annotations.
         windows: of this document, in order, as `windows` made them.
 
     Returns:
-        The mentions of each window, in document order, and how many lie in no single one (``window``).
+        The document as each window sees it: its mentions, in document order, the relations between them, no text; and how
+        many mentions and relations lie in no single window (``window``).
     """
-    found: list[list[Mention]] = [[] for _ in windows]
     lost: Counter[str] = Counter()
     starts = [window.start for window in windows]
+    home: dict[Key, int] = {}
+    mentions: list[list[Mention]] = [[] for _ in windows]
     for mention in document.mentions:
         at = bisect_right(starts, mention.fragments[0][0]) - 1
         if at >= 0 and mention.fragments[-1][1] <= windows[at].end:
-            found[at].append(mention)
+            home[mention.key] = at
+            mentions[at].append(mention)
         else:
             lost["window"] += 1
-    return [tuple(mentions) for mentions in found], lost
+    relations: list[list[Relation]] = [[] for _ in windows]
+    for relation in document.relations:
+        source, target = home.get(relation.source, -1), home.get(relation.target, -2)
+        if source == target:
+            relations[source].append(relation)
+        else:
+            lost["window"] += 1
+    parts = zip(mentions, relations, strict=True)
+    return [replace(document, text="", mentions=tuple(own), relations=tuple(joined)) for own, joined in parts], lost
+
+
+def tokenized(text: str, spans: Sequence[Fragment], tokenizer: Any) -> tuple[list[int], list[int], list[int]]:
+    """Token ids of a whole text without special tokens, and the first and last token of each of its words."""
+    encoded = tokenizer(
+        text,
+        add_special_tokens=False,
+        return_offsets_mapping=True,
+        return_attention_mask=False,
+        return_token_type_ids=False,
+        truncation=False,
+        padding=False,
+        verbose=False,
+    )
+    first, last = _align(spans, encoded["offset_mapping"])
+    return encoded["input_ids"], first, last
 
 
 def special_tokens(tokenizer: Any) -> tuple[list[int], list[int]]:

@@ -59,12 +59,12 @@ class BioHead(Head):
         """Puts back a `state`."""
         self.labels, self.rates = tuple(state["labels"]), tuple(state["rates"])
 
-    def encode(self, window: Window, mentions: Sequence[Mention]) -> Encoding:
+    def encode(self, window: Window, gold: Document) -> Encoding:
         """Gold of a window: the column ``tags``, one a word."""
         lost: Counter[str] = Counter()
         index = {label: i for i, label in enumerate(self.labels)}
         flat: list[tuple[Span, int]] = []
-        for parts, label in words_of(window, mentions, lost):
+        for parts, label in words_of(window, gold.mentions, lost):
             if label not in index:
                 lost["label"] += 1
             elif len(parts) > 1:

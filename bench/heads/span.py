@@ -63,7 +63,7 @@ class SpanClassificationHead(Head):
         counts: dict[str, Any] = {k: Counter(v) if isinstance(v, Mapping) else v for k, v in state.items()}
         self.rates = Rates(**counts)
 
-    def encode(self, window: Window, mentions: Sequence[Mention]) -> Encoding:
+    def encode(self, window: Window, gold: Document) -> Encoding:
         """Gold of a window.
 
         Columns, flat, L labels, K most fragments: ``fragments`` (n, 2) first and last word; ``fragment_labels`` (n, L) 0/1;
@@ -72,7 +72,7 @@ class SpanClassificationHead(Head):
         """
         labels = self.labels
         lost: Counter[str] = Counter()
-        graph = mention_graph(words_of(window, mentions, lost), labels, self.width, self.fragments, self.cap, lost)
+        graph = mention_graph(words_of(window, gold.mentions, lost), labels, self.width, self.fragments, self.cap, lost)
         kinds = range(len(labels))
         blank = (-1,) * self.fragments
         return Encoding(

@@ -1,0 +1,106 @@
+"""How a document becomes windows, by what its head asks for: sentences, the whole text, or its query with each passage."""
+
+from __future__ import annotations
+
+from bisect import bisect_left
+from collections import Counter
+from collections.abc import Sequence
+from dataclasses import replace
+from typing import Any
+
+from bench.api.data import Document, Fragment
+from bench.api.head import Cut, Window
+from bench.data.windows import assign, special_tokens, tokenized, windows, words
+from bench.errors import UsageError
+
+Range = tuple[int, int]
+"""First word and end, exclusive."""
+
+
+def cut(document: Document, tokenizer: Any, max_length: int, how: Cut) -> tuple[list[Window], list[Document], Counter[str]]:
+    """Cuts a document.
+
+    Args:
+        document: with text and gold.
+        tokenizer: a fast tokenizer of transformers.
+        max_length: most tokens a window may have, special tokens included.
+        how: see `bench.api.head.Cut`.
+
+    Returns:
+        The windows; the gold of each, as a document without text; and what is lost: annotations that lie in no single window
+        (``window``), and windows that leave text out (``truncated``; none where sentences are packed).
+
+    Raises:
+        UsageError: `max_length` leaves no room beside the special tokens.
+    """
+    if how == "sentences":
+        made = windows(document, tokenizer, max_length)
+        return (made, *assign(document, made))
+    spans = words(document.text)
+    ids, first, last = tokenized(document.text, spans, tokenizer) if spans else ([], [], [])
+    before, after = special_tokens(tokenizer)
+    between = separator(tokenizer) if how == "passages" else []
+    room = max_length - len(before) - len(between) - len(after)
+    if room < 2:
+        raise UsageError(f"--max-length {max_length} leaves no room for text beside the special tokens.")
+    starts = [start for start, _ in spans]
+    made, gold, lost = [], [], Counter[str]()
+    for part, (texts, own) in enumerate(_parts(document, how)):
+        ranges = [(bisect_left(starts, low), bisect_left(starts, high)) for low, high in texts]
+        sizes = [last[high - 1] + 1 - first[low] if high > low else 0 for low, high in ranges]
+        kept = shared(sizes, room)
+        inside, places = list(before), []
+        for number, ((low, high), keep) in enumerate(zip(ranges, kept, strict=True)):
+            inside += between if number else []
+            for word in range(low, high):
+                if first[word] - first[low] < keep:
+                    shift = len(inside) - first[low]
+                    places.append((spans[word], first[word] + shift, min(last[word], first[low] + keep - 1) + shift))
+            inside += ids[first[low] : first[low] + keep] if high > low else []
+        inside += after
+        lost["truncated"] += kept != sizes
+        made.append(
+            Window(
+                document=document.id,
+                input_ids=tuple(inside),
+                words=tuple(span for span, _, _ in places),
+                first=tuple(begin for _, begin, _ in places),
+                last=tuple(end for _, _, end in places),
+                start=own[0],
+                end=own[1],
+                part=part,
+            )
+        )
+        seen = document.judgements
+        if how == "passages":
+            seen = tuple(j for j in seen if j.name == document.passages[part].id)
+        gold.append(replace(document, text="", judgements=seen))
+    return made, gold, +lost
+
+
+def shared(sizes: Sequence[int], room: int) -> list[int]:
+    """How many tokens of one or two texts are kept: of two that are too long together, each has half unless it needs less."""
+    if sum(sizes) <= room:
+        return list(sizes)
+    if len(sizes) == 1:
+        return [room]
+    first = min(sizes[0], max(room // 2, room - sizes[1]))
+    return [first, min(sizes[1], room - first)]
+
+
+def separator(tokenizer: Any) -> list[int]:
+    """What stands between a query and a passage: the tokenizer's separator, or a blank line where it has none."""
+    token = getattr(tokenizer, "sep_token_id", None)
+    if token is not None:
+        return [int(token)]
+    found: list[int] = tokenizer("\n\n", add_special_tokens=False)["input_ids"]
+    return found
+
+
+def _parts(document: Document, how: Cut) -> list[tuple[list[Fragment], Fragment]]:
+    """The texts of each window, and the characters that it is answerable for."""
+    if how == "whole":
+        everything = (0, len(document.text))
+        return [([everything], everything)]
+    query = (0, document.passages[0].span[0] if document.passages else 0)
+    return [([query, passage.span], passage.span) for passage in document.passages]
