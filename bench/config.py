@@ -14,7 +14,11 @@ from bench.errors import UsageError, unknown
 INVARIANTS = ("tokens", "parity", "smoke", "batch", "checkpoint")
 
 # What cannot change the outcome stays out of the run's identity.
-_NOT_IDENTITY = frozenset({"tracker", "memory_limit", "max_hours", "out", "name", "micro_batch", "checkpoint_every", "data"})
+_NOT_IDENTITY = frozenset(
+    {"tracker", "memory_limit", "max_hours", "out", "name", "micro_batch", "checkpoint_every", "data", "task_set"}
+)
+# Came after runs had ids: at its default a field stays out of the identity, so that those runs are still found by theirs.
+_LATER = frozenset({"sampling", "temperature", "loss_weighting", "gradients"})
 
 
 @dataclass(frozen=True)
@@ -23,6 +27,7 @@ class RunConfig:
 
     Args:
         task: names of the tasks, at least one.
+        task_set: name of a set of tasks, which the command line writes out into `task`.
         arch: architecture.
         rank: the budget N; an arm may train N·S adapter parameters, S = Σ(in+out) over the adapted linears.
         quant: quantizer.
@@ -36,6 +41,10 @@ class RunConfig:
         epochs: budget in passes over the training data.
         tokens: budget in marked tokens.
         tokens_like: id or folder of a run whose tokens are the budget.
+        sampling: how tasks share the tokens: ``proportional`` to their size, ``uniform``, or by ``temperature``.
+        temperature: τ of the last; a task's share goes by its size to the power 1/τ.
+        loss_weighting: of tasks: ``equal``, or ``uncertainty``, by a trainable log-variance a task.
+        gradients: of tasks over what they share: ``plain`` adds them up, ``pcgrad`` projects those that conflict.
         batch_tokens: marked tokens an update holds, to within one example.
         micro_batch: padded tokens of a micro-batch; None lets the batch invariant find it.
         max_length: longest window in tokens, special tokens included.
@@ -53,6 +62,7 @@ class RunConfig:
     """
 
     task: tuple[str, ...] = ()
+    task_set: str | None = None
     arch: str = "A1"
     rank: int = 16
     quant: str = "none"
@@ -66,6 +76,10 @@ class RunConfig:
     epochs: float | None = None
     tokens: int | None = None
     tokens_like: str | None = None
+    sampling: Literal["proportional", "uniform", "temperature"] = "temperature"
+    temperature: float = 2.0
+    loss_weighting: Literal["equal", "uncertainty"] = "equal"
+    gradients: Literal["plain", "pcgrad"] = "plain"
     batch_tokens: int = 2048
     micro_batch: int | None = None
     max_length: int = 128
@@ -95,6 +109,13 @@ class RunConfig:
             raise UsageError(f"--lr is {self.lr}; it must be a number of at least 0.")
         if not 0 <= self.seed < 2**32:
             raise UsageError(f"--seed is {self.seed}; it must lie between 0 and 4294967295.")
+        if not 1 <= self.temperature < float("inf"):
+            raise UsageError(
+                f"--temperature is {self.temperature:g}; it must be a number of at least 1.",
+                "1 is --sampling proportional; --sampling uniform is what ever higher ones come to.",
+            )
+        if self.temperature != RunConfig.temperature and self.sampling != "temperature":
+            raise UsageError(f"--temperature beside --sampling {self.sampling} means nothing.")
         budgets = [n for n in ("steps", "epochs", "tokens", "tokens_like") if getattr(self, n) is not None]
         if len(budgets) > 1:
             raise UsageError(f"A run has one budget; got {' and '.join(map(flag, budgets))}.")
@@ -110,7 +131,8 @@ class RunConfig:
         Args:
             resolved: facts that the flags leave open, such as the data hash and the precision; they replace the flags.
         """
-        kept = {k: v for k, v in asdict(self).items() if k not in _NOT_IDENTITY}
+        late = {f.name for f in fields(self) if f.name in _LATER and getattr(self, f.name) == f.default}
+        kept = {k: v for k, v in asdict(self).items() if k not in _NOT_IDENTITY | late}
         return json.loads(json.dumps(kept | resolved, sort_keys=True))  # type: ignore[no-any-return]
 
     def as_json(self) -> dict[str, Any]:
@@ -175,8 +197,14 @@ _INTS = {
     "rank", "seed", "replicate", "steps", "tokens", "batch_tokens", "micro_batch", "max_length", "memory_limit",
     "checkpoint_every", "eval_every",
 }  # fmt: skip
-_FLOATS = {"epochs", "lr", "max_hours"}
-_CHOICES: dict[str, tuple[str, ...]] = {"quant_when": ("load", "after"), "precision": ("auto", "fp32", "bf16")}
+_FLOATS = {"epochs", "lr", "max_hours", "temperature"}
+_CHOICES: dict[str, tuple[str, ...]] = {
+    "quant_when": ("load", "after"),
+    "precision": ("auto", "fp32", "bf16"),
+    "sampling": ("proportional", "uniform", "temperature"),
+    "loss_weighting": ("equal", "uncertainty"),
+    "gradients": ("plain", "pcgrad"),
+}
 
 
 def _typed(name: str, value: Any, source: str) -> Any:

@@ -103,7 +103,7 @@ def _head(width: int, hidden_size: int) -> tuple[Any, dict[str, Any]]:
         "last": torch.tensor([w.last for w in windows]),
         "word_mask": torch.ones(WINDOWS, count, dtype=torch.long),
     }
-    columns = [head.encode(w, d.mentions).columns for w, d in zip(windows, documents, strict=True)]
+    columns = [head.encode(w, d).columns for w, d in zip(windows, documents, strict=True)]
     return head.module(hidden_size), {**batch, **head.collate(columns, count)}
 
 

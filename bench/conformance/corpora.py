@@ -2,10 +2,10 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Hashable, Mapping, Sequence
 from dataclasses import dataclass, replace
 
-from bench.api.data import Corpus, Document
+from bench.api.data import Annotation, Corpus, Document, Judgement, Mention
 from bench.api.head import Encoding, Head, Window
 from bench.api.task import Task
 from bench.conformance.workbench import Pieces, Workbench
@@ -61,11 +61,26 @@ def encode(head: Head, documents: Sequence[Document]) -> tuple[list[Encoded], in
     return made, missed
 
 
+def identity(annotation: Annotation) -> Hashable:
+    """What makes an annotation the one it is: concepts, slots and scores do not."""
+    if isinstance(annotation, Mention):
+        return annotation.key
+    return (annotation.name, annotation.chosen) if isinstance(annotation, Judgement) else annotation
+
+
 def worse(gold: Sequence[Document]) -> list[Document]:
-    """Predictions that are partly wrong: every third mention is missing, and one that is not there is made up."""
+    """Predictions that are partly wrong.
+
+    Every third mention and relation is missing, a mention that is not there is made up, and every third document has its
+    judgements at the next class or passage.
+    """
     made = []
-    for document in gold:
+    for number, document in enumerate(gold):
         kept = tuple(m for i, m in enumerate(document.mentions) if i % 3 != 2)
         wrong = tuple(replace(m, fragments=((0, 1),)) for m in kept[:1] if m.fragments != ((0, 1),))
-        made.append(replace(document, text="", mentions=(*wrong, *kept)))
+        related = tuple(r for i, r in enumerate(document.relations) if i % 3 != 2)
+        said = document.judgements
+        if number % 3 == 0:
+            said = tuple(replace(j, name=after.name) for j, after in zip(said, (*said[1:], *said[:1]), strict=True))
+        made.append(replace(document, text="", mentions=(*wrong, *kept), relations=related, judgements=said))
     return made

@@ -99,7 +99,7 @@ def _batch(head: Head, documents: Sequence[Document], count: int) -> tuple[dict[
     from bench.data.cache import collate
 
     encoded, _ = encode(head, documents)
-    chosen = sorted(encoded, key=lambda e: -sum(len(m.fragments) for m in e.gold))[:count]
+    chosen = sorted(encoded, key=lambda e: -e.encoding.supervised - sum(len(m.fragments) for m in e.gold.mentions))[:count]
     rows = [
         {
             "input_ids": list(e.window.input_ids), "first": list(e.window.first), "last": list(e.window.last),

@@ -4,16 +4,16 @@ from __future__ import annotations
 
 import json
 import math
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Hashable, Mapping
 from dataclasses import replace
 from importlib.util import find_spec
-from typing import Any
+from typing import Any, cast
 
-from bench.api.data import SPLITS, Corpus, Mention
+from bench.api.data import SPLITS, Annotation, Corpus, Document, Mention
 from bench.api.head import Head
 from bench.api.task import Scores, Task
 from bench.conformance.common import described, flat
-from bench.conformance.corpora import HIDDEN, SEED, SIZES, corpus_of, encode, fitted, worse
+from bench.conformance.corpora import HIDDEN, SEED, SIZES, corpus_of, encode, fitted, identity, worse
 from bench.conformance.heads import gradients, token_counts
 from bench.conformance.privacy import privacy
 from bench.conformance.workbench import (
@@ -26,6 +26,7 @@ from bench.conformance.workbench import (
     told,
     without_heavy_imports,
 )
+from bench.data.cuts import joined
 
 
 def metadata(task: Task, bench: Workbench) -> str:
@@ -88,39 +89,49 @@ def determinism(task: Task, bench: Workbench) -> str:
 
 
 def round_trip(task: Task, bench: Workbench) -> str:
-    """Loader, windows, encode, oracle and decode bring gold back; every mention that does not come back is counted."""
+    """Loader, windows, encode, oracle and decode bring gold back; every annotation that does not come back is counted."""
     corpus = corpus_of(task, bench)
     told_of = []
     for name in task.heads:
         head = fitted(task, name, corpus)
         encoded, missed = encode(head, corpus["test"])
         counted = missed + sum(sum(e.encoding.lost.values()) for e in encoded)
-        reached: dict[str, dict[Any, Mention]] = {d.id: {} for d in corpus["test"]}
+        windows: dict[str, list[Annotation]] = {d.id: [] for d in corpus["test"]}
         for item in encoded:
-            for mention in head.decode(item.window, head.oracle(item.encoding)):
-                reached[item.window.document][mention.key] = mention
-        gold = {d.id: {m.key: m for m in d.mentions} for d in corpus["test"]}
+            windows[item.window.document] += head.decode(item.window, head.oracle(item.encoding))
+        back = [joined(d, windows[d.id]) for d in corpus["test"]]
+        kinds = tuple({type(a) for found in windows.values() for a in found})  # a head may be given what it does not predict
+        reached = {d.id: _said(d, kinds) for d in back}
+        gold = {d.id: _said(d, kinds) for d in corpus["test"]}
         extra = sum(len(found.keys() - gold[d].keys()) for d, found in reached.items())
-        expect(extra == 0, f"head {name!r} decodes {extra} mentions from its own gold that are not in it")
+        expect(extra == 0, f"head {name!r} decodes {extra} annotations from its own gold that are not in it")
         lost = sum(len(wanted.keys() - reached[d].keys()) for d, wanted in gold.items())
         expect(
-            lost == counted, f"head {name!r} loses {lost} mentions on the way and counts {counted}; count each under its cause"
+            lost == counted,
+            f"head {name!r} loses {lost} annotations and counts {counted}; count each under its cause",
         )
         total = sum(map(len, gold.values()))
-        expect(lost < total, f"head {name!r} brings none of {total} gold mentions back")
-        # Concepts and slots are no head's business: gold lends them to what was decoded.
-        back = [replace(d, text="", mentions=tuple(gold[d.id][k] for k in sorted(reached[d.id]))) for d in corpus["test"]]
+        expect(lost < total, f"head {name!r} brings none of {total} gold annotations back")
+        # Concepts and slots are not every head's business: gold lends them to what was decoded.
+        back = [replace(d, mentions=tuple(cast(Mention, gold[d.id].get(m.key, m)) for m in d.mentions)) for d in back]
         value = _primary(task, task.score(corpus["test"], back), 1.0)
         fell = value < 1.0 - 1e-12
         expect(
             lost > 0 or not fell, f"gold through head {name!r} scores {task.metadata.primary_metric} = {value:.4f}; wanted 1"
         )
-        told_of.append(f"{name}: {total - lost} of {total} mentions, score {value:.3f}")
-    nothing = [replace(d, text="", mentions=()) for d in corpus["test"]]
+        told_of.append(f"{name}: {total - lost} of {total}, score {value:.3f}")
+    nothing = [Document(d.id, "") for d in corpus["test"]]
     empty = _primary(task, task.score(corpus["test"], nothing), 0.0)
     expect(empty < 1.0, f"no predictions at all score {task.metadata.primary_metric} = {empty:.4f}")
     _arrays(task, corpus)
     return "; ".join(told_of)
+
+
+def _said(document: Document, kinds: tuple[type, ...]) -> dict[Hashable, Annotation]:
+    """What is said of a document, by identity; of judgements only those that hold."""
+    holding = tuple(j for j in document.judgements if j.chosen)
+    everything: tuple[Annotation, ...] = (*document.mentions, *document.relations, *holding)
+    return {identity(a): a for a in everything if isinstance(a, kinds)}
 
 
 def _primary(task: Task, scores: Scores, otherwise: float) -> float:

@@ -9,6 +9,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
+from typing import Literal
 
 import numpy as np
 from numpy.typing import NDArray
@@ -18,6 +19,8 @@ from bench.errors import DataError
 POOL_UPDATES = 8
 BUNDLES = 4
 TEMPERATURE = 2.0
+Sampling = Literal["proportional", "uniform", "temperature"]
+"""How tasks share an update's tokens: by size, alike, or by size to the power 1/τ."""
 # A micro-batch costs about as much as this many padded tokens before it does any work (Python, kernel launches).
 _MICRO_BATCH_COST = 48
 
@@ -101,12 +104,22 @@ class Sampler:
         seed: of every shuffle.
         batch_tokens: marked tokens an update holds.
         budget: marked tokens in all; the last update ends on it, to within one example.
+        sampling: how tasks share the tokens.
+        temperature: τ of ``temperature``.
 
     Raises:
         DataError: a task without training examples.
     """
 
-    def __init__(self, lengths: Mapping[str, NDArray[np.int64]], seed: int, batch_tokens: int, budget: int) -> None:
+    def __init__(
+        self,
+        lengths: Mapping[str, NDArray[np.int64]],
+        seed: int,
+        batch_tokens: int,
+        budget: int,
+        sampling: Sampling = "temperature",
+        temperature: float = TEMPERATURE,
+    ) -> None:
         for task, values in lengths.items():
             if len(values) == 0:
                 raise DataError(f"{task} has no training example.", "Check its train split.")
@@ -114,7 +127,7 @@ class Sampler:
         self.budget = budget
         self.step = 0
         self.tokens = 0
-        self.shares = shares({task: int(v.sum()) for task, v in lengths.items()})
+        self.shares = shares({task: int(v.sum()) for task, v in lengths.items()}, sampling, temperature)
         self._streams = {
             task: _Stream(values, (seed, i), max(1, batch_tokens // BUNDLES))
             for i, (task, values) in enumerate(lengths.items())
@@ -170,12 +183,21 @@ class Sampler:
             stream._order = epoch_order(stream.lengths, (*stream.seed, stream.epoch), stream.bundle_tokens)
 
 
-def shares(tokens: Mapping[str, int]) -> dict[str, float]:
-    """Each task's share of an update's tokens: its size to the power 1/τ, τ = 2.
+def shares(
+    tokens: Mapping[str, int], sampling: Sampling = "temperature", temperature: float = TEMPERATURE
+) -> dict[str, float]:
+    """Each task's share of the tokens, whatever the lengths of its examples.
+
+    Args:
+        tokens: task to the marked tokens of one pass over its data.
+        sampling: ``proportional`` to those; ``uniform``; or ``temperature``, their power 1/τ, which lies between the two.
+        temperature: τ.
 
     Source: Aharoni et al. 2019, arXiv 1903.00089 (temperature sampling).
     """
-    weights = {t: n ** (1 / TEMPERATURE) for t, n in tokens.items()}
+    power = {"proportional": 1.0, "uniform": 0.0, "temperature": 1 / temperature}[sampling]
+    largest = max(tokens.values())  # so that no power overflows
+    weights = {t: (n / largest) ** power for t, n in tokens.items()}
     return {t: w / sum(weights.values()) for t, w in weights.items()}
 
 

@@ -1,14 +1,14 @@
-"""How a document becomes windows, by what its head asks for: sentences, the whole text, or its query with each passage."""
+"""How a document becomes windows (sentences, the whole text, or its query with each passage), and they a document again."""
 
 from __future__ import annotations
 
 from bisect import bisect_left
 from collections import Counter
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import replace
 from typing import Any
 
-from bench.api.data import Document, Fragment
+from bench.api.data import Annotation, Document, Fragment, Judgement, Mention, Relation, in_order
 from bench.api.head import Cut, Window
 from bench.data.windows import assign, special_tokens, tokenized, windows, words
 from bench.errors import UsageError
@@ -76,6 +76,31 @@ def cut(document: Document, tokenizer: Any, max_length: int, how: Cut) -> tuple[
             seen = tuple(j for j in seen if j.name == document.passages[part].id)
         gold.append(replace(document, text="", judgements=seen))
     return made, gold, +lost
+
+
+def joined(
+    document: Document,
+    found: Sequence[Annotation],
+    link: Callable[[Document, Sequence[Mention]], Sequence[Mention]] = lambda document, mentions: mentions,
+) -> Document:
+    """What the windows of a document say, as one document without text.
+
+    Args:
+        document: with its text, for `link`.
+        found: of all its windows. A judgement named ``#n`` is about the document's passage n.
+        link: fills in concepts.
+    """
+    mentions = {a for a in found if isinstance(a, Mention)}
+    relations = {a for a in found if isinstance(a, Relation)}
+    judgements = {a.name: a for a in found if isinstance(a, Judgement)}
+    named = {f"#{i}": passage.id for i, passage in enumerate(document.passages)}
+    return Document(
+        document.id,
+        "",
+        tuple(link(document, in_order(tuple(mentions)))),
+        tuple(sorted(relations, key=lambda r: (r.source, r.target, r.label))),
+        tuple(Judgement(named.get(name, name), j.score, j.chosen) for name, j in sorted(judgements.items())),
+    )
 
 
 def shared(sizes: Sequence[int], room: int) -> list[int]:

@@ -1,4 +1,4 @@
-"""Predictions of a model on a split, as documents of offsets, labels and concepts; never text."""
+"""Predictions of a model on a split, as documents of offsets, labels, concepts and scores; never text."""
 
 from __future__ import annotations
 
@@ -10,8 +10,9 @@ import numpy as np
 import torch
 from numpy.typing import NDArray
 
-from bench.api.data import Document, Mention, in_order
+from bench.api.data import Annotation, Document, Mention
 from bench.data.cache import collate
+from bench.data.cuts import joined
 from bench.training.loop import Device
 from bench.training.model import TaskData, TaskModel
 
@@ -59,7 +60,7 @@ def predict(
         advance: told the windows done after every batch.
     """
     encoded = data.splits[split]
-    found: dict[str, set[Mention]] = {document: set() for document in encoded.documents}
+    found: dict[str, list[Annotation]] = {document: [] for document in encoded.documents}
     started = perf_counter()
     model.eval()
     for part in by_length(encoded.lengths, min(micro_batch, PADDED_TOKENS)):
@@ -69,9 +70,9 @@ def predict(
             predictions = model.predict(name, batch)
         for row, prediction in zip(rows, predictions, strict=True):
             window = encoded.window(row)
-            found[window.document].update(data.head.decode(window, prediction))
+            found[window.document] += data.head.decode(window, prediction)
         advance(len(part))
-    documents = tuple(Document(d.id, "", tuple(link(d, in_order(tuple(found[d.id]))))) for d in data.corpus[split])
+    documents = tuple(joined(d, found[d.id], link) for d in data.corpus[split])
     return Predicted(documents, encoded.tokens, perf_counter() - started)
 
 

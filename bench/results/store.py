@@ -11,7 +11,7 @@ from pathlib import Path
 from threading import get_ident
 from typing import Any
 
-from bench.api.data import Document, Mention
+from bench.api.data import Document, Judgement, Key, Mention, Relation
 from bench.durable import sync
 from bench.errors import RunStateError, StorageError
 from bench.results.layout import CHECKPOINTS, INFO, JOURNAL, LOCK, RESULT
@@ -125,13 +125,13 @@ def find_run(ref: str, out: Path) -> Path:
 
 
 def write_predictions(path: Path, documents: Iterable[Document]) -> None:
-    """Saves mentions as JSON Lines of offsets and labels, one document a line, never text.
+    """Saves annotations as JSON Lines of offsets, labels and scores, one document a line, never text.
 
     Args:
         path: written whole or not at all.
         documents: their text, where they have any, is left out.
     """
-    lines = [json.dumps({"id": d.id, "mentions": [_mention(m) for m in d.mentions]}, ensure_ascii=False) for d in documents]
+    lines = [json.dumps(_record(d), ensure_ascii=False) for d in documents]
     write_bytes(path, "".join(f"{line}\n" for line in lines).encode())
 
 
@@ -149,10 +149,34 @@ def read_predictions(path: Path) -> tuple[Document, ...]:
     for number, line in enumerate(lines, 1):
         try:
             record = json.loads(line)
-            documents.append(Document(record["id"], "", tuple(_as_mention(m) for m in record["mentions"])))
+            documents.append(_as_document(record))
         except (ValueError, KeyError, TypeError):
             raise RunStateError(f"{path}, line {number} is not a document's predictions.") from None
     return tuple(documents)
+
+
+def _record(document: Document) -> dict[str, Any]:
+    record: dict[str, Any] = {"id": document.id, "mentions": [_mention(m) for m in document.mentions]}
+    if document.relations:
+        record["relations"] = [{"source": r.source, "target": r.target, "label": r.label} for r in document.relations]
+    if document.judgements:
+        record["judgements"] = [{"name": j.name, "score": j.score, "chosen": j.chosen} for j in document.judgements]
+    return record
+
+
+def _as_document(record: dict[str, Any]) -> Document:
+    return Document(
+        record["id"],
+        "",
+        tuple(_as_mention(m) for m in record["mentions"]),
+        tuple(Relation(_key(r["source"]), _key(r["target"]), r["label"]) for r in record.get("relations", ())),
+        tuple(Judgement(j["name"], float(j["score"]), bool(j["chosen"])) for j in record.get("judgements", ())),
+    )
+
+
+def _key(value: Any) -> Key:
+    fragments, label = value
+    return tuple((int(start), int(end)) for start, end in fragments), str(label)
 
 
 def _mention(mention: Mention) -> dict[str, Any]:

@@ -224,8 +224,9 @@ class WithHead(Notes):
 
 
 class Uncounted(BioHead):
-    def encode(self, window: Window, mentions: Sequence[Mention]) -> Encoding:
-        return super().encode(window, mentions[:-1] if window.start % 2 == 0 and window.document.endswith("1") else mentions)
+    def encode(self, window: Window, gold: Document) -> Encoding:
+        fewer = window.start % 2 == 0 and window.document.endswith("1")
+        return super().encode(window, replace(gold, mentions=gold.mentions[:-1]) if fewer else gold)
 
 
 class DeadHead(BioHead):

@@ -122,8 +122,8 @@ def test_a_head_that_hides_tokens(kit: Any, cheat: Make, monkeypatch: pytest.Mon
     class Hiding(BioHead):
         """Gives the base model a mask of its own, with the first token of every window hidden."""
 
-        def encode(self, window: Any, mentions: Any) -> Any:
-            encoding = super().encode(window, mentions)
+        def encode(self, window: Any, gold: Any) -> Any:
+            encoding = super().encode(window, gold)
             return type(encoding)(
                 dict(encoding.columns) | {"length": [len(window.input_ids)]}, encoding.supervised, encoding.lost
             )

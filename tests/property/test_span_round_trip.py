@@ -1,6 +1,7 @@
 from __future__ import annotations
 
 from collections import Counter
+from collections.abc import Sequence
 
 from hypothesis import given, settings
 from hypothesis import strategies as st
@@ -12,6 +13,11 @@ from bench.heads.span import SpanClassificationHead
 
 LENGTH = 24
 LABELS = ("Disorder", "Finding", "Unseen")
+
+
+def seen(mentions: Sequence[Mention]) -> Document:
+    """The gold of a window."""
+    return Document("d", "", tuple(mentions))
 
 
 def window() -> Window:
@@ -58,7 +64,7 @@ def causes(mentions: list[Mention], width: int, most: int) -> Counter[str]:
 @given(st.lists(mention(), max_size=10))
 def test_any_set_on_word_boundaries_comes_back_exactly(mentions: list[Mention]) -> None:
     head = fitted(width=LENGTH, fragments=4, cap=100_000)
-    encoding = head.encode(window(), mentions)
+    encoding = head.encode(window(), seen(mentions))
     decoded = head.decode(window(), head.oracle(encoding))
     assert encoding.lost == Counter()
     assert {m.key for m in decoded} == {m.key for m in mentions}
@@ -69,7 +75,7 @@ def test_any_set_on_word_boundaries_comes_back_exactly(mentions: list[Mention]) 
 @given(st.lists(mention(LABELS, inside=True), max_size=10), st.integers(1, 6), st.integers(1, 3))
 def test_what_does_not_come_back_is_counted_under_its_cause(mentions: list[Mention], width: int, most: int) -> None:
     head = fitted(width=width, fragments=most, cap=100_000)
-    encoding = head.encode(window(), mentions)
+    encoding = head.encode(window(), seen(mentions))
     decoded = {m.key for m in head.decode(window(), head.oracle(encoding))}
     gold = {m.key for m in mentions}
     assert encoding.lost == causes(mentions, width, most)
@@ -81,7 +87,7 @@ def test_what_does_not_come_back_is_counted_under_its_cause(mentions: list[Menti
 @given(st.lists(mention(), max_size=10), st.integers(1, 12))
 def test_the_cap_on_candidates_loses_what_it_says(mentions: list[Mention], cap: int) -> None:
     head = fitted(width=LENGTH, fragments=4, cap=cap)
-    encoding = head.encode(window(), mentions)
+    encoding = head.encode(window(), seen(mentions))
     decoded = {m.key for m in head.decode(window(), head.oracle(encoding))}
     gold = {m.key for m in mentions}
     assert decoded <= gold

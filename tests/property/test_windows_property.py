@@ -99,7 +99,7 @@ def test_each_mention_is_in_one_window_or_lost(text: str, length: int, data: st.
     )
     mentions = tuple(Mention(((spans[a][0], spans[min(a + n, len(spans) - 1)][1]),)) for a, n in pairs)
     found, lost = assign(Document("d", text, mentions), made)
-    held = [(m, w) for w, ms in zip(made, found, strict=True) for m in ms]
+    held = [(m, w) for w, share in zip(made, found, strict=True) for m in share.mentions]
     assert len(held) + lost["window"] == len(mentions)
     for m, w in held:
         assert w.start <= m.fragments[0][0]

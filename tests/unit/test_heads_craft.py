@@ -62,8 +62,8 @@ def test_whole_articles_come_back_but_for_counted_losses(
         shares, outside = assign(document, made)
         lost += outside
         decoded = set()
-        for window, mentions in zip(made, shares, strict=True):
-            encoding = head.encode(window, mentions)
+        for window, share in zip(made, shares, strict=True):
+            encoding = head.encode(window, share)
             lost += encoding.lost
             decoded |= {m.key for m in head.decode(window, head.oracle(encoding))}
         keys = {m.key for m in document.mentions}

@@ -2,6 +2,7 @@ from __future__ import annotations
 
 import json
 from collections import Counter
+from collections.abc import Sequence
 
 import pytest
 
@@ -15,6 +16,11 @@ from bench.heads.span import SpanClassificationHead
 
 TEXT = "left and right atrial enlargement"
 LEFT, RIGHT, ATRIAL, ENLARGEMENT = (0, 4), (9, 14), (15, 21), (22, 33)
+
+
+def seen(mentions: Sequence[Mention]) -> Document:
+    """The gold of a window."""
+    return Document("d", "", tuple(mentions))
 
 
 def window(count: int = 5) -> Window:
@@ -32,7 +38,7 @@ def span_head(*mentions: Mention) -> SpanClassificationHead:
 def test_three_pairs_do_not_become_a_triple() -> None:
     pairs = [Mention((LEFT, RIGHT)), Mention((RIGHT, ENLARGEMENT)), Mention((LEFT, ENLARGEMENT))]
     head = span_head(*pairs)
-    encoding = head.encode(window(), pairs)
+    encoding = head.encode(window(), seen(pairs))
     candidates = [tuple(encoding.columns["candidates"][i : i + 3]) for i in range(0, 21, 3)]
     verdicts = dict(zip(candidates, encoding.columns["candidate_labels"], strict=True))
     assert verdicts[0, 1, 2] == 0
@@ -44,7 +50,7 @@ def test_three_pairs_do_not_become_a_triple() -> None:
 def test_shared_head_and_nested_mention_come_back() -> None:
     shared = [Mention((LEFT, (15, 33))), Mention(((9, 33),)), Mention((ENLARGEMENT,)), Mention((LEFT, (9, 33)))]
     head = span_head(*shared)
-    encoding = head.encode(window(), shared)
+    encoding = head.encode(window(), seen(shared))
     assert not encoding.lost
     assert set(head.decode(window(), head.oracle(encoding))) == set(shared)
 
@@ -53,7 +59,7 @@ def test_one_span_may_be_mentions_of_two_labels() -> None:
     both = [Mention((ATRIAL,), "Anatomy"), Mention((ATRIAL,), "Disorder"), Mention((LEFT, ATRIAL), "Disorder")]
     head = span_head(*both)
     assert head.labels == ("Anatomy", "Disorder")
-    encoding = head.encode(window(), both)
+    encoding = head.encode(window(), seen(both))
     assert encoding.columns["fragment_labels"] == [0, 1, 1, 1]
     assert head.decode(window(), head.oracle(encoding)) == (both[2], both[0], both[1])
 
@@ -68,7 +74,7 @@ def test_every_loss_has_its_cause() -> None:
         Mention((LEFT,), "Procedure"),
         Mention((LEFT,)),
     ]
-    encoding = head.encode(window(), mentions)
+    encoding = head.encode(window(), seen(mentions))
     assert encoding.lost == Counter({"inside-word": 1, "width": 1, "cap": 1, "label": 1})
     assert head.decode(window(), head.oracle(encoding)) == (Mention((LEFT,)),)
     assert encoding.supervised == 5
@@ -94,7 +100,7 @@ def test_bio_keeps_the_longest_and_counts_the_rest() -> None:
     ]
     head = BioHead()
     head.fit([Document("d", TEXT, tuple(mentions))])
-    encoding = head.encode(window(), mentions)
+    encoding = head.encode(window(), seen(mentions))
     assert encoding.columns["tags"] == [1, 0, 1, 2, 2]
     assert encoding.lost == Counter({"overlap": 1, "discontiguous": 1, "inside-word": 1})
     assert set(head.decode(window(), head.oracle(encoding))) == {Mention((LEFT,)), Mention(((9, 33),))}
@@ -128,8 +134,8 @@ def test_what_was_learned_survives_json(name: str) -> None:
     restored.restore(json.loads(json.dumps(head.state())))
     assert restored.state() == head.state()
     gold = [Mention((RIGHT,), "B"), Mention((LEFT,), "A")]
-    encoding = restored.encode(window(), gold)
-    assert encoding == head.encode(window(), gold)
+    encoding = restored.encode(window(), seen(gold))
+    assert encoding == head.encode(window(), seen(gold))
     assert set(restored.decode(window(), restored.oracle(encoding))) == set(gold)
     if isinstance(head, SpanClassificationHead) and isinstance(restored, SpanClassificationHead):
         assert restored.rates == head.rates

@@ -42,7 +42,7 @@ def batch(
         made["word_mask"][i, : len(w.words)] = 1
     made["input_ids"] = torch.zeros(len(windows), seq, dtype=torch.long)
     made["attention_mask"] = torch.ones(len(windows), seq, dtype=torch.long)
-    columns = [head.encode(w, mentions).columns for w, mentions in zip(windows, gold, strict=True)]
+    columns = [head.encode(w, Document("d", "", tuple(mentions))).columns for w, mentions in zip(windows, gold, strict=True)]
     return {**made, **head.collate(columns, words)}
 
 
@@ -70,8 +70,9 @@ def test_learns_to_give_back_what_was_encoded(name: str) -> None:
         optimizer.step()
     assert float(module.loss(states, data).detach()) < 0.05 * first
     decoded = [set(head.decode(window(n), p)) for n, p in zip(LENGTHS, module.predict(states, data), strict=True)]
+    golds = [Document("d", "", tuple(gold)) for gold in GOLD]
     expected = [
-        set(head.decode(window(n), head.oracle(head.encode(window(n), gold)))) for n, gold in zip(LENGTHS, GOLD, strict=True)
+        set(head.decode(window(n), head.oracle(head.encode(window(n), gold)))) for n, gold in zip(LENGTHS, golds, strict=True)
     ]
     assert decoded == expected
     if name == "span":

@@ -9,7 +9,7 @@ from pathlib import Path
 
 import pytest
 
-from bench.api.data import Document, Mention
+from bench.api.data import Document, Judgement, Mention, Relation
 from bench.errors import RunStateError, StorageError
 from bench.results import (
     Headline,
@@ -219,3 +219,11 @@ def test_an_exception_frees_the_lock(tmp_path: Path) -> None:
         raise KeyError
     with RunLock(tmp_path):
         pass
+
+
+def test_relations_and_judgements_come_back(tmp_path: Path) -> None:
+    a, b = Mention(((0, 2), (5, 7)), "X"), Mention(((3, 4),), "Y")
+    document = Document("d", "", (a, b), (Relation(a.key, b.key, "CPR:4"),), (Judgement("yes", 0.75, True),))
+    path = tmp_path / "p.jsonl"
+    write_predictions(path, [document, Document("e", "")])
+    assert read_predictions(path) == (document, Document("e", ""))
