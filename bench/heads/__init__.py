@@ -5,14 +5,16 @@ from __future__ import annotations
 from bench.api.head import Head
 from bench.errors import unknown
 
-HEADS = ("span", "bio")
+HEADS = ("span", "bio", "relation", "joint", "classify", "ranking")
 
 
 def make_head(name: str) -> Head:
     """A fresh head.
 
     Args:
-        name: ``span`` for mentions of any shape, ``bio`` for the tagging baseline.
+        name: ``span`` for mentions of any shape, ``bio`` for the tagging baseline, ``relation`` for relations between
+            mentions that are given, ``joint`` for mentions and the relations between them, ``classify`` for one class a
+            document, ``ranking`` for the passages of a query.
 
     Raises:
         UsageError: no head has this name.
@@ -25,4 +27,20 @@ def make_head(name: str) -> Head:
         from bench.heads.bio import BioHead
 
         return BioHead()
+    if name == "relation":
+        from bench.heads.relation import RelationExtractionHead
+
+        return RelationExtractionHead()
+    if name == "joint":
+        from bench.heads.joint import MentionRelationHead
+
+        return MentionRelationHead()
+    if name == "classify":
+        from bench.heads.classify import ClassificationHead
+
+        return ClassificationHead()
+    if name == "ranking":
+        from bench.heads.ranking import SequenceRankingHead
+
+        return SequenceRankingHead()
     raise unknown("head", name, HEADS, "bench run --help")

@@ -1,0 +1,116 @@
+"""The ranking head: one score for each passage of a query, by which the passages are sorted.
+
+A window is the query with one passage, read together; its score comes from the mean of the query's hidden states, the mean of
+the passage's, their product and their difference.
+
+The loss has two parts. The *pairwise* one is a margin: a relevant passage has to score higher by `MARGIN` than each irrelevant
+one **of the same query**. It takes windows that are in memory together, so for each window it is the mean over the passages of
+its query that are in the same micro-batch and of the other relevance, and nothing where there is none. The *pointwise* one is
+the logistic loss of each window by itself, so that every window is supervised and a score above 0 means relevant.
+
+Windows remember their query as a number: a checksum of the document's id. Two queries that share one by chance (odds of 2⁻³¹ a
+pair) are compared when they meet, which does no more than the pointwise part does.
+
+Sources: query and passage read together, Nogueira & Cho 2019, arXiv 1901.04085; the margin over pairs of one query, Joachims
+2002, "Optimizing Search Engines using Clickthrough Data", doi:10.1145/775047.775067; the features, Conneau et al. 2017,
+arXiv 1705.02364.
+"""
+
+from __future__ import annotations
+
+from bisect import bisect_left
+from collections import Counter
+from collections.abc import Mapping, Sequence
+from typing import TYPE_CHECKING, Any, ClassVar
+from zlib import crc32
+
+from bench.api.data import Document, Judgement
+from bench.api.head import Cut, Encoding, Head, HeadModule, Window
+from bench.errors import DataError
+
+if TYPE_CHECKING:
+    from torch import Tensor
+
+IGNORE = -100
+"""The relevance of a passage that nobody judged."""
+_BITS = 0x7FFFFFFF  # columns are 32-bit integers with a sign
+
+
+class SequenceRankingHead(Head):
+    """Encodes the relevance of a passage as one number; decodes its score."""
+
+    name = "ranking"
+    cuts: ClassVar[Cut] = "passages"
+
+    def __init__(self) -> None:
+        self.rate = 0.5
+
+    def fit(self, documents: Sequence[Document]) -> None:
+        """Learns how common relevant passages are.
+
+        Raises:
+            DataError: no passage is relevant, or all are.
+        """
+        judged = [j.chosen for document in documents for j in document.judgements]
+        relevant = sum(judged)
+        if not 0 < relevant < len(judged):
+            raise DataError(
+                f"{relevant} of {len(judged)} training passages are relevant; a ranking head needs both kinds.",
+                "Check the task's data folder.",
+            )
+        self.rate = relevant / len(judged)
+
+    def state(self) -> dict[str, Any]:
+        """How common relevant passages are."""
+        return {"rate": self.rate}
+
+    def restore(self, state: Mapping[str, Any]) -> None:
+        """Puts back a `state`."""
+        self.rate = float(state["rate"])
+
+    def encode(self, window: Window, gold: Document) -> Encoding:
+        """Gold of a passage.
+
+        Returns:
+            The columns ``relevant`` (1, 0 or `IGNORE`), ``query`` (a number for the document) and ``passage`` (the token at
+            which the passage begins).
+        """
+        starts = [start for start, _ in window.words]
+        word = bisect_left(starts, window.start)
+        first = window.first[word] if word < len(starts) else len(window.input_ids)
+        relevant = int(any(j.chosen for j in gold.judgements)) if gold.judgements else IGNORE
+        return Encoding(
+            columns={"relevant": [relevant], "query": [crc32(window.document.encode()) & _BITS], "passage": [first]},
+            supervised=int(relevant != IGNORE),
+            lost=Counter(),
+        )
+
+    def collate(self, rows: Sequence[Mapping[str, Sequence[int]]], words: int) -> dict[str, Tensor]:
+        """``relevant``, ``query`` and ``passage``, each (batch,)."""
+        import torch
+
+        return {
+            name: torch.tensor([row[name][0] for row in rows], dtype=torch.long) for name in ("relevant", "query", "passage")
+        }
+
+    def module(self, hidden_size: int) -> HeadModule:
+        """The trainable module."""
+        from bench.heads.ranking_module import RankingModule
+
+        return RankingModule(hidden_size, self.rate)
+
+    def decode(self, window: Window, prediction: float) -> tuple[Judgement, ...]:
+        """The judgement of one passage, named ``#n`` for the document's passage n, counted from 0.
+
+        Args:
+            window: of the passage.
+            prediction: its score, a logit; not a number where nothing is said.
+        """
+        if prediction != prediction:
+            return ()
+        return (Judgement(f"#{window.part}", float(prediction), prediction > 0),)
+
+    def oracle(self, encoding: Encoding) -> float:
+        """1 for a relevant passage, -1 for another; not a number where nobody judged it."""
+        (relevant,) = encoding.columns["relevant"]
+        return {1: 1.0, 0: -1.0}.get(relevant, float("nan"))
