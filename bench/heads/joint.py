@@ -1,0 +1,128 @@
+"""The joint head: mentions, and the relations between them, from one pass of the base model.
+
+A pipeline inside one head: `SpanClassificationHead` finds mentions, `RelationExtractionHead` relates them. The relation part is
+trained on gold mentions and, when predicting, given the mentions that the span part found; its errors are therefore added to
+those of the span part, as they would be in two models. An attribute of a mention can be folded into its label (see `written`).
+
+Source: two steps over one text, entities and then relations between predicted entities, as in Zhong & Chen 2021, "A
+Frustratingly Easy Approach for Entity and Relation Extraction", arXiv 2010.12812; here both share their encoder.
+"""
+
+from __future__ import annotations
+
+from collections import Counter
+from collections.abc import Mapping, Sequence
+from dataclasses import replace
+from typing import TYPE_CHECKING, Any
+
+from bench.api.data import Annotation, Document, Fragment, Key, Mention, Relation, in_order
+from bench.api.head import Encoding, Head, HeadModule, Window
+from bench.heads.mentions import Parts, characters_of
+from bench.heads.relation import RelationExtractionHead
+from bench.heads.span import SpanClassificationHead
+
+if TYPE_CHECKING:
+    from torch import Tensor
+
+Found = tuple[list[tuple[Parts, int]], list[tuple[int, int, int]]]
+"""Mentions, as `SpanClassificationHead` predicts them; relations as the indices of two of them and of a label."""
+
+
+class MentionRelationHead(Head):
+    """Encodes and decodes mentions together with the relations between them.
+
+    Args:
+        span: finds mentions.
+        relation: relates them.
+    """
+
+    name = "joint"
+
+    def __init__(self, span: SpanClassificationHead | None = None, relation: RelationExtractionHead | None = None) -> None:
+        self.span = span or SpanClassificationHead()
+        self.relation = relation or RelationExtractionHead()
+
+    def written(self, mention: Mention) -> str:
+        """The label that the span part learns for a mention; `read` takes it apart again."""
+        return mention.label
+
+    def read(self, fragments: tuple[Fragment, ...], written: str) -> Mention:
+        """The mention that a predicted label of the span part stands for."""
+        return Mention(fragments, written)
+
+    def fit(self, documents: Sequence[Document]) -> None:
+        """Learns mentions and relations; see the two parts."""
+        self.span.fit([self._folded(document) for document in documents])
+        self.relation.fit(documents)
+
+    def state(self) -> dict[str, Any]:
+        """The states of both parts."""
+        return {"span": self.span.state(), "relation": self.relation.state()}
+
+    def restore(self, state: Mapping[str, Any]) -> None:
+        """Puts back a `state`."""
+        self.span.restore(state["span"])
+        self.relation.restore(state["relation"])
+
+    def encode(self, window: Window, gold: Document) -> Encoding:
+        """Gold of a window: the columns of both parts, and ``origin``, the index of each related mention's source among those
+        that the span part can reach. A relation of a mention that it cannot reach is lost to ``mention``.
+        """
+        found = self.span.encode(window, self._folded(gold))
+        reached: dict[Key, int] = {}
+        for index, mention in enumerate(self._mentions(window, self.span.oracle(found))):
+            reached.setdefault(mention.key, index)
+        mentions = tuple({m.key: m for m in gold.mentions if m.key in reached}.values())
+        relations = dict.fromkeys(gold.relations)
+        kept = tuple(r for r in relations if r.source in reached and r.target in reached)
+        related = self.relation.encode(window, replace(gold, mentions=mentions, relations=kept))
+        lost = Counter(found.lost)
+        lost.update(related.lost)
+        lost["mention"] += len(relations) - len(kept)
+        most = self.relation.fitted().fragments
+        origin = [reached[m.key] for m in mentions if len(m.fragments) <= most]
+        columns = {**found.columns, **related.columns, "origin": origin}
+        return Encoding(columns=columns, supervised=found.supervised, lost=+lost)
+
+    def collate(self, rows: Sequence[Mapping[str, Sequence[int]]], words: int) -> dict[str, Tensor]:
+        """What both parts make of their columns; their names differ."""
+        return {**self.span.collate(rows, words), **self.relation.collate(rows, words)}
+
+    def module(self, hidden_size: int) -> HeadModule:
+        """The trainable module: those of both parts."""
+        from bench.heads.joint_module import MentionRelationModule
+
+        kinds = [self.read((), label).label for label in self.span.labels]
+        return MentionRelationModule(
+            self.span.module(hidden_size), self.relation.module(hidden_size), self.relation.fitted(), kinds
+        )
+
+    def decode(self, window: Window, prediction: Found) -> tuple[Annotation, ...]:
+        """Mentions and relations. Where one place was given several labels that mean one mention with different attributes,
+        the commonest in training stands.
+        """
+        found, pairs = prediction
+        mentions = self._mentions(window, found)
+        common = self.span.rates.fragments if self.span.rates else Counter[str]()
+        order = sorted(range(len(found)), key=lambda i: -common[self.span.labels[found[i][1]]])
+        kept: dict[Key, Mention] = {}
+        for i in order:
+            kept.setdefault(mentions[i].key, mentions[i])
+        labels = self.relation.fitted().labels
+        relations = dict.fromkeys(Relation(mentions[a].key, mentions[b].key, labels[label]) for a, b, label in pairs)
+        return (*in_order(tuple(kept.values())), *relations)
+
+    def oracle(self, encoding: Encoding) -> Found:
+        """Gold mentions as the span part reaches them, and the gold relations among the candidates."""
+        columns = encoding.columns
+        count, origin = len(self.relation.fitted().labels), columns["origin"]
+        ends = [origin[mention] for mention in columns["pairs"]]
+        chosen = (divmod(at, count) for at, yes in enumerate(columns["targets"]) if yes)
+        return self.span.oracle(encoding), [(ends[2 * pair], ends[2 * pair + 1], label) for pair, label in chosen]
+
+    def _folded(self, document: Document) -> Document:
+        mentions = tuple(replace(m, label=self.written(m)) for m in document.mentions)
+        return replace(document, mentions=mentions, relations=())
+
+    def _mentions(self, window: Window, found: Sequence[tuple[Parts, int]]) -> list[Mention]:
+        return [self.read(characters_of(window, parts), self.span.labels[kind]) for parts, kind in found]
