@@ -1,0 +1,1 @@
+"""ChemProt: relations between chemicals and genes in abstracts, the mentions given."""

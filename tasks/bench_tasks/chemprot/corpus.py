@@ -1,0 +1,200 @@
+"""Reads ChemProt as JSON Lines: ``train.jsonl``, ``validation.jsonl`` and ``test.jsonl``, one abstract a line.
+
+Source: BioCreative VI track 5, https://biocreative.bioinformatics.udel.edu/news/corpora/chemprot-corpus-biocreative-vi/, in the
+schema of BigBio, https://huggingface.co/datasets/bigbio/chemprot. One real relation, its text left out:
+
+    {"id": "26", "type": "Downregulator", "arg1_id": "8", "arg2_id": "19", "normalized": []}
+
+Offsets are characters of the text, ends exclusive. The sentences of an abstract become its passages: a pair of mentions in
+one sentence that is not related is a negative, and a pair across sentences is no candidate at all.
+"""
+
+from __future__ import annotations
+
+import hashlib
+from collections.abc import Sequence
+from itertools import pairwise
+from pathlib import Path
+
+from bench.api.data import SPLITS, Corpus, Document, Fragment, Mention, Passage, Relation
+from bench.data.windows import sentences, words
+from bench.errors import DataError
+from bench_tasks.common.jsonl import Record, kind, read, read_bytes
+from bench_tasks.common.leaks import refuse_leaks
+from bench_tasks.common.synthetic import is_synthetic
+
+FILES = {"train": "train.jsonl", "dev": "validation.jsonl", "test": "test.jsonl"}
+LAYOUT = "FOLDER/{train,validation,test}.jsonl, one abstract a line with passages, entities and relations (BigBio's schema)"
+
+CHEMICAL, GENE = "CHEMICAL", "GENE"
+ENTITIES = {"CHEMICAL": CHEMICAL, "GENE": GENE, "GENE-Y": GENE, "GENE-N": GENE}
+"""Types of entities to labels. GENE-Y and GENE-N only say whether a gene could be normalised, which no relation depends on."""
+
+CLASSES = ("CPR:3", "CPR:4", "CPR:5", "CPR:6", "CPR:9")
+"""The five classes that are scored."""
+
+_TYPES = {
+    "CPR:0": ("UNDEFINED",),
+    "CPR:1": ("PART_OF",),
+    "CPR:2": ("REGULATOR", "DIRECT-REGULATOR", "INDIRECT-REGULATOR"),
+    "CPR:3": ("UPREGULATOR", "ACTIVATOR", "INDIRECT-UPREGULATOR"),
+    "CPR:4": ("DOWNREGULATOR", "INHIBITOR", "INDIRECT-DOWNREGULATOR"),
+    "CPR:5": ("AGONIST", "AGONIST-ACTIVATOR", "AGONIST-INHIBITOR"),
+    "CPR:6": ("ANTAGONIST",),
+    "CPR:7": ("MODULATOR", "MODULATOR-ACTIVATOR", "MODULATOR-INHIBITOR"),
+    "CPR:8": ("COFACTOR",),
+    "CPR:9": ("SUBSTRATE", "PRODUCT-OF", "SUBSTRATE_PRODUCT-OF"),
+    "CPR:10": ("NOT",),
+}
+NAMES = {"CPR:3": "Upregulator", "CPR:4": "Downregulator", "CPR:5": "Agonist", "CPR:6": "Antagonist", "CPR:9": "Substrate"}
+"""What the files call the five classes."""
+
+
+def _plain(name: str) -> str:
+    return name.upper().replace("-", "_")
+
+
+_CLASS_OF = {_plain(name): group for group, names in _TYPES.items() for name in (group, *names)}
+
+
+def load(folder: Path) -> Corpus:
+    """Reads and checks a corpus.
+
+    Raises:
+        DataError: naming file, line, what stood there and what was wanted.
+    """
+    if not folder.is_dir():
+        raise DataError(f"There is no folder {folder}.", f"Wanted {LAYOUT}.")
+    digest = hashlib.sha256()
+    splits: dict[str, tuple[Document, ...]] = {}
+    for split in SPLITS:
+        path = folder / FILES[split]
+        content = read_bytes(path)
+        digest.update(f"{path.name}\0{len(content)}\0".encode())
+        digest.update(content)
+        splits[split] = _documents(read(path, content))
+        if not any(document.relations for document in splits[split]):
+            raise DataError(f"{path} holds no relation of {', '.join(CLASSES)}; wanted annotated abstracts.")
+    refuse_leaks(folder, {split: [d.id for d in documents] for split, documents in splits.items()})
+    return Corpus(splits, synthetic=is_synthetic(folder), sha256=digest.hexdigest())
+
+
+def read_annotations(path: Path) -> tuple[Document, ...]:
+    """Reads annotations for scoring: one file, or every ``.jsonl`` file of a folder. Texts may be left out.
+
+    Raises:
+        DataError: as `load`; an abstract stands in two files.
+    """
+    files = sorted(path.glob("*.jsonl")) if path.is_dir() else [path]
+    if not files:
+        raise DataError(f"{path} holds no .jsonl file.", "Name one, or a folder of them.")
+    return _documents([record for file in files for record in read(file)], strict=False)
+
+
+def _documents(records: Sequence[Record], strict: bool = True) -> tuple[Document, ...]:
+    seen: set[str] = set()
+    documents = []
+    for record in records:
+        name = record.identifier("document_id")
+        if name.casefold() in seen:
+            raise record.error("'document_id' stood in an earlier line already; wanted each abstract once.")
+        seen.add(name.casefold())
+        text = _text(record) if strict or record.values.get("passages") else None
+        mentions = _mentions(record, text)
+        documents.append(
+            Document(
+                name,
+                text or "",
+                tuple(dict.fromkeys(mentions.values())),
+                _relations(record, mentions),
+                passages=_sentences(text) if strict and text else (),
+            )
+        )
+    return tuple(documents)
+
+
+def _text(record: Record) -> str:
+    """The text of the passages, each where its offsets say: one after the other, at most one character apart."""
+    text = ""
+    for number, passage in enumerate(record.objects("passages"), 1):
+        pieces = passage.texts("text")
+        spans = _spans(passage, f"passage {number}")
+        if len(pieces) != 1 or len(spans) != 1:
+            raise record.error(f"passage {number} has {len(pieces)} texts and {len(spans)} offsets; wanted one of each.")
+        ((start, end),) = spans
+        if start not in (len(text), len(text) + bool(text)):
+            raise record.error(f"passage {number} starts at {start}; wanted it right after what precedes it, at {len(text)}.")
+        if end - start != len(pieces[0]):
+            raise record.error(f"passage {number} has {len(pieces[0])} characters, its offsets {start}-{end} say otherwise.")
+        text += " " * (start - len(text)) + pieces[0]
+    if not text:
+        raise record.error("there is no passage; wanted the abstract's text.")
+    return text
+
+
+def _sentences(text: str) -> tuple[Passage, ...]:
+    spans = words(text)
+    return tuple(
+        Passage(f"s{number}", (spans[low][0], spans[high - 1][1])) for number, (low, high) in enumerate(sentences(text), 1)
+    )
+
+
+def _spans(record: Record, what: str) -> list[Fragment]:
+    spans: list[Fragment] = []
+    for item in record.items("offsets"):
+        if not (isinstance(item, list) and len(item) == 2 and all(type(value) is int for value in item)):
+            raise record.error(f"{what}: an item of 'offsets' is {kind(item)}; wanted [start, end], whole numbers.")
+        start, end = item
+        if not 0 <= start < end:
+            raise record.error(f"{what}: offsets {start}-{end} end before or where they start, or lie before the text.")
+        spans.append((start, end))
+    return spans
+
+
+def _mentions(record: Record, text: str | None) -> dict[str, Mention]:
+    """Mentions by the ids of their entities."""
+    found: dict[str, Mention] = {}
+    for number, entity in enumerate(record.objects("entities"), 1):
+        what = f"entity {number}"
+        name, label = entity.identifier("id"), ENTITIES[entity.one_of("type", tuple(ENTITIES))]
+        if name in found:
+            raise record.error(f"{what} has the id of an earlier entity; wanted an id of its own.")
+        spans = _spans(entity, what)
+        if not spans:
+            raise record.error(f"{what} has no offsets; wanted at least one [start, end].")
+        for (_, end), (start, _) in pairwise(spans):
+            if start < end:
+                raise record.error(
+                    f"{what}: the fragment from {start} starts before the one up to {end} ends; wanted ascending ones."
+                )
+        if text is not None:
+            if spans[-1][1] > len(text):
+                raise record.error(
+                    f"{what}: offsets {spans[-1][0]}-{spans[-1][1]} lie outside the text of {len(text)} characters."
+                )
+            if entity.items("text") != [text[start:end] for start, end in spans]:
+                raise record.error(f"{what}: 'text' is not what stands at its offsets; wanted the same characters.")
+        found[name] = Mention(tuple(spans), label)
+    return found
+
+
+def _relations(record: Record, mentions: dict[str, Mention]) -> tuple[Relation, ...]:
+    """The relations of the five classes, each once; other known types make a pair a negative."""
+    found: dict[Relation, None] = {}
+    for number, relation in enumerate(record.objects("relations"), 1):
+        group = _CLASS_OF.get(_plain(relation.text("type")))
+        if group is None:
+            raise record.error(
+                f"relation {number}: 'type' is no relation type of ChemProt; wanted one such as {NAMES['CPR:4']!r} or CPR:0 to CPR:10."
+            )
+        ends = []
+        for name, wanted in (("arg1_id", CHEMICAL), ("arg2_id", GENE)):
+            mention = mentions.get(relation.identifier(name))
+            if mention is None:
+                raise record.error(f"relation {number}: {name!r} names no entity of this abstract.")
+            if mention.label != wanted:
+                raise record.error(f"relation {number}: {name!r} names a {mention.label}; wanted a {wanted}.")
+            ends.append(mention.key)
+        if group in CLASSES:
+            found[Relation(ends[0], ends[1], group)] = None
+    return tuple(found)

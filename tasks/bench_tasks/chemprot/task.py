@@ -1,0 +1,112 @@
+"""The task `chemprot`: relations between chemicals and genes in abstracts, the mentions given."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+from typing import Any
+
+from bench.api.data import Corpus, Document
+from bench.api.head import Head
+from bench.api.task import Scores, Task, TaskMetadata
+from bench.errors import unknown
+from bench_tasks.chemprot import corpus, scorer
+
+
+class ChemProt(Task):
+    """ChemProt, BioCreative VI track 5."""
+
+    name = "chemprot"
+    version = "1"
+    summary = "ChemProt: relations between given chemicals and genes in abstracts, five classes"
+    citation = (
+        "Krallinger et al. 2017, Overview of the BioCreative VI chemical-protein interaction track, "
+        "https://biocreative.bioinformatics.udel.edu/news/corpora/chemprot-corpus-biocreative-vi/"
+    )
+    licence = "Public Domain Mark 1.0 as BigBio lists it; abstracts are PubMed's (the synthetic corpus: Apache-2.0)"
+    heads = ("relation",)
+    metadata = TaskMetadata(
+        reference="https://biocreative.bioinformatics.udel.edu/news/corpora/chemprot-corpus-biocreative-vi/",
+        access="open: BioCreative's page after a free registration, or https://huggingface.co/datasets/bigbio/chemprot",
+        primary_metric="relations.f1",
+        layout=corpus.LAYOUT,
+        published_best={"relations.f1": 0.7998},
+        published_source="BioLinkBERT-large on BLURB, Yasunaga et al. 2022, arXiv 2203.15827",
+    )
+
+    def parameters(self) -> Mapping[str, str]:
+        """What `bench show` prints below the metadata."""
+        return {
+            "layout": corpus.LAYOUT,
+            "classes": ", ".join(f"{label} {name}" for label, name in corpus.NAMES.items()),
+            "mentions": "CHEMICAL and GENE (GENE-Y and GENE-N) are given; candidates are their pairs within a sentence",
+            "synthetic corpus": "300 train, 80 dev and 80 test abstracts, seeded, in the same format",
+            "scores": "relations (micro over the five classes), by_type",
+        }
+
+    def load(self, folder: Path) -> Corpus:
+        """Reads and checks the three files of a folder.
+
+        Raises:
+            DataError: naming file, line, what stood there and what was wanted.
+        """
+        return corpus.load(folder)
+
+    def synthesize(self, folder: Path, seed: int, sizes: Mapping[str, int] | None = None) -> None:
+        """Writes the seeded synthetic corpus in the same format.
+
+        Args:
+            folder: empty or missing; made here.
+            seed: same seed, same bytes.
+            sizes: abstracts per split; 300, 80 and 80 where None.
+        """
+        from bench_tasks.chemprot.synthetic import write_corpus
+
+        write_corpus(folder, seed, sizes)
+
+    def head(self, name: str) -> Head:
+        """A fresh head; ``relation`` is the only one."""
+        if name not in self.heads:
+            raise unknown("head", name, self.heads, f"bench show task {self.name}")
+        from bench.heads import make_head
+
+        return make_head(name)
+
+    def statistics(self, gold: Sequence[Document], predicted: Sequence[Document]) -> list[Mapping[str, float]]:
+        """Additive statistics of every gold document, in order; predictions are matched by the document's id."""
+        return scorer.statistics(gold, predicted)
+
+    def summarise(self, sums: Mapping[str, Any]) -> Scores:
+        """Scores from summed statistics, numbers or arrays."""
+        return scorer.summarise(sums)
+
+    def score_files(self, gold: Path, pred: Path) -> Scores:
+        """Scores of JSON Lines files, each one file or a folder of them; texts are not needed.
+
+        Raises:
+            DataError: a path or a line that cannot be read.
+        """
+        return self.score(corpus.read_annotations(gold), corpus.read_annotations(pred))
+
+    def write(self, folder: Path, documents: Sequence[Document]) -> None:
+        """Writes ``relations.jsonl``, one document a line, without text; mentions that only relations name are written too."""
+        folder.mkdir(parents=True, exist_ok=True)
+        lines = [json.dumps(_record(document), ensure_ascii=False, sort_keys=True) + "\n" for document in documents]
+        (folder / "relations.jsonl").write_bytes("".join(lines).encode("utf-8"))
+
+
+def _record(document: Document) -> dict[str, Any]:
+    ends = [key for relation in document.relations for key in (relation.source, relation.target)]
+    names = {key: f"T{n}" for n, key in enumerate(dict.fromkeys([*(m.key for m in document.mentions), *ends]), 1)}
+    return {
+        "document_id": document.id,
+        "entities": [
+            {"id": name, "type": label, "offsets": [list(part) for part in fragments]}
+            for (fragments, label), name in names.items()
+        ],
+        "relations": [
+            {"id": f"R{n}", "type": corpus.NAMES[r.label], "arg1_id": names[r.source], "arg2_id": names[r.target]}
+            for n, r in enumerate(document.relations, 1)
+        ],
+    }
