@@ -1,4 +1,4 @@
-"""What every synthetic corpus needs: a marker that no one can miss, a refusal to mix with other files, draws that stay the same.
+"""What every synthetic corpus needs: a marker, a refusal to mix with other files, draws that stay the same everywhere.
 
 A corpus is a function of its seed alone. `random.Random(text).random()` gives the same stream in every version of Python;
 `choice`, `shuffle` and `randint` do not promise that, so `Draws` offers what is needed on top of it.

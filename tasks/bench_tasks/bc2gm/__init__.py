@@ -1,0 +1,1 @@
+"""BioCreative II gene mention corpus: gene mentions in sentences of PubMed abstracts."""

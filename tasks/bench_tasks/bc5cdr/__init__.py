@@ -1,0 +1,1 @@
+"""BioCreative V CDR corpus: chemical and disease mentions in PubMed abstracts."""

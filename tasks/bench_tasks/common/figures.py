@@ -1,0 +1,40 @@
+"""Counts and quotients that scorers share; numbers give numbers, arrays of sums give arrays."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import Any
+
+COUNTS = ("tp", "fp", "fn")
+
+
+def prf(sums: Mapping[str, Any], row: str) -> dict[str, Any]:
+    """Counts, precision, recall and F1 of a row.
+
+    Args:
+        sums: summed statistics.
+        row: what its counts are named after, e.g. ``strict`` for ``strict.tp``, ``strict.fp`` and ``strict.fn``; none is zero.
+    """
+    tp, fp, fn = (whole(sums.get(f"{row}.{name}", 0.0)) for name in COUNTS)
+    return {
+        "tp": tp,
+        "fp": fp,
+        "fn": fn,
+        "precision": ratio(tp, tp + fp),
+        "recall": ratio(tp, tp + fn),
+        "f1": ratio(2 * tp, 2 * tp + fp + fn),
+    }
+
+
+def whole(value: Any) -> Any:
+    """A count as an int; an array stays as it is."""
+    return value if getattr(value, "ndim", 0) else int(value)
+
+
+def ratio(above: Any, below: Any) -> Any:
+    """Quotient, 0 where there is nothing to divide by."""
+    import numpy as np  # half of what `bench list` may cost
+
+    above, below = np.asarray(above, dtype=float), np.asarray(below, dtype=float)
+    quotient = np.divide(above, below, out=np.zeros(np.broadcast(above, below).shape), where=below != 0)
+    return quotient if quotient.ndim else float(quotient)

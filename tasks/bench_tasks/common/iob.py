@@ -1,0 +1,254 @@
+"""IOB2 in TSV: ``token<TAB>tag`` a line, a blank line after a sentence.
+
+One real stretch (BC5CDR, Crichton et al. 2017, https://github.com/cambridgeltl/MTL-Bioinformatics-2016, CC BY 4.0):
+
+    Selegiline	B-Chemical
+    -	O
+    induced	O
+    postural	B-Disease
+    hypotension	I-Disease
+
+The text is rebuilt as tokens joined by single spaces. A document is a sentence, named by its place as in ``train-000123``;
+where a file has ``-DOCSTART-`` lines it is what stands between two of them, its sentences divided by a blank line, and named
+by the line where that says ``-DOCSTART- (name)``. Errors never quote a token or a tag: a shifted line would bring text into
+them.
+
+Files that `write` makes are for scoring: annotations without text. Each line stands for one character, written ``_``, and
+mentions that one row of tags cannot hold have further columns; there ``F-`` begins a further fragment of the mention before.
+"""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass
+from itertools import accumulate
+from pathlib import Path
+
+from bench.api.data import Document, Fragment, Key, Mention, in_order
+from bench.errors import DataError
+from bench_tasks.common.files import read_text
+
+DOCSTART = "-DOCSTART-"
+MASK = "_"
+OUTSIDE = "O"
+_TAG = re.compile(r"([BIF])-(\w[\w.:/+-]{0,63})")
+_NAMED = re.compile(r"[\s(]*([\w.:-]{1,80})[\s)]*")
+_UNNAMED = re.compile(r"(\s+(-X-|O|_|-))*\s*")
+_GAP = "\n\n"
+
+Tag = tuple[str, str]
+"""Role (O, B, I or F) and label."""
+
+
+@dataclass(frozen=True)
+class Entry:
+    """A document as it stands in a file.
+
+    Args:
+        document: with its text, or without where `masked`.
+        line: where it starts.
+        named: whether the file names it.
+        masked: whether its lines are characters without text.
+    """
+
+    document: Document
+    line: int
+    named: bool
+    masked: bool
+
+
+@dataclass(frozen=True)
+class _Sentence:
+    line: int
+    tokens: list[str]
+    columns: list[list[str]]
+
+
+def read(path: Path, split: str, *, layers: bool = False, orphans: bool = False) -> list[Entry]:
+    """Reads the documents of one file.
+
+    Args:
+        path: of the file.
+        split: what documents without a name are named after.
+        layers: whether lines may be characters and have further columns, as in files that `write` makes.
+        orphans: whether a tag that continues nothing is passed over, as seqeval's strict mode does with a system's tags.
+
+    Raises:
+        DataError: naming file, line, what stood there and what was wanted.
+    """
+    return list(parse(read_text(path).removeprefix("\ufeff"), path, split, layers=layers, orphans=orphans))
+
+
+def parse(text: str, path: Path, split: str, *, layers: bool = False, orphans: bool = False) -> Iterator[Entry]:
+    """The documents of a file's text; arguments and errors as in `read`."""
+    tags: dict[str, Tag] = {OUTSIDE: (OUTSIDE, "")}
+    names: set[str] = set()
+    for number, (line, name, sentences) in enumerate(_documents(text, path, tags, layers), start=1):
+        ident = name or f"{split}-{number:06d}"
+        if not sentences:
+            raise DataError(f"{path}, line {line}: a document without a token; wanted at least one before the next {DOCSTART}.")
+        if ident in names:
+            raise DataError(f"{path}, line {line}: document {ident!r} stands here a second time; wanted each once.")
+        names.add(ident)
+        masked = layers and all(token == MASK for sentence in sentences for token in sentence.tokens)
+        found: list[Mention] = []
+        texts: list[str] = []
+        offset = 0
+        for sentence in sentences:
+            words = MASK * len(sentence.tokens) if masked else " ".join(sentence.tokens)
+            found += _mentions(sentence, tags, offset, path, 0 if masked else 1, orphans)
+            offset += len(words) + (0 if masked else len(_GAP))
+            texts.append(words)
+        mentions = in_order(found) if len(sentences[0].columns) > 1 else tuple(found)
+        yield Entry(Document(ident, "" if masked else _GAP.join(texts), mentions), line, bool(name), masked)
+
+
+def _documents(text: str, path: Path, tags: dict[str, Tag], layers: bool) -> Iterator[tuple[int, str | None, list[_Sentence]]]:
+    """First line, name and sentences of each document."""
+    started, name, held = 0, None, list[_Sentence]()
+    for item in _sentences(text, path, tags, layers):
+        if isinstance(item, _Sentence):
+            if started:
+                held.append(item)
+            else:
+                yield item.line, None, [item]
+                name = ""
+            continue
+        if name == "":
+            raise DataError(f"{path}, line {item[0]}: {DOCSTART} after sentences without one; wanted it before the first, too.")
+        if started:
+            yield started, name, held
+        started, name, held = item[0], item[1], []
+    if started:
+        yield started, name, held
+
+
+def _sentences(text: str, path: Path, tags: dict[str, Tag], layers: bool) -> Iterator[_Sentence | tuple[int, str | None]]:
+    """Sentences, and between them line and name of each ``-DOCSTART-``."""
+    rows: list[list[str]] = []
+    first = 1
+    number = 0
+    # Not `splitlines`: it would also break at form feeds and other characters that a token may hold.
+    for number, line in enumerate(text.replace("\r\n", "\n").split("\n"), start=1):
+        if not line.strip(" ") or line.startswith(DOCSTART):
+            if rows:
+                yield _sentence(rows, first, path)
+            rows, first = [], number + 1
+            if line.startswith(DOCSTART):
+                yield number, _name(line, path, number)
+            continue
+        cells = line.split("\t")
+        if len(cells) != 2 and not (layers and len(cells) > 2):
+            raise DataError(f"{path}, line {number}: {len(cells)} columns; wanted 2: token, tab, tag.")
+        for tag in cells[1:]:
+            if tag not in tags:
+                tags[tag] = _tag(tag, path, number, layers)
+        rows.append(cells)
+    if rows:
+        yield _sentence(rows, first, path)
+
+
+def _name(line: str, path: Path, number: int) -> str | None:
+    rest = line[len(DOCSTART) :]
+    if _UNNAMED.fullmatch(rest):
+        return None
+    named = _NAMED.fullmatch(rest)
+    if named is None or not rest[:1].isspace():
+        raise DataError(
+            f"{path}, line {number}: {DOCSTART} is followed by {len(rest)} characters that are no name; wanted '(name)'."
+        )
+    return named[1]
+
+
+def _tag(tag: str, path: Path, number: int, layers: bool) -> Tag:
+    known = _TAG.fullmatch(tag)
+    if known is None or (known[1] == "F" and not layers):
+        raise DataError(f"{path}, line {number}: the tag ({len(tag)} characters) is none; wanted O, B-Label or I-Label.")
+    return known[1], known[2]
+
+
+def _sentence(rows: list[list[str]], first: int, path: Path) -> _Sentence:
+    tokens = [row[0] for row in rows]
+    if len(" ".join(tokens).split()) != len(tokens) or "" in tokens:
+        number = first + next(i for i, token in enumerate(tokens) if token.split() != [token])
+        raise DataError(f"{path}, line {number}: an empty token or one with white space in it; wanted one word.")
+    width = len(rows[0])
+    if any(len(row) != width for row in rows):
+        number = first + next(i for i, row in enumerate(rows) if len(row) != width)
+        raise DataError(f"{path}, line {number}: another number of columns than at line {first}; wanted {width}.")
+    return _Sentence(first, tokens, [[row[column] for row in rows] for column in range(1, width)])
+
+
+def _mentions(
+    sentence: _Sentence, tags: Mapping[str, Tag], offset: int, path: Path, gap: int, orphans: bool
+) -> Iterator[Mention]:
+    """Mentions of a sentence that starts at `offset`, its tokens `gap` characters apart."""
+    starts: list[int] | None = None
+    for column in sentence.columns:
+        if column.count(OUTSIDE) == len(column):
+            continue
+        if starts is None:
+            starts = list(accumulate((len(token) + gap for token in sentence.tokens), initial=offset))
+        parts: list[Fragment] = []
+        label = ""
+        inside = False
+        for at, tag in enumerate([*column, OUTSIDE]):
+            role, kind = tags[tag]
+            if role == "B" or (role == OUTSIDE and at == len(column)):
+                if parts:
+                    yield Mention(tuple(parts), label)
+                parts = [(starts[at], starts[at + 1] - gap)] if role == "B" else []
+                label, inside = kind, role == "B"
+            elif role == "I" and inside and kind == label:
+                parts[-1] = (parts[-1][0], starts[at + 1] - gap)
+            elif role == "F" and parts and kind == label:
+                parts.append((starts[at], starts[at + 1] - gap))
+                inside = True
+            elif role == OUTSIDE or orphans:
+                inside = False
+            else:
+                raise DataError(
+                    f"{path}, line {sentence.line + at}: a tag {role}- continues no mention of its label; wanted a B- first.",
+                    "IOB1 and IOBES files have to be converted to IOB2.",
+                )
+
+
+def write(folder: Path, documents: Sequence[Document]) -> None:
+    """Writes annotations without text, a line a character, for scoring: one file for each split that documents are named after.
+
+    Raises:
+        DataError: a document's name or a label cannot stand in the file.
+    """
+    folder.mkdir(parents=True, exist_ok=True)
+    files: dict[str, list[str]] = {}
+    for document in documents:
+        stem = document.id.rpartition("-")[0]
+        stem = stem if stem in ("train", "dev", "test") else "documents"
+        if not _NAMED.fullmatch(document.id):
+            raise DataError(f"Document name {document.id!r} cannot stand in an IOB file; wanted letters, digits and '._:-'.")
+        lines = ["\t".join((MASK, *row)) for row in zip(*_layers(document), strict=True)]
+        files.setdefault(stem, []).append("\n".join([f"{DOCSTART} ({document.id})", *lines, "", ""]))
+    for stem, texts in files.items():
+        (folder / f"{stem}.tsv").write_bytes("".join(texts).encode("utf-8"))
+
+
+def _layers(document: Document) -> list[list[str]]:
+    """Columns of tags, a row a character; the first holds what one row of tags can hold."""
+    mentions: list[Key] = sorted({mention.key for mention in document.mentions})
+    length = max((fragments[-1][1] for fragments, _ in mentions), default=1)
+    columns = [[OUTSIDE] * length]
+    free = [0]
+    for fragments, label in mentions:
+        if not _TAG.fullmatch(f"B-{label}"):
+            raise DataError(f"A label of document {document.id!r} ({len(label)} characters) cannot be written as a tag.")
+        begin, end = fragments[0][0], fragments[-1][1]
+        usable = range(1 if len(fragments) > 1 else 0, len(columns))
+        at = next((i for i in usable if free[i] <= begin), len(columns))
+        if at == len(columns):
+            columns.append([OUTSIDE] * length)
+            free.append(0)
+        for number, (low, high) in enumerate(fragments):
+            columns[at][low:high] = [f"{'F' if number else 'B'}-{label}"] + [f"I-{label}"] * (high - low - 1)
+        free[at] = end
+    return columns

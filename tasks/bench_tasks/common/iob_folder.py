@@ -1,0 +1,151 @@
+"""Folders of IOB2 files: a corpus, one file a split, and files that are scored against each other."""
+
+from __future__ import annotations
+
+import hashlib
+from collections.abc import Collection, Iterator, Mapping, Sequence
+from pathlib import Path
+
+from bench.api.data import SPLITS, Corpus, Document
+from bench.errors import DataError
+from bench_tasks.common.files import decode, read_bytes
+from bench_tasks.common.iob import Entry, parse, read
+from bench_tasks.common.leaks import refuse_leaks, refuse_repeats
+from bench_tasks.common.synthetic import is_synthetic
+
+LAYOUT = "FOLDER/{train,devel,test}.tsv (or dev.tsv): token, tab, IOB2 tag; a blank line after a sentence"
+FILES: Mapping[str, tuple[str, ...]] = {"train": ("train.tsv",), "dev": ("devel.tsv", "dev.tsv"), "test": ("test.tsv",)}
+
+
+def load(folder: Path, labels: Collection[str] = ()) -> Corpus:
+    """Reads and checks a corpus.
+
+    Args:
+        folder: with one file a split.
+        labels: what the corpus may carry; whatever the training split carries where empty.
+
+    Raises:
+        DataError: naming file, line, what stood there and what was wanted.
+    """
+    if not folder.is_dir():
+        raise DataError(f"There is no folder {folder}.", f"Wanted {LAYOUT}.")
+    digest = hashlib.sha256()
+    entries: dict[str, list[Entry]] = {}
+    for split in SPLITS:
+        path = _file(folder, split)
+        data = read_bytes(path)
+        digest.update(f"{split}\0{len(data)}\0".encode())
+        digest.update(data)
+        entries[split] = list(parse(decode(data, path).removeprefix("\ufeff"), path, split))
+        known = set(labels) or {m.label for entry in entries["train"] for m in entry.document.mentions}
+        _check(entries[split], path, known, "the training split" if not labels else "this corpus")
+    splits = {split: tuple(entry.document for entry in found) for split, found in entries.items()}
+    refuse_leaks(folder, {split: [document.id for document in found] for split, found in splits.items()})
+    if any(entry.named for found in entries.values() for entry in found):
+        refuse_repeats(folder, splits, words=1, share=0.0)
+    else:
+        refuse_repeats(folder, splits)
+    return Corpus(splits, synthetic=is_synthetic(folder), sha256=digest.hexdigest())
+
+
+def _file(folder: Path, split: str) -> Path:
+    found = [folder / name for name in FILES[split] if (folder / name).is_file()]
+    if len(found) == 1:
+        return found[0]
+    if found:
+        raise DataError(f"{folder} has {' and '.join(path.name for path in found)}; wanted one file of the {split} split.")
+    raise DataError(f"There is no {' or '.join(FILES[split])} in {folder}.", f"Wanted {LAYOUT}.")
+
+
+def _check(entries: Sequence[Entry], path: Path, known: Collection[str], whose: str) -> None:
+    if not any(entry.document.mentions for entry in entries):
+        raise DataError(
+            f"{path} holds no mention at all; wanted annotated sentences.", "Training, early stopping and scoring need gold."
+        )
+    for entry in entries:
+        for mention in entry.document.mentions:
+            if mention.label not in known:
+                raise DataError(
+                    f"{path}: a label ({len(mention.label)} characters) that {whose} does not have, in the document that "
+                    f"starts at line {entry.line}; wanted {' or '.join(sorted(known))}.",
+                    "Labels of all splits must be those of train.",
+                )
+
+
+def scored(gold: Path, pred: Path) -> tuple[list[Document], list[Document]]:
+    """Gold and predicted documents of two files, or of two folders with files of the same names.
+
+    Documents that the predictions name are matched by name, and one that is not there has no prediction; others are matched by
+    place, and must be as many, token for token.
+
+    Raises:
+        DataError: naming file and line; predictions for what is not in gold.
+    """
+    wanted: list[Document] = []
+    given: list[Document] = []
+    for one, other, split in _pairs(gold, pred):
+        right = read(one, split, layers=True)
+        left = read(other, split, layers=True, orphans=True)
+        for document, mine in _matched(right, left, one, other):
+            # Files of one folder may number their documents alike.
+            place = f"{len(wanted)}"
+            wanted.append(Document(place, "", document.mentions))
+            given.append(Document(place, "", mine.mentions))
+    return wanted, given
+
+
+def _pairs(gold: Path, pred: Path) -> Iterator[tuple[Path, Path, str]]:
+    for path in (gold, pred):
+        if not path.exists():
+            raise DataError(f"There is no file or folder {path}.")
+    if gold.is_dir() != pred.is_dir():
+        raise DataError(f"{gold} and {pred} are a folder and a file; wanted two files or two folders.")
+    if not gold.is_dir():
+        yield gold, pred, _split(gold)
+        return
+    ours, theirs = _files(gold), _files(pred)
+    if not ours:
+        raise DataError(f"{gold} holds no .tsv file.", "Give a folder of IOB2 files, or one such file.")
+    if ours.keys() != theirs.keys():
+        name = min(ours.keys() ^ theirs.keys())
+        have, lack = (gold, pred) if name in ours else (pred, gold)
+        raise DataError(f"{have} has a file for {name!r} and {lack} has none.", "Give single files to score one split.")
+    for split, path in ours.items():
+        yield path, theirs[split], split
+
+
+def _files(folder: Path) -> dict[str, Path]:
+    found: dict[str, Path] = {}
+    for path in sorted(folder.glob("*.tsv")):
+        other = found.setdefault(_split(path), path)
+        if other != path:
+            raise DataError(f"{folder} has {other.name} and {path.name}; wanted one file a split.")
+    return found
+
+
+def _split(path: Path) -> str:
+    return "dev" if path.stem == "devel" else path.stem
+
+
+def _matched(
+    gold: Sequence[Entry], pred: Sequence[Entry], gold_path: Path, pred_path: Path
+) -> Iterator[tuple[Document, Document]]:
+    by_place = not any(entry.named for entry in pred)
+    if by_place and len(gold) != len(pred):
+        raise DataError(
+            f"{pred_path} has {len(pred)} documents and {gold_path} has {len(gold)}; wanted the same, in the same order."
+        )
+    names = [str(i) if by_place else entry.document.id for i, entry in enumerate(gold)]
+    found = {str(i) if by_place else entry.document.id: entry for i, entry in enumerate(pred)}
+    unknown = found.keys() - set(names)
+    if unknown:
+        entry = found[min(unknown)]
+        raise DataError(f"{pred_path}, line {entry.line}: document {entry.document.id!r} does not stand in {gold_path}.")
+    for name, entry in zip(names, gold, strict=True):
+        mine = found.get(name)
+        if mine and not mine.masked and not entry.masked and mine.document.text != entry.document.text:
+            raise DataError(
+                f"{pred_path}, document at line {mine.line}: its tokens are not those at line {entry.line} of {gold_path}.",
+                "Offsets would not mean the same; write the tags beside the gold file's own tokens.",
+            )
+        yield entry.document, mine.document if mine else Document(name, "")

@@ -1,0 +1,116 @@
+"""Writes seeded synthetic corpora in IOB2: sentences drawn from a language of templates and words, one language a task.
+
+Every sentence is a function of seed, split and number alone. Splits share no template and only a part of their words.
+"""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Mapping
+from dataclasses import dataclass
+from pathlib import Path
+
+from bench.api.data import SPLITS
+from bench_tasks.common.synthetic import Draws, begin
+
+SIZES: Mapping[str, int] = {"train": 1200, "dev": 300, "test": 300}
+FILES: Mapping[str, str] = {"train": "train.tsv", "dev": "devel.tsv", "test": "test.tsv"}
+_PLAIN = 0.15
+_OWN = 0.3
+_PLACE = re.compile(r"\{(\w+)\}")
+
+Rule = Mapping[str, tuple[str, ...]]
+"""What a place may become: under ``shared`` in every split, under a split's name in that split alone."""
+
+Row = tuple[str, str]
+"""Token and tag."""
+
+
+def rule(shared: str = "", train: str = "", dev: str = "", test: str = "") -> Rule:
+    """A rule from lists divided by ``|``; a split without a list of its own takes the shared one."""
+    lists = {"shared": shared, "train": train, "dev": dev, "test": test}
+    return {name: tuple(" ".join(item.split()) for item in text.split("|")) for name, text in lists.items() if text.strip()}
+
+
+@dataclass(frozen=True)
+class Language:
+    """Templates and words of one synthetic corpus.
+
+    A template is tokens divided by white space; ``{name}`` is replaced by what the rule of that name gives, again and again.
+    What comes of a place that has a label's name is a mention of it. A place may be part of a token: ``{root}itis``.
+
+    Args:
+        labels: of the corpus.
+        templates: of sentences, by split; no two splits share one. Every one holds a mention.
+        plain: the same without a mention, though a mention's words may stand there in another sense.
+        rules: by name; one for each label among them.
+    """
+
+    labels: tuple[str, ...]
+    templates: Rule
+    plain: Rule
+    rules: Mapping[str, Rule]
+
+
+def write_corpus(language: Language, folder: Path, seed: int, sizes: Mapping[str, int] | None = None) -> None:
+    """Writes ``train.tsv``, ``devel.tsv`` and ``test.tsv``, and the marker file.
+
+    Args:
+        language: of the sentences.
+        folder: empty or missing; made here.
+        seed: same seed, same bytes.
+        sizes: sentences per split; `SIZES` for those that are not given.
+
+    Raises:
+        UsageError: a size is not positive, or the folder holds something already.
+    """
+    wanted = begin(folder, sizes, SIZES)
+    for split in SPLITS:
+        blocks = []
+        for number in range(1, wanted[split] + 1):
+            rows = sentence(language, split, Draws(seed, split, number), plain=number > 1)
+            blocks.append("".join(f"{token}\t{tag}\n" for token, tag in rows))
+        (folder / FILES[split]).write_bytes(("\n".join(blocks) + "\n").encode("utf-8"))
+
+
+def sentence(language: Language, split: str, draws: Draws, plain: bool = True) -> list[Row]:
+    """One sentence.
+
+    Args:
+        language: its templates and words.
+        split: whose templates and words are used, beside the shared words.
+        draws: of this sentence.
+        plain: whether it may be one without a mention.
+    """
+    kind = language.plain if plain and draws.chance(_PLAIN) else language.templates
+    rows = _expand(language, split, draws, draws.choose(kind[split]), set())
+    first, tag = rows[0]
+    return [(first[:1].upper() + first[1:], tag), *rows[1:]]
+
+
+def _expand(language: Language, split: str, draws: Draws, markup: str, used: set[str]) -> list[Row]:
+    rows: list[Row] = []
+    for piece in markup.split():
+        whole = _PLACE.fullmatch(piece)
+        if whole is None:
+            rows.append((_PLACE.sub(lambda place: _draw(language.rules[place[1]], split, draws, used), piece), "O"))
+            continue
+        name = whole[1]
+        inner = _expand(language, split, draws, _draw(language.rules[name], split, draws, used), used)
+        if name in language.labels:
+            inner = [(token, f"{'I' if at else 'B'}-{name}") for at, (token, _) in enumerate(inner)]
+        rows += inner
+    return rows
+
+
+def _draw(entries: Rule, split: str, draws: Draws, used: set[str]) -> str:
+    """A word of the split, or a shared one; not one that the sentence has already, where that can be helped."""
+    own, shared = entries.get(split, ()), entries.get("shared", ())
+    word = ""
+    for _ in range(4):
+        word = draws.choose(own if own and (not shared or draws.chance(_OWN)) else shared)
+        if word not in used:
+            break
+    if "{" not in word:
+        used.add(word)
+    return word

@@ -1,0 +1,1 @@
+"""NCBI disease corpus: disease mentions in PubMed abstracts."""

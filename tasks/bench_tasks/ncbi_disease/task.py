@@ -1,0 +1,36 @@
+"""The task `ncbi-disease`: disease mentions in sentences of PubMed abstracts."""
+
+from __future__ import annotations
+
+from bench.api.task import TaskMetadata
+from bench_tasks.common.iob_folder import LAYOUT
+from bench_tasks.common.iob_synthesis import Language
+from bench_tasks.common.iob_task import IobTask
+
+
+class NcbiDisease(IobTask):
+    """NCBI disease corpus in the splits and tokens of Crichton et al. 2017."""
+
+    name = "ncbi-disease"
+    version = "1"
+    summary = "NCBI disease corpus: disease mentions in PubMed abstracts, IOB2"
+    citation = (
+        "Dogan, Leaman, Lu 2014, NCBI disease corpus, doi:10.1016/j.jbi.2013.12.006; splits of Crichton et al. 2017, "
+        "doi:10.1186/s12859-017-1776-8"
+    )
+    licence = "CC BY 4.0 for the files of Crichton et al. (corpus: public domain, NCBI; the synthetic corpus: Apache-2.0)"
+    labels = ("Disease",)
+    metadata = TaskMetadata(
+        reference="https://www.ncbi.nlm.nih.gov/CBBresearch/Dogan/DISEASE/",
+        access="open: folder NCBI-disease-IOB of https://github.com/cambridgeltl/MTL-Bioinformatics-2016",
+        primary_metric="strict.f1",
+        layout=LAYOUT,
+        published_best={"strict.f1": 0.8971, "strict.precision": 0.8822, "strict.recall": 0.9125},
+        published_source="BioBERT v1.1, Lee et al. 2020, doi:10.1093/bioinformatics/btz682, Table 6",
+    )
+
+    def language(self) -> Language:
+        """Made-up diseases in made-up sentences."""
+        from bench_tasks.ncbi_disease.language import LANGUAGE
+
+        return LANGUAGE
