@@ -17,7 +17,7 @@ from typing import TYPE_CHECKING, Any
 
 from bench.api.tracker import RunInfo
 from bench.config import RunConfig, run_id
-from bench.errors import BenchError, Interrupted, RunStateError, UsageError
+from bench.errors import BenchError, Interrupted, RunStateError
 from bench.invariants import checkpoint as checkpoints
 from bench.modeling.noise import import_heavy
 from bench.registry import Registry
@@ -161,17 +161,16 @@ def plan(
     clock: Clock,
 ) -> Planned:
     """Encodes the corpora (4), translates the budget, and proves parity on the meta device (5)."""
-    from bench.data.batches import Sampler, shares
+    from bench.data.batches import shares
     from bench.training.loop import Device
-    from bench.training.plan import budget_of
+    from bench.training.plan import budget_of, refuse_unreachable
 
     with clock("encoding"):
         data = corpora_step.encode(parts, sources, config, folder, console)
     device = Device(str(facts["device"]), str(facts["precision"]))
     epoch = {name: one.splits["train"].tokens for name, one in data.items()}
-    budget = budget_of(config, epoch, shares(epoch), facts["tokens_like"])
-    if Sampler({name: one.splits["train"].lengths for name, one in data.items()}, config.seed, 1, budget.tokens).done:
-        raise UsageError(f"A budget of {budget.tokens:,} tokens holds not one training example.", "Give it more.")
+    budget = budget_of(config, epoch, shares(epoch, config.sampling, config.temperature), facts["tokens_like"])
+    refuse_unreachable(config, budget, {name: one.splits["train"].lengths for name, one in data.items()})
     with clock("parity"):
         console.step("checking parity")
         parity = plan_step.check_parity(config, parts, data)
@@ -299,7 +298,7 @@ def make_trainer(planned: Planned, model: Any) -> Trainer:
     return Trainer(
         model=model,
         data=data,
-        sampler=Sampler(lengths, config.seed, config.batch_tokens, planned.budget.tokens),
+        sampler=Sampler(lengths, config.seed, config.batch_tokens, planned.budget.tokens, config.sampling, config.temperature),
         ledger=Ledger(tuple(data)),
         tally=Tally(model.adapted.backbone, waived="tokens" in config.waive),
         device=planned.device,
@@ -307,6 +306,9 @@ def make_trainer(planned: Planned, model: Any) -> Trainer:
         micro_batch=config.micro_batch or config.batch_tokens,
         pad=corpora_step.pad_id(planned.parts.model.folder()),
         shape=Shape(sum(s.inputs * s.outputs for s in spec.linears), row.active, spec.layers, spec.hidden_size),
+        loss_weighting=config.loss_weighting,
+        merging=config.gradients,
+        seed=config.seed,
     )
 
 

@@ -29,6 +29,7 @@ class TaskMetadata:
         layout: one line on the folder that `load` expects.
         selection_metric: dotted path of what early stopping and the best checkpoint go by; the primary metric where empty.
             Wanted where the primary metric also counts something that training does not touch, such as looked-up concepts.
+        domain: the set of tasks that it belongs to, which `--task-set` takes, e.g. ``clinical``; in none where empty.
     """
 
     reference: str
@@ -38,6 +39,7 @@ class TaskMetadata:
     published_best: Mapping[str, float] = field(default_factory=dict)
     published_source: str = ""
     selection_metric: str = ""
+    domain: str = ""
 
     @property
     def selects_by(self) -> str:

@@ -36,6 +36,7 @@ def configure(parser: Parser) -> None:
     parser.epilog = EPILOG
     what = parser.add_argument_group("what is compared")
     what.add_argument("--task", action="append", metavar="NAME", help="a task; repeat it for several ('bench list tasks')")
+    what.add_argument("--task-set", metavar="NAME", help="every task of a domain, such as clinical")
     what.add_argument("--arch", metavar="NAME", help="architecture (default: A1)")
     what.add_argument(
         "--rank", type=whole, metavar="N", help="the budget: an arm trains N x S adapter parameters (default: 16)"
@@ -55,7 +56,9 @@ def configure(parser: Parser) -> None:
     budget.add_argument("--steps", type=whole, metavar="N", help="updates")
     budget.add_argument("--epochs", type=real, metavar="N", help="passes over the training data")
     budget.add_argument("--tokens", type=whole, metavar="N", help="marked tokens, to within one example")
-    budget.add_argument("--tokens-like", metavar="RUN", help="as many tokens as another run saw; its id or folder")
+    budget.add_argument(
+        "--tokens-like", metavar="RUN", help="as many tokens as another run saw (its id or folder), or RUN:TASK"
+    )
 
     training = parser.add_argument_group("training")
     training.add_argument("--lr", type=real, metavar="RATE", help="peak learning rate (default: 3e-3)")
@@ -64,6 +67,16 @@ def configure(parser: Parser) -> None:
     training.add_argument("--eval-every", type=whole, metavar="N", help="updates between evaluations (default: two in all)")
     training.add_argument("--checkpoint-every", type=whole, metavar="N", help="updates between checkpoints (default: 200)")
     training.add_argument("--waive", action="append", metavar="NAME", help=f"do not enforce: {', '.join(INVARIANTS)}; recorded")
+
+    together = parser.add_argument_group("several tasks at once")
+    together.add_argument(
+        "--sampling", metavar="NAME", help="tasks share the tokens proportional, uniform or temperature (default: temperature)"
+    )
+    together.add_argument(
+        "--temperature", type=real, metavar="T", help="a task's share goes by its size to the power 1/T (2.0)"
+    )
+    together.add_argument("--loss-weighting", metavar="NAME", help="of the tasks: equal or uncertainty (default: equal)")
+    together.add_argument("--gradients", metavar="NAME", help="over what tasks share: plain or pcgrad (default: plain)")
 
     machine = parser.add_argument_group("machine")
     machine.add_argument("--device", metavar="NAME", help="cpu, cuda or auto (default: auto)")
@@ -87,8 +100,8 @@ def configure(parser: Parser) -> None:
 
 def run(args: argparse.Namespace) -> int:
     """Runs."""
-    config = configuration(args, os.environ)
     registry = load()
+    config = configuration(args, os.environ, registry)
     resolve(config, registry, resuming=args.resume is not None)
     settle_threads(os.environ)
 
@@ -128,27 +141,47 @@ def settle_threads(environ: MutableMapping[str, str]) -> None:
         environ["GOMP_SPINCOUNT"] = "30000"
 
 
-def configuration(args: argparse.Namespace, environ: Mapping[str, str]) -> RunConfig:
+def configuration(args: argparse.Namespace, environ: Mapping[str, str], registry: Registry | None = None) -> RunConfig:
     """Flags over the TOML file over the defaults.
 
     Args:
         args: what `configure` declares.
         environ: `BENCH_DATA` is read from it.
+        registry: knows the tasks of a set; a `--task-set` is not written out where None.
 
     Raises:
-        UsageError: an unknown key, a wrong type, a number out of range, a folder that is not there.
+        UsageError: an unknown key or set, a wrong type, a number out of range, a folder that is not there.
     """
     base = RunConfig()
     if args.config is not None:
         base = from_mapping(_sizes(read_toml(args.config), str(args.config)), str(args.config))
     names = {field.name for field in dataclass_fields(RunConfig)} - {"data"}
     typed = {name: value for name, value in vars(args).items() if name in names and value is not None}
-    budgets = {"steps", "epochs", "tokens", "tokens_like"}
-    if budgets & typed.keys():  # a budget on the command line replaces the file's, whichever of the four that was
-        typed = dict.fromkeys(budgets) | typed
+    # A budget on the command line replaces the file's, whichever of the four that was; so do tasks.
+    for together in ({"steps", "epochs", "tokens", "tokens_like"}, {"task", "task_set"}):
+        if together & typed.keys():
+            typed = {name: getattr(RunConfig, name) for name in together} | typed
     tasks = tuple(typed.get("task", base.task))
+    chosen = typed.get("task_set", base.task_set)
+    if chosen is not None and registry is not None:
+        tasks = typed["task"] = (*tasks, *(name for name in task_set(chosen, registry) if name not in tasks))
     typed["data"] = _corpora(tasks, environ) | dict(base.data) | dict(args.data or ())
     return from_mapping(typed, "the command line", base)
+
+
+def task_set(name: str, registry: Registry) -> tuple[str, ...]:
+    """The tasks of a set: those whose metadata name it as their domain.
+
+    Raises:
+        UsageError: no task does.
+    """
+    sets: dict[str, list[str]] = {}
+    for entry in registry.entries("tasks"):
+        if domain := registry.get("tasks", entry.name).metadata.domain:
+            sets.setdefault(domain, []).append(entry.name)
+    if name not in sets:
+        raise unknown("set of tasks", name, sets, "bench list tasks")
+    return tuple(sets[name])
 
 
 def resolve(config: RunConfig, registry: Registry, resuming: bool = False) -> None:

@@ -120,9 +120,6 @@ class Sampler:
         sampling: Sampling = "temperature",
         temperature: float = TEMPERATURE,
     ) -> None:
-        for task, values in lengths.items():
-            if len(values) == 0:
-                raise DataError(f"{task} has no training example.", "Check its train split.")
         self.batch_tokens = batch_tokens
         self.budget = budget
         self.step = 0
@@ -183,9 +180,7 @@ class Sampler:
             stream._order = epoch_order(stream.lengths, (*stream.seed, stream.epoch), stream.bundle_tokens)
 
 
-def shares(
-    tokens: Mapping[str, int], sampling: Sampling = "temperature", temperature: float = TEMPERATURE
-) -> dict[str, float]:
+def shares(tokens: Mapping[str, int], sampling: Sampling = "temperature", temperature: float = TEMPERATURE) -> dict[str, float]:
     """Each task's share of the tokens, whatever the lengths of its examples.
 
     Args:
@@ -193,8 +188,14 @@ def shares(
         sampling: ``proportional`` to those; ``uniform``; or ``temperature``, their power 1/τ, which lies between the two.
         temperature: τ.
 
+    Raises:
+        DataError: a task without training examples.
+
     Source: Aharoni et al. 2019, arXiv 1903.00089 (temperature sampling).
     """
+    for task, count in tokens.items():
+        if count == 0:
+            raise DataError(f"{task} has no training example.", "Check its train split.")
     power = {"proportional": 1.0, "uniform": 0.0, "temperature": 1 / temperature}[sampling]
     largest = max(tokens.values())  # so that no power overflows
     weights = {t: (n / largest) ** power for t, n in tokens.items()}

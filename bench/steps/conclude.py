@@ -14,6 +14,7 @@ from bench.results.schema import Headline, Invariants, Quantization, Result, Sta
 from bench.steps.base import attach, calibration_sample, quantized_base
 from bench.steps.finish import Scoring, dev_states, save_trained, states_error
 from bench.steps.resume import State
+from bench.steps.together import together
 
 if TYPE_CHECKING:
     import torch
@@ -193,6 +194,7 @@ def _result(
                 "tokens_per_second": trainer.ledger.tokens / max(progress.seconds, 1e-9),
                 "evaluation_tokens_per_second": scoring.throughput,
             },
+            **together(planned, trainer, stages[last]["test"], last),
         },
     )  # fmt: skip
 

@@ -29,7 +29,10 @@ def tokens_like(config: RunConfig) -> int | None:
     """
     if config.tokens_like is None:
         return None
-    ref, _, task = config.tokens_like.partition(":")
+    # A task's name holds neither a colon nor a slash; a folder's may.
+    ref, colon, task = config.tokens_like.rpartition(":")
+    if not colon or "/" in task:
+        ref, task = config.tokens_like, ""
     result = read_result(find_run(ref, Path(config.out)))
     by_task: Mapping[str, Any] = result.invariants.tokens["tasks"]
     if task and task not in by_task:
@@ -76,6 +79,7 @@ def describe(
     longest = max(int(one.splits["train"].lengths.max()) for one in data.values())
     passes = max(len(parts.architecture.passes(task)) for task in data)
     row = parity.row
+    several = {name: getattr(config, name) for name in ("sampling", "temperature", "loss_weighting", "gradients")}
     padded = min(config.micro_batch or config.batch_tokens, config.batch_tokens) + longest
     guess = estimate(
         parts.model.spec, budget, row.adapters + row.fusion, row.heads, longest, padded, passes, device.precision, device.name
@@ -95,7 +99,21 @@ def describe(
         "budget": budget.as_json(),
         "parity": parity.as_json(),
         "estimate": {"memory": guess.memory, "seconds": round(guess.seconds, 1), "adapter_bytes": guess.adapter_bytes},
-    }
+    } | ({"together": several} if len(data) > 1 else {})
+
+
+def together(plan: Mapping[str, Any]) -> list[tuple[str, str]]:
+    """Rows on what tasks share; none for a run of one task."""
+    if "together" not in plan:
+        return []
+    told = plan["together"]
+    sampling = told["sampling"] + (f", τ = {told['temperature']:g}" if told["sampling"] == "temperature" else "")
+    tokens = ", ".join(f"{task} {count:,}" for task, count in plan["budget"]["task_tokens"].items())
+    return [
+        (f"tokens of each task ({sampling})", tokens),
+        ("weights of the losses", told["loss_weighting"]),
+        ("gradients over what is shared", told["gradients"]),
+    ]
 
 
 def show_plan(plan: Mapping[str, Any], parity: ParityReport, console: Reporter) -> None:
@@ -120,6 +138,7 @@ def show_plan(plan: Mapping[str, Any], parity: ParityReport, console: Reporter) 
         for split, facts in splits.items()
     ]  # fmt: skip
     console.table("data", ("task", "split", "documents", "windows", "tokens", "mentions", "out of reach"), data)
+    like = f" {budget['like']}" if budget["like"] else ""
     epochs = ", ".join(f"{task} {count:.2f}" for task, count in budget["epochs"].items())
     console.table(
         "plan",
@@ -127,9 +146,10 @@ def show_plan(plan: Mapping[str, Any], parity: ParityReport, console: Reporter) 
         [
             ("run id", plan["id"]),
             ("device, precision", f"{plan['device']}, {plan['precision']}"),
-            ("training tokens", f"{budget['tokens']:,} (from {budget['given_as']})"),
+            ("training tokens", f"{budget['tokens']:,} (from {budget['given_as']}{like})"),
             ("tokens per epoch", ", ".join(f"{task} {count:,}" for task, count in budget["epoch_tokens"].items())),
             ("epochs", epochs),
+            *together(plan),
             ("updates", f"{budget['updates']:,}"),
             ("adapters on disk", human(guess["adapter_bytes"])),
             ("estimated peak memory", human(guess["memory"])),

@@ -15,6 +15,7 @@ from bench.data.batches import Sampler, Update, micro_batches
 from bench.data.cache import collate
 from bench.errors import BenchError
 from bench.invariants.tokens import Account, Ledger, Tally, operations
+from bench.training import gradients, weighting
 from bench.training.model import TaskData, TaskModel
 
 WARM_UP = 0.06
@@ -80,6 +81,8 @@ class StepReport:
         lr: learning rate used.
         tokens: marked tokens of the update.
         micro_batches: how many it was cut into.
+        weights: task to the weight of its loss, where weights are trained.
+        cosines: pair of tasks to the cosine of their gradients over what they share.
     """
 
     step: int
@@ -88,6 +91,12 @@ class StepReport:
     lr: float
     tokens: int
     micro_batches: int
+    weights: dict[str, float]
+    cosines: dict[gradients.Pair, float]
+
+
+_Accumulated = tuple[dict[str, float], dict[str, Account], int, dict[gradients.Pair, float]]
+"""Mean losses and ledger entries by task, micro-batches, and the cosines of pairs of tasks."""
 
 
 @dataclass
@@ -106,6 +115,9 @@ class Trainer:
         pad: id of the padding token.
         shape: for the operation count.
         trim_every: updates after which freed memory goes back to the system, on CPU.
+        loss_weighting: of tasks; with one task there is nothing to weigh.
+        merging: of the tasks' gradients over what they share.
+        seed: of the order of projections.
     """
 
     model: TaskModel
@@ -119,12 +131,26 @@ class Trainer:
     pad: int
     shape: Shape
     trim_every: int = 10
+    loss_weighting: weighting.Kind = "equal"
+    merging: gradients.Kind = "plain"
+    seed: int = 0
     step: int = 0
     optimizer: torch.optim.AdamW = field(init=False)
 
     def __post_init__(self) -> None:
-        self.names, self.parameters = zip(*self.model.all_trainable().items(), strict=True)
+        tasks = self.model.tasks
+        trainable = self.model.all_trainable()
+        self.parameters = tuple(trainable.values())
         self.optimizer = make_optimizer(self.parameters, self.lr)
+        self.uncertainty: weighting.Uncertainty | None = None
+        if self.loss_weighting == "uncertainty" and len(tasks) > 1:
+            self.uncertainty = weighting.Uncertainty(tasks)
+            weights = self.uncertainty.parameters()
+            # Decay would pull towards equal weights.
+            self.optimizer.add_param_group({"params": list(weights.values()), "weight_decay": 0.0})
+            trainable |= weights
+        self.named = trainable
+        self.shared = gradients.SharedGradients({t: self.model.trainable(t) for t in tasks}, self.merging, self.seed)
 
     def rate(self, tokens: int) -> float:
         """Learning rate once `tokens` have been seen: a linear rise, then a cosine to zero.
@@ -152,7 +178,7 @@ class Trainer:
                 raise MemoryError(f"one example of {longest} tokens does not fit into memory")
             self.micro_batch = max(longest, self.micro_batch // 2)
             self.tally.reset()
-        losses, entries, count = done
+        losses, entries, count, cosines = done
         for group in self.optimizer.param_groups:
             group["lr"] = rate
         norm = float(torch.nn.utils.clip_grad_norm_([p for p in self.parameters if p.grad is not None], CLIP))
@@ -161,17 +187,22 @@ class Trainer:
             raise BenchError(
                 f"At update {self.step + 1} the loss of {worst} is not a finite number.", "Lower --lr or use --precision fp32."
             )
+        weights = {}
+        if self.uncertainty is not None:
+            weights = {task: self.uncertainty.weight(task) for task in losses}
+            self.uncertainty.set_gradients(losses)
         self.optimizer.step()
         # None, not zero: Adam's momentum would move adapters of tasks that are not in the update.
         self.optimizer.zero_grad(set_to_none=True)
         self.step += 1
         self.tally.check(self.step)
         self.ledger.enter(entries)
+        self.shared.note(cosines)
         if self.device.name == "cpu" and self.step % self.trim_every == 0:
             return_freed_memory()
-        return StepReport(self.step, losses, norm, rate, drawn.tokens, count)
+        return StepReport(self.step, losses, norm, rate, drawn.tokens, count, weights, cosines)
 
-    def _attempt(self, drawn: Update) -> tuple[dict[str, float], dict[str, Account], int] | None:
+    def _attempt(self, drawn: Update) -> _Accumulated | None:
         """`_accumulate`, or None where memory ran out; the random state is then as it was, so that it can be cut smaller."""
         before, devices = torch.get_rng_state(), _cuda_states()
         try:
@@ -185,10 +216,11 @@ class Trainer:
             torch.cuda.empty_cache()
         return None
 
-    def _accumulate(self, drawn: Update) -> tuple[dict[str, float], dict[str, Account], int]:
-        """Gradients of one update: the mean over tasks of each task's mean loss."""
+    def _accumulate(self, drawn: Update) -> _Accumulated:
+        """Gradients of one update: the mean over its tasks of each task's weighted mean loss."""
         self.model.train()
         self.optimizer.zero_grad(set_to_none=True)
+        self.shared.begin()
         losses: dict[str, float] = {}
         entries: dict[str, Account] = {}
         count = 0
@@ -197,6 +229,7 @@ class Trainer:
             supervised = max(1, int(split.supervised[list(examples)].sum()))
             entry = entries[task] = Account(supervised=supervised, examples=len(examples), updates=1)
             passes = self.model.adapted.passes(task)
+            weight = 1.0 if self.uncertainty is None else self.uncertainty.weight(task)
             total = 0.0
             for part in micro_batches(examples, split.lengths, self.micro_batch):
                 batch = self.device.move(collate(split.take(part), self.data[task].head, self.pad))
@@ -204,7 +237,7 @@ class Trainer:
                 self.tally.expect(marked * passes)
                 with self.device.autocast():
                     loss = self.model.loss(task, batch) / supervised
-                torch.autograd.backward(loss / len(drawn.examples))
+                torch.autograd.backward(loss * weight / len(drawn.examples))
                 total += float(loss.detach())
                 positions = longest * len(part)
                 entry.tokens += marked
@@ -214,38 +247,45 @@ class Trainer:
                     positions, longest, shape.frozen, shape.active[task], passes, shape.layers, shape.hidden
                 )
                 count += 1
+            self.shared.take(task)
             losses[task] = total
-        return losses, entries, count
+        return losses, entries, count, self.shared.merge(drawn.step)
 
     def optimizer_state(self) -> dict[str, Tensor]:
         """Adam's moments and step counts by the names of the parameters."""
         state = self.optimizer.state
         return {
-            f"{name}/{key}": value
-            for name, parameter in zip(self.names, self.parameters, strict=True)
-            for key, value in state.get(parameter, {}).items()
+            f"{name}/{key}": value for name, parameter in self.named.items() for key, value in state.get(parameter, {}).items()
         }
 
     def restore_optimizer(self, tensors: Mapping[str, Tensor]) -> None:
         """Puts back an `optimizer_state`."""
         self.optimizer.state.clear()
-        by_name = dict(zip(self.names, self.parameters, strict=True))
         for full, value in tensors.items():
             name, key = full.rsplit("/", 1)
-            parameter = by_name[name]
+            parameter = self.named[name]
             # Adam's step count lives on the CPU, its moments where the parameter is.
             moved = value.clone() if key == "step" else value.to(parameter.device).clone()
             self.optimizer.state[parameter][key] = moved
 
     def state(self) -> dict[str, Any]:
         """The JSON-able rest."""
-        return {"step": self.step, "sampler": self.sampler.state(), "ledger": self.ledger.state()}
+        return {
+            "step": self.step,
+            "sampler": self.sampler.state(),
+            "ledger": self.ledger.state(),
+            "shared": self.shared.state(),
+            "weighting": self.uncertainty.state() if self.uncertainty is not None else {},
+        }
 
     def restore(self, state: Mapping[str, Any]) -> None:
         """Puts back a `state`."""
         self.step = state["step"]
         self.sampler.restore(state["sampler"])
         self.ledger.restore(state["ledger"])
+        self.shared.restore(state["shared"])
+        if self.uncertainty is not None:
+            self.uncertainty.restore(state["weighting"])
 
 
 def make_optimizer(parameters: Any, lr: float) -> torch.optim.AdamW:

@@ -5,17 +5,22 @@ from __future__ import annotations
 import math
 import time
 from collections.abc import Mapping
-from dataclasses import asdict, dataclass
-from typing import Any
+from dataclasses import asdict, dataclass, field
+from typing import TYPE_CHECKING, Any
 
 from bench.api.model import ModelSpec
 from bench.config import RunConfig
 from bench.errors import UsageError
 
+if TYPE_CHECKING:
+    import numpy as np
+    from numpy.typing import NDArray
+
 DEFAULT_EPOCHS = 2.0
 """Passes over the data where no budget is given; training may then stop early."""
 EVALUATIONS = 2
 """Evaluations on dev over a run (of two epochs: one an epoch) where `--eval-every` is not given."""
+COUNTS = "tokens the attention mask marks in training, of all tasks together; repeats count again, padding and passes do not"
 EPOCHS_AT_MOST = 10_000
 """A budget that repeats the data more often than this is taken for a slip."""
 
@@ -31,6 +36,9 @@ class Budget:
         epochs: task to passes over its data.
         controlled: whether a budget was given; there is then no early stopping and the last checkpoint is the result.
         given_as: the flag that set it, or ``default``.
+        task_tokens: task to the marked tokens that its share of the budget comes to.
+        like: the run, or task of a run, whose tokens the budget is; None where it was given otherwise.
+        counts: what the budget counts, in words.
     """
 
     tokens: int
@@ -39,6 +47,9 @@ class Budget:
     epochs: Mapping[str, float]
     controlled: bool
     given_as: str
+    task_tokens: Mapping[str, int] = field(default_factory=dict)
+    like: str | None = None
+    counts: str = COUNTS
 
     def as_json(self) -> dict[str, Any]:
         """JSON-able."""
@@ -79,8 +90,41 @@ def budget_of(
             f"{epochs[most]:,.0f} times; at most {EPOCHS_AT_MOST:,} makes sense.",
             "Lower the budget, or give the task its whole corpus with --data.",
         )
-    updates = max(1, math.ceil(tokens / config.batch_tokens))
-    return Budget(tokens, updates, dict(epoch_tokens), epochs, given_as != "default", given_as)
+    return Budget(
+        tokens=tokens,
+        updates=max(1, math.ceil(tokens / config.batch_tokens)),
+        epoch_tokens=dict(epoch_tokens),
+        epochs=epochs,
+        controlled=given_as != "default",
+        given_as=given_as,
+        task_tokens={task: round(tokens * shares[task]) for task in epoch_tokens},
+        like=config.tokens_like if given_as == "--tokens-like" else None,
+    )
+
+
+def refuse_unreachable(config: RunConfig, budget: Budget, lengths: Mapping[str, NDArray[np.int64]]) -> None:
+    """Holds a budget against the examples there are.
+
+    Args:
+        config: of the run.
+        budget: of the run.
+        lengths: task to marked tokens of each of its training examples.
+
+    Raises:
+        UsageError: not one example fits, or not one of some task.
+        DataError: a task without training examples.
+    """
+    from bench.data.batches import Sampler
+
+    if Sampler(lengths, config.seed, 1, budget.tokens, config.sampling, config.temperature).done:
+        raise UsageError(f"A budget of {budget.tokens:,} tokens holds not one training example.", "Give it more.")
+    for task, tokens in budget.task_tokens.items():
+        if len(lengths) > 1 and tokens < (shortest := int(lengths[task].min())):
+            raise UsageError(
+                f"A budget of {budget.tokens:,} tokens leaves {tokens:,} to {task}, whose shortest training example has "
+                f"{shortest:,}.",
+                "Give it more, or share it otherwise with --sampling.",
+            )
 
 
 def resolve_precision(wanted: str, device: str) -> str:

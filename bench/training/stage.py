@@ -16,7 +16,7 @@ from bench.invariants import checkpoint as checkpoints
 from bench.reporting import Reporter
 from bench.tracking.journal import Journal
 from bench.tracking.memory import MemoryWatch
-from bench.training.loop import Trainer
+from bench.training.loop import StepReport, Trainer
 
 PATIENCE = 3
 """Evaluations without a better score after which an unbudgeted run stops."""
@@ -126,6 +126,7 @@ def train(
                 micro_batches=report.micro_batches,
                 ledger=trainer.ledger.state(),
                 tokens_per_second=trainer.ledger.tokens / max(progress.seconds, 1e-9),
+                **between_tasks(report),
             )
             memory.observe(report.step)
             if report.step % schedule.eval_every == 0 or trainer.sampler.done:
@@ -144,6 +145,12 @@ def train(
                 save()
         if saved != trainer.step or progress.stopped:
             save()
+
+
+def between_tasks(report: StepReport) -> dict[str, dict[str, float]]:
+    """What the journal is told of an update of several tasks: the weights of their losses, the cosines of their gradients."""
+    cosines = {f"{a} {b}": cosine for (a, b), cosine in report.cosines.items()}
+    return {name: values for name, values in (("weight", report.weights), ("cosine", cosines)) if values}
 
 
 def stop(trainer: Trainer, saved: int, save: Callable[[], None], why: str) -> None:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import argparse
 import json
-from dataclasses import fields
+from dataclasses import fields, replace
 from pathlib import Path
 
 import pytest
@@ -14,14 +14,16 @@ from bench.cli import run as run_command
 from bench.cli.parser import Parser, parse, size
 from bench.config import RunConfig
 from bench.errors import UsageError
+from bench.hooks import hookimpl
+from bench.registry import Registry, load
 
 
-def configure(words: list[str], environ: dict[str, str] | None = None) -> RunConfig:
+def configure(words: list[str], environ: dict[str, str] | None = None, registry: Registry | None = None) -> RunConfig:
     parser = Parser(prog="bench run")
     run_command.configure(parser)
     args = parse(parser, words)
     assert args is not None
-    return run_command.configuration(args, environ or {})
+    return run_command.configuration(args, environ or {}, registry)
 
 
 def test_no_flags_are_the_defaults() -> None:
@@ -34,17 +36,20 @@ def test_every_field_of_a_run_has_a_flag_that_arrives() -> None:
         "--data=b=e", "--seed=7", "--replicate=2", "--steps=9", "--batch-tokens=64", "--micro-batch=32", "--max-length=99",
         "--lr=0.5", "--precision=fp32", "--device=cpu", "--memory-limit=2GiB", "--checkpoint-every=5", "--eval-every=6",
         "--max-hours=1.5", "--out=o", "--name=n", "--tracker=t", "--waive=smoke", "--waive=batch",
+        "--task-set=clinical", "--sampling=temperature", "--temperature=3", "--loss-weighting=uncertainty",
+        "--gradients=pcgrad",
     ]  # fmt: skip
     config = configure(words)
     expected = RunConfig(
         task=("a", "b"), arch="X", rank=3, quant="q", quant_when="load", model="m", head="h", data={"a": "d", "b": "e"}, seed=7,
         replicate=2, steps=9, batch_tokens=64, micro_batch=32, max_length=99, lr=0.5, precision="fp32", device="cpu",
         memory_limit=2 * 1024**3, checkpoint_every=5, eval_every=6, max_hours=1.5, out="o", name="n", tracker=("t",),
-        waive=("smoke", "batch"),
+        waive=("smoke", "batch"), task_set="clinical", temperature=3.0, loss_weighting="uncertainty", gradients="pcgrad",
     )  # fmt: skip
     assert config == expected
     moved = {f.name for f in fields(RunConfig) if getattr(config, f.name) != getattr(RunConfig(), f.name)}
-    assert {f.name for f in fields(RunConfig)} - moved == {"epochs", "tokens", "tokens_like"}
+    assert {f.name for f in fields(RunConfig)} - moved == {"epochs", "tokens", "tokens_like", "sampling"}
+    assert configure(["--sampling", "uniform"]).sampling == "uniform"
     assert configure(["--epochs", "2.5"]).epochs == 2.5
     assert configure(["--tokens", "1_000,000"]).tokens == 1_000_000
     assert configure(["--tokens-like", "r"]).tokens_like == "r"
@@ -60,6 +65,40 @@ def test_flags_win_over_the_file_and_a_budget_replaces_a_budget(tmp_path: Path) 
     path.write_text('memory_limit = "lots"\n')
     with pytest.raises(UsageError, match="memory_limit: 'lots' is not a size"):
         configure(["--config", str(path)])
+
+
+def domains(**tasks: str) -> Registry:
+    """A registry with the reference task under other names, each of a domain."""
+    registry = load([])
+    reference = type(load().get("tasks", "2015-T14"))
+
+    class Plugin:
+        @hookimpl
+        def bench_tasks(self) -> list[object]:
+            return [
+                type("Other", (reference,), {"name": name, "metadata": replace(reference.metadata, domain=domain)})()
+                for name, domain in tasks.items()
+            ]
+
+    registry.add(Plugin(), "test:domains", "test")
+    return registry
+
+
+def test_a_set_of_tasks_is_written_out(tmp_path: Path) -> None:
+    registry = domains(a="clinical", b="biomedical", c="clinical", d="")
+    assert configure(["--task-set", "clinical"], registry=registry).task == ("a", "c")
+    assert configure(["--task", "c", "--task", "b", "--task-set", "clinical"], registry=registry).task == ("c", "b", "a")
+    path = tmp_path / "c.toml"
+    path.write_text('task-set = "clinical"\n')
+    assert configure(["--config", str(path)], registry=registry).task == ("a", "c")
+    assert configure(["--config", str(path), "--task", "b"], registry=registry).task == ("b",)
+    path.write_text('task = "b"\n')
+    assert configure(["--config", str(path), "--task-set", "clinical"], registry=registry).task == ("a", "c")
+    (tmp_path / "c").mkdir()
+    found = configure(["--task-set", "clinical"], {"BENCH_DATA": str(tmp_path)}, registry)
+    assert found.data == {"c": str(tmp_path / "c")}
+    with pytest.raises(UsageError, match=r"Unknown set of tasks 'clinicl'\. Did you mean 'clinical'"):
+        configure(["--task-set", "clinicl"], registry=registry)
 
 
 def test_bench_data_fills_in_the_tasks_that_have_a_folder(tmp_path: Path) -> None:

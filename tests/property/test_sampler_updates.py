@@ -20,13 +20,23 @@ tasks = st.dictionaries(st.sampled_from(["a", "b", "c", "2015-T14"]), lengths, m
 seeds = st.integers(0, 2**32 - 1)
 
 
-def sampler(sizes: Mapping[str, Sequence[int]], seed: int, batch: int, budget: int) -> Sampler:
-    return Sampler({task: np.array(values, dtype=np.int64) for task, values in sizes.items()}, seed, batch, budget)
+strategies = st.one_of(
+    st.sampled_from([("proportional", 2.0), ("uniform", 2.0)]), st.tuples(st.just("temperature"), st.floats(1, 20))
+)
 
 
-@given(tasks, seeds, st.integers(64, 400), st.integers(64, 6000))
-def test_tokens_are_within_one_example_all_the_way(sizes: dict[str, list[int]], seed: int, batch: int, budget: int) -> None:
-    drawing = sampler(sizes, seed, batch, budget)
+def sampler(
+    sizes: Mapping[str, Sequence[int]], seed: int, batch: int, budget: int, strategy: tuple[str, float] = ("temperature", 2.0)
+) -> Sampler:
+    lengths = {task: np.array(values, dtype=np.int64) for task, values in sizes.items()}
+    return Sampler(lengths, seed, batch, budget, *strategy)  # type: ignore[arg-type]
+
+
+@given(tasks, seeds, st.integers(64, 400), st.integers(64, 6000), strategies)
+def test_tokens_are_within_one_example_all_the_way(
+    sizes: dict[str, list[int]], seed: int, batch: int, budget: int, strategy: tuple[str, float]
+) -> None:
+    drawing = sampler(sizes, seed, batch, budget, strategy)
     longest = max(max(values) for values in sizes.values())
     seen = 0
     for number, update in enumerate(drawing):
@@ -40,14 +50,14 @@ def test_tokens_are_within_one_example_all_the_way(sizes: dict[str, list[int]], 
     assert drawing.done
 
 
-@given(tasks, seeds, st.integers(1, 400), st.integers(100, 3000), st.integers(0, 12))
+@given(tasks, seeds, st.integers(1, 400), st.integers(100, 3000), st.integers(0, 12), strategies)
 def test_a_restored_sampler_goes_on_as_the_one_that_never_stopped(
-    sizes: dict[str, list[int]], seed: int, batch: int, budget: int, stop: int
+    sizes: dict[str, list[int]], seed: int, batch: int, budget: int, stop: int, strategy: tuple[str, float]
 ) -> None:
-    whole = list(sampler(sizes, seed, batch, budget))
-    first = sampler(sizes, seed, batch, budget)
+    whole = list(sampler(sizes, seed, batch, budget, strategy))
+    first = sampler(sizes, seed, batch, budget, strategy)
     before = [first.draw() for _ in range(stop) if not first.done]
-    again = sampler(sizes, seed, batch, budget)
+    again = sampler(sizes, seed, batch, budget, strategy)
     again.restore(json.loads(json.dumps(first.state())))
     assert before + list(again) == whole
     assert again.epochs() == pytest.approx({t: n / sum(sizes[t]) for t, n in _drawn(whole, sizes).items()})
@@ -70,11 +80,12 @@ def test_a_task_repeats_its_data_epoch_by_epoch(sizes: list[int], seed: int, epo
     assert most <= epochs
 
 
-@given(tasks, seeds)
-def test_shares_are_kept_over_time(sizes: dict[str, list[int]], seed: int) -> None:
-    drawing = sampler(sizes, seed, 128, 5000)
-    wanted = shares({task: sum(values) for task, values in sizes.items()})
+@given(tasks, seeds, strategies)
+def test_shares_are_kept_over_time(sizes: dict[str, list[int]], seed: int, strategy: tuple[str, float]) -> None:
+    drawing = sampler(sizes, seed, 128, 5000, strategy)
+    wanted = shares({task: sum(values) for task, values in sizes.items()}, *strategy)  # type: ignore[arg-type]
     assert sum(wanted.values()) == pytest.approx(1)
+    assert drawing.shares == wanted
     drawn: Counter[str] = Counter()
     total = 0
     for update in drawing:
@@ -84,12 +95,48 @@ def test_shares_are_kept_over_time(sizes: dict[str, list[int]], seed: int) -> No
         assert all(abs(drawn[task] - wanted[task] * total) <= 64 * len(sizes) for task in sizes)
 
 
-def test_shares_follow_the_square_root_of_a_tasks_size() -> None:
-    assert shares({"large": 900, "small": 100}) == pytest.approx({"large": 0.75, "small": 0.25})
+def test_shares_are_of_tokens_and_not_of_examples() -> None:
+    sizes = {"long": [50] * 9, "short": [5] * 90}
+    updates = list(sampler(sizes, 0, 200, 9000, ("uniform", 2.0)))
+    drawn = _drawn(updates, sizes)
+    assert abs(drawn["long"] - drawn["short"]) <= 50
+    examples = {task: sum(len(update.examples.get(task, ())) for update in updates) for task in sizes}
+    assert examples["short"] > 9 * examples["long"]
+
+
+def test_what_each_strategy_makes_of_sizes() -> None:
+    sizes = {"large": 900, "small": 100}
+    assert shares(sizes) == pytest.approx({"large": 0.75, "small": 0.25})
+    assert shares(sizes, "proportional") == pytest.approx({"large": 0.9, "small": 0.1})
+    assert shares(sizes, "uniform") == {"large": 0.5, "small": 0.5}
+    assert shares(sizes, "temperature", 1.0) == pytest.approx(shares(sizes, "proportional"))
+    assert shares(sizes, "temperature", 1e9) == pytest.approx(shares(sizes, "uniform"))
+    assert shares({"only": 7}, "temperature", 3.0) == {"only": 1.0}
+
+
+@given(st.dictionaries(st.text("abc", min_size=1, max_size=2), st.integers(1, 10**12), min_size=2), st.floats(1, 50))
+def test_temperature_lies_between_proportional_and_uniform(sizes: dict[str, int], temperature: float) -> None:
+    low, found, high = (shares(sizes, kind, temperature) for kind in ("uniform", "temperature", "proportional"))
+    assert sum(found.values()) == pytest.approx(1)
+    largest, smallest = max(sizes, key=lambda t: sizes[t]), min(sizes, key=lambda t: sizes[t])
+    assert low[largest] - 1e-9 <= found[largest] <= high[largest] + 1e-9
+    assert high[smallest] - 1e-9 <= found[smallest] <= low[smallest] + 1e-9
+
+
+def test_a_task_that_is_used_up_begins_anew_while_the_others_go_on() -> None:
+    sizes = {"small": [10] * 4, "large": [10] * 400}
+    updates = list(sampler(sizes, 1, 100, 2000, ("uniform", 2.0)))
+    small = [i for update in updates for i in update.examples.get("small", ())]
+    large = [i for update in updates for i in update.examples["large"]]
+    rounds = [tuple(small[start : start + 4]) for start in range(0, len(small) - 3, 4)]
+    assert len(rounds) >= 20
+    assert all(sorted(one) == [0, 1, 2, 3] for one in rounds)
+    assert len(set(rounds)) > 5
+    assert len(large) == len(set(large))
 
 
 def test_another_seed_is_another_order() -> None:
-    sizes = {"a": list(range(5, 60))}
+    sizes = {"a": list(range(5, 60)), "b": [7] * 30}
     assert list(sampler(sizes, 1, 128, 2000)) != list(sampler(sizes, 2, 128, 2000))
     assert list(sampler(sizes, 1, 128, 2000)) == list(sampler(sizes, 1, 128, 2000))
 

@@ -31,6 +31,10 @@ BASE = RunConfig(task=("2015-T14",))
         ({"steps": 1, "tokens": 1}, "one budget; got --steps and --tokens"),
         ({"epochs": 1.0, "tokens_like": "x"}, "one budget; got --epochs and --tokens-like"),
         ({"task": ("a", "a")}, "The same task twice: a, a."),
+        ({"temperature": 0.5}, "--temperature is 0.5; it must be a number of at least 1."),
+        ({"temperature": float("inf")}, "--temperature is inf"),
+        ({"temperature": float("nan")}, "--temperature is nan"),
+        ({"temperature": 3.0, "sampling": "uniform"}, "--temperature beside --sampling uniform means nothing."),
         ({"waive": ("smok",)}, "Unknown invariant 'smok'. Did you mean 'smoke'?"),
     ],
 )
@@ -58,6 +62,9 @@ def test_a_learning_rate_of_zero_is_for_the_smoke_invariant_to_refuse() -> None:
         ({"data": ["x"]}, "data must map task names to folders."),
         ({"model": 3}, "model is 3; it must be a string."),
         ({"precision": "fp16"}, "Unknown value of precision in f.toml 'fp16'. Did you mean"),
+        ({"sampling": "unifrom"}, "Unknown value of sampling in f.toml 'unifrom'. Did you mean 'uniform'?"),
+        ({"loss-weighting": "unsure"}, "Unknown value of loss_weighting in f.toml 'unsure'."),
+        ({"gradients": "pcgrab"}, "Unknown value of gradients in f.toml 'pcgrab'. Did you mean 'pcgrad'?"),
         ({"quant-when": "later"}, "Unknown value of quant_when in f.toml 'later'."),
     ],
 )
@@ -101,6 +108,10 @@ def test_files_that_are_no_toml(tmp_path: Path) -> None:
         {"steps": 5},
         {"waive": ("smoke",)},
         {"model": "x"},
+        {"sampling": "uniform"},
+        {"temperature": 3.0},
+        {"loss_weighting": "uncertainty"},
+        {"gradients": "pcgrad"},
     ],
 )
 def test_what_can_change_the_outcome_changes_the_id(values: dict[str, Any]) -> None:
@@ -109,7 +120,15 @@ def test_what_can_change_the_outcome_changes_the_id(values: dict[str, Any]) -> N
 
 @pytest.mark.parametrize(
     "values",
-    [{"out": "x"}, {"name": "x"}, {"tracker": ("none",)}, {"max_hours": 1.0}, {"memory_limit": 10}, {"checkpoint_every": 9}],
+    [
+        {"out": "x"},
+        {"task_set": "clinical"},
+        {"name": "x"},
+        {"tracker": ("none",)},
+        {"max_hours": 1.0},
+        {"memory_limit": 10},
+        {"checkpoint_every": 9},
+    ],
 )
 def test_what_cannot_change_the_outcome_keeps_the_id(values: dict[str, Any]) -> None:
     assert run_id(replace(BASE, **values)) == run_id(BASE)
@@ -122,6 +141,11 @@ def test_resolved_facts_replace_the_flags_and_join_the_id() -> None:
     ident = run_id(replace(BASE, arch="A3", quant="gptq"))
     assert ident.startswith("2015-t14_a3_gptq_")
     assert len(ident.rsplit("_", 1)[1]) == 12
+
+
+def test_runs_from_before_a_field_came_keep_their_id() -> None:
+    assert not {"sampling", "temperature", "loss_weighting", "gradients"} & BASE.identity().keys()
+    assert replace(BASE, gradients="pcgrad").identity().keys() - BASE.identity().keys() == {"gradients"}
 
 
 def test_flags_are_spelt_with_dashes() -> None:

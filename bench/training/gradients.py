@@ -1,0 +1,236 @@
+"""What tasks do to one another in the parameters they share: gradients added up, or projected where they conflict (PCGrad).
+
+Within an update each task's gradient of the shared parameters is put aside once its micro-batches are through. From their
+inner products alone, a matrix of tasks × tasks, follow both the cosines of all pairs and the projections, so that what is
+done to the gradients themselves is one weighted sum.
+
+Source: Yu et al. 2020, Gradient Surgery for Multi-Task Learning, arXiv 2001.06782.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
+from itertools import combinations
+from typing import Any, Literal
+
+import numpy as np
+import torch
+from numpy.typing import NDArray
+from torch import Tensor, nn
+
+Kind = Literal["plain", "pcgrad"]
+Pair = tuple[str, str]
+
+_SALT = 2001_06782
+"""Keeps the random order apart from the sampler's streams of the same seed."""
+_CHUNK = 1 << 18
+
+
+@dataclass
+class Group:
+    """Parameters that the same tasks use.
+
+    Args:
+        tasks: two or more, in the order of the run.
+        parameters: in a fixed order.
+        aside: task to its gradient of this update, flat.
+        reached: places of the parameters that any task gave a gradient.
+    """
+
+    tasks: tuple[str, ...]
+    parameters: list[nn.Parameter]
+    aside: dict[str, Tensor] = field(default_factory=dict)
+    reached: set[int] = field(default_factory=set)
+
+    def take(self, task: str) -> None:
+        """Puts the gradients that stand in the parameters aside as those of a task."""
+        found = [p.grad for p in self.parameters]
+        if any(gradient is not None for gradient in found):
+            flat = [torch.zeros_like(p) if g is None else g for p, g in zip(self.parameters, found, strict=True)]
+            self.aside[task] = torch.cat([one.reshape(-1) for one in flat])
+            self.reached.update(at for at, gradient in enumerate(found) if gradient is not None)
+        for parameter in self.parameters:
+            parameter.grad = None
+
+    def give(self, merged: Tensor) -> None:
+        """Makes a flat gradient that of the parameters; one that no task reached keeps none, and Adam leaves it alone."""
+        start = 0
+        for at, parameter in enumerate(self.parameters):
+            if at in self.reached:
+                parameter.grad = merged[start : start + parameter.numel()].view_as(parameter).to(parameter.dtype)
+            start += parameter.numel()
+        self.clear()
+
+    def clear(self) -> None:
+        """Forgets the update."""
+        self.aside.clear()
+        self.reached.clear()
+
+
+@dataclass
+class Meetings:
+    """How often two tasks met in an update, and how they got on.
+
+    Args:
+        updates: that held both, and in which both had a gradient.
+        conflicts: of those, with a cosine below zero.
+        cosines: sum of the cosines.
+    """
+
+    updates: int = 0
+    conflicts: int = 0
+    cosines: float = 0.0
+
+
+class SharedGradients:
+    """Takes the tasks' gradients apart over what they share, and puts them together again.
+
+    Parameters of one task alone are never touched. Where not all tasks share the same parameters, those shared by the same
+    tasks are projected together, so that no task's projection reaches what it does not use.
+
+    Args:
+        trainable: task to the trainable tensors that it uses, by name.
+        kind: ``plain`` adds the gradients up, ``pcgrad`` projects first.
+        seed: of the random order of projections, together with the step.
+    """
+
+    def __init__(self, trainable: Mapping[str, Mapping[str, nn.Parameter]], kind: Kind, seed: int) -> None:
+        self.kind = kind
+        self.seed = seed
+        self.groups = groups_of(trainable)
+        shared = {pair for group in self.groups for pair in combinations(group.tasks, 2)}
+        self.pairs = {pair: Meetings() for pair in combinations(trainable, 2) if pair in shared}
+
+    @property
+    def shared(self) -> int:
+        """Parameters that two tasks or more train."""
+        return sum(p.numel() for group in self.groups for p in group.parameters)
+
+    def begin(self) -> None:
+        """Forgets what an update left that was not finished."""
+        for group in self.groups:
+            group.clear()
+
+    def take(self, task: str) -> None:
+        """Puts a task's gradients aside, once all of its micro-batches are through."""
+        for group in self.groups:
+            if task in group.tasks:
+                group.take(task)
+
+    def merge(self, step: int) -> dict[Pair, float]:
+        """Writes the update's gradients into the shared parameters.
+
+        Args:
+            step: index of the update.
+
+        Returns:
+            The cosine of every pair of tasks that met, over all that the two share, before any projection.
+        """
+        order = np.random.default_rng([self.seed, step, _SALT])
+        dots: dict[Pair, float] = {}
+        norms: dict[Pair, tuple[float, float]] = {}
+        for group in self.groups:
+            tasks = list(group.aside)
+            vectors = list(group.aside.values())
+            if not tasks:
+                continue
+            gram = inner_products(vectors)
+            parts = project(gram, order) if self.kind == "pcgrad" else np.eye(len(tasks))
+            group.give(weighted_sum(vectors, parts.sum(axis=0)))
+            for (i, a), (j, b) in combinations(enumerate(tasks), 2):
+                left, right = norms.get((a, b), (0.0, 0.0))
+                norms[a, b] = left + gram[i, i], right + gram[j, j]
+                dots[a, b] = dots.get((a, b), 0.0) + gram[i, j]
+        sizes = {pair: float(np.sqrt(left) * np.sqrt(right)) for pair, (left, right) in norms.items()}
+        return {pair: float(dots[pair]) / size for pair, size in sizes.items() if size > 0}
+
+    def note(self, cosines: Mapping[Pair, float]) -> None:
+        """Counts what `merge` found, once the update is done."""
+        for pair, cosine in cosines.items():
+            met = self.pairs[pair]
+            met.updates += 1
+            met.conflicts += cosine < 0
+            met.cosines += cosine
+
+    def state(self) -> list[list[Any]]:
+        """The counts, JSON-able."""
+        return [[*pair, met.updates, met.conflicts, met.cosines] for pair, met in self.pairs.items()]
+
+    def restore(self, state: Sequence[Sequence[Any]]) -> None:
+        """Puts back a `state`."""
+        self.pairs = {(a, b): Meetings(*counts) for a, b, *counts in state}
+
+    def report(self) -> dict[str, Any]:
+        """What the result says, JSON-able."""
+        return {
+            "kind": self.kind,
+            "shared_parameters": self.shared,
+            "pairs": [
+                {
+                    "tasks": list(pair),
+                    "updates": met.updates,
+                    "conflicts": met.conflicts,
+                    "conflict_frequency": met.conflicts / met.updates if met.updates else None,
+                    "mean_cosine": met.cosines / met.updates if met.updates else None,
+                }
+                for pair, met in self.pairs.items()
+            ],
+            "note": None if self.groups else "The tasks share no trainable parameter, so their gradients never meet.",
+        }
+
+
+def groups_of(trainable: Mapping[str, Mapping[str, nn.Parameter]]) -> list[Group]:
+    """The parameters of two tasks or more, by who uses them."""
+    users: dict[nn.Parameter, list[str]] = {}
+    for task, parameters in trainable.items():
+        for parameter in parameters.values():
+            users.setdefault(parameter, []).append(task)
+    groups: dict[tuple[str, ...], Group] = {}
+    for parameter, tasks in users.items():
+        if len(tasks) > 1:
+            groups.setdefault(tuple(tasks), Group(tuple(tasks), [])).parameters.append(parameter)
+    return list(groups.values())
+
+
+def inner_products(vectors: Sequence[Tensor]) -> NDArray[np.float64]:
+    """All inner products of flat gradients, (tasks, tasks), in double precision, a stretch at a time."""
+    total = torch.zeros(len(vectors), len(vectors), dtype=torch.float64, device=vectors[0].device)
+    for start in range(0, len(vectors[0]), _CHUNK):
+        part = torch.stack([v[start : start + _CHUNK] for v in vectors]).double()
+        total += part @ part.T
+    found: NDArray[np.float64] = total.cpu().numpy()
+    return found
+
+
+def project(gram: NDArray[np.float64], order: np.random.Generator) -> NDArray[np.float64]:
+    """Each task's gradient after surgery, in terms of the original ones (algorithm 1 of the paper).
+
+    Task i's gradient goes through the others in random order; where its inner product with the original gradient of j is
+    negative, it loses its component along that.
+
+    Args:
+        gram: inner products of the tasks' gradients, (tasks, tasks).
+        order: draws the order, anew for each task.
+
+    Returns:
+        (tasks, tasks): row i holds the coefficients of task i's projected gradient.
+    """
+    parts = np.eye(len(gram))
+    for i, own in enumerate(parts):
+        for j in order.permutation([k for k in range(len(gram)) if k != i]):
+            along = own @ gram[j]
+            if along < 0:
+                own[j] -= along / gram[j, j]
+    return parts
+
+
+def weighted_sum(vectors: Sequence[Tensor], weights: NDArray[np.float64]) -> Tensor:
+    """The sum in the order given; with weights of 1 it is, bit for bit, what adding the vectors up would be.
+
+    The first vector may be overwritten.
+    """
+    total = vectors[0] if weights[0] == 1 else vectors[0] * float(weights[0])
+    for vector, weight in zip(vectors[1:], weights[1:], strict=True):
+        total.add_(vector, alpha=float(weight))
+    return total

@@ -1,0 +1,70 @@
+"""What a budget means in tokens, and the ones that no data can reach."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import numpy as np
+import pytest
+
+from bench.config import RunConfig
+from bench.data.batches import shares
+from bench.errors import DataError, UsageError
+from bench.training.plan import budget_of, refuse_unreachable
+
+EPOCH = {"large": 900, "small": 100}
+LENGTHS = {task: np.full(tokens // 10, 10, dtype=np.int64) for task, tokens in EPOCH.items()}
+
+
+def config(**changes: Any) -> RunConfig:
+    return RunConfig(task=tuple(EPOCH), batch_tokens=100, **changes)
+
+
+@pytest.mark.parametrize(
+    ("changes", "like", "tokens", "given_as"),
+    [
+        ({"tokens": 5000}, None, 5000, "--tokens"),
+        ({"tokens_like": "run:small"}, 777, 777, "--tokens-like"),
+        ({"steps": 7}, None, 700, "--steps"),
+        ({"epochs": 1.5}, None, 1500, "--epochs"),
+        ({}, None, 2000, "default"),
+    ],
+)
+def test_every_way_to_give_a_budget_is_tokens(changes: dict[str, Any], like: int | None, tokens: int, given_as: str) -> None:
+    budget = budget_of(config(**changes), EPOCH, shares(EPOCH), like)
+    assert (budget.tokens, budget.given_as, budget.controlled) == (tokens, given_as, given_as != "default")
+    assert budget.like == ("run:small" if like else None)
+    assert sum(budget.task_tokens.values()) == pytest.approx(tokens, abs=1)
+    assert budget.task_tokens["large"] == round(0.75 * tokens)
+    assert budget.epochs == pytest.approx({"large": 0.75 * tokens / 900, "small": 0.25 * tokens / 100})
+    assert budget.updates == -(-tokens // 100)
+    told = budget.as_json()
+    assert "marks" in told["counts"]
+    assert "padding" in told["counts"]
+
+
+def test_a_budget_that_repeats_one_tasks_data_beyond_reason_names_it() -> None:
+    with pytest.raises(UsageError, match=r"repeat the 100 training tokens of small .* times; at most 10,000 makes sense"):
+        budget_of(config(tokens=4_100_000), EPOCH, shares(EPOCH))
+    budget_of(config(tokens=4_100_000), EPOCH, shares(EPOCH, "proportional"))
+
+
+def test_a_budget_that_holds_no_example_at_all() -> None:
+    with pytest.raises(UsageError, match="A budget of 3 tokens holds not one training example"):
+        refuse_unreachable(config(), budget_of(config(tokens=3), EPOCH, shares(EPOCH)), LENGTHS)
+
+
+def test_a_budget_that_leaves_a_task_without_an_example_names_it() -> None:
+    low = budget_of(config(tokens=36), EPOCH, shares(EPOCH))
+    with pytest.raises(UsageError, match="leaves 9 to small, whose shortest training example has 10"):
+        refuse_unreachable(config(), low, LENGTHS)
+    refuse_unreachable(config(), budget_of(config(tokens=40), EPOCH, shares(EPOCH)), LENGTHS)
+    even = config(tokens=36, sampling="uniform")
+    refuse_unreachable(even, budget_of(even, EPOCH, shares(EPOCH, "uniform")), LENGTHS)
+
+
+def test_a_task_without_training_examples_is_no_division_by_zero() -> None:
+    with pytest.raises(DataError, match="empty has no training example"):
+        shares({"full": 10, "empty": 0})
+    with pytest.raises(DataError, match="only has no training example"):
+        shares({"only": 0})
