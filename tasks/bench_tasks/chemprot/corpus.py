@@ -185,7 +185,7 @@ def _relations(record: Record, mentions: dict[str, Mention]) -> tuple[Relation, 
         group = _CLASS_OF.get(_plain(relation.text("type")))
         if group is None:
             raise record.error(
-                f"relation {number}: 'type' is no relation type of ChemProt; wanted one such as {NAMES['CPR:4']!r} or CPR:0 to CPR:10."
+                f"relation {number}: 'type' is no type of ChemProt; wanted one such as {NAMES['CPR:4']!r}, or CPR:0 to CPR:10."
             )
         ends = []
         for name, wanted in (("arg1_id", CHEMICAL), ("arg2_id", GENE)):
