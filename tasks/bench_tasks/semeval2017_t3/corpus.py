@@ -1,0 +1,215 @@
+"""Reads the official XML: ``train``, ``dev`` and ``test``, each a folder with one file or several.
+
+A thread is a related question with the comments on it. It stands alone (the files of subtask A) or inside the original question
+that it was found for; an original question is written once with all its threads, or again before each of them.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import re
+from collections.abc import Iterator
+from dataclasses import dataclass
+from pathlib import Path
+
+from bench.api.data import SPLITS, Corpus, Document, Judgement, Passage
+from bench.errors import DataError
+from bench_tasks.common.files import read_bytes
+from bench_tasks.common.leaks import refuse_leaks
+from bench_tasks.common.synthetic import is_synthetic
+from bench_tasks.semeval2017_t3.xmltree import Node, parse
+
+LAYOUT = "FOLDER/{train,dev,test}/*.xml, the official files (for subtask A also the '-subtaskA' ones)"
+SKIP = "SubtaskA_Skip_Because_Same_As_RelQuestion_ID"
+"""Marks a thread that stands elsewhere too, with another original question."""
+COMMENT = {"Good": True, "Bad": False, "PotentiallyUseful": False}
+QUESTION = {"PerfectMatch": True, "Relevant": True, "Irrelevant": False}
+_IDENTIFIER = re.compile(r"[\w.:-]{1,80}", re.ASCII)
+_SUBTASKS = {
+    "A": ("RELC_RELEVANCE2RELQ", COMMENT),
+    "B": ("RELQ_RELEVANCE2ORGQ", QUESTION),
+    "C": ("RELC_RELEVANCE2ORGQ", COMMENT),
+}
+
+
+@dataclass(frozen=True)
+class Subtask:
+    """What is ranked for what.
+
+    Args:
+        letter: ``A`` comments for their question, ``B`` related questions for an original one, ``C`` comments for it.
+    """
+
+    letter: str
+
+    @property
+    def attribute(self) -> str:
+        """The attribute that holds the relevance."""
+        return _SUBTASKS[self.letter][0]
+
+    def relevant(self, node: Node) -> bool:
+        """Whether a comment or a related question is relevant.
+
+        Raises:
+            DataError: it has no label, or none of this subtask's.
+        """
+        labels = _SUBTASKS[self.letter][1]
+        label = node.attribute(self.attribute)
+        if label not in labels:
+            raise node.error(
+                f"{self.attribute} is none of its labels; wanted {', '.join(labels)}.",
+                f"Subtask {self.letter} needs files in which it is annotated; early releases and test inputs are not.",
+            )
+        return labels[label]
+
+
+@dataclass
+class Query:
+    """A question with its candidates, while it is read.
+
+    Args:
+        node: where it stands first.
+        text: of the question.
+        candidates: id to text and relevance, in file order.
+    """
+
+    node: Node
+    text: str
+    candidates: dict[str, tuple[str, bool]]
+
+
+def load(folder: Path, subtask: Subtask) -> Corpus:
+    """Reads and checks a corpus.
+
+    Raises:
+        DataError: naming file, line, what stood there and what was wanted.
+    """
+    if not folder.is_dir():
+        raise DataError(f"There is no folder {folder}.", f"Wanted {LAYOUT}.")
+    digest = hashlib.sha256()
+    splits = {}
+    for split in SPLITS:
+        splits[split] = read_split(folder / split, subtask, digest)
+        if not any(judgement.chosen for document in splits[split] for judgement in document.judgements):
+            raise DataError(
+                f"{folder / split} holds no relevant candidate at all for subtask {subtask.letter}; wanted annotated files."
+            )
+    refuse_leaks(folder, {split: [document.id for document in documents] for split, documents in splits.items()})
+    return Corpus(splits, synthetic=is_synthetic(folder), sha256=digest.hexdigest())
+
+
+def read_split(folder: Path, subtask: Subtask, digest: hashlib._Hash) -> tuple[Document, ...]:
+    """The queries of every file of a folder, files by name.
+
+    Args:
+        folder: of one split.
+        subtask: which.
+        digest: is fed with names and bytes.
+
+    Raises:
+        DataError: see `load`.
+    """
+    if not folder.is_dir():
+        raise DataError(f"There is no split folder {folder}.", f"Wanted {LAYOUT}.")
+    paths = sorted(path for path in folder.iterdir() if not path.name.startswith("."))
+    odd = next((path for path in paths if path.suffix != ".xml"), None)
+    if odd is not None:
+        raise DataError(f"{odd} is no .xml file; wanted {LAYOUT}.")
+    documents: dict[str, Document] = {}
+    for path in paths:
+        content = read_bytes(path)
+        digest.update(f"{folder.name}/{path.name}\0{len(content)}\0".encode())
+        digest.update(content)
+        for document in read(path, content, subtask):
+            if document.id in documents:
+                raise DataError(
+                    f"{path}: query {document.id!r} stands in another file of {folder} too; wanted it once.",
+                    "Put one version of the corpus there: its '-subtaskA' and '-with-multiline' files hold the same queries.",
+                )
+            documents[document.id] = document
+    if not documents:
+        raise DataError(f"{folder} holds no query of subtask {subtask.letter}.", f"Wanted {LAYOUT}.")
+    return tuple(documents.values())
+
+
+def read(path: Path, content: bytes, subtask: Subtask) -> list[Document]:
+    """The queries of one file, in file order.
+
+    Args:
+        path: for the errors.
+        content: its bytes.
+        subtask: which.
+
+    Raises:
+        DataError: see `load`.
+    """
+    root = parse(path, content)
+    root.check(("Thread", "OrgQuestion"))
+    found: dict[str, Query] = {}
+    for top in root.children:
+        for node, candidates in _asked(top, subtask):
+            part = "RelQ" if subtask.letter == "A" else "OrgQ"
+            name, text = _name(node, f"{part.upper()}_ID"), _said(node, part)
+            query = found.setdefault(name, Query(node, text, {}))
+            if query.node is not node and (subtask.letter == "A" or query.text != text):
+                raise node.error(f"query {name!r} stands in line {query.node.line} already; wanted it once.")
+            for tag in candidates:
+                comment = tag.tag == "RelComment"
+                candidate = _name(tag, "RELC_ID" if comment else "RELQ_ID")
+                if candidate in query.candidates:
+                    raise tag.error(f"candidate {candidate!r} of query {name!r} stands there twice; wanted it once.")
+                said = tag.only("RelCText", "RelCBody").text if comment else _said(tag, "RelQ")
+                query.candidates[candidate] = said, subtask.relevant(tag)
+    for name, query in found.items():
+        if not query.candidates:
+            raise query.node.error(f"query {name!r} has no candidates; wanted one at least.")
+    return [_document(name, query) for name, query in found.items()]
+
+
+def _asked(top: Node, subtask: Subtask) -> Iterator[tuple[Node, list[Node]]]:
+    """The questions of a thread or of an original question, with what is ranked for each."""
+    threads = [top]
+    if top.tag == "OrgQuestion":
+        top.check(("OrgQSubject", "OrgQBody", "OrgQClean", "Thread"))
+        threads = top.of("Thread")
+    elif subtask.letter != "A":
+        raise top.error("a thread stands outside an original question; wanted <OrgQuestion>.", "A file of subtask A, maybe?")
+    related: list[Node] = []
+    comments: list[Node] = []
+    for thread in threads:
+        thread.check(("RelQuestion", "RelComment"))
+        related.append(thread.only("RelQuestion"))
+        related[-1].check(("RelQSubject", "RelQBody", "RelQClean"))
+        own = thread.of("RelComment")
+        for comment in own:
+            comment.check(("RelCText", "RelCBody", "RelCClean"))
+        comments += own
+        if subtask.letter == "A" and SKIP not in thread.attributes:
+            yield related[-1], own
+    if subtask.letter != "A":
+        yield top, related if subtask.letter == "B" else comments
+
+
+def _name(node: Node, attribute: str) -> str:
+    name = node.attribute(attribute)
+    if not _IDENTIFIER.fullmatch(name):
+        raise node.error(f"{attribute} is no identifier; wanted letters, digits and any of _ . : - alone.")
+    return name
+
+
+def _said(question: Node, part: str) -> str:
+    """Subject and body of a question."""
+    texts = [question.only(f"{part}{piece}") for piece in ("Subject", "Body")]
+    for text in texts:
+        text.check(())
+    return "\n".join(text.text for text in texts if text.text)
+
+
+def _document(name: str, query: Query) -> Document:
+    text, passages, judgements = query.text, [], []
+    for candidate, (said, relevant) in query.candidates.items():
+        text += "\n\n"
+        passages.append(Passage(candidate, (len(text), len(text) + len(said))))
+        judgements.append(Judgement(candidate, float(relevant), relevant))
+        text += said
+    return Document(name, text, judgements=tuple(judgements), passages=tuple(passages))

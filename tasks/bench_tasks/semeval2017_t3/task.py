@@ -1,0 +1,144 @@
+"""The tasks `2017-T3-A`, `-B` and `-C`: ranking the answers of a forum, one class a subtask on one base."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+from typing import Any, ClassVar
+
+from bench.api.data import Corpus, Document
+from bench.api.head import Head
+from bench.api.task import Scores, Task, TaskMetadata
+from bench.errors import unknown
+from bench_tasks.semeval2017_t3 import corpus, rankings, scorer
+
+_SOURCE = "best system of the shared task, Nakov et al. 2017"
+
+
+def _metadata(best: float) -> TaskMetadata:
+    return TaskMetadata(
+        reference="https://alt.qcri.org/semeval2017/task3/",
+        access="open: from the task's page, free for general research use",
+        primary_metric="map",
+        layout=corpus.LAYOUT,
+        published_best={"map": best},
+        published_source=_SOURCE,
+    )
+
+
+class _CommunityQuestionAnswering(Task):
+    """What the subtasks share: files, head and scorer."""
+
+    version = "1"
+    citation = (
+        "Nakov et al. 2017, SemEval-2017 Task 3: Community Question Answering, "
+        "https://aclanthology.org/S17-2003/, doi:10.18653/v1/S17-2003"
+    )
+    licence = "free for general research use (the synthetic corpus: Apache-2.0)"
+    heads = ("ranking",)
+    subtask: ClassVar[corpus.Subtask]
+
+    def parameters(self) -> Mapping[str, str]:
+        """What `bench show` prints below the metadata."""
+        from bench_tasks.semeval2017_t3.synthetic import SHAPES
+
+        shape = SHAPES[self.subtask.letter]
+        sizes = ", ".join(f"{count} {split}" for split, count in shape.sizes.items())
+        return {
+            "layout": corpus.LAYOUT,
+            "relevance": self.subtask.attribute,
+            "synthetic corpus": f"{sizes} queries with {shape.candidates} candidates each, seeded, in the same format",
+            "scores": "map (top 10, over those found there), avg_rec, mrr (of 100), trec_map",
+        }
+
+    def load(self, folder: Path) -> Corpus:
+        """Reads and checks ``train``, ``dev`` and ``test`` below a folder.
+
+        Raises:
+            DataError: naming file, line, what stood there and what was wanted.
+        """
+        return corpus.load(folder, self.subtask)
+
+    def synthesize(self, folder: Path, seed: int, sizes: Mapping[str, int] | None = None) -> None:
+        """Writes the seeded synthetic corpus in the official XML.
+
+        Args:
+            folder: empty or missing; made here.
+            seed: same seed, same bytes.
+            sizes: queries per split; the subtask's usual ones where None.
+        """
+        from bench_tasks.semeval2017_t3.synthetic import write_corpus
+
+        write_corpus(folder, seed, sizes, self.subtask.letter)
+
+    def head(self, name: str) -> Head:
+        """A fresh head, ``ranking``."""
+        if name not in self.heads:
+            raise unknown("head", name, self.heads, f"bench show task {self.name}")
+        from bench.heads import make_head
+
+        return make_head(name)
+
+    def statistics(self, gold: Sequence[Document], predicted: Sequence[Document]) -> list[Mapping[str, float]]:
+        """Additive statistics of every gold query, in order; predictions are matched by the query's id."""
+        given = {document.id: {j.name: j.score for j in document.judgements} for document in predicted}
+        return [scorer.query_statistics(_relevance(document), given.get(document.id, {})) for document in gold]
+
+    def summarise(self, sums: Mapping[str, Any]) -> Scores:
+        """Scores from summed statistics, numbers or arrays."""
+        return scorer.summarise(sums)
+
+    def score_files(self, gold: Path, pred: Path) -> Scores:
+        """Official scores of a relevancy file and a prediction file, or of folders that hold one file each.
+
+        Raises:
+            DataError: a file or a line that cannot be read, or files that do not name the same candidates in the same order.
+        """
+        relevance: dict[str, dict[str, bool]] = {}
+        scores: dict[str, dict[str, float]] = {}
+        for wanted, given in rankings.read_pair(gold, pred):
+            relevance.setdefault(wanted.query, {})[wanted.candidate] = wanted.relevant
+            scores.setdefault(wanted.query, {})[wanted.candidate] = given.score
+        total: dict[str, float] = {}
+        for query, judged in relevance.items():
+            for key, value in scorer.query_statistics(judged, scores[query]).items():
+                total[key] = total.get(key, 0.0) + value
+        return scorer.summarise(total)
+
+    def write(self, folder: Path, documents: Sequence[Document]) -> None:
+        """Writes one file of lines ``qid aid rank score true|false``."""
+        rankings.write(folder, documents)
+
+
+class SubtaskA(_CommunityQuestionAnswering):
+    """SemEval-2017 Task 3, subtask A: the comments of a thread, for its question."""
+
+    name = "2017-T3-A"
+    summary = "SemEval-2017 Task 3 A: rank the comments of a thread by how well they answer its question"
+    metadata = _metadata(0.8843)
+    subtask = corpus.Subtask("A")
+
+
+class SubtaskB(_CommunityQuestionAnswering):
+    """SemEval-2017 Task 3, subtask B: related questions, for a new one."""
+
+    name = "2017-T3-B"
+    summary = "SemEval-2017 Task 3 B: rank earlier questions by how close they are to a new one"
+    metadata = _metadata(0.4722)
+    subtask = corpus.Subtask("B")
+
+
+class SubtaskC(_CommunityQuestionAnswering):
+    """SemEval-2017 Task 3, subtask C: the comments of related questions, for a new one."""
+
+    name = "2017-T3-C"
+    summary = "SemEval-2017 Task 3 C: rank comments on earlier questions by how well they answer a new one"
+    metadata = _metadata(0.1546)
+    subtask = corpus.Subtask("C")
+
+
+def _relevance(document: Document) -> dict[str, bool]:
+    """Candidate to relevance, in the order of the passages."""
+    said = {judgement.name: judgement.chosen for judgement in document.judgements}
+    order = [passage.id for passage in document.passages] or list(said)
+    return {name: said.get(name, False) for name in order}

@@ -1,0 +1,140 @@
+"""XML read safely into a small tree that knows its lines.
+
+Expat does the parsing. The official files may begin with an inline DTD, which is passed over; entity declarations, external
+subsets and references to other files are refused, so that nothing is expanded and nothing else is opened.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass, field
+from pathlib import Path
+from xml.parsers import expat
+
+from bench.errors import DataError
+
+_DEEPEST = 16
+
+
+@dataclass
+class Node:
+    """An element.
+
+    Args:
+        path: its file.
+        tag: its name.
+        line: where it starts, from 1.
+        attributes: as written, defaults of a DTD not added.
+        children: its elements, in order.
+        pieces: of its own text.
+    """
+
+    path: Path
+    tag: str
+    line: int
+    attributes: dict[str, str] = field(repr=False)
+    children: list[Node] = field(default_factory=list, repr=False)
+    pieces: list[str] = field(default_factory=list, repr=False)
+
+    def error(self, message: str, hint: str | None = None) -> DataError:
+        """A `DataError` that begins with file and line."""
+        return DataError(f"{self.path}:{self.line}: {message}", hint)
+
+    @property
+    def text(self) -> str:
+        """Its own text without the blanks around it."""
+        return "".join(self.pieces).strip()
+
+    def attribute(self, name: str) -> str:
+        """An attribute that has to be there.
+
+        Raises:
+            DataError: it is missing or blank.
+        """
+        found = self.attributes.get(name, "").strip()
+        if not found:
+            raise self.error(f"<{self.tag}> has no attribute {name}; wanted one with a value.")
+        return found
+
+    def of(self, *tags: str) -> list[Node]:
+        """Its elements of these names, in order."""
+        return [child for child in self.children if child.tag in tags]
+
+    def only(self, *tags: str) -> Node:
+        """Its one element of these names.
+
+        Raises:
+            DataError: there is none, or several.
+        """
+        found = self.of(*tags)
+        if len(found) != 1:
+            raise self.error(f"<{self.tag}> holds {len(found)} times <{'> or <'.join(tags)}>; wanted it once.")
+        return found[0]
+
+    def check(self, allowed: Sequence[str]) -> None:
+        """Refuses elements of other names, and text of its own between them.
+
+        Raises:
+            DataError: there is one.
+        """
+        for child in self.children:
+            if child.tag not in allowed:
+                raise child.error(
+                    f"an element stands in <{self.tag}> that the format does not know there; wanted <{'>, <'.join(allowed)}>."
+                    if allowed
+                    else f"an element stands in <{self.tag}>; wanted text alone."
+                )
+        if allowed and self.text:
+            raise self.error(f"<{self.tag}> holds text between its elements; wanted elements alone.")
+
+
+def parse(path: Path, content: bytes) -> Node:
+    """The root of a file.
+
+    Args:
+        path: for the errors.
+        content: its bytes, UTF-8 whatever the declaration says.
+
+    Raises:
+        DataError: it is not well-formed, not UTF-8, too deep, or declares entities or an external subset.
+    """
+    parser = expat.ParserCreate(encoding="utf-8")
+    parser.buffer_text = True
+    parser.specified_attributes = True
+    found: list[Node] = []
+    depth: list[Node] = []
+
+    def start(tag: str, attributes: dict[str, str]) -> None:
+        node = Node(path, tag, parser.CurrentLineNumber, attributes)
+        if len(depth) == _DEEPEST:
+            raise node.error(f"elements are nested more than {_DEEPEST} deep; wanted the task's own format.")
+        (depth[-1].children if depth else found).append(node)
+        depth.append(node)
+
+    def end(tag: str) -> None:
+        depth.pop()
+
+    def text(data: str) -> None:
+        depth[-1].pieces.append(data)
+
+    def refuse(what: str) -> DataError:
+        return DataError(f"{path}:{parser.CurrentLineNumber}: the file {what}, which is refused.", "Take it out of the file.")
+
+    def doctype(name: str, system: str | None, public: str | None, inline: int) -> None:
+        if system is not None or public is not None:
+            raise refuse("asks for an external DTD")
+
+    def entity(*declaration: object) -> None:
+        raise refuse("declares an entity")
+
+    def external(*reference: object) -> int:
+        raise refuse("refers to another file")
+
+    parser.StartElementHandler, parser.EndElementHandler, parser.CharacterDataHandler = start, end, text
+    parser.StartDoctypeDeclHandler, parser.EntityDeclHandler, parser.ExternalEntityRefHandler = doctype, entity, external
+    try:
+        parser.Parse(content, True)
+    except expat.ExpatError as error:
+        reason = expat.ErrorString(error.code)
+        raise DataError(f"{path}:{error.lineno}: not well-formed XML in UTF-8: {reason}.") from None
+    return found[0]
