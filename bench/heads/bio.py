@@ -1,34 +1,79 @@
-"""The BIO head: one tag a word. It is the baseline that shows why spans are needed.
+"""The tagging heads: one tag a word, in the scheme BIO or BIOES. They are the baseline that shows why spans are needed.
 
 A row of tags holds contiguous mentions that do not overlap, and nothing else. Discontiguous mentions are not squeezed into
 it (their first fragment alone is no mention): they are counted lost under ``discontiguous``. Of mentions that overlap or
-contain one another the longest is kept, the leftmost among equals; the others are lost under ``overlap``. Its
+contain one another the longest is kept, the leftmost among equals; the others are lost under ``overlap``. Their
 discontiguous recall is therefore 0 by construction.
 
-Source: tags as in Ramshaw & Marcus 1995, "Text Chunking using Transformation-Based Learning", arXiv cmp-lg/9505040.
+Sources: tags as in Ramshaw & Marcus 1995, "Text Chunking using Transformation-Based Learning", arXiv cmp-lg/9505040; ends and
+single words told apart, Ratinov & Roth 2009, "Design Challenges and Misconceptions in Named Entity Recognition", ACL W09-1119.
 """
 
 from __future__ import annotations
 
+from bisect import bisect_left
 from collections import Counter
-from collections.abc import Mapping, Sequence
-from typing import TYPE_CHECKING, Any
+from collections.abc import Iterator, Mapping, Sequence
+from typing import TYPE_CHECKING, Any, ClassVar, Literal
 
 from bench.api.data import Document, Mention, in_order
 from bench.api.head import Encoding, Head, HeadModule, Window
+from bench.data.windows import words
 from bench.errors import DataError
-from bench.heads.mentions import Span, characters_of, measure, words_of
+from bench.heads.mentions import Span, characters_of, words_of
 
 if TYPE_CHECKING:
     from torch import Tensor
 
 IGNORE = -100
+Scheme = Literal["BI", "BIES"]
+"""The roles of a label's tags: begin and inside; or begin, inside, end and single."""
 
 
-class BioHead(Head):
-    """Encodes contiguous mentions as tags: 0 is O, 1 + 2·i is B and 2 + 2·i is I of label i."""
+def roles(scheme: Scheme, length: int) -> list[int]:
+    """The roles (indices into the scheme) of the words of one mention.
+
+    Args:
+        scheme: of the tags.
+        length: of the mention, in words, at least 1.
+    """
+    if scheme == "BI":
+        return [0] + [1] * (length - 1)
+    return [3] if length == 1 else [0] + [1] * (length - 2) + [2]
+
+
+def followers(scheme: Scheme, labels: int) -> Iterator[tuple[int, int]]:
+    """Every pair of tags of which the second may follow the first.
+
+    What may follow O may come first, and what O may follow may come last.
+
+    Args:
+        scheme: of the tags.
+        labels: how many there are; tag 0 is O, and tag 1 + n·i + r has role r of label i, with n roles in the scheme.
+    """
+    count = len(scheme)
+    open_roles = (0, 1)
+    continuing = (1,) if scheme == "BI" else (1, 2)
+    must_go_on = scheme == "BIES"
+    for before in range(1 + count * labels):
+        label, role = divmod(before - 1, count) if before else (-1, -1)
+        going_on = role in open_roles and before > 0
+        if going_on:
+            yield from ((before, 1 + count * label + after) for after in continuing)
+        if not (going_on and must_go_on):
+            yield before, 0
+            yield from ((before, 1 + count * i + r) for i in range(labels) for r in range(count) if r not in continuing)
+
+
+class TokenClassificationHead(Head):
+    """Encodes contiguous mentions as tags, one a word: 0 is O, 1 + 2·i is B and 2 + 2·i is I of label i.
+
+    Its module takes hidden states (batch, seq, hidden), scores tags (batch, words, 1 + 2·labels) from the first and last token
+    of each word, and predicts the best row that the scheme allows.
+    """
 
     name = "bio"
+    scheme: ClassVar[Scheme] = "BI"
 
     def __init__(self) -> None:
         self.labels: tuple[str, ...] = ()
@@ -36,19 +81,24 @@ class BioHead(Head):
 
     def fit(self, documents: Sequence[Document]) -> None:
         """Learns the labels and how common each tag is."""
-        counted = measure(documents)
-        if not counted.labels:
+        total = 0
+        counted: Counter[tuple[str, int]] = Counter()
+        labels: set[str] = set()
+        for document in documents:
+            starts = [start for start, _ in words(document.text)]
+            total += len(starts)
+            for fragments, label in {mention.key for mention in document.mentions}:
+                labels.add(label)
+                if len(fragments) == 1:
+                    length = bisect_left(starts, fragments[0][1]) - bisect_left(starts, fragments[0][0])
+                    counted.update((label, role) for role in roles(self.scheme, max(length, 1)))
+        if not labels:
             raise DataError(
-                "The training documents hold no mention; a BIO head needs at least one.", "Check the task's data folder."
+                f"The training documents hold no mention; a {self.name} head needs at least one.",
+                "Check the task's data folder.",
             )
-        self.labels = counted.labels
-        begins = [counted.alone[label] / max(counted.words, 1) for label in self.labels]
-        inside = counted.continued
-        rates = [
-            rate
-            for label, begin in zip(self.labels, begins, strict=True)
-            for rate in (begin, inside[label] / max(counted.words, 1))
-        ]
+        self.labels = tuple(sorted(labels))
+        rates = [counted[label, role] / max(total, 1) for label in self.labels for role in range(len(self.scheme))]
         self.rates = (max(1.0 - sum(rates), 0.05), *rates)
 
     def state(self) -> dict[str, Any]:
@@ -76,7 +126,8 @@ class BioHead(Head):
             if any(tags[first : last + 1]):
                 lost["overlap"] += 1
             else:
-                tags[first : last + 1] = [1 + 2 * kind] + [2 + 2 * kind] * (last - first)
+                base = 1 + len(self.scheme) * kind
+                tags[first : last + 1] = [base + role for role in roles(self.scheme, last + 1 - first)]
         return Encoding(columns={"tags": tags}, supervised=len(tags), lost=lost)
 
     def collate(self, rows: Sequence[Mapping[str, Sequence[int]]], words: int) -> dict[str, Tensor]:
@@ -92,21 +143,36 @@ class BioHead(Head):
         """The trainable module."""
         from bench.heads.bio_module import BioModule
 
-        return BioModule(hidden_size, self.rates)
+        return BioModule(hidden_size, self.rates, self.scheme)
 
     def decode(self, window: Window, prediction: Sequence[int]) -> tuple[Mention, ...]:
-        """Mentions from one tag a word; an I that continues nothing is passed over, though `BioModule` gives none."""
+        """Mentions from one tag a word; one that continues nothing is passed over, though `BioModule` gives none."""
         found: list[Mention] = []
         begin, open_kind = 0, -1
         for at, tag in enumerate([*prediction, 0]):
-            kind, starts = (tag - 1) // 2 if tag else -1, tag % 2 == 1
+            kind, role = divmod(tag - 1, len(self.scheme)) if tag else (-1, -1)
+            starts, ends = role in (0, 3), role in (2, 3)
             if open_kind >= 0 and (starts or kind != open_kind):
                 found.append(Mention(characters_of(window, ((begin, at - 1),)), self.labels[open_kind]))
                 open_kind = -1
             if starts:
                 begin, open_kind = at, kind
+            if ends and open_kind >= 0:
+                found.append(Mention(characters_of(window, ((begin, at),)), self.labels[open_kind]))
+                open_kind = -1
         return in_order(found)
 
     def oracle(self, encoding: Encoding) -> list[int]:
         """The gold tags."""
         return list(encoding.columns["tags"])
+
+
+class BioesHead(TokenClassificationHead):
+    """The same with four tags a label: 1 + 4·i is B, 2 + 4·i is I, 3 + 4·i is E and 4 + 4·i is S of label i."""
+
+    name = "bioes"
+    scheme = "BIES"
+
+
+BioHead = TokenClassificationHead
+"""The name that the class had first."""

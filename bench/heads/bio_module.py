@@ -1,4 +1,4 @@
-"""The trainable half of the BIO head."""
+"""The trainable half of the tagging heads."""
 
 from __future__ import annotations
 
@@ -11,7 +11,7 @@ from torch import nn
 from torch.nn import functional as F
 
 from bench.api.head import HeadModule
-from bench.heads.bio import IGNORE
+from bench.heads.bio import IGNORE, Scheme, followers
 
 if TYPE_CHECKING:
     from torch import Tensor
@@ -20,16 +20,17 @@ SIZE = 128
 
 
 class BioModule(HeadModule, nn.Module):
-    """Tags every word from its first and last token; predicts the best row of tags that BIO allows.
+    """Tags every word from its first and last token; predicts the best row of tags that the scheme allows.
 
     Args:
         hidden_size: of the backbone.
         rates: share of each tag in the training documents; the biases start from it.
+        scheme: of the tags.
     """
 
     allowed: Tensor
 
-    def __init__(self, hidden_size: int, rates: Sequence[float]) -> None:
+    def __init__(self, hidden_size: int, rates: Sequence[float], scheme: Scheme = "BI") -> None:
         super().__init__()
         tags = len(rates)
         self.project = nn.Linear(hidden_size, SIZE)
@@ -39,7 +40,7 @@ class BioModule(HeadModule, nn.Module):
         nn.init.normal_(self.tag.weight, std=0.02)
         with torch.no_grad():
             self.tag.bias.copy_(torch.tensor([math.log(max(rate, 1e-5)) for rate in rates]))
-        self.register_buffer("allowed", _transitions(tags), persistent=False)
+        self.register_buffer("allowed", _transitions(tags, scheme), persistent=False)
 
     def loss(self, hidden: Tensor, batch: Mapping[str, Tensor]) -> Tensor:
         """Cross-entropy of the tags (batch, words), summed."""
@@ -48,7 +49,7 @@ class BioModule(HeadModule, nn.Module):
 
     @torch.no_grad()
     def predict(self, hidden: Tensor, batch: Mapping[str, Tensor]) -> list[list[int]]:
-        """The best allowed row of tags of each window (Viterbi over the batch)."""
+        """The best allowed row of tags of each window (Viterbi over the batch, on the device; one transfer at the end)."""
         scores = self._logits(hidden, batch).log_softmax(-1)
         best = scores[:, 0] + self.allowed[0]
         back = []
@@ -57,7 +58,7 @@ class BioModule(HeadModule, nn.Module):
             alive = batch["word_mask"][:, at].bool()[:, None]
             best = torch.where(alive, value + scores[:, at], best)
             back.append(torch.where(alive, origin, torch.arange(best.shape[1], device=best.device)))
-        tag = best.argmax(1)
+        tag = (best + self.allowed[:, 0]).argmax(1)
         row = [tag]
         for origin in reversed(back):
             tag = origin.gather(1, tag[:, None])[:, 0]
@@ -73,10 +74,9 @@ class BioModule(HeadModule, nn.Module):
             return logits
 
 
-def _transitions(tags: int) -> Tensor:
-    """(tags, tags) of 0 where a tag may follow another and -inf where not; what may follow O may also come first."""
-    allowed = torch.zeros(tags, tags)
-    for inside in range(2, tags, 2):
-        allowed[:, inside] = -math.inf
-        allowed[inside - 1, inside] = allowed[inside, inside] = 0.0
+def _transitions(tags: int, scheme: Scheme = "BI") -> Tensor:
+    """(tags, tags) of 0 where a tag may follow another and -inf where not."""
+    allowed = torch.full((tags, tags), -math.inf)
+    for before, after in followers(scheme, (tags - 1) // len(scheme)):
+        allowed[before, after] = 0.0
     return allowed
