@@ -70,6 +70,8 @@ class Head(ABC):
 
     name: ClassVar[str]
     cuts: ClassVar[Cut] = "sentences"
+    finds_mentions: ClassVar[bool] = True
+    """Whether it predicts mentions; False where they are given to it, or where there are none."""
 
     @abstractmethod
     def fit(self, documents: Sequence[Document]) -> None:

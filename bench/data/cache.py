@@ -31,7 +31,7 @@ class EncodedSplit:
         supervised: supervised positions of each window, shape (windows,).
         documents: ids of the split's documents; rows refer to them by index.
         lost: annotations that decoding cannot reach, and windows that leave text out, by cause.
-        mentions: gold mentions of the split.
+        gold: annotations of the split: mentions, relations, judgements.
     """
 
     rows: Dataset
@@ -39,7 +39,7 @@ class EncodedSplit:
     supervised: NDArray[np.int64]
     documents: tuple[str, ...]
     lost: Mapping[str, int]
-    mentions: int
+    gold: int
 
     def __len__(self) -> int:
         return len(self.lengths)
@@ -120,7 +120,7 @@ def encode_split(
         found_facts = {
             "documents": [d.id for d in documents],
             "lost": dict(lost),
-            "mentions": sum(len(d.mentions) for d in documents),
+            "gold": sum(len(d.mentions) + len(d.relations) + len(d.judgements) for d in documents),
             "lengths": lengths,
             "supervised": supervised,
         }
@@ -133,7 +133,7 @@ def encode_split(
         supervised=np.array(kept["supervised"], dtype=np.int64),
         documents=tuple(kept["documents"]),
         lost=kept["lost"],
-        mentions=kept["mentions"],
+        gold=kept["gold"],
     )
 
 

@@ -27,6 +27,7 @@ class ClassificationHead(Head):
     """Encodes the chosen class of a document as one number; decodes a probability for each class."""
 
     name = "classify"
+    finds_mentions: ClassVar[bool] = False
     cuts: ClassVar[Cut] = "whole"
 
     def __init__(self) -> None:

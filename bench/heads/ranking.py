@@ -40,6 +40,7 @@ class SequenceRankingHead(Head):
     """Encodes the relevance of a passage as one number; decodes its score."""
 
     name = "ranking"
+    finds_mentions: ClassVar[bool] = False
     cuts: ClassVar[Cut] = "passages"
 
     def __init__(self) -> None:

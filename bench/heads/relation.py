@@ -17,7 +17,7 @@ from bisect import bisect_right
 from collections import Counter
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import asdict, dataclass, replace
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, ClassVar
 
 from bench.api.data import Document, Fragment, Key, Relation
 from bench.api.head import Encoding, Head, Window
@@ -96,6 +96,7 @@ class RelationExtractionHead(Head):
     """
 
     name = "relation"
+    finds_mentions: ClassVar[bool] = False
 
     def __init__(self, share: float = 0.99) -> None:
         self.share = share

@@ -134,7 +134,7 @@ def encoding_facts(data: Mapping[str, TaskData]) -> dict[str, Any]:
         name: {
             split: {
                 "documents": len(encoded.documents), "windows": len(encoded), "tokens": encoded.tokens,
-                "mentions": encoded.mentions, "lost": dict(encoded.lost),
+                "annotations": encoded.gold, "lost": dict(encoded.lost),
             }
             for split, encoded in one.splits.items()
         }
@@ -143,9 +143,11 @@ def encoding_facts(data: Mapping[str, TaskData]) -> dict[str, Any]:
 
 
 def unlabelled(data: Mapping[str, TaskData]) -> dict[str, float]:
-    """Task to the share of its training windows that hold no gold mention."""
+    """Task to the share of its training windows that hold no gold mention, where mentions are what is looked for."""
     found = {}
     for name, one in data.items():
+        if not one.head.finds_mentions:
+            continue
         spans: dict[str, list[tuple[int, int]]] = {}
         for document in one.corpus["train"]:
             spans[document.id] = [m.fragments[0] for m in document.mentions]

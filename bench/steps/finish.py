@@ -109,8 +109,10 @@ class Scoring:
         return with_intervals(rows, one.task.summarise)
 
     def baselines(self, task: str) -> dict[str, dict[str, Any]]:
-        """Scores on test of what needs no model: a dictionary of the training mentions."""
+        """Scores on test of what needs no model: a dictionary of the training mentions, where mentions are to be found."""
         one = self.data[task]
+        if not one.head.finds_mentions:
+            return {}
         dictionary = ConceptDictionary(one.task.unlinked).fit(one.corpus["train"])
         predicted = [Document(d.id, "", dictionary.annotate(d)) for d in one.corpus["test"]]
         return {"dictionary": self.scores(task, "test", predicted)}

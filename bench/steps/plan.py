@@ -137,7 +137,7 @@ def show_plan(plan: Mapping[str, Any], parity: ParityReport, console: Reporter) 
         for task, splits in plan["data"].items()
         for split, facts in splits.items()
     ]  # fmt: skip
-    console.table("data", ("task", "split", "documents", "windows", "tokens", "mentions", "out of reach"), data)
+    console.table("data", ("task", "split", "documents", "windows", "tokens", "annotations", "out of reach"), data)
     like = f" {budget['like']}" if budget["like"] else ""
     epochs = ", ".join(f"{task} {count:.2f}" for task, count in budget["epochs"].items())
     console.table(

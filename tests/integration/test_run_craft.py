@@ -42,5 +42,5 @@ def test_a_few_steps_on_real_articles(tiny: Callable[..., RunConfig], shared: Pa
     assert 0 < result["quantization"]["error"] < 1
     data = result["extra"]["plan"]["data"][TASK] if "extra" in result else result["plan"]["data"][TASK]
     assert sum(split["documents"] for split in data.values()) == 3
-    assert 0 < sum(split["mentions"] for split in data.values()) <= mentions
+    assert 0 < sum(split["annotations"] for split in data.values()) <= mentions
     assert result["invariants"]["smoke"]["dead"] == {TASK: []}
