@@ -1,0 +1,155 @@
+"""The `||` format: one line a mention, its fragments as pairs of offsets.
+
+Source: SemEval-2014 Task 7, https://alt.qcri.org/semeval2014/task7/. A line of a mention of two fragments:
+
+    note-00001.text||Disease_Disorder||C0000001||10||20||30||35
+
+Offsets are characters of the `.text` file, ends exclusive; ``CUI-less`` where there is no concept. Errors name file, line and
+column, and never quote a column that is not a number.
+"""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Iterator, Sequence
+from itertools import pairwise
+from pathlib import Path
+
+from bench.api.data import Document, Fragment, Mention
+from bench.errors import DataError
+from bench_tasks.common.files import read_text
+
+LABEL = "Disease_Disorder"
+CUI_LESS = "CUI-less"
+DIVIDER = "||"
+_NUMBER = re.compile(r"[0-9]{1,12}")
+_SUFFIX = re.compile(r"\.(text|txt|pipe)$", re.IGNORECASE)
+_CONCEPT = re.compile(r"[A-Za-z][\w:.-]{0,63}")
+_WANTED = "wanted file||Disease_Disorder||CUI||start||end, and two more for each further fragment"
+
+
+def document_name(column: str) -> str:
+    """Name of a document from the first column, which has the text file's suffix."""
+    return _SUFFIX.sub("", column.strip())
+
+
+def lines_of(text: str, path: Path) -> Iterator[tuple[str, str, Mention]]:
+    """Place, document name and mention of every line that is not blank; CRLF and a byte-order mark are allowed.
+
+    Offsets must not decrease: that is what the organisers' scorer refuses.
+
+    Args:
+        text: of the file.
+        path: of the file, for errors.
+
+    Raises:
+        DataError: naming file, line, what stood there and what was wanted.
+    """
+    for number, line in enumerate(text.removeprefix("\ufeff").split("\n"), start=1):
+        if line.strip():
+            where = f"{path}, line {number}"
+            columns = line.rstrip("\r").split(DIVIDER)
+            if len(columns) < 5 or len(columns) % 2 == 0:
+                raise DataError(f"{where}: {len(columns)} columns; {_WANTED}.")
+            concept = columns[2].strip()
+            if not _CONCEPT.fullmatch(concept):
+                raise DataError(
+                    f"{where}: column 3 holds no concept ({len(concept)} characters); wanted a CUI or '{CUI_LESS}'."
+                )
+            concept = CUI_LESS if concept.lower() == CUI_LESS.lower() else concept
+            yield where, document_name(columns[0]), Mention(_fragments(columns[3:], where), columns[1].strip(), concept)
+
+
+def _fragments(columns: Sequence[str], where: str) -> tuple[Fragment, ...]:
+    numbers: list[int] = []
+    for at, column in enumerate(columns, start=4):
+        if not _NUMBER.fullmatch(column.strip()):
+            raise DataError(f"{where}: column {at} ({len(column)} characters) is no offset; wanted a whole number.")
+        numbers.append(int(column))
+    for at, (before, after) in enumerate(pairwise(numbers), start=5):
+        if after < before:
+            raise DataError(
+                f"{where}: the offset {after} in column {at} follows {before}; wanted offsets that do not decrease.",
+                "Write the fragments of a mention from left to right, each with its start first.",
+            )
+    return tuple(zip(numbers[::2], numbers[1::2], strict=True))
+
+
+def read_mentions(text: str, path: Path, name: str, length: int) -> tuple[Mention, ...]:
+    """Strictly reads the annotations of one document of a corpus; of lines with equal spans the last one's concept is kept.
+
+    Args:
+        text: of the `.pipe` file.
+        path: of the `.pipe` file, for errors.
+        name: of the document that its lines must belong to.
+        length: of the document, in characters.
+
+    Raises:
+        DataError: naming file, line, what stood there and what was wanted.
+    """
+    found: dict[tuple[Fragment, ...], Mention] = {}
+    for where, document, mention in lines_of(text, path):
+        if document != name:
+            raise DataError(f"{where}: column 1 names another document; wanted {name!r}, as the file is named.")
+        if mention.label != LABEL:
+            raise DataError(f"{where}: column 2 ({len(mention.label)} characters) is no type of this task; wanted '{LABEL}'.")
+        for start, end in mention.fragments:
+            if end == start:
+                raise DataError(f"{where}: span {start}-{end} ends where it starts; wanted an end after its start.")
+            if end > length:
+                raise DataError(f"{where}: span {start}-{end} lies outside the text, which has {length} characters.")
+        found[mention.fragments] = mention
+    return tuple(found.values())
+
+
+def read_documents(path: Path) -> dict[str, dict[tuple[Fragment, ...], str]]:
+    """Concepts by document and fragments, from every ``*.pipe*`` file of a folder or from one file, for scoring.
+
+    Raises:
+        DataError: there is no such file, or a line cannot be read; no line is skipped.
+    """
+    documents: dict[str, dict[tuple[Fragment, ...], str]] = {}
+    for file in _files(path):
+        for _, name, mention in lines_of(read_text(file), file):
+            documents.setdefault(name, {})[mention.fragments] = mention.concept or CUI_LESS
+    return documents
+
+
+def _files(path: Path) -> list[Path]:
+    if path.is_file():
+        return [path]
+    if not path.is_dir():
+        raise DataError(f"There is no file or folder {path}.")
+    files = sorted(file for file in path.iterdir() if ".pipe" in file.name and not file.name.startswith(".") and file.is_file())
+    if not files:
+        raise DataError(f"{path} holds no .pipe file.", "Give the folder in which they lie, such as one split.")
+    return files
+
+
+def write_mentions(document: Document) -> str:
+    """The annotations of one document as the text of a `.pipe` file.
+
+    Raises:
+        DataError: a name or concept cannot stand in a column.
+    """
+    lines = []
+    for mention in document.mentions:
+        columns = [f"{document.id}.text", LABEL, mention.concept or CUI_LESS]
+        columns += [str(offset) for fragment in mention.fragments for offset in fragment]
+        if any("|" in column or "\n" in column or "\r" in column for column in columns):
+            raise DataError(f"A name or concept of document {document.id!r} holds '|' or a line break: it cannot be a column.")
+        lines.append(f"{DIVIDER.join(columns)}\n")
+    return "".join(lines)
+
+
+def write_folder(folder: Path, documents: Sequence[Document]) -> None:
+    """Writes one `.pipe` file a document.
+
+    Raises:
+        DataError: a document's name cannot be a file name.
+    """
+    folder.mkdir(parents=True, exist_ok=True)
+    for document in documents:
+        if not document.id or document.id != Path(document.id).name:
+            raise DataError(f"Document name {document.id!r} cannot be a file name.")
+        (folder / f"{document.id}.pipe").write_bytes(write_mentions(document).encode("utf-8"))

@@ -1,0 +1,39 @@
+"""Writes the seeded synthetic corpus: notes of the 2015 task's generator, annotated in the `||` format."""
+
+from __future__ import annotations
+
+import tempfile
+from collections.abc import Mapping
+from pathlib import Path
+
+from bench.api.data import SPLITS
+from bench_tasks.common.synthetic import begin
+from bench_tasks.semeval2014_t7.pipe import write_mentions
+from bench_tasks.semeval2015_t14 import corpus, synthetic
+
+SIZES = synthetic.SIZES
+_OTHER_NOTES = 2014
+"""Added to the seed, so that the two tasks do not train on the same notes."""
+
+
+def write_corpus(folder: Path, seed: int, sizes: Mapping[str, int] | None = None) -> None:
+    """Writes ``train``, ``dev`` and ``test`` with a `.text` and a `.pipe` file a note, and the marker file.
+
+    Args:
+        folder: empty or missing; made here.
+        seed: same seed, same bytes.
+        sizes: notes per split; `SIZES` for those that are not given.
+
+    Raises:
+        UsageError: a size is not positive, or the folder holds something already.
+    """
+    wanted = begin(folder, sizes, SIZES)
+    with tempfile.TemporaryDirectory(prefix="bench-notes-") as temporary:
+        source = Path(temporary) / "notes"
+        synthetic.write_corpus(source, seed * 10_000 + _OTHER_NOTES, wanted)
+        notes = corpus.load(source)
+    for split in SPLITS:
+        (folder / split).mkdir()
+        for note in notes[split]:
+            (folder / split / f"{note.id}.text").write_bytes(note.text.encode("utf-8"))
+            (folder / split / f"{note.id}.pipe").write_bytes(write_mentions(note).encode("utf-8"))

@@ -1,0 +1,108 @@
+"""The task `2014-T7`: disorder mentions in clinical notes, discontiguous ones included, and their concepts."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+from typing import Any
+
+from bench.api.data import Corpus, Document
+from bench.api.head import Head
+from bench.api.task import Scores, Task, TaskMetadata
+from bench.errors import unknown
+from bench_tasks.semeval2014_t7 import corpus, pipe, scorer
+
+
+class SemEval2014T7(Task):
+    """SemEval-2014 Task 7, Analysis of Clinical Text."""
+
+    name = "2014-T7"
+    version = "1"
+    summary = "SemEval-2014 Task 7: disorder mentions in clinical notes and their concepts"
+    citation = (
+        "Pradhan et al. 2014, SemEval-2014 Task 7: Analysis of Clinical Text, "
+        "https://aclanthology.org/S14-2007/, doi:10.3115/v1/S14-2007"
+    )
+    licence = "PhysioNet Credentialed Health Data Use Agreement (the synthetic corpus: Apache-2.0)"
+    heads = ("span", "bio")
+    unlinked = pipe.CUI_LESS
+    metadata = TaskMetadata(
+        reference="https://alt.qcri.org/semeval2014/task7/",
+        access="credentialed: a PhysioNet account, its course and the signed data use agreement; text may never be shared",
+        primary_metric="task_a.strict.f1",
+        layout=corpus.LAYOUT,
+        published_best={"task_a.strict.f1": 0.813, "task_b.strict": 0.741},
+        published_source="best systems of the shared task, Pradhan et al. 2014",
+    )
+
+    def parameters(self) -> Mapping[str, str]:
+        """What `bench show` prints below the metadata."""
+        return {
+            "layout": corpus.LAYOUT,
+            "synthetic corpus": "240 train, 60 dev and 60 test notes of 150 to 400 words, seeded, in the same format",
+            "scores": "task_a: strict, relaxed; task_b: accuracy of concepts, strict (of all gold) and relaxed (of exact spans)",
+        }
+
+    def load(self, folder: Path) -> Corpus:
+        """Reads and checks ``train``, ``dev`` and ``test`` below a folder.
+
+        Raises:
+            DataError: naming file, line, what stood there and what was wanted.
+        """
+        return corpus.load(folder)
+
+    def synthesize(self, folder: Path, seed: int, sizes: Mapping[str, int] | None = None) -> None:
+        """Writes the seeded synthetic corpus in the same layout.
+
+        Args:
+            folder: empty or missing; made here.
+            seed: same seed, same bytes.
+            sizes: documents per split; 240, 60 and 60 where None.
+        """
+        from bench_tasks.semeval2014_t7.synthetic import write_corpus
+
+        write_corpus(folder, seed, sizes)
+
+    def head(self, name: str) -> Head:
+        """A fresh head, ``span`` or ``bio``."""
+        if name not in self.heads:
+            raise unknown("head", name, self.heads, f"bench show task {self.name}")
+        from bench.heads import make_head
+
+        return make_head(name)
+
+    def statistics(self, gold: Sequence[Document], predicted: Sequence[Document]) -> list[Mapping[str, float]]:
+        """Additive statistics of every gold document, in order; predictions are matched by the document's id."""
+        given = {document.id: _annotations(document) for document in predicted}
+        return [scorer.document_statistics(_annotations(document), given.get(document.id, {})) for document in gold]
+
+    def summarise(self, sums: Mapping[str, Any]) -> Scores:
+        """Scores from summed statistics, numbers or arrays."""
+        return scorer.summarise(sums)
+
+    def score(self, gold: Sequence[Document], predicted: Sequence[Document]) -> Scores:
+        """Official scores; predictions in documents that have no gold are false positives."""
+        known = {document.id for document in gold}
+        extra = [Document(document.id, "") for document in predicted if document.id not in known]
+        return super().score([*gold, *extra], predicted)
+
+    def score_files(self, gold: Path, pred: Path) -> Scores:
+        """Official scores of ``||`` files; each a folder or one file.
+
+        Raises:
+            DataError: a path or a line that cannot be read, offsets that decrease among them.
+        """
+        wanted, given = pipe.read_documents(gold), pipe.read_documents(pred)
+        total = scorer.document_statistics({}, {})
+        for name in sorted({*wanted, *given}):
+            for key, value in scorer.document_statistics(wanted.get(name, {}), given.get(name, {})).items():
+                total[key] += value
+        return scorer.summarise(total)
+
+    def write(self, folder: Path, documents: Sequence[Document]) -> None:
+        """Writes one ``.pipe`` file a document."""
+        pipe.write_folder(folder, documents)
+
+
+def _annotations(document: Document) -> dict[tuple[tuple[int, int], ...], str]:
+    return {mention.fragments: mention.concept or pipe.CUI_LESS for mention in document.mentions}
