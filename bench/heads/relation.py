@@ -96,7 +96,7 @@ class RelationExtractionHead(Head):
     """
 
     name = "relation"
-    finds_mentions: ClassVar[bool] = False
+    finds_mentions = False
 
     def __init__(self, share: float = 0.99) -> None:
         self.share = share

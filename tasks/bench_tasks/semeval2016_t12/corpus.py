@@ -1,0 +1,111 @@
+"""Reads the corpus: ``train``, ``dev`` and ``test``, each with a text and an Anafora file for each document."""
+
+from __future__ import annotations
+
+import hashlib
+from collections.abc import Mapping
+from itertools import pairwise
+from pathlib import Path
+
+from bench.api.data import SPLITS, Corpus, Document, Key, Mention, Relation, in_order
+from bench.errors import DataError
+from bench_tasks.common.files import decode, read_bytes
+from bench_tasks.common.leaks import refuse_leaks
+from bench_tasks.common.synthetic import is_synthetic
+from bench_tasks.semeval2016_t12 import anafora_xml
+from bench_tasks.semeval2016_t12.layout import annotation_files, texts_of
+
+LAYOUT = "FOLDER/{train,dev,test}/DOC/DOC with DOC.*.xml beside it (Anafora); or all documents of a split in one folder"
+
+CONTAINS = "CONTAINS"
+MENTIONS: Mapping[str, Mapping[str, tuple[str, ...]]] = {
+    "EVENT": {
+        "DocTimeRel": ("BEFORE", "OVERLAP", "BEFORE/OVERLAP", "AFTER"),
+        "Type": ("N/A", "ASPECTUAL", "EVIDENTIAL"),
+        "Degree": ("N/A", "MOST", "LITTLE"),
+        "Polarity": ("POS", "NEG"),
+        "ContextualModality": ("ACTUAL", "HEDGED", "HYPOTHETICAL", "GENERIC"),
+        "ContextualAspect": ("N/A", "NOVEL", "INTERMITTENT"),
+        "Permanence": ("UNDETERMINED", "FINITE", "PERMANENT"),
+    },
+    "TIMEX3": {"Class": ("DATE", "TIME", "DURATION", "QUANTIFIER", "PREPOSTEXP", "SET")},
+}
+"""What is predicted, with the values of its properties."""
+LEFT_OUT = ("SECTIONTIME", "DOCTIME", "DUPLICATE")
+"""Entities of the same files that the shared task did not ask for."""
+TLINKS = ("BEFORE", "OVERLAP", CONTAINS, "BEGINS-ON", "ENDS-ON")
+OTHER_RELATIONS = ("ALINK",)
+
+
+def load(folder: Path) -> Corpus:
+    """Reads and checks a corpus.
+
+    Raises:
+        DataError: naming file, line, what stood there and what was wanted.
+    """
+    if not folder.is_dir():
+        raise DataError(f"There is no folder {folder}.", f"Wanted {LAYOUT}.")
+    digest = hashlib.sha256()
+    splits: dict[str, tuple[Document, ...]] = {}
+    for split in SPLITS:
+        texts, files = texts_of(folder / split), annotation_files(folder / split)
+        for have, lack, what in ((texts, files, "annotation file DOC.*.xml"), (files, texts, "text")):
+            missing = sorted(have.keys() - lack.keys())
+            if missing:
+                raise DataError(
+                    f"{have[missing[0]]} has no {what} beside it ({len(missing)} such here).",
+                    "A document without annotations has a file with empty <annotations>." if have is texts else None,
+                )
+        documents = []
+        for name, text in texts.items():
+            contents = [read_bytes(path) for path in (text, files[name])]
+            for path, content in zip((text, files[name]), contents, strict=True):
+                digest.update(f"{path.relative_to(folder).as_posix()}\0{len(content)}\0".encode())
+                digest.update(content)
+            documents.append(_document(name, decode(contents[0], text), anafora_xml.read(files[name], contents[1])))
+        splits[split] = tuple(documents)
+        if not any(document.relations for document in documents):
+            raise DataError(f"{folder / split} holds no {CONTAINS} between EVENT and TIMEX3; wanted annotated documents.")
+    refuse_leaks(folder, {split: [d.id for d in documents] for split, documents in splits.items()})
+    return Corpus(splits, synthetic=is_synthetic(folder), sha256=digest.hexdigest())
+
+
+def _document(name: str, text: str, found: anafora_xml.Annotations) -> Document:
+    keys: dict[str, Key] = {}
+    mentions: dict[Key, Mention] = {}
+    for identifier, entity in found.entities.items():
+        label = anafora_xml.kind(entity)
+        if label in LEFT_OUT:
+            continue
+        if label not in MENTIONS:
+            raise found.error(entity, f"the <type> of this entity is not known; wanted {', '.join((*MENTIONS, *LEFT_OUT))}.")
+        fragments = tuple(sorted(anafora_xml.spans(found, entity)))
+        if fragments[-1][1] > len(text):
+            raise found.error(
+                entity, f"span {fragments[-1][0]},{fragments[-1][1]} lies outside the text of {len(text)} characters."
+            )
+        if any(end > start for (_, end), (start, _) in pairwise(fragments)):
+            raise found.error(entity, "the fragments of this entity overlap; wanted them apart.")
+        slots = {}
+        for slot, values in MENTIONS[label].items():
+            value = anafora_xml.properties(entity).get(slot)
+            if value is None:
+                continue
+            if value not in values:
+                raise found.error(entity, f"<{slot}> holds no known value; wanted one of {', '.join(values)}.")
+            slots[slot] = (value,)
+        keys[identifier] = (fragments, label)
+        mentions.setdefault(keys[identifier], Mention(fragments, label, slots=slots))
+    relations: dict[Relation, None] = {}
+    for relation in found.relations:
+        kind, held = anafora_xml.kind(relation), anafora_xml.properties(relation)
+        if kind in OTHER_RELATIONS:
+            continue
+        if kind != "TLINK" or held.get("Type") not in TLINKS:
+            raise found.error(
+                relation, f"this relation is of no known type; wanted a TLINK of {', '.join(TLINKS)}, or an ALINK."
+            )
+        ends = [keys.get(held[end]) for end in anafora_xml.ENDS]
+        if held["Type"] == CONTAINS and ends[0] and ends[1]:
+            relations[Relation(ends[0], ends[1], CONTAINS)] = None
+    return Document(name, text, in_order(tuple(mentions.values())), tuple(relations))

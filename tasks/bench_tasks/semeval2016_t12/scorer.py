@@ -1,0 +1,162 @@
+"""Rows of `anaforatools`, plain and with temporal closure of CONTAINS, as counts that can be summed over documents.
+
+Source: https://github.com/bethard/anaforatools, `anafora.evaluate`, which the organisers used. Its `score_data` compares two
+files; its `score_dirs` would also walk the folders, but skips files that it cannot use and parses them as they come, so that
+the walk is ours (`bench_tasks.semeval2016_t12.layout`). Precision is 1 where nothing is predicted and recall 1 where nothing
+is to be found, as there.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+from xml.etree import ElementTree
+
+from bench.api.data import Document, Key
+from bench.api.task import Scores
+from bench.errors import MissingError
+from bench_tasks.semeval2016_t12 import anafora_xml
+
+if TYPE_CHECKING:
+    from xml.etree.ElementTree import Element
+
+CLOSURE = "closure"
+_PLAIN = "plain"
+_CLOSED = ("TLINK", "Type", "CONTAINS")
+_COUNTS = {
+    _PLAIN: ("reference", "predicted", "correct"),
+    CLOSURE: ("reference", "predicted", "precision_correct", "recall_correct"),
+}
+
+
+def row_name(view: str | tuple[str, ...]) -> str:
+    """A row as `anaforatools` prints it, e.g. ``TLINK:Type:CONTAINS``."""
+    return view if isinstance(view, str) else ":".join(view)
+
+
+def statistics(gold: Element, predicted: Element) -> dict[str, float]:
+    """Counts of every row for one document.
+
+    Args:
+        gold: the ``data`` element of a checked file or of `element_of`.
+        predicted: the same.
+
+    Raises:
+        MissingError: `anaforatools` is not installed.
+    """
+    try:
+        import anafora.evaluate
+    except ImportError:
+        raise MissingError("2016-T12 is scored by anaforatools, which is not installed.", "pip install anaforatools") from None
+    files = [anafora.AnaforaData(root) for root in (gold, predicted)]
+    found: dict[str, float] = {}
+    for kind, options in (
+        (_PLAIN, {}),
+        (CLOSURE, {"include": {_CLOSED}, "scores_type": anafora.evaluate.TemporalClosureScores}),
+    ):
+        for view, scores in anafora.evaluate.score_data(*files, **options).items():
+            for count in _COUNTS[kind]:
+                found[f"{kind}/{row_name(view)}.{count}"] = float(getattr(scores, count))
+    return found
+
+
+def summarise(sums: Mapping[str, Any]) -> Scores:
+    """Precision, recall and F1 of every row, those with closure below ``closure``; numbers or arrays.
+
+    Args:
+        sums: what `statistics` gives, summed over documents.
+    """
+    rows: dict[str, dict[str, dict[str, Any]]] = {_PLAIN: {}, CLOSURE: {}}
+    for key, value in sums.items():
+        kind, _, rest = key.partition("/")
+        name, _, count = rest.rpartition(".")
+        rows[kind].setdefault(name, {})[count] = value
+    made = {kind: {name: _figures(counts) for name, counts in sorted(found.items())} for kind, found in rows.items()}
+    return {**made[_PLAIN], CLOSURE: made[CLOSURE]}
+
+
+def element_of(document: Document) -> Element:
+    """The annotations of a document as Anafora XML. A relation of a mention that the document does not hold is left out: the
+    format has no way to say it.
+    """
+    root = ElementTree.Element("data")
+    annotations = ElementTree.SubElement(root, "annotations")
+    names: dict[Key, str] = {}
+    for mention in document.mentions:
+        if mention.key in names:
+            continue
+        names[mention.key] = f"{len(names) + 1}@e@bench"
+        spans = ";".join(f"{start},{end}" for start, end in mention.fragments)
+        held = {slot: values[-1] for slot, values in mention.slots.items() if values}
+        _annotation(annotations, "entity", names[mention.key], mention.label, held, spans)
+    for number, relation in enumerate(dict.fromkeys(document.relations), 1):
+        source, target = names.get(relation.source), names.get(relation.target)
+        if source and target:
+            held = {"Source": source, "Type": relation.label, "Target": target}
+            _annotation(annotations, "relation", f"{number}@r@bench", "TLINK", held)
+    return root
+
+
+def write(folder: Path, document: Document) -> None:
+    """Writes ``DOC/DOC.Temporal-Relation.bench.completed.xml`` below a folder."""
+    root = element_of(document)
+    ElementTree.indent(root)
+    home = folder / document.id
+    home.mkdir(parents=True, exist_ok=True)
+    made: bytes = ElementTree.tostring(root, encoding="UTF-8", xml_declaration=True)
+    (home / f"{document.id}.Temporal-Relation.bench.completed.xml").write_bytes(made + b"\n")
+
+
+def nothing() -> Element:
+    """A file without annotations."""
+    return element_of(Document("", ""))
+
+
+def read(path: Path) -> Element:
+    """The checked ``data`` element of a file.
+
+    Raises:
+        DataError: naming file, line, what stood there and what was wanted.
+    """
+    return anafora_xml.read(path).root
+
+
+def total(rows: Sequence[Mapping[str, float]]) -> dict[str, float]:
+    """Sums of statistics."""
+    sums: dict[str, float] = {}
+    for row in rows:
+        for key, value in row.items():
+            sums[key] = sums.get(key, 0.0) + value
+    return sums
+
+
+def _annotation(parent: Element, tag: str, name: str, kind: str, held: Mapping[str, str], spans: str | None = None) -> None:
+    made = ElementTree.SubElement(parent, tag)
+    ElementTree.SubElement(made, "id").text = name
+    if spans is not None:
+        ElementTree.SubElement(made, "span").text = spans
+    ElementTree.SubElement(made, "type").text = kind
+    properties = ElementTree.SubElement(made, "properties")
+    for slot, value in held.items():
+        ElementTree.SubElement(properties, slot).text = value
+
+
+def _figures(counts: Mapping[str, Any]) -> dict[str, Any]:
+    import numpy as np  # half of what `bench list` may cost
+
+    correct = counts.get("correct")
+    given = {"precision": ("predicted", "precision_correct"), "recall": ("reference", "recall_correct")}
+    found: dict[str, Any] = {}
+    for figure, (whole, part) in given.items():
+        below = np.asarray(counts[whole], dtype=float)
+        above = np.asarray(counts[part] if correct is None else correct, dtype=float)
+        found[figure] = np.divide(above, below, out=np.ones(below.shape), where=below != 0)
+    both = found["precision"] + found["recall"]
+    found["f1"] = np.divide(2 * found["precision"] * found["recall"], both, out=np.zeros(both.shape), where=both != 0)
+    figures = {name: value if value.ndim else float(value) for name, value in found.items()}
+    return {**{name: _whole(value) for name, value in counts.items()}, **figures}
+
+
+def _whole(value: Any) -> Any:
+    return value if getattr(value, "ndim", 0) else int(value)

@@ -1,0 +1,109 @@
+"""The task `2016-T12`: events, time expressions, relations to the document's time and narrative containers."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+from typing import Any
+
+from bench.api.data import Corpus, Document
+from bench.api.head import Head
+from bench.api.task import Scores, Task, TaskMetadata
+from bench.errors import DataError, unknown
+from bench_tasks.semeval2016_t12 import corpus, layout, scorer
+
+
+class SemEval2016T12(Task):
+    """SemEval-2016 Task 12, Clinical TempEval."""
+
+    name = "2016-T12"
+    version = "1"
+    summary = "SemEval-2016 Task 12, Clinical TempEval: events, times, DocTimeRel and CONTAINS in clinical notes"
+    citation = (
+        "Bethard et al. 2016, SemEval-2016 Task 12: Clinical TempEval, "
+        "https://aclanthology.org/S16-1165/, doi:10.18653/v1/S16-1165"
+    )
+    licence = "THYME data use agreement with Mayo Clinic (the synthetic corpus: Apache-2.0)"
+    heads = ("temporal",)
+    metadata = TaskMetadata(
+        reference="https://alt.qcri.org/semeval2016/task12/",
+        access="credentialed: the THYME data use agreement with Mayo Clinic, via hNLP; text may never be shared",
+        primary_metric="closure.TLINK:Type:CONTAINS.f1",
+        layout=corpus.LAYOUT,
+        published_best={"closure.TLINK:Type:CONTAINS.f1": 0.479},
+        published_source="best system from text alone (phase 1), Bethard et al. 2016",
+    )
+
+    def parameters(self) -> Mapping[str, str]:
+        """What `bench show` prints below the metadata."""
+        return {
+            "layout": corpus.LAYOUT,
+            "predicted": "EVENT, TIMEX3, an event's DocTimeRel, and CONTAINS between predicted mentions; no other property",
+            "synthetic corpus": "200 train, 60 dev and 60 test notes, seeded, in the same format",
+            "scores": "the rows of anaforatools, and TLINK:Type:CONTAINS with temporal closure below closure",
+        }
+
+    def load(self, folder: Path) -> Corpus:
+        """Reads and checks ``train``, ``dev`` and ``test`` below a folder.
+
+        Raises:
+            DataError: naming file, line, what stood there and what was wanted.
+        """
+        return corpus.load(folder)
+
+    def synthesize(self, folder: Path, seed: int, sizes: Mapping[str, int] | None = None) -> None:
+        """Writes the seeded synthetic corpus as Anafora lays it out.
+
+        Args:
+            folder: empty or missing; made here.
+            seed: same seed, same bytes.
+            sizes: notes per split; 200, 60 and 60 where None.
+        """
+        from bench_tasks.semeval2016_t12.synthetic import write_corpus
+
+        write_corpus(folder, seed, sizes)
+
+    def head(self, name: str) -> Head:
+        """A fresh head; ``temporal`` is the only one."""
+        if name not in self.heads:
+            raise unknown("head", name, self.heads, f"bench show task {self.name}")
+        from bench_tasks.semeval2016_t12.head import TemporalHead
+
+        return TemporalHead()
+
+    def statistics(self, gold: Sequence[Document], predicted: Sequence[Document]) -> list[Mapping[str, float]]:
+        """Additive statistics of every gold document, in order; predictions are matched by the document's id."""
+        given = {document.id: document for document in predicted}
+        return [scorer.statistics(scorer.element_of(d), scorer.element_of(given.get(d.id, Document(d.id, "")))) for d in gold]
+
+    def summarise(self, sums: Mapping[str, Any]) -> Scores:
+        """Scores from summed statistics, numbers or arrays."""
+        return scorer.summarise(sums)
+
+    def score_files(self, gold: Path, pred: Path) -> Scores:
+        """Scores of Anafora files; each a folder or one file. Predictions in documents without gold are not scored.
+
+        Raises:
+            DataError: a path or a file that cannot be read.
+        """
+        wanted, given = layout.annotation_files(gold), layout.annotation_files(pred)
+        if gold.is_file() != pred.is_file():
+            raise DataError(
+                f"{gold} and {pred} are a file and a folder; wanted two of one kind, so that documents can be matched."
+            )
+        rows = [
+            scorer.statistics(scorer.read(path), scorer.read(given[name]) if name in given else scorer.nothing())
+            for name, path in wanted.items()
+        ]
+        return scorer.summarise(scorer.total(rows))
+
+    def write(self, folder: Path, documents: Sequence[Document]) -> None:
+        """Writes an Anafora file a document, each in a folder of its own.
+
+        Raises:
+            DataError: a document's name cannot be a file name.
+        """
+        for document in documents:
+            if not document.id or document.id != Path(document.id).name:
+                raise DataError(f"Document name {document.id!r} cannot be a file name.")
+            scorer.write(folder, document)
