@@ -15,7 +15,7 @@ from __future__ import annotations
 import hashlib
 import re
 from collections import Counter
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Collection, Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 from itertools import pairwise
 from pathlib import Path
@@ -122,12 +122,19 @@ def _mention(line: str, where: str, document: str | None) -> tuple[str, Mention]
     return found[1], Mention(tuple(fragments), found[2])
 
 
-def load(folder: Path, splits: Mapping[str, str] | None = None) -> tuple[Corpus, Counter[str]]:
+def load(
+    folder: Path,
+    splits: Mapping[str, str] | None = None,
+    labels: Collection[str] = (),
+    relations: Collection[str] = (),
+) -> tuple[Corpus, Counter[str]]:
     """Reads and checks a corpus of one folder a split.
 
     Args:
         folder: above the splits' folders.
         splits: split to the name of its folder; its own name where None.
+        labels: types that mentions may have; whatever training documents have where empty.
+        relations: the same for relations.
 
     Returns:
         The corpus, and how many lines were not read, by their first character, and ``repeated``.
@@ -156,7 +163,8 @@ def load(folder: Path, splits: Mapping[str, str] | None = None) -> tuple[Corpus,
         if not any(document.mentions for document in documents):
             raise DataError(f"{home} holds no mention at all; wanted annotated documents.", f"Wanted {LAYOUT}.")
         read[split] = tuple(documents)
-    _same_labels(read, homes)
+    _check_types("mentions", read, homes, labels)
+    _check_types("relations", read, homes, relations)
     return Corpus(read, synthetic=is_synthetic(folder), sha256=digest.hexdigest()), passed
 
 
@@ -174,17 +182,18 @@ def _names(folder: Path) -> list[str]:
     return sorted(texts)
 
 
-def _same_labels(splits: Mapping[str, Sequence[Document]], homes: Mapping[str, Path]) -> None:
-    for kind in ("mentions", "relations"):
-        known = {item.label for document in splits["train"] for item in getattr(document, kind)}
-        for split, documents in splits.items():
-            for document in documents:
-                strange = {item.label for item in getattr(document, kind)} - known
-                if strange:
-                    raise DataError(
-                        f"{homes[split] / document.id}.ann: {len(strange)} of its types of {kind} stand in no training document; "
-                        f"wanted {' or '.join(sorted(known)) or 'none'}."
-                    )
+def _check_types(
+    kind: str, splits: Mapping[str, Sequence[Document]], homes: Mapping[str, Path], wanted: Collection[str]
+) -> None:
+    """Refuses types that are not wanted or, where nothing is said of them, that no training document has."""
+    known = set(wanted) or {item.label for document in splits["train"] for item in getattr(document, kind)}
+    hint = f"Wanted {' or '.join(sorted(wanted))}." if wanted else "Types of all splits must be those of train."
+    for split, documents in splits.items():
+        for document in documents:
+            strange = {item.label for item in getattr(document, kind)} - known
+            if strange:
+                path = homes[split] / f"{document.id}.ann"
+                raise DataError(f"{path}: its {kind} have {len(strange)} types that are not this corpus's.", hint)
 
 
 def read(path: Path) -> dict[str, Document]:

@@ -37,8 +37,7 @@ def load(folder: Path, labels: Collection[str] = ()) -> Corpus:
         digest.update(f"{split}\0{len(data)}\0".encode())
         digest.update(data)
         entries[split] = list(parse(decode(data, path).removeprefix("\ufeff"), path, split))
-        known = set(labels) or {m.label for entry in entries["train"] for m in entry.document.mentions}
-        _check(entries[split], path, known, "the training split" if not labels else "this corpus")
+        _check(entries[split], path, labels, {m.label for entry in entries["train"] for m in entry.document.mentions})
     splits = {split: tuple(entry.document for entry in found) for split, found in entries.items()}
     refuse_leaks(folder, {split: [document.id for document in found] for split, found in splits.items()})
     if any(entry.named for found in entries.values() for entry in found):
@@ -57,18 +56,21 @@ def _file(folder: Path, split: str) -> Path:
     raise DataError(f"There is no {' or '.join(FILES[split])} in {folder}.", f"Wanted {LAYOUT}.")
 
 
-def _check(entries: Sequence[Entry], path: Path, known: Collection[str], whose: str) -> None:
+def _check(entries: Sequence[Entry], path: Path, wanted: Collection[str], trained: Collection[str]) -> None:
     if not any(entry.document.mentions for entry in entries):
         raise DataError(
             f"{path} holds no mention at all; wanted annotated sentences.", "Training, early stopping and scoring need gold."
         )
+    # Labels of a file are not named: in a shifted line they may be words of the text.
+    hint = f"Wanted {' or '.join(wanted)}." if wanted else "Labels of all splits must be those of train."
     for entry in entries:
         for mention in entry.document.mentions:
-            if mention.label not in known:
+            if mention.label not in (wanted or trained):
+                size = len(mention.label)
                 raise DataError(
-                    f"{path}: a label ({len(mention.label)} characters) that {whose} does not have, in the document that "
-                    f"starts at line {entry.line}; wanted {' or '.join(sorted(known))}.",
-                    "Labels of all splits must be those of train.",
+                    f"{path}, line {entry.line}: a mention in the document that starts here has a label ({size} characters) "
+                    "that is none of this corpus.",
+                    hint,
                 )
 
 

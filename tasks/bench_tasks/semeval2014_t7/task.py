@@ -40,7 +40,7 @@ class SemEval2014T7(Task):
         return {
             "layout": corpus.LAYOUT,
             "synthetic corpus": "240 train, 60 dev and 60 test notes of 150 to 400 words, seeded, in the same format",
-            "scores": "task_a: strict, relaxed; task_b: accuracy of concepts, strict (of all gold) and relaxed (of exact spans)",
+            "scores": "task_a: strict, relaxed; task_b: accuracy of concepts, strict (of all gold), relaxed (of exact spans)",
         }
 
     def load(self, folder: Path) -> Corpus:
