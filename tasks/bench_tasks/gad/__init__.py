@@ -1,0 +1,1 @@
+"""gad: gene-disease associations, one sentence at a time."""

@@ -1,0 +1,83 @@
+"""Reads ``train.jsonl`` and ``test.jsonl``, and ``dev.jsonl`` where there is one; without it a tenth of train is drawn here."""
+
+from __future__ import annotations
+
+import hashlib
+from pathlib import Path
+
+from bench.api.data import Corpus, Document
+from bench.errors import DataError
+from bench_tasks.common.classes import chosen_class, drawn_apart, judgements
+from bench_tasks.common.files import read_bytes
+from bench_tasks.common.jsonl import Record, read
+from bench_tasks.common.repeats import refuse_repeated_texts
+from bench_tasks.common.synthetic import is_synthetic
+
+CLASSES = ("0", "1")
+LAYOUT = "FOLDER/train.jsonl, test.jsonl and, where you have one, dev.jsonl (else a seeded tenth of train)"
+DEV_SHARE = 0.1
+DEV_SEED = "gad/dev/1"
+"""Of the tenth of train that serves as dev: this suite's own draw, not an official split."""
+PUBLISHED_REPEATS = frozenset(
+    (
+        "19645d88ba1b11836ceffad1c5c6c8b4b07d55de7ac242fa7795933a25403254",
+        "32b9fef9c7de871ea4c8e4f80c1626e3bc1345f248c32232e0e51a09f2fd44c3",
+        "6a0dd89433311f8f18d38586157a52309c9325d77363e05bcb03554eb4421e31",
+        "940507018e1f4b0215b99afc3ce9c2157171b6c4091700c4fa6fe6ce9058af42",
+        "f061ee413b4b3c9bde5cb3adaa025fadae9b061c475e0b6245c65be7c3abcb10",
+    )
+)
+"""Checksums of the five texts that stand in train and in test (8 test lines) as the corpus is published."""
+
+
+def load(folder: Path) -> Corpus:
+    """Reads and checks a corpus.
+
+    Raises:
+        DataError: naming file, line, what stood there and what was wanted.
+    """
+    if not folder.is_dir():
+        raise DataError(f"There is no folder {folder}.", f"Wanted {LAYOUT}.")
+    digest = hashlib.sha256()
+    train = _file(folder / "train.jsonl", digest)
+    if (folder / "dev.jsonl").exists():
+        dev = _file(folder / "dev.jsonl", digest)
+    else:
+        train, dev = (
+            tuple(part)
+            for part in drawn_apart(train, (1 - DEV_SHARE, DEV_SHARE), chosen_class, lambda document: document.text, DEV_SEED)
+        )
+    splits = {"train": train, "dev": dev, "test": _file(folder / "test.jsonl", digest)}
+    for split, documents in splits.items():
+        lacks = set(CLASSES) - {chosen_class(document) for document in documents}
+        if lacks:
+            raise DataError(f"{split} of {folder} holds no document of class {min(lacks)!r}; wanted both classes.")
+    refuse_repeated_texts(folder, splits, PUBLISHED_REPEATS)
+    return Corpus(splits, synthetic=is_synthetic(folder), sha256=digest.hexdigest())
+
+
+def label(record: Record) -> tuple[str, str]:
+    """Name and class of a line.
+
+    Raises:
+        DataError: the line does not hold exactly one class.
+    """
+    labels = record.texts("labels")
+    if len(labels) != 1 or labels[0] not in CLASSES:
+        raise record.error('field \'labels\' is not one class; wanted ["0"] or ["1"].')
+    return record.identifier("id"), labels[0]
+
+
+def _file(path: Path, digest: hashlib._Hash) -> tuple[Document, ...]:
+    content = read_bytes(path)
+    digest.update(f"{path.name}\0{len(content)}\0".encode())
+    digest.update(content)
+    found: dict[str, Document] = {}
+    for record in read(path, content):
+        name, chosen = label(record)
+        if name in found:
+            raise record.error(f"document {name!r} stands there twice; wanted it once.")
+        # The published files each count from 0: the file's name keeps train's document 0 apart from test's.
+        text = record.text("text")
+        found[name] = Document(f"{path.stem}-{name}", text, judgements=judgements(CLASSES, chosen))
+    return tuple(found.values())

@@ -1,0 +1,80 @@
+"""The task `gad`: does a sentence say that a gene and a disease are associated?
+
+A line of the corpus, its entities masked (this one is made up):
+``{"id": "0", "text": "Carriers of the @GENE$ variant had a higher risk of @DISEASE$.", "labels": ["1"]}``
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any
+
+from bench.api.data import Corpus, Document
+from bench.api.task import TaskMetadata
+from bench_tasks.common.class_task import ClassTask
+from bench_tasks.common.jsonl import Record
+from bench_tasks.gad import corpus
+
+
+class GAD(ClassTask):
+    """Gene-disease associations, binary classification of sentences."""
+
+    name = "gad"
+    version = "1"
+    summary = "GAD: does a sentence state an association between the gene and the disease it names?"
+    citation = (
+        "Bravo et al. 2015, Extraction of relations between genes and diseases from text and large-scale data analysis, "
+        "BMC Bioinformatics 16:55, doi:10.1186/s12859-015-0472-9; the split of Gu et al. 2021, BLURB, arXiv 2007.15779"
+    )
+    licence = "none stated by its authors; derived from the public-domain Genetic Association Database (synthetic: Apache-2.0)"
+    classes = corpus.CLASSES
+    metadata = TaskMetadata(
+        reference="https://doi.org/10.1186/s12859-015-0472-9",
+        access="open: as preprocessed for BioBERT and BLURB (one fold of ten)",
+        primary_metric="by_class.1.f1",
+        layout=corpus.LAYOUT,
+        published_best={"by_class.1.f1": 0.849},
+        published_source="BioLinkBERT-large, Yasunaga et al. 2022, arXiv 2203.15827, F1 of the positive class on the same test",
+    )
+
+    def parameters(self) -> Mapping[str, str]:
+        """What `bench show` prints below the metadata."""
+        return {
+            "layout": corpus.LAYOUT,
+            "dev": "where there is no dev.jsonl: a seeded tenth of train, stratified, equal texts together; ours, not official",
+            "repeats": "8 lines of the published test (5 texts) stand in train too; they are kept, any other repeat is refused",
+            "synthetic corpus": "400 train, 80 dev and 120 test sentences, seeded, in the same format",
+            "scores": "accuracy, macro_f1, by_class: precision, recall and f1 of each class",
+        }
+
+    def load(self, folder: Path) -> Corpus:
+        """Reads and checks the files of a folder.
+
+        Raises:
+            DataError: naming file, line, what stood there and what was wanted.
+        """
+        return corpus.load(folder)
+
+    def synthesize(self, folder: Path, seed: int, sizes: Mapping[str, int] | None = None) -> None:
+        """Writes the seeded synthetic corpus, with a ``dev.jsonl`` of its own.
+
+        Args:
+            folder: empty or missing; made here.
+            seed: same seed, same bytes.
+            sizes: sentences per split; 400, 80 and 120 where None.
+        """
+        from bench_tasks.gad.synthetic import write_corpus
+
+        write_corpus(folder, seed, sizes)
+
+    def label(self, record: Record) -> tuple[str, str]:
+        """Name and class of a line."""
+        return corpus.label(record)
+
+    def line(self, document: Document, chosen: str) -> tuple[str, Mapping[str, Any]]:
+        """The file that a document came from, and its line with the id that it has there."""
+        stem, dash, name = document.id.partition("-")
+        return (
+            (f"{stem}.jsonl", {"id": name, "labels": [chosen]}) if dash else ("labels.jsonl", {"id": stem, "labels": [chosen]})
+        )

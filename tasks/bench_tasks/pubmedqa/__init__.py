@@ -1,0 +1,1 @@
+"""pubmedqa: research questions answered yes, no or maybe from an abstract."""

@@ -1,0 +1,77 @@
+"""Reads ``all.jsonl``, of which train, dev and test are drawn here, or ``train.jsonl``, ``dev.jsonl`` and ``test.jsonl``."""
+
+from __future__ import annotations
+
+import hashlib
+from pathlib import Path
+
+from bench.api.data import SPLITS, Corpus, Document
+from bench.errors import DataError
+from bench_tasks.common.classes import chosen_class, drawn_apart, judgements
+from bench_tasks.common.files import read_bytes
+from bench_tasks.common.jsonl import Record, read
+from bench_tasks.common.leaks import refuse_leaks
+from bench_tasks.common.repeats import refuse_repeated_texts
+from bench_tasks.common.synthetic import is_synthetic
+
+CLASSES = ("yes", "no", "maybe")
+LAYOUT = "FOLDER/all.jsonl, which is split here, or train.jsonl, dev.jsonl and test.jsonl"
+SHARES = (0.45, 0.05, 0.5)
+SEED = "pubmedqa/split/1"
+"""Of the stratified draw of train, dev and test: this suite's own, not the official folds."""
+
+
+def load(folder: Path) -> Corpus:
+    """Reads and checks a corpus.
+
+    Raises:
+        DataError: naming file, line, what stood there and what was wanted.
+    """
+    if not folder.is_dir():
+        raise DataError(f"There is no folder {folder}.", f"Wanted {LAYOUT}.")
+    digest = hashlib.sha256()
+    whole, parts = folder / "all.jsonl", [folder / f"{split}.jsonl" for split in SPLITS]
+    if whole.exists():
+        odd = next((path for path in parts if path.exists()), None)
+        if odd is not None:
+            raise DataError(f"{folder} holds {whole.name} and {odd.name}; wanted one or the other.", f"Wanted {LAYOUT}.")
+        drawn = drawn_apart(_file(whole, digest), SHARES, chosen_class, lambda document: document.text, SEED)
+        splits = {split: tuple(documents) for split, documents in zip(SPLITS, drawn, strict=True)}
+    else:
+        splits = {split: _file(path, digest) for split, path in zip(SPLITS, parts, strict=True)}
+        refuse_leaks(folder, {split: [document.id for document in documents] for split, documents in splits.items()})
+    for split, documents in splits.items():
+        if not documents:
+            raise DataError(f"{whole} holds too few documents to draw {split} from; wanted 20 or more.")
+    classes = [{chosen_class(document) for document in documents} for documents in splits.values()]
+    if len(classes[0]) < 2 or any(own - classes[0] for own in classes[1:]):
+        raise DataError(f"The training part of {folder} lacks a class that the others have; wanted every class in it.")
+    refuse_repeated_texts(folder, splits)
+    return Corpus(splits, synthetic=is_synthetic(folder), sha256=digest.hexdigest())
+
+
+def label(record: Record) -> tuple[str, str]:
+    """Name and class of a line.
+
+    Raises:
+        DataError: there is none.
+    """
+    return record.identifier("pubid"), record.one_of("final_decision", CLASSES)
+
+
+def _file(path: Path, digest: hashlib._Hash) -> tuple[Document, ...]:
+    content = read_bytes(path)
+    digest.update(f"{path.name}\0{len(content)}\0".encode())
+    digest.update(content)
+    found: dict[str, Document] = {}
+    for record in read(path, content):
+        name, chosen = label(record)
+        if name in found:
+            raise record.error(f"document {name!r} stands there twice; wanted it once.")
+        contexts = record.object("context").texts("contexts")
+        if not contexts:
+            raise record.error("field 'contexts' is an empty list; wanted the abstract's sections.")
+        # The long answer is the abstract's conclusion, which gives the decision away: it is no part of the text.
+        text = record.text("question").strip() + "\n\n" + "\n".join(context.strip() for context in contexts)
+        found[name] = Document(name, text, judgements=judgements(CLASSES, chosen))
+    return tuple(found.values())

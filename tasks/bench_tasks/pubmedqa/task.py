@@ -1,0 +1,77 @@
+"""The task `pubmedqa`: a research question is answered yes, no or maybe from an abstract without its conclusion.
+
+A line of the corpus (this one is made up): ``{"pubid": 1, "question": "Does tea help?", "context": {"contexts": ["We asked 40
+people.", "Half of them felt better."]}, "long_answer": "It may.", "final_decision": "maybe"}``
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any
+
+from bench.api.data import Corpus, Document
+from bench.api.task import TaskMetadata
+from bench_tasks.common.class_task import ClassTask
+from bench_tasks.common.jsonl import Record
+from bench_tasks.pubmedqa import corpus
+
+
+class PubMedQA(ClassTask):
+    """PubMedQA, the part that experts labelled, with the abstract given ("reasoning required")."""
+
+    name = "pubmedqa"
+    version = "1"
+    summary = "PubMedQA: answer a research question with yes, no or maybe from an abstract"
+    citation = "Jin et al. 2019, PubMedQA: A Dataset for Biomedical Research Question Answering, arXiv 1909.06146"
+    licence = "MIT"
+    classes = corpus.CLASSES
+    metadata = TaskMetadata(
+        reference="https://pubmedqa.github.io",
+        access="open: https://github.com/pubmedqa/pubmedqa, one JSON object a line",
+        primary_metric="accuracy",
+        layout=corpus.LAYOUT,
+        published_best={"accuracy": 0.722},
+        published_source=(
+            "BioLinkBERT-large, Yasunaga et al. 2022, arXiv 2203.15827, the best of fine-tuned encoders there, on the official "
+            "500 test questions, which are not those drawn here"
+        ),
+    )
+
+    def parameters(self) -> Mapping[str, str]:
+        """What `bench show` prints below the metadata."""
+        return {
+            "layout": corpus.LAYOUT,
+            "splits": "of all.jsonl: seeded 45/5/50, stratified (450/50/500 of 1,000); ours, not the official folds",
+            "text": "question and sections of the abstract; never the long answer, which gives the decision away",
+            "synthetic corpus": "300 train, 60 dev and 100 test questions, seeded, in the same format",
+            "scores": "accuracy, macro_f1, by_class: precision, recall and f1 of each class",
+        }
+
+    def load(self, folder: Path) -> Corpus:
+        """Reads and checks the files of a folder.
+
+        Raises:
+            DataError: naming file, line, what stood there and what was wanted.
+        """
+        return corpus.load(folder)
+
+    def synthesize(self, folder: Path, seed: int, sizes: Mapping[str, int] | None = None) -> None:
+        """Writes the seeded synthetic corpus, one file a split.
+
+        Args:
+            folder: empty or missing; made here.
+            seed: same seed, same bytes.
+            sizes: questions per split; 300, 60 and 100 where None.
+        """
+        from bench_tasks.pubmedqa.synthetic import write_corpus
+
+        write_corpus(folder, seed, sizes)
+
+    def label(self, record: Record) -> tuple[str, str]:
+        """Name and class of a line."""
+        return corpus.label(record)
+
+    def line(self, document: Document, chosen: str) -> tuple[str, Mapping[str, Any]]:
+        """One file for all, with the id of each document's article."""
+        return "labels.jsonl", {"pubid": document.id, "final_decision": chosen}
