@@ -17,6 +17,7 @@ from bisect import bisect_right
 from collections import Counter
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import asdict, dataclass, replace
+from math import ceil
 from typing import TYPE_CHECKING, Any, ClassVar
 
 from bench.api.data import Document, Fragment, Key, Relation
@@ -96,7 +97,7 @@ class RelationExtractionHead(Head):
     """
 
     name = "relation"
-    finds_mentions = False
+    finds_mentions: ClassVar[bool] = False
 
     def __init__(self, share: float = 0.99) -> None:
         self.share = share
@@ -117,7 +118,7 @@ class RelationExtractionHead(Head):
             labels=labels,
             kinds=kinds,
             types=tuple(sorted({(kinds.index(source), kinds.index(target)) for source, target, _ in related})),
-            reach=None if any(d.passages for d in documents) else max(0, apart[int(self.share * (len(apart) - 1))]),
+            reach=None if any(d.passages for d in documents) else max(0, apart[ceil(self.share * len(apart)) - 1]),
             fragments=max(len(parts) for d in documents for r in d.relations for parts, _ in (r.source, r.target)),
             candidates=0,
             related=(0,) * len(labels),
