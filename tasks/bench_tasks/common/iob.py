@@ -170,7 +170,7 @@ def _tag(tag: str, path: Path, number: int, layers: bool) -> Tag:
 
 def _sentence(rows: list[list[str]], first: int, path: Path) -> _Sentence:
     tokens = [row[0] for row in rows]
-    if len(" ".join(tokens).split()) != len(tokens) or "" in tokens:
+    if " ".join(tokens).split() != tokens:
         number = first + next(i for i, token in enumerate(tokens) if token.split() != [token])
         raise DataError(f"{path}, line {number}: an empty token or one with white space in it; wanted one word.")
     width = len(rows[0])

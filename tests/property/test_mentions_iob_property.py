@@ -1,0 +1,137 @@
+"""Mentions in tags: our counts are seqeval's, written files score as documents do, and no bytes bring the loader down."""
+
+from __future__ import annotations
+
+import tempfile
+from pathlib import Path
+from typing import Any
+
+import pytest
+from bench_tasks.common import iob, mentions
+from bench_tasks.common.iob_folder import load, scored
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from bench.api.data import Corpus, Document, Mention
+from bench.errors import DataError
+
+TAGS = ("O", "B-A", "I-A", "B-B", "I-B")
+LENGTH = 30
+ROWS = st.lists(st.lists(st.sampled_from(TAGS), min_size=1, max_size=12), min_size=1, max_size=6)
+
+
+def as_file(path: Path, rows: list[list[str]]) -> Path:
+    path.write_text("\n".join("".join(f"w{i}\t{tag}\n" for i, tag in enumerate(row)) for row in rows), encoding="utf-8")
+    return path
+
+
+def valid(rows: list[list[str]]) -> list[list[str]]:
+    """The same rows with every tag that continues nothing turned into O."""
+    made = []
+    for row in rows:
+        clean, before = [], "O"
+        for tag in row:
+            before = "O" if tag[0] == "I" and before[1:] != tag[1:] else tag
+            clean.append(before)
+        made.append(clean)
+    return made
+
+
+@given(ROWS, st.randoms(use_true_random=False))
+@settings(max_examples=150)
+def test_counts_are_those_of_seqeval_in_strict_mode(rows: list[list[str]], rng: Any) -> None:
+    seqeval = pytest.importorskip("seqeval.metrics")
+    scheme = pytest.importorskip("seqeval.scheme").IOB2
+    gold = valid(rows)
+    pred = [[tag if rng.random() < 0.6 else rng.choice(TAGS) for tag in row] for row in gold]
+    with tempfile.TemporaryDirectory() as name:
+        documents = scored(as_file(Path(name) / "gold.tsv", gold), as_file(Path(name) / "pred.tsv", pred))
+    scores = mentions.score(*documents)
+    report = seqeval.classification_report(gold, pred, scheme=scheme, mode="strict", output_dict=True, zero_division=0)
+    names = {"precision": "precision", "recall": "recall", "f1": "f1-score"}
+    for ours, theirs in names.items():
+        if any(tag != "O" for row in gold for tag in row) or any(tag[0] == "B" for row in pred for tag in row):
+            assert scores["strict"][ours] == pytest.approx(report["micro avg"][theirs])
+    assert set(scores["by_type"]) == set(report) - {"micro avg", "macro avg", "weighted avg"}
+    for label, row in scores["by_type"].items():
+        assert [row[k] for k in names] == pytest.approx([report[label][k] for k in names.values()])
+        assert row["tp"] + row["fn"] == report[label]["support"]
+    assert not any(scores["discontiguous"].values())
+
+
+@st.composite
+def documents(draw: st.DrawFn, name: str) -> Document:
+    found = []
+    for _ in range(draw(st.integers(0, 6))):
+        cuts = sorted(draw(st.sets(st.integers(0, LENGTH), min_size=2, max_size=6)))
+        # Fragments that touch are one in any row of tags.
+        pieces = tuple(zip(cuts[::2], cuts[1::2], strict=False))
+        found.append(Mention(pieces, draw(st.sampled_from(["A", "B"]))))
+    return Document(name, "", tuple(found))
+
+
+@st.composite
+def corpora(draw: st.DrawFn) -> list[Document]:
+    return [draw(documents(f"test-{n:06d}")) for n in range(1, 4)]
+
+
+@given(corpora(), corpora())
+@settings(max_examples=150)
+def test_files_that_are_written_score_as_the_documents_do(gold: list[Document], pred: list[Document]) -> None:
+    with tempfile.TemporaryDirectory() as name:
+        iob.write(Path(name) / "gold", gold)
+        iob.write(Path(name) / "pred", pred)
+        read = [e.document for e in iob.read(Path(name) / "gold" / "test.tsv", "test", layers=True)]
+        assert [{m.key for m in d.mentions} for d in read] == [{m.key for m in d.mentions} for d in gold]
+        assert mentions.score(*scored(Path(name) / "gold", Path(name) / "pred")) == mentions.score(gold, pred)
+
+
+@given(corpora(), corpora())
+@settings(max_examples=60)
+def test_sums_over_documents_are_the_scores(gold: list[Document], pred: list[Document]) -> None:
+    import numpy as np
+
+    rows = mentions.statistics(gold, pred)
+    sums = {key: sum(row.get(key, 0.0) for row in rows) for row in rows for key in row}
+    one = mentions.summarise(sums)
+    many = mentions.summarise({key: np.array([value, 3 * value]) for key, value in sums.items()})
+    assert many["strict"]["f1"].tolist() == pytest.approx([one["strict"]["f1"]] * 2)
+    assert one["strict"]["tp"] + one["strict"]["fn"] == sum(len({m.key for m in d.mentions}) for d in gold)
+    assert sum(row["fp"] for row in one["by_type"].values()) == one["strict"]["fp"]
+
+
+WHOLE = b"-DOCSTART- (a1)\n\nAspirin\tB-A\ncauses\tO\n\nmild\tB-B\nnausea\tI-B\n\n-DOCSTART-\nend\tB-A\n"
+
+
+@st.composite
+def damaged(draw: st.DrawFn) -> bytes:
+    data = bytearray(WHOLE)
+    for _ in range(draw(st.integers(1, 4))):
+        at = draw(st.integers(0, len(data)))
+        data[at : at + draw(st.integers(0, 6))] = draw(
+            st.one_of(
+                st.binary(max_size=4),
+                st.sampled_from([b"\t", b"\n", b"\r", b"\x0c", b"\xc2\x85", b"I-A", b"\nB-B", b"-DOCSTART-"]),
+            )
+        )
+    return bytes(data)
+
+
+@given(st.one_of(st.binary(max_size=80), damaged()), st.sampled_from(["train.tsv", "devel.tsv", "test.tsv"]))
+@settings(max_examples=300)
+def test_any_bytes_are_a_corpus_or_a_data_error(data: bytes, where: str) -> None:
+    with tempfile.TemporaryDirectory() as name:
+        for number, file in enumerate(("train.tsv", "devel.tsv", "test.tsv")):
+            text = f"left{number}\tB-A\nright{number}\tI-A\n\nother{number}\tB-B\n"
+            (Path(name) / file).write_text(text, encoding="utf-8")
+        (Path(name) / where).write_bytes(data)
+        try:
+            corpus = load(Path(name))
+        except DataError:
+            return
+        assert isinstance(corpus, Corpus)
+        for split in corpus:
+            for document in corpus[split]:
+                for mention in document.mentions:
+                    start, end = mention.fragments[0]
+                    assert document.text[start:end].strip() == document.text[start:end] != ""
