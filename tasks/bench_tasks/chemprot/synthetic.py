@@ -87,6 +87,8 @@ class _Abstract:
             self.text += pattern[at : slot.start()]
             at = slot.end()
             value, kind = names[slot[1]] = self._draw(slot[1], {text for text, _ in names.values()})
+            if slot.start() == 0:
+                value = value[0].upper() + value[1:]
             if slot[1][0] in "CG":
                 ids[slot[1]] = f"T{len(self.entities) + 1}"
                 offsets = [[len(self.text), len(self.text) + len(value)]]
