@@ -3,11 +3,13 @@
 from __future__ import annotations
 
 import hashlib
-from collections.abc import Collection, Iterator, Mapping, Sequence
+from collections.abc import Collection, Iterable, Iterator, Mapping, Sequence
 from pathlib import Path
 
 from bench.api.data import SPLITS, Corpus, Document
+from bench.api.task import Scores
 from bench.errors import DataError
+from bench_tasks.common import mentions
 from bench_tasks.common.files import decode, read_bytes
 from bench_tasks.common.iob import Entry, parse, read
 from bench_tasks.common.leaks import refuse_leaks, refuse_repeats
@@ -72,6 +74,20 @@ def _check(entries: Sequence[Entry], path: Path, wanted: Collection[str], traine
                     "that is none of this corpus.",
                     hint,
                 )
+
+
+def score_files(gold: Path, pred: Path, labels: Iterable[str] = ()) -> Scores:
+    """Scores of mentions in two files or two folders: ``strict``, ``discontiguous`` and ``by_type``.
+
+    Args:
+        gold: folder of ``.tsv`` files, or one.
+        pred: the same.
+        labels: types that have a row even where nothing carries them.
+
+    Raises:
+        DataError: a path or a line that cannot be read.
+    """
+    return mentions.score(*scored(gold, pred), labels)
 
 
 def scored(gold: Path, pred: Path) -> tuple[list[Document], list[Document]]:

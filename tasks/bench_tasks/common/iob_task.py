@@ -76,7 +76,7 @@ class IobTask(Task):
         Raises:
             DataError: a path or a line that cannot be read.
         """
-        return mentions.score(*iob_folder.scored(gold, pred), self.labels)
+        return iob_folder.score_files(gold, pred, self.labels)
 
     def write(self, folder: Path, documents: Sequence[Document]) -> None:
         """Writes annotations without text, a line a character."""
