@@ -10,6 +10,7 @@ import pytest
 
 pytest.importorskip("anafora")
 
+from bench_tasks.semeval2016_t12.scorer import contained
 from bench_tasks.semeval2016_t12.task import SemEval2016T12
 from hypothesis import given, settings
 from hypothesis import strategies as st
@@ -75,6 +76,16 @@ def documents(draw: st.DrawFn) -> Document:
     mentions = tuple(Mention(fragments, label, slots=draw(slots)) for fragments, label in keys)
     pairs = draw(st.lists(st.tuples(st.sampled_from(keys), st.sampled_from(keys)), max_size=6)) if keys else []
     return Document("d", "", mentions, tuple(Relation(a, b, "CONTAINS") for a, b in pairs))
+
+
+@given(st.lists(st.tuples(st.integers(0, 6), st.integers(0, 6)), max_size=14))
+@settings(max_examples=300, deadline=None)
+def test_the_closure_of_containers_is_that_of_anaforatools(pairs: list[tuple[int, int]]) -> None:
+    from anafora.evaluate import TemporalClosureScores
+
+    given_ = {((((a, a + 1),), ((b, b + 1),)), "TLINK", ("Type", "CONTAINS")) for a, b in pairs}
+    theirs = {relation for relation in TemporalClosureScores()._closure(given_) if relation[2] == ("Type", "CONTAINS")}
+    assert contained(given_) == theirs
 
 
 @given(documents(), documents())

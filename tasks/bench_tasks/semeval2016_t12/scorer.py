@@ -8,7 +8,8 @@ is to be found, as there.
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
+from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 from xml.etree import ElementTree
@@ -30,6 +31,10 @@ _COUNTS = {
 }
 
 
+Contains = tuple[Any, ...]
+"""A relation as `anaforatools` compares it: spans of both ends, then type and property."""
+
+
 def row_name(view: str | tuple[str, ...]) -> str:
     """A row as `anaforatools` prints it, e.g. ``TLINK:Type:CONTAINS``."""
     return view if isinstance(view, str) else ":".join(view)
@@ -46,16 +51,17 @@ def statistics(gold: Element, predicted: Element) -> dict[str, float]:
         MissingError: `anaforatools` is not installed.
     """
     try:
-        import anafora.evaluate
+        import anafora
+        from anafora.evaluate import TemporalClosureScores, score_data
     except ImportError:
         raise MissingError("2016-T12 is scored by anaforatools, which is not installed.", "pip install anaforatools") from None
     files = [anafora.AnaforaData(root) for root in (gold, predicted)]
     found: dict[str, float] = {}
     for kind, options in (
         (_PLAIN, {}),
-        (CLOSURE, {"include": {_CLOSED}, "scores_type": anafora.evaluate.TemporalClosureScores}),
+        (CLOSURE, {"include": {_CLOSED}, "scores_type": partial(_quick, TemporalClosureScores)}),
     ):
-        for view, scores in anafora.evaluate.score_data(*files, **options).items():
+        for view, scores in score_data(*files, **options).items():
             for count in _COUNTS[kind]:
                 found[f"{kind}/{row_name(view)}.{count}"] = float(getattr(scores, count))
     return found
@@ -129,6 +135,36 @@ def total(rows: Sequence[Mapping[str, float]]) -> dict[str, float]:
         for key, value in row.items():
             sums[key] = sums.get(key, 0.0) + value
     return sums
+
+
+def contained(annotations: Iterable[Contains]) -> set[Contains]:
+    """The closure of CONTAINS: what contains something also contains what that contains.
+
+    `TemporalClosureScores` infers it from points in time, for all kinds of relations and in rounds over all pairs of points: 600
+    containers that a bad model strews over a note take it minutes. Of CONTAINS alone the same follows from paths.
+    """
+    inside: dict[Any, set[Any]] = {}
+    kinds: dict[tuple[Any, ...], None] = {}
+    for (source, target), *kind in annotations:
+        inside.setdefault(source, set()).add(target)
+        kinds[tuple(kind)] = None
+    found: set[Contains] = set()
+    for source in inside:
+        reached: set[Any] = set()
+        ahead = [source]
+        while ahead:
+            new = inside.get(ahead.pop(), set()) - reached
+            reached |= new
+            ahead += new
+        found.update(((source, target), *kind) for target in reached for kind in kinds)
+    return found
+
+
+def _quick(kind: Any) -> Any:
+    """Closure scores of `anaforatools` whose inference is `contained`."""
+    scores = kind()
+    scores._closure = contained
+    return scores
 
 
 def _annotation(parent: Element, tag: str, name: str, kind: str, held: Mapping[str, str], spans: str | None = None) -> None:
