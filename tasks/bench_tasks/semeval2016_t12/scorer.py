@@ -140,7 +140,7 @@ def total(rows: Sequence[Mapping[str, float]]) -> dict[str, float]:
 def contained(annotations: Iterable[Contains]) -> set[Contains]:
     """The closure of CONTAINS: what contains something also contains what that contains.
 
-    `TemporalClosureScores` infers it from points in time, for all kinds of relations and in rounds over all pairs of points: 600
+    `TemporalClosureScores` infers it from points in time, for all kinds of relations, in rounds over all pairs of points: 600
     containers that a bad model strews over a note take it minutes. Of CONTAINS alone the same follows from paths.
     """
     inside: dict[Any, set[Any]] = {}
