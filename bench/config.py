@@ -26,7 +26,7 @@ class RunConfig:
     """Everything `bench run` takes; each field is also a key of ``--config FILE.toml``.
 
     Args:
-        task: names of the tasks, at least one.
+        task: names of the tasks, or paths of files that describe them; at least one.
         task_set: name of a set of tasks, which the command line writes out into `task`.
         arch: architecture.
         rank: the budget N; an arm may train N·S adapter parameters, S = Σ(in+out) over the adapted linears.
@@ -142,8 +142,9 @@ class RunConfig:
 
 def run_id(config: RunConfig, **resolved: Any) -> str:
     """The run's id: the tasks, the arm, and twelve hex digits of the SHA-256 of its identity."""
-    digest = hashlib.sha256(json.dumps(config.identity(**resolved), sort_keys=True).encode()).hexdigest()[:12]
-    return f"{'+'.join(config.task)}_{config.arch}_{config.quant}_{digest}".lower()
+    identity = config.identity(**resolved)
+    digest = hashlib.sha256(json.dumps(identity, sort_keys=True).encode()).hexdigest()[:12]
+    return f"{'+'.join(identity['task'])}_{config.arch}_{config.quant}_{digest}".lower()
 
 
 def flag(name: str) -> str:
@@ -213,7 +214,7 @@ def _typed(name: str, value: Any, source: str) -> Any:
     if name in _TUPLES:
         items = (value,) if isinstance(value, str) else value
         if isinstance(items, (list, tuple)) and all(isinstance(i, str) for i in items):
-            return tuple(items)
+            return tuple(map(_placed, items)) if name == "task" else tuple(items)
         raise UsageError(f"{source}: {name} is {value!r}; it must be a name or a list of names.")
     if name in _INTS:
         if isinstance(value, int) and not isinstance(value, bool):
@@ -232,6 +233,11 @@ def _typed(name: str, value: Any, source: str) -> Any:
     if name in _CHOICES and value not in _CHOICES[name]:
         raise unknown(f"value of {name} in {source}", value, _CHOICES[name], "bench run --help")
     return value
+
+
+def _placed(task: str) -> str:
+    """A task's file with its whole path, so that a run can be resumed from any folder."""
+    return str(Path(task).absolute()) if task.endswith(".toml") else task
 
 
 def _at_least(name: str, value: int, low: int) -> None:

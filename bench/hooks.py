@@ -7,6 +7,7 @@ objects over; behaviour lives in the classes of `bench.api`.
 from __future__ import annotations
 
 from collections.abc import Sequence
+from pathlib import Path
 
 import pluggy
 
@@ -23,6 +24,14 @@ hookimpl = pluggy.HookimplMarker("bench")
 @hookspec
 def bench_tasks() -> Sequence[Task]:  # type: ignore[empty-body]
     """Tasks: corpora with their heads and scorers."""
+
+
+@hookspec
+def bench_task_from_file(path: Path) -> Task | None:
+    """A task from a ``.toml`` file that the user names in a task's place; None where the file is not this plugin's.
+
+    Third parties are asked before bench itself. The task's ``file`` is `path`, and its ``version`` changes with the content.
+    """
 
 
 @hookspec

@@ -24,7 +24,7 @@ from bench.api.quantizer import Quantizer
 from bench.api.task import Task
 from bench.api.tracker import RunEvent, Tracker
 from bench.discovery import Point, entry_points
-from bench.errors import unknown
+from bench.errors import BenchError, UsageError, unknown
 
 Kind = Literal["tasks", "architectures", "quantizers", "models", "trackers"]
 KINDS: tuple[Kind, ...] = ("tasks", "architectures", "quantizers", "models", "trackers")
@@ -41,6 +41,8 @@ _CLASSES: dict[Kind, type[Part]] = {
 # A name is typed after a flag, before "=", joined by "+" in run ids, and becomes part of a folder's name.
 _NAME = re.compile(r"[A-Za-z0-9][A-Za-z0-9._-]*")
 _TAKEN = {"trackers": {"none"}}
+TASK_FILE = ".toml"
+"""What ends in this, where a task's name is wanted, is a file that a plugin makes a task from."""
 
 
 class PluginWarning(UserWarning):
@@ -90,6 +92,8 @@ class Registry:
         self.broken: list[Broken] = []
         self._entries: dict[Kind, dict[str, Entry]] = {kind: {} for kind in KINDS}
         self._observers: list[tuple[str, pluggy.HookImpl]] = []
+        self._makers: list[tuple[str, str, pluggy.HookImpl]] = []
+        self._from_files: dict[Path, Entry] = {}
         self._manager = pluggy.PluginManager("bench")
         self._manager.add_hookspecs(hooks)
 
@@ -114,10 +118,11 @@ class Registry:
 
         Args:
             kind: plural, one of `KINDS`.
-            name: as `bench list` shows it.
+            name: as `bench list` shows it; of a task also the path of a ``.toml`` file that says what it is.
 
         Raises:
-            UsageError: nothing carries that name; it says what comes near, and whether a plugin failed to load.
+            UsageError: nothing carries that name; it says what comes near, and whether a plugin failed to load. Or no plugin
+                makes a task from the file, or what the file says means nothing.
         """
         return self.entry(kind, name).part
 
@@ -126,6 +131,8 @@ class Registry:
         known = self._of(kind)
         if name in known:
             return known[name]
+        if kind == "tasks" and name.endswith(TASK_FILE):
+            return self._from_file(Path(name).absolute())
         error = unknown(kind[:-1], name, known, f"bench list {kind}")
         if self.broken:
             error.hint = f"{error.hint} It also says why {_plugins(len({b.plugin for b in self.broken}))} could not be loaded."
@@ -176,9 +183,36 @@ class Registry:
                     self._take(Entry(kind, str(getattr(part, "name", "")), part, distribution, plugin))
         observers = self._hooks("bench_event", module)
         self._observers += [(plugin, hook) for hook in observers]
-        if not found and not observers:
+        makers = self._hooks("bench_task_from_file", module)
+        self._makers += [(plugin, distribution, hook) for hook in makers]
+        if not found and not observers and not makers:
             fix = "Decorate its functions with @bench.hooks.hookimpl; the hooks are in bench/hooks.py."
             self._blame(plugin, distribution, "it has no hook function", fix)
+
+    def _from_file(self, path: Path) -> Entry:
+        """The task that a file describes, made once; third parties are asked before bench."""
+        if path in self._from_files:
+            return self._from_files[path]
+        if not path.is_file():
+            raise UsageError(f"There is no task file {path}.", "Name a .toml file, or a task that 'bench list tasks' shows.")
+        for plugin, distribution, hook in sorted(self._makers, key=lambda maker: maker[1] == FIRST_PARTY):
+            try:
+                task = cast("Task | None", hook.function(*([path] if "path" in hook.argnames else [])))
+            except BenchError:
+                raise
+            except Exception as error:
+                where = f"The plugin {plugin} raised {type(error).__name__} over {path} ({_where(error)})."
+                raise UsageError(where, _report(distribution)) from None
+            if task is None:
+                continue
+            if fault := _part_fault("tasks", task):
+                raise UsageError(f"The plugin {plugin} made no task from {path}: {fault}.", _report(distribution))
+            if taken := self._entries["tasks"].get(task.name):
+                fix = f"'bench show task {task.name}' shows it; results of the two would be taken for one another."
+                raise UsageError(f"{path}: {taken.distribution} has a task named {taken.name!r}; wanted a free name.", fix)
+            self._from_files[path] = Entry("tasks", task.name, task, distribution, plugin)
+            return self._from_files[path]
+        raise UsageError(f"No plugin makes a task from {path}.", "'bench list' says which plugins could not be loaded.")
 
     def _of(self, kind: str) -> dict[str, Entry]:
         if kind not in self._entries:

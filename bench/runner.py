@@ -139,6 +139,7 @@ def resolved_facts(config: RunConfig, parts: Parts, sources: Mapping[str, corpor
 
     device = resolve_device(config.device)
     return {
+        "task": list(parts.tasks),
         "data": {name: source.corpus.sha256 for name, source in sources.items()},
         "device": device,
         "precision": resolve_precision(config.precision, device),

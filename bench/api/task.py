@@ -55,6 +55,10 @@ class Task(Part):
     """Names that `--head` takes; the first is the default."""
     unlinked: ClassVar[str | None] = None
     """What the corpus writes for a mention without a concept, e.g. ``CUI-less``; used where a mention's text was never seen."""
+    folder: ClassVar[Path | None] = None
+    """Where its corpus lies unless ``--data`` says otherwise; a task without one synthesizes its corpus."""
+    file: ClassVar[Path | None] = None
+    """The file it was made from (`bench.hooks.bench_task_from_file`); None where a plugin hands it over under its name."""
 
     @abstractmethod
     def load(self, folder: Path) -> Corpus:

@@ -12,6 +12,7 @@ from dataclasses import fields as dataclass_fields
 from pathlib import Path
 from typing import Any
 
+from bench.api.task import Task
 from bench.cli.parser import Parser, pair, real, size, whole
 from bench.cli.text import dump
 from bench.config import INVARIANTS, RunConfig, from_mapping, read_toml
@@ -25,6 +26,7 @@ wins over it. A task without a corpus writes a seeded synthetic one, and the res
 examples:
   bench run --task 2015-T14 --arch A2 --quant gptq
   bench run --task 2015-T14 --data 2015-T14=corpus/ --arch A4 --quant nf4 --dry-run
+  bench run --task ./my-task.toml
   bench run --config study.toml --seed 3
   bench run --resume RUN"""
 
@@ -35,7 +37,7 @@ def configure(parser: Parser) -> None:
     parser.description = "Trains, quantizes and evaluates one arm; all five invariants are enforced."
     parser.epilog = EPILOG
     what = parser.add_argument_group("what is compared")
-    what.add_argument("--task", action="append", metavar="NAME", help="a task; repeat it for several ('bench list tasks')")
+    what.add_argument("--task", action="append", metavar="NAME", help="a task or a .toml file that describes one; repeatable")
     what.add_argument("--task-set", metavar="NAME", help="every task of a domain, such as clinical")
     what.add_argument("--arch", metavar="NAME", help="architecture (default: A1)")
     what.add_argument(
@@ -192,10 +194,17 @@ def resolve(config: RunConfig, registry: Registry, resuming: bool = False) -> No
     """
     if not config.task and not resuming:
         raise UsageError("No task was named.", "Add --task NAME; 'bench list tasks' shows them.")
-    for name in config.task:
-        task = registry.get("tasks", name)
+    tasks: dict[str, Task] = {}
+    for ref in config.task:
+        task = registry.get("tasks", ref)
+        if task.name in tasks:
+            raise UsageError(f"Two tasks are named {task.name!r}, the second one {ref}.", "Give one of them another name.")
+        tasks[task.name] = task
         if config.head is not None and config.head not in task.heads:
-            raise unknown(f"head of {name}", config.head, task.heads, f"bench show task {name}")
+            raise unknown(f"head of {task.name}", config.head, task.heads, f"bench show task {ref}")
+        if task.folder is not None and task.name not in config.data and not task.folder.is_dir():
+            fix = f"Correct 'folder' in {task.file}, or add --data {task.name}=DIR."
+            raise UsageError(f"The corpus of {task.name!r} should lie in {task.folder}, which is no folder.", fix)
     registry.get("architectures", config.arch)
     quantizer = registry.get("quantizers", config.quant)
     if config.quant_when is not None and config.quant_when not in quantizer.when:
@@ -214,10 +223,8 @@ def resolve(config: RunConfig, registry: Registry, resuming: bool = False) -> No
     if not re.fullmatch(r"auto|cpu|cuda(:\d+)?", config.device):
         raise unknown("device", config.device, ("auto", "cpu", "cuda"), "bench doctor")
     for name, folder in config.data.items():
-        if config.task and name not in config.task:
-            raise UsageError(
-                f"--data names the task {name!r}, which this run does not have.", f"It has {', '.join(config.task)}."
-            )
+        if tasks and name not in tasks:
+            raise UsageError(f"--data names the task {name!r}, which this run does not have.", f"It has {', '.join(tasks)}.")
         if not Path(folder).is_dir():
             raise UsageError(f"--data {name}={folder}: there is no such folder.")
 

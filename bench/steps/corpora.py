@@ -53,14 +53,15 @@ def read_corpora(tasks: Mapping[str, Task], config: RunConfig) -> Iterator[dict[
         sources = {}
         for name, task in tasks.items():
             given = config.data.get(name)
-            folder = Path(given) if given is not None else Path(temporary) / name
-            if given is None:
+            own = Path(given) if given is not None else task.folder
+            folder = own or Path(temporary) / name
+            if own is None:
                 task.synthesize(folder, SEED)
             corpus = task.load(folder)
             for split in SPLITS:
                 if not corpus.splits.get(split):
                     raise DataError(f"{name}: the {split} split in {folder} holds no document.", task.metadata.layout)
-            synthetic = given is None or corpus.synthetic
+            synthetic = own is None or corpus.synthetic
             sources[name] = Source(Corpus(corpus.splits, synthetic, corpus.sha256), folder, synthetic)
         yield sources
 

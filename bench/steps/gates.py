@@ -65,6 +65,7 @@ def settle_batch(
         "architecture": parts.architecture.name,
         "rank": config.rank,
         "tasks": {name: (head.name, head.state()) for name, head in heads.items()},
+        "files": {name: str(task.file) for name, task in parts.tasks.items() if task.file is not None},
         "rows": rows,
         "hidden": parts.model.spec.hidden_size,
         "seed": config.seed,

@@ -69,7 +69,7 @@ def resolve(config: RunConfig, registry: Registry) -> Parts:
     """
     if not config.task:
         raise UsageError("No task was named.", "Add --task NAME; 'bench list tasks' shows them.")
-    tasks = {name: _ready(registry.get("tasks", name)) for name in config.task}
+    tasks = named_tasks(config, registry)
     heads = {}
     for name, task in tasks.items():
         if config.head is not None and config.head not in task.heads:
@@ -105,6 +105,22 @@ def resolve(config: RunConfig, registry: Registry) -> Parts:
         model=model,
         trackers=tuple(trackers),
     )
+
+
+def named_tasks(config: RunConfig, registry: Registry) -> dict[str, Task]:
+    """The tasks of a run by the names that they carry: a task from a file is named by the file, not by its path.
+
+    Raises:
+        UsageError: an unknown name, or two tasks of one name.
+        MissingError: a task that is not installed.
+    """
+    tasks: dict[str, Task] = {}
+    for ref in config.task:
+        task = _ready(registry.get("tasks", ref))
+        if task.name in tasks:
+            raise UsageError(f"Two tasks are named {task.name!r}, the second one {ref}.", "Give one of them another name.")
+        tasks[task.name] = task
+    return tasks
 
 
 def models_cache() -> Path:

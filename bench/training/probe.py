@@ -106,8 +106,8 @@ def serve(spec: Mapping[str, Any], lines: Sequence[str] | IO[str], out: IO[str])
 
     Args:
         spec: ``base`` (folder), ``quantizer`` (name, or None where the folder is plain), ``architecture``, ``rank``, ``tasks``
-            (task to head name and state), ``rows`` (task to rows of typical lengths, the longest last), ``hidden``, ``seed``,
-            ``precision``, ``pad``, ``threads``.
+            (task to head name and state), ``files`` (task to the file that it was made from, if it was), ``rows`` (task to rows
+            of typical lengths, the longest last), ``hidden``, ``seed``, ``precision``, ``pad``, ``threads``.
         lines: padded tokens, one a line.
         out: answers, one a line.
     """
@@ -137,7 +137,7 @@ def serve(spec: Mapping[str, Any], lines: Sequence[str] | IO[str], out: IO[str])
     assert isinstance(architecture, Architecture)
     heads = {}
     for name, (head_name, state) in spec["tasks"].items():
-        task = registry.get("tasks", name)
+        task = registry.get("tasks", spec["files"].get(name, name))
         assert isinstance(task, Task)
         heads[name] = task.head(head_name)
         heads[name].restore(state)
