@@ -158,7 +158,7 @@ def read(path: Path, content: bytes, subtask: Subtask) -> list[Document]:
                 candidate = _name(tag, "RELC_ID" if comment else "RELQ_ID")
                 if candidate in query.candidates:
                     raise tag.error(f"candidate {candidate!r} of query {name!r} stands there twice; wanted it once.")
-                said = tag.only("RelCText", "RelCBody").text if comment else _said(tag, "RelQ")
+                said = _plain(tag.only("RelCText", "RelCBody")) if comment else _said(tag, "RelQ")
                 query.candidates[candidate] = said, subtask.relevant(tag)
     for name, query in found.items():
         if not query.candidates:
@@ -199,10 +199,14 @@ def _name(node: Node, attribute: str) -> str:
 
 def _said(question: Node, part: str) -> str:
     """Subject and body of a question."""
-    texts = [question.only(f"{part}{piece}") for piece in ("Subject", "Body")]
-    for text in texts:
-        text.check(())
-    return "\n".join(text.text for text in texts if text.text)
+    texts = [_plain(question.only(f"{part}{piece}")) for piece in ("Subject", "Body")]
+    return "\n".join(text for text in texts if text)
+
+
+def _plain(node: Node) -> str:
+    """The text of an element that holds nothing else."""
+    node.check(())
+    return node.text
 
 
 def _document(name: str, query: Query) -> Document:
