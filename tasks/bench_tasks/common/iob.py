@@ -126,27 +126,17 @@ def _documents(text: str, path: Path, tags: dict[str, Tag], layers: bool) -> Ite
 
 def _sentences(text: str, path: Path, tags: dict[str, Tag], layers: bool) -> Iterator[_Sentence | tuple[int, str | None]]:
     """Sentences, and between them line and name of each ``-DOCSTART-``."""
-    rows: list[list[str]] = []
-    first = 1
-    number = 0
+    held: list[str] = []
     # Not `splitlines`: it would also break at form feeds and other characters that a token may hold.
-    for number, line in enumerate(text.replace("\r\n", "\n").split("\n"), start=1):
-        if not line.strip(" ") or line.startswith(DOCSTART):
-            if rows:
-                yield _sentence(rows, first, path)
-            rows, first = [], number + 1
-            if line.startswith(DOCSTART):
-                yield number, _name(line, path, number)
+    for number, line in enumerate([*text.replace("\r\n", "\n").split("\n"), ""], start=1):
+        if line.strip(" ") and not line.startswith(DOCSTART):
+            held.append(line)
             continue
-        cells = line.split("\t")
-        if len(cells) != 2 and not (layers and len(cells) > 2):
-            raise DataError(f"{path}, line {number}: {len(cells)} columns; wanted 2: token, tab, tag.")
-        for tag in cells[1:]:
-            if tag not in tags:
-                tags[tag] = _tag(tag, path, number, layers)
-        rows.append(cells)
-    if rows:
-        yield _sentence(rows, first, path)
+        if held:
+            yield _sentence(held, number - len(held), path, tags, layers)
+            held = []
+        if line.startswith(DOCSTART):
+            yield number, _name(line, path, number)
 
 
 def _name(line: str, path: Path, number: int) -> str | None:
@@ -168,16 +158,21 @@ def _tag(tag: str, path: Path, number: int, layers: bool) -> Tag:
     return known[1], known[2]
 
 
-def _sentence(rows: list[list[str]], first: int, path: Path) -> _Sentence:
-    tokens = [row[0] for row in rows]
-    if " ".join(tokens).split() != tokens:
-        number = first + next(i for i, token in enumerate(tokens) if token.split() != [token])
-        raise DataError(f"{path}, line {number}: an empty token or one with white space in it; wanted one word.")
-    width = len(rows[0])
+def _sentence(lines: list[str], first: int, path: Path, tags: dict[str, Tag], layers: bool) -> _Sentence:
+    rows = [line.split("\t") for line in lines]
+    width = len(rows[0]) if layers and len(rows[0]) > 2 else 2
     if any(len(row) != width for row in rows):
-        number = first + next(i for i, row in enumerate(rows) if len(row) != width)
-        raise DataError(f"{path}, line {number}: another number of columns than at line {first}; wanted {width}.")
-    return _Sentence(first, tokens, [[row[column] for row in rows] for column in range(1, width)])
+        at = next(i for i, row in enumerate(rows) if len(row) != width)
+        wanted = "2: token, tab, tag" if width == 2 else f"{width}, as at line {first}"
+        raise DataError(f"{path}, line {first + at}: {len(rows[at])} columns; wanted {wanted}.")
+    tokens, *columns = map(list, zip(*rows, strict=True))
+    if " ".join(tokens).split() != tokens:
+        at = next(i for i, token in enumerate(tokens) if token.split() != [token])
+        raise DataError(f"{path}, line {first + at}: an empty token or one with white space in it; wanted one word.")
+    for column in columns:
+        for tag in sorted(set(column) - tags.keys(), key=column.index):
+            tags[tag] = _tag(tag, path, first + column.index(tag), layers)
+    return _Sentence(first, tokens, columns)
 
 
 def _mentions(
