@@ -1,12 +1,12 @@
 """IOB2 in TSV: ``token<TAB>tag`` a line, a blank line after a sentence.
 
-One real stretch (BC5CDR, Crichton et al. 2017, https://github.com/cambridgeltl/MTL-Bioinformatics-2016, CC BY 4.0):
+A made-up sentence as BC5CDR is written (Crichton et al. 2017, https://github.com/cambridgeltl/MTL-Bioinformatics-2016):
 
-    Selegiline	B-Chemical
+    Melprilol	B-Chemical
     -	O
     induced	O
-    postural	B-Disease
-    hypotension	I-Disease
+    renal	B-Disease
+    failure	I-Disease
 
 The text is rebuilt as tokens joined by single spaces. A document is a sentence, named by its place as in ``train-000123``;
 where a file has ``-DOCSTART-`` lines it is what stands between two of them, its sentences divided by a blank line, and named
