@@ -5,14 +5,14 @@ from __future__ import annotations
 from bench.api.head import Head
 from bench.errors import unknown
 
-HEADS = ("span", "bio", "relation", "joint", "classify", "ranking")
+HEADS = ("span", "bio", "bioes", "relation", "joint", "classify", "ranking")
 
 
 def make_head(name: str) -> Head:
     """A fresh head.
 
     Args:
-        name: ``span`` for mentions of any shape, ``bio`` for the tagging baseline, ``relation`` for relations between
+        name: ``span`` for mentions of any shape, ``bio`` and ``bioes`` for tags, ``relation`` for relations between
             mentions that are given, ``joint`` for mentions and the relations between them, ``classify`` for one class a
             document, ``ranking`` for the passages of a query.
 
@@ -24,9 +24,13 @@ def make_head(name: str) -> Head:
 
         return SpanClassificationHead()
     if name == "bio":
-        from bench.heads.bio import BioHead
+        from bench.heads.bio import TokenClassificationHead
 
-        return BioHead()
+        return TokenClassificationHead()
+    if name == "bioes":
+        from bench.heads.bio import BioesHead
+
+        return BioesHead()
     if name == "relation":
         from bench.heads.relation import RelationExtractionHead
 

@@ -6,10 +6,22 @@ from collections.abc import Sequence
 
 from bench.api.task import Task
 from bench.hooks import hookimpl
+from bench_tasks.bc2gm.task import Bc2gm
+from bench_tasks.bc5cdr.task import Bc5cdr
+from bench_tasks.chemprot.task import ChemProt
+from bench_tasks.gad.task import GAD
+from bench_tasks.ncbi_disease.task import NcbiDisease
+from bench_tasks.pubmedqa.task import PubMedQA
+from bench_tasks.semeval2014_t7.task import SemEval2014T7
 from bench_tasks.semeval2015_t14.task import SemEval2015T14
+from bench_tasks.semeval2016_t12.task import SemEval2016T12
+from bench_tasks.semeval2017_t3.task import SubtaskA, SubtaskB, SubtaskC
 
 
 @hookimpl
 def bench_tasks() -> Sequence[Task]:
-    """The tasks of this package."""
-    return (SemEval2015T14(),)
+    """The tasks of this package: clinical notes first, then biomedical articles."""
+    return (
+        SemEval2015T14(), SemEval2014T7(), SemEval2016T12(), SubtaskA(), SubtaskB(), SubtaskC(),
+        NcbiDisease(), Bc5cdr(), Bc2gm(), ChemProt(), GAD(), PubMedQA(),
+    )  # fmt: skip

@@ -18,7 +18,7 @@ from bench_tasks.common.iob_synthesis import SIZES, Language, write_corpus
 class IobTask(Task):
     """Mentions in sentences, IOB2 tags in TSV files, entity-level strict scores."""
 
-    heads = ("bio", "span")
+    heads = ("bio", "span", "bioes")
     labels: ClassVar[tuple[str, ...]]
     """The corpus's types; another one in its files is an error."""
 
@@ -55,7 +55,7 @@ class IobTask(Task):
         write_corpus(self.language(), folder, seed, sizes)
 
     def head(self, name: str) -> Head:
-        """A fresh head, ``bio`` or ``span``."""
+        """A fresh head: ``bio``, ``span`` or ``bioes``."""
         if name not in self.heads:
             raise unknown("head", name, self.heads, f"bench show task {self.name}")
         from bench.heads import make_head
