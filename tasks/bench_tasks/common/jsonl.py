@@ -12,6 +12,9 @@ from pathlib import Path
 from typing import Any
 
 from bench.errors import DataError
+from bench_tasks.common.files import read_bytes
+
+__all__ = ["Record", "kind", "read", "read_bytes"]
 
 _KINDS = {dict: "an object", list: "a list", str: "a string", bool: "true or false", int: "a whole number", float: "a number"}
 
@@ -174,18 +177,6 @@ def read(path: Path, content: bytes | None = None) -> list[Record]:
     if not records:
         raise DataError(f"{path} is empty; wanted one JSON object a line.")
     return records
-
-
-def read_bytes(path: Path) -> bytes:
-    """The bytes of a file.
-
-    Raises:
-        DataError: it is not there or cannot be read.
-    """
-    try:
-        return path.read_bytes()
-    except OSError as error:
-        raise DataError(f"{path} cannot be read: {error.strerror or type(error).__name__}.") from None
 
 
 def _records(path: Path, content: bytes) -> Iterator[Record]:
