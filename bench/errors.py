@@ -53,6 +53,10 @@ class DataError(BenchError):
     exit_code = 4
 
 
+class DataWarning(UserWarning):
+    """Something of a corpus that is not read, told by count; never carries corpus text."""
+
+
 class MissingError(BenchError):
     """A package, a compiler or a model that is not installed; the hint is the exact install command."""
 

@@ -5,12 +5,13 @@ from __future__ import annotations
 import argparse
 from contextlib import suppress
 from dataclasses import asdict
+from pathlib import Path
 from typing import TYPE_CHECKING
 
 from bench.cli.parser import Parser
 from bench.cli.text import columns, dump, paint
 from bench.errors import MissingError
-from bench.registry import load
+from bench.registry import TASK_FILE, Registry, load
 
 if TYPE_CHECKING:
     from bench.conformance import CheckResult
@@ -20,23 +21,22 @@ def configure(parser: Parser) -> None:
     """Declares the arguments."""
     parser.description = (
         "Runs the conformance checks on every part of a plugin, or on one part. Exit code 1 where a check fails,\n"
-        "5 where none fails but something it needs is not installed; the same checks run under pytest through bench.testing."
+        "5 where none fails but something it needs is not installed; the same checks run under pytest through bench.testing.\n"
+        "Of a task's .toml file it says what is wrong with the file and with the corpus that it names."
     )
-    parser.epilog = "examples:\n  bench check bench-suite\n  bench check bench-suite:quantizers\n  bench check A2"
-    parser.add_argument("plugin", metavar="PLUGIN", help="a distribution, distribution:entry-point, or the name of one part")
+    parser.epilog = (
+        "examples:\n  bench check bench-suite\n  bench check bench-suite:quantizers\n  bench check A2\n"
+        "  bench check my-task.toml"
+    )
+    parser.add_argument(
+        "plugin", metavar="PLUGIN", help="a distribution, distribution:entry-point, the name of one part, or a task's .toml"
+    )
     parser.add_argument("--json", action="store_true", help="print one JSON object")
 
 
 def run(args: argparse.Namespace) -> int:
     """Checks."""
-    from bench.conformance import cases, check
-    from bench.modeling.noise import import_heavy
-
-    registry = load()
-    cases(args.plugin, registry)  # a name that nothing carries ends here, before anything heavy is imported
-    with suppress(ImportError):  # checks that want it say so themselves
-        import_heavy()
-    results = check(args.plugin, registry)
+    results = _results(args.plugin, load())
     failed = [result for result in results if not result.passed and not result.missing]
     waiting = [result for result in results if result.missing]
     if args.json:
@@ -51,6 +51,21 @@ def run(args: argparse.Namespace) -> int:
         more = f", {len(waiting)} not run" if waiting else ""
         print(f"\n{len(results) - len(failed) - len(waiting)} passed, {len(failed)} failed{more}")
     return 1 if failed else MissingError.exit_code if waiting else 0
+
+
+def _results(ref: str, registry: Registry) -> list[CheckResult]:
+    from bench.conformance import cases, check
+
+    if ref.endswith(TASK_FILE):
+        from bench.conformance.task_files import check_file
+
+        return check_file(Path(ref), registry)
+    from bench.modeling.noise import import_heavy
+
+    cases(ref, registry)  # a name that nothing carries ends here, before anything heavy is imported
+    with suppress(ImportError):  # checks that want it say so themselves
+        import_heavy()
+    return check(ref, registry)
 
 
 def _verdict(result: CheckResult) -> str:

@@ -16,7 +16,7 @@ from bench.api.task import Task
 from bench.cli.parser import Parser, pair, real, size, whole
 from bench.cli.text import dump
 from bench.config import INVARIANTS, RunConfig, from_mapping, read_toml
-from bench.errors import UsageError, unknown
+from bench.errors import DataWarning, UsageError, unknown
 from bench.registry import PluginWarning, Registry, load
 
 EPILOG = """Every flag is also a key of --config FILE.toml (lists for the repeatable ones, a table for data). Flags win over the
@@ -253,15 +253,16 @@ def _when(when: str) -> str:
 
 
 def _relay(reporter: Any) -> None:
-    """Plugin warnings go through the console; everybody else's stay where Python puts them."""
+    """Warnings of plugins and of loaders go through the console; everybody else's stay where Python puts them."""
     show = warnings.showwarning
 
     def relay(message: Warning | str, category: type[Warning], *rest: Any, **named: Any) -> None:
-        if issubclass(category, PluginWarning):
+        if issubclass(category, (PluginWarning, DataWarning)):
             reporter.warn(str(message))
         else:
             show(message, category, *rest, **named)
 
-    warnings.simplefilter("always", PluginWarning)
+    for category in (PluginWarning, DataWarning):
+        warnings.simplefilter("always", category)
     warnings.showwarning = relay
     sys.stdout.flush()

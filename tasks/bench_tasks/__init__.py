@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from pathlib import Path
 
 from bench.api.task import Task
 from bench.hooks import hookimpl
@@ -16,6 +17,14 @@ from bench_tasks.semeval2014_t7.task import SemEval2014T7
 from bench_tasks.semeval2015_t14.task import SemEval2015T14
 from bench_tasks.semeval2016_t12.task import SemEval2016T12
 from bench_tasks.semeval2017_t3.task import SubtaskA, SubtaskB, SubtaskC
+
+
+@hookimpl
+def bench_task_from_file(path: Path) -> Task:
+    """The task that a TOML file describes."""
+    from bench_tasks.custom.task import task_from_file
+
+    return task_from_file(path)
 
 
 @hookimpl

@@ -1,0 +1,240 @@
+"""Checks of a task that a file describes, on the user's own corpus: what `bench check FILE.toml` tells.
+
+The same shape as the checks of a part, and no training. Nothing here quotes the corpus; labels and ids of documents are named.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import math
+import warnings
+from collections import Counter
+from collections.abc import Callable, Hashable, Mapping, Sequence
+from dataclasses import dataclass, replace
+from pathlib import Path
+from typing import cast
+
+from bench.api.data import SPLITS, Annotation, Corpus, Document, Mention
+from bench.api.head import Head
+from bench.api.task import Task
+from bench.conformance.cases import CheckResult
+from bench.conformance.common import flat
+from bench.conformance.corpora import LENGTH, fitted, identity
+from bench.conformance.workbench import Failure, Pieces, expect, named, told
+from bench.data.cuts import cut, joined
+from bench.errors import BenchError, DataWarning
+from bench.registry import Registry
+
+_SHOWN = 12
+_LONG = 8
+
+
+def check_file(
+    path: Path, registry: Registry, advance: Callable[[CheckResult], None] = lambda result: None
+) -> list[CheckResult]:
+    """Holds a task's file, and the corpus that it names, against every check of `CHECKS`.
+
+    A check that nothing can be said about, since one before it failed, is left out.
+
+    Args:
+        path: of the file.
+        registry: makes the task.
+        advance: told every result as it comes.
+    """
+    results: list[CheckResult] = []
+    part = path.name
+
+    def keep(name: str, check: Callable[[], str]) -> bool:
+        try:
+            found = CheckResult(name, part, True, check())
+        except Failure as failure:
+            found = CheckResult(name, part, False, str(failure))
+        except BenchError as error:
+            found = CheckResult(name, part, False, str(error))
+        except Exception as error:  # a plugin's code may raise anything
+            found = CheckResult(name, part, False, told(error))
+        results.append(found)
+        advance(found)
+        return found.passed
+
+    read: list[_Read] = []
+    if not keep("file", lambda: _file(registry.get("tasks", str(path)))):
+        return results
+    task = registry.get("tasks", str(path))
+    part = f"tasks/{task.name}"
+    if keep("corpus", lambda: _corpus(task, read)):
+        for name, check in CHECKS.items():
+            keep(name, lambda check=check: check(task, read[0].corpus))  # type: ignore[misc]
+    return results
+
+
+@dataclass(frozen=True)
+class _Read:
+    """A corpus and what its loader said of it."""
+
+    corpus: Corpus
+    said: tuple[str, ...]
+
+
+def _file(task: Task) -> str:
+    """The file can be read, and each key means something."""
+    return f"{task.summary}; metric {task.metadata.primary_metric}, heads {', '.join(task.heads)}"
+
+
+def _corpus(task: Task, read: list[_Read]) -> str:
+    """The corpus loads; what is in it, by split."""
+    if task.folder is None:
+        raise Failure("the file names no folder, so there is no corpus to look at")
+    with warnings.catch_warnings(record=True) as caught:
+        warnings.simplefilter("always")
+        corpus = task.load(task.folder)
+    read.append(_Read(corpus, tuple(str(one.message) for one in caught if issubclass(one.category, DataWarning))))
+    counts = []
+    for split in SPLITS:
+        documents = corpus.splits.get(split, ())
+        expect(bool(documents), f"the {split} split holds no document")
+        held = {
+            "mentions": sum(len(d.mentions) for d in documents),
+            "discontiguous": sum(m.discontiguous for d in documents for m in d.mentions),
+            "relations": sum(len(d.relations) for d in documents),
+            "passages": sum(len(d.passages) for d in documents),
+        }
+        counts.append(f"{split} {len(documents)} documents" + "".join(f", {n} {name}" for name, n in held.items() if n))
+    return "; ".join((*counts, *read[0].said))
+
+
+def _labels(task: Task, corpus: Corpus) -> str:
+    """Labels by split; each one that the file lists occurs somewhere."""
+    by_split = {split: Counter(label for d in corpus[split] for label in _labels_of(d)) for split in SPLITS}
+    names = sorted({label for counts in by_split.values() for label in counts})
+    listed: Sequence[str] = getattr(task, "labels", ())
+    if any(document.passages for document in corpus["test"]) and not listed:
+        shares = {s: sum(c.values()) / max(1, sum(len(d.passages) for d in corpus[s])) for s, c in by_split.items()}
+        return "relevant passages: " + ", ".join(f"{split} {share:.0%}" for split, share in shares.items())
+    absent = [label for label in listed if label not in names]
+    expect(not absent, f"'labels' lists {named(absent)}, which no document of any split has")
+    rows = [f"{label} {'/'.join(str(by_split[split][label]) for split in SPLITS)}" for label in names]
+    unseen = [label for label in names if not by_split["train"][label]]
+    note = f"; never in train, so that nothing can learn them: {named(unseen)}" if unseen else ""
+    return f"train/dev/test: {named(rows, _SHOWN)}{note}"
+
+
+def _labels_of(document: Document) -> list[str]:
+    """Labels of a document: of its relations where it has them, else of its mentions, else its classes."""
+    chosen = [j.name for j in document.judgements if j.chosen]
+    return [r.label for r in document.relations] or [m.label for m in document.mentions] or chosen
+
+
+def _metric(task: Task, corpus: Corpus) -> str:
+    """The metric is a path into the scores, 1 for gold (100 where it is of 100) and less for nothing at all."""
+    path = task.metadata.primary_metric
+    told_of = []
+    for split in ("dev", "test"):
+        gold = corpus[split]
+        full = flat(task.score(gold, gold))
+        expect(path in full, f"{path!r} is no path into the scores; there are {named(sorted(full), _SHOWN)}")
+        none = flat(task.score(gold, [Document(d.id, "") for d in gold]))[path]
+        expect(
+            full[path] > none,
+            f"{path!r} is {full[path]:.3f} for gold itself and {none:.3f} for no prediction at all on {split}; it says nothing",
+        )
+        told_of.append(f"{split} {full[path]:.3f}")
+    return f"{path} of gold: {', '.join(told_of)}"
+
+
+def _round_trip(task: Task, corpus: Corpus) -> str:
+    """What gold scores after a head encoded and decoded it; what cannot be reached is counted, by cause."""
+    path, told_of = task.metadata.primary_metric, []
+    for name in task.heads:
+        head = fitted(task, name, corpus)
+        for split in ("dev", "test"):
+            gold = corpus[split]
+            back, total, reached, lost = through(head, gold)
+            counted = sum(lost.values())
+            expect(
+                total - reached == counted,
+                f"head {name!r} loses {total - reached} annotations of {split} and counts {counted}; report it to its author",
+            )
+            expect(reached > 0, f"head {name!r} brings none of {total} gold annotations of {split} back ({_causes(lost)})")
+            value, best = (flat(task.score(gold, documents))[path] for documents in (back, gold))
+            expect(
+                bool(lost) or math.isclose(value, best),
+                f"gold of {split} through head {name!r} scores {path} = {value:.4f}; wanted {best:.4f}",
+            )
+            why = f" (lost: {_causes(lost)})" if lost else ""
+            told_of.append(f"{name} {split} {reached} of {total}{why}, {path} {value:.3f}")
+    return "; ".join(told_of)
+
+
+def through(head: Head, documents: Sequence[Document]) -> tuple[list[Document], int, int, Counter[str]]:
+    """Documents encoded and decoded by a head that predicts gold itself.
+
+    Args:
+        head: fitted.
+        documents: with text and gold.
+
+    Returns:
+        What came back; how many annotations of the kinds that the head predicts there are; how many came back; and what is
+        lost, by cause.
+    """
+    found: dict[str, list[Annotation]] = {}
+    seen: dict[str, list[Document]] = {}
+    lost: Counter[str] = Counter()
+    for document in documents:
+        unique = replace(document, mentions=tuple({m.key: m for m in document.mentions}.values()))
+        windows, seen[document.id], _ = cut(unique, Pieces(), LENGTH, head.cuts)
+        found[document.id] = []
+        for window, gold in zip(windows, seen[document.id], strict=True):
+            encoding = head.encode(window, gold)
+            lost += encoding.lost
+            found[document.id] += head.decode(window, head.oracle(encoding))
+    kinds = tuple({type(a) for annotations in found.values() for a in annotations})  # a head may be given some
+    back, total, reached = [], 0, 0
+    for document in documents:
+        gold_by = _said((document,), kinds)
+        came = _said((joined(document, found[document.id]),), kinds)
+        expect(not came.keys() - gold_by.keys(), f"head {head.name!r} decodes from its own gold what is not in it")
+        total, reached = total + len(gold_by), reached + len(came)
+        lost["window"] += len(gold_by) - len(_said(seen[document.id], kinds))
+        whole = joined(document, found[document.id])
+        # Concepts and slots are not every head's business: gold lends them to what was decoded.
+        lent = tuple(cast(Mention, gold_by.get(m.key, m)) for m in whole.mentions)
+        back.append(replace(whole, mentions=lent))
+    return back, total, reached, +lost
+
+
+def _said(documents: Sequence[Document], kinds: tuple[type, ...]) -> dict[Hashable, Annotation]:
+    """What is said in a document, or in its windows, by identity; of judgements only those that hold."""
+    everything: list[Annotation] = []
+    for document in documents:
+        everything += [*document.mentions, *document.relations, *(j for j in document.judgements if j.chosen)]
+    return {identity(a): a for a in everything if isinstance(a, kinds)}
+
+
+def _causes(lost: Mapping[str, int]) -> str:
+    return ", ".join(f"{cause} {count}" for cause, count in sorted(lost.items())) or "nothing was lost"
+
+
+def _leaks(task: Task, corpus: Corpus) -> str:
+    """No document, and hardly a text, stands in two splits."""
+    ids: dict[str, str] = {}
+    texts: dict[bytes, str] = {}
+    repeated: Counter[str] = Counter()
+    for split in SPLITS:
+        for document in corpus[split]:
+            home = ids.setdefault(document.id.casefold(), split)
+            expect(home == split, f"document {document.id!r} stands in {home} and in {split}")
+            words = document.text.casefold().split()
+            home = texts.setdefault(hashlib.sha256(" ".join(words).encode()).digest(), split)
+            repeated[f"{home} and {split}" + ("" if len(words) >= _LONG else f", below {_LONG} words")] += home != split
+    shown = "; ".join(f"{count} in {where}" for where, count in sorted(repeated.items()) if count)
+    return f"{len(ids)} documents; texts that stand in two splits: {shown or 'none'}"
+
+
+CHECKS: Mapping[str, Callable[[Task, Corpus], str]] = {
+    "labels": _labels,
+    "metric": _metric,
+    "oracle-round-trip": _round_trip,
+    "leaks": _leaks,
+}
+"""What is looked at once the file (``file``) and its corpus (``corpus``) were read."""

@@ -1,0 +1,190 @@
+"""JSON Lines of each kind, one document a line, as documents and back. Fields that are not named here are passed over.
+
+    {"id": "d1", "text": "…", "label": "yes"}
+    {"id": "d1", "text": "…", "mentions": [{"fragments": [[0, 4], [10, 14]], "label": "Disorder"}]}
+    {…, "relations": [{"source": 0, "target": 1, "label": "causes"}]}       source and target count the mentions from 0
+    {"id": "q1", "query": "…", "passages": [{"id": "p1", "text": "…", "relevant": true}]}
+
+Offsets are characters of the text, ends exclusive. For scoring, texts may be left out, and a prediction's passages carry a
+``score`` in place of ``relevant``.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping, Sequence
+from functools import partial
+from itertools import pairwise
+from pathlib import Path
+from typing import Any
+
+from bench.api.data import Document, Fragment, Judgement, Mention, Passage, Relation
+from bench.errors import DataError
+from bench_tasks.common.classes import chosen_class, write_labels
+from bench_tasks.common.jsonl import Record, kind, read
+
+FILE = "annotations.jsonl"
+"""What `write` makes."""
+_MOST = 1e300
+
+
+def documents(records: Sequence[Record], what: str, *, bare: bool = False, scored: bool = False) -> tuple[Document, ...]:
+    """The documents of some lines.
+
+    Args:
+        records: the lines.
+        what: kind of the task.
+        bare: whether texts may be left out.
+        scored: whether passages carry scores in place of relevance.
+
+    Raises:
+        DataError: naming file, line, what stood there and what was wanted; no text is quoted.
+    """
+    readers: Mapping[str, Callable[[Record, str], Document]] = {
+        "mentions": partial(_annotated, related=False, bare=bare),
+        "relations": partial(_annotated, related=True, bare=bare),
+        "classification": partial(_classified, bare=bare),
+        "ranking": partial(_ranked, bare=bare, scored=scored),
+    }
+    made: dict[str, Document] = {}
+    for record in records:
+        name = record.identifier("id")
+        if name.casefold() in made:
+            raise record.error("its 'id' stood in an earlier line already; wanted each document once.")
+        made[name.casefold()] = readers[what](record, name)
+    return tuple(made.values())
+
+
+def read_annotations(path: Path, what: str, *, scored: bool = False) -> dict[str, Document]:
+    """Annotations for scoring by document, of a file or of every ``.jsonl`` file of a folder.
+
+    Raises:
+        DataError: there is no such file, or a line is not as it should be.
+    """
+    files = sorted(path.glob("*.jsonl")) if path.is_dir() else [path]
+    if not files:
+        raise DataError(f"{path} holds no .jsonl file; wanted one at least.")
+    records = [record for file in files for record in read(file)]
+    return {document.id: document for document in documents(records, what, bare=True, scored=scored)}
+
+
+def write(folder: Path, made: Sequence[Document], what: str) -> None:
+    """Writes annotations without text, one document a line.
+
+    Raises:
+        DataError: a relation's mention is not there, or a document has no class where it needs one.
+    """
+    lines = {"classification": _class_line, "ranking": _ranking_line}
+    write_labels(folder / FILE, [{"id": document.id, **lines.get(what, _mention_line)(document)} for document in made])
+
+
+def _text(record: Record, name: str, bare: bool) -> str | None:
+    return None if bare and name not in record.values else record.text(name)
+
+
+def _annotated(record: Record, name: str, related: bool, bare: bool) -> Document:
+    text = _text(record, "text", bare)
+    mentions: dict[Any, Mention] = {}
+    for number, item in enumerate(record.objects("mentions")):
+        mention = Mention(_fragments(item, f"mention {number}", text), item.identifier("label"))
+        if mention.key in mentions:
+            raise record.error(f"mention {number} repeats the fragments and the label of an earlier one; wanted each once.")
+        mentions[mention.key] = mention
+    return Document(name, text or "", tuple(mentions.values()), _relations(record, list(mentions)) if related else ())
+
+
+def _fragments(item: Record, what: str, text: str | None) -> tuple[Fragment, ...]:
+    found: list[Fragment] = []
+    for piece in item.items("fragments"):
+        if not (isinstance(piece, list) and len(piece) == 2 and all(type(value) is int for value in piece)):
+            raise item.error(f"{what}: an item of 'fragments' is {kind(piece)}; wanted [start, end], whole numbers.")
+        start, end = piece
+        if not 0 <= start < end:
+            raise item.error(f"{what}: the fragment {start}-{end} ends before or where it starts, or lies before the text.")
+        if text is not None and end > len(text):
+            raise item.error(f"{what}: the fragment {start}-{end} lies outside the text, which has {len(text)} characters.")
+        found.append((start, end))
+    if not found:
+        raise item.error(f"{what} has no fragment; wanted at least one [start, end].")
+    for (_, end), (start, _) in pairwise(found):
+        if start < end:
+            raise item.error(
+                f"{what}: the fragment from {start} starts before the one up to {end} ends; wanted ascending ones."
+            )
+    return tuple(found)
+
+
+def _relations(record: Record, keys: Sequence[Any]) -> tuple[Relation, ...]:
+    found: dict[Relation, None] = {}
+    for number, item in enumerate(record.objects("relations")):
+        ends = {name: item.integer(name) for name in ("source", "target")}
+        for name, place in ends.items():
+            if place >= len(keys):
+                raise item.error(
+                    f"relation {number}: {name!r} is {place}, but the document has {len(keys)} mentions, from 0 on."
+                )
+        if ends["source"] == ends["target"]:
+            raise item.error(f"relation {number} joins a mention with itself; wanted two mentions.")
+        relation = Relation(keys[ends["source"]], keys[ends["target"]], item.identifier("label"))
+        if relation in found:
+            raise item.error(f"relation {number} repeats an earlier one; wanted each once.")
+        found[relation] = None
+    return tuple(found)
+
+
+def _classified(record: Record, name: str, bare: bool) -> Document:
+    return Document(name, _text(record, "text", bare) or "", judgements=(Judgement(record.identifier("label"), 1.0, True),))
+
+
+def _ranked(record: Record, name: str, bare: bool, scored: bool) -> Document:
+    text = _text(record, "query", bare) or ""
+    passages: list[Passage] = []
+    judgements: dict[str, Judgement] = {}
+    for item in record.objects("passages"):
+        said = _text(item, "text", bare) or ""
+        passage = item.identifier("id")
+        if passage in judgements:
+            raise item.error("the 'id' of a passage stands in this line twice; wanted each passage once.")
+        judgements[passage] = Judgement(passage, *(_score(item) if scored else _relevance(item)))
+        text += "\n\n"
+        passages.append(Passage(passage, (len(text), len(text) + len(said))))
+        text += said
+    if not passages:
+        raise record.error("a query without passages; wanted one at least.")
+    return Document(name, text, judgements=tuple(judgements.values()), passages=tuple(passages))
+
+
+def _relevance(item: Record) -> tuple[float, bool]:
+    if not isinstance(item.values.get("relevant"), bool):
+        raise item.error(f"field 'relevant' of a passage is {kind(item.values.get('relevant'))}; wanted true or false.")
+    return float(item.values["relevant"]), item.values["relevant"]
+
+
+def _score(item: Record) -> tuple[float, bool]:
+    value = item.values.get("score")
+    if isinstance(value, bool) or not isinstance(value, (int, float)) or not -_MOST < value < _MOST:
+        raise item.error(f"field 'score' of a passage is {kind(value)}; wanted a finite number.")
+    return float(value), value > 0
+
+
+def _mention_line(document: Document) -> dict[str, Any]:
+    ends = [key for relation in document.relations for key in (relation.source, relation.target)]
+    # A head that is given the mentions predicts relations alone.
+    places = {key: n for n, key in enumerate(dict.fromkeys([*(m.key for m in document.mentions), *ends]))}
+    return {
+        "mentions": [{"fragments": [list(part) for part in fragments], "label": label} for fragments, label in places],
+        "relations": [
+            {"source": places[r.source], "target": places[r.target], "label": r.label}
+            for r in dict.fromkeys(document.relations)
+        ],
+    }
+
+
+def _class_line(document: Document) -> dict[str, Any]:
+    chosen = chosen_class(document)
+    if chosen is None:
+        raise DataError(f"Document {document.id!r} has no class; wanted one to write.")
+    return {"label": chosen}
+
+
+def _ranking_line(document: Document) -> dict[str, Any]:
+    return {"passages": [{"id": j.name, "score": j.score, "relevant": j.chosen} for j in document.judgements]}

@@ -1,0 +1,226 @@
+"""Tasks made from files, one class a kind: heads, loader and scorer by what the file says."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import replace
+from pathlib import Path
+from typing import Any, ClassVar
+
+from bench.api.data import Corpus, Document, Key, Mention, in_order
+from bench.api.head import Head
+from bench.api.task import Scores, Task, TaskMetadata
+from bench.errors import UsageError, unknown
+from bench_tasks.common import classes, mentions, relations
+from bench_tasks.common.figures import COUNTS
+from bench_tasks.custom import files, loader, settings
+from bench_tasks.semeval2017_t3 import scorer as ranking
+
+VERSION = "1"
+"""Of loaders and scorers, beside the version of the task's own file; raise it when results would change."""
+
+
+class FileTask(Task):
+    """A task that a file describes. A subclass says how its kind is scored."""
+
+    spec: ClassVar[settings.TaskFile]
+    scores: ClassVar[str]
+    """What the scorer gives, for `bench show`."""
+
+    @property
+    def labels(self) -> tuple[str, ...]:
+        """The labels that the file lists; none where it leaves them to the training split."""
+        return self.spec.labels
+
+    def parameters(self) -> Mapping[str, str]:
+        """What `bench show` prints below the metadata."""
+        return {
+            "file": str(self.spec.path),
+            "kind": self.spec.kind,
+            "format": self.spec.format,
+            "labels": ", ".join(self.spec.labels) or "those of the training split",
+            "scores": self.scores,
+        }
+
+    def load(self, folder: Path) -> Corpus:
+        """Reads and checks the corpus.
+
+        Raises:
+            DataError: naming file, line or document, what stood there and what was wanted.
+            UsageError: the metric is about a label that the corpus does not have.
+        """
+        corpus = loader.load(self.spec, folder)
+        scores = metrics(self.score(corpus["train"], corpus["train"]))
+        if self.spec.metric not in scores:
+            raise _no_metric(self.spec, scores)
+        return corpus
+
+    def synthesize(self, folder: Path, seed: int, sizes: Mapping[str, int] | None = None) -> None:
+        """There is none: nobody but you knows what your texts look like.
+
+        Raises:
+            UsageError: always.
+        """
+        raise UsageError(
+            f"The task {self.name!r} comes from {self.spec.path} and has no synthetic corpus; it needs its own.",
+            f"Correct 'folder' there, or add --data {self.name}=DIR.",
+        )
+
+    def head(self, name: str) -> Head:
+        """A fresh head."""
+        if name not in self.heads:
+            raise unknown("head", name, self.heads, f"bench show task {self.spec.path}")
+        from bench.heads import make_head
+
+        return make_head(name)
+
+    def score_files(self, gold: Path, pred: Path) -> Scores:
+        """Scores of files or folders in the task's format; texts are not needed.
+
+        Raises:
+            DataError: a path or a line that cannot be read, or files that do not tell of the same documents.
+        """
+        return self.score(*files.pairs(self.spec, gold, pred))
+
+    def write(self, folder: Path, documents: Sequence[Document]) -> None:
+        """Writes annotations without text, in the task's format."""
+        files.write(self.spec, folder, documents)
+
+
+class MentionTask(FileTask):
+    """Mentions; exact spans and labels count."""
+
+    scores = "strict, discontiguous and by_type: exact spans and labels, as seqeval counts them"
+
+    def statistics(self, gold: Sequence[Document], predicted: Sequence[Document]) -> list[Mapping[str, float]]:
+        """Additive statistics of every gold document, in order; predictions are matched by the document's id."""
+        return mentions.statistics(gold, predicted, self.labels)
+
+    def summarise(self, sums: Mapping[str, Any]) -> Scores:
+        """Scores from summed statistics, numbers or arrays."""
+        return mentions.summarise(sums)
+
+
+class RelationTask(FileTask):
+    """Relations between mentions, which are given to the head ``relation`` and found by the head ``joint``."""
+
+    scores = "relations (micro) and by_type: source, target and label have to be right"
+
+    def statistics(self, gold: Sequence[Document], predicted: Sequence[Document]) -> list[Mapping[str, float]]:
+        """Additive statistics of every gold document, in order; predictions are matched by the document's id."""
+        return relations.statistics(gold, predicted, self.labels)
+
+    def summarise(self, sums: Mapping[str, Any]) -> Scores:
+        """Scores from summed statistics, numbers or arrays."""
+        return relations.summarise(sums)
+
+    def write(self, folder: Path, documents: Sequence[Document]) -> None:
+        """Writes annotations without text; mentions that only relations name are written too."""
+        super().write(folder, [_with_ends(document) for document in documents])
+
+
+class ClassTask(FileTask):
+    """One class a document."""
+
+    scores = "accuracy, macro_f1 and by_class"
+
+    def statistics(self, gold: Sequence[Document], predicted: Sequence[Document]) -> list[Mapping[str, float]]:
+        """Additive statistics of every gold document, in order; predictions are matched by the document's id."""
+        names = self.labels or tuple(sorted({j.name for document in gold for j in document.judgements}))
+        given = {document.id: classes.chosen_class(document) for document in predicted}
+        return [classes.document_statistics(names, classes.chosen_class(d), given.get(d.id)) for d in gold]
+
+    def summarise(self, sums: Mapping[str, Any]) -> Scores:
+        """Scores from summed statistics, numbers or arrays."""
+        return classes.summarise(self.labels or sorted(key[:-3] for key in sums if key.endswith(".tp")), sums)
+
+
+class RankingTask(FileTask):
+    """Passages of a query by relevance."""
+
+    scores = "map (top 10, over those found there), avg_rec, mrr (of 100), trec_map: as SemEval-2017 Task 3 counts"
+
+    def statistics(self, gold: Sequence[Document], predicted: Sequence[Document]) -> list[Mapping[str, float]]:
+        """Additive statistics of every gold query, in order; predictions are matched by the query's id."""
+        given = {document.id: {j.name: j.score for j in document.judgements} for document in predicted}
+        return [
+            ranking.query_statistics({j.name: j.chosen for j in document.judgements}, given.get(document.id, {}))
+            for document in gold
+        ]
+
+    def summarise(self, sums: Mapping[str, Any]) -> Scores:
+        """Scores from summed statistics, numbers or arrays."""
+        return ranking.summarise(sums)
+
+
+_TASKS: Mapping[str, type[FileTask]] = {
+    "mentions": MentionTask, "relations": RelationTask, "classification": ClassTask, "ranking": RankingTask,
+}  # fmt: skip
+
+
+def task_from_file(path: Path) -> Task:
+    """The task that a file describes.
+
+    Raises:
+        UsageError: what is wrong with the file; its corpus is not looked at.
+    """
+    spec = settings.read(path)
+    metadata = TaskMetadata(
+        reference=spec.reference,
+        access=f"your own corpus, as {path} describes it; its terms are yours to know",
+        primary_metric=spec.metric,
+        layout=loader.LAYOUTS[spec.format],
+    )
+    facts: dict[str, Any] = {
+        "name": spec.name,
+        "version": f"{VERSION}-{spec.digest}",
+        "summary": f"{spec.kind} in {spec.format}, from {path.name}",
+        "citation": spec.citation,
+        "licence": spec.licence,
+        "heads": spec.heads,
+        "metadata": metadata,
+        "folder": spec.folder,
+        "file": path,
+        "spec": spec,
+    }
+    task: FileTask = type(
+        "TaskFromFile", (_TASKS[spec.kind],), {"__doc__": facts["summary"], "__module__": __name__, **facts}
+    )()
+    _check_metric(task)
+    return task
+
+
+def metrics(scores: Mapping[str, Any], prefix: str = "") -> list[str]:
+    """Dotted paths of the figures that a run can be judged by: counts are not among them."""
+    found: list[str] = []
+    for name, value in scores.items():
+        if isinstance(value, Mapping):
+            found += metrics(value, f"{prefix}{name}.")
+        elif name not in COUNTS:
+            found.append(f"{prefix}{name}")
+    return found
+
+
+def _check_metric(task: FileTask) -> None:
+    """Refuses a metric that no corpus could have; one about a label waits for the corpus where the file lists none."""
+    spec = task.spec
+    if spec.metric.startswith(("by_type.", "by_class.")) and not spec.labels:
+        return
+    example = Document("", "", judgements=classes.judgements(spec.labels or ("1", "2"), (spec.labels or ("1",))[0]))
+    scores = metrics(task.score([example], []))
+    if spec.metric not in scores:
+        raise _no_metric(spec, [name for name in scores if spec.labels or not name.startswith(("by_type.", "by_class."))])
+
+
+def _no_metric(spec: settings.TaskFile, known: Iterable[str]) -> UsageError:
+    error = unknown(f"metric in {spec.path}:", spec.metric, known, "")
+    error.hint = f"There are {', '.join(known)}."
+    return error
+
+
+def _with_ends(document: Document) -> Document:
+    keys: dict[Key, Mention] = {mention.key: mention for mention in document.mentions}
+    for relation in document.relations:
+        for key in (relation.source, relation.target):
+            keys.setdefault(key, Mention(*key))
+    return replace(document, mentions=in_order(tuple(keys.values())))
