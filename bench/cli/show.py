@@ -72,7 +72,8 @@ def _flat(found: dict[str, Any]) -> dict[str, str]:
 def _next(entry: Entry) -> None:
     flag = {"tasks": "--task", "architectures": "--arch", "quantizers": "--quant", "models": "--model", "trackers": "--tracker"}
     task = "" if entry.kind == "tasks" else " --task 2015-T14"
-    print(f"\n{paint('use it:', 'dim')} bench run{task} {flag[entry.kind]} {entry.name}")
+    file = entry.part.file if isinstance(entry.part, Task) else None
+    print(f"\n{paint('use it:', 'dim')} bench run{task} {flag[entry.kind]} {file or entry.name}")
 
 
 def _show_run(ref: str, out: Path, as_json: bool) -> int:
