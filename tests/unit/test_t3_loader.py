@@ -187,7 +187,7 @@ def test_the_synthetic_forum_is_no_giveaway(task: type[SubtaskA], tmp_path: Path
     one.synthesize(tmp_path / "c", 0)
     made = one.load(tmp_path / "c")
     assert made.synthetic
-    assert {split: len(made[split]) for split in made} == SHAPES[one.subtask.letter].sizes
+    assert {split: len(made[split]) for split in made} == SHAPES[one.letter].sizes
     texts = {s: [d.text[slice(*p.span)] for d in made[s] for p in d.passages] for s in made}
     assert sum(text not in set(texts["train"]) for text in texts["test"]) >= 0.3 * len(texts["test"])
     assert one.score(made["test"], made["test"])["map"] == 1.0

@@ -2,10 +2,14 @@
 
 from __future__ import annotations
 
+from typing import TYPE_CHECKING
+
 from bench.api.task import TaskMetadata
-from bench_tasks.common.iob_folder import LAYOUT
-from bench_tasks.common.iob_synthesis import Language
+from bench_tasks.common.facts import IOB_LAYOUT
 from bench_tasks.common.iob_task import IobTask
+
+if TYPE_CHECKING:
+    from bench_tasks.common.iob_synthesis import Language
 
 
 class Bc2gm(IobTask):
@@ -26,7 +30,7 @@ class Bc2gm(IobTask):
         reference="https://biocreative.bioinformatics.udel.edu/tasks/biocreative-ii/task-1a-gene-mention-tagging/",
         access="open: folder BC2GM-IOB of https://github.com/cambridgeltl/MTL-Bioinformatics-2016",
         primary_metric="strict.f1",
-        layout=LAYOUT,
+        layout=IOB_LAYOUT,
         published_best={"strict.f1": 0.8518},
         published_source=(
             "BioLinkBERT-large, Yasunaga et al. 2022, arXiv 2203.15827; strict against one boundary each, without the shared "

@@ -2,10 +2,14 @@
 
 from __future__ import annotations
 
+from typing import TYPE_CHECKING
+
 from bench.api.task import TaskMetadata
-from bench_tasks.common.iob_folder import LAYOUT
-from bench_tasks.common.iob_synthesis import Language
+from bench_tasks.common.facts import IOB_LAYOUT
 from bench_tasks.common.iob_task import IobTask
+
+if TYPE_CHECKING:
+    from bench_tasks.common.iob_synthesis import Language
 
 
 class Bc5cdr(IobTask):
@@ -26,7 +30,7 @@ class Bc5cdr(IobTask):
         reference="https://biocreative.bioinformatics.udel.edu/tasks/biocreative-v/track-3-cdr/",
         access="open: folder BC5CDR-IOB of https://github.com/cambridgeltl/MTL-Bioinformatics-2016",
         primary_metric="strict.f1",
-        layout=LAYOUT,
+        layout=IOB_LAYOUT,
         published_best={"strict.f1": 0.9001, "by_type.Chemical.f1": 0.9404, "by_type.Disease.f1": 0.8715},
         published_source=(
             "both types at once: SciBERT, Beltagy et al. 2019, arXiv 1903.10676; models of one type alone: chemicals, "

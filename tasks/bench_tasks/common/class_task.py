@@ -5,14 +5,15 @@ from __future__ import annotations
 from abc import abstractmethod
 from collections.abc import Mapping, Sequence
 from pathlib import Path
-from typing import Any, ClassVar
+from typing import TYPE_CHECKING, Any, ClassVar
 
 from bench.api.data import Document
 from bench.api.head import Head
 from bench.api.task import Scores, Task
 from bench.errors import DataError, unknown
-from bench_tasks.common import classes
-from bench_tasks.common.jsonl import Record
+
+if TYPE_CHECKING:
+    from bench_tasks.common.jsonl import Record
 
 
 class ClassTask(Task):
@@ -44,6 +45,8 @@ class ClassTask(Task):
 
     def statistics(self, gold: Sequence[Document], predicted: Sequence[Document]) -> list[Mapping[str, float]]:
         """Additive statistics of every gold document, in order; predictions are matched by the document's id."""
+        from bench_tasks.common import classes
+
         given = {document.id: classes.chosen_class(document) for document in predicted}
         return [
             classes.document_statistics(self.classes, classes.chosen_class(document), given.get(document.id))
@@ -52,6 +55,8 @@ class ClassTask(Task):
 
     def summarise(self, sums: Mapping[str, Any]) -> Scores:
         """Scores from summed statistics, numbers or arrays."""
+        from bench_tasks.common import classes
+
         return classes.summarise(self.classes, sums)
 
     def score_files(self, gold: Path, pred: Path) -> Scores:
@@ -60,6 +65,8 @@ class ClassTask(Task):
         Raises:
             DataError: a file or a line that cannot be read, or files that do not tell of the same documents.
         """
+        from bench_tasks.common import classes
+
         wanted, given = classes.read_labels(gold, self.label), classes.read_labels(pred, self.label)
         classes.paired(gold, pred, wanted, given)
         return classes.summarise(self.classes, classes.total(self.classes, wanted, given))
@@ -70,6 +77,8 @@ class ClassTask(Task):
         Raises:
             DataError: a document has no class, which the format cannot say.
         """
+        from bench_tasks.common import classes
+
         files: dict[str, list[Mapping[str, Any]]] = {}
         for document in documents:
             chosen = classes.chosen_class(document)

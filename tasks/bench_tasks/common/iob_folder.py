@@ -10,12 +10,12 @@ from bench.api.data import SPLITS, Corpus, Document
 from bench.api.task import Scores
 from bench.errors import DataError
 from bench_tasks.common import mentions
+from bench_tasks.common.facts import IOB_LAYOUT
 from bench_tasks.common.files import decode, read_bytes
 from bench_tasks.common.iob import Entry, parse, read
 from bench_tasks.common.leaks import refuse_leaks, refuse_repeats
 from bench_tasks.common.synthetic import is_synthetic
 
-LAYOUT = "FOLDER/{train,devel,test}.tsv (or dev.tsv): token, tab, IOB2 tag; a blank line after a sentence"
 FILES: Mapping[str, tuple[str, ...]] = {"train": ("train.tsv",), "dev": ("devel.tsv", "dev.tsv"), "test": ("test.tsv",)}
 
 
@@ -30,7 +30,7 @@ def load(folder: Path, labels: Collection[str] = ()) -> Corpus:
         DataError: naming file, line, what stood there and what was wanted.
     """
     if not folder.is_dir():
-        raise DataError(f"There is no folder {folder}.", f"Wanted {LAYOUT}.")
+        raise DataError(f"There is no folder {folder}.", f"Wanted {IOB_LAYOUT}.")
     digest = hashlib.sha256()
     entries: dict[str, list[Entry]] = {}
     for split in SPLITS:
@@ -55,7 +55,7 @@ def _file(folder: Path, split: str) -> Path:
         return found[0]
     if found:
         raise DataError(f"{folder} has {' and '.join(path.name for path in found)}; wanted one file of the {split} split.")
-    raise DataError(f"There is no {' or '.join(FILES[split])} in {folder}.", f"Wanted {LAYOUT}.")
+    raise DataError(f"There is no {' or '.join(FILES[split])} in {folder}.", f"Wanted {IOB_LAYOUT}.")
 
 
 def _check(entries: Sequence[Entry], path: Path, wanted: Collection[str], trained: Collection[str]) -> None:

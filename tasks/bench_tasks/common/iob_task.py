@@ -5,14 +5,16 @@ from __future__ import annotations
 from abc import abstractmethod
 from collections.abc import Mapping, Sequence
 from pathlib import Path
-from typing import Any, ClassVar
+from typing import TYPE_CHECKING, Any, ClassVar
 
 from bench.api.data import Corpus, Document
 from bench.api.head import Head
 from bench.api.task import Scores, Task
 from bench.errors import unknown
-from bench_tasks.common import iob, iob_folder, mentions
-from bench_tasks.common.iob_synthesis import SIZES, Language, write_corpus
+from bench_tasks.common.facts import IOB_LAYOUT
+
+if TYPE_CHECKING:
+    from bench_tasks.common.iob_synthesis import Language
 
 
 class IobTask(Task):
@@ -28,9 +30,11 @@ class IobTask(Task):
 
     def parameters(self) -> Mapping[str, str]:
         """What `bench show` prints below the metadata."""
+        from bench_tasks.common.iob_synthesis import SIZES
+
         sizes = ", ".join(f"{size:,} {split}" for split, size in SIZES.items())
         return {
-            "layout": iob_folder.LAYOUT,
+            "layout": IOB_LAYOUT,
             "labels": ", ".join(self.labels),
             "synthetic corpus": f"{sizes} sentences, seeded, in the same format",
             "scores": "strict, discontiguous (none in this format) and by_type: exact spans and labels, as seqeval counts them",
@@ -42,6 +46,8 @@ class IobTask(Task):
         Raises:
             DataError: naming file, line, what stood there and what was wanted.
         """
+        from bench_tasks.common import iob_folder
+
         return iob_folder.load(folder, self.labels)
 
     def synthesize(self, folder: Path, seed: int, sizes: Mapping[str, int] | None = None) -> None:
@@ -52,6 +58,8 @@ class IobTask(Task):
             seed: same seed, same bytes.
             sizes: sentences per split; `SIZES` where None.
         """
+        from bench_tasks.common.iob_synthesis import write_corpus
+
         write_corpus(self.language(), folder, seed, sizes)
 
     def head(self, name: str) -> Head:
@@ -64,10 +72,14 @@ class IobTask(Task):
 
     def statistics(self, gold: Sequence[Document], predicted: Sequence[Document]) -> list[Mapping[str, float]]:
         """Additive statistics of every gold document, in order; predictions are matched by the document's id."""
+        from bench_tasks.common import mentions
+
         return mentions.statistics(gold, predicted, self.labels)
 
     def summarise(self, sums: Mapping[str, Any]) -> Scores:
         """Scores from summed statistics, numbers or arrays."""
+        from bench_tasks.common import mentions
+
         return mentions.summarise(sums)
 
     def score_files(self, gold: Path, pred: Path) -> Scores:
@@ -76,8 +88,12 @@ class IobTask(Task):
         Raises:
             DataError: a path or a line that cannot be read.
         """
+        from bench_tasks.common import iob_folder
+
         return iob_folder.score_files(gold, pred, self.labels)
 
     def write(self, folder: Path, documents: Sequence[Document]) -> None:
         """Writes annotations without text, a line a character."""
+        from bench_tasks.common import iob
+
         iob.write(folder, documents)

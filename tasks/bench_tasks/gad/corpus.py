@@ -8,13 +8,12 @@ from pathlib import Path
 from bench.api.data import Corpus, Document
 from bench.errors import DataError
 from bench_tasks.common.classes import chosen_class, drawn_apart, judgements
+from bench_tasks.common.facts import GAD_CLASSES, GAD_LAYOUT
 from bench_tasks.common.files import read_bytes
 from bench_tasks.common.jsonl import Record, read
 from bench_tasks.common.repeats import refuse_repeated_texts
 from bench_tasks.common.synthetic import is_synthetic
 
-CLASSES = ("0", "1")
-LAYOUT = "FOLDER/train.jsonl, test.jsonl and, where you have one, dev.jsonl (else a seeded tenth of train)"
 DEV_SHARE = 0.1
 DEV_SEED = "gad/dev/1"
 """Of the tenth of train that serves as dev: this suite's own draw, not an official split."""
@@ -37,7 +36,7 @@ def load(folder: Path) -> Corpus:
         DataError: naming file, line, what stood there and what was wanted.
     """
     if not folder.is_dir():
-        raise DataError(f"There is no folder {folder}.", f"Wanted {LAYOUT}.")
+        raise DataError(f"There is no folder {folder}.", f"Wanted {GAD_LAYOUT}.")
     digest = hashlib.sha256()
     train = _file(folder / "train.jsonl", digest)
     if (folder / "dev.jsonl").exists():
@@ -49,7 +48,7 @@ def load(folder: Path) -> Corpus:
         )
     splits = {"train": train, "dev": dev, "test": _file(folder / "test.jsonl", digest)}
     for split, documents in splits.items():
-        lacks = set(CLASSES) - {chosen_class(document) for document in documents}
+        lacks = set(GAD_CLASSES) - {chosen_class(document) for document in documents}
         if lacks:
             raise DataError(f"{split} of {folder} holds no document of class {min(lacks)!r}; wanted both classes.")
     refuse_repeated_texts(folder, splits, PUBLISHED_REPEATS)
@@ -63,7 +62,7 @@ def label(record: Record) -> tuple[str, str]:
         DataError: the line does not hold exactly one class.
     """
     labels = record.texts("labels")
-    if len(labels) != 1 or labels[0] not in CLASSES:
+    if len(labels) != 1 or labels[0] not in GAD_CLASSES:
         raise record.error('field \'labels\' is not one class; wanted ["0"] or ["1"].')
     return record.identifier("id"), labels[0]
 
@@ -79,5 +78,5 @@ def _file(path: Path, digest: hashlib._Hash) -> tuple[Document, ...]:
             raise record.error(f"document {name!r} stands there twice; wanted it once.")
         # The published files each count from 0: the file's name keeps train's document 0 apart from test's.
         text = record.text("text")
-        found[name] = Document(f"{path.stem}-{name}", text, judgements=judgements(CLASSES, chosen))
+        found[name] = Document(f"{path.stem}-{name}", text, judgements=judgements(GAD_CLASSES, chosen))
     return tuple(found.values())

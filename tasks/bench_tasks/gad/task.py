@@ -8,13 +8,15 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from bench.api.data import Corpus, Document
 from bench.api.task import TaskMetadata
 from bench_tasks.common.class_task import ClassTask
-from bench_tasks.common.jsonl import Record
-from bench_tasks.gad import corpus
+from bench_tasks.common.facts import GAD_CLASSES, GAD_LAYOUT
+
+if TYPE_CHECKING:
+    from bench_tasks.common.jsonl import Record
 
 
 class GAD(ClassTask):
@@ -28,12 +30,12 @@ class GAD(ClassTask):
         "BMC Bioinformatics 16:55, doi:10.1186/s12859-015-0472-9; the split of Gu et al. 2021, BLURB, arXiv 2007.15779"
     )
     licence = "none stated by its authors; derived from the public-domain Genetic Association Database (synthetic: Apache-2.0)"
-    classes = corpus.CLASSES
+    classes = GAD_CLASSES
     metadata = TaskMetadata(
         reference="https://doi.org/10.1186/s12859-015-0472-9",
         access="open: as preprocessed for BioBERT and BLURB (one fold of ten)",
         primary_metric="by_class.1.f1",
-        layout=corpus.LAYOUT,
+        layout=GAD_LAYOUT,
         published_best={"by_class.1.f1": 0.849},
         published_source="BioLinkBERT-large, Yasunaga et al. 2022, arXiv 2203.15827, F1 of the positive class on the same test",
     )
@@ -41,7 +43,7 @@ class GAD(ClassTask):
     def parameters(self) -> Mapping[str, str]:
         """What `bench show` prints below the metadata."""
         return {
-            "layout": corpus.LAYOUT,
+            "layout": GAD_LAYOUT,
             "dev": "where there is no dev.jsonl: a seeded tenth of train, stratified, equal texts together; ours, not official",
             "repeats": "8 lines of the published test (5 texts) stand in train too; they are kept, any other repeat is refused",
             "synthetic corpus": "400 train, 80 dev and 120 test sentences, seeded, in the same format",
@@ -54,6 +56,8 @@ class GAD(ClassTask):
         Raises:
             DataError: naming file, line, what stood there and what was wanted.
         """
+        from bench_tasks.gad import corpus
+
         return corpus.load(folder)
 
     def synthesize(self, folder: Path, seed: int, sizes: Mapping[str, int] | None = None) -> None:
@@ -70,6 +74,8 @@ class GAD(ClassTask):
 
     def label(self, record: Record) -> tuple[str, str]:
         """Name and class of a line."""
+        from bench_tasks.gad import corpus
+
         return corpus.label(record)
 
     def line(self, document: Document, chosen: str) -> tuple[str, Mapping[str, Any]]:

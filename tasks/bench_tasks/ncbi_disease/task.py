@@ -2,10 +2,14 @@
 
 from __future__ import annotations
 
+from typing import TYPE_CHECKING
+
 from bench.api.task import TaskMetadata
-from bench_tasks.common.iob_folder import LAYOUT
-from bench_tasks.common.iob_synthesis import Language
+from bench_tasks.common.facts import IOB_LAYOUT
 from bench_tasks.common.iob_task import IobTask
+
+if TYPE_CHECKING:
+    from bench_tasks.common.iob_synthesis import Language
 
 
 class NcbiDisease(IobTask):
@@ -24,7 +28,7 @@ class NcbiDisease(IobTask):
         reference="https://www.ncbi.nlm.nih.gov/CBBresearch/Dogan/DISEASE/",
         access="open: folder NCBI-disease-IOB of https://github.com/cambridgeltl/MTL-Bioinformatics-2016",
         primary_metric="strict.f1",
-        layout=LAYOUT,
+        layout=IOB_LAYOUT,
         published_best={"strict.f1": 0.8971, "strict.precision": 0.8822, "strict.recall": 0.9125},
         published_source="BioBERT v1.1, Lee et al. 2020, doi:10.1093/bioinformatics/btz682, Table 6",
     )

@@ -8,14 +8,13 @@ from pathlib import Path
 from bench.api.data import SPLITS, Corpus, Document
 from bench.errors import DataError
 from bench_tasks.common.classes import chosen_class, drawn_apart, judgements
+from bench_tasks.common.facts import PUBMEDQA_CLASSES, PUBMEDQA_LAYOUT
 from bench_tasks.common.files import read_bytes
 from bench_tasks.common.jsonl import Record, read
 from bench_tasks.common.leaks import refuse_leaks
 from bench_tasks.common.repeats import refuse_repeated_texts
 from bench_tasks.common.synthetic import is_synthetic
 
-CLASSES = ("yes", "no", "maybe")
-LAYOUT = "FOLDER/all.jsonl, which is split here, or train.jsonl, dev.jsonl and test.jsonl"
 SHARES = (0.45, 0.05, 0.5)
 SEED = "pubmedqa/split/1"
 """Of the stratified draw of train, dev and test: this suite's own, not the official folds."""
@@ -28,13 +27,15 @@ def load(folder: Path) -> Corpus:
         DataError: naming file, line, what stood there and what was wanted.
     """
     if not folder.is_dir():
-        raise DataError(f"There is no folder {folder}.", f"Wanted {LAYOUT}.")
+        raise DataError(f"There is no folder {folder}.", f"Wanted {PUBMEDQA_LAYOUT}.")
     digest = hashlib.sha256()
     whole, parts = folder / "all.jsonl", [folder / f"{split}.jsonl" for split in SPLITS]
     if whole.exists():
         odd = next((path for path in parts if path.exists()), None)
         if odd is not None:
-            raise DataError(f"{folder} holds {whole.name} and {odd.name}; wanted one or the other.", f"Wanted {LAYOUT}.")
+            raise DataError(
+                f"{folder} holds {whole.name} and {odd.name}; wanted one or the other.", f"Wanted {PUBMEDQA_LAYOUT}."
+            )
         drawn = drawn_apart(_file(whole, digest), SHARES, chosen_class, lambda document: document.text, SEED)
         splits = {split: tuple(documents) for split, documents in zip(SPLITS, drawn, strict=True)}
     else:
@@ -56,7 +57,7 @@ def label(record: Record) -> tuple[str, str]:
     Raises:
         DataError: there is none.
     """
-    return record.identifier("pubid"), record.one_of("final_decision", CLASSES)
+    return record.identifier("pubid"), record.one_of("final_decision", PUBMEDQA_CLASSES)
 
 
 def _file(path: Path, digest: hashlib._Hash) -> tuple[Document, ...]:
@@ -73,5 +74,5 @@ def _file(path: Path, digest: hashlib._Hash) -> tuple[Document, ...]:
             raise record.error("field 'contexts' is an empty list; wanted the abstract's sections.")
         # The long answer is the abstract's conclusion, which gives the decision away: it is no part of the text.
         text = record.text("question").strip() + "\n\n" + "\n".join(context.strip() for context in contexts)
-        found[name] = Document(name, text, judgements=judgements(CLASSES, chosen))
+        found[name] = Document(name, text, judgements=judgements(PUBMEDQA_CLASSES, chosen))
     return tuple(found.values())

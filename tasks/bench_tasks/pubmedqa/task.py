@@ -8,13 +8,15 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from bench.api.data import Corpus, Document
 from bench.api.task import TaskMetadata
 from bench_tasks.common.class_task import ClassTask
-from bench_tasks.common.jsonl import Record
-from bench_tasks.pubmedqa import corpus
+from bench_tasks.common.facts import PUBMEDQA_CLASSES, PUBMEDQA_LAYOUT
+
+if TYPE_CHECKING:
+    from bench_tasks.common.jsonl import Record
 
 
 class PubMedQA(ClassTask):
@@ -25,12 +27,12 @@ class PubMedQA(ClassTask):
     summary = "PubMedQA: answer a research question with yes, no or maybe from an abstract"
     citation = "Jin et al. 2019, PubMedQA: A Dataset for Biomedical Research Question Answering, arXiv 1909.06146"
     licence = "MIT"
-    classes = corpus.CLASSES
+    classes = PUBMEDQA_CLASSES
     metadata = TaskMetadata(
         reference="https://pubmedqa.github.io",
         access="open: https://github.com/pubmedqa/pubmedqa, one JSON object a line",
         primary_metric="accuracy",
-        layout=corpus.LAYOUT,
+        layout=PUBMEDQA_LAYOUT,
         published_best={"accuracy": 0.722},
         published_source=(
             "BioLinkBERT-large, Yasunaga et al. 2022, arXiv 2203.15827, the best of fine-tuned encoders there, on the official "
@@ -41,7 +43,7 @@ class PubMedQA(ClassTask):
     def parameters(self) -> Mapping[str, str]:
         """What `bench show` prints below the metadata."""
         return {
-            "layout": corpus.LAYOUT,
+            "layout": PUBMEDQA_LAYOUT,
             "splits": "of all.jsonl: seeded 45/5/50, stratified (450/50/500 of 1,000); ours, not the official folds",
             "text": "question and sections of the abstract; never the long answer, which gives the decision away",
             "synthetic corpus": "300 train, 60 dev and 100 test questions, seeded, in the same format",
@@ -54,6 +56,8 @@ class PubMedQA(ClassTask):
         Raises:
             DataError: naming file, line, what stood there and what was wanted.
         """
+        from bench_tasks.pubmedqa import corpus
+
         return corpus.load(folder)
 
     def synthesize(self, folder: Path, seed: int, sizes: Mapping[str, int] | None = None) -> None:
@@ -70,6 +74,8 @@ class PubMedQA(ClassTask):
 
     def label(self, record: Record) -> tuple[str, str]:
         """Name and class of a line."""
+        from bench_tasks.pubmedqa import corpus
+
         return corpus.label(record)
 
     def line(self, document: Document, chosen: str) -> tuple[str, Mapping[str, Any]]:

@@ -7,12 +7,11 @@ from pathlib import Path
 
 from bench.api.data import SPLITS, Corpus, Document
 from bench.errors import DataError
+from bench_tasks.common.facts import T7_LAYOUT
 from bench_tasks.common.files import decode, read_bytes
 from bench_tasks.common.leaks import refuse_leaks
 from bench_tasks.common.synthetic import is_synthetic
 from bench_tasks.semeval2014_t7.pipe import read_mentions
-
-LAYOUT = "FOLDER/{train,dev,test}/DOC.text with DOC.pipe beside it ('||' lines; empty where a document has no mention)"
 
 
 def load(folder: Path) -> Corpus:
@@ -22,7 +21,7 @@ def load(folder: Path) -> Corpus:
         DataError: naming file, line, what stood there and what was wanted.
     """
     if not folder.is_dir():
-        raise DataError(f"There is no folder {folder}.", f"Wanted {LAYOUT}.")
+        raise DataError(f"There is no folder {folder}.", f"Wanted {T7_LAYOUT}.")
     names = {split: _names(folder / split) for split in SPLITS}
     refuse_leaks(folder, names)
     digest = hashlib.sha256()
@@ -40,7 +39,7 @@ def load(folder: Path) -> Corpus:
 def _names(folder: Path) -> list[str]:
     """Names of the documents of one split, sorted; every text has its annotations and the other way round."""
     if not folder.is_dir():
-        raise DataError(f"There is no split folder {folder}.", f"Wanted {LAYOUT}.")
+        raise DataError(f"There is no split folder {folder}.", f"Wanted {T7_LAYOUT}.")
     files = [path for path in folder.iterdir() if not path.name.startswith(".")]
     texts, pipes = ({path.stem for path in files if path.suffix == suffix} for suffix in (".text", ".pipe"))
     if not texts and not pipes:

@@ -10,7 +10,7 @@ from bench.api.data import Corpus, Document
 from bench.api.head import Head
 from bench.api.task import Scores, Task, TaskMetadata
 from bench.errors import unknown
-from bench_tasks.semeval2014_t7 import corpus, pipe, scorer
+from bench_tasks.common.facts import T7_LAYOUT
 
 
 class SemEval2014T7(Task):
@@ -25,12 +25,12 @@ class SemEval2014T7(Task):
     )
     licence = "PhysioNet Credentialed Health Data Use Agreement (the synthetic corpus: Apache-2.0)"
     heads = ("span", "bio")
-    unlinked = pipe.CUI_LESS
+    unlinked = "CUI-less"
     metadata = TaskMetadata(
         reference="https://alt.qcri.org/semeval2014/task7/",
         access="credentialed: a PhysioNet account, its course and the signed data use agreement; text may never be shared",
         primary_metric="task_a.strict.f1",
-        layout=corpus.LAYOUT,
+        layout=T7_LAYOUT,
         published_best={"task_a.strict.f1": 0.813, "task_b.strict": 0.741},
         published_source="best systems of the shared task, Pradhan et al. 2014",
     )
@@ -38,7 +38,7 @@ class SemEval2014T7(Task):
     def parameters(self) -> Mapping[str, str]:
         """What `bench show` prints below the metadata."""
         return {
-            "layout": corpus.LAYOUT,
+            "layout": T7_LAYOUT,
             "synthetic corpus": "240 train, 60 dev and 60 test notes of 150 to 400 words, seeded, in the same format",
             "scores": "task_a: strict, relaxed; task_b: accuracy of concepts, strict (of all gold), relaxed (of exact spans)",
         }
@@ -49,6 +49,8 @@ class SemEval2014T7(Task):
         Raises:
             DataError: naming file, line, what stood there and what was wanted.
         """
+        from bench_tasks.semeval2014_t7 import corpus
+
         return corpus.load(folder)
 
     def synthesize(self, folder: Path, seed: int, sizes: Mapping[str, int] | None = None) -> None:
@@ -73,11 +75,15 @@ class SemEval2014T7(Task):
 
     def statistics(self, gold: Sequence[Document], predicted: Sequence[Document]) -> list[Mapping[str, float]]:
         """Additive statistics of every gold document, in order; predictions are matched by the document's id."""
+        from bench_tasks.semeval2014_t7 import scorer
+
         given = {document.id: _annotations(document) for document in predicted}
         return [scorer.document_statistics(_annotations(document), given.get(document.id, {})) for document in gold]
 
     def summarise(self, sums: Mapping[str, Any]) -> Scores:
         """Scores from summed statistics, numbers or arrays."""
+        from bench_tasks.semeval2014_t7 import scorer
+
         return scorer.summarise(sums)
 
     def score(self, gold: Sequence[Document], predicted: Sequence[Document]) -> Scores:
@@ -92,6 +98,8 @@ class SemEval2014T7(Task):
         Raises:
             DataError: a path or a line that cannot be read, offsets that decrease among them.
         """
+        from bench_tasks.semeval2014_t7 import pipe, scorer
+
         wanted, given = pipe.read_documents(gold), pipe.read_documents(pred)
         total = scorer.document_statistics({}, {})
         for name in sorted({*wanted, *given}):
@@ -101,8 +109,10 @@ class SemEval2014T7(Task):
 
     def write(self, folder: Path, documents: Sequence[Document]) -> None:
         """Writes one ``.pipe`` file a document."""
+        from bench_tasks.semeval2014_t7 import pipe
+
         pipe.write_folder(folder, documents)
 
 
 def _annotations(document: Document) -> dict[tuple[tuple[int, int], ...], str]:
-    return {mention.fragments: mention.concept or pipe.CUI_LESS for mention in document.mentions}
+    return {mention.fragments: mention.concept or SemEval2014T7.unlinked for mention in document.mentions}

@@ -10,7 +10,7 @@ from bench.api.data import Corpus, Document
 from bench.api.head import Head
 from bench.api.task import Scores, Task, TaskMetadata
 from bench.errors import unknown
-from bench_tasks.semeval2017_t3 import corpus, rankings, scorer
+from bench_tasks.common.facts import T3_LAYOUT
 
 _SOURCE = "best system of the shared task, Nakov et al. 2017"
 
@@ -20,7 +20,7 @@ def _metadata(best: float) -> TaskMetadata:
         reference="https://alt.qcri.org/semeval2017/task3/",
         access="open: from the task's page, free for general research use",
         primary_metric="map",
-        layout=corpus.LAYOUT,
+        layout=T3_LAYOUT,
         published_best={"map": best},
         published_source=_SOURCE,
     )
@@ -36,17 +36,18 @@ class _CommunityQuestionAnswering(Task):
     )
     licence = "free for general research use (the synthetic corpus: Apache-2.0)"
     heads = ("ranking",)
-    subtask: ClassVar[corpus.Subtask]
+    letter: ClassVar[str]
 
     def parameters(self) -> Mapping[str, str]:
         """What `bench show` prints below the metadata."""
+        from bench_tasks.semeval2017_t3.corpus import Subtask
         from bench_tasks.semeval2017_t3.synthetic import SHAPES
 
-        shape = SHAPES[self.subtask.letter]
+        shape = SHAPES[self.letter]
         sizes = ", ".join(f"{count} {split}" for split, count in shape.sizes.items())
         return {
-            "layout": corpus.LAYOUT,
-            "relevance": self.subtask.attribute,
+            "layout": T3_LAYOUT,
+            "relevance": Subtask(self.letter).attribute,
             "synthetic corpus": f"{sizes} queries with {shape.candidates} candidates each, seeded, in the same format",
             "scores": "map (top 10, over those found there), avg_rec, mrr (of 100), trec_map",
         }
@@ -57,7 +58,9 @@ class _CommunityQuestionAnswering(Task):
         Raises:
             DataError: naming file, line, what stood there and what was wanted.
         """
-        return corpus.load(folder, self.subtask)
+        from bench_tasks.semeval2017_t3 import corpus
+
+        return corpus.load(folder, corpus.Subtask(self.letter))
 
     def synthesize(self, folder: Path, seed: int, sizes: Mapping[str, int] | None = None) -> None:
         """Writes the seeded synthetic corpus in the official XML.
@@ -69,7 +72,7 @@ class _CommunityQuestionAnswering(Task):
         """
         from bench_tasks.semeval2017_t3.synthetic import write_corpus
 
-        write_corpus(folder, seed, sizes, self.subtask.letter)
+        write_corpus(folder, seed, sizes, self.letter)
 
     def head(self, name: str) -> Head:
         """A fresh head, ``ranking``."""
@@ -81,11 +84,15 @@ class _CommunityQuestionAnswering(Task):
 
     def statistics(self, gold: Sequence[Document], predicted: Sequence[Document]) -> list[Mapping[str, float]]:
         """Additive statistics of every gold query, in order; predictions are matched by the query's id."""
+        from bench_tasks.semeval2017_t3 import scorer
+
         given = {document.id: {j.name: j.score for j in document.judgements} for document in predicted}
         return [scorer.query_statistics(_relevance(document), given.get(document.id, {})) for document in gold]
 
     def summarise(self, sums: Mapping[str, Any]) -> Scores:
         """Scores from summed statistics, numbers or arrays."""
+        from bench_tasks.semeval2017_t3 import scorer
+
         return scorer.summarise(sums)
 
     def score_files(self, gold: Path, pred: Path) -> Scores:
@@ -94,6 +101,8 @@ class _CommunityQuestionAnswering(Task):
         Raises:
             DataError: a file or a line that cannot be read, or files that do not name the same candidates in the same order.
         """
+        from bench_tasks.semeval2017_t3 import rankings, scorer
+
         relevance: dict[str, dict[str, bool]] = {}
         scores: dict[str, dict[str, float]] = {}
         for wanted, given in rankings.read_pair(gold, pred):
@@ -107,6 +116,8 @@ class _CommunityQuestionAnswering(Task):
 
     def write(self, folder: Path, documents: Sequence[Document]) -> None:
         """Writes one file of lines ``qid aid rank score true|false``."""
+        from bench_tasks.semeval2017_t3 import rankings
+
         rankings.write(folder, documents)
 
 
@@ -116,7 +127,7 @@ class SubtaskA(_CommunityQuestionAnswering):
     name = "2017-T3-A"
     summary = "SemEval-2017 Task 3 A: rank the comments of a thread by how well they answer its question"
     metadata = _metadata(0.8843)
-    subtask = corpus.Subtask("A")
+    letter = "A"
 
 
 class SubtaskB(_CommunityQuestionAnswering):
@@ -125,7 +136,7 @@ class SubtaskB(_CommunityQuestionAnswering):
     name = "2017-T3-B"
     summary = "SemEval-2017 Task 3 B: rank earlier questions by how close they are to a new one"
     metadata = _metadata(0.4722)
-    subtask = corpus.Subtask("B")
+    letter = "B"
 
 
 class SubtaskC(_CommunityQuestionAnswering):
@@ -134,7 +145,7 @@ class SubtaskC(_CommunityQuestionAnswering):
     name = "2017-T3-C"
     summary = "SemEval-2017 Task 3 C: rank comments on earlier questions by how well they answer a new one"
     metadata = _metadata(0.1546)
-    subtask = corpus.Subtask("C")
+    letter = "C"
 
 
 def _relevance(document: Document) -> dict[str, bool]:
