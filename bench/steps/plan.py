@@ -132,7 +132,7 @@ def show_plan(plan: Mapping[str, Any], parity: ParityReport, console: Reporter) 
         console.note(note)
     budget, guess = plan["budget"], plan["estimate"]
     data = [
-        (task, split, f"{facts['documents']:,}", f"{facts['windows']:,}", f"{facts['tokens']:,}", f"{facts['mentions']:,}",
+        (task, split, f"{facts['documents']:,}", f"{facts['windows']:,}", f"{facts['tokens']:,}", f"{facts['annotations']:,}",
          ", ".join(f"{cause} {count}" for cause, count in facts["lost"].items()) or "none")
         for task, splits in plan["data"].items()
         for split, facts in splits.items()
