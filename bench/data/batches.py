@@ -51,12 +51,26 @@ class _Stream:
     position: int = 0
     drawn: int = 0
     _order: NDArray[np.int64] | None = field(default=None, repr=False)
+    _starts: frozenset[int] = field(default=frozenset(), repr=False)
+
+    @property
+    def between(self) -> bool:
+        """Whether it stands between two bundles."""
+        return self._order is None or self.position >= len(self._order) or self.position in self._starts
+
+    def shuffle(self) -> None:
+        """Makes the epoch's order, which the seed and the epoch decide."""
+        found = bundles(self.lengths, (*self.seed, self.epoch), self.bundle_tokens)
+        self._order = np.concatenate(found)
+        self._starts = frozenset(np.cumsum([0, *map(len, found[:-1])]).tolist())
 
     def peek(self) -> int:
-        if self._order is None or self.position >= len(self._order):
-            if self._order is not None:
-                self.epoch, self.position = self.epoch + 1, 0
-            self._order = epoch_order(self.lengths, (*self.seed, self.epoch), self.bundle_tokens)
+        if self._order is None:
+            self.shuffle()
+        elif self.position >= len(self._order):
+            self.epoch, self.position = self.epoch + 1, 0
+            self.shuffle()
+        assert self._order is not None
         return int(self._order[self.position])
 
     def take(self) -> int:
@@ -66,25 +80,24 @@ class _Stream:
         return index
 
 
-def epoch_order(lengths: NDArray[np.int64], seed: Sequence[int], bundle_tokens: int) -> NDArray[np.int64]:
-    """A permutation of the examples in which neighbours have like lengths.
+def bundles(lengths: NDArray[np.int64], seed: Sequence[int], bundle_tokens: int) -> list[NDArray[np.int64]]:
+    """The examples in the order of an epoch, in bundles of like lengths; together a permutation.
 
     Args:
-        lengths: marked tokens of each example, shape (examples,).
+        lengths: marked tokens of each example, shape (examples,); at least one.
         seed: entropy of the shuffle.
-        bundle_tokens: marked tokens of a bundle of like lengths.
+        bundle_tokens: marked tokens of a bundle.
     """
     rng = np.random.default_rng(list(seed))
     order = rng.permutation(len(lengths))
     pool_tokens = bundle_tokens * BUNDLES * POOL_UPDATES
-    pools = _cut(lengths[order], pool_tokens)
     result: list[NDArray[np.int64]] = []
-    for low, high in pools:
+    for low, high in _cut(lengths[order], pool_tokens):
         pool = order[low:high]
         pool = pool[np.argsort(lengths[pool], kind="stable")]
-        bundles = [pool[a:b] for a, b in _cut(lengths[pool], bundle_tokens)]
-        result.extend(bundles[i] for i in rng.permutation(len(bundles)))
-    return np.concatenate(result) if result else order
+        found = [pool[a:b] for a, b in _cut(lengths[pool], bundle_tokens)]
+        result.extend(found[i] for i in rng.permutation(len(found)))
+    return result
 
 
 def _cut(lengths: NDArray[np.int64], tokens: int) -> list[tuple[int, int]]:
@@ -124,6 +137,7 @@ class Sampler:
         self.budget = budget
         self.step = 0
         self.tokens = 0
+        self._turn = ""
         self.shares = shares({task: int(v.sum()) for task, v in lengths.items()}, sampling, temperature)
         self._streams = {
             task: _Stream(values, (seed, i), max(1, batch_tokens // BUNDLES))
@@ -136,7 +150,12 @@ class Sampler:
         return not self._fits(self.budget)
 
     def _next_task(self) -> str:
-        """The task that is furthest behind its share; the first of them where two are equal."""
+        """Whose turn it is: a bundle for the task that is furthest behind its share, the first of them where two are equal.
+
+        One example a turn would be nearer to the shares, and cut updates of many tasks into twice as many micro-batches.
+        """
+        if self._turn and not self._streams[self._turn].between:
+            return self._turn
         return max(self._streams, key=lambda t: self.shares[t] * (self.tokens + 1) - self._streams[t].drawn)
 
     def _fits(self, target: int) -> bool:
@@ -151,6 +170,7 @@ class Sampler:
         while self._fits(target) or not chosen:
             task = self._next_task()
             stream = self._streams[task]
+            self._turn = task
             index = stream.take()
             self.tokens += int(stream.lengths[index])
             chosen.setdefault(task, []).append(index)
@@ -169,15 +189,16 @@ class Sampler:
     def state(self) -> dict[str, object]:
         """The position, JSON-able."""
         streams = {t: {"epoch": s.epoch, "position": s.position, "drawn": s.drawn} for t, s in self._streams.items()}
-        return {"step": self.step, "tokens": self.tokens, "streams": streams}
+        return {"step": self.step, "tokens": self.tokens, "streams": streams, "turn": self._turn}
 
     def restore(self, state: Mapping[str, object]) -> None:
         """Continues from a `state`; orders are made again from the seed."""
         self.step, self.tokens = int(state["step"]), int(state["tokens"])  # type: ignore[call-overload]
+        self._turn = str(state["turn"])
         for task, saved in state["streams"].items():  # type: ignore[attr-defined]
             stream = self._streams[task]
             stream.epoch, stream.position, stream.drawn = saved["epoch"], saved["position"], saved["drawn"]
-            stream._order = epoch_order(stream.lengths, (*stream.seed, stream.epoch), stream.bundle_tokens)
+            stream.shuffle()
 
 
 def shares(tokens: Mapping[str, int], sampling: Sampling = "temperature", temperature: float = TEMPERATURE) -> dict[str, float]:

@@ -12,7 +12,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from bench.data.batches import Sampler, epoch_order, micro_batches, shares
+from bench.data.batches import Sampler, bundles, micro_batches, shares
 from bench.errors import DataError
 
 lengths = st.lists(st.integers(3, 64), min_size=1, max_size=40)
@@ -66,9 +66,10 @@ def test_a_restored_sampler_goes_on_as_the_one_that_never_stopped(
 @given(lengths, seeds, st.integers(0, 5), st.integers(1, 200))
 def test_an_epoch_is_a_permutation(sizes: list[int], seed: int, epoch: int, bundle: int) -> None:
     values = np.array(sizes, dtype=np.int64)
-    order = epoch_order(values, (seed, 0, epoch), bundle)
-    assert sorted(order.tolist()) == list(range(len(sizes)))
-    assert order.tolist() == epoch_order(values, (seed, 0, epoch), bundle).tolist()
+    found = [one.tolist() for one in bundles(values, (seed, 0, epoch), bundle)]
+    assert sorted(itertools.chain(*found)) == list(range(len(sizes)))
+    assert found == [one.tolist() for one in bundles(values, (seed, 0, epoch), bundle)]
+    assert all(one and sum(sizes[i] for i in one[:-1]) < bundle + 64 for one in found)
 
 
 @given(lengths, seeds, st.integers(1, 4))
@@ -92,14 +93,14 @@ def test_shares_are_kept_over_time(sizes: dict[str, list[int]], seed: int, strat
         for task, examples in update.examples.items():
             drawn[task] += sum(sizes[task][i] for i in examples)
         total += update.tokens
-        assert all(abs(drawn[task] - wanted[task] * total) <= 64 * len(sizes) for task in sizes)
+        assert all(abs(drawn[task] - wanted[task] * total) <= (2 * 64 + 32) * len(sizes) for task in sizes)
 
 
 def test_shares_are_of_tokens_and_not_of_examples() -> None:
     sizes = {"long": [50] * 9, "short": [5] * 90}
     updates = list(sampler(sizes, 0, 200, 9000, ("uniform", 2.0)))
     drawn = _drawn(updates, sizes)
-    assert abs(drawn["long"] - drawn["short"]) <= 50
+    assert abs(drawn["long"] - drawn["short"]) <= 100
     examples = {task: sum(len(update.examples.get(task, ())) for update in updates) for task in sizes}
     assert examples["short"] > 9 * examples["long"]
 
@@ -133,6 +134,14 @@ def test_a_task_that_is_used_up_begins_anew_while_the_others_go_on() -> None:
     assert all(sorted(one) == [0, 1, 2, 3] for one in rounds)
     assert len(set(rounds)) > 5
     assert len(large) == len(set(large))
+
+
+def test_a_task_has_its_turn_for_a_bundle_at_a_time() -> None:
+    sizes = {name: [8] * 500 for name in "abcde"}
+    updates = list(sampler(sizes, 0, 160, 16_000))
+    assert sum(len(update.examples) for update in updates) <= 4.5 * len(updates)
+    turns = Counter(len(examples) for update in updates for examples in update.examples.values())
+    assert turns[5] > 0.9 * turns.total()  # 40 tokens, a quarter of an update
 
 
 def test_another_seed_is_another_order() -> None:
