@@ -148,7 +148,8 @@ class RelationExtractionHead(Head):
         that takes part in no relation), then start and end of each fragment in characters of the document, -1 where there are
         fewer; ``places`` (n, 2) first and last word; ``pairs`` (p, 2) indices of source and target; ``targets`` (p, L) 0/1.
         Relations that are no candidate are lost: to ``label``, ``pair`` (labels of mentions that never occurred related),
-        ``cap`` (fragments), ``distance`` or ``passage``.
+        ``cap`` (fragments), ``distance`` or ``passage``. Words are what is counted as supervised: windows hold anything from no
+        pair to dozens, and a mean over pairs would let those of an update that happens to hold few weigh the most.
         """
         pairs = self.fitted()
         known = [key for key in _keys(gold) if len(key[0]) <= pairs.fragments]
@@ -181,7 +182,7 @@ class RelationExtractionHead(Head):
                 "pairs": [end for pair in row for end in pair],
                 "targets": [value for values in targets for value in values],
             },
-            supervised=len(row),
+            supervised=len(window.words),
             lost=lost,
         )
 

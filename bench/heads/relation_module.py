@@ -21,6 +21,7 @@ if TYPE_CHECKING:
     from torch import Tensor
 
 SIZE = 128
+RARE = 8.0  # weight of a pair: the loss is taken over words, of which a window has twenty times more
 _BUCKETS = 14  # of a distance: overlapping mentions, then two for each doubling of the words between
 
 
@@ -54,14 +55,14 @@ class RelationModule(HeadModule, nn.Module):
             self.label.bias.copy_(torch.tensor([math.log(rate / (1 - rate)) for rate in rates]))
 
     def loss(self, hidden: Tensor, batch: Mapping[str, Tensor]) -> Tensor:
-        """Binary cross-entropy of every label of every candidate, summed.
+        """Binary cross-entropy of every label of every candidate, weighted and summed.
 
         Args:
             hidden: (batch, seq, hidden).
             batch: see `HeadModule` and `RelationExtractionHead.collate`.
         """
         logits = self.logits(hidden, batch)
-        return F.binary_cross_entropy_with_logits(logits, batch["targets"].to(logits), reduction="sum")
+        return RARE * F.binary_cross_entropy_with_logits(logits, batch["targets"].to(logits), reduction="sum")
 
     @torch.no_grad()
     def predict(self, hidden: Tensor, batch: Mapping[str, Tensor]) -> list[list[tuple[Row, Row, int]]]:

@@ -50,21 +50,22 @@ def fitted(*documents: Document, share: float = 1.0) -> RelationExtractionHead:
 
 def through(head: RelationExtractionHead, given: Document) -> tuple[Document, Counter[str], int]:
     windows, golds, lost = cut(given, Pieces(), 512, "sentences")
-    found, supervised = [], 0
+    found, candidates = [], 0
     for window, gold in zip(windows, golds, strict=True):
         encoding = head.encode(window, gold)
         lost += encoding.lost
-        supervised += encoding.supervised
+        candidates += len(encoding.columns["pairs"]) // 2
+        assert encoding.supervised == len(window.words)
         found += head.decode(window, head.oracle(encoding))
-    return joined(given, found), lost, supervised
+    return joined(given, found), lost, candidates
 
 
 def test_candidates_are_pairs_of_one_sentence_whose_labels_occurred_related() -> None:
     head = fitted(document())
-    back, lost, supervised = through(head, document())
+    back, lost, candidates = through(head, document())
     assert set(back.relations) == set(GOLD)
     assert lost == Counter()
-    assert supervised == 3 + 2  # Abc with three genes, Mno with two; never gene to gene, nor gene to chemical
+    assert candidates == 3 + 2  # Abc with three genes, Mno with two; never gene to gene, nor gene to chemical
     facts = head.fitted()
     assert facts.labels == ("binds", "down", "up")
     assert facts.candidates == 5

@@ -17,6 +17,7 @@ from bench.conformance.workbench import Pieces  # noqa: E402
 from bench.data.cache import collate  # noqa: E402
 from bench.data.cuts import cut, joined  # noqa: E402
 from bench.heads import make_head  # noqa: E402
+from bench.heads.relation_module import RARE  # noqa: E402
 
 HIDDEN = 24
 CHEMICALS, GENES = ("alpha", "beta", "gamma", "delta"), ("ras1", "fos2", "jun3", "myc4")
@@ -131,7 +132,7 @@ def test_a_fresh_head_starts_at_the_class_priors() -> None:
     assert (facts.candidates, facts.related) == (len(batch["pairs"]), (int(batch["targets"].sum()),))
     rate = facts.related[0] / facts.candidates
     entropy = -(rate * math.log(rate) + (1 - rate) * math.log(1 - rate))
-    loss = module.loss(torch.randn(*batch["input_ids"].shape, HIDDEN), batch).item() / facts.candidates
+    loss = module.loss(torch.randn(*batch["input_ids"].shape, HIDDEN), batch).item() / RARE / facts.candidates
     assert loss == pytest.approx(entropy, rel=0.02)
 
 
