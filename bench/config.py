@@ -47,8 +47,8 @@ class RunConfig:
         gradients: of tasks over what they share: ``plain`` adds them up, ``pcgrad`` projects those that conflict.
         batch_tokens: marked tokens an update holds, to within one example.
         micro_batch: padded tokens of a micro-batch; None lets the batch invariant find it.
-        max_length: longest window in tokens, special tokens included.
-        lr: peak learning rate.
+        max_length: longest window in tokens, special tokens included; chosen from each task's training data where None.
+        lr: peak learning rate; the lowest that a head of the run asks for where None.
         precision: ``fp32`` or ``bf16``; ``auto`` takes the one the device is better at.
         device: ``cpu``, ``cuda`` or ``auto``.
         memory_limit: bytes; the smaller of this and what the machine has.
@@ -82,8 +82,8 @@ class RunConfig:
     gradients: Literal["plain", "pcgrad"] = "plain"
     batch_tokens: int = 2048
     micro_batch: int | None = None
-    max_length: int = 128
-    lr: float = 3e-3
+    max_length: int | None = None
+    lr: float | None = None
     precision: Literal["auto", "fp32", "bf16"] = "auto"
     device: str = "auto"
     memory_limit: int | None = None
@@ -96,16 +96,18 @@ class RunConfig:
     waive: tuple[str, ...] = ()
 
     def __post_init__(self) -> None:
-        for name, low in (("rank", 1), ("replicate", 1), ("batch_tokens", 1), ("checkpoint_every", 1), ("max_length", 16)):
+        for name, low in (("rank", 1), ("replicate", 1), ("batch_tokens", 1), ("checkpoint_every", 1)):
             _at_least(name, getattr(self, name), low)
-        for name in ("steps", "tokens", "micro_batch", "eval_every", "memory_limit"):
+        for name, low in (
+            ("steps", 1), ("tokens", 1), ("micro_batch", 1), ("eval_every", 1), ("memory_limit", 1), ("max_length", 16),
+        ):  # fmt: skip
             if getattr(self, name) is not None:
-                _at_least(name, getattr(self, name), 1)
+                _at_least(name, getattr(self, name), low)
         for name in ("epochs", "max_hours"):
             value = getattr(self, name)
             if value is not None and not 0 < value < float("inf"):
                 raise UsageError(f"{flag(name)} is {value}; it must be a positive number.")
-        if not 0 <= self.lr < float("inf"):
+        if self.lr is not None and not 0 <= self.lr < float("inf"):
             raise UsageError(f"--lr is {self.lr}; it must be a number of at least 0.")
         if not 0 <= self.seed < 2**32:
             raise UsageError(f"--seed is {self.seed}; it must lie between 0 and 4294967295.")

@@ -138,6 +138,7 @@ def resolved_facts(config: RunConfig, parts: Parts, sources: Mapping[str, corpor
     from bench.training.plan import resolve_device, resolve_precision
 
     device = resolve_device(config.device)
+    asked = [task.head(parts.heads[name]).learning_rate for name, task in parts.tasks.items()]
     return {
         "task": list(parts.tasks),
         "data": {name: source.corpus.sha256 for name, source in sources.items()},
@@ -148,6 +149,7 @@ def resolved_facts(config: RunConfig, parts: Parts, sources: Mapping[str, corpor
         "model": {"name": parts.model.name, "sha256": parts.model.sha256()},
         "parts": parts.versions(),
         "tokens_like": plan_step.tokens_like(config),
+        "lr": config.lr if config.lr is not None else min(asked),
     }
 
 
@@ -303,7 +305,7 @@ def make_trainer(planned: Planned, model: Any) -> Trainer:
         ledger=Ledger(tuple(data)),
         tally=Tally(model.adapted.backbone, waived="tokens" in config.waive),
         device=planned.device,
-        lr=config.lr,
+        lr=float(planned.facts["lr"]),
         micro_batch=config.micro_batch or config.batch_tokens,
         pad=corpora_step.pad_id(planned.parts.model.folder()),
         shape=Shape(sum(s.inputs * s.outputs for s in spec.linears), row.active, spec.layers, spec.hidden_size),

@@ -70,6 +70,8 @@ class Head(ABC):
 
     name: ClassVar[str]
     cuts: ClassVar[Cut] = "sentences"
+    learning_rate: ClassVar[float] = 3e-3
+    """Peak rate where the user gives none; a run of several heads takes the lowest."""
     finds_mentions: ClassVar[bool] = True
     """Whether it predicts mentions; False where they are given to it, or where there are none."""
 

@@ -52,7 +52,7 @@ def configure(parser: Parser) -> None:
 
     data = parser.add_argument_group("data")
     data.add_argument("--data", type=pair, action="append", metavar="TASK=DIR", help="a task's corpus; repeat it for several")
-    data.add_argument("--max-length", type=whole, metavar="TOKENS", help="longest window (default: 128)")
+    data.add_argument("--max-length", type=whole, metavar="TOKENS", help="longest window (default: from the data)")
 
     budget = parser.add_argument_group("budget (one of them; a default of each task's own otherwise)")
     budget.add_argument("--steps", type=whole, metavar="N", help="updates")
@@ -63,7 +63,7 @@ def configure(parser: Parser) -> None:
     )
 
     training = parser.add_argument_group("training")
-    training.add_argument("--lr", type=real, metavar="RATE", help="peak learning rate (default: 3e-3)")
+    training.add_argument("--lr", type=real, metavar="RATE", help="peak learning rate (default: what the heads ask for)")
     training.add_argument("--batch-tokens", type=whole, metavar="N", help="marked tokens an update holds (default: 2048)")
     training.add_argument("--micro-batch", type=whole, metavar="N", help="padded tokens of a micro-batch (default: searched)")
     training.add_argument("--eval-every", type=whole, metavar="N", help="updates between evaluations (default: two in all)")

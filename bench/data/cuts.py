@@ -100,6 +100,7 @@ def joined(
         tuple(link(document, in_order(tuple(mentions)))),
         tuple(sorted(relations, key=lambda r: (r.source, r.target, r.label))),
         tuple(Judgement(named.get(name, name), j.score, j.chosen) for name, j in sorted(judgements.items())),
+        document.passages,
     )
 
 

@@ -28,6 +28,7 @@ class ClassificationHead(Head):
 
     name = "classify"
     finds_mentions: ClassVar[bool] = False
+    learning_rate: ClassVar[float] = 1e-3
     cuts: ClassVar[Cut] = "whole"
 
     def __init__(self) -> None:

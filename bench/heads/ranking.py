@@ -41,6 +41,7 @@ class SequenceRankingHead(Head):
 
     name = "ranking"
     finds_mentions: ClassVar[bool] = False
+    learning_rate: ClassVar[float] = 1e-3
     cuts: ClassVar[Cut] = "passages"
 
     def __init__(self) -> None:

@@ -90,16 +90,21 @@ def encode(
         DataError: no training mention, or none that the head can reach.
     """
     from bench.data.cache import encode_split
+    from bench.data.lengths import choose_length
     from bench.modeling.backbone import load_tokenizer
     from bench.training.model import TaskData
 
     tokenizer = load_tokenizer(parts.model.folder())
-    length = min(config.max_length, parts.model.spec.max_length)
+    most = parts.model.spec.max_length
     data = {}
     for name, task in parts.tasks.items():
         corpus = sources[name].corpus
         head = task.head(parts.heads[name])
         head.fit(corpus["train"])
+        if config.max_length is None:
+            length = choose_length(corpus["train"], tokenizer, head.cuts, most).tokens
+        else:
+            length = min(config.max_length, most)
         splits = {}
         total = sum(len(corpus[split]) for split in SPLITS)
         with console.progress(f"encoding {name}", total, "documents") as bar:
@@ -117,7 +122,7 @@ def encode(
                     splits[split] = encode_split(corpus[split], head, tokenizer, length, path, bar.advance)
                 except OSError as error:
                     raise StorageError(f"{path} cannot be written: {error.strerror or error}.", "Make room.") from None
-        data[name] = TaskData(task, corpus, head, splits)
+        data[name] = TaskData(task, corpus, head, splits, length)
     return data
 
 
@@ -135,7 +140,7 @@ def encoding_facts(data: Mapping[str, TaskData]) -> dict[str, Any]:
         name: {
             split: {
                 "documents": len(encoded.documents), "windows": len(encoded), "tokens": encoded.tokens,
-                "annotations": encoded.gold, "lost": dict(encoded.lost),
+                "annotations": encoded.gold, "lost": dict(encoded.lost), "max_length": one.max_length,
             }
             for split, encoded in one.splits.items()
         }

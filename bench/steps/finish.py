@@ -106,7 +106,8 @@ class Scoring:
         """Official scores with document-clustered intervals."""
         one = self.data[task]
         rows = one.task.statistics(one.corpus[split], predicted)
-        return with_intervals(rows, one.task.summarise)
+        names = dict.fromkeys(path.rpartition(".")[2] for path in (one.task.metadata.primary_metric, "f1"))
+        return with_intervals(rows, one.task.summarise, names=tuple(names))
 
     def baselines(self, task: str) -> dict[str, dict[str, Any]]:
         """Scores on test of what needs no model: a dictionary of the training mentions, where mentions are to be found."""

@@ -26,12 +26,14 @@ class TaskData:
         corpus: documents with text, in memory for scoring and linking.
         head: fitted on the training split.
         splits: split name to its windows on disk.
+        max_length: most tokens of a window.
     """
 
     task: Task
     corpus: Corpus
     head: Head
     splits: Mapping[str, EncodedSplit]
+    max_length: int = 0
 
 
 class TaskModel(nn.Module):
