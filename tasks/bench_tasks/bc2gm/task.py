@@ -29,6 +29,7 @@ class Bc2gm(IobTask):
     metadata = TaskMetadata(
         reference="https://biocreative.bioinformatics.udel.edu/tasks/biocreative-ii/task-1a-gene-mention-tagging/",
         access="open: folder BC2GM-IOB of https://github.com/cambridgeltl/MTL-Bioinformatics-2016",
+        domain="biomedical",
         primary_metric="strict.f1",
         layout=IOB_LAYOUT,
         published_best={"strict.f1": 0.8518},

@@ -29,6 +29,7 @@ class Bc5cdr(IobTask):
     metadata = TaskMetadata(
         reference="https://biocreative.bioinformatics.udel.edu/tasks/biocreative-v/track-3-cdr/",
         access="open: folder BC5CDR-IOB of https://github.com/cambridgeltl/MTL-Bioinformatics-2016",
+        domain="biomedical",
         primary_metric="strict.f1",
         layout=IOB_LAYOUT,
         published_best={"strict.f1": 0.9001, "by_type.Chemical.f1": 0.9404, "by_type.Disease.f1": 0.8715},

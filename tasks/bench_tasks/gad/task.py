@@ -34,6 +34,7 @@ class GAD(ClassTask):
     metadata = TaskMetadata(
         reference="https://doi.org/10.1186/s12859-015-0472-9",
         access="open: as preprocessed for BioBERT and BLURB (one fold of ten)",
+        domain="biomedical",
         primary_metric="by_class.1.f1",
         layout=GAD_LAYOUT,
         published_best={"by_class.1.f1": 0.849},

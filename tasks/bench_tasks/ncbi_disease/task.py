@@ -27,6 +27,7 @@ class NcbiDisease(IobTask):
     metadata = TaskMetadata(
         reference="https://www.ncbi.nlm.nih.gov/CBBresearch/Dogan/DISEASE/",
         access="open: folder NCBI-disease-IOB of https://github.com/cambridgeltl/MTL-Bioinformatics-2016",
+        domain="biomedical",
         primary_metric="strict.f1",
         layout=IOB_LAYOUT,
         published_best={"strict.f1": 0.8971, "strict.precision": 0.8822, "strict.recall": 0.9125},

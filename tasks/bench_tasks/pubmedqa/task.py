@@ -31,6 +31,7 @@ class PubMedQA(ClassTask):
     metadata = TaskMetadata(
         reference="https://pubmedqa.github.io",
         access="open: https://github.com/pubmedqa/pubmedqa, one JSON object a line",
+        domain="biomedical",
         primary_metric="accuracy",
         layout=PUBMEDQA_LAYOUT,
         published_best={"accuracy": 0.722},

@@ -29,6 +29,7 @@ class SemEval2014T7(Task):
     metadata = TaskMetadata(
         reference="https://alt.qcri.org/semeval2014/task7/",
         access="credentialed: a PhysioNet account, its course and the signed data use agreement; text may never be shared",
+        domain="clinical",
         primary_metric="task_a.strict.f1",
         layout=T7_LAYOUT,
         published_best={"task_a.strict.f1": 0.813, "task_b.strict": 0.741},

@@ -19,6 +19,7 @@ def _metadata(best: float) -> TaskMetadata:
     return TaskMetadata(
         reference="https://alt.qcri.org/semeval2017/task3/",
         access="open: from the task's page, free for general research use",
+        domain="community",
         primary_metric="map",
         layout=T3_LAYOUT,
         published_best={"map": best},
