@@ -138,14 +138,14 @@ class SpanClassificationHead(Head):
     def oracle(self, encoding: Encoding) -> list[tuple[Parts, int]]:
         """What a perfect module gives: gold fragments and links propose, and the gold verdicts accept."""
         columns, kinds, most = encoding.columns, len(self.labels), self.fragments
-        spans = _rows(columns["fragments"], 2)
+        spans = rows_of(columns["fragments"], 2)
         accepted = {
             tuple(i for i in clique if i >= 0): [kind for kind, yes in enumerate(verdict) if yes]
             for clique, verdict in zip(
-                _rows(columns["candidates"], most), _rows(columns["candidate_labels"], kinds), strict=True
+                rows_of(columns["candidates"], most), rows_of(columns["candidate_labels"], kinds), strict=True
             )
         }
-        proposed = cliques(len(spans), [(a, b) for a, b in _rows(columns["links"], 2)], most, self.cap)
+        proposed = cliques(len(spans), [(a, b) for a, b in rows_of(columns["links"], 2)], most, self.cap)
         return [
             (tuple((spans[i][0], spans[i][1]) for i in clique), kind)
             for clique in proposed
@@ -158,5 +158,6 @@ class SpanClassificationHead(Head):
         return self.rates
 
 
-def _rows(flat: Sequence[int], width: int) -> list[Any]:
+def rows_of(flat: Sequence[int], width: int) -> list[Any]:
+    """A flat column as tuples of `width` numbers."""
     return [tuple(flat[i : i + width]) for i in range(0, len(flat), width)]

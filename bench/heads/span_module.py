@@ -8,7 +8,8 @@ from __future__ import annotations
 
 import math
 from collections.abc import Mapping
-from typing import TYPE_CHECKING
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Any
 
 import torch
 from torch import nn
@@ -16,6 +17,7 @@ from torch.nn import functional as F
 
 from bench.api.head import HeadModule
 from bench.heads.mentions import Parts, Rates, cliques
+from bench.heads.tensors import NEVER, entropy, highest, item_at, padded, pick
 
 if TYPE_CHECKING:
     from torch import Tensor
@@ -27,7 +29,6 @@ NEGATIVES = 16  # wrong spans a window, and as many wrong pairs, that links and 
 PROPOSE = 0.2  # probability from which a span or a link is worth proposing; candidates have the last word
 MOST = 64  # most fragments a window proposes
 _TYPICAL = 96  # words of a typical window, for the priors of what is counted per window
-_NEVER = -1e4
 
 
 class SpanModule(HeadModule, nn.Module):
@@ -96,60 +97,63 @@ class SpanModule(HeadModule, nn.Module):
             batch: see `HeadModule` and `SpanClassificationHead.collate`.
         """
         with torch.autocast(hidden.device.type, enabled=False):
-            seen = _Words(self, hidden, batch)
-            logits = seen.span_logits
-            place, real = self._places(batch["fragments"])
-            target = torch.zeros_like(logits)
-            carried = batch["fragment_labels"].to(logits) * real[..., None]
-            target = target.scatter_add(1, place[..., None].expand_as(carried), carried)
-            total = _entropy(logits, target, seen.valid[..., None])
-
-            wrong = logits.detach().amax(-1).masked_fill(~seen.valid, _NEVER)
-            wrong = wrong.scatter_reduce(1, place, torch.where(real, _NEVER, math.inf), "amin")
-            best, extra = wrong.topk(min(NEGATIVES, wrong.shape[1]), 1)
-            parts = _Parts(self, seen, torch.cat([place, extra], 1), torch.cat([real, best > _NEVER], 1))
-            gold = F.pad(batch["links"].to(logits), (0, extra.shape[1], 0, extra.shape[1]))
-            total = total + RARE * _entropy(parts.links, gold, parts.linkable)
-
-            chosen, verdict = self._candidates(parts, gold > 0, batch, extra.shape[1])
-            judged = self._judge(seen, parts, chosen)
-            return total + RARE * _entropy(judged, verdict, (chosen[..., 0] >= 0)[..., None])
+            return self._trained(hidden, batch)[0]
 
     @torch.no_grad()
-    def predict(self, hidden: Tensor, batch: Mapping[str, Tensor]) -> list[list[tuple[Parts, int]]]:
+    def predict(self, hidden: Tensor, batch: Mapping[str, Tensor]) -> list[Any]:
         """Accepted candidates of each window: fragments in words, and the index of the label."""
         with torch.autocast(hidden.device.type, enabled=False):
-            seen = _Words(self, hidden, batch)
-            score = seen.span_logits.amax(-1).masked_fill(~seen.valid, _NEVER)
-            best, place = score.topk(min(MOST, score.shape[1]), 1)
-            keep = best > math.log(PROPOSE / (1 - PROPOSE))
-            depth = max(int(keep.sum(1).max()), 1)
-            parts = _Parts(self, seen, place[:, :depth], keep[:, :depth])
-            linked = parts.linkable & (parts.links > math.log(PROPOSE / (1 - PROPOSE)))
-            links: list[list[tuple[int, int]]] = [[] for _ in range(len(keep))]
-            for i, a, b in linked.nonzero().tolist():
-                links[i].append((a, b))
-            ends = torch.stack([parts.first, parts.last], -1).tolist()
-            spans: list[list[tuple[int, int]]] = [[(first, last) for first, last in row] for row in ends]
-            proposed = [
-                _in_order(spans[i], cliques(count, links[i], self.most, self.cap))
-                for i, count in enumerate(keep.sum(1).tolist())
-            ]
-            tall = max(1, *(len(p) for p in proposed))
-            blank = [-1] * self.most
-            chosen = torch.tensor(
-                [[[*c, *blank][: self.most] for c in p] + [blank] * (tall - len(p)) for p in proposed], device=hidden.device
-            )
-            accepted = (self._judge(seen, parts, chosen) > 0).tolist()
-        return [
-            [
-                (tuple(spans[i][n] for n in c), kind)
-                for c, row in zip(p, accepted[i], strict=False)
-                for kind, yes in enumerate(row)
-                if yes
-            ]
-            for i, p in enumerate(proposed)
+            return [[(parts, kind) for parts, kind, _ in found] for found in self._accepted(hidden, batch)[0]]
+
+    def _trained(self, hidden: Tensor, batch: Mapping[str, Tensor]) -> tuple[Tensor, Judged]:
+        """The loss, and the candidates that it was taken over: those of gold first, as `batch` has them."""
+        seen = _Words(self, hidden, batch)
+        logits = seen.span_logits
+        place, real = self._places(batch["fragments"])
+        target = torch.zeros_like(logits)
+        carried = batch["fragment_labels"].to(logits) * real[..., None]
+        target = target.scatter_add(1, place[..., None].expand_as(carried), carried)
+        total = entropy(logits, target, seen.valid[..., None])
+
+        wrong = logits.detach().amax(-1).masked_fill(~seen.valid, NEVER)
+        wrong = wrong.scatter_reduce(1, place, torch.where(real, NEVER, math.inf), "amin")
+        best, extra = wrong.topk(min(NEGATIVES, wrong.shape[1]), 1)
+        parts = _Parts(self, seen, torch.cat([place, extra], 1), torch.cat([real, best > NEVER], 1))
+        gold = F.pad(batch["links"].to(logits), (0, extra.shape[1], 0, extra.shape[1]))
+        total = total + RARE * entropy(parts.links, gold, parts.linkable)
+
+        chosen, verdict = self._candidates(parts, gold > 0, batch, extra.shape[1])
+        judged = self._judge(seen, parts, chosen)
+        return total + RARE * entropy(judged.logits, verdict, (chosen[..., 0] >= 0)[..., None]), judged
+
+    def _accepted(self, hidden: Tensor, batch: Mapping[str, Tensor]) -> tuple[list[list[tuple[Parts, int, int]]], Judged]:
+        """Accepted candidates of each window: fragments in words, label, and the candidate's place among those judged."""
+        seen = _Words(self, hidden, batch)
+        score = seen.span_logits.amax(-1).masked_fill(~seen.valid, NEVER)
+        best, place = score.topk(min(MOST, score.shape[1]), 1)
+        keep = best > math.log(PROPOSE / (1 - PROPOSE))
+        depth = max(int(keep.sum(1).max()), 1)
+        parts = _Parts(self, seen, place[:, :depth], keep[:, :depth])
+        linked = parts.linkable & (parts.links > math.log(PROPOSE / (1 - PROPOSE)))
+        links: list[list[tuple[int, int]]] = [[] for _ in range(len(keep))]
+        for i, a, b in linked.nonzero().tolist():
+            links[i].append((a, b))
+        ends = torch.stack([parts.first, parts.last], -1).tolist()
+        spans: list[list[tuple[int, int]]] = [[(first, last) for first, last in row] for row in ends]
+        proposed = [
+            _in_order(spans[i], cliques(count, links[i], self.most, self.cap)) for i, count in enumerate(keep.sum(1).tolist())
         ]
+        tall = max(1, *(len(p) for p in proposed))
+        blank = [-1] * self.most
+        chosen = torch.tensor(
+            [[[*c, *blank][: self.most] for c in p] + [blank] * (tall - len(p)) for p in proposed], device=hidden.device
+        )
+        judged = self._judge(seen, parts, chosen)
+        found: list[list[tuple[Parts, int, int]]] = [[] for _ in proposed]
+        for i, at, kind in (judged.logits > 0).nonzero().tolist():
+            if at < len(proposed[i]):
+                found[i].append((tuple(spans[i][n] for n in proposed[i][at]), kind, at))
+        return found, judged
 
     def _places(self, fragments: Tensor) -> tuple[Tensor, Tensor]:
         """Flat index into the spans of fragments (B, G, 2), and which of them are real; padding points at span 0."""
@@ -162,37 +166,63 @@ class SpanModule(HeadModule, nn.Module):
         known = batch["candidates"]
         rows, count, most = known.shape[0], parts.place.shape[1], self.most
         single = torch.arange(count - extra, count, device=known.device).expand(rows, extra)
-        made = [_padded(torch.where(parts.real[:, count - extra :], single, -1)[..., None], most)]
+        made = [padded(torch.where(parts.real[:, count - extra :], single, -1)[..., None], most)]
         score = parts.links.detach()
-        pair = score.masked_fill(~parts.linkable | gold, _NEVER).flatten(1)
-        made.append(_padded(_best(pair, NEGATIVES, count, 2), most))
+        pair = score.masked_fill(~parts.linkable | gold, NEVER).flatten(1)
+        made.append(padded(highest(pair, NEGATIVES, count, 2), most))
         if most > 2:
-            open_ = score.masked_fill(~parts.linkable, _NEVER)
+            open_ = score.masked_fill(~parts.linkable, NEVER)
             triple = open_[:, :, :, None] + open_[:, None] + open_[:, :, None, :]
             whole = gold[:, :, :, None] & gold[:, None] & gold[:, :, None, :]
-            made.append(_padded(_best(triple.masked_fill(whole, _NEVER).flatten(1), NEGATIVES // 2, count, 3), most))
+            made.append(padded(highest(triple.masked_fill(whole, NEVER).flatten(1), NEGATIVES // 2, count, 3), most))
         wrong = torch.cat(made, 1)
         verdict = F.pad(batch["candidate_labels"].to(score), (0, 0, 0, wrong.shape[1]))
         return torch.cat([known, wrong], 1), verdict
 
-    def _judge(self, seen: _Words, parts: _Parts, chosen: Tensor) -> Tensor:
-        """Logits (B, M, L) of candidates (B, M, K): their ends, all parts, what stands between, how many, and their links."""
+    def _judge(self, seen: _Words, parts: _Parts, chosen: Tensor) -> Judged:
+        """Candidates (B, M, K) as features of their ends, all parts, what stands between and how many; logits by links too."""
         real = chosen >= 0
         there = chosen.clamp(min=0)
         count = real.sum(-1).clamp(min=1)
-        states = _pick(parts.states, there.flatten(1)).view(*there.shape, SIZE) * real[..., None]
-        first, last = _pick(parts.first, there.flatten(1)), _pick(parts.last, there.flatten(1))
+        states = pick(parts.states, there.flatten(1)).view(*there.shape, SIZE) * real[..., None]
+        first, last = pick(parts.first, there.flatten(1)), pick(parts.last, there.flatten(1))
         first, last = first.view_as(there), last.view_as(there)
-        tail = _at(states, count - 1)
-        begin, stop = first[..., 0], _at(last[..., None], count - 1)[..., 0]
+        tail = item_at(states, count - 1)
+        begin, stop = first[..., 0], item_at(last[..., None], count - 1)[..., 0]
         covered = ((last - first + 1) * real).sum(-1)
         held = seen.between(first.flatten(1), last.flatten(1)).view(*there.shape, SIZE) * real[..., None]
         missing = (stop - begin + 1 - covered).clamp(min=0)
         gap = (seen.between(begin, stop) - held.sum(2)) / missing.clamp(min=1)[..., None] * (missing > 0)[..., None]
         mixed = self.head(states[:, :, 0]) + self.tail(tail) + self.whole(states.sum(2) / count[..., None]) + self.gap(gap)
-        features = F.gelu(mixed + self.counts(count - 1))
-        logits: Tensor = self.accept(features) + self.count_bias[count - 1] + self.trust * parts.mean_link(chosen)[..., None]
-        return logits
+        mixed = mixed + self.counts(count - 1)
+        logits = self.accept(F.gelu(mixed)) + self.count_bias[count - 1] + self.trust * parts.mean_link(chosen)[..., None]
+        return Judged(logits, mixed, begin, stop, seen.words, seen.there)
+
+
+@dataclass(frozen=True)
+class Judged:
+    """Candidates as the module sees them.
+
+    Args:
+        logits: (B, M, L).
+        mixed: features before their activation, (B, M, D).
+        begin: first word, (B, M).
+        stop: last word, inclusive, (B, M).
+        words: features of all words, (B, W, D).
+        there: which of the words are real, (B, W).
+    """
+
+    logits: Tensor
+    mixed: Tensor
+    begin: Tensor
+    stop: Tensor
+    words: Tensor
+    there: Tensor
+
+    def first(self, count: int) -> Judged:
+        """The first `count` candidates of each window."""
+        logits, mixed, begin, stop = (part[:, :count] for part in (self.logits, self.mixed, self.begin, self.stop))
+        return Judged(logits, mixed, begin, stop, self.words, self.there)
 
 
 class _Words:
@@ -200,11 +230,12 @@ class _Words:
 
     def __init__(self, head: SpanModule, hidden: Tensor, batch: Mapping[str, Tensor]) -> None:
         tokens = head.norm(head.project(hidden.float()))
-        first, last = _pick(tokens, batch["first"]), _pick(tokens, batch["last"])
-        words = batch["word_mask"].bool()
+        first, last = pick(tokens, batch["first"]), pick(tokens, batch["last"])
+        self.there = words = batch["word_mask"].bool()
         count = words.shape[1]
         width = head.width
-        self.sums = F.pad(((first + last) / 2 * words[..., None]).cumsum(1), (0, 0, 1, 0))
+        self.words = (first + last) / 2 * words[..., None]
+        self.sums = F.pad(self.words.cumsum(1), (0, 0, 1, 0))
         end, inside = F.pad(head.end(last), (0, 0, 0, width - 1)), head.inside(self.sums)
         inside = F.pad(inside, (0, 0, 0, width - 1))
         ends = torch.stack([end[:, n : n + count] for n in range(width)], 2)
@@ -216,7 +247,7 @@ class _Words:
 
     def between(self, first: Tensor, last: Tensor) -> Tensor:
         """Summed features of words first to last, inclusive; (B, N) each gives (B, N, D)."""
-        return _pick(self.sums, last + 1) - _pick(self.sums, first)
+        return pick(self.sums, last + 1) - pick(self.sums, first)
 
 
 class _Parts:
@@ -224,13 +255,13 @@ class _Parts:
 
     def __init__(self, head: SpanModule, seen: _Words, place: Tensor, real: Tensor) -> None:
         self.place, self.real = place, real
-        self.states = _pick(seen.spans, place)
+        self.states = pick(seen.spans, place)
         self.first = place // head.width
         self.last = (self.first + place % head.width).clamp(max=seen.sums.shape[1] - 2)
         apart = self.first[:, None, :] - self.last[:, :, None] - 1
         self.linkable = (apart >= 0) & real[:, :, None] & real[:, None, :]
         sums = head.between(seen.sums)
-        gap = (_pick(sums, self.first)[:, None] - _pick(sums, self.last + 1)[:, :, None]) / apart.clamp(min=1)[..., None]
+        gap = (pick(sums, self.first)[:, None] - pick(sums, self.last + 1)[:, :, None]) / apart.clamp(min=1)[..., None]
         gap = gap * (apart > 0)[..., None]
         bucket = head.distances(apart.clamp(0, _FARTHEST).add(1).float().log2().mul(2).long().clamp(max=_BUCKETS - 1))
         left, right = head.left(self.states)[:, :, None], head.right(self.states)[:, None]
@@ -247,34 +278,6 @@ class _Parts:
 
 
 _BUCKETS, _FARTHEST = 14, 127
-
-
-def _pick(source: Tensor, index: Tensor) -> Tensor:
-    """Rows of `source` (B, N, …) at `index` (B, M)."""
-    if source.dim() == 2:
-        return source.gather(1, index)
-    return source.gather(1, index[..., None].expand(*index.shape, source.shape[-1]))
-
-
-def _at(source: Tensor, index: Tensor) -> Tensor:
-    """From (B, M, K, D), the item of the third axis that `index` (B, M) names."""
-    return source.gather(2, index[..., None, None].expand(*index.shape, 1, source.shape[-1])).squeeze(2)
-
-
-def _best(score: Tensor, number: int, base: int, digits: int) -> Tensor:
-    """The highest of flat scores over `digits` axes of `base`, as indices (B, n, digits); -1 where none is allowed."""
-    value, flat = score.topk(min(number, score.shape[1]), 1)
-    axes = torch.stack([flat // base**power % base for power in reversed(range(digits))], -1)
-    return torch.where((value > _NEVER / 2)[..., None], axes, -1)
-
-
-def _padded(index: Tensor, most: int) -> Tensor:
-    return F.pad(index, (0, most - index.shape[-1]), value=-1)
-
-
-def _entropy(logits: Tensor, target: Tensor, mask: Tensor) -> Tensor:
-    """Binary cross-entropy, summed over what the mask keeps."""
-    return (F.binary_cross_entropy_with_logits(logits, target, reduction="none") * mask).sum()
 
 
 def _log_odds(positive: float, total: float) -> float:

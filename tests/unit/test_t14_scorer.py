@@ -63,7 +63,7 @@ def test_case_a(case_a: tuple[Path, Path]) -> None:
     assert counts(scores["task1"]["discontiguous"]) == (1, 0, 0)
     task2 = scores["task2"]
     assert counts(task2) == (4, 1, 1)
-    rounded = [round(task2[k], 3) for k in ("f1", "accuracy", "f1_x_accuracy", "weighted_accuracy", "f1_x_weighted_accuracy")]
+    rounded = [round(task2[k], 3) for k in ("f1", "accuracy", "f1_accuracy", "weighted_accuracy", "f1_weighted_accuracy")]
     assert rounded == [0.8, 0.972, 0.778, 0.88, 0.704]
 
 

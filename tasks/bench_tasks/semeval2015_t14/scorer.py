@@ -59,9 +59,9 @@ def summarise(sums: Mapping[str, Any]) -> Scores:
     weighted = _ratio(sums["task2.weighted"], sums["task2.tp"])
     task2 |= {
         "accuracy": accuracy,
-        "f1_x_accuracy": task2["f1"] * accuracy,
+        "f1_accuracy": task2["f1"] * accuracy,
         "weighted_accuracy": weighted,
-        "f1_x_weighted_accuracy": task2["f1"] * weighted,
+        "f1_weighted_accuracy": task2["f1"] * weighted,
         "slots": {name: _ratio(sums[f"task2.{name}.agreed"], sums[f"task2.{name}.weight"]) for name in SLOT_NAMES},
     }
     return {"task1": task1, "task2": task2}

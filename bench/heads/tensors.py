@@ -1,0 +1,43 @@
+"""Picking rows, the best combinations and masked losses: what the span head does over and over, without a loop."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+import torch
+from torch.nn import functional as F
+
+if TYPE_CHECKING:
+    from torch import Tensor
+
+NEVER = -1e4
+"""A logit that nothing outweighs."""
+
+
+def pick(source: Tensor, index: Tensor) -> Tensor:
+    """Rows of `source` (B, N, …) at `index` (B, M)."""
+    if source.dim() == 2:
+        return source.gather(1, index)
+    return source.gather(1, index[..., None].expand(*index.shape, source.shape[-1]))
+
+
+def item_at(source: Tensor, index: Tensor) -> Tensor:
+    """From (B, M, K, D), the item of the third axis that `index` (B, M) names."""
+    return source.gather(2, index[..., None, None].expand(*index.shape, 1, source.shape[-1])).squeeze(2)
+
+
+def highest(score: Tensor, number: int, base: int, digits: int) -> Tensor:
+    """The highest of flat scores over `digits` axes of `base`, as indices (B, n, digits); -1 where none is allowed."""
+    value, flat = score.topk(min(number, score.shape[1]), 1)
+    axes = torch.stack([flat // base**power % base for power in reversed(range(digits))], -1)
+    return torch.where((value > NEVER / 2)[..., None], axes, -1)
+
+
+def padded(index: Tensor, most: int) -> Tensor:
+    """Indices (B, n, digits) with -1 for the digits up to `most` that they lack."""
+    return F.pad(index, (0, most - index.shape[-1]), value=-1)
+
+
+def entropy(logits: Tensor, target: Tensor, mask: Tensor) -> Tensor:
+    """Binary cross-entropy, summed over what the mask keeps."""
+    return (F.binary_cross_entropy_with_logits(logits, target, reduction="none") * mask).sum()
