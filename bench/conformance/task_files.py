@@ -105,7 +105,8 @@ def _corpus(task: Task, read: list[_Read]) -> str:
 
 def _labels(task: Task, corpus: Corpus) -> str:
     """Labels by split; each one that the file lists occurs somewhere."""
-    by_split = {split: Counter(label for d in corpus[split] for label in _labels_of(d)) for split in SPLITS}
+    related = any(document.relations for document in corpus["train"])
+    by_split = {split: Counter(label for d in corpus[split] for label in _labels_of(d, related)) for split in SPLITS}
     names = sorted({label for counts in by_split.values() for label in counts})
     listed: Sequence[str] = getattr(task, "labels", ())
     if any(document.passages for document in corpus["test"]) and not listed:
@@ -119,10 +120,11 @@ def _labels(task: Task, corpus: Corpus) -> str:
     return f"train/dev/test: {named(rows, _SHOWN)}{note}"
 
 
-def _labels_of(document: Document) -> list[str]:
-    """Labels of a document: of its relations where it has them, else of its mentions, else its classes."""
-    chosen = [j.name for j in document.judgements if j.chosen]
-    return [r.label for r in document.relations] or [m.label for m in document.mentions] or chosen
+def _labels_of(document: Document, related: bool) -> list[str]:
+    """Labels of a document: of its relations where the corpus has them, else of its mentions, else its classes."""
+    if related:
+        return [relation.label for relation in document.relations]
+    return [m.label for m in document.mentions] or [j.name for j in document.judgements if j.chosen]
 
 
 def _metric(task: Task, corpus: Corpus) -> str:

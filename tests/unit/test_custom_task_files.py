@@ -242,6 +242,8 @@ BASE = 'kind = "mentions"\nformat = "brat"\nfolder = "corpus"\n'
         (BASE.replace('"corpus"', "3"), "'folder' is or holds a whole number; wanted a string"),
         (BASE.replace('"corpus"', '" "'), "blank"),
         (BASE.replace('"corpus"', '"a\\u0000b"'), "one plain line"),
+        (BASE.replace("corpus", "~nobody-at-all/corpus"), "begins with '~'"),
+        (BASE.replace("corpus", "a" * 256), "more than 255 bytes"),
         (BASE + 'name = "a/b"', "the name is 'a/b'"),
         (BASE + 'name = "2015-T14"', "has a task named '2015-T14'; wanted a free name"),
         (BASE + 'head = "classify"', "Unknown head for mentions"),
@@ -374,6 +376,13 @@ def test_check_says_what_is_lost_and_what_is_wrong(tmp_path: Path, capsys: pytes
     (tmp_path / "mine.toml").write_text("kind = 1")
     assert main(["check", str(tmp_path / "mine.toml")]) == 1
     assert "0 passed, 1 failed" in capsys.readouterr().out
+
+
+def test_labels_of_relations_are_counted_where_documents_lack_some(tmp_path: Path) -> None:
+    made(tmp_path, "relations", "jsonl")
+    change(tmp_path / "corpus" / "dev.jsonl", 1, relations=[])
+    told = {result.name: result for result in check_file(tmp_path / "mine.toml", load())}
+    assert told["labels"].detail == "train/dev/test: causes 18/15/18"
 
 
 def test_commands_take_the_file(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:

@@ -45,6 +45,7 @@ KEYS = (
     "name", "kind", "format", "folder", "labels", "splits", "metric", "head", "reference", "licence", "citation",
 )  # fmt: skip
 _NEEDED = ("kind", "format", "folder")
+_LONGEST = 255
 _NAME = re.compile(r"[A-Za-z0-9][A-Za-z0-9._-]{0,63}")
 
 
@@ -138,7 +139,7 @@ def _checked(values: Mapping[str, Any], path: Path, digest: str) -> TaskFile:
         name=name,
         kind=kind,
         format=form,
-        folder=path.absolute().parent / Path(texts["folder"]).expanduser(),
+        folder=path.absolute().parent / _place(path, "folder", texts["folder"]),
         labels=_labels(path, values.get("labels", [])),
         splits=_splits(path, form, values.get("splits", {})),
         metric=texts.get("metric", metric),
@@ -165,7 +166,7 @@ def _splits(path: Path, form: str, value: Any) -> dict[str, tuple[str, ...]]:
     for key in value:
         if key not in SPLITS:
             raise _unknown("split", key, SPLITS, path)
-    given = {split: (_text(path, f"splits.{split}", name),) for split, name in value.items()}
+    given = {split: (str(_place(path, f"splits.{split}", name)),) for split, name in value.items()}
     made = {split: given.get(split, FORMATS[form][split]) for split in SPLITS}
     home: dict[Path, str] = {}
     for split, names in made.items():
@@ -174,6 +175,17 @@ def _splits(path: Path, form: str, value: Any) -> dict[str, tuple[str, ...]]:
             if other != split:
                 raise UsageError(f"{path}: {other} and {split} are both {name!r}; wanted a place of its own for each split.")
     return made
+
+
+def _place(path: Path, key: str, value: Any) -> Path:
+    """A folder or file, ``~`` for the user's own folder."""
+    try:
+        place = Path(_text(path, key, value)).expanduser()
+    except RuntimeError:
+        raise UsageError(f"{path}: {key!r} begins with '~' and the name of nobody who has a folder here.") from None
+    if any(len(part.encode()) > _LONGEST for part in place.parts):
+        raise UsageError(f"{path}: {key!r} has a name of more than {_LONGEST} bytes in it, which no file can have.")
+    return place
 
 
 def _text(path: Path, key: str, value: Any) -> str:

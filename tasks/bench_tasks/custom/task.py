@@ -10,7 +10,7 @@ from typing import Any, ClassVar
 from bench.api.data import Corpus, Document, Key, Mention, in_order
 from bench.api.head import Head
 from bench.api.task import Scores, Task, TaskMetadata
-from bench.errors import UsageError, unknown
+from bench.errors import DataError, UsageError, unknown
 from bench_tasks.common import classes, mentions, relations
 from bench_tasks.common.figures import COUNTS
 from bench_tasks.custom import files, loader, settings
@@ -49,7 +49,12 @@ class FileTask(Task):
             DataError: naming file, line or document, what stood there and what was wanted.
             UsageError: the metric is about a label that the corpus does not have.
         """
-        corpus = loader.load(self.spec, folder)
+        try:
+            corpus = loader.load(self.spec, folder)
+        except OSError as error:
+            raise DataError(
+                f"{folder} cannot be read: {error.strerror or type(error).__name__}.", "Check its rights."
+            ) from None
         scores = metrics(self.score(corpus["train"], corpus["train"]))
         if self.spec.metric not in scores:
             raise _no_metric(self.spec, scores)
