@@ -98,6 +98,7 @@ class RelationExtractionHead(Head):
 
     name = "relation"
     finds_mentions: ClassVar[bool] = False
+    learning_rate: ClassVar[float] = 1e-3
 
     def __init__(self, share: float = 0.99) -> None:
         self.share = share

@@ -19,12 +19,12 @@ from pathlib import Path
 from bench.api.data import SPLITS, Corpus, Document, Fragment, Mention, Passage, Relation
 from bench.data.windows import sentences, words
 from bench.errors import DataError
+from bench_tasks.common.facts import CHEMPROT_LAYOUT
 from bench_tasks.common.jsonl import Record, kind, read, read_bytes
 from bench_tasks.common.leaks import refuse_leaks
 from bench_tasks.common.synthetic import is_synthetic
 
 FILES = {"train": "train.jsonl", "dev": "validation.jsonl", "test": "test.jsonl"}
-LAYOUT = "FOLDER/{train,validation,test}.jsonl, one abstract a line with passages, entities and relations (BigBio's schema)"
 
 CHEMICAL, GENE = "CHEMICAL", "GENE"
 ENTITIES = {"CHEMICAL": CHEMICAL, "GENE": GENE, "GENE-Y": GENE, "GENE-N": GENE}
@@ -64,7 +64,7 @@ def load(folder: Path) -> Corpus:
         DataError: naming file, line, what stood there and what was wanted.
     """
     if not folder.is_dir():
-        raise DataError(f"There is no folder {folder}.", f"Wanted {LAYOUT}.")
+        raise DataError(f"There is no folder {folder}.", f"Wanted {CHEMPROT_LAYOUT}.")
     digest = hashlib.sha256()
     splits: dict[str, tuple[Document, ...]] = {}
     for split in SPLITS:

@@ -11,7 +11,7 @@ from bench.api.data import Corpus, Document
 from bench.api.head import Head
 from bench.api.task import Scores, Task, TaskMetadata
 from bench.errors import unknown
-from bench_tasks.chemprot import corpus, scorer
+from bench_tasks.common.facts import CHEMPROT_LAYOUT
 
 
 class ChemProt(Task):
@@ -29,16 +29,19 @@ class ChemProt(Task):
     metadata = TaskMetadata(
         reference="https://biocreative.bioinformatics.udel.edu/news/corpora/chemprot-corpus-biocreative-vi/",
         access="open: BioCreative's page after a free registration, or https://huggingface.co/datasets/bigbio/chemprot",
+        domain="biomedical",
         primary_metric="relations.f1",
-        layout=corpus.LAYOUT,
+        layout=CHEMPROT_LAYOUT,
         published_best={"relations.f1": 0.7998},
         published_source="BioLinkBERT-large on BLURB, Yasunaga et al. 2022, arXiv 2203.15827",
     )
 
     def parameters(self) -> Mapping[str, str]:
         """What `bench show` prints below the metadata."""
+        from bench_tasks.chemprot import corpus
+
         return {
-            "layout": corpus.LAYOUT,
+            "layout": CHEMPROT_LAYOUT,
             "classes": ", ".join(f"{label} {name}" for label, name in corpus.NAMES.items()),
             "mentions": "CHEMICAL and GENE (GENE-Y and GENE-N) are given; candidates are their pairs within a sentence",
             "synthetic corpus": "300 train, 80 dev and 80 test abstracts, seeded, in the same format",
@@ -51,6 +54,8 @@ class ChemProt(Task):
         Raises:
             DataError: naming file, line, what stood there and what was wanted.
         """
+        from bench_tasks.chemprot import corpus
+
         return corpus.load(folder)
 
     def synthesize(self, folder: Path, seed: int, sizes: Mapping[str, int] | None = None) -> None:
@@ -75,10 +80,14 @@ class ChemProt(Task):
 
     def statistics(self, gold: Sequence[Document], predicted: Sequence[Document]) -> list[Mapping[str, float]]:
         """Additive statistics of every gold document, in order; predictions are matched by the document's id."""
+        from bench_tasks.chemprot import scorer
+
         return scorer.statistics(gold, predicted)
 
     def summarise(self, sums: Mapping[str, Any]) -> Scores:
         """Scores from summed statistics, numbers or arrays."""
+        from bench_tasks.chemprot import scorer
+
         return scorer.summarise(sums)
 
     def score_files(self, gold: Path, pred: Path) -> Scores:
@@ -87,6 +96,8 @@ class ChemProt(Task):
         Raises:
             DataError: a path or a line that cannot be read.
         """
+        from bench_tasks.chemprot import corpus
+
         return self.score(corpus.read_annotations(gold), corpus.read_annotations(pred))
 
     def write(self, folder: Path, documents: Sequence[Document]) -> None:
@@ -97,6 +108,8 @@ class ChemProt(Task):
 
 
 def _record(document: Document) -> dict[str, Any]:
+    from bench_tasks.chemprot import corpus
+
     ends = [key for relation in document.relations for key in (relation.source, relation.target)]
     names = {key: f"T{n}" for n, key in enumerate(dict.fromkeys([*(m.key for m in document.mentions), *ends]), 1)}
     return {

@@ -9,13 +9,12 @@ from pathlib import Path
 
 from bench.api.data import SPLITS, Corpus, Document, Key, Mention, Relation, in_order
 from bench.errors import DataError
+from bench_tasks.common.facts import T12_LAYOUT
 from bench_tasks.common.files import decode, read_bytes
 from bench_tasks.common.leaks import refuse_leaks
 from bench_tasks.common.synthetic import is_synthetic
 from bench_tasks.semeval2016_t12 import anafora_xml
 from bench_tasks.semeval2016_t12.layout import annotation_files, texts_of
-
-LAYOUT = "FOLDER/{train,dev,test}/DOC/DOC with DOC.*.xml beside it (Anafora); or all documents of a split in one folder"
 
 CONTAINS = "CONTAINS"
 MENTIONS: Mapping[str, Mapping[str, tuple[str, ...]]] = {
@@ -44,7 +43,7 @@ def load(folder: Path) -> Corpus:
         DataError: naming file, line, what stood there and what was wanted.
     """
     if not folder.is_dir():
-        raise DataError(f"There is no folder {folder}.", f"Wanted {LAYOUT}.")
+        raise DataError(f"There is no folder {folder}.", f"Wanted {T12_LAYOUT}.")
     digest = hashlib.sha256()
     splits: dict[str, tuple[Document, ...]] = {}
     for split in SPLITS:

@@ -10,7 +10,7 @@ from bench.api.data import Corpus, Document
 from bench.api.head import Head
 from bench.api.task import Scores, Task, TaskMetadata
 from bench.errors import DataError, unknown
-from bench_tasks.semeval2016_t12 import corpus, layout, scorer
+from bench_tasks.common.facts import T12_LAYOUT
 
 
 class SemEval2016T12(Task):
@@ -28,8 +28,9 @@ class SemEval2016T12(Task):
     metadata = TaskMetadata(
         reference="https://alt.qcri.org/semeval2016/task12/",
         access="credentialed: the THYME data use agreement with Mayo Clinic, via hNLP; text may never be shared",
+        domain="clinical",
         primary_metric="closure.TLINK:Type:CONTAINS.f1",
-        layout=corpus.LAYOUT,
+        layout=T12_LAYOUT,
         published_best={"closure.TLINK:Type:CONTAINS.f1": 0.479},
         published_source="best system from text alone (phase 1), Bethard et al. 2016",
     )
@@ -37,7 +38,7 @@ class SemEval2016T12(Task):
     def parameters(self) -> Mapping[str, str]:
         """What `bench show` prints below the metadata."""
         return {
-            "layout": corpus.LAYOUT,
+            "layout": T12_LAYOUT,
             "predicted": "EVENT, TIMEX3, an event's DocTimeRel, and CONTAINS between predicted mentions; no other property",
             "synthetic corpus": "200 train, 60 dev and 60 test notes, seeded, in the same format",
             "scores": "the rows of anaforatools, and TLINK:Type:CONTAINS with temporal closure below closure",
@@ -49,6 +50,8 @@ class SemEval2016T12(Task):
         Raises:
             DataError: naming file, line, what stood there and what was wanted.
         """
+        from bench_tasks.semeval2016_t12 import corpus
+
         return corpus.load(folder)
 
     def synthesize(self, folder: Path, seed: int, sizes: Mapping[str, int] | None = None) -> None:
@@ -73,11 +76,15 @@ class SemEval2016T12(Task):
 
     def statistics(self, gold: Sequence[Document], predicted: Sequence[Document]) -> list[Mapping[str, float]]:
         """Additive statistics of every gold document, in order; predictions are matched by the document's id."""
+        from bench_tasks.semeval2016_t12 import scorer
+
         given = {document.id: document for document in predicted}
         return [scorer.statistics(scorer.element_of(d), scorer.element_of(given.get(d.id, Document(d.id, "")))) for d in gold]
 
     def summarise(self, sums: Mapping[str, Any]) -> Scores:
         """Scores from summed statistics, numbers or arrays."""
+        from bench_tasks.semeval2016_t12 import scorer
+
         return scorer.summarise(sums)
 
     def score_files(self, gold: Path, pred: Path) -> Scores:
@@ -86,6 +93,8 @@ class SemEval2016T12(Task):
         Raises:
             DataError: a path or a file that cannot be read.
         """
+        from bench_tasks.semeval2016_t12 import layout, scorer
+
         wanted, given = layout.annotation_files(gold), layout.annotation_files(pred)
         if gold.is_file() != pred.is_file():
             raise DataError(
@@ -103,6 +112,8 @@ class SemEval2016T12(Task):
         Raises:
             DataError: a document's name cannot be a file name.
         """
+        from bench_tasks.semeval2016_t12 import scorer
+
         for document in documents:
             if not document.id or document.id != Path(document.id).name:
                 raise DataError(f"Document name {document.id!r} cannot be a file name.")
