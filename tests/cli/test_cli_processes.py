@@ -73,7 +73,7 @@ def test_suggestions_reach_the_terminal(tmp_path: Path) -> None:
     done = bench("run", "--task", "2015-T41", cwd=tmp_path)
     assert done.returncode == 2
     assert done.stdout == ""
-    assert done.stderr == "error: Unknown task '2015-T41'. Did you mean '2015-T14'?\nRun 'bench list tasks'.\n"
+    assert done.stderr == "error: Unknown task '2015-T41'. Did you mean '2015-T14' or '2016-T12'?\nRun 'bench list tasks'.\n"
 
 
 def test_piped_output_is_plain_and_unwrapped(tmp_path: Path) -> None:
