@@ -1,4 +1,4 @@
-"""What the span head costs: its share of a training step of a MiniLM-shaped encoder, by words in a window and width.
+"""What the span head costs with its slots: its share of a training step of a MiniLM-shaped encoder, by the width of spans.
 
 The share is (step with the span head − step with the backbone alone) / step with the span head, both measured in turn,
 round after round in one process, medians compared; in CPU seconds, so that a busy machine does not decide. Target: at most
@@ -75,12 +75,12 @@ def _backbone() -> Any:
 
 
 def _head(width: int, hidden_size: int) -> tuple[Any, dict[str, Any]]:
-    """A span head and a full batch: one token a word, the most words 128 tokens can hold, six mentions a window."""
+    """A span head and a full batch: one token a word, the most words 128 tokens can hold, six mentions with slots a window."""
     import torch
 
     from bench.api.data import Document, Mention
     from bench.api.head import Window
-    from bench.heads.span import SpanClassificationHead
+    from bench.heads.slots import SlotSpanHead
 
     rng = random.Random(0)
     count = TOKENS - 2
@@ -89,12 +89,12 @@ def _head(width: int, hidden_size: int) -> tuple[Any, dict[str, Any]]:
     windows, documents = [], []
     for n in range(WINDOWS):
         starts = sorted(rng.sample(range(0, count - 4, 5), 8))
-        single = [Mention(((4 * s, 4 * s + 4 * rng.randint(1, 3) - 1),)) for s in starts[:4]]
-        double = [Mention(tuple((4 * s, 4 * s + 3) for s in pair)) for pair in (starts[4:6], starts[6:])]
+        single = [Mention(((4 * s, 4 * s + 4 * rng.randint(1, 3) - 1),), slots=_slots(rng)) for s in starts[:4]]
+        double = [Mention(tuple((4 * s, 4 * s + 3) for s in pair), slots=_slots(rng)) for pair in (starts[4:6], starts[6:])]
         ids = tuple(rng.randrange(4000) for _ in range(TOKENS))
         windows.append(Window(str(n), ids, spans, places, places, 0, spans[-1][1]))
         documents.append(Document(str(n), "abc " * count, (*single, *double)))
-    head = SpanClassificationHead(width=width)
+    head = SlotSpanHead(width=width)
     head.fit(documents)
     batch = {
         "input_ids": torch.tensor([w.input_ids for w in windows]),
@@ -105,6 +105,12 @@ def _head(width: int, hidden_size: int) -> tuple[Any, dict[str, Any]]:
     }
     columns = [head.encode(w, d).columns for w, d in zip(windows, documents, strict=True)]
     return head.module(hidden_size), {**batch, **head.collate(columns, count)}
+
+
+def _slots(rng: random.Random) -> dict[str, tuple[str, ...]]:
+    """Slots of the shape that 2015-T14 has: seven of a few values, and a body location of many."""
+    few = {f"S{n}": (f"v{rng.randrange(3)}",) for n in range(7) if rng.random() < 0.3}
+    return {**few, "BL": tuple(f"C{rng.randrange(128)}" for _ in range(rng.randint(0, 2)))}
 
 
 if __name__ == "__main__":

@@ -26,7 +26,7 @@ from bench.heads.span import SpanClassificationHead, rows_of
 if TYPE_CHECKING:
     from torch import Tensor
 
-MOST_VALUES = 256
+MOST_VALUES = 128
 """Most values of a slot that are learned, the commonest ones; a body location seen once in a corpus is not to be learned."""
 
 Found = tuple[list[tuple[Parts, int]], list[tuple[int, ...]]]

@@ -196,7 +196,7 @@ class SpanModule(HeadModule, nn.Module):
         mixed = self.head(states[:, :, 0]) + self.tail(tail) + self.whole(states.sum(2) / count[..., None]) + self.gap(gap)
         mixed = mixed + self.counts(count - 1)
         logits = self.accept(F.gelu(mixed)) + self.count_bias[count - 1] + self.trust * parts.mean_link(chosen)[..., None]
-        return Judged(logits, mixed, begin, stop, seen.words, seen.there)
+        return Judged(logits, mixed, begin, stop)
 
 
 @dataclass(frozen=True)
@@ -208,21 +208,17 @@ class Judged:
         mixed: features before their activation, (B, M, D).
         begin: first word, (B, M).
         stop: last word, inclusive, (B, M).
-        words: features of all words, (B, W, D).
-        there: which of the words are real, (B, W).
     """
 
     logits: Tensor
     mixed: Tensor
     begin: Tensor
     stop: Tensor
-    words: Tensor
-    there: Tensor
 
     def first(self, count: int) -> Judged:
         """The first `count` candidates of each window."""
         logits, mixed, begin, stop = (part[:, :count] for part in (self.logits, self.mixed, self.begin, self.stop))
-        return Judged(logits, mixed, begin, stop, self.words, self.there)
+        return Judged(logits, mixed, begin, stop)
 
 
 class _Words:
@@ -231,11 +227,10 @@ class _Words:
     def __init__(self, head: SpanModule, hidden: Tensor, batch: Mapping[str, Tensor]) -> None:
         tokens = head.norm(head.project(hidden.float()))
         first, last = pick(tokens, batch["first"]), pick(tokens, batch["last"])
-        self.there = words = batch["word_mask"].bool()
+        words = batch["word_mask"].bool()
         count = words.shape[1]
         width = head.width
-        self.words = (first + last) / 2 * words[..., None]
-        self.sums = F.pad(self.words.cumsum(1), (0, 0, 1, 0))
+        self.sums = F.pad(((first + last) / 2 * words[..., None]).cumsum(1), (0, 0, 1, 0))
         end, inside = F.pad(head.end(last), (0, 0, 0, width - 1)), head.inside(self.sums)
         inside = F.pad(inside, (0, 0, 0, width - 1))
         ends = torch.stack([end[:, n : n + count] for n in range(width)], 2)

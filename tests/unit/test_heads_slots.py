@@ -179,7 +179,7 @@ def test_a_value_beside_the_likeliest_needs_its_share_and_a_slot_of_several() ->
 
 def test_distances_have_sides() -> None:
     nothing = torch.zeros(0)
-    judged = Judged(nothing, nothing, torch.tensor([[4]]), torch.tensor([[5]]), nothing, nothing)
+    judged = Judged(nothing, nothing, torch.tensor([[4]]), torch.tensor([[5]]))
     assert _side(judged, 12).tolist() == [[[3, 3, 4, 5, 6, 6, 7, 8, 9, 9, 10, 10]]]
 
 
@@ -187,22 +187,23 @@ def test_a_cue_counts_on_its_own_side_only() -> None:
     """The same word stands before a mention (negated) or behind it (not negated)."""
     torch.manual_seed(0)
     word, cue, name = torch.randn(3, HIDDEN)
-    lefts, rights = ((2, 6), (3, 7), (1, 5), (4, 8)), ((6, 2), (7, 3), (5, 1), (8, 4))
-    states = word + 0.1 * hidden(8, 14)
-    for row, (at, mention) in enumerate((*lefts, *rights)):
-        states[row, at + 1], states[row, mention + 1] = cue, name
-    gold = [(Mention(((4 * m, 4 * m + 3),), slots=YES if at < m else {}),) for at, m in (*lefts, *rights)]
+    cases = [(at + side * apart, at) for at in range(3, 8) for apart in (1, 2) for side in (-1, 1)]
+    states = word + 0.02 * hidden(len(cases), 14)
+    for row, (cued, at) in enumerate(cases):
+        states[row, cued + 1], states[row, at + 1] = cue, name
+    gold = [(Mention(((4 * at, 4 * at + 3),), slots=YES if cued < at else {}),) for cued, at in cases]
+    held = [row for row, (_, at) in enumerate(cases) if at == 5]
+    rest = [row for row in range(len(cases)) if row not in held]
     head = fitted(*(m for mentions in gold for m in mentions))
-    module = head.module(HIDDEN)
-    held = [0, 1, 2, 4, 5, 6]
+    module, data = head.module(HIDDEN), batch(head, [gold[row] for row in rest], [12] * len(rest))
     optimizer = torch.optim.AdamW(module.parameters(), lr=3e-3)
-    data = batch(head, [gold[i] for i in held], [12] * 6)
-    for _ in range(60):
+    for _ in range(80):
         optimizer.zero_grad()
-        module.loss(states[held], data).backward()
+        module.loss(states[rest], data).backward()
         optimizer.step()
-    found = module.predict(states[[3, 7]], batch(head, [gold[3], gold[7]], [12, 12]))
-    assert [told(head.decode(window(12), p)) for p in found] == [{((32, 35),): YES}, {((16, 19),): {}}]
+    found = module.predict(states[held], batch(head, [gold[row] for row in held], [12] * len(held)))
+    assert {cases[row][0] < cases[row][1] for row in held} == {True, False}
+    assert [told(head.decode(window(12), p)) for p in found] == [told(gold[row]) for row in held]
 
 
 def test_gold_of_a_whole_corpus_fills_every_slot(tmp_path: Path) -> None:
