@@ -187,7 +187,7 @@ def test_a_disk_that_fills_while_checkpointing(tiny: Make, monkeypatch: pytest.M
     from bench.invariants import checkpoint
 
     config = tiny()
-    sync = checkpoint._sync
+    sync = checkpoint.sync
     calls: list[Path] = []
 
     def full(path: Path) -> None:
@@ -196,7 +196,7 @@ def test_a_disk_that_fills_while_checkpointing(tiny: Make, monkeypatch: pytest.M
             raise OSError(errno.ENOSPC, os.strerror(errno.ENOSPC))
         sync(path)
 
-    monkeypatch.setattr(checkpoint, "_sync", full)
+    monkeypatch.setattr(checkpoint, "sync", full)
     with pytest.raises(StorageError, match=r"No space left on device\. What was saved before is whole") as caught:
         runner.run(config, load())
     assert caught.value.exit_code == 7

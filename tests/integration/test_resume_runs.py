@@ -91,13 +91,13 @@ def patched(moment: str) -> None:
     from bench.steps import conclude
 
     if moment == "while a checkpoint is written":
-        sync, seen = checkpoint._sync, []
+        sync, seen = checkpoint.sync, []
 
         def second(path: Path) -> None:
             seen.append(path)
             sync(path) if len(seen) < 10 else die()
 
-        checkpoint._sync = second
+        checkpoint.sync = second
     elif moment == "during smoke":
         smoke.guard = die
     elif moment == "before the plan is stored":
