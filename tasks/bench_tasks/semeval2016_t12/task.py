@@ -8,6 +8,7 @@ from typing import Any
 
 from bench.api.data import Corpus, Document
 from bench.api.head import Head
+from bench.api.part import Requirement
 from bench.api.task import Scores, Task, TaskMetadata
 from bench.errors import DataError, unknown
 from bench_tasks.common.facts import T12_LAYOUT
@@ -24,6 +25,7 @@ class SemEval2016T12(Task):
         "https://aclanthology.org/S16-1165/, doi:10.18653/v1/S16-1165"
     )
     licence = "THYME data use agreement with Mayo Clinic (the synthetic corpus: Apache-2.0)"
+    requires = (Requirement("anafora", "bench-suite[tasks]"),)
     heads = ("temporal",)
     metadata = TaskMetadata(
         reference="https://alt.qcri.org/semeval2016/task12/",
