@@ -22,7 +22,9 @@ if TYPE_CHECKING:
 
 HEADS = 8
 NEAR = 6  # buckets of distance on either side of a mention: 1, 2, 3-4, 5-8, 9-16 words, and further
-FAINT = 0.2  # share of the slots' gradient that reaches what mentions are found by: with all of it fewer mentions are found
+WEIGHT = (
+    0.1  # of the slots' loss: they have layers of their own, and Adam moves those alike; with more, fewer mentions are found
+)
 GAIN, CONTEXT = 4.0, 2.0  # of features and of what is attended to: small at first, they would need hundreds of updates to count
 SHARE = 0.5  # of the likeliest value's probability, from which another value of the same slot is predicted too
 
@@ -62,17 +64,16 @@ class SlotModule(nn.Module):
             batch: see `HeadModule`.
             judged: candidates of the span head.
         """
-        mixed = _faint(judged.mixed)
-        tokens = self.norm(self.project(_faint(hidden.float())))
+        tokens = self.norm(self.project(hidden.float()))
         seen = (pick(tokens, batch["first"]) + pick(tokens, batch["last"])) / 2
         rows, words, _ = seen.shape
         depth = SIZE // HEADS
-        query = self.query(F.gelu(mixed)).view(rows, -1, HEADS, depth).transpose(1, 2)
+        query = self.query(F.gelu(judged.mixed)).view(rows, -1, HEADS, depth).transpose(1, 2)
         key, value = (layer(seen).view(rows, words, HEADS, depth).transpose(1, 2) for layer in (self.key, self.value))
         outside = ~batch["word_mask"].bool()[:, None, None]
         bias = self.places(_side(judged, words)).permute(0, 3, 1, 2).masked_fill(outside, NEVER)
         found = F.scaled_dot_product_attention(query, key, value, attn_mask=bias)
-        logits = self.classes(GAIN * F.gelu(mixed + CONTEXT * found.transpose(1, 2).flatten(2)))
+        logits = self.classes(GAIN * F.gelu(judged.mixed + CONTEXT * found.transpose(1, 2).flatten(2)))
         return torch.cat([part.log_softmax(-1) for part in torch.split(logits, self.sizes, -1)], -1)
 
     def chosen(self, logs: Tensor) -> Tensor:
@@ -113,7 +114,7 @@ class SlotSpanModule(SpanModule):
             total, judged = self._trained(hidden, batch)
             target = batch["slots"]
             logs: Tensor = self.slots(hidden, batch, judged.first(target.shape[1]))
-            return total - (logs * target).sum()
+            return total - WEIGHT * (logs * target).sum()
 
     @torch.no_grad()
     def predict(self, hidden: Tensor, batch: Mapping[str, Tensor]) -> list[Any]:
@@ -135,11 +136,6 @@ def _side(judged: Judged, words: int) -> Tensor:
     left, right = judged.begin[..., None] - word, word - judged.stop[..., None]
     near = torch.maximum(left, right).clamp(min=1).float().log2().ceil().long().clamp(max=NEAR - 1)
     return torch.where(left > 0, NEAR - 1 - near, torch.where(right > 0, NEAR + 1 + near, NEAR))
-
-
-def _faint(features: Tensor) -> Tensor:
-    """The same numbers, of whose gradient only a part goes back."""
-    return features.detach() + FAINT * (features - features.detach())
 
 
 def _looks() -> Tensor:
