@@ -10,7 +10,6 @@ PUBMEDQA_LAYOUT = "FOLDER/all.jsonl, which is split here, or train.jsonl, dev.js
 PUBMEDQA_CLASSES = ("yes", "no", "maybe")
 IOB_LAYOUT = "FOLDER/{train,devel,test}.tsv (or dev.tsv): token, tab, IOB2 tag; a blank line after a sentence"
 CHEMPROT_LAYOUT = (
-    "FOLDER/{train,validation,test}.jsonl, "
-    "one abstract a line with passages, entities and relations (BigBio's schema)"
+    "FOLDER/{train,validation,test}.jsonl, one abstract a line with passages, entities and relations (BigBio's schema)"
 )
 T12_LAYOUT = "FOLDER/{train,dev,test}/DOC/DOC with DOC.*.xml beside it (Anafora); or all documents of a split in one folder"
