@@ -10,12 +10,11 @@ from pathlib import Path
 
 from bench.api.data import SPLITS, Corpus, Document
 from bench.errors import DataError
+from bench_tasks.common.facts import T14_LAYOUT
 from bench_tasks.semeval2015_t14.pipe import decode, read_bytes, read_mentions
 
 MARKER = "SYNTHETIC"
 """A file of this name beside the splits says that the corpus was generated."""
-
-LAYOUT = "FOLDER/{train,dev,test}/DOC.text with DOC.pipe beside it (19 or 22 columns; empty where a document has no mention)"
 
 
 def load(folder: Path) -> Corpus:
@@ -25,7 +24,7 @@ def load(folder: Path) -> Corpus:
         DataError: naming file, line, what stood there and what was wanted.
     """
     if not folder.is_dir():
-        raise DataError(f"There is no folder {folder}.", f"Wanted {LAYOUT}.")
+        raise DataError(f"There is no folder {folder}.", f"Wanted {T14_LAYOUT}.")
     digest = hashlib.sha256()
     home: dict[str, str] = {}
     splits: dict[str, tuple[Document, ...]] = {}
@@ -47,7 +46,7 @@ def load(folder: Path) -> Corpus:
 def _names(folder: Path) -> list[str]:
     """Names of the documents of one split, sorted; every text has its annotations and the other way round."""
     if not folder.is_dir():
-        raise DataError(f"There is no split folder {folder}.", f"Wanted {LAYOUT}.")
+        raise DataError(f"There is no split folder {folder}.", f"Wanted {T14_LAYOUT}.")
     files = [path for path in folder.iterdir() if not path.name.startswith(".")]
     texts = {path.stem for path in files if path.suffix == ".text"}
     pipes = {path.stem for path in files if path.suffix == ".pipe"}
