@@ -101,6 +101,6 @@ class SemEval2015T14(CorpusTask):
 
 
 def _name(document: Document) -> str:
-    from bench_tasks.semeval2015_t14 import pipe
+    from bench_tasks.common.documents import document_name
 
-    return pipe.document_name(document.id).lower()
+    return document_name(document.id).lower()
