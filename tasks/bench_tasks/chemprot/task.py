@@ -51,15 +51,16 @@ class ChemProt(CorpusTask):
 
     def statistics(self, gold: Sequence[Document], predicted: Sequence[Document]) -> list[Mapping[str, float]]:
         """Additive statistics of every gold document, in order; predictions are matched by the document's id."""
-        from bench_tasks.chemprot import scorer
+        from bench_tasks.chemprot.corpus import CLASSES
+        from bench_tasks.common import relations
 
-        return scorer.statistics(gold, predicted)
+        return relations.statistics(gold, predicted, CLASSES)
 
     def summarise(self, sums: Mapping[str, Any]) -> Scores:
         """Scores from summed statistics, numbers or arrays."""
-        from bench_tasks.chemprot import scorer
+        from bench_tasks.common import relations
 
-        return scorer.summarise(sums)
+        return relations.summarise(sums)
 
     def score_files(self, gold: Path, pred: Path) -> Scores:
         """Scores of JSON Lines files, each one file or a folder of them; texts are not needed.
