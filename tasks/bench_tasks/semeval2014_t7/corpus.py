@@ -15,11 +15,7 @@ from bench_tasks.semeval2014_t7.pipe import read_mentions
 
 
 def load(folder: Path) -> Corpus:
-    """Reads and checks a corpus.
-
-    Raises:
-        DataError: naming file, line, what stood there and what was wanted.
-    """
+    """Reads and checks a corpus; see `CorpusTask.load`."""
     if not folder.is_dir():
         raise DataError(f"There is no folder {folder}.", f"Wanted {T7_LAYOUT}.")
     names = {split: names_of(folder / split, T7_LAYOUT) for split in SPLITS}
