@@ -58,11 +58,7 @@ _CLASS_OF = {_plain(name): group for group, names in _TYPES.items() for name in 
 
 
 def load(folder: Path) -> Corpus:
-    """Reads and checks a corpus.
-
-    Raises:
-        DataError: naming file, line, what stood there and what was wanted.
-    """
+    """Reads and checks a corpus; see `CorpusTask.load`."""
     if not folder.is_dir():
         raise DataError(f"There is no folder {folder}.", f"Wanted {CHEMPROT_LAYOUT}.")
     digest = hashlib.sha256()

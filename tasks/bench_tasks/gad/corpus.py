@@ -30,11 +30,7 @@ PUBLISHED_REPEATS = frozenset(
 
 
 def load(folder: Path) -> Corpus:
-    """Reads and checks a corpus.
-
-    Raises:
-        DataError: naming file, line, what stood there and what was wanted.
-    """
+    """Reads and checks a corpus; see `CorpusTask.load`."""
     if not folder.is_dir():
         raise DataError(f"There is no folder {folder}.", f"Wanted {GAD_LAYOUT}.")
     digest = hashlib.sha256()

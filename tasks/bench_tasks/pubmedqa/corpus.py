@@ -21,11 +21,7 @@ SEED = "pubmedqa/split/1"
 
 
 def load(folder: Path) -> Corpus:
-    """Reads and checks a corpus.
-
-    Raises:
-        DataError: naming file, line, what stood there and what was wanted.
-    """
+    """Reads and checks a corpus; see `CorpusTask.load`."""
     if not folder.is_dir():
         raise DataError(f"There is no folder {folder}.", f"Wanted {PUBMEDQA_LAYOUT}.")
     digest = hashlib.sha256()
