@@ -17,6 +17,7 @@ from typing import TYPE_CHECKING, Any
 
 from bench.api.tracker import RunInfo
 from bench.config import RunConfig, run_id
+from bench.data import leaks
 from bench.errors import BenchError, Interrupted, RunStateError
 from bench.invariants import checkpoint as checkpoints
 from bench.modeling.noise import import_heavy
@@ -177,6 +178,9 @@ def plan(
     with clock("parity"):
         console.step("checking parity")
         parity = plan_step.check_parity(config, parts, data)
+    for name, one in data.items():
+        if message := leaks.notice(name, one.corpus.leaks):
+            console.warn(message)
     told = plan_step.describe(config, ident, parts, data, device, budget, parity)
     return Planned(config, facts, ident, folder, parts, data, device, budget, parity, told)
 

@@ -8,13 +8,14 @@ import shutil
 import tempfile
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from bench.api.data import SPLITS, Corpus
 from bench.api.task import Task
 from bench.config import RunConfig
+from bench.data import leaks
 from bench.errors import DataError, StorageError
 from bench.reporting import Reporter
 from bench.results.layout import CACHE, CORPUS
@@ -48,6 +49,7 @@ def read_corpora(tasks: Mapping[str, Task], config: RunConfig) -> Iterator[dict[
 
     Raises:
         DataError: a file that is not what it claims to be, or an empty split.
+        LeakError: documents that stand in two splits, unless the run allows them.
     """
     with tempfile.TemporaryDirectory(prefix="bench-corpus-") as temporary:
         sources = {}
@@ -61,8 +63,11 @@ def read_corpora(tasks: Mapping[str, Task], config: RunConfig) -> Iterator[dict[
             for split in SPLITS:
                 if not corpus.splits.get(split):
                     raise DataError(f"{name}: the {split} split in {folder} holds no document.", task.metadata.layout)
+            found = leaks.leaks_of(corpus)
+            if not config.allow_leak:
+                leaks.refuse(folder, found)
             synthetic = own is None or corpus.synthetic
-            sources[name] = Source(Corpus(corpus.splits, synthetic, corpus.sha256), folder, synthetic)
+            sources[name] = Source(replace(corpus, synthetic=synthetic, leaks=found), folder, synthetic)
         yield sources
 
 

@@ -9,7 +9,6 @@ from bench.api.data import SPLITS, Corpus, Document
 from bench.errors import DataError
 from bench_tasks.common.facts import T7_LAYOUT
 from bench_tasks.common.files import decode, read_bytes
-from bench_tasks.common.leaks import refuse_leaks
 from bench_tasks.common.synthetic import is_synthetic
 from bench_tasks.semeval2014_t7.pipe import read_mentions
 
@@ -23,7 +22,6 @@ def load(folder: Path) -> Corpus:
     if not folder.is_dir():
         raise DataError(f"There is no folder {folder}.", f"Wanted {T7_LAYOUT}.")
     names = {split: _names(folder / split) for split in SPLITS}
-    refuse_leaks(folder, names)
     digest = hashlib.sha256()
     splits: dict[str, tuple[Document, ...]] = {}
     for split in SPLITS:
