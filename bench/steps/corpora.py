@@ -95,19 +95,21 @@ def encode(
         DataError: no training mention, or none that the head can reach.
     """
     from bench.data.cache import encode_split
-    from bench.data.lengths import choose_length
+    from bench.data.lengths import kept_length
     from bench.modeling.backbone import load_tokenizer
     from bench.training.model import TaskData
 
     tokenizer = load_tokenizer(parts.model.folder())
-    most = parts.model.spec.max_length
+    most, model = parts.model.spec.max_length, parts.model.sha256()
     data = {}
     for name, task in parts.tasks.items():
         corpus = sources[name].corpus
         head = task.head(parts.heads[name])
         head.fit(corpus["train"])
         if config.max_length is None:
-            length = choose_length(corpus["train"], tokenizer, head.cuts, most).tokens
+            key = {"corpus": corpus.sha256, "cuts": head.cuts, "most": most, "model": model}
+            path = folder / CACHE / f"{name}.length.{_digest(key)}.json"
+            length = kept_length(path, corpus["train"], tokenizer, head.cuts, most).tokens
         else:
             length = min(config.max_length, most)
         splits = {}
@@ -119,16 +121,19 @@ def encode(
                     "head": head.name,
                     "task": task.version,
                     "length": length,
-                    "model": parts.model.sha256(),
+                    "model": model,
                 }
-                digest = hashlib.sha256(json.dumps(key, sort_keys=True).encode()).hexdigest()[:16]
-                path = folder / CACHE / f"{name}.{split}.{digest}.arrow"
+                path = folder / CACHE / f"{name}.{split}.{_digest(key)}.arrow"
                 try:
                     splits[split] = encode_split(corpus[split], head, tokenizer, length, path, bar.advance)
                 except OSError as error:
                     raise StorageError(f"{path} cannot be written: {error.strerror or error}.", "Make room.") from None
         data[name] = TaskData(task, corpus, head, splits, length)
     return data
+
+
+def _digest(key: Mapping[str, Any]) -> str:
+    return hashlib.sha256(json.dumps(key, sort_keys=True).encode()).hexdigest()[:16]
 
 
 def pad_id(folder: Path) -> int:
