@@ -79,7 +79,10 @@ def kept_length(path: Path, documents: Sequence[Document], tokenizer: Any, how: 
 
     Args:
         path: of the JSON file; the caller puts everything that decides the choice into its name.
-        documents: as for `choose_length`, like the other arguments.
+        documents: as for `choose_length`.
+        tokenizer: likewise.
+        how: likewise.
+        most: likewise.
     """
     if path.exists():
         return WindowLength(**json.loads(path.read_text(encoding="utf-8")))
