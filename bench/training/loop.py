@@ -231,7 +231,7 @@ class Trainer:
             passes = self.model.adapted.passes(task)
             weight = 1.0 if self.uncertainty is None else self.uncertainty.weight(task)
             total = 0.0
-            for part in micro_batches(examples, split.lengths, self.micro_batch):
+            for part in micro_batches(examples, split.lengths, self.micro_batch, self.sampler.units.get(task)):
                 batch = self.device.move(collate(split.take(part), self.data[task].head, self.pad))
                 marked, longest = int(split.lengths[list(part)].sum()), int(split.lengths[list(part)].max())
                 self.tally.expect(marked * passes)

@@ -21,14 +21,9 @@ def load(folder: Path) -> Corpus:
     if not folder.is_dir():
         raise DataError(f"There is no folder {folder}.", f"Wanted {T14_LAYOUT}.")
     digest = hashlib.sha256()
-    home: dict[str, str] = {}
     splits: dict[str, tuple[Document, ...]] = {}
     for split in SPLITS:
         names = names_of(folder / split, T14_LAYOUT)
-        for name in names:
-            other = home.setdefault(name.casefold(), split)
-            if other != split:
-                raise DataError(f"Document {name!r} stands in {other} and in {split} of {folder}; wanted it in one split only.")
         splits[split] = tuple(read_document(folder / split, name, digest, read_mentions) for name in names)
         if not any(document.mentions for document in splits[split]):
             raise DataError(
