@@ -14,6 +14,7 @@ from bench_tasks.chemprot.task import ChemProt
 from bench.api.data import SPLITS, Corpus, Document, Mention, Relation
 from bench.conformance.workbench import Pieces
 from bench.data.cuts import cut, joined
+from bench.data.leaks import leaks_of, refuse
 from bench.errors import DataError, UsageError
 
 TASK = ChemProt()
@@ -115,7 +116,7 @@ def test_a_bad_line_is_named_by_file_and_line_and_not_quoted(folder: Path, what:
 def test_bad_corpora_are_refused(folder: Path, tmp_path: Path) -> None:
     put(folder, "dev", abstract("of-train"), abstract("other"))
     with pytest.raises(DataError, match=r"'of-train' \(train and dev\)"):
-        TASK.load(folder)
+        refuse(folder, leaks_of(TASK.load(folder)))
     put(folder, "dev", abstract("x"), abstract("X"))
     with pytest.raises(DataError, match="earlier line"):
         TASK.load(folder)

@@ -19,6 +19,7 @@ from bench_tasks.semeval2016_t12.task import SemEval2016T12
 from bench.api.data import SPLITS, Corpus, Document, Mention, Relation
 from bench.conformance.workbench import Pieces
 from bench.data.cuts import cut, joined
+from bench.data.leaks import leaks_of, refuse
 from bench.errors import DataError
 
 TASK = SemEval2016T12()
@@ -150,7 +151,7 @@ def test_bad_corpora_are_refused(folder: Path, tmp_path: Path) -> None:
     (gold.parent / "dev1").write_bytes(TEXT.encode())
     shutil.copytree(folder / "train" / "train1", folder / "test" / "train1")
     with pytest.raises(DataError, match=r"'train1' \(train and test\)"):
-        TASK.load(folder)
+        refuse(folder, leaks_of(TASK.load(folder)))
     shutil.rmtree(folder / "test" / "train1")
     gold.write_text(FINE.replace("<Type>CONTAINS", "<Type>OVERLAP"), encoding="utf-8")
     with pytest.raises(DataError, match="holds no CONTAINS"):
