@@ -46,9 +46,7 @@ class Statistics:
     rows: NDArray[np.float64]
 
     @classmethod
-    def of(
-        cls, task: str, split: str, stage: str, documents: Sequence[str], rows: Sequence[Mapping[str, float]]
-    ) -> Statistics:
+    def of(cls, task: str, split: str, stage: str, documents: Sequence[str], rows: Sequence[Mapping[str, float]]) -> Statistics:
         """From what `bench.api.Task.statistics` gives; a statistic that a document does not have is 0."""
         import numpy as np
 

@@ -83,7 +83,7 @@ class Scoring:
         return values | {"mean": sum(values.values()) / len(values)}
 
     def stage(self, model: TaskModel, stage: str, split: str, step: int | None = None) -> dict[str, dict[str, Any]]:
-        """Task to its scores with intervals; predictions, as offsets and labels, and their statistics are saved beside the result.
+        """Task to its scores with intervals; predictions (offsets and labels) and their statistics are saved beside the result.
 
         Args:
             model: what predicts.
