@@ -3,14 +3,16 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Hashable, Iterable, Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import asdict, dataclass
-from typing import Literal
+from typing import Literal, TypeVar
 
 import numpy as np
 
 from bench.errors import MissingError
 from bench.studies.twoway import Array
+
+Key = TypeVar("Key")
 
 
 def holm(values: Sequence[float | None], alpha: float = 0.05) -> list[float | None]:
@@ -125,7 +127,7 @@ def floor(groups: Iterable[Sequence[float]], source: Literal["seeds", "replicate
     return Floor(source, math.sqrt(squares / free) if free else None, len(used), sum(map(len, used)))
 
 
-def unequal(replicates: Mapping[Hashable, Sequence[Array]]) -> list[Hashable]:
+def unequal(replicates: Mapping[Key, Sequence[Array]]) -> list[Key]:
     """Configurations whose replicates are not identical.
 
     Args:

@@ -19,7 +19,7 @@ simulated runs: `bench.studies.simulate`.
 from __future__ import annotations
 
 import math
-from collections.abc import Callable, Hashable, Iterable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import asdict, dataclass
 from functools import lru_cache
 from typing import Any
@@ -197,8 +197,8 @@ def apply(measure: Measure, sums: Array, names: Sequence[str]) -> Array:
 
 
 def align(
-    first: Mapping[Hashable, Statistics], second: Mapping[Hashable, Statistics]
-) -> tuple[Array, Array, tuple[str, ...], tuple[Hashable, ...]]:
+    first: Mapping[int, Statistics], second: Mapping[int, Statistics]
+) -> tuple[Array, Array, tuple[str, ...], tuple[int, ...]]:
     """Two arms over the seeds that both have and the documents that all share, as `estimate` takes them.
 
     Returns:
@@ -235,5 +235,5 @@ def _table(one: Statistics, documents: tuple[str, ...], names: tuple[str, ...]) 
     return table
 
 
-def _listed(seeds: Iterable[Hashable]) -> str:
+def _listed(seeds: Iterable[int]) -> str:
     return ", ".join(map(str, seeds)) or "none"

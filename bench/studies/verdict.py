@@ -17,7 +17,7 @@ contradict themselves, and nothing is resolved.
 
 from __future__ import annotations
 
-from collections.abc import Hashable, Mapping
+from collections.abc import Mapping
 from dataclasses import asdict, dataclass, replace
 from typing import Any, Literal
 
@@ -29,7 +29,7 @@ MARGIN = 0.01
 """Default of the equivalence margin: one point of F, absolute."""
 
 Kind = Literal["genuine transfer", "data exposure", "negative transfer", "unresolved"]
-Arm = Mapping[str, Mapping[Hashable, Statistics]]
+Arm = Mapping[str, Mapping[int, Statistics]]
 """Task to seed to the statistics of the run of that seed, all of one split and stage."""
 
 
