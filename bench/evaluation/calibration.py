@@ -8,9 +8,9 @@ Over bins b of n predictions, with mean confidence c_b and share right a_b, the 
 Σ_b n_b/n · |a_b − c_b|. Bins are [low, high), the last one closed, as torchmetrics has them; a few lines of NumPy keep results
 readable without torch.
 
-Sources: Naeini et al. 2015, "Obtaining Well Calibrated Probabilities Using Bayesian Binning"; Guo et al. 2017, arXiv 1706.04599,
-whose 15 bins of equal width these are; bins of equal mass, of which none is nearly empty, Nguyen & O'Connor 2015, arXiv
-1508.05154; abstention, El-Yaniv & Wiener 2010, JMLR 11, and its area, Geifman & El-Yaniv 2017, arXiv 1705.08500.
+Sources: Naeini et al. 2015, "Obtaining Well Calibrated Probabilities Using Bayesian Binning"; Guo et al. 2017, arXiv
+1706.04599, whose 15 bins of equal width these are; bins of equal mass, of which none is nearly empty, Nguyen & O'Connor 2015,
+arXiv 1508.05154; abstention, El-Yaniv & Wiener 2010, JMLR 11, and its area, Geifman & El-Yaniv 2017, arXiv 1705.08500.
 """
 
 from __future__ import annotations
