@@ -32,11 +32,12 @@ def show(found: Comparison, passed_over: Sequence[str] = (), reporter: RichRepor
     told.table(f"{_title(found)}: {arms}", *_answers(found)) if found.pairs else None
     told.table(f"Scores on {found.split}, mean over seeds", *_scores(found))
     if found.pairs:
-        told.table("Documents and seeds, each for itself", *_evidence(found))
+        told.table("Over documents, the trained models held fast", *_documents(found))
+        told.table("Over seeds, the documents held fast", *_seeds(found))
     if len(found.floors) > 1 and found.tasks:
         columns = ("second arm", "first arm", "wins", "ties", "losses")
         rows = [(one.second, one.first, one.tally.wins, one.tally.ties, one.tally.losses) for one in found.tasks]
-        told.table("Tasks won, tied (within the noise floor) and lost", columns, rows)
+        told.table("Tasks won, tied, lost (a tie is within the noise floor)", columns, rows)
     _floors(found, told)
     if any(pair.conclusion == TOO_FEW for pair in found.pairs):
         told.note(f"A conclusion wants {MINIMUM_SEEDS} seeds or more in both arms; what is told above is no verdict.")
@@ -67,7 +68,7 @@ def _versus(pair: Pair) -> str:
 
 def _answers(found: Comparison) -> Table:
     level = f"{found.level:.0%} over seeds and documents"
-    columns = ("task", "difference", "", level, "p (Holm)", "detectable", "conclusion")
+    columns = ("task", "arms", "difference", level, "p (Holm)", "detectable", "conclusion")
     rows: list[tuple[str, ...]] = []
     for pair in found.pairs:
         one = pair.estimate
@@ -96,28 +97,23 @@ def _scores(found: Comparison) -> Table:
     return columns, rows
 
 
-def _evidence(found: Comparison) -> Table:
-    level = f"{found.level:.0%}"
-    columns = (
-        "task", "difference", f"{level} documents", "p permutation", "(Holm)", "d_z documents", f"{level} seeds", "d_z seeds",
-        "seeds won–tied–lost",
-    )  # fmt: skip
+def _documents(found: Comparison) -> Table:
+    columns = ("task", "arms", f"{found.level:.0%} interval", "p permutation", "p (Holm)", "d_z")
     rows: list[tuple[str, ...]] = []
     for pair in found.pairs:
-        documents = pair.documents
-        rows.append(
-            (
-                pair.task,
-                _versus(pair),
-                between(documents.low, documents.high) or "–",
-                chance(documents.p) + (" exact" if documents.exact else ""),
-                chance(pair.documents_p_holm),
-                _effect(documents.d_documents),
-                between(pair.seeds.low, pair.seeds.high) or "–",
-                _effect(documents.d_seeds),
-                str(pair.tally),
-            )
-        )
+        one = pair.documents
+        p = chance(one.p) + (" exact" if one.exact else "")
+        interval = between(one.low, one.high) or "–"
+        rows.append((pair.task, _versus(pair), interval, p, chance(pair.documents_p_holm), _effect(one.d_documents)))
+    return columns, rows
+
+
+def _seeds(found: Comparison) -> Table:
+    columns = ("task", "arms", f"{found.level:.0%} interval", "d_z", "seeds won–tied–lost")
+    rows: list[tuple[str, ...]] = []
+    for pair in found.pairs:
+        interval = between(pair.seeds.low, pair.seeds.high) or "–"
+        rows.append((pair.task, _versus(pair), interval, _effect(pair.documents.d_seeds), str(pair.tally)))
     return columns, rows
 
 

@@ -24,8 +24,8 @@ def holm(values: Sequence[float | None], alpha: float = 0.05) -> list[float | No
     Source: Holm (1979), A simple sequentially rejective multiple test procedure; `statsmodels.stats.multitest`.
     """
     known = [value for value in values if value is not None]
-    if not known:
-        return list(values)
+    if len(known) < 2:
+        return list(values)  # a family of one
     try:
         from statsmodels.stats.multitest import multipletests
     except ImportError:

@@ -21,7 +21,6 @@ from __future__ import annotations
 import math
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import asdict, dataclass
-from functools import lru_cache
 from typing import Any
 
 import numpy as np
@@ -142,36 +141,32 @@ def _interval(
     known: Mapping[str, Any],
     asked: tuple[float, float, int],
 ) -> Estimate:
-    from scipy import stats
+    from scipy import special
 
     level, power, family = asked
     alpha = 1 - level
-    wide, tight = (float(stats.t.isf(tail, df)) * se for tail in (alpha / 2, alpha))
+
+    def quantile(p: float) -> float:
+        return float(special.stdtrit(df, p))
+
+    wide, tight = quantile(1 - alpha / 2) * se, quantile(1 - alpha) * se
     return Estimate(
         difference,
         low=difference - wide,
         high=difference + wide,
         tight_low=difference - tight,
         tight_high=difference + tight,
-        p=float(2 * stats.t.sf(abs(difference) / se, df)),
+        p=float(2 * special.stdtr(df, -abs(difference) / se)),
         seeds=seeds,
         documents=documents,
         se=se,
         df=df,
-        detectable=_detectable(round(df, 1), alpha / family, power) * se,
+        # The non-central t of which the critical value leaves out all but the power, on the effect's own side.
+        detectable=float(special.nctdtrinc(df, 1 - power, quantile(1 - alpha / 2 / family))) * se,
         # Two one-sided tests of arms that are equal: the true difference lies in the middle of the margin.
-        margin_detectable=float(stats.t.isf(alpha, df) + stats.t.isf((1 - power) / 2, df)) * se,
+        margin_detectable=(quantile(1 - alpha) + quantile((1 + power) / 2)) * se,
         **known,
     )
-
-
-@lru_cache(maxsize=4096)
-def _detectable(df: float, alpha: float, power: float) -> float:
-    """The effect, in standard errors, that a two-sided t test at alpha finds, on its own side, with a power."""
-    from scipy import optimize, stats
-
-    critical = float(stats.t.isf(alpha / 2, df))
-    return float(optimize.brentq(lambda effect: float(stats.nct.sf(critical, df, effect)) - power, 0.0, 4 * critical + 8))
 
 
 def scores(table: Array, names: Sequence[str], measure: Measure) -> Array:
