@@ -1,19 +1,19 @@
 """Simulated token-control studies with planted effects: what the verdict finds, and how often it is wrong.
 
 A study is one task: three arms (multi-task, single at equal total, single at its own tokens), each with `seeds` runs, all
-scored on the same `documents`. Document i holds a negative binomial number of mentions and as many decoys, things that look like one.
-A run of arm a with seed s finds mention j of it, and is not taken in by decoy j, where
+scored on the same `documents`. Document i holds a negative binomial number of mentions and as many decoys, things that look
+like one. A run of arm a with seed s finds mention j of it, and is not taken in by decoy j, where
 
     μ_a + u_i + e_ij + t_ai + v_as + w_asij > 0
 
 and all but μ_a are normal: u_i and e_ij are how hard the document and the mention are, for every run; t_ai is what the arm as
-such does better or worse on a document, which limits an interval over documents; v_as is the luck of a seed, w_asij that luck on one
-mention. With p the chance that a mention is found, p is also the population's strict F, 2p / (2p + (1 − p) + (1 − p)), so that
-μ_a is known for any F: effects are planted as exact differences of the population's F.
+such does better or worse on a document, which limits an interval over documents; v_as is the luck of a seed, w_asij that luck
+on one mention. With p the chance that a mention is found, p is also the population's strict F, 2p / (2p + (1 − p) + (1 − p)),
+so that μ_a is known for any F: effects are planted as exact differences of the population's F.
 
-The defaults are like real runs: 100 documents of 10 mentions (the test split of NCBI disease: 100 abstracts, 960 mentions), F
-.82 (the reference run on it), and a standard deviation over seeds of somewhat less than a point of F, which is what re-runs of one
-configuration are seen to move by. `Shape` holds them all, so that another corpus can be put in their place.
+The defaults are like real runs: 100 documents of 10 mentions (the test split of NCBI disease: 100 abstracts, 960 mentions),
+F .82 (the reference run on it), and a standard deviation over seeds of somewhat less than a point of F, which is what re-runs
+of one configuration are seen to move by. `Shape` holds them all, so that another corpus can be put in their place.
 """
 
 from __future__ import annotations

@@ -150,6 +150,9 @@ def _interval(
         return float(special.stdtrit(df, p))
 
     wide, tight = quantile(1 - alpha / 2) * se, quantile(1 - alpha) * se
+    # A standard error from few seeds is too small on average, though its square is not.
+    small = math.sqrt(2 / df) * math.exp(float(special.gammaln((df + 1) / 2) - special.gammaln(df / 2)))
+    fair = se / small
     return Estimate(
         difference,
         low=difference - wide,
@@ -162,9 +165,9 @@ def _interval(
         se=se,
         df=df,
         # The non-central t of which the critical value leaves out all but the power, on the effect's own side.
-        detectable=float(special.nctdtrinc(df, 1 - power, quantile(1 - alpha / 2 / family))) * se,
+        detectable=float(special.nctdtrinc(df, 1 - power, quantile(1 - alpha / 2 / family))) * fair,
         # Two one-sided tests of arms that are equal: the true difference lies in the middle of the margin.
-        margin_detectable=(quantile(1 - alpha) + quantile((1 + power) / 2)) * se,
+        margin_detectable=(quantile(1 - alpha) + quantile((1 + power) / 2)) * fair,
         **known,
     )
 
