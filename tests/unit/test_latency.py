@@ -76,5 +76,5 @@ def test_a_slow_model_is_measured_once(monkeypatch: pytest.MonkeyPatch) -> None:
 
 
 def test_a_split_of_many_windows_is_sampled(monkeypatch: pytest.MonkeyPatch) -> None:
-    found, seen = measured(monkeypatch, [8] * 5000, lambda call, length: 0.01, 1e6)
+    found, _ = measured(monkeypatch, [8] * 5000, lambda call, length: 0.01, 1e6)
     assert found["windows"] == efficiency.WINDOWS
