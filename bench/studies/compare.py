@@ -15,7 +15,7 @@ from typing import Any
 import numpy as np
 
 from bench.api.task import Task
-from bench.errors import ContractError
+from bench.errors import ContractError, UsageError
 from bench.registry import Registry
 from bench.results.statistics import Statistics
 from bench.studies.arms import Arm, Run, agree, arms_of, measure_of, metrics_of, tasks_of
@@ -153,7 +153,7 @@ def compare(
         UsageError: fewer than two runs, or a name that means nothing.
     """
     if len(runs) < 2:
-        raise ContractError(f"A comparison wants two runs or more; got {len(runs)}.", "Name another run, or a folder of runs.")
+        raise UsageError(f"A comparison wants two runs or more; got {len(runs)}.", "Name another run, or a folder of runs.")
     every = [run.facts for run in runs]
     fields = tuple(by) or compared(every)
     arms = arms_of(runs, fields)
