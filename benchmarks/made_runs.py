@@ -5,14 +5,17 @@ from __future__ import annotations
 import json
 import random
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any
 
-from bench.config import RunConfig
+from bench.config import RunConfig, from_mapping
 from bench.results.layout import INFO, JOURNAL
 from bench.results.schema import Headline, Invariants, Quantization, Result, TaskScores
 from bench.results.store import write_json, write_result
+from bench.studies.study import Study, StudyRun
+from bench.studies.twoway import Estimate
+from bench.studies.verdict import TaskVerdict, Verdict
 
 ARCHS = ("A1", "A2", "A3", "A4")
 
@@ -68,6 +71,40 @@ def grid(count: int, **common: Any) -> list[Made]:
 def make(out: Path, runs: Sequence[Made]) -> list[Path]:
     """Writes their folders and returns them."""
     return [_make(out / run.id, run) for run in runs]
+
+
+def token_control(out: Path, seeds: int = 6, tasks: tuple[str, str] = ("ncbi-disease", "bc5cdr"), unfinished: int = 0) -> Study:
+    """A study of token control whose runs and verdict are made up.
+
+    Args:
+        out: the folder of runs.
+        seeds: of it.
+        tasks: of it.
+        unfinished: how many of its runs have no result; with any there is no verdict.
+    """
+    runs: list[StudyRun] = []
+    for seed in range(seeds):
+        planned = [("multi", None, Made(tasks, seed=seed, gain=0.05))]
+        planned += [("total", task, Made((task,), seed=seed, gain=0.01)) for task in tasks]
+        planned += [("share", task, Made((task,), seed=seed, tokens=30_000)) for task in tasks]
+        for role, task, made in planned:
+            key = f"{task}-{role}-s{seed}" if task else f"{role}-s{seed}"
+            config = from_mapping(made.config, "made up")
+            done = len(runs) < 5 * seeds - unfinished
+            runs.append(StudyRun(key, role, task, seed, made.arch, config, run=made.id if done else None))
+            if done:
+                make(out, [made])
+    known = Estimate(0.041, seeds, 500, 0.028, 0.054, p=0.0008, p_holm=0.0016, detectable=0.02)
+    even = replace(known, difference=0.002, low=-0.006, high=0.01, p=0.61, p_holm=0.61)
+    first = TaskVerdict(tasks[0], "genuine transfer", "It beats the task alone at equal total by +.041.", "strict.f1",
+                        0.65, 0.61, 0.6, known, known)  # fmt: skip
+    second = TaskVerdict(tasks[1], "data exposure", "It beats the task alone on its own tokens; at "
+                         "equal total the two are equivalent within .010.", "strict.f1", 0.65, 0.648, 0.6, even,
+                         known)  # fmt: skip
+    verdict = None if unfinished else Verdict((first, second)).to_json() | {"split": "test", "differences": []}
+    study = Study(out, "token-control", "made-up", {"seeds": seeds}, runs, verdict)
+    study.save()
+    return study
 
 
 def _make(folder: Path, run: Made) -> Path:

@@ -16,25 +16,32 @@ KINDS = ("missed", "spurious", "boundary", "boundary_type", "type", "link", "spl
 
 
 def reliability(evidence: Evidence) -> Figure | None:
-    """Share of right answers against confidence, over bins of equal mass, a plot a task."""
-    marks: list[Mark] = []
+    """Share of right answers against confidence, a plot a task; the runs of an arm share bins of equal width and are pooled."""
+    bins: dict[tuple[str, str, float], list[Mapping[str, float]]] = {}
+    errors: dict[tuple[str, str], list[float]] = {}
     used: list[Run] = []
-    said: list[str] = []
     for run, task, kind, made in _calibrations(evidence):
-        rows = made.get("reliability", {}).get("equal_mass") or made.get("reliability", {}).get("equal_width") or ()
-        panel = f"{task}, {kind}"
-        marks += [Mark(row["confidence"], row["right"], panel, run.arm, run=run.id) for row in rows]
-        said.append(f"{panel}, {run.arm}: {shown(made.get('ece', {}).get('equal_mass'), 'score')}")
         used.append(run)
-    if not marks:
+        errors.setdefault((f"{task}, {kind}", run.arm), []).append(made["ece"]["equal_width"])
+        for row in made["reliability"]["equal_width"]:
+            bins.setdefault((f"{task}, {kind}", run.arm, row["low"]), []).append(row)
+    if not bins:
         return None
+    marks = tuple(
+        Mark(_pooled(r, "confidence"), _pooled(r, "right"), panel, arm, run=arm) for (panel, arm, _), r in sorted(bins.items())
+    )
+    says = "; ".join(f"{panel}, {arm}: {shown(fmean(values), 'score')}" for (panel, arm), values in errors.items())
     groups = tuple(arm for arm in evidence.arms if arm in {m.group for m in marks})
     return Figure(
-        "reliability", "Reliability", "Share of predictions that are right against their mean confidence, in bins of equal mass; "
-        "on the diagonal confidence is what it claims. Below it a model is too sure.",
-        f"Reliability diagram. Expected calibration error: {'; '.join(dict.fromkeys(said))}.", "points", "confidence",
-        "share right", tuple(marks), groups, *_rests(used), diagonal=True,
+        "reliability", "Reliability", "Share of predictions that are right against their mean confidence, runs of an arm "
+        "pooled; on the diagonal confidence is what it claims, below it a model is too sure.",
+        f"Reliability diagram. Expected calibration error, mean of runs: {says}.", "points", "confidence", "share right", marks,
+        groups, *_rests(used), diagonal=True,
     )  # fmt: skip
+
+
+def _pooled(rows: Sequence[Mapping[str, float]], name: str) -> float:
+    return sum(row[name] * row["count"] for row in rows) / sum(row["count"] for row in rows)
 
 
 def calibration(evidence: Evidence) -> Table | None:

@@ -109,15 +109,17 @@ def gradients(evidence: Evidence) -> Table | None:
         Column("cosine", "mean cosine", "change"), Column("handling", "handling"),
     )  # fmt: skip
     rows: list[tuple[Cell, ...]] = []
+    rests: list[Run] = []
     for run in evidence.runs:
         met = run.result.extra.get("together", {}).get("gradients", {})
+        rests += [run] * bool(met.get("pairs"))
         for pair in met.get("pairs", ()):
             rows.append((
                 run.arm, " × ".join(pair["tasks"]), run.id, pair.get("updates"), pair.get("conflicts"),
                 pair.get("conflict_frequency"), pair.get("mean_cosine"), met.get("kind"),
             ))  # fmt: skip
     caption = "Over the parameters that two tasks share; a conflict is a negative cosine of their gradients in an update."
-    return _table("gradients", "Gradient conflicts", caption, columns, rows, evidence.runs) if rows else None
+    return _table("gradients", "Gradient conflicts", caption, columns, rows, rests) if rows else None
 
 
 def quantization(evidence: Evidence) -> Table | None:

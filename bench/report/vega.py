@@ -95,6 +95,7 @@ def _intervals(figure: Figure, marks: Sequence[Mark]) -> Spec:
             "encoding": {"x": x, "y": y, **offset, "color": _colour(figure), "shape": _shape(figure), "tooltip": tip},
         },
     ]
+    layers = [layer for layer in layers if layer["data"]["values"]]
     if figure.name == "differences":
         layers.insert(0, {"data": {"values": [{}]}, "mark": {"type": "rule", "color": "var(--muted)", "strokeDash": [4, 3]},
                           "encoding": {"x": {"datum": 0}}})  # fmt: skip
@@ -103,7 +104,7 @@ def _intervals(figure: Figure, marks: Sequence[Mark]) -> Spec:
 
 def _lines(figure: Figure, marks: Sequence[Mark]) -> Spec:
     encoding = {
-        "x": _number("x", figure.x, "~s", zero=True),
+        "x": _number("x", figure.x, _form(marks), zero=True),
         "y": _number("y", figure.y, zero=False),
         "color": _colour(figure),
         "detail": {"field": "run"},
@@ -128,7 +129,7 @@ def _bars(figure: Figure, marks: Sequence[Mark]) -> Spec:
         "mark": {"type": "bar", "height": {"band": 0.68}},
         "encoding": {
             "y": {"field": "y", "type": "nominal", "sort": lines, "title": None, "axis": _bare(labelLimit=230)},
-            "x": _number("x", figure.x, "~s", zero=True) | {"stack": "zero"},
+            "x": _number("x", figure.x, _form(marks), zero=True) | {"stack": "zero"},
             "color": _colour(figure),
             "order": {"field": "order"},
             "tooltip": [_tip("y", "arm"), _tip("group", "part"), _tip("x", figure.x, ",.4~f")],
@@ -138,8 +139,9 @@ def _bars(figure: Figure, marks: Sequence[Mark]) -> Spec:
 
 def _heat(figure: Figure, marks: Sequence[Mark]) -> Spec:
     reach = max((abs(m.value) for m in marks if m.value is not None), default=0.0) or 1.0
+    wide = len({m.x for m in marks}) > 4
     place = {
-        "x": {"field": "x", "type": "nominal", "title": figure.x, "sort": None, "axis": _bare(labelAngle=-30)},
+        "x": {"field": "x", "type": "nominal", "title": figure.x, "sort": None, "axis": _bare(labelAngle=-30 if wide else 0)},
         "y": {"field": "y", "type": "nominal", "title": figure.y, "sort": None, "axis": _bare(labelLimit=200)},
     }  # fmt: skip
     scale = {"domain": [-reach, 0, reach], "range": ["#b35806", "#f2f0eb", "#2166ac"], "interpolate": "lab"}
@@ -199,6 +201,11 @@ def _short(value: Any) -> Any:
 def _number(name: str, title: str, form: str = "", zero: bool = False) -> Spec:
     axis = {"format": form} if form else {}
     return {"field": name, "type": "quantitative", "title": title, "scale": {"zero": zero}, "axis": axis}
+
+
+def _form(marks: Sequence[Mark]) -> str:
+    """Thousands as k and M; shares as they are."""
+    return "~s" if max(float(m.x) for m in marks) >= 1000 else "~g"
 
 
 def _bare(**more: Any) -> Spec:
