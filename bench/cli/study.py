@@ -123,6 +123,7 @@ def planned_study(args: argparse.Namespace, registry: Registry) -> Study:
 def request_of(args: argparse.Namespace, registry: Registry) -> Request:
     """What was typed, checked as far as one flag goes."""
     from bench.cli.run import configuration
+    from bench.launchers import LAUNCHERS
     from bench.studies.kinds import KINDS, Request
 
     if args.kind not in KINDS:
@@ -130,6 +131,8 @@ def request_of(args: argparse.Namespace, registry: Registry) -> Request:
     for flag, given in (("--resume", args.resume), ("--study", args.study)):
         if given is not None:
             raise UsageError(f"{flag} is for one run; a study goes on when its command is typed again.")
+    if args.launcher not in LAUNCHERS:
+        raise unknown("launcher", args.launcher, LAUNCHERS, "bench study --help")
     if args.jobs < 1:
         raise UsageError(f"--jobs is {args.jobs}; it must be at least 1.")
     if args.set and args.kind != "ablation":

@@ -134,14 +134,12 @@ class Child:
         self._stdout: IO[bytes] = tempfile.TemporaryFile()  # noqa: SIM115  # closed in `_after`
         with self.job.log.open("ab") as log:
             self._offset = log.tell()
-            # A session of its own: ^C in the terminal reaches the launcher only, which asks its runs to stop, once.
             self._process = subprocess.Popen(
                 [sys.executable, "-m", "bench.launchers.guarded", str(os.getpid()), "run", *words],
                 stdin=subprocess.DEVNULL,
                 stdout=self._stdout,
                 stderr=log,
                 env=environ,
-                start_new_session=True,
             )
         self.attempts += 1
 
@@ -189,8 +187,10 @@ class Child:
 
     def _signal(self, number: int) -> None:
         if self._process is not None:
-            with suppress(ProcessLookupError):
-                os.killpg(self._process.pid, number) if number == signal.SIGKILL else self._process.send_signal(number)
+            if number == signal.SIGKILL:  # with the processes that it may have begun, which have its group
+                with suppress(ProcessLookupError):
+                    os.killpg(self._process.pid, number)
+            self._process.send_signal(number)
 
 
 def run_here(job: Job, seconds: float = 0.2, begun: Callable[[Child], None] | None = None) -> Outcome:

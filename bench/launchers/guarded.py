@@ -22,6 +22,9 @@ def main(words: list[str]) -> None:
     """
     import ctypes
 
+    # A group of its own: ^C in the terminal reaches the launcher only, which asks its runs to stop, once.
+    with suppress(OSError):
+        os.setpgid(0, 0)
     with suppress(OSError, AttributeError):
         ctypes.CDLL(None).prctl(_SET_PARENT_DEATH_SIGNAL, signal.SIGTERM)
     if os.getppid() != int(words[0]):  # it died before the signal was asked for

@@ -5,7 +5,7 @@ from __future__ import annotations
 import os
 import time
 from collections import deque
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import replace
 
 from bench.errors import UsageError
@@ -106,7 +106,7 @@ def free_memory() -> int:
     return max(0, free)
 
 
-def threads(jobs: int, environ: os._Environ[str]) -> dict[str, str]:
+def threads(jobs: int, environ: Mapping[str, str]) -> dict[str, str]:
     """Environment that shares the cores between runs; what the user has set stays."""
     if jobs == 1:
         return {}

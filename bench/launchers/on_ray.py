@@ -11,7 +11,7 @@ from collections.abc import Sequence
 from contextlib import suppress
 from typing import Any
 
-from bench.errors import MissingError, UsageError
+from bench.errors import BenchError, MissingError, UsageError
 from bench.launchers.child import INTERRUPTED, Job, Outcome, run_here
 from bench.launchers.remote import RemoteLauncher, parse_number, parse_options
 
@@ -57,8 +57,15 @@ class RayLauncher(RemoteLauncher[Any]):
                         f"There is no Ray cluster at {address}: {type(error).__name__}.",
                         "Start one with 'ray start --head', or leave the address out to start one here.",
                     ) from None
-                ray.init(address="local", num_cpus=max(1, round(jobs * cpus)), **quiet)
                 started = True
+                try:
+                    ray.init(address="local", num_cpus=max(1, round(jobs * cpus)), **quiet)
+                except Exception as failed:
+                    ray.shutdown()
+                    raise BenchError(
+                        f"Ray could not be started on this machine: {type(failed).__name__}.",
+                        "Start it with 'ray start --head', which says why, or take --launcher local.",
+                    ) from None
         devices = ray.cluster_resources().get("GPU", 0.0)
         if "num_gpus" not in given and devices:
             gpus = min(1.0, devices / jobs)
