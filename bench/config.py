@@ -15,7 +15,7 @@ INVARIANTS = ("tokens", "parity", "smoke", "batch", "checkpoint")
 
 # What cannot change the outcome stays out of the run's identity.
 _NOT_IDENTITY = frozenset(
-    {"tracker", "memory_limit", "max_hours", "out", "name", "micro_batch", "checkpoint_every", "data", "task_set"}
+    {"tracker", "memory_limit", "max_hours", "out", "name", "study", "micro_batch", "checkpoint_every", "data", "task_set"}
 )
 # Came after runs had ids: at its default a field stays out of the identity, so that those runs are still found by theirs.
 _LATER = frozenset({"sampling", "temperature", "loss_weighting", "gradients", "allow_leak"})
@@ -58,6 +58,7 @@ class RunConfig:
         max_hours: save a checkpoint and stop before this much time has passed.
         out: folder of runs.
         name: a person's name for the run.
+        study: name of the study that it is run for; trackers nest it there.
         tracker: names of trackers; ``("none",)`` for none.
         waive: invariants that are not enforced; recorded in the result.
     """
@@ -94,6 +95,7 @@ class RunConfig:
     max_hours: float | None = None
     out: str = "runs"
     name: str | None = None
+    study: str | None = None
     tracker: tuple[str, ...] = ("wandb", "mlflow")
     waive: tuple[str, ...] = ()
 

@@ -49,6 +49,12 @@ class InvariantError(BenchError):
         self.invariant = invariant
 
 
+class ContractError(BenchError):
+    """Runs that cannot be held against each other: they differ in more than what is compared."""
+
+    exit_code = 3
+
+
 class DataError(BenchError):
     """A corpus file that cannot be read as what it claims to be. Never carries corpus text."""
 

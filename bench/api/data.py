@@ -26,12 +26,15 @@ class Mention:
         label: entity type, e.g. ``Disorder``.
         concept: normalisation such as a CUI, or None where the corpus gives none.
         slots: attribute name to its values, e.g. ``{"NI": ("yes",)}``; several values for body locations.
+        confidence: probability that a head gives its own prediction, in [0, 1]; None in gold and where a head gives none. No
+            part of what a mention is: two that differ in nothing else are equal.
     """
 
     fragments: tuple[Fragment, ...]
     label: str = "Disorder"
     concept: str | None = None
     slots: Mapping[str, tuple[str, ...]] = field(default_factory=dict, compare=False)
+    confidence: float | None = field(default=None, compare=False)
 
     @property
     def discontiguous(self) -> bool:
@@ -52,11 +55,13 @@ class Relation:
         source: key of the mention it leads from.
         target: key of the mention it leads to.
         label: its type, e.g. ``CPR:4`` or ``CONTAINS``; pairs that are not related are left out.
+        confidence: as of a mention.
     """
 
     source: Key
     target: Key
     label: str
+    confidence: float | None = field(default=None, compare=False)
 
 
 @dataclass(frozen=True)

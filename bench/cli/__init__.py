@@ -15,6 +15,10 @@ COMMANDS = {
     "list": "what is installed: tasks, architectures, quantizers, models, trackers, and what is broken",
     "show": "one part, or one run, in detail",
     "run": "train, quantize and evaluate one arm under all five invariants",
+    "study": "run a plan of runs that are compared, stopped and continued at any time",
+    "compare": "hold finished runs against each other: the contract, then the statistics",
+    "board": "all runs of a folder, filtered and sorted",
+    "report": "runs or a study as one page, with tables and figures as files",
     "score": "score any system's files by a task's official rules",
     "check": "hold a plugin against the conformance checks",
     "doctor": "what this machine has, what is missing, and how to get it",
@@ -25,7 +29,7 @@ EXIT_CODES = """exit codes:
   0    done                                  5    a package, compiler or model is missing
   1    failed, e.g. a conformance check      6    the run folder is locked, unfinished, damaged or changed
   2    a name, number or option is wrong     7    the disk is full or cannot be written
-  3    an invariant does not hold            70   a bug in bench
+  3    an invariant or a contract fails      70   a bug in bench
   4    a corpus file cannot be read          130  interrupted; a run saved a checkpoint first
                                             141  whoever read the output went away"""
 

@@ -92,6 +92,7 @@ def configure(parser: Parser) -> None:
     where = parser.add_argument_group("where it goes")
     where.add_argument("--out", metavar="DIR", help="folder of runs (default: runs)")
     where.add_argument("--name", metavar="TEXT", help="a name of your own for the run")
+    where.add_argument("--study", metavar="NAME", help="the study that it belongs to; trackers nest it there")
     where.add_argument("--tracker", action="append", metavar="NAME", help="wandb and mlflow where left out; repeat it, or none")
     where.add_argument(
         "--json", action="store_true", help="result path and headline as one JSON object on stdout, rest on stderr"
@@ -146,20 +147,23 @@ def settle_threads(environ: MutableMapping[str, str]) -> None:
         environ["GOMP_SPINCOUNT"] = "30000"
 
 
-def configuration(args: argparse.Namespace, environ: Mapping[str, str], registry: Registry | None = None) -> RunConfig:
+def configuration(
+    args: argparse.Namespace, environ: Mapping[str, str], registry: Registry | None = None, start: RunConfig | None = None
+) -> RunConfig:
     """Flags over the TOML file over the defaults.
 
     Args:
         args: what `configure` declares.
         environ: `BENCH_DATA` is read from it.
         registry: knows the tasks of a set; a `--task-set` is not written out where None.
+        start: what flags are laid over where there is no TOML file; the defaults where None.
 
     Raises:
         UsageError: an unknown key or set, a wrong type, a number out of range, a folder that is not there.
     """
-    base = RunConfig()
+    base = start or RunConfig()
     if args.config is not None:
-        base = from_mapping(_sizes(read_toml(args.config), str(args.config)), str(args.config))
+        base = from_mapping(sizes(read_toml(args.config), str(args.config)), str(args.config))
     names = {field.name for field in dataclass_fields(RunConfig)} - {"data"}
     typed = {name: value for name, value in vars(args).items() if name in names and value is not None}
     # A budget on the command line replaces the file's, whichever of the four that was; so do tasks.
@@ -241,7 +245,8 @@ def _corpora(tasks: tuple[str, ...], environ: Mapping[str, str]) -> dict[str, st
     return {task: str(Path(root) / task) for task in tasks if (Path(root) / task).is_dir()}
 
 
-def _sizes(values: dict[str, Any], source: str) -> dict[str, Any]:
+def sizes(values: dict[str, Any], source: str) -> dict[str, Any]:
+    """The keys of a TOML file with sizes such as ``2GiB`` as bytes."""
     for key in ("memory_limit", "memory-limit"):
         if isinstance(values.get(key), str):
             try:

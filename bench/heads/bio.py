@@ -14,6 +14,7 @@ from __future__ import annotations
 from bisect import bisect_left
 from collections import Counter
 from collections.abc import Iterator, Mapping, Sequence
+from math import prod
 from typing import TYPE_CHECKING, Any, ClassVar, Literal
 
 from bench.api.data import Document, Mention, in_order
@@ -63,6 +64,11 @@ def followers(scheme: Scheme, labels: int) -> Iterator[tuple[int, int]]:
         if not (going_on and must_go_on):
             yield before, 0
             yield from ((before, 1 + count * i + r) for i in range(labels) for r in range(count) if r not in continuing)
+
+
+Tagged = Sequence[tuple[int, float]]
+"""A tag for every word, with the probability that the word carries it and, where a mention ends there without a tag that says
+so, that the next word does not go on with it."""
 
 
 class TokenClassificationHead(Head):
@@ -147,26 +153,39 @@ class TokenClassificationHead(Head):
 
         return BioModule(hidden_size, self.rates, self.scheme)
 
-    def decode(self, window: Window, prediction: Sequence[int]) -> tuple[Mention, ...]:
-        """Mentions from one tag a word; one that continues nothing is passed over, though `BioModule` gives none."""
+    def decode(self, window: Window, prediction: Tagged) -> tuple[Mention, ...]:
+        """Mentions from one tag a word; one that continues nothing is passed over, though `BioModule` gives none.
+
+        The confidence of a mention is the product of the probabilities of its words: that of just these tags, which the module
+        gives word by word.
+
+        Args:
+            window: the tokenized window.
+            prediction: see `Tagged`.
+        """
         found: list[Mention] = []
         begin, open_kind = 0, -1
-        for at, tag in enumerate([*prediction, 0]):
+
+        def mention(last: int) -> Mention:
+            sure = round(prod(chance for _, chance in prediction[begin : last + 1]), 4)
+            return Mention(characters_of(window, ((begin, last),)), self.labels[open_kind], confidence=sure)
+
+        for at, (tag, _) in enumerate([*prediction, (0, 1.0)]):
             kind, role = divmod(tag - 1, len(self.scheme)) if tag else (-1, -1)
             starts, ends = role in (0, 3), role in (2, 3)
             if open_kind >= 0 and (starts or kind != open_kind):
-                found.append(Mention(characters_of(window, ((begin, at - 1),)), self.labels[open_kind]))
+                found.append(mention(at - 1))
                 open_kind = -1
             if starts:
                 begin, open_kind = at, kind
             if ends and open_kind >= 0:
-                found.append(Mention(characters_of(window, ((begin, at),)), self.labels[open_kind]))
+                found.append(mention(at))
                 open_kind = -1
         return in_order(found)
 
-    def oracle(self, encoding: Encoding) -> list[int]:
-        """The gold tags."""
-        return list(encoding.columns["tags"])
+    def oracle(self, encoding: Encoding) -> list[tuple[int, float]]:
+        """The gold tags, beyond doubt."""
+        return [(tag, 1.0) for tag in encoding.columns["tags"]]
 
 
 class BioesHead(TokenClassificationHead):

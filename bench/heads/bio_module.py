@@ -33,6 +33,7 @@ class BioModule(HeadModule, nn.Module):
     def __init__(self, hidden_size: int, rates: Sequence[float], scheme: Scheme = "BI") -> None:
         super().__init__()
         tags = len(rates)
+        self.scheme = scheme
         self.project = nn.Linear(hidden_size, SIZE)
         self.norm = nn.LayerNorm(SIZE)
         self.mix = nn.Linear(2 * SIZE, SIZE)
@@ -48,8 +49,8 @@ class BioModule(HeadModule, nn.Module):
         return F.cross_entropy(logits.flatten(0, 1), batch["tags"].flatten(), ignore_index=IGNORE, reduction="sum")
 
     @torch.no_grad()
-    def predict(self, hidden: Tensor, batch: Mapping[str, Tensor]) -> list[list[int]]:
-        """The best allowed row of tags of each window (Viterbi over the batch, on the device; one transfer at the end)."""
+    def predict(self, hidden: Tensor, batch: Mapping[str, Tensor]) -> list[list[tuple[int, float]]]:
+        """The best allowed row of tags of each window (Viterbi over the batch, on the device); see `bench.heads.bio.Tagged`."""
         scores = self._logits(hidden, batch).log_softmax(-1)
         best = scores[:, 0] + self.allowed[0]
         back = []
@@ -63,8 +64,24 @@ class BioModule(HeadModule, nn.Module):
         for origin in reversed(back):
             tag = origin.gather(1, tag[:, None])[:, 0]
             row.append(tag)
-        rows: list[list[int]] = torch.stack(row[::-1], 1).tolist()
-        return [tags[:length] for tags, length in zip(rows, batch["word_mask"].sum(1).tolist(), strict=True)]
+        tags = torch.stack(row[::-1], 1)
+        sure = self._sure(scores, tags, batch["word_mask"].bool()).tolist()
+        lengths = batch["word_mask"].sum(1).tolist()
+        return [
+            list(zip(row[:length], chance[:length], strict=True))
+            for row, chance, length in zip(tags.tolist(), sure, lengths, strict=True)
+        ]
+
+    def _sure(self, scores: Tensor, tags: Tensor, words: Tensor) -> Tensor:
+        """Probability of the tag of each word (batch, words), and that its mention ends there where no tag says so."""
+        own = scores.gather(2, tags[..., None])[..., 0].exp()
+        if self.scheme != "BI":
+            return own
+        inside = tags + tags % 2  # the I of a word's own label, for its B and for its I
+        ahead = F.pad(scores[:, 1:], (0, 0, 0, 1), value=-math.inf).exp()
+        goes_on = F.pad(tags[:, 1:], (0, 1)) == inside
+        more = ahead.gather(2, inside[..., None])[..., 0] * F.pad(words[:, 1:], (0, 1))
+        return torch.where((tags > 0) & ~goes_on, own * (1 - more), own)
 
     def _logits(self, hidden: Tensor, batch: Mapping[str, Tensor]) -> Tensor:
         with torch.autocast(hidden.device.type, enabled=False):

@@ -17,15 +17,16 @@ from typing import TYPE_CHECKING, Any
 
 from bench.api.data import Annotation, Document, Fragment, Key, Mention, Relation, in_order
 from bench.api.head import Encoding, Head, HeadModule, Window
-from bench.heads.mentions import Parts, characters_of
+from bench.heads.mentions import characters_of
 from bench.heads.relation import RelationExtractionHead
-from bench.heads.span import SpanClassificationHead
+from bench.heads.span import Accepted, SpanClassificationHead
 
 if TYPE_CHECKING:
     from torch import Tensor
 
-Found = tuple[list[tuple[Parts, int]], list[tuple[int, int, int]]]
-"""Mentions, as `SpanClassificationHead` predicts them; relations as the indices of two of them and of a label."""
+Found = tuple[list[Accepted], list[tuple[int, int, int, float]]]
+"""Mentions, as `SpanClassificationHead` predicts them; relations as the indices of two of them and of a label, with the
+probability that the relation holds between the two."""
 
 
 class MentionRelationHead(Head):
@@ -99,7 +100,8 @@ class MentionRelationHead(Head):
 
     def decode(self, window: Window, prediction: Found) -> tuple[Annotation, ...]:
         """Mentions and relations. Where one place was given several labels that mean one mention with different attributes,
-        the commonest in training stands.
+        the commonest in training stands. A relation is right only where both of its mentions are, so that its confidence is the
+        product of three probabilities, as if they were independent.
         """
         found, pairs = prediction
         mentions = self._mentions(window, found)
@@ -109,7 +111,10 @@ class MentionRelationHead(Head):
         for i in order:
             kept.setdefault(mentions[i].key, mentions[i])
         labels = self.relation.fitted().labels
-        relations = dict.fromkeys(Relation(mentions[a].key, mentions[b].key, labels[label]) for a, b, label in pairs)
+        relations = dict.fromkeys(
+            Relation(mentions[a].key, mentions[b].key, labels[label], round(sure * found[a][2] * found[b][2], 4))
+            for a, b, label, sure in pairs
+        )
         return (*in_order(tuple(kept.values())), *relations)
 
     def oracle(self, encoding: Encoding) -> Found:
@@ -118,11 +123,12 @@ class MentionRelationHead(Head):
         count, origin = len(self.relation.fitted().labels), columns["origin"]
         ends = [origin[mention] for mention in columns["pairs"]]
         chosen = (divmod(at, count) for at, yes in enumerate(columns["targets"]) if yes)
-        return self.span.oracle(encoding), [(ends[2 * pair], ends[2 * pair + 1], label) for pair, label in chosen]
+        return self.span.oracle(encoding), [(ends[2 * pair], ends[2 * pair + 1], label, 1.0) for pair, label in chosen]
 
     def _folded(self, document: Document) -> Document:
         mentions = tuple(replace(m, label=self.written(m)) for m in document.mentions)
         return replace(document, mentions=mentions, relations=())
 
-    def _mentions(self, window: Window, found: Sequence[tuple[Parts, int]]) -> list[Mention]:
-        return [self.read(characters_of(window, parts), self.span.labels[kind]) for parts, kind in found]
+    def _mentions(self, window: Window, found: Sequence[Accepted]) -> list[Mention]:
+        labels = self.span.labels
+        return [replace(self.read(characters_of(window, parts), labels[kind]), confidence=sure) for parts, kind, sure in found]

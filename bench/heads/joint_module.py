@@ -12,6 +12,7 @@ from bench.api.head import HeadModule
 from bench.heads.joint import Found
 from bench.heads.relation import Pairs
 from bench.heads.relation_module import RelationModule
+from bench.heads.tensors import probabilities
 
 if TYPE_CHECKING:
     from torch import Tensor
@@ -47,8 +48,8 @@ class MentionRelationModule(HeadModule, nn.Module):
         most = max(1, *(len(mentions) for mentions in found))
         rows, places, pairs = [], [], []
         for window, mentions in enumerate(found):
-            kinds = [self.kinds[kind] for _, kind in mentions]
-            ends = [(parts[0][0], parts[-1][1]) for parts, _ in mentions]
+            kinds = [self.kinds[kind] for _, kind, _ in mentions]
+            ends = [(parts[0][0], parts[-1][1]) for parts, *_ in mentions]
             source, target = self.facts.near(kinds, ends, [0] * len(ends))
             pairs += [(window, a, b) for a, b in zip(source.tolist(), target.tolist(), strict=True)]
             rows.append([[kind] for kind in kinds] + [[-1]] * (most - len(kinds)))
@@ -61,8 +62,9 @@ class MentionRelationModule(HeadModule, nn.Module):
         }
         for low in range(0, len(pairs), _AT_ONCE):
             part = torch.tensor(pairs[low : low + _AT_ONCE], device=hidden.device)
-            chosen = (self.relation.logits(hidden, {**given, "pairs": part}) > 0).nonzero().tolist()
-            for pair, label in chosen:
+            logits = self.relation.logits(hidden, {**given, "pairs": part})
+            chosen = logits > 0
+            for (pair, label), sure in zip(chosen.nonzero().tolist(), probabilities(logits[chosen]).tolist(), strict=True):
                 window, a, b = pairs[low + pair]
-                made[window][1].append((a, b, label))
+                made[window][1].append((a, b, label, sure))
         return made

@@ -88,6 +88,10 @@ class Pairs:
         return source, target
 
 
+Related = tuple[Row, Row, int, float]
+"""A predicted relation: source, target, the index of its label, and how probable the module finds it."""
+
+
 class RelationExtractionHead(Head):
     """Encodes the candidate pairs of given mentions, and decodes relations.
 
@@ -220,25 +224,24 @@ class RelationExtractionHead(Head):
 
         return RelationModule(hidden_size, self.fitted())
 
-    def decode(self, window: Window, prediction: Sequence[tuple[Row, Row, int]]) -> tuple[Relation, ...]:
+    def decode(self, window: Window, prediction: Sequence[Related]) -> tuple[Relation, ...]:
         """Relations from pairs.
 
         Args:
             window: the tokenized window.
-            prediction: source, target, and the index of the relation's label.
+            prediction: see `Related`.
         """
         labels = self.fitted().labels
-        return tuple(
-            Relation(self._key(source), self._key(target), labels[label]) for source, target, label in dict.fromkeys(prediction)
-        )
+        made = (Relation(self._key(source), self._key(target), labels[kind], sure) for source, target, kind, sure in prediction)
+        return tuple(dict.fromkeys(made))
 
-    def oracle(self, encoding: Encoding) -> list[tuple[Row, Row, int]]:
+    def oracle(self, encoding: Encoding) -> list[Related]:
         """The gold relations among the candidates."""
         facts, columns = self.fitted(), encoding.columns
         wide, count = 1 + 2 * facts.fragments, len(facts.labels)
         mentions = [trimmed(columns["mentions"][i : i + wide]) for i in range(0, len(columns["mentions"]), wide)]
         return [
-            (mentions[columns["pairs"][2 * pair]], mentions[columns["pairs"][2 * pair + 1]], label)
+            (mentions[columns["pairs"][2 * pair]], mentions[columns["pairs"][2 * pair + 1]], label, 1.0)
             for pair, label in (divmod(at, count) for at, yes in enumerate(columns["targets"]) if yes)
         ]
 

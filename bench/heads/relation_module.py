@@ -15,7 +15,8 @@ from torch import nn
 from torch.nn import functional as F
 
 from bench.api.head import HeadModule
-from bench.heads.relation import Pairs, Row, trimmed
+from bench.heads.relation import Pairs, Related, trimmed
+from bench.heads.tensors import probabilities
 
 if TYPE_CHECKING:
     from torch import Tensor
@@ -65,13 +66,15 @@ class RelationModule(HeadModule, nn.Module):
         return RARE * F.binary_cross_entropy_with_logits(logits, batch["targets"].to(logits), reduction="sum")
 
     @torch.no_grad()
-    def predict(self, hidden: Tensor, batch: Mapping[str, Tensor]) -> list[list[tuple[Row, Row, int]]]:
-        """Source, target and index of the label of every relation, by window."""
-        chosen = (self.logits(hidden, batch) > 0).nonzero()
+    def predict(self, hidden: Tensor, batch: Mapping[str, Tensor]) -> list[list[Related]]:
+        """The relations of each window; see `bench.heads.relation.Related`."""
+        logits = self.logits(hidden, batch)
+        pair, kind = (logits > 0).nonzero().unbind(1)
+        ends, sure = batch["pairs"][pair].tolist(), probabilities(logits[pair, kind]).tolist()
         rows: list[list[list[int]]] = batch["mentions"].tolist()
-        found: list[list[tuple[Row, Row, int]]] = [[] for _ in rows]
-        for (window, source, target), label in zip(batch["pairs"][chosen[:, 0]].tolist(), chosen[:, 1].tolist(), strict=True):
-            found[window].append((trimmed(rows[window][source]), trimmed(rows[window][target]), label))
+        found: list[list[Related]] = [[] for _ in rows]
+        for (window, source, target), label, chance in zip(ends, kind.tolist(), sure, strict=True):
+            found[window].append((trimmed(rows[window][source]), trimmed(rows[window][target]), label, chance))
         return found
 
     def logits(self, hidden: Tensor, batch: Mapping[str, Tensor]) -> Tensor:

@@ -21,7 +21,7 @@ from typing import TYPE_CHECKING, Any
 from bench.api.data import Document, Mention, in_order
 from bench.api.head import Encoding, HeadModule, Window
 from bench.heads.mentions import Parts, characters_of
-from bench.heads.span import SpanClassificationHead, rows_of
+from bench.heads.span import Accepted, SpanClassificationHead, rows_of
 
 if TYPE_CHECKING:
     from torch import Tensor
@@ -29,7 +29,7 @@ if TYPE_CHECKING:
 MOST_VALUES = 128
 """Most values of a slot that are learned, the commonest ones; a body location seen once in a corpus is not to be learned."""
 
-Found = tuple[list[tuple[Parts, int]], list[tuple[int, ...]]]
+Found = tuple[list[Accepted], list[tuple[int, ...]]]
 """Mentions, as the span head predicts them, and the slot values of each: indices of `Inventory.columns`."""
 
 
@@ -168,12 +168,12 @@ class SlotSpanHead(SpanClassificationHead):
         if not self.slots:
             return super().decode(window, prediction)
         columns, found = self.slots.columns, {}
-        for (parts, kind), values in zip(*prediction, strict=True):
+        for (parts, kind, sure), values in zip(*prediction, strict=True):
             slots: dict[str, tuple[str, ...]] = {}
             for name, value in (columns[i] for i in values):
                 if value:
                     slots[name] = (*slots.get(name, ()), value)
-            found[parts, kind] = Mention(characters_of(window, parts), self.labels[kind], slots=slots)
+            found[parts, kind] = Mention(characters_of(window, parts), self.labels[kind], slots=slots, confidence=sure)
         return in_order(tuple(found.values()))
 
     def oracle(self, encoding: Encoding) -> Any:
@@ -187,4 +187,4 @@ class SlotSpanHead(SpanClassificationHead):
         for index, column in rows_of(encoding.columns["slots"], 2):
             parts = tuple(spans[i] for i in cliques[index] if i >= 0)
             values[parts] = (*values.get(parts, ()), column)
-        return found, [values.get(parts, ()) for parts, _ in found]
+        return found, [values.get(parts, ()) for parts, *_ in found]

@@ -125,7 +125,7 @@ class SlotSpanModule(SpanModule):
             for i, at, column in self.slots.chosen(self.slots(hidden, batch, judged)).nonzero().tolist():
                 filled[i].setdefault(at, []).append(column)
         return [
-            ([(parts, kind) for parts, kind, _ in mentions], [tuple(filled[i][at]) for *_, at in mentions])
+            ([accepted for accepted, _ in mentions], [tuple(filled[i][at]) for _, at in mentions])
             for i, mentions in enumerate(found)
         ]
 

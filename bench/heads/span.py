@@ -23,6 +23,10 @@ if TYPE_CHECKING:
     from torch import Tensor
 
 
+Accepted = tuple[Parts, int, float]
+"""A predicted mention: its fragments in words, the index of its label, and how probable the module finds it."""
+
+
 class SpanClassificationHead(Head):
     """Encodes mentions as fragments, links and candidates, and decodes accepted candidates.
 
@@ -126,16 +130,19 @@ class SpanClassificationHead(Head):
 
         return SpanModule(hidden_size, self._fitted(), self.width, self.fragments, self.cap)
 
-    def decode(self, window: Window, prediction: Sequence[tuple[Parts, int]]) -> tuple[Mention, ...]:
+    def decode(self, window: Window, prediction: Sequence[Accepted]) -> tuple[Mention, ...]:
         """Mentions from accepted candidates.
 
         Args:
             window: the tokenized window.
-            prediction: fragments in words, and the index of the label.
+            prediction: see `Accepted`.
         """
-        return in_order([Mention(characters_of(window, parts), self.labels[kind]) for parts, kind in dict.fromkeys(prediction)])
+        found = {(parts, kind): sure for parts, kind, sure in prediction}
+        return in_order(
+            [Mention(characters_of(window, parts), self.labels[kind], confidence=sure) for (parts, kind), sure in found.items()]
+        )
 
-    def oracle(self, encoding: Encoding) -> list[tuple[Parts, int]]:
+    def oracle(self, encoding: Encoding) -> list[Accepted]:
         """What a perfect module gives: gold fragments and links propose, and the gold verdicts accept."""
         columns, kinds, most = encoding.columns, len(self.labels), self.fragments
         spans = rows_of(columns["fragments"], 2)
@@ -147,7 +154,7 @@ class SpanClassificationHead(Head):
         }
         proposed = cliques(len(spans), [(a, b) for a, b in rows_of(columns["links"], 2)], most, self.cap)
         return [
-            (tuple((spans[i][0], spans[i][1]) for i in clique), kind)
+            (tuple((spans[i][0], spans[i][1]) for i in clique), kind, 1.0)
             for clique in proposed
             for kind in accepted.get(clique, ())
         ]

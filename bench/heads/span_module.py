@@ -16,8 +16,9 @@ from torch import nn
 from torch.nn import functional as F
 
 from bench.api.head import HeadModule
-from bench.heads.mentions import Parts, Rates, cliques
-from bench.heads.tensors import NEVER, entropy, highest, item_at, padded, pick
+from bench.heads.mentions import Rates, cliques
+from bench.heads.span import Accepted
+from bench.heads.tensors import NEVER, entropy, highest, item_at, padded, pick, probabilities
 
 if TYPE_CHECKING:
     from torch import Tensor
@@ -101,9 +102,9 @@ class SpanModule(HeadModule, nn.Module):
 
     @torch.no_grad()
     def predict(self, hidden: Tensor, batch: Mapping[str, Tensor]) -> list[Any]:
-        """Accepted candidates of each window: fragments in words, and the index of the label."""
+        """Accepted candidates of each window; see `bench.heads.span.Accepted`."""
         with torch.autocast(hidden.device.type, enabled=False):
-            return [[(parts, kind) for parts, kind, _ in found] for found in self._accepted(hidden, batch)[0]]
+            return [[accepted for accepted, _ in found] for found in self._accepted(hidden, batch)[0]]
 
     def _trained(self, hidden: Tensor, batch: Mapping[str, Tensor]) -> tuple[Tensor, Judged]:
         """The loss, and the candidates that it was taken over: those of gold first, as `batch` has them."""
@@ -126,8 +127,8 @@ class SpanModule(HeadModule, nn.Module):
         judged = self._judge(seen, parts, chosen)
         return total + RARE * entropy(judged.logits, verdict, (chosen[..., 0] >= 0)[..., None]), judged
 
-    def _accepted(self, hidden: Tensor, batch: Mapping[str, Tensor]) -> tuple[list[list[tuple[Parts, int, int]]], Judged]:
-        """Accepted candidates of each window: fragments in words, label, and the candidate's place among those judged."""
+    def _accepted(self, hidden: Tensor, batch: Mapping[str, Tensor]) -> tuple[list[list[tuple[Accepted, int]]], Judged]:
+        """Accepted candidates of each window, each with its place among those judged."""
         seen = _Words(self, hidden, batch)
         score = seen.span_logits.amax(-1).masked_fill(~seen.valid, NEVER)
         best, place = score.topk(min(MOST, score.shape[1]), 1)
@@ -149,10 +150,12 @@ class SpanModule(HeadModule, nn.Module):
             [[[*c, *blank][: self.most] for c in p] + [blank] * (tall - len(p)) for p in proposed], device=hidden.device
         )
         judged = self._judge(seen, parts, chosen)
-        found: list[list[tuple[Parts, int, int]]] = [[] for _ in proposed]
-        for i, at, kind in (judged.logits > 0).nonzero().tolist():
+        found: list[list[tuple[Accepted, int]]] = [[] for _ in proposed]
+        positive = judged.logits > 0
+        sure = probabilities(judged.logits[positive]).tolist()
+        for (i, at, kind), chance in zip(positive.nonzero().tolist(), sure, strict=True):
             if at < len(proposed[i]):
-                found[i].append((tuple(spans[i][n] for n in proposed[i][at]), kind, at))
+                found[i].append(((tuple(spans[i][n] for n in proposed[i][at]), kind, chance), at))
         return found, judged
 
     def _places(self, fragments: Tensor) -> tuple[Tensor, Tensor]:

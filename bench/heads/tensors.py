@@ -38,6 +38,11 @@ def padded(index: Tensor, most: int) -> Tensor:
     return F.pad(index, (0, most - index.shape[-1]), value=-1)
 
 
+def probabilities(logits: Tensor) -> Tensor:
+    """Probabilities of logits, to four decimals: what lies beyond moves with the padding of a batch."""
+    return logits.double().sigmoid().round(decimals=4)
+
+
 def entropy(logits: Tensor, target: Tensor, mask: Tensor) -> Tensor:
     """Binary cross-entropy, summed over what the mask keeps."""
     return (F.binary_cross_entropy_with_logits(logits, target, reduction="none") * mask).sum()

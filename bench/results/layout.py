@@ -12,6 +12,7 @@ CHECKPOINTS = "checkpoints"
 ADAPTERS = "adapters"
 QUANTIZED = "quantized"
 PREDICTIONS = "predictions"
+STATISTICS = "statistics"
 CORPUS = "corpus"
 MIRRORS = "mirrors"
 
@@ -19,3 +20,8 @@ MIRRORS = "mirrors"
 def predictions_name(task: str, split: str, stage: str) -> str:
     """File of one set of predictions, below `PREDICTIONS`: ``<task>.<split>.<stage>.jsonl``."""
     return f"{task}.{split}.{stage}.jsonl"
+
+
+def statistics_name(task: str, split: str, stage: str) -> str:
+    """File of the statistics of one set of predictions, below `STATISTICS`: ``<task>.<split>.<stage>.json``."""
+    return f"{task}.{split}.{stage}.json"

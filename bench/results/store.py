@@ -158,7 +158,9 @@ def read_predictions(path: Path) -> tuple[Document, ...]:
 def _record(document: Document) -> dict[str, Any]:
     record: dict[str, Any] = {"id": document.id, "mentions": [_mention(m) for m in document.mentions]}
     if document.relations:
-        record["relations"] = [{"source": r.source, "target": r.target, "label": r.label} for r in document.relations]
+        record["relations"] = [
+            {"source": r.source, "target": r.target, "label": r.label} | _sure(r) for r in document.relations
+        ]
     if document.judgements:
         record["judgements"] = [{"name": j.name, "score": j.score, "chosen": j.chosen} for j in document.judgements]
     return record
@@ -169,7 +171,9 @@ def _as_document(record: dict[str, Any]) -> Document:
         record["id"],
         "",
         tuple(_as_mention(m) for m in record["mentions"]),
-        tuple(Relation(_key(r["source"]), _key(r["target"]), r["label"]) for r in record.get("relations", ())),
+        tuple(
+            Relation(_key(r["source"]), _key(r["target"]), r["label"], r.get("confidence")) for r in record.get("relations", ())
+        ),
         tuple(Judgement(j["name"], float(j["score"]), bool(j["chosen"])) for j in record.get("judgements", ())),
     )
 
@@ -185,13 +189,17 @@ def _mention(mention: Mention) -> dict[str, Any]:
         record["concept"] = mention.concept
     if mention.slots:
         record["slots"] = {name: list(values) for name, values in mention.slots.items()}
-    return record
+    return record | _sure(mention)
+
+
+def _sure(annotation: Mention | Relation) -> dict[str, float]:
+    return {} if annotation.confidence is None else {"confidence": annotation.confidence}
 
 
 def _as_mention(record: dict[str, Any]) -> Mention:
     fragments = tuple((int(start), int(end)) for start, end in record["fragments"])
     slots = {name: tuple(values) for name, values in record.get("slots", {}).items()}
-    return Mention(fragments, record["label"], record.get("concept"), slots)
+    return Mention(fragments, record["label"], record.get("concept"), slots, record.get("confidence"))
 
 
 def _listed(names: list[str], most: int = 4) -> str:

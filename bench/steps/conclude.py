@@ -13,6 +13,7 @@ from bench.results.environment import git, hardware, versions
 from bench.results.layout import CHECKPOINTS
 from bench.results.schema import Headline, Invariants, Quantization, Result, Stage, TaskScores, pick
 from bench.steps.base import attach, calibration_sample, quantized_base
+from bench.steps.evidence import Efficiency, evidence
 from bench.steps.finish import Scoring, dev_states, save_trained, states_error
 from bench.steps.resume import State
 from bench.steps.together import together
@@ -62,9 +63,13 @@ def conclude(
     step = int(best["step"]) if on_best and best is not None else trainer.step
     if step != trainer.step:
         trainer.model.load_state(checkpoints.load(root, step).model)
+    efficiency = Efficiency(data, planned.device, scoring.pad)
     with clock("evaluation"):
         console.step("evaluating the trained model")
-        stages: dict[str, ScoresBySplit] = {"trained": _splits(scoring, trainer.model, "trained", step)}
+        stages: dict[str, ScoresBySplit] = {"trained": _splits(scoring, trainer.model, "trained", efficiency, step)}
+    with clock("efficiency"):
+        efficiency.measure("trained", trainer.model)
+    with clock("evaluation"):
         save_trained(trainer.model, data, planned.folder)
         at_best = None
         if not on_best and best is not None and int(best["step"]) != trainer.step:
@@ -75,18 +80,22 @@ def conclude(
         baselines = {name: scoring.baselines(name) for name in data}
     quantization = Quantization()
     if parts.quantizes:
-        quantization, quantized, unquantized = _quantize(planned, trainer, weights, scoring, console, clock)
+        quantization, quantized, unquantized = _quantize(planned, trainer, weights, scoring, efficiency, console, clock)
         stages["quantized"] = quantized
         for name, scores in unquantized.items():
             baselines[name]["unquantized"] = scores
     for stage, splits in stages.items():
         for split, by_task in splits.items():
             journal.write("scores", stage=stage, split=split, scores=by_task)
-    return _result(planned, trainer, progress, state, scoring, stages, baselines, at_best, quantization, clock)
+    with clock("evidence"):
+        more = evidence(data, tuple(stages), planned.folder) | {"efficiency": efficiency.found}
+    return _result(planned, trainer, progress, state, scoring, stages, baselines, at_best, quantization, more, clock)
 
 
-def _splits(scoring: Scoring, model: Any, stage: str, step: int | None = None) -> ScoresBySplit:
-    return {split: scoring.stage(model, stage, split, step) for split in ("dev", "test")}
+def _splits(scoring: Scoring, model: Any, stage: str, efficiency: Efficiency, step: int | None = None) -> ScoresBySplit:
+    dev = scoring.stage(model, stage, "dev", step)
+    with efficiency.over_test(stage):
+        return {"dev": dev, "test": scoring.stage(model, stage, "test", step)}
 
 
 def _quantize(
@@ -94,6 +103,7 @@ def _quantize(
     trainer: Trainer,
     weights: QuantizedWeights | None,
     scoring: Scoring,
+    efficiency: Efficiency,
     console: Reporter,
     clock: Clock,
 ) -> tuple[Quantization, ScoresBySplit, dict[str, dict[str, Any]]]:
@@ -131,7 +141,9 @@ def _quantize(
         del floor
         model = on(parts.quantizer.load(out, dtype, device.name))
         error = states_error(dev_states(model, data, micro, scoring.pad), reference)
-        scores = _splits(scoring, model, "quantized")
+        scores = _splits(scoring, model, "quantized", efficiency)
+    with clock("efficiency"):
+        efficiency.measure("quantized", model)
     return Quantization(weights.bits_per_weight, weights.bytes, error, rtn_error), scores, unquantized
 
 
@@ -145,6 +157,7 @@ def _result(
     baselines: Mapping[str, Mapping[str, Any]],
     at_best: Mapping[str, Any] | None,
     quantization: Quantization,
+    more: Mapping[str, Any],
     clock: Clock,
 ) -> Result:
     config, data, parts = planned.config, planned.data, planned.parts
@@ -197,6 +210,7 @@ def _result(
                 "evaluation_tokens_per_second": scoring.throughput,
             },
             **together(planned, trainer, stages[last]["test"], last),
+            **more,
         },
     )  # fmt: skip
 

@@ -14,6 +14,7 @@ from bench.data.concepts import ConceptDictionary
 from bench.evaluation.statistics import with_intervals
 from bench.results.layout import ADAPTERS, PREDICTIONS, predictions_name
 from bench.results.schema import pick
+from bench.results.statistics import Statistics, write_statistics
 from bench.results.store import write_json, write_predictions
 
 if TYPE_CHECKING:
@@ -82,7 +83,7 @@ class Scoring:
         return values | {"mean": sum(values.values()) / len(values)}
 
     def stage(self, model: TaskModel, stage: str, split: str, step: int | None = None) -> dict[str, dict[str, Any]]:
-        """Task to its scores with intervals; the predictions are saved beside the result as offsets and labels.
+        """Task to its scores with intervals; predictions (offsets and labels) and their statistics are saved beside the result.
 
         Args:
             model: what predicts.
@@ -96,16 +97,23 @@ class Scoring:
         for name in self.data:
             predicted = known.get(name) or self.predict(model, name, split)
             tokens, seconds = tokens + predicted.tokens, seconds + predicted.seconds
-            found[name] = self.scores(name, split, predicted.documents)
+            rows = self.statistics(name, split, predicted.documents)
+            found[name] = self.scores(name, rows)
             write_predictions(self.folder / PREDICTIONS / predictions_name(name, split, stage), predicted.documents)
+            documents = [document.id for document in self.data[name].corpus[split]]
+            write_statistics(self.folder, Statistics.of(name, split, stage, documents, rows))
         if split == "test":
             self.throughput[stage] = tokens / max(seconds, 1e-9)
         return found
 
-    def scores(self, task: str, split: str, predicted: Sequence[Document]) -> dict[str, Any]:
-        """Official scores with document-clustered intervals."""
+    def statistics(self, task: str, split: str, predicted: Sequence[Document]) -> list[Mapping[str, float]]:
+        """Additive statistics of every document of a split, in its order."""
         one = self.data[task]
-        rows = one.task.statistics(one.corpus[split], predicted)
+        return one.task.statistics(one.corpus[split], predicted)
+
+    def scores(self, task: str, rows: Sequence[Mapping[str, float]]) -> dict[str, Any]:
+        """Official scores of statistics, with document-clustered intervals."""
+        one = self.data[task]
         names = dict.fromkeys(path.rpartition(".")[2] for path in (one.task.metadata.primary_metric, "f1"))
         return with_intervals(rows, one.task.summarise, names=tuple(names))
 
@@ -116,7 +124,7 @@ class Scoring:
             return {}
         dictionary = ConceptDictionary(one.task.unlinked).fit(one.corpus["train"])
         predicted = [Document(d.id, "", dictionary.annotate(d)) for d in one.corpus["test"]]
-        return {"dictionary": self.scores(task, "test", predicted)}
+        return {"dictionary": self.scores(task, self.statistics(task, "test", predicted))}
 
 
 def save_trained(model: TaskModel, data: Mapping[str, TaskData], folder: Path) -> None:

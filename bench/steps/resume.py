@@ -16,7 +16,7 @@ from bench.results.layout import CACHE, PLAN
 from bench.results.store import read_json, write_json
 from bench.tracking.journal import Journal
 
-LIMITS = ("memory_limit", "max_hours", "tracker", "name", "micro_batch", "checkpoint_every")
+LIMITS = ("memory_limit", "max_hours", "tracker", "name", "study", "micro_batch", "checkpoint_every")
 """What a resumed run may be told anew; none of it decides the outcome."""
 
 

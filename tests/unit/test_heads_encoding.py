@@ -109,7 +109,7 @@ def test_bio_keeps_the_longest_and_counts_the_rest() -> None:
 def test_bio_decodes_neighbours_and_a_mention_at_the_end() -> None:
     head = BioHead()
     head.fit([Document("d", TEXT, (Mention((LEFT,), "A"), Mention((RIGHT,), "B")))])
-    assert head.decode(window(), [1, 1, 2, 3, 4]) == (
+    assert head.decode(window(), [(tag, 1.0) for tag in (1, 1, 2, 3, 4)]) == (
         Mention(((0, 4),), "A"),
         Mention(((5, 14),), "A"),
         Mention(((15, 33),), "B"),

@@ -101,7 +101,7 @@ def test_contiguous_mentions_come_back_and_their_rows_are_allowed(
 def test_any_row_of_tags_decodes_to_mentions_that_do_not_overlap(kind: type[TokenClassificationHead], data: Any) -> None:
     head = fitted(kind)
     tags = data.draw(st.lists(st.integers(0, len(head.scheme) * len(LABELS)), max_size=14))
-    found = head.decode(window(len(tags)), tags)
+    found = head.decode(window(len(tags)), [(tag, 1.0) for tag in tags])
     assert all(a.fragments[0][1] <= b.fragments[0][0] for a, b in pairwise(found))
     begins = sum((tag - 1) % len(head.scheme) in (0, 3) for tag in tags if tag)
     assert len(found) == begins
@@ -128,7 +128,7 @@ def test_predictions_are_the_best_of_all_allowed_rows(kind: type[TokenClassifica
         for i, length in enumerate((5, 3)):
             legal = [r for r in product(range(tags), repeat=length) if all(p in allowed for p in pairwise((0, *r, 0)))]
             best = max(legal, key=lambda r: sum(float(scores[i, n, tag]) for n, tag in enumerate(r)))
-            assert rows[i] == list(best)
+            assert [tag for tag, _ in rows[i]] == list(best)
             greedy = scores[i, :length].argmax(-1).tolist()
             crossed += any(p not in allowed for p in pairwise((0, *greedy, 0)))
     assert crossed >= 3

@@ -21,6 +21,9 @@ if TYPE_CHECKING:
 
 EXPERIMENT = "bench"
 RUN_TAG = "bench.run_id"
+STUDY_TAG = "bench.study"
+STANDS_FOR_TAG = "bench.stands_for_study"
+PARENT_TAG = "mlflow.parentRunId"  # MLflow's own: its UI folds runs below the one that it names
 NEXT_TAG = "bench.next_event"
 _MOST_METRICS = 900  # MLflow takes 1,000 entities a call, parameters and tags included
 _MOST_PARAMS = 90
@@ -63,7 +66,10 @@ class MlflowTracker(Tracker):
             self._run = found[0].info.run_id
             client.update_run(self._run, status="RUNNING")
             return int(found[0].data.tags.get(NEXT_TAG, 0))
-        self._run = client.create_run(experiment, tags={RUN_TAG: run.id, NEXT_TAG: "0"}, run_name=run.name).info.run_id
+        tags = {RUN_TAG: run.id, NEXT_TAG: "0"}
+        if study := run.config.get("study"):
+            tags |= {STUDY_TAG: study, PARENT_TAG: _parent(client, experiment, study)}
+        self._run = client.create_run(experiment, tags=tags, run_name=run.name).info.run_id
         params = [Param(key, value) for key, value in parameters(run.config).items()]
         for start in range(0, len(params), _MOST_PARAMS):
             client.log_batch(self._run, params=params[start : start + _MOST_PARAMS])
@@ -95,3 +101,21 @@ class MlflowTracker(Tracker):
         for start in range(0, len(rows), _MOST_METRICS):
             self._client.log_batch(self._run, metrics=rows[start : start + _MOST_METRICS])
         self._client.log_batch(self._run, tags=[RunTag(NEXT_TAG, str(position))])
+
+
+def _parent(client: MlflowClient, experiment: str, study: str) -> str:
+    """The run that stands for a study; made by whichever of its runs comes first."""
+
+    def known() -> list[str]:
+        found = client.search_runs([experiment], f"tags.`{STANDS_FOR_TAG}` = '{study}'")
+        return [run.info.run_id for run in sorted(found, key=lambda run: (run.info.start_time, run.info.run_id))]
+
+    if found := known():
+        return found[0]
+    made = client.create_run(experiment, tags={STANDS_FOR_TAG: study}, run_name=study).info.run_id
+    client.set_terminated(made)
+    # Two runs that begin at once both make one: the earlier stays, and whoever made the other takes it back.
+    first = known()[0]
+    if first != made:
+        client.delete_run(made)
+    return first

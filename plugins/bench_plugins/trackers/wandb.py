@@ -78,6 +78,7 @@ class WandbTracker(Tracker):
                 project=os.environ.get("WANDB_PROJECT") or PROJECT,
                 id=info.id,
                 name=info.name,
+                group=info.config.get("study"),
                 dir=str(info.root),
                 config=parameters(info.config),
                 resume="allow" if how == "online" else None,

@@ -1,0 +1,171 @@
+"""`bench board`: all runs of a folder, filtered and sorted."""
+
+from __future__ import annotations
+
+import argparse
+from collections.abc import Iterable, Mapping
+from pathlib import Path
+from typing import Any
+
+from bench.cli.parser import Parser
+from bench.cli.text import columns, dump, number, paint
+from bench.errors import RunStateError, UsageError
+from bench.report.board import Entry, entries, needs_whole
+from bench.results.summary import score
+
+HEADER = ("run", "task", "arch", "quant", "model", "seed", "score", "metric", "marks")
+SHOWN = ("arch", "quant", "model", "seed")
+
+
+def configure(parser: Parser) -> None:
+    """Declares the arguments."""
+    parser.description = (
+        "Lists the runs of a folder with their headlines, best first. A field is one of the configuration or the headline\n"
+        "(arch, seed, value), state, or a dotted path into the result (invariants.tokens.total)."
+    )
+    parser.epilog = (
+        "examples:\n  bench board --task ncbi-disease --arch A1\n  bench board --where quant=none --where seed=3 --sort lr\n"
+        "  bench board --where state=unfinished\n  bench board --sort invariants.tokens.total --json"
+    )
+    parser.add_argument("--out", type=Path, default=Path("runs"), metavar="DIR", help="folder of runs (default: runs)")
+    parser.add_argument(
+        "--task", action="append", default=[], metavar="NAME", help="only runs that train it; repeatable: all of them"
+    )
+    parser.add_argument(
+        "--arch", action="append", default=[], metavar="NAME", help="only this architecture; repeatable: any of them"
+    )
+    parser.add_argument(
+        "--where", action="append", type=condition, default=[], metavar="FIELD=VALUE", help="only runs with it; repeatable: all"
+    )
+    parser.add_argument(
+        "--sort", default="value:desc", metavar="FIELD", help="ascending; FIELD:desc descending (default: value:desc)"
+    )
+    parser.add_argument("--json", action="store_true", help="print one JSON array of the runs")
+
+
+def condition(text: str) -> tuple[str, str]:
+    """`FIELD=VALUE`."""
+    name, equals, value = text.partition("=")
+    if not name or not equals:
+        raise argparse.ArgumentTypeError(f"{text!r} is not FIELD=VALUE, such as seed=3")
+    return name, value
+
+
+def run(args: argparse.Namespace) -> int:
+    """Lists."""
+    if not args.out.is_dir():
+        raise RunStateError(f"There is no folder of runs {args.out}.", "Name one with --out DIR.")
+    field, _, direction = args.sort.partition(":")
+    if direction not in ("", "asc", "desc"):
+        raise UsageError(f"--sort is {args.sort!r}; wanted FIELD, FIELD:asc or FIELD:desc.")
+    every = [*entries(args.out, needs_whole([field, *(name for name, _ in args.where)]))]
+    if not every:
+        raise RunStateError(f"{args.out} holds no run.", "Name a folder of runs with --out DIR.")
+    _known(field, every)
+    for name, _ in args.where:
+        _known(name, every)
+    kept = [entry for entry in every if _wanted(entry, args.task, args.arch, args.where)]
+    kept = _sorted(kept, field, direction == "desc")
+    extra = [
+        name
+        for name in dict.fromkeys([field, *(name for name, _ in args.where)])
+        if name not in (*HEADER, "value", "id", "state")
+    ]
+    if args.json:
+        print(dump([_record(entry, extra) for entry in kept]))
+        return 0
+    synthetic = any(entry.known.get("synthetic") for entry in kept)
+    if kept:
+        print(columns((*HEADER[:-1], *extra, "marks"), [_row(entry, extra) for entry in kept]))
+    left = f" of {len(every):,}" if len(kept) < len(every) else ""
+    counts = [
+        f"{n:,} {state}" for state in ("unfinished", "damaged", "other schema") if (n := sum(e.state == state for e in kept))
+    ]
+    print(f"\n{len(kept):,}{left} runs{''.join(f', {count}' for count in counts)}")
+    if synthetic:
+        print(paint("SYNTHETIC data: such scores say nothing about the real corpora.", "yellow"))
+    return 0
+
+
+def _known(name: str, every: Iterable[Entry]) -> None:
+    """Refuses a field that no run has: a typing mistake would otherwise look like an empty folder."""
+    listed = [*every]
+    if any(entry.field(name) is not None for entry in listed):
+        return
+    fields: dict[str, None] = {"id": None, "state": None, "task": None}
+    for entry in listed:
+        for part in ("headline", "config"):
+            fields |= dict.fromkeys(entry.known.get(part, {}))
+    if name in fields or name == "value":
+        return
+    from bench.errors import unknown
+
+    raise unknown("field", name, fields, "bench board --json")
+
+
+def _wanted(entry: Entry, tasks: list[str], archs: list[str], where: list[tuple[str, str]]) -> bool:
+    if any(task not in entry.tasks for task in tasks):
+        return False
+    if archs and str(entry.field("arch")) not in archs:
+        return False
+    return all(_equal(entry.field(name), value) for name, value in where)
+
+
+def _equal(found: Any, wanted: str) -> bool:
+    if isinstance(found, bool) or found is None:
+        return wanted.lower() in (("true", "yes") if found else ("false", "no") if found is False else ("none", "null", ""))
+    if isinstance(found, (int, float)):
+        try:
+            return float(wanted) == float(found)
+        except ValueError:
+            return False
+    if isinstance(found, (list, tuple)):
+        return wanted in map(str, found)
+    return str(found) == wanted
+
+
+def _sorted(kept: list[Entry], name: str, descending: bool) -> list[Entry]:
+    """By a field, numbers before words; runs without it stand at the end whichever way it goes."""
+    keyed = [(value, entry) for entry in kept if (value := entry.field(name)) is not None]
+    numbers = [(v, e) for v, e in keyed if isinstance(v, (int, float))]
+    words = [(str(v), e) for v, e in keyed if not isinstance(v, (int, float))]
+    numbers.sort(key=lambda pair: pair[0], reverse=descending)
+    words.sort(key=lambda pair: pair[0], reverse=descending)
+    return [entry for _, entry in [*numbers, *words]] + [entry for entry in kept if entry.field(name) is None]
+
+
+def _row(entry: Entry, extra: list[str]) -> list[str]:
+    head: Mapping[str, Any] = entry.known.get("headline", {})
+    if head:
+        value = score(head["value"], head.get("ci95"))
+        metric = f"{head['task']} {head['metric']}" if len(entry.tasks) > 1 else str(head["metric"])
+    else:
+        value, metric = paint(entry.state, "yellow"), ""
+    marks = ["synthetic"] * bool(entry.known.get("synthetic")) + [f"waived {name}" for name in entry.known.get("waivers", ())]
+    told = (_text(entry.field(name)) for name in SHOWN)
+    return [
+        entry.id,
+        "+".join(entry.tasks),
+        *told,
+        value,
+        metric,
+        *(_text(entry.field(name)) for name in extra),
+        ", ".join(marks),
+    ]
+
+
+def _record(entry: Entry, extra: list[str]) -> dict[str, Any]:
+    head = entry.known.get("headline")
+    record: dict[str, Any] = {"id": entry.id, "state": entry.state, "task": [*entry.tasks]}
+    record |= {name: _name(entry.field(name)) for name in SHOWN}
+    record |= {"headline": head, "synthetic": entry.known.get("synthetic"), "waivers": entry.known.get("waivers", [])}
+    return record | {name: entry.field(name) for name in extra}
+
+
+def _name(value: Any) -> Any:
+    return value.get("name") if isinstance(value, Mapping) and "name" in value else value
+
+
+def _text(value: Any) -> str:
+    value = _name(value)
+    return "" if value is None else ", ".join(map(str, value)) if isinstance(value, (list, tuple)) else number(value)

@@ -1,0 +1,71 @@
+"""`bench compare`: runs against each other, first by contract, then by statistics over documents and seeds."""
+
+from __future__ import annotations
+
+import argparse
+import sys
+from pathlib import Path
+
+from bench.cli.parser import Parser, whole
+from bench.cli.text import dump, paint
+from bench.errors import UsageError
+from bench.registry import load
+
+
+def configure(parser: Parser) -> None:
+    """Declares the arguments."""
+    parser.description = (
+        "Holds finished runs against each other. What may differ is what is compared; any other difference (tokens beyond 1%,\n"
+        "adapter parameters beyond 5%, data, scorer, base model, waivers, package versions, …) is listed and refused. Then,\n"
+        "from the saved statistics: bootstrap and permutation test over documents, an interval over seeds and documents,\n"
+        "effect sizes, Holm's adjustment, wins, ties and losses, and the noise floor. Fewer than six seeds resolve nothing."
+    )
+    parser.epilog = (
+        "examples:\n  bench compare RUN RUN\n  bench compare runs/ --by arch\n"
+        "  bench compare RUN RUN --by quant --metric task1.relaxed.f1 --allow versions --json"
+    )
+    parser.add_argument("runs", nargs="+", metavar="RUN", help="id, beginning of an id, folder of a run, or folder of runs")
+    parser.add_argument("--by", action="append", default=[], metavar="FIELD", help="what is compared (default: what differs)")
+    parser.add_argument("--metric", metavar="PATH", help="dotted path of a score (default: each task's primary metric)")
+    parser.add_argument("--split", default="test", metavar="NAME", help="test or dev (default: test)")
+    parser.add_argument(
+        "--allow", action="append", default=[], metavar="FIELD", help="a field that may differ as well; repeatable"
+    )
+    parser.add_argument("--resamples", type=whole, default=10_000, metavar="N", help="of documents (default: 10,000)")
+    parser.add_argument("--out", type=Path, default=Path("runs"), metavar="DIR", help="folder of runs (default: runs)")
+    parser.add_argument("--json", action="store_true", help="print one JSON object")
+
+
+def run(args: argparse.Namespace) -> int:
+    """Compares."""
+    from bench.studies.arms import read_runs
+    from bench.studies.compare import compare
+    from bench.studies.contract import check_fields
+
+    if args.split not in ("test", "dev"):
+        raise UsageError(f"--split is {args.split!r}; it must be test or dev.")
+    if args.resamples < 100:
+        raise UsageError(f"--resamples is {args.resamples}; it must be at least 100.")
+    by, allow = check_fields(args.by, "--by"), check_fields(args.allow, "--allow")
+    runs, passed_over = read_runs(args.runs, args.out)
+    found = compare(
+        runs, load(), by=by, metric=args.metric, split=args.split, allow=allow, resamples=args.resamples, tell=_tell
+    )
+    _done()
+    if args.json:
+        print(dump(found.to_json() | {"notes": [*passed_over, *found.notes]}))
+    else:
+        from bench.cli.comparison import show
+
+        show(found, passed_over)
+    return 0
+
+
+def _tell(what: str) -> None:
+    if sys.stderr.isatty():
+        print(f"\r\x1b[K{paint(what, 'dim', sys.stderr)}", end="", file=sys.stderr, flush=True)
+
+
+def _done() -> None:
+    if sys.stderr.isatty():
+        print("\r\x1b[K", end="", file=sys.stderr, flush=True)

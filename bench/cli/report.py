@@ -1,0 +1,53 @@
+"""`bench report`: runs or a study as one page, with its tables and figures as files."""
+
+from __future__ import annotations
+
+import argparse
+from pathlib import Path
+
+from bench.cli.parser import Parser
+from bench.cli.text import dump, paint
+
+
+def configure(parser: Parser) -> None:
+    """Declares the arguments."""
+    parser.description = (
+        "Writes one self-contained HTML page about runs or a study, verdict first, that opens without a network;\n"
+        "beside it the same tables as CSV and booktabs LaTeX and the same figures as PDF and SVG. Nothing is run or tested\n"
+        "anew: a study's verdict is shown, and runs that are no study are described."
+    )
+    parser.epilog = (
+        "examples:\n  bench report\n  bench report my-study --out docs/results\n"
+        "  bench report runs/ --task ncbi-disease\n  bench report 2015-t14_a1 2015-t14_a2"
+    )
+    parser.add_argument(
+        "refs", nargs="*", metavar="RUNS|STUDY", help="a study (name or folder), or runs (ids, folders, a folder of them); all"
+    )
+    parser.add_argument(
+        "--out", type=Path, metavar="DIR", help="where the report goes (default: report/ of the study or of --runs)"
+    )
+    parser.add_argument("--runs", type=Path, default=Path("runs"), metavar="DIR", help="folder of runs (default: runs)")
+    parser.add_argument("--task", action="append", default=[], metavar="NAME", help="only runs of this task; repeatable")
+    parser.add_argument("--json", action="store_true", help="print where it is and what it holds as one JSON object")
+
+
+def run(args: argparse.Namespace) -> int:
+    """Reports."""
+    from bench.report.collect import collect
+    from bench.report.write import require, write
+
+    require()
+    evidence = collect(args.refs, args.runs, args.task)
+    out = args.out or (evidence.study.folder if evidence.study is not None else args.runs) / "report"
+    written = write(evidence, out)
+    if args.json:
+        print(dump({"page": written.page, "bytes": written.bytes, "figures": written.figures, "tables": written.tables,
+                    "runs": [one.id for one in evidence.runs], "unfinished": evidence.unfinished}))  # fmt: skip
+        return 0
+    synthetic = any(one.result.synthetic for one in evidence.runs)
+    left = f", {len(evidence.unfinished)} unfinished" if evidence.unfinished else ""
+    print(f"{paint(evidence.title, 'bold')}: {len(evidence.runs)} runs{left}{paint('  SYNTHETIC data', 'yellow') * synthetic}")
+    print(f"  {written.page}  {written.bytes / 1e6:.1f} MB, opens in any browser")
+    print(f"  {out / 'tables'}/  {written.tables} tables as CSV and LaTeX")
+    print(f"  {out / 'figures'}/  {written.figures} figures as PDF and SVG")
+    return 0

@@ -1,0 +1,337 @@
+"""`bench study`: plans the runs of a study, brings them to their end, and goes on where it was stopped."""
+
+from __future__ import annotations
+
+import argparse
+import os
+import signal
+import sys
+import time
+from collections.abc import Iterator
+from contextlib import contextmanager, suppress
+from dataclasses import replace
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from bench.cli.parser import Parser, real, whole
+from bench.cli.text import dump
+from bench.errors import BenchError, Interrupted, UsageError, unknown
+from bench.registry import Registry, load
+
+if TYPE_CHECKING:
+    from bench.cli.studytable import StudyWatcher
+    from bench.config import RunConfig
+    from bench.studies.kinds import Request
+    from bench.studies.study import Study
+
+EPILOG = """kinds:
+  token-control   the tasks together; each alone on as many tokens in all; each alone on its own share; a verdict a task
+  ablation        architectures A1 to A4 on the tasks, or on every --set of them
+  quantization    every quantizer that fits the model, before and after
+  transfer        what training two tasks together does to each, and whether alike tasks gain more
+  sweep FILE      a grid over the fields of a run: [run] holds what is the same, [grid] a list of values a field
+  show [NAME]     a study of --out, or all of them
+
+All other flags are those of 'bench run'; --seed is the first of the seeds, --max-hours ends the study, every run with a
+checkpoint. The same command again goes on where a study was stopped; finished runs are never repeated.
+
+examples:
+  bench study token-control --task ncbi-disease --task bc5cdr --arch A1 --tokens 200000 --seeds 6 --jobs 2
+  bench study ablation --task-set clinical --seeds 6 --dry-run
+  bench study sweep grid.toml --launcher slurm --jobs 20 --option slurm_partition=gpu
+  bench study show token-control"""
+
+
+def configure(parser: Parser) -> None:
+    """Declares the arguments: those of `bench run`, and the study's own."""
+    from bench.cli.run import configure as configure_run
+
+    configure_run(parser)
+    parser.usage = "bench study KIND [FILE] --task NAME [...] [--seeds N] [--jobs N]\n       bench study show [NAME]"
+    parser.description = "Runs a study: a plan of runs that are compared, stopped and continued at any time."
+    parser.epilog = EPILOG
+    parser.add_argument("kind", metavar="KIND", help="one of the kinds below")
+    parser.add_argument("file", nargs="?", metavar="FILE|NAME", help="the grid of a sweep, or the study to show")
+    own = parser.add_argument_group("the study")
+    own.add_argument(
+        "--seeds", type=whole, default=6, metavar="N", help="runs of each kind that differ in their seed (default: 6)"
+    )
+    own.add_argument("--set", action="append", metavar="A+B", help="of an ablation: a domain, or tasks joined by +; repeatable")
+    own.add_argument(
+        "--margin", type=real, default=0.01, metavar="D", help="of equivalence, in the metric's own unit (default: 0.01)"
+    )
+    own.add_argument("--jobs", type=whole, default=1, metavar="N", help="runs at once (default: 1)")
+    own.add_argument("--launcher", default="local", metavar="NAME", help="local, ray or slurm (default: local)")
+    own.add_argument("--option", action="append", metavar="KEY=VALUE", help="of the launcher, such as slurm_partition=gpu")
+    changed = {
+        "name": "the study's name (default: from its plan, so that the same command finds it)",
+        "seed": "the first seed (default: 0)",
+        "dry_run": "print the runs, their tokens and hours, and stop",
+        "json": "print the study as one JSON object on stdout, rest on stderr",
+        "max_hours": "stop the study after this long, every run with a checkpoint",
+        "resume": argparse.SUPPRESS,
+        "study": argparse.SUPPRESS,
+    }
+    for action in parser._actions:
+        action.help = changed.get(action.dest, action.help)
+
+
+def run(args: argparse.Namespace) -> int:
+    """Runs."""
+    if args.kind == "show":
+        return _show(args)
+    registry = load()
+    planned = planned_study(args, registry)
+    from bench.cli.studytable import StudyWatcher
+    from bench.studies.study import open_study
+
+    watcher = StudyWatcher(stderr=args.json)
+    with _terminated_as_interrupted():
+        if args.dry_run:
+            return _dry_run(args, open_study(planned), watcher)
+        return _run(args, open_study(planned), watcher, registry)
+
+
+def planned_study(args: argparse.Namespace, registry: Registry) -> Study:
+    """What was typed as a plan; every name in it is known and every combination possible.
+
+    Raises:
+        UsageError: something that was typed means nothing.
+    """
+    from bench.cli.run import resolve
+    from bench.studies.kinds import plan
+    from bench.studies.study import Study, plan_name
+
+    asked = request_of(args, registry)
+    runs = plan(args.kind, asked)
+    for config in {repr(replace(run.config, seed=0)): run.config for run in runs}.values():
+        resolve(config, registry)
+    tasks = [name for run in runs for name in (asked.names.get(task, task) for task in run.config.task)]
+    settings = {
+        "seeds": list(asked.seed_list),
+        "tasks": list(dict.fromkeys(tasks)),
+        "arms": list(dict.fromkeys(run.arm for run in runs)),
+        "tokens": asked.base.tokens,
+        "margin": args.margin,
+        "sets": {name: list(members) for name, members in asked.sets.items()},
+        "grid": {name: list(values) for name, values in asked.grid.items()},
+    }
+    name = args.name or plan_name(args.kind, tasks, runs)
+    return Study(Path(asked.base.out), args.kind, name, settings, runs)
+
+
+def request_of(args: argparse.Namespace, registry: Registry) -> Request:
+    """What was typed, checked as far as one flag goes."""
+    from bench.cli.run import configuration
+    from bench.launchers import LAUNCHERS
+    from bench.studies.kinds import KINDS, Request
+
+    if args.kind not in KINDS:
+        raise unknown("kind of study", args.kind, (*KINDS, "show"), "bench study --help")
+    for flag, given in (("--resume", args.resume), ("--study", args.study)):
+        if given is not None:
+            raise UsageError(f"{flag} is for one run; a study goes on when its command is typed again.")
+    if args.launcher not in LAUNCHERS:
+        raise unknown("launcher", args.launcher, LAUNCHERS, "bench study --help")
+    if args.jobs < 1:
+        raise UsageError(f"--jobs is {args.jobs}; it must be at least 1.")
+    if args.set and args.kind != "ablation":
+        raise UsageError(f"--set is for an ablation; a {args.kind} study takes --task or --task-set.")
+    if args.file is not None and args.kind != "sweep":
+        raise UsageError(f"'bench study {args.kind}' does not know what to do with {args.file!r}.", "See 'bench study --help'.")
+    grid: dict[str, list[Any]] = {}
+    sets: dict[str, tuple[str, ...]] = {}
+    if args.kind == "sweep":
+        base, grid = _sweep(args, registry)
+    else:
+        sets = {label: _members(label, registry) for label in args.set or ()}
+        if sets:
+            # Corpora are found for the tasks of all sets; each run keeps those of its own.
+            listed = [*(args.task or ()), *(task for members in sets.values() for task in members)]
+            args.task = list(dict.fromkeys(listed))
+        base = configuration(args, os.environ, registry)
+    base = replace(base, name=None, task_set=None, max_hours=None, lr=shared_rate(args.kind, base, registry))
+    named = dict.fromkeys((*base.task, *(task for tasks in grid.get("task", ()) for task in _tuple(tasks))))
+    names = {ref: registry.get("tasks", ref).name for ref in named}
+    return Request(
+        base=base,
+        seeds=args.seeds,
+        names=names,
+        sets=sets,
+        quantizers=fitting(base, registry) if args.kind == "quantization" else {},
+        grid=grid,
+    )
+
+
+def shared_rate(kind: str, base: RunConfig, registry: Registry) -> float | None:
+    """The learning rate of all runs of a study whose runs have more and fewer tasks: the lowest that a head asks for.
+
+    Each run by itself would take the lowest of its own heads, and a task alone another one than beside others.
+    """
+    if base.lr is not None or kind not in ("token-control", "transfer"):
+        return base.lr
+    tasks = [registry.get("tasks", ref) for ref in base.task]
+    return min((task.head(base.head or task.heads[0]).learning_rate for task in tasks), default=None)
+
+
+def fitting(base: RunConfig, registry: Registry) -> dict[str, str | None]:
+    """Installed quantizers that fit the model, by name to when they are applied; none is the first.
+
+    Raises:
+        UsageError: only the weights as they are fit, or the study was told which to take.
+    """
+    from bench.modeling.find import find_model
+    from bench.steps.resolve import models_cache
+
+    if base.quant != "none" or base.quant_when is not None:
+        raise UsageError("A quantization study takes every quantizer that fits; leave --quant and --quant-when out.")
+    model = find_model(base.model, registry, models_cache())
+    device = "cuda" if base.device.startswith("cuda") else "cpu"
+    parts = [registry.get("quantizers", entry.name) for entry in registry.entries("quantizers")]
+    fits = [q for q in parts if q.name != "none" and not q.missing() and not q.supports(model.spec, q.when[0], device)]
+    if not fits:
+        raise UsageError(f"No installed quantizer fits {model.name!r}.", "Run 'bench list quantizers'.")
+    return {"none": None} | {q.name: q.when[0] for q in fits}
+
+
+def _sweep(args: argparse.Namespace, registry: Registry) -> tuple[RunConfig, dict[str, list[Any]]]:
+    from bench.cli.run import configuration, sizes
+    from bench.config import from_mapping, read_toml
+    from bench.studies.kinds import read_grid
+
+    if args.file is None:
+        raise UsageError("A sweep wants a file: bench study sweep FILE.toml.", "It has a table [grid]; see docs/studies.md.")
+    if args.config is not None:
+        raise UsageError("A sweep takes its fields from its own file; write those of --config under [run].")
+    fixed, grid = read_grid(read_toml(Path(args.file)), args.file)
+    start = from_mapping(sizes(fixed, args.file), f"[run] of {args.file}")
+    swept = [task for tasks in grid.get("task", ()) for task in _tuple(tasks)]
+    typed = bool(args.task)
+    if swept and (typed or start.task):
+        raise UsageError(f"{args.file}: the grid sweeps over task, which is given beside it as well.")
+    if swept:
+        args.task = list(dict.fromkeys(swept))
+    return configuration(args, os.environ, registry, start), grid
+
+
+def _members(label: str, registry: Registry) -> tuple[str, ...]:
+    from bench.cli.run import task_set
+
+    if "+" in label:
+        return tuple(part for part in label.split("+") if part)
+    return (label,) if label in {entry.name for entry in registry.entries("tasks")} else task_set(label, registry)
+
+
+def _tuple(value: Any) -> tuple[str, ...]:
+    return (value,) if isinstance(value, str) else tuple(value)
+
+
+def _dry_run(args: argparse.Namespace, study: Study, watcher: StudyWatcher) -> int:
+    from tempfile import TemporaryDirectory
+
+    from bench.studies.drive import survey
+
+    with TemporaryDirectory(prefix="bench-study-") as aside:
+        survey(study, watcher.surveying, Path(aside))
+    if args.json:
+        print(dump(study.to_json()))
+    else:
+        watcher.plan(study, args.jobs)
+    return 0
+
+
+def _run(args: argparse.Namespace, study: Study, watcher: StudyWatcher, registry: Registry) -> int:
+    from bench.launchers import launcher as open_launcher
+    from bench.results.lock import RunLock
+    from bench.studies.drive import drive, share_of_memory, survey
+    from bench.studies.judge import judge
+
+    started = time.monotonic()
+    with RunLock(study.folder):
+        for key in study.forget_missing():
+            watcher.warn(f"The folder of {key} is gone; it runs again.")
+        whole = len(study.finished()) == len(study.runs)
+        if not whole:
+            launcher = open_launcher(args.launcher, args.jobs, study.folder, tuple(args.option or ()))
+            study.save()
+            try:
+                survey(study, watcher.surveying, study.folder)
+                study.save()
+                deadline = None if args.max_hours is None else started + 3600 * args.max_hours
+                with watcher.watching(study):
+                    whole = drive(study, launcher, watcher, deadline, share_of_memory(args.launcher, args.jobs))
+            except KeyboardInterrupt:
+                raise Interrupted(
+                    f"Study {study.name} stopped with {len(study.finished())} of {len(study.runs)} runs finished; "
+                    "those that ran saved a checkpoint.",
+                    "Go on by typing the same command again.",
+                ) from None
+            finally:
+                launcher.close()
+        refused: BenchError | None = None
+        if whole and study.verdict is None:
+            try:
+                study.verdict = judge(study, registry, watcher.warn)
+                study.save()
+            except BenchError as error:  # the runs are there all the same
+                refused = error
+    if args.json:
+        print(dump(study.to_json()))
+    else:
+        watcher.report(study, metrics(study, registry))
+    if refused is not None:
+        raise refused
+    failed = [run for run in study.runs if run.error is not None]
+    if failed:
+        left = len(study.runs) - len(study.finished())
+        raise BenchError(
+            f"{len(failed)} of {len(study.runs)} runs failed, and {left} are not finished; {failed[0].key}: {failed[0].error}",
+            f"What it printed is in {study.folder / 'logs'}; the same command tries again.",
+        )
+    return 0
+
+
+def _show(args: argparse.Namespace) -> int:
+    from bench.cli.studytable import StudyWatcher
+    from bench.studies.study import STUDIES, find_study, read_study, studies
+
+    out = Path(args.out or "runs")
+    watcher = StudyWatcher(stderr=False)
+    if args.file is None:
+        found = [read_study(out / STUDIES / name) for name in studies(out)]
+        if args.json:
+            print(dump([study.to_json() for study in found]))
+        else:
+            watcher.overview(found, out)
+        return 0
+    study = find_study(args.file, out)
+    if args.json:
+        print(dump(study.to_json()))
+    else:
+        watcher.report(study, metrics(study, load()))
+    return 0
+
+
+def metrics(study: Study, registry: Registry) -> dict[str, str]:
+    """Task to its primary metric, for those that are installed."""
+    found = {}
+    for ref in dict.fromkeys(task for run in study.runs for task in run.config.task):
+        with suppress(BenchError):
+            task = registry.get("tasks", ref)
+            found[task.name] = task.metadata.primary_metric
+    return found
+
+
+@contextmanager
+def _terminated_as_interrupted() -> Iterator[None]:
+    """SIGTERM ends a study as ^C does: its runs save a checkpoint first."""
+
+    def end(number: int, frame: object) -> None:
+        raise KeyboardInterrupt
+
+    before = signal.signal(signal.SIGTERM, end)
+    try:
+        yield
+    finally:
+        signal.signal(signal.SIGTERM, before)
+        sys.stdout.flush()

@@ -1,0 +1,230 @@
+"""A study on the screen: its plan, how its runs go, and what it came to."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Iterator, Mapping, Sequence
+from contextlib import contextmanager
+from pathlib import Path
+
+from rich import box
+from rich.console import Console, Group
+from rich.live import Live
+from rich.table import Table
+from rich.text import Text
+
+from bench.cli.console import RichReporter
+from bench.cli.text import number
+from bench.errors import BenchError
+from bench.launchers import Outcome
+from bench.launchers.child import last_line
+from bench.results.schema import Result, pick
+from bench.results.store import read_result
+from bench.studies.drive import LOGS
+from bench.studies.study import Study, StudyRun
+
+ROWS = 12
+"""Of the live table at most: what runs, what failed, what comes next."""
+
+
+class StudyWatcher:
+    """Tells how a study goes: a live table on a terminal, a line for every change where the output is piped.
+
+    Args:
+        stderr: write there, where stdout is kept for JSON.
+        console: a console of your own, e.g. one that records.
+    """
+
+    def __init__(self, stderr: bool, console: Console | None = None) -> None:
+        self._reporter = RichReporter(stderr, console)
+        self._console = self._reporter.console
+        self._live: Live | None = None
+        self._since: dict[str, float] = {}
+        self._began = time.monotonic()
+        self._seconds: list[tuple[float, float]] = []
+
+    def warn(self, message: str) -> None:
+        """What the user should know."""
+        self._reporter.warn(message)
+
+    def surveying(self, run: StudyRun, place: int, total: int) -> None:
+        """Before a dry run."""
+        if place == 1:
+            self._reporter.step("planning: a dry run of every kind of run, which proves parity")
+        self._reporter.note(f"{place}/{total} {run.key}")
+
+    @contextmanager
+    def watching(self, study: Study) -> Iterator[None]:
+        """While runs live."""
+        left = len(study.runs) - len(study.finished())
+        self._reporter.step(f"running {left} of {len(study.runs)} runs of study {study.name}")
+        if not self._console.is_terminal:
+            yield
+            return
+        with Live(console=self._console, refresh_per_second=4, transient=True) as self._live:
+            yield
+        self._live = None
+
+    def look(self, study: Study, active: set[str]) -> None:
+        """Draws, or tells what began."""
+        now = time.monotonic()
+        for run in study.runs:
+            if run.key in active and run.key not in self._since:
+                self._since[run.key] = now
+                if self._live is None:
+                    self._reporter.note(f"{run.key}: begun")
+        if self._live is not None:
+            self._live.update(self._table(study, active))
+
+    def ended(self, run: StudyRun, outcome: Outcome) -> None:
+        """Tells it."""
+        seconds = time.monotonic() - self._since.pop(run.key, time.monotonic())
+        again = f", {outcome.attempts} processes" if outcome.attempts > 1 else ""
+        if run.run is None:
+            self.warn(f"{run.key} failed{again}: {run.error}")
+            return
+        if run.estimate is not None:
+            self._seconds.append((seconds, run.estimate.seconds))
+        self._reporter.note(f"{run.key}: finished in {duration(seconds)}{again}, run {run.run}")
+
+    def plan(self, study: Study, jobs: int) -> None:
+        """The runs, their tokens and hours."""
+        rows = []
+        for run in study.runs:
+            guess = run.estimate
+            cost = (guess.tokens, duration(guess.seconds), gib(guess.memory)) if guess else ("", "", "")
+            rows.append(
+                (run.key, run.role, run.task or "+".join(run.config.task), run.arm, str(run.seed), *cost, state(study, run))
+            )
+        header = ("run", "role", "task", "arm", "seed", "tokens", "time", "memory", "state")
+        self._reporter.table(f"{study.kind} study {study.name}", header, rows)
+        left = [run for run in study.runs if run.run is None]
+        known = [run.estimate for run in left if run.estimate]
+        seconds, tokens = sum(e.seconds for e in known), sum(e.tokens for e in known)
+        several = f", {duration(seconds / min(jobs, max(1, len(left))))} with --jobs {jobs} at best" if jobs > 1 else ""
+        self._reporter.note(
+            f"{len(study.runs)} runs, {len(study.runs) - len(left)} finished; left are {tokens:,} tokens, "
+            f"{seconds / 3600:.1f} hours of training one after another{several} (from a matrix product timed here)"
+        )
+
+    def report(self, study: Study, metrics: Mapping[str, str]) -> None:
+        """What it came to.
+
+        Args:
+            study: finished or not.
+            metrics: task to its primary metric.
+        """
+        rows = []
+        synthetic = False
+        for run in study.runs:
+            shown: Sequence[str] = ("", "", "")
+            if run.run is not None:
+                try:
+                    result = read_result(study.out / run.run)
+                    synthetic = synthetic or result.synthetic
+                    tokens = sum(int(account["tokens"]) for account in result.invariants.tokens["tasks"].values())
+                    scores = ", ".join(f"{task} {number(value)}" for task, value in _headlines(result, metrics))
+                    shown = (f"{tokens:,}", scores, run.run)
+                except BenchError as error:
+                    shown = ("", error.message, run.run)
+            rows.append((run.key, run.role, state(study, run), *shown))
+        self._reporter.table(f"{study.kind} study {study.name}", ("run", "role", "state", "tokens", "scores", "id"), rows)
+        if synthetic:
+            self.warn("SYNTHETIC data: not a result about the real corpora.")
+        self._verdict(study)
+
+    def overview(self, studies: Sequence[Study], out: Path) -> None:
+        """All studies of a folder."""
+        rows = [
+            (study.name, study.kind, f"{len(study.finished())}/{len(study.runs)}", "yes" if study.verdict else "no")
+            for study in studies
+        ]
+        if rows:
+            self._reporter.table(f"studies of {out}", ("study", "kind", "finished", "verdict"), rows)
+        else:
+            self._reporter.note(f"There is no study in {out}; 'bench study --help' says how to begin one.")
+
+    def _verdict(self, study: Study) -> None:
+        verdict = study.verdict or {}
+        for task in verdict.get("tasks", ()):
+            self._console.print(f"[bold]{task['task']}[/]: {task['kind']}.  {task['reason']}", highlight=False)
+        if "pairs" in verdict:
+            rows = [
+                (one["task"], one["second"], f"{one['at_own']['difference']:+.3f}", f"{one['at_total']['difference']:+.3f}",
+                 number(one["similarity"]["labels"]), number(one["similarity"]["vocabulary"]))
+                for one in verdict["pairs"]
+            ]  # fmt: skip
+            header = ("task", "trained", "against alone", "at equal total", "labels alike", "words alike")
+            self._reporter.table("gain and harm, mean over seeds", header, rows)
+            for kind, found in verdict["spearman"].items():
+                if found["rho"] is not None:
+                    self._reporter.note(f"gain and likeness of {kind}: Spearman {found['rho']:+.2f}, p {number(found['p'])}")
+
+    def _table(self, study: Study, active: set[str]) -> Group:
+        now = time.monotonic()
+        order = {"running": 0, "failed": 1, "next": 2, "waiting": 3}
+        rows = [(order[told], run, told) for run in study.runs if (told := state(study, run, active)) in order]
+        rows.sort(key=lambda row: row[0])
+        table = Table(box=box.SIMPLE_HEAD, pad_edge=False, expand=True)
+        table.add_column("run", header_style="dim", no_wrap=True)
+        table.add_column("state", header_style="dim")
+        table.add_column("for", header_style="dim", justify="right")
+        table.add_column("says", header_style="dim", no_wrap=True, overflow="ellipsis", ratio=1)
+        for _, run, told in rows[:ROWS]:
+            began = self._since.get(run.key)
+            said = run.error or (last_line(study.folder / LOGS / f"{run.key}.log") if told == "running" else "")
+            style = {"failed": "red", "running": "cyan"}.get(told, "dim")
+            since = duration(now - began) if began else ""
+            table.add_row(
+                Text(run.key), Text(told, style=style), since, Text(said.splitlines()[0] if said else "", style="dim")
+            )
+        done, failed = len(study.finished()), sum(run.error is not None for run in study.runs)
+        more = f", {len(rows) - ROWS} more" if len(rows) > ROWS else ""
+        wrong = f", [red]{failed} failed[/]" if failed else ""
+        total = f"{done} of {len(study.runs)} finished, {len(active)} running{wrong}{more}; {duration(now - self._began)}"
+        return Group(table, Text.from_markup(f"{total}{self._left(study, active)}", style="bold"))
+
+    def _left(self, study: Study, active: set[str]) -> str:
+        """How long it will take, by how long finished runs took for what was estimated of them."""
+        known = sum(estimated for _, estimated in self._seconds)
+        if not known:
+            return ""
+        speed = sum(seconds for seconds, _ in self._seconds) / known
+        left = sum(run.estimate.seconds for run in study.runs if run.run is None and run.estimate) * speed
+        gone = sum(time.monotonic() - self._since[key] for key in active if key in self._since)
+        return f", about {duration(max(0.0, left - gone) / max(1, len(active)))} left"
+
+
+def state(study: Study, run: StudyRun, active: set[str] | None = None) -> str:
+    """What a run is doing, in one word."""
+    if run.run is not None:
+        return "finished"
+    if run.error is not None:
+        return "failed"
+    if active is not None and run.key in active:
+        return "running"
+    if study.ready(run):
+        return "next"
+    return "waiting"
+
+
+def duration(seconds: float) -> str:
+    """Seconds for people, as in ``42 s``, ``3:05`` or ``2:10 h``."""
+    minutes, rest = divmod(round(seconds), 60)
+    if minutes < 1:
+        return f"{rest} s"
+    hours, minutes = divmod(minutes, 60)
+    return f"{hours}:{minutes:02d} h" if hours else f"{minutes}:{rest:02d}"
+
+
+def gib(size: int) -> str:
+    """Bytes in GiB."""
+    return f"{size / 2**30:.2f} GiB"
+
+
+def _headlines(result: Result, metrics: Mapping[str, str]) -> Iterator[tuple[str, float]]:
+    """Task to its primary metric on test, at the last stage."""
+    for task, scores in result.scores.items():
+        value = pick(scores.quantized or scores.trained, metrics.get(task, result.headline.metric))
+        if value is not None:
+            yield task, value

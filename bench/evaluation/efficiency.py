@@ -1,0 +1,85 @@
+"""How long one window takes alone: latency at batch 1, from token ids on the host to decoded annotations.
+
+What a user waits for who sends one text at a time, which throughput over full batches does not tell. The windows are the same
+for every run of a task: evenly spaced over the test split.
+"""
+
+from __future__ import annotations
+
+from time import perf_counter
+from typing import Any
+
+import numpy as np
+import torch
+
+from bench.data.cache import collate
+from bench.training.loop import Device
+from bench.training.model import TaskData, TaskModel
+
+WINDOWS = 50
+"""Measured at most."""
+WARM_UP = 3
+"""Windows before the first that counts."""
+SECONDS = 0.7
+"""After which no further window is begun, warm-up included."""
+FOR_P95 = 20
+"""Windows below which no 95th percentile is given."""
+
+
+def latency(model: TaskModel, name: str, data: TaskData, device: Device, pad: int, seconds: float = SECONDS) -> dict[str, Any]:
+    """Seconds that a window takes at batch 1.
+
+    Args:
+        model: put into evaluation mode here.
+        name: of the task.
+        data: of the task.
+        device: where and in what precision.
+        pad: id of the padding token.
+        seconds: to spend; one window is measured whatever it takes, after one of warm-up.
+
+    Returns:
+        ``p50`` and ``p95`` in seconds (p95 None below `FOR_P95` windows), ``windows`` measured and their mean ``tokens``.
+    """
+    encoded = data.splits["test"]
+    chosen = np.unique(np.linspace(0, len(encoded) - 1, min(len(encoded), WINDOWS)).round().astype(int)).tolist()
+    rows = encoded.take(chosen) if chosen else []
+    # In an order that has nothing to do with the documents', so that stopping early leaves a sample of all.
+    order = np.random.default_rng(0).permutation(len(rows)).tolist()
+    model.eval()
+    taken: list[float] = []
+    started = perf_counter()
+
+    def over() -> bool:
+        return perf_counter() - started > seconds
+
+    for index in order[:WARM_UP]:
+        _once(model, name, data, rows[index], device, pad)
+        if over():
+            break
+    for index in order:
+        taken.append(_once(model, name, data, rows[index], device, pad))
+        if over():
+            break
+    tokens = [len(rows[index]["input_ids"]) for index in order[: len(taken)]]
+    return {
+        "p50": float(np.percentile(taken, 50)) if taken else None,
+        "p95": float(np.percentile(taken, 95)) if len(taken) >= FOR_P95 else None,
+        "windows": len(taken),
+        "tokens": float(np.mean(tokens)) if tokens else None,
+    }
+
+
+def _once(model: TaskModel, name: str, data: TaskData, row: dict[str, Any], device: Device, pad: int) -> float:
+    _wait(device)
+    started = perf_counter()
+    batch = device.move(collate([row], data.head, pad))
+    with device.autocast():
+        (prediction,) = model.predict(name, batch)
+    data.head.decode(data.splits["test"].window(row), prediction)
+    _wait(device)
+    return perf_counter() - started
+
+
+def _wait(device: Device) -> None:
+    if device.name != "cpu":
+        torch.cuda.synchronize()

@@ -1,0 +1,93 @@
+"""Energy by the counters that the hardware keeps; nothing is estimated, and where there is no counter there is no figure.
+
+On CUDA the device's own counter, read through NVML (package ``nvidia-ml-py``), which counts whatever else runs on that device.
+On a CPU Linux's powercap counters of whole packages (RAPL), which most systems let only root read.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass
+from importlib import import_module
+from pathlib import Path
+from typing import Any
+
+POWERCAP = Path("/sys/class/powercap")
+
+
+@dataclass
+class Energy:
+    """What a block took.
+
+    Args:
+        source: ``nvml`` or ``rapl``; None where no counter can be read.
+        joules: None without a source, and until the block is done.
+    """
+
+    source: str | None = None
+    joules: float | None = None
+
+
+@contextmanager
+def metered(device: str) -> Iterator[Energy]:
+    """Measures a block.
+
+    Args:
+        device: ``cpu`` or ``cuda``.
+    """
+    meter = _nvml() if device.startswith("cuda") else _rapl()
+    found = Energy()
+    before = None if meter is None else meter()
+    yield found
+    after = None if meter is None else meter()
+    if before is not None and after is not None and after >= before:  # a counter that wrapped around tells nothing
+        found.source, found.joules = "nvml" if device.startswith("cuda") else "rapl", after - before
+
+
+def _nvml() -> Callable[[], float | None] | None:
+    try:
+        import torch
+
+        pynvml: Any = import_module("pynvml")
+        pynvml.nvmlInit()
+        identity = str(torch.cuda.get_device_properties(torch.cuda.current_device()).uuid)
+        handle = pynvml.nvmlDeviceGetHandleByUUID(f"GPU-{identity.removeprefix('GPU-')}")
+        pynvml.nvmlDeviceGetTotalEnergyConsumption(handle)
+    except Exception:  # no package, no driver, a device without the counter: NVML has an error class for each
+        return None
+
+    def joules() -> float | None:
+        try:
+            torch.cuda.synchronize()
+            return float(pynvml.nvmlDeviceGetTotalEnergyConsumption(handle)) / 1e3
+        except Exception:
+            return None
+
+    return joules
+
+
+def _rapl(root: Path | None = None) -> Callable[[], float | None] | None:
+    # Packages alone (intel-rapl:0): their parts (intel-rapl:0:0) are counted in them.
+    counters = [path / "energy_uj" for path in sorted((root or POWERCAP).glob("*-rapl:*")) if path.name.count(":") == 1]
+
+    def joules() -> float | None:
+        try:
+            return sum(int(path.read_text()) for path in counters) / 1e6
+        except (OSError, ValueError):
+            return None
+
+    return joules if counters and joules() is not None else None
+
+
+def told(energy: Energy, tokens: int) -> dict[str, Any] | None:
+    """JSON-able: ``source``, ``joules``, ``tokens`` and ``joules_per_1000_tokens``; None where nothing was measured.
+
+    Args:
+        energy: of a block.
+        tokens: marked tokens that the block read.
+    """
+    if energy.joules is None:
+        return None
+    rate = 1000 * energy.joules / tokens if tokens else None
+    return {"source": energy.source, "joules": energy.joules, "tokens": tokens, "joules_per_1000_tokens": rate}

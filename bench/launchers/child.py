@@ -1,0 +1,265 @@
+"""One run as a process of its own: started, begun again where it was interrupted, and read when it has ended."""
+
+from __future__ import annotations
+
+import json
+import os
+import re
+import signal
+import subprocess
+import sys
+import tempfile
+import time
+from collections.abc import Callable, Mapping
+from contextlib import suppress
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import IO, Any
+
+INTERRUPTED, REFUSED = 130, 6
+_RESUME = re.compile(r"bench run --resume ([^\s']+)")
+_IN_USE = re.compile(r"^error: Run \S+ is in use", re.MULTILINE)
+_SECONDS_IN_USE = 120.0
+
+
+@dataclass(frozen=True)
+class Job:
+    """A run to be brought to its end.
+
+    Args:
+        key: what the launcher's caller knows it by.
+        words: what follows ``bench run``.
+        log: file that its stderr is appended to.
+        memory: bytes that it is expected to take.
+        environ: laid over the process's own environment; an empty value removes a name.
+        retries: how often it is begun again after it was killed or interrupted.
+    """
+
+    key: str
+    words: tuple[str, ...]
+    log: Path
+    memory: int = 0
+    environ: Mapping[str, str] = field(default_factory=dict)
+    retries: int = 3
+
+
+@dataclass(frozen=True)
+class Outcome:
+    """How a job ended.
+
+    Args:
+        key: the job's.
+        code: the exit code of `bench run`; negative for a signal.
+        answer: what it printed as JSON; empty unless `code` is 0.
+        message: the error in one or two lines; empty where it succeeded.
+        attempts: processes that it took.
+    """
+
+    key: str
+    code: int
+    answer: Mapping[str, Any] = field(default_factory=dict)
+    message: str = ""
+    attempts: int = 1
+
+    @property
+    def run(self) -> str | None:
+        """The id of the finished run."""
+        path = self.answer.get("result")
+        return Path(path).parent.name if path else None
+
+
+class Child:
+    """The process of a job, and the one after it where that was killed.
+
+    A run that was begun already says so and names the words that go on with it; those are typed then. A run that was killed,
+    by the kernel for memory or by whoever, is begun again from its last checkpoint, `Job.retries` times at most.
+
+    Args:
+        job: what to run.
+    """
+
+    def __init__(self, job: Job) -> None:
+        self.job = job
+        self.attempts = 0
+        self._retries = 0
+        self._stopping = False
+        self._again = 0.0
+        self._in_use_since: float | None = None
+        self._resume: str | None = None
+        self._offset = 0
+        self._process: subprocess.Popen[bytes] | None = None
+        self._start()
+
+    def poll(self) -> Outcome | None:
+        """How it ended, or None while it lives; begins it again where that is due."""
+        if self._process is None:
+            if self._stopping:
+                return self._ended(INTERRUPTED, "Stopped before it could go on.")
+            if time.monotonic() >= self._again:
+                self._start()
+            return None
+        code = self._process.poll()
+        if code is None:
+            return None
+        self._process = None
+        return self._after(code)
+
+    def stop(self) -> None:
+        """Asks it to save a checkpoint and end; it is not begun again."""
+        self._stopping = True
+        self._signal(signal.SIGTERM)
+
+    def kill(self) -> None:
+        """Ends it at once."""
+        self._stopping = True
+        self._signal(signal.SIGKILL)
+
+    def memory(self) -> int:
+        """Bytes that it and its own children hold now."""
+        import psutil
+
+        total = 0
+        if self._process is not None:
+            with suppress(psutil.Error):
+                process = psutil.Process(self._process.pid)
+                for one in (process, *process.children(recursive=True)):
+                    with suppress(psutil.Error):
+                        total += int(one.memory_info().rss)
+        return total
+
+    def _start(self) -> None:
+        self.job.log.parent.mkdir(parents=True, exist_ok=True)
+        environ = {name: value for name, value in {**os.environ, **self.job.environ}.items() if value != ""}
+        words = ("--resume", self._resume, *_beside_resume(self.job.words)) if self._resume else self.job.words
+        self._stdout: IO[bytes] = tempfile.TemporaryFile()  # noqa: SIM115  # closed in `_after`
+        with self.job.log.open("ab") as log:
+            self._offset = log.tell()
+            self._process = subprocess.Popen(
+                [sys.executable, "-m", "bench.launchers.guarded", str(os.getpid()), "run", *words],
+                stdin=subprocess.DEVNULL,
+                stdout=self._stdout,
+                stderr=log,
+                env=environ,
+            )
+        self.attempts += 1
+
+    def _after(self, code: int) -> Outcome | None:
+        with self._stdout:
+            self._stdout.seek(0)
+            answer = _answer(self._stdout.read().decode(errors="replace"))
+        said = self._said()
+        if code == 0:
+            if answer is None:
+                return self._ended(1, "It ended well and did not say where its result is.")
+            return self._ended(0, "", answer)
+        begun = _RESUME.search(said)
+        if code == REFUSED and not self._stopping:
+            if begun and self._resume is None:
+                self._resume = begun[1]
+                self._later(0.0)
+                return None
+            if _IN_USE.search(said) and self._patient():
+                self._later(1.0)
+                return None
+        if (code < 0 or code == INTERRUPTED) and not self._stopping and self._retries < self.job.retries:
+            self._retries += 1
+            if begun:
+                self._resume = begun[1]
+            self._later(min(0.5 * 2**self._retries, 30.0))
+            return None
+        return self._ended(code, _error(said) or f"It was ended by {_signal_name(code)}.")
+
+    def _later(self, seconds: float) -> None:
+        self._again = time.monotonic() + seconds
+
+    def _patient(self) -> bool:
+        """Whether to wait for a process of this very run that is still saving its last checkpoint."""
+        self._in_use_since = self._in_use_since or time.monotonic()
+        return time.monotonic() - self._in_use_since < _SECONDS_IN_USE
+
+    def _ended(self, code: int, message: str, answer: Mapping[str, Any] | None = None) -> Outcome:
+        return Outcome(self.job.key, code, answer or {}, message, self.attempts)
+
+    def _said(self) -> str:
+        with self.job.log.open("rb") as log:
+            log.seek(self._offset)
+            return log.read().decode(errors="replace")
+
+    def _signal(self, number: int) -> None:
+        if self._process is not None:
+            if number == signal.SIGKILL:  # with the processes that it may have begun, which have its group
+                with suppress(ProcessLookupError):
+                    os.killpg(self._process.pid, number)
+            self._process.send_signal(number)
+
+
+def run_here(job: Job, seconds: float = 0.2, begun: Callable[[Child], None] | None = None) -> Outcome:
+    """Brings a job to its end in this process's own child, and takes that along where this process is interrupted.
+
+    Args:
+        job: what to run.
+        seconds: between two looks at it.
+        begun: handed the child.
+    """
+    child = Child(job)
+    try:
+        if begun is not None:
+            begun(child)
+        while (outcome := child.poll()) is None:
+            time.sleep(seconds)
+        return outcome
+    except BaseException:
+        end(child)
+        raise
+
+
+def end(child: Child, patience: float = 120.0) -> Outcome:
+    """Asks a child to stop, waits for its checkpoint, and kills it where that takes too long."""
+    child.stop()
+    until = time.monotonic() + patience
+    while (outcome := child.poll()) is None:
+        if time.monotonic() > until:
+            child.kill()
+        time.sleep(0.05)
+    return outcome
+
+
+def last_line(log: Path) -> str:
+    """The last line of a log, which says how far its run is; empty where there is none."""
+    with suppress(OSError), log.open("rb") as file:
+        file.seek(max(0, log.stat().st_size - 2048))
+        lines = file.read().decode(errors="replace").splitlines()
+        return next((line.strip() for line in reversed(lines) if line.strip()), "")
+    return ""
+
+
+def _beside_resume(words: tuple[str, ...]) -> tuple[str, ...]:
+    """Of a run's words those that `--resume` takes: where it is, how it is told, and limits."""
+    kept: list[str] = []
+    taken = {"--out", "--name", "--study", "--tracker", "--memory-limit"}
+    for place, word in enumerate(words):
+        if word in taken:
+            kept += words[place : place + 2]
+    return (*kept, "--json")
+
+
+def _answer(text: str) -> Mapping[str, Any] | None:
+    """The JSON object that ends a text, whatever a plugin may have printed before it."""
+    for match in re.finditer(r"^\{", text, re.MULTILINE):
+        with suppress(ValueError):
+            found = json.loads(text[match.start() :])
+            return found if isinstance(found, dict) else None
+    return None
+
+
+def _error(said: str) -> str:
+    """What stands behind the last ``error:``."""
+    _, found, rest = said.rpartition("\nerror: ") if "\nerror: " in said else said.rpartition("error: ")
+    return rest.strip() if found else ""
+
+
+def _signal_name(code: int) -> str:
+    try:
+        return signal.Signals(-code).name
+    except ValueError:
+        return f"exit code {code}"

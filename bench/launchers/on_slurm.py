@@ -1,0 +1,139 @@
+"""Runs as jobs of a Slurm cluster, by submitit: https://github.com/facebookincubator/submitit.
+
+A job that is preempted or runs out of time asks its run for a checkpoint and is queued again; the run goes on from there. The
+folder of runs must be one that every node sees. ``--option cluster=local`` runs the same jobs as processes of this machine.
+"""
+
+from __future__ import annotations
+
+import shutil
+import signal
+import sys
+from collections.abc import Mapping, Sequence
+from contextlib import suppress
+from pathlib import Path
+from types import FrameType
+from typing import Any
+
+from bench.errors import MissingError, UsageError
+from bench.launchers.child import INTERRUPTED, Child, Job, Outcome, end, run_here
+from bench.launchers.remote import RemoteLauncher, parse_options
+
+MINUTES = 24 * 60
+"""Of a job, unless ``--option timeout_min=N`` says otherwise; a run that takes longer goes on in the next."""
+_HEADROOM = 1.25
+
+
+class Work:
+    """What a job does: one run to its end. Submitit pickles it, and asks it for what is queued again.
+
+    Args:
+        job: the run.
+    """
+
+    def __init__(self, job: Job) -> None:
+        self.job = job
+        self._child: Child | None = None
+
+    def __call__(self) -> Outcome:
+        """Runs it."""
+        # Submitit passes this one over. Slurm sends it before it kills: the run saves a checkpoint, and no result is left
+        # behind that would end a job which Slurm is about to queue again.
+        signal.signal(signal.SIGTERM, self._end)
+        return run_here(self.job, begun=self._hold)
+
+    def checkpoint(self) -> Any:
+        """Saves the run's checkpoint; the same work is queued again."""
+        from submitit.helpers import DelayedSubmission
+
+        if self._child is not None:
+            end(self._child)
+        return DelayedSubmission(Work(self.job))
+
+    def _hold(self, child: Child) -> None:
+        self._child = child
+
+    def _end(self, number: int, frame: FrameType | None) -> None:
+        if self._child is not None:
+            end(self._child)
+        sys.exit(128 + number)
+
+
+class SlurmLauncher(RemoteLauncher[Any]):
+    """Jobs of a Slurm cluster.
+
+    Args:
+        jobs: at once with the scheduler.
+        executor: submitit's.
+        parameters: of every job.
+    """
+
+    def __init__(self, jobs: int, executor: Any, parameters: Mapping[str, Any]) -> None:
+        super().__init__(jobs)
+        self._executor, self._parameters = executor, parameters
+        self._given: dict[str, Job] = {}
+        self._again: dict[str, int] = {}
+
+    @classmethod
+    def opened(cls, jobs: int, folder: Path, options: Sequence[str]) -> SlurmLauncher:
+        """Finds the cluster.
+
+        Raises:
+            MissingError: submitit is not installed, or there is no Slurm here.
+            UsageError: an option that submitit does not know.
+        """
+        given: dict[str, Any] = {key: _typed(value) for key, value in parse_options(options, None, "slurm").items()}
+        cluster = given.pop("cluster", "slurm")
+        if cluster not in ("slurm", "local"):
+            raise UsageError(f"--option cluster={cluster}: the cluster is slurm or local.")
+        try:
+            import submitit
+        except ImportError:
+            raise MissingError(
+                "The launcher 'slurm' needs submitit, which is not installed.", "pip install 'bench-suite[slurm]'"
+            ) from None
+        if cluster == "slurm" and shutil.which("sbatch") is None:
+            raise MissingError("There is no Slurm on this machine: sbatch is not found.", "Type it on a login node.")
+        executor = submitit.AutoExecutor(folder=str(folder.absolute() / "slurm"), cluster=cluster)
+        parameters = {"timeout_min": MINUTES, "name": "bench", **given}
+        try:
+            executor.update_parameters(**parameters)
+        except (NameError, TypeError, ValueError) as error:
+            told = str(error).partition("\n")[0]
+            raise UsageError(f"submitit does not take these options: {told}", "See docs/studies.md.") from None
+        return cls(jobs, executor, parameters)
+
+    def _begin(self, job: Job) -> Any:
+        parameters = dict(self._parameters)
+        if job.memory and "mem_gb" not in parameters and "slurm_mem" not in parameters:
+            parameters["mem_gb"] = max(1, -(-int(job.memory * _HEADROOM) // 2**30))
+        self._executor.update_parameters(**parameters)
+        self._given[job.key] = job
+        return self._executor.submit(Work(job))
+
+    def _outcome(self, key: str, handle: Any) -> Outcome | None:
+        if not handle.done():
+            return None
+        try:
+            found: Outcome = handle.result()
+            return found
+        except Exception as error:
+            # Killed without a word, e.g. with its node. What submitit quotes of logs stays in its folder.
+            if self._again.get(key, 0) < self._given[key].retries and key in self._live:
+                self._again[key] = self._again.get(key, 0) + 1
+                self._live[key] = self._begin(self._given[key])
+                return None
+            return Outcome(key, INTERRUPTED, message=f"Slurm ended it: {type(error).__name__}.")
+
+    def _cancel(self, handle: Any) -> None:
+        for key in self._live:
+            self._again[key] = sys.maxsize  # what is stopped is not begun again
+        with suppress(Exception):
+            handle.cancel(check=False)
+
+
+def _typed(value: str) -> int | float | str:
+    for kind in (int, float):
+        with suppress(ValueError):
+            return kind(value)
+    return value

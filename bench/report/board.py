@@ -1,0 +1,166 @@
+"""All runs of a folder at a glance, without reading more of each than is asked for.
+
+``result.json`` opens with what must not be missed: headline and configuration stand in its first kilobytes. Ten thousand
+results are listed by decoding these alone; a file is read whole only where a field further down is asked for.
+"""
+
+from __future__ import annotations
+
+import json
+import os
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any, Literal
+
+from bench.results.layout import INFO, RESULT
+from bench.results.schema import SCHEMA_VERSION
+
+State = Literal["finished", "unfinished", "damaged", "other schema"]
+HEAD = 8192
+"""Bytes that hold the keys up to `LAST_OF_HEAD` of any but the longest configurations."""
+LAST_OF_HEAD = "config"
+_DECODER = json.JSONDecoder()
+
+
+@dataclass(frozen=True)
+class Entry:
+    """A run on the board.
+
+    Args:
+        folder: of it.
+        state: whether it has a result that can be read.
+        known: the top level of its result as far as it was decoded; of an unfinished run its configuration.
+    """
+
+    folder: Path
+    state: State
+    known: Mapping[str, Any]
+
+    @property
+    def id(self) -> str:
+        """The run's id."""
+        return self.folder.name
+
+    @property
+    def tasks(self) -> tuple[str, ...]:
+        """Its tasks by name."""
+        config = self.known.get("config", {})
+        told = config.get("resolved", config).get("task") or config.get("task") or ()
+        return (told,) if isinstance(told, str) else tuple(told)
+
+    def field(self, name: str) -> Any:
+        """A field by its dotted path, from the top or below ``headline`` or ``config``; None where there is none.
+
+        Args:
+            name: such as ``seed``, ``value``, ``config.lr`` or ``invariants.tokens.total``; also ``id``, ``task``, ``state``.
+        """
+        own = {"id": self.id, "state": self.state, "task": "+".join(self.tasks)}
+        if name in own:
+            return own[name]
+        places = (self.known, self.known.get("headline", {}), self.known.get("config", {}))
+        return next((found for place in places if (found := _at(place, name)) is not None), None)
+
+
+def entries(out: Path, whole: bool = False) -> Iterator[Entry]:
+    """Every run of a folder, by its id.
+
+    Args:
+        out: the folder of runs.
+        whole: decode all of each result, which takes longer.
+    """
+    with os.scandir(out) as found:
+        names = sorted(entry.name for entry in found if entry.is_dir())
+    for name in names:
+        folder = out / name
+        try:
+            with open(f"{out}/{name}/{RESULT}", "rb") as file:  # noqa: PTH123 - a path object for each costs as much as reading
+                head = file.read(-1 if whole else HEAD)
+                size = os.fstat(file.fileno()).st_size
+                if size > len(head):
+                    file.seek(size - 2)
+                    end = file.read()
+                else:
+                    end = head[-2:]
+        except OSError:
+            if (folder / INFO).exists():
+                yield Entry(folder, "unfinished", _started(folder / INFO))
+            continue
+        yield _entry(folder, head, end, whole)
+
+
+def needs_whole(names: Iterator[str] | list[str]) -> bool:
+    """Whether any of these fields stands further down than the head of a result.
+
+    Args:
+        names: as `Entry.field` takes them.
+    """
+    below = {
+        "scores", "invariants", "quantization", "timings", "memory", "hashes", "versions", "hardware", "git", "plan",
+        "training", "together", "macro", "calibration", "errors", "overlap", "efficiency",
+    }  # fmt: skip
+    return any(name.split(".")[0] in below for name in names)
+
+
+def _entry(folder: Path, head: bytes, end: bytes, whole: bool) -> Entry:
+    text = head.decode("utf-8", "ignore")
+    try:
+        known = json.loads(text) if whole else _members(text, LAST_OF_HEAD)
+        if not isinstance(known, dict):
+            raise ValueError
+    except ValueError:
+        if whole:
+            return Entry(folder, "damaged", {})
+        try:
+            known = json.loads((folder / RESULT).read_bytes())
+        except (OSError, ValueError):
+            return Entry(folder, "damaged", {})
+        if not isinstance(known, dict):
+            return Entry(folder, "damaged", {})
+    if known.get("schema_version") != SCHEMA_VERSION:
+        return Entry(folder, "other schema", {})
+    # The writer ends with a brace and a line end; what a full disk or a copy cut off does not.
+    if (
+        not end.rstrip().endswith(b"}")
+        or not isinstance(known.get("config"), dict)
+        or not isinstance(known.get("headline"), dict)
+    ):
+        return Entry(folder, "damaged", {})
+    return Entry(folder, "finished", known)
+
+
+def _members(text: str, last: str) -> dict[str, Any]:
+    """The members of a JSON object up to one of them, decoded one after the other.
+
+    Raises:
+        ValueError: the text ends before, or is no object.
+    """
+    found: dict[str, Any] = {}
+    place = text.index("{") + 1
+    while True:
+        place = text.index('"', place)
+        key, place = _DECODER.raw_decode(text, place)
+        place = text.index(":", place) + 1
+        while text[place : place + 1].isspace():
+            place += 1
+        found[key], place = _DECODER.raw_decode(text, place)
+        if key == last:
+            return found
+
+
+def _started(path: Path) -> dict[str, Any]:
+    try:
+        told = json.loads(path.read_bytes())
+        return {"config": dict(told["config"])}
+    except (OSError, ValueError, KeyError, TypeError):
+        return {}
+
+
+def _at(place: Any, name: str) -> Any:
+    if isinstance(place, Mapping) and name in place:
+        return place[name]
+    for part in name.split("."):
+        if not isinstance(place, Mapping) or part not in place:
+            return None
+        place = place[part]
+    return place

@@ -1,0 +1,191 @@
+"""What a report is made of, before anything says how it looks: tables and figures as plain numbers.
+
+The page, the LaTeX, the CSV and the printed figures are all drawn from these, so that they cannot differ.
+"""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Iterable
+from dataclasses import dataclass
+from typing import Any, Literal
+
+from bench.results.summary import size
+
+ColumnKind = Literal["text", "score", "change", "count", "ratio", "bytes", "seconds", "flag"]
+FigureKind = Literal["intervals", "lines", "bars", "heat", "points"]
+Cell = str | int | float | bool | None
+
+NUMBERS: frozenset[ColumnKind] = frozenset({"score", "change", "count", "ratio", "bytes", "seconds"})
+"""Kinds of columns that are aligned to the right and sorted as numbers."""
+
+
+@dataclass(frozen=True)
+class Column:
+    """A column of a table.
+
+    Args:
+        name: in the CSV.
+        label: at its head, for people.
+        kind: how its cells read.
+    """
+
+    name: str
+    label: str
+    kind: ColumnKind = "text"
+
+    @property
+    def numeric(self) -> bool:
+        """Whether it holds numbers."""
+        return self.kind in NUMBERS
+
+
+@dataclass(frozen=True)
+class Table:
+    """A table.
+
+    Args:
+        name: of its files; no two of a report are the same.
+        title: its heading.
+        caption: how to read it, in a sentence or two.
+        columns: left to right.
+        rows: cells as raw values; None where there is nothing to tell.
+        runs: ids of the runs that it rests on.
+        synthetic: whether any of them was trained or scored on generated text.
+    """
+
+    name: str
+    title: str
+    caption: str
+    columns: tuple[Column, ...]
+    rows: tuple[tuple[Cell, ...], ...]
+    runs: tuple[str, ...]
+    synthetic: bool
+
+
+@dataclass(frozen=True)
+class Mark:
+    """Something drawn.
+
+    Args:
+        x: place from left to right; of bars and intervals their value.
+        y: place from bottom to top; of bars and intervals the name of their line.
+        panel: which of the figure's plots it stands in.
+        group: what its colour and shape tell.
+        value: of a cell of a heat map.
+        low: lower end of its interval.
+        high: upper end.
+        run: the run that it is of, where it is of one.
+    """
+
+    x: float | str
+    y: float | str
+    panel: str = ""
+    group: str = ""
+    value: float | None = None
+    low: float | None = None
+    high: float | None = None
+    run: str = ""
+
+
+@dataclass(frozen=True)
+class Figure:
+    """A figure of one plot or several that share their axes' meaning.
+
+    Args:
+        name: of its files; no two of a report are the same.
+        title: its heading.
+        caption: how to read it.
+        says: what it shows, in words, for who does not see it.
+        kind: how it is drawn. ``intervals``: dots with bars, a line of the plot each; ``lines``: one a run; ``bars``: stacked
+            by group; ``heat``: a grid of coloured cells; ``points``: a cloud.
+        x: title of the axis from left to right.
+        y: title of the other axis.
+        marks: all of them.
+        groups: in the order of their colours.
+        runs: ids of the runs that it rests on.
+        synthetic: whether any of them was trained or scored on generated text.
+        diagonal: whether the line x = y is drawn, as in a reliability diagram.
+        front: whether the marks that no other beats on both axes (less x, more y) are joined.
+    """
+
+    name: str
+    title: str
+    caption: str
+    says: str
+    kind: FigureKind
+    x: str
+    y: str
+    marks: tuple[Mark, ...]
+    groups: tuple[str, ...]
+    runs: tuple[str, ...]
+    synthetic: bool
+    diagonal: bool = False
+    front: bool = False
+
+    @property
+    def panels(self) -> tuple[str, ...]:
+        """Names of its plots, in order."""
+        return tuple(dict.fromkeys(mark.panel for mark in self.marks))
+
+    def panel(self, name: str) -> tuple[Mark, ...]:
+        """The marks of one plot."""
+        return tuple(mark for mark in self.marks if mark.panel == name)
+
+
+@dataclass(frozen=True)
+class Section:
+    """A heading of the page with what stands below it.
+
+    Args:
+        name: its anchor.
+        title: its heading.
+        figures: drawn first.
+        tables: below them.
+    """
+
+    name: str
+    title: str
+    figures: tuple[Figure, ...]
+    tables: tuple[Table, ...]
+
+
+def shown(value: Any, kind: ColumnKind = "text") -> str:
+    """How a cell reads: scores as .812, changes signed, counts grouped, sizes in their unit; nothing as an empty cell."""
+    if value is None or (isinstance(value, float) and not math.isfinite(value)):
+        return ""
+    if kind == "flag":
+        return "yes" if value else "no"
+    if isinstance(value, str) or kind == "text":
+        return str(value)
+    if kind == "score":
+        return _fraction(value)
+    if kind == "change":
+        text = _fraction(abs(value))
+        return text if not text.strip("0.") else f"{'+' if value > 0 else '−'}{text}"
+    if kind == "bytes":
+        return size(value)
+    if kind == "seconds":
+        return _seconds(value)
+    return f"{value:,.0f}" if kind == "count" else f"{value:.3g}"
+
+
+def front(marks: Iterable[Mark]) -> list[Mark]:
+    """The marks that no other beats, less x and more y, by x."""
+    kept: list[Mark] = []
+    for mark in sorted(marks, key=lambda m: (float(m.x), -float(m.y))):
+        if not kept or float(mark.y) > float(kept[-1].y):
+            kept.append(mark)
+    return kept
+
+
+def _fraction(value: float) -> str:
+    text = f"{value:.3f}"
+    return text.replace("0.", ".", 1) if text.startswith(("0.", "-0.")) else text
+
+
+def _seconds(value: float) -> str:
+    if value < 60:
+        return f"{value:.1f} s"
+    minutes = round(value / 60)
+    return f"{minutes} min" if minutes < 100 else f"{value / 3600:.1f} h"

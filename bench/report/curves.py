@@ -1,0 +1,85 @@
+"""Learning curves, from the journal of a run: what a model scored and lost by how many tokens it had seen."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass
+from itertools import pairwise
+from pathlib import Path
+from typing import Any
+
+from bench.results.layout import JOURNAL
+from bench.tracking.journal import parse
+
+POINTS = 60
+"""Points of a loss curve that are kept; each is a mean over the updates it stands for."""
+
+Point = tuple[float, float]
+
+
+@dataclass(frozen=True)
+class Curves:
+    """Of one run, by task.
+
+    Args:
+        loss: tokens seen in all, and the mean training loss of the updates around them.
+        dev: tokens seen in all, and the selection metric on the dev split.
+    """
+
+    loss: dict[str, tuple[Point, ...]]
+    dev: dict[str, tuple[Point, ...]]
+
+
+def read_curves(folder: Path) -> Curves:
+    """The curves of a run; empty ones where it has no journal, e.g. where only its result was kept.
+
+    Args:
+        folder: of the run.
+
+    Raises:
+        RunStateError: a line of the journal is no event of it.
+    """
+    loss: dict[str, list[Point]] = {}
+    dev: dict[str, list[Point]] = {}
+    for kind, values in _counted(folder / JOURNAL):
+        if kind == "step":
+            tokens = float(sum(task["tokens"] for task in values["ledger"].values()))
+            for task, value in values["loss"].items():
+                if isinstance(value, (int, float)):  # NaN stands as a string
+                    loss.setdefault(task, []).append((tokens, float(value)))
+        else:
+            for task, value in values["scores"].items():
+                if task != "mean" and isinstance(value, (int, float)):
+                    dev.setdefault(task, []).append((float(values["tokens"]), float(value)))
+    return Curves({task: thin(points) for task, points in loss.items()}, {task: tuple(points) for task, points in dev.items()})
+
+
+def thin(points: Sequence[Point], most: int = POINTS) -> tuple[Point, ...]:
+    """At most so many points, each the mean of the neighbours it stands for."""
+    if len(points) <= most:
+        return tuple(points)
+    edges = [round(i * len(points) / most) for i in range(most + 1)]
+    pieces = [points[a:b] for a, b in pairwise(edges)]
+    return tuple((sum(x for x, _ in piece) / len(piece), sum(y for _, y in piece) / len(piece)) for piece in pieces)
+
+
+def _counted(path: Path) -> Iterator[tuple[str, Mapping[str, Any]]]:
+    """Steps and evaluations that count: what a resume repeats is told once.
+
+    Lines of other kinds are passed over unread: a journal has one a step, and a report reads hundreds of journals.
+    """
+    if not path.exists():
+        return
+    kept: list[tuple[int, str, Mapping[str, Any]]] = []
+    with path.open("rb") as file:
+        for seq, line in enumerate(file):
+            if not line.endswith(b"\n"):
+                break  # torn by a kill, or being written
+            head = line[:120]
+            if b'"kind":"resume"' in head:
+                first = parse(line, seq, path).values["position"]
+                kept = [one for one in kept if one[0] < first]
+            elif b'"kind":"step"' in head or b'"kind":"eval"' in head:
+                event = parse(line, seq, path)
+                kept.append((seq, event.kind, event.values))
+    yield from ((kind, values) for _, kind, values in kept)

@@ -1,0 +1,230 @@
+"""The figures of a report, from its runs."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from statistics import fmean
+
+from bench.report.collect import Evidence, Run
+from bench.report.content import Figure, FigureKind, Mark, shown
+from bench.report.tables import own_parity
+from bench.report.verdicts import Summary, summaries
+
+LINES = 60
+"""Learning curves of a plot at most; with more runs the seeds of an arm are one line, their mean."""
+
+
+def arms(evidence: Evidence) -> Figure:
+    """Arms with their intervals, a plot a task, every run as a small dot."""
+    scored = [s for s in summaries(evidence) if s.mean is not None]
+    marks: list[Mark] = []
+    for s in scored:
+        marks.append(Mark(s.mean or 0.0, s.arm, s.task, s.arm, low=s.low, high=s.high))
+        if len(s.runs) > 1:
+            marks += [Mark(v, s.arm, s.task, s.arm, run=r.id) for r in s.runs if (v := r.score(s.task)) is not None]
+    says = "; ".join(f"{s.task}, {s.arm}: {_bounds(s)}" for s in scored)
+    return _figure(
+        evidence, "arms", "Scores by arm",
+        "Large dots are means, bars 95% intervals (t over seeds; of a single run over documents), small dots runs.",
+        f"Mean primary metric on test by task and arm. {says}.", "intervals", "primary metric, test", "", marks,
+    )  # fmt: skip
+
+
+def curves(evidence: Evidence, what: str) -> Figure | None:
+    """Learning curves against tokens.
+
+    Args:
+        evidence: the runs.
+        what: ``dev`` for the selection metric, ``loss`` for the training loss.
+    """
+    marks: list[Mark] = []
+    for task in evidence.tasks:
+        for arm in evidence.arms:
+            runs = [run for run in evidence.of(task, arm) if getattr(run.curves, what).get(task)]
+            if sum(len(evidence.of(task, a)) for a in evidence.arms) > LINES and len(runs) > 1:
+                marks += [Mark(x, y, task, arm, run=f"mean of {len(runs)} runs of {arm}") for x, y in _mean(runs, task, what)]
+            else:
+                marks += [Mark(x, y, task, arm, run=run.id) for run in runs for x, y in getattr(run.curves, what)[task]]
+    if not marks:
+        return None
+    ends = []
+    for task in evidence.tasks:
+        for arm in evidence.arms:
+            last = {m.run: float(m.y) for m in marks if m.panel == task and m.group == arm}
+            if last:
+                ends.append(f"{task}, {arm}: {shown(fmean(last.values()), 'score')}")
+    title, y = ("Dev score by tokens", "selection metric, dev") if what == "dev" else ("Training loss by tokens", "loss")
+    caption = (
+        "Scores on dev while training; they choose checkpoints and are no results." if what == "dev" else
+        "Mean loss of the updates around each point; losses of different tasks are on different scales."
+    )  # fmt: skip
+    return _figure(
+        evidence, f"curves-{what}", title, f"{caption} Tokens are those of all tasks of a run.",
+        f"{title}. At the end, mean of the runs: {'; '.join(ends)}.", "lines", "tokens seen", y, marks,
+    )  # fmt: skip
+
+
+def ledger(evidence: Evidence) -> Figure | None:
+    """Tokens by arm, stacked by task."""
+    marks: list[Mark] = []
+    for arm, runs in _by_arm(evidence).items():
+        for task in evidence.tasks:
+            tokens = [c["tokens"] for r in runs if (c := r.result.invariants.tokens.get("tasks", {}).get(task)) is not None]
+            if tokens:
+                marks.append(Mark(fmean(tokens), arm[1], arm[0], task))
+    if not marks:
+        return None
+    says = "; ".join(f"{m.panel} {m.y}, {m.group}: {shown(m.x, 'count')}".strip() for m in marks)
+    return _figure(
+        evidence, "ledger", "Tokens by arm", "Mean over an arm's runs of the tokens that each task was trained on.",
+        f"Tokens trained on, by arm and task. {says}.", "bars", "tokens", "", marks, evidence.tasks,
+    )  # fmt: skip
+
+
+def parity(evidence: Evidence) -> Figure | None:
+    """Trainable parameters by arm, stacked by kind."""
+    marks: list[Mark] = []
+    for (panel, arm), runs in _by_arm(evidence).items():
+        row = next((row for run in runs if (row := own_parity(run)) is not None), None)
+        for part in ("adapters", "fusion", "heads") if row is not None else ():
+            if row is not None and row.get(part):
+                marks.append(Mark(float(row[part]), arm, panel, part))
+    if not marks:
+        return None
+    says = "; ".join(f"{m.panel} {m.y}, {m.group}: {shown(m.x, 'count')}".strip() for m in marks)
+    return _figure(
+        evidence, "parity", "Trainable parameters by arm", "Adapters and fusion are held equal; heads go with the tasks.",
+        f"Trainable parameters. {says}.", "bars", "trainable parameters", "", marks, ("adapters", "fusion", "heads"),
+    )  # fmt: skip
+
+
+def transfer(evidence: Evidence) -> Figure | None:
+    """Gain of training a task with others over training it alone, by what it was trained with."""
+    verdict = None if evidence.study is None else evidence.study.verdict
+    if verdict is not None and "pairs" in verdict:
+        held = {"at_total": "against alone, equal total", "at_own": "against alone, own share"}
+        judged = [
+            Mark(p["task"], p["partner"], panel, value=p[name]["difference"])
+            for name, panel in held.items()
+            for p in verdict["pairs"]
+        ]
+        told = "; ".join(f"{m.x} with {m.y}, {m.panel}: {shown(m.value, 'change')}" for m in judged)
+        return _figure(
+            evidence, "transfer", "Gain and harm", "Score with a partner less the score alone, mean over seeds.",
+            f"Gain of a task from a partner. {told}.", "heat", "scored on", "trained with", judged, (),
+        )  # fmt: skip
+    scores: dict[tuple[str, tuple[str, ...], str], list[float]] = {}
+    used: list[Run] = []
+    for run in evidence.runs:
+        for task in run.tasks:
+            if (value := run.score(task)) is not None:
+                others = tuple(other for other in run.tasks if other != task)
+                scores.setdefault((_recipe(run), others, task), []).append(value)
+    marks: list[Mark] = []
+    for (recipe, others, task), values in scores.items():
+        alone = scores.get((recipe, (), task))
+        if others and alone:
+            marks.append(Mark(task, " + ".join(others), recipe, value=fmean(values) - fmean(alone)))
+            used += [run for run in evidence.of(task) if _recipe(run) == recipe]
+    if not marks:
+        return None
+    if len({m.panel for m in marks}) == 1:
+        marks = [Mark(m.x, m.y, value=m.value) for m in marks]
+    says = "; ".join(f"{m.x} with {m.y}: {shown(m.value, 'change')}" for m in marks)
+    return _figure(
+        evidence, "transfer", "Gain from training together",
+        "Mean score with the other task less mean score alone, of the same architecture, model and quantizer. Tokens may "
+        "differ: only a token-control study tells transfer from exposure.",
+        f"Gain of a task from training with another. {says}.", "heat", "scored on", "trained with", marks, (), used,
+    )  # fmt: skip
+
+
+def pareto(evidence: Evidence) -> Figure | None:
+    """Quality against size, of runs that quantized and those they are held against."""
+    marks: list[Mark] = []
+    used: list[Run] = []
+    for run in evidence.runs:
+        size = run.result.quantization.bytes
+        for task in run.tasks if size else ():
+            if (value := run.score(task)) is not None:
+                marks.append(Mark(size / 1e6 if size else 0.0, value, task, run.arm, run=run.id))
+                used.append(run)
+    if not marks:
+        return None
+    best = [
+        max((m for m in marks if m.panel == task), key=lambda m: float(m.y)) for task in dict.fromkeys(m.panel for m in marks)
+    ]
+    says = "; ".join(f"{m.panel}: best {shown(m.y, 'score')} at {shown(m.x, 'ratio')} MB ({m.group})" for m in best)
+    return _figure(
+        evidence, "pareto", "Quality against size",
+        "Weights on disk after quantizing; the line joins what no smaller run equals.",
+        f"Primary metric against megabytes. {says}.", "points", "weights, MB", "primary metric, test", marks,
+        None, used, front=True,
+    )  # fmt: skip
+
+
+def gradients(evidence: Evidence) -> Figure | None:
+    """How often the gradients of two tasks pointed apart, by arm."""
+    met: dict[tuple[str, str], list[float]] = {}
+    used: list[Run] = []
+    for run in evidence.runs:
+        for pair in run.result.extra.get("together", {}).get("gradients", {}).get("pairs", ()):
+            if isinstance(pair.get("conflict_frequency"), (int, float)):
+                met.setdefault((" × ".join(pair["tasks"]), run.arm), []).append(pair["conflict_frequency"])
+                used.append(run)
+    if not met:
+        return None
+    marks = [Mark(fmean(values), arm, pair, "conflicts") for (pair, arm), values in met.items()]
+    says = "; ".join(f"{m.panel}, {m.y}: {shown(m.x, 'score')}" for m in marks)
+    return _figure(
+        evidence, "gradients", "Gradient conflicts",
+        "Share of the updates in which the gradients of two tasks, over what they share, had a negative cosine; mean of runs.",
+        f"Share of updates with conflicting gradients. {says}.", "bars", "share of updates", "", marks, ("conflicts",), used,
+    )  # fmt: skip
+
+
+def _recipe(run: Run) -> str:
+    config = run.result.config
+    words = [str(config.get("arch")), str(config.get("model"))]
+    return ", ".join(words + [str(config["quant"])] * (config.get("quant") not in (None, "none")))
+
+
+def _by_arm(evidence: Evidence) -> dict[tuple[str, str], list[Run]]:
+    """Panel and arm to its runs; a panel is a set of tasks where an arm has several, as tasks alone have."""
+    found: dict[tuple[str, str], list[Run]] = {}
+    sets = {arm: {run.tasks for run in evidence.runs if run.arm == arm} for arm in evidence.arms}
+    for run in evidence.runs:
+        label = run.arm if len(sets[run.arm]) == 1 else f"{run.arm}: {' + '.join(run.tasks)}"
+        found.setdefault(("", label), []).append(run)
+    return found
+
+
+def _mean(runs: Sequence[Run], task: str, what: str, points: int = 40) -> list[tuple[float, float]]:
+    """The mean curve of several runs over the tokens that all of them saw."""
+    import numpy as np
+
+    lines: list[Sequence[tuple[float, float]]] = [getattr(run.curves, what)[task] for run in runs]
+    low, high = max(line[0][0] for line in lines), min(line[-1][0] for line in lines)
+    if high < low:
+        return []
+    xs = np.linspace(low, high, points if high > low else 1)
+    ys = np.mean([np.interp(xs, [x for x, _ in line], [y for _, y in line]) for line in lines], axis=0)
+    return [(round(float(x)), float(y)) for x, y in zip(xs, ys, strict=True)]
+
+
+def _bounds(s: Summary) -> str:
+    interval = f" [{shown(s.low, 'score')}, {shown(s.high, 'score')}]" if s.low is not None else ""
+    return f"{shown(s.mean, 'score')}{interval}, {len(s.runs)} run{'s' * (len(s.runs) > 1)}"
+
+
+def _figure(
+    evidence: Evidence, name: str, title: str, caption: str, says: str, kind: FigureKind, x: str, y: str,
+    marks: Sequence[Mark], groups: Sequence[str] | None = None, runs: Sequence[Run] | None = None, front: bool = False,
+) -> Figure:  # fmt: skip
+    rests = evidence.runs if runs is None else runs
+    drawn = {mark.group for mark in marks}
+    order = evidence.arms if groups is None else groups
+    ids = tuple(dict.fromkeys(run.id for run in rests))
+    synthetic = any(run.result.synthetic for run in rests)
+    kept = tuple(group for group in order if group in drawn)
+    return Figure(name, title, caption, says, kind, x, y, tuple(marks), kept, ids, synthetic, front=front)

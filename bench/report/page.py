@@ -1,0 +1,136 @@
+"""The page: one HTML file that holds its styles, its scripts and its numbers."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Sequence
+from dataclasses import dataclass
+from importlib.resources import files
+from typing import Any
+
+from bench import __version__
+from bench.errors import MissingError
+from bench.report.collect import Evidence
+from bench.report.content import Section, shown
+from bench.report.vega import INSTALL, javascript, specifications, style
+from bench.report.verdicts import Statement, statements, tested
+
+ROWS = 400
+"""Rows of a table that the page holds; the CSV beside it holds all."""
+
+
+@dataclass(frozen=True)
+class Notice:
+    """What must not be missed above any number.
+
+    Args:
+        word: the first one, in capitals.
+        text: the sentence.
+    """
+
+    word: str
+    text: str
+
+
+def render(evidence: Evidence, sections: Sequence[Section]) -> str:
+    """The whole page.
+
+    Args:
+        evidence: what it is about.
+        sections: below the verdict, in order.
+
+    Raises:
+        MissingError: jinja2 or vl-convert is not installed.
+    """
+    try:
+        from jinja2 import Environment, StrictUndefined
+    except ImportError:
+        raise MissingError("A report needs jinja2, which is not installed.", INSTALL) from None
+    here = files("bench.report")
+    environment = Environment(autoescape=True, trim_blocks=True, lstrip_blocks=True, undefined=StrictUndefined)
+    environment.filters["cell"] = shown
+    template = environment.from_string((here / "page.html.j2").read_text(encoding="utf-8"))
+    plots: dict[str, Any] = {}
+    panels: dict[str, list[tuple[str, str]]] = {}
+    legends: dict[str, list[tuple[str, int, str, bool]]] = {}
+    for figure in (figure for section in sections for figure in section.figures):
+        for i, (title, spec) in enumerate(specifications(figure)):
+            place = f"plot-{figure.name}-{i}"
+            plots[place] = spec
+            panels.setdefault(figure.name, []).append((place, title))
+        legends[figure.name] = [(g, *style(i)[:2], _dashed(i)) for i, g in enumerate(figure.groups)]
+    found: list[Statement] = statements(evidence)
+    return template.render(
+        evidence=evidence, sections=sections, statements=found, tested=tested(evidence), lead=lead(evidence),
+        notices=notices(evidence), plots=_script(plots), panels=panels, legends=legends, most=ROWS, version=__version__,
+        css=(here / "page.css").read_text(encoding="utf-8"),
+        js=(here / "page.js").read_text(encoding="utf-8"), vega=_inline(javascript()),
+        synthetic=any(run.result.synthetic for run in evidence.runs),
+    )  # fmt: skip
+
+
+def lead(evidence: Evidence) -> str:
+    """Why there is no verdict, where there is none."""
+    if tested(evidence):
+        return ""
+    if evidence.study is None:
+        return "These runs are no study: the page describes them and tests nothing."
+    if evidence.unfinished:
+        return "The study has no verdict yet: the page describes the runs that finished and tests nothing."
+    return (
+        f"A study of the kind {evidence.study.kind} has no verdict of its own: the page describes its runs and tests nothing."
+    )
+
+
+def notices(evidence: Evidence) -> list[Notice]:
+    """What must not be missed: generated text, models that are plumbing, waived invariants, runs that did not finish."""
+    runs = evidence.runs
+    found = []
+    synthetic = sum(run.result.synthetic for run in runs)
+    if synthetic:
+        which = "All" if synthetic == len(runs) else f"{synthetic} of {len(runs)}"
+        found.append(Notice("Synthetic", f"{which} runs rest on generated text: their figures say that the plumbing works, "
+                            "nothing about clinical text."))  # fmt: skip
+    plumbing = sorted({str(run.result.config.get("model")) for run in runs if _plumbing(run.result.extra)})
+    if plumbing:
+        found.append(
+            Notice("Plumbing", f"{', '.join(plumbing)} is made from a seed and knows no language; scores mean nothing.")
+        )
+    waived: dict[str, int] = {}
+    for run in runs:
+        for name in run.result.waivers:
+            waived[name] = waived.get(name, 0) + 1
+    if waived:
+        told = ", ".join(f"{name} ({count} run{'s' * (count > 1)})" for name, count in waived.items())
+        found.append(
+            Notice("Waived", f"Invariants that were not enforced: {told}. Comparisons refuse these runs unless told otherwise.")
+        )
+    for told_one in ((evidence.study.verdict if evidence.study else None) or {}).get("differences", ()):
+        found.append(Notice("Differs", f"The runs differ in {told_one['field']}: {told_one['told']}."))
+    if evidence.unfinished:
+        left = evidence.unfinished
+        named = ", ".join(left[:4]) + (f" and {len(left) - 4} more" if len(left) > 4 else "")
+        found.append(Notice("Unfinished", f"{len(left)} of {len(left) + len(runs)} runs have no result yet: {named}."))
+    return found
+
+
+def _plumbing(extra: Any) -> bool:
+    return bool(extra.get("plan", {}).get("model", {}).get("plumbing_only"))
+
+
+def _dashed(index: int) -> bool:
+    return style(index)[2] != (1, 0)
+
+
+def _script(value: Any) -> str:
+    """JSON that can stand in a script element."""
+    from markupsafe import Markup
+
+    return Markup(json.dumps(value, separators=(",", ":"), ensure_ascii=False).replace("<", "\\u003c"))
+
+
+def _inline(script: str) -> str:
+    """JavaScript that can stand in a script element."""
+    from markupsafe import Markup
+
+    return Markup(script.replace("</script", "<\\/script").replace("<!--", "<\\!--"))

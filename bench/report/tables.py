@@ -1,0 +1,199 @@
+"""The tables of a report, from its runs."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Mapping, Sequence
+from typing import Any
+
+from bench.report.collect import Evidence, Run
+from bench.report.content import Cell, Column, Table
+from bench.report.verdicts import summaries
+
+DIGITS = 12
+"""Digits of a hash that are shown."""
+
+
+def arms(evidence: Evidence) -> Table:
+    """Scores by task and arm."""
+    columns = (
+        Column("task", "task"), Column("arm", "arm"), Column("runs", "runs", "count"), Column("mean", "mean", "score"),
+        Column("sd", "SD", "score"), Column("low", "95% low", "score"), Column("high", "95% high", "score"),
+        Column("over", "interval over"), Column("metric", "metric"),
+    )  # fmt: skip
+    rows: list[tuple[Cell, ...]] = []
+    for s in summaries(evidence):
+        rows.append((s.task, s.arm, len(s.runs), s.mean, s.spread, s.low, s.high, s.over, s.runs[0].metric(s.task)))
+    for task in evidence.tasks:
+        run = evidence.of(task)[0]
+        for name, value in _baselines(run, task):
+            rows.append((task, f"{name} (baseline)", None, value, None, None, None, "", run.metric(task)))
+    caption = (
+        "The primary metric on the test split, after quantizing where a run quantized. The interval of several runs is t over "
+        "seeds, cut at 0 and 1; that of a single one is a bootstrap over documents: they answer different questions."
+    )
+    return _table("arms", "Scores by arm", caption, columns, rows, evidence.runs)
+
+
+def runs(evidence: Evidence) -> Table:
+    """Every run and task."""
+    columns = (
+        Column("run", "run"), Column("arm", "arm"), Column("task", "task"), Column("seed", "seed", "count"),
+        Column("score", "score", "score"), Column("low", "95% low", "score"), Column("high", "95% high", "score"),
+        Column("tokens", "tokens", "count"), Column("model", "model"), Column("quant", "quantizer"),
+        Column("seconds", "training", "seconds"), Column("waived", "waived"), Column("synthetic", "synthetic", "flag"),
+    )  # fmt: skip
+    rows: list[tuple[Cell, ...]] = []
+    for run in evidence.runs:
+        config = run.result.config
+        seconds = run.result.timings.get("training")
+        for task in run.tasks:
+            low, high = run.interval(task) or (None, None)
+            rows.append((
+                run.id, run.arm, task, run.seed, run.score(task), low, high, run.result.invariants.tokens.get("total"),
+                str(config.get("model", "")), str(config.get("quant", "")), seconds, ", ".join(run.result.waivers),
+                run.result.synthetic,
+            ))  # fmt: skip
+    caption = "One line a run and task. The interval is over documents; tokens are those of all of the run's tasks."
+    return _table("runs", "Runs", caption, columns, rows, evidence.runs)
+
+
+def ledger(evidence: Evidence) -> Table | None:
+    """Tokens by run and task, as the ledger counted them."""
+    columns = (
+        Column("run", "run"), Column("arm", "arm"), Column("task", "task"), Column("tokens", "tokens", "count"),
+        Column("budget", "budget of the run", "count"), Column("padded", "padded", "count"),
+        Column("supervised", "supervised", "count"), Column("examples", "examples", "count"),
+        Column("updates", "updates", "count"), Column("flops", "operations", "ratio"),
+    )  # fmt: skip
+    rows: list[tuple[Cell, ...]] = []
+    for run in evidence.runs:
+        tokens = run.result.invariants.tokens
+        for task, counts in tokens.get("tasks", {}).items():
+            values = (counts.get(name) for name in ("padded", "supervised", "examples", "updates", "flops"))
+            rows.append((run.id, run.arm, task, counts.get("tokens"), tokens.get("budget"), *values))
+    caption = (
+        "Tokens that the mask marks are what a budget counts; padding, repeated passes and operations are told beside them "
+        "and count nothing."
+    )
+    return _table("ledger", "Token ledger", caption, columns, rows, evidence.runs) if rows else None
+
+
+def parity(evidence: Evidence) -> Table | None:
+    """Trainable parameters of the arms that ran, each counted on its own model."""
+    columns = (
+        Column("arm", "arm"), Column("tasks", "tasks"), Column("architecture", "architecture"),
+        Column("adapters", "adapters", "count"), Column("fusion", "fusion", "count"), Column("heads", "heads", "count"),
+        Column("total", "trainable", "count"), Column("ratio", "ratio (adapters)", "ratio"),
+        Column("ratio_all", "ratio (all)", "ratio"), Column("status", "status"), Column("runs", "runs", "count"),
+    )  # fmt: skip
+    counts: dict[tuple[Cell, ...], int] = {}
+    for run in evidence.runs:
+        row = own_parity(run)
+        if row is not None:
+            names = ("adapters", "fusion", "heads", "total", "ratio", "ratio_all")
+            key = (run.arm, " + ".join(run.tasks), row["arm"], *(row.get(n) for n in names))
+            key = (*key, run.result.invariants.parity.get("status"))
+            counts[key] = counts.get(key, 0) + 1
+    rows = [(*key, count) for key, count in counts.items()]
+    caption = (
+        "A ratio is the arm's count over the largest of its group; the rule is more than .95. Heads differ with the tasks."
+    )
+    return _table("parity", "Parameter parity", caption, columns, rows, evidence.runs) if rows else None
+
+
+def gradients(evidence: Evidence) -> Table | None:
+    """How often the gradients of two tasks met and disagreed."""
+    columns = (
+        Column("arm", "arm"), Column("tasks", "tasks"), Column("run", "run"), Column("updates", "updates", "count"),
+        Column("conflicts", "conflicts", "count"), Column("frequency", "frequency", "score"),
+        Column("cosine", "mean cosine", "change"), Column("handling", "handling"),
+    )  # fmt: skip
+    rows: list[tuple[Cell, ...]] = []
+    rests: list[Run] = []
+    for run in evidence.runs:
+        met = run.result.extra.get("together", {}).get("gradients", {})
+        rests += [run] * bool(met.get("pairs"))
+        for pair in met.get("pairs", ()):
+            rows.append((
+                run.arm, " × ".join(pair["tasks"]), run.id, pair.get("updates"), pair.get("conflicts"),
+                pair.get("conflict_frequency"), pair.get("mean_cosine"), met.get("kind"),
+            ))  # fmt: skip
+    caption = "Over the parameters that two tasks share; a conflict is a negative cosine of their gradients in an update."
+    return _table("gradients", "Gradient conflicts", caption, columns, rows, rests) if rows else None
+
+
+def quantization(evidence: Evidence) -> Table | None:
+    """Runs that quantized: what it cost and what it saved."""
+    columns = (
+        Column("run", "run"), Column("arm", "arm"), Column("task", "task"), Column("quant", "quantizer"),
+        Column("before", "before", "score"), Column("after", "after", "score"), Column("change", "change", "change"),
+        Column("bits", "bits a weight", "ratio"), Column("bytes", "weights", "bytes"),
+        Column("error", "output error", "score"), Column("rtn_error", "of rtn", "score"),
+    )  # fmt: skip
+    rows: list[tuple[Cell, ...]] = []
+    rests: list[Run] = []
+    for run in evidence.runs:
+        q = run.result.quantization
+        if q.bits_per_weight is None and q.bytes is None:
+            continue
+        rests.append(run)
+        for task in run.tasks:
+            before, after = run.score(task, "trained"), run.score(task, "quantized")
+            change = None if before is None or after is None else after - before
+            rows.append((
+                run.id, run.arm, task, str(run.result.config.get("quant", "")), before, after, change, q.bits_per_weight,
+                q.bytes, q.error, q.rtn_error,
+            ))  # fmt: skip
+    caption = "Scores on the test split before and after; the output error is relative, on dev text, with rtn's beside it."
+    return _table("quantization", "Quantization", caption, columns, rows, rests) if rows else None
+
+
+def provenance(evidence: Evidence) -> Table:
+    """What the runs rest on: each distinct value, and how many runs have it."""
+    counts: dict[tuple[str, str], int] = {}
+    for run in evidence.runs:
+        for name, value in _rests_on(run):
+            counts[name, value] = counts.get((name, value), 0) + 1
+    order = {name: i for i, name in enumerate(dict.fromkeys(name for name, _ in counts))}
+    rows = sorted(((name, value, n) for (name, value), n in counts.items()), key=lambda row: (order[row[0]], -row[2], row[1]))
+    columns = (Column("what", "what"), Column("value", "value"), Column("runs", "runs", "count"))
+    caption = "Two lines of one name mean that the runs differ in it. Hashes are cut to twelve digits."
+    return _table("provenance", "What the runs rest on", caption, columns, rows, evidence.runs)
+
+
+def own_parity(run: Run) -> Mapping[str, Any] | None:
+    """The line of the run's own arm in its parity check."""
+    found = run.result.invariants.parity
+    return next((row for row in found.get("rows", ()) if row.get("arm") == found.get("arm")), None)
+
+
+def _rests_on(run: Run) -> Iterable[tuple[str, str]]:
+    result = run.result
+    for task, digest in result.hashes.get("data", {}).items():
+        yield f"data of {task}", f"{str(digest)[:DIGITS]}{' (synthetic)' * result.synthetic}"
+    yield "base model", f"{result.config.get('model')} {str(result.hashes.get('model') or '')[:DIGITS]}".strip()
+    for name, version in result.versions.get("parts", {}).items():
+        if str(name).startswith("task "):
+            yield f"scorer of {str(name)[5:]}", f"version {version}"
+    for name in ("bench-suite", "python", "torch", "transformers", "peft"):
+        if result.versions.get(name):
+            yield name, str(result.versions[name])
+    commit = result.git.get("commit")
+    if commit:
+        yield "commit", f"{str(commit)[:DIGITS]}{' with changes' * bool(result.git.get('dirty'))}"
+    yield "hardware", str(result.hardware.get("gpu") or result.hardware.get("cpu") or "unknown")
+
+
+def _baselines(run: Run, task: str) -> list[tuple[str, float]]:
+    from bench.results.schema import pick
+
+    metric = run.metric(task)
+    found = ((name, pick(scores, metric or "")) for name, scores in run.result.scores[task].baselines.items())
+    return [(name, value) for name, value in found if value is not None]
+
+
+def _table(
+    name: str, title: str, caption: str, columns: tuple[Column, ...], rows: Sequence[tuple[Cell, ...]], rests: Sequence[Run]
+) -> Table:
+    ids = tuple(dict.fromkeys(run.id for run in rests))
+    return Table(name, title, caption, columns, tuple(rows), ids, any(run.result.synthetic for run in rests))

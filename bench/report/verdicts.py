@@ -1,0 +1,224 @@
+"""What stands first: the verdict of a study, or what can be said of arms that no study compared."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass
+from statistics import fmean, stdev
+from typing import Any, Literal
+
+from bench.report.collect import Evidence, Run
+from bench.report.content import Column, Figure, Mark, Table, shown
+
+Tone = Literal["good", "bad", "even", "open"]
+TONES: Mapping[str, Tone] = {
+    "genuine transfer": "good",
+    "data exposure": "even",
+    "negative transfer": "bad",
+    "unresolved": "open",
+}
+WORDS = {
+    "pairs": "",
+    "at_total": "against alone, equal total",
+    "at_own": "against alone, own share",
+    "estimate": "",
+    "tasks": "",
+}
+"""Names of a verdict's parts that read better in other words."""
+ALPHA = 0.05
+SEEDS = 6
+"""With fewer, no difference between arms is called one."""
+
+
+@dataclass(frozen=True)
+class Statement:
+    """One sentence of the verdict.
+
+    Args:
+        subject: what it is about, as a rule a task.
+        verdict: in a word or two.
+        reason: the sentence, with its numbers.
+        tone: how the page colours it; never the only sign of it.
+    """
+
+    subject: str
+    verdict: str
+    reason: str
+    tone: Tone = "open"
+
+
+@dataclass(frozen=True)
+class Summary:
+    """Scores of an arm on a task.
+
+    Args:
+        task: its name.
+        arm: its name.
+        runs: that it has.
+        mean: over them; None where none has the score.
+        spread: standard deviation over runs; None for one.
+        low: of the 95% interval, cut at 0.
+        high: of it, cut at 1.
+        over: what the interval is over: ``seeds`` (t) from two runs on, ``documents`` (bootstrap) for a single one.
+    """
+
+    task: str
+    arm: str
+    runs: tuple[Run, ...]
+    mean: float | None
+    spread: float | None
+    low: float | None
+    high: float | None
+    over: str
+
+
+def summaries(evidence: Evidence) -> tuple[Summary, ...]:
+    """Every task and arm that has runs."""
+    cells = ((task, arm, evidence.of(task, arm)) for task in evidence.tasks for arm in evidence.arms)
+    return tuple(summary(task, arm, runs) for task, arm, runs in cells if runs)
+
+
+def summary(task: str, arm: str, runs: tuple[Run, ...]) -> Summary:
+    """The mean of an arm's runs and an interval: t over seeds, or the one run's own over documents."""
+    values = [value for run in runs if (value := run.score(task)) is not None]
+    if len(values) > 1:
+        from scipy.stats import t
+
+        mean, spread = fmean(values), stdev(values)
+        half = float(t.ppf(0.975, len(values) - 1)) * spread / len(values) ** 0.5
+        return Summary(task, arm, runs, mean, spread, max(0.0, mean - half), min(1.0, mean + half), "seeds")
+    low, high = (runs[0].interval(task) if len(runs) == 1 else None) or (None, None)
+    return Summary(task, arm, runs, values[0] if values else None, None, low, high, "documents" if low is not None else "")
+
+
+def statements(evidence: Evidence) -> list[Statement]:
+    """The verdict, or a description where there is none."""
+    verdict = _verdict(evidence)
+    if isinstance(verdict, Mapping):
+        judged = [_statement(one) for one in _judgements(verdict)]
+        if judged:
+            return judged
+        if isinstance(verdict.get("pairs"), list):
+            return [_partner(pair) for pair in verdict["pairs"]]
+        told = [str(verdict[key]) for key in ("summary", "reason", "note") if verdict.get(key)]
+        if told:
+            return [Statement(evidence.title, str(verdict.get("kind", "verdict")), " ".join(told))]
+    return [described for task in evidence.tasks if (described := _described(evidence, task)) is not None]
+
+
+def tested(evidence: Evidence) -> bool:
+    """Whether a study has judged; otherwise the page describes and tests nothing."""
+    return isinstance(_verdict(evidence), Mapping)
+
+
+def estimates(evidence: Evidence) -> list[tuple[str, str, Mapping[str, Any]]]:
+    """Every difference that the verdict holds: its subject, what was held against what, and the estimate."""
+    return [*_estimates(_verdict(evidence), "", "")]
+
+
+def differences(evidence: Evidence) -> tuple[list[Figure], list[Table]]:
+    """The verdict's differences with their intervals, drawn and as a table; nothing where there is no verdict."""
+    found = estimates(evidence)
+    if not found:
+        return [], []
+    columns = (
+        Column("subject", "task"),
+        Column("comparison", "comparison"),
+        Column("difference", "difference", "change"),
+        Column("low", "95% low", "change"),
+        Column("high", "95% high", "change"),
+        Column("p", "p", "ratio"),
+        Column("p_holm", "p (Holm)", "ratio"),
+        Column("seeds", "seeds", "count"),
+        Column("documents", "documents", "count"),
+        Column("detectable", "detectable", "score"),
+    )
+    rows = tuple((subject, name, *(_number(e.get(c.name)) for c in columns[2:])) for subject, name, e in found)
+    runs, synthetic = tuple(run.id for run in evidence.runs), any(run.result.synthetic for run in evidence.runs)
+    marks = tuple(
+        Mark(float(e["difference"]), subject or name, "", name, low=_number(e.get("low")), high=_number(e.get("high")))
+        for subject, name, e in found
+    )
+    said = "; ".join(f"{subject} {name}: {_signed(e)}" for subject, name, e in found)
+    figure = Figure(
+        "differences", "Differences between arms", "Points are means over seeds, bars 95% intervals over seeds and documents. "
+        "An interval that holds 0 leaves the sign open.", f"Differences with 95% intervals. {said}.", "intervals",
+        "difference in the primary metric", "", marks, tuple(dict.fromkeys(m.group for m in marks)), runs, synthetic,
+    )  # fmt: skip
+    table = Table(
+        "differences", "Differences", "The first arm less the second. Detectable: the smallest true difference that this many "
+        "seeds and documents would have found with the study's power.", columns, rows, runs, synthetic,
+    )  # fmt: skip
+    return [figure], [table]
+
+
+def _verdict(evidence: Evidence) -> Mapping[str, Any] | None:
+    return None if evidence.study is None else evidence.study.verdict
+
+
+def _judgements(verdict: Mapping[str, Any]) -> Iterator[Mapping[str, Any]]:
+    for key in ("tasks", "comparisons", "questions", "verdicts"):
+        listed = verdict.get(key)
+        if isinstance(listed, list):
+            yield from (one for one in listed if isinstance(one, Mapping) and one.get("kind") and one.get("reason"))
+
+
+def _statement(one: Mapping[str, Any]) -> Statement:
+    kind = str(one["kind"])
+    subject = str(one.get("task") or one.get("name") or one.get("subject") or "")
+    return Statement(subject, kind, str(one["reason"]), TONES.get(kind, "open"))
+
+
+def _partner(pair: Mapping[str, Any]) -> Statement:
+    """What a partner did to a task, in a study of transfer: judged at equal total, where exposure is no excuse."""
+    at_total, at_own = pair["at_total"], pair["at_own"]
+    p = at_total.get("p_holm")
+    kind: str = "unresolved"
+    tone: Tone = "open"
+    if p is not None and p < ALPHA:
+        kind, tone = ("gain", "good") if at_total["difference"] > 0 else ("harm", "bad")
+    reason = f"Against alone at equal total {_signed(at_total)}; against alone on its own share {_signed(at_own)}."
+    return Statement(f"{pair['task']} with {pair['partner']}", kind, reason, tone)
+
+
+def _signed(estimate: Mapping[str, Any]) -> str:
+    """A difference with its interval."""
+    low, high = shown(estimate.get("low"), "change"), shown(estimate.get("high"), "change")
+    return f"{shown(estimate['difference'], 'change')}{f' [{low}, {high}]' if low and high else ''}"
+
+
+def _estimates(node: Any, subject: str, name: str) -> Iterator[tuple[str, str, Mapping[str, Any]]]:
+    if isinstance(node, Mapping):
+        if isinstance(node.get("difference"), (int, float)):
+            yield subject, name, node
+            return
+        here = str(node.get("task") or node.get("subject") or subject)
+        pair = f"{node['second']} − {node['first']}" if "first" in node and "second" in node else ""
+        pair = f"with {node['partner']}" if "partner" in node else pair
+        for key, value in node.items():
+            words = WORDS.get(str(key), str(key).replace("_", " "))
+            yield from _estimates(value, here, ", ".join(filter(None, (pair, words))))
+    elif isinstance(node, list):
+        for value in node:
+            yield from _estimates(value, subject, name)
+
+
+def _described(evidence: Evidence, task: str) -> Statement | None:
+    """The arms of a task by their means, and why that is no verdict."""
+    scored = [s for s in summaries(evidence) if s.task == task and s.mean is not None]
+    if not scored:
+        return None
+    ranked = sorted(scored, key=lambda s: -(s.mean or 0.0))
+    fewest = min(len(s.runs) for s in scored)
+    arms = "; ".join(f"{s.arm}, {shown(s.mean, 'score')} ({len(s.runs)} run{'s' * (len(s.runs) > 1)})" for s in ranked[:4])
+    more = f" and {len(ranked) - 4} more arms" if len(ranked) > 4 else ""
+    if len(ranked) == 1:
+        return Statement(task, "one arm", f"{arms}; there is nothing to compare it with.")
+    close = f"With {fewest} run{'s' * (fewest > 1)} in an arm, {SEEDS} being the least, no difference is resolved. "
+    return Statement(
+        task, "not tested", f"By mean: {arms}{more}. {close if fewest < SEEDS else ''}'bench compare' tests differences."
+    )
+
+
+def _number(value: Any) -> float | None:
+    return value if isinstance(value, (int, float)) and not isinstance(value, bool) else None

@@ -1,0 +1,98 @@
+"""From runs to a folder: the page, its tables and its figures."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from pathlib import Path
+
+from bench.errors import MissingError
+from bench.report import evaluation, figures, tables
+from bench.report.collect import Evidence
+from bench.report.content import Figure, Section, Table
+from bench.report.drawing import save
+from bench.report.files import figure_csv, table_csv, table_tex
+from bench.report.page import render
+from bench.report.vega import INSTALL
+from bench.report.verdicts import differences
+from bench.results.store import write_bytes
+
+NEEDED = {"jinja2": "jinja2", "matplotlib": "matplotlib", "vl_convert": "vl-convert-python"}
+PAGE = "index.html"
+
+
+@dataclass(frozen=True)
+class Written:
+    """What a report left.
+
+    Args:
+        page: the HTML file.
+        bytes: its size.
+        figures: how many.
+        tables: how many.
+    """
+
+    page: Path
+    bytes: int
+    figures: int
+    tables: int
+
+
+def require() -> None:
+    """Makes sure that everything a report needs is installed, before anything is read.
+
+    Raises:
+        MissingError: it is not; what and how to get it.
+    """
+    from importlib.util import find_spec
+
+    lacking = [package for module, package in NEEDED.items() if find_spec(module) is None]
+    if lacking:
+        raise MissingError(f"A report needs {', '.join(lacking)}; not installed here.", INSTALL)
+
+
+def sections(evidence: Evidence) -> list[Section]:
+    """Everything below the verdict; sections of which the runs have nothing are left out."""
+    drawn, tabled = differences(evidence)
+    found = [
+        _section("scores", "Scores by arm", [*drawn, figures.arms(evidence)], [*tabled, tables.arms(evidence)]),
+        _section("learning", "Learning curves", [figures.curves(evidence, "dev"), figures.curves(evidence, "loss")], []),
+        _section("tokens", "Token ledger", [figures.ledger(evidence)], [tables.ledger(evidence)]),
+        _section("parity", "Parity", [figures.parity(evidence)], [tables.parity(evidence)]),
+        _section("transfer", "Transfer", [figures.transfer(evidence)], []),
+        _section("size", "Quality and size", [figures.pareto(evidence)], [tables.quantization(evidence)]),
+        _section("calibration", "Calibration", [evaluation.reliability(evidence)], [evaluation.calibration(evidence)]),
+        _section("gradients", "Gradient conflicts", [figures.gradients(evidence)], [tables.gradients(evidence)]),
+        _section("errors", "Errors by kind", [evaluation.errors(evidence)], [evaluation.error_table(evidence)]),
+        _section("runs", "Runs", [], [tables.runs(evidence), tables.provenance(evidence)]),
+    ]
+    return [section for section in found if section.figures or section.tables]
+
+
+def write(evidence: Evidence, out: Path) -> Written:
+    """Writes ``index.html``, ``tables/*.{csv,tex}`` and ``figures/*.{svg,pdf,csv}``.
+
+    Args:
+        evidence: what the report is about.
+        out: the folder; files of an earlier report of the same name are replaced.
+
+    Raises:
+        MissingError: a package is not installed.
+        StorageError: the disk is full or cannot be written.
+    """
+    require()
+    listed = sections(evidence)
+    drawn = [figure for section in listed for figure in section.figures]
+    tabled = [table for section in listed for table in section.tables]
+    page = render(evidence, listed).encode()
+    write_bytes(out / PAGE, page, durable=False)
+    for table in tabled:
+        write_bytes(out / "tables" / f"{table.name}.csv", table_csv(table).encode(), durable=False)
+        write_bytes(out / "tables" / f"{table.name}.tex", table_tex(table).encode(), durable=False)
+    save(drawn, out / "figures")
+    for figure in drawn:
+        write_bytes(out / "figures" / f"{figure.name}.csv", figure_csv(figure).encode(), durable=False)
+    return Written(out / PAGE, len(page), len(drawn), len(tabled))
+
+
+def _section(name: str, title: str, drawn: list[Figure | None], tabled: list[Table | None]) -> Section:
+    return Section(name, title, tuple(f for f in drawn if f is not None), tuple(t for t in tabled if t is not None))

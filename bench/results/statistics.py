@@ -1,0 +1,132 @@
+"""What comparisons are made of: the additive statistics of every document, saved beside the predictions.
+
+Summed over documents, or over a resample of them, they give a task's scores (`bench.api.Task.summarise`), so that runs can be
+held against each other without a corpus or a model. They hold numbers and document ids, never text.
+"""
+
+from __future__ import annotations
+
+import json
+import math
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from bench.errors import RunStateError
+from bench.results.layout import STATISTICS, statistics_name
+from bench.results.store import read_json, write_bytes
+
+if TYPE_CHECKING:
+    import numpy as np
+    from numpy.typing import NDArray
+
+STATISTICS_VERSION = 1
+"""Of the layout of these files; another one than `bench.results.schema.SCHEMA_VERSION`."""
+
+
+@dataclass(frozen=True, eq=False)
+class Statistics:
+    """Additive statistics of one task, split and stage.
+
+    Args:
+        task: its name.
+        split: its name.
+        stage: of the run, e.g. ``trained``.
+        documents: ids, one a row, no two the same.
+        names: of the statistics, one a column.
+        rows: of shape (documents, names).
+    """
+
+    task: str
+    split: str
+    stage: str
+    documents: tuple[str, ...]
+    names: tuple[str, ...]
+    rows: NDArray[np.float64]
+
+    @classmethod
+    def of(cls, task: str, split: str, stage: str, documents: Sequence[str], rows: Sequence[Mapping[str, float]]) -> Statistics:
+        """From what `bench.api.Task.statistics` gives; a statistic that a document does not have is 0."""
+        import numpy as np
+
+        names = tuple(dict.fromkeys(name for row in rows for name in row))
+        table = np.array([[row.get(name, 0.0) for name in names] for row in rows], dtype=np.float64)
+        return cls(task, split, stage, tuple(documents), names, table.reshape(len(rows), len(names)))
+
+    def sums(self) -> dict[str, float]:
+        """Over all documents: what `bench.api.Task.summarise` takes."""
+        return {name: float(value) for name, value in zip(self.names, self.rows.sum(axis=0), strict=True)}
+
+
+def write_statistics(folder: Path, statistics: Statistics) -> Path:
+    """Saves statistics in a run's folder, whole or not at all, and returns the path."""
+    path = folder / STATISTICS / statistics_name(statistics.task, statistics.split, statistics.stage)
+    value = {
+        "schema_version": STATISTICS_VERSION,
+        "task": statistics.task,
+        "split": statistics.split,
+        "stage": statistics.stage,
+        "documents": list(statistics.documents),
+        "names": list(statistics.names),
+        "rows": [[_number(cell) for cell in row] for row in statistics.rows.tolist()],
+    }
+    write_bytes(path, (json.dumps(value, allow_nan=False, ensure_ascii=False) + "\n").encode())
+    return path
+
+
+def read_statistics(folder: Path, task: str, split: str, stage: str) -> Statistics:
+    """Reads what `write_statistics` saved in a run's folder.
+
+    Raises:
+        RunStateError: there is none, it is damaged, of another schema version, or of something else than it is named for.
+    """
+    import numpy as np
+
+    path = folder / STATISTICS / statistics_name(task, split, stage)
+    if folder.is_dir() and not path.exists():
+        raise RunStateError(
+            f"Run {folder.name} has no statistics of {task}, {split}, {stage}: there is no {path}.",
+            "A run of an older bench, or of other tasks; run it again to compare it.",
+        )
+    value = read_json(path)
+    if not isinstance(value, Mapping) or "schema_version" not in value:
+        raise RunStateError(f"{path} is not a file of statistics: it has no schema_version.")
+    if value["schema_version"] != STATISTICS_VERSION:
+        raise RunStateError(
+            f"{path} has schema version {value['schema_version']!r}; this bench reads {STATISTICS_VERSION}.",
+            "Read it with the bench that wrote it, or upgrade: pip install -U bench-suite",
+        )
+    try:
+        found = Statistics(
+            str(value["task"]),
+            str(value["split"]),
+            str(value["stage"]),
+            tuple(str(name) for name in value["documents"]),
+            tuple(str(name) for name in value["names"]),
+            np.array(value["rows"], dtype=np.float64).reshape(len(value["rows"]), len(value["names"])),
+        )
+    except (KeyError, TypeError, ValueError):
+        raise RunStateError(f"{path} does not hold one number a document and name, or lacks a key.") from None
+    _check(path, found, (task, split, stage))
+    return found
+
+
+def _check(path: Path, found: Statistics, wanted: tuple[str, str, str]) -> None:
+    import numpy as np
+
+    if (found.task, found.split, found.stage) != wanted:
+        raise RunStateError(f"{path} says it is of {found.task}, {found.split}, {found.stage}: it was moved or changed.")
+    if len(found.rows) != len(found.documents):
+        raise RunStateError(f"{path} has {len(found.rows)} rows for {len(found.documents)} documents.")
+    if len(set(found.documents)) != len(found.documents) or len(set(found.names)) != len(found.names):
+        raise RunStateError(f"{path} names a document or a statistic twice.")
+    if not np.isfinite(found.rows).all():
+        raise RunStateError(f"{path} holds something that is not a finite number.")
+
+
+def _number(value: float) -> float | int | None:
+    """Counts without the ``.0``, which is a third of a file; None for what is no number, which a reader then refuses."""
+    if not math.isfinite(value):
+        return None  # a scorer's mistake must not cost a trained run its result
+    return int(value) if value.is_integer() else value

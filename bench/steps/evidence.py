@@ -1,0 +1,89 @@
+"""Step 10, beyond the scores: calibration, errors by kind, efficiency and overlap of splits.
+
+All but efficiency is made of what was saved and of the corpus, without the model. Each has a bound on what it may cost.
+"""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Iterator, Mapping, Sequence
+from contextlib import contextmanager
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from bench.evaluation.calibration import calibration
+from bench.evaluation.energy import metered, told
+from bench.evaluation.errors_by_kind import records, tabulate
+from bench.evaluation.mention_sorts import Sorter
+from bench.evaluation.overlap import overlap
+from bench.results.layout import PREDICTIONS, predictions_name
+from bench.results.store import read_predictions, write_bytes
+
+if TYPE_CHECKING:
+    from bench.training.loop import Device
+    from bench.training.model import TaskData, TaskModel
+
+ERRORS = "errors"
+"""Folder of what went wrong with each mention, named as the predictions are."""
+
+
+@dataclass
+class Efficiency:
+    """Latency and energy, stage by stage.
+
+    Args:
+        data: task to its data.
+        device: where and in what precision.
+        pad: id of the padding token.
+        found: stage to what was measured.
+    """
+
+    data: Mapping[str, TaskData]
+    device: Device
+    pad: int
+    found: dict[str, dict[str, Any]] = field(default_factory=dict)
+
+    @contextmanager
+    def over_test(self, stage: str) -> Iterator[None]:
+        """Takes the energy of a block that predicts and scores the test split of every task once."""
+        tokens = sum(one.splits["test"].tokens for one in self.data.values())
+        with metered(self.device.name) as energy:
+            yield
+        self.found.setdefault(stage, {})["energy"] = told(energy, tokens)
+
+    def measure(self, stage: str, model: TaskModel) -> None:
+        """Latency of every task, which share the time that it may take."""
+        from bench.evaluation.efficiency import SECONDS, latency
+
+        share = SECONDS / len(self.data)
+        self.found.setdefault(stage, {})["latency"] = {
+            name: latency(model, name, one, self.device, self.pad, share) for name, one in self.data.items()
+        }
+
+
+def evidence(data: Mapping[str, TaskData], stages: Sequence[str], folder: Path) -> dict[str, Any]:
+    """The keys ``calibration`` and ``errors`` of a result, each by task and stage, and ``overlap`` by task.
+
+    Args:
+        data: task to its data.
+        stages: whose test predictions were saved.
+        folder: of the run; the offsets of every error are written below it.
+    """
+    found: dict[str, Any] = {"calibration": {}, "errors": {}, "overlap": {}}
+    for name, one in data.items():
+        gold = one.corpus["test"]
+        sorter = Sorter.fit(one.corpus["train"]) if one.head.finds_mentions else None
+        found["overlap"][name] = overlap(one.corpus.splits)
+        found["calibration"][name] = {}
+        if sorter is not None:
+            found["errors"][name] = {}
+        for stage in stages:
+            file = predictions_name(name, "test", stage)
+            predicted = read_predictions(folder / PREDICTIONS / file)
+            found["calibration"][name][stage] = calibration(gold, predicted)
+            if sorter is not None:
+                found["errors"][name][stage] = tabulate(gold, predicted, sorter)
+                lines = [json.dumps(record, ensure_ascii=False) for record in records(gold, predicted)]
+                write_bytes(folder / ERRORS / file, "".join(f"{line}\n" for line in lines).encode())
+    return found

@@ -1,0 +1,208 @@
+"""Runs on the disk, as arms: what was compared sets arms apart, seeds are what an arm is repeated over."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from bench.api.task import Task
+from bench.errors import ContractError, RunStateError, unknown
+from bench.registry import Registry
+from bench.results.layout import RESULT
+from bench.results.schema import Result, pick
+from bench.results.statistics import Statistics, read_statistics
+from bench.results.store import find_run, is_run, read_result
+from bench.studies.contract import facts, label
+from bench.studies.twoway import Measure
+
+
+@dataclass(frozen=True)
+class Run:
+    """A finished run.
+
+    Args:
+        folder: its folder.
+        result: what it holds.
+        facts: of the contract.
+    """
+
+    folder: Path
+    result: Result
+    facts: Mapping[str, Any]
+
+    @classmethod
+    def read(cls, folder: Path) -> Run:
+        """The run of a folder.
+
+        Raises:
+            RunStateError: it did not finish, or its result is damaged or of another schema version.
+        """
+        result = read_result(folder)
+        return cls(folder, result, facts(result))
+
+    @property
+    def seed(self) -> int:
+        """What runs are paired by."""
+        return int(self.result.config.get("seed", 0))
+
+    @property
+    def replicate(self) -> int:
+        """Index of a repetition of the very same configuration."""
+        return int(self.result.config.get("replicate", 1))
+
+    def statistics(self, task: str, split: str) -> Statistics:
+        """Of every document of a split, at the last stage there was."""
+        return read_statistics(self.folder, task, split, self.result.headline.stage)
+
+
+@dataclass(frozen=True)
+class Arm:
+    """Runs that are the same but for their seed.
+
+    Args:
+        name: what sets it apart.
+        runs: in the order they were named.
+    """
+
+    name: str
+    runs: tuple[Run, ...]
+
+    @property
+    def tasks(self) -> tuple[str, ...]:
+        """That its runs were scored on."""
+        return tuple(self.runs[0].result.scores)
+
+    def by_seed(self) -> dict[int, Run]:
+        """Seed to its run; of several replicates the first."""
+        found: dict[int, Run] = {}
+        for run in sorted(self.runs, key=lambda run: (run.seed, run.replicate)):
+            found.setdefault(run.seed, run)
+        return found
+
+
+def read_runs(refs: Iterable[str], out: Path) -> tuple[list[Run], list[str]]:
+    """The runs that were named, each once, and notes on what was passed over.
+
+    Args:
+        refs: ids, beginnings of ids, folders of runs, or folders that hold such folders.
+        out: where ids are looked for.
+
+    Raises:
+        RunStateError: nothing carries a name, a folder holds no finished run, or a result cannot be read.
+    """
+    found: dict[Path, Run] = {}
+    notes = []
+    for ref in refs:
+        folder = Path(ref)
+        if ref.strip() and folder.is_dir() and not is_run(folder):
+            inside = sorted(path for path in folder.iterdir() if is_run(path))
+            finished = [path for path in inside if (path / RESULT).exists()]
+            if not finished:
+                what = f"{len(inside)} runs, none of them finished" if inside else "no run"
+                raise RunStateError(f"Folder {folder} holds {what}.", "Name runs, or a folder of finished runs.")
+            if len(inside) > len(finished):
+                notes.append(f"{len(inside) - len(finished)} unfinished runs of {folder} are left out.")
+        else:
+            finished = [find_run(ref, out)]
+        for path in finished:
+            found.setdefault(path.resolve(), Run.read(path))
+    return list(found.values()), notes
+
+
+def arms_of(runs: Sequence[Run], by: Sequence[str]) -> list[Arm]:
+    """Runs grouped by what is compared, in the order in which they first come."""
+    groups: dict[str, list[Run]] = {}
+    values = {name: [run.facts[name] for run in runs] for name in by}
+    for run in runs:
+        name = ", ".join(label(one, run.facts[one], values[one]) for one in by)
+        groups.setdefault(name or "all runs", []).append(run)
+    return [Arm(name, tuple(group)) for name, group in groups.items()]
+
+
+def tasks_of(runs: Sequence[Run], registry: Registry) -> dict[str, Task]:
+    """The tasks of runs, by name, whose scorers turn statistics into scores.
+
+    Raises:
+        UsageError: a task that is not installed.
+        ContractError: a scorer of another version than the one that wrote the statistics.
+    """
+    found: dict[str, Task] = {}
+    for run in runs:
+        for name in run.result.config.get("task", ()):
+            task = registry.get("tasks", name)
+            found.setdefault(task.name, task)
+        for name in run.result.scores:
+            if name not in found:
+                found[name] = registry.get("tasks", name)
+            scored = run.facts["scorer"].get(name)
+            if scored is not None and str(scored) != str(found[name].version):
+                now = found[name].version
+                raise ContractError(
+                    f"Run {run.result.id} was scored by version {scored} of {name}; version {now} is installed.",
+                    "Scores of two versions are two metrics: run it again, or install the bench that wrote it.",
+                )
+    return found
+
+
+def measure_of(task: Task, metric: str) -> Measure:
+    """The score at a dotted path, from summed statistics, numbers or arrays."""
+
+    def measure(sums: Mapping[str, Any]) -> Any:
+        found: Any = task.summarise(sums)
+        for part in metric.split("."):
+            found = found[part]
+        return found
+
+    return measure
+
+
+def metrics_of(tasks: Mapping[str, Task], scores: Mapping[str, Mapping[str, Any]], asked: str | None) -> dict[str, str]:
+    """Task to the metric that is compared: what was asked for, or the task's primary metric.
+
+    Args:
+        tasks: by name.
+        scores: some scores of each, so that what was asked for can be looked up.
+        asked: a dotted path; tasks that do not have it are left out.
+
+    Raises:
+        UsageError: no task has it.
+    """
+    if asked is None:
+        return {name: task.metadata.primary_metric for name, task in tasks.items()}
+    found = {name: asked for name in tasks if pick(scores[name], asked) is not None}
+    if not found:
+        known = {path for one in scores.values() for path in paths(one)}
+        raise unknown("metric", asked, known, "bench show run RUN --json")
+    return found
+
+
+def paths(scores: Mapping[str, Any], prefix: str = "") -> list[str]:
+    """Dotted paths of all numbers in scores."""
+    found: list[str] = []
+    for key, value in scores.items():
+        if isinstance(value, Mapping):
+            found += paths(value, f"{prefix}{key}.")
+        elif isinstance(value, (int, float)) and not isinstance(value, bool):
+            found.append(f"{prefix}{key}")
+    return found
+
+
+def agree(run: Run, statistics: Statistics, metric: str, measure: Measure) -> Run:
+    """The run, once its statistics give the score that its result tells.
+
+    Raises:
+        RunStateError: they do not: one of the two was changed.
+    """
+    if statistics.split != "test":
+        return run
+    scores = run.result.scores[statistics.task]
+    told = pick((scores.quantized if statistics.stage == "quantized" else scores.trained) or {}, metric)
+    found = float(measure(statistics.sums()))
+    if told is not None and abs(found - told) > 1e-6 * max(1.0, abs(told)):
+        raise RunStateError(
+            f"Run {run.result.id} tells {metric} {told:.6f} of {statistics.task}, but its statistics give {found:.6f}.",
+            "One of the two files was changed; run it again.",
+        )
+    return run

@@ -1,0 +1,320 @@
+"""Runs held against each other: the contract first, then what can be said of their differences.
+
+Each pair of arms gives one comparison a task. What varies is documents, the unit of the bootstrap and of the permutation test
+(`bench.studies.paired`), and seeds, which a conclusion wants six of (`bench.studies.twoway`). Conclusions are drawn from the
+interval over both, after Holm's adjustment for all comparisons that were made.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+from dataclasses import asdict, dataclass, replace
+from itertools import combinations
+from typing import Any
+
+import numpy as np
+
+from bench.api.task import Task
+from bench.errors import ContractError, UsageError
+from bench.registry import Registry
+from bench.results.statistics import Statistics
+from bench.studies.arms import Arm, Run, agree, arms_of, measure_of, metrics_of, tasks_of
+from bench.studies.contract import Difference, compared, differences, refuse
+from bench.studies.family import Floor, SeedSpread, Tally, floor, holm, over_seeds, unequal
+from bench.studies.paired import RESAMPLES, Paired, paired
+from bench.studies.twoway import LEVEL, MINIMUM_SEEDS, Estimate, Measure, align, estimate, scores
+
+TOO_FEW = "not resolved at this number of seeds"
+UNRESOLVED = "not resolved"
+
+
+@dataclass(frozen=True)
+class ArmScore:
+    """What an arm scored on a task.
+
+    Args:
+        arm: its name.
+        task: the task's.
+        metric: dotted path of the score.
+        spread: over seeds.
+    """
+
+    arm: str
+    task: str
+    metric: str
+    spread: SeedSpread
+
+
+@dataclass(frozen=True)
+class Pair:
+    """Two arms on one task. Differences are the second arm's score less the first's.
+
+    Args:
+        task: its name.
+        metric: dotted path of the score.
+        first: name of an arm.
+        second: name of the other.
+        estimate: the difference, over seeds and documents.
+        documents: what the documents alone say.
+        documents_p_holm: p of the permutation test, adjusted for all comparisons.
+        seeds: interval of the difference over seeds alone.
+        tally: seeds that the second arm won, tied and lost.
+        conclusion: which arm is better, or that it is not resolved.
+    """
+
+    task: str
+    metric: str
+    first: str
+    second: str
+    estimate: Estimate
+    documents: Paired
+    documents_p_holm: float | None
+    seeds: SeedSpread
+    tally: Tally
+    conclusion: str
+
+
+@dataclass(frozen=True)
+class Tasks:
+    """Wins, ties and losses of the second arm by task; differences within the noise floor are ties."""
+
+    first: str
+    second: str
+    tally: Tally
+
+
+@dataclass(frozen=True)
+class Comparison:
+    """What runs show when they are held against each other.
+
+    Args:
+        by: the fields that set arms apart.
+        split: that was scored.
+        arms: name to the ids of its runs.
+        scores: of every arm and task.
+        pairs: every two arms on every task that both have.
+        tasks: wins, ties and losses of every two arms.
+        floors: task to its noise floor.
+        differences: what else the runs differ in, all of it allowed.
+        notes: what a reader must know.
+        synthetic: whether any run's text was generated.
+        resamples: of the bootstrap and of the permutation test.
+        level: of intervals.
+    """
+
+    by: tuple[str, ...]
+    split: str
+    arms: dict[str, list[str]]
+    scores: tuple[ArmScore, ...]
+    pairs: tuple[Pair, ...]
+    tasks: tuple[Tasks, ...]
+    floors: dict[str, Floor]
+    differences: tuple[Difference, ...]
+    notes: tuple[str, ...]
+    synthetic: bool
+    resamples: int = RESAMPLES
+    level: float = LEVEL
+
+    def to_json(self) -> dict[str, Any]:
+        """Every field, JSON-able."""
+        return asdict(self)
+
+
+def compare(
+    runs: Sequence[Run],
+    registry: Registry,
+    *,
+    by: Sequence[str] = (),
+    metric: str | None = None,
+    split: str = "test",
+    allow: Sequence[str] = (),
+    resamples: int = RESAMPLES,
+    level: float = LEVEL,
+    seed: int = 0,
+    tell: Callable[[str], None] = lambda what: None,
+) -> Comparison:
+    """Holds runs against each other.
+
+    Args:
+        runs: two or more.
+        registry: knows the tasks, whose scorers are needed.
+        by: fields that set arms apart; the choices in which the runs differ where empty.
+        metric: dotted path of a score; each task's primary metric where None.
+        split: that is compared.
+        allow: fields beyond `by` that may differ.
+        resamples: of the bootstrap and of the permutation test.
+        level: of intervals.
+        seed: of the resampling.
+        tell: told what is being worked at.
+
+    Raises:
+        ContractError: they differ in what was not allowed, or share no task.
+        RunStateError: a run has no statistics, or damaged ones.
+        UsageError: fewer than two runs, or a name that means nothing.
+    """
+    if len(runs) < 2:
+        raise UsageError(f"A comparison wants two runs or more; got {len(runs)}.", "Name another run, or a folder of runs.")
+    every = [run.facts for run in runs]
+    fields = tuple(by) or compared(every)
+    arms = arms_of(runs, fields)
+    _share_a_task(arms)
+    found = differences(every, fields, allow)
+    refuse(found, fields)
+    tasks = tasks_of(runs, registry)
+    some = {name: _some_scores(runs, name) for name in tasks}
+    metrics = metrics_of(tasks, some, metric)
+    notes = _notes(arms, fields, bool(by))
+    tables = _Tables(tasks, metrics, split)
+    arm_scores, floors = [], {}
+    for task, path in metrics.items():
+        tell(f"scores of {task}")
+        floors[task], unlike = tables.noise(task, arms)
+        notes += unlike
+        for arm in (one for one in arms if task in one.tasks):
+            arm_scores.append(ArmScore(arm.name, task, path, over_seeds(tables.scores(task, arm), level)))
+    pairs = []
+    shared = [(a, b, task) for a, b in combinations(arms, 2) for task in metrics if task in a.tasks and task in b.tasks]
+    for first, second, task in shared:
+        tell(f"{second.name} against {first.name} on {task}")
+        pairs.append(tables.pair(task, first, second, resamples, level, len(shared), seed))
+    pairs = _concluded(pairs, level)
+    by_task = []
+    for first, second in combinations(arms, 2):
+        mine = [one for one in pairs if (one.first, one.second) == (first.name, second.name)]
+        ties = [floors[one.task].sd or 0.0 for one in mine]
+        if mine:
+            by_task.append(Tasks(first.name, second.name, Tally.of([one.estimate.difference for one in mine], ties)))
+    return Comparison(
+        fields,
+        split,
+        {arm.name: [run.result.id for run in arm.runs] for arm in arms},
+        tuple(arm_scores),
+        tuple(pairs),
+        tuple(by_task),
+        floors,
+        tuple(found),
+        tuple(notes),
+        any(run.result.synthetic for run in runs),
+        resamples,
+        level,
+    )
+
+
+class _Tables:
+    """Reads each run's statistics once.
+
+    Args:
+        tasks: by name.
+        metrics: task to the score that is compared.
+        split: that is compared.
+    """
+
+    def __init__(self, tasks: dict[str, Task], metrics: dict[str, str], split: str) -> None:
+        self._split = split
+        self._metrics = metrics
+        self._measures: dict[str, Measure] = {name: measure_of(tasks[name], path) for name, path in metrics.items()}
+        self._read: dict[tuple[str, str], Statistics] = {}
+
+    def of(self, task: str, run: Run) -> Statistics:
+        """Statistics of a run, which give the score that its result tells."""
+        key = task, str(run.folder)
+        if key not in self._read:
+            found = run.statistics(task, self._split)
+            agree(run, found, self._metrics[task], self._measures[task])
+            self._read[key] = found
+        return self._read[key]
+
+    def by_seed(self, task: str, arm: Arm) -> dict[int, Statistics]:
+        """Seed to statistics."""
+        return {seed: self.of(task, run) for seed, run in arm.by_seed().items()}
+
+    def scores(self, task: str, arm: Arm) -> Any:
+        """One score a seed."""
+        return np.array([self._score(task, run) for run in arm.by_seed().values()])
+
+    def _score(self, task: str, run: Run) -> float:
+        return float(self._measures[task](self.of(task, run).sums()))
+
+    def noise(self, task: str, arms: Sequence[Arm]) -> tuple[Floor, list[str]]:
+        """The noise floor of a task, and what is wrong with its replicates."""
+        having = [arm for arm in arms if task in arm.tasks]
+        groups: dict[tuple[str, int], list[Run]] = {}
+        for arm in having:
+            for run in arm.runs:
+                groups.setdefault((arm.name, run.seed), []).append(run)
+        repeated = {key: group for key, group in groups.items() if len(group) > 1}
+        if any(run.facts["device"] != "cpu" for arm in having for run in arm.runs):
+            return floor([[self._score(task, run) for run in group] for group in repeated.values()], "replicates"), []
+        unlike = unequal({key: [self.of(task, run).rows for run in group] for key, group in repeated.items()})
+        notes = [
+            f"Replicates of {name}, seed {seed}, are not identical on {task}, though they ran on a CPU: threads, instruction "
+            "set or packages differ, or something is wrong."
+            for name, seed in unlike
+        ]
+        if repeated and not unlike:
+            notes.append(f"Replicates are identical on {task} ({len(repeated)} checked), as they must be on a CPU.")
+        return floor([self.scores(task, arm).tolist() for arm in having], "seeds"), notes
+
+    def pair(self, task: str, first: Arm, second: Arm, resamples: int, level: float, family: int, seed: int) -> Pair:
+        """Two arms on a task, before any adjustment."""
+        measure = self._measures[task]
+        one, other, names, _ = align(self.by_seed(task, first), self.by_seed(task, second))
+        by_seed = scores(other, names, measure) - scores(one, names, measure)
+        return Pair(
+            task,
+            self._metrics[task],
+            first.name,
+            second.name,
+            estimate(one, other, names, measure, level=level, family=family),
+            paired(one, other, names, measure, resamples=resamples, level=level, seed=seed),
+            None,
+            over_seeds(by_seed, level),
+            Tally.of(by_seed.tolist()),
+            UNRESOLVED,
+        )
+
+
+def _concluded(pairs: Sequence[Pair], level: float) -> list[Pair]:
+    """Pairs with p values adjusted for all of them, and what follows."""
+    combined = holm([one.estimate.p for one in pairs], 1 - level)
+    documents = holm([one.documents.p for one in pairs], 1 - level)
+    found = []
+    for one, p, p_documents in zip(pairs, combined, documents, strict=True):
+        if one.estimate.seeds < MINIMUM_SEEDS:
+            conclusion = TOO_FEW
+        elif p is not None and p < 1 - level:
+            conclusion = f"{one.second if one.estimate.difference > 0 else one.first} is better"
+        else:
+            conclusion = UNRESOLVED
+        found.append(
+            replace(one, estimate=replace(one.estimate, p_holm=p), documents_p_holm=p_documents, conclusion=conclusion)
+        )
+    return found
+
+
+def _share_a_task(arms: Sequence[Arm]) -> None:
+    if len(arms) == 1 or any(set(a.tasks) & set(b.tasks) for a, b in combinations(arms, 2)):
+        return
+    told = "; ".join(f"{arm.runs[0].result.id} is of {', '.join(arm.tasks)}" for arm in arms[:3])
+    raise ContractError(
+        f"These runs are of different tasks and share none: {told}.", "Compare runs that have a task in common."
+    )
+
+
+def _some_scores(runs: Sequence[Run], task: str) -> dict[str, Any]:
+    return next((dict(run.result.scores[task].trained) for run in runs if task in run.result.scores), {})
+
+
+def _notes(arms: Sequence[Arm], fields: Sequence[str], asked: bool) -> list[str]:
+    notes = []
+    if len(arms) == 1:
+        notes.append("The runs differ in nothing but their seeds or replicates: there is nothing to compare but luck.")
+    if len(fields) > 1 and not asked:
+        notes.append(f"The arms differ in {' and '.join(fields)} at once: no difference can be put down to one of them.")
+    for first, second in combinations(arms, 2):
+        if not set(first.tasks) & set(second.tasks):
+            continue
+        alone = sorted(set(first.by_seed()) ^ set(second.by_seed()))
+        if alone and set(first.by_seed()) & set(second.by_seed()):
+            notes.append(f"Seeds {', '.join(map(str, alone))} are in one of {first.name} and {second.name} only, and left out.")
+    return notes

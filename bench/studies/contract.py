@@ -1,0 +1,242 @@
+"""The contract of a comparison: runs may differ in what is compared, and in nothing else that could explain a difference.
+
+Every field below is read from ``result.json``. What follows from the thing compared goes with it (another base model has
+another number of adapter parameters); anything else that differs is told by its name, and refused unless it was allowed by
+that name.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterable, Mapping, Sequence
+from dataclasses import asdict, dataclass, fields
+from typing import Any
+
+from bench.config import _NOT_IDENTITY, RunConfig
+from bench.errors import ContractError, unknown
+from bench.results.schema import Result
+
+TOKENS = 0.01
+"""Training tokens may differ by this share of the larger count: budgets are met to within one example."""
+PARAMETERS = 0.05
+"""Adapters and fusion may differ by this share, the rule of the parity invariant. Heads are left out: studies pair runs with
+different numbers of heads."""
+
+Facts = Mapping[str, Any]
+"""Field to a value, to a number that has a tolerance, or to a mapping of which only common keys are held against each other."""
+
+_TRACKERS = ("wandb", "mlflow")  # they cannot change an outcome
+_MEASURED = {"task", "steps", "epochs", "tokens", "tokens_like", "seed", "replicate"}
+# Fields of a run of several tasks that mean nothing to a run of one.
+_TOGETHER = ("sampling", "temperature", "loss_weighting", "gradients")
+
+FOLLOWS: Mapping[str, tuple[str, ...]] = {
+    "tasks": _TOGETHER,
+    "sampling": ("temperature",),
+    "quant": ("quant_when",),
+    "model": ("parameters", "max_length"),
+    "rank": ("parameters",),
+    "budget": ("tokens", "eval_every"),
+}
+"""What cannot stay the same where a field is what is compared."""
+
+CHOICES = ("arch", "quant", "model", "tasks", "head", "rank", *_TOGETHER, "lr", "batch_tokens", "max_length", "quant_when")
+"""Fields that are taken for what is compared where nobody said what is; the first that differ count."""
+
+
+def _resolved(result: Result, name: str) -> Any:
+    resolved = result.config.get("resolved", {})
+    return resolved.get(name, result.config.get(name))
+
+
+def _model(result: Result) -> str:
+    found = _resolved(result, "model")
+    return f"{found['name']} {str(found['sha256'])[:8]}" if isinstance(found, Mapping) else str(found)
+
+
+def _parameters(result: Result) -> int | None:
+    parity = result.invariants.parity
+    for row in parity.get("rows", ()):
+        if row.get("arm") == parity.get("arm"):
+            return int(row["adapters"]) + int(row["fusion"])
+    return None
+
+
+def _versions(result: Result) -> dict[str, Any]:
+    return {name: value for name, value in result.versions.items() if name not in ("parts", *_TRACKERS)}
+
+
+def _parts(result: Result, tasks: bool) -> dict[str, Any]:
+    parts = result.versions.get("parts", {})
+    found = {name: version for name, version in parts.items() if name.startswith("task ") == tasks}
+    return {name.removeprefix("task "): version for name, version in found.items()}
+
+
+_READ: Mapping[str, Callable[[Result], Any]] = {
+    "tasks": lambda result: "+".join(sorted(result.scores)),
+    "model": _model,
+    "head": lambda result: dict(_resolved(result, "head") or {}),
+    "quant_when": lambda result: _resolved(result, "quant_when"),
+    "lr": lambda result: _resolved(result, "lr"),
+    "precision": lambda result: _resolved(result, "precision"),
+    "device": lambda result: _resolved(result, "device"),
+    "budget": lambda result: "whole" if result.invariants.tokens.get("controlled", True) else "early stopping",
+    "tokens": lambda result: result.invariants.tokens.get("total"),
+    "parameters": _parameters,
+    "data": lambda result: dict(result.hashes.get("data", {})),
+    "scorer": lambda result: _parts(result, tasks=True),
+    "parts": lambda result: _parts(result, tasks=False),
+    "versions": _versions,
+    "git": lambda result: result.git.get("commit"),
+    "waivers": lambda result: ", ".join(sorted(result.waivers)) or "none",
+    "synthetic": lambda result: result.synthetic,
+}
+# Whatever a configuration has that can change the outcome, fields of later versions included.
+_CONFIG = tuple(f.name for f in fields(RunConfig) if f.name not in {*_NOT_IDENTITY, *_MEASURED, *_READ, "waive"})
+FIELDS = (*_CONFIG, *_READ)
+"""Every field of the contract, as ``--by`` and ``--allow`` take them."""
+_TOLERANCE = {"tokens": TOKENS, "parameters": PARAMETERS}
+
+
+def facts(result: Result) -> dict[str, Any]:
+    """What a result says of every field; None where the field means nothing to the run."""
+    found = {name: result.config.get(name) for name in _CONFIG} | {name: read(result) for name, read in _READ.items()}
+    if len(result.scores) < 2:
+        found |= dict.fromkeys(_TOGETHER)
+    if found["budget"] == "whole":
+        found["eval_every"] = None  # the last checkpoint is the result, whenever dev was looked at
+    return found
+
+
+@dataclass(frozen=True)
+class Difference:
+    """A field in which runs differ beyond what is compared.
+
+    Args:
+        field: its name.
+        told: the values, and how many runs have each.
+        allowed: whether it was allowed by name.
+    """
+
+    field: str
+    told: str
+    allowed: bool
+
+    def to_json(self) -> dict[str, Any]:
+        """Every field."""
+        return asdict(self)
+
+
+def check_fields(names: Iterable[str], option: str) -> tuple[str, ...]:
+    """Names of fields, once each.
+
+    Args:
+        names: as typed; commas may join several.
+        option: that they were typed after.
+
+    Raises:
+        UsageError: one that is no field.
+    """
+    found = tuple(dict.fromkeys(part for name in names for part in name.split(",") if part))
+    for name in found:
+        if name not in FIELDS:
+            raise unknown(f"field of {option}", name, FIELDS, "bench compare --help")
+    return found
+
+
+def compared(every: Sequence[Facts]) -> tuple[str, ...]:
+    """The fields that are compared where nobody said which: the choices in which the runs differ."""
+    found = [name for name in CHOICES if differs(name, [one[name] for one in every])]
+    follow = {after for name in found for after in FOLLOWS.get(name, ())}
+    return tuple(name for name in found if name not in follow)
+
+
+def differences(every: Sequence[Facts], by: Sequence[str], allow: Iterable[str] = ()) -> list[Difference]:
+    """What the runs differ in beyond what is compared. A waived invariant counts, whether or not all runs waive it.
+
+    Args:
+        every: facts of each run.
+        by: the fields that are compared.
+        allow: fields that may differ.
+    """
+    expected, allowed = {*by, *(after for name in by for after in FOLLOWS.get(name, ()))}, set(allow)
+    found = []
+    for name in FIELDS:
+        values = [one[name] for one in every]
+        waived = name == "waivers" and any(value != "none" for value in values)
+        if name not in expected and (waived or differs(name, values)):
+            found.append(Difference(name, told(name, values), name in allowed))
+    return found
+
+
+def refuse(found: Sequence[Difference], by: Sequence[str]) -> None:
+    """Stops a comparison of runs that differ in what was not allowed.
+
+    Raises:
+        ContractError: naming every field, its values, and how to allow it.
+    """
+    refused = [one for one in found if not one.allowed]
+    if refused:
+        listed = "; ".join(f"{one.field}: {one.told}" for one in refused)
+        what = f"in more than {' and '.join(by)}" if by else "though nothing is compared"
+        flags = " ".join(f"--allow {one.field}" for one in refused)
+        raise ContractError(f"The runs cannot be compared, they differ {what}: {listed}.", f"If you mean to: {flags}")
+
+
+def differs(name: str, values: Sequence[Any]) -> bool:
+    """Whether values of a field are not the same, to within its tolerance; None says nothing."""
+    return any(len(group) > 1 for group in _grouped(name, values).values())
+
+
+def told(name: str, values: Sequence[Any]) -> str:
+    """Values of a field and how many runs have each, as in ``A1 in 3 runs, A2 in 3 runs``; only what differs of a mapping."""
+    groups = _grouped(name, values)
+    shown = {key: group for key, group in groups.items() if len(group) > 1} or groups
+    parts = []
+    for key, group in shown.items():
+        listed = ", ".join(f"{value} in {count} run{'s' * (count > 1)}" for value, count in list(group.items())[:4])
+        parts.append((f"{key} " if key else "") + listed + (f" and {len(group) - 4} more" if len(group) > 4 else ""))
+    return ", ".join(parts[:3]) + (f" and {len(parts) - 3} more" if len(parts) > 3 else "")
+
+
+def label(name: str, value: Any, values: Sequence[Any]) -> str:
+    """How an arm is called by one field.
+
+    Args:
+        name: of the field.
+        value: of a run of the arm.
+        values: of all runs, so that only what sets arms apart is told.
+    """
+    if isinstance(value, Mapping):
+        groups = _grouped(name, values)
+        apart = [str(value[key]) for key in value if len(groups.get(key, ())) > 1]
+        return "+".join(dict.fromkeys(apart)) or "the same"
+    if name in _TOLERANCE and isinstance(value, int):
+        return f"{_near(name, [v for v in values if v is not None])[value]:,} {name}"
+    if name == "model":
+        shorter = {str(v).rpartition(" ")[0] for v in values}
+        return str(value).rpartition(" ")[0] if len(shorter) == len(set(values)) else str(value)
+    return "none" if value is None else str(value)
+
+
+def _grouped(name: str, values: Sequence[Any]) -> dict[str, dict[str, int]]:
+    """Key of a mapping (else the empty one) to value to the number of runs that have it."""
+    groups: dict[str, dict[str, int]] = {}
+    near = _near(name, [value for value in values if value is not None]) if name in _TOLERANCE else {}
+    for value in values:
+        pairs = value.items() if isinstance(value, Mapping) else [("", value)] if value is not None else []
+        for key, one in pairs:
+            text = f"{near[one]:,}" if near else str(one)[:16] if name in ("data", "git") else str(one)
+            group = groups.setdefault(str(key), {})
+            group[text] = group.get(text, 0) + 1
+    return groups
+
+
+def _near(name: str, values: Sequence[int]) -> dict[int, int]:
+    """Each number to the one that stands for all within the tolerance of it: the smallest of them."""
+    found: dict[int, int] = {}
+    first = None
+    for value in sorted(set(values)):
+        if first is None or value - first > _TOLERANCE[name] * value:
+            first = value
+        found[value] = first
+    return found

@@ -1,0 +1,182 @@
+"""Bringing a study to its end: what is left of its plan goes to a launcher, what comes back is written down at once."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Callable, Mapping
+from dataclasses import replace
+from pathlib import Path
+from typing import Protocol
+
+from bench.config import RunConfig
+from bench.errors import BenchError
+from bench.launchers import Job, Launcher, Outcome
+from bench.launchers.child import Child, end
+from bench.studies.study import Estimate, Study, StudyRun
+from bench.studies.words import words_of
+
+LOGS = "logs"
+INTERRUPTED = 130
+
+
+class Watcher(Protocol):
+    """Who is told how a study goes."""
+
+    def look(self, study: Study, active: set[str]) -> None:
+        """Called several times a second while runs live."""
+
+    def ended(self, run: StudyRun, outcome: Outcome) -> None:
+        """A run ended, well or not."""
+
+
+def job_of(study: Study, run: StudyRun, memory_limit: int | None = None) -> Job:
+    """What the launcher is given of a run that is ready."""
+    config = replace(study.config_of(run), name=f"{study.name}/{run.key}", study=study.name, max_hours=None)
+    if config.memory_limit is None and memory_limit is not None:
+        config = replace(config, memory_limit=memory_limit)
+    return Job(
+        key=run.key,
+        words=(*words_of(config), "--json"),
+        log=study.folder.absolute() / LOGS / f"{run.key}.log",
+        memory=run.estimate.memory if run.estimate else 0,
+        environ={"BENCH_DATA": ""},  # the plan says where the corpora are, and nothing else does
+    )
+
+
+def drive(
+    study: Study, launcher: Launcher, watcher: Watcher, deadline: float | None = None, memory_limit: int | None = None
+) -> bool:
+    """Runs what is left of a study. Whatever happens, what is finished is written down.
+
+    Args:
+        study: saved after every run that ends.
+        launcher: where runs go.
+        watcher: is told.
+        deadline: `time.monotonic` at which to stop, every run with a checkpoint.
+        memory_limit: bytes of a run that was given no limit.
+
+    Returns:
+        Whether every run is finished; False where some failed, or wait for one that did.
+
+    Raises:
+        KeyboardInterrupt: asked to stop; every run has saved a checkpoint and ended.
+    """
+    for run in study.runs:
+        if run.error is not None:
+            study.update(run.key, error=None)
+    submitted: set[str] = set()
+    live: set[str] = set()
+    try:
+        while True:
+            for run in study.runs:
+                if run.run is None and run.key not in submitted and study.ready(run):
+                    launcher.submit(job_of(study, run, memory_limit))
+                    submitted.add(run.key)
+                    live.add(run.key)
+            if not live:
+                return len(study.finished()) == len(study.runs)
+            for outcome in launcher.poll(0.5):
+                live.discard(outcome.key)
+                _record(study, outcome, watcher)
+            watcher.look(study, launcher.active())
+            if deadline is not None and time.monotonic() >= deadline:
+                raise KeyboardInterrupt
+    except KeyboardInterrupt:
+        for outcome in launcher.stop():
+            if outcome.code != INTERRUPTED and outcome.code >= 0:
+                _record(study, outcome, watcher)
+        raise
+    finally:
+        launcher.close()
+
+
+def _record(study: Study, outcome: Outcome, watcher: Watcher) -> None:
+    error = None if outcome.run else outcome.message or f"exit code {outcome.code}"
+    study.update(outcome.key, run=outcome.run, error=error)
+    watcher.ended(study[outcome.key], outcome)
+
+
+def share_of_memory(launcher: str, jobs: int) -> int | None:
+    """Bytes that each of several runs of this machine may take, since each would otherwise plan for all that is free."""
+    if launcher != "local" or jobs == 1:
+        return None
+    from bench.launchers.local import ROOM, free_memory
+
+    return int(ROOM * free_memory() / jobs)
+
+
+def survey(study: Study, told: Callable[[StudyRun, int, int], None], folder: Path) -> None:
+    """Asks a dry run of every kind of run in the plan what it costs, which proves parity before anything is trained.
+
+    Runs that differ in seed, learning rate or tokens cost alike, token for token; one dry run speaks for them.
+
+    Args:
+        study: its runs get estimates; it is not saved.
+        told: called with a run before its dry run, its place, and how many there are.
+        folder: where dry runs write their logs.
+
+    Raises:
+        BenchError: a dry run was refused; with its exit code and words.
+    """
+    plans: dict[str, Mapping[str, object]] = {}
+    order = sorted(study.runs, key=lambda run: run.like is not None)
+    shapes = {run.key: _shape(run) for run in order}
+    if all(run.estimate for run in order):
+        return
+    asked, kinds = 0, len(set(shapes.values()))
+    tokens: dict[str, int] = {}
+    by_task: dict[str, Mapping[str, int]] = {}
+    for run in order:
+        shape = shapes[run.key]
+        like = _tokens_like(run, tokens, by_task)
+        if shape not in plans:
+            asked += 1
+            told(run, asked, kinds)
+            plans[shape] = _dry_run(run, like, folder.absolute() / LOGS)
+        plan = plans[shape]
+        budget, guess = plan["budget"], plan["estimate"]
+        assert isinstance(budget, Mapping)
+        assert isinstance(guess, Mapping)
+        count = int(like or run.config.tokens or budget["tokens"])
+        share = count / int(budget["tokens"])
+        tokens[run.key] = count
+        by_task[run.key] = {task: round(n * share) for task, n in budget["task_tokens"].items()}
+        estimate = Estimate(count, round(float(guess["seconds"]) * share, 1), int(guess["memory"]))
+        place = study.runs.index(run)
+        study.runs[place] = replace(run, estimate=estimate)
+
+
+def _tokens_like(run: StudyRun, tokens: Mapping[str, int], by_task: Mapping[str, Mapping[str, int]]) -> int | None:
+    if run.like is None:
+        return None
+    key, _, task = run.like.partition(":")
+    if not task:
+        return tokens[key]
+    return by_task[key][task]
+
+
+def _shape(run: StudyRun) -> str:
+    """What decides on a run's cost a token; one dry run speaks for all runs of a shape."""
+    counted = run.config.tokens is not None or run.like is not None
+    alike = replace(run.config, seed=0, replicate=1, lr=None, name=None, study=None)
+    return repr(replace(alike, tokens=1) if counted else alike)
+
+
+def _dry_run(run: StudyRun, like: int | None, logs: Path) -> Mapping[str, object]:
+    config: RunConfig = run.config if like is None else replace(run.config, tokens=like)
+    words = (*words_of(config), "--dry-run", "--json")
+    child = Child(Job(run.key, words, logs / f"{run.key}.plan.log", environ={"BENCH_DATA": ""}, retries=0))
+    try:
+        while (outcome := child.poll()) is None:
+            time.sleep(0.1)
+    except KeyboardInterrupt:
+        end(child)
+        raise
+    if outcome.code:
+        message, _, hint = outcome.message.partition("\n")
+        error = BenchError(f"{run.key}: {message}", hint or None)
+        error.exit_code = outcome.code if outcome.code > 0 else 1
+        raise error
+    plan = outcome.answer["plan"]
+    assert isinstance(plan, Mapping)
+    return plan

@@ -1,0 +1,322 @@
+"""A study: a frozen plan of runs in ``<out>/studies/<name>/study.json``, which says what is finished and what is left.
+
+The runs themselves are ordinary run folders in ``<out>/``, found by the hash of their configuration, so that studies share
+them. A run whose budget is another run's tokens names that one by `like`; its configuration is whole once that one is finished.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import json
+import re
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import dataclass, field, replace
+from pathlib import Path
+from typing import Any
+
+from bench.config import RunConfig, from_mapping
+from bench.errors import RunStateError, UsageError
+from bench.results.layout import RESULT
+from bench.results.store import read_json, write_json
+
+SCHEMA_VERSION = 1
+STUDIES = "studies"
+STUDY = "study.json"
+
+
+@dataclass(frozen=True)
+class Estimate:
+    """What a run's own dry run said that it costs.
+
+    Args:
+        tokens: marked tokens of its training.
+        seconds: of its training on this machine.
+        memory: bytes at its peak.
+    """
+
+    tokens: int
+    seconds: float
+    memory: int
+
+
+@dataclass(frozen=True)
+class StudyRun:
+    """One run of a plan.
+
+    Args:
+        key: its name in the study, unique there.
+        role: what it is compared as, e.g. ``multi``, ``total``, ``share``; each kind of study documents its own.
+        task: the task's name; None where it trains several.
+        seed: of the run.
+        arm: architecture.
+        config: as `bench run` would be given it; without a budget where `like` sets it.
+        like: ``KEY`` or ``KEY:TASK`` of a run of this study whose tokens are the budget.
+        group: runs of one group are compared with one another, e.g. a set of tasks; None where all are.
+        run: the id; None until it is finished.
+        error: why it failed the last time it was tried.
+        estimate: what it costs; None until it was asked.
+    """
+
+    key: str
+    role: str
+    task: str | None
+    seed: int
+    arm: str
+    config: RunConfig
+    like: str | None = None
+    group: str | None = None
+    run: str | None = None
+    error: str | None = None
+    estimate: Estimate | None = None
+
+    @property
+    def after(self) -> str | None:
+        """The key of the run that must be finished before this one can start."""
+        return None if self.like is None else self.like.partition(":")[0]
+
+    def identity(self) -> dict[str, Any]:
+        """What the plan says of it, JSON-able: all that can change the outcome, and where the corpora are."""
+        return {
+            "key": self.key,
+            "role": self.role,
+            "like": self.like,
+            "config": self.config.identity() | {"data": dict(sorted(self.config.data.items())), "tokens_like": self._like()},
+        }
+
+    def _like(self) -> str | None:
+        return None if self.like is not None else self.config.tokens_like
+
+
+@dataclass
+class Study:
+    """A plan and how far it has come.
+
+    Args:
+        out: the folder of runs.
+        kind: of the study, e.g. ``token-control``.
+        name: the study's, and its folder's.
+        settings: what was asked for, JSON-able.
+        runs: the plan, in the order of starting.
+        verdict: what the finished runs show; None until all are, or where the kind has none.
+    """
+
+    out: Path
+    kind: str
+    name: str
+    settings: Mapping[str, Any]
+    runs: list[StudyRun]
+    verdict: Mapping[str, Any] | None = None
+    _places: dict[str, int] = field(init=False, repr=False)
+
+    def __post_init__(self) -> None:
+        self._places = {run.key: place for place, run in enumerate(self.runs)}
+        if not self.runs:
+            raise UsageError(f"A study of the kind {self.kind!r} with these settings holds no run.")
+        if len(self._places) != len(self.runs):
+            raise UsageError(f"The plan of study {self.name!r} holds a run twice.", "Leave repeated tasks and values out.")
+
+    @property
+    def folder(self) -> Path:
+        """Where it is kept."""
+        return self.out / STUDIES / self.name
+
+    def __getitem__(self, key: str) -> StudyRun:
+        return self.runs[self._places[key]]
+
+    def update(self, key: str, **changes: Any) -> None:
+        """Changes what is known of a run, and saves.
+
+        Args:
+            key: of the run.
+            changes: fields of `StudyRun`.
+        """
+        self.runs[self._places[key]] = replace(self[key], **changes)
+        self.save()
+
+    def finished(self) -> list[StudyRun]:
+        """Runs that have a result."""
+        return [run for run in self.runs if run.run is not None]
+
+    def ready(self, run: StudyRun) -> bool:
+        """Whether all that a run needs is finished."""
+        return run.after is None or self[run.after].run is not None
+
+    def config_of(self, run: StudyRun) -> RunConfig:
+        """The whole configuration of a run; one that is not `ready` has no budget yet."""
+        if run.like is None or not self.ready(run):
+            return run.config
+        key, colon, task = run.like.partition(":")
+        return replace(run.config, tokens_like=f"{self[key].run}{colon}{task}")
+
+    def forget_missing(self) -> list[str]:
+        """Takes finished runs whose folders are gone as not begun, and returns their keys."""
+        gone = [run.key for run in self.finished() if not (self.out / str(run.run) / RESULT).exists()]
+        for key in gone:
+            self.runs[self._places[key]] = replace(self[key], run=None)
+        if gone:
+            self.verdict = None
+        return gone
+
+    def save(self) -> None:
+        """Writes ``study.json`` whole or not at all."""
+        write_json(self.folder / STUDY, self.to_json())
+
+    def to_json(self) -> dict[str, Any]:
+        """The mapping that ``study.json`` holds."""
+        return {
+            "schema_version": SCHEMA_VERSION,
+            "kind": self.kind,
+            "name": self.name,
+            "settings": dict(self.settings),
+            "runs": [
+                {
+                    "key": run.key,
+                    "role": run.role,
+                    "task": run.task,
+                    "seed": run.seed,
+                    "arm": run.arm,
+                    "group": run.group,
+                    "like": run.like,
+                    "run": run.run,
+                    "error": run.error,
+                    "estimate": None if run.estimate is None else vars(run.estimate),
+                    "config": self.config_of(run).as_json(),
+                }
+                for run in self.runs
+            ],
+            "verdict": self.verdict,
+        }
+
+    @classmethod
+    def from_json(cls, value: Any, out: Path, source: str) -> Study:
+        """A study from what `to_json` made.
+
+        Args:
+            value: the parsed JSON.
+            out: the folder of runs that it lies in.
+            source: named in errors.
+
+        Raises:
+            RunStateError: another schema version, or not a study.
+        """
+        if not isinstance(value, Mapping) or "schema_version" not in value:
+            raise RunStateError(f"{source} is not a study of bench: it has no schema_version.")
+        if value["schema_version"] != SCHEMA_VERSION:
+            raise RunStateError(
+                f"{source} has schema version {value['schema_version']!r}; this bench reads {SCHEMA_VERSION}.",
+                "Read it with the bench that wrote it, or upgrade: pip install -U bench-suite",
+            )
+        try:
+            runs = [_run(record, source) for record in value["runs"]]
+            return cls(out, value["kind"], value["name"], dict(value["settings"]), runs, value["verdict"])
+        except (KeyError, TypeError, AttributeError, ValueError) as error:
+            raise RunStateError(f"{source} is not what schema version {SCHEMA_VERSION} promises: {error!r}.") from None
+
+
+def read_study(folder: Path) -> Study:
+    """The study that a folder holds.
+
+    Raises:
+        RunStateError: there is none, or it is damaged.
+    """
+    path = folder / STUDY
+    return Study.from_json(read_json(path), folder.parent.parent, str(path))
+
+
+def find_study(name: str, out: Path) -> Study:
+    """A study by its name, the beginning of it that no other has, or its folder.
+
+    Raises:
+        RunStateError: none or several carry it; those that are there are named.
+    """
+    if name and (Path(name) / STUDY).exists():
+        return read_study(Path(name).resolve())
+    known = studies(out)
+    begun = [one for one in known if one == name] or [one for one in known if one.startswith(name)]
+    if len(begun) == 1:
+        return read_study(out / STUDIES / begun[0])
+    if begun:
+        raise RunStateError(f"{name!r} is the beginning of {len(begun)} studies: {', '.join(begun[:4])}.", "Type more of it.")
+    there = f"It holds {', '.join(known[:6])}." if known else "It holds no study."
+    raise RunStateError(f"There is no study {name!r} in {out}.", there)
+
+
+def studies(out: Path) -> list[str]:
+    """Names of all studies of a folder of runs."""
+    return sorted(path.parent.name for path in (out / STUDIES).glob(f"*/{STUDY}"))
+
+
+def plan_name(kind: str, tasks: Iterable[str], runs: Sequence[StudyRun]) -> str:
+    """The name of a study that was given none: the same plan always has the same one."""
+    content = json.dumps([run.identity() for run in runs], sort_keys=True)
+    label = "+".join(dict.fromkeys(tasks)).lower()
+    label = label if len(label) <= 60 else f"{label[:60].rstrip('+')}…"
+    return f"{kind}_{re.sub(r'[^a-z0-9.+-]+', '-', label)}_{hashlib.sha256(content.encode()).hexdigest()[:8]}"
+
+
+def open_study(planned: Study) -> Study:
+    """The study as it stands on the disk, or the plan as a new one.
+
+    Args:
+        planned: made from what was typed now.
+
+    Raises:
+        RunStateError: the folder holds another study.
+    """
+    if not re.fullmatch(r"[\w.+-]+", planned.name) or planned.name.startswith("."):
+        raise UsageError(f"--name is {planned.name!r}; a study's name is letters, digits and . _ + -.")
+    if not (planned.folder / STUDY).exists():
+        return planned
+    kept = read_study(planned.folder)
+    kept.out = planned.out
+    changed = _changes(kept, planned)
+    if changed:
+        raise RunStateError(
+            f"Study {kept.name!r} was begun with other settings: {changed}.",
+            "Type what it was begun with, or take another --name: finished runs are shared by all studies, never repeated.",
+        )
+    now = {run.key: run.config for run in planned.runs}
+    # What does not decide the outcome (trackers, limits) is as it was typed now.
+    kept.runs = [replace(run, config=now[run.key]) for run in kept.runs]
+    return kept
+
+
+def _changes(kept: Study, planned: Study) -> str:
+    """What differs between two plans, in words; empty where nothing does."""
+    if kept.kind != planned.kind:
+        return f"it is of the kind {kept.kind}, not {planned.kind}"
+    before = {run.key: run.identity() for run in kept.runs}
+    now = {run.key: run.identity() for run in planned.runs}
+    fields = sorted(
+        {
+            name
+            for key in before.keys() & now.keys()
+            for name in before[key]["config"].keys() | now[key]["config"].keys()
+            if before[key]["config"].get(name) != now[key]["config"].get(name)
+        }
+    )
+    told = [f"other values of {', '.join(fields)}"] if fields else []
+    if kept.settings.get("margin") != planned.settings.get("margin"):
+        told.append(f"a margin of {kept.settings.get('margin')}, not {planned.settings.get('margin')}")
+    told += [f"{len(before)} runs, not {len(now)}"] if len(before) != len(now) else []
+    if not told and before != now:
+        told = ["other runs"]
+    return "; ".join(told)
+
+
+def _run(record: Mapping[str, Any], source: str) -> StudyRun:
+    config = from_mapping(record["config"], source)
+    estimate = record["estimate"]
+    return StudyRun(
+        key=str(record["key"]),
+        role=str(record["role"]),
+        task=record["task"],
+        seed=int(record["seed"]),
+        arm=str(record["arm"]),
+        config=config if record["like"] is None else replace(config, tokens_like=None),
+        like=record["like"],
+        group=record["group"],
+        run=record["run"],
+        error=record["error"],
+        estimate=None if estimate is None else Estimate(**estimate),
+    )

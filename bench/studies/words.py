@@ -1,0 +1,26 @@
+"""A configuration as the words that `bench run` is given."""
+
+from __future__ import annotations
+
+from dataclasses import fields
+from pathlib import Path
+
+from bench.config import RunConfig, flag
+
+_WRITTEN_OUT = "task_set"  # its tasks stand in `task`
+
+
+def words_of(config: RunConfig) -> tuple[str, ...]:
+    """The flags that give this very configuration, folders with their whole paths."""
+    found: list[str] = []
+    for one in fields(config):
+        value = getattr(config, one.name)
+        if one.name == _WRITTEN_OUT or value is None or (one.name not in ("data", "out") and value == one.default):
+            continue
+        if one.name == "data":
+            found += [word for task, folder in value.items() for word in ("--data", f"{task}={Path(folder).absolute()}")]
+        elif isinstance(value, tuple):
+            found += [word for item in value for word in (flag(one.name), item)]
+        else:
+            found += [flag(one.name), str(Path(value).absolute()) if one.name == "out" else str(value)]
+    return tuple(found)

@@ -1,0 +1,37 @@
+"""`bench report` writes the page of 200 runs in 20 seconds and 15 MB: a whole process, figures for print included."""
+
+from __future__ import annotations
+
+import argparse
+import json
+import subprocess
+import sys
+import tempfile
+import time
+from pathlib import Path
+
+from common import Figure, main
+from made_runs import grid, make
+
+
+def measure(options: argparse.Namespace) -> list[Figure]:
+    """One report of made-up runs of two tasks, with journals of a thousand updates."""
+    count = 40 if options.quick else 200
+    with tempfile.TemporaryDirectory(prefix="bench-report-") as folder:
+        runs = Path(folder) / "runs"
+        make(runs, grid(count, tasks=("ncbi-disease", "bc5cdr"), steps=1_000))
+        journals = sum(path.stat().st_size for path in runs.glob("*/journal.jsonl"))
+        start = time.perf_counter()
+        words = ["report", str(runs), "--out", str(Path(folder) / "page"), "--json"]
+        done = subprocess.run([sys.executable, "-m", "bench", *words], capture_output=True, check=True, text=True)
+        seconds = time.perf_counter() - start
+        told = json.loads(done.stdout)
+    note = f"{told['figures']} figures as PDF and SVG, {told['tables']} tables, {journals / 1e6:.0f} MB of journals read"
+    return [
+        Figure(f"report of {count} runs, time", "≤ 20 s", f"{seconds:.1f} s", seconds <= 20, note),
+        Figure(f"report of {count} runs, page", "≤ 15 MB", f"{told['bytes'] / 1e6:.1f} MB", told["bytes"] <= 15e6),
+    ]
+
+
+if __name__ == "__main__":
+    main(measure, __doc__)

@@ -1,0 +1,203 @@
+"""Finished runs made up from a seed: folders as `bench run` leaves them. Their scores are no results."""
+
+from __future__ import annotations
+
+import json
+import random
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field, replace
+from pathlib import Path
+from typing import Any
+
+from bench.config import RunConfig, from_mapping
+from bench.results.layout import INFO, JOURNAL
+from bench.results.schema import Headline, Invariants, Quantization, Result, TaskScores
+from bench.results.store import write_json, write_result
+from bench.studies.study import Study, StudyRun
+from bench.studies.twoway import Estimate
+from bench.studies.verdict import TaskVerdict, Verdict
+
+ARCHS = ("A1", "A2", "A3", "A4")
+
+
+@dataclass(frozen=True)
+class Made:
+    """What a made-up run is to be.
+
+    Args:
+        tasks: it trains.
+        arch: architecture.
+        seed: of the run; decides its noise.
+        quant: quantizer; with one the result holds scores before and after.
+        gain: added to its score.
+        tokens: budget.
+        steps: lines of its journal that are updates.
+        synthetic: whether it says that its text was generated.
+        evaluated: whether it has calibration and errors by kind.
+        extra: more keys of the result.
+    """
+
+    tasks: tuple[str, ...] = ("ncbi-disease",)
+    arch: str = "A1"
+    seed: int = 0
+    quant: str = "none"
+    gain: float = 0.0
+    tokens: int = 60_000
+    steps: int = 30
+    synthetic: bool = True
+    evaluated: bool = True
+    extra: Mapping[str, Any] = field(default_factory=dict)
+
+    @property
+    def id(self) -> str:
+        """As a run's: tasks, arm, quantizer and twelve hex digits."""
+        digits = random.Random(repr((self.tasks, self.arch, self.seed, self.quant, self.tokens))).getrandbits(48)
+        return f"{'+'.join(self.tasks)}_{self.arch}_{self.quant}_{digits:012x}".lower()
+
+    @property
+    def config(self) -> dict[str, Any]:
+        """Of the run, JSON-able."""
+        made = RunConfig(
+            task=self.tasks, arch=self.arch, seed=self.seed, quant=self.quant, model="tiny-bert", tokens=self.tokens
+        )
+        return made.as_json()
+
+
+def grid(count: int, **common: Any) -> list[Made]:
+    """So many runs over four architectures: as many seeds as it takes."""
+    return [Made(arch=ARCHS[i % 4], seed=i // 4, gain=0.02 * (i % 4), **common) for i in range(count)]
+
+
+def make(out: Path, runs: Sequence[Made]) -> list[Path]:
+    """Writes their folders and returns them."""
+    return [_make(out / run.id, run) for run in runs]
+
+
+def token_control(out: Path, seeds: int = 6, tasks: tuple[str, str] = ("ncbi-disease", "bc5cdr"), unfinished: int = 0) -> Study:
+    """A study of token control whose runs and verdict are made up.
+
+    Args:
+        out: the folder of runs.
+        seeds: of it.
+        tasks: of it.
+        unfinished: how many of its runs have no result; with any there is no verdict.
+    """
+    runs: list[StudyRun] = []
+    for seed in range(seeds):
+        planned = [("multi", None, Made(tasks, seed=seed, gain=0.05))]
+        planned += [("total", task, Made((task,), seed=seed, gain=0.01)) for task in tasks]
+        planned += [("share", task, Made((task,), seed=seed, tokens=30_000)) for task in tasks]
+        for role, task, made in planned:
+            key = f"{task}-{role}-s{seed}" if task else f"{role}-s{seed}"
+            config = from_mapping(made.config, "made up")
+            done = len(runs) < 5 * seeds - unfinished
+            runs.append(StudyRun(key, role, task, seed, made.arch, config, run=made.id if done else None))
+            if done:
+                make(out, [made])
+    known = Estimate(0.041, seeds, 500, 0.028, 0.054, p=0.0008, p_holm=0.0016, detectable=0.02)
+    even = replace(known, difference=0.002, low=-0.006, high=0.01, p=0.61, p_holm=0.61)
+    first = TaskVerdict(tasks[0], "genuine transfer", "It beats the task alone at equal total by +.041.", "strict.f1",
+                        0.65, 0.61, 0.6, known, known)  # fmt: skip
+    second = TaskVerdict(tasks[1], "data exposure", "It beats the task alone on its own tokens; at "
+                         "equal total the two are equivalent within .010.", "strict.f1", 0.65, 0.648, 0.6, even,
+                         known)  # fmt: skip
+    verdict = None if unfinished else Verdict((first, second)).to_json() | {"split": "test", "differences": []}
+    study = Study(out, "token-control", "made-up", {"seeds": seeds}, runs, verdict)
+    study.save()
+    return study
+
+
+def _make(folder: Path, run: Made) -> Path:
+    chance = random.Random(run.id)
+    scores = {task: _task(run, chance) for task in run.tasks}
+    last: Any = "trained" if run.quant == "none" else "quantized"
+    primary = {task: (scores[task].quantized or scores[task].trained)["strict"] for task in run.tasks}
+    first = run.tasks[0]
+    share = run.tokens // len(run.tasks)
+    counts = {"tokens": share, "padded": share // 40, "supervised": share // 2, "examples": share // 28, "updates": run.steps,
+              "flops": share * 760_000}  # fmt: skip
+    rows = [{"arm": arm, "adapters": 28_672 - 100 * i, "fusion": 8_192 if arm == "A4" else 0, "heads": 41_152 * len(run.tasks),
+             "total": 28_672 - 100 * i + 41_152 * len(run.tasks), "ratio": 1 - i / 280, "ratio_all": 1 - i / 700}
+            for i, arm in enumerate(ARCHS)]  # fmt: skip
+    extra: dict[str, Any] = {"plan": {"model": {"name": "tiny-bert", "plumbing_only": True}}}
+    if len(run.tasks) > 1:
+        pair = {"tasks": list(run.tasks[:2]), "updates": run.steps, "conflicts": run.steps // 3}
+        pair |= {"conflict_frequency": (run.steps // 3) / run.steps, "mean_cosine": 0.15}
+        extra["together"] = {"gradients": {"kind": "plain", "pairs": [pair]}}
+        tasks = [{"task": t, "metric": "strict.f1", "value": primary[t]["f1"]} for t in run.tasks]
+        extra["macro"] = {"split": "test", "stage": last, "mean": None, "tasks": tasks}
+    if run.evaluated:
+        extra["calibration"] = {task: {"trained": {"mentions": _calibration(chance)}} for task in run.tasks}
+        extra["errors"] = {task: {"trained": _errors(chance)} for task in run.tasks}
+    q = Quantization() if run.quant == "none" else Quantization(4.5, 54_000_000, 0.22, 0.31)
+    result = Result(
+        id=run.id, config=run.config, scores=scores,
+        headline=Headline(first, "test", last, "strict.f1", primary[first]["f1"], tuple(primary[first]["ci95"])),
+        invariants=Invariants(
+            {"status": "held", "total": run.tokens, "budget": run.tokens, "tasks": dict.fromkeys(run.tasks, counts)},
+            {"status": "held", "arm": run.arch, "rule": 0.95, "rows": rows},
+            {"status": "held", "curve": {task: [chance.random() for _ in range(50)] for task in run.tasks}},
+            {"status": "held"}, {"status": "held"},
+        ),
+        quantization=q, timings={"training": 60 + 20 * chance.random()}, memory={"peak_rss": 900 << 20},
+        hashes={"data": dict.fromkeys(run.tasks, "ab" * 32), "model": "cd" * 32, "config": run.id[-12:]},
+        versions={"python": "3.11.7", "bench-suite": "0.1.0", "torch": "2.13.0",
+                  "parts": {f"task {t}": "1" for t in run.tasks}},
+        hardware={"cpu": "made up", "cores": 2, "gpu": None}, git={"commit": "12" * 20, "dirty": False}, waivers=(),
+        synthetic=run.synthetic, extra=extra | dict(run.extra),
+    )  # fmt: skip
+    write_json(folder / INFO, {"id": run.id, "config": run.config}, durable=False)
+    (folder / JOURNAL).write_text("".join(_journal(run, chance)), encoding="utf-8")
+    write_result(folder, result)
+    return folder
+
+
+def _task(run: Made, chance: random.Random) -> TaskScores:
+    trained = _scores(0.6 + run.gain + chance.gauss(0, 0.012), chance)
+    quantized = None if run.quant == "none" else _scores(trained["strict"]["f1"] - 0.02, chance)
+    return TaskScores(trained, quantized, {"trained": trained}, {"dictionary": _scores(0.4, chance)})
+
+
+def _scores(value: float, chance: random.Random) -> dict[str, Any]:
+    def one(f1: float) -> dict[str, Any]:
+        counts = {"tp": 300, "fp": 100, "fn": 100 + chance.randrange(9)}
+        return {**counts, "precision": f1, "recall": f1, "f1": f1, "ci95": [f1 - 0.03, f1 + 0.03]}
+
+    return {"strict": one(value), "discontiguous": one(value / 2), "by_type": {f"type-{i}": one(value) for i in range(8)}}
+
+
+def _calibration(chance: random.Random) -> dict[str, Any]:
+    bins = [{"low": i / 10, "high": (i + 1) / 10, "count": 40, "confidence": i / 10 + 0.05,
+             "right": max(0.0, i / 10 - 0.02 + 0.04 * chance.random())} for i in range(10)]  # fmt: skip
+    ece = sum(abs(b["confidence"] - b["right"]) for b in bins) / 10
+    return {"predictions": 400, "right": 0.45, "confidence": 0.5, "brier": 0.2, "ece": {"equal_width": ece, "equal_mass": ece},
+            "reliability": {"equal_width": bins, "equal_mass": bins}}  # fmt: skip
+
+
+def _errors(chance: random.Random) -> dict[str, Any]:
+    gold = {"correct": 300, "missed": 60 + chance.randrange(20), "boundary": 25, "type": 9, "split": 3, "merged": 2}
+    return {"gold": gold, "predicted": {"correct": 300, "spurious": 40, "boundary": 25, "type": 9}}
+
+
+def _journal(run: Made, chance: random.Random) -> list[str]:
+    lines: list[str] = []
+
+    def add(kind: str, step: int | None, values: Mapping[str, Any]) -> None:
+        record = {"seq": len(lines), "time": 1.8e9 + len(lines), "kind": kind, "step": step, "values": values}
+        lines.append(json.dumps(record, separators=(",", ":")) + "\n")
+
+    add("start", None, {"id": run.id, "config": run.config})
+    for step in range(1, run.steps + 1):
+        seen = run.tokens * step // run.steps
+        counts = {"tokens": seen // len(run.tasks), "padded": seen // 40, "supervised": seen // 2, "examples": seen // 28}
+        loss = {task: 1.2 * (0.25 + 0.75 * 0.9 ** (60 * step / run.steps)) + chance.gauss(0, 0.05) for task in run.tasks}
+        add(
+            "step",
+            step,
+            {"loss": loss, "gradient_norm": 0.6, "lr": 1e-3, "micro_batches": 2, "ledger": dict.fromkeys(run.tasks, counts)},
+        )
+        if step % max(1, run.steps // 5) == 0:
+            scores = dict.fromkeys(run.tasks, (0.6 + run.gain) * (1 - 0.7 ** (10 * step / run.steps)))
+            add("eval", step, {"split": "dev", "tokens": seen, "scores": scores | {"mean": 0.5}})
+    add("end", run.steps, {})
+    return lines

@@ -1,0 +1,102 @@
+from __future__ import annotations
+
+import json
+import sys
+from importlib.util import module_from_spec, spec_from_file_location
+from pathlib import Path
+from types import ModuleType
+
+import pytest
+
+from bench.cli import main
+
+
+@pytest.fixture(scope="module")
+def made(root: Path) -> ModuleType:
+    spec = spec_from_file_location("made_runs", root / "benchmarks" / "made_runs.py")
+    assert spec is not None
+    assert spec.loader is not None
+    module = sys.modules["made_runs"] = module_from_spec(spec)
+    spec.loader.exec_module(module)
+    return module
+
+
+def ids(text: str) -> list[str]:
+    return [row["id"] for row in json.loads(text)]
+
+
+def test_the_board_filters_and_sorts(made: ModuleType, tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    made.make(tmp_path, made.grid(8))
+    board = ["board", "--out", str(tmp_path), "--json"]
+    assert main(board) == 0
+    rows = json.loads(capsys.readouterr().out)
+    scores = [row["headline"]["value"] for row in rows]
+    assert len(rows) == 8
+    assert scores == sorted(scores, reverse=True)
+    assert main([*board, "--arch", "A2", "--where", "seed=1"]) == 0
+    (one,) = json.loads(capsys.readouterr().out)
+    assert (one["arch"], one["seed"]) == ("A2", 1)
+    assert main([*board, "--sort", "seed"]) == 0
+    assert [row["seed"] for row in json.loads(capsys.readouterr().out)] == [0] * 4 + [1] * 4
+    assert main([*board, "--where", "invariants.tokens.total=60000", "--sort", "arch:desc"]) == 0
+    assert [row["arch"] for row in json.loads(capsys.readouterr().out)] == ["A4", "A4", "A3", "A3", "A2", "A2", "A1", "A1"]
+    assert main([*board, "--task", "bc5cdr"]) == 0
+    assert ids(capsys.readouterr().out) == []
+
+
+def test_the_board_marks_what_must_not_be_missed(made: ModuleType, tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    finished, stopped = made.make(tmp_path, made.grid(2))
+    (stopped / "result.json").unlink()
+    assert main(["board", "--out", str(tmp_path)]) == 0
+    out = capsys.readouterr().out
+    (line,) = (line for line in out.splitlines() if line.startswith(finished.name))
+    assert "synthetic" in line
+    (line,) = (line for line in out.splitlines() if line.startswith(stopped.name))
+    assert "unfinished" in line
+    assert "2 runs, 1 unfinished" in out
+    assert "SYNTHETIC" in out
+
+
+@pytest.mark.parametrize(
+    ("words", "code", "says"),
+    [
+        (["--where", "sede=1"], 2, "Did you mean 'seed'"),
+        (["--where", "seed"], 2, "is not FIELD=VALUE"),
+        (["--sort", "seed:up"], 2, "wanted FIELD"),
+        (["--out", "nowhere"], 6, "There is no folder of runs"),
+    ],
+)
+def test_the_board_is_plain_about_mistakes(
+    made: ModuleType, tmp_path: Path, capsys: pytest.CaptureFixture[str], words: list[str], code: int, says: str
+) -> None:
+    made.make(tmp_path, made.grid(1))
+    assert main(["board", "--out", str(tmp_path), *words]) == code
+    assert says in capsys.readouterr().err
+
+
+def test_a_missing_package_is_told_with_its_install_command(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    monkeypatch.setattr("bench.report.write.NEEDED", {"no_such_module": "no-such-package"})
+    assert main(["report", "--runs", str(tmp_path)]) == 5
+    err = capsys.readouterr().err
+    assert "no-such-package" in err
+    assert "pip install 'bench-suite[report]'" in err
+
+
+def test_bad_input_is_one_line(made: ModuleType, tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    for name in ("jinja2", "matplotlib", "vl_convert"):
+        pytest.importorskip(name)
+    first, second = made.make(tmp_path, made.grid(2))
+    (tmp_path / "empty").mkdir()
+    assert main(["report", str(tmp_path / "empty")]) == 6
+    whole = (first / "result.json").read_text()
+    (first / "result.json").write_text(whole.replace('"schema_version": 1', '"schema_version": 7'))
+    assert main(["report", str(tmp_path)]) == 6
+    (first / "result.json").write_text(whole[:500])
+    assert main(["report", str(first), str(second)]) == 6
+    told = capsys.readouterr().err.splitlines()
+    problems = [line for line in told if line.startswith("error:")]
+    assert len(problems) == 3
+    for problem, words in zip(problems, ("holds no run", "schema version 7", "truncated"), strict=True):
+        assert words in problem

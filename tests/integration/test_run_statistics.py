@@ -1,0 +1,55 @@
+"""A real run leaves the statistics that its scores were made of, and two of them can be compared."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Callable
+from dataclasses import replace
+
+import pytest
+
+from bench.cli import main
+from bench.config import RunConfig
+from bench.registry import load
+from bench.results import pick, read_predictions, read_result
+from bench.results.statistics import read_statistics
+
+torch = pytest.importorskip("torch")
+
+from bench import runner  # noqa: E402
+
+TASK = "2015-T14"
+
+
+def test_statistics_of_every_split_and_stage_give_the_scores(
+    tiny: Callable[..., RunConfig], capsys: pytest.CaptureFixture[str]
+) -> None:
+    # A rate at which the head finds something, so that the scores are no zeros.
+    config = tiny(lr=2e-2, steps=40, eval_every=20, checkpoint_every=50)
+    folder = runner.run(config, load()).folder
+    assert folder is not None
+    result = read_result(folder)
+    assert result.headline.value > 0
+    task = load().get("tasks", TASK)
+    told = {("test", "trained"): result.scores[TASK].trained, ("dev", "trained"): result.scores[TASK].dev["trained"]}
+    for (split, stage), scores in told.items():
+        found = read_statistics(folder, TASK, split, stage)
+        predicted = read_predictions(folder / "predictions" / f"{TASK}.{split}.{stage}.jsonl")
+        assert found.documents == tuple(document.id for document in predicted)
+        again = task.summarise(found.sums())
+        for path in ("task1.strict.f1", "task1.relaxed.recall", "task2.weighted_accuracy"):
+            assert pick(again, path) == pytest.approx(pick(scores, path), abs=1e-12)
+    text = (folder / "statistics" / f"{TASK}.test.trained.json").read_text()
+    assert json.loads(text)["schema_version"] == 1
+    other = runner.run(replace(config, arch="A4", steps=6), load()).folder
+    assert other is not None
+    capsys.readouterr()
+    words = ["compare", folder.name, other.name, "--out", config.out]
+    assert main(words) == 3
+    message = capsys.readouterr().err
+    assert "waivers: smoke in 2 runs" in message
+    assert "tokens: " in message
+    assert main([*words, "--allow", "waivers,tokens", "--json", "--resamples", "200"]) == 0
+    compared = json.loads(capsys.readouterr().out)
+    assert (compared["by"], list(compared["arms"])) == (["arch"], ["A1", "A4"])
+    assert compared["scores"][0]["spread"]["mean"] == pytest.approx(result.headline.value)

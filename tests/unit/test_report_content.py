@@ -1,0 +1,250 @@
+from __future__ import annotations
+
+import csv
+import io
+import json
+from importlib.util import module_from_spec, spec_from_file_location
+from pathlib import Path
+from types import ModuleType
+from typing import Any
+
+import pytest
+
+from bench.errors import RunStateError, UsageError
+from bench.report import evaluation, figures, tables
+from bench.report.board import entries, needs_whole
+from bench.report.collect import collect
+from bench.report.content import Column, Mark, Table, front, shown
+from bench.report.curves import read_curves, thin
+from bench.report.files import figure_csv, table_csv, table_tex, tex
+from bench.report.vega import specifications, style
+from bench.report.verdicts import estimates, statements, summaries
+
+
+@pytest.fixture(scope="module")
+def made(root: Path) -> ModuleType:
+    import sys
+
+    spec = spec_from_file_location("made_runs", root / "benchmarks" / "made_runs.py")
+    assert spec is not None
+    assert spec.loader is not None
+    module = module_from_spec(spec)
+    sys.modules["made_runs"] = module
+    spec.loader.exec_module(module)
+    return module
+
+
+def change(folder: Path, **values: Any) -> None:
+    path = folder / "result.json"
+    path.write_text(json.dumps(json.loads(path.read_text()) | values, indent=2) + "\n")
+
+
+def test_arms_are_the_fields_that_differ(made: ModuleType, tmp_path: Path) -> None:
+    runs = [made.Made(arch=arch, seed=seed, quant=quant) for arch, quant in (("A1", "none"), ("A2", "rtn")) for seed in (0, 1)]
+    made.make(tmp_path, runs)
+    evidence = collect((), tmp_path)
+    assert evidence.arms == ("A1", "A2 · rtn")
+    assert [run.seed for run in evidence.of("ncbi-disease", "A2 · rtn")] == [0, 1]
+
+
+def test_an_arm_has_the_mean_and_the_t_interval_of_its_runs(made: ModuleType, tmp_path: Path) -> None:
+    for folder, value in zip(made.make(tmp_path, made.grid(12)[::4]), (0.50, 0.60, 0.70), strict=True):
+        result = json.loads((folder / "result.json").read_text())
+        result["scores"]["ncbi-disease"]["trained"]["strict"]["f1"] = value
+        change(folder, scores=result["scores"])
+    (found,) = summaries(collect((), tmp_path))
+    assert found.mean == pytest.approx(0.6)
+    # t(.975, 2) = 4.3027; .1/√3 = .057735
+    assert (found.low, found.high) == pytest.approx((0.6 - 0.248414, 0.6 + 0.248414), abs=1e-5)
+    assert found.over == "seeds"
+
+
+def test_a_single_run_keeps_its_interval_over_documents(made: ModuleType, tmp_path: Path) -> None:
+    (folder,) = made.make(tmp_path, [made.Made(quant="nf4")])
+    (found,) = summaries(collect((), tmp_path))
+    ci95 = json.loads((folder / "result.json").read_text())["scores"]["ncbi-disease"]["quantized"]["strict"]["ci95"]
+    assert [found.low, found.high] == ci95
+    assert found.over == "documents"
+    assert found.spread is None
+
+
+def test_a_study_speaks_by_its_verdict(made: ModuleType, tmp_path: Path) -> None:
+    made.token_control(tmp_path, seeds=2)
+    evidence = collect(["made-up"], tmp_path)
+    assert evidence.arms == ("multi-task", "alone, equal total", "alone, own share")
+    assert [(one.subject, one.verdict, one.tone) for one in statements(evidence)] == [
+        ("ncbi-disease", "genuine transfer", "good"),
+        ("bc5cdr", "data exposure", "even"),
+    ]
+    told = [(subject, name, one["difference"]) for subject, name, one in estimates(evidence)]
+    assert ("bc5cdr", "against alone, equal total", 0.002) in told
+    assert len(told) == 4
+    assert collect([str(tmp_path / "studies" / "made-up" / "study.json")], tmp_path / "none") == evidence
+
+
+def test_an_unfinished_study_has_no_verdict_and_says_what_is_left(made: ModuleType, tmp_path: Path) -> None:
+    made.token_control(tmp_path, seeds=2, unfinished=3)
+    evidence = collect(["made-up"], tmp_path)
+    assert evidence.unfinished == ("bc5cdr-total-s1", "ncbi-disease-share-s1", "bc5cdr-share-s1")
+    assert {one.verdict for one in statements(evidence)} == {"not tested"}
+
+
+def test_transfer_is_the_mean_together_less_the_mean_alone(made: ModuleType, tmp_path: Path) -> None:
+    both = ("ncbi-disease", "bc5cdr")
+    made.make(tmp_path, [made.Made(both, gain=0.05, seed=s) for s in range(2)])
+    made.make(tmp_path, [made.Made((task,), seed=s) for task in both for s in range(2)])
+    evidence = collect((), tmp_path)
+    figure = figures.transfer(evidence)
+    assert figure is not None
+    (mark,) = (m for m in figure.marks if m.x == "bc5cdr")
+    together = [run.score("bc5cdr") or 0 for run in evidence.of("bc5cdr") if len(run.tasks) == 2]
+    alone = [run.score("bc5cdr") or 0 for run in evidence.of("bc5cdr") if len(run.tasks) == 1]
+    assert mark.y == "ncbi-disease"
+    assert mark.value == pytest.approx(sum(together) / 2 - sum(alone) / 2)
+
+
+def test_curves_leave_out_what_a_resume_repeats(made: ModuleType, tmp_path: Path) -> None:
+    (folder,) = made.make(tmp_path, [made.Made(steps=10)])
+    whole = read_curves(folder)
+    lines = (folder / "journal.jsonl").read_text().splitlines()
+    again = [json.loads(line) for line in lines[5:]]
+    resume = {"seq": len(lines), "time": 0, "kind": "resume", "step": 4, "values": {"position": 5, "dropped": 9}}
+    repeated = [one | {"seq": len(lines) + 1 + i} for i, one in enumerate(again)]
+    written = [*lines, *(json.dumps(one, separators=(",", ":")) for one in (resume, *repeated))]
+    (folder / "journal.jsonl").write_text("\n".join(written) + '\n{"seq":99,"torn')
+    assert read_curves(folder) == whole
+    assert [x for x, _ in whole.dev["ncbi-disease"]] == [12_000, 24_000, 36_000, 48_000, 60_000]
+    (folder / "journal.jsonl").unlink()
+    assert read_curves(folder).loss == {}
+
+
+def test_thinning_keeps_means() -> None:
+    assert thin([(1.0, 2.0), (3.0, 4.0), (5.0, 0.0), (7.0, 8.0)], 2) == ((2.0, 3.0), (6.0, 4.0))
+
+
+def test_nothing_beats_what_is_on_the_front() -> None:
+    points = [Mark(54, 0.7, run="a"), Mark(91, 0.8, run="b"), Mark(60, 0.6, run="c"), Mark(54, 0.65, run="d")]
+    assert [mark.run for mark in front(points)] == ["a", "b"]
+
+
+def test_every_synthetic_table_and_figure_says_so(made: ModuleType, tmp_path: Path) -> None:
+    made.make(tmp_path, [made.Made(seed=0), made.Made(seed=1, synthetic=False)])
+    evidence = collect((), tmp_path)
+    arms = tables.arms(evidence)
+    assert r"\textbf{Synthetic data.}" in table_tex(arms)
+    assert {row["synthetic"] for row in csv.DictReader(io.StringIO(table_csv(arms)))} == {"yes"}
+    assert {row["synthetic"] for row in csv.DictReader(io.StringIO(figure_csv(figures.arms(evidence))))} == {"yes"}
+    runs = [*csv.DictReader(io.StringIO(table_csv(tables.runs(evidence))))]
+    assert sorted(row["synthetic"] for row in runs) == ["no", "yes"]
+    real = collect([runs[0]["run"] if runs[0]["synthetic"] == "no" else runs[1]["run"]], tmp_path)
+    assert "Synthetic" not in table_tex(tables.arms(real))
+
+
+def test_latex_is_booktabs_with_everything_escaped() -> None:
+    table = Table(
+        "t", "A & B", "50% of it", (Column("a", "run_id"), Column("b", "Δ", "change")), (("x_y", -0.25),), ("r",), False
+    )
+    text = table_tex(table)
+    assert r"\caption{A \& B. 50\% of it}" in text
+    assert r"x\_y & $-$.250 \\" in text
+    assert text.index(r"\toprule") < text.index(r"\midrule") < text.index(r"\bottomrule")
+    assert r"\begin{tabular}{lr}" in text
+    assert tex("\\{") == r"\textbackslash{}\{"
+
+
+@pytest.mark.parametrize(
+    ("value", "kind", "reads"),
+    [(0.5, "score", ".500"), (1.0, "score", "1.000"), (-0.0123, "change", "−.012"), (0.0001, "change", ".000"),
+     (None, "score", ""),     (1234567, "count", "1,234,567"), (54_000_000, "bytes", "51.5 MiB"), (12.34, "seconds", "12.3 s"),
+     (7200, "seconds", "2.0 h"),
+     (True, "flag", "yes"), (float("nan"), "score", "")],
+)  # fmt: skip
+def test_cells_read_well(value: Any, kind: Any, reads: str) -> None:
+    assert shown(value, kind) == reads
+
+
+def test_forty_groups_look_apart() -> None:
+    assert len({style(i)[:2] for i in range(40)}) == 40
+
+
+def test_specifications_hold_every_mark(made: ModuleType, tmp_path: Path) -> None:
+    made.make(tmp_path, made.grid(8))
+    figure = figures.curves(collect((), tmp_path), "dev")
+    assert figure is not None
+    ((title, spec),) = specifications(figure)
+    assert title == "ncbi-disease"
+    assert len(spec["data"]["values"]) == len(figure.marks) == 8 * 5
+    assert json.loads(json.dumps(spec)) == spec
+
+
+def test_errors_count_gold_once_and_what_is_spurious(made: ModuleType, tmp_path: Path) -> None:
+    counts = {
+        "trained": {"gold": {"correct": 5, "missed": 3, "merged": 2}, "predicted": {"correct": 5, "spurious": 4, "merged": 1}}
+    }
+    made.make(tmp_path, [made.Made(extra={"errors": {"ncbi-disease": counts}})])
+    table = evaluation.error_table(collect((), tmp_path))
+    assert table is not None
+    told = dict(zip([c.name for c in table.columns], table.rows[0], strict=True))
+    assert {kind: told[kind] for kind in ("missed", "spurious", "merged")} == {"missed": 3, "spurious": 4, "merged": 2}
+    assert "correct" not in told
+
+
+def test_reliability_pools_the_runs_of_an_arm(made: ModuleType, tmp_path: Path) -> None:
+    def one(count: int, right: float) -> dict[str, Any]:
+        bins = [{"low": 0.5, "high": 0.6, "count": count, "confidence": 0.55, "right": right}]
+        return {"ncbi-disease": {"trained": {"mentions": {"ece": {"equal_width": 0.1}, "reliability": {"equal_width": bins}}}}}
+
+    made.make(tmp_path, [made.Made(seed=s, extra={"calibration": one(n, r)}) for s, n, r in ((0, 10, 1.0), (1, 30, 0.2))])
+    figure = evaluation.reliability(collect((), tmp_path))
+    assert figure is not None
+    assert [(m.x, m.y) for m in figure.marks] == [(pytest.approx(0.55), pytest.approx((10 * 1.0 + 30 * 0.2) / 40))]
+
+
+def test_bad_input_is_one_clear_message(made: ModuleType, tmp_path: Path) -> None:
+    first, second = made.make(tmp_path, made.grid(2))
+    (tmp_path / "empty").mkdir()
+    with pytest.raises(RunStateError, match="no run"):
+        collect([str(tmp_path / "empty")], tmp_path)
+    with pytest.raises(RunStateError, match="There is no folder of runs"):
+        collect((), tmp_path / "nowhere")
+    (gad,) = made.make(tmp_path, [made.Made(("gad",))])
+    with pytest.raises(UsageError, match=r"different tasks.*ncbi-disease \(2 runs\); gad \(1 runs\)"):
+        collect((), tmp_path)
+    assert collect((), tmp_path, ["gad"]).tasks == ("gad",)
+    with pytest.raises(RunStateError, match="no finished run of chemprot"):
+        collect((), tmp_path, ["chemprot"])
+    change(first, schema_version=99)
+    with pytest.raises(RunStateError, match="schema version 99; this bench reads 1"):
+        collect((), tmp_path)
+    whole = (second / "result.json").read_bytes()
+    (second / "result.json").write_bytes(whole[: len(whole) // 2])
+    with pytest.raises(RunStateError, match="truncated"):
+        collect([second.name, gad.name], tmp_path)
+
+
+def test_the_board_reads_heads_and_sees_damage(made: ModuleType, tmp_path: Path) -> None:
+    folders = made.make(tmp_path, made.grid(5))
+    (folders[0] / "result.json").unlink()
+    whole = (folders[1] / "result.json").read_bytes()
+    (folders[1] / "result.json").write_bytes(whole[:-40])
+    (folders[2] / "result.json").write_bytes(whole[:900])
+    change(folders[3], schema_version=2)
+    states = {entry.folder: entry for entry in entries(tmp_path)}
+    assert [states[folder].state for folder in folders] == ["unfinished", "damaged", "damaged", "other schema", "finished"]
+    assert states[folders[0]].field("arch") == "A1"
+    last = states[folders[4]]
+    assert "scores" not in last.known
+    assert (last.field("seed"), last.field("config.seed"), last.tasks) == (1, 1, ("ncbi-disease",))
+    assert needs_whole(["seed", "invariants.tokens.total"])
+    assert not needs_whole(["seed", "value", "config.lr"])
+    (far,) = (entry for entry in entries(tmp_path, whole=True) if entry.state == "finished")
+    assert far.field("invariants.tokens.total") == 60_000
+
+
+def test_a_long_configuration_is_still_read(made: ModuleType, tmp_path: Path) -> None:
+    (folder,) = made.make(tmp_path, [made.Made()])
+    value = json.loads((folder / "result.json").read_text())
+    change(folder, config=value["config"] | {"name": "x" * 9_000})
+    (entry,) = entries(tmp_path)
+    assert entry.state == "finished"
+    assert entry.field("arch") == "A1"

@@ -1,0 +1,150 @@
+"""The verdict of token control: each kind by its definition, and on simulated studies with planted effects."""
+
+from __future__ import annotations
+
+import json
+from dataclasses import replace
+
+import numpy as np
+import pytest
+
+from bench.studies.simulate import TASK, Effect, Shape, f1, outcome, study
+from bench.studies.twoway import Estimate
+from bench.studies.verdict import judge, verdicts
+
+
+def known(difference: float, half: float, seeds: int = 6, p: float | None = None) -> Estimate:
+    """An estimate whose 95% interval is the difference and half of it to each side."""
+    p_holm = p if p is not None else 0.001 if abs(difference) > half else 0.5
+    return Estimate(
+        difference,
+        seeds,
+        100,
+        low=difference - half,
+        high=difference + half,
+        tight_low=difference - 0.8 * half,
+        tight_high=difference + 0.8 * half,
+        p=p_holm,
+        p_holm=p_holm,
+        se=half / 2,
+        detectable=1.5 * half,
+        margin_detectable=1.4 * half,
+    )
+
+
+@pytest.mark.parametrize(
+    ("at_total", "at_own", "kind", "reason"),
+    [
+        (known(0.03, 0.01), known(0.05, 0.01), "genuine transfer", "beats the single run at equal total: +0.0300"),
+        (known(0.03, 0.01), known(0.00, 0.01), "genuine transfer", "beats the single run at equal total"),
+        (known(0.004, 0.003), known(0.05, 0.01), "genuine transfer", "smaller than the margin"),
+        (known(0.001, 0.005), known(0.05, 0.01), "data exposure", "only"),
+        (known(-0.004, 0.003), known(0.05, 0.01), "data exposure", "within ±0.01"),
+        (known(0.001, 0.02), known(0.05, 0.01), "unresolved", "nor is shown to be within ±0.01. With 6 seeds"),
+        (known(-0.03, 0.01), known(0.05, 0.01), "unresolved", "nor is shown"),
+        (known(0.001, 0.005), known(-0.05, 0.01), "negative transfer", "loses at the task's own tokens: -0.0500"),
+        (known(0.03, 0.01), known(-0.05, 0.01), "unresolved", "contradict"),
+        (known(0.001, 0.005), known(0.001, 0.005), "unresolved", "neither beats nor loses"),
+        # A difference without an interval that leaves out 0 is none, and neither is one that the family takes back.
+        (known(0.05, 0.06), known(0.05, 0.06), "unresolved", "true difference of 0.0900 would have been found 80%"),
+        (known(0.03, 0.01, p=0.06), known(0.001, 0.005), "unresolved", "neither"),
+        (known(0.03, 0.01, seeds=5), known(0.05, 0.01), "unresolved", "Not resolved at this number of seeds: 5"),
+        (known(0.03, 0.01), known(0.05, 0.01, seeds=5), "unresolved", "Not resolved at this number of seeds: 5"),
+        (Estimate(0.03, 6, 100), Estimate(0.05, 6, 100), "unresolved", "do not vary"),
+    ],
+)
+def test_each_verdict_by_its_definition(at_total: Estimate, at_own: Estimate, kind: str, reason: str) -> None:
+    found, why = judge(at_total, at_own, 0.01)
+    assert found == kind
+    assert reason in why
+
+
+def test_the_margin_decides_what_is_equivalent() -> None:
+    at_total, at_own = known(0.001, 0.02), known(0.05, 0.01)
+    assert judge(at_total, at_own, 0.01)[0] == "unresolved"
+    assert judge(at_total, at_own, 0.02)[0] == "data exposure"
+
+
+def test_a_verdict_is_json_with_every_number() -> None:
+    arms = study(Shape(), Effect(0.05, 0.08), np.random.default_rng(1))
+    found = verdicts(arms["multi"], arms["total"], arms["own"], {TASK: f1}, {TASK: "strict.f1"}, margin=0.02)
+    value = json.loads(json.dumps(found.to_json(), allow_nan=False))
+    assert (value["margin"], value["level"], value["power"], value["minimum_seeds"]) == (0.02, 0.95, 0.8, 6)
+    (task,) = value["tasks"]
+    assert (task["task"], task["kind"], task["metric"]) == (TASK, "genuine transfer", "strict.f1")
+    assert task["at_total"]["difference"] == pytest.approx(task["multi"] - task["total"])
+    assert task["at_own"]["difference"] == pytest.approx(task["multi"] - task["own"])
+    assert task["at_total"]["low"] < task["at_total"]["difference"] < task["at_total"]["high"]
+    assert task["at_total"]["p_holm"] == task["at_total"]["p"]
+    assert found[TASK].multi == task["multi"]
+
+
+def test_many_tasks_are_one_family() -> None:
+    pytest.importorskip("statsmodels")
+    arms = study(Shape(), Effect(0.02, 0.02), np.random.default_rng(4))
+    tasks = [f"task{i}" for i in range(5)]
+    many = {name: dict.fromkeys(tasks, arm[TASK]) for name, arm in arms.items()}
+    alone = verdicts(arms["multi"], arms["total"], arms["own"], {TASK: f1})[TASK]
+    found = verdicts(many["multi"], many["total"], many["own"], dict.fromkeys(tasks, f1))
+    assert len(found.tasks) == 5
+    assert found["task3"].at_total.p == alone.at_total.p
+    assert found["task3"].at_total.p_holm == pytest.approx(min(1.0, 5 * (alone.at_total.p or 0)))
+    assert (found["task3"].at_total.detectable or 0) > (alone.at_total.detectable or 0)
+
+
+def test_five_seeds_resolve_nothing_however_large_the_effect() -> None:
+    found = outcome(Shape(seeds=5), Effect(0.2, 0.2), 5)
+    assert found.kinds == {"unresolved": 5}
+
+
+def test_planted_effects_are_those_of_the_population() -> None:
+    arms = study(Shape(seeds=20, documents=4000), Effect(0.04, 0.1), np.random.default_rng(5))
+    scored = {name: np.mean([f1(one.sums()) for one in arm[TASK].values()]) for name, arm in arms.items()}
+    assert scored["multi"] == pytest.approx(0.82, abs=0.012)
+    assert scored["multi"] - scored["total"] == pytest.approx(0.04, abs=0.008)
+    assert scored["multi"] - scored["own"] == pytest.approx(0.1, abs=0.008)
+
+
+@pytest.mark.parametrize(
+    "shape",
+    [Shape(), Shape(luck=0.1), Shape(luck=0.1, heavy=True), Shape(luck=0.003, taste=0.3), Shape(documents=20)],
+    ids=["usual", "seeds decide", "heavy tails", "documents decide", "few documents"],
+)
+def test_genuine_transfer_is_hardly_ever_found_where_there_is_none(shape: Shape) -> None:
+    found = outcome(shape, Effect(), 300, seed=11)
+    assert found.rate("genuine transfer") <= 0.05
+    assert found.covered / found.studies >= 0.92
+
+
+def test_seeds_and_documents_must_both_enter_the_interval() -> None:
+    """The very same studies, judged by documents alone or by seeds alone, are wrong too often."""
+    from scipy import stats
+
+    for shape, alone in ((Shape(luck=0.1), "se_documents"), (Shape(luck=0.003, taste=0.3), "se_seeds")):
+        rng, wrong = np.random.default_rng(12), 0
+        for _ in range(150):
+            arms = study(shape, Effect(), rng)
+            at_total = verdicts(arms["multi"], arms["total"], arms["own"], {TASK: f1})[TASK].at_total
+            freedom = 99 if alone == "se_documents" else 5
+            wrong += abs(at_total.difference) / getattr(at_total, alone) > stats.t.isf(0.025, freedom)
+        assert wrong / 150 > 0.1
+
+
+@pytest.mark.parametrize(
+    ("shape", "effect", "kind", "least"),
+    [
+        (Shape(), Effect(0.03, 0.05), "genuine transfer", 0.95),
+        (Shape(), Effect(-0.03, -0.03), "negative transfer", 0.95),
+        (Shape(documents=500, luck=0.02, seeds=12), Effect(0.0, 0.03), "data exposure", 0.85),
+    ],
+)
+def test_planted_effects_are_found(shape: Shape, effect: Effect, kind: str, least: float) -> None:
+    assert outcome(shape, effect, 100, seed=13).rate(kind) >= least
+
+
+def test_the_stated_power_is_what_is_had() -> None:
+    shape = Shape()
+    effect = outcome(shape, Effect(0.02, 0.02), 150, seed=14).detectable
+    assert outcome(shape, Effect(effect, effect), 300, seed=15).rate("genuine transfer") == pytest.approx(0.8, abs=0.06)
+    fewer = outcome(replace(shape, documents=20), Effect(0.02, 0.02), 50, seed=14).detectable
+    assert fewer > 1.5 * effect
