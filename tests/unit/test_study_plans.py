@@ -1,0 +1,236 @@
+"""Plans of studies: which runs each kind asks for, what is refused, and how a study is kept on the disk."""
+
+from __future__ import annotations
+
+import json
+from collections import Counter
+from dataclasses import replace
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from bench.config import RunConfig
+from bench.errors import RunStateError, UsageError
+from bench.studies.kinds import ARMS, Request, plan, read_grid
+from bench.studies.study import Estimate, Study, StudyRun, find_study, open_study, plan_name, read_study, studies
+
+
+def request(*tasks: str, seeds: int = 2, **changes: Any) -> Request:
+    base = RunConfig(task=tasks, data={task: f"/corpora/{task}" for task in tasks}, **changes)
+    return Request(base, seeds, {task: task for task in tasks})
+
+
+def study(out: Path, runs: list[StudyRun], name: str = "one", kind: str = "token-control", **settings: Any) -> Study:
+    return Study(out, kind, name, settings, runs)
+
+
+def test_token_control_pairs_every_single_run_with_the_multi_task_run_of_its_seed() -> None:
+    runs = {run.key: run for run in plan("token-control", request("a", "b", tokens=1000, seed=3))}
+    assert [*runs] == [
+        "multi-s3", "a-total-s3", "a-share-s3", "b-total-s3", "b-share-s3",
+        "multi-s4", "a-total-s4", "a-share-s4", "b-total-s4", "b-share-s4",
+    ]  # fmt: skip
+    assert (runs["multi-s4"].config.task, runs["multi-s4"].config.tokens) == (("a", "b"), 1000)
+    single = runs["b-share-s4"]
+    assert (single.role, single.task, single.seed, single.like, single.after) == ("share", "b", 4, "multi-s4:b", "multi-s4")
+    assert (single.config.tokens, single.config.task, single.config.data) == (None, ("b",), {"b": "/corpora/b"})
+    assert runs["b-total-s4"].like == "multi-s4"
+
+
+def test_a_task_from_a_file_is_called_by_its_name() -> None:
+    asked = replace(request("./mine.toml", "b", tokens=10, seeds=1), names={"./mine.toml": "mine", "b": "b"})
+    runs = {run.key: run for run in plan("token-control", asked)}
+    assert runs["mine-share-s0"].like == "multi-s0:mine"
+    assert runs["mine-share-s0"].config.task == ("./mine.toml",)
+
+
+def test_ablation_trains_every_arm_on_every_set() -> None:
+    asked = replace(request("a", "b", "c"), sets={"x": ("a", "b"), "c": ("c",)})
+    runs = plan("ablation", asked)
+    assert Counter((run.group, run.arm) for run in runs) == {(group, arm): 2 for group in ("x", "c") for arm in ARMS}
+    assert {run.config.task for run in runs if run.group == "x"} == {("a", "b")}
+    assert {tuple(run.config.data) for run in runs if run.group == "c"} == {("c",)}
+    assert len({run.group for run in plan("ablation", request("a", "b"))}) == 1
+
+
+def test_quantization_runs_every_quantizer_that_fits() -> None:
+    runs = plan("quantization", replace(request("a", seeds=1), quantizers={"none": None, "rtn": "after", "nf4": "load"}))
+    assert [(run.key, run.config.quant, run.config.quant_when) for run in runs] == [
+        ("none-s0", "none", None), ("rtn-s0", "rtn", "after"), ("nf4-s0", "nf4", "load"),
+    ]  # fmt: skip
+
+
+def test_transfer_gives_each_task_of_a_pair_what_it_has_alone() -> None:
+    runs = {run.key: run for run in plan("transfer", request("a", "b", "c", tokens=500, seeds=1))}
+    assert Counter(run.role for run in runs.values()) == {"single": 3, "total": 3, "pair": 3}
+    pair = runs["a+c-s0"].config
+    assert (pair.task, pair.tokens, pair.sampling) == (("a", "c"), 1000, "uniform")
+    assert (runs["a-s0"].config.tokens, runs["a-total-s0"].config.tokens) == (500, 1000)
+
+
+def test_a_sweep_is_the_product_of_its_grid_and_the_seeds() -> None:
+    asked = replace(request("a", tokens=10), grid={"rank": [8, 16], "steps": [4]})
+    runs = plan("sweep", asked)
+    assert [run.key for run in runs] == ["rank=8,steps=4,s0", "rank=8,steps=4,s1", "rank=16,steps=4,s0", "rank=16,steps=4,s1"]
+    assert {(run.config.steps, run.config.tokens) for run in runs} == {(4, None)}  # a budget replaces the other
+    seeded = plan("sweep", replace(asked, grid={"seed": [7]}))
+    assert [run.seed for run in seeded] == [7]
+
+
+@pytest.mark.parametrize(
+    ("kind", "asked", "told"),
+    [
+        ("token-controll", request("a", "b", tokens=1), "Did you mean 'token-control'"),
+        ("token-control", request("a", tokens=1), "wants two tasks or more; got a"),
+        ("token-control", request("a", "b", steps=4), "counts its budget in tokens; got --steps"),
+        ("token-control", request("a", "b"), "got none"),
+        ("transfer", request("a", "b", tokens_like="x"), "got --tokens-like"),
+        ("ablation", request(), "wants tasks"),
+        ("sweep", request("a"), "grid of a sweep is empty"),
+        ("sweep", replace(request("a"), grid={"rank": []}), "'rank' has no value"),
+        ("sweep", replace(request("a"), grid={"rank": [*range(1, 300)], "seed": [*range(300)]}), "89,700 points"),
+        ("sweep", replace(request("a"), grid={"rank": ["big"]}), "must be a whole number"),
+    ],
+)
+def test_what_means_nothing_is_refused(kind: str, asked: Request, told: str) -> None:
+    with pytest.raises(UsageError, match=told):
+        plan(kind, asked)
+
+
+def test_no_seed_is_no_study() -> None:
+    with pytest.raises(UsageError, match="--seeds is 0"):
+        request("a", seeds=0)
+
+
+@pytest.mark.parametrize(
+    ("values", "told"),
+    [
+        ({"gird": {}}, "Did you mean 'grid'"),
+        ({"grid": {"rnak": [1]}}, "Did you mean 'rank'"),
+        ({"grid": {"rank": 8}}, "must be a list"),
+        ({"grid": {"rank": []}}, "empty list"),
+        ({"grid": {"out": ["x"]}}, "cannot be swept over"),
+        ({"grid": {"tokens": [1], "steps": [1]}}, "one budget"),
+    ],
+)
+def test_a_grid_that_cannot_be_meant(values: dict[str, Any], told: str) -> None:
+    with pytest.raises(UsageError, match=told):
+        read_grid(values, "grid.toml")
+
+
+def test_a_grid_as_a_file_says_it() -> None:
+    assert read_grid({"run": {"task": "a"}, "grid": {"batch-tokens": [1, 2]}}, "g") == ({"task": "a"}, {"batch_tokens": [1, 2]})
+
+
+def test_a_study_comes_back_as_it_was_saved(tmp_path: Path) -> None:
+    one = study(tmp_path, plan("token-control", request("a", "b", tokens=100, seeds=1)), margin=0.01)
+    one.update("multi-s0", run="a+b_a1_none_1", estimate=Estimate(100, 1.5, 2**30))
+    one.update("a-total-s0", error="it failed")
+    back = read_study(one.folder)
+    assert back.to_json() == one.to_json() == json.loads((one.folder / "study.json").read_text())
+    assert back.runs == one.runs
+    # Its budget is whole once the run that it follows is finished.
+    written = {run["key"]: run["config"] for run in back.to_json()["runs"]}
+    assert written["a-share-s0"]["tokens_like"] == "a+b_a1_none_1:a"
+    assert back.config_of(back["b-total-s0"]).tokens_like == "a+b_a1_none_1"
+
+
+def test_what_waits_is_not_ready(tmp_path: Path) -> None:
+    one = study(tmp_path, plan("token-control", request("a", "b", tokens=100, seeds=1)))
+    assert [run.key for run in one.runs if one.ready(run)] == ["multi-s0"]
+    one.update("multi-s0", run="x")
+    assert all(one.ready(run) for run in one.runs)
+
+
+def test_a_run_whose_folder_is_gone_is_run_again(tmp_path: Path) -> None:
+    one = study(tmp_path, plan("token-control", request("a", "b", tokens=100, seeds=1)))
+    (tmp_path / "kept").mkdir()
+    (tmp_path / "kept" / "result.json").write_text("{}")
+    one.update("multi-s0", run="kept")
+    one.update("a-total-s0", run="gone")
+    one.verdict = {"tasks": []}
+    assert one.forget_missing() == ["a-total-s0"]
+    assert (one["multi-s0"].run, one["a-total-s0"].run, one.verdict) == ("kept", None, None)
+
+
+def test_the_same_command_goes_on_and_another_is_refused(tmp_path: Path) -> None:
+    asked = request("a", "b", tokens=100)
+    first = study(tmp_path, plan("token-control", asked), margin=0.01)
+    first.update("multi-s0", run="done")
+    limits = replace(asked, base=replace(asked.base, tracker=("none",), memory_limit=2**30))
+    again = open_study(study(tmp_path, plan("token-control", limits), margin=0.01))
+    assert again["multi-s0"].run == "done"
+    assert again["multi-s1"].config.memory_limit == 2**30  # a limit may be another one
+    for other, told in (
+        (study(tmp_path, plan("token-control", request("a", "b", tokens=200)), margin=0.01), "other values of tokens"),
+        (study(tmp_path, plan("token-control", request("a", "b", tokens=100, seeds=3)), margin=0.01), "10 runs, not 15"),
+        (study(tmp_path, plan("token-control", asked), margin=0.02), "a margin of 0.01, not 0.02"),
+        (study(tmp_path, plan("ablation", asked), kind="ablation"), "it is of the kind token-control"),
+    ):
+        with pytest.raises(RunStateError, match=told):
+            open_study(other)
+
+
+def test_corpora_that_were_moved_are_another_study(tmp_path: Path) -> None:
+    asked = request("a", "b", tokens=100)
+    study(tmp_path, plan("token-control", asked)).save()
+    forgotten = replace(asked, base=replace(asked.base, data={}))
+    with pytest.raises(RunStateError, match="other values of data"):
+        open_study(study(tmp_path, plan("token-control", forgotten)))
+
+
+@pytest.mark.parametrize("name", ["../x", "a b", "", ".hidden", "a/b"])
+def test_a_name_that_is_no_folder(name: str, tmp_path: Path) -> None:
+    with pytest.raises(UsageError, match="a study's name is"):
+        open_study(study(tmp_path, plan("ablation", request("a")), name=name))
+
+
+def test_plans_without_runs_or_with_one_twice(tmp_path: Path) -> None:
+    with pytest.raises(UsageError, match="holds no run"):
+        study(tmp_path, [])
+    runs = plan("ablation", request("a", seeds=1))
+    with pytest.raises(UsageError, match="holds a run twice"):
+        study(tmp_path, [*runs, runs[0]])
+
+
+@pytest.mark.parametrize(
+    ("content", "told"),
+    [
+        ("{", "not whole JSON"),
+        ("[]", "not a study of bench"),
+        ('{"schema_version": 9}', "schema version 9; this bench reads 1"),
+        ('{"schema_version": 1, "kind": "ablation"}', "not what schema version 1 promises"),
+        (
+            '{"schema_version": 1, "kind": "x", "name": "x", "settings": {}, "verdict": null, "runs": [{"key": "a"}]}',
+            "promises",
+        ),
+    ],
+)
+def test_a_study_that_cannot_be_read(content: str, told: str, tmp_path: Path) -> None:
+    folder = tmp_path / "studies" / "x"
+    folder.mkdir(parents=True)
+    (folder / "study.json").write_text(content)
+    with pytest.raises(RunStateError, match=told):
+        read_study(folder)
+
+
+def test_studies_are_found_by_name_beginning_and_folder(tmp_path: Path) -> None:
+    runs = plan("ablation", request("a", seeds=1))
+    for name in ("first", "second", "seven"):
+        study(tmp_path, runs, name=name, kind="ablation").save()
+    assert studies(tmp_path) == ["first", "second", "seven"]
+    assert find_study("fi", tmp_path).name == "first"
+    assert find_study(str(tmp_path / "studies" / "seven"), tmp_path / "elsewhere").out == tmp_path
+    with pytest.raises(RunStateError, match="the beginning of 2 studies"):
+        find_study("se", tmp_path)
+    with pytest.raises(RunStateError, match="There is no study 'third'"):
+        find_study("third", tmp_path)
+
+
+def test_a_study_without_a_name_is_called_by_its_plan() -> None:
+    runs = plan("token-control", request("b", "a", tokens=100))
+    name = plan_name("token-control", ["b", "a", "b"], runs)
+    assert name.startswith("token-control_b+a_")
+    assert name == plan_name("token-control", ["b", "a"], plan("token-control", request("b", "a", tokens=100)))
+    assert name != plan_name("token-control", ["b", "a"], plan("token-control", request("b", "a", tokens=101)))
