@@ -277,7 +277,7 @@ def _connected(results: Iterable[Result]) -> None:
         groups = [group for group in groups if group not in joined] + [set(tasks).union(*joined)]
     if len(groups) > 1:
         listed = "; ".join(
-            f"{', '.join(sorted(group))} ({sum(n for tasks, n in counts.items() if set(tasks) & group)} runs)"
+            f"{', '.join(sorted(group))}, {sum(n for tasks, n in counts.items() if set(tasks) & group)} of them"
             for group in groups
         )
         raise UsageError(

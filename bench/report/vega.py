@@ -31,8 +31,7 @@ def javascript() -> str:
         import vl_convert
     except ImportError:
         raise MissingError("The plots of a report need vl-convert-python, which is not installed.", INSTALL) from None
-    bundle: Any = vl_convert.javascript_bundle  # its stub asks for a snippet that the function itself does not
-    return str(bundle())
+    return str(vl_convert.javascript_bundle("window.vegaEmbed = vegaEmbed;"))
 
 
 def specifications(figure: Figure) -> list[tuple[str, Spec]]:
@@ -42,7 +41,7 @@ def specifications(figure: Figure) -> list[tuple[str, Spec]]:
 
 def style(index: int) -> tuple[int, str, tuple[int, ...]]:
     """Colour, shape and dashes of the group at a place: no two of the first 48 are alike."""
-    return index % COLOURS, SHAPES[(index + index // COLOURS) % len(SHAPES)], DASHES[(index // 2) % len(DASHES)]
+    return index % COLOURS, SHAPES[(index % COLOURS + index // COLOURS) % len(SHAPES)], DASHES[(index // 2) % len(DASHES)]
 
 
 def _plot(figure: Figure, marks: Sequence[Mark]) -> Spec:

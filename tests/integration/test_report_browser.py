@@ -75,7 +75,7 @@ def test_every_plot_has_marks_and_a_text_alternative(page: Any) -> None:
 
 
 def test_tables_sort_by_mouse_and_by_keyboard(page: Any) -> None:
-    table = page.query_selector("#scores table:has(th:text('mean'))")
+    table = page.query_selector("table:has(#table-arms)")
     heads = [head.text_content().strip() for head in table.query_selector_all("thead th")]
     place = heads.index("mean")
 

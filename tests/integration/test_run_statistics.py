@@ -13,6 +13,7 @@ from bench.config import RunConfig
 from bench.registry import load
 from bench.results import pick, read_predictions, read_result
 from bench.results.statistics import read_statistics
+from bench.studies.arms import paths
 
 torch = pytest.importorskip("torch")
 
@@ -24,12 +25,10 @@ TASK = "2015-T14"
 def test_statistics_of_every_split_and_stage_give_the_scores(
     tiny: Callable[..., RunConfig], capsys: pytest.CaptureFixture[str]
 ) -> None:
-    # A rate at which the head finds something, so that the scores are no zeros.
-    config = tiny(lr=2e-2, steps=40, eval_every=20, checkpoint_every=50)
+    config = tiny(steps=6)
     folder = runner.run(config, load()).folder
     assert folder is not None
     result = read_result(folder)
-    assert result.headline.value > 0
     task = load().get("tasks", TASK)
     told = {("test", "trained"): result.scores[TASK].trained, ("dev", "trained"): result.scores[TASK].dev["trained"]}
     for (split, stage), scores in told.items():
@@ -37,11 +36,12 @@ def test_statistics_of_every_split_and_stage_give_the_scores(
         predicted = read_predictions(folder / "predictions" / f"{TASK}.{split}.{stage}.jsonl")
         assert found.documents == tuple(document.id for document in predicted)
         again = task.summarise(found.sums())
-        for path in ("task1.strict.f1", "task1.relaxed.recall", "task2.weighted_accuracy"):
+        assert pick(scores, "task1.strict.fn") == found.sums()["task1.strict.fn"] > 0
+        for path in paths(again):
             assert pick(again, path) == pytest.approx(pick(scores, path), abs=1e-12)
     text = (folder / "statistics" / f"{TASK}.test.trained.json").read_text()
     assert json.loads(text)["schema_version"] == 1
-    other = runner.run(replace(config, arch="A4", steps=6), load()).folder
+    other = runner.run(replace(config, arch="A4", steps=3), load()).folder
     assert other is not None
     capsys.readouterr()
     words = ["compare", folder.name, other.name, "--out", config.out]

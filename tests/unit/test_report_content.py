@@ -155,7 +155,7 @@ def test_latex_is_booktabs_with_everything_escaped() -> None:
 @pytest.mark.parametrize(
     ("value", "kind", "reads"),
     [(0.5, "score", ".500"), (1.0, "score", "1.000"), (-0.0123, "change", "−.012"), (0.0001, "change", ".000"),
-     (None, "score", ""),     (1234567, "count", "1,234,567"), (54_000_000, "bytes", "51.5 MiB"), (12.34, "seconds", "12.3 s"),
+     (None, "score", ""), (1234567, "count", "1,234,567"), (54_000_000, "bytes", "51.5 MiB"), (12.34, "seconds", "12.3 s"),
      (7200, "seconds", "2.0 h"),
      (True, "flag", "yes"), (float("nan"), "score", "")],
 )  # fmt: skip
@@ -208,7 +208,7 @@ def test_bad_input_is_one_clear_message(made: ModuleType, tmp_path: Path) -> Non
     with pytest.raises(RunStateError, match="There is no folder of runs"):
         collect((), tmp_path / "nowhere")
     (gad,) = made.make(tmp_path, [made.Made(("gad",))])
-    with pytest.raises(UsageError, match=r"different tasks.*ncbi-disease \(2 runs\); gad \(1 runs\)"):
+    with pytest.raises(UsageError, match=r"different tasks.* gad, 1 of them; ncbi-disease, 2 of them"):
         collect((), tmp_path)
     assert collect((), tmp_path, ["gad"]).tasks == ("gad",)
     with pytest.raises(RunStateError, match="no finished run of chemprot"):
