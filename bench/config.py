@@ -18,7 +18,7 @@ _NOT_IDENTITY = frozenset(
     {"tracker", "memory_limit", "max_hours", "out", "name", "micro_batch", "checkpoint_every", "data", "task_set"}
 )
 # Came after runs had ids: at its default a field stays out of the identity, so that those runs are still found by theirs.
-_LATER = frozenset({"sampling", "temperature", "loss_weighting", "gradients"})
+_LATER = frozenset({"sampling", "temperature", "loss_weighting", "gradients", "allow_leak"})
 
 
 @dataclass(frozen=True)
@@ -35,6 +35,7 @@ class RunConfig:
         model: short name, folder, or ``org/name@revision``.
         head: head name; None takes each task's default.
         data: task name to folder; a task that is not in it generates its synthetic corpus.
+        allow_leak: whether documents may stand in two splits of a corpus; recorded in the result.
         seed: of initialisation, order and sampling.
         replicate: index of a repetition of the very same configuration.
         steps: budget in updates.
@@ -70,6 +71,7 @@ class RunConfig:
     model: str = "minilm-l6"
     head: str | None = None
     data: Mapping[str, str] = field(default_factory=dict)
+    allow_leak: bool = False
     seed: int = 0
     replicate: int = 1
     steps: int | None = None
@@ -218,6 +220,10 @@ def _typed(name: str, value: Any, source: str) -> Any:
         if isinstance(items, (list, tuple)) and all(isinstance(i, str) for i in items):
             return tuple(map(_placed, items)) if name == "task" else tuple(items)
         raise UsageError(f"{source}: {name} is {value!r}; it must be a name or a list of names.")
+    if name == "allow_leak":
+        if isinstance(value, bool):
+            return value
+        raise UsageError(f"{source}: {name} is {value!r}; it must be true or false.")
     if name in _INTS:
         if isinstance(value, int) and not isinstance(value, bool):
             return value

@@ -5,6 +5,8 @@ from __future__ import annotations
 from collections.abc import Iterable
 from difflib import get_close_matches
 
+_SHOWN = 5
+
 
 class BenchError(Exception):
     """A mistake or a refusal that is told in one or two lines, without a traceback.
@@ -51,6 +53,25 @@ class DataError(BenchError):
     """A corpus file that cannot be read as what it claims to be. Never carries corpus text."""
 
     exit_code = 4
+
+
+class LeakError(DataError):
+    """Documents that stand in two splits of a corpus, named by id.
+
+    Args:
+        where: the corpus's folder, or what else names it.
+        leaks: name of each document with the two splits, in the order that they were found.
+        hint: the next move.
+    """
+
+    def __init__(self, where: object, leaks: Iterable[tuple[str, str, str]], hint: str | None = None) -> None:
+        self.leaks = tuple(leaks)
+        shown = ", ".join(f"{name!r} ({one} and {other})" for name, one, other in self.leaks[:_SHOWN])
+        more = f" and {len(self.leaks) - _SHOWN} more" if len(self.leaks) > _SHOWN else ""
+        noun = "document stands" if len(self.leaks) == 1 else "documents stand"
+        super().__init__(
+            f"{len(self.leaks)} {noun} in two splits of {where}: {shown}{more}; wanted each in one split only.", hint
+        )
 
 
 class DataWarning(UserWarning):

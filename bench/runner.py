@@ -17,6 +17,7 @@ from typing import TYPE_CHECKING, Any
 
 from bench.api.tracker import RunInfo
 from bench.config import RunConfig, run_id
+from bench.data import leaks
 from bench.errors import BenchError, Interrupted, RunStateError
 from bench.invariants import checkpoint as checkpoints
 from bench.invariants.batch import BatchReport
@@ -42,6 +43,7 @@ from bench.training.processes import Processes, joined
 
 if TYPE_CHECKING:
     from bench.training.loop import Trainer
+    from bench.training.model import TaskData
 
 
 @dataclass(frozen=True)
@@ -190,10 +192,13 @@ def plan(
     device = Device(str(facts["device"]), str(facts["precision"]))
     epoch = {name: one.splits["train"].tokens for name, one in data.items()}
     budget = budget_of(config, epoch, shares(epoch, config.sampling, config.temperature), facts["tokens_like"])
-    refuse_unreachable(config, budget, {name: one.splits["train"].lengths for name, one in data.items()})
+    refuse_unreachable(config, budget, *training_windows(data))
     with clock("parity"):
         console.step("checking parity")
         parity = plan_step.check_parity(config, parts, data)
+    for name, one in data.items():
+        if message := leaks.notice(name, one.corpus.leaks):
+            console.warn(message)
     told = plan_step.describe(config, ident, parts, data, device, budget, parity)
     return Planned(config, facts, ident, folder, parts, data, device, budget, parity, told)
 
@@ -320,11 +325,13 @@ def make_trainer(planned: Planned, model: Any, processes: Processes | None = Non
 
     config, data, spec = planned.config, planned.data, planned.parts.model.spec
     row = planned.parity.row
-    lengths = {name: one.splits["train"].lengths for name, one in data.items()}
+    lengths, documents = training_windows(data)
     return Trainer(
         model=model,
         data=data,
-        sampler=Sampler(lengths, config.seed, config.batch_tokens, planned.budget.tokens, config.sampling, config.temperature),
+        sampler=Sampler(
+            lengths, config.seed, config.batch_tokens, planned.budget.tokens, config.sampling, config.temperature, documents
+        ),
         ledger=Ledger(tuple(data)),
         tally=Tally(model.adapted.backbone, waived="tokens" in config.waive),
         device=planned.device,
@@ -337,6 +344,13 @@ def make_trainer(planned: Planned, model: Any, processes: Processes | None = Non
         seed=config.seed,
         processes=processes or Processes(),
     )
+
+
+def training_windows(data: Mapping[str, TaskData]) -> tuple[dict[str, Any], dict[str, Any]]:
+    """Task to the marked tokens of its training windows; and to their documents, where those of a document go together."""
+    train = {name: one.splits["train"] for name, one in data.items()}
+    documents = {name: train[name].sources for name, one in data.items() if one.compared}
+    return {name: split.lengths for name, split in train.items()}, documents
 
 
 def recount(planned: Planned, trainer: Trainer) -> None:

@@ -1,6 +1,6 @@
 """Output error, size and seconds of each quantizer beside rounding to nearest, on one base model.
 
-python benchmarks/bench_quantizers.py [--model minilm-l6] [--layers N] [--texts FILE] [--quant NAME ...]
+python benchmarks/bench_quantizers.py [--model minilm-l6] [--layers N] [--texts FILE] [--quant NAME ...] [--calibration N]
 
 Errors are relative, of the last hidden states against the unquantized model in float32, over held-out text; `rtn` stands
 beside each at its own bits, group size and symmetry. `--layers` keeps the first N layers of a decoder: AWQ of all 30 of SmolLM2
@@ -37,6 +37,7 @@ def main() -> None:
         "--texts", type=Path, default=Path(__file__).parent.parent / "docs", help="a text file, or a folder of them"
     )
     parser.add_argument("--quant", nargs="*")
+    parser.add_argument("--calibration", type=int, default=64, help="most windows that calibrated methods are given")
     args = parser.parse_args()
     registry = load()
     with tempfile.TemporaryDirectory() as temporary:
@@ -45,7 +46,7 @@ def main() -> None:
         if args.layers:
             source = shortened(source, root / "base", args.layers)
         spec = inspect(source, args.model)
-        calibration, held_out = windows(source, args.texts)
+        calibration, held_out = windows(source, args.texts, args.calibration)
         batches = [{"input_ids": torch.tensor(w), "attention_mask": torch.ones(len(w), LENGTH)} for w in chunks(held_out, 8)]
         reference = states(load_backbone(source, torch.float32, "cpu"))
         print(f"{args.model}, {spec.layers} layers, {len(calibration)} calibration windows of {LENGTH} tokens, fp32\n")
@@ -77,7 +78,7 @@ def states(backbone: Any) -> Callable[[Any], torch.Tensor]:
     return lambda batch: backbone(input_ids=batch["input_ids"], attention_mask=batch["attention_mask"]).last_hidden_state
 
 
-def windows(source: Path, texts: Path) -> tuple[list[list[int]], list[list[int]]]:
+def windows(source: Path, texts: Path, most: int) -> tuple[list[list[int]], list[list[int]]]:
     """Windows of the text for calibration, and held-out ones for measuring."""
     files = sorted(texts.rglob("*.md")) + sorted(texts.rglob("*.text")) if texts.is_dir() else [texts]
     text = "\n".join(p.read_text(encoding="utf-8") for p in files)
@@ -85,7 +86,7 @@ def windows(source: Path, texts: Path) -> tuple[list[list[int]], list[list[int]]
     rows = [ids[i : i + LENGTH] for i in range(0, len(ids) - LENGTH, LENGTH)]
     if len(rows) < 24:
         raise SystemExit(f"{texts} gives {len(rows)} windows of {LENGTH} tokens; 24 at least are wanted (--texts).")
-    return rows[:-8][:128], rows[-8:]
+    return rows[:-8][:most], rows[-8:]
 
 
 def chunks(rows: list[list[int]], size: int) -> list[list[list[int]]]:

@@ -28,7 +28,8 @@ if TYPE_CHECKING:
     from bench.runner import Planned
 
 TASK = "2015-T14"
-NCBI = Path(__file__).resolve().parents[2] / "shared" / "data" / "mtl-bioinformatics-2016" / "NCBI-disease-IOB"
+IOB = Path(__file__).resolve().parents[2] / "shared" / "data" / "mtl-bioinformatics-2016"
+NCBI = IOB / "NCBI-disease-IOB"
 
 
 @dataclass(frozen=True)

@@ -32,6 +32,9 @@ def report(result: Mapping[str, Any], folder: Path) -> str:
     waived = result.get("waivers") or []
     if waived:
         lines.append(paint(f"waived: {', '.join(waived)}; comparisons refuse this run", "yellow"))
+    leaking = [f"{task} {told['allowed']}" for task, told in result.get("leaks", {}).items() if told["allowed"]]
+    if leaking:
+        lines.append(paint(f"documents in two splits, allowed: {', '.join(leaking)}; comparisons refuse this run", "yellow"))
     lines += [headline(result["headline"], _any(synthetic)), ""]
     keys = ("task", "arch", "rank", "quant", "model", "seed", "replicate")
     lines += [fields({key: _text(config[key]) for key in keys if key in config})]

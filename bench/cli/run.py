@@ -53,6 +53,9 @@ def configure(parser: Parser) -> None:
 
     data = parser.add_argument_group("data")
     data.add_argument("--data", type=pair, action="append", metavar="TASK=DIR", help="a task's corpus; repeat it for several")
+    data.add_argument(
+        "--allow-leak", action="store_true", default=None, help="go on with documents that stand in two splits; recorded"
+    )
     data.add_argument("--max-length", type=whole, metavar="TOKENS", help="longest window (default: from the data)")
 
     budget = parser.add_argument_group("budget (one of them; a default of each task's own otherwise)")

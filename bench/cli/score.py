@@ -3,23 +3,33 @@
 from __future__ import annotations
 
 import argparse
+import tempfile
 from collections.abc import Iterator, Mapping
 from pathlib import Path
 from typing import Any
 
+from bench.api.task import Task
 from bench.cli.parser import Parser
 from bench.cli.text import columns, dump, fields, number, paint
-from bench.errors import UsageError
-from bench.registry import load
+from bench.errors import UsageError, unknown
+from bench.registry import TASK_FILE, Registry, load
 
+FORMATS = ("iob", "brat")
+"""Formats of mentions whose files are scored without a task: whatever types they hold."""
 _COUNTED = ("tp", "fp", "fn", "precision", "recall", "f1")
 
 
 def configure(parser: Parser) -> None:
     """Declares the arguments."""
     parser.description = "Scores predicted files against gold files by the rules of the task's organisers."
-    parser.epilog = "example:\n  bench score 2015-T14 --gold corpus/test/ --pred mine/ --json"
-    parser.add_argument("task", metavar="TASK", help="a name that 'bench list tasks' shows")
+    parser.epilog = (
+        "examples:\n  bench score 2015-T14 --gold corpus/test/ --pred mine/ --json\n"
+        "  bench score brat --gold corpus/test/ --pred mine/\n"
+        "  bench score iob --gold corpus/test.tsv --pred mine.tsv"
+    )
+    parser.add_argument(
+        "task", metavar="TASK", help="a name that 'bench list tasks' shows, a task's .toml, or a format: iob or brat"
+    )
     parser.add_argument("--gold", required=True, type=Path, metavar="PATH", help="gold file or folder, official format")
     parser.add_argument("--pred", required=True, type=Path, metavar="PATH", help="predicted file or folder, same format")
     parser.add_argument("--json", action="store_true", help="print one JSON object")
@@ -27,13 +37,40 @@ def configure(parser: Parser) -> None:
 
 def run(args: argparse.Namespace) -> int:
     """Scores."""
-    task = load().get("tasks", args.task)
+    task = scorer(args.task, load())
     for option, path in (("--gold", args.gold), ("--pred", args.pred)):
         if not path.exists():
             raise UsageError(f"{option}: there is no file or folder {path}.")
     scores = task.score_files(args.gold, args.pred)
     print(dump({"task": args.task, "scores": scores}) if args.json else report(scores))
     return 0
+
+
+def scorer(name: str, registry: Registry) -> Task:
+    """The task of a name, or what scores the files of a format.
+
+    Raises:
+        UsageError: neither a task nor a format, with the nearest of both.
+    """
+    known = [entry.name for entry in registry.entries("tasks")]
+    if name in FORMATS and name not in known:
+        return _of_format(name, registry)
+    try:
+        return registry.get("tasks", name)
+    except UsageError as error:
+        if name.endswith(TASK_FILE):
+            raise
+        nearest = unknown("task", name, (*known, *FORMATS), "bench list tasks")
+        nearest.hint = f"{error.hint} Files of the formats {' and '.join(FORMATS)} are scored under those names."
+        raise nearest from None
+
+
+def _of_format(name: str, registry: Registry) -> Task:
+    """A task of mentions in a format, without a corpus: one that a file describes is all that scoring needs."""
+    with tempfile.TemporaryDirectory(prefix="bench-score-") as folder:
+        path = Path(folder) / f"{name}{TASK_FILE}"
+        path.write_text(f'kind = "mentions"\nformat = "{name}"\nfolder = "."\n', encoding="utf-8")
+        return registry.get("tasks", str(path))
 
 
 def report(scores: Mapping[str, Any]) -> str:

@@ -3,6 +3,9 @@
 An update holds `batch_tokens` marked tokens to within one example. Examples of like length stand together in *bundles* (a
 quarter of an update each), so that padding stays small; bundles are drawn from a pool of several updates and shuffled, so
 that an update still mixes lengths. Memory decides only how an update is cut into micro-batches.
+
+What is drawn is a *unit*: one example, or, where examples of one document belong together (the passages of a query, which a
+ranking compares), all of them. A document with more tokens than an update has is drawn in parts of at most about that many.
 """
 
 from __future__ import annotations
@@ -42,7 +45,7 @@ class Update:
 
 @dataclass
 class _Stream:
-    """One task's endless, reshuffled order of examples."""
+    """One task's endless, reshuffled order of units, by their marked tokens."""
 
     lengths: NDArray[np.int64]
     seed: tuple[int, ...]
@@ -78,6 +81,26 @@ class _Stream:
         self.position += 1
         self.drawn += int(self.lengths[index])
         return index
+
+
+def units_of(documents: NDArray[np.int64], lengths: NDArray[np.int64], most: int) -> NDArray[np.int64]:
+    """The unit of each example, counted from 0: its document, or a part of it.
+
+    A document of more than `most` tokens is dealt out over as few parts as will do, so that each holds something of all of it.
+
+    Args:
+        documents: the document of each example, shape (examples,).
+        lengths: marked tokens of each example, shape (examples,).
+        most: tokens of a part, to within an example of each.
+    """
+    found = np.empty(len(lengths), dtype=np.int64)
+    count = 0
+    order = np.argsort(documents, kind="stable")
+    for own in np.split(order, np.flatnonzero(np.diff(documents[order])) + 1):
+        parts = min(len(own), -(-int(lengths[own].sum()) // most))
+        found[own] = count + np.arange(len(own)) % max(1, parts)
+        count += parts
+    return found
 
 
 def bundles(lengths: NDArray[np.int64], seed: Sequence[int], bundle_tokens: int) -> list[NDArray[np.int64]]:
@@ -116,9 +139,10 @@ class Sampler:
         lengths: task to marked tokens of each of its training examples.
         seed: of every shuffle.
         batch_tokens: marked tokens an update holds.
-        budget: marked tokens in all; the last update ends on it, to within one example.
+        budget: marked tokens in all; the last update ends on it, to within one unit.
         sampling: how tasks share the tokens.
         temperature: τ of ``temperature``.
+        documents: task to the document of each of its examples, where those of one document are drawn together.
 
     Raises:
         DataError: a task without training examples.
@@ -132,6 +156,7 @@ class Sampler:
         budget: int,
         sampling: Sampling = "temperature",
         temperature: float = TEMPERATURE,
+        documents: Mapping[str, NDArray[np.int64]] | None = None,
     ) -> None:
         self.batch_tokens = batch_tokens
         self.budget = budget
@@ -139,20 +164,36 @@ class Sampler:
         self.tokens = 0
         self._turn = ""
         self.shares = shares({task: int(v.sum()) for task, v in lengths.items()}, sampling, temperature)
+        self.units = {task: units_of(owners, lengths[task], batch_tokens) for task, owners in (documents or {}).items()}
+        """Task to the unit of each of its examples, where a unit is more than one."""
+        self._members = {task: _members(units) for task, units in self.units.items()}
+        self.widest = max(
+            (len(own) * int(lengths[task][own].max()) for task, found in self._members.items() for own in found), default=0
+        )
+        """Padded tokens of the unit that takes the most; 0 where units are single examples."""
         self._streams = {
-            task: _Stream(values, (seed, i), max(1, batch_tokens // BUNDLES))
+            task: _Stream(self._unit_tokens(task, values), (seed, i), max(1, batch_tokens // BUNDLES))
             for i, (task, values) in enumerate(lengths.items())
         }
 
+    def _unit_tokens(self, task: str, lengths: NDArray[np.int64]) -> NDArray[np.int64]:
+        if task not in self._members:
+            return lengths
+        return np.array([int(lengths[own].sum()) for own in self._members[task]], dtype=np.int64)
+
+    def shortest(self, task: str) -> int:
+        """Marked tokens of the smallest unit of a task."""
+        return int(self._streams[task].lengths.min())
+
     @property
     def done(self) -> bool:
-        """Whether the budget is spent to within one example."""
+        """Whether the budget is spent to within one unit."""
         return not self._fits(self.budget)
 
     def _next_task(self) -> str:
         """Whose turn it is: a bundle for the task that is furthest behind its share, the first of them where two are equal.
 
-        One example a turn would be nearer to the shares, and cut updates of many tasks into twice as many micro-batches.
+        One unit a turn would be nearer to the shares, and cut updates of many tasks into twice as many micro-batches.
         """
         if self._turn and not self._streams[self._turn].between:
             return self._turn
@@ -163,7 +204,7 @@ class Sampler:
         return 2 * (target - self.tokens) >= int(stream.lengths[stream.peek()]) and target > self.tokens
 
     def draw(self) -> Update:
-        """The next update; its last example is the one that comes nearest to the target."""
+        """The next update; its last unit is the one that comes nearest to the target."""
         target = min((self.step + 1) * self.batch_tokens, self.budget)
         chosen: dict[str, list[int]] = {}
         before = self.tokens
@@ -173,7 +214,7 @@ class Sampler:
             self._turn = task
             index = stream.take()
             self.tokens += int(stream.lengths[index])
-            chosen.setdefault(task, []).append(index)
+            chosen.setdefault(task, []).extend(self._members[task][index].tolist() if task in self._members else [index])
         update = Update(self.step, {t: tuple(chosen[t]) for t in self._streams if t in chosen}, self.tokens - before)
         self.step += 1
         return update
@@ -223,31 +264,53 @@ def shares(tokens: Mapping[str, int], sampling: Sampling = "temperature", temper
     return {t: w / sum(weights.values()) for t, w in weights.items()}
 
 
-def micro_batches(examples: Sequence[int], lengths: NDArray[np.int64], limit: int) -> list[tuple[int, ...]]:
+def blocks(examples: Sequence[int], units: NDArray[np.int64] | None) -> list[list[int]]:
+    """The examples that must stay together, in order: those of one unit, or each alone where units are None."""
+    found: dict[int, list[int]] = {}
+    for at, i in enumerate(examples):
+        found.setdefault(at if units is None else int(units[i]), []).append(i)
+    return list(found.values())
+
+
+def micro_batches(
+    examples: Sequence[int], lengths: NDArray[np.int64], limit: int, units: NDArray[np.int64] | None = None
+) -> list[tuple[int, ...]]:
     """Cuts one task's examples of an update into micro-batches of at most `limit` padded tokens.
 
-    Sorted by length, then cut where the padding saved is worth another micro-batch (exact, by dynamic programming).
+    Sorted by length, then cut where the padding saved is worth another micro-batch (exact, by dynamic programming). Examples of
+    one unit stay together, unless they alone are too many.
 
     Args:
         examples: indices into `lengths`.
         lengths: marked tokens of each example.
         limit: padded tokens (examples × longest) a micro-batch may hold; one example always fits.
+        units: the unit of each example, as `Sampler.units` has them; each its own where None.
     """
-    order = sorted(examples, key=lambda i: (int(lengths[i]), i))
-    sizes = np.array([int(lengths[i]) for i in order])
+    order = sorted(blocks(examples, units), key=lambda block: (max(int(lengths[i]) for i in block), block))
+    sizes = np.array([max(int(lengths[i]) for i in block) for block in order])
+    counts = np.cumsum([0, *map(len, order)])
     n = len(order)
     best = np.full(n + 1, np.inf)
     best[0] = 0.0
     cut = np.zeros(n + 1, dtype=int)
     for end in range(1, n + 1):
         starts = np.arange(end)
-        padded = (end - starts) * sizes[end - 1]
+        padded = (counts[end] - counts[starts]) * sizes[end - 1]
         cost = np.where((padded <= limit) | (starts == end - 1), best[:end] + padded + _MICRO_BATCH_COST, np.inf)
         cut[end] = int(np.argmin(cost))
         best[end] = cost[cut[end]]
     parts: list[tuple[int, ...]] = []
     end = n
     while end > 0:
-        parts.append(tuple(order[cut[end] : end]))
+        part = tuple(i for block in order[cut[end] : end] for i in block)
+        if len(part) > 1 and len(part) * sizes[end - 1] > limit:  # one unit that is too large
+            parts += micro_batches(part, lengths, limit)[::-1]
+        else:
+            parts.append(part)
         end = int(cut[end])
     return parts[::-1]
+
+
+def _members(units: NDArray[np.int64]) -> list[NDArray[np.int64]]:
+    """The examples of each unit, in order."""
+    return np.split(np.argsort(units, kind="stable"), np.cumsum(np.bincount(units))[:-1])

@@ -49,6 +49,14 @@ class EncodedSplit:
         """Marked tokens of the split."""
         return int(self.lengths.sum())
 
+    @property
+    def sources(self) -> NDArray[np.int64]:
+        """The document of each window, an index into `documents`, shape (windows,)."""
+        if self.rows is None:
+            return np.zeros(0, dtype=np.int64)
+        found: NDArray[np.int64] = self.rows.data.column("document").to_numpy().astype(np.int64)
+        return found
+
     def window(self, row: Mapping[str, Any]) -> Window:
         """The window that a row was made from."""
         words = row["words"]

@@ -10,8 +10,10 @@ Example: of the 2,159 sentences that ncbi-disease has in training, 99 in 100 nee
 
 from __future__ import annotations
 
+import json
 from collections.abc import Sequence
 from dataclasses import asdict, dataclass
+from pathlib import Path
 from typing import Any
 
 import numpy as np
@@ -70,6 +72,26 @@ def choose_length(documents: Sequence[Document], tokenizer: Any, how: Cut, most:
     rounded = -(-needed // MULTIPLE) * MULTIPLE
     tokens = min(most, max(rounded, PACKED) if how == "sentences" else max(rounded, 2 * MULTIPLE))
     return WindowLength(tokens, needed, int(need.max()), float((need > tokens).mean()), len(need))
+
+
+def kept_length(path: Path, documents: Sequence[Document], tokenizer: Any, how: Cut, most: int) -> WindowLength:
+    """What `choose_length` chooses, or what stands in a file of it; numbers, no text.
+
+    Args:
+        path: of the JSON file; the caller puts everything that decides the choice into its name.
+        documents: as for `choose_length`.
+        tokenizer: likewise.
+        how: likewise.
+        most: likewise.
+    """
+    if path.exists():
+        return WindowLength(**json.loads(path.read_text(encoding="utf-8")))
+    found = choose_length(documents, tokenizer, how, most)
+    path.parent.mkdir(parents=True, exist_ok=True)
+    aside = path.with_suffix(".writing")
+    aside.write_text(json.dumps(found.as_json()), encoding="utf-8")
+    aside.replace(path)
+    return found
 
 
 def needs(document: Document, tokenizer: Any, how: Cut) -> list[int]:

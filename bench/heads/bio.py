@@ -73,6 +73,8 @@ class TokenClassificationHead(Head):
     """
 
     name = "bio"
+    # On NCBI-disease the smoke test's loss fell to a quarter at 1e-3, and not by half at 3e-3.
+    learning_rate: ClassVar[float] = 1e-3
     scheme: ClassVar[Scheme] = "BI"
 
     def __init__(self) -> None:

@@ -5,8 +5,9 @@ the passage's, their product and their difference.
 
 The loss has two parts. The *pairwise* one is a margin: a relevant passage has to score higher by `MARGIN` than each irrelevant
 one **of the same query**. It takes windows that are in memory together, so for each window it is the mean over the passages of
-its query that are in the same micro-batch and of the other relevance, and nothing where there is none. The *pointwise* one is
-the logistic loss of each window by itself, so that every window is supervised and a score above 0 means relevant.
+its query that are in the same micro-batch and of the other relevance, and nothing where there is none. A query is therefore
+drawn with all its passages, and they share a micro-batch unless memory cannot hold them (`bench.data.batches`). The *pointwise*
+one is the logistic loss of each window by itself, so that every window is supervised and a score above 0 means relevant.
 
 Windows remember their query as a number: a checksum of the document's id. Two queries that share one by chance (odds of 2⁻³¹ a
 pair) are compared when they meet, which does no more than the pointwise part does.

@@ -44,8 +44,8 @@ class RankingModule(HeadModule, nn.Module):
         """Logistic loss of each judged window, and its mean margin loss over its partners; summed.
 
         The first part is the same however an update is cut into micro-batches. The second depends on the cut in one way: a
-        window has as partners only those passages of its query that share its micro-batch. It is a mean over them, so that no
-        window weighs more where there are many.
+        window has as partners only those passages of its query that share its micro-batch, which are all that were drawn
+        where they fit. It is a mean over them, so that no window weighs more where there are many.
 
         Args:
             hidden: (batch, seq, hidden).

@@ -25,7 +25,10 @@ from bench.invariants.tokens import Tally
 UPDATES = 50
 EXAMPLES = 100
 UPDATE_EXAMPLES = 4
-"""Examples of each task in an update: fifty updates are two passes over the hundred."""
+"""Examples of each task in an update: fifty updates are two passes over the hundred. Of a task whose examples are drawn
+together an update holds those of one unit, as its loss compares them."""
+CHUNK = 16
+"""Examples whose loss is measured at once."""
 RATE = 1.5
 """Multiple of the run's learning rate."""
 WARM_UP = 15
@@ -93,6 +96,7 @@ def smoke_test(
     learner: Learner,
     loss_of: LossOf,
     train_sizes: Mapping[str, int],
+    units: Mapping[str, NDArray[np.int64]],
     lr: float,
     make_optimizer: Callable[[list[nn.Parameter], float], torch.optim.Optimizer],
     tally: Tally,
@@ -107,6 +111,7 @@ def smoke_test(
         learner: the same model, as the gate sees it.
         loss_of: loss of training examples.
         train_sizes: task to the number of its training examples.
+        units: as `bench.data.batches.Sampler.units`; without the tasks that draw example by example.
         lr: the run's learning rate.
         make_optimizer: the run's own recipe.
         tally: reset afterwards; what the gate feeds is no training token.
@@ -118,22 +123,25 @@ def smoke_test(
         InvariantError: with the diagnosis.
     """
     report = SmokeReport(waived=waived, lr=lr * RATE, unlabelled=dict(unlabelled))
-    chosen = {task: spread(train_sizes[task]) for task in learner.tasks}
-    report.examples = {task: len(indices) for task, indices in chosen.items()}
+    chosen = {task: sample(train_sizes[task], units.get(task)) for task in learner.tasks}
+    report.examples = {task: sum(map(len, parts)) for task, parts in chosen.items()}
     report.frozen = frozen_by_component(model)
     with untouched(model, learner, tally):
         no_dropout(model)
-        before = {task: mean_loss(loss_of, task, indices) for task, indices in chosen.items()}
+        before = {task: mean_loss(loss_of, task, parts) for task, parts in chosen.items()}
         parameters = list({id(p): p for task in learner.tasks for p in learner.trainable(task).values()}.values())
         optimizer = make_optimizer(parameters, report.lr)
         for update in range(UPDATES):
-            batch = {task: pick(indices, update) for task, indices in chosen.items()}
+            batch = {
+                task: parts[update % len(parts)] if task in units else pick(np.concatenate(parts), update)
+                for task, parts in chosen.items()
+            }
             for group in optimizer.param_groups:
                 group["lr"] = report.lr * min(1.0, (update + 1) / WARM_UP, (UPDATES - update) / WARM_UP)
             if update == 2:  # LoRA's A and a fusion have a zero gradient at the very first update; that is healthy
                 model.eval()
                 for task, indices in batch.items():
-                    mean_loss(loss_of, task, indices)
+                    mean_loss(loss_of, task, [indices])
                 no_dropout(model)
                 guard(learner, loss_of, batch, optimizer, report)
             else:
@@ -148,7 +156,7 @@ def smoke_test(
                 torch.nn.utils.clip_grad_norm_(norms, 1.0)
                 optimizer.step()
             advance(1)
-        after = {task: mean_loss(loss_of, task, indices) for task, indices in chosen.items()}
+        after = {task: mean_loss(loss_of, task, parts) for task, parts in chosen.items()}
     report.loss = {task: (before[task], after[task]) for task in chosen}
     problems = [p for task in chosen for p in diagnose(task, report, len(learner.trainable(task)))]
     report.passed = not problems
@@ -157,9 +165,24 @@ def smoke_test(
     return report
 
 
-def spread(size: int) -> NDArray[np.int64]:
-    """Up to a hundred indices spread evenly over a training split."""
-    return np.unique(np.linspace(0, size - 1, min(size, EXAMPLES)).round().astype(np.int64))
+def sample(size: int, units: NDArray[np.int64] | None = None) -> list[list[int]]:
+    """About a hundred examples spread evenly over a training split, in the parts that a loss is measured over.
+
+    Args:
+        size: examples of the split.
+        units: of its examples, where they are drawn together; a part is then a whole unit.
+    """
+    if units is None:
+        indices = spread(size, EXAMPLES).tolist()
+        return [indices[low : low + CHUNK] for low in range(0, len(indices), CHUNK)]
+    count = int(units.max()) + 1
+    chosen = spread(count, max(1, round(EXAMPLES * count / size)))
+    return [np.flatnonzero(units == unit).tolist() for unit in chosen]
+
+
+def spread(size: int, most: int) -> NDArray[np.int64]:
+    """Up to `most` numbers below `size`, spread evenly."""
+    return np.unique(np.linspace(0, size - 1, min(size, most)).round().astype(np.int64))
 
 
 def pick(indices: NDArray[np.int64], update: int) -> list[int]:
@@ -198,12 +221,12 @@ def guard(
         report.curve.setdefault(task, []).append(float(loss.detach()))
 
 
-def mean_loss(loss_of: LossOf, task: str, indices: Sequence[int] | NDArray[np.int64], chunk: int = 16) -> float:
-    """Mean loss over examples, without a gradient."""
+def mean_loss(loss_of: LossOf, task: str, parts: Sequence[Sequence[int]]) -> float:
+    """Mean loss over examples, measured part by part, without a gradient."""
     total, supervised = 0.0, 0
     with torch.no_grad():
-        for low in range(0, len(indices), chunk):
-            loss, count = loss_of(task, [int(i) for i in indices[low : low + chunk]])
+        for part in parts:
+            loss, count = loss_of(task, part)
             total, supervised = total + float(loss), supervised + count
     return total / max(1, supervised)
 

@@ -110,6 +110,7 @@ class Result:
         git: ``commit`` and ``dirty`` of the checkout that ran; both None outside one.
         waivers: invariants that were not enforced.
         synthetic: whether any task's text was generated.
+        leaks: by task, the documents that stand in two splits: ``allowed`` by ``--allow-leak``, or ``tolerated`` by the loader.
         schema_version: of this layout; raised when a name changes its meaning or goes.
         extra: further keys, written at the top level beside the promised ones.
     """
@@ -128,12 +129,13 @@ class Result:
     git: Mapping[str, Any]
     waivers: tuple[str, ...]
     synthetic: bool
+    leaks: Mapping[str, Any] = field(default_factory=dict)
     schema_version: int = SCHEMA_VERSION
     extra: Mapping[str, Any] = field(default_factory=dict)
 
     def to_json(self) -> dict[str, Any]:
         """The mapping that ``result.json`` holds: strict JSON, what must not be missed first."""
-        first = ("schema_version", "id", "waivers", "synthetic", "headline")
+        first = ("schema_version", "id", "waivers", "synthetic", "headline", "leaks")
         names = [f.name for f in fields(self) if f.name != "extra"]
         clash = sorted(set(names) & set(self.extra))
         if clash:
@@ -160,7 +162,7 @@ class Result:
                 "Read it with the bench that wrote it, or upgrade: pip install -U bench-suite",
             )
         known = {f.name for f in fields(cls)} - {"extra"}
-        absent = sorted(known - set(value))
+        absent = sorted(known - {"leaks"} - set(value))  # came later; without it there was no way to allow any
         if absent:
             raise RunStateError(f"{source} lacks {', '.join(absent)}.")
         try:
@@ -179,6 +181,7 @@ class Result:
                 git=dict(value["git"]),
                 waivers=tuple(value["waivers"]),
                 synthetic=bool(value["synthetic"]),
+                leaks=dict(value.get("leaks", {})),
                 extra={k: v for k, v in value.items() if k not in known},
             )
         except (TypeError, ValueError, KeyError, AttributeError) as error:

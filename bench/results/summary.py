@@ -25,12 +25,15 @@ class Row:
 
 
 def notices(result: Result) -> list[str]:
-    """What must not be missed above any number: synthetic text, waived invariants."""
+    """What must not be missed above any number: synthetic text, waived invariants, allowed leaks."""
     found = []
     if result.synthetic:
         found.append("SYNTHETIC corpus: the figures say that the plumbing works, nothing about clinical text.")
     if result.waivers:
         found.append(f"WAIVED: {', '.join(result.waivers)}; comparisons refuse this run unless told otherwise.")
+    leaking = [f"{task} {told['allowed']}" for task, told in result.leaks.items() if told["allowed"]]
+    if leaking:
+        found.append(f"LEAKS ALLOWED, documents in two splits: {', '.join(leaking)}; comparisons refuse this run likewise.")
     return found
 
 

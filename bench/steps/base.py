@@ -23,8 +23,9 @@ if TYPE_CHECKING:
     from bench.training.loop import Device
     from bench.training.model import TaskData, TaskModel
 
-CALIBRATION = 128
-"""Training windows that calibrate a quantizer, the same for every arm and seed."""
+CALIBRATION = 64
+"""Training windows that calibrate a quantizer, the same for every arm and seed. Twice as many take half as long again, for a
+twentieth less of gptq's error (`docs/performance.md`)."""
 _FACTS = "bench.json"
 
 

@@ -7,6 +7,7 @@ from dataclasses import replace
 from typing import TYPE_CHECKING, Any
 
 from bench.api.quantizer import QuantizedWeights
+from bench.data import leaks
 from bench.invariants import checkpoint as checkpoints
 from bench.results.environment import git, hardware, versions
 from bench.results.layout import CHECKPOINTS
@@ -186,6 +187,7 @@ def _result(
         git=git(),
         waivers=config.waive,
         synthetic=any(one.corpus.synthetic for one in data.values()),
+        leaks={name: leaks.told(one.corpus.leaks) for name, one in data.items() if one.corpus.leaks},
         extra={
             "plan": {key: planned.plan[key] for key in ("budget", "data", "estimate", "model", "quantizer")},
             "training": {

@@ -2,19 +2,21 @@
 
 from __future__ import annotations
 
+import gc
 import hashlib
 import json
 import shutil
 import tempfile
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from bench.api.data import SPLITS, Corpus
 from bench.api.task import Task
 from bench.config import RunConfig
+from bench.data import leaks
 from bench.errors import DataError, StorageError
 from bench.reporting import Reporter
 from bench.results.layout import CACHE, CORPUS
@@ -48,6 +50,7 @@ def read_corpora(tasks: Mapping[str, Task], config: RunConfig) -> Iterator[dict[
 
     Raises:
         DataError: a file that is not what it claims to be, or an empty split.
+        LeakError: documents that stand in two splits, unless the run allows them.
     """
     with tempfile.TemporaryDirectory(prefix="bench-corpus-") as temporary:
         sources = {}
@@ -57,13 +60,29 @@ def read_corpora(tasks: Mapping[str, Task], config: RunConfig) -> Iterator[dict[
             folder = own or Path(temporary) / name
             if own is None:
                 task.synthesize(folder, SEED)
-            corpus = task.load(folder)
+            with uncollected():
+                corpus = task.load(folder)
             for split in SPLITS:
                 if not corpus.splits.get(split):
                     raise DataError(f"{name}: the {split} split in {folder} holds no document.", task.metadata.layout)
+            found = leaks.leaks_of(corpus)
+            if not config.allow_leak:
+                leaks.refuse(folder, found)
             synthetic = own is None or corpus.synthetic
-            sources[name] = Source(Corpus(corpus.splits, synthetic, corpus.sha256), folder, synthetic)
+            sources[name] = Source(replace(corpus, synthetic=synthetic, leaks=found), folder, synthetic)
         yield sources
+
+
+@contextmanager
+def uncollected() -> Iterator[None]:
+    """Leaves the garbage collector out while documents are made: none are garbage, and looking at all of them takes a fifth."""
+    running = gc.isenabled()
+    gc.disable()
+    try:
+        yield
+    finally:
+        if running:
+            gc.enable()
 
 
 def keep_synthetic(sources: Mapping[str, Source], folder: Path) -> None:
@@ -90,19 +109,21 @@ def encode(
         DataError: no training mention, or none that the head can reach.
     """
     from bench.data.cache import encode_split
-    from bench.data.lengths import choose_length
+    from bench.data.lengths import kept_length
     from bench.modeling.backbone import load_tokenizer
     from bench.training.model import TaskData
 
     tokenizer = load_tokenizer(parts.model.folder())
-    most = parts.model.spec.max_length
+    most, model = parts.model.spec.max_length, parts.model.sha256()
     data = {}
     for name, task in parts.tasks.items():
         corpus = sources[name].corpus
         head = task.head(parts.heads[name])
         head.fit(corpus["train"])
         if config.max_length is None:
-            length = choose_length(corpus["train"], tokenizer, head.cuts, most).tokens
+            key = {"corpus": corpus.sha256, "cuts": head.cuts, "most": most, "model": model}
+            path = folder / CACHE / f"{name}.length.{_digest(key)}.json"
+            length = kept_length(path, corpus["train"], tokenizer, head.cuts, most).tokens
         else:
             length = min(config.max_length, most)
         splits = {}
@@ -114,16 +135,19 @@ def encode(
                     "head": head.name,
                     "task": task.version,
                     "length": length,
-                    "model": parts.model.sha256(),
+                    "model": model,
                 }
-                digest = hashlib.sha256(json.dumps(key, sort_keys=True).encode()).hexdigest()[:16]
-                path = folder / CACHE / f"{name}.{split}.{digest}.arrow"
+                path = folder / CACHE / f"{name}.{split}.{_digest(key)}.arrow"
                 try:
                     splits[split] = encode_split(corpus[split], head, tokenizer, length, path, bar.advance)
                 except OSError as error:
                     raise StorageError(f"{path} cannot be written: {error.strerror or error}.", "Make room.") from None
         data[name] = TaskData(task, corpus, head, splits, length)
     return data
+
+
+def _digest(key: Mapping[str, Any]) -> str:
+    return hashlib.sha256(json.dumps(key, sort_keys=True).encode()).hexdigest()[:16]
 
 
 def pad_id(folder: Path) -> int:

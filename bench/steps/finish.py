@@ -23,7 +23,7 @@ if TYPE_CHECKING:
     from bench.training.loop import Device
     from bench.training.model import TaskData, TaskModel
 
-ERROR_WINDOWS = 64
+ERROR_WINDOWS = 32
 """Windows of dev text over which output errors are measured."""
 
 Link = Callable[[Document, Sequence[Mention]], Sequence[Mention]]

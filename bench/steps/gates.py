@@ -83,7 +83,7 @@ def settle_batch(
     import torch
 
     longest = max(int(one.splits["train"].lengths.max()) for one in data.values())
-    update = -(-(config.batch_tokens + longest) // longest) * longest
+    update = -(-max(config.batch_tokens + longest, trainer.sampler.widest) // longest) * longest
     held = resident()
     limit = cpu_limit(config.memory_limit, held, beside)
     if trainer.device.name != "cpu":
@@ -158,6 +158,7 @@ def run_smoke(trainer: Trainer, data: Mapping[str, TaskData], config: RunConfig,
             trainer.model,
             loss_of,
             {name: len(one.splits["train"]) for name, one in data.items()},
+            trainer.sampler.units,
             trainer.lr,
             make_optimizer,
             trainer.tally,

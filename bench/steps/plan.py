@@ -7,6 +7,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from bench.config import RunConfig
+from bench.data import leaks
 from bench.errors import RunStateError
 from bench.invariants.batch import human
 from bench.reporting import Reporter
@@ -95,6 +96,7 @@ def describe(
             "plumbing_only": parts.model.plumbing_only,
         },
         "data": encoding_facts(data),
+        "leaks": {name: leaks.counted(one.corpus.leaks) for name, one in data.items() if one.corpus.leaks},
         "synthetic": [name for name, one in data.items() if one.corpus.synthetic],
         "budget": budget.as_json(),
         "parity": parity.as_json(),

@@ -12,7 +12,7 @@ from zlib import crc32
 import torch
 from torch import Tensor
 
-from bench.data.batches import Sampler, Update, micro_batches
+from bench.data.batches import Sampler, Update, blocks, micro_batches
 from bench.data.cache import collate
 from bench.errors import BenchError
 from bench.invariants.tokens import Account, Ledger, Tally, operations
@@ -254,7 +254,7 @@ class Trainer:
         self.shared.begin()
         losses: dict[str, float] = {}
         entries: dict[str, Account] = {}
-        count = dealt = 0
+        count, load = 0, [0] * self.processes.count
         for task, examples in drawn.examples.items():
             split = self.data[task].splits["train"]
             supervised = max(1, int(split.supervised[list(examples)].sum()))
@@ -262,16 +262,16 @@ class Trainer:
             passes = self.model.adapted.passes(task)
             weight = 1.0 if self.uncertainty is None else self.uncertainty.weight(task)
             total = 0.0
-            for part in micro_batches(examples, split.lengths, self.micro_batch):
+            units = self.sampler.units.get(task)
+            for part in micro_batches(examples, split.lengths, self.micro_batch, units):
                 marked, longest = int(split.lengths[list(part)].sum()), int(split.lengths[list(part)].max())
-                if own := self.processes.share(part, dealt):
+                if own := self.processes.share(blocks(part, units), longest, load):
                     batch = self.device.move(collate(split.take(own), self.data[task].head, self.pad, longest))
                     self.tally.expect(int(split.lengths[list(own)].sum()) * passes)
                     with self.device.autocast():
                         loss = self.model.loss(task, batch) / supervised
                     torch.autograd.backward(loss * weight / len(drawn.examples))
                     total += float(loss.detach())
-                dealt += len(part)
                 positions = longest * len(part)
                 entry.tokens += marked
                 entry.padded += positions - marked

@@ -35,6 +35,11 @@ class TaskData:
     splits: Mapping[str, EncodedSplit]
     max_length: int = 0
 
+    @property
+    def compared(self) -> bool:
+        """Whether training windows of one document are drawn together, since the loss compares them: a query's passages."""
+        return self.head.cuts == "passages"
+
 
 class TaskModel(nn.Module):
     """Adapted base model with a head for each task.

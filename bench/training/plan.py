@@ -102,13 +102,19 @@ def budget_of(
     )
 
 
-def refuse_unreachable(config: RunConfig, budget: Budget, lengths: Mapping[str, NDArray[np.int64]]) -> None:
-    """Holds a budget against the examples there are.
+def refuse_unreachable(
+    config: RunConfig,
+    budget: Budget,
+    lengths: Mapping[str, NDArray[np.int64]],
+    documents: Mapping[str, NDArray[np.int64]] | None = None,
+) -> None:
+    """Holds a budget against the examples there are, or the units that they are drawn in.
 
     Args:
         config: of the run.
         budget: of the run.
         lengths: task to marked tokens of each of its training examples.
+        documents: as for `Sampler`.
 
     Raises:
         UsageError: not one example fits, or not one of some task.
@@ -116,13 +122,15 @@ def refuse_unreachable(config: RunConfig, budget: Budget, lengths: Mapping[str, 
     """
     from bench.data.batches import Sampler
 
-    if Sampler(lengths, config.seed, 1, budget.tokens, config.sampling, config.temperature).done:
-        raise UsageError(f"A budget of {budget.tokens:,} tokens holds not one training example.", "Give it more.")
+    sampler = Sampler(lengths, config.seed, config.batch_tokens, budget.tokens, config.sampling, config.temperature, documents)
+    if sampler.done:
+        unit = "query with its passages" if documents else "training example"
+        raise UsageError(f"A budget of {budget.tokens:,} tokens holds not one {unit}.", "Give it more.")
     for task, tokens in budget.task_tokens.items():
-        if len(lengths) > 1 and tokens < (shortest := int(lengths[task].min())):
+        if len(lengths) > 1 and tokens < (shortest := sampler.shortest(task)):
+            unit = "query with its passages" if task in sampler.units else "training example"
             raise UsageError(
-                f"A budget of {budget.tokens:,} tokens leaves {tokens:,} to {task}, whose shortest training example has "
-                f"{shortest:,}.",
+                f"A budget of {budget.tokens:,} tokens leaves {tokens:,} to {task}, whose shortest {unit} has {shortest:,}.",
                 "Give it more, or share it otherwise with --sampling.",
             )
 

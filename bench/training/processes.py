@@ -133,14 +133,21 @@ class Processes:
         """The first value that is not None, so that all act alike on what only one has noticed."""
         return next((one for one in self.exchange(value) if one is not None), None)
 
-    def share(self, rows: Sequence[int], dealt: int) -> Sequence[int]:
-        """This process's rows of a micro-batch; dealt in turn, so that none has more than one row more of an update.
+    def share(self, blocks: Sequence[Sequence[int]], longest: int, load: list[int]) -> list[int]:
+        """This process's rows of a micro-batch: each block goes to the process that has had least of the update so far.
 
         Args:
-            rows: of the micro-batch.
-            dealt: rows of the update that were dealt before.
+            blocks: rows of the micro-batch that must stay together.
+            longest: padded tokens of a row.
+            load: padded tokens of every process in this update; what is dealt here is added.
         """
-        return rows[(self.index - dealt) % self.count :: self.count]
+        own: list[int] = []
+        for block in blocks:
+            least = load.index(min(load))
+            load[least] += longest * len(block)
+            if least == self.index:
+                own += block
+        return own
 
     def add_gradients(self, parameters: Collection[nn.Parameter], groups: Sequence[Group], tasks: Collection[str]) -> None:
         """Adds up what every process has found of an update's gradients; afterwards all hold the same, bit for bit.

@@ -1,4 +1,4 @@
-"""Several processes at one run: the same ledger and, to rounding, the same curve as one; and whatever ends one ends them all."""
+"""Several processes at one run: the ledger and, to rounding, the curves of one; and whatever ends one of them ends them all."""
 
 from __future__ import annotations
 

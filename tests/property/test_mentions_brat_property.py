@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import tempfile
 from pathlib import Path
+from typing import Any
 
 from bench_tasks.common import brat, mentions
 from hypothesis import given, settings
@@ -39,22 +40,13 @@ def test_what_is_written_reads_back_and_scores_alike(gold: Document, pred: Docum
 
 
 WHOLE = b"T1\tDrug 0 2\tno\nT2\tEffect 3 8;10 12\tfever no\nR1\tCauses Arg1:T1 Arg2:T2\nA1\tX T1\n"
+PIECES = [b"\t", b"\n", b";", b" ", b"R2", b"T1", b"99", b"#"]
 
 
-@st.composite
-def damaged(draw: st.DrawFn) -> bytes:
-    data = bytearray(WHOLE)
-    for _ in range(draw(st.integers(1, 4))):
-        at = draw(st.integers(0, len(data)))
-        data[at : at + draw(st.integers(0, 5))] = draw(
-            st.one_of(st.binary(max_size=4), st.sampled_from([b"\t", b"\n", b";", b" ", b"R2", b"T1", b"99", b"#"]))
-        )
-    return bytes(data)
-
-
-@given(st.one_of(st.binary(max_size=60), damaged()), st.sampled_from(["a.ann", "a.txt"]))
+@given(st.data(), st.sampled_from(["a.ann", "a.txt"]))
 @settings(max_examples=250)
-def test_any_bytes_are_a_corpus_or_a_data_error(data: bytes, where: str) -> None:
+def test_any_bytes_are_a_corpus_or_a_data_error(damaged: Any, drawn: st.DataObject, where: str) -> None:
+    data = drawn.draw(st.one_of(st.binary(max_size=60), damaged(WHOLE, PIECES)))
     with tempfile.TemporaryDirectory() as name:
         for split, document in (("train", "a"), ("dev", "b"), ("test", "c")):
             (Path(name) / split).mkdir()

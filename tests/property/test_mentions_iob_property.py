@@ -101,25 +101,13 @@ def test_sums_over_documents_are_the_scores(gold: list[Document], pred: list[Doc
 
 
 WHOLE = b"-DOCSTART- (a1)\n\nAspirin\tB-A\ncauses\tO\n\nmild\tB-B\nnausea\tI-B\n\n-DOCSTART-\nend\tB-A\n"
+PIECES = [b"\t", b"\n", b"\r", b"\x0c", b"\xc2\x85", b"I-A", b"\nB-B", b"-DOCSTART-"]
 
 
-@st.composite
-def damaged(draw: st.DrawFn) -> bytes:
-    data = bytearray(WHOLE)
-    for _ in range(draw(st.integers(1, 4))):
-        at = draw(st.integers(0, len(data)))
-        data[at : at + draw(st.integers(0, 6))] = draw(
-            st.one_of(
-                st.binary(max_size=4),
-                st.sampled_from([b"\t", b"\n", b"\r", b"\x0c", b"\xc2\x85", b"I-A", b"\nB-B", b"-DOCSTART-"]),
-            )
-        )
-    return bytes(data)
-
-
-@given(st.one_of(st.binary(max_size=80), damaged()), st.sampled_from(["train.tsv", "devel.tsv", "test.tsv"]))
+@given(st.data(), st.sampled_from(["train.tsv", "devel.tsv", "test.tsv"]))
 @settings(max_examples=300)
-def test_any_bytes_are_a_corpus_or_a_data_error(data: bytes, where: str) -> None:
+def test_any_bytes_are_a_corpus_or_a_data_error(damaged: Any, drawn: st.DataObject, where: str) -> None:
+    data = drawn.draw(st.one_of(st.binary(max_size=80), damaged(WHOLE, PIECES, most=6)))
     with tempfile.TemporaryDirectory() as name:
         for number, file in enumerate(("train.tsv", "devel.tsv", "test.tsv")):
             text = f"left{number}\tB-A\nright{number}\tI-A\n\nother{number}\tB-B\n"

@@ -6,13 +6,15 @@ import itertools
 import json
 from collections import Counter
 from collections.abc import Mapping, Sequence
+from random import Random
 
 import numpy as np
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
+from numpy.typing import NDArray
 
-from bench.data.batches import Sampler, bundles, micro_batches, shares
+from bench.data.batches import Sampler, bundles, micro_batches, shares, units_of
 from bench.errors import DataError
 
 lengths = st.lists(st.integers(3, 64), min_size=1, max_size=40)
@@ -185,3 +187,96 @@ def _drawn(updates: Sequence[object], sizes: Mapping[str, Sequence[int]]) -> Cou
         for task, examples in update.examples.items():  # type: ignore[attr-defined]
             drawn[task] += sum(sizes[task][i] for i in examples)
     return drawn
+
+
+documents = st.lists(st.lists(st.integers(3, 64), min_size=1, max_size=12), min_size=1, max_size=12)
+
+
+def comparing(
+    sizes: Mapping[str, Sequence[Sequence[int]]], together: set[str], seed: int, batch: int, budget: int
+) -> tuple[Sampler, dict[str, list[int]], dict[str, NDArray[np.int64]]]:
+    """A sampler, the lengths of its examples, and the unit of each; tasks that are not `together` draw example by example."""
+    flat = {task: list(itertools.chain(*documents)) for task, documents in sizes.items()}
+    owners = {t: np.repeat(np.arange(len(d)), [len(one) for one in d]) for t, d in sizes.items() if t in together}
+    lengths = {task: np.array(values, dtype=np.int64) for task, values in flat.items()}
+    units = {t: units_of(owners[t], lengths[t], batch) if t in owners else np.arange(len(flat[t])) for t in flat}
+    return Sampler(lengths, seed, batch, budget, documents=owners), flat, units
+
+
+@given(documents, st.integers(1, 600), st.randoms(use_true_random=False))
+def test_a_unit_is_a_document_or_a_part_of_one(sizes: list[list[int]], most: int, random: Random) -> None:
+    places = [(d, length) for d, lengths in enumerate(sizes) for length in lengths]
+    random.shuffle(places)
+    owners, lengths = (np.array(column, dtype=np.int64) for column in zip(*places, strict=True))
+    units = units_of(owners, lengths, most)
+    assert sorted(set(units.tolist())) == list(range(int(units.max()) + 1))
+    for d, own in enumerate(sizes):
+        mine = set(units[owners == d].tolist())
+        assert not mine & set(units[owners != d].tolist())
+        assert len(mine) == min(len(own), -(-sum(own) // most))
+        held = [int((units == unit).sum()) for unit in mine]
+        assert max(held) - min(held) <= 1
+
+
+@given(st.dictionaries(st.sampled_from("abc"), documents, min_size=1), seeds, st.integers(40, 500), st.integers(100, 4000))
+def test_a_document_is_drawn_whole_and_tokens_keep_to_within_one_draw(
+    sizes: dict[str, list[list[int]]], seed: int, batch: int, budget: int
+) -> None:
+    drawing, flat, units = comparing(sizes, {"a", "b"}, seed, batch, budget)
+    draws = {t: np.bincount(units[t], weights=flat[t]) for t in flat}
+    largest = max(float(values.max()) for values in draws.values())
+    seen = 0
+    for number, update in enumerate(drawing):
+        held = 0
+        for task, examples in update.examples.items():
+            runs = [
+                (unit, sorted(group)) for unit, group in itertools.groupby(examples, key=lambda i, t=task: int(units[t][i]))
+            ]
+            for unit, group in runs:
+                own = np.flatnonzero(units[task] == unit).tolist()
+                assert group == sorted(own * (len(group) // len(own)))
+            held += sum(flat[task][i] for i in examples)
+        assert held == update.tokens
+        seen += held
+        assert abs(seen - min((number + 1) * batch, budget)) <= largest
+    assert drawing.done
+    assert list(comparing(sizes, {"a", "b"}, seed, batch, budget)[0]) == list(
+        comparing(sizes, {"a", "b"}, seed, batch, budget)[0]
+    )
+
+
+@given(st.dictionaries(st.sampled_from("ab"), documents, min_size=1), seeds, st.integers(40, 500), st.integers(0, 9))
+def test_a_restored_sampler_of_documents_goes_on(sizes: dict[str, list[list[int]]], seed: int, batch: int, stop: int) -> None:
+    whole = list(comparing(sizes, {"a"}, seed, batch, 3000)[0])
+    first, again = (comparing(sizes, {"a"}, seed, batch, 3000)[0] for _ in range(2))
+    before = [first.draw() for _ in range(stop) if not first.done]
+    again.restore(json.loads(json.dumps(first.state())))
+    assert before + list(again) == whole
+
+
+@given(documents, st.integers(1, 2048), st.integers(64, 2048))
+def test_micro_batches_split_a_unit_only_where_it_alone_is_too_large(sizes: list[list[int]], limit: int, most: int) -> None:
+    lengths = np.array(list(itertools.chain(*sizes)), dtype=np.int64)
+    units = units_of(np.repeat(np.arange(len(sizes)), [len(one) for one in sizes]), lengths, most)
+    parts = micro_batches(range(len(lengths))[::-1], lengths, limit, units)
+    assert sorted(i for part in parts for i in part) == list(range(len(lengths)))
+    assert all(len(part) == 1 or len(part) * int(lengths[list(part)].max()) <= limit for part in parts)
+    for unit in range(int(units.max()) + 1):
+        own = np.flatnonzero(units == unit)
+        homes = sum(bool(set(part) & set(own.tolist())) for part in parts)
+        assert homes == 1 or len(own) * int(lengths[own].max()) > limit
+    assert micro_batches(range(len(lengths)), lengths, limit, np.arange(len(lengths))) == micro_batches(
+        range(len(lengths)), lengths, limit
+    )
+
+
+def test_the_passages_of_a_query_meet_in_an_update() -> None:
+    sizes = {"a": [[60, 80, 100, 40, 90] for _ in range(40)]}
+    drawing, _, units = comparing(sizes, {"a"}, 0, 800, 20_000)
+    alone = sampler({"a": [n for one in sizes["a"] for n in one]}, 0, 800, 20_000)
+    met = {}
+    for name, one in (("together", drawing), ("alone", alone)):
+        pairs = [Counter(int(units["a"][i]) for i in update.examples["a"]) for update in one]
+        met[name] = sum(n for counts in pairs for n in counts.values() if n >= 5) / sum(c.total() for c in pairs)
+    assert met["together"] == 1.0
+    assert met["alone"] < 0.1

@@ -68,3 +68,14 @@ def test_a_task_without_training_examples_is_no_division_by_zero() -> None:
         shares({"full": 10, "empty": 0})
     with pytest.raises(DataError, match="only has no training example"):
         shares({"only": 0})
+
+
+def test_a_budget_that_holds_no_query_with_its_passages() -> None:
+    queries = {task: np.arange(len(lengths)) // 5 for task, lengths in LENGTHS.items()}  # fifty tokens each
+    few = budget_of(config(tokens=20), EPOCH, shares(EPOCH))
+    refuse_unreachable(config(tokens=20), few, {"large": LENGTHS["large"]})
+    with pytest.raises(UsageError, match="A budget of 20 tokens holds not one query with its passages"):
+        refuse_unreachable(config(tokens=20), few, LENGTHS, queries)
+    low = budget_of(config(tokens=160), EPOCH, shares(EPOCH))
+    with pytest.raises(UsageError, match="leaves 40 to small, whose shortest query with its passages has 50"):
+        refuse_unreachable(config(tokens=160), low, LENGTHS, {"small": queries["small"]})

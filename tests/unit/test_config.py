@@ -56,6 +56,7 @@ def test_a_learning_rate_of_zero_is_for_the_smoke_invariant_to_refuse() -> None:
         ({"rank": "4"}, "f.toml: rank is '4'; it must be a whole number."),
         ({"rank": True}, "rank is True"),
         ({"rank": 4.0}, "rank is 4.0"),
+        ({"allow-leak": 1}, "f.toml: allow_leak is 1; it must be true or false."),
         ({"lr": "fast"}, "lr is 'fast'; it must be a number."),
         ({"task": 3}, "task is 3; it must be a name or a list of names."),
         ({"task": [3]}, "task is [3]"),
@@ -112,6 +113,7 @@ def test_files_that_are_no_toml(tmp_path: Path) -> None:
         {"temperature": 3.0},
         {"loss_weighting": "uncertainty"},
         {"gradients": "pcgrad"},
+        {"allow_leak": True},
     ],
 )
 def test_what_can_change_the_outcome_changes_the_id(values: dict[str, Any]) -> None:
@@ -144,7 +146,7 @@ def test_resolved_facts_replace_the_flags_and_join_the_id() -> None:
 
 
 def test_runs_from_before_a_field_came_keep_their_id() -> None:
-    assert not {"sampling", "temperature", "loss_weighting", "gradients"} & BASE.identity().keys()
+    assert not {"sampling", "temperature", "loss_weighting", "gradients", "allow_leak"} & BASE.identity().keys()
     assert replace(BASE, gradients="pcgrad").identity().keys() - BASE.identity().keys() == {"gradients"}
 
 

@@ -212,7 +212,7 @@ def test_what_was_learned_comes_back_from_json(name: str) -> None:
     assert again.state() == head.state()
 
 
-def test_a_ranking_head_learns_to_put_relevant_passages_first() -> None:
+def test_a_ranking_head_learns_to_put_relevant_passages_first(train: Any) -> None:
     head = make_head("ranking")
     documents = [query(f"q{i}", True, False, i % 2 == 0) for i in range(6)]
     head.fit(documents)
@@ -220,11 +220,7 @@ def test_a_ranking_head_learns_to_put_relevant_passages_first() -> None:
     torch.manual_seed(0)
     module = head.module(HIDDEN)
     hidden = states(batch)
-    optimizer = torch.optim.AdamW(module.parameters(), lr=1e-2)
-    for _ in range(80):
-        optimizer.zero_grad()
-        module.loss(hidden, batch).backward()
-        optimizer.step()
+    train(module, hidden, batch, updates=80, rate=1e-2)
     scores, relevant, queries = torch.tensor(module.predict(hidden, batch)), batch["relevant"], batch["query"]
     assert torch.equal(scores > 0, relevant > 0)
     for number in queries.unique():

@@ -125,17 +125,12 @@ def test_what_was_learned_survives_json() -> None:
     assert told(restored.decode(window(7), restored.oracle(restored.encode(window(7), gold)))) == told(GOLD[1])
 
 
-def test_learns_to_give_back_mentions_with_their_slots() -> None:
+def test_learns_to_give_back_mentions_with_their_slots(train: Any) -> None:
     torch.manual_seed(0)
     head, states = fitted(), hidden()
     module, data = head.module(HIDDEN), batch(head)
-    optimizer = torch.optim.AdamW(module.parameters(), lr=3e-3)
-    first = float(module.loss(states, data).detach())
-    for _ in range(150):
-        optimizer.zero_grad()
-        module.loss(states, data).backward()
-        optimizer.step()
-    assert float(module.loss(states, data).detach()) < 0.2 * first
+    first, last = train(module, states, data, updates=150)
+    assert last < 0.2 * first
     for count, gold, prediction in zip(LENGTHS, GOLD, module.predict(states, data), strict=True):
         decoded = head.decode(window(count), prediction)
         assert set(decoded) == set(gold)
@@ -183,7 +178,7 @@ def test_distances_have_sides() -> None:
     assert _side(judged, 12).tolist() == [[[3, 3, 4, 5, 6, 6, 7, 8, 9, 9, 10, 10]]]
 
 
-def test_a_cue_counts_on_its_own_side_only() -> None:
+def test_a_cue_counts_on_its_own_side_only(train: Any) -> None:
     """The same word stands before a mention (negated) or behind it (not negated)."""
     torch.manual_seed(0)
     word, cue, name = torch.randn(3, HIDDEN)
@@ -196,11 +191,7 @@ def test_a_cue_counts_on_its_own_side_only() -> None:
     rest = [row for row in range(len(cases)) if row not in held]
     head = fitted(*(m for mentions in gold for m in mentions))
     module, data = head.module(HIDDEN), batch(head, [gold[row] for row in rest], [12] * len(rest))
-    optimizer = torch.optim.AdamW(module.parameters(), lr=3e-3)
-    for _ in range(80):
-        optimizer.zero_grad()
-        module.loss(states[rest], data).backward()
-        optimizer.step()
+    train(module, states[rest], data, updates=80)
     found = module.predict(states[held], batch(head, [gold[row] for row in held], [12] * len(held)))
     assert {cases[row][0] < cases[row][1] for row in held} == {True, False}
     assert [told(head.decode(window(12), p)) for p in found] == [told(gold[row]) for row in held]

@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import json
 from collections.abc import Iterator
+from pathlib import Path
 from typing import Any
 
 import numpy as np
@@ -13,7 +15,7 @@ from hypothesis import strategies as st
 from bench.api.data import Document, Passage
 from bench.api.head import Cut
 from bench.data.cuts import cut
-from bench.data.lengths import PACKED, SAMPLE, choose_length, needs
+from bench.data.lengths import PACKED, SAMPLE, choose_length, kept_length, needs
 from bench.data.windows import words
 
 
@@ -109,6 +111,15 @@ def test_of_many_documents_a_fixed_sample_is_looked_at() -> None:
     assert tokenizer.texts == found.units == SAMPLE
     assert found == choose_length(many, TOKENIZER, "whole", 512)
     assert found.tokens == choose_length(many[: 3 * SAMPLE // 2], TOKENIZER, "whole", 512).tokens == 48
+
+
+def test_what_was_chosen_is_kept_and_not_chosen_again(tmp_path: Path) -> None:
+    path = tmp_path / "cache" / "toy.length.0.json"
+    found = kept_length(path, [document(300)] * 3, TOKENIZER, "whole", 512)
+    assert found == choose_length([document(300)] * 3, TOKENIZER, "whole", 512)
+    assert kept_length(path, [], None, "whole", 512) == found
+    assert [one.name for one in path.parent.iterdir()] == [path.name]
+    assert json.loads(path.read_text())["tokens"] == 304
 
 
 def every(sizes: list[int]) -> Iterator[Document]:

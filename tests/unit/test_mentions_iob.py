@@ -8,8 +8,9 @@ import pytest
 from bench_tasks.common import iob, mentions
 from bench_tasks.common.iob_folder import load, scored
 
-from bench.api.data import Document, Mention
-from bench.errors import DataError
+from bench.api.data import Document, Leak, Mention
+from bench.data.leaks import leaks_of, refuse
+from bench.errors import DataError, LeakError
 
 TRAIN = (
     "Aspirin\tB-Chemical\ncauses\tO\nmild\tB-Disease\nnausea\tI-Disease\n.\tO\n\nNo\tO\nulcer\tB-Disease\nulcer\tB-Disease\n\n"
@@ -114,10 +115,10 @@ def test_labels_that_train_lacks_are_refused_and_a_subset_is_not(tmp_path: Path)
 
 def test_a_named_document_in_two_splits_is_a_leak(tmp_path: Path) -> None:
     twice = "-DOCSTART- (12)\nRenal\tB-Disease\n-DOCSTART- (13)\nfailure\tB-Disease\n"
-    with pytest.raises(DataError, match=r"1 document stands in two splits.*'12' \(train and test\)"):
-        load(corpus(tmp_path, twice, "-DOCSTART- (7)\nfever\tB-Disease\n", "-DOCSTART- (12)\ncough\tB-Disease\n"))
-    with pytest.raises(DataError, match=r"'9 = 13' \(test and train\)"):
-        load(corpus(tmp_path, twice, "-DOCSTART- (7)\nfever\tB-Disease\n", "-DOCSTART- (9)\nfailure\tB-Disease\n"))
+    found = load(corpus(tmp_path, twice, "-DOCSTART- (7)\nfever\tB-Disease\n", "-DOCSTART- (12)\ncough\tB-Disease\n"))
+    assert (found.leaks, leaks_of(found)) == ((), (Leak("12", "test", "train"),))
+    found = load(corpus(tmp_path, twice, "-DOCSTART- (7)\nfever\tB-Disease\n", "-DOCSTART- (9)\nfailure\tB-Disease\n"))
+    assert found.leaks == leaks_of(found) == (Leak("9", "test", "train", "13"),)
 
 
 def sentences(word: str, count: int) -> str:
@@ -126,11 +127,15 @@ def sentences(word: str, count: int) -> str:
 
 def test_many_repeated_sentences_are_a_leak_and_a_few_are_not(tmp_path: Path) -> None:
     train, test = sentences("a", 120), sentences("b", 100)
-    load(corpus(tmp_path, train, OTHER, test + sentences("a", 1)))
-    with pytest.raises(DataError, match=r"'test-000101 = train-000001' \(test and train\)"):
-        load(corpus(tmp_path, train, OTHER, test + sentences("a", 2)))
+    few = load(corpus(tmp_path, train, OTHER, test + sentences("a", 1))).leaks
+    assert few == (Leak("test-000101", "test", "train", "train-000001", tolerated=True),)
+    refuse(tmp_path, few)
+    many = load(corpus(tmp_path, train, OTHER, test + sentences("a", 2))).leaks
+    assert [leak.tolerated for leak in many] == [False, False]
+    with pytest.raises(LeakError, match=r"2 documents .*'test-000101 = train-000001' \(train and test\)"):
+        refuse(tmp_path, many)
     short = "METHODS\tB-Disease\n:\tO\n\n"
-    load(corpus(tmp_path, train + short, short, test + short))
+    assert load(corpus(tmp_path, train + short, short, test + short)).leaks == ()
 
 
 def write(folder: Path, name: str, text: str) -> Path:

@@ -32,20 +32,28 @@ def test_one_process_waits_for_nobody() -> None:
     assert alone.exchange("told") == ["told"]
     assert alone.from_main(lambda: 3) == alone.main_first(lambda: 3) == 3
     assert alone.first(None) is None
-    assert alone.share((5, 6, 7), 2) == (5, 6, 7)
+    assert alone.share([[5, 6], [7]], 10, [40]) == [5, 6, 7]
     alone.leave()
 
 
-@given(st.lists(st.integers(1, 9), min_size=1, max_size=12), st.integers(1, 5))
-def test_every_row_of_an_update_is_one_process_s_and_none_has_more_than_one_more(sizes: list[int], count: int) -> None:
-    dealt, shares = 0, [list[tuple[int, int]]() for _ in range(count)]
-    for number, size in enumerate(sizes):
-        rows = tuple(range(size))
-        for index, share in enumerate(shares):
-            share += [(number, row) for row in Processes(index, count).share(rows, dealt)]
-        dealt += size
-    assert sorted(row for share in shares for row in share) == [(n, r) for n, size in enumerate(sizes) for r in range(size)]
-    assert max(map(len, shares)) - min(map(len, shares)) <= 1
+@given(
+    st.lists(st.tuples(st.lists(st.integers(1, 4), min_size=1, max_size=6), st.integers(1, 50)), min_size=1), st.integers(1, 5)
+)
+def test_every_block_of_an_update_is_one_process_s_and_none_has_more_than_a_block_more(
+    parts: list[tuple[list[int], int]], count: int
+) -> None:
+    everyone = [Processes(index, count) for index in range(count)]
+    loads = [[0] * count for _ in everyone]
+    held = [0] * count
+    for sizes, longest in parts:
+        rows = iter(range(sum(sizes)))
+        blocks = [[next(rows) for _ in range(size)] for size in sizes]
+        shares = [one.share(blocks, longest, load) for one, load in zip(everyone, loads, strict=True)]
+        assert sorted(row for share in shares for row in share) == list(range(sum(sizes)))
+        assert all(any(set(block) <= set(share) for share in shares) for block in blocks)
+        held = [had + longest * len(share) for had, share in zip(held, shares, strict=True)]
+    assert loads == [held] * count
+    assert max(held) - min(held) <= max(longest * max(sizes) for sizes, longest in parts)
 
 
 def test_a_failure_keeps_what_a_bench_error_says_and_nothing_that_another_quotes() -> None:

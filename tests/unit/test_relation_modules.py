@@ -57,13 +57,18 @@ def encoded(head: Head, given: list[Document]) -> tuple[list[Window], list[dict[
     return windows, rows
 
 
+def fitted(name: str, given: list[Document], *more: Document) -> tuple[Head, list[dict[str, Any]]]:
+    """A head that was fitted to documents, and the rows of those and of more; what is drawn next is always the same."""
+    head = make_head(name)
+    head.fit(given)
+    torch.manual_seed(0)
+    return head, encoded(head, [*given, *more])[1]
+
+
 @cache
 def trained(name: str) -> tuple[Head, Any, Any, list[Document]]:
     given = documents(16)
-    head = make_head(name)
-    head.fit(given)
-    _, rows = encoded(head, given)
-    torch.manual_seed(0)
+    head, rows = fitted(name, given)
     embed, module = torch.nn.Embedding(Pieces.vocabulary, HIDDEN), head.module(HIDDEN)
     # A mixing layer stands in for a backbone: each word sees its neighbours.
     mix = torch.nn.Conv1d(HIDDEN, HIDDEN, 5, padding=2)
@@ -106,12 +111,7 @@ def test_the_joint_head_relates_the_mentions_it_found_and_no_others() -> None:
 
 @pytest.mark.parametrize("name", ["relation", "joint"])
 def test_the_loss_is_a_sum_whatever_the_padding(name: str) -> None:
-    given = documents(6)
-    short = Document("s", "nothing here.", (), ())
-    head = make_head(name)
-    head.fit(given)
-    _, rows = encoded(head, [*given, short])
-    torch.manual_seed(0)
+    head, rows = fitted(name, documents(6), Document("s", "nothing here.", (), ()))
     embed, module = torch.nn.Embedding(Pieces.vocabulary, HIDDEN), head.module(HIDDEN)
     losses = [module.loss(embed(b["input_ids"]), b).item() for b in (collate(part, head, 0) for part in ([r] for r in rows))]
     whole = collate(rows, head, 0)
@@ -121,11 +121,7 @@ def test_the_loss_is_a_sum_whatever_the_padding(name: str) -> None:
 
 
 def test_a_fresh_head_starts_at_the_class_priors() -> None:
-    given = documents(24)
-    head = make_head("relation")
-    head.fit(given)
-    _, rows = encoded(head, given)
-    torch.manual_seed(0)
+    head, rows = fitted("relation", documents(24))
     module, batch = head.module(HIDDEN), collate(rows, head, 0)
     torch.nn.init.zeros_(module.label.weight)
     facts = head.fitted()
@@ -137,11 +133,7 @@ def test_a_fresh_head_starts_at_the_class_priors() -> None:
 
 
 def test_direction_and_distance_change_the_score() -> None:
-    given = documents(4)
-    head = make_head("relation")
-    head.fit(given)
-    _, rows = encoded(head, given)
-    torch.manual_seed(0)
+    head, rows = fitted("relation", documents(4))
     module, batch = head.module(HIDDEN), collate(rows[:1], head, 0)
     hidden = torch.randn(*batch["input_ids"].shape, HIDDEN)
     forth = module.logits(hidden, {**batch, "pairs": torch.tensor([[0, 0, 1]])})
@@ -150,12 +142,8 @@ def test_direction_and_distance_change_the_score() -> None:
 
 
 def test_gradients_are_the_same_bits_with_several_threads() -> None:
-    given = documents(24)
-    head = make_head("relation")
-    head.fit(given)
-    _, rows = encoded(head, given)
+    head, rows = fitted("relation", documents(24))
     batch = collate(rows * 20, head, 0)
-    torch.manual_seed(0)
     module = head.module(HIDDEN)
     hidden = torch.randn(*batch["input_ids"].shape, HIDDEN, requires_grad=True)
     before = torch.get_num_threads()

@@ -53,10 +53,19 @@ def test_what_was_written_is_read_back(tmp_path: Path) -> None:
     assert path == tmp_path / "result.json"
     assert read_result(tmp_path) == RESULT
     value = json.loads(path.read_text())
-    assert list(value)[:5] == ["schema_version", "id", "waivers", "synthetic", "headline"]
+    assert list(value)[:6] == ["schema_version", "id", "waivers", "synthetic", "headline", "leaks"]
     assert value["scores"]["toy"]["trained"]["task1"]["strict"]["ci95"] == [0.5, 0.9]
     assert value["scores"]["toy"]["quantized"] is None
     assert value["calibration"] == {"ece": 0.1}
+
+
+def test_a_result_from_before_leaks_were_recorded_is_still_read(tmp_path: Path) -> None:
+    value = RESULT.to_json()
+    del value["leaks"]
+    assert Result.from_json(value) == RESULT
+    recorded = {"toy": {"allowed": 1, "tolerated": 0, "documents": [{"document": "d"}]}}
+    write_result(tmp_path, replace(RESULT, leaks=recorded))
+    assert read_result(tmp_path).leaks == recorded
 
 
 def test_a_result_is_strict_json(tmp_path: Path) -> None:

@@ -52,6 +52,11 @@ def test_what_must_not_be_missed() -> None:
     assert "SYNTHETIC" in first
     assert "WAIVED: smoke" in second
     assert notices(replace(RESULT, synthetic=False, waivers=())) == []
+    leaks = {"toy": {"allowed": 3, "tolerated": 0}, "other": {"allowed": 0, "tolerated": 8}}
+    (only,) = notices(replace(RESULT, synthetic=False, waivers=(), leaks=leaks))
+    assert "LEAKS ALLOWED" in only
+    assert "toy 3;" in only
+    assert "other" not in only
     assert "synthetic" not in rows(replace(RESULT, synthetic=False))[0].value
 
 

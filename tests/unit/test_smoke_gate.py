@@ -16,7 +16,7 @@ from torch import Tensor, nn  # noqa: E402
 
 from bench.errors import InvariantError  # noqa: E402
 from bench.invariants import smoke  # noqa: E402
-from bench.invariants.smoke import EXAMPLES, pick, smoke_test, spread  # noqa: E402
+from bench.invariants.smoke import CHUNK, EXAMPLES, pick, sample, smoke_test  # noqa: E402
 from bench.invariants.tokens import Tally  # noqa: E402
 
 SIZE = 30
@@ -63,12 +63,13 @@ class Toy(nn.Module):
         return (self(self.inputs[chosen]) - self.targets[chosen]).square().sum(), len(chosen)
 
 
-def gate(model: Toy, lr: float = 0.05, waived: bool = False) -> smoke.SmokeReport:
+def gate(model: Toy, lr: float = 0.05, waived: bool = False, units: Any = None) -> smoke.SmokeReport:
     return smoke_test(
         model,
         model,
         model.loss_of,
         {"toy": SIZE},
+        {} if units is None else {"toy": units},
         lr,
         lambda parameters, rate: torch.optim.Adam(parameters, lr=rate),
         Tally(model.base),
@@ -151,10 +152,36 @@ def test_it_is_the_same_every_time() -> None:
 
 @given(st.integers(1, 3000))
 def test_examples_are_spread_over_the_split(size: int) -> None:
-    chosen: Any = spread(size)
-    assert len(chosen) == min(size, EXAMPLES) == len(set(chosen.tolist()))
+    parts = sample(size)
+    chosen = [i for part in parts for i in part]
+    assert len(chosen) == min(size, EXAMPLES) == len(set(chosen))
     assert chosen[0] == 0
     assert chosen[-1] == size - 1
+    assert all(len(part) == CHUNK for part in parts[:-1])
+
+
+@given(st.lists(st.integers(1, 30), min_size=1, max_size=80))
+def test_examples_that_are_drawn_together_are_looked_at_together(sizes: list[int]) -> None:
+    units = np.random.default_rng(0).permutation(np.repeat(np.arange(len(sizes)), sizes))
+    parts = sample(len(units), units)
+    assert all(part == np.flatnonzero(units == units[part[0]]).tolist() for part in parts)
+    assert len({int(units[part[0]]) for part in parts}) == len(parts)
+    assert units[parts[0][0]] == 0
+    total, mean = sum(map(len, parts)), len(units) / len(sizes)
+    assert total == len(units) or len(parts) == max(1, round(EXAMPLES / mean))
+
+
+def test_an_update_holds_one_unit_and_so_does_every_measurement() -> None:
+    model = Toy()
+    seen: list[tuple[int, ...]] = []
+    loss_of = model.loss_of
+    model.loss_of = lambda task, indices: (seen.append(tuple(indices)), loss_of(task, indices))[1]  # type: ignore[method-assign]
+    units = np.arange(SIZE) % 6
+    report = gate(model, units=units)
+    assert report.passed
+    assert report.examples == {"toy": SIZE}
+    assert set(seen) == {tuple(range(unit, SIZE, 6)) for unit in range(6)}
+    assert len(report.curve["toy"]) == smoke.UPDATES
 
 
 @given(st.integers(1, 100))

@@ -2,14 +2,9 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING
-
 from bench.api.task import TaskMetadata
 from bench_tasks.common.facts import IOB_LAYOUT
 from bench_tasks.common.iob_task import IobTask
-
-if TYPE_CHECKING:
-    from bench_tasks.common.iob_synthesis import Language
 
 
 class Bc2gm(IobTask):
@@ -26,6 +21,7 @@ class Bc2gm(IobTask):
         "CC BY 4.0 for the files of Crichton et al. (corpus: BioCreative, free for research; the synthetic corpus: Apache-2.0)"
     )
     labels = ("GENE",)
+    wording = "bench_tasks.bc2gm.language:LANGUAGE"
     metadata = TaskMetadata(
         reference="https://biocreative.bioinformatics.udel.edu/tasks/biocreative-ii/task-1a-gene-mention-tagging/",
         access="open: folder BC2GM-IOB of https://github.com/cambridgeltl/MTL-Bioinformatics-2016",
@@ -38,9 +34,3 @@ class Bc2gm(IobTask):
             "task's alternative boundaries, which these files do not have"
         ),
     )
-
-    def language(self) -> Language:
-        """Made-up genes in made-up sentences."""
-        from bench_tasks.bc2gm.language import LANGUAGE
-
-        return LANGUAGE

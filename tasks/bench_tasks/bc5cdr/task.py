@@ -2,14 +2,9 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING
-
 from bench.api.task import TaskMetadata
 from bench_tasks.common.facts import IOB_LAYOUT
 from bench_tasks.common.iob_task import IobTask
-
-if TYPE_CHECKING:
-    from bench_tasks.common.iob_synthesis import Language
 
 
 class Bc5cdr(IobTask):
@@ -26,6 +21,7 @@ class Bc5cdr(IobTask):
         "CC BY 4.0 for the files of Crichton et al. (corpus: public domain, BioCreative; the synthetic corpus: Apache-2.0)"
     )
     labels = ("Chemical", "Disease")
+    wording = "bench_tasks.bc5cdr.language:LANGUAGE"
     metadata = TaskMetadata(
         reference="https://biocreative.bioinformatics.udel.edu/tasks/biocreative-v/track-3-cdr/",
         access="open: folder BC5CDR-IOB of https://github.com/cambridgeltl/MTL-Bioinformatics-2016",
@@ -38,9 +34,3 @@ class Bc5cdr(IobTask):
             "BioLinkBERT-large, Yasunaga et al. 2022, arXiv 2203.15827; diseases, BioBERT v1.1, Lee et al. 2020"
         ),
     )
-
-    def language(self) -> Language:
-        """Made-up drugs and diseases in made-up sentences."""
-        from bench_tasks.bc5cdr.language import LANGUAGE
-
-        return LANGUAGE

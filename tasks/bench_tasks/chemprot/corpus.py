@@ -21,7 +21,6 @@ from bench.data.windows import sentences, words
 from bench.errors import DataError
 from bench_tasks.common.facts import CHEMPROT_LAYOUT
 from bench_tasks.common.jsonl import Record, kind, read, read_bytes
-from bench_tasks.common.leaks import refuse_leaks
 from bench_tasks.common.synthetic import is_synthetic
 
 FILES = {"train": "train.jsonl", "dev": "validation.jsonl", "test": "test.jsonl"}
@@ -58,11 +57,7 @@ _CLASS_OF = {_plain(name): group for group, names in _TYPES.items() for name in 
 
 
 def load(folder: Path) -> Corpus:
-    """Reads and checks a corpus.
-
-    Raises:
-        DataError: naming file, line, what stood there and what was wanted.
-    """
+    """Reads and checks a corpus; see `CorpusTask.load`."""
     if not folder.is_dir():
         raise DataError(f"There is no folder {folder}.", f"Wanted {CHEMPROT_LAYOUT}.")
     digest = hashlib.sha256()
@@ -75,7 +70,6 @@ def load(folder: Path) -> Corpus:
         splits[split] = _documents(read(path, content))
         if not any(document.relations for document in splits[split]):
             raise DataError(f"{path} holds no relation of {', '.join(CLASSES)}; wanted annotated abstracts.")
-    refuse_leaks(folder, {split: [d.id for d in documents] for split, documents in splits.items()})
     return Corpus(splits, synthetic=is_synthetic(folder), sha256=digest.hexdigest())
 
 

@@ -32,16 +32,7 @@ _SLOT = re.compile(r"\{(\w+)\}")
 
 
 def write_corpus(folder: Path, seed: int, sizes: Mapping[str, int] | None = None) -> None:
-    """Writes the three files and the marker.
-
-    Args:
-        folder: empty or missing; made here.
-        seed: same seed, same bytes.
-        sizes: abstracts per split; `SIZES` for those that are not given.
-
-    Raises:
-        UsageError: a size is not positive, or the folder holds something already.
-    """
+    """Writes the three files and the marker; sizes count abstracts; see `CorpusTask.synthesize`."""
     wanted = begin(folder, sizes, SIZES)
     for split in SPLITS:
         lines = [json.dumps(_abstract(split, number, seed), ensure_ascii=False) + "\n" for number in range(wanted[split])]

@@ -7,14 +7,13 @@ from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
-from bench.api.data import Corpus, Document
-from bench.api.head import Head
-from bench.api.task import Scores, Task, TaskMetadata
-from bench.errors import unknown
+from bench.api.data import Document
+from bench.api.task import Scores, TaskMetadata
+from bench_tasks.common.corpus_task import CorpusTask
 from bench_tasks.common.facts import CHEMPROT_LAYOUT
 
 
-class ChemProt(Task):
+class ChemProt(CorpusTask):
     """ChemProt, BioCreative VI track 5."""
 
     name = "chemprot"
@@ -26,6 +25,8 @@ class ChemProt(Task):
     )
     licence = "Public Domain Mark 1.0 as BigBio lists it; abstracts are PubMed's (the synthetic corpus: Apache-2.0)"
     heads = ("relation",)
+    reader = "bench_tasks.chemprot.corpus:load"
+    writer = "bench_tasks.chemprot.synthetic:write_corpus"
     metadata = TaskMetadata(
         reference="https://biocreative.bioinformatics.udel.edu/news/corpora/chemprot-corpus-biocreative-vi/",
         access="open: BioCreative's page after a free registration, or https://huggingface.co/datasets/bigbio/chemprot",
@@ -41,54 +42,25 @@ class ChemProt(Task):
         from bench_tasks.chemprot import corpus
 
         return {
-            "layout": CHEMPROT_LAYOUT,
+            **super().parameters(),
             "classes": ", ".join(f"{label} {name}" for label, name in corpus.NAMES.items()),
             "mentions": "CHEMICAL and GENE (GENE-Y and GENE-N) are given; candidates are their pairs within a sentence",
             "synthetic corpus": "300 train, 80 dev and 80 test abstracts, seeded, in the same format",
             "scores": "relations (micro over the five classes), by_type",
         }
 
-    def load(self, folder: Path) -> Corpus:
-        """Reads and checks the three files of a folder.
-
-        Raises:
-            DataError: naming file, line, what stood there and what was wanted.
-        """
-        from bench_tasks.chemprot import corpus
-
-        return corpus.load(folder)
-
-    def synthesize(self, folder: Path, seed: int, sizes: Mapping[str, int] | None = None) -> None:
-        """Writes the seeded synthetic corpus in the same format.
-
-        Args:
-            folder: empty or missing; made here.
-            seed: same seed, same bytes.
-            sizes: abstracts per split; 300, 80 and 80 where None.
-        """
-        from bench_tasks.chemprot.synthetic import write_corpus
-
-        write_corpus(folder, seed, sizes)
-
-    def head(self, name: str) -> Head:
-        """A fresh head; ``relation`` is the only one."""
-        if name not in self.heads:
-            raise unknown("head", name, self.heads, f"bench show task {self.name}")
-        from bench.heads import make_head
-
-        return make_head(name)
-
     def statistics(self, gold: Sequence[Document], predicted: Sequence[Document]) -> list[Mapping[str, float]]:
         """Additive statistics of every gold document, in order; predictions are matched by the document's id."""
-        from bench_tasks.chemprot import scorer
+        from bench_tasks.chemprot.corpus import CLASSES
+        from bench_tasks.common import relations
 
-        return scorer.statistics(gold, predicted)
+        return relations.statistics(gold, predicted, CLASSES)
 
     def summarise(self, sums: Mapping[str, Any]) -> Scores:
         """Scores from summed statistics, numbers or arrays."""
-        from bench_tasks.chemprot import scorer
+        from bench_tasks.common import relations
 
-        return scorer.summarise(sums)
+        return relations.summarise(sums)
 
     def score_files(self, gold: Path, pred: Path) -> Scores:
         """Scores of JSON Lines files, each one file or a folder of them; texts are not needed.

@@ -1,1 +1,1 @@
-"""What several tasks share: formats, scoring of mentions, leaks between splits, helpers of synthetic corpora."""
+"""What several tasks share: formats, scoring of mentions, texts in two splits, helpers of synthetic corpora."""

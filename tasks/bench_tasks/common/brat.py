@@ -24,8 +24,8 @@ from bench.api.data import SPLITS, Corpus, Document, Fragment, Mention, Relation
 from bench.api.task import Scores
 from bench.errors import DataError
 from bench_tasks.common import mentions
+from bench_tasks.common.documents import write_each
 from bench_tasks.common.files import decode, read_bytes, read_text
-from bench_tasks.common.leaks import refuse_leaks
 from bench_tasks.common.synthetic import is_synthetic
 
 LAYOUT = "FOLDER/{train,dev,test}/DOC.txt with DOC.ann beside it (brat standoff; empty where a document has no mention)"
@@ -144,7 +144,6 @@ def load(
     """
     homes = {split: folder / (splits or {}).get(split, split) for split in SPLITS}
     names = {split: _names(home) for split, home in homes.items()}
-    refuse_leaks(folder, names)
     digest = hashlib.sha256()
     passed: Counter[str] = Counter()
     read: dict[str, tuple[Document, ...]] = {}
@@ -241,11 +240,7 @@ def write(folder: Path, documents: Sequence[Document]) -> None:
     Raises:
         DataError: a document's name cannot be a file name, a label cannot be a type, or a relation's mention is not there.
     """
-    folder.mkdir(parents=True, exist_ok=True)
-    for document in documents:
-        if not document.id or document.id != Path(document.id).name:
-            raise DataError(f"Document name {document.id!r} cannot be a file name.")
-        (folder / f"{document.id}.ann").write_bytes(format_annotations(document).encode("utf-8"))
+    write_each(folder, documents, ".ann", format_annotations)
 
 
 def format_annotations(document: Document) -> str:

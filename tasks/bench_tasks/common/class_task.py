@@ -5,43 +5,31 @@ from __future__ import annotations
 from abc import abstractmethod
 from collections.abc import Mapping, Sequence
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, ClassVar
+from pkgutil import resolve_name
+from typing import Any, ClassVar
 
 from bench.api.data import Document
-from bench.api.head import Head
-from bench.api.task import Scores, Task
-from bench.errors import DataError, unknown
-
-if TYPE_CHECKING:
-    from bench_tasks.common.jsonl import Record
+from bench.api.task import Scores
+from bench.errors import DataError
+from bench_tasks.common.corpus_task import CorpusTask
 
 
-class ClassTask(Task):
+class ClassTask(CorpusTask):
     """One class a document. A subclass says how its lines name a document and its class."""
 
     heads = ("classify",)
     classes: ClassVar[tuple[str, ...]]
     """In the order that scores are shown."""
-
-    @abstractmethod
-    def label(self, record: Record) -> tuple[str, str]:
-        """The name and the class that a line of gold or of predictions tells.
-
-        Raises:
-            DataError: it tells none.
-        """
+    labeller: ClassVar[str]
+    """Gives the name and the class that a line of gold or of predictions tells, e.g. ``bench_tasks.gad.corpus:label``."""
 
     @abstractmethod
     def line(self, document: Document, chosen: str) -> tuple[str, Mapping[str, Any]]:
         """The name of the file that a document belongs in, and its line there, without text."""
 
-    def head(self, name: str) -> Head:
-        """A fresh head, ``classify``."""
-        if name not in self.heads:
-            raise unknown("head", name, self.heads, f"bench show task {self.name}")
-        from bench.heads import make_head
-
-        return make_head(name)
+    def parameters(self) -> Mapping[str, str]:
+        """What `bench show` prints below the metadata."""
+        return {**super().parameters(), "scores": "accuracy, macro_f1, by_class: precision, recall and f1 of each class"}
 
     def statistics(self, gold: Sequence[Document], predicted: Sequence[Document]) -> list[Mapping[str, float]]:
         """Additive statistics of every gold document, in order; predictions are matched by the document's id."""
@@ -67,7 +55,7 @@ class ClassTask(Task):
         """
         from bench_tasks.common import classes
 
-        wanted, given = classes.read_labels(gold, self.label), classes.read_labels(pred, self.label)
+        wanted, given = (classes.read_labels(path, resolve_name(self.labeller)) for path in (gold, pred))
         classes.paired(gold, pred, wanted, given)
         return classes.summarise(self.classes, classes.total(self.classes, wanted, given))
 

@@ -3,6 +3,9 @@
 from __future__ import annotations
 
 T7_LAYOUT = "FOLDER/{train,dev,test}/DOC.text with DOC.pipe beside it ('||' lines; empty where a document has no mention)"
+T14_LAYOUT = (
+    "FOLDER/{train,dev,test}/DOC.text with DOC.pipe beside it (19 or 22 columns; empty where a document has no mention)"
+)
 T3_LAYOUT = "FOLDER/{train,dev,test}/*.xml, the official files (for subtask A also the '-subtaskA' ones)"
 GAD_LAYOUT = "FOLDER/train.jsonl, test.jsonl and, where you have one, dev.jsonl (else a seeded tenth of train)"
 GAD_CLASSES = ("0", "1")

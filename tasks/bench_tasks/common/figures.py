@@ -6,6 +6,8 @@ from collections.abc import Mapping
 from typing import Any
 
 COUNTS = ("tp", "fp", "fn")
+BY_TYPE = "by_type."
+"""What the rows of single types begin with."""
 
 
 def prf(sums: Mapping[str, Any], row: str) -> dict[str, Any]:
@@ -24,6 +26,16 @@ def prf(sums: Mapping[str, Any], row: str) -> dict[str, Any]:
         "recall": ratio(tp, tp + fn),
         "f1": ratio(2 * tp, 2 * tp + fp + fn),
     }
+
+
+def by_type(sums: Mapping[str, Any]) -> dict[str, dict[str, Any]]:
+    """What `prf` gives of every type that has a row, sorted.
+
+    Args:
+        sums: summed statistics, in them e.g. ``by_type.Drug.tp``.
+    """
+    types = sorted({key[len(BY_TYPE) :].rpartition(".")[0] for key in sums if key.startswith(BY_TYPE)})
+    return {label: prf(sums, f"{BY_TYPE}{label}") for label in types}
 
 
 def whole(value: Any) -> Any:

@@ -36,6 +36,10 @@ _TAG = re.compile(r"([BIF])-(\w[\w.:/+-]{0,63})")
 _NAMED = re.compile(r"[\s(]*([\w.:-]{1,80})[\s)]*")
 _UNNAMED = re.compile(r"(\s+(-X-|O|_|-))*\s*")
 _GAP = "\n\n"
+_BLOCK = re.compile(r"(?: *[^ \n][^\n]*(?:\n|\Z))+")
+"""Lines that hold something, one after another."""
+_PAIRS = re.compile(r"[^\t\n]*\t[^\t\n]*(?:\n[^\t\n]*\t[^\t\n]*)*")
+"""Lines of two columns each; taken apart at once, they need no list a line."""
 
 Tag = tuple[str, str]
 """Role (O, B, I or F) and label."""
@@ -126,14 +130,22 @@ def _documents(text: str, path: Path, tags: dict[str, Tag], layers: bool) -> Ite
 
 def _sentences(text: str, path: Path, tags: dict[str, Tag], layers: bool) -> Iterator[_Sentence | tuple[int, str | None]]:
     """Sentences, and between them line and name of each ``-DOCSTART-``."""
-    held: list[str] = []
     # Not `splitlines`: it would also break at form feeds and other characters that a token may hold.
-    for number, line in enumerate([*text.replace("\r\n", "\n").split("\n"), ""], start=1):
+    text = text.replace("\r\n", "\n")
+    if DOCSTART not in text:  # half the time that looking at every line takes
+        number, seen = 1, 0
+        for block in _BLOCK.finditer(text):
+            number += text.count("\n", seen, block.start())
+            seen = block.start()
+            yield _sentence(block[0].removesuffix("\n"), number, path, tags, layers)
+        return
+    held: list[str] = []
+    for number, line in enumerate([*text.split("\n"), ""], start=1):
         if line.strip(" ") and not line.startswith(DOCSTART):
             held.append(line)
             continue
         if held:
-            yield _sentence(held, number - len(held), path, tags, layers)
+            yield _sentence("\n".join(held), number - len(held), path, tags, layers)
             held = []
         if line.startswith(DOCSTART):
             yield number, _name(line, path, number)
@@ -158,14 +170,22 @@ def _tag(tag: str, path: Path, number: int, layers: bool) -> Tag:
     return known[1], known[2]
 
 
-def _sentence(lines: list[str], first: int, path: Path, tags: dict[str, Tag], layers: bool) -> _Sentence:
-    rows = [line.split("\t") for line in lines]
+def _columns(block: str, first: int, path: Path, layers: bool) -> list[list[str]]:
+    """The columns of a sentence's lines, tokens first."""
+    if _PAIRS.fullmatch(block):
+        cells = block.replace("\n", "\t").split("\t")
+        return [cells[::2], cells[1::2]]
+    rows = [line.split("\t") for line in block.split("\n")]
     width = len(rows[0]) if layers and len(rows[0]) > 2 else 2
     if any(len(row) != width for row in rows):
         at = next(i for i, row in enumerate(rows) if len(row) != width)
         wanted = "2: token, tab, tag" if width == 2 else f"{width}, as at line {first}"
         raise DataError(f"{path}, line {first + at}: {len(rows[at])} columns; wanted {wanted}.")
-    tokens, *columns = map(list, zip(*rows, strict=True))
+    return list(map(list, zip(*rows, strict=True)))
+
+
+def _sentence(block: str, first: int, path: Path, tags: dict[str, Tag], layers: bool) -> _Sentence:
+    tokens, *columns = _columns(block, first, path, layers)
     if " ".join(tokens).split() != tokens:
         at = next(i for i, token in enumerate(tokens) if token.split() != [token])
         raise DataError(f"{path}, line {first + at}: an empty token or one with white space in it; wanted one word.")
@@ -184,29 +204,33 @@ def _mentions(
         if column.count(OUTSIDE) == len(column):
             continue
         if starts is None:
-            starts = list(accumulate((len(token) + gap for token in sentence.tokens), initial=offset))
+            starts = list(accumulate([len(token) + gap for token in sentence.tokens], initial=offset))
         parts: list[Fragment] = []
         label = ""
-        inside = False
-        for at, tag in enumerate([*column, OUTSIDE]):
-            role, kind = tags[tag]
-            if role == "B" or (role == OUTSIDE and at == len(column)):
+        inside, before = False, -1
+        for at in [place for place, tag in enumerate(column) if tag != OUTSIDE]:
+            role, kind = tags[column[at]]
+            inside = inside and before == at - 1
+            before = at
+            if role == "B":
                 if parts:
                     yield Mention(tuple(parts), label)
-                parts = [(starts[at], starts[at + 1] - gap)] if role == "B" else []
-                label, inside = kind, role == "B"
+                parts = [(starts[at], starts[at + 1] - gap)]
+                label, inside = kind, True
             elif role == "I" and inside and kind == label:
                 parts[-1] = (parts[-1][0], starts[at + 1] - gap)
             elif role == "F" and parts and kind == label:
                 parts.append((starts[at], starts[at + 1] - gap))
                 inside = True
-            elif role == OUTSIDE or orphans:
+            elif orphans:
                 inside = False
             else:
                 raise DataError(
                     f"{path}, line {sentence.line + at}: a tag {role}- continues no mention of its label; wanted a B- first.",
                     "IOB1 and IOBES files have to be converted to IOB2.",
                 )
+        if parts:
+            yield Mention(tuple(parts), label)
 
 
 def write(folder: Path, documents: Sequence[Document]) -> None:

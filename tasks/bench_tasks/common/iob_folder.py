@@ -13,7 +13,7 @@ from bench_tasks.common import mentions
 from bench_tasks.common.facts import IOB_LAYOUT
 from bench_tasks.common.files import decode, read_bytes
 from bench_tasks.common.iob import Entry, parse, read
-from bench_tasks.common.leaks import refuse_leaks, refuse_repeats
+from bench_tasks.common.repeats import repeated_sentences
 from bench_tasks.common.synthetic import is_synthetic
 
 FILES: Mapping[str, tuple[str, ...]] = {"train": ("train.tsv",), "dev": ("devel.tsv", "dev.tsv"), "test": ("test.tsv",)}
@@ -41,12 +41,9 @@ def load(folder: Path, labels: Collection[str] = ()) -> Corpus:
         entries[split] = list(parse(decode(data, path).removeprefix("\ufeff"), path, split))
         _check(entries[split], path, labels, {m.label for entry in entries["train"] for m in entry.document.mentions})
     splits = {split: tuple(entry.document for entry in found) for split, found in entries.items()}
-    refuse_leaks(folder, {split: [document.id for document in found] for split, found in splits.items()})
-    if any(entry.named for found in entries.values() for entry in found):
-        refuse_repeats(folder, splits, words=1, share=0.0)
-    else:
-        refuse_repeats(folder, splits)
-    return Corpus(splits, synthetic=is_synthetic(folder), sha256=digest.hexdigest())
+    named = any(entry.named for found in entries.values() for entry in found)
+    leaks = repeated_sentences(splits, words=1, share=0.0) if named else repeated_sentences(splits)
+    return Corpus(splits, is_synthetic(folder), digest.hexdigest(), leaks)
 
 
 def _file(folder: Path, split: str) -> Path:

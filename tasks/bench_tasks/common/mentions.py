@@ -14,9 +14,7 @@ from typing import Any
 
 from bench.api.data import Document, Key
 from bench.api.task import Scores
-from bench_tasks.common.figures import prf
-
-BY_TYPE = "by_type."
+from bench_tasks.common.figures import BY_TYPE, COUNTS, by_type, prf
 
 
 def statistics(
@@ -39,12 +37,7 @@ def summarise(sums: Mapping[str, Any]) -> Scores:
     Args:
         sums: what `statistics` gives, summed over documents; numbers or arrays.
     """
-    types = sorted({key[len(BY_TYPE) :].rpartition(".")[0] for key in sums if key.startswith(BY_TYPE)})
-    return {
-        "strict": prf(sums, "strict"),
-        "discontiguous": prf(sums, "discontiguous"),
-        "by_type": {label: prf(sums, f"{BY_TYPE}{label}") for label in types},
-    }
+    return {"strict": prf(sums, "strict"), "discontiguous": prf(sums, "discontiguous"), "by_type": by_type(sums)}
 
 
 def score(gold: Sequence[Document], predicted: Iterable[Document], labels: Iterable[str] = ()) -> Scores:
@@ -61,10 +54,10 @@ def _keys(document: Document | None) -> set[Key]:
 
 
 def _counts(gold: set[Key], predicted: set[Key], labels: Iterable[str]) -> dict[str, float]:
-    row = {f"{name}.{count}": 0.0 for name in ("strict", "discontiguous") for count in ("tp", "fp", "fn")}
+    row = {f"{name}.{count}": 0.0 for name in ("strict", "discontiguous") for count in COUNTS}
     for label in {*labels, *(key[1] for key in gold | predicted)}:
-        row |= {f"{BY_TYPE}{label}.{count}": 0.0 for count in ("tp", "fp", "fn")}
-    for count, keys in (("tp", gold & predicted), ("fp", predicted - gold), ("fn", gold - predicted)):
+        row |= {f"{BY_TYPE}{label}.{count}": 0.0 for count in COUNTS}
+    for count, keys in zip(COUNTS, (gold & predicted, predicted - gold, gold - predicted), strict=True):
         for fragments, label in keys:
             row[f"strict.{count}"] += 1
             row[f"{BY_TYPE}{label}.{count}"] += 1

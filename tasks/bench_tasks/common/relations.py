@@ -1,7 +1,7 @@
 """Micro F1 of relations: one is right when its source, its target and its label are.
 
 Pairs that gold and predictions both leave out count nowhere. A document's relations are a set, so that one that is repeated
-counts once.
+counts once. Tests hold this to scikit-learn's `precision_recall_fscore_support` over all pairs.
 """
 
 from __future__ import annotations
@@ -11,10 +11,9 @@ from typing import Any
 
 from bench.api.data import Document
 from bench.api.task import Scores
-from bench_tasks.common.figures import COUNTS, prf
+from bench_tasks.common.figures import BY_TYPE, COUNTS, by_type, prf
 
 MICRO = "relations"
-BY_TYPE = "by_type."
 
 
 def statistics(
@@ -44,5 +43,4 @@ def statistics(
 
 def summarise(sums: Mapping[str, Any]) -> Scores:
     """``relations`` (micro) and ``by_type``, each with counts, precision, recall and F1; numbers or arrays."""
-    types = sorted({key[len(BY_TYPE) :].rpartition(".")[0] for key in sums if key.startswith(BY_TYPE)})
-    return {MICRO: prf(sums, MICRO), "by_type": {label: prf(sums, f"{BY_TYPE}{label}") for label in types}}
+    return {MICRO: prf(sums, MICRO), "by_type": by_type(sums)}

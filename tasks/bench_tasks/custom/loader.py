@@ -15,7 +15,7 @@ from bench_tasks.common import brat, iob
 from bench_tasks.common.classes import judgements
 from bench_tasks.common.files import decode, read_bytes
 from bench_tasks.common.jsonl import read as read_records
-from bench_tasks.common.leaks import refuse_leaks, refuse_repeats
+from bench_tasks.common.repeats import repeated_sentences
 from bench_tasks.common.synthetic import is_synthetic
 from bench_tasks.custom import records
 from bench_tasks.custom.settings import TaskFile
@@ -94,8 +94,6 @@ def load(spec: TaskFile, folder: Path) -> Corpus:
                 "Training, early stopping and scoring each need gold.",
             )
     _check_labels(spec, homes, splits)
-    refuse_leaks(folder, {split: [document.id for document in documents] for split, documents in splits.items()})
-    refuse_repeats(folder, splits)
     if spec.kind == "classification":
         classes = spec.labels or trained(spec.kind, splits["train"])
         splits = {s: tuple(replace(d, judgements=judgements(classes, d.judgements[0].name)) for d in splits[s]) for s in SPLITS}
@@ -107,7 +105,7 @@ def load(spec: TaskFile, folder: Path) -> Corpus:
             DataWarning,
             stacklevel=2,
         )
-    return Corpus(splits, synthetic=is_synthetic(folder), sha256=reading.digest.hexdigest())
+    return Corpus(splits, is_synthetic(folder), reading.digest.hexdigest(), repeated_sentences(splits))
 
 
 _GOLD = {"mentions": "mention", "relations": "relation", "classification": "class", "ranking": "relevant passage"}

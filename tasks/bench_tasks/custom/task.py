@@ -8,10 +8,10 @@ from pathlib import Path
 from typing import Any, ClassVar
 
 from bench.api.data import Corpus, Document, Key, Mention, in_order
-from bench.api.head import Head
 from bench.api.task import Scores, Task, TaskMetadata
 from bench.errors import DataError, UsageError, unknown
 from bench_tasks.common import classes, mentions, relations
+from bench_tasks.common.corpus_task import CorpusTask
 from bench_tasks.common.figures import COUNTS
 from bench_tasks.custom import files, loader, settings
 from bench_tasks.semeval2017_t3 import scorer as ranking
@@ -20,9 +20,10 @@ VERSION = "1"
 """Of loaders and scorers, beside the version of the task's own file; raise it when results would change."""
 
 
-class FileTask(Task):
+class FileTask(CorpusTask):
     """A task that a file describes. A subclass says how its kind is scored."""
 
+    reader = "bench_tasks.custom.loader:load"
     spec: ClassVar[settings.TaskFile]
     scores: ClassVar[str]
     """What the scorer gives, for `bench show`."""
@@ -42,15 +43,19 @@ class FileTask(Task):
             "scores": self.scores,
         }
 
+    def reading(self) -> Mapping[str, Any]:
+        """What the file says."""
+        return {"spec": self.spec}
+
     def load(self, folder: Path) -> Corpus:
         """Reads and checks the corpus.
 
         Raises:
-            DataError: naming file, line or document, what stood there and what was wanted.
+            DataError: as `CorpusTask.load`.
             UsageError: the metric is about a label that the corpus does not have.
         """
         try:
-            corpus = loader.load(self.spec, folder)
+            corpus = super().load(folder)
         except OSError as error:
             raise DataError(
                 f"{folder} cannot be read: {error.strerror or type(error).__name__}.", "Check its rights."
@@ -70,14 +75,6 @@ class FileTask(Task):
             f"The task {self.name!r} comes from {self.spec.path} and has no synthetic corpus; it needs its own.",
             f"Correct 'folder' there, or add --data {self.name}=DIR.",
         )
-
-    def head(self, name: str) -> Head:
-        """A fresh head."""
-        if name not in self.heads:
-            raise unknown("head", name, self.heads, f"bench show task {self.spec.path}")
-        from bench.heads import make_head
-
-        return make_head(name)
 
     def score_files(self, gold: Path, pred: Path) -> Scores:
         """Scores of files or folders in the task's format; texts are not needed.

@@ -11,7 +11,7 @@ from bench_tasks.common.classes import chosen_class, drawn_apart, judgements
 from bench_tasks.common.facts import GAD_CLASSES, GAD_LAYOUT
 from bench_tasks.common.files import read_bytes
 from bench_tasks.common.jsonl import Record, read
-from bench_tasks.common.repeats import refuse_repeated_texts
+from bench_tasks.common.repeats import repeated_texts
 from bench_tasks.common.synthetic import is_synthetic
 
 DEV_SHARE = 0.1
@@ -30,11 +30,7 @@ PUBLISHED_REPEATS = frozenset(
 
 
 def load(folder: Path) -> Corpus:
-    """Reads and checks a corpus.
-
-    Raises:
-        DataError: naming file, line, what stood there and what was wanted.
-    """
+    """Reads and checks a corpus; see `CorpusTask.load`."""
     if not folder.is_dir():
         raise DataError(f"There is no folder {folder}.", f"Wanted {GAD_LAYOUT}.")
     digest = hashlib.sha256()
@@ -51,8 +47,7 @@ def load(folder: Path) -> Corpus:
         lacks = set(GAD_CLASSES) - {chosen_class(document) for document in documents}
         if lacks:
             raise DataError(f"{split} of {folder} holds no document of class {min(lacks)!r}; wanted both classes.")
-    refuse_repeated_texts(folder, splits, PUBLISHED_REPEATS)
-    return Corpus(splits, synthetic=is_synthetic(folder), sha256=digest.hexdigest())
+    return Corpus(splits, is_synthetic(folder), digest.hexdigest(), repeated_texts(splits, PUBLISHED_REPEATS))
 
 
 def label(record: Record) -> tuple[str, str]:

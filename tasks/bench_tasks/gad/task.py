@@ -7,16 +7,12 @@ A line of the corpus, its entities masked (this one is made up):
 from __future__ import annotations
 
 from collections.abc import Mapping
-from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import Any, ClassVar
 
-from bench.api.data import Corpus, Document
+from bench.api.data import Document
 from bench.api.task import TaskMetadata
 from bench_tasks.common.class_task import ClassTask
 from bench_tasks.common.facts import GAD_CLASSES, GAD_LAYOUT
-
-if TYPE_CHECKING:
-    from bench_tasks.common.jsonl import Record
 
 
 class GAD(ClassTask):
@@ -31,6 +27,9 @@ class GAD(ClassTask):
     )
     licence = "none stated by its authors; derived from the public-domain Genetic Association Database (synthetic: Apache-2.0)"
     classes = GAD_CLASSES
+    reader = "bench_tasks.gad.corpus:load"
+    writer = "bench_tasks.gad.synthetic:write_corpus"
+    labeller = "bench_tasks.gad.corpus:label"
     metadata = TaskMetadata(
         reference="https://doi.org/10.1186/s12859-015-0472-9",
         access="open: as preprocessed for BioBERT and BLURB (one fold of ten)",
@@ -40,44 +39,11 @@ class GAD(ClassTask):
         published_best={"by_class.1.f1": 0.849},
         published_source="BioLinkBERT-large, Yasunaga et al. 2022, arXiv 2203.15827, F1 of the positive class on the same test",
     )
-
-    def parameters(self) -> Mapping[str, str]:
-        """What `bench show` prints below the metadata."""
-        return {
-            "layout": GAD_LAYOUT,
-            "dev": "where there is no dev.jsonl: a seeded tenth of train, stratified, equal texts together; ours, not official",
-            "repeats": "8 lines of the published test (5 texts) stand in train too; they are kept, any other repeat is refused",
-            "synthetic corpus": "400 train, 80 dev and 120 test sentences, seeded, in the same format",
-            "scores": "accuracy, macro_f1, by_class: precision, recall and f1 of each class",
-        }
-
-    def load(self, folder: Path) -> Corpus:
-        """Reads and checks the files of a folder.
-
-        Raises:
-            DataError: naming file, line, what stood there and what was wanted.
-        """
-        from bench_tasks.gad import corpus
-
-        return corpus.load(folder)
-
-    def synthesize(self, folder: Path, seed: int, sizes: Mapping[str, int] | None = None) -> None:
-        """Writes the seeded synthetic corpus, with a ``dev.jsonl`` of its own.
-
-        Args:
-            folder: empty or missing; made here.
-            seed: same seed, same bytes.
-            sizes: sentences per split; 400, 80 and 120 where None.
-        """
-        from bench_tasks.gad.synthetic import write_corpus
-
-        write_corpus(folder, seed, sizes)
-
-    def label(self, record: Record) -> tuple[str, str]:
-        """Name and class of a line."""
-        from bench_tasks.gad import corpus
-
-        return corpus.label(record)
+    facts: ClassVar[Mapping[str, str]] = {
+        "dev": "where there is no dev.jsonl: a seeded tenth of train, stratified, equal texts together; ours, not official",
+        "repeats": "8 lines of the published test (5 texts) stand in train too; they are kept, any other repeat is refused",
+        "synthetic corpus": "400 train, 80 dev and 120 test sentences, seeded, in the same format",
+    }
 
     def line(self, document: Document, chosen: str) -> tuple[str, Mapping[str, Any]]:
         """The file that a document came from, and its line with the id that it has there."""

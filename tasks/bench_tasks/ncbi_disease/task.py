@@ -2,14 +2,9 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING
-
 from bench.api.task import TaskMetadata
 from bench_tasks.common.facts import IOB_LAYOUT
 from bench_tasks.common.iob_task import IobTask
-
-if TYPE_CHECKING:
-    from bench_tasks.common.iob_synthesis import Language
 
 
 class NcbiDisease(IobTask):
@@ -24,6 +19,7 @@ class NcbiDisease(IobTask):
     )
     licence = "CC BY 4.0 for the files of Crichton et al. (corpus: public domain, NCBI; the synthetic corpus: Apache-2.0)"
     labels = ("Disease",)
+    wording = "bench_tasks.ncbi_disease.language:LANGUAGE"
     metadata = TaskMetadata(
         reference="https://www.ncbi.nlm.nih.gov/CBBresearch/Dogan/DISEASE/",
         access="open: folder NCBI-disease-IOB of https://github.com/cambridgeltl/MTL-Bioinformatics-2016",
@@ -33,9 +29,3 @@ class NcbiDisease(IobTask):
         published_best={"strict.f1": 0.8971, "strict.precision": 0.8822, "strict.recall": 0.9125},
         published_source="BioBERT v1.1, Lee et al. 2020, doi:10.1093/bioinformatics/btz682, Table 6",
     )
-
-    def language(self) -> Language:
-        """Made-up diseases in made-up sentences."""
-        from bench_tasks.ncbi_disease.language import LANGUAGE
-
-        return LANGUAGE

@@ -11,8 +11,7 @@ from bench_tasks.common.classes import chosen_class, drawn_apart, judgements
 from bench_tasks.common.facts import PUBMEDQA_CLASSES, PUBMEDQA_LAYOUT
 from bench_tasks.common.files import read_bytes
 from bench_tasks.common.jsonl import Record, read
-from bench_tasks.common.leaks import refuse_leaks
-from bench_tasks.common.repeats import refuse_repeated_texts
+from bench_tasks.common.repeats import repeated_texts
 from bench_tasks.common.synthetic import is_synthetic
 
 SHARES = (0.45, 0.05, 0.5)
@@ -21,11 +20,7 @@ SEED = "pubmedqa/split/1"
 
 
 def load(folder: Path) -> Corpus:
-    """Reads and checks a corpus.
-
-    Raises:
-        DataError: naming file, line, what stood there and what was wanted.
-    """
+    """Reads and checks a corpus; see `CorpusTask.load`."""
     if not folder.is_dir():
         raise DataError(f"There is no folder {folder}.", f"Wanted {PUBMEDQA_LAYOUT}.")
     digest = hashlib.sha256()
@@ -40,15 +35,13 @@ def load(folder: Path) -> Corpus:
         splits = {split: tuple(documents) for split, documents in zip(SPLITS, drawn, strict=True)}
     else:
         splits = {split: _file(path, digest) for split, path in zip(SPLITS, parts, strict=True)}
-        refuse_leaks(folder, {split: [document.id for document in documents] for split, documents in splits.items()})
     for split, documents in splits.items():
         if not documents:
             raise DataError(f"{whole} holds too few documents to draw {split} from; wanted 20 or more.")
     classes = [{chosen_class(document) for document in documents} for documents in splits.values()]
     if len(classes[0]) < 2 or any(own - classes[0] for own in classes[1:]):
         raise DataError(f"The training part of {folder} lacks a class that the others have; wanted every class in it.")
-    refuse_repeated_texts(folder, splits)
-    return Corpus(splits, synthetic=is_synthetic(folder), sha256=digest.hexdigest())
+    return Corpus(splits, is_synthetic(folder), digest.hexdigest(), repeated_texts(splits))
 
 
 def label(record: Record) -> tuple[str, str]:

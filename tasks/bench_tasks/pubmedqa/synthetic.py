@@ -102,13 +102,7 @@ _OWN: Mapping[str, Mapping[str, tuple[str, ...]]] = {
 def write_corpus(folder: Path, seed: int, sizes: Mapping[str, int] | None = None) -> None:
     """Writes ``train.jsonl``, ``dev.jsonl`` and ``test.jsonl``, and the marker file.
 
-    Args:
-        folder: empty or missing; made here.
-        seed: same seed, same bytes.
-        sizes: questions per split; `SIZES` for those that are not given.
-
-    Raises:
-        UsageError: a size is not positive, or the folder holds something already.
+    Sizes count questions; see `CorpusTask.synthesize`.
     """
     wanted = begin(folder, sizes, SIZES)
     first = 90_000_000  # beyond the ids of real articles

@@ -7,16 +7,12 @@ people.", "Half of them felt better."]}, "long_answer": "It may.", "final_decisi
 from __future__ import annotations
 
 from collections.abc import Mapping
-from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import Any, ClassVar
 
-from bench.api.data import Corpus, Document
+from bench.api.data import Document
 from bench.api.task import TaskMetadata
 from bench_tasks.common.class_task import ClassTask
 from bench_tasks.common.facts import PUBMEDQA_CLASSES, PUBMEDQA_LAYOUT
-
-if TYPE_CHECKING:
-    from bench_tasks.common.jsonl import Record
 
 
 class PubMedQA(ClassTask):
@@ -28,6 +24,9 @@ class PubMedQA(ClassTask):
     citation = "Jin et al. 2019, PubMedQA: A Dataset for Biomedical Research Question Answering, arXiv 1909.06146"
     licence = "MIT"
     classes = PUBMEDQA_CLASSES
+    reader = "bench_tasks.pubmedqa.corpus:load"
+    writer = "bench_tasks.pubmedqa.synthetic:write_corpus"
+    labeller = "bench_tasks.pubmedqa.corpus:label"
     metadata = TaskMetadata(
         reference="https://pubmedqa.github.io",
         access="open: https://github.com/pubmedqa/pubmedqa, one JSON object a line",
@@ -40,44 +39,11 @@ class PubMedQA(ClassTask):
             "500 test questions, which are not those drawn here"
         ),
     )
-
-    def parameters(self) -> Mapping[str, str]:
-        """What `bench show` prints below the metadata."""
-        return {
-            "layout": PUBMEDQA_LAYOUT,
-            "splits": "of all.jsonl: seeded 45/5/50, stratified (450/50/500 of 1,000); ours, not the official folds",
-            "text": "question and sections of the abstract; never the long answer, which gives the decision away",
-            "synthetic corpus": "300 train, 60 dev and 100 test questions, seeded, in the same format",
-            "scores": "accuracy, macro_f1, by_class: precision, recall and f1 of each class",
-        }
-
-    def load(self, folder: Path) -> Corpus:
-        """Reads and checks the files of a folder.
-
-        Raises:
-            DataError: naming file, line, what stood there and what was wanted.
-        """
-        from bench_tasks.pubmedqa import corpus
-
-        return corpus.load(folder)
-
-    def synthesize(self, folder: Path, seed: int, sizes: Mapping[str, int] | None = None) -> None:
-        """Writes the seeded synthetic corpus, one file a split.
-
-        Args:
-            folder: empty or missing; made here.
-            seed: same seed, same bytes.
-            sizes: questions per split; 300, 60 and 100 where None.
-        """
-        from bench_tasks.pubmedqa.synthetic import write_corpus
-
-        write_corpus(folder, seed, sizes)
-
-    def label(self, record: Record) -> tuple[str, str]:
-        """Name and class of a line."""
-        from bench_tasks.pubmedqa import corpus
-
-        return corpus.label(record)
+    facts: ClassVar[Mapping[str, str]] = {
+        "splits": "of all.jsonl: seeded 45/5/50, stratified (450/50/500 of 1,000); ours, not the official folds",
+        "text": "question and sections of the abstract; never the long answer, which gives the decision away",
+        "synthetic corpus": "300 train, 60 dev and 100 test questions, seeded, in the same format",
+    }
 
     def line(self, document: Document, chosen: str) -> tuple[str, Mapping[str, Any]]:
         """One file for all, with the id of each document's article."""

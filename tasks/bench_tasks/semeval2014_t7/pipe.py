@@ -17,20 +17,15 @@ from pathlib import Path
 
 from bench.api.data import Document, Fragment, Mention
 from bench.errors import DataError
+from bench_tasks.common.documents import document_name, pipe_files, write_each
 from bench_tasks.common.files import read_text
 
 LABEL = "Disease_Disorder"
 CUI_LESS = "CUI-less"
 DIVIDER = "||"
 _NUMBER = re.compile(r"[0-9]{1,12}")
-_SUFFIX = re.compile(r"\.(text|txt|pipe)$", re.IGNORECASE)
 _CONCEPT = re.compile(r"[A-Za-z][\w:.-]{0,63}")
 _WANTED = "wanted file||Disease_Disorder||CUI||start||end, and two more for each further fragment"
-
-
-def document_name(column: str) -> str:
-    """Name of a document from the first column, which has the text file's suffix."""
-    return _SUFFIX.sub("", column.strip())
 
 
 def lines_of(text: str, path: Path) -> Iterator[tuple[str, str, Mention]]:
@@ -109,21 +104,10 @@ def read_documents(path: Path) -> dict[str, dict[tuple[Fragment, ...], str]]:
         DataError: there is no such file, or a line cannot be read; no line is skipped.
     """
     documents: dict[str, dict[tuple[Fragment, ...], str]] = {}
-    for file in _files(path):
+    for file in pipe_files(path):
         for _, name, mention in lines_of(read_text(file), file):
             documents.setdefault(name, {})[mention.fragments] = mention.concept or CUI_LESS
     return documents
-
-
-def _files(path: Path) -> list[Path]:
-    if path.is_file():
-        return [path]
-    if not path.is_dir():
-        raise DataError(f"There is no file or folder {path}.")
-    files = sorted(file for file in path.iterdir() if ".pipe" in file.name and not file.name.startswith(".") and file.is_file())
-    if not files:
-        raise DataError(f"{path} holds no .pipe file.", "Give the folder in which they lie, such as one split.")
-    return files
 
 
 def write_mentions(document: Document) -> str:
@@ -143,13 +127,5 @@ def write_mentions(document: Document) -> str:
 
 
 def write_folder(folder: Path, documents: Sequence[Document]) -> None:
-    """Writes one `.pipe` file a document.
-
-    Raises:
-        DataError: a document's name cannot be a file name.
-    """
-    folder.mkdir(parents=True, exist_ok=True)
-    for document in documents:
-        if not document.id or document.id != Path(document.id).name:
-            raise DataError(f"Document name {document.id!r} cannot be a file name.")
-        (folder / f"{document.id}.pipe").write_bytes(write_mentions(document).encode("utf-8"))
+    """Writes one `.pipe` file a document; raises what `write_each` and `write_mentions` raise."""
+    write_each(folder, documents, ".pipe", write_mentions)

@@ -19,13 +19,7 @@ _OTHER_NOTES = 2014
 def write_corpus(folder: Path, seed: int, sizes: Mapping[str, int] | None = None) -> None:
     """Writes ``train``, ``dev`` and ``test`` with a `.text` and a `.pipe` file a note, and the marker file.
 
-    Args:
-        folder: empty or missing; made here.
-        seed: same seed, same bytes.
-        sizes: notes per split; `SIZES` for those that are not given.
-
-    Raises:
-        UsageError: a size is not positive, or the folder holds something already.
+    Sizes count notes; see `CorpusTask.synthesize`.
     """
     wanted = begin(folder, sizes, SIZES)
     with tempfile.TemporaryDirectory(prefix="bench-notes-") as temporary:

@@ -4,16 +4,15 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from pathlib import Path
-from typing import Any
+from typing import Any, ClassVar
 
-from bench.api.data import Corpus, Document
-from bench.api.head import Head
-from bench.api.task import Scores, Task, TaskMetadata
-from bench.errors import unknown
+from bench.api.data import Document
+from bench.api.task import Scores, TaskMetadata
+from bench_tasks.common.corpus_task import CorpusTask
 from bench_tasks.common.facts import T7_LAYOUT
 
 
-class SemEval2014T7(Task):
+class SemEval2014T7(CorpusTask):
     """SemEval-2014 Task 7, Analysis of Clinical Text."""
 
     name = "2014-T7"
@@ -25,6 +24,8 @@ class SemEval2014T7(Task):
     )
     licence = "PhysioNet Credentialed Health Data Use Agreement (the synthetic corpus: Apache-2.0)"
     heads = ("span", "bio")
+    reader = "bench_tasks.semeval2014_t7.corpus:load"
+    writer = "bench_tasks.semeval2014_t7.synthetic:write_corpus"
     unlinked = "CUI-less"
     metadata = TaskMetadata(
         reference="https://alt.qcri.org/semeval2014/task7/",
@@ -35,44 +36,10 @@ class SemEval2014T7(Task):
         published_best={"task_a.strict.f1": 0.813, "task_b.strict": 0.741},
         published_source="best systems of the shared task, Pradhan et al. 2014",
     )
-
-    def parameters(self) -> Mapping[str, str]:
-        """What `bench show` prints below the metadata."""
-        return {
-            "layout": T7_LAYOUT,
-            "synthetic corpus": "240 train, 60 dev and 60 test notes of 150 to 400 words, seeded, in the same format",
-            "scores": "task_a: strict, relaxed; task_b: accuracy of concepts, strict (of all gold), relaxed (of exact spans)",
-        }
-
-    def load(self, folder: Path) -> Corpus:
-        """Reads and checks ``train``, ``dev`` and ``test`` below a folder.
-
-        Raises:
-            DataError: naming file, line, what stood there and what was wanted.
-        """
-        from bench_tasks.semeval2014_t7 import corpus
-
-        return corpus.load(folder)
-
-    def synthesize(self, folder: Path, seed: int, sizes: Mapping[str, int] | None = None) -> None:
-        """Writes the seeded synthetic corpus in the same layout.
-
-        Args:
-            folder: empty or missing; made here.
-            seed: same seed, same bytes.
-            sizes: documents per split; 240, 60 and 60 where None.
-        """
-        from bench_tasks.semeval2014_t7.synthetic import write_corpus
-
-        write_corpus(folder, seed, sizes)
-
-    def head(self, name: str) -> Head:
-        """A fresh head, ``span`` or ``bio``."""
-        if name not in self.heads:
-            raise unknown("head", name, self.heads, f"bench show task {self.name}")
-        from bench.heads import make_head
-
-        return make_head(name)
+    facts: ClassVar[Mapping[str, str]] = {
+        "synthetic corpus": "240 train, 60 dev and 60 test notes of 150 to 400 words, seeded, in the same format",
+        "scores": "task_a: strict, relaxed; task_b: accuracy of concepts, strict (of all gold), relaxed (of exact spans)",
+    }
 
     def statistics(self, gold: Sequence[Document], predicted: Sequence[Document]) -> list[Mapping[str, float]]:
         """Additive statistics of every gold document, in order; predictions are matched by the document's id."""

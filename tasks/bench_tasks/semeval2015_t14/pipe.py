@@ -18,6 +18,8 @@ from pathlib import Path
 
 from bench.api.data import Document, Fragment, Mention
 from bench.errors import DataError
+from bench_tasks.common.documents import document_name, write_each
+from bench_tasks.common.files import read_text
 
 CUI_LESS = "CUI-less"
 NO_CUE = "null"
@@ -64,18 +66,12 @@ BODY_LOCATION = Slot("BL", 17, ("null",), (0.51, 0.49))
 CONCEPT_WEIGHT = 1.0
 
 _SPAN = re.compile(r"([0-9]{1,12})-([0-9]{1,12})")
-_SUFFIX = re.compile(r"\.(text|txt|pipe)$", re.IGNORECASE)
 _CONCEPT = re.compile(r"[A-Za-z][\w:.-]*")
 
 
 def span_string(fragments: Sequence[Fragment]) -> str:
     """Fragments as the Spans column writes them, e.g. ``10-20,30-35``."""
     return ",".join(f"{start}-{end}" for start, end in fragments)
-
-
-def document_name(column: str) -> str:
-    """Name of a document from the first column, which some releases write with the text file's suffix."""
-    return _SUFFIX.sub("", column.strip())
 
 
 def slot_value(raw: str) -> str:
@@ -96,7 +92,7 @@ def lines_of(path: Path) -> Iterator[tuple[int, list[str]]]:
     Raises:
         DataError: the file cannot be read, or is not UTF-8.
     """
-    yield from split_lines(decode(read_bytes(path), path).removeprefix("\ufeff"))
+    yield from split_lines(read_text(path).removeprefix("\ufeff"))
 
 
 def split_lines(text: str) -> Iterator[tuple[int, list[str]]]:
@@ -105,34 +101,6 @@ def split_lines(text: str) -> Iterator[tuple[int, list[str]]]:
     for number, line in enumerate(text.split("\n"), start=1):
         if line.strip():
             yield number, line.rstrip("\r").split("|")
-
-
-def read_bytes(path: Path) -> bytes:
-    """The file's bytes.
-
-    Raises:
-        DataError: it cannot be read.
-    """
-    try:
-        return path.read_bytes()
-    except OSError as error:
-        raise DataError(f"Cannot read {path}: {error.strerror or type(error).__name__}.", "Check the path.") from None
-
-
-def decode(data: bytes, path: Path) -> str:
-    """UTF-8 text without newline translation, so that character offsets stay what they are.
-
-    Raises:
-        DataError: the bytes are not UTF-8.
-    """
-    try:
-        return data.decode("utf-8")
-    except UnicodeDecodeError as error:
-        line = data.count(b"\n", 0, error.start) + 1
-        raise DataError(
-            f"{path}, line {line}: byte {error.start} cannot be read as UTF-8, which is what was wanted.",
-            "Convert the file to UTF-8; offsets count characters.",
-        ) from None
 
 
 def read_mentions(text: str, path: Path, name: str, length: int) -> tuple[Mention, ...]:
@@ -232,13 +200,5 @@ def write_mentions(document: Document, cues: Mapping[tuple[tuple[Fragment, ...],
 
 
 def write_folder(folder: Path, documents: Sequence[Document]) -> None:
-    """Writes one `.pipe` file a document.
-
-    Raises:
-        DataError: a document's name cannot be a file name.
-    """
-    folder.mkdir(parents=True, exist_ok=True)
-    for document in documents:
-        if not document.id or document.id != Path(document.id).name:
-            raise DataError(f"Document name {document.id!r} cannot be a file name.")
-        (folder / f"{document.id}.pipe").write_bytes(write_mentions(document).encode("utf-8"))
+    """Writes one `.pipe` file a document; raises what `write_each` and `write_mentions` raise."""
+    write_each(folder, documents, ".pipe", write_mentions)

@@ -12,11 +12,11 @@ from pathlib import Path
 
 from bench.api.data import Document, Fragment
 from bench.errors import DataError
+from bench_tasks.common.documents import document_name, pipe_files
 from bench_tasks.semeval2015_t14.pipe import (
     BODY_LOCATION,
     CUI_LESS,
     SLOTS,
-    document_name,
     lines_of,
     parse_spans,
     slot_value,
@@ -66,7 +66,7 @@ def read(path: Path) -> dict[str, dict[str, Annotation]]:
         DataError: there is no such file, or a line cannot be read; no line is skipped.
     """
     documents: dict[str, dict[str, Annotation]] = {}
-    for file in _files(path):
+    for file in pipe_files(path):
         for number, columns in lines_of(file):
             where = f"{file}, line {number}"
             if len(columns) < 3:
@@ -80,17 +80,6 @@ def read(path: Path) -> dict[str, dict[str, Annotation]]:
             annotations = documents.setdefault(document_name(columns[0]).lower(), {})
             _add(annotations, key, fragments, concept, slots, (_column(columns, BODY_LOCATION.column).strip().lower(),))
     return documents
-
-
-def _files(path: Path) -> list[Path]:
-    if path.is_file():
-        return [path]
-    if not path.is_dir():
-        raise DataError(f"There is no file or folder {path}.")
-    files = sorted(file for file in path.iterdir() if ".pipe" in file.name and not file.name.startswith(".") and file.is_file())
-    if not files:
-        raise DataError(f"{path} holds no .pipe file.", "Give the folder in which they lie, such as one split.")
-    return files
 
 
 def _column(columns: list[str], index: int) -> str:

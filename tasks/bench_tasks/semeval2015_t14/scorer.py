@@ -15,13 +15,13 @@ from typing import Any
 
 from bench.api.data import Fragment
 from bench.api.task import Scores
+from bench_tasks.common.figures import COUNTS, prf, ratio
 from bench_tasks.semeval2015_t14.overlaps import Walk
 from bench_tasks.semeval2015_t14.pipe import BODY_LOCATION, CONCEPT_WEIGHT, SLOTS
 from bench_tasks.semeval2015_t14.reading import Annotation, Annotations
 
 ROWS = ("strict", "relaxed", "span_only", "discontiguous")
 SLOT_NAMES = ("CUI", *(slot.name for slot in SLOTS), BODY_LOCATION.name)
-_COUNTS = ("tp", "fp", "fn")
 
 
 def document_statistics(gold: Annotations, predicted: Annotations) -> dict[str, float]:
@@ -43,7 +43,7 @@ def document_statistics(gold: Annotations, predicted: Annotations) -> dict[str, 
     }
     pairs, counts = _slot_pairs(gold, predicted)
     rows["task2"] = counts
-    found = {f"{row}.{name}": float(value) for row, values in rows.items() for name, value in zip(_COUNTS, values, strict=True)}
+    found = {f"{row}.{name}": float(value) for row, values in rows.items() for name, value in zip(COUNTS, values, strict=True)}
     return found | _slot_statistics([(gold[g], predicted[p]) for g, p in pairs])
 
 
@@ -53,16 +53,16 @@ def summarise(sums: Mapping[str, Any]) -> Scores:
     Args:
         sums: what `document_statistics` gives, summed over documents.
     """
-    task1 = {row: _prf(sums, f"task1.{row}") for row in ROWS}
-    task2 = _prf(sums, "task2")
-    accuracy = _ratio(sums["task2.agreed"] / len(SLOT_NAMES), sums["task2.tp"])
-    weighted = _ratio(sums["task2.weighted"], sums["task2.tp"])
+    task1 = {row: prf(sums, f"task1.{row}") for row in ROWS}
+    task2 = prf(sums, "task2")
+    accuracy = ratio(sums["task2.agreed"] / len(SLOT_NAMES), sums["task2.tp"])
+    weighted = ratio(sums["task2.weighted"], sums["task2.tp"])
     task2 |= {
         "accuracy": accuracy,
         "f1_accuracy": task2["f1"] * accuracy,
         "weighted_accuracy": weighted,
         "f1_weighted_accuracy": task2["f1"] * weighted,
-        "slots": {name: _ratio(sums[f"task2.{name}.agreed"], sums[f"task2.{name}.weight"]) for name in SLOT_NAMES},
+        "slots": {name: ratio(sums[f"task2.{name}.agreed"], sums[f"task2.{name}.weight"]) for name in SLOT_NAMES},
     }
     return {"task1": task1, "task2": task2}
 
@@ -138,28 +138,3 @@ def _agreement(gold: Annotation, predicted: Annotation) -> tuple[list[bool], lis
     weights = [CONCEPT_WEIGHT, *(slot.weight(value) for slot, value in zip(SLOTS, gold.slots, strict=True))]
     weights.append(BODY_LOCATION.weight(min(gold.places)) if len(gold.places) == 1 else BODY_LOCATION.weights[1])
     return agree, weights
-
-
-def _prf(sums: Mapping[str, Any], row: str) -> dict[str, Any]:
-    tp, fp, fn = (_whole(sums[f"{row}.{name}"]) for name in _COUNTS)
-    return {
-        "tp": tp,
-        "fp": fp,
-        "fn": fn,
-        "precision": _ratio(tp, tp + fp),
-        "recall": _ratio(tp, tp + fn),
-        "f1": _ratio(2 * tp, 2 * tp + fp + fn),
-    }
-
-
-def _whole(value: Any) -> Any:
-    return value if getattr(value, "ndim", 0) else int(value)
-
-
-def _ratio(above: Any, below: Any) -> Any:
-    """Quotient, 0 where there is nothing to divide by."""
-    import numpy as np  # half of what `bench list` may cost
-
-    above, below = np.asarray(above, dtype=float), np.asarray(below, dtype=float)
-    quotient = np.divide(above, below, out=np.zeros(np.broadcast(above, below).shape), where=below != 0)
-    return quotient if quotient.ndim else float(quotient)

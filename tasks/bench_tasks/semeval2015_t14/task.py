@@ -4,16 +4,16 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from pathlib import Path
-from typing import Any
+from typing import Any, ClassVar
 
-from bench.api.data import Corpus, Document
+from bench.api.data import Document
 from bench.api.head import Head
-from bench.api.task import Scores, Task, TaskMetadata
-from bench.errors import unknown
-from bench_tasks.semeval2015_t14 import corpus, pipe, reading, scorer
+from bench.api.task import Scores, TaskMetadata
+from bench_tasks.common.corpus_task import CorpusTask
+from bench_tasks.common.facts import T14_LAYOUT
 
 
-class SemEval2015T14(Task):
+class SemEval2015T14(CorpusTask):
     """SemEval-2015 Task 14, Analysis of Clinical Text."""
 
     name = "2015-T14"
@@ -25,6 +25,8 @@ class SemEval2015T14(Task):
     )
     licence = "PhysioNet Credentialed Health Data Use Agreement (the synthetic corpus: Apache-2.0)"
     heads = ("span", "bio")
+    reader = "bench_tasks.semeval2015_t14.corpus:load"
+    writer = "bench_tasks.semeval2015_t14.synthetic:write_corpus"
     unlinked = "CUI-less"
     metadata = TaskMetadata(
         reference="https://physionet.org/content/semeval2015/1.0/",
@@ -33,7 +35,7 @@ class SemEval2015T14(Task):
         # Concepts are looked up in a dictionary, which training does not move: a better model that finds mentions never seen in
         # training, and gives them a wrong concept, would count as a worse one.
         selection_metric="task1.span_only.f1",
-        layout=corpus.LAYOUT,
+        layout=T14_LAYOUT,
         published_best={
             "task1.strict.f1": 0.757,
             "task1.strict.precision": 0.783,
@@ -46,51 +48,30 @@ class SemEval2015T14(Task):
             "(task2.weighted_accuracy); Task 2b, spans and slots from one system (task2.f1_weighted_accuracy), which a run is"
         ),
     )
-
-    def parameters(self) -> Mapping[str, str]:
-        """What `bench show` prints below the metadata."""
-        return {
-            "layout": corpus.LAYOUT,
-            "synthetic corpus": "240 train, 60 dev and 60 test notes of 150 to 400 words, seeded, in the same format",
-            "scores": "task1: strict, relaxed, span_only, discontiguous; task2: accuracy and weighted accuracy of nine slots",
-        }
-
-    def load(self, folder: Path) -> Corpus:
-        """Reads and checks ``train``, ``dev`` and ``test`` below a folder.
-
-        Raises:
-            DataError: naming file, line, what stood there and what was wanted.
-        """
-        return corpus.load(folder)
-
-    def synthesize(self, folder: Path, seed: int, sizes: Mapping[str, int] | None = None) -> None:
-        """Writes the seeded synthetic corpus in the official layout.
-
-        Args:
-            folder: empty or missing; made here.
-            seed: same seed, same bytes.
-            sizes: documents per split; 240, 60 and 60 where None.
-        """
-        from bench_tasks.semeval2015_t14.synthetic import write_corpus
-
-        write_corpus(folder, seed, sizes)
+    facts: ClassVar[Mapping[str, str]] = {
+        "synthetic corpus": "240 train, 60 dev and 60 test notes of 150 to 400 words, seeded, in the same format",
+        "scores": "task1: strict, relaxed, span_only, discontiguous; task2: accuracy and weighted accuracy of nine slots",
+    }
 
     def head(self, name: str) -> Head:
-        """A fresh head, ``span`` or ``bio``."""
-        if name not in self.heads:
-            raise unknown("head", name, self.heads, f"bench show task {self.name}")
-        from bench.heads import make_head
+        """A fresh head; that of spans fills slots too."""
+        if name != "span":
+            return super().head(name)
         from bench.heads.slots import SlotSpanHead
 
-        return SlotSpanHead() if name == "span" else make_head(name)
+        return SlotSpanHead()
 
     def statistics(self, gold: Sequence[Document], predicted: Sequence[Document]) -> list[Mapping[str, float]]:
         """Additive statistics of every gold document, in order; predictions are matched by the document's id."""
+        from bench_tasks.semeval2015_t14 import reading, scorer
+
         given = {_name(document): reading.of_document(document) for document in predicted}
         return [scorer.document_statistics(reading.of_document(document), given.get(_name(document), {})) for document in gold]
 
     def summarise(self, sums: Mapping[str, Any]) -> Scores:
         """Scores from summed statistics, numbers or arrays."""
+        from bench_tasks.semeval2015_t14 import scorer
+
         return scorer.summarise(sums)
 
     def score(self, gold: Sequence[Document], predicted: Sequence[Document]) -> Scores:
@@ -103,6 +84,8 @@ class SemEval2015T14(Task):
         Raises:
             DataError: a path or a line that cannot be read.
         """
+        from bench_tasks.semeval2015_t14 import reading, scorer
+
         wanted, given = reading.read(gold), reading.read(pred)
         total = scorer.document_statistics({}, {})
         for name in sorted(wanted):
@@ -112,8 +95,12 @@ class SemEval2015T14(Task):
 
     def write(self, folder: Path, documents: Sequence[Document]) -> None:
         """Writes one ``.pipe`` file a document, 19 columns."""
+        from bench_tasks.semeval2015_t14 import pipe
+
         pipe.write_folder(folder, documents)
 
 
 def _name(document: Document) -> str:
-    return pipe.document_name(document.id).lower()
+    from bench_tasks.common.documents import document_name
+
+    return document_name(document.id).lower()

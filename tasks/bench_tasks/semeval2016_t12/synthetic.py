@@ -21,13 +21,7 @@ _MARK = re.compile(r"\[(\w+) (=?\w+)(?: ([A-Z/]+))?\]")
 def write_corpus(folder: Path, seed: int, sizes: Mapping[str, int] | None = None) -> None:
     """Writes ``train``, ``dev`` and ``test``, a folder with a text and an Anafora file for each note, and the marker.
 
-    Args:
-        folder: empty or missing; made here.
-        seed: same seed, same bytes.
-        sizes: notes per split; `SIZES` for those that are not given.
-
-    Raises:
-        UsageError: a size is not positive, or the folder holds something already.
+    Sizes count notes; see `CorpusTask.synthesize`.
     """
     wanted = begin(folder, sizes, SIZES)
     for split in SPLITS:

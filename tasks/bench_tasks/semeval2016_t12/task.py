@@ -4,17 +4,18 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from pathlib import Path
-from typing import Any
+from typing import Any, ClassVar
 
-from bench.api.data import Corpus, Document
+from bench.api.data import Document
 from bench.api.head import Head
 from bench.api.part import Requirement
-from bench.api.task import Scores, Task, TaskMetadata
-from bench.errors import DataError, unknown
+from bench.api.task import Scores, TaskMetadata
+from bench.errors import DataError
+from bench_tasks.common.corpus_task import CorpusTask
 from bench_tasks.common.facts import T12_LAYOUT
 
 
-class SemEval2016T12(Task):
+class SemEval2016T12(CorpusTask):
     """SemEval-2016 Task 12, Clinical TempEval."""
 
     name = "2016-T12"
@@ -27,6 +28,8 @@ class SemEval2016T12(Task):
     licence = "THYME data use agreement with Mayo Clinic (the synthetic corpus: Apache-2.0)"
     requires = (Requirement("anafora", "bench-suite[tasks]"),)
     heads = ("temporal",)
+    reader = "bench_tasks.semeval2016_t12.corpus:load"
+    writer = "bench_tasks.semeval2016_t12.synthetic:write_corpus"
     metadata = TaskMetadata(
         reference="https://alt.qcri.org/semeval2016/task12/",
         access="credentialed: the THYME data use agreement with Mayo Clinic, via hNLP; text may never be shared",
@@ -36,42 +39,16 @@ class SemEval2016T12(Task):
         published_best={"closure.TLINK:Type:CONTAINS.f1": 0.479},
         published_source="best system from text alone (phase 1), Bethard et al. 2016",
     )
-
-    def parameters(self) -> Mapping[str, str]:
-        """What `bench show` prints below the metadata."""
-        return {
-            "layout": T12_LAYOUT,
-            "predicted": "EVENT, TIMEX3, an event's DocTimeRel, and CONTAINS between predicted mentions; no other property",
-            "synthetic corpus": "200 train, 60 dev and 60 test notes, seeded, in the same format",
-            "scores": "the rows of anaforatools, and TLINK:Type:CONTAINS with temporal closure below closure",
-        }
-
-    def load(self, folder: Path) -> Corpus:
-        """Reads and checks ``train``, ``dev`` and ``test`` below a folder.
-
-        Raises:
-            DataError: naming file, line, what stood there and what was wanted.
-        """
-        from bench_tasks.semeval2016_t12 import corpus
-
-        return corpus.load(folder)
-
-    def synthesize(self, folder: Path, seed: int, sizes: Mapping[str, int] | None = None) -> None:
-        """Writes the seeded synthetic corpus as Anafora lays it out.
-
-        Args:
-            folder: empty or missing; made here.
-            seed: same seed, same bytes.
-            sizes: notes per split; 200, 60 and 60 where None.
-        """
-        from bench_tasks.semeval2016_t12.synthetic import write_corpus
-
-        write_corpus(folder, seed, sizes)
+    facts: ClassVar[Mapping[str, str]] = {
+        "predicted": "EVENT, TIMEX3, an event's DocTimeRel, and CONTAINS between predicted mentions; no other property",
+        "synthetic corpus": "200 train, 60 dev and 60 test notes, seeded, in the same format",
+        "scores": "the rows of anaforatools, and TLINK:Type:CONTAINS with temporal closure below closure",
+    }
 
     def head(self, name: str) -> Head:
-        """A fresh head; ``temporal`` is the only one."""
-        if name not in self.heads:
-            raise unknown("head", name, self.heads, f"bench show task {self.name}")
+        """A fresh head; ``temporal`` is this task's own."""
+        if name != "temporal":
+            return super().head(name)
         from bench_tasks.semeval2016_t12.head import TemporalHead
 
         return TemporalHead()

@@ -16,7 +16,6 @@ from bench.api.data import SPLITS, Corpus, Document, Judgement, Passage
 from bench.errors import DataError
 from bench_tasks.common.facts import T3_LAYOUT
 from bench_tasks.common.files import read_bytes
-from bench_tasks.common.leaks import refuse_leaks
 from bench_tasks.common.synthetic import is_synthetic
 from bench_tasks.semeval2017_t3.xmltree import Node, parse
 
@@ -94,7 +93,6 @@ def load(folder: Path, subtask: Subtask) -> Corpus:
             raise DataError(
                 f"{folder / split} holds no relevant candidate at all for subtask {subtask.letter}; wanted annotated files."
             )
-    refuse_leaks(folder, {split: [document.id for document in documents] for split, documents in splits.items()})
     return Corpus(splits, synthetic=is_synthetic(folder), sha256=digest.hexdigest())
 
 

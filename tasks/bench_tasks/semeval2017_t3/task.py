@@ -6,10 +6,9 @@ from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any, ClassVar
 
-from bench.api.data import Corpus, Document
-from bench.api.head import Head
-from bench.api.task import Scores, Task, TaskMetadata
-from bench.errors import unknown
+from bench.api.data import Document
+from bench.api.task import Scores, TaskMetadata
+from bench_tasks.common.corpus_task import CorpusTask
 from bench_tasks.common.facts import T3_LAYOUT
 
 _SOURCE = "best system of the shared task, Nakov et al. 2017"
@@ -27,7 +26,7 @@ def _metadata(best: float) -> TaskMetadata:
     )
 
 
-class _CommunityQuestionAnswering(Task):
+class _CommunityQuestionAnswering(CorpusTask):
     """What the subtasks share: files, head and scorer."""
 
     version = "1"
@@ -37,6 +36,8 @@ class _CommunityQuestionAnswering(Task):
     )
     licence = "free for general research use (the synthetic corpus: Apache-2.0)"
     heads = ("ranking",)
+    reader = "bench_tasks.semeval2017_t3.corpus:load"
+    writer = "bench_tasks.semeval2017_t3.synthetic:write_corpus"
     letter: ClassVar[str]
 
     def parameters(self) -> Mapping[str, str]:
@@ -47,41 +48,21 @@ class _CommunityQuestionAnswering(Task):
         shape = SHAPES[self.letter]
         sizes = ", ".join(f"{count} {split}" for split, count in shape.sizes.items())
         return {
-            "layout": T3_LAYOUT,
+            **super().parameters(),
             "relevance": Subtask(self.letter).attribute,
             "synthetic corpus": f"{sizes} queries with {shape.candidates} candidates each, seeded, in the same format",
             "scores": "map (top 10, over those found there), avg_rec, mrr (of 100), trec_map",
         }
 
-    def load(self, folder: Path) -> Corpus:
-        """Reads and checks ``train``, ``dev`` and ``test`` below a folder.
+    def reading(self) -> Mapping[str, Any]:
+        """The subtask."""
+        from bench_tasks.semeval2017_t3.corpus import Subtask
 
-        Raises:
-            DataError: naming file, line, what stood there and what was wanted.
-        """
-        from bench_tasks.semeval2017_t3 import corpus
+        return {"subtask": Subtask(self.letter)}
 
-        return corpus.load(folder, corpus.Subtask(self.letter))
-
-    def synthesize(self, folder: Path, seed: int, sizes: Mapping[str, int] | None = None) -> None:
-        """Writes the seeded synthetic corpus in the official XML.
-
-        Args:
-            folder: empty or missing; made here.
-            seed: same seed, same bytes.
-            sizes: queries per split; the subtask's usual ones where None.
-        """
-        from bench_tasks.semeval2017_t3.synthetic import write_corpus
-
-        write_corpus(folder, seed, sizes, self.letter)
-
-    def head(self, name: str) -> Head:
-        """A fresh head, ``ranking``."""
-        if name not in self.heads:
-            raise unknown("head", name, self.heads, f"bench show task {self.name}")
-        from bench.heads import make_head
-
-        return make_head(name)
+    def writing(self) -> Mapping[str, Any]:
+        """The subtask's letter."""
+        return {"letter": self.letter}
 
     def statistics(self, gold: Sequence[Document], predicted: Sequence[Document]) -> list[Mapping[str, float]]:
         """Additive statistics of every gold query, in order; predictions are matched by the query's id."""

@@ -1,0 +1,102 @@
+"""Loading and encoding all of bc2gm: cold, and warm as a resumed run finds its own cache; each in a fresh process.
+
+Cold reads and checks the files, chooses the window length and encodes 20,000 sentences into the run's folder. Warm reads and
+checks the files again, since scoring and linking need the documents, and finds length and windows memory-mapped. CPU seconds;
+the peak is what the process holds above the moment before loading. Imports are not in it.
+
+    python benchmarks/bench_iob_loading.py [--quick] [--json FILE]
+
+Targets: at most 20 s cold, 1 s warm, 1 GiB. Without ``../shared/data`` there is nothing to measure.
+"""
+
+from __future__ import annotations
+
+import argparse
+import json
+import os
+import statistics
+import subprocess
+import sys
+import tempfile
+from pathlib import Path
+from typing import Any
+
+import common
+from common import Figure
+
+NAME, FOLDER = "bc2gm", common.IOB / "BC2GM-IOB"
+COLD, WARM, GIB = 20.0, 1.0, 1.0
+
+
+def measure(options: argparse.Namespace) -> list[Figure]:
+    """One child cold, then some warm ones in the same folder."""
+    if options.child:
+        print(json.dumps(child(options)))
+        raise SystemExit
+    if not FOLDER.is_dir():
+        print(f"{FOLDER} is not there: nothing to measure")
+        return []
+    with tempfile.TemporaryDirectory() as folder:
+        words = [sys.executable, __file__, "--child", folder, "--model", options.model, "--threads", str(options.threads)]
+        found = []
+        for _ in range(2 if options.quick else 6):
+            done = subprocess.run(words, stdout=subprocess.PIPE, text=True, check=True)
+            found.append(json.loads(done.stdout.strip().splitlines()[-1]))
+    cold, *warm = found
+    rows = []
+    for one in found:
+        times = (one["load"], one["encode"], one["load"] + one["encode"], one["wall"])
+        rows.append(("cold" if one is cold else "warm", *(f"{seconds:.2f}" for seconds in times), f"{one['peak'] / 2**20:.0f}"))
+    title = f"{NAME}, {cold['documents']:,} sentences, {options.model}, CPU seconds"
+    common.table(title, ("", "load", "encode", "together", "wall", "peak MiB"), rows)
+    first = cold["load"] + cold["encode"]
+    later = statistics.median(one["load"] + one["encode"] for one in warm)
+    peak = max(one["peak"] for one in found) / 2**30
+    return [
+        Figure("bc2gm, loading and encoding cold", f"≤ {COLD:.0f} s", f"{first:.1f} s", first <= COLD),
+        Figure("bc2gm, loading and encoding warm", f"≤ {WARM:.0f} s", f"{later:.2f} s", later <= WARM),
+        Figure("bc2gm, peak memory", f"≤ {GIB:.0f} GiB", f"{peak:.2f} GiB", peak <= GIB),
+    ]
+
+
+def child(options: argparse.Namespace) -> dict[str, Any]:
+    """Loads and encodes, or finds encoded."""
+    os.environ["OMP_NUM_THREADS"] = str(options.threads)
+    from bench.config import RunConfig
+    from bench.modeling.noise import import_heavy
+    from bench.registry import load
+    from bench.reporting import SilentReporter
+    from bench.steps import corpora
+    from bench.steps.resolve import resolve
+
+    config = RunConfig(task=(NAME,), model=options.model, data={NAME: str(FOLDER)})
+    parts = resolve(config, load())
+    import_heavy()
+    import datasets.arrow_writer  # noqa: F401  what is imported on first use is no cost of a sentence
+    import psutil
+    import transformers  # noqa: F401
+
+    parts.model.folder()
+    before = int(psutil.Process().memory_info().rss)
+    common.peak_memory(reset=True)
+    watch = common.Stopwatch()
+    watch.start()
+    with corpora.read_corpora(parts.tasks, config) as sources:
+        loaded = watch.stop()
+        watch.start()
+        data = corpora.encode(parts, sources, config, Path(options.child), SilentReporter())
+        encoded = watch.stop()
+    documents = sum(len(split.documents) for split in data[NAME].splits.values())
+    return {
+        "load": loaded.cpu, "encode": encoded.cpu, "wall": loaded.wall + encoded.wall,
+        "peak": common.peak_memory() - before, "documents": documents,
+    }  # fmt: skip
+
+
+def _options(parser: argparse.ArgumentParser) -> None:
+    parser.add_argument("--model", default="minilm-l6")
+    parser.add_argument("--child", metavar="DIR", help=argparse.SUPPRESS)
+
+
+if __name__ == "__main__":
+    common.main(measure, __doc__, _options)

@@ -1,0 +1,71 @@
+"""The base of tasks whose corpus is read, and made up, by functions that stand elsewhere."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from pathlib import Path
+from pkgutil import resolve_name
+from typing import Any, ClassVar
+
+from bench.api.data import Corpus
+from bench.api.head import Head
+from bench.api.task import Task
+from bench.errors import unknown
+
+
+class CorpusTask(Task):
+    """Names its functions as entry points do, so that listing tasks imports none of them."""
+
+    reader: ClassVar[str]
+    """Reads and checks a corpus, e.g. ``bench_tasks.gad.corpus:load``; called with ``folder`` and what `reading` gives."""
+    writer: ClassVar[str]
+    """Writes a synthetic one, e.g. ``bench_tasks.gad.synthetic:write_corpus``; called with ``folder``, ``seed``, ``sizes`` and
+    what `writing` gives."""
+    facts: ClassVar[Mapping[str, str]] = {}
+    """What `bench show` prints below the layout."""
+
+    def reading(self) -> Mapping[str, Any]:
+        """What `reader` wants beside the folder."""
+        return {}
+
+    def writing(self) -> Mapping[str, Any]:
+        """What `writer` wants beside folder, seed and sizes."""
+        return {}
+
+    def parameters(self) -> Mapping[str, str]:
+        """What `bench show` prints below the metadata: the layout and `facts`."""
+        return {"layout": self.metadata.layout, **self.facts}
+
+    def load(self, folder: Path) -> Corpus:
+        """Reads and checks the corpus of a folder.
+
+        Raises:
+            DataError: naming file, line or document, what stood there and what was wanted.
+        """
+        corpus: Corpus = resolve_name(self.reader)(folder=folder, **self.reading())
+        return corpus
+
+    def synthesize(self, folder: Path, seed: int, sizes: Mapping[str, int] | None = None) -> None:
+        """Writes the seeded synthetic corpus in the format that `load` reads, and the marker file.
+
+        Args:
+            folder: empty or missing; made here.
+            seed: same seed, same bytes.
+            sizes: documents per split; the task's usual ones for those that are not given.
+
+        Raises:
+            UsageError: a size is not positive, or the folder holds something already.
+        """
+        resolve_name(self.writer)(folder=folder, seed=seed, sizes=sizes, **self.writing())
+
+    def head(self, name: str) -> Head:
+        """A fresh head.
+
+        Raises:
+            UsageError: it is none of `heads`.
+        """
+        if name not in self.heads:
+            raise unknown("head", name, self.heads, f"bench show task {self.file or self.name}")
+        from bench.heads import make_head
+
+        return make_head(name)
