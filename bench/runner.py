@@ -20,6 +20,7 @@ from bench.config import RunConfig, run_id
 from bench.data import leaks
 from bench.errors import BenchError, Interrupted, RunStateError
 from bench.invariants import checkpoint as checkpoints
+from bench.invariants.batch import BatchReport
 from bench.modeling.noise import import_heavy
 from bench.registry import Registry
 from bench.reporting import Reporter, SilentReporter
@@ -38,6 +39,7 @@ from bench.tracking.journal import Journal
 from bench.tracking.memory import MemoryWatch
 from bench.tracking.mirrors import Mirrors
 from bench.training import probe
+from bench.training.processes import Processes, joined
 
 if TYPE_CHECKING:
     from bench.training.loop import Trainer
@@ -81,16 +83,17 @@ def run(
     Raises:
         BenchError: with the exit code of its kind; nothing is lost or half-written.
     """
-    console = console or SilentReporter()
     clock = Clock()
     before = None
-    if resume is not None:
-        before = find_run(resume, Path(config.out))
-        config = resume_step.stored_config(config, before)
-    parts = resolve(config, registry)  # 2
     with ExitStack() as stack:
+        processes = stack.enter_context(joined(config.device))
+        console = console if console is not None and processes.main else SilentReporter()
+        if resume is not None:
+            before = find_run(resume, Path(config.out))
+            config = resume_step.stored_config(config, before)
+        parts = resolve(config, registry)  # 2
         stack.callback(probe.discard)
-        if not dry_run and before is None and gates.probes_in_a_child(config):
+        if not dry_run and before is None and processes.main and gates.probes_in_a_child(config):
             probe.prepare()
         with clock("imports"):
             import_heavy()
@@ -105,23 +108,37 @@ def run(
             folder = before
         if dry_run:
             folder = Path(stack.enter_context(tempfile.TemporaryDirectory(prefix="bench-plan-")))
-        else:
-            stack.enter_context(RunLock(folder))  # 3
-            if (folder / RESULT).exists():
-                console.note(f"Run {ident} is finished; --replicate 2 repeats it.")
-                return outcome_of(folder)
-            if before is None and (folder / PLAN).exists():
-                raise RunStateError(
-                    f"Run {ident} was begun and is not finished.",
-                    f"Go on with 'bench run --resume {ident}', or begin another with '--replicate {config.replicate + 1}'.",
-                )
+        elif processes.from_main(lambda: claim(stack, folder, config, before is not None, console)):
+            return outcome_of(folder)
+        elif processes.main:
             stack.enter_context(nothing_half_begun(folder))
             corpora_step.keep_synthetic(sources, folder)
-        planned = plan(config, facts, ident, folder, parts, sources, console, clock)
+        planned = processes.main_first(lambda: plan(config, facts, ident, folder, parts, sources, console, clock))
         if dry_run:
             plan_step.show_plan(planned.plan, planned.parity, console)
             return Outcome(None, None, {}, planned.plan)
-        return execute(planned, registry, console, clock)
+        if processes.main:
+            return execute(planned, registry, console, clock, processes)
+        return assist(planned, registry, console, clock, processes)
+
+
+def claim(stack: ExitStack, folder: Path, config: RunConfig, resumed: bool, console: Reporter) -> bool:
+    """Locks a run's folder until the stack unwinds (3); tells whether the run is finished already.
+
+    Raises:
+        RunStateError: the folder is in use, or the run was begun and this is to be another.
+    """
+    stack.enter_context(RunLock(folder))
+    ident = folder.name
+    if (folder / RESULT).exists():
+        console.note(f"Run {ident} is finished; --replicate 2 repeats it.")
+        return True
+    if not resumed and (folder / PLAN).exists():
+        raise RunStateError(
+            f"Run {ident} was begun and is not finished.",
+            f"Go on with 'bench run --resume {ident}', or begin another with '--replicate {config.replicate + 1}'.",
+        )
+    return False
 
 
 @contextmanager
@@ -186,7 +203,14 @@ def plan(
     return Planned(config, facts, ident, folder, parts, data, device, budget, parity, told)
 
 
-def execute(planned: Planned, registry: Registry, console: Reporter, clock: Clock) -> Outcome:
+def assist(planned: Planned, registry: Registry, console: Reporter, clock: Clock, processes: Processes) -> Outcome:
+    """Steps 6 to 8 beside the process that holds the run's folder, with a journal that nobody reads."""
+    with tempfile.TemporaryDirectory(prefix="bench-process-") as aside, Journal(Path(aside) / JOURNAL) as journal:
+        state = resume_step.State(Path(aside), planned.plan, planned.config.as_json(), planned.facts, {})
+        return train_and_score(planned, None, state, journal, registry, console, clock, processes)
+
+
+def execute(planned: Planned, registry: Registry, console: Reporter, clock: Clock, processes: Processes) -> Outcome:
     """Steps 6 to 12, in a folder that this process holds."""
     from bench.training.stage import interruptible
 
@@ -216,7 +240,7 @@ def execute(planned: Planned, registry: Registry, console: Reporter, clock: Cloc
             resume_step.begin_again(journal, found, state, warn)
         try:
             with interruptible():
-                outcome = train_and_score(planned, found, state, journal, registry, console, clock)
+                outcome = train_and_score(planned, found, state, journal, registry, console, clock, processes)
             journal.write("end", status="finished")
             ended = True
             return outcome
@@ -237,37 +261,33 @@ def train_and_score(
     registry: Registry,
     console: Reporter,
     clock: Clock,
+    processes: Processes,
 ) -> Outcome:
-    """Steps 6 to 11."""
+    """Steps 6 to 11; 7, evaluations and what follows training in the first process alone."""
     from bench.training.plan import EVALUATIONS
     from bench.training.stage import Progress, Schedule, restore, train
 
     config, folder, parts, data = planned.config, planned.folder, planned.parts, planned.data
     with clock("model"):  # 6
         console.step("loading the base model")
-        base, weights = base_step.load_base(parts, data, folder, planned.device)
+        base, weights = processes.main_first(lambda: base_step.load_base(parts, data, folder, planned.device))
         model = base_step.attach(base, parts, planned.parity.plan, data, config, planned.device)
-        trainer = make_trainer(planned, model)
+        trainer = make_trainer(planned, model, processes)
         recount(planned, trainer)
-    with clock("batch"):  # 7
-        if state.batch is None:
-            state.batch = gates.settle_batch(config, parts, data, folder, trainer, console)
-            journal.write("batch", **state.batch.as_json())
-            state.save()
-        trainer.micro_batch = state.micro_batch
-        if state.batch.binds == "memory":
-            trainer.trim_every = 1  # a sixth slower, and the peak stays where the search promised it
-    with clock("smoke"):
-        if state.smoke is None:
-            state.smoke = gates.run_smoke(trainer, data, config, console)
-            journal.write("smoke", **{k: v for k, v in state.smoke.items() if k != "curve"})
-            state.save()
+    beside = sum(processes.exchange(gates.resident())[1:])
+
+    def settle() -> tuple[BatchReport, int, checkpoints.Checkpoint | None]:
+        return gates.pass_gates(planned, state, trainer, beside, journal, console, clock), state.micro_batch, found
+
+    batch, trainer.micro_batch, found = processes.from_main(settle)  # 7
+    if batch.binds == "memory":
+        trainer.trim_every = 1  # a sixth slower, and the peak stays where the search promised it
     progress = Progress()
     base_step.seed_everything(config.seed)
     if found is not None:
         progress = restore(trainer, found)
         trainer.micro_batch = min(trainer.micro_batch, int(found.state["micro_batch"]))
-    scoring = finish.Scoring(data, folder, finish.linkers(data), planned.device, trainer.pad, state.batch.micro_batch)
+    scoring = finish.Scoring(data, folder, finish.linkers(data), planned.device, trainer.pad, batch.micro_batch)
     schedule = Schedule(
         # Waived, only those are written that the run itself comes back to: the best, the last, and where it was stopped.
         checkpoint_every=sys.maxsize if "checkpoint" in config.waive else config.checkpoint_every,
@@ -279,13 +299,16 @@ def train_and_score(
 
     def evaluate() -> dict[str, float]:
         with clock("evaluation on dev"):
-            scores = scoring.selection(trainer.model, trainer.step)
+            scores = processes.from_main(lambda: scoring.selection(trainer.model, trainer.step))
         trainer.tally.reset()  # what evaluation reads is no training token
         return scores
 
     with clock("training"):  # 8
         train(trainer, progress, schedule, folder / CHECKPOINTS, journal, evaluate, memory, console)
     recount(planned, trainer)
+    processes.leave()
+    if not processes.main:
+        return Outcome(folder, None, {}, {})
     result = conclude(planned, trainer, progress, state, weights, scoring, journal, console, clock)  # 9, 10
     path = write_result(folder, result)  # 11
     headline = result.to_json()["headline"]
@@ -294,7 +317,7 @@ def train_and_score(
     return outcome_of(folder)
 
 
-def make_trainer(planned: Planned, model: Any) -> Trainer:
+def make_trainer(planned: Planned, model: Any, processes: Processes | None = None) -> Trainer:
     """The loop with its sampler, ledger and tally."""
     from bench.data.batches import Sampler
     from bench.invariants.tokens import Ledger, Tally
@@ -319,6 +342,7 @@ def make_trainer(planned: Planned, model: Any) -> Trainer:
         loss_weighting=config.loss_weighting,
         merging=config.gradients,
         seed=config.seed,
+        processes=processes or Processes(),
     )
 
 

@@ -98,9 +98,12 @@ def _dispatch(words: list[str]) -> int:
 def _tell(error: BenchError, code: int | None = None) -> int:
     from bench.cli.text import paint
 
+    code = error.exit_code if code is None else code
+    if _another_tells():
+        return code
     hint = f"\n{error.hint}" if error.hint else ""
     print(f"{paint('error:', 'red', sys.stderr)} {error.message}{hint}", file=sys.stderr)
-    return error.exit_code if code is None else code
+    return code
 
 
 def _bug(error: BaseException) -> int:
@@ -109,6 +112,8 @@ def _bug(error: BaseException) -> int:
 
     if os.environ.get("BENCH_DEBUG", "") not in ("", "0"):
         traceback.print_exception(error)
+        return BUG
+    if _another_tells():
         return BUG
     frames = traceback.extract_tb(error.__traceback__)[-6:]
     print(f"error: This is a bug in bench or in a plugin: {type(error).__name__}, raised in", file=sys.stderr)
@@ -120,6 +125,13 @@ def _bug(error: BaseException) -> int:
         file=sys.stderr,
     )
     return BUG
+
+
+def _another_tells() -> bool:
+    """Whether this is one of several processes of a run, and not the first, which tells what ended any of them."""
+    from bench.training.processes import launched
+
+    return not launched().main
 
 
 def _is_storage(error: OSError) -> bool:

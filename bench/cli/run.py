@@ -18,6 +18,7 @@ from bench.cli.text import dump
 from bench.config import INVARIANTS, RunConfig, from_mapping, read_toml
 from bench.errors import DataWarning, UsageError, unknown
 from bench.registry import PluginWarning, Registry, load
+from bench.reporting import SilentReporter
 
 EPILOG = """Every flag is also a key of --config FILE.toml (lists for the repeatable ones, a table for data). Flags win over the
 file, the file over the defaults. BENCH_DATA may name a folder with one sub-folder a task, named like the task; --data
@@ -113,11 +114,19 @@ def run(args: argparse.Namespace) -> int:
 
     from bench.cli.console import RichReporter
     from bench.runner import run as run_arm
+    from bench.training.processes import launched, started_alone
 
     reporter = RichReporter(stderr=args.json)
+    if started_alone():
+        reporter.warn(
+            "accelerate started one process only: --cpu starts several through MPI alone. On CPU, too, launch with "
+            "--multi_gpu --num_processes N."
+        )
     with warnings.catch_warnings():
-        _relay(reporter)
+        _relay(reporter if launched().main else SilentReporter())
         outcome = run_arm(config, registry, dry_run=args.dry_run, resume=args.resume, console=reporter)
+    if not launched().main:
+        return 0
     if args.json:
         path = str(outcome.result_path) if outcome.result_path else None
         print(dump({"plan": outcome.plan} if args.dry_run else {"result": path, "headline": outcome.headline}))

@@ -264,6 +264,14 @@ def shares(tokens: Mapping[str, int], sampling: Sampling = "temperature", temper
     return {t: w / sum(weights.values()) for t, w in weights.items()}
 
 
+def blocks(examples: Sequence[int], units: NDArray[np.int64] | None) -> list[list[int]]:
+    """The examples that must stay together, in order: those of one unit, or each alone where units are None."""
+    found: dict[int, list[int]] = {}
+    for at, i in enumerate(examples):
+        found.setdefault(at if units is None else int(units[i]), []).append(i)
+    return list(found.values())
+
+
 def micro_batches(
     examples: Sequence[int], lengths: NDArray[np.int64], limit: int, units: NDArray[np.int64] | None = None
 ) -> list[tuple[int, ...]]:
@@ -278,13 +286,10 @@ def micro_batches(
         limit: padded tokens (examples × longest) a micro-batch may hold; one example always fits.
         units: the unit of each example, as `Sampler.units` has them; each its own where None.
     """
-    found: dict[int, list[int]] = {}
-    for at, i in enumerate(examples):
-        found.setdefault(at if units is None else int(units[i]), []).append(i)
-    blocks = sorted(found.values(), key=lambda block: (max(int(lengths[i]) for i in block), block))
-    sizes = np.array([max(int(lengths[i]) for i in block) for block in blocks])
-    counts = np.cumsum([0, *map(len, blocks)])
-    n = len(blocks)
+    order = sorted(blocks(examples, units), key=lambda block: (max(int(lengths[i]) for i in block), block))
+    sizes = np.array([max(int(lengths[i]) for i in block) for block in order])
+    counts = np.cumsum([0, *map(len, order)])
+    n = len(order)
     best = np.full(n + 1, np.inf)
     best[0] = 0.0
     cut = np.zeros(n + 1, dtype=int)
@@ -297,7 +302,7 @@ def micro_batches(
     parts: list[tuple[int, ...]] = []
     end = n
     while end > 0:
-        part = tuple(i for block in blocks[cut[end] : end] for i in block)
+        part = tuple(i for block in order[cut[end] : end] for i in block)
         if len(part) > 1 and len(part) * sizes[end - 1] > limit:  # one unit that is too large
             parts += micro_batches(part, lengths, limit)[::-1]
         else:

@@ -161,20 +161,21 @@ def _row(number: int, window: Window, gold: Document, head: Head) -> tuple[dict[
     return row, encoding.lost
 
 
-def collate(rows: Sequence[Mapping[str, Any]], head: Head, pad: int) -> dict[str, Tensor]:
+def collate(rows: Sequence[Mapping[str, Any]], head: Head, pad: int, length: int = 0) -> dict[str, Tensor]:
     """Pads rows into one batch.
 
     Args:
         rows: from `EncodedSplit.take`.
         head: of the rows' task; its `collate` adds the targets.
         pad: id of the padding token.
+        length: tokens that every row is padded to at least.
 
     Returns:
         ``input_ids``, ``attention_mask`` (batch, seq), ``first``, ``last``, ``word_mask`` (batch, words), the head's targets.
     """
     import torch
 
-    seq = max(len(r["input_ids"]) for r in rows)
+    seq = max(length, *(len(r["input_ids"]) for r in rows))
     count = max((len(r["first"]) for r in rows), default=0)
     ids = np.full((len(rows), seq), pad, dtype=np.int64)
     mask = np.zeros((len(rows), seq), dtype=np.int64)

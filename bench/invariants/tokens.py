@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from dataclasses import asdict, dataclass
 from typing import TYPE_CHECKING, Any
 
@@ -91,13 +91,23 @@ class Tally:
         """Announces tokens about to enter, passes counted apart."""
         self._expected += tokens
 
+    @property
+    def counts(self) -> tuple[int, int]:
+        """Tokens that entered and tokens that were announced since the last check."""
+        return int(self._seen), self._expected
+
+    def add_up(self, counts: Iterable[tuple[int, int]]) -> None:
+        """Takes the sum of what every process of the run has counted, this one's included, for its own count."""
+        seen, expected = zip(*counts, strict=True)
+        self._seen, self._expected = sum(seen), sum(expected)
+
     def check(self, step: int) -> None:
         """Compares what entered with what was announced, and starts anew.
 
         Raises:
             InvariantError: the base model saw more or fewer tokens than the ledger was told.
         """
-        seen, expected = int(self._seen), self._expected
+        seen, expected = self.counts
         self.reset()
         if seen == expected:
             return

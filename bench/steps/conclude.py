@@ -196,7 +196,7 @@ def _result(
             "config": planned.ident.rsplit("_", 1)[1], "calibration": calibration,
         },
         versions=versions() | {"parts": parts.versions()},
-        hardware=hardware(),
+        hardware=hardware() | {"processes": trainer.processes.count},
         git=git(),
         waivers=config.waive,
         synthetic=any(one.corpus.synthetic for one in data.values()),

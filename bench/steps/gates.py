@@ -11,7 +11,10 @@ from bench.invariants.batch import BatchReport, cpu_limit, search
 from bench.reporting import Reporter
 from bench.results.layout import QUANTIZED
 from bench.steps.corpora import unlabelled
+from bench.steps.planned import Clock, Planned
 from bench.steps.resolve import Parts
+from bench.steps.resume import State
+from bench.tracking.journal import Journal
 
 if TYPE_CHECKING:
     from torch import Tensor
@@ -25,21 +28,64 @@ def probes_in_a_child(config: RunConfig) -> bool:
     return config.micro_batch is None and "batch" not in config.waive and not config.device.startswith("cuda")
 
 
+def pass_gates(
+    planned: Planned, state: State, trainer: Trainer, beside: int, journal: Journal, console: Reporter, clock: Clock
+) -> BatchReport:
+    """Settles the micro-batch and runs the smoke gate, unless the run's folder remembers both.
+
+    Args:
+        planned: of the run.
+        state: of the run's folder; what is found is kept in it.
+        trainer: as it will train.
+        beside: bytes that other processes of the run hold.
+        journal: told what was found.
+        console: shows progress.
+        clock: takes the time of each.
+
+    Raises:
+        InvariantError: one of the two does not hold.
+    """
+    config, data = planned.config, planned.data
+    with clock("batch"):
+        if state.batch is None:
+            state.batch = settle_batch(config, planned.parts, data, planned.folder, trainer, console, beside)
+            journal.write("batch", **state.batch.as_json())
+            state.save()
+    with clock("smoke"):
+        if state.smoke is None:
+            state.smoke = run_smoke(trainer, data, config, console)
+            journal.write("smoke", **{k: v for k, v in state.smoke.items() if k != "curve"})
+            state.save()
+    return state.batch
+
+
+def resident() -> int:
+    """Bytes that this process holds."""
+    import psutil
+
+    return int(psutil.Process().memory_info().rss)
+
+
 def settle_batch(
-    config: RunConfig, parts: Parts, data: Mapping[str, TaskData], folder: Path, trainer: Trainer, console: Reporter
+    config: RunConfig,
+    parts: Parts,
+    data: Mapping[str, TaskData],
+    folder: Path,
+    trainer: Trainer,
+    console: Reporter,
+    beside: int = 0,
 ) -> BatchReport:
     """Finds the micro-batch, or takes the one that was given.
 
     Raises:
         InvariantError: not even one example fits.
     """
-    import psutil
     import torch
 
     longest = max(int(one.splits["train"].lengths.max()) for one in data.values())
     update = -(-max(config.batch_tokens + longest, trainer.sampler.widest) // longest) * longest
-    resident = int(psutil.Process().memory_info().rss)
-    limit = cpu_limit(config.memory_limit, resident)
+    held = resident()
+    limit = cpu_limit(config.memory_limit, held, beside)
     if trainer.device.name != "cpu":
         free, _ = torch.cuda.mem_get_info()
         limit = min(config.memory_limit or 2**62, free + torch.cuda.memory_reserved())
@@ -73,7 +119,7 @@ def settle_batch(
         "pad": trainer.pad,
         "threads": torch.get_num_threads(),
     }
-    probe = Probe(spec, folder / "probe.json", resident)
+    probe = Probe(spec, folder / "probe.json", held)
     try:
         return search(probe, longest, update, limit)
     finally:

@@ -15,6 +15,7 @@ from bench.results.environment import versions
 from bench.results.layout import CACHE, PLAN
 from bench.results.store import read_json, write_json
 from bench.tracking.journal import Journal
+from bench.training.processes import launched
 
 LIMITS = ("memory_limit", "max_hours", "tracker", "name", "study", "micro_batch", "checkpoint_every")
 """What a resumed run may be told anew; none of it decides the outcome."""
@@ -29,7 +30,7 @@ class State:
         plan: what was planned.
         config: as it was typed.
         facts: what the flags leave open.
-        machine: threads and package versions, which bit-for-bit resuming depends on.
+        machine: processes, threads and package versions, which bit-for-bit resuming depends on.
         batch: the micro-batch that was settled before step 1.
         smoke: what the gate saw.
         deaths: step to how often the process died there.
@@ -66,10 +67,15 @@ class State:
 
 
 def machine() -> dict[str, Any]:
-    """Threads and packages."""
+    """Processes, their threads, and packages."""
     import torch
 
-    return {"threads": torch.get_num_threads(), "capability": torch.backends.cpu.get_cpu_capability(), "versions": versions()}
+    return {
+        "processes": launched().count,
+        "threads": torch.get_num_threads(),
+        "capability": torch.backends.cpu.get_cpu_capability(),
+        "versions": versions(),
+    }
 
 
 def open_state(folder: Path, plan: Mapping[str, Any], config: RunConfig, facts: Mapping[str, Any]) -> State:
@@ -148,7 +154,7 @@ def begin_again(journal: Journal, found: Checkpoint | None, state: State, warn: 
         if state.deaths[str(last)] > 1 and state.batch is not None:
             warn(f"The run died again at update {last}: micro-batches now hold {state.micro_batch} padded tokens.")
     now = machine()
-    changed = [name for name in ("threads", "capability") if now[name] != state.machine[name]]
+    changed = [name for name in ("processes", "threads", "capability") if now[name] != state.machine.get(name, 1)]
     changed += [n for n, v in now["versions"].items() if state.machine["versions"].get(n) != v]
     if changed:
         warn(f"{', '.join(changed)} changed since the run began: it carries on, but not bit for bit.")

@@ -7,16 +7,18 @@ from collections.abc import Mapping
 from contextlib import AbstractContextManager, nullcontext, suppress
 from dataclasses import dataclass, field
 from typing import Any
+from zlib import crc32
 
 import torch
 from torch import Tensor
 
-from bench.data.batches import Sampler, Update, micro_batches
+from bench.data.batches import Sampler, Update, blocks, micro_batches
 from bench.data.cache import collate
 from bench.errors import BenchError
 from bench.invariants.tokens import Account, Ledger, Tally, operations
 from bench.training import gradients, weighting
 from bench.training.model import TaskData, TaskModel
+from bench.training.processes import Processes
 
 WARM_UP = 0.06
 """Share of the planned tokens over which the rate rises."""
@@ -95,8 +97,8 @@ class StepReport:
     cosines: dict[gradients.Pair, float]
 
 
-_Accumulated = tuple[dict[str, float], dict[str, Account], int, dict[gradients.Pair, float]]
-"""Mean losses and ledger entries by task, micro-batches, and the cosines of pairs of tasks."""
+_Accumulated = tuple[dict[str, float], dict[str, Account], int]
+"""Mean losses and ledger entries by task, and micro-batches."""
 
 
 @dataclass
@@ -118,6 +120,7 @@ class Trainer:
         loss_weighting: of tasks; with one task there is nothing to weigh.
         merging: of the tasks' gradients over what they share.
         seed: of the order of projections.
+        processes: that share every update.
     """
 
     model: TaskModel
@@ -134,6 +137,7 @@ class Trainer:
     loss_weighting: weighting.Kind = "equal"
     merging: gradients.Kind = "plain"
     seed: int = 0
+    processes: Processes = field(default_factory=Processes)
     step: int = 0
     optimizer: torch.optim.AdamW = field(init=False)
 
@@ -202,28 +206,55 @@ class Trainer:
             return_freed_memory()
         return StepReport(self.step, losses, norm, rate, drawn.tokens, count, weights, cosines)
 
-    def _attempt(self, drawn: Update) -> _Accumulated | None:
-        """`_accumulate`, or None where memory ran out; the random state is then as it was, so that it can be cut smaller."""
+    def _attempt(self, drawn: Update) -> tuple[dict[str, float], dict[str, Account], int, dict[gradients.Pair, float]] | None:
+        """`_accumulate` and the cosines of pairs of tasks, or None where memory ran out, in whichever process.
+
+        The random state is then as it was, so that the update can be cut smaller.
+        """
         before, devices = torch.get_rng_state(), _cuda_states()
+        agreed = False
         try:
-            return self._accumulate(drawn)
+            found = self._accumulate(drawn)
+            agreed = self.processes.count > 1
+            if self._add_up(found[0]):
+                return *found, self.shared.merge(drawn.step)
         except (MemoryError, RuntimeError) as error:
-            if not out_of_memory(error):
+            if agreed or not out_of_memory(error):
                 raise
+            self.processes.exchange(None)
         torch.set_rng_state(before)
         if devices:
             torch.cuda.set_rng_state_all(devices)
             torch.cuda.empty_cache()
         return None
 
+    def _add_up(self, losses: dict[str, float]) -> bool:
+        """Adds what the other processes have found of the update; False where one of them ran out of memory."""
+        if self.processes.count == 1:
+            return True
+        parts = [part for part in self.processes.exchange((losses, self.tally.counts)) if part is not None]
+        if len(parts) < self.processes.count:
+            return False
+        for task in losses:
+            losses[task] = sum(part[task] for part, _ in parts)
+        self.tally.add_up(counts for _, counts in parts)
+        self.processes.add_gradients(self.parameters, self.shared.groups, losses)
+        return True
+
     def _accumulate(self, drawn: Update) -> _Accumulated:
-        """Gradients of one update: the mean over its tasks of each task's weighted mean loss."""
+        """Gradients of this process's part of one update: the mean over its tasks of each task's weighted mean loss.
+
+        The ledger's entries are those of the whole update.
+        """
+        if not self.processes.main:
+            # The first process's stream is the run's and stands in checkpoints; nothing of bench draws from the others'.
+            torch.manual_seed(crc32(f"{self.seed} {drawn.step} {self.processes.index}".encode()))
         self.model.train()
         self.optimizer.zero_grad(set_to_none=True)
         self.shared.begin()
         losses: dict[str, float] = {}
         entries: dict[str, Account] = {}
-        count = 0
+        count, load = 0, [0] * self.processes.count
         for task, examples in drawn.examples.items():
             split = self.data[task].splits["train"]
             supervised = max(1, int(split.supervised[list(examples)].sum()))
@@ -231,14 +262,16 @@ class Trainer:
             passes = self.model.adapted.passes(task)
             weight = 1.0 if self.uncertainty is None else self.uncertainty.weight(task)
             total = 0.0
-            for part in micro_batches(examples, split.lengths, self.micro_batch, self.sampler.units.get(task)):
-                batch = self.device.move(collate(split.take(part), self.data[task].head, self.pad))
+            units = self.sampler.units.get(task)
+            for part in micro_batches(examples, split.lengths, self.micro_batch, units):
                 marked, longest = int(split.lengths[list(part)].sum()), int(split.lengths[list(part)].max())
-                self.tally.expect(marked * passes)
-                with self.device.autocast():
-                    loss = self.model.loss(task, batch) / supervised
-                torch.autograd.backward(loss * weight / len(drawn.examples))
-                total += float(loss.detach())
+                if own := self.processes.share(blocks(part, units), longest, load):
+                    batch = self.device.move(collate(split.take(own), self.data[task].head, self.pad, longest))
+                    self.tally.expect(int(split.lengths[list(own)].sum()) * passes)
+                    with self.device.autocast():
+                        loss = self.model.loss(task, batch) / supervised
+                    torch.autograd.backward(loss * weight / len(drawn.examples))
+                    total += float(loss.detach())
                 positions = longest * len(part)
                 entry.tokens += marked
                 entry.padded += positions - marked
@@ -249,7 +282,7 @@ class Trainer:
                 count += 1
             self.shared.take(task)
             losses[task] = total
-        return losses, entries, count, self.shared.merge(drawn.step)
+        return losses, entries, count
 
     def optimizer_state(self) -> dict[str, Tensor]:
         """Adam's moments and step counts by the names of the parameters."""

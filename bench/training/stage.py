@@ -88,16 +88,18 @@ def train(
         Interrupted: after a checkpoint, on SIGINT, SIGTERM or at the deadline.
         StorageError: a checkpoint could not be written.
     """
-    saved, longest = trainer.step, 0.0
+    saved, longest, processes = trainer.step, 0.0, trainer.processes
 
     def save() -> None:
         nonlocal saved
+        saved = trainer.step
+        if not processes.main:
+            return
         started = time.perf_counter()
         progress.written += 1  # the one that is being written included
         write_checkpoint(trainer, progress, root, journal.position)
         spent = time.perf_counter() - started
         progress.checkpoint_seconds += spent
-        saved = trainer.step
         journal.write("checkpoint", trainer.step, seconds=spent)
 
     with stop_requests() as asked, console.progress("training", trainer.sampler.budget, "tokens") as bar:
@@ -135,12 +137,13 @@ def train(
                     save()
                 elif schedule.early_stopping and progress.stale >= PATIENCE:
                     progress.stopped = f"no better score on dev in {PATIENCE} evaluations"
-            if asked:
-                stop(trainer, saved, save, f"on {asked[0]}")
+            why = f"on {asked[0]}" if asked else None
             # Before the time is up, not after: another round as long as the longest so far must still fit.
             longest = max(longest, time.monotonic() - round_started)
-            if schedule.deadline is not None and time.monotonic() + longest >= schedule.deadline:
-                stop(trainer, saved, save, "at --max-hours")
+            if why is None and schedule.deadline is not None and time.monotonic() + longest >= schedule.deadline:
+                why = "at --max-hours"
+            if (why := processes.first(why)) is not None:
+                stop(trainer, saved, save, why)
             if saved != trainer.step and report.step % schedule.checkpoint_every == 0:
                 save()
         if saved != trainer.step or progress.stopped:

@@ -167,6 +167,11 @@ def forked(work: Callable[[Told], Any], timeout: float = 240) -> Child:
         work: given a reporter; what it returns must be picklable.
         timeout: seconds until the child is killed.
     """
+    return started(work, timeout)()
+
+
+def started(work: Callable[[Told], Any], timeout: float = 240) -> Callable[[], Child]:
+    """The same, without waiting; what it gives waits for the child and says what became of it."""
     reading, writing = os.pipe()
     sys.stdout.flush()
     sys.stderr.flush()
@@ -190,13 +195,17 @@ def forked(work: Callable[[Told], Any], timeout: float = 240) -> Child:
             pickle.dump(answer | {"told": told.lines}, pipe)
         os._exit(0)
     os.close(writing)
-    with os.fdopen(reading, "rb") as pipe:
-        content = pipe.read()
-    _, status = os.waitpid(pid, 0)
-    if os.WIFSIGNALED(status):
-        return Child(os.WTERMSIG(status), None)
-    answer = pickle.loads(content)
-    return Child(None, answer.pop("code", 0), **answer)
+
+    def wait() -> Child:
+        with os.fdopen(reading, "rb") as pipe:
+            content = pipe.read()
+        _, status = os.waitpid(pid, 0)
+        if os.WIFSIGNALED(status):
+            return Child(os.WTERMSIG(status), None)
+        answer = pickle.loads(content)
+        return Child(None, answer.pop("code", 0), **answer)
+
+    return wait
 
 
 def files(folder: Path) -> dict[str, bytes]:
