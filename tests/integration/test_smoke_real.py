@@ -18,8 +18,8 @@ CORPORA = {"ncbi-disease": "NCBI-disease-IOB"}
 
 @pytest.mark.shared
 @pytest.mark.parametrize("task", CORPORA)
-def test_default_learning_rate_passes_on_a_real_corpus(task: str, repo_root: Path, tmp_path: Path) -> None:
-    folder = repo_root.parent / "shared" / "data" / "mtl-bioinformatics-2016" / CORPORA[task]
+def test_default_learning_rate_passes_on_a_real_corpus(task: str, tmp_path: Path) -> None:
+    folder = Path(__file__).resolve().parents[3] / "shared" / "data" / "mtl-bioinformatics-2016" / CORPORA[task]
     if not folder.is_dir():
         pytest.skip(f"{folder} is not there")
     registry = load()
