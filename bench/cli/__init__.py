@@ -19,6 +19,8 @@ COMMANDS = {
     "compare": "hold finished runs against each other: the contract, then the statistics",
     "board": "all runs of a folder, filtered and sorted",
     "report": "runs or a study as one page, with tables and figures as files",
+    "probe": "what a run's shared and private adapters encode, by linear probes",
+    "contamination": "text that splits share, and whether a decoder seems to know the test text",
     "score": "score any system's files by a task's official rules",
     "check": "hold a plugin against the conformance checks",
     "doctor": "what this machine has, what is missing, and how to get it",
@@ -82,7 +84,7 @@ def _dispatch(words: list[str]) -> int:
         return int(module.run(args)) if args is not None else 0
     if words and not words[0].startswith("-"):
         raise unknown("command", words[0], COMMANDS, "bench --help")
-    listing = "\n".join(f"  {name:<8} {summary}" for name, summary in COMMANDS.items())
+    listing = "\n".join(f"  {name:<13} {summary}" for name, summary in COMMANDS.items())
     parser = Parser(
         prog="bench",
         usage="bench COMMAND [...]   (bench COMMAND --help says more)",

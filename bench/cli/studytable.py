@@ -127,11 +127,13 @@ class StudyWatcher:
                     shown = (f"{tokens:,}", scores, run.run)
                 except BenchError as error:
                     shown = ("", error.message, run.run)
-            rows.append((run.key, run.role, state(study, run), *shown))
-        self._reporter.table(f"{study.kind} study {study.name}", ("run", "role", "state", "tokens", "scores", "id"), rows)
+            rows.append((run.key, state(study, run), *shown))
+        self._reporter.table(f"{study.kind} study {study.name}", ("run", "state", "tokens", "scores", "id"), rows)
         if synthetic:
             self.warn("SYNTHETIC data: not a result about the real corpora.")
         self._verdict(study)
+        if study.finished():
+            self._reporter.note(f"as a page: bench report {study.name} --runs {study.out}")
 
     def overview(self, studies: Sequence[Study], out: Path) -> None:
         """All studies of a folder."""

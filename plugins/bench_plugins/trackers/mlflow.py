@@ -42,6 +42,7 @@ class MlflowTracker(Tracker):
     def __init__(self) -> None:
         self._client: MlflowClient | None = None
         self._run = ""
+        self._study: tuple[str, str] | None = None
         self._last_step = 0
 
     def parameters(self) -> Mapping[str, str]:
@@ -64,10 +65,13 @@ class MlflowTracker(Tracker):
         found = client.search_runs([experiment], f"tags.`{RUN_TAG}` = '{run.id}'", max_results=1)
         if found:
             self._run = found[0].info.run_id
+            if study := found[0].data.tags.get(STUDY_TAG):
+                self._study = experiment, study
             client.update_run(self._run, status="RUNNING")
             return int(found[0].data.tags.get(NEXT_TAG, 0))
         tags = {RUN_TAG: run.id, NEXT_TAG: "0"}
         if study := run.config.get("study"):
+            self._study = experiment, study
             tags |= {STUDY_TAG: study, PARENT_TAG: _parent(client, experiment, study)}
         self._run = client.create_run(experiment, tags=tags, run_name=run.name).info.run_id
         params = [Param(key, value) for key, value in parameters(run.config).items()]
@@ -92,6 +96,8 @@ class MlflowTracker(Tracker):
     def close(self, finished: bool) -> None:
         """Sets the run's status."""
         if self._client is not None:
+            if self._study is not None:
+                self._client.set_tag(self._run, PARENT_TAG, _parent(self._client, *self._study))
             self._client.set_terminated(self._run, status="FINISHED" if finished else "KILLED")
 
     def _send(self, rows: Sequence[Metric], position: int) -> None:
@@ -104,18 +110,17 @@ class MlflowTracker(Tracker):
 
 
 def _parent(client: MlflowClient, experiment: str, study: str) -> str:
-    """The run that stands for a study; made by whichever of its runs comes first."""
+    """The run that stands for a study; the first of its runs makes it.
 
-    def known() -> list[str]:
-        found = client.search_runs([experiment], f"tags.`{STANDS_FOR_TAG}` = '{study}'")
-        return [run.info.run_id for run in sorted(found, key=lambda run: (run.info.start_time, run.info.run_id))]
-
-    if found := known():
-        return found[0]
+    Two that begin at once both make one, and neither may see the other's yet: the earlier stays, and all of them agree on it at
+    the latest when they close.
+    """
+    found = client.search_runs([experiment], f"tags.`{STANDS_FOR_TAG}` = '{study}'")
+    known = [run.info.run_id for run in sorted(found, key=lambda run: (run.info.start_time, run.info.run_id))]
+    for late in known[1:]:
+        client.delete_run(late)
+    if known:
+        return str(known[0])
     made = client.create_run(experiment, tags={STANDS_FOR_TAG: study}, run_name=study).info.run_id
     client.set_terminated(made)
-    # Two runs that begin at once both make one: the earlier stays, and whoever made the other takes it back.
-    first = known()[0]
-    if first != made:
-        client.delete_run(made)
-    return first
+    return str(made)

@@ -1,0 +1,67 @@
+"""`bench probe`: what the shared and the private adapters of a finished run encode, by linear probes."""
+
+from __future__ import annotations
+
+import argparse
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any
+
+from bench.cli.parser import Parser, whole
+from bench.cli.text import columns, dump, number
+from bench.errors import UsageError
+
+PROBE = "probe.json"
+
+
+def configure(parser: Parser) -> None:
+    """Declares the arguments."""
+    parser.description = (
+        "Trains linear probes on the mean hidden states of short stretches of text, with no adapter active, with each one\n"
+        "alone and as trained: which task a stretch is of, and whether it holds each label. Balanced accuracy on test\n"
+        "documents, with intervals over them. What a probe finds is encoded; whether the model uses it, a probe cannot tell."
+    )
+    parser.epilog = "example:\n  bench probe RUN --json"
+    parser.add_argument("run", metavar="RUN", help="a finished run's id, the beginning of it, or its folder")
+    parser.add_argument("--out", type=Path, default=Path("runs"), metavar="DIR", help="folder of runs (default: runs)")
+    parser.add_argument(
+        "--examples", type=whole, default=300, metavar="N", help="stretches of each split of a task at most (default: 300)"
+    )
+    parser.add_argument("--json", action="store_true", help="print one JSON object")
+
+
+def run(args: argparse.Namespace) -> int:
+    """Probes; writes ``probe.json`` into the run's folder."""
+    if args.examples < 20:
+        raise UsageError(f"--examples {args.examples}: a probe wants at least 20 stretches.")
+    from bench.cli.console import RichReporter
+    from bench.registry import load
+    from bench.results.schema import plain
+    from bench.results.store import find_run, write_json
+    from bench.steps.probing import probe_run
+
+    folder = find_run(args.run, args.out)
+    found = plain(probe_run(folder, load(), RichReporter(stderr=True), args.examples))
+    write_json(folder / PROBE, found)
+    print(dump(found) if args.json else report(found))
+    return 0
+
+
+def report(found: Mapping[str, Any]) -> str:
+    """A row for each question, a column for each condition."""
+    questions = {"task": found["task"]} if found["task"] else {}
+    questions |= {f"{task}: {label}": told for task, labels in found["labels"].items() for label, told in labels.items()}
+    shown = [condition for condition in found["conditions"] if any(condition in told for told in questions.values())]
+    rows = []
+    for question, told in questions.items():
+        chance = next(iter(told.values()))["chance"]
+        rows.append([question, number(chance), *(_cell(told.get(condition)) for condition in shown)])
+    return columns(["balanced accuracy", "chance", *shown], rows)
+
+
+def _cell(told: Mapping[str, Any] | None) -> str:
+    if told is None:
+        return ""
+    low_high = told["ci95"]
+    spread = f" [{number(low_high[0])}, {number(low_high[1])}]" if low_high else ""
+    return number(told["balanced_accuracy"]) + spread

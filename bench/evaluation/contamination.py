@@ -1,0 +1,151 @@
+"""Whether a decoder has seen a corpus's test text before: min-k% probability, held against control text.
+
+Of each text the k% least probable tokens are taken; text that was trained on holds fewer great surprises, so that their mean
+log probability is higher. The score of one text says nothing by itself: it is compared with that of control text which the
+model cannot have seen, and *how often a test text scores higher than a control text* (the area under the ROC curve) is told
+with its interval.
+
+It is a flag, not a proof. Where test and control differ in anything but having been seen (style, subject, time), so do the
+scores: Duan et al. 2024, arXiv 2402.07841. Control text that a task's own generator wrote differs in everything.
+
+Source: Shi et al. 2023, "Detecting Pretraining Data from Large Language Models", arXiv 2310.16789, whose k is 20.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+
+from bench.errors import UsageError
+
+if TYPE_CHECKING:
+    from numpy.typing import NDArray
+    from torch import Tensor
+
+    Array = NDArray[np.float64]
+
+SHARE = 0.2
+"""Of a text's tokens, the least probable ones: k = 20%."""
+TOKENS = 256
+"""Read of each text at most."""
+LEAST = 32
+"""Texts with fewer tokens are left out."""
+RESAMPLES = 2000
+
+
+def min_k(log_probabilities: Sequence[float], share: float = SHARE) -> float:
+    """Mean log probability of the least probable tokens of a text, at least one.
+
+    Args:
+        log_probabilities: natural, one a token.
+        share: of the tokens that is taken, in (0, 1].
+    """
+    values = np.sort(np.asarray(log_probabilities, np.float64))
+    return float(values[: max(1, int(share * len(values)))].mean())
+
+
+def higher(test: Sequence[float], control: Sequence[float], seed: int = 0) -> dict[str, Any]:
+    """How often a test text scores higher than a control text, ties counting half: ``auc``, with ``ci95`` over texts of both.
+
+    Args:
+        test: a score a text.
+        control: the same.
+        seed: of the bootstrap.
+    """
+    one, other = np.asarray(test, np.float64)[:, None], np.asarray(control, np.float64)
+    above = (one > other) + 0.5 * (one == other)
+    generator = np.random.default_rng(seed)
+    rows, columns = (_drawn(generator, size) for size in above.shape)
+    low, high = np.percentile(np.einsum("rt,tc,rc->r", rows, above, columns, optimize=True), [2.5, 97.5])
+    return {"auc": float(above.mean()), "ci95": [float(low), float(high)]}
+
+
+def _drawn(generator: np.random.Generator, size: int) -> Array:
+    """Shares of each text in bootstrap samples, (resamples, texts)."""
+    return generator.multinomial(size, np.full(size, 1 / size), RESAMPLES) / size
+
+
+def read(
+    model: Callable[[Tensor], Tensor], tokenizer: Any, texts: Sequence[str], advance: Callable[[int], None] = lambda n: None
+) -> list[Array]:
+    """Log probability of every token but the first of each text that is long enough.
+
+    Args:
+        model: gives logits (1, seq, vocabulary) for ids (1, seq).
+        tokenizer: of the model.
+        texts: read up to `TOKENS` tokens.
+        advance: told after every text.
+    """
+    import torch
+
+    found = []
+    for text in texts:
+        encoded = tokenizer(text, truncation=True, max_length=TOKENS, return_tensors="pt", verbose=False)["input_ids"]
+        if encoded.shape[1] > LEAST:
+            with torch.no_grad():
+                logs = model(encoded)[0, :-1].float().log_softmax(-1)
+            found.append(logs.gather(1, encoded[0, 1:, None].to(logs.device))[:, 0].double().cpu().numpy())
+        advance(1)
+    return found
+
+
+def contamination(
+    folder: Path, test: Sequence[str], control: Sequence[str], device: str, advance: Callable[[int], None] = lambda n: None
+) -> dict[str, Any]:
+    """Min-k% of test text against control text.
+
+    Args:
+        folder: of a decoder, unquantized.
+        test: texts of the test split.
+        control: texts that the model cannot have seen.
+        device: ``cpu`` or ``cuda``.
+        advance: told after every text.
+
+    Returns:
+        ``share``, ``tokens``; of ``test`` and ``control`` the number of ``texts`` read, mean ``min_k`` and ``perplexity``;
+        and of `higher` ``auc`` and ``ci95``.
+
+    Raises:
+        UsageError: not a decoder with its output layer, or fewer than two texts that are long enough.
+    """
+    from bench.modeling.backbone import load_tokenizer
+
+    model, tokenizer = _language_model(folder, device), load_tokenizer(folder)
+    logs = {name: read(model, tokenizer, texts, advance) for name, texts in (("test", test), ("control", control))}
+    for name, found in logs.items():
+        if len(found) < 2:
+            raise UsageError(
+                f"{len(found)} of the {name} texts have more than {LEAST} tokens; two are wanted, and dozens for an answer.",
+                "Give --control a folder with more and longer texts." if name == "control" else None,
+            )
+    scores = {name: [min_k(values.tolist()) for values in found] for name, found in logs.items()}
+    told: dict[str, Any] = {"share": SHARE, "tokens": TOKENS}
+    for name, found in logs.items():
+        surprise = -float(np.concatenate(found).mean())
+        told[name] = {"texts": len(found), "min_k": float(np.mean(scores[name])), "perplexity": float(np.exp(surprise))}
+    return told | higher(scores["test"], scores["control"])
+
+
+def _language_model(folder: Path, device: str) -> Callable[[Tensor], Tensor]:
+    import torch
+    from transformers import AutoModelForCausalLM
+
+    from bench.modeling.backbone import quiet, random_state_kept
+    from bench.modeling.spec import inspect
+
+    spec = inspect(folder)
+    if not spec.causal or spec.quantization:
+        what = f"holds {spec.quantization} weights" if spec.causal else "is an encoder: it predicts no next token"
+        raise UsageError(f"Min-k% wants a decoder as it was published; {folder.name} {what}.", "Name another --model.")
+    with quiet(), random_state_kept():
+        model, info = AutoModelForCausalLM.from_pretrained(
+            folder, dtype=torch.float32, local_files_only=True, trust_remote_code=False, output_loading_info=True
+        )
+    if info["missing_keys"]:
+        raise UsageError(f"{folder.name} lacks {len(info['missing_keys'])} tensors that predict the next token, such as the "
+                         f"output layer.", "Name a folder of the whole language model.")  # fmt: skip
+    model = model.to(device).eval()
+    return lambda ids: model(input_ids=ids.to(device)).logits
