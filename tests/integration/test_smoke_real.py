@@ -26,8 +26,8 @@ def test_default_learning_rate_passes_on_a_real_corpus(task: str, tmp_path: Path
     if registry.get("models", "minilm-l6").missing():
         pytest.skip("minilm-l6 is not installed")
     config = RunConfig(
-        task=(task,), data={task: folder}, arch="A1", steps=1, eval_every=10, micro_batch=2048,
-        tracker=("none",), out=tmp_path / "runs", device="cpu", waive=("batch",),
+        task=(task,), data={task: str(folder)}, arch="A1", steps=1, eval_every=10, micro_batch=2048,
+        tracker=("none",), out=str(tmp_path / "runs"), device="cpu", waive=("batch",),
     )  # fmt: skip
     outcome = run(config, registry)
     assert outcome.result_path is not None
