@@ -102,8 +102,9 @@ def trainer(config: Any, folder: Path) -> Any:
     from bench.modeling.noise import import_heavy
     from bench.registry import load
     from bench.reporting import SilentReporter
-    from bench.runner import Clock, plan, resolved_facts
+    from bench.runner import plan, resolved_facts
     from bench.steps.corpora import read_corpora
+    from bench.steps.planned import Clock
     from bench.steps.resolve import resolve
 
     parts = resolve(config, load())

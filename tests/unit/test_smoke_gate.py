@@ -16,7 +16,7 @@ from torch import Tensor, nn  # noqa: E402
 
 from bench.errors import InvariantError  # noqa: E402
 from bench.invariants import smoke  # noqa: E402
-from bench.invariants.smoke import CHUNK, EXAMPLES, pick, sample, smoke_test  # noqa: E402
+from bench.invariants.smoke import CHUNK, EXAMPLES, pick, sample, smoke_test, update_examples  # noqa: E402
 from bench.invariants.tokens import Tally  # noqa: E402
 
 SIZE = 30
@@ -113,7 +113,7 @@ def test_a_rate_of_zero_stays_zero() -> None:
 
 def test_a_loss_that_does_not_halve_is_told_with_its_curve() -> None:
     with pytest.raises(InvariantError, match=r"loss over 30 examples went from .* updates: .*without a label: 25%") as caught:
-        gate(Toy(), lr=1e-6)
+        gate(Toy(), lr=1e-5)
     assert "trainable tensors" not in caught.value.message
 
 
@@ -167,8 +167,8 @@ def test_examples_that_are_drawn_together_are_looked_at_together(sizes: list[int
     assert all(part == np.flatnonzero(units == units[part[0]]).tolist() for part in parts)
     assert len({int(units[part[0]]) for part in parts}) == len(parts)
     assert units[parts[0][0]] == 0
-    total, mean = sum(map(len, parts)), len(units) / len(sizes)
-    assert total == len(units) or len(parts) == max(1, round(EXAMPLES / mean))
+    total, wanted = sum(map(len, parts)), max(1, round(EXAMPLES * len(sizes) / len(units)))
+    assert total == len(units) or len(parts) == wanted
 
 
 def test_an_update_holds_one_unit_and_so_does_every_measurement() -> None:
@@ -184,7 +184,15 @@ def test_an_update_holds_one_unit_and_so_does_every_measurement() -> None:
     assert len(report.curve["toy"]) == smoke.UPDATES
 
 
-@given(st.integers(1, 100))
-def test_fifty_updates_see_every_example(size: int) -> None:
-    seen = {i for update in range(smoke.UPDATES) for i in pick(np.arange(size), update)}
-    assert seen == set(range(size))
+@given(st.integers(1, 100), st.integers(smoke.UPDATE_EXAMPLES, CHUNK))
+def test_fifty_updates_see_every_example(size: int, count: int) -> None:
+    picked = [pick(np.arange(size), update, count) for update in range(smoke.UPDATES)]
+    assert {i for examples in picked for i in examples} == set(range(size))
+    assert all(len(examples) == min(count, size) for examples in picked)
+
+
+@pytest.mark.parametrize(
+    ("examples", "supervised", "count"), [(100, 9000, 4), (100, 200, 4), (100, 150, 6), (100, 100, 8), (30, 30, 8), (50, 5, 16)]
+)
+def test_examples_of_few_labels_make_larger_updates(examples: int, supervised: int, count: int) -> None:
+    assert update_examples(examples, supervised) == count
