@@ -189,7 +189,7 @@ class Processes:
     def leave(self) -> None:
         """Parts once everybody is here; what follows is the first process's alone."""
         self.exchange(None)
-        self._close()
+        self._joined = False
 
     @contextmanager
     def _listening(self) -> Iterator[None]:
@@ -213,14 +213,6 @@ class Processes:
             # The first process is asked to stop as well, and says when; training listens again.
             signal.signal(signal.SIGINT, signal.SIG_IGN)
             signal.signal(signal.SIGTERM, signal.SIG_IGN)
-
-    def _close(self) -> None:
-        if self.count > 1:
-            import torch.distributed as dist
-
-            self._joined = False
-            if dist.is_initialized():
-                dist.destroy_process_group()
 
 
 def launched(environ: Mapping[str, str] = os.environ) -> Processes:
@@ -256,4 +248,4 @@ def joined(device: str) -> Iterator[Processes]:
             processes.exchange(None)  # nobody goes before all have put their things away: the launcher would kill the rest
         raise
     finally:
-        processes._close()
+        processes._joined = False  # the connections stay: a script may begin another run
