@@ -23,7 +23,7 @@ mentions of several fragments need.
 from __future__ import annotations
 
 from collections import Counter, defaultdict
-from collections.abc import Callable, Hashable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Hashable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -129,6 +129,8 @@ def _size(mention: Mention) -> int:
 
 def _common(one: Mention, other: Mention) -> int:
     """Characters in common."""
+    if one.fragments[-1][1] <= other.fragments[0][0] or other.fragments[-1][1] <= one.fragments[0][0]:
+        return 0
     return sum(max(0, min(b, d) - max(a, c)) for a, b in one.fragments for c, d in other.fragments)
 
 
@@ -151,12 +153,37 @@ def _only_links(one: Mention, other: Mention) -> bool:
     return all(b <= c or d <= a for a, b in one.fragments for c, d in other.fragments if (a, b) != (c, d))
 
 
-def tabulate(gold: Sequence[Document], predicted: Sequence[Document], sorter: Sorter) -> dict[str, Any]:
+@dataclass(frozen=True)
+class Compared:
+    """One document's gold and predicted mentions, and what became of them.
+
+    Args:
+        gold: the document, with text and gold mentions.
+        predicted: offsets into its text.
+        findings: as `findings` gives them.
+    """
+
+    gold: Document
+    predicted: tuple[Mention, ...]
+    findings: tuple[Finding, ...]
+
+
+def compare(gold: Sequence[Document], predicted: Sequence[Document]) -> list[Compared]:
+    """What became of the mentions of every document.
+
+    Args:
+        gold: with text.
+        predicted: matched by id; a document that is missing predicts nothing.
+    """
+    answers = {document.id: document.mentions for document in predicted}
+    return [Compared(d, given, tuple(findings(d.mentions, given))) for d in gold for given in [answers.get(d.id, ())]]
+
+
+def tabulate(compared: Sequence[Compared], sorter: Sorter) -> dict[str, Any]:
     """Counts by kind, and the same for mentions of each sort.
 
     Args:
-        gold: with text; predictions are offsets into it.
-        predicted: matched by id; a document that is missing predicts nothing.
+        compared: from `compare`.
         sorter: fitted on the training documents.
 
     Returns:
@@ -166,15 +193,15 @@ def tabulate(gold: Sequence[Document], predicted: Sequence[Document], sorter: So
     """
     total = _Sides()
     by: dict[str, dict[str, _Sides]] = {sort: {group: _Sides() for group in groups} for sort, groups in sorter.groups.items()}
-    for document, given, found in _compared(gold, predicted):
-        for finding in found:
+    for one in compared:
+        for finding in one.findings:
             for side, mentions, indices in (
-                ("gold", document.mentions, finding.gold),
-                ("predicted", given, finding.predicted),
+                ("gold", one.gold.mentions, finding.gold),
+                ("predicted", one.predicted, finding.predicted),
             ):
                 for i in indices:
                     total[side][finding.kind] += 1
-                    for sort, group in sorter(document, mentions[i]).items():
+                    for sort, group in sorter(one.gold, mentions[i]).items():
                         by[sort][group][side][finding.kind] += 1
     return total.told() | {"by": {sort: {name: sides.told() for name, sides in g.items()} for sort, g in by.items()}}
 
@@ -190,29 +217,20 @@ class _Sides(dict[str, Counter[str]]):
         return {side: {kind: counts[kind] for kind in KINDS if counts[kind]} for side, counts in self.items()}
 
 
-def records(gold: Sequence[Document], predicted: Sequence[Document]) -> list[dict[str, Any]]:
+def records(compared: Sequence[Compared]) -> list[dict[str, Any]]:
     """Every finding but the correct ones, as document ids and offsets: ``id``, ``kind``, ``gold`` and ``predicted``, each a
     list of mentions with ``fragments``, ``label`` and ``concept`` where there is one.
     """
     return [
         {
-            "id": document.id, "kind": finding.kind,
-            "gold": [_record(document.mentions[i]) for i in finding.gold],
-            "predicted": [_record(given[i]) for i in finding.predicted],
+            "id": one.gold.id, "kind": finding.kind,
+            "gold": [_record(one.gold.mentions[i]) for i in finding.gold],
+            "predicted": [_record(one.predicted[i]) for i in finding.predicted],
         }
-        for document, given, found in _compared(gold, predicted)
-        for finding in found
+        for one in compared
+        for finding in one.findings
         if finding.kind != "correct"
     ]  # fmt: skip
-
-
-def _compared(
-    gold: Sequence[Document], predicted: Sequence[Document]
-) -> Iterator[tuple[Document, tuple[Mention, ...], list[Finding]]]:
-    answers = {document.id: document.mentions for document in predicted}
-    for document in gold:
-        given = answers.get(document.id, ())
-        yield document, given, findings(document.mentions, given)
 
 
 def _record(mention: Mention) -> dict[str, Any]:

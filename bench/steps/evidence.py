@@ -14,7 +14,7 @@ from typing import TYPE_CHECKING, Any
 
 from bench.evaluation.calibration import calibration
 from bench.evaluation.energy import metered, told
-from bench.evaluation.errors_by_kind import records, tabulate
+from bench.evaluation.errors_by_kind import compare, records, tabulate
 from bench.evaluation.mention_sorts import Sorter
 from bench.evaluation.overlap import overlap
 from bench.results.layout import PREDICTIONS, predictions_name
@@ -83,7 +83,8 @@ def evidence(data: Mapping[str, TaskData], stages: Sequence[str], folder: Path) 
             predicted = read_predictions(folder / PREDICTIONS / file)
             found["calibration"][name][stage] = calibration(gold, predicted)
             if sorter is not None:
-                found["errors"][name][stage] = tabulate(gold, predicted, sorter)
-                lines = [json.dumps(record, ensure_ascii=False) for record in records(gold, predicted)]
+                compared = compare(gold, predicted)
+                found["errors"][name][stage] = tabulate(compared, sorter)
+                lines = [json.dumps(record, ensure_ascii=False) for record in records(compared)]
                 write_bytes(folder / ERRORS / file, "".join(f"{line}\n" for line in lines).encode())
     return found

@@ -1,29 +1,37 @@
-"""Studies with real runs: killed and gone on with, nothing repeated, what is left behind, and what MLflow is told."""
+"""Studies with real runs: killed and gone on with, nothing repeated, budgets that follow other runs, what is left behind."""
 
 from __future__ import annotations
 
+import contextlib
+import io
 import json
-import os
 import signal
 import subprocess
 import sys
 import time
+from collections.abc import Callable, Mapping
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
 import pytest
 
-from bench.launchers import Job
-from bench.launchers.child import Child, end
+from bench.cli import main
+from bench.cli.parser import Parser, parse
+from bench.cli.study import configure, planned_study
+from bench.launchers import Job, Outcome
 from bench.registry import load
+from bench.results.schema import Result
 from bench.results.store import read_result
-from bench.studies.study import find_study
-from bench.studies.words import words_of
+from bench.studies.drive import drive
+from bench.studies.judge import judge
+from bench.studies.study import Estimate, Study, StudyRun, find_study
 
 torch = pytest.importorskip("torch")
 pytest.importorskip("statsmodels")
 
-TASKS = ("ncbi-disease", "bc5cdr")
+TASKS = ("ncbi-disease", "bc5cdr", "bc2gm")
+LONGEST = 64
 PATIENCE = 500.0
 
 
@@ -35,12 +43,12 @@ def corpora(tmp_path_factory: pytest.TempPathFactory) -> dict[str, Path]:
     return {task: folder / task for task in TASKS}
 
 
-def words(corpora: dict[str, Path], *tasks: str, tokens: int = 1200, every: int = 200) -> list[str]:
+def words(corpora: Mapping[str, Path], *tasks: str, tokens: int = 1200) -> list[str]:
     given = [word for task in tasks for word in ("--task", task, "--data", f"{task}={corpora[task]}")]
     return [
         *given, "--model", "tiny-bert", "--head", "bio", "--tokens", str(tokens), "--waive", "smoke", "--tracker", "none",
-        "--max-length", "64", "--batch-tokens", "256", "--micro-batch", "256", "--eval-every", "999",
-        "--checkpoint-every", str(every),
+        "--max-length", str(LONGEST), "--batch-tokens", "256", "--micro-batch", "256", "--eval-every", "999",
+        "--checkpoint-every", "2",
     ]  # fmt: skip
 
 
@@ -54,109 +62,196 @@ def finished(folder: Path) -> dict[str, float]:
     return {path.parent.name: path.stat().st_mtime for path in folder.glob("runs/*/result.json")}
 
 
-def wait_for(what: Any, seconds: float = PATIENCE) -> None:
-    until = time.monotonic() + seconds
+def wait_for(what: Callable[[], Any]) -> None:
+    until = time.monotonic() + PATIENCE
     while not what():
         assert time.monotonic() < until, "it took too long"
         time.sleep(0.1)
 
 
 def test_a_killed_study_goes_on_and_repeats_nothing(corpora: dict[str, Path], tmp_path: Path) -> None:
-    command = ["token-control", *words(corpora, *TASKS), "--seeds", "1", "--name", "killed"]
+    grid = tmp_path / "grid.toml"
+    grid.write_text("[grid]\nrank = [8]\n")
+    command = ["sweep", str(grid), *words(corpora, "bc5cdr"), "--seeds", "2", "--name", "killed"]
     process = begin(tmp_path, *command)
-    # The multi-task run is done and another has begun when everything is killed.
-    wait_for(lambda: (finished(tmp_path) and len([*tmp_path.glob("runs/*/journal.jsonl")]) > 1) or process.poll() is not None)
-    assert process.poll() is None, process.communicate()[0]
+    # The first run is done and the second has a checkpoint when everything is killed.
+    second = "runs/*/checkpoints/*/manifest.json"
+    wait_for(lambda: len({p.parts[-4] for p in tmp_path.glob(second)}) > 1 or process.poll() is not None)
     process.send_signal(signal.SIGKILL)
     process.communicate()
     kept = finished(tmp_path)
     study = find_study("killed", tmp_path / "runs")
-    assert study["multi-s0"].run in kept
-    assert study.verdict is None
+    assert study["rank=8,s0"].run in kept
 
     done = begin(tmp_path, *command, "--json")
     out, _ = done.communicate(timeout=PATIENCE)
     assert done.returncode == 0, out
     study = find_study("killed", tmp_path / "runs")
     after = finished(tmp_path)
-    assert len(after) == len(study.runs) == 5
     assert {run.run for run in study.runs} == set(after)
+    assert len(after) == 2
     assert {run: after[run] for run in kept} == kept  # not written again
-    results = {run.key: read_result(tmp_path / "runs" / str(run.run)) for run in study.runs}
-    tokens = {key: result.invariants.tokens["total"] for key, result in results.items()}
-    for task in TASKS:
-        share = results["multi-s0"].invariants.tokens["tasks"][task]["tokens"]
-        longest = 64  # a budget is met to within one example
-        assert abs(tokens[f"{task}-total-s0"] - tokens["multi-s0"]) <= longest
-        assert abs(tokens[f"{task}-share-s0"] - share) <= longest
-    assert {result.config["study"] for result in results.values()} == {"killed"}
-    assert results["multi-s0"].config["name"] == "killed/multi-s0"
-    assert study.verdict is not None
-    assert {(one["task"], one["kind"]) for one in study.verdict["tasks"]} == {(task, "unresolved") for task in TASKS}
-    # One seed carries no verdict, and the page says so.
-    assert "1, and a verdict wants 6" in study.verdict["tasks"][0]["reason"]
+    assert len([*(study.folder / "logs").glob("*.plan.log")]) == 1  # seeds cost alike, and are asked once
+    results = [read_result(tmp_path / "runs" / str(run.run)) for run in study.runs]
+    assert [result.config["study"] for result in results] == ["killed", "killed"]
+    assert results[1].config["name"] == "killed/rank=8,s1"
 
     again = begin(tmp_path, *command)
     out, _ = again.communicate(timeout=PATIENCE)
     assert again.returncode == 0, out
     assert "begun" not in out
     assert finished(tmp_path) == after
-    # No seed, no set, no name decides what a run is: another study finds it.
-    logs = [path.name for path in (study.folder / "logs").iterdir()]
-    assert len([name for name in logs if name.endswith(".plan.log")]) == 3  # one dry run a set of tasks
 
 
-def test_asked_to_stop_it_saves_checkpoints_and_says_how_to_go_on(corpora: dict[str, Path], tmp_path: Path) -> None:
+def test_a_dry_run_tells_tokens_and_hours_and_leaves_nothing(corpora: dict[str, Path], tmp_path: Path) -> None:
+    command = ["transfer", *words(corpora, "ncbi-disease", "bc5cdr"), "--seeds", "2"]
+    dry = begin(tmp_path, *command, "--dry-run", "--json")
+    out, _ = dry.communicate(timeout=PATIENCE)
+    assert dry.returncode == 0, out
+    planned = json.loads(out[out.index("{") :])
+    tokens = {run["key"]: run["estimate"]["tokens"] for run in planned["runs"]}
+    assert tokens["bc5cdr-s1"] == 1200
+    assert tokens["ncbi-disease+bc5cdr-s0"] == tokens["bc5cdr-total-s0"] == 2400
+    assert all(run["estimate"]["seconds"] >= 0 and run["estimate"]["memory"] > 2**20 for run in planned["runs"])
+    assert not [*tmp_path.iterdir()]
+
+
+def test_a_signal_ends_every_run_with_a_checkpoint(corpora: dict[str, Path], tmp_path: Path) -> None:
     grid = tmp_path / "grid.toml"
     grid.write_text("[grid]\nrank = [8]\n")
-    command = ["sweep", str(grid), *words(corpora, "bc5cdr", tokens=200_000, every=2), "--seeds", "1", "--name", "stopped"]
+    command = ["sweep", str(grid), *words(corpora, "bc5cdr", tokens=200_000), "--seeds", "1", "--name", "stopped"]
     process = begin(tmp_path, *command)
-    log = tmp_path / "runs" / "studies" / "stopped" / "logs" / "rank=8,s0.log"
     wait_for(lambda: [*tmp_path.glob("runs/*/checkpoints/*/manifest.json")] or process.poll() is not None)
     process.send_signal(signal.SIGTERM)
     out, _ = process.communicate(timeout=PATIENCE)
     assert process.returncode == 130, out
     assert "Study stopped stopped with 0 of 1 runs finished; those that ran saved a checkpoint." in out
     assert "Go on by typing the same command again." in out
-    (run,) = [path.parent for path in tmp_path.glob("runs/*/journal.jsonl")]
-    assert [*(run / "checkpoints").glob("*/manifest.json")]
-    assert "Stopped on SIGTERM" in log.read_text()
-    assert find_study("stopped", tmp_path / "runs").runs[0].error is None
+    study = find_study("stopped", tmp_path / "runs")
+    assert "Stopped on SIGTERM" in (study.folder / "logs" / "rank=8,s0.log").read_text()
+    assert (study.runs[0].run, study.runs[0].error) == (None, None)
 
 
-def test_a_dry_run_tells_runs_tokens_and_hours_and_leaves_nothing(corpora: dict[str, Path], tmp_path: Path) -> None:
-    done = begin(tmp_path, "transfer", *words(corpora, *TASKS), "--seeds", "2", "--dry-run", "--json")
-    out, _ = done.communicate(timeout=PATIENCE)
-    assert done.returncode == 0, out
-    study = json.loads(out[out.index("{") :])
-    tokens = {run["key"]: run["estimate"]["tokens"] for run in study["runs"]}
-    assert tokens["bc5cdr-s1"] == 1200
-    assert tokens["ncbi-disease+bc5cdr-s0"] == tokens["bc5cdr-total-s0"] == 2400
-    assert all(run["estimate"]["seconds"] >= 0 and run["estimate"]["memory"] > 2**20 for run in study["runs"])
-    assert not [*tmp_path.iterdir()]
+class Here:
+    """Runs in this process, which has everything imported, one after another."""
+
+    def __init__(self) -> None:
+        self.waiting: list[Job] = []
+        self.ran: list[str] = []
+
+    def submit(self, job: Job) -> None:
+        self.waiting.append(job)
+
+    def poll(self, seconds: float) -> list[Outcome]:
+        job = self.waiting.pop(0)
+        self.ran.append(job.key)
+        out, err = io.StringIO(), io.StringIO()
+        with contextlib.redirect_stdout(out), contextlib.redirect_stderr(err):
+            code = main(["run", *job.words])
+        return [Outcome(job.key, code, json.loads(out.getvalue()) if code == 0 else {}, err.getvalue())]
+
+    def active(self) -> set[str]:
+        return set()
+
+    def stop(self) -> list[Outcome]:
+        return []
+
+    def close(self) -> None:
+        pass
 
 
-def test_a_run_that_was_begun_elsewhere_is_finished_here(corpora: dict[str, Path], tmp_path: Path) -> None:
-    """Killed for good at an update, a run is begun again from its checkpoint by the words that it names."""
-    from bench.config import RunConfig
+class Quiet:
+    """A watcher that looks away."""
 
-    config = RunConfig(
-        task=("bc5cdr",), data={"bc5cdr": str(corpora["bc5cdr"])}, model="tiny-bert", head="bio", tokens=6000, waive=("smoke",),
-        tracker=("none",), max_length=64, batch_tokens=128, micro_batch=256, checkpoint_every=2, eval_every=999,
-        out=str(tmp_path / "runs"),
-    )  # fmt: skip
-    child = Child(Job("a", (*words_of(config), "--json"), tmp_path / "a.log"))
-    try:
-        wait_for(lambda: [*tmp_path.glob("runs/*/checkpoints/*")] or child.poll())
-        assert child._process is not None
-        os.kill(child._process.pid, signal.SIGKILL)
-        until = time.monotonic() + PATIENCE
-        while (outcome := child.poll()) is None:
-            assert time.monotonic() < until
-            time.sleep(0.1)
-    finally:
-        end(child)
-    assert outcome.code == 0, outcome
-    assert outcome.attempts == 3  # killed; told that it was begun; resumed
-    result = read_result(tmp_path / "runs" / str(outcome.run))
-    assert result.invariants.checkpoint["resumed_from"][0] > 0
+    def look(self, study: Study, active: set[str]) -> None:
+        pass
+
+    def ended(self, run: StudyRun, outcome: Outcome) -> None:
+        assert run.run is not None, outcome.message
+
+
+def run_here(out: Path, *typed: str) -> tuple[Study, dict[str, Result], list[str], list[str]]:
+    """A study from its words to its verdict: the study, its results, the order of its runs, and what was warned of."""
+    parser = Parser(prog="bench study")
+    configure(parser)
+    args = parse(parser, [*typed, "--out", str(out)])
+    assert args is not None
+    study = planned_study(args, load())
+    study.runs = [replace(run, estimate=Estimate(1, 1.0, 1)) for run in study.runs]
+    launcher, told = Here(), []
+    assert drive(study, launcher, Quiet())
+    study.verdict = judge(study, load(), told.append)
+    results = {run.key: read_result(out / str(run.run)) for run in study.runs}
+    return study, results, launcher.ran, told
+
+
+def test_token_control_from_plan_to_verdict(corpora: dict[str, Path], tmp_path: Path) -> None:
+    pair = TASKS[:2]
+    study, results, ran, told = run_here(tmp_path, "token-control", *words(corpora, *pair), "--seeds", "1")
+    assert ran[0] == "multi-s0"
+    tokens = {key: result.invariants.tokens["total"] for key, result in results.items()}
+    for task in pair:
+        share = results["multi-s0"].invariants.tokens["tasks"][task]["tokens"]
+        # A budget is met to within one example.
+        assert abs(tokens[f"{task}-total-s0"] - tokens["multi-s0"]) <= LONGEST
+        assert abs(tokens[f"{task}-share-s0"] - share) <= LONGEST
+    assert len({result.config["resolved"]["lr"] for result in results.values()}) == 1
+    assert study.verdict is not None
+    assert {one["task"]: one["kind"] for one in study.verdict["tasks"]} == dict.fromkeys(pair, "unresolved")
+    assert "1, and a verdict wants 6" in study.verdict["tasks"][0]["reason"]
+    assert [one["field"] for one in study.verdict["differences"]] == ["waivers"]
+    assert not told
+
+    # Another study that asks for one of these runs finds it: what a run is has nothing to do with who asks.
+    other = replace(study["multi-s0"], key="again", run=None)
+    more = Study(tmp_path, "ablation", "other", {}, [other])
+    assert drive(more, Here(), Quiet())
+    assert more["again"].run == study["multi-s0"].run
+
+
+def test_transfer_from_plan_to_matrix(corpora: dict[str, Path], tmp_path: Path) -> None:
+    study, results, _, _ = run_here(tmp_path, "transfer", *words(corpora, *TASKS, tokens=600), "--seeds", "1")
+    pair = results["ncbi-disease+bc5cdr-s0"].invariants.tokens["tasks"]
+    assert all(abs(account["tokens"] - 600) <= 2 * LONGEST for account in pair.values())
+    assert study.verdict is not None
+    ordered = [(one["task"], one["partner"]) for one in study.verdict["pairs"]]
+    assert sorted(ordered) == sorted((a, b) for a in TASKS for b in TASKS if a != b)
+    alike = {pair: one["similarity"] for pair, one in zip(ordered, study.verdict["pairs"], strict=True)}
+    assert all(alike[a, b] == alike[b, a] for a, b in ordered)
+    assert alike["ncbi-disease", "bc5cdr"]["labels"] == 0.5  # diseases in both, chemicals in one
+    assert alike["ncbi-disease", "bc2gm"]["labels"] == 0.0
+    assert study.verdict["spearman"]["labels"]["n"] == 6
+    one = study.verdict["pairs"][0]
+    own = results[f"{one['task']}-s0"].scores[one["task"]].trained
+    both = next(r for k, r in results.items() if {one["task"], one["partner"]} == set(r.scores)).scores[one["task"]].trained
+    metric = study.verdict["metrics"][one["task"]]
+    from bench.results.schema import pick
+
+    assert one["at_own"]["difference"] == pytest.approx((pick(both, metric) or 0) - (pick(own, metric) or 0))
+
+
+def test_a_run_that_fails_leaves_the_others_and_blocks_its_own(corpora: dict[str, Path], tmp_path: Path) -> None:
+    class Failing(Here):
+        def poll(self, seconds: float) -> list[Outcome]:
+            job = self.waiting.pop(0)
+            self.ran.append(job.key)
+            bad = job.key == "multi-s0"
+            return [Outcome(job.key, 3 if bad else 0, {} if bad else {"result": f"/x/{job.key}/result.json"}, "It broke.")]
+
+    class Told(Quiet):
+        def ended(self, run: StudyRun, outcome: Outcome) -> None:
+            pass
+
+    parser = Parser(prog="bench study")
+    configure(parser)
+    args = parse(parser, ["token-control", *words(corpora, *TASKS[:2]), "--seeds", "2", "--out", str(tmp_path)])
+    assert args is not None
+    study = planned_study(args, load())
+    launcher = Failing()
+    assert drive(study, launcher, Told()) is False
+    assert launcher.ran == ["multi-s0", "multi-s1", *(run.key for run in study.runs if run.seed == 1 and run.role != "multi")]
+    back = find_study(study.name, tmp_path)
+    assert back["multi-s0"].error == "It broke."
+    assert [run.key for run in back.runs if run.run is None and run.error is None] == [
+        run.key for run in study.runs if run.seed == 0 and run.role != "multi"
+    ]

@@ -6,7 +6,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from bench.api.data import Document, Mention
-from bench.evaluation.errors_by_kind import KINDS, findings, tabulate
+from bench.evaluation.errors_by_kind import KINDS, compare, findings, tabulate
 from bench.evaluation.mention_sorts import Sorter
 
 
@@ -71,7 +71,7 @@ def test_gold_and_prediction_change_places(gold: list[Mention], predicted: list[
 @given(SETS, SETS)
 def test_tables_add_up(gold: list[Mention], predicted: list[Mention]) -> None:
     document = Document("d", "ab cd ef ghi jk", tuple(gold))
-    table = tabulate([document], [Document("d", "", tuple(predicted))], Sorter.fit([document]))
+    table = tabulate(compare([document], [Document("d", "", tuple(predicted))]), Sorter.fit([document]))
     assert sum(table["gold"].values()) == len(gold)
     assert sum(table["predicted"].values()) == len(predicted)
     for groups in table["by"].values():

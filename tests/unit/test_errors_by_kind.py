@@ -7,7 +7,7 @@ import json
 import pytest
 
 from bench.api.data import Document, Mention
-from bench.evaluation.errors_by_kind import KINDS, Finding, findings, records, tabulate
+from bench.evaluation.errors_by_kind import KINDS, Finding, compare, findings, records, tabulate
 from bench.evaluation.mention_sorts import Sorter, abbreviated
 
 A, B, C, D = (0, 4), (5, 9), (10, 14), (15, 19)
@@ -89,7 +89,8 @@ def test_tables_and_records_count_the_same_and_hold_no_text() -> None:
     gold = [Document("d", TEXT, (m((0, 4), concept="C1"), m((9, 29)), m((38, 61)))), Document("e", "COPD", (m((0, 4)),))]
     predicted = [Document("d", "", (m((0, 4), concept="C2"), m((9, 13)), m((14, 29)), m((70, 74))))]
     sorter = Sorter.fit([Document("t", "COPD", (m((0, 4)),))])
-    table = tabulate(gold, predicted, sorter)
+    compared = compare(gold, predicted)
+    table = tabulate(compared, sorter)
     assert table["gold"] == {"concept": 1, "split": 1, "missed": 2}
     assert table["predicted"] == {"concept": 1, "split": 2, "spurious": 1}
     for groups in table["by"].values():
@@ -97,7 +98,7 @@ def test_tables_and_records_count_the_same_and_hold_no_text() -> None:
             for kind in KINDS:
                 assert sum(group[side].get(kind, 0) for group in groups.values()) == table[side].get(kind, 0)
     assert table["by"]["training"]["1"]["gold"] == {"concept": 1, "missed": 1}
-    found = records(gold, predicted)
+    found = records(compared)
     assert [(r["id"], r["kind"]) for r in found] == [
         ("d", "concept"), ("d", "split"), ("d", "missed"), ("d", "spurious"), ("e", "missed"),
     ]  # fmt: skip
