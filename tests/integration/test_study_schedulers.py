@@ -124,7 +124,7 @@ def test_a_job_that_is_preempted_is_queued_again(job: Callable[..., Job], tmp_pa
     assert found["one"].code == 0, found
     result = read_result(tmp_path / "runs" / str(found["one"].run))
     assert result.invariants.checkpoint["resumed_from"][0] > 0
-    assert "Requeued job" in "".join(path.read_text() for path in (tmp_path / "slurm").glob("*.err"))
+    assert "Requeued job" in "".join(path.read_text() for path in (tmp_path / "slurm").glob("*_log.*"))
 
 
 def test_a_stopped_scheduler_leaves_checkpoints(job: Callable[..., Job], tmp_path: Path) -> None:
