@@ -139,6 +139,7 @@ def _row(entry: Entry, extra: list[str]) -> list[str]:
     if head:
         value = score(head["value"], head.get("ci95"))
         metric = f"{head['task']} {head['metric']}" if len(entry.tasks) > 1 else str(head["metric"])
+        metric += "".join(f"; {row['task']} {'–' if row['value'] is None else score(row['value'])}" for row in entry.rest)
     else:
         value, metric = paint(entry.state, "yellow"), ""
     marks = ["synthetic"] * bool(entry.known.get("synthetic")) + [f"waived {name}" for name in entry.known.get("waivers", ())]
@@ -158,7 +159,7 @@ def _record(entry: Entry, extra: list[str]) -> dict[str, Any]:
     head = entry.known.get("headline")
     record: dict[str, Any] = {"id": entry.id, "state": entry.state, "task": [*entry.tasks]}
     record |= {name: _name(entry.field(name)) for name in SHOWN}
-    record |= {"headline": head, "synthetic": entry.known.get("synthetic"), "waivers": entry.known.get("waivers", [])}
+    record |= {"headline": head, "rest": entry.rest, "synthetic": entry.known.get("synthetic"), "waivers": entry.known.get("waivers", [])}
     return record | {name: entry.field(name) for name in extra}
 
 
