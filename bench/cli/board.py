@@ -8,7 +8,7 @@ from pathlib import Path
 from typing import Any
 
 from bench.cli.parser import Parser
-from bench.cli.text import columns, dump, number, paint
+from bench.cli.text import columns, dump, number, paint, some
 from bench.errors import RunStateError, UsageError
 from bench.report.board import Entry, entries, needs_whole
 from bench.results.summary import score
@@ -77,11 +77,11 @@ def run(args: argparse.Namespace) -> int:
     synthetic = any(entry.known.get("synthetic") for entry in kept)
     if kept:
         print(columns((*HEADER[:-1], *extra, "marks"), [_row(entry, extra) for entry in kept]))
-    left = f" of {len(every):,}" if len(kept) < len(every) else ""
+    told = some(len(kept), "run") if len(kept) == len(every) else f"{len(kept):,} of {some(len(every), 'run')}"
     counts = [
         f"{n:,} {state}" for state in ("unfinished", "damaged", "other schema") if (n := sum(e.state == state for e in kept))
     ]
-    print(f"\n{len(kept):,}{left} runs{''.join(f', {count}' for count in counts)}")
+    print(f"\n{told}{''.join(f', {count}' for count in counts)}")
     if synthetic:
         print(paint("SYNTHETIC data: such scores say nothing about the real corpora.", "yellow"))
     return 0
