@@ -159,7 +159,8 @@ def _record(entry: Entry, extra: list[str]) -> dict[str, Any]:
     head = entry.known.get("headline")
     record: dict[str, Any] = {"id": entry.id, "state": entry.state, "task": [*entry.tasks]}
     record |= {name: _name(entry.field(name)) for name in SHOWN}
-    record |= {"headline": head, "rest": entry.rest, "synthetic": entry.known.get("synthetic"), "waivers": entry.known.get("waivers", [])}
+    record |= {"headline": head, "rest": entry.rest, "synthetic": entry.known.get("synthetic")}
+    record["waivers"] = entry.known.get("waivers", [])
     return record | {name: entry.field(name) for name in extra}
 
 
