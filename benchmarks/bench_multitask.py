@@ -9,7 +9,8 @@ is cut into, since each holds one task: see the table.
     python benchmarks/bench_multitask.py [--quick] [--arch A1] [--rounds 5] [--json FILE]
 
 Targets: a step with PCGrad at most 1.3 times a bare one; throughput of several tasks at least 0.95 times that of single ones.
-With --quick the base is tiny-bert, which only shows that the benchmark works: the less a base computes, the more PCGrad and each micro-batch weigh.
+With --quick the base is tiny-bert, which only shows that the benchmark works: the less a base computes, the more PCGrad and
+each micro-batch weigh.
 """
 
 from __future__ import annotations
