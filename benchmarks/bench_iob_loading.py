@@ -74,7 +74,7 @@ def child(options: argparse.Namespace) -> dict[str, Any]:
     import_heavy()
     import datasets.arrow_writer  # noqa: F401  what is imported on first use is no cost of a sentence
     import psutil
-    import transformers  # noqa: F401
+    from transformers import AutoModel, AutoTokenizer  # noqa: F401  modules of transformers' own, imported by name
 
     parts.model.folder()
     before = int(psutil.Process().memory_info().rss)

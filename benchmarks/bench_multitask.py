@@ -1,13 +1,16 @@
 """Five tasks at once: what PCGrad costs, and throughput against each task alone on as many tokens.
 
-Round after round, one process trains in turn: five updates of all tasks with gradients added up (``plain``), the same with
-PCGrad, the same with no look at the gradients at all (``bare``: neither taken apart by task nor compared), and one update of
-each task alone. All see as many tokens of each task, to within a bundle. The figure is the median of the rounds' ratios.
+One process trains in turn: an update of all tasks with gradients added up (``plain``), the same with PCGrad, the same with no
+look at the gradients at all (``bare``: neither taken apart by task nor compared), and one of a task alone; then the next of
+each. A round is five of them, so that all see as many tokens of each task, to within a bundle. The figure is the median of the
+rounds' ratios. Windows, lengths and tokens are the same; what differs beside the gradients is how many micro-batches an update
+is cut into, since each holds one task: see the table.
 
     python benchmarks/bench_multitask.py [--quick] [--arch A1] [--rounds 5] [--json FILE]
 
 Targets: a step with PCGrad at most 1.3 times a bare one; throughput of several tasks at least 0.95 times that of single ones.
-With --quick the base is tiny-bert, which only shows that the benchmark works: the less a base computes, the more PCGrad weighs.
+With --quick the base is tiny-bert, which only shows that the benchmark works: the less a base computes, the more PCGrad and
+each micro-batch weigh.
 """
 
 from __future__ import annotations
@@ -15,13 +18,16 @@ from __future__ import annotations
 import argparse
 import os
 import tempfile
-from collections.abc import Callable, Mapping
-from dataclasses import replace
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, replace
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import common
 from common import Figure, Lap, Stopwatch
+
+if TYPE_CHECKING:
+    from bench.training.loop import Trainer
 
 TASKS = ("ncbi-disease", "bc5cdr", "bc2gm", "chemprot", "gad")
 COST, THROUGHPUT = 1.3, 0.95
@@ -52,18 +58,15 @@ def measure(options: argparse.Namespace) -> list[Figure]:
             trainer(replace(config, task=(name,), steps=rounds + 2, data={name: config.data[name]}), root / f"{name}-alone")
             for name in TASKS
         ]
-    work: dict[str, Callable[[], int]] = {
-        kind: lambda one=one: sum(one.run_update().tokens for _ in TASKS)  # type: ignore[misc]
-        for kind, one in several.items()
-    }
-    work["alone"] = lambda: sum(one.run_update().tokens for one in alone)
+    work: dict[str, list[Trainer]] = {kind: [one] * len(TASKS) for kind, one in several.items()} | {"alone": alone}
     laps = in_turn(work, rounds)
     common.table(
         f"{model}, {options.arch}, {', '.join(TASKS)}; {rounds} rounds, {several['plain'].shared.shared:,} shared parameters",
-        ("training", "tokens/CPU s", "tokens/s", "CPU s an update"),
+        ("training", "tokens/CPU s", "tokens/s", "CPU s an update", "tokens", "padded", "micro-batches"),
         [
             (name, *(f"{sum(lap.tokens for lap in found) / sum(getattr(lap, clock) for lap in found):,.0f}"
-                     for clock in ("cpu", "wall")), f"{sum(lap.cpu for lap in found) / (rounds * len(TASKS)):.3f}")
+                     for clock in ("cpu", "wall")), f"{sum(lap.cpu for lap in found) / (rounds * len(TASKS)):.3f}",
+             *(f"{sum(getattr(lap, count) for lap in found):,}" for count in ("tokens", "padded", "micro_batches")))
             for name, found in laps.items()
         ],
     )  # fmt: skip
@@ -76,27 +79,63 @@ def measure(options: argparse.Namespace) -> list[Figure]:
     ]
 
 
-def figure(name: str, ours: list[Lap], theirs: list[Lap], target: float, at_most: bool) -> Figure:
+def figure(name: str, ours: Sequence[Lap], theirs: Sequence[Lap], target: float, at_most: bool) -> Figure:
     """A ratio of rates in CPU time, its wall time noted beside it."""
     cpu, wall = (common.ratio(ours, theirs, clock) for clock in ("cpu", "wall"))
     met = cpu <= target if at_most else cpu >= target
     return Figure(name, f"{'≤' if at_most else '≥'} {target} ×", f"{cpu:.2f} ×", met, f"{wall:.2f} × in wall time")
 
 
-def in_turn(work: Mapping[str, Callable[[], int]], rounds: int) -> dict[str, list[Lap]]:
-    """Runs each piece of work once a round, beginning with another one each time; the first round is not counted."""
-    watches = {name: Stopwatch() for name in work}
+@dataclass
+class Round(Lap):
+    """An update of each task alone, or as many of all tasks.
+
+    Args:
+        padded: positions computed, padding included.
+        micro_batches: how many they were computed in; each has costs of its own, whatever it holds.
+    """
+
+    padded: int = 0
+    micro_batches: int = 0
+
+    def update(self, one: Trainer) -> None:
+        """Adds an update to it."""
+        before = positions(one)
+        watch = Stopwatch()
+        watch.start()
+        report = one.run_update()
+        lap = watch.stop(report.tokens)
+        self.tokens, self.wall, self.cpu = self.tokens + lap.tokens, self.wall + lap.wall, self.cpu + lap.cpu
+        self.padded += positions(one) - before
+        self.micro_batches += report.micro_batches
+
+
+def positions(one: Trainer) -> int:
+    """Positions that a training has computed, padding included."""
+    return sum(account.tokens + account.padded for account in one.ledger.accounts.values())
+
+
+def in_turn(work: Mapping[str, Sequence[Trainer]], rounds: int) -> dict[str, list[Round]]:
+    """Runs update after update, one of each kind and then the next of each, so that a machine that slows down slows all.
+
+    Args:
+        work: kind to whose turn it is at each update of a round.
+        rounds: that are counted; one before them is not.
+    """
+    laps: dict[str, list[Round]] = {name: [] for name in work}
     names = list(work)
     for number in range(rounds + 1):
-        at = number % len(names)
-        for name in names[at:] + names[:at]:
-            watches[name].start()
-            tokens = work[name]()
-            watches[name].stop(tokens)
-    return {name: watch.laps[1:] for name, watch in watches.items()}
+        found = {name: Round() for name in names}
+        for turn in range(len(TASKS)):
+            at = (number + turn) % len(names)
+            for name in names[at:] + names[:at]:
+                found[name].update(work[name][turn])
+        for name, lap in found.items():
+            laps[name].append(lap)
+    return {name: own[1:] for name, own in laps.items()}
 
 
-def trainer(config: Any, folder: Path) -> Any:
+def trainer(config: Any, folder: Path) -> Trainer:
     """A planned and built run, every update of which fits one pass over its micro-batches."""
     from bench.config import run_id
     from bench.modeling.noise import import_heavy
@@ -115,7 +154,7 @@ def trainer(config: Any, folder: Path) -> Any:
     with read_corpora(parts.tasks, config) as sources:
         facts = resolved_facts(config, parts, sources)
         planned = plan(config, facts, run_id(config, **facts), folder, parts, sources, SilentReporter(), Clock())
-    made = common.built(planned)
+    made: Trainer = common.built(planned)
     made.micro_batch = common.whole_update(planned)
     return made
 

@@ -22,13 +22,15 @@ def leaks_of(corpus: Corpus) -> tuple[Leak, ...]:
 
     An id that stands twice in one split is not this check's business.
     """
-    home: dict[str, str] = {}
     found: dict[tuple[str, str], Leak] = {}
+    home: dict[str, str] = {}
     for split in corpus:
-        for document in corpus[split]:
-            other = home.setdefault(document.id.casefold(), split)
-            if other != split:
-                found.setdefault((document.id, split), Leak(document.id, split, other))
+        own = [document.id.casefold() for document in corpus[split]]
+        if not home.keys().isdisjoint(own):  # rare, and all that has to be looked at one by one
+            for document, name in zip(corpus[split], own, strict=True):
+                if name in home:
+                    found.setdefault((document.id, split), Leak(document.id, split, home[name]))
+        home = dict.fromkeys(own, split) | home
     for leak in corpus.leaks:
         found.setdefault((leak.document, leak.split), leak)
     return tuple(found.values())

@@ -19,6 +19,8 @@ from bench.api.head import Window
 from bench.errors import UsageError
 
 _WORD = re.compile(r"\w+|[^\w\s]")
+# The same on ASCII text, in two thirds of the time; \s leaves out separators there that it takes in elsewhere.
+_ASCII_WORD = re.compile(r"\w+|[^\w\s\x1c-\x1f]", re.ASCII)
 _BLANK = re.compile(r"\n[^\S\n]*\n")
 _BULLET = re.compile(r"(?:[-*•·▪◦‣–+]|\(?\d{1,2}[.)]|\(?[A-Za-z][.)])[^\S\n]+\S")
 _HEADER = re.compile(r"[A-Z][\w/&'() -]{0,58}:(?:\s|$)")
@@ -35,7 +37,25 @@ _LINE = 80
 
 def words(text: str) -> tuple[Fragment, ...]:
     r"""Character (start, end) of every word of a text: ``\w+|[^\w\s]``."""
-    return tuple(match.span() for match in _WORD.finditer(text))
+    return tuple(map(re.Match.span, _pattern(text).finditer(text)))
+
+
+def count_words(text: str, start: int = 0, end: int | None = None) -> int:
+    """How many `words` of a text begin within a stretch of it, or how many it has.
+
+    Args:
+        text: whole.
+        start: of the stretch, in characters.
+        end: of it, exclusive; the text's where None.
+    """
+    pattern = _pattern(text)
+    end = len(text) if end is None else end
+    before = pattern.match(text, start - 1, end) if start > 0 else None
+    return len(pattern.findall(text, start, end)) - (before is not None and before.end() > start)
+
+
+def _pattern(text: str) -> re.Pattern[str]:
+    return _ASCII_WORD if text.isascii() else _WORD
 
 
 def sentences(text: str) -> list[Fragment]:

@@ -135,7 +135,7 @@ def load_tokenizer(folder: Path) -> Any:
     """
     from transformers import AutoTokenizer
 
-    config, _ = _classes(folder)
+    config, _ = _configuration(folder)
     try:
         with quiet():
             tokenizer = AutoTokenizer.from_pretrained(folder, config=config, trust_remote_code=False, local_files_only=True)
@@ -153,20 +153,37 @@ def load_tokenizer(folder: Path) -> Any:
 
 def _classes(folder: Path) -> tuple[Any, Any]:
     """The configuration and the backbone's class; what concerns quantizing is taken out of the former."""
+    config, mapping = _configuration(folder)
+    try:
+        with quiet():
+            model_class = mapping[type(config)]
+    except (ValueError, KeyError, OSError, ImportError) as error:
+        raise _no_backbone(folder) from error
+    return config, model_class[0] if isinstance(model_class, (tuple, list)) else model_class
+
+
+def _configuration(folder: Path) -> tuple[Any, Any]:
+    """The configuration, and the mapping that has the backbone's class, which a tokenizer alone need not have imported."""
     from transformers import AutoConfig
     from transformers.models.auto.modeling_auto import MODEL_MAPPING
 
-    raw = read_config(folder)
+    read_config(folder)
     try:
         with quiet():
             config = AutoConfig.from_pretrained(folder, trust_remote_code=False, local_files_only=True)
-            model_class = MODEL_MAPPING[type(config)]
     except (ValueError, KeyError, OSError, ImportError) as error:
-        own = " It wants to run code that comes with it (auto_map), which bench never does." if "auto_map" in raw else ""
-        raise UsageError(f"transformers has no backbone for model type {raw['model_type']!r} of {folder}.{own}") from error
+        raise _no_backbone(folder) from error
+    if type(config) not in MODEL_MAPPING:
+        raise _no_backbone(folder)
     if hasattr(config, "quantization_config"):
         del config.quantization_config
-    return config, model_class[0] if isinstance(model_class, (tuple, list)) else model_class
+    return config, MODEL_MAPPING
+
+
+def _no_backbone(folder: Path) -> UsageError:
+    raw = read_config(folder)
+    own = " It wants to run code that comes with it (auto_map), which bench never does." if "auto_map" in raw else ""
+    return UsageError(f"transformers has no backbone for model type {raw['model_type']!r} of {folder}.{own}")
 
 
 def _no_pooler(model_class: Any) -> dict[str, bool]:

@@ -8,7 +8,7 @@ transformers = pytest.importorskip("transformers")
 from typing import Any  # noqa: E402
 
 from bench.api.data import Document, Mention  # noqa: E402
-from bench.data.windows import assign, sentences, special_tokens, windows, words  # noqa: E402
+from bench.data.windows import assign, count_words, sentences, special_tokens, windows, words  # noqa: E402
 from bench.errors import UsageError  # noqa: E402
 
 NOTE = """DISCHARGE SUMMARY
@@ -127,3 +127,19 @@ def test_mentions_go_to_the_window_that_holds_them_whole(letters: Any) -> None:
     assert [share.mentions for share in found] == [(mentions[0],), (mentions[2],), (mentions[3],)]
     assert lost == {"window": 1}
     assert assign(document, [])[1] == {"window": 4}
+
+
+def test_words_of_ascii_are_those_of_any_text() -> None:
+    ascii_text = "".join(a + b for a in map(chr, range(128)) for b in ("", "a", " ", "-"))
+    other = ascii_text + "é"
+    assert words(ascii_text) == words(other)[:-1]
+    assert words(other)[-1] == (len(other) - 1, len(other))
+
+
+@pytest.mark.parametrize("text", ["a bcd-e (f)  g", "é bcd-é (f)  g", "", "word"])
+def test_words_that_begin_in_a_stretch_are_counted(text: str) -> None:
+    starts = [start for start, _ in words(text)]
+    for low in range(len(text) + 1):
+        for high in range(low, len(text) + 1):
+            assert count_words(text, low, high) == sum(low <= start < high for start in starts)
+    assert count_words(text) == len(starts)
