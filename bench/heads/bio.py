@@ -11,7 +11,6 @@ single words told apart, Ratinov & Roth 2009, "Design Challenges and Misconcepti
 
 from __future__ import annotations
 
-from bisect import bisect_left
 from collections import Counter
 from collections.abc import Iterator, Mapping, Sequence
 from math import prod
@@ -19,7 +18,7 @@ from typing import TYPE_CHECKING, Any, ClassVar, Literal
 
 from bench.api.data import Document, Mention, in_order
 from bench.api.head import Encoding, Head, HeadModule, Window
-from bench.data.windows import words
+from bench.data.windows import count_words
 from bench.errors import DataError
 from bench.heads.mentions import Span, characters_of, words_of
 
@@ -90,21 +89,23 @@ class TokenClassificationHead(Head):
     def fit(self, documents: Sequence[Document]) -> None:
         """Learns the labels and how common each tag is."""
         total = 0
-        counted: Counter[tuple[str, int]] = Counter()
+        lengths: Counter[tuple[str, int]] = Counter()
         labels: set[str] = set()
         for document in documents:
-            starts = [start for start, _ in words(document.text)]
-            total += len(starts)
+            total += count_words(document.text)
             for fragments, label in {mention.key for mention in document.mentions}:
                 labels.add(label)
                 if len(fragments) == 1:
-                    length = bisect_left(starts, fragments[0][1]) - bisect_left(starts, fragments[0][0])
-                    counted.update((label, role) for role in roles(self.scheme, max(length, 1)))
+                    lengths[label, max(count_words(document.text, *fragments[0]), 1)] += 1
         if not labels:
             raise DataError(
                 f"The training documents hold no mention; a {self.name} head needs at least one.",
                 "Check the task's data folder.",
             )
+        counted: Counter[tuple[str, int]] = Counter()
+        for (label, length), times in lengths.items():
+            for role in roles(self.scheme, length):
+                counted[label, role] += times
         self.labels = tuple(sorted(labels))
         rates = [counted[label, role] / max(total, 1) for label in self.labels for role in range(len(self.scheme))]
         self.rates = (max(1.0 - sum(rates), 0.05), *rates)
