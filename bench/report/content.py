@@ -107,6 +107,7 @@ class Figure:
         synthetic: whether any of them was trained or scored on generated text.
         diagonal: whether the line x = y is drawn, as in a reliability diagram.
         front: whether the marks that no other beats on both axes (less x, more y) are joined.
+        zero: whether the line of no difference is drawn.
     """
 
     name: str
@@ -122,6 +123,7 @@ class Figure:
     synthetic: bool
     diagonal: bool = False
     front: bool = False
+    zero: bool = False
 
     @property
     def panels(self) -> tuple[str, ...]:
@@ -167,7 +169,7 @@ def shown(value: Any, kind: ColumnKind = "text") -> str:
         return size(value)
     if kind == "seconds":
         return _seconds(value)
-    return f"{value:,.0f}" if kind == "count" else f"{value:.3g}"
+    return f"{value:,.0f}" if kind == "count" or 1000 <= abs(value) < 1e6 else f"{value:.3g}"
 
 
 def front(marks: Iterable[Mark]) -> list[Mark]:

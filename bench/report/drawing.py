@@ -117,7 +117,7 @@ def _intervals(axes: Axes, figure: Figure, marks: Sequence[Mark]) -> None:
         axes.plot(float(mark.x), y, shape, color=colour, ms=5.5, label=mark.group, ls="none")
     for colour, points in dots.items():
         axes.plot([x for x, _ in points], [y for _, y in points], "o", color=colour, ms=2.4, alpha=0.5)
-    if figure.name == "differences":
+    if figure.zero:
         axes.axvline(0, color="#777777", lw=0.8, ls=(0, (4, 3)))
 
 
@@ -129,7 +129,8 @@ def _lines(axes: Axes, figure: Figure, marks: Sequence[Mark]) -> None:
         marker = shape if figure.name.endswith("dev") else None
         xs, ys = _broken(mark for mark in marks if mark.group == group)
         axes.plot(xs, ys, color=colour, ls=dashes, marker=marker, ms=3, lw=1.1, alpha=0.85, label=group)
-    axes.xaxis.set_major_formatter(EngFormatter(sep=""))
+    if max(float(mark.x) for mark in marks) >= 1000:
+        axes.xaxis.set_major_formatter(EngFormatter(sep=""))
 
 
 def _bars(axes: Axes, figure: Figure, marks: Sequence[Mark]) -> None:
@@ -173,6 +174,8 @@ def _points(axes: Axes, figure: Figure, marks: Sequence[Mark]) -> None:
         axes.step(
             [float(m.x) for m in joined], [float(m.y) for m in joined], where="post", color="#777777", lw=0.9, ls=(0, (4, 3))
         )
+    if figure.zero:
+        axes.axhline(0, color="#777777", lw=0.8, ls=(0, (4, 3)))
     if figure.diagonal:
         axes.plot([0, 1], [0, 1], color="#777777", lw=0.9, ls=(0, (4, 3)))
     for group in dict.fromkeys(mark.group for mark in marks):

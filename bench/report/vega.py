@@ -96,10 +96,9 @@ def _intervals(figure: Figure, marks: Sequence[Mark]) -> Spec:
         },
     ]
     layers = [layer for layer in layers if layer["data"]["values"]]
-    if figure.name == "differences":
-        layers.insert(0, {"data": {"values": [{}]}, "mark": {"type": "rule", "color": "var(--muted)", "strokeDash": [4, 3]},
-                          "encoding": {"x": {"datum": 0}}})  # fmt: skip
-    return {"height": (64 if several else 38) * len(lines), "layer": layers}
+    if figure.zero:
+        layers.insert(0, _zero("x"))
+    return {"height": (max(64, 15 * len(figure.groups)) if several else 38) * len(lines), "layer": layers}
 
 
 def _lines(figure: Figure, marks: Sequence[Mark]) -> Spec:
@@ -109,7 +108,7 @@ def _lines(figure: Figure, marks: Sequence[Mark]) -> Spec:
         "color": _colour(figure),
         "detail": {"field": "run"},
     }
-    tip = [_tip("run", "run"), _tip("group", "arm"), _tip("x", "tokens", ",.0f"), _tip("y", "value", ".4f")]
+    tip = [_tip("run", "run"), _tip("group", "arm"), _tip("x", figure.x, ",.4~f"), _tip("y", figure.y, ".4f")]
     lines = {
         "mark": {"type": "line", "strokeWidth": 1.6, "opacity": 0.85},
         "encoding": encoding | {"strokeDash": _scaled(figure, "strokeDash"), "tooltip": tip},
@@ -168,6 +167,8 @@ def _points(figure: Figure, marks: Sequence[Mark]) -> Spec:
             "encoding": {"x": x, "y": y, "color": _colour(figure), "shape": _shape(figure), "tooltip": tip}}  # fmt: skip
     layers: list[Spec] = [{"data": {"values": values}} | dots]
     line = {"type": "line", "color": "var(--muted)", "strokeDash": [4, 3]}
+    if figure.zero:
+        layers.insert(0, _zero("y"))
     if figure.front:
         joined = [_row(m) for m in front(marks)]
         layers.insert(
@@ -179,6 +180,12 @@ def _points(figure: Figure, marks: Sequence[Mark]) -> Spec:
         joined_line: Spec = {"mark": {"type": "line", "strokeWidth": 1.6, "opacity": 0.8}, "data": {"values": values}}
         layers.append(joined_line | {"encoding": {"x": x, "y": y, "color": _colour(figure), "detail": {"field": "run"}}})
     return {"height": 260, "layer": layers}
+
+
+def _zero(axis: str) -> Spec:
+    """The line of no difference, across an axis."""
+    rule = {"type": "rule", "color": "var(--muted)", "strokeDash": [4, 3]}
+    return {"data": {"values": [{}]}, "mark": rule, "encoding": {axis: {"datum": 0}}}
 
 
 def _row(mark: Mark) -> dict[str, Any]:
