@@ -66,7 +66,9 @@ def stages(evidence: Evidence) -> list[Stage]:
             score, size = run.unquantized(task), plain_bytes(run)
             if score is not None and (task, size, score) not in seen:
                 seen.add((task, size, score))
-                name = UNQUANTIZED if len(archs) == 1 else f"{run.result.config.get('arch')}, {UNQUANTIZED}"
+                # Trained on the quantized base is another model than trained on the plain one.
+                name = f"{run.arm}, {UNQUANTIZED}" if at_load else UNQUANTIZED
+                name = f"{run.result.config.get('arch')}, {UNQUANTIZED}" if not at_load and len(archs) > 1 else name
                 found.append(Stage(run, task, name, score, size, None if at_load else _latency(run, "trained", task)))
     return found
 
@@ -76,11 +78,11 @@ def pareto(evidence: Evidence) -> Figure | None:
     made = [one for one in stages(evidence) if one.bytes is not None]
     if len({one.bytes for one in made}) < 2:
         return None
-    marks = [Mark((one.bytes or 0) / 1e6, one.score, one.task, one.group, run=one.run.id) for one in made]
+    marks = _cloud([(one, (one.bytes or 0) / 1e6) for one in made])
     return figure_of(
         evidence, "pareto", "Quality against size",
-        "Weights of the base model: as saved where it was quantized, else parameters times 4 bytes (fp32) or 2 (bf16). The "
-        "line joins what no smaller model equals.",
+        "Weights of the base model: as saved where it was quantized, else parameters times 4 bytes (fp32) or 2 (bf16). "
+        "Large marks are means, small dots runs; the line joins the means that no smaller model equals.",
         f"Primary metric against megabytes. {_best(marks, 'MB')}.", "points", "weights, MB", "primary metric, test", marks,
         _groups(evidence, made), [one.run for one in made], front=True,
     )  # fmt: skip
@@ -91,11 +93,11 @@ def speed(evidence: Evidence) -> Figure | None:
     made = [one for one in stages(evidence) if one.latency is not None]
     if len({one.group for one in made}) < 2:
         return None
-    marks = [Mark(1e3 * (one.latency or 0.0), one.score, one.task, one.group, run=one.run.id) for one in made]
+    marks = _cloud([(one, 1e3 * (one.latency or 0.0)) for one in made])
     return figure_of(
         evidence, "latency", "Quality against latency",
-        "Median milliseconds of one window at batch 1, token ids to annotations, on the hardware that the table names; the "
-        "line joins what no faster model equals.",
+        "Median milliseconds of one window at batch 1, token ids to annotations, on the hardware that the table names. Large "
+        "marks are means, small dots runs; the line joins the means that no faster model equals.",
         f"Primary metric against milliseconds. {_best(marks, 'ms')}.", "points", "latency p50, ms", "primary metric, test",
         marks, _groups(evidence, made), [one.run for one in made], front=True,
     )  # fmt: skip
@@ -136,7 +138,7 @@ def efficiency(evidence: Evidence) -> Table | None:
         Column("arm", "arm"), Column("task", "task"), Column("stage", "stage"), Column("runs", "runs", "count"),
         Column("p50", "p50, ms", "ratio"), Column("p95", "p95, ms", "ratio"), Column("tokens", "tokens a window", "ratio"),
         Column("throughput", "tokens/s", "count"), Column("memory", "peak memory", "bytes"),
-        Column("device_memory", "of the device", "bytes"), Column("energy", "J per 1,000 tokens", "ratio"),
+        Column("device_memory", "device memory", "bytes"), Column("energy", "J per 1,000 tokens", "ratio"),
         Column("counter", "counter"), Column("hardware", "hardware"),
     )  # fmt: skip
     groups: dict[tuple[str, str, str, str], list[Run]] = {}
@@ -163,6 +165,19 @@ def efficiency(evidence: Evidence) -> Table | None:
     )
     rests = [run for runs in groups.values() for run in runs]
     return table_of("efficiency", "Latency, throughput, memory, energy", caption, columns, rows, rests) if rows else None
+
+
+def _cloud(made: Sequence[tuple[Stage, float]]) -> list[Mark]:
+    """The mean of every group, and its runs as dots where it has several."""
+    groups: dict[tuple[str, str], list[tuple[Stage, float]]] = {}
+    for one, x in made:
+        groups.setdefault((one.task, one.group), []).append((one, x))
+    marks: list[Mark] = []
+    for (task, group), found in groups.items():
+        marks.append(Mark(fmean(x for _, x in found), fmean(one.score for one, _ in found), task, group))
+        if len(found) > 1:
+            marks += [Mark(x, one.score, task, group, run=one.run.id) for one, x in found]
+    return marks
 
 
 def _measured(run: Run) -> list[tuple[str, str]]:
@@ -192,7 +207,7 @@ def _groups(evidence: Evidence, made: Sequence[Stage]) -> list[str]:
 
 def _best(marks: Iterable[Mark], unit: str) -> str:
     best: dict[str, Mark] = {}
-    for mark in marks:
+    for mark in (one for one in marks if not one.run):
         if mark.panel not in best or float(mark.y) > float(best[mark.panel].y):
             best[mark.panel] = mark
     return "; ".join(

@@ -36,7 +36,10 @@ def errors(evidence: Evidence) -> Figure | None:
     order = [*KINDS, *sorted({kind for _, _, kind in counts} - {*KINDS})]
     groups = tuple(kind.replace("_", " and ") for kind in order if any(kind == k for _, _, k in counts))
     marks = tuple(Mark(fmean(n), arm, task, kind.replace("_", " and ")) for (task, arm, kind), n in counts.items())
-    says = "; ".join(f"{m.panel}, {m.y}, {m.group}: {m.x:.4g}" for m in marks)
+    told: dict[str, list[str]] = {}
+    for m in marks:
+        told.setdefault(f"{m.panel}, {m.y}", []).append(f"{m.group} {m.x:.4g}")
+    says = "; ".join(f"{line}: {', '.join(words)}" for line, words in told.items())
     return Figure(
         "errors", "Errors by kind", "Mean over an arm's runs, test split; counts only, a mention is in exactly one kind.",
         f"Errors by kind. {says}.", "bars", "mentions", "", marks, groups, *rests(used),
@@ -68,7 +71,10 @@ def sorts(evidence: Evidence) -> Figure | None:
         known = spread(found)
         low, high = cut(known)
         marks.append(Mark(known.mean, group, f"{task}: {SORTS.get(sort, sort)}", arm, low=low, high=high))
-    says = "; ".join(f"{m.panel} {m.y}, {m.group}: {shown(m.x, 'score')}" for m in marks)
+    told: dict[str, list[str]] = {}
+    for m in marks:
+        told.setdefault(f"{m.panel}, {m.group}", []).append(f"{m.y} {shown(m.x, 'score')}")
+    says = "; ".join(f"{line}: {', '.join(words)}" for line, words in told.items())
     groups = tuple(arm for arm in evidence.arms if any(arm == m.group for m in marks))
     return Figure(
         "sorts", "Mentions found by sort", "Share of gold mentions found exactly: by words, by how often the same words are a "

@@ -27,7 +27,8 @@ def reliability(evidence: Evidence) -> Figure | None:
     if not bins:
         return None
     marks = tuple(
-        Mark(_pooled(r, "confidence"), _pooled(r, "right"), panel, arm, run=arm) for (panel, arm, _), r in sorted(bins.items())
+        Mark(_pooled(r, "confidence"), _pooled(r, "right"), panel, arm, run=arm)
+        for (panel, arm, _), r in sorted(bins.items(), key=lambda b: b[0][2])
     )
     says = "; ".join(f"{panel}, {arm}: {shown(fmean(values), 'score')}" for (panel, arm), values in errors.items())
     groups = tuple(arm for arm in evidence.arms if arm in {m.group for m in marks})

@@ -34,6 +34,7 @@ def table_tex(table: Table) -> str:
 
     Its first lines name the runs that it rests on and the packages that it wants.
     """
+    table = table.compact()
     cells = [[tex(shown(cell, c.kind)) for cell, c in zip(row, table.columns, strict=True)] for row in table.rows]
     lines = [f"{_guarded(' & '.join(row))} \\\\" for row in cells]
     head = f"{' & '.join(tex(column.label) for column in table.columns)} \\\\"

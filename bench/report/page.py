@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import json
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from importlib.resources import files
 from typing import Any
 
@@ -61,8 +61,9 @@ def render(evidence: Evidence, sections: Sequence[Section]) -> str:
             panels.setdefault(figure.name, []).append((place, title))
         legends[figure.name] = [(g, *style(i)[:2], _dashed(i)) for i, g in enumerate(figure.groups)]
     found: list[Statement] = statements(evidence)
+    compact = [replace(one, tables=tuple(table.compact() for table in one.tables)) for one in sections]
     return template.render(
-        evidence=evidence, sections=sections, statements=found, tested=tested(evidence), lead=lead(evidence),
+        evidence=evidence, sections=compact, statements=found, tested=tested(evidence), lead=lead(evidence),
         notices=notices(evidence), plots=_script(plots), panels=panels, legends=legends, most=ROWS, version=__version__,
         css=(here / "page.css").read_text(encoding="utf-8"),
         js=(here / "page.js").read_text(encoding="utf-8"), vega=_inline(javascript()),
@@ -76,7 +77,7 @@ def lead(evidence: Evidence) -> str:
     if held is not None and held.comparison is not None and held.judged:
         by, split = " and ".join(held.by), held.comparison.split
         floors = [
-            f"{task} {shown(floor.sd, 'ratio')} over {floor.source}"
+            f"{task} {shown(floor.sd, 'score')} over {floor.source}"
             for task, floor in held.comparison.floors.items()
             if floor.sd is not None
         ]

@@ -100,7 +100,7 @@ def matrix(evidence: Evidence) -> Table | None:
 def spearman(evidence: Evidence) -> Table | None:
     """Rank correlation of the gain with similarity."""
     columns = (
-        Column("similarity", "similarity"), Column("rho", "Spearman’s ρ", "change"), Column("p", "p", "ratio"),
+        Column("similarity", "similarity"), Column("rho", "Spearman’s ρ", "change"), Column("p", "p", "p"),
         Column("n", "ordered pairs", "count"), Column("note", "note"),
     )  # fmt: skip
     rows: list[tuple[Cell, ...]] = [
@@ -117,7 +117,7 @@ def spearman(evidence: Evidence) -> Table | None:
 def _rho(found: Mapping[str, Any]) -> str:
     if found.get("rho") is None:
         return f"{NONE} ({found.get('n')} pairs)"
-    return f"ρ {shown(found['rho'], 'change')}, p {shown(found.get('p'), 'ratio')}, {found.get('n')} pairs"
+    return f"ρ {shown(found['rho'], 'change')}, p {shown(found.get('p'), 'p')}, {found.get('n')} pairs"
 
 
 def _pairs(evidence: Evidence) -> Sequence[Mapping[str, Any]]:

@@ -98,7 +98,7 @@ def _intervals(figure: Figure, marks: Sequence[Mark]) -> Spec:
     layers = [layer for layer in layers if layer["data"]["values"]]
     if figure.zero:
         layers.insert(0, _zero("x"))
-    return {"height": (max(64, 15 * len(figure.groups)) if several else 38) * len(lines), "layer": layers}
+    return {"height": (max(44, 16 * len(figure.groups)) if several else 38) * len(lines), "layer": layers}
 
 
 def _lines(figure: Figure, marks: Sequence[Mark]) -> Spec:
@@ -162,10 +162,15 @@ def _heat(figure: Figure, marks: Sequence[Mark]) -> Spec:
 def _points(figure: Figure, marks: Sequence[Mark]) -> Spec:
     tip = [_tip("run", "run"), _tip("group", "arm"), _tip("x", figure.x, ".4~f"), _tip("y", figure.y, ".4~f")]
     x, y = _number("x", figure.x, zero=figure.diagonal), _number("y", figure.y, zero=figure.diagonal)
-    values = [_row(m) for m in marks]
+    means = [m for m in marks if not m.run] or marks
+    runs = [m for m in marks if m not in means]
+    values = [_row(m) for m in means]
     dots = {"mark": {"type": "point", "filled": True, "size": 70, "opacity": 0.9},
             "encoding": {"x": x, "y": y, "color": _colour(figure), "shape": _shape(figure), "tooltip": tip}}  # fmt: skip
     layers: list[Spec] = [{"data": {"values": values}} | dots]
+    if runs:
+        small = {"mark": {"type": "point", "filled": True, "size": 18, "opacity": 0.45}, "encoding": dots["encoding"]}
+        layers.insert(0, {"data": {"values": [_row(m) for m in runs]}} | small)
     line = {"type": "line", "color": "var(--muted)", "strokeDash": [4, 3]}
     if figure.zero:
         layers.insert(0, _zero("y"))
@@ -212,7 +217,7 @@ def _number(name: str, title: str, form: str = "", zero: bool = False) -> Spec:
 
 def _form(marks: Sequence[Mark]) -> str:
     """Thousands as k and M; shares as they are."""
-    return "~s" if max(float(m.x) for m in marks) >= 1000 else "~g"
+    return "~s" if max(float(m.x) for m in marks) >= 1000 else "~r"
 
 
 def _bare(**more: Any) -> Spec:

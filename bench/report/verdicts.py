@@ -153,8 +153,8 @@ def differences(evidence: Evidence) -> tuple[list[Figure], list[Table]]:
         Column("difference", "difference", "change"),
         Column("low", "95% low", "change"),
         Column("high", "95% high", "change"),
-        Column("p", "p", "ratio"),
-        Column("p_holm", "p (Holm)", "ratio"),
+        Column("p", "p", "p"),
+        Column("p_holm", "p (Holm)", "p"),
         Column("seeds", "seeds", "count"),
         Column("documents", "documents", "count"),
         Column("detectable", "detectable", "score"),
@@ -187,8 +187,8 @@ def _documents(evidence: Evidence, runs: tuple[str, ...], synthetic: bool) -> It
         return
     columns = (
         Column("task", "task"), Column("comparison", "comparison"), Column("metric", "metric"),
-        Column("low", "95% low", "change"), Column("high", "95% high", "change"), Column("p", "p", "ratio"),
-        Column("p_holm", "p (Holm)", "ratio"), Column("d_documents", "d over documents", "ratio"),
+        Column("low", "95% low", "change"), Column("high", "95% high", "change"), Column("p", "p", "p"),
+        Column("p_holm", "p (Holm)", "p"), Column("d_documents", "d over documents", "ratio"),
         Column("d_seeds", "d over seeds", "ratio"), Column("tally", "seeds won–tied–lost"), Column("conclusion", "conclusion"),
     )  # fmt: skip
     rows: list[tuple[Cell, ...]] = []
@@ -251,14 +251,14 @@ def _compared(evidence: Evidence) -> list[Statement]:
 def _card(evidence: Evidence, pair: Pair) -> Statement:
     one = pair.estimate
     seeds = f"{one.seeds} seed{'s' * (one.seeds != 1)} and {one.documents:,} documents"
-    holm = f", p {shown(one.p_holm, 'ratio')} after Holm" if one.p_holm is not None else ""
+    holm = f", p {shown(one.p_holm, 'p')} after Holm" if one.p_holm is not None else ""
     reason = f"{pair.metric} {_signed(one.to_json())} over {seeds}{holm}."
     alone = pair.documents
     if alone.low is not None:
         bounds = f"[{shown(alone.low, 'change')}, {shown(alone.high, 'change')}]"
-        reason += f" Over documents alone {bounds}, p {shown(pair.documents_p_holm, 'ratio')}."
+        reason += f" Over documents alone {bounds}, p {shown(pair.documents_p_holm, 'p')}."
     if not _resolved(pair) and one.detectable is not None:
-        reason += f" A true difference of {shown(one.detectable, 'score')} would have been found."
+        reason += f" A true difference of {shown(one.detectable, 'score')} would as a rule have been found."
     if one.seeds < SEEDS:
         reason += f" {SEEDS} seeds are the least that resolve anything."
     tone: Tone = "good" if _resolved(pair) else "open"

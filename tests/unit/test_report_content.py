@@ -127,6 +127,7 @@ def test_thinning_keeps_means() -> None:
 def test_nothing_beats_what_is_on_the_front() -> None:
     points = [Mark(54, 0.7, run="a"), Mark(91, 0.8, run="b"), Mark(60, 0.6, run="c"), Mark(54, 0.65, run="d")]
     assert [mark.run for mark in front(points)] == ["a", "b"]
+    assert front([*points, Mark(50, 0.5), Mark(70, 0.4)]) == [Mark(50, 0.5)]  # of means, where there are any
 
 
 def test_every_synthetic_table_and_figure_says_so(made: ModuleType, tmp_path: Path) -> None:
@@ -158,7 +159,7 @@ def test_latex_is_booktabs_with_everything_escaped() -> None:
     ("value", "kind", "reads"),
     [(0.5, "score", ".500"), (1.0, "score", "1.000"), (-0.0123, "change", "−.012"), (0.0001, "change", ".000"),
      (None, "score", ""), (1234567, "count", "1,234,567"), (54_000_000, "bytes", "51.5 MiB"), (12.34, "seconds", "12.3 s"),
-     (7200, "seconds", "2.0 h"),
+     (7200, "seconds", "2.0 h"), (0.0312, "p", ".031"), (0.0004, "p", "<.001"), (1.0, "p", "1.000"), (1143.4, "ratio", "1,143"),
      (True, "flag", "yes"), (float("nan"), "score", "")],
 )  # fmt: skip
 def test_cells_read_well(value: Any, kind: Any, reads: str) -> None:
