@@ -54,7 +54,7 @@ class RunConfig:
         device: ``cpu``, ``cuda`` or ``auto``.
         memory_limit: bytes; the smaller of this and what the machine has.
         checkpoint_every: updates between checkpoints.
-        eval_every: updates between evaluations on dev; None chooses four over the run.
+        eval_every: updates between evaluations on dev; None looks twice over the run.
         max_hours: save a checkpoint and stop before this much time has passed.
         out: folder of runs.
         name: a person's name for the run.

@@ -264,7 +264,7 @@ def train_and_score(
     processes: Processes,
 ) -> Outcome:
     """Steps 6 to 11; 7, evaluations and what follows training in the first process alone."""
-    from bench.training.plan import EVALUATIONS
+    from bench.training.plan import updates_between_evaluations
     from bench.training.stage import Progress, Schedule, restore, train
 
     config, folder, parts, data = planned.config, planned.folder, planned.parts, planned.data
@@ -291,7 +291,7 @@ def train_and_score(
     schedule = Schedule(
         # Waived, only those are written that the run itself comes back to: the best, the last, and where it was stopped.
         checkpoint_every=sys.maxsize if "checkpoint" in config.waive else config.checkpoint_every,
-        eval_every=config.eval_every or max(1, -(-planned.budget.updates // EVALUATIONS)),
+        eval_every=updates_between_evaluations(config.eval_every, planned.budget.updates),
         early_stopping=not planned.budget.controlled,
         deadline=None if config.max_hours is None else clock.started + 3600 * config.max_hours,
     )

@@ -8,7 +8,7 @@ from pathlib import Path
 from typing import Any
 
 from bench.cli.parser import Parser
-from bench.cli.text import columns, dump, number, paint
+from bench.cli.text import columns, dump, number, paint, some
 from bench.errors import RunStateError, UsageError
 from bench.report.board import Entry, entries, needs_whole
 from bench.results.summary import score
@@ -77,11 +77,11 @@ def run(args: argparse.Namespace) -> int:
     synthetic = any(entry.known.get("synthetic") for entry in kept)
     if kept:
         print(columns((*HEADER[:-1], *extra, "marks"), [_row(entry, extra) for entry in kept]))
-    left = f" of {len(every):,}" if len(kept) < len(every) else ""
+    told = some(len(kept), "run") if len(kept) == len(every) else f"{len(kept):,} of {some(len(every), 'run')}"
     counts = [
         f"{n:,} {state}" for state in ("unfinished", "damaged", "other schema") if (n := sum(e.state == state for e in kept))
     ]
-    print(f"\n{len(kept):,}{left} runs{''.join(f', {count}' for count in counts)}")
+    print(f"\n{told}{''.join(f', {count}' for count in counts)}")
     if synthetic:
         print(paint("SYNTHETIC data: such scores say nothing about the real corpora.", "yellow"))
     return 0
@@ -139,6 +139,7 @@ def _row(entry: Entry, extra: list[str]) -> list[str]:
     if head:
         value = score(head["value"], head.get("ci95"))
         metric = f"{head['task']} {head['metric']}" if len(entry.tasks) > 1 else str(head["metric"])
+        metric += "".join(f"; {row['task']} {'–' if row['value'] is None else score(row['value'])}" for row in entry.rest)
     else:
         value, metric = paint(entry.state, "yellow"), ""
     marks = ["synthetic"] * bool(entry.known.get("synthetic")) + [f"waived {name}" for name in entry.known.get("waivers", ())]
@@ -158,7 +159,8 @@ def _record(entry: Entry, extra: list[str]) -> dict[str, Any]:
     head = entry.known.get("headline")
     record: dict[str, Any] = {"id": entry.id, "state": entry.state, "task": [*entry.tasks]}
     record |= {name: _name(entry.field(name)) for name in SHOWN}
-    record |= {"headline": head, "synthetic": entry.known.get("synthetic"), "waivers": entry.known.get("waivers", [])}
+    record |= {"headline": head, "rest": entry.rest, "synthetic": entry.known.get("synthetic")}
+    record["waivers"] = entry.known.get("waivers", [])
     return record | {name: entry.field(name) for name in extra}
 
 

@@ -7,7 +7,7 @@ import sys
 from pathlib import Path
 
 from bench.cli.parser import Parser
-from bench.cli.text import paint
+from bench.cli.text import paint, some
 from bench.registry import load
 
 
@@ -29,7 +29,8 @@ def run(args: argparse.Namespace) -> int:
     warnings: list[str] = []
     handed = sync(find_run(args.run, args.out), load(), warnings.append)
     for tracker, events in handed.items():
-        print(f"{paint(tracker, 'cyan')}: {f'{events:,} events handed over' if events else 'was up to date'}")
+        told = f"{some(events, 'event')} handed over" if events else "was up to date"
+        print(f"{paint(tracker, 'cyan')}: {told}")
     for warning in warnings:
         print(f"{paint('warning:', 'yellow', sys.stderr)} {warning}", file=sys.stderr)
     if not handed and not warnings:

@@ -49,6 +49,12 @@ class Entry:
         told = config.get("resolved", config).get("task") or config.get("task") or ()
         return (told,) if isinstance(told, str) else tuple(told)
 
+    @property
+    def rest(self) -> list[Mapping[str, Any]]:
+        """What it scored on its other tasks than the headline's: ``task``, ``metric`` and ``value`` of each."""
+        head = self.known.get("headline", {}).get("task")
+        return [row for row in self.known.get("macro", {}).get("tasks", ()) if row["task"] != head]
+
     def field(self, name: str) -> Any:
         """A field by its dotted path, from the top or below ``headline`` or ``config``; None where there is none.
 

@@ -135,13 +135,13 @@ class Result:
 
     def to_json(self) -> dict[str, Any]:
         """The mapping that ``result.json`` holds: strict JSON, what must not be missed first."""
-        first = ("schema_version", "id", "waivers", "synthetic", "headline", "leaks")
+        first = ("schema_version", "id", "waivers", "synthetic", "headline", "macro", "leaks")
         names = [f.name for f in fields(self) if f.name != "extra"]
         clash = sorted(set(names) & set(self.extra))
         if clash:
             raise ValueError(f"Extra keys of a result stand for promised ones: {', '.join(clash)}.")
-        ordered = [*first, *(n for n in names if n not in first)]
-        return {name: plain(getattr(self, name)) for name in ordered} | {k: plain(v) for k, v in self.extra.items()}
+        told = {name: plain(getattr(self, name)) for name in names} | {k: plain(v) for k, v in self.extra.items()}
+        return {name: told.pop(name) for name in first if name in told} | told
 
     @classmethod
     def from_json(cls, value: Any, source: str = "The result") -> Result:

@@ -75,15 +75,20 @@ def describe(
     parity: ParityReport,
 ) -> dict[str, Any]:
     """The plan, JSON-able."""
-    from bench.training.plan import estimate
+    from bench.training.plan import estimate, updates_between_evaluations
 
     longest = max(int(one.splits["train"].lengths.max()) for one in data.values())
     passes = max(len(parts.architecture.passes(task)) for task in data)
     row = parity.row
     several = {name: getattr(config, name) for name in ("sampling", "temperature", "loss_weighting", "gradients")}
     padded = min(config.micro_batch or config.batch_tokens, config.batch_tokens) + longest
+    split_tokens = {split: sum(one.splits[split].tokens for one in data.values()) for split in ("dev", "test")}
+    looks = -(-budget.updates // updates_between_evaluations(config.eval_every, budget.updates))
+    stages = 2 if parts.quantizes and parts.when == "after" else 1
+    evaluated = looks * split_tokens["dev"] + stages * split_tokens["test"]
+    adapters = row.adapters + row.fusion
     guess = estimate(
-        parts.model.spec, budget, row.adapters + row.fusion, row.heads, longest, padded, passes, device.precision, device.name
+        parts.model.spec, budget, evaluated, adapters, row.heads, longest, padded, passes, device.precision, device.name
     )
     return {
         "id": ident,
@@ -100,7 +105,12 @@ def describe(
         "synthetic": [name for name, one in data.items() if one.corpus.synthetic],
         "budget": budget.as_json(),
         "parity": parity.as_json(),
-        "estimate": {"memory": guess.memory, "seconds": round(guess.seconds, 1), "adapter_bytes": guess.adapter_bytes},
+        "estimate": {
+            "memory": guess.memory,
+            "seconds": round(guess.seconds, 1),
+            "evaluation": round(guess.evaluation, 1),
+            "adapter_bytes": guess.adapter_bytes,
+        },
     } | ({"together": several} if len(data) > 1 else {})
 
 
@@ -155,8 +165,13 @@ def show_plan(plan: Mapping[str, Any], parity: ParityReport, console: Reporter) 
             ("updates", f"{budget['updates']:,}"),
             ("adapters on disk", human(guess["adapter_bytes"])),
             ("estimated peak memory", human(guess["memory"])),
-            ("estimated training time", f"{guess['seconds'] / 60:.1f} min (from a matrix product timed here)"),
+            ("estimated time", f"{_time(guess)} (from a matrix product timed here)"),
         ],
     )
     if plan["synthetic"]:
         console.warn(f"Synthetic data for {', '.join(plan['synthetic'])}: give the real corpus with --data TASK=DIR.")
+
+
+def _time(guess: Mapping[str, float]) -> str:
+    training, evaluation = guess["seconds"] / 60, guess["evaluation"] / 60
+    return f"{training + evaluation:.1f} min, {evaluation:.1f} of them evaluation"

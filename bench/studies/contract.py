@@ -61,6 +61,10 @@ def _parameters(result: Result) -> int | None:
     return None
 
 
+def _leaks(result: Result) -> dict[str, int]:
+    return {name: told["allowed"] for name, told in result.leaks.items() if told.get("allowed")}
+
+
 def _versions(result: Result) -> dict[str, Any]:
     return {name: value for name, value in result.versions.items() if name not in ("parts", *_TRACKERS)}
 
@@ -88,13 +92,15 @@ _READ: Mapping[str, Callable[[Result], Any]] = {
     "versions": _versions,
     "git": lambda result: result.git.get("commit"),
     "waivers": lambda result: ", ".join(sorted(result.waivers)) or "none",
+    "leaks": _leaks,
     "synthetic": lambda result: result.synthetic,
 }
 # Whatever a configuration has that can change the outcome, fields of later versions included.
-_CONFIG = tuple(f.name for f in fields(RunConfig) if f.name not in {*_NOT_IDENTITY, *_MEASURED, *_READ, "waive"})
+_CONFIG = tuple(f.name for f in fields(RunConfig) if f.name not in {*_NOT_IDENTITY, *_MEASURED, *_READ, "waive", "allow_leak"})
 FIELDS = (*_CONFIG, *_READ)
 """Every field of the contract, as ``--by`` and ``--allow`` take them."""
 _TOLERANCE = {"tokens": TOKENS, "parameters": PARAMETERS}
+_SPOILS: Mapping[str, Any] = {"waivers": "none", "leaks": {}}  # these count even where every run has the same
 
 
 def facts(result: Result) -> dict[str, Any]:
@@ -151,7 +157,7 @@ def compared(every: Sequence[Facts]) -> tuple[str, ...]:
 
 
 def differences(every: Sequence[Facts], by: Sequence[str], allow: Iterable[str] = ()) -> list[Difference]:
-    """What the runs differ in beyond what is compared. A waived invariant counts, whether or not all runs waive it.
+    """What the runs differ in beyond what is compared. A waived invariant and an allowed leak count, even if all runs have it.
 
     Args:
         every: facts of each run.
@@ -162,8 +168,8 @@ def differences(every: Sequence[Facts], by: Sequence[str], allow: Iterable[str] 
     found = []
     for name in FIELDS:
         values = [one[name] for one in every]
-        waived = name == "waivers" and any(value != "none" for value in values)
-        if name not in expected and (waived or differs(name, values)):
+        spoilt = name in _SPOILS and any(value != _SPOILS[name] for value in values)
+        if name not in expected and (spoilt or differs(name, values)):
             found.append(Difference(name, told(name, values), name in allowed))
     return found
 

@@ -141,7 +141,8 @@ def survey(study: Study, told: Callable[[StudyRun, int, int], None], folder: Pat
         share = count / int(budget["tokens"])
         tokens[run.key] = count
         by_task[run.key] = {task: round(n * share) for task, n in budget["task_tokens"].items()}
-        estimate = Estimate(count, round(float(guess["seconds"]) * share, 1), int(guess["memory"]))
+        seconds = float(guess["seconds"]) * share + float(guess["evaluation"])
+        estimate = Estimate(count, round(seconds, 1), int(guess["memory"]))
         place = study.runs.index(run)
         study.runs[place] = replace(run, estimate=estimate)
 

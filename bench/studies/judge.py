@@ -13,8 +13,9 @@ from bench.studies.arms import Run, agree, measure_of, metrics_of, tasks_of
 from bench.studies.contract import TOKENS, differences, refuse
 from bench.studies.study import Study
 
-# What is waived stands in the plan of a study; a checkout or a package that moved on while it ran is told, not refused.
-_ALLOWED = ("waivers", "git", "versions")
+_PLANNED = ("waivers", "leaks")  # the plan of a study says so itself
+# A checkout or a package that moved on while it ran is told, not refused.
+_ALLOWED = (*_PLANNED, "git", "versions")
 SPLIT = "test"
 
 
@@ -72,7 +73,7 @@ def hold(runs: Mapping[str, Run], by: tuple[str, ...], warn: Callable[[str], Non
     found = differences([run.facts for run in runs.values()], by, _ALLOWED)
     refuse(found, by)
     for one in found:
-        if one.field != "waivers":  # the plan says so itself
+        if one.field not in _PLANNED:
             warn(f"The runs of the study differ in {one.field}: {one.told}.")
     return [one.to_json() for one in found]
 

@@ -30,7 +30,7 @@ class Estimate:
 
     Args:
         tokens: marked tokens of its training.
-        seconds: of its training on this machine.
+        seconds: of training and evaluating on this machine.
         memory: bytes at its peak.
     """
 

@@ -186,17 +186,20 @@ class Estimate:
     Args:
         memory: peak bytes of training.
         seconds: of training, evaluations left out.
+        evaluation: seconds of evaluating on dev and test.
         adapter_bytes: size of the adapters on disk.
     """
 
     memory: int
     seconds: float
+    evaluation: float
     adapter_bytes: int
 
 
 def estimate(
     spec: ModelSpec,
     budget: Budget,
+    evaluated: int,
     adapters: int,
     heads: int,
     longest: int,
@@ -210,6 +213,7 @@ def estimate(
     Args:
         spec: of the base model.
         budget: of the run.
+        evaluated: tokens that are predicted, each as often as it is.
         adapters: adapter and fusion parameters.
         heads: head parameters.
         longest: tokens of the longest example.
@@ -226,9 +230,18 @@ def estimate(
     process = 700 * 2**20 if device == "cpu" else 400 * 2**20
     memory = process + spec.parameters * size + 16 * (adapters + heads) + activations
     frozen = sum(s.inputs * s.outputs for s in spec.linears)
-    work = budget.tokens * passes * (4 * frozen + 6 * adapters / passes + 12 * spec.layers * longest * spec.hidden_size)
+    attended = 4 * spec.layers * longest * spec.hidden_size
+    # The frozen weights need no gradient of their own: four operations a token, where adapters take six and prediction two.
+    training = budget.tokens * (passes * (4 * frozen + 3 * attended) + 6 * adapters)
+    evaluation = evaluated * (passes * (2 * frozen + attended) + 2 * adapters)
     # Attention, norms and Python reach about 0.6 of a bare product's rate.
-    return Estimate(memory, work / (0.6 * product_rate(spec.hidden_size, precision, device)), 4 * adapters)
+    rate = 0.6 * product_rate(spec.hidden_size, precision, device)
+    return Estimate(memory, training / rate, evaluation / rate, 4 * adapters)
+
+
+def updates_between_evaluations(given: int | None, updates: int) -> int:
+    """As the user said, or so that there are `EVALUATIONS` in all."""
+    return given or max(1, -(-updates // EVALUATIONS))
 
 
 def product_rate(width: int, precision: str, device: str) -> float:

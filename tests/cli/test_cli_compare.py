@@ -242,6 +242,7 @@ def test_another_metric(make: Make, capsys: pytest.CaptureFixture[str]) -> None:
         ("batch_tokens", {"batch_tokens": 1024}, "batch_tokens: 2048 in 1 run, 1024 in 1 run"),
         ("synthetic", {"change": {"synthetic": True}}, "synthetic: False in 1 run, True in 1 run"),
         ("waivers", {"change": {"waivers": ("smoke",)}}, "waivers: none in 1 run, smoke in 1 run"),
+        ("leaks", {"change": {"leaks": {"ncbi-disease": {"allowed": 2, "tolerated": 0}}}}, "leaks: ncbi-disease 2 in 1 run"),
         ("git", {"change": {"git": {"commit": "f" * 40}}}, "git: cccccccccccccccc in 1 run, ffffffffffffffff in 1 run"),
     ],
 )
@@ -268,6 +269,16 @@ def test_tolerances_and_fields_that_follow_are_let_pass(make: Make, capsys: pyte
     capsys.readouterr()
     with_waiver = [make(WEAK, name=f"w{a}", arch=a, change={"waivers": ("parity",)}) for a in ("A1", "A2")]
     assert "waivers: parity in 2 runs" in failed(["compare", *map(str, with_waiver)], capsys, 3)
+
+
+@pytest.mark.parametrize(("allowed", "code"), [(2, 3), (0, 0)])
+def test_leaks_that_were_allowed_count_even_if_all_runs_have_them(
+    allowed: int, code: int, make: Make, capsys: pytest.CaptureFixture[str]
+) -> None:
+    change = {"leaks": {"ncbi-disease": {"allowed": allowed, "tolerated": 5}}}
+    runs = [make(WEAK if arch == "A1" else STRONG, arch=arch, change=change) for arch in ("A1", "A2")]
+    assert main(["compare", *map(str, runs), "--by", "arch"]) == code
+    assert ("leaks: ncbi-disease 2 in 2 runs" in capsys.readouterr().err) is (code == 3)
 
 
 def test_tokens_can_be_what_is_compared(make: Make, capsys: pytest.CaptureFixture[str]) -> None:

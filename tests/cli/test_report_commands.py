@@ -57,6 +57,17 @@ def test_the_board_marks_what_must_not_be_missed(made: ModuleType, tmp_path: Pat
     assert "SYNTHETIC" in out
 
 
+def test_the_board_tells_every_task_of_a_run(made: ModuleType, tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    made.make(tmp_path, [made.Made(tasks=("ncbi-disease", "bc5cdr", "bc2gm"))])
+    assert main(["board", "--out", str(tmp_path), "--task", "bc5cdr", "--json"]) == 0
+    (row,) = json.loads(capsys.readouterr().out)
+    assert [one["task"] for one in row["rest"]] == ["bc5cdr", "bc2gm"]
+    assert main(["board", "--out", str(tmp_path)]) == 0
+    line = capsys.readouterr().out.splitlines()[-4]
+    for one in row["rest"]:
+        assert f"; {one['task']} {one['value']:.3f}".replace("0.", ".") in line
+
+
 @pytest.mark.parametrize(
     ("words", "code", "says"),
     [

@@ -7,10 +7,12 @@ from typing import Any
 import numpy as np
 import pytest
 
+from bench.api.model import LinearShape, ModelSpec
 from bench.config import RunConfig
 from bench.data.batches import shares
 from bench.errors import DataError, UsageError
-from bench.training.plan import budget_of, refuse_unreachable
+from bench.training import plan
+from bench.training.plan import Estimate, budget_of, refuse_unreachable
 
 EPOCH = {"large": 900, "small": 100}
 LENGTHS = {task: np.full(tokens // 10, 10, dtype=np.int64) for task, tokens in EPOCH.items()}
@@ -79,3 +81,24 @@ def test_a_budget_that_holds_no_query_with_its_passages() -> None:
     low = budget_of(config(tokens=160), EPOCH, shares(EPOCH))
     with pytest.raises(UsageError, match="leaves 40 to small, whose shortest query with its passages has 50"):
         refuse_unreachable(config(tokens=160), low, LENGTHS, {"small": queries["small"]})
+
+
+def test_the_estimate_counts_training_and_evaluation_apart(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(plan, "product_rate", lambda *given: 1e9)
+    linears = (LinearShape("layer.0.a", 64, 64), LinearShape("layer.0.b", 64, 256))
+    spec = ModelSpec("x", "bert", False, 64, 1, 512, 30_000, linears)
+
+    def guess(tokens: int, evaluated: int) -> Estimate:
+        budget = budget_of(config(tokens=tokens), EPOCH, shares(EPOCH), None)
+        return plan.estimate(spec, budget, evaluated, 1000, 10, 32, 256, 1, "fp32", "cpu")
+
+    one = guess(5000, 3000)
+    assert guess(10_000, 3000).seconds == pytest.approx(2 * one.seconds)
+    assert guess(10_000, 3000).evaluation == one.evaluation
+    assert guess(5000, 9000).evaluation == pytest.approx(3 * one.evaluation)
+    assert 1.8 < one.seconds / 5000 / (one.evaluation / 3000) < 3.2  # a backward pass costs as much as a forward one, and more
+
+
+@pytest.mark.parametrize(("given", "updates", "every"), [(None, 98, 49), (None, 1, 1), (None, 99, 50), (10, 98, 10)])
+def test_dev_is_looked_at_twice_unless_the_user_says_otherwise(given: int | None, updates: int, every: int) -> None:
+    assert plan.updates_between_evaluations(given, updates) == every
