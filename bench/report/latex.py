@@ -22,8 +22,8 @@ _TEX = {
     "≈": r"$\approx$", "→": r"$\to$", "←": r"$\leftarrow$", "√": r"$\sqrt{}$", "∈": r"$\in$", "Σ": r"$\Sigma$",
     "Δ": r"$\Delta$", "α": r"$\alpha$", "β": r"$\beta$", "γ": r"$\gamma$", "δ": r"$\delta$", "ε": r"$\epsilon$",
     "κ": r"$\kappa$", "λ": r"$\lambda$", "μ": r"$\mu$", "ρ": r"$\rho$", "σ": r"$\sigma$", "τ": r"$\tau$", "ψ": r"$\psi$",
-    "–": "--", "—": "---", "‘": "`", "’": "'", "“": "``", "”": "''", "…": r"\ldots{}", "·": r"\textperiodcentered{}",
-    "µ": r"$\mu$", "°": r"\textdegree{}", "\N{NO-BREAK SPACE}": "~",
+    "–": "--", "—": "---", "‘": "`", "’": "'", "“": "``", "”": "''", "…": r"\ldots{}", "·": r"$\cdot$",
+    "µ": r"$\mu$", "°": r"$^{\circ}$", "\N{NO-BREAK SPACE}": "~",
 }  # fmt: skip
 _KNOWN = frozenset("ÀÁÂÃÄÅÆÇÈÉÊËÌÍÎÏÑÒÓÔÕÖØÙÚÛÜÝßàáâãäåæçèéêëìíîïñòóôõöøùúûüýÿŒœŠšŽž")
 """Letters that pdfLaTeX reads without a package."""
@@ -73,6 +73,7 @@ def _floating(table: Table, caption: str, label: str, head: str, lines: Sequence
         r"  \centering",
         f"  {caption}",
         f"  {label}",
+        r"  \smallskip",
         r"  \resizebox{\ifdim\width>\linewidth\linewidth\else\width\fi}{!}{%",
         f"  \\begin{{tabular}}{{{align}}}",
         r"    \toprule",
