@@ -97,7 +97,7 @@ def token_control(out: Path, seeds: int = 6, tasks: tuple[str, str] = ("ncbi-dis
     """
     runs: list[StudyRun] = []
     for seed in range(seeds):
-        planned = [("multi", None, Made(tasks, seed=seed, gain=0.05))]
+        planned: list[tuple[str, str | None, Made]] = [("multi", None, Made(tasks, seed=seed, gain=0.05))]
         planned += [("total", task, Made((task,), seed=seed, gain=0.01)) for task in tasks]
         planned += [("share", task, Made((task,), seed=seed, tokens=30_000)) for task in tasks]
         for role, task, made in planned:
@@ -125,7 +125,8 @@ def transfer(out: Path, seeds: int = 2, tasks: Sequence[str] = ("ncbi-disease", 
     runs: list[StudyRun] = []
     ordered = [(task, partner) for task in tasks for partner in tasks if task != partner]
     for seed in range(seeds):
-        planned = [("single", (task,), Made((task,), seed=seed, tokens=30_000)) for task in tasks]
+        planned: list[tuple[str, tuple[str, ...], Made]] = []
+        planned += [("single", (task,), Made((task,), seed=seed, tokens=30_000)) for task in tasks]
         planned += [("total", (task,), Made((task,), seed=seed, gain=0.01)) for task in tasks]
         planned += [("pair", pair, Made(pair, seed=seed, gain=0.03)) for pair in ordered if pair == tuple(sorted(pair))]
         for role, names, made in planned:

@@ -63,23 +63,25 @@ def error_table(evidence: Evidence) -> Table | None:
 
 def sorts(evidence: Evidence) -> Figure | None:
     """Share of gold mentions found, by sort of mention, a plot a sort, an arm a colour."""
-    made = [one for one in _sorted(evidence) if one[4]]
+    known = [one for one in _sorted(evidence) if one[4]]
+    groups = {(task, sort): {group for t, s, group, *_ in known if (t, s) == (task, sort)} for task, sort, *_ in known}
+    made = [one for one in known if len(groups[one[0], one[1]]) > 1]  # one group alone is all mentions
     if not made:
         return None
     marks: list[Mark] = []
     for task, sort, group, arm, found, _ in made:
-        known = spread(found)
-        low, high = cut(known)
-        marks.append(Mark(known.mean, group, f"{task}: {SORTS.get(sort, sort)}", arm, low=low, high=high))
+        over = spread(found)
+        low, high = cut(over)
+        marks.append(Mark(over.mean, group, f"{task}: {SORTS.get(sort, sort)}", arm, low=low, high=high))
     told: dict[str, list[str]] = {}
     for m in marks:
         told.setdefault(f"{m.panel}, {m.group}", []).append(f"{m.y} {shown(m.x, 'score')}")
     says = "; ".join(f"{line}: {', '.join(words)}" for line, words in told.items())
-    groups = tuple(arm for arm in evidence.arms if any(arm == m.group for m in marks))
+    arms = tuple(arm for arm in evidence.arms if any(arm == m.group for m in marks))
     return Figure(
         "sorts", "Mentions found by sort", "Share of gold mentions found exactly: by words, by how often the same words are a "
         "mention in training, in one piece or several, negated, abbreviated. Means over an arm's runs, bars 95% t-intervals.",
-        f"Share of mentions found. {says}.", "intervals", "share of gold mentions found", "", tuple(marks), groups,
+        f"Share of mentions found. {says}.", "intervals", "share of gold mentions found", "", tuple(marks), arms,
         *rests([run for run, _, _ in _told(evidence)]),
     )  # fmt: skip
 

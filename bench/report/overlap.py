@@ -51,9 +51,10 @@ def flagged(evidence: Evidence) -> Iterator[tuple[str, str]]:
     for task, _, _, pairs in _found(evidence):
         told = pairs.get("test-train")
         if told is not None and flag(told):
-            share = shown(_share(told["shared"], told["grams"]), "score")
+            share = _share(told["shared"], told["grams"])
+            grams = f", {shown(share, 'score')} of its 13-grams" if share is not None and share >= 0.001 else ""
             whole = f"{told['exact']:,} of {told['documents']:,} documents word for word"
-            yield task, f"{whole}, {told['touched']:,} in whole or in part, {share} of its 13-grams"
+            yield task, f"{whole}, {told['touched']:,} in whole or in part{grams}"
 
 
 def _found(evidence: Evidence) -> list[tuple[str, str, list[Run], Mapping[str, Any]]]:

@@ -174,11 +174,14 @@ def test_errors_by_sort_are_shares_of_an_arm(made: ModuleType, tmp_path: Path) -
     assert row["right"] == pytest.approx((2 / 4 + 6 / 8) / 2)
     assert row["spurious"] == pytest.approx((2 / 4 + 2 / 8) / 2)
     assert (empty["gold"], empty["found"], empty["right"]) == (0.0, None, None)
-    figure = errors.sorts(evidence)
+    assert errors.sorts(evidence) is None  # one group alone is all mentions
+
+    groups = {"1": {"gold": {"correct": 1, "missed": 3}, "predicted": {}}, "2+": {"gold": {"correct": 2}, "predicted": {}}}
+    told_by = {"gold": {}, "predicted": {}, "by": {"fragments": groups}}
+    made.make(tmp_path / "more", [made.Made(extra={"errors": {TASK: {"trained": told_by}}})])
+    figure = errors.sorts(collect((), tmp_path / "more"))
     assert figure is not None
-    (mark,) = figure.marks
-    assert (mark.panel, mark.y, mark.x) == (f"{TASK}: pieces", "2+", pytest.approx(0.4))
-    assert (mark.low, mark.high) == (0.0, 1.0)  # t with one degree of freedom, cut
+    assert [(m.panel, m.y, m.x) for m in figure.marks] == [(f"{TASK}: pieces", "1", 0.25), (f"{TASK}: pieces", "2+", 1.0)]
 
 
 def test_transfer_is_held_against_similarity(made: ModuleType, tmp_path: Path) -> None:
