@@ -16,11 +16,11 @@ from made_runs import grid, make
 
 
 def measure(options: argparse.Namespace) -> list[Figure]:
-    """One report of made-up runs of two tasks, with journals of a thousand updates."""
+    """One report of made-up runs of two tasks, with journals of a thousand updates and statistics of 500 documents a task."""
     count = 40 if options.quick else 200
     with tempfile.TemporaryDirectory(prefix="bench-report-") as folder:
         runs = Path(folder) / "runs"
-        make(runs, grid(count, tasks=("ncbi-disease", "bc5cdr"), steps=1_000))
+        make(runs, grid(count, tasks=("ncbi-disease", "bc5cdr"), steps=1_000, documents=500))
         journals = sum(path.stat().st_size for path in runs.glob("*/journal.jsonl"))
         start = time.perf_counter()
         words = ["report", str(runs), "--out", str(Path(folder) / "page"), "--json"]

@@ -7,14 +7,15 @@ from pathlib import Path
 
 from bench.cli.parser import Parser
 from bench.cli.text import dump, paint
+from bench.registry import load
 
 
 def configure(parser: Parser) -> None:
     """Declares the arguments."""
     parser.description = (
         "Writes one self-contained HTML page about runs or a study, verdict first, that opens without a network;\n"
-        "beside it the same tables as CSV and booktabs LaTeX and the same figures as PDF and SVG. Nothing is run or tested\n"
-        "anew: a study's verdict is shown, and runs that are no study are described."
+        "beside it the same tables as CSV and booktabs LaTeX and the same figures as PDF and SVG. Nothing is run anew: a\n"
+        "study's verdict is shown; other runs are held against each other as 'bench compare' does, where its contract lets it."
     )
     parser.epilog = (
         "examples:\n  bench report\n  bench report my-study --out docs/results\n"
@@ -28,16 +29,23 @@ def configure(parser: Parser) -> None:
     )
     parser.add_argument("--runs", type=Path, default=Path("runs"), metavar="DIR", help="folder of runs (default: runs)")
     parser.add_argument("--task", action="append", default=[], metavar="NAME", help="only runs of this task; repeatable")
+    parser.add_argument("--by", action="append", default=[], metavar="FIELD", help="what is compared (default: what differs)")
+    parser.add_argument(
+        "--allow", action="append", default=[], metavar="FIELD", help="a field that may differ as well; repeatable"
+    )
     parser.add_argument("--json", action="store_true", help="print where it is and what it holds as one JSON object")
 
 
 def run(args: argparse.Namespace) -> int:
     """Reports."""
     from bench.report.collect import collect
+    from bench.report.held import hold
     from bench.report.write import require, write
+    from bench.studies.contract import check_fields
 
     require()
-    evidence = collect(args.refs, args.runs, args.task)
+    by, allow = check_fields(args.by, "--by"), check_fields(args.allow, "--allow")
+    evidence = hold(collect(args.refs, args.runs, args.task), load(), by, allow)
     out = args.out or (evidence.study.folder if evidence.study is not None else args.runs) / "report"
     written = write(evidence, out)
     if args.json:

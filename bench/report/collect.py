@@ -11,6 +11,7 @@ from typing import Any
 
 from bench.errors import RunStateError, UsageError
 from bench.report.curves import Curves, read_curves
+from bench.report.held import Held
 from bench.results.layout import RESULT
 from bench.results.schema import Result, TaskScores, pick
 from bench.results.store import find_run, is_run, read_result
@@ -73,6 +74,23 @@ class Run:
         metric, stages = self.metric(task), self.stages(task)
         return None if metric is None else pick(stages.get(stage or [*stages][-1], {}), metric)
 
+    def unquantized(self, task: str) -> float | None:
+        """A task's primary metric with the same adapters on the unquantized base; None where it was not measured.
+
+        A quantizer applied after training leaves it as the trained stage; one applied at load has it measured beside.
+        """
+        metric, scores = self.metric(task), self.result.scores[task]
+        beside = scores.baselines.get("unquantized")
+        at_load = scores.quantized is not None and self.resolved("quant_when") == "load"
+        if metric is None or (at_load and beside is None):
+            return None
+        return pick(beside if at_load and beside is not None else scores.trained, metric)
+
+    def resolved(self, name: str) -> Any:
+        """A field of the configuration as the run resolved it."""
+        config = self.result.config
+        return config.get("resolved", {}).get(name, config.get(name))
+
     def interval(self, task: str) -> tuple[float, float] | None:
         """The interval over documents of what `score` gives."""
         metric = self.metric(task)
@@ -94,12 +112,14 @@ class Evidence:
         runs: all that finished, by arm and seed.
         study: the study; None where runs were named one by one or by their folder.
         unfinished: keys of the study's runs that have no result yet, or ids of the folder's.
+        held: what holding the runs against each other gave, where no study has judged; None where it was not tried.
     """
 
     title: str
     runs: tuple[Run, ...]
     study: Study | None = None
     unfinished: tuple[str, ...] = ()
+    held: Held | None = None
 
     @property
     def arms(self) -> tuple[str, ...]:

@@ -7,16 +7,16 @@ from __future__ import annotations
 
 import math
 from collections.abc import Iterable
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any, Literal
 
 from bench.results.summary import size
 
-ColumnKind = Literal["text", "score", "change", "count", "ratio", "bytes", "seconds", "flag"]
+ColumnKind = Literal["text", "score", "change", "count", "ratio", "bytes", "seconds", "p", "flag"]
 FigureKind = Literal["intervals", "lines", "bars", "heat", "points"]
 Cell = str | int | float | bool | None
 
-NUMBERS: frozenset[ColumnKind] = frozenset({"score", "change", "count", "ratio", "bytes", "seconds"})
+NUMBERS: frozenset[ColumnKind] = frozenset({"score", "change", "count", "ratio", "bytes", "seconds", "p"})
 """Kinds of columns that are aligned to the right and sorted as numbers."""
 
 
@@ -61,6 +61,12 @@ class Table:
     rows: tuple[tuple[Cell, ...], ...]
     runs: tuple[str, ...]
     synthetic: bool
+
+    def compact(self) -> Table:
+        """The same without the columns in which no row tells anything."""
+        kept = [i for i in range(len(self.columns)) if any(row[i] not in (None, "") for row in self.rows)]
+        rows = tuple(tuple(row[i] for i in kept) for row in self.rows)
+        return replace(self, columns=tuple(self.columns[i] for i in kept), rows=rows)
 
 
 @dataclass(frozen=True)
@@ -107,6 +113,7 @@ class Figure:
         synthetic: whether any of them was trained or scored on generated text.
         diagonal: whether the line x = y is drawn, as in a reliability diagram.
         front: whether the marks that no other beats on both axes (less x, more y) are joined.
+        zero: whether the line of no difference is drawn.
     """
 
     name: str
@@ -122,6 +129,7 @@ class Figure:
     synthetic: bool
     diagonal: bool = False
     front: bool = False
+    zero: bool = False
 
     @property
     def panels(self) -> tuple[str, ...]:
@@ -163,17 +171,23 @@ def shown(value: Any, kind: ColumnKind = "text") -> str:
     if kind == "change":
         text = _fraction(abs(value))
         return text if not text.strip("0.") else f"{'+' if value > 0 else '−'}{text}"
+    if kind == "p":
+        return "<.001" if value < 0.001 else _fraction(value)
     if kind == "bytes":
         return size(value)
     if kind == "seconds":
         return _seconds(value)
-    return f"{value:,.0f}" if kind == "count" else f"{value:.3g}"
+    return f"{value:,.0f}" if kind == "count" or 1000 <= abs(value) < 1e6 else f"{value:.3g}"
 
 
 def front(marks: Iterable[Mark]) -> list[Mark]:
-    """The marks that no other beats, less x and more y, by x."""
+    """The marks that no other beats, less x and more y, by x.
+
+    Where means stand beside runs they are those of the means: the best of several runs can be luck.
+    """
+    listed = [*marks]
     kept: list[Mark] = []
-    for mark in sorted(marks, key=lambda m: (float(m.x), -float(m.y))):
+    for mark in sorted([m for m in listed if not m.run] or listed, key=lambda m: (float(m.x), -float(m.y))):
         if not kept or float(mark.y) > float(kept[-1].y):
             kept.append(mark)
     return kept

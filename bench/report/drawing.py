@@ -117,7 +117,7 @@ def _intervals(axes: Axes, figure: Figure, marks: Sequence[Mark]) -> None:
         axes.plot(float(mark.x), y, shape, color=colour, ms=5.5, label=mark.group, ls="none")
     for colour, points in dots.items():
         axes.plot([x for x, _ in points], [y for _, y in points], "o", color=colour, ms=2.4, alpha=0.5)
-    if figure.name == "differences":
+    if figure.zero:
         axes.axvline(0, color="#777777", lw=0.8, ls=(0, (4, 3)))
 
 
@@ -129,7 +129,8 @@ def _lines(axes: Axes, figure: Figure, marks: Sequence[Mark]) -> None:
         marker = shape if figure.name.endswith("dev") else None
         xs, ys = _broken(mark for mark in marks if mark.group == group)
         axes.plot(xs, ys, color=colour, ls=dashes, marker=marker, ms=3, lw=1.1, alpha=0.85, label=group)
-    axes.xaxis.set_major_formatter(EngFormatter(sep=""))
+    if max(float(mark.x) for mark in marks) >= 1000:
+        axes.xaxis.set_major_formatter(EngFormatter(sep=""))
 
 
 def _bars(axes: Axes, figure: Figure, marks: Sequence[Mark]) -> None:
@@ -173,12 +174,19 @@ def _points(axes: Axes, figure: Figure, marks: Sequence[Mark]) -> None:
         axes.step(
             [float(m.x) for m in joined], [float(m.y) for m in joined], where="post", color="#777777", lw=0.9, ls=(0, (4, 3))
         )
+    if figure.zero:
+        axes.axhline(0, color="#777777", lw=0.8, ls=(0, (4, 3)))
     if figure.diagonal:
         axes.plot([0, 1], [0, 1], color="#777777", lw=0.9, ls=(0, (4, 3)))
     for group in dict.fromkeys(mark.group for mark in marks):
         colour, shape, _ = _look(figure, group)
-        xs, ys = _broken(mark for mark in marks if mark.group == group)
+        mine = [mark for mark in marks if mark.group == group]
+        means = [mark for mark in mine if not mark.run] or mine
+        xs, ys = _broken(means)
         axes.plot(xs, ys, shape, color=colour, ms=5, ls="-" if figure.diagonal else "none", lw=0.9, label=group)
+        runs = [mark for mark in mine if mark not in means]
+        if runs:
+            axes.plot([float(m.x) for m in runs], [float(m.y) for m in runs], "o", color=colour, ms=2.4, alpha=0.5, ls="none")
 
 
 def _broken(marks: Iterable[Mark]) -> tuple[list[float], list[float]]:

@@ -1,4 +1,4 @@
-"""Figures and tables of what evaluation says beside scores, where results have it: calibration and kinds of errors."""
+"""Figures and tables of what evaluation says of confidences, where results have it: calibration and abstention."""
 
 from __future__ import annotations
 
@@ -10,9 +10,8 @@ from bench.report.collect import Evidence, Run
 from bench.report.content import Cell, Column, Figure, Mark, Table, shown
 
 CALIBRATION = "calibration"
-ERRORS = "errors"
-KINDS = ("missed", "spurious", "boundary", "boundary_type", "type", "link", "split", "merged", "concept")
-"""Kinds of errors in the order in which they are stacked; ``correct`` is none."""
+COVERAGES = 20
+"""Points of an abstention curve."""
 
 
 def reliability(evidence: Evidence) -> Figure | None:
@@ -28,7 +27,8 @@ def reliability(evidence: Evidence) -> Figure | None:
     if not bins:
         return None
     marks = tuple(
-        Mark(_pooled(r, "confidence"), _pooled(r, "right"), panel, arm, run=arm) for (panel, arm, _), r in sorted(bins.items())
+        Mark(_pooled(r, "confidence"), _pooled(r, "right"), panel, arm, run=arm)
+        for (panel, arm, _), r in sorted(bins.items(), key=lambda b: b[0][2])
     )
     says = "; ".join(f"{panel}, {arm}: {shown(fmean(values), 'score')}" for (panel, arm), values in errors.items())
     groups = tuple(arm for arm in evidence.arms if arm in {m.group for m in marks})
@@ -36,7 +36,7 @@ def reliability(evidence: Evidence) -> Figure | None:
         "reliability", "Reliability", "Share of predictions that are right against their mean confidence, runs of an arm "
         "pooled; on the diagonal confidence is what it claims, below it a model is too sure.",
         f"Reliability diagram. Expected calibration error, mean of runs: {says}.", "points", "confidence", "share right", marks,
-        groups, *_rests(used), diagonal=True,
+        groups, *rests(used), diagonal=True,
     )  # fmt: skip
 
 
@@ -51,7 +51,7 @@ def calibration(evidence: Evidence) -> Table | None:
         Column("predictions", "predictions", "count"), Column("right", "right", "score"),
         Column("confidence", "confidence", "score"),
         Column("ece_mass", "ECE (equal mass)", "score"), Column("ece_width", "ECE (equal width)", "score"),
-        Column("brier", "Brier", "score"),
+        Column("brier", "Brier", "score"), Column("risk_area", "risk over coverage", "score"),
     )  # fmt: skip
     rows: list[tuple[Cell, ...]] = []
     used: list[Run] = []
@@ -64,72 +64,57 @@ def calibration(evidence: Evidence) -> Table | None:
             ece.get("equal_mass"),
             ece.get("equal_width"),
         )
-        rows.append((run.id, run.arm, task, kind, *values, made.get("brier")))
+        rows.append((run.id, run.arm, task, kind, *values, made.get("brier"), made.get("abstention", {}).get("risk_area")))
         used.append(run)
-    caption = "Of the predictions that were made: what was missed has no confidence."
-    return Table("calibration", "Calibration", caption, columns, tuple(rows), *_rests(used)) if rows else None
-
-
-def errors(evidence: Evidence) -> Figure | None:
-    """Errors by kind, stacked, an arm a line, a plot a task."""
-    counts: dict[tuple[str, str, str], list[float]] = {}
-    used: list[Run] = []
-    for run, task, kinds in _errors(evidence):
-        used.append(run)
-        for kind, count in kinds.items():
-            counts.setdefault((task, run.arm, kind), []).append(count)
-    if not counts:
-        return None
-    order = [*KINDS, *sorted({kind for _, _, kind in counts} - {*KINDS})]
-    groups = tuple(kind.replace("_", " and ") for kind in order if any(kind == k for _, _, k in counts))
-    marks = tuple(Mark(fmean(n), arm, task, kind.replace("_", " and ")) for (task, arm, kind), n in counts.items())
-    says = "; ".join(f"{m.panel}, {m.y}, {m.group}: {m.x:.4g}" for m in marks)
-    return Figure(
-        "errors", "Errors by kind", "Mean over an arm's runs, test split; counts only, a mention is in exactly one kind.",
-        f"Errors by kind. {says}.", "bars", "mentions", "", marks, groups, *_rests(used),
-    )  # fmt: skip
-
-
-def error_table(evidence: Evidence) -> Table | None:
-    """Errors by kind and run."""
-    found = [*_errors(evidence)]
-    if not found:
-        return None
-    kinds = [kind for kind in KINDS if any(kind in counts for _, _, counts in found)]
-    names = (Column("run", "run"), Column("arm", "arm"), Column("task", "task"))
-    columns = (*names, *(Column(kind, kind.replace("_", " and "), "count") for kind in kinds))
-    rows: tuple[tuple[Cell, ...], ...] = tuple(
-        (run.id, run.arm, task, *(counts.get(kind, 0) for kind in kinds)) for run, task, counts in found
+    caption = (
+        "Of the predictions that were made: what was missed has no confidence. Risk over coverage: the share wrong, averaged "
+        "over all shares of the surest that could be kept."
     )
-    caption = "Of mentions on the test split, as counts: what they are about is in no result."
-    return Table("errors", "Errors by kind", caption, columns, rows, *_rests([run for run, _, _ in found]))
+    return Table("calibration", "Calibration", caption, columns, tuple(rows), *rests(used)) if rows else None
+
+
+def abstention(evidence: Evidence) -> Figure | None:
+    """Share right of the surest predictions against how many are kept, a plot a task, a line an arm: the mean of its runs."""
+    import numpy as np
+
+    lines: dict[tuple[str, str], list[Sequence[Mapping[str, float]]]] = {}
+    used: list[Run] = []
+    for run, task, kind, made in _calibrations(evidence):
+        if curve := made.get("abstention", {}).get("curve"):
+            lines.setdefault((f"{task}, {kind}", run.arm), []).append(curve)
+            used.append(run)
+    if not lines:
+        return None
+    marks: list[Mark] = []
+    for (panel, arm), curves in lines.items():
+        least = max(curve[0]["coverage"] for curve in curves)
+        kept = np.unique([least, *(share for share in np.linspace(0.05, 1, COVERAGES) if share > least)])
+        points = [([p["coverage"] for p in curve], [p["right"] for p in curve]) for curve in curves]
+        right = np.mean([np.interp(kept, xs, ys) for xs, ys in points], axis=0)
+        marks += [Mark(float(x), float(y), panel, arm, run=arm) for x, y in zip(kept, right, strict=True)]
+    groups = tuple(arm for arm in evidence.arms if any(arm == m.group for m in marks))
+    ends = {(m.panel, m.group): m for m in marks}
+    says = "; ".join(f"{panel}, {arm}: all kept, {shown(m.y, 'score')} right" for (panel, arm), m in ends.items())
+    return Figure(
+        "abstention", "Abstention", "What giving only the surest predictions would buy: share right of what is kept, mean "
+        "of an arm's runs. A line that falls to the right means that confidence sorts right from wrong.",
+        f"Share right against share of predictions kept. {says}.", "lines", "share of predictions kept", "share right",
+        tuple(marks), groups, *rests(used),
+    )  # fmt: skip
 
 
 def _calibrations(evidence: Evidence) -> list[tuple[Run, str, str, Mapping[str, Any]]]:
     found = []
     for run in evidence.runs:
         for task in run.tasks:
-            kinds = _of(run, CALIBRATION, task)
+            kinds = told_of(run, CALIBRATION, task)
             found += [
                 (run, task, str(kind), made) for kind, made in kinds.items() if isinstance(made, Mapping) and "ece" in made
             ]
     return found
 
 
-def _errors(evidence: Evidence) -> list[tuple[Run, str, dict[str, int]]]:
-    found = []
-    for run in evidence.runs:
-        for task in run.tasks:
-            said = _of(run, ERRORS, task)
-            # What stands in gold is counted there, so that a merged mention counts as often as it was to be found.
-            sides = {"spurious": said.get("predicted", {}).get("spurious", 0)} | dict(said.get("gold", {}))
-            counts = {str(kind): int(n) for kind, n in sides.items() if kind != "correct"} if said else {}
-            if counts:
-                found.append((run, task, counts))
-    return found
-
-
-def _of(run: Run, name: str, task: str) -> Mapping[str, Any]:
+def told_of(run: Run, name: str, task: str) -> Mapping[str, Any]:
     """What a result says of a task under a name, of the last stage where it tells several."""
     told = run.result.extra.get(name)
     one = told.get(task) if isinstance(told, Mapping) else None
@@ -139,5 +124,6 @@ def _of(run: Run, name: str, task: str) -> Mapping[str, Any]:
     return dict(one) if isinstance(one, Mapping) else {}
 
 
-def _rests(runs: Sequence[Run]) -> tuple[tuple[str, ...], bool]:
+def rests(runs: Sequence[Run]) -> tuple[tuple[str, ...], bool]:
+    """Ids of runs, each once, and whether any of them is of generated text."""
     return tuple(dict.fromkeys(run.id for run in runs)), any(run.result.synthetic for run in runs)

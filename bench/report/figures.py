@@ -23,7 +23,7 @@ def arms(evidence: Evidence) -> Figure:
         if len(s.runs) > 1:
             marks += [Mark(v, s.arm, s.task, s.arm, run=r.id) for r in s.runs if (v := r.score(s.task)) is not None]
     says = "; ".join(f"{s.task}, {s.arm}: {_bounds(s)}" for s in scored)
-    return _figure(
+    return figure_of(
         evidence, "arms", "Scores by arm",
         "Large dots are means, bars 95% intervals (t over seeds; of a single run over documents), small dots runs.",
         f"Mean primary metric on test by task and arm. {says}.", "intervals", "primary metric, test", "", marks,
@@ -58,7 +58,7 @@ def curves(evidence: Evidence, what: str) -> Figure | None:
         "Scores on dev while training; they choose checkpoints and are no results." if what == "dev" else
         "Mean loss of the updates around each point; losses of different tasks are on different scales."
     )  # fmt: skip
-    return _figure(
+    return figure_of(
         evidence, f"curves-{what}", title, f"{caption} Tokens are those of all tasks of a run.",
         f"{title}. At the end, mean of the runs: {'; '.join(ends)}.", "lines", "tokens seen", y, marks,
     )  # fmt: skip
@@ -75,7 +75,7 @@ def ledger(evidence: Evidence) -> Figure | None:
     if not marks:
         return None
     says = "; ".join(f"{m.panel} {m.y}, {m.group}: {shown(m.x, 'count')}".strip() for m in marks)
-    return _figure(
+    return figure_of(
         evidence, "ledger", "Tokens by arm", "Mean over an arm's runs of the tokens that each task was trained on.",
         f"Tokens trained on, by arm and task. {says}.", "bars", "tokens", "", marks, evidence.tasks,
     )  # fmt: skip
@@ -92,74 +92,9 @@ def parity(evidence: Evidence) -> Figure | None:
     if not marks:
         return None
     says = "; ".join(f"{m.panel} {m.y}, {m.group}: {shown(m.x, 'count')}".strip() for m in marks)
-    return _figure(
+    return figure_of(
         evidence, "parity", "Trainable parameters by arm", "Adapters and fusion are held equal; heads go with the tasks.",
         f"Trainable parameters. {says}.", "bars", "trainable parameters", "", marks, ("adapters", "fusion", "heads"),
-    )  # fmt: skip
-
-
-def transfer(evidence: Evidence) -> Figure | None:
-    """Gain of training a task with others over training it alone, by what it was trained with."""
-    verdict = None if evidence.study is None else evidence.study.verdict
-    if verdict is not None and "pairs" in verdict:
-        held = {"at_total": "against alone, equal total", "at_own": "against alone, own share"}
-        judged = [
-            Mark(p["task"], p["partner"], panel, value=p[name]["difference"])
-            for name, panel in held.items()
-            for p in verdict["pairs"]
-        ]
-        told = "; ".join(f"{m.x} with {m.y}, {m.panel}: {shown(m.value, 'change')}" for m in judged)
-        return _figure(
-            evidence, "transfer", "Gain and harm", "Score with a partner less the score alone, mean over seeds.",
-            f"Gain of a task from a partner. {told}.", "heat", "scored on", "trained with", judged, (),
-        )  # fmt: skip
-    scores: dict[tuple[str, tuple[str, ...], str], list[float]] = {}
-    used: list[Run] = []
-    for run in evidence.runs:
-        for task in run.tasks:
-            if (value := run.score(task)) is not None:
-                others = tuple(other for other in run.tasks if other != task)
-                scores.setdefault((_recipe(run), others, task), []).append(value)
-    marks: list[Mark] = []
-    for (recipe, others, task), values in scores.items():
-        alone = scores.get((recipe, (), task))
-        if others and alone:
-            marks.append(Mark(task, " + ".join(others), recipe, value=fmean(values) - fmean(alone)))
-            used += [run for run in evidence.of(task) if _recipe(run) == recipe]
-    if not marks:
-        return None
-    if len({m.panel for m in marks}) == 1:
-        marks = [Mark(m.x, m.y, value=m.value) for m in marks]
-    says = "; ".join(f"{m.x} with {m.y}: {shown(m.value, 'change')}" for m in marks)
-    return _figure(
-        evidence, "transfer", "Gain from training together",
-        "Mean score with the other task less mean score alone, of the same architecture, model and quantizer. Tokens may "
-        "differ: only a token-control study tells transfer from exposure.",
-        f"Gain of a task from training with another. {says}.", "heat", "scored on", "trained with", marks, (), used,
-    )  # fmt: skip
-
-
-def pareto(evidence: Evidence) -> Figure | None:
-    """Quality against size, of runs that quantized and those they are held against."""
-    marks: list[Mark] = []
-    used: list[Run] = []
-    for run in evidence.runs:
-        size = run.result.quantization.bytes
-        for task in run.tasks if size else ():
-            if (value := run.score(task)) is not None:
-                marks.append(Mark(size / 1e6 if size else 0.0, value, task, run.arm, run=run.id))
-                used.append(run)
-    if not marks:
-        return None
-    best = [
-        max((m for m in marks if m.panel == task), key=lambda m: float(m.y)) for task in dict.fromkeys(m.panel for m in marks)
-    ]
-    says = "; ".join(f"{m.panel}: best {shown(m.y, 'score')} at {shown(m.x, 'ratio')} MB ({m.group})" for m in best)
-    return _figure(
-        evidence, "pareto", "Quality against size",
-        "Weights on disk after quantizing; the line joins what no smaller run equals.",
-        f"Primary metric against megabytes. {says}.", "points", "weights, MB", "primary metric, test", marks,
-        None, used, front=True,
     )  # fmt: skip
 
 
@@ -176,17 +111,11 @@ def gradients(evidence: Evidence) -> Figure | None:
         return None
     marks = [Mark(fmean(values), arm, pair, "conflicts") for (pair, arm), values in met.items()]
     says = "; ".join(f"{m.panel}, {m.y}: {shown(m.x, 'score')}" for m in marks)
-    return _figure(
+    return figure_of(
         evidence, "gradients", "Gradient conflicts",
         "Share of the updates in which the gradients of two tasks, over what they share, had a negative cosine; mean of runs.",
         f"Share of updates with conflicting gradients. {says}.", "bars", "share of updates", "", marks, ("conflicts",), used,
     )  # fmt: skip
-
-
-def _recipe(run: Run) -> str:
-    config = run.result.config
-    words = [str(config.get("arch")), str(config.get("model"))]
-    return ", ".join(words + [str(config["quant"])] * (config.get("quant") not in (None, "none")))
 
 
 def _by_arm(evidence: Evidence) -> dict[tuple[str, str], list[Run]]:
@@ -217,14 +146,16 @@ def _bounds(s: Summary) -> str:
     return f"{shown(s.mean, 'score')}{interval}, {len(s.runs)} run{'s' * (len(s.runs) > 1)}"
 
 
-def _figure(
+def figure_of(
     evidence: Evidence, name: str, title: str, caption: str, says: str, kind: FigureKind, x: str, y: str,
     marks: Sequence[Mark], groups: Sequence[str] | None = None, runs: Sequence[Run] | None = None, front: bool = False,
+    zero: bool = False,
 ) -> Figure:  # fmt: skip
+    """A figure that rests on some of the evidence, its groups in the order of arms unless another is given."""
     rests = evidence.runs if runs is None else runs
     drawn = {mark.group for mark in marks}
     order = evidence.arms if groups is None else groups
     ids = tuple(dict.fromkeys(run.id for run in rests))
     synthetic = any(run.result.synthetic for run in rests)
     kept = tuple(group for group in order if group in drawn)
-    return Figure(name, title, caption, says, kind, x, y, tuple(marks), kept, ids, synthetic, front=front)
+    return Figure(name, title, caption, says, kind, x, y, tuple(marks), kept, ids, synthetic, front=front, zero=zero)

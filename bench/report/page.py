@@ -3,8 +3,8 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Sequence
-from dataclasses import dataclass
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, replace
 from importlib.resources import files
 from typing import Any
 
@@ -12,6 +12,7 @@ from bench import __version__
 from bench.errors import MissingError
 from bench.report.collect import Evidence
 from bench.report.content import Section, shown
+from bench.report.overlap import flagged
 from bench.report.vega import INSTALL, javascript, specifications, style
 from bench.report.verdicts import Statement, statements, tested
 
@@ -60,8 +61,9 @@ def render(evidence: Evidence, sections: Sequence[Section]) -> str:
             panels.setdefault(figure.name, []).append((place, title))
         legends[figure.name] = [(g, *style(i)[:2], _dashed(i)) for i, g in enumerate(figure.groups)]
     found: list[Statement] = statements(evidence)
+    compact = [replace(one, tables=tuple(table.compact() for table in one.tables)) for one in sections]
     return template.render(
-        evidence=evidence, sections=sections, statements=found, tested=tested(evidence), lead=lead(evidence),
+        evidence=evidence, sections=compact, statements=found, tested=tested(evidence), lead=lead(evidence),
         notices=notices(evidence), plots=_script(plots), panels=panels, legends=legends, most=ROWS, version=__version__,
         css=(here / "page.css").read_text(encoding="utf-8"),
         js=(here / "page.js").read_text(encoding="utf-8"), vega=_inline(javascript()),
@@ -70,16 +72,26 @@ def render(evidence: Evidence, sections: Sequence[Section]) -> str:
 
 
 def lead(evidence: Evidence) -> str:
-    """Why there is no verdict, where there is none."""
-    if tested(evidence):
+    """On what the verdict goes, or why there is none."""
+    study, held = evidence.study, evidence.held
+    if held is not None and held.comparison is not None and held.judged:
+        by, split = " and ".join(held.by), held.comparison.split
+        floors = [
+            f"{task} {shown(floor.sd, 'score')} over {floor.source}"
+            for task, floor in held.comparison.floors.items()
+            if floor.sd is not None
+        ]
+        noise = f" Noise floor, as a standard deviation: {', '.join(floors)}." if floors else ""
+        return f"Compared by {by}, on {split}, as 'bench compare' does.{noise} {' '.join(held.comparison.notes)}".strip()
+    if study is not None and isinstance(study.verdict, Mapping):
         return ""
-    if evidence.study is None:
-        return "These runs are no study: the page describes them and tests nothing."
-    if evidence.unfinished:
+    if study is not None and evidence.unfinished:
         return "The study has no verdict yet: the page describes the runs that finished and tests nothing."
-    return (
-        f"A study of the kind {evidence.study.kind} has no verdict of its own: the page describes its runs and tests nothing."
-    )
+    what = "These runs are no study" if study is None else f"A study of the kind {study.kind} has no verdict of its own"
+    if held is None:
+        return f"{what}: the page describes and tests nothing."
+    why = " ".join(held.comparison.notes) if held.comparison is not None else f"{held.reason} {held.hint}".strip()
+    return f"{what}, and no comparison was made: the page describes and tests nothing. {'' if held.refused else why}".strip()
 
 
 def notices(evidence: Evidence) -> list[Notice]:
@@ -105,12 +117,28 @@ def notices(evidence: Evidence) -> list[Notice]:
         found.append(
             Notice("Waived", f"Invariants that were not enforced: {told}. Comparisons refuse these runs unless told otherwise.")
         )
+    found += leaking(evidence)
     for told_one in ((evidence.study.verdict if evidence.study else None) or {}).get("differences", ()):
         found.append(Notice("Differs", f"The runs differ in {told_one['field']}: {told_one['told']}."))
+    for one in evidence.held.differences if evidence.held is not None and evidence.held.judged else ():
+        found.append(Notice("Differs", f"The runs also differ in {one.field}, which was allowed: {one.told}."))
     if evidence.unfinished:
         left = evidence.unfinished
         named = ", ".join(left[:4]) + (f" and {len(left) - 4} more" if len(left) > 4 else "")
         found.append(Notice("Unfinished", f"{len(left)} of {len(left) + len(runs)} runs have no result yet: {named}."))
+    return found
+
+
+def leaking(evidence: Evidence) -> list[Notice]:
+    """Documents that stand in two splits: let through by a flag, or flagged by what the splits share."""
+    found = []
+    allowed = {task: count for run in evidence.runs for task, told in run.result.leaks.items() if (count := told["allowed"])}
+    if allowed:
+        told = ", ".join(f"{task} {count}" for task, count in allowed.items())
+        found.append(Notice("Leaks allowed", f"Documents in two splits that --allow-leak let through: {told}."))
+    shared = [f"{task}, {words}" for task, words in flagged(evidence)]
+    if shared:
+        found.append(Notice("Overlap", f"Test text that stands in the training split: {'; '.join(shared)}."))
     return found
 
 

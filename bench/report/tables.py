@@ -31,7 +31,7 @@ def arms(evidence: Evidence) -> Table:
         "The primary metric on the test split, after quantizing where a run quantized. The interval of several runs is t over "
         "seeds, cut at 0 and 1; that of a single one is a bootstrap over documents: they answer different questions."
     )
-    return _table("arms", "Scores by arm", caption, columns, rows, evidence.runs)
+    return table_of("arms", "Scores by arm", caption, columns, rows, evidence.runs)
 
 
 def runs(evidence: Evidence) -> Table:
@@ -54,7 +54,7 @@ def runs(evidence: Evidence) -> Table:
                 run.result.synthetic,
             ))  # fmt: skip
     caption = "One line a run and task. The interval is over documents; tokens are those of all of the run's tasks."
-    return _table("runs", "Runs", caption, columns, rows, evidence.runs)
+    return table_of("runs", "Runs", caption, columns, rows, evidence.runs)
 
 
 def ledger(evidence: Evidence) -> Table | None:
@@ -75,7 +75,7 @@ def ledger(evidence: Evidence) -> Table | None:
         "Tokens that the mask marks are what a budget counts; padding, repeated passes and operations are told beside them "
         "and count nothing."
     )
-    return _table("ledger", "Token ledger", caption, columns, rows, evidence.runs) if rows else None
+    return table_of("ledger", "Token ledger", caption, columns, rows, evidence.runs) if rows else None
 
 
 def parity(evidence: Evidence) -> Table | None:
@@ -98,7 +98,7 @@ def parity(evidence: Evidence) -> Table | None:
     caption = (
         "A ratio is the arm's count over the largest of its group; the rule is more than .95. Heads differ with the tasks."
     )
-    return _table("parity", "Parameter parity", caption, columns, rows, evidence.runs) if rows else None
+    return table_of("parity", "Parameter parity", caption, columns, rows, evidence.runs) if rows else None
 
 
 def gradients(evidence: Evidence) -> Table | None:
@@ -119,33 +119,7 @@ def gradients(evidence: Evidence) -> Table | None:
                 pair.get("conflict_frequency"), pair.get("mean_cosine"), met.get("kind"),
             ))  # fmt: skip
     caption = "Over the parameters that two tasks share; a conflict is a negative cosine of their gradients in an update."
-    return _table("gradients", "Gradient conflicts", caption, columns, rows, rests) if rows else None
-
-
-def quantization(evidence: Evidence) -> Table | None:
-    """Runs that quantized: what it cost and what it saved."""
-    columns = (
-        Column("run", "run"), Column("arm", "arm"), Column("task", "task"), Column("quant", "quantizer"),
-        Column("before", "before", "score"), Column("after", "after", "score"), Column("change", "change", "change"),
-        Column("bits", "bits a weight", "ratio"), Column("bytes", "weights", "bytes"),
-        Column("error", "output error", "score"), Column("rtn_error", "of rtn", "score"),
-    )  # fmt: skip
-    rows: list[tuple[Cell, ...]] = []
-    rests: list[Run] = []
-    for run in evidence.runs:
-        q = run.result.quantization
-        if q.bits_per_weight is None and q.bytes is None:
-            continue
-        rests.append(run)
-        for task in run.tasks:
-            before, after = run.score(task, "trained"), run.score(task, "quantized")
-            change = None if before is None or after is None else after - before
-            rows.append((
-                run.id, run.arm, task, str(run.result.config.get("quant", "")), before, after, change, q.bits_per_weight,
-                q.bytes, q.error, q.rtn_error,
-            ))  # fmt: skip
-    caption = "Scores on the test split before and after; the output error is relative, on dev text, with rtn's beside it."
-    return _table("quantization", "Quantization", caption, columns, rows, rests) if rows else None
+    return table_of("gradients", "Gradient conflicts", caption, columns, rows, rests) if rows else None
 
 
 def provenance(evidence: Evidence) -> Table:
@@ -158,13 +132,20 @@ def provenance(evidence: Evidence) -> Table:
     rows = sorted(((name, value, n) for (name, value), n in counts.items()), key=lambda row: (order[row[0]], -row[2], row[1]))
     columns = (Column("what", "what"), Column("value", "value"), Column("runs", "runs", "count"))
     caption = "Two lines of one name mean that the runs differ in it. Hashes are cut to twelve digits."
-    return _table("provenance", "What the runs rest on", caption, columns, rows, evidence.runs)
+    return table_of("provenance", "What the runs rest on", caption, columns, rows, evidence.runs)
 
 
 def own_parity(run: Run) -> Mapping[str, Any] | None:
     """The line of the run's own arm in its parity check."""
     found = run.result.invariants.parity
     return next((row for row in found.get("rows", ()) if row.get("arm") == found.get("arm")), None)
+
+
+def hardware(run: Run) -> str:
+    """What a run ran on: its accelerator, else its processor."""
+    told = run.result.hardware
+    gpu = told.get("gpu")
+    return str(gpu.get("name", "GPU") if isinstance(gpu, Mapping) else gpu or told.get("cpu") or "unknown")
 
 
 def _rests_on(run: Run) -> Iterable[tuple[str, str]]:
@@ -181,7 +162,7 @@ def _rests_on(run: Run) -> Iterable[tuple[str, str]]:
     commit = result.git.get("commit")
     if commit:
         yield "commit", f"{str(commit)[:DIGITS]}{' with changes' * bool(result.git.get('dirty'))}"
-    yield "hardware", str(result.hardware.get("gpu") or result.hardware.get("cpu") or "unknown")
+    yield "hardware", hardware(run)
 
 
 def _baselines(run: Run, task: str) -> list[tuple[str, float]]:
@@ -192,8 +173,9 @@ def _baselines(run: Run, task: str) -> list[tuple[str, float]]:
     return [(name, value) for name, value in found if value is not None]
 
 
-def _table(
+def table_of(
     name: str, title: str, caption: str, columns: tuple[Column, ...], rows: Sequence[tuple[Cell, ...]], rests: Sequence[Run]
 ) -> Table:
+    """A table that rests on some runs."""
     ids = tuple(dict.fromkeys(run.id for run in rests))
     return Table(name, title, caption, columns, tuple(rows), ids, any(run.result.synthetic for run in rests))

@@ -96,10 +96,9 @@ def _intervals(figure: Figure, marks: Sequence[Mark]) -> Spec:
         },
     ]
     layers = [layer for layer in layers if layer["data"]["values"]]
-    if figure.name == "differences":
-        layers.insert(0, {"data": {"values": [{}]}, "mark": {"type": "rule", "color": "var(--muted)", "strokeDash": [4, 3]},
-                          "encoding": {"x": {"datum": 0}}})  # fmt: skip
-    return {"height": (64 if several else 38) * len(lines), "layer": layers}
+    if figure.zero:
+        layers.insert(0, _zero("x"))
+    return {"height": (max(44, 16 * len(figure.groups)) if several else 38) * len(lines), "layer": layers}
 
 
 def _lines(figure: Figure, marks: Sequence[Mark]) -> Spec:
@@ -109,7 +108,7 @@ def _lines(figure: Figure, marks: Sequence[Mark]) -> Spec:
         "color": _colour(figure),
         "detail": {"field": "run"},
     }
-    tip = [_tip("run", "run"), _tip("group", "arm"), _tip("x", "tokens", ",.0f"), _tip("y", "value", ".4f")]
+    tip = [_tip("run", "run"), _tip("group", "arm"), _tip("x", figure.x, ",.4~f"), _tip("y", figure.y, ".4f")]
     lines = {
         "mark": {"type": "line", "strokeWidth": 1.6, "opacity": 0.85},
         "encoding": encoding | {"strokeDash": _scaled(figure, "strokeDash"), "tooltip": tip},
@@ -163,11 +162,18 @@ def _heat(figure: Figure, marks: Sequence[Mark]) -> Spec:
 def _points(figure: Figure, marks: Sequence[Mark]) -> Spec:
     tip = [_tip("run", "run"), _tip("group", "arm"), _tip("x", figure.x, ".4~f"), _tip("y", figure.y, ".4~f")]
     x, y = _number("x", figure.x, zero=figure.diagonal), _number("y", figure.y, zero=figure.diagonal)
-    values = [_row(m) for m in marks]
+    means = [m for m in marks if not m.run] or marks
+    runs = [m for m in marks if m not in means]
+    values = [_row(m) for m in means]
     dots = {"mark": {"type": "point", "filled": True, "size": 70, "opacity": 0.9},
             "encoding": {"x": x, "y": y, "color": _colour(figure), "shape": _shape(figure), "tooltip": tip}}  # fmt: skip
     layers: list[Spec] = [{"data": {"values": values}} | dots]
+    if runs:
+        small = {"mark": {"type": "point", "filled": True, "size": 18, "opacity": 0.45}, "encoding": dots["encoding"]}
+        layers.insert(0, {"data": {"values": [_row(m) for m in runs]}} | small)
     line = {"type": "line", "color": "var(--muted)", "strokeDash": [4, 3]}
+    if figure.zero:
+        layers.insert(0, _zero("y"))
     if figure.front:
         joined = [_row(m) for m in front(marks)]
         layers.insert(
@@ -179,6 +185,12 @@ def _points(figure: Figure, marks: Sequence[Mark]) -> Spec:
         joined_line: Spec = {"mark": {"type": "line", "strokeWidth": 1.6, "opacity": 0.8}, "data": {"values": values}}
         layers.append(joined_line | {"encoding": {"x": x, "y": y, "color": _colour(figure), "detail": {"field": "run"}}})
     return {"height": 260, "layer": layers}
+
+
+def _zero(axis: str) -> Spec:
+    """The line of no difference, across an axis."""
+    rule = {"type": "rule", "color": "var(--muted)", "strokeDash": [4, 3]}
+    return {"data": {"values": [{}]}, "mark": rule, "encoding": {axis: {"datum": 0}}}
 
 
 def _row(mark: Mark) -> dict[str, Any]:
@@ -205,7 +217,7 @@ def _number(name: str, title: str, form: str = "", zero: bool = False) -> Spec:
 
 def _form(marks: Sequence[Mark]) -> str:
     """Thousands as k and M; shares as they are."""
-    return "~s" if max(float(m.x) for m in marks) >= 1000 else "~g"
+    return "~s" if max(float(m.x) for m in marks) >= 1000 else "~r"
 
 
 def _bare(**more: Any) -> Spec:

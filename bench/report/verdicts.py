@@ -2,13 +2,16 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
-from statistics import fmean, stdev
-from typing import Any, Literal
+from typing import TYPE_CHECKING, Any, Literal
 
 from bench.report.collect import Evidence, Run
-from bench.report.content import Column, Figure, Mark, Table, shown
+from bench.report.content import Cell, Column, Figure, Mark, Table, shown
+
+if TYPE_CHECKING:
+    from bench.studies.compare import Pair
+    from bench.studies.family import SeedSpread
 
 Tone = Literal["good", "bad", "even", "open"]
 TONES: Mapping[str, Tone] = {
@@ -28,6 +31,8 @@ WORDS = {
 ALPHA = 0.05
 SEEDS = 6
 """With fewer, no difference between arms is called one."""
+CARDS = 8
+"""Comparisons that have a card each; of more a card a task sums up."""
 
 
 @dataclass(frozen=True)
@@ -82,13 +87,24 @@ def summary(task: str, arm: str, runs: tuple[Run, ...]) -> Summary:
     """The mean of an arm's runs and an interval: t over seeds, or the one run's own over documents."""
     values = [value for run in runs if (value := run.score(task)) is not None]
     if len(values) > 1:
-        from scipy.stats import t
-
-        mean, spread = fmean(values), stdev(values)
-        half = float(t.ppf(0.975, len(values) - 1)) * spread / len(values) ** 0.5
-        return Summary(task, arm, runs, mean, spread, max(0.0, mean - half), min(1.0, mean + half), "seeds")
+        found = spread(values)
+        return Summary(task, arm, runs, found.mean, found.sd, *cut(found), "seeds")
     low, high = (runs[0].interval(task) if len(runs) == 1 else None) or (None, None)
     return Summary(task, arm, runs, values[0] if values else None, None, low, high, "documents" if low is not None else "")
+
+
+def spread(values: Sequence[float]) -> SeedSpread:
+    """Mean, standard deviation and t-interval over runs."""
+    import numpy as np
+
+    from bench.studies.family import over_seeds
+
+    return over_seeds(np.asarray(values, dtype=np.float64))
+
+
+def cut(found: SeedSpread) -> tuple[float | None, float | None]:
+    """The ends of the interval of a share, which is in [0, 1]."""
+    return (None if found.low is None else max(0.0, found.low)), (None if found.high is None else min(1.0, found.high))
 
 
 def statements(evidence: Evidence) -> list[Statement]:
@@ -103,38 +119,53 @@ def statements(evidence: Evidence) -> list[Statement]:
         told = [str(verdict[key]) for key in ("summary", "reason", "note") if verdict.get(key)]
         if told:
             return [Statement(evidence.title, str(verdict.get("kind", "verdict")), " ".join(told))]
-    return [described for task in evidence.tasks if (described := _described(evidence, task)) is not None]
+    described = [one for task in evidence.tasks if (one := _described(evidence, task)) is not None]
+    held = evidence.held
+    if held is None or held.judged:
+        return described if held is None else _compared(evidence)
+    if held.refused:
+        listed = "; ".join(f"{one.field}: {one.told}" for one in held.refused)
+        described.insert(0, Statement("comparison", "refused", f"{held.reason} {listed}. {held.hint}", "bad"))
+    return described
 
 
 def tested(evidence: Evidence) -> bool:
-    """Whether a study has judged; otherwise the page describes and tests nothing."""
-    return isinstance(_verdict(evidence), Mapping)
+    """Whether a study has judged or the runs were compared; otherwise the page describes and tests nothing."""
+    return isinstance(_verdict(evidence), Mapping) or (evidence.held is not None and evidence.held.judged)
 
 
 def estimates(evidence: Evidence) -> list[tuple[str, str, Mapping[str, Any]]]:
-    """Every difference that the verdict holds: its subject, what was held against what, and the estimate."""
+    """Every difference that is known: its subject, what was held against what, and the estimate."""
+    if evidence.held is not None:
+        return [(pair.task, _versus(evidence, pair), pair.estimate.to_json()) for pair in _pairs(evidence)]
     return [*_estimates(_verdict(evidence), "", "")]
 
 
 def differences(evidence: Evidence) -> tuple[list[Figure], list[Table]]:
-    """The verdict's differences with their intervals, drawn and as a table; nothing where there is no verdict."""
+    """The differences with their intervals, drawn and as a table, and what forbids a comparison; empty without any."""
     found = estimates(evidence)
+    runs, synthetic = tuple(run.id for run in evidence.runs), any(run.result.synthetic for run in evidence.runs)
     if not found:
-        return [], []
+        return [], [*_contract(evidence, runs, synthetic)]
     columns = (
         Column("subject", "task"),
         Column("comparison", "comparison"),
         Column("difference", "difference", "change"),
         Column("low", "95% low", "change"),
         Column("high", "95% high", "change"),
-        Column("p", "p", "ratio"),
-        Column("p_holm", "p (Holm)", "ratio"),
+        Column("p", "p", "p"),
+        Column("p_holm", "p (Holm)", "p"),
         Column("seeds", "seeds", "count"),
         Column("documents", "documents", "count"),
         Column("detectable", "detectable", "score"),
     )
-    rows = tuple((subject, name, *(_number(e.get(c.name)) for c in columns[2:])) for subject, name, e in found)
-    runs, synthetic = tuple(run.id for run in evidence.runs), any(run.result.synthetic for run in evidence.runs)
+    rows: list[tuple[Cell, ...]] = [
+        (subject, name, *(_number(e.get(c.name)) for c in columns[2:])) for subject, name, e in found
+    ]
+    caption = (
+        "The first arm less the second. Detectable: the smallest true difference that this many seeds and documents would have "
+        "found with the study's power."
+    )
     marks = tuple(
         Mark(float(e["difference"]), subject or name, "", name, low=_number(e.get("low")), high=_number(e.get("high")))
         for subject, name, e in found
@@ -143,13 +174,99 @@ def differences(evidence: Evidence) -> tuple[list[Figure], list[Table]]:
     figure = Figure(
         "differences", "Differences between arms", "Points are means over seeds, bars 95% intervals over seeds and documents. "
         "An interval that holds 0 leaves the sign open.", f"Differences with 95% intervals. {said}.", "intervals",
-        "difference in the primary metric", "", marks, tuple(dict.fromkeys(m.group for m in marks)), runs, synthetic,
+        "difference in the primary metric", "", marks, tuple(dict.fromkeys(m.group for m in marks)), runs, synthetic, zero=True,
     )  # fmt: skip
-    table = Table(
-        "differences", "Differences", "The first arm less the second. Detectable: the smallest true difference that this many "
-        "seeds and documents would have found with the study's power.", columns, rows, runs, synthetic,
+    table = Table("differences", "Differences", caption, columns, tuple(rows), runs, synthetic)
+    return [figure], [table, *_documents(evidence, runs, synthetic), *_contract(evidence, runs, synthetic)]
+
+
+def _documents(evidence: Evidence, runs: tuple[str, ...], synthetic: bool) -> Iterator[Table]:
+    """What a comparison says beside its intervals."""
+    pairs = _pairs(evidence)
+    if not pairs or evidence.held is None or evidence.held.comparison is None:
+        return
+    columns = (
+        Column("task", "task"), Column("comparison", "comparison"), Column("metric", "metric"),
+        Column("low", "95% low", "change"), Column("high", "95% high", "change"), Column("p", "p", "p"),
+        Column("p_holm", "p (Holm)", "p"), Column("d_documents", "d over documents", "ratio"),
+        Column("d_seeds", "d over seeds", "ratio"), Column("tally", "seeds won–tied–lost"), Column("conclusion", "conclusion"),
     )  # fmt: skip
-    return [figure], [table]
+    rows: list[tuple[Cell, ...]] = []
+    for one in pairs:
+        told = one.documents
+        values = (told.low, told.high, told.p, one.documents_p_holm, told.d_documents, told.d_seeds)
+        rows.append((one.task, _versus(evidence, one), one.metric, *values, str(one.tally), _conclusion(evidence, one)))
+    caption = (
+        f"The trained models held fast: bootstrap and permutation test with {evidence.held.comparison.resamples:,} resamples "
+        "of whole documents; d is Cohen's d_z. The conclusion goes by the interval over seeds and documents."
+    )
+    yield Table("documents", "Differences over documents alone", caption, columns, tuple(rows), runs, synthetic)
+
+
+def _contract(evidence: Evidence, runs: tuple[str, ...], synthetic: bool) -> Iterator[Table]:
+    """In what the runs differ beyond what is compared."""
+    found = () if evidence.held is None else evidence.held.differences
+    if found:
+        columns = (Column("field", "field"), Column("told", "values"), Column("allowed", "allowed", "flag"))
+        rows = tuple((one.field, one.told, one.allowed) for one in found)
+        caption = "Beyond what is compared. What is not allowed by its name forbids a comparison: it may explain a difference."
+        yield Table("contract", "What else differs", caption, columns, rows, runs, synthetic)
+
+
+def _pairs(evidence: Evidence) -> Sequence[Pair]:
+    found = None if evidence.held is None else evidence.held.comparison
+    return () if found is None else found.pairs
+
+
+def _arm(evidence: Evidence, name: str) -> str:
+    return evidence.held.names.get(name, name) if evidence.held is not None else name
+
+
+def _versus(evidence: Evidence, pair: Pair) -> str:
+    return f"{_arm(evidence, pair.second)} − {_arm(evidence, pair.first)}"
+
+
+def _conclusion(evidence: Evidence, pair: Pair) -> str:
+    """What follows, with the arms named as on the rest of the page."""
+    better = pair.second if pair.estimate.difference > 0 else pair.first
+    return f"{_arm(evidence, better)} is better" if pair.conclusion == f"{better} is better" else pair.conclusion
+
+
+def _compared(evidence: Evidence) -> list[Statement]:
+    """A card for each comparison, or for each task where there are too many."""
+    pairs = _pairs(evidence)
+    if len(pairs) <= CARDS:
+        return [_card(evidence, pair) for pair in pairs]
+    found = []
+    for task in dict.fromkeys(pair.task for pair in pairs):
+        mine = [pair for pair in pairs if pair.task == task]
+        sure = [pair for pair in mine if _resolved(pair)]
+        told = "; ".join(f"{_conclusion(evidence, p)}, {_versus(evidence, p)} {_signed(p.estimate.to_json())}" for p in sure)
+        rest = f"{len(mine) - len(sure)} of {len(mine)} differences are {mine[0].conclusion if not sure else 'not resolved'}."
+        word = f"{len(sure)} of {len(mine)} resolved"
+        found.append(Statement(task, word, f"{told}. {rest}" if told else rest, "good" if sure else "open"))
+    return found
+
+
+def _card(evidence: Evidence, pair: Pair) -> Statement:
+    one = pair.estimate
+    seeds = f"{one.seeds} seed{'s' * (one.seeds != 1)} and {one.documents:,} documents"
+    holm = f", p {shown(one.p_holm, 'p')} after Holm" if one.p_holm is not None else ""
+    reason = f"{pair.metric} {_signed(one.to_json())} over {seeds}{holm}."
+    alone = pair.documents
+    if alone.low is not None:
+        bounds = f"[{shown(alone.low, 'change')}, {shown(alone.high, 'change')}]"
+        reason += f" Over documents alone {bounds}, p {shown(pair.documents_p_holm, 'p')}."
+    if not _resolved(pair) and one.detectable is not None:
+        reason += f" A true difference of {shown(one.detectable, 'score')} would as a rule have been found."
+    if one.seeds < SEEDS:
+        reason += f" {SEEDS} seeds are the least that resolve anything."
+    tone: Tone = "good" if _resolved(pair) else "open"
+    return Statement(f"{pair.task}: {_versus(evidence, pair)}", _conclusion(evidence, pair), reason, tone)
+
+
+def _resolved(pair: Pair) -> bool:
+    return pair.conclusion.endswith(" is better")
 
 
 def _verdict(evidence: Evidence) -> Mapping[str, Any] | None:
@@ -214,10 +331,8 @@ def _described(evidence: Evidence, task: str) -> Statement | None:
     more = f" and {len(ranked) - 4} more arms" if len(ranked) > 4 else ""
     if len(ranked) == 1:
         return Statement(task, "one arm", f"{arms}; there is nothing to compare it with.")
-    close = f"With {fewest} run{'s' * (fewest > 1)} in an arm, {SEEDS} being the least, no difference is resolved. "
-    return Statement(
-        task, "not tested", f"By mean: {arms}{more}. {close if fewest < SEEDS else ''}'bench compare' tests differences."
-    )
+    close = f" With {fewest} run{'s' * (fewest > 1)} in an arm, {SEEDS} being the least, no difference is resolved."
+    return Statement(task, "not tested", f"By mean: {arms}{more}.{close if fewest < SEEDS else ''}")
 
 
 def _number(value: Any) -> float | None:

@@ -6,11 +6,13 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from bench.errors import MissingError
-from bench.report import evaluation, figures, tables
+from bench.report import cost, errors, evaluation, figures, tables, transfer
 from bench.report.collect import Evidence
 from bench.report.content import Figure, Section, Table
 from bench.report.drawing import save
-from bench.report.files import figure_csv, table_csv, table_tex
+from bench.report.files import figure_csv, table_csv
+from bench.report.latex import table_tex
+from bench.report.overlap import overlap
 from bench.report.page import render
 from bench.report.vega import INSTALL
 from bench.report.verdicts import differences
@@ -58,13 +60,26 @@ def sections(evidence: Evidence) -> list[Section]:
         _section("learning", "Learning curves", [figures.curves(evidence, "dev"), figures.curves(evidence, "loss")], []),
         _section("tokens", "Token ledger", [figures.ledger(evidence)], [tables.ledger(evidence)]),
         _section("parity", "Parity", [figures.parity(evidence)], [tables.parity(evidence)]),
-        _section("transfer", "Transfer", [figures.transfer(evidence)], []),
-        _section("size", "Quality and size", [figures.pareto(evidence)], [tables.quantization(evidence)]),
-        _section("calibration", "Calibration", [evaluation.reliability(evidence)], [evaluation.calibration(evidence)]),
+        _section(
+            "transfer", "Transfer", [transfer.transfer(evidence), transfer.similarity(evidence)],
+            [transfer.spearman(evidence), transfer.matrix(evidence)],
+        ),
+        _section(
+            "cost", "Quality, size and speed", [cost.pareto(evidence), cost.speed(evidence)],
+            [cost.quantization(evidence), cost.efficiency(evidence)],
+        ),
+        _section(
+            "calibration", "Calibration", [evaluation.reliability(evidence), evaluation.abstention(evidence)],
+            [evaluation.calibration(evidence)],
+        ),
         _section("gradients", "Gradient conflicts", [figures.gradients(evidence)], [tables.gradients(evidence)]),
-        _section("errors", "Errors by kind", [evaluation.errors(evidence)], [evaluation.error_table(evidence)]),
+        _section(
+            "errors", "Errors", [errors.errors(evidence), errors.sorts(evidence)],
+            [errors.error_table(evidence), errors.sort_table(evidence)],
+        ),
+        _section("overlap", "Overlap of splits", [], [overlap(evidence)]),
         _section("runs", "Runs", [], [tables.runs(evidence), tables.provenance(evidence)]),
-    ]
+    ]  # fmt: skip
     return [section for section in found if section.figures or section.tables]
 
 

@@ -111,3 +111,26 @@ def test_bad_input_is_one_line(made: ModuleType, tmp_path: Path, capsys: pytest.
     assert len(problems) == 3
     for problem, words in zip(problems, ("holds no run", "schema version 7", "truncated"), strict=True):
         assert words in problem
+
+
+def test_runs_that_are_no_study_are_compared_or_refused(
+    made: ModuleType, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    for name in ("jinja2", "matplotlib", "vl_convert", "statsmodels"):
+        pytest.importorskip(name)
+    runs = [made.Made(arch=a, seed=s, gain=0.15 * (a == "A2"), documents=30, steps=2, evaluated=False, synthetic=False)
+            for a in ("A1", "A2") for s in range(6)]  # fmt: skip
+    other = made.Made(arch="A3", tokens=90_000, documents=30, steps=2, evaluated=False)
+    folders = [str(folder) for folder in made.make(tmp_path / "runs", [*runs, other])]
+    assert main(["report", *folders[:-1], "--out", str(tmp_path / "page")]) == 0
+    page = (tmp_path / "page" / "index.html").read_text(encoding="utf-8")
+    assert page.index("A2 is better") < page.index("Scores by arm.")
+    assert "Compared by arch, on test" in page
+    assert main(["report", folders[0], folders[-1], "--out", str(tmp_path / "page")]) == 0
+    page = (tmp_path / "page" / "index.html").read_text(encoding="utf-8")
+    assert '<p class="word">refused</p>' in page
+    assert "tokens: 60,000 in 1 run, 90,000 in 1 run" in page
+    assert "A3 is better" not in page
+    capsys.readouterr()
+    assert main(["report", *folders, "--allow", "token"]) == 2
+    assert "Did you mean 'tokens'" in capsys.readouterr().err

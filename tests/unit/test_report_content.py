@@ -11,12 +11,14 @@ from typing import Any
 import pytest
 
 from bench.errors import RunStateError, UsageError
-from bench.report import evaluation, figures, tables
+from bench.report import errors, evaluation, figures, tables
 from bench.report.board import entries, needs_whole
 from bench.report.collect import collect
 from bench.report.content import Column, Mark, Table, front, shown
 from bench.report.curves import read_curves, thin
-from bench.report.files import figure_csv, table_csv, table_tex, tex
+from bench.report.files import figure_csv, table_csv
+from bench.report.latex import table_tex, tex
+from bench.report.transfer import transfer
 from bench.report.vega import specifications, style
 from bench.report.verdicts import estimates, statements, summaries
 
@@ -94,7 +96,7 @@ def test_transfer_is_the_mean_together_less_the_mean_alone(made: ModuleType, tmp
     made.make(tmp_path, [made.Made(both, gain=0.05, seed=s) for s in range(2)])
     made.make(tmp_path, [made.Made((task,), seed=s) for task in both for s in range(2)])
     evidence = collect((), tmp_path)
-    figure = figures.transfer(evidence)
+    figure = transfer(evidence)
     assert figure is not None
     (mark,) = (m for m in figure.marks if m.x == "bc5cdr")
     together = [run.score("bc5cdr") or 0 for run in evidence.of("bc5cdr") if len(run.tasks) == 2]
@@ -125,6 +127,7 @@ def test_thinning_keeps_means() -> None:
 def test_nothing_beats_what_is_on_the_front() -> None:
     points = [Mark(54, 0.7, run="a"), Mark(91, 0.8, run="b"), Mark(60, 0.6, run="c"), Mark(54, 0.65, run="d")]
     assert [mark.run for mark in front(points)] == ["a", "b"]
+    assert front([*points, Mark(50, 0.5), Mark(70, 0.4)]) == [Mark(50, 0.5)]  # of means, where there are any
 
 
 def test_every_synthetic_table_and_figure_says_so(made: ModuleType, tmp_path: Path) -> None:
@@ -146,7 +149,7 @@ def test_latex_is_booktabs_with_everything_escaped() -> None:
     )
     text = table_tex(table)
     assert r"\caption{A \& B. 50\% of it}" in text
-    assert r"x\_y & $-$.250 \\" in text
+    assert r"x\_\allowbreak{}y & $-$.250 \\" in text
     assert text.index(r"\toprule") < text.index(r"\midrule") < text.index(r"\bottomrule")
     assert r"\begin{tabular}{lr}" in text
     assert tex("\\{") == r"\textbackslash{}\{"
@@ -156,7 +159,7 @@ def test_latex_is_booktabs_with_everything_escaped() -> None:
     ("value", "kind", "reads"),
     [(0.5, "score", ".500"), (1.0, "score", "1.000"), (-0.0123, "change", "−.012"), (0.0001, "change", ".000"),
      (None, "score", ""), (1234567, "count", "1,234,567"), (54_000_000, "bytes", "51.5 MiB"), (12.34, "seconds", "12.3 s"),
-     (7200, "seconds", "2.0 h"),
+     (7200, "seconds", "2.0 h"), (0.0312, "p", ".031"), (0.0004, "p", "<.001"), (1.0, "p", "1.000"), (1143.4, "ratio", "1,143"),
      (True, "flag", "yes"), (float("nan"), "score", "")],
 )  # fmt: skip
 def test_cells_read_well(value: Any, kind: Any, reads: str) -> None:
@@ -182,7 +185,7 @@ def test_errors_count_gold_once_and_what_is_spurious(made: ModuleType, tmp_path:
         "trained": {"gold": {"correct": 5, "missed": 3, "merged": 2}, "predicted": {"correct": 5, "spurious": 4, "merged": 1}}
     }
     made.make(tmp_path, [made.Made(extra={"errors": {"ncbi-disease": counts}})])
-    table = evaluation.error_table(collect((), tmp_path))
+    table = errors.error_table(collect((), tmp_path))
     assert table is not None
     told = dict(zip([c.name for c in table.columns], table.rows[0], strict=True))
     assert {kind: told[kind] for kind in ("missed", "spurious", "merged")} == {"missed": 3, "spurious": 4, "merged": 2}

@@ -1,0 +1,155 @@
+"""Figures and tables of what became of mentions, where results have it: errors by kind, and by sort of mention."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from statistics import fmean
+
+from bench.report.collect import Evidence, Run
+from bench.report.content import Cell, Column, Figure, Mark, Table, shown
+from bench.report.evaluation import rests, told_of
+from bench.report.verdicts import cut, spread
+
+ERRORS = "errors"
+KINDS = ("missed", "spurious", "boundary", "boundary_type", "type", "link", "split", "merged", "concept")
+"""Kinds of errors in the order in which they are stacked; ``correct`` is none."""
+SORTS = {
+    "length": "words", "training": "times in training", "fragments": "pieces", "negated": "negated",
+    "abbreviation": "abbreviation",
+}  # fmt: skip
+"""Sorts of mentions, and how they are told."""
+
+Counts = Mapping[str, Mapping[str, int]]
+"""``gold`` and ``predicted`` to counts by kind."""
+
+
+def errors(evidence: Evidence) -> Figure | None:
+    """Errors by kind, stacked, an arm a line, a plot a task."""
+    counts: dict[tuple[str, str, str], list[float]] = {}
+    used: list[Run] = []
+    for run, task, kinds in _errors(evidence):
+        used.append(run)
+        for kind, count in kinds.items():
+            counts.setdefault((task, run.arm, kind), []).append(count)
+    if not counts:
+        return None
+    order = [*KINDS, *sorted({kind for _, _, kind in counts} - {*KINDS})]
+    groups = tuple(kind.replace("_", " and ") for kind in order if any(kind == k for _, _, k in counts))
+    marks = tuple(Mark(fmean(n), arm, task, kind.replace("_", " and ")) for (task, arm, kind), n in counts.items())
+    told: dict[str, list[str]] = {}
+    for m in marks:
+        told.setdefault(f"{m.panel}, {m.y}", []).append(f"{m.group} {m.x:.4g}")
+    says = "; ".join(f"{line}: {', '.join(words)}" for line, words in told.items())
+    return Figure(
+        "errors", "Errors by kind", "Mean over an arm's runs, test split; counts only, a mention is in exactly one kind.",
+        f"Errors by kind. {says}.", "bars", "mentions", "", marks, groups, *rests(used),
+    )  # fmt: skip
+
+
+def error_table(evidence: Evidence) -> Table | None:
+    """Errors by kind and run."""
+    found = [*_errors(evidence)]
+    if not found:
+        return None
+    kinds = [kind for kind in KINDS if any(kind in counts for _, _, counts in found)]
+    names = (Column("run", "run"), Column("arm", "arm"), Column("task", "task"))
+    columns = (*names, *(Column(kind, kind.replace("_", " and "), "count") for kind in kinds))
+    rows: tuple[tuple[Cell, ...], ...] = tuple(
+        (run.id, run.arm, task, *(counts.get(kind, 0) for kind in kinds)) for run, task, counts in found
+    )
+    caption = "Of mentions on the test split, as counts: what they are about is in no result."
+    return Table("errors", "Errors by kind", caption, columns, rows, *rests([run for run, _, _ in found]))
+
+
+def sorts(evidence: Evidence) -> Figure | None:
+    """Share of gold mentions found, by sort of mention, a plot a sort, an arm a colour."""
+    known = [one for one in _sorted(evidence) if one[4]]
+    groups = {(task, sort): {group for t, s, group, *_ in known if (t, s) == (task, sort)} for task, sort, *_ in known}
+    made = [one for one in known if len(groups[one[0], one[1]]) > 1]  # one group alone is all mentions
+    if not made:
+        return None
+    marks: list[Mark] = []
+    for task, sort, group, arm, found, _ in made:
+        over = spread(found)
+        low, high = cut(over)
+        marks.append(Mark(over.mean, group, f"{task}: {SORTS.get(sort, sort)}", arm, low=low, high=high))
+    told: dict[str, list[str]] = {}
+    for m in marks:
+        told.setdefault(f"{m.panel}, {m.group}", []).append(f"{m.y} {shown(m.x, 'score')}")
+    says = "; ".join(f"{line}: {', '.join(words)}" for line, words in told.items())
+    arms = tuple(arm for arm in evidence.arms if any(arm == m.group for m in marks))
+    return Figure(
+        "sorts", "Mentions found by sort", "Share of gold mentions found exactly: by words, by how often the same words are a "
+        "mention in training, in one piece or several, negated, abbreviated. Means over an arm's runs, bars 95% t-intervals.",
+        f"Share of mentions found. {says}.", "intervals", "share of gold mentions found", "", tuple(marks), arms,
+        *rests([run for run, _, _ in _told(evidence)]),
+    )  # fmt: skip
+
+
+def sort_table(evidence: Evidence) -> Table | None:
+    """What became of mentions of each sort, an arm a line."""
+    columns = (
+        Column("task", "task"), Column("sort", "sort"), Column("group", "group"), Column("arm", "arm"),
+        Column("runs", "runs", "count"), Column("gold", "in gold", "count"), Column("found", "found", "score"),
+        Column("sd", "SD", "score"), Column("missed", "missed", "score"), Column("otherwise", "otherwise", "score"),
+        Column("predicted", "predicted", "count"), Column("right", "right", "score"),
+        Column("spurious", "spurious", "score"),
+    )  # fmt: skip
+    rows: list[tuple[Cell, ...]] = []
+    for task, sort, group, arm, found, counts in _sorted(evidence):
+        gold, predicted = [one["gold"] for one in counts], [one["predicted"] for one in counts]
+        known = spread(found) if found else None
+        mean, sd = (None, None) if known is None else (known.mean, known.sd)
+        missed = _mean_share(gold, "missed")
+        other = None if mean is None or missed is None else max(0.0, 1 - mean - missed)
+        of_gold = (fmean(sum(one.values()) for one in gold), mean, sd, missed, other)
+        of_predicted = (fmean(sum(one.values()) for one in predicted), _mean_share(predicted, "correct"))
+        rows.append((
+            task, SORTS.get(sort, sort), group, arm, len(counts), *of_gold, *of_predicted, _mean_share(predicted, "spurious")
+        ))  # fmt: skip
+    caption = (
+        "Means over an arm's runs, test split. Gold mentions are sorted by gold, predicted ones by themselves; otherwise: "
+        "with another boundary, label, concept or link. Abbreviations go by a rule of thumb on their letters."
+    )
+    using = [run for run, _, _ in _told(evidence)]
+    return Table("sorts", "Errors by sort of mention", caption, columns, tuple(rows), *rests(using)) if rows else None
+
+
+def _sorted(evidence: Evidence) -> list[tuple[str, str, str, str, list[float], list[Counts]]]:
+    """Task, sort, group and arm to the share found of each run that has such mentions, and to the counts of every run."""
+    found: dict[tuple[str, str, str, str], list[Counts]] = {}
+    for run, task, by in _told(evidence):
+        for sort, groups in by.items():
+            for group, counts in groups.items():
+                found.setdefault((task, sort, group, run.arm), []).append(counts)
+    order = {sort: i for i, sort in enumerate(SORTS)}
+    tasks, arms = {task: i for i, task in enumerate(evidence.tasks)}, {arm: i for i, arm in enumerate(evidence.arms)}
+    places = sorted(found, key=lambda key: (tasks[key[0]], order.get(key[1], len(order)), arms[key[3]]))
+    return [(*key, _shares([one["gold"] for one in found[key]], "correct"), found[key]) for key in places]
+
+
+def _told(evidence: Evidence) -> list[tuple[Run, str, Mapping[str, Mapping[str, Counts]]]]:
+    found = ((run, task, told_of(run, ERRORS, task).get("by", {})) for run in evidence.runs for task in run.tasks)
+    return [(run, task, by) for run, task, by in found if by]
+
+
+def _shares(counts: list[Mapping[str, int]], kind: str) -> list[float]:
+    return [one.get(kind, 0) / total for one in counts if (total := sum(one.values()))]
+
+
+def _mean_share(counts: list[Mapping[str, int]], kind: str) -> float | None:
+    found = _shares(counts, kind)
+    return fmean(found) if found else None
+
+
+def _errors(evidence: Evidence) -> list[tuple[Run, str, dict[str, int]]]:
+    found = []
+    for run in evidence.runs:
+        for task in run.tasks:
+            said = told_of(run, ERRORS, task)
+            # What stands in gold is counted there, so that a merged mention counts as often as it was to be found.
+            sides = {"spurious": said.get("predicted", {}).get("spurious", 0)} | dict(said.get("gold", {}))
+            counts = {str(kind): int(n) for kind, n in sides.items() if kind != "correct"} if said else {}
+            if counts:
+                found.append((run, task, counts))
+    return found

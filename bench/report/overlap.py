@@ -1,0 +1,71 @@
+"""Text that the splits of a corpus share, as a flag of contamination: counts, never text."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Mapping
+from typing import Any
+
+from bench.report.collect import Evidence, Run
+from bench.report.content import Cell, Column, Table, shown
+
+OVERLAP = "overlap"
+FLAG = 0.01
+"""Share of the 13-grams from which a split counts as flagged; with a document that is there word for word it always does."""
+
+
+def overlap(evidence: Evidence) -> Table | None:
+    """What each later split shares with an earlier one, once for all runs of the same data."""
+    columns = (
+        Column("task", "task"), Column("split", "of"), Column("other", "in"), Column("documents", "documents", "count"),
+        Column("exact", "whole", "count"), Column("touched", "whole or in part", "count"),
+        Column("touched_share", "share", "score"), Column("grams", "13-grams", "count"),
+        Column("shared", "shared", "count"), Column("shared_share", "share shared", "score"), Column("flag", "flag"),
+        Column("data", "data"),
+    )  # fmt: skip
+    rows: list[tuple[Cell, ...]] = []
+    for task, data, _, pairs in _found(evidence):
+        for pair, told in pairs.items():
+            later, _, earlier = pair.partition("-")
+            exact, touched, documents = told["exact"], told["touched"], told["documents"]
+            shares = (_share(touched, documents), told["grams"], told["shared"], _share(told["shared"], told["grams"]))
+            rows.append((task, later, earlier, documents, exact, touched, *shares, flag(told), data))
+    runs = [run for *_, using, _ in _found(evidence) for run in using]
+    caption = (
+        "Documents of one split that another has word for word, or with which it shares 13 words in a row (in part), and "
+        f"the distinct 13-grams that are shared. Flagged from one whole document, or {FLAG:.0%} of the 13-grams, on."
+    )
+    ids, synthetic = tuple(dict.fromkeys(run.id for run in runs)), any(run.result.synthetic for run in runs)
+    return Table("overlap", "Overlap of splits", caption, columns, tuple(rows), ids, synthetic) if rows else None
+
+
+def flag(told: Mapping[str, Any]) -> str:
+    """Why what two splits share is suspect; empty where it is not."""
+    if told["exact"]:
+        return "whole documents"
+    share = _share(told["shared"], told["grams"])
+    return "13-grams" if share is not None and share >= FLAG else ""
+
+
+def flagged(evidence: Evidence) -> Iterator[tuple[str, str]]:
+    """Tasks whose test split is flagged against the training split, and in words what is shared."""
+    for task, _, _, pairs in _found(evidence):
+        told = pairs.get("test-train")
+        if told is not None and flag(told):
+            share = _share(told["shared"], told["grams"])
+            grams = f", {shown(share, 'score')} of its 13-grams" if share is not None and share >= 0.001 else ""
+            whole = f"{told['exact']:,} of {told['documents']:,} documents word for word"
+            yield task, f"{whole}, {told['touched']:,} in whole or in part{grams}"
+
+
+def _found(evidence: Evidence) -> list[tuple[str, str, list[Run], Mapping[str, Any]]]:
+    """Task, hash of its data, the runs that have it, and what its splits share."""
+    found: dict[tuple[str, str], tuple[list[Run], Mapping[str, Any]]] = {}
+    for run in evidence.runs:
+        for task, pairs in run.result.extra.get(OVERLAP, {}).items():
+            digest = str(run.result.hashes.get("data", {}).get(task, ""))[:12]
+            found.setdefault((task, digest), ([], pairs))[0].append(run)
+    return [(task, digest, runs, pairs) for (task, digest), (runs, pairs) in found.items()]
+
+
+def _share(part: float, whole: float) -> float | None:
+    return part / whole if whole else None

@@ -1,0 +1,287 @@
+"""What a report says beside scores: cost, overlap, abstention, sorts of mentions, similarity, and comparisons of its own."""
+
+from __future__ import annotations
+
+import shutil
+import subprocess
+import sys
+from dataclasses import replace
+from importlib.util import module_from_spec, spec_from_file_location
+from pathlib import Path
+from types import ModuleType
+from typing import Any
+
+import pytest
+
+from bench.registry import Registry
+from bench.report import cost, errors, evaluation, transfer
+from bench.report.collect import Evidence, collect
+from bench.report.content import Cell, Column, Table
+from bench.report.held import hold
+from bench.report.latex import LONG, table_tex, tex
+from bench.report.overlap import flagged, overlap
+from bench.report.page import lead, notices
+from bench.report.verdicts import differences, statements
+from bench.report.verdicts import tested as judged
+from bench.results.store import read_result, write_result
+
+TASK = "ncbi-disease"
+
+
+@pytest.fixture(scope="module")
+def made(root: Path) -> ModuleType:
+    spec = spec_from_file_location("made_runs", root / "benchmarks" / "made_runs.py")
+    assert spec is not None
+    assert spec.loader is not None
+    module = sys.modules["made_runs"] = module_from_spec(spec)
+    spec.loader.exec_module(module)
+    return module
+
+
+def told(table: Table | None) -> list[dict[str, Cell]]:
+    """The rows of a table by the names of its columns."""
+    assert table is not None
+    return [dict(zip([c.name for c in table.columns], row, strict=True)) for row in table.rows]
+
+
+def arms(made: ModuleType, tmp_path: Path, seeds: int, gain: float, **second: Any) -> Evidence:
+    """Two architectures on the same documents."""
+    runs = [made.Made(arch="A1", seed=s, documents=40) for s in range(seeds)]
+    made.make(tmp_path, [*runs, *(made.Made(arch="A2", seed=s, gain=gain, documents=40, **second) for s in range(seeds))])
+    return collect((), tmp_path)
+
+
+def test_quality_against_size_holds_the_unquantized_model(made: ModuleType, tmp_path: Path) -> None:
+    made.make(tmp_path, [made.Made(quant="rtn"), made.Made(quant="nf4")])
+    evidence = collect((), tmp_path)
+    figure = cost.pareto(evidence)
+    assert figure is not None
+    assert figure.front
+    # What was trained on the quantized base is another model than what was trained on the plain one.
+    assert figure.groups == ("A1 · nf4", "A1 · rtn", "A1 · nf4, unquantized", "unquantized")
+    before = [mark for mark in figure.marks if mark.group.endswith("unquantized")]
+    assert {mark.x for mark in before} == {made.PARAMETERS * 4 / 1e6}
+    by_quantizer = {run.result.config["quant"]: run.result.scores[TASK] for run in evidence.runs}
+    # rtn comes after training: its trained stage is the model before. nf4 comes before: only the baseline is unquantized.
+    wanted = {by_quantizer["rtn"].trained["strict"]["f1"], by_quantizer["nf4"].baselines["unquantized"]["strict"]["f1"]}
+    assert {mark.y for mark in before} == wanted
+    for row in told(cost.quantization(evidence)):
+        assert row["before"] in wanted
+        assert row["change"] == pytest.approx(row["after"] - row["before"])  # type: ignore[operator]
+        assert row["plain_bytes"] == made.PARAMETERS * 4
+    latency = cost.speed(evidence)
+    assert latency is not None
+    # Latency at the trained stage of nf4 is that of the quantized model.
+    assert latency.groups == ("A1 · nf4", "A1 · rtn", "unquantized")
+    (rtn,) = (run for run in evidence.runs if run.result.config["quant"] == "rtn")
+    (mark,) = (mark for mark in latency.marks if mark.group == "unquantized")
+    assert mark.x == pytest.approx(1e3 * rtn.result.extra["efficiency"]["trained"]["latency"][TASK]["p50"])
+
+
+def test_models_of_one_size_make_no_plot_of_sizes(made: ModuleType, tmp_path: Path) -> None:
+    made.make(tmp_path, made.grid(4))
+    assert cost.pareto(collect((), tmp_path)) is None
+
+
+def test_an_unquantized_run_is_not_drawn_twice(made: ModuleType, tmp_path: Path) -> None:
+    plain, quantized = made.make(tmp_path, [made.Made(), made.Made(quant="rtn")])
+    result = read_result(quantized)
+    scores = replace(result.scores[TASK], trained=read_result(plain).scores[TASK].trained)
+    write_result(quantized, replace(result, scores={TASK: scores}))
+    figure = cost.pareto(collect((), tmp_path))
+    assert figure is not None
+    assert sorted(mark.group for mark in figure.marks) == ["A1", "A1 · rtn"]
+
+
+def test_efficiency_is_the_mean_of_an_arm(made: ModuleType, tmp_path: Path) -> None:
+    def spent(p50: float, peak: int) -> dict[str, Any]:
+        latency = {TASK: {"p50": p50, "p95": None, "windows": 9, "tokens": 30.0}}
+        energy = {"source": "nvml", "joules": 5.0, "tokens": 500, "joules_per_1000_tokens": 10.0}
+        return {"efficiency": {"trained": {"latency": latency, "energy": energy}},
+                "training": {"evaluation_tokens_per_second": {"trained": 1e5 * p50}}}  # fmt: skip
+
+    folders = made.make(tmp_path, [made.Made(seed=s, extra=spent(p50, 0)) for s, p50 in ((0, 0.004), (1, 0.008))])
+    for folder, peak in zip(folders, (5, 7), strict=True):
+        result = read_result(folder)
+        hardware = {"gpu": {"name": "H", "memory": 1}, "cpu": "c"}
+        write_result(folder, replace(result, memory={"peak_rss": 3, "peak_device": peak}, hardware=hardware))
+    (row,) = told(cost.efficiency(collect((), tmp_path)))
+    assert row["p50"] == pytest.approx(6.0)
+    assert row["p95"] is None
+    assert (row["runs"], row["throughput"], row["energy"], row["counter"]) == (2, pytest.approx(600.0), 10.0, "nvml")
+    assert (row["memory"], row["device_memory"], row["hardware"]) == (3, 7, "H")
+
+
+def test_overlap_is_told_once_a_corpus_and_flagged(made: ModuleType, tmp_path: Path) -> None:
+    made.make(tmp_path, [made.Made(seed=s) for s in range(3)])
+    evidence = collect((), tmp_path)
+    rows = told(overlap(evidence))
+    assert [(row["split"], row["other"], row["flag"]) for row in rows] == [
+        ("dev", "train", ""), ("test", "train", "whole documents"), ("test", "dev", ""),
+    ]  # fmt: skip
+    assert rows[1]["shared_share"] == pytest.approx(260 / 20_000)
+    ((task, words),) = flagged(evidence)
+    assert task == TASK
+    assert words == "2 of 100 documents word for word, 5 in whole or in part, .013 of its 13-grams"
+    assert any(notice.word == "Overlap" and words in notice.text for notice in notices(evidence))
+
+
+@pytest.mark.parametrize(("shared", "flag"), [(199, ""), (200, "13-grams")])
+def test_thirteen_grams_are_flagged_from_a_hundredth_on(made: ModuleType, tmp_path: Path, shared: int, flag: str) -> None:
+    pair = {"documents": 10, "exact": 0, "touched": 1, "grams": 20_000, "shared": shared}
+    made.make(tmp_path, [made.Made(extra={"overlap": {TASK: {"test-train": pair}}})])
+    assert [row["flag"] for row in told(overlap(collect((), tmp_path)))] == [flag]
+
+
+def test_allowed_leaks_stand_above_the_verdict(made: ModuleType, tmp_path: Path) -> None:
+    (folder,) = made.make(tmp_path, [made.Made()])
+    write_result(folder, replace(read_result(folder), leaks={TASK: {"allowed": 4, "tolerated": 0, "documents": []}}))
+    assert any(n.word == "Leaks allowed" and f"{TASK} 4" in n.text for n in notices(collect((), tmp_path)))
+
+
+def test_the_abstention_curve_is_the_mean_over_runs(made: ModuleType, tmp_path: Path) -> None:
+    def curve(*points: tuple[float, float]) -> dict[str, Any]:
+        told = {"curve": [{"coverage": x, "right": y} for x, y in points], "risk_area": 0.25}
+        kind = {"ece": {"equal_width": 0.1}, "reliability": {"equal_width": []}, "abstention": told}
+        return {"calibration": {TASK: {"trained": {"mentions": kind}}}}
+
+    lines = (curve((0.5, 1.0), (1.0, 0.6)), curve((0.25, 0.9), (1.0, 0.4)))
+    made.make(tmp_path, [made.Made(seed=s, extra=extra) for s, extra in enumerate(lines)])
+    evidence = collect((), tmp_path)
+    figure = evaluation.abstention(evidence)
+    assert figure is not None
+    points = [(mark.x, mark.y) for mark in figure.marks]
+    # At .5, where both begin: 1.0, and .9 less a third of the way to .4.
+    assert points[0] == (pytest.approx(0.5), pytest.approx((1.0 + 0.9 - 0.5 / 3) / 2))
+    assert points[-1] == (pytest.approx(1.0), pytest.approx(0.5))
+    assert [row["risk_area"] for row in told(evaluation.calibration(evidence))] == [0.25, 0.25]
+
+
+def test_errors_by_sort_are_shares_of_an_arm(made: ModuleType, tmp_path: Path) -> None:
+    def by(correct: int) -> dict[str, Any]:
+        group = {
+            "gold": {"correct": correct, "link": 1, "missed": 9 - correct},
+            "predicted": {"correct": correct, "spurious": 2},
+        }
+        empty: dict[str, Any] = {"gold": {}, "predicted": {}}
+        return {"errors": {TASK: {"trained": {"gold": {}, "predicted": {}, "by": {"fragments": {"2+": group, "1": empty}}}}}}
+
+    made.make(tmp_path, [made.Made(seed=s, extra=by(n)) for s, n in enumerate((2, 6))])
+    evidence = collect((), tmp_path)
+    row, empty = told(errors.sort_table(evidence))
+    assert (row["sort"], row["group"], row["runs"], row["gold"]) == ("pieces", "2+", 2, 10.0)
+    assert (row["found"], row["missed"], row["otherwise"]) == (pytest.approx(0.4), pytest.approx(0.5), pytest.approx(0.1))
+    assert row["right"] == pytest.approx((2 / 4 + 6 / 8) / 2)
+    assert row["spurious"] == pytest.approx((2 / 4 + 2 / 8) / 2)
+    assert (empty["gold"], empty["found"], empty["right"]) == (0.0, None, None)
+    assert errors.sorts(evidence) is None  # one group alone is all mentions
+
+    groups = {"1": {"gold": {"correct": 1, "missed": 3}, "predicted": {}}, "2+": {"gold": {"correct": 2}, "predicted": {}}}
+    told_by = {"gold": {}, "predicted": {}, "by": {"fragments": groups}}
+    made.make(tmp_path / "more", [made.Made(extra={"errors": {TASK: {"trained": told_by}}})])
+    figure = errors.sorts(collect((), tmp_path / "more"))
+    assert figure is not None
+    assert [(m.panel, m.y, m.x) for m in figure.marks] == [(f"{TASK}: pieces", "1", 0.25), (f"{TASK}: pieces", "2+", 1.0)]
+
+
+def test_transfer_is_held_against_similarity(made: ModuleType, tmp_path: Path) -> None:
+    study = made.transfer(tmp_path)
+    evidence = collect([study.name], tmp_path)
+    labels, vocabulary = told(transfer.spearman(evidence))
+    assert (labels["rho"], labels["n"], labels["note"]) == (0.9, 6, "")
+    assert (vocabulary["rho"], vocabulary["note"]) == (None, transfer.NONE)
+    figure = transfer.similarity(evidence)
+    assert figure is not None
+    assert figure.zero
+    assert len(figure.panels) == 2
+    assert len(figure.marks) == 12
+    pair = study.verdict["pairs"][3]
+    assert (pair["similarity"]["labels"], pair["at_own"]["difference"]) in {(m.x, m.y) for m in figure.marks}
+    assert "ρ +.900, p .167, 6 pairs" in figure.caption
+    assert len(told(transfer.matrix(evidence))) == 6
+    assert judged(evidence)
+
+
+def test_runs_that_may_be_compared_have_a_verdict(made: ModuleType, tmp_path: Path, registry: Registry) -> None:
+    pytest.importorskip("statsmodels")
+    evidence = hold(arms(made, tmp_path, seeds=6, gain=0.15), registry)
+    assert judged(evidence)
+    (card,) = statements(evidence)
+    assert (card.subject, card.verdict, card.tone) == (f"{TASK}: A2 − A1", "A2 is better", "good")
+    assert "6 seeds and 40 documents" in card.reason
+    assert "Compared by arch, on test" in lead(evidence)
+    (figure,), tables = differences(evidence)
+    assert figure.zero
+    assert [table.name for table in tables] == ["differences", "documents"]
+    (row,), (documents,) = told(tables[0]), told(tables[1])
+    assert evidence.held is not None
+    assert evidence.held.comparison is not None
+    (pair,) = evidence.held.comparison.pairs
+    assert (row["difference"], row["low"]) == (pair.estimate.difference, pair.estimate.low)
+    assert (documents["p"], documents["conclusion"]) == (pair.documents.p, "A2 is better")
+
+
+def test_few_seeds_resolve_nothing_and_say_so(made: ModuleType, tmp_path: Path, registry: Registry) -> None:
+    (card,) = statements(hold(arms(made, tmp_path, seeds=2, gain=0.15), registry))
+    assert (card.verdict, card.tone) == ("not resolved at this number of seeds", "open")
+    assert "6 seeds are the least" in card.reason
+
+
+def test_runs_that_differ_in_more_are_refused_by_name(made: ModuleType, tmp_path: Path, registry: Registry) -> None:
+    plain = arms(made, tmp_path, seeds=2, gain=0.15, tokens=90_000)
+    evidence = hold(plain, registry)
+    assert not judged(evidence)
+    card, described = statements(evidence)
+    assert (card.verdict, card.tone) == ("refused", "bad")
+    assert "tokens: 60,000 in 2 runs, 90,000 in 2 runs" in card.reason
+    assert "--allow tokens" in card.reason
+    assert described.verdict == "not tested"
+    figures, (table,) = differences(evidence)
+    assert not figures
+    assert [(row["field"], row["allowed"]) for row in told(table)] == [("tokens", False)]
+    allowed = hold(plain, registry, allow=["tokens"])
+    assert judged(allowed)
+    assert any(notice.word == "Differs" and "tokens" in notice.text for notice in notices(allowed))
+
+
+def test_what_cannot_be_compared_says_why(made: ModuleType, tmp_path: Path, registry: Registry) -> None:
+    made.make(tmp_path, made.grid(4))
+    evidence = hold(collect((), tmp_path), registry)
+    assert not judged(evidence)
+    assert "has no statistics of ncbi-disease" in lead(evidence)
+    assert {one.verdict for one in statements(evidence)} == {"not tested"}
+
+
+def test_a_study_that_judges_is_not_judged_again(made: ModuleType, tmp_path: Path, registry: Registry) -> None:
+    made.token_control(tmp_path, seeds=2)
+    evidence = collect(["made-up"], tmp_path)
+    assert hold(evidence, registry) == evidence
+
+
+SIGNS = '50% of a_b & #1 {x} ~^\\ $5 ± ∞ ≥ ≤ − – × → ρ Δ µ <a|b> "q" `c` -- --allow … ’ é ﬁ 中 \t+/'
+
+
+def test_every_sign_is_escaped_or_replaced() -> None:
+    found = tex(SIGNS)
+    assert all(" " <= sign <= "~" or sign == "é" for sign in found)
+    for wanted in (r"50\% of a\_", r"\& \#1 \{x\}", r"$\pm$ $\infty$ $\geq$ $\leq$ $-$", r"-{}- -{}-allow", "fi [U+4E2D]"):
+        assert wanted in found
+
+
+@pytest.mark.skipif(shutil.which("pdflatex") is None, reason="no LaTeX")
+@pytest.mark.parametrize("rows", [3, LONG + 30])
+def test_tables_compile(tmp_path: Path, rows: int) -> None:
+    columns = (Column("a", SIGNS), Column("b", "ratio ≥ .95", "ratio"), Column("c", "change", "change"), Column("d", "d"))
+    line = ("ncbi-disease+bc5cdr_a1_none_5b9a5d651a77", 0.123, -0.01, SIGNS)
+    starts: list[tuple[Cell, ...]] = [("[1]", None, None, "*"), ("*", float("inf"), 0.0, "[x]")]
+    table = Table("t", SIGNS, SIGNS, columns, (*starts, *[line] * rows), ("run_1%",), True)
+    text = table_tex(table)
+    assert ("longtable" in text) is (rows > LONG)
+    (tmp_path / "t.tex").write_text(text, encoding="utf-8")
+    packages = "\\usepackage{booktabs,graphicx,longtable}"
+    whole = f"\\documentclass{{article}}{packages}\\begin{{document}}\\input{{t}}\\end{{document}}"
+    (tmp_path / "whole.tex").write_text(whole)
+    words = ["pdflatex", "-interaction=nonstopmode", "-halt-on-error", "-no-shell-escape", "whole.tex"]
+    done = subprocess.run(words, cwd=tmp_path, capture_output=True, text=True, errors="replace", check=False, timeout=300)
+    assert done.returncode == 0, [line for line in done.stdout.splitlines() if line.startswith(("!", "l."))]
+    assert (tmp_path / "whole.pdf").stat().st_size > 1000
