@@ -6,7 +6,7 @@ import argparse
 from pathlib import Path
 
 from bench.cli.parser import Parser
-from bench.cli.text import dump, paint
+from bench.cli.text import dump, paint, some
 from bench.registry import load
 
 
@@ -54,7 +54,7 @@ def run(args: argparse.Namespace) -> int:
         return 0
     synthetic = any(one.result.synthetic for one in evidence.runs)
     left = f", {len(evidence.unfinished)} unfinished" if evidence.unfinished else ""
-    print(f"{paint(evidence.title, 'bold')}: {len(evidence.runs)} runs{left}{paint('  SYNTHETIC data', 'yellow') * synthetic}")
+    print(f"{paint(evidence.title, 'bold')}: {some(len(evidence.runs), 'run')}{left}{paint('  SYNTHETIC data', 'yellow') * synthetic}")
     print(f"  {written.page}  {written.bytes / 1e6:.1f} MB, opens in any browser")
     print(f"  {out / 'tables'}/  {written.tables} tables as CSV and LaTeX")
     print(f"  {out / 'figures'}/  {written.figures} figures as PDF and SVG")
