@@ -54,7 +54,8 @@ def run(args: argparse.Namespace) -> int:
         return 0
     synthetic = any(one.result.synthetic for one in evidence.runs)
     left = f", {len(evidence.unfinished)} unfinished" if evidence.unfinished else ""
-    print(f"{paint(evidence.title, 'bold')}: {some(len(evidence.runs), 'run')}{left}{paint('  SYNTHETIC data', 'yellow') * synthetic}")
+    stamp = paint("  SYNTHETIC data", "yellow") if synthetic else ""
+    print(f"{paint(evidence.title, 'bold')}: {some(len(evidence.runs), 'run')}{left}{stamp}")
     print(f"  {written.page}  {written.bytes / 1e6:.1f} MB, opens in any browser")
     print(f"  {out / 'tables'}/  {written.tables} tables as CSV and LaTeX")
     print(f"  {out / 'figures'}/  {written.figures} figures as PDF and SVG")
