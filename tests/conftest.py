@@ -3,8 +3,10 @@
 from __future__ import annotations
 
 import os
-from importlib.util import find_spec
+import sys
+from importlib.util import find_spec, module_from_spec, spec_from_file_location
 from pathlib import Path
+from types import ModuleType
 
 # Before any library reads them.
 os.environ.update(
@@ -72,3 +74,14 @@ def shared() -> Path:
 def registry() -> Registry:
     """The registry of what is installed; third parties included."""
     return load()
+
+
+@pytest.fixture(scope="session")
+def made(root: Path) -> ModuleType:
+    """Makes finished runs up, for whatever reads results."""
+    spec = spec_from_file_location("made_runs", root / "benchmarks" / "made_runs.py")
+    assert spec is not None
+    assert spec.loader is not None
+    module = sys.modules["made_runs"] = module_from_spec(spec)  # its dataclasses look their module up
+    spec.loader.exec_module(module)
+    return module

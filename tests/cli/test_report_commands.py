@@ -1,24 +1,12 @@
 from __future__ import annotations
 
 import json
-import sys
-from importlib.util import module_from_spec, spec_from_file_location
 from pathlib import Path
 from types import ModuleType
 
 import pytest
 
 from bench.cli import main
-
-
-@pytest.fixture(scope="module")
-def made(root: Path) -> ModuleType:
-    spec = spec_from_file_location("made_runs", root / "benchmarks" / "made_runs.py")
-    assert spec is not None
-    assert spec.loader is not None
-    module = sys.modules["made_runs"] = module_from_spec(spec)
-    spec.loader.exec_module(module)
-    return module
 
 
 def ids(text: str) -> list[str]:

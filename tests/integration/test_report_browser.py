@@ -4,10 +4,9 @@ from __future__ import annotations
 
 import re
 import shutil
-import sys
 from collections.abc import Iterator
-from importlib.util import module_from_spec, spec_from_file_location
 from pathlib import Path
+from types import ModuleType
 from typing import Any
 
 import pytest
@@ -21,15 +20,10 @@ MARKS = ".mark-symbol path, .mark-rule line, .mark-line path, .mark-rect path"
 
 
 @pytest.fixture(scope="module")
-def report(root: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
+def report(made: ModuleType, tmp_path_factory: pytest.TempPathFactory) -> Path:
     from bench.report.collect import collect
     from bench.report.write import write
 
-    spec = spec_from_file_location("made_runs", root / "benchmarks" / "made_runs.py")
-    assert spec is not None
-    assert spec.loader is not None
-    made = sys.modules["made_runs"] = module_from_spec(spec)
-    spec.loader.exec_module(made)
     out = tmp_path_factory.mktemp("report")
     made.token_control(out / "runs", seeds=2)
     return write(collect(["made-up"], out / "runs"), out / "page").page.parent

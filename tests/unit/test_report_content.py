@@ -3,7 +3,6 @@ from __future__ import annotations
 import csv
 import io
 import json
-from importlib.util import module_from_spec, spec_from_file_location
 from pathlib import Path
 from types import ModuleType
 from typing import Any
@@ -21,19 +20,6 @@ from bench.report.latex import table_tex, tex
 from bench.report.transfer import transfer
 from bench.report.vega import specifications, style
 from bench.report.verdicts import estimates, statements, summaries
-
-
-@pytest.fixture(scope="module")
-def made(root: Path) -> ModuleType:
-    import sys
-
-    spec = spec_from_file_location("made_runs", root / "benchmarks" / "made_runs.py")
-    assert spec is not None
-    assert spec.loader is not None
-    module = module_from_spec(spec)
-    sys.modules["made_runs"] = module
-    spec.loader.exec_module(module)
-    return module
 
 
 def change(folder: Path, **values: Any) -> None:

@@ -4,9 +4,7 @@ from __future__ import annotations
 
 import shutil
 import subprocess
-import sys
 from dataclasses import replace
-from importlib.util import module_from_spec, spec_from_file_location
 from pathlib import Path
 from types import ModuleType
 from typing import Any
@@ -26,16 +24,6 @@ from bench.report.verdicts import tested as judged
 from bench.results.store import read_result, write_result
 
 TASK = "ncbi-disease"
-
-
-@pytest.fixture(scope="module")
-def made(root: Path) -> ModuleType:
-    spec = spec_from_file_location("made_runs", root / "benchmarks" / "made_runs.py")
-    assert spec is not None
-    assert spec.loader is not None
-    module = sys.modules["made_runs"] = module_from_spec(spec)
-    spec.loader.exec_module(module)
-    return module
 
 
 def told(table: Table | None) -> list[dict[str, Cell]]:
