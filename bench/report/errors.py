@@ -62,7 +62,7 @@ def error_table(evidence: Evidence) -> Table | None:
 
 
 def sorts(evidence: Evidence) -> Figure | None:
-    """Share of gold mentions found, by sort of mention, a plot a sort, an arm a colour."""
+    """Share of gold mentions found, a plot a task, a line a sort and group of mentions, an arm a colour."""
     known = [one for one in _sorted(evidence) if one[4]]
     groups = {(task, sort): {group for t, s, group, *_ in known if (t, s) == (task, sort)} for task, sort, *_ in known}
     made = [one for one in known if len(groups[one[0], one[1]]) > 1]  # one group alone is all mentions
@@ -72,11 +72,11 @@ def sorts(evidence: Evidence) -> Figure | None:
     for task, sort, group, arm, found, _ in made:
         over = spread(found)
         low, high = cut(over)
-        marks.append(Mark(over.mean, group, f"{task}: {SORTS.get(sort, sort)}", arm, low=low, high=high))
+        marks.append(Mark(over.mean, f"{SORTS.get(sort, sort)}: {group}", task, arm, low=low, high=high))
     told: dict[str, list[str]] = {}
     for m in marks:
-        told.setdefault(f"{m.panel}, {m.group}", []).append(f"{m.y} {shown(m.x, 'score')}")
-    says = "; ".join(f"{line}: {', '.join(words)}" for line, words in told.items())
+        told.setdefault(f"{m.panel}, {m.group}", []).append(f"{m.y}, {shown(m.x, 'score')}")
+    says = ". ".join(f"{line}: {'; '.join(words)}" for line, words in told.items())
     arms = tuple(arm for arm in evidence.arms if any(arm == m.group for m in marks))
     return Figure(
         "sorts", "Mentions found by sort", "Share of gold mentions found exactly: by words, by how often the same words are a "

@@ -169,7 +169,7 @@ def test_errors_by_sort_are_shares_of_an_arm(made: ModuleType, tmp_path: Path) -
     made.make(tmp_path / "more", [made.Made(extra={"errors": {TASK: {"trained": told_by}}})])
     figure = errors.sorts(collect((), tmp_path / "more"))
     assert figure is not None
-    assert [(m.panel, m.y, m.x) for m in figure.marks] == [(f"{TASK}: pieces", "1", 0.25), (f"{TASK}: pieces", "2+", 1.0)]
+    assert [(m.panel, m.y, m.x) for m in figure.marks] == [(TASK, "pieces: 1", 0.25), (TASK, "pieces: 2+", 1.0)]
 
 
 def test_transfer_is_held_against_similarity(made: ModuleType, tmp_path: Path) -> None:
