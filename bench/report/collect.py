@@ -10,7 +10,7 @@ from pathlib import Path
 from typing import Any
 
 from bench.errors import RunStateError, UsageError
-from bench.report.curves import Curves, read_curves
+from bench.report.curves import SOME, Curves, read_curves
 from bench.report.held import Held
 from bench.results.layout import RESULT
 from bench.results.schema import Result, TaskScores, pick
@@ -21,6 +21,8 @@ ROLES = {"multi": "multi-task", "total": "alone, equal total", "share": "alone, 
 """Roles of a study's runs that read better in other words."""
 NAMED_BY_KEY = frozenset({"quantizer", "point"})
 """Roles whose runs are told apart by their key, less the seed at its end."""
+LINES = 60
+"""Runs of a report whose learning curves are read whole; the curves of more are drawn as means of their arms."""
 ARM_FIELDS = ("arch", "quant", "quant_when", "model", "rank", "head", "gradients", "loss_weighting", "sampling", "lr")
 """Fields that tell arms apart where no study says what its arms are; only those that differ are named."""
 
@@ -191,7 +193,9 @@ def of_runs(folders: Sequence[Path], chosen: Collection[Path] = (), tasks: Seque
         )
     _connected(results.values())
     arms = _arms([*results.values()])
-    found = [Run(folder, result, arm, read_curves(folder)) for (folder, result), arm in zip(results.items(), arms, strict=True)]
+    some = SOME if len(results) > LINES else None
+    read = zip(results.items(), arms, strict=True)
+    found = [Run(folder, result, arm, read_curves(folder, some)) for (folder, result), arm in read]
     left = tuple(folder.name for folder in folders if folder not in done)
     return Evidence(_title(found), _ordered(found), None, left)
 
@@ -219,12 +223,13 @@ def of_study(study: Study) -> Evidence:
     """
     found: dict[tuple[str, str], Run] = {}
     unfinished = []
+    some = SOME if len(study.runs) > LINES else None
     for entry, label in zip(study.runs, _labels(study.runs), strict=True):
         place = study.out / str(entry.run)
         if entry.run is None or not (place / RESULT).exists():
             unfinished.append(entry.key)
         else:
-            found[entry.run, label] = Run(place, read_result(place), label, read_curves(place))
+            found[entry.run, label] = Run(place, read_result(place), label, read_curves(place, some))
     if not found:
         raise RunStateError(
             f"No run of the study {study.name!r} has finished.", f"'bench study {study.kind}' carries on with it."

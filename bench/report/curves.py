@@ -13,6 +13,8 @@ from bench.tracking.journal import parse
 
 POINTS = 60
 """Points of a loss curve that are kept; each is a mean over the updates it stands for."""
+SOME = 300
+"""Updates of each run that are read where there are hundreds of runs, whose curves are means over runs anyway."""
 
 Point = tuple[float, float]
 
@@ -30,18 +32,19 @@ class Curves:
     dev: dict[str, tuple[Point, ...]]
 
 
-def read_curves(folder: Path) -> Curves:
+def read_curves(folder: Path, updates: int | None = None) -> Curves:
     """The curves of a run; empty ones where it has no journal, e.g. where only its result was kept.
 
     Args:
         folder: of the run.
+        updates: of the journal's updates about so many are read, evenly spaced; all where None. Every evaluation is.
 
     Raises:
         RunStateError: a line of the journal is no event of it.
     """
     loss: dict[str, list[Point]] = {}
     dev: dict[str, list[Point]] = {}
-    for kind, values in _counted(folder / JOURNAL):
+    for kind, values in _counted(folder / JOURNAL, updates):
         if kind == "step":
             tokens = float(sum(task["tokens"] for task in values["ledger"].values()))
             for task, value in values["loss"].items():
@@ -63,7 +66,7 @@ def thin(points: Sequence[Point], most: int = POINTS) -> tuple[Point, ...]:
     return tuple((sum(x for x, _ in piece) / len(piece), sum(y for _, y in piece) / len(piece)) for piece in pieces)
 
 
-def _counted(path: Path) -> Iterator[tuple[str, Mapping[str, Any]]]:
+def _counted(path: Path, updates: int | None) -> Iterator[tuple[str, Mapping[str, Any]]]:
     """Steps and evaluations that count: what a resume repeats is told once.
 
     Lines of other kinds are passed over unread: a journal has one a step, and a report reads hundreds of journals.
@@ -71,15 +74,16 @@ def _counted(path: Path) -> Iterator[tuple[str, Mapping[str, Any]]]:
     if not path.exists():
         return
     kept: list[tuple[int, str, Mapping[str, Any]]] = []
-    with path.open("rb") as file:
-        for seq, line in enumerate(file):
-            if not line.endswith(b"\n"):
-                break  # torn by a kill, or being written
-            head = line[:120]
-            if b'"kind":"resume"' in head:
-                first = parse(line, seq, path).values["position"]
-                kept = [one for one in kept if one[0] < first]
-            elif b'"kind":"step"' in head or b'"kind":"eval"' in head:
-                event = parse(line, seq, path)
-                kept.append((seq, event.kind, event.values))
+    lines = path.read_bytes().splitlines(keepends=True)
+    stride = 1 if updates is None else max(1, len(lines) // updates)
+    for seq, line in enumerate(lines):
+        if not line.endswith(b"\n"):
+            break  # torn by a kill, or being written
+        head = line[:120]
+        if b'"kind":"resume"' in head:
+            first = parse(line, seq, path).values["position"]
+            kept = [one for one in kept if one[0] < first]
+        elif b'"kind":"eval"' in head or (b'"kind":"step"' in head and seq % stride == 0):
+            event = parse(line, seq, path)
+            kept.append((seq, event.kind, event.values))
     yield from ((kind, values) for _, kind, values in kept)

@@ -5,13 +5,10 @@ from __future__ import annotations
 from collections.abc import Sequence
 from statistics import fmean
 
-from bench.report.collect import Evidence, Run
+from bench.report.collect import LINES, Evidence, Run
 from bench.report.content import Figure, FigureKind, Mark, shown
 from bench.report.tables import own_parity
 from bench.report.verdicts import Summary, summaries
-
-LINES = 60
-"""Learning curves of a plot at most; with more runs the seeds of an arm are one line, their mean."""
 
 
 def arms(evidence: Evidence) -> Figure:

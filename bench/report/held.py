@@ -18,7 +18,7 @@ if TYPE_CHECKING:
 
 MANY = 20
 """Runs beyond which documents are resampled `FEWER` times, so that a page of hundreds of runs takes seconds."""
-FEWER = 1_000
+FEWER = 500
 PAIRS = 60
 """Two arms on one task each; with more the page describes."""
 

@@ -102,6 +102,10 @@ def test_curves_leave_out_what_a_resume_repeats(made: ModuleType, tmp_path: Path
     (folder / "journal.jsonl").write_text("\n".join(written) + '\n{"seq":99,"torn')
     assert read_curves(folder) == whole
     assert [x for x, _ in whole.dev["ncbi-disease"]] == [12_000, 24_000, 36_000, 48_000, 60_000]
+    some = read_curves(folder, updates=5)
+    assert some.dev == whole.dev
+    assert 0 < len(some.loss["ncbi-disease"]) < 10
+    assert set(some.loss["ncbi-disease"]) < set(whole.loss["ncbi-disease"])
     (folder / "journal.jsonl").unlink()
     assert read_curves(folder).loss == {}
 
