@@ -280,8 +280,6 @@ def train_and_score(
         return gates.pass_gates(planned, state, trainer, beside, journal, console, clock), state.micro_batch, found
 
     batch, trainer.micro_batch, found = processes.from_main(settle)  # 7
-    if batch.binds == "memory":
-        trainer.trim_every = 1  # a sixth slower, and the peak stays where the search promised it
     progress = Progress()
     base_step.seed_everything(config.seed)
     if found is not None:

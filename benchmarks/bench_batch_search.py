@@ -22,7 +22,7 @@ import common
 from common import TASK, Figure
 
 LOW, HIGH, PROBES = 0.75, 0.85, 8
-UPDATES = 3
+UPDATES = 12
 
 
 def measure(options: argparse.Namespace) -> list[Figure]:

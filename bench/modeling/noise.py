@@ -18,6 +18,9 @@ def import_heavy() -> None:
     Raises:
         ImportError: one of the first three is broken; told in full, since the console was shut.
     """
+    # oneDNN keeps compiled code for each shape of a product it has met, up to 1,024. Micro-batches are of ever other shapes: a
+    # run of the default model came to hold half a gibibyte of it within a dozen updates. A micro-batch has some twenty.
+    os.environ.setdefault("ONEDNN_PRIMITIVE_CACHE_CAPACITY", "64")
     with shut():
         for name in ("torch", "transformers", "peft"):
             importlib.import_module(name)

@@ -19,8 +19,10 @@ from bench.tracking.journal import Journal
 if TYPE_CHECKING:
     from torch import Tensor
 
+    from bench.data.batches import Sampler
     from bench.training.loop import Trainer
     from bench.training.model import TaskData
+    from bench.training.probe import Rows
 
 
 def probes_in_a_child(config: RunConfig) -> bool:
@@ -92,7 +94,7 @@ def settle_batch(
     if config.micro_batch is not None or "batch" in config.waive:
         size = config.micro_batch if config.micro_batch is not None else update
         return BatchReport(size, limit, None, "user", longest, waived="batch" in config.waive)
-    rows = {name: _typical(one) for name, one in data.items()}
+    rows = _rows(data, trainer.sampler)
     heads = {name: one.head for name, one in data.items()}
     console.step("searching the micro-batch")
     if trainer.device.name != "cpu":
@@ -127,11 +129,17 @@ def settle_batch(
         (folder / "probe.json").unlink(missing_ok=True)  # it holds the token ids of a few examples a task
 
 
-def _typical(one: TaskData) -> list[dict[str, Any]]:
-    """Training rows at the quartiles of length, the longest last."""
-    train = one.splits["train"]
-    order = train.lengths.argsort(kind="stable")
-    return train.take([int(order[round(part * (len(order) - 1))]) for part in (0.25, 0.5, 0.75, 1.0)])
+def _rows(data: Mapping[str, TaskData], sampler: Sampler) -> Rows:
+    """The longest example of each task, and what the first update of the run holds of it."""
+    position = sampler.state()
+    drawn = sampler.draw().examples
+    sampler.restore(position)
+    rows = {}
+    for name, one in data.items():
+        train, own, units = one.splits["train"], list(drawn.get(name, ())), sampler.units.get(name)
+        longest, *examples = train.take([int(train.lengths.argmax()), *own])
+        rows[name] = (longest, examples, None if units is None else units[own].tolist())
+    return rows
 
 
 def run_smoke(trainer: Trainer, data: Mapping[str, TaskData], config: RunConfig, console: Reporter) -> dict[str, Any]:

@@ -24,6 +24,8 @@ WARM_UP = 0.06
 """Share of the planned tokens over which the rate rises."""
 CLIP = 1.0
 """Largest gradient norm."""
+TRIM_EVERY = 10
+"""Updates after which freed memory goes back to the system, on CPU."""
 WEIGHT_DECAY = 0.01
 
 
@@ -116,7 +118,6 @@ class Trainer:
         micro_batch: padded tokens of a micro-batch at most.
         pad: id of the padding token.
         shape: for the operation count.
-        trim_every: updates after which freed memory goes back to the system, on CPU.
         loss_weighting: of tasks; with one task there is nothing to weigh.
         merging: of the tasks' gradients over what they share.
         seed: of the order of projections.
@@ -133,7 +134,6 @@ class Trainer:
     micro_batch: int
     pad: int
     shape: Shape
-    trim_every: int = 10
     loss_weighting: weighting.Kind = "equal"
     merging: gradients.Kind = "plain"
     seed: int = 0
@@ -202,7 +202,7 @@ class Trainer:
         self.tally.check(self.step)
         self.ledger.enter(entries)
         self.shared.note(cosines)
-        if self.device.name == "cpu" and self.step % self.trim_every == 0:
+        if self.device.name == "cpu" and self.step % TRIM_EVERY == 0:
             return_freed_memory()
         return StepReport(self.step, losses, norm, rate, drawn.tokens, count, weights, cosines)
 
@@ -336,8 +336,7 @@ def out_of_memory(error: BaseException) -> bool:
 def return_freed_memory() -> None:
     """Gives freed memory back to the system where the C library can.
 
-    glibc keeps what micro-batches of ever other shapes have freed, in pieces: without this a run of the default model grows to
-    twice what an update needs.
+    glibc keeps what micro-batches of ever other shapes have freed, in pieces.
     """
     import ctypes
 
