@@ -8,10 +8,10 @@ from pathlib import Path
 from typing import Any
 
 from bench.cli.parser import Parser
-from bench.cli.text import columns, dump, number, paint, some
+from bench.cli.text import columns, dump, number, paint
 from bench.errors import RunStateError, UsageError
 from bench.report.board import Entry, entries, needs_whole
-from bench.results.summary import score
+from bench.results.summary import score, some
 
 HEADER = ("run", "task", "arch", "quant", "model", "seed", "score", "metric", "marks")
 SHOWN = ("arch", "quant", "model", "seed")

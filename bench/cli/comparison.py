@@ -6,6 +6,7 @@ from collections.abc import Sequence
 
 from bench.cli.console import RichReporter
 from bench.cli.text import number
+from bench.results.summary import some
 from bench.studies.compare import TOO_FEW, Comparison, Pair
 from bench.studies.twoway import MINIMUM_SEEDS
 
@@ -28,7 +29,7 @@ def show(found: Comparison, passed_over: Sequence[str] = (), reporter: RichRepor
         told.warn(f"allowed: the runs also differ in {one.field}: {one.told}.")
     for note in (*passed_over, *found.notes):
         told.note(note)
-    arms = ", ".join(f"{name} ({len(runs)} run{'s' * (len(runs) > 1)})" for name, runs in found.arms.items())
+    arms = ", ".join(f"{name} ({some(len(runs), 'run')})" for name, runs in found.arms.items())
     told.table(f"{_title(found)}: {arms}", *_answers(found)) if found.pairs else None
     told.table(f"Scores on {found.split}, mean over seeds", *_scores(found))
     if found.pairs:

@@ -6,8 +6,9 @@ import argparse
 from pathlib import Path
 
 from bench.cli.parser import Parser
-from bench.cli.text import dump, paint, some
+from bench.cli.text import dump, paint
 from bench.registry import load
+from bench.results.summary import some
 
 
 def configure(parser: Parser) -> None:

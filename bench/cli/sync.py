@@ -7,8 +7,9 @@ import sys
 from pathlib import Path
 
 from bench.cli.parser import Parser
-from bench.cli.text import paint, some
+from bench.cli.text import paint
 from bench.registry import load
+from bench.results.summary import some
 
 
 def configure(parser: Parser) -> None:

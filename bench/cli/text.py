@@ -90,11 +90,6 @@ def _plain(value: Any) -> Any:
     raise TypeError(f"no JSON for {type(value).__name__}")
 
 
-def some(count: int, noun: str) -> str:
-    """A count with its noun, as in ``1 run`` and ``1,200 runs``."""
-    return f"{count:,} {noun}{'s' * (count != 1)}"
-
-
 def number(value: Any) -> str:
     """A number for people: scores as .823, counts whole, the rest to four digits."""
     if isinstance(value, bool) or not isinstance(value, (int, float)):

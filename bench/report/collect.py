@@ -83,15 +83,10 @@ class Run:
         """
         metric, scores = self.metric(task), self.result.scores[task]
         beside = scores.baselines.get("unquantized")
-        at_load = scores.quantized is not None and self.resolved("quant_when") == "load"
+        at_load = scores.quantized is not None and self.result.resolved("quant_when") == "load"
         if metric is None or (at_load and beside is None):
             return None
         return pick(beside if at_load and beside is not None else scores.trained, metric)
-
-    def resolved(self, name: str) -> Any:
-        """A field of the configuration as the run resolved it."""
-        config = self.result.config
-        return config.get("resolved", {}).get(name, config.get(name))
 
     def interval(self, task: str) -> tuple[float, float] | None:
         """The interval over documents of what `score` gives."""
@@ -168,6 +163,11 @@ def collect(refs: Sequence[str], runs: Path, tasks: Sequence[str] = ()) -> Evide
             folders[folder] = None
             chosen.add(folder)
     return of_runs(tuple(folders), chosen, tasks)
+
+
+def rests(runs: Sequence[Run]) -> tuple[tuple[str, ...], bool]:
+    """Ids of the runs that something rests on, each once, and whether any of them is of generated text."""
+    return tuple(dict.fromkeys(run.id for run in runs)), any(run.result.synthetic for run in runs)
 
 
 def of_runs(folders: Sequence[Path], chosen: Collection[Path] = (), tasks: Sequence[str] = ()) -> Evidence:

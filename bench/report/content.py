@@ -180,14 +180,20 @@ def shown(value: Any, kind: ColumnKind = "text") -> str:
     return f"{value:,.0f}" if kind == "count" or 1000 <= abs(value) < 1e6 else f"{value:.3g}"
 
 
+def means_and_runs(marks: Iterable[Mark]) -> tuple[list[Mark], list[Mark]]:
+    """Marks of means, and those of single runs beside them; all of them and none where no mean is drawn."""
+    listed = [*marks]
+    means = [mark for mark in listed if not mark.run]
+    return (means, [mark for mark in listed if mark.run]) if means else (listed, [])
+
+
 def front(marks: Iterable[Mark]) -> list[Mark]:
     """The marks that no other beats, less x and more y, by x.
 
     Where means stand beside runs they are those of the means: the best of several runs can be luck.
     """
-    listed = [*marks]
     kept: list[Mark] = []
-    for mark in sorted([m for m in listed if not m.run] or listed, key=lambda m: (float(m.x), -float(m.y))):
+    for mark in sorted(means_and_runs(marks)[0], key=lambda m: (float(m.x), -float(m.y))):
         if not kept or float(mark.y) > float(kept[-1].y):
             kept.append(mark)
     return kept

@@ -41,7 +41,7 @@ class Stage:
 def plain_bytes(run: Run) -> int | None:
     """Weights of the unquantized base model, in the precision of the run."""
     parameters = run.result.extra.get("plan", {}).get("model", {}).get("parameters")
-    number = NUMBER.get(str(run.resolved("precision")))
+    number = NUMBER.get(str(run.result.resolved("precision")))
     return None if parameters is None or number is None else int(parameters) * number
 
 
@@ -61,7 +61,7 @@ def stages(evidence: Evidence) -> list[Stage]:
                 found.append(Stage(run, task, run.arm, score, size, _latency(run, last, task)))
     seen = {(s.task, s.bytes, s.score) for s in found}
     for run in evidence.runs:
-        at_load = run.resolved("quant_when") == "load"
+        at_load = run.result.resolved("quant_when") == "load"
         for task in run.tasks if run.result.quantization.bytes is not None else ():
             score, size = run.unquantized(task), plain_bytes(run)
             if score is not None and (task, size, score) not in seen:

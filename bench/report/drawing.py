@@ -7,7 +7,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from bench.errors import MissingError
-from bench.report.content import Figure, Mark, front
+from bench.report.content import Figure, Mark, front, means_and_runs
 from bench.report.vega import INSTALL, style
 
 if TYPE_CHECKING:
@@ -181,11 +181,9 @@ def _points(axes: Axes, figure: Figure, marks: Sequence[Mark]) -> None:
         axes.plot([0, 1], [0, 1], color="#777777", lw=0.9, ls=(0, (4, 3)))
     for group in dict.fromkeys(mark.group for mark in marks):
         colour, shape, _ = _look(figure, group)
-        mine = [mark for mark in marks if mark.group == group]
-        means = [mark for mark in mine if not mark.run] or mine
+        means, runs = means_and_runs(mark for mark in marks if mark.group == group)
         xs, ys = _broken(means)
         axes.plot(xs, ys, shape, color=colour, ms=5, ls="-" if figure.diagonal else "none", lw=0.9, label=group)
-        runs = [mark for mark in mine if mark not in means]
         if runs:
             axes.plot([float(m.x) for m in runs], [float(m.y) for m in runs], "o", color=colour, ms=2.4, alpha=0.5, ls="none")
 

@@ -5,9 +5,9 @@ from __future__ import annotations
 from collections.abc import Mapping
 from statistics import fmean
 
-from bench.report.collect import Evidence, Run
+from bench.report.collect import Evidence, Run, rests
 from bench.report.content import Cell, Column, Figure, Mark, Table, shown
-from bench.report.evaluation import rests, told_of
+from bench.report.evaluation import told_of
 from bench.report.verdicts import cut, spread
 
 ERRORS = "errors"

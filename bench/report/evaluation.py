@@ -6,7 +6,7 @@ from collections.abc import Mapping, Sequence
 from statistics import fmean
 from typing import Any
 
-from bench.report.collect import Evidence, Run
+from bench.report.collect import Evidence, Run, rests
 from bench.report.content import Cell, Column, Figure, Mark, Table, shown
 
 CALIBRATION = "calibration"
@@ -122,8 +122,3 @@ def told_of(run: Run, name: str, task: str) -> Mapping[str, Any]:
         if isinstance(one, Mapping) and isinstance(one.get(stage), Mapping):
             return dict(one[stage])
     return dict(one) if isinstance(one, Mapping) else {}
-
-
-def rests(runs: Sequence[Run]) -> tuple[tuple[str, ...], bool]:
-    """Ids of runs, each once, and whether any of them is of generated text."""
-    return tuple(dict.fromkeys(run.id for run in runs)), any(run.result.synthetic for run in runs)

@@ -5,10 +5,11 @@ from __future__ import annotations
 from collections.abc import Sequence
 from statistics import fmean
 
-from bench.report.collect import LINES, Evidence, Run
+from bench.report.collect import LINES, Evidence, Run, rests
 from bench.report.content import Figure, FigureKind, Mark, shown
 from bench.report.tables import own_parity
 from bench.report.verdicts import Summary, summaries
+from bench.results.summary import some
 
 
 def arms(evidence: Evidence) -> Figure:
@@ -140,7 +141,7 @@ def _mean(runs: Sequence[Run], task: str, what: str, points: int = 40) -> list[t
 
 def _bounds(s: Summary) -> str:
     interval = f" [{shown(s.low, 'score')}, {shown(s.high, 'score')}]" if s.low is not None else ""
-    return f"{shown(s.mean, 'score')}{interval}, {len(s.runs)} run{'s' * (len(s.runs) > 1)}"
+    return f"{shown(s.mean, 'score')}{interval}, {some(len(s.runs), 'run')}"
 
 
 def figure_of(
@@ -149,10 +150,8 @@ def figure_of(
     zero: bool = False,
 ) -> Figure:  # fmt: skip
     """A figure that rests on some of the evidence, its groups in the order of arms unless another is given."""
-    rests = evidence.runs if runs is None else runs
     drawn = {mark.group for mark in marks}
     order = evidence.arms if groups is None else groups
-    ids = tuple(dict.fromkeys(run.id for run in rests))
-    synthetic = any(run.result.synthetic for run in rests)
+    ids, synthetic = rests(evidence.runs if runs is None else runs)
     kept = tuple(group for group in order if group in drawn)
     return Figure(name, title, caption, says, kind, x, y, tuple(marks), kept, ids, synthetic, front=front, zero=zero)

@@ -73,17 +73,16 @@ def hold(evidence: Evidence, registry: Registry, by: Sequence[str] = (), allow: 
 def _held(evidence: Evidence, registry: Registry, by: tuple[str, ...], allow: tuple[str, ...]) -> Held:
     from bench.studies.arms import Run, arms_of
     from bench.studies.compare import compare
-    from bench.studies.contract import compared, differences, facts
+    from bench.studies.contract import compared, differences, facts, refusal
     from bench.studies.paired import RESAMPLES
 
     runs = [Run(run.folder, run.result, facts(run.result)) for run in {run.folder: run for run in evidence.runs}.values()]
     every = [run.facts for run in runs]
     fields = by or compared(every)
     told = tuple(differences(every, fields, allow))
-    if any(not one.allowed for one in told):
-        what = f"in more than {' and '.join(fields)}" if fields else "though nothing is compared"
-        flags = " ".join(f"--allow {one.field}" for one in told if not one.allowed)
-        return Held(fields, None, told, f"The runs may not be compared, they differ {what}.", f"If you mean to: {flags}")
+    refused = refusal(told, fields)
+    if refused is not None:
+        return Held(fields, None, told, f"The runs may not be compared, {refused[0]}.", refused[1])
     arms = arms_of(runs, fields)
     pairs = sum(len(set(one.tasks) & set(other.tasks)) for one, other in combinations(arms, 2))
     if pairs > PAIRS:

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterator, Mapping
 from typing import Any
 
-from bench.report.collect import Evidence, Run
+from bench.report.collect import Evidence, Run, rests
 from bench.report.content import Cell, Column, Table, shown
 
 OVERLAP = "overlap"
@@ -23,19 +23,19 @@ def overlap(evidence: Evidence) -> Table | None:
         Column("data", "data"),
     )  # fmt: skip
     rows: list[tuple[Cell, ...]] = []
-    for task, data, _, pairs in _found(evidence):
+    found = _found(evidence)
+    for task, data, _, pairs in found:
         for pair, told in pairs.items():
             later, _, earlier = pair.partition("-")
             exact, touched, documents = told["exact"], told["touched"], told["documents"]
             shares = (_share(touched, documents), told["grams"], told["shared"], _share(told["shared"], told["grams"]))
             rows.append((task, later, earlier, documents, exact, touched, *shares, flag(told), data))
-    runs = [run for *_, using, _ in _found(evidence) for run in using]
+    runs = [run for *_, using, _ in found for run in using]
     caption = (
         "Documents of one split that another has word for word, or with which it shares 13 words in a row (in part), and "
         f"the distinct 13-grams that are shared. Flagged from one whole document, or {FLAG:.0%} of the 13-grams, on."
     )
-    ids, synthetic = tuple(dict.fromkeys(run.id for run in runs)), any(run.result.synthetic for run in runs)
-    return Table("overlap", "Overlap of splits", caption, columns, tuple(rows), ids, synthetic) if rows else None
+    return Table("overlap", "Overlap of splits", caption, columns, tuple(rows), *rests(runs)) if rows else None
 
 
 def flag(told: Mapping[str, Any]) -> str:

@@ -15,6 +15,7 @@ from bench.report.content import Section, shown
 from bench.report.overlap import flagged
 from bench.report.vega import INSTALL, javascript, specifications, style
 from bench.report.verdicts import Statement, statements, tested
+from bench.results.summary import some
 
 ROWS = 400
 """Rows of a table that the page holds; the CSV beside it holds all."""
@@ -113,7 +114,7 @@ def notices(evidence: Evidence) -> list[Notice]:
         for name in run.result.waivers:
             waived[name] = waived.get(name, 0) + 1
     if waived:
-        told = ", ".join(f"{name} ({count} run{'s' * (count > 1)})" for name, count in waived.items())
+        told = ", ".join(f"{name} ({some(count, 'run')})" for name, count in waived.items())
         found.append(
             Notice("Waived", f"Invariants that were not enforced: {told}. Comparisons refuse these runs unless told otherwise.")
         )

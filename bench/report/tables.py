@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterable, Mapping, Sequence
 from typing import Any
 
-from bench.report.collect import Evidence, Run
+from bench.report.collect import Evidence, Run, rests
 from bench.report.content import Cell, Column, Table
 from bench.report.verdicts import summaries
 
@@ -174,8 +174,7 @@ def _baselines(run: Run, task: str) -> list[tuple[str, float]]:
 
 
 def table_of(
-    name: str, title: str, caption: str, columns: tuple[Column, ...], rows: Sequence[tuple[Cell, ...]], rests: Sequence[Run]
+    name: str, title: str, caption: str, columns: tuple[Column, ...], rows: Sequence[tuple[Cell, ...]], runs: Sequence[Run]
 ) -> Table:
     """A table that rests on some runs."""
-    ids = tuple(dict.fromkeys(run.id for run in rests))
-    return Table(name, title, caption, columns, tuple(rows), ids, any(run.result.synthetic for run in rests))
+    return Table(name, title, caption, columns, tuple(rows), *rests(runs))

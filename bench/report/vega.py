@@ -10,7 +10,7 @@ from collections.abc import Sequence
 from typing import Any
 
 from bench.errors import MissingError
-from bench.report.content import Figure, Mark, front
+from bench.report.content import Figure, Mark, front, means_and_runs
 
 COLOURS = 8
 """Colours of the palette, ``--c0`` and on in the style sheet; further groups take the first ones again with another shape."""
@@ -162,8 +162,7 @@ def _heat(figure: Figure, marks: Sequence[Mark]) -> Spec:
 def _points(figure: Figure, marks: Sequence[Mark]) -> Spec:
     tip = [_tip("run", "run"), _tip("group", "arm"), _tip("x", figure.x, ".4~f"), _tip("y", figure.y, ".4~f")]
     x, y = _number("x", figure.x, zero=figure.diagonal), _number("y", figure.y, zero=figure.diagonal)
-    means = [m for m in marks if not m.run] or marks
-    runs = [m for m in marks if m not in means]
+    means, runs = means_and_runs(marks)
     values = [_row(m) for m in means]
     dots = {"mark": {"type": "point", "filled": True, "size": 70, "opacity": 0.9},
             "encoding": {"x": x, "y": y, "color": _colour(figure), "shape": _shape(figure), "tooltip": tip}}  # fmt: skip

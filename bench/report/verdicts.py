@@ -6,8 +6,10 @@ from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, Literal
 
-from bench.report.collect import Evidence, Run
+from bench.report.collect import Evidence, Run, rests
 from bench.report.content import Cell, Column, Figure, Mark, Table, shown
+from bench.results.summary import some
+from bench.studies.contract import listed
 
 if TYPE_CHECKING:
     from bench.studies.compare import Pair
@@ -124,8 +126,8 @@ def statements(evidence: Evidence) -> list[Statement]:
     if held is None or held.judged:
         return described if held is None else _compared(evidence)
     if held.refused:
-        listed = "; ".join(f"{one.field}: {one.told}" for one in held.refused)
-        described.insert(0, Statement("comparison", "refused", f"{held.reason} {listed}. {held.hint}", "bad"))
+        forbids = listed(held.differences)
+        described.insert(0, Statement("comparison", "refused", f"{held.reason} {forbids}. {held.hint}", "bad"))
     return described
 
 
@@ -144,7 +146,7 @@ def estimates(evidence: Evidence) -> list[tuple[str, str, Mapping[str, Any]]]:
 def differences(evidence: Evidence) -> tuple[list[Figure], list[Table]]:
     """The differences with their intervals, drawn and as a table, and what forbids a comparison; empty without any."""
     found = estimates(evidence)
-    runs, synthetic = tuple(run.id for run in evidence.runs), any(run.result.synthetic for run in evidence.runs)
+    runs, synthetic = rests(evidence.runs)
     if not found:
         return [], [*_contract(evidence, runs, synthetic)]
     columns = (
@@ -228,8 +230,7 @@ def _versus(evidence: Evidence, pair: Pair) -> str:
 
 def _conclusion(evidence: Evidence, pair: Pair) -> str:
     """What follows, with the arms named as on the rest of the page."""
-    better = pair.second if pair.estimate.difference > 0 else pair.first
-    return f"{_arm(evidence, better)} is better" if pair.conclusion == f"{better} is better" else pair.conclusion
+    return pair.conclusion if pair.better is None else f"{_arm(evidence, pair.better)} is better"
 
 
 def _compared(evidence: Evidence) -> list[Statement]:
@@ -240,7 +241,7 @@ def _compared(evidence: Evidence) -> list[Statement]:
     found = []
     for task in dict.fromkeys(pair.task for pair in pairs):
         mine = [pair for pair in pairs if pair.task == task]
-        sure = [pair for pair in mine if _resolved(pair)]
+        sure = [pair for pair in mine if pair.better is not None]
         told = "; ".join(f"{_conclusion(evidence, p)}, {_versus(evidence, p)} {_signed(p.estimate.to_json())}" for p in sure)
         rest = f"{len(mine) - len(sure)} of {len(mine)} differences are {mine[0].conclusion if not sure else 'not resolved'}."
         word = f"{len(sure)} of {len(mine)} resolved"
@@ -250,23 +251,19 @@ def _compared(evidence: Evidence) -> list[Statement]:
 
 def _card(evidence: Evidence, pair: Pair) -> Statement:
     one = pair.estimate
-    seeds = f"{one.seeds} seed{'s' * (one.seeds != 1)} and {one.documents:,} documents"
+    seeds = f"{some(one.seeds, 'seed')} and {one.documents:,} documents"
     holm = f", p {shown(one.p_holm, 'p')} after Holm" if one.p_holm is not None else ""
     reason = f"{pair.metric} {_signed(one.to_json())} over {seeds}{holm}."
     alone = pair.documents
     if alone.low is not None:
         bounds = f"[{shown(alone.low, 'change')}, {shown(alone.high, 'change')}]"
         reason += f" Over documents alone {bounds}, p {shown(pair.documents_p_holm, 'p')}."
-    if not _resolved(pair) and one.detectable is not None:
+    if pair.better is None and one.detectable is not None:
         reason += f" A true difference of {shown(one.detectable, 'score')} would as a rule have been found."
     if one.seeds < SEEDS:
         reason += f" {SEEDS} seeds are the least that resolve anything."
-    tone: Tone = "good" if _resolved(pair) else "open"
+    tone: Tone = "open" if pair.better is None else "good"
     return Statement(f"{pair.task}: {_versus(evidence, pair)}", _conclusion(evidence, pair), reason, tone)
-
-
-def _resolved(pair: Pair) -> bool:
-    return pair.conclusion.endswith(" is better")
 
 
 def _verdict(evidence: Evidence) -> Mapping[str, Any] | None:
@@ -327,11 +324,11 @@ def _described(evidence: Evidence, task: str) -> Statement | None:
         return None
     ranked = sorted(scored, key=lambda s: -(s.mean or 0.0))
     fewest = min(len(s.runs) for s in scored)
-    arms = "; ".join(f"{s.arm}, {shown(s.mean, 'score')} ({len(s.runs)} run{'s' * (len(s.runs) > 1)})" for s in ranked[:4])
+    arms = "; ".join(f"{s.arm}, {shown(s.mean, 'score')} ({some(len(s.runs), 'run')})" for s in ranked[:4])
     more = f" and {len(ranked) - 4} more arms" if len(ranked) > 4 else ""
     if len(ranked) == 1:
         return Statement(task, "one arm", f"{arms}; there is nothing to compare it with.")
-    close = f" With {fewest} run{'s' * (fewest > 1)} in an arm, {SEEDS} being the least, no difference is resolved."
+    close = f" With {some(fewest, 'run')} in an arm, {SEEDS} being the least, no difference is resolved."
     return Statement(task, "not tested", f"By mean: {arms}{more}.{close if fewest < SEEDS else ''}")
 
 

@@ -143,6 +143,10 @@ class Result:
         told = {name: plain(getattr(self, name)) for name in names} | {k: plain(v) for k, v in self.extra.items()}
         return {name: told.pop(name) for name in first if name in told} | told
 
+    def resolved(self, name: str) -> Any:
+        """A field of the configuration as the run resolved it, else as it was given; None where there is none."""
+        return self.config.get("resolved", {}).get(name, self.config.get(name))
+
     @classmethod
     def from_json(cls, value: Any, source: str = "The result") -> Result:
         """A result from what `to_json` made.

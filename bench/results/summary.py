@@ -65,6 +65,11 @@ def score(value: float, ci95: Any = None) -> str:
     return text if ci95 is None else f"{text} [{_short(ci95[0])}, {_short(ci95[1])}]"
 
 
+def some(count: int, noun: str) -> str:
+    """A count with its noun, as in ``1 run`` and ``1,200 runs``."""
+    return f"{count:,} {noun}{'s' * (count != 1)}"
+
+
 def size(count: float) -> str:
     """Bytes in the largest binary unit that leaves a number of at least 1."""
     for unit in ("B", "KiB", "MiB", "GiB"):

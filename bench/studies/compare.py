@@ -73,6 +73,13 @@ class Pair:
     tally: Tally
     conclusion: str
 
+    @property
+    def better(self) -> str | None:
+        """The arm that is better; None where that is not resolved."""
+        if self.conclusion in (TOO_FEW, UNRESOLVED):
+            return None
+        return self.second if self.estimate.difference > 0 else self.first
+
 
 @dataclass(frozen=True)
 class Tasks:

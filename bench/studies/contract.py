@@ -14,6 +14,7 @@ from typing import Any
 from bench.config import _NOT_IDENTITY, RunConfig
 from bench.errors import ContractError, unknown
 from bench.results.schema import Result
+from bench.results.summary import some
 
 TOKENS = 0.01
 """Training tokens may differ by this share of the larger count: budgets are met to within one example."""
@@ -43,13 +44,8 @@ CHOICES = ("arch", "quant", "model", "tasks", "head", "rank", *_TOGETHER, "lr", 
 """Fields that are taken for what is compared where nobody said what is; the first that differ count."""
 
 
-def _resolved(result: Result, name: str) -> Any:
-    resolved = result.config.get("resolved", {})
-    return resolved.get(name, result.config.get(name))
-
-
 def _model(result: Result) -> str:
-    found = _resolved(result, "model")
+    found = result.resolved("model")
     return f"{found['name']} {str(found['sha256'])[:8]}" if isinstance(found, Mapping) else str(found)
 
 
@@ -78,11 +74,11 @@ def _parts(result: Result, tasks: bool) -> dict[str, Any]:
 _READ: Mapping[str, Callable[[Result], Any]] = {
     "tasks": lambda result: "+".join(sorted(result.scores)),
     "model": _model,
-    "head": lambda result: dict(_resolved(result, "head") or {}),
-    "quant_when": lambda result: _resolved(result, "quant_when"),
-    "lr": lambda result: _resolved(result, "lr"),
-    "precision": lambda result: _resolved(result, "precision"),
-    "device": lambda result: _resolved(result, "device"),
+    "head": lambda result: dict(result.resolved("head") or {}),
+    "quant_when": lambda result: result.resolved("quant_when"),
+    "lr": lambda result: result.resolved("lr"),
+    "precision": lambda result: result.resolved("precision"),
+    "device": lambda result: result.resolved("device"),
     "budget": lambda result: "whole" if result.invariants.tokens.get("controlled", True) else "early stopping",
     "tokens": lambda result: result.invariants.tokens.get("total"),
     "parameters": _parameters,
@@ -174,18 +170,29 @@ def differences(every: Sequence[Facts], by: Sequence[str], allow: Iterable[str] 
     return found
 
 
+def refusal(found: Sequence[Difference], by: Sequence[str]) -> tuple[str, str] | None:
+    """In what way runs differ too much to be compared, and the flags that would let them; None where they may be."""
+    refused = [one for one in found if not one.allowed]
+    if not refused:
+        return None
+    what = f"in more than {' and '.join(by)}" if by else "though nothing is compared"
+    return f"they differ {what}", f"If you mean to: {' '.join(f'--allow {one.field}' for one in refused)}"
+
+
+def listed(found: Sequence[Difference]) -> str:
+    """The differences that were not allowed, with their values."""
+    return "; ".join(f"{one.field}: {one.told}" for one in found if not one.allowed)
+
+
 def refuse(found: Sequence[Difference], by: Sequence[str]) -> None:
     """Stops a comparison of runs that differ in what was not allowed.
 
     Raises:
         ContractError: naming every field, its values, and how to allow it.
     """
-    refused = [one for one in found if not one.allowed]
-    if refused:
-        listed = "; ".join(f"{one.field}: {one.told}" for one in refused)
-        what = f"in more than {' and '.join(by)}" if by else "though nothing is compared"
-        flags = " ".join(f"--allow {one.field}" for one in refused)
-        raise ContractError(f"The runs cannot be compared, they differ {what}: {listed}.", f"If you mean to: {flags}")
+    refused = refusal(found, by)
+    if refused is not None:
+        raise ContractError(f"The runs cannot be compared, {refused[0]}: {listed(found)}.", refused[1])
 
 
 def differs(name: str, values: Sequence[Any]) -> bool:
@@ -199,8 +206,8 @@ def told(name: str, values: Sequence[Any]) -> str:
     shown = {key: group for key, group in groups.items() if len(group) > 1} or groups
     parts = []
     for key, group in shown.items():
-        listed = ", ".join(f"{value} in {count} run{'s' * (count > 1)}" for value, count in list(group.items())[:4])
-        parts.append((f"{key} " if key else "") + listed + (f" and {len(group) - 4} more" if len(group) > 4 else ""))
+        shares = ", ".join(f"{value} in {some(count, 'run')}" for value, count in list(group.items())[:4])
+        parts.append((f"{key} " if key else "") + shares + (f" and {len(group) - 4} more" if len(group) > 4 else ""))
     return ", ".join(parts[:3]) + (f" and {len(parts) - 3} more" if len(parts) > 3 else "")
 
 

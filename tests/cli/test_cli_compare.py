@@ -13,7 +13,7 @@ import pytest
 
 from bench.cli import main
 from bench.config import RunConfig
-from bench.errors import UsageError
+from bench.errors import ContractError, UsageError
 from bench.registry import Registry
 from bench.results.schema import Headline, Invariants, Quantization, Result, TaskScores, pick
 from bench.results.statistics import Statistics, write_statistics
@@ -21,6 +21,7 @@ from bench.results.store import write_result
 from bench.studies.arms import Run, read_runs
 from bench.studies.compare import compare
 from bench.studies.contract import FIELDS, check_fields, compared, differences, facts
+from bench.studies.judge import hold
 
 TASKS = ("ncbi-disease", "bc5cdr")
 # Strict tp, fp and fn of four documents: 4/7 + … see the tests.
@@ -279,6 +280,17 @@ def test_leaks_that_were_allowed_count_even_if_all_runs_have_them(
     runs = [make(WEAK if arch == "A1" else STRONG, arch=arch, change=change) for arch in ("A1", "A2")]
     assert main(["compare", *map(str, runs), "--by", "arch"]) == code
     assert ("leaks: ncbi-disease 2 in 2 runs" in capsys.readouterr().err) is (code == 3)
+
+
+def test_a_study_holds_its_runs_with_what_its_plan_says_itself(make: Make) -> None:
+    planned = {"leaks": {"ncbi-disease": {"allowed": 2, "tolerated": 0}}, "waivers": ("parity",)}
+    moved = planned | {"git": {"commit": "d" * 40, "dirty": False}}
+    runs = {arch: Run.read(make(arch=arch, change=change)) for arch, change in (("A1", planned), ("A2", moved))}
+    told: list[str] = []
+    assert {one["field"] for one in hold(runs, ("arch",), told.append)} == {"leaks", "waivers", "git"}
+    assert [line.split(":")[0] for line in told] == ["The runs of the study differ in git"]
+    with pytest.raises(ContractError, match="arch"):
+        hold(runs, (), told.append)
 
 
 def test_tokens_can_be_what_is_compared(make: Make, capsys: pytest.CaptureFixture[str]) -> None:
