@@ -172,6 +172,11 @@ def judge(at_total: Estimate, at_own: Estimate, margin: float, level: float = LE
             f"It beats the single run at the task's own tokens only ({shown(at_own)}) and equals it, within ±{margin:g}, "
             f"at equal total ({shown(at_total)})."
         )
+    if gained and loses(at_total, alpha):
+        return "unresolved", (
+            f"It beats the single run at the task's own tokens ({shown(at_own)}) and loses to it at equal total "
+            f"({shown(at_total)}): the other tasks' tokens helped, but less than as many of its own. No verdict is named for that."
+        )
     if gained:
         return "unresolved", (
             f"It beats the single run at the task's own tokens ({shown(at_own)}), but at equal total ({shown(at_total)}) "
