@@ -106,10 +106,13 @@ def search(probe: Callable[[int], int | None], longest: int, update: int, limit:
 
 
 def _next(tried: dict[int, int | None], low: int, limit: int) -> int:
-    """How many examples to try next: where the line through the two largest fitting points meets the aim."""
+    """How many examples to try next: where the line through the two largest fitting points meets the aim.
+
+    After the first, as many as would fit if all that the process holds grew with them, which it does not.
+    """
     points = sorted((n, p) for n, p in tried.items() if p is not None and n <= low)
     if len(points) < 2:
-        return low + 1
+        return max(low + 1, int(AIM * limit * low / max(1, points[0][1])))
     (n0, p0), (n1, p1) = points[-2:]
     slope = max((p1 - p0) / (n1 - n0), 1.0)
     return max(low + 1, int(n1 + (AIM * limit - p1) / slope))
