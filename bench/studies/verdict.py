@@ -175,7 +175,7 @@ def judge(at_total: Estimate, at_own: Estimate, margin: float, level: float = LE
     if gained and loses(at_total, alpha):
         return "unresolved", (
             f"It beats the single run at the task's own tokens ({shown(at_own)}) and loses to it at equal total "
-            f"({shown(at_total)}): the other tasks' tokens helped, but less than as many of its own. No verdict has that name."
+            f"({shown(at_total)}): the other tasks' tokens helped, but less than as many of its own.{could}"
         )
     if gained:
         return "unresolved", (
