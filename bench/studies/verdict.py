@@ -208,7 +208,7 @@ def _could(found: Estimate, power: float) -> str:
     if found.detectable is None or found.margin_detectable is None:
         return ""
     return (
-        f" With {found.seeds} seeds and {found.documents} documents a true difference of {found.detectable:.4f} would have "
+        f" With {found.seeds} seeds and {found.documents:,} documents a true difference of {found.detectable:.4f} would have "
         f"been found {power:.0%} of the time, and equality shown within ±{found.margin_detectable:.4f}."
     )
 
