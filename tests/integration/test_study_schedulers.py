@@ -131,7 +131,7 @@ def test_a_stopped_scheduler_leaves_checkpoints(job: Callable[..., Job], tmp_pat
     pytest.importorskip("ray")
     started = launcher("ray", 1, tmp_path, ("num_cpus=1",))
     try:
-        one = job("one", 1, tokens=200_000)
+        one = job("one", 1, tokens=2_000_000)  # more than it will come to, however late Ray hears of it
         started.submit(one)
         started.submit(job("two", 2))
         until(lambda: started.poll(0.1) or checkpoints(tmp_path, 1))
