@@ -15,6 +15,8 @@ from importlib.util import find_spec
 def import_heavy() -> None:
     """Imports torch, transformers and peft, and gptqmodel where it is installed (peft would import it in the middle of a run).
 
+    What the libraries read of the environment once is set before.
+
     Raises:
         ImportError: one of the first three is broken; told in full, since the console was shut.
     """

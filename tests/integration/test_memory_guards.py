@@ -96,6 +96,27 @@ def test_the_first_update_is_probed_and_drawn_again(tiny: Make, monkeypatch: pyt
     assert told["tokens"] == given["tokens"]
 
 
+def test_a_probe_runs_the_update_and_as_many_of_the_longest_as_fit(monkeypatch: pytest.MonkeyPatch) -> None:
+    rows = [{"input_ids": [1] * length} for length in (10, 10, 10, 40)]
+    seen: list[list[int]] = []
+    monkeypatch.setattr("bench.data.cache.collate", lambda batch, head, pad: [len(row["input_ids"]) for row in batch])
+
+    class Model:
+        def train(self) -> None: ...
+
+        def loss(self, task: str, batch: list[int]) -> torch.Tensor:
+            seen.append(batch)
+            return torch.zeros(1, requires_grad=True).sum()
+
+    optimizer = torch.optim.SGD([torch.zeros(1, requires_grad=True)])
+    device = loop.Device("cpu", "fp32")
+    monkeypatch.setattr(loop.Device, "move", lambda self, batch: batch)
+    told = {"a": (rows[3], rows, None), "b": (rows[0], [], None), "c": (rows[0], rows[:3], [0, 1, 1])}
+    probe.heaviest_step(Model(), dict.fromkeys(told), told, 80, device, 0, optimizer)
+    assert sorted(map(tuple, seen[:-4])) == [(10, 10, 10), (40,)]
+    assert seen[-4:] == [[40] * 2, [10] * 8, [10] * 3, [10] * 8]
+
+
 def test_compiled_products_are_kept_for_few_shapes() -> None:
     code = "import os; from bench.modeling.noise import import_heavy; import_heavy(); print(os.environ[{!r}])"
     name = "ONEDNN_PRIMITIVE_CACHE_CAPACITY"

@@ -58,6 +58,12 @@ def test_an_update_is_never_exceeded_and_named_as_what_binds(base: int, each: in
     assert max(padded for padded, _ in report.probes) <= report.micro_batch
 
 
+def test_a_whole_update_is_the_second_probe_where_memory_is_plentiful() -> None:
+    report = search(memory(800 * MIB, 40 * MIB), 100, 2000, 40_000 * MIB)
+    assert [padded for padded, _ in report.probes] == [100, 2000]
+    assert report.binds == "update"
+
+
 @given(st.integers(10, 5000), st.integers(2, 50))
 def test_sizes_ascend_while_they_fit(base: int, room: int) -> None:
     seen: list[int] = []
