@@ -44,7 +44,12 @@ def parameters(config: Mapping[str, Any], longest: int = 500) -> dict[str, str]:
                 walk(f"{prefix}.{key}" if prefix else str(key), inner)
         else:
             text = ", ".join(map(str, value)) if isinstance(value, (list, tuple)) else str(value)
-            found[_FORBIDDEN.sub("_", prefix)[:250]] = text[:longest]
+            found[_FORBIDDEN.sub("_", prefix)[:250]] = readable(text, longest)
 
     walk("", {key: value for key, value in config.items() if key not in _PRIVATE and value is not None})
     return found
+
+
+def readable(text: str, longest: int = 250) -> str:
+    """A name as stores take it: not endless, and what is no character, such as a byte of a file's name, becomes ``?``."""
+    return text[:longest].encode("utf-8", "replace").decode()

@@ -9,11 +9,13 @@ from __future__ import annotations
 import logging
 import os
 from collections.abc import Mapping, Sequence
+from pathlib import Path
 from typing import TYPE_CHECKING
+from urllib.parse import quote
 
 from bench.api.part import Requirement
 from bench.api.tracker import RunEvent, RunInfo, Tracker
-from bench_plugins.trackers.content import metrics, parameters
+from bench_plugins.trackers.content import metrics, parameters, readable
 
 if TYPE_CHECKING:
     from mlflow import MlflowClient
@@ -57,23 +59,23 @@ class MlflowTracker(Tracker):
 
         for noisy in ("alembic", "mlflow"):  # creating the tables is told line by line otherwise
             logging.getLogger(noisy).setLevel(logging.ERROR)
-        uri = os.environ.get("MLFLOW_TRACKING_URI") or f"sqlite:///{(run.root / 'mlflow.db').resolve()}"
+        uri = os.environ.get("MLFLOW_TRACKING_URI") or database_uri(run.root / "mlflow.db")
         client = self._client = MlflowClient(tracking_uri=uri)
         known = client.get_experiment_by_name(EXPERIMENT)
-        artifacts = (run.root / "mlartifacts").resolve().as_uri() if uri.startswith("sqlite:") else None
+        artifacts = (run.root / "mlartifacts").resolve().as_uri() if uri.startswith("sqlite") else None
         experiment = known.experiment_id if known else client.create_experiment(EXPERIMENT, artifact_location=artifacts)
-        found = client.search_runs([experiment], f"tags.`{RUN_TAG}` = '{run.id}'", max_results=1)
+        found = client.search_runs([experiment], _tagged(RUN_TAG, run.id), max_results=1)
         if found:
             self._run = found[0].info.run_id
             if study := found[0].data.tags.get(STUDY_TAG):
                 self._study = experiment, study
             client.update_run(self._run, status="RUNNING")
             return int(found[0].data.tags.get(NEXT_TAG, 0))
-        tags = {RUN_TAG: run.id, NEXT_TAG: "0"}
-        if study := run.config.get("study"):
+        tags = {RUN_TAG: _key(run.id), NEXT_TAG: "0"}
+        if study := readable(run.config.get("study") or ""):
             self._study = experiment, study
             tags |= {STUDY_TAG: study, PARENT_TAG: _parent(client, experiment, study)}
-        self._run = client.create_run(experiment, tags=tags, run_name=run.name).info.run_id
+        self._run = client.create_run(experiment, tags=tags, run_name=readable(run.name)).info.run_id
         params = [Param(key, value) for key, value in parameters(run.config).items()]
         for start in range(0, len(params), _MOST_PARAMS):
             client.log_batch(self._run, params=params[start : start + _MOST_PARAMS])
@@ -109,18 +111,39 @@ class MlflowTracker(Tracker):
         self._client.log_batch(self._run, tags=[RunTag(NEXT_TAG, str(position))])
 
 
+def database_uri(path: Path) -> str:
+    """The URI of a SQLite file, whatever characters its path holds.
+
+    SQLite takes the path as a ``file:`` URI, which it decodes itself, because versions of SQLAlchemy differ in what they encode.
+    The driver is named because MLflow makes the folder that follows a bare ``sqlite:///`` without decoding it.
+    """
+    from sqlalchemy.engine import URL
+
+    place = f"file:{quote(os.fsencode(path.resolve()))}"
+    return URL.create("sqlite+pysqlite", database=place, query={"uri": "true"}).render_as_string()
+
+
+def _tagged(tag: str, text: str) -> str:
+    return f"tags.`{tag}` = '{_key(text)}'"
+
+
+def _key(text: str) -> str:
+    """A text as the value of a tag that is searched for: MLflow's filters have no escape for the quote that ends a string."""
+    return quote(text, safe=" +")
+
+
 def _parent(client: MlflowClient, experiment: str, study: str) -> str:
     """The run that stands for a study; the first of its runs makes it.
 
     Two that begin at once both make one, and neither may see the other's yet: the earlier stays, and all of them agree on it at
     the latest when they close.
     """
-    found = client.search_runs([experiment], f"tags.`{STANDS_FOR_TAG}` = '{study}'")
+    found = client.search_runs([experiment], _tagged(STANDS_FOR_TAG, study))
     known = [run.info.run_id for run in sorted(found, key=lambda run: (run.info.start_time, run.info.run_id))]
     for late in known[1:]:
         client.delete_run(late)
     if known:
         return str(known[0])
-    made = client.create_run(experiment, tags={STANDS_FOR_TAG: study}, run_name=study).info.run_id
+    made = client.create_run(experiment, tags={STANDS_FOR_TAG: _key(study)}, run_name=study).info.run_id
     client.set_terminated(made)
     return str(made)

@@ -12,13 +12,15 @@ import os
 import time
 from collections.abc import Mapping, Sequence
 from contextlib import suppress
+from glob import escape
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 from urllib.parse import urlsplit
 
 from bench.api.part import Requirement
 from bench.api.tracker import RunEvent, RunInfo, Tracker
-from bench_plugins.trackers.content import metrics, parameters
+from bench.errors import BenchError
+from bench_plugins.trackers.content import metrics, parameters, readable
 from bench_plugins.trackers.wandb_files import held
 
 if TYPE_CHECKING:
@@ -50,6 +52,8 @@ class WandbTracker(Tracker):
         """Reads what the local files hold. wandb starts with the first number: a sync without news makes no file."""
         from bench.tracking import position
 
+        if readable(name := str(run.root.absolute()), len(name)) != name:
+            raise BenchError("wandb writes to no folder whose name is not UTF-8")
         self._info = run
         return held(run.root / "wandb", run.id, default=position(run.folder, self.name))
 
@@ -77,9 +81,9 @@ class WandbTracker(Tracker):
             self._run = wandb.init(
                 project=os.environ.get("WANDB_PROJECT") or PROJECT,
                 id=info.id,
-                name=info.name,
-                group=info.config.get("study"),
-                dir=str(info.root),
+                name=readable(info.name),
+                group=readable(info.config.get("study") or "") or None,
+                dir=str(info.root.absolute()),  # wandb would take a name that begins with ~ for a user's
                 config=parameters(info.config),
                 resume="allow" if how == "online" else None,
                 settings=private_settings(how),
@@ -128,7 +132,7 @@ def private_settings(how: str) -> Any:
 
 def _another_second(folder: Path, run_id: str) -> None:
     # wandb names a session's folder by the second, and would write over that of a session just closed.
-    while any(folder.glob(f"*run-{time.strftime('%Y%m%d_%H%M%S')}-{run_id}")):
+    while any(folder.glob(f"*run-{time.strftime('%Y%m%d_%H%M%S')}-{escape(run_id)}")):
         time.sleep(0.1)
 
 

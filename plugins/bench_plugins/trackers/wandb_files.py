@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import json
 from collections.abc import Iterator
+from glob import escape
 from pathlib import Path
 from typing import Any
 
@@ -45,7 +46,7 @@ def history(folder: Path, run_id: str) -> list[dict[str, Any]]:
     from wandb.proto import wandb_internal_pb2
 
     rows = []
-    for path in sorted(folder.glob(f"*run-*-{run_id}/run-{run_id}.wandb"), key=lambda p: p.parent.name.split("run-", 1)[1]):
+    for path in sorted(folder.glob(f"*run-*-{escape(run_id)}/run-{escape(run_id)}.wandb"), key=lambda p: p.parent.name.split("run-", 1)[1]):
         for content in records(path.read_bytes()):
             record = wandb_internal_pb2.Record()
             record.ParseFromString(content)
@@ -65,6 +66,6 @@ def held(folder: Path, run_id: str, default: int) -> int:
         run_id: the run's id.
         default: the answer where there are no files, as after ``wandb sync --clean``.
     """
-    if not any(folder.glob(f"*run-*-{run_id}")):
+    if not any(folder.glob(f"*run-*-{escape(run_id)}")):
         return default
     return max((int(row["_step"]) + 1 for row in history(folder, run_id) if "_step" in row), default=0)
