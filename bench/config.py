@@ -10,6 +10,7 @@ from pathlib import Path
 from typing import Any, Literal
 
 from bench.errors import UsageError, unknown
+from bench.naming import LONGEST_ID, joined
 
 INVARIANTS = ("tokens", "parity", "smoke", "batch", "checkpoint")
 
@@ -147,10 +148,14 @@ class RunConfig:
 
 
 def run_id(config: RunConfig, **resolved: Any) -> str:
-    """The run's id: the tasks, the arm, and twelve hex digits of the SHA-256 of its identity."""
+    """The run's id: the tasks, the arm, and twelve hex digits of the SHA-256 of its identity.
+
+    Of tasks whose names would make it longer than a file's name may be, the last ones are counted instead of named.
+    """
     identity = config.identity(**resolved)
     digest = hashlib.sha256(json.dumps(identity, sort_keys=True).encode()).hexdigest()[:12]
-    return f"{'+'.join(identity['task'])}_{config.arch}_{config.quant}_{digest}".lower()
+    arm = f"_{config.arch}_{config.quant}_{digest}"
+    return f"{joined(identity['task'], LONGEST_ID - len(arm.encode()))}{arm}".lower()
 
 
 def flag(name: str) -> str:

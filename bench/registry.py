@@ -39,7 +39,7 @@ _CLASSES: dict[Kind, type[Part]] = {
     "trackers": Tracker,
 }
 # A name is typed after a flag, before "=", joined by "+" in run ids, and becomes part of a folder's name.
-_NAME = re.compile(r"[A-Za-z0-9][A-Za-z0-9._-]*")
+_NAME = re.compile(r"[A-Za-z0-9][A-Za-z0-9._-]{0,63}")
 _TAKEN = {"trackers": {"none"}}
 TASK_FILE = ".toml"
 """What ends in this, where a task's name is wanted, is a file that a plugin makes a task from."""
@@ -287,7 +287,7 @@ def _part_fault(kind: Kind, part: Any) -> str | None:
         if not isinstance(value, str) or not value.strip() or "\n" in value:
             return f"the {kind[:-1]} {type(part).__name__} has {field} = {value!r}; it must be one line of text"
     if not _NAME.fullmatch(part.name) or part.name in _TAKEN.get(kind, ()):
-        return f"the {kind[:-1]} {type(part).__name__} is named {part.name!r}; wanted are letters, digits, '.', '_' and '-'"
+        return f"the {kind[:-1]} {type(part).__name__} is named {part.name!r}; wanted are up to 64 letters, digits, '.', '_' and '-'"
     return None
 
 

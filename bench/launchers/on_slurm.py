@@ -94,6 +94,11 @@ class SlurmLauncher(RemoteLauncher[Any]):
             ) from None
         if cluster == "slurm" and shutil.which("sbatch") is None:
             raise MissingError("There is no Slurm on this machine: sbatch is not found.", "Type it on a login node.")
+        if "%" in str(folder.absolute()):
+            raise UsageError(
+                f"{folder.absolute()} has a % in its name, which Slurm reads as the beginning of a pattern such as %j.",
+                "Take another --out for studies that go to Slurm.",
+            )
         executor = submitit.AutoExecutor(folder=str(folder.absolute() / "slurm"), cluster=cluster)
         parameters = {"timeout_min": MINUTES, "name": "bench", **given}
         try:

@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Any
 from bench.api.quantizer import QuantizedWeights
 from bench.data import leaks
 from bench.invariants import checkpoint as checkpoints
+from bench.peak import peak_of_process
 from bench.results.environment import git, hardware, versions
 from bench.results.layout import CHECKPOINTS
 from bench.results.schema import Headline, Invariants, Quantization, Result, Stage, TaskScores, pick
@@ -249,9 +250,7 @@ def pick_mapping(scores: Mapping[str, Any], path: str) -> Mapping[str, Any]:
 
 
 def _memory(planned: Planned) -> dict[str, int]:
-    import resource
-
-    memory = {"peak_rss": resource.getrusage(resource.RUSAGE_SELF).ru_maxrss * 1024}
+    memory = {"peak_rss": peak_of_process()}
     if planned.device.name != "cpu":
         import torch
 

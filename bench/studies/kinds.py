@@ -18,6 +18,7 @@ from typing import Any
 
 from bench.config import RunConfig, from_mapping
 from bench.errors import UsageError, unknown
+from bench.naming import bounded
 from bench.studies.study import StudyRun
 
 SEEDS = 6
@@ -242,4 +243,4 @@ def _shown(value: Any) -> str:
 
 def _safe(key: str) -> str:
     """A key that is also a file's name."""
-    return "".join(c if c.isalnum() or c in "._+-=," else "-" for c in key)
+    return bounded("".join(c if c.isalnum() or c in "._+-=," else "-" for c in key))

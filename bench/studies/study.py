@@ -16,6 +16,7 @@ from typing import Any
 
 from bench.config import RunConfig, from_mapping
 from bench.errors import RunStateError, UsageError
+from bench.naming import LONGEST_NAME
 from bench.results.layout import RESULT
 from bench.results.store import read_json, write_json
 
@@ -263,8 +264,10 @@ def open_study(planned: Study) -> Study:
     Raises:
         RunStateError: the folder holds another study.
     """
-    if not re.fullmatch(r"[\w.+-]+", planned.name) or planned.name.startswith("."):
-        raise UsageError(f"--name is {planned.name!r}; a study's name is letters, digits and . _ + -.")
+    if not re.fullmatch(r"[\w+][\w.+-]*", planned.name):
+        raise UsageError(f"--name is {planned.name!r}; a study's name is letters, digits and . _ + -, not . or - first.")
+    if len(planned.name.encode()) > LONGEST_NAME:
+        raise UsageError(f"--name has {len(planned.name.encode())} bytes; a study's name, a folder's, has {LONGEST_NAME} at most.")
     if not (planned.folder / STUDY).exists():
         return planned
     kept = read_study(planned.folder)

@@ -2,10 +2,10 @@
 
 from __future__ import annotations
 
-import sys
 from collections.abc import Callable
 from typing import TYPE_CHECKING, Any
 
+from bench.peak import peak_of_process
 from bench.tracking.journal import Journal
 
 if TYPE_CHECKING:
@@ -141,19 +141,16 @@ def reader(device: str) -> Callable[[], tuple[int, int]]:
         import torch
 
         return lambda: (torch.cuda.memory_allocated(device), torch.cuda.max_memory_allocated(device))
-    import resource
-
     import psutil
 
     process = psutil.Process()
-    unit = 1 if sys.platform == "darwin" else 1024
     peak = 0
 
     def resident() -> tuple[int, int]:
         nonlocal peak
         current = int(process.memory_info().rss)
         # The two counters of the kernel are not read at the same moment, nor equally exact.
-        peak = max(peak, current, resource.getrusage(resource.RUSAGE_SELF).ru_maxrss * unit)
+        peak = max(peak, current, peak_of_process())
         return current, peak
 
     return resident

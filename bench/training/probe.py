@@ -17,6 +17,7 @@ from pathlib import Path
 from typing import IO, Any
 
 from bench.errors import BenchError
+from bench.peak import peak_since_reset, reset_peak
 
 Rows = Mapping[str, tuple[Mapping[str, Any], Sequence[Mapping[str, Any]], Sequence[int] | None]]
 """Task to its longest example, those that an update holds of it, and the unit of each where units are more than one."""
@@ -158,7 +159,7 @@ def serve(spec: Mapping[str, Any], lines: Sequence[str] | IO[str], out: IO[str])
             return_freed_memory()
             reset_peak()
             heaviest_step(model, heads, spec["rows"], int(line), device, spec["pad"], optimizer)
-            added: int | None = int(ALLOWANCE * (peak() - resident))
+            added: int | None = int(ALLOWANCE * (peak_since_reset() - resident))
         except (MemoryError, RuntimeError) as error:
             if not out_of_memory(error):
                 raise
@@ -189,23 +190,6 @@ def heaviest_step(model: Any, heads: Mapping[str, Any], rows: Rows, padded: int,
             (loss * 0).backward()
     optimizer.step()
     optimizer.zero_grad(set_to_none=True)
-
-
-def reset_peak() -> None:
-    """Lets the process's peak begin anew, where the system can (Linux)."""
-    with suppress(OSError):
-        Path("/proc/self/clear_refs").write_text("5", encoding="ascii")
-
-
-def peak() -> int:
-    """Peak resident bytes since `reset_peak`, or since the process began where the system cannot tell."""
-    import resource
-
-    with suppress(OSError):
-        for line in Path("/proc/self/status").read_text(encoding="ascii").splitlines():
-            if line.startswith("VmHWM:"):
-                return int(line.split()[1]) * 1024
-    return resource.getrusage(resource.RUSAGE_SELF).ru_maxrss * 1024
 
 
 def cuda_probe(model: Any, heads: Mapping[str, Any], rows: Rows, device: Any, pad: int) -> Any:

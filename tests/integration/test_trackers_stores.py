@@ -149,6 +149,30 @@ def test_killed_resumed_and_synced_twice_without_doubles(root: Path) -> None:
             assert not [word for word in private if len(word) > 3 and word in content], path
 
 
+def test_a_sync_without_news_hands_nothing_over(root: Path) -> None:
+    about = info(root)
+    with Journal(about.folder / "journal.jsonl") as journal:
+        journal.write("start", id=ID)
+        write(journal, range(1, 4))
+        position, step = journal.position, 3
+        write(journal, range(4, 6))
+        journal.resume(position, step)
+        write(journal, range(4, 6))
+        journal.write("result", None, headline={"value": 0.75})
+        journal.write("end", status="finished")  # holds no number: wandb's files never tell of it
+    mirrors = Mirrors([kind() for kind in BOTH], about, pytest.fail, interval=0.1)
+    mirrors.close(True, 60)
+    time.sleep(1)
+    assert sync(root / ID, Parts(), pytest.fail) == {"wandb": 0, "mlflow": 0}
+    (root / ID / "mirrors" / "wandb.json").unlink()
+    assert sync(root / ID, Parts(), pytest.fail, ["wandb"]) == {"wandb": 1}
+    assert sync(root / ID, Parts(), pytest.fail, ["wandb"]) == {"wandb": 0}
+    for path in (root / "wandb").glob("offline-run-*/run-*.wandb"):
+        content = path.read_bytes()
+        path.write_bytes(content[: len(content) // 2])  # the service was killed with numbers in hand
+    assert sync(root / ID, Parts(), pytest.fail, ["wandb"])["wandb"] > 1
+
+
 def test_mlflow_takes_the_same_events_twice_without_doubles(root: Path) -> None:
     events = [RunEvent(i, 1e9 + i, "step", i, {f"m{k}": float(i) for k in range(20)}) for i in range(150)]
     tracker = MlflowTracker()

@@ -240,3 +240,10 @@ def test_launchers_are_found_and_their_options_checked(tmp_path: Path, monkeypat
         with pytest.raises(MissingError) as error:
             launcher(name, 1, tmp_path)
         assert error.value.hint == f"pip install 'bench-suite[{name}]'"
+
+
+def test_slurm_is_not_handed_a_folder_that_it_would_read_as_a_pattern(tmp_path: Path) -> None:
+    pytest.importorskip("submitit")
+    with pytest.raises(UsageError, match="has a % in its name"):
+        launcher("slurm", 1, tmp_path / "a%j", ("cluster=local",))
+    launcher("slurm", 1, tmp_path / "a?b", ("cluster=local",)).close()

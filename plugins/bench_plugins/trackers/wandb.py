@@ -50,12 +50,10 @@ class WandbTracker(Tracker):
 
     def open(self, run: RunInfo) -> int:
         """Reads what the local files hold. wandb starts with the first number: a sync without news makes no file."""
-        from bench.tracking import position
-
         if readable(name := str(run.root.absolute()), len(name)) != name:
             raise BenchError("wandb writes to no folder whose name is not UTF-8")
         self._info = run
-        return held(run.root / "wandb", run.id, default=position(run.folder, self.name))
+        return _next_event(run, self.name)
 
     def write(self, events: Sequence[RunEvent]) -> None:
         """Logs the numbers, each event under its position in the journal, which wandb takes once and in rising order only."""
@@ -128,6 +126,22 @@ def private_settings(how: str) -> Any:
         x_disable_meta=True,
         x_disable_machine_info=True,
     )
+
+
+def _next_event(run: RunInfo, tracker: str) -> int:
+    """The next event that the files want: what the run handed over, unless a number of it never reached them."""
+    from bench.results.layout import JOURNAL
+    from bench.tracking import position, read_journal
+    from bench.tracking.journal import Replay
+
+    handed = position(run.folder, tracker)
+    first = held(run.root / "wandb", run.id, default=handed)
+    if first >= handed:
+        return first
+    replay = Replay()
+    events = read_journal(run.folder / JOURNAL)
+    lost = any(replay.fresh(event) and first <= event.seq < handed and metrics(event) for event in events)
+    return first if lost else handed
 
 
 def _another_second(folder: Path, run_id: str) -> None:

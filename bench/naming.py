@@ -1,0 +1,42 @@
+"""Names of files made from names that users chose, short enough for every file system."""
+
+from __future__ import annotations
+
+import hashlib
+from collections.abc import Sequence
+
+LONGEST_ID = 220
+"""Bytes of a run's id. A file's name has 255, and wandb puts 28 of its own before an id."""
+LONGEST_NAME = 200
+"""Bytes of other names, before the endings that they get."""
+
+
+def joined(names: Sequence[str], room: int) -> str:
+    """Names with ``+`` between them, as many as there is room for; of the others their number, as in ``a+b+3-more``.
+
+    Args:
+        names: at least one.
+        room: bytes.
+    """
+    for kept in range(len(names), 0, -1):
+        left = [f"{len(names) - kept}-more"] if kept < len(names) else []
+        text = "+".join([*names[:kept], *left])
+        if len(text.encode()) <= room:
+            return text
+    return _cut("+".join(names), room)
+
+
+def bounded(name: str, longest: int = LONGEST_NAME) -> str:
+    """The name itself, or its beginning and eight hex digits of the SHA-256 of all of it.
+
+    Args:
+        name: of a file.
+        longest: bytes.
+    """
+    if len(name.encode()) <= longest:
+        return name
+    return f"{_cut(name, longest - 9)}-{hashlib.sha256(name.encode()).hexdigest()[:8]}"
+
+
+def _cut(text: str, room: int) -> str:
+    return text.encode()[: max(0, room)].decode(errors="ignore")
