@@ -287,7 +287,8 @@ def _part_fault(kind: Kind, part: Any) -> str | None:
         if not isinstance(value, str) or not value.strip() or "\n" in value:
             return f"the {kind[:-1]} {type(part).__name__} has {field} = {value!r}; it must be one line of text"
     if not _NAME.fullmatch(part.name) or part.name in _TAKEN.get(kind, ()):
-        return f"the {kind[:-1]} {type(part).__name__} is named {part.name!r}; wanted are up to 64 letters, digits, '.', '_' and '-'"
+        wanted_name = "up to 64 letters, digits, '.', '_' and '-'"
+        return f"the {kind[:-1]} {type(part).__name__} is named {part.name!r}; wanted are {wanted_name}"
     return None
 
 

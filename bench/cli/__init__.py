@@ -4,12 +4,14 @@ from __future__ import annotations
 
 import os
 import sys
+import warnings
 from collections.abc import Sequence
 from importlib import import_module
 from pathlib import Path
+from typing import Any
 
 from bench import __version__
-from bench.errors import BenchError, StorageError, unknown
+from bench.errors import BenchError, DataWarning, StorageError, unknown
 
 COMMANDS = {
     "list": "what is installed: tasks, architectures, quantizers, models, trackers, and what is broken",
@@ -53,7 +55,9 @@ def main(argv: Sequence[str] | None = None) -> int:
         The exit code, as `bench --help` lists them.
     """
     try:
-        code = _dispatch([*(sys.argv[1:] if argv is None else argv)])
+        with warnings.catch_warnings():
+            warnings.showwarning = _warn
+            code = _dispatch([*(sys.argv[1:] if argv is None else argv)])
         sys.stdout.flush()
         return code
     except BrokenPipeError:
@@ -97,14 +101,25 @@ def _dispatch(words: list[str]) -> int:
     return 0
 
 
+def _warn(message: Warning | str, category: type[Warning], filename: str, lineno: int, *rest: Any, **named: Any) -> None:
+    """In our words where it is ours, else in Python's; in both without control characters."""
+    from bench.cli.terminal import paint, say
+    from bench.registry import PluginWarning
+
+    if issubclass(category, (DataWarning, PluginWarning)):
+        say(f"{paint('warning:', 'yellow', sys.stderr)} {message}", sys.stderr)
+    else:
+        say(warnings.formatwarning(message, category, filename, lineno), sys.stderr, end="")
+
+
 def _tell(error: BenchError, code: int | None = None) -> int:
-    from bench.cli.text import paint
+    from bench.cli.terminal import paint, say
 
     code = error.exit_code if code is None else code
     if _another_tells():
         return code
     hint = f"\n{error.hint}" if error.hint else ""
-    print(f"{paint('error:', 'red', sys.stderr)} {error.message}{hint}", file=sys.stderr)
+    say(f"{paint('error:', 'red', sys.stderr)} {error.message}{hint}", sys.stderr)
     return code
 
 
@@ -112,19 +127,21 @@ def _bug(error: BaseException) -> int:
     """Names the place, never the exception's message or a value: either could quote a corpus."""
     import traceback
 
+    from bench.cli.terminal import say
+
     if os.environ.get("BENCH_DEBUG", "") not in ("", "0"):
-        traceback.print_exception(error)
+        say("".join(traceback.format_exception(error)), sys.stderr, end="")
         return BUG
     if _another_tells():
         return BUG
     frames = traceback.extract_tb(error.__traceback__)[-6:]
-    print(f"error: This is a bug in bench or in a plugin: {type(error).__name__}, raised in", file=sys.stderr)
+    say(f"error: This is a bug in bench or in a plugin: {type(error).__name__}, raised in", sys.stderr)
     for frame in frames:
-        print(f"  {'/'.join(Path(frame.filename).parts[-3:])}:{frame.lineno} in {frame.name}", file=sys.stderr)
-    print(
+        say(f"  {'/'.join(Path(frame.filename).parts[-3:])}:{frame.lineno} in {frame.name}", sys.stderr)
+    say(
         "Please report these lines with the output of 'bench doctor'. BENCH_DEBUG=1 shows the full traceback, "
         "which may quote your data.",
-        file=sys.stderr,
+        sys.stderr,
     )
     return BUG
 

@@ -8,7 +8,8 @@ from pathlib import Path
 from typing import Any
 
 from bench.cli.parser import Parser
-from bench.cli.text import columns, dump, number, paint
+from bench.cli.terminal import paint, say
+from bench.cli.text import columns, dump, number
 from bench.errors import RunStateError, UsageError
 from bench.report.board import Entry, entries, needs_whole
 from bench.results.summary import score, some
@@ -72,18 +73,18 @@ def run(args: argparse.Namespace) -> int:
         if name not in (*HEADER, "value", "id", "state")
     ]
     if args.json:
-        print(dump([_record(entry, extra) for entry in kept]))
+        say(dump([_record(entry, extra) for entry in kept]))
         return 0
     synthetic = any(entry.known.get("synthetic") for entry in kept)
     if kept:
-        print(columns((*HEADER[:-1], *extra, "marks"), [_row(entry, extra) for entry in kept]))
+        say(columns((*HEADER[:-1], *extra, "marks"), [_row(entry, extra) for entry in kept]))
     told = some(len(kept), "run") if len(kept) == len(every) else f"{len(kept):,} of {some(len(every), 'run')}"
     counts = [
         f"{n:,} {state}" for state in ("unfinished", "damaged", "other schema") if (n := sum(e.state == state for e in kept))
     ]
-    print(f"\n{told}{''.join(f', {count}' for count in counts)}")
+    say(f"\n{told}{''.join(f', {count}' for count in counts)}")
     if synthetic:
-        print(paint("SYNTHETIC data: such scores say nothing about the real corpora.", "yellow"))
+        say(paint("SYNTHETIC data: such scores say nothing about the real corpora.", "yellow"))
     return 0
 
 

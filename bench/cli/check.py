@@ -9,7 +9,8 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from bench.cli.parser import Parser
-from bench.cli.text import columns, dump, paint
+from bench.cli.terminal import paint, say
+from bench.cli.text import columns, dump
 from bench.errors import MissingError
 from bench.registry import TASK_FILE, Registry, load
 
@@ -40,16 +41,16 @@ def run(args: argparse.Namespace) -> int:
     failed = [result for result in results if not result.passed and not result.missing]
     waiting = [result for result in results if result.missing]
     if args.json:
-        print(
+        say(
             dump(
                 {"plugin": args.plugin, "passed": not failed and not waiting, "checks": [asdict(result) for result in results]}
             )
         )
     else:
         rows = [(_verdict(r), r.part, r.name, " ".join(r.detail.split())) for r in results]
-        print(columns(("result", "part", "check", "detail"), rows, flexible=3))
+        say(columns(("result", "part", "check", "detail"), rows, flexible=3))
         more = f", {len(waiting)} not run" if waiting else ""
-        print(f"\n{len(results) - len(failed) - len(waiting)} passed, {len(failed)} failed{more}")
+        say(f"\n{len(results) - len(failed) - len(waiting)} passed, {len(failed)} failed{more}")
     return 1 if failed else MissingError.exit_code if waiting else 0
 
 

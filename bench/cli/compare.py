@@ -7,7 +7,8 @@ import sys
 from pathlib import Path
 
 from bench.cli.parser import Parser, whole
-from bench.cli.text import dump, paint
+from bench.cli.terminal import over, paint, say
+from bench.cli.text import dump
 from bench.errors import UsageError
 from bench.registry import load
 
@@ -53,7 +54,7 @@ def run(args: argparse.Namespace) -> int:
     )
     _done()
     if args.json:
-        print(dump(found.to_json() | {"notes": [*passed_over, *found.notes]}))
+        say(dump(found.to_json() | {"notes": [*passed_over, *found.notes]}))
     else:
         from bench.cli.comparison import show
 
@@ -62,10 +63,8 @@ def run(args: argparse.Namespace) -> int:
 
 
 def _tell(what: str) -> None:
-    if sys.stderr.isatty():
-        print(f"\r\x1b[K{paint(what, 'dim', sys.stderr)}", end="", file=sys.stderr, flush=True)
+    over(paint(what, "dim", sys.stderr), sys.stderr)
 
 
 def _done() -> None:
-    if sys.stderr.isatty():
-        print("\r\x1b[K", end="", file=sys.stderr, flush=True)
+    over("", sys.stderr)

@@ -6,7 +6,7 @@ from collections.abc import Sequence
 
 from bench.cli.console import RichReporter
 from bench.cli.text import number
-from bench.results.summary import some
+from bench.results.summary import change, p_value, some
 from bench.studies.compare import TOO_FEW, Comparison, Pair
 from bench.studies.twoway import MINIMUM_SEEDS
 
@@ -44,19 +44,9 @@ def show(found: Comparison, passed_over: Sequence[str] = (), reporter: RichRepor
         told.note(f"A conclusion wants {MINIMUM_SEEDS} seeds or more in both arms; what is told above is no verdict.")
 
 
-def signed(value: float | None) -> str:
-    """A difference with its sign, as in ``+.0123``; empty where there is none."""
-    return "" if value is None else f"{value:+.4f}".replace("0.", ".", 1) if abs(value) < 1 else f"{value:+.4g}"
-
-
 def between(low: float | None, high: float | None) -> str:
     """An interval of differences."""
-    return "" if low is None or high is None else f"[{signed(low)}, {signed(high)}]"
-
-
-def chance(p: float | None) -> str:
-    """A p value: ``.0312``, and ``<.0001`` for what is smaller."""
-    return "" if p is None else "<.0001" if p < 0.0001 else f"{p:.4f}".replace("0.", ".", 1) if p < 1 else "1"
+    return "" if low is None or high is None else f"[{change(low)}, {change(high)}]"
 
 
 def _title(found: Comparison) -> str:
@@ -77,10 +67,10 @@ def _answers(found: Comparison) -> Table:
             (
                 pair.task,
                 _versus(pair),
-                signed(one.difference),
+                change(one.difference),
                 between(one.low, one.high) or "–",
-                chance(one.p_holm) or "–",
-                "–" if one.detectable is None else signed(one.detectable).lstrip("+"),
+                p_value(one.p_holm) or "–",
+                "–" if one.detectable is None else number(one.detectable),
                 pair.conclusion,
             )
         )
@@ -93,7 +83,7 @@ def _scores(found: Comparison) -> Table:
     for one in found.scores:
         spread = one.spread
         bounds = "–" if spread.low is None or spread.high is None else f"[{number(spread.low)}, {number(spread.high)}]"
-        sd = "–" if spread.sd is None else f"{spread.sd:.4f}".lstrip("0")
+        sd = "–" if spread.sd is None else number(spread.sd)
         rows.append((one.task, one.metric, one.arm, number(spread.mean), sd, bounds, str(spread.seeds)))
     return columns, rows
 
@@ -103,9 +93,9 @@ def _documents(found: Comparison) -> Table:
     rows: list[tuple[str, ...]] = []
     for pair in found.pairs:
         one = pair.documents
-        p = chance(one.p) + (" exact" if one.exact else "")
+        p = p_value(one.p) + (" exact" if one.exact else "")
         interval = between(one.low, one.high) or "–"
-        rows.append((pair.task, _versus(pair), interval, p, chance(pair.documents_p_holm), _effect(one.d_documents)))
+        rows.append((pair.task, _versus(pair), interval, p, p_value(pair.documents_p_holm), _effect(one.d_documents)))
     return columns, rows
 
 
@@ -125,7 +115,7 @@ def _effect(value: float | None) -> str:
 def _floors(found: Comparison, told: RichReporter) -> None:
     for task, one in found.floors.items():
         if one.sd is not None:
-            told.note(f"Noise floor of {task}: sd {one.sd:.4f} over {one.source} ({one.runs} runs in {one.groups} groups).")
+            told.note(f"Noise floor of {task}: sd {number(one.sd)} over {one.source} ({one.runs} runs in {one.groups} groups).")
         else:
             want = "two seeds of an arm" if one.source == "seeds" else "two replicates of a run"
             told.note(f"Noise floor of {task}: not known; it wants {want}.")

@@ -3,11 +3,11 @@
 from __future__ import annotations
 
 import time
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from contextlib import contextmanager
 
 from rich import box
-from rich.console import Console
+from rich.console import Console, ConsoleOptions, RenderableType
 from rich.markup import escape
 from rich.progress import (
     BarColumn,
@@ -20,13 +20,24 @@ from rich.progress import (
 )
 from rich.progress import Progress as Bars
 from rich.progress import Task as BarTask
+from rich.segment import Segment
 from rich.table import Table
 from rich.text import Text
 
+from bench.cli.terminal import clean, line
 from bench.reporting import Progress
 
 PLAIN_SECONDS = 15.0
 """Piped progress says something this often, and once at the end."""
+
+
+class CleanConsole(Console):
+    """A console that spells out the control characters in all that it shows; rich's own are in no text."""
+
+    def render(self, renderable: RenderableType, options: ConsoleOptions | None = None) -> Iterable[Segment]:
+        """What a renderable comes to, whatever it holds."""
+        for segment in super().render(renderable, options):
+            yield segment if segment.control else segment._replace(text=clean(segment.text))
 
 
 class RichReporter:
@@ -37,8 +48,8 @@ class RichReporter:
         console: a console of your own, e.g. one that records.
     """
 
-    def __init__(self, stderr: bool = False, console: Console | None = None) -> None:
-        self.console = console or Console(stderr=stderr, highlight=False, soft_wrap=True)
+    def __init__(self, stderr: bool = False, console: CleanConsole | None = None) -> None:
+        self.console = console or CleanConsole(stderr=stderr, highlight=False, soft_wrap=True)
         self._steps = 0
 
     def step(self, title: str) -> None:
@@ -77,7 +88,8 @@ class RichReporter:
 
     def table(self, title: str, columns: Sequence[str], rows: Sequence[Sequence[object]]) -> None:
         """A table; numbers are aligned to the right."""
-        cells = [[_cell(cell) for cell in row] for row in rows]
+        columns = [line(name) for name in columns]
+        cells = [[line(_cell(cell)) for cell in row] for row in rows]
         right = [bool(rows) and all(row[i] == "" or _numeric(row[i]) for row in rows) for i in range(len(columns))]
         if not self.console.is_terminal:
             self.console.print(f"{title}\n{_plain_table(columns, cells, right)}", markup=False)
@@ -122,7 +134,7 @@ class _Bar:
 class PlainProgress:
     """Lines instead of a bar: at most one every `PLAIN_SECONDS`, and one at the end."""
 
-    def __init__(self, console: Console, title: str, total: float | None, unit: str) -> None:
+    def __init__(self, console: CleanConsole, title: str, total: float | None, unit: str) -> None:
         self._console = console
         self._title = title
         self._total = total

@@ -11,6 +11,7 @@ from typing import Any
 from bench.api.data import Document
 from bench.api.task import Task
 from bench.cli.parser import Parser, whole
+from bench.cli.terminal import say
 from bench.cli.text import columns, dump, number
 from bench.errors import UsageError
 
@@ -55,7 +56,7 @@ def run(args: argparse.Namespace) -> int:
     found: dict[str, Any] = {"task": name, "synthetic": synthetic, "overlap": overlap(corpus.splits)}
     if args.model is not None:
         found["min_k"] = _min_k(args, task, corpus["test"], synthetic, registry)
-    print(dump(found) if args.json else report(found))
+    say(dump(found) if args.json else report(found))
     return 0
 
 

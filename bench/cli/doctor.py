@@ -18,7 +18,8 @@ from typing import Any, Literal
 from bench import __version__
 from bench.cli.list_ import status
 from bench.cli.parser import Parser
-from bench.cli.text import dump, paint
+from bench.cli.terminal import paint, say
+from bench.cli.text import dump
 from bench.registry import KINDS, Registry, load
 
 State = Literal["ok", "note", "missing"]
@@ -58,21 +59,19 @@ def run(args: argparse.Namespace) -> int:
     registry = load()
     findings = [*interpreter(), *packages(), *machine(), *parts(registry), *corpora(registry, os.environ), *plugins(registry)]
     if args.json:
-        print(dump({"version": __version__, "findings": [asdict(finding) for finding in findings]}))
+        say(dump({"version": __version__, "findings": [asdict(finding) for finding in findings]}))
         return 0
     width = max(len(finding.name) for finding in findings)
     for section in dict.fromkeys(finding.section for finding in findings):
-        print(paint(section, "bold"))
+        say(paint(section, "bold"))
         for finding in findings:
             if finding.section == section:
-                print(
-                    f"  {paint(finding.state.ljust(7), _COLOURS[finding.state])}  {finding.name.ljust(width)}  {finding.found}"
-                )
+                say(f"  {paint(finding.state.ljust(7), _COLOURS[finding.state])}  {finding.name.ljust(width)}  {finding.found}")
                 if finding.fix:
-                    print(f"  {'':7}  {'':{width}}  {paint('get it:', 'dim')} {finding.fix}")
-        print()
+                    say(f"  {'':7}  {'':{width}}  {paint('get it:', 'dim')} {finding.fix}")
+        say("")
     missing = sum(finding.state == "missing" for finding in findings)
-    print("Everything is there." if not missing else f"{missing} missing; each is needed only by what its name says.")
+    say("Everything is there." if not missing else f"{missing} missing; each is needed only by what its name says.")
     return 0
 
 

@@ -7,7 +7,8 @@ from typing import Any
 
 from bench.cli.parser import Parser
 from bench.cli.parser import kind as parse_kind
-from bench.cli.text import columns, dump, fields, paint
+from bench.cli.terminal import paint, say
+from bench.cli.text import columns, dump, fields
 from bench.registry import KINDS, Broken, Entry, Kind, load
 
 
@@ -28,7 +29,7 @@ def run(args: argparse.Namespace) -> int:
     registry = load()
     if args.json:
         listing: dict[str, Any] = {kind: [describe(entry) for entry in registry.entries(kind)] for kind in kinds}
-        print(dump(listing | {"broken": [vars(broken) for broken in registry.broken]}))
+        say(dump(listing | {"broken": [vars(broken) for broken in registry.broken]}))
         return 0
     blocks = []
     for kind in kinds:
@@ -39,7 +40,7 @@ def run(args: argparse.Namespace) -> int:
         blocks.append(f"{paint(kind, 'bold')}\n{table}")
     if registry.broken:
         blocks.append(f"{paint('broken plugins', 'bold')}\n" + "\n".join(_broken(broken) for broken in registry.broken))
-    print("\n\n".join(blocks))
+    say("\n\n".join(blocks))
     return 0
 
 

@@ -8,6 +8,7 @@ from pathlib import Path
 from typing import Any
 
 from bench.cli.parser import Parser, whole
+from bench.cli.terminal import say
 from bench.cli.text import columns, dump, number
 from bench.errors import UsageError
 
@@ -43,7 +44,7 @@ def run(args: argparse.Namespace) -> int:
     folder = find_run(args.run, args.out)
     found = plain(probe_run(folder, load(), RichReporter(stderr=True), args.examples))
     write_json(folder / PROBE, found)
-    print(dump(found) if args.json else report(found))
+    say(dump(found) if args.json else report(found))
     return 0
 
 

@@ -6,7 +6,8 @@ import argparse
 from pathlib import Path
 
 from bench.cli.parser import Parser
-from bench.cli.text import dump, paint
+from bench.cli.terminal import paint, say
+from bench.cli.text import dump
 from bench.registry import load
 from bench.results.summary import some
 
@@ -50,14 +51,14 @@ def run(args: argparse.Namespace) -> int:
     out = args.out or (evidence.study.folder if evidence.study is not None else args.runs) / "report"
     written = write(evidence, out)
     if args.json:
-        print(dump({"page": written.page, "bytes": written.bytes, "figures": written.figures, "tables": written.tables,
+        say(dump({"page": written.page, "bytes": written.bytes, "figures": written.figures, "tables": written.tables,
                     "runs": [one.id for one in evidence.runs], "unfinished": evidence.unfinished}))  # fmt: skip
         return 0
     synthetic = any(one.result.synthetic for one in evidence.runs)
     left = f", {len(evidence.unfinished)} unfinished" if evidence.unfinished else ""
     stamp = paint("  SYNTHETIC data", "yellow") if synthetic else ""
-    print(f"{paint(evidence.title, 'bold')}: {some(len(evidence.runs), 'run')}{left}{stamp}")
-    print(f"  {written.page}  {written.bytes / 1e6:.1f} MB, opens in any browser")
-    print(f"  {out / 'tables'}/  {written.tables} tables as CSV and LaTeX")
-    print(f"  {out / 'figures'}/  {written.figures} figures as PDF and SVG")
+    say(f"{paint(evidence.title, 'bold')}: {some(len(evidence.runs), 'run')}{left}{stamp}")
+    say(f"  {written.page}  {written.bytes / 1e6:.1f} MB, opens in any browser")
+    say(f"  {out / 'tables'}/  {written.tables} tables as CSV and LaTeX")
+    say(f"  {out / 'figures'}/  {written.figures} figures as PDF and SVG")
     return 0

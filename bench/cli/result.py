@@ -8,7 +8,8 @@ from typing import Any
 
 from bench.cli.score import interval
 from bench.cli.score import report as score_report
-from bench.cli.text import fields, number, paint
+from bench.cli.terminal import paint
+from bench.cli.text import fields, number
 
 
 def headline(found: Mapping[str, Any], synthetic: bool = False) -> str:

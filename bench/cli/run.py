@@ -14,6 +14,7 @@ from typing import Any
 
 from bench.api.task import Task
 from bench.cli.parser import Parser, pair, real, size, whole
+from bench.cli.terminal import say
 from bench.cli.text import dump
 from bench.config import INVARIANTS, RunConfig, from_mapping, read_toml
 from bench.errors import DataWarning, UsageError, unknown
@@ -129,14 +130,14 @@ def run(args: argparse.Namespace) -> int:
         return 0
     if args.json:
         path = str(outcome.result_path) if outcome.result_path else None
-        print(dump({"plan": outcome.plan} if args.dry_run else {"result": path, "headline": outcome.headline}))
+        say(dump({"plan": outcome.plan} if args.dry_run else {"result": path, "headline": outcome.headline}))
     elif outcome.result_path is not None:
         from bench.cli.result import headline, next_commands
         from bench.results.store import read_json
 
         reporter.blank()
-        print(headline(outcome.headline, bool(read_json(outcome.result_path)["synthetic"])))
-        print(next_commands(outcome.result_path.parent))
+        say(headline(outcome.headline, bool(read_json(outcome.result_path)["synthetic"])))
+        say(next_commands(outcome.result_path.parent))
     return 0
 
 

@@ -10,7 +10,8 @@ from typing import Any
 
 from bench.api.task import Task
 from bench.cli.parser import Parser
-from bench.cli.text import columns, dump, fields, number, paint
+from bench.cli.terminal import paint, say
+from bench.cli.text import columns, dump, fields, number
 from bench.errors import UsageError, unknown
 from bench.registry import TASK_FILE, Registry, load
 
@@ -42,7 +43,7 @@ def run(args: argparse.Namespace) -> int:
         if not path.exists():
             raise UsageError(f"{option}: there is no file or folder {path}.")
     scores = task.score_files(args.gold, args.pred)
-    print(dump({"task": args.task, "scores": scores}) if args.json else report(scores))
+    say(dump({"task": args.task, "scores": scores}) if args.json else report(scores))
     return 0
 
 

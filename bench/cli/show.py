@@ -12,7 +12,8 @@ from bench.api.task import Task
 from bench.cli.list_ import describe, status
 from bench.cli.parser import Parser
 from bench.cli.parser import kind as parse_kind
-from bench.cli.text import dump, fields, number, paint
+from bench.cli.terminal import paint, say
+from bench.cli.text import dump, fields, number
 from bench.registry import KINDS, Entry, load
 
 
@@ -35,11 +36,11 @@ def run(args: argparse.Namespace) -> int:
         return _show_run(args.name, args.out, args.json)
     entry = load().entry(parse_kind(args.kind), args.name)
     if args.json:
-        print(dump(describe(entry) | {"kind": entry.kind} | facts(entry.part)))
+        say(dump(describe(entry) | {"kind": entry.kind} | facts(entry.part)))
         return 0
-    print(f"{paint(entry.name, 'bold')}  {entry.kind[:-1]}, version {entry.part.version}, from {entry.distribution}")
-    print(f"{entry.part.summary}\n")
-    print(fields({"status": status(entry), **_flat(facts(entry.part))}))
+    say(f"{paint(entry.name, 'bold')}  {entry.kind[:-1]}, version {entry.part.version}, from {entry.distribution}")
+    say(f"{entry.part.summary}\n")
+    say(fields({"status": status(entry), **_flat(facts(entry.part))}))
     _next(entry)
     return 0
 
@@ -73,7 +74,7 @@ def _next(entry: Entry) -> None:
     flag = {"tasks": "--task", "architectures": "--arch", "quantizers": "--quant", "models": "--model", "trackers": "--tracker"}
     task = "" if entry.kind == "tasks" else " --task 2015-T14"
     file = entry.part.file if isinstance(entry.part, Task) else None
-    print(f"\n{paint('use it:', 'dim')} bench run{task} {flag[entry.kind]} {file or entry.name}")
+    say(f"\n{paint('use it:', 'dim')} bench run{task} {flag[entry.kind]} {file or entry.name}")
 
 
 def _show_run(ref: str, out: Path, as_json: bool) -> int:
@@ -84,5 +85,5 @@ def _show_run(ref: str, out: Path, as_json: bool) -> int:
     folder = find_run(ref, out)
     read_result(folder)  # refuses what is unfinished, damaged or of another schema
     result = read_json(folder / RESULT)
-    print(dump(result) if as_json else report(result, folder))
+    say(dump(result) if as_json else report(result, folder))
     return 0

@@ -14,6 +14,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from bench.cli.parser import Parser, real, whole
+from bench.cli.terminal import say
 from bench.cli.text import dump
 from bench.errors import BenchError, Interrupted, UsageError, unknown
 from bench.registry import Registry, load
@@ -234,7 +235,7 @@ def _dry_run(args: argparse.Namespace, study: Study, watcher: StudyWatcher) -> i
     with TemporaryDirectory(prefix="bench-study-") as aside:
         survey(study, watcher.surveying, Path(aside))
     if args.json:
-        print(dump(study.to_json()))
+        say(dump(study.to_json()))
     else:
         watcher.plan(study, args.jobs)
     return 0
@@ -276,7 +277,7 @@ def _run(args: argparse.Namespace, study: Study, watcher: StudyWatcher, registry
             except BenchError as error:  # the runs are there all the same
                 refused = error
     if args.json:
-        print(dump(study.to_json()))
+        say(dump(study.to_json()))
     else:
         watcher.report(study, metrics(study, registry))
     if refused is not None:
@@ -300,13 +301,13 @@ def _show(args: argparse.Namespace) -> int:
     if args.file is None:
         found = [read_study(out / STUDIES / name) for name in studies(out)]
         if args.json:
-            print(dump([study.to_json() for study in found]))
+            say(dump([study.to_json() for study in found]))
         else:
             watcher.overview(found, out)
         return 0
     study = find_study(args.file, out)
     if args.json:
-        print(dump(study.to_json()))
+        say(dump(study.to_json()))
     else:
         watcher.report(study, metrics(study, load()))
     return 0

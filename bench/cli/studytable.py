@@ -8,18 +8,21 @@ from contextlib import contextmanager
 from pathlib import Path
 
 from rich import box
-from rich.console import Console, Group
+from rich.console import Group
 from rich.live import Live
+from rich.markup import escape
 from rich.table import Table
 from rich.text import Text
 
-from bench.cli.console import RichReporter
+from bench.cli.console import CleanConsole, RichReporter
+from bench.cli.terminal import line
 from bench.cli.text import number
 from bench.errors import BenchError
 from bench.launchers import Outcome
 from bench.launchers.child import last_line
 from bench.results.schema import Result, pick
 from bench.results.store import read_result
+from bench.results.summary import change, p_value
 from bench.studies.drive import LOGS
 from bench.studies.study import Study, StudyRun
 
@@ -35,7 +38,7 @@ class StudyWatcher:
         console: a console of your own, e.g. one that records.
     """
 
-    def __init__(self, stderr: bool, console: Console | None = None) -> None:
+    def __init__(self, stderr: bool, console: CleanConsole | None = None) -> None:
         self._reporter = RichReporter(stderr, console)
         self._console = self._reporter.console
         self._live: Live | None = None
@@ -149,10 +152,11 @@ class StudyWatcher:
     def _verdict(self, study: Study) -> None:
         verdict = study.verdict or {}
         for task in verdict.get("tasks", ()):
-            self._console.print(f"[bold]{task['task']}[/]: {task['kind']}.  {task['reason']}", highlight=False)
+            told = f"[bold]{escape(task['task'])}[/]: {escape(task['kind'])}.  {escape(task['reason'])}"
+            self._console.print(told, highlight=False)
         if "pairs" in verdict:
             rows = [
-                (one["task"], one["second"], f"{one['at_own']['difference']:+.3f}", f"{one['at_total']['difference']:+.3f}",
+                (one["task"], one["second"], change(one["at_own"]["difference"]), change(one["at_total"]["difference"]),
                  number(one["similarity"]["labels"]), number(one["similarity"]["vocabulary"]))
                 for one in verdict["pairs"]
             ]  # fmt: skip
@@ -160,7 +164,7 @@ class StudyWatcher:
             self._reporter.table("gain and harm, mean over seeds", header, rows)
             for kind, found in verdict["spearman"].items():
                 if found["rho"] is not None:
-                    self._reporter.note(f"gain and likeness of {kind}: Spearman {found['rho']:+.2f}, p {number(found['p'])}")
+                    self._reporter.note(f"gain and likeness of {kind}: ρ {change(found['rho'])}, p {p_value(found['p'])}")
 
     def _table(self, study: Study, active: set[str]) -> Group:
         now = time.monotonic()
@@ -178,7 +182,7 @@ class StudyWatcher:
             style = {"failed": "red", "running": "cyan"}.get(told, "dim")
             since = duration(now - began) if began else ""
             table.add_row(
-                Text(run.key), Text(told, style=style), since, Text(said.splitlines()[0] if said else "", style="dim")
+                Text(run.key), Text(told, style=style), since, Text(line(said.splitlines()[0]) if said else "", style="dim")
             )
         done, failed = len(study.finished()), sum(run.error is not None for run in study.runs)
         more = f", {len(rows) - ROWS} more" if len(rows) > ROWS else ""

@@ -7,7 +7,7 @@ import sys
 from pathlib import Path
 
 from bench.cli.parser import Parser
-from bench.cli.text import paint
+from bench.cli.terminal import paint, say
 from bench.registry import load
 from bench.results.summary import some
 
@@ -31,9 +31,9 @@ def run(args: argparse.Namespace) -> int:
     handed = sync(find_run(args.run, args.out), load(), warnings.append)
     for tracker, events in handed.items():
         told = f"{some(events, 'event')} handed over" if events else "was up to date"
-        print(f"{paint(tracker, 'cyan')}: {told}")
+        say(f"{paint(tracker, 'cyan')}: {told}")
     for warning in warnings:
-        print(f"{paint('warning:', 'yellow', sys.stderr)} {warning}", file=sys.stderr)
+        say(f"{paint('warning:', 'yellow', sys.stderr)} {warning}", sys.stderr)
     if not handed and not warnings:
-        print("The run has no trackers.")
+        say("The run has no trackers.")
     return 1 if warnings else 0

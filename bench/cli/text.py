@@ -3,28 +3,14 @@
 from __future__ import annotations
 
 import json
-import os
-import re
 import shutil
 import sys
 import textwrap
 from collections.abc import Mapping, Sequence
 from pathlib import Path
-from typing import IO, Any
+from typing import Any
 
-_CODES = {"bold": "1", "dim": "2", "red": "31", "green": "32", "yellow": "33", "cyan": "36"}
-_ESCAPE = re.compile(r"\x1b\[[0-9;]*m")
-
-
-def coloured(stream: IO[str] | None = None) -> bool:
-    """Whether a stream takes colour: a terminal, and nobody asked otherwise (https://no-color.org)."""
-    stream = stream or sys.stdout
-    return stream.isatty() and not os.environ.get("NO_COLOR") and os.environ.get("TERM") != "dumb"
-
-
-def paint(text: str, style: str, stream: IO[str] | None = None) -> str:
-    """The text in a style, where the stream takes colour."""
-    return f"\x1b[{_CODES[style]}m{text}\x1b[0m" if text and coloured(stream) else text
+from bench.cli.terminal import line, paint, width
 
 
 def columns(header: Sequence[str], rows: Sequence[Sequence[str]], flexible: int | None = None, indent: str = "") -> str:
@@ -36,8 +22,8 @@ def columns(header: Sequence[str], rows: Sequence[Sequence[str]], flexible: int 
         flexible: the column that is wrapped where the terminal is too narrow; piped output is never wrapped.
         indent: in front of every line.
     """
-    table = [[paint(title, "dim") for title in header], *map(list, rows)]
-    widths = [max(_width(row[i]) for row in table) for i in range(len(header))]
+    table = [[paint(title, "dim") for title in header], *([line(cell) for cell in row] for row in rows)]
+    widths = [max(width(row[i]) for row in table) for i in range(len(header))]
     if flexible is not None and sys.stdout.isatty():
         room = shutil.get_terminal_size().columns - len(indent) - sum(widths) - 2 * (len(widths) - 1) + widths[flexible]
         widths[flexible] = min(widths[flexible], max(room, 24))
@@ -46,13 +32,13 @@ def columns(header: Sequence[str], rows: Sequence[Sequence[str]], flexible: int 
         first, *rest = _wrap(row, flexible, widths)
         lines += [first, *rest]
     return "\n".join(
-        (indent + "  ".join(cell + " " * (width - _width(cell)) for cell, width in zip(line, widths, strict=True))).rstrip()
-        for line in lines
+        (indent + "  ".join(cell + " " * (room - width(cell)) for cell, room in zip(cells, widths, strict=True))).rstrip()
+        for cells in lines
     )
 
 
 def _wrap(row: list[str], flexible: int | None, widths: list[int]) -> list[list[str]]:
-    if flexible is None or _width(row[flexible]) <= widths[flexible]:
+    if flexible is None or width(row[flexible]) <= widths[flexible]:
         return [row]
     pieces = textwrap.wrap(row[flexible], widths[flexible])
     blank = [""] * len(row)
@@ -60,20 +46,16 @@ def _wrap(row: list[str], flexible: int | None, widths: list[int]) -> list[list[
     return lines + [[*blank[:flexible], piece, *blank[flexible + 1 :]] for piece in pieces[1:]]
 
 
-def _width(cell: str) -> int:
-    return len(_ESCAPE.sub("", cell))
-
-
 def fields(pairs: Mapping[str, str], indent: str = "") -> str:
     """Name and value a line, the values wrapped beside their names on a terminal; empty values are left out."""
-    shown = {name: value for name, value in pairs.items() if value}
-    width = max(map(len, shown), default=0)
-    room = max(shutil.get_terminal_size().columns - width - 2 - len(indent), 30) if sys.stdout.isatty() else 10**6
+    shown = {line(name): value for name, value in pairs.items() if value}
+    widest = max(map(len, shown), default=0)
+    room = max(shutil.get_terminal_size().columns - widest - 2 - len(indent), 30) if sys.stdout.isatty() else 10**6
     lines = []
     for name, value in shown.items():
-        pieces = [piece for line in value.splitlines() for piece in textwrap.wrap(line, room)] or [""]
-        lines.append(f"{indent}{paint(name.ljust(width), 'dim')}  {pieces[0]}")
-        lines += [f"{indent}{' ' * (width + 2)}{piece}" for piece in pieces[1:]]
+        pieces = [piece for part in value.split("\n") for piece in textwrap.wrap(line(part), room)] or [""]
+        lines.append(f"{indent}{paint(name.ljust(widest), 'dim')}  {pieces[0]}")
+        lines += [f"{indent}{' ' * (widest + 2)}{piece}" for piece in pieces[1:]]
     return "\n".join(lines)
 
 

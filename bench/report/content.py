@@ -10,7 +10,7 @@ from collections.abc import Iterable
 from dataclasses import dataclass, replace
 from typing import Any, Literal
 
-from bench.results.summary import size
+from bench.results.summary import change, p_value, size
 
 ColumnKind = Literal["text", "score", "change", "count", "ratio", "bytes", "seconds", "p", "flag"]
 FigureKind = Literal["intervals", "lines", "bars", "heat", "points"]
@@ -169,10 +169,9 @@ def shown(value: Any, kind: ColumnKind = "text") -> str:
     if kind == "score":
         return _fraction(value)
     if kind == "change":
-        text = _fraction(abs(value))
-        return text if not text.strip("0.") else f"{'+' if value > 0 else '−'}{text}"
+        return change(value)
     if kind == "p":
-        return "<.001" if value < 0.001 else _fraction(value)
+        return p_value(value)
     if kind == "bytes":
         return size(value)
     if kind == "seconds":

@@ -8,6 +8,8 @@ from collections.abc import Iterable
 
 from bench.report.content import Cell, Figure, Table
 
+_FORMULA = tuple("=+-@\t\r\n＝＋－＠")
+
 
 def table_csv(table: Table) -> str:
     """Raw values, one row a line; a last column says whether they rest on synthetic data."""
@@ -35,6 +37,20 @@ def _raw(cell: Cell) -> str:
 def _csv(header: list[str], rows: Iterable[list[str]]) -> str:
     stream = io.StringIO()
     writer = csv.writer(stream, lineterminator="\n")
-    writer.writerow(header)
-    writer.writerows(rows)
+    # A carriage return would end the line for readers, as Python before 3.13 does not quote it.
+    writer.writerows([inert(cell.replace("\r", "\n")) for cell in row] for row in (header, *rows))
     return stream.getvalue()
+
+
+def inert(cell: str) -> str:
+    """A cell as no spreadsheet takes for a formula: an apostrophe comes before what would begin one.
+
+    Source: https://owasp.org/www-community/attacks/CSV_Injection
+    """
+    if not cell.startswith(_FORMULA):
+        return cell
+    try:
+        float(cell)
+    except ValueError:
+        return f"'{cell}"
+    return f"'{cell}" if cell[0] in "\t\r\n" else cell

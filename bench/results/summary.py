@@ -65,6 +65,19 @@ def score(value: float, ci95: Any = None) -> str:
     return text if ci95 is None else f"{text} [{_short(ci95[0])}, {_short(ci95[1])}]"
 
 
+def p_value(p: float | None) -> str:
+    """A p value, as in ``.031``, and ``<.001`` for what is smaller; empty where there is none."""
+    return "" if p is None else "<.001" if p < 0.001 else _short(p)
+
+
+def change(value: float | None) -> str:
+    """A difference with its sign, as in ``+.012`` and ``−.012``; empty where there is none."""
+    if value is None:
+        return ""
+    text = _short(abs(value))
+    return text if not text.strip("0.") else f"{'+' if value > 0 else '−'}{text}"
+
+
 def some(count: int, noun: str) -> str:
     """A count with its noun, as in ``1 run`` and ``1,200 runs``."""
     return f"{count:,} {noun}{'s' * (count != 1)}"

@@ -266,8 +266,8 @@ def open_study(planned: Study) -> Study:
     """
     if not re.fullmatch(r"[\w+][\w.+-]*", planned.name):
         raise UsageError(f"--name is {planned.name!r}; a study's name is letters, digits and . _ + -, not . or - first.")
-    if len(planned.name.encode()) > LONGEST_NAME:
-        raise UsageError(f"--name has {len(planned.name.encode())} bytes; a study's name, a folder's, has {LONGEST_NAME} at most.")
+    if (size := len(planned.name.encode())) > LONGEST_NAME:
+        raise UsageError(f"--name has {size} bytes; the name of a study, and its folder, has {LONGEST_NAME} at most.")
     if not (planned.folder / STUDY).exists():
         return planned
     kept = read_study(planned.folder)

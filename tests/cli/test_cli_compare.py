@@ -132,9 +132,9 @@ def test_people_read_arms_scores_and_what_is_missing(make: Make, capsys: pytest.
     assert main(["compare", str(folder), "--allow", "synthetic"]) == 0
     text = capsys.readouterr().out
     assert "Compared by arch: A1 (1 run), A2 (1 run)" in text
-    assert "ncbi-disease A2 − A1 +.4183 – – – not resolved" in " ".join(text.split())
+    assert "ncbi-disease A2 − A1 +.418 – – – not resolved" in " ".join(text.split())
     assert "not resolved at this number of seeds" in text
-    assert ".1250 exact" in text
+    assert ".125 exact" in text
     assert "A conclusion wants 6 seeds or more" in text
     assert "warning: SYNTHETIC data" in text
     assert "warning: allowed: the runs also differ in synthetic: False in 1 run, True in 1 run." in text

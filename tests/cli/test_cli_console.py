@@ -6,15 +6,16 @@ import io
 from typing import Any
 
 import pytest
-from rich.console import Console
 
-from bench.cli.console import RichReporter
+from bench.cli.console import CleanConsole, RichReporter
 from bench.reporting import Reporter, SilentReporter
 
 
 def reporter(terminal: bool = False, width: int = 100) -> tuple[RichReporter, io.StringIO]:
     stream = io.StringIO()
-    console = Console(file=stream, force_terminal=terminal, width=width, highlight=False, soft_wrap=True, color_system=None)
+    console = CleanConsole(
+        file=stream, force_terminal=terminal, width=width, highlight=False, soft_wrap=True, color_system=None
+    )
     return RichReporter(console=console), stream
 
 

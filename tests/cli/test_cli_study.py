@@ -10,9 +10,9 @@ from dataclasses import replace
 from pathlib import Path
 
 import pytest
-from rich.console import Console
 
 from bench.cli import main
+from bench.cli.console import CleanConsole
 from bench.cli.parser import Parser, parse
 from bench.cli.study import configure, planned_study
 from bench.cli.studytable import StudyWatcher, duration, state
@@ -166,7 +166,9 @@ def example(tmp_path: Path) -> Study:
 
 def watcher(terminal: bool) -> tuple[StudyWatcher, io.StringIO]:
     text = io.StringIO()
-    console = Console(file=text, force_terminal=terminal, width=100, highlight=False, soft_wrap=not terminal, color_system=None)
+    console = CleanConsole(
+        file=text, force_terminal=terminal, width=100, highlight=False, soft_wrap=not terminal, color_system=None
+    )
     return StudyWatcher(stderr=False, console=console), text
 
 

@@ -7,7 +7,6 @@ import shutil
 import sqlite3
 import tempfile
 import time
-from collections.abc import Iterator
 from contextlib import closing
 from pathlib import Path
 
@@ -26,7 +25,21 @@ from sqlalchemy import create_engine, text
 from bench.api.tracker import RunEvent, RunInfo
 from bench.errors import BenchError
 
-NAMES = ("O'Neil", 'say "hi"', "a'b\"c`d\\", "x' OR '1'='1", "50%27", "50'", "o7?a=b&c", "o4%20y", "#1;[*]", "ü 日本", "~", "-q", ":m")
+NAMES = (
+    "O'Neil",
+    'say "hi"',
+    "a'b\"c`d\\",
+    "x' OR '1'='1",
+    "50%27",
+    "50'",
+    "o7?a=b&c",
+    "o4%20y",
+    "#1;[*]",
+    "ü 日本",
+    "~",
+    "-q",
+    ":m",
+)
 
 
 @pytest.fixture(scope="module")
@@ -39,14 +52,14 @@ def empty_database(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 
 @pytest.fixture
-def place(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[Path]:
+def place(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
     """The folder that this process works in, where stray files would turn up."""
     for name in [n for n in os.environ if n.startswith(("WANDB_", "MLFLOW_"))]:
         monkeypatch.delenv(name)
     monkeypatch.setenv("NETRC", str(tmp_path / "no-netrc"))
     (tmp_path / "here").mkdir()
     monkeypatch.chdir(tmp_path / "here")
-    yield tmp_path / "here"
+    return tmp_path / "here"
 
 
 def info(root: Path, ident: str, study: str) -> RunInfo:
@@ -84,9 +97,7 @@ def test_mlflow_stays_in_the_folder_and_finds_its_runs_again(place: Path, empty_
 
 
 @pytest.mark.parametrize("pair", [("50%27", "50'"), ("a+b", "a b"), ("x", "X"), ("n" * 3000, "m" * 3000)])
-def test_studies_of_alike_names_are_not_taken_for_one_another(
-    place: Path, empty_database: Path, pair: tuple[str, str]
-) -> None:
+def test_studies_of_alike_names_are_not_taken_for_one_another(place: Path, empty_database: Path, pair: tuple[str, str]) -> None:
     for ident, study in zip("ab", pair, strict=True):
         about = info(Path("runs"), ident, study)
         if ident == "a":

@@ -1,9 +1,14 @@
 from __future__ import annotations
 
+import re
 from dataclasses import replace
+from pathlib import Path
 
-from bench.results import Headline, Invariants, Quantization, Result, TaskScores
-from bench.results.summary import Row, notices, rows, score, size
+import pytest
+
+from bench.report.content import shown
+from bench.results import Headline, Invariants, Quantization, Result, TaskScores, summary
+from bench.results.summary import Row, change, notices, p_value, rows, score, size
 
 STRICT = {"tp": 3, "fp": 1, "fn": 1, "precision": 0.75, "recall": 0.5, "f1": 0.6, "ci95": [0.512, 0.7]}
 HELD = {"status": "held"}
@@ -63,3 +68,23 @@ def test_what_must_not_be_missed() -> None:
 def test_numbers_read_well() -> None:
     assert [score(0.0), score(1.0), score(-0.25)] == [".000", "1.000", "-0.250"]
     assert [size(0), size(1023), size(1024), size(5 << 40)] == ["0 B", "1023 B", "1.0 KiB", "5.0 TiB"]
+
+
+@pytest.mark.parametrize(
+    ("value", "reads"), [(0.0004, "<.001"), (0.0, "<.001"), (0.001, ".001"), (0.0312, ".031"), (1.0, "1.000"), (None, "")]
+)
+def test_a_p_value_reads_alike_wherever_it_is_shown(value: float | None, reads: str) -> None:
+    assert p_value(value) == shown(value, "p") == reads
+
+
+@pytest.mark.parametrize(
+    ("value", "reads"), [(0.0123, "+.012"), (-0.0123, "−.012"), (-0.0001, ".000"), (1.5, "+1.500"), (None, "")]
+)
+def test_a_difference_reads_alike_wherever_it_is_shown(value: float | None, reads: str) -> None:
+    assert change(value) == shown(value, "change") == reads
+
+
+def test_no_other_place_rounds_a_p_value() -> None:
+    root = Path(summary.__file__).parents[1]
+    places = [p for p in root.rglob("*.py") if re.search(r"""["']<\.0+1""", p.read_text(encoding="utf-8"))]
+    assert places == [root / "results" / "summary.py"]

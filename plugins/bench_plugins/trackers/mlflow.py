@@ -114,7 +114,7 @@ class MlflowTracker(Tracker):
 def database_uri(path: Path) -> str:
     """The URI of a SQLite file, whatever characters its path holds.
 
-    SQLite takes the path as a ``file:`` URI, which it decodes itself, because versions of SQLAlchemy differ in what they encode.
+    SQLite takes the path as a ``file:`` URI and decodes it itself: versions of SQLAlchemy differ in what they encode.
     The driver is named because MLflow makes the folder that follows a bare ``sqlite:///`` without decoding it.
     """
     from sqlalchemy.engine import URL

@@ -46,7 +46,9 @@ def history(folder: Path, run_id: str) -> list[dict[str, Any]]:
     from wandb.proto import wandb_internal_pb2
 
     rows = []
-    for path in sorted(folder.glob(f"*run-*-{escape(run_id)}/run-{escape(run_id)}.wandb"), key=lambda p: p.parent.name.split("run-", 1)[1]):
+    for path in sorted(
+        folder.glob(f"*run-*-{escape(run_id)}/run-{escape(run_id)}.wandb"), key=lambda p: p.parent.name.split("run-", 1)[1]
+    ):
         for content in records(path.read_bytes()):
             record = wandb_internal_pb2.Record()
             record.ParseFromString(content)

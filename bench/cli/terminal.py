@@ -1,0 +1,76 @@
+r"""The edge of the terminal: all that the command line says passes here, and no control character of a user's data gets by.
+
+A label, a name of a file or a library's message may hold escape sequences that recolour, hide or overwrite what a terminal
+shows, and marks that turn its order around. They are shown as Python would spell them, as in ``\x1b``. Our own colours are
+written as marks that no text holds, and become escape sequences last.
+"""
+
+from __future__ import annotations
+
+import os
+import sys
+from typing import IO
+
+STYLES = {"bold": "1", "dim": "2", "red": "31", "green": "32", "yellow": "33", "cyan": "36"}
+_MARKS = dict(zip(STYLES, map(chr, range(0xFDD0, 0xFDE0)), strict=False))  # noncharacters, which Unicode keeps out of texts
+_PLAIN, _ERASE = "\ufdee", "\ufdef"
+_TURNING = "\u061c\u200e\u200f\u2028\u2029\u202a\u202b\u202c\u202d\u202e\u2066\u2067\u2068\u2069"
+"""What turns the direction of text around or breaks lines unseen."""
+
+
+def _spelt(code: int) -> str:
+    return f"\\x{code:02x}" if code < 0x100 else f"\\u{code:04x}"
+
+
+_CONTROLS = [*range(0x20), *range(0x7F, 0xA0), *map(ord, _TURNING), *range(0xD800, 0xE000)]
+_SPELT = {code: _spelt(code) for code in _CONTROLS if chr(code) not in "\t\n"} | {ord("\r"): "\\r"}
+_LINE = _SPELT | {ord("\t"): "\\t", ord("\n"): "\\n"}
+_OURS = {ord(mark): f"\x1b[{STYLES[style]}m" for style, mark in _MARKS.items()}
+_EDGE = _SPELT | _OURS | {ord(_PLAIN): "\x1b[0m", ord(_ERASE): "\r\x1b[K"}
+_WITHOUT = dict.fromkeys([*_OURS, ord(_PLAIN), ord(_ERASE)], "")
+
+
+def clean(text: str) -> str:
+    """A text whose control characters are spelt out; tabs and ends of lines stay."""
+    return text.translate(_SPELT)
+
+
+def line(text: str) -> str:
+    """A text as one line, such as a cell of a table: tabs and ends of lines are spelt out as well."""
+    return text.translate(_LINE)
+
+
+def say(text: str, stream: IO[str] | None = None, end: str = "\n") -> None:
+    """Prints a text; the only way from the quick commands to a stream.
+
+    Args:
+        text: may hold what `paint` made.
+        stream: standard output where None.
+        end: as in `print`.
+    """
+    stream = stream or sys.stdout
+    stream.write(text.translate(_EDGE) + end)
+    if not end:
+        stream.flush()
+
+
+def coloured(stream: IO[str] | None = None) -> bool:
+    """Whether a stream takes colour: a terminal, and nobody asked otherwise (https://no-color.org)."""
+    stream = stream or sys.stdout
+    return stream.isatty() and not os.environ.get("NO_COLOR") and os.environ.get("TERM") != "dumb"
+
+
+def paint(text: str, style: str, stream: IO[str] | None = None) -> str:
+    """The text in a style, for `say`, where the stream takes colour."""
+    return f"{_MARKS[style]}{text}{_PLAIN}" if text and coloured(stream) else text
+
+
+def over(text: str, stream: IO[str]) -> None:
+    """Writes a text over the line that the cursor stands in, on a terminal; elsewhere nothing."""
+    if stream.isatty():
+        say(f"{_ERASE}{text}", stream, end="")
+
+
+def width(cell: str) -> int:
+    """Characters that a text takes, without what `paint` added."""
+    return len(cell.translate(_WITHOUT))
