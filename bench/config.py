@@ -28,7 +28,7 @@ class RunConfig:
 
     Args:
         task: names of the tasks, or paths of files that describe them; at least one.
-        task_set: name of a set of tasks, which the command line writes out into `task`.
+        task_set: name of a set of tasks, which a run adds to `task`.
         arch: architecture.
         rank: the budget N; an arm may train N·S adapter parameters, S = Σ(in+out) over the adapted linears.
         quant: quantizer.
@@ -52,7 +52,7 @@ class RunConfig:
         max_length: longest window in tokens, special tokens included; chosen from each task's training data where None.
         lr: peak learning rate; the lowest that a head of the run asks for where None.
         precision: ``fp32`` or ``bf16``; ``auto`` takes the one the device is better at.
-        device: ``cpu``, ``cuda`` or ``auto``.
+        device: ``cpu``, ``cuda``, ``cuda:N`` or ``auto``.
         memory_limit: bytes; the smaller of this and what the machine has.
         checkpoint_every: updates between checkpoints.
         eval_every: updates between evaluations on dev; None looks twice over the run.

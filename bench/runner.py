@@ -6,6 +6,7 @@
 
 from __future__ import annotations
 
+import os
 import shutil
 import sys
 import tempfile
@@ -33,12 +34,14 @@ from bench.steps import finish, gates
 from bench.steps import plan as plan_step
 from bench.steps import resume as resume_step
 from bench.steps.conclude import conclude
+from bench.steps.names import check, written_out
 from bench.steps.planned import Clock, Planned
-from bench.steps.resolve import Parts, resolve
+from bench.steps.resolve import Parts, refuse_misfit, resolve
 from bench.tracking.journal import Journal
 from bench.tracking.memory import MemoryWatch
 from bench.tracking.mirrors import Mirrors
 from bench.training import probe
+from bench.training.devices import current, resolve_device
 from bench.training.processes import Processes, joined
 
 if TYPE_CHECKING:
@@ -91,12 +94,17 @@ def run(
         if resume is not None:
             before = find_run(resume, Path(config.out))
             config = resume_step.stored_config(config, before)
+        else:
+            config = written_out(config, registry, os.environ)  # 1
+            check(config, registry)
         parts = resolve(config, registry)  # 2
         stack.callback(probe.discard)
         if not dry_run and before is None and processes.main and gates.probes_in_a_child(config):
             probe.prepare()
         with clock("imports"):
             import_heavy()
+        refuse_misfit(parts, config, registry)
+        stack.enter_context(current(resolve_device(config.device)))
         with clock("data"):
             console.step("reading corpora")
             sources = stack.enter_context(corpora_step.read_corpora(parts.tasks, config))  # 4
@@ -154,7 +162,7 @@ def nothing_half_begun(folder: Path) -> Iterator[None]:
 
 def resolved_facts(config: RunConfig, parts: Parts, sources: Mapping[str, corpora_step.Source]) -> dict[str, Any]:
     """What the flags leave open and the outcome depends on."""
-    from bench.training.plan import resolve_device, resolve_precision
+    from bench.training.plan import resolve_precision
 
     device = resolve_device(config.device)
     asked = [task.head(parts.heads[name]).learning_rate for name, task in parts.tasks.items()]

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import argparse
 import os
-import re
 import sys
 import warnings
 from collections.abc import Mapping, MutableMapping
@@ -12,12 +11,11 @@ from dataclasses import fields as dataclass_fields
 from pathlib import Path
 from typing import Any
 
-from bench.api.task import Task
 from bench.cli.parser import Parser, pair, real, size, whole
 from bench.cli.terminal import say
 from bench.cli.text import dump
 from bench.config import INVARIANTS, RunConfig, from_mapping, read_toml
-from bench.errors import DataWarning, UsageError, unknown
+from bench.errors import DataWarning, UsageError
 from bench.registry import PluginWarning, Registry, load
 from bench.reporting import SilentReporter
 
@@ -108,9 +106,11 @@ def configure(parser: Parser) -> None:
 
 def run(args: argparse.Namespace) -> int:
     """Runs."""
+    from bench.steps.names import check
+
     registry = load()
     config = configuration(args, os.environ, registry)
-    resolve(config, registry, resuming=args.resume is not None)
+    check(config, registry, resuming=args.resume is not None)
     settle_threads(os.environ)
 
     from bench.cli.console import RichReporter
@@ -171,6 +171,8 @@ def configuration(
     Raises:
         UsageError: an unknown key or set, a wrong type, a number out of range, a folder that is not there.
     """
+    from bench.steps.names import corpora_below, task_set
+
     base = start or RunConfig()
     if args.config is not None:
         base = from_mapping(sizes(read_toml(args.config), str(args.config)), str(args.config))
@@ -184,75 +186,8 @@ def configuration(
     chosen = typed.get("task_set", base.task_set)
     if chosen is not None and registry is not None:
         tasks = typed["task"] = (*tasks, *(name for name in task_set(chosen, registry) if name not in tasks))
-    typed["data"] = _corpora(tasks, environ) | dict(base.data) | dict(args.data or ())
+    typed["data"] = corpora_below(tasks, environ) | dict(base.data) | dict(args.data or ())
     return from_mapping(typed, "the command line", base)
-
-
-def task_set(name: str, registry: Registry) -> tuple[str, ...]:
-    """The tasks of a set: those whose metadata name it as their domain.
-
-    Raises:
-        UsageError: no task does.
-    """
-    sets: dict[str, list[str]] = {}
-    for entry in registry.entries("tasks"):
-        if domain := registry.get("tasks", entry.name).metadata.domain:
-            sets.setdefault(domain, []).append(entry.name)
-    if name not in sets:
-        raise unknown("set of tasks", name, sets, "bench list tasks")
-    return tuple(sets[name])
-
-
-def resolve(config: RunConfig, registry: Registry, resuming: bool = False) -> None:
-    """Looks every name up, before torch is imported.
-
-    Raises:
-        UsageError: a name that nothing carries, or a combination that means nothing.
-    """
-    if not config.task and not resuming:
-        raise UsageError("No task was named.", "Add --task NAME; 'bench list tasks' shows them.")
-    tasks: dict[str, Task] = {}
-    for ref in config.task:
-        task = registry.get("tasks", ref)
-        if task.name in tasks:
-            raise UsageError(f"Two tasks are named {task.name!r}, the second one {ref}.", "Give one of them another name.")
-        tasks[task.name] = task
-        if config.head is not None and config.head not in task.heads:
-            raise unknown(f"head of {task.name}", config.head, task.heads, f"bench show task {ref}")
-        if task.folder is not None and task.name not in config.data and not task.folder.is_dir():
-            fix = f"Correct 'folder' in {task.file}, or add --data {task.name}=DIR."
-            raise UsageError(f"The corpus of {task.name!r} should lie in {task.folder}, which is no folder.", fix)
-    registry.get("architectures", config.arch)
-    quantizer = registry.get("quantizers", config.quant)
-    if config.quant_when is not None and config.quant_when not in quantizer.when:
-        raise UsageError(
-            f"The quantizer {config.quant!r} cannot be applied {_when(config.quant_when)}, only {_when(quantizer.when[0])}.",
-            f"Run 'bench show quantizer {config.quant}'.",
-        )
-    # A folder and a hub id need no plugin; whether they hold a model is for the model step to say.
-    if "/" not in config.model and not Path(config.model).exists():
-        registry.get("models", config.model)
-    if "none" in config.tracker and len(config.tracker) > 1:
-        raise UsageError(f"--tracker none beside {' and '.join(t for t in config.tracker if t != 'none')} means nothing.")
-    for name in config.tracker:
-        if name != "none":
-            registry.get("trackers", name)
-    if not re.fullmatch(r"auto|cpu|cuda(:\d+)?", config.device):
-        raise unknown("device", config.device, ("auto", "cpu", "cuda"), "bench doctor")
-    for name, folder in config.data.items():
-        if tasks and name not in tasks:
-            raise UsageError(f"--data names the task {name!r}, which this run does not have.", f"It has {', '.join(tasks)}.")
-        if not Path(folder).is_dir():
-            raise UsageError(f"--data {name}={folder}: there is no such folder.")
-
-
-def _corpora(tasks: tuple[str, ...], environ: Mapping[str, str]) -> dict[str, str]:
-    root = environ.get("BENCH_DATA")
-    if not root:
-        return {}
-    if not Path(root).is_dir():
-        raise UsageError(f"BENCH_DATA is {root}, which is no folder.", "It holds one sub-folder a task, named like the task.")
-    return {task: str(Path(root) / task) for task in tasks if (Path(root) / task).is_dir()}
 
 
 def sizes(values: dict[str, Any], source: str) -> dict[str, Any]:
@@ -264,10 +199,6 @@ def sizes(values: dict[str, Any], source: str) -> dict[str, Any]:
             except argparse.ArgumentTypeError as error:
                 raise UsageError(f"{source}: {key}: {error}.") from None
     return values
-
-
-def _when(when: str) -> str:
-    return {"load": "at load, before training", "after": "after training"}[when]
 
 
 def _relay(reporter: Any) -> None:

@@ -99,14 +99,14 @@ def planned_study(args: argparse.Namespace, registry: Registry) -> Study:
     Raises:
         UsageError: something that was typed means nothing.
     """
-    from bench.cli.run import resolve
+    from bench.steps.names import check
     from bench.studies.kinds import plan
     from bench.studies.study import Study, plan_name
 
     asked = request_of(args, registry)
     runs = plan(args.kind, asked)
     for config in {repr(replace(run.config, seed=0)): run.config for run in runs}.values():
-        resolve(config, registry)
+        check(config, registry)
     tasks = [name for run in runs for name in (asked.names.get(task, task) for task in run.config.task)]
     settings = {
         "seeds": list(asked.seed_list),
@@ -182,14 +182,13 @@ def fitting(base: RunConfig, registry: Registry) -> dict[str, str | None]:
         UsageError: only the weights as they are fit, or the study was told which to take.
     """
     from bench.modeling.find import find_model
-    from bench.steps.resolve import models_cache
+    from bench.steps.resolve import misfit, models_cache
 
     if base.quant != "none" or base.quant_when is not None:
         raise UsageError("A quantization study takes every quantizer that fits; leave --quant and --quant-when out.")
     model = find_model(base.model, registry, models_cache())
-    device = "cuda" if base.device.startswith("cuda") else "cpu"
     parts = [registry.get("quantizers", entry.name) for entry in registry.entries("quantizers")]
-    fits = [q for q in parts if q.name != "none" and not q.missing() and not q.supports(model.spec, q.when[0], device)]
+    fits = [q for q in parts if q.name != "none" and not q.missing() and not misfit(q, model.spec, q.when[0], base.device)]
     if not fits:
         raise UsageError(f"No installed quantizer fits {model.name!r}.", "Run 'bench list quantizers'.")
     return {"none": None} | {q.name: q.when[0] for q in fits}
@@ -216,7 +215,7 @@ def _sweep(args: argparse.Namespace, registry: Registry) -> tuple[RunConfig, dic
 
 
 def _members(label: str, registry: Registry) -> tuple[str, ...]:
-    from bench.cli.run import task_set
+    from bench.steps.names import task_set
 
     if "+" in label:
         return tuple(part for part in label.split("+") if part)

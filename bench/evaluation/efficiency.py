@@ -82,4 +82,4 @@ def _once(model: TaskModel, name: str, data: TaskData, row: dict[str, Any], devi
 
 def _wait(device: Device) -> None:
     if device.name != "cpu":
-        torch.cuda.synchronize()
+        torch.cuda.synchronize(device.name)

@@ -34,9 +34,9 @@ def metered(device: str) -> Iterator[Energy]:
     """Measures a block.
 
     Args:
-        device: ``cpu`` or ``cuda``.
+        device: ``cpu`` or ``cuda``, with or without an index.
     """
-    meter = _nvml() if device.startswith("cuda") else _rapl()
+    meter = _nvml(device) if device.startswith("cuda") else _rapl()
     found = Energy()
     before = None if meter is None else meter()
     yield found
@@ -45,13 +45,13 @@ def metered(device: str) -> Iterator[Energy]:
         found.source, found.joules = "nvml" if device.startswith("cuda") else "rapl", after - before
 
 
-def _nvml() -> Callable[[], float | None] | None:
+def _nvml(device: str) -> Callable[[], float | None] | None:
     try:
         import torch
 
         pynvml: Any = import_module("pynvml")
         pynvml.nvmlInit()
-        identity = str(torch.cuda.get_device_properties(torch.cuda.current_device()).uuid)
+        identity = str(torch.cuda.get_device_properties(device).uuid)
         handle = pynvml.nvmlDeviceGetHandleByUUID(f"GPU-{identity.removeprefix('GPU-')}")
         pynvml.nvmlDeviceGetTotalEnergyConsumption(handle)
     except Exception:  # no package, no driver, a device without the counter: NVML has an error class for each
@@ -59,7 +59,7 @@ def _nvml() -> Callable[[], float | None] | None:
 
     def joules() -> float | None:
         try:
-            torch.cuda.synchronize()
+            torch.cuda.synchronize(device)
             return float(pynvml.nvmlDeviceGetTotalEnergyConsumption(handle)) / 1e3
         except Exception:
             return None

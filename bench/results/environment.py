@@ -27,8 +27,12 @@ def versions() -> dict[str, str | None]:
     return found
 
 
-def hardware() -> dict[str, Any]:
-    """Processor, cores this process may use, memory in bytes, and the accelerator where torch is already loaded."""
+def hardware(device: str | None = None) -> dict[str, Any]:
+    """Processor, cores this process may use, memory in bytes, and the accelerator where torch is already loaded.
+
+    Args:
+        device: of the run, such as ``cuda:1``; the current one is told of where it is none of CUDA's.
+    """
     import psutil
 
     found: dict[str, Any] = {
@@ -44,10 +48,11 @@ def hardware() -> dict[str, Any]:
         found["threads"] = torch.get_num_threads()
         found["cpu_capability"] = torch.backends.cpu.get_cpu_capability()
         if torch.cuda.is_available():
-            device = torch.cuda.get_device_properties(torch.cuda.current_device())
+            named = device if device is not None and device.startswith("cuda") else torch.cuda.current_device()
+            accelerator = torch.cuda.get_device_properties(named)
             found["gpu"] = {
-                "name": device.name,
-                "memory": int(device.total_memory),
+                "name": accelerator.name,
+                "memory": int(accelerator.total_memory),
                 "count": torch.cuda.device_count(),
                 "cuda": torch.version.cuda,
             }

@@ -197,7 +197,7 @@ def _result(
             "config": planned.ident.rsplit("_", 1)[1], "calibration": calibration,
         },
         versions=versions() | {"parts": parts.versions()},
-        hardware=hardware() | {"processes": trainer.processes.count},
+        hardware=hardware(planned.device.name) | {"processes": trainer.processes.count},
         git=git(),
         waivers=config.waive,
         synthetic=any(one.corpus.synthetic for one in data.values()),
@@ -254,5 +254,5 @@ def _memory(planned: Planned) -> dict[str, int]:
     if planned.device.name != "cpu":
         import torch
 
-        memory["peak_device"] = int(torch.cuda.max_memory_allocated())
+        memory["peak_device"] = int(torch.cuda.max_memory_allocated(planned.device.name))
     return memory

@@ -89,8 +89,8 @@ def settle_batch(
     held = resident()
     limit = cpu_limit(config.memory_limit, held, beside)
     if trainer.device.name != "cpu":
-        free, _ = torch.cuda.mem_get_info()
-        limit = min(config.memory_limit or 2**62, free + torch.cuda.memory_reserved())
+        free, _ = torch.cuda.mem_get_info(trainer.device.name)
+        limit = min(config.memory_limit or 2**62, free + torch.cuda.memory_reserved(trainer.device.name))
     if config.micro_batch is not None or "batch" in config.waive:
         size = config.micro_batch if config.micro_batch is not None else update
         return BatchReport(size, limit, None, "user", longest, waived="batch" in config.waive)

@@ -1,4 +1,4 @@
-"""Step 2: names to parts. A name that nothing carries, or a pair that cannot work, ends here, before torch is imported."""
+"""Step 2: names to parts. A name that nothing carries ends here before torch is imported, a pair that cannot work after."""
 
 from __future__ import annotations
 
@@ -9,6 +9,7 @@ from pathlib import Path
 from typing import TypeVar
 
 from bench.api.architecture import Architecture
+from bench.api.model import ModelSpec
 from bench.api.part import Part, Requirement
 from bench.api.quantizer import Quantizer, When
 from bench.api.task import Task
@@ -61,10 +62,10 @@ class Parts:
 
 
 def resolve(config: RunConfig, registry: Registry) -> Parts:
-    """Looks every name up and asks the quantizer whether it fits the model.
+    """Looks every name up; whether the quantizer fits the model is for `refuse_misfit` to say.
 
     Raises:
-        UsageError: an unknown name, or a pair that cannot work, with the pairs that can.
+        UsageError: an unknown name.
         MissingError: a part that is not installed, with the command that installs it.
     """
     if not config.task:
@@ -87,13 +88,6 @@ def resolve(config: RunConfig, registry: Registry) -> Parts:
             raise MissingError(f"Training needs {requirement.module}, which is not installed.", requirement.command)
     model = find_model(config.model, registry, models_cache())
     architecture = _ready(registry.get("architectures", config.arch))
-    if reason := quantizer.supports(model.spec, when, "cuda" if config.device.startswith("cuda") else "cpu"):
-        known = [registry.get("quantizers", entry.name) for entry in registry.entries("quantizers")]
-        fitting = [q.name for q in known if not q.supports(model.spec, q.when[0], "cpu")]
-        raise UsageError(
-            f"Quantizer {quantizer.name!r} does not fit {model.name!r}: {reason}",
-            f"These fit: {', '.join(fitting)}.",
-        )
     trackers = [] if config.tracker == ("none",) else [registry.get("trackers", name) for name in config.tracker]
     return Parts(
         tasks=tasks,
@@ -105,6 +99,37 @@ def resolve(config: RunConfig, registry: Registry) -> Parts:
         model=model,
         trackers=tuple(trackers),
     )
+
+
+def refuse_misfit(parts: Parts, config: RunConfig, registry: Registry) -> None:
+    """Asks the quantizer whether it fits the model on the device that the run will have, which takes torch to know.
+
+    Raises:
+        UsageError: it does not; with those that do.
+    """
+    reason = misfit(parts.quantizer, parts.model.spec, parts.when, config.device)
+    if reason is None:
+        return
+    known = [registry.get("quantizers", entry.name) for entry in registry.entries("quantizers")]
+    fitting = [q.name for q in known if not misfit(q, parts.model.spec, q.when[0], config.device)]
+    raise UsageError(
+        f"Quantizer {parts.quantizer.name!r} does not fit {parts.model.name!r}: {reason}",
+        f"These fit: {', '.join(fitting)}.",
+    )
+
+
+def misfit(quantizer: Quantizer, spec: ModelSpec, when: When, device: str) -> str | None:
+    """Why a quantizer cannot work with a model, or None.
+
+    Args:
+        quantizer: asked.
+        spec: of the model.
+        when: it would be applied.
+        device: as configured; ``auto`` is what this machine has.
+    """
+    from bench.training.devices import kind, resolve_device
+
+    return quantizer.supports(spec, when, kind(resolve_device(device)))
 
 
 def named_tasks(config: RunConfig, registry: Registry) -> dict[str, Task]:

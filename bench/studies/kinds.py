@@ -50,6 +50,11 @@ class Request:
     grid: Mapping[str, Sequence[Any]] = field(default_factory=dict)
 
     def __post_init__(self) -> None:
+        if self.base.task_set is not None:
+            raise UsageError(
+                f"The set of tasks {self.base.task_set!r} of a study is not written out.",
+                "Write them out: replace(written_out(config, registry, os.environ), task_set=None).",
+            )
         if self.seeds < 1:
             raise UsageError(f"--seeds is {self.seeds}; it must be at least 1.", f"A verdict wants {SEEDS} or more.")
 

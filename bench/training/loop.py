@@ -17,6 +17,7 @@ from bench.data.cache import collate
 from bench.errors import BenchError
 from bench.invariants.tokens import Account, Ledger, Tally, operations
 from bench.training import gradients, weighting
+from bench.training.devices import kind
 from bench.training.model import TaskData, TaskModel
 from bench.training.processes import Processes
 
@@ -34,7 +35,7 @@ class Device:
     """Where and in what precision to compute.
 
     Args:
-        name: ``cpu`` or ``cuda``.
+        name: ``cpu`` or ``cuda``, with or without an index.
         precision: ``fp32`` or ``bf16``.
     """
 
@@ -49,7 +50,7 @@ class Device:
     def autocast(self) -> AbstractContextManager[Any]:
         """Adapters and heads stay in fp32; matrix products run in the precision."""
         if self.precision == "bf16":
-            return torch.autocast(self.name, dtype=torch.bfloat16)
+            return torch.autocast(kind(self.name), dtype=torch.bfloat16)
         return nullcontext()
 
     def move(self, batch: Mapping[str, Tensor]) -> dict[str, Tensor]:

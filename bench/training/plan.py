@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING, Any
 from bench.api.model import ModelSpec
 from bench.config import RunConfig
 from bench.errors import UsageError
+from bench.training.devices import current
 
 if TYPE_CHECKING:
     import numpy as np
@@ -140,33 +141,18 @@ def resolve_precision(wanted: str, device: str) -> str:
 
     Args:
         wanted: ``auto``, ``fp32`` or ``bf16``.
-        device: ``cpu`` or ``cuda``.
+        device: ``cpu`` or ``cuda``, with or without an index.
     """
     import torch
 
     if wanted != "auto":
         return wanted
     if device.startswith("cuda"):
-        return "bf16" if torch.cuda.is_bf16_supported(including_emulation=False) else "fp32"
+        with current(device):
+            return "bf16" if torch.cuda.is_bf16_supported(including_emulation=False) else "fp32"
     capability = torch.backends.cpu.get_cpu_capability()
     flags = _cpu_flags()
     return "bf16" if "AVX512" in capability and ("avx512_bf16" in flags or "amx_bf16" in flags) else "fp32"
-
-
-def resolve_device(wanted: str) -> str:
-    """``cuda`` where there is one, else ``cpu``.
-
-    Raises:
-        UsageError: CUDA was asked for and is not there.
-    """
-    import torch
-
-    there = torch.cuda.is_available()
-    if wanted.startswith("cuda") and not there:
-        raise UsageError("--device cuda, but torch finds no CUDA device.", "Run 'bench doctor'.")
-    if wanted == "auto":
-        return "cuda" if there else "cpu"
-    return wanted
 
 
 def _cpu_flags() -> str:

@@ -201,10 +201,10 @@ def cuda_probe(model: Any, heads: Mapping[str, Any], rows: Rows, device: Any, pa
     def probe(padded: int) -> int | None:
         state = model.state()
         optimizer = make_optimizer(list(model.all_trainable().values()), 0.0)
-        torch.cuda.reset_peak_memory_stats()
+        torch.cuda.reset_peak_memory_stats(device.name)
         try:
             heaviest_step(model, heads, rows, padded, device, pad, optimizer)
-            return int(torch.cuda.max_memory_reserved())
+            return int(torch.cuda.max_memory_reserved(device.name))
         except RuntimeError as error:
             if not out_of_memory(error):
                 raise

@@ -21,7 +21,7 @@ from pathlib import Path
 from traceback import extract_tb
 from typing import TYPE_CHECKING, Any, TypeVar
 
-from bench.errors import BenchError
+from bench.errors import BenchError, UsageError
 
 if TYPE_CHECKING:
     from torch import nn
@@ -206,6 +206,11 @@ class Processes:
         import torch
         from accelerate import PartialState
 
+        if ":" in device:
+            raise UsageError(
+                f"--device {device} beside several processes: each of them takes a device of its own.",
+                "Take --device cuda, and CUDA_VISIBLE_DEVICES to choose among the devices.",
+            )
         cpu = device == "cpu" or not torch.cuda.is_available()
         PartialState(cpu=cpu, backend="gloo", timeout=WAIT)  # makes the process's own GPU the current one, too
         self._joined = True

@@ -61,8 +61,7 @@ def test_nvml_is_read_in_joules(monkeypatch: pytest.MonkeyPatch) -> None:
         nvmlDeviceGetTotalEnergyConsumption=lambda handle: next(readings),
     )
     monkeypatch.setitem(__import__("sys").modules, "pynvml", module)
-    monkeypatch.setattr(torch.cuda, "current_device", lambda: 0)
-    monkeypatch.setattr(torch.cuda, "synchronize", lambda: None)
+    monkeypatch.setattr(torch.cuda, "synchronize", lambda device: None)
     monkeypatch.setattr(torch.cuda, "get_device_properties", lambda index: SimpleNamespace(uuid="ab-cd"))
     with energy.metered("cuda") as found:
         pass

@@ -1,0 +1,110 @@
+"""Step 1, the part that flags, files and programs share: what a configuration leaves to the machine is written out and checked.
+
+Nothing here imports torch: a name that nothing carries is refused in a quarter of a second.
+"""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Iterable, Mapping
+from dataclasses import replace
+from pathlib import Path
+
+from bench.api.task import Task
+from bench.config import RunConfig
+from bench.errors import UsageError, unknown
+from bench.registry import Registry
+
+
+def written_out(config: RunConfig, registry: Registry, environ: Mapping[str, str]) -> RunConfig:
+    """The configuration with the tasks of its set, and with corpora below ``BENCH_DATA`` where it names none.
+
+    Args:
+        config: of a run that begins; one that is written out already stays as it is.
+        registry: knows the tasks of a set.
+        environ: `BENCH_DATA` is read from it.
+
+    Raises:
+        UsageError: no such set, or `BENCH_DATA` is no folder.
+    """
+    own = config.task
+    more = task_set(config.task_set, registry) if config.task_set is not None else ()
+    names = {registry.get("tasks", ref).name for ref in own} if more else set()
+    tasks = (*own, *(name for name in more if name not in names))
+    return replace(config, task=tasks, data=corpora_below(tasks, environ) | dict(config.data))
+
+
+def task_set(name: str, registry: Registry) -> tuple[str, ...]:
+    """The tasks of a set: those whose metadata name it as their domain.
+
+    Raises:
+        UsageError: no task does.
+    """
+    sets: dict[str, list[str]] = {}
+    for entry in registry.entries("tasks"):
+        if domain := registry.get("tasks", entry.name).metadata.domain:
+            sets.setdefault(domain, []).append(entry.name)
+    if name not in sets:
+        raise unknown("set of tasks", name, sets, "bench list tasks")
+    return tuple(sets[name])
+
+
+def corpora_below(tasks: Iterable[str], environ: Mapping[str, str]) -> dict[str, str]:
+    """Task to its folder below ``BENCH_DATA``, for those that have one.
+
+    Raises:
+        UsageError: `BENCH_DATA` is no folder.
+    """
+    root = environ.get("BENCH_DATA")
+    if not root:
+        return {}
+    if not Path(root).is_dir():
+        raise UsageError(f"BENCH_DATA is {root}, which is no folder.", "It holds one sub-folder a task, named like the task.")
+    return {task: str(Path(root) / task) for task in tasks if (Path(root) / task).is_dir()}
+
+
+def check(config: RunConfig, registry: Registry, resuming: bool = False) -> None:
+    """Looks every name up.
+
+    Raises:
+        UsageError: a name that nothing carries, or a combination that means nothing.
+    """
+    if not config.task and not resuming:
+        raise UsageError("No task was named.", "Add --task NAME; 'bench list tasks' shows them.")
+    tasks: dict[str, Task] = {}
+    for ref in config.task:
+        task = registry.get("tasks", ref)
+        if task.name in tasks:
+            raise UsageError(f"Two tasks are named {task.name!r}, the second one {ref}.", "Give one of them another name.")
+        tasks[task.name] = task
+        if config.head is not None and config.head not in task.heads:
+            raise unknown(f"head of {task.name}", config.head, task.heads, f"bench show task {ref}")
+        if task.folder is not None and task.name not in config.data and not task.folder.is_dir():
+            fix = f"Correct 'folder' in {task.file}, or add --data {task.name}=DIR."
+            raise UsageError(f"The corpus of {task.name!r} should lie in {task.folder}, which is no folder.", fix)
+    registry.get("architectures", config.arch)
+    quantizer = registry.get("quantizers", config.quant)
+    if config.quant_when is not None and config.quant_when not in quantizer.when:
+        raise UsageError(
+            f"The quantizer {config.quant!r} cannot be applied {_when(config.quant_when)}, only {_when(quantizer.when[0])}.",
+            f"Run 'bench show quantizer {config.quant}'.",
+        )
+    # A folder and a hub id need no plugin; whether they hold a model is for the model step to say.
+    if "/" not in config.model and not Path(config.model).exists():
+        registry.get("models", config.model)
+    if "none" in config.tracker and len(config.tracker) > 1:
+        raise UsageError(f"--tracker none beside {' and '.join(t for t in config.tracker if t != 'none')} means nothing.")
+    for name in config.tracker:
+        if name != "none":
+            registry.get("trackers", name)
+    if not re.fullmatch(r"auto|cpu|cuda(:\d+)?", config.device):
+        raise unknown("device", config.device, ("auto", "cpu", "cuda"), "bench doctor")
+    for name, folder in config.data.items():
+        if tasks and name not in tasks:
+            raise UsageError(f"--data names the task {name!r}, which this run does not have.", f"It has {', '.join(tasks)}.")
+        if not Path(folder).is_dir():
+            raise UsageError(f"--data {name}={folder}: there is no such folder.")
+
+
+def _when(when: str) -> str:
+    return {"load": "at load, before training", "after": "after training"}[when]

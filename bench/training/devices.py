@@ -1,0 +1,47 @@
+"""Which device a run has. ``cuda:1`` is one device; all that is measured, probed or waited for is asked of that one by name."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from contextlib import contextmanager
+
+from bench.errors import UsageError
+
+
+def kind(device: str) -> str:
+    """``cuda`` of ``cuda:1``; all that tells kinds of devices apart wants this."""
+    return device.partition(":")[0]
+
+
+def resolve_device(wanted: str) -> str:
+    """``cuda`` where there is one, else ``cpu``.
+
+    Raises:
+        UsageError: CUDA was asked for and is not there, or has no device of that number.
+    """
+    import torch
+
+    there = torch.cuda.is_available()
+    if wanted == "auto":
+        return "cuda" if there else "cpu"
+    if not wanted.startswith("cuda"):
+        return wanted
+    if not there:
+        raise UsageError(f"--device {wanted}, but torch finds no CUDA device.", "Run 'bench doctor'.")
+    _, _, index = wanted.partition(":")
+    count = torch.cuda.device_count()
+    if index and int(index) >= count:
+        raise UsageError(f"--device {wanted}, but torch finds {count} CUDA devices, from cuda:0.", "Run 'bench doctor'.")
+    return wanted
+
+
+@contextmanager
+def current(device: str) -> Iterator[None]:
+    """Makes a numbered device the current one, for kernels of libraries that know no other, while the block lasts."""
+    if ":" not in device:
+        yield
+        return
+    import torch
+
+    with torch.cuda.device(device):
+        yield

@@ -1,0 +1,90 @@
+"""What the command line expands and checks, a program that calls `run` gets as well."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+pytest.importorskip("torch")
+
+from bench import runner
+from bench.config import RunConfig
+from bench.errors import UsageError
+from bench.registry import Registry, load
+from bench.steps.names import task_set, written_out
+from bench.studies.kinds import Request
+
+
+class ReachedError(Exception):
+    """The configuration that a run goes on with."""
+
+
+@pytest.fixture(scope="module")
+def registry() -> Registry:
+    return load()
+
+
+@pytest.fixture
+def reached(monkeypatch: pytest.MonkeyPatch) -> Any:
+    def resolve(config: RunConfig, registry: Registry) -> None:
+        raise ReachedError(config)
+
+    monkeypatch.setattr(runner, "resolve", resolve)
+
+    def of(config: RunConfig, registry: Registry) -> RunConfig:
+        with pytest.raises(ReachedError) as caught:
+            runner.run(config, registry)
+        found: RunConfig = caught.value.args[0]
+        return found
+
+    return of
+
+
+def test_a_set_of_tasks_is_written_out(reached: Any, registry: Registry) -> None:
+    clinical = task_set("clinical", registry)
+    assert len(clinical) > 1
+    assert reached(RunConfig(task_set="clinical"), registry).task == clinical
+    first, *rest = clinical
+    beside = reached(RunConfig(task=(rest[0], "ncbi-disease"), task_set="clinical"), registry)
+    assert beside.task == (rest[0], "ncbi-disease", first, *rest[1:])
+    assert written_out(beside, registry, {}) == beside
+    with pytest.raises(UsageError, match=r"Unknown set of tasks 'clinica'\. Did you mean 'clinical'"):
+        runner.run(RunConfig(task_set="clinica"), registry)
+
+
+def test_corpora_below_bench_data_are_found(
+    reached: Any, registry: Registry, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    for name in ("root/ncbi-disease", "root/bc5cdr", "own"):
+        (tmp_path / name).mkdir(parents=True)
+    monkeypatch.setenv("BENCH_DATA", str(tmp_path / "root"))
+    config = RunConfig(task=("ncbi-disease", "bc5cdr"), data={"bc5cdr": str(tmp_path / "own")})
+    assert reached(config, registry).data == {
+        "ncbi-disease": str(tmp_path / "root" / "ncbi-disease"),
+        "bc5cdr": str(tmp_path / "own"),
+    }
+
+
+@pytest.mark.parametrize(
+    ("changes", "message"),
+    [
+        ({"device": "gpu"}, "Unknown device 'gpu'"),
+        ({"data": {"bc5cdr": "."}}, "--data names the task 'bc5cdr', which this run does not have"),
+        ({"data": {"ncbi-disease": "no-such-folder"}}, "there is no such folder"),
+        ({"tracker": ("none", "wandb")}, "--tracker none beside wandb means nothing"),
+        ({"task": ()}, "No task was named"),
+    ],
+)
+def test_what_means_nothing_is_refused(registry: Registry, changes: dict[str, Any], message: str) -> None:
+    with pytest.raises(UsageError, match=message):
+        runner.run(replace(RunConfig(task=("ncbi-disease",)), **changes), registry)
+
+
+def test_a_study_is_not_planned_over_a_set_that_nobody_wrote_out(registry: Registry) -> None:
+    with pytest.raises(UsageError, match="'clinical' of a study is not written out"):
+        Request(RunConfig(task_set="clinical"))
+    base = replace(written_out(RunConfig(task_set="clinical"), registry, {}), task_set=None)
+    assert Request(base).base.task == task_set("clinical", registry)
