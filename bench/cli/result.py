@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from pathlib import Path
+from shlex import quote
 from typing import Any
 
 from bench.cli.score import interval
@@ -77,8 +78,8 @@ def _any(synthetic: Any) -> bool:
 def next_commands(folder: Path) -> str:
     """What to type after a run."""
     commands = {
-        f"bench show run {folder}": "all scores, invariants and hashes",
-        f"bench sync {folder}": "bring trackers up to date, should one have been down",
+        f"bench show run {quote(str(folder))}": "all scores, invariants and hashes",
+        f"bench sync {quote(str(folder))}": "bring trackers up to date, should one have been down",
     }
     width = max(map(len, commands))
     return "\n".join(f"  {paint(command.ljust(width), 'cyan')}  {why}" for command, why in commands.items())

@@ -84,7 +84,7 @@ def configure(parser: Parser) -> None:
     together.add_argument("--gradients", metavar="NAME", help="over what tasks share: plain or pcgrad (default: plain)")
 
     machine = parser.add_argument_group("machine")
-    machine.add_argument("--device", metavar="NAME", help="cpu, cuda or auto (default: auto)")
+    machine.add_argument("--device", metavar="NAME", help="cpu, cuda, cuda:N or auto (default: auto)")
     machine.add_argument("--precision", metavar="NAME", help="fp32, bf16 or auto (default: auto)")
     machine.add_argument("--memory-limit", type=size, metavar="SIZE", help="such as 2GiB or 500MB (default: what is free)")
     machine.add_argument("--max-hours", type=real, metavar="H", help="save a checkpoint and stop before this")

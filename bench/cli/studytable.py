@@ -6,6 +6,7 @@ import time
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from pathlib import Path
+from shlex import quote
 
 from rich import box
 from rich.console import Group
@@ -136,7 +137,7 @@ class StudyWatcher:
             self.warn("SYNTHETIC data: not a result about the real corpora.")
         self._verdict(study)
         if study.finished():
-            self._reporter.note(f"as a page: bench report {study.name} --runs {study.out}")
+            self._reporter.note(f"as a page: bench report {study.name} --runs {quote(str(study.out))}")
 
     def overview(self, studies: Sequence[Study], out: Path) -> None:
         """All studies of a folder."""

@@ -98,14 +98,14 @@ def write(evidence: Evidence, out: Path) -> Written:
     listed = sections(evidence)
     drawn = [figure for section in listed for figure in section.figures]
     tabled = [table for section in listed for table in section.tables]
-    page = render(evidence, listed).encode()
+    page = render(evidence, listed).encode(errors="backslashreplace")
     write_bytes(out / PAGE, page, durable=False)
     for table in tabled:
-        write_bytes(out / "tables" / f"{table.name}.csv", table_csv(table).encode(), durable=False)
-        write_bytes(out / "tables" / f"{table.name}.tex", table_tex(table).encode(), durable=False)
+        write_bytes(out / "tables" / f"{table.name}.csv", table_csv(table).encode(errors="backslashreplace"), durable=False)
+        write_bytes(out / "tables" / f"{table.name}.tex", table_tex(table).encode(errors="backslashreplace"), durable=False)
     save(drawn, out / "figures")
     for figure in drawn:
-        write_bytes(out / "figures" / f"{figure.name}.csv", figure_csv(figure).encode(), durable=False)
+        write_bytes(out / "figures" / f"{figure.name}.csv", figure_csv(figure).encode(errors="backslashreplace"), durable=False)
     return Written(out / PAGE, len(page), len(drawn), len(tabled))
 
 

@@ -71,7 +71,7 @@ def write_statistics(folder: Path, statistics: Statistics) -> Path:
         "names": list(statistics.names),
         "rows": [[_number(cell) for cell in row] for row in statistics.rows.tolist()],
     }
-    write_bytes(path, (json.dumps(value, allow_nan=False, ensure_ascii=False) + "\n").encode())
+    write_bytes(path, (json.dumps(value, allow_nan=False, ensure_ascii=False) + "\n").encode(errors="backslashreplace"))
     return path
 
 

@@ -50,8 +50,12 @@ def write_bytes(path: Path, content: bytes, durable: bool = True) -> None:
 
 
 def write_json(path: Path, value: Any, durable: bool = True) -> None:
-    """Writes strict, indented JSON whole or not at all."""
-    write_bytes(path, (json.dumps(value, indent=2, allow_nan=False, ensure_ascii=False) + "\n").encode(), durable)
+    """Writes strict, indented JSON whole or not at all.
+
+    What is no character, such as a byte of a folder's name that is not UTF-8, is escaped, and reads back as it was.
+    """
+    text = json.dumps(value, indent=2, allow_nan=False, ensure_ascii=False)
+    write_bytes(path, f"{text}\n".encode(errors="backslashreplace"), durable)
 
 
 def read_json(path: Path) -> Any:
@@ -132,7 +136,7 @@ def write_predictions(path: Path, documents: Iterable[Document]) -> None:
         documents: their text, where they have any, is left out.
     """
     lines = [json.dumps(_record(d), ensure_ascii=False) for d in documents]
-    write_bytes(path, "".join(f"{line}\n" for line in lines).encode())
+    write_bytes(path, "".join(f"{line}\n" for line in lines).encode(errors="backslashreplace"))
 
 
 def read_predictions(path: Path) -> tuple[Document, ...]:

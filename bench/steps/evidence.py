@@ -86,5 +86,5 @@ def evidence(data: Mapping[str, TaskData], stages: Sequence[str], folder: Path) 
                 compared = compare(gold, predicted)
                 found["errors"][name][stage] = tabulate(compared, sorter)
                 lines = [json.dumps(record, ensure_ascii=False) for record in records(compared)]
-                write_bytes(folder / ERRORS / file, "".join(f"{line}\n" for line in lines).encode())
+                write_bytes(folder / ERRORS / file, "".join(f"{line}\n" for line in lines).encode(errors="backslashreplace"))
     return found

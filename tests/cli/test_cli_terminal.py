@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import io
 import re
+import shlex
 import unicodedata
 import warnings
 from pathlib import Path
@@ -14,6 +15,7 @@ from hypothesis import strategies as st
 
 from bench.cli import main
 from bench.cli.console import CleanConsole, RichReporter
+from bench.cli.result import next_commands
 from bench.cli.terminal import STYLES, clean, line, over, paint, say, width
 from bench.cli.text import columns, fields
 from bench.errors import DataWarning
@@ -122,3 +124,8 @@ def test_warnings_of_loaders_and_of_libraries(monkeypatch: pytest.MonkeyPatch, c
     assert odd(told) == []
     assert f"warning: lines of {SPELT}\n" in told
     assert f"library {SPELT}" in told
+
+
+def test_commands_to_type_next_hold_in_a_shell() -> None:
+    for command in (row.split("  ")[1] for row in next_commands(Path("O'Neil $(x) ;")).splitlines()):
+        assert shlex.split(command)[-1] == "O'Neil $(x) ;"

@@ -26,7 +26,7 @@ from bench.results import (
     write_result,
 )
 from bench.results.schema import SCHEMA_VERSION
-from bench.results.store import write_bytes
+from bench.results.store import read_json, write_bytes, write_json
 
 STRICT = {"tp": 3.0, "fp": 1.0, "fn": 1.0, "precision": 0.75, "recall": 0.75, "f1": 0.75, "ci95": [0.5, 0.9]}
 RESULT = Result(
@@ -236,3 +236,11 @@ def test_relations_and_judgements_come_back(tmp_path: Path) -> None:
     path = tmp_path / "p.jsonl"
     write_predictions(path, [document, Document("e", "")])
     assert read_predictions(path) == (document, Document("e", ""))
+
+
+def test_names_that_are_not_utf8_read_back_as_they_were(tmp_path: Path) -> None:
+    name = os.fsdecode(b"r\xff")
+    write_json(tmp_path / "a.json", {name: [name, "ü"]})
+    assert read_json(tmp_path / "a.json") == {name: [name, "ü"]}
+    write_predictions(tmp_path / "p.jsonl", [Document(name, "", ())])
+    assert [document.id for document in read_predictions(tmp_path / "p.jsonl")] == [name]
