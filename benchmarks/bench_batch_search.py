@@ -30,6 +30,7 @@ def measure(options: argparse.Namespace) -> list[Figure]:
     if options.child:
         print(json.dumps(child(options)))
         raise SystemExit
+    model = common.model(options)
     ends = ask(options, "ends", None)
     low, high = ends["peaks"]
     # Above a half an update is two micro-batches whatever fits, and two halves of it are smaller: memory no longer binds alone.
@@ -52,7 +53,7 @@ def measure(options: argparse.Namespace) -> list[Figure]:
             )
         )
     common.table(
-        f"{options.model}, {options.arch}, updates of {options.batch_tokens} tokens, longest example {ends['longest']}: "
+        f"{model}, {options.arch}, updates of {options.batch_tokens} tokens, longest example {ends['longest']}: "
         f"one example needs {low / 2**20:,.0f} MiB, a whole update {high / 2**20:,.0f}",
         ("limit", "binds", "micro-batch", "probes", "expected", "measured", "before training"),
         rows,
@@ -66,7 +67,7 @@ def measure(options: argparse.Namespace) -> list[Figure]:
 
 def ask(options: argparse.Namespace, what: str, limit: int | None) -> dict[str, Any]:
     """What a fresh process finds."""
-    words = [sys.executable, __file__, "--child", what, "--model", options.model, "--arch", options.arch, "--head",
+    words = [sys.executable, __file__, "--child", what, "--model", common.model(options), "--arch", options.arch, "--head",
              options.head, "--batch-tokens", str(options.batch_tokens), "--threads", str(options.threads)]  # fmt: skip
     words += ["--limit", str(limit)] if limit is not None else []
     done = subprocess.run(words, stdout=subprocess.PIPE, text=True, check=True)
@@ -78,12 +79,12 @@ def child(options: argparse.Namespace) -> dict[str, Any]:
     os.environ["OMP_NUM_THREADS"] = str(options.threads)
     from bench.config import RunConfig
     from bench.errors import InvariantError
-    from bench.invariants import batch as invariant
+    from bench.invariants.batch import BatchReport
     from bench.reporting import SilentReporter
     from bench.steps import gates
 
     config = RunConfig(
-        task=(TASK,), arch=options.arch, model=options.model, head=options.head, batch_tokens=options.batch_tokens,
+        task=(TASK,), arch=options.arch, model=common.model(options), head=options.head, batch_tokens=options.batch_tokens,
         steps=UPDATES, memory_limit=options.limit,
     )  # fmt: skip
     with common.prepared(config, sizes={"train": 60, "dev": 4, "test": 4}) as (planned, _):
@@ -92,11 +93,11 @@ def child(options: argparse.Namespace) -> dict[str, Any]:
         if options.child == "ends":
             ends: dict[str, Any] = {}
 
-            def both(probe: Any, longest: int, update: int, limit: int) -> invariant.BatchReport:
+            def both(probe: Any, longest: int, update: int, limit: int) -> BatchReport:
                 ends.update(peaks=[probe(longest), probe(update)], longest=longest)
-                return invariant.BatchReport(longest, limit, None, "memory", longest)
+                return BatchReport(longest, limit, None, "memory", longest)
 
-            gates.search = both
+            vars(gates)["search"] = both
             gates.settle_batch(*settle)
             return ends
         try:
@@ -114,7 +115,7 @@ def child(options: argparse.Namespace) -> dict[str, Any]:
 
 
 def _options(parser: argparse.ArgumentParser) -> None:
-    parser.add_argument("--model", default="minilm-l6")
+    common.add_model(parser)
     parser.add_argument("--arch", default="A4")
     parser.add_argument("--head", default="span")
     parser.add_argument("--batch-tokens", type=int, default=8192)

@@ -41,7 +41,7 @@ def measure(options: argparse.Namespace) -> list[Figure]:
     from bench.registry import load
 
     rounds = 2 if options.quick else options.rounds
-    model = "tiny-bert" if options.quick else options.model
+    model = common.model(options)
     registry = load()
     with tempfile.TemporaryDirectory(prefix="bench-figures-") as temporary:
         root = Path(temporary)
@@ -160,7 +160,7 @@ def trainer(config: Any, folder: Path) -> Trainer:
 
 
 def _options(parser: argparse.ArgumentParser) -> None:
-    parser.add_argument("--model", default="minilm-l6")
+    common.add_model(parser)
     parser.add_argument("--arch", default="A1", help="A1 shares the most that can be shared")
     parser.add_argument("--rounds", type=int, default=5)
 
