@@ -1,4 +1,7 @@
-"""`bench board` lists 10,000 results in 2 seconds: a whole process, start-up included, filtered and sorted."""
+"""`bench board` lists 10,000 results in 2 seconds: a whole process, start-up included, filtered and sorted.
+
+python benchmarks/bench_board.py [--quick] [--json FILE]
+"""
 
 from __future__ import annotations
 

@@ -28,7 +28,10 @@ from common import TASK, Figure
 JOB = ("--task", TASK, "--arch", "A2", "--quant", "gptq")
 BASELINE = ("--task", TASK, "--arch", "A2", "--quant", "none", "--head", "bio", "--tracker", "none")
 # A random model of two layers learns too little from generated text for the smoke test.
-TINY = (*BASELINE[:4], "--quant", "rtn", "--model", "tiny-bert", "--steps", "12", "--waive", "smoke", "--tracker", "none")
+TINY = (
+    *BASELINE[:4], "--quant", "rtn", "--model", "tiny-bert", "--steps", "12", "--micro-batch", "512", "--waive", "smoke",
+    "--tracker", "none",
+)  # fmt: skip
 MINUTES, GIB = 5.0, 3.0
 
 

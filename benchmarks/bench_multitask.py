@@ -32,6 +32,7 @@ if TYPE_CHECKING:
 TASKS = ("ncbi-disease", "bc5cdr", "bc2gm", "chemprot", "gad")
 COST, THROUGHPUT = 1.3, 0.95
 SIZES: Mapping[str, int] = {"train": 200, "dev": 10, "test": 10}
+QUICK: Mapping[str, int] = {"train": 40, "dev": 6, "test": 6}
 
 
 def measure(options: argparse.Namespace) -> list[Figure]:
@@ -46,7 +47,7 @@ def measure(options: argparse.Namespace) -> list[Figure]:
     with tempfile.TemporaryDirectory(prefix="bench-figures-") as temporary:
         root = Path(temporary)
         for name in TASKS:
-            registry.get("tasks", name).synthesize(root / name, 2015, SIZES)
+            registry.get("tasks", name).synthesize(root / name, 2015, QUICK if options.quick else SIZES)
         config = RunConfig(
             task=TASKS, arch=options.arch, model=model, sampling="uniform", steps=len(TASKS) * (rounds + 2),
             data={name: str(root / name) for name in TASKS},

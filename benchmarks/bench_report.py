@@ -1,4 +1,7 @@
-"""`bench report` writes the page of 200 runs in 20 seconds and 15 MB: a whole process, figures for print included."""
+"""`bench report` writes the page of 200 runs in 20 seconds and 15 MB: a whole process, figures for print included.
+
+python benchmarks/bench_report.py [--quick] [--json FILE]
+"""
 
 from __future__ import annotations
 
