@@ -21,12 +21,13 @@ import tempfile
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 import common
 from common import Figure, Lap, Stopwatch
 
 if TYPE_CHECKING:
+    from bench.config import RunConfig
     from bench.training.loop import Trainer
 
 TASKS = ("ncbi-disease", "bc5cdr", "bc2gm", "chemprot", "gad")
@@ -136,7 +137,7 @@ def in_turn(work: Mapping[str, Sequence[Trainer]], rounds: int) -> dict[str, lis
     return {name: own[1:] for name, own in laps.items()}
 
 
-def trainer(config: Any, folder: Path) -> Trainer:
+def trainer(config: RunConfig, folder: Path) -> Trainer:
     """A planned and built run, every update of which fits one pass over its micro-batches."""
     from bench.config import run_id
     from bench.modeling.noise import import_heavy
@@ -155,7 +156,7 @@ def trainer(config: Any, folder: Path) -> Trainer:
     with read_corpora(parts.tasks, config) as sources:
         facts = resolved_facts(config, parts, sources)
         planned = plan(config, facts, run_id(config, **facts), folder, parts, sources, SilentReporter(), Clock())
-    made: Trainer = common.built(planned)
+    made = common.built(planned)
     made.micro_batch = common.whole_update(planned)
     return made
 
