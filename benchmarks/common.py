@@ -159,7 +159,7 @@ def main(
         if not figures:
             raise SystemExit("The benchmark broke: it gave no figure.")
         if options.quick:
-            figures = [replace(figure, met=None) for figure in figures]
+            figures = [replace(figure, target="", met=None) for figure in figures]
         show(figures)
         print(f"load average {os.getloadavg()[0]:.1f} on {os.cpu_count()} cores at the end")
     if options.json is not None:
