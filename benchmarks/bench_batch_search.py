@@ -2,7 +2,7 @@
 
 Limits are laid between what one example and what a whole update need, both probed beforehand. For each, a fresh process plans
 and builds a run, settles its micro-batch as the runner does, forgets its peak so far (Linux resets it on request), trains a
-few updates, and reads the peak. A last limit is far too small: the run must end with the smallest that would do.
+few updates, and reads the peak. One limit is far too small: the search must name the smallest that would do.
 
     python benchmarks/bench_batch_search.py [--quick] [--arch A4] [--batch-tokens 8192] [--json FILE]
 
@@ -22,7 +22,8 @@ import common
 from common import TASK, Figure
 
 LOW, HIGH, PROBES = 0.75, 0.85, 8
-UPDATES = 12
+TINY = 64 * 2**20
+"""Bytes that nothing fits into."""
 
 
 def measure(options: argparse.Namespace) -> list[Figure]:
@@ -52,23 +53,24 @@ def measure(options: argparse.Namespace) -> list[Figure]:
             )
         )
     common.table(
-        f"{options.model}, {options.arch}, updates of {options.batch_tokens} tokens, longest example {ends['longest']}: "
-        f"one example needs {low / 2**20:,.0f} MiB, a whole update {high / 2**20:,.0f}",
+        f"{common.model(options)}, {options.arch}, updates of {options.batch_tokens} tokens, "
+        f"longest example {ends['longest']}: one example needs {low / 2**20:,.0f} MiB, a whole update {high / 2**20:,.0f}",
         ("limit", "binds", "micro-batch", "probes", "expected", "measured", "before training"),
         rows,
     )
-    tiny = ask(options, "train", 64 * 2**20)
-    message = tiny.get("error", "no error")
+    message = ends["error"]
     named = "at least" in message
-    figures.append(Figure("a limit of 64 MiB", "error names the need", "named" if named else "not named", named, message))
+    name = f"a limit of {TINY / 2**20:.0f} MiB"
+    figures.append(Figure(name, "error names the need", "named" if named else "not named", named, message))
     return figures
 
 
 def ask(options: argparse.Namespace, what: str, limit: int | None) -> dict[str, Any]:
     """What a fresh process finds."""
-    words = [sys.executable, __file__, "--child", what, "--model", options.model, "--arch", options.arch, "--head",
+    words = [sys.executable, __file__, "--child", what, "--model", common.model(options), "--arch", options.arch, "--head",
              options.head, "--batch-tokens", str(options.batch_tokens), "--threads", str(options.threads)]  # fmt: skip
     words += ["--limit", str(limit)] if limit is not None else []
+    words += ["--updates", str(2 if options.quick else options.updates)]
     done = subprocess.run(words, stdout=subprocess.PIPE, text=True, check=True)
     return json.loads(done.stdout.strip().splitlines()[-1])  # type: ignore[no-any-return]
 
@@ -78,31 +80,32 @@ def child(options: argparse.Namespace) -> dict[str, Any]:
     os.environ["OMP_NUM_THREADS"] = str(options.threads)
     from bench.config import RunConfig
     from bench.errors import InvariantError
-    from bench.invariants import batch as invariant
+    from bench.invariants.batch import BatchReport, search
     from bench.reporting import SilentReporter
     from bench.steps import gates
 
     config = RunConfig(
-        task=(TASK,), arch=options.arch, model=options.model, head=options.head, batch_tokens=options.batch_tokens,
-        steps=UPDATES, memory_limit=options.limit,
+        task=(TASK,), arch=options.arch, model=common.model(options), head=options.head, batch_tokens=options.batch_tokens,
+        steps=options.updates, memory_limit=options.limit,
     )  # fmt: skip
     with common.prepared(config, sizes={"train": 60, "dev": 4, "test": 4}) as (planned, _):
         trainer = common.built(planned)
         settle = (config, planned.parts, planned.data, planned.folder, trainer, SilentReporter())
         if options.child == "ends":
-            ends: dict[str, Any] = {}
+            ends: dict[str, Any] = {"error": "no error"}
 
-            def both(probe: Any, longest: int, update: int, limit: int) -> invariant.BatchReport:
+            def both(probe: Any, longest: int, update: int, limit: int) -> BatchReport:
+                try:
+                    search(probe, longest, update, TINY)
+                except InvariantError as error:
+                    ends["error"] = error.message
                 ends.update(peaks=[probe(longest), probe(update)], longest=longest)
-                return invariant.BatchReport(longest, limit, None, "memory", longest)
+                return BatchReport(longest, limit, None, "memory", longest)
 
-            gates.search = both
+            vars(gates)["search"] = both
             gates.settle_batch(*settle)
             return ends
-        try:
-            report = gates.settle_batch(*settle)
-        except InvariantError as error:
-            return {"error": error.message}
+        report = gates.settle_batch(*settle)
         trainer.micro_batch = report.micro_batch
         before = common.peak_memory(reset=True)
         while not trainer.sampler.done:
@@ -114,10 +117,11 @@ def child(options: argparse.Namespace) -> dict[str, Any]:
 
 
 def _options(parser: argparse.ArgumentParser) -> None:
-    parser.add_argument("--model", default="minilm-l6")
+    common.add_model(parser)
     parser.add_argument("--arch", default="A4")
     parser.add_argument("--head", default="span")
     parser.add_argument("--batch-tokens", type=int, default=8192)
+    parser.add_argument("--updates", type=int, default=12, help="that the peak is read over (default %(default)s)")
     parser.add_argument("--child", choices=("ends", "train"), help=argparse.SUPPRESS)
     parser.add_argument("--limit", type=int, help=argparse.SUPPRESS)
 

@@ -28,8 +28,8 @@ def measure(options: argparse.Namespace) -> list[Figure]:
     from bench.config import RunConfig
 
     every = RunConfig().checkpoint_every
-    rounds = 3 if options.quick else 8
-    config = RunConfig(task=(TASK,), arch=options.arch, model=options.model, steps=rounds + 1)
+    model, rounds = common.model(options), 3 if options.quick else 8
+    config = RunConfig(task=(TASK,), arch=options.arch, model=model, steps=rounds + 1)
     updates, writes = Stopwatch(), Stopwatch()
     with (
         common.prepared(config, sizes={"train": 40, "dev": 4, "test": 4}) as (planned, what),
@@ -51,7 +51,7 @@ def measure(options: argparse.Namespace) -> list[Figure]:
     update, write = (statistics.median(lap.wall for lap in w.laps) for w in (updates, writes))
     cpu_update, cpu_write = (statistics.median(lap.cpu for lap in w.laps) for w in (updates, writes))
     common.table(
-        f"{options.model}, {options.arch}, {what}, {rounds} rounds; a checkpoint holds {size / 2**20:.1f} MiB",
+        f"{model}, {options.arch}, {what}, {rounds} rounds; a checkpoint holds {size / 2**20:.1f} MiB",
         ("seconds (median)", "wall", "CPU"),
         [("one update", f"{update:.3f}", f"{cpu_update:.3f}"), ("one checkpoint", f"{write:.3f}", f"{cpu_write:.3f}")],
     )
@@ -61,7 +61,7 @@ def measure(options: argparse.Namespace) -> list[Figure]:
 
 
 def _options(parser: argparse.ArgumentParser) -> None:
-    parser.add_argument("--model", default="minilm-l6")
+    common.add_model(parser)
     parser.add_argument("--arch", default="A4")
 
 

@@ -31,14 +31,14 @@ def measure(options: argparse.Namespace) -> list[Figure]:
     if options.child:
         print(json.dumps(child(options)))
         raise SystemExit
-    sizes = (100, 200) if options.quick else (500, 1000, 2000, *((5000, 10000) if options.full else ()))
-    found = {}
+    sizes = (20, 40) if options.quick else (500, 1000, 2000, *((5000, 10000) if options.full else ()))
+    found, model = {}, common.model(options)
     for notes in sizes:
-        words = [sys.executable, __file__, "--child", str(notes), "--model", options.model, "--threads", str(options.threads)]
+        words = [sys.executable, __file__, "--child", str(notes), "--model", model, "--threads", str(options.threads)]
         done = subprocess.run(words, stdout=subprocess.PIPE, text=True, check=True)
         found[notes] = json.loads(done.stdout.strip().splitlines()[-1])
     common.table(
-        f"{options.model}, synthetic {TASK}, CPU seconds",
+        f"{model}, synthetic {TASK}, CPU seconds",
         ("notes", "text MiB", "load", "encode", "ms a note", "peak MiB", "cache MiB"),
         [
             (notes, f"{f['text'] / 2**20:.1f}", f"{f['load']:.2f}", f"{f['encode']:.2f}",
@@ -68,12 +68,12 @@ def child(options: argparse.Namespace) -> dict[str, Any]:
     from bench.steps.resolve import resolve
 
     notes = options.child
-    parts = resolve(RunConfig(task=(TASK,), model=options.model), load())
+    parts = resolve(RunConfig(task=(TASK,), model=common.model(options)), load())
     with tempfile.TemporaryDirectory() as temporary:
         folder = Path(temporary) / "corpus"
         sizes = {"train": notes - 2 * (notes // 10), "dev": notes // 10, "test": notes // 10}
         parts.tasks[TASK].synthesize(folder, 2015, sizes)
-        config = RunConfig(task=(TASK,), model=options.model, data={TASK: str(folder)})
+        config = RunConfig(task=(TASK,), model=common.model(options), data={TASK: str(folder)})
         import_heavy()
         import datasets.arrow_writer  # noqa: F401  what is imported on first use is no cost of a note
         import transformers  # noqa: F401
@@ -100,7 +100,7 @@ def resident() -> int:
 
 
 def _options(parser: argparse.ArgumentParser) -> None:
-    parser.add_argument("--model", default="minilm-l6")
+    common.add_model(parser)
     parser.add_argument("--full", action="store_true", help="up to 10,000 notes")
     parser.add_argument("--child", type=int, help=argparse.SUPPRESS)
 

@@ -6,7 +6,8 @@ the peak is what the process holds above the moment before loading. Imports are 
 
     python benchmarks/bench_iob_loading.py [--quick] [--json FILE]
 
-Targets: at most 20 s cold, 1 s warm, 1 GiB. Without ``../shared/data`` there is nothing to measure.
+Targets: at most 20 s cold, 1 s warm, 1 GiB. Without ``../shared/data`` there is nothing to measure. The quick form reads a
+small synthetic corpus of the same format.
 """
 
 from __future__ import annotations
@@ -33,11 +34,13 @@ def measure(options: argparse.Namespace) -> list[Figure]:
     if options.child:
         print(json.dumps(child(options)))
         raise SystemExit
-    if not FOLDER.is_dir():
-        print(f"{FOLDER} is not there: nothing to measure")
-        return []
-    with tempfile.TemporaryDirectory() as folder:
-        words = [sys.executable, __file__, "--child", folder, "--model", options.model, "--threads", str(options.threads)]
+    if not (options.quick or FOLDER.is_dir()):
+        raise common.Missing(f"{FOLDER} is not there; bc2gm belongs there in IOB.")
+    model = common.model(options)
+    with tempfile.TemporaryDirectory() as temporary:
+        corpus = synthetic(Path(temporary) / "corpus") if options.quick else FOLDER
+        words = [sys.executable, __file__, "--child", str(Path(temporary) / "run"), "--corpus", str(corpus), "--model", model]
+        words += ["--threads", str(options.threads)]
         found = []
         for _ in range(2 if options.quick else 6):
             done = subprocess.run(words, stdout=subprocess.PIPE, text=True, check=True)
@@ -47,7 +50,7 @@ def measure(options: argparse.Namespace) -> list[Figure]:
     for one in found:
         times = (one["load"], one["encode"], one["load"] + one["encode"], one["wall"])
         rows.append(("cold" if one is cold else "warm", *(f"{seconds:.2f}" for seconds in times), f"{one['peak'] / 2**20:.0f}"))
-    title = f"{NAME}, {cold['documents']:,} sentences, {options.model}, CPU seconds"
+    title = f"{NAME}, {cold['documents']:,} sentences, {model}, CPU seconds"
     common.table(title, ("", "load", "encode", "together", "wall", "peak MiB"), rows)
     first = cold["load"] + cold["encode"]
     later = statistics.median(one["load"] + one["encode"] for one in warm)
@@ -57,6 +60,14 @@ def measure(options: argparse.Namespace) -> list[Figure]:
         Figure("bc2gm, loading and encoding warm", f"≤ {WARM:.0f} s", f"{later:.2f} s", later <= WARM),
         Figure("bc2gm, peak memory", f"≤ {GIB:.0f} GiB", f"{peak:.2f} GiB", peak <= GIB),
     ]
+
+
+def synthetic(folder: Path) -> Path:
+    """A small corpus in the format of the real one."""
+    from bench.registry import load
+
+    load().get("tasks", NAME).synthesize(folder, 2015, {"train": 60, "dev": 20, "test": 20})
+    return folder
 
 
 def child(options: argparse.Namespace) -> dict[str, Any]:
@@ -69,7 +80,7 @@ def child(options: argparse.Namespace) -> dict[str, Any]:
     from bench.steps import corpora
     from bench.steps.resolve import resolve
 
-    config = RunConfig(task=(NAME,), model=options.model, data={NAME: str(FOLDER)})
+    config = RunConfig(task=(NAME,), model=common.model(options), data={NAME: str(options.corpus)})
     parts = resolve(config, load())
     import_heavy()
     import datasets.arrow_writer  # noqa: F401  what is imported on first use is no cost of a sentence
@@ -94,8 +105,9 @@ def child(options: argparse.Namespace) -> dict[str, Any]:
 
 
 def _options(parser: argparse.ArgumentParser) -> None:
-    parser.add_argument("--model", default="minilm-l6")
+    common.add_model(parser)
     parser.add_argument("--child", metavar="DIR", help=argparse.SUPPRESS)
+    parser.add_argument("--corpus", type=Path, help=argparse.SUPPRESS)
 
 
 if __name__ == "__main__":

@@ -21,17 +21,19 @@ import tempfile
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 import common
 from common import Figure, Lap, Stopwatch
 
 if TYPE_CHECKING:
+    from bench.config import RunConfig
     from bench.training.loop import Trainer
 
 TASKS = ("ncbi-disease", "bc5cdr", "bc2gm", "chemprot", "gad")
 COST, THROUGHPUT = 1.3, 0.95
 SIZES: Mapping[str, int] = {"train": 200, "dev": 10, "test": 10}
+QUICK: Mapping[str, int] = {"train": 40, "dev": 6, "test": 6}
 
 
 def measure(options: argparse.Namespace) -> list[Figure]:
@@ -41,12 +43,12 @@ def measure(options: argparse.Namespace) -> list[Figure]:
     from bench.registry import load
 
     rounds = 2 if options.quick else options.rounds
-    model = "tiny-bert" if options.quick else options.model
+    model = common.model(options)
     registry = load()
     with tempfile.TemporaryDirectory(prefix="bench-figures-") as temporary:
         root = Path(temporary)
         for name in TASKS:
-            registry.get("tasks", name).synthesize(root / name, 2015, SIZES)
+            registry.get("tasks", name).synthesize(root / name, 2015, QUICK if options.quick else SIZES)
         config = RunConfig(
             task=TASKS, arch=options.arch, model=model, sampling="uniform", steps=len(TASKS) * (rounds + 2),
             data={name: str(root / name) for name in TASKS},
@@ -135,7 +137,7 @@ def in_turn(work: Mapping[str, Sequence[Trainer]], rounds: int) -> dict[str, lis
     return {name: own[1:] for name, own in laps.items()}
 
 
-def trainer(config: Any, folder: Path) -> Trainer:
+def trainer(config: RunConfig, folder: Path) -> Trainer:
     """A planned and built run, every update of which fits one pass over its micro-batches."""
     from bench.config import run_id
     from bench.modeling.noise import import_heavy
@@ -154,13 +156,13 @@ def trainer(config: Any, folder: Path) -> Trainer:
     with read_corpora(parts.tasks, config) as sources:
         facts = resolved_facts(config, parts, sources)
         planned = plan(config, facts, run_id(config, **facts), folder, parts, sources, SilentReporter(), Clock())
-    made: Trainer = common.built(planned)
+    made = common.built(planned)
     made.micro_batch = common.whole_update(planned)
     return made
 
 
 def _options(parser: argparse.ArgumentParser) -> None:
-    parser.add_argument("--model", default="minilm-l6")
+    common.add_model(parser)
     parser.add_argument("--arch", default="A1", help="A1 shares the most that can be shared")
     parser.add_argument("--rounds", type=int, default=5)
 

@@ -21,7 +21,8 @@ def measure(options: argparse.Namespace) -> list[Figure]:
     """The check for one to five tasks, in turn."""
     from bench.config import RunConfig
 
-    config = RunConfig(task=(TASK,), model=options.model, steps=1)
+    model = common.model(options)
+    config = RunConfig(task=(TASK,), model=model, steps=1)
     rounds = 1 if options.quick else 3
     watches = {count: Stopwatch() for count in TASKS}
     with common.prepared(config, sizes={"train": 12, "dev": 4, "test": 4}) as (planned, _):
@@ -42,7 +43,7 @@ def measure(options: argparse.Namespace) -> list[Figure]:
                 assert len(report.rows) == len(parts.group)
     seconds = {n: [statistics.median(getattr(lap, c) for lap in w.laps) for c in ("wall", "cpu")] for n, w in watches.items()}
     common.table(
-        f"{options.model}, {len(parts.group)} arms, median of {rounds}",
+        f"{model}, {len(parts.group)} arms, median of {rounds}",
         ("tasks", "wall s", "CPU s"),
         [(count, f"{wall:.2f}", f"{cpu:.2f}") for count, (wall, cpu) in seconds.items()],
     )
@@ -50,7 +51,7 @@ def measure(options: argparse.Namespace) -> list[Figure]:
 
 
 def _options(parser: argparse.ArgumentParser) -> None:
-    parser.add_argument("--model", default="minilm-l6")
+    common.add_model(parser)
 
 
 if __name__ == "__main__":

@@ -1,76 +1,100 @@
 """Output error, size and seconds of each quantizer beside rounding to nearest, on one base model.
 
-python benchmarks/bench_quantizers.py [--model minilm-l6] [--layers N] [--texts FILE] [--quant NAME ...] [--calibration N]
+    python benchmarks/bench_quantizers.py [--quick] [--model minilm-l6] [--layers N] [--texts FILE] [--quant NAME ...]
+        [--calibration N] [--json FILE]
 
 Errors are relative, of the last hidden states against the unquantized model in float32, over held-out text; `rtn` stands
 beside each at its own bits, group size and symmetry. `--layers` keeps the first N layers of a decoder: AWQ of all 30 of SmolLM2
-takes a quarter of an hour of CPU.
+takes a quarter of an hour of CPU. The quick form takes tiny-llama, since AWQ works with decoders only.
+
+Target: gptq and awq err less than rounding to nearest.
 """
 
 from __future__ import annotations
 
 import argparse
 import json
+import os
 import tempfile
 import time
 from collections.abc import Callable
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
-import torch
+import common
+from common import Figure
 
-from bench.evaluation.quantization import floor_backbone, relative_errors
-from bench.modeling import find_model, inspect, load_backbone, load_tokenizer
-from bench.modeling.backbone import read_state
-from bench.modeling.files import copy_companions
-from bench.registry import load
+if TYPE_CHECKING:
+    import torch
 
 LENGTH = 128
+BETTER = {"gptq", "awq"}
+"""They are promised to beat rounding to nearest."""
 
 
-def main() -> None:
-    """Quantizes, measures, prints a table."""
-    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
-    parser.add_argument("--model", default="minilm-l6")
-    parser.add_argument("--layers", type=int)
-    parser.add_argument(
-        "--texts", type=Path, default=Path(__file__).parent.parent / "docs", help="a text file, or a folder of them"
-    )
-    parser.add_argument("--quant", nargs="*")
-    parser.add_argument("--calibration", type=int, default=64, help="most windows that calibrated methods are given")
-    args = parser.parse_args()
+def measure(options: argparse.Namespace) -> list[Figure]:
+    """Quantizes with each and measures."""
+    os.environ["OMP_NUM_THREADS"] = str(options.threads)
+    import torch
+
+    from bench.modeling import find_model, inspect, load_backbone
+    from bench.registry import load
+
+    model = options.model or ("tiny-llama" if options.quick else "minilm-l6")
     registry = load()
+    rows, figures = [], []
     with tempfile.TemporaryDirectory() as temporary:
         root = Path(temporary)
-        source = find_model(args.model, registry, Path.home() / ".cache/bench/models").folder()
-        if args.layers:
-            source = shortened(source, root / "base", args.layers)
-        spec = inspect(source, args.model)
-        calibration, held_out = windows(source, args.texts, args.calibration)
+        source = find_model(model, registry, Path.home() / ".cache/bench/models").folder()
+        if options.layers:
+            source = shortened(source, root / "base", options.layers)
+        spec = inspect(source, model)
+        calibration, held_out = windows(source, options.texts, 8 if options.quick else options.calibration)
         batches = [{"input_ids": torch.tensor(w), "attention_mask": torch.ones(len(w), LENGTH)} for w in chunks(held_out, 8)]
         reference = states(load_backbone(source, torch.float32, "cpu"))
-        print(f"{args.model}, {spec.layers} layers, {len(calibration)} calibration windows of {LENGTH} tokens, fp32\n")
-        print(f"| {'quantizer':9} | error  | rtn    | bits/weight | MB on disk | seconds |")
-        print(f"|{'-' * 11}|--------|--------|-------------|------------|---------|")
         for entry in registry.entries("quantizers"):
             quantizer: Any = entry.part
-            if (args.quant and entry.name not in args.quant) or quantizer.missing():
+            if options.quant and entry.name not in options.quant:
                 continue
-            reason = quantizer.supports(spec, quantizer.when[0], "cpu")
-            if reason:
-                print(f"| {entry.name:9} | not with this model: {reason.split('.')[0]}")
+            if reason := unusable(quantizer, spec):
+                print(f"{entry.name} is left out: {reason}")
                 continue
             start = time.perf_counter()
             made = quantizer.quantize(source, root / entry.name, calibration, "cpu")
             seconds = time.perf_counter() - start
-            others = {"own": states(quantizer.load(root / entry.name, torch.float32, "cpu"))}
-            floor = floor_backbone(source, quantizer, torch.float32, "cpu")
-            if floor is not None:
-                others["rtn"] = states(floor)
-            errors = relative_errors(reference, others, batches)
-            beside = f"{errors['rtn']:.4f}" if "rtn" in errors else "–     "
-            numbers = f"{made.bits_per_weight:11.3f} | {made.bytes / 1e6:10.1f} | {seconds:7.1f}"
-            print(f"| {entry.name:9} | {errors['own']:.4f} | {beside} | {numbers} |", flush=True)
+            errors = output_errors(quantizer, source, root / entry.name, reference, batches)
+            beside = errors.get("rtn")
+            numbers = (f"{made.bits_per_weight:.3f}", f"{made.bytes / 1e6:.1f}", f"{seconds:.1f}")
+            rows.append((entry.name, f"{errors['own']:.4f}", "–" if beside is None else f"{beside:.4f}", *numbers))
+            if entry.name in BETTER and beside:
+                share = errors["own"] / beside
+                figures.append(Figure(f"{entry.name}'s error over round to nearest", "< 1", f"{share:.2f}", share < 1))
+            else:
+                figures.append(Figure(f"{entry.name}'s error", "", f"{errors['own']:.4f}"))
+    title = f"{model}, {spec.layers} layers, {len(calibration)} calibration windows of {LENGTH} tokens, fp32"
+    common.table(title, ("quantizer", "error", "rtn", "bits/weight", "MB on disk", "seconds"), rows)
+    return figures
+
+
+def unusable(quantizer: Any, spec: Any) -> str | None:
+    """Why a quantizer cannot be measured here, or None."""
+    if missing := quantizer.missing():
+        return f"{missing[0].module} is not installed"
+    reason: str | None = quantizer.supports(spec, quantizer.when[0], "cpu")
+    return reason
+
+
+def output_errors(quantizer: Any, source: Path, folder: Path, reference: Any, batches: Any) -> dict[str, float]:
+    """A quantizer's own error, and that of rounding to nearest where it is a floor for it."""
+    import torch
+
+    from bench.evaluation.quantization import floor_backbone, relative_errors
+
+    others = {"own": states(quantizer.load(folder, torch.float32, "cpu"))}
+    floor = floor_backbone(source, quantizer, torch.float32, "cpu")
+    if floor is not None:
+        others["rtn"] = states(floor)
+    return relative_errors(reference, others, batches)
 
 
 def states(backbone: Any) -> Callable[[Any], torch.Tensor]:
@@ -80,6 +104,8 @@ def states(backbone: Any) -> Callable[[Any], torch.Tensor]:
 
 def windows(source: Path, texts: Path, most: int) -> tuple[list[list[int]], list[list[int]]]:
     """Windows of the text for calibration, and held-out ones for measuring."""
+    from bench.modeling import load_tokenizer
+
     files = sorted(texts.rglob("*.md")) + sorted(texts.rglob("*.text")) if texts.is_dir() else [texts]
     text = "\n".join(p.read_text(encoding="utf-8") for p in files)
     ids = load_tokenizer(source)(text, truncation=False, verbose=False)["input_ids"]
@@ -98,6 +124,9 @@ def shortened(source: Path, out: Path, layers: int) -> Path:
     """A copy of a model with its first layers only."""
     from safetensors.torch import save_file
 
+    from bench.modeling.backbone import read_state
+    from bench.modeling.files import copy_companions
+
     out.mkdir()
     copy_companions(source, out)
     config = json.loads((out / "config.json").read_text(encoding="utf-8"))
@@ -111,5 +140,14 @@ def shortened(source: Path, out: Path, layers: int) -> Path:
     return out
 
 
+def _options(parser: argparse.ArgumentParser) -> None:
+    parser.add_argument("--model", help="the base model (default minilm-l6; tiny-llama with --quick)")
+    parser.add_argument("--layers", type=int)
+    docs = Path(__file__).parent.parent / "docs"
+    parser.add_argument("--texts", type=Path, default=docs, help="a text file, or a folder of them")
+    parser.add_argument("--quant", nargs="*")
+    parser.add_argument("--calibration", type=int, default=64, help="most windows that calibrated methods are given")
+
+
 if __name__ == "__main__":
-    main()
+    common.main(measure, __doc__, _options)

@@ -1,4 +1,7 @@
-"""`bench report` writes the page of 200 runs in 20 seconds and 15 MB: a whole process, figures for print included."""
+"""`bench report` writes the page of 200 runs in 20 seconds and 15 MB: a whole process, figures for print included.
+
+python benchmarks/bench_report.py [--quick] [--json FILE]
+"""
 
 from __future__ import annotations
 
@@ -11,20 +14,21 @@ import time
 from pathlib import Path
 from resource import RUSAGE_CHILDREN, getrusage
 
-from common import Figure, main
+import common
+from common import Figure
 from made_runs import grid, make
 
 
 def measure(options: argparse.Namespace) -> list[Figure]:
     """One report of made-up runs of two tasks, with journals of a thousand updates and statistics of 500 documents a task."""
-    count = 40 if options.quick else 200
+    count, steps, documents = (8, 100, 50) if options.quick else (200, 1_000, 500)
     with tempfile.TemporaryDirectory(prefix="bench-report-") as folder:
         runs = Path(folder) / "runs"
-        make(runs, grid(count, tasks=("ncbi-disease", "bc5cdr"), steps=1_000, documents=500))
+        make(runs, grid(count, tasks=("ncbi-disease", "bc5cdr"), steps=steps, documents=documents))
         journals = sum(path.stat().st_size for path in runs.glob("*/journal.jsonl"))
         start = time.perf_counter()
         words = ["report", str(runs), "--out", str(Path(folder) / "page"), "--json"]
-        done = subprocess.run([sys.executable, "-m", "bench", *words], capture_output=True, check=True, text=True)
+        done = subprocess.run([sys.executable, "-m", "bench", *words], stdout=subprocess.PIPE, check=True, text=True)
         seconds, used = time.perf_counter() - start, getrusage(RUSAGE_CHILDREN)
         told = json.loads(done.stdout)
     note = f"{told['figures']} figures as PDF and SVG, {told['tables']} tables, {journals / 1e6:.0f} MB of journals read"
@@ -41,4 +45,4 @@ def measure(options: argparse.Namespace) -> list[Figure]:
 
 
 if __name__ == "__main__":
-    main(measure, __doc__)
+    common.main(measure, __doc__)

@@ -4,39 +4,35 @@ The share is (step with the span head − step with the backbone alone) / step w
 round after round in one process, medians compared; in CPU seconds, so that a busy machine does not decide. Target: at most
 25% at 128 tokens and width 8.
 
-    python benchmarks/bench_span_head.py [--rounds 7] [--threads 2]
+    python benchmarks/bench_span_head.py [--quick] [--rounds 7] [--threads 2] [--json FILE]
 """
 
 from __future__ import annotations
 
 import argparse
-import logging
-import os
 import random
 from statistics import median
 from time import process_time
 from typing import Any
 
-os.environ.setdefault("OMP_WAIT_POLICY", "PASSIVE")
-TOKENS, WINDOWS, TARGET = 128, 16, 0.25
+import common
+from common import Figure
+
+TOKENS, TARGET = 128, 0.25
+WIDTHS = (4, 8)
 
 
-def main() -> None:
-    """Prints the table; exits with 1 where the target is missed."""
-    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
-    parser.add_argument("--rounds", type=int, default=7)
-    parser.add_argument("--threads", type=int, default=2)
-    options = parser.parse_args()
-    logging.disable(logging.WARNING)
-
+def measure(options: argparse.Namespace) -> list[Figure]:
+    """Steps with and without the head, in turn."""
     import torch
 
     torch.set_num_threads(options.threads)
     torch.manual_seed(0)
+    windows, rounds = (2, 2) if options.quick else (16, options.rounds)
     backbone = _backbone()
     rows = []
-    for width in (4, 8):
-        module, batch = _head(width, backbone.config.hidden_size)
+    for width in WIDTHS:
+        module, batch = _head(width, windows, backbone.config.hidden_size)
 
         def step(with_head: bool, module: Any = module, batch: Any = batch) -> float:
             begin = process_time()
@@ -49,16 +45,20 @@ def main() -> None:
 
         step(True), step(False)
         with_head, without = [], []
-        for _ in range(options.rounds):
+        for _ in range(rounds):
             with_head.append(step(True))
             without.append(step(False))
         share = median(a - b for a, b in zip(with_head, without, strict=True)) / median(with_head)
         rows.append((width, median(without), median(with_head), share))
-    print(f"{WINDOWS} windows of {TOKENS} tokens, LoRA r=16, fp32, CPU seconds on {options.threads} threads")
-    print(f"{'width':>5} {'backbone s':>11} {'with head s':>12} {'share':>7}  target ≤ {TARGET:.0%}")
-    for width, without_s, with_s, share in rows:
-        print(f"{width:>5} {without_s:>11.3f} {with_s:>12.3f} {share:>7.1%}  {'ok' if share <= TARGET else 'MISSED'}")
-    raise SystemExit(any(share > TARGET for *_, share in rows))
+    common.table(
+        f"{windows} windows of {TOKENS} tokens, LoRA r=16, fp32, CPU seconds on {options.threads} thread(s)",
+        ("width", "backbone s", "with head s", "share"),
+        [(width, f"{without_s:.3f}", f"{with_s:.3f}", f"{share:.1%}") for width, without_s, with_s, share in rows],
+    )
+    return [
+        Figure(f"span head's share of a step, width {width}", f"≤ {TARGET:.0%}", f"{share:.1%}", share <= TARGET)
+        for width, *_, share in rows
+    ]
 
 
 def _backbone() -> Any:
@@ -74,7 +74,7 @@ def _backbone() -> Any:
     return get_peft_model(BertModel(config, add_pooling_layer=False), LoraConfig(r=16, lora_alpha=32, target_modules=targets))
 
 
-def _head(width: int, hidden_size: int) -> tuple[Any, dict[str, Any]]:
+def _head(width: int, count_of_windows: int, hidden_size: int) -> tuple[Any, dict[str, Any]]:
     """A span head and a full batch: one token a word, the most words 128 tokens can hold, six mentions with slots a window."""
     import torch
 
@@ -87,7 +87,7 @@ def _head(width: int, hidden_size: int) -> tuple[Any, dict[str, Any]]:
     spans = tuple((4 * i, 4 * i + 3) for i in range(count))
     places = tuple(range(1, count + 1))
     windows, documents = [], []
-    for n in range(WINDOWS):
+    for n in range(count_of_windows):
         starts = sorted(rng.sample(range(0, count - 4, 5), 8))
         single = [Mention(((4 * s, 4 * s + 4 * rng.randint(1, 3) - 1),), slots=_slots(rng)) for s in starts[:4]]
         double = [Mention(tuple((4 * s, 4 * s + 3) for s in pair), slots=_slots(rng)) for pair in (starts[4:6], starts[6:])]
@@ -98,10 +98,10 @@ def _head(width: int, hidden_size: int) -> tuple[Any, dict[str, Any]]:
     head.fit(documents)
     batch = {
         "input_ids": torch.tensor([w.input_ids for w in windows]),
-        "attention_mask": torch.ones(WINDOWS, TOKENS, dtype=torch.long),
+        "attention_mask": torch.ones(count_of_windows, TOKENS, dtype=torch.long),
         "first": torch.tensor([w.first for w in windows]),
         "last": torch.tensor([w.last for w in windows]),
-        "word_mask": torch.ones(WINDOWS, count, dtype=torch.long),
+        "word_mask": torch.ones(count_of_windows, count, dtype=torch.long),
     }
     columns = [head.encode(w, d).columns for w, d in zip(windows, documents, strict=True)]
     return head.module(hidden_size), {**batch, **head.collate(columns, count)}
@@ -113,5 +113,10 @@ def _slots(rng: random.Random) -> dict[str, tuple[str, ...]]:
     return {**few, "BL": tuple(f"C{rng.randrange(128)}" for _ in range(rng.randint(0, 2)))}
 
 
+def _options(parser: argparse.ArgumentParser) -> None:
+    parser.add_argument("--rounds", type=int, default=7)
+    parser.set_defaults(threads=2)
+
+
 if __name__ == "__main__":
-    main()
+    common.main(measure, __doc__, _options)

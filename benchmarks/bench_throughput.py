@@ -19,10 +19,14 @@ import statistics
 import tempfile
 from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import common
 from common import TASK, Figure, Lap, Stopwatch
+
+if TYPE_CHECKING:
+    from bench.steps.planned import Planned
+    from bench.training.loop import Trainer
 
 CHECKPOINT_EVERY = 200
 TRAINER_BATCH = 16
@@ -35,10 +39,11 @@ def measure(options: argparse.Namespace) -> list[Figure]:
 
     rounds, updates = (2, 2) if options.quick else (options.rounds, options.updates)
     config = RunConfig(
-        task=(TASK,), arch=options.arch, head=options.head, model=options.model, steps=(rounds + 1) * updates,
+        task=(TASK,), arch=options.arch, head=options.head, model=common.model(options), steps=(rounds + 1) * updates,
         eval_every=updates, checkpoint_every=CHECKPOINT_EVERY, batch_tokens=options.batch_tokens,
     )  # fmt: skip
-    with common.prepared(config, sentences=True) as (planned, what):
+    sizes = {"train": 400, "dev": 20, "test": 20} if options.quick else None
+    with common.prepared(config, sizes, sentences=True) as (planned, what):
         laps, checkpoint = take_turns(planned, rounds, updates)
         lengths = planned.data[TASK].splits["train"].lengths
         precision = planned.device.precision
@@ -66,7 +71,7 @@ def measure(options: argparse.Namespace) -> list[Figure]:
     return figures
 
 
-def take_turns(planned: Any, rounds: int, updates: int) -> tuple[dict[str, list[Lap]], Lap]:
+def take_turns(planned: Planned, rounds: int, updates: int) -> tuple[dict[str, list[Lap]], Lap]:
     """Laps by loop, the warm-up round left out, and what one checkpoint took."""
     from bench.api.tracker import RunInfo
     from bench.reporting import SilentReporter
@@ -78,11 +83,13 @@ def take_turns(planned: Any, rounds: int, updates: int) -> tuple[dict[str, list[
 
     trainer = common.built(planned)
     trainer.micro_batch = common.whole_update(planned)
-    bare, rival = BareLoop(planned), Rival(planned)
+    bare = BareLoop(common.built(planned), common.whole_update(planned))
+    rival = Rival(planned, trainer.lr)
     watches = {"bench": Stopwatch(), "bare": bare.watch, "trainer": rival.watch}
     silent = SilentReporter()
     with tempfile.TemporaryDirectory() as folder, Journal(planned.folder / JOURNAL) as journal:
-        info = RunInfo(planned.ident, "figures", planned.folder, planned.folder.parent, planned.config.as_json())
+        facts = planned.config.as_json() | dict(planned.facts)
+        info = RunInfo(planned.ident, "figures", planned.folder, planned.folder.parent, facts)
         mirrors = Mirrors(planned.parts.trackers, info, silent.warn)
         journal.observe(mirrors.feed)
         seen = 0
@@ -116,19 +123,14 @@ class BareLoop:
     """The same model over the very same micro-batches, and nothing else.
 
     Args:
-        planned: the run.
+        trainer: of a run of its own, whose model, optimizer and examples the loop takes.
+        limit: padded tokens of a micro-batch.
     """
 
-    def __init__(self, planned: Any) -> None:
-        from bench.training.loop import make_optimizer
-
+    def __init__(self, trainer: Trainer, limit: int) -> None:
         self.watch = Stopwatch()
-        self._trainer = common.built(planned)
-        self._trainer.tally.close()
-        self._model, self._device = self._trainer.model, planned.device
-        self._parameters = list(self._model.all_trainable().values())
-        self._optimizer = make_optimizer(self._parameters, planned.config.lr)
-        self._limit = common.whole_update(planned)
+        self._trainer, self._limit = trainer, limit
+        trainer.tally.close()
 
     def run(self, updates: int) -> None:
         """Trains the next updates."""
@@ -140,16 +142,17 @@ class BareLoop:
             batches, marked = self._draw()
             drawn.append(batches)
             tokens += marked
-        self._model.train()
+        model, device, optimizer = self._trainer.model, self._trainer.device, self._trainer.optimizer
+        model.train()
         self.watch.start()
         for batches in drawn:
             for batch, supervised in batches:
-                with self._device.autocast():
-                    loss = self._model.loss(TASK, batch) / supervised
-                loss.backward()
-            torch.nn.utils.clip_grad_norm_(self._parameters, 1.0)
-            self._optimizer.step()
-            self._optimizer.zero_grad(set_to_none=True)
+                with device.autocast():
+                    loss = model.loss(TASK, batch) / supervised
+                loss.backward()  # type: ignore[no-untyped-call]
+            torch.nn.utils.clip_grad_norm_(self._trainer.parameters, 1.0)
+            optimizer.step()
+            optimizer.zero_grad(set_to_none=True)
         self.watch.stop(tokens)
 
     def _draw(self) -> tuple[list[tuple[dict[str, Any], int]], int]:
@@ -169,9 +172,10 @@ class Rival:
 
     Args:
         planned: the run whose examples, targets, rank and head it takes.
+        lr: that run's peak learning rate.
     """
 
-    def __init__(self, planned: Any) -> None:
+    def __init__(self, planned: Planned, lr: float) -> None:
         from peft import LoraConfig, get_peft_model
 
         from bench.modeling.backbone import adapted_linears, load_backbone
@@ -188,7 +192,7 @@ class Rival:
         self._tokens_a_row = float(data.splits["train"].lengths.mean())
         self._model = _with_head(get_peft_model(base, lora), data.head.module(planned.parts.model.spec.hidden_size))
         self._bf16 = planned.device.precision == "bf16"
-        self._lr, self._round = config.lr, 0
+        self._lr, self._round = lr, 0
 
     def run(self, tokens: int) -> None:
         """Trains on about as many tokens."""
@@ -240,7 +244,7 @@ def _with_head(backbone: Any, head: Any) -> Any:
 
 
 def _options(parser: argparse.ArgumentParser) -> None:
-    parser.add_argument("--model", default="minilm-l6")
+    common.add_model(parser)
     parser.add_argument("--arch", default="A1", help="A4 takes two passes: compare it with the bare loop only")
     parser.add_argument("--head", default="bio", choices=("bio", "span"))
     parser.add_argument("--rounds", type=int, default=5)

@@ -2,7 +2,7 @@
 
     python benchmarks/bench_verdict.py [--quick] [--json FILE]
 
-2,000 studies of each kind (200 with ``--quick``). Promised: *genuine transfer* where there is none in at most 5% of them, and
+2,000 studies of each kind (20 with ``--quick``). Promised: *genuine transfer* where there is none in at most 5% of them, and
 an effect of the size that the studies say they could have detected found as often as they say. How they are simulated:
 `bench/studies/simulate.py`.
 """
@@ -46,7 +46,7 @@ FOUND: dict[str, tuple[Shape, Effect, str]] = {
 
 def measure(options: argparse.Namespace) -> list[Figure]:
     """Simulates and prints both tables."""
-    count = 200 if options.quick else 2000
+    count = 20 if options.quick else 2000
     wrong = {name: outcome(shape, effect, count, seed) for seed, (name, (shape, effect)) in enumerate(WRONG.items())}
     columns = ("planted", "genuine", "exposure", "negative", "unresolved", "interval holds", "sd of seeds", "detectable")
     common.table(f"{count:,} studies each, no genuine transfer in any", columns, [_row(n, o) for n, o in wrong.items()])

@@ -12,9 +12,9 @@ import tempfile
 import time
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
-from dataclasses import asdict, dataclass, field
+from dataclasses import asdict, dataclass, field, replace
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 # Read when torch is imported: two threads on a busy core collapse without it.
 os.environ.setdefault("OMP_WAIT_POLICY", "PASSIVE")
@@ -25,11 +25,16 @@ os.environ.setdefault("TOKENIZERS_PARALLELISM", "false")
 if TYPE_CHECKING:
     from bench.api.data import Document
     from bench.config import RunConfig
-    from bench.runner import Planned
+    from bench.steps.planned import Planned
+    from bench.training.loop import Trainer
 
 TASK = "2015-T14"
 IOB = Path(__file__).resolve().parents[2] / "shared" / "data" / "mtl-bioinformatics-2016"
 NCBI = IOB / "NCBI-disease-IOB"
+
+
+class Missing(Exception):
+    """What a benchmark needs is not on this machine: there is nothing to measure, which breaks nothing."""
 
 
 @dataclass(frozen=True)
@@ -117,29 +122,62 @@ def show(figures: Sequence[Figure]) -> None:
             print(f"  {figure.name}: {figure.note}")
 
 
+def command_line(description: str | None, add: Callable[[argparse.ArgumentParser], None]) -> argparse.ArgumentParser:
+    """What every benchmark takes, and what `add` adds for one of them."""
+    parser = argparse.ArgumentParser(description=description, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser.add_argument("--quick", action="store_true", help="small inputs, few rounds: shows that the script works, no more")
+    parser.add_argument("--threads", type=int, default=1, help="OpenMP threads (default %(default)s)")
+    parser.add_argument("--json", type=Path, metavar="FILE", help="write the figures there as well; - for standard output")
+    add(parser)
+    return parser
+
+
 def main(
     measure: Callable[[argparse.Namespace], list[Figure]],
     description: str | None,
     add: Callable[[argparse.ArgumentParser], None] = lambda parser: None,
 ) -> None:
-    """Command line of a benchmark: ``--quick``, ``--threads`` and ``--json FILE``. A missed target is a report, no failure."""
-    parser = argparse.ArgumentParser(description=description, formatter_class=argparse.RawDescriptionHelpFormatter)
-    parser.add_argument("--quick", action="store_true", help="fewer repetitions; the figures are then rough")
-    parser.add_argument("--threads", type=int, default=1, help="OpenMP threads (default 1)")
-    parser.add_argument("--json", type=Path, metavar="FILE", help="write the figures there as well; - for standard output")
-    add(parser)
-    options = parser.parse_args()
+    """Runs a benchmark from its command line. A missed target is a report, no failure; the quick form holds nothing to one.
+
+    Args:
+        measure: gives the figures, or raises `Missing`.
+        description: the script's docstring.
+        add: adds options of its own.
+
+    Raises:
+        SystemExit: it measured nothing.
+    """
+    options = command_line(description, add).parse_args()
     logging.disable(logging.WARNING)
     print(f"load average {os.getloadavg()[0]:.1f} on {os.cpu_count()} cores at the start")
-    figures = measure(options)
-    show(figures)
-    print(f"load average {os.getloadavg()[0]:.1f} on {os.cpu_count()} cores at the end")
+    try:
+        figures = measure(options)
+    except Missing as missing:
+        print(f"skipped: {missing}")
+        figures = []
+    else:
+        if not figures:
+            raise SystemExit("The benchmark broke: it gave no figure.")
+        if options.quick:
+            figures = [replace(figure, target="", met=None) for figure in figures]
+        show(figures)
+        print(f"load average {os.getloadavg()[0]:.1f} on {os.cpu_count()} cores at the end")
     if options.json is not None:
         text = json.dumps([asdict(f) for f in figures], indent=1)
         if str(options.json) == "-":
             sys.stdout.write(text + "\n")
         else:
             options.json.write_text(text, encoding="utf-8")
+
+
+def add_model(parser: argparse.ArgumentParser) -> None:
+    """Adds ``--model``, which `model` reads."""
+    parser.add_argument("--model", help="the base model (default minilm-l6; tiny-bert with --quick)")
+
+
+def model(options: argparse.Namespace) -> str:
+    """The base model that was asked for; by default the one that people use, and a tiny one in the quick form."""
+    return options.model or ("tiny-bert" if options.quick else "minilm-l6")
 
 
 def peak_memory(reset: bool = False) -> int:
@@ -160,6 +198,7 @@ def ncbi_sentences(split: str) -> tuple[Document, ...]:
     from bench.api.data import Document, Mention
 
     found: list[Document] = []
+    spans: list[tuple[int, int]]
     for block in (NCBI / f"{split}.tsv").read_text(encoding="utf-8").strip().split("\n\n"):
         text, spans = "", []
         for line in block.splitlines():
@@ -190,16 +229,21 @@ def split_sentences(documents: Sequence[Document]) -> tuple[Document, ...]:
     return tuple(found)
 
 
-def ragged(synthetic: Callable[[], Mapping[str, Sequence[Document]]]) -> tuple[str, dict[str, tuple[Document, ...]]]:
+def ragged(
+    synthetic: Callable[[], Mapping[str, Sequence[Document]]], sizes: Mapping[str, int] | None
+) -> tuple[str, dict[str, tuple[Document, ...]]]:
     """Sentences of very different lengths, one a document, and what they are: ncbi-disease where it is there.
 
     Args:
         synthetic: the task's own corpus, used otherwise.
+        sizes: sentences of a split at most; all of them where None.
     """
     if NCBI.is_dir():
         names = {"train": "train", "dev": "devel", "test": "test"}
-        return "ncbi-disease sentences", {split: ncbi_sentences(file) for split, file in names.items()}
-    return "synthetic 2015-T14, one sentence a window", {k: split_sentences(v) for k, v in synthetic().items()}
+        what, splits = "ncbi-disease sentences", {split: ncbi_sentences(file) for split, file in names.items()}
+    else:
+        what, splits = "synthetic 2015-T14, one sentence a window", {k: split_sentences(v) for k, v in synthetic().items()}
+    return what, {split: found[: sizes[split]] if sizes else found for split, found in splits.items()}
 
 
 @contextmanager
@@ -210,7 +254,7 @@ def prepared(
 
     Args:
         config: of the run; one task.
-        sizes: documents of the synthetic corpus per split.
+        sizes: documents of a split; of the synthetic corpus its usual number where None, of sentences all.
         sentences: train on `ragged` sentences in place of whole notes.
 
     Yields:
@@ -221,8 +265,9 @@ def prepared(
     from bench.modeling.noise import import_heavy
     from bench.registry import load
     from bench.reporting import SilentReporter
-    from bench.runner import Clock, plan, resolved_facts
+    from bench.runner import plan, resolved_facts
     from bench.steps.corpora import Source
+    from bench.steps.planned import Clock
     from bench.steps.resolve import resolve
 
     parts = resolve(config, load())
@@ -239,7 +284,7 @@ def prepared(
             return task.load(root / "corpus")
 
         if sentences:
-            what, splits = ragged(lambda: read().splits)
+            what, splits = ragged(lambda: read().splits, sizes)
             corpus = Corpus(splits, False, "0" * 64)
         else:
             what, corpus = "synthetic 2015-T14 notes", read()
@@ -249,7 +294,7 @@ def prepared(
         yield plan(config, facts, ident, root / "runs" / ident, parts, sources, SilentReporter(), Clock()), what
 
 
-def built(planned: Planned) -> Any:
+def built(planned: Planned) -> Trainer:
     """The model and the loop of a planned run (step 6), parity counted again."""
     from bench.runner import make_trainer, recount
     from bench.steps.base import attach, load_base

@@ -12,70 +12,51 @@ import json
 import subprocess
 import sys
 import tempfile
+import time
 from dataclasses import asdict
 from pathlib import Path
 
 import common
 from common import Figure
 
-HERE = Path(__file__).parent
-VERDICTS = {"ok": True, "MISSED": False, "OVER": False}
-"""Last words of a line by which the benchmarks without ``--json`` tell a figure's verdict."""
+SCRIPTS = {path.stem.removeprefix("bench_"): path for path in sorted(Path(__file__).parent.glob("bench_*.py"))}
 
 
 def main() -> int:
-    """Runs them and prints the table."""
+    """Runs them and prints the tables."""
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
-    parser.add_argument("--quick", action="store_true")
-    parser.add_argument("--only", nargs="+", metavar="NAME", help="e.g. throughput parity")
-    parser.add_argument("--json", type=Path, metavar="FILE")
+    parser.add_argument("--quick", action="store_true", help="small inputs, few rounds: shows that the scripts work, no more")
+    parser.add_argument("--only", nargs="+", metavar="NAME", choices=SCRIPTS, help="e.g. throughput parity")
+    parser.add_argument("--json", type=Path, metavar="FILE", help="write the figures there as well")
     options = parser.parse_args()
     figures: list[Figure] = []
-    broken = []
-    for path in sorted(HERE.glob("bench_*.py")):
-        name = path.stem.removeprefix("bench_")
-        if options.only and name not in options.only:
-            continue
+    took, broken = [], []
+    for name in options.only or SCRIPTS:
         print(f"\n=== {name}", flush=True)
-        code, found = run(path, options.quick)
-        figures += found
-        # Those without --json exit with 1 where a target is missed.
-        if code and not found:
+        started = time.perf_counter()
+        found = run(SCRIPTS[name], options.quick)
+        took.append((name, "broke" if found is None else len(found) or "skipped", f"{time.perf_counter() - started:.1f}"))
+        if found is None:
             broken.append(name)
+        else:
+            figures += found
     common.show(figures)
+    common.table("scripts", ("script", "figures", "seconds"), took)
     if options.json is not None:
         options.json.write_text(json.dumps([asdict(f) for f in figures], indent=1), encoding="utf-8")
     if broken:
-        print(f"\nbroken, or a target missed without a figure: {', '.join(broken)}")
+        print(f"\nbroken: {', '.join(broken)}")
     return int(bool(broken))
 
 
-def run(path: Path, quick: bool) -> tuple[int, list[Figure]]:
-    """Runs one benchmark, its output shown as it comes; its exit code and figures."""
-    takes_json = "common.main(" in path.read_text(encoding="utf-8")
+def run(path: Path, quick: bool) -> list[Figure] | None:
+    """Runs one benchmark, its output shown as it comes; its figures, or None where it broke."""
     with tempfile.TemporaryDirectory() as folder:
         kept = Path(folder) / "figures.json"
-        words = [sys.executable, str(path)]
-        if takes_json:
-            words += [*(["--quick"] if quick else []), "--json", str(kept)]
-        lines = []
-        with subprocess.Popen(words, stdout=subprocess.PIPE, text=True) as process:
-            for line in process.stdout or ():
-                print(line, end="", flush=True)
-                lines.append(line.rstrip("\n"))
-        if takes_json:
-            known = json.loads(kept.read_text(encoding="utf-8")) if kept.exists() else []
-            return process.returncode, [Figure(**values) for values in known]
-        return process.returncode, [f for line in lines for f in read(path.stem.removeprefix("bench_"), line)]
-
-
-def read(name: str, line: str) -> list[Figure]:
-    """The figure in a line that ends with a verdict, as the older benchmarks print it."""
-    words = line.split()
-    for at, word in enumerate(words):
-        if word in VERDICTS:
-            return [Figure(name, " ".join(words[at + 1 :]).strip("()"), " ".join(words[:at]), VERDICTS[word])]
-    return []
+        words = [sys.executable, str(path), *(["--quick"] if quick else []), "--json", str(kept)]
+        if subprocess.run(words, check=False).returncode or not kept.exists():
+            return None
+        return [Figure(**values) for values in json.loads(kept.read_text(encoding="utf-8"))]
 
 
 if __name__ == "__main__":
