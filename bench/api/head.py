@@ -74,6 +74,9 @@ class Head(ABC):
     """Peak rate where the user gives none; a run of several heads takes the lowest."""
     finds_mentions: ClassVar[bool] = True
     """Whether it predicts mentions; False where they are given to it, or where there are none."""
+    floor: float | None = None
+    """Least probability of a mention that the module hands over. From which one it is accepted is then chosen on dev, by label;
+    None: all that is handed over is accepted."""
 
     @abstractmethod
     def fit(self, documents: Sequence[Document]) -> None:

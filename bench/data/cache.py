@@ -13,12 +13,15 @@ import numpy as np
 from numpy.typing import NDArray
 
 from bench.api.data import Document
-from bench.api.head import Head, Window
+from bench.api.head import Encoding, Head, Window
 from bench.data.cuts import cut
 
 if TYPE_CHECKING:
     from datasets import Dataset
     from torch import Tensor
+
+
+_GOLD = "t."  # stands before the names of a head's own columns
 
 
 @dataclass(frozen=True)
@@ -70,6 +73,11 @@ class EncodedSplit:
             end=row["span"][1],
             part=row["part"],
         )
+
+    def encoding(self, row: Mapping[str, Any]) -> Encoding:
+        """The gold of a row, as the head encoded it."""
+        columns = {name.removeprefix(_GOLD): row[name] for name in row if name.startswith(_GOLD)}
+        return Encoding(columns, row["supervised"])
 
     def take(self, indices: Sequence[int]) -> list[dict[str, Any]]:
         """Rows by index, as plain Python lists."""
@@ -157,7 +165,7 @@ def _row(number: int, window: Window, gold: Document, head: Head) -> tuple[dict[
         "last": list(window.last),
         "supervised": encoding.supervised,
     }
-    row.update({f"t.{name}": list(values) for name, values in encoding.columns.items()})
+    row.update({f"{_GOLD}{name}": list(values) for name, values in encoding.columns.items()})
     return row, encoding.lost
 
 
@@ -192,5 +200,5 @@ def collate(rows: Sequence[Mapping[str, Any]], head: Head, pad: int, length: int
     tensors = {name: torch.from_numpy(values) for name, values in batch.items()}
     # A head cannot hide tokens from the ledger here: what it returns under the core's names reaches the model, and the tally of
     # the tokens that the base model really sees then disagrees with the ledger.
-    targets = head.collate([{k[2:]: v for k, v in r.items() if k.startswith("t.")} for r in rows], count)
+    targets = head.collate([{k.removeprefix(_GOLD): v for k, v in r.items() if k.startswith(_GOLD)} for r in rows], count)
     return tensors | targets

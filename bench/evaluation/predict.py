@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from time import perf_counter
 
 import numpy as np
@@ -28,11 +28,13 @@ class Predicted:
         documents: one for each of the split's, in order, without text.
         tokens: marked tokens read.
         seconds: in the model, decoding included.
+        handed: the same with every mention that the head hands over, before thresholds and concepts.
     """
 
     documents: tuple[Document, ...]
     tokens: int
     seconds: float
+    handed: tuple[Document, ...] = ()
 
 
 def predict(
@@ -45,6 +47,7 @@ def predict(
     link: Callable[[Document, Sequence[Mention]], Sequence[Mention]],
     micro_batch: int = PADDED_TOKENS,
     advance: Callable[[int], None] = lambda n: None,
+    accept: Callable[[Sequence[Document]], Sequence[Document]] = tuple,
 ) -> Predicted:
     """Predicts every window of a split and joins the windows of each document.
 
@@ -58,6 +61,7 @@ def predict(
         link: fills in the concepts of a document's mentions.
         micro_batch: padded tokens of a batch at most.
         advance: told the windows done after every batch.
+        accept: leaves out mentions that are too improbable, before concepts are filled in.
     """
     encoded = data.splits[split]
     found: dict[str, list[Annotation]] = {document: [] for document in encoded.documents}
@@ -72,7 +76,9 @@ def predict(
             window = encoded.window(row)
             found[window.document] += data.head.decode(window, prediction)
         advance(len(part))
-    documents = tuple(joined(d, found[d.id], link) for d in data.corpus[split])
+    texts = data.corpus[split]
+    accepted = accept([joined(d, found[d.id]) for d in texts])
+    documents = tuple(replace(d, mentions=tuple(link(g, d.mentions))) for g, d in zip(texts, accepted, strict=True))
     return Predicted(documents, encoded.tokens, perf_counter() - started)
 
 

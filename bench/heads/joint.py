@@ -40,7 +40,7 @@ class MentionRelationHead(Head):
     name = "joint"
 
     def __init__(self, span: SpanClassificationHead | None = None, relation: RelationExtractionHead | None = None) -> None:
-        self.span = span or SpanClassificationHead()
+        self.span = span or SpanClassificationHead(floor=0.5)  # relations are scored between what is accepted
         self.relation = relation or RelationExtractionHead()
 
     def written(self, mention: Mention) -> str:

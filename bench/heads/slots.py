@@ -156,7 +156,8 @@ class SlotSpanHead(SpanClassificationHead):
             return super().module(hidden_size)
         from bench.heads.slots_module import SlotSpanModule
 
-        return SlotSpanModule(hidden_size, self._fitted(), self.slots, self.width, self.fragments, self.cap)
+        shape = self.width, self.fragments, self.cap, self.floor
+        return SlotSpanModule(hidden_size, self._fitted(), self.slots, *shape)
 
     def decode(self, window: Window, prediction: Any) -> tuple[Mention, ...]:
         """Mentions with their slots; those at their default are left out.

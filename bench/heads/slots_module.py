@@ -97,10 +97,13 @@ class SlotSpanModule(SpanModule):
         width: most words in a span.
         most: most fragments in a mention.
         cap: most candidates a window is given when predicting.
+        floor: least probability of a candidate that is predicted.
     """
 
-    def __init__(self, hidden_size: int, rates: Rates, slots: Inventory, width: int, most: int, cap: int) -> None:
-        super().__init__(hidden_size, rates, width, most, cap)
+    def __init__(
+        self, hidden_size: int, rates: Rates, slots: Inventory, width: int, most: int, cap: int, floor: float = 0.5
+    ) -> None:
+        super().__init__(hidden_size, rates, width, most, cap, floor)
         self.slots = SlotModule(hidden_size, slots)
 
     def loss(self, hidden: Tensor, batch: Mapping[str, Tensor]) -> Tensor:

@@ -34,11 +34,13 @@ class SpanClassificationHead(Head):
         width: most words in a fragment.
         fragments: most fragments in a mention.
         cap: most candidates in a window.
+        floor: least probability of a candidate that the module hands over; see `Head.floor`.
     """
 
     name = "span"
 
-    def __init__(self, width: int = 8, fragments: int = 3, cap: int = 256) -> None:
+    def __init__(self, width: int = 8, fragments: int = 3, cap: int = 256, floor: float = 0.05) -> None:
+        self.floor: float = floor
         self.width = width
         self.fragments = fragments
         self.cap = cap
@@ -128,7 +130,7 @@ class SpanClassificationHead(Head):
         """The trainable module; the same number of parameters for every arm."""
         from bench.heads.span_module import SpanModule
 
-        return SpanModule(hidden_size, self._fitted(), self.width, self.fragments, self.cap)
+        return SpanModule(hidden_size, self._fitted(), self.width, self.fragments, self.cap, self.floor)
 
     def decode(self, window: Window, prediction: Sequence[Accepted]) -> tuple[Mention, ...]:
         """Mentions from accepted candidates.

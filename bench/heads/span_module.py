@@ -27,8 +27,10 @@ SIZE = 128
 LINK = 128  # features of a pair of fragments
 RARE = 4.0  # weight of links and candidates: a window has a hundred times more spans, whose loss would drown theirs
 NEGATIVES = 16  # wrong spans a window, and as many wrong pairs, that links and candidates are trained against
-PROPOSE = 0.2  # probability from which a span or a link is worth proposing; candidates have the last word
+# A fragment of a discontiguous mention is rarely likely by itself: proposing is bounded by counts, and the candidates decide.
+PROPOSE = 0.005  # probability below which no span or link is proposed
 MOST = 64  # most fragments a window proposes
+MOST_LINKS = 128  # most links
 _TYPICAL = 96  # words of a typical window, for the priors of what is counted per window
 
 
@@ -44,11 +46,12 @@ class SpanModule(HeadModule, nn.Module):
         width: most words in a span.
         most: most fragments in a mention, K.
         cap: most candidates a window is given when predicting.
+        floor: least probability of a candidate that is predicted.
     """
 
-    def __init__(self, hidden_size: int, rates: Rates, width: int, most: int, cap: int) -> None:
+    def __init__(self, hidden_size: int, rates: Rates, width: int, most: int, cap: int, floor: float = 0.5) -> None:
         super().__init__()
-        self.width, self.most, self.cap = width, most, cap
+        self.width, self.most, self.cap, self.floor = width, most, cap, floor
         labels = len(rates.labels)
         self.project = nn.Linear(hidden_size, SIZE)
         self.norm = nn.LayerNorm(SIZE)
@@ -128,7 +131,7 @@ class SpanModule(HeadModule, nn.Module):
         return total + RARE * entropy(judged.logits, verdict, (chosen[..., 0] >= 0)[..., None]), judged
 
     def _accepted(self, hidden: Tensor, batch: Mapping[str, Tensor]) -> tuple[list[list[tuple[Accepted, int]]], Judged]:
-        """Accepted candidates of each window, each with its place among those judged."""
+        """Candidates of each window from `floor` on, each with its place among those judged."""
         seen = _Words(self, hidden, batch)
         score = seen.span_logits.amax(-1).masked_fill(~seen.valid, NEVER)
         best, place = score.topk(min(MOST, score.shape[1]), 1)
@@ -136,6 +139,9 @@ class SpanModule(HeadModule, nn.Module):
         depth = max(int(keep.sum(1).max()), 1)
         parts = _Parts(self, seen, place[:, :depth], keep[:, :depth])
         linked = parts.linkable & (parts.links > math.log(PROPOSE / (1 - PROPOSE)))
+        if depth**2 > MOST_LINKS:
+            least = parts.links.masked_fill(~linked, NEVER).flatten(1).topk(MOST_LINKS, 1).values[:, -1]
+            linked = linked & (parts.links >= least[:, None, None])
         links: list[list[tuple[int, int]]] = [[] for _ in range(len(keep))]
         for i, a, b in linked.nonzero().tolist():
             links[i].append((a, b))
@@ -151,7 +157,7 @@ class SpanModule(HeadModule, nn.Module):
         )
         judged = self._judge(seen, parts, chosen)
         found: list[list[tuple[Accepted, int]]] = [[] for _ in proposed]
-        positive = judged.logits > 0
+        positive = judged.logits > math.log(self.floor / (1 - self.floor))
         sure = probabilities(judged.logits[positive]).tolist()
         for (i, at, kind), chance in zip(positive.nonzero().tolist(), sure, strict=True):
             if at < len(proposed[i]):

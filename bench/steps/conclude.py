@@ -71,7 +71,7 @@ def conclude(
     with clock("efficiency"):
         efficiency.measure("trained", trainer.model)
     with clock("evaluation"):
-        save_trained(trainer.model, data, planned.folder)
+        save_trained(trainer.model, data, planned.folder, scoring.thresholds)
         at_best = None
         if not on_best and best is not None and int(best["step"]) != trainer.step:
             last = trainer.model.state()
@@ -209,6 +209,9 @@ def _result(
                 "reported": "best on dev" if not planned.budget.controlled else "last checkpoint of the budget",
                 "tokens_per_second": trainer.ledger.tokens / max(progress.seconds, 1e-9),
                 "evaluation_tokens_per_second": scoring.throughput,
+            },
+            "thresholds": {
+                task: {"accept": scoring.thresholds[task].as_json(), **scoring.at_half[task]} for task in scoring.at_half
             },
             **together(planned, trainer, stages[last]["test"], last),
             **more,

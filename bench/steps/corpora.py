@@ -23,6 +23,9 @@ from bench.results.layout import CACHE, CORPUS
 from bench.steps.resolve import Parts
 
 if TYPE_CHECKING:
+    import numpy as np
+    from numpy.typing import NDArray
+
     from bench.training.model import TaskData
 
 SEED = 2015
@@ -172,19 +175,24 @@ def encoding_facts(data: Mapping[str, TaskData]) -> dict[str, Any]:
     }  # fmt: skip
 
 
-def unlabelled(data: Mapping[str, TaskData]) -> dict[str, float]:
-    """Task to the share of its training windows that hold no gold mention, where mentions are what is looked for."""
-    found = {}
-    for name, one in data.items():
-        if not one.head.finds_mentions:
-            continue
-        spans: dict[str, list[tuple[int, int]]] = {}
-        for document in one.corpus["train"]:
-            spans[document.id] = [m.fragments[0] for m in document.mentions]
-        encoded = one.splits["train"]
-        empty = 0
-        for row in encoded.rows.select_columns(["document", "span"]):
-            low, high = row["span"]
-            empty += not any(low <= start < high for start, _ in spans[encoded.documents[row["document"]]])
-        found[name] = empty / max(1, len(encoded))
+def labelled(data: TaskData) -> NDArray[np.bool_]:
+    """Whether each training window holds something to learn.
+
+    A gold mention where those are looked for, else a supervised position.
+
+    Returns:
+        Shape (windows,).
+    """
+    import numpy as np
+
+    encoded = data.splits["train"]
+    if not data.head.finds_mentions:
+        return encoded.supervised > 0
+    starts = {d.id: np.sort([m.fragments[0][0] for m in d.mentions]) for d in data.corpus["train"]}
+    spans = np.asarray(encoded.rows["span"], dtype=np.int64).reshape(-1, 2)
+    found = np.zeros(len(encoded), dtype=np.bool_)
+    for index, document in enumerate(encoded.documents):
+        own = encoded.sources == index
+        held = starts[document]
+        found[own] = np.searchsorted(held, spans[own, 1]) > np.searchsorted(held, spans[own, 0])
     return found

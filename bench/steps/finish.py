@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -11,7 +11,9 @@ import numpy as np
 
 from bench.api.data import Document, Mention
 from bench.data.concepts import ConceptDictionary
+from bench.evaluation import thresholds
 from bench.evaluation.statistics import with_intervals
+from bench.evaluation.thresholds import Thresholds
 from bench.results.layout import ADAPTERS, PREDICTIONS, predictions_name
 from bench.results.schema import pick
 from bench.results.statistics import Statistics, write_statistics
@@ -55,6 +57,8 @@ class Scoring:
         padded: padded tokens of a batch at most.
         throughput: stage to marked tokens a second on the test split.
         latest: step and dev predictions of the last `selection`, so that the same weights need not read dev again.
+        thresholds: task to what its mentions are accepted from, as chosen on dev last.
+        at_half: task to split to the selection metric of the trained model as chosen, and with every threshold at one half.
     """
 
     data: Mapping[str, TaskData]
@@ -65,21 +69,58 @@ class Scoring:
     padded: int
     throughput: dict[str, float] = field(default_factory=dict)
     latest: tuple[int, dict[str, Predicted]] | None = None
+    thresholds: dict[str, Thresholds] = field(default_factory=dict)
+    at_half: dict[str, dict[str, dict[str, float]]] = field(default_factory=dict)
 
-    def predict(self, model: TaskModel, task: str, split: str, advance: Callable[[int], None] = lambda n: None) -> Predicted:
-        """Predictions of a model on a split."""
+    def predict(self, model: TaskModel, task: str, split: str, choose: bool = False) -> Predicted:
+        """Predictions of a model on a split.
+
+        Args:
+            model: what predicts.
+            task: name of the task.
+            split: its name.
+            choose: whether the thresholds are chosen anew on this split, which is dev.
+        """
         from bench.evaluation.predict import predict
 
-        return predict(model, task, self.data[task], split, self.device, self.pad, self.links[task], self.padded, advance)
+        one, handed = self.data[task], list[Document]()
+
+        def accept(documents: Sequence[Document]) -> Sequence[Document]:
+            handed[:] = documents
+            if one.head.floor is None:
+                return documents
+            if choose:
+                self.thresholds[task] = thresholds.choose(one.corpus[split], documents)
+            return self.thresholds.get(task, Thresholds()).accept(documents)
+
+        link = self.links[task]
+        found = predict(model, task, one, split, self.device, self.pad, link, self.padded, accept=accept)
+        return replace(found, handed=tuple(handed))
+
+    def compare_with_half(self, task: str, split: str, predicted: Predicted) -> None:
+        """Keeps the selection metric beside what it would be with every threshold at one half."""
+        one = self.data[task]
+        if one.head.floor is None:
+            return
+        half = [
+            replace(d, mentions=tuple(self.links[task](text, d.mentions)))
+            for text, d in zip(one.corpus[split], Thresholds().accept(predicted.handed), strict=True)
+        ]
+        self.at_half.setdefault(task, {})[split] = {
+            "chosen": self.selected(task, split, predicted.documents),
+            "half": self.selected(task, split, half),
+        }
+
+    def selected(self, task: str, split: str, documents: Sequence[Document]) -> float:
+        """The selection metric of predictions on a split."""
+        one = self.data[task]
+        return pick(one.task.score(one.corpus[split], documents), one.task.metadata.selects_by) or 0.0
 
     def selection(self, model: TaskModel, step: int) -> dict[str, float]:
         """Each task's selection metric on dev after an update, and their mean as ``mean``."""
-        predicted = {name: self.predict(model, name, "dev") for name in self.data}
+        predicted = {name: self.predict(model, name, "dev", choose=True) for name in self.data}
         self.latest = step, predicted
-        values = {}
-        for name, one in self.data.items():
-            scores = one.task.score(one.corpus["dev"], predicted[name].documents)
-            values[name] = pick(scores, one.task.metadata.selects_by) or 0.0
+        values = {name: self.selected(name, "dev", predicted[name].documents) for name in self.data}
         return values | {"mean": sum(values.values()) / len(values)}
 
     def stage(self, model: TaskModel, stage: str, split: str, step: int | None = None) -> dict[str, dict[str, Any]]:
@@ -95,7 +136,10 @@ class Scoring:
         found = {}
         tokens, seconds = 0, 0.0
         for name in self.data:
-            predicted = known.get(name) or self.predict(model, name, split)
+            first = stage == "trained"
+            predicted = known.get(name) or self.predict(model, name, split, choose=first and split == "dev")
+            if first:
+                self.compare_with_half(name, split, predicted)
             tokens, seconds = tokens + predicted.tokens, seconds + predicted.seconds
             rows = self.statistics(name, split, predicted.documents)
             found[name] = self.scores(name, rows)
@@ -127,15 +171,17 @@ class Scoring:
         return {"dictionary": self.scores(task, self.statistics(task, "test", predicted))}
 
 
-def save_trained(model: TaskModel, data: Mapping[str, TaskData], folder: Path) -> None:
-    """Adapters in PEFT's own format, heads in safetensors with what they learned of the labels."""
+def save_trained(model: TaskModel, data: Mapping[str, TaskData], folder: Path, chosen: Mapping[str, Thresholds]) -> None:
+    """Adapters in PEFT's own format, heads in safetensors with what they learned of the labels and their thresholds."""
     from safetensors.torch import save_file
 
     model.adapted.save(folder / ADAPTERS)
     for index, (name, one) in enumerate(data.items()):
         tensors = {key: value.detach().cpu().contiguous() for key, value in model.head(name).state_dict().items()}
         save_file(tensors, folder / ADAPTERS / f"head-{index}.safetensors")
-        write_json(folder / ADAPTERS / f"head-{index}.json", {"task": name, "head": one.head.name, "state": one.head.state()})
+        facts = {"task": name, "head": one.head.name, "state": one.head.state()}
+        accept = {"thresholds": chosen[name].as_json()} if name in chosen else {}
+        write_json(folder / ADAPTERS / f"head-{index}.json", facts | accept)
 
 
 def dev_states(

@@ -2,15 +2,17 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
+from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+from bench.api.data import Judgement
 from bench.config import RunConfig
 from bench.invariants.batch import BatchReport, cpu_limit, search
 from bench.reporting import Reporter
 from bench.results.layout import QUANTIZED
-from bench.steps.corpora import unlabelled
+from bench.steps.corpora import labelled
 from bench.steps.planned import Clock, Planned
 from bench.steps.resolve import Parts
 from bench.steps.resume import State
@@ -149,29 +151,47 @@ def run_smoke(trainer: Trainer, data: Mapping[str, TaskData], config: RunConfig,
         InvariantError: something does not learn; with the diagnosis.
     """
     from bench.data.cache import collate
-    from bench.invariants.smoke import UPDATES, smoke_test
+    from bench.invariants.smoke import UPDATES, Examples, Gate
     from bench.training.loop import make_optimizer
 
-    def loss_of(task: str, indices: Any) -> tuple[Tensor, int]:
+    def loss_of(task: str, indices: Sequence[int]) -> tuple[Tensor, int]:
         split = data[task].splits["train"]
         chosen = list(indices)
         batch = trainer.device.move(collate(split.take(chosen), data[task].head, trainer.pad))
+        trainer.tally.expect(int(split.lengths[chosen].sum()) * trainer.model.adapted.passes(task))
         with trainer.device.autocast():
             loss = trainer.model.loss(task, batch)
         return loss, int(split.supervised[chosen].sum())
 
+    examples = {
+        name: Examples(labelled(one), one.splits["train"].lengths, trainer.sampler.units.get(name), partial(kinds, one))
+        for name, one in data.items()
+    }
     with console.progress("smoke test", UPDATES, "updates") as bar:
-        report = smoke_test(
-            trainer.model,
-            trainer.model,
-            loss_of,
-            {name: len(one.splits["train"]) for name, one in data.items()},
-            trainer.sampler.units,
-            trainer.lr,
-            make_optimizer,
-            trainer.tally,
-            unlabelled(data),
-            waived="smoke" in config.waive,
-            advance=bar.advance,
+        gate = Gate(
+            trainer.model, trainer.model, loss_of, examples, make_optimizer, trainer.tally, trainer.device.dtype, bar.advance
         )
-    return report.as_json()
+        return gate.run(trainer.lr, waived="smoke" in config.waive).as_json()
+
+
+def kinds(data: TaskData, indices: Sequence[int]) -> frozenset[str]:
+    """Labels in the encoded gold of training windows, as a perfect model would predict them.
+
+    Empty also where the training split judges everything alike: one class, or no relevant passage.
+    """
+    split = data.splits["train"]
+    judged = {_verdict(data, j) for d in data.corpus["train"] for j in d.judgements} - {""}
+    if len(judged) == 1:
+        return frozenset()
+    found = set()
+    for row in split.take(list(indices)):
+        for annotation in data.head.decode(split.window(row), data.head.oracle(split.encoding(row))):
+            found.add(_verdict(data, annotation) if isinstance(annotation, Judgement) else annotation.label)
+    return frozenset(found - {""})
+
+
+def _verdict(data: TaskData, judgement: Judgement) -> str:
+    """The class that a judgement chooses, empty where it chooses none; of a passage whether it is relevant."""
+    if data.compared:
+        return "relevant" if judgement.chosen else "other"
+    return judgement.name if judgement.chosen else ""

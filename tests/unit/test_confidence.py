@@ -124,7 +124,7 @@ def test_accepted_candidates_carry_the_probability_of_their_logit() -> None:
     assert {sure for *_, sure in row} != {1.0}
     for (parts, kind, sure), at in found[0]:
         assert sure == pytest.approx(1 / (1 + math.exp(-float(judged.logits[0, at, kind]))), abs=1e-4)
-        assert sure >= 0.5
+        assert sure >= (head.floor or 0) - 1e-4
         assert (parts, kind, sure) in row
     decoded = head.decode(window(6), row)
     assert sorted(m.confidence or 0 for m in decoded) == sorted(sure for *_, sure in row)

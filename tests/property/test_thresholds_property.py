@@ -1,0 +1,85 @@
+"""Thresholds of predicted mentions: never worse on dev than one half, the best there is, and shared where there is little."""
+
+from __future__ import annotations
+
+from itertools import product
+
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+pytest.importorskip("numpy")
+
+from bench.api.data import Document, Mention
+from bench.evaluation import thresholds
+from bench.evaluation.thresholds import Thresholds, choose
+
+Row = tuple[str, bool, float, bool]
+"""Label, discontiguous, probability, whether it is in gold."""
+
+
+def documents(rows: list[Row], missed: list[tuple[str, bool]]) -> tuple[list[Document], list[Document]]:
+    gold, predicted = [], []
+    for n, (label, several, sure, right) in enumerate(rows):
+        mention = Mention(spans(n, several), label, confidence=sure)
+        predicted.append(Document(f"p{n}", "", (mention,)))
+        gold.append(Document(f"p{n}", "", (Mention(mention.fragments, label),) if right else ()))
+    for n, (label, several) in enumerate(missed):
+        gold.append(Document(f"m{n}", "", (Mention(spans(n, several), label),)))
+        predicted.append(Document(f"m{n}", ""))
+    return gold, predicted
+
+
+def spans(n: int, several: bool) -> tuple[tuple[int, int], ...]:
+    return ((n, n + 2), (n + 4, n + 6)) if several else ((n, n + 2),)
+
+
+def f1(gold: list[Document], found: tuple[Document, ...] | list[Document]) -> float:
+    wanted = {(d.id, m.key) for d in gold for m in d.mentions}
+    given_ = {(d.id, m.key) for d in found for m in d.mentions}
+    return 2 * len(wanted & given_) / (len(wanted) + len(given_)) if wanted or given_ else 0.0
+
+
+rows = st.lists(
+    st.tuples(st.sampled_from("ab"), st.booleans(), st.integers(5, 99).map(lambda n: n / 100), st.booleans()), max_size=60
+)
+missed = st.lists(st.tuples(st.sampled_from("ab"), st.booleans()), max_size=20)
+
+
+@given(rows, missed)
+def test_no_worse_on_dev_than_one_half(made: list[Row], lacking: list[tuple[str, bool]]) -> None:
+    gold, predicted = documents(made, lacking)
+    chosen = choose(gold, predicted)
+    assert f1(gold, chosen.accept(predicted)) >= f1(gold, Thresholds().accept(predicted)) - 1e-12
+    assert set(chosen.groups.values()) <= {round(float(v), 2) for v in thresholds.GRID}
+
+
+@settings(max_examples=30, deadline=None)
+@given(rows, missed)
+def test_as_good_as_the_best_pair_of_thresholds(made: list[Row], lacking: list[tuple[str, bool]]) -> None:
+    made = [("a", several, sure, right) for _, several, sure, right in made]
+    # Enough of either kind, all of them missed, so that each has a threshold of its own.
+    gold, predicted = documents(
+        made, [("a", n % 2 == 0) for n in range(2 * thresholds.FEWEST)] + [("a", s) for _, s in lacking]
+    )
+    found = f1(gold, choose(gold, predicted).accept(predicted))
+    grid = [0.05, *sorted({sure for _, _, sure, _ in made if sure <= 0.95}), 0.95]
+    best = max(
+        f1(gold, Thresholds({("a", False): one, ("a", True): other}).accept(predicted)) for one, other in product(grid, grid)
+    )
+    assert found == pytest.approx(best)
+
+
+def test_a_rare_group_shares_the_threshold_of_its_kind() -> None:
+    common = [("a", False, 0.3, True)] * 30 + [("a", True, 0.1, True)] * 30
+    rare = [("b", False, 0.9, True), ("c", True, 0.9, False)]
+    chosen = choose(*documents([*common, *rare], []))
+    assert chosen.groups[("a", True)] <= 0.1 < chosen.groups[("a", False)] <= 0.3
+    assert chosen.groups[("b", False)] == chosen.groups[("c", True)]  # too few of either kind: one for both
+    assert chosen.as_json()["a discontiguous"] == chosen.groups[("a", True)]
+
+
+def test_what_was_never_seen_is_accepted_from_one_half_and_what_has_no_probability_always() -> None:
+    sure, unsure = (Mention(((0, 2),), "x", confidence=value) for value in (0.5, 0.49))
+    kept = Thresholds().accept([Document("d", "", (sure, unsure, Mention(((3, 4),), "x")))])
+    assert [m.confidence for m in kept[0].mentions] == [0.5, None]
