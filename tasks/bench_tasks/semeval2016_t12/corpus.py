@@ -72,7 +72,8 @@ def _document(name: str, text: str, found: anafora_xml.Annotations) -> Document:
             continue
         if label not in MENTIONS:
             raise found.error(entity, f"the <type> of this entity is not known; wanted {', '.join((*MENTIONS, *LEFT_OUT))}.")
-        fragments = tuple(sorted(anafora_xml.spans(found, entity)))
+        written = anafora_xml.spans(found, entity)
+        fragments = tuple(sorted(written))
         if fragments[-1][1] > len(text):
             raise found.error(
                 entity, f"span {fragments[-1][0]},{fragments[-1][1]} lies outside the text of {len(text)} characters."
@@ -88,7 +89,8 @@ def _document(name: str, text: str, found: anafora_xml.Annotations) -> Document:
                 raise found.error(entity, f"<{slot}> holds no known value; wanted one of {', '.join(values)}.")
             slots[slot] = (value,)
         keys[identifier] = (fragments, label)
-        mentions.setdefault(keys[identifier], Mention(fragments, label, slots=slots))
+        kept = written if written != fragments else None
+        mentions.setdefault(keys[identifier], Mention(fragments, label, slots=slots, written=kept))
     relations: dict[Relation, None] = {}
     for relation in found.relations:
         kind, held = anafora_xml.kind(relation), anafora_xml.properties(relation)
