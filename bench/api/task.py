@@ -79,9 +79,7 @@ class Task(Part):
         for kind in sorted(wanted):
             if kind not in self.faults:
                 error = unknown(f"kind of faulty line of {self.name}:", kind, self.faults, "")
-                error.hint = (
-                    f"It can leave out {', '.join(self.faults)}." if self.faults else "Its loader can leave out none."
-                )
+                error.hint = f"It can leave out {', '.join(self.faults)}." if self.faults else "Its loader can leave out none."
                 raise error
         if wanted == set(self.tolerated):
             return self

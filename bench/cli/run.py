@@ -56,6 +56,9 @@ def configure(parser: Parser) -> None:
     data.add_argument(
         "--allow-leak", action="store_true", default=None, help="go on with documents that stand in two splits; recorded"
     )
+    data.add_argument(
+        "--tolerate", action="append", metavar="KIND", help="leave faulty lines of a kind out of a corpus; recorded; repeatable"
+    )
     data.add_argument("--max-length", type=whole, metavar="TOKENS", help="longest window (default: from the data)")
 
     budget = parser.add_argument_group("budget (one of them; a default of each task's own otherwise)")
@@ -208,6 +211,8 @@ def resolve(config: RunConfig, registry: Registry, resuming: bool = False) -> No
     Raises:
         UsageError: a name that nothing carries, or a combination that means nothing.
     """
+    from bench.steps.resolve import tolerating
+
     if not config.task and not resuming:
         raise UsageError("No task was named.", "Add --task NAME; 'bench list tasks' shows them.")
     tasks: dict[str, Task] = {}
@@ -221,6 +226,7 @@ def resolve(config: RunConfig, registry: Registry, resuming: bool = False) -> No
         if task.folder is not None and task.name not in config.data and not task.folder.is_dir():
             fix = f"Correct 'folder' in {task.file}, or add --data {task.name}=DIR."
             raise UsageError(f"The corpus of {task.name!r} should lie in {task.folder}, which is no folder.", fix)
+    tolerating(tasks, () if resuming else config.tolerate)
     registry.get("architectures", config.arch)
     quantizer = registry.get("quantizers", config.quant)
     if config.quant_when is not None and config.quant_when not in quantizer.when:

@@ -31,11 +31,11 @@ def tidied(found: Iterable[A], text: str) -> list[A]:
     for one in found:
         if isinstance(one, Mention):
             fragments = tidy(one.fragments, text)
-            made.append(one if fragments == one.fragments else replace(one, fragments=fragments))  # type: ignore[arg-type]
+            made.append(one if fragments == one.fragments else replace(one, fragments=fragments))
         elif isinstance(one, Relation):
             ends = [(tidy(fragments, text), label) for fragments, label in (one.source, one.target)]
             same = ends == [one.source, one.target]
-            made.append(one if same else replace(one, source=ends[0], target=ends[1]))  # type: ignore[arg-type]
+            made.append(one if same else replace(one, source=ends[0], target=ends[1]))
         else:
             made.append(one)
     return made

@@ -203,7 +203,7 @@ def test_classes_stand_in_every_document_also_where_a_split_lacks_one(tmp_path: 
 def test_lines_of_ann_files_that_are_not_read_are_told(tmp_path: Path) -> None:
     task = made(tmp_path, "mentions", "brat")
     assert task.folder is not None
-    with pytest.warns(DataWarning, match=r"mine: 18 lines of \.ann files were not read.*A 18"):
+    with pytest.warns(DataWarning, match=r"mine: 72 lines of \.ann files were not read.*A 18, R 54"):
         task.load(task.folder)
     assert "A 18" in check_file(tmp_path / "mine.toml", load())[1].detail
 
@@ -291,17 +291,17 @@ def change(path: Path, line: int, **values: Any) -> None:
     [
         ("mentions", {"mentions": [{"fragments": [[0, 900]], "label": "Drug"}]}, "fragment 0-900 lies outside the text"),
         ("mentions", {"mentions": [{"fragments": [[4, 2]], "label": "Drug"}]}, "4-2 ends before"),
-        ("mentions", {"mentions": [{"fragments": [[4, 8], [6, 9]], "label": "Drug"}]}, "wanted ascending"),
+        ("mentions", {"mentions": [{"fragments": [[4, 8], [6, 9]], "label": "Drug"}]}, "wanted them apart"),
         ("mentions", {"mentions": [{"fragments": [], "label": "Drug"}]}, "no fragment"),
         ("mentions", {"mentions": [{"fragments": [[0, True]], "label": "Drug"}]}, "wanted [start, end]"),
         ("mentions", {"mentions": [{"fragments": [[0, 2]], "label": "Drug"}] * 2}, "mention 1 repeats"),
-        ("mentions", {"mentions": [{"fragments": [[0, 2]], "label": "Strange"}]}, "'dev1' has 1 labels of mention"),
+        ("mentions", {"mentions": [{"fragments": [[0, 2]], "label": "Strange"}]}, "dev.jsonl, line 2: document 'dev1' has a label of a mention"),
         ("mentions", {"id": "dev0"}, "'id' stood in an earlier line"),
         ("relations", {"relations": [{"source": 0, "target": 3, "label": "causes"}]}, "'target' is 3, but the document has 3"),
         ("relations", {"relations": [{"source": 1, "target": 1, "label": "causes"}]}, "a mention with itself"),
         ("relations", {"relations": [{"source": 0, "target": -1, "label": "causes"}]}, "below 0"),
         ("relations", {"relations": None}, "field 'relations' is null; wanted a list"),
-        ("classification", {"label": "2"}, "'dev1' has 1 labels of class"),
+        ("classification", {"label": "2"}, "dev.jsonl, line 2: document 'dev1' has a label of a class"),
         ("classification", {"label": True}, "field 'label' is true or false"),
         ("ranking", {"passages": []}, "without passages"),
         ("ranking", {"passages": [{"id": "p", "text": "t", "relevant": 1}]}, "'relevant' of a passage is a whole number"),
@@ -319,7 +319,7 @@ def test_a_bad_line_is_named_and_not_quoted(kind: str, values: Mapping[str, Any]
 
 def test_a_corpus_that_lacks_something_is_refused(tmp_path: Path) -> None:
     task = made(tmp_path, "mentions", "brat", 'labels = ["Drug"]\n')
-    assert "1 labels of mention" in fault(task)
+    assert "36 faults: unknown-label 36." in fault(task)
     assert "lists Drug" in fault(task)
     task = load().get("tasks", str(written(tmp_path, "mentions", "brat", 'metric = "by_type.Durg.f1"\n')))
     assert "Did you mean 'by_type.Drug.f1'" in fault(task)

@@ -57,10 +57,11 @@ def _plain(name: str) -> str:
 _CLASS_OF = {_plain(name): group for group, names in _TYPES.items() for name in (group, *names)}
 
 
-def load(folder: Path, faults: Faults) -> Corpus:
+def load(folder: Path, faults: Faults | None = None) -> Corpus:
     """Reads and checks a corpus; see `CorpusTask.load`."""
     if not folder.is_dir():
         raise DataError(f"There is no folder {folder}.", f"Wanted {CHEMPROT_LAYOUT}.")
+    faults = faults or Faults(tolerable=False)
     digest = hashlib.sha256()
     splits: dict[str, tuple[Document, ...]] = {}
     for split in SPLITS:
@@ -200,9 +201,7 @@ def _relations(record: Record, mentions: dict[str, Mention]) -> tuple[Relation, 
         for name, wanted in (("arg1_id", CHEMICAL), ("arg2_id", GENE)):
             mention = mentions.get(relation.identifier(name))
             if mention is None:
-                raise record.error(
-                    f"relation {number}: {name!r} names no entity of this abstract.", kind="missing-mention"
-                )
+                raise record.error(f"relation {number}: {name!r} names no entity of this abstract.", kind="missing-mention")
             if mention.label != wanted:
                 raise record.error(f"relation {number}: {name!r} names a {mention.label}; wanted a {wanted}.")
             ends.append(mention.key)

@@ -133,9 +133,7 @@ def parse(
     return Annotations(tuple(unique.values()), tuple(relations), +passed, lines, unsorted)
 
 
-def _relation(
-    found: re.Match[str], where: str, named: Mapping[str, Mention], out: set[str], roles: Roles
-) -> Relation | str:
+def _relation(found: re.Match[str], where: str, named: Mapping[str, Mention], out: set[str], roles: Roles) -> Relation | str:
     """A relation; or ``R`` where it is one of events, which are not read, and `DEPENDENT` where a mention was left out."""
     _, label, first, one, second, other = found.groups()
     if "E" in (one[0], other[0]):
@@ -164,9 +162,7 @@ def _mention(line: str, where: str, document: str | None) -> tuple[str, Mention,
     """Identifier and mention of a line, and whether its fragments stand there in ascending order."""
     found = _MENTION.fullmatch(line)
     if found is None:
-        raise Fault(
-            MALFORMED, f"{where}: {len(line)} characters that are no mention; wanted 'T1<TAB>Type a b;c d<TAB>text'."
-        )
+        raise Fault(MALFORMED, f"{where}: {len(line)} characters that are no mention; wanted 'T1<TAB>Type a b;c d<TAB>text'.")
     given: list[Fragment] = []
     for piece in found[3].split(";"):
         start, end = map(int, piece.split())
@@ -198,9 +194,7 @@ def _mention(line: str, where: str, document: str | None) -> tuple[str, Mention,
     return found[1], Mention(fragments, found[2]), fragments == tuple(given)
 
 
-def read(
-    path: Path, *, related: bool = True, roles: Roles | None = None, faults: Faults | None = None
-) -> dict[str, Document]:
+def read(path: Path, *, related: bool = True, roles: Roles | None = None, faults: Faults | None = None) -> dict[str, Document]:
     """Annotations by document, of every ``.ann`` file of a folder and those below it or of one file, for scoring.
 
     A document has its text where that stands beside it; nothing is held against it.

@@ -7,8 +7,7 @@ faults by file and line. Messages quote no text.
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Collection, Iterator, Mapping
-from contextlib import contextmanager
+from collections.abc import Collection, Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
 
@@ -105,13 +104,9 @@ class Faults:
         if len(self.first) < SHOWN:
             self.first.append(fault)
 
-    @contextmanager
-    def apart(self) -> Iterator[None]:
-        """Takes the fault that the block raises, so that reading goes on behind it."""
-        try:
-            yield
-        except Fault as fault:
-            self.add(fault)
+    def apart(self) -> _Apart:
+        """A block whose fault is taken, so that reading goes on behind it."""
+        return _Apart(self)
 
     def check(self, where: Path) -> None:
         """Ends the reading where there is a fault that nobody tolerates.
@@ -137,3 +132,17 @@ class Faults:
         hints = list(dict.fromkeys(fault.hint for fault in self.first if fault.hint))[:2]
         hint = " ".join([*hints, *([leave] if self.tolerable else [])])
         raise DataError(f"{where} has {total:,} faults: {counts}. {head}{lines}", hint or None)
+
+
+@dataclass(frozen=True)
+class _Apart:
+    faults: Faults
+
+    def __enter__(self) -> None:
+        return None
+
+    def __exit__(self, kind: object, error: object, trace: object) -> bool:
+        if isinstance(error, Fault):
+            self.faults.add(error)
+            return True
+        return False

@@ -36,7 +36,7 @@ def load(folder: Path, labels: Collection[str] = (), faults: Faults | None = Non
     """
     if not folder.is_dir():
         raise DataError(f"There is no folder {folder}.", f"Wanted {IOB_LAYOUT}.")
-    faults = Faults(tolerable=False) if faults is None else faults
+    faults = faults or Faults(tolerable=False)
     digest = hashlib.sha256()
     entries: dict[str, list[Entry]] = {}
     for split in SPLITS:

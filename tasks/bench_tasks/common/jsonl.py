@@ -203,9 +203,7 @@ def _record(path: Path, number: int, raw: bytes) -> Record:
     try:
         line = raw.removesuffix(b"\r").decode("utf-8")
     except UnicodeDecodeError as error:
-        raise Fault(
-            "not-utf8", f"{where}: byte {error.start + 1} of the line is not UTF-8; wanted UTF-8 text."
-        ) from None
+        raise Fault("not-utf8", f"{where}: byte {error.start + 1} of the line is not UTF-8; wanted UTF-8 text.") from None
     if not line.strip():
         raise Fault(MALFORMED, f"{where}: the line is blank; {wanted}")
     try:

@@ -57,7 +57,9 @@ class Roles:
         wanted = USUAL if set(given) == set(USUAL) else self.declared.get(label)
         if wanted is None:
             if given[0] == given[1]:
-                raise Fault("unknown-role", f"{where}: both roles of this relation are the same; wanted two, such as Arg1 and Arg2.")
+                raise Fault(
+                    "unknown-role", f"{where}: both roles of this relation are the same; wanted two, such as Arg1 and Arg2."
+                )
             if label not in self.first:
                 self.first[label], self.places[label] = given, where
             wanted = self.first[label]

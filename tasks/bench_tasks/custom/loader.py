@@ -199,7 +199,7 @@ def _known(reading: _Reading, splits: Mapping[str, tuple[Document, ...]]) -> dic
                 reading.faults.add(
                     Fault(
                         "unknown-label",
-                        f"{where}: document {document.id!r} has a label of a {_GOLD[spec.kind]} that this corpus does not have.",
+                        f"{where}: document {document.id!r} has a label of a {_GOLD[spec.kind]} that the corpus does not have.",
                         hint,
                     )
                 )
@@ -265,7 +265,7 @@ def _iob(reading: _Reading, home: Path, split: str) -> Iterator[Document]:
 
 def _jsonl(reading: _Reading, home: Path, split: str) -> Iterator[Document]:
     read = read_records(home, reading.bytes(home, split), reading.faults)
-    lines = {}
+    lines: dict[str, int] = {}
     for record in read:
         if isinstance(record.values.get("id"), (str, int)):
             lines.setdefault(str(record.values["id"]), record.line)

@@ -56,18 +56,14 @@ def documents(
         with collected.apart():
             name = record.identifier("id")
             if name.casefold() in made:
-                raise record.error(
-                    "its 'id' stood in an earlier line already; wanted each document once.", kind="repeated-id"
-                )
+                raise record.error("its 'id' stood in an earlier line already; wanted each document once.", kind="repeated-id")
             made[name.casefold()] = readers[what](record, name)
     if faults is None and records:
         collected.check(records[0].path)
     return tuple(made.values())
 
 
-def read_annotations(
-    path: Path, what: str, *, scored: bool = False, faults: Faults | None = None
-) -> dict[str, Document]:
+def read_annotations(path: Path, what: str, *, scored: bool = False, faults: Faults | None = None) -> dict[str, Document]:
     """Annotations for scoring by document, of a file or of every ``.jsonl`` file of a folder.
 
     Args:
@@ -156,18 +152,14 @@ def _relations(record: Record, keys: Sequence[Key | None], faults: Faults) -> tu
         with faults.apart():
             source, target = (_end(item, number, name, keys) for name in ("source", "target"))
             if source == target:
-                raise item.error(
-                    f"relation {number} joins a mention with itself; wanted two mentions.", kind="self-relation"
-                )
+                raise item.error(f"relation {number} joins a mention with itself; wanted two mentions.", kind="self-relation")
             one, other, label = keys[source], keys[target], item.identifier("label")
             if one is None or other is None:
                 faults.left_out[DEPENDENT] += 1
                 continue
             relation = Relation(one, other, label)
             if relation in found:
-                raise item.error(
-                    f"relation {number} repeats an earlier one; wanted each once.", kind="repeated-annotation"
-                )
+                raise item.error(f"relation {number} repeats an earlier one; wanted each once.", kind="repeated-annotation")
             found[relation] = None
     return tuple(found)
 

@@ -215,7 +215,7 @@ def _roles(path: Path, kind: str, form: str, value: Any) -> dict[str, tuple[str,
 
 def _other_name(what: str, name: str, known: Mapping[str, Any], path: Path) -> UsageError:
     """The error for a kind or a format that is not known, with what this suite calls it where others call it so."""
-    meant = OTHER_NAMES.get(re.sub(r"[-_. ]", "", name.lower()))
+    meant = OTHER_NAMES.get(re.sub(r"[-_. ]", "", name.lower()), "")
     if meant not in known:
         return _unknown(what, name, known, path)
     told = f", {DESCRIBED[meant]}" if meant in DESCRIBED else ""

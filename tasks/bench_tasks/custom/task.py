@@ -37,13 +37,15 @@ class FileTask(CorpusTask):
 
     def parameters(self) -> Mapping[str, str]:
         """What `bench show` prints below the metadata."""
+        roles = "; ".join(f"{label} from {one} to {other}" for label, (one, other) in self.spec.roles.items())
+        left_out = ", ".join(self.tolerated)
         return {
             "file": str(self.spec.path),
             "kind": self.spec.kind,
             "format": self.spec.format,
             "labels": ", ".join(self.spec.labels) or "those of the training split",
-            **({"roles": "; ".join(f"{n} from {a} to {b}" for n, (a, b) in self.spec.roles.items())} if self.spec.roles else {}),
-            **({"left out": ", ".join(self.tolerated)} if self.tolerated else {}),
+            **({"roles": roles} if roles else {}),
+            **({"left out": left_out} if left_out else {}),
             "scores": self.scores,
         }
 

@@ -30,10 +30,11 @@ PUBLISHED_REPEATS = frozenset(
 """Checksums of the five texts that stand in train and in test (8 test lines) as the corpus is published."""
 
 
-def load(folder: Path, faults: Faults) -> Corpus:
+def load(folder: Path, faults: Faults | None = None) -> Corpus:
     """Reads and checks a corpus; see `CorpusTask.load`."""
     if not folder.is_dir():
         raise DataError(f"There is no folder {folder}.", f"Wanted {GAD_LAYOUT}.")
+    faults = faults or Faults(tolerable=False)
     digest = hashlib.sha256()
     train = _file(folder / "train.jsonl", digest, faults)
     if (folder / "dev.jsonl").exists():

@@ -20,10 +20,11 @@ SEED = "pubmedqa/split/1"
 """Of the stratified draw of train, dev and test: this suite's own, not the official folds."""
 
 
-def load(folder: Path, faults: Faults) -> Corpus:
+def load(folder: Path, faults: Faults | None = None) -> Corpus:
     """Reads and checks a corpus; see `CorpusTask.load`."""
     if not folder.is_dir():
         raise DataError(f"There is no folder {folder}.", f"Wanted {PUBMEDQA_LAYOUT}.")
+    faults = faults or Faults(tolerable=False)
     digest = hashlib.sha256()
     whole, parts = folder / "all.jsonl", [folder / f"{split}.jsonl" for split in SPLITS]
     if whole.exists():

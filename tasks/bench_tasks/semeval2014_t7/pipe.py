@@ -84,9 +84,7 @@ def _fragments(columns: Sequence[str], where: str) -> tuple[Fragment, ...]:
     return tuple(zip(numbers[::2], numbers[1::2], strict=True))
 
 
-def read_mentions(
-    text: str, path: Path, name: str, length: int, faults: Faults | None = None
-) -> tuple[Mention, ...]:
+def read_mentions(text: str, path: Path, name: str, length: int, faults: Faults | None = None) -> tuple[Mention, ...]:
     """Strictly reads the annotations of one document of a corpus; of lines with equal spans the last one's concept is kept.
 
     Args:
@@ -124,9 +122,7 @@ def _check(where: str, document: str, mention: Mention, name: str, length: int) 
         if end == start:
             raise Fault("empty-span", f"{where}: span {start}-{end} ends where it starts; wanted an end after its start.")
         if end > length:
-            raise Fault(
-                "outside-text", f"{where}: span {start}-{end} lies outside the text, which has {length} characters."
-            )
+            raise Fault("outside-text", f"{where}: span {start}-{end} lies outside the text, which has {length} characters.")
 
 
 def read_documents(path: Path) -> dict[str, dict[tuple[Fragment, ...], str]]:

@@ -17,10 +17,11 @@ from bench_tasks.common.synthetic import is_synthetic
 from bench_tasks.semeval2015_t14.pipe import read_mentions
 
 
-def load(folder: Path, faults: Faults) -> Corpus:
+def load(folder: Path, faults: Faults | None = None) -> Corpus:
     """Reads and checks a corpus; see `CorpusTask.load`."""
     if not folder.is_dir():
         raise DataError(f"There is no folder {folder}.", f"Wanted {T14_LAYOUT}.")
+    faults = faults or Faults(tolerable=False)
     digest = hashlib.sha256()
     splits: dict[str, tuple[Document, ...]] = {}
     for split in SPLITS:

@@ -169,9 +169,7 @@ def _spans_of(columns: list[str], where: str, name: str, length: int) -> tuple[F
                 "empty-span", f"{where}: span {start}-{end} ends before or where it starts; wanted an end after its start."
             )
         if end > length:
-            raise Fault(
-                "outside-text", f"{where}: span {start}-{end} lies outside the text, which has {length} characters."
-            )
+            raise Fault("outside-text", f"{where}: span {start}-{end} lies outside the text, which has {length} characters.")
     for (_, end), (start, _) in pairwise(sorted(fragments)):
         if start < end:
             raise Fault(

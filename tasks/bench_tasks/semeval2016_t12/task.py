@@ -59,9 +59,7 @@ class SemEval2016T12(CorpusTask):
         from bench_tasks.semeval2016_t12 import scorer
 
         given = {document.id: document for document in predicted}
-        return [
-            scorer.statistics(scorer.element_of(d), scorer.element_of(as_written(given.get(d.id), d))) for d in gold
-        ]
+        return [scorer.statistics(scorer.element_of(d), scorer.element_of(as_written(given.get(d.id), d))) for d in gold]
 
     def summarise(self, sums: Mapping[str, Any]) -> Scores:
         """Scores from summed statistics, numbers or arrays."""
