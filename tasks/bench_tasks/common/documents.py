@@ -4,11 +4,12 @@ from __future__ import annotations
 
 import hashlib
 import re
-from collections.abc import Callable, Iterable, Mapping, Sequence
+import warnings
+from collections.abc import Callable, Collection, Iterable, Sequence
 from pathlib import Path, PurePosixPath
 
 from bench.api.data import Document, Mention
-from bench.errors import DataError
+from bench.errors import DataError, DataWarning
 from bench_tasks.common.faults import Fault, Faults
 from bench_tasks.common.files import decode, read_bytes
 
@@ -124,23 +125,41 @@ def pipe_files(path: Path) -> list[Path]:
     return files
 
 
-def refuse_strangers(gold: Mapping[str, object], pred: Mapping[str, object], gold_path: Path, pred_path: Path) -> None:
-    """Refuses predictions that have no document in common with gold: all would be scored as if nothing were found.
+def strangers(gold: Collection[str], pred: Collection[str], gold_path: Path, pred_path: Path) -> str | None:
+    """What is said of predictions that have no document in common with gold: all score as if nothing were found.
+
+    None where they have one, and where nothing at all is predicted.
 
     Args:
-        gold: by document.
-        pred: by document; none at all is a system that finds nothing.
-        gold_path: of the files, for the error.
+        gold: names of documents.
+        pred: the same.
+        gold_path: of the files.
         pred_path: the same.
+    """
+    if not gold or not pred or not set(gold).isdisjoint(pred):
+        return None
+    return (
+        f"{pred_path} and {gold_path} have no document in common: {min(pred)!r} stands in the first, {min(gold)!r} in the "
+        "second; wanted the same names."
+    )
+
+
+def refuse_strangers(gold: Collection[str], pred: Collection[str], gold_path: Path, pred_path: Path) -> None:
+    """Refuses such predictions where documents are named by their files; arguments as in `strangers`.
 
     Raises:
         DataError: naming a document of either side.
     """
-    if gold and pred and not gold.keys() & pred.keys():
-        raise DataError(
-            f"{pred_path} and {gold_path} have no document in common: {min(pred)!r} stands in the first, {min(gold)!r} in the "
-            "second; wanted the same names.",
-        )
+    if message := strangers(gold, pred, gold_path, pred_path):
+        raise DataError(message)
+
+
+def tell_strangers(gold: Collection[str], pred: Collection[str], gold_path: Path, pred_path: Path) -> None:
+    """Tells of such predictions where documents are named by lines, so that one without a mention has no name; arguments as in
+    `strangers`.
+    """
+    if message := strangers(gold, pred, gold_path, pred_path):
+        warnings.warn(message, DataWarning, stacklevel=3)
 
 
 def write_each(folder: Path, documents: Sequence[Document], suffix: str, content: Callable[[Document], str]) -> None:

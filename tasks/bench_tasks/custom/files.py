@@ -12,7 +12,7 @@ from bench.data.spans import tidied_document
 from bench.errors import DataError, DataWarning
 from bench_tasks.common import brat, iob, iob_folder
 from bench_tasks.common.classes import judgements
-from bench_tasks.common.documents import refuse_strangers
+from bench_tasks.common.documents import refuse_strangers, tell_strangers
 from bench_tasks.common.faults import Faults
 from bench_tasks.common.files import read_text
 from bench_tasks.common.roles import Roles, declared_in
@@ -77,7 +77,7 @@ def _documents(spec: TaskFile, gold: Path, pred: Path, faults: Faults) -> Pair:
         wanted, given = _read_pipe(gold), _read_pipe(pred)
     if spec.format == "brat" and gold.is_file() and pred.is_file():  # whatever their names
         wanted, given = ({"": document} for document in (*wanted.values(), *given.values()))
-    refuse_strangers(wanted, given, gold, pred)
+    (refuse_strangers if spec.format == "brat" else tell_strangers)(wanted, given, gold, pred)
     names = sorted({*wanted, *given})
     return [_named(name, wanted.get(name)) for name in names], [_named(name, given.get(name)) for name in names]
 

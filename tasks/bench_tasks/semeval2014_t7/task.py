@@ -78,11 +78,11 @@ class SemEval2014T7(CorpusTask):
         Raises:
             DataError: a path or a line that cannot be read, offsets that decrease among them.
         """
-        from bench_tasks.common.documents import refuse_strangers
+        from bench_tasks.common.documents import tell_strangers
         from bench_tasks.semeval2014_t7 import pipe, scorer
 
         wanted, given = pipe.read_documents(gold), pipe.read_documents(pred)
-        refuse_strangers(wanted, given, gold, pred)
+        tell_strangers(wanted, given, gold, pred)
         total = scorer.document_statistics({}, {})
         for name in sorted({*wanted, *given}):
             for key, value in scorer.document_statistics(wanted.get(name, {}), given.get(name, {})).items():

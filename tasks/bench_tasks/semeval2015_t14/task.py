@@ -92,11 +92,11 @@ class SemEval2015T14(CorpusTask):
         Raises:
             DataError: a path or a line that cannot be read.
         """
-        from bench_tasks.common.documents import refuse_strangers
+        from bench_tasks.common.documents import tell_strangers
         from bench_tasks.semeval2015_t14 import reading, scorer
 
         wanted, given = reading.read(gold), reading.read(pred)
-        refuse_strangers(wanted, given, gold, pred)
+        tell_strangers(wanted, given, gold, pred)
         total = scorer.document_statistics({}, {})
         for name in sorted(wanted):
             for key, value in scorer.document_statistics(wanted[name], given.get(name, {})).items():
