@@ -30,7 +30,7 @@ class Mention:
         confidence: probability that a head gives its own prediction, in [0, 1]; None in gold and where a head gives none. No
             part of what a mention is: two that differ in nothing else are equal.
         written: fragments as the corpus's file has them where they differ from `fragments` in order or white space alone; an
-            official scorer compares these. None where they are the same, and in predictions.
+            official scorer compares these. A loader that sorts gives it. None where they are the same, and in predictions.
     """
 
     fragments: tuple[Fragment, ...]
@@ -159,7 +159,7 @@ class Corpus:
         leaks: what the loader knows of texts that stand in two splits. Whoever runs the task finds ids that do, and refuses or
             records both; a loader raises nothing.
         left_out: faulty lines that the loader left out because their kind is tolerated, by kind.
-        adjusted: what was put right without being a fault, by what was done, such as fragments that were ``sorted``.
+        adjusted: what was put right without being a fault, by what was done; the core adds what it does to mentions.
     """
 
     splits: Mapping[str, tuple[Document, ...]]

@@ -13,7 +13,7 @@ from typing import TypeVar
 
 from bench.api.data import Corpus, Document, Key, Mention, Relation, tidy
 
-TRIMMED, JOINED = "trimmed", "joined"
+SORTED, TRIMMED, JOINED = "sorted", "trimmed", "joined"
 
 A = TypeVar("A")
 
@@ -51,6 +51,7 @@ def _tidied(document: Document, counts: Counter[str]) -> Document:
     mentions: dict[tuple[Key, str | None], Mention] = {}
     for mention in document.mentions:
         fragments = tidy(mention.fragments, document.text)
+        counts[SORTED] += mention.written is not None  # by the loader, which does not do more
         if fragments == mention.fragments:
             mentions.setdefault((mention.key, mention.concept), mention)
             continue

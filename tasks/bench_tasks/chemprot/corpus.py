@@ -184,7 +184,7 @@ def _mentions(record: Record, text: str | None) -> dict[str, Mention]:
                 raise record.error(
                     f"{what}: 'text' is not what stands at its offsets; wanted the same characters.", kind="text-mismatch"
                 )
-        found[name] = Mention(fragments, label)
+        found[name] = Mention(fragments, label, written=None if list(fragments) == spans else tuple(spans))
     return found
 
 

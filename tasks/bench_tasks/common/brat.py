@@ -44,14 +44,12 @@ class Annotations:
         relations: in file order, likewise.
         passed: how many lines were not read, by their first character, and ``repeated``.
         lines: of the first mention or relation of each label.
-        unsorted: mentions whose fragments did not ascend.
     """
 
     mentions: tuple[Mention, ...]
     relations: tuple[Relation, ...]
     passed: Counter[str] = field(default_factory=Counter)
     lines: Mapping[str, int] = field(default_factory=dict)
-    unsorted: int = 0
 
 
 def parse(
@@ -84,16 +82,14 @@ def parse(
     related_lines: list[tuple[int, re.Match[str]]] = []
     passed: Counter[str] = Counter()
     lines: dict[str, int] = {}
-    unsorted = 0
     for number, line in enumerate(text.removeprefix("\ufeff").replace("\r\n", "\n").split("\n"), start=1):
         where = f"{path}, line {number}"
         try:
             if line.startswith("T"):
-                name, mention, ascending = _mention(line, where, document)
+                name, mention = _mention(line, where, document)
                 if name in named:
                     raise Fault("repeated-id", f"{where}: an identifier that another line has already; wanted each once.")
                 named[name] = mention
-                unsorted += not ascending
                 lines.setdefault(mention.label, number)
             elif line.startswith("R") and not related:
                 passed["R"] += 1
@@ -131,7 +127,7 @@ def parse(
     passed["repeated"] += len(named) - len(unique)
     if faults is None:
         collected.check(path)
-    return Annotations(tuple(unique.values()), tuple(relations), +passed, lines, unsorted)
+    return Annotations(tuple(unique.values()), tuple(relations), +passed, lines)
 
 
 def _relation(
@@ -161,8 +157,8 @@ def _relation(
     return Relation(ends[0], ends[1], label)
 
 
-def _mention(line: str, where: str, document: str | None) -> tuple[str, Mention, bool]:
-    """Identifier and mention of a line, and whether its fragments stand there in ascending order."""
+def _mention(line: str, where: str, document: str | None) -> tuple[str, Mention]:
+    """Identifier and mention of a line."""
     found = _MENTION.fullmatch(line)
     if found is None:
         raise Fault(MALFORMED, f"{where}: {len(line)} characters that are no mention; wanted 'T1<TAB>Type a b;c d<TAB>text'.")
@@ -194,7 +190,7 @@ def _mention(line: str, where: str, document: str | None) -> tuple[str, Mention,
                 f"{where}: the text column is not what stands at these offsets; wanted the same words.",
                 "Offsets count characters of the .txt file as it is, line breaks of two characters included.",
             )
-    return found[1], Mention(fragments, found[2]), fragments == tuple(given)
+    return found[1], Mention(fragments, found[2], written=None if list(fragments) == given else tuple(given))
 
 
 def read(path: Path, *, related: bool = True, roles: Roles | None = None, faults: Faults | None = None) -> dict[str, Document]:

@@ -61,7 +61,6 @@ class _Reading:
         faults: what is wrong with it.
         roles: which argument a brat relation leads from.
         passed: lines that are not read, by their first character.
-        unsorted: mentions whose fragments did not ascend.
         places: split and document to where labels of it first stand.
     """
 
@@ -71,7 +70,6 @@ class _Reading:
     roles: Roles
     digest: hashlib._Hash = field(default_factory=hashlib.sha256)
     passed: Counter[str] = field(default_factory=Counter)
-    unsorted: int = 0
     places: dict[tuple[str, str], Place] = field(default_factory=dict)
 
     def bytes(self, path: Path, split: str, home: Path | None = None) -> bytes:
@@ -121,14 +119,13 @@ def load(spec: TaskFile, folder: Path, faults: Faults) -> Corpus:
     for message in (_passed(reading.passed), reading.roles.notice()):
         if message:
             warnings.warn(f"{spec.name}: {message}", DataWarning, stacklevel=2)
-    adjusted = {"sorted": reading.unsorted, "swapped": reading.roles.swapped}
     return Corpus(
         splits,
         is_synthetic(folder),
         reading.digest.hexdigest(),
         repeated_sentences(splits),
         left_out=dict(+faults.left_out),
-        adjusted={name: count for name, count in adjusted.items() if count},
+        adjusted={"swapped": reading.roles.swapped} if reading.roles.swapped else {},
     )
 
 
@@ -229,7 +226,6 @@ def _brat(reading: _Reading, home: Path, split: str) -> Iterator[Document]:
                 faults=reading.faults,
             )
             reading.passed += found.passed
-            reading.unsorted += found.unsorted
             reading.places[split, name] = Place(path, found.lines)
             yield Document(name, text, found.mentions, found.relations)
 

@@ -105,7 +105,10 @@ def _annotated(record: Record, name: str, related: bool, bare: bool, faults: Fau
     for number, item in enumerate(record.objects("mentions")):
         places.append(None)
         with faults.apart():
-            mention = Mention(_fragments(item, f"mention {number}", text), item.identifier("label"))
+            written = _fragments(item, f"mention {number}", text)
+            fragments = tuple(sorted(written))
+            kept = written if written != fragments else None
+            mention = Mention(fragments, item.identifier("label"), written=kept)
             if mention.key in mentions:
                 raise record.error(
                     f"mention {number} repeats the fragments and the label of an earlier one; wanted each once.",
@@ -135,8 +138,7 @@ def _fragments(item: Record, what: str, text: str | None) -> tuple[Fragment, ...
         found.append((start, end))
     if not found:
         raise item.error(f"{what} has no fragment; wanted at least one [start, end].")
-    found.sort()
-    for (_, end), (start, _) in pairwise(found):
+    for (_, end), (start, _) in pairwise(sorted(found)):
         if start < end:
             raise item.error(
                 f"{what}: the fragment from {start} starts before the one up to {end} ends; wanted them apart.",

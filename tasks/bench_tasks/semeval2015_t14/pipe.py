@@ -130,7 +130,7 @@ def read_mentions(
             fragments = tuple(sorted(written))
             kept = written if written != fragments else None
             if spans:
-                found[fragments] = Mention(fragments, LABEL)
+                found[fragments] = Mention(fragments, LABEL, written=kept)
                 continue
             before = found[written].slots if written in found else {}
             concept = _concept(columns, where)
