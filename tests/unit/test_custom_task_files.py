@@ -238,6 +238,23 @@ BASE = 'kind = "mentions"\nformat = "brat"\nfolder = "corpus"\n'
         (BASE.replace("kind", "kinds"), "'kinds'. Did you mean 'kind'?"),
         (BASE.replace('"mentions"', '"mention"'), "'mention'. Did you mean 'mentions'"),
         (BASE.replace("brat", "brta"), "'brta'. Did you mean 'brat'?"),
+        (BASE.replace("brat", "conll"), "It is called 'iob' here, IOB2 in two columns"),
+        (BASE.replace("brat", "CoNLL-2003"), "It is called 'iob' here"),
+        (BASE.replace("brat", "BIO"), "It is called 'iob' here"),
+        (BASE.replace("brat", "iob2"), "It is called 'iob' here"),
+        (BASE.replace("brat", "tsv"), "It is called 'iob' here"),
+        (BASE.replace("brat", "standoff"), "It is called 'brat' here, standoff"),
+        (BASE.replace("brat", ".ann"), "It is called 'brat' here"),
+        (BASE.replace("brat", "semeval"), "It is called 'pipe' here"),
+        (BASE.replace("brat", "json-lines"), "It is called 'jsonl' here"),
+        (BASE.replace("brat", "ndjson"), "It is called 'jsonl' here"),
+        (BASE.replace("brat", "xlsx"), "Wanted brat, iob, pipe, jsonl"),
+        (BASE.replace('"mentions"', '"NER"'), "It is called 'mentions' here"),
+        (BASE.replace('"mentions"', '"text-classification"'), "It is called 'classification' here"),
+        (BASE + '[roles]\na = ["From", "To"]', "'roles' are those of relations in brat; this file describes mentions in brat"),
+        (BASE.replace("mentions", "relations") + '[roles]\na = ["From"]', "'roles.a' holds 1 roles; wanted two"),
+        (BASE.replace("mentions", "relations") + '[roles]\na = ["From", "From"]', "'From' twice"),
+        (BASE.replace("mentions", "relations") + 'roles = "From"', "wanted a table [roles]"),
         (BASE.replace("brat", "iob").replace("mentions", "relations"), "format 'iob' cannot hold relations; wanted 'brat'"),
         (BASE.replace('"corpus"', "3"), "'folder' is or holds a whole number; wanted a string"),
         (BASE.replace('"corpus"', '" "'), "blank"),
@@ -272,6 +289,35 @@ def test_a_file_that_is_not_there_or_no_text(tmp_path: Path) -> None:
     path.write_bytes(b"\xff")
     with pytest.raises(UsageError, match="byte 0 is not UTF-8"):
         load().get("tasks", str(path))
+
+
+def test_a_byte_order_mark_before_the_file_is_let_pass(tmp_path: Path) -> None:
+    path = tmp_path / "mine.toml"
+    path.write_bytes(b"\xef\xbb\xbf" + BASE.encode())
+    assert load().get("tasks", str(path)).name == "mine"
+
+
+@pytest.mark.parametrize("form", ["brat", "pipe", "iob", "jsonl"])
+def test_a_byte_order_mark_before_annotations_is_let_pass(form: str, tmp_path: Path) -> None:
+    task = made(tmp_path, "mentions", form)
+    whole = loaded(task).splits
+    for path in (tmp_path / "corpus").rglob("*"):
+        if path.suffix in (".ann", ".pipe", ".tsv", ".jsonl"):
+            path.write_bytes(b"\xef\xbb\xbf" + path.read_bytes())
+    assert loaded(task).splits == whole
+
+
+@pytest.mark.parametrize(("form", "name"), [("pipe", "x.pipe"), ("iob", "x.tsv"), ("jsonl", "x.jsonl")])
+def test_files_in_sub_folders_are_never_passed_over(form: str, name: str, tmp_path: Path) -> None:
+    """Where a document cannot be named by its path, a sub-folder that holds some is refused, for scoring too."""
+    task = made(tmp_path, "mentions", form)
+    gold = tmp_path / "corpus" / ("train" if form == "pipe" else "")
+    (gold / "more").mkdir()
+    (gold / "more" / name).write_text("")
+    if form == "pipe":
+        assert "more/x.pipe lies in a sub-folder" in fault(task)
+    with pytest.raises(DataError, match=rf"more/{name} lies in a sub-folder \(1 such here\)"):
+        task.score_files(gold, gold)
 
 
 def fault(task: Task) -> str:

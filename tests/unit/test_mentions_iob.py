@@ -10,7 +10,7 @@ from bench_tasks.common.iob_folder import load, scored
 
 from bench.api.data import Document, Leak, Mention
 from bench.data.leaks import leaks_of, refuse
-from bench.errors import DataError, LeakError
+from bench.errors import DataError, DataWarning, LeakError
 
 TRAIN = (
     "Aspirin\tB-Chemical\ncauses\tO\nmild\tB-Disease\nnausea\tI-Disease\n.\tO\n\nNo\tO\nulcer\tB-Disease\nulcer\tB-Disease\n\n"
@@ -164,6 +164,38 @@ def test_a_system_s_tag_that_continues_nothing_is_no_mention(tmp_path: Path) -> 
     )
     with pytest.raises(DataError, match=r"p\.tsv, line 3"):
         scored(pred, gold)
+
+
+@pytest.mark.parametrize(
+    ("tags", "scheme"),
+    [("BIE", "IOBES"), ("S", "IOBES"), ("BIL", "BILOU"), ("U", "BILOU"), ("BME", "BMES"), ("W", "BMEWO")],
+)
+def test_other_schemes_are_named_with_what_each_of_their_tags_becomes(tags: str, scheme: str, tmp_path: Path) -> None:
+    text = "".join(f"word\t{tag}-Disease\n" for tag in tags)
+    with pytest.raises(DataError, match=rf"Tags of {scheme} have to be converted to IOB2: .*becomes? [BI]-"):
+        load(corpus(tmp_path, text))
+    with pytest.raises(DataError, match=f"Tags of {scheme}"):
+        scored(write(tmp_path, "g.tsv", "word\tB-Disease\n" * len(tags)), write(tmp_path, "p.tsv", text))
+
+
+def test_columns_divided_by_spaces_are_told(tmp_path: Path) -> None:
+    with pytest.raises(DataError, match=r"line 1: 1 columns.* divided by spaces, as in CoNLL files"):
+        load(corpus(tmp_path, "EU NNP B-NP B-ORG\nrejects VBZ B-VP O\n"))
+
+
+IOB1 = "a\tI-A\nb\tI-A\nc\tO\nd\tI-A\ne\tB-A\nf\tI-A\n"
+IOB2 = IOB1.replace("a\tI", "a\tB").replace("d\tI", "d\tB")
+
+
+def test_a_system_s_tags_in_iob1_are_refused_and_do_not_score_nothing(tmp_path: Path) -> None:
+    """Such a file has a B- only right after a mention of the same label, or none at all."""
+    gold = write(tmp_path, "gold.tsv", IOB2)
+    for text in (IOB1, IOB1.replace("B-A", "O")):
+        with pytest.raises(DataError, match=r"iob1\.tsv, line 1: .*This is IOB1"):
+            scored(gold, write(tmp_path, "iob1.tsv", text))
+    with pytest.warns(DataWarning, match=r"pred\.tsv: 1 tags I- continue no mention, the first in line 4"):
+        scored(gold, write(tmp_path, "pred.tsv", IOB2.replace("d\tB", "d\tI")))
+    assert mentions.score(*scored(gold, gold))["strict"]["tp"] == 3
 
 
 def test_files_that_do_not_belong_together_are_refused(tmp_path: Path) -> None:

@@ -10,7 +10,7 @@ from bench_tasks.semeval2015_t14.task import SemEval2015T14
 
 from bench.api.data import Leak
 from bench.data.leaks import leaks_of
-from bench.errors import DataError
+from bench.errors import DataError, DataWarning
 
 TASK = SemEval2015T14()
 REST = "no|null|patient|null|no|null|unmarked|null|unmarked|null|false|null|false|null|null|null"
@@ -176,4 +176,18 @@ def test_craft_is_read_whole_and_scores_one_against_itself() -> None:
 def test_an_offset_of_five_thousand_digits_is_an_error_like_any_other(folder: Path) -> None:
     (folder / "train" / "a.pipe").write_text(row(f"1-{'9' * 5000}"), encoding="utf-8")
     with pytest.raises(DataError, match=r"line 1: column 2 \(5002 characters\) is no span"):
+        TASK.load(folder)
+
+
+def test_predictions_of_other_documents_are_told(folder: Path, tmp_path: Path) -> None:
+    (tmp_path / "x.pipe").write_text("other|0-3|C1\n", encoding="utf-8")
+    with pytest.warns(DataWarning, match="no document in common: 'other' stands in the first, 'a' in the second"):
+        assert TASK.score_files(folder / "train", tmp_path / "x.pipe")["task1"]["strict"]["tp"] == 0
+
+
+def test_documents_in_a_sub_folder_are_never_passed_over(folder: Path) -> None:
+    (folder / "train" / "more").mkdir()
+    (folder / "train" / "a.pipe").rename(folder / "train" / "more" / "a.pipe")
+    (folder / "train" / "a.text").rename(folder / "train" / "more" / "a.text")
+    with pytest.raises(DataError, match=r"more/a\.pipe lies in a sub-folder \(1 such here\)"):
         TASK.load(folder)
