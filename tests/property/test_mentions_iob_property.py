@@ -8,7 +8,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from bench_tasks.common import iob, mentions
+from bench_tasks.common import iob, iob_write, mentions
 from bench_tasks.common.iob_folder import load, scored
 from hypothesis import assume, given, settings
 from hypothesis import strategies as st
@@ -83,8 +83,8 @@ def corpora(draw: st.DrawFn) -> list[Document]:
 @settings(max_examples=150)
 def test_files_that_are_written_score_as_the_documents_do(gold: list[Document], pred: list[Document]) -> None:
     with tempfile.TemporaryDirectory() as name:
-        iob.write(Path(name) / "gold", gold)
-        iob.write(Path(name) / "pred", pred)
+        iob_write.write(Path(name) / "gold", gold)
+        iob_write.write(Path(name) / "pred", pred)
         read = [e.document for e in iob.read(Path(name) / "gold" / "test.tsv", "test", layers=True)]
         assert [{m.key for m in d.mentions} for d in read] == [{m.key for m in d.mentions} for d in gold]
         assert mentions.score(*scored(Path(name) / "gold", Path(name) / "pred")) == mentions.score(gold, pred)

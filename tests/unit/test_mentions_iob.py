@@ -5,7 +5,7 @@ from __future__ import annotations
 from pathlib import Path
 
 import pytest
-from bench_tasks.common import iob, mentions
+from bench_tasks.common import iob_write, mentions
 from bench_tasks.common.iob_folder import load, scored
 
 from bench.api.data import Document, Leak, Mention
@@ -221,19 +221,21 @@ def test_written_files_are_scored_against_the_corpus_by_characters(tmp_path: Pat
     (tmp_path / "test.tsv").write_text(TRAIN, encoding="utf-8")
     found = [Mention(((0, 7),), "Chemical"), Mention(((15, 26),), "Disease"), Mention(((20, 26),), "Disease")]
     discontiguous = Mention(((0, 2), (3, 8)), "Disease")
-    iob.write(tmp_path / "pred", [Document("test-000001", "", tuple(found)), Document("test-000002", "", (discontiguous,))])
+    iob_write.write(
+        tmp_path / "pred", [Document("test-000001", "", tuple(found)), Document("test-000002", "", (discontiguous,))]
+    )
     scores = mentions.score(*scored(tmp_path / "test.tsv", tmp_path / "pred" / "test.tsv"))
     assert {k: scores["strict"][k] for k in ("tp", "fp", "fn")} == {"tp": 2, "fp": 2, "fn": 2}
     assert scores["discontiguous"]["fp"] == 1
     written = (tmp_path / "pred" / "test.tsv").read_text(encoding="utf-8")
     assert set(written.split("\n")[1]) <= set("_\tB-ChemicalO")
-    iob.write(tmp_path / "some", [Document("test-000001", "", tuple(found[:2]))])
+    iob_write.write(tmp_path / "some", [Document("test-000001", "", tuple(found[:2]))])
     partly = mentions.score(*scored(tmp_path / "test.tsv", tmp_path / "some" / "test.tsv"))
     assert {k: partly["strict"][k] for k in ("tp", "fp", "fn")} == {"tp": 2, "fp": 0, "fn": 2}
 
 
 def test_names_and_labels_that_cannot_be_written(tmp_path: Path) -> None:
     with pytest.raises(DataError, match="Document name"):
-        iob.write(tmp_path, [Document("a b", "")])
+        iob_write.write(tmp_path, [Document("a b", "")])
     with pytest.raises(DataError, match="cannot be written as a tag"):
-        iob.write(tmp_path, [Document("a", "", (Mention(((0, 1),), "two words"),))])
+        iob_write.write(tmp_path, [Document("a", "", (Mention(((0, 1),), "two words"),))])

@@ -13,8 +13,8 @@ where a file has ``-DOCSTART-`` lines it is what stands between two of them, its
 by the line where that says ``-DOCSTART- (name)``. Errors never quote a token or a tag: a shifted line would bring text into
 them.
 
-Files that `write` makes are for scoring: annotations without text. Each line stands for one character, written ``_``, and
-mentions that one row of tags cannot hold have further columns; there ``F-`` begins a further fragment of the mention before.
+Files that `bench_tasks.common.iob_write` makes are for scoring: annotations without text. Each line stands for one character,
+written ``_``, and mentions that one row of tags cannot hold have further columns; there ``F-`` begins a further fragment of the mention before.
 """
 
 from __future__ import annotations
@@ -25,7 +25,7 @@ from dataclasses import dataclass
 from itertools import accumulate
 from pathlib import Path
 
-from bench.api.data import Document, Fragment, Key, Mention, in_order
+from bench.api.data import Document, Fragment, Mention, in_order
 from bench.errors import DataError
 from bench_tasks.common.faults import MALFORMED, Fault, Faults
 from bench_tasks.common.files import read_text
@@ -34,7 +34,7 @@ DOCSTART = "-DOCSTART-"
 MASK = "_"
 OUTSIDE = "O"
 _LABEL = r"\w[\w.:/+-]{0,63}"
-_TAG = re.compile(rf"([BIF])-({_LABEL})")
+TAG = re.compile(rf"([BIF])-({_LABEL})")
 _OTHER_TAG = re.compile(rf"([SELUMW])-{_LABEL}")
 _SCHEMES = {"S": "IOBES", "E": "IOBES", "L": "BILOU", "U": "BILOU", "M": "BMES", "W": "BMEWO"}
 _CONVERT = {
@@ -45,7 +45,7 @@ _CONVERT = {
     "M": "M- and E- become I- and S- becomes B-",
     "W": "W- becomes B-, M- and E- become I-",
 }
-_NAMED = re.compile(r"[\s(]*([\w.:-]{1,80})[\s)]*")
+NAMED = re.compile(r"[\s(]*([\w.:-]{1,80})[\s)]*")
 _UNNAMED = re.compile(r"(\s+(-X-|O|_|-))*\s*")
 _GAP = "\n\n"
 _BLOCK = re.compile(r"(?: *[^ \n][^\n]*(?:\n|\Z))+")
@@ -105,7 +105,7 @@ def read(path: Path, split: str, *, layers: bool = False, tally: Tally | None = 
     Args:
         path: of the file.
         split: what documents without a name are named after.
-        layers: whether lines may be characters and have further columns, as in files that `write` makes.
+        layers: whether lines may be characters and have further columns, as in files that `iob_write` makes.
         tally: given, a tag that continues nothing is passed over and counted there, as seqeval's strict mode does with a
             system's tags.
 
@@ -275,7 +275,7 @@ def _name(line: str, path: Path, number: int) -> str | None:
     rest = line[len(DOCSTART) :]
     if _UNNAMED.fullmatch(rest):
         return None
-    named = _NAMED.fullmatch(rest)
+    named = NAMED.fullmatch(rest)
     if named is None or not rest[:1].isspace():
         raise DataError(
             f"{path}, line {number}: {DOCSTART} is followed by {len(rest)} characters that are no name; wanted '(name)'."
@@ -284,7 +284,7 @@ def _name(line: str, path: Path, number: int) -> str | None:
 
 
 def _tag(tag: str, path: Path, number: int, layers: bool) -> Tag:
-    known = _TAG.fullmatch(tag)
+    known = TAG.fullmatch(tag)
     if known is None or (known[1] == "F" and not layers):
         other = _OTHER_TAG.fullmatch(tag)
         raise Fault(
@@ -373,43 +373,3 @@ def _mentions(
                 )
         if parts:
             yield Mention(tuple(parts), label)
-
-
-def write(folder: Path, documents: Sequence[Document]) -> None:
-    """Writes annotations without text, a line a character, for scoring: one file for each split that documents are named after.
-
-    Raises:
-        DataError: a document's name or a label cannot stand in the file.
-    """
-    folder.mkdir(parents=True, exist_ok=True)
-    files: dict[str, list[str]] = {}
-    for document in documents:
-        stem = document.id.rpartition("-")[0]
-        stem = stem if stem in ("train", "dev", "test") else "documents"
-        if not _NAMED.fullmatch(document.id):
-            raise DataError(f"Document name {document.id!r} cannot stand in an IOB file; wanted letters, digits and '._:-'.")
-        lines = ["\t".join((MASK, *row)) for row in zip(*_layers(document), strict=True)]
-        files.setdefault(stem, []).append("\n".join([f"{DOCSTART} ({document.id})", *lines, "", ""]))
-    for stem, texts in files.items():
-        (folder / f"{stem}.tsv").write_bytes("".join(texts).encode("utf-8"))
-
-
-def _layers(document: Document) -> list[list[str]]:
-    """Columns of tags, a row a character; the first holds what one row of tags can hold."""
-    mentions: list[Key] = sorted({mention.key for mention in document.mentions})
-    length = max((fragments[-1][1] for fragments, _ in mentions), default=1)
-    columns = [[OUTSIDE] * length]
-    free = [0]
-    for fragments, label in mentions:
-        if not _TAG.fullmatch(f"B-{label}"):
-            raise DataError(f"A label of document {document.id!r} ({len(label)} characters) cannot be written as a tag.")
-        begin, end = fragments[0][0], fragments[-1][1]
-        usable = range(1 if len(fragments) > 1 else 0, len(columns))
-        at = next((i for i in usable if free[i] <= begin), len(columns))
-        if at == len(columns):
-            columns.append([OUTSIDE] * length)
-            free.append(0)
-        for number, (low, high) in enumerate(fragments):
-            columns[at][low:high] = [f"{'F' if number else 'B'}-{label}"] + [f"I-{label}"] * (high - low - 1)
-        free[at] = end
-    return columns

@@ -77,6 +77,6 @@ class IobTask(CorpusTask):
 
     def write(self, folder: Path, documents: Sequence[Document]) -> None:
         """Writes annotations without text, a line a character."""
-        from bench_tasks.common import iob
+        from bench_tasks.common import iob_write
 
-        iob.write(folder, documents)
+        iob_write.write(folder, documents)

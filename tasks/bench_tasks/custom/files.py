@@ -10,7 +10,7 @@ from pathlib import Path
 from bench.api.data import Document, Mention
 from bench.data.spans import tidied_document
 from bench.errors import DataError, DataWarning
-from bench_tasks.common import brat, iob, iob_folder
+from bench_tasks.common import brat, iob_folder, iob_write
 from bench_tasks.common.classes import judgements
 from bench_tasks.common.documents import refuse_strangers, tell_strangers
 from bench_tasks.common.faults import Faults
@@ -33,7 +33,7 @@ def write(spec: TaskFile, folder: Path, documents: Sequence[Document]) -> None:
     if spec.format == "jsonl":
         records.write(folder, documents, spec.kind)
     else:
-        {"brat": brat.write, "iob": iob.write, "pipe": pipe.write_folder}[spec.format](folder, documents)
+        {"brat": brat.write, "iob": iob_write.write, "pipe": pipe.write_folder}[spec.format](folder, documents)
 
 
 def pairs(spec: TaskFile, gold: Path, pred: Path, faults: Faults) -> Pair:
