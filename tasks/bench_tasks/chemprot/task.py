@@ -11,7 +11,7 @@ from bench.api.data import Document
 from bench.api.task import Scores, TaskMetadata
 from bench_tasks.common.corpus_task import CorpusTask
 from bench_tasks.common.facts import CHEMPROT_LAYOUT
-from bench_tasks.common.faults import of_lines
+from bench_tasks.common.faults import of_documents
 
 
 class ChemProt(CorpusTask):
@@ -28,7 +28,7 @@ class ChemProt(CorpusTask):
     heads = ("relation",)
     reader = "bench_tasks.chemprot.corpus:load"
     writer = "bench_tasks.chemprot.synthetic:write_corpus"
-    faults: ClassVar[Mapping[str, str]] = of_lines(
+    faults: ClassVar[Mapping[str, str]] = of_documents(
         "not-utf8", "malformed-line", "repeated-id", "overlapping-fragments", "outside-text", "text-mismatch", "missing-mention"
     )
     metadata = TaskMetadata(

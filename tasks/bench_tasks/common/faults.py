@@ -58,9 +58,9 @@ BY_FORMAT: Mapping[str, tuple[str, ...]] = {
 """Format to the kinds of faults that its files can have."""
 
 
-def of_lines(*kinds: str) -> dict[str, str]:
-    """Kinds of a format in which a fault takes the whole line along, which is a document."""
-    return {kind: f"{KINDS[kind].rpartition(': ')[0]}: the line" for kind in kinds}
+def of_documents(*kinds: str) -> dict[str, str]:
+    """Kinds of a corpus in which a fault takes the whole document along."""
+    return {kind: f"{KINDS[kind].rpartition(': ')[0]}: the document" for kind in kinds}
 
 
 class Fault(DataError):

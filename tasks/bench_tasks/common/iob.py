@@ -14,7 +14,8 @@ by the line where that says ``-DOCSTART- (name)``. Errors never quote a token or
 them.
 
 Files that `bench_tasks.common.iob_write` makes are for scoring: annotations without text. Each line stands for one character,
-written ``_``, and mentions that one row of tags cannot hold have further columns; there ``F-`` begins a further fragment of the mention before.
+written ``_``, and mentions that one row of tags cannot hold have further columns; there ``F-`` begins a further fragment of
+the mention before.
 """
 
 from __future__ import annotations

@@ -13,6 +13,7 @@ from bench.api.task import Scores, TaskMetadata
 from bench.errors import DataError
 from bench_tasks.common.corpus_task import CorpusTask
 from bench_tasks.common.facts import T12_LAYOUT
+from bench_tasks.common.faults import of_documents
 from bench_tasks.common.mentions import as_written
 
 
@@ -29,6 +30,7 @@ class SemEval2016T12(CorpusTask):
     licence = "THYME data use agreement with Mayo Clinic (the synthetic corpus: Apache-2.0)"
     requires = (Requirement("anafora", "bench-suite[tasks]"),)
     heads = ("temporal",)
+    faults: ClassVar[Mapping[str, str]] = of_documents("missing-file", "not-utf8", "malformed-line")
     reader = "bench_tasks.semeval2016_t12.corpus:load"
     writer = "bench_tasks.semeval2016_t12.synthetic:write_corpus"
     metadata = TaskMetadata(
