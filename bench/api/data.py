@@ -189,6 +189,10 @@ def tidy(fragments: Sequence[Fragment], text: str) -> tuple[Fragment, ...]:
         fragments: at least one, apart from each other; those that overlap or lie outside the text are sorted and left alone.
         text: of the document.
     """
+    if len(fragments) == 1:  # nearly all are, and hardly any of them has white space at an end
+        (start, end) = fragments[0]
+        if 0 <= start < end <= len(text) and not text[start].isspace() and not text[end - 1].isspace():
+            return (fragments[0],)
     found = tuple(sorted(fragments))
     if found[0][0] < 0 or found[-1][1] > len(text) or any(end > start for (_, end), (start, _) in pairwise(found)):
         return found

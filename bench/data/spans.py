@@ -51,7 +51,8 @@ def _tidied(document: Document, counts: Counter[str]) -> Document:
     mentions: dict[tuple[Key, str | None], Mention] = {}
     for mention in document.mentions:
         fragments = tidy(mention.fragments, document.text)
-        counts[SORTED] += mention.written is not None  # by the loader, which does not do more
+        if mention.written is not None:  # by the loader, which sorts and does not do more
+            counts[SORTED] += 1
         if fragments == mention.fragments:
             mentions.setdefault((mention.key, mention.concept), mention)
             continue

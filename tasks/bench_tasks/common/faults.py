@@ -121,7 +121,7 @@ class Faults:
             return
         total = sum(self.found.values())
         flags = " ".join(f"--tolerate {kind}" for kind in self.found)
-        leave = f"Mend them, or leave such lines out, counted and recorded: {flags}, or 'tolerate' in the task's file."
+        leave = f"Mend them, or leave such lines out, counted and recorded: {flags}, or 'tolerate' in a task's own file."
         if total == 1:
             (fault,) = self.first
             hint = " ".join(part for part in (fault.hint, leave if self.tolerable else None) if part)
