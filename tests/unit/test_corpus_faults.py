@@ -243,6 +243,28 @@ def test_commands_take_the_flag(tmp_path: Path, capsys: pytest.CaptureFixture[st
     assert main(["score", file, "--gold", str(pred), "--pred", gold, "--tolerate", "empty-span"]) == 4  # a system's own
 
 
+SCORED = {
+    "brat": (b"T3\tA 9 300\t\n", "outside-text"),
+    "pipe": (f"train|9-300|C1|{SLOTS}\n".encode(), "outside-text"),
+    "iob": (b"-DOCSTART- (x)\n\nlong\tI-A\n", "orphan-tag"),
+    "jsonl": (line([A, B], [(0, 9, "r")], "x"), "missing-mention"),
+}
+
+
+@pytest.mark.parametrize("form", SCORED)
+def test_scoring_leaves_the_same_lines_of_gold_out_as_a_run(form: str, tmp_path: Path) -> None:
+    """Whoever predicts all that a run is trained on is right in everything, in files as in the run."""
+    content, kind = SCORED[form]
+    task = made(tmp_path, form, content).tolerating([kind])
+    corpus = load(task)
+    home = task.spec.splits["train"][0]
+    task.write(tmp_path / "pred", [d.without_text() for d in corpus["train"]])
+    pred = next(p for p in (tmp_path / "pred").iterdir()) if form in ("iob", "jsonl") else tmp_path / "pred"
+    with pytest.warns(DataWarning, match=f"Faulty lines of .* were left out: {kind} 1"):
+        scores = task.score_files(tmp_path / "corpus" / home, pred)
+    assert scores[task.spec.metric.split(".")[0]]["f1"] == 1
+
+
 FIRST_PARTY: tuple[Task, ...] = (
     SemEval2015T14(), SemEval2014T7(), SemEval2016T12(), Bc5cdr(), GAD(), PubMedQA(), ChemProt(),
 )  # fmt: skip

@@ -196,7 +196,8 @@ def _mention(line: str, where: str, document: str | None) -> tuple[str, Mention]
 def read(path: Path, *, related: bool = True, roles: Roles | None = None, faults: Faults | None = None) -> dict[str, Document]:
     """Annotations by document, of every ``.ann`` file of a folder and those below it or of one file, for scoring.
 
-    A document has its text where that stands beside it; nothing is held against it.
+    A document has its text where that stands beside it. Nothing is held against it, unless lines of some kind are to be left
+    out: then the same ones are that a run leaves out.
 
     Args:
         path: the folder or file.
@@ -215,9 +216,10 @@ def read(path: Path, *, related: bool = True, roles: Roles | None = None, faults
     roles = Roles() if roles is None else roles
     made = {}
     for name, file in files.items():
-        found = parse(read_text(file), file, related=related, roles=roles, faults=faults)
         beside = file.with_name(f"{file.name.removesuffix('.ann')}.txt")
         text = read_text(beside) if beside.is_file() else ""
+        held = text if text and faults is not None and faults.tolerated else None
+        found = parse(read_text(file), file, held, related=related, roles=roles, faults=faults)
         made[name] = Document(name, text, found.mentions, found.relations)
     return made
 

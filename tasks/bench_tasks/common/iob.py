@@ -100,7 +100,9 @@ class Tally:
     line: int = 0
 
 
-def read(path: Path, split: str, *, layers: bool = False, tally: Tally | None = None) -> list[Entry]:
+def read(
+    path: Path, split: str, *, layers: bool = False, tally: Tally | None = None, faults: Faults | None = None
+) -> list[Entry]:
     """Reads the documents of one file.
 
     Args:
@@ -109,11 +111,12 @@ def read(path: Path, split: str, *, layers: bool = False, tally: Tally | None = 
         layers: whether lines may be characters and have further columns, as in files that `iob_write` makes.
         tally: given, a tag that continues nothing is passed over and counted there, as seqeval's strict mode does with a
             system's tags.
+        faults: collects what is wrong, one fault a document; without it the file is refused for it here.
 
     Raises:
         DataError: naming file, line, what stood there and what was wanted.
     """
-    return list(parse(read_text(path), path, split, layers=layers, tally=tally))
+    return list(parse(read_text(path), path, split, layers=layers, tally=tally, faults=faults))
 
 
 def parse(
@@ -127,7 +130,7 @@ def parse(
         split: as in `read`.
         layers: as in `read`.
         tally: as in `read`.
-        faults: collects what is wrong, one fault a document; without it the file is refused for it here.
+        faults: as in `read`.
     """
     text = text.removeprefix("\ufeff")
     if not layers and tally is None and (plain := _plain(text, split)):

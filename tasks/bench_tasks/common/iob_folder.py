@@ -16,7 +16,7 @@ from bench_tasks.common.documents import names_below, refuse_below
 from bench_tasks.common.facts import IOB_LAYOUT
 from bench_tasks.common.faults import Fault, Faults
 from bench_tasks.common.files import decode, read_bytes
-from bench_tasks.common.iob import Entry, Tally, parse, read
+from bench_tasks.common.iob import DOCSTART, Entry, Tally, parse, read
 from bench_tasks.common.repeats import repeated_sentences
 from bench_tasks.common.synthetic import is_synthetic
 
@@ -113,11 +113,16 @@ def score_files(gold: Path, pred: Path, labels: Iterable[str] = ()) -> Scores:
     return mentions.score(*scored(gold, pred), labels)
 
 
-def scored(gold: Path, pred: Path) -> tuple[list[Document], list[Document]]:
+def scored(gold: Path, pred: Path, faults: Faults | None = None) -> tuple[list[Document], list[Document]]:
     """Gold and predicted documents of two files, or of two folders with files of the same names.
 
     Documents that the predictions name are matched by name, and one that is not there has no prediction; others are matched by
     place, and must be as many, token for token.
+
+    Args:
+        gold: file or folder.
+        pred: the same.
+        faults: takes what is wrong with gold; predictions for what it leaves out are left out with it.
 
     Raises:
         DataError: naming file and line; predictions for what is not in gold.
@@ -125,10 +130,14 @@ def scored(gold: Path, pred: Path) -> tuple[list[Document], list[Document]]:
     wanted: list[Document] = []
     given: list[Document] = []
     for one, other, split in _pairs(gold, pred):
-        right = read(one, split, layers=True)
+        right = read(one, split, layers=True, faults=faults)
+        if faults is not None:
+            faults.check(one)
         tally = Tally()
         left = read(other, split, layers=True, tally=tally)
         _refuse_iob1(tally, other)
+        if faults is not None and faults.left_out:
+            left = _beside(right, left, one, other)
         for document, mine in _matched(right, left, one, other):
             # Files of one folder may number their documents alike.
             place = f"{len(wanted)}"
@@ -190,6 +199,17 @@ def _files(folder: Path) -> dict[str, Path]:
 
 def _split(path: Path) -> str:
     return "dev" if path.stem == "devel" else path.stem
+
+
+def _beside(gold: Sequence[Entry], pred: Sequence[Entry], gold_path: Path, pred_path: Path) -> list[Entry]:
+    """The predictions for those documents of gold that were not left out, where both sides name documents in the same way."""
+    if any(entry.named for entry in gold) != any(entry.named for entry in pred):
+        raise DataError(
+            f"{gold_path} and {pred_path} do not both name their documents; wanted that where some of gold are left out.",
+            f"Begin each document of both with a line '{DOCSTART} (name)', or take faulty ones out of both.",
+        )
+    names = {entry.document.id for entry in gold}
+    return [entry for entry in pred if entry.document.id in names]
 
 
 def _matched(

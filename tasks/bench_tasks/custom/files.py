@@ -53,7 +53,7 @@ def pairs(spec: TaskFile, gold: Path, pred: Path, faults: Faults) -> Pair:
         DataError: a path or a line that cannot be read, or sides that do not fit.
     """
     if spec.format == "iob":
-        return iob_folder.scored(gold, pred)
+        return iob_folder.scored(gold, pred, faults)
     if spec.format == "jsonl":
         wanted, given = _lines(spec, gold, pred, faults)
     else:
@@ -74,7 +74,8 @@ def _documents(spec: TaskFile, gold: Path, pred: Path, faults: Faults) -> Pair:
         if message := roles.notice():
             warnings.warn(message, DataWarning, stacklevel=2)
     else:
-        wanted, given = _read_pipe(gold), _read_pipe(pred)
+        wanted, given = _read_pipe(gold, faults), _read_pipe(pred)
+        faults.check(gold)
     if spec.format == "brat" and gold.is_file() and pred.is_file():  # whatever their names
         wanted, given = ({"": document} for document in (*wanted.values(), *given.values()))
     (refuse_strangers if spec.format == "brat" else tell_strangers)(wanted, given, gold, pred)
@@ -86,8 +87,11 @@ def _named(name: str, document: Document | None) -> Document:
     return replace(document, id=name) if document else Document(name, "")
 
 
-def _read_pipe(path: Path) -> dict[str, Document]:
+def _read_pipe(path: Path, faults: Faults | None = None) -> dict[str, Document]:
+    """Mentions by document. Where lines of some kind are to be left out, gold that has its texts is read as a run reads it."""
     texts = {} if path.is_file() else {file.stem.lower(): file for file in path.glob("*.text")}
+    if texts and faults is not None and faults.tolerated:
+        return {name: _checked(file, faults) for name, file in texts.items() if file.with_suffix(".pipe").is_file()}
     return {
         name: Document(
             name,
@@ -96,6 +100,11 @@ def _read_pipe(path: Path) -> dict[str, Document]:
         )
         for name, found in reading.read(path).items()
     }
+
+
+def _checked(text_path: Path, faults: Faults) -> Document:
+    text, path = read_text(text_path), text_path.with_suffix(".pipe")
+    return Document("", text, pipe.read_mentions(read_text(path), path, path.stem, len(text), faults, spans=True))
 
 
 def _lines(spec: TaskFile, gold: Path, pred: Path, faults: Faults) -> Pair:
