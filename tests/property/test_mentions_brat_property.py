@@ -8,6 +8,7 @@ from pathlib import Path
 from typing import Any
 
 from bench_tasks.common import brat, mentions
+from bench_tasks.common.faults import KINDS, Faults
 from bench_tasks.custom.task import task_from_file
 from hypothesis import given, settings
 from hypothesis import strategies as st
@@ -75,3 +76,25 @@ def test_any_bytes_are_a_corpus_or_a_data_error(damaged: Any, drawn: st.DataObje
             found = brat.parse(text, Path("a.ann"), document_.text)
             lines = sum(bool(line.strip()) for line in text.split("\n"))
             assert len(found.mentions) + len(found.relations) + sum(found.passed.values()) == lines
+
+
+@given(st.data())
+@settings(max_examples=150)
+def test_with_every_kind_tolerated_whatever_is_wrong_is_left_out_and_counted(damaged: Any, drawn: st.DataObject) -> None:
+    """Each line that holds something is read, passed over by its first character, or counted under a kind."""
+    data = drawn.draw(st.one_of(st.binary(max_size=60), damaged(WHOLE, PIECES)))
+    document = "no fever, no pain"
+    try:
+        text = data.decode().removeprefix("\ufeff")
+    except UnicodeDecodeError:
+        return
+    faults = Faults(tuple(KINDS))
+    found = brat.parse(text, Path("a.ann"), document, faults=faults)
+    faults.check(Path("a.ann"))
+    lines = sum(bool(line.strip()) for line in text.split("\n"))
+    counted = sum(found.passed.values()) + sum(faults.left_out.values())
+    assert len(found.mentions) + len(found.relations) + counted == lines
+    keys = {mention.key for mention in found.mentions}
+    assert all(r.source in keys and r.target in keys and r.source != r.target for r in found.relations)
+    assert all(0 <= a < b <= len(document) for m in found.mentions for a, b in m.fragments)
+    assert all(sorted(m.fragments) == list(m.fragments) for m in found.mentions)
