@@ -19,7 +19,7 @@ _NOT_IDENTITY = frozenset(
     {"tracker", "memory_limit", "max_hours", "out", "name", "study", "micro_batch", "checkpoint_every", "data", "task_set"}
 )
 # Came after runs had ids: at its default a field stays out of the identity, so that those runs are still found by theirs.
-_LATER = frozenset({"sampling", "temperature", "loss_weighting", "gradients", "allow_leak"})
+_LATER = frozenset({"sampling", "temperature", "loss_weighting", "gradients", "allow_leak", "tolerate"})
 
 
 @dataclass(frozen=True)
@@ -37,6 +37,7 @@ class RunConfig:
         head: head name; None takes each task's default.
         data: task name to folder; a task that is not in it generates its synthetic corpus.
         allow_leak: whether documents may stand in two splits of a corpus; recorded in the result.
+        tolerate: kinds of faulty lines that are left out of a corpus, counted and recorded; see `bench.api.task.Task.faults`.
         seed: of initialisation, order and sampling.
         replicate: index of a repetition of the very same configuration.
         steps: budget in updates.
@@ -74,6 +75,7 @@ class RunConfig:
     head: str | None = None
     data: Mapping[str, str] = field(default_factory=dict)
     allow_leak: bool = False
+    tolerate: tuple[str, ...] = ()
     seed: int = 0
     replicate: int = 1
     steps: int | None = None
@@ -101,6 +103,7 @@ class RunConfig:
     waive: tuple[str, ...] = ()
 
     def __post_init__(self) -> None:
+        object.__setattr__(self, "tolerate", tuple(sorted(set(self.tolerate))))  # in whatever order they were named
         for name, low in (("rank", 1), ("replicate", 1), ("batch_tokens", 1), ("checkpoint_every", 1)):
             _at_least(name, getattr(self, name), low)
         for name, low in (
@@ -197,14 +200,14 @@ def read_toml(path: Path) -> dict[str, Any]:
     else:
         import tomli as tomllib
     try:
-        return tomllib.loads(path.read_text(encoding="utf-8"))
+        return tomllib.loads(path.read_text(encoding="utf-8-sig"))
     except FileNotFoundError:
         raise UsageError(f"There is no configuration file {path}.") from None
     except (tomllib.TOMLDecodeError, UnicodeDecodeError, IsADirectoryError) as error:
         raise UsageError(f"{path} is not TOML: {error}.") from None
 
 
-_TUPLES = {"task", "tracker", "waive"}
+_TUPLES = {"task", "tracker", "waive", "tolerate"}
 _INTS = {
     "rank", "seed", "replicate", "steps", "tokens", "batch_tokens", "micro_batch", "max_length", "memory_limit",
     "checkpoint_every", "eval_every",

@@ -18,7 +18,7 @@ from typing import TYPE_CHECKING, Any
 
 from bench.api.tracker import RunInfo
 from bench.config import RunConfig, run_id
-from bench.data import leaks
+from bench.data import faults, leaks
 from bench.errors import BenchError, Interrupted, RunStateError
 from bench.invariants import checkpoint as checkpoints
 from bench.invariants.batch import BatchReport
@@ -166,6 +166,7 @@ def resolved_facts(config: RunConfig, parts: Parts, sources: Mapping[str, corpor
 
     device = resolve_device(config.device)
     asked = [task.head(parts.heads[name]).learning_rate for name, task in parts.tasks.items()]
+    adjusted = {name: dict(source.corpus.adjusted) for name, source in sources.items() if source.corpus.adjusted}
     return {
         "task": list(parts.tasks),
         "data": {name: source.corpus.sha256 for name, source in sources.items()},
@@ -177,6 +178,8 @@ def resolved_facts(config: RunConfig, parts: Parts, sources: Mapping[str, corpor
         "parts": parts.versions(),
         "tokens_like": plan_step.tokens_like(config),
         "lr": config.lr if config.lr is not None else min(asked),
+        # Where nothing was put right it says nothing, so that runs from before there was such a rule keep their ids.
+        **({"adjusted": adjusted} if adjusted else {}),
     }
 
 
@@ -205,8 +208,9 @@ def plan(
         console.step("checking parity")
         parity = plan_step.check_parity(config, parts, data)
     for name, one in data.items():
-        if message := leaks.notice(name, one.corpus.leaks):
-            console.warn(message)
+        for message in (leaks.notice(name, one.corpus.leaks), faults.notice(name, one.corpus.left_out)):
+            if message:
+                console.warn(message)
     told = plan_step.describe(config, ident, parts, data, device, budget, parity)
     return Planned(config, facts, ident, folder, parts, data, device, budget, parity, told)
 

@@ -7,6 +7,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, field, replace
+from itertools import pairwise
 
 Fragment = tuple[int, int]
 """One contiguous piece of a mention: (start, end) in characters of the document, end exclusive."""
@@ -28,6 +29,8 @@ class Mention:
         slots: attribute name to its values, e.g. ``{"NI": ("yes",)}``; several values for body locations.
         confidence: probability that a head gives its own prediction, in [0, 1]; None in gold and where a head gives none. No
             part of what a mention is: two that differ in nothing else are equal.
+        written: fragments as the corpus's file has them where they differ from `fragments` in order or white space alone; an
+            official scorer compares these. A loader that sorts gives it. None where they are the same, and in predictions.
     """
 
     fragments: tuple[Fragment, ...]
@@ -35,6 +38,12 @@ class Mention:
     concept: str | None = None
     slots: Mapping[str, tuple[str, ...]] = field(default_factory=dict, compare=False)
     confidence: float | None = field(default=None, compare=False)
+    written: tuple[Fragment, ...] | None = field(default=None, compare=False)
+
+    @property
+    def as_written(self) -> tuple[Fragment, ...]:
+        """Fragments as the corpus's file has them."""
+        return self.written or self.fragments
 
     @property
     def discontiguous(self) -> bool:
@@ -149,12 +158,16 @@ class Corpus:
         sha256: of every byte that was read, in a fixed order; the run's data hash.
         leaks: what the loader knows of texts that stand in two splits. Whoever runs the task finds ids that do, and refuses or
             records both; a loader raises nothing.
+        left_out: faulty lines that the loader left out because their kind is tolerated, by kind.
+        adjusted: what was put right without being a fault, by what was done; the core adds what it does to mentions.
     """
 
     splits: Mapping[str, tuple[Document, ...]]
     synthetic: bool
     sha256: str
     leaks: tuple[Leak, ...] = ()
+    left_out: Mapping[str, int] = field(default_factory=dict)
+    adjusted: Mapping[str, int] = field(default_factory=dict)
 
     def __getitem__(self, split: str) -> tuple[Document, ...]:
         return self.splits[split]
@@ -166,3 +179,31 @@ class Corpus:
 def in_order(mentions: Sequence[Mention]) -> tuple[Mention, ...]:
     """Mentions by first offset, then fragments, then label: the order that files and scorers use."""
     return tuple(sorted(mentions, key=lambda m: (m.fragments, m.label, m.concept or "")))
+
+
+def tidy(fragments: Sequence[Fragment], text: str) -> tuple[Fragment, ...]:
+    """Fragments as everything here takes them: ascending, each without white space at its ends, and those with nothing but
+    white space between them as one, so that a mention that only wraps over a line break is not discontiguous.
+
+    Args:
+        fragments: at least one, apart from each other; those that overlap or lie outside the text are sorted and left alone.
+        text: of the document.
+    """
+    if len(fragments) == 1:  # nearly all are, and hardly any of them has white space at an end
+        (start, end) = fragments[0]
+        if 0 <= start < end <= len(text) and not text[start].isspace() and not text[end - 1].isspace():
+            return (fragments[0],)
+    found = tuple(sorted(fragments))
+    if found[0][0] < 0 or found[-1][1] > len(text) or any(end > start for (_, end), (start, _) in pairwise(found)):
+        return found
+    pieces: list[Fragment] = []
+    for start, end in found:
+        piece = text[start:end]
+        low = start + len(piece) - len(piece.lstrip())
+        high = end - (len(piece) - len(piece.rstrip()))
+        if low >= high:
+            continue
+        if pieces and not text[pieces[-1][1] : low].strip():
+            low = pieces.pop()[0]
+        pieces.append((low, high))
+    return tuple(pieces) or found

@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 from abc import abstractmethod
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
+from copy import copy
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any, ClassVar
@@ -11,6 +12,7 @@ from typing import Any, ClassVar
 from bench.api.data import Corpus, Document
 from bench.api.head import Head
 from bench.api.part import Part
+from bench.errors import unknown
 
 Scores = dict[str, Any]
 """Nested mapping of score names, as `bench score --json` prints below ``"scores"``."""
@@ -59,6 +61,31 @@ class Task(Part):
     """Where its corpus lies unless ``--data`` says otherwise; a task without one synthesizes its corpus."""
     file: ClassVar[Path | None] = None
     """The file it was made from (`bench.hooks.bench_task_from_file`); None where a plugin hands it over under its name."""
+    faults: ClassVar[Mapping[str, str]] = {}
+    """Kinds of faulty lines that `load` can leave out, by name, with what each is; none where it stops at any fault."""
+    tolerated: tuple[str, ...] = ()
+    """Those that it does leave out, sorted. `load` counts them in `Corpus.left_out`, and leaves out nothing else."""
+
+    def tolerating(self, kinds: Iterable[str]) -> Task:
+        """The same task, which also leaves faulty lines of some kinds out.
+
+        Args:
+            kinds: names from `faults`.
+
+        Raises:
+            UsageError: a name that is none of them.
+        """
+        wanted = {*self.tolerated, *kinds}
+        for kind in sorted(wanted):
+            if kind not in self.faults:
+                error = unknown(f"kind of faulty line of {self.name}:", kind, self.faults, "")
+                error.hint = f"It can leave out {', '.join(self.faults)}." if self.faults else "Its loader can leave out none."
+                raise error
+        if wanted == set(self.tolerated):
+            return self
+        made = copy(self)
+        made.tolerated = tuple(sorted(wanted))
+        return made
 
     @abstractmethod
     def load(self, folder: Path) -> Corpus:

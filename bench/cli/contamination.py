@@ -26,6 +26,7 @@ def configure(parser: Parser) -> None:
     parser.epilog = "example:\n  bench contamination ncbi-disease --data ncbi/ --model smollm2-135m --control notes/"
     parser.add_argument("task", metavar="TASK", help="a name that 'bench list tasks' shows")
     parser.add_argument("--data", type=Path, metavar="DIR", help="the corpus; a synthetic one is made where it is not given")
+    parser.add_argument("--tolerate", action="append", metavar="KIND", help="leave faulty lines of a kind out; repeatable")
     parser.add_argument("--model", metavar="NAME", help="a decoder: a name, a folder or a hub id")
     parser.add_argument(
         "--control", type=Path, metavar="DIR", help=".txt files like the test text that the model cannot have seen"
@@ -48,7 +49,7 @@ def run(args: argparse.Namespace) -> int:
     if args.documents < 2:
         raise UsageError(f"--documents {args.documents}: at least two texts of either kind are wanted.")
     registry = load()
-    config = RunConfig(task=(args.task,))
+    config = RunConfig(task=(args.task,), tolerate=tuple(args.tolerate or ()))
     ((name, task),) = named_tasks(config, registry).items()
     config = RunConfig(task=(args.task,), data={name: str(args.data)} if args.data else config.data)
     with read_corpora({name: task}, config) as sources:

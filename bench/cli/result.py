@@ -11,6 +11,7 @@ from bench.cli.score import interval
 from bench.cli.score import report as score_report
 from bench.cli.terminal import paint
 from bench.cli.text import fields, number
+from bench.data.faults import listed
 
 
 def headline(found: Mapping[str, Any], synthetic: bool = False) -> str:
@@ -37,6 +38,8 @@ def report(result: Mapping[str, Any], folder: Path) -> str:
     leaking = [f"{task} {told['allowed']}" for task, told in result.get("leaks", {}).items() if told["allowed"]]
     if leaking:
         lines.append(paint(f"documents in two splits, allowed: {', '.join(leaking)}; comparisons refuse this run", "yellow"))
+    for task, counts in result.get("left_out", {}).items():
+        lines.append(paint(f"faulty lines of {task} left out, as tolerated: {listed(counts)}", "yellow"))
     lines += [headline(result["headline"], _any(synthetic)), ""]
     keys = ("task", "arch", "rank", "quant", "model", "seed", "replicate")
     lines += [fields({key: _text(config[key]) for key in keys if key in config})]

@@ -55,6 +55,9 @@ def configure(parser: Parser) -> None:
     data.add_argument(
         "--allow-leak", action="store_true", default=None, help="go on with documents that stand in two splits; recorded"
     )
+    data.add_argument(
+        "--tolerate", action="append", metavar="KIND", help="leave faulty lines of a kind out of a corpus; recorded; repeatable"
+    )
     data.add_argument("--max-length", type=whole, metavar="TOKENS", help="longest window (default: from the data)")
 
     budget = parser.add_argument_group("budget (one of them; a default of each task's own otherwise)")

@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 import argparse
+import sys
 import tempfile
+import warnings
 from collections.abc import Iterator, Mapping
 from pathlib import Path
 from typing import Any
@@ -12,7 +14,7 @@ from bench.api.task import Task
 from bench.cli.parser import Parser
 from bench.cli.terminal import paint, say
 from bench.cli.text import columns, dump, fields, number
-from bench.errors import UsageError, unknown
+from bench.errors import DataWarning, UsageError, unknown
 from bench.registry import TASK_FILE, Registry, load
 
 FORMATS = ("iob", "brat")
@@ -33,16 +35,25 @@ def configure(parser: Parser) -> None:
     )
     parser.add_argument("--gold", required=True, type=Path, metavar="PATH", help="gold file or folder, official format")
     parser.add_argument("--pred", required=True, type=Path, metavar="PATH", help="predicted file or folder, same format")
+    parser.add_argument(
+        "--tolerate", action="append", metavar="KIND", help="leave faulty lines of a kind out of gold; repeatable"
+    )
     parser.add_argument("--json", action="store_true", help="print one JSON object")
 
 
 def run(args: argparse.Namespace) -> int:
     """Scores."""
-    task = scorer(args.task, load())
+    task = scorer(args.task, load()).tolerating(args.tolerate or ())
+    if args.tolerate and task.file is None:
+        raise UsageError(f"The official scorer of {task.name!r} leaves no line out.", "Take --tolerate away.")
     for option, path in (("--gold", args.gold), ("--pred", args.pred)):
         if not path.exists():
             raise UsageError(f"{option}: there is no file or folder {path}.")
-    scores = task.score_files(args.gold, args.pred)
+    with warnings.catch_warnings(record=True) as caught:
+        warnings.simplefilter("always", DataWarning)
+        scores = task.score_files(args.gold, args.pred)
+    for warning in caught:
+        say(f"{paint('warning:', 'yellow', sys.stderr)} {warning.message}", stream=sys.stderr)
     say(dump({"task": args.task, "scores": scores}) if args.json else report(scores))
     return 0
 

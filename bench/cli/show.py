@@ -53,6 +53,7 @@ def facts(part: Part) -> dict[str, Any]:
         found |= {"reference": meta.reference, "access": meta.access, "layout": meta.layout, "heads": [*part.heads]}
         found |= {"primary_metric": meta.primary_metric, "published_best": dict(meta.published_best)}
         found |= {"published_source": meta.published_source}
+        found |= {"can_leave_out": [*part.faults]} if part.faults else {}
     if isinstance(part, Quantizer):
         found |= {"applied": [*part.when], "bits": part.bits}
     return found | {"parameters": dict(part.parameters())}

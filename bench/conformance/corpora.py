@@ -10,6 +10,7 @@ from bench.api.head import Encoding, Head, Window
 from bench.api.task import Task
 from bench.conformance.workbench import Pieces, Workbench
 from bench.data.cuts import cut
+from bench.data.spans import tidied_corpus
 
 SIZES: Mapping[str, int] = {"train": 12, "dev": 3, "test": 6}
 SEED = 7
@@ -38,7 +39,7 @@ def corpus_of(task: Task, bench: Workbench) -> Corpus:
     def make() -> Corpus:
         folder = bench.fresh("corpus") / "c"
         task.synthesize(folder, SEED, SIZES)
-        return task.load(folder)
+        return tidied_corpus(task.load(folder))
 
     return bench.once(task, "corpus", make)
 

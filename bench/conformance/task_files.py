@@ -22,7 +22,9 @@ from bench.conformance.common import flat
 from bench.conformance.corpora import LENGTH, fitted, identity
 from bench.conformance.workbench import Failure, Pieces, expect, named, told
 from bench.data.cuts import cut, joined
+from bench.data.faults import listed
 from bench.data.leaks import leaks_of, refuse
+from bench.data.spans import tidied_corpus
 from bench.errors import BenchError, DataWarning
 from bench.registry import Registry
 
@@ -31,7 +33,10 @@ _LONG = 8
 
 
 def check_file(
-    path: Path, registry: Registry, advance: Callable[[CheckResult], None] = lambda result: None
+    path: Path,
+    registry: Registry,
+    advance: Callable[[CheckResult], None] = lambda result: None,
+    tolerate: Sequence[str] = (),
 ) -> list[CheckResult]:
     """Holds a task's file, and the corpus that it names, against every check of `CHECKS`.
 
@@ -41,6 +46,7 @@ def check_file(
         path: of the file.
         registry: makes the task.
         advance: told every result as it comes.
+        tolerate: kinds of faulty lines that are left out beside those that the file names.
     """
     results: list[CheckResult] = []
     part = path.name
@@ -61,7 +67,7 @@ def check_file(
     read: list[_Read] = []
     if not keep("file", lambda: _file(registry.get("tasks", str(path)))):
         return results
-    task = registry.get("tasks", str(path))
+    task = registry.get("tasks", str(path)).tolerating(tolerate)
     part = f"tasks/{task.name}"
     if keep("corpus", lambda: _corpus(task, read)):
         for name, check in CHECKS.items():
@@ -88,7 +94,7 @@ def _corpus(task: Task, read: list[_Read]) -> str:
         raise Failure("the file names no folder, so there is no corpus to look at")
     with warnings.catch_warnings(record=True) as caught:
         warnings.simplefilter("always")
-        corpus = task.load(task.folder)
+        corpus = tidied_corpus(task.load(task.folder))
     read.append(_Read(corpus, tuple(str(one.message) for one in caught if issubclass(one.category, DataWarning))))
     counts = []
     for split in SPLITS:
@@ -101,7 +107,10 @@ def _corpus(task: Task, read: list[_Read]) -> str:
             "passages": sum(len(d.passages) for d in documents),
         }
         counts.append(f"{split} {len(documents)} documents" + "".join(f", {n} {name}" for name, n in held.items() if n))
-    return "; ".join((*counts, *read[0].said))
+    left_out, adjusted = listed(corpus.left_out), listed(corpus.adjusted)
+    said = [f"faulty lines left out: {left_out}"] if left_out else []
+    said += [f"put right: {adjusted}"] if adjusted else []
+    return "; ".join((*counts, *said, *read[0].said))
 
 
 def _labels(task: Task, corpus: Corpus) -> str:

@@ -10,6 +10,7 @@ from typing import Any
 
 from bench.api.data import Annotation, Document, Fragment, Judgement, Mention, Relation, in_order
 from bench.api.head import Cut, Window
+from bench.data.spans import tidied
 from bench.data.windows import assign, special_tokens, tokenized, windows, words
 from bench.errors import UsageError
 
@@ -86,10 +87,11 @@ def joined(
     """What the windows of a document say, as one document without text.
 
     Args:
-        document: with its text, for `link`.
+        document: with its text, for `link` and for white space in mentions, which is treated as in gold.
         found: of all its windows. A judgement named ``#n`` is about the document's passage n.
         link: fills in concepts.
     """
+    found = tidied(found, document.text)
     mentions = {a for a in found if isinstance(a, Mention)}
     relations = {a for a in found if isinstance(a, Relation)}
     judgements = {a.name: a for a in found if isinstance(a, Judgement)}

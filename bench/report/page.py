@@ -9,6 +9,7 @@ from importlib.resources import files
 from typing import Any
 
 from bench import __version__
+from bench.data.faults import listed
 from bench.errors import MissingError
 from bench.report.collect import Evidence
 from bench.report.content import Section, shown
@@ -119,6 +120,10 @@ def notices(evidence: Evidence) -> list[Notice]:
             Notice("Waived", f"Invariants that were not enforced: {told}. Comparisons refuse these runs unless told otherwise.")
         )
     found += leaking(evidence)
+    dropped = {task: listed(counts) for run in evidence.runs for task, counts in run.result.left_out.items()}
+    if dropped:
+        told = "; ".join(f"{task}: {counts}" for task, counts in dropped.items())
+        found.append(Notice("Left out", f"Faulty lines of corpora that runs tolerated: {told}."))
     for told_one in ((evidence.study.verdict if evidence.study else None) or {}).get("differences", ()):
         found.append(Notice("Differs", f"The runs differ in {told_one['field']}: {told_one['told']}."))
     for one in evidence.held.differences if evidence.held is not None and evidence.held.judged else ():

@@ -11,6 +11,9 @@ from bench.errors import RunStateError
 
 SCHEMA_VERSION = 1
 
+# These came later: a result without them is of a run that could not have had any.
+_LATER = frozenset({"leaks", "left_out", "adjusted"})
+
 Interval = tuple[float, float]
 Stage = Literal["trained", "quantized"]
 
@@ -111,6 +114,8 @@ class Result:
         waivers: invariants that were not enforced.
         synthetic: whether any task's text was generated.
         leaks: by task, the documents that stand in two splits: ``allowed`` by ``--allow-leak``, or ``tolerated`` by the loader.
+        left_out: by task, faulty lines that were left out of its corpus because their kind is tolerated, by kind.
+        adjusted: by task, mentions and relations that were put right without being at fault, by what was done.
         schema_version: of this layout; raised when a name changes its meaning or goes.
         extra: further keys, written at the top level beside the promised ones.
     """
@@ -130,12 +135,14 @@ class Result:
     waivers: tuple[str, ...]
     synthetic: bool
     leaks: Mapping[str, Any] = field(default_factory=dict)
+    left_out: Mapping[str, Mapping[str, int]] = field(default_factory=dict)
+    adjusted: Mapping[str, Mapping[str, int]] = field(default_factory=dict)
     schema_version: int = SCHEMA_VERSION
     extra: Mapping[str, Any] = field(default_factory=dict)
 
     def to_json(self) -> dict[str, Any]:
         """The mapping that ``result.json`` holds: strict JSON, what must not be missed first."""
-        first = ("schema_version", "id", "waivers", "synthetic", "headline", "macro", "leaks")
+        first = ("schema_version", "id", "waivers", "synthetic", "headline", "macro", "leaks", "left_out")
         names = [f.name for f in fields(self) if f.name != "extra"]
         clash = sorted(set(names) & set(self.extra))
         if clash:
@@ -166,7 +173,7 @@ class Result:
                 "Read it with the bench that wrote it, or upgrade: pip install -U bench-suite",
             )
         known = {f.name for f in fields(cls)} - {"extra"}
-        absent = sorted(known - {"leaks"} - set(value))  # came later; without it there was no way to allow any
+        absent = sorted(known - _LATER - set(value))
         if absent:
             raise RunStateError(f"{source} lacks {', '.join(absent)}.")
         try:
@@ -186,6 +193,8 @@ class Result:
                 waivers=tuple(value["waivers"]),
                 synthetic=bool(value["synthetic"]),
                 leaks=dict(value.get("leaks", {})),
+                left_out={task: dict(counts) for task, counts in value.get("left_out", {}).items()},
+                adjusted={task: dict(counts) for task, counts in value.get("adjusted", {}).items()},
                 extra={k: v for k, v in value.items() if k not in known},
             )
         except (TypeError, ValueError, KeyError, AttributeError) as error:

@@ -6,6 +6,7 @@ from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, fields
 from typing import Any
 
+from bench.data.faults import listed
 from bench.results.schema import Result, TaskScores
 
 
@@ -25,7 +26,7 @@ class Row:
 
 
 def notices(result: Result) -> list[str]:
-    """What must not be missed above any number: synthetic text, waived invariants, allowed leaks."""
+    """What must not be missed above any number: synthetic text, waived invariants, allowed leaks, faulty lines left out."""
     found = []
     if result.synthetic:
         found.append("SYNTHETIC corpus: the figures say that the plumbing works, nothing about clinical text.")
@@ -34,6 +35,8 @@ def notices(result: Result) -> list[str]:
     leaking = [f"{task} {told['allowed']}" for task, told in result.leaks.items() if told["allowed"]]
     if leaking:
         found.append(f"LEAKS ALLOWED, documents in two splits: {', '.join(leaking)}; comparisons refuse this run likewise.")
+    for task, counts in result.left_out.items():
+        found.append(f"LEFT OUT of {task}, faulty lines that were tolerated: {listed(counts)}.")
     return found
 
 

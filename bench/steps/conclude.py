@@ -202,6 +202,8 @@ def _result(
         waivers=config.waive,
         synthetic=any(one.corpus.synthetic for one in data.values()),
         leaks={name: leaks.told(one.corpus.leaks) for name, one in data.items() if one.corpus.leaks},
+        left_out=planned.plan["left_out"],
+        adjusted=planned.plan["adjusted"],
         extra={
             "plan": {key: planned.plan[key] for key in ("budget", "data", "estimate", "model", "quantizer")},
             "training": {

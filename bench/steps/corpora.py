@@ -17,6 +17,7 @@ from bench.api.data import SPLITS, Corpus
 from bench.api.task import Task
 from bench.config import RunConfig
 from bench.data import leaks
+from bench.data.spans import tidied_corpus
 from bench.errors import DataError, StorageError
 from bench.reporting import Reporter
 from bench.results.layout import CACHE, CORPUS
@@ -64,7 +65,7 @@ def read_corpora(tasks: Mapping[str, Task], config: RunConfig) -> Iterator[dict[
             if own is None:
                 task.synthesize(folder, SEED)
             with uncollected():
-                corpus = task.load(folder)
+                corpus = tidied_corpus(task.load(folder))
             for split in SPLITS:
                 if not corpus.splits.get(split):
                     raise DataError(f"{name}: the {split} split in {folder} holds no document.", task.metadata.layout)

@@ -14,6 +14,7 @@ from bench.api.task import Task
 from bench.config import RunConfig
 from bench.errors import UsageError, unknown
 from bench.registry import Registry
+from bench.steps.resolve import tolerating
 
 
 def written_out(config: RunConfig, registry: Registry, environ: Mapping[str, str]) -> RunConfig:
@@ -82,6 +83,7 @@ def check(config: RunConfig, registry: Registry, resuming: bool = False) -> None
         if task.folder is not None and task.name not in config.data and not task.folder.is_dir():
             fix = f"Correct 'folder' in {task.file}, or add --data {task.name}=DIR."
             raise UsageError(f"The corpus of {task.name!r} should lie in {task.folder}, which is no folder.", fix)
+    tolerating(tasks, () if resuming else config.tolerate)
     registry.get("architectures", config.arch)
     quantizer = registry.get("quantizers", config.quant)
     if config.quant_when is not None and config.quant_when not in quantizer.when:

@@ -7,7 +7,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from bench.config import RunConfig
-from bench.data import leaks
+from bench.data import faults, leaks
 from bench.errors import RunStateError
 from bench.invariants.batch import human
 from bench.reporting import Reporter
@@ -102,6 +102,8 @@ def describe(
         },
         "data": encoding_facts(data),
         "leaks": {name: leaks.counted(one.corpus.leaks) for name, one in data.items() if one.corpus.leaks},
+        "left_out": {name: dict(one.corpus.left_out) for name, one in data.items() if one.corpus.left_out},
+        "adjusted": {name: dict(one.corpus.adjusted) for name, one in data.items() if one.corpus.adjusted},
         "synthetic": [name for name, one in data.items() if one.corpus.synthetic],
         "budget": budget.as_json(),
         "parity": parity.as_json(),
@@ -150,6 +152,9 @@ def show_plan(plan: Mapping[str, Any], parity: ParityReport, console: Reporter) 
         for split, facts in splits.items()
     ]  # fmt: skip
     console.table("data", ("task", "split", "documents", "windows", "tokens", "annotations", "out of reach"), data)
+    for title, key in (("faulty lines left out", "left_out"), ("put right in mentions and relations", "adjusted")):
+        if plan[key]:
+            console.table(title, ("task", "lines"), [(task, faults.listed(counts)) for task, counts in plan[key].items()])
     like = f" {budget['like']}" if budget["like"] else ""
     epochs = ", ".join(f"{task} {count:.2f}" for task, count in budget["epochs"].items())
     console.table(

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import os
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TypeVar
@@ -136,7 +136,7 @@ def named_tasks(config: RunConfig, registry: Registry) -> dict[str, Task]:
     """The tasks of a run by the names that they carry: a task from a file is named by the file, not by its path.
 
     Raises:
-        UsageError: an unknown name, or two tasks of one name.
+        UsageError: an unknown name, two tasks of one name, or a kind of faulty line that no task of the run can leave out.
         MissingError: a task that is not installed.
     """
     tasks: dict[str, Task] = {}
@@ -145,7 +145,22 @@ def named_tasks(config: RunConfig, registry: Registry) -> dict[str, Task]:
         if task.name in tasks:
             raise UsageError(f"Two tasks are named {task.name!r}, the second one {ref}.", "Give one of them another name.")
         tasks[task.name] = task
-    return tasks
+    return tolerating(tasks, config.tolerate)
+
+
+def tolerating(tasks: Mapping[str, Task], kinds: Sequence[str]) -> dict[str, Task]:
+    """The tasks, each leaving out faulty lines of those kinds that it knows.
+
+    Raises:
+        UsageError: a kind that none of them knows.
+    """
+    known = list(dict.fromkeys(kind for task in tasks.values() for kind in task.faults))
+    for kind in kinds:
+        if kind not in known:
+            error = unknown("kind of faulty line after --tolerate:", kind, known, "")
+            error.hint = f"These can be left out: {', '.join(known)}." if known else "The run's tasks can leave none out."
+            raise error
+    return {name: task.tolerating(kind for kind in kinds if kind in task.faults) for name, task in tasks.items()}
 
 
 def models_cache() -> Path:

@@ -12,6 +12,7 @@ from dataclasses import asdict, dataclass, fields
 from typing import Any
 
 from bench.config import _NOT_IDENTITY, RunConfig
+from bench.data.faults import listed as listed_faults
 from bench.errors import ContractError, unknown
 from bench.results.schema import Result
 from bench.results.summary import some
@@ -61,6 +62,14 @@ def _leaks(result: Result) -> dict[str, int]:
     return {name: told["allowed"] for name, told in result.leaks.items() if told.get("allowed")}
 
 
+def _left_out(result: Result) -> dict[str, str]:
+    return {name: listed_faults(result.left_out.get(name, {})) or "nothing" for name in result.scores}
+
+
+def _adjusted(result: Result) -> dict[str, str]:
+    return {name: listed_faults(result.adjusted.get(name, {})) or "nothing" for name in result.scores}
+
+
 def _versions(result: Result) -> dict[str, Any]:
     return {name: value for name, value in result.versions.items() if name not in ("parts", *_TRACKERS)}
 
@@ -89,10 +98,14 @@ _READ: Mapping[str, Callable[[Result], Any]] = {
     "git": lambda result: result.git.get("commit"),
     "waivers": lambda result: ", ".join(sorted(result.waivers)) or "none",
     "leaks": _leaks,
+    "left_out": _left_out,
+    "adjusted": _adjusted,
     "synthetic": lambda result: result.synthetic,
 }
 # Whatever a configuration has that can change the outcome, fields of later versions included.
-_CONFIG = tuple(f.name for f in fields(RunConfig) if f.name not in {*_NOT_IDENTITY, *_MEASURED, *_READ, "waive", "allow_leak"})
+_CONFIG = tuple(
+    f.name for f in fields(RunConfig) if f.name not in {*_NOT_IDENTITY, *_MEASURED, *_READ, "waive", "allow_leak", "tolerate"}
+)
 FIELDS = (*_CONFIG, *_READ)
 """Every field of the contract, as ``--by`` and ``--allow`` take them."""
 _TOLERANCE = {"tokens": TOKENS, "parameters": PARAMETERS}

@@ -19,6 +19,8 @@ def words_of(config: RunConfig) -> tuple[str, ...]:
             continue
         if one.name == "data":
             found += [word for task, folder in value.items() for word in ("--data", f"{task}={Path(folder).absolute()}")]
+        elif value is True:
+            found.append(flag(one.name))
         elif isinstance(value, tuple):
             found += [word for item in value for word in (flag(one.name), item)]
         else:

@@ -243,6 +243,16 @@ def test_another_metric(make: Make, capsys: pytest.CaptureFixture[str]) -> None:
         ("batch_tokens", {"batch_tokens": 1024}, "batch_tokens: 2048 in 1 run, 1024 in 1 run"),
         ("synthetic", {"change": {"synthetic": True}}, "synthetic: False in 1 run, True in 1 run"),
         ("waivers", {"change": {"waivers": ("smoke",)}}, "waivers: none in 1 run, smoke in 1 run"),
+        (
+            "left_out",
+            {"change": {"left_out": {"ncbi-disease": {"orphan-tag": 2}}}},
+            "left_out: ncbi-disease nothing in 1 run, orphan-tag 2 in 1 run",
+        ),
+        (
+            "adjusted",
+            {"change": {"adjusted": {"ncbi-disease": {"joined": 1}}}},
+            "adjusted: ncbi-disease nothing in 1 run, joined 1 in 1 run",
+        ),
         ("leaks", {"change": {"leaks": {"ncbi-disease": {"allowed": 2, "tolerated": 0}}}}, "leaks: ncbi-disease 2 in 1 run"),
         ("git", {"change": {"git": {"commit": "f" * 40}}}, "git: cccccccccccccccc in 1 run, ffffffffffffffff in 1 run"),
     ],
@@ -270,6 +280,16 @@ def test_tolerances_and_fields_that_follow_are_let_pass(make: Make, capsys: pyte
     capsys.readouterr()
     with_waiver = [make(WEAK, name=f"w{a}", arch=a, change={"waivers": ("parity",)}) for a in ("A1", "A2")]
     assert "waivers: parity in 2 runs" in failed(["compare", *map(str, with_waiver)], capsys, 3)
+
+
+def test_kinds_that_were_tolerated_count_by_what_was_left_out(make: Make, capsys: pytest.CaptureFixture[str]) -> None:
+    """Named and never met, a kind changes nothing; the same lines left out of both corpora are no difference either."""
+    change = {"left_out": {"ncbi-disease": {"orphan-tag": 2}}}
+    one, other = make(name="a", arch="A1"), make(STRONG, name="b", arch="A2", tolerate=("orphan-tag",))
+    assert main(["compare", str(one), str(other)]) == 0
+    one, other = make(name="c", change=change, arch="A1"), make(STRONG, name="d", change=change, arch="A2")
+    assert main(["compare", str(one), str(other)]) == 0
+    assert capsys.readouterr().err == ""
 
 
 @pytest.mark.parametrize(("allowed", "code"), [(2, 3), (0, 0)])

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 from collections.abc import Callable
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -14,8 +15,9 @@ pytest.importorskip("peft")
 pytest.importorskip("datasets")
 
 from bench import runner  # noqa: E402
+from bench.cli import main  # noqa: E402
 from bench.config import RunConfig  # noqa: E402
-from bench.errors import Interrupted, RunStateError, UsageError  # noqa: E402
+from bench.errors import DataError, Interrupted, RunStateError, UsageError  # noqa: E402
 from bench.registry import load  # noqa: E402
 
 SPLITS = ("train", "dev", "test")
@@ -116,3 +118,37 @@ def test_a_run_is_resumed_from_any_folder_and_refused_when_the_file_changed(
     monkeypatch.chdir("/")
     again = result(runner.run(RunConfig(out=config.out), load(), resume=folder.name))
     assert again["config"]["resolved"]["task"] == ["Smokers-1"]
+
+
+def test_a_dirty_corpus_runs_with_its_kinds_named_and_the_result_says_what_was_left_out(
+    tiny: Callable[..., RunConfig], symptoms: Path, tmp_path: Path, kit: Any, capsys: pytest.CaptureFixture[str]
+) -> None:
+    ann = tmp_path / "brat" / "train" / "train0.ann"
+    clean = tiny(task=(str(symptoms),), data={}, head="span")
+    before = runner.run(clean, load(), dry_run=True).plan
+    assert (before["left_out"], before["adjusted"]) == ({}, {})
+    text = (ann.parent / "train0.txt").read_text()
+    hand, feet = text.index("hand"), text.index("feet")
+    wrapped = f"T8\tSymptom {hand + 5} {hand + 8};{hand} {hand + 5}\n"  # out of order, and only white space between
+    ann.write_text(ann.read_text() + f"T7\tSymptom {feet} {feet + 4}\tfoot\n{wrapped}")
+    with pytest.raises(DataError, match=r"train0\.ann, line 3: the text column"):
+        runner.run(clean, load())
+    with pytest.raises(UsageError, match="Did you mean 'text-mismatch'"):
+        runner.run(replace(clean, tolerate=("text-mismach",)), load())
+
+    told = kit.Told()
+    outcome = runner.run(replace(clean, tolerate=("text-mismatch", "outside-text")), load(), console=told)
+    assert told.said("Faulty lines of symptoms were left out, as tolerated, and recorded: text-mismatch 1.")
+    found = result(outcome)
+    assert found["left_out"] == {"symptoms": {"text-mismatch": 1}}
+    assert found["adjusted"] == {"symptoms": {"joined": 1, "sorted": 1}}
+    assert found["config"]["tolerate"] == ["outside-text", "text-mismatch"]
+    assert found["plan"]["data"]["symptoms"]["train"]["annotations"] == before["data"]["symptoms"]["train"]["annotations"] + 1
+    capsys.readouterr()
+    assert main(["show", "run", str(outcome.folder)]) == 0
+    assert "faulty lines of symptoms left out, as tolerated: text-mismatch 1" in capsys.readouterr().out
+    symptoms.write_text(symptoms.read_text() + 'tolerate = ["text-mismatch"]\n')
+    plan = runner.run(clean, load(), dry_run=True, console=(shown := kit.Told())).plan
+    assert plan["left_out"] == found["left_out"]
+    assert plan["id"] not in (before["id"], found["id"])
+    assert shown.said("text-mismatch 1")

@@ -8,6 +8,7 @@ from pathlib import Path
 from tempfile import mkdtemp
 
 import pytest
+from bench_tasks.common.faults import KINDS, SHOWN
 from bench_tasks.gad.task import GAD
 from bench_tasks.pubmedqa.task import PubMedQA
 from bench_tasks.semeval2017_t3.task import SubtaskA, SubtaskC
@@ -37,7 +38,10 @@ def load(task: Task, folder: Path) -> None:
         assert isinstance(task.load(folder), Corpus)
     except DataError as error:
         refusal = str(error)
-    assert "\n" not in refusal
+    first, *faults = refusal.split("\n")
+    assert len(faults) <= SHOWN
+    assert all(fault.strip().partition(":")[0] in KINDS for fault in faults)
+    assert not faults or first.endswith("are")
 
 
 @quick

@@ -3,15 +3,18 @@
 from __future__ import annotations
 
 import tempfile
+import warnings
 from pathlib import Path
 from typing import Any
 
 from bench_tasks.common import brat, mentions
+from bench_tasks.common.faults import KINDS, Faults
+from bench_tasks.custom.task import task_from_file
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from bench.api.data import Document, Mention, Relation
-from bench.errors import DataError
+from bench.errors import DataError, DataWarning
 
 LENGTH = 40
 
@@ -29,6 +32,11 @@ def documents(draw: st.DrawFn, name: str = "d") -> Document:
     return Document(name, "", tuple(found.values()), tuple(Relation(*relation) for relation in relations))
 
 
+def task(folder: Path, kind: str = "mentions") -> Any:
+    (folder / "mine.toml").write_text(f'kind = "{kind}"\nformat = "brat"\nfolder = "."\n', encoding="utf-8")
+    return task_from_file(folder / "mine.toml")
+
+
 @given(documents(), documents())
 @settings(max_examples=150)
 def test_what_is_written_reads_back_and_scores_alike(gold: Document, pred: Document) -> None:
@@ -36,7 +44,7 @@ def test_what_is_written_reads_back_and_scores_alike(gold: Document, pred: Docum
         brat.write(Path(name) / "gold", [gold])
         brat.write(Path(name) / "pred", [pred])
         assert brat.read(Path(name) / "gold") == {"d": gold}
-        assert brat.score_files(Path(name) / "gold", Path(name) / "pred") == mentions.score([gold], [pred])
+        assert task(Path(name)).score_files(Path(name) / "gold", Path(name) / "pred") == mentions.score([gold], [pred])
 
 
 WHOLE = b"T1\tDrug 0 2\tno\nT2\tEffect 3 8;10 12\tfever no\nR1\tCauses Arg1:T1 Arg2:T2\nA1\tX T1\n"
@@ -54,7 +62,9 @@ def test_any_bytes_are_a_corpus_or_a_data_error(damaged: Any, drawn: st.DataObje
             (Path(name) / split / f"{document}.ann").write_bytes(WHOLE)
         (Path(name) / "train" / where).write_bytes(data)
         try:
-            corpus, _ = brat.load(Path(name))
+            with warnings.catch_warnings():
+                warnings.simplefilter("ignore", DataWarning)
+                corpus = task(Path(name), "relations").load(Path(name))
         except DataError:
             return
         (document_,) = corpus["train"]
@@ -66,3 +76,25 @@ def test_any_bytes_are_a_corpus_or_a_data_error(damaged: Any, drawn: st.DataObje
             found = brat.parse(text, Path("a.ann"), document_.text)
             lines = sum(bool(line.strip()) for line in text.split("\n"))
             assert len(found.mentions) + len(found.relations) + sum(found.passed.values()) == lines
+
+
+@given(st.data())
+@settings(max_examples=150)
+def test_with_every_kind_tolerated_whatever_is_wrong_is_left_out_and_counted(damaged: Any, drawn: st.DataObject) -> None:
+    """Each line that holds something is read, passed over by its first character, or counted under a kind."""
+    data = drawn.draw(st.one_of(st.binary(max_size=60), damaged(WHOLE, PIECES)))
+    document = "no fever, no pain"
+    try:
+        text = data.decode().removeprefix("\ufeff")
+    except UnicodeDecodeError:
+        return
+    faults = Faults(tuple(KINDS))
+    found = brat.parse(text, Path("a.ann"), document, faults=faults)
+    faults.check(Path("a.ann"))
+    lines = sum(bool(line.strip()) for line in text.split("\n"))
+    counted = sum(found.passed.values()) + sum(faults.left_out.values())
+    assert len(found.mentions) + len(found.relations) + counted == lines
+    keys = {mention.key for mention in found.mentions}
+    assert all(r.source in keys and r.target in keys and r.source != r.target for r in found.relations)
+    assert all(0 <= a < b <= len(document) for m in found.mentions for a, b in m.fragments)
+    assert all(sorted(m.fragments) == list(m.fragments) for m in found.mentions)

@@ -3,17 +3,18 @@
 from __future__ import annotations
 
 import tempfile
+import warnings
 from pathlib import Path
 from typing import Any
 
 import pytest
-from bench_tasks.common import iob, mentions
+from bench_tasks.common import iob, iob_write, mentions
 from bench_tasks.common.iob_folder import load, scored
-from hypothesis import given, settings
+from hypothesis import assume, given, settings
 from hypothesis import strategies as st
 
 from bench.api.data import Corpus, Document, Mention
-from bench.errors import DataError
+from bench.errors import DataError, DataWarning
 
 TAGS = ("O", "B-A", "I-A", "B-B", "I-B")
 LENGTH = 30
@@ -44,7 +45,10 @@ def test_counts_are_those_of_seqeval_in_strict_mode(rows: list[list[str]], rng: 
     scheme = pytest.importorskip("seqeval.scheme").IOB2
     gold = valid(rows)
     pred = [[tag if rng.random() < 0.6 else rng.choice(TAGS) for tag in row] for row in gold]
-    with tempfile.TemporaryDirectory() as name:
+    # Without a mention that begins with B- where none ends before it a file is taken for IOB1, and refused.
+    assume(any(tag[0] == "B" and before[1:] != tag[1:] for row in pred for before, tag in zip(["O", *row], row, strict=False)))
+    with tempfile.TemporaryDirectory() as name, warnings.catch_warnings():
+        warnings.simplefilter("ignore", DataWarning)
         documents = scored(as_file(Path(name) / "gold.tsv", gold), as_file(Path(name) / "pred.tsv", pred))
     scores = mentions.score(*documents)
     report = seqeval.classification_report(gold, pred, scheme=scheme, mode="strict", output_dict=True, zero_division=0)
@@ -79,8 +83,8 @@ def corpora(draw: st.DrawFn) -> list[Document]:
 @settings(max_examples=150)
 def test_files_that_are_written_score_as_the_documents_do(gold: list[Document], pred: list[Document]) -> None:
     with tempfile.TemporaryDirectory() as name:
-        iob.write(Path(name) / "gold", gold)
-        iob.write(Path(name) / "pred", pred)
+        iob_write.write(Path(name) / "gold", gold)
+        iob_write.write(Path(name) / "pred", pred)
         read = [e.document for e in iob.read(Path(name) / "gold" / "test.tsv", "test", layers=True)]
         assert [{m.key for m in d.mentions} for d in read] == [{m.key for m in d.mentions} for d in gold]
         assert mentions.score(*scored(Path(name) / "gold", Path(name) / "pred")) == mentions.score(gold, pred)

@@ -183,7 +183,7 @@ def test_bad_lines_are_refused_with_their_place(task: type[ClassTask], record: A
         (b'{"a": "\xff"}', ":1: byte 8 of the line is not UTF-8"),
         (b"[" * 100_000, ":1: "),
         (b'{"a": 1', ":1: no JSON from character 8 on"),
-        (b'\xef\xbb\xbf{"a": 1}', ":1: no JSON"),
+        (b'{"a": 1}\n\xef\xbb\xbf{"a": 1}', ":2: no JSON"),
         (b"", "is empty"),
     ],
 )
@@ -195,7 +195,7 @@ def test_json_lines_are_read_strictly(content: bytes, told: str, tmp_path: Path)
 
 
 def test_json_lines_keep_what_stands_in_them(tmp_path: Path) -> None:
-    (tmp_path / "f.jsonl").write_bytes('{"a": "x\u2028y", "b": 7}\r\n{"o": [{"n": 0}]}'.encode())
+    (tmp_path / "f.jsonl").write_bytes('\ufeff{"a": "x\u2028y", "b": 7}\r\n{"o": [{"n": 0}]}'.encode())
     one, two = read(tmp_path / "f.jsonl")
     assert (one.text("a"), one.integer("b"), one.identifier("b"), two.line) == ("x\u2028y", 7, "7", 2)
     assert [inner.integer("n") for inner in two.objects("o")] == [0]

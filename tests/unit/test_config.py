@@ -114,6 +114,7 @@ def test_files_that_are_no_toml(tmp_path: Path) -> None:
         {"loss_weighting": "uncertainty"},
         {"gradients": "pcgrad"},
         {"allow_leak": True},
+        {"tolerate": ("text-mismatch",)},
     ],
 )
 def test_what_can_change_the_outcome_changes_the_id(values: dict[str, Any]) -> None:
@@ -146,8 +147,19 @@ def test_resolved_facts_replace_the_flags_and_join_the_id() -> None:
 
 
 def test_runs_from_before_a_field_came_keep_their_id() -> None:
-    assert not {"sampling", "temperature", "loss_weighting", "gradients", "allow_leak"} & BASE.identity().keys()
+    assert not {"sampling", "temperature", "loss_weighting", "gradients", "allow_leak", "tolerate"} & BASE.identity().keys()
     assert replace(BASE, gradients="pcgrad").identity().keys() - BASE.identity().keys() == {"gradients"}
+
+
+def test_kinds_that_are_tolerated_mean_the_same_in_any_order_and_twice() -> None:
+    one, other = (replace(BASE, tolerate=kinds) for kinds in (("b", "a", "b"), ("a", "b")))
+    assert one == other
+    assert run_id(one) == run_id(other)
+
+
+def test_a_byte_order_mark_before_a_file_is_let_pass(tmp_path: Path) -> None:
+    (tmp_path / "a.toml").write_bytes(b"\xef\xbb\xbfrank = 4\n")
+    assert read_toml(tmp_path / "a.toml") == {"rank": 4}
 
 
 def test_flags_are_spelt_with_dashes() -> None:

@@ -203,7 +203,7 @@ def test_classes_stand_in_every_document_also_where_a_split_lacks_one(tmp_path: 
 def test_lines_of_ann_files_that_are_not_read_are_told(tmp_path: Path) -> None:
     task = made(tmp_path, "mentions", "brat")
     assert task.folder is not None
-    with pytest.warns(DataWarning, match=r"mine: 18 lines of \.ann files were not read.*A 18"):
+    with pytest.warns(DataWarning, match=r"mine: 72 lines of \.ann files were not read.*A 18, R 54"):
         task.load(task.folder)
     assert "A 18" in check_file(tmp_path / "mine.toml", load())[1].detail
 
@@ -238,6 +238,23 @@ BASE = 'kind = "mentions"\nformat = "brat"\nfolder = "corpus"\n'
         (BASE.replace("kind", "kinds"), "'kinds'. Did you mean 'kind'?"),
         (BASE.replace('"mentions"', '"mention"'), "'mention'. Did you mean 'mentions'"),
         (BASE.replace("brat", "brta"), "'brta'. Did you mean 'brat'?"),
+        (BASE.replace("brat", "conll"), "It is called 'iob' here, IOB2 in two columns"),
+        (BASE.replace("brat", "CoNLL-2003"), "It is called 'iob' here"),
+        (BASE.replace("brat", "BIO"), "It is called 'iob' here"),
+        (BASE.replace("brat", "iob2"), "It is called 'iob' here"),
+        (BASE.replace("brat", "tsv"), "It is called 'iob' here"),
+        (BASE.replace("brat", "standoff"), "It is called 'brat' here, standoff"),
+        (BASE.replace("brat", ".ann"), "It is called 'brat' here"),
+        (BASE.replace("brat", "semeval"), "It is called 'pipe' here"),
+        (BASE.replace("brat", "json-lines"), "It is called 'jsonl' here"),
+        (BASE.replace("brat", "ndjson"), "It is called 'jsonl' here"),
+        (BASE.replace("brat", "xlsx"), "Wanted brat, iob, pipe, jsonl"),
+        (BASE.replace('"mentions"', '"NER"'), "It is called 'mentions' here"),
+        (BASE.replace('"mentions"', '"text-classification"'), "It is called 'classification' here"),
+        (BASE + '[roles]\na = ["From", "To"]', "'roles' are those of relations in brat; this file describes mentions in brat"),
+        (BASE.replace("mentions", "relations") + '[roles]\na = ["From"]', "'roles.a' holds 1 roles; wanted two"),
+        (BASE.replace("mentions", "relations") + '[roles]\na = ["From", "From"]', "'From' twice"),
+        (BASE.replace("mentions", "relations") + 'roles = "From"', "wanted a table [roles]"),
         (BASE.replace("brat", "iob").replace("mentions", "relations"), "format 'iob' cannot hold relations; wanted 'brat'"),
         (BASE.replace('"corpus"', "3"), "'folder' is or holds a whole number; wanted a string"),
         (BASE.replace('"corpus"', '" "'), "blank"),
@@ -274,6 +291,35 @@ def test_a_file_that_is_not_there_or_no_text(tmp_path: Path) -> None:
         load().get("tasks", str(path))
 
 
+def test_a_byte_order_mark_before_the_file_is_let_pass(tmp_path: Path) -> None:
+    path = tmp_path / "mine.toml"
+    path.write_bytes(b"\xef\xbb\xbf" + BASE.encode())
+    assert load().get("tasks", str(path)).name == "mine"
+
+
+@pytest.mark.parametrize("form", ["brat", "pipe", "iob", "jsonl"])
+def test_a_byte_order_mark_before_annotations_is_let_pass(form: str, tmp_path: Path) -> None:
+    task = made(tmp_path, "mentions", form)
+    whole = loaded(task).splits
+    for path in (tmp_path / "corpus").rglob("*"):
+        if path.suffix in (".ann", ".pipe", ".tsv", ".jsonl"):
+            path.write_bytes(b"\xef\xbb\xbf" + path.read_bytes())
+    assert loaded(task).splits == whole
+
+
+@pytest.mark.parametrize(("form", "name"), [("pipe", "x.pipe"), ("iob", "x.tsv"), ("jsonl", "x.jsonl")])
+def test_files_in_sub_folders_are_never_passed_over(form: str, name: str, tmp_path: Path) -> None:
+    """Where a document cannot be named by its path, a sub-folder that holds some is refused, for scoring too."""
+    task = made(tmp_path, "mentions", form)
+    gold = tmp_path / "corpus" / ("train" if form == "pipe" else "")
+    (gold / "more").mkdir()
+    (gold / "more" / name).write_text("")
+    if form == "pipe":
+        assert "more/x.pipe lies in a sub-folder" in fault(task)
+    with pytest.raises(DataError, match=rf"more/{name} lies in a sub-folder \(1 such here\)"):
+        task.score_files(gold, gold)
+
+
 def fault(task: Task) -> str:
     with pytest.raises(BenchError) as caught:
         loaded(task)
@@ -291,17 +337,17 @@ def change(path: Path, line: int, **values: Any) -> None:
     [
         ("mentions", {"mentions": [{"fragments": [[0, 900]], "label": "Drug"}]}, "fragment 0-900 lies outside the text"),
         ("mentions", {"mentions": [{"fragments": [[4, 2]], "label": "Drug"}]}, "4-2 ends before"),
-        ("mentions", {"mentions": [{"fragments": [[4, 8], [6, 9]], "label": "Drug"}]}, "wanted ascending"),
+        ("mentions", {"mentions": [{"fragments": [[4, 8], [6, 9]], "label": "Drug"}]}, "wanted them apart"),
         ("mentions", {"mentions": [{"fragments": [], "label": "Drug"}]}, "no fragment"),
         ("mentions", {"mentions": [{"fragments": [[0, True]], "label": "Drug"}]}, "wanted [start, end]"),
         ("mentions", {"mentions": [{"fragments": [[0, 2]], "label": "Drug"}] * 2}, "mention 1 repeats"),
-        ("mentions", {"mentions": [{"fragments": [[0, 2]], "label": "Strange"}]}, "'dev1' has 1 labels of mention"),
+        ("mentions", {"mentions": [{"fragments": [[0, 2]], "label": "Strange"}]}, "line 2: document 'dev1' has a label"),
         ("mentions", {"id": "dev0"}, "'id' stood in an earlier line"),
         ("relations", {"relations": [{"source": 0, "target": 3, "label": "causes"}]}, "'target' is 3, but the document has 3"),
         ("relations", {"relations": [{"source": 1, "target": 1, "label": "causes"}]}, "a mention with itself"),
         ("relations", {"relations": [{"source": 0, "target": -1, "label": "causes"}]}, "below 0"),
         ("relations", {"relations": None}, "field 'relations' is null; wanted a list"),
-        ("classification", {"label": "2"}, "'dev1' has 1 labels of class"),
+        ("classification", {"label": "2"}, "line 2: document 'dev1' has a label"),
         ("classification", {"label": True}, "field 'label' is true or false"),
         ("ranking", {"passages": []}, "without passages"),
         ("ranking", {"passages": [{"id": "p", "text": "t", "relevant": 1}]}, "'relevant' of a passage is a whole number"),
@@ -319,7 +365,7 @@ def test_a_bad_line_is_named_and_not_quoted(kind: str, values: Mapping[str, Any]
 
 def test_a_corpus_that_lacks_something_is_refused(tmp_path: Path) -> None:
     task = made(tmp_path, "mentions", "brat", 'labels = ["Drug"]\n')
-    assert "1 labels of mention" in fault(task)
+    assert "36 faults: unknown-label 36." in fault(task)
     assert "lists Drug" in fault(task)
     task = load().get("tasks", str(written(tmp_path, "mentions", "brat", 'metric = "by_type.Durg.f1"\n')))
     assert "Did you mean 'by_type.Drug.f1'" in fault(task)

@@ -93,7 +93,7 @@ def test_relations_stay_with_the_window_that_holds_both_ends() -> None:
 
 
 def test_windows_are_joined_by_kind_and_passages_get_their_names_back() -> None:
-    a, b = Mention(((0, 2),), "X"), Mention(((3, 5),), "Y")
+    a, b = Mention(((0, 2),), "X"), Mention(((3, 4),), "Y")
     relation = Relation(a.key, b.key, "r")
     found = [b, a, b, relation, relation, Judgement("#1", 0.2, False), Judgement("#0", 0.9, True)]
     document = joined(RANKED, found)

@@ -5,12 +5,12 @@ from __future__ import annotations
 from pathlib import Path
 
 import pytest
-from bench_tasks.common import iob, mentions
+from bench_tasks.common import iob_write, mentions
 from bench_tasks.common.iob_folder import load, scored
 
 from bench.api.data import Document, Leak, Mention
 from bench.data.leaks import leaks_of, refuse
-from bench.errors import DataError, LeakError
+from bench.errors import DataError, DataWarning, LeakError
 
 TRAIN = (
     "Aspirin\tB-Chemical\ncauses\tO\nmild\tB-Disease\nnausea\tI-Disease\n.\tO\n\nNo\tO\nulcer\tB-Disease\nulcer\tB-Disease\n\n"
@@ -166,6 +166,38 @@ def test_a_system_s_tag_that_continues_nothing_is_no_mention(tmp_path: Path) -> 
         scored(pred, gold)
 
 
+@pytest.mark.parametrize(
+    ("tags", "scheme"),
+    [("BIE", "IOBES"), ("S", "IOBES"), ("BIL", "BILOU"), ("U", "BILOU"), ("BME", "BMES"), ("W", "BMEWO")],
+)
+def test_other_schemes_are_named_with_what_each_of_their_tags_becomes(tags: str, scheme: str, tmp_path: Path) -> None:
+    text = "".join(f"word\t{tag}-Disease\n" for tag in tags)
+    with pytest.raises(DataError, match=rf"Tags of {scheme} have to be converted to IOB2: .*becomes? [BI]-"):
+        load(corpus(tmp_path, text))
+    with pytest.raises(DataError, match=f"Tags of {scheme}"):
+        scored(write(tmp_path, "g.tsv", "word\tB-Disease\n" * len(tags)), write(tmp_path, "p.tsv", text))
+
+
+def test_columns_divided_by_spaces_are_told(tmp_path: Path) -> None:
+    with pytest.raises(DataError, match=r"line 1: 1 columns.* divided by spaces, as in CoNLL files"):
+        load(corpus(tmp_path, "EU NNP B-NP B-ORG\nrejects VBZ B-VP O\n"))
+
+
+IOB1 = "a\tI-A\nb\tI-A\nc\tO\nd\tI-A\ne\tB-A\nf\tI-A\n"
+IOB2 = IOB1.replace("a\tI", "a\tB").replace("d\tI", "d\tB")
+
+
+def test_a_system_s_tags_in_iob1_are_refused_and_do_not_score_nothing(tmp_path: Path) -> None:
+    """Such a file has a B- only right after a mention of the same label, or none at all."""
+    gold = write(tmp_path, "gold.tsv", IOB2)
+    for text in (IOB1, IOB1.replace("B-A", "O")):
+        with pytest.raises(DataError, match=r"iob1\.tsv, line 1: .*This is IOB1"):
+            scored(gold, write(tmp_path, "iob1.tsv", text))
+    with pytest.warns(DataWarning, match=r"pred\.tsv: 1 tags I- continue no mention, the first in line 4"):
+        scored(gold, write(tmp_path, "pred.tsv", IOB2.replace("d\tB", "d\tI")))
+    assert mentions.score(*scored(gold, gold))["strict"]["tp"] == 3
+
+
 def test_files_that_do_not_belong_together_are_refused(tmp_path: Path) -> None:
     gold = write(tmp_path / "gold", "test.tsv", TRAIN)
     with pytest.raises(DataError, match=r"has 1 documents and .* has 2"):
@@ -189,19 +221,21 @@ def test_written_files_are_scored_against_the_corpus_by_characters(tmp_path: Pat
     (tmp_path / "test.tsv").write_text(TRAIN, encoding="utf-8")
     found = [Mention(((0, 7),), "Chemical"), Mention(((15, 26),), "Disease"), Mention(((20, 26),), "Disease")]
     discontiguous = Mention(((0, 2), (3, 8)), "Disease")
-    iob.write(tmp_path / "pred", [Document("test-000001", "", tuple(found)), Document("test-000002", "", (discontiguous,))])
+    iob_write.write(
+        tmp_path / "pred", [Document("test-000001", "", tuple(found)), Document("test-000002", "", (discontiguous,))]
+    )
     scores = mentions.score(*scored(tmp_path / "test.tsv", tmp_path / "pred" / "test.tsv"))
     assert {k: scores["strict"][k] for k in ("tp", "fp", "fn")} == {"tp": 2, "fp": 2, "fn": 2}
     assert scores["discontiguous"]["fp"] == 1
     written = (tmp_path / "pred" / "test.tsv").read_text(encoding="utf-8")
     assert set(written.split("\n")[1]) <= set("_\tB-ChemicalO")
-    iob.write(tmp_path / "some", [Document("test-000001", "", tuple(found[:2]))])
+    iob_write.write(tmp_path / "some", [Document("test-000001", "", tuple(found[:2]))])
     partly = mentions.score(*scored(tmp_path / "test.tsv", tmp_path / "some" / "test.tsv"))
     assert {k: partly["strict"][k] for k in ("tp", "fp", "fn")} == {"tp": 2, "fp": 0, "fn": 2}
 
 
 def test_names_and_labels_that_cannot_be_written(tmp_path: Path) -> None:
     with pytest.raises(DataError, match="Document name"):
-        iob.write(tmp_path, [Document("a b", "")])
+        iob_write.write(tmp_path, [Document("a b", "")])
     with pytest.raises(DataError, match="cannot be written as a tag"):
-        iob.write(tmp_path, [Document("a", "", (Mention(((0, 1),), "two words"),))])
+        iob_write.write(tmp_path, [Document("a", "", (Mention(((0, 1),), "two words"),))])

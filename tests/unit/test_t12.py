@@ -237,6 +237,11 @@ def test_missing_predictions_are_empty_and_kinds_of_paths_must_agree(folder: Pat
     other = tmp_path / "other" / "x"
     other.mkdir(parents=True)
     (other / "x.xml").write_text(FINE, encoding="utf-8")
+    with pytest.raises(DataError, match="no document in common: 'x' stands in the first, 'dev1' in the second"):
+        TASK.score_files(gold, other.parent)
+    empty = other.parent / "dev1" / "dev1.xml"
+    empty.parent.mkdir()
+    empty.write_text("<data><annotations></annotations></data>", encoding="utf-8")
     scores = TASK.score_files(gold, other.parent)
     assert (scores["EVENT:<span>"]["recall"], scores["EVENT:<span>"]["precision"]) == (0.0, 1.0)
     assert TASK.score_files(gold_of(folder), other / "x.xml")["*"]["f1"] == 1.0

@@ -10,7 +10,7 @@ from bench_tasks.semeval2015_t14.task import SemEval2015T14
 
 from bench.api.data import Leak
 from bench.data.leaks import leaks_of
-from bench.errors import DataError
+from bench.errors import DataError, DataWarning
 
 TASK = SemEval2015T14()
 REST = "no|null|patient|null|no|null|unmarked|null|unmarked|null|false|null|false|null|null|null"
@@ -68,7 +68,6 @@ def test_every_spelling_of_a_line_is_read(folder: Path) -> None:
         (row("22-17"), "span 22-17 ends before or where it starts"),
         (row("17-17"), "span 17-17 ends before or where it starts"),
         (row("canary"), r"column 2 \(6 characters\) is no span"),
-        (row("17-22,2-8"), "the fragment from 2 starts before the one up to 22 ends"),
         (row("2-8,6-9"), "the fragment from 6 starts before the one up to 8 ends"),
         (row("17-22", rest=REST + "|canary"), "20 columns; wanted 19"),
         ("a|17-22|C1\n", "3 columns; wanted 19"),
@@ -89,6 +88,13 @@ def test_a_broken_line_is_named_and_not_shown(folder: Path, content: str, messag
     assert str(path) in str(caught.value)
     assert "canary" not in str(caught.value).replace(str(folder), "")
     assert caught.value.exit_code == 4
+
+
+def test_fragments_in_any_order_are_one_mention_and_keep_what_was_written(folder: Path) -> None:
+    (folder / "train" / "a.pipe").write_text(row("17-22,2-8"), encoding="utf-8")
+    (mention,) = TASK.load(folder)["train"][0].mentions
+    assert mention.fragments == ((2, 8), (17, 22))
+    assert mention.as_written == ((17, 22), (2, 8))
 
 
 @pytest.mark.parametrize("suffix", [".text", ".pipe"])
@@ -122,7 +128,7 @@ def test_a_document_in_two_splits(folder: Path) -> None:
 def test_missing_and_empty_splits(folder: Path) -> None:
     for path in (folder / "test").iterdir():
         path.unlink()
-    with pytest.raises(DataError, match="test is empty"):
+    with pytest.raises(DataError, match="test holds no document"):
         TASK.load(folder)
     (folder / "test").rmdir()
     with pytest.raises(DataError, match="no split folder"):
@@ -170,4 +176,18 @@ def test_craft_is_read_whole_and_scores_one_against_itself() -> None:
 def test_an_offset_of_five_thousand_digits_is_an_error_like_any_other(folder: Path) -> None:
     (folder / "train" / "a.pipe").write_text(row(f"1-{'9' * 5000}"), encoding="utf-8")
     with pytest.raises(DataError, match=r"line 1: column 2 \(5002 characters\) is no span"):
+        TASK.load(folder)
+
+
+def test_predictions_of_other_documents_are_told(folder: Path, tmp_path: Path) -> None:
+    (tmp_path / "x.pipe").write_text("other|0-3|C1\n", encoding="utf-8")
+    with pytest.warns(DataWarning, match="no document in common: 'other' stands in the first, 'a' in the second"):
+        assert TASK.score_files(folder / "train", tmp_path / "x.pipe")["task1"]["strict"]["tp"] == 0
+
+
+def test_documents_in_a_sub_folder_are_never_passed_over(folder: Path) -> None:
+    (folder / "train" / "more").mkdir()
+    (folder / "train" / "a.pipe").rename(folder / "train" / "more" / "a.pipe")
+    (folder / "train" / "a.text").rename(folder / "train" / "more" / "a.text")
+    with pytest.raises(DataError, match=r"more/a\.pipe lies in a sub-folder \(1 such here\)"):
         TASK.load(folder)

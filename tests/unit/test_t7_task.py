@@ -177,7 +177,7 @@ def test_files_that_are_missing_or_no_text_or_in_two_splits(tmp_path: Path) -> N
     assert leaks_of(TASK.load(tmp_path / "4")) == (Leak("A", "test", "train"),)
     for path in (corpus(tmp_path / "5") / "dev").iterdir():
         path.unlink()
-    with pytest.raises(DataError, match="is empty"):
+    with pytest.raises(DataError, match="holds no document"):
         TASK.load(tmp_path / "5")
 
 

@@ -20,6 +20,7 @@ from bench.api.data import SPLITS, Corpus, Document, Fragment, Mention, Passage,
 from bench.data.windows import sentences, words
 from bench.errors import DataError
 from bench_tasks.common.facts import CHEMPROT_LAYOUT
+from bench_tasks.common.faults import Faults
 from bench_tasks.common.jsonl import Record, kind, read, read_bytes
 from bench_tasks.common.synthetic import is_synthetic
 
@@ -56,10 +57,11 @@ def _plain(name: str) -> str:
 _CLASS_OF = {_plain(name): group for group, names in _TYPES.items() for name in (group, *names)}
 
 
-def load(folder: Path) -> Corpus:
+def load(folder: Path, faults: Faults | None = None) -> Corpus:
     """Reads and checks a corpus; see `CorpusTask.load`."""
     if not folder.is_dir():
         raise DataError(f"There is no folder {folder}.", f"Wanted {CHEMPROT_LAYOUT}.")
+    faults = faults or Faults(tolerable=False)
     digest = hashlib.sha256()
     splits: dict[str, tuple[Document, ...]] = {}
     for split in SPLITS:
@@ -67,10 +69,13 @@ def load(folder: Path) -> Corpus:
         content = read_bytes(path)
         digest.update(f"{path.name}\0{len(content)}\0".encode())
         digest.update(content)
-        splits[split] = _documents(read(path, content))
+        splits[split] = _documents(read(path, content, faults), faults)
+    faults.check(folder)
+    for split in SPLITS:
+        path = folder / FILES[split]
         if not any(document.relations for document in splits[split]):
             raise DataError(f"{path} holds no relation of {', '.join(CLASSES)}; wanted annotated abstracts.")
-    return Corpus(splits, synthetic=is_synthetic(folder), sha256=digest.hexdigest())
+    return Corpus(splits, is_synthetic(folder), digest.hexdigest(), left_out=faults.left_out)
 
 
 def read_annotations(path: Path) -> tuple[Document, ...]:
@@ -82,29 +87,35 @@ def read_annotations(path: Path) -> tuple[Document, ...]:
     files = sorted(path.glob("*.jsonl")) if path.is_dir() else [path]
     if not files:
         raise DataError(f"{path} holds no .jsonl file.", "Name one, or a folder of them.")
-    return _documents([record for file in files for record in read(file)], strict=False)
+    faults = Faults(tolerable=False)
+    made = _documents([record for file in files for record in read(file, faults=faults)], faults, strict=False)
+    faults.check(path)
+    return made
 
 
-def _documents(records: Sequence[Record], strict: bool = True) -> tuple[Document, ...]:
-    seen: set[str] = set()
-    documents = []
+def _documents(records: Sequence[Record], faults: Faults, strict: bool = True) -> tuple[Document, ...]:
+    documents: dict[str, Document] = {}
     for record in records:
-        name = record.identifier("document_id")
-        if name.casefold() in seen:
-            raise record.error("'document_id' stood in an earlier line already; wanted each abstract once.")
-        seen.add(name.casefold())
-        text = _text(record) if strict or record.values.get("passages") else None
-        mentions = _mentions(record, text)
-        documents.append(
-            Document(
-                name,
-                text or "",
-                tuple(dict.fromkeys(mentions.values())),
-                _relations(record, mentions),
-                passages=_sentences(text) if strict and text else (),
-            )
-        )
-    return tuple(documents)
+        with faults.apart():
+            name = record.identifier("document_id")
+            if name.casefold() in documents:
+                raise record.error(
+                    "'document_id' stood in an earlier line already; wanted each abstract once.", kind="repeated-id"
+                )
+            documents[name.casefold()] = _document(record, name, strict)
+    return tuple(documents.values())
+
+
+def _document(record: Record, name: str, strict: bool) -> Document:
+    text = _text(record) if strict or record.values.get("passages") else None
+    mentions = _mentions(record, text)
+    return Document(
+        name,
+        text or "",
+        tuple(dict.fromkeys(mentions.values())),
+        _relations(record, mentions),
+        passages=_sentences(text) if strict and text else (),
+    )
 
 
 def _text(record: Record) -> str:
@@ -156,19 +167,24 @@ def _mentions(record: Record, text: str | None) -> dict[str, Mention]:
         spans = _spans(entity, what)
         if not spans:
             raise record.error(f"{what} has no offsets; wanted at least one [start, end].")
-        for (_, end), (start, _) in pairwise(spans):
+        fragments = tuple(sorted(spans))
+        for (_, end), (start, _) in pairwise(fragments):
             if start < end:
                 raise record.error(
-                    f"{what}: the fragment from {start} starts before the one up to {end} ends; wanted ascending ones."
+                    f"{what}: the fragment from {start} starts before the one up to {end} ends; wanted them apart.",
+                    kind="overlapping-fragments",
                 )
         if text is not None:
-            if spans[-1][1] > len(text):
+            if fragments[-1][1] > len(text):
                 raise record.error(
-                    f"{what}: offsets {spans[-1][0]}-{spans[-1][1]} lie outside the text of {len(text)} characters."
+                    f"{what}: offsets {fragments[-1][0]}-{fragments[-1][1]} lie outside the text of {len(text)} characters.",
+                    kind="outside-text",
                 )
             if entity.items("text") != [text[start:end] for start, end in spans]:
-                raise record.error(f"{what}: 'text' is not what stands at its offsets; wanted the same characters.")
-        found[name] = Mention(tuple(spans), label)
+                raise record.error(
+                    f"{what}: 'text' is not what stands at its offsets; wanted the same characters.", kind="text-mismatch"
+                )
+        found[name] = Mention(fragments, label, written=None if list(fragments) == spans else tuple(spans))
     return found
 
 
@@ -185,7 +201,7 @@ def _relations(record: Record, mentions: dict[str, Mention]) -> tuple[Relation, 
         for name, wanted in (("arg1_id", CHEMICAL), ("arg2_id", GENE)):
             mention = mentions.get(relation.identifier(name))
             if mention is None:
-                raise record.error(f"relation {number}: {name!r} names no entity of this abstract.")
+                raise record.error(f"relation {number}: {name!r} names no entity of this abstract.", kind="missing-mention")
             if mention.label != wanted:
                 raise record.error(f"relation {number}: {name!r} names a {mention.label}; wanted a {wanted}.")
             ends.append(mention.key)

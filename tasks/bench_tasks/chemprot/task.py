@@ -5,12 +5,13 @@ from __future__ import annotations
 import json
 from collections.abc import Mapping, Sequence
 from pathlib import Path
-from typing import Any
+from typing import Any, ClassVar
 
 from bench.api.data import Document
 from bench.api.task import Scores, TaskMetadata
 from bench_tasks.common.corpus_task import CorpusTask
 from bench_tasks.common.facts import CHEMPROT_LAYOUT
+from bench_tasks.common.faults import of_documents
 
 
 class ChemProt(CorpusTask):
@@ -27,6 +28,9 @@ class ChemProt(CorpusTask):
     heads = ("relation",)
     reader = "bench_tasks.chemprot.corpus:load"
     writer = "bench_tasks.chemprot.synthetic:write_corpus"
+    faults: ClassVar[Mapping[str, str]] = of_documents(
+        "not-utf8", "malformed-line", "repeated-id", "overlapping-fragments", "outside-text", "text-mismatch", "missing-mention"
+    )
     metadata = TaskMetadata(
         reference="https://biocreative.bioinformatics.udel.edu/news/corpora/chemprot-corpus-biocreative-vi/",
         access="open: BioCreative's page after a free registration, or https://huggingface.co/datasets/bigbio/chemprot",

@@ -6,31 +6,31 @@ Source: https://brat.nlplab.org/standoff.html. A mention, a discontiguous one an
     T2	Effect 23 31;40 45	swelling hands
     R1	Causes Arg1:T1 Arg2:T2
 
-Mentions and relations are read. Attributes (A, M), events (E), normalisations (N), notes (#), equivalences (*) and relations of
-events are not, and are counted, so that whoever reads knows. Errors name file and line and quote no text.
+Mentions and, where they are asked for, relations are read. Attributes (A, M), events (E), normalisations (N), notes (#),
+equivalences (*) and relations of events are not, and are counted, so that whoever reads knows. Fragments are a set: their
+order means nothing, and neither does that of a relation's arguments, whose roles decide (`bench_tasks.common.roles`). Errors
+name file and line and quote no text.
 """
 
 from __future__ import annotations
 
-import hashlib
 import re
 from collections import Counter
-from collections.abc import Collection, Iterable, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from itertools import pairwise
 from pathlib import Path
 
-from bench.api.data import SPLITS, Corpus, Document, Fragment, Mention, Relation
-from bench.api.task import Scores
+from bench.api.data import Document, Fragment, Mention, Relation
 from bench.errors import DataError
-from bench_tasks.common import mentions
-from bench_tasks.common.documents import write_each
-from bench_tasks.common.files import decode, read_bytes, read_text
-from bench_tasks.common.synthetic import is_synthetic
+from bench_tasks.common.documents import names_below, write_each
+from bench_tasks.common.faults import DEPENDENT, MALFORMED, Fault, Faults
+from bench_tasks.common.files import read_text
+from bench_tasks.common.roles import Roles
 
-LAYOUT = "FOLDER/{train,dev,test}/DOC.txt with DOC.ann beside it (brat standoff; empty where a document has no mention)"
 _MENTION = re.compile(r"(T\S{1,32})\t(\S{1,64}) ([0-9]{1,12} [0-9]{1,12}(?:;[0-9]{1,12} [0-9]{1,12})*)(?:\t(.*))?")
-_RELATION = re.compile(r"(R\S{1,32})\t(\S{1,64}) \S{1,64}:([TE]\S{1,32}) \S{1,64}:([TE]\S{1,32})\s*")
+_NAME = re.compile(r"(T\S{1,32})\s")
+_RELATION = re.compile(r"(R\S{1,32})\t(\S{1,64}) (\S{1,64}):([TE]\S{1,32}) (\S{1,64}):([TE]\S{1,32})\s*")
 _OTHER = "AMEN#*"
 _TYPE = re.compile(r"[^\s:;|]{1,64}")
 
@@ -43,195 +43,185 @@ class Annotations:
         mentions: in file order; those that repeat another's fragments and type are left out and counted under ``repeated``.
         relations: in file order, likewise.
         passed: how many lines were not read, by their first character, and ``repeated``.
+        lines: of the first mention or relation of each label.
     """
 
     mentions: tuple[Mention, ...]
     relations: tuple[Relation, ...]
     passed: Counter[str] = field(default_factory=Counter)
+    lines: Mapping[str, int] = field(default_factory=dict)
 
 
-def parse(text: str, path: Path, document: str | None = None) -> Annotations:
+def parse(
+    text: str,
+    path: Path,
+    document: str | None = None,
+    *,
+    related: bool = True,
+    roles: Roles | None = None,
+    faults: Faults | None = None,
+) -> Annotations:
     """Annotations from the text of an ``.ann`` file.
 
     Args:
         text: of the file.
         path: of the file, for errors.
         document: the text that is annotated; None for scoring, where offsets are taken as they are.
+        related: whether relations are wanted; else their lines are passed over like those of attributes.
+        roles: which argument a relation leads from; those of this file alone where None.
+        faults: collects what is wrong; without it the file is refused for it here.
 
     Raises:
         DataError: naming file, line, what stood there and what was wanted.
     """
+    collected = Faults(tolerable=False) if faults is None else faults
+    scored = document is None and faults is None  # what a system predicts may be wrong in any way
+    roles = Roles() if roles is None else roles
     named: dict[str, Mention] = {}
-    related: list[tuple[str, str, str, str]] = []
+    out: set[str] = set()
+    related_lines: list[tuple[int, re.Match[str]]] = []
     passed: Counter[str] = Counter()
+    lines: dict[str, int] = {}
     for number, line in enumerate(text.removeprefix("\ufeff").replace("\r\n", "\n").split("\n"), start=1):
         where = f"{path}, line {number}"
-        if line.startswith("T"):
-            name, mention = _mention(line, where, document)
-            if name in named:
-                raise DataError(f"{where}: an identifier that another line has already; wanted each once.")
-            named[name] = mention
-        elif line.startswith("R"):
-            found = _RELATION.fullmatch(line)
-            if found is None:
-                raise DataError(f"{where}: {len(line)} characters that are no relation; wanted 'R1<TAB>Type Arg1:T1 Arg2:T2'.")
-            related.append((where, found[2], found[3], found[4]))
-        elif line[:1] and line[0] in _OTHER and "\t" in line:
-            passed[line[0]] += 1
-        elif line.strip():
-            raise DataError(f"{where}: {len(line)} characters that are no annotation; wanted a line that starts with T or R.")
+        try:
+            if line.startswith("T"):
+                name, mention = _mention(line, where, document)
+                if name in named:
+                    raise Fault("repeated-id", f"{where}: an identifier that another line has already; wanted each once.")
+                named[name] = mention
+                lines.setdefault(mention.label, number)
+            elif line.startswith("R") and not related:
+                passed["R"] += 1
+            elif line.startswith("R"):
+                found = _RELATION.fullmatch(line)
+                if found is None:
+                    raise Fault(
+                        MALFORMED,
+                        f"{where}: {len(line)} characters that are no relation; wanted 'R1<TAB>Type Arg1:T1 Arg2:T2'.",
+                    )
+                related_lines.append((number, found))
+            elif line[:1] and line[0] in _OTHER and "\t" in line:
+                passed[line[0]] += 1
+            elif line.strip():
+                raise Fault(
+                    MALFORMED,
+                    f"{where}: {len(line)} characters that are no annotation; wanted a line that starts with T or R.",
+                )
+        except Fault as fault:
+            collected.add(fault)
+            if gone := _NAME.match(line):
+                out.add(gone[1])
     unique = {mention.key: mention for mention in named.values()}
     relations: dict[Relation, None] = {}
-    for where, label, source, target in related:
-        if "E" in (source[0], target[0]):
-            passed["R"] += 1
-            continue
-        if source not in named or target not in named:
-            raise DataError(f"{where}: a relation of a mention that the file does not have; wanted identifiers of its T lines.")
-        relation = Relation(named[source].key, named[target].key, label)
-        passed["repeated"] += relation in relations
-        relations[relation] = None
+    for number, found in related_lines:
+        with collected.apart():
+            relation = _relation(found, f"{path}, line {number}", named, out, roles, scored)
+            if isinstance(relation, str):
+                passed["R"] += relation == "R"
+                collected.left_out[DEPENDENT] += relation == DEPENDENT
+                continue
+            passed["repeated"] += relation in relations
+            relations[relation] = None
+            lines.setdefault(relation.label, number)
     passed["repeated"] += len(named) - len(unique)
-    return Annotations(tuple(unique.values()), tuple(relations), +passed)
+    if faults is None:
+        collected.check(path)
+    return Annotations(tuple(unique.values()), tuple(relations), +passed, lines)
+
+
+def _relation(
+    found: re.Match[str], where: str, named: Mapping[str, Mention], out: set[str], roles: Roles, scored: bool
+) -> Relation | str:
+    """A relation; or ``R`` where it is one of events, which are not read, and `DEPENDENT` where a mention was left out."""
+    _, label, first, one, second, other = found.groups()
+    if "E" in (one[0], other[0]):
+        return "R"
+    for name in (one, other):
+        if name not in named and name in out:
+            return DEPENDENT
+        if name not in named:
+            raise Fault(
+                "missing-mention",
+                f"{where}: a relation of a mention that the file does not have; wanted identifiers of its T lines.",
+            )
+    ends = [named[one].key, named[other].key]
+    if ends[0] == ends[1] and not scored:
+        raise Fault(
+            "self-relation",
+            f"{where}: a relation that joins a mention with itself; wanted two mentions.",
+            None if one == other else "Two identifiers of one span and type are one mention.",
+        )
+    if roles.turned(label, (first, second), where):
+        ends.reverse()
+    return Relation(ends[0], ends[1], label)
 
 
 def _mention(line: str, where: str, document: str | None) -> tuple[str, Mention]:
+    """Identifier and mention of a line."""
     found = _MENTION.fullmatch(line)
     if found is None:
-        raise DataError(f"{where}: {len(line)} characters that are no mention; wanted 'T1<TAB>Type a b;c d<TAB>text'.")
-    fragments: list[Fragment] = []
+        raise Fault(MALFORMED, f"{where}: {len(line)} characters that are no mention; wanted 'T1<TAB>Type a b;c d<TAB>text'.")
+    given: list[Fragment] = []
     for piece in found[3].split(";"):
         start, end = map(int, piece.split())
-        fragments.append((start, end))
+        given.append((start, end))
         if end <= start:
-            raise DataError(f"{where}: span {start} {end} ends before or where it starts; wanted an end after its start.")
+            raise Fault(
+                "empty-span", f"{where}: span {start} {end} ends before or where it starts; wanted an end after its start."
+            )
         if document is not None and end > len(document):
-            raise DataError(f"{where}: span {start} {end} lies outside the text, which has {len(document)} characters.")
+            raise Fault(
+                "outside-text",
+                f"{where}: span {start} {end} lies outside the text, which has {len(document)} characters.",
+            )
+    fragments = tuple(sorted(given))
     for (_, end), (start, _) in pairwise(fragments):
         if start < end:
-            raise DataError(
-                f"{where}: the fragment from {start} starts before the one up to {end} ends; wanted ascending ones."
+            raise Fault(
+                "overlapping-fragments",
+                f"{where}: the fragment from {start} starts before the one up to {end} ends; wanted them apart.",
             )
     if document is not None and found[4]:
-        under = " ".join(document[start:end] for start, end in fragments)
-        if under.split() != found[4].split():
-            raise DataError(
+        under = (" ".join(document[start:end] for start, end in order).split() for order in (given, fragments))
+        if found[4].split() not in under:
+            raise Fault(
+                "text-mismatch",
                 f"{where}: the text column is not what stands at these offsets; wanted the same words.",
                 "Offsets count characters of the .txt file as it is, line breaks of two characters included.",
             )
-    return found[1], Mention(tuple(fragments), found[2])
+    return found[1], Mention(fragments, found[2], written=None if list(fragments) == given else tuple(given))
 
 
-def load(
-    folder: Path,
-    splits: Mapping[str, str] | None = None,
-    labels: Collection[str] = (),
-    relations: Collection[str] = (),
-) -> tuple[Corpus, Counter[str]]:
-    """Reads and checks a corpus of one folder a split.
+def read(path: Path, *, related: bool = True, roles: Roles | None = None, faults: Faults | None = None) -> dict[str, Document]:
+    """Annotations by document, of every ``.ann`` file of a folder and those below it or of one file, for scoring.
+
+    A document has its text where that stands beside it. Nothing is held against it, unless lines of some kind are to be left
+    out: then the same ones are that a run leaves out.
 
     Args:
-        folder: above the splits' folders.
-        splits: split to the name of its folder; its own name where None.
-        labels: types that mentions may have; whatever training documents have where empty.
-        relations: the same for relations.
-
-    Returns:
-        The corpus, and how many lines were not read, by their first character, and ``repeated``.
-
-    Raises:
-        DataError: naming file, line, what stood there and what was wanted.
-    """
-    homes = {split: folder / (splits or {}).get(split, split) for split in SPLITS}
-    names = {split: _names(home) for split, home in homes.items()}
-    digest = hashlib.sha256()
-    passed: Counter[str] = Counter()
-    read: dict[str, tuple[Document, ...]] = {}
-    for split, home in homes.items():
-        documents = []
-        for name in names[split]:
-            text_path, path = home / f"{name}.txt", home / f"{name}.ann"
-            raw_text, raw = read_bytes(text_path), read_bytes(path)
-            for kind, data in (("txt", raw_text), ("ann", raw)):
-                digest.update(f"{split}/{name}.{kind}\0{len(data)}\0".encode())
-                digest.update(data)
-            text = decode(raw_text, text_path)
-            found = parse(decode(raw, path), path, text)
-            passed += found.passed
-            documents.append(Document(name, text, found.mentions, found.relations))
-        if not any(document.mentions for document in documents):
-            raise DataError(f"{home} holds no mention at all; wanted annotated documents.", f"Wanted {LAYOUT}.")
-        read[split] = tuple(documents)
-    _check_types("mentions", read, homes, labels)
-    _check_types("relations", read, homes, relations)
-    return Corpus(read, synthetic=is_synthetic(folder), sha256=digest.hexdigest()), passed
-
-
-def _names(folder: Path) -> list[str]:
-    if not folder.is_dir():
-        raise DataError(f"There is no split folder {folder}.", f"Wanted {LAYOUT}.")
-    files = [path for path in folder.iterdir() if not path.name.startswith(".")]
-    texts, annotated = ({path.stem for path in files if path.suffix == suffix} for suffix in (".txt", ".ann"))
-    if not annotated:
-        raise DataError(f"Split {folder} holds no .ann file; wanted a .txt and an .ann file for each document.")
-    for have, lack, missing in ((".ann", ".txt", annotated - texts), (".txt", ".ann", texts - annotated)):
-        if missing:
-            name = min(missing)
-            raise DataError(f"{folder / (name + have)} has no {name}{lack} beside it ({len(missing)} such here).")
-    return sorted(texts)
-
-
-def _check_types(
-    kind: str, splits: Mapping[str, Sequence[Document]], homes: Mapping[str, Path], wanted: Collection[str]
-) -> None:
-    """Refuses types that are not wanted or, where nothing is said of them, that no training document has."""
-    known = set(wanted) or {item.label for document in splits["train"] for item in getattr(document, kind)}
-    hint = f"Wanted {' or '.join(sorted(wanted))}." if wanted else "Types of all splits must be those of train."
-    for split, documents in splits.items():
-        for document in documents:
-            strange = {item.label for item in getattr(document, kind)} - known
-            if strange:
-                path = homes[split] / f"{document.id}.ann"
-                raise DataError(f"{path}: its {kind} have {len(strange)} types that are not this corpus's.", hint)
-
-
-def read(path: Path) -> dict[str, Document]:
-    """Annotations without text, by document, of every ``.ann`` file of a folder or of one file, for scoring.
+        path: the folder or file.
+        related: whether relations are wanted.
+        roles: which argument a relation leads from.
+        faults: collects what is wrong; without it the first file at fault is refused.
 
     Raises:
         DataError: there is no such file, or a line cannot be read; no line of a mention or a relation is skipped.
     """
     if not path.exists():
         raise DataError(f"There is no file or folder {path}.")
-    files = sorted(path.glob("*.ann")) if path.is_dir() else [path]
+    files = {name: path / f"{name}.ann" for name in names_below(path, ".ann")} if path.is_dir() else {path.stem: path}
     if not files:
         raise DataError(f"{path} holds no .ann file.", "Give the folder in which they lie, such as one split.")
-    found = {file.stem: parse(read_text(file), file) for file in files}
-    return {name: Document(name, "", one.mentions, one.relations) for name, one in found.items()}
-
-
-def score_files(gold: Path, pred: Path, labels: Iterable[str] = ()) -> Scores:
-    """Scores of mentions in two folders, or two files: ``strict``, ``discontiguous`` and ``by_type``.
-
-    A document that the predictions lack has no prediction; predictions in documents that have no gold are false positives.
-
-    Args:
-        gold: folder of ``.ann`` files, or one.
-        pred: the same.
-        labels: types that have a row even where nothing carries them.
-
-    Raises:
-        DataError: a path or a line that cannot be read.
-    """
-    wanted, given = read(gold), read(pred)
-    if gold.is_file() and pred.is_file():  # whatever their names
-        wanted, given = ({"": document} for document in (*wanted.values(), *given.values()))
-    names = sorted({*wanted, *given})
-    return mentions.score(
-        [Document(name, "", wanted[name].mentions if name in wanted else ()) for name in names],
-        [Document(name, "", given[name].mentions if name in given else ()) for name in names],
-        labels,
-    )
+    roles = Roles() if roles is None else roles
+    made = {}
+    for name, file in files.items():
+        beside = file.with_name(f"{file.name.removesuffix('.ann')}.txt")
+        text = read_text(beside) if beside.is_file() else ""
+        held = text if text and faults is not None and faults.tolerated else None
+        found = parse(read_text(file), file, held, related=related, roles=roles, faults=faults)
+        made[name] = Document(name, text, found.mentions, found.relations)
+    return made
 
 
 def write(folder: Path, documents: Sequence[Document]) -> None:

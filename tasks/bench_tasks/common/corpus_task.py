@@ -17,7 +17,8 @@ class CorpusTask(Task):
     """Names its functions as entry points do, so that listing tasks imports none of them."""
 
     reader: ClassVar[str]
-    """Reads and checks a corpus, e.g. ``bench_tasks.gad.corpus:load``; called with ``folder`` and what `reading` gives."""
+    """Reads and checks a corpus, e.g. ``bench_tasks.gad.corpus:load``; called with ``folder``, what `reading` gives and, where
+    the task has `faults`, a `bench_tasks.common.faults.Faults` that collects them as ``faults``."""
     writer: ClassVar[str]
     """Writes a synthetic one, e.g. ``bench_tasks.gad.synthetic:write_corpus``; called with ``folder``, ``seed``, ``sizes`` and
     what `writing` gives."""
@@ -42,7 +43,12 @@ class CorpusTask(Task):
         Raises:
             DataError: naming file, line or document, what stood there and what was wanted.
         """
-        corpus: Corpus = resolve_name(self.reader)(folder=folder, **self.reading())
+        options = dict(self.reading())
+        if self.faults:
+            from bench_tasks.common.faults import Faults
+
+            options["faults"] = Faults(self.tolerated)
+        corpus: Corpus = resolve_name(self.reader)(folder=folder, **options)
         return corpus
 
     def synthesize(self, folder: Path, seed: int, sizes: Mapping[str, int] | None = None) -> None:

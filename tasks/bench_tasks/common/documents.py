@@ -4,11 +4,13 @@ from __future__ import annotations
 
 import hashlib
 import re
-from collections.abc import Callable, Sequence
-from pathlib import Path
+import warnings
+from collections.abc import Callable, Collection, Iterable, Sequence
+from pathlib import Path, PurePosixPath
 
 from bench.api.data import Document, Mention
-from bench.errors import DataError
+from bench.errors import DataError, DataWarning
+from bench_tasks.common.faults import Fault, Faults
 from bench_tasks.common.files import decode, read_bytes
 
 _SUFFIX = re.compile(r"\.(text|txt|pipe)$", re.IGNORECASE)
@@ -19,53 +21,91 @@ def document_name(column: str) -> str:
     return _SUFFIX.sub("", column.strip())
 
 
-def names_of(folder: Path, layout: str) -> list[str]:
+def names_below(folder: Path, suffix: str) -> list[str]:
+    """Names of the files of a suffix in a folder and below it, without it: paths from the folder, ``/`` between their parts."""
+    paths = (path.relative_to(folder) for path in folder.rglob(f"*{suffix}"))
+    return sorted(
+        path.as_posix().removesuffix(suffix) for path in paths if not any(part.startswith(".") for part in path.parts)
+    )
+
+
+def names_of(
+    folder: Path, layout: str, faults: Faults, suffixes: tuple[str, str] = (".text", ".pipe"), below: bool = False
+) -> list[str]:
     """Names of the documents of one split, sorted; every text has its annotations and the other way round.
 
     Args:
         folder: of the split.
         layout: of the corpus, for the error.
+        faults: takes files without their other half.
+        suffixes: of texts and of annotations.
+        below: whether documents may lie in sub-folders, and are named by their path then.
 
     Raises:
-        DataError: the folder is missing or empty, a file lacks its other half, or names differ in case only.
+        DataError: the folder is missing or empty, has sub-folders with documents where they may not be, or has names that
+            differ in case only.
     """
     if not folder.is_dir():
         raise DataError(f"There is no split folder {folder}.", f"Wanted {layout}.")
-    files = [path for path in folder.iterdir() if not path.name.startswith(".")]
-    texts, pipes = ({path.stem for path in files if path.suffix == suffix} for suffix in (".text", ".pipe"))
-    if not texts and not pipes:
-        raise DataError(f"Split {folder} is empty; wanted a .text and a .pipe file for each document.")
-    for have, lack, missing in ((".pipe", ".text", pipes - texts), (".text", ".pipe", texts - pipes)):
-        if missing:
-            name = min(missing)
-            hint = "A document without mentions has an empty .pipe file." if lack == ".pipe" else None
-            raise DataError(f"{folder / (name + have)} has no {name}{lack} beside it ({len(missing)} such here).", hint)
+    plain, annotated = suffixes
+    texts, notes = (set(names_below(folder, suffix)) for suffix in suffixes)
+    if not texts and not notes:
+        raise DataError(f"{folder} holds no document; wanted a {plain} and a {annotated} file for each.", f"Wanted {layout}.")
+    if not below:
+        refuse_below(folder, (f"{name}{annotated}" for name in notes))
+    for have, lack, missing in ((annotated, plain, notes - texts), (plain, annotated, texts - notes)):
+        for name in sorted(missing):
+            hint = f"A document without mentions has an empty {annotated} file." if lack == annotated else None
+            with faults.apart():
+                path = folder / f"{name}{have}"
+                raise Fault("missing-file", f"{path} has no {Path(name).name}{lack} beside it.", hint)
     if len({name.casefold() for name in texts}) != len(texts):
         raise DataError(f"{folder} has documents whose names differ in case only; wanted names that every system tells apart.")
-    return sorted(texts)
+    return sorted(texts & notes)
+
+
+def refuse_below(folder: Path, names: Iterable[str]) -> None:
+    """Refuses files in sub-folders, for formats in which a document is named by a line of its file and not by its path.
+
+    Raises:
+        DataError: naming the first.
+    """
+    inside = sorted(name for name in names if "/" in name)
+    if inside:
+        raise DataError(
+            f"{folder / inside[0]} lies in a sub-folder ({len(inside)} such here), which this format is not read from.",
+            f"Move the files to {folder} itself.",
+        )
 
 
 def read_document(
-    folder: Path, name: str, digest: hashlib._Hash, mentions: Callable[[str, Path, str, int], tuple[Mention, ...]]
-) -> Document:
-    """Reads a document.
+    folder: Path,
+    name: str,
+    digest: hashlib._Hash,
+    mentions: Callable[[str, Path, str, int, Faults], tuple[Mention, ...]],
+    faults: Faults,
+) -> Document | None:
+    """Reads a document; None where it is at fault as a whole.
 
     Args:
         folder: of its split.
         name: of both its files, without suffix.
         digest: is fed with names and bytes.
         mentions: reads annotations from the text of a `.pipe` file, its path, the document's name and its length in characters.
+        faults: takes what is wrong.
 
     Raises:
-        DataError: a file cannot be read or is not UTF-8, and what `mentions` raises.
+        DataError: a file cannot be read.
     """
     text_path, pipe_path = folder / f"{name}.text", folder / f"{name}.pipe"
     raw_text, raw_pipe = read_bytes(text_path), read_bytes(pipe_path)
     for path, data in ((text_path, raw_text), (pipe_path, raw_pipe)):
         digest.update(f"{folder.name}/{path.name}\0{len(data)}\0".encode())
         digest.update(data)
-    text = decode(raw_text, text_path)
-    return Document(name, text, mentions(decode(raw_pipe, pipe_path), pipe_path, name, len(text)))
+    with faults.apart():
+        text = decode(raw_text, text_path)
+        return Document(name, text, mentions(decode(raw_pipe, pipe_path), pipe_path, name, len(text), faults))
+    return None
 
 
 def pipe_files(path: Path) -> list[Path]:
@@ -81,7 +121,45 @@ def pipe_files(path: Path) -> list[Path]:
     files = sorted(file for file in path.iterdir() if ".pipe" in file.name and not file.name.startswith(".") and file.is_file())
     if not files:
         raise DataError(f"{path} holds no .pipe file.", "Give the folder in which they lie, such as one split.")
+    refuse_below(path, (f"{name}.pipe" for name in names_below(path, ".pipe")))
     return files
+
+
+def strangers(gold: Collection[str], pred: Collection[str], gold_path: Path, pred_path: Path) -> str | None:
+    """What is said of predictions that have no document in common with gold: all score as if nothing were found.
+
+    None where they have one, and where nothing at all is predicted.
+
+    Args:
+        gold: names of documents.
+        pred: the same.
+        gold_path: of the files.
+        pred_path: the same.
+    """
+    if not gold or not pred or not set(gold).isdisjoint(pred):
+        return None
+    return (
+        f"{pred_path} and {gold_path} have no document in common: {min(pred)!r} stands in the first, {min(gold)!r} in the "
+        "second; wanted the same names."
+    )
+
+
+def refuse_strangers(gold: Collection[str], pred: Collection[str], gold_path: Path, pred_path: Path) -> None:
+    """Refuses such predictions where documents are named by their files; arguments as in `strangers`.
+
+    Raises:
+        DataError: naming a document of either side.
+    """
+    if message := strangers(gold, pred, gold_path, pred_path):
+        raise DataError(message)
+
+
+def tell_strangers(gold: Collection[str], pred: Collection[str], gold_path: Path, pred_path: Path) -> None:
+    """Tells of such predictions where documents are named by lines, so that one without a mention has no name; arguments as in
+    `strangers`.
+    """
+    if message := strangers(gold, pred, gold_path, pred_path):
+        warnings.warn(message, DataWarning, stacklevel=3)
 
 
 def write_each(folder: Path, documents: Sequence[Document], suffix: str, content: Callable[[Document], str]) -> None:
@@ -98,6 +176,9 @@ def write_each(folder: Path, documents: Sequence[Document], suffix: str, content
     """
     folder.mkdir(parents=True, exist_ok=True)
     for document in documents:
-        if not document.id or document.id != Path(document.id).name:
+        place = PurePosixPath(document.id)
+        if not place.name or place.is_absolute() or document.id != str(place) or ".." in place.parts:
             raise DataError(f"Document name {document.id!r} cannot be a file name.")
-        (folder / f"{document.id}{suffix}").write_bytes(content(document).encode("utf-8"))
+        path = folder / f"{document.id}{suffix}"
+        path.parent.mkdir(parents=True, exist_ok=True)
+        path.write_bytes(content(document).encode("utf-8"))

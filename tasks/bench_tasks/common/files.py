@@ -5,6 +5,7 @@ from __future__ import annotations
 from pathlib import Path
 
 from bench.errors import DataError
+from bench_tasks.common.faults import Fault
 
 
 def read_bytes(path: Path) -> bytes:
@@ -27,13 +28,14 @@ def decode(data: bytes, path: Path) -> str:
         path: of the file, for the error.
 
     Raises:
-        DataError: the bytes are not UTF-8; names the line and the byte.
+        Fault: the bytes are not UTF-8; names the line and the byte.
     """
     try:
         return data.decode("utf-8")
     except UnicodeDecodeError as error:
         line = data.count(b"\n", 0, error.start) + 1
-        raise DataError(
+        raise Fault(
+            "not-utf8",
             f"{path}, line {line}: byte {error.start} cannot be read as UTF-8, which is what was wanted.",
             "Convert the file to UTF-8; offsets count characters.",
         ) from None

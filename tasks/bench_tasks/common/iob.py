@@ -13,28 +13,40 @@ where a file has ``-DOCSTART-`` lines it is what stands between two of them, its
 by the line where that says ``-DOCSTART- (name)``. Errors never quote a token or a tag: a shifted line would bring text into
 them.
 
-Files that `write` makes are for scoring: annotations without text. Each line stands for one character, written ``_``, and
-mentions that one row of tags cannot hold have further columns; there ``F-`` begins a further fragment of the mention before.
+Files that `bench_tasks.common.iob_write` makes are for scoring: annotations without text. Each line stands for one character,
+written ``_``, and mentions that one row of tags cannot hold have further columns; there ``F-`` begins a further fragment of
+the mention before.
 """
 
 from __future__ import annotations
 
 import re
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Collection, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from itertools import accumulate
 from pathlib import Path
 
-from bench.api.data import Document, Fragment, Key, Mention, in_order
+from bench.api.data import Document, Fragment, Mention, in_order
 from bench.errors import DataError
+from bench_tasks.common.faults import MALFORMED, Fault, Faults
 from bench_tasks.common.files import read_text
 
 DOCSTART = "-DOCSTART-"
 MASK = "_"
 OUTSIDE = "O"
 _LABEL = r"\w[\w.:/+-]{0,63}"
-_TAG = re.compile(rf"([BIF])-({_LABEL})")
-_NAMED = re.compile(r"[\s(]*([\w.:-]{1,80})[\s)]*")
+TAG = re.compile(rf"([BIF])-({_LABEL})")
+_OTHER_TAG = re.compile(rf"([SELUMW])-{_LABEL}")
+_SCHEMES = {"S": "IOBES", "E": "IOBES", "L": "BILOU", "U": "BILOU", "M": "BMES", "W": "BMEWO"}
+_CONVERT = {
+    "S": "S- becomes B- and E- becomes I-",
+    "E": "S- becomes B- and E- becomes I-",
+    "L": "U- becomes B- and L- becomes I-",
+    "U": "U- becomes B- and L- becomes I-",
+    "M": "M- and E- become I- and S- becomes B-",
+    "W": "W- becomes B-, M- and E- become I-",
+}
+NAMED = re.compile(r"[\s(]*([\w.:-]{1,80})[\s)]*")
 _UNNAMED = re.compile(r"(\s+(-X-|O|_|-))*\s*")
 _GAP = "\n\n"
 _BLOCK = re.compile(r"(?: *[^ \n][^\n]*(?:\n|\Z))+")
@@ -70,48 +82,103 @@ class _Sentence:
     line: int
     tokens: list[str]
     columns: list[list[str]]
+    fault: Fault | None = None
 
 
-def read(path: Path, split: str, *, layers: bool = False, orphans: bool = False) -> list[Entry]:
+@dataclass
+class Tally:
+    """How a file's tags begin mentions.
+
+    Args:
+        begun: mentions whose B- stands where no mention of its label ends.
+        orphans: I- tags that continue nothing and were passed over.
+        line: of the first of these.
+    """
+
+    begun: int = 0
+    orphans: int = 0
+    line: int = 0
+
+
+def read(
+    path: Path, split: str, *, layers: bool = False, tally: Tally | None = None, faults: Faults | None = None
+) -> list[Entry]:
     """Reads the documents of one file.
 
     Args:
         path: of the file.
         split: what documents without a name are named after.
-        layers: whether lines may be characters and have further columns, as in files that `write` makes.
-        orphans: whether a tag that continues nothing is passed over, as seqeval's strict mode does with a system's tags.
+        layers: whether lines may be characters and have further columns, as in files that `iob_write` makes.
+        tally: given, a tag that continues nothing is passed over and counted there, as seqeval's strict mode does with a
+            system's tags.
+        faults: collects what is wrong, one fault a document; without it the file is refused for it here.
 
     Raises:
         DataError: naming file, line, what stood there and what was wanted.
     """
-    return list(parse(read_text(path).removeprefix("\ufeff"), path, split, layers=layers, orphans=orphans))
+    return list(parse(read_text(path), path, split, layers=layers, tally=tally, faults=faults))
 
 
-def parse(text: str, path: Path, split: str, *, layers: bool = False, orphans: bool = False) -> Iterator[Entry]:
-    """The documents of a file's text; arguments and errors as in `read`."""
-    if not layers and not orphans and (plain := _plain(text, split)):
+def parse(
+    text: str, path: Path, split: str, *, layers: bool = False, tally: Tally | None = None, faults: Faults | None = None
+) -> Iterator[Entry]:
+    """The documents of a file's text, those at fault left out; arguments and errors as in `read`.
+
+    Args:
+        text: of the file; a byte-order mark is allowed.
+        path: as in `read`.
+        split: as in `read`.
+        layers: as in `read`.
+        tally: as in `read`.
+        faults: as in `read`.
+    """
+    text = text.removeprefix("\ufeff")
+    if not layers and tally is None and (plain := _plain(text, split)):
         yield from plain
         return
+    collected = Faults(tolerable=False) if faults is None else faults
     tags: dict[str, Tag] = {OUTSIDE: (OUTSIDE, "")}
     names: set[str] = set()
     for number, (line, name, sentences) in enumerate(_documents(text, path, tags, layers), start=1):
         ident = name or f"{split}-{number:06d}"
-        if not sentences:
-            raise DataError(f"{path}, line {line}: a document without a token; wanted at least one before the next {DOCSTART}.")
-        if ident in names:
-            raise DataError(f"{path}, line {line}: document {ident!r} stands here a second time; wanted each once.")
-        names.add(ident)
-        masked = layers and all(token == MASK for sentence in sentences for token in sentence.tokens)
-        found: list[Mention] = []
-        texts: list[str] = []
-        offset = 0
-        for sentence in sentences:
-            words = MASK * len(sentence.tokens) if masked else " ".join(sentence.tokens)
-            found += _mentions(sentence, tags, offset, path, 0 if masked else 1, orphans)
-            offset += len(words) + (0 if masked else len(_GAP))
-            texts.append(words)
-        mentions = in_order(found) if len(sentences[0].columns) > 1 else tuple(found)
-        yield Entry(Document(ident, "" if masked else _GAP.join(texts), mentions), line, bool(name), masked)
+        with collected.apart():
+            entry = _entry(line, name, ident, names, sentences, path, tags, layers, tally)
+            names.add(ident)
+            yield entry
+    if faults is None:
+        collected.check(path)
+
+
+def _entry(
+    line: int,
+    name: str | None,
+    ident: str,
+    names: Collection[str],
+    sentences: Sequence[_Sentence],
+    path: Path,
+    tags: Mapping[str, Tag],
+    layers: bool,
+    tally: Tally | None,
+) -> Entry:
+    if not sentences:
+        raise Fault(
+            MALFORMED, f"{path}, line {line}: a document without a token; wanted at least one before the next {DOCSTART}."
+        )
+    if ident in names:
+        raise Fault("repeated-id", f"{path}, line {line}: document {ident!r} stands here a second time; wanted each once.")
+    if fault := next((sentence.fault for sentence in sentences if sentence.fault), None):
+        raise fault
+    masked = layers and all(token == MASK for sentence in sentences for token in sentence.tokens)
+    found: list[Mention] = []
+    texts: list[str] = []
+    offset = 0
+    for sentence in sentences:
+        words = MASK * len(sentence.tokens) if masked else " ".join(sentence.tokens)
+        found += _mentions(sentence, tags, offset, path, 0 if masked else 1, tally)
+        offset += len(words) + (0 if masked else len(_GAP))
+        texts.append(words)
+    mentions = in_order(found) if len(sentences[0].columns) > 1 else tuple(found)
+    return Entry(Document(ident, "" if masked else _GAP.join(texts), mentions), line, bool(name), masked)
 
 
 def _plain(text: str, split: str) -> list[Entry]:
@@ -194,7 +261,7 @@ def _sentences(text: str, path: Path, tags: dict[str, Tag], layers: bool) -> Ite
         for block in _BLOCK.finditer(text):
             number += text.count("\n", seen, block.start())
             seen = block.start()
-            yield _sentence(block[0].removesuffix("\n"), number, path, tags, layers)
+            yield _checked(block[0].removesuffix("\n"), number, path, tags, layers)
         return
     held: list[str] = []
     for number, line in enumerate([*text.split("\n"), ""], start=1):
@@ -202,7 +269,7 @@ def _sentences(text: str, path: Path, tags: dict[str, Tag], layers: bool) -> Ite
             held.append(line)
             continue
         if held:
-            yield _sentence("\n".join(held), number - len(held), path, tags, layers)
+            yield _checked("\n".join(held), number - len(held), path, tags, layers)
             held = []
         if line.startswith(DOCSTART):
             yield number, _name(line, path, number)
@@ -212,7 +279,7 @@ def _name(line: str, path: Path, number: int) -> str | None:
     rest = line[len(DOCSTART) :]
     if _UNNAMED.fullmatch(rest):
         return None
-    named = _NAMED.fullmatch(rest)
+    named = NAMED.fullmatch(rest)
     if named is None or not rest[:1].isspace():
         raise DataError(
             f"{path}, line {number}: {DOCSTART} is followed by {len(rest)} characters that are no name; wanted '(name)'."
@@ -221,9 +288,14 @@ def _name(line: str, path: Path, number: int) -> str | None:
 
 
 def _tag(tag: str, path: Path, number: int, layers: bool) -> Tag:
-    known = _TAG.fullmatch(tag)
+    known = TAG.fullmatch(tag)
     if known is None or (known[1] == "F" and not layers):
-        raise DataError(f"{path}, line {number}: the tag ({len(tag)} characters) is none; wanted O, B-Label or I-Label.")
+        other = _OTHER_TAG.fullmatch(tag)
+        raise Fault(
+            MALFORMED,
+            f"{path}, line {number}: the tag ({len(tag)} characters) is none; wanted O, B-Label or I-Label.",
+            f"Tags of {_SCHEMES[other[1]]} have to be converted to IOB2: {_CONVERT[other[1]]}." if other else None,
+        )
     return known[1], known[2]
 
 
@@ -237,15 +309,25 @@ def _columns(block: str, first: int, path: Path, layers: bool) -> list[list[str]
     if any(len(row) != width for row in rows):
         at = next(i for i, row in enumerate(rows) if len(row) != width)
         wanted = "2: token, tab, tag" if width == 2 else f"{width}, as at line {first}"
-        raise DataError(f"{path}, line {first + at}: {len(rows[at])} columns; wanted {wanted}.")
+        spaces = " ".join(rows[at]).count(" ") >= 1 and len(rows[at]) == 1
+        hint = "Its columns are divided by spaces, as in CoNLL files; wanted a tab." if spaces else None
+        raise Fault(MALFORMED, f"{path}, line {first + at}: {len(rows[at])} columns; wanted {wanted}.", hint)
     return list(map(list, zip(*rows, strict=True)))
+
+
+def _checked(block: str, first: int, path: Path, tags: dict[str, Tag], layers: bool) -> _Sentence:
+    """A sentence, or what is wrong with it: which document it spoils is known later."""
+    try:
+        return _sentence(block, first, path, tags, layers)
+    except Fault as fault:
+        return _Sentence(first, [], [[]], fault)
 
 
 def _sentence(block: str, first: int, path: Path, tags: dict[str, Tag], layers: bool) -> _Sentence:
     tokens, *columns = _columns(block, first, path, layers)
     if " ".join(tokens).split() != tokens:
         at = next(i for i, token in enumerate(tokens) if token.split() != [token])
-        raise DataError(f"{path}, line {first + at}: an empty token or one with white space in it; wanted one word.")
+        raise Fault(MALFORMED, f"{path}, line {first + at}: an empty token or one with white space in it; wanted one word.")
     for column in columns:
         for tag in sorted(set(column) - tags.keys(), key=column.index):
             tags[tag] = _tag(tag, path, first + column.index(tag), layers)
@@ -253,7 +335,7 @@ def _sentence(block: str, first: int, path: Path, tags: dict[str, Tag], layers: 
 
 
 def _mentions(
-    sentence: _Sentence, tags: Mapping[str, Tag], offset: int, path: Path, gap: int, orphans: bool
+    sentence: _Sentence, tags: Mapping[str, Tag], offset: int, path: Path, gap: int, tally: Tally | None
 ) -> Iterator[Mention]:
     """Mentions of a sentence that starts at `offset`, its tokens `gap` characters apart."""
     starts: list[int] | None = None
@@ -265,11 +347,15 @@ def _mentions(
         parts: list[Fragment] = []
         label = ""
         inside, before = False, -1
+        last = ""
         for at in [place for place, tag in enumerate(column) if tag != OUTSIDE]:
             role, kind = tags[column[at]]
+            follows = before == at - 1 and last == kind
             inside = inside and before == at - 1
-            before = at
+            before, last = at, kind
             if role == "B":
+                if tally is not None:
+                    tally.begun += not follows
                 if parts:
                     yield Mention(tuple(parts), label)
                 parts = [(starts[at], starts[at + 1] - gap)]
@@ -279,52 +365,15 @@ def _mentions(
             elif role == "F" and parts and kind == label:
                 parts.append((starts[at], starts[at + 1] - gap))
                 inside = True
-            elif orphans:
+            elif tally is not None:
                 inside = False
+                tally.line = tally.line or sentence.line + at
+                tally.orphans += 1
             else:
-                raise DataError(
+                raise Fault(
+                    "orphan-tag",
                     f"{path}, line {sentence.line + at}: a tag {role}- continues no mention of its label; wanted a B- first.",
                     "IOB1 and IOBES files have to be converted to IOB2.",
                 )
         if parts:
             yield Mention(tuple(parts), label)
-
-
-def write(folder: Path, documents: Sequence[Document]) -> None:
-    """Writes annotations without text, a line a character, for scoring: one file for each split that documents are named after.
-
-    Raises:
-        DataError: a document's name or a label cannot stand in the file.
-    """
-    folder.mkdir(parents=True, exist_ok=True)
-    files: dict[str, list[str]] = {}
-    for document in documents:
-        stem = document.id.rpartition("-")[0]
-        stem = stem if stem in ("train", "dev", "test") else "documents"
-        if not _NAMED.fullmatch(document.id):
-            raise DataError(f"Document name {document.id!r} cannot stand in an IOB file; wanted letters, digits and '._:-'.")
-        lines = ["\t".join((MASK, *row)) for row in zip(*_layers(document), strict=True)]
-        files.setdefault(stem, []).append("\n".join([f"{DOCSTART} ({document.id})", *lines, "", ""]))
-    for stem, texts in files.items():
-        (folder / f"{stem}.tsv").write_bytes("".join(texts).encode("utf-8"))
-
-
-def _layers(document: Document) -> list[list[str]]:
-    """Columns of tags, a row a character; the first holds what one row of tags can hold."""
-    mentions: list[Key] = sorted({mention.key for mention in document.mentions})
-    length = max((fragments[-1][1] for fragments, _ in mentions), default=1)
-    columns = [[OUTSIDE] * length]
-    free = [0]
-    for fragments, label in mentions:
-        if not _TAG.fullmatch(f"B-{label}"):
-            raise DataError(f"A label of document {document.id!r} ({len(label)} characters) cannot be written as a tag.")
-        begin, end = fragments[0][0], fragments[-1][1]
-        usable = range(1 if len(fragments) > 1 else 0, len(columns))
-        at = next((i for i in usable if free[i] <= begin), len(columns))
-        if at == len(columns):
-            columns.append([OUTSIDE] * length)
-            free.append(0)
-        for number, (low, high) in enumerate(fragments):
-            columns[at][low:high] = [f"{'F' if number else 'B'}-{label}"] + [f"I-{label}"] * (high - low - 1)
-        free[at] = end
-    return columns

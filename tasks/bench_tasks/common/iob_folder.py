@@ -3,27 +3,32 @@
 from __future__ import annotations
 
 import hashlib
+import warnings
 from collections.abc import Collection, Iterable, Iterator, Mapping, Sequence
+from dataclasses import replace
 from pathlib import Path
 
-from bench.api.data import SPLITS, Corpus, Document
+from bench.api.data import SPLITS, Corpus, Document, Mention
 from bench.api.task import Scores
-from bench.errors import DataError
+from bench.errors import DataError, DataWarning
 from bench_tasks.common import mentions
+from bench_tasks.common.documents import names_below, refuse_below
 from bench_tasks.common.facts import IOB_LAYOUT
+from bench_tasks.common.faults import Fault, Faults
 from bench_tasks.common.files import decode, read_bytes
-from bench_tasks.common.iob import Entry, parse, read
+from bench_tasks.common.iob import DOCSTART, Entry, Tally, parse, read
 from bench_tasks.common.repeats import repeated_sentences
 from bench_tasks.common.synthetic import is_synthetic
 
 FILES: Mapping[str, tuple[str, ...]] = {"train": ("train.tsv",), "dev": ("devel.tsv", "dev.tsv"), "test": ("test.tsv",)}
 
 
-def load(folder: Path, labels: Collection[str] = ()) -> Corpus:
+def load(folder: Path, labels: Collection[str] = (), faults: Faults | None = None) -> Corpus:
     """Reads and checks a corpus.
 
     Args:
         folder: with one file a split.
+        faults: collects what is wrong.
         labels: what the corpus may carry; whatever the training split carries where empty.
 
     Raises:
@@ -31,6 +36,7 @@ def load(folder: Path, labels: Collection[str] = ()) -> Corpus:
     """
     if not folder.is_dir():
         raise DataError(f"There is no folder {folder}.", f"Wanted {IOB_LAYOUT}.")
+    faults = faults or Faults(tolerable=False)
     digest = hashlib.sha256()
     entries: dict[str, list[Entry]] = {}
     for split in SPLITS:
@@ -38,12 +44,20 @@ def load(folder: Path, labels: Collection[str] = ()) -> Corpus:
         data = read_bytes(path)
         digest.update(f"{split}\0{len(data)}\0".encode())
         digest.update(data)
-        entries[split] = list(parse(decode(data, path).removeprefix("\ufeff"), path, split))
-        _check(entries[split], path, labels, {m.label for entry in entries["train"] for m in entry.document.mentions})
+        entries[split] = list(parse(decode(data, path), path, split, faults=faults))
+        trained = {m.label for entry in entries["train"] for m in entry.document.mentions}
+        entries[split] = _known(entries[split], path, labels, trained, faults)
+    faults.check(folder)
+    for split, found in entries.items():
+        if not any(entry.document.mentions for entry in found):
+            raise DataError(
+                f"{_file(folder, split)} holds no mention at all; wanted annotated sentences.",
+                "Training, early stopping and scoring need gold.",
+            )
     splits = {split: tuple(entry.document for entry in found) for split, found in entries.items()}
     named = any(entry.named for found in entries.values() for entry in found)
     leaks = repeated_sentences(splits, words=1, share=0.0) if named else repeated_sentences(splits)
-    return Corpus(splits, is_synthetic(folder), digest.hexdigest(), leaks)
+    return Corpus(splits, is_synthetic(folder), digest.hexdigest(), leaks, faults.left_out)
 
 
 def _file(folder: Path, split: str) -> Path:
@@ -55,22 +69,34 @@ def _file(folder: Path, split: str) -> Path:
     raise DataError(f"There is no {' or '.join(FILES[split])} in {folder}.", f"Wanted {IOB_LAYOUT}.")
 
 
-def _check(entries: Sequence[Entry], path: Path, wanted: Collection[str], trained: Collection[str]) -> None:
-    if not any(entry.document.mentions for entry in entries):
-        raise DataError(
-            f"{path} holds no mention at all; wanted annotated sentences.", "Training, early stopping and scoring need gold."
-        )
+def _known(
+    entries: Sequence[Entry], path: Path, wanted: Collection[str], trained: Collection[str], faults: Faults
+) -> list[Entry]:
+    """The documents, without mentions of labels that are not the corpus's."""
     # Labels of a file are not named: in a shifted line they may be words of the text.
     hint = f"Wanted {' or '.join(wanted)}." if wanted else "Labels of all splits must be those of train."
+    known = wanted or trained
+    if not known:  # which is told as such
+        return list(entries)
+    made = []
     for entry in entries:
-        for mention in entry.document.mentions:
-            if mention.label not in (wanted or trained):
-                size = len(mention.label)
-                raise DataError(
-                    f"{path}, line {entry.line}: a mention in the document that starts here has a label ({size} characters) "
-                    "that is none of this corpus.",
-                    hint,
+        kept = tuple(mention for mention in entry.document.mentions if mention.label in known)
+        for mention in entry.document.mentions if len(kept) < len(entry.document.mentions) else ():
+            if mention.label not in known:
+                faults.add(
+                    Fault(
+                        "unknown-label",
+                        f"{path}, line {entry.line}: a mention in the document that starts here has a label "
+                        f"({len(mention.label)} characters) that is none of this corpus.",
+                        hint,
+                    )
                 )
+        made.append(entry if len(kept) == len(entry.document.mentions) else _with(entry, kept))
+    return made
+
+
+def _with(entry: Entry, mentions: tuple[Mention, ...]) -> Entry:
+    return replace(entry, document=replace(entry.document, mentions=mentions))
 
 
 def score_files(gold: Path, pred: Path, labels: Iterable[str] = ()) -> Scores:
@@ -87,11 +113,16 @@ def score_files(gold: Path, pred: Path, labels: Iterable[str] = ()) -> Scores:
     return mentions.score(*scored(gold, pred), labels)
 
 
-def scored(gold: Path, pred: Path) -> tuple[list[Document], list[Document]]:
+def scored(gold: Path, pred: Path, faults: Faults | None = None) -> tuple[list[Document], list[Document]]:
     """Gold and predicted documents of two files, or of two folders with files of the same names.
 
     Documents that the predictions name are matched by name, and one that is not there has no prediction; others are matched by
     place, and must be as many, token for token.
+
+    Args:
+        gold: file or folder.
+        pred: the same.
+        faults: takes what is wrong with gold; predictions for what it leaves out are left out with it.
 
     Raises:
         DataError: naming file and line; predictions for what is not in gold.
@@ -99,14 +130,40 @@ def scored(gold: Path, pred: Path) -> tuple[list[Document], list[Document]]:
     wanted: list[Document] = []
     given: list[Document] = []
     for one, other, split in _pairs(gold, pred):
-        right = read(one, split, layers=True)
-        left = read(other, split, layers=True, orphans=True)
+        right = read(one, split, layers=True, faults=faults)
+        if faults is not None:
+            faults.check(one)
+        tally = Tally()
+        left = read(other, split, layers=True, tally=tally)
+        _refuse_iob1(tally, other)
+        if faults is not None and faults.left_out:
+            left = _beside(right, left, one, other)
         for document, mine in _matched(right, left, one, other):
             # Files of one folder may number their documents alike.
             place = f"{len(wanted)}"
             wanted.append(Document(place, "", document.mentions))
             given.append(Document(place, "", mine.mentions))
     return wanted, given
+
+
+def _refuse_iob1(tally: Tally, path: Path) -> None:
+    """Refuses a system's tags in IOB1, of which hardly a mention would be found; tells of others that continue nothing.
+
+    IOB1 has a B- only where a mention follows right after another one of its label.
+    """
+    if not tally.orphans:
+        return
+    if not tally.begun:
+        raise DataError(
+            f"{path}, line {tally.line}: mentions begin with I- here and nowhere in the file with B- as in IOB2; wanted IOB2.",
+            "This is IOB1, it seems: its mentions have to begin with B-.",
+        )
+    warnings.warn(
+        f"{path}: {tally.orphans:,} tags I- continue no mention, the first in line {tally.line}; they are passed over, as "
+        "seqeval does in strict mode.",
+        DataWarning,
+        stacklevel=2,
+    )
 
 
 def _pairs(gold: Path, pred: Path) -> Iterator[tuple[Path, Path, str]]:
@@ -119,6 +176,8 @@ def _pairs(gold: Path, pred: Path) -> Iterator[tuple[Path, Path, str]]:
         yield gold, pred, _split(gold)
         return
     ours, theirs = _files(gold), _files(pred)
+    for folder in (gold, pred):
+        refuse_below(folder, (f"{name}.tsv" for name in names_below(folder, ".tsv")))
     if not ours:
         raise DataError(f"{gold} holds no .tsv file.", "Give a folder of IOB2 files, or one such file.")
     if ours.keys() != theirs.keys():
@@ -140,6 +199,17 @@ def _files(folder: Path) -> dict[str, Path]:
 
 def _split(path: Path) -> str:
     return "dev" if path.stem == "devel" else path.stem
+
+
+def _beside(gold: Sequence[Entry], pred: Sequence[Entry], gold_path: Path, pred_path: Path) -> list[Entry]:
+    """The predictions for those documents of gold that were not left out, where both sides name documents in the same way."""
+    if any(entry.named for entry in gold) != any(entry.named for entry in pred):
+        raise DataError(
+            f"{gold_path} and {pred_path} do not both name their documents; wanted that where some of gold are left out.",
+            f"Begin each document of both with a line '{DOCSTART} (name)', or take faulty ones out of both.",
+        )
+    names = {entry.document.id for entry in gold}
+    return [entry for entry in pred if entry.document.id in names]
 
 
 def _matched(

@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING, Any, ClassVar
 from bench.api.data import Document
 from bench.api.task import Scores
 from bench_tasks.common.corpus_task import CorpusTask
+from bench_tasks.common.faults import BY_FORMAT, KINDS
 
 if TYPE_CHECKING:
     from bench_tasks.common.iob_synthesis import Language
@@ -21,6 +22,7 @@ class IobTask(CorpusTask):
     heads = ("bio", "span", "bioes")
     reader = "bench_tasks.common.iob_folder:load"
     writer = "bench_tasks.common.iob_synthesis:write_corpus"
+    faults: ClassVar[Mapping[str, str]] = {kind: KINDS[kind] for kind in BY_FORMAT["iob"]}
     labels: ClassVar[tuple[str, ...]]
     """The corpus's types; another one in its files is an error."""
     wording: ClassVar[str]
@@ -75,6 +77,6 @@ class IobTask(CorpusTask):
 
     def write(self, folder: Path, documents: Sequence[Document]) -> None:
         """Writes annotations without text, a line a character."""
-        from bench_tasks.common import iob
+        from bench_tasks.common import iob_write
 
-        iob.write(folder, documents)
+        iob_write.write(folder, documents)

@@ -6,12 +6,13 @@ Only kinds and names of fields are told, never values: they are corpus text.
 from __future__ import annotations
 
 import json
-from collections.abc import Iterator, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
 from bench.errors import DataError
+from bench_tasks.common.faults import MALFORMED, Fault, Faults
 from bench_tasks.common.files import read_bytes
 
 __all__ = ["Record", "kind", "read", "read_bytes"]
@@ -33,9 +34,15 @@ class Record:
     line: int
     values: dict[str, Any] = field(repr=False)
 
-    def error(self, message: str, hint: str | None = None) -> DataError:
-        """A `DataError` that begins with file and line."""
-        return DataError(f"{self.path}:{self.line}: {message}", hint)
+    def error(self, message: str, hint: str | None = None, kind: str = MALFORMED) -> Fault:
+        """A fault that begins with file and line.
+
+        Args:
+            message: what stood there and what was wanted.
+            hint: the next move.
+            kind: of the fault.
+        """
+        return Fault(kind, f"{self.path}:{self.line}: {message}", hint)
 
     def text(self, name: str, empty: bool = False) -> str:
         """A string.
@@ -163,47 +170,54 @@ def kind(value: Any) -> str:
     return _KINDS.get(type(value), "null")
 
 
-def read(path: Path, content: bytes | None = None) -> list[Record]:
-    """Every line of a file.
+def read(path: Path, content: bytes | None = None, faults: Faults | None = None) -> list[Record]:
+    """Every line of a file; a byte-order mark before the first is allowed.
 
     Args:
         path: of the file, for errors too.
         content: its bytes where the caller has read them, to hash them for instance.
+        faults: collects lines that are no JSON object; without it the file is refused for the first of them.
 
     Raises:
-        DataError: the file cannot be read, holds nothing, or a line is no JSON object.
+        DataError: the file cannot be read or holds nothing.
     """
-    records = list(_records(path, read_bytes(path) if content is None else content))
-    if not records:
-        raise DataError(f"{path} is empty; wanted one JSON object a line.")
-    return records
-
-
-def _records(path: Path, content: bytes) -> Iterator[Record]:
+    content = (read_bytes(path) if content is None else content).removeprefix(b"\xef\xbb\xbf")
     lines = content.split(b"\n")  # nothing else ends a line: strings may hold U+2028 as it is
     if not lines[-1]:
         lines.pop()
+    if not lines:
+        raise DataError(f"{path} is empty; wanted one JSON object a line.")
+    records = []
     for number, raw in enumerate(lines, 1):
         try:
-            line = raw.removesuffix(b"\r").decode("utf-8")
-        except UnicodeDecodeError as error:
-            raise DataError(f"{path}:{number}: byte {error.start + 1} of the line is not UTF-8; wanted UTF-8 text.") from None
-        if not line.strip():
-            raise DataError(f"{path}:{number}: the line is blank; wanted one JSON object a line.")
-        try:
-            values = json.loads(line, object_pairs_hook=_unique, parse_constant=_no_constant)
-        except json.JSONDecodeError as error:
-            raise DataError(
-                f"{path}:{number}: no JSON from character {error.pos + 1} on; wanted one JSON object a line."
-            ) from None
-        except ValueError as error:
-            reason = str(error) if isinstance(error, _Refused) else "a number that is too long"
-            raise DataError(f"{path}:{number}: the line holds {reason}; wanted one plain JSON object a line.") from None
-        except RecursionError:
-            raise DataError(f"{path}:{number}: the line is nested too deeply; wanted one JSON object a line.") from None
-        if not isinstance(values, dict):
-            raise DataError(f"{path}:{number}: the line is {kind(values)}; wanted an object.")
-        yield Record(path, number, values)
+            records.append(_record(path, number, raw))
+        except Fault as fault:
+            if faults is None:
+                raise
+            faults.add(fault)
+    return records
+
+
+def _record(path: Path, number: int, raw: bytes) -> Record:
+    where, wanted = f"{path}:{number}", "wanted one JSON object a line."
+    try:
+        line = raw.removesuffix(b"\r").decode("utf-8")
+    except UnicodeDecodeError as error:
+        raise Fault("not-utf8", f"{where}: byte {error.start + 1} of the line is not UTF-8; wanted UTF-8 text.") from None
+    if not line.strip():
+        raise Fault(MALFORMED, f"{where}: the line is blank; {wanted}")
+    try:
+        values = json.loads(line, object_pairs_hook=_unique, parse_constant=_no_constant)
+    except json.JSONDecodeError as error:
+        raise Fault(MALFORMED, f"{where}: no JSON from character {error.pos + 1} on; {wanted}") from None
+    except ValueError as error:
+        reason = str(error) if isinstance(error, _Refused) else "a number that is too long"
+        raise Fault(MALFORMED, f"{where}: the line holds {reason}; wanted one plain JSON object a line.") from None
+    except RecursionError:
+        raise Fault(MALFORMED, f"{where}: the line is nested too deeply; {wanted}") from None
+    if not isinstance(values, dict):
+        raise Fault(MALFORMED, f"{where}: the line is {kind(values)}; wanted an object.")
+    return Record(path, number, values)
 
 
 class _Refused(ValueError):

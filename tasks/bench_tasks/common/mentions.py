@@ -10,6 +10,7 @@ Source: seqeval, https://github.com/chakki-works/seqeval.
 from __future__ import annotations
 
 from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import replace
 from typing import Any
 
 from bench.api.data import Document, Key
@@ -47,6 +48,19 @@ def score(gold: Sequence[Document], predicted: Iterable[Document], labels: Itera
         for key, value in row.items():
             total[key] = total.get(key, 0.0) + value
     return summarise(total)
+
+
+def as_written(predicted: Document | None, gold: Document) -> Document:
+    """Predictions whose spans are written as gold's file writes them where the two differ in order or white space alone.
+
+    For official scorers that compare spans as they are written: nobody who predicts words can know how a file breaks them up.
+    """
+    if predicted is None:
+        return Document(gold.id, "")
+    spans = {mention.fragments: mention.written for mention in gold.mentions if mention.written is not None}
+    if not spans:
+        return predicted
+    return replace(predicted, mentions=tuple(replace(m, written=spans.get(m.fragments)) for m in predicted.mentions))
 
 
 def _keys(document: Document | None) -> set[Key]:

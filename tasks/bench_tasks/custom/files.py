@@ -2,13 +2,20 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+import warnings
+from collections.abc import Sequence
+from dataclasses import replace
 from pathlib import Path
 
 from bench.api.data import Document, Mention
-from bench.errors import DataError
-from bench_tasks.common import brat, iob, iob_folder
+from bench.data.spans import tidied_document
+from bench.errors import DataError, DataWarning
+from bench_tasks.common import brat, iob_folder, iob_write
 from bench_tasks.common.classes import judgements
+from bench_tasks.common.documents import refuse_strangers, tell_strangers
+from bench_tasks.common.faults import Faults
+from bench_tasks.common.files import read_text
+from bench_tasks.common.roles import Roles, declared_in
 from bench_tasks.custom import records
 from bench_tasks.custom.settings import TaskFile
 from bench_tasks.semeval2015_t14 import pipe, reading
@@ -26,46 +33,86 @@ def write(spec: TaskFile, folder: Path, documents: Sequence[Document]) -> None:
     if spec.format == "jsonl":
         records.write(folder, documents, spec.kind)
     else:
-        {"brat": brat.write, "iob": iob.write, "pipe": pipe.write_folder}[spec.format](folder, documents)
+        {"brat": brat.write, "iob": iob_write.write, "pipe": pipe.write_folder}[spec.format](folder, documents)
 
 
-def pairs(spec: TaskFile, gold: Path, pred: Path) -> Pair:
+def pairs(spec: TaskFile, gold: Path, pred: Path, faults: Faults) -> Pair:
     """Reads gold and predicted files, or folders of them.
 
     In brat and pipe a document that the predictions lack has none, and one that gold lacks has no gold: what is predicted there
-    is wrong. In JSON Lines and IOB both sides have to tell of the same documents.
+    is wrong. In JSON Lines and IOB both sides have to tell of the same documents. Where gold has its texts beside it, white
+    space in the mentions of both sides is treated as in a run.
+
+    Args:
+        spec: what the task's file says.
+        gold: file or folder.
+        pred: the same.
+        faults: takes what is wrong with gold's lines; a prediction at fault is never left out.
 
     Raises:
         DataError: a path or a line that cannot be read, or sides that do not fit.
     """
     if spec.format == "iob":
-        return iob_folder.scored(gold, pred)
+        return iob_folder.scored(gold, pred, faults)
     if spec.format == "jsonl":
-        return _lines(spec, gold, pred)
-    read = brat.read if spec.format == "brat" else _read_pipe
-    wanted, given = read(gold), read(pred)
+        wanted, given = _lines(spec, gold, pred, faults)
+    else:
+        wanted, given = _documents(spec, gold, pred, faults)
+    return [tidied_document(document) for document in wanted], [
+        tidied_document(replace(mine, text=document.text)) for mine, document in zip(given, wanted, strict=True)
+    ]
+
+
+def _documents(spec: TaskFile, gold: Path, pred: Path, faults: Faults) -> Pair:
+    if spec.format == "brat":
+        related = spec.kind == "relations"
+        homes = [gold if gold.is_dir() else gold.parent, gold.absolute().parent]
+        roles = Roles({**(declared_in(homes)[0] if related else {}), **spec.roles})  # gold decides, for predictions too
+        wanted = brat.read(gold, related=related, roles=roles, faults=faults)
+        faults.check(gold)
+        given = brat.read(pred, related=related, roles=roles)
+        if message := roles.notice():
+            warnings.warn(message, DataWarning, stacklevel=2)
+    else:
+        wanted, given = _read_pipe(gold, faults), _read_pipe(pred)
+        faults.check(gold)
     if spec.format == "brat" and gold.is_file() and pred.is_file():  # whatever their names
         wanted, given = ({"": document} for document in (*wanted.values(), *given.values()))
+    (refuse_strangers if spec.format == "brat" else tell_strangers)(wanted, given, gold, pred)
     names = sorted({*wanted, *given})
-    return tuple([_named(name, side.get(name)) for name in names] for side in (wanted, given))  # type: ignore[return-value]
+    return [_named(name, wanted.get(name)) for name in names], [_named(name, given.get(name)) for name in names]
 
 
 def _named(name: str, document: Document | None) -> Document:
-    return Document(name, "", document.mentions, document.relations) if document else Document(name, "")
+    return replace(document, id=name) if document else Document(name, "")
 
 
-def _read_pipe(path: Path) -> Mapping[str, Document]:
+def _read_pipe(path: Path, faults: Faults | None = None) -> dict[str, Document]:
+    """Mentions by document. Where lines of some kind are to be left out, gold that has its texts is read as a run reads it."""
+    texts = {} if path.is_file() else {file.stem.lower(): file for file in path.glob("*.text")}
+    if texts and faults is not None and faults.tolerated:
+        return {name: _checked(file, faults) for name, file in texts.items() if file.with_suffix(".pipe").is_file()}
     return {
-        name: Document(name, "", tuple(Mention(tuple(sorted(a.fragments)), pipe.LABEL) for a in found.values()))
+        name: Document(
+            name,
+            read_text(texts[name]) if name in texts else "",
+            tuple(Mention(tuple(sorted(a.fragments)), pipe.LABEL) for a in found.values()),
+        )
         for name, found in reading.read(path).items()
     }
 
 
-def _lines(spec: TaskFile, gold: Path, pred: Path) -> Pair:
-    wanted = records.read_annotations(gold, spec.kind)
+def _checked(text_path: Path, faults: Faults) -> Document:
+    text, path = read_text(text_path), text_path.with_suffix(".pipe")
+    return Document("", text, pipe.read_mentions(read_text(path), path, path.stem, len(text), faults, spans=True))
+
+
+def _lines(spec: TaskFile, gold: Path, pred: Path, faults: Faults) -> Pair:
+    wanted = records.read_annotations(gold, spec.kind, faults=faults)
+    faults.check(gold)
     given = records.read_annotations(pred, spec.kind, scored=True)
     for have, lack, names in ((gold, pred, wanted.keys() - given.keys()), (pred, gold, given.keys() - wanted.keys())):
-        if names:
+        if names and not (have is pred and faults.left_out):  # predictions for a line of gold that was left out
             raise DataError(f"{lack} lacks document {min(names)!r} of {have} ({len(names)} such); wanted the same in both.")
     if spec.kind == "ranking":
         for name, document in wanted.items():
@@ -82,4 +129,4 @@ def _lines(spec: TaskFile, gold: Path, pred: Path) -> Pair:
 
 
 def _chosen(document: Document, names: Sequence[str]) -> Document:
-    return Document(document.id, "", judgements=judgements(names, document.judgements[0].name))
+    return Document(document.id, document.text, judgements=judgements(names, document.judgements[0].name))

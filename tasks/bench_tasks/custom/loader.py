@@ -13,9 +13,12 @@ from bench.api.data import SPLITS, Corpus, Document
 from bench.errors import DataError, DataWarning
 from bench_tasks.common import brat, iob
 from bench_tasks.common.classes import judgements
+from bench_tasks.common.documents import names_of
+from bench_tasks.common.faults import Fault, Faults
 from bench_tasks.common.files import decode, read_bytes
 from bench_tasks.common.jsonl import read as read_records
 from bench_tasks.common.repeats import repeated_sentences
+from bench_tasks.common.roles import CONF, Roles, declared_in
 from bench_tasks.common.synthetic import is_synthetic
 from bench_tasks.custom import records
 from bench_tasks.custom.settings import TaskFile
@@ -29,6 +32,24 @@ LAYOUTS: Mapping[str, str] = {
 }
 
 
+@dataclass(frozen=True)
+class Place:
+    """Where a document's annotations stand.
+
+    Args:
+        path: of their file.
+        lines: label to the line of its first annotation; the file is named alone where there is none.
+    """
+
+    path: Path
+    lines: Mapping[str, int]
+
+    def of(self, label: str) -> str:
+        """Where a label first stands."""
+        line = self.lines.get(label, self.lines.get(""))
+        return f"{self.path}, line {line}" if line else f"{self.path}"
+
+
 @dataclass
 class _Reading:
     """One pass over a corpus.
@@ -37,54 +58,51 @@ class _Reading:
         spec: what the task's file says.
         folder: of the corpus.
         digest: of every byte that was read.
+        faults: what is wrong with it.
+        roles: which argument a brat relation leads from.
         passed: lines that are not read, by their first character.
+        places: split and document to where labels of it first stand.
     """
 
     spec: TaskFile
     folder: Path
+    faults: Faults
+    roles: Roles
     digest: hashlib._Hash = field(default_factory=hashlib.sha256)
     passed: Counter[str] = field(default_factory=Counter)
+    places: dict[tuple[str, str], Place] = field(default_factory=dict)
 
-    def bytes(self, path: Path, split: str) -> bytes:
-        """The bytes of a file, which the corpus's hash takes in."""
+    def bytes(self, path: Path, split: str, home: Path | None = None) -> bytes:
+        """The bytes of a file, which the corpus's hash takes in, with its path below `home`."""
         data = read_bytes(path)
-        self.digest.update(f"{split}/{path.name}\0{len(data)}\0".encode())
+        name = path.relative_to(home).as_posix() if home is not None else path.name
+        self.digest.update(f"{split}/{name}\0{len(data)}\0".encode())
         self.digest.update(data)
         return data
 
-    def home(self, split: str) -> Path:
-        """The folder or file of a split.
 
-        Raises:
-            DataError: it is not there, or two of the names that it may have are.
-        """
-        names = self.spec.splits[split]
-        found = [self.folder / name for name in names if (self.folder / name).exists()]
-        if len(found) == 1:
-            return found[0]
-        if found:
-            raise DataError(f"{self.folder} has {' and '.join(names)}; wanted one for the {split} split.")
-        wanted = f"Name it under [splits] in {self.spec.path}, or bring the corpus into the layout {LAYOUTS[self.spec.format]}."
-        raise DataError(f"There is no {' or '.join(names)} in {self.folder} for the {split} split.", wanted)
-
-
-def load(spec: TaskFile, folder: Path) -> Corpus:
+def load(spec: TaskFile, folder: Path, faults: Faults) -> Corpus:
     """Reads and checks a corpus.
 
     Args:
         spec: what the task's file says.
         folder: of the corpus; that of the file, or another one that was given.
+        faults: takes what is wrong with single lines, all of which is told at once.
 
     Raises:
         DataError: naming file, line or document, what stood there and what was wanted; no text is quoted.
     """
     if not folder.is_dir():
         raise DataError(f"{spec.path}: there is no folder {folder}.", "Correct 'folder', or name another one with --data.")
-    reading = _Reading(spec, folder)
-    homes = {split: reading.home(split) for split in SPLITS}
-    splits = {
-        split: tuple(_only(spec.kind, d) for d in _READERS[spec.format](reading, homes[split], split)) for split in SPLITS
-    }
+    homes = {split: _home(spec, folder, split) for split in SPLITS}
+    related = spec.kind == "relations" and spec.format == "brat"
+    declared, conf = declared_in([*homes.values(), folder]) if related else ({}, "")
+    reading = _Reading(spec, folder, faults, Roles({**declared, **spec.roles}))
+    splits = {split: tuple(_READERS[spec.format](reading, homes[split], split)) for split in SPLITS}
+    splits = _known(reading, splits)
+    faults.check(folder)
+    if reading.roles.used - spec.roles.keys():
+        reading.digest.update(f"{CONF}\0{conf}".encode())  # it decided, so it is part of the corpus
     for split, documents in splits.items():
         if not documents:
             raise DataError(f"{homes[split]} holds no document; wanted annotated ones.", f"Wanted {LAYOUTS[spec.format]}.")
@@ -93,19 +111,45 @@ def load(spec: TaskFile, folder: Path) -> Corpus:
                 f"{homes[split]} holds no {_GOLD[spec.kind]} at all; wanted annotated documents.",
                 "Training, early stopping and scoring each need gold.",
             )
-    _check_labels(spec, homes, splits)
     if spec.kind == "classification":
         classes = spec.labels or trained(spec.kind, splits["train"])
+        if len(trained(spec.kind, splits["train"])) < 2:
+            raise DataError(f"{homes['train']} holds one class alone; wanted at least two.")
         splits = {s: tuple(replace(d, judgements=judgements(classes, d.judgements[0].name)) for d in splits[s]) for s in SPLITS}
-    if reading.passed:
-        lines = ", ".join(f"{name} {count}" for name, count in sorted(reading.passed.items()))
-        warnings.warn(
-            f"{spec.name}: {sum(reading.passed.values())} lines "
-            f"of .ann files were not read, by their first character: {lines}.",
-            DataWarning,
-            stacklevel=2,
-        )
-    return Corpus(splits, is_synthetic(folder), reading.digest.hexdigest(), repeated_sentences(splits))
+    for message in (_passed(reading.passed), reading.roles.notice()):
+        if message:
+            warnings.warn(f"{spec.name}: {message}", DataWarning, stacklevel=2)
+    return Corpus(
+        splits,
+        is_synthetic(folder),
+        reading.digest.hexdigest(),
+        repeated_sentences(splits),
+        left_out=dict(+faults.left_out),
+        adjusted={"swapped": reading.roles.swapped} if reading.roles.swapped else {},
+    )
+
+
+def _home(spec: TaskFile, folder: Path, split: str) -> Path:
+    """The folder or file of a split.
+
+    Raises:
+        DataError: it is not there, or two of the names that it may have are.
+    """
+    names = spec.splits[split]
+    found = [folder / name for name in names if (folder / name).exists()]
+    if len(found) == 1:
+        return found[0]
+    if found:
+        raise DataError(f"{folder} has {' and '.join(names)}; wanted one for the {split} split.")
+    wanted = f"Name it under [splits] in {spec.path}, or bring the corpus into the layout {LAYOUTS[spec.format]}."
+    raise DataError(f"There is no {' or '.join(names)} in {folder} for the {split} split.", wanted)
+
+
+def _passed(passed: Counter[str]) -> str | None:
+    if not passed:
+        return None
+    lines = ", ".join(f"{name} {count}" for name, count in sorted(passed.items()))
+    return f"{sum(passed.values())} lines of .ann files were not read, by their first character: {lines}."
 
 
 _GOLD = {"mentions": "mention", "relations": "relation", "classification": "class", "ranking": "relevant passage"}
@@ -125,77 +169,105 @@ def trained(kind: str, documents: tuple[Document, ...]) -> tuple[str, ...]:
     return tuple(sorted({label for document in documents for label in labels_of(kind, document)}))
 
 
-def _only(kind: str, document: Document) -> Document:
-    """A document with what its task is about: a corpus may hold more."""
-    if kind == "mentions":
-        return replace(document, relations=())
-    if kind == "relations" and any(relation.source == relation.target for relation in document.relations):
-        raise DataError(f"Document {document.id!r} has a relation that joins a mention with itself; wanted two mentions.")
-    return document
+def _known(reading: _Reading, splits: Mapping[str, tuple[Document, ...]]) -> dict[str, tuple[Document, ...]]:
+    """The documents, without labels that the task's file does not list or, where it lists none, that no training document has.
 
-
-def _check_labels(spec: TaskFile, homes: Mapping[str, Path], splits: Mapping[str, tuple[Document, ...]]) -> None:
-    """Refuses labels that the task's file does not list or, where it lists none, that no training document has."""
+    What the kind of task is not about is not looked at.
+    """
+    spec = reading.spec
     if spec.kind == "ranking":
-        return
-    known = spec.labels or trained(spec.kind, splits["train"])
+        return dict(splits)
+    known = set(spec.labels or trained(spec.kind, splits["train"]))
+    if not known:  # which is told as such
+        return dict(splits)
     # Labels of a file are not quoted: in a shifted line they may be words of the text.
     hint = (
         f"'labels' of {spec.path} lists {', '.join(spec.labels)}."
         if spec.labels
         else "All splits must use the labels of train."
     )
+    made: dict[str, tuple[Document, ...]] = {}
     for split, documents in splits.items():
+        kept = []
         for document in documents:
-            strange = set(labels_of(spec.kind, document)) - set(known)
-            if strange:
-                raise DataError(
-                    f"{homes[split]}: document {document.id!r} has {len(strange)} labels of {_GOLD[spec.kind]} that this "
-                    "corpus does not have.",
-                    hint,
+            strange = [label for label in labels_of(spec.kind, document) if label not in known]
+            for label in strange:
+                where = reading.places[split, document.id].of(label)
+                reading.faults.add(
+                    Fault(
+                        "unknown-label",
+                        f"{where}: document {document.id!r} has a label of a {_GOLD[spec.kind]} that the corpus does not have.",
+                        hint,
+                    )
                 )
-    if spec.kind == "classification" and len(trained(spec.kind, splits["train"])) < 2:
-        raise DataError(f"{homes['train']} holds one class alone; wanted at least two.")
+            if not strange:
+                kept.append(document)
+            elif spec.kind != "classification":
+                kept.append(
+                    replace(
+                        document,
+                        mentions=tuple(m for m in document.mentions if spec.kind != "mentions" or m.label in known),
+                        relations=tuple(r for r in document.relations if r.label in known),
+                    )
+                )
+        made[split] = tuple(kept)
+    return made
 
 
 def _brat(reading: _Reading, home: Path, split: str) -> Iterator[Document]:
-    for name, text, path in _pairs(reading, home, split, ".txt", ".ann"):
-        found = brat.parse(decode(reading.bytes(path, split), path), path, text)
-        reading.passed += found.passed
-        yield Document(name, text, found.mentions, found.relations)
+    for name, text, path in _pairs(reading, home, split, (".txt", ".ann"), below=True):
+        with reading.faults.apart():
+            found = brat.parse(
+                decode(reading.bytes(path, split, home), path),
+                path,
+                text,
+                related=reading.spec.kind == "relations",
+                roles=reading.roles,
+                faults=reading.faults,
+            )
+            reading.passed += found.passed
+            reading.places[split, name] = Place(path, found.lines)
+            yield Document(name, text, found.mentions, found.relations)
 
 
 def _pipe(reading: _Reading, home: Path, split: str) -> Iterator[Document]:
-    for name, text, path in _pairs(reading, home, split, ".text", ".pipe"):
-        found = pipe.read_mentions(decode(reading.bytes(path, split), path), path, name, len(text))
-        # Concepts and slots are the business of the task that this format comes from.
-        yield Document(name, text, tuple(replace(mention, concept=None, slots={}) for mention in found))
+    for name, text, path in _pairs(reading, home, split, (".text", ".pipe")):
+        with reading.faults.apart():
+            content = decode(reading.bytes(path, split, home), path)
+            # Concepts and slots are the business of the task that this format comes from.
+            found = pipe.read_mentions(content, path, name, len(text), reading.faults, spans=True)
+            reading.places[split, name] = Place(path, {})
+            yield Document(name, text, found)
 
 
-def _pairs(reading: _Reading, home: Path, split: str, plain: str, annotated: str) -> Iterator[tuple[str, str, Path]]:
+def _pairs(
+    reading: _Reading, home: Path, split: str, suffixes: tuple[str, str], below: bool = False
+) -> Iterator[tuple[str, str, Path]]:
     """Name, text and annotation file of each document of a folder, by name."""
     if not home.is_dir():
         raise DataError(f"{home} is no folder; wanted {LAYOUTS[reading.spec.format]}.")
-    files = [path for path in home.iterdir() if not path.name.startswith(".")]
-    texts, notes = ({path.stem for path in files if path.suffix == suffix} for suffix in (plain, annotated))
-    for have, lack, missing in ((annotated, plain, notes - texts), (plain, annotated, texts - notes)):
-        if missing:
-            name = min(missing)
-            raise DataError(f"{home / (name + have)} has no {name}{lack} beside it ({len(missing)} such here).")
-    if len({name.casefold() for name in texts}) != len(texts):
-        raise DataError(f"{home} has documents whose names differ in case only; wanted names that no file system confuses.")
-    for name in sorted(texts):
+    plain, annotated = suffixes
+    for name in names_of(home, LAYOUTS[reading.spec.format], reading.faults, suffixes, below):
         path = home / f"{name}{plain}"
-        yield name, decode(reading.bytes(path, split), path), home / f"{name}{annotated}"
+        with reading.faults.apart():
+            yield name, decode(reading.bytes(path, split, home), path), home / f"{name}{annotated}"
 
 
 def _iob(reading: _Reading, home: Path, split: str) -> Iterator[Document]:
-    for entry in iob.parse(decode(reading.bytes(home, split), home).removeprefix("\ufeff"), home, split):
+    for entry in iob.parse(decode(reading.bytes(home, split), home), home, split, faults=reading.faults):
+        reading.places[split, entry.document.id] = Place(home, {"": entry.line})
         yield entry.document
 
 
 def _jsonl(reading: _Reading, home: Path, split: str) -> Iterator[Document]:
-    yield from records.documents(read_records(home, reading.bytes(home, split)), reading.spec.kind)
+    read = read_records(home, reading.bytes(home, split), reading.faults)
+    lines: dict[str, int] = {}
+    for record in read:
+        if isinstance(record.values.get("id"), (str, int)):
+            lines.setdefault(str(record.values["id"]), record.line)
+    for document in records.documents(read, reading.spec.kind, faults=reading.faults):
+        reading.places[split, document.id] = Place(home, {"": lines.get(document.id, 0)})
+        yield document
 
 
 _READERS: Mapping[str, Callable[[_Reading, Path, str], Iterator[Document]]] = {

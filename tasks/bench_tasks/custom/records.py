@@ -17,9 +17,11 @@ from itertools import pairwise
 from pathlib import Path
 from typing import Any
 
-from bench.api.data import Document, Fragment, Judgement, Mention, Passage, Relation
+from bench.api.data import Document, Fragment, Judgement, Key, Mention, Passage, Relation
 from bench.errors import DataError
 from bench_tasks.common.classes import chosen_class, write_labels
+from bench_tasks.common.documents import names_below, refuse_below
+from bench_tasks.common.faults import DEPENDENT, Faults
 from bench_tasks.common.jsonl import Record, kind, read
 
 FILE = "annotations.jsonl"
@@ -27,7 +29,9 @@ FILE = "annotations.jsonl"
 _MOST = 1e300
 
 
-def documents(records: Sequence[Record], what: str, *, bare: bool = False, scored: bool = False) -> tuple[Document, ...]:
+def documents(
+    records: Sequence[Record], what: str, *, bare: bool = False, scored: bool = False, faults: Faults | None = None
+) -> tuple[Document, ...]:
     """The documents of some lines.
 
     Args:
@@ -35,27 +39,38 @@ def documents(records: Sequence[Record], what: str, *, bare: bool = False, score
         what: kind of the task.
         bare: whether texts may be left out.
         scored: whether passages carry scores in place of relevance.
+        faults: collects what is wrong; without it the lines are refused for it here.
 
     Raises:
         DataError: naming file, line, what stood there and what was wanted; no text is quoted.
     """
+    collected = Faults(tolerable=False) if faults is None else faults
     readers: Mapping[str, Callable[[Record, str], Document]] = {
-        "mentions": partial(_annotated, related=False, bare=bare),
-        "relations": partial(_annotated, related=True, bare=bare),
+        "mentions": partial(_annotated, related=False, bare=bare, faults=collected),
+        "relations": partial(_annotated, related=True, bare=bare, faults=collected),
         "classification": partial(_classified, bare=bare),
         "ranking": partial(_ranked, bare=bare, scored=scored),
     }
     made: dict[str, Document] = {}
     for record in records:
-        name = record.identifier("id")
-        if name.casefold() in made:
-            raise record.error("its 'id' stood in an earlier line already; wanted each document once.")
-        made[name.casefold()] = readers[what](record, name)
+        with collected.apart():
+            name = record.identifier("id")
+            if name.casefold() in made:
+                raise record.error("its 'id' stood in an earlier line already; wanted each document once.", kind="repeated-id")
+            made[name.casefold()] = readers[what](record, name)
+    if faults is None and records:
+        collected.check(records[0].path)
     return tuple(made.values())
 
 
-def read_annotations(path: Path, what: str, *, scored: bool = False) -> dict[str, Document]:
+def read_annotations(path: Path, what: str, *, scored: bool = False, faults: Faults | None = None) -> dict[str, Document]:
     """Annotations for scoring by document, of a file or of every ``.jsonl`` file of a folder.
+
+    Args:
+        path: the file or folder.
+        what: kind of the task.
+        scored: whether passages carry scores in place of relevance.
+        faults: collects what is wrong; without it the files are refused for it here.
 
     Raises:
         DataError: there is no such file, or a line is not as it should be.
@@ -63,8 +78,10 @@ def read_annotations(path: Path, what: str, *, scored: bool = False) -> dict[str
     files = sorted(path.glob("*.jsonl")) if path.is_dir() else [path]
     if not files:
         raise DataError(f"{path} holds no .jsonl file; wanted one at least.")
-    records = [record for file in files for record in read(file)]
-    return {document.id: document for document in documents(records, what, bare=True, scored=scored)}
+    if path.is_dir():
+        refuse_below(path, (f"{name}.jsonl" for name in names_below(path, ".jsonl")))
+    records = [record for file in files for record in read(file, faults=faults)]
+    return {d.id: d for d in documents(records, what, bare=True, scored=scored, faults=faults)}
 
 
 def write(folder: Path, made: Sequence[Document], what: str) -> None:
@@ -81,15 +98,25 @@ def _text(record: Record, name: str, bare: bool) -> str | None:
     return None if bare and name not in record.values else record.text(name)
 
 
-def _annotated(record: Record, name: str, related: bool, bare: bool) -> Document:
+def _annotated(record: Record, name: str, related: bool, bare: bool, faults: Faults) -> Document:
     text = _text(record, "text", bare)
-    mentions: dict[Any, Mention] = {}
+    mentions: dict[Key, Mention] = {}
+    places: list[Key | None] = []
     for number, item in enumerate(record.objects("mentions")):
-        mention = Mention(_fragments(item, f"mention {number}", text), item.identifier("label"))
-        if mention.key in mentions:
-            raise record.error(f"mention {number} repeats the fragments and the label of an earlier one; wanted each once.")
-        mentions[mention.key] = mention
-    return Document(name, text or "", tuple(mentions.values()), _relations(record, list(mentions)) if related else ())
+        places.append(None)
+        with faults.apart():
+            written = _fragments(item, f"mention {number}", text)
+            fragments = tuple(sorted(written))
+            kept = written if written != fragments else None
+            mention = Mention(fragments, item.identifier("label"), written=kept)
+            if mention.key in mentions:
+                raise record.error(
+                    f"mention {number} repeats the fragments and the label of an earlier one; wanted each once.",
+                    kind="repeated-annotation",
+                )
+            mentions[mention.key] = mention
+            places[-1] = mention.key
+    return Document(name, text or "", tuple(mentions.values()), _relations(record, places, faults) if related else ())
 
 
 def _fragments(item: Record, what: str, text: str | None) -> tuple[Fragment, ...]:
@@ -99,36 +126,54 @@ def _fragments(item: Record, what: str, text: str | None) -> tuple[Fragment, ...
             raise item.error(f"{what}: an item of 'fragments' is {kind(piece)}; wanted [start, end], whole numbers.")
         start, end = piece
         if not 0 <= start < end:
-            raise item.error(f"{what}: the fragment {start}-{end} ends before or where it starts, or lies before the text.")
+            raise item.error(
+                f"{what}: the fragment {start}-{end} ends before or where it starts, or lies before the text.",
+                kind="empty-span",
+            )
         if text is not None and end > len(text):
-            raise item.error(f"{what}: the fragment {start}-{end} lies outside the text, which has {len(text)} characters.")
+            raise item.error(
+                f"{what}: the fragment {start}-{end} lies outside the text, which has {len(text)} characters.",
+                kind="outside-text",
+            )
         found.append((start, end))
     if not found:
         raise item.error(f"{what} has no fragment; wanted at least one [start, end].")
-    for (_, end), (start, _) in pairwise(found):
+    for (_, end), (start, _) in pairwise(sorted(found)):
         if start < end:
             raise item.error(
-                f"{what}: the fragment from {start} starts before the one up to {end} ends; wanted ascending ones."
+                f"{what}: the fragment from {start} starts before the one up to {end} ends; wanted them apart.",
+                kind="overlapping-fragments",
             )
     return tuple(found)
 
 
-def _relations(record: Record, keys: Sequence[Any]) -> tuple[Relation, ...]:
+def _relations(record: Record, keys: Sequence[Key | None], faults: Faults) -> tuple[Relation, ...]:
+    """The relations of a line; `keys` has None in the place of a mention that is at fault."""
     found: dict[Relation, None] = {}
     for number, item in enumerate(record.objects("relations")):
-        ends = {name: item.integer(name) for name in ("source", "target")}
-        for name, place in ends.items():
-            if place >= len(keys):
-                raise item.error(
-                    f"relation {number}: {name!r} is {place}, but the document has {len(keys)} mentions, from 0 on."
-                )
-        if ends["source"] == ends["target"]:
-            raise item.error(f"relation {number} joins a mention with itself; wanted two mentions.")
-        relation = Relation(keys[ends["source"]], keys[ends["target"]], item.identifier("label"))
-        if relation in found:
-            raise item.error(f"relation {number} repeats an earlier one; wanted each once.")
-        found[relation] = None
+        with faults.apart():
+            source, target = (_end(item, number, name, keys) for name in ("source", "target"))
+            if source == target:
+                raise item.error(f"relation {number} joins a mention with itself; wanted two mentions.", kind="self-relation")
+            one, other, label = keys[source], keys[target], item.identifier("label")
+            if one is None or other is None:
+                faults.left_out[DEPENDENT] += 1
+                continue
+            relation = Relation(one, other, label)
+            if relation in found:
+                raise item.error(f"relation {number} repeats an earlier one; wanted each once.", kind="repeated-annotation")
+            found[relation] = None
     return tuple(found)
+
+
+def _end(item: Record, number: int, name: str, keys: Sequence[Key | None]) -> int:
+    place = item.integer(name)
+    if place >= len(keys):
+        raise item.error(
+            f"relation {number}: {name!r} is {place}, but the document has {len(keys)} mentions, from 0 on.",
+            kind="missing-mention",
+        )
+    return place
 
 
 def _classified(record: Record, name: str, bare: bool) -> Document:

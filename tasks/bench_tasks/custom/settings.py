@@ -19,6 +19,7 @@ from typing import Any
 
 from bench.api.data import SPLITS
 from bench.errors import UsageError, unknown
+from bench_tasks.common.faults import BY_FORMAT
 
 if sys.version_info >= (3, 11):
     import tomllib
@@ -41,9 +42,31 @@ FORMATS: Mapping[str, Mapping[str, tuple[str, ...]]] = {
 }
 """Format to the usual names of each split's folder or file, one of which has to be there."""
 
+OTHER_NAMES: Mapping[str, str] = {
+    "conll": "iob", "conll2000": "iob", "conll2002": "iob", "conll2003": "iob", "bio": "iob", "iob2": "iob", "iob1": "iob",
+    "iobes": "iob", "bioes": "iob", "bilou": "iob", "tsv": "iob", "tags": "iob", "token": "iob", "tokens": "iob",
+    "standoff": "brat", "ann": "brat", "a1": "brat", "txt": "brat", "bionlp": "brat",
+    "semeval": "pipe", "semeval2015": "pipe", "share": "pipe", "t14": "pipe", "pipes": "pipe", "|": "pipe", "||": "pipe",
+    "json": "jsonl", "ndjson": "jsonl", "jsonlines": "jsonl", "jsonlist": "jsonl", "jl": "jsonl",
+    "ner": "mentions", "entities": "mentions", "entity": "mentions", "spans": "mentions", "tagging": "mentions",
+    "re": "relations", "relationextraction": "relations", "links": "relations",
+    "classes": "classification", "text": "classification", "textclassification": "classification", "labels": "classification",
+    "retrieval": "ranking", "rerank": "ranking", "reranking": "ranking", "rank": "ranking", "qa": "ranking",
+}  # fmt: skip
+"""What others call formats and kinds, in lower case without ``-``, ``_`` and ``.``."""
+
+DESCRIBED: Mapping[str, str] = {
+    "iob": "IOB2 in two columns, token and tag, divided by a tab",
+    "brat": "standoff, a .txt with an .ann file beside it",
+    "pipe": "the '|' lines of SemEval-2015 Task 14",
+    "jsonl": "JSON Lines, one object a line",
+}
+
 KEYS = (
-    "name", "kind", "format", "folder", "labels", "splits", "metric", "head", "reference", "licence", "citation",
+    "name", "kind", "format", "folder", "labels", "splits", "roles", "tolerate", "metric", "head", "reference", "licence",
+    "citation",
 )  # fmt: skip
+_NO_TEXT = ("labels", "splits", "roles", "tolerate")
 _NEEDED = ("kind", "format", "folder")
 _LONGEST = 255
 _NAME = re.compile(r"[A-Za-z0-9][A-Za-z0-9._-]{0,63}")
@@ -62,6 +85,8 @@ class TaskFile:
         folder: of the corpus.
         labels: the types or classes that there are; those of the training split where empty.
         splits: split to the names that its folder or file may have.
+        roles: type of relation to the roles of its source and its target.
+        tolerate: kinds of faulty lines that are left out, sorted.
         metric: dotted path into the scores.
         heads: names of heads, the default first.
         reference: page of the corpus.
@@ -77,6 +102,8 @@ class TaskFile:
     folder: Path
     labels: tuple[str, ...]
     splits: Mapping[str, tuple[str, ...]]
+    roles: Mapping[str, tuple[str, str]]
+    tolerate: tuple[str, ...]
     metric: str
     heads: tuple[str, ...]
     reference: str
@@ -96,7 +123,7 @@ def read(path: Path) -> TaskFile:
         reason = error.strerror if isinstance(error, OSError) and error.strerror else type(error).__name__
         raise UsageError(f"The task file {path} cannot be read: {reason}.", "Check the path.") from None
     try:
-        values = tomllib.loads(content.decode("utf-8"))
+        values = tomllib.loads(content.decode("utf-8-sig"))
     except UnicodeDecodeError as error:
         raise UsageError(f"{path}: byte {error.start} is not UTF-8; wanted TOML, which is UTF-8 text.") from None
     except RecursionError:
@@ -113,7 +140,7 @@ def _checked(values: Mapping[str, Any], path: Path, digest: str) -> TaskFile:
     for key in _NEEDED:
         if key not in values:
             raise UsageError(f"{path}: there is no key {key!r}.", _wanted())
-    texts = {key: _text(path, key, values[key]) for key in KEYS if key in values and key not in ("labels", "splits")}
+    texts = {key: _text(path, key, values[key]) for key in KEYS if key in values and key not in _NO_TEXT}
     name = texts.get("name", path.stem)
     if not _NAME.fullmatch(name):
         raise UsageError(
@@ -122,10 +149,10 @@ def _checked(values: Mapping[str, Any], path: Path, digest: str) -> TaskFile:
         )
     kind, form = texts["kind"], texts["format"]
     if kind not in KINDS:
-        raise _unknown("kind", kind, KINDS, path)
+        raise _other_name("kind", kind, KINDS, path)
     formats, heads, metric = KINDS[kind]
     if form not in FORMATS:
-        raise _unknown("format", form, FORMATS, path)
+        raise _other_name("format", form, FORMATS, path)
     if form not in formats:
         raise UsageError(f"{path}: the format {form!r} cannot hold {kind}; wanted {' or '.join(map(repr, formats))}.")
     if form == "iob":
@@ -142,6 +169,8 @@ def _checked(values: Mapping[str, Any], path: Path, digest: str) -> TaskFile:
         folder=path.absolute().parent / _place(path, "folder", texts["folder"]),
         labels=_labels(path, values.get("labels", [])),
         splits=_splits(path, form, values.get("splits", {})),
+        roles=_roles(path, kind, form, values.get("roles", {})),
+        tolerate=_tolerate(path, form, values.get("tolerate", [])),
         metric=texts.get("metric", metric),
         heads=(head, *(other for other in heads if other != head)),
         reference=texts.get("reference", ""),
@@ -150,14 +179,47 @@ def _checked(values: Mapping[str, Any], path: Path, digest: str) -> TaskFile:
     )
 
 
-def _labels(path: Path, value: Any) -> tuple[str, ...]:
+def _labels(path: Path, value: Any, key: str = "labels") -> tuple[str, ...]:
     if not isinstance(value, list):
-        raise UsageError(f"{path}: 'labels' is {_kind(value)}; wanted a list of strings.")
-    labels = tuple(_text(path, "labels", item) for item in value)
+        raise UsageError(f"{path}: {key!r} is {_kind(value)}; wanted a list of strings.")
+    labels = tuple(_text(path, key, item) for item in value)
     repeated = next((label for i, label in enumerate(labels) if label in labels[:i]), None)
     if repeated is not None:
-        raise UsageError(f"{path}: 'labels' names {repeated!r} twice; wanted each once.")
+        raise UsageError(f"{path}: {key!r} names {repeated!r} twice; wanted each once.")
     return labels
+
+
+def _tolerate(path: Path, form: str, value: Any) -> tuple[str, ...]:
+    kinds = _labels(path, value, "tolerate")
+    for kind in kinds:
+        if kind not in BY_FORMAT[form]:
+            raise _unknown("kind of faulty line", kind, BY_FORMAT[form], path)
+    return tuple(sorted(kinds))
+
+
+def _roles(path: Path, kind: str, form: str, value: Any) -> dict[str, tuple[str, str]]:
+    if not isinstance(value, dict):
+        raise UsageError(f"{path}: 'roles' is {_kind(value)}; wanted a table [roles] of types, each with its two roles.")
+    if value and (kind != "relations" or form != "brat"):
+        raise UsageError(f"{path}: 'roles' are those of relations in brat; this file describes {kind} in {form}.")
+    found = {}
+    for label, pair in value.items():
+        roles = _labels(path, pair, f"roles.{label}")
+        if len(roles) != 2:
+            raise UsageError(
+                f"{path}: 'roles.{label}' holds {len(roles)} roles; wanted two, that of the source and that of the target."
+            )
+        found[label] = (roles[0], roles[1])
+    return found
+
+
+def _other_name(what: str, name: str, known: Mapping[str, Any], path: Path) -> UsageError:
+    """The error for a kind or a format that is not known, with what this suite calls it where others call it so."""
+    meant = OTHER_NAMES.get(re.sub(r"[-_. ]", "", name.lower()), "")
+    if meant not in known:
+        return _unknown(what, name, known, path)
+    told = f", {DESCRIBED[meant]}" if meant in DESCRIBED else ""
+    return UsageError(f"Unknown {what} in {path}: {name!r}. It is called {meant!r} here{told}.", f"Wanted {', '.join(known)}.")
 
 
 def _splits(path: Path, form: str, value: Any) -> dict[str, tuple[str, ...]]:

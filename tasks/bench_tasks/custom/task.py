@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import warnings
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import replace
 from pathlib import Path
@@ -9,9 +10,10 @@ from typing import Any, ClassVar
 
 from bench.api.data import Corpus, Document, Key, Mention, in_order
 from bench.api.task import Scores, Task, TaskMetadata
-from bench.errors import DataError, UsageError, unknown
+from bench.errors import DataError, DataWarning, UsageError, unknown
 from bench_tasks.common import classes, mentions, relations
 from bench_tasks.common.corpus_task import CorpusTask
+from bench_tasks.common.faults import BY_FORMAT, KINDS, Faults
 from bench_tasks.common.figures import COUNTS
 from bench_tasks.custom import files, loader, settings
 from bench_tasks.semeval2017_t3 import scorer as ranking
@@ -35,11 +37,15 @@ class FileTask(CorpusTask):
 
     def parameters(self) -> Mapping[str, str]:
         """What `bench show` prints below the metadata."""
+        roles = "; ".join(f"{label} from {one} to {other}" for label, (one, other) in self.spec.roles.items())
+        left_out = ", ".join(self.tolerated)
         return {
             "file": str(self.spec.path),
             "kind": self.spec.kind,
             "format": self.spec.format,
             "labels": ", ".join(self.spec.labels) or "those of the training split",
+            **({"roles": roles} if roles else {}),
+            **({"left out": left_out} if left_out else {}),
             "scores": self.scores,
         }
 
@@ -77,12 +83,17 @@ class FileTask(CorpusTask):
         )
 
     def score_files(self, gold: Path, pred: Path) -> Scores:
-        """Scores of files or folders in the task's format; texts are not needed.
+        """Scores of files or folders in the task's format; texts are not needed. Gold's lines of tolerated kinds are left out.
 
         Raises:
             DataError: a path or a line that cannot be read, or files that do not tell of the same documents.
         """
-        return self.score(*files.pairs(self.spec, gold, pred))
+        faults = Faults(self.tolerated)
+        wanted, given = files.pairs(self.spec, gold, pred, faults)
+        if faults.left_out:
+            counts = ", ".join(f"{kind} {count}" for kind, count in faults.left_out.items() if count)
+            warnings.warn(f"Faulty lines of {gold} were left out: {counts}.", DataWarning, stacklevel=2)
+        return self.score(wanted, given)
 
     def write(self, folder: Path, documents: Sequence[Document]) -> None:
         """Writes annotations without text, in the task's format."""
@@ -184,6 +195,8 @@ def task_from_file(path: Path) -> Task:
         "folder": spec.folder,
         "file": path,
         "spec": spec,
+        "faults": {kind: KINDS[kind] for kind in BY_FORMAT[spec.format]},
+        "tolerated": spec.tolerate,
     }
     task: FileTask = type(
         "TaskFromFile", (_TASKS[spec.kind],), {"__doc__": facts["summary"], "__module__": __name__, **facts}

@@ -9,6 +9,7 @@ from bench.api.data import Corpus, Document
 from bench.errors import DataError
 from bench_tasks.common.classes import chosen_class, drawn_apart, judgements
 from bench_tasks.common.facts import GAD_CLASSES, GAD_LAYOUT
+from bench_tasks.common.faults import Faults
 from bench_tasks.common.files import read_bytes
 from bench_tasks.common.jsonl import Record, read
 from bench_tasks.common.repeats import repeated_texts
@@ -29,25 +30,29 @@ PUBLISHED_REPEATS = frozenset(
 """Checksums of the five texts that stand in train and in test (8 test lines) as the corpus is published."""
 
 
-def load(folder: Path) -> Corpus:
+def load(folder: Path, faults: Faults | None = None) -> Corpus:
     """Reads and checks a corpus; see `CorpusTask.load`."""
     if not folder.is_dir():
         raise DataError(f"There is no folder {folder}.", f"Wanted {GAD_LAYOUT}.")
+    faults = faults or Faults(tolerable=False)
     digest = hashlib.sha256()
-    train = _file(folder / "train.jsonl", digest)
+    train = _file(folder / "train.jsonl", digest, faults)
     if (folder / "dev.jsonl").exists():
-        dev = _file(folder / "dev.jsonl", digest)
+        dev = _file(folder / "dev.jsonl", digest, faults)
     else:
+        faults.check(folder)
         train, dev = (
             tuple(part)
             for part in drawn_apart(train, (1 - DEV_SHARE, DEV_SHARE), chosen_class, lambda document: document.text, DEV_SEED)
         )
-    splits = {"train": train, "dev": dev, "test": _file(folder / "test.jsonl", digest)}
+    splits = {"train": train, "dev": dev, "test": _file(folder / "test.jsonl", digest, faults)}
+    faults.check(folder)
     for split, documents in splits.items():
         lacks = set(GAD_CLASSES) - {chosen_class(document) for document in documents}
         if lacks:
             raise DataError(f"{split} of {folder} holds no document of class {min(lacks)!r}; wanted both classes.")
-    return Corpus(splits, is_synthetic(folder), digest.hexdigest(), repeated_texts(splits, PUBLISHED_REPEATS))
+    leaks = repeated_texts(splits, PUBLISHED_REPEATS)
+    return Corpus(splits, is_synthetic(folder), digest.hexdigest(), leaks, faults.left_out)
 
 
 def label(record: Record) -> tuple[str, str]:
@@ -62,16 +67,17 @@ def label(record: Record) -> tuple[str, str]:
     return record.identifier("id"), labels[0]
 
 
-def _file(path: Path, digest: hashlib._Hash) -> tuple[Document, ...]:
+def _file(path: Path, digest: hashlib._Hash, faults: Faults) -> tuple[Document, ...]:
     content = read_bytes(path)
     digest.update(f"{path.name}\0{len(content)}\0".encode())
     digest.update(content)
     found: dict[str, Document] = {}
-    for record in read(path, content):
-        name, chosen = label(record)
-        if name in found:
-            raise record.error(f"document {name!r} stands there twice; wanted it once.")
-        # The published files each count from 0: the file's name keeps train's document 0 apart from test's.
-        text = record.text("text")
-        found[name] = Document(f"{path.stem}-{name}", text, judgements=judgements(GAD_CLASSES, chosen))
+    for record in read(path, content, faults):
+        with faults.apart():
+            name, chosen = label(record)
+            if name in found:
+                raise record.error(f"document {name!r} stands there twice; wanted it once.", kind="repeated-id")
+            # The published files each count from 0: the file's name keeps train's document 0 apart from test's.
+            text = record.text("text")
+            found[name] = Document(f"{path.stem}-{name}", text, judgements=judgements(GAD_CLASSES, chosen))
     return tuple(found.values())

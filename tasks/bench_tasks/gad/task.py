@@ -13,6 +13,7 @@ from bench.api.data import Document
 from bench.api.task import TaskMetadata
 from bench_tasks.common.class_task import ClassTask
 from bench_tasks.common.facts import GAD_CLASSES, GAD_LAYOUT
+from bench_tasks.common.faults import of_documents
 
 
 class GAD(ClassTask):
@@ -30,6 +31,7 @@ class GAD(ClassTask):
     reader = "bench_tasks.gad.corpus:load"
     writer = "bench_tasks.gad.synthetic:write_corpus"
     labeller = "bench_tasks.gad.corpus:label"
+    faults: ClassVar[Mapping[str, str]] = of_documents("not-utf8", "malformed-line", "repeated-id")
     metadata = TaskMetadata(
         reference="https://doi.org/10.1186/s12859-015-0472-9",
         access="open: as preprocessed for BioBERT and BLURB (one fold of ten)",

@@ -13,6 +13,7 @@ from bench.api.data import Document
 from bench.api.task import TaskMetadata
 from bench_tasks.common.class_task import ClassTask
 from bench_tasks.common.facts import PUBMEDQA_CLASSES, PUBMEDQA_LAYOUT
+from bench_tasks.common.faults import of_documents
 
 
 class PubMedQA(ClassTask):
@@ -27,6 +28,7 @@ class PubMedQA(ClassTask):
     reader = "bench_tasks.pubmedqa.corpus:load"
     writer = "bench_tasks.pubmedqa.synthetic:write_corpus"
     labeller = "bench_tasks.pubmedqa.corpus:label"
+    faults: ClassVar[Mapping[str, str]] = of_documents("not-utf8", "malformed-line", "repeated-id")
     metadata = TaskMetadata(
         reference="https://pubmedqa.github.io",
         access="open: https://github.com/pubmedqa/pubmedqa, one JSON object a line",

@@ -18,6 +18,7 @@ from pathlib import Path
 from bench.api.data import Document, Fragment, Mention
 from bench.errors import DataError
 from bench_tasks.common.documents import document_name, pipe_files, write_each
+from bench_tasks.common.faults import MALFORMED, Fault, Faults
 from bench_tasks.common.files import read_text
 
 LABEL = "Disease_Disorder"
@@ -28,7 +29,7 @@ _CONCEPT = re.compile(r"[A-Za-z][\w:.-]{0,63}")
 _WANTED = "wanted file||Disease_Disorder||CUI||start||end, and two more for each further fragment"
 
 
-def lines_of(text: str, path: Path) -> Iterator[tuple[str, str, Mention]]:
+def lines_of(text: str, path: Path, faults: Faults | None = None) -> Iterator[tuple[str, str, Mention]]:
     """Place, document name and mention of every line that is not blank; CRLF and a byte-order mark are allowed.
 
     Offsets must not decrease: that is what the organisers' scorer refuses.
@@ -36,6 +37,7 @@ def lines_of(text: str, path: Path) -> Iterator[tuple[str, str, Mention]]:
     Args:
         text: of the file.
         path: of the file, for errors.
+        faults: takes what is wrong; without it the first fault is refused here.
 
     Raises:
         DataError: naming file, line, what stood there and what was wanted.
@@ -43,34 +45,46 @@ def lines_of(text: str, path: Path) -> Iterator[tuple[str, str, Mention]]:
     for number, line in enumerate(text.removeprefix("\ufeff").split("\n"), start=1):
         if line.strip():
             where = f"{path}, line {number}"
-            columns = line.rstrip("\r").split(DIVIDER)
-            if len(columns) < 5 or len(columns) % 2 == 0:
-                raise DataError(f"{where}: {len(columns)} columns; {_WANTED}.")
-            concept = columns[2].strip()
-            if not _CONCEPT.fullmatch(concept):
-                raise DataError(
-                    f"{where}: column 3 holds no concept ({len(concept)} characters); wanted a CUI or '{CUI_LESS}'."
-                )
-            concept = CUI_LESS if concept.lower() == CUI_LESS.lower() else concept
-            yield where, document_name(columns[0]), Mention(_fragments(columns[3:], where), columns[1].strip(), concept)
+            try:
+                document, mention = _line(line.rstrip("\r").split(DIVIDER), where)
+            except Fault as fault:
+                if faults is None:
+                    raise
+                faults.add(fault)
+                continue
+            yield where, document, mention
+
+
+def _line(columns: Sequence[str], where: str) -> tuple[str, Mention]:
+    if len(columns) < 5 or len(columns) % 2 == 0:
+        raise Fault(MALFORMED, f"{where}: {len(columns)} columns; {_WANTED}.")
+    concept = columns[2].strip()
+    if not _CONCEPT.fullmatch(concept):
+        raise Fault(
+            "unknown-value",
+            f"{where}: column 3 holds no concept ({len(concept)} characters); wanted a CUI or '{CUI_LESS}'.",
+        )
+    concept = CUI_LESS if concept.lower() == CUI_LESS.lower() else concept
+    return document_name(columns[0]), Mention(_fragments(columns[3:], where), columns[1].strip(), concept)
 
 
 def _fragments(columns: Sequence[str], where: str) -> tuple[Fragment, ...]:
     numbers: list[int] = []
     for at, column in enumerate(columns, start=4):
         if not _NUMBER.fullmatch(column.strip()):
-            raise DataError(f"{where}: column {at} ({len(column)} characters) is no offset; wanted a whole number.")
+            raise Fault(MALFORMED, f"{where}: column {at} ({len(column)} characters) is no offset; wanted a whole number.")
         numbers.append(int(column))
     for at, (before, after) in enumerate(pairwise(numbers), start=5):
         if after < before:
-            raise DataError(
+            raise Fault(
+                "descending-offsets",
                 f"{where}: the offset {after} in column {at} follows {before}; wanted offsets that do not decrease.",
                 "Write the fragments of a mention from left to right, each with its start first.",
             )
     return tuple(zip(numbers[::2], numbers[1::2], strict=True))
 
 
-def read_mentions(text: str, path: Path, name: str, length: int) -> tuple[Mention, ...]:
+def read_mentions(text: str, path: Path, name: str, length: int, faults: Faults | None = None) -> tuple[Mention, ...]:
     """Strictly reads the annotations of one document of a corpus; of lines with equal spans the last one's concept is kept.
 
     Args:
@@ -78,23 +92,37 @@ def read_mentions(text: str, path: Path, name: str, length: int) -> tuple[Mentio
         path: of the `.pipe` file, for errors.
         name: of the document that its lines must belong to.
         length: of the document, in characters.
+        faults: takes what is wrong; without it the first fault is refused here.
 
     Raises:
         DataError: naming file, line, what stood there and what was wanted.
     """
     found: dict[tuple[Fragment, ...], Mention] = {}
-    for where, document, mention in lines_of(text, path):
-        if document != name:
-            raise DataError(f"{where}: column 1 names another document; wanted {name!r}, as the file is named.")
-        if mention.label != LABEL:
-            raise DataError(f"{where}: column 2 ({len(mention.label)} characters) is no type of this task; wanted '{LABEL}'.")
-        for start, end in mention.fragments:
-            if end == start:
-                raise DataError(f"{where}: span {start}-{end} ends where it starts; wanted an end after its start.")
-            if end > length:
-                raise DataError(f"{where}: span {start}-{end} lies outside the text, which has {length} characters.")
+    for where, document, mention in lines_of(text, path, faults):
+        try:
+            _check(where, document, mention, name, length)
+        except Fault as fault:
+            if faults is None:
+                raise
+            faults.add(fault)
+            continue
         found[mention.fragments] = mention
     return tuple(found.values())
+
+
+def _check(where: str, document: str, mention: Mention, name: str, length: int) -> None:
+    if document != name:
+        raise Fault("other-document", f"{where}: column 1 names another document; wanted {name!r}, as the file is named.")
+    if mention.label != LABEL:
+        raise Fault(
+            "unknown-label",
+            f"{where}: column 2 ({len(mention.label)} characters) is no type of this task; wanted '{LABEL}'.",
+        )
+    for start, end in mention.fragments:
+        if end == start:
+            raise Fault("empty-span", f"{where}: span {start}-{end} ends where it starts; wanted an end after its start.")
+        if end > length:
+            raise Fault("outside-text", f"{where}: span {start}-{end} lies outside the text, which has {length} characters.")
 
 
 def read_documents(path: Path) -> dict[str, dict[tuple[Fragment, ...], str]]:
@@ -119,7 +147,7 @@ def write_mentions(document: Document) -> str:
     lines = []
     for mention in document.mentions:
         columns = [f"{document.id}.text", LABEL, mention.concept or CUI_LESS]
-        columns += [str(offset) for fragment in mention.fragments for offset in fragment]
+        columns += [str(offset) for fragment in mention.as_written for offset in fragment]
         if any("|" in column or "\n" in column or "\r" in column for column in columns):
             raise DataError(f"A name or concept of document {document.id!r} holds '|' or a line break: it cannot be a column.")
         lines.append(f"{DIVIDER.join(columns)}\n")

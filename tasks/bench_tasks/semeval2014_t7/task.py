@@ -10,6 +10,8 @@ from bench.api.data import Document
 from bench.api.task import Scores, TaskMetadata
 from bench_tasks.common.corpus_task import CorpusTask
 from bench_tasks.common.facts import T7_LAYOUT
+from bench_tasks.common.faults import KINDS
+from bench_tasks.common.mentions import as_written
 
 
 class SemEval2014T7(CorpusTask):
@@ -27,6 +29,13 @@ class SemEval2014T7(CorpusTask):
     reader = "bench_tasks.semeval2014_t7.corpus:load"
     writer = "bench_tasks.semeval2014_t7.synthetic:write_corpus"
     unlinked = "CUI-less"
+    faults: ClassVar[Mapping[str, str]] = {
+        kind: KINDS[kind]
+        for kind in (
+            "missing-file", "not-utf8", "malformed-line", "empty-span", "outside-text", "descending-offsets",
+            "other-document", "unknown-value", "unknown-label",
+        )
+    }  # fmt: skip
     metadata = TaskMetadata(
         reference="https://alt.qcri.org/semeval2014/task7/",
         access="credentialed: a PhysioNet account, its course and the signed data use agreement; text may never be shared",
@@ -45,8 +54,11 @@ class SemEval2014T7(CorpusTask):
         """Additive statistics of every gold document, in order; predictions are matched by the document's id."""
         from bench_tasks.semeval2014_t7 import scorer
 
-        given = {document.id: _annotations(document) for document in predicted}
-        return [scorer.document_statistics(_annotations(document), given.get(document.id, {})) for document in gold]
+        given = {document.id: document for document in predicted}
+        return [
+            scorer.document_statistics(_annotations(document), _annotations(as_written(given.get(document.id), document)))
+            for document in gold
+        ]
 
     def summarise(self, sums: Mapping[str, Any]) -> Scores:
         """Scores from summed statistics, numbers or arrays."""
@@ -66,9 +78,11 @@ class SemEval2014T7(CorpusTask):
         Raises:
             DataError: a path or a line that cannot be read, offsets that decrease among them.
         """
+        from bench_tasks.common.documents import tell_strangers
         from bench_tasks.semeval2014_t7 import pipe, scorer
 
         wanted, given = pipe.read_documents(gold), pipe.read_documents(pred)
+        tell_strangers(wanted, given, gold, pred)
         total = scorer.document_statistics({}, {})
         for name in sorted({*wanted, *given}):
             for key, value in scorer.document_statistics(wanted.get(name, {}), given.get(name, {})).items():
@@ -83,4 +97,4 @@ class SemEval2014T7(CorpusTask):
 
 
 def _annotations(document: Document) -> dict[tuple[tuple[int, int], ...], str]:
-    return {mention.fragments: mention.concept or SemEval2014T7.unlinked for mention in document.mentions}
+    return {mention.as_written: mention.concept or SemEval2014T7.unlinked for mention in document.mentions}

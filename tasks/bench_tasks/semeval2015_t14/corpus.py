@@ -12,22 +12,27 @@ from bench.api.data import SPLITS, Corpus, Document
 from bench.errors import DataError
 from bench_tasks.common.documents import names_of, read_document
 from bench_tasks.common.facts import T14_LAYOUT
+from bench_tasks.common.faults import Faults
 from bench_tasks.common.synthetic import is_synthetic
 from bench_tasks.semeval2015_t14.pipe import read_mentions
 
 
-def load(folder: Path) -> Corpus:
+def load(folder: Path, faults: Faults | None = None) -> Corpus:
     """Reads and checks a corpus; see `CorpusTask.load`."""
     if not folder.is_dir():
         raise DataError(f"There is no folder {folder}.", f"Wanted {T14_LAYOUT}.")
+    faults = faults or Faults(tolerable=False)
     digest = hashlib.sha256()
     splits: dict[str, tuple[Document, ...]] = {}
     for split in SPLITS:
-        names = names_of(folder / split, T14_LAYOUT)
-        splits[split] = tuple(read_document(folder / split, name, digest, read_mentions) for name in names)
+        names = names_of(folder / split, T14_LAYOUT, faults)
+        read = (read_document(folder / split, name, digest, read_mentions, faults) for name in names)
+        splits[split] = tuple(document for document in read if document is not None)
+    faults.check(folder)
+    for split in SPLITS:
         if not any(document.mentions for document in splits[split]):
             raise DataError(
                 f"{folder / split} holds no mention at all; wanted annotated documents.",
                 "Training, early stopping and scoring each need gold; the official test gold is a release of its own.",
             )
-    return Corpus(splits, synthetic=is_synthetic(folder), sha256=digest.hexdigest())
+    return Corpus(splits, is_synthetic(folder), digest.hexdigest(), left_out=faults.left_out)

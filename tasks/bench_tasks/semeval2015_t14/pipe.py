@@ -19,6 +19,7 @@ from pathlib import Path
 from bench.api.data import Document, Fragment, Mention
 from bench.errors import DataError
 from bench_tasks.common.documents import document_name, write_each
+from bench_tasks.common.faults import MALFORMED, Fault, Faults
 from bench_tasks.common.files import read_text
 
 CUI_LESS = "CUI-less"
@@ -103,52 +104,77 @@ def split_lines(text: str) -> Iterator[tuple[int, list[str]]]:
             yield number, line.rstrip("\r").split("|")
 
 
-def read_mentions(text: str, path: Path, name: str, length: int) -> tuple[Mention, ...]:
+def read_mentions(
+    text: str, path: Path, name: str, length: int, faults: Faults | None = None, *, spans: bool = False
+) -> tuple[Mention, ...]:
     """Strictly reads the annotations of one document of a corpus.
 
-    Lines with equal spans are one mention: body locations accumulate and later values win, as in the official scorer.
+    Lines with equal span strings are one mention: body locations accumulate and later values win, as in the official scorer.
 
     Args:
         text: of the `.pipe` file.
         path: of the `.pipe` file, for errors.
         name: of the document that its lines must belong to.
         length: of the document, in characters.
+        faults: takes what is wrong; without it the first fault is refused here.
+        spans: whether spans alone are of use; concepts and slots are not looked at then.
 
     Raises:
         DataError: naming file, line, what stood there and what was wanted.
     """
     found: dict[tuple[Fragment, ...], Mention] = {}
     for number, columns in split_lines(text.removeprefix("\ufeff")):
-        where = f"{path}, line {number}"
-        if len(columns) - 1 in COLUMNS and columns[-1].strip() == "":
-            columns.pop()
-        if len(columns) not in COLUMNS:
-            raise DataError(f"{where}: {len(columns)} columns; wanted 19 (older release: 22), a last '|' or none.")
-        if name not in (columns[0].strip(), document_name(columns[0])):
-            raise DataError(f"{where}: column 1 names another document; wanted {name!r}, as the file is named.")
-        fragments = _checked_spans(columns[1], where, length)
-        concept = columns[2].strip()
-        if not _CONCEPT.fullmatch(concept):
-            raise DataError(f"{where}: column 3 holds no concept ({len(concept)} characters); wanted a CUI or '{CUI_LESS}'.")
-        concept = CUI_LESS if concept.lower() == CUI_LESS.lower() else concept
-        before = found[fragments].slots if fragments in found else {}
-        found[fragments] = Mention(fragments, LABEL, concept, _checked_slots(columns, where, before))
+        try:
+            where = f"{path}, line {number}"
+            written = _spans_of(columns, where, name, length)
+            fragments = tuple(sorted(written))
+            kept = written if written != fragments else None
+            if spans:
+                found[fragments] = Mention(fragments, LABEL, written=kept)
+                continue
+            before = found[written].slots if written in found else {}
+            concept = _concept(columns, where)
+            found[written] = Mention(fragments, LABEL, concept, _checked_slots(columns, where, before), written=kept)
+        except Fault as fault:
+            if faults is None:
+                raise
+            faults.add(fault)
     return tuple(found.values())
 
 
-def _checked_spans(column: str, where: str, length: int) -> tuple[Fragment, ...]:
-    fragments = parse_spans(column)
+def _concept(columns: Sequence[str], where: str) -> str:
+    concept = columns[2].strip()
+    if not _CONCEPT.fullmatch(concept):
+        raise Fault(
+            "unknown-value",
+            f"{where}: column 3 holds no concept ({len(concept)} characters); wanted a CUI or '{CUI_LESS}'.",
+        )
+    return CUI_LESS if concept.lower() == CUI_LESS.lower() else concept
+
+
+def _spans_of(columns: list[str], where: str, name: str, length: int) -> tuple[Fragment, ...]:
+    """The fragments of a line as they are written, its number of columns and its document checked."""
+    if len(columns) - 1 in COLUMNS and columns[-1].strip() == "":
+        columns.pop()
+    if len(columns) not in COLUMNS:
+        raise Fault(MALFORMED, f"{where}: {len(columns)} columns; wanted 19 (older release: 22), a last '|' or none.")
+    if name not in (columns[0].strip(), document_name(columns[0])):
+        raise Fault("other-document", f"{where}: column 1 names another document; wanted {name!r}, as the file is named.")
+    fragments = parse_spans(columns[1])
     if fragments is None:
-        raise DataError(f"{where}: column 2 ({len(column)} characters) is no span; wanted 'a-b' or 'a-b,c-d,…'.")
+        raise Fault(MALFORMED, f"{where}: column 2 ({len(columns[1])} characters) is no span; wanted 'a-b' or 'a-b,c-d,…'.")
     for start, end in fragments:
         if end <= start:
-            raise DataError(f"{where}: span {start}-{end} ends before or where it starts; wanted an end after its start.")
+            raise Fault(
+                "empty-span", f"{where}: span {start}-{end} ends before or where it starts; wanted an end after its start."
+            )
         if end > length:
-            raise DataError(f"{where}: span {start}-{end} lies outside the text, which has {length} characters.")
-    for (_, end), (start, _) in pairwise(fragments):
+            raise Fault("outside-text", f"{where}: span {start}-{end} lies outside the text, which has {length} characters.")
+    for (_, end), (start, _) in pairwise(sorted(fragments)):
         if start < end:
-            raise DataError(
-                f"{where}: the fragment from {start} starts before the one up to {end} ends; wanted ascending ones."
+            raise Fault(
+                "overlapping-fragments",
+                f"{where}: the fragment from {start} starts before the one up to {end} ends; wanted them apart.",
             )
     return fragments
 
@@ -159,12 +185,17 @@ def _checked_slots(columns: Sequence[str], where: str, before: Mapping[str, tupl
         value = slot_value(columns[slot.column])
         if value not in slot.values:
             wanted = ", ".join(slot.values)
-            raise DataError(f"{where}: column {slot.column + 1} ({slot.name}) holds no known value; wanted one of {wanted}.")
+            raise Fault(
+                "unknown-value",
+                f"{where}: column {slot.column + 1} ({slot.name}) holds no known value; wanted one of {wanted}.",
+            )
         if value != slot.default:
             slots[slot.name] = (value,)
     location = columns[BODY_LOCATION.column].strip()
     if not _CONCEPT.fullmatch(location):
-        raise DataError(f"{where}: column {BODY_LOCATION.column + 1} (BL) holds no known value; wanted 'null' or a CUI.")
+        raise Fault(
+            "unknown-value", f"{where}: column {BODY_LOCATION.column + 1} (BL) holds no known value; wanted 'null' or a CUI."
+        )
     places = before.get("BL", ())
     if location.lower() != NO_CUE and location not in places:
         places = (*places, location)
@@ -185,7 +216,7 @@ def write_mentions(document: Document, cues: Mapping[tuple[tuple[Fragment, ...],
     """
     lines: list[str] = []
     for mention in document.mentions:
-        fixed = [f"{document.id}.text", span_string(mention.fragments), mention.concept or CUI_LESS]
+        fixed = [f"{document.id}.text", span_string(mention.as_written), mention.concept or CUI_LESS]
         for slot in SLOTS:
             value = mention.slots.get(slot.name, (slot.default,))[-1]
             fixed += [value, (cues or {}).get((mention.fragments, slot.name), NO_CUE)]

@@ -6,8 +6,8 @@ line of the same document and span string replaces the earlier one's values, and
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping
-from dataclasses import dataclass
+from collections.abc import Mapping
+from dataclasses import dataclass, replace
 from pathlib import Path
 
 from bench.api.data import Document, Fragment
@@ -33,12 +33,14 @@ class Annotation:
 
     Args:
         fragments: in the order of the span string.
+        discontiguous: whether there are several; of a mention whose text is at hand, several that not only white space divides.
         concept: CUI or ``cui-less``.
         slots: values of `SLOTS`, in that order.
         places: body locations, or ``null`` alone.
     """
 
     fragments: tuple[Fragment, ...]
+    discontiguous: bool
     concept: str
     slots: tuple[str, ...] = _DEFAULTS
     places: frozenset[str] = _NOWHERE
@@ -55,7 +57,9 @@ def of_document(document: Document) -> dict[str, Annotation]:
         slots = tuple(slot_value(mention.slots.get(slot.name, (slot.default,))[-1]) for slot in SLOTS)
         places = (place.strip().lower() for place in mention.slots.get("BL", ()))
         concept = (mention.concept or CUI_LESS).strip().lower()
-        _add(found, span_string(mention.fragments), mention.fragments, concept, slots, places)
+        written = mention.as_written
+        annotation = Annotation(written, mention.discontiguous, concept, slots, frozenset(places))
+        _add(found, span_string(written), annotation)
     return found
 
 
@@ -78,7 +82,8 @@ def read(path: Path) -> dict[str, dict[str, Annotation]]:
             slots = tuple(slot_value(_column(columns, slot.column)) or slot.default for slot in SLOTS)
             concept = columns[2].strip().lower()
             annotations = documents.setdefault(document_name(columns[0]).lower(), {})
-            _add(annotations, key, fragments, concept, slots, (_column(columns, BODY_LOCATION.column).strip().lower(),))
+            places = frozenset((_column(columns, BODY_LOCATION.column).strip().lower(),))
+            _add(annotations, key, Annotation(fragments, len(fragments) > 1, concept, slots, places))
     return documents
 
 
@@ -86,15 +91,9 @@ def _column(columns: list[str], index: int) -> str:
     return columns[index] if index < len(columns) else ""
 
 
-def _add(
-    found: dict[str, Annotation],
-    key: str,
-    fragments: tuple[Fragment, ...],
-    concept: str,
-    slots: tuple[str, ...],
-    places: Iterable[str],
-) -> None:
-    named = {place for place in places if place and place != BODY_LOCATION.default}
+def _add(found: dict[str, Annotation], key: str, annotation: Annotation) -> None:
+    """Puts an annotation under its span string, with the body locations of the one that it replaces."""
+    named = {place for place in annotation.places if place and place != BODY_LOCATION.default}
     if key in found:
         named |= found[key].places - _NOWHERE
-    found[key] = Annotation(fragments, concept, slots, frozenset(named) or _NOWHERE)
+    found[key] = replace(annotation, places=frozenset(named) or _NOWHERE)

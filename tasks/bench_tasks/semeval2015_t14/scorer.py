@@ -73,7 +73,7 @@ def _sets(gold: set[Any], predicted: set[Any]) -> tuple[int, int, int]:
 
 
 def _discontiguous(annotations: Annotations) -> set[str]:
-    return {key for key, annotation in annotations.items() if len(annotation.fragments) > 1}
+    return {key for key, annotation in annotations.items() if annotation.discontiguous}
 
 
 def _in_walking_order(annotations: Annotations) -> list[str]:

@@ -11,6 +11,8 @@ from bench.api.head import Head
 from bench.api.task import Scores, TaskMetadata
 from bench_tasks.common.corpus_task import CorpusTask
 from bench_tasks.common.facts import T14_LAYOUT
+from bench_tasks.common.faults import BY_FORMAT, KINDS
+from bench_tasks.common.mentions import as_written
 
 
 class SemEval2015T14(CorpusTask):
@@ -28,6 +30,7 @@ class SemEval2015T14(CorpusTask):
     reader = "bench_tasks.semeval2015_t14.corpus:load"
     writer = "bench_tasks.semeval2015_t14.synthetic:write_corpus"
     unlinked = "CUI-less"
+    faults: ClassVar[Mapping[str, str]] = {kind: KINDS[kind] for kind in (*BY_FORMAT["pipe"], "unknown-value")}
     metadata = TaskMetadata(
         reference="https://physionet.org/content/semeval2015/1.0/",
         access="credentialed: a PhysioNet account, its course and the signed data use agreement; text may never be shared",
@@ -65,8 +68,13 @@ class SemEval2015T14(CorpusTask):
         """Additive statistics of every gold document, in order; predictions are matched by the document's id."""
         from bench_tasks.semeval2015_t14 import reading, scorer
 
-        given = {_name(document): reading.of_document(document) for document in predicted}
-        return [scorer.document_statistics(reading.of_document(document), given.get(_name(document), {})) for document in gold]
+        given = {_name(document): document for document in predicted}
+        return [
+            scorer.document_statistics(
+                reading.of_document(document), reading.of_document(as_written(given.get(_name(document)), document))
+            )
+            for document in gold
+        ]
 
     def summarise(self, sums: Mapping[str, Any]) -> Scores:
         """Scores from summed statistics, numbers or arrays."""
@@ -84,9 +92,11 @@ class SemEval2015T14(CorpusTask):
         Raises:
             DataError: a path or a line that cannot be read.
         """
+        from bench_tasks.common.documents import tell_strangers
         from bench_tasks.semeval2015_t14 import reading, scorer
 
         wanted, given = reading.read(gold), reading.read(pred)
+        tell_strangers(wanted, given, gold, pred)
         total = scorer.document_statistics({}, {})
         for name in sorted(wanted):
             for key, value in scorer.document_statistics(wanted[name], given.get(name, {})).items():

@@ -23,6 +23,7 @@ from xml.parsers import expat
 
 from bench.api.data import Fragment
 from bench.errors import DataError
+from bench_tasks.common.faults import MALFORMED, Fault
 from bench_tasks.common.files import read_bytes
 
 if TYPE_CHECKING:
@@ -50,9 +51,9 @@ class Annotations:
     relations: tuple[Element, ...]
     lines: dict[Element, int]
 
-    def error(self, element: Element, message: str, hint: str | None = None) -> DataError:
-        """A `DataError` that begins with file and line."""
-        return DataError(f"{self.path}, line {self.lines.get(element, 1)}: {message}", hint)
+    def error(self, element: Element, message: str, hint: str | None = None) -> Fault:
+        """A fault that begins with file and line."""
+        return Fault(MALFORMED, f"{self.path}, line {self.lines.get(element, 1)}: {message}", hint)
 
 
 def read(path: Path, content: bytes | None = None) -> Annotations:
@@ -144,8 +145,9 @@ def _parse(content: bytes, path: Path) -> tuple[Element, dict[Element, int]]:
     try:
         parser.Parse(content, True)
     except expat.ExpatError as error:
-        raise DataError(
-            f"{path}, line {error.lineno}: {expat.ErrorString(error.code)}, column {error.offset + 1}; wanted well-formed XML."
+        raise Fault(
+            MALFORMED,
+            f"{path}, line {error.lineno}: {expat.ErrorString(error.code)}, column {error.offset + 1}; wanted well-formed XML.",
         ) from None
     except (LookupError, ValueError):  # an encoding that Python does not know, or of several bytes a character
         raise DataError(f"{path}, line 1: the declared encoding cannot be read.", "Convert the file to UTF-8.") from None

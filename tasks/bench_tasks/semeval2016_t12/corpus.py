@@ -10,6 +10,7 @@ from pathlib import Path
 from bench.api.data import SPLITS, Corpus, Document, Key, Mention, Relation, in_order
 from bench.errors import DataError
 from bench_tasks.common.facts import T12_LAYOUT
+from bench_tasks.common.faults import Fault, Faults
 from bench_tasks.common.files import decode, read_bytes
 from bench_tasks.common.synthetic import is_synthetic
 from bench_tasks.semeval2016_t12 import anafora_xml
@@ -35,32 +36,35 @@ TLINKS = ("BEFORE", "OVERLAP", CONTAINS, "BEGINS-ON", "ENDS-ON")
 OTHER_RELATIONS = ("ALINK",)
 
 
-def load(folder: Path) -> Corpus:
+def load(folder: Path, faults: Faults | None = None) -> Corpus:
     """Reads and checks a corpus; see `CorpusTask.load`."""
     if not folder.is_dir():
         raise DataError(f"There is no folder {folder}.", f"Wanted {T12_LAYOUT}.")
+    faults = faults or Faults(tolerable=False)
     digest = hashlib.sha256()
     splits: dict[str, tuple[Document, ...]] = {}
     for split in SPLITS:
         texts, files = texts_of(folder / split), annotation_files(folder / split)
         for have, lack, what in ((texts, files, "annotation file DOC.*.xml"), (files, texts, "text")):
-            missing = sorted(have.keys() - lack.keys())
-            if missing:
-                raise DataError(
-                    f"{have[missing[0]]} has no {what} beside it ({len(missing)} such here).",
-                    "A document without annotations has a file with empty <annotations>." if have is texts else None,
-                )
+            for name in sorted(have.keys() - lack.keys()):
+                hint = "A document without annotations has a file with empty <annotations>." if have is texts else None
+                faults.add(Fault("missing-file", f"{have[name]} has no {what} beside it.", hint))
         documents = []
         for name, text in texts.items():
+            if name not in files:
+                continue
             contents = [read_bytes(path) for path in (text, files[name])]
             for path, content in zip((text, files[name]), contents, strict=True):
                 digest.update(f"{path.relative_to(folder).as_posix()}\0{len(content)}\0".encode())
                 digest.update(content)
-            documents.append(_document(name, decode(contents[0], text), anafora_xml.read(files[name], contents[1])))
+            with faults.apart():
+                documents.append(_document(name, decode(contents[0], text), anafora_xml.read(files[name], contents[1])))
         splits[split] = tuple(documents)
-        if not any(document.relations for document in documents):
+    faults.check(folder)
+    for split, found in splits.items():
+        if not any(document.relations for document in found):
             raise DataError(f"{folder / split} holds no {CONTAINS} between EVENT and TIMEX3; wanted annotated documents.")
-    return Corpus(splits, synthetic=is_synthetic(folder), sha256=digest.hexdigest())
+    return Corpus(splits, is_synthetic(folder), digest.hexdigest(), left_out=faults.left_out)
 
 
 def _document(name: str, text: str, found: anafora_xml.Annotations) -> Document:
@@ -72,7 +76,8 @@ def _document(name: str, text: str, found: anafora_xml.Annotations) -> Document:
             continue
         if label not in MENTIONS:
             raise found.error(entity, f"the <type> of this entity is not known; wanted {', '.join((*MENTIONS, *LEFT_OUT))}.")
-        fragments = tuple(sorted(anafora_xml.spans(found, entity)))
+        written = anafora_xml.spans(found, entity)
+        fragments = tuple(sorted(written))
         if fragments[-1][1] > len(text):
             raise found.error(
                 entity, f"span {fragments[-1][0]},{fragments[-1][1]} lies outside the text of {len(text)} characters."
@@ -88,7 +93,8 @@ def _document(name: str, text: str, found: anafora_xml.Annotations) -> Document:
                 raise found.error(entity, f"<{slot}> holds no known value; wanted one of {', '.join(values)}.")
             slots[slot] = (value,)
         keys[identifier] = (fragments, label)
-        mentions.setdefault(keys[identifier], Mention(fragments, label, slots=slots))
+        kept = written if written != fragments else None
+        mentions.setdefault(keys[identifier], Mention(fragments, label, slots=slots, written=kept))
     relations: dict[Relation, None] = {}
     for relation in found.relations:
         kind, held = anafora_xml.kind(relation), anafora_xml.properties(relation)

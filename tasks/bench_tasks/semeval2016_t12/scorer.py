@@ -93,7 +93,7 @@ def element_of(document: Document) -> Element:
         if mention.key in names:
             continue
         names[mention.key] = f"{len(names) + 1}@e@bench"
-        spans = ";".join(f"{start},{end}" for start, end in mention.fragments)
+        spans = ";".join(f"{start},{end}" for start, end in mention.as_written)
         held = {slot: values[-1] for slot, values in mention.slots.items() if values}
         _annotation(annotations, "entity", names[mention.key], mention.label, held, spans)
     for number, relation in enumerate(dict.fromkeys(document.relations), 1):

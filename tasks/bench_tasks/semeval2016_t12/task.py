@@ -13,6 +13,8 @@ from bench.api.task import Scores, TaskMetadata
 from bench.errors import DataError
 from bench_tasks.common.corpus_task import CorpusTask
 from bench_tasks.common.facts import T12_LAYOUT
+from bench_tasks.common.faults import of_documents
+from bench_tasks.common.mentions import as_written
 
 
 class SemEval2016T12(CorpusTask):
@@ -28,6 +30,7 @@ class SemEval2016T12(CorpusTask):
     licence = "THYME data use agreement with Mayo Clinic (the synthetic corpus: Apache-2.0)"
     requires = (Requirement("anafora", "bench-suite[tasks]"),)
     heads = ("temporal",)
+    faults: ClassVar[Mapping[str, str]] = of_documents("missing-file", "not-utf8", "malformed-line")
     reader = "bench_tasks.semeval2016_t12.corpus:load"
     writer = "bench_tasks.semeval2016_t12.synthetic:write_corpus"
     metadata = TaskMetadata(
@@ -58,7 +61,7 @@ class SemEval2016T12(CorpusTask):
         from bench_tasks.semeval2016_t12 import scorer
 
         given = {document.id: document for document in predicted}
-        return [scorer.statistics(scorer.element_of(d), scorer.element_of(given.get(d.id, Document(d.id, "")))) for d in gold]
+        return [scorer.statistics(scorer.element_of(d), scorer.element_of(as_written(given.get(d.id), d))) for d in gold]
 
     def summarise(self, sums: Mapping[str, Any]) -> Scores:
         """Scores from summed statistics, numbers or arrays."""
@@ -72,6 +75,7 @@ class SemEval2016T12(CorpusTask):
         Raises:
             DataError: a path or a file that cannot be read.
         """
+        from bench_tasks.common.documents import refuse_strangers
         from bench_tasks.semeval2016_t12 import layout, scorer
 
         wanted, given = layout.annotation_files(gold), layout.annotation_files(pred)
@@ -79,6 +83,7 @@ class SemEval2016T12(CorpusTask):
             raise DataError(
                 f"{gold} and {pred} are a file and a folder; wanted two of one kind, so that documents can be matched."
             )
+        refuse_strangers(wanted, given, gold, pred)
         rows = [
             scorer.statistics(scorer.read(path), scorer.read(given[name]) if name in given else scorer.nothing())
             for name, path in wanted.items()

@@ -1,0 +1,73 @@
+"""White space in mentions, put right in one place for every corpus and for every prediction: see `bench.api.data.tidy`.
+
+Fragments lose the white space at their ends, and those with nothing but white space between them are one. Gold keeps what its
+file had in `Mention.written`, for scorers whose official rules compare spans as they are written.
+"""
+
+from __future__ import annotations
+
+from collections import Counter
+from collections.abc import Iterable
+from dataclasses import replace
+from typing import TypeVar
+
+from bench.api.data import Corpus, Document, Key, Mention, Relation, tidy
+
+SORTED, TRIMMED, JOINED = "sorted", "trimmed", "joined"
+
+A = TypeVar("A")
+
+
+def tidied_corpus(corpus: Corpus) -> Corpus:
+    """A corpus with tidy mentions; how many were changed is added to its `adjusted`."""
+    counts: Counter[str] = Counter(corpus.adjusted)
+    splits = {split: tuple(_tidied(document, counts) for document in corpus[split]) for split in corpus}
+    return replace(corpus, splits=splits, adjusted=dict(sorted((+counts).items())))
+
+
+def tidied(found: Iterable[A], text: str) -> list[A]:
+    """Predicted annotations with tidy fragments, those of relations too."""
+    made: list[A] = []
+    for one in found:
+        if isinstance(one, Mention):
+            fragments = tidy(one.fragments, text)
+            made.append(one if fragments == one.fragments else replace(one, fragments=fragments))
+        elif isinstance(one, Relation):
+            ends = [(tidy(fragments, text), label) for fragments, label in (one.source, one.target)]
+            same = ends == [one.source, one.target]
+            made.append(one if same else replace(one, source=ends[0], target=ends[1]))
+        else:
+            made.append(one)
+    return made
+
+
+def tidied_document(document: Document) -> Document:
+    """A document with tidy mentions; as it is where it has no text."""
+    return _tidied(document, Counter())
+
+
+def _tidied(document: Document, counts: Counter[str]) -> Document:
+    moved: dict[Key, Key] = {}
+    mentions: dict[tuple[Key, str | None], Mention] = {}
+    for mention in document.mentions:
+        fragments = tidy(mention.fragments, document.text)
+        if mention.written is not None:  # by the loader, which sorts and does not do more
+            counts[SORTED] += 1
+        if fragments == mention.fragments:
+            mentions.setdefault((mention.key, mention.concept), mention)
+            continue
+        counts[JOINED] += len(fragments) < len(mention.fragments)
+        counts[TRIMMED] += _ends(fragments) != _ends(mention.fragments) or len(fragments) == len(mention.fragments)
+        made = replace(mention, fragments=fragments, written=mention.as_written)
+        moved[mention.key] = made.key
+        mentions.setdefault((made.key, made.concept), made)
+    if not moved:
+        return document
+    relations = dict.fromkeys(
+        replace(r, source=moved.get(r.source, r.source), target=moved.get(r.target, r.target)) for r in document.relations
+    )
+    return replace(document, mentions=tuple(mentions.values()), relations=tuple(relations))
+
+
+def _ends(fragments: tuple[tuple[int, int], ...]) -> tuple[int, int]:
+    return fragments[0][0], fragments[-1][1]
