@@ -7,7 +7,6 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, field, replace
-from itertools import pairwise
 
 Fragment = tuple[int, int]
 """One contiguous piece of a mention: (start, end) in characters of the document, end exclusive."""
@@ -181,20 +180,31 @@ def in_order(mentions: Sequence[Mention]) -> tuple[Mention, ...]:
     return tuple(sorted(mentions, key=lambda m: (m.fragments, m.label, m.concept or "")))
 
 
+def apart(fragments: Sequence[Fragment]) -> tuple[Fragment, ...]:
+    """Fragments in ascending order, those that overlap as one: a mention is a set of characters."""
+    found: list[Fragment] = []
+    for start, end in sorted(fragments):
+        if found and start < found[-1][1]:
+            start, last = found.pop()
+            end = max(end, last)
+        found.append((start, end))
+    return tuple(found)
+
+
 def tidy(fragments: Sequence[Fragment], text: str) -> tuple[Fragment, ...]:
-    """Fragments as everything here takes them: ascending, each without white space at its ends, and those with nothing but
-    white space between them as one, so that a mention that only wraps over a line break is not discontiguous.
+    """Fragments as everything here takes them: ascending, each without white space at its ends, and those that overlap or have
+    nothing but white space between them as one, so that a mention that only wraps over a line break is not discontiguous.
 
     Args:
-        fragments: at least one, apart from each other; those that overlap or lie outside the text are sorted and left alone.
+        fragments: at least one; where one lies outside the text, no white space is looked at.
         text: of the document.
     """
     if len(fragments) == 1:  # nearly all are, and hardly any of them has white space at an end
         (start, end) = fragments[0]
         if 0 <= start < end <= len(text) and not text[start].isspace() and not text[end - 1].isspace():
             return (fragments[0],)
-    found = tuple(sorted(fragments))
-    if found[0][0] < 0 or found[-1][1] > len(text) or any(end > start for (_, end), (start, _) in pairwise(found)):
+    found = apart(fragments)
+    if found[0][0] < 0 or found[-1][1] > len(text):
         return found
     pieces: list[Fragment] = []
     for start, end in found:

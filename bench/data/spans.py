@@ -51,12 +51,11 @@ def _tidied(document: Document, counts: Counter[str]) -> Document:
     mentions: dict[tuple[Key, str | None], Mention] = {}
     for mention in document.mentions:
         fragments = tidy(mention.fragments, document.text)
-        if mention.written is not None:  # by the loader, which sorts and does not do more
-            counts[SORTED] += 1
+        counts[SORTED] += list(mention.as_written) != sorted(mention.as_written)
+        counts[JOINED] += len(fragments) < len(mention.as_written)
         if fragments == mention.fragments:
             mentions.setdefault((mention.key, mention.concept), mention)
             continue
-        counts[JOINED] += len(fragments) < len(mention.fragments)
         counts[TRIMMED] += _ends(fragments) != _ends(mention.fragments) or len(fragments) == len(mention.fragments)
         made = replace(mention, fragments=fragments, written=mention.as_written)
         moved[mention.key] = made.key

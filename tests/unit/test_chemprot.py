@@ -83,9 +83,6 @@ BAD = {
     "an end before its start": (broken(entities=[ENTITY | {"offsets": [[8, 8]]}], relations=[]), "end before or where"),
     "offsets that are no pair": (broken(entities=[ENTITY | {"offsets": [[1, 2, 3]]}], relations=[]), "wanted \\[start, end\\]"),
     "no offsets": (broken(entities=[ENTITY | {"offsets": []}], relations=[]), "no offsets"),
-    "fragments that overlap": (
-        broken(entities=[ENTITY | {"offsets": [[0, 5], [3, 8]], "text": ["yol", "Can"]}], relations=[]), "wanted them apart",
-    ),
     "another text": (broken(entities=[ENTITY | {"text": ["Canarxol"]}], relations=[]), "not what stands"),
     "an unknown entity type": (broken(entities=[ENTITY | {"type": "DRUG"}], relations=[]), "none of the values"),
     "an id twice": (broken(entities=[ENTITY, ENTITY], relations=[]), "id of an earlier entity"),

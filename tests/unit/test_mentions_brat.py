@@ -176,7 +176,6 @@ BAD = {
     "outside the text": ("T1\tDrug 0 900\tx\n", "line 1", "lies outside the text, which has 54"),
     "an end before its start": ("\nT1\tDrug 9 3\tx\n", "line 2", "ends before or where it starts"),
     "an empty span": ("T1\tDrug 9 9\tx\n", "line 1", "ends before or where it starts"),
-    "overlapping fragments": ("T1\tDrug 5 12;0 9\tx\n", "line 1", "wanted them apart"),
     "two ids of one span": (
         "T1\tDrug 0 9\t\nT2\tDrug 0 9\t\nR1\tIs Arg1:T1 Arg2:T2\n", "line 3", "Two identifiers of one span and type",
     ),

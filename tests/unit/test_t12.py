@@ -100,7 +100,6 @@ BAD = {
     "a span that is none": ("18,22", "18-22", "no span", 6),
     "an end before its start": ("18,22", "22,18", "ends before", 6),
     "a span outside the text": ("18,22", "18,99", "outside the text of 37", 6),
-    "fragments that overlap": ("33,36;28,32", "28,33;32,36", "overlap", 8),
     "an unknown type": ("<type>EVENT", "<type>CANARY", "EVENT, TIMEX3, SECTIONTIME", 6),
     "an unknown value": ("BEFORE/OVERLAP", "CANARY", "<DocTimeRel> holds no known value", 6),
     "a relation to an unknown entity": ("<Target>2@e", "<Target>9@e", "<Target> of this TLINK", 10),

@@ -10,6 +10,7 @@ from bench_tasks.semeval2015_t14.task import SemEval2015T14
 
 from bench.api.data import Leak
 from bench.data.leaks import leaks_of
+from bench.data.spans import tidied_corpus
 from bench.errors import DataError, DataWarning
 
 TASK = SemEval2015T14()
@@ -68,7 +69,6 @@ def test_every_spelling_of_a_line_is_read(folder: Path) -> None:
         (row("22-17"), "span 22-17 ends before or where it starts"),
         (row("17-17"), "span 17-17 ends before or where it starts"),
         (row("canary"), r"column 2 \(6 characters\) is no span"),
-        (row("2-8,6-9"), "the fragment from 6 starts before the one up to 8 ends"),
         (row("17-22", rest=REST + "|canary"), "20 columns; wanted 19"),
         ("a|17-22|C1\n", "3 columns; wanted 19"),
         (
@@ -95,6 +95,13 @@ def test_fragments_in_any_order_are_one_mention_and_keep_what_was_written(folder
     (mention,) = TASK.load(folder)["train"][0].mentions
     assert mention.fragments == ((2, 8), (17, 22))
     assert mention.as_written == ((17, 22), (2, 8))
+
+
+def test_overlapping_fragments_are_one_and_keep_what_was_written(folder: Path) -> None:
+    (folder / "train" / "a.pipe").write_text(row("2-8,6-12,17-22"), encoding="utf-8")
+    (mention,) = TASK.load(folder)["train"][0].mentions
+    assert mention.fragments == ((2, 12), (17, 22))
+    assert mention.as_written == ((2, 8), (6, 12), (17, 22))
 
 
 @pytest.mark.parametrize("suffix", [".text", ".pipe"])
@@ -151,6 +158,18 @@ def test_the_hash_is_of_every_byte(folder: Path) -> None:
     path = folder / "test" / "c.text"
     path.write_bytes(path.read_bytes() + b" ")
     assert TASK.load(folder).sha256 != before
+
+
+@pytest.mark.shared
+@pytest.mark.parametrize(("name", "mentions", "joined"), [("craft-cl", 5792, {}), ("craft-gobp", 12961, {"joined": 1})])
+def test_other_layers_of_craft_are_read_whole_too(name: str, mentions: int, joined: dict[str, int]) -> None:
+    if not (CRAFT.parent / name).is_dir():
+        pytest.skip("the real corpora are not here")
+    corpus = tidied_corpus(TASK.load(CRAFT.parent / name))
+    assert sum(len(d.mentions) for split in corpus for d in corpus[split]) == mentions
+    assert corpus.adjusted == joined
+    dev = CRAFT.parent / name / "dev"
+    assert TASK.score_files(dev, dev) == TASK.score(corpus["dev"], corpus["dev"])
 
 
 @pytest.mark.shared

@@ -13,10 +13,9 @@ from __future__ import annotations
 
 import hashlib
 from collections.abc import Sequence
-from itertools import pairwise
 from pathlib import Path
 
-from bench.api.data import SPLITS, Corpus, Document, Fragment, Mention, Passage, Relation
+from bench.api.data import SPLITS, Corpus, Document, Fragment, Mention, Passage, Relation, apart
 from bench.data.windows import sentences, words
 from bench.errors import DataError
 from bench_tasks.common.facts import CHEMPROT_LAYOUT
@@ -167,13 +166,7 @@ def _mentions(record: Record, text: str | None) -> dict[str, Mention]:
         spans = _spans(entity, what)
         if not spans:
             raise record.error(f"{what} has no offsets; wanted at least one [start, end].")
-        fragments = tuple(sorted(spans))
-        for (_, end), (start, _) in pairwise(fragments):
-            if start < end:
-                raise record.error(
-                    f"{what}: the fragment from {start} starts before the one up to {end} ends; wanted them apart.",
-                    kind="overlapping-fragments",
-                )
+        fragments = apart(spans)
         if text is not None:
             if fragments[-1][1] > len(text):
                 raise record.error(

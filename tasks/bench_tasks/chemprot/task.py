@@ -29,7 +29,7 @@ class ChemProt(CorpusTask):
     reader = "bench_tasks.chemprot.corpus:load"
     writer = "bench_tasks.chemprot.synthetic:write_corpus"
     faults: ClassVar[Mapping[str, str]] = of_documents(
-        "not-utf8", "malformed-line", "repeated-id", "overlapping-fragments", "outside-text", "text-mismatch", "missing-mention"
+        "not-utf8", "malformed-line", "repeated-id", "outside-text", "text-mismatch", "missing-mention"
     )
     metadata = TaskMetadata(
         reference="https://biocreative.bioinformatics.udel.edu/news/corpora/chemprot-corpus-biocreative-vi/",

@@ -18,10 +18,9 @@ import re
 from collections import Counter
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
-from itertools import pairwise
 from pathlib import Path
 
-from bench.api.data import Document, Fragment, Mention, Relation
+from bench.api.data import Document, Fragment, Mention, Relation, apart
 from bench.errors import DataError
 from bench_tasks.common.documents import names_below, write_each
 from bench_tasks.common.faults import DEPENDENT, MALFORMED, Fault, Faults
@@ -175,15 +174,9 @@ def _mention(line: str, where: str, document: str | None) -> tuple[str, Mention]
                 "outside-text",
                 f"{where}: span {start} {end} lies outside the text, which has {len(document)} characters.",
             )
-    fragments = tuple(sorted(given))
-    for (_, end), (start, _) in pairwise(fragments):
-        if start < end:
-            raise Fault(
-                "overlapping-fragments",
-                f"{where}: the fragment from {start} starts before the one up to {end} ends; wanted them apart.",
-            )
+    fragments = apart(given)
     if document is not None and found[4]:
-        under = (" ".join(document[start:end] for start, end in order).split() for order in (given, fragments))
+        under = (" ".join(document[start:end] for start, end in order).split() for order in (given, sorted(given)))
         if found[4].split() not in under:
             raise Fault(
                 "text-mismatch",

@@ -25,7 +25,6 @@ KINDS: Mapping[str, str] = {
     "repeated-annotation": "a mention or a relation a second time in a line of JSON Lines: the later one",
     "empty-span": "a span that ends before or where it starts: the mention",
     "outside-text": "a span that lies outside the text: the mention",
-    "overlapping-fragments": "fragments of one mention that overlap: the mention",
     "descending-offsets": "offsets that decrease, which the organisers' scorer of 2014-T7 refuses: the mention",
     "text-mismatch": "a text column that is not what stands at the offsets: the mention",
     "other-document": "a line that names another document: the line",
@@ -43,15 +42,15 @@ DEPENDENT = "dependent-relation"
 
 BY_FORMAT: Mapping[str, tuple[str, ...]] = {
     "brat": (
-        "missing-file", "not-utf8", MALFORMED, "repeated-id", "empty-span", "outside-text", "overlapping-fragments",
+        "missing-file", "not-utf8", MALFORMED, "repeated-id", "empty-span", "outside-text",
         "text-mismatch", "unknown-label", "missing-mention", "self-relation", "unknown-role",
     ),
     "pipe": (
-        "missing-file", "not-utf8", MALFORMED, "empty-span", "outside-text", "overlapping-fragments", "other-document",
+        "missing-file", "not-utf8", MALFORMED, "empty-span", "outside-text", "other-document",
     ),
     "iob": (MALFORMED, "repeated-id", "unknown-label", "orphan-tag"),
     "jsonl": (
-        "not-utf8", MALFORMED, "repeated-id", "repeated-annotation", "empty-span", "outside-text", "overlapping-fragments",
+        "not-utf8", MALFORMED, "repeated-id", "repeated-annotation", "empty-span", "outside-text",
         "unknown-label", "missing-mention", "self-relation",
     ),
 }  # fmt: skip

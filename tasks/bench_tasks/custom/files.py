@@ -7,7 +7,7 @@ from collections.abc import Sequence
 from dataclasses import replace
 from pathlib import Path
 
-from bench.api.data import Document, Mention
+from bench.api.data import Document, Mention, apart
 from bench.data.spans import tidied_document
 from bench.errors import DataError, DataWarning
 from bench_tasks.common import brat, iob_folder, iob_write
@@ -96,7 +96,7 @@ def _read_pipe(path: Path, faults: Faults | None = None) -> dict[str, Document]:
         name: Document(
             name,
             read_text(texts[name]) if name in texts else "",
-            tuple(Mention(tuple(sorted(a.fragments)), pipe.LABEL) for a in found.values()),
+            tuple(Mention(apart(a.fragments), pipe.LABEL) for a in found.values()),
         )
         for name, found in reading.read(path).items()
     }

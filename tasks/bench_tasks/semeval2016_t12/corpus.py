@@ -4,10 +4,9 @@ from __future__ import annotations
 
 import hashlib
 from collections.abc import Mapping
-from itertools import pairwise
 from pathlib import Path
 
-from bench.api.data import SPLITS, Corpus, Document, Key, Mention, Relation, in_order
+from bench.api.data import SPLITS, Corpus, Document, Key, Mention, Relation, apart, in_order
 from bench.errors import DataError
 from bench_tasks.common.facts import T12_LAYOUT
 from bench_tasks.common.faults import Fault, Faults
@@ -77,13 +76,11 @@ def _document(name: str, text: str, found: anafora_xml.Annotations) -> Document:
         if label not in MENTIONS:
             raise found.error(entity, f"the <type> of this entity is not known; wanted {', '.join((*MENTIONS, *LEFT_OUT))}.")
         written = anafora_xml.spans(found, entity)
-        fragments = tuple(sorted(written))
+        fragments = apart(written)
         if fragments[-1][1] > len(text):
             raise found.error(
                 entity, f"span {fragments[-1][0]},{fragments[-1][1]} lies outside the text of {len(text)} characters."
             )
-        if any(end > start for (_, end), (start, _) in pairwise(fragments)):
-            raise found.error(entity, "the fragments of this entity overlap; wanted them apart.")
         slots = {}
         for slot, values in MENTIONS[label].items():
             value = anafora_xml.properties(entity).get(slot)
