@@ -262,6 +262,7 @@ def prepared(
     """
     from bench.api.data import Corpus
     from bench.config import run_id
+    from bench.data.spans import tidied_corpus
     from bench.modeling.noise import import_heavy
     from bench.registry import load
     from bench.reporting import SilentReporter
@@ -279,7 +280,11 @@ def prepared(
     with tempfile.TemporaryDirectory(prefix="bench-figures-") as temporary:
         root = Path(temporary)
 
+        given = config.data.get(name)
+
         def read() -> Corpus:
+            if given is not None:
+                return tidied_corpus(task.load(Path(given)))
             task.synthesize(root / "corpus", 2015, sizes)
             return task.load(root / "corpus")
 
@@ -287,8 +292,8 @@ def prepared(
             what, splits = ragged(lambda: read().splits, sizes)
             corpus = Corpus(splits, False, "0" * 64)
         else:
-            what, corpus = "synthetic 2015-T14 notes", read()
-        sources = {name: Source(corpus, root / "corpus", True)}
+            what, corpus = f"{'real' if given else 'synthetic'} {name}", read()
+        sources = {name: Source(corpus, Path(given) if given else root / "corpus", given is None)}
         facts = resolved_facts(config, parts, sources)
         ident = run_id(config, **facts)
         yield plan(config, facts, ident, root / "runs" / ident, parts, sources, SilentReporter(), Clock()), what

@@ -156,9 +156,14 @@ class Gate:
             InvariantError: with the diagnosis.
         """
         chosen = {task: sample(self.examples[task]) for task in self.learner.tasks}
+        problems = self.standing(chosen)
+        if problems and not waived:
+            frozen = ", ".join(f"{name} {count:,}" for name, count in frozen_by_component(self.model).items())
+            hint = f"Look at the plugin that made it (frozen: {frozen}); --waive smoke goes on and records it."
+            raise InvariantError("smoke", " ".join(problems), hint)
         report = self.attempt(lr, chosen)
         report.waived = waived
-        problems = [*self.standing(chosen), *self.unseen_tokens(), *(p for t in chosen for p in self.diagnose(t, report))]
+        problems += [*self.unseen_tokens(), *(p for t in chosen for p in self.diagnose(t, report))]
         self.tally.reset()
         report.passed = not problems
         if problems and not waived:
@@ -284,7 +289,7 @@ class Gate:
         """The next move. Where the loss did not fall, other rates are tried, so that the advice is known to help."""
         if report.lr == 0:
             return "The learning rate is 0: set --lr."
-        if any(report.dead.values()) or frozen_whole(self.model):
+        if any(report.dead.values()):
             frozen = ", ".join(f"{name} {count:,}" for name, count in report.frozen.items())
             return f"Look at what is frozen ({frozen}) and at the adapters' gradients; --waive smoke goes on and records it."
         if not all(math.isfinite(before) for before, _ in report.loss.values()):

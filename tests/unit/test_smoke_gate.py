@@ -161,7 +161,7 @@ def test_parts_that_are_frozen_whole_are_named() -> None:
         p.requires_grad_(False)
     with pytest.raises(InvariantError, match=r"Nothing of head .* is trainable") as caught:
         gate(model)
-    assert "frozen (base 72" in str(caught.value.hint)
+    assert "(frozen: base 72, adapters 0, heads 9)" in str(caught.value.hint)
 
 
 def test_a_base_in_another_dtype_is_named() -> None:
