@@ -196,6 +196,8 @@ def plan(
     with clock("parity"):
         console.step("checking parity")
         parity = plan_step.check_parity(config, parts, data)
+    if message := parity.warning():
+        console.warn(message)
     for name, one in data.items():
         if message := leaks.notice(name, one.corpus.leaks):
             console.warn(message)
