@@ -112,7 +112,7 @@ def run(
             return outcome_of(folder)
         elif processes.main:
             stack.enter_context(nothing_half_begun(folder))
-            corpora_step.keep_synthetic(sources, folder)
+            corpora_step.keep_synthetic(sources, folder, console)
         planned = processes.main_first(lambda: plan(config, facts, ident, folder, parts, sources, console, clock))
         if dry_run:
             plan_step.show_plan(planned.plan, planned.parity, console)
@@ -272,7 +272,7 @@ def train_and_score(
     config, folder, parts, data = planned.config, planned.folder, planned.parts, planned.data
     with clock("model"):  # 6
         console.step("loading the base model")
-        base, weights = processes.main_first(lambda: base_step.load_base(parts, data, folder, planned.device))
+        base, weights = processes.main_first(lambda: base_step.load_base(parts, data, folder, planned.device, console.warn))
         model = base_step.attach(base, parts, planned.parity.plan, data, config, planned.device)
         trainer = make_trainer(planned, model, processes)
         recount(planned, trainer)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import filecmp
 import gc
 import hashlib
 import json
@@ -85,19 +86,32 @@ def uncollected() -> Iterator[None]:
             gc.enable()
 
 
-def keep_synthetic(sources: Mapping[str, Source], folder: Path) -> None:
-    """Copies synthetic files into the run's folder, so that whoever reads the result can look at them."""
+def keep_synthetic(sources: Mapping[str, Source], folder: Path, console: Reporter) -> None:
+    """Copies synthetic files into the run's folder, so that whoever reads the result can look at what was trained on.
+
+    A copy that a resumed run finds there is written again where it is not the same to the last byte.
+    """
     for name, source in sources.items():
         target = folder / CORPUS / name
-        if source.synthetic and not target.exists() and source.folder.exists():
+        if source.synthetic and source.folder.exists() and not _alike(source.folder, target):
+            if target.exists():
+                console.warn(f"{CORPUS}/{name} is not what was trained on: it is written again.")
             aside = target.with_name(f".{name}.writing")
             shutil.rmtree(aside, ignore_errors=True)
             try:
                 shutil.copytree(source.folder, aside)
+                shutil.rmtree(target, ignore_errors=True)
                 aside.rename(target)
             except OSError as error:
                 shutil.rmtree(aside, ignore_errors=True)
                 raise StorageError(f"{target} cannot be written: {error.strerror or error}.", "Make room.") from None
+
+
+def _alike(source: Path, copy: Path) -> bool:
+    """Whether two folders hold the same files."""
+    names = sorted(path.relative_to(source) for path in source.rglob("*") if path.is_file())
+    found = sorted(path.relative_to(copy) for path in copy.rglob("*") if path.is_file())
+    return names == found and all(filecmp.cmp(source / name, copy / name, shallow=False) for name in names)
 
 
 def encode(
@@ -120,12 +134,12 @@ def encode(
         corpus = sources[name].corpus
         head = task.head(parts.heads[name])
         head.fit(corpus["train"])
+        length = min(config.max_length or most, most)
         if config.max_length is None:
             key = {"corpus": corpus.sha256, "cuts": head.cuts, "most": most, "model": model}
             path = folder / CACHE / f"{name}.length.{_digest(key)}.json"
-            length = kept_length(path, corpus["train"], tokenizer, head.cuts, most).tokens
-        else:
-            length = min(config.max_length, most)
+            with storable(path):
+                length = kept_length(path, corpus["train"], tokenizer, head.cuts, most).tokens
         splits = {}
         total = sum(len(corpus[split]) for split in SPLITS)
         with console.progress(f"encoding {name}", total, "documents") as bar:
@@ -138,12 +152,19 @@ def encode(
                     "model": model,
                 }
                 path = folder / CACHE / f"{name}.{split}.{_digest(key)}.arrow"
-                try:
-                    splits[split] = encode_split(corpus[split], head, tokenizer, length, path, bar.advance)
-                except OSError as error:
-                    raise StorageError(f"{path} cannot be written: {error.strerror or error}.", "Make room.") from None
+                with storable(path):
+                    splits[split] = encode_split(corpus[split], head, tokenizer, length, path, bar.advance, console.warn)
         data[name] = TaskData(task, corpus, head, splits, length)
     return data
+
+
+@contextmanager
+def storable(path: Path) -> Iterator[None]:
+    """Tells in one line why a file cannot be written."""
+    try:
+        yield
+    except OSError as error:
+        raise StorageError(f"{path} cannot be written: {error.strerror or error}.", "Make room.") from None
 
 
 def _digest(key: Mapping[str, Any]) -> str:
