@@ -18,7 +18,7 @@ from typing import TYPE_CHECKING, Any
 from bench.api.tracker import RunInfo
 from bench.config import RunConfig, run_id
 from bench.data import leaks
-from bench.errors import BenchError, Interrupted, RunStateError
+from bench.errors import BenchError, DivergedError, Interrupted, OutOfMemory, RunStateError
 from bench.invariants import checkpoint as checkpoints
 from bench.invariants.batch import BatchReport
 from bench.modeling.noise import import_heavy
@@ -251,7 +251,10 @@ def execute(planned: Planned, registry: Registry, console: Reporter, clock: Cloc
             raise Interrupted(stopped.message, (stopped.hint or "").format(run=ident)) from None
         except BenchError as error:
             with suppress(BenchError):  # a full disk stops the journal as well
-                journal.write("end", status="failed", error=type(error).__name__, message=error.message)
+                more = error.values if isinstance(error, DivergedError) else {}
+                journal.write("end", status="failed", error=type(error).__name__, message=error.message, **more)
+            if isinstance(error, OutOfMemory):
+                raise OutOfMemory(error.doing, resume_step.with_less_memory(ident, root)) from None
             raise
 
 

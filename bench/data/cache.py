@@ -32,6 +32,7 @@ class EncodedSplit:
         documents: ids of the split's documents; rows refer to them by index.
         lost: annotations that decoding cannot reach, and windows that leave text out, by cause.
         gold: annotations of the split: mentions, relations, judgements.
+        largest: largest token id of the windows; -1 where there are none.
     """
 
     rows: Dataset
@@ -40,6 +41,7 @@ class EncodedSplit:
     documents: tuple[str, ...]
     lost: Mapping[str, int]
     gold: int
+    largest: int = -1
 
     def __len__(self) -> int:
         return len(self.lengths)
@@ -117,6 +119,7 @@ def encode_split(
         documents=tuple(kept["documents"]),
         lost=kept["lost"],
         gold=kept["gold"],
+        largest=kept["largest"],
     )
 
 
@@ -131,6 +134,7 @@ def _encode(
     lost: Counter[str] = Counter()
     lengths: list[int] = []
     supervised: list[int] = []
+    largest = -1
     aside = beside(path)
     writer: ArrowWriter | None = None
     for number, document in enumerate(documents):
@@ -140,6 +144,7 @@ def _encode(
             row, found = _row(number, window, gold, head)
             lost += found
             lengths.append(len(row["input_ids"]))
+            largest = max(largest, *row["input_ids"])
             supervised.append(row["supervised"])
             if writer is None:  # a column that happens to be empty at first has a type all the same
                 whole = Value("int32")
@@ -159,6 +164,7 @@ def _encode(
         "gold": sum(len(d.mentions) + len(d.relations) + len(d.judgements) for d in documents),
         "lengths": lengths,
         "supervised": supervised,
+        "largest": largest,
         "digest": found_digest,
     }
 

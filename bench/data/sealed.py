@@ -52,7 +52,7 @@ def read_sealed(path: Path) -> dict[str, Any] | None:
     """The object of a file that `write_sealed` wrote; None where it is missing, torn or changed."""
     try:
         return unsealed(json.loads(path.read_bytes()))
-    except (OSError, ValueError):
+    except (OSError, ValueError, RecursionError):
         return None
 
 

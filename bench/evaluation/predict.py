@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from time import perf_counter
@@ -10,11 +11,12 @@ import numpy as np
 import torch
 from numpy.typing import NDArray
 
-from bench.api.data import Annotation, Document, Mention
+from bench.api.data import Annotation, Document, Judgement, Mention
 from bench.data.cache import collate
 from bench.data.cuts import joined
+from bench.errors import DivergedError
 from bench.training.loop import Device
-from bench.training.model import TaskData, TaskModel
+from bench.training.model import DIVERGED, TaskData, TaskModel
 
 PADDED_TOKENS = 2048
 """Padded tokens of an evaluation batch."""
@@ -58,6 +60,9 @@ def predict(
         link: fills in the concepts of a document's mentions.
         micro_batch: padded tokens of a batch at most.
         advance: told the windows done after every batch.
+
+    Raises:
+        DivergedError: what the model gives is not finite.
     """
     encoded = data.splits[split]
     found: dict[str, list[Annotation]] = {document: [] for document in encoded.documents}
@@ -70,10 +75,18 @@ def predict(
             predictions = model.predict(name, batch)
         for row, prediction in zip(rows, predictions, strict=True):
             window = encoded.window(row)
-            found[window.document] += data.head.decode(window, prediction)
+            annotations = data.head.decode(window, prediction)
+            if not all(map(_finite, annotations)):
+                raise DivergedError(f"A prediction of {name} has a probability or a score that is not finite.", DIVERGED)
+            found[window.document] += annotations
         advance(len(part))
     documents = tuple(joined(d, found[d.id], link) for d in data.corpus[split])
     return Predicted(documents, encoded.tokens, perf_counter() - started)
+
+
+def _finite(annotation: Annotation) -> bool:
+    number = annotation.score if isinstance(annotation, Judgement) else annotation.confidence
+    return number is None or math.isfinite(number)
 
 
 def by_length(lengths: NDArray[np.int64], padded: int) -> list[list[int]]:

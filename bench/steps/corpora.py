@@ -18,7 +18,8 @@ from bench.api.data import SPLITS, Corpus
 from bench.api.task import Task
 from bench.config import RunConfig
 from bench.data import leaks
-from bench.errors import DataError, StorageError
+from bench.data.windows import special_tokens
+from bench.errors import DataError, StorageError, UsageError
 from bench.reporting import Reporter
 from bench.results.layout import CACHE, CORPUS
 from bench.steps.resolve import Parts
@@ -121,13 +122,16 @@ def encode(
 
     Raises:
         DataError: no training mention, or none that the head can reach.
+        UsageError: the tokenizer gives ids that the model has no embedding for.
     """
     from bench.data.cache import encode_split
     from bench.data.lengths import kept_length
-    from bench.modeling.backbone import load_tokenizer
+    from bench.modeling.backbone import embedding_rows, load_tokenizer
     from bench.training.model import TaskData
 
-    tokenizer = load_tokenizer(parts.model.folder())
+    tokenizer, rows = load_tokenizer(parts.model.folder()), embedding_rows(parts.model.folder())
+    framing = framing_ids(parts.model.folder(), tokenizer)
+    refuse_past_table(parts.model.name, "padding and special tokens", max(framing, default=-1), rows)
     most, model = parts.model.spec.max_length, parts.model.sha256()
     data = {}
     for name, task in parts.tasks.items():
@@ -155,6 +159,8 @@ def encode(
                 with storable(path):
                     splits[split] = encode_split(corpus[split], head, tokenizer, length, path, bar.advance, console.warn)
         data[name] = TaskData(task, corpus, head, splits, length)
+        for split, encoded in splits.items():
+            refuse_past_table(parts.model.name, f"the {split} split of {name}", encoded.largest, rows)
     return data
 
 
@@ -177,6 +183,33 @@ def pad_id(folder: Path) -> int:
 
     tokenizer: Any = load_tokenizer(folder)
     return int(tokenizer.pad_token_id if tokenizer.pad_token_id is not None else tokenizer.eos_token_id or 0)
+
+
+def framing_ids(folder: Path, tokenizer: Any) -> list[int]:
+    """Ids that stand in every batch whatever the text: padding, and what a window begins and ends with."""
+    before, after = special_tokens(tokenizer)
+    return [pad_id(folder), *before, *after]
+
+
+def refuse_past_table(model: str, where: str, largest: int, rows: int | None) -> None:
+    """Refuses token ids that the model has no embedding for, which would fail in the middle of an update.
+
+    Args:
+        model: as the user typed it.
+        where: what the ids stand for.
+        largest: of the ids.
+        rows: of the embedding table; None where they are not known.
+
+    Raises:
+        UsageError: the largest id has no row.
+    """
+    if rows is not None and largest >= rows:
+        raise UsageError(
+            f"The tokenizer of {model} gives token ids up to {largest:,} for {where}; its embedding table has {rows:,} rows, "
+            f"so that ids below {rows:,} are wanted.",
+            "Put the tokenizer that belongs to these weights beside them, or give the model the rows: "
+            "model.resize_token_embeddings(len(tokenizer)), then save_pretrained.",
+        )
 
 
 def encoding_facts(data: Mapping[str, TaskData]) -> dict[str, Any]:

@@ -11,7 +11,7 @@ from bench.config import RunConfig, flag, from_mapping
 from bench.data.sealed import sealed, unsealed
 from bench.errors import RunStateError
 from bench.invariants.batch import BatchReport
-from bench.invariants.checkpoint import Checkpoint
+from bench.invariants.checkpoint import Checkpoint, steps
 from bench.results.environment import versions
 from bench.results.layout import CACHE, PLAN
 from bench.results.schema import plain
@@ -160,6 +160,17 @@ def refuse_change(folder: Path, config: RunConfig, facts: Mapping[str, Any], ide
         f"Run {folder.name} cannot be resumed: {', '.join(told.get(n, n) for n in changed)} changed since it began.",
         "Put it back, or start another run without --resume.",
     )
+
+
+def with_less_memory(ident: str, root: Path) -> str:
+    """The next move of a run that ran out of memory.
+
+    Args:
+        ident: of the run.
+        root: folder of its checkpoints.
+    """
+    kept = "Its last checkpoint is kept. " if steps(root) else ""
+    return f"{kept}Free memory, or make --micro-batch smaller, and go on with: bench run --resume {ident}"
 
 
 def begin_again(journal: Journal, found: Checkpoint | None, state: State, warn: Callable[[str], None]) -> None:
