@@ -17,7 +17,8 @@ MOST_LR = 1000
 """Larger rates leave the range of a float in the first update; 1 is far too large already."""
 MOST_RANK = 100_000
 """Far above the width of any layer."""
-MOST_EPOCHS = 1e9
+MOST_FLOAT = 1e9
+"""Of epochs and hours."""
 MOST = 10**15
 """Of any other number: of tokens, a hundred times what the largest models have seen; what is larger overflows."""
 
@@ -118,10 +119,12 @@ class RunConfig:
         for name, most in (("rank", MOST_RANK), *((name, MOST) for name in sorted(_INTS - {"rank", "seed"}))):
             if (getattr(self, name) or 0) > most:
                 raise UsageError(f"{flag(name)} is {_brief(getattr(self, name))}; it must be at most {most:,}.")
-        for name, limit in (("epochs", MOST_EPOCHS), ("max_hours", float(MOST))):
+        for name in ("epochs", "max_hours"):
             value = getattr(self, name)
-            if value is not None and not 0 < value <= limit:
-                raise UsageError(f"{flag(name)} is {value}; it must be a positive number of at most {limit:,.0f}.")
+            if value is not None and not 0 < value < float("inf"):
+                raise UsageError(f"{flag(name)} is {value}; it must be a positive number.")
+            if value is not None and value > MOST_FLOAT:
+                raise UsageError(f"{flag(name)} is {value:g}; it must be at most {MOST_FLOAT:g}.")
         if self.lr is not None and not 0 <= self.lr <= MOST_LR:
             raise UsageError(f"--lr is {self.lr}; it must be a number between 0 and {MOST_LR}.", "Try 0.001.")
         if not 0 <= self.seed < 2**32:
@@ -270,4 +273,6 @@ def _at_least(name: str, value: int, low: int) -> None:
 
 def _brief(number: int) -> str:
     """A whole number; one that fills the screen in powers of ten."""
-    return str(number) if abs(number) < 10**30 else f"about 10^{int(number.bit_length() * 0.30103)}"
+    if abs(number) < 10**30:
+        return str(number)
+    return f"about {'-' if number < 0 else ''}10^{round((number.bit_length() - 1) * 0.30103)}"

@@ -64,6 +64,9 @@ def predict(
     Raises:
         DivergedError: what the model gives is not finite.
     """
+    wrong = [parameter for parameter in model.trainable(name).values() if not torch.isfinite(parameter).all()]
+    if wrong:  # a head of NaN finds nothing, which would look like a model that learned nothing
+        raise DivergedError(f"{len(wrong)} trained tensors of {name} hold numbers that are not finite.", DIVERGED)
     encoded = data.splits[split]
     found: dict[str, list[Annotation]] = {document: [] for document in encoded.documents}
     started = perf_counter()

@@ -7,7 +7,7 @@ import inspect as signatures
 import logging
 import re
 import warnings
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, cast
 
@@ -109,17 +109,34 @@ def meta_backbone(folder: Path) -> nn.Module:
         return freeze(model_class(config, **_no_pooler(model_class)))
 
 
-def embedding_rows(folder: Path) -> int | None:
-    """How many token ids a model's embedding table has a row for; None where it does not tell its table.
+def held_against_weights(folder: Path, linears: Sequence[LinearShape]) -> int | None:
+    """Holds what config.json describes against what the weights are, before any is loaded.
+
+    Args:
+        folder: a model folder.
+        linears: of its spec, as the weights have them.
+
+    Returns:
+        How many token ids the embedding table has a row for; None where the model does not tell its table.
 
     Raises:
-        UsageError: a model that transformers has no class for.
+        UsageError: a linear layer is missing or has another shape, or transformers has no class for the model.
     """
+    model = meta_backbone(folder)
+    described = {one.name: one for one in adapted_linears(model)}
+    for linear in linears:
+        found = described.get(linear.name)
+        if found != linear:
+            shape = f"{found.outputs} x {found.inputs}" if found else "not there"
+            raise UsageError(
+                f"The weights in {folder} do not fit its config.json: {linear.name} is {linear.outputs} x {linear.inputs} "
+                f"in the weights and {shape} by the configuration.",
+                _AGAIN,
+            )
     try:
-        table: Any = cast(Any, meta_backbone(folder)).get_input_embeddings()
+        weight = getattr(cast(Any, model).get_input_embeddings(), "weight", None)
     except (AttributeError, NotImplementedError):
         return None
-    weight = getattr(table, "weight", None)
     return None if weight is None else int(weight.shape[0])
 
 

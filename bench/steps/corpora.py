@@ -122,14 +122,15 @@ def encode(
 
     Raises:
         DataError: no training mention, or none that the head can reach.
-        UsageError: the tokenizer gives ids that the model has no embedding for.
+        UsageError: the model's weights and configuration disagree, or its tokenizer gives ids that have no embedding.
     """
     from bench.data.cache import encode_split
     from bench.data.lengths import kept_length
-    from bench.modeling.backbone import embedding_rows, load_tokenizer
+    from bench.modeling.backbone import held_against_weights, load_tokenizer
     from bench.training.model import TaskData
 
-    tokenizer, rows = load_tokenizer(parts.model.folder()), embedding_rows(parts.model.folder())
+    rows = held_against_weights(parts.model.folder(), parts.model.spec.linears)
+    tokenizer = load_tokenizer(parts.model.folder())
     framing = framing_ids(parts.model.folder(), tokenizer)
     refuse_past_table(parts.model.name, "padding and special tokens", max(framing, default=-1), rows)
     most, model = parts.model.spec.max_length, parts.model.sha256()
