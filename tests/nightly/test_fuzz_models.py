@@ -27,7 +27,7 @@ from bench.registry import load  # noqa: E402
 
 TASK = "2015-T14"
 CODES = range(9)
-QUICK = 12.0
+QUICK = 6.0
 """Seconds of the quick form."""
 SECONDS = float(os.environ.get("BENCH_FUZZ_SECONDS", "900"))
 FIRST = int(os.environ.get("BENCH_FUZZ_FIRST", "0"))
