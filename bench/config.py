@@ -14,6 +14,15 @@ from bench.naming import LONGEST_ID, joined
 
 INVARIANTS = ("tokens", "parity", "smoke", "batch", "checkpoint")
 
+MOST_LR = 1000
+"""Larger rates leave the range of a float in the first update; 1 is far too large already."""
+MOST_RANK = 100_000
+"""Far above the width of any layer."""
+MOST_FLOAT = 1e9
+"""Of epochs and hours."""
+MOST = 10**15
+"""Of any other number: of tokens, a hundred times what the largest models have seen; what is larger overflows."""
+
 # What cannot change the outcome stays out of the run's identity.
 _NOT_IDENTITY = frozenset(
     {"tracker", "memory_limit", "max_hours", "out", "name", "study", "micro_batch", "checkpoint_every", "data", "task_set"}
@@ -111,14 +120,19 @@ class RunConfig:
         ):  # fmt: skip
             if getattr(self, name) is not None:
                 _at_least(name, getattr(self, name), low)
+        for name, most in (("rank", MOST_RANK), *((name, MOST) for name in sorted(_INTS - {"rank", "seed"}))):
+            if (getattr(self, name) or 0) > most:
+                raise UsageError(f"{flag(name)} is {_brief(getattr(self, name))}; it must be at most {most:,}.")
         for name in ("epochs", "max_hours"):
             value = getattr(self, name)
             if value is not None and not 0 < value < float("inf"):
                 raise UsageError(f"{flag(name)} is {value}; it must be a positive number.")
-        if self.lr is not None and not 0 <= self.lr < float("inf"):
-            raise UsageError(f"--lr is {self.lr}; it must be a number of at least 0.")
+            if value is not None and value > MOST_FLOAT:
+                raise UsageError(f"{flag(name)} is {value:g}; it must be at most {MOST_FLOAT:g}.")
+        if self.lr is not None and not 0 <= self.lr <= MOST_LR:
+            raise UsageError(f"--lr is {self.lr}; it must be a number between 0 and {MOST_LR}.", "Try 0.001.")
         if not 0 <= self.seed < 2**32:
-            raise UsageError(f"--seed is {self.seed}; it must lie between 0 and 4294967295.")
+            raise UsageError(f"--seed is {_brief(self.seed)}; it must lie between 0 and 4294967295.")
         if not 1 <= self.temperature < float("inf"):
             raise UsageError(
                 f"--temperature is {self.temperature:g}; it must be a number of at least 1.",
@@ -203,8 +217,10 @@ def read_toml(path: Path) -> dict[str, Any]:
         return tomllib.loads(path.read_text(encoding="utf-8-sig"))
     except FileNotFoundError:
         raise UsageError(f"There is no configuration file {path}.") from None
-    except (tomllib.TOMLDecodeError, UnicodeDecodeError, IsADirectoryError) as error:
+    except (ValueError, IsADirectoryError) as error:  # a number of 5,000 digits is a ValueError of Python's own
         raise UsageError(f"{path} is not TOML: {error}.") from None
+    except RecursionError:
+        raise UsageError(f"{path} is not TOML that can be read: it is nested too deeply.") from None
 
 
 _TUPLES = {"task", "tracker", "waive", "tolerate"}
@@ -260,4 +276,11 @@ def _placed(task: str) -> str:
 
 def _at_least(name: str, value: int, low: int) -> None:
     if value < low:
-        raise UsageError(f"{flag(name)} is {value}; it must be at least {low}.")
+        raise UsageError(f"{flag(name)} is {_brief(value)}; it must be at least {low}.")
+
+
+def _brief(number: int) -> str:
+    """A whole number; one that fills the screen in powers of ten."""
+    if abs(number) < 10**30:
+        return str(number)
+    return f"about {'-' if number < 0 else ''}10^{round((number.bit_length() - 1) * 0.30103)}"

@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+import errno
+from collections.abc import Iterable, Mapping
 from difflib import get_close_matches
 
 _SHOWN = 5
@@ -96,6 +97,30 @@ class RunStateError(BenchError):
     exit_code = 6
 
 
+class DivergedError(BenchError):
+    """Training or a model came to numbers that are not finite; what was saved before is whole.
+
+    Args:
+        message: where, and what is not finite.
+        hint: the next move.
+        values: the numbers, for the journal.
+    """
+
+    def __init__(self, message: str, hint: str | None = None, values: Mapping[str, object] | None = None) -> None:
+        super().__init__(message, hint)
+        self.values = dict(values or {})
+
+
+class OutOfMemory(BenchError):
+    """Memory ran out, on whichever device; what was saved before is whole."""
+
+    exit_code = 8
+
+    def __init__(self, doing: str, hint: str = "Free memory, or take a smaller model or corpus.") -> None:
+        super().__init__(f"Out of memory {doing}.", hint)
+        self.doing = doing
+
+
 class StorageError(BenchError):
     """The disk is full or cannot be written; what was whole before still is."""
 
@@ -106,6 +131,16 @@ class Interrupted(BenchError):
     """The run was asked to stop and saved a checkpoint first (SIGINT, SIGTERM, `--max-hours`)."""
 
     exit_code = 130
+
+
+def out_of_memory(error: BaseException) -> bool:
+    """Whether an error says that memory ran out, on whichever device; torch's are known by name, so that it is not imported."""
+    if isinstance(error, (MemoryError, OutOfMemory)) or (isinstance(error, OSError) and error.errno == errno.ENOMEM):
+        return True
+    if not isinstance(error, RuntimeError):
+        return False
+    words = ("allocate memory", "not enough memory", "out of memory", "DefaultCPUAllocator", "ALLOC_FAILED")
+    return type(error).__name__ == "OutOfMemoryError" or any(part in str(error) for part in words)
 
 
 def unknown(kind: str, name: str, known: Iterable[str], listing: str) -> UsageError:

@@ -19,7 +19,7 @@ from typing import TYPE_CHECKING, Any
 from bench.api.tracker import RunInfo
 from bench.config import RunConfig, run_id
 from bench.data import faults, leaks
-from bench.errors import BenchError, Interrupted, RunStateError
+from bench.errors import BenchError, DivergedError, Interrupted, OutOfMemory, RunStateError
 from bench.invariants import checkpoint as checkpoints
 from bench.invariants.batch import BatchReport
 from bench.modeling.noise import import_heavy
@@ -120,7 +120,7 @@ def run(
             return outcome_of(folder)
         elif processes.main:
             stack.enter_context(nothing_half_begun(folder))
-            corpora_step.keep_synthetic(sources, folder)
+            corpora_step.keep_synthetic(sources, folder, console)
         planned = processes.main_first(lambda: plan(config, facts, ident, folder, parts, sources, console, clock))
         if dry_run:
             plan_step.show_plan(planned.plan, planned.parity, console)
@@ -207,6 +207,8 @@ def plan(
     with clock("parity"):
         console.step("checking parity")
         parity = plan_step.check_parity(config, parts, data)
+    if message := parity.warning():
+        console.warn(message)
     for name, one in data.items():
         for message in (leaks.notice(name, one.corpus.leaks), faults.notice(name, one.corpus.left_out)):
             if message:
@@ -261,7 +263,10 @@ def execute(planned: Planned, registry: Registry, console: Reporter, clock: Cloc
             raise Interrupted(stopped.message, (stopped.hint or "").format(run=ident)) from None
         except BenchError as error:
             with suppress(BenchError):  # a full disk stops the journal as well
-                journal.write("end", status="failed", error=type(error).__name__, message=error.message)
+                more = error.values if isinstance(error, DivergedError) else {}
+                journal.write("end", status="failed", error=type(error).__name__, message=error.message, **more)
+            if isinstance(error, OutOfMemory):
+                raise OutOfMemory(error.doing, resume_step.with_less_memory(ident, root)) from None
             raise
 
 
@@ -282,7 +287,7 @@ def train_and_score(
     config, folder, parts, data = planned.config, planned.folder, planned.parts, planned.data
     with clock("model"):  # 6
         console.step("loading the base model")
-        base, weights = processes.main_first(lambda: base_step.load_base(parts, data, folder, planned.device))
+        base, weights = processes.main_first(lambda: base_step.load_base(parts, data, folder, planned.device, console.warn))
         model = base_step.attach(base, parts, planned.parity.plan, data, config, planned.device)
         trainer = make_trainer(planned, model, processes)
         recount(planned, trainer)

@@ -38,10 +38,13 @@ settings.register_profile("ci", deadline=None, suppress_health_check=_slow, dera
 settings.load_profile("ci" if os.environ.get("CI") or os.environ.get("TOX_ENV_NAME") else "dev")
 
 
-def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
-    """Skips what this machine has no torch, device or corpora for, saying which."""
+def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item]) -> None:
+    """Skips what this machine has no torch, device or corpora for, and what is for the night, saying which."""
     torch = find_spec("torch") is not None
+    nightly = "nightly" in config.option.markexpr or os.environ.get("BENCH_NIGHTLY", "") not in ("", "0")
     for item in items:
+        if item.get_closest_marker("nightly") and not nightly:
+            item.add_marker(pytest.mark.skip(reason="long; -m nightly or BENCH_NIGHTLY=1 runs it"))
         if item.get_closest_marker("torch") and not torch:
             item.add_marker(pytest.mark.skip(reason="torch is not installed"))
         if item.get_closest_marker("gpu") and not _cuda():

@@ -11,7 +11,7 @@ from pathlib import Path
 from typing import Any
 
 from bench import __version__
-from bench.errors import BenchError, DataWarning, StorageError, unknown
+from bench.errors import BenchError, DataWarning, OutOfMemory, StorageError, UsageError, out_of_memory, unknown
 
 COMMANDS = {
     "list": "what is installed: tasks, architectures, quantizers, models, trackers, and what is broken",
@@ -33,9 +33,10 @@ EXIT_CODES = """exit codes:
   0    done                                  5    a package, compiler or model is missing
   1    failed, e.g. a conformance check      6    the run folder is locked, unfinished, damaged or changed
   2    a name, number or option is wrong     7    the disk is full or cannot be written
-  3    an invariant or a contract fails      70   a bug in bench
-  4    a corpus file cannot be read          130  interrupted; a run saved a checkpoint first
-                                            141  whoever read the output went away"""
+  3    an invariant or a contract fails      8    memory ran out; a run that was begun can be resumed
+  4    a corpus file cannot be read          70   a bug in bench
+                                             130  interrupted; a run saved a checkpoint first
+                                             141  whoever read the output went away"""
 
 EXAMPLES = """examples:
   bench list quantizers
@@ -68,11 +69,13 @@ def main(argv: Sequence[str] | None = None) -> int:
         return _tell(error)
     except KeyboardInterrupt:
         return _tell(BenchError("Interrupted."), 130)
-    except OSError as error:
-        if _is_storage(error):
-            return _tell(StorageError(f"Cannot write {error.filename or 'to disk'}: {error.strerror}."))
-        return _bug(error)
     except Exception as error:
+        if out_of_memory(error):
+            return _tell(OutOfMemory("in this command", "Free memory, or give it less at once."))
+        if isinstance(error, OSError) and _is_storage(error):
+            return _tell(StorageError(f"Cannot write {error.filename or 'to disk'}: {error.strerror}."))
+        if isinstance(error, OSError) and _is_path(error):
+            return _tell(UsageError(f"{_short(str(error.filename))}: {error.strerror}.", "Correct the path."))
         return _bug(error)
 
 
@@ -157,3 +160,15 @@ def _is_storage(error: OSError) -> bool:
     import errno
 
     return error.errno in (errno.ENOSPC, errno.EDQUOT, errno.EROFS, errno.EACCES, errno.EPERM)
+
+
+def _is_path(error: OSError) -> bool:
+    """Whether a path that somebody gave cannot be one, wherever that is noticed."""
+    import errno
+
+    wrong = (errno.ENAMETOOLONG, errno.ELOOP, errno.ENOTDIR, errno.EISDIR)
+    return error.filename is not None and error.errno in wrong
+
+
+def _short(path: str, most: int = 200) -> str:
+    return path if len(path) <= most else f"{path[:most]}…"

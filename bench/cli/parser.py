@@ -95,7 +95,10 @@ def size(text: str) -> int:
     match = re.fullmatch(r"\s*([0-9][0-9_]*\.?[0-9]*)\s*([A-Za-z]*)\s*", text)
     if not match or match[2].upper() not in _UNITS:
         raise argparse.ArgumentTypeError(f"{text!r} is not a size such as 2GiB, 500MB or 1073741824")
-    return int(float(match[1]) * _UNITS[match[2].upper()])
+    try:
+        return int(float(match[1]) * _UNITS[match[2].upper()])
+    except OverflowError:
+        raise argparse.ArgumentTypeError(f"a size of {len(match[1])} digits is none") from None
 
 
 def pair(text: str) -> tuple[str, str]:

@@ -1,8 +1,7 @@
-"""Windows encoded once into a memory-mapped Arrow file inside the run's own folder, keyed by content."""
+"""Windows encoded once into a memory-mapped Arrow file inside the run's own folder: keyed by content, checked when opened."""
 
 from __future__ import annotations
 
-import json
 from collections import Counter
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
@@ -15,6 +14,7 @@ from numpy.typing import NDArray
 from bench.api.data import Document
 from bench.api.head import Encoding, Head, Window
 from bench.data.cuts import cut
+from bench.data.sealed import beside, digest, read_sealed, write_sealed
 
 if TYPE_CHECKING:
     from datasets import Dataset
@@ -35,6 +35,7 @@ class EncodedSplit:
         documents: ids of the split's documents; rows refer to them by index.
         lost: annotations that decoding cannot reach, and windows that leave text out, by cause.
         gold: annotations of the split: mentions, relations, judgements.
+        largest: largest token id of the windows; -1 where there are none.
     """
 
     rows: Dataset
@@ -43,6 +44,7 @@ class EncodedSplit:
     documents: tuple[str, ...]
     lost: Mapping[str, int]
     gold: int
+    largest: int = -1
 
     def __len__(self) -> int:
         return len(self.lengths)
@@ -92,57 +94,32 @@ def encode_split(
     max_length: int,
     path: Path,
     advance: Callable[[int], None] = lambda n: None,
+    warn: Callable[[str], None] = lambda message: None,
 ) -> EncodedSplit:
-    """Encodes a split, or finds it encoded already.
+    """Encodes a split, or finds it encoded already and whole.
 
     Args:
         documents: of the split, with text.
         head: fitted on the training split.
         tokenizer: a fast tokenizer.
         max_length: longest window in tokens.
-        path: of the Arrow file; the caller puts everything that decides the content into its name. Its facts stand beside it.
+        path: of the Arrow file; the caller puts everything that decides the content into its name. Its facts stand beside it,
+            with the hash of both.
         advance: told after every document.
+        warn: told where what was found is not what was written, and is made again.
+
+    Raises:
+        OSError: the disk is full or cannot be written.
     """
-    from datasets import Dataset, Features, List, Value
-    from datasets.arrow_writer import ArrowWriter
+    from datasets import Dataset
 
     facts = path.with_suffix(".json")
-    if not facts.exists():
-        path.parent.mkdir(parents=True, exist_ok=True)
-        lost: Counter[str] = Counter()
-        lengths: list[int] = []
-        supervised: list[int] = []
-        aside = path.with_suffix(".writing")
-        writer: ArrowWriter | None = None
-        for number, document in enumerate(documents):
-            made, golds, missed = cut(document, tokenizer, max_length, head.cuts)
-            lost += missed
-            for window, gold in zip(made, golds, strict=True):
-                row, found = _row(number, window, gold, head)
-                lost += found
-                lengths.append(len(row["input_ids"]))
-                supervised.append(row["supervised"])
-                if writer is None:  # a column that happens to be empty at first has a type all the same
-                    whole = Value("int32")
-                    types = Features({k: List(whole) if isinstance(v, list) else whole for k, v in row.items()})
-                    writer = ArrowWriter(path=str(aside), features=types, writer_batch_size=256)
-                writer.write(row)
-            advance(1)
-        if writer is None:
-            aside.touch()
-        else:
-            writer.finalize()
-        aside.replace(path)
-        found_facts = {
-            "documents": [d.id for d in documents],
-            "lost": dict(lost),
-            "gold": sum(len(d.mentions) + len(d.relations) + len(d.judgements) for d in documents),
-            "lengths": lengths,
-            "supervised": supervised,
-        }
-        aside.write_text(json.dumps(found_facts), encoding="utf-8")
-        aside.replace(facts)
-    kept = json.loads(facts.read_text(encoding="utf-8"))
+    kept = read_sealed(facts)
+    if kept is None or not path.is_file() or digest(path) != kept["digest"]:
+        if facts.exists() or path.exists():
+            warn(f"{path.parent.name}/{path.name} or its facts are damaged or not whole: the windows are encoded again.")
+        kept = _encode(documents, head, tokenizer, max_length, path, advance)
+        write_sealed(facts, kept)
     return EncodedSplit(
         rows=Dataset.from_file(str(path)) if kept["lengths"] else None,
         lengths=np.array(kept["lengths"], dtype=np.int64),
@@ -150,7 +127,54 @@ def encode_split(
         documents=tuple(kept["documents"]),
         lost=kept["lost"],
         gold=kept["gold"],
+        largest=kept["largest"],
     )
+
+
+def _encode(
+    documents: Sequence[Document], head: Head, tokenizer: Any, max_length: int, path: Path, advance: Callable[[int], None]
+) -> dict[str, Any]:
+    """Writes the Arrow file of a split and gives its facts."""
+    from datasets import Features, List, Value
+    from datasets.arrow_writer import ArrowWriter
+
+    path.parent.mkdir(parents=True, exist_ok=True)
+    lost: Counter[str] = Counter()
+    lengths: list[int] = []
+    supervised: list[int] = []
+    largest = -1
+    aside = beside(path)
+    writer: ArrowWriter | None = None
+    for number, document in enumerate(documents):
+        made, golds, missed = cut(document, tokenizer, max_length, head.cuts)
+        lost += missed
+        for window, gold in zip(made, golds, strict=True):
+            row, found = _row(number, window, gold, head)
+            lost += found
+            lengths.append(len(row["input_ids"]))
+            largest = max(largest, *row["input_ids"])
+            supervised.append(row["supervised"])
+            if writer is None:  # a column that happens to be empty at first has a type all the same
+                whole = Value("int32")
+                types = Features({k: List(whole) if isinstance(v, list) else whole for k, v in row.items()})
+                writer = ArrowWriter(path=str(aside), features=types, writer_batch_size=256)
+            writer.write(row)
+        advance(1)
+    if writer is None:
+        aside.touch()
+    else:
+        writer.finalize()
+    found_digest = digest(aside)
+    aside.replace(path)
+    return {
+        "documents": [d.id for d in documents],
+        "lost": dict(lost),
+        "gold": sum(len(d.mentions) + len(d.relations) + len(d.judgements) for d in documents),
+        "lengths": lengths,
+        "supervised": supervised,
+        "largest": largest,
+        "digest": found_digest,
+    }
 
 
 def _row(number: int, window: Window, gold: Document, head: Head) -> tuple[dict[str, Any], Counter[str]]:

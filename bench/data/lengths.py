@@ -10,7 +10,6 @@ Example: of the 2,159 sentences that ncbi-disease has in training, 99 in 100 nee
 
 from __future__ import annotations
 
-import json
 from collections.abc import Sequence
 from dataclasses import asdict, dataclass
 from pathlib import Path
@@ -21,6 +20,7 @@ import numpy as np
 from bench.api.data import Document
 from bench.api.head import Cut
 from bench.data.cuts import separator
+from bench.data.sealed import read_sealed, write_sealed
 from bench.data.windows import sentences, special_tokens, tokenized, words
 
 PERCENTILE = 99.0
@@ -75,7 +75,7 @@ def choose_length(documents: Sequence[Document], tokenizer: Any, how: Cut, most:
 
 
 def kept_length(path: Path, documents: Sequence[Document], tokenizer: Any, how: Cut, most: int) -> WindowLength:
-    """What `choose_length` chooses, or what stands in a file of it; numbers, no text.
+    """What `choose_length` chooses, or what stands in a file of it that is whole; numbers, no text.
 
     Args:
         path: of the JSON file; the caller puts everything that decides the choice into its name.
@@ -84,13 +84,11 @@ def kept_length(path: Path, documents: Sequence[Document], tokenizer: Any, how: 
         how: likewise.
         most: likewise.
     """
-    if path.exists():
-        return WindowLength(**json.loads(path.read_text(encoding="utf-8")))
+    kept = read_sealed(path)
+    if kept is not None:
+        return WindowLength(**kept)
     found = choose_length(documents, tokenizer, how, most)
-    path.parent.mkdir(parents=True, exist_ok=True)
-    aside = path.with_suffix(".writing")
-    aside.write_text(json.dumps(found.as_json()), encoding="utf-8")
-    aside.replace(path)
+    write_sealed(path, found.as_json())
     return found
 
 

@@ -161,8 +161,8 @@ def tokenized(text: str, spans: Sequence[Fragment], tokenizer: Any) -> tuple[lis
 
 def special_tokens(tokenizer: Any) -> tuple[list[int], list[int]]:
     """Ids that a tokenizer puts before and after a text, e.g. ``([CLS], [SEP])`` for BERT and ``([BOS], [])`` for Llama."""
-    plain: list[int] = tokenizer("a", add_special_tokens=False)["input_ids"]
-    framed: list[int] = tokenizer("a", add_special_tokens=True)["input_ids"]
+    plain: list[int] = tokenizer("a", add_special_tokens=False, verbose=False)["input_ids"]
+    framed: list[int] = tokenizer("a", add_special_tokens=True, verbose=False)["input_ids"]
     for at in range(len(framed) - len(plain) + 1):
         if framed[at : at + len(plain)] == plain:
             return framed[:at], framed[at + len(plain) :]

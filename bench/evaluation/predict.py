@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, replace
 from time import perf_counter
@@ -10,11 +11,12 @@ import numpy as np
 import torch
 from numpy.typing import NDArray
 
-from bench.api.data import Annotation, Document, Mention
+from bench.api.data import Annotation, Document, Judgement, Mention
 from bench.data.cache import collate
 from bench.data.cuts import joined
+from bench.errors import DivergedError
 from bench.training.loop import Device
-from bench.training.model import TaskData, TaskModel
+from bench.training.model import DIVERGED, TaskData, TaskModel
 
 PADDED_TOKENS = 2048
 """Padded tokens of an evaluation batch."""
@@ -62,7 +64,13 @@ def predict(
         micro_batch: padded tokens of a batch at most.
         advance: told the windows done after every batch.
         accept: leaves out mentions that are too improbable, before concepts are filled in.
+
+    Raises:
+        DivergedError: what the model gives is not finite.
     """
+    wrong = [parameter for parameter in model.trainable(name).values() if not torch.isfinite(parameter).all()]
+    if wrong:  # a head of NaN finds nothing, which would look like a model that learned nothing
+        raise DivergedError(f"{len(wrong)} trained tensors of {name} hold numbers that are not finite.", DIVERGED)
     encoded = data.splits[split]
     found: dict[str, list[Annotation]] = {document: [] for document in encoded.documents}
     started = perf_counter()
@@ -74,12 +82,20 @@ def predict(
             predictions = model.predict(name, batch)
         for row, prediction in zip(rows, predictions, strict=True):
             window = encoded.window(row)
-            found[window.document] += data.head.decode(window, prediction)
+            annotations = data.head.decode(window, prediction)
+            if not all(map(_finite, annotations)):
+                raise DivergedError(f"A prediction of {name} has a probability or a score that is not finite.", DIVERGED)
+            found[window.document] += annotations
         advance(len(part))
     texts = data.corpus[split]
     accepted = accept([joined(d, found[d.id]) for d in texts])
     documents = tuple(replace(d, mentions=tuple(link(g, d.mentions))) for g, d in zip(texts, accepted, strict=True))
     return Predicted(documents, encoded.tokens, perf_counter() - started)
+
+
+def _finite(annotation: Annotation) -> bool:
+    number = annotation.score if isinstance(annotation, Judgement) else annotation.confidence
+    return number is None or math.isfinite(number)
 
 
 def by_length(lengths: NDArray[np.int64], padded: int) -> list[list[int]]:

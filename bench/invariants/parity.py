@@ -1,13 +1,14 @@
 """Parity: every arm of the group trains the same number of parameters, proved before any weight is loaded.
 
 Every arm is built on the meta device and counted; the smallest count over the largest must exceed 0.95, for all trainable
-parameters and for adapters and fusion alone, since equal heads would hide a difference.
+parameters and for adapters and fusion alone, since equal heads would hide a difference. An arm of the group that cannot be
+counted is named and left out, unless it is the one that runs.
 """
 
 from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any
 
 from bench.adapters.ranks import FUSION, RankPlan, smallest_common_rank, solve_ranks
@@ -78,6 +79,7 @@ class ParityReport:
         problem: why it does not, else None; only a waived invariant leaves one.
         waived: whether it was waived.
         notes: what a reader should know, such as arms that are the same.
+        uncounted: installed arms that cannot be counted, to the reason; nothing is said of them.
     """
 
     arm: str
@@ -87,6 +89,7 @@ class ParityReport:
     problem: str | None
     waived: bool
     notes: tuple[str, ...]
+    uncounted: Mapping[str, str] = field(default_factory=dict)
 
     @property
     def row(self) -> ParityRow:
@@ -98,7 +101,15 @@ class ParityReport:
         return {
             "arm": self.arm, "rule": RULE, "holds": self.holds, "waived": self.waived, "problem": self.problem,
             "rows": [row.as_json() for row in self.rows], "plan": self.plan.as_json(), "notes": list(self.notes),
+            "uncounted": dict(self.uncounted),
         }  # fmt: skip
+
+    def warning(self) -> str | None:
+        """What a user is told of the arms that are left out; None where there are none."""
+        if not self.uncounted:
+            return None
+        told = "; ".join(f"{name}: {reason}" for name, reason in self.uncounted.items())
+        return f"Parity says nothing of what cannot be counted ({told}). Run 'bench check {next(iter(self.uncounted))}'."
 
     def recount(self, model: AdaptedModel, heads: Mapping[str, nn.Module]) -> dict[str, int]:
         """Counts the real model; it must agree with the plan exactly.
@@ -152,34 +163,36 @@ def check(
         waived: record instead of raise.
 
     Raises:
-        InvariantError: the budget is too small for an arm, an arm cannot be counted, or the rule does not hold; it names the
-            smallest N that works for every arm.
+        InvariantError: the arm that runs cannot be counted (waived: cannot be built), the budget is too small for an arm, or
+            the rule does not hold; it names the smallest N that works for every arm.
     """
     config: Any = backbone().config
-    problems: list[str] = []
     solved: list[tuple[Architecture, int, RankPlan]] = []
     counts: dict[str, dict[str, int]] = {}
+    uncounted: dict[str, str] = {}
+    problem: str | None = None
     for one in arms:
         try:
             fusion = fusion_parameters(one, config.hidden_size)
             plan = solve_ranks(one, tasks, linears, budget_rank, fusion, refuse=False)
             counts[one.name] = _on_meta(one, tasks, plan, backbone, heads)
+            _refuse_base(one, counts[one.name])
         except Exception as error:  # an arm is a plugin's code: whatever it raises says that it cannot be counted
-            if one.name == arm and waived:
-                raise
-            problems.append(f"{one.name} cannot be counted: {_told(error)}.")
-        else:
-            solved.append((one, fusion, plan))
-    if problems and not waived:
-        raise InvariantError("parity", " ".join(problems), "BENCH_NO_PLUGINS=1 leaves third-party architectures out.")
+            if one.name != arm:
+                uncounted[one.name] = _told(error)
+                continue
+            problem = f"{arm} cannot be counted: {_told(error)}"
+            if not waived or arm not in counts:
+                raise InvariantError("parity", f"{problem}.", f"Run 'bench check {arm}'.") from error
+        solved.append((one, fusion, plan))
+    counts = {one.name: counts[one.name] for one, _, _ in solved}
     rows = _rows(solved, counts, tasks)
-    if not problems and (broken := _broken(rows, solved, tasks, linears, budget_rank)):
+    if problem is None and (problem := _broken(rows, solved, tasks, linears, budget_rank)) and not waived:
         smallest = smallest_common_rank([(one, fusion) for one, fusion, _ in solved], tasks, linears, budget_rank, RULE)
-        problems.append(broken)
-        if not waived:
-            raise InvariantError("parity", f"{broken}.", f"The smallest that works for every arm is --rank {smallest}.")
+        raise InvariantError("parity", f"{problem}.", f"The smallest that works for every arm is --rank {smallest}.")
     plans = {one.name: plan for one, _, plan in solved}
-    return ParityReport(arm, plans[arm], rows, not problems, " ".join(problems) or None, waived, _notes(arms, tasks))
+    notes = _notes([one for one, _, _ in solved], tasks)
+    return ParityReport(arm, plans[arm], rows, problem is None, problem, waived, notes, uncounted)
 
 
 def fusion_parameters(architecture: Architecture, hidden_size: int) -> int:
@@ -235,10 +248,12 @@ def _on_meta(
 
     model = AdaptedModel(backbone(), architecture, tasks, plan)
     with torch.random.fork_rng(devices=[]):
-        counted = count(model, {task: _head(make) for task, make in heads.items()})
+        return count(model, {task: _head(make) for task, make in heads.items()})
+
+
+def _refuse_base(architecture: Architecture, counted: Mapping[str, int]) -> None:
     if counted.get(_BASE):
         raise InvariantError("parity", f"{architecture.name} trains {counted[_BASE]:,} parameters of the base model.")
-    return counted
 
 
 def _head(make: Callable[[], nn.Module]) -> nn.Module:

@@ -7,12 +7,12 @@ import inspect as signatures
 import logging
 import re
 import warnings
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, cast
 
 from bench.api.model import LinearShape
-from bench.errors import UsageError
+from bench.errors import BenchError, UsageError, out_of_memory
 from bench.modeling.files import weight_files
 from bench.modeling.spec import natural, quantization, read_config
 
@@ -22,6 +22,7 @@ if TYPE_CHECKING:
 
 # They warn on import about kernels of other machines.
 _NOISY = ("torchao", "torch.utils._pytree")
+_AGAIN = "Copy the folder again from where the model came from."
 _NUMBERED = re.compile(r"(?:^|\.)\d+\.")
 
 
@@ -60,7 +61,8 @@ def read_state(folder: Path) -> dict[str, Tensor]:
 
     state: dict[str, Tensor] = {}
     for path in weight_files(folder):
-        state |= load_file(path)
+        with usable(path, "The weights in"):
+            state |= load_file(path)
     return state
 
 
@@ -68,10 +70,10 @@ def from_state(folder: Path, state: Mapping[str, Tensor], dtype: torch.dtype) ->
     """A frozen backbone on the CPU with the configuration of `folder` and the given tensors, pooler and heads left out.
 
     Raises:
-        UsageError: a tensor of the backbone is missing or has another shape.
+        UsageError: a tensor of the backbone is missing, has another shape, or is no number that a weight could be.
     """
     config, model_class = _classes(folder)
-    with quiet(), random_state_kept():
+    with usable(folder, "The weights or config.json of"), random_state_kept():
         model, info = model_class.from_pretrained(
             None, config=config, state_dict=dict(state), dtype=dtype, output_loading_info=True, **_no_pooler(model_class)
         )
@@ -81,9 +83,17 @@ def from_state(folder: Path, state: Mapping[str, Tensor], dtype: torch.dtype) ->
         raise UsageError(
             f"The weights in {folder} do not fit its config.json: {len(wrong)} tensors are missing or of another shape, "
             f"{sorted(wrong)[0]} among them.",
-            "Copy the folder again from where the model came from.",
+            _AGAIN,
         )
+    broken = [n for n, p in model.named_parameters() if p.is_floating_point() and p.numel() and not _finite(p)]
+    if broken:
+        raise UsageError(f"{len(broken)} tensors in {folder} hold numbers that are not finite, {broken[0]} among them.", _AGAIN)
     return freeze(model)
+
+
+def _finite(tensor: Tensor) -> bool:
+    low, high = tensor.aminmax()  # one pass, and no copy; both are NaN where anything is
+    return bool(low.isfinite() and high.isfinite())
 
 
 def meta_backbone(folder: Path) -> nn.Module:
@@ -95,8 +105,39 @@ def meta_backbone(folder: Path) -> nn.Module:
     import torch
 
     config, model_class = _classes(folder)
-    with quiet(), random_state_kept(), torch.device("meta"):
+    with usable(folder, "config.json of"), random_state_kept(), torch.device("meta"):
         return freeze(model_class(config, **_no_pooler(model_class)))
+
+
+def held_against_weights(folder: Path, linears: Sequence[LinearShape]) -> int | None:
+    """Holds what config.json describes against what the weights are, before any is loaded.
+
+    Args:
+        folder: a model folder.
+        linears: of its spec, as the weights have them.
+
+    Returns:
+        How many token ids the embedding table has a row for; None where the model does not tell its table.
+
+    Raises:
+        UsageError: a linear layer is missing or has another shape, or transformers has no class for the model.
+    """
+    model = meta_backbone(folder)
+    described = {one.name: one for one in adapted_linears(model)}
+    for linear in linears:
+        found = described.get(linear.name)
+        if found != linear:
+            shape = f"{found.outputs} x {found.inputs}" if found else "not there"
+            raise UsageError(
+                f"The weights in {folder} do not fit its config.json: {linear.name} is {linear.outputs} x {linear.inputs} "
+                f"in the weights and {shape} by the configuration.",
+                _AGAIN,
+            )
+    try:
+        weight = getattr(cast(Any, model).get_input_embeddings(), "weight", None)
+    except (AttributeError, NotImplementedError):
+        return None
+    return None if weight is None else int(weight.shape[0])
 
 
 def freeze(model: nn.Module) -> nn.Module:
@@ -136,18 +177,16 @@ def load_tokenizer(folder: Path) -> Any:
     from transformers import AutoTokenizer
 
     config, _ = _configuration(folder)
-    try:
-        with quiet():
-            tokenizer = AutoTokenizer.from_pretrained(folder, config=config, trust_remote_code=False, local_files_only=True)
-    except (OSError, ValueError, KeyError, ImportError) as error:
-        raise UsageError(
-            f"Model folder {folder} has no tokenizer that transformers can read ({type(error).__name__}).",
-            "Save one beside the weights: AutoTokenizer.from_pretrained(ORIGINAL).save_pretrained(FOLDER)",
-        ) from error
-    if not tokenizer.is_fast:
-        raise UsageError(f"The tokenizer of {folder} gives no character offsets; a fast one (tokenizer.json) is wanted.")
-    if tokenizer.pad_token_id is None:
-        tokenizer.pad_token = tokenizer.eos_token or tokenizer.unk_token  # the mask hides what stands there
+    save = "Save one beside the weights: AutoTokenizer.from_pretrained(ORIGINAL).save_pretrained(FOLDER)"
+    with usable(folder, "The tokenizer of", save):
+        tokenizer = AutoTokenizer.from_pretrained(folder, config=config, trust_remote_code=False, local_files_only=True)
+        if not tokenizer.is_fast:
+            raise UsageError(f"The tokenizer of {folder} gives no character offsets; a fast one (tokenizer.json) is wanted.")
+        if tokenizer.pad_token_id is None:
+            tokenizer.pad_token = tokenizer.eos_token or tokenizer.unk_token  # the mask hides what stands there
+        tried = tokenizer("A trial, 1 of 2.", return_offsets_mapping=True, verbose=False)
+        if not all(0 <= start <= end <= 16 for start, end in tried["offset_mapping"]):
+            raise UsageError(f"The tokenizer of {folder} gives character offsets outside the text.", save)
     return tokenizer
 
 
@@ -173,6 +212,8 @@ def _configuration(folder: Path) -> tuple[Any, Any]:
             config = AutoConfig.from_pretrained(folder, trust_remote_code=False, local_files_only=True)
     except (ValueError, KeyError, OSError, ImportError) as error:
         raise _no_backbone(folder) from error
+    except Exception as error:
+        raise _unusable(folder, "config.json of", error, _AGAIN) from error
     if type(config) not in MODEL_MAPPING:
         raise _no_backbone(folder)
     if hasattr(config, "quantization_config"):
@@ -208,6 +249,32 @@ def random_state_kept() -> Iterator[None]:
             random.setstate(python)
             np.random.set_state(array)
             torch.set_default_dtype(dtype)
+
+
+@contextlib.contextmanager
+def usable(path: Path, what: str, hint: str = _AGAIN) -> Iterator[None]:
+    """Tells in one line why transformers, tokenizers or safetensors cannot use what a user gave; keeps them quiet.
+
+    Args:
+        path: of what is read.
+        what: stands before the path in the message.
+        hint: the next move.
+
+    Raises:
+        UsageError: whatever they raise: each has dozens of exceptions for a folder that is not as they expect.
+    """
+    try:
+        with quiet():
+            yield
+    except Exception as error:
+        if isinstance(error, BenchError) or out_of_memory(error):
+            raise
+        raise _unusable(path, what, error, hint) from error
+
+
+def _unusable(path: Path, what: str, error: Exception, hint: str) -> UsageError:
+    reason = " ".join(str(error).split())[:160].rstrip(".")
+    return UsageError(f"{what} {path} cannot be used ({type(error).__name__}: {reason}).", hint)
 
 
 @contextlib.contextmanager

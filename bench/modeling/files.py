@@ -54,7 +54,10 @@ def weight_files(folder: Path) -> tuple[Path, ...]:
         )
     if (folder / INDEX).is_file():
         index = read_json(folder / INDEX)
-        names = sorted({str(n) for n in index.get("weight_map", {}).values()})
+        shards = index.get("weight_map", {})
+        if not isinstance(shards, dict):
+            raise UsageError(f"{folder / INDEX} has no weight_map of tensors to files.", "Copy the folder again, whole.")
+        names = sorted({str(n) for n in shards.values()})
         for name in names:
             if Path(name).name != name or not name.endswith(".safetensors"):
                 raise UsageError(f"{folder / INDEX} names the shard {name!r}, which is no safetensors file of that folder.")
@@ -89,14 +92,11 @@ def read_headers(folder: Path) -> dict[str, Header]:
     """
     found: dict[str, Header] = {}
     for path in weight_files(folder):
-        for name, entry in _header(path).items():
-            if name != "__metadata__":
-                start, end = entry["data_offsets"]
-                found[name] = Header(str(entry["dtype"]), tuple(int(n) for n in entry["shape"]), int(end) - int(start))
+        found |= _header(path)
     return found
 
 
-def _header(path: Path) -> dict[str, Any]:
+def _header(path: Path) -> dict[str, Header]:
     size = path.stat().st_size
     with path.open("rb") as file:
         start = file.read(8)
@@ -105,12 +105,21 @@ def _header(path: Path) -> dict[str, Any]:
             raise UsageError(f"{path} is no safetensors file, or is cut short.", "Copy it again, whole.")
         try:
             header: dict[str, Any] = json.loads(file.read(length))
+            found = {name: _tensor(entry) for name, entry in header.items() if name != "__metadata__"}
             end = max((int(e["data_offsets"][1]) for n, e in header.items() if n != "__metadata__"), default=0)
-        except (ValueError, KeyError, TypeError, AttributeError):
+        except (ValueError, KeyError, TypeError, AttributeError, IndexError, RecursionError):
             raise UsageError(f"{path} is no safetensors file: its header cannot be read.", "Copy it again, whole.") from None
     if end + 8 + length > size:
         raise UsageError(f"{path} is cut short: {size:,} bytes of {end + 8 + length:,}.", "Copy it again, whole.")
-    return header
+    return found
+
+
+def _tensor(entry: dict[str, Any]) -> Header:
+    start, end = entry["data_offsets"]
+    shape = tuple(entry["shape"])
+    if not all(isinstance(number, int) and number >= 0 for number in (start, end, *shape)):
+        raise ValueError("offsets and shapes are counts")
+    return Header(str(entry["dtype"]), shape, end - start)
 
 
 def read_json(path: Path) -> dict[str, Any]:
@@ -121,7 +130,7 @@ def read_json(path: Path) -> dict[str, Any]:
     """
     try:
         value = json.loads(path.read_text(encoding="utf-8"))
-    except (ValueError, OSError):
+    except (ValueError, OSError, RecursionError):
         value = None
     if not isinstance(value, dict):
         raise UsageError(f"{path} is not a JSON object.")

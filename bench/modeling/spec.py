@@ -40,12 +40,20 @@ def inspect(folder: Path, name: str | None = None) -> ModelSpec:
     """
     headers = read_headers(folder)
     config = read_config(folder)
+    try:
+        quantized = quantization(folder, config)
+        spec = describe(name or str(folder), config, headers, quantized)
+    except (TypeError, ValueError, AttributeError, KeyError, IndexError, ZeroDivisionError, OverflowError) as error:
+        raise UsageError(
+            f"config.json of {folder} is not what a model's is: a value is of another kind ({type(error).__name__}).",
+            "Copy it again from where the model came from.",
+        ) from error
     if not any((folder / n).is_file() for n in _TOKENIZERS):
         raise UsageError(
             f"Model folder {folder} has no tokenizer: none of {', '.join(_TOKENIZERS[:3])} is there.",
             "Save one beside it: AutoTokenizer.from_pretrained(ORIGINAL).save_pretrained(FOLDER)",
         )
-    return describe(name or str(folder), config, headers, quantization(folder, config))
+    return spec
 
 
 def read_config(folder: Path) -> dict[str, Any]:
@@ -196,7 +204,7 @@ def _causal(config: Mapping[str, Any]) -> bool:
     kind = str(config["model_type"])
     if kind in ENCODERS:
         return bool(config.get("is_decoder"))
-    return not any("MaskedLM" in str(a) for a in config.get("architectures") or ())
+    return "MaskedLM" not in str(config.get("architectures"))
 
 
 def _max_length(config: Mapping[str, Any]) -> int:

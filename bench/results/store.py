@@ -70,7 +70,7 @@ def read_json(path: Path) -> Any:
         raise RunStateError(f"There is no {path}.") from None
     except OSError as error:
         raise RunStateError(f"{path} cannot be read: {error.strerror or error}.") from None
-    except ValueError:
+    except (ValueError, RecursionError):
         raise RunStateError(f"{path} is not whole JSON: it is truncated or was changed.") from None
 
 

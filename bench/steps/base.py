@@ -4,7 +4,8 @@ from __future__ import annotations
 
 import hashlib
 import json
-from collections.abc import Mapping, Sequence
+import shutil
+from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -13,8 +14,9 @@ import numpy as np
 from bench.adapters.ranks import RankPlan
 from bench.api.quantizer import QuantizedWeights, Quantizer
 from bench.config import RunConfig
+from bench.data.sealed import digests, read_sealed, sealed
 from bench.results.layout import QUANTIZED
-from bench.results.store import read_json, write_json
+from bench.results.store import write_json
 from bench.steps.resolve import Parts
 
 if TYPE_CHECKING:
@@ -41,31 +43,54 @@ def calibration_sample(data: Mapping[str, TaskData]) -> tuple[list[list[int]], s
 
 
 def quantized_base(
-    quantizer: Quantizer, parts: Parts, calibration: Sequence[Sequence[int]], folder: Path, device: str
+    quantizer: Quantizer,
+    parts: Parts,
+    calibration: Sequence[Sequence[int]],
+    folder: Path,
+    device: str,
+    warn: Callable[[str], None] = lambda message: None,
 ) -> tuple[Path, QuantizedWeights]:
-    """Quantizes the pristine base model from disk into the run's folder, or finds it there whole.
+    """Quantizes the pristine base model from disk into the run's folder, or finds it there, every file as it was written.
+
+    Args:
+        quantizer: of the run.
+        parts: of the run.
+        calibration: training windows as token ids.
+        folder: of the run.
+        device: ``cpu`` or ``cuda``.
+        warn: told where what was found is damaged, and is made again.
 
     Returns:
         The folder of the quantized model, and what it weighs.
     """
     out = folder / QUANTIZED / quantizer.name
     facts = folder / QUANTIZED / f"{quantizer.name}.{_FACTS}"
-    if not facts.exists():
+    kept = read_sealed(facts)
+    if kept is None or digests(out) != kept["files"]:
+        if facts.exists():
+            warn(f"{QUANTIZED}/{quantizer.name} or its facts are damaged: the base model is quantized again.")
+        facts.unlink(missing_ok=True)
+        shutil.rmtree(out, ignore_errors=True)
         out.parent.mkdir(parents=True, exist_ok=True)
         weights = quantizer.quantize(parts.model.folder(), out, calibration, device)
-        write_json(facts, {"bits_per_weight": weights.bits_per_weight, "bytes": weights.bytes})
-    return out, QuantizedWeights(**read_json(facts))
+        kept = {"bits_per_weight": weights.bits_per_weight, "bytes": weights.bytes, "files": digests(out)}
+        write_json(facts, sealed(kept))
+    return out, QuantizedWeights(kept["bits_per_weight"], kept["bytes"])
 
 
 def load_base(
-    parts: Parts, data: Mapping[str, TaskData], folder: Path, device: Device
+    parts: Parts,
+    data: Mapping[str, TaskData],
+    folder: Path,
+    device: Device,
+    warn: Callable[[str], None] = lambda message: None,
 ) -> tuple[nn.Module, QuantizedWeights | None]:
     """The frozen base model to train on, quantized first where that is when the quantizer works."""
     from bench.modeling.backbone import load_backbone
 
     if parts.quantizes and parts.when == "load":
         sample, _ = calibration_sample(data)
-        out, weights = quantized_base(parts.quantizer, parts, sample, folder, device.name)
+        out, weights = quantized_base(parts.quantizer, parts, sample, folder, device.name, warn)
         return parts.quantizer.load(out, device.dtype, device.name), weights
     return load_backbone(parts.model.folder(), device.dtype, device.name), None
 

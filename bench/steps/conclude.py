@@ -129,7 +129,7 @@ def _quantize(
     with clock("quantizing"):
         console.step(f"quantizing with {parts.quantizer.name}")
         sample, _ = calibration_sample(data)
-        out, weights = quantized_base(parts.quantizer, parts, sample, planned.folder, device.name)
+        out, weights = quantized_base(parts.quantizer, parts, sample, planned.folder, device.name, console.warn)
     with clock("evaluation"):
         console.step("evaluating the quantized model")
         whole = on(load_backbone(parts.model.folder(), dtype, device.name))

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import filecmp
 import gc
 import hashlib
 import json
@@ -18,7 +19,8 @@ from bench.api.task import Task
 from bench.config import RunConfig
 from bench.data import leaks
 from bench.data.spans import tidied_corpus
-from bench.errors import DataError, StorageError
+from bench.data.windows import special_tokens
+from bench.errors import DataError, StorageError, UsageError
 from bench.reporting import Reporter
 from bench.results.layout import CACHE, CORPUS
 from bench.steps.resolve import Parts
@@ -89,19 +91,32 @@ def uncollected() -> Iterator[None]:
             gc.enable()
 
 
-def keep_synthetic(sources: Mapping[str, Source], folder: Path) -> None:
-    """Copies synthetic files into the run's folder, so that whoever reads the result can look at them."""
+def keep_synthetic(sources: Mapping[str, Source], folder: Path, console: Reporter) -> None:
+    """Copies synthetic files into the run's folder, so that whoever reads the result can look at what was trained on.
+
+    A copy that a resumed run finds there is written again where it is not the same to the last byte.
+    """
     for name, source in sources.items():
         target = folder / CORPUS / name
-        if source.synthetic and not target.exists() and source.folder.exists():
+        if source.synthetic and source.folder.exists() and not _alike(source.folder, target):
+            if target.exists():
+                console.warn(f"{CORPUS}/{name} is not what was trained on: it is written again.")
             aside = target.with_name(f".{name}.writing")
             shutil.rmtree(aside, ignore_errors=True)
             try:
                 shutil.copytree(source.folder, aside)
+                shutil.rmtree(target, ignore_errors=True)
                 aside.rename(target)
             except OSError as error:
                 shutil.rmtree(aside, ignore_errors=True)
                 raise StorageError(f"{target} cannot be written: {error.strerror or error}.", "Make room.") from None
+
+
+def _alike(source: Path, copy: Path) -> bool:
+    """Whether two folders hold the same files."""
+    names = sorted(path.relative_to(source) for path in source.rglob("*") if path.is_file())
+    found = sorted(path.relative_to(copy) for path in copy.rglob("*") if path.is_file())
+    return names == found and all(filecmp.cmp(source / name, copy / name, shallow=False) for name in names)
 
 
 def encode(
@@ -111,25 +126,29 @@ def encode(
 
     Raises:
         DataError: no training mention, or none that the head can reach.
+        UsageError: the model's weights and configuration disagree, or its tokenizer gives ids that have no embedding.
     """
     from bench.data.cache import encode_split
     from bench.data.lengths import kept_length
-    from bench.modeling.backbone import load_tokenizer
+    from bench.modeling.backbone import held_against_weights, load_tokenizer
     from bench.training.model import TaskData
 
+    rows = held_against_weights(parts.model.folder(), parts.model.spec.linears)
     tokenizer = load_tokenizer(parts.model.folder())
+    framing = framing_ids(parts.model.folder(), tokenizer)
+    refuse_past_table(parts.model.name, "padding and special tokens", max(framing, default=-1), rows)
     most, model = parts.model.spec.max_length, parts.model.sha256()
     data = {}
     for name, task in parts.tasks.items():
         corpus = sources[name].corpus
         head = task.head(parts.heads[name])
         head.fit(corpus["train"])
+        length = min(config.max_length or most, most)
         if config.max_length is None:
             key = {"corpus": corpus.sha256, "cuts": head.cuts, "most": most, "model": model}
             path = folder / CACHE / f"{name}.length.{_digest(key)}.json"
-            length = kept_length(path, corpus["train"], tokenizer, head.cuts, most).tokens
-        else:
-            length = min(config.max_length, most)
+            with storable(path):
+                length = kept_length(path, corpus["train"], tokenizer, head.cuts, most).tokens
         splits = {}
         total = sum(len(corpus[split]) for split in SPLITS)
         with console.progress(f"encoding {name}", total, "documents") as bar:
@@ -142,12 +161,21 @@ def encode(
                     "model": model,
                 }
                 path = folder / CACHE / f"{name}.{split}.{_digest(key)}.arrow"
-                try:
-                    splits[split] = encode_split(corpus[split], head, tokenizer, length, path, bar.advance)
-                except OSError as error:
-                    raise StorageError(f"{path} cannot be written: {error.strerror or error}.", "Make room.") from None
+                with storable(path):
+                    splits[split] = encode_split(corpus[split], head, tokenizer, length, path, bar.advance, console.warn)
         data[name] = TaskData(task, corpus, head, splits, length)
+        for split, encoded in splits.items():
+            refuse_past_table(parts.model.name, f"the {split} split of {name}", encoded.largest, rows)
     return data
+
+
+@contextmanager
+def storable(path: Path) -> Iterator[None]:
+    """Tells in one line why a file cannot be written."""
+    try:
+        yield
+    except OSError as error:
+        raise StorageError(f"{path} cannot be written: {error.strerror or error}.", "Make room.") from None
 
 
 def _digest(key: Mapping[str, Any]) -> str:
@@ -160,6 +188,33 @@ def pad_id(folder: Path) -> int:
 
     tokenizer: Any = load_tokenizer(folder)
     return int(tokenizer.pad_token_id if tokenizer.pad_token_id is not None else tokenizer.eos_token_id or 0)
+
+
+def framing_ids(folder: Path, tokenizer: Any) -> list[int]:
+    """Ids that stand in every batch whatever the text: padding, and what a window begins and ends with."""
+    before, after = special_tokens(tokenizer)
+    return [pad_id(folder), *before, *after]
+
+
+def refuse_past_table(model: str, where: str, largest: int, rows: int | None) -> None:
+    """Refuses token ids that the model has no embedding for, which would fail in the middle of an update.
+
+    Args:
+        model: as the user typed it.
+        where: what the ids stand for.
+        largest: of the ids.
+        rows: of the embedding table; None where they are not known.
+
+    Raises:
+        UsageError: the largest id has no row.
+    """
+    if rows is not None and largest >= rows:
+        raise UsageError(
+            f"The tokenizer of {model} gives token ids up to {largest:,} for {where}; its embedding table has {rows:,} rows, "
+            f"so that ids below {rows:,} are wanted.",
+            "Put the tokenizer that belongs to these weights beside them, or give the model the rows: "
+            "model.resize_token_embeddings(len(tokenizer)), then save_pretrained.",
+        )
 
 
 def encoding_facts(data: Mapping[str, TaskData]) -> dict[str, Any]:

@@ -136,7 +136,7 @@ def show_plan(plan: Mapping[str, Any], parity: ParityReport, console: Reporter) 
         (f"{row.arm} *" if row.arm == parity.arm else row.arm, f"{row.adapters:,}", f"{row.fusion:,}", f"{row.heads:,}",
          f"{row.total:,}", f"{row.ratio:.4f}", f"{row.ratio_all:.4f}", ", ".join(f"{n} {r}" for n, r in row.ranks.items()))
         for row in parity.rows
-    ]  # fmt: skip
+    ] + [(name, *["–"] * 6, "cannot be counted") for name in parity.uncounted]  # fmt: skip
     console.table(
         "parity: trainable parameters (* runs)",
         ("arm", "adapters", "fusion", "heads", "total", "ratio", "ratio all", "ranks"),

@@ -10,6 +10,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from bench.config import RunConfig
+from bench.errors import BenchError, OutOfMemory, out_of_memory
 from bench.steps.resolve import Parts
 
 if TYPE_CHECKING:
@@ -28,10 +29,18 @@ class Clock:
 
     @contextmanager
     def __call__(self, name: str) -> Iterator[None]:
-        """Adds the time of a block to a name."""
+        """Adds the time of a block to a name, and says what ran out of memory.
+
+        Raises:
+            OutOfMemory: naming the step.
+        """
         started = time.perf_counter()
         try:
             yield
+        except Exception as error:
+            if isinstance(error, BenchError) or not out_of_memory(error):
+                raise
+            raise OutOfMemory(f"during {name}") from None
         finally:
             self.seconds[name] = self.seconds.get(name, 0.0) + time.perf_counter() - started
 

@@ -8,11 +8,13 @@ from pathlib import Path
 from typing import Any
 
 from bench.config import RunConfig, flag, from_mapping
+from bench.data.sealed import sealed, unsealed
 from bench.errors import RunStateError
 from bench.invariants.batch import BatchReport
-from bench.invariants.checkpoint import Checkpoint
+from bench.invariants.checkpoint import Checkpoint, steps
 from bench.results.environment import versions
 from bench.results.layout import CACHE, PLAN
+from bench.results.schema import plain
 from bench.results.store import read_json, write_json
 from bench.tracking.journal import Journal
 from bench.training.processes import launched
@@ -57,7 +59,8 @@ class State:
     def save(self) -> None:
         """Writes it whole or not at all."""
         content = {f.name: getattr(self, f.name) for f in fields(self) if f.name != "folder"}
-        write_json(self.folder / PLAN, content | {"batch": self.batch.as_json() if self.batch else None})
+        content |= {"batch": self.batch.as_json() if self.batch else None}
+        write_json(self.folder / PLAN, sealed(plain(content)))
 
     def clean(self) -> None:
         """Removes the encoded windows: the run is finished and they can be made again."""
@@ -81,9 +84,8 @@ def machine() -> dict[str, Any]:
 def open_state(folder: Path, plan: Mapping[str, Any], config: RunConfig, facts: Mapping[str, Any]) -> State:
     """The folder's memory, new or as it stands."""
     state = State(folder, plan, config.as_json(), facts, machine())
-    path = folder / PLAN
-    if path.exists():
-        kept = read_json(path)
+    if (folder / PLAN).exists():
+        kept = read_plan(folder)
         state.machine = kept["machine"]
         state.smoke, state.deaths, state.resumed_from = kept["smoke"], kept["deaths"], kept["resumed_from"]
         if kept["batch"] is not None:
@@ -94,6 +96,21 @@ def open_state(folder: Path, plan: Mapping[str, Any], config: RunConfig, facts: 
             state.batch = None  # a size given by hand replaces the one that was found
     state.save()
     return state
+
+
+def read_plan(folder: Path) -> dict[str, Any]:
+    """What a run's folder remembers of its plan.
+
+    Raises:
+        RunStateError: it is not what was written.
+    """
+    kept = unsealed(read_json(folder / PLAN))
+    if kept is None:
+        raise RunStateError(
+            f"{folder / PLAN} is not what bench wrote: its hash does not hold, so the run cannot be trusted to go on.",
+            "Put the file back, or begin the run anew with --replicate N or another --out.",
+        )
+    return kept
 
 
 def stored_config(config: RunConfig, folder: Path) -> RunConfig:
@@ -112,7 +129,7 @@ def stored_config(config: RunConfig, folder: Path) -> RunConfig:
             f"{folder} holds no {PLAN}: it was killed before it was planned.",
             "Type the run's own command again, without --resume.",
         )
-    stored = from_mapping(read_json(path)["config"], str(path))
+    stored = from_mapping(read_plan(folder)["config"], str(path))
     default = RunConfig()
     typed = {f.name: getattr(config, f.name) for f in fields(RunConfig) if getattr(config, f.name) != getattr(default, f.name)}
     typed.pop("out", None)
@@ -132,7 +149,7 @@ def refuse_change(folder: Path, config: RunConfig, facts: Mapping[str, Any], ide
     Raises:
         RunStateError: naming what changed.
     """
-    kept = read_json(folder / PLAN)
+    kept = read_plan(folder)
     if kept["plan"]["id"] == ident:
         return
     before = from_mapping(kept["config"], str(folder)).identity(**kept["facts"])
@@ -143,6 +160,17 @@ def refuse_change(folder: Path, config: RunConfig, facts: Mapping[str, Any], ide
         f"Run {folder.name} cannot be resumed: {', '.join(told.get(n, n) for n in changed)} changed since it began.",
         "Put it back, or start another run without --resume.",
     )
+
+
+def with_less_memory(ident: str, root: Path) -> str:
+    """The next move of a run that ran out of memory.
+
+    Args:
+        ident: of the run.
+        root: folder of its checkpoints.
+    """
+    kept = "Its last checkpoint is kept. " if steps(root) else ""
+    return f"{kept}Free memory, or make --micro-batch smaller, and go on with: bench run --resume {ident}"
 
 
 def begin_again(journal: Journal, found: Checkpoint | None, state: State, warn: Callable[[str], None]) -> None:

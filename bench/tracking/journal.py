@@ -2,7 +2,8 @@
 
 The file only ever grows. A run that resumes from a checkpoint repeats the steps after it, so the file then holds those steps
 twice; its ``resume`` event names the first position that no longer counts, and `timeline` leaves out what was repeated.
-Positions (`RunEvent.seq`) are therefore never given twice, and a mirror needs one number to say what it has.
+Positions (`RunEvent.seq`) are therefore never given twice, and a mirror needs one number to say what it has. Every line ends
+with a CRC-32 of what stands before it, so that one that was changed is not taken for what happened.
 """
 
 from __future__ import annotations
@@ -18,6 +19,7 @@ from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from pathlib import Path, PurePath
 from types import TracebackType
 from typing import Any
+from zlib import crc32
 
 from bench.api.tracker import RunEvent
 from bench.errors import RunStateError, StorageError
@@ -119,7 +121,7 @@ class Journal:
 
     def _append(self, event: RunEvent) -> None:
         record = {"seq": event.seq, "time": event.time, "kind": event.kind, "step": event.step, "values": event.values}
-        line = json.dumps(record, allow_nan=False, separators=(",", ":")).encode() + b"\n"
+        line = checked(json.dumps(record, allow_nan=False, separators=(",", ":")).encode())
         try:
             written = self._file.write(line)
             if written != len(line):
@@ -173,12 +175,20 @@ def parse(line: bytes, seq: int, path: Path) -> RunEvent:
     """
     try:
         record = json.loads(line)
+        if "crc32" in record and line != checked(line.rpartition(b',"crc32":')[0] + b"}"):
+            raise ValueError("the line was changed")
         event = RunEvent(record["seq"], record["time"], record["kind"], record["step"], record["values"])
     except (ValueError, KeyError, TypeError):
         event = None
     if event is None or event.seq != seq:
         raise RunStateError(f"{path}, line {seq + 1} is not event {seq} of a journal; the file was changed by something else.")
     return event
+
+
+def checked(record: bytes) -> bytes:
+    """A line of a journal from the JSON object of an event: its last key is the CRC-32 of all before it."""
+    body = record[:-1]
+    return body + f',"crc32":"{crc32(body):08x}"}}\n'.encode()
 
 
 def timeline(events: Iterable[RunEvent]) -> list[RunEvent]:

@@ -14,7 +14,7 @@ from torch import Tensor
 
 from bench.data.batches import Sampler, Update, blocks, micro_batches
 from bench.data.cache import collate
-from bench.errors import BenchError
+from bench.errors import DivergedError, out_of_memory
 from bench.invariants.tokens import Account, Ledger, Tally, operations
 from bench.training import gradients, weighting
 from bench.training.devices import kind
@@ -171,7 +171,7 @@ class Trainer:
         """Draws and runs the next update.
 
         Raises:
-            BenchError: a loss that is not a number.
+            DivergedError: a loss or a gradient that is not finite.
             InvariantError: the base model saw other tokens than the ledger.
             MemoryError: not even one example fits.
         """
@@ -188,9 +188,12 @@ class Trainer:
             group["lr"] = rate
         norm = float(torch.nn.utils.clip_grad_norm_([p for p in self.parameters if p.grad is not None], CLIP))
         if not math.isfinite(norm):
-            worst = ", ".join(t for t, v in losses.items() if not math.isfinite(v)) or "the gradient"
-            raise BenchError(
-                f"At update {self.step + 1} the loss of {worst} is not a finite number.", "Lower --lr or use --precision fp32."
+            tasks = ", ".join(t for t, v in losses.items() if not math.isfinite(v))
+            what = f"the loss of {tasks}" if tasks else "the gradient"
+            raise DivergedError(
+                f"At update {self.step + 1} {what} is not a finite number; the learning rate is {self.lr:g}.",
+                "Lower --lr" + (", or try --precision fp32." if self.device.precision != "fp32" else "."),
+                {"update": self.step + 1, "loss": losses, "gradient_norm": norm, "lr": rate},
             )
         weights = {}
         if self.uncertainty is not None:
@@ -325,13 +328,6 @@ class Trainer:
 def make_optimizer(parameters: Any, lr: float) -> torch.optim.AdamW:
     """AdamW as every arm gets it. Source: Loshchilov & Hutter 2019, arXiv 1711.05101."""
     return torch.optim.AdamW(parameters, lr=lr, betas=(0.9, 0.98), weight_decay=WEIGHT_DECAY, foreach=True)
-
-
-def out_of_memory(error: BaseException) -> bool:
-    """Whether an error says that memory ran out, on any device."""
-    if isinstance(error, (MemoryError, torch.OutOfMemoryError)):
-        return True
-    return isinstance(error, RuntimeError) and "allocate memory" in str(error)
 
 
 def return_freed_memory() -> None:

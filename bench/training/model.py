@@ -14,7 +14,9 @@ from bench.api.data import Corpus
 from bench.api.head import Head, HeadModule
 from bench.api.task import Task
 from bench.data.cache import EncodedSplit
-from bench.errors import RunStateError
+from bench.errors import DivergedError, RunStateError
+
+DIVERGED = "Lower --lr; with --quant, try another quantizer."
 
 
 @dataclass(frozen=True)
@@ -74,8 +76,15 @@ class TaskModel(nn.Module):
 
     @torch.no_grad()
     def predict(self, task: str, batch: Mapping[str, Tensor]) -> list[Any]:
-        """One prediction a window."""
-        return self.head(task).predict(self.hidden(task, batch), batch)
+        """One prediction a window.
+
+        Raises:
+            DivergedError: a hidden state that is not finite, of which any prediction would be made up.
+        """
+        hidden = self.hidden(task, batch)
+        if not torch.isfinite(hidden[batch["attention_mask"].bool()]).all():
+            raise DivergedError(f"The model's output on text of {task} is not finite.", DIVERGED)
+        return self.head(task).predict(hidden, batch)
 
     def trainable(self, task: str) -> dict[str, nn.Parameter]:
         """Every trainable tensor that a task uses, by name: its adapters, the fusion, its head."""

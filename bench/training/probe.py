@@ -124,11 +124,12 @@ def serve(spec: Mapping[str, Any], lines: Sequence[str] | IO[str], out: IO[str])
     from bench.api.architecture import Architecture
     from bench.api.quantizer import Quantizer
     from bench.api.task import Task
+    from bench.errors import out_of_memory
     from bench.invariants.parity import fusion_parameters
     from bench.modeling.backbone import adapted_linears, load_backbone
     from bench.registry import load
     from bench.training.build import build_model
-    from bench.training.loop import Device, make_optimizer, out_of_memory, return_freed_memory
+    from bench.training.loop import Device, make_optimizer, return_freed_memory
 
     torch.set_num_threads(spec["threads"])
     registry = load()
@@ -196,7 +197,8 @@ def cuda_probe(model: Any, heads: Mapping[str, Any], rows: Rows, device: Any, pa
     """A probe for `bench.invariants.batch.search` that reads the CUDA allocator's peak in this process."""
     import torch
 
-    from bench.training.loop import make_optimizer, out_of_memory
+    from bench.errors import out_of_memory
+    from bench.training.loop import make_optimizer
 
     def probe(padded: int) -> int | None:
         state = model.state()

@@ -11,7 +11,7 @@ from pathlib import Path
 from types import FrameType
 from typing import Any
 
-from bench.errors import BenchError, Interrupted
+from bench.errors import Interrupted, OutOfMemory
 from bench.invariants import checkpoint as checkpoints
 from bench.reporting import Reporter
 from bench.tracking.journal import Journal
@@ -110,9 +110,7 @@ def train(
             try:
                 report = trainer.run_update()
             except MemoryError as error:
-                raise BenchError(
-                    f"Out of memory at update {trainer.step + 1}: {error}.", "Lower --max-length, or free memory, and resume."
-                ) from None
+                raise OutOfMemory(f"at update {trainer.step + 1}: {error}") from None
             progress.seconds += time.perf_counter() - started
             if trainer.micro_batch != before:
                 message = f"Out of memory at update {report.step}: micro-batches now hold {trainer.micro_batch} padded tokens."

@@ -151,6 +151,29 @@ def test_an_architecture_that_adds_parameters(kit: Any, tiny: Make) -> None:
     assert row["fusion"] == 200_000
 
 
+def test_an_architecture_that_cannot_be_counted_stops_its_own_runs_only(
+    kit: Any, tiny: Make, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    class Raises(ARMS["A1"]):  # type: ignore[misc, valid-type]
+        name = "Raises"
+
+        def adapters(self, tasks: Any) -> Any:
+            raise KeyError("whoops")
+
+    registry = kit.with_parts(architectures=[Raises()])
+    stopped(tiny(arch="Raises"), registry, "parity", "Raises cannot be counted: KeyError: 'whoops'")
+    told = kit.Told()
+    rows: list[Any] = []
+    monkeypatch.setattr(told, "table", lambda title, columns, found: rows.extend(found), raising=False)
+    outcome = runner.run(tiny(), registry, dry_run=True, console=told)
+    assert outcome.plan["parity"]["uncounted"] == {"Raises": "KeyError: 'whoops'"}
+    assert told.said("Parity says nothing of what cannot be counted (Raises: KeyError: 'whoops')")
+    (row,) = [row for row in rows if row[0] == "Raises"]
+    assert row[-1] == "cannot be counted"
+    held = waived(tiny(), registry, "smoke")["parity"]
+    assert (held["status"], held["holds"], list(held["uncounted"])) == ("held", True, ["Raises"])
+
+
 def test_a_head_that_grows_after_it_was_counted(kit: Any, cheat: Make) -> None:
     stopped(cheat(waive=("smoke",)), task_with(kit, GrowingHead), "parity", "cheat")
 

@@ -5,6 +5,7 @@ import os
 import signal
 import subprocess
 import sys
+from contextlib import suppress
 from pathlib import Path
 
 import numpy as np
@@ -226,3 +227,29 @@ def test_a_mirror_is_told_to_leave_out_what_was_repeated(tmp_path: Path) -> None
     with Journal(tmp_path / "whole.jsonl") as whole:
         run_of(whole, range(1, 31))
         assert shape(mirrored) == shape(whole.events())
+
+
+def test_a_changed_byte_is_never_read_as_what_happened(tmp_path: Path) -> None:
+    path = tmp_path / "journal.jsonl"
+    with Journal(path) as journal:
+        journal.write("step", 1, loss={"x": 0.25}, lr=1e-3)
+        journal.write("step", 2, loss={"x": 0.125}, lr=1e-3)
+    content, events = path.read_bytes(), list(read_journal(path))
+    first = content.index(b"\n") + 1
+    for at in range(first):
+        for mask in (1, 2, 0x20):
+            damaged = bytearray(content)
+            damaged[at] ^= mask
+            path.write_bytes(bytes(damaged))
+            with suppress(RunStateError):
+                assert list(read_journal(path)) == events, at
+
+
+def test_a_journal_of_lines_without_a_checksum_is_read(tmp_path: Path) -> None:
+    path = tmp_path / "journal.jsonl"
+    path.write_text('{"seq":0,"time":1.5,"kind":"step","step":1,"values":{"loss":{"x":0.5}}}\n', encoding="utf-8")
+    (event,) = read_journal(path)
+    assert event.values == {"loss": {"x": 0.5}}
+    with Journal(path) as journal:
+        journal.write("end", status="finished")
+    assert [event.kind for event in read_journal(path)] == ["step", "end"]

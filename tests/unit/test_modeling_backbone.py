@@ -128,5 +128,5 @@ def test_code_of_a_model_is_never_run(tmp_path: Path) -> None:
 def test_unreadable_tokenizer(tmp_path: Path) -> None:
     make(tmp_path, "BertConfig", "BertModel", SMALL)
     (tmp_path / "tokenizer.json").write_text("no json")
-    with pytest.raises(UsageError, match="no tokenizer that transformers can read"):
+    with pytest.raises(UsageError, match=r"The tokenizer of .* cannot be used \(JSONDecodeError"):
         load_tokenizer(tmp_path)

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 from collections.abc import Callable, Sequence
+from typing import Any
 
 import pytest
 
@@ -219,21 +220,65 @@ class Raises(SharedOnly):
         raise KeyError("whoops")
 
 
-@pytest.mark.parametrize(
-    ("architecture", "said"),
-    [
-        (Lazy(), "lazy cannot be counted: the fusion of lazy has lazy parameters"),
-        (Raises(), "raises cannot be counted: KeyError: 'whoops'"),
-    ],
-)
-def test_an_arm_that_cannot_be_counted_stops_the_group_by_name(architecture: Architecture, said: str) -> None:
-    with pytest.raises(InvariantError, match=said) as caught:
-        checked(more=[architecture])
-    assert caught.value.hint == "BENCH_NO_PLUGINS=1 leaves third-party architectures out."
-    report = checked(more=[architecture], waived=True)
-    assert report.problem is not None
-    assert said in report.problem
-    assert len(report.rows) == 4
+UNCOUNTABLE = [
+    (Lazy(), "the fusion of lazy has lazy parameters"),
+    (Raises(), "KeyError: 'whoops'"),
+]
+
+
+@pytest.mark.parametrize(("architecture", "said"), UNCOUNTABLE)
+@pytest.mark.parametrize("waived", [False, True])
+def test_an_arm_that_cannot_be_counted_is_named_and_stops_no_other(architecture: Architecture, said: str, waived: bool) -> None:
+    report, alone = checked(arm="A1", more=[architecture], waived=waived), checked(arm="A1", waived=waived)
+    assert report.rows == alone.rows
+    assert report.plan == alone.plan
+    assert (report.holds, report.problem, report.notes) == (True, None, ())
+    assert list(report.uncounted) == [architecture.name]
+    assert said in report.uncounted[architecture.name]
+    assert report.as_json()["uncounted"] == dict(report.uncounted)
+    warning = report.warning()
+    assert warning is not None
+    assert said in warning
+    assert f"Run 'bench check {architecture.name}'" in warning
+    assert (alone.warning(), alone.as_json()["uncounted"]) == (None, {})
+
+
+def test_an_arm_that_cannot_be_counted_is_no_reason_to_let_another_break_the_rule() -> None:
+    with pytest.raises(InvariantError, match=r"The smallest that works for every arm is --rank 6\."):
+        checked(arm="A1", rank=5, more=[Raises()])
+
+
+def test_an_arm_that_cannot_be_counted_is_in_no_note() -> None:
+    (note,) = checked(("x",), arm="A1", more=[Lazy(), Raises()]).notes
+    assert note.startswith("With one task A1, A2 and A3 are one and the same")
+
+
+@pytest.mark.parametrize(("architecture", "said"), UNCOUNTABLE)
+@pytest.mark.parametrize("waived", [False, True])
+def test_the_arm_that_runs_must_be_buildable(architecture: Architecture, said: str, waived: bool) -> None:
+    with pytest.raises(InvariantError, match=f"{architecture.name} cannot be counted: {said}") as caught:
+        checked(arm=architecture.name, more=[architecture], waived=waived)
+    assert (caught.value.exit_code, caught.value.hint) == (3, f"Run 'bench check {architecture.name}'.")
+
+
+def test_an_arm_that_trains_the_base_is_refused_or_recorded_with_its_count(monkeypatch: pytest.MonkeyPatch) -> None:
+    made = AdaptedModel.__init__
+
+    def unfrozen(self: AdaptedModel, *args: Any, **named: Any) -> None:
+        made(self, *args, **named)
+        self.backbone.embeddings.LayerNorm.requires_grad_(self.plan.architecture == "A3")
+
+    monkeypatch.setattr(AdaptedModel, "__init__", unfrozen)
+    with pytest.raises(InvariantError, match=r"A3 trains 128 parameters of the base model\."):
+        checked(arm="A3")
+    report = checked(arm="A3", waived=True)
+    assert report.problem == "A3 cannot be counted: A3 trains 128 parameters of the base model"
+    assert report.row.groups["base model"] == 128
+    assert not report.holds
+    other = checked(arm="A1")
+    assert other.holds
+    assert [row.arm for row in other.rows] == ["A1", "A2", "A4"]
+    assert list(other.uncounted) == ["A3"]
 
 
 class Heavy(Fused):
