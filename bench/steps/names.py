@@ -78,6 +78,7 @@ def check(config: RunConfig, registry: Registry, resuming: bool = False) -> None
         if task.name in tasks:
             raise UsageError(f"Two tasks are named {task.name!r}, the second one {ref}.", "Give one of them another name.")
         tasks[task.name] = task
+    for ref, task in zip(config.task, tasks.values(), strict=True):
         if config.head is not None and config.head not in task.heads:
             raise unknown(f"head of {task.name}", config.head, task.heads, f"bench show task {ref}")
         if task.folder is not None and task.name not in config.data and not task.folder.is_dir():
