@@ -1,0 +1,126 @@
+"""The linker: candidates by names and training mentions, re-ranked by what the training split teaches, cut off by dev."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator, Sequence
+from dataclasses import dataclass, replace
+
+from bench.api.data import Document, Mention
+from bench.linking.candidates import Evidence, Finder, Query, Trained, learn, queries
+from bench.linking.features import rows, setting
+from bench.linking.meanings import Meanings
+from bench.linking.rerank import Choice, Ranker, fit, threshold
+from bench.linking.table import NameTable
+
+FOLDS = 5
+"""Parts of the training documents, each ranked by what the others and the terminology know: else the linker would learn that
+every mention is in the dictionary."""
+
+Candidates = dict[str, Evidence]
+
+
+@dataclass(frozen=True)
+class Ranked:
+    """A concept that a mention may have.
+
+    Args:
+        concept: its id, or the corpus's word for none.
+        score: by the re-ranker.
+    """
+
+    concept: str
+    score: float
+
+
+class Linker:
+    """Links mentions to the concepts of a terminology.
+
+    Args:
+        names: of the terminology.
+        train: documents of the training split, with gold mentions; at least one has a concept.
+        dev: documents of the dev split.
+        unlinked: what the corpus writes for a mention without a concept, or None.
+        meanings: embeddings for the names and the training mentions it is called with; None where there is no encoder.
+    """
+
+    def __init__(
+        self,
+        names: NameTable,
+        train: Sequence[Document],
+        dev: Sequence[Document],
+        unlinked: str | None = None,
+        meanings: Callable[[NameTable], Meanings] | None = None,
+    ) -> None:
+        self._unlinked = unlinked
+        trained: Trained = learn(train, FOLDS, unlinked)
+        self._finder = Finder(names, trained, meanings(trained.table) if meanings is not None else None)
+        self._finder.prepare(query for document in train for query in queries(document, document.mentions))
+        choices = [choice for number, document in enumerate(train) for choice in self._choices(document, number % FOLDS)]
+        self._ranker: Ranker | None = fit(choices) if choices else None
+        self.threshold = self._cut(dev)
+
+    def link(self, document: Document, mentions: Sequence[Mention]) -> tuple[Mention, ...]:
+        """The mentions with their concepts filled in, in the order given."""
+        ranked = self.rank(document, mentions)
+        return tuple(
+            replace(mention, concept=found[0] if found else self._unlinked)
+            for mention, found in zip(mentions, ranked, strict=True)
+        )
+
+    def rank(self, document: Document, mentions: Sequence[Mention]) -> list[tuple[str, ...]]:
+        """The concepts that each mention may have, the best first; the corpus's word for none stands at the threshold.
+
+        Args:
+            document: with its text.
+            mentions: all that are known of it, since one helps another.
+        """
+        return [self._ordered(found) for found in self._scored(document, mentions)]
+
+    def _ordered(self, found: Sequence[Ranked]) -> tuple[str, ...]:
+        if self._unlinked is None:
+            return tuple(one.concept for one in found)
+        above = [one.concept for one in found if one.score >= self.threshold]
+        below = [one.concept for one in found if one.score < self.threshold]
+        return tuple(dict.fromkeys([*above, self._unlinked, *below]))
+
+    def _scored(self, document: Document, mentions: Sequence[Mention]) -> list[list[Ranked]]:
+        wanted = queries(document, mentions)
+        self._finder.prepare(wanted)
+        found = {query: self._finder.find(query) for query in dict.fromkeys(wanted)}
+        place = setting(document, found)
+        made: dict[Query, list[Ranked]] = {}
+        for query, candidates in found.items():
+            made[query] = []
+            if candidates and self._ranker is not None:
+                scores = self._ranker(rows(query, candidates, self._finder, place))
+                pairs = [Ranked(concept, float(score)) for concept, score in zip(candidates, scores, strict=True)]
+                made[query] = sorted(pairs, key=lambda one: (-one.score, one.concept))
+        return [made[query] for query in wanted]
+
+    def _choices(self, document: Document, fold: int) -> Iterator[Choice]:
+        """The mentions of a training document whose concept is among the candidates, alike ones together."""
+        wanted = queries(document, document.mentions)
+        found = {query: self._finder.find(query, fold) for query in dict.fromkeys(wanted)}
+        place = setting(document, found)
+        counts: dict[tuple[Query, str | None], int] = {}
+        for query, mention in zip(wanted, document.mentions, strict=True):
+            key = query, mention.concept or self._unlinked
+            counts[key] = counts.get(key, 0) + 1
+        for (query, concept), count in counts.items():
+            candidates = list(found[query])
+            if concept in candidates and len(candidates) > 1:
+                table = rows(query, found[query], self._finder, place, fold)
+                yield Choice(table, candidates.index(concept), count**0.5)
+
+    def _cut(self, dev: Sequence[Document]) -> float:
+        best, right, unlinked = [], [], []
+        if self._unlinked is None:
+            return float("-inf")
+        for document in dev:
+            for mention, found in zip(document.mentions, self._scored(document, document.mentions), strict=True):
+                if found:
+                    gold = mention.concept or self._unlinked
+                    best.append(found[0].score)
+                    right.append(found[0].concept == gold)
+                    unlinked.append(gold == self._unlinked)
+        return threshold(best, right, unlinked)
