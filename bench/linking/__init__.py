@@ -1,1 +1,1 @@
-"""Linking of mentions to concepts: names of a terminology, candidates, and a re-ranker that is trained on the training split."""
+"""Linking of mentions to concepts: the names of a terminology, candidates among them, and a re-ranker that training fits."""

@@ -83,7 +83,8 @@ def open_terminology(path: Path, selection: Selection, root: Path | None = None)
     facts = json.loads((folder / FACTS).read_text(encoding="utf-8"))
     if facts["repeated"]:
         warnings.warn(
-            f"{path}, line {facts['line']}: the concept has this name already; {facts['repeated']:,} such lines, which change nothing.",
+            f"{path}, line {facts['line']}: the concept has this name already; {facts['repeated']:,} such lines, "
+            "which change nothing.",
             DataWarning,
             stacklevel=2,
         )

@@ -29,6 +29,9 @@ def surface(text: str, mention: Mention) -> str:
     return " ".join(" ".join(text[start:end] for start, end in mention.fragments).split())
 
 
+Likeness = tuple[float, float]
+
+
 @dataclass(frozen=True)
 class Query:
     """A mention as it is looked up.
@@ -196,14 +199,28 @@ class Finder:
                 _keep(found[self.names.concept(index)].names, index, 0.0)
         return dict(found)
 
-    def likeness(self, query: Query, evidence: Evidence, names: Iterable[int]) -> tuple[float, float]:
-        """How near in meaning the concept's names and its training mentions are: the best cosines, 0 without an encoder."""
+    def likenesses(
+        self, query: Query, found: Mapping[str, Evidence], names: Mapping[str, Sequence[int]]
+    ) -> dict[str, Likeness]:
+        """Concept to how near in meaning its names and its training mentions are: the best cosines, 0 without an encoder.
+
+        Args:
+            query: the mention.
+            found: its candidates.
+            names: of each candidate, beside those that were found.
+        """
         if self.meanings is None:
-            return 0.0, 0.0
-        return (
-            max((self.meanings.to_names(text, {*evidence.names, *names}) for text in query.texts), default=0.0),
-            max((self.meanings.to_trained(text, evidence.trained) for text in query.texts), default=0.0),
-        )
+            return dict.fromkeys(found, (0.0, 0.0))
+        every = {concept: {*evidence.names, *names[concept]} for concept, evidence in found.items()}
+        to_names = self.meanings.to_names(query.texts, set().union(*every.values()))
+        to_trained = self.meanings.to_trained(query.texts, {i for evidence in found.values() for i in evidence.trained})
+        return {
+            concept: (
+                max((to_names.get(i, 0.0) for i in every[concept]), default=0.0),
+                max((to_trained[i] for i in evidence.trained), default=0.0),
+            )
+            for concept, evidence in found.items()
+        }
 
     def _counts(self, index: int, query: Query, without: int | None) -> bool:
         return self.trained.labels[index] == query.label and self.trained.count(index, without) > 0

@@ -1,8 +1,8 @@
-"""What the re-ranker sees of a mention and a candidate. None of it names a concept or a word, so that it holds for unseen ones."""
+"""What the re-ranker sees of a mention and a candidate. None of it names a concept or a word: it holds for unseen ones too."""
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping, Sequence, Set
+from collections.abc import Iterable, Iterator, Mapping, Sequence, Set
 from dataclasses import dataclass
 from functools import lru_cache
 from math import log1p
@@ -71,9 +71,16 @@ def rows(
         for concept, evidence in found.items()
     }
     total = max(1, sum(exact.values()))
+    every = {concept: finder.names.of_concept(concept, MOST_NAMES) for concept in found}
+    alike = finder.likenesses(query, found, every)
     made = np.array(
         [
-            _row(query, concept, evidence, finder, place, without, exact[concept], exact[concept] / total)
+            [
+                *_row(query, concept, evidence, finder, place, without, every[concept], alike[concept]),
+                exact[concept] / total,
+                log1p(exact[concept]),
+                *_keyed(evidence, finder, without),
+            ]
             for concept, evidence in found.items()
         ],
         dtype=np.float32,
@@ -89,34 +96,37 @@ def _row(
     finder: Finder,
     place: Setting,
     without: int | None,
-    count: int,
-    share: float,
+    names: Sequence[int],
+    alike: tuple[float, float],
 ) -> list[float]:
-    names, trained = finder.names, finder.trained
+    """How like the mention the concept is: by n-grams, by words, by what the document says, by training, by meaning."""
+    texts, trained = finder.names.texts, finder.trained
     own = {s for text in query.texts for s in stems(text)}
-    every = names.of_concept(concept, MOST_NAMES)
-    named = _best_overlap(query, (names.texts[i] for i in evidence.names), finder)
+    named = _best_overlap(query, (texts[i] for i in evidence.names), finder)
     known = _best_overlap(query, (trained.table.texts[i] for i in evidence.trained), finder)
-    row = [
+    return [
         max(evidence.names.values(), default=0.0),
         max(evidence.trained.values(), default=0.0),
         named[0],
         named[1],
         known[0],
-        *_said([set(stems(names.texts[i])) - own for i in every], place.stems, finder),
+        *_said([set(stems(texts[i])) - own for i in names], place.stems, finder),
         log1p(trained.prior(concept, without)),
         log1p(place.support(query, concept)),
-        *finder.likeness(query, evidence, every),
+        *alike,
+        *named[2:],
+        *known[1:],
     ]
-    assert len(row) == RELATIVE
-    row += [share, log1p(count)]
+
+
+def _keyed(evidence: Evidence, finder: Finder, without: int | None) -> Iterator[float]:
+    """Of each key, for the mention as written and written out: the best kind of a name that has it, and training mentions."""
     for level in LEVELS:
         for reading in (0, 1):
-            kinds = [names.kinds[i] for i in evidence.by_key.get((False, level, reading), ())]
-            row.append(max((KIND_WEIGHTS[int(kind)] for kind in kinds), default=0.0))
+            kinds = [finder.names.kinds[i] for i in evidence.by_key.get((False, level, reading), ())]
+            yield max((KIND_WEIGHTS[int(kind)] for kind in kinds), default=0.0)
             entries = evidence.by_key.get((True, level, reading), ())
-            row.append(log1p(sum(trained.count(i, without) for i in entries)))
-    return [*row, *named[2:], *known[1:]]
+            yield log1p(sum(finder.trained.count(i, without) for i in entries))
 
 
 MOST_NAMES = 32
@@ -143,7 +153,7 @@ def _overlap(text: str, name: str, finder: Finder) -> tuple[float, ...]:
 
 
 def _said(further: Sequence[set[str]], document: Set[str], finder: Finder) -> tuple[float, float]:
-    """How much of what the concept's names say beyond the mention stands somewhere in the document: of all, and of the best name.
+    """How much of what the concept's names say beyond the mention stands in the document: of all names, and of the best one.
 
     Source: the overlap of glosses and context, Lesk 1986, doi:10.1145/318723.318728.
     """

@@ -32,6 +32,19 @@ class Ranked:
     score: float
 
 
+@dataclass(frozen=True)
+class Judged:
+    """How gold mentions come out.
+
+    Args:
+        accuracy: share whose concept comes first.
+        missed: share whose concept is not among the candidates.
+    """
+
+    accuracy: float
+    missed: float
+
+
 class Linker:
     """Links mentions to the concepts of a terminology.
 
@@ -75,6 +88,17 @@ class Linker:
             mentions: all that are known of it, since one helps another.
         """
         return [self._ordered(found) for found in self._scored(document, mentions)]
+
+    def judged(self, documents: Sequence[Document]) -> Judged:
+        """How the gold mentions of documents come out."""
+        right = missed = total = 0
+        for document in documents:
+            for mention, found in zip(document.mentions, self.rank(document, document.mentions), strict=True):
+                if mention.concept is not None:
+                    total += 1
+                    right += found[:1] == (mention.concept,)
+                    missed += mention.concept not in found
+        return Judged(right / max(total, 1), missed / max(total, 1))
 
     def _ordered(self, found: Sequence[Ranked]) -> tuple[str, ...]:
         if self._unlinked is None:

@@ -8,7 +8,8 @@ Source: Reimers and Gurevych 2019, Sentence-BERT, arXiv 1908.10084; names as the
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Sequence
+import os
+from collections.abc import Callable, Collection, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -28,7 +29,7 @@ Encode = Callable[[Sequence[str]], Vectors]
 
 
 def is_sentence_encoder(folder: Path) -> bool:
-    """Whether a model's folder says that the mean of its hidden states is a sentence's embedding, as sentence-transformers has it."""
+    """Whether a model's folder says, as sentence-transformers does, that the mean of its states embeds a sentence."""
     import json
 
     try:
@@ -90,7 +91,7 @@ class Meanings:
         self._names = names
         self._texts: dict[str, Vectors] = {}
         self._some: dict[int, Vectors] = {}
-        self._all: NDArray[np.float16] | None = _all_names(encode, names, kept) if len(names) <= ALL else None
+        self._all: Vectors | None = _all_names(encode, names, kept) if len(names) <= ALL else None
         self._trained = encode([trained.texts[i] for i in range(len(trained))])
 
     def prepare(self, texts: Sequence[str], names: Sequence[int]) -> None:
@@ -108,29 +109,33 @@ class Meanings:
         scores = self._all @ self._texts[text]
         return [int(i) for i in np.argsort(-scores, kind="stable")[:count]]
 
-    def to_names(self, text: str, names: Iterable[int]) -> float:
-        """The best cosine with one of the names, 0 where none was embedded."""
-        if self._all is not None:
-            rows = self._all[sorted(names)].astype(np.float32)
-        else:
-            rows = np.array([self._some[i] for i in sorted(names) if i in self._some])
-        return float((rows @ self._texts[text]).max()) if len(rows) else 0.0
+    def to_names(self, texts: Sequence[str], names: Collection[int]) -> dict[int, float]:
+        """Names to their best cosines with the texts; those that were not embedded are left out."""
+        chosen = [i for i in sorted(names) if self._all is not None or i in self._some]
+        rows = self._all[chosen] if self._all is not None else np.array([self._some[i] for i in chosen])
+        return self._cosines(texts, chosen, rows)
 
-    def to_trained(self, text: str, trained: Iterable[int]) -> float:
-        """The best cosine with one of the training mentions, 0 where there is none."""
-        rows = self._trained[sorted(trained)]
-        return float((rows @ self._texts[text]).max()) if len(rows) else 0.0
+    def to_trained(self, texts: Sequence[str], trained: Collection[int]) -> dict[int, float]:
+        """Training mentions to their best cosines with the texts."""
+        chosen = sorted(trained)
+        return self._cosines(texts, chosen, self._trained[chosen])
+
+    def _cosines(self, texts: Sequence[str], chosen: Sequence[int], rows: Vectors) -> dict[int, float]:
+        if not chosen:
+            return {}
+        best = (rows @ np.array([self._texts[text] for text in texts]).T).max(axis=1)
+        return dict(zip(chosen, best.tolist(), strict=True))
 
 
-def _all_names(encode: Encode, names: NameTable, kept: Path | None) -> NDArray[np.float16]:
+def _all_names(encode: Encode, names: NameTable, kept: Path | None) -> Vectors:
     if kept is not None and kept.is_file():
         found: NDArray[np.float16] = np.load(kept)
         if len(found) == len(names):
-            return found
+            return found.astype(np.float32)
     made = encode([names.texts[i] for i in range(len(names))]).astype(np.float16)
     if kept is not None:
-        aside = kept.with_name(f".{kept.name}")
+        aside = kept.with_name(f".{kept.name}.{os.getpid()}")
         with aside.open("wb") as file:
             np.save(file, made)
         aside.replace(kept)
-    return made
+    return made.astype(np.float32)

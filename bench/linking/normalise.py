@@ -15,12 +15,18 @@ _WORD = re.compile(r"[^\W_]+")
 _POSSESSIVE = re.compile(r"(?<=\w)['’`]s?\b")
 _BRACKETED = re.compile(r"\s*[(\[][^()\[\]]*[)\]]")
 _JOINT = re.compile(r"(?<=[a-z]{2})(?=\d)|(?<=\d)(?=[a-z]{2})")
-STOP_WORDS = frozenset({"a", "an", "and", "at", "by", "for", "from", "in", "nos", "of", "on", "or", "the", "to", "type", "with"})
+STOP_WORDS = frozenset(
+    {"a", "an", "and", "at", "by", "for", "from", "in", "nos", "of", "on", "or", "the", "to", "type", "with"}
+)
 _GREEK = {
     "α": "alpha", "β": "beta", "γ": "gamma", "δ": "delta", "ε": "epsilon", "ζ": "zeta", "η": "eta", "θ": "theta",
     "κ": "kappa", "λ": "lambda", "μ": "mu", "π": "pi", "σ": "sigma", "τ": "tau", "φ": "phi", "χ": "chi", "ψ": "psi", "ω": "omega",
 }  # fmt: skip
-_ROMAN = {"i": "1", "ii": "2", "iii": "3", "iv": "4", "v": "5", "vi": "6", "vii": "7", "viii": "8", "ix": "9", "xi": "11", "xii": "12"}
+_ROMAN = {
+    roman: str(n)
+    for n, roman in enumerate(["i", "ii", "iii", "iv", "v", "vi", "vii", "viii", "ix", ".", "xi", "xii"], 1)
+    if roman != "."
+}
 _ENDINGS = (
     "ization", "isation", "ational", "aceous", "ically", "ation", "ating", "ative", "ities", "ular", "atic", "etic", "ical",
     "ious", "eous", "ated", "ancy", "ency", "ance", "ence", "ness", "ment", "sion", "tion", "ing", "ion", "ity", "ial", "ian",
@@ -32,7 +38,7 @@ _SHORTEST = 4
 
 
 def all_words(text: str) -> list[str]:
-    """The words of a text in order: case, accents, punctuation and a possessive ``'s`` are dropped, Greek letters spelled out."""
+    """The words of a text in order, without case, accents, punctuation and possessive ``'s``; Greek letters are spelled out."""
     if not text.isascii():
         text = "".join(_GREEK.get(c, c) for c in unicodedata.normalize("NFKD", text).casefold() if not unicodedata.combining(c))
     return _WORD.findall(_POSSESSIVE.sub("", text.casefold()))

@@ -149,7 +149,7 @@ def _rrf(path: Path, selection: Selection) -> Iterator[Name]:
         # Every row ends with a bar, so that a split has one cell more.
         if len(cells) != _COLUMNS + 1 or cells[-1]:
             raise DataError(
-                f"{path}, line {number}: {len(cells) - 1} columns; wanted {_COLUMNS}, each with a '|' after it, as UMLS has them."
+                f"{path}, line {number}: {len(cells) - 1} columns; wanted {_COLUMNS}, a '|' after each, as UMLS has them."
             )
         if selection.language and cells[_LANGUAGE] != selection.language:
             continue
@@ -183,7 +183,7 @@ def _lines(path: Path) -> Iterator[tuple[int, str]]:
 
 def _concept(path: Path, number: int, text: str) -> str:
     if not text or _SPACE.search(text) or not text.isprintable() or len(text) > LONGEST:
-        raise DataError(f"{path}, line {number}: the id of a concept is empty or no single word; wanted one such as CL:0000056.")
+        raise DataError(f"{path}, line {number}: the id of a concept is empty or no single word; wanted such as CL:0000056.")
     return text
 
 

@@ -1,6 +1,7 @@
 """A table of names: found by key, by concept and by character n-grams; on disk and memory-mapped, or in memory.
 
-Source of the n-grams: scispaCy's candidate generator, Neumann et al. 2019, arXiv 1902.07669; hashed, so that no vocabulary is held.
+Source of the n-grams: scispaCy's candidate generator, Neumann et al. 2019, arXiv 1902.07669; hashed here, so that no vocabulary is
+held.
 """
 
 from __future__ import annotations
@@ -220,7 +221,7 @@ def _equal(keys: Array, places: Array, wanted: int) -> list[int]:
     low = high = int(keys.searchsorted(key))
     while high < len(keys) and keys[high] == key:
         high += 1
-    return places[low:high].tolist()
+    return [int(i) for i in places[low:high]]
 
 
 def _merged(places: Array, scores: Array, more: Array, scored: Array, count: int) -> tuple[Array, Array]:

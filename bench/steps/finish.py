@@ -16,6 +16,7 @@ from bench.results.layout import ADAPTERS, PREDICTIONS, predictions_name
 from bench.results.schema import pick
 from bench.results.statistics import Statistics, write_statistics
 from bench.results.store import write_json, write_predictions
+from bench.steps.concepts import TaskLinking
 
 if TYPE_CHECKING:
     import torch
@@ -27,20 +28,6 @@ if TYPE_CHECKING:
 ERROR_WINDOWS = 32
 """Windows of dev text over which output errors are measured."""
 
-Link = Callable[[Document, Sequence[Mention]], Sequence[Mention]]
-
-
-def linkers(data: Mapping[str, TaskData]) -> dict[str, Link]:
-    """Task to what fills in concepts: a dictionary of the training mentions, where they have concepts at all."""
-    found: dict[str, Link] = {}
-    for name, one in data.items():
-        train = one.corpus["train"]
-        if any(mention.concept is not None for document in train for mention in document.mentions):
-            found[name] = ConceptDictionary(one.task.unlinked).fit(train).link
-        else:
-            found[name] = lambda document, mentions: mentions
-    return found
-
 
 @dataclass
 class Scoring:
@@ -49,7 +36,7 @@ class Scoring:
     Args:
         data: task to its data.
         folder: of the run.
-        links: from `linkers`.
+        linkings: task to what links its mentions; those that are not there have no concepts.
         device: where and in what precision.
         pad: id of the padding token.
         padded: padded tokens of a batch at most.
@@ -59,7 +46,7 @@ class Scoring:
 
     data: Mapping[str, TaskData]
     folder: Path
-    links: Mapping[str, Link]
+    linkings: Mapping[str, TaskLinking]
     device: Device
     pad: int
     padded: int
@@ -70,7 +57,8 @@ class Scoring:
         """Predictions of a model on a split."""
         from bench.evaluation.predict import predict
 
-        return predict(model, task, self.data[task], split, self.device, self.pad, self.links[task], self.padded, advance)
+        link = self.linkings[task].linking.link if task in self.linkings else _unlinked
+        return predict(model, task, self.data[task], split, self.device, self.pad, link, self.padded, advance)
 
     def selection(self, model: TaskModel, step: int) -> dict[str, float]:
         """Each task's selection metric on dev after an update, and their mean as ``mean``."""
@@ -125,6 +113,10 @@ class Scoring:
         dictionary = ConceptDictionary(one.task.unlinked).fit(one.corpus["train"])
         predicted = [Document(d.id, "", dictionary.annotate(d)) for d in one.corpus["test"]]
         return {"dictionary": self.scores(task, self.statistics(task, "test", predicted))}
+
+
+def _unlinked(document: Document, mentions: Sequence[Mention]) -> Sequence[Mention]:
+    return mentions
 
 
 def save_trained(model: TaskModel, data: Mapping[str, TaskData], folder: Path) -> None:
