@@ -2,11 +2,12 @@
 
 from __future__ import annotations
 
+import random
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass, replace
 
 from bench.api.data import Document, Mention
-from bench.linking.candidates import Evidence, Finder, Query, Trained, learn, queries
+from bench.linking.candidates import Finder, Query, Trained, learn, queries
 from bench.linking.features import rows, setting
 from bench.linking.meanings import Meanings
 from bench.linking.rerank import Choice, Ranker, fit, threshold
@@ -16,7 +17,8 @@ FOLDS = 5
 """Parts of the training documents, each ranked by what the others and the terminology know: else the linker would learn that
 every mention is in the dictionary."""
 
-Candidates = dict[str, Evidence]
+MOST, AT_ONCE = 2000, 64
+"""Training mentions, alike ones counted once, that the re-ranker learns from at most; and documents that are looked up together."""
 
 
 @dataclass(frozen=True)
@@ -67,8 +69,7 @@ class Linker:
         self._unlinked = unlinked
         trained: Trained = learn(train, FOLDS, unlinked)
         self._finder = Finder(names, trained, meanings(trained.table) if meanings is not None else None)
-        self._finder.prepare(query for document in train for query in queries(document, document.mentions))
-        choices = [choice for number, document in enumerate(train) for choice in self._choices(document, number % FOLDS)]
+        choices = self._lessons(train)
         self._ranker: Ranker | None = fit(choices) if choices else None
         self.threshold = self._cut(dev)
 
@@ -120,6 +121,18 @@ class Linker:
                 pairs = [Ranked(concept, float(score)) for concept, score in zip(candidates, scores, strict=True)]
                 made[query] = sorted(pairs, key=lambda one: (-one.score, one.concept))
         return [made[query] for query in wanted]
+
+    def _lessons(self, train: Sequence[Document]) -> list[Choice]:
+        """Mentions of training documents, drawn document by document, up to `MOST`."""
+        order = random.Random(0).sample(range(len(train)), len(train))
+        found: list[Choice] = []
+        for low in range(0, len(order), AT_ONCE):
+            part = order[low : low + AT_ONCE]
+            self._finder.prepare(query for i in part for query in queries(train[i], train[i].mentions))
+            found += [choice for i in part for choice in self._choices(train[i], i % FOLDS)]
+            if len(found) >= MOST:
+                break
+        return found
 
     def _choices(self, document: Document, fold: int) -> Iterator[Choice]:
         """The mentions of a training document whose concept is among the candidates, alike ones together."""

@@ -1,7 +1,7 @@
 """A table of names: found by key, by concept and by character n-grams; on disk and memory-mapped, or in memory.
 
-Source of the n-grams: scispaCy's candidate generator, Neumann et al. 2019, arXiv 1902.07669; hashed here, so that no vocabulary is
-held.
+Source of the n-grams: scispaCy's candidate generator, Neumann et al. 2019, arXiv 1902.07669; hashed, so that it
+needs no vocabulary.
 """
 
 from __future__ import annotations
