@@ -18,7 +18,7 @@ FOLDS = 5
 every mention is in the dictionary."""
 
 MOST, AT_ONCE = 2000, 64
-"""Training mentions, alike ones counted once, that the re-ranker learns from at most; and documents that are looked up together."""
+"""Training mentions, alike ones counted once, that the re-ranker learns from; and documents that are looked up together."""
 
 
 @dataclass(frozen=True)

@@ -6,7 +6,9 @@ Source: https://brat.nlplab.org/standoff.html. A mention, a discontiguous one an
     T2	Effect 23 31;40 45	swelling hands
     R1	Causes Arg1:T1 Arg2:T2
 
-Mentions and relations are read. Attributes (A, M), events (E), normalisations (N), notes (#), equivalences (*) and relations of
+    N1	Reference T1 MESH:D002945	cisplatin
+
+Mentions, their concepts (the first N line of each) and relations are read. Attributes (A, M), events (E), other N lines, notes (#), equivalences (*) and relations of
 events are not, and are counted, so that whoever reads knows. Errors name file and line and quote no text.
 """
 
@@ -16,7 +18,7 @@ import hashlib
 import re
 from collections import Counter
 from collections.abc import Collection, Iterable, Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from itertools import pairwise
 from pathlib import Path
 
@@ -31,6 +33,7 @@ from bench_tasks.common.synthetic import is_synthetic
 LAYOUT = "FOLDER/{train,dev,test}/DOC.txt with DOC.ann beside it (brat standoff; empty where a document has no mention)"
 _MENTION = re.compile(r"(T\S{1,32})\t(\S{1,64}) ([0-9]{1,12} [0-9]{1,12}(?:;[0-9]{1,12} [0-9]{1,12})*)(?:\t(.*))?")
 _RELATION = re.compile(r"(R\S{1,32})\t(\S{1,64}) \S{1,64}:([TE]\S{1,32}) \S{1,64}:([TE]\S{1,32})\s*")
+_REFERENCE = re.compile(r"N\S{1,32}\tReference (T\S{1,32}) (\S{1,128})(?:\t.*)?")
 _OTHER = "AMEN#*"
 _TYPE = re.compile(r"[^\s:;|]{1,64}")
 
@@ -63,6 +66,7 @@ def parse(text: str, path: Path, document: str | None = None) -> Annotations:
     """
     named: dict[str, Mention] = {}
     related: list[tuple[str, str, str, str]] = []
+    concepts: dict[str, str] = {}
     passed: Counter[str] = Counter()
     for number, line in enumerate(text.removeprefix("\ufeff").replace("\r\n", "\n").split("\n"), start=1):
         where = f"{path}, line {number}"
@@ -76,10 +80,17 @@ def parse(text: str, path: Path, document: str | None = None) -> Annotations:
             if found is None:
                 raise DataError(f"{where}: {len(line)} characters that are no relation; wanted 'R1<TAB>Type Arg1:T1 Arg2:T2'.")
             related.append((where, found[2], found[3], found[4]))
+        elif (reference := _REFERENCE.fullmatch(line)) is not None:
+            concepts.setdefault(reference[1], reference[2])
         elif line[:1] and line[0] in _OTHER and "\t" in line:
             passed[line[0]] += 1
         elif line.strip():
             raise DataError(f"{where}: {len(line)} characters that are no annotation; wanted a line that starts with T or R.")
+    for name, concept in concepts.items():
+        if name in named:
+            named[name] = replace(named[name], concept=concept)
+        else:
+            passed["N"] += 1
     unique = {mention.key: mention for mention in named.values()}
     relations: dict[Relation, None] = {}
     for where, label, source, target in related:

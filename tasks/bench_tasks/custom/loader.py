@@ -168,8 +168,8 @@ def _brat(reading: _Reading, home: Path, split: str) -> Iterator[Document]:
 def _pipe(reading: _Reading, home: Path, split: str) -> Iterator[Document]:
     for name, text, path in _pairs(reading, home, split, ".text", ".pipe"):
         found = pipe.read_mentions(decode(reading.bytes(path, split), path), path, name, len(text))
-        # Concepts and slots are the business of the task that this format comes from.
-        yield Document(name, text, tuple(replace(mention, concept=None, slots={}) for mention in found))
+        # Slots are the business of the task that this format comes from.
+        yield Document(name, text, tuple(replace(mention, slots={}) for mention in found))
 
 
 def _pairs(reading: _Reading, home: Path, split: str, plain: str, annotated: str) -> Iterator[tuple[str, str, Path]]:

@@ -42,7 +42,7 @@ FORMATS: Mapping[str, Mapping[str, tuple[str, ...]]] = {
 """Format to the usual names of each split's folder or file, one of which has to be there."""
 
 KEYS = (
-    "name", "kind", "format", "folder", "labels", "splits", "metric", "head", "reference", "licence", "citation",
+    "name", "kind", "format", "folder", "labels", "splits", "metric", "head", "concepts", "reference", "licence", "citation",
 )  # fmt: skip
 _NEEDED = ("kind", "format", "folder")
 _LONGEST = 255
@@ -64,6 +64,7 @@ class TaskFile:
         splits: split to the names that its folder or file may have.
         metric: dotted path into the scores.
         heads: names of heads, the default first.
+        concepts: file that names the concepts of mentions; None where concepts are looked up among training mentions alone.
         reference: page of the corpus.
         licence: of the corpus.
         citation: of the corpus.
@@ -79,6 +80,7 @@ class TaskFile:
     splits: Mapping[str, tuple[str, ...]]
     metric: str
     heads: tuple[str, ...]
+    concepts: Path | None
     reference: str
     licence: str
     citation: str
@@ -144,10 +146,22 @@ def _checked(values: Mapping[str, Any], path: Path, digest: str) -> TaskFile:
         splits=_splits(path, form, values.get("splits", {})),
         metric=texts.get("metric", metric),
         heads=(head, *(other for other in heads if other != head)),
+        concepts=_concepts(path, kind, form, texts.get("concepts")),
         reference=texts.get("reference", ""),
         licence=texts.get("licence", "not stated"),
         citation=texts.get("citation", ""),
     )
+
+
+def _concepts(path: Path, kind: str, form: str, file: str | None) -> Path | None:
+    if file is None:
+        return None
+    if kind != "mentions" or form == "iob":
+        raise UsageError(f"{path}: 'concepts' beside {kind} in {form}, which have none.", "Take the key out.")
+    found = path.absolute().parent / _place(path, "concepts", file)
+    if not found.is_file():
+        raise UsageError(f"{path}: 'concepts' names {found}, which is no file.", "Correct it, or take the key out.")
+    return found
 
 
 def _labels(path: Path, value: Any) -> tuple[str, ...]:

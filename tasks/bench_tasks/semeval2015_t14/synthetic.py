@@ -45,7 +45,7 @@ class Identifiers:
 
 
 def write_corpus(folder: Path, seed: int, sizes: Mapping[str, int] | None = None) -> None:
-    """Writes ``train``, ``dev`` and ``test`` with a `.text` and a `.pipe` file a note, the names of the concepts, and the marker.
+    """Writes ``train``, ``dev`` and ``test`` with a `.text` and a `.pipe` file a note, names of concepts, and the marker.
 
     Sizes count notes; see `CorpusTask.synthesize`.
     """

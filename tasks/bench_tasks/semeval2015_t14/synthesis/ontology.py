@@ -1,7 +1,8 @@
 """The made-up terminology of the synthetic notes: names of the concepts that they mention, and of some that they do not.
 
 A concept is a set of lexemes, so that its names follow from them: "acute left renal stenosis", "acute stenosis of the left
-kidney", and the abbreviations of its parts. Most mentions of the test notes have a concept, or a wording, that no training note has.
+kidney", and the abbreviations of its parts. Most mentions of the test notes have a concept, or a
+wording, that no training note has.
 """
 
 from __future__ import annotations
