@@ -9,10 +9,11 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from bench.api.data import SPLITS, Corpus, Document
+from bench.api.part import Requirement
 from bench.api.task import Task
 from bench.config import RunConfig
 from bench.data.concepts import ConceptDictionary, Linking
-from bench.errors import UsageError
+from bench.errors import MissingError, UsageError
 from bench.linking.cache import Terminology, open_terminology
 from bench.linking.readers import Selection
 from bench.reporting import Reporter
@@ -24,6 +25,7 @@ if TYPE_CHECKING:
 
 SYNTHETIC_NAMES = "concepts.tsv"
 """File of a synthetic corpus that names its concepts; it is read without being asked for."""
+_NEEDED = Requirement("sklearn", "bench-suite[train]")
 MISSED = 0.02
 """Embeddings are tried from this share of dev mentions on whose concept is not among the candidates without them: there alone
 can they find what nothing else finds, and they take longer than all the rest."""
@@ -36,6 +38,7 @@ def open_terminologies(
 
     Raises:
         DataError: a file that is not what it claims to be.
+        MissingError: scikit-learn is not installed.
         UsageError: a file for a task whose training mentions have no concepts.
     """
     selection = Selection(config.concept_language, config.concept_sources)
@@ -50,6 +53,8 @@ def open_terminologies(
                 f"{path} names concepts for {name}, whose training mentions in {source.folder} have none.",
                 "Leave --concepts out, or give a corpus with concepts.",
             )
+        if not _NEEDED.present():
+            raise MissingError(f"Linking concepts needs {_NEEDED.module}, which is not installed.", _NEEDED.command)
         console.step(f"reading the names of concepts of {name}")
         found[name] = open_terminology(path, selection)
         unknown = unknown_concepts(source.corpus, found[name], task.unlinked)

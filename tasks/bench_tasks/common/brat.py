@@ -5,11 +5,11 @@ Source: https://brat.nlplab.org/standoff.html. A mention, a discontiguous one an
     T1	Drug 0 9	cisplatin
     T2	Effect 23 31;40 45	swelling hands
     R1	Causes Arg1:T1 Arg2:T2
-
     N1	Reference T1 MESH:D002945	cisplatin
 
-Mentions, their concepts (the first N line of each) and relations are read. Attributes (A, M), events (E), other N lines, notes (#), equivalences (*) and relations of
-events are not, and are counted, so that whoever reads knows. Errors name file and line and quote no text.
+Mentions, their concepts (the first N line of each) and relations are read. Attributes (A, M), events (E), other N lines,
+notes (#), equivalences (*) and relations of events are not, and are counted, so that whoever reads knows. Errors name file and
+line and quote no text.
 """
 
 from __future__ import annotations

@@ -5,7 +5,9 @@
     {…, "relations": [{"source": 0, "target": 1, "label": "causes"}]}       source and target count the mentions from 0
     {"id": "q1", "query": "…", "passages": [{"id": "p1", "text": "…", "relevant": true}]}
 
-A mention's concept may be left out. Offsets are characters of the text, ends exclusive. For scoring, texts may be left out, and a prediction's passages carry a
+A mention's concept may be left out.
+
+Offsets are characters of the text, ends exclusive. For scoring, texts may be left out, and a prediction's passages carry a
 ``score`` in place of ``relevant``.
 """
 
