@@ -1,7 +1,7 @@
 """What each part of the linker adds, and what a large terminology costs.
 
-First table: the gold mentions of craft-cl where it is there, else of the synthetic notes; each row adds a part to the one above.
-Choices are made on dev; test is for the full form alone. Second: a made-up terminology, written in a stream and looked up.
+First table: the gold mentions of craft-cl where it is there, else of the synthetic notes; each row adds a part to the one
+above. Choices are made on dev; test is for the full form alone. Second: a made-up terminology, written in a stream and looked up.
 
     python benchmarks/bench_concepts.py [--quick] [--names 1000000] [--json FILE]
 """

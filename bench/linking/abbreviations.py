@@ -38,7 +38,8 @@ def definitions(text: str) -> dict[str, str]:
 
 
 def singular(short: str) -> str:
-    """A short form without the small ``s`` of its plural."""
+    """A short form without ``'s`` and without the small ``s`` of its plural."""
+    short = short[:-2] if short.endswith(("'s", "’s")) else short
     return short[:-1] if len(short) > 2 and short.endswith("s") and short[-2].isupper() else short
 
 
