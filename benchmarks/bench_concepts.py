@@ -1,7 +1,8 @@
 """What each part of the linker adds, and what a large terminology costs.
 
 First table: the gold mentions of craft-cl where it is there, else of the synthetic notes; each row adds a part to the one
-above. Choices are made on dev; test is for the full form alone. Second: a made-up terminology, written in a stream and looked up.
+above. Choices are made on dev; test is for the full form alone. Second: a made-up terminology, written in a
+stream and looked up.
 
     python benchmarks/bench_concepts.py [--quick] [--names 1000000] [--json FILE]
 """
@@ -10,7 +11,6 @@ from __future__ import annotations
 
 import argparse
 import random
-import resource
 import subprocess
 import sys
 import tempfile
@@ -213,14 +213,15 @@ def measure_large(path: Path, cache: Path) -> None:
     from bench.linking.cache import open_terminology
     from bench.linking.readers import Selection
 
-    before = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss * 1024
+    common.peak_memory(reset=True)
+    before = common.peak_memory()
     started = time.perf_counter()
     table = open_terminology(path, Selection(), cache).table
     read = time.perf_counter() - started
     started = time.perf_counter()
     table.nearest([table.texts[i] for i in range(0, len(table), max(1, len(table) // 256))][:256], 20)
     looked = time.perf_counter() - started
-    print(before, resource.getrusage(resource.RUSAGE_SELF).ru_maxrss * 1024, read, looked, len(table))
+    print(before, common.peak_memory(), read, looked, len(table))
 
 
 def _add(parser: argparse.ArgumentParser) -> None:

@@ -6,6 +6,9 @@ import random
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass, replace
 
+import numpy as np
+from numpy.typing import NDArray
+
 from bench.api.data import Document, Mention
 from bench.linking.candidates import Finder, Query, Trained, learn, queries
 from bench.linking.features import rows, setting
@@ -35,8 +38,25 @@ class Ranked:
 
 
 @dataclass(frozen=True)
+class Lesson:
+    """A training mention that the re-ranker learns from.
+
+    Args:
+        rows: what speaks for each candidate; none where the right one is not among them.
+        right: the index of the right one, or None.
+        count: mentions of the document that are like it.
+        fold: of the document.
+    """
+
+    rows: NDArray[np.float32]
+    right: int | None
+    count: int
+    fold: int
+
+
+@dataclass(frozen=True)
 class Judged:
-    """How gold mentions come out.
+    """How mentions with a concept come out.
 
     Args:
         accuracy: share whose concept comes first.
@@ -69,8 +89,12 @@ class Linker:
         self._unlinked = unlinked
         trained: Trained = learn(train, FOLDS, unlinked)
         self._finder = Finder(names, trained, meanings(trained.table) if meanings is not None else None)
-        choices = self._lessons(train)
+        lessons = self._lessons(train)
+        choices = [
+            Choice(one.rows, one.right, one.count**0.5) for one in lessons if one.right is not None and len(one.rows) > 1
+        ]
         self._ranker: Ranker | None = fit(choices) if choices else None
+        self.judged = self._judged(lessons, dev)
         self.threshold = self._cut(dev)
 
     def link(self, document: Document, mentions: Sequence[Mention]) -> tuple[Mention, ...]:
@@ -90,15 +114,23 @@ class Linker:
         """
         return [self._ordered(found) for found in self._scored(document, mentions)]
 
-    def judged(self, documents: Sequence[Document]) -> Judged:
-        """How the gold mentions of documents come out."""
+    def _judged(self, lessons: Sequence[Lesson], dev: Sequence[Document]) -> Judged:
+        """How the mentions that were learned from come out, by what the other folds teach, and those of dev."""
         right = missed = total = 0
-        for document in documents:
-            for mention, found in zip(document.mentions, self.rank(document, document.mentions), strict=True):
-                if mention.concept is not None:
+        for fold in range(FOLDS):
+            ranker = _fitted([one for one in lessons if one.fold != fold])
+            for one in lessons:
+                if one.fold == fold:
+                    total += one.count
+                    missed += one.count * (one.right is None)
+                    if one.right is not None and ranker is not None:
+                        right += one.count * int(ranker(one.rows).argmax() == one.right)
+        for document in dev:
+            for mention, found in zip(document.mentions, self._scored(document, document.mentions), strict=True):
+                if mention.concept is not None and mention.concept != self._unlinked:
                     total += 1
-                    right += found[:1] == (mention.concept,)
-                    missed += mention.concept not in found
+                    right += bool(found) and found[0].concept == mention.concept
+                    missed += all(one.concept != mention.concept for one in found)
         return Judged(right / max(total, 1), missed / max(total, 1))
 
     def _ordered(self, found: Sequence[Ranked]) -> tuple[str, ...]:
@@ -122,32 +154,35 @@ class Linker:
                 made[query] = sorted(pairs, key=lambda one: (-one.score, one.concept))
         return [made[query] for query in wanted]
 
-    def _lessons(self, train: Sequence[Document]) -> list[Choice]:
+    def _lessons(self, train: Sequence[Document]) -> list[Lesson]:
         """Mentions of training documents, drawn document by document, up to `MOST`."""
         order = random.Random(0).sample(range(len(train)), len(train))
-        found: list[Choice] = []
+        found: list[Lesson] = []
         for low in range(0, len(order), AT_ONCE):
             part = order[low : low + AT_ONCE]
             self._finder.prepare(query for i in part for query in queries(train[i], train[i].mentions))
-            found += [choice for i in part for choice in self._choices(train[i], i % FOLDS)]
+            found += [lesson for i in part for lesson in self._lessons_of(train[i], i % FOLDS)]
             if len(found) >= MOST:
                 break
         return found
 
-    def _choices(self, document: Document, fold: int) -> Iterator[Choice]:
-        """The mentions of a training document whose concept is among the candidates, alike ones together."""
+    def _lessons_of(self, document: Document, fold: int) -> Iterator[Lesson]:
+        """The mentions of a training document that have a concept, alike ones together, without what their fold knows."""
         wanted = queries(document, document.mentions)
         found = {query: self._finder.find(query, fold) for query in dict.fromkeys(wanted)}
         place = setting(document, found)
-        counts: dict[tuple[Query, str | None], int] = {}
+        counts: dict[tuple[Query, str], int] = {}
         for query, mention in zip(wanted, document.mentions, strict=True):
-            key = query, mention.concept or self._unlinked
-            counts[key] = counts.get(key, 0) + 1
+            concept = mention.concept or self._unlinked
+            if concept is not None:
+                counts[query, concept] = counts.get((query, concept), 0) + 1
         for (query, concept), count in counts.items():
             candidates = list(found[query])
-            if concept in candidates and len(candidates) > 1:
+            if concept in candidates:
                 table = rows(query, found[query], self._finder, place, fold)
-                yield Choice(table, candidates.index(concept), count**0.5)
+                yield Lesson(table, candidates.index(concept), count, fold)
+            elif concept != self._unlinked:
+                yield Lesson(np.zeros((0, 0), np.float32), None, count, fold)
 
     def _cut(self, dev: Sequence[Document]) -> float:
         best, right, unlinked = [], [], []
@@ -161,3 +196,8 @@ class Linker:
                     right.append(found[0].concept == gold)
                     unlinked.append(gold == self._unlinked)
         return threshold(best, right, unlinked)
+
+
+def _fitted(lessons: Sequence[Lesson]) -> Ranker | None:
+    choices = [Choice(one.rows, one.right, one.count**0.5) for one in lessons if one.right is not None and len(one.rows) > 1]
+    return fit(choices) if choices else None
