@@ -90,10 +90,7 @@ class Linker:
         trained: Trained = learn(train, FOLDS, unlinked)
         self._finder = Finder(names, trained, meanings(trained.table) if meanings is not None else None)
         lessons = self._lessons(train)
-        choices = [
-            Choice(one.rows, one.right, one.count**0.5) for one in lessons if one.right is not None and len(one.rows) > 1
-        ]
-        self._ranker: Ranker | None = fit(choices) if choices else None
+        self._ranker = _fitted(lessons)
         self.judged = self._judged(lessons, dev)
         self.threshold = self._cut(dev)
 
