@@ -25,8 +25,11 @@ MOST = 10**15
 
 # What cannot change the outcome stays out of the run's identity.
 _NOT_IDENTITY = frozenset(
-    {"tracker", "memory_limit", "max_hours", "out", "name", "study", "micro_batch", "checkpoint_every", "data", "task_set"}
-)
+    {
+        "tracker", "memory_limit", "max_hours", "out", "name", "study", "micro_batch", "checkpoint_every", "data", "task_set",
+        "concepts", "concept_language", "concept_sources",
+    }
+)  # fmt: skip
 # Came after runs had ids: at its default a field stays out of the identity, so that those runs are still found by theirs.
 _LATER = frozenset({"sampling", "temperature", "loss_weighting", "gradients", "allow_leak", "tolerate"})
 
@@ -45,6 +48,9 @@ class RunConfig:
         model: short name, folder, or ``org/name@revision``.
         head: head name; None takes each task's default.
         data: task name to folder; a task that is not in it generates its synthetic corpus.
+        concepts: task to a file that names its concepts: a table, OBO, or UMLS's ``MRCONSO.RRF``.
+        concept_language: of the rows of ``MRCONSO.RRF`` that are read, as its second column has it; every one where empty.
+        concept_sources: of those rows, as the twelfth column has them; every one where empty.
         allow_leak: whether documents may stand in two splits of a corpus; recorded in the result.
         tolerate: kinds of faulty lines that are left out of a corpus, counted and recorded; see `bench.api.task.Task.faults`.
         seed: of initialisation, order and sampling.
@@ -83,6 +89,9 @@ class RunConfig:
     model: str = "minilm-l6"
     head: str | None = None
     data: Mapping[str, str] = field(default_factory=dict)
+    concepts: Mapping[str, str] = field(default_factory=dict)
+    concept_language: str = "ENG"
+    concept_sources: tuple[str, ...] = ()
     allow_leak: bool = False
     tolerate: tuple[str, ...] = ()
     seed: int = 0
@@ -223,7 +232,7 @@ def read_toml(path: Path) -> dict[str, Any]:
         raise UsageError(f"{path} is not TOML that can be read: it is nested too deeply.") from None
 
 
-_TUPLES = {"task", "tracker", "waive", "tolerate"}
+_TUPLES = {"task", "tracker", "waive", "tolerate", "concept_sources"}
 _INTS = {
     "rank", "seed", "replicate", "steps", "tokens", "batch_tokens", "micro_batch", "max_length", "memory_limit",
     "checkpoint_every", "eval_every",
@@ -258,10 +267,10 @@ def _typed(name: str, value: Any, source: str) -> Any:
         if isinstance(value, (int, float)) and not isinstance(value, bool):
             return float(value)
         raise UsageError(f"{source}: {name} is {value!r}; it must be a number.")
-    if name == "data":
+    if name in ("data", "concepts"):
         if isinstance(value, Mapping) and all(isinstance(v, str) for v in value.values()):
             return dict(value)
-        raise UsageError(f"{source}: data must map task names to folders.")
+        raise UsageError(f"{source}: {name} must map task names to {'folders' if name == 'data' else 'files'}.")
     if not isinstance(value, str):
         raise UsageError(f"{source}: {name} is {value!r}; it must be a string.")
     if name in _CHOICES and value not in _CHOICES[name]:

@@ -29,6 +29,7 @@ from bench.results.layout import CHECKPOINTS, JOURNAL, PLAN, RESULT
 from bench.results.lock import RunLock
 from bench.results.store import find_run, read_result, write_result
 from bench.steps import base as base_step
+from bench.steps import concepts as concepts_step
 from bench.steps import corpora as corpora_step
 from bench.steps import finish, gates
 from bench.steps import plan as plan_step
@@ -45,6 +46,7 @@ from bench.training.devices import current, resolve_device
 from bench.training.processes import Processes, joined
 
 if TYPE_CHECKING:
+    from bench.linking.cache import Terminology
     from bench.training.loop import Trainer
     from bench.training.model import TaskData
 
@@ -108,7 +110,10 @@ def run(
         with clock("data"):
             console.step("reading corpora")
             sources = stack.enter_context(corpora_step.read_corpora(parts.tasks, config))  # 4
-        facts = resolved_facts(config, parts, sources)
+            terminologies = processes.main_first(
+                lambda: concepts_step.open_terminologies(parts.tasks, sources, config, console)
+            )
+        facts = resolved_facts(config, parts, sources, terminologies)
         ident = run_id(config, **facts)
         folder = Path(config.out) / ident
         if before is not None:
@@ -121,7 +126,9 @@ def run(
         elif processes.main:
             stack.enter_context(nothing_half_begun(folder))
             corpora_step.keep_synthetic(sources, folder, console)
-        planned = processes.main_first(lambda: plan(config, facts, ident, folder, parts, sources, console, clock))
+        planned = processes.main_first(
+            lambda: plan(config, facts, ident, folder, parts, sources, console, clock, terminologies)
+        )
         if dry_run:
             plan_step.show_plan(planned.plan, planned.parity, console)
             return Outcome(None, None, {}, planned.plan)
@@ -160,11 +167,17 @@ def nothing_half_begun(folder: Path) -> Iterator[None]:
         raise
 
 
-def resolved_facts(config: RunConfig, parts: Parts, sources: Mapping[str, corpora_step.Source]) -> dict[str, Any]:
+def resolved_facts(
+    config: RunConfig,
+    parts: Parts,
+    sources: Mapping[str, corpora_step.Source],
+    terminologies: Mapping[str, Terminology] | None = None,
+) -> dict[str, Any]:
     """What the flags leave open and the outcome depends on."""
     from bench.training.plan import resolve_precision
 
     device = resolve_device(config.device)
+    names = {name: one.sha256 for name, one in (terminologies or {}).items()}
     asked = [task.head(parts.heads[name]).learning_rate for name, task in parts.tasks.items()]
     adjusted = {name: dict(source.corpus.adjusted) for name, source in sources.items() if source.corpus.adjusted}
     return {
@@ -180,6 +193,7 @@ def resolved_facts(config: RunConfig, parts: Parts, sources: Mapping[str, corpor
         "lr": config.lr if config.lr is not None else min(asked),
         # Where nothing was put right it says nothing, so that runs from before there was such a rule keep their ids.
         **({"adjusted": adjusted} if adjusted else {}),
+        **({"concepts": names} if names else {}),
     }
 
 
@@ -192,6 +206,7 @@ def plan(
     sources: Mapping[str, corpora_step.Source],
     console: Reporter,
     clock: Clock,
+    terminologies: Mapping[str, Terminology] | None = None,
 ) -> Planned:
     """Encodes the corpora (4), translates the budget, and proves parity on the meta device (5)."""
     from bench.data.batches import shares
@@ -214,7 +229,7 @@ def plan(
             if message:
                 console.warn(message)
     told = plan_step.describe(config, ident, parts, data, device, budget, parity)
-    return Planned(config, facts, ident, folder, parts, data, device, budget, parity, told)
+    return Planned(config, facts, ident, folder, parts, data, device, budget, parity, told, terminologies or {})
 
 
 def assist(planned: Planned, registry: Registry, console: Reporter, clock: Clock, processes: Processes) -> Outcome:
@@ -291,6 +306,10 @@ def train_and_score(
         model = base_step.attach(base, parts, planned.parity.plan, data, config, planned.device)
         trainer = make_trainer(planned, model, processes)
         recount(planned, trainer)
+    linkings: Mapping[str, concepts_step.TaskLinking] = {}
+    if processes.main:
+        with clock("linking"):  # before the batch search, so that what the linker holds is counted
+            linkings = concepts_step.linkings(data, planned.terminologies, parts.model, planned.device.name, console)
     beside = sum(processes.exchange(gates.resident())[1:])
 
     def settle() -> tuple[BatchReport, int, checkpoints.Checkpoint | None]:
@@ -302,7 +321,7 @@ def train_and_score(
     if found is not None:
         progress = restore(trainer, found)
         trainer.micro_batch = min(trainer.micro_batch, int(found.state["micro_batch"]))
-    scoring = finish.Scoring(data, folder, finish.linkers(data), planned.device, trainer.pad, batch.micro_batch)
+    scoring = finish.Scoring(data, folder, linkings, planned.device, trainer.pad, batch.micro_batch)
     schedule = Schedule(
         # Waived, only those are written that the run itself comes back to: the best, the last, and where it was stopped.
         checkpoint_every=sys.maxsize if "checkpoint" in config.waive else config.checkpoint_every,

@@ -59,6 +59,8 @@ class Task(Part):
     """What the corpus writes for a mention without a concept, e.g. ``CUI-less``; used where a mention's text was never seen."""
     folder: ClassVar[Path | None] = None
     """Where its corpus lies unless ``--data`` says otherwise; a task without one synthesizes its corpus."""
+    concepts: ClassVar[Path | None] = None
+    """A file that names its concepts, read unless ``--concepts`` says otherwise; None where there is none."""
     file: ClassVar[Path | None] = None
     """The file it was made from (`bench.hooks.bench_task_from_file`); None where a plugin hands it over under its name."""
     faults: ClassVar[Mapping[str, str]] = {}

@@ -101,6 +101,14 @@ def size(text: str) -> int:
         raise argparse.ArgumentTypeError(f"a size of {len(match[1])} digits is none") from None
 
 
+def named_file(text: str) -> tuple[str, str]:
+    """`TASK=FILE`."""
+    name, equals, file = text.partition("=")
+    if not (name and equals and file):
+        raise argparse.ArgumentTypeError(f"{text!r} is not TASK=FILE, such as 2015-T14=names.tsv")
+    return name, file
+
+
 def pair(text: str) -> tuple[str, str]:
     """`TASK=DIR`."""
     name, equals, folder = text.partition("=")

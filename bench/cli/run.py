@@ -11,7 +11,7 @@ from dataclasses import fields as dataclass_fields
 from pathlib import Path
 from typing import Any
 
-from bench.cli.parser import Parser, pair, real, size, whole
+from bench.cli.parser import Parser, named_file, pair, real, size, whole
 from bench.cli.terminal import say
 from bench.cli.text import dump
 from bench.config import INVARIANTS, RunConfig, from_mapping, read_toml
@@ -52,6 +52,14 @@ def configure(parser: Parser) -> None:
 
     data = parser.add_argument_group("data")
     data.add_argument("--data", type=pair, action="append", metavar="TASK=DIR", help="a task's corpus; repeat it for several")
+    data.add_argument(
+        "--concepts", type=named_file, action="append", metavar="TASK=FILE",
+        help="names of a task's concepts: a table, OBO or MRCONSO.RRF; repeatable",
+    )  # fmt: skip
+    data.add_argument("--concept-language", metavar="CODE", help="rows of MRCONSO.RRF that are read (default: ENG)")
+    data.add_argument(
+        "--concept-sources", action="append", metavar="NAME", help="sources of those rows, such as SNOMEDCT_US; repeatable"
+    )
     data.add_argument(
         "--allow-leak", action="store_true", default=None, help="go on with documents that stand in two splits; recorded"
     )
@@ -179,7 +187,7 @@ def configuration(
     base = start or RunConfig()
     if args.config is not None:
         base = from_mapping(sizes(read_toml(args.config), str(args.config)), str(args.config))
-    names = {field.name for field in dataclass_fields(RunConfig)} - {"data"}
+    names = {field.name for field in dataclass_fields(RunConfig)} - {"data", "concepts"}
     typed = {name: value for name, value in vars(args).items() if name in names and value is not None}
     # A budget on the command line replaces the file's, whichever of the four that was; so do tasks.
     for together in ({"steps", "epochs", "tokens", "tokens_like"}, {"task", "task_set"}):
@@ -190,6 +198,7 @@ def configuration(
     if chosen is not None and registry is not None:
         tasks = typed["task"] = (*tasks, *(name for name in task_set(chosen, registry) if name not in tasks))
     typed["data"] = corpora_below(tasks, environ) | dict(base.data) | dict(args.data or ())
+    typed["concepts"] = dict(base.concepts) | dict(args.concepts or ())
     return from_mapping(typed, "the command line", base)
 
 

@@ -104,6 +104,7 @@ def stage(bench: Workbench) -> Iterator[RunInfo]:
     here.mkdir()
     config = {
         "task": ["2015-T14"], "arch": "A1", "lr": 0.002, "data": {"2015-T14": f"/home/{CANARY}/notes"},
+        "concepts": {"2015-T14": f"/home/{CANARY}/names.tsv"},
         "out": f"/home/{CANARY}/runs", "resume": f"/home/{CANARY}/runs/x", "tokens_like": f"/home/{CANARY}/runs/y",
     }  # fmt: skip
     before = {name: os.environ.get(name) for name in (*_LOCAL, "WANDB_API_KEY")}

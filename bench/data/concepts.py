@@ -6,12 +6,23 @@ import re
 from collections import Counter, defaultdict
 from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import replace
+from typing import Protocol
 
 from bench.api.data import Document, Mention, in_order
 
 _WORD = re.compile(r"\w+|[^\w\s]")
 
 Words = tuple[str, ...]
+
+
+class Linking(Protocol):
+    """What gives mentions their concepts."""
+
+    def link(self, document: Document, mentions: Sequence[Mention]) -> tuple[Mention, ...]:
+        """The mentions with their concepts filled in, in the order given."""
+
+    def rank(self, document: Document, mentions: Sequence[Mention]) -> list[tuple[str, ...]]:
+        """The concepts that each mention may have, the best first."""
 
 
 def mention_words(text: str, mention: Mention) -> Words:
@@ -30,7 +41,7 @@ class ConceptDictionary:
 
     def __init__(self, default: str | None = None) -> None:
         self.default = default
-        self._concepts: dict[tuple[str, Words], str | None] = {}
+        self._concepts: dict[tuple[str, Words], tuple[str | None, ...]] = {}
         self._labels: dict[Words, str] = {}
         self._longest: dict[str, int] = {}
 
@@ -50,8 +61,8 @@ class ConceptDictionary:
                 if words:
                     concepts[mention.label, words][mention.concept] += 1
                     labels[words][mention.label] += 1
-        self._concepts = {key: _commonest(counts) for key, counts in concepts.items()}
-        self._labels = {words: _commonest(counts) or "" for words, counts in labels.items()}
+        self._concepts = {key: _by_frequency(counts) for key, counts in concepts.items()}
+        self._labels = {words: _commonest(counts) for words, counts in labels.items()}
         self._longest = {}
         for words in self._labels:
             self._longest[words[0]] = max(len(words), self._longest.get(words[0], 0))
@@ -59,9 +70,14 @@ class ConceptDictionary:
 
     def link(self, document: Document, mentions: Sequence[Mention]) -> tuple[Mention, ...]:
         """The mentions with their concepts filled in from training, in the order given."""
-        return tuple(
-            replace(m, concept=self._concepts.get((m.label, mention_words(document.text, m)), self.default)) for m in mentions
-        )
+        return tuple(replace(mention, concept=self._of(document, mention)[0]) for mention in mentions)
+
+    def rank(self, document: Document, mentions: Sequence[Mention]) -> list[tuple[str, ...]]:
+        """The concepts that training gives each mention's text, the most frequent first; the default where it gives none."""
+        return [tuple(c for c in self._of(document, mention) if c is not None) for mention in mentions]
+
+    def _of(self, document: Document, mention: Mention) -> tuple[str | None, ...]:
+        return self._concepts.get((mention.label, mention_words(document.text, mention)), (self.default,))
 
     def annotate(self, document: Document) -> tuple[Mention, ...]:
         """The dictionary baseline: from left to right, the longest run of words that is a training mention.
@@ -86,5 +102,9 @@ class ConceptDictionary:
             index += step
 
 
-def _commonest(counts: Counter[str | None] | Counter[str]) -> str | None:
-    return min(counts, key=lambda value: (-counts[value], value is None, value or ""))
+def _by_frequency(counts: Counter[str | None]) -> tuple[str | None, ...]:
+    return tuple(sorted(counts, key=lambda value: (-counts[value], value is None, value or "")))
+
+
+def _commonest(counts: Counter[str]) -> str:
+    return min(counts, key=lambda value: (-counts[value], value))

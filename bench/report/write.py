@@ -12,6 +12,7 @@ from bench.report.content import Figure, Section, Table
 from bench.report.drawing import save
 from bench.report.files import figure_csv, table_csv
 from bench.report.latex import table_tex
+from bench.report.linking import concepts
 from bench.report.overlap import overlap
 from bench.report.page import render
 from bench.report.vega import INSTALL
@@ -77,6 +78,7 @@ def sections(evidence: Evidence) -> list[Section]:
             "errors", "Errors", [errors.errors(evidence), errors.sorts(evidence)],
             [errors.error_table(evidence), errors.sort_table(evidence)],
         ),
+        _section("concepts", "Concepts", [], [concepts(evidence)]),
         _section("overlap", "Overlap of splits", [], [overlap(evidence)]),
         _section("runs", "Runs", [], [tables.runs(evidence), tables.provenance(evidence)]),
     ]  # fmt: skip

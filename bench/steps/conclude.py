@@ -14,7 +14,7 @@ from bench.results.environment import git, hardware, versions
 from bench.results.layout import CHECKPOINTS
 from bench.results.schema import Headline, Invariants, Quantization, Result, Stage, TaskScores, pick
 from bench.steps.base import attach, calibration_sample, quantized_base
-from bench.steps.evidence import Efficiency, evidence
+from bench.steps.evidence import Efficiency, concepts_found, evidence
 from bench.steps.finish import Scoring, dev_states, save_trained, states_error
 from bench.steps.resume import State
 from bench.steps.together import together
@@ -90,6 +90,8 @@ def conclude(
             journal.write("scores", stage=stage, split=split, scores=by_task)
     with clock("evidence"):
         more = evidence(data, tuple(stages), planned.folder) | {"efficiency": efficiency.found}
+        if scoring.linkings:
+            more["concepts"] = concepts_found(data, scoring.linkings, tuple(stages)[-1], planned.folder)
     return _result(planned, trainer, progress, state, scoring, stages, baselines, at_best, quantization, more, clock)
 
 
@@ -195,6 +197,7 @@ def _result(
         hashes={
             "data": dict(planned.facts["data"]), "model": planned.facts["model"]["sha256"],
             "config": planned.ident.rsplit("_", 1)[1], "calibration": calibration,
+            **({"concepts": dict(planned.facts["concepts"])} if "concepts" in planned.facts else {}),
         },
         versions=versions() | {"parts": parts.versions()},
         hardware=hardware(planned.device.name) | {"processes": trainer.processes.count},

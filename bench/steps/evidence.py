@@ -15,10 +15,12 @@ from typing import TYPE_CHECKING, Any
 from bench.evaluation.calibration import calibration
 from bench.evaluation.energy import metered, told
 from bench.evaluation.errors_by_kind import compare, records, tabulate
+from bench.evaluation.linking import Seen, accuracies
 from bench.evaluation.mention_sorts import Sorter
 from bench.evaluation.overlap import overlap
 from bench.results.layout import PREDICTIONS, predictions_name
 from bench.results.store import read_predictions, write_bytes
+from bench.steps.concepts import TaskLinking
 
 if TYPE_CHECKING:
     from bench.training.loop import Device
@@ -60,6 +62,29 @@ class Efficiency:
         self.found.setdefault(stage, {})["latency"] = {
             name: latency(model, name, one, self.device, self.pad, share) for name, one in self.data.items()
         }
+
+
+def concepts_found(
+    data: Mapping[str, TaskData], linkings: Mapping[str, TaskLinking], stage: str, folder: Path
+) -> dict[str, Any]:
+    """The key ``concepts`` of a result: by task, how well concepts are found on test, of gold mentions and of those found.
+
+    Args:
+        data: task to its data.
+        linkings: task to what links its mentions.
+        stage: whose predictions of test were saved.
+        folder: of the run.
+    """
+    found = {}
+    for name, linking in linkings.items():
+        gold, seen = data[name].corpus["test"], Seen.of(data[name].corpus["train"])
+        predicted = read_predictions(folder / PREDICTIONS / predictions_name(name, "test", stage))
+        found[name] = {
+            **linking.told,
+            "gold": accuracies(gold, linking.linking, seen),
+            "found": accuracies(gold, linking.linking, seen, predicted),
+        }
+    return found
 
 
 def evidence(data: Mapping[str, TaskData], stages: Sequence[str], folder: Path) -> dict[str, Any]:

@@ -18,6 +18,7 @@ from bench.results.layout import ADAPTERS, PREDICTIONS, predictions_name
 from bench.results.schema import pick
 from bench.results.statistics import Statistics, write_statistics
 from bench.results.store import write_json, write_predictions
+from bench.steps.concepts import TaskLinking
 
 if TYPE_CHECKING:
     import torch
@@ -29,20 +30,6 @@ if TYPE_CHECKING:
 ERROR_WINDOWS = 32
 """Windows of dev text over which output errors are measured."""
 
-Link = Callable[[Document, Sequence[Mention]], Sequence[Mention]]
-
-
-def linkers(data: Mapping[str, TaskData]) -> dict[str, Link]:
-    """Task to what fills in concepts: a dictionary of the training mentions, where they have concepts at all."""
-    found: dict[str, Link] = {}
-    for name, one in data.items():
-        train = one.corpus["train"]
-        if any(mention.concept is not None for document in train for mention in document.mentions):
-            found[name] = ConceptDictionary(one.task.unlinked).fit(train).link
-        else:
-            found[name] = lambda document, mentions: mentions
-    return found
-
 
 @dataclass
 class Scoring:
@@ -51,7 +38,7 @@ class Scoring:
     Args:
         data: task to its data.
         folder: of the run.
-        links: from `linkers`.
+        linkings: task to what links its mentions; those that are not there have no concepts.
         device: where and in what precision.
         pad: id of the padding token.
         padded: padded tokens of a batch at most.
@@ -63,7 +50,7 @@ class Scoring:
 
     data: Mapping[str, TaskData]
     folder: Path
-    links: Mapping[str, Link]
+    linkings: Mapping[str, TaskLinking]
     device: Device
     pad: int
     padded: int
@@ -93,17 +80,22 @@ class Scoring:
                 self.thresholds[task] = thresholds.choose(one.corpus[split], documents)
             return self.thresholds.get(task, Thresholds()).accept(documents)
 
-        link = self.links[task]
+        link = self.link_of(task)
         found = predict(model, task, one, split, self.device, self.pad, link, self.padded, accept=accept)
         return replace(found, handed=tuple(handed))
+
+    def link_of(self, task: str) -> Callable[[Document, Sequence[Mention]], Sequence[Mention]]:
+        """What fills in the concepts of a document's mentions; nothing where the corpus has none."""
+        return self.linkings[task].linking.link if task in self.linkings else _unlinked
 
     def compare_with_half(self, task: str, split: str, predicted: Predicted) -> None:
         """Keeps the selection metric beside what it would be with every threshold at one half."""
         one = self.data[task]
         if one.head.floor is None:
             return
+        link = self.link_of(task)
         half = [
-            replace(d, mentions=tuple(self.links[task](text, d.mentions)))
+            replace(d, mentions=tuple(link(text, d.mentions)))
             for text, d in zip(one.corpus[split], Thresholds().accept(predicted.handed), strict=True)
         ]
         self.at_half.setdefault(task, {})[split] = {
@@ -169,6 +161,10 @@ class Scoring:
         dictionary = ConceptDictionary(one.task.unlinked).fit(one.corpus["train"])
         predicted = [Document(d.id, "", dictionary.annotate(d)) for d in one.corpus["test"]]
         return {"dictionary": self.scores(task, self.statistics(task, "test", predicted))}
+
+
+def _unlinked(document: Document, mentions: Sequence[Mention]) -> Sequence[Mention]:
+    return mentions
 
 
 def save_trained(model: TaskModel, data: Mapping[str, TaskData], folder: Path, chosen: Mapping[str, Thresholds]) -> None:

@@ -107,6 +107,13 @@ def check(config: RunConfig, registry: Registry, resuming: bool = False) -> None
             raise UsageError(f"--data names the task {name!r}, which this run does not have.", f"It has {', '.join(tasks)}.")
         if not Path(folder).is_dir():
             raise UsageError(f"--data {name}={folder}: there is no such folder.")
+    for name, file in config.concepts.items():
+        if tasks and name not in tasks:
+            raise UsageError(
+                f"--concepts names the task {name!r}, which this run does not have.", f"It has {', '.join(tasks)}."
+            )
+        if not Path(file).is_file():
+            raise UsageError(f"--concepts {name}={file}: there is no such file.")
 
 
 def _when(when: str) -> str:

@@ -15,6 +15,7 @@ from bench.steps.resolve import Parts
 
 if TYPE_CHECKING:
     from bench.invariants.parity import ParityReport
+    from bench.linking.cache import Terminology
     from bench.training.loop import Device
     from bench.training.model import TaskData
     from bench.training.plan import Budget
@@ -60,6 +61,7 @@ class Planned:
         budget: tokens and updates.
         parity: every arm of the group, counted.
         plan: all of it, JSON-able.
+        terminologies: task to the names of its concepts, for those that have a file of them.
     """
 
     config: RunConfig
@@ -72,3 +74,4 @@ class Planned:
     budget: Budget
     parity: ParityReport
     plan: Mapping[str, Any]
+    terminologies: Mapping[str, Terminology] = field(default_factory=dict)

@@ -155,7 +155,12 @@ def refuse_change(folder: Path, config: RunConfig, facts: Mapping[str, Any], ide
     before = from_mapping(kept["config"], str(folder)).identity(**kept["facts"])
     now = config.identity(**facts)
     changed = sorted(name for name in before.keys() | now.keys() if before.get(name) != now.get(name))
-    told = {"data": "the corpus files", "model": "the base model's files", "parts": "a task's file or the version of a plugin"}
+    told = {
+        "data": "the corpus files",
+        "concepts": "the files of concept names",
+        "model": "the base model's files",
+        "parts": "a task's file or the version of a plugin",
+    }
     raise RunStateError(
         f"Run {folder.name} cannot be resumed: {', '.join(told.get(n, n) for n in changed)} changed since it began.",
         "Put it back, or start another run without --resume.",

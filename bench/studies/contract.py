@@ -70,6 +70,12 @@ def _adjusted(result: Result) -> dict[str, str]:
     return {name: listed_faults(result.adjusted.get(name, {})) or "nothing" for name in result.scores}
 
 
+def _concepts(result: Result) -> dict[str, str]:
+    """Task to the hash of the names that concepts were looked up in, ``none`` where training mentions alone were."""
+    hashes = result.hashes.get("concepts", {})
+    return {task: str(hashes.get(task, "none"))[:16] for task in result.scores}
+
+
 def _versions(result: Result) -> dict[str, Any]:
     return {name: value for name, value in result.versions.items() if name not in ("parts", *_TRACKERS)}
 
@@ -92,6 +98,7 @@ _READ: Mapping[str, Callable[[Result], Any]] = {
     "tokens": lambda result: result.invariants.tokens.get("total"),
     "parameters": _parameters,
     "data": lambda result: dict(result.hashes.get("data", {})),
+    "concepts": _concepts,
     "scorer": lambda result: _parts(result, tasks=True),
     "parts": lambda result: _parts(result, tasks=False),
     "versions": _versions,

@@ -179,7 +179,7 @@ def read_grid(values: Mapping[str, Any], source: str) -> tuple[dict[str, Any], d
             raise unknown(f"table in {source}", name, tables, "bench study --help")
     run, grid = dict(values.get("run", {})), values.get("grid", {})
     known = {one.name for one in fields(RunConfig)}
-    fixed = {"out", "name", "study", "data", "task_set", "tracker"}
+    fixed = {"out", "name", "study", "data", "concepts", "task_set", "tracker"}
     clean: dict[str, list[Any]] = {}
     for key, listed in grid.items():
         name = key.replace("-", "_")
@@ -215,7 +215,8 @@ def _planned(
     request: Request, key: str, role: str, config: RunConfig, like: str | None = None, group: str | None = None
 ) -> StudyRun:
     names = [request.names.get(task, task) for task in config.task]
-    config = replace(config, task_set=None, data={name: config.data[name] for name in names if name in config.data})
+    data, concepts = ({name: told[name] for name in names if name in told} for told in (config.data, config.concepts))
+    config = replace(config, task_set=None, data=data, concepts=concepts)
     task = names[0] if len(names) == 1 else None
     return StudyRun(_safe(key), role, task, config.seed, config.arch, config, like, group)
 

@@ -81,7 +81,9 @@ class StudyRun:
             "key": self.key,
             "role": self.role,
             "like": self.like,
-            "config": self.config.identity() | {"data": dict(sorted(self.config.data.items())), "tokens_like": self._like()},
+            "config": self.config.identity()
+            | {"data": dict(sorted(self.config.data.items())), "tokens_like": self._like()}
+            | ({"concepts": dict(sorted(self.config.concepts.items()))} if self.config.concepts else {}),
         }
 
     def _like(self) -> str | None:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from dataclasses import fields
 from pathlib import Path
 
@@ -15,10 +16,10 @@ def words_of(config: RunConfig) -> tuple[str, ...]:
     found: list[str] = []
     for one in fields(config):
         value = getattr(config, one.name)
-        if one.name == _WRITTEN_OUT or value is None or (one.name not in ("data", "out") and value == one.default):
+        if one.name == _WRITTEN_OUT or value is None or (one.name not in ("data", "concepts", "out") and value == one.default):
             continue
-        if one.name == "data":
-            found += [word for task, folder in value.items() for word in ("--data", f"{task}={Path(folder).absolute()}")]
+        if isinstance(value, Mapping):
+            found += [word for task, path in value.items() for word in (flag(one.name), f"{task}={Path(path).absolute()}")]
         elif value is True:
             found.append(flag(one.name))
         elif isinstance(value, tuple):

@@ -38,6 +38,8 @@ def test_every_field_of_a_run_has_a_flag_that_arrives() -> None:
         "--max-hours=1.5", "--out=o", "--name=n", "--tracker=t", "--waive=smoke", "--waive=batch",
         "--task-set=clinical", "--sampling=temperature", "--temperature=3", "--loss-weighting=uncertainty",
         "--gradients=pcgrad", "--allow-leak", "--study=s", "--tolerate=b", "--tolerate=a",
+        "--concepts=a=n", "--concepts=b=o", "--concept-language=GER",
+        "--concept-sources=MSH", "--concept-sources=ICD10",
     ]  # fmt: skip
     config = configure(words)
     expected = RunConfig(
@@ -45,7 +47,8 @@ def test_every_field_of_a_run_has_a_flag_that_arrives() -> None:
         replicate=2, steps=9, batch_tokens=64, micro_batch=32, max_length=99, lr=0.5, precision="fp32", device="cpu",
         memory_limit=2 * 1024**3, checkpoint_every=5, eval_every=6, max_hours=1.5, out="o", name="n", tracker=("t",),
         waive=("smoke", "batch"), task_set="clinical", temperature=3.0, loss_weighting="uncertainty", gradients="pcgrad",
-        allow_leak=True, study="s", tolerate=("a", "b"),
+        allow_leak=True, study="s", tolerate=("a", "b"), concepts={"a": "n", "b": "o"}, concept_language="GER",
+        concept_sources=("MSH", "ICD10"),
     )  # fmt: skip
     assert config == expected
     moved = {f.name for f in fields(RunConfig) if getattr(config, f.name) != getattr(RunConfig(), f.name)}

@@ -139,6 +139,7 @@ def test_what_can_change_the_outcome_changes_the_id(values: dict[str, Any]) -> N
         {"max_hours": 1.0},
         {"memory_limit": 10},
         {"checkpoint_every": 9},
+        {"concepts": {"2015-T14": "names.tsv"}},  # their content does, as a resolved fact
     ],
 )
 def test_what_cannot_change_the_outcome_keeps_the_id(values: dict[str, Any]) -> None:
@@ -149,6 +150,7 @@ def test_resolved_facts_replace_the_flags_and_join_the_id() -> None:
     identity = BASE.identity(precision="bf16", data={"2015-T14": "abc"})
     assert (identity["precision"], identity["data"]) == ("bf16", {"2015-T14": "abc"})
     assert run_id(BASE, data="a") != run_id(BASE, data="b")
+    assert len({run_id(BASE), run_id(BASE, concepts={"2015-T14": "a"}), run_id(BASE, concepts={"2015-T14": "b"})}) == 3
     ident = run_id(replace(BASE, arch="A3", quant="gptq"))
     assert ident.startswith("2015-t14_a3_gptq_")
     assert len(ident.rsplit("_", 1)[1]) == 12

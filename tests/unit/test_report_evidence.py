@@ -17,6 +17,7 @@ from bench.report.collect import Evidence, collect
 from bench.report.content import Cell, Column, Table
 from bench.report.held import hold
 from bench.report.latex import LONG, table_tex, tex
+from bench.report.linking import concepts
 from bench.report.overlap import flagged, overlap
 from bench.report.page import lead, notices
 from bench.report.verdicts import differences, statements
@@ -273,3 +274,19 @@ def test_tables_compile(tmp_path: Path, rows: int) -> None:
     done = subprocess.run(words, cwd=tmp_path, capture_output=True, text=True, errors="replace", check=False, timeout=300)
     assert done.returncode == 0, [line for line in done.stdout.splitlines() if line.startswith(("!", "l."))]
     assert (tmp_path / "whole.pdf").stat().st_size > 1000
+
+
+def test_concepts_are_told_of_gold_and_of_found_mentions(made: ModuleType, tmp_path: Path) -> None:
+    made.make(tmp_path, [made.Made()])
+    folder = next(path.parent for path in tmp_path.rglob("result.json"))
+    result = read_result(folder)
+    assert concepts(collect((), tmp_path)) is None
+    shares = dict.fromkeys(("accuracy_seen", "accuracy_new", "recall_at_1", "recall_at_5", "recall_at_20"), 0.5)
+    gold = {"mentions": 9, "unseen": 4, "new": 2, "accuracy": 0.75, "accuracy_unseen": 0.25, **shares}
+    found = gold | {"mentions": 3, "accuracy": None}
+    linked = {TASK: {"linker": "re-ranked", "gold": gold, "found": found}}
+    write_result(folder, replace(result, extra={**result.extra, "concepts": linked}))
+    first, second = told(concepts(collect((), tmp_path)))
+    assert (first["of"], first["mentions"], first["accuracy"], first["accuracy_unseen"]) == ("gold", 9, 0.75, 0.25)
+    assert (second["of"], second["mentions"], second["accuracy"]) == ("found", 3, None)
+    assert first["linker"] == "re-ranked"

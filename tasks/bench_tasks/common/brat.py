@@ -5,11 +5,12 @@ Source: https://brat.nlplab.org/standoff.html. A mention, a discontiguous one an
     T1	Drug 0 9	cisplatin
     T2	Effect 23 31;40 45	swelling hands
     R1	Causes Arg1:T1 Arg2:T2
+    N1	Reference T1 MESH:D002945	cisplatin
 
-Mentions and, where they are asked for, relations are read. Attributes (A, M), events (E), normalisations (N), notes (#),
-equivalences (*) and relations of events are not, and are counted, so that whoever reads knows. Fragments are a set: their
-order means nothing, and neither does that of a relation's arguments, whose roles decide (`bench_tasks.common.roles`). Errors
-name file and line and quote no text.
+Mentions, their concepts (the first N line of each) and, where they are asked for, relations are read. Attributes (A, M), events (E),
+other N lines, notes (#), equivalences (*) and relations of events are not, and are counted, so that whoever reads knows. Fragments
+are a set: their order means nothing, and neither does that of a relation's arguments, whose roles decide
+(`bench_tasks.common.roles`). Errors name file and line and quote no text.
 """
 
 from __future__ import annotations
@@ -17,7 +18,7 @@ from __future__ import annotations
 import re
 from collections import Counter
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 
 from bench.api.data import Document, Fragment, Mention, Relation, apart
@@ -30,6 +31,7 @@ from bench_tasks.common.roles import Roles
 _MENTION = re.compile(r"(T\S{1,32})\t(\S{1,64}) ([0-9]{1,12} [0-9]{1,12}(?:;[0-9]{1,12} [0-9]{1,12})*)(?:\t(.*))?")
 _NAME = re.compile(r"(T\S{1,32})\s")
 _RELATION = re.compile(r"(R\S{1,32})\t(\S{1,64}) (\S{1,64}):([TE]\S{1,32}) (\S{1,64}):([TE]\S{1,32})\s*")
+_REFERENCE = re.compile(r"N\S{1,32}\tReference (T\S{1,32}) (\S{1,128})(?:\t.*)?")
 _OTHER = "AMEN#*"
 _TYPE = re.compile(r"[^\s:;|]{1,64}")
 
@@ -79,6 +81,7 @@ def parse(
     named: dict[str, Mention] = {}
     out: set[str] = set()
     related_lines: list[tuple[int, re.Match[str]]] = []
+    concepts: dict[str, str] = {}
     passed: Counter[str] = Counter()
     lines: dict[str, int] = {}
     for number, line in enumerate(text.removeprefix("\ufeff").replace("\r\n", "\n").split("\n"), start=1):
@@ -100,6 +103,8 @@ def parse(
                         f"{where}: {len(line)} characters that are no relation; wanted 'R1<TAB>Type Arg1:T1 Arg2:T2'.",
                     )
                 related_lines.append((number, found))
+            elif (reference := _REFERENCE.fullmatch(line)) is not None:
+                concepts.setdefault(reference[1], reference[2])
             elif line[:1] and line[0] in _OTHER and "\t" in line:
                 passed[line[0]] += 1
             elif line.strip():
@@ -111,6 +116,11 @@ def parse(
             collected.add(fault)
             if gone := _NAME.match(line):
                 out.add(gone[1])
+    for name, concept in concepts.items():
+        if name in named:
+            named[name] = replace(named[name], concept=concept)
+        else:
+            passed["N"] += 1
     unique = {mention.key: mention for mention in named.values()}
     relations: dict[Relation, None] = {}
     for number, found in related_lines:

@@ -104,7 +104,7 @@ def _read_pipe(path: Path, faults: Faults | None = None) -> dict[str, Document]:
 
 def _checked(text_path: Path, faults: Faults) -> Document:
     text, path = read_text(text_path), text_path.with_suffix(".pipe")
-    return Document("", text, pipe.read_mentions(read_text(path), path, path.stem, len(text), faults, spans=True))
+    return Document("", text, pipe.read_mentions(read_text(path), path, path.stem, len(text), faults, "spans"))
 
 
 def _lines(spec: TaskFile, gold: Path, pred: Path, faults: Faults) -> Pair:

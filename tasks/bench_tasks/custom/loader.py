@@ -234,8 +234,9 @@ def _pipe(reading: _Reading, home: Path, split: str) -> Iterator[Document]:
     for name, text, path in _pairs(reading, home, split, (".text", ".pipe")):
         with reading.faults.apart():
             content = decode(reading.bytes(path, split, home), path)
-            # Concepts and slots are the business of the task that this format comes from.
-            found = pipe.read_mentions(content, path, name, len(text), reading.faults, spans=True)
+            # Slots are the business of the task that this format comes from, and so are concepts that nothing names.
+            use: pipe.Use = "spans" if reading.spec.concepts is None else "concepts"
+            found = pipe.read_mentions(content, path, name, len(text), reading.faults, use)
             reading.places[split, name] = Place(path, {})
             yield Document(name, text, found)
 

@@ -1,9 +1,11 @@
 """JSON Lines of each kind, one document a line, as documents and back. Fields that are not named here are passed over.
 
     {"id": "d1", "text": "…", "label": "yes"}
-    {"id": "d1", "text": "…", "mentions": [{"fragments": [[0, 4], [10, 14]], "label": "Disorder"}]}
+    {"id": "d1", "text": "…", "mentions": [{"fragments": [[0, 4], [10, 14]], "label": "Disorder", "concept": "C1"}]}
     {…, "relations": [{"source": 0, "target": 1, "label": "causes"}]}       source and target count the mentions from 0
     {"id": "q1", "query": "…", "passages": [{"id": "p1", "text": "…", "relevant": true}]}
+
+A mention's concept may be left out.
 
 Offsets are characters of the text, ends exclusive. For scoring, texts may be left out, and a prediction's passages carry a
 ``score`` in place of ``relevant``.
@@ -107,7 +109,8 @@ def _annotated(record: Record, name: str, related: bool, bare: bool, faults: Fau
             written = _fragments(item, f"mention {number}", text)
             fragments = apart(written)
             kept = written if written != fragments else None
-            mention = Mention(fragments, item.identifier("label"), written=kept)
+            concept = item.identifier("concept") if "concept" in item.values else None
+            mention = Mention(fragments, item.identifier("label"), concept, written=kept)
             if mention.key in mentions:
                 raise record.error(
                     f"mention {number} repeats the fragments and the label of an earlier one; wanted each once.",
@@ -205,11 +208,16 @@ def _score(item: Record) -> tuple[float, bool]:
 
 
 def _mention_line(document: Document) -> dict[str, Any]:
+    linked = {mention.key: mention.concept for mention in document.mentions}
     ends = [key for relation in document.relations for key in (relation.source, relation.target)]
     # A head that is given the mentions predicts relations alone.
     places = {key: n for n, key in enumerate(dict.fromkeys([*(m.key for m in document.mentions), *ends]))}
     return {
-        "mentions": [{"fragments": [list(part) for part in fragments], "label": label} for fragments, label in places],
+        "mentions": [
+            {"fragments": [list(part) for part in key[0]], "label": key[1]}
+            | ({"concept": linked[key]} if linked.get(key) else {})
+            for key in places
+        ],
         "relations": [
             {"source": places[r.source], "target": places[r.target], "label": r.label}
             for r in dict.fromkeys(document.relations)

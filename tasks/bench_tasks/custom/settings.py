@@ -63,8 +63,8 @@ DESCRIBED: Mapping[str, str] = {
 }
 
 KEYS = (
-    "name", "kind", "format", "folder", "labels", "splits", "roles", "tolerate", "metric", "head", "reference", "licence",
-    "citation",
+    "name", "kind", "format", "folder", "labels", "splits", "roles", "tolerate", "metric", "head", "concepts", "reference",
+    "licence", "citation",
 )  # fmt: skip
 _NO_TEXT = ("labels", "splits", "roles", "tolerate")
 _NEEDED = ("kind", "format", "folder")
@@ -89,6 +89,7 @@ class TaskFile:
         tolerate: kinds of faulty lines that are left out, sorted.
         metric: dotted path into the scores.
         heads: names of heads, the default first.
+        concepts: file that names the concepts of mentions; None where concepts are looked up among training mentions alone.
         reference: page of the corpus.
         licence: of the corpus.
         citation: of the corpus.
@@ -106,6 +107,7 @@ class TaskFile:
     tolerate: tuple[str, ...]
     metric: str
     heads: tuple[str, ...]
+    concepts: Path | None
     reference: str
     licence: str
     citation: str
@@ -173,10 +175,22 @@ def _checked(values: Mapping[str, Any], path: Path, digest: str) -> TaskFile:
         tolerate=_tolerate(path, form, values.get("tolerate", [])),
         metric=texts.get("metric", metric),
         heads=(head, *(other for other in heads if other != head)),
+        concepts=_concepts(path, kind, form, texts.get("concepts")),
         reference=texts.get("reference", ""),
         licence=texts.get("licence", "not stated"),
         citation=texts.get("citation", ""),
     )
+
+
+def _concepts(path: Path, kind: str, form: str, file: str | None) -> Path | None:
+    if file is None:
+        return None
+    if kind != "mentions" or form == "iob":
+        raise UsageError(f"{path}: 'concepts' beside {kind} in {form}, which have none.", "Take the key out.")
+    found = path.absolute().parent / _place(path, "concepts", file)
+    if not found.is_file():
+        raise UsageError(f"{path}: 'concepts' names {found}, which is no file.", "Correct it, or take the key out.")
+    return found
 
 
 def _labels(path: Path, value: Any, key: str = "labels") -> tuple[str, ...]:

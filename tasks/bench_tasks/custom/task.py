@@ -16,6 +16,7 @@ from bench_tasks.common.corpus_task import CorpusTask
 from bench_tasks.common.faults import BY_FORMAT, KINDS, Faults
 from bench_tasks.common.figures import COUNTS
 from bench_tasks.custom import files, loader, settings
+from bench_tasks.semeval2015_t14.pipe import CUI_LESS
 from bench_tasks.semeval2017_t3 import scorer as ranking
 
 VERSION = "1"
@@ -193,6 +194,8 @@ def task_from_file(path: Path) -> Task:
         "heads": spec.heads,
         "metadata": metadata,
         "folder": spec.folder,
+        "concepts": spec.concepts,
+        "unlinked": CUI_LESS if spec.format == "pipe" else None,
         "file": path,
         "spec": spec,
         "faults": {kind: KINDS[kind] for kind in BY_FORMAT[spec.format]},

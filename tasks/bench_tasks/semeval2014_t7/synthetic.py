@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import shutil
 import tempfile
 from collections.abc import Mapping
 from pathlib import Path
@@ -26,6 +27,7 @@ def write_corpus(folder: Path, seed: int, sizes: Mapping[str, int] | None = None
         source = Path(temporary) / "notes"
         synthetic.write_corpus(source, seed * 10_000 + _OTHER_NOTES, wanted)
         notes = corpus.load(source)
+        shutil.copyfile(source / synthetic.NAMES, folder / synthetic.NAMES)
     for split in SPLITS:
         (folder / split).mkdir()
         for note in notes[split]:

@@ -14,6 +14,7 @@ import re
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Literal
 
 from bench.api.data import Document, Fragment, Mention, apart
 from bench.errors import DataError
@@ -25,6 +26,9 @@ CUI_LESS = "CUI-less"
 NO_CUE = "null"
 COLUMNS = (19, 22)
 LABEL = "Disorder"
+
+Use = Literal["all", "concepts", "spans"]
+"""What is wanted of a line: everything, its span and concept, or its span alone."""
 
 
 @dataclass(frozen=True)
@@ -104,7 +108,7 @@ def split_lines(text: str) -> Iterator[tuple[int, list[str]]]:
 
 
 def read_mentions(
-    text: str, path: Path, name: str, length: int, faults: Faults | None = None, *, spans: bool = False
+    text: str, path: Path, name: str, length: int, faults: Faults | None = None, use: Use = "all"
 ) -> tuple[Mention, ...]:
     """Strictly reads the annotations of one document of a corpus.
 
@@ -116,7 +120,7 @@ def read_mentions(
         name: of the document that its lines must belong to.
         length: of the document, in characters.
         faults: takes what is wrong; without it the first fault is refused here.
-        spans: whether spans alone are of use; concepts and slots are not looked at then.
+        use: what is wanted of a line beside its span; the rest is not looked at.
 
     Raises:
         DataError: naming file, line, what stood there and what was wanted.
@@ -128,11 +132,14 @@ def read_mentions(
             written = _spans_of(columns, where, name, length)
             fragments = apart(written)
             kept = written if written != fragments else None
-            if spans:
+            if use == "spans":
                 found[fragments] = Mention(fragments, LABEL, written=kept)
                 continue
-            before = found[written].slots if written in found else {}
             concept = _concept(columns, where)
+            if use == "concepts":
+                found[fragments] = Mention(fragments, LABEL, concept, written=kept)
+                continue
+            before = found[written].slots if written in found else {}
             found[written] = Mention(fragments, LABEL, concept, _checked_slots(columns, where, before), written=kept)
         except Fault as fault:
             if faults is None:

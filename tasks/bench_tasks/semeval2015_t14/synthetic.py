@@ -10,10 +10,13 @@ from pathlib import Path
 from bench.api.data import SPLITS, Document, Fragment, Mention
 from bench_tasks.common.synthetic import begin
 from bench_tasks.semeval2015_t14.pipe import CUI_LESS, write_mentions
+from bench_tasks.semeval2015_t14.synthesis import ontology
 from bench_tasks.semeval2015_t14.synthesis.markup import Marked
 from bench_tasks.semeval2015_t14.synthesis.notes import write_note
 
 SIZES: Mapping[str, int] = {"train": 240, "dev": 60, "test": 60}
+NAMES = "concepts.tsv"
+"""File that names the concepts; a run reads it without being asked."""
 _IDENTIFIERS = 1_000_000
 _UNLINKED = 11
 """One lexeme set in so many has no concept."""
@@ -42,20 +45,43 @@ class Identifiers:
 
 
 def write_corpus(folder: Path, seed: int, sizes: Mapping[str, int] | None = None) -> None:
-    """Writes ``train``, ``dev`` and ``test`` with a `.text` and a `.pipe` file a note, and the marker file.
+    """Writes ``train``, ``dev`` and ``test`` with a `.text` and a `.pipe` file a note, names of concepts, and the marker.
 
     Sizes count notes; see `CorpusTask.synthesize`.
     """
     wanted = begin(folder, sizes, SIZES)
     concepts, sites = Identifiers("C9"), Identifiers("C8")
+    mentioned: set[tuple[str, ...]] = set()
     for split in SPLITS:
         (folder / split).mkdir(parents=True, exist_ok=True)
         for number in range(1, wanted[split] + 1):
             note = write_note(split, random.Random(f"{seed}/{split}/{number}"))
+            mentioned.update(mark.lexemes for mark in note.mentions)
             name = f"{split}-{number:05d}-DISCHARGE_SUMMARY"
             annotated, cues = _annotated(name, note.mentions, concepts, sites)
             (folder / split / f"{name}.text").write_bytes(note.text.encode("utf-8"))
             (folder / split / f"{name}.pipe").write_bytes(write_mentions(annotated, cues).encode("utf-8"))
+    (folder / NAMES).write_bytes(_terminology(mentioned, concepts).encode("utf-8"))
+
+
+def _terminology(mentioned: set[tuple[str, ...]], concepts: Identifiers) -> str:
+    """The table of names, by concept."""
+    known = mentioned | {other for lexemes in mentioned if (other := ontology.neighbour(lexemes)) is not None}
+    rows = [
+        f"{concepts[_key(lexemes)]}\t{name}\t{kind}\n"
+        for lexemes in sorted(known)
+        if not _is_unlinked(_key(lexemes))
+        for name, kind in ontology.names(lexemes)
+    ]
+    return "".join(["concept\tname\tkind\n", *sorted(rows)])
+
+
+def _key(lexemes: tuple[str, ...]) -> str:
+    return "+".join(lexemes)
+
+
+def _is_unlinked(key: str) -> bool:
+    return _number(key) % _UNLINKED == 0
 
 
 def _annotated(
@@ -72,8 +98,8 @@ def _annotated(
         for lexeme, span in mark.places:
             slots["BL"] = (*slots.get("BL", ()), sites[lexeme])
             cues[mark.fragments, sites[lexeme]] = f"{span[0]}-{span[1]}"
-        key = "+".join(mark.lexemes)
-        concept = CUI_LESS if _number(key) % _UNLINKED == 0 else concepts[key]
+        key = _key(mark.lexemes)
+        concept = CUI_LESS if _is_unlinked(key) else concepts[key]
         mentions.append(Mention(mark.fragments, concept=concept, slots=slots))
     return Document(name, "", tuple(mentions)), cues
 

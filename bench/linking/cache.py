@@ -1,0 +1,118 @@
+"""Names of concepts, read once: a private folder of columns, named by the content of the file that they come from."""
+
+from __future__ import annotations
+
+import json
+import os
+import warnings
+from collections.abc import Iterable, Iterator, Mapping
+from dataclasses import dataclass
+from hashlib import sha256
+from pathlib import Path
+from typing import Any
+
+from bench.errors import DataError, DataWarning
+from bench.linking.columns import Columns
+from bench.linking.readers import Selection, form_of, read
+from bench.linking.table import Name, NameTable, write
+from bench.modeling.files import sha256_file, written_whole
+
+VERSION = 1
+"""Of keys and columns; raise it when what is cached would be another."""
+FACTS = "facts.json"
+
+
+@dataclass(frozen=True)
+class Terminology:
+    """A file of names, read.
+
+    Args:
+        path: of the file.
+        sha256: of its content, and of the selection where that matters.
+        table: its names.
+        concepts: how many concepts it names.
+        folder: where its columns are, for what else is worth keeping.
+    """
+
+    path: Path
+    sha256: str
+    table: NameTable
+    concepts: int
+    folder: Path
+
+
+def cache_root() -> Path:
+    """Where names are kept: ``$XDG_CACHE_HOME/bench/concepts``, which only its owner may enter."""
+    return Path(os.environ.get("XDG_CACHE_HOME") or Path.home() / ".cache") / "bench" / "concepts"
+
+
+def content_hash(path: Path, selection: Selection) -> str:
+    """SHA-256 of a file of names, with the selection where the file is UMLS's.
+
+    Raises:
+        DataError: it cannot be read, is empty or of no known form.
+    """
+    form = form_of(path)
+    found = sha256_file(path)
+    if form != "rrf":
+        return found
+    return sha256(json.dumps([found, selection.language, sorted(selection.sources)]).encode()).hexdigest()
+
+
+def open_terminology(path: Path, selection: Selection, root: Path | None = None) -> Terminology:
+    """The names of a file, read now or at an earlier time.
+
+    Args:
+        path: of the file.
+        selection: of rows of UMLS.
+        root: of the cache; `cache_root` where None.
+
+    Raises:
+        DataError: file and line, what stood there and what was wanted; or there is no name in it.
+        StorageError: the cache cannot be written.
+    """
+    key = content_hash(path, selection)
+    root = root or cache_root()
+    folder = root / f"{key[:32]}-{VERSION}"
+    if not (folder / FACTS).is_file():
+        with written_whole(folder) as aside:
+            root.chmod(0o700)
+            aside.chmod(0o700)
+            facts = _write(path, selection, aside)
+            (aside / FACTS).write_text(json.dumps(facts), encoding="utf-8")
+    facts = json.loads((folder / FACTS).read_text(encoding="utf-8"))
+    if facts["repeated"]:
+        warnings.warn(
+            f"{path}, line {facts['line']}: the concept has this name already; {facts['repeated']:,} such lines, "
+            "which change nothing.",
+            DataWarning,
+            stacklevel=2,
+        )
+    return Terminology(path, key, NameTable(Columns(folder, "r")), facts["concepts"], folder)
+
+
+def _write(path: Path, selection: Selection, folder: Path) -> Mapping[str, Any]:
+    form = form_of(path)
+    columns = Columns(folder)
+    table = write(_each_once(read(path, selection)) if form != "tsv" else read(path, selection), columns)
+    if not len(table):
+        rows = f" of the language {selection.language or 'any'} and the sources {', '.join(selection.sources) or 'any'}"
+        raise DataError(
+            f"{path} holds no name of a concept{rows if form == 'rrf' else ''}; wanted at least one.",
+            "Check concept_language and concept_sources." if form == "rrf" else None,
+        )
+    repeated, line = table.repeated() if form == "tsv" else (0, 0)
+    return {"concepts": table.concepts, "repeated": repeated, "line": line}
+
+
+def _each_once(names: Iterable[Name]) -> Iterator[Name]:
+    """Names without those that a concept has already, in files that have a concept's names together: UMLS has a name once for
+    each source.
+    """
+    concept, seen = "", set[str]()
+    for name in names:
+        if name.concept != concept:
+            concept, seen = name.concept, set()
+        if name.text not in seen:
+            seen.add(name.text)
+            yield name

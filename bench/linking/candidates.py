@@ -1,0 +1,230 @@
+"""Candidates for a mention: names and training mentions by key, by n-grams, and by what the embeddings say is near."""
+
+from __future__ import annotations
+
+from collections import defaultdict
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import dataclass, field
+from functools import lru_cache
+
+import numpy as np
+from numpy.typing import NDArray
+
+from bench.api.data import Document, Mention
+from bench.linking.abbreviations import definitions, expanded, initials
+from bench.linking.columns import Columns
+from bench.linking.meanings import Meanings
+from bench.linking.normalise import keys, plain
+from bench.linking.readers import TRAINED
+from bench.linking.table import LEVELS, Name, NameTable, write
+
+NEAREST = 20
+"""Names that are taken by n-grams, and as many training mentions."""
+MOST = 64
+"""Names of one key that are looked at."""
+
+
+def surface(text: str, mention: Mention) -> str:
+    """The words of a mention's fragments in order."""
+    return " ".join(" ".join(text[start:end] for start, end in mention.fragments).split())
+
+
+Likeness = tuple[float, float]
+
+
+@dataclass(frozen=True)
+class Query:
+    """A mention as it is looked up.
+
+    Args:
+        text: its words.
+        long: its words with the document's abbreviations written out; the same where there are none.
+        label: its type.
+    """
+
+    text: str
+    long: str
+    label: str
+
+    @property
+    def texts(self) -> tuple[str, ...]:
+        """Both readings, the written one first."""
+        return (self.text,) if self.text == self.long else (self.text, self.long)
+
+
+def queries(document: Document, mentions: Sequence[Mention]) -> list[Query]:
+    """What is looked up for mentions of a document."""
+    texts = [surface(document.text, mention) for mention in mentions]
+    known = initials(texts) | definitions(document.text)
+    return [Query(text, expanded(text, known), mention.label) for text, mention in zip(texts, mentions, strict=True)]
+
+
+@dataclass(frozen=True)
+class Trained:
+    """The training mentions as a table of names, with how often each occurs in which fold of documents.
+
+    Args:
+        table: one name for each text, label and concept.
+        labels: of each.
+        counts: shape (names, folds).
+        concepts: concept to its mentions by fold, shape (folds,); that there is none is no concept.
+        none: what the corpus writes for a mention without a concept.
+    """
+
+    table: NameTable
+    labels: tuple[str, ...]
+    counts: NDArray[np.int64]
+    concepts: Mapping[str, NDArray[np.int64]]
+    none: str | None
+
+    def count(self, index: int, without: int | None) -> int:
+        """How often an entry occurs outside a fold."""
+        total = int(self.counts[index].sum())
+        return total if without is None else total - int(self.counts[index, without])
+
+    def unlinked(self, index: int) -> bool:
+        """Whether an entry says that there is no concept."""
+        return self.table.concept(index) == self.none
+
+    def prior(self, concept: str, without: int | None) -> int:
+        """How often a concept occurs outside a fold."""
+        found = self.concepts.get(concept)
+        return 0 if found is None else int(found.sum()) - (0 if without is None else int(found[without]))
+
+
+def learn(documents: Sequence[Document], folds: int, unlinked: str | None) -> Trained:
+    """The training mentions that have a concept, or none by the corpus's own word.
+
+    Args:
+        documents: of the training split; document i is in fold i modulo `folds`.
+        folds: number of folds.
+        unlinked: what the corpus writes for a mention without a concept.
+    """
+    counts: defaultdict[tuple[str, str, str], list[int]] = defaultdict(lambda: [0] * folds)
+    spelled: dict[tuple[str, str, str], str] = {}
+    concepts: defaultdict[str, list[int]] = defaultdict(lambda: [0] * folds)
+    for number, document in enumerate(documents):
+        for mention in document.mentions:
+            concept = mention.concept or unlinked
+            text = surface(document.text, mention)
+            if concept is None or not plain(text):
+                continue
+            key = plain(text), mention.label, concept
+            counts[key][number % folds] += 1
+            spelled.setdefault(key, text)
+            if concept != unlinked:
+                concepts[concept][number % folds] += 1
+    order = sorted(counts)
+    table = write((Name(key[2], spelled[key], TRAINED) for key in order), Columns())
+    return Trained(
+        table,
+        tuple(key[1] for key in order),
+        np.array([counts[key] for key in order], dtype=np.int64).reshape(-1, folds),
+        {concept: np.array(found) for concept, found in concepts.items()},
+        unlinked,
+    )
+
+
+@dataclass
+class Evidence:
+    """What speaks for a concept.
+
+    Args:
+        names: name to the best cosine of its n-grams with a reading of the mention; 0 where it was found by key alone.
+        trained: the same of training mentions.
+        by_key: (whether of training, level) to the names that have the mention's key, for each reading.
+    """
+
+    names: dict[int, float] = field(default_factory=dict)
+    trained: dict[int, float] = field(default_factory=dict)
+    by_key: dict[tuple[bool, str, int], list[int]] = field(default_factory=dict)
+
+    def add(self, how: tuple[bool, str, int], index: int) -> None:
+        """Takes a name, or training mention, that has a key of the mention."""
+        (self.trained if how[0] else self.names).setdefault(index, 0.0)
+        self.by_key.setdefault(how, []).append(index)
+
+    def keyed(self, level: str, trained: bool) -> set[int]:
+        """The names, or training mentions, that have a key of either reading."""
+        return {index for reading in (0, 1) for index in self.by_key.get((trained, level, reading), ())}
+
+
+class Finder:
+    """Finds candidates; what n-grams and keys find of a text is found once.
+
+    Args:
+        names: of the terminology.
+        trained: the training mentions.
+        meanings: of names, training mentions and texts; None where there is no sentence encoder.
+    """
+
+    def __init__(self, names: NameTable, trained: Trained, meanings: Meanings | None = None) -> None:
+        self.names = names
+        self.trained = trained
+        self.meanings = meanings
+        self.weight = lru_cache(maxsize=1 << 16)(names.weight)
+        self._near: dict[str, tuple[list[tuple[int, float]], list[tuple[int, float]]]] = {}
+
+    def prepare(self, wanted: Iterable[Query]) -> None:
+        """Looks up many mentions at once."""
+        texts = sorted({text for query in wanted for text in query.texts} - self._near.keys())
+        if texts:
+            pairs = zip(self.names.nearest(texts, NEAREST), self.trained.table.nearest(texts, 2 * NEAREST), strict=True)
+            self._near.update(zip(texts, pairs, strict=True))
+            if self.meanings is not None:
+                self.meanings.prepare(texts, sorted({i for text in texts for i, _ in self._near[text][0]}))
+
+    def find(self, query: Query, without: int | None = None) -> dict[str, Evidence]:
+        """Concept to what speaks for it.
+
+        Args:
+            query: the mention, which `prepare` was told.
+            without: a fold of training documents that is left out.
+        """
+        found: defaultdict[str, Evidence] = defaultdict(Evidence)
+        for reading, text in enumerate(query.texts):
+            near, known = self._near[text]
+            for index, score in near:
+                _keep(found[self.names.concept(index)].names, index, score)
+            kept = [(i, s) for i, s in known if self._counts(i, query, without) and not self.trained.unlinked(i)]
+            for index, score in kept[:NEAREST]:
+                _keep(found[self.trained.table.concept(index)].trained, index, score)
+            for level, key in zip(LEVELS, keys(text), strict=True):
+                for index in self.names.with_key(level, key)[:MOST]:
+                    found[self.names.concept(index)].add((False, level, reading), index)
+                for index in self.trained.table.with_key(level, key)[:MOST]:
+                    if self._counts(index, query, without):
+                        found[self.trained.table.concept(index)].add((True, level, reading), index)
+            for index in self.meanings.nearest(text, NEAREST) if self.meanings is not None else ():
+                _keep(found[self.names.concept(index)].names, index, 0.0)
+        return dict(found)
+
+    def likenesses(
+        self, query: Query, found: Mapping[str, Evidence], names: Mapping[str, Sequence[int]]
+    ) -> dict[str, Likeness]:
+        """Concept to how near in meaning its names and its training mentions are: the best cosines, 0 without an encoder.
+
+        Args:
+            query: the mention.
+            found: its candidates.
+            names: of each candidate, beside those that were found.
+        """
+        if self.meanings is None:
+            return dict.fromkeys(found, (0.0, 0.0))
+        every = {concept: {*evidence.names, *names[concept]} for concept, evidence in found.items()}
+        to_names = self.meanings.to_names(query.texts, set().union(*every.values()))
+        to_trained = self.meanings.to_trained(query.texts, {i for evidence in found.values() for i in evidence.trained})
+        return {
+            concept: (
+                max((to_names.get(i, 0.0) for i in every[concept]), default=0.0),
+                max((to_trained[i] for i in evidence.trained), default=0.0),
+            )
+            for concept, evidence in found.items()
+        }
+
+    def _counts(self, index: int, query: Query, without: int | None) -> bool:
+        return self.trained.labels[index] == query.label and self.trained.count(index, without) > 0
+
+
+def _keep(scores: dict[int, float], index: int, score: float) -> None:
+    scores[index] = max(score, scores.get(index, 0.0))

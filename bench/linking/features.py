@@ -1,0 +1,165 @@
+"""What the re-ranker sees of a mention and a candidate. None of it names a concept or a word: it holds for unseen ones too."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Iterator, Mapping, Sequence, Set
+from dataclasses import dataclass
+from functools import lru_cache
+from math import log1p
+
+import numpy as np
+from numpy.typing import NDArray
+
+from bench.api.data import Document
+from bench.linking.candidates import Evidence, Finder, Query
+from bench.linking.normalise import all_words, head, lemma, lemmas, stem, stems
+from bench.linking.readers import KINDS
+from bench.linking.table import LEVELS
+
+KIND_WEIGHTS = dict(zip(range(len(KINDS)), (1.0, 0.9, 0.6, 0.5, 0.5), strict=True))
+"""How much a name says by its kind, for a key that several concepts have."""
+RELATIVE = 11
+"""So many of the first features are also told as their distance from the best candidate's."""
+
+
+@dataclass(frozen=True)
+class Setting:
+    """What a document says beside the mention.
+
+    Args:
+        stems: of all its words.
+        keyed: concept to the mentions' texts that have a key of one of its names.
+    """
+
+    stems: Set[str]
+    keyed: Mapping[str, Set[str]]
+
+    def support(self, query: Query, concept: str) -> int:
+        """How many mentions of other texts may be the concept."""
+        return len(self.keyed.get(concept, frozenset()) - {query.text})
+
+
+def setting(document: Document, found: Mapping[Query, Mapping[str, Evidence]]) -> Setting:
+    """What a document says, by the candidates of its mentions."""
+    keyed: dict[str, set[str]] = {}
+    for query, candidates in found.items():
+        for concept, evidence in candidates.items():
+            if any(level == "lemmas" for _, level, _ in evidence.by_key):
+                keyed.setdefault(concept, set()).add(query.text)
+    return Setting(_stems_of(document.text), keyed)
+
+
+@lru_cache(maxsize=1024)
+def _stems_of(text: str) -> frozenset[str]:
+    return frozenset(stem(lemma(word)) for word in set(all_words(text)))
+
+
+def rows(
+    query: Query, found: Mapping[str, Evidence], finder: Finder, place: Setting, without: int | None = None
+) -> NDArray[np.float32]:
+    """One row a candidate, in the order of `found`.
+
+    Args:
+        query: the mention.
+        found: its candidates, at least one.
+        finder: found them.
+        place: the document.
+        without: the fold of training documents that they were found without.
+    """
+    exact = {
+        concept: sum(finder.trained.count(i, without) for i in evidence.keyed("plain", trained=True))
+        for concept, evidence in found.items()
+    }
+    total = max(1, sum(exact.values()))
+    every = {concept: finder.names.of_concept(concept, MOST_NAMES) for concept in found}
+    alike = finder.likenesses(query, found, every)
+    made = np.array(
+        [
+            [
+                *_row(query, concept, evidence, finder, place, without, every[concept], alike[concept]),
+                exact[concept] / total,
+                log1p(exact[concept]),
+                *_keyed(evidence, finder, without),
+            ]
+            for concept, evidence in found.items()
+        ],
+        dtype=np.float32,
+    )
+    leading = made[:, :RELATIVE]
+    return np.concatenate([made, leading - leading.max(axis=0, keepdims=True)], axis=1)
+
+
+def _row(
+    query: Query,
+    concept: str,
+    evidence: Evidence,
+    finder: Finder,
+    place: Setting,
+    without: int | None,
+    names: Sequence[int],
+    alike: tuple[float, float],
+) -> list[float]:
+    """How like the mention the concept is: by n-grams, by words, by what the document says, by training, by meaning."""
+    texts, trained = finder.names.texts, finder.trained
+    own = {s for text in query.texts for s in stems(text)}
+    named = _best_overlap(query, (texts[i] for i in evidence.names), finder)
+    known = _best_overlap(query, (trained.table.texts[i] for i in evidence.trained), finder)
+    return [
+        max(evidence.names.values(), default=0.0),
+        max(evidence.trained.values(), default=0.0),
+        named[0],
+        named[1],
+        known[0],
+        *_said([set(stems(texts[i])) - own for i in names], place.stems, finder),
+        log1p(trained.prior(concept, without)),
+        log1p(place.support(query, concept)),
+        *alike,
+        *named[2:],
+        *known[1:],
+    ]
+
+
+def _keyed(evidence: Evidence, finder: Finder, without: int | None) -> Iterator[float]:
+    """Of each key, for the mention as written and written out: the best kind of a name that has it, and training mentions."""
+    for level in LEVELS:
+        for reading in (0, 1):
+            kinds = [finder.names.kinds[i] for i in evidence.by_key.get((False, level, reading), ())]
+            yield max((KIND_WEIGHTS[int(kind)] for kind in kinds), default=0.0)
+            entries = evidence.by_key.get((True, level, reading), ())
+            yield log1p(sum(finder.trained.count(i, without) for i in entries))
+
+
+MOST_NAMES = 32
+"""Names of a concept that are looked at."""
+_NONE = (0.0, 0.0, 0.0, 0.0, 0.0)
+
+
+def _best_overlap(query: Query, names: Iterable[str], finder: Finder) -> tuple[float, ...]:
+    """The overlap of the name that shares most with a reading of the mention."""
+    return max((_overlap(text, name, finder) for name in names for text in query.texts), default=_NONE)
+
+
+def _overlap(text: str, name: str, finder: Finder) -> tuple[float, ...]:
+    """Dice's measure of stems weighted by how much they say, the share of either side, and whether head and last word agree."""
+    ours, theirs = set(stems(text)), set(stems(name))
+    shared, mine, its = (sum(map(finder.weight, sorted(part))) for part in (ours & theirs, ours, theirs))
+    return (
+        2 * shared / max(mine + its, 1e-9),
+        shared / max(mine, 1e-9),
+        shared / max(its, 1e-9),
+        float(head(text) == head(name)),
+        float(lemmas(text)[-1:] == lemmas(name)[-1:]),
+    )
+
+
+def _said(further: Sequence[set[str]], document: Set[str], finder: Finder) -> tuple[float, float]:
+    """How much of what the concept's names say beyond the mention stands in the document: of all names, and of the best one.
+
+    Source: the overlap of glosses and context, Lesk 1986, doi:10.1145/318723.318728.
+    """
+
+    def share(part: set[str]) -> float:
+        whole = sum(map(finder.weight, sorted(part)))
+        return sum(map(finder.weight, sorted(part & document))) / whole if whole else 1.0
+
+    return share(set().union(*further)), max(map(share, further), default=0.0)

@@ -1,0 +1,141 @@
+"""Nearness in meaning, by a frozen sentence encoder: of names, of training mentions and of what is looked up.
+
+All names of a terminology of up to `ALL` are embedded, once, and kept beside its columns; of a larger one those alone that
+n-grams put on a short list.
+
+Source: Reimers and Gurevych 2019, Sentence-BERT, arXiv 1908.10084; names as their own examples, SapBERT, arXiv 2010.11784.
+"""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Callable, Collection, Sequence
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from bench.linking.table import NameTable
+
+ALL = 200_000
+"""Names that are all embedded."""
+BATCH, LONGEST = 64, 48
+"""Texts at once, and tokens of a text that are read."""
+
+Vectors = NDArray[np.float32]
+Encode = Callable[[Sequence[str]], Vectors]
+"""Texts to rows of unit length (texts, hidden)."""
+
+
+def is_sentence_encoder(folder: Path) -> bool:
+    """Whether a model's folder says, as sentence-transformers does, that the mean of its states embeds a sentence."""
+    import json
+
+    try:
+        told = json.loads((folder / "1_Pooling" / "config.json").read_text(encoding="utf-8"))
+    except (OSError, ValueError):
+        return False
+    return isinstance(told, dict) and told.get("pooling_mode_mean_tokens") is True and (folder / "modules.json").is_file()
+
+
+class Encoder:
+    """A frozen sentence encoder: the mean of the last hidden states, of unit length. Loaded at the first call.
+
+    Args:
+        folder: of the base model.
+        device: ``cpu`` or ``cuda``.
+    """
+
+    def __init__(self, folder: Path, device: str = "cpu") -> None:
+        self._folder = folder
+        self._device = device
+        self._loaded: tuple[Any, Any] | None = None
+
+    def __call__(self, texts: Sequence[str]) -> Vectors:
+        """Rows of unit length (texts, hidden), in the order given."""
+        import torch
+
+        if self._loaded is None:
+            from bench.modeling.backbone import load_backbone, load_tokenizer
+
+            self._loaded = load_backbone(self._folder, torch.float32, self._device), load_tokenizer(self._folder)
+        model, tokenizer = self._loaded
+        order = sorted(range(len(texts)), key=lambda i: (len(texts[i]), texts[i]))
+        made: list[Vectors] = []
+        for low in range(0, len(order), BATCH):
+            part = [texts[i] or " " for i in order[low : low + BATCH]]
+            batch = tokenizer(part, padding=True, truncation=True, max_length=LONGEST, return_tensors="pt").to(self._device)
+            with torch.inference_mode():
+                hidden = model(input_ids=batch["input_ids"], attention_mask=batch["attention_mask"]).last_hidden_state
+                mask = batch["attention_mask"].unsqueeze(-1)
+                mean = (hidden * mask).sum(1) / mask.sum(1).clamp(min=1)
+                made.append(torch.nn.functional.normalize(mean, dim=-1).cpu().numpy())
+        back = np.empty(len(order), dtype=np.int64)
+        back[order] = np.arange(len(order))
+        return np.concatenate(made)[back] if made else np.zeros((0, 0), np.float32)
+
+
+class Meanings:
+    """Embeddings of a terminology, of training mentions, and of texts as they come.
+
+    Args:
+        encode: embeds texts.
+        names: of the terminology.
+        trained: the training mentions.
+        kept: file of the names' embeddings, read where it is there and written where it is not; in memory alone where None.
+    """
+
+    def __init__(self, encode: Encode, names: NameTable, trained: NameTable, kept: Path | None = None) -> None:
+        self._encode = encode
+        self._names = names
+        self._texts: dict[str, Vectors] = {}
+        self._some: dict[int, Vectors] = {}
+        self._all: Vectors | None = _all_names(encode, names, kept) if len(names) <= ALL else None
+        self._trained = encode([trained.texts[i] for i in range(len(trained))])
+
+    def prepare(self, texts: Sequence[str], names: Sequence[int]) -> None:
+        """Embeds texts, and of a large terminology the names that may be theirs."""
+        new = [text for text in texts if text not in self._texts]
+        self._texts.update(zip(new, self._encode(new), strict=True) if new else ())
+        if self._all is None:
+            more = [index for index in names if index not in self._some]
+            self._some.update(zip(more, self._encode([self._names.texts[i] for i in more]), strict=True) if more else ())
+
+    def nearest(self, text: str, count: int) -> list[int]:
+        """The nearest names, the best first; none of a large terminology."""
+        if self._all is None:
+            return []
+        scores = self._all @ self._texts[text]
+        return [int(i) for i in np.argsort(-scores, kind="stable")[:count]]
+
+    def to_names(self, texts: Sequence[str], names: Collection[int]) -> dict[int, float]:
+        """Names to their best cosines with the texts; those that were not embedded are left out."""
+        chosen = [i for i in sorted(names) if self._all is not None or i in self._some]
+        rows = self._all[chosen] if self._all is not None else np.array([self._some[i] for i in chosen])
+        return self._cosines(texts, chosen, rows)
+
+    def to_trained(self, texts: Sequence[str], trained: Collection[int]) -> dict[int, float]:
+        """Training mentions to their best cosines with the texts."""
+        chosen = sorted(trained)
+        return self._cosines(texts, chosen, self._trained[chosen])
+
+    def _cosines(self, texts: Sequence[str], chosen: Sequence[int], rows: Vectors) -> dict[int, float]:
+        if not chosen:
+            return {}
+        best = (rows @ np.array([self._texts[text] for text in texts]).T).max(axis=1)
+        return dict(zip(chosen, best.tolist(), strict=True))
+
+
+def _all_names(encode: Encode, names: NameTable, kept: Path | None) -> Vectors:
+    if kept is not None and kept.is_file():
+        found: NDArray[np.float16] = np.load(kept)
+        if len(found) == len(names):
+            return found.astype(np.float32)
+    made = encode([names.texts[i] for i in range(len(names))]).astype(np.float16)
+    if kept is not None:
+        aside = kept.with_name(f".{kept.name}.{os.getpid()}")
+        with aside.open("wb") as file:
+            np.save(file, made)
+        aside.replace(kept)
+    return made.astype(np.float32)

@@ -1,0 +1,36 @@
+"""How well concepts are found, by run and task."""
+
+from __future__ import annotations
+
+from bench.report.collect import Evidence, rests
+from bench.report.content import Cell, Column, Table
+
+CONCEPTS = "concepts"
+_COUNTS = (("mentions", "mentions"), ("unseen", "unseen"), ("new", "new"))
+_SHARES = (
+    ("accuracy", "accuracy"), ("accuracy_seen", "seen"), ("accuracy_unseen", "unseen text"), ("accuracy_new", "new concept"),
+    ("recall_at_1", "recall at 1"), ("recall_at_5", "at 5"), ("recall_at_20", "at 20"),
+)  # fmt: skip
+
+
+def concepts(evidence: Evidence) -> Table | None:
+    """Accuracy and recall of concepts on test, of gold mentions and of those that were found."""
+    columns = (
+        Column("run", "run"), Column("task", "task"), Column("linker", "linked by"), Column("of", "mentions of"),
+        *(Column(f"{name}_mentions" if name != "mentions" else name, label, "count") for name, label in _COUNTS),
+        *(Column(name, label, "score") for name, label in _SHARES),
+    )  # fmt: skip
+    rows: list[tuple[Cell, ...]] = []
+    runs = []
+    for run in evidence.runs:
+        for task, told in run.result.extra.get(CONCEPTS, {}).items():
+            runs.append(run)
+            for whose in ("gold", "found"):
+                part = told[whose]
+                shares = (part[name] for name, _ in _SHARES)
+                rows.append((run.result.id, task, told["linker"], whose, *(part[name] for name, _ in _COUNTS), *shares))
+    caption = (
+        "Test mentions with a concept in gold: all of them (gold), and those whose fragments and label were predicted (found). "
+        "Unseen: no training mention has the same words. New: no training mention has the concept."
+    )
+    return Table("concepts", "Concepts", caption, columns, tuple(rows), *rests(runs)) if rows else None
