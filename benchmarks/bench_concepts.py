@@ -73,16 +73,17 @@ class Stacked:
         found = []
         for number, text in enumerate(texts):
             ranked = [concept for concept in known[number] if concept != "CUI-less"]
-            if self._table is not None:
+            table = self._table
+            if table is not None:
                 exact = [i for level, key in zip(("plain", "lemmas"), keys(text), strict=False)
-                         for i in self._table.with_key(level, key)]  # fmt: skip
-                ranked += [self._table.concept(i) for i in sorted(exact, key=lambda i: self._table.kinds[i])]
+                         for i in table.with_key(level, key)]  # fmt: skip
+                ranked += [table.concept(i) for i in sorted(exact, key=lambda i: table.kinds[i])]
                 scores = dict(near[number])
                 if vectors is not None and self._vectors is not None:
                     alike = self._vectors @ vectors[number]
                     chosen = {*scores, *np.argsort(-alike, kind="stable")[:40].tolist()}
                     scores = {i: scores.get(i, 0.0) + float(alike[i]) for i in chosen}
-                ranked += [self._table.concept(i) for i in sorted(scores, key=lambda i: (-scores[i], i))]
+                ranked += [table.concept(i) for i in sorted(scores, key=lambda i: (-scores[i], i))]
             found.append(tuple(dict.fromkeys(ranked)))
         return found
 

@@ -149,9 +149,7 @@ def gain(planned: Planned, trainer: Trainer) -> float:
     from bench.errors import BenchError
     from bench.steps.finish import Scoring
 
-    scoring = Scoring(
-        planned.data, planned.folder, {t: lambda d, m: m for t in planned.data}, planned.device, trainer.pad, 2048
-    )
+    scoring = Scoring(planned.data, planned.folder, {}, planned.device, trainer.pad, 2048)
     before = scoring.selection(trainer.model, 0)["mean"]
     with suppress(BenchError):
         for _ in range(UPDATES):

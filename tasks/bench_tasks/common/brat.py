@@ -7,9 +7,9 @@ Source: https://brat.nlplab.org/standoff.html. A mention, a discontiguous one an
     R1	Causes Arg1:T1 Arg2:T2
     N1	Reference T1 MESH:D002945	cisplatin
 
-Mentions, their concepts (the first N line of each) and, where they are asked for, relations are read. Attributes (A, M), events (E),
-other N lines, notes (#), equivalences (*) and relations of events are not, and are counted, so that whoever reads knows. Fragments
-are a set: their order means nothing, and neither does that of a relation's arguments, whose roles decide
+Mentions, their concepts (the first N line of each) and, where they are asked for, relations are read. Attributes (A, M), events
+(E), other N lines, notes (#), equivalences (*) and relations of events are not, and are counted, so that whoever reads knows.
+Fragments are a set: their order means nothing, and neither does that of a relation's arguments, whose roles decide
 (`bench_tasks.common.roles`). Errors name file and line and quote no text.
 """
 
