@@ -57,7 +57,7 @@ configs = st.builds(
     RunConfig,
     task=st.lists(st.sampled_from(TASKS), min_size=1, max_size=3, unique=True).map(tuple),
     arch=st.sampled_from(["A1", "A4"]),
-    rank=st.integers(1, 10**6),
+    rank=st.integers(1, 10**5),
     quant=st.sampled_from(["none", "rtn"]),
     quant_when=st.sampled_from([None, "after"]),
     head=st.sampled_from([None, "bio"]),

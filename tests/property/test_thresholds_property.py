@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from itertools import product
+from typing import Any
 
 import pytest
 from hypothesis import given, settings
@@ -12,7 +12,7 @@ pytest.importorskip("numpy")
 
 from bench.api.data import Document, Mention
 from bench.evaluation import thresholds
-from bench.evaluation.thresholds import Thresholds, choose
+from bench.evaluation.thresholds import FEWEST, Thresholds, choose
 
 Row = tuple[str, bool, float, bool]
 """Label, discontiguous, probability, whether it is in gold."""
@@ -46,28 +46,54 @@ rows = st.lists(
 missed = st.lists(st.tuples(st.sampled_from("ab"), st.booleans()), max_size=20)
 
 
+def of(documents_: Any, several: bool) -> list[Document]:
+    return [Document(d.id, "", tuple(m for m in d.mentions if m.discontiguous == several)) for d in documents_]
+
+
 @given(rows, missed)
 def test_no_worse_on_dev_than_one_half(made: list[Row], lacking: list[tuple[str, bool]]) -> None:
-    gold, predicted = documents(made, lacking)
+    # Enough of either kind, all of them missed, so that each has a threshold of its own.
+    gold, predicted = documents(made, [*((label, n % 2 == 0) for label in "ab" for n in range(2 * FEWEST)), *lacking])
     chosen = choose(gold, predicted)
-    assert f1(gold, chosen.accept(predicted)) >= f1(gold, Thresholds().accept(predicted)) - 1e-12
+    found, plain = chosen.accept(predicted), Thresholds().accept(predicted)
+    assert f1(of(gold, True), of(found, True)) >= f1(of(gold, True), of(plain, True)) - 1e-12
+    only = Thresholds({group: value for group, value in chosen.groups.items() if not group[1]}).accept(predicted)
+    assert f1(gold, only) >= f1(gold, plain) - 1e-12
     assert set(chosen.groups.values()) <= {round(float(v), 2) for v in thresholds.GRID}
 
 
+@pytest.mark.parametrize("several", [False, True])
+def test_many_sure_gains_move_a_threshold_and_a_few_do_not(several: bool) -> None:
+    def chosen(right: int, wrong: int) -> float:
+        rows = [("a", several, 0.8, True)] * 60 + [("a", several, 0.3, True)] * right + [("a", several, 0.2, False)] * wrong
+        return choose(*documents(rows, [])).groups[("a", several)]
+
+    assert 0.2 < chosen(40, 200) <= 0.3
+    assert chosen(0, 200) == 0.5
+    assert chosen(1, 0) == 0.5  # one more right is within the error of one
+    high = [("a", several, 0.9, True)] * 60 + [("a", several, 0.6, False)] * 80
+    assert 0.6 < choose(*documents(high, [])).groups[("a", several)] <= 0.61
+
+
 @settings(max_examples=30, deadline=None)
-@given(rows, missed)
-def test_as_good_as_the_best_pair_of_thresholds(made: list[Row], lacking: list[tuple[str, bool]]) -> None:
-    made = [("a", several, sure, right) for _, several, sure, right in made]
-    # Enough of either kind, all of them missed, so that each has a threshold of its own.
-    gold, predicted = documents(
-        made, [("a", n % 2 == 0) for n in range(2 * thresholds.FEWEST)] + [("a", s) for _, s in lacking]
-    )
-    found = f1(gold, choose(gold, predicted).accept(predicted))
-    grid = [0.05, *sorted({sure for _, _, sure, _ in made if sure <= 0.95}), 0.95]
-    best = max(
-        f1(gold, Thresholds({("a", False): one, ("a", True): other}).accept(predicted)) for one, other in product(grid, grid)
-    )
-    assert found == pytest.approx(best)
+@given(rows)
+def test_no_threshold_beats_the_chosen_one_by_more_than_its_error(made: list[Row]) -> None:
+    made = [("a", False, sure, right) for _, _, sure, right in made]
+    gold, predicted = documents(made, [("a", False)] * FEWEST)
+    chosen = choose(gold, predicted).groups[("a", False)]
+    accepted = Thresholds({("a", False): chosen}).accept(predicted)
+    price = f1(gold, accepted) / 2
+    total = lambda docs: sum(len(d.mentions) for d in docs)  # noqa: E731
+    for other in {sure for *_, sure, _ in made if sure <= 0.95} | {0.5}:
+        found = Thresholds({("a", False): other}).accept(predicted)
+        gain = worth(gold, found, price) - worth(gold, accepted, price)
+        assert gain <= (abs(total(found) - total(accepted)) * price * (1 - price)) ** 0.5 + 1e-9
+
+
+def worth(gold: list[Document], found: Any, price: float) -> float:
+    wanted = {(d.id, m.key) for d in gold for m in d.mentions}
+    given_ = {(d.id, m.key) for d in found for m in d.mentions}
+    return len(wanted & given_) - price * len(given_)
 
 
 def test_a_rare_group_shares_the_threshold_of_its_kind() -> None:

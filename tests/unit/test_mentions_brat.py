@@ -266,13 +266,16 @@ def test_written_files_hold_no_text(tmp_path: Path) -> None:
     brat.write(tmp_path / "out", found["train"])
     written = (tmp_path / "out" / "a.ann").read_text(encoding="utf-8")
     assert written == (
-        "T1\tDrug 0 9\t\nT2\tEffect 17 24;37 42\t\nT3\tEffect 29 42\t\nR1\tCauses Arg1:T1 Arg2:T2\nR2\tCauses Arg1:T1 Arg2:T3\n"
+        "T1\tDrug 0 9\t\nT2\tEffect 17 24;37 42\t\nT3\tEffect 29 42\t\nN1\tReference T1 DB:1\t\n"
+        "R1\tCauses Arg1:T1 Arg2:T2\nR2\tCauses Arg1:T1 Arg2:T3\n"
     )
     a = Mention(((0, 1),), "A")
     with pytest.raises(DataError, match="cannot be a file name"):
         brat.write(tmp_path / "out", [Document("../x", "")])
     with pytest.raises(DataError, match="cannot be a type"):
         brat.write(tmp_path / "out", [Document("x", "", (Mention(((0, 1),), "two words"),))])
+    with pytest.raises(DataError, match="A concept of document 'x'"):
+        brat.write(tmp_path / "out", [Document("x", "", (Mention(((0, 1),), "A", "two words"),))])
     with pytest.raises(DataError, match="does not have"):
         brat.write(tmp_path / "out", [Document("x", "", (a,), (Relation(a.key, (((1, 2),), "A"), "R"),))])
 

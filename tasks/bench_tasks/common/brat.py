@@ -32,6 +32,7 @@ _MENTION = re.compile(r"(T\S{1,32})\t(\S{1,64}) ([0-9]{1,12} [0-9]{1,12}(?:;[0-9
 _NAME = re.compile(r"(T\S{1,32})\s")
 _RELATION = re.compile(r"(R\S{1,32})\t(\S{1,64}) (\S{1,64}):([TE]\S{1,32}) (\S{1,64}):([TE]\S{1,32})\s*")
 _REFERENCE = re.compile(r"N\S{1,32}\tReference (T\S{1,32}) (\S{1,128})(?:\t.*)?")
+_CONCEPT = re.compile(r"\S{1,128}")
 _OTHER = "AMEN#*"
 _TYPE = re.compile(r"[^\s:;|]{1,64}")
 
@@ -240,13 +241,18 @@ def format_annotations(document: Document) -> str:
     """The annotations of one document as the text of an ``.ann`` file, its text column empty.
 
     Raises:
-        DataError: a label cannot be a type, or a relation's mention is not among the document's.
+        DataError: a label cannot be a type, a concept holds white space, or a relation's mention is not among the document's.
     """
     keys = list(dict.fromkeys(mention.key for mention in document.mentions))
     names = {key: f"T{number}" for number, key in enumerate(keys, start=1)}
     lines = []
     for (fragments, label), name in names.items():
         lines.append(f"{name}\t{_type(label, document)} {';'.join(f'{start} {end}' for start, end in fragments)}\t")
+    linked = {mention.key: mention.concept for mention in document.mentions if mention.concept is not None}
+    for number, (key, concept) in enumerate(linked.items(), start=1):
+        if not _CONCEPT.fullmatch(concept):
+            raise DataError(f"A concept of document {document.id!r} ({len(concept)} characters) cannot stand in a brat file.")
+        lines.append(f"N{number}\tReference {names[key]} {concept}\t")
     for number, relation in enumerate(dict.fromkeys(document.relations), start=1):
         if relation.source not in names or relation.target not in names:
             raise DataError(f"A relation of document {document.id!r} joins a mention that the document does not have.")
