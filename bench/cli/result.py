@@ -22,6 +22,43 @@ def headline(found: Mapping[str, Any], synthetic: bool = False) -> str:
     return f"{paint(text, 'bold')}{paint(label, 'yellow')}"
 
 
+def explanation(result: Mapping[str, Any]) -> list[str]:
+    """What the headline has to be read beside: mentions found at all, discontiguous ones, concepts, and what needs no training.
+
+    Args:
+        result: `result.json` as read.
+    """
+    found = result["headline"]
+    task, metric = found["task"], found["metric"]
+    by_task = result.get("scores", {}).get(task, {})
+    group = metric.rpartition(".")[0].rpartition(".")[0]
+    scores = pick(by_task.get(found["stage"]) or {}, group) if group else by_task.get(found["stage"])
+    linked = pick(result, f"concepts.{task}.found.accuracy")
+    dictionary = pick(by_task, f"baselines.dictionary.{metric}")
+    held = {
+        "mentions alone, without concepts": None if metric.endswith("span_only.f1") else pick(scores, "span_only.f1"),
+        "discontiguous mentions": pick(scores, "discontiguous.f1"),
+        "concepts right of mentions found": linked,
+        "a dictionary of the training mentions, by the same metric": dictionary,
+    }
+    lines = [f"  {number(value):>5}  {what}" for what, value in held.items() if isinstance(value, float)]
+    if _any(result.get("synthetic")):
+        lines.append(f"         made-up notes; the real corpus: --data {task}=DIR (bench show task {task})")
+    return lines
+
+
+def pick(node: Any, path: str) -> Any:
+    """What stands at a dotted path; None where there is nothing. A task's name may hold dots of its own."""
+    if not path:
+        return node
+    if not isinstance(node, Mapping):
+        return None
+    if path in node:
+        return node[path]
+    starts = [key for key in node if path.startswith(f"{key}.")]
+    return next((f for key in starts if (f := pick(node[key], path[len(key) + 1 :])) is not None), None)
+
+
 def report(result: Mapping[str, Any], folder: Path) -> str:
     """All of a result that fits a screen or two.
 
@@ -40,7 +77,7 @@ def report(result: Mapping[str, Any], folder: Path) -> str:
         lines.append(paint(f"documents in two splits, allowed: {', '.join(leaking)}; comparisons refuse this run", "yellow"))
     for task, counts in result.get("left_out", {}).items():
         lines.append(paint(f"faulty lines of {task} left out, as tolerated: {listed(counts)}", "yellow"))
-    lines += [headline(result["headline"], _any(synthetic)), ""]
+    lines += [headline(result["headline"], _any(synthetic)), *explanation(result), ""]
     keys = ("task", "arch", "rank", "quant", "model", "seed", "replicate")
     lines += [fields({key: _text(config[key]) for key in keys if key in config})]
     for task, stages in result.get("scores", {}).items():

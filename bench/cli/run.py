@@ -143,11 +143,12 @@ def run(args: argparse.Namespace) -> int:
         path = str(outcome.result_path) if outcome.result_path else None
         say(dump({"plan": outcome.plan} if args.dry_run else {"result": path, "headline": outcome.headline}))
     elif outcome.result_path is not None:
-        from bench.cli.result import headline, next_commands
+        from bench.cli.result import explanation, headline, next_commands
         from bench.results.store import read_json
 
+        result = read_json(outcome.result_path)
         reporter.blank()
-        say(headline(outcome.headline, bool(read_json(outcome.result_path)["synthetic"])))
+        say("\n".join([headline(outcome.headline, bool(result["synthetic"])), *explanation(result)]))
         say(next_commands(outcome.result_path.parent))
     return 0
 
