@@ -33,7 +33,9 @@ def test_a_result_says_more_than_scores(finished: Path, small_corpus: Path) -> N
     gold = load().get("tasks", TASK).load(small_corpus)["test"]
     predicted = read_predictions(finished / layout.PREDICTIONS / layout.predictions_name(TASK, "test", "trained"))
     mentions = [m for document in predicted for m in document.mentions]
-    assert all(m.confidence is not None and 0.5 <= m.confidence <= 1 for m in mentions)
+    accept = extra["thresholds"][TASK]["accept"]
+    least = {several: accept[f"Disorder{' discontiguous' * several}"] for several in {m.discontiguous for m in mentions}}
+    assert all(m.confidence is not None and least[m.discontiguous] <= m.confidence <= 1 for m in mentions)
 
     table = extra["errors"][TASK]["trained"]
     assert sum(table["gold"].values()) == sum(len(document.mentions) for document in gold)
