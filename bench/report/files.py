@@ -37,8 +37,8 @@ def _raw(cell: Cell) -> str:
 def _csv(header: list[str], rows: Iterable[list[str]]) -> str:
     stream = io.StringIO()
     writer = csv.writer(stream, lineterminator="\n")
-    # A carriage return would end the line for readers, as Python before 3.13 does not quote it.
-    writer.writerows([inert(cell.replace("\r", "\n")) for cell in row] for row in (header, *rows))
+    # A carriage return would end the line for readers, as Python before 3.13 does not quote it; Python 3.10 takes no NUL.
+    writer.writerows([inert(cell.replace("\r", "\n").replace("\0", "\\x00")) for cell in row] for row in (header, *rows))
     return stream.getvalue()
 
 
