@@ -116,16 +116,16 @@ def _counts(sure: Sequence[float], right: Sequence[bool]) -> tuple[NDArray[np.in
 def _best(counts: Mapping[object, tuple[NDArray[np.int64], NDArray[np.int64]]], gold: int) -> dict[object, float]:
     """The threshold of each pool, for the F1 of all of them together."""
     half = int(np.argmin(np.abs(GRID - HALF)))
-    f1, chosen = -1.0, dict.fromkeys(counts, half)
+    f1, kept, chosen = -1.0, dict.fromkeys(counts, half), dict.fromkeys(counts, half)
     for _ in range(ROUNDS):
         hits = sum(int(tp[chosen[pool]]) for pool, (tp, _) in counts.items())
         made = sum(int(n[chosen[pool]]) for pool, (_, n) in counts.items())
         now = 2 * hits / (made + gold) if made + gold else 0.0
         if now <= f1:
             break
-        f1 = now
+        f1, kept = now, chosen
         chosen = {pool: _near_half(tp, n, f1 / 2, half) for pool, (tp, n) in counts.items()}
-    return {pool: float(GRID[at]) for pool, at in chosen.items()}
+    return {pool: float(GRID[at]) for pool, at in kept.items()}
 
 
 def _near_half(tp: NDArray[np.int64], n: NDArray[np.int64], price: float, half: int) -> int:
