@@ -137,7 +137,7 @@ def named(folder: Path, pattern: str) -> str:
         ("in training", "cache/*.test.*.json", Path.unlink, "the windows are encoded again"),
         ("in training", "cache/*.length.*.json", digits, "same"),
         ("in training", "plan.json", flip(0.9), "plan.json"),
-        ("in training", "journal.jsonl", flip(0.55), "journal.jsonl, line"),
+        ("in training", "journal.jsonl", flip(0.1), "journal.jsonl, line"),
         ("in training", "corpus/*/train/*.text", flip(0.5), "it is written again"),
         ("after quantizing", "quantized/rtn/*.safetensors", flip(0.7), "the base model is quantized again"),
         ("after quantizing", "quantized/rtn.*.json", digits, "the base model is quantized again"),
