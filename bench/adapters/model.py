@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import warnings
 from collections.abc import Iterable, Mapping, Sequence
+from contextlib import suppress
 from copy import copy
 from math import sqrt
 from pathlib import Path
@@ -244,6 +245,10 @@ def _prepare(backbone: nn.Module) -> None:
     config: Any = getattr(backbone, "config", None)
     if getattr(config, "use_cache", False):
         config.use_cache = False  # a decoder would fill a cache in every pass that nothing reads
+    if _device(backbone).type == "cpu" and hasattr(backbone, "set_attn_implementation"):
+        # On a CPU the backward pass of torch's fused attention takes twelve times as long as its forward pass.
+        with suppress(ValueError):  # a model that has no such attention
+            cast(Any, backbone).set_attn_implementation("eager")
     without_dropout(backbone)
 
 
