@@ -1,9 +1,10 @@
-"""From which probability on a predicted mention is accepted: chosen on dev, by label and by whether it is discontiguous.
+"""From which probability on a prediction is accepted: chosen on dev, by label, and for mentions by whether they are discontiguous.
 
 F1 = 2·TP / (predicted + gold) over all groups together is highest where every group takes the threshold that maximises
 TP − F1/2 · predicted, with the F1 that results: groups are independent of one another given F1, and a few rounds find it. With
 probabilities that say what they mean every threshold would be F1/2. Groups of discontiguous mentions are held to the F1 of
-discontiguous mentions instead: they are few, and the F1 of all would give them up for a handful of false ones.
+discontiguous mentions instead: they are few, and the F1 of all would give them up for a handful of false ones. Relations are
+held to the F1 of relations. Classes have a module of their own, `bench.evaluation.class_thresholds`.
 
 A threshold moves away from one half only as far as is worth one standard error of what it gains; dev splits are small.
 
@@ -15,117 +16,181 @@ from __future__ import annotations
 
 import math
 from collections import defaultdict
-from collections.abc import Mapping, Sequence
+from collections.abc import Hashable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field, replace
+from typing import Literal
 
 import numpy as np
 from numpy.typing import NDArray
 
-from bench.api.data import Document, Mention
+from bench.api.data import Document, Judgement, Mention, Relation
 
 HALF = 0.5
 GRID: NDArray[np.float64] = np.round(np.arange(0.05, 0.96, 0.01), 2)
 FEWEST = 20
-"""Gold mentions on dev from which a group has a threshold of its own; smaller groups share those of their kind, or one."""
+"""Gold annotations on dev from which a group has a threshold of its own; smaller groups share those of their kind, or one."""
 ROUNDS = 20
 
-Group = tuple[str, bool]
-"""Label, and whether it has several fragments."""
+Kind = Literal["mention", "relation"]
+
+
+@dataclass(frozen=True, order=True)
+class Group:
+    """Predictions that share a threshold where there are enough of them.
+
+    Args:
+        label: of the mentions or relations.
+        several: whether they are mentions of several fragments.
+        kind: what they are.
+    """
+
+    label: str
+    several: bool = False
+    kind: Kind = "mention"
+
+    @classmethod
+    def of(cls, one: Mention | Relation) -> Group:
+        """The group of a prediction."""
+        return cls(one.label, one.discontiguous) if isinstance(one, Mention) else cls(one.label, kind="relation")
+
+    def __str__(self) -> str:
+        if self.kind == "relation":
+            return f"relation {self.label}"
+        return f"{self.label} discontiguous" if self.several else self.label
 
 
 @dataclass(frozen=True)
 class Thresholds:
-    """The least probability of an accepted mention, by group.
+    """The least probability of what is accepted.
 
     Args:
-        groups: of each group of the dev split; 0.5 for any other.
+        groups: of mentions and relations that the dev split has; 0.5 for any other.
+        classes: class of a document to its threshold: its odds are weighed by (1 − t)/t before the likeliest is chosen, so that
+            of two classes it is chosen from t on. 0.5 for any other; what the head chose stands where there is none.
     """
 
     groups: Mapping[Group, float] = field(default_factory=dict)
+    classes: Mapping[str, float] = field(default_factory=dict)
 
     def accept(self, documents: Sequence[Document]) -> tuple[Document, ...]:
-        """The documents with the mentions that are accepted; one without a probability always is."""
-        return tuple(replace(d, mentions=tuple(m for m in d.mentions if self._accepts(m))) for d in documents)
+        """The documents with what is accepted; mentions and relations without a probability always are."""
+        return tuple(
+            replace(
+                d,
+                mentions=tuple(m for m in d.mentions if self._accepts(m)),
+                relations=tuple(r for r in d.relations if self._accepts(r)),
+                judgements=self._chosen(d),
+            )
+            for d in documents
+        )
 
-    def _accepts(self, mention: Mention) -> bool:
-        return mention.confidence is None or mention.confidence >= self.groups.get(_group(mention), HALF)
+    def _accepts(self, one: Mention | Relation) -> bool:
+        return one.confidence is None or one.confidence >= self.groups.get(Group.of(one), HALF)
+
+    def _chosen(self, document: Document) -> tuple[Judgement, ...]:
+        said = document.judgements
+        if not self.classes or not said or document.passages:
+            return said
+        weighed = [j.score * odds(self.classes.get(j.name, HALF)) for j in said]
+        best = weighed.index(max(weighed))
+        return tuple(replace(j, chosen=place == best) for place, j in enumerate(said))
 
     def as_json(self) -> dict[str, float]:
-        """``LABEL`` and ``LABEL discontiguous`` to the threshold, sorted."""
-        return {
-            f"{label} discontiguous" if several else label: value for (label, several), value in sorted(self.groups.items())
-        }
+        """``LABEL``, ``LABEL discontiguous``, ``relation LABEL`` and ``class NAME`` to the threshold, sorted."""
+        groups = {str(group): value for group, value in sorted(self.groups.items())}
+        return groups | {f"class {name}": value for name, value in sorted(self.classes.items())}
+
+
+def odds(threshold: float) -> float:
+    """What the odds of a class are weighed by; 1 at one half."""
+    return (1 - threshold) / threshold
 
 
 def choose(gold: Sequence[Document], predicted: Sequence[Document]) -> Thresholds:
-    """The thresholds of the highest F1 over mentions, fragments and label equal.
+    """The thresholds of the highest F1 of mentions (fragments and label equal), and of relations (ends and label equal).
 
     Args:
         gold: documents of dev.
-        predicted: the same documents in the same order, with every mention that a head hands over and its probability.
+        predicted: the same documents in the same order, with all that a head hands over and its probability.
     """
     sure: dict[Group, list[float]] = defaultdict(list)
     right: dict[Group, list[bool]] = defaultdict(list)
     wanted: dict[Group, int] = defaultdict(int)
     for one, other in zip(gold, predicted, strict=True):
-        keys = {mention.key: mention for mention in one.mentions}
-        for mention in keys.values():
-            wanted[_group(mention)] += 1
-        for mention in {m.key: m for m in other.mentions if m.confidence is not None}.values():
-            sure[_group(mention)].append(float(mention.confidence or 0.0))
-            right[_group(mention)].append(mention.key in keys)
-    pools = _pools(wanted, [*sure])
-    chosen: dict[object, float] = {}
+        keys = _items(one)
+        for item in keys.values():
+            wanted[Group.of(item)] += 1
+        for key, item in _items(other).items():
+            if item.confidence is not None:
+                sure[Group.of(item)].append(item.confidence)
+                right[Group.of(item)].append(key in keys)
+    chosen: dict[Group, float] = {}
+    for kind in sorted({group.kind for group in sure}):  # what a head is given, or never predicts, has none
+        for several in (False, True):
+            pools = [*_pools(kind, wanted, sure)]
+            held = [pool for pool in pools if pool.apart or not several]
+            counts = [_counts([p for g in pool.groups for p in sure[g]], [r for g in pool.groups for r in right[g]]) for pool in held]
+            found = _best(counts, sum(wanted.get(g, 0) for pool in held for g in pool.groups))
+            chosen |= {g: value for pool, value in zip(held, found, strict=True) if pool.apart == several for g in pool.groups}
+    return Thresholds(chosen)
+
+
+def _items(document: Document) -> dict[Hashable, Mention | Relation]:
+    """Mentions and relations by what they are compared by."""
+    return {m.key: m for m in document.mentions} | {r: r for r in document.relations}
+
+
+@dataclass(frozen=True)
+class _Pool:
+    """Groups that share one threshold.
+
+    Args:
+        groups: sorted; of one kind.
+        apart: whether they are held to the F1 of discontiguous mentions.
+    """
+
+    groups: tuple[Group, ...]
+    apart: bool
+
+
+def _pools(kind: Kind, wanted: Mapping[Group, int], predicted: Iterable[Group]) -> Iterator[_Pool]:
+    """Large groups alone, small ones with the small ones of their shape, or all small ones together."""
+    groups = sorted(group for group in {*wanted, *predicted} if group.kind == kind)
+    rest: list[Group] = []
     for several in (False, True):
-        own = {pool: groups for pool, groups in pools.items() if (groups[0][1] and pool != "rest") == several}
-        held = [*own.values()] if several else [*pools.values()]
-        counts = {
-            pool: _counts([p for g in groups for p in sure[g]], [r for g in groups for r in right[g]])
-            for pool, groups in pools.items()
-            if groups in held
-        }
-        found = _best(counts, sum(wanted.get(g, 0) for groups in held for g in groups))
-        chosen |= {pool: found[pool] for pool in own}
-    return Thresholds({group: chosen[pool] for pool, groups in pools.items() for group in groups})
+        small = [g for g in groups if g.several == several and wanted.get(g, 0) < FEWEST]
+        yield from (_Pool((g,), several) for g in groups if g.several == several and g not in small)
+        if sum(wanted.get(g, 0) for g in small) >= FEWEST:
+            yield _Pool(tuple(small), several)
+        else:
+            rest += small
+    if rest:
+        yield _Pool(tuple(rest), apart=False)
 
 
-def _group(mention: Mention) -> Group:
-    return mention.label, mention.discontiguous
+_Counts = tuple[NDArray[np.int64], NDArray[np.int64]]
 
 
-def _pools(wanted: Mapping[Group, int], predicted: Sequence[Group]) -> dict[object, list[Group]]:
-    """Groups that share a threshold: large ones alone, small ones with the small ones of their kind, or all small ones."""
-    groups = sorted({*wanted, *predicted})
-    pools: dict[object, list[Group]] = {group: [group] for group in groups if wanted.get(group, 0) >= FEWEST}
-    small = [group for group in groups if wanted.get(group, 0) < FEWEST]
-    for several in (False, True):
-        kind = [group for group in small if group[1] == several]
-        enough = sum(wanted.get(group, 0) for group in kind) >= FEWEST
-        if kind:
-            pools.setdefault(("small", several) if enough else "rest", []).extend(kind)
-    return pools
-
-
-def _counts(sure: Sequence[float], right: Sequence[bool]) -> tuple[NDArray[np.int64], NDArray[np.int64]]:
+def _counts(sure: Sequence[float], right: Sequence[bool]) -> _Counts:
     """True positives and predictions at every threshold of the grid."""
     order = np.sort(np.asarray(sure, dtype=np.float64))
     hits = np.sort(np.asarray([p for p, r in zip(sure, right, strict=True) if r], dtype=np.float64))
     return len(hits) - np.searchsorted(hits, GRID), len(order) - np.searchsorted(order, GRID)
 
 
-def _best(counts: Mapping[object, tuple[NDArray[np.int64], NDArray[np.int64]]], gold: int) -> dict[object, float]:
+def _best(counts: Sequence[_Counts], gold: int) -> list[float]:
     """The threshold of each pool, for the F1 of all of them together."""
     half = int(np.argmin(np.abs(GRID - HALF)))
-    f1, kept, chosen = -1.0, dict.fromkeys(counts, half), dict.fromkeys(counts, half)
+    f1, kept, chosen = -1.0, [half] * len(counts), [half] * len(counts)
     for _ in range(ROUNDS):
-        hits = sum(int(tp[chosen[pool]]) for pool, (tp, _) in counts.items())
-        made = sum(int(n[chosen[pool]]) for pool, (_, n) in counts.items())
+        hits = sum(int(tp[at]) for at, (tp, _) in zip(chosen, counts, strict=True))
+        made = sum(int(n[at]) for at, (_, n) in zip(chosen, counts, strict=True))
         now = 2 * hits / (made + gold) if made + gold else 0.0
         if now <= f1:
             break
         f1, kept = now, chosen
-        chosen = {pool: _near_half(tp, n, f1 / 2, half) for pool, (tp, n) in counts.items()}
-    return {pool: float(GRID[at]) for pool, at in kept.items()}
+        chosen = [_near_half(tp, n, f1 / 2, half) for tp, n in counts]
+    return [float(GRID[at]) for at in kept]
 
 
 def _near_half(tp: NDArray[np.int64], n: NDArray[np.int64], price: float, half: int) -> int:

@@ -30,6 +30,7 @@ class ClassificationHead(Head):
     finds_mentions: ClassVar[bool] = False
     learning_rate: ClassVar[float] = 1e-3
     cuts: ClassVar[Cut] = "whole"
+    floor = 0.0  # every class is handed over with its probability
 
     def __init__(self) -> None:
         self.classes: tuple[str, ...] = ()

@@ -98,14 +98,16 @@ class RelationExtractionHead(Head):
     Args:
         share: of the related pairs of the training documents that may be candidates, where distance is the limit; the rest,
             which is far apart, would cost more wrong candidates than it brings.
+        floor: least probability of a relation that the module hands over; see `Head.floor`.
     """
 
     name = "relation"
     finds_mentions: ClassVar[bool] = False
     learning_rate: ClassVar[float] = 1e-3
 
-    def __init__(self, share: float = 0.99) -> None:
+    def __init__(self, share: float = 0.99, floor: float = 0.05) -> None:
         self.share = share
+        self.floor: float = floor
         self.pairs: Pairs | None = None
 
     def fit(self, documents: Sequence[Document]) -> None:
@@ -222,7 +224,7 @@ class RelationExtractionHead(Head):
         """The trainable module."""
         from bench.heads.relation_module import RelationModule
 
-        return RelationModule(hidden_size, self.fitted())
+        return RelationModule(hidden_size, self.fitted(), self.floor)
 
     def decode(self, window: Window, prediction: Sequence[Related]) -> tuple[Relation, ...]:
         """Relations from pairs.

@@ -32,10 +32,12 @@ class RelationModule(HeadModule, nn.Module):
     Args:
         hidden_size: of the backbone.
         facts: measured on the training documents; the biases start from them.
+        floor: least probability of a relation that is predicted.
     """
 
-    def __init__(self, hidden_size: int, facts: Pairs) -> None:
+    def __init__(self, hidden_size: int, facts: Pairs, floor: float = 0.5) -> None:
         super().__init__()
+        self.least = math.log(floor / (1 - floor))
         self.project = nn.Linear(hidden_size, SIZE)
         self.norm = nn.LayerNorm(SIZE)
         self.start = nn.Linear(SIZE, SIZE)
@@ -67,9 +69,9 @@ class RelationModule(HeadModule, nn.Module):
 
     @torch.no_grad()
     def predict(self, hidden: Tensor, batch: Mapping[str, Tensor]) -> list[list[Related]]:
-        """The relations of each window; see `bench.heads.relation.Related`."""
+        """The relations of each window from `floor` on; see `bench.heads.relation.Related`."""
         logits = self.logits(hidden, batch)
-        pair, kind = (logits > 0).nonzero().unbind(1)
+        pair, kind = (logits > self.least).nonzero().unbind(1)
         ends, sure = batch["pairs"][pair].tolist(), probabilities(logits[pair, kind]).tolist()
         rows: list[list[list[int]]] = batch["mentions"].tolist()
         found: list[list[Related]] = [[] for _ in rows]

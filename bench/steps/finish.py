@@ -11,7 +11,7 @@ import numpy as np
 
 from bench.api.data import Document, Mention
 from bench.data.concepts import ConceptDictionary
-from bench.evaluation import thresholds
+from bench.evaluation import class_thresholds, thresholds
 from bench.evaluation.statistics import with_intervals
 from bench.evaluation.thresholds import Thresholds
 from bench.results.layout import ADAPTERS, PREDICTIONS, predictions_name
@@ -77,12 +77,18 @@ class Scoring:
             if one.head.floor is None:
                 return documents
             if choose:
-                self.thresholds[task] = thresholds.choose(one.corpus[split], documents)
+                self.thresholds[task] = self.chosen(task, split, documents)
             return self.thresholds.get(task, Thresholds()).accept(documents)
 
         link = self.link_of(task)
         found = predict(model, task, one, split, self.device, self.pad, link, self.padded, accept=accept)
         return replace(found, handed=tuple(handed))
+
+    def chosen(self, task: str, split: str, handed: Sequence[Document]) -> Thresholds:
+        """The thresholds that suit what a head hands over for a split, which is dev."""
+        one = self.data[task]
+        found = thresholds.choose(one.corpus[split], handed)
+        return replace(found, classes=class_thresholds.choose(one.corpus[split], handed, one.task))
 
     def link_of(self, task: str) -> Callable[[Document, Sequence[Mention]], Sequence[Mention]]:
         """What fills in the concepts of a document's mentions; nothing where the corpus has none."""
@@ -91,7 +97,7 @@ class Scoring:
     def compare_with_half(self, task: str, split: str, predicted: Predicted) -> None:
         """Keeps the selection metric beside what it would be with every threshold at one half."""
         one = self.data[task]
-        if one.head.floor is None:
+        if not self.thresholds.get(task, Thresholds()).as_json():
             return
         link = self.link_of(task)
         half = [
@@ -176,8 +182,8 @@ def save_trained(model: TaskModel, data: Mapping[str, TaskData], folder: Path, c
         tensors = {key: value.detach().cpu().contiguous() for key, value in model.head(name).state_dict().items()}
         save_file(tensors, folder / ADAPTERS / f"head-{index}.safetensors")
         facts = {"task": name, "head": one.head.name, "state": one.head.state()}
-        accept = {"thresholds": chosen[name].as_json()} if name in chosen else {}
-        write_json(folder / ADAPTERS / f"head-{index}.json", facts | accept)
+        accept = chosen.get(name, Thresholds()).as_json()
+        write_json(folder / ADAPTERS / f"head-{index}.json", facts | ({"thresholds": accept} if accept else {}))
 
 
 def dev_states(

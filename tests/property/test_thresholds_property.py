@@ -12,7 +12,7 @@ pytest.importorskip("numpy")
 
 from bench.api.data import Document, Mention
 from bench.evaluation import thresholds
-from bench.evaluation.thresholds import FEWEST, Thresholds, choose
+from bench.evaluation.thresholds import FEWEST, Group, Thresholds, choose
 
 Row = tuple[str, bool, float, bool]
 """Label, discontiguous, probability, whether it is in gold."""
@@ -57,7 +57,7 @@ def test_no_worse_on_dev_than_one_half(made: list[Row], lacking: list[tuple[str,
     chosen = choose(gold, predicted)
     found, plain = chosen.accept(predicted), Thresholds().accept(predicted)
     assert f1(of(gold, True), of(found, True)) >= f1(of(gold, True), of(plain, True)) - 1e-12
-    only = Thresholds({group: value for group, value in chosen.groups.items() if not group[1]}).accept(predicted)
+    only = Thresholds({group: value for group, value in chosen.groups.items() if not group.several}).accept(predicted)
     assert f1(gold, only) >= f1(gold, plain) - 1e-12
     assert set(chosen.groups.values()) <= {round(float(v), 2) for v in thresholds.GRID}
 
@@ -66,23 +66,23 @@ def test_no_worse_on_dev_than_one_half(made: list[Row], lacking: list[tuple[str,
 def test_many_sure_gains_move_a_threshold_and_a_few_do_not(several: bool) -> None:
     def chosen(right: int, wrong: int) -> float:
         rows = [("a", several, 0.8, True)] * 60 + [("a", several, 0.3, True)] * right + [("a", several, 0.2, False)] * wrong
-        return choose(*documents(rows, [])).groups[("a", several)]
+        return choose(*documents(rows, [])).groups[Group("a", several)]
 
     assert 0.2 < chosen(40, 200) <= 0.3
     assert chosen(0, 200) == 0.5
     level = [("a", several, 0.8, True)] * 60 + [("a", several, 0.3, n < 8) for n in range(14)]
-    assert choose(*documents(level, [])).groups[("a", several)] == 0.5  # 8 right of 14 are within the error of none
+    assert choose(*documents(level, [])).groups[Group("a", several)] == 0.5  # 8 right of 14 are within the error of none
     high = [("a", several, 0.9, True)] * 60 + [("a", several, 0.6, False)] * 80
-    assert 0.6 < choose(*documents(high, [])).groups[("a", several)] <= 0.61
+    assert 0.6 < choose(*documents(high, [])).groups[Group("a", several)] <= 0.61
 
 
 def test_a_rare_group_shares_the_threshold_of_its_kind() -> None:
     common = [("a", False, 0.3, True)] * 30 + [("a", True, 0.1, True)] * 30
     rare = [("b", False, 0.9, True), ("c", True, 0.9, False)]
     chosen = choose(*documents([*common, *rare], []))
-    assert chosen.groups[("a", True)] <= 0.1 < chosen.groups[("a", False)] <= 0.3
-    assert chosen.groups[("b", False)] == chosen.groups[("c", True)]  # too few of either kind: one for both
-    assert chosen.as_json()["a discontiguous"] == chosen.groups[("a", True)]
+    assert chosen.groups[Group("a", True)] <= 0.1 < chosen.groups[Group("a", False)] <= 0.3
+    assert chosen.groups[Group("b", False)] == chosen.groups[Group("c", True)]  # too few of either kind: one for both
+    assert chosen.as_json()["a discontiguous"] == chosen.groups[Group("a", True)]
 
 
 def test_what_was_never_seen_is_accepted_from_one_half_and_what_has_no_probability_always() -> None:

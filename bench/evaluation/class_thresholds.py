@@ -1,0 +1,100 @@
+"""From which probability on a document is given a class, where the task is selected by an F1: chosen on dev.
+
+The likeliest class is the best one for accuracy, whatever the model; for the F1 of a class, or the mean F1 of all, it is not.
+Classes are taken one after the other, the commonest first, each with those before it as they were chosen; of all classes
+together one needs no threshold. The scores come from the task's own statistics, which add up over documents.
+
+A threshold moves away from one half only as far as is worth one standard error of what it gains, by the jackknife over documents.
+
+Sources: as of `bench.evaluation.thresholds`; the jackknife, Efron & Stein 1981, Annals of Statistics 9(3).
+"""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Sequence
+from dataclasses import replace
+from functools import reduce
+from operator import getitem
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from bench.api.data import Document
+from bench.api.task import Task
+from bench.evaluation.thresholds import FEWEST, GRID, HALF, odds
+
+
+def choose(gold: Sequence[Document], predicted: Sequence[Document], task: Task) -> dict[str, float]:
+    """Class to its threshold; none where the selection metric is no F1, or where nothing is classified.
+
+    Args:
+        gold: documents of dev.
+        predicted: the same documents in the same order, with a probability for every class.
+        task: scores them.
+    """
+    metric = task.metadata.selects_by.split(".")
+    pairs = [(g, p) for g, p in zip(gold, predicted, strict=True) if p.judgements and not p.passages]
+    if not metric[-1].endswith("f1") or not pairs:
+        return {}
+    classes = [j.name for j in pairs[0][1].judgements]
+    count = {name: sum(any(j.chosen and j.name == name for j in g.judgements) for g, _ in pairs) for name in classes}
+    common = sorted(classes, key=lambda name: (-count[name], name))
+    wanted = [name for name in common if name in metric] or common[1:]
+    scored = _Scored(task, pairs, classes)
+    weights = np.ones(len(classes))
+    found: dict[str, float] = {}
+    for name in wanted:
+        if count[name] >= FEWEST:
+            found[name] = scored.near_half(weights, classes.index(name))
+            weights[classes.index(name)] = odds(found[name])
+    return found
+
+
+class _Scored:
+    """Documents with their statistics under every class that they might be given."""
+
+    def __init__(self, task: Task, pairs: Sequence[tuple[Document, Document]], classes: Sequence[str]) -> None:
+        self.task = task
+        self.chances = np.array([[j.score for j in p.judgements] for _, p in pairs])
+        given = [
+            task.statistics(
+                [g for g, _ in pairs],
+                [replace(p, judgements=tuple(replace(j, chosen=j.name == name) for j in p.judgements)) for _, p in pairs],
+            )
+            for name in classes
+        ]
+        self.names = sorted({key for rows in given for row in rows for key in row})
+        self.rows = np.array([[[row.get(key, 0.0) for key in self.names] for row in rows] for rows in given])
+
+    def near_half(self, weights: NDArray[np.float64], at: int) -> float:
+        """The threshold of a class.
+
+        Args:
+            weights: of the odds of every class.
+            at: index of the class.
+        """
+        tried = []
+        for value in GRID:
+            weighed = weights.copy()
+            weighed[at] = odds(float(value))
+            chosen = (self.chances * weighed).argmax(1)
+            tried.append(self.rows[chosen, np.arange(len(chosen))])
+        scores = np.array([float(self._score(rows.sum(0))) for rows in tried])
+        half = int(np.argmin(np.abs(GRID - HALF)))
+        best = min(np.flatnonzero(scores == scores.max()).tolist(), key=lambda n: (abs(n - half), n))
+        for n in range(half, best, 1 if best >= half else -1):
+            if scores[n] >= scores[half] and scores[best] - scores[n] <= self._error(tried[best], tried[n]):
+                return float(GRID[n])
+        return float(GRID[best])
+
+    def _error(self, one: NDArray[np.float64], other: NDArray[np.float64]) -> float:
+        """Standard error of the difference of two scores: the jackknife over documents."""
+        left = self._score(one.sum(0) - one) - self._score(other.sum(0) - other)
+        return math.sqrt(float(np.square(left - left.mean()).sum()) * (len(left) - 1) / len(left))
+
+    def _score(self, sums: NDArray[np.float64]) -> Any:
+        """The selection metric of sums (…, names)."""
+        scores = self.task.summarise({name: sums[..., n] for n, name in enumerate(self.names)})
+        return np.asarray(reduce(getitem, self.task.metadata.selects_by.split("."), scores))
