@@ -75,8 +75,8 @@ class Head(ABC):
     finds_mentions: ClassVar[bool] = True
     """Whether it predicts mentions; False where they are given to it, or where there are none."""
     floor: float | None = None
-    """Least probability of a mention, relation or class that the module hands over. From which one it is accepted is then chosen
-    on dev, by label, by leaving out the others; None: all that is handed over is accepted, and of the classes the head's own."""
+    """Least probability of a mention, relation or class that the module hands over. From which one it is accepted is chosen on
+    dev, by label, and the others are left out; None: all that is handed over is accepted, and a class as the head chose it."""
 
     @abstractmethod
     def fit(self, documents: Sequence[Document]) -> None:

@@ -4,7 +4,7 @@ The likeliest class is the best one for accuracy, whatever the model; for the F1
 Classes are taken one after the other, the commonest first, each with those before it as they were chosen; of all classes
 together one needs no threshold. The scores come from the task's own statistics, which add up over documents.
 
-A threshold moves away from one half only as far as is worth one standard error of what it gains, by the jackknife over documents.
+A threshold moves away from one half only as far as is worth one standard error of what it gains: the jackknife over documents.
 
 Sources: as of `bench.evaluation.thresholds`; the jackknife, Efron & Stein 1981, Annals of Statistics 9(3).
 """

@@ -1,4 +1,4 @@
-"""From which probability on a prediction is accepted: chosen on dev, by label, and for mentions by whether they are discontiguous.
+"""From which probability on a prediction is accepted: chosen on dev, by label, apart for discontiguous mentions.
 
 F1 = 2·TP / (predicted + gold) over all groups together is highest where every group takes the threshold that maximises
 TP − F1/2 · predicted, with the F1 that results: groups are independent of one another given F1, and a few rounds find it. With
@@ -126,12 +126,12 @@ def choose(gold: Sequence[Document], predicted: Sequence[Document]) -> Threshold
                 right[Group.of(item)].append(key in keys)
     chosen: dict[Group, float] = {}
     for kind in sorted({group.kind for group in sure}):  # what a head is given, or never predicts, has none
+        pools = [*_pools(kind, wanted, sure)]
         for several in (False, True):
-            pools = [*_pools(kind, wanted, sure)]
-            held = [pool for pool in pools if pool.apart or not several]
-            counts = [_counts([p for g in pool.groups for p in sure[g]], [r for g in pool.groups for r in right[g]]) for pool in held]
-            found = _best(counts, sum(wanted.get(g, 0) for pool in held for g in pool.groups))
-            chosen |= {g: value for pool, value in zip(held, found, strict=True) if pool.apart == several for g in pool.groups}
+            held = [pool.groups for pool in pools if pool.apart or not several]
+            counts = [_counts([p for g in groups for p in sure[g]], [r for g in groups for r in right[g]]) for groups in held]
+            found = dict(zip(held, _best(counts, sum(wanted.get(g, 0) for groups in held for g in groups)), strict=True))
+            chosen |= {group: found[pool.groups] for pool in pools if pool.apart == several for group in pool.groups}
     return Thresholds(chosen)
 
 
