@@ -12,6 +12,7 @@ import torch
 from numpy.typing import NDArray
 
 from bench.api.data import Annotation, Document, Judgement, Mention
+from bench.api.head import Proposals, Window
 from bench.data.cache import collate
 from bench.data.cuts import joined
 from bench.errors import DivergedError
@@ -50,6 +51,7 @@ def predict(
     micro_batch: int = PADDED_TOKENS,
     advance: Callable[[int], None] = lambda n: None,
     accept: Callable[[Sequence[Document]], Sequence[Document]] = tuple,
+    see: Callable[[Window, Proposals], None] | None = None,
 ) -> Predicted:
     """Predicts every window of a split and joins the windows of each document.
 
@@ -64,6 +66,7 @@ def predict(
         micro_batch: padded tokens of a batch at most.
         advance: told the windows done after every batch.
         accept: leaves out mentions that are too improbable, before concepts are filled in.
+        see: told what was proposed in each window, where the head says so.
 
     Raises:
         DivergedError: what the model gives is not finite.
@@ -86,6 +89,8 @@ def predict(
             if not all(map(_finite, annotations)):
                 raise DivergedError(f"A prediction of {name} has a probability or a score that is not finite.", DIVERGED)
             found[window.document] += annotations
+            if see is not None and (proposals := data.head.proposals(window, prediction)) is not None:
+                see(window, proposals)
         advance(len(part))
     texts = data.corpus[split]
     accepted = accept([joined(d, found[d.id]) for d in texts])
