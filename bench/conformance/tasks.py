@@ -107,7 +107,9 @@ def round_trip(task: Task, bench: Workbench) -> str:
             if (proposals := head.proposals(item.window, oracle)) is not None:
                 kept = {a.fragments for a in decoded if isinstance(a, Mention)}
                 unproposed = len(kept - proposals.candidates)
-                expect(unproposed == 0, f"head {name!r} decodes {unproposed} mentions of a window that proposals() does not hold")
+                expect(
+                    unproposed == 0, f"head {name!r} decodes {unproposed} mentions of a window that its proposals() do not hold"
+                )
         back = [joined(d, windows[d.id]) for d in corpus["test"]]
         kinds = tuple({type(a) for found in windows.values() for a in found})  # a head may be given what it does not predict
         reached = {d.id: _said(d, kinds) for d in back}

@@ -165,8 +165,8 @@ class SpanModule(HeadModule, nn.Module):
         for (i, at, kind), chance in zip(positive.nonzero().tolist(), sure, strict=True):
             if at < len(proposed[i]):
                 found[i].append(((tuple(spans[i][n] for n in proposed[i][at]), kind, chance), at))
-        made = zip(spans, keep.sum(1).tolist(), links, proposed, strict=True)
-        return found, [Proposed(places[:count], *rest) for places, count, *rest in made], judged
+        kept = [row[:count] for row, count in zip(spans, keep.sum(1).tolist(), strict=True)]
+        return found, list(map(Proposed, kept, links, proposed)), judged
 
     def _places(self, fragments: Tensor) -> tuple[Tensor, Tensor]:
         """Flat index into the spans of fragments (B, G, 2), and which of them are real; padding points at span 0."""

@@ -46,8 +46,8 @@ def funnel(evidence: Evidence) -> Figure | None:
     says = ". ".join(f"{line}: {'; '.join(words)}" for line, words in told.items())
     arms = tuple(arm for arm in evidence.arms if any(arm == m.group for m in marks))
     return Figure(
-        "funnel", "How far gold mentions come", "Share of what gold has at each stage of the head, of mentions in one piece and "
-        "of discontiguous ones: where it falls, gold is lost. Means over an arm's runs, bars 95% t-intervals.",
+        "funnel", "How far gold mentions come", "Share of gold at each stage of the head, of mentions in one piece and of "
+        "discontiguous ones: where it falls, gold is lost. Means over an arm's runs, bars 95% t-intervals.",
         f"Share of gold at each stage. {says}.", "intervals", "share of gold", "", tuple(marks), arms, *rests(used),
     )  # fmt: skip
 
@@ -58,7 +58,8 @@ def funnel_table(evidence: Evidence) -> Table | None:
         Column("run", "run"), Column("arm", "arm"), Column("task", "task"), Column("sort", "sort"), Column("group", "group"),
         Column("fragments", "fragments", "count"), Column("fragments_reached", "proposed", "count"),
         Column("fragments_share", "share", "score"),
-        Column("links", "links", "count"), Column("links_reached", "proposed", "count"), Column("links_share", "share", "score"),
+        Column("links", "links", "count"), Column("links_reached", "proposed", "count"),
+        Column("links_share", "share", "score"),
         Column("mentions", "mentions", "count"), Column("candidates_reached", "built", "count"),
         Column("candidates_share", "share", "score"),
         Column("accepted_reached", "accepted", "count"), Column("accepted_share", "share", "score"),
