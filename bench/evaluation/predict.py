@@ -30,7 +30,7 @@ class Predicted:
     Args:
         documents: one for each of the split's, in order, without text.
         tokens: marked tokens read.
-        seconds: in the model, decoding included.
+        seconds: in the model, decoding included; without what `see` takes.
         handed: the same with every mention that the head hands over, before thresholds and concepts.
     """
 
@@ -76,7 +76,7 @@ def predict(
         raise DivergedError(f"{len(wrong)} trained tensors of {name} hold numbers that are not finite.", DIVERGED)
     encoded = data.splits[split]
     found: dict[str, list[Annotation]] = {document: [] for document in encoded.documents}
-    started = perf_counter()
+    started, aside = perf_counter(), 0.0
     model.eval()
     for part in by_length(encoded.lengths, min(micro_batch, PADDED_TOKENS)):
         rows = encoded.take(part)
@@ -89,13 +89,16 @@ def predict(
             if not all(map(_finite, annotations)):
                 raise DivergedError(f"A prediction of {name} has a probability or a score that is not finite.", DIVERGED)
             found[window.document] += annotations
-            if see is not None and (proposals := data.head.proposals(window, prediction)) is not None:
-                see(window, proposals)
+            if see is not None:
+                paused = perf_counter()
+                if (proposals := data.head.proposals(window, prediction)) is not None:
+                    see(window, proposals)
+                aside += perf_counter() - paused
         advance(len(part))
     texts = data.corpus[split]
     accepted = accept([joined(d, found[d.id]) for d in texts])
     documents = tuple(replace(d, mentions=tuple(link(g, d.mentions))) for g, d in zip(texts, accepted, strict=True))
-    return Predicted(documents, encoded.tokens, perf_counter() - started)
+    return Predicted(documents, encoded.tokens, perf_counter() - started - aside)
 
 
 def _finite(annotation: Annotation) -> bool:
