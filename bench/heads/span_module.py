@@ -17,7 +17,7 @@ from torch.nn import functional as F
 
 from bench.api.head import HeadModule
 from bench.heads.mentions import Rates, cliques
-from bench.heads.span import Accepted
+from bench.heads.span import Accepted, Found, Proposed
 from bench.heads.tensors import NEVER, entropy, highest, item_at, padded, pick, probabilities
 
 if TYPE_CHECKING:
@@ -105,9 +105,10 @@ class SpanModule(HeadModule, nn.Module):
 
     @torch.no_grad()
     def predict(self, hidden: Tensor, batch: Mapping[str, Tensor]) -> list[Any]:
-        """Accepted candidates of each window; see `bench.heads.span.Accepted`."""
+        """Accepted candidates of each window, as `bench.heads.span.Found`."""
         with torch.autocast(hidden.device.type, enabled=False):
-            return [[accepted for accepted, _ in found] for found in self._accepted(hidden, batch)[0]]
+            found, proposed, _ = self._accepted(hidden, batch)
+        return [Found((one for one, _ in window), made) for window, made in zip(found, proposed, strict=True)]
 
     def _trained(self, hidden: Tensor, batch: Mapping[str, Tensor]) -> tuple[Tensor, Judged]:
         """The loss, and the candidates that it was taken over: those of gold first, as `batch` has them."""
@@ -130,8 +131,10 @@ class SpanModule(HeadModule, nn.Module):
         judged = self._judge(seen, parts, chosen)
         return total + RARE * entropy(judged.logits, verdict, (chosen[..., 0] >= 0)[..., None]), judged
 
-    def _accepted(self, hidden: Tensor, batch: Mapping[str, Tensor]) -> tuple[list[list[tuple[Accepted, int]]], Judged]:
-        """Candidates of each window from `floor` on, each with its place among those judged."""
+    def _accepted(
+        self, hidden: Tensor, batch: Mapping[str, Tensor]
+    ) -> tuple[list[list[tuple[Accepted, int]]], list[Proposed], Judged]:
+        """Candidates of each window from `floor` on, each with its place among those judged, and what was proposed."""
         seen = _Words(self, hidden, batch)
         score = seen.span_logits.amax(-1).masked_fill(~seen.valid, NEVER)
         best, place = score.topk(min(MOST, score.shape[1]), 1)
@@ -162,7 +165,8 @@ class SpanModule(HeadModule, nn.Module):
         for (i, at, kind), chance in zip(positive.nonzero().tolist(), sure, strict=True):
             if at < len(proposed[i]):
                 found[i].append(((tuple(spans[i][n] for n in proposed[i][at]), kind, chance), at))
-        return found, judged
+        kept = [row[:count] for row, count in zip(spans, keep.sum(1).tolist(), strict=True)]
+        return found, list(map(Proposed, kept, links, proposed)), judged
 
     def _places(self, fragments: Tensor) -> tuple[Tensor, Tensor]:
         """Flat index into the spans of fragments (B, G, 2), and which of them are real; padding points at span 0."""

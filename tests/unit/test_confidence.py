@@ -118,7 +118,7 @@ def test_accepted_candidates_carry_the_probability_of_their_logit() -> None:
     data = {"first": places, "last": places, "word_mask": torch.ones(1, 6)}
     hidden = torch.randn(1, 8, 16)
     with torch.no_grad():
-        found, judged = module._accepted(hidden, data)
+        found, _, judged = module._accepted(hidden, data)
     (row,) = module.predict(hidden, data)
     assert row
     assert {sure for *_, sure in row} != {1.0}
