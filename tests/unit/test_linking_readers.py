@@ -101,7 +101,7 @@ def test_rrf_by_language_source_and_suppression(tmp_path: Path) -> None:
         ("a.tsv", f"concept\tname\nC:1\t{SECRET * 200_000}\n", 2, "at least 1,048,576 bytes; wanted a name a line"),
         ("a.obo", f"[Term]\nid: X:1\ncomment: {SECRET * 200_000}\n", 3, "at least 1,048,576 bytes; wanted a name a line"),
         ("MRCONSO.RRF", (rrf("C1", "fever") + rrf("C1", SECRET)).encode() + b"caf\xe9", 3, "byte 3 is not UTF-8"),
-        ("a.obo", OBO.encode() + b"name: caf\xe9\n", 18, "byte 9 is not UTF-8"),
+        ("a.obo", OBO.encode() + b"name: caf\xe9\n", 17, "byte 9 is not UTF-8"),
         ("a.tsv", b"concept\tname\nC:1\tcaf\xe9\n", 2, "byte 7 is not UTF-8"),
         ("a.tsv", "concept\tname\nC:1\ta\0b\n", 2, "a zero byte"),
         ("MRCONSO.RRF", rrf("C1", SECRET) + rrf("C2", SECRET).replace("|MSH|", "|"), 2, "17 columns; wanted 18"),
