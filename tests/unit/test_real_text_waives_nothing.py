@@ -35,7 +35,7 @@ def waives(node: ast.AST) -> bool:
         if (
             isinstance(inner, ast.Call)
             and ast.unparse(inner.func).endswith("setattr")
-            and texts(inner) & {"UPDATES", "EXAMPLES"}
+            and texts(inner) & {"UPDATES", "EXAMPLES", "HALF"}
         ):
             return True
     return False
