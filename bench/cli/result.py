@@ -40,7 +40,7 @@ def explanation(result: Mapping[str, Any]) -> list[str]:
     held = {
         "mentions alone, without concepts": None if metric.endswith("span_only.f1") else pick(scores, f"{beside}span_only.f1"),
         "discontiguous mentions": pick(scores, f"{beside}discontiguous.f1"),
-        "concepts right of mentions found": pick(linked, "found.accuracy"),
+        "concepts right of mentions found": pick(linked or {}, "found.accuracy"),
         "a dictionary of the training mentions, by the same metric": pick(by_task, f"baselines.dictionary.{metric}"),
     }
     lines = [f"  {number(value):>5}  {what}" for what, value in held.items() if value is not None]

@@ -15,6 +15,7 @@ import pytest
 
 torch = pytest.importorskip("torch")
 pytest.importorskip("peft")
+from safetensors import SafetensorError  # noqa: E402
 from safetensors.torch import load_file, save_file  # noqa: E402
 
 from bench.registry import load  # noqa: E402
@@ -229,6 +230,9 @@ def words(draw: random.Random, whole: bool) -> list[str]:
     return told if whole else [*told, "--dry-run"]
 
 
+REFUSALS = (OSError, ValueError, RuntimeError, LookupError, TypeError, AttributeError, SafetensorError)
+
+
 @pytest.fixture
 def case(ground: Path) -> Callable[[float], Callable[[random.Random], tuple[str, list[str]]]]:
     """Makes what readies a case: a damaged model; a share of the runs is to go to the end."""
@@ -240,9 +244,7 @@ def case(ground: Path) -> Callable[[float], Callable[[random.Random], tuple[str,
             shutil.copytree(ground / draw.choice(MODELS), ground / "model")
             damages = draw.sample(DAMAGES, draw.choice([1, 1, 2]))
             for damage in damages:
-                with suppress(
-                    OSError, ValueError, RuntimeError, LookupError, TypeError, AttributeError
-                ):  # else nothing is left
+                with suppress(*REFUSALS):  # nothing left to change, or spoiled before
                     damage(draw, ground / "model")
             return f", {[damage.__name__ for damage in damages]}", words(draw, draw.random() < whole)
 
