@@ -25,6 +25,7 @@ if TYPE_CHECKING:
 
 SIZE = 128
 LINK = 128  # features of a pair of fragments
+DILATIONS = (1, 2, 3)  # of the convolutions that tell a token of those around it, 3 to either side
 RARE = 4.0  # weight of links and candidates: a window has a hundred times more spans, whose loss would drown theirs
 NEGATIVES = 16  # wrong spans a window, and as many wrong pairs, that links and candidates are trained against
 # A fragment of a discontiguous mention is rarely likely by itself: proposing is bounded by counts, and the candidates decide.
@@ -35,7 +36,7 @@ _TYPICAL = 96  # words of a typical window, for the priors of what is counted pe
 
 
 class SpanModule(HeadModule, nn.Module):
-    """Fragments, links and candidates over one small projection of the hidden states.
+    """Fragments, links and candidates over one small projection of the hidden states and convolutions of it.
 
     Links and candidates are trained on gold fragments **and** on the wrong spans and pairs that score highest at that
     moment, which is what they meet when predicting.
@@ -55,6 +56,7 @@ class SpanModule(HeadModule, nn.Module):
         labels = len(rates.labels)
         self.project = nn.Linear(hidden_size, SIZE)
         self.norm = nn.LayerNorm(SIZE)
+        self.context = nn.ModuleList(nn.Conv1d(SIZE, SIZE, 3, padding=n, dilation=n) for n in DILATIONS)
         self.start = nn.Linear(SIZE, SIZE)
         self.end = nn.Linear(SIZE, SIZE, bias=False)
         self.inside = nn.Linear(SIZE, SIZE, bias=False)
@@ -92,6 +94,17 @@ class SpanModule(HeadModule, nn.Module):
                 self.count_bias[1:, i] = _log_odds(rates.joined[label], rates.links + NEGATIVES * windows)
             self.link.bias[0] = _log_odds(rates.links, pairs)
             self.count_bias[1:] -= self.link.bias  # the mean link, which a candidate of several parts is given, starts there
+
+    def in_context(self, hidden: Tensor, mask: Tensor) -> Tensor:
+        """Tokens as features, (B, seq, D), with what dilated convolutions see around each; padding (0 in the mask) is not seen.
+
+        What LoRA of a small rank leaves as it is in the base model they add cheaply. Source: Strubell et al. 2017, arXiv
+        1702.02098; dilations as in Li et al. 2022, arXiv 2112.10070.
+        """
+        tokens = self.norm(self.project(hidden.float()))
+        seen = (tokens * mask[..., None]).transpose(1, 2)
+        around = torch.stack([F.gelu(layer(seen)) for layer in self.context]).sum(0)
+        return tokens + around.transpose(1, 2)
 
     def loss(self, hidden: Tensor, batch: Mapping[str, Tensor]) -> Tensor:
         """Cross-entropies of spans, links and candidates, summed.
@@ -238,7 +251,7 @@ class _Words:
     """Words of a batch as features, and every span over them."""
 
     def __init__(self, head: SpanModule, hidden: Tensor, batch: Mapping[str, Tensor]) -> None:
-        tokens = head.norm(head.project(hidden.float()))
+        tokens = head.in_context(hidden, batch["attention_mask"])
         first, last = pick(tokens, batch["first"]), pick(tokens, batch["last"])
         words = batch["word_mask"].bool()
         count = words.shape[1]

@@ -149,7 +149,9 @@ def test_the_module_hands_over_what_it_judged() -> None:
     for parameter in module.parameters():
         parameter.data += torch.randn(parameter.shape) * 0.3
     places = torch.tensor([[1, 2, 3, 4], [1, 2, 0, 0]])
-    batch = {"first": places, "last": places, "word_mask": torch.tensor([[1, 1, 1, 1], [1, 1, 0, 0]])}
+    words = torch.tensor([[1, 1, 1, 1], [1, 1, 0, 0]])
+    seen = torch.tensor([[1, 1, 1, 1, 1, 1], [1, 1, 1, 1, 0, 0]])
+    batch = {"first": places, "last": places, "word_mask": words, "attention_mask": seen}
     hidden = torch.randn(2, 6, 16)
     short = Window("d", (0, 1, 2, 3), (A, B), (1, 2), (1, 2), 0, 9)
     for one, prediction in zip((window(), short), module.predict(hidden, batch), strict=True):
