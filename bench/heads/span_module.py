@@ -101,7 +101,7 @@ class SpanModule(HeadModule, nn.Module):
         What LoRA of a small rank leaves as it is in the base model they add cheaply. Source: Strubell et al. 2017, arXiv
         1702.02098; dilations as in Li et al. 2022, arXiv 2112.10070.
         """
-        tokens = self.norm(self.project(hidden.float()))
+        tokens: Tensor = self.norm(self.project(hidden.float()))
         seen = (tokens * mask[..., None]).transpose(1, 2)
         around = torch.stack([F.gelu(layer(seen)) for layer in self.context]).sum(0)
         return tokens + around.transpose(1, 2)
