@@ -23,7 +23,7 @@ TASK = "2015-T14"
 
 @pytest.fixture
 def finished(tiny: Callable[..., RunConfig]) -> Path:
-    outcome = run(tiny(head="span", steps=12, lr=1e-2), load())
+    outcome = run(tiny(head="span", steps=24, lr=1e-2), load())
     assert outcome.folder is not None
     return outcome.folder
 
