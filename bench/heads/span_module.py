@@ -96,10 +96,13 @@ class SpanModule(HeadModule, nn.Module):
             self.count_bias[1:] -= self.link.bias  # the mean link, which a candidate of several parts is given, starts there
 
     def in_context(self, hidden: Tensor, mask: Tensor) -> Tensor:
-        """Tokens as features, (B, seq, D), with what dilated convolutions see around each; padding (0 in the mask) is not seen.
+        """Tokens as features, (B, seq, D), with what dilated convolutions see around each.
 
-        What LoRA of a small rank leaves as it is in the base model they add cheaply. Source: Strubell et al. 2017, arXiv
-        1702.02098; dilations as in Li et al. 2022, arXiv 2112.10070.
+        Args:
+            hidden: (batch, seq, hidden).
+            mask: (batch, seq), 0 at padding, which is not seen.
+
+        Source: Strubell et al. 2017, arXiv 1702.02098; dilations as in Li et al. 2022, arXiv 2112.10070.
         """
         tokens: Tensor = self.norm(self.project(hidden.float()))
         seen = (tokens * mask[..., None]).transpose(1, 2)
@@ -152,7 +155,8 @@ class SpanModule(HeadModule, nn.Module):
         score = seen.span_logits.amax(-1).masked_fill(~seen.valid, NEVER)
         best, place = score.topk(min(MOST, score.shape[1]), 1)
         keep = best > math.log(PROPOSE / (1 - PROPOSE))
-        depth = max(int(keep.sum(1).max()), 1)
+        counts = keep.sum(1).tolist()
+        depth = max(*counts, 1)
         parts = _Parts(self, seen, place[:, :depth], keep[:, :depth])
         linked = parts.linkable & (parts.links > math.log(PROPOSE / (1 - PROPOSE)))
         if depth**2 > MOST_LINKS:
@@ -163,9 +167,7 @@ class SpanModule(HeadModule, nn.Module):
             links[i].append((a, b))
         ends = torch.stack([parts.first, parts.last], -1).tolist()
         spans: list[list[tuple[int, int]]] = [[(first, last) for first, last in row] for row in ends]
-        proposed = [
-            _in_order(spans[i], cliques(count, links[i], self.most, self.cap)) for i, count in enumerate(keep.sum(1).tolist())
-        ]
+        proposed = [_in_order(spans[i], cliques(count, links[i], self.most, self.cap)) for i, count in enumerate(counts)]
         tall = max(1, *(len(p) for p in proposed))
         blank = [-1] * self.most
         chosen = torch.tensor(
@@ -178,7 +180,7 @@ class SpanModule(HeadModule, nn.Module):
         for (i, at, kind), chance in zip(positive.nonzero().tolist(), sure, strict=True):
             if at < len(proposed[i]):
                 found[i].append(((tuple(spans[i][n] for n in proposed[i][at]), kind, chance), at))
-        kept = [row[:count] for row, count in zip(spans, keep.sum(1).tolist(), strict=True)]
+        kept = [row[:count] for row, count in zip(spans, counts, strict=True)]
         return found, list(map(Proposed, kept, links, proposed)), judged
 
     def _places(self, fragments: Tensor) -> tuple[Tensor, Tensor]:

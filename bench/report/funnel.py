@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterator, Mapping
 
 from bench.report.collect import Evidence, Run, rests
-from bench.report.content import Cell, Column, Figure, Mark, Table, shown
+from bench.report.content import Cell, Column, Figure, Mark, Table, in_words
 from bench.report.errors import SORTS
 from bench.report.evaluation import told_of
 from bench.report.verdicts import cut, spread
@@ -40,15 +40,11 @@ def funnel(evidence: Evidence) -> Figure | None:
         over = spread(shares[task, group, stage, arm])
         low, high = cut(over)
         marks.append(Mark(over.mean, f"{PIECES[group]}: {STAGES[stage]}", task, arm, low=low, high=high))
-    told: dict[str, list[str]] = {}
-    for m in marks:
-        told.setdefault(f"{m.panel}, {m.group}", []).append(f"{m.y}, {shown(m.x, 'score')}")
-    says = ". ".join(f"{line}: {'; '.join(words)}" for line, words in told.items())
     arms = tuple(arm for arm in evidence.arms if any(arm == m.group for m in marks))
     return Figure(
         "funnel", "How far gold mentions come", "Share of gold at each stage of the head, of mentions in one piece and of "
         "discontiguous ones: where it falls, gold is lost. Means over an arm's runs, bars 95% t-intervals.",
-        f"Share of gold at each stage. {says}.", "intervals", "share of gold", "", tuple(marks), arms, *rests(used),
+        f"Share of gold at each stage. {in_words(marks)}.", "intervals", "share of gold", "", tuple(marks), arms, *rests(used),
     )  # fmt: skip
 
 
