@@ -42,7 +42,7 @@ class Made:
         tokens: budget.
         steps: lines of its journal that are updates.
         synthetic: whether it says that its text was generated.
-        evaluated: whether it has calibration, errors by kind and sort, efficiency and overlap.
+        evaluated: whether it has calibration, errors by kind and sort, the funnel of gold, efficiency and overlap.
         documents: of the test split, whose statistics are saved so that runs can be compared; of tasks with mentions only.
         extra: more keys of the result.
     """
@@ -175,6 +175,7 @@ def _make(folder: Path, run: Made) -> Path:
     if run.evaluated:
         extra["calibration"] = {task: {"trained": {"mentions": _calibration(chance)}} for task in run.tasks}
         extra["errors"] = {task: {"trained": _errors(chance)} for task in run.tasks}
+        extra["funnel"] = {task: {"trained": _funnel(chance)} for task in run.tasks}
         extra["efficiency"] = {stage: _efficiency(run, stage, chance) for stage in ("trained", last)}
         extra["overlap"] = {task: _overlap() for task in run.tasks}
         extra["training"] = {
@@ -272,6 +273,17 @@ def _errors(chance: random.Random) -> dict[str, Any]:
 
     by = {sort: {name: group(place) for place, name in enumerate(names)} for sort, names in sorts.items()}
     return {"gold": gold, "predicted": {"correct": 300, "spurious": 40, "boundary": 25, "type": 9}, "by": by}
+
+
+def _funnel(chance: random.Random) -> dict[str, Any]:
+    def stages(mentions: int, pieces: int, least: float) -> dict[str, dict[str, int]]:
+        gold = {"fragments": mentions * pieces, "links": mentions * (pieces - 1), "candidates": mentions, "accepted": mentions}
+        kept = dict(zip(gold, sorted((chance.uniform(least, 1) for _ in gold), reverse=True), strict=True))
+        return {stage: {"gold": count, "reached": int(count * kept[stage])} for stage, count in gold.items()}
+
+    one, several = stages(360, 1, 0.8), stages(40, 2, 0.2)
+    total = {stage: {key: one[stage][key] + several[stage][key] for key in ("gold", "reached")} for stage in one}
+    return {**total, "by": {"fragments": {"1": one, "2+": several}}}
 
 
 def _efficiency(run: Made, stage: str, chance: random.Random) -> dict[str, Any]:

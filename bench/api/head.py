@@ -65,6 +65,21 @@ class Encoding:
     lost: Counter[str] = field(default_factory=Counter)
 
 
+@dataclass(frozen=True)
+class Proposals:
+    """What a head considered in a window before it accepted mentions of it, in characters of the document.
+
+    Args:
+        fragments: the pieces that mentions could be made of.
+        links: pairs of fragments that could belong to one mention, the first one first.
+        candidates: the mentions that were accepted or rejected, each by its fragments in ascending order.
+    """
+
+    fragments: frozenset[Fragment]
+    links: frozenset[tuple[Fragment, Fragment]]
+    candidates: frozenset[tuple[Fragment, ...]]
+
+
 class Head(ABC):
     """Encodes and decodes for one task, and builds the trainable module."""
 
@@ -116,6 +131,13 @@ class Head(ABC):
     @abstractmethod
     def decode(self, window: Window, prediction: Any) -> Sequence[Annotation]:
         """Annotations of a window, in characters of its document, from one item of `HeadModule.predict`."""
+
+    def proposals(self, window: Window, prediction: Any) -> Proposals | None:
+        """What was considered in a window before mentions were accepted, from the same item as `decode` gets.
+
+        None, the default: the head has no such stages. With one that has, results tell how far gold mentions come.
+        """
+        return None
 
     @abstractmethod
     def oracle(self, encoding: Encoding) -> Any:

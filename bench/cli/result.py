@@ -12,6 +12,7 @@ from bench.cli.score import report as score_report
 from bench.cli.terminal import paint
 from bench.cli.text import fields, number
 from bench.data.faults import listed
+from bench.results.schema import pick
 
 
 def headline(found: Mapping[str, Any], synthetic: bool = False) -> str:
@@ -31,32 +32,21 @@ def explanation(result: Mapping[str, Any]) -> list[str]:
     found = result["headline"]
     task, metric = found["task"], found["metric"]
     by_task = result.get("scores", {}).get(task, {})
+    scores = by_task.get(found["stage"])
+    concepts = result.get("concepts")
     group = metric.rpartition(".")[0].rpartition(".")[0]
-    scores = pick(by_task.get(found["stage"]) or {}, group) if group else by_task.get(found["stage"])
-    linked = pick(result, f"concepts.{task}.found.accuracy")
-    dictionary = pick(by_task, f"baselines.dictionary.{metric}")
+    linked = concepts.get(task) if isinstance(concepts, Mapping) else None
+    beside = f"{group}." if group else ""
     held = {
-        "mentions alone, without concepts": None if metric.endswith("span_only.f1") else pick(scores, "span_only.f1"),
-        "discontiguous mentions": pick(scores, "discontiguous.f1"),
-        "concepts right of mentions found": linked,
-        "a dictionary of the training mentions, by the same metric": dictionary,
+        "mentions alone, without concepts": None if metric.endswith("span_only.f1") else pick(scores, f"{beside}span_only.f1"),
+        "discontiguous mentions": pick(scores, f"{beside}discontiguous.f1"),
+        "concepts right of mentions found": pick(linked or {}, "found.accuracy"),
+        "a dictionary of the training mentions, by the same metric": pick(by_task, f"baselines.dictionary.{metric}"),
     }
-    lines = [f"  {number(value):>5}  {what}" for what, value in held.items() if isinstance(value, float)]
+    lines = [f"  {number(value):>5}  {what}" for what, value in held.items() if value is not None]
     if _any(result.get("synthetic")):
         lines.append(f"         made-up notes; the real corpus: --data {task}=DIR (bench show task {task})")
     return lines
-
-
-def pick(node: Any, path: str) -> Any:
-    """What stands at a dotted path; None where there is nothing. A task's name may hold dots of its own."""
-    if not path:
-        return node
-    if not isinstance(node, Mapping):
-        return None
-    if path in node:
-        return node[path]
-    starts = [key for key in node if path.startswith(f"{key}.")]
-    return next((f for key in starts if (f := pick(node[key], path[len(key) + 1 :])) is not None), None)
 
 
 def report(result: Mapping[str, Any], folder: Path) -> str:

@@ -6,7 +6,7 @@ import argparse
 import os
 import sys
 import warnings
-from collections.abc import Mapping, MutableMapping
+from collections.abc import Mapping, MutableMapping, Sequence
 from dataclasses import fields as dataclass_fields
 from pathlib import Path
 from typing import Any
@@ -198,9 +198,23 @@ def configuration(
     chosen = typed.get("task_set", base.task_set)
     if chosen is not None and registry is not None:
         tasks = typed["task"] = (*tasks, *(name for name in task_set(chosen, registry) if name not in tasks))
-    typed["data"] = corpora_below(tasks, environ) | dict(base.data) | dict(args.data or ())
-    typed["concepts"] = dict(base.concepts) | dict(args.concepts or ())
+    typed["data"] = corpora_below(tasks, environ) | dict(base.data) | each_once("--data", args.data)
+    typed["concepts"] = dict(base.concepts) | each_once("--concepts", args.concepts)
     return from_mapping(typed, "the command line", base)
+
+
+def each_once(flag: str, pairs: Sequence[tuple[str, str]] | None) -> dict[str, str]:
+    """What a repeatable flag gives to each task.
+
+    Raises:
+        UsageError: it gives one task two things, of which one would be passed over.
+    """
+    given: dict[str, str] = {}
+    for task, place in pairs or ():
+        if task in given:
+            raise UsageError(f"{flag} names the task {task!r} twice; wanted once.", f"Take one {flag} {task}=… out.")
+        given[task] = place
+    return given
 
 
 def sizes(values: dict[str, Any], source: str) -> dict[str, Any]:

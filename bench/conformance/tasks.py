@@ -89,7 +89,10 @@ def determinism(task: Task, bench: Workbench) -> str:
 
 
 def round_trip(task: Task, bench: Workbench) -> str:
-    """Loader, windows, encode, oracle and decode bring gold back; every annotation that does not come back is counted."""
+    """Loader, windows, encode, oracle and decode bring gold back; every annotation that does not come back is counted.
+
+    Where a head tells what it proposed, what it decodes was proposed.
+    """
     corpus = corpus_of(task, bench)
     told_of = []
     for name in task.heads:
@@ -98,7 +101,15 @@ def round_trip(task: Task, bench: Workbench) -> str:
         counted = missed + sum(sum(e.encoding.lost.values()) for e in encoded)
         windows: dict[str, list[Annotation]] = {d.id: [] for d in corpus["test"]}
         for item in encoded:
-            windows[item.window.document] += head.decode(item.window, head.oracle(item.encoding))
+            oracle = head.oracle(item.encoding)
+            decoded = head.decode(item.window, oracle)
+            windows[item.window.document] += decoded
+            if (proposals := head.proposals(item.window, oracle)) is not None:
+                kept = {a.fragments for a in decoded if isinstance(a, Mention)}
+                unproposed = len(kept - proposals.candidates)
+                expect(
+                    unproposed == 0, f"head {name!r} decodes {unproposed} mentions of a window that its proposals() do not hold"
+                )
         back = [joined(d, windows[d.id]) for d in corpus["test"]]
         kinds = tuple({type(a) for found in windows.values() for a in found})  # a head may be given what it does not predict
         reached = {d.id: _said(d, kinds) for d in back}

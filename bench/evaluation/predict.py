@@ -12,6 +12,7 @@ import torch
 from numpy.typing import NDArray
 
 from bench.api.data import Annotation, Document, Judgement, Mention
+from bench.api.head import Proposals, Window
 from bench.data.cache import collate
 from bench.data.cuts import joined
 from bench.errors import DivergedError
@@ -29,7 +30,7 @@ class Predicted:
     Args:
         documents: one for each of the split's, in order, without text.
         tokens: marked tokens read.
-        seconds: in the model, decoding included.
+        seconds: in the model, decoding included; without what `see` takes.
         handed: the same with every mention that the head hands over, before thresholds and concepts.
     """
 
@@ -50,6 +51,7 @@ def predict(
     micro_batch: int = PADDED_TOKENS,
     advance: Callable[[int], None] = lambda n: None,
     accept: Callable[[Sequence[Document]], Sequence[Document]] = tuple,
+    see: Callable[[Window, Proposals], None] | None = None,
 ) -> Predicted:
     """Predicts every window of a split and joins the windows of each document.
 
@@ -64,6 +66,7 @@ def predict(
         micro_batch: padded tokens of a batch at most.
         advance: told the windows done after every batch.
         accept: leaves out mentions that are too improbable, before concepts are filled in.
+        see: told what was proposed in each window, where the head says so.
 
     Raises:
         DivergedError: what the model gives is not finite.
@@ -73,7 +76,7 @@ def predict(
         raise DivergedError(f"{len(wrong)} trained tensors of {name} hold numbers that are not finite.", DIVERGED)
     encoded = data.splits[split]
     found: dict[str, list[Annotation]] = {document: [] for document in encoded.documents}
-    started = perf_counter()
+    started, aside = perf_counter(), 0.0
     model.eval()
     for part in by_length(encoded.lengths, min(micro_batch, PADDED_TOKENS)):
         rows = encoded.take(part)
@@ -86,11 +89,16 @@ def predict(
             if not all(map(_finite, annotations)):
                 raise DivergedError(f"A prediction of {name} has a probability or a score that is not finite.", DIVERGED)
             found[window.document] += annotations
+            if see is not None:
+                paused = perf_counter()
+                if (proposals := data.head.proposals(window, prediction)) is not None:
+                    see(window, proposals)
+                aside += perf_counter() - paused
         advance(len(part))
     texts = data.corpus[split]
     accepted = accept([joined(d, found[d.id]) for d in texts])
     documents = tuple(replace(d, mentions=tuple(link(g, d.mentions))) for g, d in zip(texts, accepted, strict=True))
-    return Predicted(documents, encoded.tokens, perf_counter() - started)
+    return Predicted(documents, encoded.tokens, perf_counter() - started - aside)
 
 
 def _finite(annotation: Annotation) -> bool:

@@ -16,15 +16,15 @@ from dataclasses import replace
 from typing import TYPE_CHECKING, Any
 
 from bench.api.data import Annotation, Document, Fragment, Key, Mention, Relation, in_order
-from bench.api.head import Encoding, Head, HeadModule, Window
+from bench.api.head import Encoding, Head, HeadModule, Proposals, Window
 from bench.heads.mentions import characters_of
 from bench.heads.relation import RelationExtractionHead
-from bench.heads.span import Accepted, SpanClassificationHead
+from bench.heads.span import Accepted, Found, SpanClassificationHead
 
 if TYPE_CHECKING:
     from torch import Tensor
 
-Found = tuple[list[Accepted], list[tuple[int, int, int, float]]]
+Related = tuple[Found, list[tuple[int, int, int, float]]]
 """Mentions, as `SpanClassificationHead` predicts them; relations as the indices of two of them and of a label, with the
 probability that the relation holds between the two."""
 
@@ -98,7 +98,7 @@ class MentionRelationHead(Head):
             self.span.module(hidden_size), self.relation.module(hidden_size), self.relation.fitted(), kinds
         )
 
-    def decode(self, window: Window, prediction: Found) -> tuple[Annotation, ...]:
+    def decode(self, window: Window, prediction: Related) -> tuple[Annotation, ...]:
         """Mentions and relations. Where one place was given several labels that mean one mention with different attributes,
         the commonest in training stands. A relation is right only where both of its mentions are, so that its confidence is the
         product of three probabilities, as if they were independent.
@@ -117,7 +117,11 @@ class MentionRelationHead(Head):
         )
         return (*in_order(tuple(kept.values())), *relations)
 
-    def oracle(self, encoding: Encoding) -> Found:
+    def proposals(self, window: Window, prediction: Related) -> Proposals | None:
+        """What the span part considered."""
+        return self.span.proposals(window, prediction[0])
+
+    def oracle(self, encoding: Encoding) -> Related:
         """Gold mentions as the span part reaches them, and the gold relations among the candidates."""
         columns = encoding.columns
         count, origin = len(self.relation.fitted().labels), columns["origin"]

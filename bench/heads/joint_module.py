@@ -9,7 +9,7 @@ import torch
 from torch import nn
 
 from bench.api.head import HeadModule
-from bench.heads.joint import Found
+from bench.heads.joint import Related
 from bench.heads.relation import Pairs
 from bench.heads.relation_module import RelationModule
 from bench.heads.tensors import probabilities
@@ -42,7 +42,7 @@ class MentionRelationModule(HeadModule, nn.Module):
         return self.span.loss(hidden, batch) + self.relation.loss(hidden, batch)
 
     @torch.no_grad()
-    def predict(self, hidden: Tensor, batch: Mapping[str, Tensor]) -> list[Found]:
+    def predict(self, hidden: Tensor, batch: Mapping[str, Tensor]) -> list[Related]:
         """The mentions of each window, and the relations between those."""
         found = self.span.predict(hidden, batch)
         most = max(1, *(len(mentions) for mentions in found))
@@ -54,7 +54,7 @@ class MentionRelationModule(HeadModule, nn.Module):
             pairs += [(window, a, b) for a, b in zip(source.tolist(), target.tolist(), strict=True)]
             rows.append([[kind] for kind in kinds] + [[-1]] * (most - len(kinds)))
             places.append([*ends, *[(0, 0)] * (most - len(ends))])
-        made: list[Found] = [(mentions, []) for mentions in found]
+        made: list[Related] = [(mentions, []) for mentions in found]
         given = {
             **batch,
             "mentions": torch.tensor(rows, device=hidden.device),

@@ -19,9 +19,9 @@ from itertools import accumulate
 from typing import TYPE_CHECKING, Any
 
 from bench.api.data import Document, Mention, in_order
-from bench.api.head import Encoding, HeadModule, Window
+from bench.api.head import Encoding, HeadModule, Proposals, Window
 from bench.heads.mentions import Parts, characters_of
-from bench.heads.span import Accepted, SpanClassificationHead, rows_of
+from bench.heads.span import Found, SpanClassificationHead, rows_of
 
 if TYPE_CHECKING:
     from torch import Tensor
@@ -29,7 +29,7 @@ if TYPE_CHECKING:
 MOST_VALUES = 128
 """Most values of a slot that are learned, the commonest ones; a body location seen once in a corpus is not to be learned."""
 
-Found = tuple[list[Accepted], list[tuple[int, ...]]]
+Filled = tuple[Found, list[tuple[int, ...]]]
 """Mentions, as the span head predicts them, and the slot values of each: indices of `Inventory.columns`."""
 
 
@@ -164,7 +164,7 @@ class SlotSpanHead(SpanClassificationHead):
 
         Args:
             window: the tokenized window.
-            prediction: see `Found`; without slots what the span head predicts.
+            prediction: see `Filled`; without slots what the span head predicts.
         """
         if not self.slots:
             return super().decode(window, prediction)
@@ -176,6 +176,10 @@ class SlotSpanHead(SpanClassificationHead):
                     slots[name] = (*slots.get(name, ()), value)
             found[parts, kind] = Mention(characters_of(window, parts), self.labels[kind], slots=slots, confidence=sure)
         return in_order(tuple(found.values()))
+
+    def proposals(self, window: Window, prediction: Any) -> Proposals:
+        """Fragments, links and candidates of a window, which slots do not change."""
+        return super().proposals(window, prediction[0] if self.slots else prediction)
 
     def oracle(self, encoding: Encoding) -> Any:
         """What a perfect module gives: gold mentions as the span head reaches them, with the gold values of each."""

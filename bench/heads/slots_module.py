@@ -14,6 +14,7 @@ from torch.nn import functional as F
 
 from bench.heads.mentions import Rates
 from bench.heads.slots import Inventory
+from bench.heads.span import Found
 from bench.heads.span_module import SIZE, Judged, SpanModule
 from bench.heads.tensors import NEVER, pick
 
@@ -121,15 +122,15 @@ class SlotSpanModule(SpanModule):
 
     @torch.no_grad()
     def predict(self, hidden: Tensor, batch: Mapping[str, Tensor]) -> list[Any]:
-        """Accepted candidates of each window and the columns of their slots' values; see `bench.heads.slots.Found`."""
+        """Accepted candidates of each window and the columns of their slots' values; see `bench.heads.slots.Filled`."""
         with torch.autocast(hidden.device.type, enabled=False):
-            found, judged = self._accepted(hidden, batch)
+            found, proposed, judged = self._accepted(hidden, batch)
             filled: list[dict[int, list[int]]] = [{} for _ in found]
             for i, at, column in self.slots.chosen(self.slots(hidden, batch, judged)).nonzero().tolist():
                 filled[i].setdefault(at, []).append(column)
         return [
-            ([accepted for accepted, _ in mentions], [tuple(filled[i][at]) for _, at in mentions])
-            for i, mentions in enumerate(found)
+            (Found((accepted for accepted, _ in mentions), made), [tuple(filled[i][at]) for _, at in mentions])
+            for i, (mentions, made) in enumerate(zip(found, proposed, strict=True))
         ]
 
 

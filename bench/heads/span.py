@@ -11,13 +11,14 @@ what there is, and a right context (a head noun that follows a shared modifier) 
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
 from bench.api.data import Document, Mention, in_order
-from bench.api.head import Encoding, Head, HeadModule, Window
+from bench.api.head import Encoding, Head, HeadModule, Proposals, Window
 from bench.errors import DataError
-from bench.heads.mentions import Parts, Rates, characters_of, cliques, measure, mention_graph, words_of
+from bench.heads.mentions import Parts, Rates, Span, characters_of, cliques, measure, mention_graph, words_of
 
 if TYPE_CHECKING:
     from torch import Tensor
@@ -25,6 +26,34 @@ if TYPE_CHECKING:
 
 Accepted = tuple[Parts, int, float]
 """A predicted mention: its fragments in words, the index of its label, and how probable the module finds it."""
+
+
+@dataclass(frozen=True)
+class Proposed:
+    """What the candidates of a window were made of.
+
+    Args:
+        fragments: in words.
+        links: pairs of indices of fragments.
+        candidates: those that were judged, as indices of fragments.
+    """
+
+    fragments: Sequence[Span] = ()
+    links: Sequence[tuple[int, int]] = ()
+    candidates: Sequence[tuple[int, ...]] = ()
+
+
+class Found(list[Accepted]):
+    """The accepted candidates of a window.
+
+    Args:
+        accepted: these candidates.
+        proposed: what they were chosen from.
+    """
+
+    def __init__(self, accepted: Iterable[Accepted], proposed: Proposed) -> None:
+        super().__init__(accepted)
+        self.proposed = proposed
 
 
 class SpanClassificationHead(Head):
@@ -144,7 +173,22 @@ class SpanClassificationHead(Head):
             [Mention(characters_of(window, parts), self.labels[kind], confidence=sure) for (parts, kind), sure in found.items()]
         )
 
-    def oracle(self, encoding: Encoding) -> list[Accepted]:
+    def proposals(self, window: Window, prediction: Found) -> Proposals:
+        """Fragments, links and candidates of a window.
+
+        Args:
+            window: the tokenized window.
+            prediction: with what was proposed.
+        """
+        proposed = prediction.proposed
+        places = characters_of(window, tuple(proposed.fragments))
+        return Proposals(
+            frozenset(places),
+            frozenset((min(places[a], places[b]), max(places[a], places[b])) for a, b in proposed.links),
+            frozenset(tuple(sorted(places[i] for i in clique)) for clique in proposed.candidates),
+        )
+
+    def oracle(self, encoding: Encoding) -> Found:
         """What a perfect module gives: gold fragments and links propose, and the gold verdicts accept."""
         columns, kinds, most = encoding.columns, len(self.labels), self.fragments
         spans = rows_of(columns["fragments"], 2)
@@ -154,12 +198,10 @@ class SpanClassificationHead(Head):
                 rows_of(columns["candidates"], most), rows_of(columns["candidate_labels"], kinds), strict=True
             )
         }
-        proposed = cliques(len(spans), [(a, b) for a, b in rows_of(columns["links"], 2)], most, self.cap)
-        return [
-            (tuple((spans[i][0], spans[i][1]) for i in clique), kind, 1.0)
-            for clique in proposed
-            for kind in accepted.get(clique, ())
-        ]
+        links = rows_of(columns["links"], 2)
+        proposed = cliques(len(spans), links, most, self.cap)
+        found = ((tuple(spans[i] for i in clique), kind, 1.0) for clique in proposed for kind in accepted.get(clique, ()))
+        return Found(found, Proposed(spans, links, proposed))
 
     def _fitted(self) -> Rates:
         if self.rates is None:

@@ -17,7 +17,7 @@ from torch.nn import functional as F
 
 from bench.api.head import HeadModule
 from bench.heads.mentions import Rates, cliques
-from bench.heads.span import Accepted
+from bench.heads.span import Accepted, Found, Proposed
 from bench.heads.tensors import NEVER, entropy, highest, item_at, padded, pick, probabilities
 
 if TYPE_CHECKING:
@@ -25,6 +25,7 @@ if TYPE_CHECKING:
 
 SIZE = 128
 LINK = 128  # features of a pair of fragments
+DILATIONS = (1, 2, 3)  # of the convolutions that tell a token of those around it, 3 to either side
 RARE = 4.0  # weight of links and candidates: a window has a hundred times more spans, whose loss would drown theirs
 NEGATIVES = 16  # wrong spans a window, and as many wrong pairs, that links and candidates are trained against
 # A fragment of a discontiguous mention is rarely likely by itself: proposing is bounded by counts, and the candidates decide.
@@ -35,7 +36,7 @@ _TYPICAL = 96  # words of a typical window, for the priors of what is counted pe
 
 
 class SpanModule(HeadModule, nn.Module):
-    """Fragments, links and candidates over one small projection of the hidden states.
+    """Fragments, links and candidates over one small projection of the hidden states and convolutions of it.
 
     Links and candidates are trained on gold fragments **and** on the wrong spans and pairs that score highest at that
     moment, which is what they meet when predicting.
@@ -55,6 +56,7 @@ class SpanModule(HeadModule, nn.Module):
         labels = len(rates.labels)
         self.project = nn.Linear(hidden_size, SIZE)
         self.norm = nn.LayerNorm(SIZE)
+        self.context = nn.ModuleList(nn.Conv1d(SIZE, SIZE, 3, padding=n, dilation=n) for n in DILATIONS)
         self.start = nn.Linear(SIZE, SIZE)
         self.end = nn.Linear(SIZE, SIZE, bias=False)
         self.inside = nn.Linear(SIZE, SIZE, bias=False)
@@ -93,6 +95,20 @@ class SpanModule(HeadModule, nn.Module):
             self.link.bias[0] = _log_odds(rates.links, pairs)
             self.count_bias[1:] -= self.link.bias  # the mean link, which a candidate of several parts is given, starts there
 
+    def in_context(self, hidden: Tensor, mask: Tensor) -> Tensor:
+        """Tokens as features, (B, seq, D), with what dilated convolutions see around each.
+
+        Args:
+            hidden: (batch, seq, hidden).
+            mask: (batch, seq), 0 at padding, which is not seen.
+
+        Source: Strubell et al. 2017, arXiv 1702.02098; dilations as in Li et al. 2022, arXiv 2112.10070.
+        """
+        tokens: Tensor = self.norm(self.project(hidden.float()))
+        seen = (tokens * mask[..., None]).transpose(1, 2)
+        around = torch.stack([F.gelu(layer(seen)) for layer in self.context]).sum(0)
+        return tokens + around.transpose(1, 2)
+
     def loss(self, hidden: Tensor, batch: Mapping[str, Tensor]) -> Tensor:
         """Cross-entropies of spans, links and candidates, summed.
 
@@ -105,9 +121,10 @@ class SpanModule(HeadModule, nn.Module):
 
     @torch.no_grad()
     def predict(self, hidden: Tensor, batch: Mapping[str, Tensor]) -> list[Any]:
-        """Accepted candidates of each window; see `bench.heads.span.Accepted`."""
+        """Accepted candidates of each window, as `bench.heads.span.Found`."""
         with torch.autocast(hidden.device.type, enabled=False):
-            return [[accepted for accepted, _ in found] for found in self._accepted(hidden, batch)[0]]
+            found, proposed, _ = self._accepted(hidden, batch)
+        return [Found((one for one, _ in window), made) for window, made in zip(found, proposed, strict=True)]
 
     def _trained(self, hidden: Tensor, batch: Mapping[str, Tensor]) -> tuple[Tensor, Judged]:
         """The loss, and the candidates that it was taken over: those of gold first, as `batch` has them."""
@@ -130,13 +147,16 @@ class SpanModule(HeadModule, nn.Module):
         judged = self._judge(seen, parts, chosen)
         return total + RARE * entropy(judged.logits, verdict, (chosen[..., 0] >= 0)[..., None]), judged
 
-    def _accepted(self, hidden: Tensor, batch: Mapping[str, Tensor]) -> tuple[list[list[tuple[Accepted, int]]], Judged]:
-        """Candidates of each window from `floor` on, each with its place among those judged."""
+    def _accepted(
+        self, hidden: Tensor, batch: Mapping[str, Tensor]
+    ) -> tuple[list[list[tuple[Accepted, int]]], list[Proposed], Judged]:
+        """Candidates of each window from `floor` on, each with its place among those judged, and what was proposed."""
         seen = _Words(self, hidden, batch)
         score = seen.span_logits.amax(-1).masked_fill(~seen.valid, NEVER)
         best, place = score.topk(min(MOST, score.shape[1]), 1)
         keep = best > math.log(PROPOSE / (1 - PROPOSE))
-        depth = max(int(keep.sum(1).max()), 1)
+        counts = keep.sum(1).tolist()
+        depth = max(*counts, 1)
         parts = _Parts(self, seen, place[:, :depth], keep[:, :depth])
         linked = parts.linkable & (parts.links > math.log(PROPOSE / (1 - PROPOSE)))
         if depth**2 > MOST_LINKS:
@@ -147,9 +167,7 @@ class SpanModule(HeadModule, nn.Module):
             links[i].append((a, b))
         ends = torch.stack([parts.first, parts.last], -1).tolist()
         spans: list[list[tuple[int, int]]] = [[(first, last) for first, last in row] for row in ends]
-        proposed = [
-            _in_order(spans[i], cliques(count, links[i], self.most, self.cap)) for i, count in enumerate(keep.sum(1).tolist())
-        ]
+        proposed = [_in_order(spans[i], cliques(count, links[i], self.most, self.cap)) for i, count in enumerate(counts)]
         tall = max(1, *(len(p) for p in proposed))
         blank = [-1] * self.most
         chosen = torch.tensor(
@@ -162,7 +180,8 @@ class SpanModule(HeadModule, nn.Module):
         for (i, at, kind), chance in zip(positive.nonzero().tolist(), sure, strict=True):
             if at < len(proposed[i]):
                 found[i].append(((tuple(spans[i][n] for n in proposed[i][at]), kind, chance), at))
-        return found, judged
+        kept = [row[:count] for row, count in zip(spans, counts, strict=True)]
+        return found, list(map(Proposed, kept, links, proposed)), judged
 
     def _places(self, fragments: Tensor) -> tuple[Tensor, Tensor]:
         """Flat index into the spans of fragments (B, G, 2), and which of them are real; padding points at span 0."""
@@ -234,7 +253,7 @@ class _Words:
     """Words of a batch as features, and every span over them."""
 
     def __init__(self, head: SpanModule, hidden: Tensor, batch: Mapping[str, Tensor]) -> None:
-        tokens = head.norm(head.project(hidden.float()))
+        tokens = head.in_context(hidden, batch["attention_mask"])
         first, last = pick(tokens, batch["first"]), pick(tokens, batch["last"])
         words = batch["word_mask"].bool()
         count = words.shape[1]

@@ -21,7 +21,9 @@ from __future__ import annotations
 import re
 from collections.abc import Callable, Collection, Iterator, Mapping
 from dataclasses import dataclass
+from functools import partial
 from pathlib import Path
+from shlex import quote
 
 from bench.errors import DataError
 from bench.linking.table import Name
@@ -32,6 +34,8 @@ TRAINED = len(KINDS)
 """The kind of a training mention, which no file has."""
 LONGEST = 1000
 """Characters of a name at most."""
+LONGEST_LINE = 1 << 20
+"""Bytes of a line at most, so that a file without line ends is not read whole."""
 _COLUMNS = 18
 _LANGUAGE, _STATUS, _FORM, _PREFERRED, _SOURCE, _NAME, _SUPPRESSED = 1, 2, 4, 6, 11, 14, 16
 _SYNONYM = re.compile(r'"((?:[^"\\]|\\.)*)"\s*(EXACT|NARROW|BROAD|RELATED)?')
@@ -70,8 +74,8 @@ def form_of(path: Path) -> str:
     Raises:
         DataError: there is no such file, it is empty, or it is none of the three.
     """
-    first = next((text for _, text in _lines(path) if text.strip()), None)
-    if first is None:
+    number, first = next(((number, text) for number, text in _lines(path) if text.strip()), (0, ""))
+    if not number:
         raise DataError(f"{path} is empty; wanted names of concepts.", _WANTED)
     if path.suffix.lower() == ".rrf" or first.count("|") >= _COLUMNS - 1:
         return "rrf"
@@ -79,7 +83,7 @@ def form_of(path: Path) -> str:
         return "obo"
     if first.split("\t")[:2] == ["concept", "name"]:
         return "tsv"
-    raise DataError(f"{path}, line 1: no known first line.", _WANTED)
+    raise DataError(f"{path}, line {number}: no known first line.", _WANTED)
 
 
 _WANTED = (
@@ -89,16 +93,16 @@ _WANTED = (
 
 def _table(path: Path, selection: Selection) -> Iterator[Name]:
     lines = _lines(path)
-    _, header = next(lines)
+    first, header = next((number, text) for number, text in lines if text.strip())
     columns = header.split("\t")
     if columns not in (["concept", "name"], ["concept", "name", "kind"]):
-        raise DataError(f"{path}, line 1: {len(columns)} columns of other names than are known.", _WANTED)
+        raise DataError(f"{path}, line {first}: {len(columns)} columns of other names than are known.", _WANTED)
     for number, line in lines:
         if not line:
             continue
         cells = line.split("\t")
         if len(cells) != len(columns):
-            raise DataError(f"{path}, line {number}: {len(cells)} columns; wanted {len(columns)}, as in line 1.")
+            raise DataError(f"{path}, line {number}: {len(cells)} columns; wanted {len(columns)}, as in line {first}.")
         kind = cells[2] if len(cells) == 3 else KINDS[0]
         if kind not in KINDS:
             raise DataError(f"{path}, line {number}: the kind is none that is known; wanted {', '.join(KINDS)}.")
@@ -162,23 +166,48 @@ def _rrf(path: Path, selection: Selection) -> Iterator[Name]:
 _READERS: Mapping[str, Callable[[Path, Selection], Iterator[Name]]] = {"tsv": _table, "obo": _obo, "rrf": _rrf}
 
 
+_OTHERS = {
+    b"\x1f\x8b": ("a gzip file", "gunzip -k {file}"),
+    b"PK\x03\x04": ("a zip archive", "unzip {file}"),
+    b"BZh": ("a bzip2 file", "bunzip2 -k {file}"),
+    b"\xfd7zXZ": ("an xz file", "unxz -k {file}"),
+    b"\xff\xfe": ("UTF-16", "iconv -f utf-16 -t utf-8 {file}"),
+    b"\xfe\xff": ("UTF-16", "iconv -f utf-16 -t utf-8 {file}"),
+}
+"""First bytes of what is no UTF-8 text to what it is, and the command that makes text of it."""
+
+
 def _lines(path: Path) -> Iterator[tuple[int, str]]:
     """Lines with their numbers, without their ends."""
     try:
         with path.open("rb") as file:
-            for number, raw in enumerate(file, 1):
-                try:
-                    text = raw.decode("utf-8-sig" if number == 1 else "utf-8")
-                except UnicodeDecodeError as error:
-                    raise DataError(
-                        f"{path}, line {number}: byte {error.start} is not UTF-8; wanted UTF-8 text.",
-                        f"If it is Latin-1: iconv -f latin1 -t utf-8 {path.name}",
-                    ) from None
-                if "\0" in text:
-                    raise DataError(f"{path}, line {number}: a zero byte; wanted UTF-8 text.")
-                yield number, text.rstrip("\r\n")
+            for number, raw in enumerate(iter(partial(file.readline, LONGEST_LINE), b""), 1):
+                if number == 1:
+                    _refuse_others(path, raw)
+                if len(raw) == LONGEST_LINE:
+                    raise DataError(f"{path}, line {number}: at least {LONGEST_LINE:,} bytes; wanted a name a line.", _WANTED)
+                yield number, _text(path, number, raw)
     except OSError as error:
         raise DataError(f"The names of concepts in {path} cannot be read: {error.strerror}.", "Check the path.") from None
+
+
+def _refuse_others(path: Path, raw: bytes) -> None:
+    for start, (what, command) in _OTHERS.items():
+        if raw.startswith(start):
+            raise DataError(f"{path}, line 1: {what}; wanted UTF-8 text.", f"Run: {command.format(file=quote(path.name))}")
+
+
+def _text(path: Path, number: int, raw: bytes) -> str:
+    try:
+        text = raw.decode("utf-8-sig" if number == 1 else "utf-8")
+    except UnicodeDecodeError as error:
+        raise DataError(
+            f"{path}, line {number}: byte {error.start} is not UTF-8; wanted UTF-8 text.",
+            f"If it is Latin-1: iconv -f latin1 -t utf-8 {quote(path.name)}",
+        ) from None
+    if "\0" in text:
+        raise DataError(f"{path}, line {number}: a zero byte; wanted UTF-8 text.")
+    return text.rstrip("\r\n")
 
 
 def _concept(path: Path, number: int, text: str) -> str:

@@ -103,7 +103,7 @@ def needs_whole(names: Iterator[str] | list[str]) -> bool:
     """
     below = {
         "scores", "invariants", "quantization", "timings", "memory", "hashes", "versions", "hardware", "git", "plan",
-        "training", "together", "macro", "calibration", "errors", "overlap", "efficiency", "concepts",
+        "training", "together", "macro", "calibration", "thresholds", "errors", "funnel", "overlap", "efficiency", "concepts",
     }  # fmt: skip
     return any(name.split(".")[0] in below for name in names)
 

@@ -158,6 +158,14 @@ class Section:
     tables: tuple[Table, ...]
 
 
+def in_words(marks: Iterable[Mark]) -> str:
+    """What intervals show, for those who do not see them: a sentence a plot and group, each line with its score."""
+    told: dict[str, list[str]] = {}
+    for m in marks:
+        told.setdefault(f"{m.panel}, {m.group}", []).append(f"{m.y}, {shown(m.x, 'score')}")
+    return ". ".join(f"{line}: {'; '.join(words)}" for line, words in told.items())
+
+
 def shown(value: Any, kind: ColumnKind = "text") -> str:
     """How a cell reads: scores as .812, changes signed, counts grouped, sizes in their unit; nothing as an empty cell."""
     if value is None or (isinstance(value, float) and not math.isfinite(value)):

@@ -6,7 +6,7 @@ from collections.abc import Mapping
 from statistics import fmean
 
 from bench.report.collect import Evidence, Run, rests
-from bench.report.content import Cell, Column, Figure, Mark, Table, shown
+from bench.report.content import Cell, Column, Figure, Mark, Table, in_words
 from bench.report.evaluation import told_of
 from bench.report.verdicts import cut, spread
 
@@ -73,15 +73,11 @@ def sorts(evidence: Evidence) -> Figure | None:
         over = spread(found)
         low, high = cut(over)
         marks.append(Mark(over.mean, f"{SORTS.get(sort, sort)}: {group}", task, arm, low=low, high=high))
-    told: dict[str, list[str]] = {}
-    for m in marks:
-        told.setdefault(f"{m.panel}, {m.group}", []).append(f"{m.y}, {shown(m.x, 'score')}")
-    says = ". ".join(f"{line}: {'; '.join(words)}" for line, words in told.items())
     arms = tuple(arm for arm in evidence.arms if any(arm == m.group for m in marks))
     return Figure(
         "sorts", "Mentions found by sort", "Share of gold mentions found exactly: by words, by how often the same words are a "
         "mention in training, in one piece or several, negated, abbreviated. Means over an arm's runs, bars 95% t-intervals.",
-        f"Share of mentions found. {says}.", "intervals", "share of gold mentions found", "", tuple(marks), arms,
+        f"Share of mentions found. {in_words(marks)}.", "intervals", "share of gold mentions found", "", tuple(marks), arms,
         *rests([run for run, _, _ in _told(evidence)]),
     )  # fmt: skip
 

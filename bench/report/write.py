@@ -11,6 +11,7 @@ from bench.report.collect import Evidence
 from bench.report.content import Figure, Section, Table
 from bench.report.drawing import save
 from bench.report.files import figure_csv, table_csv
+from bench.report.funnel import funnel, funnel_table
 from bench.report.latex import table_tex
 from bench.report.linking import concepts
 from bench.report.overlap import overlap
@@ -78,6 +79,7 @@ def sections(evidence: Evidence) -> list[Section]:
             "errors", "Errors", [errors.errors(evidence), errors.sorts(evidence)],
             [errors.error_table(evidence), errors.sort_table(evidence)],
         ),
+        _section("funnel", "How far gold comes", [funnel(evidence)], [funnel_table(evidence)]),
         _section("concepts", "Concepts", [], [concepts(evidence)]),
         _section("overlap", "Overlap of splits", [], [overlap(evidence)]),
         _section("runs", "Runs", [], [tables.runs(evidence), tables.provenance(evidence)]),

@@ -89,7 +89,7 @@ def conclude(
         for split, by_task in splits.items():
             journal.write("scores", stage=stage, split=split, scores=by_task)
     with clock("evidence"):
-        more = evidence(data, tuple(stages), planned.folder) | {"efficiency": efficiency.found}
+        more = evidence(data, tuple(stages), planned.folder, scoring.funnels) | {"efficiency": efficiency.found}
         if scoring.linkings:
             more["concepts"] = concepts_found(data, scoring.linkings, tuple(stages)[-1], planned.folder)
     return _result(planned, trainer, progress, state, scoring, stages, baselines, at_best, quantization, more, clock)

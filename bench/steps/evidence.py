@@ -1,6 +1,7 @@
-"""Step 10, beyond the scores: calibration, errors by kind, efficiency and overlap of splits.
+"""Step 10, beyond the scores: calibration, errors by kind, the funnel of gold, efficiency and overlap of splits.
 
-All but efficiency is made of what was saved and of the corpus, without the model. Each has a bound on what it may cost.
+All but efficiency, and what a funnel saw while predicting, is made of what was saved and of the corpus, without the model.
+Each has a bound on what it may cost.
 """
 
 from __future__ import annotations
@@ -15,6 +16,7 @@ from typing import TYPE_CHECKING, Any
 from bench.evaluation.calibration import calibration
 from bench.evaluation.energy import metered, told
 from bench.evaluation.errors_by_kind import compare, records, tabulate
+from bench.evaluation.funnel import Funnel
 from bench.evaluation.linking import Seen, accuracies
 from bench.evaluation.mention_sorts import Sorter
 from bench.evaluation.overlap import overlap
@@ -87,15 +89,18 @@ def concepts_found(
     return found
 
 
-def evidence(data: Mapping[str, TaskData], stages: Sequence[str], folder: Path) -> dict[str, Any]:
-    """The keys ``calibration`` and ``errors`` of a result, each by task and stage, and ``overlap`` by task.
+def evidence(
+    data: Mapping[str, TaskData], stages: Sequence[str], folder: Path, funnels: Mapping[str, Mapping[str, Funnel]]
+) -> dict[str, Any]:
+    """The keys ``calibration``, ``errors`` and ``funnel`` of a result, each by task and stage, and ``overlap`` by task.
 
     Args:
         data: task to its data.
         stages: whose test predictions were saved.
         folder: of the run; the offsets of every error are written below it.
+        funnels: stage to task to what followed its gold mentions.
     """
-    found: dict[str, Any] = {"calibration": {}, "errors": {}, "overlap": {}}
+    found: dict[str, Any] = {"calibration": {}, "errors": {}, "funnel": {}, "overlap": {}}
     for name, one in data.items():
         gold = one.corpus["test"]
         sorter = Sorter.fit(one.corpus["train"]) if one.head.finds_mentions else None
@@ -110,6 +115,8 @@ def evidence(data: Mapping[str, TaskData], stages: Sequence[str], folder: Path) 
             if sorter is not None:
                 compared = compare(gold, predicted)
                 found["errors"][name][stage] = tabulate(compared, sorter)
+                if funnels[stage][name].seen:
+                    found["funnel"].setdefault(name, {})[stage] = funnels[stage][name].tabulate(predicted, sorter)
                 lines = [json.dumps(record, ensure_ascii=False) for record in records(compared)]
                 write_bytes(folder / ERRORS / file, "".join(f"{line}\n" for line in lines).encode(errors="backslashreplace"))
     return found

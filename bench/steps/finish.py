@@ -12,6 +12,7 @@ import numpy as np
 from bench.api.data import Document, Mention
 from bench.data.concepts import ConceptDictionary
 from bench.evaluation import class_thresholds, thresholds
+from bench.evaluation.funnel import Funnel
 from bench.evaluation.statistics import with_intervals
 from bench.evaluation.thresholds import Thresholds
 from bench.results.layout import ADAPTERS, PREDICTIONS, predictions_name
@@ -45,6 +46,7 @@ class Scoring:
         throughput: stage to marked tokens a second on the test split.
         latest: step and dev predictions of the last `selection`, so that the same weights need not read dev again.
         thresholds: task to what its mentions are accepted from, as chosen on dev last.
+        funnels: stage to task to how far gold mentions of the test split came.
         at_half: task to split to the selection metric of the trained model as chosen, and with every threshold at one half.
     """
 
@@ -57,9 +59,10 @@ class Scoring:
     throughput: dict[str, float] = field(default_factory=dict)
     latest: tuple[int, dict[str, Predicted]] | None = None
     thresholds: dict[str, Thresholds] = field(default_factory=dict)
+    funnels: dict[str, dict[str, Funnel]] = field(default_factory=dict)
     at_half: dict[str, dict[str, dict[str, float]]] = field(default_factory=dict)
 
-    def predict(self, model: TaskModel, task: str, split: str, choose: bool = False) -> Predicted:
+    def predict(self, model: TaskModel, task: str, split: str, choose: bool = False, funnel: Funnel | None = None) -> Predicted:
         """Predictions of a model on a split.
 
         Args:
@@ -67,6 +70,7 @@ class Scoring:
             task: name of the task.
             split: its name.
             choose: whether the thresholds are chosen anew on this split, which is dev.
+            funnel: follows the gold mentions of the split.
         """
         from bench.evaluation.predict import predict
 
@@ -81,7 +85,8 @@ class Scoring:
             return self.thresholds.get(task, Thresholds()).accept(documents)
 
         link = self.link_of(task)
-        found = predict(model, task, one, split, self.device, self.pad, link, self.padded, accept=accept)
+        see = None if funnel is None else funnel.see
+        found = predict(model, task, one, split, self.device, self.pad, link, self.padded, accept=accept, see=see)
         return replace(found, handed=tuple(handed))
 
     def chosen(self, task: str, split: str, handed: Sequence[Document]) -> Thresholds:
@@ -135,7 +140,10 @@ class Scoring:
         tokens, seconds = 0, 0.0
         for name in self.data:
             first = stage == "trained"
-            predicted = known.get(name) or self.predict(model, name, split, choose=first and split == "dev")
+            funnel = Funnel(self.data[name].corpus[split]) if split == "test" else None
+            predicted = known.get(name) or self.predict(model, name, split, first and split == "dev", funnel)
+            if funnel is not None:
+                self.funnels.setdefault(stage, {})[name] = funnel
             if first:
                 self.compare_with_half(name, split, predicted)
             tokens, seconds = tokens + predicted.tokens, seconds + predicted.seconds

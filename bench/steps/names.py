@@ -113,7 +113,8 @@ def check(config: RunConfig, registry: Registry, resuming: bool = False) -> None
                 f"--concepts names the task {name!r}, which this run does not have.", f"It has {', '.join(tasks)}."
             )
         if not Path(file).is_file():
-            raise UsageError(f"--concepts {name}={file}: there is no such file.")
+            there = "that is a folder; wanted a file" if Path(file).is_dir() else "there is no such file"
+            raise UsageError(f"--concepts {name}={file}: {there}.")
 
 
 def _when(when: str) -> str:

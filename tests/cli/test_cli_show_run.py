@@ -5,11 +5,12 @@ from __future__ import annotations
 import json
 from dataclasses import replace
 from pathlib import Path
+from typing import Any
 
 import pytest
 
 from bench.cli import main
-from bench.cli.result import pick
+from bench.cli.result import explanation
 from bench.config import RunConfig
 from bench.results.schema import Headline, Invariants, Quantization, Result, TaskScores
 from bench.results.store import write_result
@@ -61,29 +62,34 @@ def test_people_see_headline_scores_and_costs(out: Path, capsys: pytest.CaptureF
     assert rows["bytes"] == "12,345,678"
 
 
-def test_what_explains_the_headline_stands_below_it(out: Path, capsys: pytest.CaptureFixture[str]) -> None:
-    scores = {"task1": {"strict": F, "span_only": F | {"f1": 0.9}, "discontiguous": F | {"f1": 0.25}}}
-    baseline = {"dictionary": {"task1": {"strict": F | {"f1": 0.5}}}}
-    tasks = {"2015-T14": TaskScores(trained={}, quantized=scores, baselines=baseline)}
-    concepts = {"2015-T14": {"found": {"accuracy": 0.75}, "gold": {"accuracy": 0.7}}}
-    write_result(out / RESULT.id, replace(RESULT, scores=tasks, extra={"concepts": concepts}))
+@pytest.mark.parametrize("task", ["2015-T14", "my.own.task"])
+@pytest.mark.parametrize("group", ["task1.", ""])
+def test_what_explains_the_headline_stands_below_it(
+    task: str, group: str, out: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    found: dict[str, Any] = {"strict": F, "span_only": F | {"f1": 0.9}, "discontiguous": F | {"f1": 0.25}}
+    baseline: dict[str, Any] = {"strict": F | {"f1": 0.5}}
+    if group:
+        found, baseline = {"task1": found}, {"task1": baseline}
+    tasks = {task: TaskScores(trained={}, quantized=found, baselines={"dictionary": baseline})}
+    concepts = {task: {"found": {"accuracy": 0.75}, "gold": {"accuracy": 0.7}}}
+    headline = replace(RESULT.headline, task=task, metric=f"{group}strict.f1")
+    write_result(out / RESULT.id, replace(RESULT, headline=headline, scores=tasks, extra={"concepts": concepts}))
     assert main(["show", "run", str(out / RESULT.id)]) == 0
     assert capsys.readouterr().out.splitlines()[2:8] == [
         "   .900  mentions alone, without concepts",
         "   .250  discontiguous mentions",
         "   .750  concepts right of mentions found",
         "   .500  a dictionary of the training mentions, by the same metric",
-        "         made-up notes; the real corpus: --data 2015-T14=DIR (bench show task 2015-T14)",
+        f"         made-up notes; the real corpus: --data {task}=DIR (bench show task {task})",
         "",
     ]
 
 
-@pytest.mark.parametrize(
-    ("path", "found"),
-    [("a.b", 1.0), ("my.task.x.f1", 2.0), ("my.task.y", None), ("a.b.c", None), ("none", None)],
-)
-def test_a_path_finds_names_with_dots(path: str, found: float | None) -> None:
-    assert pick({"a": {"b": 1.0}, "my.task": {"x": {"f1": 2.0}}}, path) == found
+@pytest.mark.parametrize("concepts", [None, 1e308, "x", [], {"2015-T14": None}, {"2015-T14": {"found": 3}}])
+def test_what_is_no_share_of_concepts_explains_nothing(concepts: Any) -> None:
+    lines = explanation(RESULT.to_json() | {"concepts": concepts, "synthetic": False})
+    assert lines == []
 
 
 def test_waivers_stand_at_the_top(out: Path, capsys: pytest.CaptureFixture[str]) -> None:

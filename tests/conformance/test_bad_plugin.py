@@ -22,7 +22,7 @@ from torch import Tensor, nn
 
 from bench.api.architecture import Adapter, Architecture
 from bench.api.data import Corpus, Document, Mention
-from bench.api.head import Encoding, Head, HeadModule, Window
+from bench.api.head import Encoding, Head, HeadModule, Proposals, Window
 from bench.api.model import Model, ModelSpec
 from bench.api.part import Part, Requirement
 from bench.api.quantizer import QuantizedWeights, Quantizer, When
@@ -31,6 +31,7 @@ from bench.api.tracker import RunEvent, RunInfo, Tracker
 from bench.conformance import CHECKS, CheckResult, Workbench, cases, checks_of
 from bench.errors import DataError, UsageError
 from bench.heads.bio import BioHead
+from bench.heads.span import Found, SpanClassificationHead
 from bench.hooks import hookimpl
 from bench.registry import Registry, load
 from bench.testing import conformance_suite
@@ -227,6 +228,11 @@ class Uncounted(BioHead):
     def encode(self, window: Window, gold: Document) -> Encoding:
         fewer = window.start % 2 == 0 and window.document.endswith("1")
         return super().encode(window, replace(gold, mentions=gold.mentions[:-1]) if fewer else gold)
+
+
+class Understating(SpanClassificationHead):
+    def proposals(self, window: Window, prediction: Found) -> Proposals:
+        return Proposals(frozenset(), frozenset(), frozenset())
 
 
 class DeadHead(BioHead):
@@ -477,6 +483,7 @@ BAD: list[tuple[str, Callable[[], Part], str, str]] = [
     ("tasks", NoSuchMetric, "metadata", "no path into the scores"),
     ("tasks", Unseeded, "determinism", "other bytes for the same seed"),
     ("tasks", lambda: head(Uncounted), "oracle-round-trip", "counts 0"),
+    ("tasks", lambda: head(Understating), "oracle-round-trip", "proposals() do not hold"),
     ("tasks", lambda: head(DeadHead), "gradients", "unused.weight"),
     ("tasks", lambda: head(MaskEater), "token-counts", "word_mask"),
     ("tasks", lambda: head(Averaging), "token-counts", "wanted the sum"),

@@ -90,7 +90,7 @@ def outcome(folder: Path) -> dict[str, Any]:
     result = json.loads((folder / RESULT).read_text(encoding="utf-8"))
     result["invariants"]["checkpoint"] = None
     del result["invariants"]["batch"]["limit"]  # what the machine had free
-    names = ("id", "headline", "scores", "invariants", "quantization", "hashes", "calibration", "errors", "overlap")
+    names = ("id", "headline", "scores", "invariants", "quantization", "hashes", "calibration", "errors", "funnel", "overlap")
     kept = {name: result[name] for name in names}
     for below in (ADAPTERS, PREDICTIONS, STATISTICS, "corpus"):
         for path in sorted((folder / below).rglob("*")):

@@ -23,7 +23,7 @@ TASK = "2015-T14"
 
 @pytest.fixture
 def finished(tiny: Callable[..., RunConfig]) -> Path:
-    outcome = run(tiny(head="span", steps=12, lr=1e-2), load())
+    outcome = run(tiny(head="span", steps=24, lr=1e-2), load())
     assert outcome.folder is not None
     return outcome.folder
 
@@ -41,6 +41,22 @@ def test_a_result_says_more_than_scores(finished: Path, small_corpus: Path) -> N
     assert sum(table["gold"].values()) == sum(len(document.mentions) for document in gold)
     assert sum(table["predicted"].values()) == len(mentions)
     assert set(table["by"]) == {"length", "training", "fragments", "abbreviation", "negated"}
+
+    funnel = extra["funnel"][TASK]["trained"]
+    distinct = {(document.id, *m.key) for document in gold for m in document.mentions}
+    assert funnel["accepted"] == {
+        "gold": len(distinct), "reached": table["gold"].get("correct", 0) + table["gold"].get("concept", 0),
+    }  # fmt: skip
+    assert funnel["candidates"]["gold"] == len(distinct)
+    assert funnel["fragments"]["gold"] == sum(len(fragments) for _, fragments, _ in distinct)
+    assert 0 < funnel["accepted"]["reached"] <= funnel["candidates"]["reached"] <= funnel["fragments"]["reached"]
+    for sort in ("fragments", "length", "training"):
+        for stage in ("fragments", "links", "candidates", "accepted"):
+            groups = funnel["by"][sort].values()
+            assert {key: sum(group[stage][key] for group in groups) for key in ("gold", "reached")} == funnel[stage]
+        kinds = [side["gold"] for side in table["by"][sort].values()]
+        right = [side.get("correct", 0) + side.get("concept", 0) for side in kinds]
+        assert [group["accepted"]["reached"] for group in funnel["by"][sort].values()] == right
 
     lines = (finished / "errors" / layout.predictions_name(TASK, "test", "trained")).read_text().splitlines()
     found = [json.loads(line) for line in lines]

@@ -99,7 +99,7 @@ def patched(moment: str) -> None:
 
         checkpoint.sync = second
     elif moment == "during smoke":
-        smoke.guard = die
+        smoke.Gate.guard = die
     elif moment == "before the plan is stored":
         from bench.steps import resume
 

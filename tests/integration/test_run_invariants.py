@@ -96,11 +96,11 @@ def waived(config: RunConfig, registry: Registry, *names: str) -> dict[str, Any]
 
 
 def test_a_head_that_trains_while_the_adapters_do_not(kit: Any, cheat: Make, monkeypatch: pytest.MonkeyPatch) -> None:
-    from bench.invariants import smoke
+    from bench.invariants import diagnosis
 
     registry = task_with(kit, DeafHead)
     # Every loss passes here, so that nothing but the gradients can tell.
-    monkeypatch.setattr(smoke, "HALF", 1e9)
+    monkeypatch.setattr(diagnosis, "HALF", 1e9)
     error = stopped(cheat(arch="A4"), registry, "smoke", r"cheat: \d+ of \d+ trainable tensors")
     assert "(LoRA A, LoRA B, fusion) have a gradient or an update of zero" in error.message
     assert "the loss over" not in error.message

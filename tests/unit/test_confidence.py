@@ -108,17 +108,17 @@ def test_accepted_candidates_carry_the_probability_of_their_logit() -> None:
     torch = pytest.importorskip("torch")
     from bench.heads.span import SpanClassificationHead
 
-    torch.manual_seed(0)
+    torch.manual_seed(1)
     head = SpanClassificationHead()
     head.fit([Document("d", "word " * 6, (Mention(((0, 4),), "A"), Mention(((5, 9), (15, 19)), "B")))])
     module: Any = head.module(16)
     for parameter in module.parameters():
         parameter.data += torch.randn(parameter.shape) * 0.3
     places = torch.arange(1, 7)[None]
-    data = {"first": places, "last": places, "word_mask": torch.ones(1, 6)}
+    data = {"first": places, "last": places, "word_mask": torch.ones(1, 6), "attention_mask": torch.ones(1, 8)}
     hidden = torch.randn(1, 8, 16)
     with torch.no_grad():
-        found, judged = module._accepted(hidden, data)
+        found, _, judged = module._accepted(hidden, data)
     (row,) = module.predict(hidden, data)
     assert row
     assert {sure for *_, sure in row} != {1.0}

@@ -31,19 +31,20 @@ SLOTS = "no|null|patient|null|no|null|unmarked|null|unmarked|null|false|null|fal
 SECRET = "secretword"
 
 
-def brat(folder: Path, split: str, more: bytes = b"") -> None:
+def beside_text(folder: Path, split: str, suffixes: tuple[str, str], content: bytes) -> None:
     home = folder / split
     home.mkdir(parents=True, exist_ok=True)
-    (home / f"{split}.txt").write_text(f"{TEXT} {split}", encoding="utf-8")
-    lines = "T1\tA 0 3\tone\nT2\tB 4 7\ttwo\nR1\tr Arg1:T1 Arg2:T2\n"
-    (home / f"{split}.ann").write_bytes(lines.encode() + more)
+    for suffix, written in zip(suffixes, (f"{TEXT} {split}".encode(), content), strict=True):
+        (home / f"{split}.{suffix}").write_bytes(written)
+
+
+def brat(folder: Path, split: str, more: bytes = b"") -> None:
+    lines = b"T1\tA 0 3\tone\nT2\tB 4 7\ttwo\nR1\tr Arg1:T1 Arg2:T2\n"
+    beside_text(folder, split, ("txt", "ann"), lines + more)
 
 
 def pipe(folder: Path, split: str, more: bytes = b"") -> None:
-    home = folder / split
-    home.mkdir(parents=True, exist_ok=True)
-    (home / f"{split}.text").write_text(f"{TEXT} {split}", encoding="utf-8")
-    (home / f"{split}.pipe").write_bytes(f"{split}|0-3|C1|{SLOTS}\n".encode() + more)
+    beside_text(folder, split, ("text", "pipe"), f"{split}|0-3|C1|{SLOTS}\n".encode() + more)
 
 
 def iob(folder: Path, split: str, more: bytes = b"") -> None:
@@ -68,35 +69,55 @@ def line(marks: list[Any], related: list[Any], ident: str = "more") -> bytes:
 
 
 A, B = ([[0, 3]], "A"), ([[4, 7]], "B")
+
+
+def added(form: str, mentions: int, relations: int, rows: dict[str, bytes]) -> dict[tuple[str, str], tuple[bytes, int, int]]:
+    return {(form, kind): (content, mentions, relations) for kind, content in rows.items()}
+
+
 # What is added to the training file, and how many mentions and relations of that file are read where it is left out.
-FAULTS: dict[tuple[str, str], tuple[bytes, int, int]] = {
-    ("brat", "malformed-line"): (b"secretword\n", 2, 1),
-    ("brat", "repeated-id"): (b"T1\tA 8 13\tthree\n", 2, 1),
-    ("brat", "empty-span"): (b"T3\tA 9 3\tsecretword\n", 2, 1),
-    ("brat", "outside-text"): (b"T3\tA 9 300\tsecretword\n", 2, 1),
-    ("brat", "text-mismatch"): (b"T3\tA 8 13\tsecretword\n", 2, 1),
-    ("brat", "unknown-label"): (b"R2\tsecretword Arg1:T2 Arg2:T1\n", 2, 1),
-    ("brat", "missing-mention"): (b"R2\tr Arg1:T2 Arg2:T9\n", 2, 1),
-    ("brat", "self-relation"): (b"R2\tr Arg1:T2 Arg2:T2\n", 2, 1),
-    ("brat", "unknown-role"): (b"R2\tr From:T2 From:T1\n", 2, 1),
-    ("pipe", "malformed-line"): (b"train|secretword|C1\n", 1, 0),
-    ("pipe", "empty-span"): (f"train|9-3|C1|{SLOTS}\n".encode(), 1, 0),
-    ("pipe", "outside-text"): (f"train|9-300|C1|{SLOTS}\n".encode(), 1, 0),
-    ("pipe", "other-document"): (f"secretword|4-7|C1|{SLOTS}\n".encode(), 1, 0),
-    ("iob", "malformed-line"): (b"-DOCSTART- (x)\nsecretword\n", 1, 0),
-    ("iob", "repeated-id"): (b"-DOCSTART- (train)\nsecretword\tB-A\n", 1, 0),
-    ("iob", "unknown-label"): (b"-DOCSTART- (x)\nsecretword\tB-C\n", 1, 0),
-    ("iob", "orphan-tag"): (b"-DOCSTART- (x)\nsecretword\tI-A\n", 1, 0),
-    ("jsonl", "not-utf8"): (b'{"id": "\xff"}\n', 2, 1),
-    ("jsonl", "malformed-line"): (b'{"id": "secretword"\n', 2, 1),
-    ("jsonl", "repeated-id"): (line([A], [], "train"), 2, 1),
-    ("jsonl", "repeated-annotation"): (line([A, A], []), 3, 1),
-    ("jsonl", "empty-span"): (line([A, ([[5, 2]], "A")], []), 3, 1),
-    ("jsonl", "outside-text"): (line([A, ([[5, 200]], "A")], []), 3, 1),
-    ("jsonl", "unknown-label"): (line([A, B], [(0, 1, "secretword")]), 4, 1),
-    ("jsonl", "missing-mention"): (line([A, B], [(0, 2, "r"), (0, 1, "r")]), 4, 2),
-    ("jsonl", "self-relation"): (line([A, B], [(0, 0, "r"), (0, 1, "r")]), 4, 2),
-}
+FAULTS = {
+    **added("brat", 2, 1, {
+        "malformed-line": b"secretword\n",
+        "repeated-id": b"T1\tA 8 13\tthree\n",
+        "empty-span": b"T3\tA 9 3\tsecretword\n",
+        "outside-text": b"T3\tA 9 300\tsecretword\n",
+        "text-mismatch": b"T3\tA 8 13\tsecretword\n",
+        "unknown-label": b"R2\tsecretword Arg1:T2 Arg2:T1\n",
+        "missing-mention": b"R2\tr Arg1:T2 Arg2:T9\n",
+        "self-relation": b"R2\tr Arg1:T2 Arg2:T2\n",
+        "unknown-role": b"R2\tr From:T2 From:T1\n",
+    }),
+    **added("pipe", 1, 0, {
+        "malformed-line": b"train|secretword|C1\n",
+        "empty-span": f"train|9-3|C1|{SLOTS}\n".encode(),
+        "outside-text": f"train|9-300|C1|{SLOTS}\n".encode(),
+        "other-document": f"secretword|4-7|C1|{SLOTS}\n".encode(),
+    }),
+    **added("iob", 1, 0, {
+        "malformed-line": b"-DOCSTART- (x)\nsecretword\n",
+        "repeated-id": b"-DOCSTART- (train)\nsecretword\tB-A\n",
+        "unknown-label": b"-DOCSTART- (x)\nsecretword\tB-C\n",
+        "orphan-tag": b"-DOCSTART- (x)\nsecretword\tI-A\n",
+    }),
+    **added("jsonl", 2, 1, {
+        "not-utf8": b'{"id": "\xff"}\n',
+        "malformed-line": b'{"id": "secretword"\n',
+        "repeated-id": line([A], [], "train"),
+    }),
+    **added("jsonl", 3, 1, {
+        "repeated-annotation": line([A, A], []),
+        "empty-span": line([A, ([[5, 2]], "A")], []),
+        "outside-text": line([A, ([[5, 200]], "A")], []),
+    }),
+    **added("jsonl", 4, 1, {
+        "unknown-label": line([A, B], [(0, 1, "secretword")]),
+    }),
+    **added("jsonl", 4, 2, {
+        "missing-mention": line([A, B], [(0, 2, "r"), (0, 1, "r")]),
+        "self-relation": line([A, B], [(0, 0, "r"), (0, 1, "r")]),
+    }),
+}  # fmt: skip
 # Faults of files, which are no line that is added.
 FILES = {("brat", "missing-file"), ("brat", "not-utf8"), ("pipe", "missing-file"), ("pipe", "not-utf8")}
 LABELS = {"brat": 'labels = ["r"]\n', "jsonl": 'labels = ["r"]\n', "iob": 'labels = ["A"]\n', "pipe": ""}

@@ -52,6 +52,7 @@ def batch(head: Head, gold: Any = GOLD, lengths: Any = LENGTHS, pad: int = 0) ->
         made["first"][i, : len(w.first)] = torch.tensor(w.first)
         made["last"][i, : len(w.last)] = torch.tensor(w.last)
         made["word_mask"][i, : len(w.words)] = 1
+    made["attention_mask"] = torch.tensor([[int(n < len(w.input_ids)) for n in range(words + 2)] for w in windows])
     rows = [head.encode(w, Document("d", "", tuple(mentions))).columns for w, mentions in zip(windows, gold, strict=True)]
     return {**made, **head.collate(rows, words)}
 
@@ -146,7 +147,7 @@ def test_every_parameter_gets_a_gradient_and_padding_changes_nothing() -> None:
     assert not [name for name, p in module.named_parameters() if not p.grad.any()]
     padded = torch.cat([states, torch.full((len(LENGTHS), 5, HIDDEN), 9.0)], 1)
     torch.testing.assert_close(module.loss(padded, batch(head, pad=5)), whole)
-    alone = [module.loss(states[i : i + 1], batch(head, GOLD[i : i + 1], LENGTHS[i : i + 1])) for i in range(len(LENGTHS))]
+    alone = [module.loss(states[i : i + 1, : n + 2], batch(head, GOLD[i : i + 1], (n,))) for i, n in enumerate(LENGTHS)]
     torch.testing.assert_close(sum(alone), whole, rtol=1e-4, atol=1e-3)
     with torch.no_grad():
         for parameter in module.parameters():

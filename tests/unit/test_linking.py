@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from pathlib import Path
 
 import numpy as np
@@ -156,6 +157,22 @@ def test_the_same_input_gives_the_same_output(table: NameTable, linker: Linker) 
     target = document("t", ("pain of stomach", "C60"), ("liver cyst", "C11"), ("lungs", NONE))
     assert again.threshold == linker.threshold
     assert again.rank(target, target.mentions) == linker.rank(target, target.mentions)
+
+
+def test_dev_notes_are_looked_up_together(table: NameTable, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Once through the terminology for them all: of ten million names that is several seconds."""
+    asked: list[int] = []
+    nearest = NameTable.nearest
+
+    def counted(self: NameTable, texts: Sequence[str], count: int) -> list[list[tuple[int, float]]]:
+        asked.extend([len(texts)] if self is table else [])
+        return nearest(self, texts, count)
+
+    monkeypatch.setattr(NameTable, "nearest", counted)
+    dev = [document(f"v{n}", (f"unheard of {n}", "C50")) for n in range(40)]
+    Linker(table, training(), dev, NONE)
+    assert asked[-1] == 40
+    assert len(asked) == 2  # the training notes, and those of dev
 
 
 def test_an_abbreviation_is_linked_by_what_the_note_says(linker: Linker) -> None:

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import bz2
+import gzip
 import stat
 import warnings
 from pathlib import Path
@@ -88,6 +90,18 @@ def test_rrf_by_language_source_and_suppression(tmp_path: Path) -> None:
         ("a.tsv", f"concept\tname\n{SECRET} x\tname\n", 2, "is empty or no single word"),
         ("a.tsv", f"concept\tname\n\t{SECRET}\n", 2, "is empty or no single word"),
         ("a.tsv", f"{SECRET}\tfever\n", 1, "no known first line"),
+        ("a.tsv", f"\n\nname\tconcept\n{SECRET}\tC:1\n", 3, "no known first line"),
+        ("a.tsv", f"concept\tname\tkind\tsource\nC:1\t{SECRET}\tname\tx\n", 1, "4 columns of other names"),
+        ("a.tsv", f"\n\nconcept\tname\nC:1 {SECRET}\n", 4, "1 columns; wanted 2, as in line 3"),
+        ("a.tsv", f"concept\tname\nC:1\t{SECRET}\n".encode("utf-16"), 1, "UTF-16; wanted UTF-8 text"),
+        ("a.tsv", f"concept\tname\nC:1\t{SECRET}\n".encode("utf-16-le"), 1, "a zero byte"),
+        ("a.tsv.gz", gzip.compress(f"concept\tname\nC:1\t{SECRET}\n".encode(), mtime=0), 1, "a gzip file; wanted UTF-8 text"),
+        ("MRCONSO.RRF", gzip.compress(rrf("C1", SECRET).encode(), mtime=0), 1, "a gzip file; wanted UTF-8 text"),
+        ("a.obo", bz2.compress(OBO.encode()), 1, "a bzip2 file; wanted UTF-8 text"),
+        ("a.tsv", f"concept\tname\nC:1\t{SECRET * 200_000}\n", 2, "at least 1,048,576 bytes; wanted a name a line"),
+        ("a.obo", f"[Term]\nid: X:1\ncomment: {SECRET * 200_000}\n", 3, "at least 1,048,576 bytes; wanted a name a line"),
+        ("MRCONSO.RRF", (rrf("C1", "fever") + rrf("C1", SECRET)).encode() + b"caf\xe9", 3, "byte 3 is not UTF-8"),
+        ("a.obo", OBO.encode() + b"name: caf\xe9\n", 17, "byte 9 is not UTF-8"),
         ("a.tsv", b"concept\tname\nC:1\tcaf\xe9\n", 2, "byte 7 is not UTF-8"),
         ("a.tsv", "concept\tname\nC:1\ta\0b\n", 2, "a zero byte"),
         ("MRCONSO.RRF", rrf("C1", SECRET) + rrf("C2", SECRET).replace("|MSH|", "|"), 2, "17 columns; wanted 18"),

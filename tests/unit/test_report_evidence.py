@@ -12,7 +12,7 @@ from typing import Any
 import pytest
 
 from bench.registry import Registry
-from bench.report import cost, errors, evaluation, transfer
+from bench.report import cost, errors, evaluation, funnel, transfer
 from bench.report.collect import Evidence, collect
 from bench.report.content import Cell, Column, Table
 from bench.report.held import hold
@@ -171,6 +171,42 @@ def test_errors_by_sort_are_shares_of_an_arm(made: ModuleType, tmp_path: Path) -
     figure = errors.sorts(collect((), tmp_path / "more"))
     assert figure is not None
     assert [(m.panel, m.y, m.x) for m in figure.marks] == [(TASK, "pieces: 1", 0.25), (TASK, "pieces: 2+", 1.0)]
+
+
+def test_the_funnel_of_gold_is_told_in_shares_and_counts(made: ModuleType, tmp_path: Path) -> None:
+    def stages(*counts: tuple[int, int]) -> dict[str, Any]:
+        names = ("fragments", "links", "candidates", "accepted")
+        return {name: {"gold": gold, "reached": n} for name, (gold, n) in zip(names, counts, strict=True)}
+
+    def told_by(accepted: int) -> dict[str, Any]:
+        one, several = stages((8, 8), (0, 0), (8, 8), (8, accepted)), stages((4, 3), (2, 1), (2, 1), (2, 0))
+        none = stages(*[(0, 0)] * 4)
+        total = stages((12, 11), (2, 1), (10, 9), (10, accepted))
+        by = {"fragments": {"1": one, "2+": several}, "length": {"1": none, "2": total}}
+        return {"funnel": {TASK: {"trained": {**total, "by": by}, "untold": {}}}}
+
+    made.make(tmp_path, [made.Made(seed=s, extra=told_by(n)) for s, n in enumerate((4, 6))])
+    evidence = collect((), tmp_path)
+    rows = told(funnel.funnel_table(evidence))
+    assert [(row["sort"], row["group"]) for row in rows[:4]] == [
+        ("all", ""), ("pieces", "1"), ("pieces", "2+"), ("words", "2"),
+    ]  # fmt: skip
+    assert len(rows) == 8
+    assert [rows[2][f"{name}_reached"] for name in ("fragments", "links", "candidates", "accepted")] == [3, 1, 1, 0]
+    assert (rows[2]["fragments"], rows[2]["links"], rows[2]["mentions"]) == (4, 2, 2)
+    assert (rows[2]["fragments_share"], rows[2]["links_share"], rows[2]["candidates_share"]) == (0.75, 0.5, 0.5)
+    assert [row["accepted_share"] for row in rows] == [0.4, 0.5, 0.0, 0.4, 0.6, 0.75, 0.0, 0.6]
+    assert (rows[1]["links"], rows[1]["links_share"]) == (0, None)
+    figure = funnel.funnel(evidence)
+    assert figure is not None
+    assert [(mark.y, pytest.approx(mark.x)) for mark in figure.marks] == [
+        ("1 piece: fragments proposed", 1.0), ("1 piece: candidate built", 1.0), ("1 piece: accepted", (0.5 + 0.75) / 2),
+        ("2+ pieces: fragments proposed", 0.75), ("2+ pieces: links proposed", 0.5), ("2+ pieces: candidate built", 0.5),
+        ("2+ pieces: accepted", 0.0),
+    ]  # fmt: skip
+    made.make(tmp_path / "without", [made.Made(extra={"funnel": {}})])
+    assert funnel.funnel(collect((), tmp_path / "without")) is None
+    assert funnel.funnel_table(collect((), tmp_path / "without")) is None
 
 
 def test_transfer_is_held_against_similarity(made: ModuleType, tmp_path: Path) -> None:

@@ -16,6 +16,7 @@ from torch import Tensor, nn  # noqa: E402
 
 from bench.errors import InvariantError  # noqa: E402
 from bench.invariants import smoke  # noqa: E402
+from bench.invariants.diagnosis import SmokeReport  # noqa: E402
 from bench.invariants.smoke import CHUNK, EXAMPLES, Examples, Gate, pick, sample, update_examples  # noqa: E402
 from bench.invariants.tokens import Tally  # noqa: E402
 
@@ -63,7 +64,7 @@ class Toy(nn.Module):
         return (self(self.inputs[chosen]) - self.targets[chosen]).square().sum(), len(chosen)
 
 
-def gate(model: Toy, lr: float = 0.05, waived: bool = False, units: Any = None, **options: Any) -> smoke.SmokeReport:
+def gate(model: Toy, lr: float = 0.05, waived: bool = False, units: Any = None, **options: Any) -> SmokeReport:
     kinds = options.pop("kinds", None)
     examples = Examples(np.arange(SIZE) % 4 > 0, np.ones(SIZE, dtype=np.int64), units, kinds)
     optimizer = lambda parameters, rate: torch.optim.Adam(parameters, lr=rate)  # noqa: E731

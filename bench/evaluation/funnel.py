@@ -1,0 +1,101 @@
+"""How far gold mentions come in a head that proposes before it accepts: counts by stage, never text.
+
+The stages are `STAGES`: the *fragments* of a mention are proposed; its *links*, which are all pairs of its fragments, are; the
+mention, by its exact fragments, is among the *candidates* that are judged; and it is *accepted*: predicted with its label,
+thresholds and all. The stage at which gold falls away is the part of the head that is worth work.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass, field
+from itertools import combinations
+from typing import Any
+
+from bench.api.data import Document, Fragment, tidy
+from bench.api.head import Proposals, Window
+from bench.evaluation.mention_sorts import Sorter
+
+STAGES = ("fragments", "links", "candidates", "accepted")
+SORTS = ("fragments", "length", "training")
+"""The sorts of mentions that the counts are broken down by."""
+
+Link = tuple[Fragment, Fragment]
+
+
+@dataclass
+class _Reached:
+    """What was proposed of the gold mentions with the same fragments."""
+
+    fragments: set[Fragment] = field(default_factory=set)
+    links: set[Link] = field(default_factory=set)
+    candidate: bool = False
+
+
+class Funnel:
+    """Follows the gold mentions of a split while it is predicted, window by window; of proposals only what is gold is kept.
+
+    A mention that reaches a stage counts as having passed those before, even where it took another way: two candidates'
+    fragments with nothing but white space between them are one fragment of the prediction.
+
+    Args:
+        gold: the split, with text.
+    """
+
+    def __init__(self, gold: Sequence[Document]) -> None:
+        self._gold = {document.id: document for document in gold}
+        self._reached = {d.id: {m.fragments: _Reached() for m in d.mentions} for d in gold}
+        self.seen = False
+        """Whether any window told what was proposed; of a head without such stages none does."""
+
+    def see(self, window: Window, proposals: Proposals) -> None:
+        """Takes in what was proposed in a window."""
+        self.seen = True
+        gold = self._reached[window.document]
+        text = self._gold[window.document].text
+        candidates = {tidy(candidate, text) for candidate in proposals.candidates} if gold else set()
+        for fragments, reached in gold.items():
+            reached.candidate |= fragments in candidates
+            reached.fragments |= proposals.fragments.intersection(fragments)
+            reached.links |= proposals.links.intersection(combinations(fragments, 2))
+
+    def tabulate(self, predicted: Sequence[Document], sorter: Sorter) -> dict[str, Any]:
+        """Counts of gold by stage, and the same for mentions of each sort.
+
+        Args:
+            predicted: what was accepted; matched by id.
+            sorter: fitted on the training documents.
+
+        Returns:
+            Each of `STAGES` to ``gold`` (how many there are) and ``reached``: fragments and links of each mention, then
+            mentions. Gold that differs in nothing but its concept counts once, as it can be predicted once. ``by``: each of
+            `SORTS` from group to the same.
+        """
+        accepted = {document.id: {mention.key for mention in document.mentions} for document in predicted}
+        total = _counts()
+        by = {sort: {group: _counts() for group in sorter.groups[sort]} for sort in SORTS}
+        for document in self._gold.values():
+            for mention in {mention.key: mention for mention in document.mentions}.values():
+                way = self._way(document.id, mention.fragments, mention.key in accepted.get(document.id, ()))
+                groups = sorter(document, mention)
+                for counts in (total, *(by[sort][groups[sort]] for sort in SORTS)):
+                    for stage, (gold, reached) in zip(STAGES, way, strict=True):
+                        counts[stage]["gold"] += gold
+                        counts[stage]["reached"] += reached
+        return {**total, "by": by}
+
+    def _way(self, document: str, fragments: tuple[Fragment, ...], accepted: bool) -> tuple[tuple[int, int], ...]:
+        """How many there are and how many are reached, of a mention at each stage."""
+        reached = self._reached[document][fragments]
+        built = accepted or reached.candidate
+        pieces, pairs = len(fragments), len(fragments) * (len(fragments) - 1) // 2
+        return (
+            (pieces, pieces if built else len(reached.fragments)),
+            (pairs, pairs if built else len(reached.links)),
+            (1, int(built)),
+            (1, int(accepted)),
+        )
+
+
+def _counts() -> dict[str, dict[str, int]]:
+    return {stage: {"gold": 0, "reached": 0} for stage in STAGES}

@@ -1,0 +1,170 @@
+"""What the smoke gate saw, what is wrong with it, and what to do next."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Callable, Mapping
+from dataclasses import asdict, dataclass, field
+from typing import Any
+
+from torch import nn
+
+HALF = 0.5
+"""What a task's loss must fall to, of what it was."""
+TRIALS = (10.0, 100.0)
+"""Factors by which a refused rate is lowered, and raised, to find one that would pass."""
+WAIVE = "--waive smoke goes on and records it."
+
+
+@dataclass
+class SmokeReport:
+    """What the gate saw.
+
+    Args:
+        passed: whether every task learned and every tensor moved.
+        waived: whether the user named it with ``--waive smoke``.
+        loss: task to the mean loss over its examples before and after.
+        curve: task to the loss of each update.
+        dead: task to the trainable tensors without a gradient or an update.
+        gradients: task to gradient norm by component after two updates and one evaluation.
+        frozen: parameters that do not train, by what holds them.
+        examples: task to the number of examples used.
+        unlabelled: task to the share of its training examples without a label.
+        lr: learning rate used.
+        trials: of a run that did not pass, other rates with the worst ratio of a task's loss after to its loss before.
+    """
+
+    passed: bool = False
+    waived: bool = False
+    loss: dict[str, tuple[float, float]] = field(default_factory=dict)
+    curve: dict[str, list[float]] = field(default_factory=dict)
+    dead: dict[str, list[str]] = field(default_factory=dict)
+    gradients: dict[str, dict[str, float]] = field(default_factory=dict)
+    frozen: dict[str, int] = field(default_factory=dict)
+    examples: dict[str, int] = field(default_factory=dict)
+    unlabelled: dict[str, float] = field(default_factory=dict)
+    lr: float = 0.0
+    trials: dict[str, float] = field(default_factory=dict)
+
+    def as_json(self) -> dict[str, Any]:
+        """JSON-able."""
+        return asdict(self)
+
+
+def unseen_tokens(seen: int, expected: int) -> list[str]:
+    """Whether the base model saw the tokens that the examples hold."""
+    if not expected or seen == expected:
+        return []
+    return [f"The base model saw {seen:,} tokens where the examples hold {expected:,}: something hides or adds tokens."]
+
+
+def diagnose(task: str, report: SmokeReport, tensors: int) -> list[str]:
+    """What is wrong with how a task learns, in sentences.
+
+    Args:
+        task: one of the run's.
+        report: of the fifty updates.
+        tensors: how many trainable tensors the task uses.
+    """
+    problems = []
+    before, after = report.loss[task]
+    dead = report.dead.get(task, [])
+    if dead:
+        parts = sorted({component(name) for name in dead})
+        named = ", ".join(dead[:3]) + (f" and {len(dead) - 3} more" if len(dead) > 3 else "")
+        problems.append(
+            f"{task}: {len(dead)} of {tensors} trainable tensors ({', '.join(parts)}) have a gradient or an update of zero "
+            f"after two updates and one evaluation: {named}."
+        )
+    curve = report.curve.get(task, [])
+    if not math.isfinite(before) or not math.isfinite(after):
+        at = next((n for n, v in enumerate(curve, 1) if not math.isfinite(v)), len(curve))
+        when = f"at update {at}" if math.isfinite(before) else "before the first update"
+        problems.append(f"{task}: the loss is not a finite number {when} (learning rate {report.lr:g}).")
+    elif not after <= HALF * before:
+        shown = " ".join(f"{v:.3f}" for v in curve[:: max(1, len(curve) // 5)])
+        problems.append(
+            f"{task}: the loss over {report.examples[task]} examples went from {before:.4f} to {after:.4f} in {len(curve)} "
+            f"updates; it must fall by half (learning rate {report.lr:g}; updates: {shown}; training examples without a "
+            f"label: {report.unlabelled[task]:.0%})."
+        )
+    return problems
+
+
+def look_at_the_plugin(model: nn.Module) -> str:
+    """The next move where something stands in the way before anything is learned."""
+    return f"Look at the plugin that made it (frozen: {counted(frozen_by_component(model))}); {WAIVE}"
+
+
+def advice(report: SmokeReport, attempt: Callable[[float], SmokeReport]) -> str:
+    """The next move. Where the loss did not fall, other rates are tried, so that the advice is known to help.
+
+    Args:
+        report: of a run that did not pass; the trials are added to it.
+        attempt: fifty updates at another rate.
+    """
+    if report.lr == 0:
+        return "The learning rate is 0: set --lr."
+    if any(report.dead.values()):
+        return f"Look at what is frozen ({counted(report.frozen)}) and at the adapters' gradients; {WAIVE}"
+    if not all(math.isfinite(before) for before, _ in report.loss.values()):
+        return "Look at the base model's weights and at --precision: the loss is no number before anything is trained."
+    if all(after <= HALF * before for before, after in report.loss.values()):
+        return f"Look at the plugin or the data; {WAIVE}"
+    ratio = worst(report)
+    lower, higher = [report.lr / f for f in TRIALS], [report.lr * f for f in TRIALS]
+    # A loss that has hardly moved asks for more; one that is no number, or has moved without falling, for less.
+    for lr in [*higher, *lower] if math.isfinite(ratio) and 0.9 < ratio <= 1.001 else [*lower, *higher[:1]]:
+        report.trials[f"{lr:.2g}"] = tried = worst(attempt(lr))
+        if tried <= HALF:
+            way = "Lower" if lr < report.lr else "Raise"
+            return f"{way} --lr: at {lr:.2g} the same examples' loss fell to {tried:.0%} of what it was."
+    rates = ", ".join(f"{r} to {v:.0%}" if math.isfinite(v) else f"{r} to no number" for r, v in report.trials.items())
+    return f"Other rates do not help (the loss goes at {rates}): look at the labels; {WAIVE}"
+
+
+def worst(report: SmokeReport) -> float:
+    """The largest ratio of a task's loss after to its loss before; not a number where one is none."""
+    ratios = [after / before if before > 0 else math.nan for before, after in report.loss.values()]
+    return max(ratios, key=lambda r: math.inf if math.isnan(r) else r)
+
+
+def component(name: str) -> str:
+    """The part a tensor belongs to: ``head``, ``fusion``, ``LoRA A`` or ``LoRA B``."""
+    if name.startswith("heads."):
+        return "head"
+    if name.startswith("adapters.fusion."):
+        return "fusion"
+    return f"LoRA {name.rsplit('.', 1)[-1]}"
+
+
+def frozen_by_component(model: nn.Module) -> dict[str, int]:
+    """Parameters that do not train, adapters and heads apart from the base model."""
+    counts = {"base": 0, "adapters": 0, "heads": 0}
+    for name, p in model.named_parameters():
+        if not p.requires_grad:
+            part = "heads" if name.startswith("heads.") else "adapters" if "lora_" in name or "fusion" in name else "base"
+            counts[part] += p.numel()
+    return counts
+
+
+def counted(frozen: Mapping[str, int]) -> str:
+    """What is frozen in words, e.g. ``base 72, adapters 0, heads 9``."""
+    return ", ".join(f"{name} {count:,}" for name, count in frozen.items())
+
+
+def frozen_whole(model: nn.Module) -> list[str]:
+    """Heads, adapters and fusion of which no parameter trains at all, sorted."""
+    trains: dict[str, bool] = {}
+    for name, p in model.named_parameters():
+        path = name.split(".")
+        if name.startswith("heads."):
+            part = f"head {path[1]}"
+        elif lora := [path[i + 1] for i, word in enumerate(path[:-1]) if word.startswith("lora_")]:
+            part = f"adapter {lora[0]}"
+        elif "fusion" in path:
+            part = "the fusion"
+        else:
+            continue
+        trains[part] = trains.get(part, False) or p.requires_grad
+    return sorted(part for part, any_trains in trains.items() if not any_trains)

@@ -1,0 +1,94 @@
+"""How far gold mentions come in heads that propose before they accept, where results have it."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Mapping
+
+from bench.report.collect import Evidence, Run, rests
+from bench.report.content import Cell, Column, Figure, Mark, Table, in_words
+from bench.report.errors import SORTS
+from bench.report.evaluation import told_of
+from bench.report.verdicts import cut, spread
+
+FUNNEL = "funnel"
+STAGES = {
+    "fragments": "fragments proposed", "links": "links proposed", "candidates": "candidate built", "accepted": "accepted",
+}  # fmt: skip
+"""Stages in order, and how they are told."""
+PIECES = {"1": "1 piece", "2+": "2+ pieces"}
+
+Stages = Mapping[str, Mapping[str, int]]
+"""Stage to ``gold`` and ``reached``."""
+
+
+def funnel(evidence: Evidence) -> Figure | None:
+    """Share of gold at each stage, of mentions in one piece and in several: a plot a task, an arm a colour."""
+    shares: dict[tuple[str, str, str, str], list[float]] = {}
+    used: list[Run] = []
+    for run, task, sort, group, stages in _told(evidence):
+        if sort == "fragments":
+            used.append(run)
+            for stage in STAGES:
+                share = _share(stages, stage)
+                if share is not None:
+                    shares.setdefault((task, group, stage, run.arm), []).append(share)
+    if not shares:
+        return None
+    places = [(t, g, s, a) for t in evidence.tasks for g in PIECES for s in STAGES for a in evidence.arms]
+    marks: list[Mark] = []
+    for task, group, stage, arm in (place for place in places if place in shares):
+        over = spread(shares[task, group, stage, arm])
+        low, high = cut(over)
+        marks.append(Mark(over.mean, f"{PIECES[group]}: {STAGES[stage]}", task, arm, low=low, high=high))
+    arms = tuple(arm for arm in evidence.arms if any(arm == m.group for m in marks))
+    return Figure(
+        "funnel", "How far gold mentions come", "Share of gold at each stage of the head, of mentions in one piece and of "
+        "discontiguous ones: where it falls, gold is lost. Means over an arm's runs, bars 95% t-intervals.",
+        f"Share of gold at each stage. {in_words(marks)}.", "intervals", "share of gold", "", tuple(marks), arms, *rests(used),
+    )  # fmt: skip
+
+
+def funnel_table(evidence: Evidence) -> Table | None:
+    """Gold at each stage by run, task, and sort and group of mentions."""
+    columns = (
+        Column("run", "run"), Column("arm", "arm"), Column("task", "task"), Column("sort", "sort"), Column("group", "group"),
+        Column("fragments", "fragments", "count"), Column("fragments_reached", "proposed", "count"),
+        Column("fragments_share", "share", "score"),
+        Column("links", "links", "count"), Column("links_reached", "proposed", "count"),
+        Column("links_share", "share", "score"),
+        Column("mentions", "mentions", "count"), Column("candidates_reached", "built", "count"),
+        Column("candidates_share", "share", "score"),
+        Column("accepted_reached", "accepted", "count"), Column("accepted_share", "share", "score"),
+    )  # fmt: skip
+    rows: list[tuple[Cell, ...]] = []
+    used: list[Run] = []
+    for run, task, sort, group, stages in _told(evidence):
+        used.append(run)
+        cells: list[Cell] = []
+        for stage in STAGES:
+            counts = stages.get(stage, {})
+            gold = () if stage == "accepted" else (counts.get("gold"),)  # as many as there are candidates to be built
+            cells += [*gold, counts.get("reached"), _share(stages, stage)]
+        rows.append((run.id, run.arm, task, SORTS.get(sort, sort), group, *cells))
+    caption = (
+        "Gold of the test split: its fragments and links (pairs of fragments of one mention) that the head proposed, its "
+        "mentions that were among the candidates it judged, and those that it accepted, with the right label."
+    )
+    return Table("funnel", "How far gold mentions come", caption, columns, tuple(rows), *rests(used)) if rows else None
+
+
+def _told(evidence: Evidence) -> Iterator[tuple[Run, str, str, str, Stages]]:
+    """Run, task, sort and group to stages, all mentions first; groups without a mention are left out."""
+    for run in evidence.runs:
+        for task in run.tasks:
+            said = told_of(run, FUNNEL, task)
+            listed = [("all", "", said)] if said else []
+            listed += [(sort, group, one) for sort, groups in said.get("by", {}).items() for group, one in groups.items()]
+            for sort, group, stages in listed:
+                if stages.get("candidates", {}).get("gold"):
+                    yield run, task, sort, group, stages
+
+
+def _share(stages: Stages, stage: str) -> float | None:
+    counts = stages.get(stage, {})
+    return counts["reached"] / counts["gold"] if counts.get("gold") else None
