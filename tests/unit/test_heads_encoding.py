@@ -109,10 +109,10 @@ def test_bio_keeps_the_longest_and_counts_the_rest() -> None:
 def test_bio_decodes_neighbours_and_a_mention_at_the_end() -> None:
     head = BioHead()
     head.fit([Document("d", TEXT, (Mention((LEFT,), "A"), Mention((RIGHT,), "B")))])
-    assert head.decode(window(), [(tag, 1.0) for tag in (1, 1, 2, 3, 4)]) == (
-        Mention(((0, 4),), "A"),
-        Mention(((5, 14),), "A"),
-        Mention(((15, 33),), "B"),
+    assert head.decode(window(), [(0, 0, 0, 1.0), (1, 2, 0, 1.0), (3, 4, 1, 1.0)]) == (
+        Mention(((0, 4),), "A", confidence=1.0),
+        Mention(((5, 14),), "A", confidence=1.0),
+        Mention(((15, 33),), "B", confidence=1.0),
     )
 
 

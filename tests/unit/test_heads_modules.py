@@ -10,7 +10,7 @@ torch = pytest.importorskip("torch")
 from bench.api.data import Document, Mention  # noqa: E402
 from bench.api.head import Head, Window  # noqa: E402
 from bench.heads import make_head  # noqa: E402
-from bench.heads.bio_module import BioModule, _transitions  # noqa: E402
+from bench.heads.bio_module import BioModule  # noqa: E402
 from bench.heads.span_module import SpanModule  # noqa: E402
 
 HIDDEN = 32
@@ -144,33 +144,3 @@ def test_half_precision_states_are_computed_in_full() -> None:
 
 def test_span_head_is_of_modest_size() -> None:
     assert sum(p.numel() for p in fitted("span").module(384).parameters()) <= 400_000
-
-
-def test_bio_never_predicts_a_forbidden_row() -> None:
-    torch.manual_seed(3)
-    module = BioModule(HIDDEN, (0.4, 0.1, 0.2, 0.1, 0.2))
-    torch.nn.init.normal_(module.tag.weight, std=1.0)
-    head = fitted("bio")
-    data = batch(head, lengths=(12, 12, 12, 12), gold=((),) * 4)
-    rows = [[tag for tag, _ in row] for row in module.predict(hidden(5, 4), data)]
-    allowed = _transitions(5)
-    greedy = module._logits(hidden(5, 4), data).argmax(-1).tolist()
-    assert any(allowed[a, b] < 0 for row in greedy for a, b in zip([0, *row], row, strict=False))
-    assert all(allowed[a, b] == 0 for row in rows for a, b in zip([0, *row], row, strict=False))
-
-
-def test_viterbi_finds_the_best_allowed_row() -> None:
-    from itertools import product
-
-    torch.manual_seed(4)
-    module = BioModule(HIDDEN, (0.4, 0.3, 0.3))
-    torch.nn.init.normal_(module.tag.weight, std=1.0)
-    data = batch(fitted("bio"), lengths=(5, 3), gold=((), ()))
-    states = hidden(6, 2, 7)
-    scores, allowed = module._logits(states, data).detach().log_softmax(-1), _transitions(3)
-    for i, length in enumerate((5, 3)):
-        rows = [
-            r for r in product(range(3), repeat=length) if all(allowed[a, b] == 0 for a, b in zip((0, *r), r, strict=False))
-        ]
-        best = max(rows, key=lambda r: sum(float(scores[i, n, tag]) for n, tag in enumerate(r)))
-        assert [tag for tag, _ in module.predict(states, data)[i]] == list(best)
