@@ -73,16 +73,21 @@ class Thresholds:
     classes: Mapping[str, float] = field(default_factory=dict)
 
     def accept(self, documents: Sequence[Document]) -> tuple[Document, ...]:
-        """The documents with what is accepted; mentions and relations without a probability always are."""
+        """The documents with what is accepted.
+
+        Mentions and relations without a probability always are; relations of mentions that are left out never.
+        """
+        held = [self.mentions_of(d) for d in documents]
         return tuple(
-            replace(
-                d,
-                mentions=tuple(m for m in d.mentions if self._accepts(m)),
-                relations=tuple(r for r in d.relations if self._accepts(r)),
-                judgements=self._chosen(d),
-            )
-            for d in documents
+            replace(d, relations=tuple(r for r in d.relations if self._accepts(r)), judgements=self._chosen(d)) for d in held
         )
+
+    def mentions_of(self, document: Document) -> Document:
+        """The document with the mentions that are accepted, and without relations of the others."""
+        kept = tuple(m for m in document.mentions if self._accepts(m))
+        out = {m.key for m in document.mentions}.difference(m.key for m in kept)
+        relations = tuple(r for r in document.relations if out.isdisjoint((r.source, r.target)))
+        return replace(document, mentions=kept, relations=relations)
 
     def _accepts(self, one: Mention | Relation) -> bool:
         return one.confidence is None or one.confidence >= self.groups.get(Group.of(one), HALF)
@@ -113,31 +118,41 @@ def choose(gold: Sequence[Document], predicted: Sequence[Document]) -> Threshold
         gold: documents of dev.
         predicted: the same documents in the same order, with all that a head hands over and its probability.
     """
+    chosen: dict[Group, float] = {}
+    for kind in ("mention", "relation"):
+        handed = [Thresholds(chosen).mentions_of(d) if kind == "relation" else d for d in predicted]
+        chosen |= _of_kind(kind, gold, handed)
+    return Thresholds(chosen)
+
+
+def _of_kind(kind: Kind, gold: Sequence[Document], predicted: Sequence[Document]) -> dict[Group, float]:
+    """The thresholds of mentions, or of relations; none of what a head is given, or never predicts."""
     sure: dict[Group, list[float]] = defaultdict(list)
     right: dict[Group, list[bool]] = defaultdict(list)
     wanted: dict[Group, int] = defaultdict(int)
     for one, other in zip(gold, predicted, strict=True):
-        keys = _items(one)
+        keys = _items(kind, one)
         for item in keys.values():
             wanted[Group.of(item)] += 1
-        for key, item in _items(other).items():
+        for key, item in _items(kind, other).items():
             if item.confidence is not None:
                 sure[Group.of(item)].append(item.confidence)
                 right[Group.of(item)].append(key in keys)
+    if not sure:
+        return {}
     chosen: dict[Group, float] = {}
-    for kind in sorted({group.kind for group in sure}):  # what a head is given, or never predicts, has none
-        pools = [*_pools(kind, wanted, sure)]
-        for several in (False, True):
-            held = [pool.groups for pool in pools if pool.apart or not several]
-            counts = [_counts([p for g in groups for p in sure[g]], [r for g in groups for r in right[g]]) for groups in held]
-            found = dict(zip(held, _best(counts, sum(wanted.get(g, 0) for groups in held for g in groups)), strict=True))
-            chosen |= {group: found[pool.groups] for pool in pools if pool.apart == several for group in pool.groups}
-    return Thresholds(chosen)
+    pools = [*_pools({*wanted, *sure}, wanted)]
+    for several in (False, True):
+        held = [pool.groups for pool in pools if pool.apart or not several]
+        counts = [_counts([p for g in groups for p in sure[g]], [r for g in groups for r in right[g]]) for groups in held]
+        found = dict(zip(held, _best(counts, sum(wanted.get(g, 0) for groups in held for g in groups)), strict=True))
+        chosen |= {group: found[pool.groups] for pool in pools if pool.apart == several for group in pool.groups}
+    return chosen
 
 
-def _items(document: Document) -> dict[Hashable, Mention | Relation]:
-    """Mentions and relations by what they are compared by."""
-    return {m.key: m for m in document.mentions} | {r: r for r in document.relations}
+def _items(kind: Kind, document: Document) -> Mapping[Hashable, Mention | Relation]:
+    """Mentions or relations by what they are compared by."""
+    return {m.key: m for m in document.mentions} if kind == "mention" else {r: r for r in document.relations}
 
 
 @dataclass(frozen=True)
@@ -153,9 +168,9 @@ class _Pool:
     apart: bool
 
 
-def _pools(kind: Kind, wanted: Mapping[Group, int], predicted: Iterable[Group]) -> Iterator[_Pool]:
+def _pools(known: Iterable[Group], wanted: Mapping[Group, int]) -> Iterator[_Pool]:
     """Large groups alone, small ones with the small ones of their shape, or all small ones together."""
-    groups = sorted(group for group in {*wanted, *predicted} if group.kind == kind)
+    groups = sorted(known)
     rest: list[Group] = []
     for several in (False, True):
         small = [g for g in groups if g.several == several and wanted.get(g, 0) < FEWEST]

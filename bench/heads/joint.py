@@ -40,8 +40,9 @@ class MentionRelationHead(Head):
     name = "joint"
 
     def __init__(self, span: SpanClassificationHead | None = None, relation: RelationExtractionHead | None = None) -> None:
-        self.span = span or SpanClassificationHead(floor=0.5)  # relations are scored between what is accepted
+        self.span = span or SpanClassificationHead()
         self.relation = relation or RelationExtractionHead()
+        self.floor = self.span.floor
 
     def written(self, mention: Mention) -> str:
         """The label that the span part learns for a mention; `read` takes it apart again."""
@@ -100,22 +101,22 @@ class MentionRelationHead(Head):
 
     def decode(self, window: Window, prediction: Related) -> tuple[Annotation, ...]:
         """Mentions and relations. Where one place was given several labels that mean one mention with different attributes,
-        the commonest in training stands. A relation is right only where both of its mentions are, so that its confidence is the
-        product of three probabilities, as if they were independent.
+        the likeliest stands. A relation is right only where both of its mentions are, so that its confidence is the product of
+        three probabilities, as if they were independent.
         """
         found, pairs = prediction
         mentions = self._mentions(window, found)
-        common = self.span.rates.fragments if self.span.rates else Counter[str]()
-        order = sorted(range(len(found)), key=lambda i: -common[self.span.labels[found[i][1]]])
         kept: dict[Key, Mention] = {}
-        for i in order:
+        for i in sorted(range(len(found)), key=lambda i: -found[i][2]):
             kept.setdefault(mentions[i].key, mentions[i])
         labels = self.relation.fitted().labels
-        relations = dict.fromkeys(
-            Relation(mentions[a].key, mentions[b].key, labels[label], round(sure * found[a][2] * found[b][2], 4))
-            for a, b, label, sure in pairs
-        )
-        return (*in_order(tuple(kept.values())), *relations)
+        relations: dict[Relation, Relation] = {}
+        for a, b, label, sure in sorted(pairs, key=lambda pair: -pair[3] * found[pair[0]][2] * found[pair[1]][2]):
+            chance = round(sure * found[a][2] * found[b][2], 4)
+            relation = Relation(mentions[a].key, mentions[b].key, labels[label], chance)
+            if self.floor is None or chance >= self.floor:
+                relations.setdefault(relation, relation)
+        return (*in_order(tuple(kept.values())), *relations.values())
 
     def proposals(self, window: Window, prediction: Related) -> Proposals | None:
         """What the span part considered."""

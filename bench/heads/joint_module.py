@@ -63,7 +63,7 @@ class MentionRelationModule(HeadModule, nn.Module):
         for low in range(0, len(pairs), _AT_ONCE):
             part = torch.tensor(pairs[low : low + _AT_ONCE], device=hidden.device)
             logits = self.relation.logits(hidden, {**given, "pairs": part})
-            chosen = logits > 0
+            chosen = logits > self.relation.least
             for (pair, label), sure in zip(chosen.nonzero().tolist(), probabilities(logits[chosen]).tolist(), strict=True):
                 window, a, b = pairs[low + pair]
                 made[window][1].append((a, b, label, sure))

@@ -18,7 +18,7 @@ from torch.nn import functional as F
 from bench.api.head import HeadModule
 from bench.heads.mentions import Rates, cliques
 from bench.heads.span import Accepted, Found, Proposed
-from bench.heads.tensors import NEVER, entropy, highest, item_at, padded, pick, probabilities
+from bench.heads.tensors import NEVER, dropout, entropy, highest, item_at, padded, pick, probabilities
 
 if TYPE_CHECKING:
     from torch import Tensor
@@ -26,6 +26,7 @@ if TYPE_CHECKING:
 SIZE = 128
 LINK = 128  # features of a pair of fragments
 DILATIONS = (1, 2, 3)  # of the convolutions that tell a token of those around it, 3 to either side
+DROPOUT = 0.3  # of tokens and of candidates, in updates alone
 RARE = 4.0  # weight of links and candidates: a window has a hundred times more spans, whose loss would drown theirs
 NEGATIVES = 16  # wrong spans a window, and as many wrong pairs, that links and candidates are trained against
 # A fragment of a discontiguous mention is rarely likely by itself: proposing is bounded by counts, and the candidates decide.
@@ -95,19 +96,19 @@ class SpanModule(HeadModule, nn.Module):
             self.link.bias[0] = _log_odds(rates.links, pairs)
             self.count_bias[1:] -= self.link.bias  # the mean link, which a candidate of several parts is given, starts there
 
-    def in_context(self, hidden: Tensor, mask: Tensor) -> Tensor:
-        """Tokens as features, (B, seq, D), with what dilated convolutions see around each.
+    def in_context(self, hidden: Tensor, batch: Mapping[str, Tensor]) -> Tensor:
+        """Tokens as features, (B, seq, D), with what dilated convolutions see around each; thinned in an update.
 
         Args:
             hidden: (batch, seq, hidden).
-            mask: (batch, seq), 0 at padding, which is not seen.
+            batch: see `HeadModule`.
 
         Source: Strubell et al. 2017, arXiv 1702.02098; dilations as in Li et al. 2022, arXiv 2112.10070.
         """
         tokens: Tensor = self.norm(self.project(hidden.float()))
-        seen = (tokens * mask[..., None]).transpose(1, 2)
+        seen = (tokens * batch["attention_mask"][..., None]).transpose(1, 2)
         around = torch.stack([F.gelu(layer(seen)) for layer in self.context]).sum(0)
-        return tokens + around.transpose(1, 2)
+        return dropout(tokens + around.transpose(1, 2), DROPOUT, batch)
 
     def loss(self, hidden: Tensor, batch: Mapping[str, Tensor]) -> Tensor:
         """Cross-entropies of spans, links and candidates, summed.
@@ -223,7 +224,8 @@ class SpanModule(HeadModule, nn.Module):
         gap = (seen.between(begin, stop) - held.sum(2)) / missing.clamp(min=1)[..., None] * (missing > 0)[..., None]
         mixed = self.head(states[:, :, 0]) + self.tail(tail) + self.whole(states.sum(2) / count[..., None]) + self.gap(gap)
         mixed = mixed + self.counts(count - 1)
-        logits = self.accept(F.gelu(mixed)) + self.count_bias[count - 1] + self.trust * parts.mean_link(chosen)[..., None]
+        features = dropout(F.gelu(mixed), DROPOUT, seen.batch, each=False)  # candidates have no places of their own
+        logits = self.accept(features) + self.count_bias[count - 1] + self.trust * parts.mean_link(chosen)[..., None]
         return Judged(logits, mixed, begin, stop)
 
 
@@ -253,7 +255,8 @@ class _Words:
     """Words of a batch as features, and every span over them."""
 
     def __init__(self, head: SpanModule, hidden: Tensor, batch: Mapping[str, Tensor]) -> None:
-        tokens = head.in_context(hidden, batch["attention_mask"])
+        self.batch = batch
+        tokens = head.in_context(hidden, batch)
         first, last = pick(tokens, batch["first"]), pick(tokens, batch["last"])
         words = batch["word_mask"].bool()
         count = words.shape[1]

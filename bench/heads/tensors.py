@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from typing import TYPE_CHECKING
 
 import torch
@@ -36,6 +37,27 @@ def highest(score: Tensor, number: int, base: int, digits: int) -> Tensor:
 def padded(index: Tensor, most: int) -> Tensor:
     """Indices (B, n, digits) with -1 for the digits up to `most` that they lack."""
     return F.pad(index, (0, most - index.shape[-1]), value=-1)
+
+
+def dropout(source: Tensor, share: float, batch: Mapping[str, Tensor], each: bool = True) -> Tensor:
+    """Dropout that depends on the update and the window alone, however the update is cut into micro-batches or shared out.
+
+    Args:
+        source: (B, tokens, D).
+        share: of the features that are zeroed, the others growing in proportion.
+        batch: with ``noise`` while training; without it nothing is dropped.
+        each: whether every token has a mask of its own; otherwise all of a window have the same.
+
+    Source: Srivastava et al. 2014, "Dropout", JMLR 15(56).
+    """
+    if "noise" not in batch or not share:
+        return source
+    mask = torch.zeros(len(source), source.shape[1] if each else 1, source.shape[2])
+    lengths = batch["attention_mask"].sum(1).tolist()
+    for row, seed, length in zip(mask, batch["noise"].tolist(), lengths, strict=True):
+        generator = torch.Generator().manual_seed(seed)
+        row[:length] = torch.rand(row[:length].shape, generator=generator) >= share
+    return source * (mask / (1 - share)).to(source)
 
 
 def probabilities(logits: Tensor) -> Tensor:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from contextlib import AbstractContextManager, nullcontext, suppress
 from dataclasses import dataclass, field
 from typing import Any
@@ -270,7 +270,8 @@ class Trainer:
             for part in micro_batches(examples, split.lengths, self.micro_batch, units):
                 marked, longest = int(split.lengths[list(part)].sum()), int(split.lengths[list(part)].max())
                 if own := self.processes.share(blocks(part, units), longest, load):
-                    batch = self.device.move(collate(split.take(own), self.data[task].head, self.pad, longest))
+                    batch = collate(split.take(own), self.data[task].head, self.pad, longest)
+                    batch = self.device.move(batch | {"noise": self._noise(drawn.step, task, own)})
                     self.tally.expect(int(split.lengths[list(own)].sum()) * passes)
                     with self.device.autocast():
                         loss = self.model.loss(task, batch) / supervised
@@ -287,6 +288,10 @@ class Trainer:
             self.shared.take(task)
             losses[task] = total
         return losses, entries, count
+
+    def _noise(self, step: int, task: str, examples: Sequence[int]) -> Tensor:
+        """A seed for each window of an update, (windows,)."""
+        return torch.tensor([crc32(f"{self.seed} {step} {task} {example}".encode()) for example in examples])
 
     def optimizer_state(self) -> dict[str, Tensor]:
         """Adam's moments and step counts by the names of the parameters."""

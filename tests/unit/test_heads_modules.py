@@ -12,6 +12,7 @@ from bench.api.head import Head, Window  # noqa: E402
 from bench.heads import make_head  # noqa: E402
 from bench.heads.bio_module import BioModule  # noqa: E402
 from bench.heads.span_module import SpanModule  # noqa: E402
+from bench.heads.tensors import dropout  # noqa: E402
 
 HIDDEN = 32
 WIDE = 12
@@ -100,6 +101,34 @@ def test_loss_is_a_sum_that_padding_does_not_change(name: str) -> None:
     torch.testing.assert_close(module.loss(padded, batch(head, pad=5)), whole)
     alone = [module.loss(states[i : i + 1, : n + 2], batch(head, GOLD[i : i + 1], (n,))) for i, n in enumerate(LENGTHS)]
     torch.testing.assert_close(sum(alone), whole, rtol=1e-4, atol=1e-3)
+
+
+@pytest.mark.parametrize("pad", [0, 3])
+def test_what_an_update_draws_does_not_depend_on_the_micro_batches(pad: int) -> None:
+    torch.manual_seed(0)
+    head, states = fitted("span"), hidden(seq=max(LENGTHS) + 2 + pad)
+    module, data = head.module(HIDDEN), batch(head, pad=pad)
+
+    def loss(noise: Sequence[int] | None, rows: Sequence[int] = range(4)) -> float:
+        held = {"noise": torch.tensor([noise[i] for i in rows])} if noise else {}
+        return float(module.loss(states[list(rows)], {**{k: v[list(rows)] for k, v in data.items()}, **held}).detach())
+
+    whole = loss((5, 6, 7, 8))
+    assert loss((5, 6, 7, 8), (0, 2)) + loss((5, 6, 7, 8), (1, 3)) == pytest.approx(whole, rel=1e-5)
+    assert loss((5, 6, 7, 8), (3, 1, 0, 2)) == pytest.approx(whole, rel=1e-5)
+    assert len({round(value, 3) for value in (whole, loss((5, 6, 7, 9)), loss((1, 2, 3, 4)), loss(None))}) == 4
+    assert loss(None) == loss(None)
+
+
+@pytest.mark.parametrize("each", [True, False])
+def test_dropout_zeroes_a_share_and_keeps_the_mean(each: bool) -> None:
+    data = {"attention_mask": torch.ones(40, 50, dtype=torch.long), "noise": torch.arange(40)}
+    made = dropout(torch.ones(40, 50, 64), 0.3, data, each)
+    assert float((made == 0).float().mean()) == pytest.approx(0.3, abs=0.02)
+    assert float(made.mean()) == pytest.approx(1, abs=0.03)
+    assert bool((made == made[:, :1]).all()) is not each
+    assert float((made[0] == made[1]).float().mean()) < 0.7
+    assert torch.equal(dropout(made, 0.3, {"attention_mask": data["attention_mask"]}), made)
 
 
 @pytest.mark.parametrize("name", ["span", "bio"])
