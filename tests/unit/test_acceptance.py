@@ -79,18 +79,19 @@ def test_mentions_and_relations_are_held_to_their_own_f1() -> None:
 
 def test_relations_go_with_the_mentions_that_are_left_out() -> None:
     """Their threshold is chosen among those that are left: ends that no threshold accepts say nothing of it."""
-    gold, predicted = pairs(("r", 0.6, True, 40), ("r", 0.4, False, 60))
+    gold, predicted = pairs(("r", 0.9, True, 60), ("r", 0.3, True, 40), ("r", 0.2, False, 200))
     ends = (Mention(*A, confidence=0.9), Mention(*B, confidence=0.9))
     gold = [replace(d, mentions=(Mention(*A), Mention(*B))) for d in gold]
     predicted = [replace(d, mentions=ends) for d in predicted]
     doubtful = replace(ends[0], fragments=((7, 8),), confidence=0.2)
     misled = [
-        replace(d, mentions=(*ends, doubtful), relations=(*d.relations, Relation(doubtful.key, B, "r", 0.7))) for d in predicted
+        replace(d, mentions=(*ends, doubtful), relations=(*d.relations, Relation(doubtful.key, B, "r", 0.35)))
+        for d in predicted
     ]
     assert choose(gold, misled).as_json() == choose(gold, predicted).as_json()
     accepted = choose(gold, misled).accept(misled)
-    assert [d.mentions for d in accepted] == [ends] * 100
-    assert [len(d.relations) for d in accepted] == [1] * 40 + [0] * 60
+    assert [d.mentions for d in accepted] == [ends] * 300
+    assert [len(d.relations) for d in accepted] == [1] * 100 + [0] * 200
 
 
 @pytest.mark.parametrize(("floor", "handed"), [(0.05, True), (0.5, False)])
