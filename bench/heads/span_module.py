@@ -26,7 +26,8 @@ if TYPE_CHECKING:
 SIZE = 128
 LINK = 128  # features of a pair of fragments
 DILATIONS = (1, 2, 3)  # of the convolutions that tell a token of those around it, 3 to either side
-DROPOUT = 0.3  # of tokens and of candidates, in updates alone
+DROPOUT_IN = 0.2  # of hidden states, in updates alone
+DROPOUT = 0.3  # of the features of tokens and of candidates
 RARE = 4.0  # weight of links and candidates: a window has a hundred times more spans, whose loss would drown theirs
 NEGATIVES = 16  # wrong spans a window, and as many wrong pairs, that links and candidates are trained against
 # A fragment of a discontiguous mention is rarely likely by itself: proposing is bounded by counts, and the candidates decide.
@@ -105,10 +106,10 @@ class SpanModule(HeadModule, nn.Module):
 
         Source: Strubell et al. 2017, arXiv 1702.02098; dilations as in Li et al. 2022, arXiv 2112.10070.
         """
-        tokens: Tensor = self.norm(self.project(hidden.float()))
+        tokens: Tensor = self.norm(self.project(dropout(hidden.float(), DROPOUT_IN, batch)))
         seen = (tokens * batch["attention_mask"][..., None]).transpose(1, 2)
         around = torch.stack([F.gelu(layer(seen)) for layer in self.context]).sum(0)
-        return dropout(tokens + around.transpose(1, 2), DROPOUT, batch)
+        return dropout(tokens + around.transpose(1, 2), DROPOUT, batch, place=1)
 
     def loss(self, hidden: Tensor, batch: Mapping[str, Tensor]) -> Tensor:
         """Cross-entropies of spans, links and candidates, summed.
@@ -224,7 +225,7 @@ class SpanModule(HeadModule, nn.Module):
         gap = (seen.between(begin, stop) - held.sum(2)) / missing.clamp(min=1)[..., None] * (missing > 0)[..., None]
         mixed = self.head(states[:, :, 0]) + self.tail(tail) + self.whole(states.sum(2) / count[..., None]) + self.gap(gap)
         mixed = mixed + self.counts(count - 1)
-        features = dropout(F.gelu(mixed), DROPOUT, seen.batch, each=False)  # candidates have no places of their own
+        features = dropout(F.gelu(mixed), DROPOUT, seen.batch, place=2, each=False)  # candidates have no places of their own
         logits = self.accept(features) + self.count_bias[count - 1] + self.trust * parts.mean_link(chosen)[..., None]
         return Judged(logits, mixed, begin, stop)
 

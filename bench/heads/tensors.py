@@ -39,13 +39,14 @@ def padded(index: Tensor, most: int) -> Tensor:
     return F.pad(index, (0, most - index.shape[-1]), value=-1)
 
 
-def dropout(source: Tensor, share: float, batch: Mapping[str, Tensor], each: bool = True) -> Tensor:
+def dropout(source: Tensor, share: float, batch: Mapping[str, Tensor], place: int = 0, each: bool = True) -> Tensor:
     """Dropout that depends on the update and the window alone, however the update is cut into micro-batches or shared out.
 
     Args:
         source: (B, tokens, D).
         share: of the features that are zeroed, the others growing in proportion.
         batch: with ``noise`` while training; without it nothing is dropped.
+        place: tells one dropout of a module from another.
         each: whether every token has a mask of its own; otherwise all of a window have the same.
 
     Source: Srivastava et al. 2014, "Dropout", JMLR 15(56).
@@ -55,7 +56,7 @@ def dropout(source: Tensor, share: float, batch: Mapping[str, Tensor], each: boo
     mask = torch.zeros(len(source), source.shape[1] if each else 1, source.shape[2])
     lengths = batch["attention_mask"].sum(1).tolist()
     for row, seed, length in zip(mask, batch["noise"].tolist(), lengths, strict=True):
-        generator = torch.Generator().manual_seed(seed)
+        generator = torch.Generator().manual_seed(seed ^ place)
         row[:length] = torch.rand(row[:length].shape, generator=generator) >= share
     return source * (mask / (1 - share)).to(source)
 

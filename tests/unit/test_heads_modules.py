@@ -123,11 +123,12 @@ def test_what_an_update_draws_does_not_depend_on_the_micro_batches(pad: int) -> 
 @pytest.mark.parametrize("each", [True, False])
 def test_dropout_zeroes_a_share_and_keeps_the_mean(each: bool) -> None:
     data = {"attention_mask": torch.ones(40, 50, dtype=torch.long), "noise": torch.arange(40)}
-    made = dropout(torch.ones(40, 50, 64), 0.3, data, each)
+    made = dropout(torch.ones(40, 50, 64), 0.3, data, each=each)
     assert float((made == 0).float().mean()) == pytest.approx(0.3, abs=0.02)
     assert float(made.mean()) == pytest.approx(1, abs=0.03)
     assert bool((made == made[:, :1]).all()) is not each
     assert float((made[0] == made[1]).float().mean()) < 0.7
+    assert not torch.equal(dropout(torch.ones(40, 50, 64), 0.3, data, place=1, each=each), made)
     assert torch.equal(dropout(made, 0.3, {"attention_mask": data["attention_mask"]}), made)
 
 
