@@ -16,7 +16,7 @@ from torch.nn import functional as F
 
 from bench.api.head import HeadModule
 from bench.heads.relation import Pairs, Related, trimmed
-from bench.heads.tensors import probabilities
+from bench.heads.tensors import pick, probabilities
 
 if TYPE_CHECKING:
     from torch import Tensor
@@ -89,11 +89,11 @@ class RelationModule(HeadModule, nn.Module):
         """
         with torch.autocast(hidden.device.type, enabled=False):
             tokens = self.norm(self.project(hidden.float()))
-            first, last = (_pick(tokens, batch[name]) for name in ("first", "last"))
+            first, last = (pick(tokens, batch[name]) for name in ("first", "last"))
             sums = F.pad(((first + last) / 2 * batch["word_mask"].bool()[..., None]).cumsum(1), (0, 0, 1, 0))
             begin, stop = batch["places"].unbind(-1)
             kinds = self.kinds(batch["mentions"][..., 0].clamp(min=0))
-            mentions = F.gelu(self.start(_pick(first, begin)) + self.end(_pick(last, stop)) + kinds)
+            mentions = F.gelu(self.start(pick(first, begin)) + self.end(pick(last, stop)) + kinds)
 
             window, source, target = batch["pairs"].unbind(-1)
             one, other = _at(mentions, window, source), _at(mentions, window, target)
@@ -108,11 +108,6 @@ class RelationModule(HeadModule, nn.Module):
             pair = F.gelu(self.source(one) + self.target(other) + self.both(one * other) + self.gap(between) + far)
             logits: Tensor = self.label(F.gelu(self.mix(pair)) + pair)
             return logits
-
-
-def _pick(source: Tensor, index: Tensor) -> Tensor:
-    """Rows of `source` (B, N, D) at `index` (B, M)."""
-    return source.gather(1, index[..., None].expand(*index.shape, source.shape[-1]))
 
 
 def _at(source: Tensor, window: Tensor, index: Tensor) -> Tensor:
