@@ -17,6 +17,7 @@ from safetensors.torch import load_file, save_file
 from torch import Tensor, nn
 
 from bench.adapters import naming
+from bench.adapters.fused import fuse
 from bench.adapters.ranks import FUSION, AdapterRanks, RankPlan
 from bench.api.architecture import Architecture
 from bench.errors import RunStateError, UsageError
@@ -81,6 +82,8 @@ class AdaptedModel(nn.Module):
         self._layers: dict[str, LoraLayer] = {
             name: layer for name, layer in self.backbone.named_modules() if isinstance(layer, LoraLayer)
         }
+        for layer in self._layers.values():
+            fuse(layer)
         wanted = {linear.name for ranks in plan.adapters.values() for linear, _ in ranks.ranks}
         if wanted != set(self._layers):
             odd = sorted(wanted ^ set(self._layers))
