@@ -26,8 +26,7 @@ if TYPE_CHECKING:
 SIZE = 128
 LINK = 128  # features of a pair of fragments
 DILATIONS = (1, 2, 3)  # of the convolutions that tell a token of those around it, 3 to either side
-DROPOUT_IN = 0.2  # of hidden states, in updates alone
-DROPOUT = 0.3  # of the features of tokens and of candidates
+DROPOUT = 0.3  # of the features of tokens and of candidates, in updates alone
 RARE = 4.0  # weight of links and candidates: a window has a hundred times more spans, whose loss would drown theirs
 NEGATIVES = 16  # wrong spans a window, and as many wrong pairs, that links and candidates are trained against
 # A fragment of a discontiguous mention is rarely likely by itself: proposing is bounded by counts, and the candidates decide.
@@ -106,7 +105,7 @@ class SpanModule(HeadModule, nn.Module):
 
         Source: Strubell et al. 2017, arXiv 1702.02098; dilations as in Li et al. 2022, arXiv 2112.10070.
         """
-        tokens: Tensor = self.norm(self.project(dropout(hidden.float(), DROPOUT_IN, batch)))
+        tokens: Tensor = self.norm(self.project(hidden.float()))
         seen = (tokens * batch["attention_mask"][..., None]).transpose(1, 2)
         around = torch.stack([F.gelu(layer(seen)) for layer in self.context]).sum(0)
         return dropout(tokens + around.transpose(1, 2), DROPOUT, batch, place=1)
