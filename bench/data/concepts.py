@@ -18,6 +18,9 @@ Words = tuple[str, ...]
 class Linking(Protocol):
     """What gives mentions their concepts."""
 
+    def prepare(self, documents: Sequence[Document]) -> None:
+        """Told of documents with the mentions that will be linked, in case many are looked up faster together."""
+
     def link(self, document: Document, mentions: Sequence[Mention]) -> tuple[Mention, ...]:
         """The mentions with their concepts filled in, in the order given."""
 
@@ -67,6 +70,9 @@ class ConceptDictionary:
         for words in self._labels:
             self._longest[words[0]] = max(len(words), self._longest.get(words[0], 0))
         return self
+
+    def prepare(self, documents: Sequence[Document]) -> None:
+        """Nothing: one mention is looked up as fast as many."""
 
     def link(self, document: Document, mentions: Sequence[Mention]) -> tuple[Mention, ...]:
         """The mentions with their concepts filled in from training, in the order given."""

@@ -74,6 +74,8 @@ def _ranked(
 ) -> Iterator[tuple[Document, Mention, tuple[str, ...]]]:
     """Gold mentions that count, with the concepts that are given to them, the best first."""
     given = {document.id: document for document in predicted or ()}
+    if predicted is None:
+        linking.prepare(gold)
     for document in gold:
         mentions = document.mentions if predicted is None else given[document.id].mentions
         wanted = {mention.key: mention for mention in document.mentions}

@@ -90,10 +90,16 @@ class Linker:
         trained: Trained = learn(train, FOLDS, unlinked)
         self._finder = Finder(names, trained, meanings(trained.table) if meanings is not None else None)
         lessons = self._lessons(train)
-        self._prepare(dev)
+        self.prepare(dev)
         self._ranker = _fitted(lessons)
         self.judged = self._judged(lessons, dev)
         self.threshold = self._cut(dev)
+
+    def prepare(self, documents: Sequence[Document]) -> None:
+        """Looks documents up together: it takes about as long for many as for one to go through a large terminology."""
+        for low in range(0, len(documents), AT_ONCE):
+            part = documents[low : low + AT_ONCE]
+            self._finder.prepare(query for document in part for query in queries(document, document.mentions))
 
     def link(self, document: Document, mentions: Sequence[Mention]) -> tuple[Mention, ...]:
         """The mentions with their concepts filled in, in the order given."""
@@ -152,19 +158,13 @@ class Linker:
                 made[query] = sorted(pairs, key=lambda one: (-one.score, one.concept))
         return [made[query] for query in wanted]
 
-    def _prepare(self, documents: Sequence[Document]) -> None:
-        """Looks documents up together: it takes about as long for many as for one to go through a large terminology."""
-        for low in range(0, len(documents), AT_ONCE):
-            part = documents[low : low + AT_ONCE]
-            self._finder.prepare(query for document in part for query in queries(document, document.mentions))
-
     def _lessons(self, train: Sequence[Document]) -> list[Lesson]:
         """Mentions of training documents, drawn document by document, up to `MOST`."""
         order = random.Random(0).sample(range(len(train)), len(train))
         found: list[Lesson] = []
         for low in range(0, len(order), AT_ONCE):
             part = order[low : low + AT_ONCE]
-            self._prepare([train[i] for i in part])
+            self.prepare([train[i] for i in part])
             found += [lesson for i in part for lesson in self._lessons_of(train[i], i % FOLDS)]
             if len(found) >= MOST:
                 break

@@ -78,11 +78,12 @@ class Scoring:
 
         def accept(documents: Sequence[Document]) -> Sequence[Document]:
             handed[:] = documents
-            if one.head.floor is None:
-                return documents
-            if choose:
-                self.thresholds[task] = self.chosen(task, split, documents)
-            return self.thresholds.get(task, Thresholds()).accept(documents)
+            if one.head.floor is not None:
+                if choose:
+                    self.thresholds[task] = self.chosen(task, split, documents)
+                documents = self.thresholds.get(task, Thresholds()).accept(documents)
+            self.prepare_links(task, split, documents)
+            return documents
 
         link = self.link_of(task)
         see = None if funnel is None else funnel.see
@@ -99,16 +100,22 @@ class Scoring:
         """What fills in the concepts of a document's mentions; nothing where the corpus has none."""
         return self.linkings[task].linking.link if task in self.linkings else _unlinked
 
+    def prepare_links(self, task: str, split: str, predicted: Sequence[Document]) -> None:
+        """Tells what links of all the mentions that it will be asked for."""
+        if task in self.linkings:
+            texts = self.data[task].corpus[split]
+            self.linkings[task].linking.prepare(
+                [replace(d, mentions=p.mentions) for d, p in zip(texts, predicted, strict=True)]
+            )
+
     def compare_with_half(self, task: str, split: str, predicted: Predicted) -> None:
         """Keeps the selection metric beside what it would be with every threshold at one half."""
         one = self.data[task]
         if not self.thresholds.get(task, Thresholds()).as_json():
             return
-        link = self.link_of(task)
-        half = [
-            replace(d, mentions=tuple(link(text, d.mentions)))
-            for text, d in zip(one.corpus[split], Thresholds().accept(predicted.handed), strict=True)
-        ]
+        link, accepted = self.link_of(task), Thresholds().accept(predicted.handed)
+        self.prepare_links(task, split, accepted)
+        half = [replace(d, mentions=tuple(link(text, d.mentions))) for text, d in zip(one.corpus[split], accepted, strict=True)]
         self.at_half.setdefault(task, {})[split] = {
             "chosen": self.selected(task, split, predicted.documents),
             "half": self.selected(task, split, half),

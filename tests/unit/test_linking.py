@@ -175,6 +175,25 @@ def test_dev_notes_are_looked_up_together(table: NameTable, monkeypatch: pytest.
     assert len(asked) == 2  # the training notes, and those of dev
 
 
+def test_notes_of_a_pass_are_looked_up_together(linker: Linker, monkeypatch: pytest.MonkeyPatch) -> None:
+    asked: list[int] = []
+    nearest = NameTable.nearest
+
+    def counted(self: NameTable, texts: Sequence[str], count: int) -> list[list[tuple[int, float]]]:
+        asked.append(len(texts))
+        return nearest(self, texts, count)
+
+    notes = [document(f"n{n}", (f"quite unheard of {n}", "C50"), ("liver cyst", "C11")) for n in range(30)]
+    alone = [linker.link(note, note.mentions) for note in notes]
+    monkeypatch.setattr(NameTable, "nearest", counted)
+    again = [document(f"m{n}", (f"never heard of {n}", "C50")) for n in range(30)]
+    linker.prepare(again)
+    assert asked == [30, 30]  # once among the names, once among the training mentions
+    assert [linker.link(note, note.mentions) for note in again]
+    assert [linker.link(note, note.mentions) for note in notes] == alone
+    assert asked == [30, 30]
+
+
 def test_an_abbreviation_is_linked_by_what_the_note_says(linker: Linker) -> None:
     text = "He has a retinal rod cell (RRC) defect. RRC again."
     found = Document("t", text, (Mention(((text.rindex("RRC"), text.rindex("RRC") + 3),)),))
