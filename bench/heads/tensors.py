@@ -45,7 +45,7 @@ def dropout(source: Tensor, share: float, batch: Mapping[str, Tensor], place: in
     Args:
         source: (B, tokens, D).
         share: of the features that are zeroed, the others growing in proportion.
-        batch: with ``noise`` while training; without it nothing is dropped.
+        batch: with ``noise``, see `HeadModule`; without it nothing is dropped.
         place: tells one dropout of a module from another.
         each: whether every token has a mask of its own; otherwise all of a window have the same.
 

@@ -267,11 +267,14 @@ class Trainer:
             weight = 1.0 if self.uncertainty is None else self.uncertainty.weight(task)
             total = 0.0
             units = self.sampler.units.get(task)
+            again = self.ledger.accounts[task].examples >= len(split)  # what is seen for the first time is not learned by heart
             for part in micro_batches(examples, split.lengths, self.micro_batch, units):
                 marked, longest = int(split.lengths[list(part)].sum()), int(split.lengths[list(part)].max())
                 if own := self.processes.share(blocks(part, units), longest, load):
                     batch = collate(split.take(own), self.data[task].head, self.pad, longest)
-                    batch = self.device.move(batch | {"noise": self._noise(drawn.step, task, own)})
+                    if again:
+                        batch["noise"] = self._noise(drawn.step, task, own)
+                    batch = self.device.move(batch)
                     self.tally.expect(int(split.lengths[list(own)].sum()) * passes)
                     with self.device.autocast():
                         loss = self.model.loss(task, batch) / supervised
