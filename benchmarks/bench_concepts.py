@@ -55,6 +55,9 @@ class Stacked:
             encode([table.texts[i] for i in range(len(table))]) if encode is not None and table is not None else None
         )
 
+    def prepare(self, documents: Sequence[Document]) -> None:
+        """Nothing: mentions are looked up one by one."""
+
     def link(self, document: Document, mentions: Sequence[Mention]) -> tuple[Mention, ...]:
         """Not wanted here."""
         raise NotImplementedError

@@ -252,6 +252,9 @@ def test_accuracies_count_what_they_say() -> None:
     gold = [document("t", ("fever", "C1"), ("cough", "C1"), ("pyrexia", "C1"), ("rash", "C3"), ("odd", None))]
 
     class Fixed:
+        def prepare(self, documents: Sequence[Document]) -> None:
+            pass
+
         def rank(self, document: Document, mentions: tuple[Mention, ...]) -> list[tuple[str, ...]]:
             lists = {"fever": ("C1",), "cough": ("C2", "C1"), "pyrexia": ("C1",), "rash": (*"123456", "C3"), "odd": ("C9",)}
             return [lists[document.text[slice(*m.fragments[0])]] for m in mentions]
