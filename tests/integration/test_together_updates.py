@@ -260,3 +260,23 @@ def test_running_out_of_memory_in_the_middle_of_an_update_changes_nothing_but_th
     assert (first.loss, first.cosines, first.gradient_norm) == (second.loss, second.cosines, second.gradient_norm)
     assert all(torch.equal(p, other.named[name]) for name, p in one.named.items())
     assert one.state() == other.state()
+
+
+def test_noise_begins_with_a_task_s_second_pass(trainer: Make, monkeypatch: pytest.MonkeyPatch) -> None:
+    """In the first one nothing can be learned by heart, and dropout then kept full articles from being learned at all."""
+    one = trainer()
+    seen: list[tuple[bool, tuple[int, ...]]] = []
+    loss = one.model.loss
+
+    def watched(task: str, batch: Mapping[str, Any]) -> Any:
+        passed = one.ledger.accounts[task].examples >= len(one.data[task].splits["train"])
+        seen.append((passed, tuple(batch["noise"].tolist()) if "noise" in batch else ()))
+        return loss(task, batch)
+
+    monkeypatch.setattr(one.model, "loss", watched)
+    while not one.sampler.done and sum(bool(noise) for _, noise in seen) < 6:
+        one.run_update()
+    assert {passed for passed, _ in seen} == {False, True}
+    assert all(bool(noise) == passed for passed, noise in seen)
+    drawn = [number for _, noise in seen for number in noise]
+    assert len(set(drawn)) == len(drawn)
