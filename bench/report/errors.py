@@ -8,7 +8,7 @@ from statistics import fmean
 from bench.report.collect import Evidence, Run, rests
 from bench.report.content import Cell, Column, Figure, Mark, Table, in_words
 from bench.report.evaluation import told_of
-from bench.report.verdicts import cut, spread
+from bench.report.verdicts import mean_mark, spread
 
 ERRORS = "errors"
 KINDS = ("missed", "spurious", "boundary", "boundary_type", "type", "link", "split", "merged", "concept")
@@ -68,11 +68,7 @@ def sorts(evidence: Evidence) -> Figure | None:
     made = [one for one in known if len(groups[one[0], one[1]]) > 1]  # one group alone is all mentions
     if not made:
         return None
-    marks: list[Mark] = []
-    for task, sort, group, arm, found, _ in made:
-        over = spread(found)
-        low, high = cut(over)
-        marks.append(Mark(over.mean, f"{SORTS.get(sort, sort)}: {group}", task, arm, low=low, high=high))
+    marks = [mean_mark(found, f"{SORTS.get(sort, sort)}: {group}", task, arm) for task, sort, group, arm, found, _ in made]
     arms = tuple(arm for arm in evidence.arms if any(arm == m.group for m in marks))
     return Figure(
         "sorts", "Mentions found by sort", "Share of gold mentions found exactly: by words, by how often the same words are a "

@@ -5,10 +5,10 @@ from __future__ import annotations
 from collections.abc import Iterator, Mapping
 
 from bench.report.collect import Evidence, Run, rests
-from bench.report.content import Cell, Column, Figure, Mark, Table, in_words
+from bench.report.content import Cell, Column, Figure, Table, in_words
 from bench.report.errors import SORTS
 from bench.report.evaluation import told_of
-from bench.report.verdicts import cut, spread
+from bench.report.verdicts import mean_mark
 
 FUNNEL = "funnel"
 STAGES = {
@@ -35,11 +35,11 @@ def funnel(evidence: Evidence) -> Figure | None:
     if not shares:
         return None
     places = [(t, g, s, a) for t in evidence.tasks for g in PIECES for s in STAGES for a in evidence.arms]
-    marks: list[Mark] = []
-    for task, group, stage, arm in (place for place in places if place in shares):
-        over = spread(shares[task, group, stage, arm])
-        low, high = cut(over)
-        marks.append(Mark(over.mean, f"{PIECES[group]}: {STAGES[stage]}", task, arm, low=low, high=high))
+    marks = [
+        mean_mark(shares[task, group, stage, arm], f"{PIECES[group]}: {STAGES[stage]}", task, arm)
+        for task, group, stage, arm in places
+        if (task, group, stage, arm) in shares
+    ]
     arms = tuple(arm for arm in evidence.arms if any(arm == m.group for m in marks))
     return Figure(
         "funnel", "How far gold mentions come", "Share of gold at each stage of the head, of mentions in one piece and of "

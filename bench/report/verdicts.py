@@ -109,6 +109,13 @@ def cut(found: SeedSpread) -> tuple[float | None, float | None]:
     return (None if found.low is None else max(0.0, found.low)), (None if found.high is None else min(1.0, found.high))
 
 
+def mean_mark(shares: Sequence[float], name: str, task: str, arm: str) -> Mark:
+    """The mean of shares over an arm's runs, with its interval."""
+    over = spread(shares)
+    low, high = cut(over)
+    return Mark(over.mean, name, task, arm, low=low, high=high)
+
+
 def statements(evidence: Evidence) -> list[Statement]:
     """The verdict, or a description where there is none."""
     verdict = _verdict(evidence)
