@@ -97,7 +97,7 @@ class SpanModule(HeadModule, nn.Module):
             self.count_bias[1:] -= self.link.bias  # the mean link, which a candidate of several parts is given, starts there
 
     def in_context(self, hidden: Tensor, batch: Mapping[str, Tensor]) -> Tensor:
-        """Tokens as features, (B, seq, D), with what dilated convolutions see around each; thinned in updates with noise.
+        """Tokens as features, (B, seq, D), with what dilated convolutions see around each, and dropout.
 
         Args:
             hidden: (batch, seq, hidden).
