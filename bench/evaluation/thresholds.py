@@ -2,9 +2,10 @@
 
 F1 = 2·TP / (predicted + gold) over all groups together is highest where every group takes the threshold that maximises
 TP − F1/2 · predicted, with the F1 that results: groups are independent of one another given F1, and a few rounds find it. With
-probabilities that say what they mean every threshold would be F1/2. Groups of discontiguous mentions are held to the F1 of
-discontiguous mentions instead: they are few, and the F1 of all would give them up for a handful of false ones. Relations are
-held to the F1 of relations. Classes have a module of their own, `bench.evaluation.class_thresholds`.
+probabilities that say what they mean every threshold would be F1/2. Discontiguous mentions stand between two of them, at the
+geometric mean of that F1/2 and of their own: they are few, so that the F1 of all would give them up for a handful of false
+ones, and where hardly any are found their own F1 would take nine false ones for each that is right. Relations are held to the
+F1 of relations. Classes have a module of their own, `bench.evaluation.class_thresholds`.
 
 A threshold moves away from one half only as far as is worth one standard error of what it gains; dev splits are small.
 
@@ -27,6 +28,7 @@ from bench.api.data import Document, Judgement, Mention, Relation
 
 HALF = 0.5
 GRID: NDArray[np.float64] = np.round(np.arange(0.05, 0.96, 0.01), 2)
+_AT_HALF = int(np.argmin(np.abs(GRID - HALF)))
 FEWEST = 20
 """Gold annotations on dev from which a group has a threshold of its own; smaller groups share those of their kind, or one."""
 ROUNDS = 20
@@ -140,14 +142,15 @@ def _of_kind(kind: Kind, gold: Sequence[Document], predicted: Sequence[Document]
                 right[Group.of(item)].append(key in keys)
     if not sure:
         return {}
-    chosen: dict[Group, float] = {}
     pools = [*_pools({*wanted, *sure}, wanted)]
-    for several in (False, True):
-        held = [pool.groups for pool in pools if pool.apart or not several]
-        counts = [_counts([p for g in groups for p in sure[g]], [r for g in groups for r in right[g]]) for groups in held]
-        found = dict(zip(held, _best(counts, sum(wanted.get(g, 0) for groups in held for g in groups)), strict=True))
-        chosen |= {group: found[pool.groups] for pool in pools if pool.apart == several for group in pool.groups}
-    return chosen
+    counts = {p: _counts([x for g in p.groups for x in sure[g]], [x for g in p.groups for x in right[g]]) for p in pools}
+    gold_of = {p: sum(wanted.get(g, 0) for g in p.groups) for p in pools}
+    apart = [p for p in pools if p.apart]
+    of_all, found = _best([counts[p] for p in pools], sum(gold_of.values()))
+    of_apart, _ = _best([counts[p] for p in apart], sum(gold_of[p] for p in apart))
+    price = math.sqrt(of_all * of_apart) / 2
+    places = {p: _near_half(*counts[p], price) if p.apart else at for p, at in zip(pools, found, strict=True)}
+    return {group: float(GRID[at]) for p, at in places.items() for group in p.groups}
 
 
 def _items(kind: Kind, document: Document) -> Mapping[Hashable, Mention | Relation]:
@@ -161,7 +164,7 @@ class _Pool:
 
     Args:
         groups: sorted; of one kind.
-        apart: whether they are held to the F1 of discontiguous mentions.
+        apart: whether they are discontiguous mentions.
     """
 
     groups: tuple[Group, ...]
@@ -193,10 +196,9 @@ def _counts(sure: Sequence[float], right: Sequence[bool]) -> _Counts:
     return len(hits) - np.searchsorted(hits, GRID), len(order) - np.searchsorted(order, GRID)
 
 
-def _best(counts: Sequence[_Counts], gold: int) -> list[float]:
-    """The threshold of each pool, for the F1 of all of them together."""
-    half = int(np.argmin(np.abs(GRID - HALF)))
-    f1, kept, chosen = -1.0, [half] * len(counts), [half] * len(counts)
+def _best(counts: Sequence[_Counts], gold: int) -> tuple[float, list[int]]:
+    """The highest F1 of all pools together, and the index of each one's threshold that gives it."""
+    f1, kept, chosen = -1.0, [_AT_HALF] * len(counts), [_AT_HALF] * len(counts)
     for _ in range(ROUNDS):
         hits = sum(int(tp[at]) for at, (tp, _) in zip(chosen, counts, strict=True))
         made = sum(int(n[at]) for at, (_, n) in zip(chosen, counts, strict=True))
@@ -204,23 +206,22 @@ def _best(counts: Sequence[_Counts], gold: int) -> list[float]:
         if now <= f1:
             break
         f1, kept = now, chosen
-        chosen = [_near_half(tp, n, f1 / 2, half) for tp, n in counts]
-    return [float(GRID[at]) for at in kept]
+        chosen = [_near_half(tp, n, f1 / 2) for tp, n in counts]
+    return f1, kept
 
 
-def _near_half(tp: NDArray[np.int64], n: NDArray[np.int64], price: float, half: int) -> int:
+def _near_half(tp: NDArray[np.int64], n: NDArray[np.int64], price: float) -> int:
     """Index of the threshold from one half towards the best that is within one standard error of the best.
 
     Args:
         tp: true positives at each threshold.
         n: predictions at each.
         price: what a prediction costs in true positives.
-        half: index of one half.
     """
     worth = tp - price * n
     best = int(np.argmax(worth))
-    step = 1 if best >= half else -1
-    for at in range(half, best, step):
+    step = 1 if best >= _AT_HALF else -1
+    for at in range(_AT_HALF, best, step):
         if worth[best] - worth[at] <= math.sqrt(abs(int(n[at] - n[best])) * price * (1 - price)):
             return at
     return best
