@@ -1,10 +1,14 @@
-"""One architecture with one quantizer, end to end on tiny models with two tasks; tox runs it for every pair."""
+"""One architecture with one quantizer, end to end on tiny models with two tasks.
+
+A push runs each architecture and each quantizer at least once, `tox -m nightly` all pairs, `tox -e a4-nf4` that pair.
+"""
 
 from __future__ import annotations
 
 import json
 import os
 from collections.abc import Callable
+from itertools import product
 from pathlib import Path
 from typing import Any
 
@@ -16,25 +20,34 @@ pytest.importorskip("peft")
 from bench import runner  # noqa: E402
 from bench.config import RunConfig  # noqa: E402
 
-ARCH = os.environ.get("BENCH_MATRIX_ARCH", "A4")
-QUANT = os.environ.get("BENCH_MATRIX_QUANT", "nf4")
-MODELS = {"awq": ("tiny-llama",), "nf4": ("tiny-bert", "tiny-llama")}.get(QUANT, ("tiny-bert",))
+PUSHED = {("A1", "none"), ("A2", "rtn"), ("A3", "int8"), ("A4", "nf4"), ("A1", "gptq"), ("A2", "awq"), ("A3", "nf4"), ("A4", "gptq")}
+MODELS = {"awq": ("tiny-llama",), "nf4": ("tiny-bert", "tiny-llama")}
 BITS = {"none": (32, 32), "rtn": (4, 6), "int8": (8, 9), "nf4": (4, 6), "gptq": (4, 6), "awq": (4, 6)}
-PASSES = {"A1": 1, "A2": 1, "A3": 1, "A4": 2}
+ADAPTERS = {"A1": 1, "A2": 2, "A3": 3, "A4": 3}
 
 
-@pytest.mark.parametrize("model", MODELS)
+def pairs() -> list[Any]:
+    """Architecture, quantizer and model of each test: the pair that the environment names, else all, some of them nightly."""
+    named = (os.environ.get("BENCH_MATRIX_ARCH"), os.environ.get("BENCH_MATRIX_QUANT"))
+    return [
+        pytest.param(*pair, model, marks=() if pair in {named, *PUSHED} else pytest.mark.nightly)
+        for pair in ([named] if all(named) else product(ADAPTERS, BITS))
+        for model in MODELS.get(pair[1], ("tiny-bert",))
+    ]
+
+
+@pytest.mark.parametrize(("arch", "quant", "model"), pairs())
 def test_a_pair_runs_end_to_end(
-    model: str, tiny: Callable[..., RunConfig], kit: Any, small_corpus: Path, other_corpus: Path
+    arch: str, quant: str, model: str, tiny: Callable[..., RunConfig], kit: Any, small_corpus: Path, other_corpus: Path
 ) -> None:
     registry = kit.with_parts(tasks=[kit.task_like("second")])
-    quantizer = registry.get("quantizers", QUANT)
+    quantizer = registry.get("quantizers", quant)
     if missing := quantizer.missing():
-        pytest.skip(f"{QUANT} needs {missing[0].module}")
+        pytest.skip(f"{quant} needs {missing[0].module}")
     names = ("2015-T14", "second")
     data = {"2015-T14": str(small_corpus), "second": str(other_corpus)}
     # The memory probe builds its model in a process of its own, which knows nothing of a test's task.
-    config = tiny(task=names, data=data, arch=ARCH, quant=QUANT, model=model, steps=4, eval_every=4)
+    config = tiny(task=names, data=data, arch=arch, quant=quant, model=model, steps=4, eval_every=4)
     path = runner.run(config, registry).result_path
     assert path is not None
     result = json.loads(path.read_text(encoding="utf-8"))
@@ -50,27 +63,26 @@ def test_a_pair_runs_end_to_end(
     assert parity["status"] == "held"
     assert set(rows) >= {"A1", "A2", "A3", "A4"}
     assert all(min(row["ratio"], row["ratio_all"]) > 0.95 for row in rows.values())
-    adapters = {"A1": 1, "A2": 2, "A3": 3, "A4": 3}
-    assert len(rows[ARCH]["ranks"]) == adapters[ARCH]
-    assert len(list((path.parent / "adapters").rglob("adapter_model.safetensors"))) == adapters[ARCH]
-    assert (rows[ARCH]["fusion"] > 0) == (ARCH == "A4")
+    assert len(rows[arch]["ranks"]) == ADAPTERS[arch]
+    assert len(list((path.parent / "adapters").rglob("adapter_model.safetensors"))) == ADAPTERS[arch]
+    assert (rows[arch]["fusion"] > 0) == (arch == "A4")
 
     smoke = result["invariants"]["smoke"]
     assert smoke["dead"] == {"2015-T14": [], "second": []}
 
     for task in names:
-        for stage in ("trained",) if QUANT == "none" else ("trained", "quantized"):
+        for stage in ("trained",) if quant == "none" else ("trained", "quantized"):
             for metric in result["scores"][task][stage]["task1"].values():
                 assert 0 <= metric["precision"] <= 1
                 assert 0 <= metric["recall"] <= 1
                 assert 0 <= metric["f1"] <= 1
     quantization = result["quantization"]
-    if QUANT == "none":
+    if quant == "none":
         assert result["headline"]["stage"] == "trained"
         assert result["scores"]["second"]["quantized"] is None
         return
     assert result["headline"]["stage"] == "quantized"
-    low, high = BITS[QUANT]
+    low, high = BITS[quant]
     assert low <= quantization["bits_per_weight"] <= high
     assert quantization["bytes"] > 0
     # Whatever a quantizer does, it changes the weights, and random weights are no worse off than so.

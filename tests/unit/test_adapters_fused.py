@@ -14,10 +14,12 @@ from bench.adapters.fused import fuse  # noqa: E402
 NAMES = ("one", "two")
 
 
-def layer(bias: bool = True, dropout: float = 0.0, ranks: tuple[int, int] = (4, 3)) -> Any:
-    """A linear layer of 10 by 12 with two adapters whose B is not zero."""
+def layer(bias: bool = True, dropout: float = 0.0, ranks: tuple[int, int] = (4, 3), base: str = "plain") -> Any:
+    """A linear layer of 64 by 12, plain or in NF4, with two adapters whose B is not zero."""
     torch.manual_seed(0)
-    module = torch.nn.Sequential(torch.nn.Linear(10, 12, bias=bias))
+    linear = torch.nn.Linear(64, 12, bias=bias)
+    module = torch.nn.Sequential(linear if base == "plain" else in_nf4(linear))
+    module.is_loaded_in_4bit = base == "nf4"
     configs = [
         peft.LoraConfig(r=rank, lora_alpha=2 * rank, target_modules=["0"], lora_dropout=dropout, bias="none") for rank in ranks
     ]
@@ -30,10 +32,19 @@ def layer(bias: bool = True, dropout: float = 0.0, ranks: tuple[int, int] = (4, 
     return found
 
 
+def in_nf4(linear: Any) -> Any:
+    """The same layer as QLoRA has it."""
+    pytest.importorskip("bitsandbytes")
+    from bench_plugins.quantizers.nf4 import Nf4
+
+    quantizer = Nf4()
+    return quantizer.unpack(linear, quantizer.pack(linear.weight.data, "cpu"), torch.float32, "cpu")
+
+
 def run(one: Any, active: tuple[str, ...], precision: str, frozen_input: bool = False) -> dict[str, Any]:
     """Output, and gradients of the input and of every adapter, of a loss that no two outputs share."""
     torch.manual_seed(1)
-    x = torch.randn(3, 5, 10, requires_grad=not frozen_input)
+    x = torch.randn(3, 5, 64, requires_grad=not frozen_input)
     one._active_adapter = list(active)
     with torch.autocast("cpu", torch.bfloat16, enabled=precision == "bf16"):
         out = one(x)
@@ -48,9 +59,12 @@ def run(one: Any, active: tuple[str, ...], precision: str, frozen_input: bool = 
 @pytest.mark.parametrize("active", [("one",), ("two",), NAMES])
 @pytest.mark.parametrize("bias", [True, False])
 @pytest.mark.parametrize("frozen_input", [True, False])
-def test_outputs_and_gradients_are_pefts(precision: str, active: tuple[str, ...], bias: bool, frozen_input: bool) -> None:
-    wanted = run(layer(bias), active, precision, frozen_input)
-    fused = layer(bias)
+@pytest.mark.parametrize("base", ["plain", "nf4"])
+def test_outputs_and_gradients_are_pefts(
+    precision: str, active: tuple[str, ...], bias: bool, frozen_input: bool, base: str
+) -> None:
+    wanted = run(layer(bias, base=base), active, precision, frozen_input)
+    fused = layer(bias, base=base)
     assert fuse(fused)
     got = run(fused, active, precision, frozen_input)
     near = 1e-5 if precision == "fp32" else 0.02
@@ -62,10 +76,11 @@ def test_outputs_and_gradients_are_pefts(precision: str, active: tuple[str, ...]
     assert fused.get_base_layer().weight.grad is None
 
 
-def test_gradient_checkpointing_gives_the_same_gradients() -> None:
+@pytest.mark.parametrize("base", ["plain", "nf4"])
+def test_gradient_checkpointing_gives_the_same_gradients(base: str) -> None:
     from torch.utils.checkpoint import checkpoint
 
-    fused = layer()
+    fused = layer(base=base)
     assert fuse(fused)
     plain = run(fused, NAMES, "fp32")
     forward = fused.forward
@@ -78,12 +93,12 @@ def test_no_adapter_is_the_base_layer_alone() -> None:
     fused = layer()
     assert fuse(fused)
     fused._active_adapter = []
-    x = torch.randn(2, 10)
+    x = torch.randn(2, 64)
     assert torch.equal(fused(x), fused.get_base_layer()(x))
 
 
 def test_adapters_of_different_scales_are_added_one_by_one() -> None:
-    fused, x = layer(), torch.randn(2, 10)
+    fused, x = layer(), torch.randn(2, 64)
     fused._active_adapter = list(NAMES)
     fused.scaling["two"] = 0.5
     wanted = fused(x)
