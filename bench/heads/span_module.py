@@ -26,7 +26,7 @@ if TYPE_CHECKING:
 SIZE = 128
 LINK = 128  # features of a pair of fragments
 DILATIONS = (1, 2, 3)  # of the convolutions that tell a token of those around it, 3 to either side
-DROPOUT = 0.3  # of the features of tokens and of candidates, in updates from the second epoch on
+DROPOUT = 0.3  # of the features of tokens and of candidates, in updates that bring noise, see `HeadModule`
 RARE = 4.0  # weight of links and candidates: a window has a hundred times more spans, whose loss would drown theirs
 NEGATIVES = 16  # wrong spans a window, and as many wrong pairs, that links and candidates are trained against
 # A fragment of a discontiguous mention is rarely likely by itself: proposing is bounded by counts, and the candidates decide.
