@@ -2,6 +2,8 @@
 
     python benchmarks/run_all.py [--quick] [--only NAME ...] [--json FILE]
 
+With --quick two run at a time: their figures show that the scripts work, and stand for nothing else.
+
 A missed target is a report: the exit code is 0 unless a benchmark broke.
 """
 
@@ -13,6 +15,7 @@ import subprocess
 import sys
 import tempfile
 import time
+from concurrent.futures import ThreadPoolExecutor
 from dataclasses import asdict
 from pathlib import Path
 
@@ -31,15 +34,17 @@ def main() -> int:
     options = parser.parse_args()
     figures: list[Figure] = []
     took, broken = [], []
-    for name in options.only or SCRIPTS:
-        print(f"\n=== {name}", flush=True)
-        started = time.perf_counter()
-        found = run(SCRIPTS[name], options.quick)
-        took.append((name, "broke" if found is None else len(found) or "skipped", f"{time.perf_counter() - started:.1f}"))
-        if found is None:
-            broken.append(name)
-        else:
-            figures += found
+    names = options.only or list(SCRIPTS)
+    with ThreadPoolExecutor(2 if options.quick else 1) as pool:
+        for name, (found, seconds, text) in zip(
+            names, pool.map(lambda name: run(SCRIPTS[name], options.quick), names), strict=True
+        ):
+            print(f"\n=== {name}\n{text}", end="", flush=True)
+            took.append((name, "broke" if found is None else len(found) or "skipped", f"{seconds:.1f}"))
+            if found is None:
+                broken.append(name)
+            else:
+                figures += found
     common.show(figures)
     common.table("scripts", ("script", "figures", "seconds"), took)
     if options.json is not None:
@@ -49,14 +54,17 @@ def main() -> int:
     return int(bool(broken))
 
 
-def run(path: Path, quick: bool) -> list[Figure] | None:
-    """Runs one benchmark, its output shown as it comes; its figures, or None where it broke."""
+def run(path: Path, quick: bool) -> tuple[list[Figure] | None, float, str]:
+    """Runs one benchmark: its figures, or None where it broke; the seconds it took; what it printed."""
+    started = time.perf_counter()
     with tempfile.TemporaryDirectory() as folder:
         kept = Path(folder) / "figures.json"
         words = [sys.executable, str(path), *(["--quick"] if quick else []), "--json", str(kept)]
-        if subprocess.run(words, check=False).returncode or not kept.exists():
-            return None
-        return [Figure(**values) for values in json.loads(kept.read_text(encoding="utf-8"))]
+        done = subprocess.run(words, check=False, stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True)
+        found = None
+        if not done.returncode and kept.exists():
+            found = [Figure(**values) for values in json.loads(kept.read_text(encoding="utf-8"))]
+    return found, time.perf_counter() - started, done.stdout
 
 
 if __name__ == "__main__":

@@ -12,7 +12,7 @@ from bench.cli.terminal import paint, say
 from bench.cli.text import columns, dump, number
 from bench.errors import RunStateError, UsageError
 from bench.report.board import Entry, entries, needs_whole
-from bench.results.summary import score, some
+from bench.results.display import score, some
 
 HEADER = ("run", "task", "arch", "quant", "model", "seed", "score", "metric", "marks")
 SHOWN = ("arch", "quant", "model", "seed")

@@ -6,7 +6,7 @@ from collections.abc import Sequence
 
 from bench.cli.console import RichReporter
 from bench.cli.text import number
-from bench.results.summary import change, p_value, some
+from bench.results.display import change, p_value, some
 from bench.studies.compare import TOO_FEW, Comparison, Pair
 from bench.studies.twoway import MINIMUM_SEEDS
 

@@ -9,7 +9,7 @@ from pathlib import Path
 from bench.cli.parser import Parser
 from bench.cli.terminal import paint, say
 from bench.registry import load
-from bench.results.summary import some
+from bench.results.display import some
 
 
 def configure(parser: Parser) -> None:

@@ -9,7 +9,7 @@ from bench.report.collect import LINES, Evidence, Run, rests
 from bench.report.content import Figure, FigureKind, Mark, shown
 from bench.report.tables import own_parity
 from bench.report.verdicts import Summary, summaries
-from bench.results.summary import some
+from bench.results.display import some
 
 
 def arms(evidence: Evidence) -> Figure:

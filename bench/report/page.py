@@ -16,7 +16,7 @@ from bench.report.content import Section, shown
 from bench.report.overlap import flagged
 from bench.report.vega import INSTALL, javascript, specifications, style
 from bench.report.verdicts import Statement, statements, tested
-from bench.results.summary import some
+from bench.results.display import some
 
 ROWS = 400
 """Rows of a table that the page holds; the CSV beside it holds all."""

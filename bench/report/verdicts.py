@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Any, Literal
 
 from bench.report.collect import Evidence, Run, rests
 from bench.report.content import Cell, Column, Figure, Mark, Table, shown
-from bench.results.summary import some
+from bench.results.display import some
 from bench.studies.contract import listed
 
 if TYPE_CHECKING:

@@ -65,21 +65,21 @@ def test_a_result_says_more_than_scores(finished: Path, small_corpus: Path) -> N
         kind: table["gold"][kind] for kind in kinds
     }
 
-    if mentions:
-        calibration = extra["calibration"][TASK]["trained"]["mentions"]
-        assert calibration["predictions"] == len(mentions)
-        keys = {document.id: {m.key for m in document.mentions} for document in gold}
-        right = sum(m.key in keys[document.id] for document in predicted for m in document.mentions)
-        assert calibration["right"] == pytest.approx(right / len(mentions))
-        assert calibration["abstention"]["curve"][-1]["coverage"] == 1
+    assert mentions
+    calibration = extra["calibration"][TASK]["trained"]["mentions"]
+    assert calibration["predictions"] == len(mentions)
+    keys = {document.id: {m.key for m in document.mentions} for document in gold}
+    right = sum(m.key in keys[document.id] for document in predicted for m in document.mentions)
+    assert calibration["right"] == pytest.approx(right / len(mentions))
+    assert calibration["abstention"]["curve"][-1]["coverage"] == 1
 
     latency = extra["efficiency"]["trained"]["latency"][TASK]
     assert latency["windows"] >= 1
     assert 0 < latency["p50"] < 5
     assert extra["overlap"][TASK]["test-train"]["documents"] == len(gold)
     timings = read_result(finished).timings
-    assert timings["efficiency"] >= 0
-    assert timings["evidence"] >= 0
+    assert timings["efficiency"] > 0
+    assert timings["evidence"] > 0
 
 
 def test_it_holds_no_text(finished: Path, small_corpus: Path) -> None:

@@ -47,7 +47,7 @@ def test_a_few_steps_on_real_articles(shared: Path, tmp_path: Path) -> None:
     assert {told["status"] for told in result["invariants"].values()} == {"held"}
     assert result["headline"]["stage"] == "quantized"
     assert 0 < result["quantization"]["error"] < 1
-    data = result["extra"]["plan"]["data"][TASK] if "extra" in result else result["plan"]["data"][TASK]
+    data = result["plan"]["data"][TASK]
     assert sum(split["documents"] for split in data.values()) == 3
     assert 0 < sum(split["annotations"] for split in data.values()) <= mentions
     assert result["invariants"]["smoke"]["dead"] == {TASK: []}
