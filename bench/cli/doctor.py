@@ -20,7 +20,9 @@ from bench.cli.list_ import status
 from bench.cli.parser import Parser
 from bench.cli.terminal import paint, say
 from bench.cli.text import dump
+from bench.linking.cache import cache_root
 from bench.registry import KINDS, Registry, load
+from bench.results.display import size
 
 State = Literal["ok", "note", "missing"]
 _COLOURS = {"ok": "green", "note": "yellow", "missing": "red"}
@@ -128,7 +130,7 @@ def packages() -> Iterator[Finding]:
 
 
 def machine() -> Iterator[Finding]:
-    """Compiler, cores, memory, disk and devices."""
+    """Compiler, cores, memory, disk, what bench keeps there, and devices."""
     import psutil
 
     compiler = shutil.which(os.environ.get("CXX") or "g++")
@@ -143,6 +145,9 @@ def machine() -> Iterator[Finding]:
     capped = f", limited to {_gib(limit)} by the container" if limit and limit < memory.total else ""
     yield Finding("machine", "memory", "ok", f"{_gib(memory.available)} available of {_gib(memory.total)}{capped}")
     yield Finding("machine", "disk", "ok", f"{_gib(shutil.disk_usage(Path.cwd()).free)} free here")
+    held = sum(path.stat().st_size for path in cache_root().rglob("*") if path.is_file())
+    where = "$XDG_CACHE_HOME/bench/concepts" if os.environ.get("XDG_CACHE_HOME") else "~/.cache/bench/concepts"
+    yield Finding("machine", "cache", "ok", f"{size(held)} of names of concepts in {where}; delete the folder to clear it")
     yield _gpu()
 
 

@@ -101,11 +101,14 @@ def test_doctor_tells_no_secrets(tmp_path: Path) -> None:
     home.mkdir(parents=True)
     (home / ".netrc").write_text("machine api.wandb.ai\n  login user\n  password 0123456789secret\n")
     (tmp_path / "phi" / "2015-T14").mkdir(parents=True)
+    (tmp_path / "cache" / "bench" / "concepts" / "0f").mkdir(parents=True)
+    (tmp_path / "cache" / "bench" / "concepts" / "0f" / "names.npy").write_bytes(bytes(3 << 20))
     done = bench(
         "doctor", cwd=tmp_path, HOME=str(home), USER="jane-doe", WANDB_API_KEY="k3y-of-jane", HF_TOKEN="hf_secret",
-        BENCH_DATA=str(tmp_path / "phi"),
+        BENCH_DATA=str(tmp_path / "phi"), XDG_CACHE_HOME=str(tmp_path / "cache"),
     )  # fmt: skip
     assert done.returncode == 0, done.stderr
+    assert "3.0 MiB of names of concepts in $XDG_CACHE_HOME/bench/concepts" in done.stdout
     for secret in ("jane-doe", "0123456789secret", "k3y-of-jane", "hf_secret", os.uname().nodename, str(tmp_path)):
         assert secret not in done.stdout + done.stderr
     lines = {
