@@ -15,7 +15,7 @@ from functools import partial
 from typing import Any, cast
 
 import torch
-from peft.tuners.lora import Linear, LoraLayer
+from peft.tuners.lora import LoraLayer
 from torch import Tensor, nn
 
 
@@ -43,7 +43,7 @@ class _LoraLinear(torch.autograd.Function):
 
 
 def fuse(layer: LoraLayer) -> bool:
-    """Lets a LoRA layer of PEFT compute as one operation where its base is a plain linear layer or one in NF4; whether it does now.
+    """Lets a LoRA layer of PEFT compute as one operation where its base is a plain linear layer or NF4; whether it does now.
 
     Other quantized layers (LLM.int8() rounds its inputs too), other kinds of adapters and dropout of the input keep PEFT's own
     forward pass.

@@ -21,9 +21,9 @@ from bench.cli.text import number
 from bench.errors import BenchError
 from bench.launchers import Outcome
 from bench.launchers.child import last_line
+from bench.results.display import change, p_value
 from bench.results.schema import Result, pick
 from bench.results.store import read_result
-from bench.results.display import change, p_value
 from bench.studies.drive import LOGS
 from bench.studies.study import Study, StudyRun
 

@@ -20,7 +20,7 @@ pytest.importorskip("peft")
 from bench import runner  # noqa: E402
 from bench.config import RunConfig  # noqa: E402
 
-PUSHED = {("A1", "none"), ("A2", "rtn"), ("A3", "int8"), ("A4", "nf4"), ("A1", "gptq"), ("A2", "awq"), ("A3", "nf4"), ("A4", "gptq")}
+PUSHED = set(zip(("A1", "A2", "A3", "A4") * 2, ("none", "rtn", "int8", "nf4", "gptq", "awq", "nf4", "gptq"), strict=True))
 MODELS = {"awq": ("tiny-llama",), "nf4": ("tiny-bert", "tiny-llama")}
 BITS = {"none": (32, 32), "rtn": (4, 6), "int8": (8, 9), "nf4": (4, 6), "gptq": (4, 6), "awq": (4, 6)}
 ADAPTERS = {"A1": 1, "A2": 2, "A3": 3, "A4": 3}
