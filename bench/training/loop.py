@@ -29,8 +29,8 @@ TRIM_EVERY = 10
 """Updates after which freed memory goes back to the system, on CPU."""
 WEIGHT_DECAY = 0.01
 QUIET = 50
-"""First updates of a task without noise, unless its windows come again before. With dropout from the first update on, one of three
-runs never found a mention in articles where 15% of the windows hold any."""
+"""First updates of a task without noise, unless its windows come again before. With dropout from the first update on, one run
+of three never found a mention in articles where 15% of the windows hold any."""
 
 
 @dataclass(frozen=True)
