@@ -1,4 +1,4 @@
-"""`bench report` writes the page of 200 runs in 20 seconds and 15 MB: a whole process, figures for print included.
+"""`bench report` writes the page of 200 runs in 8 seconds and 15 MB: a whole process, figures for print included.
 
 python benchmarks/bench_report.py [--quick] [--json FILE]
 """
@@ -35,9 +35,9 @@ def measure(options: argparse.Namespace) -> list[Figure]:
     return [
         Figure(
             f"report of {count} runs, time",
-            "≤ 20 s",
+            "≤ 8 s",
             f"{seconds:.1f} s ({used.ru_utime + used.ru_stime:.1f} CPU s)",
-            seconds <= 20,
+            seconds <= 8,
             note,
         ),
         Figure(f"report of {count} runs, page", "≤ 15 MB", f"{told['bytes'] / 1e6:.1f} MB", told["bytes"] <= 15e6),

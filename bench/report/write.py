@@ -20,7 +20,7 @@ from bench.report.vega import INSTALL
 from bench.report.verdicts import differences
 from bench.results.store import write_bytes
 
-NEEDED = {"jinja2": "jinja2", "matplotlib": "matplotlib", "vl_convert": "vl-convert-python"}
+NEEDED = {"jinja2": "jinja2", "vl_convert": "vl-convert-python"}
 PAGE = "index.html"
 
 

@@ -84,7 +84,7 @@ def test_a_missing_package_is_told_with_its_install_command(
 
 
 def test_bad_input_is_one_line(made: ModuleType, tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
-    for name in ("jinja2", "matplotlib", "vl_convert"):
+    for name in ("jinja2", "vl_convert"):
         pytest.importorskip(name)
     first, second = made.make(tmp_path, made.grid(2))
     (tmp_path / "empty").mkdir()
@@ -104,7 +104,7 @@ def test_bad_input_is_one_line(made: ModuleType, tmp_path: Path, capsys: pytest.
 def test_runs_that_are_no_study_are_compared_or_refused(
     made: ModuleType, tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
-    for name in ("jinja2", "matplotlib", "vl_convert", "statsmodels"):
+    for name in ("jinja2", "vl_convert", "statsmodels"):
         pytest.importorskip(name)
     runs = [made.Made(arch=a, seed=s, gain=0.15 * (a == "A2"), documents=30, steps=2, evaluated=False, synthetic=False)
             for a in ("A1", "A2") for s in range(6)]  # fmt: skip

@@ -11,7 +11,7 @@ from typing import Any
 
 import pytest
 
-for _name in ("jinja2", "matplotlib", "vl_convert"):
+for _name in ("jinja2", "vl_convert"):
     pytest.importorskip(_name)
 sync = pytest.importorskip("playwright.sync_api")
 CHROMIUM = shutil.which("chromium") or shutil.which("chromium-browser") or shutil.which("google-chrome")

@@ -1,0 +1,59 @@
+"""Figures for print: the page's plots without its style sheet."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+from pathlib import Path
+from typing import cast
+
+import pytest
+
+pytest.importorskip("vl_convert")
+
+from bench.report.content import Figure, FigureKind, Mark  # noqa: E402
+from bench.report.drawing import PALETTE, save  # noqa: E402
+
+GROUPS = ("A1", "A2")
+
+
+def figure(kind: str, synthetic: bool = False, groups: tuple[str, ...] = GROUPS) -> Figure:
+    """Two plots of each group's mean and run."""
+    marks = []
+    for panel in ("first task", "second task"):
+        for place, group in enumerate(groups):
+            line = group if kind in ("intervals", "bars", "heat") else 0.5 + place
+            x: float | str = f"on {group}" if kind == "heat" else 0.25 + place
+            marks.append(Mark(x, line, panel, group, value=0.125 * place, low=0.125, high=0.875))
+            marks += [Mark(x, line, panel, group, run="run-1")] if kind == "intervals" else []
+    return Figure(
+        "made", "Made up", "How to read it.", "Two arms.", cast(FigureKind, kind), "tokens", "F1", tuple(marks), groups,
+        ("run-1",), synthetic,
+    )  # fmt: skip
+
+
+@pytest.mark.parametrize("kind", ["intervals", "lines", "bars", "heat", "points"])
+def test_a_printed_figure_needs_no_style_sheet(kind: str, tmp_path: Path) -> None:
+    svg, pdf = save([figure(kind)], tmp_path / "figures")
+    drawn = svg.read_text(encoding="utf-8")
+    assert "var(" not in drawn
+    assert all(title in drawn for title in ("first task", "second task", "tokens"))
+    assert kind == "heat" or all(colour in drawn for colour in PALETTE[: len(GROUPS)])
+    assert pdf.read_bytes().startswith(b"%PDF")
+    assert b"FontFile" in pdf.read_bytes()  # a paper's publisher asks for embedded fonts
+
+
+def test_a_legend_stands_where_there_is_more_than_one_group(tmp_path: Path) -> None:
+    (several, _), (single, _) = save([figure("lines")], tmp_path / "2"), save([figure("lines", groups=("A1",))], tmp_path / "1")
+    assert all(f">{name}<" in several.read_text(encoding="utf-8") for name in GROUPS)
+    assert ">A1<" not in single.read_text(encoding="utf-8")
+
+
+def test_synthetic_data_is_stamped(tmp_path: Path) -> None:
+    made = figure("bars", synthetic=True)
+    assert "SYNTHETIC DATA" in save([made], tmp_path / "a")[0].read_text(encoding="utf-8")
+    assert "SYNTHETIC" not in save([replace(made, synthetic=False)], tmp_path / "b")[0].read_text(encoding="utf-8")
+
+
+def test_the_same_figure_is_the_same_svg(tmp_path: Path) -> None:
+    (first, _), (again, _) = save([figure("points")], tmp_path / "a"), save([figure("points")], tmp_path / "b")
+    assert first.read_bytes() == again.read_bytes()
