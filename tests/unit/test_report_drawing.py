@@ -10,8 +10,8 @@ import pytest
 
 pytest.importorskip("vl_convert")
 
-from bench.report.content import Figure, FigureKind, Mark  # noqa: E402
-from bench.report.drawing import PALETTE, save  # noqa: E402
+from bench.report.content import Figure, FigureKind, Mark
+from bench.report.drawing import PALETTE, save
 
 GROUPS = ("A1", "A2")
 
