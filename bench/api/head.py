@@ -154,8 +154,8 @@ class HeadModule(_Module):
     """The trainable half. Subclasses inherit from this and `torch.nn.Module`, in that order.
 
     A batch holds ``input_ids``, ``attention_mask`` (batch, seq), ``first``, ``last`` and ``word_mask`` (batch, words), and what
-    the head's `collate` made. After a task's first updates it also has ``noise`` (batch,) in
-    training, a seed for each window: what a head draws from it, such as dropout, does not depend on the micro-batches.
+    the head's `collate` made. Once a task's windows have all been seen, updates also have ``noise`` (batch,), a seed for each
+    window: what a head draws from it, such as dropout, does not depend on the micro-batches.
     """
 
     def loss(self, hidden: Tensor, batch: Batch) -> Tensor:
