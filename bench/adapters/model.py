@@ -92,6 +92,11 @@ class AdaptedModel(nn.Module):
         self._initialise(seed)
 
     @property
+    def attention(self) -> str | None:
+        """The base's implementation of attention, such as ``eager`` or ``sdpa``; None where it does not say."""
+        return getattr(getattr(self.backbone, "config", None), "_attn_implementation", None)
+
+    @property
     def backbone(self) -> nn.Module:
         """The base model with the LoRA layers in it; every pass calls it, so a forward pre-hook sees every attention mask."""
         return cast(nn.Module, self.peft.base_model.model)

@@ -212,6 +212,7 @@ def _result(
             "training": {
                 "evaluations": progress.evaluations, "best": progress.best, "stopped": progress.stopped,
                 "reported": "best on dev" if not planned.budget.controlled else "last checkpoint of the budget",
+                "attention": trainer.model.adapted.attention,
                 "tokens_per_second": trainer.ledger.tokens / max(progress.seconds, 1e-9),
                 "evaluation_tokens_per_second": scoring.throughput,
             },

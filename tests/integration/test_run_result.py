@@ -44,6 +44,8 @@ def test_a_run_gives_what_is_promised(tiny: Make, small_corpus: Path, tmp_path: 
     assert (headline["task"], headline["split"], headline["stage"]) == (TASK, "test", "quantized")
     assert headline["metric"] == "task1.strict.f1"
 
+    assert result["training"]["attention"] == "eager"  # on a CPU, where it trains faster
+
     task = load().get("tasks", TASK)
     for stage in ("trained", "quantized"):
         predicted = read_predictions(outcome.folder / PREDICTIONS / f"{TASK}.test.{stage}.jsonl")
