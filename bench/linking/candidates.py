@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections import defaultdict
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
-from functools import lru_cache
+from functools import cached_property, lru_cache
 
 import numpy as np
 from numpy.typing import NDArray
@@ -14,7 +14,7 @@ from bench.api.data import Document, Mention
 from bench.linking.abbreviations import definitions, expanded, initials
 from bench.linking.columns import Columns
 from bench.linking.meanings import Meanings
-from bench.linking.normalise import keys, plain
+from bench.linking.normalise import keys, plain, stems
 from bench.linking.readers import TRAINED
 from bench.linking.table import LEVELS, Name, NameTable, write
 
@@ -22,6 +22,8 @@ NEAREST = 20
 """Names that are taken by n-grams, and as many training mentions."""
 MOST = 64
 """Names of one key that are looked at."""
+MOST_NAMES = 32
+"""Names of one concept that are looked at."""
 
 
 def surface(text: str, mention: Mention) -> str:
@@ -79,8 +81,12 @@ class Trained:
 
     def count(self, index: int, without: int | None) -> int:
         """How often an entry occurs outside a fold."""
-        total = int(self.counts[index].sum())
+        total = self._totals[index]
         return total if without is None else total - int(self.counts[index, without])
+
+    @cached_property
+    def _totals(self) -> list[int]:
+        return [int(total) for total in self.counts.sum(axis=1)]
 
     def unlinked(self, index: int) -> bool:
         """Whether an entry says that there is no concept."""
@@ -163,6 +169,10 @@ class Finder:
         self.trained = trained
         self.meanings = meanings
         self.weight = lru_cache(maxsize=1 << 16)(names.weight)
+        self.of_concept = lru_cache(maxsize=1 << 14)(lambda concept: names.of_concept(concept, MOST_NAMES))
+        self.name_stems = lru_cache(maxsize=1 << 16)(lambda index: frozenset(stems(names.texts[index])))
+        self.standing: dict[tuple[Query, int | None], NDArray[np.float32]] = {}
+        """Of a mention, and without a fold, the features that no document has a say in; see `bench.linking.features`."""
         self._near: dict[str, tuple[list[tuple[int, float]], list[tuple[int, float]]]] = {}
 
     def prepare(self, wanted: Iterable[Query]) -> None:

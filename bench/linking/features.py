@@ -20,6 +20,10 @@ KIND_WEIGHTS = dict(zip(range(len(KINDS)), (1.0, 0.9, 0.6, 0.5, 0.5), strict=Tru
 """How much a name says by its kind, for a key that several concepts have."""
 RELATIVE = 11
 """So many of the first features are also told as their distance from the best candidate's."""
+SAID, SUPPORT = slice(5, 7), 8
+"""Places of the features that a document has a say in."""
+REMEMBERED = 1 << 14
+"""Mentions whose other features are kept; the same ones are asked for after every evaluation. 14 kB each, or less."""
 
 
 @dataclass(frozen=True)
@@ -66,57 +70,58 @@ def rows(
         place: the document.
         without: the fold of training documents that they were found without.
     """
+    key = query, without
+    if key not in finder.standing:
+        if len(finder.standing) >= REMEMBERED:
+            finder.standing.clear()
+        finder.standing[key] = _standing(query, found, finder, without)
+    made = finder.standing[key].copy()
+    own = {s for text in query.texts for s in stems(text)}
+    for row, concept in zip(made, found, strict=True):
+        names = [finder.name_stems(i) - own for i in finder.of_concept(concept)]
+        row[SAID] = _said(names, place.stems, finder)
+        row[SUPPORT] = log1p(place.support(query, concept))
+    leading = made[:, :RELATIVE]
+    return np.concatenate([made, leading - leading.max(axis=0, keepdims=True)], axis=1)
+
+
+def _standing(query: Query, found: Mapping[str, Evidence], finder: Finder, without: int | None) -> NDArray[np.float32]:
+    """What holds of a mention in whatever document: how like it each candidate is by n-grams, words, training and meaning.
+
+    The places of what a document says (`SAID`, `SUPPORT`) are left at 0.
+    """
     exact = {
         concept: sum(finder.trained.count(i, without) for i in evidence.keyed("plain", trained=True))
         for concept, evidence in found.items()
     }
     total = max(1, sum(exact.values()))
-    every = {concept: finder.names.of_concept(concept, MOST_NAMES) for concept in found}
+    every = {concept: finder.of_concept(concept) for concept in found}
     alike = finder.likenesses(query, found, every)
-    made = np.array(
-        [
+    texts, trained = finder.names.texts, finder.trained
+    made = []
+    for concept, evidence in found.items():
+        named = _best_overlap(query, (texts[i] for i in evidence.names), finder)
+        known = _best_overlap(query, (trained.table.texts[i] for i in evidence.trained), finder)
+        made.append(
             [
-                *_row(query, concept, evidence, finder, place, without, every[concept], alike[concept]),
+                max(evidence.names.values(), default=0.0),
+                max(evidence.trained.values(), default=0.0),
+                named[0],
+                named[1],
+                known[0],
+                0.0,
+                0.0,
+                log1p(trained.prior(concept, without)),
+                0.0,
+                *alike[concept],
+                *named[2:],
+                *known[1:],
                 exact[concept] / total,
                 log1p(exact[concept]),
                 *_keyed(evidence, finder, without),
             ]
-            for concept, evidence in found.items()
-        ],
-        dtype=np.float32,
-    )
-    leading = made[:, :RELATIVE]
-    return np.concatenate([made, leading - leading.max(axis=0, keepdims=True)], axis=1)
-
-
-def _row(
-    query: Query,
-    concept: str,
-    evidence: Evidence,
-    finder: Finder,
-    place: Setting,
-    without: int | None,
-    names: Sequence[int],
-    alike: tuple[float, float],
-) -> list[float]:
-    """How like the mention the concept is: by n-grams, by words, by what the document says, by training, by meaning."""
-    texts, trained = finder.names.texts, finder.trained
-    own = {s for text in query.texts for s in stems(text)}
-    named = _best_overlap(query, (texts[i] for i in evidence.names), finder)
-    known = _best_overlap(query, (trained.table.texts[i] for i in evidence.trained), finder)
-    return [
-        max(evidence.names.values(), default=0.0),
-        max(evidence.trained.values(), default=0.0),
-        named[0],
-        named[1],
-        known[0],
-        *_said([set(stems(texts[i])) - own for i in names], place.stems, finder),
-        log1p(trained.prior(concept, without)),
-        log1p(place.support(query, concept)),
-        *alike,
-        *named[2:],
-        *known[1:],
-    ]
+        )
+    return np.array(made, dtype=np.float32)
 
 
 def _keyed(evidence: Evidence, finder: Finder, without: int | None) -> Iterator[float]:
@@ -129,8 +134,6 @@ def _keyed(evidence: Evidence, finder: Finder, without: int | None) -> Iterator[
             yield log1p(sum(finder.trained.count(i, without) for i in entries))
 
 
-MOST_NAMES = 32
-"""Names of a concept that are looked at."""
 _NONE = (0.0, 0.0, 0.0, 0.0, 0.0)
 
 
@@ -152,13 +155,13 @@ def _overlap(text: str, name: str, finder: Finder) -> tuple[float, ...]:
     )
 
 
-def _said(further: Sequence[set[str]], document: Set[str], finder: Finder) -> tuple[float, float]:
+def _said(further: Sequence[Set[str]], document: Set[str], finder: Finder) -> tuple[float, float]:
     """How much of what the concept's names say beyond the mention stands in the document: of all names, and of the best one.
 
     Source: the overlap of glosses and context, Lesk 1986, doi:10.1145/318723.318728.
     """
 
-    def share(part: set[str]) -> float:
+    def share(part: Set[str]) -> float:
         whole = sum(map(finder.weight, sorted(part)))
         return sum(map(finder.weight, sorted(part & document))) / whole if whole else 1.0
 
