@@ -217,7 +217,8 @@ def plan(
         data = corpora_step.encode(parts, sources, config, folder, console)
     device = Device(str(facts["device"]), str(facts["precision"]))
     epoch = {name: one.splits["train"].tokens for name, one in data.items()}
-    budget = budget_of(config, epoch, shares(epoch, config.sampling, config.temperature), facts["tokens_like"])
+    made_up = any(one.corpus.synthetic for one in data.values())
+    budget = budget_of(config, epoch, shares(epoch, config.sampling, config.temperature), facts["tokens_like"], made_up)
     refuse_unreachable(config, budget, *training_windows(data))
     with clock("parity"):
         console.step("checking parity")

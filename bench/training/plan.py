@@ -18,7 +18,11 @@ if TYPE_CHECKING:
     from numpy.typing import NDArray
 
 DEFAULT_EPOCHS = 2.0
-"""Passes over the data where no budget is given; training may then stop early."""
+"""Passes over the data at least where no budget is given; training may then stop early."""
+DEFAULT_TOKENS, DEFAULT_EPOCHS_AT_MOST = 1_000_000, 10.0
+"""So many tokens a run on real text makes where no budget is given, unless they are more than so many passes. On joined layers of
+CRAFT F went from .70 at 2.7 passes (300,000 tokens) to .72 at eight (docs/performance.md); two are for the synthetic corpora, which
+show that a run works."""
 EVALUATIONS = 2
 """Evaluations on dev over a run (of two epochs: one an epoch) where `--eval-every` is not given."""
 COUNTS = "tokens the attention mask marks in training, of all tasks together; repeats count again, padding and passes do not"
@@ -58,7 +62,11 @@ class Budget:
 
 
 def budget_of(
-    config: RunConfig, epoch_tokens: Mapping[str, int], shares: Mapping[str, float], like: int | None = None
+    config: RunConfig,
+    epoch_tokens: Mapping[str, int],
+    shares: Mapping[str, float],
+    like: int | None = None,
+    synthetic: bool = True,
 ) -> Budget:
     """Translates `--tokens`, `--steps`, `--epochs` or `--tokens-like` into tokens.
 
@@ -67,6 +75,7 @@ def budget_of(
         epoch_tokens: task to the marked tokens of one pass.
         shares: task to its share of the tokens.
         like: tokens of the run that `--tokens-like` names.
+        synthetic: whether any task's text is.
 
     Raises:
         UsageError: a budget that no amount of repeating could mean.
@@ -82,7 +91,8 @@ def budget_of(
     elif config.epochs is not None:
         tokens, given_as = round(config.epochs * whole), "--epochs"
     else:
-        tokens = round(DEFAULT_EPOCHS * whole)
+        least, most = DEFAULT_EPOCHS * whole, DEFAULT_EPOCHS_AT_MOST * whole
+        tokens = round(least if synthetic else max(least, min(DEFAULT_TOKENS, most)))
     epochs = {task: tokens * shares[task] / n for task, n in epoch_tokens.items()}
     most = max(epochs, key=lambda task: epochs[task])
     if epochs[most] > EPOCHS_AT_MOST:
