@@ -20,9 +20,9 @@ if TYPE_CHECKING:
 DEFAULT_EPOCHS = 2.0
 """Passes over the data at least where no budget is given; training may then stop early."""
 DEFAULT_TOKENS, DEFAULT_EPOCHS_AT_MOST = 1_000_000, 10.0
-"""So many tokens a run on real text makes where no budget is given, unless they are more than so many passes. On joined layers of
-CRAFT F went from .70 at 2.7 passes (300,000 tokens) to .72 at eight (docs/performance.md); two are for the synthetic corpora, which
-show that a run works."""
+"""Tokens of a run on real text where no budget is given, unless they are more than so many passes. On joined layers of CRAFT
+span-only F went from .70 at 2.7 passes (300,000 tokens) to .72 at eight (docs/performance.md); synthetic text shows that a run
+works, for which two passes are enough."""
 EVALUATIONS = 2
 """Evaluations on dev over a run (of two epochs: one an epoch) where `--eval-every` is not given."""
 COUNTS = "tokens the attention mask marks in training, of all tasks together; repeats count again, padding and passes do not"
@@ -91,8 +91,8 @@ def budget_of(
     elif config.epochs is not None:
         tokens, given_as = round(config.epochs * whole), "--epochs"
     else:
-        least, most = DEFAULT_EPOCHS * whole, DEFAULT_EPOCHS_AT_MOST * whole
-        tokens = round(least if synthetic else max(least, min(DEFAULT_TOKENS, most)))
+        enough = 0.0 if synthetic else min(DEFAULT_TOKENS, DEFAULT_EPOCHS_AT_MOST * whole)
+        tokens = round(max(DEFAULT_EPOCHS * whole, enough))
     epochs = {task: tokens * shares[task] / n for task, n in epoch_tokens.items()}
     most = max(epochs, key=lambda task: epochs[task])
     if epochs[most] > EPOCHS_AT_MOST:
