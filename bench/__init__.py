@@ -1,3 +1,29 @@
-"""bench: fair fine-tuning comparisons for clinical and biomedical NLP."""
+"""bench: fair fine-tuning comparisons for clinical and biomedical NLP.
+
+The commands as Python functions are those of `bench.library`: `run`, `plan`, `runs`, `compare`, `score`, `report`.
+"""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Any
+
+if TYPE_CHECKING:
+    from bench.config import RunConfig
+    from bench.library import RunResult, Runs, compare, plan, report, run, runs, score
 
 __version__ = "0.1.0"
+__all__ = ["RunConfig", "RunResult", "Runs", "__version__", "compare", "plan", "report", "run", "runs", "score"]
+
+
+def __getattr__(name: str) -> Any:
+    """Imports what is asked for: a plugin's ``import bench`` stays cheap."""
+    if name not in __all__:
+        raise AttributeError(f"module 'bench' has no attribute {name!r}")
+    from importlib import import_module
+
+    return getattr(import_module("bench.config" if name == "RunConfig" else "bench.library"), name)
+
+
+def __dir__() -> list[str]:
+    """What there is, whether imported yet or not."""
+    return sorted({*globals(), *__all__})

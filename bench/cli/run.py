@@ -6,7 +6,7 @@ import argparse
 import os
 import sys
 import warnings
-from collections.abc import Mapping, MutableMapping, Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import fields as dataclass_fields
 from pathlib import Path
 from typing import Any
@@ -118,6 +118,7 @@ def configure(parser: Parser) -> None:
 def run(args: argparse.Namespace) -> int:
     """Runs."""
     from bench.steps.names import check
+    from bench.steps.threads import settle_threads
 
     registry = load()
     config = configuration(args, os.environ, registry)
@@ -151,22 +152,6 @@ def run(args: argparse.Namespace) -> int:
         say("\n".join([headline(outcome.headline, bool(result["synthetic"])), *explanation(result)]))
         say(next_commands(outcome.result_path.parent))
     return 0
-
-
-def settle_threads(environ: MutableMapping[str, str]) -> None:
-    """Chooses how OpenMP threads wait for work, before torch is imported and reads it.
-
-    Beside another busy process spinning threads take two to five times as long as sleeping ones; alone, sleeping ones take
-    twice as long as those that spin for a moment (two cores, `docs/performance.md`). What the user has set stays.
-    """
-    import psutil
-
-    if "OMP_WAIT_POLICY" in environ or "GOMP_SPINCOUNT" in environ:
-        return
-    if psutil.cpu_percent(interval=0.3) > 20:
-        environ["OMP_WAIT_POLICY"] = "PASSIVE"
-    else:
-        environ["GOMP_SPINCOUNT"] = "30000"
 
 
 def configuration(

@@ -4,21 +4,18 @@ from __future__ import annotations
 
 import argparse
 import sys
-import tempfile
 import warnings
 from collections.abc import Iterator, Mapping
 from pathlib import Path
 from typing import Any
 
-from bench.api.task import Task
 from bench.cli.parser import Parser
 from bench.cli.terminal import paint, say
 from bench.cli.text import columns, dump, fields, number
-from bench.errors import DataWarning, UsageError, unknown
-from bench.registry import TASK_FILE, Registry, load
+from bench.errors import DataWarning
+from bench.evaluation.score import score_files
+from bench.registry import load
 
-FORMATS = ("iob", "brat")
-"""Formats of mentions whose files are scored without a task: whatever types they hold."""
 _COUNTED = ("tp", "fp", "fn", "precision", "recall", "f1")
 
 
@@ -43,46 +40,13 @@ def configure(parser: Parser) -> None:
 
 def run(args: argparse.Namespace) -> int:
     """Scores."""
-    task = scorer(args.task, load()).tolerating(args.tolerate or ())
-    if args.tolerate and task.file is None:
-        raise UsageError(f"The official scorer of {task.name!r} leaves no line out.", "Take --tolerate away.")
-    for option, path in (("--gold", args.gold), ("--pred", args.pred)):
-        if not path.exists():
-            raise UsageError(f"{option}: there is no file or folder {path}.")
     with warnings.catch_warnings(record=True) as caught:
         warnings.simplefilter("always", DataWarning)
-        scores = task.score_files(args.gold, args.pred)
+        scores = score_files(args.task, args.gold, args.pred, load(), args.tolerate or ())
     for warning in caught:
         say(f"{paint('warning:', 'yellow', sys.stderr)} {warning.message}", stream=sys.stderr)
     say(dump({"task": args.task, "scores": scores}) if args.json else report(scores))
     return 0
-
-
-def scorer(name: str, registry: Registry) -> Task:
-    """The task of a name, or what scores the files of a format.
-
-    Raises:
-        UsageError: neither a task nor a format, with the nearest of both.
-    """
-    known = [entry.name for entry in registry.entries("tasks")]
-    if name in FORMATS and name not in known:
-        return _of_format(name, registry)
-    try:
-        return registry.get("tasks", name)
-    except UsageError as error:
-        if name.endswith(TASK_FILE):
-            raise
-        nearest = unknown("task", name, (*known, *FORMATS), "bench list tasks")
-        nearest.hint = f"{error.hint} Files of the formats {' and '.join(FORMATS)} are scored under those names."
-        raise nearest from None
-
-
-def _of_format(name: str, registry: Registry) -> Task:
-    """A task of mentions in a format, without a corpus: one that a file describes is all that scoring needs."""
-    with tempfile.TemporaryDirectory(prefix="bench-score-") as folder:
-        path = Path(folder) / f"{name}{TASK_FILE}"
-        path.write_text(f'kind = "mentions"\nformat = "{name}"\nfolder = "."\n', encoding="utf-8")
-        return registry.get("tasks", str(path))
 
 
 def report(scores: Mapping[str, Any]) -> str:

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
+from html import escape
 from typing import Any
 
 
@@ -36,6 +38,14 @@ def size(count: float) -> str:
             return f"{count:.0f} {unit}" if unit == "B" else f"{count:.1f} {unit}"
         count /= 1024
     return f"{count:.1f} TiB"
+
+
+def html_table(title: str, columns: Sequence[str], rows: Sequence[Sequence[object]], synthetic: bool = False) -> str:
+    """A table for a notebook, stamped where any of it is of generated text."""
+    stamp = " <strong>SYNTHETIC</strong>" if synthetic else ""
+    head = "".join(f"<th>{escape(name)}</th>" for name in columns)
+    body = "".join("<tr>" + "".join(f"<td>{escape(str(cell))}</td>" for cell in row) + "</tr>" for row in rows)
+    return f"<table><caption>{escape(title)}{stamp}</caption><thead><tr>{head}</tr></thead><tbody>{body}</tbody></table>"
 
 
 def _short(value: float) -> str:

@@ -17,6 +17,7 @@ import numpy as np
 from bench.api.task import Task
 from bench.errors import ContractError, UsageError
 from bench.registry import Registry
+from bench.results.display import change, html_table
 from bench.results.statistics import Statistics
 from bench.studies.arms import Arm, Run, agree, arms_of, measure_of, metrics_of, tasks_of
 from bench.studies.contract import Difference, compared, differences, refuse
@@ -125,6 +126,18 @@ class Comparison:
     def to_json(self) -> dict[str, Any]:
         """Every field, JSON-able."""
         return asdict(self)
+
+    def _repr_html_(self) -> str:
+        rows = [
+            (
+                *(pair.task, pair.metric, pair.first, pair.second, change(pair.estimate.difference)),
+                *(map(change, (pair.estimate.low, pair.estimate.high))),
+                pair.conclusion,
+            )
+            for pair in self.pairs
+        ]
+        columns = ("task", "metric", "first", "second", "second less first", "95% low", "95% high", "conclusion")
+        return html_table(f"Compared by {', '.join(self.by)}, on {self.split}", columns, rows, self.synthetic)
 
 
 def compare(

@@ -12,6 +12,7 @@ import pytest
 torch = pytest.importorskip("torch")
 pytest.importorskip("peft")
 
+import bench  # noqa: E402
 from bench import runner  # noqa: E402
 from bench.cli import main  # noqa: E402
 from bench.config import RunConfig  # noqa: E402
@@ -124,3 +125,15 @@ def test_trackers_get_the_run_and_a_raising_one_changes_nothing(tiny: Make, kit:
         assert steps == [1, 2, 3, 4, 5, 6]
         tags = dict(database.execute("select key, value from tags").fetchall())
         assert tags["bench.run_id"] == tracked.folder.name
+
+
+def test_python_runs_and_plans_what_the_command_does(tiny: Make) -> None:
+    config = tiny(arch="A4", steps=4)
+    assert bench.plan(config)["budget"]["updates"] == 4
+    assert not Path(config.out).exists()  # a plan leaves nothing
+    found = bench.run(config, seed=3, progress=False)
+    assert found.id == found.folder.name
+    assert found.result.config["seed"] == 3
+    assert found.headline.metric == "task1.strict.f1"
+    (again,) = bench.runs(config.out)
+    assert again.result == found.result

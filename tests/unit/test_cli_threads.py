@@ -5,7 +5,7 @@ from __future__ import annotations
 import psutil
 import pytest
 
-from bench.cli.run import settle_threads
+from bench.steps.threads import settle_threads
 
 
 @pytest.mark.parametrize(

@@ -1,0 +1,131 @@
+"""The Python interface: what it takes is what a run is told, and what it returns are rows that can be tabulated."""
+
+from __future__ import annotations
+
+import json
+import subprocess
+import sys
+from dataclasses import fields
+from pathlib import Path
+from types import ModuleType
+from typing import get_type_hints
+
+import pytest
+
+import bench
+from bench.config import RunConfig
+from bench.errors import BenchError, ContractError, UsageError
+from bench.library import RunFields, _configured
+from bench.registry import load
+
+
+def test_importing_it_loads_nothing_heavy() -> None:
+    program = (
+        "import bench, sys; bench.runs, bench.run; print([m for m in ('torch', 'pandas', 'scipy', 'rich') if m in sys.modules])"
+    )
+    done = subprocess.run([sys.executable, "-c", program], stdout=subprocess.PIPE, text=True, check=True)
+    assert done.stdout.strip() == "[]"
+
+
+def test_a_run_takes_every_field_of_a_configuration_and_no_other() -> None:
+    assert list(RunFields.__annotations__) == [field.name for field in fields(RunConfig)]
+
+
+def test_paths_and_single_names_are_taken(tmp_path: Path) -> None:
+    made = _configured(None, {"task": "2015-T14", "data": {"2015-T14": tmp_path}, "out": tmp_path, "tracker": "none", "lr": 1})
+    assert (made.task, made.data, made.out) == (("2015-T14",), {"2015-T14": str(tmp_path)}, str(tmp_path))
+    assert (made.tracker, made.lr) == (("none",), 1.0)
+
+
+def test_one_budget_takes_the_place_of_another() -> None:
+    base = RunConfig(task=("2015-T14",), tokens=500)
+    assert _configured(base, {"epochs": 2.0}).tokens is None
+    assert _configured(base, {"arch": "A2"}).tokens == 500
+
+
+def test_what_means_nothing_is_refused_with_the_nearest() -> None:
+    with pytest.raises(UsageError, match=r"'archi'\. Did you mean 'arch'"):
+        bench.run(task="2015-T14", archi="A2")  # type: ignore[call-arg]
+    with pytest.raises(UsageError, match="2015-T15"):
+        bench.run(task="2015-T15")
+    with pytest.raises(UsageError, match="No task"):
+        bench.plan()
+    with pytest.raises(BenchError, match="nowhere"):
+        bench.runs("nowhere")
+
+
+def test_rows_hold_each_number_of_a_result_once(made: ModuleType, tmp_path: Path) -> None:
+    folders = made.make(tmp_path, [*made.grid(3), made.Made(quant="gptq", seed=9)])
+    found = bench.runs(tmp_path)
+    assert [run.folder.name for run in found] == sorted(folder.name for folder in folders)
+    rows = found.rows()
+    keys = [tuple(row[key] for key in ("run", "task", "split", "stage", "metric")) for row in rows]
+    assert len(set(keys)) == len(keys)
+    for folder in folders:
+        result = json.loads((folder / "result.json").read_text(encoding="utf-8"))
+        head = result["headline"]
+        (row,) = (
+            row
+            for row in rows
+            if (row["run"], row["task"], row["split"], row["stage"]) == (result["id"], head["task"], "test", head["stage"])
+            and row["metric"] == head["metric"]
+        )
+        assert row["value"] == head["value"]
+        assert [row["low"], row["high"]] == (head["ci95"] or [None, None])
+        assert (row["seed"], row["arch"], row["quant"]) == tuple(result["config"][key] for key in ("seed", "arch", "quant"))
+    assert {row["stage"] for row in rows if row["quant"] == "gptq"} == {"trained", "quantized"}
+    assert len(found[:2]) == 2
+    assert isinstance(found[:2], bench.Runs)
+
+
+def test_rows_are_a_data_frame(made: ModuleType, tmp_path: Path) -> None:
+    pandas = pytest.importorskip("pandas")
+    made.make(tmp_path, made.grid(2))
+    found = bench.runs(tmp_path)
+    frame = found.to_pandas()
+    assert isinstance(frame, pandas.DataFrame)
+    assert len(frame) == len(found.rows())
+    assert frame["value"].dtype == float
+
+
+def test_in_a_notebook_runs_are_a_table_that_is_stamped_and_escaped(made: ModuleType, tmp_path: Path) -> None:
+    made.make(tmp_path, [made.Made(arch="A1"), made.Made(arch="A2", synthetic=False)])
+    found = bench.runs(tmp_path)
+    assert "SYNTHETIC" in found._repr_html_()
+    for run in found:
+        shown = run._repr_html_()
+        assert ("SYNTHETIC" in shown) == run.result.synthetic
+        assert run.id in shown
+        assert run.headline.metric in shown
+
+
+def test_comparing_is_what_the_command_does(made: ModuleType, tmp_path: Path) -> None:
+    pytest.importorskip("statsmodels")
+    cells = [
+        made.Made(arch=a, seed=s, gain=0.1 * (a == "A2"), documents=30, synthetic=False) for a in ("A1", "A2") for s in range(6)
+    ]
+    made.make(tmp_path, cells)
+    found = bench.compare(bench.runs(tmp_path), by=["arch"], resamples=200)
+    assert [(pair.first, pair.second) for pair in found.pairs] == [("A1", "A2")]
+    assert found.pairs[0].better == "A2"
+    assert "second less first" in found._repr_html_()
+    with pytest.raises(UsageError, match="archi"):
+        bench.compare(bench.runs(tmp_path), by=["archi"])
+    made.make(tmp_path / "other", [made.Made(arch="A3", tokens=90_000, documents=30, synthetic=False)])
+    with pytest.raises(ContractError):
+        bench.compare([*bench.runs(tmp_path), *bench.runs(tmp_path / "other")], by=["arch"])
+
+
+def test_scoring_files_is_what_the_command_does(tmp_path: Path) -> None:
+    load().get("tasks", "2015-T14").synthesize(tmp_path, 7, {"train": 2, "dev": 2, "test": 3})
+    gold = tmp_path / "test"
+    scores = bench.score("2015-T14", gold, gold)
+    assert scores["task1"]["strict"]["f1"] == 1.0
+    with pytest.raises(UsageError, match="--pred"):
+        bench.score("2015-T14", gold, gold / "nothing")
+
+
+def test_the_fields_are_typed_as_the_configuration_is() -> None:
+    hints = get_type_hints(RunConfig)
+    for name in ("arch", "rank", "seed", "steps", "epochs", "lr", "temperature", "allow_leak"):
+        assert RunFields.__annotations__[name].__forward_arg__ == str(hints[name]).removeprefix("<class '").removesuffix("'>")
