@@ -1,6 +1,6 @@
 """bench: fair fine-tuning comparisons for clinical and biomedical NLP.
 
-The commands as Python functions are those of `bench.library`: `run`, `plan`, `runs`, `compare`, `score`, `report`.
+The commands as Python functions are those of `bench.library`: `run`, `plan`, `runs`, `compare`, `score`, `write_report`.
 """
 
 from __future__ import annotations
@@ -9,10 +9,10 @@ from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
     from bench.config import RunConfig
-    from bench.library import RunResult, Runs, compare, plan, report, run, runs, score
+    from bench.library import RunResult, Runs, compare, plan, run, runs, score, write_report
 
 __version__ = "0.1.0"
-__all__ = ["RunConfig", "RunResult", "Runs", "__version__", "compare", "plan", "report", "run", "runs", "score"]
+__all__ = ["RunConfig", "RunResult", "Runs", "__version__", "compare", "plan", "run", "runs", "score", "write_report"]
 
 
 def __getattr__(name: str) -> Any:

@@ -210,6 +210,15 @@ def from_mapping(values: Mapping[str, Any], source: str, base: RunConfig | None 
     return replace(base or RunConfig(), **clean)
 
 
+def replacing(values: Mapping[str, Any]) -> dict[str, Any]:
+    """Values with the fields that they take the place of at their defaults: of four budgets there is one; so with tasks."""
+    found = dict(values)
+    for together in ({"steps", "epochs", "tokens", "tokens_like"}, {"task", "task_set"}):
+        if together & values.keys():
+            found = {name: getattr(RunConfig, name) for name in together} | found
+    return found
+
+
 def read_toml(path: Path) -> dict[str, Any]:
     """The keys of a TOML file.
 

@@ -3,26 +3,25 @@
 Importing it loads nothing heavy. Errors are `bench.errors.BenchError`, with the words that the commands print.
 
 >>> import bench
->>> bench.plan(task="2015-T14", arch="A4")["budget"]["tokens"]  # doctest: +SKIP
+>>> bench.plan(task="2015-T14", arch="A2", quant="gptq")["budget"]["tokens"]  # doctest: +SKIP
 203106
->>> bench.run(task="2015-T14", arch="A4", tokens=500_000).headline.value  # doctest: +SKIP
-0.925
+>>> result = bench.run(task="2015-T14", arch="A2", quant="gptq")  # doctest: +SKIP
 """
 
 from __future__ import annotations
 
 import os
 from collections.abc import Iterator, Mapping, Sequence
-from dataclasses import dataclass, replace
+from importlib import import_module
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Literal, TypedDict, overload
 
-from bench.config import RunConfig, from_mapping
+from bench.config import RunConfig, from_mapping, replacing
 from bench.errors import MissingError
 from bench.registry import load
 from bench.reporting import Reporter, SilentReporter
 from bench.results import display
-from bench.results.schema import Headline, Result, TaskScores
+from bench.results.schema import Headline, TaskScores
 from bench.studies.arms import Run, read_runs
 
 if TYPE_CHECKING:
@@ -30,6 +29,7 @@ if TYPE_CHECKING:
     import polars
     from typing_extensions import Unpack
 
+    from bench.runner import Outcome
     from bench.studies.compare import Comparison
 
 Place = str | Path
@@ -79,17 +79,8 @@ class RunFields(TypedDict, total=False):
     waive: str | Sequence[str]
 
 
-@dataclass(frozen=True)
-class RunResult:
-    """A finished run.
-
-    Args:
-        folder: of its files.
-        result: what ``result.json`` holds.
-    """
-
-    folder: Path
-    result: Result
+class RunResult(Run):
+    """A finished run: `folder` of its files, and `result`, what ``result.json`` holds."""
 
     @property
     def id(self) -> str:
@@ -176,11 +167,7 @@ class Runs(Sequence[RunResult]):
         Raises:
             MissingError: pandas is not installed.
         """
-        try:
-            import pandas
-        except ImportError:
-            raise MissingError("Data frames need pandas, which is not installed.", "pip install pandas") from None
-        return pandas.DataFrame(self.rows())
+        return _package("pandas").DataFrame(self.rows())
 
     def to_polars(self) -> polars.DataFrame:
         """`rows` as a data frame.
@@ -188,11 +175,7 @@ class Runs(Sequence[RunResult]):
         Raises:
             MissingError: polars is not installed.
         """
-        try:
-            import polars
-        except ImportError:
-            raise MissingError("These data frames need polars, which is not installed.", "pip install polars") from None
-        return polars.DataFrame(self.rows(), infer_schema_length=None)
+        return _package("polars").DataFrame(self.rows(), infer_schema_length=None)
 
     def _repr_html_(self) -> str:
         rows = [
@@ -217,16 +200,9 @@ def run(
     Raises:
         BenchError: with the words of the command line.
     """
-    from bench.runner import run as run_arm
-    from bench.steps.names import check
-    from bench.steps.threads import settle_threads
-
-    registry, whole = load(), _configured(config, fields)
-    check(whole, registry, resuming=resume is not None)
-    settle_threads(os.environ)
-    outcome = run_arm(whole, registry, resume=resume, console=_console(progress))
+    outcome = _outcome(config, fields, progress, resume=resume)
     assert outcome.folder is not None
-    return RunResult(outcome.folder, Run.read(outcome.folder).result)
+    return RunResult.read(outcome.folder)
 
 
 def plan(config: RunConfig | None = None, *, progress: bool = False, **fields: Unpack[RunFields]) -> Mapping[str, Any]:
@@ -240,14 +216,7 @@ def plan(config: RunConfig | None = None, *, progress: bool = False, **fields: U
     Raises:
         BenchError: with the words of the command line.
     """
-    from bench.runner import run as run_arm
-    from bench.steps.names import check
-    from bench.steps.threads import settle_threads
-
-    registry, whole = load(), _configured(config, fields)
-    check(whole, registry)
-    settle_threads(os.environ)
-    return run_arm(whole, registry, dry_run=True, console=_console(progress)).plan
+    return _outcome(config, fields, progress, dry_run=True).plan
 
 
 def runs(*refs: Place, out: Place = "runs") -> Runs:
@@ -261,7 +230,7 @@ def runs(*refs: Place, out: Place = "runs") -> Runs:
         RunStateError: nothing carries a name, a folder holds no finished run, or a result cannot be read.
     """
     found, notes = read_runs([str(ref) for ref in refs or (out,)], Path(out))
-    return Runs([RunResult(one.folder, one.result) for one in found], notes)
+    return Runs([RunResult(one.folder, one.result, one.facts) for one in found], notes)
 
 
 def compare(
@@ -291,8 +260,7 @@ def compare(
     from bench.studies.contract import check_fields
 
     fields, further = check_fields(by, "by"), check_fields(allow, "allow")
-    read = [Run.read(one.folder) for one in held]
-    return compare_runs(read, load(), by=fields, metric=metric, split=split, allow=further, resamples=resamples)
+    return compare_runs(held, load(), by=fields, metric=metric, split=split, allow=further, resamples=resamples)
 
 
 def score(task: str, gold: Place, pred: Place, tolerate: Sequence[str] = ()) -> Mapping[str, Any]:
@@ -313,7 +281,14 @@ def score(task: str, gold: Place, pred: Place, tolerate: Sequence[str] = ()) -> 
     return score_files(task, Path(gold), Path(pred), load(), tolerate)
 
 
-def report(*refs: Place, runs: Place = "runs", out: Place | None = None, task: Sequence[str] = ()) -> Path:
+def write_report(
+    *refs: Place,
+    runs: Place = "runs",
+    out: Place | None = None,
+    task: Sequence[str] = (),
+    by: Sequence[str] = (),
+    allow: Sequence[str] = (),
+) -> Path:
     """Writes one page about runs or a study, as ``bench report`` does, with its tables and figures beside it.
 
     Args:
@@ -321,6 +296,8 @@ def report(*refs: Place, runs: Place = "runs", out: Place | None = None, task: S
         runs: folder of runs.
         out: where it goes; ``report/`` of the study or of `runs` where None.
         task: only runs of these tasks.
+        by: what is compared; what differs where empty.
+        allow: fields beyond `by` that may differ.
 
     Returns:
         The page.
@@ -332,19 +309,37 @@ def report(*refs: Place, runs: Place = "runs", out: Place | None = None, task: S
     from bench.report.collect import collect
     from bench.report.held import hold
     from bench.report.write import require, write
+    from bench.studies.contract import check_fields
 
     require()
-    evidence = hold(collect([str(ref) for ref in refs], Path(runs), list(task)), load(), (), ())
+    fields, further = check_fields(by, "by"), check_fields(allow, "allow")
+    evidence = hold(collect([str(ref) for ref in refs], Path(runs), list(task)), load(), fields, further)
     place = Path(out) if out is not None else (evidence.study.folder if evidence.study is not None else Path(runs)) / "report"
     return write(evidence, place).page
 
 
+def _outcome(config: RunConfig | None, fields: Mapping[str, Any], progress: bool, **how: Any) -> Outcome:
+    """What the runner gives, as `bench.cli.run` calls it."""
+    from bench.runner import run as run_arm
+    from bench.steps.names import check
+    from bench.steps.threads import settle_threads
+
+    registry, whole = load(), _configured(config, fields)
+    check(whole, registry, resuming=how.get("resume") is not None)
+    settle_threads(os.environ)
+    return run_arm(whole, registry, console=_console(progress), **how)
+
+
 def _configured(config: RunConfig | None, fields: Mapping[str, Any]) -> RunConfig:
     given = {name: _plain(value) for name, value in fields.items()}
-    base = config or RunConfig()
-    if {"steps", "epochs", "tokens", "tokens_like"} & given.keys():  # one budget takes the place of another
-        base = replace(base, steps=None, epochs=None, tokens=None, tokens_like=None)
-    return from_mapping(given, "bench.run", base)
+    return from_mapping(replacing(given), "bench.run", config)
+
+
+def _package(name: str) -> Any:
+    try:
+        return import_module(name)
+    except ImportError:
+        raise MissingError(f"Its data frames need {name}, which is not installed.", f"pip install {name}") from None
 
 
 def _plain(value: Any) -> Any:
@@ -374,4 +369,4 @@ def _leaves(scores: Mapping[str, Any], prefix: str = "") -> Iterator[tuple[str, 
             yield path, float(value), scores.get("ci95") if key == "f1" else None
 
 
-__all__ = ["RunFields", "RunResult", "Runs", "compare", "plan", "report", "run", "runs", "score"]
+__all__ = ["RunFields", "RunResult", "Runs", "compare", "plan", "run", "runs", "score", "write_report"]

@@ -36,10 +36,7 @@ def main() -> int:
     took, broken = [], []
     names = options.only or list(SCRIPTS)
     with ThreadPoolExecutor(2 if options.quick else 1) as pool:
-        for name, (found, seconds, text) in zip(
-            names, pool.map(lambda name: run(SCRIPTS[name], options.quick), names), strict=True
-        ):
-            print(f"\n=== {name}\n{text}", end="", flush=True)
+        for name, (found, seconds) in zip(names, pool.map(lambda name: run(name, options.quick), names), strict=True):
             took.append((name, "broke" if found is None else len(found) or "skipped", f"{seconds:.1f}"))
             if found is None:
                 broken.append(name)
@@ -54,17 +51,25 @@ def main() -> int:
     return int(bool(broken))
 
 
-def run(path: Path, quick: bool) -> tuple[list[Figure] | None, float, str]:
-    """Runs one benchmark: its figures, or None where it broke; the seconds it took; what it printed."""
+def run(name: str, quick: bool) -> tuple[list[Figure] | None, float]:
+    """Runs one benchmark: its figures, or None where it broke, and the seconds it took.
+
+    What it prints is shown as it comes; in the quick form, where two run at once, when it has ended.
+    """
     started = time.perf_counter()
+    if not quick:
+        print(f"\n=== {name}", flush=True)
     with tempfile.TemporaryDirectory() as folder:
         kept = Path(folder) / "figures.json"
-        words = [sys.executable, str(path), *(["--quick"] if quick else []), "--json", str(kept)]
-        done = subprocess.run(words, check=False, stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True)
+        words = [sys.executable, str(SCRIPTS[name]), *(["--quick"] if quick else []), "--json", str(kept)]
+        where = subprocess.PIPE if quick else None
+        done = subprocess.run(words, check=False, stdout=where, stderr=where and subprocess.STDOUT, text=True)
+        if quick:
+            print(f"\n=== {name}\n{done.stdout}", end="", flush=True)
         found = None
         if not done.returncode and kept.exists():
             found = [Figure(**values) for values in json.loads(kept.read_text(encoding="utf-8"))]
-    return found, time.perf_counter() - started, done.stdout
+    return found, time.perf_counter() - started
 
 
 if __name__ == "__main__":

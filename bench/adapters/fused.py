@@ -15,7 +15,7 @@ from functools import partial
 from typing import Any, cast
 
 import torch
-from peft.tuners.lora import LoraLayer
+from peft.tuners.lora import Linear, LoraLayer
 from torch import Tensor, nn
 
 
@@ -48,7 +48,8 @@ def fuse(layer: LoraLayer) -> bool:
     Other quantized layers (LLM.int8() rounds its inputs too), other kinds of adapters and dropout of the input keep PEFT's own
     forward pass.
     """
-    plain = type(layer).__name__ in ("Linear", "Linear4bit") and _weight(layer.get_base_layer()) is not None
+    known = type(layer) is Linear or type(layer).__name__ == "Linear4bit"  # by name: bitsandbytes may not be there
+    plain = known and _weight(layer.get_base_layer()) is not None
     quiet = all(isinstance(dropout, nn.Identity) for dropout in layer.lora_dropout.values())
     if not (plain and quiet) or any(layer.use_dora.values()):
         return False
@@ -60,7 +61,7 @@ def _weight(base: nn.Module) -> tuple[torch.dtype, Callable[[torch.dtype], Tenso
     """The dtype that a frozen layer computes in, and its dense weight (out, in) on demand; None for what is not known."""
     if type(base) is nn.Linear:
         return base.weight.dtype, base.weight.to
-    if type(base).__name__ == "Linear4bit":  # by name: bitsandbytes takes seconds to import
+    if type(base).__name__ == "Linear4bit":
         from bitsandbytes.functional import dequantize_4bit
 
         packed: Any = base.weight

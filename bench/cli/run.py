@@ -14,7 +14,7 @@ from typing import Any
 from bench.cli.parser import Parser, named_file, pair, real, size, whole
 from bench.cli.terminal import say
 from bench.cli.text import dump
-from bench.config import INVARIANTS, RunConfig, from_mapping, read_toml
+from bench.config import INVARIANTS, RunConfig, from_mapping, read_toml, replacing
 from bench.errors import DataWarning, UsageError
 from bench.registry import PluginWarning, Registry, load
 from bench.reporting import SilentReporter
@@ -175,10 +175,7 @@ def configuration(
         base = from_mapping(sizes(read_toml(args.config), str(args.config)), str(args.config))
     names = {field.name for field in dataclass_fields(RunConfig)} - {"data", "concepts"}
     typed = {name: value for name, value in vars(args).items() if name in names and value is not None}
-    # A budget on the command line replaces the file's, whichever of the four that was; so do tasks.
-    for together in ({"steps", "epochs", "tokens", "tokens_like"}, {"task", "task_set"}):
-        if together & typed.keys():
-            typed = {name: getattr(RunConfig, name) for name in together} | typed
+    typed = replacing(typed)
     tasks = tuple(typed.get("task", base.task))
     chosen = typed.get("task_set", base.task_set)
     if chosen is not None and registry is not None:

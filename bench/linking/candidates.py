@@ -171,7 +171,7 @@ class Finder:
         self.weight = lru_cache(maxsize=1 << 16)(names.weight)
         self.of_concept = lru_cache(maxsize=1 << 14)(lambda concept: names.of_concept(concept, MOST_NAMES))
         self.name_stems = lru_cache(maxsize=1 << 16)(lambda index: frozenset(stems(names.texts[index])))
-        self.standing: dict[tuple[Query, int | None], NDArray[np.float32]] = {}
+        self.text_features: dict[tuple[Query, int | None], NDArray[np.float32]] = {}
         """Of a mention, and without a fold, the features that no document has a say in; see `bench.linking.features`."""
         self._near: dict[str, tuple[list[tuple[int, float]], list[tuple[int, float]]]] = {}
 

@@ -23,7 +23,7 @@ RELATIVE = 11
 SAID, SUPPORT = slice(5, 7), 8
 """Places of the features that a document has a say in."""
 REMEMBERED = 1 << 14
-"""Mentions whose other features are kept; the same ones are asked for after every evaluation. 14 kB each, or less."""
+"""Mentions whose other features are kept: every evaluation asks for the same ones."""
 
 
 @dataclass(frozen=True)
@@ -71,11 +71,11 @@ def rows(
         without: the fold of training documents that they were found without.
     """
     key = query, without
-    if key not in finder.standing:
-        if len(finder.standing) >= REMEMBERED:
-            finder.standing.clear()
-        finder.standing[key] = _standing(query, found, finder, without)
-    made = finder.standing[key].copy()
+    if key not in finder.text_features:
+        if len(finder.text_features) >= REMEMBERED:
+            finder.text_features.clear()
+        finder.text_features[key] = _text_features(query, found, finder, without)
+    made = finder.text_features[key].copy()
     own = {s for text in query.texts for s in stems(text)}
     for row, concept in zip(made, found, strict=True):
         names = [finder.name_stems(i) - own for i in finder.of_concept(concept)]
@@ -85,7 +85,7 @@ def rows(
     return np.concatenate([made, leading - leading.max(axis=0, keepdims=True)], axis=1)
 
 
-def _standing(query: Query, found: Mapping[str, Evidence], finder: Finder, without: int | None) -> NDArray[np.float32]:
+def _text_features(query: Query, found: Mapping[str, Evidence], finder: Finder, without: int | None) -> NDArray[np.float32]:
     """What holds of a mention in whatever document: how like it each candidate is by n-grams, words, training and meaning.
 
     The places of what a document says (`SAID`, `SUPPORT`) are left at 0.

@@ -147,8 +147,8 @@ class Scoring:
         tokens, seconds = 0, 0.0
         for name in self.data:
             first = stage == "trained"
-            told = split == "test" and stage in ("trained", "quantized")
-            funnel = Funnel(self.data[name].corpus[split]) if told else None
+            followed = split == "test" and stage in ("trained", "quantized")
+            funnel = Funnel(self.data[name].corpus[split]) if followed else None
             predicted = known.get(name) or self.predict(model, name, split, first and split == "dev", funnel)
             if funnel is not None:
                 self.funnels.setdefault(stage, {})[name] = funnel

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from bench.api.task import Task
 from bench.errors import ContractError, RunStateError, unknown
@@ -16,6 +16,9 @@ from bench.results.statistics import Statistics, read_statistics
 from bench.results.store import find_run, is_run, read_result
 from bench.studies.contract import facts, label
 from bench.studies.twoway import Measure
+
+if TYPE_CHECKING:
+    from typing_extensions import Self
 
 
 @dataclass(frozen=True)
@@ -33,7 +36,7 @@ class Run:
     facts: Mapping[str, Any]
 
     @classmethod
-    def read(cls, folder: Path) -> Run:
+    def read(cls, folder: Path) -> Self:
         """The run of a folder.
 
         Raises:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import shutil
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
@@ -39,6 +40,8 @@ def test_a_few_steps_on_real_articles(shared: Path, tmp_path: Path) -> None:
         task=(TASK,), data={TASK: str(folder)}, arch="A4", quant="nf4", model="minilm-l6", head="span", max_length=64,
         steps=3, eval_every=3, batch_tokens=256, micro_batch=2048, device="cpu", tracker=("none",), out=str(tmp_path / "runs"),
     )  # fmt: skip
+    unlimited = runner.run(replace(config, steps=None, eval_every=None), registry, dry_run=True).plan
+    assert unlimited["budget"]["epochs"][TASK] == pytest.approx(10)  # real text, far from a million tokens; synthetic has two
     path = runner.run(config, registry).result_path
     assert path is not None
     result = json.loads(path.read_text(encoding="utf-8"))

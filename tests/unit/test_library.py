@@ -14,7 +14,7 @@ import pytest
 
 import bench
 from bench.config import RunConfig
-from bench.errors import BenchError, ContractError, UsageError
+from bench.errors import BenchError, ContractError, MissingError, UsageError
 from bench.library import RunFields, _configured
 from bench.registry import load
 
@@ -27,6 +27,12 @@ def test_importing_it_loads_nothing_heavy() -> None:
     assert done.stdout.strip() == "[]"
 
 
+def test_no_function_has_the_name_of_a_module_that_would_take_its_place() -> None:
+    folder = Path(bench.__file__).parent
+    modules = {path.stem for path in folder.iterdir() if path.suffix == ".py" or path.is_dir()}
+    assert not modules & set(bench.__all__)
+
+
 def test_a_run_takes_every_field_of_a_configuration_and_no_other() -> None:
     assert list(RunFields.__annotations__) == [field.name for field in fields(RunConfig)]
 
@@ -35,6 +41,13 @@ def test_paths_and_single_names_are_taken(tmp_path: Path) -> None:
     made = _configured(None, {"task": "2015-T14", "data": {"2015-T14": tmp_path}, "out": tmp_path, "tracker": "none", "lr": 1})
     assert (made.task, made.data, made.out) == (("2015-T14",), {"2015-T14": str(tmp_path)}, str(tmp_path))
     assert (made.tracker, made.lr) == (("none",), 1.0)
+
+
+def test_a_missing_package_is_told(made: ModuleType, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    made.make(tmp_path, made.grid(2))
+    monkeypatch.setitem(sys.modules, "polars", None)
+    with pytest.raises(MissingError, match="polars"):
+        bench.runs(tmp_path).to_polars()
 
 
 def test_one_budget_takes_the_place_of_another() -> None:
@@ -114,6 +127,17 @@ def test_comparing_is_what_the_command_does(made: ModuleType, tmp_path: Path) ->
     made.make(tmp_path / "other", [made.Made(arch="A3", tokens=90_000, documents=30, synthetic=False)])
     with pytest.raises(ContractError):
         bench.compare([*bench.runs(tmp_path), *bench.runs(tmp_path / "other")], by=["arch"])
+
+
+def test_a_report_is_the_page_of_the_command(made: ModuleType, tmp_path: Path) -> None:
+    for name in ("jinja2", "vl_convert", "statsmodels"):
+        pytest.importorskip(name)
+    made.make(tmp_path / "runs", made.grid(2))
+    page = bench.write_report(runs=tmp_path / "runs", out=tmp_path / "page")
+    assert page == tmp_path / "page" / "index.html"
+    assert "SYNTHETIC" in page.read_text(encoding="utf-8").upper()
+    with pytest.raises(UsageError, match="archi"):
+        bench.write_report(runs=tmp_path / "runs", by=["archi"])
 
 
 def test_scoring_files_is_what_the_command_does(tmp_path: Path) -> None:
