@@ -9,6 +9,7 @@ import signal
 import sqlite3
 import subprocess
 import sys
+import threading
 import time
 from collections import Counter
 from collections.abc import Sequence
@@ -26,6 +27,7 @@ from bench_plugins.trackers.wandb_files import history
 from bench.api.data import Document
 from bench.api.part import Part
 from bench.api.tracker import RunEvent, RunInfo, Tracker
+from bench.errors import BenchError
 from bench.tracking import Journal, Mirrors, sync
 
 CONFIG = {
@@ -198,6 +200,37 @@ def test_wandb_synced_and_cleaned_away_is_not_sent_again(root: Path) -> None:
     shutil.rmtree(root / "wandb")
     assert sync(root / ID, Parts(), pytest.fail, ["wandb"]) == {"wandb": 0}
     assert not (root / "wandb").exists()
+
+
+@pytest.mark.parametrize("late", [0.5, None])
+def test_a_close_waits_until_all_is_in_wandb_s_file(root: Path, monkeypatch: pytest.MonkeyPatch, late: float | None) -> None:
+    """wandb's service writes on after `finish`: here the file gets its content late, or never."""
+    import wandb
+    from bench_plugins.trackers import wandb as module
+
+    finish = wandb.Run.finish
+
+    def finish_early(self: wandb.Run, exit_code: int | None = None) -> None:
+        finish(self, exit_code=exit_code)
+        while wandb_steps(root, "train/loss") != Counter(range(1, 6)):
+            time.sleep(0.05)
+        file = next((root / "wandb").glob("offline-run-*/*.wandb"))
+        content = file.read_bytes()
+        file.write_bytes(content[:7])
+        if late is not None:
+            threading.Timer(late, file.write_bytes, [content]).start()
+
+    monkeypatch.setattr(wandb.Run, "finish", finish_early)
+    monkeypatch.setattr(module, "_FLUSH_SECONDS", 5.0 if late else 0.2)
+    tracker = WandbTracker()
+    tracker.open(info(root))
+    tracker.write([RunEvent(i, 1e9 + i, "step", i, {"loss": 1 / i}) for i in range(1, 6)])
+    if late is None:
+        with pytest.raises(BenchError, match="lacks numbers"):
+            tracker.close(True)
+    else:
+        tracker.close(True)
+        assert wandb_steps(root, "train/loss") == Counter(range(1, 6))
 
 
 LIFE = """

@@ -28,6 +28,7 @@ if TYPE_CHECKING:
 
 PROJECT = "bench"
 _INIT_SECONDS = 30.0
+_FLUSH_SECONDS = 10.0
 
 
 class WandbTracker(Tracker):
@@ -43,6 +44,7 @@ class WandbTracker(Tracker):
     def __init__(self) -> None:
         self._info: RunInfo | None = None
         self._run: Run | None = None
+        self._wanted = 0
 
     def parameters(self) -> Mapping[str, str]:
         """How it would start now."""
@@ -62,12 +64,27 @@ class WandbTracker(Tracker):
             if found:
                 at = {} if event.step is None else {"step": event.step}
                 self._started().log({**at, **found, "_timestamp": event.time}, step=event.seq)
+                self._wanted = event.seq + 1
 
     def close(self, finished: bool) -> None:
-        """Finishes the run, which waits until all is in the file or uploaded."""
+        """Finishes the run and waits until all is in the file.
+
+        Raises:
+            BenchError: the file lacks numbers that wandb has taken.
+        """
         if self._run is not None:
             self._run.finish(exit_code=0 if finished else 1)
             atexit.unregister(_stop_service)
+            self._wait_for_file()
+
+    def _wait_for_file(self) -> None:
+        # `finish` returns while wandb's service still writes: who reads the file next would find it empty.
+        assert self._info is not None, "open comes first"
+        end, folder = time.monotonic() + _FLUSH_SECONDS, self._info.root / "wandb"
+        while held(folder, self._info.id, default=self._wanted) < self._wanted:
+            if time.monotonic() > end:
+                raise BenchError(f"wandb's file lacks numbers {_FLUSH_SECONDS:g} s after its end")
+            time.sleep(0.05)
 
     def _started(self) -> Run:
         if self._run is None:
