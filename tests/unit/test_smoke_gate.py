@@ -17,7 +17,7 @@ from torch import Tensor, nn  # noqa: E402
 from bench.errors import InvariantError  # noqa: E402
 from bench.invariants import smoke  # noqa: E402
 from bench.invariants.diagnosis import SmokeReport  # noqa: E402
-from bench.invariants.smoke import CHUNK, EXAMPLES, Examples, Gate, pick, sample, update_examples  # noqa: E402
+from bench.invariants.smoke import CHUNK, EXAMPLES, SHORT, Examples, Gate, pick, sample, update_examples  # noqa: E402
 from bench.invariants.tokens import Tally  # noqa: E402
 
 SIZE = 30
@@ -223,9 +223,18 @@ def test_a_hundred_examples_labelled_ones_first(rows: list[tuple[bool, int]]) ->
     assert labelled[chosen].sum() == min(labelled.sum(), EXAMPLES)
     assert (np.diff(lengths[chosen]) >= 0).all()
     assert all(len(part) == CHUNK for part in parts[:-1])
-    if labelled.any():
-        assert np.flatnonzero(labelled)[0] in chosen
-        assert np.flatnonzero(labelled)[-1] in chosen
+    mine, others = set(chosen) & set(np.flatnonzero(labelled)), set(np.flatnonzero(labelled)) - set(chosen)
+    kept = max(EXAMPLES, int(labelled.sum()) // SHORT)
+    assert all((lengths[labelled] < lengths[i]).sum() < kept for i in mine)  # of the shortest quarter
+    if 0 < labelled.sum() <= EXAMPLES:
+        assert not others
+
+
+def test_the_hundred_are_spread_over_the_shorter_ones() -> None:
+    lengths = np.tile([9, 3, 7, 5], 200)
+    chosen = [i for part in sample(Examples(np.ones(800, dtype=np.bool_), lengths)) for i in part]
+    assert set(lengths[chosen].tolist()) == {3}
+    assert {1, 797} <= set(chosen)
 
 
 @given(st.lists(st.integers(1, 30), min_size=1, max_size=80))
