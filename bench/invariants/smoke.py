@@ -37,8 +37,8 @@ UPDATE_LABELS = 8
 CHUNK = 16
 """Examples whose loss is measured at once, and the most of an update."""
 SHORT = 4
-"""The hundred come from so small a part of the labelled examples, its shortest: a quarter. They fall by as much, in 70% of the
-time."""
+"""The hundred come from so small a part of the labelled examples, the shortest: a quarter. With updates of like length the
+gate then takes 15 s of CPU time where all lengths took 26 (span head, synthetic notes), and the loss falls by as much."""
 WARM_UP = 10
 """Updates over which the rate rises to the run's own; it then falls to zero in a straight line. At a steady rate the gate
 refuses runs that learn."""
@@ -273,9 +273,11 @@ def update_examples(examples: int, supervised: int) -> int:
 
 
 def pick(indices: Sequence[int], update: int, count: int) -> list[int]:
-    """The examples of an update: the chosen ones in turn, by a fixed stride so that neighbours do not stand together."""
-    stride = max(1, len(indices) // count)
-    return sorted({int(indices[(update + k * stride) % len(indices)]) for k in range(count)})
+    """The examples of an update: neighbours among the chosen ones, so of like length, and every part of them equally often."""
+    starts = range(0, max(1, len(indices)), count)
+    parts = [indices[max(0, min(low, len(indices) - count)) :][:count] for low in starts]
+    step = next(n for n in range(len(parts) // 2 + 1, len(parts) + 2) if math.gcd(n, len(parts)) == 1)
+    return sorted(int(i) for i in parts[update * step % len(parts)])
 
 
 def no_dropout(model: nn.Module) -> None:

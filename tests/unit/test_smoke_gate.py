@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections import Counter
 from collections.abc import Mapping, Sequence
 from typing import Any
 
@@ -266,6 +267,9 @@ def test_fifty_updates_see_every_example(size: int, count: int) -> None:
     picked = [pick(range(size), update, count) for update in range(smoke.UPDATES)]
     assert {i for examples in picked for i in examples} == set(range(size))
     assert all(len(examples) == min(count, size) for examples in picked)
+    assert all(examples[-1] - examples[0] == len(examples) - 1 for examples in picked)  # neighbours, so of like length
+    often = Counter(map(tuple, picked)).values()
+    assert max(often) - min(often) <= 1
 
 
 @pytest.mark.parametrize(
