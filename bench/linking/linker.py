@@ -92,8 +92,9 @@ class Linker:
         lessons = self._lessons(train)
         self.prepare(dev)
         self._ranker = _fitted(lessons)
-        self.judged = self._judged(lessons, dev)
-        self.threshold = self._cut(dev)
+        scored = [self._scored(document, document.mentions) for document in dev]
+        self.judged = self._judged(lessons, dev, scored)
+        self.threshold = self._cut(dev, scored)
 
     def prepare(self, documents: Sequence[Document]) -> None:
         """Looks documents up together: it takes about as long for many as for one to go through a large terminology."""
@@ -118,7 +119,7 @@ class Linker:
         """
         return [self._ordered(found) for found in self._scored(document, mentions)]
 
-    def _judged(self, lessons: Sequence[Lesson], dev: Sequence[Document]) -> Judged:
+    def _judged(self, lessons: Sequence[Lesson], dev: Sequence[Document], scored: Sequence[Sequence[Sequence[Ranked]]]) -> Judged:
         """How the mentions that were learned from come out, by what the other folds teach, and those of dev."""
         right = missed = total = 0
         for fold in range(FOLDS):
@@ -129,8 +130,8 @@ class Linker:
                     missed += one.count * (one.right is None)
                     if one.right is not None and ranker is not None:
                         right += one.count * int(ranker(one.rows).argmax() == one.right)
-        for document in dev:
-            for mention, found in zip(document.mentions, self._scored(document, document.mentions), strict=True):
+        for document, ranked in zip(dev, scored, strict=True):
+            for mention, found in zip(document.mentions, ranked, strict=True):
                 if mention.concept is not None and mention.concept != self._unlinked:
                     total += 1
                     right += bool(found) and found[0].concept == mention.concept
@@ -188,12 +189,12 @@ class Linker:
             elif concept != self._unlinked:
                 yield Lesson(np.zeros((0, 0), np.float32), None, count, fold)
 
-    def _cut(self, dev: Sequence[Document]) -> float:
+    def _cut(self, dev: Sequence[Document], scored: Sequence[Sequence[Sequence[Ranked]]]) -> float:
         best, right, unlinked = [], [], []
         if self._unlinked is None:
             return float("-inf")
-        for document in dev:
-            for mention, found in zip(document.mentions, self._scored(document, document.mentions), strict=True):
+        for document, ranked in zip(dev, scored, strict=True):
+            for mention, found in zip(document.mentions, ranked, strict=True):
                 if found:
                     gold = mention.concept or self._unlinked
                     best.append(found[0].score)
