@@ -119,7 +119,9 @@ class Linker:
         """
         return [self._ordered(found) for found in self._scored(document, mentions)]
 
-    def _judged(self, lessons: Sequence[Lesson], dev: Sequence[Document], scored: Sequence[Sequence[Sequence[Ranked]]]) -> Judged:
+    def _judged(
+        self, lessons: Sequence[Lesson], dev: Sequence[Document], scored: Sequence[Sequence[Sequence[Ranked]]]
+    ) -> Judged:
         """How the mentions that were learned from come out, by what the other folds teach, and those of dev."""
         right = missed = total = 0
         for fold in range(FOLDS):

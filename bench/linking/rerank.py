@@ -62,6 +62,7 @@ def fit(choices: Sequence[Choice], prior: float = PRIOR) -> Ranker:
         prior: see `PRIOR`.
     """
     from scipy.optimize import minimize
+    from threadpoolctl import threadpool_limits
 
     rows = np.concatenate([choice.rows for choice in choices]).astype(np.float64)
     mean, scale = rows.mean(0), rows.std(0)
@@ -82,7 +83,9 @@ def fit(choices: Sequence[Choice], prior: float = PRIOR) -> Ranker:
         slope = (weight[group] * odds / totals[group]) @ rows - weight @ rows[right]
         return 0.5 * weights @ weights - prior * likelihood, weights + prior * slope
 
-    found = minimize(loss, np.zeros(rows.shape[1]), jac=True, method="L-BFGS-B", options={"maxiter": 1000})
+    # Products this small gain nothing from threads, which double the CPU time here, and would round by their number.
+    with threadpool_limits(1):
+        found = minimize(loss, np.zeros(rows.shape[1]), jac=True, method="L-BFGS-B", options={"maxiter": 1000})
     return Ranker(mean, scale, np.asarray(found.x))
 
 

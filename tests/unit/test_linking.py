@@ -281,6 +281,18 @@ def test_accuracies_count_what_they_say() -> None:
     assert nothing["accuracy"] is nothing["recall_at_20"] is None
 
 
+def test_the_ranker_is_the_same_on_any_number_of_threads() -> None:
+    from threadpoolctl import threadpool_limits
+
+    random = np.random.default_rng(0)
+    choices = [Choice(random.normal(size=(33, 47)).astype(np.float32), int(random.integers(33)), 1.0) for _ in range(1203)]
+    made = []
+    for threads in (1, 2):
+        with threadpool_limits(threads):
+            made.append(fit(choices))
+    assert np.array_equal(made[0].weights, made[1].weights)
+
+
 def test_the_dictionary_ranks_by_frequency() -> None:
     train = [document("a", ("fever", "C1"), ("fever", "C2"), ("fever", "C2"), ("fever", None))]
     target = document("t", ("fever", "C1"), ("odd", "C1"))
