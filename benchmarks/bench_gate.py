@@ -1,9 +1,10 @@
 """The smoke gate as a judge: it refuses what does not learn, and nothing else.
 
-    python benchmarks/bench_gate.py [--quick] [--cells 12] [--model minilm-l6] [--json FILE]
+    python benchmarks/bench_gate.py [--quick] [--cells 24] [--model minilm-l6] [--json FILE]
 
 Healthy: real corpora of ../shared/data and synthetic ones × their heads × A1 and A4 × none and nf4 × a third of, one and
-two times the default rate × two seeds; all of them, or a seeded sample of `--cells`. A refusal is false where 100 updates
+two times the default rate × two seeds; a seeded sample of `--cells`, or all of
+them (0). A refusal is false where 100 updates
 of the run raise its score on dev by `MARGIN` or more. Sick: one thing at a time is broken, and the gate must name it. No
 invariant is waived.
 """
@@ -269,7 +270,13 @@ FAULTS: dict[str, Fault] = {
 
 def _options(parser: argparse.ArgumentParser) -> None:
     common.add_model(parser)
-    parser.add_argument("--cells", type=int, default=0, metavar="N", help="a seeded sample of so many sound runs (0: all)")
+    parser.add_argument(
+        "--cells",
+        type=int,
+        default=24,
+        metavar="N",
+        help="a seeded sample of so many sound runs (default %(default)s; 0: all, four hours)",
+    )
 
 
 if __name__ == "__main__":

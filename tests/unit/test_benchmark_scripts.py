@@ -27,7 +27,7 @@ def common(monkeypatch: pytest.MonkeyPatch) -> ModuleType:
     for name in ("OMP_WAIT_POLICY", "WANDB_MODE", "HF_HUB_OFFLINE", "TOKENIZERS_PARALLELISM"):
         monkeypatch.setenv(name, "")
     monkeypatch.syspath_prepend(str(FOLDER))
-    for name in ("common", "run_all"):
+    for name in ("common", "run_all", "record"):
         monkeypatch.delitem(sys.modules, name, raising=False)
     return import_module("common")
 
@@ -51,6 +51,36 @@ def test_every_script_goes_through_the_one_command_line(
 def test_the_readme_lists_exactly_the_scripts() -> None:
     rows = re.findall(r"^\| `([^`]+)` \|", (FOLDER / "README.md").read_text(encoding="utf-8"), re.MULTILINE)
     assert sorted(rows) == [script.name for script in SCRIPTS]
+
+
+def test_the_page_holds_what_was_kept(common: ModuleType) -> None:
+    record = import_module("record")
+    kept, page = record.kept(), record.PAGE.read_text(encoding="utf-8")
+    assert page.partition(record.BEGIN)[2].partition(record.END)[0].strip() == record.rendered(kept).strip()
+    assert kept.keys() <= {path.stem.removeprefix("bench_") for path in SCRIPTS}
+
+
+def test_a_later_run_of_a_script_takes_the_place_of_an_earlier_one(
+    common: ModuleType, monkeypatch: pytest.MonkeyPatch, tmp_path: Path
+) -> None:
+    record = import_module("record")
+    monkeypatch.setattr(record, "KEPT", tmp_path / "measured.json")
+    monkeypatch.setattr(record, "PAGE", tmp_path / "page.md")
+    monkeypatch.setattr(record, "machine", lambda: "2 cores")
+    record.PAGE.write_text(f"# Page\n{record.BEGIN}\nold\n{record.END}\nafter\n", encoding="utf-8")
+    record.keep("b", [common.Figure("speed", "≥ 2 ×", "1 ×", False)], 0.1)
+    record.keep("a", [common.Figure("size", "", "5 MiB", note="once")], 0.12)
+    record.keep("b", [common.Figure("speed", "≥ 2 ×", "3 ×", True)], 0.3)
+    record.write()
+    page = record.PAGE.read_text(encoding="utf-8")
+    assert page.startswith("# Page\n")
+    assert page.endswith("\nafter\n")
+    assert "old" not in page
+    rows = [line for line in page.splitlines() if line.startswith("| ") and "figure" not in line]
+    assert [row.split(" | ")[0] for row in rows if "bench_" not in row] == ["| size", "| speed"]
+    assert "| size |  | 5 MiB (once) |  |" in rows
+    assert "| speed | ≥ 2 × | 3 × | met |" in rows
+    assert "load 0.3" in next(row for row in rows if "bench_b.py" in row)
 
 
 def told(common: ModuleType, monkeypatch: pytest.MonkeyPatch, out: Path, measure: Callable[..., Any], *words: str) -> Any:
