@@ -3,10 +3,9 @@
     python benchmarks/bench_gate.py [--quick] [--cells 24] [--model minilm-l6] [--json FILE]
 
 Healthy: real corpora of ../shared/data and synthetic ones × their heads × A1 and A4 × none and nf4 × a third of, one and
-two times the default rate × two seeds; a seeded sample of `--cells`, or all of
-them (0). A refusal is false where 100 updates
-of the run raise its score on dev by `MARGIN` or more. Sick: one thing at a time is broken, and the gate must name it. No
-invariant is waived.
+two times the default rate × two seeds; a seeded sample of `--cells`, or all of them (0). A refusal is false where 100
+updates of the run raise its score on dev by `MARGIN` or more. Sick: one thing at a time is broken, and the gate must name
+it. No invariant is waived.
 """
 
 from __future__ import annotations

@@ -48,9 +48,12 @@ def keep(script: str, figures: Sequence[Figure], load: float) -> None:
         ["git", "-C", str(KEPT.parent), "rev-parse", "--short", "HEAD"], capture_output=True, text=True, check=False
     )
     found[script] = {
-        "machine": machine(), "date": datetime.date.today().isoformat(), "commit": commit.stdout.strip(), "load": round(load, 1),
+        "machine": machine(),
+        "date": datetime.date.today().isoformat(),
+        "commit": commit.stdout.strip(),
+        "load": round(load, 1),
         "figures": [asdict(figure) for figure in figures],
-    }  # fmt: skip
+    }
     text = json.dumps(dict(sorted(found.items())), indent=1, ensure_ascii=False)
     KEPT.with_suffix(".new").write_text(text + "\n", encoding="utf-8")
     KEPT.with_suffix(".new").replace(KEPT)
