@@ -37,7 +37,7 @@ def clean(text: str) -> str:
 
 def line(text: str) -> str:
     """A text as one line, such as a cell of a table: tabs and ends of lines are spelt out as well."""
-    return text.translate(_LINE)
+    return text if text.isprintable() else text.translate(_LINE)
 
 
 def say(text: str, stream: IO[str] | None = None, end: str = "\n") -> None:
@@ -73,4 +73,4 @@ def over(text: str, stream: IO[str]) -> None:
 
 def width(cell: str) -> int:
     """Characters that a text takes, without what `paint` added."""
-    return len(cell.translate(_WITHOUT))
+    return len(cell if cell.isprintable() else cell.translate(_WITHOUT))

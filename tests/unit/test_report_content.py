@@ -222,7 +222,7 @@ def test_the_board_reads_heads_and_sees_damage(made: ModuleType, tmp_path: Path)
     (folders[1] / "result.json").write_bytes(whole[:-40])
     (folders[2] / "result.json").write_bytes(whole[:900])
     change(folders[3], schema_version=2)
-    states = {entry.folder: entry for entry in entries(tmp_path)}
+    states = {tmp_path / entry.id: entry for entry in entries(tmp_path)}
     assert [states[folder].state for folder in folders] == ["unfinished", "damaged", "damaged", "other schema", "finished"]
     assert states[folders[0]].field("arch") == "A1"
     last = states[folders[4]]
