@@ -1,6 +1,7 @@
 """bench: fair fine-tuning comparisons for clinical and biomedical NLP.
 
-The commands as Python functions are those of `bench.library`: `run`, `plan`, `runs`, `compare`, `score`, `write_report`.
+The commands as Python functions are those of `bench.library`: `run`, `plan`, `study`, `runs`, `compare`,
+`score`, `write_report`.
 """
 
 from __future__ import annotations
@@ -9,10 +10,23 @@ from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
     from bench.config import RunConfig
-    from bench.library import RunResult, Runs, compare, plan, run, runs, score, write_report
+    from bench.library import RunResult, Runs, StudyResult, compare, plan, run, runs, score, study, write_report
 
 __version__ = "0.1.0"
-__all__ = ["RunConfig", "RunResult", "Runs", "__version__", "compare", "plan", "run", "runs", "score", "write_report"]
+__all__ = [
+    "RunConfig",
+    "RunResult",
+    "Runs",
+    "StudyResult",
+    "__version__",
+    "compare",
+    "plan",
+    "run",
+    "runs",
+    "score",
+    "study",
+    "write_report",
+]
 
 
 def __getattr__(name: str) -> Any:

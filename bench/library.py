@@ -12,6 +12,8 @@ from __future__ import annotations
 
 import os
 from collections.abc import Iterator, Mapping, Sequence
+from contextlib import AbstractContextManager, nullcontext
+from dataclasses import replace
 from importlib import import_module
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Literal, TypedDict, overload
@@ -31,6 +33,7 @@ if TYPE_CHECKING:
 
     from bench.runner import Outcome
     from bench.studies.compare import Comparison
+    from bench.studies.study import Study, StudyRun
 
 Place = str | Path
 
@@ -263,6 +266,130 @@ def compare(
     return compare_runs(held, load(), by=fields, metric=metric, split=split, allow=further, resamples=resamples)
 
 
+class StudyResult:
+    """A study that has been run.
+
+    Args:
+        study: its plan, how far it has come, and its verdict.
+    """
+
+    def __init__(self, study: Study) -> None:
+        self.study = study
+
+    @property
+    def name(self) -> str:
+        """The study's name."""
+        return self.study.name
+
+    @property
+    def folder(self) -> Path:
+        """Where its plan and its logs are kept."""
+        return self.study.folder
+
+    @property
+    def verdict(self) -> Mapping[str, Any] | None:
+        """What its runs show, as ``bench study --json`` tells it; None where its kind has no verdict."""
+        return self.study.verdict
+
+    @property
+    def runs(self) -> Runs:
+        """Its finished runs, in the order of the plan."""
+        return runs(*(self.study.out / str(run.run) for run in self.study.finished()), out=self.study.out)
+
+    def rows(self) -> list[dict[str, Any]]:
+        """Tidy rows of its runs, each with the run's ``key`` and ``role`` in the study."""
+        planned = {str(run.run): run for run in self.study.finished()}
+        return [{"key": planned[row["run"]].key, "role": planned[row["run"]].role, **row} for row in self.runs.rows()]
+
+    def to_pandas(self) -> pandas.DataFrame:
+        """`rows` as a data frame.
+
+        Raises:
+            MissingError: pandas is not installed.
+        """
+        return _package("pandas").DataFrame(self.rows())
+
+    def _repr_html_(self) -> str:
+        held = {run.id: run for run in self.runs}
+        rows = [
+            (run.key, run.role, one.headline.metric, display.score(one.headline.value, one.headline.ci95))
+            for run in self.study.finished()
+            for one in [held[str(run.run)]]
+        ]
+        title = f"{self.study.kind} {self.name}: {len(rows)} of {len(self.study.runs)} runs finished"
+        synthetic = any(run.result.synthetic for run in held.values())
+        return display.html_table(title, ("run", "role", "metric", "test"), rows, synthetic)
+
+
+def study(
+    kind: Literal["token-control", "ablation", "quantization", "transfer", "sweep"],
+    config: RunConfig | None = None,
+    *,
+    seeds: int = 6,
+    sets: Sequence[str] = (),
+    grid: Mapping[str, Sequence[Any]] | None = None,
+    margin: float = 0.01,
+    jobs: int = 1,
+    launcher: Literal["local", "ray", "slurm"] = "local",
+    options: Sequence[str] = (),
+    progress: bool = True,
+    **fields: Unpack[RunFields],
+) -> StudyResult:
+    """Runs a study to its end, as ``bench study`` does; the same call again goes on where it was stopped.
+
+    Args:
+        kind: what is compared with what; see docs/studies.md.
+        config: what the fields are laid over; the defaults where None.
+        seeds: runs of each sort that differ in their seed; the first one is the field `seed`.
+        sets: of an ablation: domains, or tasks joined by +.
+        grid: of a sweep: field to its values.
+        margin: of equivalence, in the metric's own unit.
+        jobs: runs at once.
+        launcher: where runs go.
+        options: of the launcher, ``KEY=VALUE`` each.
+        progress: whether progress and warnings are printed.
+        fields: what all runs share, see `RunFields`; `name` and `max_hours` are the study's.
+
+    Raises:
+        BenchError: with the words of the command line; also where runs failed or may not be compared.
+    """
+    from bench.cli.studytable import StudyWatcher
+    from bench.steps.names import written_out
+    from bench.studies.conduct import conduct
+    from bench.studies.request import members, planned
+    from bench.studies.study import open_study
+
+    registry, base = load(), _configured(config, fields)
+    named = {label: members(label, registry) for label in sets}
+    tasks = dict.fromkeys((*base.task, *(task for each in named.values() for task in each)))
+    base = written_out(replace(base, task=tuple(tasks)), registry, os.environ)
+    opened = open_study(planned(kind, base, registry, seeds, named, _plain(grid), margin, base.name))
+    watcher = StudyWatcher(stderr=False) if progress else _Silent()
+    problem = conduct(opened, registry, watcher, launcher, jobs, options, base.max_hours)
+    if problem is not None:
+        raise problem
+    return StudyResult(opened)
+
+
+class _Silent:
+    """Is told how a study goes, and says nothing of it."""
+
+    def warn(self, message: str) -> None:
+        pass
+
+    def surveying(self, run: StudyRun, place: int, total: int) -> None:
+        pass
+
+    def watching(self, study: Study) -> AbstractContextManager[None]:
+        return nullcontext()
+
+    def look(self, study: Study, active: set[str]) -> None:
+        pass
+
+    def ended(self, run: StudyRun, outcome: Any) -> None:
+        pass
+
+
 def score(task: str, gold: Place, pred: Place, tolerate: Sequence[str] = ()) -> Mapping[str, Any]:
     """Scores files of any system by the rules of a task's organisers, as ``bench score`` does.
 
@@ -369,4 +496,4 @@ def _leaves(scores: Mapping[str, Any], prefix: str = "") -> Iterator[tuple[str, 
             yield path, float(value), scores.get("ci95") if key == "f1" else None
 
 
-__all__ = ["RunFields", "RunResult", "Runs", "compare", "plan", "run", "runs", "score", "write_report"]
+__all__ = ["RunFields", "RunResult", "Runs", "StudyResult", "compare", "plan", "run", "runs", "score", "study", "write_report"]

@@ -6,23 +6,20 @@ import argparse
 import os
 import signal
 import sys
-import time
 from collections.abc import Iterator
 from contextlib import contextmanager, suppress
-from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from bench.cli.parser import Parser, real, whole
 from bench.cli.terminal import say
 from bench.cli.text import dump
-from bench.errors import BenchError, Interrupted, UsageError, unknown
+from bench.errors import BenchError, UsageError, unknown
 from bench.registry import Registry, load
 
 if TYPE_CHECKING:
     from bench.cli.studytable import StudyWatcher
     from bench.config import RunConfig
-    from bench.studies.kinds import Request
     from bench.studies.study import Study
 
 EPILOG = """kinds:
@@ -94,38 +91,15 @@ def run(args: argparse.Namespace) -> int:
 
 
 def planned_study(args: argparse.Namespace, registry: Registry) -> Study:
-    """What was typed as a plan; every name in it is known and every combination possible.
+    """What was typed as a plan.
 
     Raises:
         UsageError: something that was typed means nothing.
     """
-    from bench.steps.names import check
-    from bench.studies.kinds import plan
-    from bench.studies.study import Study, plan_name
-
-    asked = request_of(args, registry)
-    runs = plan(args.kind, asked)
-    for config in {repr(replace(run.config, seed=0)): run.config for run in runs}.values():
-        check(config, registry)
-    tasks = [name for run in runs for name in (asked.names.get(task, task) for task in run.config.task)]
-    settings = {
-        "seeds": list(asked.seed_list),
-        "tasks": list(dict.fromkeys(tasks)),
-        "arms": list(dict.fromkeys(run.arm for run in runs)),
-        "tokens": asked.base.tokens,
-        "margin": args.margin,
-        "sets": {name: list(members) for name, members in asked.sets.items()},
-        "grid": {name: list(values) for name, values in asked.grid.items()},
-    }
-    name = args.name or plan_name(args.kind, tasks, runs)
-    return Study(Path(asked.base.out), args.kind, name, settings, runs)
-
-
-def request_of(args: argparse.Namespace, registry: Registry) -> Request:
-    """What was typed, checked as far as one flag goes."""
     from bench.cli.run import configuration
     from bench.launchers import LAUNCHERS
-    from bench.studies.kinds import KINDS, Request
+    from bench.studies.kinds import KINDS
+    from bench.studies.request import members, planned
 
     if args.kind not in KINDS:
         raise unknown("kind of study", args.kind, (*KINDS, "show"), "bench study --help")
@@ -140,64 +114,25 @@ def request_of(args: argparse.Namespace, registry: Registry) -> Request:
         raise UsageError(f"--set is for an ablation; a {args.kind} study takes --task or --task-set.")
     if args.file is not None and args.kind != "sweep":
         raise UsageError(f"'bench study {args.kind}' does not know what to do with {args.file!r}.", "See 'bench study --help'.")
-    grid: dict[str, list[Any]] = {}
+    grid: dict[str, list[Any]] | None = None
     sets: dict[str, tuple[str, ...]] = {}
     if args.kind == "sweep":
         base, grid = _sweep(args, registry)
     else:
-        sets = {label: _members(label, registry) for label in args.set or ()}
+        sets = {label: members(label, registry) for label in args.set or ()}
         if sets:
             # Corpora are found for the tasks of all sets; each run keeps those of its own.
-            listed = [*(args.task or ()), *(task for members in sets.values() for task in members)]
+            listed = [*(args.task or ()), *(task for tasks in sets.values() for task in tasks)]
             args.task = list(dict.fromkeys(listed))
         base = configuration(args, os.environ, registry)
-    base = replace(base, name=None, task_set=None, max_hours=None, lr=shared_rate(args.kind, base, registry))
-    named = dict.fromkeys((*base.task, *(task for tasks in grid.get("task", ()) for task in _tuple(tasks))))
-    names = {ref: registry.get("tasks", ref).name for ref in named}
-    return Request(
-        base=base,
-        seeds=args.seeds,
-        names=names,
-        sets=sets,
-        quantizers=fitting(base, registry) if args.kind == "quantization" else {},
-        grid=grid,
-    )
-
-
-def shared_rate(kind: str, base: RunConfig, registry: Registry) -> float | None:
-    """The learning rate of all runs of a study whose runs have more and fewer tasks: the lowest that a head asks for.
-
-    Each run by itself would take the lowest of its own heads, and a task alone another one than beside others.
-    """
-    if base.lr is not None or kind not in ("token-control", "transfer"):
-        return base.lr
-    tasks = [registry.get("tasks", ref) for ref in base.task]
-    return min((task.head(base.head or task.heads[0]).learning_rate for task in tasks), default=None)
-
-
-def fitting(base: RunConfig, registry: Registry) -> dict[str, str | None]:
-    """Installed quantizers that fit the model, by name to when they are applied; none is the first.
-
-    Raises:
-        UsageError: only the weights as they are fit, or the study was told which to take.
-    """
-    from bench.modeling.find import find_model
-    from bench.steps.resolve import misfit, models_cache
-
-    if base.quant != "none" or base.quant_when is not None:
-        raise UsageError("A quantization study takes every quantizer that fits; leave --quant and --quant-when out.")
-    model = find_model(base.model, registry, models_cache())
-    parts = [registry.get("quantizers", entry.name) for entry in registry.entries("quantizers")]
-    fits = [q for q in parts if q.name != "none" and not q.missing() and not misfit(q, model.spec, q.when[0], base.device)]
-    if not fits:
-        raise UsageError(f"No installed quantizer fits {model.name!r}.", "Run 'bench list quantizers'.")
-    return {"none": None} | {q.name: q.when[0] for q in fits}
+    return planned(args.kind, base, registry, args.seeds, sets, grid, args.margin, args.name)
 
 
 def _sweep(args: argparse.Namespace, registry: Registry) -> tuple[RunConfig, dict[str, list[Any]]]:
     from bench.cli.run import configuration, sizes
     from bench.config import from_mapping, read_toml
     from bench.studies.kinds import read_grid
+    from bench.studies.request import as_tuple
 
     if args.file is None:
         raise UsageError("A sweep wants a file: bench study sweep FILE.toml.", "It has a table [grid]; see docs/studies.md.")
@@ -205,25 +140,13 @@ def _sweep(args: argparse.Namespace, registry: Registry) -> tuple[RunConfig, dic
         raise UsageError("A sweep takes its fields from its own file; write those of --config under [run].")
     fixed, grid = read_grid(read_toml(Path(args.file)), args.file)
     start = from_mapping(sizes(fixed, args.file), f"[run] of {args.file}")
-    swept = [task for tasks in grid.get("task", ()) for task in _tuple(tasks)]
+    swept = [task for tasks in grid.get("task", ()) for task in as_tuple(tasks)]
     typed = bool(args.task)
     if swept and (typed or start.task):
         raise UsageError(f"{args.file}: the grid sweeps over task, which is given beside it as well.")
     if swept:
         args.task = list(dict.fromkeys(swept))
     return configuration(args, os.environ, registry, start), grid
-
-
-def _members(label: str, registry: Registry) -> tuple[str, ...]:
-    from bench.steps.names import task_set
-
-    if "+" in label:
-        return tuple(part for part in label.split("+") if part)
-    return (label,) if label in {entry.name for entry in registry.entries("tasks")} else task_set(label, registry)
-
-
-def _tuple(value: Any) -> tuple[str, ...]:
-    return (value,) if isinstance(value, str) else tuple(value)
 
 
 def _dry_run(args: argparse.Namespace, study: Study, watcher: StudyWatcher) -> int:
@@ -241,53 +164,15 @@ def _dry_run(args: argparse.Namespace, study: Study, watcher: StudyWatcher) -> i
 
 
 def _run(args: argparse.Namespace, study: Study, watcher: StudyWatcher, registry: Registry) -> int:
-    from bench.launchers import launcher as open_launcher
-    from bench.results.lock import RunLock
-    from bench.studies.drive import drive, share_of_memory, survey
-    from bench.studies.judge import judge
+    from bench.studies.conduct import conduct
 
-    started = time.monotonic()
-    with RunLock(study.folder):
-        for key in study.forget_missing():
-            watcher.warn(f"The folder of {key} is gone; it runs again.")
-        whole = len(study.finished()) == len(study.runs)
-        if not whole:
-            launcher = open_launcher(args.launcher, args.jobs, study.folder, tuple(args.option or ()))
-            study.save()
-            try:
-                survey(study, watcher.surveying, study.folder)
-                study.save()
-                deadline = None if args.max_hours is None else started + 3600 * args.max_hours
-                with watcher.watching(study):
-                    whole = drive(study, launcher, watcher, deadline, share_of_memory(args.launcher, args.jobs))
-            except KeyboardInterrupt:
-                raise Interrupted(
-                    f"Study {study.name} stopped with {len(study.finished())} of {len(study.runs)} runs finished; "
-                    "those that ran saved a checkpoint.",
-                    "Go on by typing the same command again.",
-                ) from None
-            finally:
-                launcher.close()
-        refused: BenchError | None = None
-        if whole and study.verdict is None:
-            try:
-                study.verdict = judge(study, registry, watcher.warn)
-                study.save()
-            except BenchError as error:  # the runs are there all the same
-                refused = error
+    problem = conduct(study, registry, watcher, args.launcher, args.jobs, args.option or (), args.max_hours)
     if args.json:
         say(dump(study.to_json()))
     else:
         watcher.report(study, metrics(study, registry))
-    if refused is not None:
-        raise refused
-    failed = [run for run in study.runs if run.error is not None]
-    if failed:
-        left = len(study.runs) - len(study.finished())
-        raise BenchError(
-            f"{len(failed)} of {len(study.runs)} runs failed, and {left} are not finished; {failed[0].key}: {failed[0].error}",
-            f"What it printed is in {study.folder / 'logs'}; the same command tries again.",
-        )
+    if problem is not None:
+        raise problem
     return 0
 
 
