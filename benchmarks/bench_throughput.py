@@ -73,6 +73,7 @@ def measure(options: argparse.Namespace) -> list[Figure]:
     """Runs them in turn, on windows and on sentences; then the other arms."""
     os.environ["OMP_NUM_THREADS"] = str(options.threads)
     from bench.config import RunConfig
+    from bench.errors import MissingError
 
     rounds, updates = (1, 1) if options.quick else (options.rounds, options.updates)
     config = RunConfig(
@@ -105,7 +106,11 @@ def measure(options: argparse.Namespace) -> list[Figure]:
         figures.append(share_of_limit(f"{kind}: A1", laps, targets.get("limit"), what))
     for arch, quant, model in (("A1", "nf4", None),) if options.quick else ARMS:
         arm = replace(config, arch=arch, quant=quant, model=model or config.model)
-        what, laps = laps_of(arm, False, rounds, updates, rivals=False, quick=options.quick)
+        try:
+            what, laps = laps_of(arm, False, rounds, updates, rivals=False, quick=options.quick)
+        except MissingError as missing:
+            print(f"left out: {missing}")
+            continue
         figures.append(share_of_limit(f"windows: {arch}, {quant}, {arm.model}", laps, None, what))
     return figures
 

@@ -32,7 +32,7 @@ def machine() -> str:
 
     capability = torch.backends.cpu.get_cpu_capability()
     name = str(found["cpu"]).partition(" with ")[0].partition("@")[0].strip()
-    return f"{found['cores']} cores, {name} ({capability}), {found['memory'] / 2**30:.0f} GiB"
+    return f"{found['cores']} core{'s' * (found['cores'] != 1)}, {name} ({capability}), {found['memory'] / 2**30:.0f} GiB"
 
 
 def keep(script: str, figures: Sequence[Figure], load: float) -> None:
