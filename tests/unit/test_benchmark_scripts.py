@@ -16,6 +16,9 @@ from typing import Any
 
 import pytest
 
+from bench.config import RunConfig
+from bench.errors import MissingError
+
 FOLDER = Path(__file__).parents[2] / "benchmarks"
 SCRIPTS = sorted(FOLDER.glob("bench_*.py"))
 WORDS = ["--quick", "--json", "figures.json"]
@@ -51,6 +54,26 @@ def test_every_script_goes_through_the_one_command_line(
 def test_the_readme_lists_exactly_the_scripts() -> None:
     rows = re.findall(r"^\| `([^`]+)` \|", (FOLDER / "README.md").read_text(encoding="utf-8"), re.MULTILINE)
     assert sorted(rows) == [script.name for script in SCRIPTS]
+
+
+def test_the_full_form_goes_on_without_a_model_that_is_not_installed(
+    common: ModuleType, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    monkeypatch.delitem(sys.modules, "bench_throughput", raising=False)
+    throughput, lap = import_module("bench_throughput"), common.Lap(1, 1.0, 1.0)
+
+    def laps_of(config: RunConfig, *given: Any, **named: Any) -> tuple[str, Any]:
+        if config.model == "smollm2-135m":
+            raise MissingError("Model 'smollm2-135m' is not there.", "pip install it")
+        return "made up", throughput.Laps({"bench": [lap], "trainer": [lap]}, [1], [lap])
+
+    monkeypatch.setattr(throughput, "laps_of", laps_of)
+    monkeypatch.setenv("OMP_NUM_THREADS", "1")
+    options = common.command_line("made up", throughput._options).parse_args([])
+    names = [figure.name for figure in throughput.measure(options)]
+    assert any("A4" in name for name in names)
+    assert not any("smollm2" in name for name in names)
+    assert "left out: Model 'smollm2-135m'" in capsys.readouterr().out
 
 
 def test_the_page_holds_what_was_kept(common: ModuleType) -> None:
