@@ -294,12 +294,12 @@ class StudyResult:
     @property
     def runs(self) -> Runs:
         """Its finished runs, in the order of the plan."""
-        return runs(*(self.study.out / str(run.run) for run in self.study.finished()), out=self.study.out)
+        return Runs([RunResult.read(self.study.out / str(run.run)) for run in self.study.finished()])
 
     def rows(self) -> list[dict[str, Any]]:
         """Tidy rows of its runs, each with the run's ``key`` and ``role`` in the study."""
-        planned = {str(run.run): run for run in self.study.finished()}
-        return [{"key": planned[row["run"]].key, "role": planned[row["run"]].role, **row} for row in self.runs.rows()]
+        pairs = zip(self.study.finished(), self.runs, strict=True)
+        return [{"key": planned.key, "role": planned.role, **row} for planned, run in pairs for row in run.rows()]
 
     def to_pandas(self) -> pandas.DataFrame:
         """`rows` as a data frame.
@@ -310,14 +310,13 @@ class StudyResult:
         return _package("pandas").DataFrame(self.rows())
 
     def _repr_html_(self) -> str:
-        held = {run.id: run for run in self.runs}
+        done, runs = self.study.finished(), self.runs
         rows = [
-            (run.key, run.role, one.headline.metric, display.score(one.headline.value, one.headline.ci95))
-            for run in self.study.finished()
-            for one in [held[str(run.run)]]
+            (planned.key, planned.role, run.headline.metric, display.score(run.headline.value, run.headline.ci95))
+            for planned, run in zip(done, runs, strict=True)
         ]
-        title = f"{self.study.kind} {self.name}: {len(rows)} of {len(self.study.runs)} runs finished"
-        synthetic = any(run.result.synthetic for run in held.values())
+        title = f"{self.study.kind} {self.name}: {len(done)} of {len(self.study.runs)} runs finished"
+        synthetic = any(run.result.synthetic for run in runs)
         return display.html_table(title, ("run", "role", "metric", "test"), rows, synthetic)
 
 

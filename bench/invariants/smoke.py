@@ -37,8 +37,8 @@ UPDATE_LABELS = 8
 CHUNK = 16
 """Examples whose loss is measured at once, and the most of an update."""
 SHORT = 4
-"""The hundred come from so small a part of the labelled examples, the shortest: a quarter. With updates of like length the
-gate then takes 15 s of CPU time where all lengths took 26 (span head, synthetic notes), and the loss falls by as much."""
+"""The hundred come from the shortest of the labelled examples, one in so many. With updates of like length the gate then takes
+15 s of CPU time where all lengths took 26 (span head, synthetic notes), and the loss falls by as much."""
 WARM_UP = 10
 """Updates over which the rate rises to the run's own; it then falls to zero in a straight line. At a steady rate the gate
 refuses runs that learn."""
@@ -273,7 +273,13 @@ def update_examples(examples: int, supervised: int) -> int:
 
 
 def pick(indices: Sequence[int], update: int, count: int) -> list[int]:
-    """The examples of an update: neighbours among the chosen ones, so of like length, and every part of them equally often."""
+    """The examples of an update: neighbours among the chosen ones, so of like length; every group of them comes equally often.
+
+    Args:
+        indices: the chosen ones by rising length.
+        update: which update, from 0.
+        count: examples of an update.
+    """
     starts = range(0, max(1, len(indices)), count)
     parts = [indices[max(0, min(low, len(indices) - count)) :][:count] for low in starts]
     step = next(n for n in range(len(parts) // 2 + 1, len(parts) + 2) if math.gcd(n, len(parts)) == 1)

@@ -92,9 +92,9 @@ class Linker:
         lessons = self._lessons(train)
         self.prepare(dev)
         self._ranker = _fitted(lessons)
-        scored = [self._scored(document, document.mentions) for document in dev]
-        self.judged = self._judged(lessons, dev, scored)
-        self.threshold = self._cut(dev, scored)
+        ranked = [pair for d in dev for pair in zip(d.mentions, self._scored(d, d.mentions), strict=True)]
+        self.judged = self._judged(lessons, ranked)
+        self.threshold = self._cut(ranked)
 
     def prepare(self, documents: Sequence[Document]) -> None:
         """Looks documents up together: it takes about as long for many as for one to go through a large terminology."""
@@ -119,9 +119,7 @@ class Linker:
         """
         return [self._ordered(found) for found in self._scored(document, mentions)]
 
-    def _judged(
-        self, lessons: Sequence[Lesson], dev: Sequence[Document], scored: Sequence[Sequence[Sequence[Ranked]]]
-    ) -> Judged:
+    def _judged(self, lessons: Sequence[Lesson], dev: Sequence[tuple[Mention, list[Ranked]]]) -> Judged:
         """How the mentions that were learned from come out, by what the other folds teach, and those of dev."""
         right = missed = total = 0
         for fold in range(FOLDS):
@@ -132,12 +130,11 @@ class Linker:
                     missed += one.count * (one.right is None)
                     if one.right is not None and ranker is not None:
                         right += one.count * int(ranker(one.rows).argmax() == one.right)
-        for document, ranked in zip(dev, scored, strict=True):
-            for mention, found in zip(document.mentions, ranked, strict=True):
-                if mention.concept is not None and mention.concept != self._unlinked:
-                    total += 1
-                    right += bool(found) and found[0].concept == mention.concept
-                    missed += all(one.concept != mention.concept for one in found)
+        for mention, found in dev:
+            if mention.concept is not None and mention.concept != self._unlinked:
+                total += 1
+                right += bool(found) and found[0].concept == mention.concept
+                missed += all(one.concept != mention.concept for one in found)
         return Judged(right / max(total, 1), missed / max(total, 1))
 
     def _ordered(self, found: Sequence[Ranked]) -> tuple[str, ...]:
@@ -191,17 +188,16 @@ class Linker:
             elif concept != self._unlinked:
                 yield Lesson(np.zeros((0, 0), np.float32), None, count, fold)
 
-    def _cut(self, dev: Sequence[Document], scored: Sequence[Sequence[Sequence[Ranked]]]) -> float:
+    def _cut(self, dev: Sequence[tuple[Mention, list[Ranked]]]) -> float:
         best, right, unlinked = [], [], []
         if self._unlinked is None:
             return float("-inf")
-        for document, ranked in zip(dev, scored, strict=True):
-            for mention, found in zip(document.mentions, ranked, strict=True):
-                if found:
-                    gold = mention.concept or self._unlinked
-                    best.append(found[0].score)
-                    right.append(found[0].concept == gold)
-                    unlinked.append(gold == self._unlinked)
+        for mention, found in dev:
+            if found:
+                gold = mention.concept or self._unlinked
+                best.append(found[0].score)
+                right.append(found[0].concept == gold)
+                unlinked.append(gold == self._unlinked)
         return threshold(best, right, unlinked)
 
 
