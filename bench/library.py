@@ -19,7 +19,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any, Literal, TypedDict, overload
 
 from bench.config import RunConfig, from_mapping, replacing
-from bench.errors import MissingError
+from bench.errors import MissingError, UsageError
 from bench.registry import load
 from bench.reporting import Reporter, SilentReporter
 from bench.results import display
@@ -353,12 +353,16 @@ def study(
         BenchError: with the words of the command line; also where runs failed or may not be compared.
     """
     from bench.cli.studytable import StudyWatcher
+    from bench.launchers import check
     from bench.steps.names import written_out
     from bench.studies.conduct import conduct
     from bench.studies.request import members, planned
     from bench.studies.study import open_study
 
+    check(launcher, jobs)
     registry, base = load(), _configured(config, fields)
+    if base.study is not None:
+        raise UsageError("study is for one run; a study is named by name, and goes on when it is called again.")
     named = {label: members(label, registry) for label in sets}
     tasks = dict.fromkeys((*base.task, *(task for each in named.values() for task in each)))
     base = written_out(replace(base, task=tuple(tasks)), registry, os.environ)

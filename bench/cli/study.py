@@ -97,7 +97,7 @@ def planned_study(args: argparse.Namespace, registry: Registry) -> Study:
         UsageError: something that was typed means nothing.
     """
     from bench.cli.run import configuration
-    from bench.launchers import LAUNCHERS
+    from bench.launchers import check
     from bench.studies.kinds import KINDS
     from bench.studies.request import members, planned
 
@@ -106,10 +106,7 @@ def planned_study(args: argparse.Namespace, registry: Registry) -> Study:
     for flag, given in (("--resume", args.resume), ("--study", args.study)):
         if given is not None:
             raise UsageError(f"{flag} is for one run; a study goes on when its command is typed again.")
-    if args.launcher not in LAUNCHERS:
-        raise unknown("launcher", args.launcher, LAUNCHERS, "bench study --help")
-    if args.jobs < 1:
-        raise UsageError(f"--jobs is {args.jobs}; it must be at least 1.")
+    check(args.launcher, args.jobs)
     if args.set and args.kind != "ablation":
         raise UsageError(f"--set is for an ablation; a {args.kind} study takes --task or --task-set.")
     if args.file is not None and args.kind != "sweep":

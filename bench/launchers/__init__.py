@@ -6,12 +6,12 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import Protocol
 
-from bench.errors import unknown
+from bench.errors import UsageError, unknown
 from bench.launchers.child import Job, Outcome
 
 LAUNCHERS = ("local", "ray", "slurm")
 
-__all__ = ["LAUNCHERS", "Job", "Launcher", "Outcome", "launcher"]
+__all__ = ["LAUNCHERS", "Job", "Launcher", "Outcome", "check", "launcher"]
 
 
 class Launcher(Protocol):
@@ -33,6 +33,18 @@ class Launcher(Protocol):
         """Lets go of what was started; nothing runs any more."""
 
 
+def check(name: str, jobs: int) -> None:
+    """Refuses a launcher that does not exist, or no run at once; before anything is planned.
+
+    Raises:
+        UsageError: one of the two.
+    """
+    if name not in LAUNCHERS:
+        raise unknown("launcher", name, LAUNCHERS, "bench study --help")
+    if jobs < 1:
+        raise UsageError(f"--jobs is {jobs}; it must be at least 1.")
+
+
 def launcher(name: str, jobs: int, folder: Path, options: Sequence[str] = ()) -> Launcher:
     """The launcher of a name.
 
@@ -43,9 +55,10 @@ def launcher(name: str, jobs: int, folder: Path, options: Sequence[str] = ()) ->
         options: ``KEY=VALUE`` of the launcher's own, e.g. a partition of slurm.
 
     Raises:
-        UsageError: no such launcher, or no such option.
+        UsageError: no such launcher, fewer jobs than one, or no such option.
         MissingError: its package is not installed.
     """
+    check(name, jobs)
     if name == "local":
         from bench.launchers.local import LocalLauncher
 
@@ -54,8 +67,6 @@ def launcher(name: str, jobs: int, folder: Path, options: Sequence[str] = ()) ->
         from bench.launchers.on_ray import RayLauncher
 
         return RayLauncher.opened(jobs, options)
-    if name == "slurm":
-        from bench.launchers.on_slurm import SlurmLauncher
+    from bench.launchers.on_slurm import SlurmLauncher
 
-        return SlurmLauncher.opened(jobs, folder, options)
-    raise unknown("launcher", name, LAUNCHERS, "bench study --help")
+    return SlurmLauncher.opened(jobs, folder, options)

@@ -56,4 +56,10 @@ def test_what_does_not_fit_a_kind_is_refused(tmp_path: Path) -> None:
         bench.study("sweep", **fields)  # type: ignore[arg-type]
     with pytest.raises(UsageError, match="Sets are for an ablation"):
         bench.study("transfer", sets=["clinical"], **fields)  # type: ignore[arg-type]
+    with pytest.raises(UsageError, match="Did you mean 'local'"):
+        bench.study("ablation", launcher="lokal", **fields)  # type: ignore[arg-type]
+    with pytest.raises(UsageError, match="at least 1"):
+        bench.study("ablation", jobs=0, **fields)  # type: ignore[arg-type]
+    with pytest.raises(UsageError, match="study is for one run"):
+        bench.study("ablation", study="mine", **fields)  # type: ignore[arg-type]
     assert not list(tmp_path.iterdir())
