@@ -12,6 +12,7 @@ from dataclasses import replace
 from typing import TypeVar
 
 from bench.api.data import Corpus, Document, Key, Mention, Relation, tidy
+from bench.api.spool import spooled
 
 SORTED, TRIMMED, JOINED = "sorted", "trimmed", "joined"
 
@@ -21,7 +22,7 @@ A = TypeVar("A")
 def tidied_corpus(corpus: Corpus) -> Corpus:
     """A corpus with tidy mentions; how many were changed is added to its `adjusted`."""
     counts: Counter[str] = Counter(corpus.adjusted)
-    splits = {split: tuple(_tidied(document, counts) for document in corpus[split]) for split in corpus}
+    splits = {split: spooled(_tidied(document, counts) for document in corpus[split]) for split in corpus}
     return replace(corpus, splits=splits, adjusted=dict(sorted((+counts).items())))
 
 

@@ -10,6 +10,7 @@ fall together by chance once in three hundred thousand corpora.
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
+from itertools import islice
 from typing import TYPE_CHECKING, Any
 
 from bench.api.data import SPLITS, Document
@@ -21,6 +22,8 @@ if TYPE_CHECKING:
     Hashes = NDArray[np.uint64]
 
 GRAM = 13
+AT_ONCE = 4096
+"""Documents of an earlier split that are held at once."""
 
 
 def overlap(splits: Mapping[str, Sequence[Document]], gram: int = GRAM) -> dict[str, dict[str, Any]]:
@@ -35,26 +38,51 @@ def overlap(splits: Mapping[str, Sequence[Document]], gram: int = GRAM) -> dict[
         latter (``exact``), or do so or share a run with it (``touched``); ``grams``, its distinct runs, and how many of them
         are ``shared``.
     """
-    import numpy as np
-
     number: dict[str, int] = {}
-    read = {name: [_hashes(d.text, gram, number) for d in splits[name]] for name in SPLITS if name in splits}
-    grams = {name: _distinct([runs for _, runs in found]) for name, found in read.items()}
-    wholes = {name: {whole for whole, _ in found} for name, found in read.items()}
-    table = {}
-    for later, earlier in (("dev", "train"), ("test", "train"), ("test", "dev")):
-        if later in read and earlier in read:
-            sizes = [len(runs) for _, runs in read[later]]
-            joined = np.concatenate([np.zeros(0, np.uint64), *(runs for _, runs in read[later])])
-            known = np.isin(joined, grams[earlier])
-            owner = np.repeat(np.arange(len(sizes)), sizes)
-            exact = np.array([whole in wholes[earlier] for whole, _ in read[later]], dtype=bool)
-            touched = np.bincount(owner, weights=known, minlength=len(sizes)) > 0
-            table[f"{later}-{earlier}"] = {
-                "documents": len(sizes), "exact": int(exact.sum()), "touched": int((touched | exact).sum()),
-                "grams": len(grams[later]), "shared": int(np.isin(grams[later], grams[earlier]).sum()),
-            }  # fmt: skip
+    read = {name: [_hashes(d.text, gram, number) for d in splits[name]] for name in SPLITS[1:] if name in splits}
+    table: dict[str, dict[str, Any]] = {}
+    for earlier, later in (("train", SPLITS[1:]), ("dev", SPLITS[2:])):
+        if earlier in splits:
+            pairs = {f"{name}-{earlier}": _Shared(read[name]) for name in later if name in read}
+            # train is by far the largest split, and nothing of it is kept
+            rest = iter(read[earlier] if earlier in read else (_hashes(d.text, gram, number) for d in splits[earlier]))
+            while part := list(islice(rest, AT_ONCE)):
+                for pair in pairs.values():
+                    pair.hold_against(part)
+            table |= {name: pair.counts() for name, pair in pairs.items()}
     return table
+
+
+class _Shared:
+    """What the documents of one split share with those of another, which it is held against part by part."""
+
+    def __init__(self, documents: Sequence[tuple[int, Hashes]]) -> None:
+        import numpy as np
+
+        self._wholes, self._sizes = [whole for whole, _ in documents], [len(runs) for _, runs in documents]
+        joined = np.concatenate([np.zeros(0, np.uint64), *(runs for _, runs in documents)])
+        self._grams, self._of_grams = np.unique(joined, return_inverse=True)
+        self._shared = np.zeros(len(self._grams), dtype=bool)
+        self._twice: set[int] = set()
+
+    def hold_against(self, documents: Sequence[tuple[int, Hashes]]) -> None:
+        """Marks what stands in these, too."""
+        import numpy as np
+
+        self._twice |= {whole for whole, _ in documents}.intersection(self._wholes)
+        self._shared |= np.isin(self._grams, np.concatenate([runs for _, runs in documents]))
+
+    def counts(self) -> dict[str, int]:
+        """As `overlap` gives them for a pair of splits."""
+        import numpy as np
+
+        exact = np.array([whole in self._twice for whole in self._wholes], dtype=bool)
+        owner = np.repeat(np.arange(len(self._sizes)), self._sizes)
+        touched = np.bincount(owner, weights=self._shared[self._of_grams], minlength=len(self._sizes)) > 0
+        return {
+            "documents": len(self._sizes), "exact": int(exact.sum()), "touched": int((touched | exact).sum()),
+            "grams": len(self._grams), "shared": int(self._shared.sum()),
+        }  # fmt: skip
 
 
 def _hashes(text: str, gram: int, number: dict[str, int]) -> tuple[int, Hashes]:
@@ -84,10 +112,3 @@ def _mix(values: Hashes) -> Hashes:
     values = (values ^ (values >> np.uint64(27))) * np.uint64(0x94D049BB133111EB)
     mixed: Hashes = values ^ (values >> np.uint64(31))
     return mixed
-
-
-def _distinct(parts: Sequence[Hashes]) -> Hashes:
-    import numpy as np
-
-    found: Hashes = np.unique(np.concatenate([np.zeros(0, np.uint64), *parts]))
-    return found

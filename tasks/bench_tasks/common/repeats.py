@@ -15,14 +15,14 @@ def repeated_texts(splits: Mapping[str, Sequence[Document]], published: Containe
         splits: in the order train, dev, test.
         published: checksums of texts that the corpus's own authors left in two splits, which are let through.
     """
-    first: dict[str, tuple[str, str]] = {}
+    first: dict[bytes, tuple[str, str]] = {}
     found = []
     for split, documents in splits.items():
         for document in documents:
-            digest = hashlib.sha256(" ".join(document.text.casefold().split()).encode("utf-8")).hexdigest()
+            digest = _digest(" ".join(document.text.casefold().split()))
             home, other = first.setdefault(digest, (split, document.id))
             if home != split:
-                found.append(Leak(document.id, split, home, other, tolerated=digest in published))
+                found.append(Leak(document.id, split, home, other, tolerated=digest.hex() in published))
     return tuple(found)
 
 
@@ -38,13 +38,17 @@ def repeated_sentences(splits: Mapping[str, Sequence[Document]], words: int = 8,
         words: shorter documents are not looked at.
         share: the most that may be repeated, of a split's documents that are looked at.
     """
-    home: dict[str, tuple[str, str]] = {}
+    home: dict[bytes, tuple[str, str]] = {}
     found: list[Leak] = []
     for split, documents in splits.items():
-        long = [document for document in documents if document.text.count(" ") + 1 >= words]
-        repeated = [document for document in long if document.text in home]
+        long = [(d.id, _digest(d.text)) for d in documents if d.text.count(" ") + 1 >= words]
+        repeated = [(name, digest) for name, digest in long if digest in home]
         few = len(repeated) <= share * len(long)
-        found += [Leak(d.id, split, *home[d.text], tolerated=few) for d in repeated]
-        for document in long:
-            home.setdefault(document.text, (split, document.id))
+        found += [Leak(name, split, *home[digest], tolerated=few) for name, digest in repeated]
+        for name, digest in long:
+            home.setdefault(digest, (split, name))
     return tuple(found)
+
+
+def _digest(text: str) -> bytes:
+    return hashlib.sha256(text.encode("utf-8", "surrogatepass")).digest()

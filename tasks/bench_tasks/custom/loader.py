@@ -5,11 +5,12 @@ from __future__ import annotations
 import hashlib
 import warnings
 from collections import Counter
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from pathlib import Path
 
 from bench.api.data import SPLITS, Corpus, Document
+from bench.api.spool import spooled
 from bench.errors import DataError, DataWarning
 from bench_tasks.common import brat, iob
 from bench_tasks.common.classes import judgements
@@ -98,7 +99,9 @@ def load(spec: TaskFile, folder: Path, faults: Faults) -> Corpus:
     related = spec.kind == "relations" and spec.format == "brat"
     declared, conf = declared_in([*homes.values(), folder]) if related else ({}, "")
     reading = _Reading(spec, folder, faults, Roles({**declared, **spec.roles}))
-    splits = {split: tuple(_READERS[spec.format](reading, homes[split], split)) for split in SPLITS}
+    splits: dict[str, Sequence[Document]] = {}
+    for split in SPLITS:
+        splits[split] = spooled(_READERS[spec.format](reading, homes[split], split))
     splits = _known(reading, splits)
     faults.check(folder)
     if reading.roles.used - spec.roles.keys():
@@ -115,7 +118,7 @@ def load(spec: TaskFile, folder: Path, faults: Faults) -> Corpus:
         classes = spec.labels or trained(spec.kind, splits["train"])
         if len(trained(spec.kind, splits["train"])) < 2:
             raise DataError(f"{homes['train']} holds one class alone; wanted at least two.")
-        splits = {s: tuple(replace(d, judgements=judgements(classes, d.judgements[0].name)) for d in splits[s]) for s in SPLITS}
+        splits = {s: spooled(replace(d, judgements=judgements(classes, d.judgements[0].name)) for d in splits[s]) for s in SPLITS}
     for message in (_passed(reading.passed), reading.roles.notice()):
         if message:
             warnings.warn(f"{spec.name}: {message}", DataWarning, stacklevel=2)
@@ -164,12 +167,12 @@ def labels_of(kind: str, document: Document) -> tuple[str, ...]:
     return tuple(judgement.name for judgement in document.judgements if judgement.chosen)
 
 
-def trained(kind: str, documents: tuple[Document, ...]) -> tuple[str, ...]:
+def trained(kind: str, documents: Sequence[Document]) -> tuple[str, ...]:
     """The labels of training documents, sorted."""
     return tuple(sorted({label for document in documents for label in labels_of(kind, document)}))
 
 
-def _known(reading: _Reading, splits: Mapping[str, tuple[Document, ...]]) -> dict[str, tuple[Document, ...]]:
+def _known(reading: _Reading, splits: Mapping[str, Sequence[Document]]) -> dict[str, Sequence[Document]]:
     """The documents, without labels that the task's file does not list or, where it lists none, that no training document has.
 
     What the kind of task is not about is not looked at.
@@ -186,10 +189,9 @@ def _known(reading: _Reading, splits: Mapping[str, tuple[Document, ...]]) -> dic
         if spec.labels
         else "All splits must use the labels of train."
     )
-    made: dict[str, tuple[Document, ...]] = {}
-    for split, documents in splits.items():
-        kept = []
-        for document in documents:
+
+    def known_of(split: str) -> Iterator[Document]:
+        for document in splits[split]:
             strange = [label for label in labels_of(spec.kind, document) if label not in known]
             for label in strange:
                 where = reading.places[split, document.id].of(label)
@@ -201,17 +203,15 @@ def _known(reading: _Reading, splits: Mapping[str, tuple[Document, ...]]) -> dic
                     )
                 )
             if not strange:
-                kept.append(document)
+                yield document
             elif spec.kind != "classification":
-                kept.append(
-                    replace(
-                        document,
-                        mentions=tuple(m for m in document.mentions if spec.kind != "mentions" or m.label in known),
-                        relations=tuple(r for r in document.relations if r.label in known),
-                    )
+                yield replace(
+                    document,
+                    mentions=tuple(m for m in document.mentions if spec.kind != "mentions" or m.label in known),
+                    relations=tuple(r for r in document.relations if r.label in known),
                 )
-        made[split] = tuple(kept)
-    return made
+
+    return {split: spooled(known_of(split)) for split in splits}
 
 
 def _brat(reading: _Reading, home: Path, split: str) -> Iterator[Document]:

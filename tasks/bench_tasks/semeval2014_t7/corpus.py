@@ -3,9 +3,11 @@
 from __future__ import annotations
 
 import hashlib
+from collections.abc import Sequence
 from pathlib import Path
 
 from bench.api.data import SPLITS, Corpus, Document
+from bench.api.spool import spooled
 from bench.errors import DataError
 from bench_tasks.common.documents import names_of, read_document
 from bench_tasks.common.facts import T7_LAYOUT
@@ -21,10 +23,10 @@ def load(folder: Path, faults: Faults | None = None) -> Corpus:
     faults = faults or Faults(tolerable=False)
     names = {split: names_of(folder / split, T7_LAYOUT, faults) for split in SPLITS}
     digest = hashlib.sha256()
-    splits: dict[str, tuple[Document, ...]] = {}
+    splits: dict[str, Sequence[Document]] = {}
     for split in SPLITS:
         read = (read_document(folder / split, name, digest, read_mentions, faults) for name in names[split])
-        splits[split] = tuple(document for document in read if document is not None)
+        splits[split] = spooled(document for document in read if document is not None)
     faults.check(folder)
     for split in SPLITS:
         if not any(document.mentions for document in splits[split]):

@@ -6,9 +6,11 @@ Every file is read once and nothing is kept but the documents, so that time and 
 from __future__ import annotations
 
 import hashlib
+from collections.abc import Sequence
 from pathlib import Path
 
 from bench.api.data import SPLITS, Corpus, Document
+from bench.api.spool import spooled
 from bench.errors import DataError
 from bench_tasks.common.documents import names_of, read_document
 from bench_tasks.common.facts import T14_LAYOUT
@@ -23,11 +25,11 @@ def load(folder: Path, faults: Faults | None = None) -> Corpus:
         raise DataError(f"There is no folder {folder}.", f"Wanted {T14_LAYOUT}.")
     faults = faults or Faults(tolerable=False)
     digest = hashlib.sha256()
-    splits: dict[str, tuple[Document, ...]] = {}
+    splits: dict[str, Sequence[Document]] = {}
     for split in SPLITS:
         names = names_of(folder / split, T14_LAYOUT, faults)
         read = (read_document(folder / split, name, digest, read_mentions, faults) for name in names)
-        splits[split] = tuple(document for document in read if document is not None)
+        splits[split] = spooled(document for document in read if document is not None)
     faults.check(folder)
     for split in SPLITS:
         if not any(document.mentions for document in splits[split]):

@@ -1,0 +1,138 @@
+"""Documents of a split in memory while they are few, on disk where they are many, so that a corpus of any size can be trained on.
+
+As `tempfile.SpooledTemporaryFile` does for bytes. The file has no name from the moment it is made: nobody else can open it, and
+it is gone with the process, however that ends. It lies where `tempfile` puts files (`TMPDIR`).
+"""
+
+from __future__ import annotations
+
+import json
+import tempfile
+import threading
+from array import array
+from collections.abc import Iterable, Iterator, Sequence
+from typing import IO, Any, overload
+
+from bench.api.data import Document, Fragment, Judgement, Mention, Passage, Relation
+
+LIMIT = 64 * 2**20
+"""Bytes that the documents of a split may take in memory, by `_size`: some 3,000 clinical notes with 25 mentions each."""
+
+
+def spooled(documents: Iterable[Document], limit: int = LIMIT) -> Sequence[Document]:
+    """The documents as a sequence that takes no more memory than the limit, whatever their number.
+
+    Args:
+        documents: read once, one at a time; a generator keeps none of them.
+        limit: bytes.
+
+    Returns:
+        A tuple while they fit, else a `Spool`.
+
+    Raises:
+        OSError: the disk is full.
+    """
+    kept: list[Document] = []
+    size = 0
+    rest = iter(documents)
+    for document in rest:
+        kept.append(document)
+        size += _size(document)
+        if size > limit:
+            spool = Spool()
+            spool.extend(kept)
+            kept.clear()
+            spool.extend(rest)
+            return spool
+    return tuple(kept)
+
+
+class Spool(Sequence[Document]):
+    """Documents in a file without a name, one line of JSON each; one is read when it is asked for, and not kept."""
+
+    def __init__(self) -> None:
+        self._file: IO[bytes] = tempfile.TemporaryFile(prefix="bench-documents-")  # noqa: SIM115  lives as long as the spool
+        self._starts = array("q", [0])
+        self._lock = threading.Lock()
+
+    def extend(self, documents: Iterable[Document]) -> None:
+        """Adds documents at the end."""
+        for document in documents:
+            line = json.dumps(_packed(document), separators=(",", ":"), default=lambda number: number.item()).encode()
+            with self._lock:
+                self._file.seek(self._starts[-1])
+                self._file.write(line)
+            self._starts.append(self._starts[-1] + len(line))
+
+    def __len__(self) -> int:
+        return len(self._starts) - 1
+
+    @overload
+    def __getitem__(self, index: int) -> Document: ...
+
+    @overload
+    def __getitem__(self, index: slice) -> tuple[Document, ...]: ...
+
+    def __getitem__(self, index: int | slice) -> Document | tuple[Document, ...]:
+        if isinstance(index, slice):
+            return tuple(self[i] for i in range(*index.indices(len(self))))
+        place = range(len(self))[index]
+        with self._lock:
+            self._file.seek(self._starts[place])
+            line = self._file.read(self._starts[place + 1] - self._starts[place])
+        return _unpacked(json.loads(line))
+
+    def __iter__(self) -> Iterator[Document]:
+        return (self[i] for i in range(len(self)))
+
+    def __eq__(self, other: object) -> bool:
+        if not isinstance(other, Sequence) or len(other) != len(self):
+            return False
+        return all(a == b for a, b in zip(self, other, strict=True))
+
+
+def _size(document: Document) -> int:
+    """Bytes that a document takes as objects, about: measured on notes of 2015-T14, whose mentions have slots."""
+    parts = len(document.mentions) + len(document.relations) + len(document.judgements) + len(document.passages)
+    return 2 * len(document.text) + 800 * (1 + parts)
+
+
+def _packed(document: Document) -> list[Any]:
+    """A document as lists, numbers and strings."""
+    return [
+        document.id,
+        document.text,
+        [[m.fragments, m.label, m.concept, dict(m.slots), m.confidence, m.written] for m in document.mentions],
+        [[r.source, r.target, r.label, r.confidence] for r in document.relations],
+        [[j.name, j.score, j.chosen] for j in document.judgements],
+        [[p.id, p.span] for p in document.passages],
+    ]
+
+
+def _unpacked(packed: list[Any]) -> Document:
+    ident, text, mentions, relations, judgements, passages = packed
+    return Document(
+        ident,
+        text,
+        tuple(
+            Mention(
+                _fragments(fragments),
+                label,
+                concept,
+                {name: tuple(values) for name, values in slots.items()},
+                confidence,
+                None if written is None else _fragments(written),
+            )
+            for fragments, label, concept, slots, confidence, written in mentions
+        ),
+        tuple(
+            Relation((_fragments(source), first), (_fragments(target), second), label, confidence)
+            for (source, first), (target, second), label, confidence in relations
+        ),
+        tuple(Judgement(name, score, bool(chosen)) for name, score, chosen in judgements),
+        tuple(Passage(name, (span[0], span[1])) for name, span in passages),
+    )
+
+
+def _fragments(packed: list[list[int]]) -> tuple[Fragment, ...]:
+    return tuple((start, end) for start, end in packed)
