@@ -61,8 +61,17 @@ class Scoring:
     thresholds: dict[str, Thresholds] = field(default_factory=dict)
     funnels: dict[str, dict[str, Funnel]] = field(default_factory=dict)
     at_half: dict[str, dict[str, dict[str, float]]] = field(default_factory=dict)
+    _selects_concepts: dict[str, bool] = field(default_factory=dict)
 
-    def predict(self, model: TaskModel, task: str, split: str, choose: bool = False, funnel: Funnel | None = None) -> Predicted:
+    def predict(
+        self,
+        model: TaskModel,
+        task: str,
+        split: str,
+        choose: bool = False,
+        funnel: Funnel | None = None,
+        concepts: bool = True,
+    ) -> Predicted:
         """Predictions of a model on a split.
 
         Args:
@@ -71,6 +80,7 @@ class Scoring:
             split: its name.
             choose: whether the thresholds are chosen anew on this split, which is dev.
             funnel: follows the gold mentions of the split.
+            concepts: whether they are filled in.
         """
         from bench.evaluation.predict import predict
 
@@ -82,10 +92,11 @@ class Scoring:
                 if choose:
                     self.thresholds[task] = self.chosen(task, split, documents)
                 documents = self.thresholds.get(task, Thresholds()).accept(documents)
-            self.prepare_links(task, split, documents)
+            if concepts:
+                self.prepare_links(task, split, documents)
             return documents
 
-        link = self.link_of(task)
+        link = self.link_of(task) if concepts else _unlinked
         see = None if funnel is None else funnel.see
         found = predict(model, task, one, split, self.device, self.pad, link, self.padded, accept=accept, see=see)
         return replace(found, handed=tuple(handed))
@@ -108,14 +119,31 @@ class Scoring:
                 [replace(d, mentions=p.mentions) for d, p in zip(texts, predicted, strict=True)]
             )
 
+    def linked(self, task: str, split: str, predicted: Sequence[Document]) -> tuple[Document, ...]:
+        """Predictions of a split with their concepts filled in."""
+        self.prepare_links(task, split, predicted)
+        link, texts = self.link_of(task), self.data[task].corpus[split]
+        return tuple(replace(d, mentions=tuple(link(text, d.mentions))) for text, d in zip(texts, predicted, strict=True))
+
+    def selects_concepts(self, task: str) -> bool:
+        """Whether the selection metric looks at concepts: gold of dev without them scores less than gold. Where it does not,
+        they are left out of what is done after every so many updates: early on a model finds much that is no mention, and
+        each of it would be looked up.
+        """
+        if task not in self._selects_concepts:
+            gold = self.data[task].corpus["dev"] if task in self.linkings else ()
+            bare = [replace(d, mentions=tuple(replace(m, concept=None) for m in d.mentions)) for d in gold]
+            self._selects_concepts[task] = bool(gold) and self.selected(task, "dev", bare) != self.selected(task, "dev", gold)
+        return self._selects_concepts[task]
+
     def compare_with_half(self, task: str, split: str, predicted: Predicted) -> None:
         """Keeps the selection metric beside what it would be with every threshold at one half."""
         one = self.data[task]
         if not self.thresholds.get(task, Thresholds()).as_json():
             return
-        link, accepted = self.link_of(task), Thresholds().accept(predicted.handed)
-        self.prepare_links(task, split, accepted)
-        half = [replace(d, mentions=tuple(link(text, d.mentions))) for text, d in zip(one.corpus[split], accepted, strict=True)]
+        half = Thresholds().accept(predicted.handed)
+        if self.selects_concepts(task):
+            half = self.linked(task, split, half)
         self.at_half.setdefault(task, {})[split] = {
             "chosen": self.selected(task, split, predicted.documents),
             "half": self.selected(task, split, half),
@@ -128,7 +156,9 @@ class Scoring:
 
     def selection(self, model: TaskModel, step: int) -> dict[str, float]:
         """Each task's selection metric on dev after an update, and their mean as ``mean``."""
-        predicted = {name: self.predict(model, name, "dev", choose=True) for name in self.data}
+        predicted = {
+            name: self.predict(model, name, "dev", choose=True, concepts=self.selects_concepts(name)) for name in self.data
+        }
         self.latest = step, predicted
         values = {name: self.selected(name, "dev", predicted[name].documents) for name in self.data}
         return values | {"mean": sum(values.values()) / len(values)}
@@ -149,7 +179,12 @@ class Scoring:
             first = stage == "trained"
             followed = split == "test" and stage in ("trained", "quantized")
             funnel = Funnel(self.data[name].corpus[split]) if followed else None
-            predicted = known.get(name) or self.predict(model, name, split, first and split == "dev", funnel)
+            if name not in known:
+                predicted = self.predict(model, name, split, first and split == "dev", funnel)
+            elif self.selects_concepts(name):
+                predicted = known[name]
+            else:
+                predicted = replace(known[name], documents=self.linked(name, split, known[name].documents))
             if funnel is not None:
                 self.funnels.setdefault(stage, {})[name] = funnel
             if first:

@@ -128,3 +128,42 @@ def test_a_study_hands_the_file_on_by_its_whole_path(tmp_path: Path, monkeypatch
     assert words[words.index("--concepts") + 1] == f"{TASK}={tmp_path / 'names.tsv'}"
     assert words[words.index("--concept-sources") + 1] == "MSH"
     assert "--data" not in words
+
+
+@pytest.mark.parametrize("metric", ["task1.span_only.f1", "task1.strict.f1"])
+def test_concepts_are_looked_up_after_every_so_many_updates_only_where_the_selection_metric_sees_them(
+    metric: str, tiny: Callable[..., RunConfig], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    from bench.linking.linker import Linker
+    from bench.results.layout import PREDICTIONS, predictions_name
+    from bench.results.schema import pick
+    from bench.results.store import read_predictions
+    from bench.steps.finish import Scoring
+    from bench_tasks.semeval2015_t14.task import SemEval2015T14
+
+    monkeypatch.setattr(SemEval2015T14, "metadata", replace(SemEval2015T14.metadata, selection_metric=metric))
+    selecting, looked_up, chosen = [False], [0, 0], []
+    select, link = Scoring.selection, Linker.link
+
+    def selection(self: Scoring, *args: Any) -> dict[str, float]:
+        selecting[0] = True
+        values = select(self, *args)
+        selecting[0] = False
+        chosen.append(values["mean"])
+        return values
+
+    def counted(self: Linker, *args: Any) -> Any:
+        looked_up[selecting[0]] += 1
+        return link(self, *args)
+
+    monkeypatch.setattr(Scoring, "selection", selection)
+    monkeypatch.setattr(Linker, "link", counted)
+    folder = runner.run(tiny(), load()).folder
+    assert folder is not None
+    assert len(chosen) == 2
+    assert (looked_up[True] > 0) == (metric == "task1.strict.f1")
+    assert looked_up[False] > 0
+    scores = read_result(folder).to_json()["scores"][TASK]
+    assert pick(scores["dev"]["trained"], metric) == pytest.approx(chosen[-1])
+    dev = read_predictions(folder / PREDICTIONS / predictions_name(TASK, "dev", "trained"))
+    assert any(mention.concept is not None for document in dev for mention in document.mentions)
