@@ -1,7 +1,7 @@
 """Time and memory of a whole run against the number of training notes: loaded, encoded and trained for ten updates.
 
-Each size is a run of `bench.runner.run` in a process of its own, all invariants on, A1 on the task's synthetic corpus with 60 notes in dev
-and in test. Seconds are those that the result tells; the peak is what the process holds above the moment before the run.
+Each size is a run of `bench.runner.run` in a process of its own, all invariants on, A1 on the task's synthetic corpus with 60
+notes in dev and in test. Seconds are those that the result tells; the peak is what the process holds above the moment before.
 
     python benchmarks/bench_scale.py [--quick] [--sizes 1000 10000 100000] [--plot docs/scale.svg] [--json FILE]
 
@@ -91,7 +91,8 @@ def child(options: argparse.Namespace) -> dict[str, float]:
         registry.get("tasks", TASK).synthesize(folder, 2015, sizes)
         config = RunConfig(
             task=(TASK,), model=common.model(options), data={TASK: str(folder)}, out=str(out), steps=STEPS,
-            tracker=("none",), waive=("smoke",) if options.model == "tiny-bert" else (),  # which learns too little in its 50 updates
+            tracker=("none",),
+            waive=("smoke",) if options.model == "tiny-bert" else (),  # it learns too little in 50 updates
         )  # fmt: skip
         import_heavy()
         before = resident()

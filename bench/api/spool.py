@@ -1,4 +1,4 @@
-"""Documents of a split in memory while they are few, on disk where they are many, so that a corpus of any size can be trained on.
+"""Documents of a split: in memory while they are few, on disk where they are many, so that a corpus may have any size.
 
 As `tempfile.SpooledTemporaryFile` does for bytes. The file has no name from the moment it is made: nobody else can open it, and
 it is gone with the process, however that ends. It lies where `tempfile` puts files (`TMPDIR`).

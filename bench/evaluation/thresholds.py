@@ -2,9 +2,9 @@
 
 F1 = 2·TP / (predicted + gold) over all groups together is highest where every group takes the threshold that maximises
 TP − F1/2 · predicted, with the F1 that results: groups are independent of one another given F1, and a few rounds find it. With
-probabilities that say what they mean every threshold would be F1/2. Discontiguous mentions stand between two of them, at the
-geometric mean of that F1/2 and of their own: they are few, so that the F1 of all would give them up for a handful of false
-ones, and where hardly any are found their own F1 would take nine false ones for each that is right. Relations are held to the
+probabilities that say what they mean every threshold would be F1/2. Discontiguous mentions are few: the F1 of all would give
+them up for a handful of false ones, and where hardly any are found their own F1 would take nine false ones for each that is
+right. They have the threshold of their own F1 as far as that costs the F1 of all no more than `COST`. Relations are held to the
 F1 of relations. Classes have a module of their own, `bench.evaluation.class_thresholds`.
 
 A threshold moves away from one half only as far as is worth one standard error of what it gains; dev splits are small.
@@ -32,6 +32,8 @@ _AT_HALF = int(np.argmin(np.abs(GRID - HALF)))
 FEWEST = 20
 """Gold annotations on dev from which a group has a threshold of its own; smaller groups share those of their kind, or one."""
 ROUNDS = 20
+COST = 0.005
+"""The most that accepting discontiguous mentions by their own F1 may take from the F1 of all, on dev."""
 
 Kind = Literal["mention", "relation"]
 
@@ -146,10 +148,15 @@ def _of_kind(kind: Kind, gold: Sequence[Document], predicted: Sequence[Document]
     counts = {p: _counts([x for g in p.groups for x in sure[g]], [x for g in p.groups for x in right[g]]) for p in pools}
     gold_of = {p: sum(wanted.get(g, 0) for g in p.groups) for p in pools}
     apart = [p for p in pools if p.apart]
-    of_all, found = _best([counts[p] for p in pools], sum(gold_of.values()))
-    of_apart, _ = _best([counts[p] for p in apart], sum(gold_of[p] for p in apart))
-    price = math.sqrt(of_all * of_apart) / 2
-    places = {p: _near_half(*counts[p], price) if p.apart else at for p, at in zip(pools, found, strict=True)}
+    places = dict(zip(pools, _best([counts[p] for p in pools], sum(gold_of.values())), strict=True))
+
+    def f1(at: Mapping[_Pool, int]) -> float:
+        return _f1([counts[p] for p in at], list(at.values()), sum(gold_of.values()))
+
+    least = f1(places) - COST
+    for p, own in zip(apart, _best([counts[p] for p in apart], sum(gold_of[p] for p in apart)), strict=True):
+        way = range(own, places[p], 1 if places[p] > own else -1)
+        places[p] = next((at for at in way if f1(places | {p: at}) >= least), places[p])
     return {group: float(GRID[at]) for p, at in places.items() for group in p.groups}
 
 
@@ -196,18 +203,23 @@ def _counts(sure: Sequence[float], right: Sequence[bool]) -> _Counts:
     return len(hits) - np.searchsorted(hits, GRID), len(order) - np.searchsorted(order, GRID)
 
 
-def _best(counts: Sequence[_Counts], gold: int) -> tuple[float, list[int]]:
-    """The highest F1 of all pools together, and the index of each one's threshold that gives it."""
-    f1, kept, chosen = -1.0, [_AT_HALF] * len(counts), [_AT_HALF] * len(counts)
+def _best(counts: Sequence[_Counts], gold: int) -> list[int]:
+    """The index of each pool's threshold at which the F1 of all pools together is highest."""
+    best, kept, chosen = -1.0, [_AT_HALF] * len(counts), [_AT_HALF] * len(counts)
     for _ in range(ROUNDS):
-        hits = sum(int(tp[at]) for at, (tp, _) in zip(chosen, counts, strict=True))
-        made = sum(int(n[at]) for at, (_, n) in zip(chosen, counts, strict=True))
-        now = 2 * hits / (made + gold) if made + gold else 0.0
-        if now <= f1:
+        now = _f1(counts, chosen, gold)
+        if now <= best:
             break
-        f1, kept = now, chosen
-        chosen = [_near_half(tp, n, f1 / 2) for tp, n in counts]
-    return f1, kept
+        best, kept = now, chosen
+        chosen = [_near_half(tp, n, now / 2) for tp, n in counts]
+    return kept
+
+
+def _f1(counts: Sequence[_Counts], chosen: Sequence[int], gold: int) -> float:
+    """F1 of all pools together, each at the index of its threshold."""
+    hits = sum(int(tp[at]) for at, (tp, _) in zip(chosen, counts, strict=True))
+    made = sum(int(n[at]) for at, (_, n) in zip(chosen, counts, strict=True))
+    return 2 * hits / (made + gold) if made + gold else 0.0
 
 
 def _near_half(tp: NDArray[np.int64], n: NDArray[np.int64], price: float) -> int:

@@ -12,10 +12,9 @@ from collections.abc import Iterator, Sequence
 from importlib.util import find_spec
 from typing import Any
 
-
 UNUSED = ("gptqmodel", "torchao")
-"""Packages that peft and transformers import where they are installed, for layers that no run here has: weights of GPTQ are dense in
-memory, and what quantizes runs in a process of its own. gptqmodel also patches transformers and sets environment variables."""
+"""Packages that peft and transformers import where they are installed, for layers that no run here has: GPTQ's weights are dense
+in memory, and what quantizes is a process of its own. gptqmodel also patches transformers and sets environment variables."""
 
 
 def import_heavy() -> None:
@@ -45,8 +44,8 @@ def import_heavy() -> None:
 def uncompiled() -> Iterator[None]:
     """Lets `torch.compile` give back what it is given while the block runs.
 
-    bitsandbytes decorates five functions that stand in where a device has no kernels of its own (CPU and CUDA have), which loads
-    the compiler: a second and more of CPU time.
+    bitsandbytes decorates functions that stand in where a device has no kernels of its own (CPU and CUDA have), which loads the
+    compiler: a second and more of CPU time.
     """
     import torch
 

@@ -138,7 +138,6 @@ class Scoring:
 
     def compare_with_half(self, task: str, split: str, predicted: Predicted) -> None:
         """Keeps the selection metric beside what it would be with every threshold at one half."""
-        one = self.data[task]
         if not self.thresholds.get(task, Thresholds()).as_json():
             return
         half = Thresholds().accept(predicted.handed)

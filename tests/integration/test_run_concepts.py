@@ -134,12 +134,13 @@ def test_a_study_hands_the_file_on_by_its_whole_path(tmp_path: Path, monkeypatch
 def test_concepts_are_looked_up_after_every_so_many_updates_only_where_the_selection_metric_sees_them(
     metric: str, tiny: Callable[..., RunConfig], monkeypatch: pytest.MonkeyPatch
 ) -> None:
+    from bench_tasks.semeval2015_t14.task import SemEval2015T14
+
     from bench.linking.linker import Linker
     from bench.results.layout import PREDICTIONS, predictions_name
     from bench.results.schema import pick
     from bench.results.store import read_predictions
     from bench.steps.finish import Scoring
-    from bench_tasks.semeval2015_t14.task import SemEval2015T14
 
     monkeypatch.setattr(SemEval2015T14, "metadata", replace(SemEval2015T14.metadata, selection_metric=metric))
     selecting, looked_up, chosen = [False], [0, 0], []

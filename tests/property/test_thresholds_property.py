@@ -1,8 +1,6 @@
-"""Thresholds of predicted mentions: never worse on dev than one half, the best there is, and shared where there is little."""
+"""Thresholds of predicted mentions: the best there is on dev but for a bounded cost, and shared where there is little."""
 
 from __future__ import annotations
-
-from typing import Any
 
 import pytest
 from hypothesis import given
@@ -12,7 +10,7 @@ pytest.importorskip("numpy")
 
 from bench.api.data import Document, Mention
 from bench.evaluation import thresholds
-from bench.evaluation.thresholds import FEWEST, Group, Thresholds, choose
+from bench.evaluation.thresholds import COST, FEWEST, Group, Thresholds, choose
 
 Row = tuple[str, bool, float, bool]
 """Label, discontiguous, probability, whether it is in gold."""
@@ -46,17 +44,13 @@ rows = st.lists(
 missed = st.lists(st.tuples(st.sampled_from("ab"), st.booleans()), max_size=20)
 
 
-def of(documents_: Any, several: bool) -> list[Document]:
-    return [Document(d.id, "", tuple(m for m in d.mentions if m.discontiguous == several)) for d in documents_]
-
-
 @given(rows, missed)
 def test_no_worse_on_dev_than_one_half(made: list[Row], lacking: list[tuple[str, bool]]) -> None:
     # Enough of either kind, all of them missed, so that each has a threshold of its own.
     gold, predicted = documents(made, [*((label, n % 2 == 0) for label in "ab" for n in range(2 * FEWEST)), *lacking])
     chosen = choose(gold, predicted)
     found, plain = chosen.accept(predicted), Thresholds().accept(predicted)
-    assert f1(of(gold, True), of(found, True)) >= f1(of(gold, True), of(plain, True)) - 1e-12
+    assert f1(gold, found) >= f1(gold, plain) - COST - 1e-12  # so much may discontiguous mentions cost
     only = Thresholds({group: value for group, value in chosen.groups.items() if not group.several}).accept(predicted)
     assert f1(gold, only) >= f1(gold, plain) - 1e-12
     assert set(chosen.groups.values()) <= {round(float(v), 2) for v in thresholds.GRID}

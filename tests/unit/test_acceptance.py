@@ -77,15 +77,15 @@ def test_mentions_and_relations_are_held_to_their_own_f1() -> None:
     assert set(choose(given, predicted).as_json()) == {"relation r"}  # mentions that are given have none
 
 
-def test_discontiguous_mentions_stand_between_their_own_f1_and_that_of_all() -> None:
+def test_discontiguous_mentions_are_accepted_by_their_own_f1_as_far_as_the_f1_of_all_bears_it() -> None:
     gold: list[Mention] = []
     predicted: list[Mention] = []
     place = 0
     bands = [
         (1, 0.9, 4500, 500),
         (2, 0.4, 20, 20),
-        (2, 0.25, 120, 280),
-        (2, 0.15, 72, 328),
+        (2, 0.25, 50, 116),
+        (2, 0.15, 36, 164),
         (1, None, 500, 0),
         (2, None, 288, 0),
     ]
@@ -98,7 +98,7 @@ def test_discontiguous_mentions_stand_between_their_own_f1_and_that_of_all() -> 
             if n < right:
                 gold.append(Mention(fragments, "A"))
     chosen = choose([Document("d", "", tuple(gold))], [Document("d", "", tuple(predicted))])
-    # Of those at .25 three in ten are right: too few for the F1 of all. At .15 one in six is: enough for their own.
+    # At .25 the F1 of all loses .004, which it may; at .15 another .009, though their own F1 gains: .233 to .265.
     assert 0.15 < chosen.as_json()["A discontiguous"] <= 0.25
 
 

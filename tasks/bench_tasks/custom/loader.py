@@ -118,7 +118,9 @@ def load(spec: TaskFile, folder: Path, faults: Faults) -> Corpus:
         classes = spec.labels or trained(spec.kind, splits["train"])
         if len(trained(spec.kind, splits["train"])) < 2:
             raise DataError(f"{homes['train']} holds one class alone; wanted at least two.")
-        splits = {s: spooled(replace(d, judgements=judgements(classes, d.judgements[0].name)) for d in splits[s]) for s in SPLITS}
+        splits = {
+            s: spooled(replace(d, judgements=judgements(classes, d.judgements[0].name)) for d in splits[s]) for s in SPLITS
+        }
     for message in (_passed(reading.passed), reading.roles.notice()):
         if message:
             warnings.warn(f"{spec.name}: {message}", DataWarning, stacklevel=2)
