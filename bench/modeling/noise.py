@@ -14,7 +14,8 @@ from typing import Any
 
 UNUSED = ("gptqmodel", "torchao")
 """Packages that peft and transformers import where they are installed, for layers that no run here has: GPTQ's weights are
-dense in memory, and what quantizes is a process of its own. gptqmodel also patches transformers and sets environment variables."""
+dense in memory, and what quantizes is a process of its own. gptqmodel also patches transformers and sets environment
+variables."""
 
 
 def import_heavy() -> None:
