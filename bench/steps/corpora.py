@@ -138,6 +138,9 @@ def encode(
     framing = framing_ids(parts.model.folder(), tokenizer)
     refuse_past_table(parts.model.name, "padding and special tokens", max(framing, default=-1), rows)
     most, model = parts.model.spec.max_length, parts.model.sha256()
+    with storable(folder / CACHE):
+        (folder / CACHE).mkdir(parents=True, exist_ok=True)
+        (folder / CACHE).chmod(0o700)  # token ids are text to whoever has the tokenizer
     data = {}
     for name, task in parts.tasks.items():
         corpus = sources[name].corpus

@@ -11,7 +11,7 @@ from bench.api.data import Judgement
 from bench.config import RunConfig
 from bench.invariants.batch import BatchReport, cpu_limit, search
 from bench.reporting import Reporter
-from bench.results.layout import QUANTIZED
+from bench.results.layout import CACHE, QUANTIZED
 from bench.steps.corpora import labelled
 from bench.steps.planned import Clock, Planned
 from bench.steps.resolve import Parts
@@ -123,12 +123,13 @@ def settle_batch(
         "pad": trainer.pad,
         "threads": torch.get_num_threads(),
     }
-    probe = Probe(spec, folder / "probe.json", held)
+    job = folder / CACHE / "probe.json"  # it holds the token ids of a few examples a task
+    probe = Probe(spec, job, held)
     try:
         return search(probe, longest, update, limit)
     finally:
         probe.close()
-        (folder / "probe.json").unlink(missing_ok=True)  # it holds the token ids of a few examples a task
+        job.unlink(missing_ok=True)
 
 
 def _rows(data: Mapping[str, TaskData], sampler: Sampler) -> Rows:

@@ -54,7 +54,7 @@ def test_memory_is_trimmed_every_tenth_update(tiny: Make, monkeypatch: pytest.Mo
 def searched(config: RunConfig) -> dict[str, Any]:
     outcome = runner.run(config, load())
     assert outcome.folder is not None
-    assert not (outcome.folder / "probe.json").exists()
+    assert not list(outcome.folder.rglob("probe.json"))
     found = json.loads((outcome.folder / RESULT).read_text(encoding="utf-8"))["invariants"]
     assert isinstance(found, dict)
     return found

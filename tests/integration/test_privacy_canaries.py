@@ -98,3 +98,16 @@ def test_no_error_message_quotes_a_broken_file(
     assert code == 4
     assert not leaks((printed.out + printed.err).encode())
     assert "Traceback" not in printed.err
+
+
+def test_what_can_be_turned_back_into_text_is_for_its_owner_alone(
+    planted: Path, tiny: Make, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    from bench.steps.resume import State
+
+    monkeypatch.setattr(State, "clean", lambda self: None)  # which removes it when the run ends
+    folder = runner.run(tiny(data={TASK: str(planted)}), load()).folder
+    assert folder is not None
+    assert [*(folder / CACHE).glob("*.arrow")]
+    assert (folder / CACHE).stat().st_mode & 0o077 == 0
+    assert {path.parent for path in folder.rglob("*.arrow")} == {folder / CACHE}
