@@ -14,6 +14,7 @@ from collections.abc import Iterable, Iterator, Sequence
 from typing import IO, Any, overload
 
 from bench.api.data import Document, Fragment, Judgement, Mention, Passage, Relation
+from bench.errors import StorageError
 
 LIMIT = 64 * 2**20
 """Bytes that the documents of a split may take in memory, by `_size`: some 3,000 clinical notes with 25 mentions each."""
@@ -30,7 +31,7 @@ def spooled(documents: Iterable[Document], limit: int = LIMIT) -> Sequence[Docum
         A tuple while they fit, else a `Spool`.
 
     Raises:
-        OSError: the disk is full.
+        StorageError: the disk is full.
     """
     kept: list[Document] = []
     size = 0
@@ -56,12 +57,23 @@ class Spool(Sequence[Document]):
         self._lock = threading.Lock()
 
     def extend(self, documents: Iterable[Document]) -> None:
-        """Adds documents at the end."""
+        """Adds documents at the end.
+
+        Raises:
+            StorageError: the disk is full.
+        """
         for document in documents:
             line = json.dumps(_packed(document), separators=(",", ":"), default=lambda number: number.item()).encode()
-            with self._lock:
-                self._file.seek(self._starts[-1])
-                self._file.write(line)
+            try:
+                with self._lock:
+                    self._file.seek(self._starts[-1])
+                    self._file.write(line)
+                    self._file.flush()  # a full disk is told here, and not when another document is read
+            except OSError as error:
+                raise StorageError(
+                    f"The documents of a large split cannot be kept in {tempfile.gettempdir()}: {error.strerror or error}.",
+                    "Make room there, or set TMPDIR to a folder that has some.",
+                ) from None
             self._starts.append(self._starts[-1] + len(line))
 
     def __len__(self) -> int:

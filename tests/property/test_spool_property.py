@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import dataclasses
+import errno
+import os
 import tempfile
 from pathlib import Path
 from typing import Any
@@ -15,6 +17,7 @@ from hypothesis import strategies as st
 from bench.api import spool
 from bench.api.data import Document, Judgement, Mention, Passage, Relation
 from bench.api.spool import Spool, spooled
+from bench.errors import StorageError
 from bench.registry import Registry
 
 WORDS = st.text(max_size=8)  # lone surrogates too, which a JSON Lines corpus can hold
@@ -76,6 +79,20 @@ def test_the_file_has_no_name_that_others_could_open(tmp_path: Path, monkeypatch
     kept = spooled([Document("d", "SECRET " * 1000)] * 3, 0)
     assert kept[2].text.startswith("SECRET")
     assert not any(tmp_path.iterdir())
+
+
+def test_a_full_disk_is_told_as_such(monkeypatch: pytest.MonkeyPatch) -> None:
+    class Full:
+        def seek(self, place: int) -> None: ...
+        def write(self, line: bytes) -> None: ...
+        def flush(self) -> None:
+            raise OSError(errno.ENOSPC, os.strerror(errno.ENOSPC))
+
+    monkeypatch.setattr(tempfile, "TemporaryFile", lambda **options: Full())
+    with pytest.raises(StorageError, match=r"cannot be kept in .*: No space left on device\.") as told:
+        spooled([Document("d", "SECRET")], 0)
+    assert "TMPDIR" in str(told.value.hint)
+    assert "SECRET" not in f"{told.value.message} {told.value.hint}"
 
 
 def test_few_documents_stay_in_memory_and_many_do_not() -> None:
