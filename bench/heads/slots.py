@@ -79,14 +79,21 @@ class Inventory(tuple[Slot, ...]):
 
 def inventory(documents: Sequence[Document]) -> Inventory:
     """The slots of the mentions of documents."""
-    mentions = [mention for document in documents for mention in document.mentions]
+    total, filled = 0, Counter[str]()
+    values_of: dict[str, Counter[str]] = {}
+    several: set[str] = set()
+    for mention in (mention for document in documents for mention in document.mentions):  # none is kept
+        total += 1
+        for name, values in mention.slots.items():
+            if values:
+                filled[name] += 1
+                values_of.setdefault(name, Counter()).update(set(values))
+                several |= {name} if len(set(values)) > 1 else set()
     made = []
-    for name in sorted({name for mention in mentions for name, values in mention.slots.items() if values}):
-        held = [set(mention.slots.get(name, ())) for mention in mentions]
-        common = Counter(value for values in held for value in values)
+    for name, common in sorted(values_of.items()):
         kept = sorted(common, key=lambda value: (-common[value], value))[:MOST_VALUES]
-        counts = (sum(not values for values in held), *(common[value] for value in kept))
-        made.append(Slot(name, tuple(kept), counts, any(len(values) > 1 for values in held)))
+        counts = (total - filled[name], *(common[value] for value in kept))
+        made.append(Slot(name, tuple(kept), counts, name in several))
     return Inventory(made)
 
 
