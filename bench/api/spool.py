@@ -49,7 +49,7 @@ def spooled(documents: Iterable[Document], limit: int = LIMIT) -> Sequence[Docum
 
 
 class Spool(Sequence[Document]):
-    """Documents in a file without a name, one line of JSON each; one is read when it is asked for, and not kept."""
+    """Documents in a file without a name, as JSON one after the other; one is read when it is asked for, and not kept."""
 
     def __init__(self) -> None:
         self._file: IO[bytes] = tempfile.TemporaryFile(prefix="bench-documents-")  # noqa: SIM115  lives as long as the spool

@@ -85,10 +85,12 @@ def inventory(documents: Sequence[Document]) -> Inventory:
     for mention in (mention for document in documents for mention in document.mentions):  # none is kept
         total += 1
         for name, values in mention.slots.items():
-            if values:
+            distinct = set(values)
+            if distinct:
                 filled[name] += 1
-                values_of.setdefault(name, Counter()).update(set(values))
-                several |= {name} if len(set(values)) > 1 else set()
+                values_of.setdefault(name, Counter()).update(distinct)
+            if len(distinct) > 1:
+                several.add(name)
     made = []
     for name, common in sorted(values_of.items()):
         kept = sorted(common, key=lambda value: (-common[value], value))[:MOST_VALUES]
