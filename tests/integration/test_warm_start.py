@@ -51,7 +51,7 @@ def counted(monkeypatch: pytest.MonkeyPatch, owner: Any, name: str) -> list[str]
 def test_a_second_run_encodes_and_fits_nothing_and_comes_out_the_same(
     tiny: Make, tmp_path: Path, own_cache: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    config = {"max_length": None, "steps": 3, "eval_every": 3, "data": {}}
+    config = {"max_length": None, "steps": 3, "eval_every": 3}
     cold = runner.run(tiny(out=str(tmp_path / "cold"), **config), load()).folder
     assert cold is not None
     before = kept(own_cache)
@@ -80,21 +80,25 @@ from bench.registry import load
 from bench.reporting import SilentReporter
 from bench.steps.corpora import encode, read_corpora
 from bench.steps.resolve import resolve
+from pathlib import Path
 import sys
-for name in sys.argv[1:]:
-    config = RunConfig(task=(name,), model="tiny-bert", max_length=64)
+for folder in sys.argv[1:]:
+    name = Path(folder).name
+    config = RunConfig(task=(name,), data={name: folder}, model="tiny-bert", max_length=64)
     parts = resolve(config, load())
     with read_corpora(parts.tasks, config) as sources:
         encode(parts, sources, config, SilentReporter())
 """
 
 
-def test_what_is_kept_is_found_by_another_process(own_cache: Path) -> None:
+def test_what_is_kept_is_found_by_another_process(own_cache: Path, tmp_path: Path) -> None:
     tasks = [TASK, "ncbi-disease", "2016-T12", "2017-T3-A", "chemprot", "pubmedqa"]
+    for task in tasks:
+        load().get("tasks", task).synthesize(tmp_path / task, 3, {"train": 8, "dev": 2, "test": 2})
     held = []
     for seed in ("1", "2"):  # the order of sets of strings differs
         environment = os.environ | {"PYTHONHASHSEED": seed}
-        subprocess.run([sys.executable, "-c", ENCODE, *tasks], env=environment, check=True)
+        subprocess.run([sys.executable, "-c", ENCODE, *(str(tmp_path / task) for task in tasks)], env=environment, check=True)
         held.append({path.name for path in (own_cache / "encoded").iterdir()})
     assert len([name for name in held[0] if name.endswith(".arrow")]) == 3 * len(tasks)
     assert held[0] == held[1]
