@@ -6,9 +6,9 @@ import hashlib
 from pathlib import Path
 
 import pytest
+from bench_tasks import bench_tasks
 
 from bench.api.task import Task
-from bench_tasks import bench_tasks
 
 SEED = 2015
 KNOWN = {

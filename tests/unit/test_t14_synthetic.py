@@ -13,7 +13,7 @@ from pathlib import Path
 from types import ModuleType
 
 import pytest
-from bench_tasks.semeval2015_t14.pipe import SLOTS
+from bench_tasks.common.pipe import SLOTS
 from bench_tasks.semeval2015_t14.synthesis import words
 from bench_tasks.semeval2015_t14.synthesis.markup import numbered, render
 from bench_tasks.semeval2015_t14.synthesis.phrases import FRAMES, Phrases

@@ -19,7 +19,7 @@ from bench.errors import UsageError
 from bench.modeling.files import copy_companions, read_json, weight_bytes, written_whole
 from bench.modeling.packed import bits_per_weight
 from bench.modeling.spec import backbone_prefix, inspect, read_config
-from bench_plugins.quantizers.common import already
+from bench.kit.weights import already
 
 if TYPE_CHECKING:
     import torch

@@ -25,7 +25,7 @@ from bench.errors import BenchError, Interrupted, UsageError
 from bench.modeling.files import copy_companions, weight_bytes, written_whole
 from bench.modeling.packed import bits_per_weight
 from bench.modeling.spec import inspect, read_config
-from bench_plugins.quantizers.common import already, narrow
+from bench.kit.weights import already, narrow
 
 if TYPE_CHECKING:
     import torch

@@ -14,7 +14,7 @@ from typing import TYPE_CHECKING, Any, ClassVar
 from bench.api.model import ModelSpec
 from bench.api.quantizer import When
 from bench_plugins.quantizers.bnb import BitsAndBytes
-from bench_plugins.quantizers.common import narrow
+from bench.kit.weights import narrow
 
 if TYPE_CHECKING:
     import torch

@@ -16,7 +16,7 @@ from typing import TYPE_CHECKING, ClassVar
 from bench.api.model import ModelSpec
 from bench.api.part import Requirement
 from bench.api.quantizer import QuantizedWeights, Quantizer, When
-from bench_plugins.quantizers.common import GROUP_SIZE, already, narrow, write_packed
+from bench.kit.weights import GROUP_SIZE, already, narrow, write_packed
 
 if TYPE_CHECKING:
     import torch

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from bench.api.task import TaskMetadata
-from bench_tasks.common.facts import IOB_LAYOUT
+from bench.kit.formats import LAYOUTS
 from bench_tasks.common.iob_task import IobTask
 
 
@@ -27,7 +27,7 @@ class Bc2gm(IobTask):
         access="open: folder BC2GM-IOB of https://github.com/cambridgeltl/MTL-Bioinformatics-2016",
         domain="biomedical",
         primary_metric="strict.f1",
-        layout=IOB_LAYOUT,
+        layout=LAYOUTS["iob"],
         published_best={"strict.f1": 0.8518},
         published_source=(
             "BioLinkBERT-large, Yasunaga et al. 2022, arXiv 2203.15827; strict against one boundary each, without the shared "

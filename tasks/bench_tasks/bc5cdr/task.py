@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from bench.api.task import TaskMetadata
-from bench_tasks.common.facts import IOB_LAYOUT
+from bench.kit.formats import LAYOUTS
 from bench_tasks.common.iob_task import IobTask
 
 
@@ -27,7 +27,7 @@ class Bc5cdr(IobTask):
         access="open: folder BC5CDR-IOB of https://github.com/cambridgeltl/MTL-Bioinformatics-2016",
         domain="biomedical",
         primary_metric="strict.f1",
-        layout=IOB_LAYOUT,
+        layout=LAYOUTS["iob"],
         published_best={"strict.f1": 0.9001, "by_type.Chemical.f1": 0.9404, "by_type.Disease.f1": 0.8715},
         published_source=(
             "both types at once: SciBERT, Beltagy et al. 2019, arXiv 1903.10676; models of one type alone: chemicals, "

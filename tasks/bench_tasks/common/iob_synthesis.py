@@ -11,7 +11,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from bench.api.data import SPLITS
-from bench_tasks.common.synthetic import Draws, begin
+from bench.kit.synthetic import Draws, begin
 
 SIZES: Mapping[str, int] = {"train": 1200, "dev": 300, "test": 300}
 FILES: Mapping[str, str] = {"train": "train.tsv", "dev": "devel.tsv", "test": "test.tsv"}

@@ -11,13 +11,13 @@ from typing import Any, ClassVar
 from bench.api.data import Corpus, Document, Key, Mention, in_order
 from bench.api.task import Scores, Task, TaskMetadata
 from bench.errors import DataError, DataWarning, UsageError, unknown
-from bench_tasks.common import classes, mentions, relations
-from bench_tasks.common.corpus_task import CorpusTask
-from bench_tasks.common.faults import BY_FORMAT, KINDS, Faults
-from bench_tasks.common.figures import COUNTS
-from bench_tasks.custom import files, loader, settings
-from bench_tasks.semeval2015_t14.pipe import CUI_LESS
-from bench_tasks.semeval2017_t3 import scorer as ranking
+from bench.kit import classes, mentions, rankings, relations
+from bench.kit.corpus_task import CorpusTask
+from bench.kit.faults import KINDS, Faults
+from bench.kit.formats import BY_FORMAT, LAYOUTS
+from bench.kit.scores import COUNTS
+from bench_tasks.common.pipe import CUI_LESS
+from bench_tasks.custom import files, settings
 
 VERSION = "1"
 """Of loaders and scorers, beside the version of the task's own file; raise it when results would change."""
@@ -141,8 +141,7 @@ class ClassTask(FileTask):
     def statistics(self, gold: Sequence[Document], predicted: Sequence[Document]) -> list[Mapping[str, float]]:
         """Additive statistics of every gold document, in order; predictions are matched by the document's id."""
         names = self.labels or tuple(sorted({j.name for document in gold for j in document.judgements}))
-        given = {document.id: classes.chosen_class(document) for document in predicted}
-        return [classes.document_statistics(names, classes.chosen_class(d), given.get(d.id)) for d in gold]
+        return classes.statistics(names, gold, predicted)
 
     def summarise(self, sums: Mapping[str, Any]) -> Scores:
         """Scores from summed statistics, numbers or arrays."""
@@ -156,15 +155,11 @@ class RankingTask(FileTask):
 
     def statistics(self, gold: Sequence[Document], predicted: Sequence[Document]) -> list[Mapping[str, float]]:
         """Additive statistics of every gold query, in order; predictions are matched by the query's id."""
-        given = {document.id: {j.name: j.score for j in document.judgements} for document in predicted}
-        return [
-            ranking.query_statistics({j.name: j.chosen for j in document.judgements}, given.get(document.id, {}))
-            for document in gold
-        ]
+        return rankings.statistics(gold, predicted)
 
     def summarise(self, sums: Mapping[str, Any]) -> Scores:
         """Scores from summed statistics, numbers or arrays."""
-        return ranking.summarise(sums)
+        return rankings.summarise(sums)
 
 
 _TASKS: Mapping[str, type[FileTask]] = {
@@ -183,7 +178,7 @@ def task_from_file(path: Path) -> Task:
         reference=spec.reference,
         access=f"your own corpus, as {path} describes it; its terms are yours to know",
         primary_metric=spec.metric,
-        layout=loader.LAYOUTS[spec.format],
+        layout=LAYOUTS[spec.format],
     )
     facts: dict[str, Any] = {
         "name": spec.name,

@@ -7,13 +7,13 @@ from pathlib import Path
 
 from bench.api.data import Corpus, Document
 from bench.errors import DataError
-from bench_tasks.common.classes import chosen_class, drawn_apart, judgements
-from bench_tasks.common.facts import GAD_CLASSES, GAD_LAYOUT
-from bench_tasks.common.faults import Faults
-from bench_tasks.common.files import read_bytes
-from bench_tasks.common.jsonl import Record, read
-from bench_tasks.common.repeats import repeated_texts
-from bench_tasks.common.synthetic import is_synthetic
+from bench.kit.classes import chosen_class, drawn_apart, judgements
+from bench.kit.faults import Faults
+from bench.kit.files import read_bytes
+from bench.kit.jsonl import Record, read
+from bench.kit.repeats import repeated_texts
+from bench.kit.synthetic import is_synthetic
+from bench_tasks.gad.task import CLASSES, LAYOUT
 
 DEV_SHARE = 0.1
 DEV_SEED = "gad/dev/1"
@@ -33,7 +33,7 @@ PUBLISHED_REPEATS = frozenset(
 def load(folder: Path, faults: Faults | None = None) -> Corpus:
     """Reads and checks a corpus; see `CorpusTask.load`."""
     if not folder.is_dir():
-        raise DataError(f"There is no folder {folder}.", f"Wanted {GAD_LAYOUT}.")
+        raise DataError(f"There is no folder {folder}.", f"Wanted {LAYOUT}.")
     faults = faults or Faults(tolerable=False)
     digest = hashlib.sha256()
     train = _file(folder / "train.jsonl", digest, faults)
@@ -48,7 +48,7 @@ def load(folder: Path, faults: Faults | None = None) -> Corpus:
     splits = {"train": train, "dev": dev, "test": _file(folder / "test.jsonl", digest, faults)}
     faults.check(folder)
     for split, documents in splits.items():
-        lacks = set(GAD_CLASSES) - {chosen_class(document) for document in documents}
+        lacks = set(CLASSES) - {chosen_class(document) for document in documents}
         if lacks:
             raise DataError(f"{split} of {folder} holds no document of class {min(lacks)!r}; wanted both classes.")
     leaks = repeated_texts(splits, PUBLISHED_REPEATS)
@@ -62,7 +62,7 @@ def label(record: Record) -> tuple[str, str]:
         DataError: the line does not hold exactly one class.
     """
     labels = record.texts("labels")
-    if len(labels) != 1 or labels[0] not in GAD_CLASSES:
+    if len(labels) != 1 or labels[0] not in CLASSES:
         raise record.error('field \'labels\' is not one class; wanted ["0"] or ["1"].')
     return record.identifier("id"), labels[0]
 
@@ -79,5 +79,5 @@ def _file(path: Path, digest: hashlib._Hash, faults: Faults) -> tuple[Document, 
                 raise record.error(f"document {name!r} stands there twice; wanted it once.", kind="repeated-id")
             # The published files each count from 0: the file's name keeps train's document 0 apart from test's.
             text = record.text("text")
-            found[name] = Document(f"{path.stem}-{name}", text, judgements=judgements(GAD_CLASSES, chosen))
+            found[name] = Document(f"{path.stem}-{name}", text, judgements=judgements(CLASSES, chosen))
     return tuple(found.values())

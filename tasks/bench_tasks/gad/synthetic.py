@@ -12,7 +12,7 @@ from collections.abc import Mapping, Sequence
 from pathlib import Path
 
 from bench.api.data import SPLITS
-from bench_tasks.common.synthetic import Draws, begin
+from bench.kit.synthetic import Draws, begin
 
 SIZES: Mapping[str, int] = {"train": 400, "dev": 80, "test": 120}
 

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from bench.api.task import TaskMetadata
-from bench_tasks.common.facts import IOB_LAYOUT
+from bench.kit.formats import LAYOUTS
 from bench_tasks.common.iob_task import IobTask
 
 
@@ -25,7 +25,7 @@ class NcbiDisease(IobTask):
         access="open: folder NCBI-disease-IOB of https://github.com/cambridgeltl/MTL-Bioinformatics-2016",
         domain="biomedical",
         primary_metric="strict.f1",
-        layout=IOB_LAYOUT,
+        layout=LAYOUTS["iob"],
         published_best={"strict.f1": 0.8971, "strict.precision": 0.8822, "strict.recall": 0.9125},
         published_source="BioBERT v1.1, Lee et al. 2020, doi:10.1093/bioinformatics/btz682, Table 6",
     )

@@ -7,13 +7,13 @@ from pathlib import Path
 
 from bench.api.data import SPLITS, Corpus, Document
 from bench.errors import DataError
-from bench_tasks.common.classes import chosen_class, drawn_apart, judgements
-from bench_tasks.common.facts import PUBMEDQA_CLASSES, PUBMEDQA_LAYOUT
-from bench_tasks.common.faults import Faults
-from bench_tasks.common.files import read_bytes
-from bench_tasks.common.jsonl import Record, read
-from bench_tasks.common.repeats import repeated_texts
-from bench_tasks.common.synthetic import is_synthetic
+from bench.kit.classes import chosen_class, drawn_apart, judgements
+from bench.kit.faults import Faults
+from bench.kit.files import read_bytes
+from bench.kit.jsonl import Record, read
+from bench.kit.repeats import repeated_texts
+from bench.kit.synthetic import is_synthetic
+from bench_tasks.pubmedqa.task import CLASSES, LAYOUT
 
 SHARES = (0.45, 0.05, 0.5)
 SEED = "pubmedqa/split/1"
@@ -23,16 +23,14 @@ SEED = "pubmedqa/split/1"
 def load(folder: Path, faults: Faults | None = None) -> Corpus:
     """Reads and checks a corpus; see `CorpusTask.load`."""
     if not folder.is_dir():
-        raise DataError(f"There is no folder {folder}.", f"Wanted {PUBMEDQA_LAYOUT}.")
+        raise DataError(f"There is no folder {folder}.", f"Wanted {LAYOUT}.")
     faults = faults or Faults(tolerable=False)
     digest = hashlib.sha256()
     whole, parts = folder / "all.jsonl", [folder / f"{split}.jsonl" for split in SPLITS]
     if whole.exists():
         odd = next((path for path in parts if path.exists()), None)
         if odd is not None:
-            raise DataError(
-                f"{folder} holds {whole.name} and {odd.name}; wanted one or the other.", f"Wanted {PUBMEDQA_LAYOUT}."
-            )
+            raise DataError(f"{folder} holds {whole.name} and {odd.name}; wanted one or the other.", f"Wanted {LAYOUT}.")
         everything = _file(whole, digest, faults)
         faults.check(folder)
         drawn = drawn_apart(everything, SHARES, chosen_class, lambda document: document.text, SEED)
@@ -55,7 +53,7 @@ def label(record: Record) -> tuple[str, str]:
     Raises:
         DataError: there is none.
     """
-    return record.identifier("pubid"), record.one_of("final_decision", PUBMEDQA_CLASSES)
+    return record.identifier("pubid"), record.one_of("final_decision", CLASSES)
 
 
 def _file(path: Path, digest: hashlib._Hash, faults: Faults) -> tuple[Document, ...]:
@@ -73,5 +71,5 @@ def _file(path: Path, digest: hashlib._Hash, faults: Faults) -> tuple[Document, 
                 raise record.error("field 'contexts' is an empty list; wanted the abstract's sections.")
             # The long answer is the abstract's conclusion, which gives the decision away: it is no part of the text.
             text = record.text("question").strip() + "\n\n" + "\n".join(context.strip() for context in contexts)
-            found[name] = Document(name, text, judgements=judgements(PUBMEDQA_CLASSES, chosen))
+            found[name] = Document(name, text, judgements=judgements(CLASSES, chosen))
     return tuple(found.values())

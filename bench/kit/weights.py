@@ -1,4 +1,4 @@
-"""What the quantizers share: reasons to refuse a model, and writing packed weights."""
+"""For quantizers: reasons to refuse a model, and a writer of packed weights that any GPTQ loader reads."""
 
 from __future__ import annotations
 
@@ -13,14 +13,20 @@ GROUP_SIZE = 64
 
 
 def already(spec: ModelSpec) -> str | None:
-    """Refuses a model that is stored quantized."""
+    """Why a quantizer refuses a model that is stored quantized; None where it is not. For `Quantizer.supports`."""
     if spec.quantization is None:
         return None
     return f"{spec.name} is stored as {spec.quantization} already; use --quant none to train on it as it is."
 
 
 def narrow(spec: ModelSpec, multiple: int, what: str) -> str | None:
-    """Refuses a model with a linear layer whose width is no multiple of what the storage needs."""
+    """Why a quantizer refuses a model with a linear layer of another width; None where all fit. For `Quantizer.supports`.
+
+    Args:
+        spec: of the model.
+        multiple: what inputs and outputs of every linear layer must be a multiple of.
+        what: what needs it, which begins the sentence, e.g. ``packing four-bit integers into words``.
+    """
     for linear in spec.linears:
         for side, width in (("inputs", linear.inputs), ("outputs", linear.outputs)):
             if width % multiple:
@@ -32,7 +38,15 @@ def narrow(spec: ModelSpec, multiple: int, what: str) -> str | None:
 
 
 def write_packed(source: Path, out: Path, bits: int, group_size: int, sym: bool) -> QuantizedWeights:
-    """Rounds every adapted linear layer of a model folder to nearest and writes the result in GPTQ's layout."""
+    """Rounds every adapted linear layer of a model to nearest and writes the result in GPTQ's layout, whole or not at all.
+
+    Args:
+        source: folder of the unquantized model.
+        out: folder to write.
+        bits: of a weight, 4 or 8.
+        group_size: weights of a row that share a scale.
+        sym: whether the grid is symmetric about zero.
+    """
     from safetensors.torch import save_file
 
     from bench.modeling.backbone import read_state

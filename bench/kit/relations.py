@@ -11,7 +11,7 @@ from typing import Any
 
 from bench.api.data import Document
 from bench.api.task import Scores
-from bench_tasks.common.figures import BY_TYPE, COUNTS, by_type, prf
+from bench.kit.scores import BY_TYPE, COUNTS, by_type, prf
 
 MICRO = "relations"
 

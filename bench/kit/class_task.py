@@ -11,7 +11,7 @@ from typing import Any, ClassVar
 from bench.api.data import Document
 from bench.api.task import Scores
 from bench.errors import DataError
-from bench_tasks.common.corpus_task import CorpusTask
+from bench.kit.corpus_task import CorpusTask
 
 
 class ClassTask(CorpusTask):
@@ -33,17 +33,13 @@ class ClassTask(CorpusTask):
 
     def statistics(self, gold: Sequence[Document], predicted: Sequence[Document]) -> list[Mapping[str, float]]:
         """Additive statistics of every gold document, in order; predictions are matched by the document's id."""
-        from bench_tasks.common import classes
+        from bench.kit import classes
 
-        given = {document.id: classes.chosen_class(document) for document in predicted}
-        return [
-            classes.document_statistics(self.classes, classes.chosen_class(document), given.get(document.id))
-            for document in gold
-        ]
+        return classes.statistics(self.classes, gold, predicted)
 
     def summarise(self, sums: Mapping[str, Any]) -> Scores:
         """Scores from summed statistics, numbers or arrays."""
-        from bench_tasks.common import classes
+        from bench.kit import classes
 
         return classes.summarise(self.classes, sums)
 
@@ -53,11 +49,12 @@ class ClassTask(CorpusTask):
         Raises:
             DataError: a file or a line that cannot be read, or files that do not tell of the same documents.
         """
-        from bench_tasks.common import classes
+        from bench.kit import classes, scores
 
         wanted, given = (classes.read_labels(path, resolve_name(self.labeller)) for path in (gold, pred))
         classes.paired(gold, pred, wanted, given)
-        return classes.summarise(self.classes, classes.total(self.classes, wanted, given))
+        rows = (classes.document_statistics(self.classes, label, given[name]) for name, label in wanted.items())
+        return classes.summarise(self.classes, scores.summed(rows))
 
     def write(self, folder: Path, documents: Sequence[Document]) -> None:
         """Writes the class of each document as JSON Lines, without text.
@@ -65,7 +62,7 @@ class ClassTask(CorpusTask):
         Raises:
             DataError: a document has no class, which the format cannot say.
         """
-        from bench_tasks.common import classes
+        from bench.kit import classes
 
         files: dict[str, list[Mapping[str, Any]]] = {}
         for document in documents:

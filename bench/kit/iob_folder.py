@@ -11,14 +11,14 @@ from pathlib import Path
 from bench.api.data import SPLITS, Corpus, Document, Mention
 from bench.api.task import Scores
 from bench.errors import DataError, DataWarning
-from bench_tasks.common import mentions
-from bench_tasks.common.documents import names_below, refuse_below
-from bench_tasks.common.facts import IOB_LAYOUT
-from bench_tasks.common.faults import Fault, Faults
-from bench_tasks.common.files import decode, read_bytes
-from bench_tasks.common.iob import DOCSTART, Entry, Tally, parse, read
-from bench_tasks.common.repeats import repeated_sentences
-from bench_tasks.common.synthetic import is_synthetic
+from bench.kit import mentions
+from bench.kit.documents import names_below, refuse_below
+from bench.kit.faults import Fault, Faults
+from bench.kit.files import decode, read_bytes
+from bench.kit.formats import LAYOUTS
+from bench.kit.iob import DOCSTART, Entry, Tally, parse, read
+from bench.kit.repeats import repeated_sentences
+from bench.kit.synthetic import is_synthetic
 
 FILES: Mapping[str, tuple[str, ...]] = {"train": ("train.tsv",), "dev": ("devel.tsv", "dev.tsv"), "test": ("test.tsv",)}
 
@@ -27,15 +27,15 @@ def load(folder: Path, labels: Collection[str] = (), faults: Faults | None = Non
     """Reads and checks a corpus.
 
     Args:
-        folder: with one file a split.
-        faults: collects what is wrong.
+        folder: with one file a split, named as in `FILES`.
         labels: what the corpus may carry; whatever the training split carries where empty.
+        faults: collects what is wrong.
 
     Raises:
         DataError: naming file, line, what stood there and what was wanted.
     """
     if not folder.is_dir():
-        raise DataError(f"There is no folder {folder}.", f"Wanted {IOB_LAYOUT}.")
+        raise DataError(f"There is no folder {folder}.", f"Wanted {LAYOUTS['iob']}.")
     faults = faults or Faults(tolerable=False)
     digest = hashlib.sha256()
     entries: dict[str, list[Entry]] = {}
@@ -66,7 +66,7 @@ def _file(folder: Path, split: str) -> Path:
         return found[0]
     if found:
         raise DataError(f"{folder} has {' and '.join(path.name for path in found)}; wanted one file of the {split} split.")
-    raise DataError(f"There is no {' or '.join(FILES[split])} in {folder}.", f"Wanted {IOB_LAYOUT}.")
+    raise DataError(f"There is no {' or '.join(FILES[split])} in {folder}.", f"Wanted {LAYOUTS['iob']}.")
 
 
 def _known(

@@ -15,8 +15,8 @@ from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
 
-from bench_tasks.common.faults import Fault
-from bench_tasks.common.files import read_text
+from bench.kit.faults import Fault
+from bench.kit.files import read_text
 
 Pair = tuple[str, str]
 """The role of the source and that of the target."""

@@ -12,8 +12,7 @@ from pathlib import Path
 
 from bench.api.data import Document, Fragment
 from bench.errors import DataError
-from bench_tasks.common.documents import document_name, pipe_files
-from bench_tasks.semeval2015_t14.pipe import (
+from bench_tasks.common.pipe import (
     BODY_LOCATION,
     CUI_LESS,
     SLOTS,
@@ -22,6 +21,7 @@ from bench_tasks.semeval2015_t14.pipe import (
     slot_value,
     span_string,
 )
+from bench_tasks.common.pipe_folder import document_name, pipe_files
 
 _DEFAULTS = tuple(slot.default for slot in SLOTS)
 _NOWHERE = frozenset((BODY_LOCATION.default,))

@@ -20,10 +20,10 @@ from typing import Any
 
 from bench.api.data import Document, Fragment, Judgement, Key, Mention, Passage, Relation, apart
 from bench.errors import DataError
-from bench_tasks.common.classes import chosen_class, write_labels
-from bench_tasks.common.documents import names_below, refuse_below
-from bench_tasks.common.faults import DEPENDENT, Faults
-from bench_tasks.common.jsonl import Record, kind, read
+from bench.kit.classes import chosen_class, write_labels
+from bench.kit.documents import names_below, refuse_below
+from bench.kit.faults import DEPENDENT, Faults
+from bench.kit.jsonl import Record, kind, read
 
 FILE = "annotations.jsonl"
 """What `write` makes."""

@@ -15,7 +15,7 @@ from typing import Any
 
 from bench.api.data import Document, Key
 from bench.api.task import Scores
-from bench_tasks.common.figures import BY_TYPE, COUNTS, by_type, prf
+from bench.kit.scores import BY_TYPE, COUNTS, by_type, prf, summed
 
 
 def statistics(
@@ -43,11 +43,7 @@ def summarise(sums: Mapping[str, Any]) -> Scores:
 
 def score(gold: Sequence[Document], predicted: Iterable[Document], labels: Iterable[str] = ()) -> Scores:
     """Scores of documents, as `summarise` gives them."""
-    total: dict[str, float] = {}
-    for row in statistics(gold, predicted, labels):
-        for key, value in row.items():
-            total[key] = total.get(key, 0.0) + value
-    return summarise(total)
+    return summarise(summed(statistics(gold, predicted, labels)))
 
 
 def as_written(predicted: Document | None, gold: Document) -> Document:

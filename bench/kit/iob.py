@@ -13,7 +13,7 @@ where a file has ``-DOCSTART-`` lines it is what stands between two of them, its
 by the line where that says ``-DOCSTART- (name)``. Errors never quote a token or a tag: a shifted line would bring text into
 them.
 
-Files that `bench_tasks.common.iob_write` makes are for scoring: annotations without text. Each line stands for one character,
+Files that `bench.kit.iob_write` makes are for scoring: annotations without text. Each line stands for one character,
 written ``_``, and mentions that one row of tags cannot hold have further columns; there ``F-`` begins a further fragment of
 the mention before.
 """
@@ -28,8 +28,8 @@ from pathlib import Path
 
 from bench.api.data import Document, Fragment, Mention, in_order
 from bench.errors import DataError
-from bench_tasks.common.faults import MALFORMED, Fault, Faults
-from bench_tasks.common.files import read_text
+from bench.kit.faults import MALFORMED, Fault, Faults
+from bench.kit.files import read_text
 
 DOCSTART = "-DOCSTART-"
 MASK = "_"

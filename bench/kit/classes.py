@@ -8,15 +8,15 @@ from __future__ import annotations
 
 import json
 import random
-from collections.abc import Callable, Hashable, Mapping, Sequence
+from collections.abc import Callable, Hashable, Iterable, Mapping, Sequence
 from pathlib import Path
 from typing import Any, TypeVar
 
 from bench.api.data import Document, Judgement
 from bench.api.task import Scores
 from bench.errors import DataError
-from bench_tasks.common.figures import prf, ratio
-from bench_tasks.common.jsonl import Record, read
+from bench.kit.jsonl import Record, read
+from bench.kit.scores import prf, ratio
 
 Item = TypeVar("Item")
 Labels = dict[str, str]
@@ -32,6 +32,18 @@ def chosen_class(document: Document) -> str | None:
     """The class of a document; the likeliest where several are chosen, none where none is."""
     said = [judgement for judgement in document.judgements if judgement.chosen]
     return max(said, key=lambda judgement: judgement.score).name if said else None
+
+
+def statistics(classes: Sequence[str], gold: Sequence[Document], predicted: Iterable[Document]) -> list[Mapping[str, float]]:
+    """Additive statistics of every gold document, in order; one without a prediction counts as missed.
+
+    Args:
+        classes: of the task.
+        gold: documents with their class.
+        predicted: matched by id.
+    """
+    given = {document.id: chosen_class(document) for document in predicted}
+    return [document_statistics(classes, chosen_class(document), given.get(document.id)) for document in gold]
 
 
 def document_statistics(classes: Sequence[str], gold: str | None, predicted: str | None) -> dict[str, float]:
@@ -63,15 +75,6 @@ def summarise(classes: Sequence[str], sums: Mapping[str, Any]) -> Scores:
         "macro_f1": sum(row["f1"] for row in by_class.values()) / len(classes),
         "by_class": by_class,
     }
-
-
-def total(classes: Sequence[str], gold: Labels, given: Labels) -> dict[str, float]:
-    """Summed statistics of labels by name."""
-    sums: dict[str, float] = {}
-    for name, label in gold.items():
-        for key, value in document_statistics(classes, label, given[name]).items():
-            sums[key] = sums.get(key, 0.0) + value
-    return sums
 
 
 def read_labels(path: Path, label: Callable[[Record], tuple[str, str]]) -> Labels:

@@ -1,4 +1,4 @@
-"""Annotations without text as IOB2, a line a character, for scoring: see `bench_tasks.common.iob`."""
+"""Annotations without text as IOB2, a line a character, for scoring: see `bench.kit.iob`."""
 
 from __future__ import annotations
 
@@ -7,7 +7,7 @@ from pathlib import Path
 
 from bench.api.data import Document, Key
 from bench.errors import DataError
-from bench_tasks.common.iob import DOCSTART, MASK, NAMED, OUTSIDE, TAG
+from bench.kit.iob import DOCSTART, MASK, NAMED, OUTSIDE, TAG
 
 
 def write(folder: Path, documents: Sequence[Document]) -> None:

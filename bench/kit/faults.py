@@ -40,22 +40,6 @@ KINDS: Mapping[str, str] = {
 DEPENDENT = "dependent-relation"
 """How relations are counted that go because their mention was left out; nobody names it."""
 
-BY_FORMAT: Mapping[str, tuple[str, ...]] = {
-    "brat": (
-        "missing-file", "not-utf8", MALFORMED, "repeated-id", "empty-span", "outside-text",
-        "text-mismatch", "unknown-label", "missing-mention", "self-relation", "unknown-role",
-    ),
-    "pipe": (
-        "missing-file", "not-utf8", MALFORMED, "empty-span", "outside-text", "other-document",
-    ),
-    "iob": (MALFORMED, "repeated-id", "unknown-label", "orphan-tag"),
-    "jsonl": (
-        "not-utf8", MALFORMED, "repeated-id", "repeated-annotation", "empty-span", "outside-text",
-        "unknown-label", "missing-mention", "self-relation",
-    ),
-}  # fmt: skip
-"""Format to the kinds of faults that its files can have."""
-
 
 def of_documents(*kinds: str) -> dict[str, str]:
     """Kinds of a corpus in which a fault takes the whole document along."""

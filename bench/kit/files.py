@@ -5,7 +5,7 @@ from __future__ import annotations
 from pathlib import Path
 
 from bench.errors import DataError
-from bench_tasks.common.faults import Fault
+from bench.kit.faults import Fault
 
 
 def read_bytes(path: Path) -> bytes:

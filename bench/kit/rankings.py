@@ -1,4 +1,4 @@
-"""Official scores of SemEval-2017 Task 3, stated as rules of our own, and trec's mean average precision beside them.
+"""Scores of rankings as SemEval-2017 Task 3 counts them, and trec's mean average precision beside them.
 
 The task's MAP is not trec's: it looks at the top 10 and divides by the number of relevant candidates **found there**. Its
 AvgRec is the mean over cut-offs 1 to 10 of the relevant candidates found by all queries, over those that could have been found.
@@ -8,14 +8,33 @@ Source: Nakov et al. 2017, https://aclanthology.org/S17-2003/.
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from ctypes import c_float
 from typing import Any
 
+from bench.api.data import Document
 from bench.api.task import Scores
-from bench_tasks.common.figures import ratio
+from bench.kit.scores import ratio
 
 TOP = 10
+
+
+def statistics(gold: Sequence[Document], predicted: Iterable[Document]) -> list[Mapping[str, float]]:
+    """Additive statistics of every gold query, in order; a query without a prediction has nothing ranked.
+
+    Args:
+        gold: queries as documents: each judgement names a passage and says whether it is relevant.
+        predicted: matched by id; each judgement's score ranks its passage.
+    """
+    given = {document.id: {j.name: j.score for j in document.judgements} for document in predicted}
+    return [query_statistics(_relevance(document), given.get(document.id, {})) for document in gold]
+
+
+def _relevance(document: Document) -> dict[str, bool]:
+    """Passage to relevance, in the order of the text."""
+    said = {judgement.name: judgement.chosen for judgement in document.judgements}
+    order = [passage.id for passage in document.passages] or list(said)
+    return {name: said.get(name, False) for name in order}
 
 
 def query_statistics(gold: Mapping[str, bool], scores: Mapping[str, float]) -> dict[str, float]:

@@ -12,8 +12,8 @@ from pathlib import Path
 from typing import Any
 
 from bench.errors import DataError
-from bench_tasks.common.faults import MALFORMED, Fault, Faults
-from bench_tasks.common.files import read_bytes
+from bench.kit.faults import MALFORMED, Fault, Faults
+from bench.kit.files import read_bytes
 
 __all__ = ["Record", "kind", "read", "read_bytes"]
 

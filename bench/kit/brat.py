@@ -10,7 +10,7 @@ Source: https://brat.nlplab.org/standoff.html. A mention, a discontiguous one an
 Mentions, their concepts (the first N line of each) and, where they are asked for, relations are read. Attributes (A, M), events
 (E), other N lines, notes (#), equivalences (*) and relations of events are not, and are counted, so that whoever reads knows.
 Fragments are a set: their order means nothing, and neither does that of a relation's arguments, whose roles decide
-(`bench_tasks.common.roles`). Errors name file and line and quote no text.
+(`bench.kit.roles`). Errors name file and line and quote no text.
 """
 
 from __future__ import annotations
@@ -23,10 +23,10 @@ from pathlib import Path
 
 from bench.api.data import Document, Fragment, Mention, Relation, apart
 from bench.errors import DataError
-from bench_tasks.common.documents import names_below, write_each
-from bench_tasks.common.faults import DEPENDENT, MALFORMED, Fault, Faults
-from bench_tasks.common.files import read_text
-from bench_tasks.common.roles import Roles
+from bench.kit.documents import names_below, write_each
+from bench.kit.faults import DEPENDENT, MALFORMED, Fault, Faults
+from bench.kit.files import read_text
+from bench.kit.roles import Roles
 
 _MENTION = re.compile(r"(T\S{1,32})\t(\S{1,64}) ([0-9]{1,12} [0-9]{1,12}(?:;[0-9]{1,12} [0-9]{1,12})*)(?:\t(.*))?")
 _NAME = re.compile(r"(T\S{1,32})\s")

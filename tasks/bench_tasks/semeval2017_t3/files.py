@@ -13,7 +13,7 @@ from pathlib import Path
 
 from bench.api.data import Document
 from bench.errors import DataError
-from bench_tasks.common.files import decode, read_bytes
+from bench.kit.files import decode, read_bytes
 
 FILE = "ranking.tsv"
 """What `write` makes in its folder."""

@@ -18,7 +18,7 @@ class CorpusTask(Task):
 
     reader: ClassVar[str]
     """Reads and checks a corpus, e.g. ``bench_tasks.gad.corpus:load``; called with ``folder``, what `reading` gives and, where
-    the task has `faults`, a `bench_tasks.common.faults.Faults` that collects them as ``faults``."""
+    the task has `faults`, a `bench.kit.faults.Faults` that collects them as ``faults``."""
     writer: ClassVar[str]
     """Writes a synthetic one, e.g. ``bench_tasks.gad.synthetic:write_corpus``; called with ``folder``, ``seed``, ``sizes`` and
     what `writing` gives."""
@@ -45,7 +45,7 @@ class CorpusTask(Task):
         """
         options = dict(self.reading())
         if self.faults:
-            from bench_tasks.common.faults import Faults
+            from bench.kit.faults import Faults
 
             options["faults"] = Faults(self.tolerated)
         corpus: Corpus = resolve_name(self.reader)(folder=folder, **options)

@@ -1,13 +1,26 @@
-"""Counts and quotients that scorers share; numbers give numbers, arrays of sums give arrays."""
+"""Precision, recall and F1 from counts that add up over documents; numbers give numbers, arrays of sums give arrays.
+
+A scorer has two halves: `statistics` gives counts of each document, such as ``{"strict.tp": 3.0, "strict.fp": 1.0}``, and
+`summarise` turns their sum into scores. Bootstrap intervals hand the second half sums of many samples at once, as arrays.
+"""
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from typing import Any
 
 COUNTS = ("tp", "fp", "fn")
 BY_TYPE = "by_type."
 """What the rows of single types begin with."""
+
+
+def summed(rows: Iterable[Mapping[str, float]]) -> dict[str, float]:
+    """The sum of additive statistics, key by key: what a scorer's `summarise` takes."""
+    total: dict[str, float] = {}
+    for row in rows:
+        for key, value in row.items():
+            total[key] = total.get(key, 0.0) + value
+    return total
 
 
 def prf(sums: Mapping[str, Any], row: str) -> dict[str, Any]:
