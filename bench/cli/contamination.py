@@ -98,6 +98,10 @@ def _folder_texts(folder: Path) -> list[str]:
 def _generated(task: Task) -> list[str]:
     from bench.steps.corpora import SEED
 
+    if not task.synthesizes:
+        raise UsageError(
+            f"The task {task.name!r} writes no text to compare with.", "Add --control DIR, a folder of .txt files."
+        )
     with tempfile.TemporaryDirectory(prefix="bench-control-") as place:
         folder = Path(place) / "corpus"
         task.synthesize(folder, SEED)

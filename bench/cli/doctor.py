@@ -176,7 +176,8 @@ def corpora(registry: Registry, environ: Mapping[str, str]) -> Iterator[Finding]
             yield Finding("corpora", entry.name, "ok", "below BENCH_DATA")
         else:
             why = "BENCH_DATA is not set" if not root else "no such folder below BENCH_DATA"
-            yield Finding("corpora", entry.name, "note", f"{why}: synthetic stand-in", fix)
+            instead = "it runs with --data only" if getattr(entry.part, "needs_data", False) else "synthetic stand-in"
+            yield Finding("corpora", entry.name, "note", f"{why}: {instead}", fix)
 
 
 def plugins(registry: Registry) -> Iterator[Finding]:

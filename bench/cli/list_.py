@@ -5,6 +5,7 @@ from __future__ import annotations
 import argparse
 from typing import Any
 
+from bench.api.task import Task
 from bench.cli.parser import Parser
 from bench.cli.parser import kind as parse_kind
 from bench.cli.terminal import paint, say
@@ -55,7 +56,13 @@ def describe(entry: Entry) -> dict[str, Any]:
         "plugin": entry.plugin,
         "ready": not missing,
         "missing": [{"module": need.module, "install": need.command} for need in missing],
+        **({"wants": wants(entry)} if wants(entry) else {}),
     }
+
+
+def wants(entry: Entry) -> str:
+    """What a run has to be given for a part beside its name, `--data NAME=DIR` for some tasks; empty for all others."""
+    return f"--data {entry.name}=DIR" if isinstance(entry.part, Task) and entry.part.needs_data else ""
 
 
 def status(entry: Entry) -> str:
@@ -66,6 +73,8 @@ def status(entry: Entry) -> str:
 
 def _row(entry: Entry) -> tuple[str, ...]:
     state = status(entry)
+    if state == "ready" and wants(entry):
+        state = f"needs {wants(entry)}"
     shown = paint(state, "green" if state == "ready" else "yellow")
     return paint(entry.name, "cyan"), entry.part.version, entry.distribution, shown, entry.part.summary
 

@@ -9,7 +9,7 @@ from typing import Any
 from bench.api.part import Part
 from bench.api.quantizer import Quantizer
 from bench.api.task import Task
-from bench.cli.list_ import describe, status
+from bench.cli.list_ import describe, status, wants
 from bench.cli.parser import Parser
 from bench.cli.parser import kind as parse_kind
 from bench.cli.terminal import paint, say
@@ -75,7 +75,8 @@ def _next(entry: Entry) -> None:
     flag = {"tasks": "--task", "architectures": "--arch", "quantizers": "--quant", "models": "--model", "trackers": "--tracker"}
     task = "" if entry.kind == "tasks" else " --task 2015-T14"
     file = entry.part.file if isinstance(entry.part, Task) else None
-    say(f"\n{paint('use it:', 'dim')} bench run{task} {flag[entry.kind]} {file or entry.name}")
+    data = f" {wants(entry)}" if wants(entry) else ""
+    say(f"\n{paint('use it:', 'dim')} bench run{task} {flag[entry.kind]} {file or entry.name}{data}")
 
 
 def _show_run(ref: str, out: Path, as_json: bool) -> int:

@@ -15,7 +15,7 @@ from bench.kit.corpus_task import CorpusTask
 
 
 class ClassTask(CorpusTask):
-    """One class a document. A subclass says how its lines name a document and its class."""
+    """One class a document. A subclass says how its lines name a document and its class; it may have a scorer of its own."""
 
     heads = ("classify",)
     classes: ClassVar[tuple[str, ...]]
@@ -49,12 +49,14 @@ class ClassTask(CorpusTask):
         Raises:
             DataError: a file or a line that cannot be read, or files that do not tell of the same documents.
         """
-        from bench.kit import classes, scores
+        from bench.kit import classes
 
         wanted, given = (classes.read_labels(path, resolve_name(self.labeller)) for path in (gold, pred))
         classes.paired(gold, pred, wanted, given)
-        rows = (classes.document_statistics(self.classes, label, given[name]) for name, label in wanted.items())
-        return classes.summarise(self.classes, scores.summed(rows))
+        sides = [
+            [Document(n, "", judgements=classes.judgements(self.classes, side[n])) for n in wanted] for side in (wanted, given)
+        ]
+        return self.score(*sides)
 
     def write(self, folder: Path, documents: Sequence[Document]) -> None:
         """Writes the class of each document as JSON Lines, without text.

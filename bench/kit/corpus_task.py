@@ -1,4 +1,4 @@
-"""The base of tasks whose corpus is read, and made up, by functions that stand elsewhere."""
+"""The base of tasks whose corpus is read, and made up, by functions in modules of their own."""
 
 from __future__ import annotations
 
@@ -19,9 +19,9 @@ class CorpusTask(Task):
     reader: ClassVar[str]
     """Reads and checks a corpus, e.g. ``bench_tasks.gad.corpus:load``; called with ``folder``, what `reading` gives and, where
     the task has `faults`, a `bench.kit.faults.Faults` that collects them as ``faults``."""
-    writer: ClassVar[str]
+    writer: ClassVar[str | None] = None
     """Writes a synthetic one, e.g. ``bench_tasks.gad.synthetic:write_corpus``; called with ``folder``, ``seed``, ``sizes`` and
-    what `writing` gives."""
+    what `writing` gives. None where there is none: runs want ``--data`` then."""
     facts: ClassVar[Mapping[str, str]] = {}
     """What `bench show` prints below the layout."""
 
@@ -60,9 +60,16 @@ class CorpusTask(Task):
             sizes: documents per split; the task's usual ones for those that are not given.
 
         Raises:
-            UsageError: a size is not positive, or the folder holds something already.
+            UsageError: there is no `writer`, a size is not positive, or the folder holds something already.
         """
+        if self.writer is None:
+            raise self.no_corpus()
         resolve_name(self.writer)(folder=folder, seed=seed, sizes=sizes, **self.writing())
+
+    @property
+    def synthesizes(self) -> bool:
+        """Whether it has a synthetic corpus."""
+        return self.writer is not None
 
     def head(self, name: str) -> Head:
         """A fresh head.

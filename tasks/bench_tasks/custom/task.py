@@ -72,17 +72,6 @@ class FileTask(CorpusTask):
             raise _no_metric(self.spec, scores)
         return corpus
 
-    def synthesize(self, folder: Path, seed: int, sizes: Mapping[str, int] | None = None) -> None:
-        """There is none: nobody but you knows what your texts look like.
-
-        Raises:
-            UsageError: always.
-        """
-        raise UsageError(
-            f"The task {self.name!r} comes from {self.spec.path} and has no synthetic corpus; it needs its own.",
-            f"Correct 'folder' there, or add --data {self.name}=DIR.",
-        )
-
     def score_files(self, gold: Path, pred: Path) -> Scores:
         """Scores of files or folders in the task's format; texts are not needed. Gold's lines of tolerated kinds are left out.
 
