@@ -1,4 +1,4 @@
-"""What every synthetic corpus needs: a marker, a refusal to mix with other files, draws that stay the same everywhere.
+"""For synthetic corpora: a marker, a refusal to mix with other files, word lists, draws that stay the same everywhere.
 
 A corpus is a function of its seed alone. `random.Random(text).random()` gives the same stream in every version of Python;
 `choice`, `shuffle` and `randint` do not promise that, so `Draws` offers what is needed on top of it.
@@ -6,10 +6,11 @@ A corpus is a function of its seed alone. `random.Random(text).random()` gives t
 
 from __future__ import annotations
 
+import json
 import random
 from collections.abc import Mapping, Sequence
 from pathlib import Path
-from typing import TypeVar
+from typing import Any, TypeVar
 
 from bench.api.data import SPLITS
 from bench.errors import UsageError
@@ -51,6 +52,21 @@ def begin(folder: Path, sizes: Mapping[str, int] | None, usual: Mapping[str, int
 def is_synthetic(folder: Path) -> bool:
     """Whether a folder carries the marker."""
     return (folder / MARKER).exists()
+
+
+def read_words(path: Path) -> Any:
+    """Word lists and templates from a JSON file that lies beside the code that draws from them; its lists become tuples.
+
+    Args:
+        path: of a file in the package, which ships with it.
+    """
+    return _frozen(json.loads(path.read_text(encoding="utf-8")))
+
+
+def _frozen(value: Any) -> Any:
+    if isinstance(value, dict):
+        return {key: _frozen(item) for key, item in value.items()}
+    return tuple(map(_frozen, value)) if isinstance(value, list) else value
 
 
 class Draws:

@@ -153,7 +153,7 @@ def test_drawn_parts_have_their_share_of_every_class(tmp_path: Path) -> None:
         (GAD, {**gad(1, "1"), "id": True}, "true or false"),
         (GAD, {**gad(1, "1"), "id": " 1"}, "blanks"),
         (GAD, gad(1, "1", " "), "blank"),
-        (GAD, gad(0, "1"), "'0' stands there twice"),
+        (GAD, gad(0, "1"), "'train-0' stands there twice"),
         (GAD, gad(1, "1", "\ud800"), "surrogate"),
         (GAD, ["id"], "a list; wanted an object"),
         (PubMedQA, question(1, "Yes"), "wanted 'yes', 'no', 'maybe'"),

@@ -21,7 +21,7 @@ class Bc2gm(IobTask):
         "CC BY 4.0 for the files of Crichton et al. (corpus: BioCreative, free for research; the synthetic corpus: Apache-2.0)"
     )
     labels = ("GENE",)
-    wording = "bench_tasks.bc2gm.language:LANGUAGE"
+    wording = ("bc2gm/language.json",)
     metadata = TaskMetadata(
         reference="https://biocreative.bioinformatics.udel.edu/tasks/biocreative-ii/task-1a-gene-mention-tagging/",
         access="open: folder BC2GM-IOB of https://github.com/cambridgeltl/MTL-Bioinformatics-2016",

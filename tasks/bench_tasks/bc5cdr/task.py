@@ -21,7 +21,7 @@ class Bc5cdr(IobTask):
         "CC BY 4.0 for the files of Crichton et al. (corpus: public domain, BioCreative; the synthetic corpus: Apache-2.0)"
     )
     labels = ("Chemical", "Disease")
-    wording = "bench_tasks.bc5cdr.language:LANGUAGE"
+    wording = ("ncbi_disease/disease.json", "bc5cdr/language.json")
     metadata = TaskMetadata(
         reference="https://biocreative.bioinformatics.udel.edu/tasks/biocreative-v/track-3-cdr/",
         access="open: folder BC5CDR-IOB of https://github.com/cambridgeltl/MTL-Bioinformatics-2016",

@@ -43,8 +43,8 @@ def _abstract(split: str, number: int, seed: int) -> dict[str, Any]:
     draws = Draws(seed, "chemprot", split, number)
     frames = FRAMES[split]
     made = _Abstract(split, draws)
-    made.add(draws.choose(frames.titles), "\n")
-    for frame in draws.shuffled(frames.bodies)[: draws.number(4, 6)]:
+    made.add(draws.choose(frames["titles"]), "\n")
+    for frame in draws.shuffled(frames["bodies"])[: draws.number(4, 6)]:
         made.add(frame, " ")
     text = made.text.rstrip()
     passage = {"id": "p1", "type": "title and abstract", "text": [text], "offsets": [[0, len(text)]]}

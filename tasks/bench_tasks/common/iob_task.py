@@ -4,7 +4,6 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from pathlib import Path
-from pkgutil import resolve_name
 from typing import TYPE_CHECKING, Any, ClassVar
 
 from bench.api.data import Document
@@ -26,13 +25,14 @@ class IobTask(CorpusTask):
     faults: ClassVar[Mapping[str, str]] = {kind: KINDS[kind] for kind in BY_FORMAT["iob"]}
     labels: ClassVar[tuple[str, ...]]
     """The corpus's types; another one in its files is an error."""
-    wording: ClassVar[str]
-    """The `Language` of its synthetic corpus, e.g. ``bench_tasks.bc2gm.language:LANGUAGE``."""
+    wording: ClassVar[tuple[str, ...]]
+    """Files of the `Language` of its synthetic corpus, below the package, e.g. ``bc2gm/language.json``."""
 
     def language(self) -> Language:
         """Words and templates of the synthetic corpus."""
-        language: Language = resolve_name(self.wording)
-        return language
+        from bench_tasks.common.iob_synthesis import read_language
+
+        return read_language(self.labels, *(Path(__file__).parents[1] / name for name in self.wording))
 
     def reading(self) -> Mapping[str, Any]:
         """The labels."""

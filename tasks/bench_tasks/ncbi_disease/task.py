@@ -19,7 +19,7 @@ class NcbiDisease(IobTask):
     )
     licence = "CC BY 4.0 for the files of Crichton et al. (corpus: public domain, NCBI; the synthetic corpus: Apache-2.0)"
     labels = ("Disease",)
-    wording = "bench_tasks.ncbi_disease.language:LANGUAGE"
+    wording = ("ncbi_disease/disease.json", "ncbi_disease/language.json")
     metadata = TaskMetadata(
         reference="https://www.ncbi.nlm.nih.gov/CBBresearch/Dogan/DISEASE/",
         access="open: folder NCBI-disease-IOB of https://github.com/cambridgeltl/MTL-Bioinformatics-2016",
