@@ -7,9 +7,9 @@ like one. A run of arm a with seed s finds mention j of it, and is not taken in 
     μ_a + u_i + e_ij + t_ai + v_as + w_asij > 0
 
 and all but μ_a are normal: u_i and e_ij are how hard the document and the mention are, for every run; t_ai is what the arm as
-such does better or worse on a document, which limits an interval over documents; v_as is the luck of a seed, w_asij that luck
-on one mention. With p the chance that a mention is found, p is also the population's strict F, 2p / (2p + (1 − p) + (1 − p)),
-so that μ_a is known for any F: effects are planted as exact differences of the population's F.
+such does better or worse on a document, which limits an interval over documents; v_as is what a seed does, w_asij what it does
+on one mention. With p the chance that a mention is found, p is also the population's strict F, 2p / (2p + (1 − p) + (1 − p)), so
+that μ_a is known for any F: effects are planted as exact differences of the population's F.
 
 The defaults are like real runs: 100 documents of 10 mentions (the test split of NCBI disease: 100 abstracts, 960 mentions),
 F .82 (the reference run on it), and a standard deviation over seeds of somewhat less than a point of F, which is what re-runs
@@ -46,11 +46,11 @@ class Shape:
         mentions: of a document, on average.
         dispersion: of the negative binomial; the smaller, the more documents differ in mentions.
         f1: of the multi-task arm.
-        hard: standard deviation of u_i.
-        mention: of e_ij.
-        taste: of t_ai.
-        luck: of v_as.
-        chance: of w_asij.
+        document_sd: standard deviation of u_i.
+        mention_sd: of e_ij.
+        arm_sd: of t_ai.
+        seed_sd: of v_as.
+        seed_mention_sd: of w_asij.
         heavy: whether v_as is t-distributed with three degrees of freedom (same standard deviation) instead of normal.
     """
 
@@ -59,17 +59,17 @@ class Shape:
     mentions: float = 10.0
     dispersion: float = 3.0
     f1: float = 0.82
-    hard: float = 0.6
-    mention: float = 1.0
-    taste: float = 0.1
-    luck: float = 0.03
-    chance: float = 0.3
+    document_sd: float = 0.6
+    mention_sd: float = 1.0
+    arm_sd: float = 0.1
+    seed_sd: float = 0.03
+    seed_mention_sd: float = 0.3
     heavy: bool = False
 
     @property
     def spread(self) -> float:
         """Standard deviation of all that is added to μ."""
-        return math.hypot(self.hard, self.mention, self.taste, self.luck, self.chance)
+        return math.hypot(self.document_sd, self.mention_sd, self.arm_sd, self.seed_sd, self.seed_mention_sd)
 
 
 @dataclass(frozen=True)
@@ -124,14 +124,14 @@ def study(shape: Shape, effect: Effect, rng: np.random.Generator) -> dict[str, A
     mentions = rng.negative_binomial(size, size / (size + shape.mentions), shape.documents)
     # Mentions, and then decoys, of the first document, of the second, …
     place = np.concatenate([np.repeat(np.arange(shape.documents), mentions)] * 2)
-    hard = rng.normal(0, shape.hard, shape.documents)[place] + rng.normal(0, shape.mention, len(place))
+    difficulty = rng.normal(0, shape.document_sd, shape.documents)[place] + rng.normal(0, shape.mention_sd, len(place))
     documents = tuple(f"d{i}" for i in range(shape.documents))
     found: dict[str, Arm] = {}
     for arm in ARMS:
         centre = normal.inv_cdf(shape.f1 - less[arm]) * shape.spread
-        taste = rng.normal(0, shape.taste, shape.documents)[place]
-        chance = rng.normal(0, shape.chance, (shape.seeds, len(place)))
-        right = centre + hard + taste + _luck(shape, rng)[:, None] + chance > 0
+        by_arm = rng.normal(0, shape.arm_sd, shape.documents)[place]
+        by_mention = rng.normal(0, shape.seed_mention_sd, (shape.seeds, len(place)))
+        right = centre + difficulty + by_arm + _by_seed(shape, rng)[:, None] + by_mention > 0
         hit, avoided = (_by_document(part, mentions) for part in np.split(right, 2, axis=1))
         rows = np.stack([hit, mentions - avoided, mentions - hit], axis=-1).astype(np.float64)
         found[arm] = {TASK: {s: Statistics(TASK, "test", "trained", documents, NAMES, rows[s]) for s in range(shape.seeds)}}
@@ -176,6 +176,6 @@ def _by_document(right: NDArray[np.bool_], mentions: NDArray[np.int64]) -> NDArr
     return found
 
 
-def _luck(shape: Shape, rng: np.random.Generator) -> Array:
+def _by_seed(shape: Shape, rng: np.random.Generator) -> Array:
     found: Array = rng.standard_t(3, shape.seeds) / math.sqrt(3.0) if shape.heavy else rng.normal(0, 1, shape.seeds)
-    return shape.luck * found
+    return shape.seed_sd * found
