@@ -8,8 +8,8 @@ like one. A run of arm a with seed s finds mention j of it, and is not taken in 
 
 and all but μ_a are normal: u_i and e_ij are how hard the document and the mention are, for every run; t_ai is what the arm as
 such does better or worse on a document, which limits an interval over documents; v_as is what a seed does, w_asij what it does
-on one mention. With p the chance that a mention is found, p is also the population's strict F, 2p / (2p + (1 − p) + (1 − p)), so
-that μ_a is known for any F: effects are planted as exact differences of the population's F.
+on one mention. With p the chance that a mention is found, p is also the population's strict F, 2p / (2p + (1 − p) + (1 − p)),
+so that μ_a is known for any F: effects are planted as exact differences of the population's F.
 
 The defaults are like real runs: 100 documents of 10 mentions (the test split of NCBI disease: 100 abstracts, 960 mentions),
 F .82 (the reference run on it), and a standard deviation over seeds of somewhat less than a point of F, which is what re-runs
