@@ -20,7 +20,7 @@ if TYPE_CHECKING:
 
 
 def configure(parser: Parser) -> None:
-    """Declares the arguments."""
+    """Adds the flags of `bench check`, what `--help` says of it and its examples."""
     parser.description = (
         "Runs the conformance checks on every part of a plugin, or on one part. Exit code 1 where a check fails,\n"
         "5 where none fails but something it needs is not installed, or a corpus is not given; the same checks run under\n"
@@ -44,7 +44,7 @@ def configure(parser: Parser) -> None:
 
 
 def run(args: argparse.Namespace) -> int:
-    """Checks."""
+    """Prints a row a check; returns 0, 1 where one fails, or 5 where none fails but one could not run."""
     data = {name: Path(folder) for name, folder in args.data or ()}
     results = _results(args.plugin, load(), tuple(args.tolerate or ()), data)
     failed = [result for result in results if not result.passed and not result.missing]

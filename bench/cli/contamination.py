@@ -17,7 +17,7 @@ from bench.errors import UsageError
 
 
 def configure(parser: Parser) -> None:
-    """Declares the arguments."""
+    """Adds the flags of `bench contamination`, what `--help` says of it and its examples."""
     parser.description = (
         "Counts documents and runs of 13 words that the splits of a corpus share. With --model, a decoder, also compares\n"
         "the min-k% probability of test text with that of control text. A flag, not a proof: text that differs from the\n"
@@ -37,7 +37,7 @@ def configure(parser: Parser) -> None:
 
 
 def run(args: argparse.Namespace) -> int:
-    """Counts and compares."""
+    """Prints what splits share and, with `--model`, whether a decoder seems to know the test text; returns 0."""
     from bench.config import RunConfig
     from bench.evaluation.overlap import overlap
     from bench.registry import load

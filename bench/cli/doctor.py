@@ -48,7 +48,7 @@ class Finding:
 
 
 def configure(parser: Parser) -> None:
-    """Declares the arguments."""
+    """Adds the flags of `bench doctor`, what `--help` says of it and its examples."""
     parser.description = (
         "Reports interpreter, packages against the tested pins, compiler, devices and memory, and which models, corpora and\n"
         "trackers are ready. Holds no names, no environment values and no secrets: it can be pasted into a bug report."
@@ -181,7 +181,7 @@ def corpora(registry: Registry, environ: Mapping[str, str]) -> Iterator[Finding]
 
 
 def plugins(registry: Registry) -> Iterator[Finding]:
-    """What could not be loaded."""
+    """A finding a plugin that could not be loaded, with the reason and the fix."""
     for broken in registry.broken:
         yield Finding("broken plugins", broken.plugin, "missing", broken.reason.replace(str(Path.home()), "~"), broken.fix)
 

@@ -14,7 +14,7 @@ from bench.registry import KINDS, Broken, Entry, Kind, load
 
 
 def configure(parser: Parser) -> None:
-    """Declares the arguments."""
+    """Adds the flags of `bench list`, what `--help` says of it and its examples."""
     parser.description = (
         "Lists the parts of every installed plugin: name, version, the distribution it came from, whether it is ready or "
         "what to\ninstall, and one line on what it is. Plugins that could not be loaded stand at the end, with the reason and "
@@ -25,7 +25,7 @@ def configure(parser: Parser) -> None:
 
 
 def run(args: argparse.Namespace) -> int:
-    """Lists."""
+    """Prints a table a kind of part, then the plugins that could not be loaded; returns 0 even where some could not."""
     kinds: tuple[Kind, ...] = (parse_kind(args.kind),) if args.kind else KINDS
     registry = load()
     if args.json:
@@ -46,7 +46,7 @@ def run(args: argparse.Namespace) -> int:
 
 
 def describe(entry: Entry) -> dict[str, Any]:
-    """One part as JSON."""
+    """What `bench list --json` says of a part: name, version, origin, and what is missing."""
     missing = entry.part.missing()
     return {
         "name": entry.name,

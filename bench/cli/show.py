@@ -18,7 +18,7 @@ from bench.registry import KINDS, Entry, load
 
 
 def configure(parser: Parser) -> None:
-    """Declares the arguments."""
+    """Adds the flags of `bench show`, what `--help` says of it and its examples."""
     parser.description = (
         "Shows one part (citation, licence, access, parameters) or one run (headline, scores, invariants, hashes)."
     )
@@ -31,7 +31,7 @@ def configure(parser: Parser) -> None:
 
 
 def run(args: argparse.Namespace) -> int:
-    """Shows."""
+    """Prints what one part says of itself, or the result of one run; returns 0."""
     if args.kind in ("run", "runs"):
         return _show_run(args.name, args.out, args.json)
     entry = load().entry(parse_kind(args.kind), args.name)

@@ -26,11 +26,11 @@ class CorpusTask(Task):
     """What `bench show` prints below the layout."""
 
     def reading(self) -> Mapping[str, Any]:
-        """What `reader` wants beside the folder."""
+        """Keyword arguments of `reader` beside the folder."""
         return {}
 
     def writing(self) -> Mapping[str, Any]:
-        """What `writer` wants beside folder, seed and sizes."""
+        """Keyword arguments of `writer` beside folder, seed and sizes."""
         return {}
 
     def parameters(self) -> Mapping[str, str]:

@@ -42,7 +42,7 @@ def summarise(sums: Mapping[str, Any]) -> Scores:
 
 
 def score(gold: Sequence[Document], predicted: Iterable[Document], labels: Iterable[str] = ()) -> Scores:
-    """Scores of documents, as `summarise` gives them."""
+    """Scores of predictions against gold, as `summarise` gives them; arguments as of `statistics`."""
     return summarise(summed(statistics(gold, predicted, labels)))
 
 

@@ -81,7 +81,7 @@ class Draws:
         self._random = random.Random("/".join(map(str, (seed, *place)))).random
 
     def chance(self, share: float) -> bool:
-        """True that often."""
+        """True with this probability, in [0, 1]."""
         return self._random() < share
 
     def number(self, low: int, high: int) -> int:
@@ -89,10 +89,10 @@ class Draws:
         return low + int(self._random() * (high - low + 1))
 
     def choose(self, items: Sequence[Item]) -> Item:
-        """One of the items, all alike."""
+        """One of the items, each as likely as another."""
         return items[int(self._random() * len(items))]
 
     def shuffled(self, items: Sequence[Item]) -> list[Item]:
-        """The items in another order."""
+        """The items in a random order, each order as likely as another."""
         rest = list(items)
         return [rest.pop(int(self._random() * len(rest))) for _ in range(len(rest))]

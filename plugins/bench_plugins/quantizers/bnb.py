@@ -45,7 +45,7 @@ class BitsAndBytes(Quantizer):
         """The layer of bitsandbytes that takes the place of `layer`, its bias kept."""
 
     def supports(self, spec: ModelSpec, when: When, device: str) -> str | None:
-        """Wants unquantized weights."""
+        """Refuses weights that are quantized already; any width fits."""
         return already(spec)
 
     def quantize(self, source: Path, out: Path, calibration: Sequence[Sequence[int]], device: str) -> QuantizedWeights:

@@ -45,7 +45,7 @@ class RoundToNearest(Quantizer):
         return write_packed(source, out, int(self.bits), GROUP_SIZE, self.sym)
 
     def load(self, folder: Path, dtype: torch.dtype, device: str) -> nn.Module:
-        """The backbone with the rounded weights."""
+        """The backbone with the rounded weights as dense tensors, through which LoRA's gradients flow."""
         from bench.modeling.backbone import load_backbone
 
         return load_backbone(folder, dtype, device)

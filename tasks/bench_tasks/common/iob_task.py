@@ -35,11 +35,11 @@ class IobTask(CorpusTask):
         return read_language(self.labels, *(Path(__file__).parents[1] / name for name in self.wording))
 
     def reading(self) -> Mapping[str, Any]:
-        """The labels."""
+        """The labels that the files may carry."""
         return {"labels": self.labels}
 
     def writing(self) -> Mapping[str, Any]:
-        """The language."""
+        """The language that sentences are drawn from."""
         return {"language": self.language()}
 
     def parameters(self) -> Mapping[str, str]:

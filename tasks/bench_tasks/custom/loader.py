@@ -163,7 +163,7 @@ def labels_of(kind: str, document: Document) -> tuple[str, ...]:
 
 
 def trained(kind: str, documents: Sequence[Document]) -> tuple[str, ...]:
-    """The labels of training documents, sorted."""
+    """The labels that training documents carry, sorted: those that a task has whose file lists none."""
     return tuple(sorted({label for document in documents for label in labels_of(kind, document)}))
 
 

@@ -51,7 +51,7 @@ class FileTask(CorpusTask):
         }
 
     def reading(self) -> Mapping[str, Any]:
-        """What the file says."""
+        """What the task's TOML file says, defaults filled in."""
         return {"spec": self.spec}
 
     def load(self, folder: Path) -> Corpus:

@@ -114,7 +114,7 @@ def spans(annotations: Annotations, entity: Element) -> tuple[Fragment, ...]:
 
 
 def kind(element: Element) -> str:
-    """The type of a checked annotation."""
+    """The type of an annotation, such as ``EVENT``; empty where it has none."""
     return element.findtext("type") or ""
 
 

@@ -77,6 +77,7 @@ class SemEval2016T12(CorpusTask):
             DataError: a path or a file that cannot be read.
         """
         from bench.kit.documents import refuse_strangers
+        from bench.kit.scores import summed
         from bench_tasks.semeval2016_t12 import layout, scorer
 
         wanted, given = layout.annotation_files(gold), layout.annotation_files(pred)
@@ -89,7 +90,7 @@ class SemEval2016T12(CorpusTask):
             scorer.statistics(scorer.read(path), scorer.read(given[name]) if name in given else scorer.nothing())
             for name, path in wanted.items()
         ]
-        return scorer.summarise(scorer.total(rows))
+        return scorer.summarise(summed(rows))
 
     def write(self, folder: Path, documents: Sequence[Document]) -> None:
         """Writes an Anafora file a document, each in a folder of its own.

@@ -43,7 +43,7 @@ class Subtask:
 
     @property
     def attribute(self) -> str:
-        """The attribute that holds the relevance."""
+        """Name of the attribute of a comment or related question that holds its relevance."""
         return _SUBTASKS[self.letter][0]
 
     def relevant(self, node: Node) -> bool:

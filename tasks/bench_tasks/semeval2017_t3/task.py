@@ -56,13 +56,13 @@ class _CommunityQuestionAnswering(CorpusTask):
         }
 
     def reading(self) -> Mapping[str, Any]:
-        """The subtask."""
+        """The subtask, which says where relevance stands."""
         from bench_tasks.semeval2017_t3.corpus import Subtask
 
         return {"subtask": Subtask(self.letter)}
 
     def writing(self) -> Mapping[str, Any]:
-        """The subtask's letter."""
+        """The subtask's letter, which says how large the corpus is."""
         return {"letter": self.letter}
 
     def statistics(self, gold: Sequence[Document], predicted: Sequence[Document]) -> list[Mapping[str, float]]:

@@ -52,15 +52,15 @@ class Phrases:
         self._person |= {"SEX": "woman" if female else "man", "MR": "Ms." if female else "Mr.", "AGE": str(self.number(24, 91))}
 
     def chance(self, share: float) -> bool:
-        """True that often."""
+        """True with this probability, in [0, 1]."""
         return self._rng.random() < share
 
     def number(self, low: int, high: int) -> int:
-        """A whole number from `low` to `high`."""
+        """A whole number from `low` to `high`, both inclusive."""
         return low + int(self._rng.random() * (high - low + 1))
 
     def choose(self, items: Sequence[Item]) -> Item:
-        """One of the items, all alike."""
+        """One of the items, each as likely as another."""
         return items[int(self._rng.random() * len(items))]
 
     def sentence(self, kind: str, capital: bool = True) -> Sentence:
