@@ -10,7 +10,7 @@ A plugin's whole conformance test::
 from __future__ import annotations
 
 import tempfile
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -24,7 +24,10 @@ __all__ = ["conformance_suite"]
 
 
 def conformance_suite(
-    *refs: str, registry: Registry | None = None, marks: Callable[[Case], list[pytest.MarkDecorator]] = lambda case: []
+    *refs: str,
+    registry: Registry | None = None,
+    marks: Callable[[Case], list[pytest.MarkDecorator]] = lambda case: [],
+    data: Mapping[str, Path] | None = None,
 ) -> Callable[[Case], None]:
     """A test function, parametrised by the checks of the parts that the references name; ids read ``tasks/NAME-privacy``.
 
@@ -34,6 +37,7 @@ def conformance_suite(
         refs: as `bench check` takes them: a distribution, ``distribution:entry-point``, ``kind/name`` or a part's name.
         registry: where the parts are; what is installed where None.
         marks: further marks of a case, for suites that leave slow ones out.
+        data: task to a folder with a small corpus, for tasks that write no synthetic one; checks that want it are skipped else.
 
     Raises:
         UsageError: nothing has such a name, or the plugin could not be loaded; pytest tells it while collecting.
@@ -42,7 +46,7 @@ def conformance_suite(
 
     known = registry or load()
     scratch = tempfile.TemporaryDirectory(prefix="bench-check-", ignore_cleanup_errors=True)
-    bench = Workbench(known, Path(scratch.name))
+    bench = Workbench(known, Path(scratch.name), data)
     found = [case for ref in refs for case in cases(ref, known)]
 
     @pytest.mark.parametrize("case", [pytest.param(case, id=str(case), marks=marks(case)) for case in found])

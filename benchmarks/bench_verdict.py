@@ -4,7 +4,7 @@
 
 2,000 studies of each kind (20 with ``--quick``). Promised: *genuine transfer* where there is none in at most 5% of them, and
 an effect of the size that the studies say they could have detected found as often as they say. How they are simulated:
-`bench/studies/simulate.py`.
+`benchmarks/simulated_studies.py`.
 """
 
 from __future__ import annotations
@@ -14,8 +14,8 @@ from dataclasses import replace
 
 import common
 from common import Figure
+from simulated_studies import Effect, Outcome, Shape, outcome
 
-from bench.studies.simulate import Effect, Outcome, Shape, outcome
 from bench.studies.twoway import POWER
 
 USUAL = Shape()
@@ -23,12 +23,12 @@ NOTHING = Effect()
 FALSE = 0.05
 WRONG: dict[str, tuple[Shape, Effect]] = {
     "no effect at all": (USUAL, NOTHING),
-    "no effect, seeds decide": (replace(USUAL, luck=0.1), NOTHING),
-    "no effect, seeds decide, heavy tails": (replace(USUAL, luck=0.1, heavy=True), NOTHING),
-    "no effect, documents decide": (replace(USUAL, luck=0.003, taste=0.3), NOTHING),
+    "no effect, seeds decide": (replace(USUAL, seed_sd=0.1), NOTHING),
+    "no effect, seeds decide, heavy tails": (replace(USUAL, seed_sd=0.1, heavy=True), NOTHING),
+    "no effect, documents decide": (replace(USUAL, seed_sd=0.003, arm_sd=0.3), NOTHING),
     "no effect, 20 documents": (replace(USUAL, documents=20), NOTHING),
     "no effect, 500 documents, 12 seeds": (replace(USUAL, documents=500, seeds=12), NOTHING),
-    "data exposure of 3 points": (replace(USUAL, luck=0.02, taste=0.05), Effect(0.0, 0.03)),
+    "data exposure of 3 points": (replace(USUAL, seed_sd=0.02, arm_sd=0.05), Effect(0.0, 0.03)),
     "negative transfer of 3 points": (USUAL, Effect(-0.03, -0.03)),
     "worse at equal total by half a point": (USUAL, Effect(-0.005, 0.02)),
 }
@@ -39,8 +39,8 @@ FOUND: dict[str, tuple[Shape, Effect, str]] = {
     "genuine transfer, 3 points": (USUAL, Effect(0.03, 0.03), "genuine transfer"),
     "negative transfer, 3 points": (USUAL, Effect(-0.03, -0.03), "negative transfer"),
     "data exposure, 3 points": (USUAL, Effect(0.0, 0.03), "data exposure"),
-    "data exposure, 3 points, 500 documents": (replace(USUAL, documents=500, luck=0.02), Effect(0.0, 0.03), "data exposure"),
-    "the same with 12 seeds": (replace(USUAL, documents=500, luck=0.02, seeds=12), Effect(0.0, 0.03), "data exposure"),
+    "data exposure, 3 points, 500 documents": (replace(USUAL, documents=500, seed_sd=0.02), Effect(0.0, 0.03), "data exposure"),
+    "the same with 12 seeds": (replace(USUAL, documents=500, seed_sd=0.02, seeds=12), Effect(0.0, 0.03), "data exposure"),
 }
 
 
@@ -52,7 +52,7 @@ def measure(options: argparse.Namespace) -> list[Figure]:
     common.table(f"{count:,} studies each, no genuine transfer in any", columns, [_row(n, o) for n, o in wrong.items()])
     found = {name: outcome(shape, effect, count, 100 + i) for i, (name, (shape, effect, _)) in enumerate(FOUND.items())}
     common.table(f"{count:,} studies each, something to be found", columns, [_row(n, o) for n, o in found.items()])
-    stated = {shape: _stated(shape, count) for shape in (USUAL, replace(USUAL, seeds=12), replace(USUAL, luck=0.1))}
+    stated = {shape: _stated(shape, count) for shape in (USUAL, replace(USUAL, seeds=12), replace(USUAL, seed_sd=0.1))}
     figures = [
         Figure(f"false genuine transfer: {name}", "≤ 5.0%", f"{one.rate('genuine transfer'):.1%}",
                one.rate("genuine transfer") <= FALSE)
@@ -60,7 +60,7 @@ def measure(options: argparse.Namespace) -> list[Figure]:
     ]  # fmt: skip
     for shape, effect in stated.items():
         power = outcome(shape, Effect(effect, effect), count, 300).rate("genuine transfer")
-        name = f"power at the stated effect of {effect:.4f} ({shape.seeds} seeds, luck {shape.luck:g})"
+        name = f"power at the stated effect of {effect:.4f} ({shape.seeds} seeds, SD over seeds {shape.seed_sd:g})"
         figures.append(Figure(name, f"{POWER:.0%} ± 5", f"{power:.1%}", abs(power - POWER) <= 0.05))
     figures += [Figure(f"found: {name}", "", f"{found[name].rate(kind):.1%}") for name, (_, _, kind) in FOUND.items()]
     return figures

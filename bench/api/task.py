@@ -12,7 +12,7 @@ from typing import Any, ClassVar
 from bench.api.data import Corpus, Document
 from bench.api.head import Head
 from bench.api.part import Part
-from bench.errors import unknown
+from bench.errors import UsageError, unknown
 
 Scores = dict[str, Any]
 """Nested mapping of score names, as `bench score --json` prints below ``"scores"``."""
@@ -50,7 +50,7 @@ class TaskMetadata:
 
 
 class Task(Part):
-    """A corpus, its synthetic stand-in, its heads and its scorer. Nothing here imports torch, `head` excepted."""
+    """A corpus, its heads and its scorer, and a synthetic corpus where it writes one. Only `head` may import torch."""
 
     metadata: ClassVar[TaskMetadata]
     heads: ClassVar[tuple[str, ...]]
@@ -58,7 +58,7 @@ class Task(Part):
     unlinked: ClassVar[str | None] = None
     """What the corpus writes for a mention without a concept, e.g. ``CUI-less``; used where a mention's text was never seen."""
     folder: ClassVar[Path | None] = None
-    """Where its corpus lies unless ``--data`` says otherwise; a task without one synthesizes its corpus."""
+    """Where its corpus lies unless ``--data`` says otherwise; None where it has no place of its own."""
     concepts: ClassVar[Path | None] = None
     """A file that names its concepts, read unless ``--concepts`` says otherwise; None where there is none."""
     file: ClassVar[Path | None] = None
@@ -97,15 +97,35 @@ class Task(Part):
             DataError: naming file, line, what stood there and what was wanted.
         """
 
-    @abstractmethod
     def synthesize(self, folder: Path, seed: int, sizes: Mapping[str, int] | None = None) -> None:
-        """Writes a seeded synthetic corpus in the official format, which `load` reads back.
+        """Writes a seeded synthetic corpus in the official format, which `load` reads back and marks as synthetic.
+
+        A task need not have this: without it, runs want ``--data``.
 
         Args:
             folder: empty or missing; made here.
             seed: same seed, same bytes.
             sizes: documents per split; the task's default where None.
+
+        Raises:
+            UsageError: the task has no synthetic corpus.
         """
+        raise self.no_corpus()
+
+    @property
+    def synthesizes(self) -> bool:
+        """Whether it has a synthetic corpus."""
+        return type(self).synthesize is not Task.synthesize
+
+    @property
+    def needs_data(self) -> bool:
+        """Whether it runs with ``--data`` only: it has neither a synthetic corpus nor a place of its own."""
+        return self.folder is None and not self.synthesizes
+
+    def no_corpus(self) -> UsageError:
+        """The error where it is to run and has no corpus."""
+        hint = f"Add --data {self.name}=DIR, laid out as {self.metadata.layout}. 'bench show task {self.name}' says more."
+        return UsageError(f"The task {self.name!r} has no synthetic corpus; it needs the real one.", hint)
 
     @abstractmethod
     def head(self, name: str) -> Head:

@@ -19,7 +19,7 @@ SHOWN = ("arch", "quant", "model", "seed")
 
 
 def configure(parser: Parser) -> None:
-    """Declares the arguments."""
+    """Adds the flags of `bench board`, what `--help` says of it and its examples."""
     parser.description = (
         "Lists the runs of a folder with their headlines, best first. A field is one of the configuration or the headline\n"
         "(arch, seed, value), state, or a dotted path into the result (invariants.tokens.total)."
@@ -45,7 +45,7 @@ def configure(parser: Parser) -> None:
 
 
 def condition(text: str) -> tuple[str, str]:
-    """`FIELD=VALUE`."""
+    """Parses `FIELD=VALUE` of `--where`."""
     name, equals, value = text.partition("=")
     if not name or not equals:
         raise argparse.ArgumentTypeError(f"{text!r} is not FIELD=VALUE, such as seed=3")
@@ -53,7 +53,7 @@ def condition(text: str) -> tuple[str, str]:
 
 
 def run(args: argparse.Namespace) -> int:
-    """Lists."""
+    """Prints the runs of a folder that match, sorted, as a table or as JSON; returns 0."""
     if not args.out.is_dir():
         raise RunStateError(f"There is no folder of runs {args.out}.", "Name one with --out DIR.")
     field, _, direction = args.sort.partition(":")

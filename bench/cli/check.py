@@ -3,12 +3,13 @@
 from __future__ import annotations
 
 import argparse
+from collections.abc import Mapping
 from contextlib import suppress
 from dataclasses import asdict
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from bench.cli.parser import Parser
+from bench.cli.parser import Parser, pair
 from bench.cli.terminal import paint, say
 from bench.cli.text import columns, dump
 from bench.errors import MissingError, UsageError
@@ -19,10 +20,11 @@ if TYPE_CHECKING:
 
 
 def configure(parser: Parser) -> None:
-    """Declares the arguments."""
+    """Adds the flags of `bench check`, what `--help` says of it and its examples."""
     parser.description = (
         "Runs the conformance checks on every part of a plugin, or on one part. Exit code 1 where a check fails,\n"
-        "5 where none fails but something it needs is not installed; the same checks run under pytest through bench.testing.\n"
+        "5 where none fails but something it needs is not installed, or a corpus is not given; the same checks run under\n"
+        "pytest through bench.testing.\n"
         "Of a task's .toml file it says what is wrong with the file and with the corpus that it names."
     )
     parser.epilog = (
@@ -35,12 +37,16 @@ def configure(parser: Parser) -> None:
     parser.add_argument(
         "--tolerate", action="append", metavar="KIND", help="leave faulty lines of a kind out of a .toml's corpus; repeatable"
     )
+    parser.add_argument(
+        "--data", type=pair, action="append", metavar="TASK=DIR", help="a small corpus of a task that writes none; repeatable"
+    )
     parser.add_argument("--json", action="store_true", help="print one JSON object")
 
 
 def run(args: argparse.Namespace) -> int:
-    """Checks."""
-    results = _results(args.plugin, load(), tuple(args.tolerate or ()))
+    """Prints a row a check; returns 0, 1 where one fails, or 5 where none fails but one could not run."""
+    data = {name: Path(folder) for name, folder in args.data or ()}
+    results = _results(args.plugin, load(), tuple(args.tolerate or ()), data)
     failed = [result for result in results if not result.passed and not result.missing]
     waiting = [result for result in results if result.missing]
     if args.json:
@@ -57,12 +63,14 @@ def run(args: argparse.Namespace) -> int:
     return 1 if failed else MissingError.exit_code if waiting else 0
 
 
-def _results(ref: str, registry: Registry, tolerate: tuple[str, ...]) -> list[CheckResult]:
+def _results(ref: str, registry: Registry, tolerate: tuple[str, ...], data: Mapping[str, Path]) -> list[CheckResult]:
     from bench.conformance import cases, check
 
     if ref.endswith(TASK_FILE):
         from bench.conformance.task_files import check_file
 
+        if data:
+            raise UsageError("--data beside a task's .toml file, which names its corpus itself.", "Take it out.")
         if tolerate:  # a kind that nothing carries ends here, as a mistyped flag does
             registry.get("tasks", ref).tolerating(tolerate)
         return check_file(Path(ref), registry, tolerate=tolerate)
@@ -73,7 +81,11 @@ def _results(ref: str, registry: Registry, tolerate: tuple[str, ...]) -> list[Ch
     cases(ref, registry)  # a name that nothing carries ends here, before anything heavy is imported
     with suppress(ImportError):  # checks that want it say so themselves
         import_heavy()
-    return check(ref, registry)
+    for name, folder in data.items():
+        if not folder.is_dir():
+            raise UsageError(f"--data {name}={folder}: there is no such folder.")
+        registry.get("tasks", name)  # a name that no task carries
+    return check(ref, registry, data=data)
 
 
 def _verdict(result: CheckResult) -> str:

@@ -14,7 +14,7 @@ from bench.registry import load
 
 
 def configure(parser: Parser) -> None:
-    """Declares the arguments."""
+    """Adds the flags of `bench compare`, what `--help` says of it and its examples."""
     parser.description = (
         "Holds finished runs against each other. What may differ is what is compared; any other difference (tokens beyond 1%,\n"
         "adapter parameters beyond 5%, data, scorer, base model, waivers, package versions, …) is listed and refused. Then,\n"
@@ -38,7 +38,7 @@ def configure(parser: Parser) -> None:
 
 
 def run(args: argparse.Namespace) -> int:
-    """Compares."""
+    """Prints what two or more groups of runs differ by, with intervals; refuses runs that do not compare. Returns 0."""
     from bench.studies.arms import read_runs
     from bench.studies.compare import compare
     from bench.studies.contract import check_fields

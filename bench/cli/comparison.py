@@ -45,7 +45,7 @@ def show(found: Comparison, passed_over: Sequence[str] = (), reporter: RichRepor
 
 
 def between(low: float | None, high: float | None) -> str:
-    """An interval of differences."""
+    """An interval as ``[-.012, +.034]``; empty where there is none."""
     return "" if low is None or high is None else f"[{change(low)}, {change(high)}]"
 
 

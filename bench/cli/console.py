@@ -53,7 +53,7 @@ class RichReporter:
         self._steps = 0
 
     def step(self, title: str) -> None:
-        """Announces the next step of a run."""
+        """Prints a step's title with its number, one more than the last."""
         self._steps += 1
         self.console.print(f"[dim]{self._steps:>2}[/]  [bold]{escape(title)}[/]")
 
@@ -83,7 +83,7 @@ class RichReporter:
         self.console.print(f"[yellow]warning:[/] {escape(message)}")
 
     def note(self, message: str) -> None:
-        """One line of information."""
+        """Prints one indented line that is neither a step nor a warning."""
         self.console.print(f"    {escape(message)}")
 
     def table(self, title: str, columns: Sequence[str], rows: Sequence[Sequence[object]]) -> None:
@@ -102,12 +102,12 @@ class RichReporter:
         self.console.print(table, soft_wrap=False)
 
     def blank(self) -> None:
-        """An empty line."""
+        """Prints an empty line between blocks."""
         self.console.print()
 
 
 class RateColumn(TextColumn):
-    """Units a second."""
+    """A column of a progress bar: units a second, e.g. ``1,809 tokens/s``."""
 
     def __init__(self, unit: str) -> None:
         super().__init__("")
@@ -126,7 +126,7 @@ class _Bar:
         self._stats: dict[str, float | str] = {}
 
     def advance(self, n: float = 1, **stats: float | str) -> None:
-        """Moves the bar."""
+        """Adds to what is done, and shows the latest figures beside the bar."""
         self._stats |= stats
         self._bars.update(self._task, advance=n, stats=_shown(self._stats))
 
@@ -144,14 +144,14 @@ class PlainProgress:
         self._start = self._said = time.monotonic()
 
     def advance(self, n: float = 1, **stats: float | str) -> None:
-        """Counts, and says so now and then."""
+        """Adds to what is done; prints a line where the last one is `PLAIN_SECONDS` old."""
         self._done += n
         self._stats |= stats
         if time.monotonic() - self._said >= PLAIN_SECONDS:
             self._say()
 
     def close(self) -> None:
-        """The last line."""
+        """Prints the line that says how long all of it took."""
         self._say(last=True)
 
     def _say(self, last: bool = False) -> None:

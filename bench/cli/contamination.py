@@ -17,7 +17,7 @@ from bench.errors import UsageError
 
 
 def configure(parser: Parser) -> None:
-    """Declares the arguments."""
+    """Adds the flags of `bench contamination`, what `--help` says of it and its examples."""
     parser.description = (
         "Counts documents and runs of 13 words that the splits of a corpus share. With --model, a decoder, also compares\n"
         "the min-k% probability of test text with that of control text. A flag, not a proof: text that differs from the\n"
@@ -37,7 +37,7 @@ def configure(parser: Parser) -> None:
 
 
 def run(args: argparse.Namespace) -> int:
-    """Counts and compares."""
+    """Prints what splits share and, with `--model`, whether a decoder seems to know the test text; returns 0."""
     from bench.config import RunConfig
     from bench.evaluation.overlap import overlap
     from bench.registry import load
@@ -98,6 +98,10 @@ def _folder_texts(folder: Path) -> list[str]:
 def _generated(task: Task) -> list[str]:
     from bench.steps.corpora import SEED
 
+    if not task.synthesizes:
+        raise UsageError(
+            f"The task {task.name!r} writes no text to compare with.", "Add --control DIR, a folder of .txt files."
+        )
     with tempfile.TemporaryDirectory(prefix="bench-control-") as place:
         folder = Path(place) / "corpus"
         task.synthesize(folder, SEED)

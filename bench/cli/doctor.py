@@ -47,7 +47,7 @@ class Finding:
 
 
 def configure(parser: Parser) -> None:
-    """Declares the arguments."""
+    """Adds the flags of `bench doctor`, what `--help` says of it and its examples."""
     parser.description = (
         "Reports interpreter, packages against the tested pins, compiler, devices and memory, and which models, corpora and\n"
         "trackers are ready. Holds no names, no environment values and no secrets: it can be pasted into a bug report."
@@ -188,11 +188,12 @@ def corpora(registry: Registry, environ: Mapping[str, str]) -> Iterator[Finding]
             yield Finding("corpora", entry.name, "ok", "below BENCH_DATA")
         else:
             why = "BENCH_DATA is not set" if not root else "no such folder below BENCH_DATA"
-            yield Finding("corpora", entry.name, "note", f"{why}: synthetic stand-in", fix)
+            instead = "it runs with --data only" if getattr(entry.part, "needs_data", False) else "synthetic stand-in"
+            yield Finding("corpora", entry.name, "note", f"{why}: {instead}", fix)
 
 
 def plugins(registry: Registry) -> Iterator[Finding]:
-    """What could not be loaded."""
+    """A finding a plugin that could not be loaded, with the reason and the fix."""
     for broken in registry.broken:
         yield Finding("broken plugins", broken.plugin, "missing", broken.reason.replace(str(Path.home()), "~"), broken.fix)
 

@@ -5,6 +5,7 @@ from __future__ import annotations
 import argparse
 from typing import Any
 
+from bench.api.task import Task
 from bench.cli.parser import Parser
 from bench.cli.parser import kind as parse_kind
 from bench.cli.terminal import paint, say
@@ -13,7 +14,7 @@ from bench.registry import KINDS, Broken, Entry, Kind, load
 
 
 def configure(parser: Parser) -> None:
-    """Declares the arguments."""
+    """Adds the flags of `bench list`, what `--help` says of it and its examples."""
     parser.description = (
         "Lists the parts of every installed plugin: name, version, the distribution it came from, whether it is ready or "
         "what to\ninstall, and one line on what it is. Plugins that could not be loaded stand at the end, with the reason and "
@@ -24,7 +25,7 @@ def configure(parser: Parser) -> None:
 
 
 def run(args: argparse.Namespace) -> int:
-    """Lists."""
+    """Prints a table a kind of part, then the plugins that could not be loaded; returns 0 even where some could not."""
     kinds: tuple[Kind, ...] = (parse_kind(args.kind),) if args.kind else KINDS
     registry = load()
     if args.json:
@@ -45,7 +46,7 @@ def run(args: argparse.Namespace) -> int:
 
 
 def describe(entry: Entry) -> dict[str, Any]:
-    """One part as JSON."""
+    """What `bench list --json` says of a part: name, version, origin, and what is missing."""
     missing = entry.part.missing()
     return {
         "name": entry.name,
@@ -55,7 +56,13 @@ def describe(entry: Entry) -> dict[str, Any]:
         "plugin": entry.plugin,
         "ready": not missing,
         "missing": [{"module": need.module, "install": need.command} for need in missing],
+        **({"wants": wants(entry)} if wants(entry) else {}),
     }
+
+
+def wants(entry: Entry) -> str:
+    """What a run has to be given for a part beside its name, `--data NAME=DIR` for some tasks; empty for all others."""
+    return f"--data {entry.name}=DIR" if isinstance(entry.part, Task) and entry.part.needs_data else ""
 
 
 def status(entry: Entry) -> str:
@@ -66,6 +73,8 @@ def status(entry: Entry) -> str:
 
 def _row(entry: Entry) -> tuple[str, ...]:
     state = status(entry)
+    if state == "ready" and wants(entry):
+        state = f"needs {wants(entry)}"
     shown = paint(state, "green" if state == "ready" else "yellow")
     return paint(entry.name, "cyan"), entry.part.version, entry.distribution, shown, entry.part.summary
 

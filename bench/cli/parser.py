@@ -29,7 +29,7 @@ class Parser(argparse.ArgumentParser):
         )
 
     def error(self, message: str) -> NoReturn:
-        """Tells argparse's complaint in our words."""
+        """Raises what argparse complains of as a `UsageError` that names the option and the nearest choice."""
         text = message.removeprefix("argument ")
         missing = re.fullmatch(r"the following arguments are required: (.*)", text)
         if missing:
@@ -75,7 +75,7 @@ def kind(word: str) -> Kind:
 
 
 def whole(text: str) -> int:
-    """A whole number; underscores and commas may group its digits."""
+    """Parses a whole number, for argparse; underscores and commas may group its digits."""
     try:
         return int(text.replace(",", ""))
     except ValueError:
@@ -83,7 +83,7 @@ def whole(text: str) -> int:
 
 
 def real(text: str) -> float:
-    """A number."""
+    """Parses a number, for argparse."""
     try:
         return float(text)
     except ValueError:
@@ -102,7 +102,7 @@ def size(text: str) -> int:
 
 
 def named_file(text: str) -> tuple[str, str]:
-    """`TASK=FILE`."""
+    """Parses `TASK=FILE`, for argparse."""
     name, equals, file = text.partition("=")
     if not (name and equals and file):
         raise argparse.ArgumentTypeError(f"{text!r} is not TASK=FILE, such as 2015-T14=names.tsv")
@@ -110,7 +110,7 @@ def named_file(text: str) -> tuple[str, str]:
 
 
 def pair(text: str) -> tuple[str, str]:
-    """`TASK=DIR`."""
+    """Parses `TASK=DIR`, for argparse."""
     name, equals, folder = text.partition("=")
     if not (name and equals and folder):
         raise argparse.ArgumentTypeError(f"{text!r} is not TASK=DIR, such as 2015-T14=corpus/")

@@ -16,7 +16,7 @@ PROBE = "probe.json"
 
 
 def configure(parser: Parser) -> None:
-    """Declares the arguments."""
+    """Adds the flags of `bench probe`, what `--help` says of it and its examples."""
     parser.description = (
         "Trains linear probes on the mean hidden states of short stretches of text, with no adapter active, with each one\n"
         "alone and as trained: which task a stretch is of, and whether it holds each label. Balanced accuracy on test\n"
@@ -32,7 +32,7 @@ def configure(parser: Parser) -> None:
 
 
 def run(args: argparse.Namespace) -> int:
-    """Probes; writes ``probe.json`` into the run's folder."""
+    """Trains the probes, writes ``probe.json`` into the run's folder and prints it; returns 0."""
     if args.examples < 20:
         raise UsageError(f"--examples {args.examples}: a probe wants at least 20 stretches.")
     from bench.cli.console import RichReporter

@@ -13,7 +13,7 @@ from bench.results.display import some
 
 
 def configure(parser: Parser) -> None:
-    """Declares the arguments."""
+    """Adds the flags of `bench report`, what `--help` says of it and its examples."""
     parser.description = (
         "Writes one self-contained HTML page about runs or a study, verdict first, that opens without a network;\n"
         "beside it the same tables as CSV and booktabs LaTeX and the same figures as PDF and SVG. Nothing is run anew: a\n"
@@ -39,7 +39,7 @@ def configure(parser: Parser) -> None:
 
 
 def run(args: argparse.Namespace) -> int:
-    """Reports."""
+    """Writes the page, its tables and figures, and prints where they are; returns 0."""
     from bench.report.collect import collect
     from bench.report.held import hold
     from bench.report.write import require, write

@@ -106,7 +106,7 @@ def _any(synthetic: Any) -> bool:
 
 
 def next_commands(folder: Path) -> str:
-    """What to type after a run."""
+    """The commands that a user is likely to type after a run, each with what it does."""
     commands = {
         f"bench show run {quote(str(folder))}": "all scores, invariants and hashes",
         f"bench sync {quote(str(folder))}": "bring trackers up to date, should one have been down",

@@ -32,7 +32,7 @@ examples:
 
 
 def configure(parser: Parser) -> None:
-    """Declares the arguments."""
+    """Adds the flags of `bench run`, what `--help` says of it and its examples."""
     parser.usage = "bench run --task NAME [--arch NAME] [--quant NAME] [...]\n       bench run --resume RUN"
     parser.description = "Trains, quantizes and evaluates one arm; all five invariants are enforced."
     parser.epilog = EPILOG
@@ -116,7 +116,7 @@ def configure(parser: Parser) -> None:
 
 
 def run(args: argparse.Namespace) -> int:
-    """Runs."""
+    """Trains, quantizes and scores one arm, or with `--dry-run` plans it; prints the headline and returns 0."""
     from bench.steps.names import check
     from bench.steps.threads import settle_threads
 

@@ -20,7 +20,7 @@ _COUNTED = ("tp", "fp", "fn", "precision", "recall", "f1")
 
 
 def configure(parser: Parser) -> None:
-    """Declares the arguments."""
+    """Adds the flags of `bench score`, what `--help` says of it and its examples."""
     parser.description = "Scores predicted files against gold files by the rules of the task's organisers."
     parser.epilog = (
         "examples:\n  bench score 2015-T14 --gold corpus/test/ --pred mine/ --json\n"
@@ -39,7 +39,7 @@ def configure(parser: Parser) -> None:
 
 
 def run(args: argparse.Namespace) -> int:
-    """Scores."""
+    """Prints the official scores of predicted files, warnings on standard error; returns 0. Imports no torch."""
     with warnings.catch_warnings(record=True) as caught:
         warnings.simplefilter("always", DataWarning)
         scores = score_files(args.task, args.gold, args.pred, load(), args.tolerate or ())

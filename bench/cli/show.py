@@ -9,7 +9,7 @@ from typing import Any
 from bench.api.part import Part
 from bench.api.quantizer import Quantizer
 from bench.api.task import Task
-from bench.cli.list_ import describe, status
+from bench.cli.list_ import describe, status, wants
 from bench.cli.parser import Parser
 from bench.cli.parser import kind as parse_kind
 from bench.cli.terminal import paint, say
@@ -18,7 +18,7 @@ from bench.registry import KINDS, Entry, load
 
 
 def configure(parser: Parser) -> None:
-    """Declares the arguments."""
+    """Adds the flags of `bench show`, what `--help` says of it and its examples."""
     parser.description = (
         "Shows one part (citation, licence, access, parameters) or one run (headline, scores, invariants, hashes)."
     )
@@ -31,7 +31,7 @@ def configure(parser: Parser) -> None:
 
 
 def run(args: argparse.Namespace) -> int:
-    """Shows."""
+    """Prints what one part says of itself, or the result of one run; returns 0."""
     if args.kind in ("run", "runs"):
         return _show_run(args.name, args.out, args.json)
     entry = load().entry(parse_kind(args.kind), args.name)
@@ -75,7 +75,8 @@ def _next(entry: Entry) -> None:
     flag = {"tasks": "--task", "architectures": "--arch", "quantizers": "--quant", "models": "--model", "trackers": "--tracker"}
     task = "" if entry.kind == "tasks" else " --task 2015-T14"
     file = entry.part.file if isinstance(entry.part, Task) else None
-    say(f"\n{paint('use it:', 'dim')} bench run{task} {flag[entry.kind]} {file or entry.name}")
+    data = f" {wants(entry)}" if wants(entry) else ""
+    say(f"\n{paint('use it:', 'dim')} bench run{task} {flag[entry.kind]} {file or entry.name}{data}")
 
 
 def _show_run(ref: str, out: Path, as_json: bool) -> int:

@@ -75,7 +75,7 @@ def configure(parser: Parser) -> None:
 
 
 def run(args: argparse.Namespace) -> int:
-    """Runs."""
+    """Plans a study, runs what is not finished yet, and prints its verdict; or shows one that is there."""
     if args.kind == "show":
         return _show(args)
     registry = load()

@@ -48,18 +48,18 @@ class StudyWatcher:
         self._seconds: list[tuple[float, float]] = []
 
     def warn(self, message: str) -> None:
-        """What the user should know."""
+        """Prints a warning below the table, which stays in place."""
         self._reporter.warn(message)
 
     def surveying(self, run: StudyRun, place: int, total: int) -> None:
-        """Before a dry run."""
+        """Prints which run of how many is planned next."""
         if place == 1:
             self._reporter.step("planning: a dry run of every kind of run, which proves parity")
         self._reporter.note(f"{place}/{total} {run.key}")
 
     @contextmanager
     def watching(self, study: Study) -> Iterator[None]:
-        """While runs live."""
+        """Shows the table of runs, drawn anew four times a second, until the block ends; plain lines where piped."""
         left = len(study.runs) - len(study.finished())
         self._reporter.step(f"running {left} of {len(study.runs)} runs of study {study.name}")
         if not self._console.is_terminal:
@@ -70,7 +70,7 @@ class StudyWatcher:
         self._live = None
 
     def look(self, study: Study, active: set[str]) -> None:
-        """Draws, or tells what began."""
+        """Draws the table anew; where output is piped, prints a line for each run that began."""
         now = time.monotonic()
         for run in study.runs:
             if run.key in active and run.key not in self._since:
@@ -81,7 +81,7 @@ class StudyWatcher:
             self._live.update(self._table(study, active))
 
     def ended(self, run: StudyRun, outcome: Outcome) -> None:
-        """Tells it."""
+        """Prints how long a run took and its id, or why it failed."""
         seconds = time.monotonic() - self._since.pop(run.key, time.monotonic())
         again = f", {outcome.attempts} processes" if outcome.attempts > 1 else ""
         if run.run is None:
@@ -92,7 +92,7 @@ class StudyWatcher:
         self._reporter.note(f"{run.key}: finished in {duration(seconds)}{again}, run {run.run}")
 
     def plan(self, study: Study, jobs: int) -> None:
-        """The runs, their tokens and hours."""
+        """Prints the plan: a row a run with tokens, hours and memory, as its dry run estimates them."""
         rows = []
         for run in study.runs:
             guess = run.estimate
@@ -140,7 +140,7 @@ class StudyWatcher:
             self._reporter.note(f"as a page: bench report {study.name} --runs {quote(str(study.out))}")
 
     def overview(self, studies: Sequence[Study], out: Path) -> None:
-        """All studies of a folder."""
+        """Prints a row a study: kind, finished runs, whether it has a verdict."""
         rows = [
             (study.name, study.kind, f"{len(study.finished())}/{len(study.runs)}", "yes" if study.verdict else "no")
             for study in studies
@@ -225,7 +225,7 @@ def duration(seconds: float) -> str:
 
 
 def gib(size: int) -> str:
-    """Bytes in GiB."""
+    """Bytes as GiB with two digits, e.g. ``1.08 GiB``."""
     return f"{size / 2**30:.2f} GiB"
 
 

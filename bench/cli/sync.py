@@ -13,7 +13,7 @@ from bench.results.display import some
 
 
 def configure(parser: Parser) -> None:
-    """Declares the arguments."""
+    """Adds the flags of `bench sync`, what `--help` says of it and its examples."""
     parser.description = (
         "Hands the trackers of a run every event of its journal that they do not hold yet. A tracker that was down, slow or\n"
         "not installed during the run catches up here, as often as you like: no event arrives twice."

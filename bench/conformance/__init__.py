@@ -8,7 +8,7 @@ which is not installed are reported with the command that installs it, and never
 from __future__ import annotations
 
 import tempfile
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from pathlib import Path
 
 from bench.conformance.cases import CHECKS, Case, CheckResult, cases, checks_of
@@ -18,13 +18,19 @@ from bench.registry import Registry
 __all__ = ["CHECKS", "Case", "CheckResult", "Workbench", "cases", "check", "checks_of"]
 
 
-def check(ref: str, registry: Registry, advance: Callable[[CheckResult], None] = lambda result: None) -> list[CheckResult]:
+def check(
+    ref: str,
+    registry: Registry,
+    advance: Callable[[CheckResult], None] = lambda result: None,
+    data: Mapping[str, Path] | None = None,
+) -> list[CheckResult]:
     """Runs every check that applies to the parts that a reference names.
 
     Args:
         ref: a part's name, ``kind/name``, a plugin ``distribution:entry-point``, or a distribution.
         registry: where the parts are looked up, and which supplies the tiny models they are tried on.
         advance: told every result as it comes.
+        data: task to a folder with a corpus, for tasks that write no synthetic one; without it most of their checks do not run.
 
     Returns:
         One result a check, part by part, in the order of `CHECKS`.
@@ -34,7 +40,7 @@ def check(ref: str, registry: Registry, advance: Callable[[CheckResult], None] =
     """
     results = []
     with tempfile.TemporaryDirectory(prefix="bench-check-") as folder:
-        bench = Workbench(registry, Path(folder))
+        bench = Workbench(registry, Path(folder), data)
         for case in cases(ref, registry):
             results.append(case.run(bench))
             advance(results[-1])

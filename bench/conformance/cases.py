@@ -9,6 +9,8 @@ from importlib import import_module
 from typing import Any
 
 from bench.api.part import Requirement
+from bench.api.task import Task
+from bench.conformance.corpora import corpus_there
 from bench.conformance.workbench import Failure, Workbench, told
 from bench.errors import UsageError, unknown
 from bench.registry import KINDS, Entry, Kind, Registry
@@ -54,7 +56,7 @@ class CheckResult:
         part: ``kind/name``.
         passed: whether it holds; False also where it could not be run.
         detail: what was looked at, or what was found and what was wanted.
-        missing: the command that installs what the check needs; empty where it ran.
+        missing: the command that installs what the check needs, or names a corpus; empty where it ran.
     """
 
     name: str
@@ -98,6 +100,10 @@ class Case:
             modules = ", ".join(dict.fromkeys(r.module for r in needs))
             commands = " && ".join(dict.fromkeys(r.command for r in needs))
             return result(False, f"not run: needs {modules}, which is not installed; {commands}", commands)
+        task = self.entry.part
+        if isinstance(task, Task) and self.check != "metadata" and not corpus_there(task, bench):
+            command = f"bench check {self.entry.name} --data {self.entry.name}=DIR"
+            return result(False, f"not run: it has no synthetic corpus; with one of your own, a small one: {command}", command)
         module = import_module(f"bench.conformance.{self.entry.kind}")
         check: Callable[[Any, Workbench], str] = module.CHECKS[self.check]
         try:

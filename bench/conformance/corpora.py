@@ -1,9 +1,11 @@
-"""A task's own synthetic corpus, its heads fitted on it, and its windows encoded: what the checks of a task look at."""
+"""The corpus that a task is tried on, its heads fitted on it, and its windows encoded: what the checks of a task look at."""
 
 from __future__ import annotations
 
+import shutil
 from collections.abc import Hashable, Mapping, Sequence
 from dataclasses import dataclass, replace
+from pathlib import Path
 
 from bench.api.data import Annotation, Corpus, Document, Judgement, Mention
 from bench.api.head import Encoding, Head, Window
@@ -33,13 +35,32 @@ class Encoded:
     encoding: Encoding
 
 
+def corpus_there(task: Task, bench: Workbench) -> bool:
+    """Whether there is a corpus to try a task on: its synthetic one, or one that was given or lies in its own folder."""
+    return task.synthesizes or task.name in bench.data or task.folder is not None
+
+
+def corpus_folder(task: Task, bench: Workbench, seed: int = SEED) -> Path:
+    """A fresh folder with the corpus that a task is tried on: its synthetic one, else a copy of what there is.
+
+    Args:
+        task: one for which `corpus_there`.
+        bench: holds corpora that were given.
+        seed: of the synthetic corpus.
+    """
+    folder = bench.fresh("corpus") / "c"
+    if task.synthesizes:
+        task.synthesize(folder, seed, SIZES)
+    elif (given := bench.data.get(task.name, task.folder)) is not None:
+        shutil.copytree(given, folder)
+    return folder
+
+
 def corpus_of(task: Task, bench: Workbench) -> Corpus:
-    """The task's own synthetic corpus, read by its own loader; made once."""
+    """The corpus that a task is tried on, read by its own loader; made once."""
 
     def make() -> Corpus:
-        folder = bench.fresh("corpus") / "c"
-        task.synthesize(folder, SEED, SIZES)
-        return tidied_corpus(task.load(folder))
+        return tidied_corpus(task.load(corpus_folder(task, bench)))
 
     return bench.once(task, "corpus", make)
 

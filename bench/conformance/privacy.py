@@ -9,11 +9,12 @@ from __future__ import annotations
 import json
 import random
 import re
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator
 from pathlib import Path
 
-from bench.api.data import Corpus
+from bench.api.data import Corpus, Document
 from bench.api.task import Task
+from bench.conformance.corpora import corpus_folder
 from bench.conformance.workbench import Pieces, Workbench, contents, expect, named, told
 from bench.data.cuts import cut
 from bench.errors import BenchError
@@ -43,10 +44,9 @@ class Planted:
         return [word for word in self.canaries if word in lowered]
 
 
-def plant(task: Task, bench: Workbench, seed: int, sizes: Mapping[str, int]) -> Planted:
-    """Writes the task's synthetic corpus and plants canaries, inside mentions and outside them."""
-    folder = bench.fresh("planted") / "c"
-    task.synthesize(folder, seed, sizes)
+def plant(task: Task, bench: Workbench) -> Planted:
+    """Plants canaries in the corpus that the task is tried on, inside mentions and outside them."""
+    folder = corpus_folder(task, bench)
     planted: dict[str, str] = {}
     for word in _words(task.load(folder)):
         if len(planted) == _MOST:
@@ -59,13 +59,13 @@ def plant(task: Task, bench: Workbench, seed: int, sizes: Mapping[str, int]) -> 
             _swap(folder, canary, word)
         else:
             planted[word] = canary
-    expect(bool(planted), "no word of the synthetic corpus could be replaced by another; is its text made of words?")
+    expect(bool(planted), "no word of the corpus could be replaced by another; is its text made of words?")
     return Planted(folder, task.load(folder), tuple(planted.values()))
 
 
-def privacy(task: Task, bench: Workbench, seed: int, sizes: Mapping[str, int]) -> str:
+def privacy(task: Task, bench: Workbench) -> str:
     """Planted words are in the documents' texts and nowhere else: no repr, state, file, score or error shows them."""
-    planted = plant(task, bench, seed, sizes)
+    planted = plant(task, bench)
     corpus = planted.corpus
     texts = " ".join(d.text for split in corpus for d in corpus[split])
     expect(bool(planted.in_text(texts)), "load gives documents without the text that stands in the files")
@@ -80,17 +80,20 @@ def privacy(task: Task, bench: Workbench, seed: int, sizes: Mapping[str, int]) -
 def _words(corpus: Corpus) -> list[str]:
     """Words to replace, most of them out of mentions, those first that stand in training text."""
     documents = [d for split in corpus for d in corpus[split]]
-    meant = {
-        word
-        for d in documents
-        for m in d.mentions
-        for text in (d.id, m.label, m.concept or "", *m.slots, *(v for values in m.slots.values() for v in values))
-        for word in re.findall(r"[a-z]+", text.lower())
-    }
+    meant = {word for d in documents for text in _names(d) for word in re.findall(r"[a-z]+", text.lower())}
     inside = [w for d in documents for m in d.mentions for a, b in m.fragments for w in _WORD.findall(d.text[a:b])]
     outside = [w for d in documents for w in _WORD.findall(d.text)]
     half = [w for w in dict.fromkeys(inside) if w not in meant][: _MOST // 2]
     return list(dict.fromkeys([*half, *(w for w in outside if w not in meant)]))[: 4 * _MOST]
+
+
+def _names(document: Document) -> Iterator[str]:
+    """What stands for itself and is no text: ids, labels, concepts, slots, classes."""
+    yield document.id
+    for mention in document.mentions:
+        yield from (mention.label, mention.concept or "", *mention.slots, *(v for vs in mention.slots.values() for v in vs))
+    yield from (relation.label for relation in document.relations)
+    yield from (judgement.name for judgement in document.judgements)
 
 
 def _canary(word: str) -> str:

@@ -8,7 +8,7 @@ import sys
 import tempfile
 import traceback
 import zlib
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from importlib.machinery import ModuleSpec
 from importlib.util import find_spec
@@ -47,10 +47,12 @@ class Workbench:
     Args:
         registry: supplies the tiny models.
         folder: emptied by the caller afterwards.
+        data: task to a folder with a corpus, for tasks that write no synthetic one.
     """
 
-    def __init__(self, registry: Registry, folder: Path) -> None:
+    def __init__(self, registry: Registry, folder: Path, data: Mapping[str, Path] | None = None) -> None:
         self.registry = registry
+        self.data = data or {}
         self._folder = folder
         self._made: dict[object, Any] = {}
 

@@ -55,6 +55,7 @@ def read_corpora(tasks: Mapping[str, Task], config: RunConfig) -> Iterator[dict[
     """Reads every task's corpus; one that is not given is written by the task and read back through the same loader.
 
     Raises:
+        UsageError: a corpus is not given, and the task writes none.
         DataError: a file that is not what it claims to be, or an empty split.
         LeakError: documents that stand in two splits, unless the run allows them.
     """

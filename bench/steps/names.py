@@ -84,6 +84,8 @@ def check(config: RunConfig, registry: Registry, resuming: bool = False) -> None
         if task.folder is not None and task.name not in config.data and not task.folder.is_dir():
             fix = f"Correct 'folder' in {task.file}, or add --data {task.name}=DIR."
             raise UsageError(f"The corpus of {task.name!r} should lie in {task.folder}, which is no folder.", fix)
+        if task.needs_data and task.name not in config.data and not resuming:
+            raise task.no_corpus()
     tolerating(tasks, () if resuming else config.tolerate)
     registry.get("architectures", config.arch)
     quantizer = registry.get("quantizers", config.quant)

@@ -13,7 +13,7 @@ resampled seeds give intervals that are too short.
 Sources: Cameron, Gelbach and Miller (2011), Robust inference with multiway clustering, JBES 29(2); Satterthwaite (1946), An
 approximate distribution of estimates of variance components, Biometrics 2(6); Efron (1982), The jackknife, chapter 3; for seeds
 and test examples as two crossed samples in this field, Sellam et al. (2022), The MultiBERTs, arXiv 2106.16163. What it holds on
-simulated runs: `bench.studies.simulate`.
+simulated runs: `benchmarks/simulated_studies.py`.
 """
 
 from __future__ import annotations

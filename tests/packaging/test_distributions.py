@@ -59,6 +59,9 @@ def test_the_wheel_installs_three_packages_and_nothing_else(wheel: zipfile.ZipFi
         for path in folder.glob("bench*/**/*.py")
     } - {str(path.relative_to(root)) for path in root.glob("benchmarks/**/*.py")}
     assert sources == {name for name in names if name.endswith(".py")}
+    words = {str(path.relative_to(root / "tasks")) for path in (root / "tasks" / "bench_tasks").glob("**/*.json")}
+    assert len(words) >= 10
+    assert words <= set(names)
     assert not [name for name in names if "__pycache__" in name or name.endswith((".db", ".safetensors", ".pipe", ".text"))]
     assert max(info.file_size for info in wheel.infolist()) < 500_000
 
@@ -118,6 +121,7 @@ def test_the_sdist_can_build_and_test_itself(built: Path) -> None:
     (path,) = built.glob("*.tar.gz")
     with tarfile.open(path) as archive:
         names = {name.partition("/")[2] for name in archive.getnames()}
+    assert "tasks/bench_tasks/semeval2015_t14/synthesis/words.json" in names
     for wanted in ("pyproject.toml", "README.md", "LICENSE", "constraints.txt", "tox.ini", "toxfile.py", "tests/conftest.py"):
         assert wanted in names
     assert not [name for name in names if name.startswith((".git/", ".tox/", "runs/", "dist/"))]

@@ -8,8 +8,6 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from bench_tasks.common.jsonl import read as read_records
-from bench_tasks.custom import records
 from bench_tasks.custom.settings import FORMATS, KEYS, KINDS, read
 from bench_tasks.custom.task import task_from_file
 from hypothesis import given, settings
@@ -17,6 +15,8 @@ from hypothesis import strategies as st
 
 from bench.api.data import Document
 from bench.errors import DataError, UsageError
+from bench.kit import records
+from bench.kit.jsonl import read as read_records
 
 WHOLE = """
 name = "mine"

@@ -8,7 +8,6 @@ from pathlib import Path
 from tempfile import mkdtemp
 
 import pytest
-from bench_tasks.common.faults import KINDS, SHOWN
 from bench_tasks.gad.task import GAD
 from bench_tasks.pubmedqa.task import PubMedQA
 from bench_tasks.semeval2017_t3.task import SubtaskA, SubtaskC
@@ -18,6 +17,7 @@ from hypothesis import strategies as st
 from bench.api.data import Corpus
 from bench.api.task import Task
 from bench.errors import DataError
+from bench.kit.faults import KINDS, SHOWN
 
 SIZES = {"train": 6, "dev": 3, "test": 3}
 TASKS: tuple[Task, ...] = (GAD(), PubMedQA(), SubtaskA(), SubtaskC())

@@ -7,11 +7,11 @@ from pathlib import Path
 import pytest
 
 pytest.importorskip("hypothesis")
-from bench_tasks.common import iob
 from hypothesis import given
 from hypothesis import strategies as st
 
 from bench.errors import DataError
+from bench.kit import iob
 
 TOKENS = st.sampled_from(["a", "renal", "γ", "-", "B-X", "O", "x\u00a0y", "two words", "", "\u2028", "-DOCSTART-"])
 TAGS = st.sampled_from(["O", "O", "O", "B-X", "I-X", "I-X", "B-Y_1.z", "I-Y_1.z", "F-X", "B-", "", "o", "O\tO", "B-X "])

@@ -7,14 +7,14 @@ import warnings
 from pathlib import Path
 from typing import Any
 
-from bench_tasks.common import brat, mentions
-from bench_tasks.common.faults import KINDS, Faults
 from bench_tasks.custom.task import task_from_file
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from bench.api.data import Document, Mention, Relation
 from bench.errors import DataError, DataWarning
+from bench.kit import brat, mentions
+from bench.kit.faults import KINDS, Faults
 
 LENGTH = 40
 

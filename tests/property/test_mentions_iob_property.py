@@ -8,13 +8,13 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from bench_tasks.common import iob, iob_write, mentions
-from bench_tasks.common.iob_folder import load, scored
 from hypothesis import assume, given, settings
 from hypothesis import strategies as st
 
 from bench.api.data import Corpus, Document, Mention
 from bench.errors import DataError, DataWarning
+from bench.kit import iob, iob_write, mentions
+from bench.kit.iob_folder import load, scored
 
 TAGS = ("O", "B-A", "I-A", "B-B", "I-B")
 LENGTH = 30

@@ -5,8 +5,8 @@ from __future__ import annotations
 import tempfile
 from pathlib import Path
 
+from bench_tasks.common.pipe import SLOTS, read_mentions, write_mentions
 from bench_tasks.semeval2015_t14.overlaps import Walk, overlap
-from bench_tasks.semeval2015_t14.pipe import SLOTS, read_mentions, write_mentions
 from bench_tasks.semeval2015_t14.task import SemEval2015T14
 from hypothesis import given, settings
 from hypothesis import strategies as st

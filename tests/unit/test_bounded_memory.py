@@ -12,8 +12,6 @@ import pytest
 
 pytest.importorskip("torch")
 
-from bench_tasks.common.repeats import repeated_sentences, repeated_texts
-
 from bench.api import spool
 from bench.api.data import SPLITS, Corpus, Document
 from bench.api.spool import Spool, spooled
@@ -22,6 +20,7 @@ from bench.data.leaks import leaks_of
 from bench.data.lengths import choose_length
 from bench.data.spans import tidied_corpus
 from bench.evaluation.overlap import overlap
+from bench.kit.repeats import repeated_sentences, repeated_texts
 from bench.registry import Registry
 
 NOTES = 60

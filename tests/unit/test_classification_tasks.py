@@ -9,16 +9,16 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from bench_tasks.common import classes
-from bench_tasks.common.class_task import ClassTask
-from bench_tasks.common.jsonl import Record, read
-from bench_tasks.common.repeats import repeated_texts
 from bench_tasks.gad.task import GAD
 from bench_tasks.pubmedqa.task import PubMedQA
 
 from bench.api.data import Document, Judgement
 from bench.data.leaks import leaks_of, refuse, told
 from bench.errors import DataError, LeakError
+from bench.kit import classes
+from bench.kit.class_task import ClassTask
+from bench.kit.jsonl import Record, read
+from bench.kit.repeats import repeated_texts
 
 TASKS = (GAD, PubMedQA)
 DATA = Path(__file__).parents[2].parent / "shared" / "data"
@@ -153,7 +153,7 @@ def test_drawn_parts_have_their_share_of_every_class(tmp_path: Path) -> None:
         (GAD, {**gad(1, "1"), "id": True}, "true or false"),
         (GAD, {**gad(1, "1"), "id": " 1"}, "blanks"),
         (GAD, gad(1, "1", " "), "blank"),
-        (GAD, gad(0, "1"), "'0' stands there twice"),
+        (GAD, gad(0, "1"), "'train-0' stands there twice"),
         (GAD, gad(1, "1", "\ud800"), "surrogate"),
         (GAD, ["id"], "a list; wanted an object"),
         (PubMedQA, question(1, "Yes"), "wanted 'yes', 'no', 'maybe'"),

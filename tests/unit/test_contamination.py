@@ -6,11 +6,11 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from bench_tasks.common.synthetic import MARKER
 
 from bench.cli import main
 from bench.cli.contamination import report
 from bench.evaluation.contamination import LEAST, higher, min_k, read
+from bench.kit.synthetic import MARKER
 
 
 def test_min_k_is_the_mean_of_the_least_probable() -> None:

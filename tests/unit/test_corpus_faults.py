@@ -11,7 +11,6 @@ from typing import Any
 import pytest
 from bench_tasks.bc5cdr.task import Bc5cdr
 from bench_tasks.chemprot.task import ChemProt
-from bench_tasks.common.faults import BY_FORMAT, DEPENDENT, KINDS
 from bench_tasks.custom.settings import FORMATS
 from bench_tasks.custom.task import task_from_file
 from bench_tasks.gad.task import GAD
@@ -25,6 +24,8 @@ from bench.api.task import Task
 from bench.cli import main
 from bench.data.spans import tidied_corpus
 from bench.errors import DataError, DataWarning, UsageError
+from bench.kit.faults import DEPENDENT, KINDS
+from bench.kit.formats import BY_FORMAT
 
 TEXT = "one two three four five"
 SLOTS = "no|null|patient|null|no|null|unmarked|null|unmarked|null|false|null|false|null|null|null"

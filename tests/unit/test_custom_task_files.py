@@ -10,8 +10,6 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from bench_tasks.common.jsonl import Record
-from bench_tasks.custom import records
 from bench_tasks.custom.settings import FORMATS, KEYS, KINDS
 
 from bench.api.data import SPLITS, Document, Judgement, Mention, Relation
@@ -22,6 +20,8 @@ from bench.conformance.corpora import worse
 from bench.conformance.task_files import check_file
 from bench.errors import BenchError, DataError, DataWarning, UsageError
 from bench.hooks import hookimpl
+from bench.kit import records
+from bench.kit.jsonl import Record
 from bench.registry import Registry, load
 
 WORDS = ("calm", "grey", "loud", "mild", "pale", "quick", "rough", "stiff", "tense", "warm", "young", "zonal")

@@ -30,7 +30,7 @@ FLAG = re.compile(r"(?<![\w-])--[a-z][a-z-]*")
 FOREIGN = ("pip ", "tox", "hf ", "wandb ", "git ", "apt ", "python")
 """Other programs, whose flags are none of ours."""
 PLACEHOLDERS = {"RUN", "NAME", "KIND", "PLUGIN", "FILE.toml"}
-EXAMPLES = {"pair"}
+EXAMPLES = {"pair", "triage"}
 """Parts that the docs' own plugins make."""
 
 pages = pytest.mark.parametrize("page", PAGES, ids=lambda page: page.name)

@@ -10,7 +10,7 @@ import pytest
 
 torch = pytest.importorskip("torch")
 
-from bench_tasks.semeval2015_t14.pipe import BODY_LOCATION, SLOTS  # noqa: E402
+from bench_tasks.common.pipe import BODY_LOCATION, SLOTS  # noqa: E402
 from bench_tasks.semeval2015_t14.task import SemEval2015T14  # noqa: E402
 
 from bench.api.data import Document, Mention  # noqa: E402

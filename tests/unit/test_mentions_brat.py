@@ -7,15 +7,15 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from bench_tasks.common import brat
-from bench_tasks.common.repeats import repeated_sentences
-from bench_tasks.common.roles import declared_in
-from bench_tasks.common.synthetic import MARKER, Draws, begin, is_synthetic
 from bench_tasks.custom.task import task_from_file
 
 from bench.api.data import Corpus, Document, Leak, Mention, Relation
 from bench.data.leaks import leaks_of
 from bench.errors import DataError, DataWarning, UsageError
+from bench.kit import brat
+from bench.kit.repeats import repeated_sentences
+from bench.kit.roles import declared_in
+from bench.kit.synthetic import MARKER, Draws, begin, is_synthetic
 
 TEXT = "Cisplatin led to swollen and painful hands.\r\nNo fever."
 ANN = """\

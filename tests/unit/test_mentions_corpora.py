@@ -11,13 +11,13 @@ from bench_tasks.bc2gm.task import Bc2gm
 from bench_tasks.bc5cdr.task import Bc5cdr
 from bench_tasks.common.iob_synthesis import _PLACE, Language, _expand
 from bench_tasks.common.iob_task import IobTask
-from bench_tasks.common.synthetic import Draws
 from bench_tasks.ncbi_disease.task import NcbiDisease
 
 from bench.api.data import SPLITS, Corpus, Document, Mention
 from bench.conformance.workbench import Pieces
 from bench.data.cuts import cut
 from bench.errors import DataError, UsageError
+from bench.kit.synthetic import Draws
 
 TASKS: tuple[IobTask, ...] = (NcbiDisease(), Bc5cdr(), Bc2gm())
 REAL = Path(__file__).parents[2].parent / "shared" / "data" / "mtl-bioinformatics-2016"

@@ -5,12 +5,12 @@ from __future__ import annotations
 from pathlib import Path
 
 import pytest
-from bench_tasks.common import iob_write, mentions
-from bench_tasks.common.iob_folder import load, scored
 
 from bench.api.data import Document, Leak, Mention
 from bench.data.leaks import leaks_of, refuse
 from bench.errors import DataError, DataWarning, LeakError
+from bench.kit import iob_write, mentions
+from bench.kit.iob_folder import load, scored
 
 TRAIN = (
     "Aspirin\tB-Chemical\ncauses\tO\nmild\tB-Disease\nnausea\tI-Disease\n.\tO\n\nNo\tO\nulcer\tB-Disease\nulcer\tB-Disease\n\n"

@@ -9,12 +9,12 @@ from typing import Any
 import numpy as np
 import pytest
 from numpy.typing import NDArray
+from simulated_studies import NAMES, f1
 
 from bench.errors import ContractError, MissingError
 from bench.results.statistics import Statistics
 from bench.studies.family import Tally, floor, holm, over_seeds, unequal
 from bench.studies.paired import bootstrap, d_z, paired, permutation
-from bench.studies.simulate import NAMES, f1
 from bench.studies.twoway import align, contributions, estimate, scores
 
 Table = NDArray[np.float64]

@@ -7,8 +7,8 @@ from dataclasses import replace
 
 import numpy as np
 import pytest
+from simulated_studies import TASK, Effect, Shape, f1, outcome, study
 
-from bench.studies.simulate import TASK, Effect, Shape, f1, outcome, study
 from bench.studies.twoway import Estimate
 from bench.studies.verdict import judge, verdicts
 
@@ -108,7 +108,7 @@ def test_planted_effects_are_those_of_the_population() -> None:
 
 @pytest.mark.parametrize(
     "shape",
-    [Shape(), Shape(luck=0.1), Shape(luck=0.1, heavy=True), Shape(luck=0.003, taste=0.3), Shape(documents=20)],
+    [Shape(), Shape(seed_sd=0.1), Shape(seed_sd=0.1, heavy=True), Shape(seed_sd=0.003, arm_sd=0.3), Shape(documents=20)],
     ids=["usual", "seeds decide", "heavy tails", "documents decide", "few documents"],
 )
 def test_genuine_transfer_is_hardly_ever_found_where_there_is_none(shape: Shape) -> None:
@@ -121,7 +121,7 @@ def test_seeds_and_documents_must_both_enter_the_interval() -> None:
     """The very same studies, judged by documents alone or by seeds alone, are wrong too often."""
     from scipy import stats
 
-    for shape, alone in ((Shape(luck=0.1), "se_documents"), (Shape(luck=0.003, taste=0.3), "se_seeds")):
+    for shape, alone in ((Shape(seed_sd=0.1), "se_documents"), (Shape(seed_sd=0.003, arm_sd=0.3), "se_seeds")):
         rng, wrong = np.random.default_rng(12), 0
         for _ in range(150):
             arms = study(shape, Effect(), rng)
@@ -136,7 +136,7 @@ def test_seeds_and_documents_must_both_enter_the_interval() -> None:
     [
         (Shape(), Effect(0.03, 0.05), "genuine transfer", 0.95),
         (Shape(), Effect(-0.03, -0.03), "negative transfer", 0.95),
-        (Shape(documents=500, luck=0.02, seeds=12), Effect(0.0, 0.03), "data exposure", 0.85),
+        (Shape(documents=500, seed_sd=0.02, seeds=12), Effect(0.0, 0.03), "data exposure", 0.85),
     ],
 )
 def test_planted_effects_are_found(shape: Shape, effect: Effect, kind: str, least: float) -> None:

@@ -5,8 +5,8 @@ from __future__ import annotations
 from pathlib import Path
 
 import pytest
+from bench_tasks.common.pipe import CUI_LESS
 from bench_tasks.semeval2014_t7.task import SemEval2014T7
-from bench_tasks.semeval2015_t14.pipe import CUI_LESS
 from bench_tasks.semeval2015_t14.synthesis.ontology import names, neighbour
 from bench_tasks.semeval2015_t14.task import SemEval2015T14
 

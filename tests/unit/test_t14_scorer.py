@@ -8,7 +8,7 @@ from pathlib import Path
 
 import numpy as np
 import pytest
-from bench_tasks.semeval2015_t14.pipe import SLOTS
+from bench_tasks.common.pipe import SLOTS
 from bench_tasks.semeval2015_t14.task import SemEval2015T14
 
 from bench.api.data import Document, Mention

@@ -8,12 +8,12 @@ import re
 import subprocess
 import sys
 from collections import Counter
+from collections.abc import Mapping, Sequence
 from dataclasses import replace
 from pathlib import Path
-from types import ModuleType
 
 import pytest
-from bench_tasks.semeval2015_t14.pipe import SLOTS
+from bench_tasks.common.pipe import SLOTS
 from bench_tasks.semeval2015_t14.synthesis import words
 from bench_tasks.semeval2015_t14.synthesis.markup import numbered, render
 from bench_tasks.semeval2015_t14.synthesis.phrases import FRAMES, Phrases
@@ -97,11 +97,11 @@ def test_dictionary_words_also_occur_as_something_else(corpus: Corpus, dictionar
 
 
 def test_splits_share_no_template_and_only_part_of_the_vocabulary() -> None:
-    def frames(module: ModuleType) -> set[str]:
-        return {frame for table in (module.FRAMES, module.PHRASES) for frames in table.values() for frame in frames}
+    def frames(held: Mapping[str, Mapping[str, Sequence[str]]]) -> set[str]:
+        return {frame for table in held.values() for frames in table.values() for frame in frames}
 
     # A frame that is one place and nothing else has no wording that could give a mention away.
-    bare = {frame for module in FRAMES.values() for frame in frames(module) if not re.search(r"[A-Za-z]{3}", strip(frame))}
+    bare = {frame for held in FRAMES.values() for frame in frames(held) if not re.search(r"[A-Za-z]{3}", strip(frame))}
     train, dev, test = (frames(FRAMES[split]) - bare for split in ("train", "dev", "test"))
     assert not train & dev
     assert not train & test

@@ -6,11 +6,11 @@ import random
 from pathlib import Path
 
 import pytest
-from bench_tasks.semeval2017_t3.scorer import query_statistics, summarise, trec_average_precision
 from bench_tasks.semeval2017_t3.task import SubtaskA, SubtaskC
 
 from bench.api.data import Document, Judgement, Passage
 from bench.errors import DataError
+from bench.kit.rankings import query_statistics, summarise, trec_average_precision
 
 GOLD = "q1 a 1 0 true\nq1 b 2 0 false\nq1 c 3 0 true\nq2 a 1 0 false\nq2 b 2 0 false\n"
 

@@ -36,7 +36,7 @@ class MiniLM(Model):
     requires = (_PACKAGE,)
 
     def spec(self) -> ModelSpec:
-        """Read from the package's own files."""
+        """Width, layers and linear layers, read from the headers in the package; no weight is loaded."""
         return replace(inspect(_package_folder()), name=self.name)
 
     def folder(self, cache: Path) -> Path:
@@ -55,7 +55,7 @@ class MiniLM(Model):
         return folder
 
     def parameters(self) -> Mapping[str, str]:
-        """Where the weights come from."""
+        """The package that the weights come from, and their checksum."""
         return {"weights": f"{_PACKAGE.install}, model/model.safetensors", "sha256": SHA256}
 
 

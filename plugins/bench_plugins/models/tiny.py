@@ -35,7 +35,7 @@ class _Tiny(Model):
     config: ClassVar[Mapping[str, Any]]
 
     def shapes(self) -> dict[str, tuple[int, ...]]:
-        """Tensor name to shape."""
+        """Name of each tensor of the checkpoint to its shape."""
         raise NotImplementedError
 
     def tokenizer(self) -> tuple[str, dict[str, Any]]:
@@ -43,7 +43,7 @@ class _Tiny(Model):
         raise NotImplementedError
 
     def spec(self) -> ModelSpec:
-        """Known from the configuration; nothing is made."""
+        """What the configuration says; no weight is made for it."""
         headers = {n: Header("F32", s, 4 * prod(s)) for n, s in self.shapes().items()}
         return describe(self.name, self.config, headers)
 

@@ -16,10 +16,10 @@ from bench.api.model import ModelSpec
 from bench.api.part import Requirement
 from bench.api.quantizer import QuantizedWeights, Quantizer, When
 from bench.errors import UsageError
+from bench.kit.weights import already
 from bench.modeling.files import copy_companions, read_json, weight_bytes, written_whole
 from bench.modeling.packed import bits_per_weight
 from bench.modeling.spec import backbone_prefix, inspect, read_config
-from bench_plugins.quantizers.common import already
 
 if TYPE_CHECKING:
     import torch
@@ -45,7 +45,7 @@ class BitsAndBytes(Quantizer):
         """The layer of bitsandbytes that takes the place of `layer`, its bias kept."""
 
     def supports(self, spec: ModelSpec, when: When, device: str) -> str | None:
-        """Wants unquantized weights."""
+        """Refuses weights that are quantized already; any width fits."""
         return already(spec)
 
     def quantize(self, source: Path, out: Path, calibration: Sequence[Sequence[int]], device: str) -> QuantizedWeights:

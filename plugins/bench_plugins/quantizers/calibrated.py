@@ -22,10 +22,10 @@ from bench.api.model import ModelSpec
 from bench.api.part import Requirement
 from bench.api.quantizer import QuantizedWeights, Quantizer, When
 from bench.errors import BenchError, Interrupted, UsageError
+from bench.kit.weights import already, narrow
 from bench.modeling.files import copy_companions, weight_bytes, written_whole
 from bench.modeling.packed import bits_per_weight
 from bench.modeling.spec import inspect, read_config
-from bench_plugins.quantizers.common import already, narrow
 
 if TYPE_CHECKING:
     import torch

@@ -39,7 +39,7 @@ class Int8(BitsAndBytes):
         return {"weight": integers, "SCB": scales, "weight_format": torch.tensor(0, dtype=torch.uint8)}
 
     def unpack(self, layer: nn.Linear, parts: Mapping[str, Tensor], dtype: torch.dtype, device: str) -> nn.Linear:
-        """A `Linear8bitLt` with the stored integers."""
+        """A `Linear8bitLt` with the stored integers, which multiplies outlying columns in 16 bits (LLM.int8())."""
         from bitsandbytes.nn import Int8Params, Linear8bitLt
 
         threshold = float(self.settings["llm_int8_threshold"])

@@ -13,8 +13,8 @@ from typing import TYPE_CHECKING, Any, ClassVar
 
 from bench.api.model import ModelSpec
 from bench.api.quantizer import When
+from bench.kit.weights import narrow
 from bench_plugins.quantizers.bnb import BitsAndBytes
-from bench_plugins.quantizers.common import narrow
 
 if TYPE_CHECKING:
     import torch

@@ -35,11 +35,11 @@ class Unquantized(Quantizer):
     bits = 32
 
     def supports(self, spec: ModelSpec, when: When, device: str) -> str | None:
-        """Fits every model."""
+        """Always None: nothing is changed, so that every model fits."""
         return None
 
     def quantize(self, source: Path, out: Path, calibration: Sequence[Sequence[int]], device: str) -> QuantizedWeights:
-        """Copies the folder."""
+        """Copies the model's folder, whole or not at all, and quantizes nothing."""
         with written_whole(out) as folder:
             copy_companions(source, folder)
             for path in weight_files(source):
@@ -50,7 +50,7 @@ class Unquantized(Quantizer):
         return QuantizedWeights(bits_per_weight(out, inspect(out).linears), weight_bytes(out))
 
     def load(self, folder: Path, dtype: torch.dtype, device: str) -> nn.Module:
-        """The plain backbone."""
+        """The backbone with its weights as they are stored."""
         from bench.modeling.backbone import load_backbone
 
         return load_backbone(folder, dtype, device)

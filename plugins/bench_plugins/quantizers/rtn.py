@@ -16,7 +16,7 @@ from typing import TYPE_CHECKING, ClassVar
 from bench.api.model import ModelSpec
 from bench.api.part import Requirement
 from bench.api.quantizer import QuantizedWeights, Quantizer, When
-from bench_plugins.quantizers.common import GROUP_SIZE, already, narrow, write_packed
+from bench.kit.weights import GROUP_SIZE, already, narrow, write_packed
 
 if TYPE_CHECKING:
     import torch
@@ -45,7 +45,7 @@ class RoundToNearest(Quantizer):
         return write_packed(source, out, int(self.bits), GROUP_SIZE, self.sym)
 
     def load(self, folder: Path, dtype: torch.dtype, device: str) -> nn.Module:
-        """The backbone with the rounded weights."""
+        """The backbone with the rounded weights as dense tensors, through which LoRA's gradients flow."""
         from bench.modeling.backbone import load_backbone
 
         return load_backbone(folder, dtype, device)

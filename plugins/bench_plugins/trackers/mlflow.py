@@ -48,7 +48,7 @@ class MlflowTracker(Tracker):
         self._last_step = 0
 
     def parameters(self) -> Mapping[str, str]:
-        """Where it writes."""
+        """The tracking store, as the environment says now, and the experiment."""
         return {"store": os.environ.get("MLFLOW_TRACKING_URI") or "<out>/mlflow.db", "experiment": EXPERIMENT}
 
     def open(self, run: RunInfo) -> int:
@@ -96,7 +96,7 @@ class MlflowTracker(Tracker):
         self._send(rows, events[-1].seq + 1)
 
     def close(self, finished: bool) -> None:
-        """Sets the run's status."""
+        """Marks the run as finished or killed, and links it to the study's run where it belongs to one."""
         if self._client is not None:
             if self._study is not None:
                 self._client.set_tag(self._run, PARENT_TAG, _parent(self._client, *self._study))

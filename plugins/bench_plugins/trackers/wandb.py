@@ -47,7 +47,7 @@ class WandbTracker(Tracker):
         self._wanted = 0
 
     def parameters(self) -> Mapping[str, str]:
-        """How it would start now."""
+        """Online or offline, and the project, as the environment says now."""
         return {"mode": mode(), "project": os.environ.get("WANDB_PROJECT") or PROJECT}
 
     def open(self, run: RunInfo) -> int:

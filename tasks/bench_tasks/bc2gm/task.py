@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from bench.api.task import TaskMetadata
-from bench_tasks.common.facts import IOB_LAYOUT
+from bench.kit.formats import LAYOUTS
 from bench_tasks.common.iob_task import IobTask
 
 
@@ -21,13 +21,13 @@ class Bc2gm(IobTask):
         "CC BY 4.0 for the files of Crichton et al. (corpus: BioCreative, free for research; the synthetic corpus: Apache-2.0)"
     )
     labels = ("GENE",)
-    wording = "bench_tasks.bc2gm.language:LANGUAGE"
+    wording = ("bc2gm/language.json",)
     metadata = TaskMetadata(
         reference="https://biocreative.bioinformatics.udel.edu/tasks/biocreative-ii/task-1a-gene-mention-tagging/",
         access="open: folder BC2GM-IOB of https://github.com/cambridgeltl/MTL-Bioinformatics-2016",
         domain="biomedical",
         primary_metric="strict.f1",
-        layout=IOB_LAYOUT,
+        layout=LAYOUTS["iob"],
         published_best={"strict.f1": 0.8518},
         published_source=(
             "BioLinkBERT-large, Yasunaga et al. 2022, arXiv 2203.15827; strict against one boundary each, without the shared "

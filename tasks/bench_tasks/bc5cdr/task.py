@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from bench.api.task import TaskMetadata
-from bench_tasks.common.facts import IOB_LAYOUT
+from bench.kit.formats import LAYOUTS
 from bench_tasks.common.iob_task import IobTask
 
 
@@ -21,13 +21,13 @@ class Bc5cdr(IobTask):
         "CC BY 4.0 for the files of Crichton et al. (corpus: public domain, BioCreative; the synthetic corpus: Apache-2.0)"
     )
     labels = ("Chemical", "Disease")
-    wording = "bench_tasks.bc5cdr.language:LANGUAGE"
+    wording = ("ncbi_disease/disease.json", "bc5cdr/language.json")
     metadata = TaskMetadata(
         reference="https://biocreative.bioinformatics.udel.edu/tasks/biocreative-v/track-3-cdr/",
         access="open: folder BC5CDR-IOB of https://github.com/cambridgeltl/MTL-Bioinformatics-2016",
         domain="biomedical",
         primary_metric="strict.f1",
-        layout=IOB_LAYOUT,
+        layout=LAYOUTS["iob"],
         published_best={"strict.f1": 0.9001, "by_type.Chemical.f1": 0.9404, "by_type.Disease.f1": 0.8715},
         published_source=(
             "both types at once: SciBERT, Beltagy et al. 2019, arXiv 1903.10676; models of one type alone: chemicals, "

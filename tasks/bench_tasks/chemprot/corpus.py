@@ -18,10 +18,10 @@ from pathlib import Path
 from bench.api.data import SPLITS, Corpus, Document, Fragment, Mention, Passage, Relation, apart
 from bench.data.windows import sentences, words
 from bench.errors import DataError
-from bench_tasks.common.facts import CHEMPROT_LAYOUT
-from bench_tasks.common.faults import Faults
-from bench_tasks.common.jsonl import Record, kind, read, read_bytes
-from bench_tasks.common.synthetic import is_synthetic
+from bench.kit.faults import Faults
+from bench.kit.jsonl import Record, kind, read, read_bytes
+from bench.kit.synthetic import is_synthetic
+from bench_tasks.chemprot.task import LAYOUT
 
 FILES = {"train": "train.jsonl", "dev": "validation.jsonl", "test": "test.jsonl"}
 
@@ -59,7 +59,7 @@ _CLASS_OF = {_plain(name): group for group, names in _TYPES.items() for name in 
 def load(folder: Path, faults: Faults | None = None) -> Corpus:
     """Reads and checks a corpus; see `CorpusTask.load`."""
     if not folder.is_dir():
-        raise DataError(f"There is no folder {folder}.", f"Wanted {CHEMPROT_LAYOUT}.")
+        raise DataError(f"There is no folder {folder}.", f"Wanted {LAYOUT}.")
     faults = faults or Faults(tolerable=False)
     digest = hashlib.sha256()
     splits: dict[str, tuple[Document, ...]] = {}

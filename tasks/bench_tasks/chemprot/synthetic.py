@@ -9,6 +9,7 @@ from pathlib import Path
 from typing import Any
 
 from bench.api.data import SPLITS
+from bench.kit.synthetic import Draws, begin
 from bench_tasks.chemprot.corpus import FILES, NAMES
 from bench_tasks.chemprot.wording import (
     CELLS,
@@ -22,7 +23,6 @@ from bench_tasks.chemprot.wording import (
     WEIGHTS,
     Frame,
 )
-from bench_tasks.common.synthetic import Draws, begin
 
 SIZES: Mapping[str, int] = {"train": 300, "dev": 80, "test": 80}
 _OWN = 0.6
@@ -43,8 +43,8 @@ def _abstract(split: str, number: int, seed: int) -> dict[str, Any]:
     draws = Draws(seed, "chemprot", split, number)
     frames = FRAMES[split]
     made = _Abstract(split, draws)
-    made.add(draws.choose(frames.titles), "\n")
-    for frame in draws.shuffled(frames.bodies)[: draws.number(4, 6)]:
+    made.add(draws.choose(frames["titles"]), "\n")
+    for frame in draws.shuffled(frames["bodies"])[: draws.number(4, 6)]:
         made.add(frame, " ")
     text = made.text.rstrip()
     passage = {"id": "p1", "type": "title and abstract", "text": [text], "offsets": [[0, len(text)]]}

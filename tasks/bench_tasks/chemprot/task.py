@@ -9,9 +9,10 @@ from typing import Any, ClassVar
 
 from bench.api.data import Document
 from bench.api.task import Scores, TaskMetadata
-from bench_tasks.common.corpus_task import CorpusTask
-from bench_tasks.common.facts import CHEMPROT_LAYOUT
-from bench_tasks.common.faults import of_documents
+from bench.kit.corpus_task import CorpusTask
+from bench.kit.faults import of_documents
+
+LAYOUT = "FOLDER/{train,validation,test}.jsonl, one abstract a line with passages, entities and relations (BigBio's schema)"
 
 
 class ChemProt(CorpusTask):
@@ -36,7 +37,7 @@ class ChemProt(CorpusTask):
         access="open: BioCreative's page after a free registration, or https://huggingface.co/datasets/bigbio/chemprot",
         domain="biomedical",
         primary_metric="relations.f1",
-        layout=CHEMPROT_LAYOUT,
+        layout=LAYOUT,
         published_best={"relations.f1": 0.7998},
         published_source="BioLinkBERT-large on BLURB, Yasunaga et al. 2022, arXiv 2203.15827",
     )
@@ -55,14 +56,14 @@ class ChemProt(CorpusTask):
 
     def statistics(self, gold: Sequence[Document], predicted: Sequence[Document]) -> list[Mapping[str, float]]:
         """Additive statistics of every gold document, in order; predictions are matched by the document's id."""
+        from bench.kit import relations
         from bench_tasks.chemprot.corpus import CLASSES
-        from bench_tasks.common import relations
 
         return relations.statistics(gold, predicted, CLASSES)
 
     def summarise(self, sums: Mapping[str, Any]) -> Scores:
         """Scores from summed statistics, numbers or arrays."""
-        from bench_tasks.common import relations
+        from bench.kit import relations
 
         return relations.summarise(sums)
 

@@ -1,1 +1,1 @@
-"""What several tasks share: formats, scoring of mentions, texts in two splits, helpers of synthetic corpora."""
+"""What several tasks share: `.pipe` files of the SemEval tasks on clinical notes, and the base of tasks on IOB2 folders."""

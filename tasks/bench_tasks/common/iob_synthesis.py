@@ -11,7 +11,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from bench.api.data import SPLITS
-from bench_tasks.common.synthetic import Draws, begin
+from bench.kit.synthetic import Draws, begin, read_words
 
 SIZES: Mapping[str, int] = {"train": 1200, "dev": 300, "test": 300}
 FILES: Mapping[str, str] = {"train": "train.tsv", "dev": "devel.tsv", "test": "test.tsv"}
@@ -24,12 +24,6 @@ Rule = Mapping[str, tuple[str, ...]]
 
 Row = tuple[str, str]
 """Token and tag."""
-
-
-def rule(shared: str = "", train: str = "", dev: str = "", test: str = "") -> Rule:
-    """A rule from lists divided by ``|``; a split without a list of its own takes the shared one."""
-    lists = {"shared": shared, "train": train, "dev": dev, "test": test}
-    return {name: tuple(" ".join(item.split()) for item in text.split("|")) for name, text in lists.items() if text.strip()}
 
 
 @dataclass(frozen=True)
@@ -50,6 +44,18 @@ class Language:
     templates: Rule
     plain: Rule
     rules: Mapping[str, Rule]
+
+
+def read_language(labels: tuple[str, ...], *paths: Path) -> Language:
+    """A language from JSON files: ``{"templates": {"train": […], …}, "plain": {…}, "rules": {"root": {"shared": […], …}}}``.
+
+    Args:
+        labels: of the corpus.
+        paths: of the files; what they hold of one kind is put together, so that languages can share rules.
+    """
+    held = [read_words(path) for path in paths]
+    merged = {name: {k: v for file in held for k, v in file.get(name, {}).items()} for name in ("templates", "plain", "rules")}
+    return Language(labels, **merged)
 
 
 def write_corpus(language: Language, folder: Path, seed: int, sizes: Mapping[str, int] | None = None) -> None:

@@ -4,13 +4,13 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from pathlib import Path
-from pkgutil import resolve_name
 from typing import TYPE_CHECKING, Any, ClassVar
 
 from bench.api.data import Document
 from bench.api.task import Scores
-from bench_tasks.common.corpus_task import CorpusTask
-from bench_tasks.common.faults import BY_FORMAT, KINDS
+from bench.kit.corpus_task import CorpusTask
+from bench.kit.faults import KINDS
+from bench.kit.formats import BY_FORMAT
 
 if TYPE_CHECKING:
     from bench_tasks.common.iob_synthesis import Language
@@ -20,25 +20,26 @@ class IobTask(CorpusTask):
     """Mentions in sentences, IOB2 tags in TSV files, entity-level strict scores."""
 
     heads = ("bio", "span", "bioes")
-    reader = "bench_tasks.common.iob_folder:load"
+    reader = "bench.kit.iob_folder:load"
     writer = "bench_tasks.common.iob_synthesis:write_corpus"
     faults: ClassVar[Mapping[str, str]] = {kind: KINDS[kind] for kind in BY_FORMAT["iob"]}
     labels: ClassVar[tuple[str, ...]]
     """The corpus's types; another one in its files is an error."""
-    wording: ClassVar[str]
-    """The `Language` of its synthetic corpus, e.g. ``bench_tasks.bc2gm.language:LANGUAGE``."""
+    wording: ClassVar[tuple[str, ...]]
+    """Files of the `Language` of its synthetic corpus, below the package, e.g. ``bc2gm/language.json``."""
 
     def language(self) -> Language:
         """Words and templates of the synthetic corpus."""
-        language: Language = resolve_name(self.wording)
-        return language
+        from bench_tasks.common.iob_synthesis import read_language
+
+        return read_language(self.labels, *(Path(__file__).parents[1] / name for name in self.wording))
 
     def reading(self) -> Mapping[str, Any]:
-        """The labels."""
+        """The labels that the files may carry."""
         return {"labels": self.labels}
 
     def writing(self) -> Mapping[str, Any]:
-        """The language."""
+        """The language that sentences are drawn from."""
         return {"language": self.language()}
 
     def parameters(self) -> Mapping[str, str]:
@@ -55,13 +56,13 @@ class IobTask(CorpusTask):
 
     def statistics(self, gold: Sequence[Document], predicted: Sequence[Document]) -> list[Mapping[str, float]]:
         """Additive statistics of every gold document, in order; predictions are matched by the document's id."""
-        from bench_tasks.common import mentions
+        from bench.kit import mentions
 
         return mentions.statistics(gold, predicted, self.labels)
 
     def summarise(self, sums: Mapping[str, Any]) -> Scores:
         """Scores from summed statistics, numbers or arrays."""
-        from bench_tasks.common import mentions
+        from bench.kit import mentions
 
         return mentions.summarise(sums)
 
@@ -71,12 +72,12 @@ class IobTask(CorpusTask):
         Raises:
             DataError: a path or a line that cannot be read.
         """
-        from bench_tasks.common import iob_folder
+        from bench.kit import iob_folder
 
         return iob_folder.score_files(gold, pred, self.labels)
 
     def write(self, folder: Path, documents: Sequence[Document]) -> None:
         """Writes annotations without text, a line a character."""
-        from bench_tasks.common import iob_write
+        from bench.kit import iob_write
 
         iob_write.write(folder, documents)

@@ -10,15 +10,14 @@ from pathlib import Path
 from bench.api.data import Document, Mention, apart
 from bench.data.spans import tidied_document
 from bench.errors import DataError, DataWarning
-from bench_tasks.common import brat, iob_folder, iob_write
-from bench_tasks.common.classes import judgements
-from bench_tasks.common.documents import refuse_strangers, tell_strangers
-from bench_tasks.common.faults import Faults
-from bench_tasks.common.files import read_text
-from bench_tasks.common.roles import Roles, declared_in
-from bench_tasks.custom import records
+from bench.kit import brat, iob_folder, iob_write, records
+from bench.kit.classes import judgements
+from bench.kit.documents import refuse_strangers, tell_strangers
+from bench.kit.faults import Faults
+from bench.kit.files import read_text
+from bench.kit.roles import Roles, declared_in
+from bench_tasks.common import pipe, pipe_scoring
 from bench_tasks.custom.settings import TaskFile
-from bench_tasks.semeval2015_t14 import pipe, reading
 
 Pair = tuple[list[Document], list[Document]]
 """Gold and predicted documents, without text."""
@@ -98,7 +97,7 @@ def _read_pipe(path: Path, faults: Faults | None = None) -> dict[str, Document]:
             read_text(texts[name]) if name in texts else "",
             tuple(Mention(apart(a.fragments), pipe.LABEL) for a in found.values()),
         )
-        for name, found in reading.read(path).items()
+        for name, found in pipe_scoring.read(path).items()
     }
 
 

@@ -12,25 +12,18 @@ from pathlib import Path
 from bench.api.data import SPLITS, Corpus, Document
 from bench.api.spool import spooled
 from bench.errors import DataError, DataWarning
-from bench_tasks.common import brat, iob
-from bench_tasks.common.classes import judgements
-from bench_tasks.common.documents import names_of
-from bench_tasks.common.faults import Fault, Faults
-from bench_tasks.common.files import decode, read_bytes
-from bench_tasks.common.jsonl import read as read_records
-from bench_tasks.common.repeats import repeated_sentences
-from bench_tasks.common.roles import CONF, Roles, declared_in
-from bench_tasks.common.synthetic import is_synthetic
-from bench_tasks.custom import records
+from bench.kit import brat, iob, records
+from bench.kit.classes import judgements
+from bench.kit.documents import names_of
+from bench.kit.faults import Fault, Faults
+from bench.kit.files import decode, read_bytes
+from bench.kit.formats import LAYOUTS
+from bench.kit.jsonl import read as read_records
+from bench.kit.repeats import repeated_sentences
+from bench.kit.roles import CONF, Roles, declared_in
+from bench.kit.synthetic import is_synthetic
+from bench_tasks.common import pipe
 from bench_tasks.custom.settings import TaskFile
-from bench_tasks.semeval2015_t14 import pipe
-
-LAYOUTS: Mapping[str, str] = {
-    "brat": "FOLDER/{train,dev,test}/DOC.txt with DOC.ann beside it; empty where a document has no mention",
-    "iob": "FOLDER/train.tsv, devel.tsv (or dev.tsv) and test.tsv: token, tab, IOB2 tag; a blank line after a sentence",
-    "pipe": "FOLDER/{train,dev,test}/DOC.text with DOC.pipe beside it (19 or 22 columns)",
-    "jsonl": "FOLDER/{train,dev,test}.jsonl, one JSON object a line",
-}
 
 
 @dataclass(frozen=True)
@@ -170,7 +163,7 @@ def labels_of(kind: str, document: Document) -> tuple[str, ...]:
 
 
 def trained(kind: str, documents: Sequence[Document]) -> tuple[str, ...]:
-    """The labels of training documents, sorted."""
+    """The labels that training documents carry, sorted: those that a task has whose file lists none."""
     return tuple(sorted({label for document in documents for label in labels_of(kind, document)}))
 
 

@@ -19,7 +19,7 @@ from typing import Any
 
 from bench.api.data import SPLITS
 from bench.errors import UsageError, unknown
-from bench_tasks.common.faults import BY_FORMAT
+from bench.kit.formats import BY_FORMAT
 
 if sys.version_info >= (3, 11):
     import tomllib

@@ -11,13 +11,13 @@ from typing import Any, ClassVar
 from bench.api.data import Corpus, Document, Key, Mention, in_order
 from bench.api.task import Scores, Task, TaskMetadata
 from bench.errors import DataError, DataWarning, UsageError, unknown
-from bench_tasks.common import classes, mentions, relations
-from bench_tasks.common.corpus_task import CorpusTask
-from bench_tasks.common.faults import BY_FORMAT, KINDS, Faults
-from bench_tasks.common.figures import COUNTS
-from bench_tasks.custom import files, loader, settings
-from bench_tasks.semeval2015_t14.pipe import CUI_LESS
-from bench_tasks.semeval2017_t3 import scorer as ranking
+from bench.kit import classes, mentions, rankings, relations
+from bench.kit.corpus_task import CorpusTask
+from bench.kit.faults import KINDS, Faults
+from bench.kit.formats import BY_FORMAT, LAYOUTS
+from bench.kit.scores import COUNTS
+from bench_tasks.common.pipe import CUI_LESS
+from bench_tasks.custom import files, settings
 
 VERSION = "1"
 """Of loaders and scorers, beside the version of the task's own file; raise it when results would change."""
@@ -51,7 +51,7 @@ class FileTask(CorpusTask):
         }
 
     def reading(self) -> Mapping[str, Any]:
-        """What the file says."""
+        """What the task's TOML file says, defaults filled in."""
         return {"spec": self.spec}
 
     def load(self, folder: Path) -> Corpus:
@@ -71,17 +71,6 @@ class FileTask(CorpusTask):
         if self.spec.metric not in scores:
             raise _no_metric(self.spec, scores)
         return corpus
-
-    def synthesize(self, folder: Path, seed: int, sizes: Mapping[str, int] | None = None) -> None:
-        """There is none: nobody but you knows what your texts look like.
-
-        Raises:
-            UsageError: always.
-        """
-        raise UsageError(
-            f"The task {self.name!r} comes from {self.spec.path} and has no synthetic corpus; it needs its own.",
-            f"Correct 'folder' there, or add --data {self.name}=DIR.",
-        )
 
     def score_files(self, gold: Path, pred: Path) -> Scores:
         """Scores of files or folders in the task's format; texts are not needed. Gold's lines of tolerated kinds are left out.
@@ -141,8 +130,7 @@ class ClassTask(FileTask):
     def statistics(self, gold: Sequence[Document], predicted: Sequence[Document]) -> list[Mapping[str, float]]:
         """Additive statistics of every gold document, in order; predictions are matched by the document's id."""
         names = self.labels or tuple(sorted({j.name for document in gold for j in document.judgements}))
-        given = {document.id: classes.chosen_class(document) for document in predicted}
-        return [classes.document_statistics(names, classes.chosen_class(d), given.get(d.id)) for d in gold]
+        return classes.statistics(names, gold, predicted)
 
     def summarise(self, sums: Mapping[str, Any]) -> Scores:
         """Scores from summed statistics, numbers or arrays."""
@@ -156,15 +144,11 @@ class RankingTask(FileTask):
 
     def statistics(self, gold: Sequence[Document], predicted: Sequence[Document]) -> list[Mapping[str, float]]:
         """Additive statistics of every gold query, in order; predictions are matched by the query's id."""
-        given = {document.id: {j.name: j.score for j in document.judgements} for document in predicted}
-        return [
-            ranking.query_statistics({j.name: j.chosen for j in document.judgements}, given.get(document.id, {}))
-            for document in gold
-        ]
+        return rankings.statistics(gold, predicted)
 
     def summarise(self, sums: Mapping[str, Any]) -> Scores:
         """Scores from summed statistics, numbers or arrays."""
-        return ranking.summarise(sums)
+        return rankings.summarise(sums)
 
 
 _TASKS: Mapping[str, type[FileTask]] = {
@@ -183,7 +167,7 @@ def task_from_file(path: Path) -> Task:
         reference=spec.reference,
         access=f"your own corpus, as {path} describes it; its terms are yours to know",
         primary_metric=spec.metric,
-        layout=loader.LAYOUTS[spec.format],
+        layout=LAYOUTS[spec.format],
     )
     facts: dict[str, Any] = {
         "name": spec.name,

@@ -7,13 +7,13 @@ from pathlib import Path
 
 from bench.api.data import Corpus, Document
 from bench.errors import DataError
-from bench_tasks.common.classes import chosen_class, drawn_apart, judgements
-from bench_tasks.common.facts import GAD_CLASSES, GAD_LAYOUT
-from bench_tasks.common.faults import Faults
-from bench_tasks.common.files import read_bytes
-from bench_tasks.common.jsonl import Record, read
-from bench_tasks.common.repeats import repeated_texts
-from bench_tasks.common.synthetic import is_synthetic
+from bench.kit.classes import chosen_class, drawn_apart, judgements
+from bench.kit.corpora import documents
+from bench.kit.faults import Faults
+from bench.kit.jsonl import Record
+from bench.kit.repeats import repeated_texts
+from bench.kit.synthetic import is_synthetic
+from bench_tasks.gad.task import CLASSES, LAYOUT
 
 DEV_SHARE = 0.1
 DEV_SEED = "gad/dev/1"
@@ -33,22 +33,22 @@ PUBLISHED_REPEATS = frozenset(
 def load(folder: Path, faults: Faults | None = None) -> Corpus:
     """Reads and checks a corpus; see `CorpusTask.load`."""
     if not folder.is_dir():
-        raise DataError(f"There is no folder {folder}.", f"Wanted {GAD_LAYOUT}.")
+        raise DataError(f"There is no folder {folder}.", f"Wanted {LAYOUT}.")
     faults = faults or Faults(tolerable=False)
     digest = hashlib.sha256()
-    train = _file(folder / "train.jsonl", digest, faults)
+    train = documents(folder / "train.jsonl", digest, _document, faults)
     if (folder / "dev.jsonl").exists():
-        dev = _file(folder / "dev.jsonl", digest, faults)
+        dev = documents(folder / "dev.jsonl", digest, _document, faults)
     else:
         faults.check(folder)
         train, dev = (
             tuple(part)
             for part in drawn_apart(train, (1 - DEV_SHARE, DEV_SHARE), chosen_class, lambda document: document.text, DEV_SEED)
         )
-    splits = {"train": train, "dev": dev, "test": _file(folder / "test.jsonl", digest, faults)}
+    splits = {"train": train, "dev": dev, "test": documents(folder / "test.jsonl", digest, _document, faults)}
     faults.check(folder)
-    for split, documents in splits.items():
-        lacks = set(GAD_CLASSES) - {chosen_class(document) for document in documents}
+    for split, held in splits.items():
+        lacks = set(CLASSES) - {chosen_class(document) for document in held}
         if lacks:
             raise DataError(f"{split} of {folder} holds no document of class {min(lacks)!r}; wanted both classes.")
     leaks = repeated_texts(splits, PUBLISHED_REPEATS)
@@ -62,22 +62,12 @@ def label(record: Record) -> tuple[str, str]:
         DataError: the line does not hold exactly one class.
     """
     labels = record.texts("labels")
-    if len(labels) != 1 or labels[0] not in GAD_CLASSES:
+    if len(labels) != 1 or labels[0] not in CLASSES:
         raise record.error('field \'labels\' is not one class; wanted ["0"] or ["1"].')
     return record.identifier("id"), labels[0]
 
 
-def _file(path: Path, digest: hashlib._Hash, faults: Faults) -> tuple[Document, ...]:
-    content = read_bytes(path)
-    digest.update(f"{path.name}\0{len(content)}\0".encode())
-    digest.update(content)
-    found: dict[str, Document] = {}
-    for record in read(path, content, faults):
-        with faults.apart():
-            name, chosen = label(record)
-            if name in found:
-                raise record.error(f"document {name!r} stands there twice; wanted it once.", kind="repeated-id")
-            # The published files each count from 0: the file's name keeps train's document 0 apart from test's.
-            text = record.text("text")
-            found[name] = Document(f"{path.stem}-{name}", text, judgements=judgements(GAD_CLASSES, chosen))
-    return tuple(found.values())
+def _document(record: Record) -> Document:
+    name, chosen = label(record)
+    # The published files each count from 0: the file's name keeps train's document 0 apart from test's.
+    return Document(f"{record.path.stem}-{name}", record.text("text"), judgements=judgements(CLASSES, chosen))

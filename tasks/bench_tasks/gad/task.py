@@ -11,9 +11,11 @@ from typing import Any, ClassVar
 
 from bench.api.data import Document
 from bench.api.task import TaskMetadata
-from bench_tasks.common.class_task import ClassTask
-from bench_tasks.common.facts import GAD_CLASSES, GAD_LAYOUT
-from bench_tasks.common.faults import of_documents
+from bench.kit.class_task import ClassTask
+from bench.kit.faults import of_documents
+
+LAYOUT = "FOLDER/train.jsonl, test.jsonl and, where you have one, dev.jsonl (else a seeded tenth of train)"
+CLASSES = ("0", "1")
 
 
 class GAD(ClassTask):
@@ -27,7 +29,7 @@ class GAD(ClassTask):
         "BMC Bioinformatics 16:55, doi:10.1186/s12859-015-0472-9; the split of Gu et al. 2021, BLURB, arXiv 2007.15779"
     )
     licence = "none stated by its authors; derived from the public-domain Genetic Association Database (synthetic: Apache-2.0)"
-    classes = GAD_CLASSES
+    classes = CLASSES
     reader = "bench_tasks.gad.corpus:load"
     writer = "bench_tasks.gad.synthetic:write_corpus"
     labeller = "bench_tasks.gad.corpus:label"
@@ -37,7 +39,7 @@ class GAD(ClassTask):
         access="open: as preprocessed for BioBERT and BLURB (one fold of ten)",
         domain="biomedical",
         primary_metric="by_class.1.f1",
-        layout=GAD_LAYOUT,
+        layout=LAYOUT,
         published_best={"by_class.1.f1": 0.849},
         published_source="BioLinkBERT-large, Yasunaga et al. 2022, arXiv 2203.15827, F1 of the positive class on the same test",
     )

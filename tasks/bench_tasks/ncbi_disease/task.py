@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from bench.api.task import TaskMetadata
-from bench_tasks.common.facts import IOB_LAYOUT
+from bench.kit.formats import LAYOUTS
 from bench_tasks.common.iob_task import IobTask
 
 
@@ -19,13 +19,13 @@ class NcbiDisease(IobTask):
     )
     licence = "CC BY 4.0 for the files of Crichton et al. (corpus: public domain, NCBI; the synthetic corpus: Apache-2.0)"
     labels = ("Disease",)
-    wording = "bench_tasks.ncbi_disease.language:LANGUAGE"
+    wording = ("ncbi_disease/disease.json", "ncbi_disease/language.json")
     metadata = TaskMetadata(
         reference="https://www.ncbi.nlm.nih.gov/CBBresearch/Dogan/DISEASE/",
         access="open: folder NCBI-disease-IOB of https://github.com/cambridgeltl/MTL-Bioinformatics-2016",
         domain="biomedical",
         primary_metric="strict.f1",
-        layout=IOB_LAYOUT,
+        layout=LAYOUTS["iob"],
         published_best={"strict.f1": 0.8971, "strict.precision": 0.8822, "strict.recall": 0.9125},
         published_source="BioBERT v1.1, Lee et al. 2020, doi:10.1093/bioinformatics/btz682, Table 6",
     )

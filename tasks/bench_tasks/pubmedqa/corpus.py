@@ -7,13 +7,13 @@ from pathlib import Path
 
 from bench.api.data import SPLITS, Corpus, Document
 from bench.errors import DataError
-from bench_tasks.common.classes import chosen_class, drawn_apart, judgements
-from bench_tasks.common.facts import PUBMEDQA_CLASSES, PUBMEDQA_LAYOUT
-from bench_tasks.common.faults import Faults
-from bench_tasks.common.files import read_bytes
-from bench_tasks.common.jsonl import Record, read
-from bench_tasks.common.repeats import repeated_texts
-from bench_tasks.common.synthetic import is_synthetic
+from bench.kit.classes import chosen_class, drawn_apart, judgements
+from bench.kit.corpora import documents
+from bench.kit.faults import Faults
+from bench.kit.jsonl import Record
+from bench.kit.repeats import repeated_texts
+from bench.kit.synthetic import is_synthetic
+from bench_tasks.pubmedqa.task import CLASSES, LAYOUT
 
 SHARES = (0.45, 0.05, 0.5)
 SEED = "pubmedqa/split/1"
@@ -23,27 +23,25 @@ SEED = "pubmedqa/split/1"
 def load(folder: Path, faults: Faults | None = None) -> Corpus:
     """Reads and checks a corpus; see `CorpusTask.load`."""
     if not folder.is_dir():
-        raise DataError(f"There is no folder {folder}.", f"Wanted {PUBMEDQA_LAYOUT}.")
+        raise DataError(f"There is no folder {folder}.", f"Wanted {LAYOUT}.")
     faults = faults or Faults(tolerable=False)
     digest = hashlib.sha256()
     whole, parts = folder / "all.jsonl", [folder / f"{split}.jsonl" for split in SPLITS]
     if whole.exists():
         odd = next((path for path in parts if path.exists()), None)
         if odd is not None:
-            raise DataError(
-                f"{folder} holds {whole.name} and {odd.name}; wanted one or the other.", f"Wanted {PUBMEDQA_LAYOUT}."
-            )
-        everything = _file(whole, digest, faults)
+            raise DataError(f"{folder} holds {whole.name} and {odd.name}; wanted one or the other.", f"Wanted {LAYOUT}.")
+        everything = documents(whole, digest, _document, faults)
         faults.check(folder)
         drawn = drawn_apart(everything, SHARES, chosen_class, lambda document: document.text, SEED)
-        splits = {split: tuple(documents) for split, documents in zip(SPLITS, drawn, strict=True)}
+        splits = {split: tuple(part) for split, part in zip(SPLITS, drawn, strict=True)}
     else:
-        splits = {split: _file(path, digest, faults) for split, path in zip(SPLITS, parts, strict=True)}
+        splits = {split: documents(path, digest, _document, faults) for split, path in zip(SPLITS, parts, strict=True)}
     faults.check(folder)
-    for split, documents in splits.items():
-        if not documents:
+    for split, held in splits.items():
+        if not held:
             raise DataError(f"{whole} holds too few documents to draw {split} from; wanted 20 or more.")
-    classes = [{chosen_class(document) for document in documents} for documents in splits.values()]
+    classes = [{chosen_class(document) for document in held} for held in splits.values()]
     if len(classes[0]) < 2 or any(own - classes[0] for own in classes[1:]):
         raise DataError(f"The training part of {folder} lacks a class that the others have; wanted every class in it.")
     return Corpus(splits, is_synthetic(folder), digest.hexdigest(), repeated_texts(splits), faults.left_out)
@@ -55,23 +53,14 @@ def label(record: Record) -> tuple[str, str]:
     Raises:
         DataError: there is none.
     """
-    return record.identifier("pubid"), record.one_of("final_decision", PUBMEDQA_CLASSES)
+    return record.identifier("pubid"), record.one_of("final_decision", CLASSES)
 
 
-def _file(path: Path, digest: hashlib._Hash, faults: Faults) -> tuple[Document, ...]:
-    content = read_bytes(path)
-    digest.update(f"{path.name}\0{len(content)}\0".encode())
-    digest.update(content)
-    found: dict[str, Document] = {}
-    for record in read(path, content, faults):
-        with faults.apart():
-            name, chosen = label(record)
-            if name in found:
-                raise record.error(f"document {name!r} stands there twice; wanted it once.", kind="repeated-id")
-            contexts = record.object("context").texts("contexts")
-            if not contexts:
-                raise record.error("field 'contexts' is an empty list; wanted the abstract's sections.")
-            # The long answer is the abstract's conclusion, which gives the decision away: it is no part of the text.
-            text = record.text("question").strip() + "\n\n" + "\n".join(context.strip() for context in contexts)
-            found[name] = Document(name, text, judgements=judgements(PUBMEDQA_CLASSES, chosen))
-    return tuple(found.values())
+def _document(record: Record) -> Document:
+    name, chosen = label(record)
+    contexts = record.object("context").texts("contexts")
+    if not contexts:
+        raise record.error("field 'contexts' is an empty list; wanted the abstract's sections.")
+    # The long answer is the abstract's conclusion, which gives the decision away: it is no part of the text.
+    text = record.text("question").strip() + "\n\n" + "\n".join(context.strip() for context in contexts)
+    return Document(name, text, judgements=judgements(CLASSES, chosen))

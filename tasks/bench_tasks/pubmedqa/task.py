@@ -11,9 +11,11 @@ from typing import Any, ClassVar
 
 from bench.api.data import Document
 from bench.api.task import TaskMetadata
-from bench_tasks.common.class_task import ClassTask
-from bench_tasks.common.facts import PUBMEDQA_CLASSES, PUBMEDQA_LAYOUT
-from bench_tasks.common.faults import of_documents
+from bench.kit.class_task import ClassTask
+from bench.kit.faults import of_documents
+
+LAYOUT = "FOLDER/all.jsonl, which is split here, or train.jsonl, dev.jsonl and test.jsonl"
+CLASSES = ("yes", "no", "maybe")
 
 
 class PubMedQA(ClassTask):
@@ -24,7 +26,7 @@ class PubMedQA(ClassTask):
     summary = "PubMedQA: answer a research question with yes, no or maybe from an abstract"
     citation = "Jin et al. 2019, PubMedQA: A Dataset for Biomedical Research Question Answering, arXiv 1909.06146"
     licence = "MIT"
-    classes = PUBMEDQA_CLASSES
+    classes = CLASSES
     reader = "bench_tasks.pubmedqa.corpus:load"
     writer = "bench_tasks.pubmedqa.synthetic:write_corpus"
     labeller = "bench_tasks.pubmedqa.corpus:label"
@@ -34,7 +36,7 @@ class PubMedQA(ClassTask):
         access="open: https://github.com/pubmedqa/pubmedqa, one JSON object a line",
         domain="biomedical",
         primary_metric="accuracy",
-        layout=PUBMEDQA_LAYOUT,
+        layout=LAYOUT,
         published_best={"accuracy": 0.722},
         published_source=(
             "BioLinkBERT-large, Yasunaga et al. 2022, arXiv 2203.15827, the best of fine-tuned encoders there, on the official "

@@ -9,19 +9,20 @@ from pathlib import Path
 from bench.api.data import SPLITS, Corpus, Document
 from bench.api.spool import spooled
 from bench.errors import DataError
-from bench_tasks.common.documents import names_of, read_document
-from bench_tasks.common.facts import T7_LAYOUT
-from bench_tasks.common.faults import Faults
-from bench_tasks.common.synthetic import is_synthetic
+from bench.kit.documents import names_of
+from bench.kit.faults import Faults
+from bench.kit.synthetic import is_synthetic
+from bench_tasks.common.pipe_folder import SUFFIXES, read_document
 from bench_tasks.semeval2014_t7.pipe import read_mentions
+from bench_tasks.semeval2014_t7.task import LAYOUT
 
 
 def load(folder: Path, faults: Faults | None = None) -> Corpus:
     """Reads and checks a corpus; see `CorpusTask.load`."""
     if not folder.is_dir():
-        raise DataError(f"There is no folder {folder}.", f"Wanted {T7_LAYOUT}.")
+        raise DataError(f"There is no folder {folder}.", f"Wanted {LAYOUT}.")
     faults = faults or Faults(tolerable=False)
-    names = {split: names_of(folder / split, T7_LAYOUT, faults) for split in SPLITS}
+    names = {split: names_of(folder / split, LAYOUT, faults, SUFFIXES) for split in SPLITS}
     digest = hashlib.sha256()
     splits: dict[str, Sequence[Document]] = {}
     for split in SPLITS:

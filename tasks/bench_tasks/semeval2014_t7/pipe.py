@@ -17,9 +17,10 @@ from pathlib import Path
 
 from bench.api.data import Document, Fragment, Mention
 from bench.errors import DataError
-from bench_tasks.common.documents import document_name, pipe_files, write_each
-from bench_tasks.common.faults import MALFORMED, Fault, Faults
-from bench_tasks.common.files import read_text
+from bench.kit.documents import write_each
+from bench.kit.faults import MALFORMED, Fault, Faults
+from bench.kit.files import read_text
+from bench_tasks.common.pipe_folder import document_name, pipe_files
 
 LABEL = "Disease_Disorder"
 CUI_LESS = "CUI-less"

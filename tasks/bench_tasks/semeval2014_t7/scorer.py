@@ -16,7 +16,7 @@ from typing import Any
 
 from bench.api.data import Fragment
 from bench.api.task import Scores
-from bench_tasks.common.figures import prf, ratio
+from bench.kit.scores import prf, ratio
 
 Annotations = Mapping[tuple[Fragment, ...], str]
 """Fragments to concept, of one document."""

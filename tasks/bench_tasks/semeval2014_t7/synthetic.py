@@ -8,7 +8,7 @@ from collections.abc import Mapping
 from pathlib import Path
 
 from bench.api.data import SPLITS
-from bench_tasks.common.synthetic import begin
+from bench.kit.synthetic import begin
 from bench_tasks.semeval2014_t7.pipe import write_mentions
 from bench_tasks.semeval2015_t14 import corpus, synthetic
 

@@ -8,10 +8,11 @@ from typing import Any, ClassVar
 
 from bench.api.data import Document
 from bench.api.task import Scores, TaskMetadata
-from bench_tasks.common.corpus_task import CorpusTask
-from bench_tasks.common.facts import T7_LAYOUT
-from bench_tasks.common.faults import KINDS
-from bench_tasks.common.mentions import as_written
+from bench.kit.corpus_task import CorpusTask
+from bench.kit.faults import KINDS
+from bench.kit.mentions import as_written
+
+LAYOUT = "FOLDER/{train,dev,test}/DOC.text with DOC.pipe beside it ('||' lines; empty where a document has no mention)"
 
 
 class SemEval2014T7(CorpusTask):
@@ -41,7 +42,7 @@ class SemEval2014T7(CorpusTask):
         access="credentialed: a PhysioNet account, its course and the signed data use agreement; text may never be shared",
         domain="clinical",
         primary_metric="task_a.strict.f1",
-        layout=T7_LAYOUT,
+        layout=LAYOUT,
         published_best={"task_a.strict.f1": 0.813, "task_b.strict": 0.741},
         published_source="best systems of the shared task, Pradhan et al. 2014",
     )
@@ -78,7 +79,7 @@ class SemEval2014T7(CorpusTask):
         Raises:
             DataError: a path or a line that cannot be read, offsets that decrease among them.
         """
-        from bench_tasks.common.documents import tell_strangers
+        from bench.kit.documents import tell_strangers
         from bench_tasks.semeval2014_t7 import pipe, scorer
 
         wanted, given = pipe.read_documents(gold), pipe.read_documents(pred)

@@ -15,10 +15,10 @@ from typing import Any
 
 from bench.api.data import Fragment
 from bench.api.task import Scores
-from bench_tasks.common.figures import COUNTS, prf, ratio
+from bench.kit.scores import COUNTS, prf, ratio
+from bench_tasks.common.pipe import BODY_LOCATION, CONCEPT_WEIGHT, SLOTS
+from bench_tasks.common.pipe_scoring import Annotation, Annotations
 from bench_tasks.semeval2015_t14.overlaps import Walk
-from bench_tasks.semeval2015_t14.pipe import BODY_LOCATION, CONCEPT_WEIGHT, SLOTS
-from bench_tasks.semeval2015_t14.reading import Annotation, Annotations
 
 ROWS = ("strict", "relaxed", "span_only", "discontiguous")
 SLOT_NAMES = ("CUI", *(slot.name for slot in SLOTS), BODY_LOCATION.name)

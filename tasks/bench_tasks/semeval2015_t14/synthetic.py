@@ -8,8 +8,8 @@ from collections.abc import Mapping
 from pathlib import Path
 
 from bench.api.data import SPLITS, Document, Fragment, Mention
-from bench_tasks.common.synthetic import begin
-from bench_tasks.semeval2015_t14.pipe import CUI_LESS, write_mentions
+from bench.kit.synthetic import begin
+from bench_tasks.common.pipe import CUI_LESS, write_mentions
 from bench_tasks.semeval2015_t14.synthesis import ontology
 from bench_tasks.semeval2015_t14.synthesis.markup import Marked
 from bench_tasks.semeval2015_t14.synthesis.notes import write_note

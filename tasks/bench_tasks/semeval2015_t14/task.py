@@ -9,10 +9,12 @@ from typing import Any, ClassVar
 from bench.api.data import Document
 from bench.api.head import Head
 from bench.api.task import Scores, TaskMetadata
-from bench_tasks.common.corpus_task import CorpusTask
-from bench_tasks.common.facts import T14_LAYOUT
-from bench_tasks.common.faults import BY_FORMAT, KINDS
-from bench_tasks.common.mentions import as_written
+from bench.kit.corpus_task import CorpusTask
+from bench.kit.faults import KINDS
+from bench.kit.formats import BY_FORMAT
+from bench.kit.mentions import as_written
+
+LAYOUT = "FOLDER/{train,dev,test}/DOC.text with DOC.pipe beside it (19 or 22 columns; empty where a document has no mention)"
 
 
 class SemEval2015T14(CorpusTask):
@@ -38,7 +40,7 @@ class SemEval2015T14(CorpusTask):
         # Concepts are looked up in a dictionary, which training does not move: a better model that finds mentions never seen in
         # training, and gives them a wrong concept, would count as a worse one.
         selection_metric="task1.span_only.f1",
-        layout=T14_LAYOUT,
+        layout=LAYOUT,
         published_best={
             "task1.strict.f1": 0.757,
             "task1.strict.precision": 0.783,
@@ -66,12 +68,13 @@ class SemEval2015T14(CorpusTask):
 
     def statistics(self, gold: Sequence[Document], predicted: Sequence[Document]) -> list[Mapping[str, float]]:
         """Additive statistics of every gold document, in order; predictions are matched by the document's id."""
-        from bench_tasks.semeval2015_t14 import reading, scorer
+        from bench_tasks.common import pipe_scoring
+        from bench_tasks.semeval2015_t14 import scorer
 
         given = {_name(document): document for document in predicted}
         return [
             scorer.document_statistics(
-                reading.of_document(document), reading.of_document(as_written(given.get(_name(document)), document))
+                pipe_scoring.of_document(document), pipe_scoring.of_document(as_written(given.get(_name(document)), document))
             )
             for document in gold
         ]
@@ -92,10 +95,11 @@ class SemEval2015T14(CorpusTask):
         Raises:
             DataError: a path or a line that cannot be read.
         """
-        from bench_tasks.common.documents import tell_strangers
-        from bench_tasks.semeval2015_t14 import reading, scorer
+        from bench.kit.documents import tell_strangers
+        from bench_tasks.common import pipe_scoring
+        from bench_tasks.semeval2015_t14 import scorer
 
-        wanted, given = reading.read(gold), reading.read(pred)
+        wanted, given = pipe_scoring.read(gold), pipe_scoring.read(pred)
         tell_strangers(wanted, given, gold, pred)
         total = scorer.document_statistics({}, {})
         for name in sorted(wanted):
@@ -105,12 +109,12 @@ class SemEval2015T14(CorpusTask):
 
     def write(self, folder: Path, documents: Sequence[Document]) -> None:
         """Writes one ``.pipe`` file a document, 19 columns."""
-        from bench_tasks.semeval2015_t14 import pipe
+        from bench_tasks.common import pipe
 
         pipe.write_folder(folder, documents)
 
 
 def _name(document: Document) -> str:
-    from bench_tasks.common.documents import document_name
+    from bench_tasks.common.pipe_folder import document_name
 
     return document_name(document.id).lower()

@@ -23,8 +23,8 @@ from xml.parsers import expat
 
 from bench.api.data import Fragment
 from bench.errors import DataError
-from bench_tasks.common.faults import MALFORMED, Fault
-from bench_tasks.common.files import read_bytes
+from bench.kit.faults import MALFORMED, Fault
+from bench.kit.files import read_bytes
 
 if TYPE_CHECKING:
     from xml.etree.ElementTree import Element
@@ -114,7 +114,7 @@ def spans(annotations: Annotations, entity: Element) -> tuple[Fragment, ...]:
 
 
 def kind(element: Element) -> str:
-    """The type of a checked annotation."""
+    """The type of an annotation, such as ``EVENT``; empty where it has none."""
     return element.findtext("type") or ""
 
 

@@ -8,12 +8,12 @@ from pathlib import Path
 
 from bench.api.data import SPLITS, Corpus, Document, Key, Mention, Relation, apart, in_order
 from bench.errors import DataError
-from bench_tasks.common.facts import T12_LAYOUT
-from bench_tasks.common.faults import Fault, Faults
-from bench_tasks.common.files import decode, read_bytes
-from bench_tasks.common.synthetic import is_synthetic
+from bench.kit.faults import Fault, Faults
+from bench.kit.files import decode, read_bytes
+from bench.kit.synthetic import is_synthetic
 from bench_tasks.semeval2016_t12 import anafora_xml
 from bench_tasks.semeval2016_t12.layout import annotation_files, texts_of
+from bench_tasks.semeval2016_t12.task import LAYOUT
 
 CONTAINS = "CONTAINS"
 MENTIONS: Mapping[str, Mapping[str, tuple[str, ...]]] = {
@@ -38,7 +38,7 @@ OTHER_RELATIONS = ("ALINK",)
 def load(folder: Path, faults: Faults | None = None) -> Corpus:
     """Reads and checks a corpus; see `CorpusTask.load`."""
     if not folder.is_dir():
-        raise DataError(f"There is no folder {folder}.", f"Wanted {T12_LAYOUT}.")
+        raise DataError(f"There is no folder {folder}.", f"Wanted {LAYOUT}.")
     faults = faults or Faults(tolerable=False)
     digest = hashlib.sha256()
     splits: dict[str, tuple[Document, ...]] = {}

@@ -8,7 +8,7 @@ is to be found, as there.
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Iterable, Mapping
 from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -126,15 +126,6 @@ def read(path: Path) -> Element:
         DataError: naming file, line, what stood there and what was wanted.
     """
     return anafora_xml.read(path).root
-
-
-def total(rows: Sequence[Mapping[str, float]]) -> dict[str, float]:
-    """Sums of statistics."""
-    sums: dict[str, float] = {}
-    for row in rows:
-        for key, value in row.items():
-            sums[key] = sums.get(key, 0.0) + value
-    return sums
 
 
 def contained(annotations: Iterable[Contains]) -> set[Contains]:

@@ -7,7 +7,7 @@ from collections.abc import Mapping
 from pathlib import Path
 
 from bench.api.data import SPLITS, Document, Mention, Relation
-from bench_tasks.common.synthetic import Draws, begin
+from bench.kit.synthetic import Draws, begin
 from bench_tasks.semeval2016_t12 import scorer
 from bench_tasks.semeval2016_t12.corpus import CONTAINS
 from bench_tasks.semeval2016_t12.wording import FRAMES, HEADINGS, MONTHS, TIMES, UNITS, WEEKDAYS, WORDS, Frame

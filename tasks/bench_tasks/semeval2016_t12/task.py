@@ -11,10 +11,11 @@ from bench.api.head import Head
 from bench.api.part import Requirement
 from bench.api.task import Scores, TaskMetadata
 from bench.errors import DataError
-from bench_tasks.common.corpus_task import CorpusTask
-from bench_tasks.common.facts import T12_LAYOUT
-from bench_tasks.common.faults import of_documents
-from bench_tasks.common.mentions import as_written
+from bench.kit.corpus_task import CorpusTask
+from bench.kit.faults import of_documents
+from bench.kit.mentions import as_written
+
+LAYOUT = "FOLDER/{train,dev,test}/DOC/DOC with DOC.*.xml beside it (Anafora); or all documents of a split in one folder"
 
 
 class SemEval2016T12(CorpusTask):
@@ -38,7 +39,7 @@ class SemEval2016T12(CorpusTask):
         access="credentialed: the THYME data use agreement with Mayo Clinic, via hNLP; text may never be shared",
         domain="clinical",
         primary_metric="closure.TLINK:Type:CONTAINS.f1",
-        layout=T12_LAYOUT,
+        layout=LAYOUT,
         published_best={"closure.TLINK:Type:CONTAINS.f1": 0.479},
         published_source="best system from text alone (phase 1), Bethard et al. 2016",
     )
@@ -75,7 +76,8 @@ class SemEval2016T12(CorpusTask):
         Raises:
             DataError: a path or a file that cannot be read.
         """
-        from bench_tasks.common.documents import refuse_strangers
+        from bench.kit.documents import refuse_strangers
+        from bench.kit.scores import summed
         from bench_tasks.semeval2016_t12 import layout, scorer
 
         wanted, given = layout.annotation_files(gold), layout.annotation_files(pred)
@@ -88,7 +90,7 @@ class SemEval2016T12(CorpusTask):
             scorer.statistics(scorer.read(path), scorer.read(given[name]) if name in given else scorer.nothing())
             for name, path in wanted.items()
         ]
-        return scorer.summarise(scorer.total(rows))
+        return scorer.summarise(summed(rows))
 
     def write(self, folder: Path, documents: Sequence[Document]) -> None:
         """Writes an Anafora file a document, each in a folder of its own.

@@ -14,9 +14,9 @@ from pathlib import Path
 
 from bench.api.data import SPLITS, Corpus, Document, Judgement, Passage
 from bench.errors import DataError
-from bench_tasks.common.facts import T3_LAYOUT
-from bench_tasks.common.files import read_bytes
-from bench_tasks.common.synthetic import is_synthetic
+from bench.kit.files import read_bytes
+from bench.kit.synthetic import is_synthetic
+from bench_tasks.semeval2017_t3.task import LAYOUT
 from bench_tasks.semeval2017_t3.xmltree import Node, parse
 
 SKIP = "SubtaskA_Skip_Because_Same_As_RelQuestion_ID"
@@ -43,7 +43,7 @@ class Subtask:
 
     @property
     def attribute(self) -> str:
-        """The attribute that holds the relevance."""
+        """Name of the attribute of a comment or related question that holds its relevance."""
         return _SUBTASKS[self.letter][0]
 
     def relevant(self, node: Node) -> bool:
@@ -84,7 +84,7 @@ def load(folder: Path, subtask: Subtask) -> Corpus:
         DataError: naming file, line, what stood there and what was wanted.
     """
     if not folder.is_dir():
-        raise DataError(f"There is no folder {folder}.", f"Wanted {T3_LAYOUT}.")
+        raise DataError(f"There is no folder {folder}.", f"Wanted {LAYOUT}.")
     digest = hashlib.sha256()
     splits = {}
     for split in SPLITS:
@@ -108,11 +108,11 @@ def read_split(folder: Path, subtask: Subtask, digest: hashlib._Hash) -> tuple[D
         DataError: see `load`.
     """
     if not folder.is_dir():
-        raise DataError(f"There is no split folder {folder}.", f"Wanted {T3_LAYOUT}.")
+        raise DataError(f"There is no split folder {folder}.", f"Wanted {LAYOUT}.")
     paths = sorted(path for path in folder.iterdir() if not path.name.startswith("."))
     odd = next((path for path in paths if path.suffix != ".xml"), None)
     if odd is not None:
-        raise DataError(f"{odd} is no .xml file; wanted {T3_LAYOUT}.")
+        raise DataError(f"{odd} is no .xml file; wanted {LAYOUT}.")
     documents: dict[str, Document] = {}
     for path in paths:
         content = read_bytes(path)
@@ -126,7 +126,7 @@ def read_split(folder: Path, subtask: Subtask, digest: hashlib._Hash) -> tuple[D
                 )
             documents[document.id] = document
     if not documents:
-        raise DataError(f"{folder} holds no query of subtask {subtask.letter}.", f"Wanted {T3_LAYOUT}.")
+        raise DataError(f"{folder} holds no query of subtask {subtask.letter}.", f"Wanted {LAYOUT}.")
     return tuple(documents.values())
 
 

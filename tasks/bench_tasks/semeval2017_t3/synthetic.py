@@ -14,7 +14,7 @@ from typing import TypeVar
 from xml.sax.saxutils import escape
 
 from bench.api.data import SPLITS
-from bench_tasks.common.synthetic import Draws, begin
+from bench.kit.synthetic import Draws, begin
 from bench_tasks.semeval2017_t3.frames import ANSWERS, ASPECTS, BANTER, BODIES, PLACES, QUESTIONS, THINGS, VAGUE
 
 Item = TypeVar("Item")

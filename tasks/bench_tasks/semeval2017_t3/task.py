@@ -8,8 +8,9 @@ from typing import Any, ClassVar
 
 from bench.api.data import Document
 from bench.api.task import Scores, TaskMetadata
-from bench_tasks.common.corpus_task import CorpusTask
-from bench_tasks.common.facts import T3_LAYOUT
+from bench.kit.corpus_task import CorpusTask
+
+LAYOUT = "FOLDER/{train,dev,test}/*.xml, the official files (for subtask A also the '-subtaskA' ones)"
 
 _SOURCE = "best system of the shared task, Nakov et al. 2017"
 
@@ -20,7 +21,7 @@ def _metadata(best: float) -> TaskMetadata:
         access="open: from the task's page, free for general research use",
         domain="community",
         primary_metric="map",
-        layout=T3_LAYOUT,
+        layout=LAYOUT,
         published_best={"map": best},
         published_source=_SOURCE,
     )
@@ -55,27 +56,26 @@ class _CommunityQuestionAnswering(CorpusTask):
         }
 
     def reading(self) -> Mapping[str, Any]:
-        """The subtask."""
+        """The subtask, which says where relevance stands."""
         from bench_tasks.semeval2017_t3.corpus import Subtask
 
         return {"subtask": Subtask(self.letter)}
 
     def writing(self) -> Mapping[str, Any]:
-        """The subtask's letter."""
+        """The subtask's letter, which says how large the corpus is."""
         return {"letter": self.letter}
 
     def statistics(self, gold: Sequence[Document], predicted: Sequence[Document]) -> list[Mapping[str, float]]:
         """Additive statistics of every gold query, in order; predictions are matched by the query's id."""
-        from bench_tasks.semeval2017_t3 import scorer
+        from bench.kit import rankings
 
-        given = {document.id: {j.name: j.score for j in document.judgements} for document in predicted}
-        return [scorer.query_statistics(_relevance(document), given.get(document.id, {})) for document in gold]
+        return rankings.statistics(gold, predicted)
 
     def summarise(self, sums: Mapping[str, Any]) -> Scores:
         """Scores from summed statistics, numbers or arrays."""
-        from bench_tasks.semeval2017_t3 import scorer
+        from bench.kit import rankings
 
-        return scorer.summarise(sums)
+        return rankings.summarise(sums)
 
     def score_files(self, gold: Path, pred: Path) -> Scores:
         """Official scores of a relevancy file and a prediction file, or of folders that hold one file each.
@@ -83,24 +83,22 @@ class _CommunityQuestionAnswering(CorpusTask):
         Raises:
             DataError: a file or a line that cannot be read, or files that do not name the same candidates in the same order.
         """
-        from bench_tasks.semeval2017_t3 import rankings, scorer
+        from bench.kit import rankings, scores
+        from bench_tasks.semeval2017_t3 import files
 
         relevance: dict[str, dict[str, bool]] = {}
-        scores: dict[str, dict[str, float]] = {}
-        for wanted, given in rankings.read_pair(gold, pred):
+        ranked: dict[str, dict[str, float]] = {}
+        for wanted, given in files.read_pair(gold, pred):
             relevance.setdefault(wanted.query, {})[wanted.candidate] = wanted.relevant
-            scores.setdefault(wanted.query, {})[wanted.candidate] = given.score
-        total: dict[str, float] = {}
-        for query, judged in relevance.items():
-            for key, value in scorer.query_statistics(judged, scores[query]).items():
-                total[key] = total.get(key, 0.0) + value
-        return scorer.summarise(total)
+            ranked.setdefault(wanted.query, {})[wanted.candidate] = given.score
+        rows = (rankings.query_statistics(judged, ranked[query]) for query, judged in relevance.items())
+        return rankings.summarise(scores.summed(rows))
 
     def write(self, folder: Path, documents: Sequence[Document]) -> None:
         """Writes one file of lines ``qid aid rank score true|false``."""
-        from bench_tasks.semeval2017_t3 import rankings
+        from bench_tasks.semeval2017_t3 import files
 
-        rankings.write(folder, documents)
+        files.write(folder, documents)
 
 
 class SubtaskA(_CommunityQuestionAnswering):
@@ -128,10 +126,3 @@ class SubtaskC(_CommunityQuestionAnswering):
     summary = "SemEval-2017 Task 3 C: rank comments on earlier questions by how well they answer a new one"
     metadata = _metadata(0.1546)
     letter = "C"
-
-
-def _relevance(document: Document) -> dict[str, bool]:
-    """Candidate to relevance, in the order of the passages."""
-    said = {judgement.name: judgement.chosen for judgement in document.judgements}
-    order = [passage.id for passage in document.passages] or list(said)
-    return {name: said.get(name, False) for name in order}

@@ -57,7 +57,7 @@ class Node:
         return found
 
     def of(self, *tags: str) -> list[Node]:
-        """Its elements of these names, in order."""
+        """Its child elements with one of these names, in the order of the file."""
         return [child for child in self.children if child.tag in tags]
 
     def only(self, *tags: str) -> Node:

@@ -2,12 +2,12 @@
 
 from __future__ import annotations
 
-import random
 from collections.abc import Mapping
 from pathlib import Path
 
 from bench.api.data import SPLITS, Document, Mention, in_order
-from bench_example.corpus import MARKER, write
+from bench.kit.synthetic import Draws, begin
+from bench_example.corpus import write
 
 SIZES: Mapping[str, int] = {"train": 160, "dev": 40, "test": 40}
 _DRUGS: Mapping[str, tuple[str, ...]] = {
@@ -55,23 +55,20 @@ _TEMPLATES: Mapping[str, tuple[str, ...]] = {
 
 def write_corpus(folder: Path, seed: int, sizes: Mapping[str, int] | None) -> None:
     """Writes the three files and the marker; the same seed gives the same bytes."""
-    folder.mkdir(parents=True, exist_ok=True)
-    (folder / MARKER).write_text("Every line is generated, about nobody.\n", encoding="utf-8")
+    wanted = begin(folder, sizes, SIZES)
     for split in SPLITS:
-        count = {**SIZES, **(sizes or {})}[split]
-        notes = [_note(split, n, random.Random(f"{seed}/{split}/{n}")) for n in range(1, count + 1)]
-        write(folder / f"{split}.jsonl", notes)
+        write(folder / f"{split}.jsonl", [_note(split, n, Draws(seed, split, n)) for n in range(1, wanted[split] + 1)])
 
 
-def _note(split: str, number: int, draw: random.Random) -> Document:
+def _note(split: str, number: int, draws: Draws) -> Document:
     text, mentions = "", []
-    for _ in range(draw.randint(3, 6)):
-        rest = draw.choice(_TEMPLATES[split])
+    for _ in range(draws.number(3, 6)):
+        rest = draws.choose(_TEMPLATES[split])
         while "{" in rest:
             before, _, rest = rest.partition("{")
             label, _, rest = rest.partition("}")
             text += before
-            value = draw.choice({"Drug": _DRUGS[split], "Dose": _DOSES[split]}.get(label, _FREQUENCIES))
+            value = draws.choose({"Drug": _DRUGS[split], "Dose": _DOSES[split]}.get(label, _FREQUENCIES))
             concept = f"SYN{_NUMBERS.index(value):04d}" if label == "Drug" else None
             mentions.append(Mention(((len(text), len(text) + len(value)),), label, concept))
             text += value

@@ -4,17 +4,20 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from pathlib import Path
-from typing import Any
+from typing import Any, ClassVar
 
-from bench.api.data import Corpus, Document
-from bench.api.head import Head
-from bench.api.task import Scores, Task, TaskMetadata
-from bench_example import corpus, scorer
+from bench.api.data import Document
+from bench.api.task import Scores, TaskMetadata
+from bench.kit import mentions
+from bench.kit.corpus_task import CorpusTask
+from bench.kit.faults import of_documents
+from bench_example import corpus
 
+LABELS = ("Drug", "Dose", "Frequency")
 PREDICTIONS = "predictions.jsonl"
 
 
-class Medication(Task):
+class Medication(CorpusTask):
     """Named entities of medication orders."""
 
     name = "medication"
@@ -23,6 +26,11 @@ class Medication(Task):
     citation = "made for this example; entity types after Uzuner et al. 2010, doi:10.1136/jamia.2010.003939"
     licence = "Apache-2.0 (the synthetic corpus)"
     heads = ("span", "bio")
+    reader = "bench_example.corpus:load"
+    writer = "bench_example.synthetic:write_corpus"
+    faults: ClassVar[Mapping[str, str]] = of_documents(
+        "not-utf8", "malformed-line", "repeated-id", "empty-span", "outside-text"
+    )
     metadata = TaskMetadata(
         reference="https://doi.org/10.1136/jamia.2010.003939",
         access="open: write your own annotations in this format, or use the synthetic corpus",
@@ -30,38 +38,17 @@ class Medication(Task):
         layout=corpus.LAYOUT,
     )
 
-    def load(self, folder: Path) -> Corpus:
-        """Reads ``train.jsonl``, ``dev.jsonl`` and ``test.jsonl``.
-
-        Raises:
-            DataError: naming the file and the line.
-        """
-        return corpus.load(folder)
-
-    def synthesize(self, folder: Path, seed: int, sizes: Mapping[str, int] | None = None) -> None:
-        """Writes the synthetic corpus in the same format."""
-        from bench_example.synthetic import write_corpus
-
-        write_corpus(folder, seed, sizes)
-
-    def head(self, name: str) -> Head:
-        """One of bench's own heads."""
-        from bench.heads import make_head
-
-        return make_head(name)
-
     def statistics(self, gold: Sequence[Document], predicted: Sequence[Document]) -> list[Mapping[str, float]]:
-        """Additive counts of every gold document."""
-        return scorer.statistics(gold, predicted)
+        """Additive counts of every gold document: a mention counts where all its fragments and its label are right."""
+        return mentions.statistics(gold, predicted, LABELS)
 
     def summarise(self, sums: Mapping[str, Any]) -> Scores:
-        """Scores from summed counts."""
-        return scorer.summarise(sums)
+        """Precision, recall and F1 from summed counts, in all and label by label."""
+        return mentions.summarise(sums)
 
     def score_files(self, gold: Path, pred: Path) -> Scores:
         """Scores of two files, or of the folders that `write` made."""
-        one, other = (corpus.read(p / PREDICTIONS if p.is_dir() else p, text=False) for p in (gold, pred))
-        return self.score(one, other)
+        return self.score(*(corpus.read_annotations(p / PREDICTIONS if p.is_dir() else p) for p in (gold, pred)))
 
     def write(self, folder: Path, documents: Sequence[Document]) -> None:
         """Writes ``predictions.jsonl`` without text."""

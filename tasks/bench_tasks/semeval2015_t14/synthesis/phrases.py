@@ -5,13 +5,19 @@ from __future__ import annotations
 import random
 import re
 from collections.abc import Mapping, Sequence
-from types import ModuleType
+from pathlib import Path
 from typing import TypeVar
 
-from bench_tasks.semeval2015_t14.synthesis import frames_dev, frames_test, frames_train, words
+from bench.kit.synthetic import read_words
+from bench_tasks.semeval2015_t14.synthesis import words
 from bench_tasks.semeval2015_t14.synthesis.markup import Sentence, numbered, render
 
-FRAMES: Mapping[str, ModuleType] = {"train": frames_train, "dev": frames_dev, "test": frames_test}
+FRAMES: Mapping[str, Mapping[str, Mapping[str, Sequence[str]]]] = read_words(Path(__file__).with_name("frames.json"))
+"""Split to ``frames`` of sentences and ``phrases``, patterns of noun phrases, each by kind; no split has any of another.
+
+``{1}`` is a noun phrase with its mentions, ``{1d}`` a simple disorder, ``{1s}`` a symptom; upper-case names are drawn from the
+word lists without being mentions by themselves.
+"""
 
 # Kinds of noun phrase and how often each is drawn.
 SIMPLE = (("plain", 760), ("severity", 60), ("course", 36), ("complication", 40))
@@ -35,8 +41,8 @@ class Phrases:
 
     def __init__(self, split: str, rng: random.Random) -> None:
         self.split = split
-        self.frames: Mapping[str, Sequence[str]] = FRAMES[split].FRAMES
-        self._patterns: Mapping[str, Sequence[str]] = FRAMES[split].PHRASES
+        self.frames = FRAMES[split]["frames"]
+        self._patterns = FRAMES[split]["phrases"]
         self._rng = rng
         self._decks: dict[str, list[str]] = {}
         self._used: set[str] = set()
@@ -46,15 +52,15 @@ class Phrases:
         self._person |= {"SEX": "woman" if female else "man", "MR": "Ms." if female else "Mr.", "AGE": str(self.number(24, 91))}
 
     def chance(self, share: float) -> bool:
-        """True that often."""
+        """True with this probability, in [0, 1]."""
         return self._rng.random() < share
 
     def number(self, low: int, high: int) -> int:
-        """A whole number from `low` to `high`."""
+        """A whole number from `low` to `high`, both inclusive."""
         return low + int(self._rng.random() * (high - low + 1))
 
     def choose(self, items: Sequence[Item]) -> Item:
-        """One of the items, all alike."""
+        """One of the items, each as likely as another."""
         return items[int(self._rng.random() * len(items))]
 
     def sentence(self, kind: str, capital: bool = True) -> Sentence:

@@ -1,0 +1,267 @@
+"""Brat standoff: ``DOC.txt`` with ``DOC.ann`` beside it, for tasks that are described without code.
+
+Source: https://brat.nlplab.org/standoff.html. A mention, a discontiguous one and a relation between them:
+
+    T1	Drug 0 9	cisplatin
+    T2	Effect 23 31;40 45	swelling hands
+    R1	Causes Arg1:T1 Arg2:T2
+    N1	Reference T1 MESH:D002945	cisplatin
+
+Mentions, their concepts (the first N line of each) and, where they are asked for, relations are read. Attributes (A, M), events
+(E), other N lines, notes (#), equivalences (*) and relations of events are not, and are counted, so that whoever reads knows.
+Fragments are a set: their order means nothing, and neither does that of a relation's arguments, whose roles decide
+(`bench.kit.roles`). Errors name file and line and quote no text.
+"""
+
+from __future__ import annotations
+
+import re
+from collections import Counter
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field, replace
+from pathlib import Path
+
+from bench.api.data import Document, Fragment, Mention, Relation, apart
+from bench.errors import DataError
+from bench.kit.documents import names_below, write_each
+from bench.kit.faults import DEPENDENT, MALFORMED, Fault, Faults
+from bench.kit.files import read_text
+from bench.kit.roles import Roles
+
+_MENTION = re.compile(r"(T\S{1,32})\t(\S{1,64}) ([0-9]{1,12} [0-9]{1,12}(?:;[0-9]{1,12} [0-9]{1,12})*)(?:\t(.*))?")
+_NAME = re.compile(r"(T\S{1,32})\s")
+_RELATION = re.compile(r"(R\S{1,32})\t(\S{1,64}) (\S{1,64}):([TE]\S{1,32}) (\S{1,64}):([TE]\S{1,32})\s*")
+_REFERENCE = re.compile(r"N\S{1,32}\tReference (T\S{1,32}) (\S{1,128})(?:\t.*)?")
+_CONCEPT = re.compile(r"\S{1,128}")
+_OTHER = "AMEN#*"
+_TYPE = re.compile(r"[^\s:;|]{1,64}")
+
+
+@dataclass(frozen=True)
+class Annotations:
+    """What an ``.ann`` file says.
+
+    Args:
+        mentions: in file order; those that repeat another's fragments and type are left out and counted under ``repeated``.
+        relations: in file order, likewise.
+        passed: how many lines were not read, by their first character, and ``repeated``.
+        lines: of the first mention or relation of each label.
+    """
+
+    mentions: tuple[Mention, ...]
+    relations: tuple[Relation, ...]
+    passed: Counter[str] = field(default_factory=Counter)
+    lines: Mapping[str, int] = field(default_factory=dict)
+
+
+def parse(
+    text: str,
+    path: Path,
+    document: str | None = None,
+    *,
+    related: bool = True,
+    roles: Roles | None = None,
+    faults: Faults | None = None,
+) -> Annotations:
+    """Annotations from the text of an ``.ann`` file.
+
+    Args:
+        text: of the file.
+        path: of the file, for errors.
+        document: the text that is annotated; None for scoring, where offsets are taken as they are.
+        related: whether relations are wanted; else their lines are passed over like those of attributes.
+        roles: which argument a relation leads from; those of this file alone where None.
+        faults: collects what is wrong; without it the file is refused for it here.
+
+    Raises:
+        DataError: naming file, line, what stood there and what was wanted.
+    """
+    collected = Faults(tolerable=False) if faults is None else faults
+    scored = document is None and faults is None  # what a system predicts may be wrong in any way
+    roles = Roles() if roles is None else roles
+    named: dict[str, Mention] = {}
+    out: set[str] = set()
+    related_lines: list[tuple[int, re.Match[str]]] = []
+    concepts: dict[str, str] = {}
+    passed: Counter[str] = Counter()
+    lines: dict[str, int] = {}
+    for number, line in enumerate(text.removeprefix("\ufeff").replace("\r\n", "\n").split("\n"), start=1):
+        where = f"{path}, line {number}"
+        try:
+            if line.startswith("T"):
+                name, mention = _mention(line, where, document)
+                if name in named:
+                    raise Fault("repeated-id", f"{where}: an identifier that another line has already; wanted each once.")
+                named[name] = mention
+                lines.setdefault(mention.label, number)
+            elif line.startswith("R") and not related:
+                passed["R"] += 1
+            elif line.startswith("R"):
+                found = _RELATION.fullmatch(line)
+                if found is None:
+                    raise Fault(
+                        MALFORMED,
+                        f"{where}: {len(line)} characters that are no relation; wanted 'R1<TAB>Type Arg1:T1 Arg2:T2'.",
+                    )
+                related_lines.append((number, found))
+            elif (reference := _REFERENCE.fullmatch(line)) is not None:
+                concepts.setdefault(reference[1], reference[2])
+            elif line[:1] and line[0] in _OTHER and "\t" in line:
+                passed[line[0]] += 1
+            elif line.strip():
+                raise Fault(
+                    MALFORMED,
+                    f"{where}: {len(line)} characters that are no annotation; wanted a line that starts with T or R.",
+                )
+        except Fault as fault:
+            collected.add(fault)
+            if gone := _NAME.match(line):
+                out.add(gone[1])
+    for name, concept in concepts.items():
+        if name in named:
+            named[name] = replace(named[name], concept=concept)
+        else:
+            passed["N"] += 1
+    unique = {mention.key: mention for mention in named.values()}
+    relations: dict[Relation, None] = {}
+    for number, found in related_lines:
+        with collected.apart():
+            relation = _relation(found, f"{path}, line {number}", named, out, roles, scored)
+            if isinstance(relation, str):
+                passed["R"] += relation == "R"
+                collected.left_out[DEPENDENT] += relation == DEPENDENT
+                continue
+            passed["repeated"] += relation in relations
+            relations[relation] = None
+            lines.setdefault(relation.label, number)
+    passed["repeated"] += len(named) - len(unique)
+    if faults is None:
+        collected.check(path)
+    return Annotations(tuple(unique.values()), tuple(relations), +passed, lines)
+
+
+def _relation(
+    found: re.Match[str], where: str, named: Mapping[str, Mention], out: set[str], roles: Roles, scored: bool
+) -> Relation | str:
+    """A relation; or ``R`` where it is one of events, which are not read, and `DEPENDENT` where a mention was left out."""
+    _, label, first, one, second, other = found.groups()
+    if "E" in (one[0], other[0]):
+        return "R"
+    for name in (one, other):
+        if name not in named and name in out:
+            return DEPENDENT
+        if name not in named:
+            raise Fault(
+                "missing-mention",
+                f"{where}: a relation of a mention that the file does not have; wanted identifiers of its T lines.",
+            )
+    ends = [named[one].key, named[other].key]
+    if ends[0] == ends[1] and not scored:
+        raise Fault(
+            "self-relation",
+            f"{where}: a relation that joins a mention with itself; wanted two mentions.",
+            None if one == other else "Two identifiers of one span and type are one mention.",
+        )
+    if roles.turned(label, (first, second), where):
+        ends.reverse()
+    return Relation(ends[0], ends[1], label)
+
+
+def _mention(line: str, where: str, document: str | None) -> tuple[str, Mention]:
+    """Identifier and mention of a line."""
+    found = _MENTION.fullmatch(line)
+    if found is None:
+        raise Fault(MALFORMED, f"{where}: {len(line)} characters that are no mention; wanted 'T1<TAB>Type a b;c d<TAB>text'.")
+    given: list[Fragment] = []
+    for piece in found[3].split(";"):
+        start, end = map(int, piece.split())
+        given.append((start, end))
+        if end <= start:
+            raise Fault(
+                "empty-span", f"{where}: span {start} {end} ends before or where it starts; wanted an end after its start."
+            )
+        if document is not None and end > len(document):
+            raise Fault(
+                "outside-text",
+                f"{where}: span {start} {end} lies outside the text, which has {len(document)} characters.",
+            )
+    fragments = apart(given)
+    if document is not None and found[4]:
+        under = (" ".join(document[start:end] for start, end in order).split() for order in (given, sorted(given)))
+        if found[4].split() not in under:
+            raise Fault(
+                "text-mismatch",
+                f"{where}: the text column is not what stands at these offsets; wanted the same words.",
+                "Offsets count characters of the .txt file as it is, line breaks of two characters included.",
+            )
+    return found[1], Mention(fragments, found[2], written=None if list(fragments) == given else tuple(given))
+
+
+def read(path: Path, *, related: bool = True, roles: Roles | None = None, faults: Faults | None = None) -> dict[str, Document]:
+    """Annotations by document, of every ``.ann`` file of a folder and those below it or of one file, for scoring.
+
+    A document has its text where that stands beside it. Nothing is held against it, unless lines of some kind are to be left
+    out: then the same ones are that a run leaves out.
+
+    Args:
+        path: the folder or file.
+        related: whether relations are wanted.
+        roles: which argument a relation leads from.
+        faults: collects what is wrong; without it the first file at fault is refused.
+
+    Raises:
+        DataError: there is no such file, or a line cannot be read; no line of a mention or a relation is skipped.
+    """
+    if not path.exists():
+        raise DataError(f"There is no file or folder {path}.")
+    files = {name: path / f"{name}.ann" for name in names_below(path, ".ann")} if path.is_dir() else {path.stem: path}
+    if not files:
+        raise DataError(f"{path} holds no .ann file.", "Give the folder in which they lie, such as one split.")
+    roles = Roles() if roles is None else roles
+    made = {}
+    for name, file in files.items():
+        beside = file.with_name(f"{file.name.removesuffix('.ann')}.txt")
+        text = read_text(beside) if beside.is_file() else ""
+        held = text if text and faults is not None and faults.tolerated else None
+        found = parse(read_text(file), file, held, related=related, roles=roles, faults=faults)
+        made[name] = Document(name, text, found.mentions, found.relations)
+    return made
+
+
+def write(folder: Path, documents: Sequence[Document]) -> None:
+    """Writes one ``.ann`` file a document, without text.
+
+    Raises:
+        DataError: a document's name cannot be a file name, a label cannot be a type, or a relation's mention is not there.
+    """
+    write_each(folder, documents, ".ann", format_annotations)
+
+
+def format_annotations(document: Document) -> str:
+    """The annotations of one document as the text of an ``.ann`` file, its text column empty.
+
+    Raises:
+        DataError: a label cannot be a type, a concept holds white space, or a relation's mention is not among the document's.
+    """
+    keys = list(dict.fromkeys(mention.key for mention in document.mentions))
+    names = {key: f"T{number}" for number, key in enumerate(keys, start=1)}
+    lines = []
+    for (fragments, label), name in names.items():
+        lines.append(f"{name}\t{_type(label, document)} {';'.join(f'{start} {end}' for start, end in fragments)}\t")
+    linked = {mention.key: mention.concept for mention in document.mentions if mention.concept is not None}
+    for number, (key, concept) in enumerate(linked.items(), start=1):
+        if not _CONCEPT.fullmatch(concept):
+            raise DataError(f"A concept of document {document.id!r} ({len(concept)} characters) cannot stand in a brat file.")
+        lines.append(f"N{number}\tReference {names[key]} {concept}\t")
+    for number, relation in enumerate(dict.fromkeys(document.relations), start=1):
+        if relation.source not in names or relation.target not in names:
+            raise DataError(f"A relation of document {document.id!r} joins a mention that the document does not have.")
+        ends = f"Arg1:{names[relation.source]} Arg2:{names[relation.target]}"
+        lines.append(f"R{number}\t{_type(relation.label, document)} {ends}")
+    return "".join(f"{line}\n" for line in lines)
+
+
+def _type(label: str, document: Document) -> str:
+    if not _TYPE.fullmatch(label):
+        raise DataError(f"A label of document {document.id!r} ({len(label)} characters) cannot be a type of a brat file.")
+    return label

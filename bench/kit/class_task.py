@@ -1,0 +1,77 @@
+"""The base of tasks that give each document one of a few classes, read from JSON Lines."""
+
+from __future__ import annotations
+
+from abc import abstractmethod
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+from pkgutil import resolve_name
+from typing import Any, ClassVar
+
+from bench.api.data import Document
+from bench.api.task import Scores
+from bench.errors import DataError
+from bench.kit.corpus_task import CorpusTask
+
+
+class ClassTask(CorpusTask):
+    """One class a document. A subclass says how its lines name a document and its class; it may have a scorer of its own."""
+
+    heads = ("classify",)
+    classes: ClassVar[tuple[str, ...]]
+    """In the order that scores are shown."""
+    labeller: ClassVar[str]
+    """Gives the name and the class that a line of gold or of predictions tells, e.g. ``bench_tasks.gad.corpus:label``."""
+
+    @abstractmethod
+    def line(self, document: Document, chosen: str) -> tuple[str, Mapping[str, Any]]:
+        """The name of the file that a document belongs in, and its line there, without text."""
+
+    def parameters(self) -> Mapping[str, str]:
+        """What `bench show` prints below the metadata."""
+        return {**super().parameters(), "scores": "accuracy, macro_f1, by_class: precision, recall and f1 of each class"}
+
+    def statistics(self, gold: Sequence[Document], predicted: Sequence[Document]) -> list[Mapping[str, float]]:
+        """Additive statistics of every gold document, in order; predictions are matched by the document's id."""
+        from bench.kit import classes
+
+        return classes.statistics(self.classes, gold, predicted)
+
+    def summarise(self, sums: Mapping[str, Any]) -> Scores:
+        """Scores from summed statistics, numbers or arrays."""
+        from bench.kit import classes
+
+        return classes.summarise(self.classes, sums)
+
+    def score_files(self, gold: Path, pred: Path) -> Scores:
+        """Scores of JSON Lines files, or of folders of them; text is not needed.
+
+        Raises:
+            DataError: a file or a line that cannot be read, or files that do not tell of the same documents.
+        """
+        from bench.kit import classes
+
+        wanted, given = (classes.read_labels(path, resolve_name(self.labeller)) for path in (gold, pred))
+        classes.paired(gold, pred, wanted, given)
+        sides = [
+            [Document(n, "", judgements=classes.judgements(self.classes, side[n])) for n in wanted] for side in (wanted, given)
+        ]
+        return self.score(*sides)
+
+    def write(self, folder: Path, documents: Sequence[Document]) -> None:
+        """Writes the class of each document as JSON Lines, without text.
+
+        Raises:
+            DataError: a document has no class, which the format cannot say.
+        """
+        from bench.kit import classes
+
+        files: dict[str, list[Mapping[str, Any]]] = {}
+        for document in documents:
+            chosen = classes.chosen_class(document)
+            if chosen is None:
+                raise DataError(f"Document {document.id!r} has no class; wanted one to write.")
+            name, line = self.line(document, chosen)
+            files.setdefault(name, []).append(line)
+        for name, lines in files.items():
+            classes.write_labels(folder / name, lines)

@@ -1,0 +1,169 @@
+"""Tasks of one class a document: their statistics, scores, label files and splits that are drawn here.
+
+Scores are those of scikit-learn's ``accuracy_score`` and ``f1_score`` over the task's fixed classes, from counts that add up
+over documents, so that intervals can resample them.
+"""
+
+from __future__ import annotations
+
+import json
+import random
+from collections.abc import Callable, Hashable, Iterable, Mapping, Sequence
+from pathlib import Path
+from typing import Any, TypeVar
+
+from bench.api.data import Document, Judgement
+from bench.api.task import Scores
+from bench.errors import DataError
+from bench.kit.jsonl import Record, read
+from bench.kit.scores import prf, ratio
+
+Item = TypeVar("Item")
+Labels = dict[str, str]
+"""Name of a document to its class."""
+
+
+def judgements(classes: Sequence[str], chosen: str) -> tuple[Judgement, ...]:
+    """Gold of a document: one judgement a class."""
+    return tuple(Judgement(name, float(name == chosen), name == chosen) for name in classes)
+
+
+def chosen_class(document: Document) -> str | None:
+    """The class of a document; the likeliest where several are chosen, none where none is."""
+    said = [judgement for judgement in document.judgements if judgement.chosen]
+    return max(said, key=lambda judgement: judgement.score).name if said else None
+
+
+def statistics(classes: Sequence[str], gold: Sequence[Document], predicted: Iterable[Document]) -> list[Mapping[str, float]]:
+    """Additive statistics of every gold document, in order; one without a prediction counts as missed.
+
+    Args:
+        classes: of the task.
+        gold: documents with their class.
+        predicted: matched by id.
+    """
+    given = {document.id: chosen_class(document) for document in predicted}
+    return [document_statistics(classes, chosen_class(document), given.get(document.id)) for document in gold]
+
+
+def document_statistics(classes: Sequence[str], gold: str | None, predicted: str | None) -> dict[str, float]:
+    """Additive statistics of one document; without a prediction it counts as missed.
+
+    Args:
+        classes: of the task.
+        gold: its class.
+        predicted: its predicted class.
+    """
+    found = {"documents": 1.0, "right": float(gold is not None and gold == predicted)}
+    for name in classes:
+        found[f"{name}.tp"] = float(gold == predicted == name)
+        found[f"{name}.fp"] = float(predicted == name != gold)
+        found[f"{name}.fn"] = float(gold == name != predicted)
+    return found
+
+
+def summarise(classes: Sequence[str], sums: Mapping[str, Any]) -> Scores:
+    """Scores from summed statistics; numbers give numbers, arrays give arrays.
+
+    Args:
+        classes: of the task; ``macro_f1`` is the mean over all of them.
+        sums: what `document_statistics` gives, summed over documents.
+    """
+    by_class = {name: prf(sums, name) for name in classes}
+    return {
+        "accuracy": ratio(sums["right"], sums["documents"]),
+        "macro_f1": sum(row["f1"] for row in by_class.values()) / len(classes),
+        "by_class": by_class,
+    }
+
+
+def read_labels(path: Path, label: Callable[[Record], tuple[str, str]]) -> Labels:
+    """Classes from JSON Lines: a file, or every ``.jsonl`` file of a folder, whose names then tell documents apart.
+
+    Args:
+        path: file or folder.
+        label: name and class of a record; raises what the record's own methods raise.
+
+    Raises:
+        DataError: a file that cannot be read, a line that is not as it should be, a document twice.
+    """
+    files = sorted(path.glob("*.jsonl")) if path.is_dir() else [path]
+    if not files:
+        raise DataError(f"{path} holds no .jsonl file; wanted one at least.")
+    found: Labels = {}
+    for file in files:
+        for record in read(file):
+            name, chosen = label(record)
+            name = f"{file.stem}-{name}" if len(files) > 1 else name
+            if name in found:
+                raise record.error(f"document {name!r} stands there twice; wanted it once.")
+            found[name] = chosen
+    return found
+
+
+def paired(gold: Path, pred: Path, wanted: Labels, given: Labels) -> None:
+    """Refuses files that do not tell of the same documents.
+
+    Args:
+        gold: the gold file, for the error.
+        pred: the predicted one, for the error.
+        wanted: gold classes.
+        given: predicted classes.
+
+    Raises:
+        DataError: a document stands in one alone.
+    """
+    for have, lack, names in ((gold, pred, wanted.keys() - given.keys()), (pred, gold, given.keys() - wanted.keys())):
+        if names:
+            raise DataError(f"{lack} lacks document {min(names)!r} of {have} ({len(names)} such); wanted the same in both.")
+
+
+def write_labels(path: Path, rows: Sequence[Mapping[str, Any]]) -> None:
+    """Writes JSON Lines.
+
+    Args:
+        path: its folder is made where it is missing.
+        rows: one a line.
+    """
+    path.parent.mkdir(parents=True, exist_ok=True)
+    path.write_bytes("".join(json.dumps(row, ensure_ascii=False) + "\n" for row in rows).encode("utf-8"))
+
+
+def drawn_apart(
+    items: Sequence[Item],
+    shares: Sequence[float],
+    kind: Callable[[Item], Hashable],
+    same: Callable[[Item], Hashable],
+    seed: str,
+) -> list[list[Item]]:
+    """Draws items into parts: each part has its share of every kind, and items that are the same stay together.
+
+    Groups of the same items are taken in a seeded order, and each goes to the part that lacks most items of its kind, so that
+    single items end up as the largest remainders have it. The order of items is kept within a part.
+
+    Args:
+        items: all of them.
+        shares: of the parts; they add up to 1.
+        kind: what is balanced, such as the class.
+        same: what must not be split up, such as the text.
+        seed: of the draw; same in every version of Python.
+    """
+    groups: dict[Hashable, list[int]] = {}
+    for place, item in enumerate(items):
+        groups.setdefault(same(item), []).append(place)
+    order = random.Random(seed).random
+    ranked = sorted((order(), number) for number in range(len(groups)))
+    listed = list(groups.values())
+    totals: dict[Hashable, int] = {}
+    for item in items:
+        totals[kind(item)] = totals.get(kind(item), 0) + 1
+    missing = {name: [share * count for share in shares] for name, count in totals.items()}
+    parts: list[list[int]] = [[] for _ in shares]
+    for _, number in ranked:
+        group = listed[number]
+        behind = missing[kind(items[group[0]])]
+        best = max(range(len(shares)), key=lambda part: (behind[part], -part))
+        parts[best] += group
+        for place in group:
+            missing[kind(items[place])][best] -= 1
+    return [[items[place] for place in sorted(part)] for part in parts]

@@ -1,0 +1,72 @@
+"""Corpora of JSON Lines: the documents of a file, and whole corpora of one file a split."""
+
+from __future__ import annotations
+
+import hashlib
+from collections.abc import Callable, Mapping
+from pathlib import Path
+
+from bench.api.data import SPLITS, Corpus, Document
+from bench.errors import DataError
+from bench.kit.faults import Faults
+from bench.kit.files import read_bytes
+from bench.kit.jsonl import Record, read
+from bench.kit.repeats import repeated_texts
+from bench.kit.synthetic import is_synthetic
+
+FILES: Mapping[str, str] = {split: f"{split}.jsonl" for split in SPLITS}
+
+
+def load(
+    folder: Path,
+    document: Callable[[Record], Document],
+    layout: str,
+    faults: Faults | None = None,
+    files: Mapping[str, str] = FILES,
+) -> Corpus:
+    """Reads and checks a corpus of one file a split; texts that stand in two splits are reported as leaks.
+
+    Args:
+        folder: of the corpus.
+        document: makes the document of a line; raises what `Record` raises.
+        layout: one line on such a folder, for errors.
+        faults: collects what is wrong; without it nothing is left out.
+        files: split to the name of its file.
+
+    Raises:
+        DataError: naming file and line, what stood there and what was wanted.
+    """
+    if not folder.is_dir():
+        raise DataError(f"There is no folder {folder}.", f"Wanted {layout}.")
+    faults = faults or Faults(tolerable=False)
+    digest = hashlib.sha256()
+    splits = {split: documents(folder / files[split], digest, document, faults) for split in SPLITS}
+    faults.check(folder)
+    return Corpus(splits, is_synthetic(folder), digest.hexdigest(), repeated_texts(splits), faults.left_out)
+
+
+def documents(
+    path: Path, digest: hashlib._Hash, document: Callable[[Record], Document], faults: Faults
+) -> tuple[Document, ...]:
+    """The documents of a file, in order, those at fault left out.
+
+    Args:
+        path: of the file.
+        digest: is fed with the file's name and bytes: the corpus's hash.
+        document: makes the document of a line.
+        faults: takes what is wrong with a line, a document that stands there a second time included.
+
+    Raises:
+        DataError: the file cannot be read or holds nothing.
+    """
+    content = read_bytes(path)
+    digest.update(f"{path.name}\0{len(content)}\0".encode())
+    digest.update(content)
+    made: dict[str, Document] = {}
+    for record in read(path, content, faults):
+        with faults.apart():
+            one = document(record)
+            if one.id in made:
+                raise record.error(f"document {one.id!r} stands there twice; wanted it once.", kind="repeated-id")
+            made[one.id] = one
+    return tuple(made.values())

@@ -1,0 +1,34 @@
+"""Formats that the readers of this package know: how a folder of each is laid out, and what can be wrong with its lines.
+
+Apart from the readers, so that listing tasks imports none of them.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+
+from bench.kit.faults import MALFORMED
+
+LAYOUTS: Mapping[str, str] = {
+    "brat": "FOLDER/{train,dev,test}/DOC.txt with DOC.ann beside it; empty where a document has no mention",
+    "iob": "FOLDER/{train,devel,test}.tsv (or dev.tsv): token, tab, IOB2 tag; a blank line after a sentence",
+    "pipe": "FOLDER/{train,dev,test}/DOC.text with DOC.pipe beside it (19 or 22 columns)",
+    "jsonl": "FOLDER/{train,dev,test}.jsonl, one JSON object a line",
+}
+"""Format to one line on the folder that its readers expect."""
+
+BY_FORMAT: Mapping[str, tuple[str, ...]] = {
+    "brat": (
+        "missing-file", "not-utf8", MALFORMED, "repeated-id", "empty-span", "outside-text",
+        "text-mismatch", "unknown-label", "missing-mention", "self-relation", "unknown-role",
+    ),
+    "pipe": (
+        "missing-file", "not-utf8", MALFORMED, "empty-span", "outside-text", "other-document",
+    ),
+    "iob": (MALFORMED, "repeated-id", "unknown-label", "orphan-tag"),
+    "jsonl": (
+        "not-utf8", MALFORMED, "repeated-id", "repeated-annotation", "empty-span", "outside-text",
+        "unknown-label", "missing-mention", "self-relation",
+    ),
+}  # fmt: skip
+"""Format to the kinds of faults that its files can have."""

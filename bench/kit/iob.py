@@ -1,0 +1,379 @@
+"""IOB2 in TSV: ``token<TAB>tag`` a line, a blank line after a sentence.
+
+A made-up sentence as BC5CDR is written (Crichton et al. 2017, https://github.com/cambridgeltl/MTL-Bioinformatics-2016):
+
+    Melprilol	B-Chemical
+    -	O
+    induced	O
+    renal	B-Disease
+    failure	I-Disease
+
+The text is rebuilt as tokens joined by single spaces. A document is a sentence, named by its place as in ``train-000123``;
+where a file has ``-DOCSTART-`` lines it is what stands between two of them, its sentences divided by a blank line, and named
+by the line where that says ``-DOCSTART- (name)``. Errors never quote a token or a tag: a shifted line would bring text into
+them.
+
+Files that `bench.kit.iob_write` makes are for scoring: annotations without text. Each line stands for one character,
+written ``_``, and mentions that one row of tags cannot hold have further columns; there ``F-`` begins a further fragment of
+the mention before.
+"""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Collection, Iterator, Mapping, Sequence
+from dataclasses import dataclass
+from itertools import accumulate
+from pathlib import Path
+
+from bench.api.data import Document, Fragment, Mention, in_order
+from bench.errors import DataError
+from bench.kit.faults import MALFORMED, Fault, Faults
+from bench.kit.files import read_text
+
+DOCSTART = "-DOCSTART-"
+MASK = "_"
+OUTSIDE = "O"
+_LABEL = r"\w[\w.:/+-]{0,63}"
+TAG = re.compile(rf"([BIF])-({_LABEL})")
+_OTHER_TAG = re.compile(rf"([SELUMW])-{_LABEL}")
+_SCHEMES = {"S": "IOBES", "E": "IOBES", "L": "BILOU", "U": "BILOU", "M": "BMES", "W": "BMEWO"}
+_CONVERT = {
+    "S": "S- becomes B- and E- becomes I-",
+    "E": "S- becomes B- and E- becomes I-",
+    "L": "U- becomes B- and L- becomes I-",
+    "U": "U- becomes B- and L- becomes I-",
+    "M": "M- and E- become I- and S- becomes B-",
+    "W": "W- becomes B-, M- and E- become I-",
+}
+NAMED = re.compile(r"[\s(]*([\w.:-]{1,80})[\s)]*")
+_UNNAMED = re.compile(r"(\s+(-X-|O|_|-))*\s*")
+_GAP = "\n\n"
+_BLOCK = re.compile(r"(?: *[^ \n][^\n]*(?:\n|\Z))+")
+"""Lines that hold something, one after another."""
+_PAIRS = re.compile(r"[^\t\n]*\t[^\t\n]*(?:\n[^\t\n]*\t[^\t\n]*)*")
+"""Lines of two columns each; taken apart at once, they need no list a line."""
+
+_TAGGED = re.compile(rf"\t([BI])-({_LABEL})\n")
+
+Tag = tuple[str, str]
+"""Role (O, B, I or F) and label."""
+
+
+@dataclass(frozen=True)
+class Entry:
+    """A document as it stands in a file.
+
+    Args:
+        document: with its text, or without where `masked`.
+        line: where it starts.
+        named: whether the file names it.
+        masked: whether its lines are characters without text.
+    """
+
+    document: Document
+    line: int
+    named: bool
+    masked: bool
+
+
+@dataclass(frozen=True)
+class _Sentence:
+    line: int
+    tokens: list[str]
+    columns: list[list[str]]
+    fault: Fault | None = None
+
+
+@dataclass
+class Tally:
+    """How a file's tags begin mentions.
+
+    Args:
+        begun: mentions whose B- stands where no mention of its label ends.
+        orphans: I- tags that continue nothing and were passed over.
+        line: of the first of these.
+    """
+
+    begun: int = 0
+    orphans: int = 0
+    line: int = 0
+
+
+def read(
+    path: Path, split: str, *, layers: bool = False, tally: Tally | None = None, faults: Faults | None = None
+) -> list[Entry]:
+    """Reads the documents of one file.
+
+    Args:
+        path: of the file.
+        split: what documents without a name are named after.
+        layers: whether lines may be characters and have further columns, as in files that `iob_write` makes.
+        tally: given, a tag that continues nothing is passed over and counted there, as seqeval's strict mode does with a
+            system's tags.
+        faults: collects what is wrong, one fault a document; without it the file is refused for it here.
+
+    Raises:
+        DataError: naming file, line, what stood there and what was wanted.
+    """
+    return list(parse(read_text(path), path, split, layers=layers, tally=tally, faults=faults))
+
+
+def parse(
+    text: str, path: Path, split: str, *, layers: bool = False, tally: Tally | None = None, faults: Faults | None = None
+) -> Iterator[Entry]:
+    """The documents of a file's text, those at fault left out; arguments and errors as in `read`.
+
+    Args:
+        text: of the file; a byte-order mark is allowed.
+        path: as in `read`.
+        split: as in `read`.
+        layers: as in `read`.
+        tally: as in `read`.
+        faults: as in `read`.
+    """
+    text = text.removeprefix("\ufeff")
+    if not layers and tally is None and (plain := _plain(text, split)):
+        yield from plain
+        return
+    collected = Faults(tolerable=False) if faults is None else faults
+    tags: dict[str, Tag] = {OUTSIDE: (OUTSIDE, "")}
+    names: set[str] = set()
+    for number, (line, name, sentences) in enumerate(_documents(text, path, tags, layers), start=1):
+        ident = name or f"{split}-{number:06d}"
+        with collected.apart():
+            entry = _entry(line, name, ident, names, sentences, path, tags, layers, tally)
+            names.add(ident)
+            yield entry
+    if faults is None:
+        collected.check(path)
+
+
+def _entry(
+    line: int,
+    name: str | None,
+    ident: str,
+    names: Collection[str],
+    sentences: Sequence[_Sentence],
+    path: Path,
+    tags: Mapping[str, Tag],
+    layers: bool,
+    tally: Tally | None,
+) -> Entry:
+    if not sentences:
+        raise Fault(
+            MALFORMED, f"{path}, line {line}: a document without a token; wanted at least one before the next {DOCSTART}."
+        )
+    if ident in names:
+        raise Fault("repeated-id", f"{path}, line {line}: document {ident!r} stands here a second time; wanted each once.")
+    if fault := next((sentence.fault for sentence in sentences if sentence.fault), None):
+        raise fault
+    masked = layers and all(token == MASK for sentence in sentences for token in sentence.tokens)
+    found: list[Mention] = []
+    texts: list[str] = []
+    offset = 0
+    for sentence in sentences:
+        words = MASK * len(sentence.tokens) if masked else " ".join(sentence.tokens)
+        found += _mentions(sentence, tags, offset, path, 0 if masked else 1, tally)
+        offset += len(words) + (0 if masked else len(_GAP))
+        texts.append(words)
+    mentions = in_order(found) if len(sentences[0].columns) > 1 else tuple(found)
+    return Entry(Document(ident, "" if masked else _GAP.join(texts), mentions), line, bool(name), masked)
+
+
+def _plain(text: str, split: str) -> list[Entry]:
+    """The documents of a file of plain sentences, in a third of the time: nothing is done for a token that is outside.
+
+    Nothing where anything at all is amiss or out of the ordinary: whoever looks at every line finds what.
+    """
+    text = text.replace("\r\n", "\n")
+    if " " in text or DOCSTART in text:
+        return []
+    found: list[Entry] = []
+    line = 1
+    for block in text.split("\n\n"):
+        if block.strip("\n"):
+            # Two empty lines leave a break before the next block, and the file's end one after the last.
+            first = line + len(block) - len(block.lstrip("\n"))
+            words = (block.strip("\n") + "\n").replace("\tO\n", " ")
+            mentions: list[Mention] = []
+            if "\t" in words:
+                known = _runs(words)
+                if known is None:
+                    return []
+                mentions, words = known, _TAGGED.sub(" ", words)
+            words, last = words[:-1], words[-1:]
+            # A column too many or too few, an empty token, one with white space in it.
+            if not words or last != " " or " ".join(words.split()) != words:
+                return []
+            found.append(Entry(Document(f"{split}-{len(found) + 1:06d}", words, tuple(mentions)), first, False, False))
+        line += block.count("\n") + 2
+    return found
+
+
+def _runs(words: str) -> list[Mention] | None:
+    """Mentions of a sentence whose outside tags are taken out; None where a tag continues nothing."""
+    found: list[Mention] = []
+    begin = end = removed = seen = 0
+    label = ""
+    for tag in _TAGGED.finditer(words):
+        low = tag.start()
+        start = (words.rfind(" ", seen, low) + 1 or seen) - removed
+        if tag[1] == "B":
+            if label:
+                found.append(Mention(((begin, end),), label))
+            begin, label = start, tag[2]
+        elif tag[2] != label or start != end + 1:
+            return None
+        end, seen = low - removed, tag.end()
+        removed += seen - low - 1
+    if label:
+        found.append(Mention(((begin, end),), label))
+    return found
+
+
+def _documents(text: str, path: Path, tags: dict[str, Tag], layers: bool) -> Iterator[tuple[int, str | None, list[_Sentence]]]:
+    """First line, name and sentences of each document."""
+    started, name, held = 0, None, list[_Sentence]()
+    for item in _sentences(text, path, tags, layers):
+        if isinstance(item, _Sentence):
+            if started:
+                held.append(item)
+            else:
+                yield item.line, None, [item]
+                name = ""
+            continue
+        if name == "":
+            raise DataError(f"{path}, line {item[0]}: {DOCSTART} after sentences without one; wanted it before the first, too.")
+        if started:
+            yield started, name, held
+        started, name, held = item[0], item[1], []
+    if started:
+        yield started, name, held
+
+
+def _sentences(text: str, path: Path, tags: dict[str, Tag], layers: bool) -> Iterator[_Sentence | tuple[int, str | None]]:
+    """Sentences, and between them line and name of each ``-DOCSTART-``."""
+    # Not `splitlines`: it would also break at form feeds and other characters that a token may hold.
+    text = text.replace("\r\n", "\n")
+    if DOCSTART not in text:  # half the time that looking at every line takes
+        number, seen = 1, 0
+        for block in _BLOCK.finditer(text):
+            number += text.count("\n", seen, block.start())
+            seen = block.start()
+            yield _checked(block[0].removesuffix("\n"), number, path, tags, layers)
+        return
+    held: list[str] = []
+    for number, line in enumerate([*text.split("\n"), ""], start=1):
+        if line.strip(" ") and not line.startswith(DOCSTART):
+            held.append(line)
+            continue
+        if held:
+            yield _checked("\n".join(held), number - len(held), path, tags, layers)
+            held = []
+        if line.startswith(DOCSTART):
+            yield number, _name(line, path, number)
+
+
+def _name(line: str, path: Path, number: int) -> str | None:
+    rest = line[len(DOCSTART) :]
+    if _UNNAMED.fullmatch(rest):
+        return None
+    named = NAMED.fullmatch(rest)
+    if named is None or not rest[:1].isspace():
+        raise DataError(
+            f"{path}, line {number}: {DOCSTART} is followed by {len(rest)} characters that are no name; wanted '(name)'."
+        )
+    return named[1]
+
+
+def _tag(tag: str, path: Path, number: int, layers: bool) -> Tag:
+    known = TAG.fullmatch(tag)
+    if known is None or (known[1] == "F" and not layers):
+        other = _OTHER_TAG.fullmatch(tag)
+        raise Fault(
+            MALFORMED,
+            f"{path}, line {number}: the tag ({len(tag)} characters) is none; wanted O, B-Label or I-Label.",
+            f"Tags of {_SCHEMES[other[1]]} have to be converted to IOB2: {_CONVERT[other[1]]}." if other else None,
+        )
+    return known[1], known[2]
+
+
+def _columns(block: str, first: int, path: Path, layers: bool) -> list[list[str]]:
+    """The columns of a sentence's lines, tokens first."""
+    if _PAIRS.fullmatch(block):
+        cells = block.replace("\n", "\t").split("\t")
+        return [cells[::2], cells[1::2]]
+    rows = [line.split("\t") for line in block.split("\n")]
+    width = len(rows[0]) if layers and len(rows[0]) > 2 else 2
+    if any(len(row) != width for row in rows):
+        at = next(i for i, row in enumerate(rows) if len(row) != width)
+        wanted = "2: token, tab, tag" if width == 2 else f"{width}, as at line {first}"
+        spaces = " ".join(rows[at]).count(" ") >= 1 and len(rows[at]) == 1
+        hint = "Its columns are divided by spaces, as in CoNLL files; wanted a tab." if spaces else None
+        raise Fault(MALFORMED, f"{path}, line {first + at}: {len(rows[at])} columns; wanted {wanted}.", hint)
+    return list(map(list, zip(*rows, strict=True)))
+
+
+def _checked(block: str, first: int, path: Path, tags: dict[str, Tag], layers: bool) -> _Sentence:
+    """A sentence, or what is wrong with it: which document it spoils is known later."""
+    try:
+        return _sentence(block, first, path, tags, layers)
+    except Fault as fault:
+        return _Sentence(first, [], [[]], fault)
+
+
+def _sentence(block: str, first: int, path: Path, tags: dict[str, Tag], layers: bool) -> _Sentence:
+    tokens, *columns = _columns(block, first, path, layers)
+    if " ".join(tokens).split() != tokens:
+        at = next(i for i, token in enumerate(tokens) if token.split() != [token])
+        raise Fault(MALFORMED, f"{path}, line {first + at}: an empty token or one with white space in it; wanted one word.")
+    for column in columns:
+        for tag in sorted(set(column) - tags.keys(), key=column.index):
+            tags[tag] = _tag(tag, path, first + column.index(tag), layers)
+    return _Sentence(first, tokens, columns)
+
+
+def _mentions(
+    sentence: _Sentence, tags: Mapping[str, Tag], offset: int, path: Path, gap: int, tally: Tally | None
+) -> Iterator[Mention]:
+    """Mentions of a sentence that starts at `offset`, its tokens `gap` characters apart."""
+    starts: list[int] | None = None
+    for column in sentence.columns:
+        if column.count(OUTSIDE) == len(column):
+            continue
+        if starts is None:
+            starts = list(accumulate([len(token) + gap for token in sentence.tokens], initial=offset))
+        parts: list[Fragment] = []
+        label = ""
+        inside, before = False, -1
+        last = ""
+        for at in [place for place, tag in enumerate(column) if tag != OUTSIDE]:
+            role, kind = tags[column[at]]
+            follows = before == at - 1 and last == kind
+            inside = inside and before == at - 1
+            before, last = at, kind
+            if role == "B":
+                if tally is not None:
+                    tally.begun += not follows
+                if parts:
+                    yield Mention(tuple(parts), label)
+                parts = [(starts[at], starts[at + 1] - gap)]
+                label, inside = kind, True
+            elif role == "I" and inside and kind == label:
+                parts[-1] = (parts[-1][0], starts[at + 1] - gap)
+            elif role == "F" and parts and kind == label:
+                parts.append((starts[at], starts[at + 1] - gap))
+                inside = True
+            elif tally is not None:
+                inside = False
+                tally.line = tally.line or sentence.line + at
+                tally.orphans += 1
+            else:
+                raise Fault(
+                    "orphan-tag",
+                    f"{path}, line {sentence.line + at}: a tag {role}- continues no mention of its label; wanted a B- first.",
+                    "IOB1 and IOBES files have to be converted to IOB2.",
+                )
+        if parts:
+            yield Mention(tuple(parts), label)

@@ -1,0 +1,236 @@
+"""Folders of IOB2 files: a corpus, one file a split, and files that are scored against each other."""
+
+from __future__ import annotations
+
+import hashlib
+import warnings
+from collections.abc import Collection, Iterable, Iterator, Mapping, Sequence
+from dataclasses import replace
+from pathlib import Path
+
+from bench.api.data import SPLITS, Corpus, Document, Mention
+from bench.api.task import Scores
+from bench.errors import DataError, DataWarning
+from bench.kit import mentions
+from bench.kit.documents import names_below, refuse_below
+from bench.kit.faults import Fault, Faults
+from bench.kit.files import decode, read_bytes
+from bench.kit.formats import LAYOUTS
+from bench.kit.iob import DOCSTART, Entry, Tally, parse, read
+from bench.kit.repeats import repeated_sentences
+from bench.kit.synthetic import is_synthetic
+
+FILES: Mapping[str, tuple[str, ...]] = {"train": ("train.tsv",), "dev": ("devel.tsv", "dev.tsv"), "test": ("test.tsv",)}
+
+
+def load(folder: Path, labels: Collection[str] = (), faults: Faults | None = None) -> Corpus:
+    """Reads and checks a corpus.
+
+    Args:
+        folder: with one file a split, named as in `FILES`.
+        labels: what the corpus may carry; whatever the training split carries where empty.
+        faults: collects what is wrong.
+
+    Raises:
+        DataError: naming file, line, what stood there and what was wanted.
+    """
+    if not folder.is_dir():
+        raise DataError(f"There is no folder {folder}.", f"Wanted {LAYOUTS['iob']}.")
+    faults = faults or Faults(tolerable=False)
+    digest = hashlib.sha256()
+    entries: dict[str, list[Entry]] = {}
+    for split in SPLITS:
+        path = _file(folder, split)
+        data = read_bytes(path)
+        digest.update(f"{split}\0{len(data)}\0".encode())
+        digest.update(data)
+        entries[split] = list(parse(decode(data, path), path, split, faults=faults))
+        trained = {m.label for entry in entries["train"] for m in entry.document.mentions}
+        entries[split] = _known(entries[split], path, labels, trained, faults)
+    faults.check(folder)
+    for split, found in entries.items():
+        if not any(entry.document.mentions for entry in found):
+            raise DataError(
+                f"{_file(folder, split)} holds no mention at all; wanted annotated sentences.",
+                "Training, early stopping and scoring need gold.",
+            )
+    splits = {split: tuple(entry.document for entry in found) for split, found in entries.items()}
+    named = any(entry.named for found in entries.values() for entry in found)
+    leaks = repeated_sentences(splits, words=1, share=0.0) if named else repeated_sentences(splits)
+    return Corpus(splits, is_synthetic(folder), digest.hexdigest(), leaks, faults.left_out)
+
+
+def _file(folder: Path, split: str) -> Path:
+    found = [folder / name for name in FILES[split] if (folder / name).is_file()]
+    if len(found) == 1:
+        return found[0]
+    if found:
+        raise DataError(f"{folder} has {' and '.join(path.name for path in found)}; wanted one file of the {split} split.")
+    raise DataError(f"There is no {' or '.join(FILES[split])} in {folder}.", f"Wanted {LAYOUTS['iob']}.")
+
+
+def _known(
+    entries: Sequence[Entry], path: Path, wanted: Collection[str], trained: Collection[str], faults: Faults
+) -> list[Entry]:
+    """The documents, without mentions of labels that are not the corpus's."""
+    # Labels of a file are not named: in a shifted line they may be words of the text.
+    hint = f"Wanted {' or '.join(wanted)}." if wanted else "Labels of all splits must be those of train."
+    known = wanted or trained
+    if not known:  # which is told as such
+        return list(entries)
+    made = []
+    for entry in entries:
+        kept = tuple(mention for mention in entry.document.mentions if mention.label in known)
+        for mention in entry.document.mentions if len(kept) < len(entry.document.mentions) else ():
+            if mention.label not in known:
+                faults.add(
+                    Fault(
+                        "unknown-label",
+                        f"{path}, line {entry.line}: a mention in the document that starts here has a label "
+                        f"({len(mention.label)} characters) that is none of this corpus.",
+                        hint,
+                    )
+                )
+        made.append(entry if len(kept) == len(entry.document.mentions) else _with(entry, kept))
+    return made
+
+
+def _with(entry: Entry, mentions: tuple[Mention, ...]) -> Entry:
+    return replace(entry, document=replace(entry.document, mentions=mentions))
+
+
+def score_files(gold: Path, pred: Path, labels: Iterable[str] = ()) -> Scores:
+    """Scores of mentions in two files or two folders: ``strict``, ``discontiguous`` and ``by_type``.
+
+    Args:
+        gold: folder of ``.tsv`` files, or one.
+        pred: the same.
+        labels: types that have a row even where nothing carries them.
+
+    Raises:
+        DataError: a path or a line that cannot be read.
+    """
+    return mentions.score(*scored(gold, pred), labels)
+
+
+def scored(gold: Path, pred: Path, faults: Faults | None = None) -> tuple[list[Document], list[Document]]:
+    """Gold and predicted documents of two files, or of two folders with files of the same names.
+
+    Documents that the predictions name are matched by name, and one that is not there has no prediction; others are matched by
+    place, and must be as many, token for token.
+
+    Args:
+        gold: file or folder.
+        pred: the same.
+        faults: takes what is wrong with gold; predictions for what it leaves out are left out with it.
+
+    Raises:
+        DataError: naming file and line; predictions for what is not in gold.
+    """
+    wanted: list[Document] = []
+    given: list[Document] = []
+    for one, other, split in _pairs(gold, pred):
+        right = read(one, split, layers=True, faults=faults)
+        if faults is not None:
+            faults.check(one)
+        tally = Tally()
+        left = read(other, split, layers=True, tally=tally)
+        _refuse_iob1(tally, other)
+        if faults is not None and faults.left_out:
+            left = _beside(right, left, one, other)
+        for document, mine in _matched(right, left, one, other):
+            # Files of one folder may number their documents alike.
+            place = f"{len(wanted)}"
+            wanted.append(Document(place, "", document.mentions))
+            given.append(Document(place, "", mine.mentions))
+    return wanted, given
+
+
+def _refuse_iob1(tally: Tally, path: Path) -> None:
+    """Refuses a system's tags in IOB1, of which hardly a mention would be found; tells of others that continue nothing.
+
+    IOB1 has a B- only where a mention follows right after another one of its label.
+    """
+    if not tally.orphans:
+        return
+    if not tally.begun:
+        raise DataError(
+            f"{path}, line {tally.line}: mentions begin with I- here and nowhere in the file with B- as in IOB2; wanted IOB2.",
+            "This is IOB1, it seems: its mentions have to begin with B-.",
+        )
+    warnings.warn(
+        f"{path}: {tally.orphans:,} tags I- continue no mention, the first in line {tally.line}; they are passed over, as "
+        "seqeval does in strict mode.",
+        DataWarning,
+        stacklevel=2,
+    )
+
+
+def _pairs(gold: Path, pred: Path) -> Iterator[tuple[Path, Path, str]]:
+    for path in (gold, pred):
+        if not path.exists():
+            raise DataError(f"There is no file or folder {path}.")
+    if gold.is_dir() != pred.is_dir():
+        raise DataError(f"{gold} and {pred} are a folder and a file; wanted two files or two folders.")
+    if not gold.is_dir():
+        yield gold, pred, _split(gold)
+        return
+    ours, theirs = _files(gold), _files(pred)
+    for folder in (gold, pred):
+        refuse_below(folder, (f"{name}.tsv" for name in names_below(folder, ".tsv")))
+    if not ours:
+        raise DataError(f"{gold} holds no .tsv file.", "Give a folder of IOB2 files, or one such file.")
+    if ours.keys() != theirs.keys():
+        name = min(ours.keys() ^ theirs.keys())
+        have, lack = (gold, pred) if name in ours else (pred, gold)
+        raise DataError(f"{have} has a file for {name!r} and {lack} has none.", "Give single files to score one split.")
+    for split, path in ours.items():
+        yield path, theirs[split], split
+
+
+def _files(folder: Path) -> dict[str, Path]:
+    found: dict[str, Path] = {}
+    for path in sorted(folder.glob("*.tsv")):
+        other = found.setdefault(_split(path), path)
+        if other != path:
+            raise DataError(f"{folder} has {other.name} and {path.name}; wanted one file a split.")
+    return found
+
+
+def _split(path: Path) -> str:
+    return "dev" if path.stem == "devel" else path.stem
+
+
+def _beside(gold: Sequence[Entry], pred: Sequence[Entry], gold_path: Path, pred_path: Path) -> list[Entry]:
+    """The predictions for those documents of gold that were not left out, where both sides name documents in the same way."""
+    if any(entry.named for entry in gold) != any(entry.named for entry in pred):
+        raise DataError(
+            f"{gold_path} and {pred_path} do not both name their documents; wanted that where some of gold are left out.",
+            f"Begin each document of both with a line '{DOCSTART} (name)', or take faulty ones out of both.",
+        )
+    names = {entry.document.id for entry in gold}
+    return [entry for entry in pred if entry.document.id in names]
+
+
+def _matched(
+    gold: Sequence[Entry], pred: Sequence[Entry], gold_path: Path, pred_path: Path
+) -> Iterator[tuple[Document, Document]]:
+    by_place = not any(entry.named for entry in pred)
+    if by_place and len(gold) != len(pred):
+        raise DataError(
+            f"{pred_path} has {len(pred)} documents and {gold_path} has {len(gold)}; wanted the same, in the same order."
+        )
+    names = [str(i) if by_place else entry.document.id for i, entry in enumerate(gold)]
+    found = {str(i) if by_place else entry.document.id: entry for i, entry in enumerate(pred)}
+    unknown = found.keys() - set(names)
+    if unknown:
+        entry = found[min(unknown)]
+        raise DataError(f"{pred_path}, line {entry.line}: document {entry.document.id!r} does not stand in {gold_path}.")
+    for name, entry in zip(names, gold, strict=True):
+        mine = found.get(name)
+        if mine and not mine.masked and not entry.masked and mine.document.text != entry.document.text:
+            raise DataError(
+                f"{pred_path}, document at line {mine.line}: its tokens are not those at line {entry.line} of {gold_path}.",
+                "Offsets would not mean the same; write the tags beside the gold file's own tokens.",
+            )
+        yield entry.document, mine.document if mine else Document(name, "")

@@ -1,0 +1,50 @@
+"""Annotations without text as IOB2, a line a character, for scoring: see `bench.kit.iob`."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from pathlib import Path
+
+from bench.api.data import Document, Key
+from bench.errors import DataError
+from bench.kit.iob import DOCSTART, MASK, NAMED, OUTSIDE, TAG
+
+
+def write(folder: Path, documents: Sequence[Document]) -> None:
+    """Writes annotations without text, a line a character, for scoring: one file for each split that documents are named after.
+
+    Raises:
+        DataError: a document's name or a label cannot stand in the file.
+    """
+    folder.mkdir(parents=True, exist_ok=True)
+    files: dict[str, list[str]] = {}
+    for document in documents:
+        stem = document.id.rpartition("-")[0]
+        stem = stem if stem in ("train", "dev", "test") else "documents"
+        if not NAMED.fullmatch(document.id):
+            raise DataError(f"Document name {document.id!r} cannot stand in an IOB file; wanted letters, digits and '._:-'.")
+        lines = ["\t".join((MASK, *row)) for row in zip(*_layers(document), strict=True)]
+        files.setdefault(stem, []).append("\n".join([f"{DOCSTART} ({document.id})", *lines, "", ""]))
+    for stem, texts in files.items():
+        (folder / f"{stem}.tsv").write_bytes("".join(texts).encode("utf-8"))
+
+
+def _layers(document: Document) -> list[list[str]]:
+    """Columns of tags, a row a character; the first holds what one row of tags can hold."""
+    mentions: list[Key] = sorted({mention.key for mention in document.mentions})
+    length = max((fragments[-1][1] for fragments, _ in mentions), default=1)
+    columns = [[OUTSIDE] * length]
+    free = [0]
+    for fragments, label in mentions:
+        if not TAG.fullmatch(f"B-{label}"):
+            raise DataError(f"A label of document {document.id!r} ({len(label)} characters) cannot be written as a tag.")
+        begin, end = fragments[0][0], fragments[-1][1]
+        usable = range(1 if len(fragments) > 1 else 0, len(columns))
+        at = next((i for i in usable if free[i] <= begin), len(columns))
+        if at == len(columns):
+            columns.append([OUTSIDE] * length)
+            free.append(0)
+        for number, (low, high) in enumerate(fragments):
+            columns[at][low:high] = [f"{'F' if number else 'B'}-{label}"] + [f"I-{label}"] * (high - low - 1)
+        free[at] = end
+    return columns

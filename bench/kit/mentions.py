@@ -1,0 +1,76 @@
+"""Scores of mentions by exact spans and labels: overall, among discontiguous ones, and by type.
+
+A mention is right when all its fragments and its label are; a document's mentions are a set, so that one that is repeated
+counts once. On tags that is what the field's `seqeval` counts in strict mode (entity level, IOB2), to which the tests hold
+it: seqeval gives figures for a whole corpus, and intervals need counts that can be summed over any sample of documents.
+
+Source: seqeval, https://github.com/chakki-works/seqeval.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import replace
+from typing import Any
+
+from bench.api.data import Document, Key
+from bench.api.task import Scores
+from bench.kit.scores import BY_TYPE, COUNTS, by_type, prf, summed
+
+
+def statistics(
+    gold: Sequence[Document], predicted: Iterable[Document], labels: Iterable[str] = ()
+) -> list[Mapping[str, float]]:
+    """Additive statistics of every gold document, in order; a document without a prediction has none of its mentions found.
+
+    Args:
+        gold: with gold mentions.
+        predicted: matched by id; documents without gold are not scored.
+        labels: types that have a row even where nothing carries them.
+    """
+    given = {document.id: document for document in predicted}
+    return [_counts(_keys(document), _keys(given.get(document.id)), labels) for document in gold]
+
+
+def summarise(sums: Mapping[str, Any]) -> Scores:
+    """``strict``, ``discontiguous`` and ``by_type``, each with counts, precision, recall and F1.
+
+    Args:
+        sums: what `statistics` gives, summed over documents; numbers or arrays.
+    """
+    return {"strict": prf(sums, "strict"), "discontiguous": prf(sums, "discontiguous"), "by_type": by_type(sums)}
+
+
+def score(gold: Sequence[Document], predicted: Iterable[Document], labels: Iterable[str] = ()) -> Scores:
+    """Scores of predictions against gold, as `summarise` gives them; arguments as of `statistics`."""
+    return summarise(summed(statistics(gold, predicted, labels)))
+
+
+def as_written(predicted: Document | None, gold: Document) -> Document:
+    """Predictions whose spans are written as gold's file writes them where the two differ in order or white space alone.
+
+    For official scorers that compare spans as they are written: nobody who predicts words can know how a file breaks them up.
+    """
+    if predicted is None:
+        return Document(gold.id, "")
+    spans = {mention.fragments: mention.written for mention in gold.mentions if mention.written is not None}
+    if not spans:
+        return predicted
+    return replace(predicted, mentions=tuple(replace(m, written=spans.get(m.fragments)) for m in predicted.mentions))
+
+
+def _keys(document: Document | None) -> set[Key]:
+    return {mention.key for mention in document.mentions} if document else set()
+
+
+def _counts(gold: set[Key], predicted: set[Key], labels: Iterable[str]) -> dict[str, float]:
+    row = {f"{name}.{count}": 0.0 for name in ("strict", "discontiguous") for count in COUNTS}
+    for label in {*labels, *(key[1] for key in gold | predicted)}:
+        row |= {f"{BY_TYPE}{label}.{count}": 0.0 for count in COUNTS}
+    for count, keys in zip(COUNTS, (gold & predicted, predicted - gold, gold - predicted), strict=True):
+        for fragments, label in keys:
+            row[f"strict.{count}"] += 1
+            row[f"{BY_TYPE}{label}.{count}"] += 1
+            if len(fragments) > 1:
+                row[f"discontiguous.{count}"] += 1
+    return row

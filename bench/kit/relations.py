@@ -1,0 +1,46 @@
+"""Micro F1 of relations: one is right when its source, its target and its label are.
+
+Pairs that gold and predictions both leave out count nowhere. A document's relations are a set, so that one that is repeated
+counts once. Tests hold this to scikit-learn's `precision_recall_fscore_support` over all pairs.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Mapping, Sequence
+from typing import Any
+
+from bench.api.data import Document
+from bench.api.task import Scores
+from bench.kit.scores import BY_TYPE, COUNTS, by_type, prf
+
+MICRO = "relations"
+
+
+def statistics(
+    gold: Sequence[Document], predicted: Iterable[Document], labels: Iterable[str] = ()
+) -> list[Mapping[str, float]]:
+    """Additive statistics of every gold document, in order; a document without a prediction has nothing found.
+
+    Args:
+        gold: with gold relations.
+        predicted: matched by id; documents without gold are not scored.
+        labels: types that have a row even where nothing carries them.
+    """
+    given = {document.id: set(document.relations) for document in predicted}
+    types = tuple(labels)
+    rows: list[Mapping[str, float]] = []
+    for document in gold:
+        wanted, found = set(document.relations), given.get(document.id, set())
+        names = {*types, *(relation.label for relation in wanted | found)}
+        row = dict.fromkeys((f"{name}.{n}" for name in (MICRO, *(f"{BY_TYPE}{t}" for t in sorted(names))) for n in COUNTS), 0.0)
+        for count, relations in zip(COUNTS, (wanted & found, found - wanted, wanted - found), strict=True):
+            row[f"{MICRO}.{count}"] = float(len(relations))
+            for relation in relations:
+                row[f"{BY_TYPE}{relation.label}.{count}"] += 1.0
+        rows.append(row)
+    return rows
+
+
+def summarise(sums: Mapping[str, Any]) -> Scores:
+    """``relations`` (micro) and ``by_type``, each with counts, precision, recall and F1; numbers or arrays."""
+    return {MICRO: prf(sums, MICRO), "by_type": by_type(sums)}

@@ -1,0 +1,65 @@
+"""Precision, recall and F1 from counts that add up over documents; numbers give numbers, arrays of sums give arrays.
+
+A scorer has two halves: `statistics` gives counts of each document, such as ``{"strict.tp": 3.0, "strict.fp": 1.0}``, and
+`summarise` turns their sum into scores. Bootstrap intervals hand the second half sums of many samples at once, as arrays.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Mapping
+from typing import Any
+
+COUNTS = ("tp", "fp", "fn")
+BY_TYPE = "by_type."
+"""What the rows of single types begin with."""
+
+
+def summed(rows: Iterable[Mapping[str, float]]) -> dict[str, float]:
+    """The sum of additive statistics, key by key: what a scorer's `summarise` takes."""
+    total: dict[str, float] = {}
+    for row in rows:
+        for key, value in row.items():
+            total[key] = total.get(key, 0.0) + value
+    return total
+
+
+def prf(sums: Mapping[str, Any], row: str) -> dict[str, Any]:
+    """Counts, precision, recall and F1 of a row.
+
+    Args:
+        sums: summed statistics.
+        row: what its counts are named after, e.g. ``strict`` for ``strict.tp``, ``strict.fp`` and ``strict.fn``; none is zero.
+    """
+    tp, fp, fn = (whole(sums.get(f"{row}.{name}", 0.0)) for name in COUNTS)
+    return {
+        "tp": tp,
+        "fp": fp,
+        "fn": fn,
+        "precision": ratio(tp, tp + fp),
+        "recall": ratio(tp, tp + fn),
+        "f1": ratio(2 * tp, 2 * tp + fp + fn),
+    }
+
+
+def by_type(sums: Mapping[str, Any]) -> dict[str, dict[str, Any]]:
+    """What `prf` gives of every type that has a row, sorted.
+
+    Args:
+        sums: summed statistics, in them e.g. ``by_type.Drug.tp``.
+    """
+    types = sorted({key[len(BY_TYPE) :].rpartition(".")[0] for key in sums if key.startswith(BY_TYPE)})
+    return {label: prf(sums, f"{BY_TYPE}{label}") for label in types}
+
+
+def whole(value: Any) -> Any:
+    """A count as an int; an array stays as it is."""
+    return value if getattr(value, "ndim", 0) else int(value)
+
+
+def ratio(above: Any, below: Any) -> Any:
+    """Quotient, 0 where there is nothing to divide by."""
+    import numpy as np  # half of what `bench list` may cost
+
+    above, below = np.asarray(above, dtype=float), np.asarray(below, dtype=float)
+    quotient = np.divide(above, below, out=np.zeros(np.broadcast(above, below).shape), where=below != 0)
+    return quotient if quotient.ndim else float(quotient)

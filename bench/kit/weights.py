@@ -1,0 +1,71 @@
+"""For quantizers: reasons to refuse a model, and a writer of packed weights that any GPTQ loader reads."""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+
+from bench.api.model import ModelSpec
+from bench.api.quantizer import QuantizedWeights
+from bench.modeling.files import copy_companions, read_json, weight_bytes, written_whole
+
+GROUP_SIZE = 64
+
+
+def already(spec: ModelSpec) -> str | None:
+    """Why a quantizer refuses a model that is stored quantized; None where it is not. For `Quantizer.supports`."""
+    if spec.quantization is None:
+        return None
+    return f"{spec.name} is stored as {spec.quantization} already; use --quant none to train on it as it is."
+
+
+def narrow(spec: ModelSpec, multiple: int, what: str) -> str | None:
+    """Why a quantizer refuses a model with a linear layer of another width; None where all fit. For `Quantizer.supports`.
+
+    Args:
+        spec: of the model.
+        multiple: what inputs and outputs of every linear layer must be a multiple of.
+        what: what needs it, which begins the sentence, e.g. ``packing four-bit integers into words``.
+    """
+    for linear in spec.linears:
+        for side, width in (("inputs", linear.inputs), ("outputs", linear.outputs)):
+            if width % multiple:
+                return (
+                    f"{what} needs widths that are multiples of {multiple}; {linear.name} of {spec.name} has {width} {side}. "
+                    "int8 works with any width."
+                )
+    return None
+
+
+def write_packed(source: Path, out: Path, bits: int, group_size: int, sym: bool) -> QuantizedWeights:
+    """Rounds every adapted linear layer of a model to nearest and writes the result in GPTQ's layout, whole or not at all.
+
+    Args:
+        source: folder of the unquantized model.
+        out: folder to write.
+        bits: of a weight, 4 or 8.
+        group_size: weights of a row that share a scale.
+        sym: whether the grid is symmetric about zero.
+    """
+    from safetensors.torch import save_file
+
+    from bench.modeling.backbone import read_state
+    from bench.modeling.packed import bits_per_weight, replace_packed, round_to_nearest
+    from bench.modeling.spec import backbone_prefix, inspect
+
+    state = read_state(source)
+    prefix = backbone_prefix(state)
+    linears = inspect(source).linears
+    for linear in linears:
+        name = f"{prefix}{linear.name}"
+        replace_packed(state, name, round_to_nearest(state[f"{name}.weight"], bits, group_size, sym))
+    settings = {
+        "quant_method": "gptq", "bits": bits, "group_size": group_size, "sym": sym, "desc_act": False,
+        "checkpoint_format": "gptq",
+    }  # fmt: skip
+    with written_whole(out) as folder:
+        copy_companions(source, folder)
+        config = read_json(folder / "config.json") | {"quantization_config": settings}
+        (folder / "config.json").write_text(json.dumps(config, indent=1), encoding="utf-8")
+        save_file({n: t.contiguous() for n, t in state.items()}, folder / "model.safetensors", metadata={"format": "pt"})
+    return QuantizedWeights(bits_per_weight(out, linears), weight_bytes(out))
