@@ -12,6 +12,7 @@ from pathlib import Path
 import pluggy
 
 from bench.api.architecture import Architecture
+from bench.api.head import Head
 from bench.api.model import Model
 from bench.api.quantizer import Quantizer
 from bench.api.task import Task
@@ -32,6 +33,11 @@ def bench_task_from_file(path: Path) -> Task | None:
 
     Third parties are asked before bench itself. The task's ``file`` is `path`, and its ``version`` changes with the content.
     """
+
+
+@hookspec
+def bench_heads() -> Sequence[Head]:  # type: ignore[empty-body]
+    """Heads, not fitted: each fits every task that asks for what it predicts."""
 
 
 @hookspec

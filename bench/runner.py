@@ -178,7 +178,7 @@ def resolved_facts(
 
     device = resolve_device(config.device)
     names = {name: one.sha256 for name, one in (terminologies or {}).items()}
-    asked = [task.head(parts.heads[name]).learning_rate for name, task in parts.tasks.items()]
+    asked = [head.learning_rate for head in parts.heads.values()]
     adjusted = {name: dict(source.corpus.adjusted) for name, source in sources.items() if source.corpus.adjusted}
     return {
         "task": list(parts.tasks),
@@ -186,7 +186,7 @@ def resolved_facts(
         "device": device,
         "precision": resolve_precision(config.precision, device),
         "quant_when": parts.when if parts.quantizes else None,
-        "head": dict(parts.heads),
+        "head": {name: head.name for name, head in parts.heads.items()},
         "model": {"name": parts.model.name, "sha256": parts.model.sha256()},
         "parts": parts.versions(),
         "tokens_like": plan_step.tokens_like(config),

@@ -11,7 +11,7 @@ from typing import Any
 from bench.api.part import Requirement
 from bench.conformance.workbench import Failure, Workbench, told
 from bench.errors import UsageError, unknown
-from bench.registry import KINDS, Entry, Kind, Registry
+from bench.registry import KINDS, Entry, Kind, Registry, singular
 
 CHECKS: Mapping[str, str] = {
     "metadata": "what the part says of itself is complete and true, and can be asked without torch",
@@ -29,6 +29,10 @@ _TRAIN = tuple(Requirement(m, "bench-suite[train]") for m in ("torch", "transfor
 _DATA = (*_TRAIN, Requirement("datasets", "bench-suite[train]"))
 _NEEDS: Mapping[Kind, Mapping[str, tuple[Requirement, ...]]] = {
     "tasks": {
+        "metadata": (), "determinism": (), "oracle-round-trip": (), "gradients": _TRAIN[:1], "token-counts": _DATA,
+        "save-and-load": (), "privacy": (),
+    },
+    "heads": {
         "metadata": (), "determinism": (), "oracle-round-trip": (), "gradients": _TRAIN[:1], "token-counts": _DATA,
         "save-and-load": (), "privacy": (),
     },
@@ -132,7 +136,7 @@ def _entries(ref: str, registry: Registry) -> list[Entry]:
     if broken:
         raise UsageError(f"The plugin {broken[0].plugin} could not be loaded: {broken[0].reason}.", broken[0].fix)
     for matches in (
-        lambda e: ref in (f"{e.kind}/{e.name}", f"{e.kind[:-1]}/{e.name}"),
+        lambda e: ref in (f"{e.kind}/{e.name}", f"{singular(e.kind)}/{e.name}"),
         lambda e: ref == e.plugin,
         lambda e: ref == e.distribution,
         lambda e: ref == e.name,

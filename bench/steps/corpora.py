@@ -144,7 +144,7 @@ def encode(
     data = {}
     for name, task in parts.tasks.items():
         corpus = sources[name].corpus
-        head = task.head(parts.heads[name])
+        head = parts.fresh_head(name)
         head.fit(corpus["train"])
         length = min(config.max_length or most, most)
         if config.max_length is None:

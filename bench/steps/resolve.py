@@ -4,11 +4,13 @@ from __future__ import annotations
 
 import os
 from collections.abc import Mapping, Sequence
+from copy import deepcopy
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TypeVar
 
 from bench.api.architecture import Architecture
+from bench.api.head import Head
 from bench.api.model import ModelSpec
 from bench.api.part import Part, Requirement
 from bench.api.quantizer import Quantizer, When
@@ -28,7 +30,7 @@ class Parts:
 
     Args:
         tasks: name to task, in the order typed.
-        heads: task to the name of its head.
+        heads: task to its head, not fitted; `fresh_head` gives a copy.
         architecture: the arm.
         group: every architecture there is; parity holds them all against each other.
         quantizer: of the base model's weights.
@@ -38,13 +40,17 @@ class Parts:
     """
 
     tasks: Mapping[str, Task]
-    heads: Mapping[str, str]
+    heads: Mapping[str, Head]
     architecture: Architecture
     group: tuple[Architecture, ...]
     quantizer: Quantizer
     when: When
     model: BaseModel
     trackers: tuple[Tracker, ...]
+
+    def fresh_head(self, task: str) -> Head:
+        """A head of a task that nothing has fitted yet."""
+        return deepcopy(self.heads[task])
 
     @property
     def quantizes(self) -> bool:
@@ -54,6 +60,9 @@ class Parts:
     def versions(self) -> dict[str, str]:
         """Version of every part that can change the outcome, by kind and name."""
         found = {f"task {name}": task.version for name, task in self.tasks.items()}
+        # A head that the task itself makes is covered by the task's version.
+        added = [head for name, head in self.heads.items() if head.name not in self.tasks[name].heads]
+        found |= {f"head {head.name}": head.version for head in added}
         found[f"architecture {self.architecture.name}"] = self.architecture.version
         found[f"quantizer {self.quantizer.name}"] = self.quantizer.version
         if self.model.part is not None:
@@ -71,11 +80,7 @@ def resolve(config: RunConfig, registry: Registry) -> Parts:
     if not config.task:
         raise UsageError("No task was named.", "Add --task NAME; 'bench list tasks' shows them.")
     tasks = named_tasks(config, registry)
-    heads = {}
-    for name, task in tasks.items():
-        if config.head is not None and config.head not in task.heads:
-            raise unknown(f"head of {name}", config.head, task.heads, f"bench show task {name}")
-        heads[name] = config.head or task.heads[0]
+    heads = {name: registry.head(task, config.head) for name, task in tasks.items()}
     quantizer = _ready(registry.get("quantizers", config.quant))
     when: When = config.quant_when or quantizer.when[0]
     if when not in quantizer.when:

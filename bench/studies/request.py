@@ -106,7 +106,7 @@ def shared_rate(kind: str, base: RunConfig, registry: Registry) -> float | None:
     if base.lr is not None or kind not in ("token-control", "transfer"):
         return base.lr
     tasks: list[Task] = [registry.get("tasks", ref) for ref in base.task]
-    return min((task.head(base.head or task.heads[0]).learning_rate for task in tasks), default=None)
+    return min((registry.head(task, base.head).learning_rate for task in tasks), default=None)
 
 
 def fitting(base: RunConfig, registry: Registry) -> dict[str, str | None]:

@@ -30,7 +30,7 @@ from bench.api.task import Scores, Task, TaskMetadata
 from bench.api.tracker import RunEvent, RunInfo, Tracker
 from bench.conformance import CHECKS, CheckResult, Workbench, cases, checks_of
 from bench.errors import DataError, UsageError
-from bench.heads.bio import BioHead
+from bench.heads.bio import TokenClassificationHead
 from bench.heads.span import Found, SpanClassificationHead
 from bench.hooks import hookimpl
 from bench.registry import Registry, load
@@ -88,7 +88,7 @@ class Notes(Task):
         return f"{where} has no four columns with offsets inside the text."
 
     def head(self, name: str) -> Head:
-        return BioHead()
+        return TokenClassificationHead()
 
     def statistics(self, gold: Sequence[Document], predicted: Sequence[Document]) -> list[Mapping[str, float]]:
         said = {d.id: {m.key for m in d.mentions} for d in predicted}
@@ -224,9 +224,9 @@ class WithHead(Notes):
         return self.made()
 
 
-class Uncounted(BioHead):
+class Uncounted(TokenClassificationHead):
     def encode(self, window: Window, gold: Document) -> Encoding:
-        fewer = window.start % 2 == 0 and window.document.endswith("1")
+        fewer = window.end % 2 == 1
         return super().encode(window, replace(gold, mentions=gold.mentions[:-1]) if fewer else gold)
 
 
@@ -235,20 +235,20 @@ class Understating(SpanClassificationHead):
         return Proposals(frozenset(), frozenset(), frozenset())
 
 
-class DeadHead(BioHead):
+class DeadHead(TokenClassificationHead):
     def module(self, hidden_size: int) -> HeadModule:
         module = super().module(hidden_size)
         module.unused = nn.Linear(2, 2)
         return module
 
 
-class MaskEater(BioHead):
+class MaskEater(TokenClassificationHead):
     def collate(self, rows: Sequence[Mapping[str, Sequence[int]]], words: int) -> dict[str, Tensor]:
         made = super().collate(rows, words)
         return made | {"word_mask": made["tags"] >= 0}
 
 
-class Averaging(BioHead):
+class Averaging(TokenClassificationHead):
     def module(self, hidden_size: int) -> HeadModule:
         module = super().module(hidden_size)
         whole = module.loss
@@ -256,13 +256,23 @@ class Averaging(BioHead):
         return module
 
 
-class Forgetful(BioHead):
+class Forgetful(TokenClassificationHead):
     def restore(self, state: Mapping[str, Any]) -> None:
         super().restore(state)
         self.rates = tuple(sorted(self.rates))
 
 
-class Remembers(BioHead):
+class Unnamed(TokenClassificationHead):
+    citation = ""
+
+
+class Wavering(TokenClassificationHead):
+    def fit(self, documents: Sequence[Document]) -> None:
+        super().fit(documents)
+        self.rates = (random.random(), *self.rates[1:])
+
+
+class Remembers(TokenClassificationHead):
     def fit(self, documents: Sequence[Document]) -> None:
         super().fit(documents)
         self.seen = sorted({word for d in documents for word in d.text.split()})
@@ -470,7 +480,11 @@ def head(made: type[Head]) -> Task:
 
 
 @pytest.mark.parametrize(
-    ("kind", "part"), [("tasks", Notes()), ("architectures", Plain()), ("quantizers", Halved()), ("trackers", Lines())]
+    ("kind", "part"),
+    [
+        ("tasks", Notes()), ("heads", TokenClassificationHead()), ("architectures", Plain()), ("quantizers", Halved()),
+        ("trackers", Lines()),
+    ],
 )  # fmt: skip
 def test_the_good_ones_pass(kind: str, part: Part, bench: Workbench) -> None:
     results = held(part, kind, bench)
@@ -492,6 +506,14 @@ BAD: list[tuple[str, Callable[[], Part], str, str]] = [
     ("tasks", lambda: head(Remembers), "privacy", "state of head"),
     ("tasks", Quoting, "privacy", "quotes text of the corpus"),
     ("tasks", WritesText, "privacy", "texts.txt"),
+    ("heads", Unnamed, "metadata", "citation is empty"),
+    ("heads", Wavering, "determinism", "two states from the same documents"),
+    ("heads", Uncounted, "oracle-round-trip", "counts"),
+    ("heads", DeadHead, "gradients", "unused.weight"),
+    ("heads", MaskEater, "token-counts", "word_mask"),
+    ("heads", Averaging, "token-counts", "wanted the sum"),
+    ("heads", Forgetful, "save-and-load", "another state after restore"),
+    ("heads", Remembers, "privacy", "state of head"),
     ("architectures", Uncited, "metadata", "citation is empty"),
     ("architectures", Shuffled, "determinism", "differ from call to call"),
     ("architectures", Deaf, "gradients", "no gradient"),
@@ -523,9 +545,21 @@ def test_a_bad_part_fails_its_check_by_name(
 
 
 def test_every_check_of_these_kinds_has_a_part_that_fails_it() -> None:
-    for kind in ("tasks", "architectures", "quantizers", "trackers"):
+    for kind in ("tasks", "heads", "architectures", "quantizers", "trackers"):
         assert {b[2] for b in BAD if b[0] == kind} == set(checks_of(kind))  # type: ignore[arg-type]
     assert {b[2] for b in BAD} == set(CHECKS)
+
+
+def test_a_head_that_no_task_asks_for_is_told_so(bench: Workbench) -> None:
+    class Classes(TokenClassificationHead):
+        predicts = ("mentions", "classes")
+
+    class Colours(TokenClassificationHead):
+        predicts = ("colours",)  # type: ignore[assignment]
+
+    for made, words in ((Classes, "no installed task wants mentions, classes"), (Colours, "predicts names colours")):
+        (told,) = [r.detail for r in held(made(), "heads", bench) if r.name == "metadata"]
+        assert words in told
 
 
 def test_a_bad_model_fails_by_name(bench: Workbench) -> None:

@@ -42,7 +42,7 @@ def test_every_hook_and_argument_is_on_the_page(page: str) -> None:
         for name, function in inspect.getmembers(hooks, inspect.isfunction)
         if hasattr(function, "bench_spec")
     }
-    assert len(specs) == 7
+    assert len(specs) == 8
     assert written == specs
 
 
