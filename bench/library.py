@@ -325,6 +325,7 @@ def study(
     config: RunConfig | None = None,
     *,
     seeds: int = 6,
+    arms: Sequence[str] = (),
     sets: Sequence[str] = (),
     grid: Mapping[str, Sequence[Any]] | None = None,
     margin: float = 0.01,
@@ -340,6 +341,7 @@ def study(
         kind: what is compared with what; see docs/studies.md.
         config: what the fields are laid over; the defaults where None.
         seeds: runs of each sort that differ in their seed; the first one is the field `seed`.
+        arms: of an ablation: architectures; A1 to A4 where empty.
         sets: of an ablation: domains, or tasks joined by +.
         grid: of a sweep: field to its values.
         margin: of equivalence, in the metric's own unit.
@@ -366,7 +368,7 @@ def study(
     named = {label: members(label, registry) for label in sets}
     tasks = dict.fromkeys((*base.task, *(task for each in named.values() for task in each)))
     base = written_out(replace(base, task=tuple(tasks)), registry, os.environ)
-    opened = open_study(planned(kind, base, registry, seeds, named, _plain(grid), margin, base.name))
+    opened = open_study(planned(kind, base, registry, seeds, named, _plain(grid), margin, base.name, arms))
     watcher = StudyWatcher(stderr=False) if progress else _Silent()
     problem = conduct(opened, registry, watcher, launcher, jobs, options, base.max_hours)
     if problem is not None:

@@ -31,15 +31,16 @@ examples:
   bench run --resume RUN"""
 
 
-def configure(parser: Parser) -> None:
-    """Declares the arguments."""
+def configure(parser: Parser, several_arms: bool = False) -> None:
+    """Declares the arguments; `--arch` is repeatable where several arms are allowed, as in a study."""
     parser.usage = "bench run --task NAME [--arch NAME] [--quant NAME] [...]\n       bench run --resume RUN"
     parser.description = "Trains, quantizes and evaluates one arm; all five invariants are enforced."
     parser.epilog = EPILOG
     what = parser.add_argument_group("what is compared")
     what.add_argument("--task", action="append", metavar="NAME", help="a task or a .toml file that describes one; repeatable")
     what.add_argument("--task-set", metavar="NAME", help="every task of a domain, such as clinical")
-    what.add_argument("--arch", metavar="NAME", help="architecture (default: A1)")
+    arch = "architecture (default: A1)"
+    what.add_argument("--arch", action="append" if several_arms else "store", metavar="NAME", help=arch)
     what.add_argument(
         "--rank", type=whole, metavar="N", help="the budget: an arm trains N x S adapter parameters (default: 16)"
     )

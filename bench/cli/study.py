@@ -24,7 +24,7 @@ if TYPE_CHECKING:
 
 EPILOG = """kinds:
   token-control   the tasks together; each alone on as many tokens in all; each alone on its own share; a verdict a task
-  ablation        architectures A1 to A4 on the tasks, or on every --set of them
+  ablation        architectures, A1 to A4 or each --arch, on the tasks or on every --set of them
   quantization    every quantizer that fits the model, before and after
   transfer        what training two tasks together does to each, and whether alike tasks gain more
   sweep FILE      a grid over the fields of a run: [run] holds what is the same, [grid] a list of values a field
@@ -36,6 +36,7 @@ checkpoint. The same command again goes on where a study was stopped; finished r
 examples:
   bench study token-control --task ncbi-disease --task bc5cdr --arch A1 --tokens 200000 --seeds 6 --jobs 2
   bench study ablation --task-set clinical --seeds 6 --dry-run
+  bench study ablation --task bc2gm --task bc5cdr --arch A1 --arch A3 --arch my-arm
   bench study sweep grid.toml --launcher slurm --jobs 20 --option slurm_partition=gpu
   bench study show token-control"""
 
@@ -44,7 +45,7 @@ def configure(parser: Parser) -> None:
     """Declares the arguments: those of `bench run`, and the study's own."""
     from bench.cli.run import configure as configure_run
 
-    configure_run(parser)
+    configure_run(parser, several_arms=True)
     parser.usage = "bench study KIND [FILE] --task NAME [...] [--seeds N] [--jobs N]\n       bench study show [NAME]"
     parser.description = "Runs a study: a plan of runs that are compared, stopped and continued at any time."
     parser.epilog = EPILOG
@@ -62,6 +63,7 @@ def configure(parser: Parser) -> None:
     own.add_argument("--launcher", default="local", metavar="NAME", help="local, ray or slurm (default: local)")
     own.add_argument("--option", action="append", metavar="KEY=VALUE", help="of the launcher, such as slurm_partition=gpu")
     changed = {
+        "arch": "architecture (default: A1); of an ablation repeatable (default: A1, A2, A3 and A4)",
         "name": "the study's name (default: from its plan, so that the same command finds it)",
         "seed": "the first seed (default: 0)",
         "dry_run": "print the runs, their tokens and hours, and stop",
@@ -111,6 +113,8 @@ def planned_study(args: argparse.Namespace, registry: Registry) -> Study:
         raise UsageError(f"--set is for an ablation; a {args.kind} study takes --task or --task-set.")
     if args.file is not None and args.kind != "sweep":
         raise UsageError(f"'bench study {args.kind}' does not know what to do with {args.file!r}.", "See 'bench study --help'.")
+    arms = tuple(args.arch or ())
+    args.arch = arms[0] if len(arms) == 1 else None
     grid: dict[str, list[Any]] | None = None
     sets: dict[str, tuple[str, ...]] = {}
     if args.kind == "sweep":
@@ -122,7 +126,8 @@ def planned_study(args: argparse.Namespace, registry: Registry) -> Study:
             listed = [*(args.task or ()), *(task for tasks in sets.values() for task in tasks)]
             args.task = list(dict.fromkeys(listed))
         base = configuration(args, os.environ, registry)
-    return planned(args.kind, base, registry, args.seeds, sets, grid, args.margin, args.name)
+    several = arms if len(arms) > 1 or args.kind == "ablation" else ()
+    return planned(args.kind, base, registry, args.seeds, sets, grid, args.margin, args.name, several)
 
 
 def _sweep(args: argparse.Namespace, registry: Registry) -> tuple[RunConfig, dict[str, list[Any]]]:

@@ -24,6 +24,7 @@ from bench.studies.study import StudyRun
 SEEDS = 6
 """Fewer carry no verdict of significance."""
 ARMS = ("A1", "A2", "A3", "A4")
+"""Architectures of an ablation that names none."""
 KINDS = ("token-control", "ablation", "quantization", "transfer", "sweep")
 _MOST_RUNS = 10_000
 _BUDGETS = ("steps", "epochs", "tokens", "tokens_like")
@@ -37,6 +38,7 @@ class Request:
         base: what all of its runs share; its tasks are the study's, its seed the first one.
         seeds: how many.
         names: of every task that is named, by how it was typed; a file's path stands for the task that it describes.
+        arms: architectures, for an ablation; `ARMS` where empty.
         sets: name of a set to its tasks as typed, for an ablation over several; one set of all tasks where empty.
         quantizers: those that fit the model, by name to when they are applied.
         grid: field to its values, for a sweep.
@@ -45,6 +47,7 @@ class Request:
     base: RunConfig
     seeds: int = SEEDS
     names: Mapping[str, str] = field(default_factory=dict)
+    arms: tuple[str, ...] = ()
     sets: Mapping[str, tuple[str, ...]] = field(default_factory=dict)
     quantizers: Mapping[str, str | None] = field(default_factory=dict)
     grid: Mapping[str, Sequence[Any]] = field(default_factory=dict)
@@ -95,9 +98,15 @@ def ablation(request: Request) -> list[StudyRun]:
     sets = request.sets or {"": request.base.task}
     if not all(sets.values()):
         raise UsageError("An ablation wants tasks: --task NAME, repeated, or --set NAME.", "'bench list tasks' shows them.")
+    arms = request.arms or ARMS
+    if len(arms) < 2:
+        raise UsageError(
+            f"An ablation wants two architectures or more; got {arms[0]}.",
+            f"Name each with --arch, or none for {', '.join(ARMS[:-1])} and {ARMS[-1]}.",
+        )
     runs = []
     for label, tasks in sets.items():
-        for seed, arm in product(request.seed_list, ARMS):
+        for seed, arm in product(request.seed_list, arms):
             key = f"{label}-{arm}-s{seed}" if label else f"{arm}-s{seed}"
             runs.append(_run(request, key, "arm", tasks, group=label or None, seed=seed, arch=arm))
     return runs

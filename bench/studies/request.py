@@ -32,6 +32,7 @@ def planned(
     grid: Mapping[str, Sequence[Any]] | None = None,
     margin: float = MARGIN,
     name: str | None = None,
+    arms: Sequence[str] = (),
 ) -> Study:
     """A study as a plan; every name in it is known and every combination possible.
 
@@ -44,6 +45,7 @@ def planned(
         grid: of a sweep: field to its values.
         margin: of equivalence, in the metric's own unit.
         name: of the study; from its plan where None.
+        arms: of an ablation: architectures; A1 to A4 where empty.
 
     Raises:
         UsageError: something means nothing, or does not fit the kind.
@@ -56,12 +58,17 @@ def planned(
         raise UsageError(
             "A sweep wants a grid, and nothing else does.", "It holds a list of values a field; see docs/studies.md."
         )
+    if kind == "ablation" and not arms and base.arch != RunConfig.arch:
+        arms = (base.arch,)
+    elif arms and kind != "ablation":
+        raise UsageError(f"A {kind} study has one architecture; got {', '.join(arms)}.", "Name one, or use an ablation.")
     base = replace(base, name=None, task_set=None, max_hours=None, lr=shared_rate(kind, base, registry))
     swept = [task for tasks in (grid or {}).get("task", ()) for task in as_tuple(tasks)]
     asked = Request(
         base=base,
         seeds=seeds,
         names={ref: registry.get("tasks", ref).name for ref in dict.fromkeys((*base.task, *swept))},
+        arms=tuple(arms),
         sets=sets or {},
         quantizers=fitting(base, registry) if kind == "quantization" else {},
         grid=grid or {},

@@ -47,6 +47,10 @@ def planned(registry: Registry, *words: str) -> Study:
         (["transfer", *TWO, "--tokens", "9", "--set", "clinical"], "--set is for an ablation"),
         (["ablation", "--set", "clincal"], "Did you mean 'clinical'"),
         (["quantization", *TWO, "--quant", "rtn"], "takes every quantizer that fits"),
+        (["ablation", *TWO, "--arch", "A2"], "An ablation wants two architectures or more; got A2."),
+        (["ablation", *TWO, "--arch", "A2", "--arch", "A9"], "Unknown architecture 'A9'"),
+        (["ablation", *TWO, "--arch", "A2", "--arch", "A2"], "holds a run twice"),
+        (["transfer", *TWO, "--arch", "A1", "--arch", "A2"], "A transfer study has one architecture; got A1, A2."),
         (["ablation", *TWO, "--name", "a/b"], "a study's name is letters"),
         (["sweep", *TWO], "A sweep wants a file"),
         (["sweep", "nowhere.toml"], "There is no configuration file nowhere.toml"),
@@ -117,6 +121,13 @@ def test_tasks_sets_seeds_and_rates_of_a_plan(registry: Registry) -> None:
     assert {(run.group, run.config.task) for run in sets.runs} == {
         ("ncbi-disease+gad", ("ncbi-disease", "gad")), ("bc5cdr", ("bc5cdr",)),
     }  # fmt: skip
+    assert {run.arm for run in sets.runs} == {"A1", "A2", "A3", "A4"}
+    two = planned(registry, "ablation", *TWO, "--arch", "A3", "--arch", "A1", "--seeds", "2")
+    assert [run.key for run in two.runs] == ["A3-s0", "A1-s0", "A3-s1", "A1-s1"]
+    assert [run.config.arch for run in two.runs] == ["A3", "A1", "A3", "A1"]
+    assert two.settings["arms"] == ["A3", "A1"]
+    one = planned(registry, "transfer", *TWO, "--arch", "A3", "--tokens", "100", "--seeds", "1")
+    assert {run.config.arch for run in one.runs} == {"A3"}
     domain = planned(registry, "ablation", "--set", "clinical", "--seeds", "1")
     assert {run.config.task for run in domain.runs} == {("2014-T7", "2016-T12")}
 

@@ -17,6 +17,7 @@ pytest.importorskip("peft")
 pytest.importorskip("datasets")
 
 PLUGIN = '''
+from bench.api.architecture import Adapter, Architecture
 from bench.heads.bio import TokenClassificationHead
 from bench.hooks import hookimpl
 
@@ -25,6 +26,24 @@ class Tagger(TokenClassificationHead):
     """Tags, under a name of its own."""
 
     name, version, summary = "tagger", "7", "tags of a third party"
+
+
+class Pair(Architecture):
+    """Two shared adapters whose deltas add up."""
+
+    name, version, summary = "pair", "1", "two shared adapters"
+    citation, licence = "made for this test", "Apache-2.0"
+
+    def adapters(self, tasks):
+        return (Adapter("left", "shared"), Adapter("right", "shared"))
+
+    def passes(self, task):
+        return (("left", "right"),)
+
+
+@hookimpl
+def bench_architectures():
+    return [Pair()]
 
 
 @hookimpl
@@ -76,5 +95,20 @@ def test_a_head_runs_on_a_task_that_never_heard_of_it(site: Path) -> None:
     checked = bench(site, "check", "bench-others", "--json")
     assert checked.returncode == 0, checked.stdout
     told = json.loads(checked.stdout)["checks"]
-    assert {row["part"] for row in told} == {"heads/tagger"}
-    assert len(told) == 7
+    assert {row["part"] for row in told} == {"heads/tagger", "architectures/pair"}
+    assert [row["passed"] for row in told] == [True] * 13
+
+
+def test_an_arm_stands_in_an_ablation_beside_those_of_bench(site: Path) -> None:
+    ran = bench(
+        site, "study", "ablation", "--task", "bc2gm", "--task", "ncbi-disease", "--arch", "A1", "--arch", "pair",
+        "--seeds", "1", "--model", "tiny-bert", "--steps", "2", "--batch-tokens", "256", "--micro-batch", "256",
+        "--waive", "smoke", "--tracker", "none", "--json",
+    )  # fmt: skip
+    assert ran.returncode == 0, ran.stderr[-3000:]
+    study = json.loads(ran.stdout)
+    assert [(run["key"], run["arm"]) for run in study["runs"]] == [("A1-s0", "A1"), ("pair-s0", "pair")]
+    results = [json.loads((site / "runs" / run["run"] / "result.json").read_text()) for run in study["runs"]]
+    counts = [{row["arm"]: row for row in result["invariants"]["parity"]["rows"]} for result in results]
+    assert counts[0]["pair"] == counts[1]["pair"]
+    assert counts[0]["pair"]["adapters"] == counts[0]["A1"]["adapters"]

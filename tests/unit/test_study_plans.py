@@ -54,6 +54,11 @@ def test_ablation_trains_every_arm_on_every_set() -> None:
     assert len({run.group for run in plan("ablation", request("a", "b"))}) == 1
 
 
+def test_an_ablation_of_named_arms_is_of_these_alone() -> None:
+    runs = plan("ablation", replace(request("a", "b", seeds=1), arms=("A2", "third-party")))
+    assert [(run.key, run.config.arch) for run in runs] == [("A2-s0", "A2"), ("third-party-s0", "third-party")]
+
+
 def test_quantization_runs_every_quantizer_that_fits() -> None:
     runs = plan("quantization", replace(request("a", seeds=1), quantizers={"none": None, "rtn": "after", "nf4": "load"}))
     assert [(run.key, run.config.quant, run.config.quant_when) for run in runs] == [
@@ -87,6 +92,7 @@ def test_a_sweep_is_the_product_of_its_grid_and_the_seeds() -> None:
         ("token-control", request("a", "b"), "got none"),
         ("transfer", request("a", "b", tokens_like="x"), "got --tokens-like"),
         ("ablation", request(), "wants tasks"),
+        ("ablation", replace(request("a"), arms=("A2",)), "wants two architectures or more; got A2"),
         ("sweep", request("a"), "grid of a sweep is empty"),
         ("sweep", replace(request("a"), grid={"rank": []}), "'rank' has no value"),
         ("sweep", replace(request("a"), grid={"rank": [*range(1, 300)], "seed": [*range(300)]}), "89,700 points"),
