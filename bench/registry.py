@@ -23,13 +23,14 @@ from bench.api.head import Head
 from bench.api.model import Model
 from bench.api.part import Part
 from bench.api.quantizer import Quantizer
+from bench.api.study import StudyKind
 from bench.api.task import Task
 from bench.api.tracker import RunEvent, Tracker
 from bench.discovery import Point, entry_points
 from bench.errors import BenchError, MissingError, UsageError, unknown
 
-Kind = Literal["tasks", "heads", "architectures", "quantizers", "models", "trackers"]
-KINDS: tuple[Kind, ...] = ("tasks", "heads", "architectures", "quantizers", "models", "trackers")
+Kind = Literal["tasks", "heads", "architectures", "quantizers", "models", "studies", "trackers"]
+KINDS: tuple[Kind, ...] = ("tasks", "heads", "architectures", "quantizers", "models", "studies", "trackers")
 GROUP = "bench"
 FIRST_PARTY = "bench-suite"
 
@@ -39,11 +40,12 @@ _CLASSES: dict[Kind, type[Part]] = {
     "architectures": Architecture,
     "quantizers": Quantizer,
     "models": Model,
+    "studies": StudyKind,
     "trackers": Tracker,
 }
 # A name is typed after a flag, before "=", joined by "+" in run ids, and becomes part of a folder's name.
 _NAME = re.compile(r"[A-Za-z0-9][A-Za-z0-9._-]{0,63}")
-_TAKEN = {"trackers": {"none"}}
+_TAKEN = {"trackers": {"none"}, "studies": {"show"}}
 TASK_FILE = ".toml"
 """What ends in this, where a task's name is wanted, is a file that a plugin makes a task from."""
 
@@ -115,6 +117,8 @@ class Registry:
     @overload
     def get(self, kind: Literal["models"], name: str) -> Model: ...
     @overload
+    def get(self, kind: Literal["studies"], name: str) -> StudyKind: ...
+    @overload
     def get(self, kind: Literal["trackers"], name: str) -> Tracker: ...
     @overload
     def get(self, kind: str, name: str) -> Part: ...
@@ -184,7 +188,7 @@ class Registry:
                 self._observers.remove(observer)
                 # The message stays out: it is the plugin's own and could quote anything.
                 warnings.warn(
-                    f"The plugin {plugin} raised {type(error).__name__} at a '{event.kind}' event ({_where(error)}); "
+                    f"The plugin {plugin} raised {type(error).__name__} at a '{event.kind}' event ({place_of(error)}); "
                     "it is left out for the rest of the run.",
                     PluginWarning,
                     stacklevel=2,
@@ -237,7 +241,7 @@ class Registry:
             except BenchError:
                 raise
             except Exception as error:
-                where = f"The plugin {plugin} raised {type(error).__name__} over {path} ({_where(error)})."
+                where = f"The plugin {plugin} raised {type(error).__name__} over {path} ({place_of(error)})."
                 raise UsageError(where, _report(distribution)) from None
             if task is None:
                 continue
@@ -353,10 +357,11 @@ def _line(error: BaseException) -> str:
     """An exception in one short line, with where it was raised."""
     text = " ".join(str(error).split())
     text = f"{text[:157]}..." if len(text) > 160 else text
-    return f"{type(error).__name__}{f': {text}' if text else ''} ({_where(error)})"
+    return f"{type(error).__name__}{f': {text}' if text else ''} ({place_of(error)})"
 
 
-def _where(error: BaseException) -> str:
+def place_of(error: BaseException) -> str:
+    """File and line that raised an exception."""
     import traceback  # 9 ms that a healthy `bench list` does not need
 
     frames = [f for f in traceback.extract_tb(error.__traceback__) if "importlib" not in f.filename]

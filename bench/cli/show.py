@@ -9,6 +9,7 @@ from typing import Any, cast
 from bench.api.head import Head
 from bench.api.part import Part
 from bench.api.quantizer import Quantizer
+from bench.api.study import StudyKind
 from bench.api.task import Task
 from bench.cli.list_ import describe, status
 from bench.cli.parser import Parser
@@ -65,6 +66,9 @@ def facts(part: Part, registry: Registry) -> dict[str, Any]:
     if isinstance(part, Head):
         fits = [entry.name for entry in registry.entries("tasks") if part.name in registry.heads_of(cast(Task, entry.part))]
         found |= {"predicts": [*part.predicts], "learning_rate": part.learning_rate, "tasks": fits}
+    if isinstance(part, StudyKind):
+        found |= {"roles": [*part.roles], "takes": [*part.takes]}
+        found |= {"options": [f"{name}={value}" for name, value in part.options.items()]} if part.options else {}
     if isinstance(part, Quantizer):
         found |= {"applied": [*part.when], "bits": part.bits}
     return found | {"parameters": dict(part.parameters())}
@@ -89,7 +93,8 @@ def _next(entry: Entry) -> None:
     }  # fmt: skip
     task = {"tasks": "", "heads": " --task NAME"}.get(entry.kind, " --task 2015-T14")
     file = entry.part.file if isinstance(entry.part, Task) else None
-    say(f"\n{paint('use it:', 'dim')} bench run{task} {flag[entry.kind]} {file or entry.name}")
+    use = f"bench study {entry.name}" if entry.kind == "studies" else f"bench run{task} {flag[entry.kind]} {file or entry.name}"
+    say(f"\n{paint('use it:', 'dim')} {use}")
 
 
 def _show_run(ref: str, out: Path, as_json: bool) -> int:

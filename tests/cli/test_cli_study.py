@@ -10,7 +10,9 @@ from dataclasses import replace
 from pathlib import Path
 
 import pytest
+from bench_plugins.studies.token_control import TokenControl
 
+from bench.api.study import Cost, Request
 from bench.cli import main
 from bench.cli.console import CleanConsole
 from bench.cli.parser import Parser, parse
@@ -19,8 +21,8 @@ from bench.cli.studytable import StudyWatcher, duration, state
 from bench.config import RunConfig
 from bench.launchers import Outcome
 from bench.registry import Registry
-from bench.studies.kinds import Request, plan
-from bench.studies.study import Estimate, Study
+from bench.studies.finished import planned_runs
+from bench.studies.study import Study
 
 TWO = ("--task", "ncbi-disease", "--task", "bc5cdr", "--tracker", "none")
 
@@ -44,7 +46,10 @@ def planned(registry: Registry, *words: str) -> Study:
         (["ablation", *TWO, "--jobs", "0"], "--jobs is 0"),
         (["ablation", *TWO, "--resume", "x"], "--resume is for one run"),
         (["ablation", *TWO, "grid.toml"], "does not know what to do with 'grid.toml'"),
-        (["transfer", *TWO, "--tokens", "9", "--set", "clinical"], "--set is for an ablation"),
+        (
+            ["transfer", *TWO, "--tokens", "9", "--set", "clinical"],
+            "Sets are for ablation; a transfer study takes --task or --task-set.",
+        ),
         (["ablation", "--set", "clincal"], "Did you mean 'clinical'"),
         (["quantization", *TWO, "--quant", "rtn"], "takes every quantizer that fits"),
         (["ablation", *TWO, "--arch", "A2"], "An ablation wants two architectures or more; got A2."),
@@ -170,8 +175,8 @@ def test_show_lists_and_prints(registry: Registry, tmp_path: Path, capsys: pytes
 def example(tmp_path: Path) -> Study:
     tasks = ("a", "b")
     asked = Request(RunConfig(task=tasks, tokens=1000), 1, {task: task for task in tasks})
-    study = Study(tmp_path, "token-control", "one", {}, plan("token-control", asked))
-    study.runs = [replace(run, estimate=Estimate(1000, 90.0, 2**29)) for run in study.runs]
+    study = Study(tmp_path, "token-control", "one", {}, planned_runs(TokenControl(), asked))
+    study.runs = [replace(run, estimate=Cost(1000, 90.0, 2**29)) for run in study.runs]
     return study
 
 

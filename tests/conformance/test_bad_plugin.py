@@ -9,7 +9,7 @@ from collections.abc import Callable, Mapping, Sequence
 from dataclasses import replace
 from pathlib import Path
 from types import SimpleNamespace
-from typing import Any
+from typing import Any, ClassVar
 
 import pytest
 
@@ -26,6 +26,7 @@ from bench.api.head import Encoding, Head, HeadModule, Proposals, Window
 from bench.api.model import Model, ModelSpec
 from bench.api.part import Part, Requirement
 from bench.api.quantizer import QuantizedWeights, Quantizer, When
+from bench.api.study import Request, StudyKind, StudyRun
 from bench.api.task import Scores, Task, TaskMetadata
 from bench.api.tracker import RunEvent, RunInfo, Tracker
 from bench.conformance import CHECKS, CheckResult, Workbench, cases, checks_of
@@ -447,6 +448,35 @@ def renamed(model: Model) -> type[Model]:
     return Copied
 
 
+class Twice(StudyKind):
+    """The same run for every seed, for each of two tasks."""
+
+    name, version, summary = "twice", "1", "each task alone"
+    citation, licence = "made for this test", "Apache-2.0"
+    roles: ClassVar[Mapping[str, str]] = {"alone": "alone"}
+
+    def plan(self, request: Request) -> list[StudyRun]:
+        return [
+            request.run(f"{task}-s{seed}", "alone", (task,), seed=seed)
+            for seed in request.seed_list
+            for task in request.base.task
+        ]
+
+
+class Picky(Twice):
+    roles: ClassVar[Mapping[str, str]] = {"alone": "alone", "together": "together"}
+
+
+class Drawing(Twice):
+    def plan(self, request: Request) -> list[StudyRun]:
+        return random.sample(super().plan(request), 4)
+
+
+class Grouping(Twice):
+    def plan(self, request: Request) -> list[StudyRun]:
+        return [replace(run, group=("a", "b")) for run in super().plan(request)]  # type: ignore[arg-type]
+
+
 @pytest.fixture(scope="module")
 def installed() -> Registry:
     known = load()
@@ -483,7 +513,7 @@ def head(made: type[Head]) -> Task:
     ("kind", "part"),
     [
         ("tasks", Notes()), ("heads", TokenClassificationHead()), ("architectures", Plain()), ("quantizers", Halved()),
-        ("trackers", Lines()),
+        ("studies", Twice()), ("trackers", Lines()),
     ],
 )  # fmt: skip
 def test_the_good_ones_pass(kind: str, part: Part, bench: Workbench) -> None:
@@ -526,6 +556,9 @@ BAD: list[tuple[str, Callable[[], Part], str, str]] = [
     ("quantizers", Severed, "gradients", "no gradient after two updates"),
     ("quantizers", WrongBytes, "save-and-load", "the weight files have"),
     ("quantizers", KeepsCalibration, "privacy", "calibration.json"),
+    ("studies", Picky, "metadata", "roles declares together"),
+    ("studies", Drawing, "determinism", "other runs for the same request"),
+    ("studies", Grouping, "save-and-load", "differ"),
     ("trackers", Unsourced, "metadata", "licence is empty"),
     ("trackers", Doubling, "determinism", "2 times"),
     ("trackers", Restless, "save-and-load", "nothing written between"),
@@ -545,7 +578,7 @@ def test_a_bad_part_fails_its_check_by_name(
 
 
 def test_every_check_of_these_kinds_has_a_part_that_fails_it() -> None:
-    for kind in ("tasks", "heads", "architectures", "quantizers", "trackers"):
+    for kind in ("tasks", "heads", "architectures", "quantizers", "studies", "trackers"):
         assert {b[2] for b in BAD if b[0] == kind} == set(checks_of(kind))  # type: ignore[arg-type]
     assert {b[2] for b in BAD} == set(CHECKS)
 
