@@ -214,7 +214,7 @@ def plan(
     from bench.training.plan import budget_of, refuse_unreachable
 
     with clock("encoding"):
-        data = corpora_step.encode(parts, sources, config, folder, console)
+        data = corpora_step.encode(parts, sources, config, console)
     device = Device(str(facts["device"]), str(facts["precision"]))
     epoch = {name: one.splits["train"].tokens for name, one in data.items()}
     made_up = any(one.corpus.synthetic for one in data.values())
@@ -348,7 +348,6 @@ def train_and_score(
     path = write_result(folder, result)  # 11
     headline = result.to_json()["headline"]
     journal.write("result", path=str(path), headline=headline)
-    state.clean()
     return outcome_of(folder)
 
 

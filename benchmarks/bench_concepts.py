@@ -178,9 +178,9 @@ def encoder() -> Encode:
     from bench.linking.meanings import Encoder
     from bench.modeling.find import find_model
     from bench.registry import load
-    from bench.steps.resolve import models_cache
+    from bench.user_cache import folder
 
-    return Encoder(find_model("minilm-l6", load(), models_cache()).folder())
+    return Encoder(find_model("minilm-l6", load(), folder("models")).folder())
 
 
 def large(count: int, root: Path) -> list[Figure]:

@@ -73,6 +73,7 @@ def synthetic(folder: Path) -> Path:
 def child(options: argparse.Namespace) -> dict[str, Any]:
     """Loads and encodes, or finds encoded."""
     os.environ["OMP_NUM_THREADS"] = str(options.threads)
+    common.own_cache(Path(options.child))
     from bench.config import RunConfig
     from bench.modeling.noise import import_heavy
     from bench.registry import load
@@ -95,7 +96,7 @@ def child(options: argparse.Namespace) -> dict[str, Any]:
     with corpora.read_corpora(parts.tasks, config) as sources:
         loaded = watch.stop()
         watch.start()
-        data = corpora.encode(parts, sources, config, Path(options.child), SilentReporter())
+        data = corpora.encode(parts, sources, config, SilentReporter())
         encoded = watch.stop()
     documents = sum(len(split.documents) for split in data[NAME].splits.values())
     return {

@@ -76,6 +76,7 @@ def measure(options: argparse.Namespace) -> list[Figure]:
 def child(options: argparse.Namespace) -> dict[str, float]:
     """Steps 4 to 8 of a run, without gates and evaluation."""
     os.environ["OMP_NUM_THREADS"] = str(options.threads)
+    from bench import user_cache
     from bench.config import RunConfig
     from bench.modeling.noise import import_heavy
     from bench.registry import load
@@ -87,6 +88,7 @@ def child(options: argparse.Namespace) -> dict[str, float]:
 
     with tempfile.TemporaryDirectory() as temporary:
         folder, out = Path(temporary) / "corpus", Path(temporary) / "run"
+        common.own_cache(Path(temporary) / "cache")
         config = RunConfig(task=(TASK,), model=options.model, data={TASK: str(folder)}, steps=STEPS)
         parts = resolve(config, load())
         parts.tasks[TASK].synthesize(folder, 2015, {"train": options.child, "dev": HELD_OUT, "test": HELD_OUT})
@@ -109,7 +111,7 @@ def child(options: argparse.Namespace) -> dict[str, float]:
         sources.__exit__(None, None, None)
         return {
             "load": clock.seconds["load"], "encode": clock.seconds["encoding"], "train": clock.seconds["train"],
-            "peak": common.peak_memory() - before, "cache": sum(f.stat().st_size for f in out.rglob("*.arrow")),
+            "peak": common.peak_memory() - before, "cache": user_cache.size("encoded"),
             "text": sum(f.stat().st_size for f in folder.rglob("*.text")),
         }  # fmt: skip
 

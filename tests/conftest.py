@@ -2,8 +2,11 @@
 
 from __future__ import annotations
 
+import atexit
 import os
+import shutil
 import sys
+import tempfile
 from importlib.util import find_spec, module_from_spec, spec_from_file_location
 from pathlib import Path
 from types import ModuleType
@@ -25,6 +28,22 @@ for _name in ("BENCH_DATA", "BENCH_NO_PLUGINS", "BENCH_DEBUG", "WANDB_API_KEY", 
     os.environ.pop(_name, None)
 
 import pytest  # noqa: E402
+
+_MODELS = Path(os.environ.get("XDG_CACHE_HOME") or Path.home() / ".cache") / "bench" / "models"
+
+
+def _fresh_cache(folder: Path) -> str:
+    """An empty cache but for the base models, which are the user's, once made."""
+    _MODELS.mkdir(parents=True, exist_ok=True)
+    (folder / "bench").mkdir(parents=True)
+    (folder / "bench" / "models").symlink_to(_MODELS.resolve())
+    return str(folder)
+
+
+_session = Path(tempfile.mkdtemp(prefix="bench-tests-"))
+atexit.register(shutil.rmtree, _session, ignore_errors=True)
+os.environ["XDG_CACHE_HOME"] = _fresh_cache(_session / "cache")
+
 from hypothesis import HealthCheck, settings  # noqa: E402
 
 from bench.registry import Registry, load  # noqa: E402
@@ -88,3 +107,10 @@ def made(root: Path) -> ModuleType:
     module = sys.modules["made_runs"] = module_from_spec(spec)  # its dataclasses look their module up
     spec.loader.exec_module(module)
     return module
+
+
+@pytest.fixture
+def own_cache(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
+    """The user's cache of this test alone; base models are in it."""
+    monkeypatch.setenv("XDG_CACHE_HOME", _fresh_cache(tmp_path / "cache"))
+    return tmp_path / "cache" / "bench"

@@ -26,6 +26,39 @@ WEIGHTS = "adapter_model.safetensors"
 FUSION_WEIGHTS = "fusion.safetensors"
 
 
+class Attention:
+    """Which implementation of attention the base model uses, with gradients and without.
+
+    On a CPU the backward pass of torch's fused attention takes twelve times as long as its forward pass, so that training is
+    faster through ``eager``; what needs no gradient is faster through the fused one (`benchmarks/bench_attention.py` times
+    both). Elsewhere both are what transformers chose.
+
+    Args:
+        backbone: what `AutoModel` gives.
+    """
+
+    def __init__(self, backbone: nn.Module) -> None:
+        self._backbone = backbone
+        self.evaluation = self._current()
+        self.training = self.evaluation
+        if _device(backbone).type == "cpu" and self.evaluation is not None:
+            self._set("eager")
+            self.training = self._current()
+
+    def choose(self, gradients: bool) -> None:
+        """Sets the implementation of the next pass."""
+        wanted = self.training if gradients else self.evaluation
+        if wanted is not None and wanted != self._current():
+            self._set(wanted)
+
+    def _current(self) -> str | None:
+        return getattr(getattr(self._backbone, "config", None), "_attn_implementation", None)
+
+    def _set(self, name: str) -> None:
+        with suppress(ValueError):  # a model that has no such attention keeps its own
+            cast(Any, self._backbone).set_attn_implementation(name)
+
+
 class AdaptedModel(nn.Module):
     """The base model with an architecture's adapters on it, all of them trainable and nothing else.
 
@@ -67,6 +100,7 @@ class AdaptedModel(nn.Module):
         self.tasks = tuple(tasks)
         self._routes = {task: tuple(tuple(names) for names in architecture.passes(task)) for task in self.tasks}
         _prepare(backbone)
+        self.attention = Attention(backbone)
         seed = int(torch.randint(2**62, ()).item()) if _device(backbone).type != "meta" else 0
         with torch.random.fork_rng(devices=[]), _birthplace(backbone):
             torch.default_generator.manual_seed(seed)
@@ -92,11 +126,6 @@ class AdaptedModel(nn.Module):
         self._initialise(seed)
 
     @property
-    def attention(self) -> str | None:
-        """The base's implementation of attention, such as ``eager`` or ``sdpa``; None where it does not say."""
-        return getattr(getattr(self.backbone, "config", None), "_attn_implementation", None)
-
-    @property
     def backbone(self) -> nn.Module:
         """The base model with the LoRA layers in it; every pass calls it, so a forward pre-hook sees every attention mask."""
         return cast(nn.Module, self.peft.base_model.model)
@@ -110,6 +139,7 @@ class AdaptedModel(nn.Module):
             attention_mask: (batch, seq), 1 at real tokens.
         """
         states = []
+        self.attention.choose(torch.is_grad_enabled())
         for names in self._routes[task]:
             self._activate(names)
             states.append(self.backbone(input_ids=input_ids, attention_mask=attention_mask).last_hidden_state)
@@ -253,10 +283,6 @@ def _prepare(backbone: nn.Module) -> None:
     config: Any = getattr(backbone, "config", None)
     if getattr(config, "use_cache", False):
         config.use_cache = False  # a decoder would fill a cache in every pass that nothing reads
-    if _device(backbone).type == "cpu" and hasattr(backbone, "set_attn_implementation"):
-        # On a CPU the backward pass of torch's fused attention takes twelve times as long as its forward pass.
-        with suppress(ValueError):  # a model that has no such attention
-            cast(Any, backbone).set_attn_implementation("eager")
     without_dropout(backbone)
 
 

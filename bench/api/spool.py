@@ -63,7 +63,7 @@ class Spool(Sequence[Document]):
             StorageError: the disk is full.
         """
         for document in documents:
-            line = json.dumps(_packed(document), separators=(",", ":"), default=lambda number: number.item()).encode()
+            line = as_line(document)
             try:
                 with self._lock:
                     self._file.seek(self._starts[-1])
@@ -75,6 +75,13 @@ class Spool(Sequence[Document]):
                     "Make room there, or set TMPDIR to a folder that has some.",
                 ) from None
             self._starts.append(self._starts[-1] + len(line))
+
+    def lines(self) -> Iterator[bytes]:
+        """What `as_line` gives of each document, in order, read without making documents of it."""
+        for start, end in zip(self._starts, self._starts[1:], strict=False):
+            with self._lock:
+                self._file.seek(start)
+                yield self._file.read(end - start)
 
     def __len__(self) -> int:
         return len(self._starts) - 1
@@ -101,6 +108,11 @@ class Spool(Sequence[Document]):
         if not isinstance(other, Sequence) or len(other) != len(self):
             return False
         return all(a == b for a, b in zip(self, other, strict=True))
+
+
+def as_line(document: Document) -> bytes:
+    """A document as one line of JSON without its newline, everything it holds."""
+    return json.dumps(_packed(document), separators=(",", ":"), default=lambda number: number.item()).encode()
 
 
 def _size(document: Document) -> int:

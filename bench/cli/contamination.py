@@ -65,14 +65,14 @@ def _min_k(args: argparse.Namespace, task: Task, test: Sequence[Document], synth
     from bench.cli.console import RichReporter
     from bench.evaluation.contamination import contamination
     from bench.modeling.find import find_model
-    from bench.steps.resolve import models_cache
+    from bench.user_cache import folder
 
     if synthetic:
         raise UsageError(
             "The test text is synthetic: it was written just now, and no model can have seen it.",
             f"Give the real corpus with --data DIR; 'bench show task {task.name}' says where it is had.",
         )
-    model = find_model(args.model, registry, models_cache())
+    model = find_model(args.model, registry, folder("models"))
     if not model.spec.causal:
         raise UsageError(f"Min-k% wants a decoder; {args.model!r} is an encoder.", "Name another one, e.g. smollm2-135m.")
     control = _folder_texts(args.control) if args.control else _generated(task)

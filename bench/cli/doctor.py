@@ -15,12 +15,11 @@ from importlib.util import find_spec
 from pathlib import Path
 from typing import Any, Literal
 
-from bench import __version__
+from bench import __version__, user_cache
 from bench.cli.list_ import status
 from bench.cli.parser import Parser
 from bench.cli.terminal import paint, say
 from bench.cli.text import dump
-from bench.linking.cache import cache_root
 from bench.registry import KINDS, Registry, load
 from bench.results.display import size
 
@@ -59,7 +58,15 @@ def configure(parser: Parser) -> None:
 def run(args: argparse.Namespace) -> int:
     """Reports; always 0, since what is missing may never be needed."""
     registry = load()
-    findings = [*interpreter(), *packages(), *machine(), *parts(registry), *corpora(registry, os.environ), *plugins(registry)]
+    findings = [
+        *interpreter(),
+        *packages(),
+        *machine(),
+        *caches(),
+        *parts(registry),
+        *corpora(registry, os.environ),
+        *plugins(registry),
+    ]
     if args.json:
         say(dump({"version": __version__, "findings": [asdict(finding) for finding in findings]}))
         return 0
@@ -130,7 +137,7 @@ def packages() -> Iterator[Finding]:
 
 
 def machine() -> Iterator[Finding]:
-    """Compiler, cores, memory, disk, what bench keeps there, and devices."""
+    """Compiler, cores, memory, disk and devices."""
     import psutil
 
     compiler = shutil.which(os.environ.get("CXX") or "g++")
@@ -145,10 +152,15 @@ def machine() -> Iterator[Finding]:
     capped = f", limited to {_gib(limit)} by the container" if limit and limit < memory.total else ""
     yield Finding("machine", "memory", "ok", f"{_gib(memory.available)} available of {_gib(memory.total)}{capped}")
     yield Finding("machine", "disk", "ok", f"{_gib(shutil.disk_usage(Path.cwd()).free)} free here")
-    held = sum(path.stat().st_size for path in cache_root().rglob("*") if path.is_file())
-    where = "$XDG_CACHE_HOME/bench/concepts" if os.environ.get("XDG_CACHE_HOME") else "~/.cache/bench/concepts"
-    yield Finding("machine", "cache", "ok", f"{size(held)} of names of concepts in {where}; delete the folder to clear it")
     yield _gpu()
+
+
+def caches() -> Iterator[Finding]:
+    """What bench keeps for the next run, and how to be rid of it."""
+    for kind, words in user_cache.HELD.items():
+        held = user_cache.size(kind)
+        clear = f"; to clear it: rm -r {user_cache.shown(kind)}" if held else ""
+        yield Finding("cache", kind, "ok", f"{size(held)} of {words}{clear}")
 
 
 def parts(registry: Registry) -> Iterator[Finding]:

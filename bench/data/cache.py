@@ -14,7 +14,7 @@ from numpy.typing import NDArray
 from bench.api.data import Document
 from bench.api.head import Encoding, Head, Window
 from bench.data.cuts import cut
-from bench.data.sealed import beside, digest, read_sealed, write_sealed
+from bench.sealed import beside, digest, read_sealed, write_sealed
 
 if TYPE_CHECKING:
     from datasets import Dataset

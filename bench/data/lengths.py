@@ -20,8 +20,8 @@ import numpy as np
 from bench.api.data import Document
 from bench.api.head import Cut
 from bench.data.cuts import separator
-from bench.data.sealed import read_sealed, write_sealed
 from bench.data.windows import sentences, special_tokens, tokenized, words
+from bench.sealed import read_sealed, write_sealed
 
 PERCENTILE = 99.0
 MULTIPLE = 8

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import json
-import os
 import warnings
 from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass
@@ -11,6 +10,7 @@ from hashlib import sha256
 from pathlib import Path
 from typing import Any
 
+from bench import user_cache
 from bench.errors import DataError, DataWarning
 from bench.linking.columns import Columns
 from bench.linking.readers import Selection, form_of, read
@@ -41,11 +41,6 @@ class Terminology:
     folder: Path
 
 
-def cache_root() -> Path:
-    """Where names are kept: ``$XDG_CACHE_HOME/bench/concepts``, which only its owner may enter."""
-    return Path(os.environ.get("XDG_CACHE_HOME") or Path.home() / ".cache") / "bench" / "concepts"
-
-
 def content_hash(path: Path, selection: Selection) -> str:
     """SHA-256 of a file of names, with the selection where the file is UMLS's.
 
@@ -65,14 +60,14 @@ def open_terminology(path: Path, selection: Selection, root: Path | None = None)
     Args:
         path: of the file.
         selection: of rows of UMLS.
-        root: of the cache; `cache_root` where None.
+        root: of the cache; the user's where None.
 
     Raises:
         DataError: file and line, what stood there and what was wanted; or there is no name in it.
         StorageError: the cache cannot be written.
     """
     key = content_hash(path, selection)
-    root = root or cache_root()
+    root = root or user_cache.folder("concepts")
     folder = root / f"{key[:32]}-{VERSION}"
     if not (folder / FACTS).is_file():
         with written_whole(folder) as aside:

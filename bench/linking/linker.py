@@ -4,7 +4,8 @@ from __future__ import annotations
 
 import random
 from collections.abc import Callable, Iterator, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import asdict, dataclass, replace
+from pathlib import Path
 
 import numpy as np
 from numpy.typing import NDArray
@@ -15,6 +16,7 @@ from bench.linking.features import rows, setting
 from bench.linking.meanings import Meanings
 from bench.linking.rerank import Choice, Ranker, fit, threshold
 from bench.linking.table import NameTable
+from bench.sealed import read_sealed, write_sealed
 
 FOLDS = 5
 """Parts of the training documents, each ranked by what the others and the terminology know: else the linker would learn that
@@ -76,6 +78,11 @@ class Linker:
         dev: documents of the dev split.
         unlinked: what the corpus writes for a mention without a concept, or None.
         meanings: embeddings for the names and the training mentions it is called with; None where there is no encoder.
+        kept: JSON file that what was fitted is read from, or written to where it is not there or not whole; the caller puts
+            everything that decides the content into its name. It holds numbers, no text.
+
+    Raises:
+        OSError: `kept` cannot be written.
     """
 
     def __init__(
@@ -85,16 +92,25 @@ class Linker:
         dev: Sequence[Document],
         unlinked: str | None = None,
         meanings: Callable[[NameTable], Meanings] | None = None,
+        kept: Path | None = None,
     ) -> None:
         self._unlinked = unlinked
         trained: Trained = learn(train, FOLDS, unlinked)
         self._finder = Finder(names, trained, meanings(trained.table) if meanings is not None else None)
+        facts = None if kept is None else read_sealed(kept)
+        if facts is not None:
+            self._ranker = None if facts["ranker"] is None else Ranker(**{k: np.array(v) for k, v in facts["ranker"].items()})
+            self.judged, self.threshold = Judged(**facts["judged"]), float(facts["threshold"])
+            return
         lessons = self._lessons(train)
         self.prepare(dev)
         self._ranker = _fitted(lessons)
         ranked = [pair for d in dev for pair in zip(d.mentions, self._scored(d, d.mentions), strict=True)]
         self.judged = self._judged(lessons, ranked)
         self.threshold = self._cut(ranked)
+        if kept is not None:
+            weights = None if self._ranker is None else {k: v.tolist() for k, v in vars(self._ranker).items()}
+            write_sealed(kept, {"ranker": weights, "judged": asdict(self.judged), "threshold": str(self.threshold)})
 
     def prepare(self, documents: Sequence[Document]) -> None:
         """Looks documents up together: it takes about as long for many as for one to go through a large terminology."""

@@ -15,10 +15,14 @@ from math import prod
 from pathlib import Path
 from typing import Any
 
+from bench import user_cache
 from bench.durable import sync
 from bench.errors import StorageError, UsageError
+from bench.sealed import read_sealed, write_sealed
 
 PICKLES = (".bin", ".pt", ".pth", ".ckpt", ".pkl")
+REMEMBERED = 256 * 2**20
+"""Bytes from which on the hash of a file outlives the process: SHA-256 reads some 1.5 GB a second."""
 INDEX = "model.safetensors.index.json"
 
 
@@ -138,14 +142,27 @@ def read_json(path: Path) -> dict[str, Any]:
 
 
 def sha256_file(path: Path) -> str:
-    """SHA-256 of a file, remembered for its size and modification time."""
+    """SHA-256 of a file, remembered while nothing about it changes: a large one's in the user's cache, for the next run."""
     real = path.resolve()
     stat = real.stat()
-    return _sha256(real, stat.st_size, stat.st_mtime_ns)
+    return _sha256(real, stat.st_size, stat.st_mtime_ns, stat.st_ctime_ns, stat.st_ino)
 
 
 @lru_cache(maxsize=256)
-def _sha256(path: Path, size: int, mtime: int) -> str:
+def _sha256(path: Path, size: int, *stamps: int) -> str:
+    if size < REMEMBERED:
+        return _read_through(path)
+    # The time of the last change of the inode is none that a program can set back.
+    key = {"path": str(path), "size": size, "stamps": stamps}
+    with contextlib.suppress(OSError, StorageError):  # a cache that cannot be written costs the next run some seconds
+        kept = user_cache.path("hashes", "weights", ".json", key)
+        known = read_sealed(kept) or {"of": _read_through(path)}
+        write_sealed(kept, known)
+        return str(known["of"])
+    return _read_through(path)
+
+
+def _read_through(path: Path) -> str:
     digest = hashlib.sha256()
     with path.open("rb") as file:
         while chunk := file.read(1 << 20):

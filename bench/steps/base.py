@@ -14,9 +14,9 @@ import numpy as np
 from bench.adapters.ranks import RankPlan
 from bench.api.quantizer import QuantizedWeights, Quantizer
 from bench.config import RunConfig
-from bench.data.sealed import digests, read_sealed, sealed
 from bench.results.layout import QUANTIZED
 from bench.results.store import write_json
+from bench.sealed import digests, read_sealed, sealed
 from bench.steps.resolve import Parts
 
 if TYPE_CHECKING:

@@ -5,19 +5,22 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from functools import partial
+from importlib.metadata import version
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+from bench import user_cache
 from bench.api.data import SPLITS, Corpus, Document
 from bench.api.part import Requirement
 from bench.api.task import Task
 from bench.config import RunConfig
 from bench.data.concepts import ConceptDictionary, Linking
+from bench.data.content import code_digest, documents_digest
 from bench.errors import MissingError, UsageError
 from bench.linking.cache import Terminology, open_terminology
 from bench.linking.readers import Selection
 from bench.reporting import Reporter
-from bench.steps.corpora import Source
+from bench.steps.corpora import Source, storable
 
 if TYPE_CHECKING:
     from bench.modeling.find import BaseModel
@@ -104,7 +107,11 @@ class TaskLinking:
 
 
 def linkings(
-    data: Mapping[str, TaskData], terminologies: Mapping[str, Terminology], model: BaseModel, device: str, console: Reporter
+    data: Mapping[str, TaskData],
+    terminologies: Mapping[str, Terminology],
+    model: BaseModel,
+    device: str,
+    console: Reporter,
 ) -> dict[str, TaskLinking]:
     """Task to what links its mentions, for those whose training mentions have concepts."""
     found = {}
@@ -121,7 +128,11 @@ def linkings(
 
 
 def trained_linking(
-    corpus: Corpus, unlinked: str | None, terminology: Terminology, model: BaseModel | None = None, device: str = "cpu"
+    corpus: Corpus,
+    unlinked: str | None,
+    terminology: Terminology,
+    model: BaseModel | None = None,
+    device: str = "cpu",
 ) -> TaskLinking:
     """The linker of a corpus, with embeddings where train and dev say that they help.
 
@@ -131,12 +142,27 @@ def trained_linking(
         terminology: names the concepts.
         model: the base model; its embeddings are looked at where it is a sentence encoder.
         device: where it embeds.
+
+    Raises:
+        StorageError: what was fitted cannot be kept for other runs.
     """
     from bench.linking.linker import Linker
     from bench.linking.meanings import Encoder, Meanings, is_sentence_encoder
 
     table, train, dev = terminology.table, corpus["train"], corpus["dev"]
-    linker = Linker(table, train, dev, unlinked)
+
+    def trained(meanings: Any, embeddings: str | None) -> Linker:
+        """The linker that looks at the embeddings of a model, or at none."""
+        key = {
+            "names": terminology.sha256, "train": documents_digest(train), "dev": documents_digest(dev), "unlinked": unlinked,
+            "embeddings": embeddings, "device": device if embeddings else None, "code": code_digest(),
+            "packages": [version("numpy"), version("scipy")],
+        }  # fmt: skip
+        path = user_cache.path("linkers", "linker", ".json", key)
+        with storable(path):
+            return Linker(table, train, dev, unlinked, meanings, path)
+
+    linker = trained(None, None)
     judged = linker.judged
     told: dict[str, Any] = {
         "linker": "re-ranked", "file": terminology.path.name, "names": len(table), "concepts": terminology.concepts,
@@ -144,9 +170,8 @@ def trained_linking(
         "embeddings": False,
     }  # fmt: skip
     if judged.missed >= MISSED and model is not None and is_sentence_encoder(model.folder()):
-        kept = terminology.folder / f"meanings-{model.sha256()[:16]}.npy"
-        meanings = partial(Meanings, Encoder(model.folder(), device), table, kept=kept)
-        other = Linker(table, train, dev, unlinked, meanings)
+        embedded = terminology.folder / f"meanings-{model.sha256()[:16]}.npy"
+        other = trained(partial(Meanings, Encoder(model.folder(), device), table, kept=embedded), model.sha256())
         told["judged_with_embeddings"] = other.judged.accuracy
         if other.judged.accuracy > judged.accuracy:
             linker, told["embeddings"] = other, True

@@ -212,7 +212,8 @@ def _result(
             "training": {
                 "evaluations": progress.evaluations, "best": progress.best, "stopped": progress.stopped,
                 "reported": "best on dev" if not planned.budget.controlled else "last checkpoint of the budget",
-                "attention": trainer.model.adapted.attention,
+                "attention": trainer.model.adapted.attention.training,
+                "evaluation_attention": trainer.model.adapted.attention.evaluation,
                 "tokens_per_second": trainer.ledger.tokens / max(progress.seconds, 1e-9),
                 "evaluation_tokens_per_second": scoring.throughput,
             },

@@ -1,11 +1,9 @@
-"""Step 4: corpora read and checked, or made; then encoded once into the run's own folder."""
+"""Step 4: corpora read and checked, or made; then encoded, once for all runs."""
 
 from __future__ import annotations
 
 import filecmp
 import gc
-import hashlib
-import json
 import shutil
 import tempfile
 from collections.abc import Iterator, Mapping
@@ -14,15 +12,17 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+from bench import user_cache
 from bench.api.data import SPLITS, Corpus
 from bench.api.task import Task
 from bench.config import RunConfig
 from bench.data import leaks
+from bench.data.content import code_digest, documents_digest, tokenizer_digest
 from bench.data.spans import tidied_corpus
 from bench.data.windows import special_tokens
 from bench.errors import DataError, StorageError, UsageError
 from bench.reporting import Reporter
-from bench.results.layout import CACHE, CORPUS
+from bench.results.layout import CORPUS
 from bench.steps.resolve import Parts
 
 if TYPE_CHECKING:
@@ -119,14 +119,13 @@ def _alike(source: Path, copy: Path) -> bool:
     return names == found and all(filecmp.cmp(source / name, copy / name, shallow=False) for name in names)
 
 
-def encode(
-    parts: Parts, sources: Mapping[str, Source], config: RunConfig, folder: Path, console: Reporter
-) -> dict[str, TaskData]:
-    """Encodes every split of every task, or finds it encoded in the run's folder already.
+def encode(parts: Parts, sources: Mapping[str, Source], config: RunConfig, console: Reporter) -> dict[str, TaskData]:
+    """Encodes every split of every task, or finds it encoded already, by this run or another one.
 
     Raises:
         DataError: no training mention, or none that the head can reach.
         UsageError: the model's weights and configuration disagree, or its tokenizer gives ids that have no embedding.
+        StorageError: the disk is full or cannot be written.
     """
     from bench.data.cache import encode_split
     from bench.data.lengths import kept_length
@@ -137,19 +136,17 @@ def encode(
     tokenizer = load_tokenizer(parts.model.folder())
     framing = framing_ids(parts.model.folder(), tokenizer)
     refuse_past_table(parts.model.name, "padding and special tokens", max(framing, default=-1), rows)
-    most, model = parts.model.spec.max_length, parts.model.sha256()
-    with storable(folder / CACHE):
-        (folder / CACHE).mkdir(parents=True, exist_ok=True)
-        (folder / CACHE).chmod(0o700)  # token ids are text to whoever has the tokenizer
+    most, tokenizing = parts.model.spec.max_length, tokenizer_digest(tokenizer)
     data = {}
     for name, task in parts.tasks.items():
         corpus = sources[name].corpus
         head = parts.fresh_head(name)
         head.fit(corpus["train"])
+        train, code = documents_digest(corpus["train"]), code_digest(task, head)
         length = min(config.max_length or most, most)
         if config.max_length is None:
-            key = {"corpus": corpus.sha256, "cuts": head.cuts, "most": most, "model": model}
-            path = folder / CACHE / f"{name}.length.{_digest(key)}.json"
+            key = {"documents": train, "cuts": head.cuts, "most": most, "tokenizer": tokenizing, "code": code}
+            path = user_cache.path("encoded", f"{name}.length", ".json", key)
             with storable(path):
                 length = kept_length(path, corpus["train"], tokenizer, head.cuts, most).tokens
         splits = {}
@@ -157,13 +154,11 @@ def encode(
         with console.progress(f"encoding {name}", total, "documents") as bar:
             for split in SPLITS:
                 key = {
-                    "corpus": corpus.sha256,
-                    "head": head.name,
-                    "task": task.version,
-                    "length": length,
-                    "model": model,
-                }
-                path = folder / CACHE / f"{name}.{split}.{_digest(key)}.arrow"
+                    "documents": train if split == "train" else documents_digest(corpus[split]), "train": train,
+                    "task": task.version, "head": head.name, "state": head.state(), "length": length,
+                    "tokenizer": tokenizing, "code": code,
+                }  # fmt: skip
+                path = user_cache.path("encoded", f"{name}.{split}", ".arrow", key)
                 with storable(path):
                     splits[split] = encode_split(corpus[split], head, tokenizer, length, path, bar.advance, console.warn)
         data[name] = TaskData(task, corpus, head, splits, length)
@@ -179,10 +174,6 @@ def storable(path: Path) -> Iterator[None]:
         yield
     except OSError as error:
         raise StorageError(f"{path} cannot be written: {error.strerror or error}.", "Make room.") from None
-
-
-def _digest(key: Mapping[str, Any]) -> str:
-    return hashlib.sha256(json.dumps(key, sort_keys=True).encode()).hexdigest()[:16]
 
 
 def pad_id(folder: Path) -> int:

@@ -2,16 +2,18 @@
 
 from __future__ import annotations
 
+import os
 from collections.abc import Mapping, Sequence
 from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+from bench import user_cache
 from bench.api.data import Judgement
 from bench.config import RunConfig
 from bench.invariants.batch import BatchReport, cpu_limit, search
 from bench.reporting import Reporter
-from bench.results.layout import CACHE, QUANTIZED
+from bench.results.layout import QUANTIZED
 from bench.steps.corpora import labelled
 from bench.steps.planned import Clock, Planned
 from bench.steps.resolve import Parts
@@ -123,7 +125,8 @@ def settle_batch(
         "pad": trainer.pad,
         "threads": torch.get_num_threads(),
     }
-    job = folder / CACHE / "probe.json"  # it holds the token ids of a few examples a task
+    # it holds the token ids of a few examples a task
+    job = user_cache.private("encoded") / f"probe.{folder.name}.{os.getpid()}.json"
     probe = Probe(spec, job, held)
     try:
         return search(probe, longest, update, limit)

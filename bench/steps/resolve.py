@@ -2,13 +2,12 @@
 
 from __future__ import annotations
 
-import os
 from collections.abc import Mapping, Sequence
 from copy import deepcopy
 from dataclasses import dataclass
-from pathlib import Path
 from typing import TypeVar
 
+from bench import user_cache
 from bench.api.architecture import Architecture
 from bench.api.head import Head
 from bench.api.model import ModelSpec
@@ -91,7 +90,7 @@ def resolve(config: RunConfig, registry: Registry) -> Parts:
     for requirement in _training_needs():
         if not requirement.present():
             raise MissingError(f"Training needs {requirement.module}, which is not installed.", requirement.command)
-    model = find_model(config.model, registry, models_cache())
+    model = find_model(config.model, registry, user_cache.folder("models"))
     architecture = _ready(registry.get("architectures", config.arch))
     trackers = [] if config.tracker == ("none",) else [registry.get("trackers", name) for name in config.tracker]
     return Parts(
@@ -166,11 +165,6 @@ def tolerating(tasks: Mapping[str, Task], kinds: Sequence[str]) -> dict[str, Tas
             error.hint = f"These can be left out: {', '.join(known)}." if known else "The run's tasks can leave none out."
             raise error
     return {name: task.tolerating(kind for kind in kinds if kind in task.faults) for name, task in tasks.items()}
-
-
-def models_cache() -> Path:
-    """Where base models that are made or unpacked are kept: ``$XDG_CACHE_HOME/bench/models``."""
-    return Path(os.environ.get("XDG_CACHE_HOME") or Path.home() / ".cache") / "bench" / "models"
 
 
 def _training_needs() -> tuple[Requirement, ...]:

@@ -8,14 +8,14 @@ from pathlib import Path
 from typing import Any
 
 from bench.config import RunConfig, flag, from_mapping
-from bench.data.sealed import sealed, unsealed
 from bench.errors import RunStateError
 from bench.invariants.batch import BatchReport
 from bench.invariants.checkpoint import Checkpoint, steps
 from bench.results.environment import versions
-from bench.results.layout import CACHE, PLAN
+from bench.results.layout import PLAN
 from bench.results.schema import plain
 from bench.results.store import read_json, write_json
+from bench.sealed import sealed, unsealed
 from bench.tracking.journal import Journal
 from bench.training.processes import launched
 
@@ -61,12 +61,6 @@ class State:
         content = {f.name: getattr(self, f.name) for f in fields(self) if f.name != "folder"}
         content |= {"batch": self.batch.as_json() if self.batch else None}
         write_json(self.folder / PLAN, sealed(plain(content)))
-
-    def clean(self) -> None:
-        """Removes the encoded windows: the run is finished and they can be made again."""
-        import shutil
-
-        shutil.rmtree(self.folder / CACHE, ignore_errors=True)
 
 
 def machine() -> dict[str, Any]:

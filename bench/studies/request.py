@@ -10,6 +10,7 @@ from dataclasses import fields, replace
 from pathlib import Path
 from typing import Any
 
+from bench import user_cache
 from bench.api.quantizer import Quantizer
 from bench.api.study import BUDGETS, SEEDS, Option, Request, StudyKind, Takes
 from bench.api.task import Task
@@ -178,11 +179,11 @@ def fitting(base: RunConfig, registry: Registry) -> dict[str, str | None]:
         UsageError: only the weights as they are fit, or the study was told which to take.
     """
     from bench.modeling.find import find_model
-    from bench.steps.resolve import misfit, models_cache
+    from bench.steps.resolve import misfit
 
     if base.quant != "none" or base.quant_when is not None:
         raise UsageError("The study takes every quantizer that fits; leave --quant and --quant-when out.")
-    model = find_model(base.model, registry, models_cache())
+    model = find_model(base.model, registry, user_cache.folder("models"))
     parts: list[Quantizer] = [registry.get("quantizers", entry.name) for entry in registry.entries("quantizers")]
     fits = [q for q in parts if q.name != "none" and not q.missing() and not misfit(q, model.spec, q.when[0], base.device)]
     if not fits:

@@ -24,14 +24,9 @@ Plan = Callable[..., tuple[int, str]]
 
 
 @pytest.fixture
-def plan(tmp_path: Path, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch) -> Plan:
+def plan(tmp_path: Path, own_cache: Path, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch) -> Plan:
     """Plans a run on a small corpus that names no concepts; gives its exit code and all that was printed."""
     monkeypatch.chdir(tmp_path)
-    models = Path.home() / ".cache" / "bench" / "models"
-    (tmp_path / "cache" / "bench").mkdir(parents=True)
-    if models.is_dir():  # the tiny models need not be made again
-        (tmp_path / "cache" / "bench" / "models").symlink_to(models)
-    monkeypatch.setenv("XDG_CACHE_HOME", str(tmp_path / "cache"))
     load().get("tasks", TASK).synthesize(tmp_path / "corpus", 3, {"train": 2, "dev": 1, "test": 1})
     (tmp_path / "corpus" / "concepts.tsv").unlink()
 

@@ -131,11 +131,6 @@ def named(folder: Path, pattern: str) -> str:
 @pytest.mark.parametrize(
     ("moment", "pattern", "damage", "said"),
     [
-        ("in training", "cache/*.train.*.arrow", flip(0.5), "the windows are encoded again"),
-        ("in training", "cache/*.dev.*.arrow", cut, "the windows are encoded again"),
-        ("in training", "cache/*.train.*.json", digits, "the windows are encoded again"),
-        ("in training", "cache/*.test.*.json", Path.unlink, "the windows are encoded again"),
-        ("in training", "cache/*.length.*.json", digits, "same"),
         ("in training", "plan.json", flip(0.9), "plan.json"),
         ("in training", "journal.jsonl", flip(0.1), "journal.jsonl, line"),
         ("in training", "corpus/*/train/*.text", flip(0.5), "it is written again"),
@@ -150,6 +145,31 @@ def test_what_a_run_comes_back_to_is_checked(
 ) -> None:
     name = named(prepared[moment], pattern)
     assert said in resumed(kit, prepared, moment, name, damage, tmp_path / "copy")
+
+
+@pytest.mark.parametrize(
+    ("pattern", "damage", "said"),
+    [
+        ("*.train.*.arrow", flip(0.5), "the windows are encoded again"),
+        ("*.dev.*.arrow", cut, "the windows are encoded again"),
+        ("*.train.*.json", digits, "the windows are encoded again"),
+        ("*.test.*.json", Path.unlink, "the windows are encoded again"),
+        ("*.length.*.json", digits, "same"),
+        ("*", Path.unlink, "same"),
+    ],
+)
+def test_what_other_runs_left_in_the_cache_is_checked(
+    kit: Any, prepared: dict[str, Path], tmp_path: Path, own_cache: Path, pattern: str, damage: Damage, said: str
+) -> None:
+    def nothing(path: Path) -> None:
+        """Leaves the run's folder as it is."""
+
+    assert resumed(kit, prepared, "in training", "plan.json", nothing, tmp_path / "first") == "same"
+    kept = [*(own_cache / "encoded").glob(pattern)]
+    assert kept
+    for path in kept:
+        damage(path)
+    assert said in resumed(kit, prepared, "in training", "plan.json", nothing, tmp_path / "copy")
 
 
 @pytest.mark.nightly

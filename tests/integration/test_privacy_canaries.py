@@ -1,4 +1,4 @@
-"""Strings planted in a corpus stand nowhere outside the run's own cache and corpus: no tracker, result, log or message."""
+"""Strings planted in a corpus stand nowhere outside its files: no tracker, result, log or message."""
 
 from __future__ import annotations
 
@@ -16,7 +16,7 @@ from bench import runner  # noqa: E402
 from bench.config import RunConfig  # noqa: E402
 from bench.errors import BenchError  # noqa: E402
 from bench.registry import load  # noqa: E402
-from bench.results.layout import CACHE, CORPUS  # noqa: E402
+from bench.results.layout import CORPUS  # noqa: E402
 
 Make = Callable[..., RunConfig]
 TASK = "2015-T14"
@@ -61,7 +61,7 @@ def test_no_canary_leaves_the_corpus(planted: Path, tiny: Make, tmp_path: Path, 
     assert any(path.suffix == ".wandb" for path in seen)
     for path in seen:
         inside = path.relative_to(folder).parts[0] if path.is_relative_to(folder) else ""
-        if inside not in (CACHE, CORPUS):
+        if inside != CORPUS:
             assert not leaks(path.read_bytes()), path
     printed = capfd.readouterr()
     assert not leaks((printed.out + printed.err + "\n".join(console.lines)).encode())
@@ -100,14 +100,12 @@ def test_no_error_message_quotes_a_broken_file(
     assert "Traceback" not in printed.err
 
 
-def test_what_can_be_turned_back_into_text_is_for_its_owner_alone(
-    planted: Path, tiny: Make, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    from bench.steps.resume import State
-
-    monkeypatch.setattr(State, "clean", lambda self: None)  # which removes it when the run ends
+def test_what_can_be_turned_back_into_text_is_for_its_owner_alone(planted: Path, tiny: Make, own_cache: Path) -> None:
     folder = runner.run(tiny(data={TASK: str(planted)}), load()).folder
     assert folder is not None
-    assert [*(folder / CACHE).glob("*.arrow")]
-    assert (folder / CACHE).stat().st_mode & 0o077 == 0
-    assert {path.parent for path in folder.rglob("*.arrow")} == {folder / CACHE}
+    assert not [*folder.rglob("*.arrow")]
+    assert len([*own_cache.rglob("*.arrow")]) == 3
+    for path in own_cache.rglob("*"):
+        if path.is_file() and "models" not in path.parts:
+            assert path.parent.stat().st_mode & 0o077 == 0
+            assert not leaks(path.read_bytes())

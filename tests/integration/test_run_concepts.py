@@ -26,13 +26,7 @@ from bench.studies.words import words_of
 TASK = "2015-T14"
 
 
-@pytest.fixture(autouse=True)
-def own_cache(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    models = Path.home() / ".cache" / "bench" / "models"
-    monkeypatch.setenv("XDG_CACHE_HOME", str(tmp_path / "cache"))
-    if models.is_dir():  # the tiny models need not be made again
-        (tmp_path / "cache" / "bench").mkdir(parents=True)
-        (tmp_path / "cache" / "bench" / "models").symlink_to(models)
+pytestmark = pytest.mark.usefixtures("own_cache")
 
 
 def plain_corpus(source: Path, folder: Path) -> Path:

@@ -83,6 +83,7 @@ def checkpoints(folder: Path, seed: int) -> list[Path]:
     return found
 
 
+@pytest.mark.nightly  # Ray takes longer to start than all else here; below, it is stopped
 def test_a_ray_worker_that_is_killed_costs_no_run(job: Callable[..., Job], tmp_path: Path) -> None:
     pytest.importorskip("ray")
     started = launcher("ray", 2, tmp_path, ("num_cpus=1",))

@@ -6,7 +6,6 @@ import copy
 import json
 from collections.abc import Callable, Sequence
 from pathlib import Path
-from typing import Any
 
 import pytest
 
@@ -113,6 +112,22 @@ def test_untrained_adapters_change_nothing(architecture: Architecture, make: Cal
         want = plain(input_ids=IDS, attention_mask=MASK).last_hidden_state
         for task in TASKS:
             assert torch.allclose(model(task, IDS, MASK), want, atol=1e-6)
+
+
+def test_attention_is_the_fused_one_where_no_gradient_is_needed_and_both_give_the_same_states() -> None:
+    model = trained(SharedOnly())
+    assert (model.attention.training, model.attention.evaluation) == ("eager", "sdpa")
+    seen: list[str] = []
+    model.backbone.register_forward_pre_hook(lambda module, _: seen.append(module.config._attn_implementation))
+    padded = MASK.clone()
+    padded[0, -2:] = 0
+    with torch.no_grad():
+        fused = model("a", IDS, padded)
+    eager = model("a", IDS, padded)
+    assert seen == ["sdpa", "eager"]
+    assert not fused.requires_grad
+    assert eager.requires_grad
+    assert torch.allclose(fused[padded.bool()], eager[padded.bool()], atol=1e-5)
 
 
 @ARMS
@@ -223,9 +238,7 @@ def test_peft_alone_loads_what_was_saved(
     model.save(tmp_path)
     for task, (names,) in ((task, architecture.passes(task)) for task in TASKS):
         torch.manual_seed(11)
-        base: Any = make()
-        base.set_attn_implementation(model.backbone.config._attn_implementation)  # kernels round in their own ways
-        alone = peft.PeftModel.from_pretrained(base, tmp_path / names[0]).eval()
+        alone = peft.PeftModel.from_pretrained(make(), tmp_path / names[0]).eval()
         with torch.no_grad():
             want = alone(input_ids=IDS, attention_mask=MASK).last_hidden_state
             assert torch.equal(model(task, IDS, MASK), want)

@@ -12,7 +12,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from bench.data.sealed import beside, read_sealed, sealed, unsealed, write_sealed
+from bench.sealed import beside, read_sealed, sealed, unsealed, write_sealed
 
 VALUES = st.dictionaries(
     st.text(max_size=4).filter(lambda name: name != "sha256"),

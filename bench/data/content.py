@@ -1,0 +1,52 @@
+"""Digests of what an encoded corpus or a fitted linker is made from: documents, tokenizer, and the code that makes it."""
+
+from __future__ import annotations
+
+import hashlib
+import json
+import sys
+from collections.abc import Iterable, Sequence
+from functools import cache
+from importlib.metadata import version
+from pathlib import Path
+from typing import Any
+
+from bench.api.data import Document
+from bench.api.spool import Spool, as_line
+
+
+def documents_digest(documents: Sequence[Document]) -> str:
+    """SHA-256 of documents with their text and gold, the same whether they lie in memory or on disk."""
+    digest = hashlib.sha256()
+    for line in documents.lines() if isinstance(documents, Spool) else map(as_line, documents):
+        digest.update(line + b"\n")
+    return digest.hexdigest()
+
+
+def tokenizer_digest(tokenizer: Any) -> str:
+    """SHA-256 of all that a fast tokenizer of transformers does, and of the packages that do it."""
+    parts = [tokenizer.backend_tokenizer.to_str(), version("tokenizers"), version("transformers")]
+    parts += [type(tokenizer).__name__, json.dumps(tokenizer.special_tokens_map, sort_keys=True, default=str)]
+    return hashlib.sha256("\0".join(parts).encode()).hexdigest()
+
+
+def code_digest(*objects: object) -> str:
+    """SHA-256 of the sources of bench and of the packages that the classes of some objects come from, their bases included.
+
+    A change of any of it makes what was kept be made again, whether or not somebody thought of raising a version.
+    """
+    names = {"bench"} | {base.__module__.partition(".")[0] for one in objects for base in type(one).__mro__}
+    names -= sys.stdlib_module_names - {"__main__"}
+    return hashlib.sha256("".join(_sources(name) for name in sorted(names)).encode()).hexdigest()
+
+
+@cache
+def _sources(package: str) -> str:
+    """SHA-256 of the Python files of a package or a module."""
+    module = sys.modules[package]
+    digest = hashlib.sha256(package.encode())
+    files: Iterable[Path] = (path for folder in getattr(module, "__path__", ()) for path in Path(folder).rglob("*.py"))
+    found = sorted(files) or [Path(str(module.__file__))]
+    for path in found:
+        digest.update(path.read_bytes())
+    return digest.hexdigest()

@@ -1,0 +1,75 @@
+"""Folders below the user's cache: what the next run would make again from the same inputs.
+
+Everything is named by the content that it was made from, so that deleting any of it changes no result: what is needed is made
+again. What holds text of a corpus, or token ids, which are text to whoever has the tokenizer, only its owner may enter.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import json
+import os
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any, Literal
+
+from bench.errors import StorageError
+
+Kind = Literal["models", "encoded", "linkers", "concepts", "hashes"]
+HELD: Mapping[Kind, str] = {
+    "models": "base models that were made or unpacked",
+    "encoded": "encoded corpora",
+    "linkers": "fitted linkers",
+    "concepts": "names of concepts",
+    "hashes": "hashes of large weight files",
+}
+"""What each folder holds, in words."""
+
+
+def folder(kind: Kind) -> Path:
+    """``$XDG_CACHE_HOME/bench/<kind>``, which may not be there yet; ``~/.cache`` where the variable is not set."""
+    return Path(os.environ.get("XDG_CACHE_HOME") or Path.home() / ".cache") / "bench" / kind
+
+
+def shown(kind: Kind) -> str:
+    """The folder for a person, without the user's name in it."""
+    return f"{'$XDG_CACHE_HOME' if os.environ.get('XDG_CACHE_HOME') else '~/.cache'}/bench/{kind}"
+
+
+def private(kind: Kind) -> Path:
+    """The folder, made where missing, for its owner alone.
+
+    Raises:
+        StorageError: it cannot be made.
+    """
+    found = folder(kind)
+    try:
+        found.mkdir(parents=True, exist_ok=True)
+        found.chmod(0o700)
+    except OSError as error:
+        raise StorageError(
+            f"{shown(kind)} cannot be written: {error.strerror or error}.",
+            "Make room, or set XDG_CACHE_HOME to another folder.",
+        ) from None
+    return found
+
+
+def path(kind: Kind, name: str, suffix: str, key: Mapping[str, Any]) -> Path:
+    """Where something is kept, in a private folder.
+
+    Args:
+        kind: of the folder.
+        name: what the file name begins with.
+        suffix: of the file, with its dot.
+        key: everything that decides the content, JSON-able.
+
+    Raises:
+        StorageError: the folder cannot be made.
+    """
+    digest = hashlib.sha256(json.dumps(key, sort_keys=True).encode()).hexdigest()
+    return private(kind) / f"{name}.{digest[:32]}{suffix}"
+
+
+def size(kind: Kind) -> int:
+    """Bytes of all files of a folder."""
+    return sum(found.stat().st_size for found in folder(kind).rglob("*") if found.is_file())
