@@ -15,6 +15,7 @@ from bench.api.architecture import Architecture
 from bench.api.head import Head
 from bench.api.model import Model
 from bench.api.quantizer import Quantizer
+from bench.api.schedule import Schedule
 from bench.api.study import StudyKind
 from bench.api.task import Task
 from bench.api.tracker import RunEvent, Tracker
@@ -54,6 +55,11 @@ def bench_quantizers() -> Sequence[Quantizer]:  # type: ignore[empty-body]
 @hookspec
 def bench_models() -> Sequence[Model]:  # type: ignore[empty-body]
     """Base models known by a short name."""
+
+
+@hookspec
+def bench_schedules() -> Sequence[Schedule]:  # type: ignore[empty-body]
+    """Schedules: in which order the tasks of a run take their tokens."""
 
 
 @hookspec

@@ -65,7 +65,10 @@ class RunFields(TypedDict, total=False):
     sampling: Literal["proportional", "uniform", "temperature"]
     temperature: float
     loss_weighting: Literal["equal", "uncertainty"]
+    loss_weights: Mapping[str, float]
     gradients: Literal["plain", "pcgrad"]
+    schedule: str
+    schedule_options: Mapping[str, float]
     batch_tokens: int
     micro_batch: int | None
     max_length: int | None

@@ -23,14 +23,15 @@ from bench.api.head import Head
 from bench.api.model import Model
 from bench.api.part import Part
 from bench.api.quantizer import Quantizer
+from bench.api.schedule import Schedule
 from bench.api.study import StudyKind
 from bench.api.task import Task
 from bench.api.tracker import RunEvent, Tracker
 from bench.discovery import Point, entry_points
 from bench.errors import BenchError, MissingError, UsageError, unknown
 
-Kind = Literal["tasks", "heads", "architectures", "quantizers", "models", "studies", "trackers"]
-KINDS: tuple[Kind, ...] = ("tasks", "heads", "architectures", "quantizers", "models", "studies", "trackers")
+Kind = Literal["tasks", "heads", "architectures", "quantizers", "models", "schedules", "studies", "trackers"]
+KINDS: tuple[Kind, ...] = ("tasks", "heads", "architectures", "quantizers", "models", "schedules", "studies", "trackers")
 GROUP = "bench"
 FIRST_PARTY = "bench-suite"
 
@@ -40,6 +41,7 @@ _CLASSES: dict[Kind, type[Part]] = {
     "architectures": Architecture,
     "quantizers": Quantizer,
     "models": Model,
+    "schedules": Schedule,
     "studies": StudyKind,
     "trackers": Tracker,
 }
@@ -116,6 +118,8 @@ class Registry:
     def get(self, kind: Literal["quantizers"], name: str) -> Quantizer: ...
     @overload
     def get(self, kind: Literal["models"], name: str) -> Model: ...
+    @overload
+    def get(self, kind: Literal["schedules"], name: str) -> Schedule: ...
     @overload
     def get(self, kind: Literal["studies"], name: str) -> StudyKind: ...
     @overload

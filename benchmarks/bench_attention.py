@@ -1,8 +1,8 @@
 """Which attention of the base model is the faster one, with gradients and without: the rule that runs on a CPU follow.
 
-A run trains through eager attention on a CPU and evaluates through torch's fused one (`bench.adapters.model.Attention`). Both are
-timed in turn here, round after round in one process: an update's micro-batches forward and backward, and a pass over test windows
-without gradients. Target: what the rule takes is the faster one of both.
+A run trains through eager attention on a CPU and evaluates through torch's fused one (`bench.adapters.model.Attention`). Both
+are timed in turn here, round after round in one process: micro-batches of an update forward and backward, and batches of test
+windows without gradients. Target: what the rule takes is the faster one of both.
 
     python benchmarks/bench_attention.py [--quick] [--rounds 7] [--threads 2] [--json FILE]
 """

@@ -154,7 +154,7 @@ def main(
 
 
 def own_cache(folder: Path) -> None:
-    """Lets this process and its children keep what they encode in a folder, and find nothing of an earlier run but base models."""
+    """Makes a folder the cache of this process and its children; nothing of an earlier run is in it but base models."""
     from bench import user_cache
 
     models = user_cache.folder("models")

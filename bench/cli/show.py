@@ -9,6 +9,7 @@ from typing import Any, cast
 from bench.api.head import Head
 from bench.api.part import Part
 from bench.api.quantizer import Quantizer
+from bench.api.schedule import Schedule
 from bench.api.study import StudyKind
 from bench.api.task import Task
 from bench.cli.list_ import describe, status
@@ -69,6 +70,8 @@ def facts(part: Part, registry: Registry) -> dict[str, Any]:
     if isinstance(part, StudyKind):
         found |= {"roles": [*part.roles], "takes": [*part.takes]}
         found |= {"options": [f"{name}={value}" for name, value in part.options.items()]} if part.options else {}
+    if isinstance(part, Schedule) and part.options:
+        found |= {"options": [f"{name}={value:g}" for name, value in part.options.items()]}
     if isinstance(part, Quantizer):
         found |= {"applied": [*part.when], "bits": part.bits}
     return found | {"parameters": dict(part.parameters())}
@@ -89,7 +92,7 @@ def _flat(found: dict[str, Any]) -> dict[str, str]:
 def _next(entry: Entry) -> None:
     flag = {
         "tasks": "--task", "heads": "--head", "architectures": "--arch", "quantizers": "--quant", "models": "--model",
-        "trackers": "--tracker",
+        "schedules": "--schedule", "trackers": "--tracker",
     }  # fmt: skip
     task = {"tasks": "", "heads": " --task NAME"}.get(entry.kind, " --task 2015-T14")
     file = entry.part.file if isinstance(entry.part, Task) else None

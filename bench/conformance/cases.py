@@ -44,6 +44,7 @@ _NEEDS: Mapping[Kind, Mapping[str, tuple[Requirement, ...]]] = {
         "metadata": (), "determinism": _TRAIN, "gradients": _TRAIN, "save-and-load": _TRAIN, "privacy": _TRAIN,
     },
     "models": {"metadata": (), "determinism": (), "token-counts": _TRAIN, "parity": _TRAIN, "save-and-load": _TRAIN},
+    "schedules": {"metadata": (), "determinism": (), "save-and-load": _TRAIN[:1]},
     "studies": {"metadata": (), "determinism": (), "save-and-load": ()},
     "trackers": {"metadata": (), "determinism": (), "save-and-load": (), "privacy": ()},
 }  # fmt: skip

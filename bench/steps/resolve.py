@@ -13,9 +13,11 @@ from bench.api.head import Head
 from bench.api.model import ModelSpec
 from bench.api.part import Part, Requirement
 from bench.api.quantizer import Quantizer, When
+from bench.api.schedule import Phase, Schedule
 from bench.api.task import Task
 from bench.api.tracker import Tracker
-from bench.config import RunConfig
+from bench.config import MOST_FLOAT, RunConfig
+from bench.data.phases import checked
 from bench.errors import MissingError, UsageError, unknown
 from bench.modeling.find import BaseModel, find_model
 from bench.registry import Registry
@@ -36,6 +38,8 @@ class Parts:
         when: before training or after.
         model: the base model.
         trackers: mirrors of the journal.
+        schedule: the order of the tasks.
+        schedule_options: every number that it takes.
     """
 
     tasks: Mapping[str, Task]
@@ -46,6 +50,19 @@ class Parts:
     when: When
     model: BaseModel
     trackers: tuple[Tracker, ...]
+    schedule: Schedule
+    schedule_options: Mapping[str, float]
+
+    def phases(self, shares: Mapping[str, float]) -> tuple[Phase, ...]:
+        """The phases of the run; one where all tasks train at once.
+
+        Args:
+            shares: task to its share of the tokens.
+
+        Raises:
+            UsageError: the schedule gives phases that make no sense.
+        """
+        return checked(self.schedule.phases(shares), list(self.tasks), self.schedule.name)
 
     def fresh_head(self, task: str) -> Head:
         """A head of a task that nothing has fitted yet."""
@@ -64,6 +81,8 @@ class Parts:
         found |= {f"head {head.name}": head.version for head in added}
         found[f"architecture {self.architecture.name}"] = self.architecture.version
         found[f"quantizer {self.quantizer.name}"] = self.quantizer.version
+        if self.schedule.name != RunConfig.schedule:
+            found[f"schedule {self.schedule.name}"] = self.schedule.version
         if self.model.part is not None:
             found[f"model {self.model.name}"] = self.model.part.version
         return found
@@ -92,6 +111,8 @@ def resolve(config: RunConfig, registry: Registry) -> Parts:
             raise MissingError(f"Training needs {requirement.module}, which is not installed.", requirement.command)
     model = find_model(config.model, registry, user_cache.folder("models"))
     architecture = _ready(registry.get("architectures", config.arch))
+    schedule = _ready(registry.get("schedules", config.schedule))
+    _refuse_weights(config.loss_weights, tasks)
     trackers = [] if config.tracker == ("none",) else [registry.get("trackers", name) for name in config.tracker]
     return Parts(
         tasks=tasks,
@@ -102,7 +123,33 @@ def resolve(config: RunConfig, registry: Registry) -> Parts:
         when=when,
         model=model,
         trackers=tuple(trackers),
+        schedule=schedule,
+        schedule_options=options_of(schedule, config.schedule_options),
     )
+
+
+def options_of(schedule: Schedule, given: Mapping[str, float]) -> dict[str, float]:
+    """Every option of a schedule, as given or at its default.
+
+    Raises:
+        UsageError: the schedule has no option of that name, or its value is no number of at least 0.
+    """
+    for name, value in given.items():
+        if name not in schedule.options:
+            error = unknown(f"option of the schedule {schedule.name!r}", name, schedule.options, "")
+            error.hint = f"It takes: {', '.join(schedule.options)}." if schedule.options else "It takes none."
+            raise error
+        if not 0 <= value <= MOST_FLOAT:
+            raise UsageError(f"--schedule-option {name} is {value:g}; it must be a number between 0 and {MOST_FLOAT:g}.")
+    return {**schedule.options, **given}
+
+
+def _refuse_weights(weights: Mapping[str, float], tasks: Mapping[str, Task]) -> None:
+    for name in weights:
+        if name not in tasks:
+            error = unknown("task after --loss-weight:", name, tasks, "")
+            error.hint = f"The run's tasks: {', '.join(tasks)}."
+            raise error
 
 
 def refuse_misfit(parts: Parts, config: RunConfig, registry: Registry) -> None:

@@ -29,11 +29,12 @@ Facts = Mapping[str, Any]
 _TRACKERS = ("wandb", "mlflow")  # they cannot change an outcome
 _MEASURED = {"task", "steps", "epochs", "tokens", "tokens_like", "seed", "replicate"}
 # Fields of a run of several tasks that mean nothing to a run of one.
-_TOGETHER = ("sampling", "temperature", "loss_weighting", "gradients")
+_TOGETHER = ("sampling", "temperature", "loss_weighting", "loss_weights", "gradients", "schedule", "schedule_options")
 
 FOLLOWS: Mapping[str, tuple[str, ...]] = {
     "tasks": _TOGETHER,
     "sampling": ("temperature",),
+    "schedule": ("schedule_options",),
     "quant": ("quant_when",),
     "model": ("parameters", "max_length"),
     "rank": ("parameters",),
