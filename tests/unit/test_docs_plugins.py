@@ -90,6 +90,19 @@ def test_the_plugin_passes_every_check(site: Path, tmp_path: Path, registry: Reg
     assert [(r.name, r.detail) for r in results if not r.passed] == []
 
 
+def test_the_schedule_on_the_page_passes_every_check(page: str, registry: Registry, tmp_path: Path) -> None:
+    if find_spec("torch") is None:
+        pytest.skip("torch is not installed")
+    module = ModuleType("bench_curriculum")
+    exec(compile(code(page, "bench_curriculum.py"), "bench_curriculum.py", "exec"), vars(module))
+    own = Registry()
+    own.add(module, "bench-curriculum:curriculum", "bench-curriculum")
+    assert own.broken == []
+    results = [case.run(Workbench(registry, tmp_path)) for case in cases("bench-curriculum", own)]
+    assert [(r.name, r.passed, r.detail) for r in results if not r.passed] == []
+    assert [r.name for r in results] == list(checks_of("schedules"))
+
+
 def test_the_kind_of_study_on_the_page_passes_every_check(page: str, registry: Registry, tmp_path: Path) -> None:
     module = ModuleType("bench_ranks")
     exec(compile(code(page, "bench_ranks.py"), "bench_ranks.py", "exec"), vars(module))
