@@ -5,7 +5,7 @@ from __future__ import annotations
 import hashlib
 import json
 from collections.abc import Mapping
-from dataclasses import asdict, dataclass, field, fields, replace
+from dataclasses import MISSING, Field, asdict, dataclass, field, fields, replace
 from pathlib import Path
 from typing import Any, Literal
 
@@ -31,7 +31,12 @@ _NOT_IDENTITY = frozenset(
     }
 )  # fmt: skip
 # Came after runs had ids: at its default a field stays out of the identity, so that those runs are still found by theirs.
-_LATER = frozenset({"sampling", "temperature", "loss_weighting", "gradients", "allow_leak", "tolerate"})
+_LATER = frozenset(
+    {
+        "sampling", "temperature", "loss_weighting", "loss_weights", "gradients", "schedule", "schedule_options", "allow_leak",
+        "tolerate",
+    }
+)  # fmt: skip
 
 
 @dataclass(frozen=True)
@@ -62,7 +67,10 @@ class RunConfig:
         sampling: how tasks share the tokens: ``proportional`` to their size, ``uniform``, or by ``temperature``.
         temperature: τ of the last; a task's share goes by its size to the power 1/τ.
         loss_weighting: of tasks: ``equal``, or ``uncertainty``, by a trainable log-variance a task.
+        loss_weights: task to what its loss is multiplied by; 1 for a task that is not in it.
         gradients: of tasks over what they share: ``plain`` adds them up, ``pcgrad`` projects those that conflict.
+        schedule: in which order the tasks take their tokens: ``joint``, all at once, ``sequential``, or a plugin's.
+        schedule_options: numbers that the schedule takes, by name.
         batch_tokens: marked tokens an update holds, to within one example.
         micro_batch: padded tokens of a micro-batch; None lets the batch invariant find it.
         max_length: longest window in tokens, special tokens included; chosen from each task's training data where None.
@@ -103,7 +111,10 @@ class RunConfig:
     sampling: Literal["proportional", "uniform", "temperature"] = "temperature"
     temperature: float = 2.0
     loss_weighting: Literal["equal", "uncertainty"] = "equal"
+    loss_weights: Mapping[str, float] = field(default_factory=dict)
     gradients: Literal["plain", "pcgrad"] = "plain"
+    schedule: str = "joint"
+    schedule_options: Mapping[str, float] = field(default_factory=dict)
     batch_tokens: int = 2048
     micro_batch: int | None = None
     max_length: int | None = None
@@ -149,6 +160,11 @@ class RunConfig:
             )
         if self.temperature != RunConfig.temperature and self.sampling != "temperature":
             raise UsageError(f"--temperature beside --sampling {self.sampling} means nothing.")
+        for task, weight in self.loss_weights.items():
+            if not 0 < weight <= MOST_FLOAT:
+                raise UsageError(f"--loss-weight of {task} is {weight:g}; it must be above 0 and at most {MOST_FLOAT:g}.")
+        if self.loss_weights and self.loss_weighting != "equal":
+            raise UsageError("--loss-weight beside --loss-weighting uncertainty, which trains the weights, means nothing.")
         budgets = [n for n in ("steps", "epochs", "tokens", "tokens_like") if getattr(self, n) is not None]
         if len(budgets) > 1:
             raise UsageError(f"A run has one budget; got {' and '.join(map(flag, budgets))}.")
@@ -164,7 +180,7 @@ class RunConfig:
         Args:
             resolved: facts that the flags leave open, such as the data hash and the precision; they replace the flags.
         """
-        late = {f.name for f in fields(self) if f.name in _LATER and getattr(self, f.name) == f.default}
+        late = {f.name for f in fields(self) if f.name in _LATER and getattr(self, f.name) == default_of(f)}
         kept = {k: v for k, v in asdict(self).items() if k not in _NOT_IDENTITY | late}
         return json.loads(json.dumps(kept | resolved, sort_keys=True))  # type: ignore[no-any-return]
 
@@ -184,9 +200,14 @@ def run_id(config: RunConfig, **resolved: Any) -> str:
     return f"{joined(identity['task'], LONGEST_ID - len(arm.encode()))}{arm}".lower()
 
 
+def default_of(field: Field[Any]) -> Any:
+    """A field's value where nothing is given."""
+    return field.default if field.default_factory is MISSING else field.default_factory()
+
+
 def flag(name: str) -> str:
     """The command-line spelling of a field."""
-    return "--" + name.replace("_", "-")
+    return "--" + _SINGULAR.get(name, name).replace("_", "-")
 
 
 def from_mapping(values: Mapping[str, Any], source: str, base: RunConfig | None = None) -> RunConfig:
@@ -247,6 +268,10 @@ _INTS = {
     "checkpoint_every", "eval_every",
 }  # fmt: skip
 _FLOATS = {"epochs", "lr", "max_hours", "temperature"}
+NUMBERED = {"loss_weights": "tasks", "schedule_options": "names"}
+"""Fields that map names to numbers, and what the names are."""
+_SINGULAR = {"loss_weights": "loss_weight", "schedule_options": "schedule_option"}
+"""Fields whose flag is given once for each of their values."""
 _CHOICES: dict[str, tuple[str, ...]] = {
     "quant_when": ("load", "after"),
     "precision": ("auto", "fp32", "bf16"),
@@ -276,6 +301,11 @@ def _typed(name: str, value: Any, source: str) -> Any:
         if isinstance(value, (int, float)) and not isinstance(value, bool):
             return float(value)
         raise UsageError(f"{source}: {name} is {value!r}; it must be a number.")
+    if name in NUMBERED:
+        numbers = isinstance(value, Mapping) and all(type(v) in (int, float) for v in value.values())
+        if numbers:
+            return {key: float(v) for key, v in value.items()}
+        raise UsageError(f"{source}: {name} must map {NUMBERED[name]} to numbers.")
     if name in ("data", "concepts"):
         if isinstance(value, Mapping) and all(isinstance(v, str) for v in value.values()):
             return dict(value)

@@ -12,8 +12,11 @@ from pathlib import Path
 import pluggy
 
 from bench.api.architecture import Architecture
+from bench.api.head import Head
 from bench.api.model import Model
 from bench.api.quantizer import Quantizer
+from bench.api.schedule import Schedule
+from bench.api.study import StudyKind
 from bench.api.task import Task
 from bench.api.tracker import RunEvent, Tracker
 
@@ -35,6 +38,11 @@ def bench_task_from_file(path: Path) -> Task | None:
 
 
 @hookspec
+def bench_heads() -> Sequence[Head]:  # type: ignore[empty-body]
+    """Heads, not fitted: each fits every task that asks for what it predicts."""
+
+
+@hookspec
 def bench_architectures() -> Sequence[Architecture]:  # type: ignore[empty-body]
     """Architectures: how adapters are composed over the base model."""
 
@@ -47,6 +55,16 @@ def bench_quantizers() -> Sequence[Quantizer]:  # type: ignore[empty-body]
 @hookspec
 def bench_models() -> Sequence[Model]:  # type: ignore[empty-body]
     """Base models known by a short name."""
+
+
+@hookspec
+def bench_schedules() -> Sequence[Schedule]:  # type: ignore[empty-body]
+    """Schedules: in which order the tasks of a run take their tokens."""
+
+
+@hookspec
+def bench_studies() -> Sequence[StudyKind]:  # type: ignore[empty-body]
+    """Kinds of study: what is compared, what that shows, and how it is told."""
 
 
 @hookspec

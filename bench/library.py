@@ -31,9 +31,10 @@ if TYPE_CHECKING:
     import polars
     from typing_extensions import Unpack
 
+    from bench.api.study import StudyRun
     from bench.runner import Outcome
     from bench.studies.compare import Comparison
-    from bench.studies.study import Study, StudyRun
+    from bench.studies.study import Study
 
 Place = str | Path
 
@@ -64,7 +65,10 @@ class RunFields(TypedDict, total=False):
     sampling: Literal["proportional", "uniform", "temperature"]
     temperature: float
     loss_weighting: Literal["equal", "uncertainty"]
+    loss_weights: Mapping[str, float]
     gradients: Literal["plain", "pcgrad"]
+    schedule: str
+    schedule_options: Mapping[str, float]
     batch_tokens: int
     micro_batch: int | None
     max_length: int | None
@@ -321,31 +325,35 @@ class StudyResult:
 
 
 def study(
-    kind: Literal["token-control", "ablation", "quantization", "transfer", "sweep"],
+    kind: str,
     config: RunConfig | None = None,
     *,
     seeds: int = 6,
+    arms: Sequence[str] = (),
     sets: Sequence[str] = (),
     grid: Mapping[str, Sequence[Any]] | None = None,
     margin: float = 0.01,
     jobs: int = 1,
     launcher: Literal["local", "ray", "slurm"] = "local",
     options: Sequence[str] = (),
+    kind_options: Mapping[str, int | float | str] | None = None,
     progress: bool = True,
     **fields: Unpack[RunFields],
 ) -> StudyResult:
     """Runs a study to its end, as ``bench study`` does; the same call again goes on where it was stopped.
 
     Args:
-        kind: what is compared with what; see docs/studies.md.
+        kind: what is compared with what, as ``bench list studies`` shows it; see docs/studies.md.
         config: what the fields are laid over; the defaults where None.
         seeds: runs of each sort that differ in their seed; the first one is the field `seed`.
+        arms: of an ablation: architectures; A1 to A4 where empty.
         sets: of an ablation: domains, or tasks joined by +.
         grid: of a sweep: field to its values.
         margin: of equivalence, in the metric's own unit.
         jobs: runs at once.
         launcher: where runs go.
         options: of the launcher, ``KEY=VALUE`` each.
+        kind_options: of the kind itself, by name.
         progress: whether progress and warnings are printed.
         fields: what all runs share, see `RunFields`; `name` and `max_hours` are the study's.
 
@@ -366,7 +374,7 @@ def study(
     named = {label: members(label, registry) for label in sets}
     tasks = dict.fromkeys((*base.task, *(task for each in named.values() for task in each)))
     base = written_out(replace(base, task=tuple(tasks)), registry, os.environ)
-    opened = open_study(planned(kind, base, registry, seeds, named, _plain(grid), margin, base.name))
+    opened = open_study(planned(kind, base, registry, seeds, named, _plain(grid), margin, base.name, arms, kind_options))
     watcher = StudyWatcher(stderr=False) if progress else _Silent()
     problem = conduct(opened, registry, watcher, launcher, jobs, options, base.max_hours)
     if problem is not None:
@@ -443,7 +451,8 @@ def write_report(
 
     require()
     fields, further = check_fields(by, "by"), check_fields(allow, "allow")
-    evidence = hold(collect([str(ref) for ref in refs], Path(runs), list(task)), load(), fields, further)
+    registry = load()
+    evidence = hold(collect([str(ref) for ref in refs], Path(runs), list(task), registry), registry, fields, further)
     place = Path(out) if out is not None else (evidence.study.folder if evidence.study is not None else Path(runs)) / "report"
     return write(evidence, place).page
 

@@ -10,6 +10,7 @@ import os
 import re
 import warnings
 from collections.abc import Iterable
+from copy import deepcopy
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Literal, cast, overload
@@ -18,29 +19,35 @@ import pluggy
 
 from bench import hooks
 from bench.api.architecture import Architecture
+from bench.api.head import Head
 from bench.api.model import Model
 from bench.api.part import Part
 from bench.api.quantizer import Quantizer
+from bench.api.schedule import Schedule
+from bench.api.study import StudyKind
 from bench.api.task import Task
 from bench.api.tracker import RunEvent, Tracker
 from bench.discovery import Point, entry_points
-from bench.errors import BenchError, UsageError, unknown
+from bench.errors import BenchError, MissingError, UsageError, unknown
 
-Kind = Literal["tasks", "architectures", "quantizers", "models", "trackers"]
-KINDS: tuple[Kind, ...] = ("tasks", "architectures", "quantizers", "models", "trackers")
+Kind = Literal["tasks", "heads", "architectures", "quantizers", "models", "schedules", "studies", "trackers"]
+KINDS: tuple[Kind, ...] = ("tasks", "heads", "architectures", "quantizers", "models", "schedules", "studies", "trackers")
 GROUP = "bench"
 FIRST_PARTY = "bench-suite"
 
 _CLASSES: dict[Kind, type[Part]] = {
     "tasks": Task,
+    "heads": Head,
     "architectures": Architecture,
     "quantizers": Quantizer,
     "models": Model,
+    "schedules": Schedule,
+    "studies": StudyKind,
     "trackers": Tracker,
 }
 # A name is typed after a flag, before "=", joined by "+" in run ids, and becomes part of a folder's name.
 _NAME = re.compile(r"[A-Za-z0-9][A-Za-z0-9._-]{0,63}")
-_TAKEN = {"trackers": {"none"}}
+_TAKEN = {"trackers": {"none"}, "studies": {"show"}}
 TASK_FILE = ".toml"
 """What ends in this, where a task's name is wanted, is a file that a plugin makes a task from."""
 
@@ -104,11 +111,17 @@ class Registry:
     @overload
     def get(self, kind: Literal["tasks"], name: str) -> Task: ...
     @overload
+    def get(self, kind: Literal["heads"], name: str) -> Head: ...
+    @overload
     def get(self, kind: Literal["architectures"], name: str) -> Architecture: ...
     @overload
     def get(self, kind: Literal["quantizers"], name: str) -> Quantizer: ...
     @overload
     def get(self, kind: Literal["models"], name: str) -> Model: ...
+    @overload
+    def get(self, kind: Literal["schedules"], name: str) -> Schedule: ...
+    @overload
+    def get(self, kind: Literal["studies"], name: str) -> StudyKind: ...
     @overload
     def get(self, kind: Literal["trackers"], name: str) -> Tracker: ...
     @overload
@@ -133,10 +146,41 @@ class Registry:
             return known[name]
         if kind == "tasks" and name.endswith(TASK_FILE):
             return self._from_file(Path(name).absolute())
-        error = unknown(kind[:-1], name, known, f"bench list {kind}")
+        error = unknown(singular(kind), name, known, f"bench list {kind}")
         if self.broken:
             error.hint = f"{error.hint} It also says why {_plugins(len({b.plugin for b in self.broken}))} could not be loaded."
         raise error
+
+    def heads_of(self, task: Task) -> tuple[str, ...]:
+        """Names of the heads that fit a task: its own, its default first, then every registered head that predicts the same."""
+        wanted = set(task.head(task.heads[0]).predicts)
+        fitting = [entry.name for entry in self.entries("heads") if set(cast(Head, entry.part).predicts) == wanted]
+        return tuple(dict.fromkeys((*task.heads, *fitting)))
+
+    def head(self, task: Task, name: str | None = None) -> Head:
+        """A fresh head for a task.
+
+        Args:
+            task: asked for its own head first, then the registered ones count.
+            name: of the head; the task's default where None.
+
+        Raises:
+            UsageError: nothing carries that name, or the head predicts something else than the task asks for.
+            MissingError: what the head needs is not installed, with the command that installs it.
+        """
+        if name is None or name in task.heads:
+            return task.head(name or task.heads[0])
+        fitting, known = self.heads_of(task), self._entries["heads"]
+        if name not in known:
+            raise unknown(f"head of {task.name}", name, fitting, f"bench show task {task.file or task.name}")
+        head = cast(Head, known[name].part)
+        if name not in fitting:
+            wanted = " and ".join(task.head(task.heads[0]).predicts)
+            got = f"Head {name!r} predicts {' and '.join(head.predicts)}; {task.name} wants {wanted}."
+            raise UsageError(got, f"These fit: {', '.join(fitting)}.")
+        if missing := head.missing():
+            raise MissingError(f"{name!r} needs {missing[0].module}, which is not installed.", f"Type: {missing[0].command}")
+        return deepcopy(head)
 
     def emit(self, event: RunEvent) -> None:
         """Hands an event to every `bench_event` hook, one at a time; one that raises is warned about once and left out."""
@@ -148,7 +192,7 @@ class Registry:
                 self._observers.remove(observer)
                 # The message stays out: it is the plugin's own and could quote anything.
                 warnings.warn(
-                    f"The plugin {plugin} raised {type(error).__name__} at a '{event.kind}' event ({_where(error)}); "
+                    f"The plugin {plugin} raised {type(error).__name__} at a '{event.kind}' event ({place_of(error)}); "
                     "it is left out for the rest of the run.",
                     PluginWarning,
                     stacklevel=2,
@@ -201,7 +245,7 @@ class Registry:
             except BenchError:
                 raise
             except Exception as error:
-                where = f"The plugin {plugin} raised {type(error).__name__} over {path} ({_where(error)})."
+                where = f"The plugin {plugin} raised {type(error).__name__} over {path} ({place_of(error)})."
                 raise UsageError(where, _report(distribution)) from None
             if task is None:
                 continue
@@ -231,13 +275,18 @@ class Registry:
         elif earlier:
             own = entry.distribution in (FIRST_PARTY, earlier.distribution)
             fix = "Give it a name of its own" + ("." if own else f", or pip uninstall {entry.distribution}.")
-            reason = f"its {entry.kind[:-1]} {entry.name!r} is left out: {earlier.plugin} already has that name"
+            reason = f"its {singular(entry.kind)} {entry.name!r} is left out: {earlier.plugin} already has that name"
             self._blame(entry.plugin, entry.distribution, reason, fix)
         else:
             self._entries[entry.kind][entry.name] = entry
 
     def _blame(self, plugin: str, distribution: str, reason: str, fix: str | None = None) -> None:
         self.broken.append(Broken(plugin, distribution, reason, fix or _report(distribution)))
+
+
+def singular(kind: str) -> str:
+    """One part of a kind: ``task`` of ``tasks``, ``study`` of ``studies``."""
+    return f"{kind[:-3]}y" if kind.endswith("ies") else kind[:-1]
 
 
 def load(points: Iterable[Point] | None = None) -> Registry:
@@ -281,14 +330,14 @@ def _part_fault(kind: Kind, part: Any) -> str | None:
     if isinstance(part, type):
         return f"bench_{kind} handed over the class {part.__name__}; it must hand over an instance, {part.__name__}()"
     if not isinstance(part, wanted):
-        return f"bench_{kind} handed over {type(part).__name__}, which is no bench.api.{kind[:-1]}.{wanted.__name__}"
+        return f"bench_{kind} handed over {type(part).__name__}, which is no bench.api.{singular(kind)}.{wanted.__name__}"
     for field in ("name", "version", "summary"):
         value = getattr(part, field, None)
         if not isinstance(value, str) or not value.strip() or "\n" in value:
-            return f"the {kind[:-1]} {type(part).__name__} has {field} = {value!r}; it must be one line of text"
+            return f"the {singular(kind)} {type(part).__name__} has {field} = {value!r}; it must be one line of text"
     if not _NAME.fullmatch(part.name) or part.name in _TAKEN.get(kind, ()):
         wanted_name = "up to 64 letters, digits, '.', '_' and '-'"
-        return f"the {kind[:-1]} {type(part).__name__} is named {part.name!r}; wanted are {wanted_name}"
+        return f"the {singular(kind)} {type(part).__name__} is named {part.name!r}; wanted are {wanted_name}"
     return None
 
 
@@ -312,10 +361,11 @@ def _line(error: BaseException) -> str:
     """An exception in one short line, with where it was raised."""
     text = " ".join(str(error).split())
     text = f"{text[:157]}..." if len(text) > 160 else text
-    return f"{type(error).__name__}{f': {text}' if text else ''} ({_where(error)})"
+    return f"{type(error).__name__}{f': {text}' if text else ''} ({place_of(error)})"
 
 
-def _where(error: BaseException) -> str:
+def place_of(error: BaseException) -> str:
+    """File and line that raised an exception."""
     import traceback  # 9 ms that a healthy `bench list` does not need
 
     frames = [f for f in traceback.extract_tb(error.__traceback__) if "importlib" not in f.filename]

@@ -10,9 +10,9 @@ import os
 import shutil
 import sys
 import tempfile
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from contextlib import ExitStack, contextmanager, suppress
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -178,7 +178,7 @@ def resolved_facts(
 
     device = resolve_device(config.device)
     names = {name: one.sha256 for name, one in (terminologies or {}).items()}
-    asked = [task.head(parts.heads[name]).learning_rate for name, task in parts.tasks.items()]
+    asked = [head.learning_rate for head in parts.heads.values()]
     adjusted = {name: dict(source.corpus.adjusted) for name, source in sources.items() if source.corpus.adjusted}
     return {
         "task": list(parts.tasks),
@@ -186,7 +186,7 @@ def resolved_facts(
         "device": device,
         "precision": resolve_precision(config.precision, device),
         "quant_when": parts.when if parts.quantizes else None,
-        "head": dict(parts.heads),
+        "head": {name: head.name for name, head in parts.heads.items()},
         "model": {"name": parts.model.name, "sha256": parts.model.sha256()},
         "parts": parts.versions(),
         "tokens_like": plan_step.tokens_like(config),
@@ -210,6 +210,7 @@ def plan(
 ) -> Planned:
     """Encodes the corpora (4), translates the budget, and proves parity on the meta device (5)."""
     from bench.data.batches import shares
+    from bench.data.phases import total_shares
     from bench.training.loop import Device
     from bench.training.plan import budget_of, refuse_unreachable
 
@@ -218,7 +219,10 @@ def plan(
     device = Device(str(facts["device"]), str(facts["precision"]))
     epoch = {name: one.splits["train"].tokens for name, one in data.items()}
     made_up = any(one.corpus.synthetic for one in data.values())
-    budget = budget_of(config, epoch, shares(epoch, config.sampling, config.temperature), facts["tokens_like"], made_up)
+    phases = parts.phases(shares(epoch, config.sampling, config.temperature))
+    budget = budget_of(config, epoch, total_shares(phases), facts["tokens_like"], made_up)
+    if len(phases) > 1:  # to stop early would leave tasks out, and the best on dev would be of a few of them
+        budget = replace(budget, controlled=True)
     refuse_unreachable(config, budget, *training_windows(data))
     with clock("parity"):
         console.step("checking parity")
@@ -298,7 +302,7 @@ def train_and_score(
 ) -> Outcome:
     """Steps 6 to 11; 7, evaluations and what follows training in the first process alone."""
     from bench.training.plan import updates_between_evaluations
-    from bench.training.stage import Progress, Schedule, restore, train
+    from bench.training.stage import Intervals, Progress, restore, train
 
     config, folder, parts, data = planned.config, planned.folder, planned.parts, planned.data
     with clock("model"):  # 6
@@ -323,7 +327,7 @@ def train_and_score(
         progress = restore(trainer, found)
         trainer.micro_batch = min(trainer.micro_batch, int(found.state["micro_batch"]))
     scoring = finish.Scoring(data, folder, linkings, planned.device, trainer.pad, batch.micro_batch)
-    schedule = Schedule(
+    intervals = Intervals(
         # Waived, only those are written that the run itself comes back to: the best, the last, and where it was stopped.
         checkpoint_every=sys.maxsize if "checkpoint" in config.waive else config.checkpoint_every,
         eval_every=updates_between_evaluations(config.eval_every, planned.budget.updates),
@@ -339,7 +343,7 @@ def train_and_score(
         return scores
 
     with clock("training"):  # 8
-        train(trainer, progress, schedule, folder / CHECKPOINTS, journal, evaluate, memory, console)
+        train(trainer, progress, intervals, folder / CHECKPOINTS, journal, evaluate, memory, console)
     recount(planned, trainer)
     processes.leave()
     if not processes.main:
@@ -354,18 +358,28 @@ def train_and_score(
 def make_trainer(planned: Planned, model: Any, processes: Processes | None = None) -> Trainer:
     """The loop with its sampler, ledger and tally."""
     from bench.data.batches import Sampler
+    from bench.data.phases import Phases
     from bench.invariants.tokens import Ledger, Tally
     from bench.training.loop import Shape, Trainer
 
     config, data, spec = planned.config, planned.data, planned.parts.model.spec
     row = planned.parity.row
     lengths, documents = training_windows(data)
+
+    def draw_from(tasks: Sequence[str], seed: int, tokens: int) -> Sampler:
+        own = {task: lengths[task] for task in tasks}
+        kept = {task: documents[task] for task in tasks if task in documents}
+        return Sampler(own, seed, config.batch_tokens, tokens, config.sampling, config.temperature, kept)
+
+    sampler: Sampler | Phases = draw_from(list(data), config.seed, planned.budget.tokens)
+    phases = planned.parts.phases(sampler.shares)
+    schedule = planned.parts.schedule
+    if len(phases) > 1:
+        sampler = Phases(draw_from, phases, planned.budget.tokens, config.seed, schedule.restarts)
     return Trainer(
         model=model,
         data=data,
-        sampler=Sampler(
-            lengths, config.seed, config.batch_tokens, planned.budget.tokens, config.sampling, config.temperature, documents
-        ),
+        sampler=sampler,
         ledger=Ledger(tuple(data)),
         tally=Tally(model.adapted.backbone, waived="tokens" in config.waive),
         device=planned.device,
@@ -377,6 +391,8 @@ def make_trainer(planned: Planned, model: Any, processes: Processes | None = Non
         merging=config.gradients,
         seed=config.seed,
         processes=processes or Processes(),
+        loss_weights=config.loss_weights,
+        penalty=schedule.penalty(planned.parts.schedule_options) if len(phases) > 1 else None,
     )
 
 

@@ -11,13 +11,14 @@ from pathlib import Path
 from typing import Any
 
 from bench.api.data import Document
+from bench.api.study import StudyRun
 from bench.config import RunConfig, from_mapping
 from bench.registry import load
 from bench.results.layout import INFO, JOURNAL
 from bench.results.schema import Headline, Invariants, Quantization, Result, TaskScores
 from bench.results.statistics import Statistics, write_statistics
 from bench.results.store import write_json, write_result
-from bench.studies.study import Study, StudyRun
+from bench.studies.study import Study
 from bench.studies.twoway import Estimate
 from bench.studies.verdict import TaskVerdict, Verdict
 

@@ -7,13 +7,14 @@ trainable `torch.nn.Module`.
 
 from __future__ import annotations
 
-from abc import ABC, abstractmethod
+from abc import abstractmethod
 from collections import Counter
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any, ClassVar, Literal
 
 from bench.api.data import Annotation, Document, Fragment
+from bench.api.part import Part
 
 if TYPE_CHECKING:
     from torch import Tensor, nn
@@ -23,6 +24,8 @@ if TYPE_CHECKING:
 
 Cut = Literal["sentences", "whole", "passages"]
 """How a document becomes windows: stretches of whole sentences, one window cut at the end, or one for each passage."""
+Gold = Literal["mentions", "relations", "classes", "rankings"]
+"""A kind of annotation: mentions, relations between mentions, one class a document, or the relevance of each passage."""
 
 
 @dataclass(frozen=True)
@@ -80,18 +83,27 @@ class Proposals:
     candidates: frozenset[tuple[Fragment, ...]]
 
 
-class Head(ABC):
-    """Encodes and decodes for one task, and builds the trainable module."""
+class Head(Part):
+    """Encodes and decodes for one task, and builds the trainable module.
 
-    name: ClassVar[str]
+    The head that a plugin registers is never fitted: every task of a run works on a deep copy of it. One that only a task's
+    own `head` makes needs a name, and nothing else of what a part says of itself.
+    """
+
+    predicts: ClassVar[tuple[Gold, ...]] = ("mentions",)
+    """What it learns from gold and predicts, all of it. A registered head fits every task whose default head predicts the same;
+    what is given to it, such as the mentions that are to be related, does not count."""
     cuts: ClassVar[Cut] = "sentences"
     learning_rate: ClassVar[float] = 3e-3
     """Peak rate where the user gives none; a run of several heads takes the lowest."""
-    finds_mentions: ClassVar[bool] = True
-    """Whether it predicts mentions; False where they are given to it, or where there are none."""
     floor: float | None = None
     """Least probability of a mention, relation or class that the module hands over. From which one it is accepted is chosen on
     dev, by label, and the others are left out; None: all that is handed over is accepted, and a class as the head chose it."""
+
+    @property
+    def finds_mentions(self) -> bool:
+        """Whether it predicts mentions; where not, they are given to it or there are none."""
+        return "mentions" in self.predicts
 
     @abstractmethod
     def fit(self, documents: Sequence[Document]) -> None:

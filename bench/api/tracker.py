@@ -18,7 +18,7 @@ class RunEvent:
     Args:
         seq: position in the journal, from 0, without gaps; mirrors use it to leave out what they have.
         time: seconds since the epoch.
-        kind: ``start``, ``plan``, ``batch``, ``smoke``, ``step``, ``eval``, ``memory``, ``checkpoint``, ``warning``,
+        kind: ``start``, ``plan``, ``batch``, ``smoke``, ``step``, ``eval``, ``phase``, ``memory``, ``checkpoint``, ``warning``,
             ``resume``, ``scores``, ``result``, ``end``.
         step: updates done, where it applies.
         values: numbers, strings and nested mappings of them; never corpus text.

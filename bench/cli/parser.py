@@ -8,7 +8,7 @@ from collections.abc import Sequence
 from typing import NoReturn
 
 from bench.errors import UsageError, unknown
-from bench.registry import KINDS, Kind
+from bench.registry import KINDS, Kind, singular
 
 _UNITS = {"": 1, "B": 1}
 for _power, _prefix in enumerate("KMGT", start=1):
@@ -69,7 +69,7 @@ def kind(word: str) -> Kind:
         UsageError: there is no such kind.
     """
     for known in KINDS:
-        if word in (known, known[:-1]):
+        if word in (known, singular(known)):
             return known
     raise unknown("kind", word, KINDS, "bench list")
 

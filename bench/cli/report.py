@@ -47,7 +47,8 @@ def run(args: argparse.Namespace) -> int:
 
     require()
     by, allow = check_fields(args.by, "--by"), check_fields(args.allow, "--allow")
-    evidence = hold(collect(args.refs, args.runs, args.task), load(), by, allow)
+    registry = load()
+    evidence = hold(collect(args.refs, args.runs, args.task, registry), registry, by, allow)
     out = args.out or (evidence.study.folder if evidence.study is not None else args.runs) / "report"
     written = write(evidence, out)
     if args.json:

@@ -9,16 +9,17 @@ import warnings
 from collections.abc import Mapping, Sequence
 from dataclasses import fields as dataclass_fields
 from pathlib import Path
-from typing import Any
+from typing import Any, TypeVar
 
 from bench.cli.parser import Parser, named_file, pair, real, size, whole
 from bench.cli.terminal import say
 from bench.cli.text import dump
-from bench.config import INVARIANTS, RunConfig, from_mapping, read_toml, replacing
+from bench.config import INVARIANTS, NUMBERED, RunConfig, flag, from_mapping, read_toml, replacing
 from bench.errors import DataWarning, UsageError
 from bench.registry import PluginWarning, Registry, load
 from bench.reporting import SilentReporter
 
+Given = TypeVar("Given", str, float)
 EPILOG = """Every flag is also a key of --config FILE.toml (lists for the repeatable ones, a table for data). Flags win over the
 file, the file over the defaults. BENCH_DATA may name a folder with one sub-folder a task, named like the task; --data
 wins over it. A task without a corpus writes a seeded synthetic one, and the result says so.
@@ -31,15 +32,21 @@ examples:
   bench run --resume RUN"""
 
 
-def configure(parser: Parser) -> None:
-    """Adds the flags of `bench run`, what `--help` says of it and its examples."""
+def configure(parser: Parser, several_arms: bool = False) -> None:
+    """Adds the flags of `bench run`, what `--help` says of it and its examples.
+
+    Args:
+        parser: of the command.
+        several_arms: whether `--arch` may be repeated, as in a study.
+    """
     parser.usage = "bench run --task NAME [--arch NAME] [--quant NAME] [...]\n       bench run --resume RUN"
     parser.description = "Trains, quantizes and evaluates one arm; all five invariants are enforced."
     parser.epilog = EPILOG
     what = parser.add_argument_group("what is compared")
     what.add_argument("--task", action="append", metavar="NAME", help="a task or a .toml file that describes one; repeatable")
     what.add_argument("--task-set", metavar="NAME", help="every task of a domain, such as clinical")
-    what.add_argument("--arch", metavar="NAME", help="architecture (default: A1)")
+    arch = "architecture (default: A1)"
+    what.add_argument("--arch", action="append" if several_arms else "store", metavar="NAME", help=arch)
     what.add_argument(
         "--rank", type=whole, metavar="N", help="the budget: an arm trains N x S adapter parameters (default: 16)"
     )
@@ -92,6 +99,15 @@ def configure(parser: Parser) -> None:
         "--temperature", type=real, metavar="T", help="a task's share goes by its size to the power 1/T (2.0)"
     )
     together.add_argument("--loss-weighting", metavar="NAME", help="of the tasks: equal or uncertainty (default: equal)")
+    together.add_argument(
+        "--loss-weight", type=named_number, action="append", metavar="TASK=W", help="what a task's loss is multiplied by (1)"
+    )
+    together.add_argument(
+        "--schedule", metavar="NAME", help="order of the tasks: joint, sequential or a plugin's (default: joint)"
+    )
+    together.add_argument(
+        "--schedule-option", type=named_number, action="append", metavar="NAME=VALUE", help="a number that the schedule takes"
+    )
     together.add_argument("--gradients", metavar="NAME", help="over what tasks share: plain or pcgrad (default: plain)")
 
     machine = parser.add_argument_group("machine")
@@ -182,19 +198,34 @@ def configuration(
         tasks = typed["task"] = (*tasks, *(name for name in task_set(chosen, registry) if name not in tasks))
     typed["data"] = corpora_below(tasks, environ) | dict(base.data) | each_once("--data", args.data)
     typed["concepts"] = dict(base.concepts) | each_once("--concepts", args.concepts)
+    for name in NUMBERED:
+        given = each_once(flag(name), getattr(args, flag(name)[2:].replace("-", "_")))
+        typed[name] = dict(getattr(base, name)) | given
     return from_mapping(typed, "the command line", base)
 
 
-def each_once(flag: str, pairs: Sequence[tuple[str, str]] | None) -> dict[str, str]:
+def named_number(text: str) -> tuple[str, float]:
+    """``NAME=NUMBER`` of the command line.
+
+    Raises:
+        ArgumentTypeError: it is something else.
+    """
+    name, equals, number = text.rpartition("=")
+    if not equals or not name:
+        raise argparse.ArgumentTypeError(f"{text!r} is not of the form NAME=NUMBER")
+    return name, real(number)
+
+
+def each_once(spelling: str, pairs: Sequence[tuple[str, Given]] | None) -> dict[str, Given]:
     """What a repeatable flag gives to each task.
 
     Raises:
         UsageError: it gives one task two things, of which one would be passed over.
     """
-    given: dict[str, str] = {}
+    given: dict[str, Given] = {}
     for task, place in pairs or ():
         if task in given:
-            raise UsageError(f"{flag} names the task {task!r} twice; wanted once.", f"Take one {flag} {task}=… out.")
+            raise UsageError(f"{spelling} names {task!r} twice; wanted once.", f"Take one {spelling} {task}=… out.")
         given[task] = place
     return given
 

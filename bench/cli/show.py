@@ -4,17 +4,20 @@ from __future__ import annotations
 
 import argparse
 from pathlib import Path
-from typing import Any
+from typing import Any, cast
 
+from bench.api.head import Head
 from bench.api.part import Part
 from bench.api.quantizer import Quantizer
+from bench.api.schedule import Schedule
+from bench.api.study import StudyKind
 from bench.api.task import Task
 from bench.cli.list_ import describe, status, wants
 from bench.cli.parser import Parser
 from bench.cli.parser import kind as parse_kind
 from bench.cli.terminal import paint, say
 from bench.cli.text import dump, fields, number
-from bench.registry import KINDS, Entry, load
+from bench.registry import KINDS, Entry, Registry, load, singular
 
 
 def configure(parser: Parser) -> None:
@@ -23,7 +26,7 @@ def configure(parser: Parser) -> None:
         "Shows one part (citation, licence, access, parameters) or one run (headline, scores, invariants, hashes)."
     )
     parser.epilog = "examples:\n  bench show task 2015-T14\n  bench show quantizer gptq --json\n  bench show run RUN"
-    kinds = ", ".join(kind[:-1] for kind in KINDS)
+    kinds = ", ".join(singular(kind) for kind in KINDS)
     parser.add_argument("kind", metavar="KIND", help=f"{kinds}, or run")
     parser.add_argument("name", metavar="NAME", help="a name that 'bench list' shows; of a run, its id or its folder")
     parser.add_argument("--out", type=Path, default=Path("runs"), metavar="DIR", help="folder of runs (default: runs)")
@@ -34,26 +37,41 @@ def run(args: argparse.Namespace) -> int:
     """Prints what one part says of itself, or the result of one run; returns 0."""
     if args.kind in ("run", "runs"):
         return _show_run(args.name, args.out, args.json)
-    entry = load().entry(parse_kind(args.kind), args.name)
+    registry = load()
+    entry = registry.entry(parse_kind(args.kind), args.name)
     if args.json:
-        say(dump(describe(entry) | {"kind": entry.kind} | facts(entry.part)))
+        say(dump(describe(entry) | {"kind": entry.kind} | facts(entry.part, registry)))
         return 0
-    say(f"{paint(entry.name, 'bold')}  {entry.kind[:-1]}, version {entry.part.version}, from {entry.distribution}")
+    say(f"{paint(entry.name, 'bold')}  {singular(entry.kind)}, version {entry.part.version}, from {entry.distribution}")
     say(f"{entry.part.summary}\n")
-    say(fields({"status": status(entry), **_flat(facts(entry.part))}))
+    say(fields({"status": status(entry), **_flat(facts(entry.part, registry))}))
     _next(entry)
     return 0
 
 
-def facts(part: Part) -> dict[str, Any]:
-    """What `bench show` prints of a part beside its name and status, JSON-able."""
+def facts(part: Part, registry: Registry) -> dict[str, Any]:
+    """What `bench show` prints of a part beside its name and status, JSON-able.
+
+    Args:
+        part: any part.
+        registry: knows the heads of a task, and the tasks of a head.
+    """
     found: dict[str, Any] = {"licence": part.licence, "citation": part.citation}
     if isinstance(part, Task):
         meta = part.metadata
-        found |= {"reference": meta.reference, "access": meta.access, "layout": meta.layout, "heads": [*part.heads]}
+        found |= {"reference": meta.reference, "access": meta.access, "layout": meta.layout}
+        found |= {"heads": [*registry.heads_of(part)]}
         found |= {"primary_metric": meta.primary_metric, "published_best": dict(meta.published_best)}
         found |= {"published_source": meta.published_source}
         found |= {"can_leave_out": [*part.faults]} if part.faults else {}
+    if isinstance(part, Head):
+        fits = [entry.name for entry in registry.entries("tasks") if part.name in registry.heads_of(cast(Task, entry.part))]
+        found |= {"predicts": [*part.predicts], "learning_rate": part.learning_rate, "tasks": fits}
+    if isinstance(part, StudyKind):
+        found |= {"roles": [*part.roles], "takes": [*part.takes]}
+        found |= {"options": [f"{name}={value}" for name, value in part.options.items()]} if part.options else {}
+    if isinstance(part, Schedule) and part.options:
+        found |= {"options": [f"{name}={value:g}" for name, value in part.options.items()]}
     if isinstance(part, Quantizer):
         found |= {"applied": [*part.when], "bits": part.bits}
     return found | {"parameters": dict(part.parameters())}
@@ -72,11 +90,15 @@ def _flat(found: dict[str, Any]) -> dict[str, str]:
 
 
 def _next(entry: Entry) -> None:
-    flag = {"tasks": "--task", "architectures": "--arch", "quantizers": "--quant", "models": "--model", "trackers": "--tracker"}
-    task = "" if entry.kind == "tasks" else " --task 2015-T14"
+    flag = {
+        "tasks": "--task", "heads": "--head", "architectures": "--arch", "quantizers": "--quant", "models": "--model",
+        "schedules": "--schedule", "trackers": "--tracker",
+    }  # fmt: skip
+    task = {"tasks": "", "heads": " --task NAME"}.get(entry.kind, " --task 2015-T14")
     file = entry.part.file if isinstance(entry.part, Task) else None
     data = f" {wants(entry)}" if wants(entry) else ""
-    say(f"\n{paint('use it:', 'dim')} bench run{task} {flag[entry.kind]} {file or entry.name}{data}")
+    run = f"bench run{task} {flag.get(entry.kind, '')} {file or entry.name}{data}"
+    say(f"\n{paint('use it:', 'dim')} {f'bench study {entry.name}' if entry.kind == 'studies' else run}")
 
 
 def _show_run(ref: str, out: Path, as_json: bool) -> int:

@@ -14,7 +14,7 @@ from typing import TYPE_CHECKING, Any
 from bench.cli.parser import Parser, real, whole
 from bench.cli.terminal import say
 from bench.cli.text import dump
-from bench.errors import BenchError, UsageError, unknown
+from bench.errors import BenchError, UsageError
 from bench.registry import Registry, load
 
 if TYPE_CHECKING:
@@ -22,11 +22,8 @@ if TYPE_CHECKING:
     from bench.config import RunConfig
     from bench.studies.study import Study
 
-EPILOG = """kinds:
-  token-control   the tasks together; each alone on as many tokens in all; each alone on its own share; a verdict a task
-  ablation        architectures A1 to A4 on the tasks, or on every --set of them
-  quantization    every quantizer that fits the model, before and after
-  transfer        what training two tasks together does to each, and whether alike tasks gain more
+EPILOG = """kinds are parts: 'bench list studies' shows them, 'bench show study KIND' one of them; a plugin may bring others.
+  KIND            such as token-control, ablation, quantization, transfer
   sweep FILE      a grid over the fields of a run: [run] holds what is the same, [grid] a list of values a field
   show [NAME]     a study of --out, or all of them
 
@@ -36,6 +33,7 @@ checkpoint. The same command again goes on where a study was stopped; finished r
 examples:
   bench study token-control --task ncbi-disease --task bc5cdr --arch A1 --tokens 200000 --seeds 6 --jobs 2
   bench study ablation --task-set clinical --seeds 6 --dry-run
+  bench study ablation --task bc2gm --task bc5cdr --arch A1 --arch A3 --arch my-arm
   bench study sweep grid.toml --launcher slurm --jobs 20 --option slurm_partition=gpu
   bench study show token-control"""
 
@@ -44,11 +42,11 @@ def configure(parser: Parser) -> None:
     """Declares the arguments: those of `bench run`, and the study's own."""
     from bench.cli.run import configure as configure_run
 
-    configure_run(parser)
+    configure_run(parser, several_arms=True)
     parser.usage = "bench study KIND [FILE] --task NAME [...] [--seeds N] [--jobs N]\n       bench study show [NAME]"
     parser.description = "Runs a study: a plan of runs that are compared, stopped and continued at any time."
     parser.epilog = EPILOG
-    parser.add_argument("kind", metavar="KIND", help="one of the kinds below")
+    parser.add_argument("kind", metavar="KIND", help="a kind of study, or show")
     parser.add_argument("file", nargs="?", metavar="FILE|NAME", help="the grid of a sweep, or the study to show")
     own = parser.add_argument_group("the study")
     own.add_argument(
@@ -58,10 +56,17 @@ def configure(parser: Parser) -> None:
     own.add_argument(
         "--margin", type=real, default=0.01, metavar="D", help="of equivalence, in the metric's own unit (default: 0.01)"
     )
+    own.add_argument(
+        "--kind-option",
+        action="append",
+        metavar="KEY=VALUE",
+        help="of the kind itself, see 'bench show study KIND'; repeatable",
+    )
     own.add_argument("--jobs", type=whole, default=1, metavar="N", help="runs at once (default: 1)")
     own.add_argument("--launcher", default="local", metavar="NAME", help="local, ray or slurm (default: local)")
     own.add_argument("--option", action="append", metavar="KEY=VALUE", help="of the launcher, such as slurm_partition=gpu")
     changed = {
+        "arch": "architecture (default: A1); of an ablation repeatable (default: A1, A2, A3 and A4)",
         "name": "the study's name (default: from its plan, so that the same command finds it)",
         "seed": "the first seed (default: 0)",
         "dry_run": "print the runs, their tokens and hours, and stop",
@@ -98,22 +103,20 @@ def planned_study(args: argparse.Namespace, registry: Registry) -> Study:
     """
     from bench.cli.run import configuration
     from bench.launchers import check
-    from bench.studies.kinds import KINDS
-    from bench.studies.request import members, planned
+    from bench.studies.request import members, planned, study_kind
 
-    if args.kind not in KINDS:
-        raise unknown("kind of study", args.kind, (*KINDS, "show"), "bench study --help")
+    takes = study_kind(args.kind, registry).takes
     for flag, given in (("--resume", args.resume), ("--study", args.study)):
         if given is not None:
             raise UsageError(f"{flag} is for one run; a study goes on when its command is typed again.")
     check(args.launcher, args.jobs)
-    if args.set and args.kind != "ablation":
-        raise UsageError(f"--set is for an ablation; a {args.kind} study takes --task or --task-set.")
-    if args.file is not None and args.kind != "sweep":
+    if args.file is not None and "grid" not in takes:
         raise UsageError(f"'bench study {args.kind}' does not know what to do with {args.file!r}.", "See 'bench study --help'.")
+    arms = tuple(args.arch or ())
+    args.arch = arms[0] if len(arms) == 1 else None
     grid: dict[str, list[Any]] | None = None
     sets: dict[str, tuple[str, ...]] = {}
-    if args.kind == "sweep":
+    if "grid" in takes:
         base, grid = _sweep(args, registry)
     else:
         sets = {label: members(label, registry) for label in args.set or ()}
@@ -122,17 +125,31 @@ def planned_study(args: argparse.Namespace, registry: Registry) -> Study:
             listed = [*(args.task or ()), *(task for tasks in sets.values() for task in tasks)]
             args.task = list(dict.fromkeys(listed))
         base = configuration(args, os.environ, registry)
-    return planned(args.kind, base, registry, args.seeds, sets, grid, args.margin, args.name)
+    several = arms if len(arms) > 1 or "arms" in takes else ()
+    return planned(args.kind, base, registry, args.seeds, sets, grid, args.margin, args.name, several, _options(args))
+
+
+def _options(args: argparse.Namespace) -> dict[str, str]:
+    """Options of the kind, as typed."""
+    given: dict[str, str] = {}
+    for word in args.kind_option or ():
+        name, equals, value = word.partition("=")
+        if not equals or name in given:
+            got = "it names an option twice" if equals else "wanted KEY=VALUE"
+            raise UsageError(f"--kind-option is {word!r}; {got}.", f"See 'bench show study {args.kind}'.")
+        given[name] = value
+    return given
 
 
 def _sweep(args: argparse.Namespace, registry: Registry) -> tuple[RunConfig, dict[str, list[Any]]]:
     from bench.cli.run import configuration, sizes
     from bench.config import from_mapping, read_toml
-    from bench.studies.kinds import read_grid
-    from bench.studies.request import as_tuple
+    from bench.studies.request import as_tuple, read_grid
 
     if args.file is None:
-        raise UsageError("A sweep wants a file: bench study sweep FILE.toml.", "It has a table [grid]; see docs/studies.md.")
+        raise UsageError(
+            f"A {args.kind} wants a file: bench study {args.kind} FILE.toml.", "It has a table [grid]; see docs/studies.md."
+        )
     if args.config is not None:
         raise UsageError("A sweep takes its fields from its own file; write those of --config under [run].")
     fixed, grid = read_grid(read_toml(Path(args.file)), args.file)
@@ -162,12 +179,13 @@ def _dry_run(args: argparse.Namespace, study: Study, watcher: StudyWatcher) -> i
 
 def _run(args: argparse.Namespace, study: Study, watcher: StudyWatcher, registry: Registry) -> int:
     from bench.studies.conduct import conduct
+    from bench.studies.finished import kind_of
 
     problem = conduct(study, registry, watcher, args.launcher, args.jobs, args.option or (), args.max_hours)
     if args.json:
         say(dump(study.to_json()))
     else:
-        watcher.report(study, metrics(study, registry))
+        watcher.report(study, metrics(study, registry), kind_of(study.kind, registry))
     if problem is not None:
         raise problem
     return 0
@@ -175,6 +193,7 @@ def _run(args: argparse.Namespace, study: Study, watcher: StudyWatcher, registry
 
 def _show(args: argparse.Namespace) -> int:
     from bench.cli.studytable import StudyWatcher
+    from bench.studies.finished import kind_of
     from bench.studies.study import STUDIES, find_study, read_study, studies
 
     out = Path(args.out or "runs")
@@ -190,7 +209,8 @@ def _show(args: argparse.Namespace) -> int:
     if args.json:
         say(dump(study.to_json()))
     else:
-        watcher.report(study, metrics(study, load()))
+        registry = load()
+        watcher.report(study, metrics(study, registry), kind_of(study.kind, registry))
     return 0
 
 

@@ -7,6 +7,7 @@ from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from pathlib import Path
 from shlex import quote
+from typing import Any
 
 from rich import box
 from rich.console import Group
@@ -15,17 +16,19 @@ from rich.markup import escape
 from rich.table import Table
 from rich.text import Text
 
+from bench.api.study import StudyKind, StudyRun
 from bench.cli.console import CleanConsole, RichReporter
 from bench.cli.terminal import line
 from bench.cli.text import number
 from bench.errors import BenchError
 from bench.launchers import Outcome
 from bench.launchers.child import last_line
-from bench.results.display import change, p_value
+from bench.report.content import shown
 from bench.results.schema import Result, pick
 from bench.results.store import read_result
 from bench.studies.drive import LOGS
-from bench.studies.study import Study, StudyRun
+from bench.studies.finished import own_faults
+from bench.studies.study import Study
 
 ROWS = 12
 """Of the live table at most: what runs, what failed, what comes next."""
@@ -111,12 +114,13 @@ class StudyWatcher:
             f"{seconds / 3600:.1f} hours one after another{several} (training and evaluation, from a matrix product timed here)"
         )
 
-    def report(self, study: Study, metrics: Mapping[str, str]) -> None:
+    def report(self, study: Study, metrics: Mapping[str, str], kind: StudyKind) -> None:
         """What it came to.
 
         Args:
             study: finished or not.
             metrics: task to its primary metric.
+            kind: of the study, which tells its verdict.
         """
         rows = []
         synthetic = False
@@ -135,7 +139,8 @@ class StudyWatcher:
         self._reporter.table(f"{study.kind} study {study.name}", ("run", "state", "tokens", "scores", "id"), rows)
         if synthetic:
             self.warn("SYNTHETIC data: not a result about the real corpora.")
-        self._verdict(study)
+        if study.verdict is not None:
+            self._verdict(study.verdict, kind)
         if study.finished():
             self._reporter.note(f"as a page: bench report {study.name} --runs {quote(str(study.out))}")
 
@@ -150,22 +155,15 @@ class StudyWatcher:
         else:
             self._reporter.note(f"There is no study in {out}; 'bench study --help' says how to begin one.")
 
-    def _verdict(self, study: Study) -> None:
-        verdict = study.verdict or {}
-        for task in verdict.get("tasks", ()):
-            told = f"[bold]{escape(task['task'])}[/]: {escape(task['kind'])}.  {escape(task['reason'])}"
-            self._console.print(told, highlight=False)
-        if "pairs" in verdict:
-            rows = [
-                (one["task"], one["second"], change(one["at_own"]["difference"]), change(one["at_total"]["difference"]),
-                 number(one["similarity"]["labels"]), number(one["similarity"]["vocabulary"]))
-                for one in verdict["pairs"]
-            ]  # fmt: skip
-            header = ("task", "trained", "against alone", "at equal total", "labels alike", "words alike")
-            self._reporter.table("gain and harm, mean over seeds", header, rows)
-            for kind, found in verdict["spearman"].items():
-                if found["rho"] is not None:
-                    self._reporter.note(f"gain and likeness of {kind}: ρ {change(found['rho'])}, p {p_value(found['p'])}")
+    def _verdict(self, verdict: Mapping[str, Any], kind: StudyKind) -> None:
+        with own_faults(kind, "telling the verdict"):
+            statements, tables = kind.statements(verdict), kind.tables(verdict)
+        for said in statements:
+            text = f"[bold]{escape(said.subject)}[/]: {escape(said.verdict)}.  {escape(said.reason)}"
+            self._console.print(text, highlight=False)
+        for table in (table.compact() for table in tables):
+            rows = [[shown(cell, column.kind) for cell, column in zip(row, table.columns, strict=True)] for row in table.rows]
+            self._reporter.table(table.title, [column.label for column in table.columns], rows)
 
     def _table(self, study: Study, active: set[str]) -> Group:
         now = time.monotonic()

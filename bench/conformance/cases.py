@@ -13,7 +13,7 @@ from bench.api.task import Task
 from bench.conformance.corpora import corpus_there
 from bench.conformance.workbench import Failure, Workbench, told
 from bench.errors import UsageError, unknown
-from bench.registry import KINDS, Entry, Kind, Registry
+from bench.registry import KINDS, Entry, Kind, Registry, singular
 
 CHECKS: Mapping[str, str] = {
     "metadata": "what the part says of itself is complete and true, and can be asked without torch",
@@ -34,6 +34,10 @@ _NEEDS: Mapping[Kind, Mapping[str, tuple[Requirement, ...]]] = {
         "metadata": (), "determinism": (), "oracle-round-trip": (), "gradients": _TRAIN[:1], "token-counts": _DATA,
         "save-and-load": (), "privacy": (),
     },
+    "heads": {
+        "metadata": (), "determinism": (), "oracle-round-trip": (), "gradients": _TRAIN[:1], "token-counts": _DATA,
+        "save-and-load": (), "privacy": (),
+    },
     "architectures": {
         "metadata": (), "determinism": _TRAIN, "gradients": _TRAIN, "token-counts": _TRAIN, "parity": _TRAIN,
         "save-and-load": _TRAIN,
@@ -42,6 +46,8 @@ _NEEDS: Mapping[Kind, Mapping[str, tuple[Requirement, ...]]] = {
         "metadata": (), "determinism": _TRAIN, "gradients": _TRAIN, "save-and-load": _TRAIN, "privacy": _TRAIN,
     },
     "models": {"metadata": (), "determinism": (), "token-counts": _TRAIN, "parity": _TRAIN, "save-and-load": _TRAIN},
+    "schedules": {"metadata": (), "determinism": (), "save-and-load": _TRAIN[:1]},
+    "studies": {"metadata": (), "determinism": (), "save-and-load": ()},
     "trackers": {"metadata": (), "determinism": (), "save-and-load": (), "privacy": ()},
 }  # fmt: skip
 """Kind to the checks that make sense for it, and what each needs beside what the part itself asks for."""
@@ -138,7 +144,7 @@ def _entries(ref: str, registry: Registry) -> list[Entry]:
     if broken:
         raise UsageError(f"The plugin {broken[0].plugin} could not be loaded: {broken[0].reason}.", broken[0].fix)
     for matches in (
-        lambda e: ref in (f"{e.kind}/{e.name}", f"{e.kind[:-1]}/{e.name}"),
+        lambda e: ref in (f"{e.kind}/{e.name}", f"{singular(e.kind)}/{e.name}"),
         lambda e: ref == e.plugin,
         lambda e: ref == e.distribution,
         lambda e: ref == e.name,

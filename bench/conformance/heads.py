@@ -1,110 +1,80 @@
-"""Checks of a task's heads that train them: gradients, and losses that count what the ledger counts."""
+"""Checks of a registered head, on the synthetic corpus of the first installed task that it fits."""
 
 from __future__ import annotations
 
-import math
-from collections.abc import Sequence
-from typing import TYPE_CHECKING
+from collections.abc import Callable, Mapping
+from copy import copy, deepcopy
+from typing import cast, get_args
 
-from bench.api.data import Document
-from bench.api.head import Head
+from bench.api.head import Cut, Gold, Head
 from bench.api.task import Task
-from bench.conformance.corpora import HIDDEN, LENGTH, Encoded, corpus_of, encode, fitted
-from bench.conformance.workbench import Pieces, Workbench, expect, named
-
-if TYPE_CHECKING:
-    from torch import Tensor
-
-
-def gradients(task: Task, bench: Workbench) -> str:
-    """After two updates every parameter of every head has a gradient, and so has what the base model feeds it."""
-    import torch
-
-    corpus = corpus_of(task, bench)
-    count = 0
-    for name in task.heads:
-        head = fitted(task, name, corpus)
-        batch, chosen = _batch(head, corpus["train"], 12)
-        torch.manual_seed(0)
-        module = head.module(HIDDEN)
-        hidden = torch.nn.Embedding(Pieces.vocabulary, HIDDEN)(batch["input_ids"]).detach()
-        parameters = dict(module.named_parameters())
-        optimizer = torch.optim.AdamW(parameters.values(), lr=1e-3)
-        module.train()
-        for update in range(3):
-            if update == 2:
-                module.eval()
-                predictions = module.predict(hidden, batch)
-                expect(len(predictions) == len(chosen), f"head {name!r} predicts {len(predictions)} windows of {len(chosen)}")
-                for item, prediction in zip(chosen, predictions, strict=True):
-                    head.decode(item.window, prediction)
-                module.train()
-            optimizer.zero_grad(set_to_none=True)
-            states = hidden.clone().requires_grad_()
-            loss = module.loss(states, batch)
-            expect(loss.ndim == 0 and bool(torch.isfinite(loss)), f"head {name!r} gives no finite number as its loss")
-            loss.backward()  # type: ignore[no-untyped-call]
-            if update < 2:
-                optimizer.step()
-        still = [n for n, p in parameters.items() if p.requires_grad and (p.grad is None or float(p.grad.norm()) == 0)]
-        expect(not still, f"head {name!r}: no gradient after two updates for {named(still)}")
-        expect(
-            states.grad is not None and float(states.grad.norm()) > 0,
-            f"head {name!r} passes no gradient on to the base model, so adapters could not learn",
-        )
-        count += len(parameters)
-    return f"{count} tensors in {len(task.heads)} heads"
+from bench.conformance import learning, tasks
+from bench.conformance.common import described
+from bench.conformance.corpora import corpus_of
+from bench.conformance.privacy import head_places, plant
+from bench.conformance.workbench import Workbench, expect, named, without_heavy_imports
 
 
-def token_counts(task: Task, bench: Workbench) -> str:
-    """The head leaves the core's tensors alone, and its loss is a sum over positions, whatever the padding."""
-    import torch
+def task_with(head: Head, bench: Workbench) -> Task:
+    """The first task of the registry that asks for what a head predicts, with that head alone."""
 
-    from bench.data.cache import collate, encode_split
+    def make() -> Task:
+        installed = [cast(Task, entry.part) for entry in bench.registry.entries("tasks") if not entry.part.missing()]
+        fitting = [task for task in installed if set(task.head(task.heads[0]).predicts) == set(head.predicts)]
+        expect(bool(fitting), f"no installed task wants {named(head.predicts)}, all of it and no more; the head fits none")
+        task = copy(fitting[0])
+        # The task's class declares both for all of its instances; this one instance has another head.
+        task.heads = (head.name,)  # type: ignore[misc]
+        task.head = lambda name: deepcopy(head)  # type: ignore[method-assign]
+        return task
 
-    corpus = corpus_of(task, bench)
-    positions = 0
-    for name in task.heads:
-        head = fitted(task, name, corpus)
-        split = encode_split(corpus["train"], head, Pieces(), LENGTH, bench.fresh("cache") / "train.arrow")
-        order = split.lengths.argsort()
-        rows = split.take([int(order[0]), int(order[-1]), int(order[len(order) // 2])])
-        targets = head.collate(
-            [{k[2:]: v for k, v in r.items() if k.startswith("t.")} for r in rows], max(len(r["first"]) for r in rows)
-        )
-        own = sorted({"input_ids", "attention_mask", "first", "last", "word_mask"} & set(targets))
-        expect(not own, f"collate of head {name!r} returns {named(own)}, which is the core's: tokens would escape the ledger")
-        batch = collate(rows, head, Pieces.pad_token_id)
-        expect(int(batch["attention_mask"].sum()) == sum(len(r["input_ids"]) for r in rows), "the mask marks other tokens")
-        bad = [i for i, n in enumerate(split.supervised.tolist()) if n < 0] if len(split) else [0]
-        expect(not bad and int(split.supervised.sum()) > 0, f"head {name!r} supervises no position, or fewer than none")
-        torch.manual_seed(0)
-        module = head.module(HIDDEN).eval()
-        embed = torch.nn.Embedding(Pieces.vocabulary, HIDDEN)
-        with torch.no_grad():
-            together = float(module.loss(embed(batch["input_ids"]), batch))
-            single = [collate([row], head, Pieces.pad_token_id) for row in rows]
-            apart = sum(float(module.loss(embed(one["input_ids"]), one)) for one in single)
-        expect(
-            math.isclose(together, apart, rel_tol=1e-3, abs_tol=1e-3),
-            f"the loss of head {name!r} over three windows is {together:.4f} at once and {apart:.4f} one by one; wanted the "
-            "sum over supervised positions, without a mean and without padding",
-        )
-        positions += int(split.supervised.sum())
-    return f"{positions:,} supervised positions in {len(task.heads)} heads"
+    return bench.once(head, "task", make)
 
 
-def _batch(head: Head, documents: Sequence[Document], count: int) -> tuple[dict[str, Tensor], list[Encoded]]:
-    """The windows that hold the most gold, as one batch."""
-    from bench.data.cache import collate
+def metadata(head: Head, bench: Workbench) -> str:
+    """What it predicts and how documents are cut are among the known words, and a task wants it."""
+    described(head)
+    kinds = get_args(Gold)
+    odd = sorted(set(head.predicts) - set(kinds))
+    expect(not odd, f"predicts names {named(odd)}; wanted some of {', '.join(kinds)}")
+    expect(0 < len(set(head.predicts)) == len(head.predicts), f"predicts is {head.predicts!r}; wanted distinct names")
+    expect(head.cuts in get_args(Cut), f"cuts is {head.cuts!r}; wanted one of {', '.join(get_args(Cut))}")
+    expect(head.learning_rate > 0, f"learning_rate is {head.learning_rate!r}; wanted a peak rate above 0")
+    with without_heavy_imports():
+        task = task_with(head, bench)
+        task.head(head.name).fit(corpus_of(task, bench)["train"])
+    return f"predicts {' and '.join(head.predicts)}, tried on {task.name}"
 
-    encoded, _ = encode(head, documents)
-    chosen = sorted(encoded, key=lambda e: -e.encoding.supervised - sum(len(m.fragments) for m in e.gold.mentions))[:count]
-    rows = [
-        {
-            "input_ids": list(e.window.input_ids), "first": list(e.window.first), "last": list(e.window.last),
-            **{f"t.{name}": values for name, values in e.encoding.columns.items()},
-        }
-        for e in chosen
-    ]  # fmt: skip
-    return collate(rows, head, Pieces.pad_token_id), chosen
+
+def determinism(head: Head, bench: Workbench) -> str:
+    """The same documents give the same state, and the same windows the same columns."""
+    task = task_with(head, bench)
+    tasks.learns_alike(task, corpus_of(task, bench))
+    return f"on {task.name}"
+
+
+def save_and_load(head: Head, bench: Workbench) -> str:
+    """A state survives JSON, and the head that it is put back into does the same."""
+    task = task_with(head, bench)
+    tasks.survives(task, corpus_of(task, bench))
+    return f"on {task.name}"
+
+
+def privacy(head: Head, bench: Workbench) -> str:
+    """Words planted in the corpus are in no state, repr, window, encoding or prediction."""
+    task = task_with(head, bench)
+    planted = plant(task, bench)
+    places = dict(head_places(task, planted.corpus))
+    planted.nowhere_in(places)
+    return f"{len(planted.canaries)} planted words, {len(places)} places, on {task.name}"
+
+
+CHECKS: Mapping[str, Callable[[Head, Workbench], str]] = {
+    "metadata": metadata,
+    "determinism": determinism,
+    "oracle-round-trip": lambda head, bench: tasks.round_trip(task_with(head, bench), bench),
+    "gradients": lambda head, bench: learning.gradients(task_with(head, bench), bench),
+    "token-counts": lambda head, bench: learning.token_counts(task_with(head, bench), bench),
+    "save-and-load": save_and_load,
+    "privacy": privacy,
+}

@@ -9,7 +9,7 @@ from __future__ import annotations
 import json
 import random
 import re
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from pathlib import Path
 
 from bench.api.data import Corpus, Document
@@ -43,6 +43,12 @@ class Planted:
         lowered = text.lower()
         return [word for word in self.canaries if word in lowered]
 
+    def nowhere_in(self, places: Mapping[str, str]) -> None:
+        """Fails the check where one of several texts, by what they are called, holds a canary."""
+        for where, text in places.items():
+            found = self.in_text(text)
+            expect(not found, f"{where} holds text of the corpus ({len(found)} of {len(self.canaries)} planted words)")
+
 
 def plant(task: Task, bench: Workbench) -> Planted:
     """Plants canaries in the corpus that the task is tried on, inside mentions and outside them."""
@@ -70,9 +76,7 @@ def privacy(task: Task, bench: Workbench) -> str:
     texts = " ".join(d.text for split in corpus for d in corpus[split])
     expect(bool(planted.in_text(texts)), "load gives documents without the text that stands in the files")
     places = dict(_places(task, bench, corpus))
-    for where, text in places.items():
-        found = planted.in_text(text)
-        expect(not found, f"{where} holds text of the corpus ({len(found)} of {len(planted.canaries)} planted words)")
+    planted.nowhere_in(places)
     told_of = _damage(task, bench, planted)
     return f"{len(planted.canaries)} planted words, {len(places)} places, {told_of} error messages"
 
@@ -112,6 +116,17 @@ def _places(task: Task, bench: Workbench, corpus: Corpus) -> Iterator[tuple[str,
     """Where text must not be, and what stands there."""
     yield "repr of the corpus", repr(corpus)
     yield "a mention's label, concept or slots", "\n".join(repr(d.mentions) for split in corpus for d in corpus[split])
+    yield from head_places(task, corpus)
+    yield "the scores", json.dumps(task.score(corpus["test"], corpus["test"]), default=repr)
+    yield "the statistics", repr(task.statistics(corpus["test"], corpus["test"]))
+    out = bench.fresh("written")
+    task.write(out, corpus["test"])
+    for name, content in contents(out).items():
+        yield f"{name}, which write made,", f"{name}\n{content.decode('utf-8', 'replace')}"
+
+
+def head_places(task: Task, corpus: Corpus) -> Iterator[tuple[str, str]]:
+    """What the heads of a task keep and show of a corpus, and what it is called."""
     for name in task.heads:
         head = task.head(name)
         head.fit(corpus["train"])
@@ -124,12 +139,6 @@ def _places(task: Task, bench: Workbench, corpus: Corpus) -> Iterator[tuple[str,
                 encoding = head.encode(window, gold)
                 made.append((repr(window), repr(encoding), repr(head.decode(window, head.oracle(encoding)))))
         yield f"windows, encodings or predictions of head {name!r}", repr(made)
-    yield "the scores", json.dumps(task.score(corpus["test"], corpus["test"]), default=repr)
-    yield "the statistics", repr(task.statistics(corpus["test"], corpus["test"]))
-    out = bench.fresh("written")
-    task.write(out, corpus["test"])
-    for name, content in contents(out).items():
-        yield f"{name}, which write made,", f"{name}\n{content.decode('utf-8', 'replace')}"
 
 
 def _damage(task: Task, bench: Workbench, planted: Planted) -> int:

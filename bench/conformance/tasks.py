@@ -25,7 +25,7 @@ from bench.conformance.corpora import (
     identity,
     worse,
 )
-from bench.conformance.heads import gradients, token_counts
+from bench.conformance.learning import gradients, token_counts
 from bench.conformance.privacy import privacy
 from bench.conformance.workbench import (
     Failure,
@@ -97,15 +97,20 @@ def determinism(task: Task, bench: Workbench) -> str:
             expect(len(a[split]) == size, f"{split} has {len(a[split])} documents; {size} were asked for")
     ids = [d.id for split in SPLITS for d in a[split]]
     expect(len(set(ids)) == len(ids), "a document's id stands in the corpus twice")
+    learns_alike(task, a)
+    return f"{len(left)} files, {len(ids)} documents"
+
+
+def learns_alike(task: Task, corpus: Corpus) -> None:
+    """Every head learns one state from the same documents, and encodes the same windows in one way."""
     for name in task.heads:
         heads = []
         for salt in (5, 6):
             scramble(salt)
-            heads.append(fitted(task, name, a))
+            heads.append(fitted(task, name, corpus))
         expect(heads[0].state() == heads[1].state(), f"head {name!r} learns two states from the same documents")
-        made = [[e.encoding for e in encode(head, a["test"])[0]] for head in heads]
+        made = [[e.encoding for e in encode(head, corpus["test"])[0]] for head in heads]
         expect(made[0] == made[1], f"head {name!r} encodes the same windows in two ways")
-    return f"{len(left)} files, {len(ids)} documents"
 
 
 def round_trip(task: Task, bench: Workbench) -> str:
@@ -192,6 +197,24 @@ def _arrays(task: Task, corpus: Corpus) -> None:
 def save_and_load(task: Task, bench: Workbench) -> str:
     """A head's state survives JSON, and files that `write` made score like the documents they hold."""
     corpus = corpus_of(task, bench)
+    survives(task, corpus)
+    gold, pred = bench.fresh("gold"), bench.fresh("pred")
+    partly = worse(corpus["test"])
+    task.write(gold, [d.without_text() for d in corpus["test"]])
+    task.write(pred, partly)
+    written, direct = flat(task.score_files(gold, pred)), flat(task.score(corpus["test"], partly))
+    odd = sorted(k for k in {*written, *direct} if not math.isclose(written.get(k, -1), direct.get(k, -1), rel_tol=1e-9))
+    expect(
+        not odd,
+        f"score_files on what write made and score on the same documents disagree in {named(odd)}"
+        + (f": {written.get(odd[0])} and {direct.get(odd[0])}" if odd else ""),
+    )
+    expect(direct.get(task.metadata.primary_metric, 0.0) < 1, "predictions with mentions left out and made up score 1")
+    return f"{len(task.heads)} heads, {len(direct)} scores"
+
+
+def survives(task: Task, corpus: Corpus) -> None:
+    """The state of every head survives JSON; a head that is restored encodes, decodes and starts as the one that was fitted."""
     for name in task.heads:
         head = fitted(task, name, corpus)
         text = _json(head, name)
@@ -207,19 +230,6 @@ def save_and_load(task: Task, bench: Workbench) -> str:
         )
         if find_spec("torch") is not None:
             _same_module(head, again, name)
-    gold, pred = bench.fresh("gold"), bench.fresh("pred")
-    partly = worse(corpus["test"])
-    task.write(gold, [d.without_text() for d in corpus["test"]])
-    task.write(pred, partly)
-    written, direct = flat(task.score_files(gold, pred)), flat(task.score(corpus["test"], partly))
-    odd = sorted(k for k in {*written, *direct} if not math.isclose(written.get(k, -1), direct.get(k, -1), rel_tol=1e-9))
-    expect(
-        not odd,
-        f"score_files on what write made and score on the same documents disagree in {named(odd)}"
-        + (f": {written.get(odd[0])} and {direct.get(odd[0])}" if odd else ""),
-    )
-    expect(direct.get(task.metadata.primary_metric, 0.0) < 1, "predictions with mentions left out and made up score 1")
-    return f"{len(task.heads)} heads, {len(direct)} scores"
 
 
 def _same_module(head: Head, again: Head, name: str) -> None:

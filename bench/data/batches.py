@@ -186,6 +186,11 @@ class Sampler:
         return int(self._streams[task].lengths.min())
 
     @property
+    def span(self) -> tuple[int, int]:
+        """Tokens at which the learning rate begins to rise, and over which it rises and falls."""
+        return 0, self.budget
+
+    @property
     def done(self) -> bool:
         """Whether the budget is spent to within one unit."""
         return not self._fits(self.budget)

@@ -1,50 +1,43 @@
-"""Heads: from hidden states to losses and predictions. Nothing here imports torch before a module is built."""
+"""The heads that come with bench, from hidden states to losses and predictions, and their registration.
+
+They stand in the core because tasks and plugins build on them. Nothing here imports torch before a module is built.
+"""
 
 from __future__ import annotations
 
+from collections.abc import Sequence
+
 from bench.api.head import Head
 from bench.errors import unknown
+from bench.hooks import hookimpl
 
-HEADS = ("span", "bio", "bioes", "relation", "joint", "classify", "ranking")
+
+@hookimpl
+def bench_heads() -> Sequence[Head]:
+    """One fresh head of each kind: those of mentions first, then relations, classes and rankings."""
+    from bench.heads.bio import BioesHead, TokenClassificationHead
+    from bench.heads.classify import ClassificationHead
+    from bench.heads.joint import MentionRelationHead
+    from bench.heads.ranking import SequenceRankingHead
+    from bench.heads.relation import RelationExtractionHead
+    from bench.heads.span import SpanClassificationHead
+
+    return (
+        SpanClassificationHead(), TokenClassificationHead(), BioesHead(), RelationExtractionHead(), MentionRelationHead(),
+        ClassificationHead(), SequenceRankingHead(),
+    )  # fmt: skip
 
 
 def make_head(name: str) -> Head:
-    """A fresh head.
+    """A fresh head of bench, for a task's own `head`.
 
     Args:
-        name: ``span`` for mentions of any shape, ``bio`` and ``bioes`` for tags, ``relation`` for relations between
-            mentions that are given, ``joint`` for mentions and the relations between them, ``classify`` for one class a
-            document, ``ranking`` for the passages of a query.
+        name: as ``bench list heads`` shows it.
 
     Raises:
-        UsageError: no head has this name.
+        UsageError: no head of bench has this name.
     """
-    if name == "span":
-        from bench.heads.span import SpanClassificationHead
-
-        return SpanClassificationHead()
-    if name == "bio":
-        from bench.heads.bio import TokenClassificationHead
-
-        return TokenClassificationHead()
-    if name == "bioes":
-        from bench.heads.bio import BioesHead
-
-        return BioesHead()
-    if name == "relation":
-        from bench.heads.relation import RelationExtractionHead
-
-        return RelationExtractionHead()
-    if name == "joint":
-        from bench.heads.joint import MentionRelationHead
-
-        return MentionRelationHead()
-    if name == "classify":
-        from bench.heads.classify import ClassificationHead
-
-        return ClassificationHead()
-    if name == "ranking":
-        from bench.heads.ranking import SequenceRankingHead
-
-        return SequenceRankingHead()
-    raise unknown("head", name, HEADS, "bench run --help")
+    heads = {head.name: head for head in bench_heads()}
+    if name not in heads:
+        raise unknown("head", name, heads, "bench list heads")
+    return heads[name]

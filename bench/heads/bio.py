@@ -17,6 +17,7 @@ from typing import TYPE_CHECKING, Any, ClassVar, Literal
 
 from bench.api.data import Document, Mention, in_order
 from bench.api.head import Encoding, Head, HeadModule, Window
+from bench.api.part import Requirement
 from bench.data.windows import count_words
 from bench.errors import DataError
 from bench.heads.mentions import Span, characters_of, words_of
@@ -78,6 +79,11 @@ class TokenClassificationHead(Head):
     """
 
     name = "bio"
+    version = "1"
+    summary = "contiguous mentions as one BIO tag a word"
+    citation = "tags as in Ramshaw & Marcus 1995, arXiv:cmp-lg/9505040"
+    licence = "Apache-2.0"
+    requires = (Requirement("torch", "bench-suite[train]"),)
     floor = 0.05
     # On NCBI-disease the smoke test's loss fell to a quarter at 1e-3, and not by half at 3e-3.
     learning_rate: ClassVar[float] = 1e-3
@@ -188,8 +194,6 @@ class BioesHead(TokenClassificationHead):
     """The same with four tags a label: 1 + 4·i is B, 2 + 4·i is I, 3 + 4·i is E and 4 + 4·i is S of label i."""
 
     name = "bioes"
+    summary = "contiguous mentions as one BIOES tag a word"
+    citation = "tags as in Ratinov & Roth 2009, ACL W09-1119"
     scheme = "BIES"
-
-
-BioHead = TokenClassificationHead
-"""The name that the class had first."""

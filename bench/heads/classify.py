@@ -13,7 +13,8 @@ from collections.abc import Mapping, Sequence
 from typing import TYPE_CHECKING, Any, ClassVar
 
 from bench.api.data import Document, Judgement
-from bench.api.head import Cut, Encoding, Head, HeadModule, Window
+from bench.api.head import Cut, Encoding, Gold, Head, HeadModule, Window
+from bench.api.part import Requirement
 from bench.errors import DataError
 
 if TYPE_CHECKING:
@@ -27,7 +28,12 @@ class ClassificationHead(Head):
     """Encodes the chosen class of a document as one number; decodes a probability for each class."""
 
     name = "classify"
-    finds_mentions: ClassVar[bool] = False
+    version = "1"
+    summary = "one class a document, from the mean of its hidden states"
+    citation = "mean pooling as in Reimers & Gurevych 2019, Sentence-BERT, arXiv:1908.10084"
+    licence = "Apache-2.0"
+    requires = (Requirement("torch", "bench-suite[train]"),)
+    predicts: ClassVar[tuple[Gold, ...]] = ("classes",)
     learning_rate: ClassVar[float] = 1e-3
     cuts: ClassVar[Cut] = "whole"
     floor = 0.0  # every class is handed over with its probability

@@ -13,10 +13,11 @@ from __future__ import annotations
 from collections import Counter
 from collections.abc import Mapping, Sequence
 from dataclasses import replace
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, ClassVar
 
 from bench.api.data import Annotation, Document, Fragment, Key, Mention, Relation, in_order
-from bench.api.head import Encoding, Head, HeadModule, Proposals, Window
+from bench.api.head import Encoding, Gold, Head, HeadModule, Proposals, Window
+from bench.api.part import Requirement
 from bench.heads.mentions import characters_of
 from bench.heads.relation import RelationExtractionHead
 from bench.heads.span import Accepted, Found, SpanClassificationHead
@@ -38,6 +39,12 @@ class MentionRelationHead(Head):
     """
 
     name = "joint"
+    version = "1"
+    summary = "mentions, and the relations between them, from one pass"
+    citation = "after Zhong & Chen 2021, arXiv:2010.12812"
+    licence = "Apache-2.0"
+    requires = (Requirement("torch", "bench-suite[train]"),)
+    predicts: ClassVar[tuple[Gold, ...]] = ("mentions", "relations")
 
     def __init__(self, span: SpanClassificationHead | None = None, relation: RelationExtractionHead | None = None) -> None:
         self.span = span or SpanClassificationHead()

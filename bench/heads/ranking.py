@@ -26,7 +26,8 @@ from typing import TYPE_CHECKING, Any, ClassVar
 from zlib import crc32
 
 from bench.api.data import Document, Judgement
-from bench.api.head import Cut, Encoding, Head, HeadModule, Window
+from bench.api.head import Cut, Encoding, Gold, Head, HeadModule, Window
+from bench.api.part import Requirement
 from bench.errors import DataError
 
 if TYPE_CHECKING:
@@ -41,7 +42,12 @@ class SequenceRankingHead(Head):
     """Encodes the relevance of a passage as one number; decodes its score."""
 
     name = "ranking"
-    finds_mentions: ClassVar[bool] = False
+    version = "1"
+    summary = "a score for each passage of a query, by which they are sorted"
+    citation = "after Nogueira & Cho 2019, Passage Re-ranking with BERT, arXiv:1901.04085"
+    licence = "Apache-2.0"
+    requires = (Requirement("torch", "bench-suite[train]"),)
+    predicts: ClassVar[tuple[Gold, ...]] = ("rankings",)
     learning_rate: ClassVar[float] = 1e-3
     cuts: ClassVar[Cut] = "passages"
 

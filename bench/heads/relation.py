@@ -21,7 +21,8 @@ from math import ceil
 from typing import TYPE_CHECKING, Any, ClassVar
 
 from bench.api.data import Document, Fragment, Key, Relation
-from bench.api.head import Encoding, Head, Window
+from bench.api.head import Encoding, Gold, Head, Window
+from bench.api.part import Requirement
 from bench.data.windows import words
 from bench.errors import DataError
 
@@ -102,7 +103,12 @@ class RelationExtractionHead(Head):
     """
 
     name = "relation"
-    finds_mentions: ClassVar[bool] = False
+    version = "1"
+    summary = "which pairs of given mentions are related, and how"
+    citation = "after Baldini Soares et al. 2019, Matching the Blanks, arXiv:1906.03158"
+    licence = "Apache-2.0"
+    requires = (Requirement("torch", "bench-suite[train]"),)
+    predicts: ClassVar[tuple[Gold, ...]] = ("relations",)
     learning_rate: ClassVar[float] = 1e-3
 
     def __init__(self, share: float = 0.99, floor: float = 0.05) -> None:

@@ -17,6 +17,7 @@ from typing import TYPE_CHECKING, Any
 
 from bench.api.data import Document, Mention, in_order
 from bench.api.head import Encoding, Head, HeadModule, Proposals, Window
+from bench.api.part import Requirement
 from bench.errors import DataError
 from bench.heads.mentions import Parts, Rates, Span, characters_of, cliques, measure, mention_graph, words_of
 
@@ -67,6 +68,11 @@ class SpanClassificationHead(Head):
     """
 
     name = "span"
+    version = "1"
+    summary = "mentions of one or more fragments, overlapping and nested as they come"
+    citation = "described in bench/heads/span.py"
+    licence = "Apache-2.0"
+    requires = (Requirement("torch", "bench-suite[train]"),)
 
     def __init__(self, width: int = 8, fragments: int = 3, cap: int = 256, floor: float = 0.05) -> None:
         self.floor: float = floor

@@ -5,22 +5,21 @@ from __future__ import annotations
 import re
 from collections import Counter
 from collections.abc import Collection, Iterable, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
+from bench.api.study import StudyKind, StudyRun
 from bench.errors import RunStateError, UsageError
+from bench.registry import Registry, load
 from bench.report.curves import SOME, Curves, read_curves
 from bench.report.held import Held
 from bench.results.layout import RESULT
 from bench.results.schema import Result, TaskScores, pick
 from bench.results.store import find_run, is_run, read_result
-from bench.studies.study import STUDIES, STUDY, Study, StudyRun, read_study
+from bench.studies.finished import kind_of
+from bench.studies.study import STUDIES, STUDY, Study, read_study
 
-ROLES = {"multi": "multi-task", "total": "alone, equal total", "share": "alone, own share", "single": "alone", "pair": "pair"}
-"""Roles of a study's runs that read better in other words."""
-NAMED_BY_KEY = frozenset({"quantizer", "point"})
-"""Roles whose runs are told apart by their key, less the seed at its end."""
 LINES = 60
 """Runs of a report whose learning curves are read whole; the curves of more are drawn as means of their arms."""
 ARM_FIELDS = ("arch", "quant", "quant_when", "model", "rank", "head", "gradients", "loss_weighting", "sampling", "lr")
@@ -110,6 +109,7 @@ class Evidence:
         study: the study; None where runs were named one by one or by their folder.
         unfinished: keys of the study's runs that have no result yet, or ids of the folder's.
         held: what holding the runs against each other gave, where no study has judged; None where it was not tried.
+        kind: of the study, which tells its verdict.
     """
 
     title: str
@@ -117,6 +117,7 @@ class Evidence:
     study: Study | None = None
     unfinished: tuple[str, ...] = ()
     held: Held | None = None
+    kind: StudyKind | None = field(default=None, compare=False)
 
     @property
     def arms(self) -> tuple[str, ...]:
@@ -133,20 +134,21 @@ class Evidence:
         return tuple(run for run in self.runs if task in run.tasks and arm in (None, run.arm))
 
 
-def collect(refs: Sequence[str], runs: Path, tasks: Sequence[str] = ()) -> Evidence:
+def collect(refs: Sequence[str], runs: Path, tasks: Sequence[str] = (), registry: Registry | None = None) -> Evidence:
     """The runs or the study that words of the command line name.
 
     Args:
         refs: one study (its name or folder), or runs (ids, folders, or folders of runs); all runs of `runs` where empty.
         runs: the folder of runs.
         tasks: leave out runs that have none of these.
+        registry: knows the kinds of study; what is installed where None.
 
     Raises:
         RunStateError: nothing carries a name, a result is damaged or of another schema, or there is none.
         UsageError: the runs are of tasks that have nothing to do with one another.
     """
     if len(refs) == 1 and (study := find(refs[0], runs)) is not None:
-        return of_study(study)
+        return of_study(study, kind_of(study.kind, load() if registry is None else registry))
     folders: dict[Path, None] = {}
     chosen: set[Path] = set()
     for ref in refs or (str(runs),):
@@ -215,8 +217,12 @@ def find(ref: str, runs: Path) -> Study | None:
     return read_study(runs.resolve() / STUDIES / ref) if ref and (runs / STUDIES / ref / STUDY).is_file() else None
 
 
-def of_study(study: Study) -> Evidence:
+def of_study(study: Study, kind: StudyKind) -> Evidence:
     """A study and those of its runs that finished.
+
+    Args:
+        study: the study.
+        kind: of it, which says how its runs are named.
 
     Raises:
         RunStateError: a result is damaged or of another version, or no run has finished.
@@ -224,7 +230,7 @@ def of_study(study: Study) -> Evidence:
     found: dict[tuple[str, str], Run] = {}
     unfinished = []
     some = SOME if len(study.runs) > LINES else None
-    for entry, label in zip(study.runs, _labels(study.runs), strict=True):
+    for entry, label in zip(study.runs, _labels(study.runs, kind), strict=True):
         place = study.out / str(entry.run)
         if entry.run is None or not (place / RESULT).exists():
             unfinished.append(entry.key)
@@ -234,18 +240,18 @@ def of_study(study: Study) -> Evidence:
         raise RunStateError(
             f"No run of the study {study.name!r} has finished.", f"'bench study {study.kind}' carries on with it."
         )
-    return Evidence(study.name, _ordered(found.values(), keep=True), study, tuple(unfinished))
+    return Evidence(study.name, _ordered(found.values(), keep=True), study, tuple(unfinished), kind=kind)
 
 
-def _labels(entries: Sequence[StudyRun]) -> list[str]:
+def _labels(entries: Sequence[StudyRun], kind: StudyKind) -> list[str]:
     """What each run of a study is compared as: its role where there are several, its architecture where those are."""
     roles, arms = {entry.role for entry in entries}, {entry.arm for entry in entries}
     found = []
     for entry in entries:
-        if entry.role in NAMED_BY_KEY:
+        if kind.named_by_key:
             found.append(re.sub(r"[-,]s\d+$", "", entry.key))
             continue
-        words = [ROLES.get(entry.role, entry.role)] if len(roles) > 1 and entry.role != entry.arm else []
+        words = [kind.roles.get(entry.role, entry.role)] if len(roles) > 1 and entry.role != entry.arm else []
         words += [entry.arm] if len(arms) > 1 or not words else []
         found.append(" · ".join(words))
     return found

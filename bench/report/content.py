@@ -6,7 +6,7 @@ The page, the LaTeX, the CSV and the printed figures are all drawn from these, s
 from __future__ import annotations
 
 import math
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, replace
 from typing import Any, Literal
 
@@ -59,8 +59,8 @@ class Table:
     caption: str
     columns: tuple[Column, ...]
     rows: tuple[tuple[Cell, ...], ...]
-    runs: tuple[str, ...]
-    synthetic: bool
+    runs: tuple[str, ...] = ()
+    synthetic: bool = False
 
     def compact(self) -> Table:
         """The same without the columns in which no row tells anything."""
@@ -125,8 +125,8 @@ class Figure:
     y: str
     marks: tuple[Mark, ...]
     groups: tuple[str, ...]
-    runs: tuple[str, ...]
-    synthetic: bool
+    runs: tuple[str, ...] = ()
+    synthetic: bool = False
     diagonal: bool = False
     front: bool = False
     zero: bool = False
@@ -185,6 +185,12 @@ def shown(value: Any, kind: ColumnKind = "text") -> str:
     if kind == "seconds":
         return _seconds(value)
     return f"{value:,.0f}" if kind == "count" or 1000 <= abs(value) < 1e6 else f"{value:.3g}"
+
+
+def difference(estimate: Mapping[str, Any]) -> str:
+    """A difference with its interval, from the JSON of an estimate."""
+    low, high = shown(estimate.get("low"), "change"), shown(estimate.get("high"), "change")
+    return f"{shown(estimate['difference'], 'change')}{f' [{low}, {high}]' if low and high else ''}"
 
 
 def means_and_runs(marks: Iterable[Mark]) -> tuple[list[Mark], list[Mark]]:

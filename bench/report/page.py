@@ -9,13 +9,14 @@ from importlib.resources import files
 from typing import Any
 
 from bench import __version__
+from bench.api.study import Statement
 from bench.data.faults import listed
 from bench.errors import MissingError
 from bench.report.collect import Evidence
 from bench.report.content import Section, shown
 from bench.report.overlap import flagged
 from bench.report.vega import INSTALL, javascript, specifications, style
-from bench.report.verdicts import Statement, statements, tested
+from bench.report.verdicts import statements, tested
 from bench.results.display import some
 
 ROWS = 400

@@ -4,54 +4,25 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Any, Literal
+from typing import TYPE_CHECKING, Any
 
+from bench.api.study import Statement, Tone
 from bench.report.collect import Evidence, Run, rests
-from bench.report.content import Cell, Column, Figure, Mark, Table, shown
+from bench.report.content import Cell, Column, Figure, Mark, Table, difference, shown
 from bench.results.display import some
 from bench.studies.contract import listed
+from bench.studies.finished import own_faults
 
 if TYPE_CHECKING:
     from bench.studies.compare import Pair
     from bench.studies.family import SeedSpread
 
-Tone = Literal["good", "bad", "even", "open"]
-TONES: Mapping[str, Tone] = {
-    "genuine transfer": "good",
-    "data exposure": "even",
-    "negative transfer": "bad",
-    "unresolved": "open",
-}
-WORDS = {
-    "pairs": "",
-    "at_total": "against alone, equal total",
-    "at_own": "against alone, own share",
-    "estimate": "",
-    "tasks": "",
-}
-"""Names of a verdict's parts that read better in other words."""
-ALPHA = 0.05
+STRUCTURE = {"pairs": "", "estimate": "", "tasks": ""}
+"""Keys of a verdict that say nothing of what is compared."""
 SEEDS = 6
 """With fewer, no difference between arms is called one."""
 CARDS = 8
 """Comparisons that have a card each; of more a card a task sums up."""
-
-
-@dataclass(frozen=True)
-class Statement:
-    """One sentence of the verdict.
-
-    Args:
-        subject: what it is about, as a rule a task.
-        verdict: in a word or two.
-        reason: the sentence, with its numbers.
-        tone: how the page colours it; never the only sign of it.
-    """
-
-    subject: str
-    verdict: str
-    reason: str
-    tone: Tone = "open"
 
 
 @dataclass(frozen=True)
@@ -119,15 +90,10 @@ def mean_mark(shares: Sequence[float], name: str, task: str, arm: str) -> Mark:
 def statements(evidence: Evidence) -> list[Statement]:
     """The verdict, or a description where there is none."""
     verdict = _verdict(evidence)
-    if isinstance(verdict, Mapping):
-        judged = [_statement(one) for one in _judgements(verdict)]
-        if judged:
-            return judged
-        if isinstance(verdict.get("pairs"), list):
-            return [_partner(pair) for pair in verdict["pairs"]]
-        told = [str(verdict[key]) for key in ("summary", "reason", "note") if verdict.get(key)]
-        if told:
-            return [Statement(evidence.title, str(verdict.get("kind", "verdict")), " ".join(told))]
+    if verdict is not None and evidence.kind is not None:
+        with own_faults(evidence.kind, "telling the verdict"):
+            if judged := evidence.kind.statements(verdict):
+                return judged
     described = [one for task in evidence.tasks if (one := _described(evidence, task)) is not None]
     held = evidence.held
     if held is None or held.judged:
@@ -147,7 +113,8 @@ def estimates(evidence: Evidence) -> list[tuple[str, str, Mapping[str, Any]]]:
     """Every difference that is known: its subject, what was held against what, and the estimate."""
     if evidence.held is not None:
         return [(pair.task, _versus(evidence, pair), pair.estimate.to_json()) for pair in _pairs(evidence)]
-    return [*_estimates(_verdict(evidence), "", "")]
+    words = STRUCTURE | dict(evidence.kind.words if evidence.kind is not None else {})
+    return [*_estimates(_verdict(evidence), words, "", "")]
 
 
 def differences(evidence: Evidence) -> tuple[list[Figure], list[Table]]:
@@ -179,7 +146,7 @@ def differences(evidence: Evidence) -> tuple[list[Figure], list[Table]]:
         Mark(float(e["difference"]), subject or name, "", name, low=_number(e.get("low")), high=_number(e.get("high")))
         for subject, name, e in found
     )
-    said = "; ".join(f"{subject} {name}: {_signed(e)}" for subject, name, e in found)
+    said = "; ".join(f"{subject} {name}: {difference(e)}" for subject, name, e in found)
     figure = Figure(
         "differences", "Differences between arms", "Points are means over seeds, bars 95% intervals over seeds and documents. "
         "An interval that holds 0 leaves the sign open.", f"Differences with 95% intervals. {said}.", "intervals",
@@ -249,7 +216,7 @@ def _compared(evidence: Evidence) -> list[Statement]:
     for task in dict.fromkeys(pair.task for pair in pairs):
         mine = [pair for pair in pairs if pair.task == task]
         sure = [pair for pair in mine if pair.better is not None]
-        told = "; ".join(f"{_conclusion(evidence, p)}, {_versus(evidence, p)} {_signed(p.estimate.to_json())}" for p in sure)
+        told = "; ".join(f"{_conclusion(evidence, p)}, {_versus(evidence, p)} {difference(p.estimate.to_json())}" for p in sure)
         rest = f"{len(mine) - len(sure)} of {len(mine)} differences are {mine[0].conclusion if not sure else 'not resolved'}."
         word = f"{len(sure)} of {len(mine)} resolved"
         found.append(Statement(task, word, f"{told}. {rest}" if told else rest, "good" if sure else "open"))
@@ -260,7 +227,7 @@ def _card(evidence: Evidence, pair: Pair) -> Statement:
     one = pair.estimate
     seeds = f"{some(one.seeds, 'seed')} and {one.documents:,} documents"
     holm = f", p {shown(one.p_holm, 'p')} after Holm" if one.p_holm is not None else ""
-    reason = f"{pair.metric} {_signed(one.to_json())} over {seeds}{holm}."
+    reason = f"{pair.metric} {difference(one.to_json())} over {seeds}{holm}."
     alone = pair.documents
     if alone.low is not None:
         bounds = f"[{shown(alone.low, 'change')}, {shown(alone.high, 'change')}]"
@@ -277,38 +244,7 @@ def _verdict(evidence: Evidence) -> Mapping[str, Any] | None:
     return None if evidence.study is None else evidence.study.verdict
 
 
-def _judgements(verdict: Mapping[str, Any]) -> Iterator[Mapping[str, Any]]:
-    for key in ("tasks", "comparisons", "questions", "verdicts"):
-        listed = verdict.get(key)
-        if isinstance(listed, list):
-            yield from (one for one in listed if isinstance(one, Mapping) and one.get("kind") and one.get("reason"))
-
-
-def _statement(one: Mapping[str, Any]) -> Statement:
-    kind = str(one["kind"])
-    subject = str(one.get("task") or one.get("name") or one.get("subject") or "")
-    return Statement(subject, kind, str(one["reason"]), TONES.get(kind, "open"))
-
-
-def _partner(pair: Mapping[str, Any]) -> Statement:
-    """What a partner did to a task, in a study of transfer: judged at equal total, where exposure is no excuse."""
-    at_total, at_own = pair["at_total"], pair["at_own"]
-    p = at_total.get("p_holm")
-    kind: str = "unresolved"
-    tone: Tone = "open"
-    if p is not None and p < ALPHA:
-        kind, tone = ("gain", "good") if at_total["difference"] > 0 else ("harm", "bad")
-    reason = f"Against alone at equal total {_signed(at_total)}; against alone on its own share {_signed(at_own)}."
-    return Statement(f"{pair['task']} with {pair['partner']}", kind, reason, tone)
-
-
-def _signed(estimate: Mapping[str, Any]) -> str:
-    """A difference with its interval."""
-    low, high = shown(estimate.get("low"), "change"), shown(estimate.get("high"), "change")
-    return f"{shown(estimate['difference'], 'change')}{f' [{low}, {high}]' if low and high else ''}"
-
-
-def _estimates(node: Any, subject: str, name: str) -> Iterator[tuple[str, str, Mapping[str, Any]]]:
+def _estimates(node: Any, words: Mapping[str, str], subject: str, name: str) -> Iterator[tuple[str, str, Mapping[str, Any]]]:
     if isinstance(node, Mapping):
         if isinstance(node.get("difference"), (int, float)):
             yield subject, name, node
@@ -317,11 +253,11 @@ def _estimates(node: Any, subject: str, name: str) -> Iterator[tuple[str, str, M
         pair = f"{node['second']} − {node['first']}" if "first" in node and "second" in node else ""
         pair = f"with {node['partner']}" if "partner" in node else pair
         for key, value in node.items():
-            words = WORDS.get(str(key), str(key).replace("_", " "))
-            yield from _estimates(value, here, ", ".join(filter(None, (pair, words))))
+            told = words.get(str(key), str(key).replace("_", " "))
+            yield from _estimates(value, words, here, ", ".join(filter(None, (pair, told))))
     elif isinstance(node, list):
         for value in node:
-            yield from _estimates(value, subject, name)
+            yield from _estimates(value, words, subject, name)
 
 
 def _described(evidence: Evidence, task: str) -> Statement | None:

@@ -2,12 +2,12 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 
 from bench.errors import MissingError
 from bench.report import cost, errors, evaluation, figures, tables, transfer
-from bench.report.collect import Evidence
+from bench.report.collect import Evidence, rests
 from bench.report.content import Figure, Section, Table
 from bench.report.drawing import save
 from bench.report.files import figure_csv, table_csv
@@ -19,6 +19,7 @@ from bench.report.page import render
 from bench.report.vega import INSTALL
 from bench.report.verdicts import differences
 from bench.results.store import write_bytes
+from bench.studies.finished import own_faults
 
 NEEDED = {"jinja2": "jinja2", "vl_convert": "vl-convert-python"}
 PAGE = "index.html"
@@ -62,10 +63,7 @@ def sections(evidence: Evidence) -> list[Section]:
         _section("learning", "Learning curves", [figures.curves(evidence, "dev"), figures.curves(evidence, "loss")], []),
         _section("tokens", "Token ledger", [figures.ledger(evidence)], [tables.ledger(evidence)]),
         _section("parity", "Parity", [figures.parity(evidence)], [tables.parity(evidence)]),
-        _section(
-            "transfer", "Transfer", [transfer.transfer(evidence), transfer.similarity(evidence)],
-            [transfer.spearman(evidence), transfer.matrix(evidence)],
-        ),
+        _study(evidence) or _section("transfer", "Transfer", [transfer.transfer(evidence)], []),
         _section(
             "cost", "Quality, size and speed", [cost.pareto(evidence), cost.speed(evidence)],
             [cost.quantization(evidence), cost.efficiency(evidence)],
@@ -111,6 +109,18 @@ def write(evidence: Evidence, out: Path) -> Written:
     for figure in drawn:
         write_bytes(out / "figures" / f"{figure.name}.csv", figure_csv(figure).encode(errors="backslashreplace"), durable=False)
     return Written(out / PAGE, len(page), len(drawn), len(tabled))
+
+
+def _study(evidence: Evidence) -> Section | None:
+    """What the study's own kind draws and tabulates of its verdict; None where that is nothing."""
+    kind, verdict = evidence.kind, None if evidence.study is None else evidence.study.verdict
+    if kind is None or verdict is None:
+        return None
+    runs, synthetic = rests(evidence.runs)
+    with own_faults(kind, "drawing the verdict"):
+        drawn = tuple(replace(figure, runs=runs, synthetic=synthetic) for figure in kind.figures(verdict))
+        tabled = tuple(replace(table, runs=runs, synthetic=synthetic) for table in kind.tables(verdict))
+    return Section(kind.name, kind.title, drawn, tabled) if drawn or tabled else None
 
 
 def _section(name: str, title: str, drawn: list[Figure | None], tabled: list[Table | None]) -> Section:

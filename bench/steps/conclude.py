@@ -220,7 +220,7 @@ def _result(
             "thresholds": {
                 task: {"accept": scoring.thresholds[task].as_json(), **scoring.at_half[task]} for task in scoring.at_half
             },
-            **together(planned, trainer, stages[last]["test"], last),
+            **together(planned, trainer, progress, stages[last]["test"], last),
             **more,
         },
     )  # fmt: skip

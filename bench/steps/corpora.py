@@ -141,7 +141,7 @@ def encode(parts: Parts, sources: Mapping[str, Source], config: RunConfig, conso
     data = {}
     for name, task in parts.tasks.items():
         corpus = sources[name].corpus
-        head = task.head(parts.heads[name])
+        head = parts.fresh_head(name)
         head.fit(corpus["train"])
         train, code = documents_digest(corpus["train"]), code_digest(task, head)
         length = min(config.max_length or most, most)

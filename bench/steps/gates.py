@@ -24,6 +24,7 @@ if TYPE_CHECKING:
     from torch import Tensor
 
     from bench.data.batches import Sampler
+    from bench.data.phases import Phases
     from bench.training.loop import Trainer
     from bench.training.model import TaskData
     from bench.training.probe import Rows
@@ -135,7 +136,7 @@ def settle_batch(
         job.unlink(missing_ok=True)
 
 
-def _rows(data: Mapping[str, TaskData], sampler: Sampler) -> Rows:
+def _rows(data: Mapping[str, TaskData], sampler: Sampler | Phases) -> Rows:
     """The longest example of each task, and what the first update of the run holds of it."""
     position = sampler.state()
     drawn = sampler.draw().examples

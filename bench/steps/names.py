@@ -78,9 +78,8 @@ def check(config: RunConfig, registry: Registry, resuming: bool = False) -> None
         if task.name in tasks:
             raise UsageError(f"Two tasks are named {task.name!r}, the second one {ref}.", "Give one of them another name.")
         tasks[task.name] = task
-    for ref, task in zip(config.task, tasks.values(), strict=True):
-        if config.head is not None and config.head not in task.heads:
-            raise unknown(f"head of {task.name}", config.head, task.heads, f"bench show task {ref}")
+    for task in tasks.values():
+        registry.head(task, config.head)
         if task.folder is not None and task.name not in config.data and not task.folder.is_dir():
             fix = f"Correct 'folder' in {task.file}, or add --data {task.name}=DIR."
             raise UsageError(f"The corpus of {task.name!r} should lie in {task.folder}, which is no folder.", fix)

@@ -81,6 +81,10 @@ def describe(
     passes = max(len(parts.architecture.passes(task)) for task in data)
     row = parity.row
     several = {name: getattr(config, name) for name in ("sampling", "temperature", "loss_weighting", "gradients")}
+    if config.loss_weights:
+        several["loss_weights"] = dict(config.loss_weights)
+    if config.schedule != RunConfig.schedule:
+        several["schedule"] = {"name": config.schedule, "options": dict(parts.schedule_options)}
     padded = min(config.micro_batch or config.batch_tokens, config.batch_tokens) + longest
     split_tokens = {split: sum(one.splits[split].tokens for one in data.values()) for split in ("dev", "test")}
     looks = -(-budget.updates // updates_between_evaluations(config.eval_every, budget.updates))
@@ -123,9 +127,13 @@ def together(plan: Mapping[str, Any]) -> list[tuple[str, str]]:
     told = plan["together"]
     sampling = told["sampling"] + (f", τ = {told['temperature']:g}" if told["sampling"] == "temperature" else "")
     tokens = ", ".join(f"{task} {count:,}" for task, count in plan["budget"]["task_tokens"].items())
+    given = ", ".join(f"{task} {weight:g}" for task, weight in told.get("loss_weights", {}).items())
+    order = told.get("schedule")
+    options = "".join(f", {name} = {value:g}" for name, value in order["options"].items()) if order else ""
     return [
         (f"tokens of each task ({sampling})", tokens),
-        ("weights of the losses", told["loss_weighting"]),
+        *([("order of the tasks", f"{order['name']}{options}")] if order else []),
+        ("weights of the losses", given or told["loss_weighting"]),
         ("gradients over what is shared", told["gradients"]),
     ]
 

@@ -121,11 +121,10 @@ def _cuts(parts: Parts, sources: Mapping[str, Source], planned: Mapping[str, Any
 
     tokenizer = load_tokenizer(parts.model.folder())
     made: Cuts = {}
-    for name, task in parts.tasks.items():
-        how = task.head(parts.heads[name]).cuts
+    for name, head in parts.heads.items():
         length = int(planned[name]["train"]["max_length"])
         corpus = sources[name].corpus
-        made[name] = {split: stretches(corpus[split], tokenizer, length, how, examples) for split in SPLITS}
+        made[name] = {split: stretches(corpus[split], tokenizer, length, head.cuts, examples) for split in SPLITS}
     return made
 
 

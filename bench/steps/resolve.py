@@ -3,17 +3,21 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
+from copy import deepcopy
 from dataclasses import dataclass
 from typing import TypeVar
 
 from bench import user_cache
 from bench.api.architecture import Architecture
+from bench.api.head import Head
 from bench.api.model import ModelSpec
 from bench.api.part import Part, Requirement
 from bench.api.quantizer import Quantizer, When
+from bench.api.schedule import Phase, Schedule
 from bench.api.task import Task
 from bench.api.tracker import Tracker
-from bench.config import RunConfig
+from bench.config import MOST_FLOAT, RunConfig
+from bench.data.phases import checked
 from bench.errors import MissingError, UsageError, unknown
 from bench.modeling.find import BaseModel, find_model
 from bench.registry import Registry
@@ -27,23 +31,42 @@ class Parts:
 
     Args:
         tasks: name to task, in the order typed.
-        heads: task to the name of its head.
+        heads: task to its head, not fitted; `fresh_head` gives a copy.
         architecture: the arm.
         group: every architecture there is; parity holds them all against each other.
         quantizer: of the base model's weights.
         when: before training or after.
         model: the base model.
         trackers: mirrors of the journal.
+        schedule: the order of the tasks.
+        schedule_options: every number that it takes.
     """
 
     tasks: Mapping[str, Task]
-    heads: Mapping[str, str]
+    heads: Mapping[str, Head]
     architecture: Architecture
     group: tuple[Architecture, ...]
     quantizer: Quantizer
     when: When
     model: BaseModel
     trackers: tuple[Tracker, ...]
+    schedule: Schedule
+    schedule_options: Mapping[str, float]
+
+    def phases(self, shares: Mapping[str, float]) -> tuple[Phase, ...]:
+        """The phases of the run; one where all tasks train at once.
+
+        Args:
+            shares: task to its share of the tokens.
+
+        Raises:
+            UsageError: the schedule gives phases that make no sense.
+        """
+        return checked(self.schedule.phases(shares), list(self.tasks), self.schedule.name)
+
+    def fresh_head(self, task: str) -> Head:
+        """A head of a task that nothing has fitted yet."""
+        return deepcopy(self.heads[task])
 
     @property
     def quantizes(self) -> bool:
@@ -53,8 +76,13 @@ class Parts:
     def versions(self) -> dict[str, str]:
         """Version of every part that can change the outcome, by kind and name."""
         found = {f"task {name}": task.version for name, task in self.tasks.items()}
+        # A head that the task itself makes is covered by the task's version.
+        added = [head for name, head in self.heads.items() if head.name not in self.tasks[name].heads]
+        found |= {f"head {head.name}": head.version for head in added}
         found[f"architecture {self.architecture.name}"] = self.architecture.version
         found[f"quantizer {self.quantizer.name}"] = self.quantizer.version
+        if self.schedule.name != RunConfig.schedule:
+            found[f"schedule {self.schedule.name}"] = self.schedule.version
         if self.model.part is not None:
             found[f"model {self.model.name}"] = self.model.part.version
         return found
@@ -70,11 +98,7 @@ def resolve(config: RunConfig, registry: Registry) -> Parts:
     if not config.task:
         raise UsageError("No task was named.", "Add --task NAME; 'bench list tasks' shows them.")
     tasks = named_tasks(config, registry)
-    heads = {}
-    for name, task in tasks.items():
-        if config.head is not None and config.head not in task.heads:
-            raise unknown(f"head of {name}", config.head, task.heads, f"bench show task {name}")
-        heads[name] = config.head or task.heads[0]
+    heads = {name: registry.head(task, config.head) for name, task in tasks.items()}
     quantizer = _ready(registry.get("quantizers", config.quant))
     when: When = config.quant_when or quantizer.when[0]
     if when not in quantizer.when:
@@ -87,6 +111,8 @@ def resolve(config: RunConfig, registry: Registry) -> Parts:
             raise MissingError(f"Training needs {requirement.module}, which is not installed.", requirement.command)
     model = find_model(config.model, registry, user_cache.folder("models"))
     architecture = _ready(registry.get("architectures", config.arch))
+    schedule = _ready(registry.get("schedules", config.schedule))
+    _refuse_weights(config.loss_weights, tasks)
     trackers = [] if config.tracker == ("none",) else [registry.get("trackers", name) for name in config.tracker]
     return Parts(
         tasks=tasks,
@@ -97,7 +123,33 @@ def resolve(config: RunConfig, registry: Registry) -> Parts:
         when=when,
         model=model,
         trackers=tuple(trackers),
+        schedule=schedule,
+        schedule_options=options_of(schedule, config.schedule_options),
     )
+
+
+def options_of(schedule: Schedule, given: Mapping[str, float]) -> dict[str, float]:
+    """Every option of a schedule, as given or at its default.
+
+    Raises:
+        UsageError: the schedule has no option of that name, or its value is no number of at least 0.
+    """
+    for name, value in given.items():
+        if name not in schedule.options:
+            error = unknown(f"option of the schedule {schedule.name!r}", name, schedule.options, "")
+            error.hint = f"It takes: {', '.join(schedule.options)}." if schedule.options else "It takes none."
+            raise error
+        if not 0 <= value <= MOST_FLOAT:
+            raise UsageError(f"--schedule-option {name} is {value:g}; it must be a number between 0 and {MOST_FLOAT:g}.")
+    return {**schedule.options, **given}
+
+
+def _refuse_weights(weights: Mapping[str, float], tasks: Mapping[str, Task]) -> None:
+    for name in weights:
+        if name not in tasks:
+            error = unknown("task after --loss-weight:", name, tasks, "")
+            error.hint = f"The run's tasks: {', '.join(tasks)}."
+            raise error
 
 
 def refuse_misfit(parts: Parts, config: RunConfig, registry: Registry) -> None:

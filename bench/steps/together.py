@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
+from statistics import fmean
 from typing import TYPE_CHECKING, Any
 
 from bench.results.schema import Stage, pick
@@ -11,14 +12,16 @@ if TYPE_CHECKING:
     from bench.steps.planned import Planned
     from bench.training.loop import Trainer
     from bench.training.model import TaskData
+    from bench.training.stage import Progress
 
 
-def together(planned: Planned, trainer: Trainer, scores: Mapping[str, Any], stage: Stage) -> dict[str, Any]:
-    """The keys ``together`` and ``macro``; neither for a run of one task.
+def together(planned: Planned, trainer: Trainer, progress: Progress, scores: Mapping[str, Any], stage: Stage) -> dict[str, Any]:
+    """The keys ``together`` and ``macro``, and ``schedule`` where tasks came one after another; none for a run of one task.
 
     Args:
         planned: of the run.
         trainer: at its last update.
+        progress: of training.
         scores: task to its scores on the test split.
         stage: that the scores are of.
     """
@@ -26,7 +29,7 @@ def together(planned: Planned, trainer: Trainer, scores: Mapping[str, Any], stag
         return {}
     config = planned.config
     equal = {"kind": "equal", "parameters": 0}
-    return {
+    found: dict[str, Any] = {
         "together": {
             "sampling": {
                 "kind": config.sampling,
@@ -38,6 +41,42 @@ def together(planned: Planned, trainer: Trainer, scores: Mapping[str, Any], stag
         },
         "macro": macro(planned.data, scores, stage),
     }
+    if config.loss_weights:
+        found["together"]["loss_weights"] = dict(config.loss_weights)
+    if progress.phases:
+        parts = planned.parts
+        schedule = {"name": parts.schedule.name, "options": dict(parts.schedule_options)}
+        found["schedule"] = schedule | transfer_between_phases(progress.phases)
+    return found
+
+
+def transfer_between_phases(rows: Sequence[Mapping[str, Any]]) -> dict[str, Any]:
+    """How much later phases took from a task, and how much earlier ones gave it, by its selection metric on dev.
+
+    Args:
+        rows: `Progress.phases`: before the first phase, and after each.
+
+    Returns:
+        ``phases``, the rows; ``backward`` of each task, its score at the end of the run less that at the end of its own last
+        phase, for tasks that others followed; ``forward``, its score before its own first phase less that before the run, for
+        tasks that others came before; the means of both as ``backward_transfer`` and ``forward_transfer``, None of no task;
+        ``read``, training tokens that a penalty read, which are in no budget.
+
+    Source: Lopez-Paz & Ranzato 2017, arXiv 1706.08840, section 3 (there of accuracies on test).
+    """
+    backward, forward = {}, {}
+    for task in dict.fromkeys(task for row in rows for task in row["tasks"]):
+        own = [index for index, row in enumerate(rows) if task in row["tasks"]]
+        if own[-1] < len(rows) - 1:
+            backward[task] = rows[-1]["scores"][task] - rows[own[-1]]["scores"][task]
+        if own[0] > 1:
+            forward[task] = rows[own[0] - 1]["scores"][task] - rows[0]["scores"][task]
+    return {
+        "phases": [dict(row) for row in rows], "backward": backward, "forward": forward,
+        "backward_transfer": fmean(backward.values()) if backward else None,
+        "forward_transfer": fmean(forward.values()) if forward else None,
+        "read": sum(row["read"] for row in rows),
+    }  # fmt: skip
 
 
 def macro(data: Mapping[str, TaskData], scores: Mapping[str, Any], stage: Stage) -> dict[str, Any]:

@@ -7,13 +7,14 @@ from collections.abc import Sequence
 from contextlib import AbstractContextManager
 from typing import Protocol
 
+from bench.api.study import StudyRun
 from bench.errors import BenchError, Interrupted
 from bench.launchers import launcher as open_launcher
 from bench.registry import Registry
 from bench.results.lock import RunLock
 from bench.studies.drive import Watcher, drive, share_of_memory, survey
-from bench.studies.judge import judge
-from bench.studies.study import Study, StudyRun
+from bench.studies.finished import judged
+from bench.studies.study import Study
 
 
 class Audience(Watcher, Protocol):
@@ -81,7 +82,7 @@ def conduct(
                 running.close()
         if whole and study.verdict is None:
             try:
-                study.verdict = judge(study, registry, audience.warn)
+                study.verdict = judged(study, registry, audience.warn)
             except BenchError as refused:
                 return refused
             study.save()

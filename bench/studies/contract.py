@@ -11,7 +11,7 @@ from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import asdict, dataclass, fields
 from typing import Any
 
-from bench.config import _NOT_IDENTITY, RunConfig
+from bench.config import _NOT_IDENTITY, RunConfig, default_of
 from bench.data.faults import listed as listed_faults
 from bench.errors import ContractError, unknown
 from bench.results.display import some
@@ -29,11 +29,12 @@ Facts = Mapping[str, Any]
 _TRACKERS = ("wandb", "mlflow")  # they cannot change an outcome
 _MEASURED = {"task", "steps", "epochs", "tokens", "tokens_like", "seed", "replicate"}
 # Fields of a run of several tasks that mean nothing to a run of one.
-_TOGETHER = ("sampling", "temperature", "loss_weighting", "gradients")
+_TOGETHER = ("sampling", "temperature", "loss_weighting", "loss_weights", "gradients", "schedule", "schedule_options")
 
 FOLLOWS: Mapping[str, tuple[str, ...]] = {
     "tasks": _TOGETHER,
     "sampling": ("temperature",),
+    "schedule": ("schedule_options",),
     "quant": ("quant_when",),
     "model": ("parameters", "max_length"),
     "rank": ("parameters",),
@@ -109,10 +110,12 @@ _READ: Mapping[str, Callable[[Result], Any]] = {
     "adjusted": _adjusted,
     "synthetic": lambda result: result.synthetic,
 }
-# Whatever a configuration has that can change the outcome, fields of later versions included.
-_CONFIG = tuple(
-    f.name for f in fields(RunConfig) if f.name not in {*_NOT_IDENTITY, *_MEASURED, *_READ, "waive", "allow_leak", "tolerate"}
-)
+_CONFIG = {
+    f.name: default_of(f)
+    for f in fields(RunConfig)
+    if f.name not in {*_NOT_IDENTITY, *_MEASURED, *_READ, "waive", "allow_leak", "tolerate"}
+}
+"""Whatever a configuration has that can change the outcome, with what a result of before there was such a field stands for."""
 FIELDS = (*_CONFIG, *_READ)
 """Every field of the contract, as ``--by`` and ``--allow`` take them."""
 _TOLERANCE = {"tokens": TOKENS, "parameters": PARAMETERS}
@@ -121,7 +124,9 @@ _SPOILS: Mapping[str, Any] = {"waivers": "none", "leaks": {}}  # these count eve
 
 def facts(result: Result) -> dict[str, Any]:
     """What a result says of every field; None where the field means nothing to the run."""
-    found = {name: result.config.get(name) for name in _CONFIG} | {name: read(result) for name, read in _READ.items()}
+    found = {name: result.config.get(name, default) for name, default in _CONFIG.items()} | {
+        name: read(result) for name, read in _READ.items()
+    }
     if len(result.scores) < 2:
         found |= dict.fromkeys(_TOGETHER)
     if found["budget"] == "whole":

@@ -8,11 +8,12 @@ from dataclasses import replace
 from pathlib import Path
 from typing import Protocol
 
+from bench.api.study import Cost, StudyRun
 from bench.config import RunConfig
 from bench.errors import BenchError
 from bench.launchers import Job, Launcher, Outcome
 from bench.launchers.child import Child, end
-from bench.studies.study import Estimate, Study, StudyRun
+from bench.studies.study import Study
 from bench.studies.words import words_of
 
 LOGS = "logs"
@@ -142,7 +143,7 @@ def survey(study: Study, told: Callable[[StudyRun, int, int], None], folder: Pat
         tokens[run.key] = count
         by_task[run.key] = {task: round(n * share) for task, n in budget["task_tokens"].items()}
         seconds = float(guess["seconds"]) * share + float(guess["evaluation"])
-        estimate = Estimate(count, round(seconds, 1), int(guess["memory"]))
+        estimate = Cost(count, round(seconds, 1), int(guess["memory"]))
         place = study.runs.index(run)
         study.runs[place] = replace(run, estimate=estimate)
 

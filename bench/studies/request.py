@@ -6,18 +6,19 @@ Nothing here imports torch: a name that nothing carries, or a combination that i
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from dataclasses import replace
+from dataclasses import fields, replace
 from pathlib import Path
 from typing import Any
 
 from bench import user_cache
 from bench.api.quantizer import Quantizer
+from bench.api.study import BUDGETS, SEEDS, Option, Request, StudyKind, Takes
 from bench.api.task import Task
 from bench.config import RunConfig
 from bench.errors import UsageError, unknown
 from bench.registry import Registry
 from bench.steps.names import check, task_set
-from bench.studies.kinds import KINDS, SEEDS, Request, plan
+from bench.studies.finished import planned_runs
 from bench.studies.study import Study, plan_name
 
 MARGIN = 0.01
@@ -33,41 +34,44 @@ def planned(
     grid: Mapping[str, Sequence[Any]] | None = None,
     margin: float = MARGIN,
     name: str | None = None,
+    arms: Sequence[str] = (),
+    options: Mapping[str, Any] | None = None,
 ) -> Study:
     """A study as a plan; every name in it is known and every combination possible.
 
     Args:
-        kind: one of `KINDS`.
+        kind: as ``bench list studies`` shows it.
         base: what all runs share, with corpora for the tasks of all `sets`; its seed is the first one.
         registry: knows the parts.
         seeds: how many.
-        sets: of an ablation: label to tasks; see `members`.
-        grid: of a sweep: field to its values.
+        sets: label to tasks, for a kind that takes sets; see `members`.
+        grid: field to its values, for a kind that takes one.
         margin: of equivalence, in the metric's own unit.
         name: of the study; from its plan where None.
+        arms: architectures, for a kind that takes several; the kind's own choice where empty.
+        options: of the kind itself, by name; text is taken for the type of the default.
 
     Raises:
         UsageError: something means nothing, or does not fit the kind.
     """
-    if kind not in KINDS:
-        raise unknown("kind of study", kind, KINDS, "bench study --help")
-    if sets and kind != "ablation":
-        raise UsageError(f"Sets are for an ablation; a {kind} study takes --task or --task-set.")
-    if (grid is not None) != (kind == "sweep"):
-        raise UsageError(
-            "A sweep wants a grid, and nothing else does.", "It holds a list of values a field; see docs/studies.md."
-        )
-    base = replace(base, name=None, task_set=None, max_hours=None, lr=shared_rate(kind, base, registry))
+    part = study_kind(kind, registry)
+    if "arms" in part.takes and not arms and base.arch != RunConfig.arch:
+        arms = (base.arch,)
+    _refuse_what_it_does_not_take(part, registry, arms, sets or {}, grid)
+    chosen = own_options(part, options or {})
+    base = replace(base, name=None, task_set=None, max_hours=None, lr=shared_rate(part, base, registry))
     swept = [task for tasks in (grid or {}).get("task", ()) for task in as_tuple(tasks)]
     asked = Request(
         base=base,
         seeds=seeds,
         names={ref: registry.get("tasks", ref).name for ref in dict.fromkeys((*base.task, *swept))},
+        arms=tuple(arms),
         sets=sets or {},
-        quantizers=fitting(base, registry) if kind == "quantization" else {},
+        quantizers=fitting(base, registry) if "quantizers" in part.takes else {},
         grid=grid or {},
+        options=chosen,
     )
-    runs = plan(kind, asked)
+    runs = planned_runs(part, asked)
     for config in {repr(replace(run.config, seed=0)): run.config for run in runs}.values():
         check(config, registry)
     tasks = [asked.names.get(task, task) for run in runs for task in run.config.task]
@@ -80,7 +84,68 @@ def planned(
         "sets": {label: list(members) for label, members in asked.sets.items()},
         "grid": {field: list(values) for field, values in asked.grid.items()},
     }
+    if chosen:
+        settings["options"] = dict(chosen)
     return Study(Path(base.out), kind, name or plan_name(kind, tasks, runs), settings, runs)
+
+
+def study_kind(name: str, registry: Registry) -> StudyKind:
+    """A kind of study by its name.
+
+    Raises:
+        UsageError: nothing carries it.
+    """
+    known = {entry.name for entry in registry.entries("studies")}
+    if name not in known:
+        raise unknown("kind of study", name, known, "bench list studies")
+    return registry.get("studies", name)
+
+
+def own_options(kind: StudyKind, given: Mapping[str, Any]) -> dict[str, Option]:
+    """The options of a kind, each as it was given or else its default.
+
+    Args:
+        kind: declares names, defaults and with them types.
+        given: name to value; text is read as the type of the default.
+
+    Raises:
+        UsageError: a name that the kind does not have, or a value of another type.
+    """
+    chosen = dict(kind.options)
+    for name, value in given.items():
+        if name not in chosen:
+            error = unknown(f"option of a {kind.name} study:", name, chosen, f"bench show study {kind.name}")
+            raise error if chosen else UsageError(f"A {kind.name} study has no options of its own; got {name!r}.")
+        wanted = type(chosen[name])
+        try:
+            chosen[name] = wanted(value)
+        except (TypeError, ValueError):
+            words = {int: "a whole number", float: "a number"}.get(wanted, wanted.__name__)
+            raise UsageError(f"The option {name} of a {kind.name} study is {value!r}; it must be {words}.") from None
+    return chosen
+
+
+def _refuse_what_it_does_not_take(
+    kind: StudyKind,
+    registry: Registry,
+    arms: Sequence[str],
+    sets: Mapping[str, tuple[str, ...]],
+    grid: Mapping[str, Sequence[Any]] | None,
+) -> None:
+    """Refuses what was given beside the configuration and the kind has no use for, and a grid that is missing."""
+
+    def others(takes: Takes) -> str:
+        return " and ".join(e.name for e in registry.entries("studies") if takes in registry.get("studies", e.name).takes)
+
+    if sets and "sets" not in kind.takes:
+        raise UsageError(f"Sets are for {others('sets')}; a {kind.name} study takes --task or --task-set.")
+    if arms and "arms" not in kind.takes:
+        why = f"A {kind.name} study has one architecture; got {', '.join(arms)}."
+        raise UsageError(why, f"Name one; several are for {others('arms')}.")
+    if grid is not None and "grid" not in kind.takes:
+        raise UsageError(f"A grid is for {others('grid')}; a {kind.name} study takes none.", "See 'bench list studies'.")
+    if grid is None and "grid" in kind.takes:
+        raise UsageError(f"A {kind.name} wants a grid.", "It holds a list of values a field; see docs/studies.md.")
 
 
 def members(label: str, registry: Registry) -> tuple[str, ...]:
@@ -99,15 +164,12 @@ def as_tuple(value: Any) -> tuple[str, ...]:
     return (value,) if isinstance(value, str) else tuple(value)
 
 
-def shared_rate(kind: str, base: RunConfig, registry: Registry) -> float | None:
-    """The learning rate of all runs of a study whose runs have more and fewer tasks: the lowest that a head asks for.
-
-    Each run by itself would take the lowest of its own heads, and a task alone another one than beside others.
-    """
-    if base.lr is not None or kind not in ("token-control", "transfer"):
+def shared_rate(kind: StudyKind, base: RunConfig, registry: Registry) -> float | None:
+    """The learning rate of all runs of a study: the lowest that a head asks for, where its kind wants one for all of them."""
+    if base.lr is not None or not kind.one_rate:
         return base.lr
     tasks: list[Task] = [registry.get("tasks", ref) for ref in base.task]
-    return min((task.head(base.head or task.heads[0]).learning_rate for task in tasks), default=None)
+    return min((registry.head(task, base.head).learning_rate for task in tasks), default=None)
 
 
 def fitting(base: RunConfig, registry: Registry) -> dict[str, str | None]:
@@ -120,10 +182,46 @@ def fitting(base: RunConfig, registry: Registry) -> dict[str, str | None]:
     from bench.steps.resolve import misfit
 
     if base.quant != "none" or base.quant_when is not None:
-        raise UsageError("A quantization study takes every quantizer that fits; leave --quant and --quant-when out.")
+        raise UsageError("The study takes every quantizer that fits; leave --quant and --quant-when out.")
     model = find_model(base.model, registry, user_cache.folder("models"))
     parts: list[Quantizer] = [registry.get("quantizers", entry.name) for entry in registry.entries("quantizers")]
     fits = [q for q in parts if q.name != "none" and not q.missing() and not misfit(q, model.spec, q.when[0], base.device)]
     if not fits:
         raise UsageError(f"No installed quantizer fits {model.name!r}.", "Run 'bench list quantizers'.")
     return {"none": None} | {q.name: q.when[0] for q in fits}
+
+
+def read_grid(values: Mapping[str, Any], source: str) -> tuple[dict[str, Any], dict[str, list[Any]]]:
+    """What a sweep's file says: fields that all runs share, ``[run]``, and a list of values a field, ``[grid]``.
+
+    Args:
+        values: the parsed TOML.
+        source: named in errors.
+
+    Raises:
+        UsageError: another table, an unknown field, or no list of values.
+    """
+    tables = ("run", "grid")
+    for name in values:
+        if name not in tables:
+            raise unknown(f"table in {source}", name, tables, "bench study --help")
+    run, grid = dict(values.get("run", {})), values.get("grid", {})
+    known = {one.name for one in fields(RunConfig)}
+    fixed = {"out", "name", "study", "data", "concepts", "task_set", "tracker"}
+    clean: dict[str, list[Any]] = {}
+    for key, listed in grid.items():
+        name = key.replace("-", "_")
+        if name not in known:
+            raise unknown(f"field in [grid] of {source}", key, known - fixed, "bench run --help")
+        if name in fixed:
+            raise UsageError(
+                f"{source}: {key} under [grid] cannot be swept over; it belongs under [run] or on the command line."
+            )
+        if not isinstance(listed, list):
+            raise UsageError(f"{source}: {key} under [grid] is {listed!r}; it must be a list of values.")
+        if not listed:
+            raise UsageError(f"{source}: {key} under [grid] is an empty list; the grid has no point.")
+        clean[name] = listed
+    if len(set(clean) & set(BUDGETS)) > 1:
+        raise UsageError(f"{source}: a run has one budget; [grid] names {' and '.join(sorted(set(clean) & set(BUDGETS)))}.")
+    return run, clean

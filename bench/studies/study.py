@@ -14,6 +14,7 @@ from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any
 
+from bench.api.study import Cost, StudyRun
 from bench.config import RunConfig, from_mapping
 from bench.errors import RunStateError, UsageError
 from bench.naming import LONGEST_NAME
@@ -23,71 +24,6 @@ from bench.results.store import read_json, write_json
 SCHEMA_VERSION = 1
 STUDIES = "studies"
 STUDY = "study.json"
-
-
-@dataclass(frozen=True)
-class Estimate:
-    """What a run's own dry run said that it costs.
-
-    Args:
-        tokens: marked tokens of its training.
-        seconds: of training and evaluating on this machine.
-        memory: bytes at its peak.
-    """
-
-    tokens: int
-    seconds: float
-    memory: int
-
-
-@dataclass(frozen=True)
-class StudyRun:
-    """One run of a plan.
-
-    Args:
-        key: its name in the study, unique there.
-        role: what it is compared as, e.g. ``multi``, ``total``, ``share``; each kind of study documents its own.
-        task: the task's name; None where it trains several.
-        seed: of the run.
-        arm: architecture.
-        config: as `bench run` would be given it; without a budget where `like` sets it.
-        like: ``KEY`` or ``KEY:TASK`` of a run of this study whose tokens are the budget.
-        group: runs of one group are compared with one another, e.g. a set of tasks; None where all are.
-        run: the id; None until it is finished.
-        error: why it failed the last time it was tried.
-        estimate: what it costs; None until it was asked.
-    """
-
-    key: str
-    role: str
-    task: str | None
-    seed: int
-    arm: str
-    config: RunConfig
-    like: str | None = None
-    group: str | None = None
-    run: str | None = None
-    error: str | None = None
-    estimate: Estimate | None = None
-
-    @property
-    def after(self) -> str | None:
-        """The key of the run that must be finished before this one can start."""
-        return None if self.like is None else self.like.partition(":")[0]
-
-    def identity(self) -> dict[str, Any]:
-        """What the plan says of it, JSON-able: all that can change the outcome, and where the corpora are."""
-        return {
-            "key": self.key,
-            "role": self.role,
-            "like": self.like,
-            "config": self.config.identity()
-            | {"data": dict(sorted(self.config.data.items())), "tokens_like": self._like()}
-            | ({"concepts": dict(sorted(self.config.concepts.items()))} if self.config.concepts else {}),
-        }
-
-    def _like(self) -> str | None:
-        return None if self.like is not None else self.config.tokens_like
 
 
 @dataclass
@@ -303,6 +239,8 @@ def _changes(kept: Study, planned: Study) -> str:
     told = [f"other values of {', '.join(fields)}"] if fields else []
     if kept.settings.get("margin") != planned.settings.get("margin"):
         told.append(f"a margin of {kept.settings.get('margin')}, not {planned.settings.get('margin')}")
+    if (was := kept.settings.get("options")) != (now_given := planned.settings.get("options")):
+        told.append(f"the options {was}, not {now_given}")
     told += [f"{len(before)} runs, not {len(now)}"] if len(before) != len(now) else []
     if not told and before != now:
         told = ["other runs"]
@@ -323,5 +261,5 @@ def _run(record: Mapping[str, Any], source: str) -> StudyRun:
         group=record["group"],
         run=record["run"],
         error=record["error"],
-        estimate=None if estimate is None else Estimate(**estimate),
+        estimate=None if estimate is None else Cost(**estimate),
     )

@@ -6,7 +6,7 @@ from collections.abc import Mapping
 from dataclasses import fields
 from pathlib import Path
 
-from bench.config import RunConfig, flag
+from bench.config import NUMBERED, RunConfig, default_of, flag
 
 _WRITTEN_OUT = "task_set"  # its tasks stand in `task`
 
@@ -16,9 +16,11 @@ def words_of(config: RunConfig) -> tuple[str, ...]:
     found: list[str] = []
     for one in fields(config):
         value = getattr(config, one.name)
-        if one.name == _WRITTEN_OUT or value is None or (one.name not in ("data", "concepts", "out") and value == one.default):
+        if one.name == _WRITTEN_OUT or value is None or (one.name != "out" and value == default_of(one)):
             continue
-        if isinstance(value, Mapping):
+        if one.name in NUMBERED:
+            found += [word for name, number in value.items() for word in (flag(one.name), f"{name}={number!r}")]
+        elif isinstance(value, Mapping):
             found += [word for task, path in value.items() for word in (flag(one.name), f"{task}={Path(path).absolute()}")]
         elif value is True:
             found.append(flag(one.name))

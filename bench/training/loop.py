@@ -9,11 +9,14 @@ from dataclasses import dataclass, field
 from typing import Any
 from zlib import crc32
 
+import numpy as np
 import torch
 from torch import Tensor
 
+from bench.api.schedule import Penalty
 from bench.data.batches import Sampler, Update, blocks, micro_batches
 from bench.data.cache import collate
+from bench.data.phases import Phases
 from bench.errors import DivergedError, out_of_memory
 from bench.invariants.tokens import Account, Ledger, Tally, operations
 from bench.training import gradients, weighting
@@ -28,6 +31,9 @@ CLIP = 1.0
 TRIM_EVERY = 10
 """Updates after which freed memory goes back to the system, on CPU."""
 WEIGHT_DECAY = 0.01
+FISHER_WINDOWS = 200
+"""Training windows of a task that a penalty looks at, at most."""
+_PENALTY = "penalty/"
 
 
 @dataclass(frozen=True)
@@ -88,6 +94,7 @@ class StepReport:
         micro_batches: how many it was cut into.
         weights: task to the weight of its loss, where weights are trained.
         cosines: pair of tasks to the cosine of their gradients over what they share.
+        penalty: the schedule's penalty before the update; None where it has none.
     """
 
     step: int
@@ -98,6 +105,7 @@ class StepReport:
     micro_batches: int
     weights: dict[str, float]
     cosines: dict[gradients.Pair, float]
+    penalty: float | None = None
 
 
 _Accumulated = tuple[dict[str, float], dict[str, Account], int]
@@ -123,11 +131,13 @@ class Trainer:
         merging: of the tasks' gradients over what they share.
         seed: of the order of projections.
         processes: that share every update.
+        loss_weights: task to what its loss is multiplied by; 1 where it is not there.
+        penalty: of the schedule, added to the loss; None for most.
     """
 
     model: TaskModel
     data: Mapping[str, TaskData]
-    sampler: Sampler
+    sampler: Sampler | Phases
     ledger: Ledger
     tally: Tally
     device: Device
@@ -139,6 +149,9 @@ class Trainer:
     merging: gradients.Kind = "plain"
     seed: int = 0
     processes: Processes = field(default_factory=Processes)
+    loss_weights: Mapping[str, float] = field(default_factory=dict)
+    penalty: Penalty | None = None
+    phases_ended: int = 0
     step: int = 0
     optimizer: torch.optim.AdamW = field(init=False)
 
@@ -162,7 +175,8 @@ class Trainer:
 
         Source: Loshchilov & Hutter 2017, arXiv 1608.03983.
         """
-        done = min(1.0, tokens / self.sampler.budget)
+        start, length = self.sampler.span
+        done = min(1.0, max(0, tokens - start) / length)
         if done < WARM_UP:
             return self.lr * (done + 0.01) / (WARM_UP + 0.01)
         return self.lr * 0.5 * (1 + math.cos(math.pi * (done - WARM_UP) / (1 - WARM_UP)))
@@ -175,8 +189,9 @@ class Trainer:
             InvariantError: the base model saw other tokens than the ledger.
             MemoryError: not even one example fits.
         """
-        rate = self.rate(self.sampler.tokens)
+        before = self.sampler.tokens
         drawn = self.sampler.draw()
+        rate = self.rate(before)
         while (done := self._attempt(drawn)) is None:
             longest = max(int(self.data[t].splits["train"].lengths[list(e)].max()) for t, e in drawn.examples.items())
             if self.micro_batch <= longest:
@@ -184,6 +199,7 @@ class Trainer:
             self.micro_batch = max(longest, self.micro_batch // 2)
             self.tally.reset()
         losses, entries, count, cosines = done
+        held = None if self.penalty is None else self.penalty.add_gradients(self.named)
         for group in self.optimizer.param_groups:
             group["lr"] = rate
         norm = float(torch.nn.utils.clip_grad_norm_([p for p in self.parameters if p.grad is not None], CLIP))
@@ -208,7 +224,7 @@ class Trainer:
         self.shared.note(cosines)
         if self.device.name == "cpu" and self.step % TRIM_EVERY == 0:
             return_freed_memory()
-        return StepReport(self.step, losses, norm, rate, drawn.tokens, count, weights, cosines)
+        return StepReport(self.step, losses, norm, rate, drawn.tokens, count, weights, cosines, held)
 
     def _attempt(self, drawn: Update) -> tuple[dict[str, float], dict[str, Account], int, dict[gradients.Pair, float]] | None:
         """`_accumulate` and the cosines of pairs of tasks, or None where memory ran out, in whichever process.
@@ -264,7 +280,7 @@ class Trainer:
             supervised = max(1, int(split.supervised[list(examples)].sum()))
             entry = entries[task] = Account(supervised=supervised, examples=len(examples), updates=1)
             passes = self.model.adapted.passes(task)
-            weight = 1.0 if self.uncertainty is None else self.uncertainty.weight(task)
+            weight = self.loss_weights.get(task, 1.0) if self.uncertainty is None else self.uncertainty.weight(task)
             total = 0.0
             units = self.sampler.units.get(task)
             again = self.ledger.accounts[task].examples >= len(split)  # what is seen for the first time is not learned by heart
@@ -296,17 +312,73 @@ class Trainer:
         """A seed for each window of an update, (windows,)."""
         return torch.tensor([crc32(f"{self.seed} {step} {task} {example}".encode()) for example in examples])
 
+    def end_phase(self, last: bool) -> int:
+        """Lets the penalty look at the weights at the end of a phase; tells how many training tokens it had read for it.
+
+        Args:
+            last: whether no phase follows, so that there is nothing to hold.
+        """
+        assert isinstance(self.sampler, Phases)
+        tasks = list(self.sampler.phases[self.phases_ended].shares)
+        self.phases_ended += 1
+        read = 0
+
+        def squared(task: str) -> Mapping[str, Tensor]:
+            nonlocal read
+            found, tokens = self.squared_gradients(task)
+            read += tokens
+            return found
+
+        if self.penalty is not None and not last:
+            self.penalty.phase_ended(tasks, self.named, squared)
+        self.tally.reset()  # what was read is no training token
+        return read
+
+    def squared_gradients(self, task: str, windows: int = FISHER_WINDOWS) -> tuple[dict[str, Tensor], int]:
+        """The mean over single training windows of the squared gradient of the loss of a window, and the tokens read.
+
+        The loss of a window is the mean over its supervised positions, as in an update. Gold labels stand for draws from the
+        model ("empirical Fisher").
+
+        Args:
+            task: whose loss.
+            windows: at most; evenly spread over those with a supervised position.
+        """
+        split = self.data[task].splits["train"]
+        able = np.flatnonzero(split.supervised > 0)
+        chosen = able[np.unique(np.linspace(0, len(able) - 1, min(windows, len(able))).round().astype(np.int64))].tolist()
+        weights = self.model.trainable(task)
+        found = {name: torch.zeros_like(weight) for name, weight in weights.items()}
+        with torch.random.fork_rng(devices=[]):
+            self.model.train()
+            for index in chosen:
+                batch = self.device.move(collate(split.take([index]), self.data[task].head, self.pad))
+                with self.device.autocast():
+                    loss = self.model.loss(task, batch) / int(split.supervised[index])
+                torch.autograd.backward(loss)
+                for name, weight in weights.items():
+                    if weight.grad is not None:
+                        found[name].addcmul_(weight.grad, weight.grad, value=1 / len(chosen))
+                self.optimizer.zero_grad(set_to_none=True)
+        return found, int(split.lengths[chosen].sum())
+
     def optimizer_state(self) -> dict[str, Tensor]:
-        """Adam's moments and step counts by the names of the parameters."""
+        """Adam's moments and step counts by the names of the parameters, and what a penalty keeps."""
         state = self.optimizer.state
-        return {
+        kept = {} if self.penalty is None else {f"{_PENALTY}{name}": value for name, value in self.penalty.state().items()}
+        return kept | {
             f"{name}/{key}": value for name, parameter in self.named.items() for key, value in state.get(parameter, {}).items()
         }
 
     def restore_optimizer(self, tensors: Mapping[str, Tensor]) -> None:
         """Puts back an `optimizer_state`."""
         self.optimizer.state.clear()
+        if self.penalty is not None:
+            kept = {name[len(_PENALTY) :]: value for name, value in tensors.items() if name.startswith(_PENALTY)}
+            self.penalty.load_state({name: value.to(self.device.name) for name, value in kept.items()})
         for full, value in tensors.items():
+            if full.startswith(_PENALTY):
+                continue
             name, key = full.rsplit("/", 1)
             parameter = self.named[name]
             # Adam's step count lives on the CPU, its moments where the parameter is.
@@ -321,6 +393,7 @@ class Trainer:
             "ledger": self.ledger.state(),
             "shared": self.shared.state(),
             "weighting": self.uncertainty.state() if self.uncertainty is not None else {},
+            "phases_ended": self.phases_ended,
         }
 
     def restore(self, state: Mapping[str, Any]) -> None:
@@ -329,6 +402,7 @@ class Trainer:
         self.sampler.restore(state["sampler"])
         self.ledger.restore(state["ledger"])
         self.shared.restore(state["shared"])
+        self.phases_ended = int(state.get("phases_ended", 0))
         if self.uncertainty is not None:
             self.uncertainty.restore(state["weighting"])
 

@@ -146,7 +146,7 @@ def serve(spec: Mapping[str, Any], lines: Sequence[str] | IO[str], out: IO[str])
     for name, (head_name, state) in spec["tasks"].items():
         task = registry.get("tasks", spec["files"].get(name, name))
         assert isinstance(task, Task)
-        heads[name] = task.head(head_name)
+        heads[name] = registry.head(task, head_name)
         heads[name].restore(state)
     hidden = int(spec["hidden"])
     fusion = fusion_parameters(architecture, hidden)

@@ -4,13 +4,14 @@ from __future__ import annotations
 
 import signal
 import time
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass, field
 from pathlib import Path
 from types import FrameType
 from typing import Any
 
+from bench.data.phases import Phases
 from bench.errors import Interrupted, OutOfMemory
 from bench.invariants import checkpoint as checkpoints
 from bench.reporting import Reporter
@@ -34,6 +35,8 @@ class Progress:
         checkpoint_seconds: spent writing checkpoints.
         written: checkpoints written.
         stopped: why training ended before its tokens were spent.
+        phases: of a schedule of several: before the first and after each, its tasks, the tokens until then, each task's
+            selection metric on dev, and the training tokens that a penalty read.
     """
 
     best: dict[str, float] | None = None
@@ -43,10 +46,11 @@ class Progress:
     checkpoint_seconds: float = 0.0
     written: int = 0
     stopped: str | None = None
+    phases: list[dict[str, Any]] = field(default_factory=list)
 
 
 @dataclass(frozen=True)
-class Schedule:
+class Intervals:
     """When things happen.
 
     Args:
@@ -65,7 +69,7 @@ class Schedule:
 def train(
     trainer: Trainer,
     progress: Progress,
-    schedule: Schedule,
+    intervals: Intervals,
     root: Path,
     journal: Journal,
     evaluate: Callable[[], Mapping[str, float]],
@@ -77,7 +81,7 @@ def train(
     Args:
         trainer: runs one update at a time.
         progress: continued in place.
-        schedule: when things happen.
+        intervals: when things happen.
         root: folder of checkpoints.
         journal: told everything.
         evaluate: each task's selection metric on dev, and their mean as ``mean``.
@@ -102,6 +106,9 @@ def train(
         progress.checkpoint_seconds += spent
         journal.write("checkpoint", trainer.step, seconds=spent)
 
+    phases = trainer.sampler if isinstance(trainer.sampler, Phases) else None
+    if phases is not None and not progress.phases:
+        note_phase(progress, trainer, evaluate(), (), 0, journal)
     with stop_requests() as asked, console.progress("training", trainer.sampler.budget, "tokens") as bar:
         bar.advance(trainer.sampler.tokens)
         while not trainer.sampler.done and not progress.stopped:
@@ -129,20 +136,25 @@ def train(
                 **between_tasks(report),
             )
             memory.observe(report.step)
-            if report.step % schedule.eval_every == 0 or trainer.sampler.done:
-                better = note_scores(progress, evaluate(), trainer, journal)
+            ended = phases is not None and phases.ended > trainer.phases_ended
+            if ended or report.step % intervals.eval_every == 0 or trainer.sampler.done:
+                scores = evaluate()
+                better = note_scores(progress, scores, trainer, journal)
+                if phases is not None and ended:
+                    tasks = tuple(phases.phases[trainer.phases_ended].shares)
+                    note_phase(progress, trainer, scores, tasks, trainer.end_phase(last=phases.done), journal)
                 if better:
                     save()
-                elif schedule.early_stopping and progress.stale >= PATIENCE:
+                elif intervals.early_stopping and progress.stale >= PATIENCE:
                     progress.stopped = f"no better score on dev in {PATIENCE} evaluations"
             why = f"on {asked[0]}" if asked else None
             # Before the time is up, not after: another round as long as the longest so far must still fit.
             longest = max(longest, time.monotonic() - round_started)
-            if why is None and schedule.deadline is not None and time.monotonic() + longest >= schedule.deadline:
+            if why is None and intervals.deadline is not None and time.monotonic() + longest >= intervals.deadline:
                 why = "at --max-hours"
             if (why := processes.first(why)) is not None:
                 stop(trainer, saved, save, why)
-            if saved != trainer.step and report.step % schedule.checkpoint_every == 0:
+            if saved != trainer.step and report.step % intervals.checkpoint_every == 0:
                 save()
         if saved != trainer.step or progress.stopped:
             save()
@@ -151,7 +163,8 @@ def train(
 def between_tasks(report: StepReport) -> dict[str, dict[str, float]]:
     """What the journal is told of an update of several tasks: the weights of their losses, the cosines of their gradients."""
     cosines = {f"{a} {b}": cosine for (a, b), cosine in report.cosines.items()}
-    return {name: values for name, values in (("weight", report.weights), ("cosine", cosines)) if values}
+    penalty = {} if report.penalty is None else {"value": report.penalty}
+    return {name: values for name, values in (("weight", report.weights), ("cosine", cosines), ("penalty", penalty)) if values}
 
 
 def stop(trainer: Trainer, saved: int, save: Callable[[], None], why: str) -> None:
@@ -173,6 +186,15 @@ def note_scores(progress: Progress, scores: Mapping[str, float], trainer: Traine
         progress.best = {"score": scores["mean"], "step": trainer.step, "tokens": tokens}
     progress.stale = 0 if better else progress.stale + 1
     return better
+
+
+def note_phase(
+    progress: Progress, trainer: Trainer, scores: Mapping[str, float], tasks: Sequence[str], read: int, journal: Journal
+) -> None:
+    """Keeps how every task stands before the first phase, or at the end of one."""
+    row = {"tasks": list(tasks), "step": trainer.step, "tokens": trainer.ledger.tokens, "scores": dict(scores), "read": read}
+    progress.phases.append(row)
+    journal.write("phase", trainer.step, **{name: value for name, value in row.items() if name != "step"})
 
 
 def write_checkpoint(trainer: Trainer, progress: Progress, root: Path, position: int) -> None:

@@ -21,7 +21,7 @@ from bench.results.store import write_result
 from bench.studies.arms import Run, read_runs
 from bench.studies.compare import compare
 from bench.studies.contract import FIELDS, check_fields, compared, differences, facts
-from bench.studies.judge import hold
+from bench.studies.finished import compared_by
 
 TASKS = ("ncbi-disease", "bc5cdr")
 # Strict tp, fp and fn of four documents: 4/7 + … see the tests.
@@ -307,10 +307,10 @@ def test_a_study_holds_its_runs_with_what_its_plan_says_itself(make: Make) -> No
     moved = planned | {"git": {"commit": "d" * 40, "dirty": False}}
     runs = {arch: Run.read(make(arch=arch, change=change)) for arch, change in (("A1", planned), ("A2", moved))}
     told: list[str] = []
-    assert {one["field"] for one in hold(runs, ("arch",), told.append)} == {"leaks", "waivers", "git"}
+    assert {one["field"] for one in compared_by(runs, ("arch",), told.append)} == {"leaks", "waivers", "git"}
     assert [line.split(":")[0] for line in told] == ["The runs of the study differ in git"]
     with pytest.raises(ContractError, match="arch"):
-        hold(runs, (), told.append)
+        compared_by(runs, (), told.append)
 
 
 def test_tokens_can_be_what_is_compared(make: Make, capsys: pytest.CaptureFixture[str]) -> None:

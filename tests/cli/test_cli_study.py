@@ -10,7 +10,9 @@ from dataclasses import replace
 from pathlib import Path
 
 import pytest
+from bench_plugins.studies.token_control import TokenControl
 
+from bench.api.study import Cost, Request
 from bench.cli import main
 from bench.cli.console import CleanConsole
 from bench.cli.parser import Parser, parse
@@ -19,8 +21,8 @@ from bench.cli.studytable import StudyWatcher, duration, state
 from bench.config import RunConfig
 from bench.launchers import Outcome
 from bench.registry import Registry
-from bench.studies.kinds import Request, plan
-from bench.studies.study import Estimate, Study
+from bench.studies.finished import planned_runs
+from bench.studies.study import Study
 
 TWO = ("--task", "ncbi-disease", "--task", "bc5cdr", "--tracker", "none")
 
@@ -44,9 +46,16 @@ def planned(registry: Registry, *words: str) -> Study:
         (["ablation", *TWO, "--jobs", "0"], "--jobs is 0"),
         (["ablation", *TWO, "--resume", "x"], "--resume is for one run"),
         (["ablation", *TWO, "grid.toml"], "does not know what to do with 'grid.toml'"),
-        (["transfer", *TWO, "--tokens", "9", "--set", "clinical"], "--set is for an ablation"),
+        (
+            ["transfer", *TWO, "--tokens", "9", "--set", "clinical"],
+            "Sets are for ablation; a transfer study takes --task or --task-set.",
+        ),
         (["ablation", "--set", "clincal"], "Did you mean 'clinical'"),
         (["quantization", *TWO, "--quant", "rtn"], "takes every quantizer that fits"),
+        (["ablation", *TWO, "--arch", "A2"], "An ablation wants two architectures or more; got A2."),
+        (["ablation", *TWO, "--arch", "A2", "--arch", "A9"], "Unknown architecture 'A9'"),
+        (["ablation", *TWO, "--arch", "A2", "--arch", "A2"], "holds a run twice"),
+        (["transfer", *TWO, "--arch", "A1", "--arch", "A2"], "A transfer study has one architecture; got A1, A2."),
         (["ablation", *TWO, "--name", "a/b"], "a study's name is letters"),
         (["sweep", *TWO], "A sweep wants a file"),
         (["sweep", "nowhere.toml"], "There is no configuration file nowhere.toml"),
@@ -117,6 +126,13 @@ def test_tasks_sets_seeds_and_rates_of_a_plan(registry: Registry) -> None:
     assert {(run.group, run.config.task) for run in sets.runs} == {
         ("ncbi-disease+gad", ("ncbi-disease", "gad")), ("bc5cdr", ("bc5cdr",)),
     }  # fmt: skip
+    assert {run.arm for run in sets.runs} == {"A1", "A2", "A3", "A4"}
+    two = planned(registry, "ablation", *TWO, "--arch", "A3", "--arch", "A1", "--seeds", "2")
+    assert [run.key for run in two.runs] == ["A3-s0", "A1-s0", "A3-s1", "A1-s1"]
+    assert [run.config.arch for run in two.runs] == ["A3", "A1", "A3", "A1"]
+    assert two.settings["arms"] == ["A3", "A1"]
+    one = planned(registry, "transfer", *TWO, "--arch", "A3", "--tokens", "100", "--seeds", "1")
+    assert {run.config.arch for run in one.runs} == {"A3"}
     domain = planned(registry, "ablation", "--set", "clinical", "--seeds", "1")
     assert {run.config.task for run in domain.runs} == {("2014-T7", "2016-T12")}
 
@@ -159,8 +175,8 @@ def test_show_lists_and_prints(registry: Registry, tmp_path: Path, capsys: pytes
 def example(tmp_path: Path) -> Study:
     tasks = ("a", "b")
     asked = Request(RunConfig(task=tasks, tokens=1000), 1, {task: task for task in tasks})
-    study = Study(tmp_path, "token-control", "one", {}, plan("token-control", asked))
-    study.runs = [replace(run, estimate=Estimate(1000, 90.0, 2**29)) for run in study.runs]
+    study = Study(tmp_path, "token-control", "one", {}, planned_runs(TokenControl(), asked))
+    study.runs = [replace(run, estimate=Cost(1000, 90.0, 2**29)) for run in study.runs]
     return study
 
 

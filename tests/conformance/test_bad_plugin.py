@@ -9,7 +9,7 @@ from collections.abc import Callable, Mapping, Sequence
 from dataclasses import replace
 from pathlib import Path
 from types import SimpleNamespace
-from typing import Any
+from typing import Any, ClassVar
 
 import pytest
 
@@ -26,11 +26,12 @@ from bench.api.head import Encoding, Head, HeadModule, Proposals, Window
 from bench.api.model import Model, ModelSpec
 from bench.api.part import Part, Requirement
 from bench.api.quantizer import QuantizedWeights, Quantizer, When
+from bench.api.study import Request, StudyKind, StudyRun
 from bench.api.task import Scores, Task, TaskMetadata
 from bench.api.tracker import RunEvent, RunInfo, Tracker
 from bench.conformance import CHECKS, CheckResult, Workbench, cases, checks_of
 from bench.errors import DataError, UsageError
-from bench.heads.bio import BioHead
+from bench.heads.bio import TokenClassificationHead
 from bench.heads.span import Found, SpanClassificationHead
 from bench.hooks import hookimpl
 from bench.registry import Registry, load
@@ -88,7 +89,7 @@ class Notes(Task):
         return f"{where} has no four columns with offsets inside the text."
 
     def head(self, name: str) -> Head:
-        return BioHead()
+        return TokenClassificationHead()
 
     def statistics(self, gold: Sequence[Document], predicted: Sequence[Document]) -> list[Mapping[str, float]]:
         said = {d.id: {m.key for m in d.mentions} for d in predicted}
@@ -224,9 +225,9 @@ class WithHead(Notes):
         return self.made()
 
 
-class Uncounted(BioHead):
+class Uncounted(TokenClassificationHead):
     def encode(self, window: Window, gold: Document) -> Encoding:
-        fewer = window.start % 2 == 0 and window.document.endswith("1")
+        fewer = window.end % 2 == 1
         return super().encode(window, replace(gold, mentions=gold.mentions[:-1]) if fewer else gold)
 
 
@@ -235,20 +236,20 @@ class Understating(SpanClassificationHead):
         return Proposals(frozenset(), frozenset(), frozenset())
 
 
-class DeadHead(BioHead):
+class DeadHead(TokenClassificationHead):
     def module(self, hidden_size: int) -> HeadModule:
         module = super().module(hidden_size)
         module.unused = nn.Linear(2, 2)
         return module
 
 
-class MaskEater(BioHead):
+class MaskEater(TokenClassificationHead):
     def collate(self, rows: Sequence[Mapping[str, Sequence[int]]], words: int) -> dict[str, Tensor]:
         made = super().collate(rows, words)
         return made | {"word_mask": made["tags"] >= 0}
 
 
-class Averaging(BioHead):
+class Averaging(TokenClassificationHead):
     def module(self, hidden_size: int) -> HeadModule:
         module = super().module(hidden_size)
         whole = module.loss
@@ -256,13 +257,23 @@ class Averaging(BioHead):
         return module
 
 
-class Forgetful(BioHead):
+class Forgetful(TokenClassificationHead):
     def restore(self, state: Mapping[str, Any]) -> None:
         super().restore(state)
         self.rates = tuple(sorted(self.rates))
 
 
-class Remembers(BioHead):
+class Unnamed(TokenClassificationHead):
+    citation = ""
+
+
+class Wavering(TokenClassificationHead):
+    def fit(self, documents: Sequence[Document]) -> None:
+        super().fit(documents)
+        self.rates = (random.random(), *self.rates[1:])
+
+
+class Remembers(TokenClassificationHead):
     def fit(self, documents: Sequence[Document]) -> None:
         super().fit(documents)
         self.seen = sorted({word for d in documents for word in d.text.split()})
@@ -437,6 +448,35 @@ def renamed(model: Model) -> type[Model]:
     return Copied
 
 
+class Twice(StudyKind):
+    """The same run for every seed, for each of two tasks."""
+
+    name, version, summary = "twice", "1", "each task alone"
+    citation, licence = "made for this test", "Apache-2.0"
+    roles: ClassVar[Mapping[str, str]] = {"alone": "alone"}
+
+    def plan(self, request: Request) -> list[StudyRun]:
+        return [
+            request.run(f"{task}-s{seed}", "alone", (task,), seed=seed)
+            for seed in request.seed_list
+            for task in request.base.task
+        ]
+
+
+class Picky(Twice):
+    roles: ClassVar[Mapping[str, str]] = {"alone": "alone", "together": "together"}
+
+
+class Drawing(Twice):
+    def plan(self, request: Request) -> list[StudyRun]:
+        return random.sample(super().plan(request), 4)
+
+
+class Grouping(Twice):
+    def plan(self, request: Request) -> list[StudyRun]:
+        return [replace(run, group=("a", "b")) for run in super().plan(request)]  # type: ignore[arg-type]
+
+
 @pytest.fixture(scope="module")
 def installed() -> Registry:
     known = load()
@@ -470,7 +510,11 @@ def head(made: type[Head]) -> Task:
 
 
 @pytest.mark.parametrize(
-    ("kind", "part"), [("tasks", Notes()), ("architectures", Plain()), ("quantizers", Halved()), ("trackers", Lines())]
+    ("kind", "part"),
+    [
+        ("tasks", Notes()), ("heads", TokenClassificationHead()), ("architectures", Plain()), ("quantizers", Halved()),
+        ("studies", Twice()), ("trackers", Lines()),
+    ],
 )  # fmt: skip
 def test_the_good_ones_pass(kind: str, part: Part, bench: Workbench) -> None:
     results = held(part, kind, bench)
@@ -492,6 +536,14 @@ BAD: list[tuple[str, Callable[[], Part], str, str]] = [
     ("tasks", lambda: head(Remembers), "privacy", "state of head"),
     ("tasks", Quoting, "privacy", "quotes text of the corpus"),
     ("tasks", WritesText, "privacy", "texts.txt"),
+    ("heads", Unnamed, "metadata", "citation is empty"),
+    ("heads", Wavering, "determinism", "two states from the same documents"),
+    ("heads", Uncounted, "oracle-round-trip", "counts"),
+    ("heads", DeadHead, "gradients", "unused.weight"),
+    ("heads", MaskEater, "token-counts", "word_mask"),
+    ("heads", Averaging, "token-counts", "wanted the sum"),
+    ("heads", Forgetful, "save-and-load", "another state after restore"),
+    ("heads", Remembers, "privacy", "state of head"),
     ("architectures", Uncited, "metadata", "citation is empty"),
     ("architectures", Shuffled, "determinism", "differ from call to call"),
     ("architectures", Deaf, "gradients", "no gradient"),
@@ -504,6 +556,9 @@ BAD: list[tuple[str, Callable[[], Part], str, str]] = [
     ("quantizers", Severed, "gradients", "no gradient after two updates"),
     ("quantizers", WrongBytes, "save-and-load", "the weight files have"),
     ("quantizers", KeepsCalibration, "privacy", "calibration.json"),
+    ("studies", Picky, "metadata", "roles declares together"),
+    ("studies", Drawing, "determinism", "other runs for the same request"),
+    ("studies", Grouping, "save-and-load", "differ"),
     ("trackers", Unsourced, "metadata", "licence is empty"),
     ("trackers", Doubling, "determinism", "2 times"),
     ("trackers", Restless, "save-and-load", "nothing written between"),
@@ -523,9 +578,21 @@ def test_a_bad_part_fails_its_check_by_name(
 
 
 def test_every_check_of_these_kinds_has_a_part_that_fails_it() -> None:
-    for kind in ("tasks", "architectures", "quantizers", "trackers"):
+    for kind in ("tasks", "heads", "architectures", "quantizers", "studies", "trackers"):
         assert {b[2] for b in BAD if b[0] == kind} == set(checks_of(kind))  # type: ignore[arg-type]
     assert {b[2] for b in BAD} == set(CHECKS)
+
+
+def test_a_head_that_no_task_asks_for_is_told_so(bench: Workbench) -> None:
+    class Classes(TokenClassificationHead):
+        predicts = ("mentions", "classes")
+
+    class Colours(TokenClassificationHead):
+        predicts = ("colours",)  # type: ignore[assignment]
+
+    for made, words in ((Classes, "no installed task wants mentions, classes"), (Colours, "predicts names colours")):
+        (told,) = [r.detail for r in held(made(), "heads", bench) if r.name == "metadata"]
+        assert words in told
 
 
 def test_a_bad_model_fails_by_name(bench: Workbench) -> None:

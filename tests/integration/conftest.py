@@ -52,6 +52,10 @@ class Plugin:
         return self.parts.get("tasks", ())
 
     @hookimpl
+    def bench_heads(self) -> Sequence[Any]:
+        return self.parts.get("heads", ())
+
+    @hookimpl
     def bench_architectures(self) -> Sequence[Any]:
         return self.parts.get("architectures", ())
 

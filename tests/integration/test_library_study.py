@@ -54,8 +54,12 @@ def test_what_does_not_fit_a_kind_is_refused(tmp_path: Path) -> None:
         bench.study("sweeep", **fields)  # type: ignore[arg-type]
     with pytest.raises(UsageError, match="wants a grid"):
         bench.study("sweep", **fields)  # type: ignore[arg-type]
-    with pytest.raises(UsageError, match="Sets are for an ablation"):
+    with pytest.raises(UsageError, match="Sets are for ablation; a transfer study"):
         bench.study("transfer", sets=["clinical"], **fields)  # type: ignore[arg-type]
+    with pytest.raises(UsageError, match="wants two architectures or more; got A2"):
+        bench.study("ablation", arch="A2", **fields)  # type: ignore[arg-type]
+    with pytest.raises(UsageError, match="A transfer study has one architecture; got A1, A2"):
+        bench.study("transfer", arms=["A1", "A2"], **fields)  # type: ignore[arg-type]
     with pytest.raises(UsageError, match="Did you mean 'local'"):
         bench.study("ablation", launcher="lokal", **fields)  # type: ignore[arg-type]
     with pytest.raises(UsageError, match="at least 1"):

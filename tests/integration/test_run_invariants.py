@@ -15,7 +15,7 @@ pytest.importorskip("peft")
 from bench import runner  # noqa: E402
 from bench.config import RunConfig  # noqa: E402
 from bench.errors import InvariantError  # noqa: E402
-from bench.heads.bio import BioHead  # noqa: E402
+from bench.heads.bio import TokenClassificationHead  # noqa: E402
 from bench.registry import Registry, load  # noqa: E402
 from bench.results.layout import RESULT  # noqa: E402
 
@@ -23,7 +23,7 @@ Make = Callable[..., RunConfig]
 ARMS = {name: type(load().get("architectures", name)) for name in ("A1", "A4")}
 
 
-class DeafHead(BioHead):
+class DeafHead(TokenClassificationHead):
     """Trains itself and gives the adapters no gradient."""
 
     def module(self, hidden_size: int) -> Any:
@@ -33,7 +33,7 @@ class DeafHead(BioHead):
         return module
 
 
-class GrowingHead(BioHead):
+class GrowingHead(TokenClassificationHead):
     """Has more parameters on a real device than on the meta device, where it is counted."""
 
     def module(self, hidden_size: int) -> Any:
@@ -61,7 +61,7 @@ class WideFusion(ARMS["A4"]):  # type: ignore[misc, valid-type]
         return Wide()
 
 
-def task_with(kit: Any, head: type[BioHead]) -> Registry:
+def task_with(kit: Any, head: type[TokenClassificationHead]) -> Registry:
     """A registry whose task `cheat` has a head of its own."""
     return kit.with_parts(tasks=[kit.task_like("cheat", heads=("bio",), head=lambda self, name: head())])  # type: ignore[no-any-return]
 
@@ -119,7 +119,7 @@ def test_a_learning_rate_of_zero(tiny: Make) -> None:
 
 
 def test_a_head_that_hides_tokens(kit: Any, cheat: Make, monkeypatch: pytest.MonkeyPatch) -> None:
-    class Hiding(BioHead):
+    class Hiding(TokenClassificationHead):
         """Gives the base model a mask of its own, with the first token of every window hidden."""
 
         def encode(self, window: Any, gold: Any) -> Any:

@@ -16,6 +16,7 @@ from typing import Any
 
 import pytest
 
+from bench.api.study import Cost, StudyRun
 from bench.cli import main
 from bench.cli.parser import Parser, parse
 from bench.cli.study import configure, planned_study
@@ -24,8 +25,8 @@ from bench.registry import load
 from bench.results.schema import Result
 from bench.results.store import read_result
 from bench.studies.drive import drive
-from bench.studies.judge import judge
-from bench.studies.study import Estimate, Study, StudyRun, find_study
+from bench.studies.finished import judged
+from bench.studies.study import Study, find_study
 
 torch = pytest.importorskip("torch")
 pytest.importorskip("statsmodels")
@@ -177,10 +178,10 @@ def run_here(out: Path, *typed: str) -> tuple[Study, dict[str, Result], list[str
     args = parse(parser, [*typed, "--out", str(out)])
     assert args is not None
     study = planned_study(args, load())
-    study.runs = [replace(run, estimate=Estimate(1, 1.0, 1)) for run in study.runs]
+    study.runs = [replace(run, estimate=Cost(1, 1.0, 1)) for run in study.runs]
     launcher, told = Here(), []
     assert drive(study, launcher, Quiet())
-    study.verdict = judge(study, load(), told.append)
+    study.verdict = judged(study, load(), told.append)
     results = {run.key: read_result(out / str(run.run)) for run in study.runs}
     return study, results, launcher.ran, told
 

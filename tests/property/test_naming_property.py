@@ -6,14 +6,15 @@ import tempfile
 from dataclasses import replace
 from pathlib import Path
 
+from bench_plugins.studies.ablation import Ablation
 from hypothesis import given
 from hypothesis import strategies as st
 
+from bench.api.study import Request
 from bench.config import RunConfig, run_id
 from bench.naming import LONGEST_ID, LONGEST_NAME, bounded, joined
 from bench.results.layout import predictions_name
 from bench.results.store import write_bytes
-from bench.studies.kinds import Request, ablation
 
 NAMES = st.lists(st.from_regex(r"[A-Za-z0-9][A-Za-z0-9._-]{0,63}", fullmatch=True), min_size=1, max_size=8, unique=True)
 
@@ -53,6 +54,6 @@ def test_a_name_that_is_too_long_is_cut_and_keeps_a_hash_of_all_of_it(name: str,
 @given(NAMES.filter(lambda names: len(names) > 1))
 def test_keys_of_a_study_are_names_of_logs(tasks: list[str]) -> None:
     request = Request(RunConfig(task=tuple(tasks)), seeds=1, sets={"+".join(tasks): tuple(tasks)})
-    runs = ablation(request)
+    runs = Ablation().plan(request)
     assert len({run.key for run in runs}) == 4
     assert all(len(f"{run.key}.plan.log".encode()) <= LONGEST_NAME + 9 for run in runs)

@@ -6,16 +6,25 @@ from argparse import Namespace
 from dataclasses import fields, replace
 from pathlib import Path
 
+from bench_plugins.studies import bench_studies
 from hypothesis import given
 from hypothesis import strategies as st
 
+from bench.api.study import Request, StudyRun
 from bench.cli.parser import Parser, parse
 from bench.cli.run import configuration, configure
 from bench.config import RunConfig
-from bench.studies.kinds import Request, plan
+from bench.studies.finished import planned_runs
 from bench.studies.similarity import correlation, jaccard, overlap
 from bench.studies.study import Study, plan_name
 from bench.studies.words import words_of
+
+KINDS = {kind.name: kind for kind in bench_studies()}
+
+
+def plan(kind: str, asked: Request) -> list[StudyRun]:
+    return planned_runs(KINDS[kind], asked)
+
 
 TASKS = ["ncbi-disease", "bc5cdr", "2015-T14", "gad"]
 

@@ -14,7 +14,7 @@ from bench.api.data import Document, Judgement, Key, Mention, Relation
 from bench.api.task import Task
 from bench.evaluation import class_thresholds
 from bench.evaluation.thresholds import FEWEST, Group, Thresholds, choose
-from bench.heads import HEADS, make_head
+from bench.heads import bench_heads
 from bench.registry import load
 
 A: Key = ((0, 4),), "A"
@@ -37,7 +37,7 @@ def pairs(*rows: tuple[str, float, bool, int]) -> tuple[list[Document], list[Doc
 
 
 def test_only_the_heads_that_hand_over_improbable_things_have_thresholds() -> None:
-    floors = {name: make_head(name).floor for name in HEADS}
+    floors = {head.name: head.floor for head in bench_heads()}
     assert {name for name, floor in floors.items() if floor is not None} == {
         "span",
         "bio",

@@ -9,6 +9,7 @@ import subprocess
 import sys
 from importlib.util import find_spec
 from pathlib import Path
+from types import ModuleType
 
 import pytest
 
@@ -42,7 +43,7 @@ def test_every_hook_and_argument_is_on_the_page(page: str) -> None:
         for name, function in inspect.getmembers(hooks, inspect.isfunction)
         if hasattr(function, "bench_spec")
     }
-    assert len(specs) == 7
+    assert len(specs) == 9
     assert written == specs
 
 
@@ -87,6 +88,30 @@ def test_the_plugin_passes_every_check(site: Path, tmp_path: Path, registry: Reg
     results = [case.run(bench) for case in cases("bench-pair", own)]
     assert [r.name for r in results] == list(checks_of("architectures"))
     assert [(r.name, r.detail) for r in results if not r.passed] == []
+
+
+def test_the_schedule_on_the_page_passes_every_check(page: str, registry: Registry, tmp_path: Path) -> None:
+    if find_spec("torch") is None:
+        pytest.skip("torch is not installed")
+    module = ModuleType("bench_curriculum")
+    exec(compile(code(page, "bench_curriculum.py"), "bench_curriculum.py", "exec"), vars(module))
+    own = Registry()
+    own.add(module, "bench-curriculum:curriculum", "bench-curriculum")
+    assert own.broken == []
+    results = [case.run(Workbench(registry, tmp_path)) for case in cases("bench-curriculum", own)]
+    assert [(r.name, r.passed, r.detail) for r in results if not r.passed] == []
+    assert [r.name for r in results] == list(checks_of("schedules"))
+
+
+def test_the_kind_of_study_on_the_page_passes_every_check(page: str, registry: Registry, tmp_path: Path) -> None:
+    module = ModuleType("bench_ranks")
+    exec(compile(code(page, "bench_ranks.py"), "bench_ranks.py", "exec"), vars(module))
+    own = Registry()
+    own.add(module, "bench-ranks:ranks", "bench-ranks")
+    assert own.broken == []
+    results = [case.run(Workbench(registry, tmp_path)) for case in cases("bench-ranks", own)]
+    assert [(r.name, r.passed, r.detail) for r in results if not r.passed] == []
+    assert [r.name for r in results] == list(checks_of("studies"))
 
 
 def test_the_three_lines_of_pytest_run(page: str, site: Path, tmp_path: Path) -> None:

@@ -10,7 +10,7 @@ from bench.api.data import Document, Mention
 from bench.api.head import Window
 from bench.errors import DataError, UsageError
 from bench.heads import make_head
-from bench.heads.bio import BioHead
+from bench.heads.bio import TokenClassificationHead
 from bench.heads.mentions import measure
 from bench.heads.span import SpanClassificationHead
 
@@ -98,7 +98,7 @@ def test_bio_keeps_the_longest_and_counts_the_rest() -> None:
         Mention((LEFT, ENLARGEMENT)),
         Mention(((6, 8),)),
     ]
-    head = BioHead()
+    head = TokenClassificationHead()
     head.fit([Document("d", TEXT, tuple(mentions))])
     encoding = head.encode(window(), seen(mentions))
     assert encoding.columns["tags"] == [1, 0, 1, 2, 2]
@@ -107,7 +107,7 @@ def test_bio_keeps_the_longest_and_counts_the_rest() -> None:
 
 
 def test_bio_decodes_neighbours_and_a_mention_at_the_end() -> None:
-    head = BioHead()
+    head = TokenClassificationHead()
     head.fit([Document("d", TEXT, (Mention((LEFT,), "A"), Mention((RIGHT,), "B")))])
     assert head.decode(window(), [(0, 0, 0, 1.0), (1, 2, 0, 1.0), (3, 4, 1, 1.0)]) == (
         Mention(((0, 4),), "A", confidence=1.0),

@@ -12,7 +12,7 @@ from hypothesis import strategies as st
 
 from bench.api.data import Document, Mention
 from bench.api.head import Encoding, Window
-from bench.heads.bio import BioesHead, BioHead, TokenClassificationHead, followers, roles
+from bench.heads.bio import BioesHead, TokenClassificationHead, followers, roles
 
 LABELS = ("A", "B")
 HEADS = (TokenClassificationHead, BioesHead)
@@ -40,8 +40,7 @@ def spelled(head: TokenClassificationHead, tags: list[int]) -> list[str]:
     return [names[tag] for tag in tags]
 
 
-def test_the_class_carries_its_field_name() -> None:
-    assert BioHead is TokenClassificationHead
+def test_a_head_carries_the_name_of_its_scheme() -> None:
     assert (TokenClassificationHead.name, BioesHead.name) == ("bio", "bioes")
 
 
@@ -120,7 +119,7 @@ def test_a_mention_is_as_probable_as_all_allowed_rows_that_hold_it(kind: type[To
     torch = pytest.importorskip("torch")
     torch.manual_seed(4)
     head = kind()
-    head.floor, head.labels = floor, LABELS if kind is BioHead else LABELS[:1]
+    head.floor, head.labels = floor, LABELS if kind is TokenClassificationHead else LABELS[:1]
     head.rates = (0.4, *[0.6 / len(kind.scheme)] * len(kind.scheme) * len(head.labels))
     module: Any = head.module(16)
     torch.nn.init.normal_(module.tag.weight, std=1.5)

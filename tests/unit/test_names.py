@@ -11,11 +11,11 @@ import pytest
 pytest.importorskip("torch")
 
 from bench import runner
+from bench.api.study import Request
 from bench.config import RunConfig
 from bench.errors import UsageError
 from bench.registry import Registry, load
 from bench.steps.names import task_set, written_out
-from bench.studies.kinds import Request
 
 
 class ReachedError(Exception):

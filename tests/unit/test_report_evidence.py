@@ -10,9 +10,10 @@ from types import ModuleType
 from typing import Any
 
 import pytest
+from bench_plugins.studies.transfer import NONE
 
 from bench.registry import Registry
-from bench.report import cost, errors, evaluation, funnel, transfer
+from bench.report import cost, errors, evaluation, funnel
 from bench.report.collect import Evidence, collect
 from bench.report.content import Cell, Column, Table
 from bench.report.held import hold
@@ -22,6 +23,7 @@ from bench.report.overlap import flagged, overlap
 from bench.report.page import lead, notices
 from bench.report.verdicts import differences, statements
 from bench.report.verdicts import tested as judged
+from bench.report.write import sections
 from bench.results.store import read_result, write_result
 
 TASK = "ncbi-disease"
@@ -212,18 +214,23 @@ def test_the_funnel_of_gold_is_told_in_shares_and_counts(made: ModuleType, tmp_p
 def test_transfer_is_held_against_similarity(made: ModuleType, tmp_path: Path) -> None:
     study = made.transfer(tmp_path)
     evidence = collect([study.name], tmp_path)
-    labels, vocabulary = told(transfer.spearman(evidence))
+    section = next(section for section in sections(evidence) if section.name == "transfer")
+    assert section.title == "Transfer"
+    spearman, matrix = section.tables
+    labels, vocabulary = told(spearman)
     assert (labels["rho"], labels["n"], labels["note"]) == (0.9, 6, "")
-    assert (vocabulary["rho"], vocabulary["note"]) == (None, transfer.NONE)
-    figure = transfer.similarity(evidence)
-    assert figure is not None
+    assert (vocabulary["rho"], vocabulary["note"]) == (None, NONE)
+    heat, figure = section.figures
+    assert [mark.value for mark in heat.marks][:6] == [one["at_total"]["difference"] for one in study.verdict["pairs"]]
+    assert all(part.runs == tuple(run.id for run in evidence.runs) for part in (heat, figure, spearman, matrix))
+    assert all(part.synthetic for part in (heat, figure, spearman, matrix))
     assert figure.zero
     assert len(figure.panels) == 2
     assert len(figure.marks) == 12
     pair = study.verdict["pairs"][3]
     assert (pair["similarity"]["labels"], pair["at_own"]["difference"]) in {(m.x, m.y) for m in figure.marks}
     assert "ρ +.900, p .167, 6 pairs" in figure.caption
-    assert len(told(transfer.matrix(evidence))) == 6
+    assert len(told(matrix)) == 6
     assert judged(evidence)
 
 

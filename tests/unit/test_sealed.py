@@ -85,14 +85,14 @@ def encoded(tmp_path: Path) -> Callable[[], tuple[Any, list[str], int]]:
 
     from bench.api.data import Document, Mention
     from bench.data.cache import encode_split
-    from bench.heads.bio import BioHead
+    from bench.heads.bio import TokenClassificationHead
 
     documents = [Document(f"d{i}", f"pain {'in the left knee ' * i}", (Mention(((0, 4),), "X"),)) for i in range(1, 5)]
     tokenizer = transformers.PreTrainedTokenizerFast(
         tokenizer_object=Tokenizer.from_str(word_pieces(1664)), unk_token="[UNK]", sep_token="[SEP]", pad_token="[PAD]",
         cls_token="[CLS]", mask_token="[MASK]",
     )  # fmt: skip
-    head = BioHead()
+    head = TokenClassificationHead()
     head.fit(documents)
 
     def encode() -> tuple[Any, list[str], int]:

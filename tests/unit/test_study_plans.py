@@ -9,11 +9,22 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+from bench_plugins.studies import bench_studies
+from bench_plugins.studies.ablation import ARMS
 
+from bench.api.study import Cost, Request, StudyRun
 from bench.config import RunConfig
 from bench.errors import RunStateError, UsageError
-from bench.studies.kinds import ARMS, Request, plan, read_grid
-from bench.studies.study import Estimate, Study, StudyRun, find_study, open_study, plan_name, read_study, studies
+from bench.registry import Registry
+from bench.studies.finished import planned_runs
+from bench.studies.request import read_grid, study_kind
+from bench.studies.study import Study, find_study, open_study, plan_name, read_study, studies
+
+KINDS = {kind.name: kind for kind in bench_studies()}
+
+
+def plan(kind: str, asked: Request) -> list[StudyRun]:
+    return planned_runs(KINDS[kind], asked)
 
 
 def request(*tasks: str, seeds: int = 2, **changes: Any) -> Request:
@@ -54,6 +65,11 @@ def test_ablation_trains_every_arm_on_every_set() -> None:
     assert len({run.group for run in plan("ablation", request("a", "b"))}) == 1
 
 
+def test_an_ablation_of_named_arms_is_of_these_alone() -> None:
+    runs = plan("ablation", replace(request("a", "b", seeds=1), arms=("A2", "third-party")))
+    assert [(run.key, run.config.arch) for run in runs] == [("A2-s0", "A2"), ("third-party-s0", "third-party")]
+
+
 def test_quantization_runs_every_quantizer_that_fits() -> None:
     runs = plan("quantization", replace(request("a", seeds=1), quantizers={"none": None, "rtn": "after", "nf4": "load"}))
     assert [(run.key, run.config.quant, run.config.quant_when) for run in runs] == [
@@ -81,12 +97,12 @@ def test_a_sweep_is_the_product_of_its_grid_and_the_seeds() -> None:
 @pytest.mark.parametrize(
     ("kind", "asked", "told"),
     [
-        ("token-controll", request("a", "b", tokens=1), "Did you mean 'token-control'"),
         ("token-control", request("a", tokens=1), "wants two tasks or more; got a"),
         ("token-control", request("a", "b", steps=4), "counts its budget in tokens; got --steps"),
         ("token-control", request("a", "b"), "got none"),
         ("transfer", request("a", "b", tokens_like="x"), "got --tokens-like"),
         ("ablation", request(), "wants tasks"),
+        ("ablation", replace(request("a"), arms=("A2",)), "wants two architectures or more; got A2"),
         ("sweep", request("a"), "grid of a sweep is empty"),
         ("sweep", replace(request("a"), grid={"rank": []}), "'rank' has no value"),
         ("sweep", replace(request("a"), grid={"rank": [*range(1, 300)], "seed": [*range(300)]}), "89,700 points"),
@@ -96,6 +112,13 @@ def test_a_sweep_is_the_product_of_its_grid_and_the_seeds() -> None:
 def test_what_means_nothing_is_refused(kind: str, asked: Request, told: str) -> None:
     with pytest.raises(UsageError, match=told):
         plan(kind, asked)
+
+
+def test_an_unknown_kind_is_told_what_comes_near(registry: Registry) -> None:
+    if not registry.entries("studies"):
+        pytest.skip("bench is not installed here, so it has no parts")
+    with pytest.raises(UsageError, match="Did you mean 'token-control'"):
+        study_kind("token-controll", registry)
 
 
 def test_no_seed_is_no_study() -> None:
@@ -125,7 +148,7 @@ def test_a_grid_as_a_file_says_it() -> None:
 
 def test_a_study_comes_back_as_it_was_saved(tmp_path: Path) -> None:
     one = study(tmp_path, plan("token-control", request("a", "b", tokens=100, seeds=1)), margin=0.01)
-    one.update("multi-s0", run="a+b_a1_none_1", estimate=Estimate(100, 1.5, 2**30))
+    one.update("multi-s0", run="a+b_a1_none_1", estimate=Cost(100, 1.5, 2**30))
     one.update("a-total-s0", error="it failed")
     back = read_study(one.folder)
     assert back.to_json() == one.to_json() == json.loads((one.folder / "study.json").read_text())

@@ -1,0 +1,72 @@
+"""Checks of a schedule: its phases for three tasks, and that a penalty comes back as it was."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping
+
+from bench.api.schedule import Schedule
+from bench.conformance.common import described
+from bench.conformance.workbench import Workbench, expect, scramble, without_heavy_imports
+from bench.data.phases import checked
+
+SHARES = {"a": 0.5, "b": 0.3, "c": 0.2}
+
+
+def metadata(schedule: Schedule, bench: Workbench) -> str:
+    """It says what it is, and gives phases of shares that add up, of all tasks and no other, without torch."""
+    described(schedule)
+    with without_heavy_imports():
+        phases = checked(schedule.phases(SHARES), list(SHARES), schedule.name)
+        alone = checked(schedule.phases({"a": 1.0}), ["a"], schedule.name)
+    odd = [name for name, value in schedule.options.items() if not isinstance(value, float) or value < 0]
+    expect(not odd, f"options has defaults that are no number of at least 0: {', '.join(odd)}")
+    return f"{len(phases)} phases of three tasks, {len(alone)} of one"
+
+
+def determinism(schedule: Schedule, bench: Workbench) -> str:
+    """The same tasks have the same phases, whatever the random state."""
+    scramble(1)
+    first = list(schedule.phases(SHARES))
+    scramble(2)
+    expect(list(schedule.phases(SHARES)) == first, "phases() gives other phases for the same shares")
+    return f"{len(first)} phases twice"
+
+
+def save_and_load(schedule: Schedule, bench: Workbench) -> str:
+    """A penalty that was saved and loaded gives the same gradients and value, and moves no tensor without a gradient."""
+    import torch
+
+    options = {name: value or 1.0 for name, value in schedule.options.items()}
+    penalty = schedule.penalty(options)
+    if penalty is None:
+        return "no penalty"
+
+    def weights(shift: float) -> dict[str, torch.nn.Parameter]:
+        generator = torch.Generator().manual_seed(0)
+        return {name: torch.nn.Parameter(torch.randn(3, 2, generator=generator) + shift) for name in ("shared", "other")}
+
+    def gradients(which: object) -> tuple[float, torch.Tensor, torch.Tensor | None]:
+        moved = weights(0.5)
+        moved["shared"].grad = torch.zeros_like(moved["shared"])
+        value = which.add_gradients(moved)  # type: ignore[attr-defined]
+        return value, moved["shared"].grad, moved["other"].grad
+
+    before = weights(0.0)
+    penalty.phase_ended(["a"], before, lambda task: {name: torch.ones_like(w) for name, w in before.items()})
+    state = {name: tensor.clone() for name, tensor in penalty.state().items()}
+    other = schedule.penalty(options)
+    expect(other is not None and other is not penalty, "penalty() gives the same object twice, which two runs would share")
+    assert other is not None
+    other.load_state(state)
+    first, second = gradients(penalty), gradients(other)
+    expect(first[0] == second[0] and torch.equal(first[1], second[1]), "load_state() gives another penalty than was saved")
+    expect(first[2] is None, "add_gradients() gives a gradient to a tensor that had none, which the update would then move")
+    expect(first[0] > 0 and bool(first[1].abs().sum() > 0), "the penalty of moved weights is 0")
+    return f"{len(state)} tensors"
+
+
+CHECKS: Mapping[str, Callable[[Schedule, Workbench], str]] = {
+    "metadata": metadata,
+    "determinism": determinism,
+    "save-and-load": save_and_load,
+}

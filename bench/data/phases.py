@@ -1,0 +1,156 @@
+"""A run's phases as one sampler: one after another, together on the run's budget to within one example."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import replace
+from zlib import crc32
+
+import numpy as np
+from numpy.typing import NDArray
+
+from bench.api.schedule import Phase
+from bench.data.batches import Sampler, Update
+from bench.errors import UsageError
+
+ROUNDING = 1e-6
+"""By how much shares may miss 1."""
+
+
+class Phases:
+    """Draws updates phase by phase; to everyone else it is a `Sampler`.
+
+    A phase ends where the shares of it and of those before say, whatever the last one drew too many or too few; an update never
+    holds examples of two phases.
+
+    Args:
+        make: a sampler over the tasks of a phase, given their names, a seed and the phase's tokens.
+        phases: of the schedule.
+        budget: marked tokens of the run.
+        seed: of the run.
+        restarts: whether `span` is that of the phase.
+    """
+
+    def __init__(
+        self,
+        make: Callable[[Sequence[str], int, int], Sampler],
+        phases: Sequence[Phase],
+        budget: int,
+        seed: int,
+        restarts: bool,
+    ) -> None:
+        self.budget = budget
+        self.phases = tuple(phases)
+        self._make, self._seed, self._restarts = make, seed, restarts
+        self._ends = [round(float(end) * budget) for end in np.cumsum([phase.tokens for phase in phases])]
+        self._samplers: list[Sampler] = []
+        self._begin()
+        every = make(list(tasks_of(phases)), seed, budget)
+        self.units: Mapping[str, NDArray[np.int64]] = every.units
+        self.widest, self.batch_tokens, self._every = every.widest, every.batch_tokens, every
+        self.shares = total_shares(phases)
+
+    def _begin(self) -> None:
+        index = len(self._samplers)
+        phase, spent = self.phases[index], self.tokens
+        # another order in every phase that holds a task again
+        seed = self._seed if index == 0 else crc32(f"{self._seed} phase {index}".encode())
+        sampler = self._make(list(phase.shares), seed, max(1, self._ends[index] - spent))
+        sampler.shares = dict(phase.shares)
+        self._samplers.append(sampler)
+
+    @property
+    def tokens(self) -> int:
+        """Marked tokens drawn so far."""
+        return sum(sampler.tokens for sampler in self._samplers)
+
+    @property
+    def step(self) -> int:
+        """Updates drawn so far."""
+        return sum(sampler.step for sampler in self._samplers)
+
+    @property
+    def ended(self) -> int:
+        """Phases that are over."""
+        return len(self._samplers) - (not self._samplers[-1].done)
+
+    @property
+    def done(self) -> bool:
+        """Whether the last phase is over."""
+        return self.ended == len(self.phases)
+
+    @property
+    def span(self) -> tuple[int, int]:
+        """Tokens at which the learning rate begins to rise, and over which it rises and falls."""
+        if not self._restarts:
+            return 0, self.budget
+        before = self.tokens - self._samplers[-1].tokens
+        return before, self._samplers[-1].budget
+
+    def shortest(self, task: str) -> int:
+        """Marked tokens of the smallest unit of a task."""
+        return self._every.shortest(task)
+
+    def draw(self) -> Update:
+        """The next update."""
+        if self._samplers[-1].done:
+            self._begin()
+        before = self.step
+        return replace(self._samplers[-1].draw(), step=before)
+
+    def epochs(self) -> dict[str, float]:
+        """Passes over each task's data so far."""
+        passes = dict.fromkeys(self.shares, 0.0)
+        for sampler in self._samplers:
+            for task, count in sampler.epochs().items():
+                passes[task] += count
+        return passes
+
+    def state(self) -> dict[str, object]:
+        """The position, JSON-able."""
+        return {"phases": [sampler.state() for sampler in self._samplers]}
+
+    def restore(self, state: Mapping[str, object]) -> None:
+        """Continues from a `state`."""
+        self._samplers.clear()
+        for position in state["phases"]:  # type: ignore[attr-defined]
+            self._begin()
+            self._samplers[-1].restore(position)
+
+
+def tasks_of(phases: Sequence[Phase]) -> tuple[str, ...]:
+    """Every task of some phases, in the order in which they come."""
+    return tuple(dict.fromkeys(task for phase in phases for task in phase.shares))
+
+
+def total_shares(phases: Sequence[Phase]) -> dict[str, float]:
+    """Task to its share of all tokens of some phases."""
+    found = dict.fromkeys(tasks_of(phases), 0.0)
+    for phase in phases:
+        for task, share in phase.shares.items():
+            found[task] += phase.tokens * share
+    return found
+
+
+def checked(phases: Sequence[Phase], tasks: Sequence[str], name: str) -> tuple[Phase, ...]:
+    """The phases of a schedule, where they make sense.
+
+    Args:
+        phases: what the schedule gave.
+        tasks: of the run.
+        name: of the schedule.
+
+    Raises:
+        UsageError: shares that are no shares, a task that is not the run's, or one that is in no phase.
+    """
+
+    def wrong(shares: Sequence[float]) -> bool:
+        return any(not 0 < share <= 1 + ROUNDING for share in shares) or abs(sum(shares) - 1) > ROUNDING
+
+    hint = f"Run 'bench check {name}'."
+    if not phases or wrong([phase.tokens for phase in phases]) or any(wrong([*p.shares.values()]) for p in phases):
+        raise UsageError(f"The schedule {name!r} gives shares that are not above 0 or do not add up to 1.", hint)
+    odd = set(tasks) ^ set(tasks_of(phases))
+    if odd:
+        raise UsageError(f"The schedule {name!r} leaves out, or makes up, the task {min(odd)!r}.", hint)
+    return tuple(phases)

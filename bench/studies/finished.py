@@ -1,0 +1,179 @@
+"""A study whose runs are all finished, as its kind judges it, and the kind of a study that was kept."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Callable, Iterator, Mapping
+from contextlib import contextmanager
+from dataclasses import dataclass
+from functools import cached_property
+from typing import Any, cast
+
+from bench.api.study import Option, Request, StudyKind, StudyRun
+from bench.api.task import Task
+from bench.errors import BenchError, UsageError
+from bench.registry import Registry, place_of
+from bench.results.statistics import Statistics
+from bench.studies.arms import Run, agree, measure_of, metrics_of, tasks_of
+from bench.studies.contract import differences, refuse
+from bench.studies.study import Study
+from bench.studies.twoway import Measure
+
+_PLANNED = ("waivers", "leaks")  # the plan of a study says so itself
+# A checkout or a package that moved on while it ran is told, not refused.
+_ALLOWED = (*_PLANNED, "git", "versions")
+SPLIT = "test"
+
+
+@dataclass(frozen=True)
+class FinishedStudy:
+    """A study whose runs are all finished.
+
+    Args:
+        study: its plan.
+        registry: knows the tasks.
+        warn: told what the runs differ in beyond what was planned.
+    """
+
+    study: Study
+    registry: Registry
+    warn: Callable[[str], None]
+
+    @cached_property
+    def runs(self) -> dict[str, Run]:
+        """Key to finished run."""
+        return {run.key: Run.read(self.study.out / str(run.run)) for run in self.study.runs}
+
+    @cached_property
+    def tasks(self) -> dict[str, Task]:
+        """The tasks by name, whose scorers turn statistics into scores."""
+        return tasks_of([*self.runs.values()], self.registry)
+
+    @cached_property
+    def metrics(self) -> dict[str, str]:
+        """Task to the dotted path of the score that it is compared by."""
+        return metrics_of(self.tasks, {}, None)
+
+    @cached_property
+    def measures(self) -> dict[str, Measure]:
+        """Task to that score as a function of summed statistics."""
+        return {name: measure_of(task, self.metrics[name]) for name, task in self.tasks.items()}
+
+    @property
+    def options(self) -> Mapping[str, Option]:
+        """The kind's own options, as the study was begun with them."""
+        found: Mapping[str, Option] = self.study.settings.get("options", {})
+        return found
+
+    def differences(self, by: tuple[str, ...]) -> list[dict[str, Any]]:
+        """Holds the runs against the contract of comparisons, and returns what they differ in beyond what is compared.
+
+        Args:
+            by: the fields that are compared.
+
+        Raises:
+            ContractError: the runs differ in something that no study may differ in.
+        """
+        return compared_by(self.runs, by, self.warn)
+
+    def statistics(self, key: str) -> dict[str, Statistics]:
+        """Task to the statistics of every test document of a run, held against the scores that its result tells.
+
+        Raises:
+            RunStateError: the two do not agree.
+        """
+        run = self.runs[key]
+        found = {name: run.statistics(name, SPLIT) for name in run.result.scores}
+        for name, statistics in found.items():
+            agree(run, statistics, self.metrics[name], self.measures[name])
+        return found
+
+    def tokens(self, key: str) -> int:
+        """Marked tokens that a run was trained on."""
+        return sum(int(account["tokens"]) for account in self.runs[key].result.invariants.tokens["tasks"].values())
+
+
+def compared_by(runs: Mapping[str, Run], by: tuple[str, ...], warn: Callable[[str], None]) -> list[dict[str, Any]]:
+    """What the runs of a study differ in beyond what is compared; see `FinishedStudy.differences`."""
+    found = differences([run.facts for run in runs.values()], by, _ALLOWED)
+    refuse(found, by)
+    for difference in found:
+        if difference.field not in _PLANNED:
+            warn(f"The runs of the study differ in {difference.field}: {difference.told}.")
+    return [difference.to_json() for difference in found]
+
+
+def judged(study: Study, registry: Registry, warn: Callable[[str], None]) -> Mapping[str, Any] | None:
+    """The verdict of a study whose runs are all finished; None for a kind that judges nothing.
+
+    Raises:
+        BenchError: the runs cannot be held against each other, a package is missing, or the kind's own code failed.
+    """
+    kind = kind_of(study.kind, registry)
+    with own_faults(kind, "judging"):
+        verdict = kind.judge(FinishedStudy(study, registry, warn))
+        json.dumps(verdict)  # what cannot be kept is the kind's fault too
+    return verdict
+
+
+def planned_runs(kind: StudyKind, request: Request) -> list[StudyRun]:
+    """The plan of a kind.
+
+    Raises:
+        UsageError: a request that it cannot do anything with, a role that it does not declare, or no run.
+        BenchError: the kind's own code failed.
+    """
+    with own_faults(kind, "planning"):
+        runs = list(kind.plan(request))
+        unknown_roles = sorted({run.role for run in runs} - set(kind.roles))
+    if unknown_roles:
+        raise UsageError(
+            f"The study kind {kind.name!r} plans runs of the role {unknown_roles[0]!r}, which it does not declare."
+        )
+    return runs
+
+
+class UnknownKind(StudyKind):
+    """Stands for a kind that is not installed, so that what was kept of its studies can be shown.
+
+    Args:
+        name: of the kind.
+    """
+
+    version, summary = "0", "not installed"
+    roles: Mapping[str, str] = {}  # type: ignore[misc]
+
+    def __init__(self, name: str) -> None:
+        self.name = name  # type: ignore[misc]
+
+    def plan(self, request: Request) -> list[StudyRun]:
+        """Refuses."""
+        raise UsageError(f"The study kind {self.name!r} is not installed.", "Run 'bench list studies'.")
+
+
+def kind_of(name: str, registry: Registry) -> StudyKind:
+    """The kind of a study that was kept, also where it is no longer installed."""
+    known = {entry.name: cast(StudyKind, entry.part) for entry in registry.entries("studies")}
+    return known[name] if name in known else UnknownKind(name)
+
+
+@contextmanager
+def own_faults(kind: StudyKind, what: str) -> Iterator[None]:
+    """Turns whatever a kind's own code raises into one message, without the text of the exception, which could quote anything.
+
+    Args:
+        kind: whose code runs inside.
+        what: it is doing, e.g. ``planning``, for the message.
+
+    Raises:
+        BenchError: it raised something that is none.
+    """
+    try:
+        yield
+    except BenchError:
+        raise
+    except Exception as error:
+        raise BenchError(
+            f"The study kind {kind.name!r} raised {type(error).__name__} while {what} ({place_of(error)}).",
+            "Report it to its authors; 'bench list studies' says where it comes from.",
+        ) from None

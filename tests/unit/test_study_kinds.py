@@ -1,0 +1,179 @@
+"""Kinds of study as plugins: what one declares, what is refused, and whose fault an exception is."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import replace
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from bench.api.study import Request, Statement, StudyKind, StudyRun
+from bench.cli.show import facts
+from bench.config import RunConfig
+from bench.errors import BenchError, UsageError
+from bench.hooks import hookimpl
+from bench.registry import Registry, load
+from bench.report.collect import collect
+from bench.report.verdicts import statements
+from bench.report.write import sections
+from bench.studies.finished import UnknownKind, judged, kind_of, planned_runs
+from bench.studies.request import own_options, planned
+from bench.studies.study import Study, open_study
+
+
+class Seeds(StudyKind):
+    """The same run for every seed, judged by what a test puts in."""
+
+    name, version, summary = "seeds", "1", "the same run for every seed"
+    roles: Mapping[str, str] = {"same": "the same run"}  # type: ignore[misc]
+    options: Mapping[str, Any] = {"examples": 16, "share": 0.5, "word": "a"}  # type: ignore[misc]
+    takes = ("arms",)
+    verdict: Any = None
+
+    def plan(self, request: Request) -> list[StudyRun]:
+        arms = request.arms or ("A2",)
+        return [
+            request.run(f"{arm}-s{s}", "same", request.base.task, seed=s, arch=arm) for arm in arms for s in request.seed_list
+        ]
+
+    def judge(self, finished: Any) -> Any:
+        return self.verdict() if callable(self.verdict) else self.verdict
+
+
+class Plugin:
+    def __init__(self, *kinds: Any) -> None:
+        self.kinds = kinds
+
+    @hookimpl
+    def bench_studies(self) -> Sequence[StudyKind]:
+        return self.kinds
+
+
+def with_kinds(*kinds: Any) -> Registry:
+    known = load()
+    if not known.entries("tasks"):
+        pytest.skip("bench is not installed here, so it has no parts")
+    known.add(Plugin(*kinds), "other:studies", "other")
+    return known
+
+
+BASE = RunConfig(task=("bc2gm",), model="tiny-bert", tokens=100, out="runs")
+
+
+def test_a_kind_of_a_third_party_is_planned_as_one_of_bench() -> None:
+    known = with_kinds(Seeds())
+    study = planned("seeds", BASE, known, seeds=2, options={"examples": "4", "share": "1"})
+    assert [(run.key, run.arm, run.seed) for run in study.runs] == [("A2-s0", "A2", 0), ("A2-s1", "A2", 1)]
+    assert study.settings["options"] == {"examples": 4, "share": 1.0, "word": "a"}
+    arms = planned("seeds", BASE, known, seeds=1, arms=("A1", "A3"))
+    assert [run.arm for run in arms.runs] == ["A1", "A3"]
+    assert "options" not in planned("quantization", replace(BASE, tokens=None), known, seeds=1).settings
+    assert facts(known.get("studies", "seeds"), known)["options"] == ["examples=16", "share=0.5", "word=a"]
+
+
+@pytest.mark.parametrize(
+    ("options", "words"),
+    [
+        ({"exampels": 3}, "Unknown option of a seeds study: 'exampels'. Did you mean 'examples'?"),
+        ({"examples": "many"}, "The option examples of a seeds study is 'many'; it must be a whole number."),
+        ({"share": "half"}, "it must be a number"),
+    ],
+)
+def test_options_that_cannot_be_meant(options: dict[str, Any], words: str) -> None:
+    with pytest.raises(UsageError) as caught:
+        own_options(Seeds(), options)
+    assert words in caught.value.message
+    with pytest.raises(UsageError, match="A unknown study has no options of its own"):
+        own_options(UnknownKind("unknown"), {"x": 1})
+
+
+def test_a_study_with_other_options_is_another_study(tmp_path: Path) -> None:
+    known = with_kinds(Seeds())
+    base = replace(BASE, out=str(tmp_path))
+    open_study(planned("seeds", base, known, seeds=1, name="mine", options={"word": "b"})).save()
+    assert (
+        open_study(planned("seeds", base, known, seeds=1, name="mine", options={"word": "b"})).settings["options"]["word"]
+        == "b"
+    )
+    with pytest.raises(BenchError, match="begun with other settings: the options"):
+        open_study(planned("seeds", base, known, seeds=1, name="mine"))
+
+
+def broken() -> Any:
+    raise KeyError("text of a corpus")
+
+
+class Odd(Seeds):
+    name = "odd"
+
+    def plan(self, request: Request) -> list[StudyRun]:
+        return broken()  # type: ignore[no-any-return]
+
+
+class Undeclared(Seeds):
+    name = "undeclared"
+
+    def plan(self, request: Request) -> list[StudyRun]:
+        return [request.run("x", "other", request.base.task)]
+
+
+def test_what_a_kind_raises_is_its_own_fault_and_quotes_nothing(tmp_path: Path) -> None:
+    asked = Request(BASE, 1, {"bc2gm": "bc2gm"})
+    with pytest.raises(BenchError) as caught:
+        planned_runs(Odd(), asked)
+    assert caught.value.message.startswith("The study kind 'odd' raised KeyError while planning (test_study_kinds.py:")
+    assert "corpus" not in str(caught.value)
+    with pytest.raises(UsageError, match="plans runs of the role 'other', which it does not declare"):
+        planned_runs(Undeclared(), asked)
+    kind = Seeds()
+    known = with_kinds(kind)
+    study = Study(tmp_path, "seeds", "x", {}, planned_runs(kind, asked))
+    for verdict in (broken, lambda: {"path": tmp_path}):
+        kind.verdict = verdict
+        with pytest.raises(BenchError, match=r"The study kind 'seeds' raised (KeyError|TypeError) while judging"):
+            judged(study, known, pytest.fail)
+    kind.verdict = {"note": "Nothing differs."}
+    assert judged(study, known, pytest.fail) == {"note": "Nothing differs."}
+
+
+def test_a_kind_that_is_gone_still_shows_what_was_kept(tmp_path: Path) -> None:
+    known = with_kinds()
+    gone = kind_of("seeds", known)
+    assert isinstance(gone, UnknownKind)
+    verdict = {"tasks": [{"task": "bc2gm", "kind": "better", "reason": "By .1."}, {"task": "no kind"}]}
+    assert gone.statements(verdict) == [Statement("bc2gm", "better", "By .1.", "open")]
+    assert gone.statements({"summary": "All alike.", "kind": "even"}) == [Statement("seeds", "even", "All alike.", "open")]
+    assert gone.statements({"pairs": []}) == []
+    with pytest.raises(UsageError, match="The study kind 'seeds' is not installed"):
+        gone.plan(Request(BASE))
+
+
+def test_a_report_tells_what_the_kind_tells(made: Any, tmp_path: Path) -> None:
+    from bench.report.content import Column, Table
+
+    class Telling(Seeds):
+        name = "token-control"
+        title = "What the kind tells"
+        roles: Mapping[str, str] = {"multi": "m", "total": "t", "share": "s"}  # type: ignore[misc]
+
+        def statements(self, verdict: Mapping[str, Any]) -> list[Statement]:
+            return [Statement("all", "told", "By the kind.", "good")]
+
+        def tables(self, verdict: Mapping[str, Any]) -> list[Table]:
+            return [Table("own", "Own", "One row.", (Column("a", "a"),), (("b",),))]
+
+    class Failing(Telling):
+        def tables(self, verdict: Mapping[str, Any]) -> list[Table]:
+            return broken()  # type: ignore[no-any-return]
+
+    made.token_control(tmp_path, seeds=1)
+    evidence = collect(["made-up"], tmp_path)
+    telling = replace(evidence, kind=Telling())
+    assert [(said.verdict, said.tone) for said in statements(telling)] == [("told", "good")]
+    (section,) = [section for section in sections(telling) if section.title == "What the kind tells"]
+    (table,) = section.tables
+    assert (table.rows, table.synthetic, len(table.runs)) == ((("b",),), True, 5)
+    with pytest.raises(BenchError, match="raised KeyError while drawing the verdict"):
+        sections(replace(evidence, kind=Failing()))
