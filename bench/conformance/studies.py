@@ -20,8 +20,9 @@ TASKS = ("a", "b")
 
 
 def request(kind: StudyKind) -> Request:
-    """What the kind is asked for: two tasks, a budget in tokens, two seeds, and of whatever it takes two."""
-    asked = Request(RunConfig(task=TASKS, tokens=1000, seed=3), 2, {task: task for task in TASKS})
+    """What the kind is asked for: two tasks, a budget in tokens, two seeds, of whatever it takes two, and its own options."""
+    base = RunConfig(task=TASKS, tokens=1000, seed=3)
+    asked = Request(base, 2, {task: task for task in TASKS}, options=kind.options)
     given: dict[Takes, dict[str, object]] = {
         "arms": {"arms": ("A1", "A2")},
         "sets": {"sets": {"both": TASKS, "one": TASKS[:1]}},
@@ -47,6 +48,8 @@ def metadata(kind: StudyKind, bench: Workbench) -> str:
     odd = sorted(set(kind.takes) - set(get_args(Takes)))
     expect(not odd, f"takes names {named(odd)}; wanted some of {', '.join(get_args(Takes))}")
     tones = sorted(set(kind.tones.values()) - set(get_args(Tone)))
+    untyped = [name for name, value in kind.options.items() if type(value) not in (int, float, str)]
+    expect(not untyped, f"the default of the option {named(untyped)} is no whole number, number or text")
     expect(not tones, f"tones names {named(tones)}; wanted some of {', '.join(get_args(Tone))}")
     with without_heavy_imports():
         runs = plan(kind)

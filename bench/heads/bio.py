@@ -18,7 +18,6 @@ from typing import TYPE_CHECKING, Any, ClassVar, Literal
 from bench.api.data import Document, Mention, in_order
 from bench.api.head import Encoding, Head, HeadModule, Window
 from bench.api.part import Requirement
-from bench.data.windows import count_words
 from bench.errors import DataError
 from bench.heads.mentions import Span, characters_of, words_of
 
@@ -95,6 +94,8 @@ class TokenClassificationHead(Head):
 
     def fit(self, documents: Sequence[Document]) -> None:
         """Learns the labels and how common each tag is."""
+        from bench.data.windows import count_words  # its patterns take 9 ms to compile, which listing heads does not need
+
         total = 0
         lengths: Counter[tuple[str, int]] = Counter()
         labels: set[str] = set()

@@ -20,7 +20,6 @@ from dataclasses import dataclass
 
 from bench.api.data import Document, Fragment, Mention
 from bench.api.head import Window
-from bench.data.windows import words
 
 Span = tuple[int, int]
 """(first word, last word) of a fragment, both inclusive, counted within a window."""
@@ -181,6 +180,8 @@ class Rates:
 
 def measure(documents: Sequence[Document]) -> Rates:
     """Counts words, fragments, links and mentions of documents."""
+    from bench.data.windows import words  # its patterns take 9 ms to compile, which listing heads does not need
+
     total = pieces = links = 0
     fragments: Counter[str] = Counter()
     alone: Counter[str] = Counter()

@@ -23,7 +23,6 @@ from typing import TYPE_CHECKING, Any, ClassVar
 from bench.api.data import Document, Fragment, Key, Relation
 from bench.api.head import Encoding, Gold, Head, Window
 from bench.api.part import Requirement
-from bench.data.windows import words
 from bench.errors import DataError
 
 if TYPE_CHECKING:
@@ -118,6 +117,8 @@ class RelationExtractionHead(Head):
 
     def fit(self, documents: Sequence[Document]) -> None:
         """Learns labels, which pairs are candidates, and how common each label is among them."""
+        from bench.data.windows import words  # its patterns take 9 ms to compile, which listing heads does not need
+
         related = [(r.source[1], r.target[1], r.label) for d in documents for r in set(d.relations)]
         if not related:
             raise DataError(

@@ -11,7 +11,7 @@ from bench.api.part import Requirement
 from bench.cli import main
 from bench.cli.doctor import packages, pins
 from bench.cli.text import columns, fields, number
-from bench.registry import KINDS, Registry
+from bench.registry import KINDS, Registry, singular
 
 # Worked case A of docs: one strict hit, two more relaxed ones.
 GOLD = "10-20,30-35|C0000001 40-50|C0000002 60-70|CUI-less 80-90|C0000004 100-110|C0000005"
@@ -68,9 +68,9 @@ def test_show_a_task(kind: str, registry: Registry, capsys: pytest.CaptureFixtur
 def test_everything_that_is_listed_can_be_shown(registry: Registry, capsys: pytest.CaptureFixture[str]) -> None:
     for kind in KINDS:
         for entry in registry.entries(kind):
-            assert main(["show", kind[:-1], entry.name]) == 0
+            assert main(["show", singular(kind), entry.name]) == 0
             out = capsys.readouterr().out
-            assert out.startswith(f"{entry.name}  {kind[:-1]}, version {entry.part.version}, from {entry.distribution}\n")
+            assert out.startswith(f"{entry.name}  {singular(kind)}, version {entry.part.version}, from {entry.distribution}\n")
 
 
 def test_score_worked_case_a(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:

@@ -7,7 +7,6 @@ from itertools import product
 from typing import Any, ClassVar
 
 from bench.api.study import BUDGETS, Request, StudyKind, StudyRun, Takes
-from bench.config import from_mapping
 from bench.errors import UsageError
 
 MOST_RUNS = 10_000
@@ -27,6 +26,8 @@ class Sweep(StudyKind):
 
     def plan(self, request: Request) -> list[StudyRun]:
         """Every point of the grid."""
+        from bench.config import from_mapping
+
         if not request.grid:
             raise UsageError("The grid of a sweep is empty: its file names no field under [grid].", "See docs/studies.md.")
         grid = {name: list(values) for name, values in request.grid.items()}

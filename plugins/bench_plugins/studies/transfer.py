@@ -12,7 +12,6 @@ from itertools import combinations
 from typing import TYPE_CHECKING, Any, ClassVar
 
 from bench.api.study import Request, Statement, StudyKind, StudyRun, Tone
-from bench.config import RunConfig
 
 if TYPE_CHECKING:
     from bench.report.content import Cell, Figure, Table
@@ -42,6 +41,8 @@ class Transfer(StudyKind):
 
     def plan(self, request: Request) -> list[StudyRun]:
         """Each task alone on N tokens and on 2N, and each pair on 2N, half of them each task's."""
+        from bench.config import RunConfig
+
         tasks = request.several_tasks(self.name)
         tokens = request.token_budget(self.name, "of each task")
         runs = []
