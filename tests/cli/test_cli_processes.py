@@ -109,7 +109,7 @@ def test_doctor_tells_no_secrets(tmp_path: Path) -> None:
     )  # fmt: skip
     assert done.returncode == 0, done.stderr
     assert "3.0 MiB of names of concepts; to clear it: rm -r $XDG_CACHE_HOME/bench/concepts" in done.stdout
-    assert "0 bytes of encoded corpora\n" in done.stdout
+    assert "0 B of encoded corpora\n" in done.stdout
     for secret in ("jane-doe", "0123456789secret", "k3y-of-jane", "hf_secret", os.uname().nodename, str(tmp_path)):
         assert secret not in done.stdout + done.stderr
     lines = {
