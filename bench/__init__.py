@@ -1,7 +1,7 @@
 """bench: fair fine-tuning comparisons for clinical and biomedical NLP.
 
 The commands as Python functions are those of `bench.library`: `run`, `plan`, `study`, `runs`, `compare`,
-`score`, `write_report`.
+`score`, `report`.
 """
 
 from __future__ import annotations
@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
     from bench.config import RunConfig
-    from bench.library import RunResult, Runs, StudyResult, compare, plan, run, runs, score, study, write_report
+    from bench.library import RunResult, Runs, StudyResult, compare, plan, report, run, runs, score, study
 
 __version__ = "0.1.0"
 __all__ = [
@@ -21,11 +21,11 @@ __all__ = [
     "__version__",
     "compare",
     "plan",
+    "report",
     "run",
     "runs",
     "score",
     "study",
-    "write_report",
 ]
 
 

@@ -411,7 +411,7 @@ def score(task: str, gold: Place, pred: Place, tolerate: Sequence[str] = ()) -> 
     return score_files(task, Path(gold), Path(pred), load(), tolerate)
 
 
-def write_report(
+def report(
     *refs: Place,
     runs: Place = "runs",
     out: Place | None = None,
@@ -436,9 +436,9 @@ def write_report(
         MissingError: the extra ``report`` is not installed.
         RunStateError: nothing carries a name.
     """
-    from bench.report.collect import collect
-    from bench.report.held import hold
-    from bench.report.write import require, write
+    from bench.pages.collect import collect
+    from bench.pages.held import hold
+    from bench.pages.write import require, write
     from bench.studies.contract import check_fields
 
     require()
@@ -499,4 +499,4 @@ def _leaves(scores: Mapping[str, Any], prefix: str = "") -> Iterator[tuple[str, 
             yield path, float(value), scores.get("ci95") if key == "f1" else None
 
 
-__all__ = ["RunFields", "RunResult", "Runs", "StudyResult", "compare", "plan", "run", "runs", "score", "study", "write_report"]
+__all__ = ["RunFields", "RunResult", "Runs", "StudyResult", "compare", "plan", "report", "run", "runs", "score", "study"]

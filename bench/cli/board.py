@@ -11,7 +11,7 @@ from bench.cli.parser import Parser
 from bench.cli.terminal import paint, say
 from bench.cli.text import columns, dump, number
 from bench.errors import RunStateError, UsageError
-from bench.report.board import Entry, entries, needs_whole
+from bench.pages.board import Entry, entries, needs_whole
 from bench.results.display import score, some
 
 HEADER = ("run", "task", "arch", "quant", "model", "seed", "score", "metric", "marks")

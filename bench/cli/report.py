@@ -40,9 +40,9 @@ def configure(parser: Parser) -> None:
 
 def run(args: argparse.Namespace) -> int:
     """Reports."""
-    from bench.report.collect import collect
-    from bench.report.held import hold
-    from bench.report.write import require, write
+    from bench.pages.collect import collect
+    from bench.pages.held import hold
+    from bench.pages.write import require, write
     from bench.studies.contract import check_fields
 
     require()

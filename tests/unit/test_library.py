@@ -133,11 +133,11 @@ def test_a_report_is_the_page_of_the_command(made: ModuleType, tmp_path: Path) -
     for name in ("jinja2", "vl_convert", "statsmodels"):
         pytest.importorskip(name)
     made.make(tmp_path / "runs", made.grid(2))
-    page = bench.write_report(runs=tmp_path / "runs", out=tmp_path / "page")
+    page = bench.report(runs=tmp_path / "runs", out=tmp_path / "page")
     assert page == tmp_path / "page" / "index.html"
     assert "SYNTHETIC" in page.read_text(encoding="utf-8").upper()
     with pytest.raises(UsageError, match="archi"):
-        bench.write_report(runs=tmp_path / "runs", by=["archi"])
+        bench.report(runs=tmp_path / "runs", by=["archi"])
 
 
 def test_scoring_files_is_what_the_command_does(tmp_path: Path) -> None:

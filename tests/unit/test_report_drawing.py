@@ -10,8 +10,8 @@ import pytest
 
 pytest.importorskip("vl_convert")
 
-from bench.report.content import Figure, FigureKind, Mark
-from bench.report.drawing import PALETTE, save
+from bench.pages.content import Figure, FigureKind, Mark
+from bench.pages.drawing import PALETTE, save
 
 GROUPS = ("A1", "A2")
 

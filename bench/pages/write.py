@@ -6,18 +6,18 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from bench.errors import MissingError
-from bench.report import cost, errors, evaluation, figures, tables, transfer
-from bench.report.collect import Evidence
-from bench.report.content import Figure, Section, Table
-from bench.report.drawing import save
-from bench.report.files import figure_csv, table_csv
-from bench.report.funnel import funnel, funnel_table
-from bench.report.latex import table_tex
-from bench.report.linking import concepts
-from bench.report.overlap import overlap
-from bench.report.page import render
-from bench.report.vega import INSTALL
-from bench.report.verdicts import differences
+from bench.pages import cost, errors, evaluation, figures, tables, transfer
+from bench.pages.collect import Evidence
+from bench.pages.content import Figure, Section, Table
+from bench.pages.drawing import save
+from bench.pages.files import figure_csv, table_csv
+from bench.pages.funnel import funnel, funnel_table
+from bench.pages.latex import table_tex
+from bench.pages.linking import concepts
+from bench.pages.overlap import overlap
+from bench.pages.page import render
+from bench.pages.vega import INSTALL
+from bench.pages.verdicts import differences
 from bench.results.store import write_bytes
 
 NEEDED = {"jinja2": "jinja2", "vl_convert": "vl-convert-python"}

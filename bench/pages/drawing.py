@@ -8,8 +8,8 @@ from pathlib import Path
 from typing import Any
 
 from bench.errors import MissingError
-from bench.report.content import Figure
-from bench.report.vega import INSTALL, Spec, specifications
+from bench.pages.content import Figure
+from bench.pages.vega import INSTALL, Spec, specifications
 from bench.results.store import write_bytes
 
 PALETTE = ("#0b62a8", "#c8501e", "#137a5c", "#8a4fa3", "#a66f00", "#2b8fb5", "#b03a63", "#5b6670")

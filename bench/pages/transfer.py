@@ -6,10 +6,10 @@ from collections.abc import Mapping, Sequence
 from statistics import fmean
 from typing import Any
 
-from bench.report.collect import Evidence, Run
-from bench.report.content import Cell, Column, Figure, Mark, Table, shown
-from bench.report.figures import figure_of
-from bench.report.tables import table_of
+from bench.pages.collect import Evidence, Run
+from bench.pages.content import Cell, Column, Figure, Mark, Table, shown
+from bench.pages.figures import figure_of
+from bench.pages.tables import table_of
 
 HELD = {"at_total": "against alone, equal total", "at_own": "against alone, own share"}
 """What a pair is held against."""

@@ -6,8 +6,8 @@ from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, Literal
 
-from bench.report.collect import Evidence, Run, rests
-from bench.report.content import Cell, Column, Figure, Mark, Table, shown
+from bench.pages.collect import Evidence, Run, rests
+from bench.pages.content import Cell, Column, Figure, Mark, Table, shown
 from bench.results.display import some
 from bench.studies.contract import listed
 
