@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import os
 from collections.abc import Mapping, Sequence
-from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Literal
 
@@ -14,6 +13,7 @@ from bench.library.fields import Place, RunFields, configured, plain
 from bench.library.reporters import reporter, watcher
 from bench.library.results import RunResult, Runs, StudyResult
 from bench.registry import load
+from bench.steps.names import ready
 from bench.studies.arms import read_runs
 
 if TYPE_CHECKING:
@@ -111,6 +111,7 @@ def study(
     jobs: int = 1,
     launcher: Literal["local", "ray", "slurm"] = "local",
     options: Sequence[str] = (),
+    dry_run: bool = False,
     progress: bool = False,
     **fields: Unpack[RunFields],
 ) -> StudyResult:
@@ -126,6 +127,7 @@ def study(
         jobs: runs at once.
         launcher: where runs go.
         options: of the launcher, ``KEY=VALUE`` each.
+        dry_run: plan its runs and estimate their tokens, time and memory, and leave nothing behind.
         progress: whether progress and warnings are printed.
         fields: what all runs share, see `RunFields`; `name` and `max_hours` are the study's.
 
@@ -133,19 +135,18 @@ def study(
         BenchError: with the words of the command line; also where runs failed or may not be compared.
     """
     from bench.launchers import check
-    from bench.steps.names import written_out
-    from bench.studies.conduct import conduct
-    from bench.studies.request import members, planned
+    from bench.studies.conduct import conduct, estimate
+    from bench.studies.request import requested
     from bench.studies.study import open_study
 
     check(launcher, jobs)
     registry, base = load(), configured(config, fields)
     if base.study is not None:
         raise UsageError("study is for one run; a study is named by name, and goes on when it is called again.")
-    named = {label: members(label, registry) for label in sets}
-    tasks = dict.fromkeys((*base.task, *(task for each in named.values() for task in each)))
-    base = written_out(replace(base, task=tuple(tasks)), registry, os.environ)
-    opened = open_study(planned(kind, base, registry, seeds, named, plain(grid), margin, base.name))
+    opened = open_study(requested(kind, base, registry, os.environ, seeds, sets, plain(grid), margin, base.name))
+    if dry_run:
+        estimate(opened, watcher(progress))
+        return StudyResult(opened)
     problem = conduct(opened, registry, watcher(progress), launcher, jobs, options, base.max_hours)
     if problem is not None:
         raise problem
@@ -195,25 +196,17 @@ def report(
         MissingError: the extra ``report`` is not installed.
         RunStateError: nothing carries a name.
     """
-    from bench.pages.collect import collect
-    from bench.pages.held import hold
-    from bench.pages.write import require, write
+    from bench.pages.write import report as write_report
     from bench.studies.contract import check_fields
 
-    require()
     fields, further = check_fields(by, "by"), check_fields(allow, "allow")
-    evidence = hold(collect([str(ref) for ref in refs], Path(runs), list(task)), load(), fields, further)
-    place = Path(out) if out is not None else (evidence.study.folder if evidence.study is not None else Path(runs)) / "report"
-    return write(evidence, place).page
+    place = None if out is None else Path(out)
+    return write_report([str(ref) for ref in refs], Path(runs), load(), place, task, fields, further).page
 
 
 def _outcome(config: RunConfig | None, fields: Mapping[str, Any], progress: bool, **how: Any) -> Outcome:
-    """What the runner gives, as `bench.cli.run` calls it."""
-    from bench.runner import run as run_arm
-    from bench.steps.names import check
-    from bench.steps.threads import settle_threads
+    registry = load()
+    whole = ready(configured(config, fields), registry, os.environ, resuming=how.get("resume") is not None)
+    from bench.runner import run as run_arm  # after threads are settled: it imports torch
 
-    registry, whole = load(), configured(config, fields)
-    check(whole, registry, resuming=how.get("resume") is not None)
-    settle_threads(os.environ)
     return run_arm(whole, registry, console=reporter(progress), **how)

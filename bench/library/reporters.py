@@ -16,7 +16,7 @@ def reporter(progress: bool) -> Reporter:
     """Takes the progress and the warnings of a run."""
     if not progress:
         return SilentReporter()
-    from bench.cli.console import RichReporter
+    from bench.screen.console import RichReporter
 
     return RichReporter()
 
@@ -25,7 +25,7 @@ def watcher(progress: bool) -> Audience:
     """Takes the progress and the warnings of a study."""
     if not progress:
         return _SilentWatcher()
-    from bench.cli.studytable import StudyWatcher
+    from bench.screen.studytable import StudyWatcher
 
     return StudyWatcher(stderr=False)
 

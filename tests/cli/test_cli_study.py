@@ -12,13 +12,13 @@ from pathlib import Path
 import pytest
 
 from bench.cli import main
-from bench.cli.console import CleanConsole
 from bench.cli.parser import Parser, parse
 from bench.cli.study import configure, planned_study
-from bench.cli.studytable import StudyWatcher, duration, state
 from bench.config import RunConfig
 from bench.launchers import Outcome
 from bench.registry import Registry
+from bench.screen.console import CleanConsole
+from bench.screen.studytable import StudyWatcher, duration, state
 from bench.studies.kinds import Request, plan
 from bench.studies.study import Estimate, Study
 

@@ -15,15 +15,15 @@ from rich.markup import escape
 from rich.table import Table
 from rich.text import Text
 
-from bench.cli.console import CleanConsole, RichReporter
-from bench.cli.terminal import line
-from bench.cli.text import number
 from bench.errors import BenchError
 from bench.launchers import Outcome
 from bench.launchers.child import last_line
 from bench.results.display import change, p_value
 from bench.results.schema import Result, pick
 from bench.results.store import read_result
+from bench.screen.console import CleanConsole, RichReporter
+from bench.screen.terminal import line
+from bench.screen.text import number
 from bench.studies.drive import LOGS
 from bench.studies.study import Study, StudyRun
 
