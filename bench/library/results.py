@@ -115,6 +115,11 @@ class RunResult(Run, Tabular):
                         rows.append(own | place | {"value": value, "low": low, "high": high})
         return rows
 
+    def __repr__(self) -> str:
+        head = self.headline
+        stamp = ", synthetic" if self.result.synthetic else ""
+        return f"RunResult({self.id}: {head.task} {head.metric} {display.score(head.value, head.ci95)}{stamp})"
+
     def _repr_html_(self) -> str:
         head = self.headline
         rows = [
@@ -152,6 +157,9 @@ class Runs(Sequence[RunResult], Tabular):
 
     def __len__(self) -> int:
         return len(self._runs)
+
+    def __repr__(self) -> str:
+        return "\n".join([f"{display.some(len(self), 'run')}", *(f"  {run!r}" for run in self)])
 
     def rows(self) -> list[dict[str, Any]]:
         """Tidy rows: one a run, task, split, stage and metric."""
@@ -225,15 +233,22 @@ class StudyResult(Tabular):
 
         return _figures(of_study(self.study))
 
+    def __repr__(self) -> str:
+        return f"StudyResult({self._title()})"
+
+    def _title(self) -> str:
+        return f"{self.study.kind} {self.name}: {len(self.study.finished())} of {len(self.study.runs)} runs finished"
+
     def _repr_html_(self) -> str:
         done, runs = self.study.finished(), self.runs
         rows = [
             (planned.key, planned.role, run.headline.metric, display.score(run.headline.value, run.headline.ci95))
             for planned, run in zip(done, runs, strict=True)
         ]
-        title = f"{self.study.kind} {self.name}: {len(done)} of {len(self.study.runs)} runs finished"
         synthetic = any(run.result.synthetic for run in runs)
-        return display.html_table(title, ("run", "role", "metric", "test"), rows, synthetic)
+        table = display.html_table(self._title(), ("run", "role", "metric", "test"), rows, synthetic)
+        said = [(told["task"], told["kind"], told["reason"]) for told in (self.verdict or {}).get("tasks", ())]
+        return table + (display.html_table("Verdict", ("task", "verdict", "why"), said, synthetic) if said else "")
 
 
 def _figures(evidence: Evidence, by: Sequence[str] = (), allow: Sequence[str] = ()) -> Figures:

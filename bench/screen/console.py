@@ -37,7 +37,8 @@ NOTEBOOK_SECONDS = 0.5
 def in_notebook() -> bool:
     """Whether this is the kernel of a Jupyter notebook."""
     shell = sys.modules.get("IPython")
-    return shell is not None and type(shell.get_ipython()).__name__ == "ZMQInteractiveShell"
+    kinds = type(shell.get_ipython()).__mro__ if shell is not None else ()
+    return any(kind.__name__ == "ZMQInteractiveShell" for kind in kinds)  # Colab's shell is a subclass
 
 
 class CleanConsole(Console):
@@ -58,8 +59,11 @@ class RichReporter:
     """
 
     def __init__(self, stderr: bool = False, console: CleanConsole | None = None) -> None:
-        # Of itself rich would show every line in a notebook as an output of its own.
-        self.console = console or CleanConsole(stderr=stderr, highlight=False, soft_wrap=True, force_jupyter=False)
+        # Left to itself rich makes every line of a notebook an output of its own, and takes its kernel for a terminal.
+        terminal = False if in_notebook() else None
+        self.console = console or CleanConsole(
+            stderr=stderr, highlight=False, soft_wrap=True, force_terminal=terminal, force_jupyter=False
+        )
         self._steps = 0
 
     def step(self, title: str) -> None:

@@ -50,7 +50,7 @@ class TrainedModel:
         stage: ``trained``, or ``quantized`` for the same adapters on the quantized base.
     """
 
-    result: Result
+    result: Result = field(repr=False)
     folder: Path
     stage: Stage
     _config: RunConfig = field(repr=False)
