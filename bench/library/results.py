@@ -247,7 +247,9 @@ class StudyResult(Tabular):
         ]
         synthetic = any(run.result.synthetic for run in runs)
         table = display.html_table(self._title(), ("run", "role", "metric", "test"), rows, synthetic)
-        said = [(told["task"], told["kind"], told["reason"]) for told in (self.verdict or {}).get("tasks", ())]
+        columns = ("task", "kind", "reason")  # a verdict of a kind that judges task by task has them
+        by_task = [task for task in (self.verdict or {}).get("tasks", ()) if {*columns} <= {*task}]
+        said = [tuple(task[name] for name in columns) for task in by_task]
         return table + (display.html_table("Verdict", ("task", "verdict", "why"), said, synthetic) if said else "")
 
 

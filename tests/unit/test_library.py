@@ -17,6 +17,7 @@ from bench.config import RunConfig
 from bench.errors import BenchError, ContractError, MissingError, UsageError
 from bench.library.fields import RunFields, configured
 from bench.registry import load
+from bench.studies.study import Study, StudyRun
 
 
 def test_importing_it_loads_nothing_heavy() -> None:
@@ -126,6 +127,28 @@ def test_figures_are_those_of_the_page_and_drawn_in_a_notebook(made: ModuleType,
         assert shown["image/svg+xml"] == (page.parent / "figures" / f"{name}.svg").read_text(encoding="utf-8")
     with pytest.raises(UsageError, match="archi"):
         bench.runs(tmp_path / "runs").figures(by=["archi"])
+
+
+def test_a_run_names_itself_in_one_line_and_has_figures_of_its_own(made: ModuleType, tmp_path: Path) -> None:
+    pytest.importorskip("statsmodels")
+    made.make(tmp_path, made.grid(2))
+    found = bench.runs(tmp_path)
+    assert repr(found).splitlines() == [f"{len(found)} runs", *(f"  {run!r}" for run in found)]
+    assert repr(found[0]).startswith(f"RunResult({found[0].id}: ")
+    assert repr(found[0]).endswith(", synthetic)")
+    assert "curves-loss" in found[0].figures()
+    assert "differences" not in found[0].figures()
+
+
+def test_in_a_notebook_a_study_shows_its_verdict(tmp_path: Path) -> None:
+    verdict = {"tasks": [{"task": "gad", "kind": "no effect", "reason": "a < b"}, {"task": "of another shape"}]}
+    planned = StudyRun("multi-s0", "multi", None, 0, "A1", RunConfig(task=("gad",)))
+    study = bench.StudyResult(Study(tmp_path, "token-control", "one", {}, [planned], verdict=verdict))
+    shown = study._repr_html_()
+    assert "token-control one: 0 of 1 runs finished" in shown
+    assert "<td>gad</td><td>no effect</td><td>a &lt; b</td>" in shown
+    assert "another shape" not in shown
+    assert repr(study) == "StudyResult(token-control one: 0 of 1 runs finished)"
 
 
 def test_comparing_is_what_the_command_does(made: ModuleType, tmp_path: Path) -> None:
