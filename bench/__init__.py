@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING, Any
 if TYPE_CHECKING:
     from bench.config import RunConfig
     from bench.library import RunResult, Runs, StudyResult, compare, plan, report, run, runs, score, study
+    from bench.steps.trained import TrainedModel
 
 __version__ = "0.1.0"
 __all__ = [
@@ -18,6 +19,7 @@ __all__ = [
     "RunResult",
     "Runs",
     "StudyResult",
+    "TrainedModel",
     "__version__",
     "compare",
     "plan",
@@ -29,13 +31,17 @@ __all__ = [
 ]
 
 
+_ELSEWHERE = {"RunConfig": "bench.config", "TrainedModel": "bench.steps.trained"}
+"""What is not in `bench.library`."""
+
+
 def __getattr__(name: str) -> Any:
     """Imports what is asked for: a plugin's ``import bench`` stays cheap."""
     if name not in __all__:
         raise AttributeError(f"module 'bench' has no attribute {name!r}")
     from importlib import import_module
 
-    return getattr(import_module("bench.config" if name == "RunConfig" else "bench.library"), name)
+    return getattr(import_module(_ELSEWHERE.get(name, "bench.library")), name)
 
 
 def __dir__() -> list[str]:
