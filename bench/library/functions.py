@@ -66,12 +66,12 @@ def runs(*refs: Place, out: Place = "runs") -> Runs:
     Raises:
         RunStateError: nothing carries a name, a folder holds no finished run, or a result cannot be read.
     """
-    found, notes = read_runs([str(ref) for ref in refs or (out,)], Path(out))
-    return Runs([RunResult(one.folder, one.result, one.facts) for one in found], notes)
+    finished, notes = read_runs([str(ref) for ref in refs or (out,)], Path(out))
+    return Runs([RunResult(run.folder, run.result, run.facts) for run in finished], notes)
 
 
 def compare(
-    held: Runs | Sequence[RunResult],
+    results: Runs | Sequence[RunResult],
     *,
     by: Sequence[str] = (),
     metric: str | None = None,
@@ -82,7 +82,7 @@ def compare(
     """Holds runs against each other, as ``bench compare`` does: refuses what may not be compared, then paired statistics.
 
     Args:
-        held: two runs or more.
+        results: two runs or more.
         by: fields that set arms apart, such as ``arch``; the choices in which the runs differ where empty.
         metric: dotted path of a score; each task's primary metric where None.
         split: that is compared.
@@ -91,13 +91,13 @@ def compare(
 
     Raises:
         ContractError: they differ in what was not allowed, or share no task.
-        UsageError: fewer than two runs, or a name that means nothing.
+        UsageError: fewer than two runs, a name that means nothing, or too few resamples.
     """
     from bench.studies.compare import compare as compare_runs
     from bench.studies.contract import check_fields
 
     fields, further = check_fields(by, "by"), check_fields(allow, "allow")
-    return compare_runs(held, load(), by=fields, metric=metric, split=split, allow=further, resamples=resamples)
+    return compare_runs(results, load(), by=fields, metric=metric, split=split, allow=further, resamples=resamples)
 
 
 def study(

@@ -31,8 +31,11 @@ def same(found: Sequence[Document], result: bench.RunResult, task: str, stage: s
     assert aside.read_text(encoding="utf-8") == saved.read_text(encoding="utf-8")
 
 
-def test_both_stages_predict_what_the_run_saved(tiny: Callable[..., RunConfig], small_corpus: Path, tmp_path: Path) -> None:
+def test_both_stages_predict_what_the_run_saved(
+    tiny: Callable[..., RunConfig], small_corpus: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
     result = bench.run(tiny(head="span", arch="A4", quant="rtn", steps=12))
+    assert capsys.readouterr().out == ""  # silent unless progress is asked for
     documents = load().get("tasks", TASK).load(small_corpus)["test"]
     for stage in ("trained", "quantized"):
         model = result.model(stage)  # type: ignore[arg-type]
