@@ -1,7 +1,7 @@
 """bench: fair fine-tuning comparisons for clinical and biomedical NLP.
 
 The commands as Python functions are those of `bench.library`: `run`, `plan`, `study`, `runs`, `compare`,
-`score`, `write_report`.
+`score`, `report`.
 """
 
 from __future__ import annotations
@@ -10,7 +10,8 @@ from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
     from bench.config import RunConfig
-    from bench.library import RunResult, Runs, StudyResult, compare, plan, run, runs, score, study, write_report
+    from bench.library import RunResult, Runs, StudyResult, compare, plan, report, run, runs, score, study
+    from bench.steps.trained import TrainedModel
 
 __version__ = "0.1.0"
 __all__ = [
@@ -18,15 +19,20 @@ __all__ = [
     "RunResult",
     "Runs",
     "StudyResult",
+    "TrainedModel",
     "__version__",
     "compare",
     "plan",
+    "report",
     "run",
     "runs",
     "score",
     "study",
-    "write_report",
 ]
+
+
+_ELSEWHERE = {"RunConfig": "bench.config", "TrainedModel": "bench.steps.trained"}
+"""What is not in `bench.library`."""
 
 
 def __getattr__(name: str) -> Any:
@@ -35,7 +41,7 @@ def __getattr__(name: str) -> Any:
         raise AttributeError(f"module 'bench' has no attribute {name!r}")
     from importlib import import_module
 
-    return getattr(import_module("bench.config" if name == "RunConfig" else "bench.library"), name)
+    return getattr(import_module(_ELSEWHERE.get(name, "bench.library")), name)
 
 
 def __dir__() -> list[str]:

@@ -1,6 +1,6 @@
 """How long work tells what it does: a small protocol, silent unless somebody listens.
 
-The runner and its steps take a `Reporter`; the command line hands them a rich one (`bench.cli.console`), a script that calls
+The runner and its steps take a `Reporter`; the command line hands them a rich one (`bench.screen.console`), a script that calls
 `bench.runner.run` needs none. Nothing that passes through here may hold corpus text.
 """
 

@@ -17,7 +17,7 @@ from bench.naming import bounded
 
 if TYPE_CHECKING:
     from bench.config import RunConfig
-    from bench.report.content import Figure, Table
+    from bench.pages.content import Figure, Table
     from bench.studies.finished import FinishedStudy
 
 SEEDS = 6

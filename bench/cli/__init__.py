@@ -106,8 +106,8 @@ def _dispatch(words: list[str]) -> int:
 
 def _warn(message: Warning | str, category: type[Warning], filename: str, lineno: int, *rest: Any, **named: Any) -> None:
     """In our words where it is ours, else in Python's; in both without control characters."""
-    from bench.cli.terminal import paint, say
     from bench.registry import PluginWarning
+    from bench.screen.terminal import paint, say
 
     if issubclass(category, (DataWarning, PluginWarning)):
         say(f"{paint('warning:', 'yellow', sys.stderr)} {message}", sys.stderr)
@@ -116,7 +116,7 @@ def _warn(message: Warning | str, category: type[Warning], filename: str, lineno
 
 
 def _tell(error: BenchError, code: int | None = None) -> int:
-    from bench.cli.terminal import paint, say
+    from bench.screen.terminal import paint, say
 
     code = error.exit_code if code is None else code
     if _another_tells():
@@ -130,7 +130,7 @@ def _bug(error: BaseException) -> int:
     """Names the place, never the exception's message or a value: either could quote a corpus."""
     import traceback
 
-    from bench.cli.terminal import say
+    from bench.screen.terminal import say
 
     if os.environ.get("BENCH_DEBUG", "") not in ("", "0"):
         say("".join(traceback.format_exception(error)), sys.stderr, end="")

@@ -8,11 +8,11 @@ from pathlib import Path
 from typing import Any
 
 from bench.cli.parser import Parser
-from bench.cli.terminal import paint, say
-from bench.cli.text import columns, dump, number
 from bench.errors import RunStateError, UsageError
-from bench.report.board import Entry, entries, needs_whole
+from bench.pages.board import Entry, entries, needs_whole
 from bench.results.display import score, some
+from bench.screen.terminal import paint, say
+from bench.screen.text import columns, dump, number
 
 HEADER = ("run", "task", "arch", "quant", "model", "seed", "score", "metric", "marks")
 SHOWN = ("arch", "quant", "model", "seed")

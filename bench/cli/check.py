@@ -10,10 +10,10 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from bench.cli.parser import Parser, pair
-from bench.cli.terminal import paint, say
-from bench.cli.text import columns, dump
 from bench.errors import MissingError, UsageError
 from bench.registry import TASK_FILE, Registry, load
+from bench.screen.terminal import paint, say
+from bench.screen.text import columns, dump
 
 if TYPE_CHECKING:
     from bench.conformance import CheckResult

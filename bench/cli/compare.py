@@ -7,10 +7,9 @@ import sys
 from pathlib import Path
 
 from bench.cli.parser import Parser, whole
-from bench.cli.terminal import over, paint, say
-from bench.cli.text import dump
-from bench.errors import UsageError
 from bench.registry import load
+from bench.screen.terminal import over, paint, say
+from bench.screen.text import dump
 
 
 def configure(parser: Parser) -> None:
@@ -43,10 +42,6 @@ def run(args: argparse.Namespace) -> int:
     from bench.studies.compare import compare
     from bench.studies.contract import check_fields
 
-    if args.split not in ("test", "dev"):
-        raise UsageError(f"--split is {args.split!r}; it must be test or dev.")
-    if args.resamples < 100:
-        raise UsageError(f"--resamples is {args.resamples}; it must be at least 100.")
     by, allow = check_fields(args.by, "--by"), check_fields(args.allow, "--allow")
     runs, passed_over = read_runs(args.runs, args.out)
     found = compare(

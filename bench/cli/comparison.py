@@ -4,9 +4,9 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 
-from bench.cli.console import RichReporter
-from bench.cli.text import number
 from bench.results.display import change, p_value, some
+from bench.screen.console import RichReporter
+from bench.screen.text import number
 from bench.studies.compare import TOO_FEW, Comparison, Pair
 from bench.studies.twoway import MINIMUM_SEEDS
 

@@ -11,9 +11,9 @@ from typing import Any
 from bench.api.data import Document
 from bench.api.task import Task
 from bench.cli.parser import Parser, whole
-from bench.cli.terminal import say
-from bench.cli.text import columns, dump, number
 from bench.errors import UsageError
+from bench.screen.terminal import say
+from bench.screen.text import columns, dump, number
 
 
 def configure(parser: Parser) -> None:
@@ -62,9 +62,9 @@ def run(args: argparse.Namespace) -> int:
 
 
 def _min_k(args: argparse.Namespace, task: Task, test: Sequence[Document], synthetic: bool, registry: Any) -> dict[str, Any]:
-    from bench.cli.console import RichReporter
     from bench.evaluation.contamination import contamination
     from bench.modeling.find import find_model
+    from bench.screen.console import RichReporter
     from bench.user_cache import folder
 
     if synthetic:

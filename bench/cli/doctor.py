@@ -18,10 +18,10 @@ from typing import Any, Literal
 from bench import __version__, user_cache
 from bench.cli.list_ import status
 from bench.cli.parser import Parser
-from bench.cli.terminal import paint, say
-from bench.cli.text import dump
 from bench.registry import KINDS, Registry, load
 from bench.results.display import size
+from bench.screen.terminal import paint, say
+from bench.screen.text import dump
 
 State = Literal["ok", "note", "missing"]
 _COLOURS = {"ok": "green", "note": "yellow", "missing": "red"}

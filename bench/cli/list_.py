@@ -8,9 +8,9 @@ from typing import Any
 from bench.api.task import Task
 from bench.cli.parser import Parser
 from bench.cli.parser import kind as parse_kind
-from bench.cli.terminal import paint, say
-from bench.cli.text import columns, dump, fields
 from bench.registry import KINDS, Broken, Entry, Kind, load
+from bench.screen.terminal import paint, say
+from bench.screen.text import columns, dump, fields
 
 
 def configure(parser: Parser) -> None:

@@ -8,9 +8,9 @@ from pathlib import Path
 from typing import Any
 
 from bench.cli.parser import Parser, whole
-from bench.cli.terminal import say
-from bench.cli.text import columns, dump, number
 from bench.errors import UsageError
+from bench.screen.terminal import say
+from bench.screen.text import columns, dump, number
 
 PROBE = "probe.json"
 
@@ -35,10 +35,10 @@ def run(args: argparse.Namespace) -> int:
     """Trains the probes, writes ``probe.json`` into the run's folder and prints it; returns 0."""
     if args.examples < 20:
         raise UsageError(f"--examples {args.examples}: a probe wants at least 20 stretches.")
-    from bench.cli.console import RichReporter
     from bench.registry import load
     from bench.results.schema import plain
     from bench.results.store import find_run, write_json
+    from bench.screen.console import RichReporter
     from bench.steps.probing import probe_run
 
     folder = find_run(args.run, args.out)

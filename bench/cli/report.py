@@ -6,10 +6,10 @@ import argparse
 from pathlib import Path
 
 from bench.cli.parser import Parser
-from bench.cli.terminal import paint, say
-from bench.cli.text import dump
 from bench.registry import load
 from bench.results.display import some
+from bench.screen.terminal import paint, say
+from bench.screen.text import dump
 
 
 def configure(parser: Parser) -> None:
@@ -40,17 +40,12 @@ def configure(parser: Parser) -> None:
 
 def run(args: argparse.Namespace) -> int:
     """Writes the page, its tables and figures, and prints where they are; returns 0."""
-    from bench.report.collect import collect
-    from bench.report.held import hold
-    from bench.report.write import require, write
+    from bench.pages.write import report
     from bench.studies.contract import check_fields
 
-    require()
     by, allow = check_fields(args.by, "--by"), check_fields(args.allow, "--allow")
-    registry = load()
-    evidence = hold(collect(args.refs, args.runs, args.task, registry), registry, by, allow)
-    out = args.out or (evidence.study.folder if evidence.study is not None else args.runs) / "report"
-    written = write(evidence, out)
+    written = report(args.refs, args.runs, load(), args.out, args.task, by, allow)
+    evidence, out = written.evidence, written.page.parent
     if args.json:
         say(dump({"page": written.page, "bytes": written.bytes, "figures": written.figures, "tables": written.tables,
                     "runs": [one.id for one in evidence.runs], "unfinished": evidence.unfinished}))  # fmt: skip

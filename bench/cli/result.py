@@ -9,10 +9,10 @@ from typing import Any
 
 from bench.cli.score import interval
 from bench.cli.score import report as score_report
-from bench.cli.terminal import paint
-from bench.cli.text import fields, number
 from bench.data.faults import listed
 from bench.results.schema import pick
+from bench.screen.terminal import paint
+from bench.screen.text import fields, number
 
 
 def headline(found: Mapping[str, Any], synthetic: bool = False) -> str:

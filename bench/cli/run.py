@@ -6,18 +6,18 @@ import argparse
 import os
 import sys
 import warnings
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 from dataclasses import fields as dataclass_fields
 from pathlib import Path
 from typing import Any, TypeVar
 
 from bench.cli.parser import Parser, named_file, pair, real, size, whole
-from bench.cli.terminal import say
-from bench.cli.text import dump
 from bench.config import INVARIANTS, NUMBERED, RunConfig, flag, from_mapping, read_toml, replacing
 from bench.errors import DataWarning, UsageError
-from bench.registry import PluginWarning, Registry, load
+from bench.registry import PluginWarning, load
 from bench.reporting import SilentReporter
+from bench.screen.terminal import say
+from bench.screen.text import dump
 
 Given = TypeVar("Given", str, float)
 EPILOG = """Every flag is also a key of --config FILE.toml (lists for the repeatable ones, a table for data). Flags win over the
@@ -133,16 +133,13 @@ def configure(parser: Parser, several_arms: bool = False) -> None:
 
 def run(args: argparse.Namespace) -> int:
     """Trains, quantizes and scores one arm, or with `--dry-run` plans it; prints the headline and returns 0."""
-    from bench.steps.names import check
-    from bench.steps.threads import settle_threads
+    from bench.steps.names import ready
 
     registry = load()
-    config = configuration(args, os.environ, registry)
-    check(config, registry, resuming=args.resume is not None)
-    settle_threads(os.environ)
+    config = ready(configuration(args), registry, os.environ, resuming=args.resume is not None)
 
-    from bench.cli.console import RichReporter
     from bench.runner import run as run_arm
+    from bench.screen.console import RichReporter
     from bench.training.processes import launched, started_alone
 
     reporter = RichReporter(stderr=args.json)
@@ -170,33 +167,23 @@ def run(args: argparse.Namespace) -> int:
     return 0
 
 
-def configuration(
-    args: argparse.Namespace, environ: Mapping[str, str], registry: Registry | None = None, start: RunConfig | None = None
-) -> RunConfig:
+def configuration(args: argparse.Namespace, start: RunConfig | None = None) -> RunConfig:
     """Flags over the TOML file over the defaults.
 
     Args:
         args: what `configure` declares.
-        environ: `BENCH_DATA` is read from it.
-        registry: knows the tasks of a set; a `--task-set` is not written out where None.
         start: what flags are laid over where there is no TOML file; the defaults where None.
 
     Raises:
-        UsageError: an unknown key or set, a wrong type, a number out of range, a folder that is not there.
+        UsageError: an unknown key, a wrong type, or a number out of range.
     """
-    from bench.steps.names import corpora_below, task_set
-
     base = start or RunConfig()
     if args.config is not None:
         base = from_mapping(sizes(read_toml(args.config), str(args.config)), str(args.config))
     names = {field.name for field in dataclass_fields(RunConfig)} - {"data", "concepts"}
     typed = {name: value for name, value in vars(args).items() if name in names and value is not None}
     typed = replacing(typed)
-    tasks = tuple(typed.get("task", base.task))
-    chosen = typed.get("task_set", base.task_set)
-    if chosen is not None and registry is not None:
-        tasks = typed["task"] = (*tasks, *(name for name in task_set(chosen, registry) if name not in tasks))
-    typed["data"] = corpora_below(tasks, environ) | dict(base.data) | each_once("--data", args.data)
+    typed["data"] = dict(base.data) | each_once("--data", args.data)
     typed["concepts"] = dict(base.concepts) | each_once("--concepts", args.concepts)
     for name in NUMBERED:
         given = each_once(flag(name), getattr(args, flag(name)[2:].replace("-", "_")))

@@ -10,11 +10,11 @@ from pathlib import Path
 from typing import Any
 
 from bench.cli.parser import Parser
-from bench.cli.terminal import paint, say
-from bench.cli.text import columns, dump, fields, number
 from bench.errors import DataWarning
 from bench.evaluation.score import score_files
 from bench.registry import load
+from bench.screen.terminal import paint, say
+from bench.screen.text import columns, dump, fields, number
 
 _COUNTED = ("tp", "fp", "fn", "precision", "recall", "f1")
 

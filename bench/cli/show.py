@@ -15,9 +15,9 @@ from bench.api.task import Task
 from bench.cli.list_ import describe, status, wants
 from bench.cli.parser import Parser
 from bench.cli.parser import kind as parse_kind
-from bench.cli.terminal import paint, say
-from bench.cli.text import dump, fields, number
 from bench.registry import KINDS, Entry, Registry, load, singular
+from bench.screen.terminal import paint, say
+from bench.screen.text import dump, fields, number
 
 
 def configure(parser: Parser) -> None:

@@ -12,14 +12,14 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from bench.cli.parser import Parser, real, whole
-from bench.cli.terminal import say
-from bench.cli.text import dump
 from bench.errors import BenchError, UsageError
 from bench.registry import Registry, load
+from bench.screen.terminal import say
+from bench.screen.text import dump
 
 if TYPE_CHECKING:
-    from bench.cli.studytable import StudyWatcher
     from bench.config import RunConfig
+    from bench.screen.studytable import StudyWatcher
     from bench.studies.study import Study
 
 EPILOG = """kinds are parts: 'bench list studies' shows them, 'bench show study KIND' one of them; a plugin may bring others.
@@ -85,7 +85,7 @@ def run(args: argparse.Namespace) -> int:
         return _show(args)
     registry = load()
     planned = planned_study(args, registry)
-    from bench.cli.studytable import StudyWatcher
+    from bench.screen.studytable import StudyWatcher
     from bench.studies.study import open_study
 
     watcher = StudyWatcher(stderr=args.json)
@@ -103,7 +103,7 @@ def planned_study(args: argparse.Namespace, registry: Registry) -> Study:
     """
     from bench.cli.run import configuration
     from bench.launchers import check
-    from bench.studies.request import members, planned, study_kind
+    from bench.studies.request import requested, study_kind
 
     takes = study_kind(args.kind, registry).takes
     for flag, given in (("--resume", args.resume), ("--study", args.study)):
@@ -114,19 +114,12 @@ def planned_study(args: argparse.Namespace, registry: Registry) -> Study:
         raise UsageError(f"'bench study {args.kind}' does not know what to do with {args.file!r}.", "See 'bench study --help'.")
     arms = tuple(args.arch or ())
     args.arch = arms[0] if len(arms) == 1 else None
-    grid: dict[str, list[Any]] | None = None
-    sets: dict[str, tuple[str, ...]] = {}
-    if "grid" in takes:
-        base, grid = _sweep(args, registry)
-    else:
-        sets = {label: members(label, registry) for label in args.set or ()}
-        if sets:
-            # Corpora are found for the tasks of all sets; each run keeps those of its own.
-            listed = [*(args.task or ()), *(task for tasks in sets.values() for task in tasks)]
-            args.task = list(dict.fromkeys(listed))
-        base = configuration(args, os.environ, registry)
     several = arms if len(arms) > 1 or "arms" in takes else ()
-    return planned(args.kind, base, registry, args.seeds, sets, grid, args.margin, args.name, several, _options(args))
+    start, grid = _sweep(args) if "grid" in takes else (None, None)
+    config, options = configuration(args, start), _options(args)
+    return requested(
+        args.kind, config, registry, os.environ, args.seeds, args.set or (), grid, args.margin, args.name, several, options
+    )
 
 
 def _options(args: argparse.Namespace) -> dict[str, str]:
@@ -141,10 +134,10 @@ def _options(args: argparse.Namespace) -> dict[str, str]:
     return given
 
 
-def _sweep(args: argparse.Namespace, registry: Registry) -> tuple[RunConfig, dict[str, list[Any]]]:
-    from bench.cli.run import configuration, sizes
+def _sweep(args: argparse.Namespace) -> tuple[RunConfig, dict[str, list[Any]]]:
+    from bench.cli.run import sizes
     from bench.config import from_mapping, read_toml
-    from bench.studies.request import as_tuple, read_grid
+    from bench.studies.request import read_grid
 
     if args.file is None:
         raise UsageError(
@@ -153,23 +146,13 @@ def _sweep(args: argparse.Namespace, registry: Registry) -> tuple[RunConfig, dic
     if args.config is not None:
         raise UsageError("A sweep takes its fields from its own file; write those of --config under [run].")
     fixed, grid = read_grid(read_toml(Path(args.file)), args.file)
-    start = from_mapping(sizes(fixed, args.file), f"[run] of {args.file}")
-    swept = [task for tasks in grid.get("task", ()) for task in as_tuple(tasks)]
-    typed = bool(args.task)
-    if swept and (typed or start.task):
-        raise UsageError(f"{args.file}: the grid sweeps over task, which is given beside it as well.")
-    if swept:
-        args.task = list(dict.fromkeys(swept))
-    return configuration(args, os.environ, registry, start), grid
+    return from_mapping(sizes(fixed, args.file), f"[run] of {args.file}"), grid
 
 
 def _dry_run(args: argparse.Namespace, study: Study, watcher: StudyWatcher) -> int:
-    from tempfile import TemporaryDirectory
+    from bench.studies.conduct import estimate
 
-    from bench.studies.drive import survey
-
-    with TemporaryDirectory(prefix="bench-study-") as aside:
-        survey(study, watcher.surveying, Path(aside))
+    estimate(study, watcher)
     if args.json:
         say(dump(study.to_json()))
     else:
@@ -192,7 +175,7 @@ def _run(args: argparse.Namespace, study: Study, watcher: StudyWatcher, registry
 
 
 def _show(args: argparse.Namespace) -> int:
-    from bench.cli.studytable import StudyWatcher
+    from bench.screen.studytable import StudyWatcher
     from bench.studies.finished import kind_of
     from bench.studies.study import STUDIES, find_study, read_study, studies
 

@@ -7,9 +7,9 @@ import sys
 from pathlib import Path
 
 from bench.cli.parser import Parser
-from bench.cli.terminal import paint, say
 from bench.registry import load
 from bench.results.display import some
+from bench.screen.terminal import paint, say
 
 
 def configure(parser: Parser) -> None:

@@ -57,6 +57,13 @@ class Group:
         """The group of a prediction."""
         return cls(one.label, one.discontiguous) if isinstance(one, Mention) else cls(one.label, kind="relation")
 
+    @classmethod
+    def named(cls, name: str) -> Group:
+        """The group of a name that ``str`` gave."""
+        if name.startswith("relation "):
+            return cls(name.removeprefix("relation "), kind="relation")
+        return cls(name.removesuffix(" discontiguous"), name.endswith(" discontiguous"))
+
     def __str__(self) -> str:
         if self.kind == "relation":
             return f"relation {self.label}"
@@ -108,6 +115,13 @@ class Thresholds:
         """``LABEL``, ``LABEL discontiguous``, ``relation LABEL`` and ``class NAME`` to the threshold, sorted."""
         groups = {str(group): value for group, value in sorted(self.groups.items())}
         return groups | {f"class {name}": value for name, value in sorted(self.classes.items())}
+
+    @classmethod
+    def from_json(cls, record: Mapping[str, float]) -> Thresholds:
+        """What `as_json` gave."""
+        classes = {name.removeprefix("class "): value for name, value in record.items() if name.startswith("class ")}
+        groups = {Group.named(name): value for name, value in record.items() if not name.startswith("class ")}
+        return cls(groups, classes)
 
 
 def odds(threshold: float) -> float:

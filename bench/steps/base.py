@@ -14,6 +14,7 @@ import numpy as np
 from bench.adapters.ranks import RankPlan
 from bench.api.quantizer import QuantizedWeights, Quantizer
 from bench.config import RunConfig
+from bench.errors import RunStateError
 from bench.results.layout import QUANTIZED
 from bench.results.store import write_json
 from bench.sealed import digests, read_sealed, sealed
@@ -76,6 +77,23 @@ def quantized_base(
         kept = {"bits_per_weight": weights.bits_per_weight, "bytes": weights.bytes, "files": digests(out)}
         write_json(facts, sealed(kept))
     return out, QuantizedWeights(kept["bits_per_weight"], kept["bytes"])
+
+
+def kept_quantized(quantizer: Quantizer, folder: Path) -> Path:
+    """Folder of the quantized base model that a finished run keeps.
+
+    Raises:
+        RunStateError: it is not there, or not as it was written.
+    """
+    out = folder / QUANTIZED / quantizer.name
+    kept = read_sealed(folder / QUANTIZED / f"{quantizer.name}.{_FACTS}")
+    if kept is None or digests(out) != kept["files"]:
+        what = "is not there" if not out.is_dir() else "or its facts are damaged"
+        raise RunStateError(
+            f"The quantized base model {out} {what}.",
+            "Put the folder back, or run the same configuration again in another --out.",
+        )
+    return out
 
 
 def load_base(

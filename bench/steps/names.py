@@ -6,7 +6,7 @@ Nothing here imports torch: a name that nothing carries is refused in a quarter 
 from __future__ import annotations
 
 import re
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Mapping, MutableMapping
 from dataclasses import replace
 from pathlib import Path
 
@@ -15,6 +15,25 @@ from bench.config import RunConfig
 from bench.errors import UsageError, unknown
 from bench.registry import Registry
 from bench.steps.resolve import tolerating
+from bench.steps.threads import settle_threads
+
+
+def ready(config: RunConfig, registry: Registry, environ: MutableMapping[str, str], resuming: bool = False) -> RunConfig:
+    """A configuration as it was typed, written out and checked, and threads settled: what comes next may import torch.
+
+    Args:
+        config: of a run that begins, or what was typed beside ``--resume``.
+        registry: the plugins.
+        environ: ``BENCH_DATA`` is read from it; how threads wait is written into it.
+        resuming: whether a run goes on, whose folder says what it was begun with.
+
+    Raises:
+        UsageError: a name that nothing carries, or a combination that means nothing.
+    """
+    whole = config if resuming else written_out(config, registry, environ)
+    check(whole, registry, resuming)
+    settle_threads(environ)
+    return whole
 
 
 def written_out(config: RunConfig, registry: Registry, environ: Mapping[str, str]) -> RunConfig:

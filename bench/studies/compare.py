@@ -27,6 +27,8 @@ from bench.studies.twoway import LEVEL, MINIMUM_SEEDS, Estimate, Measure, align,
 
 TOO_FEW = "not resolved at this number of seeds"
 UNRESOLVED = "not resolved"
+LEAST = 100
+"""Resamples that an interval is read off, at least."""
 
 
 @dataclass(frozen=True)
@@ -170,8 +172,12 @@ def compare(
     Raises:
         ContractError: they differ in what was not allowed, or share no task.
         RunStateError: a run has no statistics, or damaged ones.
-        UsageError: fewer than two runs, or a name that means nothing.
+        UsageError: fewer than two runs, a name that means nothing, or too few resamples.
     """
+    if split not in ("test", "dev"):
+        raise UsageError(f"The split is {split!r}; it must be test or dev.")
+    if resamples < LEAST:
+        raise UsageError(f"The number of resamples is {resamples}; it must be at least {LEAST}.")
     if len(runs) < 2:
         raise UsageError(f"A comparison wants two runs or more; got {len(runs)}.", "Name another run, or a folder of runs.")
     every = [run.facts for run in runs]

@@ -5,6 +5,8 @@ from __future__ import annotations
 import time
 from collections.abc import Sequence
 from contextlib import AbstractContextManager
+from pathlib import Path
+from tempfile import TemporaryDirectory
 from typing import Protocol
 
 from bench.api.study import StudyRun
@@ -87,6 +89,20 @@ def conduct(
                 return refused
             study.save()
     return _failed(study)
+
+
+def estimate(study: Study, audience: Audience) -> None:
+    """Estimates the tokens, time and memory of every run by dry runs, which prove parity; nothing is kept but in the study.
+
+    Args:
+        study: opened by `bench.studies.study.open_study`.
+        audience: is told.
+
+    Raises:
+        BenchError: a dry run was refused.
+    """
+    with TemporaryDirectory(prefix="bench-study-") as aside:
+        survey(study, audience.surveying, Path(aside))
 
 
 def _failed(study: Study) -> BenchError | None:

@@ -17,12 +17,52 @@ from bench.api.task import Task
 from bench.config import RunConfig
 from bench.errors import UsageError, unknown
 from bench.registry import Registry
-from bench.steps.names import check, task_set
+from bench.steps.names import check, task_set, written_out
 from bench.studies.finished import planned_runs
 from bench.studies.study import Study, plan_name
 
 MARGIN = 0.01
 """Of equivalence, in the metric's own unit."""
+
+
+def requested(
+    kind: str,
+    config: RunConfig,
+    registry: Registry,
+    environ: Mapping[str, str],
+    seeds: int = SEEDS,
+    sets: Sequence[str] = (),
+    grid: Mapping[str, Sequence[Any]] | None = None,
+    margin: float = MARGIN,
+    name: str | None = None,
+    arms: Sequence[str] = (),
+    options: Mapping[str, Any] | None = None,
+) -> Study:
+    """A study as a plan, from a configuration as it was typed: tasks of sets are written out and corpora looked for.
+
+    Args:
+        kind: one of `KINDS`.
+        config: what all runs share; it may name a set of tasks.
+        registry: knows the parts.
+        environ: ``BENCH_DATA`` is read from it.
+        seeds: how many.
+        sets: of an ablation: domains, or tasks joined by +.
+        grid: of a sweep: field to its values.
+        margin: of equivalence, in the metric's own unit.
+        name: of the study; from its plan where None.
+        arms: architectures, for a kind that takes several.
+        options: of the kind itself, by name.
+
+    Raises:
+        UsageError: something means nothing, or does not fit the kind.
+    """
+    named = {label: members(label, registry) for label in sets}
+    swept = [task for tasks in (grid or {}).get("task", ()) for task in as_tuple(tasks)]
+    if swept and config.task:
+        raise UsageError("Tasks are given twice: the grid sweeps over task, which is given beside it as well.")
+    tasks = dict.fromkeys((*config.task, *swept, *(task for listed in named.values() for task in listed)))
+    base = written_out(replace(config, task=tuple(tasks)), registry, environ)
+    return planned(kind, base, registry, seeds, named, grid, margin, name, arms, options)
 
 
 def planned(

@@ -10,8 +10,8 @@ import pytest
 from bench.api.part import Requirement
 from bench.cli import main
 from bench.cli.doctor import packages, pins
-from bench.cli.text import columns, fields, number
 from bench.registry import KINDS, Registry, singular
+from bench.screen.text import columns, fields, number
 
 # Worked case A of docs: one strict hit, two more relaxed ones.
 GOLD = "10-20,30-35|C0000001 40-50|C0000002 60-70|CUI-less 80-90|C0000004 100-110|C0000005"

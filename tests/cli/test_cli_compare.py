@@ -356,8 +356,8 @@ def test_bad_input_is_one_clear_message(make: Make, tmp_path: Path, capsys: pyte
     assert "There is no run 'nope'" in failed(["compare", str(good), "nope", "--out", str(good.parent)], capsys, 6)
     assert "Did you mean 'tokens'" in failed(["compare", str(good), str(other), "--allow", "token"], capsys, 2)
     assert "Unknown field of --by 'archi'" in failed(["compare", str(good), str(other), "--by", "archi"], capsys, 2)
-    assert "--split is 'train'" in failed(["compare", str(good), str(other), "--split", "train"], capsys, 2)
-    assert "--resamples is 5" in failed(["compare", str(good), str(other), "--resamples", "5"], capsys, 2)
+    assert "split is 'train'" in failed(["compare", str(good), str(other), "--split", "train"], capsys, 2)
+    assert "number of resamples is 5" in failed(["compare", str(good), str(other), "--resamples", "5"], capsys, 2)
     assert "has no statistics of ncbi-disease, dev" in failed(["compare", str(good), str(other), "--split", "dev"], capsys, 6)
 
 

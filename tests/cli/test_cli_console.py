@@ -7,8 +7,8 @@ from typing import Any
 
 import pytest
 
-from bench.cli.console import CleanConsole, RichReporter
 from bench.reporting import Reporter, SilentReporter
+from bench.screen.console import CleanConsole, RichReporter, in_notebook
 
 
 def reporter(terminal: bool = False, width: int = 100) -> tuple[RichReporter, io.StringIO]:
@@ -45,10 +45,39 @@ def test_a_pipe_gets_plain_lines() -> None:
     assert "\x1b" not in stream.getvalue()
 
 
+def test_a_notebook_has_one_line_that_is_written_over(monkeypatch: pytest.MonkeyPatch) -> None:
+    pytest.importorskip("IPython")
+    shown: list[tuple[str, bool]] = []
+
+    class Handle:
+        def update(self, data: dict[str, str], raw: bool) -> None:
+            shown.append((data["text/plain"], raw))
+
+    monkeypatch.setattr("bench.screen.console.in_notebook", lambda: True)
+    monkeypatch.setattr("IPython.display.display", lambda data, raw, display_id: Handle())
+    now = [0.0]
+    monkeypatch.setattr("bench.screen.console.time.monotonic", lambda: now[0])
+    sink, stream = reporter()
+    with sink.progress("\x1b[31mupdates", total=100, unit="tokens") as bar:
+        for _ in range(4):
+            now[0] += 0.3
+            bar.advance(1)
+    assert shown == [
+        ("    \\x1b[31mupdates: 2/100 tokens, 3.3 tokens/s, 29.4 s left", True),
+        ("    \\x1b[31mupdates: 4/100 tokens, 3.3 tokens/s, 28.8 s left", True),
+        ("    \\x1b[31mupdates: 4/100 tokens, 3.3 tokens/s, 1.2 s in all", True),
+    ]
+    assert stream.getvalue() == ""
+
+
+def test_a_terminal_is_no_notebook() -> None:
+    assert not in_notebook()
+
+
 def test_a_pipe_hears_of_long_work_now_and_then(monkeypatch: pytest.MonkeyPatch) -> None:
     sink, stream = reporter()
     now = [0.0]
-    monkeypatch.setattr("bench.cli.console.time.monotonic", lambda: now[0])
+    monkeypatch.setattr("bench.screen.console.time.monotonic", lambda: now[0])
     with sink.progress("updates", total=100, unit="tokens") as bar:
         for _ in range(40):
             now[0] += 1.0

@@ -16,6 +16,7 @@ from bench.config import RunConfig
 from bench.errors import UsageError
 from bench.hooks import hookimpl
 from bench.registry import Registry, load
+from bench.steps.names import written_out
 
 
 def configure(words: list[str], environ: dict[str, str] | None = None, registry: Registry | None = None) -> RunConfig:
@@ -23,7 +24,8 @@ def configure(words: list[str], environ: dict[str, str] | None = None, registry:
     run_command.configure(parser)
     args = parse(parser, words)
     assert args is not None
-    return run_command.configuration(args, environ or {}, registry)
+    config = run_command.configuration(args)
+    return config if environ is None and registry is None else written_out(config, registry or load(), environ or {})
 
 
 def test_no_flags_are_the_defaults() -> None:

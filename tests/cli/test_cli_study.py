@@ -14,13 +14,13 @@ from bench_plugins.studies.token_control import TokenControl
 
 from bench.api.study import Cost, Request
 from bench.cli import main
-from bench.cli.console import CleanConsole
 from bench.cli.parser import Parser, parse
 from bench.cli.study import configure, planned_study
-from bench.cli.studytable import StudyWatcher, duration, state
 from bench.config import RunConfig
 from bench.launchers import Outcome
 from bench.registry import Registry
+from bench.screen.console import CleanConsole
+from bench.screen.studytable import StudyWatcher, duration, state
 from bench.studies.finished import planned_runs
 from bench.studies.study import Study
 

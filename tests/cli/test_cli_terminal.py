@@ -14,11 +14,11 @@ from hypothesis import example, given
 from hypothesis import strategies as st
 
 from bench.cli import main
-from bench.cli.console import CleanConsole, RichReporter
 from bench.cli.result import next_commands
-from bench.cli.terminal import STYLES, clean, line, over, paint, say, width
-from bench.cli.text import columns, fields
 from bench.errors import DataWarning
+from bench.screen.console import CleanConsole, RichReporter
+from bench.screen.terminal import STYLES, clean, line, over, paint, say, width
+from bench.screen.text import columns, fields
 
 HOSTILE = "a\x1b[2Jb\x1b]0;t\x07c\x9b31md\u202ee\rf\x08g\x7fh\u2066i\udc9b"
 SPELT = r"a\x1b[2Jb\x1b]0;t\x07c\x9b31md\u202ee\rf\x08g\x7fh\u2066i\udc9b"

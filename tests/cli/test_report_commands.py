@@ -76,7 +76,7 @@ def test_the_board_is_plain_about_mistakes(
 def test_a_missing_package_is_told_with_its_install_command(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> None:
-    monkeypatch.setattr("bench.report.write.NEEDED", {"no_such_module": "no-such-package"})
+    monkeypatch.setattr("bench.pages.write.NEEDED", {"no_such_module": "no-such-package"})
     assert main(["report", "--runs", str(tmp_path)]) == 5
     err = capsys.readouterr().err
     assert "no-such-package" in err

@@ -48,6 +48,16 @@ def test_a_sweep_runs_once_and_its_rows_name_the_points(tmp_path: Path) -> None:
     assert [(run.folder / "result.json").stat().st_mtime_ns for run in again.runs] == results
 
 
+def test_a_dry_run_of_a_study_estimates_its_runs_and_leaves_nothing(tmp_path: Path) -> None:
+    fields = {"task": "gad", "model": "tiny-bert", "tokens": 5000, "tracker": "none", "out": tmp_path / "runs"}
+    found = bench.study("sweep", seeds=1, grid=GRID, dry_run=True, **fields)  # type: ignore[arg-type]
+    assert [run.estimate.tokens for run in found.study.runs if run.estimate] == [5000, 5000]
+    assert len(found.runs) == 0
+    assert found.rows() == []
+    assert "0 of 2 runs finished" in found._repr_html_()
+    assert not (tmp_path / "runs").exists()
+
+
 def test_what_does_not_fit_a_kind_is_refused(tmp_path: Path) -> None:
     fields = {"task": "gad", "model": "tiny-bert", "steps": 2, "out": tmp_path}
     with pytest.raises(UsageError, match="Did you mean 'sweep'"):

@@ -21,8 +21,8 @@ MARKS = ".mark-symbol path, .mark-rule line, .mark-line path, .mark-rect path"
 
 @pytest.fixture(scope="module")
 def report(made: ModuleType, tmp_path_factory: pytest.TempPathFactory) -> Path:
-    from bench.report.collect import collect
-    from bench.report.write import write
+    from bench.pages.collect import collect
+    from bench.pages.write import write
 
     out = tmp_path_factory.mktemp("report")
     made.token_control(out / "runs", seeds=2)

@@ -69,7 +69,7 @@ class Ranks(StudyKind):
         return {"tasks": [{"task": task, "kind": kind, "reason": reason}], "scores": score, "differences": told}
 
     def tables(self, verdict):
-        from bench.report.content import Column, Table
+        from bench.pages.content import Column, Table
 
         columns = (Column("role", "rank"), Column("score", "score", "score"))
         return [Table("ranks", "Scores by rank", "One seed.", columns, tuple(verdict["scores"].items()))]

@@ -95,7 +95,7 @@ def test_words_say_the_very_configuration(config: RunConfig, data: dict[str, str
     configure(parser)
     args = parse(parser, words_of(config))
     assert isinstance(args, Namespace)
-    found = configuration(args, {})
+    found = configuration(args)
     assert {f.name: getattr(found, f.name) for f in fields(found)} == {f.name: getattr(config, f.name) for f in fields(config)}
 
 

@@ -235,3 +235,10 @@ def test_the_jackknife_is_the_standard_deviation_of_what_leaving_one_out_gives()
     ]
     assert scored._error(*picked) == pytest.approx(wanted)
     assert wanted > 0
+
+
+def test_thresholds_read_back_as_they_were_written() -> None:
+    groups = {Group("Sign"): 0.4, Group("Sign", several=True): 0.2, Group("CONTAINS", kind="relation"): 0.6}
+    chosen = Thresholds(groups, {"yes": 0.3})
+    assert Thresholds.from_json(chosen.as_json()) == chosen
+    assert Thresholds.from_json({}) == Thresholds()

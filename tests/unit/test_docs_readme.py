@@ -89,7 +89,7 @@ def test_every_command_on_the_page_parses(page: Path) -> None:
         if words[0] != "run":
             continue
         if args.config is None:
-            configuration(args, {})  # numbers in range, one budget, no unknown choice
+            configuration(args)  # numbers in range, one budget, no unknown choice
         for kind, name in (
             *(("tasks", task) for task in args.task or ()),
             ("architectures", args.arch),

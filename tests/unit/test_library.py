@@ -15,8 +15,9 @@ import pytest
 import bench
 from bench.config import RunConfig
 from bench.errors import BenchError, ContractError, MissingError, UsageError
-from bench.library import RunFields, _configured
+from bench.library.fields import RunFields, configured
 from bench.registry import load
+from bench.studies.study import Study, StudyRun
 
 
 def test_importing_it_loads_nothing_heavy() -> None:
@@ -38,7 +39,7 @@ def test_a_run_takes_every_field_of_a_configuration_and_no_other() -> None:
 
 
 def test_paths_and_single_names_are_taken(tmp_path: Path) -> None:
-    made = _configured(None, {"task": "2015-T14", "data": {"2015-T14": tmp_path}, "out": tmp_path, "tracker": "none", "lr": 1})
+    made = configured(None, {"task": "2015-T14", "data": {"2015-T14": tmp_path}, "out": tmp_path, "tracker": "none", "lr": 1})
     assert (made.task, made.data, made.out) == (("2015-T14",), {"2015-T14": str(tmp_path)}, str(tmp_path))
     assert (made.tracker, made.lr) == (("none",), 1.0)
 
@@ -52,8 +53,8 @@ def test_a_missing_package_is_told(made: ModuleType, tmp_path: Path, monkeypatch
 
 def test_one_budget_takes_the_place_of_another() -> None:
     base = RunConfig(task=("2015-T14",), tokens=500)
-    assert _configured(base, {"epochs": 2.0}).tokens is None
-    assert _configured(base, {"arch": "A2"}).tokens == 500
+    assert configured(base, {"epochs": 2.0}).tokens is None
+    assert configured(base, {"arch": "A2"}).tokens == 500
 
 
 def test_what_means_nothing_is_refused_with_the_nearest() -> None:
@@ -112,6 +113,44 @@ def test_in_a_notebook_runs_are_a_table_that_is_stamped_and_escaped(made: Module
         assert run.headline.metric in shown
 
 
+def test_figures_are_those_of_the_page_and_drawn_in_a_notebook(made: ModuleType, tmp_path: Path) -> None:
+    for name in ("jinja2", "vl_convert", "statsmodels"):
+        pytest.importorskip(name)
+    made.make(tmp_path / "runs", made.grid(2))
+    figures = bench.runs(tmp_path / "runs").figures(by=["arch"])
+    page = bench.report(runs=tmp_path / "runs", out=tmp_path / "page", by=["arch"])
+    assert set(figures) == {path.stem for path in (page.parent / "figures").glob("*.svg")}
+    assert "SYNTHETIC" in figures._repr_html_()
+    for name, figure in figures.items():
+        assert name in figures._repr_html_()
+        shown = figure._repr_mimebundle_()
+        assert shown["image/svg+xml"] == (page.parent / "figures" / f"{name}.svg").read_text(encoding="utf-8")
+    with pytest.raises(UsageError, match="archi"):
+        bench.runs(tmp_path / "runs").figures(by=["archi"])
+
+
+def test_a_run_names_itself_in_one_line_and_has_figures_of_its_own(made: ModuleType, tmp_path: Path) -> None:
+    pytest.importorskip("statsmodels")
+    made.make(tmp_path, made.grid(2))
+    found = bench.runs(tmp_path)
+    assert repr(found).splitlines() == [f"{len(found)} runs", *(f"  {run!r}" for run in found)]
+    assert repr(found[0]).startswith(f"RunResult({found[0].id}: ")
+    assert repr(found[0]).endswith(", synthetic)")
+    assert "curves-loss" in found[0].figures()
+    assert "differences" not in found[0].figures()
+
+
+def test_in_a_notebook_a_study_shows_its_verdict(tmp_path: Path) -> None:
+    verdict = {"tasks": [{"task": "gad", "kind": "no effect", "reason": "a < b"}, {"task": "of another shape"}]}
+    planned = StudyRun("multi-s0", "multi", None, 0, "A1", RunConfig(task=("gad",)))
+    study = bench.StudyResult(Study(tmp_path, "token-control", "one", {}, [planned], verdict=verdict))
+    shown = study._repr_html_()
+    assert "token-control one: 0 of 1 runs finished" in shown
+    assert "<td>gad</td><td>no effect</td><td>a &lt; b</td>" in shown
+    assert "another shape" not in shown
+    assert repr(study) == "StudyResult(token-control one: 0 of 1 runs finished)"
+
+
 def test_comparing_is_what_the_command_does(made: ModuleType, tmp_path: Path) -> None:
     pytest.importorskip("statsmodels")
     cells = [
@@ -133,11 +172,11 @@ def test_a_report_is_the_page_of_the_command(made: ModuleType, tmp_path: Path) -
     for name in ("jinja2", "vl_convert", "statsmodels"):
         pytest.importorskip(name)
     made.make(tmp_path / "runs", made.grid(2))
-    page = bench.write_report(runs=tmp_path / "runs", out=tmp_path / "page")
+    page = bench.report(runs=tmp_path / "runs", out=tmp_path / "page")
     assert page == tmp_path / "page" / "index.html"
     assert "SYNTHETIC" in page.read_text(encoding="utf-8").upper()
     with pytest.raises(UsageError, match="archi"):
-        bench.write_report(runs=tmp_path / "runs", by=["archi"])
+        bench.report(runs=tmp_path / "runs", by=["archi"])
 
 
 def test_scoring_files_is_what_the_command_does(tmp_path: Path) -> None:

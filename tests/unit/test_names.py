@@ -15,7 +15,8 @@ from bench.api.study import Request
 from bench.config import RunConfig
 from bench.errors import UsageError
 from bench.registry import Registry, load
-from bench.steps.names import task_set, written_out
+from bench.steps.names import ready, task_set, written_out
+from bench.studies.request import requested
 
 
 class ReachedError(Exception):
@@ -66,6 +67,31 @@ def test_corpora_below_bench_data_are_found(
         "ncbi-disease": str(tmp_path / "root" / "ncbi-disease"),
         "bc5cdr": str(tmp_path / "own"),
     }
+
+
+def test_what_was_typed_is_written_out_and_checked_at_once_and_left_alone_beside_resume(
+    registry: Registry, tmp_path: Path
+) -> None:
+    (tmp_path / "gad").mkdir()
+    environ = {"BENCH_DATA": str(tmp_path), "OMP_WAIT_POLICY": "PASSIVE"}
+    whole = ready(RunConfig(task=("gad",)), registry, environ)
+    assert whole.data == {"gad": str(tmp_path / "gad")}
+    assert ready(RunConfig(task_set="clinical"), registry, environ).task == task_set("clinical", registry)
+    assert ready(RunConfig(), registry, environ, resuming=True) == RunConfig()
+    with pytest.raises(UsageError, match="Unknown architecture 'A9'"):
+        ready(RunConfig(task=("gad",), arch="A9"), registry, environ)
+
+
+def test_a_study_finds_the_corpora_of_tasks_that_its_grid_or_its_sets_name(registry: Registry, tmp_path: Path) -> None:
+    for name in ("gad", "bc5cdr"):
+        (tmp_path / name).mkdir()
+    environ = {"BENCH_DATA": str(tmp_path)}
+    swept = requested("sweep", RunConfig(), registry, environ, 1, grid={"task": ["gad", "bc5cdr"]})
+    assert [run.config.data for run in swept.runs] == [{name: str(tmp_path / name)} for name in ("gad", "bc5cdr")]
+    sets = requested("ablation", RunConfig(), registry, environ, 1, ["gad+bc5cdr"])
+    assert {tuple(run.config.data) for run in sets.runs} == {("gad", "bc5cdr")}
+    with pytest.raises(UsageError, match="given twice"):
+        requested("sweep", RunConfig(task=("gad",)), registry, environ, 1, grid={"task": ["bc5cdr"]})
 
 
 @pytest.mark.parametrize(

@@ -10,16 +10,16 @@ from typing import Any
 import pytest
 
 from bench.errors import RunStateError, UsageError
-from bench.report import errors, evaluation, figures, tables
-from bench.report.board import entries, needs_whole
-from bench.report.collect import collect
-from bench.report.content import Column, Mark, Table, front, shown
-from bench.report.curves import read_curves, thin
-from bench.report.files import figure_csv, table_csv
-from bench.report.latex import table_tex, tex
-from bench.report.transfer import transfer
-from bench.report.vega import specifications, style
-from bench.report.verdicts import estimates, statements, summaries
+from bench.pages import errors, evaluation, figures, tables
+from bench.pages.board import entries, needs_whole
+from bench.pages.collect import collect
+from bench.pages.content import Column, Mark, Table, front, shown
+from bench.pages.curves import read_curves, thin
+from bench.pages.files import figure_csv, table_csv
+from bench.pages.latex import table_tex, tex
+from bench.pages.transfer import transfer
+from bench.pages.vega import specifications, style
+from bench.pages.verdicts import estimates, statements, summaries
 
 
 def change(folder: Path, **values: Any) -> None:

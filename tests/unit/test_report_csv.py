@@ -9,8 +9,8 @@ import pytest
 from hypothesis import example, given
 from hypothesis import strategies as st
 
-from bench.report.content import Column, Figure, Mark, Table
-from bench.report.files import figure_csv, inert, table_csv
+from bench.pages.content import Column, Figure, Mark, Table
+from bench.pages.files import figure_csv, inert, table_csv
 
 
 @pytest.mark.parametrize(

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import sys
 from dataclasses import replace
 from pathlib import Path
 from typing import cast
@@ -10,8 +11,8 @@ import pytest
 
 pytest.importorskip("vl_convert")
 
-from bench.report.content import Figure, FigureKind, Mark
-from bench.report.drawing import PALETTE, save
+from bench.pages.content import Figure, FigureKind, Mark
+from bench.pages.drawing import PALETTE, save
 
 GROUPS = ("A1", "A2")
 
@@ -40,6 +41,29 @@ def test_a_printed_figure_needs_no_style_sheet(kind: str, tmp_path: Path) -> Non
     assert kind == "heat" or all(colour in drawn for colour in PALETTE[: len(GROUPS)])
     assert pdf.read_bytes().startswith(b"%PDF")
     assert b"FontFile" in pdf.read_bytes()  # a paper's publisher asks for embedded fonts
+
+
+@pytest.mark.parametrize("kind", ["intervals", "lines", "bars", "heat", "points"])
+def test_in_a_notebook_a_figure_is_vega_lite_that_draws_without_a_style_sheet(kind: str) -> None:
+    import json
+
+    import vl_convert
+
+    made = figure(kind, synthetic=True)
+    shown = made._repr_mimebundle_()
+    spec = json.dumps(shown["application/vnd.vegalite.v5+json"])
+    assert "var(" not in spec
+    assert "tooltip" in spec
+    assert "SYNTHETIC DATA" in spec
+    drawn = vl_convert.vegalite_to_svg(spec, vl_version="5.20")
+    assert all(part in drawn for part in ("first task", "second task", "SYNTHETIC DATA"))
+    assert shown["image/svg+xml"].startswith("<svg")
+    assert shown["text/plain"] == "Made up. Two arms."
+
+
+def test_without_vl_convert_a_notebook_still_gets_vega_lite(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setitem(sys.modules, "vl_convert", None)
+    assert set(figure("bars")._repr_mimebundle_()) == {"application/vnd.vegalite.v5+json", "text/plain"}
 
 
 def test_a_legend_stands_where_there_is_more_than_one_group(tmp_path: Path) -> None:

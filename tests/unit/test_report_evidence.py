@@ -12,18 +12,18 @@ from typing import Any
 import pytest
 from bench_plugins.studies.transfer import NONE
 
+from bench.pages import cost, errors, evaluation, funnel
+from bench.pages.collect import Evidence, collect
+from bench.pages.content import Cell, Column, Table
+from bench.pages.held import hold
+from bench.pages.latex import LONG, table_tex, tex
+from bench.pages.linking import concepts
+from bench.pages.overlap import flagged, overlap
+from bench.pages.page import lead, notices
+from bench.pages.verdicts import differences, statements
+from bench.pages.verdicts import tested as judged
+from bench.pages.write import sections
 from bench.registry import Registry
-from bench.report import cost, errors, evaluation, funnel
-from bench.report.collect import Evidence, collect
-from bench.report.content import Cell, Column, Table
-from bench.report.held import hold
-from bench.report.latex import LONG, table_tex, tex
-from bench.report.linking import concepts
-from bench.report.overlap import flagged, overlap
-from bench.report.page import lead, notices
-from bench.report.verdicts import differences, statements
-from bench.report.verdicts import tested as judged
-from bench.report.write import sections
 from bench.results.store import read_result, write_result
 
 TASK = "ncbi-disease"

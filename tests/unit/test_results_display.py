@@ -5,7 +5,7 @@ from pathlib import Path
 
 import pytest
 
-from bench.report.content import shown
+from bench.pages.content import shown
 from bench.results import display
 from bench.results.display import change, p_value, score, size
 

@@ -14,10 +14,10 @@ from bench.cli.show import facts
 from bench.config import RunConfig
 from bench.errors import BenchError, UsageError
 from bench.hooks import hookimpl
+from bench.pages.collect import collect
+from bench.pages.verdicts import statements
+from bench.pages.write import sections
 from bench.registry import Registry, load
-from bench.report.collect import collect
-from bench.report.verdicts import statements
-from bench.report.write import sections
 from bench.studies.finished import UnknownKind, judged, kind_of, planned_runs
 from bench.studies.request import own_options, planned
 from bench.studies.study import Study, open_study
@@ -151,7 +151,7 @@ def test_a_kind_that_is_gone_still_shows_what_was_kept(tmp_path: Path) -> None:
 
 
 def test_a_report_tells_what_the_kind_tells(made: Any, tmp_path: Path) -> None:
-    from bench.report.content import Column, Table
+    from bench.pages.content import Column, Table
 
     class Telling(Seeds):
         name = "token-control"

@@ -14,7 +14,7 @@ from typing import TYPE_CHECKING, Any, ClassVar
 from bench.api.study import Request, Statement, StudyKind, StudyRun, Tone
 
 if TYPE_CHECKING:
-    from bench.report.content import Cell, Figure, Table
+    from bench.pages.content import Cell, Figure, Table
     from bench.results.statistics import Statistics
     from bench.studies.finished import FinishedStudy
     from bench.studies.similarity import Pair
@@ -111,7 +111,7 @@ class Transfer(StudyKind):
 
     def figures(self, verdict: Mapping[str, Any]) -> list[Figure]:
         """Gain and harm as a matrix, and against how alike the tasks are."""
-        from bench.report.content import Figure, Mark, shown
+        from bench.pages.content import Figure, Mark, shown
 
         pairs = verdict["pairs"]
         cells = tuple(
@@ -142,7 +142,7 @@ class Transfer(StudyKind):
         return [matrix, similarity]
 
     def _matrix(self, verdict: Mapping[str, Any]) -> Table:
-        from bench.report.content import Column, Table
+        from bench.pages.content import Column, Table
 
         pairs = verdict["pairs"]
         kinds = _kinds(pairs)
@@ -167,7 +167,7 @@ class Transfer(StudyKind):
         return Table("transfer", "Transfer by pair", caption, columns, tuple(rows))
 
     def _spearman(self, verdict: Mapping[str, Any]) -> Table:
-        from bench.report.content import Column, Table
+        from bench.pages.content import Column, Table
 
         columns = (
             Column("similarity", "similarity"), Column("rho", "Spearman’s ρ", "change"), Column("p", "p", "p"),
@@ -221,7 +221,7 @@ def _similarity(finished: FinishedStudy) -> dict[str, dict[Pair, float]]:
 
 
 def _statement(pair: Mapping[str, Any]) -> Statement:
-    from bench.report.content import difference
+    from bench.pages.content import difference
 
     at_total, at_own = pair["at_total"], pair["at_own"]
     p = at_total.get("p_holm")
@@ -238,7 +238,7 @@ def _kinds(pairs: list[Mapping[str, Any]]) -> list[str]:
 
 
 def _rho(found: Mapping[str, Any]) -> str:
-    from bench.report.content import shown
+    from bench.pages.content import shown
 
     if found.get("rho") is None:
         return f"{NONE} ({found.get('n')} pairs)"

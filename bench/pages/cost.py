@@ -7,10 +7,10 @@ from dataclasses import dataclass
 from statistics import fmean
 from typing import Any
 
-from bench.report.collect import Evidence, Run
-from bench.report.content import Cell, Column, Figure, Mark, Table, shown
-from bench.report.figures import figure_of
-from bench.report.tables import hardware, table_of
+from bench.pages.collect import Evidence, Run
+from bench.pages.content import Cell, Column, Figure, Mark, Table, shown
+from bench.pages.figures import figure_of
+from bench.pages.tables import hardware, table_of
 
 UNQUANTIZED = "unquantized"
 NUMBER = {"fp32": 4, "bf16": 2}

@@ -5,10 +5,10 @@ from __future__ import annotations
 from collections.abc import Sequence
 from statistics import fmean
 
-from bench.report.collect import LINES, Evidence, Run, rests
-from bench.report.content import Figure, FigureKind, Mark, shown
-from bench.report.tables import own_parity
-from bench.report.verdicts import Summary, summaries
+from bench.pages.collect import LINES, Evidence, Run, rests
+from bench.pages.content import Figure, FigureKind, Mark, shown
+from bench.pages.tables import own_parity
+from bench.pages.verdicts import Summary, summaries
 from bench.results.display import some
 
 

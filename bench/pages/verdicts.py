@@ -7,8 +7,8 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
 from bench.api.study import Statement, Tone
-from bench.report.collect import Evidence, Run, rests
-from bench.report.content import Cell, Column, Figure, Mark, Table, difference, shown
+from bench.pages.collect import Evidence, Run, rests
+from bench.pages.content import Cell, Column, Figure, Mark, Table, difference, shown
 from bench.results.display import some
 from bench.studies.contract import listed
 from bench.studies.finished import own_faults

@@ -2,22 +2,25 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
 
 from bench.errors import MissingError
-from bench.report import cost, errors, evaluation, figures, tables, transfer
-from bench.report.collect import Evidence, rests
-from bench.report.content import Figure, Section, Table
-from bench.report.drawing import save
-from bench.report.files import figure_csv, table_csv
-from bench.report.funnel import funnel, funnel_table
-from bench.report.latex import table_tex
-from bench.report.linking import concepts
-from bench.report.overlap import overlap
-from bench.report.page import render
-from bench.report.vega import INSTALL
-from bench.report.verdicts import differences
+from bench.pages import cost, errors, evaluation, figures, tables, transfer
+from bench.pages.collect import Evidence, collect, rests
+from bench.pages.content import Figure, Section, Table
+from bench.pages.drawing import save
+from bench.pages.files import figure_csv, table_csv
+from bench.pages.funnel import funnel, funnel_table
+from bench.pages.held import hold
+from bench.pages.latex import table_tex
+from bench.pages.linking import concepts
+from bench.pages.overlap import overlap
+from bench.pages.page import render
+from bench.pages.vega import INSTALL
+from bench.pages.verdicts import differences
+from bench.registry import Registry
 from bench.results.store import write_bytes
 from bench.studies.finished import own_faults
 
@@ -34,12 +37,14 @@ class Written:
         bytes: its size.
         figures: how many.
         tables: how many.
+        evidence: what it is about.
     """
 
     page: Path
     bytes: int
     figures: int
     tables: int
+    evidence: Evidence
 
 
 def require() -> None:
@@ -53,6 +58,36 @@ def require() -> None:
     lacking = [package for module, package in NEEDED.items() if find_spec(module) is None]
     if lacking:
         raise MissingError(f"A report needs {', '.join(lacking)}; not installed here.", INSTALL)
+
+
+def report(
+    refs: Sequence[str],
+    runs: Path,
+    registry: Registry,
+    out: Path | None = None,
+    tasks: Sequence[str] = (),
+    by: Sequence[str] = (),
+    allow: Sequence[str] = (),
+) -> Written:
+    """Reads runs or a study, holds them against each other, and writes the page with its tables and figures.
+
+    Args:
+        refs: a study, or runs; all of `runs` where there is none.
+        runs: folder of runs.
+        registry: knows the tasks.
+        out: where it goes; ``report/`` of the study or of `runs` where None.
+        tasks: only runs of these.
+        by: fields that set arms apart; what differs where empty.
+        allow: fields beyond `by` that may differ.
+
+    Raises:
+        MissingError: a package is not installed.
+        RunStateError: nothing carries a name, or no run has finished.
+        StorageError: the disk is full or cannot be written.
+    """
+    require()
+    evidence = hold(collect(refs, runs, tasks, registry), registry, by, allow)
+    return write(evidence, out or (evidence.study.folder if evidence.study is not None else runs) / "report")
 
 
 def sections(evidence: Evidence) -> list[Section]:
@@ -108,7 +143,7 @@ def write(evidence: Evidence, out: Path) -> Written:
     save(drawn, out / "figures")
     for figure in drawn:
         write_bytes(out / "figures" / f"{figure.name}.csv", figure_csv(figure).encode(errors="backslashreplace"), durable=False)
-    return Written(out / PAGE, len(page), len(drawn), len(tabled))
+    return Written(out / PAGE, len(page), len(drawn), len(tabled), evidence)
 
 
 def _study(evidence: Evidence) -> Section | None:

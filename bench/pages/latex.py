@@ -6,7 +6,7 @@ import re
 import unicodedata
 from collections.abc import Sequence
 
-from bench.report.content import Table, shown
+from bench.pages.content import Table, shown
 
 LONG = 40
 """Rows from which a table runs over pages instead of floating."""

@@ -10,8 +10,8 @@ from typing import TYPE_CHECKING
 from bench.errors import BenchError
 
 if TYPE_CHECKING:
+    from bench.pages.collect import Evidence
     from bench.registry import Registry
-    from bench.report.collect import Evidence
     from bench.studies.arms import Arm
     from bench.studies.compare import Comparison
     from bench.studies.contract import Difference

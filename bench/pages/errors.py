@@ -5,10 +5,10 @@ from __future__ import annotations
 from collections.abc import Mapping
 from statistics import fmean
 
-from bench.report.collect import Evidence, Run, rests
-from bench.report.content import Cell, Column, Figure, Mark, Table, in_words
-from bench.report.evaluation import told_of
-from bench.report.verdicts import mean_mark, spread
+from bench.pages.collect import Evidence, Run, rests
+from bench.pages.content import Cell, Column, Figure, Mark, Table, in_words
+from bench.pages.evaluation import told_of
+from bench.pages.verdicts import mean_mark, spread
 
 ERRORS = "errors"
 KINDS = ("missed", "spurious", "boundary", "boundary_type", "type", "link", "split", "merged", "concept")

@@ -1,4 +1,4 @@
-"""Figures for print: the page's own plots side by side with a legend, as SVG and as PDF with embedded fonts."""
+"""Figures without the page's style sheet: its own plots side by side with a legend; for print as SVG and PDF with fonts."""
 
 from __future__ import annotations
 
@@ -8,8 +8,8 @@ from pathlib import Path
 from typing import Any
 
 from bench.errors import MissingError
-from bench.report.content import Figure
-from bench.report.vega import INSTALL, Spec, specifications
+from bench.pages.content import Figure
+from bench.pages.vega import INSTALL, Spec, specifications
 from bench.results.store import write_bytes
 
 PALETTE = ("#0b62a8", "#c8501e", "#137a5c", "#8a4fa3", "#a66f00", "#2b8fb5", "#b03a63", "#5b6670")
@@ -43,7 +43,7 @@ def save(figures: Sequence[Figure], folder: Path) -> list[Path]:
         raise MissingError("The figures for print need vl-convert-python, which is not installed.", INSTALL) from None
     written = []
     for figure in figures:
-        drawn = vl_convert.vegalite_to_svg(json.dumps(_printed(figure)))
+        drawn = vl_convert.vegalite_to_svg(json.dumps(unstyled(figure)))
         for suffix, content in ((".svg", drawn.encode()), (".pdf", vl_convert.svg_to_pdf(drawn))):
             path = folder / f"{figure.name}{suffix}"
             write_bytes(path, content, durable=False)
@@ -51,11 +51,17 @@ def save(figures: Sequence[Figure], folder: Path) -> list[Path]:
     return written
 
 
-def _printed(figure: Figure) -> Spec:
-    """All plots of a figure as one specification that needs no style sheet."""
+def unstyled(figure: Figure, tooltips: bool = False) -> Spec:
+    """All plots of a figure as one specification that needs no style sheet.
+
+    Args:
+        figure: what is drawn.
+        tooltips: whether a mark tells its numbers under the pointer, which paper does not.
+    """
     plots = []
     for title, plot in specifications(figure):
-        dressed = {name: part for name, part in _dressed(plot, len(figure.groups) > 1).items() if name not in OF_THE_PAGE}
+        coloured = _coloured(plot, len(figure.groups) > 1, tooltips)
+        dressed = {name: part for name, part in coloured.items() if name not in OF_THE_PAGE}
         plots.append(dressed | {"width": WIDTH} | ({"title": title} if title else {}))
     whole = {
         "concat": plots,
@@ -68,13 +74,14 @@ def _printed(figure: Figure) -> Spec:
     return whole
 
 
-def _dressed(part: Any, legend: bool) -> Any:
+def _coloured(part: Any, legend: bool, tooltips: bool) -> Any:
     """A part of a specification with colours in place of the style sheet's names and, where there is to be one, its legend."""
     if isinstance(part, dict):
-        found = {name: _dressed(value, legend) for name, value in part.items() if name != "tooltip"}
-        if legend and found.get("field") == "group":
-            found.pop("legend", None)
-        return found
+        kept = {name: value for name, value in part.items() if name != "tooltip" or tooltips}
+        made = {name: _coloured(value, legend, tooltips) for name, value in kept.items()}
+        if legend and made.get("field") == "group":
+            made.pop("legend", None)
+        return made
     if isinstance(part, list):
-        return [_dressed(value, legend) for value in part]
+        return [_coloured(value, legend, tooltips) for value in part]
     return COLOURS.get(part, part) if isinstance(part, str) else part

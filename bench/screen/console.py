@@ -1,7 +1,8 @@
-"""The reporter of the command line: rich bars and tables on a terminal, plain lines where the output is piped."""
+"""A reporter for people: rich bars and tables on a terminal, plain lines in a pipe, lines written over in a notebook."""
 
 from __future__ import annotations
 
+import sys
 import time
 from collections.abc import Iterable, Iterator, Sequence
 from contextlib import contextmanager
@@ -24,11 +25,20 @@ from rich.segment import Segment
 from rich.table import Table
 from rich.text import Text
 
-from bench.cli.terminal import clean, line
 from bench.reporting import Progress
+from bench.screen.terminal import clean, line
 
 PLAIN_SECONDS = 15.0
 """Piped progress says something this often, and once at the end."""
+NOTEBOOK_SECONDS = 0.5
+"""The line of a notebook is written over this often."""
+
+
+def in_notebook() -> bool:
+    """Whether this is the kernel of a Jupyter notebook."""
+    shell = sys.modules.get("IPython")
+    kinds = type(shell.get_ipython()).__mro__ if shell is not None else ()
+    return any(kind.__name__ == "ZMQInteractiveShell" for kind in kinds)  # Colab's shell is a subclass
 
 
 class CleanConsole(Console):
@@ -49,7 +59,11 @@ class RichReporter:
     """
 
     def __init__(self, stderr: bool = False, console: CleanConsole | None = None) -> None:
-        self.console = console or CleanConsole(stderr=stderr, highlight=False, soft_wrap=True)
+        # Left to itself rich makes every line of a notebook an output of its own, and takes its kernel for a terminal.
+        terminal = False if in_notebook() else None
+        self.console = console or CleanConsole(
+            stderr=stderr, highlight=False, soft_wrap=True, force_terminal=terminal, force_jupyter=False
+        )
         self._steps = 0
 
     def step(self, title: str) -> None:
@@ -59,9 +73,9 @@ class RichReporter:
 
     @contextmanager
     def progress(self, title: str, total: float | None = None, unit: str = "") -> Iterator[Progress]:
-        """A bar with rate and time left on a terminal; a line now and then where the output is piped."""
+        """A bar with rate and time left on a terminal; a line written over in a notebook, or now and then in a pipe."""
         if not self.console.is_terminal:
-            plain = PlainProgress(self.console, title, total, unit)
+            plain = (NotebookProgress if in_notebook() else PlainProgress)(self.console, title, total, unit)
             yield plain
             plain.close()
             return
@@ -132,7 +146,16 @@ class _Bar:
 
 
 class PlainProgress:
-    """Lines instead of a bar: at most one every `PLAIN_SECONDS`, and one at the end."""
+    """Lines instead of a bar: at most one every so many seconds, and one at the end.
+
+    Args:
+        console: takes them.
+        title: what is being done.
+        total: units it takes; None where that is unknown.
+        unit: what is counted.
+    """
+
+    seconds = PLAIN_SECONDS
 
     def __init__(self, console: CleanConsole, title: str, total: float | None, unit: str) -> None:
         self._console = console
@@ -147,7 +170,7 @@ class PlainProgress:
         """Adds to what is done; prints a line where the last one is `PLAIN_SECONDS` old."""
         self._done += n
         self._stats |= stats
-        if time.monotonic() - self._said >= PLAIN_SECONDS:
+        if time.monotonic() - self._said >= self.seconds:
             self._say()
 
     def close(self) -> None:
@@ -164,7 +187,25 @@ class PlainProgress:
             parts.append(f"{_seconds(seconds)} in all")
         elif self._total is not None and speed:
             parts.append(f"{_seconds((self._total - self._done) / speed)} left")
-        self._console.print(f"    {self._title}: {', '.join(part for part in parts if part)}", markup=False)
+        self._write(f"    {self._title}: {', '.join(part for part in parts if part)}")
+
+    def _write(self, text: str) -> None:
+        self._console.print(text, markup=False)
+
+
+class NotebookProgress(PlainProgress):
+    """One line in the output of a notebook's cell, written over until the work is done."""
+
+    seconds = NOTEBOOK_SECONDS
+
+    def __init__(self, console: CleanConsole, title: str, total: float | None, unit: str) -> None:
+        super().__init__(console, title, total, unit)
+        from IPython.display import display
+
+        self._line = display({"text/plain": f"    {title}"}, raw=True, display_id=True)
+
+    def _write(self, text: str) -> None:
+        self._line.update({"text/plain": clean(text)}, raw=True)
 
 
 def _plain_table(header: Sequence[str], rows: Sequence[Sequence[str]], right: Sequence[bool]) -> str:
@@ -201,6 +242,6 @@ def _numeric(cell: object) -> bool:
 
 
 def _cell(cell: object) -> str:
-    from bench.cli.text import number
+    from bench.screen.text import number
 
     return "yes" if cell is True else "no" if cell is False else number(cell)

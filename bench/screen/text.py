@@ -10,7 +10,7 @@ from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
-from bench.cli.terminal import line, paint, width
+from bench.screen.terminal import line, paint, width
 
 
 def columns(header: Sequence[str], rows: Sequence[Sequence[str]], flexible: int | None = None, indent: str = "") -> str:

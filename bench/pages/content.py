@@ -140,6 +140,11 @@ class Figure:
         """The marks of one plot."""
         return tuple(mark for mark in self.marks if mark.panel == name)
 
+    def _repr_mimebundle_(self, include: Any = None, exclude: Any = None) -> dict[str, Any]:
+        from bench.pages.inline import bundle
+
+        return bundle(self)
+
 
 @dataclass(frozen=True)
 class Section:

@@ -5,8 +5,8 @@ from __future__ import annotations
 from collections.abc import Iterator, Mapping
 from typing import Any
 
-from bench.report.collect import Evidence, Run, rests
-from bench.report.content import Cell, Column, Table, shown
+from bench.pages.collect import Evidence, Run, rests
+from bench.pages.content import Cell, Column, Table, shown
 
 OVERLAP = "overlap"
 FLAG = 0.01

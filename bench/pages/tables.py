@@ -5,9 +5,9 @@ from __future__ import annotations
 from collections.abc import Iterable, Mapping, Sequence
 from typing import Any
 
-from bench.report.collect import Evidence, Run, rests
-from bench.report.content import Cell, Column, Table
-from bench.report.verdicts import summaries
+from bench.pages.collect import Evidence, Run, rests
+from bench.pages.content import Cell, Column, Table
+from bench.pages.verdicts import summaries
 
 DIGITS = 12
 """Digits of a hash that are shown."""

@@ -6,7 +6,7 @@ import csv
 import io
 from collections.abc import Iterable
 
-from bench.report.content import Cell, Figure, Table
+from bench.pages.content import Cell, Figure, Table
 
 _FORMULA = tuple("=+-@\t\r\n＝＋－＠")
 

@@ -2,8 +2,8 @@
 
 from __future__ import annotations
 
-from bench.report.collect import Evidence, rests
-from bench.report.content import Cell, Column, Table
+from bench.pages.collect import Evidence, rests
+from bench.pages.content import Cell, Column, Table
 
 CONCEPTS = "concepts"
 _COUNTS = (("mentions", "mentions"), ("unseen", "unseen"), ("new", "new"))

@@ -12,11 +12,11 @@ from bench import __version__
 from bench.api.study import Statement
 from bench.data.faults import listed
 from bench.errors import MissingError
-from bench.report.collect import Evidence
-from bench.report.content import Section, shown
-from bench.report.overlap import flagged
-from bench.report.vega import INSTALL, javascript, specifications, style
-from bench.report.verdicts import statements, tested
+from bench.pages.collect import Evidence
+from bench.pages.content import Section, shown
+from bench.pages.overlap import flagged
+from bench.pages.vega import INSTALL, javascript, specifications, style
+from bench.pages.verdicts import statements, tested
 from bench.results.display import some
 
 ROWS = 400
@@ -50,7 +50,7 @@ def render(evidence: Evidence, sections: Sequence[Section]) -> str:
         from jinja2 import Environment, StrictUndefined
     except ImportError:
         raise MissingError("A report needs jinja2, which is not installed.", INSTALL) from None
-    here = files("bench.report")
+    here = files("bench.pages")
     environment = Environment(autoescape=True, trim_blocks=True, lstrip_blocks=True, undefined=StrictUndefined)
     environment.filters["cell"] = shown
     template = environment.from_string((here / "page.html.j2").read_text(encoding="utf-8"))

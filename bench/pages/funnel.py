@@ -4,11 +4,11 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Mapping
 
-from bench.report.collect import Evidence, Run, rests
-from bench.report.content import Cell, Column, Figure, Table, in_words
-from bench.report.errors import SORTS
-from bench.report.evaluation import told_of
-from bench.report.verdicts import mean_mark
+from bench.pages.collect import Evidence, Run, rests
+from bench.pages.content import Cell, Column, Figure, Table, in_words
+from bench.pages.errors import SORTS
+from bench.pages.evaluation import told_of
+from bench.pages.verdicts import mean_mark
 
 FUNNEL = "funnel"
 STAGES = {

@@ -6,8 +6,8 @@ from collections.abc import Mapping, Sequence
 from statistics import fmean
 from typing import Any
 
-from bench.report.collect import Evidence, Run, rests
-from bench.report.content import Cell, Column, Figure, Mark, Table, shown
+from bench.pages.collect import Evidence, Run, rests
+from bench.pages.content import Cell, Column, Figure, Mark, Table, shown
 
 CALIBRATION = "calibration"
 COVERAGES = 20

@@ -10,7 +10,7 @@ from collections.abc import Sequence
 from typing import Any
 
 from bench.errors import MissingError
-from bench.report.content import Figure, Mark, front, means_and_runs
+from bench.pages.content import Figure, Mark, front, means_and_runs
 
 COLOURS = 8
 """Colours of the palette, ``--c0`` and on in the style sheet; further groups take the first ones again with another shape."""

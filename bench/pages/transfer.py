@@ -4,9 +4,9 @@ from __future__ import annotations
 
 from statistics import fmean
 
-from bench.report.collect import Evidence, Run
-from bench.report.content import Figure, Mark, shown
-from bench.report.figures import figure_of
+from bench.pages.collect import Evidence, Run
+from bench.pages.content import Figure, Mark, shown
+from bench.pages.figures import figure_of
 
 
 def transfer(evidence: Evidence) -> Figure | None:

@@ -17,15 +17,15 @@ from rich.table import Table
 from rich.text import Text
 
 from bench.api.study import StudyKind, StudyRun
-from bench.cli.console import CleanConsole, RichReporter
-from bench.cli.terminal import line
-from bench.cli.text import number
 from bench.errors import BenchError
 from bench.launchers import Outcome
 from bench.launchers.child import last_line
-from bench.report.content import shown
+from bench.pages.content import shown
 from bench.results.schema import Result, pick
 from bench.results.store import read_result
+from bench.screen.console import CleanConsole, RichReporter
+from bench.screen.terminal import line
+from bench.screen.text import number
 from bench.studies.drive import LOGS
 from bench.studies.finished import own_faults
 from bench.studies.study import Study

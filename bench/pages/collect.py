@@ -11,9 +11,9 @@ from typing import Any
 
 from bench.api.study import StudyKind, StudyRun
 from bench.errors import RunStateError, UsageError
+from bench.pages.curves import SOME, Curves, read_curves
+from bench.pages.held import Held
 from bench.registry import Registry, load
-from bench.report.curves import SOME, Curves, read_curves
-from bench.report.held import Held
 from bench.results.layout import RESULT
 from bench.results.schema import Result, TaskScores, pick
 from bench.results.store import find_run, is_run, read_result

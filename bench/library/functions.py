@@ -1,0 +1,217 @@
+"""The commands as functions."""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+from typing import TYPE_CHECKING, Any, Literal
+
+from bench.config import RunConfig
+from bench.errors import UsageError
+from bench.library.fields import Place, RunFields, configured, plain
+from bench.library.reporters import reporter, watcher
+from bench.library.results import RunResult, Runs, StudyResult
+from bench.registry import load
+from bench.steps.names import ready
+from bench.studies.arms import read_runs
+
+if TYPE_CHECKING:
+    from typing_extensions import Unpack
+
+    from bench.runner import Outcome
+    from bench.studies.compare import Comparison
+
+
+def run(
+    config: RunConfig | None = None, *, resume: str | None = None, progress: bool = False, **fields: Unpack[RunFields]
+) -> RunResult:
+    """Trains, quantizes and evaluates one arm, as ``bench run`` does; all five invariants are enforced.
+
+    Args:
+        config: what the fields are laid over; the defaults where None.
+        resume: id or folder of an unfinished run; then only limits and trackers may be given.
+        progress: whether progress and warnings are printed.
+        fields: see `RunFields`.
+
+    Raises:
+        BenchError: with the words of the command line.
+    """
+    outcome = _outcome(config, fields, progress, resume=resume)
+    assert outcome.folder is not None
+    return RunResult.read(outcome.folder)
+
+
+def plan(config: RunConfig | None = None, *, progress: bool = False, **fields: Unpack[RunFields]) -> Mapping[str, Any]:
+    """What a run would do, as ``bench run --dry-run --json`` tells it: budget, data, parity, estimates. Leaves nothing behind.
+
+    Args:
+        config: what the fields are laid over; the defaults where None.
+        progress: whether progress and warnings are printed.
+        fields: see `RunFields`.
+
+    Raises:
+        BenchError: with the words of the command line.
+    """
+    return _outcome(config, fields, progress, dry_run=True).plan
+
+
+def runs(*refs: Place, out: Place = "runs") -> Runs:
+    """Finished runs.
+
+    Args:
+        refs: ids, beginnings of ids, folders of runs, or folders that hold such folders; all of `out` where none is given.
+        out: where ids are looked for.
+
+    Raises:
+        RunStateError: nothing carries a name, a folder holds no finished run, or a result cannot be read.
+    """
+    finished, notes = read_runs([str(ref) for ref in refs or (out,)], Path(out))
+    return Runs([RunResult(run.folder, run.result, run.facts) for run in finished], notes)
+
+
+def compare(
+    results: Runs | Sequence[RunResult],
+    *,
+    by: Sequence[str] = (),
+    metric: str | None = None,
+    split: Literal["test", "dev"] = "test",
+    allow: Sequence[str] = (),
+    resamples: int = 10_000,
+) -> Comparison:
+    """Holds runs against each other, as ``bench compare`` does: refuses what may not be compared, then paired statistics.
+
+    Args:
+        results: two runs or more.
+        by: fields that set arms apart, such as ``arch``; the choices in which the runs differ where empty.
+        metric: dotted path of a score; each task's primary metric where None.
+        split: that is compared.
+        allow: fields beyond `by` that may differ.
+        resamples: of the bootstrap and of the permutation test.
+
+    Raises:
+        ContractError: they differ in what was not allowed, or share no task.
+        UsageError: fewer than two runs, a name that means nothing, or too few resamples.
+    """
+    from bench.studies.compare import compare as compare_runs
+    from bench.studies.contract import check_fields
+
+    fields, further = check_fields(by, "by"), check_fields(allow, "allow")
+    return compare_runs(results, load(), by=fields, metric=metric, split=split, allow=further, resamples=resamples)
+
+
+def study(
+    kind: str,
+    config: RunConfig | None = None,
+    *,
+    seeds: int = 6,
+    arms: Sequence[str] = (),
+    sets: Sequence[str] = (),
+    grid: Mapping[str, Sequence[Any]] | None = None,
+    margin: float = 0.01,
+    jobs: int = 1,
+    launcher: Literal["local", "ray", "slurm"] = "local",
+    options: Sequence[str] = (),
+    kind_options: Mapping[str, int | float | str] | None = None,
+    dry_run: bool = False,
+    progress: bool = False,
+    **fields: Unpack[RunFields],
+) -> StudyResult:
+    """Runs a study to its end, as ``bench study`` does; the same call again goes on where it was stopped.
+
+    Args:
+        kind: what is compared with what, as ``bench list studies`` shows it; see docs/studies.md.
+        config: what the fields are laid over; the defaults where None.
+        seeds: runs of each sort that differ in their seed; the first one is the field `seed`.
+        arms: of an ablation: architectures; A1 to A4 where empty.
+        sets: of an ablation: domains, or tasks joined by +.
+        grid: of a sweep: field to its values.
+        margin: of equivalence, in the metric's own unit.
+        jobs: runs at once.
+        launcher: where runs go.
+        options: of the launcher, ``KEY=VALUE`` each.
+        kind_options: of the kind itself, by name.
+        dry_run: plan its runs and estimate their tokens, time and memory, and leave nothing behind.
+        progress: whether progress and warnings are printed.
+        fields: what all runs share, see `RunFields`; `name` and `max_hours` are the study's.
+
+    Raises:
+        BenchError: with the words of the command line; also where runs failed or may not be compared.
+    """
+    from bench.launchers import check
+    from bench.studies.conduct import conduct, estimate
+    from bench.studies.request import requested
+    from bench.studies.study import open_study
+
+    check(launcher, jobs)
+    registry, base = load(), configured(config, fields)
+    if base.study is not None:
+        raise UsageError("study is for one run; a study is named by name, and goes on when it is called again.")
+    wanted = requested(kind, base, registry, os.environ, seeds, sets, plain(grid), margin, base.name, arms, kind_options)
+    opened = open_study(wanted)
+    if dry_run:
+        estimate(opened, watcher(progress))
+        return StudyResult(opened)
+    problem = conduct(opened, registry, watcher(progress), launcher, jobs, options, base.max_hours)
+    if problem is not None:
+        raise problem
+    return StudyResult(opened)
+
+
+def score(task: str, gold: Place, pred: Place, tolerate: Sequence[str] = ()) -> Mapping[str, Any]:
+    """Scores files of any system by the rules of a task's organisers, as ``bench score`` does.
+
+    Args:
+        task: a task's name, its ``.toml``, or a format: ``iob`` or ``brat``.
+        gold: file or folder, in the official format.
+        pred: the same of the system.
+        tolerate: kinds of faulty lines that are left out of gold.
+
+    Raises:
+        DataError: a file cannot be read.
+        UsageError: no such task, file or folder.
+    """
+    from bench.evaluation.score import score_files
+
+    return score_files(task, Path(gold), Path(pred), load(), tolerate)
+
+
+def report(
+    *refs: Place,
+    runs: Place = "runs",
+    out: Place | None = None,
+    task: Sequence[str] = (),
+    by: Sequence[str] = (),
+    allow: Sequence[str] = (),
+) -> Path:
+    """Writes one page about runs or a study, as ``bench report`` does, with its tables and figures beside it.
+
+    Args:
+        refs: a study, or runs; all of `runs` where none is given.
+        runs: folder of runs.
+        out: where it goes; ``report/`` of the study or of `runs` where None.
+        task: only runs of these tasks.
+        by: what is compared; what differs where empty.
+        allow: fields beyond `by` that may differ.
+
+    Returns:
+        The page.
+
+    Raises:
+        MissingError: the extra ``report`` is not installed.
+        RunStateError: nothing carries a name.
+    """
+    from bench.pages.write import report as write_report
+    from bench.studies.contract import check_fields
+
+    fields, further = check_fields(by, "by"), check_fields(allow, "allow")
+    place = None if out is None else Path(out)
+    return write_report([str(ref) for ref in refs], Path(runs), load(), place, task, fields, further).page
+
+
+def _outcome(config: RunConfig | None, fields: Mapping[str, Any], progress: bool, **how: Any) -> Outcome:
+    registry = load()
+    whole = ready(configured(config, fields), registry, os.environ, resuming=how.get("resume") is not None)
+    from bench.runner import run as run_arm  # after threads are settled: it imports torch
+
+    return run_arm(whole, registry, console=reporter(progress), **how)

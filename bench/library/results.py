@@ -1,0 +1,280 @@
+"""What the functions of `bench` return: runs and studies, as objects, as tidy rows, and as tables in a notebook."""
+
+from __future__ import annotations
+
+import os
+from abc import ABC, abstractmethod
+from collections.abc import Iterator, Mapping, Sequence
+from importlib import import_module
+from pathlib import Path
+from typing import TYPE_CHECKING, Any, overload
+
+from bench.errors import MissingError
+from bench.registry import load
+from bench.results import display
+from bench.results.schema import Headline, Stage, TaskScores
+from bench.studies.arms import Run
+
+if TYPE_CHECKING:
+    import pandas
+    import polars
+
+    from bench.pages.collect import Evidence
+    from bench.pages.inline import Figures
+    from bench.steps.trained import TrainedModel
+    from bench.studies.study import Study
+
+
+class Tabular(ABC):
+    """What gives tidy rows, and data frames of them."""
+
+    @abstractmethod
+    def rows(self) -> list[dict[str, Any]]:
+        """Tidy rows: one a run, task, split, stage and metric."""
+
+    def to_pandas(self) -> pandas.DataFrame:
+        """`rows` as a data frame.
+
+        Raises:
+            MissingError: pandas is not installed.
+        """
+        return _package("pandas").DataFrame(self.rows())
+
+    def to_polars(self) -> polars.DataFrame:
+        """`rows` as a data frame.
+
+        Raises:
+            MissingError: polars is not installed.
+        """
+        return _package("polars").DataFrame(self.rows(), infer_schema_length=None)
+
+
+class RunResult(Run, Tabular):
+    """A finished run: `folder` of its files, and `result`, what ``result.json`` holds."""
+
+    @property
+    def id(self) -> str:
+        """The run's id."""
+        return self.result.id
+
+    @property
+    def headline(self) -> Headline:
+        """The one number."""
+        return self.result.headline
+
+    @property
+    def scores(self) -> Mapping[str, TaskScores]:
+        """Task to its scores by stage."""
+        return self.result.scores
+
+    def model(self, stage: Stage = "trained", *, device: str | None = None, progress: bool = False) -> TrainedModel:
+        """The trained model, ready to predict; see `bench.steps.trained.TrainedModel.predict`.
+
+        Args:
+            stage: ``trained``, or ``quantized`` for the same adapters on the quantized base model that the run keeps.
+            device: where it computes, e.g. ``cpu``; the run's where None.
+            progress: whether progress is printed.
+
+        Raises:
+            UsageError: the run quantized nothing, or there is no such device.
+            RunStateError: weights are missing, damaged, or of another base model.
+            MissingError: a part of the run is not installed.
+        """
+        from bench.library.reporters import reporter
+        from bench.steps.threads import settle_threads
+        from bench.steps.trained import load_trained
+
+        settle_threads(os.environ)
+        return load_trained(self.folder, load(), stage, device, reporter(progress))
+
+    def figures(self) -> Figures:
+        """The figures of `bench.report` about this run, by name; in a notebook each is drawn."""
+        return Runs([self]).figures()
+
+    def rows(self) -> list[dict[str, Any]]:
+        """One row a task, split, stage and metric: the run's choices, ``value``, and ``low`` and ``high`` of its interval."""
+        choices = {name: self.result.resolved(name) for name in ("arch", "quant", "rank", "seed", "replicate", "lr")}
+        model = self.result.resolved("model")
+        own = {
+            "run": self.id,
+            "name": self.result.config.get("name"),
+            **choices,
+            "model": model["name"] if isinstance(model, Mapping) else model,
+            "tokens": self.result.invariants.tokens.get("total"),
+            "synthetic": self.result.synthetic,
+            "waived": ", ".join(self.result.waivers),
+        }
+        rows = []
+        for task, scores in self.result.scores.items():
+            test = {"trained": scores.trained, "quantized": scores.quantized}
+            for split, stages in (("test", test), ("dev", scores.dev)):
+                for stage, tree in stages.items():
+                    for metric, value, interval in _leaves(tree or {}):
+                        low, high = interval or (None, None)
+                        place = {"task": task, "split": split, "stage": stage, "metric": metric}
+                        rows.append(own | place | {"value": value, "low": low, "high": high})
+        return rows
+
+    def __repr__(self) -> str:
+        head = self.headline
+        stamp = ", synthetic" if self.result.synthetic else ""
+        return f"RunResult({self.id}: {head.task} {head.metric} {display.score(head.value, head.ci95)}{stamp})"
+
+    def _repr_html_(self) -> str:
+        head = self.headline
+        rows = [
+            (task, stage, metric, display.score(value, interval))
+            for task, scores in self.scores.items()
+            for stage, tree in (("trained", scores.trained), ("quantized", scores.quantized))
+            for metric, value, interval in _leaves(tree or {})
+            if metric.rpartition(".")[2] in ("f1", "accuracy") or metric == head.metric
+        ]
+        title = f"{self.id}: {head.metric} {display.score(head.value, head.ci95)}"
+        return display.html_table(title, ("task", "stage", "metric", "test"), rows, synthetic=self.result.synthetic)
+
+
+class Runs(Sequence[RunResult], Tabular):
+    """Finished runs, in the order they were named.
+
+    Args:
+        runs: they.
+        notes: on what was passed over.
+    """
+
+    def __init__(self, runs: Sequence[RunResult], notes: Sequence[str] = ()) -> None:
+        self._runs = tuple(runs)
+        self.notes = tuple(notes)
+
+    @overload
+    def __getitem__(self, index: int) -> RunResult: ...
+
+    @overload
+    def __getitem__(self, index: slice) -> Runs: ...
+
+    def __getitem__(self, index: int | slice) -> RunResult | Runs:
+        """A run, or some of them."""
+        return Runs(self._runs[index], self.notes) if isinstance(index, slice) else self._runs[index]
+
+    def __len__(self) -> int:
+        return len(self._runs)
+
+    def __repr__(self) -> str:
+        return "\n".join([f"{display.some(len(self), 'run')}", *(f"  {run!r}" for run in self)])
+
+    def rows(self) -> list[dict[str, Any]]:
+        """Tidy rows: one a run, task, split, stage and metric."""
+        return [row for run in self for row in run.rows()]
+
+    def figures(self, by: Sequence[str] = (), allow: Sequence[str] = ()) -> Figures:
+        """The figures of `bench.report`, by name; in a notebook each is drawn.
+
+        Args:
+            by: fields that set arms apart; the choices in which the runs differ where empty.
+            allow: fields beyond `by` that may differ.
+
+        Raises:
+            UsageError: no such field.
+        """
+        from bench.pages.collect import of_runs
+
+        return _figures(of_runs([run.folder for run in self]), by, allow)
+
+    def _repr_html_(self) -> str:
+        rows = [
+            (run.id, run.headline.task, run.headline.metric, display.score(run.headline.value, run.headline.ci95))
+            for run in self
+        ]
+        synthetic = any(run.result.synthetic for run in self)
+        return display.html_table(f"{len(self)} runs", ("run", "task", "metric", "test"), rows, synthetic)
+
+
+class StudyResult(Tabular):
+    """A study that has been run.
+
+    Args:
+        study: its plan, how far it has come, and its verdict.
+    """
+
+    def __init__(self, study: Study) -> None:
+        self.study = study
+
+    @property
+    def name(self) -> str:
+        """The study's name."""
+        return self.study.name
+
+    @property
+    def folder(self) -> Path:
+        """Where its plan and its logs are kept."""
+        return self.study.folder
+
+    @property
+    def verdict(self) -> Mapping[str, Any] | None:
+        """What its runs show, as ``bench study --json`` tells it; None where its kind has no verdict."""
+        return self.study.verdict
+
+    @property
+    def runs(self) -> Runs:
+        """Its finished runs, in the order of the plan."""
+        return Runs([RunResult.read(self.study.out / str(run.run)) for run in self.study.finished()])
+
+    def rows(self) -> list[dict[str, Any]]:
+        """Tidy rows of its runs, each with the run's ``key`` and ``role`` in the study."""
+        pairs = zip(self.study.finished(), self.runs, strict=True)
+        return [{"key": planned.key, "role": planned.role, **row} for planned, run in pairs for row in run.rows()]
+
+    def figures(self) -> Figures:
+        """The figures of `bench.report`, by name; in a notebook each is drawn.
+
+        Raises:
+            RunStateError: none of its runs has finished.
+        """
+        from bench.pages.collect import of_study
+
+        return _figures(of_study(self.study, load().get("studies", self.study.kind)))
+
+    def __repr__(self) -> str:
+        return f"StudyResult({self._title()})"
+
+    def _title(self) -> str:
+        return f"{self.study.kind} {self.name}: {len(self.study.finished())} of {len(self.study.runs)} runs finished"
+
+    def _repr_html_(self) -> str:
+        done, runs = self.study.finished(), self.runs
+        rows = [
+            (planned.key, planned.role, run.headline.metric, display.score(run.headline.value, run.headline.ci95))
+            for planned, run in zip(done, runs, strict=True)
+        ]
+        synthetic = any(run.result.synthetic for run in runs)
+        table = display.html_table(self._title(), ("run", "role", "metric", "test"), rows, synthetic)
+        columns = ("task", "kind", "reason")  # a verdict of a kind that judges task by task has them
+        by_task = [task for task in (self.verdict or {}).get("tasks", ()) if {*columns} <= {*task}]
+        said = [tuple(task[name] for name in columns) for task in by_task]
+        return table + (display.html_table("Verdict", ("task", "verdict", "why"), said, synthetic) if said else "")
+
+
+def _figures(evidence: Evidence, by: Sequence[str] = (), allow: Sequence[str] = ()) -> Figures:
+    from bench.pages.held import hold
+    from bench.pages.inline import Figures
+    from bench.pages.write import sections
+    from bench.studies.contract import check_fields
+
+    whole = hold(evidence, load(), check_fields(by, "by"), check_fields(allow, "allow"))
+    return Figures({figure.name: figure for section in sections(whole) for figure in section.figures})
+
+
+def _package(name: str) -> Any:
+    try:
+        return import_module(name)
+    except ImportError:
+        raise MissingError(f"Its data frames need {name}, which is not installed.", f"pip install {name}") from None
+
+
+def _leaves(scores: Mapping[str, Any], prefix: str = "") -> Iterator[tuple[str, float, Any]]:
+    """Dotted path, value and interval of every number."""
+    for key, value in scores.items():
+        path = f"{prefix}.{key}" if prefix else key
+        if isinstance(value, Mapping):
+            yield from _leaves(value, path)
+        elif isinstance(value, (int, float)) and not isinstance(value, bool):
+            yield path, float(value), scores.get("ci95") if key == "f1" else None

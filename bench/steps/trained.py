@@ -1,0 +1,273 @@
+"""The model of a finished run, loaded from the run's folder, that predicts new texts by the code that evaluated it."""
+
+from __future__ import annotations
+
+import tempfile
+import warnings
+from collections import Counter
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field, replace
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from bench.adapters.ranks import solve_ranks
+from bench.api.data import Corpus, Document
+from bench.api.head import Head
+from bench.config import RunConfig
+from bench.errors import BenchError, DataWarning, RunStateError, UsageError, unknown
+from bench.evaluation.thresholds import Thresholds
+from bench.registry import Registry
+from bench.reporting import Reporter
+from bench.results.layout import ADAPTERS, CORPUS
+from bench.results.schema import Result, Stage
+from bench.results.store import read_json, read_result
+from bench.steps import base as base_step
+from bench.steps import concepts as concepts_step
+from bench.steps.corpora import pad_id, read_corpora, refuse_past_table
+from bench.steps.finish import Scoring
+from bench.steps.resolve import Parts, resolve
+from bench.steps.resume import stored_config
+
+if TYPE_CHECKING:
+    from torch import nn
+
+    from bench.training.loop import Device
+    from bench.training.model import TaskModel
+
+GIVEN = "given"
+"""Name of the split that texts to be predicted make."""
+
+
+@dataclass(frozen=True)
+class TrainedModel:
+    """A finished run's adapters and heads on its base model, with the thresholds that the run chose on dev.
+
+    `RunResult.model` gives one.
+
+    Args:
+        result: of the run.
+        folder: of the run.
+        stage: ``trained``, or ``quantized`` for the same adapters on the quantized base.
+    """
+
+    result: Result = field(repr=False)
+    folder: Path
+    stage: Stage
+    _config: RunConfig = field(repr=False)
+    _parts: Parts = field(repr=False)
+    _model: TaskModel = field(repr=False)
+    _heads: Mapping[str, Head] = field(repr=False)
+    _thresholds: Mapping[str, Thresholds] = field(repr=False)
+    _device: Device = field(repr=False)
+    _console: Reporter = field(repr=False)
+    _linkings: dict[str, dict[str, concepts_step.TaskLinking]] = field(repr=False, default_factory=dict)
+
+    @property
+    def tasks(self) -> tuple[str, ...]:
+        """Names of the run's tasks."""
+        return tuple(self._heads)
+
+    def predict(self, texts: str | Document | Sequence[str | Document], task: str | None = None) -> tuple[Document, ...]:
+        """What the model finds in texts.
+
+        A prediction is by the run's own evaluation: windows, head, thresholds, then concepts. Concepts are filled in where the
+        run had them and its training corpus is still there as it was; the linker learns from it at the first call. Where it is
+        not, a `DataWarning` says why, and ``concept`` is None. Annotations that a document holds are not looked at, but for the
+        mentions between which a task of relations is to find them.
+
+        Args:
+            texts: one text or several; each a string, or a `Document` where the task needs more than text: passages to rank,
+                mentions to relate. Strings are named ``0``, ``1``, … in the order given.
+            task: which of the run's tasks; may be left out where it has one.
+
+        Returns:
+            A document for each text, in order: ``mentions`` with offsets into the text, labels, slots and concepts;
+            ``relations``; ``judgements``, a class or each passage's score; with ``confidence`` or ``score``, how probable
+            each is.
+
+        Raises:
+            UsageError: no such task, two documents of one id, or strings where the task needs documents.
+        """
+        from bench.training.devices import current
+
+        name = self._task(task)
+        documents = self._documents([texts] if isinstance(texts, (str, Document)) else texts, name)
+        with tempfile.TemporaryDirectory(prefix="bench-predict-") as aside, current(self._device.name):
+            scoring = self._scoring(name, documents, Path(aside))
+            predicted = scoring.predict(self._model, name, GIVEN)
+        return tuple(replace(p, text=d.text) for d, p in zip(documents, predicted.documents, strict=True))
+
+    def _task(self, task: str | None) -> str:
+        if task is None and len(self.tasks) == 1:
+            return self.tasks[0]
+        if task is None:
+            raise UsageError(f"Run {self.result.id} has the tasks {', '.join(self.tasks)}; wanted one.", "Give task=NAME.")
+        if task not in self.tasks:
+            error = unknown("task", task, self.tasks, "")
+            error.hint = f"Run {self.result.id} has {', '.join(self.tasks)}."
+            raise error
+        return task
+
+    def _documents(self, texts: Sequence[str | Document], task: str) -> list[Document]:
+        """The texts as documents without gold."""
+        head = self._heads[task]
+        needs = {"passages": "passages", "sentences": "mentions"}.get(head.cuts) if not head.finds_mentions else None
+        made = []
+        for number, text in enumerate(texts):
+            if isinstance(text, Document):
+                given = text.mentions if needs == "mentions" else ()
+                made.append(replace(text, mentions=given, relations=(), judgements=()))
+            elif needs is None:
+                made.append(Document(str(number), text))
+            else:
+                raise UsageError(
+                    f"Task {task} predicts from texts with their {needs}; got a string.",
+                    f"Give bench.api.data.Document(id, text, {needs}=(…)).",
+                )
+        twice = [name for name, count in Counter(document.id for document in made).items() if count > 1]
+        if twice:
+            raise UsageError(f"{len(twice)} ids name more than one document, {twice[0]!r} among them; wanted each once.")
+        return made
+
+    def _scoring(self, task: str, documents: Sequence[Document], aside: Path) -> Scoring:
+        """What scores a run, with the documents as its only split."""
+        from bench.data.cache import encode_split
+        from bench.modeling.backbone import held_against_weights, load_tokenizer
+        from bench.training.model import TaskData
+
+        head, base = self._heads[task], self._parts.model
+        length = int(self.result.extra["plan"]["data"][task]["train"]["max_length"])
+        encoded = encode_split(documents, head, load_tokenizer(base.folder()), length, aside / f"{GIVEN}.arrow")
+        rows = held_against_weights(base.folder(), base.spec.linears)
+        refuse_past_table(base.name, "the texts given", encoded.largest, rows)
+        corpus = Corpus({GIVEN: documents}, synthetic=False, sha256="")
+        return Scoring(
+            data={task: TaskData(self._parts.tasks[task], corpus, head, {GIVEN: encoded}, length)},
+            folder=self.folder,
+            linkings=self._linking(task),
+            device=self._device,
+            pad=pad_id(base.folder()),
+            # Batches as in the run: what else is in a batch moves the last digits of a probability.
+            padded=int(self.result.invariants.batch["micro_batch"]),
+            thresholds=dict(self._thresholds),
+        )
+
+    def _linking(self, task: str) -> dict[str, concepts_step.TaskLinking]:
+        """What links a task's mentions, learned from the run's corpus at the first call; empty where there is nothing."""
+        if task not in self._linkings:
+            try:
+                linked = task in self.result.extra.get("concepts", {})
+                self._linkings[task] = self._learned_linking(task) if linked else {}
+            except BenchError as error:
+                warnings.warn(DataWarning(f"Mentions of {task} have no concepts: {error}"), stacklevel=4)
+                self._linkings[task] = {}
+        return self._linkings[task]
+
+    def _learned_linking(self, task: str) -> dict[str, concepts_step.TaskLinking]:
+        from bench.training.model import TaskData
+
+        parts, config, hashes = self._parts, self._config, self.result.hashes
+        tasks = {task: parts.tasks[task]}
+        kept = self.folder / CORPUS / task  # where the corpus was synthetic
+        if kept.is_dir():
+            config = replace(config, data={**config.data, task: str(kept)})
+        with read_corpora(tasks, config) as sources:
+            source = sources[task]
+            if source.corpus.sha256 != hashes["data"][task]:
+                raise RunStateError(f"The corpus in {source.folder} is not the one that run {self.result.id} read.")
+            terminologies = concepts_step.open_terminologies(tasks, sources, config, self._console)
+            names = {name: one.sha256 for name, one in terminologies.items()}
+            if names.get(task) != hashes.get("concepts", {}).get(task):
+                raise RunStateError(f"The names of its concepts are not those that run {self.result.id} read.")
+            data = {task: TaskData(parts.tasks[task], source.corpus, self._heads[task], {})}
+            return concepts_step.linkings(data, terminologies, parts.model, self._device.name, self._console)
+
+
+def load_trained(folder: Path, registry: Registry, stage: Stage, device: str | None, console: Reporter) -> TrainedModel:
+    """Loads the model that a finished run saved, counterpart of `bench.steps.finish.save_trained`.
+
+    Args:
+        folder: of the run.
+        registry: the plugins.
+        stage: ``trained`` or ``quantized``.
+        device: where it computes, e.g. ``cpu``; the run's where None.
+        console: shows progress.
+
+    Raises:
+        UsageError: the run has no such stage, or there is no such device.
+        RunStateError: the run did not finish, or weights are missing, damaged, or of another base model.
+        MissingError: a part of the run is not installed.
+    """
+    from bench.modeling.noise import import_heavy
+    from bench.training.devices import current, resolve_device
+    from bench.training.loop import Device
+
+    result = read_result(folder)
+    if stage not in ("trained", "quantized"):
+        raise unknown("stage", stage, ("trained", "quantized"), f"bench show run {result.id}")
+    config = stored_config(RunConfig(), folder)
+    parts = resolve(config, registry)
+    if stage == "quantized" and not parts.quantizes:
+        raise UsageError(f"Run {result.id} quantized nothing: it has the stage 'trained' alone.", "Leave stage out.")
+    import_heavy()
+    resolved = result.config["resolved"]
+    where = Device(resolve_device(device or str(resolved["device"])), str(resolved["precision"]))
+    if parts.model.sha256() != result.hashes["model"]:
+        raise RunStateError(
+            f"The base model {parts.model.name} is not the one that run {result.id} trained on.", "Put it back."
+        )
+    console.step("loading the base model")
+    heads, thresholds, files = {}, {}, {}
+    for index, name in enumerate(parts.tasks):
+        saved = read_json(folder / ADAPTERS / f"head-{index}.json")
+        heads[name] = parts.fresh_head(name)
+        heads[name].restore(saved["state"])
+        thresholds[name] = Thresholds.from_json(saved.get("thresholds", {}))
+        files[name] = folder / ADAPTERS / f"head-{index}.safetensors"
+    with current(where.name):
+        model = _built(_base(parts, folder, stage, where), parts, heads, config, where)
+        model.adapted.load(folder / ADAPTERS)
+        for name, path in files.items():
+            _load_head(model, name, path)
+    model.eval()
+    return TrainedModel(result, folder, stage, config, parts, model, heads, thresholds, where, console)
+
+
+def _base(parts: Parts, folder: Path, stage: Stage, device: Device) -> nn.Module:
+    """The base model as it was when the stage was scored."""
+    from bench.modeling.backbone import load_backbone
+
+    if stage == "trained" and not (parts.quantizes and parts.when == "load"):
+        return load_backbone(parts.model.folder(), device.dtype, device.name)
+    kept = base_step.kept_quantized(parts.quantizer, folder)
+    dtype = device.dtype if stage == "trained" else parts.quantizer.floor_dtype(device.dtype)
+    return parts.quantizer.load(kept, dtype, device.name)
+
+
+def _built(base: nn.Module, parts: Parts, heads: Mapping[str, Head], config: RunConfig, device: Device) -> TaskModel:
+    """Adapters and heads as the run attached them, before any of them is loaded."""
+    from bench.invariants.parity import fusion_parameters
+    from bench.training.build import build_model
+
+    hidden = parts.model.spec.hidden_size
+    fusion = fusion_parameters(parts.architecture, hidden)
+    plan = solve_ranks(parts.architecture, tuple(heads), parts.model.spec.linears, config.rank, fusion, refuse=False)
+    return build_model(base, parts.architecture, plan, heads, hidden, config.seed, device.name, parts.model.name)
+
+
+def _load_head(model: TaskModel, task: str, path: Path) -> None:
+    from safetensors.torch import load_file
+
+    try:
+        tensors: dict[str, Any] = load_file(path)
+    except FileNotFoundError:
+        raise RunStateError(f"The head of {task}, {path}, is not there.") from None
+    except Exception as error:  # safetensors raises a class of its own for damaged files
+        raise RunStateError(f"The head of {task}, {path}, cannot be read: {error}.") from None
+    try:
+        model.head(task).load_state_dict(tensors)
+    except RuntimeError:
+        raise RunStateError(
+            f"The saved head of {task} does not fit the head that this version builds.",
+            "Load it with the version that wrote it; result.json names it.",
+        ) from None
