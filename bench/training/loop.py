@@ -349,7 +349,7 @@ class Trainer:
         chosen = able[np.unique(np.linspace(0, len(able) - 1, min(windows, len(able))).round().astype(np.int64))].tolist()
         weights = self.model.trainable(task)
         found = {name: torch.zeros_like(weight) for name, weight in weights.items()}
-        with torch.random.fork_rng(devices=[]):
+        with torch.random.fork_rng(devices=[]), torch.enable_grad():
             self.model.train()
             for index in chosen:
                 batch = self.device.move(collate(split.take([index]), self.data[task].head, self.pad))

@@ -81,9 +81,10 @@ class ElasticWeights(Penalty):
         """Adds the phase's tasks to what is held."""
         import torch
 
-        with torch.no_grad():
-            for task in tasks:
-                for name, fisher in squared_gradients(task).items():
+        for task in tasks:
+            fishers = squared_gradients(task)
+            with torch.no_grad():
+                for name, fisher in fishers.items():
                     value = weights[name].detach()
                     self._fisher[name] = self._fisher[name] + fisher if name in self._fisher else fisher.clone()
                     held = fisher * value

@@ -15,7 +15,7 @@ from bench.cli.parser import Parser, parse, size
 from bench.config import RunConfig
 from bench.errors import UsageError
 from bench.hooks import hookimpl
-from bench.registry import Registry, load
+from bench.registry import KINDS, Registry, load
 from bench.steps.names import written_out
 
 
@@ -41,7 +41,7 @@ def test_every_field_of_a_run_has_a_flag_that_arrives() -> None:
         "--task-set=clinical", "--sampling=temperature", "--temperature=3", "--loss-weighting=uncertainty",
         "--gradients=pcgrad", "--allow-leak", "--study=s", "--tolerate=b", "--tolerate=a",
         "--concepts=a=n", "--concepts=b=o", "--concept-language=GER",
-        "--concept-sources=MSH", "--concept-sources=ICD10",
+        "--concept-sources=MSH", "--concept-sources=ICD10", "--schedule=s", "--schedule-option=k=2", "--schedule-option=l=3e1",
     ]  # fmt: skip
     config = configure(words)
     expected = RunConfig(
@@ -50,11 +50,12 @@ def test_every_field_of_a_run_has_a_flag_that_arrives() -> None:
         memory_limit=2 * 1024**3, checkpoint_every=5, eval_every=6, max_hours=1.5, out="o", name="n", tracker=("t",),
         waive=("smoke", "batch"), task_set="clinical", temperature=3.0, loss_weighting="uncertainty", gradients="pcgrad",
         allow_leak=True, study="s", tolerate=("a", "b"), concepts={"a": "n", "b": "o"}, concept_language="GER",
-        concept_sources=("MSH", "ICD10"),
+        concept_sources=("MSH", "ICD10"), schedule="s", schedule_options={"k": 2.0, "l": 30.0},
     )  # fmt: skip
     assert config == expected
     moved = {f.name for f in fields(RunConfig) if getattr(config, f.name) != getattr(RunConfig(), f.name)}
-    assert {f.name for f in fields(RunConfig)} - moved == {"epochs", "tokens", "tokens_like", "sampling"}
+    assert {f.name for f in fields(RunConfig)} - moved == {"epochs", "tokens", "tokens_like", "sampling", "loss_weights"}
+    assert configure(["--loss-weight", "a=2", "--loss-weight", "b=0.5"]).loss_weights == {"a": 2.0, "b": 0.5}
     assert configure(["--sampling", "uniform"]).sampling == "uniform"
     assert configure(["--epochs", "2.5"]).epochs == 2.5
     assert configure(["--tokens", "1_000,000"]).tokens == 1_000_000
@@ -238,6 +239,6 @@ def test_what_ends_a_command_from_outside(
 def test_json_of_list_is_one_object(capsys: pytest.CaptureFixture[str]) -> None:
     assert main(["list", "--json"]) == 0
     listing = json.loads(capsys.readouterr().out)
-    assert [*listing] == ["tasks", "architectures", "quantizers", "models", "trackers", "broken"]
+    assert [*listing] == [*KINDS, "broken"]
     assert main(["list", "task", "--json"]) == 0
     assert [*json.loads(capsys.readouterr().out)] == ["tasks", "broken"]

@@ -6,6 +6,7 @@ import json
 import os
 import signal
 from collections.abc import Callable
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -72,17 +73,28 @@ def test_sequential_trains_as_many_tokens_as_joint_and_tells_what_was_forgotten(
     assert result["training"]["reported"] == "last checkpoint of the budget"
     steps = [json.loads(line) for line in (folder / "journal.jsonl").read_text().splitlines()]
     rates = [line["values"]["lr"] for line in steps if line["kind"] == "step"]
-    assert rates[: STEPS // 2] == pytest.approx(rates[STEPS // 2 :], rel=0.2)  # it rises and falls once a task
+    assert rates[: STEPS // 2] == pytest.approx(rates[STEPS // 2 :], rel=0.3)  # it rises and falls once a task
     assert "schedule" not in joint
 
 
-def test_elastic_weights_stay_nearer_to_where_the_first_task_left_them(pair: Make, registry: Any) -> None:
+def test_elastic_weights_stay_nearer_to_where_the_first_task_left_them(pair: Make, kit: Any) -> None:
     moved = {}
     for strength in (0.0, 1e6):
         options = {"lambda": strength}
-        folder = runner.run(pair(schedule="sequential", schedule_options=options, checkpoint_every=STEPS // 2), registry).folder
+        config = pair(schedule="sequential", schedule_options=options, checkpoint_every=STEPS // 2)
+        config = replace(config, out=f"{config.out}-{strength:g}")
+        saved: dict[int, Any] = {}
+
+        def keep(event: Any, config: RunConfig = config, saved: dict[int, Any] = saved) -> None:
+            if event.kind == "checkpoint":
+                (root,) = Path(config.out).glob(f"*/{CHECKPOINTS}")
+                saved[event.step] = checkpoints.load(root, event.step).model
+
+        own = kit.with_parts(tasks=[kit.task_like("second")])
+        own.add(kit.Observer(keep), "test:keep", "test")
+        folder = runner.run(config, own).folder
         assert folder is not None
-        between, end = (checkpoints.load(folder / CHECKPOINTS, step).model for step in (STEPS // 2, STEPS))
+        between, end = saved[STEPS // 2], saved[STEPS]
         shared = [name for name in end if name.startswith("adapters.adapter.shared.")]
         assert shared
         moved[strength] = sum(float((end[name] - between[name]).square().sum()) for name in shared)

@@ -43,7 +43,7 @@ def test_every_hook_and_argument_is_on_the_page(page: str) -> None:
         for name, function in inspect.getmembers(hooks, inspect.isfunction)
         if hasattr(function, "bench_spec")
     }
-    assert len(specs) == 9
+    assert len(specs) == 10
     assert written == specs
 
 
