@@ -15,6 +15,9 @@ class BenchError(Exception):
     Args:
         message: what happened, what stood there and what was wanted.
         hint: the next move, usually a command to type.
+
+    Attributes:
+        resume: id of the run that can be gone on with; None where there is none.
     """
 
     exit_code = 1
@@ -23,6 +26,14 @@ class BenchError(Exception):
         super().__init__(message)
         self.message = message
         self.hint = hint
+        self.resume: str | None = None
+
+    def as_json(self) -> dict[str, str | int | None]:
+        """What ``--json`` prints in a result's place: ``kind``, ``message``, ``hint``, ``exit_code`` and ``resume``."""
+        return {
+            "kind": type(self).__name__, "message": self.message, "hint": self.hint, "exit_code": self.exit_code,
+            "resume": self.resume,
+        }  # fmt: skip
 
     def __str__(self) -> str:
         return f"{self.message}  {self.hint}" if self.hint else self.message
@@ -95,6 +106,10 @@ class RunStateError(BenchError):
     """A run folder that is locked, finished, unfinished, damaged or changed."""
 
     exit_code = 6
+
+
+class RunInUseError(RunStateError):
+    """A run folder that a living process holds."""
 
 
 class DivergedError(BenchError):

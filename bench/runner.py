@@ -149,11 +149,18 @@ def claim(stack: ExitStack, folder: Path, config: RunConfig, resumed: bool, cons
         console.note(f"Run {ident} is finished; --replicate 2 repeats it.")
         return True
     if not resumed and (folder / PLAN).exists():
-        raise RunStateError(
+        begun = RunStateError(
             f"Run {ident} was begun and is not finished.",
-            f"Go on with 'bench run --resume {ident}', or begin another with '--replicate {config.replicate + 1}'.",
+            f"Go on with 'bench run --resume {named(folder)}', or begin another with '--replicate {config.replicate + 1}'.",
         )
+        begun.resume = ident
+        raise begun
     return False
+
+
+def named(folder: Path) -> str:
+    """How a run's folder is typed after ``--resume``: its id below ``runs``, else its path."""
+    return folder.name if folder.parent == Path(RunConfig.out) else str(folder)
 
 
 @contextmanager
@@ -280,14 +287,17 @@ def execute(planned: Planned, registry: Registry, console: Reporter, clock: Cloc
             return outcome
         except Interrupted as stopped:
             journal.write("end", status="interrupted", message=stopped.message)
-            raise Interrupted(stopped.message, (stopped.hint or "").format(run=ident)) from None
+            interrupted = Interrupted(stopped.message, (stopped.hint or "").format(run=named(folder)))
+            interrupted.resume = ident
+            raise interrupted from None
         except BenchError as error:
             with suppress(BenchError):  # a full disk stops the journal as well
                 more = error.values if isinstance(error, DivergedError) else {}
                 journal.write("end", status="failed", error=type(error).__name__, message=error.message, **more)
             if isinstance(error, OutOfMemory):
-                raise OutOfMemory(error.doing, resume_step.with_less_memory(ident, root)) from None
-            raise
+                error = OutOfMemory(error.doing, resume_step.with_less_memory(named(folder), root))
+            error.resume = ident
+            raise error from None
 
 
 def train_and_score(

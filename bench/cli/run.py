@@ -13,7 +13,7 @@ from typing import Any, TypeVar
 
 from bench.cli.parser import Parser, named_file, pair, real, size, whole
 from bench.config import INVARIANTS, NUMBERED, RunConfig, flag, from_mapping, read_toml, replacing
-from bench.errors import DataWarning, UsageError
+from bench.errors import BenchError, DataWarning, UsageError
 from bench.registry import PluginWarning, load
 from bench.reporting import SilentReporter
 from bench.screen.terminal import say
@@ -122,7 +122,7 @@ def configure(parser: Parser, several_arms: bool = False) -> None:
     where.add_argument("--study", metavar="NAME", help="the study that it belongs to; trackers nest it there")
     where.add_argument("--tracker", action="append", metavar="NAME", help="wandb and mlflow where left out; repeat it, or none")
     where.add_argument(
-        "--json", action="store_true", help="result path and headline as one JSON object on stdout, rest on stderr"
+        "--json", action="store_true", help="result and headline, or the error, as one JSON object on stdout; rest on stderr"
     )
 
     control = parser.add_argument_group("control")
@@ -133,6 +133,15 @@ def configure(parser: Parser, several_arms: bool = False) -> None:
 
 def run(args: argparse.Namespace) -> int:
     """Trains, quantizes and scores one arm, or with `--dry-run` plans it; prints the headline and returns 0."""
+    try:
+        return _run(args)
+    except BenchError as error:
+        if args.json:
+            say(dump({"error": error.as_json()}))
+        raise
+
+
+def _run(args: argparse.Namespace) -> int:
     from bench.steps.names import ready
 
     registry = load()

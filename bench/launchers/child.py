@@ -16,9 +16,9 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import IO, Any
 
+from bench.errors import RunInUseError
+
 INTERRUPTED, REFUSED = 130, 6
-_RESUME = re.compile(r"bench run --resume ([^\s']+)")
-_IN_USE = re.compile(r"^error: Run \S+ is in use", re.MULTILINE)
 _SECONDS_IN_USE = 120.0
 
 
@@ -146,28 +146,28 @@ class Child:
     def _after(self, code: int) -> Outcome | None:
         with self._stdout:
             self._stdout.seek(0)
-            answer = _answer(self._stdout.read().decode(errors="replace"))
-        said = self._said()
+            answer = _answer(self._stdout.read().decode(errors="replace")) or {}
         if code == 0:
-            if answer is None:
+            if "result" not in answer:
                 return self._ended(1, "It ended well and did not say where its result is.")
             return self._ended(0, "", answer)
-        begun = _RESUME.search(said)
+        error = answer.get("error", {})
+        begun = error.get("resume")
         if code == REFUSED and not self._stopping:
             if begun and self._resume is None:
-                self._resume = begun[1]
+                self._resume = begun
                 self._later(0.0)
                 return None
-            if _IN_USE.search(said) and self._patient():
+            if error.get("kind") == RunInUseError.__name__ and self._patient():
                 self._later(1.0)
                 return None
         if (code < 0 or code == INTERRUPTED) and not self._stopping and self._retries < self.job.retries:
             self._retries += 1
-            if begun:
-                self._resume = begun[1]
+            self._resume = begun or self._resume
             self._later(min(0.5 * 2**self._retries, 30.0))
             return None
-        return self._ended(code, _error(said) or f"It was ended by {_signal_name(code)}.")
+        told = "\n".join(str(error[name]) for name in ("message", "hint") if error.get(name))
+        return self._ended(code, told or _error(self._said()) or f"It was ended by {_signal_name(code)}.")
 
     def _later(self, seconds: float) -> None:
         self._again = time.monotonic() + seconds

@@ -7,7 +7,7 @@ from contextlib import suppress
 from pathlib import Path
 from types import TracebackType
 
-from bench.errors import RunStateError, StorageError
+from bench.errors import RunInUseError, StorageError
 from bench.results.layout import LOCK
 
 
@@ -18,7 +18,7 @@ class RunLock:
         folder: the run's folder; made where missing.
 
     Raises:
-        RunStateError: on entering, where a living process holds it; its process id is named.
+        RunInUseError: on entering, where a living process holds it; its process id is named.
     """
 
     def __init__(self, folder: Path) -> None:
@@ -40,7 +40,7 @@ class RunLock:
             holder = os.read(handle, 32).decode(errors="replace").strip()
             os.close(handle)
             who = f"by process {holder}" if holder.isdigit() else "by another process"
-            raise RunStateError(
+            raise RunInUseError(
                 f"Run {self.folder.name} is in use {who}.", "Wait for it, or stop that process first."
             ) from None
         except OSError as error:

@@ -161,15 +161,15 @@ def refuse_change(folder: Path, config: RunConfig, facts: Mapping[str, Any], ide
     )
 
 
-def with_less_memory(ident: str, root: Path) -> str:
+def with_less_memory(run: str, root: Path) -> str:
     """The next move of a run that ran out of memory.
 
     Args:
-        ident: of the run.
+        run: how it is typed after `--resume`.
         root: folder of its checkpoints.
     """
     kept = "Its last checkpoint is kept. " if steps(root) else ""
-    return f"{kept}Free memory, or make --micro-batch smaller, and go on with: bench run --resume {ident}"
+    return f"{kept}Free memory, or make --micro-batch smaller, and go on with: bench run --resume {run}"
 
 
 def begin_again(journal: Journal, found: Checkpoint | None, state: State, warn: Callable[[str], None]) -> None:

@@ -149,7 +149,7 @@ def test_memory_runs_out_and_the_run_goes_on_later(
             runner.run(config, load())
     folder = only(config)
     assert caught.value.exit_code == 8
-    assert f"go on with: bench run --resume {folder.name}" in str(caught.value.hint)
+    assert f"go on with: bench run --resume {folder}" in str(caught.value.hint)
     trained = place not in ("training", "model", "evaluation on dev")
     assert ("Its last checkpoint is kept." in str(caught.value.hint)) == ((folder / CHECKPOINTS).exists())
     assert (folder / CHECKPOINTS / "step-00000003").exists() == trained

@@ -184,7 +184,7 @@ def test_asked_to_stop_it_saves_and_says_how_to_go_on(how: str, whole: dict[str,
     child = kit.forked(first)
     assert (child.error, child.code) == ("Interrupted", 130), child
     folder = only(Path(config.out))
-    assert child.hint == f"Go on with: bench run --resume {folder.name}"
+    assert child.hint == f"Go on with: bench run --resume {folder}"
     assert how.partition(" ")[0] in child.message
     step = {"--max-hours": 1, "SIGTERM while quantizing": 6}.get(how, 3)
     assert (folder / CHECKPOINTS / f"step-{step:08d}").exists()

@@ -30,6 +30,9 @@ times = len(open(os.path.join(here, "calls")).readlines())
 def say(text, code):
     print(text, file=sys.stderr)
     sys.exit(code)
+def fail(code, **error):
+    print(json.dumps({{"error": error}}))
+    say("error: " + error.get("message", ""), code)
 def finish(run):
     print(json.dumps({{"result": "/runs/" + run + "/result.json", "headline": {{}}}}, indent=2))
 """
@@ -67,7 +70,7 @@ def test_what_it_answers_is_read_behind_what_plugins_print(stand_in: Callable[[s
 def test_a_run_that_was_begun_is_gone_on_with(stand_in: Callable[[str], Path]) -> None:
     folder = stand_in(
         "if '--resume' in words: finish(words[1])\n"
-        "else: say(\"error: Run r7 was begun and is not finished.\\nGo on with 'bench run --resume r7', or begin\", 6)"
+        "else: fail(6, kind='RunStateError', message='Run r7 was begun and is not finished.', resume='r7')"
     )
     words = ("--task", "x", "--rank", "8", "--out", "/o", "--tracker", "a", "--tracker", "b", "--name", "s/k", "--json")
     outcome = run_here(job(folder, *words), 0.01)
@@ -88,20 +91,25 @@ def test_a_killed_run_is_begun_again_and_not_forever(stand_in: Callable[[str], P
 
 
 def test_an_interrupted_run_goes_on_with_the_words_it_named(stand_in: Callable[[str], Path]) -> None:
-    folder = stand_in("finish('r3') if words[:1] == ['--resume'] else say('error: Stopped\\nbench run --resume r3', 130)")
+    folder = stand_in("finish('r3') if words[:1] == ['--resume'] else fail(130, message='Stopped', resume='r3')")
     assert run_here(job(folder, "--json"), 0.01).run == "r3"
     assert calls(folder)[1] == ["--resume", "r3", "--json"]
 
 
 @pytest.mark.parametrize("code", [1, 2, 3, 4, 5, 7, 70])
 def test_a_mistake_is_not_repeated(code: int, stand_in: Callable[[str], Path]) -> None:
-    folder = stand_in(f"say('warning: x\\nerror: What is wrong.\\nWhat to do.', {code})")
+    folder = stand_in(f"fail({code}, message='What is wrong.', hint='What to do.', resume=None)")
     outcome = run_here(job(folder), 0.01)
     assert (outcome.code, outcome.message, outcome.attempts) == (code, "What is wrong.\nWhat to do.", 1)
 
 
+def test_a_process_that_tells_no_json_is_told_by_its_last_error(stand_in: Callable[[str], Path]) -> None:
+    folder = stand_in("say('warning: x\\nerror: What is wrong.\\nWhat to do.', 70)")
+    assert run_here(job(folder), 0.01).message == "What is wrong.\nWhat to do."
+
+
 def test_a_run_in_use_is_waited_for(stand_in: Callable[[str], Path]) -> None:
-    folder = stand_in("say('error: Run r1 is in use by process 7.', 6) if times < 2 else finish('r1')")
+    folder = stand_in("fail(6, kind='RunInUseError', message='Run r1 is in use by process 7.') if times < 2 else finish('r1')")
     outcome = run_here(job(folder), 0.01)
     assert (outcome.run, outcome.attempts) == ("r1", 2)
 
@@ -116,7 +124,7 @@ def test_what_an_earlier_process_said_is_no_answer_of_this_one(stand_in: Callabl
 
 def test_stopping_asks_once_and_begins_nothing_again(stand_in: Callable[[str], Path]) -> None:
     folder = stand_in(
-        "signal.signal(signal.SIGTERM, lambda *a: say('error: Stopped on SIGTERM\\nbench run --resume r1', 130))\n"
+        "signal.signal(signal.SIGTERM, lambda *a: fail(130, message='Stopped on SIGTERM', resume='r1'))\n"
         "print('error: nothing yet', file=sys.stderr, flush=True)\ntime.sleep(60)"
     )
     child = Child(job(folder))
