@@ -11,7 +11,7 @@ from pathlib import Path
 
 import pluggy
 
-from bench.api.architecture import Architecture
+from bench.api.architecture import BaseArchitecture
 from bench.api.model import Model
 from bench.api.quantizer import Quantizer
 from bench.api.task import Task
@@ -35,8 +35,8 @@ def bench_task_from_file(path: Path) -> Task | None:
 
 
 @hookspec
-def bench_architectures() -> Sequence[Architecture]:  # type: ignore[empty-body]
-    """Architectures: how adapters are composed over the base model."""
+def bench_architectures() -> Sequence[BaseArchitecture]:  # type: ignore[empty-body]
+    """Architectures: what is trained over the base model, and how tasks share it."""
 
 
 @hookspec

@@ -17,7 +17,7 @@ from typing import Any, Literal, cast, overload
 import pluggy
 
 from bench import hooks
-from bench.api.architecture import Architecture
+from bench.api.architecture import BaseArchitecture
 from bench.api.model import Model
 from bench.api.part import Part
 from bench.api.quantizer import Quantizer
@@ -33,7 +33,7 @@ FIRST_PARTY = "bench-suite"
 
 _CLASSES: dict[Kind, type[Part]] = {
     "tasks": Task,
-    "architectures": Architecture,
+    "architectures": BaseArchitecture,
     "quantizers": Quantizer,
     "models": Model,
     "trackers": Tracker,
@@ -104,7 +104,7 @@ class Registry:
     @overload
     def get(self, kind: Literal["tasks"], name: str) -> Task: ...
     @overload
-    def get(self, kind: Literal["architectures"], name: str) -> Architecture: ...
+    def get(self, kind: Literal["architectures"], name: str) -> BaseArchitecture: ...
     @overload
     def get(self, kind: Literal["quantizers"], name: str) -> Quantizer: ...
     @overload

@@ -6,6 +6,7 @@ from collections.abc import Mapping
 from dataclasses import replace
 from typing import TYPE_CHECKING, Any
 
+from bench.api.architecture import UNMATCHED
 from bench.api.quantizer import QuantizedWeights
 from bench.data import leaks
 from bench.invariants import checkpoint as checkpoints
@@ -13,7 +14,7 @@ from bench.peak import peak_of_process
 from bench.results.environment import git, hardware, versions
 from bench.results.layout import CHECKPOINTS
 from bench.results.schema import Headline, Invariants, Quantization, Result, Stage, TaskScores, pick
-from bench.steps.base import attach, calibration_sample, quantized_base
+from bench.steps.base import attach, calibration_sample, quantized_base, trained_base
 from bench.steps.evidence import Efficiency, concepts_found, evidence
 from bench.steps.finish import Scoring, dev_states, save_trained, states_error
 from bench.steps.resume import State
@@ -113,33 +114,37 @@ def _quantize(
     """Errors and scores of the quantized model, always as it was saved and loaded again.
 
     The reference is the unquantized base with the very same adapters, in the same dtype; rounding to nearest is held against
-    it too.
+    it too. Where the base's own weights were trained, it is these that are quantized.
     """
+    from bench.adapters.attach import Bare
     from bench.evaluation.quantization import floor_backbone
     from bench.modeling.backbone import load_backbone
 
     config, data, parts, device = planned.config, planned.data, planned.parts, planned.device
     dtype = parts.quantizer.floor_dtype(device.dtype)
-    trained = trainer.model.state()
+    source, trained, arm = parts.model.folder(), trainer.model.state(), parts.architecture
+    if trainer.model.adapted.trains_base:
+        source = trained_base(trainer.model.adapted.backbone, source, planned.folder)
+        trained, arm = {name: t for name, t in trained.items() if name.startswith("heads.")}, Bare()
     micro = replace(device, precision="bf16" if "bfloat16" in str(dtype) else "fp32")
 
     def on(base: Any) -> Any:
-        model = attach(base, parts, planned.parity.plan, data, config, device)
+        model = attach(base, parts, data, config, device, arm)
         model.load_state(trained)
         return model
 
     with clock("quantizing"):
         console.step(f"quantizing with {parts.quantizer.name}")
         sample, _ = calibration_sample(data)
-        out, weights = quantized_base(parts.quantizer, parts, sample, planned.folder, device.name, console.warn)
+        out, weights = quantized_base(parts.quantizer, source, sample, planned.folder, device.name, console.warn)
     with clock("evaluation"):
         console.step("evaluating the quantized model")
-        whole = on(load_backbone(parts.model.folder(), dtype, device.name))
+        whole = on(load_backbone(source, dtype, device.name))
         reference = dev_states(whole, data, micro, scoring.pad)
         # The other half of before and after where training was on the quantized base already.
         unquantized = scoring.stage(whole, "unquantized", "test") if parts.when == "load" else {}
         del whole
-        floor = floor_backbone(parts.model.folder(), parts.quantizer, dtype, device.name)
+        floor = floor_backbone(source, parts.quantizer, dtype, device.name)
         rtn_error = None if floor is None else states_error(dev_states(on(floor), data, micro, scoring.pad), reference)
         del floor
         model = on(parts.quantizer.load(out, dtype, device.name))
@@ -163,6 +168,8 @@ def _result(
     more: Mapping[str, Any],
     clock: Clock,
 ) -> Result:
+    from bench.adapters.attach import attention
+
     config, data, parts = planned.config, planned.data, planned.parts
     last: Stage = "quantized" if "quantized" in stages else "trained"
     name, first = next(iter(data.items()))
@@ -212,7 +219,7 @@ def _result(
             "training": {
                 "evaluations": progress.evaluations, "best": progress.best, "stopped": progress.stopped,
                 "reported": "best on dev" if not planned.budget.controlled else "last checkpoint of the budget",
-                "attention": trainer.model.adapted.attention,
+                "attention": attention(trainer.model.adapted),
                 "tokens_per_second": trainer.ledger.tokens / max(progress.seconds, 1e-9),
                 "evaluation_tokens_per_second": scoring.throughput,
             },
@@ -231,6 +238,8 @@ def _invariants(planned: Planned, trainer: Trainer, progress: Progress, state: S
     def told(name: str, content: Mapping[str, Any]) -> dict[str, Any]:
         return {"status": "waived" if name in waived else "held", **content}
 
+    parity = planned.parity.as_json()
+
     return Invariants(
         tokens=told(
             "tokens",
@@ -240,7 +249,7 @@ def _invariants(planned: Planned, trainer: Trainer, progress: Progress, state: S
                 "disagreements": trainer.tally.disagreements,
             },
         ),
-        parity=told("parity", planned.parity.as_json()),
+        parity=told("parity", parity if planned.parity.matched else parity | {"status": UNMATCHED}),
         smoke=told("smoke", state.smoke or {}),
         batch=told("batch", (state.batch.as_json() if state.batch else {}) | {"final_micro_batch": trainer.micro_batch}),
         checkpoint=told(
