@@ -112,6 +112,7 @@ class RunResult(Run):
             "tokens": self.result.invariants.tokens.get("total"),
             "synthetic": self.result.synthetic,
             "waived": ", ".join(self.result.waivers),
+            "matched": self.result.matched,
         }
         for task, scores in self.result.scores.items():
             test = {"trained": scores.trained, "quantized": scores.quantized}

@@ -93,8 +93,6 @@ class ArchitectureModule(_Module):
 
     backbone: nn.Module
     """The base model, the very object that `attach` was given: the tokens that enter it are counted at its door."""
-    trains_base: ClassVar[bool] = False
-    """Whether what is trained are weights of the base model and nothing else: a quantizer then takes them as trained."""
 
     def trained(self) -> Mapping[str, nn.Parameter]:
         """Every parameter that is trained, by a stable name, in a fixed order.
@@ -187,6 +185,10 @@ class BaseArchitecture(Part):
 
     group: ClassVar[str | None] = None
     """Arms of one group claim to train the same number of parameters, and the parity invariant holds them to it."""
+
+    trains_base: ClassVar[bool] = False
+    """Whether what is trained are weights of the base model and nothing else. They are then loaded in fp32, whatever the
+    precision of products, and a quantizer takes them as trained."""
 
     def supports(self, spec: ModelSpec, quantized: When | None) -> str | None:
         """Why it cannot train this base model, or None. Asked at plan time; imports nothing heavy.

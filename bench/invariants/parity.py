@@ -119,7 +119,7 @@ class ParityReport:
         return {
             "arm": self.arm, "rule": RULE, "holds": self.holds, "waived": self.waived, "problem": self.problem,
             "rows": [row.as_json() for row in self.rows], "plan": dict(self.plan), "notes": list(self.notes),
-            "uncounted": dict(self.uncounted), "group": self.group, "matched": self.matched,
+            "uncounted": dict(self.uncounted), "group": self.group,
         }  # fmt: skip
 
     def warning(self) -> str | None:

@@ -8,6 +8,7 @@ import logging
 import re
 import warnings
 from collections.abc import Iterator, Mapping, Sequence
+from copy import copy
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, cast
 
@@ -103,7 +104,9 @@ def save_backbone(backbone: nn.Module, folder: Path) -> None:
     folder.mkdir(parents=True, exist_ok=True)
     tensors = {name: tensor.detach().cpu().contiguous() for name, tensor in backbone.state_dict().items()}
     save_file(tensors, folder / WEIGHTS, metadata={"format": "pt"})
-    cast(Any, backbone).config.save_pretrained(folder)
+    config = copy(cast(Any, backbone).config)
+    config.dtype = next(backbone.parameters()).dtype  # which may be another than the one it was loaded in
+    config.save_pretrained(folder)
 
 
 def _finite(tensor: Tensor) -> bool:

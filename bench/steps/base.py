@@ -86,14 +86,15 @@ def load_base(
     device: Device,
     warn: Callable[[str], None] = lambda message: None,
 ) -> tuple[nn.Module, QuantizedWeights | None]:
-    """The frozen base model to train on, quantized first where that is when the quantizer works."""
+    """The base model to train on, quantized first where that is when the quantizer works."""
     from bench.modeling.backbone import load_backbone
+    from bench.training.build import base_dtype
 
     if parts.quantizes and parts.when == "load":
         sample, _ = calibration_sample(data)
         out, weights = quantized_base(parts.quantizer, parts.model.folder(), sample, folder, device.name, warn)
         return parts.quantizer.load(out, device.dtype, device.name), weights
-    return load_backbone(parts.model.folder(), device.dtype, device.name), None
+    return load_backbone(parts.model.folder(), base_dtype(parts.architecture, device.dtype), device.name), None
 
 
 def parameter_budget(config: RunConfig, parts: Parts) -> ParameterBudget:

@@ -123,7 +123,7 @@ def _quantize(
     config, data, parts, device = planned.config, planned.data, planned.parts, planned.device
     dtype = parts.quantizer.floor_dtype(device.dtype)
     source, trained, arm = parts.model.folder(), trainer.model.state(), parts.architecture
-    if trainer.model.adapted.trains_base:
+    if parts.architecture.trains_base:
         source = trained_base(trainer.model.adapted.backbone, source, planned.folder)
         trained, arm = {name: t for name, t in trained.items() if name.startswith("heads.")}, Bare()
     micro = replace(device, precision="bf16" if "bfloat16" in str(dtype) else "fp32")
@@ -210,6 +210,7 @@ def _result(
         hardware=hardware(planned.device.name) | {"processes": trainer.processes.count},
         git=git(),
         waivers=config.waive,
+        matched=planned.parity.matched,
         synthetic=any(one.corpus.synthetic for one in data.values()),
         leaks={name: leaks.told(one.corpus.leaks) for name, one in data.items() if one.corpus.leaks},
         left_out=planned.plan["left_out"],

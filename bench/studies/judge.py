@@ -70,7 +70,9 @@ def hold(runs: Mapping[str, Run], by: tuple[str, ...], warn: Callable[[str], Non
     Raises:
         ContractError: in something that no study may differ in.
     """
-    found = differences([run.facts for run in runs.values()], by, _ALLOWED)
+    # Runs of one arm that is compared with no other may be held against each other.
+    unmatched = () if any(run.result.matched for run in runs.values()) else ("parameters",)
+    found = differences([run.facts for run in runs.values()], by, (*_ALLOWED, *unmatched))
     refuse(found, by)
     for one in found:
         if one.field not in _PLANNED:

@@ -47,6 +47,14 @@ def build_model(
     return TaskModel(adapted, modules).to(device)
 
 
+def base_dtype(architecture: BaseArchitecture, dtype: torch.dtype) -> torch.dtype:
+    """What a plain base model is loaded in: that of the products, unless its own weights are trained.
+
+    Adam's small steps would be lost in bf16.
+    """
+    return torch.float32 if architecture.trains_base else dtype
+
+
 @contextmanager
 def seeded(seed: int, purpose: str) -> Iterator[None]:
     """A random stream of its own for one purpose; the global one is left as it was."""

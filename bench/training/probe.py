@@ -126,20 +126,20 @@ def serve(spec: Mapping[str, Any], lines: Sequence[str] | IO[str], out: IO[str])
     from bench.errors import out_of_memory
     from bench.modeling.backbone import adapted_linears, load_backbone
     from bench.registry import load
-    from bench.training.build import build_model
+    from bench.training.build import base_dtype, build_model
     from bench.training.loop import Device, make_optimizer, return_freed_memory
 
     torch.set_num_threads(spec["threads"])
     registry = load()
     device = Device("cpu", spec["precision"])
+    architecture = registry.get("architectures", spec["architecture"])
+    assert isinstance(architecture, BaseArchitecture)
     if spec["quantizer"] is None:
-        base = load_backbone(Path(spec["base"]), device.dtype, device.name)
+        base = load_backbone(Path(spec["base"]), base_dtype(architecture, device.dtype), device.name)
     else:
         quantizer = registry.get("quantizers", spec["quantizer"])
         assert isinstance(quantizer, Quantizer)
         base = quantizer.load(Path(spec["base"]), device.dtype, device.name)
-    architecture = registry.get("architectures", spec["architecture"])
-    assert isinstance(architecture, BaseArchitecture)
     heads = {}
     for name, (head_name, state) in spec["tasks"].items():
         task = registry.get("tasks", spec["files"].get(name, name))

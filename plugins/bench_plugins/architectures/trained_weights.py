@@ -5,7 +5,6 @@ from __future__ import annotations
 from collections.abc import Mapping
 from pathlib import Path
 
-import torch
 from torch import nn
 
 from bench.api.architecture import ArchitectureModule, read_tensors
@@ -18,13 +17,11 @@ PART = "backbone"
 
 
 class Biases(ArchitectureModule, nn.Module):
-    """A backbone of which the biases are trained, in fp32 whatever the precision of the products.
+    """A backbone of which the biases are trained.
 
     Raises:
         UsageError: the backbone has none, a parameter is no floating-point number, or two names share one tensor.
     """
-
-    trains_base = True
 
     def __init__(self, backbone: nn.Module) -> None:
         super().__init__()
@@ -38,7 +35,6 @@ class Biases(ArchitectureModule, nn.Module):
                 )
             if not parameter.is_floating_point():
                 raise UsageError(f"The base model's {name} is of {parameter.dtype}, which has no gradient.")
-        backbone.to(torch.float32)  # Adam's small steps are lost in bf16
         self._trained = {f"{PART}.{name}": p for name, p in backbone.named_parameters() if self.wants(name)}
         if not self._trained:
             raise UsageError("The base model has no bias to train.", "Take another base model or another architecture.")

@@ -29,6 +29,7 @@ class Full(BaseArchitecture):
     summary = "full fine-tuning of all weights of the base model; not parameter-matched"
     citation = "Devlin et al. 2019, BERT, arXiv:1810.04805"
     licence = "Apache-2.0"
+    trains_base = True
     requires = (Requirement("torch", "bench-suite[train]"), Requirement("transformers", "bench-suite[train]"))
 
     def supports(self, spec: ModelSpec, quantized: When | None) -> str | None:
