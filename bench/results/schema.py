@@ -144,7 +144,7 @@ class Result:
 
     def to_json(self) -> dict[str, Any]:
         """The mapping that ``result.json`` holds: strict JSON, what must not be missed first."""
-        first = ("schema_version", "id", "waivers", "synthetic", "matched", "headline", "macro", "leaks", "left_out")
+        first = ("schema_version", "id", "waivers", "synthetic", "headline", "macro", "leaks", "left_out", "matched")
         names = [f.name for f in fields(self) if f.name != "extra"]
         clash = sorted(set(names) & set(self.extra))
         if clash:
