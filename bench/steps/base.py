@@ -15,7 +15,7 @@ from bench.api.architecture import BaseArchitecture, ParameterBudget
 from bench.api.quantizer import QuantizedWeights, Quantizer
 from bench.config import RunConfig
 from bench.data.sealed import digests, read_sealed, sealed
-from bench.modeling.files import INDEX, PICKLES
+from bench.modeling.files import copy_companions
 from bench.results.layout import CACHE, QUANTIZED
 from bench.results.store import write_json
 from bench.steps.resolve import Parts
@@ -113,8 +113,8 @@ def trained_base(backbone: nn.Module, source: Path, folder: Path) -> Path:
     from bench.modeling.backbone import save_backbone
 
     out = folder / CACHE / "trained"
-    shutil.rmtree(out, ignore_errors=True)
-    shutil.copytree(source, out, ignore=shutil.ignore_patterns("*.safetensors", f"*{INDEX}", *(f"*{end}" for end in PICKLES)))
+    out.mkdir(parents=True, exist_ok=True)
+    copy_companions(source, out)
     save_backbone(backbone, out)
     return out
 
