@@ -11,7 +11,7 @@ from pathlib import Path
 
 import pluggy
 
-from bench.api.architecture import Architecture
+from bench.api.architecture import BaseArchitecture
 from bench.api.head import Head
 from bench.api.model import Model
 from bench.api.quantizer import Quantizer
@@ -43,8 +43,8 @@ def bench_heads() -> Sequence[Head]:  # type: ignore[empty-body]
 
 
 @hookspec
-def bench_architectures() -> Sequence[Architecture]:  # type: ignore[empty-body]
-    """Architectures: how adapters are composed over the base model."""
+def bench_architectures() -> Sequence[BaseArchitecture]:  # type: ignore[empty-body]
+    """Architectures: what is trained over the base model, and how tasks share it."""
 
 
 @hookspec

@@ -18,7 +18,7 @@ from typing import Any, Literal, cast, overload
 import pluggy
 
 from bench import hooks
-from bench.api.architecture import Architecture
+from bench.api.architecture import BaseArchitecture
 from bench.api.head import Head
 from bench.api.model import Model
 from bench.api.part import Part
@@ -38,7 +38,7 @@ FIRST_PARTY = "bench-suite"
 _CLASSES: dict[Kind, type[Part]] = {
     "tasks": Task,
     "heads": Head,
-    "architectures": Architecture,
+    "architectures": BaseArchitecture,
     "quantizers": Quantizer,
     "models": Model,
     "schedules": Schedule,
@@ -113,7 +113,7 @@ class Registry:
     @overload
     def get(self, kind: Literal["heads"], name: str) -> Head: ...
     @overload
-    def get(self, kind: Literal["architectures"], name: str) -> Architecture: ...
+    def get(self, kind: Literal["architectures"], name: str) -> BaseArchitecture: ...
     @overload
     def get(self, kind: Literal["quantizers"], name: str) -> Quantizer: ...
     @overload

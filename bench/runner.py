@@ -318,7 +318,7 @@ def train_and_score(
     with clock("model"):  # 6
         console.step("loading the base model")
         base, weights = processes.main_first(lambda: base_step.load_base(parts, data, folder, planned.device, console.warn))
-        model = base_step.attach(base, parts, planned.parity.plan, data, config, planned.device)
+        model = base_step.attach(base, parts, data, config, planned.device)
         trainer = make_trainer(planned, model, processes)
         recount(planned, trainer)
     linkings: Mapping[str, concepts_step.TaskLinking] = {}
@@ -396,7 +396,7 @@ def make_trainer(planned: Planned, model: Any, processes: Processes | None = Non
         lr=float(planned.facts["lr"]),
         micro_batch=config.micro_batch or config.batch_tokens,
         pad=corpora_step.pad_id(planned.parts.model.folder()),
-        shape=Shape(sum(s.inputs * s.outputs for s in spec.linears), row.active, spec.layers, spec.hidden_size),
+        shape=Shape(row.frozen, row.products, spec.layers, spec.hidden_size),
         loss_weighting=config.loss_weighting,
         merging=config.gradients,
         seed=config.seed,

@@ -1,6 +1,6 @@
 """Which attention of the base model is the faster one, with gradients and without: the rule that runs on a CPU follow.
 
-A run trains through eager attention on a CPU and evaluates through torch's fused one (`bench.adapters.model.Attention`). Both
+A run trains through eager attention on a CPU and evaluates through torch's fused one (`bench.adapters.attach.Attention`). Both
 are timed in turn here, round after round in one process: micro-batches of an update forward and backward, and batches of test
 windows without gradients. Target: what the rule takes is the faster one of both.
 
@@ -34,7 +34,7 @@ def measure(options: argparse.Namespace) -> list[Figure]:
 
         trainer = common.built(planned)
         data, model = planned.data[TASK], trainer.model
-        attention = model.adapted.attention
+        attention = model.attention
         chosen = {"training": attention.training, "evaluation": attention.evaluation}
 
         def batches(split: str, padded: int, count: int) -> list[dict[str, torch.Tensor]]:

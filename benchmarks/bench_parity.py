@@ -1,4 +1,4 @@
-"""The parity check before training: seconds for all four arms on the meta device, by number of tasks.
+"""The parity check before training: seconds for all arms of the group on the meta device, by number of tasks.
 
     python benchmarks/bench_parity.py [--quick] [--model minilm-l6] [--json FILE]
 
@@ -28,22 +28,23 @@ def measure(options: argparse.Namespace) -> list[Figure]:
     with common.prepared(config, sizes={"train": 12, "dev": 4, "test": 4}) as (planned, _):
         from bench.invariants.parity import check
         from bench.modeling.backbone import meta_backbone
+        from bench.steps.base import parameter_budget
 
         parts, spec = planned.parts, planned.parts.model.spec
-        head = planned.data[TASK].head
+        head, budget = planned.data[TASK].head, parameter_budget(config, parts)
         for _ in range(rounds):
             for count, watch in watches.items():
                 names = tuple(f"task-{i}" for i in range(count))
                 watch.start()
                 report = check(
-                    parts.group, config.arch, names, spec.linears, config.rank, partial(meta_backbone, parts.model.folder()),
+                    parts.installed, config.arch, names, budget, partial(meta_backbone, parts.model.folder()),
                     {name: partial(head.module, spec.hidden_size) for name in names},
                 )  # fmt: skip
                 watch.stop()
-                assert len(report.rows) == len(parts.group)
+                assert not report.uncounted
     seconds = {n: [statistics.median(getattr(lap, c) for lap in w.laps) for c in ("wall", "cpu")] for n, w in watches.items()}
     common.table(
-        f"{model}, {len(parts.group)} arms, median of {rounds}",
+        f"{model}, {len(report.rows)} arms, median of {rounds}",
         ("tasks", "wall s", "CPU s"),
         [(count, f"{wall:.2f}", f"{cpu:.2f}") for count, (wall, cpu) in seconds.items()],
     )

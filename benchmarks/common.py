@@ -324,7 +324,7 @@ def built(planned: Planned) -> Trainer:
     from bench.steps.base import attach, load_base
 
     base, _ = load_base(planned.parts, planned.data, planned.folder, planned.device)
-    model = attach(base, planned.parts, planned.parity.plan, planned.data, planned.config, planned.device)
+    model = attach(base, planned.parts, planned.data, planned.config, planned.device)
     trainer = make_trainer(planned, model)
     recount(planned, trainer)
     return trainer

@@ -1,10 +1,9 @@
-"""A frozen base model with LoRA adapters, routed by task: the model every arm trains."""
+"""A frozen base model with LoRA adapters, routed by task: what a declared architecture attaches."""
 
 from __future__ import annotations
 
 import warnings
 from collections.abc import Iterable, Mapping, Sequence
-from contextlib import suppress
 from copy import copy
 from math import sqrt
 from pathlib import Path
@@ -13,53 +12,46 @@ from typing import Any, cast
 import torch
 from peft import LoraConfig, PeftModel
 from peft.tuners.lora import LoraLayer
-from safetensors.torch import load_file, save_file
+from safetensors.torch import save_file
 from torch import Tensor, nn
 
 from bench.adapters import naming
 from bench.adapters.fused import fuse
-from bench.adapters.ranks import FUSION, AdapterRanks, RankPlan
-from bench.api.architecture import Architecture
-from bench.errors import RunStateError, UsageError
+from bench.adapters.ranks import FUSION, AdapterRanks, RankPlan, solve_ranks
+from bench.api.architecture import Architecture, ArchitectureModule, LoraVariant, ParameterBudget, read_tensors
+from bench.errors import InvariantError, UsageError
 
 WEIGHTS = "adapter_model.safetensors"
 FUSION_WEIGHTS = "fusion.safetensors"
 
 
-class Attention:
-    """Which implementation of attention the base model uses, with gradients and without.
+def lora_model(architecture: Architecture, backbone: nn.Module, tasks: Sequence[str], budget: ParameterBudget) -> AdaptedModel:
+    """A backbone with an architecture's adapters, at the ranks that are solved for a budget.
 
-    On a CPU the backward pass of torch's fused attention takes twelve times as long as its forward pass, so that training is
-    faster through ``eager``; what needs no gradient is faster through the fused one (`benchmarks/bench_attention.py` times
-    both). Elsewhere both are what transformers chose.
-
-    Args:
-        backbone: what `AutoModel` gives.
+    Raises:
+        InvariantError: the budget is too small, or the fusion cannot be counted.
+        UsageError: the architecture declares what cannot be, or the backbone lacks a layer.
     """
-
-    def __init__(self, backbone: nn.Module) -> None:
-        self._backbone = backbone
-        self.evaluation = self._current()
-        self.training = self.evaluation
-        if _device(backbone).type == "cpu" and self.evaluation is not None:
-            self._set("eager")
-            self.training = self._current()
-
-    def choose(self, gradients: bool) -> None:
-        """Sets the implementation of the next pass."""
-        wanted = self.training if gradients else self.evaluation
-        if wanted is not None and wanted != self._current():
-            self._set(wanted)
-
-    def _current(self) -> str | None:
-        return getattr(getattr(self._backbone, "config", None), "_attn_implementation", None)
-
-    def _set(self, name: str) -> None:
-        with suppress(ValueError):  # a model that has no such attention keeps its own
-            cast(Any, self._backbone).set_attn_implementation(name)
+    fusion = fusion_parameters(architecture, _hidden_size(backbone))
+    plan = solve_ranks(architecture, tasks, budget.linears, budget.rank, fusion, refuse=budget.strict)
+    return AdaptedModel(backbone, architecture, tasks, plan, base_name=budget.base_name)
 
 
-class AdaptedModel(nn.Module):
+def fusion_parameters(architecture: Architecture, hidden_size: int) -> int:
+    """Parameters of an architecture's fusion, counted on the meta device; 0 where it has none.
+
+    Raises:
+        InvariantError: a parameter takes its shape only when it is first used, so that nothing can be counted beforehand.
+    """
+    with torch.random.fork_rng(devices=[]), torch.device("meta"):
+        fusion = architecture.fusion(hidden_size)
+    parameters = list(fusion.parameters()) if fusion is not None else []
+    if any(isinstance(parameter, nn.UninitializedParameter) for parameter in parameters):
+        raise InvariantError("parity", f"the fusion of {architecture.name} has lazy parameters, which cannot be planned.")
+    return sum(parameter.numel() for parameter in parameters)
+
+
+class AdaptedModel(ArchitectureModule, nn.Module):
     """The base model with an architecture's adapters on it, all of them trainable and nothing else.
 
     The backbone is changed in place: its linear layers are wrapped by PEFT and its parameters frozen. What is active is set
@@ -67,7 +59,8 @@ class AdaptedModel(nn.Module):
 
     Initialisation takes one draw from torch's global generator, whatever the architecture, so that what is made afterwards
     (heads) starts the same in every arm. Each layer's A is drawn row by row from a stream of its own, so that the shared
-    adapter of rank 8 in A3 starts as the first 8 rows of A1's of rank 16; B starts at zero.
+    adapter of rank 8 in A3 starts as the first 8 rows of A1's of rank 16; B starts at zero, and DoRA's magnitudes at the
+    norms of the base model's weights.
 
     Args:
         backbone: what `AutoModel` gives, possibly quantized, possibly on the meta device.
@@ -75,9 +68,7 @@ class AdaptedModel(nn.Module):
         tasks: names of the tasks, in the order the plan was solved for.
         plan: the ranks.
         dropout: of the input of every LoRA layer while training. 0 by default: every adapter of a pass would draw a mask of
-            its own, and arms with more adapters or passes would be regularised differently. The backbone's own dropout is
-            always off: it regularises nothing that is frozen, would tie the result to how memory cuts an update into
-            micro-batches, and costs a quarter of a step on CPU.
+            its own, and arms with more adapters or passes would be regularised differently.
         base_name: the base model's name, stored in ``adapter_config.json``; of a path only the last part is, since the rest may
             tell who ran it.
 
@@ -99,8 +90,7 @@ class AdaptedModel(nn.Module):
         self.plan = plan
         self.tasks = tuple(tasks)
         self._routes = {task: tuple(tuple(names) for names in architecture.passes(task)) for task in self.tasks}
-        _prepare(backbone)
-        self.attention = Attention(backbone)
+        _tell_peft(backbone)
         seed = int(torch.randint(2**62, ()).item()) if _device(backbone).type != "meta" else 0
         with torch.random.fork_rng(devices=[]), _birthplace(backbone):
             torch.default_generator.manual_seed(seed)
@@ -112,7 +102,7 @@ class AdaptedModel(nn.Module):
         if fused != (fusion is not None):
             what = "has tasks with several passes and no fusion" if fused else "has a fusion that no task uses"
             raise UsageError(f"Architecture {architecture.name!r} {what}.", f"Run 'bench check {architecture.name}'.")
-        self.peft = _inject(backbone, plan, dropout, base_name)
+        self.peft = _inject(backbone, plan, architecture.variant, dropout, base_name)
         self._layers: dict[str, LoraLayer] = {
             name: layer for name, layer in self.backbone.named_modules() if isinstance(layer, LoraLayer)
         }
@@ -126,7 +116,7 @@ class AdaptedModel(nn.Module):
         self._initialise(seed)
 
     @property
-    def backbone(self) -> nn.Module:
+    def backbone(self) -> nn.Module:  # type: ignore[override]
         """The base model with the LoRA layers in it; every pass calls it, so a forward pre-hook sees every attention mask."""
         return cast(nn.Module, self.peft.base_model.model)
 
@@ -139,7 +129,6 @@ class AdaptedModel(nn.Module):
             attention_mask: (batch, seq), 1 at real tokens.
         """
         states = []
-        self.attention.choose(torch.is_grad_enabled())
         for names in self._routes[task]:
             self._activate(names)
             states.append(self.backbone(input_ids=input_ids, attention_mask=attention_mask).last_hidden_state)
@@ -151,6 +140,10 @@ class AdaptedModel(nn.Module):
         """Passes of the base model that a batch of this task takes."""
         return len(self._routes[task])
 
+    def trained(self) -> Mapping[str, nn.Parameter]:
+        """Every parameter: ``adapter.<adapter>.<linear>.A`` and ``.B``, DoRA's ``.M``, and ``fusion.<parameter>``."""
+        return self._trainable
+
     def trainable(self, task: str) -> dict[str, nn.Parameter]:
         """Name to parameter of the adapters and the fusion that this task uses, named as in `state`."""
         used = {name for names in self._routes[task] for name in names}
@@ -159,31 +152,20 @@ class AdaptedModel(nn.Module):
         return {name: parameter for name, parameter in self._trainable.items() if naming.component(name) in used}
 
     def components(self) -> dict[str, list[nn.Parameter]]:
-        """Every adapter by its name, and ``fusion`` where there is one, to its parameters."""
-        parts: dict[str, list[nn.Parameter]] = {}
-        for name, parameter in self._trainable.items():
-            parts.setdefault(naming.component(name), []).append(parameter)
-        return parts
+        """Every adapter by its name, and ``fusion`` with whatever it holds by now, for it may grow in its forward."""
+        return super().components() | ({} if self.fusion is None else {FUSION: list(self.fusion.parameters())})
 
-    def state(self) -> dict[str, Tensor]:
-        """Every trainable tensor by a stable name: ``adapter.<adapter>.<linear>.A`` or ``.B``, and ``fusion.<parameter>``.
+    def component(self, name: str) -> str:
+        """The adapter, or ``fusion``, that a tensor belongs to."""
+        return naming.component(name)
 
-        The tensors are detached but share their memory with the model; clone them to keep them.
-        """
-        return {name: parameter.detach() for name, parameter in self._trainable.items()}
+    def ranks(self) -> Mapping[str, int]:
+        """Adapter to its commonest rank."""
+        return {name: ranks.base for name, ranks in self.plan.adapters.items()}
 
-    def load_state(self, state: Mapping[str, Tensor]) -> None:
-        """Copies what `state` gave back into the model; all of it or nothing.
-
-        Raises:
-            RunStateError: a tensor is missing, unknown or of another shape.
-        """
-        naming.match(
-            {name: tuple(p.shape) for name, p in self._trainable.items()}, {n: tuple(t.shape) for n, t in state.items()}
-        )
-        with torch.no_grad():
-            for name, parameter in self._trainable.items():
-                parameter.copy_(state[name])
+    def facts(self) -> dict[str, Any]:
+        """The ranks, layer by layer where they differ."""
+        return self.plan.as_json()
 
     def save(self, folder: Path) -> None:
         """Writes every adapter in PEFT's own format to ``folder/<adapter>``, and ``fusion.safetensors``.
@@ -210,9 +192,9 @@ class AdaptedModel(nn.Module):
         """
         state: dict[str, Tensor] = {}
         for adapter in self.plan.adapters:
-            state |= {naming.from_peft(adapter, name): t for name, t in _read(folder / adapter / WEIGHTS).items()}
+            state |= {naming.from_peft(adapter, name): t for name, t in read_tensors(folder / adapter / WEIGHTS).items()}
         if self.fusion is not None:
-            state |= {f"{FUSION}.{name}": tensor for name, tensor in _read(folder / FUSION_WEIGHTS).items()}
+            state |= {f"{FUSION}.{name}": tensor for name, tensor in read_tensors(folder / FUSION_WEIGHTS).items()}
         self.load_state(state)
 
     def _activate(self, names: Sequence[str]) -> None:
@@ -227,6 +209,8 @@ class AdaptedModel(nn.Module):
                 layer = self._layers[linear.name]
                 for letter, half in (("A", layer.lora_A), ("B", layer.lora_B)):
                     yield naming.stable(adapter, linear.name, letter), half[adapter].weight
+                if adapter in layer.lora_magnitude_vector:
+                    yield naming.stable(adapter, linear.name, naming.MAGNITUDE), layer.lora_magnitude_vector[adapter].weight
         if self.fusion is not None:
             for name, parameter in self.fusion.named_parameters():
                 yield f"{FUSION}.{name}", parameter
@@ -234,7 +218,7 @@ class AdaptedModel(nn.Module):
     @torch.no_grad()
     def _initialise(self, seed: int) -> None:
         for name, parameter in self._trainable.items():
-            if naming.component(name) == FUSION or parameter.is_meta:
+            if naming.component(name) == FUSION or parameter.is_meta or name.endswith(f".{naming.MAGNITUDE}"):
                 continue
             if name.endswith(".B"):
                 parameter.zero_()
@@ -244,21 +228,21 @@ class AdaptedModel(nn.Module):
             parameter.copy_(torch.empty(parameter.shape, dtype=torch.float32).uniform_(-bound, bound, generator=generator))
 
 
-def _inject(backbone: nn.Module, plan: RankPlan, dropout: float, base_name: str | None) -> PeftModel:
+def _inject(backbone: nn.Module, plan: RankPlan, variant: LoraVariant, dropout: float, base_name: str | None) -> PeftModel:
     """Wraps the backbone's linears, freezes it, and leaves every adapter active and trainable."""
     names = list(plan.adapters)
     # PEFT draws starting values that are overwritten; the global generator must not notice.
     with torch.random.fork_rng(devices=[]), _birthplace(backbone), warnings.catch_warnings():
         warnings.filterwarnings("ignore", message=".*is_gradient_checkpointing", category=FutureWarning)  # PEFT's, not ours
-        first = _config(plan.adapters[names[0]], backbone, dropout, base_name)
+        first = _config(plan.adapters[names[0]], variant, dropout, base_name)
         model = PeftModel(backbone, first, adapter_name=names[0], autocast_adapter_dtype=True)
         for name in names[1:]:
-            model.add_adapter(name, _config(plan.adapters[name], backbone, dropout, base_name), autocast_adapter_dtype=True)
+            model.add_adapter(name, _config(plan.adapters[name], variant, dropout, base_name), autocast_adapter_dtype=True)
     model.base_model.set_adapter(names)
     return model
 
 
-def _config(ranks: AdapterRanks, backbone: nn.Module, dropout: float, base_name: str | None) -> LoraConfig:
+def _config(ranks: AdapterRanks, variant: LoraVariant, dropout: float, base_name: str | None) -> LoraConfig:
     patterns = {naming.pattern(name): rank for name, rank in ranks.pattern.items()}
     return LoraConfig(
         task_type="FEATURE_EXTRACTION",
@@ -270,29 +254,18 @@ def _config(ranks: AdapterRanks, backbone: nn.Module, dropout: float, base_name:
         target_modules=naming.targets([linear.name for linear, _ in ranks.ranks]),
         lora_dropout=dropout,
         bias="none",
+        use_dora=variant.dora,
+        use_rslora=variant.rslora,
     )
 
 
-def _prepare(backbone: nn.Module) -> None:
-    """What PEFT and the passes need to know of the backbone."""
+def _tell_peft(backbone: nn.Module) -> None:
+    """Marks a quantized backbone as PEFT wants it."""
     kinds = {type(module).__name__ for module in backbone.modules()}
     flags = {"is_loaded_in_8bit": "Linear8bitLt" in kinds, "is_loaded_in_4bit": bool(kinds & {"Linear4bit", "LinearNF4"})}
     for flag, found in flags.items():
         if found:  # PEFT picks its layer class by these, which only transformers' own loading sets
             setattr(backbone, flag, True)
-    config: Any = getattr(backbone, "config", None)
-    if getattr(config, "use_cache", False):
-        config.use_cache = False  # a decoder would fill a cache in every pass that nothing reads
-    without_dropout(backbone)
-
-
-def without_dropout(model: nn.Module) -> None:
-    """Sets every dropout of a model to zero, those that attention reads as a bare number included."""
-    for module in model.modules():
-        if isinstance(module, nn.Dropout):
-            module.p = 0.0
-        if isinstance(getattr(module, "attention_dropout", None), float):
-            setattr(module, "attention_dropout", 0.0)  # noqa: B010 - a plain assignment would be read as one of a tensor
 
 
 def _device(backbone: nn.Module) -> torch.device:
@@ -308,12 +281,3 @@ def _birthplace(backbone: nn.Module) -> torch.device:
 def _hidden_size(backbone: nn.Module) -> int:
     config: Any = backbone.config
     return int(config.hidden_size)
-
-
-def _read(path: Path) -> dict[str, Tensor]:
-    try:
-        return cast("dict[str, Tensor]", load_file(path))
-    except FileNotFoundError:
-        raise RunStateError(f"Adapter weights {path.parent.name}/{path.name} are not there.") from None
-    except Exception as error:  # safetensors raises a class of its own for damaged files
-        raise RunStateError(f"Adapter weights {path.parent.name}/{path.name} cannot be read: {error}.") from None

@@ -4,15 +4,16 @@ from __future__ import annotations
 
 import hashlib
 import re
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 
-from bench.errors import RunStateError
-
+MAGNITUDE = "M"
+"""The letter of DoRA's magnitudes, beside LoRA's A and B."""
 _PEFT = "base_model.model."
+_MAGNITUDE = "lora_magnitude_vector"
 
 
 def stable(adapter: str, linear: str, letter: str) -> str:
-    """Our name of a LoRA matrix, e.g. ``adapter.shared.layers.0.mlp.up_proj.A``."""
+    """Our name of a LoRA matrix, or of DoRA's magnitude (M), e.g. ``adapter.shared.layers.0.mlp.up_proj.A``."""
     return f"adapter.{adapter}.{linear}.{letter}"
 
 
@@ -23,15 +24,15 @@ def component(name: str) -> str:
 
 
 def to_peft(name: str) -> str:
-    """PEFT's name, within the adapter's own file, of a matrix by our name."""
+    """PEFT's name, within the adapter's own file, of a matrix or a magnitude by our name."""
     linear, letter = name.split(".", 2)[2].rsplit(".", 1)
-    return f"{_PEFT}{linear}.lora_{letter}.weight"
+    return f"{_PEFT}{linear}.{_MAGNITUDE if letter == MAGNITUDE else f'lora_{letter}.weight'}"
 
 
 def from_peft(adapter: str, name: str) -> str:
     """The inverse of `to_peft`; a name that is not PEFT's is kept, and will be refused as unknown."""
-    match = re.fullmatch(rf"{re.escape(_PEFT)}(.+)\.lora_([AB])\.weight", name)
-    return stable(adapter, match[1], match[2]) if match else f"adapter.{adapter}.{name}"
+    match = re.fullmatch(rf"{re.escape(_PEFT)}(.+)\.(?:lora_([AB])\.weight|{_MAGNITUDE})", name)
+    return stable(adapter, match[1], match[2] or MAGNITUDE) if match else f"adapter.{adapter}.{name}"
 
 
 def targets(linears: Sequence[str]) -> str:
@@ -47,18 +48,3 @@ def pattern(linear: str) -> str:
 def stream(seed: int, name: str) -> int:
     """The seed of one tensor's own random numbers."""
     return int.from_bytes(hashlib.sha256(f"{seed}:{name}".encode()).digest()[:7], "big")
-
-
-def match(wanted: Mapping[str, tuple[int, ...]], got: Mapping[str, tuple[int, ...]]) -> None:
-    """Holds names and shapes of a stored state against the model's.
-
-    Raises:
-        RunStateError: naming the first tensor that differs, and how many do.
-    """
-    if odd := sorted(wanted.keys() - got.keys()):
-        raise RunStateError(f"The stored state lacks {len(odd)} of {len(wanted)} trainable tensors, such as {odd[0]!r}.")
-    if odd := sorted(got.keys() - wanted.keys()):
-        raise RunStateError(f"The stored state has {len(odd)} tensors that this model does not, such as {odd[0]!r}.")
-    for name, shape in wanted.items():
-        if got[name] != shape:
-            raise RunStateError(f"Tensor {name!r} is stored as {got[name]}; this model has {shape}.")

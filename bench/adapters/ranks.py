@@ -37,10 +37,12 @@ class AdapterRanks:
     Args:
         adapter: name, role and task.
         ranks: (linear, rank) for every adapted linear, in the backbone's order; no rank is 0.
+        magnitudes: whether every layer has DoRA's magnitudes as well, one an output.
     """
 
     adapter: Adapter
     ranks: tuple[tuple[LinearShape, int], ...]
+    magnitudes: bool = False
 
     @property
     def base(self) -> int:
@@ -55,8 +57,8 @@ class AdapterRanks:
 
     @property
     def parameters(self) -> int:
-        """Number of parameters, Σ rank·(in+out)."""
-        return sum(rank * weight(linear) for linear, rank in self.ranks)
+        """Number of parameters, Σ rank·(in+out), and Σ out more where there are magnitudes."""
+        return sum(rank * weight(linear) + self.magnitudes * linear.outputs for linear, rank in self.ranks)
 
     def as_json(self) -> dict[str, Any]:
         """JSON-able: role, task, rank, the layers that differ, parameters."""
@@ -188,7 +190,8 @@ def solve_ranks(
     adapters = declared(architecture, tasks)
     size = sum(map(weight, linears))
     budget = budget_rank * size
-    least = len(adapters) * size + fusion_parameters
+    fixed = fusion_parameters + magnitudes(architecture, tasks, linears)
+    least = len(adapters) * size + fixed
     if refuse and least > budget * (1 + SLACK):
         smallest = _least_rank(least, size)
         raise InvariantError(
@@ -198,9 +201,10 @@ def solve_ranks(
             f"The smallest that works for {architecture.name} is --rank {smallest}.",
         )
     numbers = Counter[str](adapter.role for adapter in adapters)
-    roles = _split(numbers, linears, budget, budget - fusion_parameters)
+    roles = _split(numbers, linears, budget, budget - fixed)
     solved = {
-        adapter.name: AdapterRanks(adapter, tuple(zip(linears, roles[adapter.role], strict=True))) for adapter in adapters
+        adapter.name: AdapterRanks(adapter, tuple(zip(linears, roles[adapter.role], strict=True)), architecture.variant.dora)
+        for adapter in adapters
     }
     active: dict[str, int] = {}
     for task in tasks:
@@ -208,6 +212,13 @@ def solve_ranks(
         names = {name for one in passes for name in one}
         active[task] = sum(solved[name].parameters for name in names) + (fusion_parameters if len(passes) > 1 else 0)
     return RankPlan(architecture.name, budget_rank, budget, solved, fusion_parameters, active)
+
+
+def magnitudes(architecture: Architecture, tasks: Sequence[str], linears: Sequence[LinearShape]) -> int:
+    """Parameters of DoRA's magnitudes over all adapters of an arm; 0 where there are none."""
+    if not architecture.variant.dora:
+        return 0
+    return len(architecture.adapters(tasks)) * sum(linear.outputs for linear in linears)
 
 
 def smallest_common_rank(
@@ -229,7 +240,9 @@ def smallest_common_rank(
         ratio: what smallest over largest count has to exceed.
     """
     size = sum(map(weight, linears))
-    first = max(_least_rank(len(one.adapters(tasks)) * size + fusion, size) for one, fusion in fusions)
+    first = max(
+        _least_rank(len(one.adapters(tasks)) * size + fusion + magnitudes(one, tasks, linears), size) for one, fusion in fusions
+    )
     for rank in count(max(above + 1, first)):
         totals = [solve_ranks(one, tasks, linears, rank, fusion).total for one, fusion in fusions]
         if min(totals) > ratio * max(totals):

@@ -1,16 +1,35 @@
-"""An architecture: how LoRA adapters are composed over one frozen base model."""
+"""An architecture: what is trained over one base model, and how tasks share it.
+
+Most are LoRA adapters, declared by an `Architecture`. Whatever else trains a base model is a `BaseArchitecture`, which attaches
+a module of its own.
+"""
 
 from __future__ import annotations
 
 from abc import abstractmethod
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Literal
+from typing import TYPE_CHECKING, Any, ClassVar, Literal
 
+from bench.api.model import LinearShape, ModelSpec
 from bench.api.part import Part
+from bench.api.quantizer import When
+from bench.errors import RunStateError
 
 if TYPE_CHECKING:
-    from torch import nn
+    from pathlib import Path
+
+    from torch import Tensor, nn
+
+    _Module = nn.Module
+else:
+    _Module = object
+
+BUDGET_GROUP = "budget"
+"""The group of the arms that train as many parameters as ``--rank`` allows."""
+UNMATCHED = "not parameter-matched"
+"""How a run of an arm outside every group is stamped."""
+TRAINED_WEIGHTS = "trained.safetensors"
 
 
 @dataclass(frozen=True)
@@ -28,12 +47,186 @@ class Adapter:
     task: str | None = None
 
 
-class Architecture(Part):
-    """Declares adapters and how they meet; the core solves the ranks, attaches, counts, saves and loads.
+@dataclass(frozen=True)
+class LoraVariant:
+    """How the adapters of an architecture differ from plain LoRA; alpha is twice the rank in all of them.
+
+    Args:
+        dora: a magnitude for each output of an adapted layer is trained as well, and its parameters are paid out of the same
+            budget. Source: Liu et al. 2024, DoRA, arXiv 2402.09353.
+        rslora: the products are scaled by alpha / √rank instead of alpha / rank. Source: Kalajdzievski 2023, arXiv 2312.03732.
+    """
+
+    dora: bool = False
+    rslora: bool = False
+
+
+@dataclass(frozen=True)
+class ParameterBudget:
+    """How many parameters an arm of the group `BUDGET_GROUP` trains, heads left out.
+
+    Args:
+        rank: N, the flag ``--rank``.
+        linears: every attention and MLP linear layer of the base model, in order.
+        strict: False where the parity invariant is waived: an arm that the budget is too small for is then built with the
+            fewest parameters it can have.
+        base_name: the base model's name, for what is saved; None where it is not known.
+    """
+
+    rank: int
+    linears: tuple[LinearShape, ...]
+    strict: bool = True
+    base_name: str | None = None
+
+    @property
+    def parameters(self) -> int:
+        """N·S, where S = Σ(in+out) over the linear layers: what one adapter of rank N has."""
+        return self.rank * sum(linear.inputs + linear.outputs for linear in self.linears)
+
+
+class ArchitectureModule(_Module):
+    """A base model with what an architecture trains of it. Subclasses inherit from this and `torch.nn.Module`, in that order.
+
+    Only `trained` has to be written: the methods here save, load and count by it. The runner, the smoke gate, parity,
+    checkpoints and evaluation know no more of an architecture than these methods.
+    """
+
+    backbone: nn.Module
+    """The base model, the very object that `attach` was given: the tokens that enter it are counted at its door."""
+
+    def trained(self) -> Mapping[str, nn.Parameter]:
+        """Every parameter that is trained, by a stable name, in a fixed order.
+
+        The part of a name before its first dot is its component, such as ``fusion`` in ``fusion.query.weight``; parameters are
+        counted and gradients reported by component.
+        """
+        raise NotImplementedError
+
+    def forward(self, task: str, input_ids: Tensor, attention_mask: Tensor) -> Tensor:
+        """Hidden states of the last layer, (batch, seq, hidden).
+
+        Args:
+            task: whose batch it is.
+            input_ids: (batch, seq).
+            attention_mask: (batch, seq), 1 at real tokens.
+        """
+        states: Tensor = self.backbone(input_ids=input_ids, attention_mask=attention_mask).last_hidden_state
+        return states
+
+    def passes(self, task: str) -> int:
+        """How often a batch of a task goes through the base model."""
+        return 1
+
+    def trainable(self, task: str) -> dict[str, nn.Parameter]:
+        """Those of `trained` that a batch of this task uses."""
+        return dict(self.trained())
+
+    def components(self) -> dict[str, list[nn.Parameter]]:
+        """Component to its parameters."""
+        parts: dict[str, list[nn.Parameter]] = {}
+        for name, parameter in self.trained().items():
+            parts.setdefault(self.component(name), []).append(parameter)
+        return parts
+
+    def component(self, name: str) -> str:
+        """The component that a tensor of `trained` belongs to."""
+        return name.partition(".")[0]
+
+    def ranks(self) -> Mapping[str, int]:
+        """Adapter to its commonest rank, for the table of the plan; empty where there is no such thing."""
+        return {}
+
+    def facts(self) -> dict[str, Any]:
+        """What the result says of how the budget was spent, JSON-able."""
+        counts = {name: sum(p.numel() for p in parts) for name, parts in self.components().items()}
+        return {"components": counts, "total": sum(counts.values())}
+
+    def state(self) -> dict[str, Tensor]:
+        """Every trained tensor by its name, detached; they share their memory with the model, so clone them to keep them."""
+        return {name: parameter.detach() for name, parameter in self.trained().items()}
+
+    def load_state(self, state: Mapping[str, Tensor]) -> None:
+        """Copies what `state` gave back into the model; all of it or nothing.
+
+        Raises:
+            RunStateError: a tensor is missing, unknown or of another shape.
+        """
+        import torch
+
+        trained = self.trained()
+        match({n: tuple(p.shape) for n, p in trained.items()}, {n: tuple(t.shape) for n, t in state.items()})
+        with torch.no_grad():
+            for name, parameter in trained.items():
+                parameter.copy_(state[name])
+
+    def save(self, folder: Path) -> None:
+        """Writes what was trained below a folder, in safetensors."""
+        from safetensors.torch import save_file
+
+        folder.mkdir(parents=True, exist_ok=True)
+        tensors = {name: tensor.cpu().contiguous() for name, tensor in self.state().items()}
+        save_file(tensors, folder / TRAINED_WEIGHTS, metadata={"format": "pt"})
+
+    def load(self, folder: Path) -> None:
+        """Reads what `save` wrote.
+
+        Raises:
+            RunStateError: a file is missing or damaged, or its tensors are not those of this model.
+        """
+        self.load_state(read_tensors(folder / TRAINED_WEIGHTS))
+
+
+class BaseArchitecture(Part):
+    """Puts what it trains on a base model; everything else of a run is the core's.
+
+    An arm outside every group, as all are by default, is compared with nothing: its runs are stamped *not parameter-matched*
+    and `bench compare` refuses them unless ``--allow parameters`` is given.
+    """
+
+    group: ClassVar[str | None] = None
+    """Arms of one group claim to train the same number of parameters, and the parity invariant holds them to it."""
+
+    trains_base: ClassVar[bool] = False
+    """Whether what is trained are weights of the base model and nothing else. They are then loaded in fp32, whatever the
+    precision of products, and a quantizer takes them as trained."""
+
+    def supports(self, spec: ModelSpec, quantized: When | None) -> str | None:
+        """Why it cannot train this base model, or None. Asked at plan time; imports nothing heavy.
+
+        Args:
+            spec: of the base model.
+            quantized: when the run quantizes the base, ``load`` or ``after``; None where it does not.
+        """
+        return None
+
+    @abstractmethod
+    def attach(self, backbone: nn.Module, tasks: Sequence[str], budget: ParameterBudget) -> ArchitectureModule:
+        """The base model with everything on it that is trained.
+
+        Called on the real backbone, and on one of the ``meta`` device to count what is trained before any weight is loaded.
+        What it draws at random comes from torch's global generator, which the core has seeded from ``--seed``.
+
+        Args:
+            backbone: what `AutoModel` gives, frozen, possibly quantized, without dropout. It may be changed in place.
+            tasks: names of the run's tasks.
+            budget: what an arm of `BUDGET_GROUP` may train; the others may ignore it.
+
+        Raises:
+            UsageError: it cannot be attached to this backbone.
+            InvariantError: the budget is too small.
+        """
+
+
+class Architecture(BaseArchitecture):
+    """Declares LoRA adapters and how they meet; the core solves the ranks, attaches, counts, saves and loads.
 
     A task's hidden states come from one or more passes of the base model, each with a set of adapters active (their deltas
     add up), joined by a fusion module where there is more than one pass.
     """
+
+    group: ClassVar[str | None] = BUDGET_GROUP
+    variant: ClassVar[LoraVariant] = LoraVariant()
+    """The kind of LoRA."""
 
     @abstractmethod
     def adapters(self, tasks: Sequence[str]) -> tuple[Adapter, ...]:
@@ -49,3 +242,41 @@ class Architecture(Part):
         Its ``forward(states)`` takes a list of (batch, seq, hidden) tensors and gives one of the same shape.
         """
         return None
+
+    def attach(self, backbone: nn.Module, tasks: Sequence[str], budget: ParameterBudget) -> ArchitectureModule:
+        """The adapters on the base model, at the ranks that the budget allows; see `bench.adapters.model.AdaptedModel`."""
+        from bench.adapters.model import lora_model
+
+        return lora_model(self, backbone, tasks, budget)
+
+
+def match(wanted: Mapping[str, tuple[int, ...]], got: Mapping[str, tuple[int, ...]]) -> None:
+    """Holds names and shapes of a stored state against the model's.
+
+    Raises:
+        RunStateError: naming the first tensor that differs, and how many do.
+    """
+    if odd := sorted(wanted.keys() - got.keys()):
+        raise RunStateError(f"The stored state lacks {len(odd)} of {len(wanted)} trainable tensors, such as {odd[0]!r}.")
+    if odd := sorted(got.keys() - wanted.keys()):
+        raise RunStateError(f"The stored state has {len(odd)} tensors that this model does not, such as {odd[0]!r}.")
+    for name, shape in wanted.items():
+        if got[name] != shape:
+            raise RunStateError(f"Tensor {name!r} is stored as {got[name]}; this model has {shape}.")
+
+
+def read_tensors(path: Path) -> dict[str, Tensor]:
+    """The tensors of a file that `ArchitectureModule.save` wrote.
+
+    Raises:
+        RunStateError: it is missing or damaged.
+    """
+    from safetensors.torch import load_file
+
+    try:
+        tensors: dict[str, Tensor] = load_file(path)
+    except FileNotFoundError:
+        raise RunStateError(f"Adapter weights {path.parent.name}/{path.name} are not there.") from None
+    except Exception as error:  # safetensors raises a class of its own for damaged files
+        raise RunStateError(f"Adapter weights {path.parent.name}/{path.name} cannot be read: {error}.") from None
+    return tensors

@@ -7,6 +7,7 @@ from collections.abc import Iterable, Mapping
 from pathlib import Path
 from typing import Any
 
+from bench.api.architecture import UNMATCHED
 from bench.cli.parser import Parser
 from bench.errors import RunStateError, UsageError
 from bench.pages.board import Entry, entries, needs_whole
@@ -144,6 +145,7 @@ def _row(entry: Entry, extra: list[str]) -> list[str]:
     else:
         value, metric = paint(entry.state, "yellow"), ""
     marks = ["synthetic"] * bool(entry.known.get("synthetic")) + [f"waived {name}" for name in entry.known.get("waivers", ())]
+    marks += [UNMATCHED] * (entry.known.get("matched") is False)
     told = (_text(entry.field(name)) for name in SHOWN)
     return [
         entry.id,
@@ -162,6 +164,7 @@ def _record(entry: Entry, extra: list[str]) -> dict[str, Any]:
     record |= {name: _name(entry.field(name)) for name in SHOWN}
     record |= {"headline": head, "rest": entry.rest, "synthetic": entry.known.get("synthetic")}
     record["waivers"] = entry.known.get("waivers", [])
+    record["matched"] = entry.known.get("matched", True)
     return record | {name: entry.field(name) for name in extra}
 
 

@@ -7,6 +7,7 @@ from pathlib import Path
 from shlex import quote
 from typing import Any
 
+from bench.api.architecture import UNMATCHED
 from bench.cli.score import interval
 from bench.cli.score import report as score_report
 from bench.data.faults import listed
@@ -44,6 +45,10 @@ def explanation(result: Mapping[str, Any]) -> list[str]:
         "a dictionary of the training mentions, by the same metric": pick(by_task, f"baselines.dictionary.{metric}"),
     }
     lines = [f"  {number(value):>5}  {what}" for what, value in held.items() if value is not None]
+    if not result.get("matched", True):
+        lines.append(
+            f"         {UNMATCHED}: {result.get('config', {}).get('arch')} is held to no other arm's number of parameters"
+        )
     if _any(result.get("synthetic")):
         lines.append(f"         made-up notes; the real corpus: --data {task}=DIR (bench show task {task})")
     return lines
@@ -62,6 +67,8 @@ def report(result: Mapping[str, Any], folder: Path) -> str:
     waived = result.get("waivers") or []
     if waived:
         lines.append(paint(f"waived: {', '.join(waived)}; comparisons refuse this run", "yellow"))
+    if not result.get("matched", True):
+        lines.append(paint(f"{UNMATCHED}; comparisons refuse this run unless --allow parameters is given", "yellow"))
     leaking = [f"{task} {told['allowed']}" for task, told in result.get("leaks", {}).items() if told["allowed"]]
     if leaking:
         lines.append(paint(f"documents in two splits, allowed: {', '.join(leaking)}; comparisons refuse this run", "yellow"))

@@ -1,4 +1,4 @@
-"""Checks of an architecture: its adapters on the first tiny model, for two tasks."""
+"""Checks of an architecture: what it attaches to the first tiny model, for two tasks."""
 
 from __future__ import annotations
 
@@ -6,7 +6,8 @@ import re
 from collections.abc import Callable, Mapping, Sequence
 from typing import TYPE_CHECKING, cast
 
-from bench.api.architecture import Architecture
+from bench.api.architecture import Architecture, ArchitectureModule, BaseArchitecture, ParameterBudget
+from bench.api.model import ModelSpec
 from bench.conformance.common import RATE, dead, described, same
 from bench.conformance.workbench import Failure, Workbench, expect, named, scramble, without_heavy_imports
 from bench.registry import FIRST_PARTY
@@ -14,16 +15,24 @@ from bench.registry import FIRST_PARTY
 if TYPE_CHECKING:
     from torch import Tensor
 
-    from bench.adapters.model import AdaptedModel
-
 TASKS = ("2015-T14", "b.c")
 RANK = 16
+SPEC = ModelSpec("plain", "bert", False, 64, 2, 512, 1_000_000, ())
 _NAME = re.compile(r"[A-Za-z0-9_-]+")
 
 
-def metadata(arm: Architecture, bench: Workbench) -> str:
-    """Adapters have good names, belong to tasks that exist, and each is active somewhere it may be."""
+def metadata(arm: BaseArchitecture, bench: Workbench) -> str:
+    """It answers at plan time; adapters have good names, belong to tasks that exist, and each is active somewhere it may be."""
     described(arm)
+    expect(arm.group is None or bool(arm.group.strip()), f"group is {arm.group!r}; wanted a name, or None")
+    with without_heavy_imports():
+        for when in (None, "load", "after"):
+            answer = arm.supports(SPEC, when)
+            ok = answer is None or (isinstance(answer, str) and answer.strip() != "" and "\n" not in answer)
+            expect(ok, f"supports gives {answer!r}; wanted None, or the reason in one line")
+            expect(when is not None or answer is None, f"supports refuses a plain encoder: {answer}")
+    if not isinstance(arm, Architecture):
+        return f"group {arm.group}"
     count = 0
     with without_heavy_imports():
         for tasks in (TASKS[:1], TASKS, (*TASKS, "third")):
@@ -51,15 +60,16 @@ def metadata(arm: Architecture, bench: Workbench) -> str:
     return f"{count} adapters for three tasks"
 
 
-def determinism(arm: Architecture, bench: Workbench) -> str:
+def determinism(arm: BaseArchitecture, bench: Workbench) -> str:
     """Same seed, same start; same input, same output."""
-    for tasks in (TASKS, TASKS[::-1]):
-        scramble(1)
-        first = arm.adapters(tasks), [arm.passes(t) for t in TASKS]
-        for salt in range(2, 10):  # a shuffle of three comes out the same for one pair of seeds in six
-            scramble(salt)
-            again = arm.adapters(tasks), [arm.passes(t) for t in TASKS]
-            expect(again == first, "adapters() or passes() differ from call to call")
+    if isinstance(arm, Architecture):
+        for tasks in (TASKS, TASKS[::-1]):
+            scramble(1)
+            first = arm.adapters(tasks), [arm.passes(t) for t in TASKS]
+            for salt in range(2, 10):  # a shuffle of three comes out the same for one pair of seeds in six
+                scramble(salt)
+                again = arm.adapters(tasks), [arm.passes(t) for t in TASKS]
+                expect(again == first, "adapters() or passes() differ from call to call")
     a, b = (build(arm, bench, seed=3) for _ in range(2))
     odd = same(a.state(), b.state())
     expect(not odd, f"two models of one seed start differently in {named(odd)}")
@@ -76,7 +86,7 @@ def determinism(arm: Architecture, bench: Workbench) -> str:
     return f"{len(a.state())} tensors"
 
 
-def gradients(arm: Architecture, bench: Workbench) -> str:
+def gradients(arm: BaseArchitecture, bench: Workbench) -> str:
     """After two updates and an evaluation, all that a task uses learns from it, and nothing that is private to another."""
     import torch
 
@@ -86,19 +96,20 @@ def gradients(arm: Architecture, bench: Workbench) -> str:
         own = model.trainable(task)
         still = dead(own)
         expect(not still, f"no gradient after two updates and one evaluation for {named(still)} ({len(still)} of {len(own)})")
-        strangers = [n for n, p in zip(model.state(), _parameters(model), strict=True) if n not in own and p.grad is not None]
+        strangers = [n for n, p in model.trained().items() if n not in own and p.grad is not None]
         expect(not strangers, f"a batch of {task!r} trains {named(strangers)}, which it does not use")
     everything = {n for task in TASKS for n in model.trainable(task)}
     idle = sorted(set(model.state()) - everything)
     expect(not idle, f"no task trains {named(idle)}")
-    frozen = [n for n, p in model.backbone.named_parameters() if p.requires_grad and ".lora_" not in n]
-    expect(not frozen, f"the base model is not frozen: {named(frozen)}")
+    known = {id(p) for p in model.trained().values()}
+    loose = [n for n, p in model.named_parameters() if p.requires_grad and id(p) not in known]
+    expect(not loose, f"the base model is not frozen: {named(loose)}")
     out = model(TASKS[0], *batch())
     expect(bool(torch.isfinite(out).all()), "hidden states are not finite after two updates")
     return f"{len(everything)} tensors over {len(TASKS)} tasks"
 
 
-def token_counts(arm: Architecture, bench: Workbench) -> str:
+def token_counts(arm: BaseArchitecture, bench: Workbench) -> str:
     """Every pass sees the whole batch once: what enters the base model is tokens times passes."""
     from bench.errors import InvariantError
     from bench.invariants.tokens import Tally
@@ -109,7 +120,7 @@ def token_counts(arm: Architecture, bench: Workbench) -> str:
     for task in TASKS:
         for mode in (True, False):
             model.train(mode)
-            tally.expect(int(mask.sum()) * len(arm.passes(task)))
+            tally.expect(int(mask.sum()) * model.passes(task))
             out = model(task, ids, mask)
             wanted = (*ids.shape, _hidden(bench))
             expect(tuple(out.shape) == wanted, f"hidden states have shape {tuple(out.shape)}; wanted {wanted}")
@@ -118,38 +129,42 @@ def token_counts(arm: Architecture, bench: Workbench) -> str:
             except InvariantError as error:
                 raise Failure(error.message) from None
     tally.close()
-    return f"{int(mask.sum())} tokens, passes " + ", ".join(str(len(arm.passes(t))) for t in TASKS)
+    return f"{int(mask.sum())} tokens, passes " + ", ".join(str(model.passes(t)) for t in TASKS)
 
 
-def parity(arm: Architecture, bench: Workbench) -> str:
-    """Within the group the count is near enough to the largest, and the real model has exactly what was planned."""
+def parity(arm: BaseArchitecture, bench: Workbench) -> str:
+    """Within its group the count is near enough to the largest, and the real model has exactly what was planned."""
     from bench.errors import InvariantError
     from bench.invariants.parity import check
     from bench.modeling.backbone import meta_backbone
     from bench.modeling.spec import inspect
 
     folder = bench.model_folder(bench.tiny_models()[0])
-    group = [arm]
+    installed = [arm]
     for entry in bench.registry.entries("architectures"):
         if entry.distribution == FIRST_PARTY and not entry.part.missing() and entry.name != arm.name:
-            group.append(cast(Architecture, entry.part))
+            installed.append(cast(BaseArchitecture, entry.part))
     told = []
     for tasks in (TASKS[:1], TASKS):
         try:
-            report = check(group, arm.name, tasks, inspect(folder).linears, RANK, lambda: meta_backbone(folder), {})
+            budget = ParameterBudget(RANK, inspect(folder).linears)
+            report = check(installed, arm.name, tasks, budget, lambda: meta_backbone(folder), {})
             model = build(arm, bench, seed=1, tasks=tasks)
             report.recount(model, {})
             train(model, tasks[0])
             report.recount(model, {})
         except InvariantError as error:
             raise Failure(error.message) from None
-        told.append(f"{report.row.adapters + report.row.fusion:,} parameters, {report.row.ratio:.1%} of the largest")
+        beside = f"{report.row.ratio:.1%} of the largest" if report.matched else "compared with nothing"
+        told.append(f"{report.row.adapters + report.row.fusion:,} parameters, {beside}")
     return "; ".join(told)
 
 
-def save_and_load(arm: Architecture, bench: Workbench) -> str:
-    """Trained adapters and fusion, written and read into a model of another seed, give the same hidden states."""
+def save_and_load(arm: BaseArchitecture, bench: Workbench) -> str:
+    """What was trained, written and read into a model of another seed, give the same hidden states."""
     import torch
+
+    from bench.modeling.files import PICKLES
 
     model = build(arm, bench, seed=1)
     for task in TASKS:
@@ -158,6 +173,8 @@ def save_and_load(arm: Architecture, bench: Workbench) -> str:
     model.save(folder)
     other = build(arm, bench, seed=2)
     other.load(folder)
+    foreign = sorted(p.name for p in folder.rglob("*") if p.is_file() and p.suffix in (*PICKLES, ".py"))
+    expect(not foreign, f"save wrote {named(foreign)}; wanted safetensors, JSON and text, nothing that could run")
     odd = same(model.state(), other.state())
     expect(not odd, f"written and read again, {named(odd)} differ")
     model.eval()
@@ -171,24 +188,21 @@ def save_and_load(arm: Architecture, bench: Workbench) -> str:
     return f"{len(model.state())} tensors"
 
 
-def build(arm: Architecture, bench: Workbench, seed: int, tasks: Sequence[str] = TASKS) -> AdaptedModel:
-    """The first tiny model with the arm's adapters on it."""
+def build(arm: BaseArchitecture, bench: Workbench, seed: int, tasks: Sequence[str] = TASKS) -> ArchitectureModule:
+    """The first tiny model with the arm attached."""
     import torch
 
-    from bench.adapters.model import AdaptedModel
-    from bench.adapters.ranks import solve_ranks
-    from bench.invariants.parity import fusion_parameters
+    from bench.adapters.attach import attach
     from bench.modeling.backbone import load_backbone
     from bench.modeling.spec import inspect
 
     folder = bench.model_folder(bench.tiny_models()[0])
-    spec = inspect(folder)
-    plan = solve_ranks(arm, tasks, spec.linears, RANK, fusion_parameters(arm, spec.hidden_size), refuse=False)
+    backbone = load_backbone(folder, torch.float32, "cpu")
     torch.manual_seed(seed)
-    return AdaptedModel(load_backbone(folder, torch.float32, "cpu"), arm, tasks, plan)
+    return attach(arm, backbone, tasks, ParameterBudget(RANK, inspect(folder).linears, strict=False))
 
 
-def train(model: AdaptedModel, task: str) -> None:
+def train(model: ArchitectureModule, task: str) -> None:
     """Two updates, one evaluation, and the gradients of a third; LoRA's A has none at the very first, which is healthy."""
     import torch
 
@@ -219,16 +233,11 @@ def batch() -> tuple[Tensor, Tensor]:
     return ids, mask
 
 
-def _parameters(model: AdaptedModel) -> list[Tensor]:
-    found = {name: p for task in model.tasks for name, p in model.trainable(task).items()}
-    return [found.get(name, tensor) for name, tensor in model.state().items()]
-
-
 def _hidden(bench: Workbench) -> int:
     return bench.tiny_models()[0].spec().hidden_size
 
 
-CHECKS: Mapping[str, Callable[[Architecture, Workbench], str]] = {
+CHECKS: Mapping[str, Callable[[BaseArchitecture, Workbench], str]] = {
     "metadata": metadata,
     "determinism": determinism,
     "gradients": gradients,

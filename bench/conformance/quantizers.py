@@ -69,16 +69,15 @@ def determinism(quantizer: Quantizer, bench: Workbench) -> str:
 
 def gradients(quantizer: Quantizer, bench: Workbench) -> str:
     """LoRA learns through the quantized base: two updates, an evaluation, another update, and every tensor has a gradient."""
-    from bench.adapters.model import AdaptedModel
-    from bench.adapters.ranks import solve_ranks
+    from bench.adapters.attach import attach
+    from bench.api.architecture import ParameterBudget
 
     folder, _ = quantized(quantizer, bench)
     base = _load(quantizer, folder)
     free = [n for n, p in base.named_parameters() if p.requires_grad]
     expect(not free, f"load gives a base that is not frozen: {named(free)}")
     arm, tasks = _OneAdapter(), architectures.TASKS[:1]
-    plan = solve_ranks(arm, tasks, _subject(quantizer, bench).spec().linears, 4, 0)
-    model = AdaptedModel(base, arm, tasks, plan)
+    model = attach(arm, base, tasks, ParameterBudget(4, _subject(quantizer, bench).spec().linears))
     architectures.train(model, tasks[0])
     trainable = model.trainable(tasks[0])
     still = dead(trainable)

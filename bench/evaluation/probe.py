@@ -101,6 +101,7 @@ class Conditions(Architecture):
 
     def __init__(self, original: Architecture, tasks: Sequence[str]) -> None:
         self.original = original
+        self.variant = original.variant  # type: ignore[misc]  # of this instance
         self.own = {adapter.name: adapter for adapter in original.adapters(tasks)}
         self.trained = {f"{TRAINED} {task}": task for task in tasks}
 

@@ -5,15 +5,33 @@ from __future__ import annotations
 import math
 from collections.abc import Callable, Mapping
 from dataclasses import asdict, dataclass, field
-from typing import Any
+from typing import Any, Protocol
 
-from torch import nn
+from torch import Tensor, nn
 
 HALF = 0.5
 """What a task's loss must fall to, of what it was."""
 TRIALS = (10.0, 100.0)
 """Factors by which a refused rate is lowered, and raised, to find one that would pass."""
 WAIVE = "--waive smoke goes on and records it."
+
+
+class Learner(Protocol):
+    """What the gate needs of the model; `bench.training.model.TaskModel` is one."""
+
+    @property
+    def tasks(self) -> tuple[str, ...]:
+        """The run's tasks, in order."""
+        ...
+
+    def trainable(self, task: str) -> dict[str, nn.Parameter]:
+        """Every trainable tensor a task uses."""
+
+    def state(self) -> dict[str, Tensor]:
+        """Trainable tensors and head buffers."""
+
+    def load_state(self, tensors: Mapping[str, Tensor]) -> None:
+        """Puts them back."""
 
 
 @dataclass
@@ -91,9 +109,9 @@ def diagnose(task: str, report: SmokeReport, tensors: int) -> list[str]:
     return problems
 
 
-def look_at_the_plugin(model: nn.Module) -> str:
+def look_at_the_plugin(model: nn.Module, learner: Learner) -> str:
     """The next move where something stands in the way before anything is learned."""
-    return f"Look at the plugin that made it (frozen: {counted(frozen_by_component(model))}); {WAIVE}"
+    return f"Look at the plugin that made it (frozen: {counted(frozen_by_component(model, learner))}); {WAIVE}"
 
 
 def advice(report: SmokeReport, attempt: Callable[[float], SmokeReport]) -> str:
@@ -130,20 +148,23 @@ def worst(report: SmokeReport) -> float:
 
 
 def component(name: str) -> str:
-    """The part a tensor belongs to: ``head``, ``fusion``, ``LoRA A`` or ``LoRA B``."""
+    """The part a tensor belongs to, such as ``head``, ``fusion``, ``LoRA A``, ``LoRA B`` or ``DoRA M``."""
     if name.startswith("heads."):
         return "head"
-    if name.startswith("adapters.fusion."):
-        return "fusion"
-    return f"LoRA {name.rsplit('.', 1)[-1]}"
+    first, _, rest = name.removeprefix("adapters.").partition(".")
+    if first != "adapter":
+        return first
+    letter = rest.rpartition(".")[2]
+    return f"{'DoRA' if letter == 'M' else 'LoRA'} {letter}"
 
 
-def frozen_by_component(model: nn.Module) -> dict[str, int]:
-    """Parameters that do not train, adapters and heads apart from the base model."""
+def frozen_by_component(model: nn.Module, learner: Learner) -> dict[str, int]:
+    """Parameters that do not train: of the base model, of what the architecture means to train, and of heads."""
+    meant = {id(p) for task in learner.tasks for name, p in learner.trainable(task).items() if not name.startswith("heads.")}
     counts = {"base": 0, "adapters": 0, "heads": 0}
     for name, p in model.named_parameters():
         if not p.requires_grad:
-            part = "heads" if name.startswith("heads.") else "adapters" if "lora_" in name or "fusion" in name else "base"
+            part = "heads" if name.startswith("heads.") else "adapters" if id(p) in meant else "base"
             counts[part] += p.numel()
     return counts
 
@@ -153,18 +174,15 @@ def counted(frozen: Mapping[str, int]) -> str:
     return ", ".join(f"{name} {count:,}" for name, count in frozen.items())
 
 
-def frozen_whole(model: nn.Module) -> list[str]:
-    """Heads, adapters and fusion of which no parameter trains at all, sorted."""
+def frozen_whole(model: nn.Module, learner: Learner) -> list[str]:
+    """Heads and components, such as an adapter, of which no parameter trains at all, sorted."""
     trains: dict[str, bool] = {}
-    for name, p in model.named_parameters():
-        path = name.split(".")
-        if name.startswith("heads."):
-            part = f"head {path[1]}"
-        elif lora := [path[i + 1] for i, word in enumerate(path[:-1]) if word.startswith("lora_")]:
-            part = f"adapter {lora[0]}"
-        elif "fusion" in path:
-            part = "the fusion"
-        else:
-            continue
+    parts = [(f"head {name.split('.')[1]}", p) for name, p in model.named_parameters() if name.startswith("heads.")]
+    for task in learner.tasks:
+        for name, p in learner.trainable(task).items():
+            first, _, rest = name.removeprefix("adapters.").partition(".")
+            if not name.startswith("heads."):
+                parts.append((f"adapter {rest.partition('.')[0]}" if first == "adapter" else f"the {first}", p))
+    for part, p in parts:
         trains[part] = trains.get(part, False) or p.requires_grad
     return sorted(part for part, any_trains in trains.items() if not any_trains)

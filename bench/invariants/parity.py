@@ -1,25 +1,30 @@
-"""Parity: every arm of the group trains the same number of parameters, proved before any weight is loaded.
+"""Parity: every arm of a group trains the same number of parameters, proved before any weight is loaded.
 
-Every arm is built on the meta device and counted; the smallest count over the largest must exceed 0.95, for all trainable
-parameters and for adapters and fusion alone, since equal heads would hide a difference. An arm of the group that cannot be
-counted is named and left out, unless it is the one that runs.
+Every arm is built on the meta device, and what is there is counted, whoever made it; the smallest count over the largest must
+exceed 0.95, for all trainable parameters and for those without heads, since equal heads would hide a difference. An arm of the
+group that cannot be counted is named and left out, unless it is the one that runs. An arm outside every group is counted too,
+and compared with nothing.
 """
 
 from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from typing import TYPE_CHECKING, Any
 
-from bench.adapters.ranks import FUSION, RankPlan, smallest_common_rank, solve_ranks
-from bench.api.architecture import Architecture
-from bench.api.model import LinearShape
+from bench.adapters.ranks import FUSION, smallest_common_rank, solve_ranks
+from bench.api.architecture import (
+    UNMATCHED,
+    Architecture,
+    ArchitectureModule,
+    BaseArchitecture,
+    LoraVariant,
+    ParameterBudget,
+)
 from bench.errors import BenchError, InvariantError
 
 if TYPE_CHECKING:
     from torch import nn
-
-    from bench.adapters.model import AdaptedModel
 
 RULE = 0.95
 """count / max count has to exceed this."""
@@ -34,14 +39,17 @@ class ParityRow:
 
     Args:
         arm: the architecture.
-        groups: adapter names, ``fusion`` and ``head of TASK`` to their trainable parameters.
-        adapters: parameters of all adapters.
+        groups: components, such as adapter names and ``fusion``, and ``head of TASK`` to their trainable parameters.
+        adapters: parameters of all components but the fusion.
         fusion: parameters of the fusion.
         heads: parameters of all heads.
         active: task to the parameters its batches use, its head included.
         ratio: adapters + fusion over the largest such count of the group.
         ratio_all: the same for all trainable parameters.
         ranks: adapter name to its commonest rank.
+        products: as `active`, without embedding tables, which are looked up and not multiplied with.
+        passes: task to passes of the base model.
+        frozen: weights of the base model's linear layers that are not trained.
     """
 
     arm: str
@@ -53,6 +61,9 @@ class ParityRow:
     ratio: float
     ratio_all: float
     ranks: Mapping[str, int]
+    products: Mapping[str, int]
+    passes: Mapping[str, int]
+    frozen: int
 
     @property
     def total(self) -> int:
@@ -69,11 +80,12 @@ class ParityRow:
 
 @dataclass(frozen=True)
 class ParityReport:
-    """The group's counts, and the ranks of the arm that runs.
+    """The group's counts, and how the arm that runs spends the budget.
 
     Args:
         arm: the architecture that runs.
-        plan: its ranks.
+        group: that it names; None where it is compared with nothing.
+        plan: what its module says of the budget, such as its ranks.
         rows: one an arm, in the order given.
         holds: whether the rule holds.
         problem: why it does not, else None; only a waived invariant leaves one.
@@ -83,13 +95,19 @@ class ParityReport:
     """
 
     arm: str
-    plan: RankPlan
+    group: str | None
+    plan: Mapping[str, Any]
     rows: tuple[ParityRow, ...]
     holds: bool
     problem: str | None
     waived: bool
     notes: tuple[str, ...]
     uncounted: Mapping[str, str] = field(default_factory=dict)
+
+    @property
+    def matched(self) -> bool:
+        """Whether the arm claims to train as many parameters as others, and is held to it."""
+        return self.group is not None
 
     @property
     def row(self) -> ParityRow:
@@ -100,18 +118,20 @@ class ParityReport:
         """JSON-able, as the result stores it."""
         return {
             "arm": self.arm, "rule": RULE, "holds": self.holds, "waived": self.waived, "problem": self.problem,
-            "rows": [row.as_json() for row in self.rows], "plan": self.plan.as_json(), "notes": list(self.notes),
-            "uncounted": dict(self.uncounted),
+            "rows": [row.as_json() for row in self.rows], "plan": dict(self.plan), "notes": list(self.notes),
+            "uncounted": dict(self.uncounted), "group": self.group,
         }  # fmt: skip
 
     def warning(self) -> str | None:
-        """What a user is told of the arms that are left out; None where there are none."""
+        """What a user is told of an arm outside every group, or of the arms that are left out; None where there are none."""
+        if not self.matched:
+            return f"{self.arm} is {UNMATCHED}: it trains {self.row.adapters + self.row.fusion:,} parameters beside the heads."
         if not self.uncounted:
             return None
         told = "; ".join(f"{name}: {reason}" for name, reason in self.uncounted.items())
         return f"Parity says nothing of what cannot be counted ({told}). Run 'bench check {next(iter(self.uncounted))}'."
 
-    def recount(self, model: AdaptedModel, heads: Mapping[str, nn.Module]) -> dict[str, int]:
+    def recount(self, model: ArchitectureModule, heads: Mapping[str, nn.Module]) -> dict[str, int]:
         """Counts the real model; it must agree with the plan exactly.
 
         Args:
@@ -129,7 +149,8 @@ class ParityReport:
         odd = [name for name in dict.fromkeys([*planned, *counted]) if planned.get(name, 0) != counted.get(name, 0)]
         if odd and not self.waived:
             told = "; ".join(f"{name} has {counted.get(name, 0):,}, planned {planned.get(name, 0):,}" for name in odd)
-            free = [n for n, p in model.backbone.named_parameters() if p.requires_grad and ".lora_" not in n]
+            known = {id(p) for parts in model.components().values() for p in parts}
+            free = [n for n, p in model.backbone.named_parameters() if p.requires_grad and id(p) not in known]
             where = f" (unfrozen: {', '.join(free[:3])}{', …' if len(free) > 3 else ''})" if free else ""
             raise InvariantError(
                 "parity",
@@ -140,79 +161,65 @@ class ParityReport:
 
 
 def check(
-    arms: Sequence[Architecture],
+    arms: Sequence[BaseArchitecture],
     arm: str,
     tasks: Sequence[str],
-    linears: Sequence[LinearShape],
-    budget_rank: int,
+    budget: ParameterBudget,
     backbone: Callable[[], nn.Module],
     heads: Mapping[str, Callable[[], nn.Module]],
-    *,
-    waived: bool = False,
 ) -> ParityReport:
-    """Solves, builds and counts every arm on the meta device.
+    """Builds every arm of the running arm's group on the meta device, and counts what each trains.
 
     Args:
-        arms: the group, the arm that runs among them.
+        arms: the installed architectures, the arm that runs among them.
         arm: the name of the architecture that runs.
         tasks: names of the tasks.
-        linears: every linear layer that gets an adapter.
-        budget_rank: the budget N.
+        budget: of trained parameters; where it is not strict, the rule is recorded instead of enforced.
         backbone: makes a fresh backbone on the meta device, which is then changed.
         heads: task to what makes its head.
-        waived: record instead of raise.
 
     Raises:
-        InvariantError: the arm that runs cannot be counted (waived: cannot be built), the budget is too small for an arm, or
-            the rule does not hold; it names the smallest N that works for every arm.
+        InvariantError: the arm that runs cannot be counted (not strict: cannot be built), the budget is too small for an arm,
+            or the rule does not hold; it names the smallest N that works for every arm.
     """
-    config: Any = backbone().config
-    solved: list[tuple[Architecture, int, RankPlan]] = []
-    counts: dict[str, dict[str, int]] = {}
+    own = next(one for one in arms if one.name == arm)
+    group = [one for one in arms if one is own or (own.group is not None and one.group == own.group)]
+    counts: dict[str, _Count] = {}
     uncounted: dict[str, str] = {}
     problem: str | None = None
-    for one in arms:
+    for one in group:
         try:
-            fusion = fusion_parameters(one, config.hidden_size)
-            plan = solve_ranks(one, tasks, linears, budget_rank, fusion, refuse=False)
-            counts[one.name] = _on_meta(one, tasks, plan, backbone, heads)
-            _refuse_base(one, counts[one.name])
+            # An arm that solves its ranks is built at the fewest parameters it can have; `_broken` says what it needs.
+            asked = replace(budget, strict=False) if isinstance(one, Architecture) else budget
+            counts[one.name] = _on_meta(one, tasks, asked, backbone, heads)
+            _refuse_base(one, counts[one.name].groups)
         except Exception as error:  # an arm is a plugin's code: whatever it raises says that it cannot be counted
-            if one.name != arm:
+            if one is not own:
                 uncounted[one.name] = _told(error)
+                counts.pop(one.name, None)
                 continue
             problem = f"{arm} cannot be counted: {_told(error)}"
-            if not waived or arm not in counts:
-                raise InvariantError("parity", f"{problem}.", f"Run 'bench check {arm}'.") from error
-        solved.append((one, fusion, plan))
-    counts = {one.name: counts[one.name] for one, _, _ in solved}
-    rows = _rows(solved, counts, tasks)
-    if problem is None and (problem := _broken(rows, solved, tasks, linears, budget_rank)) and not waived:
-        smallest = smallest_common_rank([(one, fusion) for one, fusion, _ in solved], tasks, linears, budget_rank, RULE)
-        raise InvariantError("parity", f"{problem}.", f"The smallest that works for every arm is --rank {smallest}.")
-    plans = {one.name: plan for one, _, plan in solved}
-    notes = _notes([one for one, _, _ in solved], tasks)
-    return ParityReport(arm, plans[arm], rows, problem is None, problem, waived, notes, uncounted)
+            if budget.strict or arm not in counts:
+                hint = error.hint if isinstance(error, BenchError) else None
+                raise InvariantError("parity", f"{problem}.", hint or f"Run 'bench check {arm}'.") from error
+    counted = [one for one in group if one.name in counts]
+    for one in counted:
+        if one is not own and not isinstance(one, Architecture) and (off := _off_budget(counts[one.name], budget)):
+            uncounted[one.name] = off
+    counted = [one for one in counted if one.name not in uncounted]
+    rows = _rows({one.name: counts[one.name] for one in counted})
+    if problem is None and (problem := _broken(rows, counted, tasks, budget)) and budget.strict:
+        solving = [(one, counts[one.name].groups.get(FUSION, 0)) for one in counted if isinstance(one, Architecture)]
+        smallest = smallest_common_rank(solving, tasks, budget.linears, budget.rank, RULE) if solving else None
+        hint = f"The smallest that works for every arm is --rank {smallest}." if smallest else f"Run 'bench check {arm}'."
+        raise InvariantError("parity", f"{problem}.", hint)
+    return ParityReport(
+        arm, own.group, counts[arm].facts, rows, problem is None, problem, not budget.strict, _notes(counted, tasks), uncounted
+    )
 
 
-def fusion_parameters(architecture: Architecture, hidden_size: int) -> int:
-    """Parameters of an architecture's fusion, counted on the meta device; 0 where it has none.
-
-    Raises:
-        InvariantError: a parameter takes its shape only when it is first used, so that nothing can be counted beforehand.
-    """
-    import torch
-
-    with torch.random.fork_rng(devices=[]), torch.device("meta"):
-        fusion = architecture.fusion(hidden_size)
-    parameters = list(fusion.parameters()) if fusion is not None else []
-    if any(isinstance(parameter, torch.nn.UninitializedParameter) for parameter in parameters):
-        raise InvariantError("parity", f"the fusion of {architecture.name} has lazy parameters, which cannot be planned.")
-    return sum(parameter.numel() for parameter in parameters)
-
-
-def count(model: AdaptedModel, heads: Mapping[str, nn.Module]) -> dict[str, int]:
-    """Trainable parameters by group: every adapter, ``fusion``, ``head of TASK``, and ``base model`` where that is not frozen.
+def count(model: ArchitectureModule, heads: Mapping[str, nn.Module]) -> dict[str, int]:
+    """Trainable parameters by group: every component, ``head of TASK``, and ``base model`` for what no component declares.
 
     Everything with ``requires_grad`` is counted, each tensor once, wherever it is.
     """
@@ -227,33 +234,80 @@ def count(model: AdaptedModel, heads: Mapping[str, nn.Module]) -> dict[str, int]
 
     for name, parameters in model.components().items():
         tally(name, parameters)
-    if model.fusion is not None:
-        tally(FUSION, model.fusion.parameters())
     for task, head in heads.items():
         tally(_HEAD + task, head.parameters())
     tally(_BASE, model.parameters())
     return counted
 
 
+@dataclass(frozen=True)
+class _Count:
+    """What an arm trains, counted on the meta device.
+
+    Args:
+        groups: as `count` gives it.
+        active: task to the parameters its batches use, its head included.
+        products: the same without embedding tables, which are looked up.
+        passes: task to passes of the base model.
+        frozen: weights of the linear layers that stay as they are.
+        ranks: adapter to its commonest rank.
+        facts: of the module.
+    """
+
+    groups: Mapping[str, int]
+    active: Mapping[str, int]
+    products: Mapping[str, int]
+    passes: Mapping[str, int]
+    frozen: int
+    ranks: Mapping[str, int]
+    facts: Mapping[str, Any]
+
+
 def _on_meta(
-    architecture: Architecture,
+    architecture: BaseArchitecture,
     tasks: Sequence[str],
-    plan: RankPlan,
+    budget: ParameterBudget,
     backbone: Callable[[], nn.Module],
     heads: Mapping[str, Callable[[], nn.Module]],
-) -> dict[str, int]:
+) -> _Count:
     import torch
 
-    from bench.adapters.model import AdaptedModel
+    from bench.adapters.attach import attach
 
-    model = AdaptedModel(backbone(), architecture, tasks, plan)
     with torch.random.fork_rng(devices=[]):
-        return count(model, {task: _head(make) for task, make in heads.items()})
+        model = attach(architecture, backbone(), tasks, budget)
+        made = {task: _head(make) for task, make in heads.items()}
+        groups = count(model, made)
+    trained = {id(parameter) for task in tasks for parameter in model.trainable(task).values()}
+    tables = {id(m.weight) for m in model.backbone.modules() if isinstance(m, torch.nn.Embedding)}
+    active, products = {}, {}
+    for task in tasks:
+        used = {id(p): p.numel() for p in model.trainable(task).values()}
+        active[task] = sum(used.values()) + groups.get(_HEAD + task, 0)
+        products[task] = active[task] - sum(size for key, size in used.items() if key in tables)
+    frozen = [one for one in budget.linears if id(model.backbone.get_submodule(one.name).weight) not in trained]
+    return _Count(
+        groups,
+        active,
+        products,
+        {task: model.passes(task) for task in tasks},
+        sum(one.inputs * one.outputs for one in frozen),
+        dict(model.ranks()),
+        model.facts(),
+    )
 
 
-def _refuse_base(architecture: Architecture, counted: Mapping[str, int]) -> None:
+def _refuse_base(architecture: BaseArchitecture, counted: Mapping[str, int]) -> None:
     if counted.get(_BASE):
         raise InvariantError("parity", f"{architecture.name} trains {counted[_BASE]:,} parameters of the base model.")
+
+
+def _off_budget(found: _Count, budget: ParameterBudget) -> str | None:
+    """Why the count of an arm that attaches a module of its own is not what its group trains, or None."""
+    body = sum(number for name, number in found.groups.items() if not name.startswith(_HEAD))
+    if min(body, budget.parameters) > RULE * max(body, budget.parameters):
+        return None
+    return f"it trains {body:,} parameters, where --rank {budget.rank} allows {budget.parameters:,}"
 
 
 def _head(make: Callable[[], nn.Module]) -> nn.Module:
@@ -266,52 +320,49 @@ def _head(make: Callable[[], nn.Module]) -> nn.Module:
         return make()
 
 
-def _rows(
-    solved: Sequence[tuple[Architecture, int, RankPlan]], counts: Mapping[str, Mapping[str, int]], tasks: Sequence[str]
-) -> tuple[ParityRow, ...]:
+def _rows(counts: Mapping[str, _Count]) -> tuple[ParityRow, ...]:
     def heads(groups: Mapping[str, int]) -> int:
         return sum(number for name, number in groups.items() if name.startswith(_HEAD))
 
-    largest = max(sum(groups.values()) - heads(groups) for groups in counts.values())
-    largest_all = max(sum(groups.values()) for groups in counts.values())
+    largest = max(sum(found.groups.values()) - heads(found.groups) for found in counts.values())
+    largest_all = max(sum(found.groups.values()) for found in counts.values())
     rows = []
-    for one, _, plan in solved:
-        groups = counts[one.name]
-        body = sum(groups.values()) - heads(groups)
+    for name, found in counts.items():
+        body = sum(found.groups.values()) - heads(found.groups)
         rows.append(
             ParityRow(
-                arm=one.name,
-                groups=groups,
-                adapters=body - groups.get(FUSION, 0),
-                fusion=groups.get(FUSION, 0),
-                heads=heads(groups),
-                active={task: plan.active[task] + groups.get(_HEAD + task, 0) for task in tasks},
+                arm=name,
+                groups=found.groups,
+                adapters=body - found.groups.get(FUSION, 0),
+                fusion=found.groups.get(FUSION, 0),
+                heads=heads(found.groups),
+                active=found.active,
                 ratio=body / largest,
-                ratio_all=sum(groups.values()) / largest_all,
-                ranks={name: ranks.base for name, ranks in plan.adapters.items()},
+                ratio_all=sum(found.groups.values()) / largest_all,
+                ranks=found.ranks,
+                products=found.products,
+                passes=found.passes,
+                frozen=found.frozen,
             )
         )
     return tuple(rows)
 
 
 def _broken(
-    rows: Sequence[ParityRow],
-    solved: Sequence[tuple[Architecture, int, RankPlan]],
-    tasks: Sequence[str],
-    linears: Sequence[LinearShape],
-    budget_rank: int,
+    rows: Sequence[ParityRow], counted: Sequence[BaseArchitecture], tasks: Sequence[str], budget: ParameterBudget
 ) -> str | None:
     """Why the rule does not hold, or None."""
-    for one, fusion, _ in solved:
+    for one, row in zip(counted, rows, strict=True):
         try:
-            solve_ranks(one, tasks, linears, budget_rank, fusion)
+            if isinstance(one, Architecture):
+                solve_ranks(one, tasks, budget.linears, budget.rank, row.fusion)
         except InvariantError as error:
             return _told(error)
     for row in rows:
         if min(row.ratio, row.ratio_all) <= RULE:
             largest = max(rows, key=lambda other: other.adapters + other.fusion)
             return (
-                f"at --rank {budget_rank} {row.arm} trains {row.adapters + row.fusion:,} adapter and fusion parameters, "
+                f"at --rank {budget.rank} {row.arm} trains {row.adapters + row.fusion:,} adapter and fusion parameters, "
                 f"{row.ratio:.1%} of the {largest.adapters + largest.fusion:,} of {largest.arm}; more than {RULE:.0%} is asked"
             )
     return None
@@ -324,8 +375,9 @@ def _told(error: Exception) -> str:
     return error.message.rstrip(".") if isinstance(error, BenchError) else f"{type(error).__name__}: {error}"
 
 
-def _notes(arms: Sequence[Architecture], tasks: Sequence[str]) -> tuple[str, ...]:
-    same = [one.name for one in arms if len(tasks) == 1 and len(one.passes(tasks[0])) == 1]
+def _notes(arms: Sequence[BaseArchitecture], tasks: Sequence[str]) -> tuple[str, ...]:
+    plain = [one for one in arms if isinstance(one, Architecture) and one.variant == LoraVariant()]
+    same = [one.name for one in plain if len(tasks) == 1 and len(one.passes(tasks[0])) == 1]
     if len(same) < 2:
         return ()
     return (

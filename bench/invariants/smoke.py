@@ -12,18 +12,17 @@ import math
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
-from typing import Protocol
 
 import numpy as np
 import torch
 from numpy.typing import NDArray
 from torch import Tensor, nn
 
-from bench.adapters.model import without_dropout
+from bench.adapters.attach import without_dropout
 from bench.errors import InvariantError
 from bench.invariants import diagnosis
 from bench.invariants.checkpoint import random_state, set_random_state
-from bench.invariants.diagnosis import SmokeReport
+from bench.invariants.diagnosis import Learner, SmokeReport
 from bench.invariants.tokens import Tally
 
 UPDATES = 50
@@ -42,24 +41,6 @@ SHORT = 4
 WARM_UP = 10
 """Updates over which the rate rises to the run's own; it then falls to zero in a straight line. At a steady rate the gate
 refuses runs that learn."""
-
-
-class Learner(Protocol):
-    """What the gate needs of the model; `bench.training.model.TaskModel` is one."""
-
-    @property
-    def tasks(self) -> tuple[str, ...]:
-        """The run's tasks, in order."""
-        ...
-
-    def trainable(self, task: str) -> dict[str, nn.Parameter]:
-        """Every trainable tensor a task uses."""
-
-    def state(self) -> dict[str, Tensor]:
-        """Trainable tensors and head buffers."""
-
-    def load_state(self, tensors: Mapping[str, Tensor]) -> None:
-        """Puts them back."""
 
 
 LossOf = Callable[[str, Sequence[int]], tuple[Tensor, int]]
@@ -125,7 +106,7 @@ class Gate:
         chosen = {task: sample(self.examples[task]) for task in self.learner.tasks}
         problems = self.standing(chosen)
         if problems and not waived:
-            raise InvariantError("smoke", " ".join(problems), diagnosis.look_at_the_plugin(self.model))
+            raise InvariantError("smoke", " ".join(problems), diagnosis.look_at_the_plugin(self.model, self.learner))
         report = self.attempt(lr, chosen)
         report.waived = waived
         problems += diagnosis.unseen_tokens(*self.tally.counts)
@@ -138,7 +119,7 @@ class Gate:
 
     def attempt(self, lr: float, chosen: Mapping[str, Sequence[Sequence[int]]]) -> SmokeReport:
         """Fifty updates at a rate, after which the model is as it was."""
-        report = SmokeReport(lr=lr, frozen=diagnosis.frozen_by_component(self.model))
+        report = SmokeReport(lr=lr, frozen=diagnosis.frozen_by_component(self.model, self.learner))
         report.examples = {task: sum(map(len, parts)) for task, parts in chosen.items()}
         report.unlabelled = {task: self.examples[task].unlabelled for task in chosen}
         with untouched(self.model, self.learner):
@@ -233,7 +214,7 @@ class Gate:
                 problems.append(
                     f"{task}: none of the {sum(map(len, parts))} examples carries a label; there is nothing to learn."
                 )
-        if still := diagnosis.frozen_whole(self.model):
+        if still := diagnosis.frozen_whole(self.model, self.learner):
             problems.append(f"Nothing of {', '.join(still)} is trainable.")
         others = {p.dtype for p in self.model.parameters() if not p.requires_grad and p.is_floating_point()}
         if self.dtype is not None and (strange := others - {self.dtype, torch.float32}):

@@ -103,6 +103,7 @@ class RunResult(Run, Tabular):
             "tokens": self.result.invariants.tokens.get("total"),
             "synthetic": self.result.synthetic,
             "waived": ", ".join(self.result.waivers),
+            "matched": self.result.matched,
         }
         rows = []
         for task, scores in self.result.scores.items():

@@ -8,12 +8,13 @@ import logging
 import re
 import warnings
 from collections.abc import Iterator, Mapping, Sequence
+from copy import copy
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, cast
 
 from bench.api.model import LinearShape
 from bench.errors import BenchError, UsageError, out_of_memory
-from bench.modeling.files import weight_files
+from bench.modeling.files import WEIGHTS, weight_files
 from bench.modeling.spec import natural, quantization, read_config
 
 if TYPE_CHECKING:
@@ -89,6 +90,23 @@ def from_state(folder: Path, state: Mapping[str, Tensor], dtype: torch.dtype) ->
     if broken:
         raise UsageError(f"{len(broken)} tensors in {folder} hold numbers that are not finite, {broken[0]} among them.", _AGAIN)
     return freeze(model)
+
+
+def save_backbone(backbone: nn.Module, folder: Path) -> None:
+    """Writes a backbone's weights as they are now, with its configuration, so that `AutoModel` loads the folder.
+
+    Args:
+        backbone: dense, as `load_backbone` gives it.
+        folder: made where it is not there.
+    """
+    from safetensors.torch import save_file
+
+    folder.mkdir(parents=True, exist_ok=True)
+    tensors = {name: tensor.detach().cpu().contiguous() for name, tensor in backbone.state_dict().items()}
+    save_file(tensors, folder / WEIGHTS, metadata={"format": "pt"})
+    config = copy(cast(Any, backbone).config)
+    config.dtype = next(backbone.parameters()).dtype  # which may be another than the one it was loaded in
+    config.save_pretrained(folder)
 
 
 def _finite(tensor: Tensor) -> bool:

@@ -23,7 +23,8 @@ from bench.sealed import read_sealed, write_sealed
 PICKLES = (".bin", ".pt", ".pth", ".ckpt", ".pkl")
 REMEMBERED = 256 * 2**20
 """Bytes from which on the hash of a file outlives the process: SHA-256 reads some 1.5 GB a second."""
-INDEX = "model.safetensors.index.json"
+WEIGHTS = "model.safetensors"
+INDEX = f"{WEIGHTS}.index.json"
 
 
 @dataclass(frozen=True)
@@ -69,8 +70,8 @@ def weight_files(folder: Path) -> tuple[Path, ...]:
                 raise UsageError(f"Model folder {folder} misses the shard {name}.", "Copy the folder again, whole.")
         if names:
             return tuple(folder / n for n in names)
-    if (folder / "model.safetensors").is_file():
-        return (folder / "model.safetensors",)
+    if (folder / WEIGHTS).is_file():
+        return (folder / WEIGHTS,)
     found = sorted(p for p in folder.glob("*.safetensors") if not p.name.startswith("adapter_"))
     if len(found) == 1:  # AutoGPTQ names it after its settings: gptq_model-4bit-128g.safetensors
         return (found[0],)

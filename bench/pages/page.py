@@ -3,12 +3,14 @@
 from __future__ import annotations
 
 import json
+from collections import Counter
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
 from importlib.resources import files
 from typing import Any
 
 from bench import __version__
+from bench.api.architecture import UNMATCHED
 from bench.api.study import Statement
 from bench.data.faults import listed
 from bench.errors import MissingError
@@ -119,6 +121,14 @@ def notices(evidence: Evidence) -> list[Notice]:
         told = ", ".join(f"{name} ({some(count, 'run')})" for name, count in waived.items())
         found.append(
             Notice("Waived", f"Invariants that were not enforced: {told}. Comparisons refuse these runs unless told otherwise.")
+        )
+    unmatched = Counter(str(run.result.config.get("arch")) for run in runs if not run.result.matched)
+    if unmatched:
+        told = ", ".join(f"{name} ({some(count, 'run')})" for name, count in unmatched.items())
+        found.append(
+            Notice(
+                "Unmatched", f"Arms that are {UNMATCHED}: {told}. A difference to others may come of the number of parameters."
+            )
         )
     found += leaking(evidence)
     dropped = {task: listed(counts) for run in evidence.runs for task, counts in run.result.left_out.items()}

@@ -12,7 +12,7 @@ from bench.errors import RunStateError
 SCHEMA_VERSION = 1
 
 # These came later: a result without them is of a run that could not have had any.
-_LATER = frozenset({"leaks", "left_out", "adjusted"})
+_LATER = frozenset({"leaks", "left_out", "adjusted", "matched"})
 
 Interval = tuple[float, float]
 Stage = Literal["trained", "quantized"]
@@ -116,6 +116,7 @@ class Result:
         leaks: by task, the documents that stand in two splits: ``allowed`` by ``--allow-leak``, or ``tolerated`` by the loader.
         left_out: by task, faulty lines that were left out of its corpus because their kind is tolerated, by kind.
         adjusted: by task, mentions and relations that were put right without being at fault, by what was done.
+        matched: whether the arm is held to training as many parameters as others; False is *not parameter-matched*.
         schema_version: of this layout; raised when a name changes its meaning or goes.
         extra: further keys, written at the top level beside the promised ones.
     """
@@ -137,12 +138,13 @@ class Result:
     leaks: Mapping[str, Any] = field(default_factory=dict)
     left_out: Mapping[str, Mapping[str, int]] = field(default_factory=dict)
     adjusted: Mapping[str, Mapping[str, int]] = field(default_factory=dict)
+    matched: bool = True
     schema_version: int = SCHEMA_VERSION
     extra: Mapping[str, Any] = field(default_factory=dict)
 
     def to_json(self) -> dict[str, Any]:
         """The mapping that ``result.json`` holds: strict JSON, what must not be missed first."""
-        first = ("schema_version", "id", "waivers", "synthetic", "headline", "macro", "leaks", "left_out")
+        first = ("schema_version", "id", "waivers", "synthetic", "headline", "macro", "leaks", "left_out", "matched")
         names = [f.name for f in fields(self) if f.name != "extra"]
         clash = sorted(set(names) & set(self.extra))
         if clash:
@@ -195,6 +197,7 @@ class Result:
                 leaks=dict(value.get("leaks", {})),
                 left_out={task: dict(counts) for task, counts in value.get("left_out", {}).items()},
                 adjusted={task: dict(counts) for task, counts in value.get("adjusted", {}).items()},
+                matched=bool(value.get("matched", True)),
                 extra={k: v for k, v in value.items() if k not in known},
             )
         except (TypeError, ValueError, KeyError, AttributeError) as error:

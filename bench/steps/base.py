@@ -1,4 +1,4 @@
-"""Step 6: the frozen base model, plain or quantized, with adapters and heads attached."""
+"""Step 6: the base model, plain or quantized, with architecture and heads attached."""
 
 from __future__ import annotations
 
@@ -11,10 +11,11 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from bench.adapters.ranks import RankPlan
+from bench.api.architecture import BaseArchitecture, ParameterBudget
 from bench.api.quantizer import QuantizedWeights, Quantizer
 from bench.config import RunConfig
 from bench.errors import RunStateError
+from bench.modeling.files import copy_companions
 from bench.results.layout import QUANTIZED
 from bench.results.store import write_json
 from bench.sealed import digests, read_sealed, sealed
@@ -45,17 +46,17 @@ def calibration_sample(data: Mapping[str, TaskData]) -> tuple[list[list[int]], s
 
 def quantized_base(
     quantizer: Quantizer,
-    parts: Parts,
+    source: Path,
     calibration: Sequence[Sequence[int]],
     folder: Path,
     device: str,
     warn: Callable[[str], None] = lambda message: None,
 ) -> tuple[Path, QuantizedWeights]:
-    """Quantizes the pristine base model from disk into the run's folder, or finds it there, every file as it was written.
+    """Quantizes a base model from disk into the run's folder, or finds it there, every file as it was written.
 
     Args:
         quantizer: of the run.
-        parts: of the run.
+        source: folder of the base model, pristine unless its own weights were trained.
         calibration: training windows as token ids.
         folder: of the run.
         device: ``cpu`` or ``cuda``.
@@ -73,7 +74,7 @@ def quantized_base(
         facts.unlink(missing_ok=True)
         shutil.rmtree(out, ignore_errors=True)
         out.parent.mkdir(parents=True, exist_ok=True)
-        weights = quantizer.quantize(parts.model.folder(), out, calibration, device)
+        weights = quantizer.quantize(source, out, calibration, device)
         kept = {"bits_per_weight": weights.bits_per_weight, "bytes": weights.bytes, "files": digests(out)}
         write_json(facts, sealed(kept))
     return out, QuantizedWeights(kept["bits_per_weight"], kept["bytes"])
@@ -103,25 +104,52 @@ def load_base(
     device: Device,
     warn: Callable[[str], None] = lambda message: None,
 ) -> tuple[nn.Module, QuantizedWeights | None]:
-    """The frozen base model to train on, quantized first where that is when the quantizer works."""
+    """The base model to train on, quantized first where that is when the quantizer works."""
     from bench.modeling.backbone import load_backbone
+    from bench.training.build import base_dtype
 
     if parts.quantizes and parts.when == "load":
         sample, _ = calibration_sample(data)
-        out, weights = quantized_base(parts.quantizer, parts, sample, folder, device.name, warn)
+        out, weights = quantized_base(parts.quantizer, parts.model.folder(), sample, folder, device.name, warn)
         return parts.quantizer.load(out, device.dtype, device.name), weights
-    return load_backbone(parts.model.folder(), device.dtype, device.name), None
+    return load_backbone(parts.model.folder(), base_dtype(parts.architecture, device.dtype), device.name), None
+
+
+def parameter_budget(config: RunConfig, parts: Parts) -> ParameterBudget:
+    """How many parameters an arm of the run's group may train."""
+    return ParameterBudget(config.rank, parts.model.spec.linears, "parity" not in config.waive, parts.model.name)
+
+
+def trained_base(backbone: nn.Module, source: Path, out: Path) -> Path:
+    """Makes a folder like that of the base model with the weights as they were trained, for a quantizer to take.
+
+    Args:
+        backbone: whose own weights were trained.
+        source: folder of the base model.
+        out: the folder, empty.
+    """
+    from bench.modeling.backbone import save_backbone
+
+    copy_companions(source, out)
+    save_backbone(backbone, out)
+    return out
 
 
 def attach(
-    base: nn.Module, parts: Parts, plan: RankPlan, data: Mapping[str, TaskData], config: RunConfig, device: Device
+    base: nn.Module,
+    parts: Parts,
+    data: Mapping[str, TaskData],
+    config: RunConfig,
+    device: Device,
+    architecture: BaseArchitecture | None = None,
 ) -> TaskModel:
-    """Adapters and heads on a base model; the same start for every arm of a seed."""
+    """The run's architecture (or another) and heads on a base model; the same start for every arm of a seed."""
     from bench.training.build import build_model
 
     heads: dict[str, Any] = {name: one.head for name, one in data.items()}
+    budget = parameter_budget(config, parts)
     return build_model(
-        base, parts.architecture, plan, heads, parts.model.spec.hidden_size, config.seed, device.name, parts.model.name
+        base, architecture or parts.architecture, budget, heads, parts.model.spec.hidden_size, config.seed, device.name
     )
 
 

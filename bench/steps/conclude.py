@@ -3,9 +3,13 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
+from contextlib import ExitStack
 from dataclasses import replace
+from pathlib import Path
+from tempfile import TemporaryDirectory
 from typing import TYPE_CHECKING, Any
 
+from bench.api.architecture import UNMATCHED
 from bench.api.quantizer import QuantizedWeights
 from bench.data import leaks
 from bench.invariants import checkpoint as checkpoints
@@ -13,7 +17,7 @@ from bench.peak import peak_of_process
 from bench.results.environment import git, hardware, versions
 from bench.results.layout import CHECKPOINTS
 from bench.results.schema import Headline, Invariants, Quantization, Result, Stage, TaskScores, pick
-from bench.steps.base import attach, calibration_sample, quantized_base
+from bench.steps.base import attach, calibration_sample, quantized_base, trained_base
 from bench.steps.evidence import Efficiency, concepts_found, evidence
 from bench.steps.finish import Scoring, dev_states, save_trained, states_error
 from bench.steps.resume import State
@@ -113,41 +117,47 @@ def _quantize(
     """Errors and scores of the quantized model, always as it was saved and loaded again.
 
     The reference is the unquantized base with the very same adapters, in the same dtype; rounding to nearest is held against
-    it too.
+    it too. Where the base's own weights were trained, it is these that are quantized.
     """
+    from bench.adapters.attach import Bare
     from bench.evaluation.quantization import floor_backbone
     from bench.modeling.backbone import load_backbone
 
     config, data, parts, device = planned.config, planned.data, planned.parts, planned.device
     dtype = parts.quantizer.floor_dtype(device.dtype)
-    trained = trainer.model.state()
-    micro = replace(device, precision="bf16" if "bfloat16" in str(dtype) else "fp32")
+    source, trained, arm = parts.model.folder(), trainer.model.state(), parts.architecture
+    with ExitStack() as stack:
+        if parts.architecture.trains_base:
+            aside = stack.enter_context(TemporaryDirectory(prefix=".trained-", dir=planned.folder))
+            source = trained_base(trainer.model.adapted.backbone, source, Path(aside))
+            trained, arm = {name: t for name, t in trained.items() if name.startswith("heads.")}, Bare()
+        micro = replace(device, precision="bf16" if "bfloat16" in str(dtype) else "fp32")
 
-    def on(base: Any) -> Any:
-        model = attach(base, parts, planned.parity.plan, data, config, device)
-        model.load_state(trained)
-        return model
+        def on(base: Any) -> Any:
+            model = attach(base, parts, data, config, device, arm)
+            model.load_state(trained)
+            return model
 
-    with clock("quantizing"):
-        console.step(f"quantizing with {parts.quantizer.name}")
-        sample, _ = calibration_sample(data)
-        out, weights = quantized_base(parts.quantizer, parts, sample, planned.folder, device.name, console.warn)
-    with clock("evaluation"):
-        console.step("evaluating the quantized model")
-        whole = on(load_backbone(parts.model.folder(), dtype, device.name))
-        reference = dev_states(whole, data, micro, scoring.pad)
-        # The other half of before and after where training was on the quantized base already.
-        unquantized = scoring.stage(whole, "unquantized", "test") if parts.when == "load" else {}
-        del whole
-        floor = floor_backbone(parts.model.folder(), parts.quantizer, dtype, device.name)
-        rtn_error = None if floor is None else states_error(dev_states(on(floor), data, micro, scoring.pad), reference)
-        del floor
-        model = on(parts.quantizer.load(out, dtype, device.name))
-        error = states_error(dev_states(model, data, micro, scoring.pad), reference)
-        scores = _splits(scoring, model, "quantized", efficiency)
-    with clock("efficiency"):
-        efficiency.measure("quantized", model)
-    return Quantization(weights.bits_per_weight, weights.bytes, error, rtn_error), scores, unquantized
+        with clock("quantizing"):
+            console.step(f"quantizing with {parts.quantizer.name}")
+            sample, _ = calibration_sample(data)
+            out, weights = quantized_base(parts.quantizer, source, sample, planned.folder, device.name, console.warn)
+        with clock("evaluation"):
+            console.step("evaluating the quantized model")
+            whole = on(load_backbone(source, dtype, device.name))
+            reference = dev_states(whole, data, micro, scoring.pad)
+            # The other half of before and after where training was on the quantized base already.
+            unquantized = scoring.stage(whole, "unquantized", "test") if parts.when == "load" else {}
+            del whole
+            floor = floor_backbone(source, parts.quantizer, dtype, device.name)
+            rtn_error = None if floor is None else states_error(dev_states(on(floor), data, micro, scoring.pad), reference)
+            del floor
+            model = on(parts.quantizer.load(out, dtype, device.name))
+            error = states_error(dev_states(model, data, micro, scoring.pad), reference)
+            scores = _splits(scoring, model, "quantized", efficiency)
+        with clock("efficiency"):
+            efficiency.measure("quantized", model)
+        return Quantization(weights.bits_per_weight, weights.bytes, error, rtn_error), scores, unquantized
 
 
 def _result(
@@ -163,6 +173,7 @@ def _result(
     more: Mapping[str, Any],
     clock: Clock,
 ) -> Result:
+
     config, data, parts = planned.config, planned.data, planned.parts
     last: Stage = "quantized" if "quantized" in stages else "trained"
     name, first = next(iter(data.items()))
@@ -203,6 +214,7 @@ def _result(
         hardware=hardware(planned.device.name) | {"processes": trainer.processes.count},
         git=git(),
         waivers=config.waive,
+        matched=planned.parity.matched,
         synthetic=any(one.corpus.synthetic for one in data.values()),
         leaks={name: leaks.told(one.corpus.leaks) for name, one in data.items() if one.corpus.leaks},
         left_out=planned.plan["left_out"],
@@ -212,8 +224,8 @@ def _result(
             "training": {
                 "evaluations": progress.evaluations, "best": progress.best, "stopped": progress.stopped,
                 "reported": "best on dev" if not planned.budget.controlled else "last checkpoint of the budget",
-                "attention": trainer.model.adapted.attention.training,
-                "evaluation_attention": trainer.model.adapted.attention.evaluation,
+                "attention": trainer.model.attention.training,
+                "evaluation_attention": trainer.model.attention.evaluation,
                 "tokens_per_second": trainer.ledger.tokens / max(progress.seconds, 1e-9),
                 "evaluation_tokens_per_second": scoring.throughput,
             },
@@ -232,6 +244,8 @@ def _invariants(planned: Planned, trainer: Trainer, progress: Progress, state: S
     def told(name: str, content: Mapping[str, Any]) -> dict[str, Any]:
         return {"status": "waived" if name in waived else "held", **content}
 
+    parity = planned.parity.as_json()
+
     return Invariants(
         tokens=told(
             "tokens",
@@ -241,7 +255,7 @@ def _invariants(planned: Planned, trainer: Trainer, progress: Progress, state: S
                 "disagreements": trainer.tally.disagreements,
             },
         ),
-        parity=told("parity", planned.parity.as_json()),
+        parity=told("parity", parity if planned.parity.matched else parity | {"status": UNMATCHED}),
         smoke=told("smoke", state.smoke or {}),
         batch=told("batch", (state.batch.as_json() if state.batch else {}) | {"final_micro_batch": trainer.micro_batch}),
         checkpoint=told(

@@ -6,6 +6,7 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+from bench.api.architecture import UNMATCHED
 from bench.config import RunConfig
 from bench.data import faults, leaks
 from bench.errors import RunStateError
@@ -42,7 +43,7 @@ def tokens_like(config: RunConfig) -> int | None:
 
 
 def check_parity(config: RunConfig, parts: Parts, data: Mapping[str, TaskData]) -> ParityReport:
-    """Builds every arm on the meta device and counts it.
+    """Builds every arm of the run's group on the meta device and counts it.
 
     Raises:
         InvariantError: the arms do not train the same number of parameters.
@@ -51,17 +52,16 @@ def check_parity(config: RunConfig, parts: Parts, data: Mapping[str, TaskData]) 
 
     from bench.invariants.parity import check
     from bench.modeling.backbone import meta_backbone
+    from bench.steps.base import parameter_budget
 
     spec = parts.model.spec
     return check(
-        parts.group,
+        parts.installed,
         parts.architecture.name,
         tuple(data),
-        spec.linears,
-        config.rank,
+        parameter_budget(config, parts),
         partial(meta_backbone, parts.model.folder()),
         {name: partial(one.head.module, spec.hidden_size) for name, one in data.items()},
-        waived="parity" in config.waive,
     )
 
 
@@ -78,8 +78,8 @@ def describe(
     from bench.training.plan import estimate, updates_between_evaluations
 
     longest = max(int(one.splits["train"].lengths.max()) for one in data.values())
-    passes = max(len(parts.architecture.passes(task)) for task in data)
     row = parity.row
+    passes = max(row.passes.values())
     several = {name: getattr(config, name) for name in ("sampling", "temperature", "loss_weighting", "gradients")}
     if config.loss_weights:
         several["loss_weights"] = dict(config.loss_weights)
@@ -92,7 +92,17 @@ def describe(
     evaluated = looks * split_tokens["dev"] + stages * split_tokens["test"]
     adapters = row.adapters + row.fusion
     guess = estimate(
-        parts.model.spec, budget, evaluated, adapters, row.heads, longest, padded, passes, device.precision, device.name
+        parts.model.spec,
+        budget,
+        evaluated,
+        adapters,
+        row.heads,
+        longest,
+        padded,
+        passes,
+        device.precision,
+        device.name,
+        row.frozen,
     )
     return {
         "id": ident,
@@ -146,7 +156,7 @@ def show_plan(plan: Mapping[str, Any], parity: ParityReport, console: Reporter) 
         for row in parity.rows
     ] + [(name, *["–"] * 6, "cannot be counted") for name in parity.uncounted]  # fmt: skip
     console.table(
-        "parity: trainable parameters (* runs)",
+        "parity: trainable parameters (* runs)" if parity.matched else f"trainable parameters: {UNMATCHED}",
         ("arm", "adapters", "fusion", "heads", "total", "ratio", "ratio all", "ranks"),
         rows,
     )

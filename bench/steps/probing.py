@@ -7,6 +7,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from bench.adapters.ranks import AdapterRanks, RankPlan
+from bench.api.architecture import Architecture
 from bench.api.data import SPLITS
 from bench.config import RunConfig
 from bench.errors import RunStateError, UsageError
@@ -70,6 +71,11 @@ def probe_run(folder: Path, registry: Registry, console: Reporter, examples: int
             "nine tenths of the stretches of every split.",
             "Probe a run of several tasks, or of a task with several labels.",
         )
+    if not isinstance(parts.architecture, Architecture):
+        raise UsageError(
+            f"A probe looks at LoRA adapters, one at a time; {parts.architecture.name!r} declares none.",
+            "Probe a run of another architecture.",
+        )
     conditions = Conditions(parts.architecture, tuple(parts.tasks))
     console.step("loading the base model and the adapters")
     adapted = _adapted(folder, parts, conditions, device)
@@ -130,6 +136,7 @@ def _cuts(parts: Parts, sources: Mapping[str, Source], planned: Mapping[str, Any
 
 def _adapted(folder: Path, parts: Parts, conditions: Conditions, device: Device) -> AdaptedModel:
     """The base model that was trained on, with the saved adapters."""
+    from bench.adapters.attach import prepare
     from bench.adapters.model import AdaptedModel
     from bench.modeling.backbone import load_backbone
 
@@ -139,6 +146,7 @@ def _adapted(folder: Path, parts: Parts, conditions: Conditions, device: Device)
     else:
         base = load_backbone(parts.model.folder(), device.dtype, device.name)
     saved = folder / ADAPTERS
+    prepare(base)
     adapted = AdaptedModel(base, conditions, conditions.names, _ranks(saved, parts, conditions), base_name=parts.model.name)
     adapted.load(saved)
     return adapted.to(device.name)

@@ -8,7 +8,7 @@ from dataclasses import dataclass
 from typing import TypeVar
 
 from bench import user_cache
-from bench.api.architecture import Architecture
+from bench.api.architecture import BaseArchitecture
 from bench.api.head import Head
 from bench.api.model import ModelSpec
 from bench.api.part import Part, Requirement
@@ -33,7 +33,7 @@ class Parts:
         tasks: name to task, in the order typed.
         heads: task to its head, not fitted; `fresh_head` gives a copy.
         architecture: the arm.
-        group: every architecture there is; parity holds them all against each other.
+        installed: every architecture there is; parity holds those of the arm's group against each other.
         quantizer: of the base model's weights.
         when: before training or after.
         model: the base model.
@@ -44,8 +44,8 @@ class Parts:
 
     tasks: Mapping[str, Task]
     heads: Mapping[str, Head]
-    architecture: Architecture
-    group: tuple[Architecture, ...]
+    architecture: BaseArchitecture
+    installed: tuple[BaseArchitecture, ...]
     quantizer: Quantizer
     when: When
     model: BaseModel
@@ -118,7 +118,7 @@ def resolve(config: RunConfig, registry: Registry) -> Parts:
         tasks=tasks,
         heads=heads,
         architecture=architecture,
-        group=tuple(registry.get("architectures", entry.name) for entry in registry.entries("architectures")),
+        installed=tuple(registry.get("architectures", entry.name) for entry in registry.entries("architectures")),
         quantizer=quantizer,
         when=when,
         model=model,
@@ -153,11 +153,17 @@ def _refuse_weights(weights: Mapping[str, float], tasks: Mapping[str, Task]) -> 
 
 
 def refuse_misfit(parts: Parts, config: RunConfig, registry: Registry) -> None:
-    """Asks the quantizer whether it fits the model on the device that the run will have, which takes torch to know.
+    """Asks architecture and quantizer whether they fit the model on the device of the run, which takes torch to know.
 
     Raises:
-        UsageError: it does not; with those that do.
+        UsageError: one does not; with those that do.
     """
+    reason = parts.architecture.supports(parts.model.spec, parts.when if parts.quantizes else None)
+    if reason is not None:
+        raise UsageError(
+            f"Architecture {parts.architecture.name!r} cannot be trained so: {reason}",
+            f"Run 'bench show architecture {parts.architecture.name}'.",
+        )
     reason = misfit(parts.quantizer, parts.model.spec, parts.when, config.device)
     if reason is None:
         return

@@ -10,7 +10,7 @@ from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from bench.adapters.ranks import solve_ranks
+from bench.api.architecture import BaseArchitecture
 from bench.api.data import Corpus, Document
 from bench.api.head import Head
 from bench.config import RunConfig
@@ -198,6 +198,7 @@ def load_trained(folder: Path, registry: Registry, stage: Stage, device: str | N
         RunStateError: the run did not finish, or weights are missing, damaged, or of another base model.
         MissingError: a part of the run is not installed.
     """
+    from bench.adapters.attach import Bare
     from bench.modeling.noise import import_heavy
     from bench.training.devices import current, resolve_device
     from bench.training.loop import Device
@@ -225,8 +226,12 @@ def load_trained(folder: Path, registry: Registry, stage: Stage, device: str | N
         thresholds[name] = Thresholds.from_json(saved.get("thresholds", {}))
         files[name] = folder / ADAPTERS / f"head-{index}.safetensors"
     with current(where.name):
-        model = _built(_base(parts, folder, stage, where), parts, heads, config, where)
-        model.adapted.load(folder / ADAPTERS)
+        # Where the base's own weights were trained, it is these that were quantized, and there is nothing more to load.
+        alone = stage == "quantized" and parts.architecture.trains_base
+        architecture = Bare() if alone else parts.architecture
+        model = _built(_base(parts, folder, stage, where), parts, architecture, heads, config, where)
+        if not alone:
+            model.adapted.load(folder / ADAPTERS)
         for name, path in files.items():
             _load_head(model, name, path)
     model.eval()
@@ -238,21 +243,27 @@ def _base(parts: Parts, folder: Path, stage: Stage, device: Device) -> nn.Module
     from bench.modeling.backbone import load_backbone
 
     if stage == "trained" and not (parts.quantizes and parts.when == "load"):
-        return load_backbone(parts.model.folder(), device.dtype, device.name)
+        from bench.training.build import base_dtype
+
+        return load_backbone(parts.model.folder(), base_dtype(parts.architecture, device.dtype), device.name)
     kept = base_step.kept_quantized(parts.quantizer, folder)
     dtype = device.dtype if stage == "trained" else parts.quantizer.floor_dtype(device.dtype)
     return parts.quantizer.load(kept, dtype, device.name)
 
 
-def _built(base: nn.Module, parts: Parts, heads: Mapping[str, Head], config: RunConfig, device: Device) -> TaskModel:
-    """Adapters and heads as the run attached them, before any of them is loaded."""
-    from bench.invariants.parity import fusion_parameters
+def _built(
+    base: nn.Module,
+    parts: Parts,
+    architecture: BaseArchitecture,
+    heads: Mapping[str, Head],
+    config: RunConfig,
+    device: Device,
+) -> TaskModel:
+    """Architecture and heads as the run attached them, before any of them is loaded."""
     from bench.training.build import build_model
 
-    hidden = parts.model.spec.hidden_size
-    fusion = fusion_parameters(parts.architecture, hidden)
-    plan = solve_ranks(parts.architecture, tuple(heads), parts.model.spec.linears, config.rank, fusion, refuse=False)
-    return build_model(base, parts.architecture, plan, heads, hidden, config.seed, device.name, parts.model.name)
+    budget = base_step.parameter_budget(config, parts)
+    return build_model(base, architecture, budget, heads, parts.model.spec.hidden_size, config.seed, device.name)
 
 
 def _load_head(model: TaskModel, task: str, path: Path) -> None:

@@ -11,6 +11,7 @@ from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import asdict, dataclass, fields
 from typing import Any
 
+from bench.api.architecture import UNMATCHED
 from bench.config import _NOT_IDENTITY, RunConfig, default_of
 from bench.data.faults import listed as listed_faults
 from bench.errors import ContractError, unknown
@@ -51,11 +52,13 @@ def _model(result: Result) -> str:
     return f"{found['name']} {str(found['sha256'])[:8]}" if isinstance(found, Mapping) else str(found)
 
 
-def _parameters(result: Result) -> int | None:
+def _parameters(result: Result) -> int | str | None:
+    """A number; in words where the arm is held to no other."""
     parity = result.invariants.parity
     for row in parity.get("rows", ()):
         if row.get("arm") == parity.get("arm"):
-            return int(row["adapters"]) + int(row["fusion"])
+            found = int(row["adapters"]) + int(row["fusion"])
+            return found if result.matched else f"{found:,} ({UNMATCHED})"
     return None
 
 
@@ -119,7 +122,12 @@ _CONFIG = {
 FIELDS = (*_CONFIG, *_READ)
 """Every field of the contract, as ``--by`` and ``--allow`` take them."""
 _TOLERANCE = {"tokens": TOKENS, "parameters": PARAMETERS}
-_SPOILS: Mapping[str, Any] = {"waivers": "none", "leaks": {}}  # these count even where every run has the same
+# These count even where every run has the same.
+_SPOILS: Mapping[str, Callable[[Any], bool]] = {
+    "waivers": lambda value: value != "none",
+    "leaks": bool,
+    "parameters": lambda value: isinstance(value, str),
+}
 
 
 def facts(result: Result) -> dict[str, Any]:
@@ -178,7 +186,8 @@ def compared(every: Sequence[Facts]) -> tuple[str, ...]:
 
 
 def differences(every: Sequence[Facts], by: Sequence[str], allow: Iterable[str] = ()) -> list[Difference]:
-    """What the runs differ in beyond what is compared. A waived invariant and an allowed leak count, even if all runs have it.
+    """What the runs differ in beyond what is compared. A waived invariant, an allowed leak and an arm that is not
+    parameter-matched count, even if all runs have it.
 
     Args:
         every: facts of each run.
@@ -189,8 +198,8 @@ def differences(every: Sequence[Facts], by: Sequence[str], allow: Iterable[str] 
     found = []
     for name in FIELDS:
         values = [one[name] for one in every]
-        spoilt = name in _SPOILS and any(value != _SPOILS[name] for value in values)
-        if name not in expected and (spoilt or differs(name, values)):
+        spoilt = name in _SPOILS and name not in by and any(map(_SPOILS[name], values))
+        if spoilt or (name not in expected and differs(name, values)):
             found.append(Difference(name, told(name, values), name in allowed))
     return found
 
@@ -249,7 +258,7 @@ def label(name: str, value: Any, values: Sequence[Any]) -> str:
         apart = [str(value[key]) for key in value if len(groups.get(key, ())) > 1]
         return "+".join(dict.fromkeys(apart)) or "the same"
     if name in _TOLERANCE and isinstance(value, int):
-        return f"{_near(name, [v for v in values if v is not None])[value]:,} {name}"
+        return f"{_near(name, values)[value]:,} {name}"
     if name == "model":
         shorter = {str(v).rpartition(" ")[0] for v in values}
         return str(value).rpartition(" ")[0] if len(shorter) == len(set(values)) else str(value)
@@ -259,21 +268,21 @@ def label(name: str, value: Any, values: Sequence[Any]) -> str:
 def _grouped(name: str, values: Sequence[Any]) -> dict[str, dict[str, int]]:
     """Key of a mapping (else the empty one) to value to the number of runs that have it."""
     groups: dict[str, dict[str, int]] = {}
-    near = _near(name, [value for value in values if value is not None]) if name in _TOLERANCE else {}
+    near = _near(name, values) if name in _TOLERANCE else {}
     for value in values:
         pairs = value.items() if isinstance(value, Mapping) else [("", value)] if value is not None else []
         for key, one in pairs:
-            text = f"{near[one]:,}" if near else str(one)[:16] if name in ("data", "git") else str(one)
+            text = f"{near[one]:,}" if one in near else str(one)[:16] if name in ("data", "git") else str(one)
             group = groups.setdefault(str(key), {})
             group[text] = group.get(text, 0) + 1
     return groups
 
 
-def _near(name: str, values: Sequence[int]) -> dict[int, int]:
+def _near(name: str, values: Sequence[Any]) -> dict[int, int]:
     """Each number to the one that stands for all within the tolerance of it: the smallest of them."""
     found: dict[int, int] = {}
     first = None
-    for value in sorted(set(values)):
+    for value in sorted({value for value in values if isinstance(value, int)}):
         if first is None or value - first > _TOLERANCE[name] * value:
             first = value
         found[value] = first

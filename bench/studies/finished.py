@@ -95,7 +95,9 @@ class FinishedStudy:
 
 def compared_by(runs: Mapping[str, Run], by: tuple[str, ...], warn: Callable[[str], None]) -> list[dict[str, Any]]:
     """What the runs of a study differ in beyond what is compared; see `FinishedStudy.differences`."""
-    found = differences([run.facts for run in runs.values()], by, _ALLOWED)
+    # Runs of one arm that is compared with no other may be held against each other.
+    unmatched = () if any(run.result.matched for run in runs.values()) else ("parameters",)
+    found = differences([run.facts for run in runs.values()], by, (*_ALLOWED, *unmatched))
     refuse(found, by)
     for difference in found:
         if difference.field not in _PLANNED:

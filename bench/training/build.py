@@ -10,44 +10,49 @@ from typing import Any
 import torch
 from torch import nn
 
-from bench.adapters.model import AdaptedModel
-from bench.adapters.ranks import RankPlan
-from bench.api.architecture import Architecture
+from bench.adapters.attach import attach
+from bench.api.architecture import BaseArchitecture, ParameterBudget
 from bench.api.head import Head
 from bench.training.model import TaskModel
 
 
 def build_model(
     backbone: nn.Module,
-    architecture: Architecture,
-    plan: RankPlan,
+    architecture: BaseArchitecture,
+    budget: ParameterBudget,
     heads: Mapping[str, Head],
     hidden_size: int,
     seed: int,
     device: str,
-    name: str,
 ) -> TaskModel:
-    """Attaches adapters and heads.
+    """Attaches an architecture and heads.
 
     Every arm draws its heads from the same seed, task by task, so that arms differ in nothing but their adapters.
 
     Args:
         backbone: frozen.
-        architecture: how adapters are composed.
-        plan: ranks.
+        architecture: the arm.
+        budget: of trained parameters.
         heads: task to its fitted head.
         hidden_size: of the backbone.
         seed: of the run.
         device: ``cpu`` or ``cuda``.
-        name: of the base model, stored with the adapters.
     """
     with seeded(seed, "adapters"):
-        adapted = AdaptedModel(backbone, architecture, tuple(heads), plan, base_name=name)
+        adapted = attach(architecture, backbone, tuple(heads), budget)
     modules: dict[str, Any] = {}
     for task, head in heads.items():
         with seeded(seed, f"head {task}"):
             modules[task] = head.module(hidden_size)
     return TaskModel(adapted, modules).to(device)
+
+
+def base_dtype(architecture: BaseArchitecture, dtype: torch.dtype) -> torch.dtype:
+    """What a plain base model is loaded in: that of the products, unless its own weights are trained.
+
+    Adam's small steps would be lost in bf16.
+    """
+    return torch.float32 if architecture.trains_base else dtype
 
 
 @contextmanager

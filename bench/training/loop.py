@@ -70,7 +70,7 @@ class Shape:
 
     Args:
         frozen: weights of the frozen linear layers.
-        active: task to adapter parameters active for it.
+        active: task to the trained parameters that its batches multiply with.
         layers: transformer layers.
         hidden: hidden size.
     """

@@ -1,4 +1,4 @@
-"""What is trained: adapters and fusion over the frozen base model, and one head a task."""
+"""What is trained: an architecture over the base model, and one head a task."""
 
 from __future__ import annotations
 
@@ -9,7 +9,8 @@ from typing import Any
 import torch
 from torch import Tensor, nn
 
-from bench.adapters.model import AdaptedModel
+from bench.adapters.attach import Attention
+from bench.api.architecture import ArchitectureModule
 from bench.api.data import Corpus
 from bench.api.head import Head, HeadModule
 from bench.api.task import Task
@@ -44,17 +45,18 @@ class TaskData:
 
 
 class TaskModel(nn.Module):
-    """Adapted base model with a head for each task.
+    """The base model with an architecture attached, and a head for each task.
 
     Args:
-        adapted: adapters and fusion over the frozen base model.
+        adapted: what the architecture attached.
         heads: task to its head module, in the order of the run's tasks.
     """
 
-    def __init__(self, adapted: AdaptedModel, heads: Mapping[str, HeadModule]) -> None:
+    def __init__(self, adapted: ArchitectureModule, heads: Mapping[str, HeadModule]) -> None:
         super().__init__()
         self.adapted = adapted
         self._keys = {task: f"{i}" for i, task in enumerate(heads)}  # a module's name may hold no dot; a task's may
+        self.attention = Attention(adapted.backbone)
         self.heads = nn.ModuleDict({self._keys[task]: head for task, head in heads.items()})
 
     @property
@@ -68,7 +70,9 @@ class TaskModel(nn.Module):
 
     def hidden(self, task: str, batch: Mapping[str, Tensor]) -> Tensor:
         """Hidden states of a batch of one task, (batch, seq, hidden)."""
-        return self.adapted(task, batch["input_ids"], batch["attention_mask"])  # type: ignore[no-any-return]
+        self.attention.choose(torch.is_grad_enabled())
+        hidden: Tensor = self.adapted(task, batch["input_ids"], batch["attention_mask"])
+        return hidden
 
     def loss(self, task: str, batch: Mapping[str, Tensor]) -> Tensor:
         """Sum of the losses over the batch's supervised positions."""
@@ -87,7 +91,7 @@ class TaskModel(nn.Module):
         return self.head(task).predict(hidden, batch)
 
     def trainable(self, task: str) -> dict[str, nn.Parameter]:
-        """Every trainable tensor that a task uses, by name: its adapters, the fusion, its head."""
+        """Every trainable tensor that a task uses, by name: of the architecture and of its head."""
         own = {f"heads.{task}.{n}": p for n, p in self.head(task).named_parameters() if p.requires_grad}
         return {f"adapters.{n}": p for n, p in self.adapted.trainable(task).items()} | own
 
@@ -96,7 +100,7 @@ class TaskModel(nn.Module):
         return {name: p for task in self.tasks for name, p in self.trainable(task).items()}
 
     def state(self) -> dict[str, Tensor]:
-        """Trainable tensors and the heads' buffers, by name; the base model is not in it."""
+        """Trainable tensors and the heads' buffers, by name; what is frozen of the base model is not in it."""
         tensors = {f"adapters.{name}": tensor for name, tensor in self.adapted.state().items()}
         for task in self.tasks:
             tensors |= {f"heads.{task}.{name}": tensor for name, tensor in self.head(task).state_dict().items()}

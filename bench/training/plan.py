@@ -203,6 +203,7 @@ def estimate(
     passes: int,
     precision: str,
     device: str,
+    frozen: int,
 ) -> Estimate:
     """Estimates memory from parameter counts and activations, and time from a matrix product timed here and now.
 
@@ -217,6 +218,7 @@ def estimate(
         passes: of the base model for a batch.
         precision: ``fp32`` or ``bf16``.
         device: ``cpu`` or ``cuda``.
+        frozen: weights of the linear layers that are not trained.
     """
     size = 2 if precision == "bf16" else 4
     linear = sum(s.inputs + s.outputs for s in spec.linears)
@@ -225,7 +227,6 @@ def estimate(
     activations = padded * passes * 2 * linear * size + spec.layers * passes * padded * longest * size
     process = 700 * 2**20 if device == "cpu" else 400 * 2**20
     memory = process + spec.parameters * size + 16 * (adapters + heads) + activations
-    frozen = sum(s.inputs * s.outputs for s in spec.linears)
     attended = 4 * spec.layers * longest * spec.hidden_size
     # The frozen weights need no gradient of their own: four operations a token, where adapters take six and prediction two.
     training = budget.tokens * (passes * (4 * frozen + 3 * attended) + 6 * adapters)

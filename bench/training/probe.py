@@ -120,28 +120,26 @@ def serve(spec: Mapping[str, Any], lines: Sequence[str] | IO[str], out: IO[str])
     import psutil
     import torch
 
-    from bench.adapters.ranks import solve_ranks
-    from bench.api.architecture import Architecture
+    from bench.api.architecture import BaseArchitecture, ParameterBudget
     from bench.api.quantizer import Quantizer
     from bench.api.task import Task
     from bench.errors import out_of_memory
-    from bench.invariants.parity import fusion_parameters
     from bench.modeling.backbone import adapted_linears, load_backbone
     from bench.registry import load
-    from bench.training.build import build_model
+    from bench.training.build import base_dtype, build_model
     from bench.training.loop import Device, make_optimizer, return_freed_memory
 
     torch.set_num_threads(spec["threads"])
     registry = load()
     device = Device("cpu", spec["precision"])
+    architecture = registry.get("architectures", spec["architecture"])
+    assert isinstance(architecture, BaseArchitecture)
     if spec["quantizer"] is None:
-        base = load_backbone(Path(spec["base"]), device.dtype, device.name)
+        base = load_backbone(Path(spec["base"]), base_dtype(architecture, device.dtype), device.name)
     else:
         quantizer = registry.get("quantizers", spec["quantizer"])
         assert isinstance(quantizer, Quantizer)
         base = quantizer.load(Path(spec["base"]), device.dtype, device.name)
-    architecture = registry.get("architectures", spec["architecture"])
-    assert isinstance(architecture, Architecture)
     heads = {}
     for name, (head_name, state) in spec["tasks"].items():
         task = registry.get("tasks", spec["files"].get(name, name))
@@ -149,9 +147,8 @@ def serve(spec: Mapping[str, Any], lines: Sequence[str] | IO[str], out: IO[str])
         heads[name] = registry.head(task, head_name)
         heads[name].restore(state)
     hidden = int(spec["hidden"])
-    fusion = fusion_parameters(architecture, hidden)
-    plan = solve_ranks(architecture, tuple(heads), adapted_linears(base), spec["rank"], fusion, refuse=False)
-    model = build_model(base, architecture, plan, heads, hidden, spec["seed"], "cpu", "probe")
+    budget = ParameterBudget(spec["rank"], adapted_linears(base), strict=False)
+    model = build_model(base, architecture, budget, heads, hidden, spec["seed"], "cpu")
     parameters = list(model.all_trainable().values())
     optimizer = make_optimizer(parameters, 0.0)
     resident = psutil.Process().memory_info().rss

@@ -20,7 +20,7 @@ pytest.importorskip("datasets")
 # ruff: noqa: E402
 from torch import Tensor, nn
 
-from bench.api.architecture import Adapter, Architecture
+from bench.api.architecture import Adapter, Architecture, ArchitectureModule, BaseArchitecture, ParameterBudget
 from bench.api.data import Corpus, Document, Mention
 from bench.api.head import Encoding, Head, HeadModule, Proposals, Window
 from bench.api.model import Model, ModelSpec
@@ -140,6 +140,63 @@ class Weighted(nn.Module):
 
     def forward(self, states: list[Tensor]) -> Tensor:
         return self.weight * states[0] + (1 - self.weight) * states[1]
+
+
+class Small(ArchitectureModule, nn.Module):
+    """A factor for each dimension of the hidden states."""
+
+    def __init__(self, backbone: nn.Module) -> None:
+        super().__init__()
+        self.backbone = backbone
+        self.scale = nn.Parameter(torch.ones(backbone.config.hidden_size))  # type: ignore[union-attr, arg-type]
+
+    def trained(self) -> Mapping[str, nn.Parameter]:
+        return {"scale": self.scale}
+
+    def forward(self, task: str, input_ids: Tensor, attention_mask: Tensor) -> Tensor:
+        return super().forward(task, input_ids, attention_mask) * self.scale
+
+
+class Undeclared(Small):
+    """Trains a bias of the base model as well, and does not say so."""
+
+    def __init__(self, backbone: nn.Module) -> None:
+        super().__init__(backbone)
+        next(p for n, p in backbone.named_parameters() if n.endswith("bias")).requires_grad_(True)
+
+
+class Secretive(Small):
+    def trainable(self, task: str) -> dict[str, nn.Parameter]:
+        return {"scale": self.scale, "more": nn.Parameter(torch.ones(2))}
+
+
+class Elsewhere(Small):
+    """Calls a copy of the base model, at whose door nothing is counted."""
+
+    def __init__(self, backbone: nn.Module) -> None:
+        from copy import deepcopy
+
+        super().__init__(deepcopy(backbone))
+
+
+class Pickling(Small):
+    def save(self, folder: Path) -> None:
+        super().save(folder)
+        torch.save(self.state(), folder / "extra.bin")
+
+
+def attaching(module: Callable[[nn.Module], ArchitectureModule], named: str | None = None) -> BaseArchitecture:
+    """An architecture that attaches such a module."""
+
+    class Attaching(BaseArchitecture):
+        name, version, summary = "attaching", "1", "a module of its own"
+        citation, licence = "made for this test", "Apache-2.0"
+        group = named
+
+        def attach(self, backbone: nn.Module, tasks: Sequence[str], budget: ParameterBudget) -> ArchitectureModule:
+            return module(backbone)
+
+    return Attaching()
 
 
 class Halved(Quantizer):
@@ -510,13 +567,19 @@ def head(made: type[Head]) -> Task:
 
 
 @pytest.mark.parametrize(
-    ("kind", "part"),
+    ("kind", "make"),
     [
-        ("tasks", Notes()), ("heads", TokenClassificationHead()), ("architectures", Plain()), ("quantizers", Halved()),
-        ("studies", Twice()), ("trackers", Lines()),
+        ("tasks", Notes),
+        ("heads", TokenClassificationHead),
+        ("architectures", Plain),
+        ("architectures", lambda: attaching(Small)),
+        ("quantizers", Halved),
+        ("studies", Twice),
+        ("trackers", Lines),
     ],
-)  # fmt: skip
-def test_the_good_ones_pass(kind: str, part: Part, bench: Workbench) -> None:
+)
+def test_the_good_ones_pass(kind: str, make: Callable[[], Part], bench: Workbench) -> None:
+    part = make()
     results = held(part, kind, bench)
     assert [r.name for r in results] == list(checks_of(kind))  # type: ignore[arg-type]
     assert [(r.name, r.detail) for r in results if not r.passed] == []
@@ -550,6 +613,8 @@ BAD: list[tuple[str, Callable[[], Part], str, str]] = [
     ("architectures", Wider, "token-counts", "have shape"),
     ("architectures", Fat, "parity", "rank 1 in every layer already takes"),
     ("architectures", Hidden, "save-and-load", "is no parameter"),
+    ("architectures", lambda: attaching(Small, "budget"), "parity", "more than 95% is asked"),
+    ("architectures", lambda: attaching(Pickling), "save-and-load", "extra.bin"),
     ("quantizers", NoBits, "metadata", "bits is 0"),
     ("quantizers", ImportsTorch, "metadata", "imports torch"),
     ("quantizers", Dithered, "determinism", "model.safetensors"),
@@ -575,6 +640,22 @@ def test_a_bad_part_fails_its_check_by_name(
     assert any(word in failed[check] for word in words.split("|")), failed[check]
     assert "\n" not in failed[check]
     assert len(failed[check]) < 500
+
+
+@pytest.mark.parametrize(
+    ("module", "check", "words"),
+    [
+        (Undeclared, "gradients", "the base model is not frozen: backbone.embeddings.LayerNorm.bias"),
+        (Undeclared, "parity", "trains 64 parameters of the base model"),
+        (Secretive, "parity", "trains 'more', which trained() does not name"),
+        (Elsewhere, "parity", "does not keep the base model that it was given"),
+    ],
+)
+def test_a_module_that_hides_what_it_does_is_found_out(
+    module: Callable[[nn.Module], ArchitectureModule], check: str, words: str, bench: Workbench
+) -> None:
+    failed = {r.name: r.detail for r in held(attaching(module), "architectures", bench) if not r.passed}
+    assert words in failed[check]
 
 
 def test_every_check_of_these_kinds_has_a_part_that_fails_it() -> None:
@@ -644,7 +725,8 @@ def test_a_reference_is_a_part_a_plugin_or_a_distribution(installed: Registry) -
         return {case.part for case in cases(ref, installed)}
 
     assert parts("A2") == parts("architectures/A2") == parts("architecture/A2") == {"architectures/A2"}
-    assert parts("bench-suite:architectures") == {f"architectures/A{i}" for i in range(1, 5)}
+    names = ("A1", "A2", "A3", "A4", "A4-gated", "A1-dora", "A1-rslora", "full", "bitfit")
+    assert parts("bench-suite:architectures") == {f"architectures/{name}" for name in names}
     assert {"tasks/2015-T14", "quantizers/rtn", "models/tiny-bert"} <= parts("bench-suite")
     with pytest.raises(UsageError, match="bench-suite"):
         cases("bench-suit", installed)

@@ -148,6 +148,24 @@ def test_killed_and_resumed_is_as_never_killed(
     assert not list((folder / CHECKPOINTS).glob(".writing*"))
 
 
+@pytest.mark.parametrize("moment", [("step", 5), ("scores", None)], ids=str)
+def test_full_fine_tuning_resumes_as_never_killed(moment: tuple[str, int | None], tiny: Make, tmp_path: Path, kit: Any) -> None:
+    kind: dict[str, Any] = {"arch": "full", "quant": "rtn"}
+    never = outcome(runner.run(tiny(out=str(tmp_path / "never"), **kind), load()).folder)
+    assert "model.safetensors" in never["weights"]
+    config = tiny(**kind)
+
+    def first(told: Any) -> None:
+        registry = load()
+        registry.add(kit.Observer(die_at(*moment)), "test:kill", "test")
+        runner.run(config, registry, console=told)
+
+    assert kit.forked(first).signal == signal.SIGKILL
+    folder = only(Path(config.out))
+    runner.run(RunConfig(out=config.out, tracker=("none",)), load(), resume=folder.name)
+    compare(outcome(folder), never)
+
+
 def test_killed_before_it_was_planned_is_begun_by_its_own_command(whole: dict[str, Any], tiny: Make, kit: Any) -> None:
     config = tiny(**KIND)
 

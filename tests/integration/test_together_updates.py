@@ -55,7 +55,7 @@ def trainer(tiny: Callable[..., RunConfig], corpora: dict[str, str], kit: Any, t
             facts = runner.resolved_facts(config, parts, sources)
             planned = runner.plan(config, facts, "id", folder, parts, sources, SilentReporter(), Clock())
         base, _ = base_step.load_base(parts, planned.data, folder, planned.device)
-        model = base_step.attach(base, parts, planned.parity.plan, planned.data, config, planned.device)
+        model = base_step.attach(base, parts, planned.data, config, planned.device)
         base_step.seed_everything(config.seed)
         return runner.make_trainer(planned, model)
 

@@ -9,11 +9,15 @@ from bench_plugins.architectures import bench_architectures
 from hypothesis import assume, given, settings
 from hypothesis import strategies as st
 
-from bench.adapters.ranks import SLACK, WHOLE, smallest_common_rank, solve_ranks, weight
+from bench.adapters.ranks import SLACK, WHOLE, magnitudes, smallest_common_rank, solve_ranks, weight
 from bench.adapters.subset import even_subset
 from bench.api.architecture import Adapter, Architecture
 from bench.api.model import LinearShape
 from bench.errors import InvariantError
+
+LORA = [one for one in bench_architectures() if isinstance(one, Architecture)]
+FUSIONS = {"A4": 128, "A4-gated": 126}
+"""Architecture to the parameters of its fusion for each dimension of the hidden states."""
 
 shapes = st.lists(st.tuples(st.integers(1, 4096), st.integers(1, 4096)), min_size=1, max_size=40).map(
     lambda pairs: tuple(LinearShape(f"l.{i}", *pair) for i, pair in enumerate(pairs))
@@ -40,7 +44,7 @@ class Many(Architecture):
 
 
 architectures = st.one_of(
-    st.sampled_from(bench_architectures()),
+    st.sampled_from(LORA),
     st.builds(Many, st.integers(0, 3), st.integers(0, 3)).filter(lambda many: many.shared + many.private > 0),
 )
 
@@ -69,8 +73,9 @@ def test_never_further_from_the_budget_than_whole_ranks(
     try:
         plan = solve_ranks(architecture, names, linears, rank, fusion)
     except InvariantError:
-        assert len(adapters) * size + fusion > rank * size * (1 + SLACK)
+        assert len(adapters) * size + fusion + magnitudes(architecture, names, linears) > rank * size * (1 + SLACK)
         return
+    fixed = fusion + magnitudes(architecture, names, linears)
     by_role: dict[str, set[int]] = {}
     for ranks in plan.adapters.values():
         own = [r for _, r in ranks.ranks]
@@ -79,11 +84,11 @@ def test_never_further_from_the_budget_than_whole_ranks(
         by_role.setdefault(ranks.adapter.role, set()).add(ranks.parameters)
     assert all(len(sizes) == 1 for sizes in by_role.values())
     numbers = [sum(a.role == role for a in adapters) for role in by_role]
-    best = _best_whole(numbers, size, rank * size - fusion)
+    best = _best_whole(numbers, size, rank * size - fixed)
     assert abs(plan.total - plan.budget) <= max(best, WHOLE * plan.budget) + 1e-6
     # The grain of per-layer ranks is half a step of the dearest layer in every adapter of the rarer role.
     grain = min(numbers) * max(map(weight, linears)) / 2
-    if rank * size >= len(adapters) * size + fusion:
+    if rank * size >= len(adapters) * size + fixed:
         assert abs(plan.total - plan.budget) <= max(grain, WHOLE * plan.budget) + 1
 
 
@@ -94,9 +99,9 @@ def test_transformers_hold_parity_whenever_the_budget_is_not_refused(tasks: int,
     one = [(hidden, hidden)] * 4 + [(hidden, 4 * hidden), (4 * hidden, hidden)]
     linears = tuple(LinearShape(f"{i}.{j}", *shape) for i in range(layers) for j, shape in enumerate(one))
     plans = []
-    for architecture in bench_architectures():
+    for architecture in LORA:
         try:
-            plans.append(solve_ranks(architecture, names, linears, rank, 128 * hidden if architecture.name == "A4" else 0))
+            plans.append(solve_ranks(architecture, names, linears, rank, hidden * FUSIONS.get(architecture.name, 0)))
         except InvariantError:
             assume(False)
     assert all(abs(plan.deviation) <= SLACK for plan in plans if layers >= 6)
@@ -109,7 +114,7 @@ def test_transformers_hold_parity_whenever_the_budget_is_not_refused(tasks: int,
 @given(st.integers(1, 12), shapes, st.integers(1, 20))
 def test_the_named_rank_works(tasks: int, linears: tuple[LinearShape, ...], above: int) -> None:
     names = [f"t{i}" for i in range(tasks)]
-    group = [(architecture, 5000 if architecture.name == "A4" else 0) for architecture in bench_architectures()]
+    group = [(architecture, 40 * FUSIONS.get(architecture.name, 0)) for architecture in LORA]
     rank = smallest_common_rank(group, names, linears, above, 0.95)
     totals = [solve_ranks(one, names, linears, rank, fusion).total for one, fusion in group]
     assert rank > above

@@ -149,7 +149,7 @@ def test_the_good_parts_of_a_plugin_survive_its_bad_ones(site: Site) -> None:
     registry = site.load()
     assert [entry.name for entry in registry.entries("architectures")] == ["G"]
     assert sorted(broken.reason.split(" (")[0] for broken in registry.broken) == [
-        "bench_architectures handed over int, which is no bench.api.architecture.Architecture",
+        "bench_architectures handed over int, which is no bench.api.architecture.BaseArchitecture",
         "bench_models raised OSError",
     ]
 

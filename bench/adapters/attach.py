@@ -1,0 +1,117 @@
+"""Attaches an architecture to a backbone: what holds for every arm is done here, whoever made it."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from contextlib import suppress
+from typing import Any, cast
+
+from torch import nn
+
+from bench.api.architecture import ArchitectureModule, BaseArchitecture, ParameterBudget
+from bench.errors import UsageError
+
+
+def attach(
+    architecture: BaseArchitecture, backbone: nn.Module, tasks: Sequence[str], budget: ParameterBudget
+) -> ArchitectureModule:
+    """The backbone with what the architecture trains of it.
+
+    Args:
+        architecture: the arm.
+        backbone: frozen; changed in place.
+        tasks: names of the run's tasks.
+        budget: of trained parameters.
+
+    Raises:
+        UsageError: the module hides what it trains or which base model it calls, or does not fit this one.
+        InvariantError: the budget is too small.
+    """
+    prepare(backbone)
+    module = architecture.attach(backbone, tasks, budget)
+    own, known = {id(parameter) for parameter in module.parameters()}, module.trained()
+    hidden = [name for task in tasks for name, p in module.trainable(task).items() if name not in known or id(p) not in own]
+    wrong = None
+    if module.backbone is not backbone:  # else the tokens that enter it could not be counted
+        wrong = "does not keep the base model that it was given as its backbone"
+    elif hidden:  # else parity could not count it
+        wrong = f"trains {hidden[0]!r}, which trained() does not name or no submodule holds"
+    if wrong:
+        raise UsageError(f"The module of {architecture.name!r} {wrong}.", f"Run 'bench check {architecture.name}'.")
+    return module
+
+
+class Bare(BaseArchitecture):
+    """The base model alone: what is left to evaluate where its own weights were trained and then quantized."""
+
+    name, version, summary = "bare", "1", "the base model alone, nothing trained"
+
+    def attach(self, backbone: nn.Module, tasks: Sequence[str], budget: ParameterBudget) -> ArchitectureModule:
+        """The backbone as it is."""
+        return BareModule(backbone)
+
+
+class BareModule(ArchitectureModule, nn.Module):
+    """A backbone as it is."""
+
+    def __init__(self, backbone: nn.Module) -> None:
+        super().__init__()
+        self.backbone = backbone
+
+    def trained(self) -> Mapping[str, nn.Parameter]:
+        """Nothing."""
+        return {}
+
+
+def prepare(backbone: nn.Module) -> None:
+    """Switches off what no arm uses of a backbone: its cache and its dropout.
+
+    Dropout would tie the result to how memory cuts an update into micro-batches, regularises nothing where the base is frozen,
+    and costs a quarter of a step on CPU.
+    """
+    config: Any = getattr(backbone, "config", None)
+    if getattr(config, "use_cache", False):
+        config.use_cache = False  # a decoder would fill a cache in every pass that nothing reads
+    without_dropout(backbone)
+
+
+class Attention:
+    """Which implementation of attention the base model uses, with gradients and without.
+
+    On a CPU the backward pass of torch's fused attention takes twelve times as long as its forward pass, so that training is
+    faster through ``eager``; what needs no gradient is faster through the fused one (`benchmarks/bench_attention.py` times
+    both). Elsewhere both are what transformers chose.
+
+    Args:
+        backbone: what `AutoModel` gives.
+    """
+
+    def __init__(self, backbone: nn.Module) -> None:
+        self._backbone = backbone
+        self.evaluation = self._current()
+        self.training = self.evaluation
+        if next(backbone.parameters()).device.type == "cpu" and self.evaluation is not None:
+            self._set("eager")
+            self.training = self._current()
+
+    def choose(self, gradients: bool) -> None:
+        """Sets the implementation of the next pass."""
+        wanted = self.training if gradients else self.evaluation
+        if wanted is not None and wanted != self._current():
+            self._set(wanted)
+
+    def _current(self) -> str | None:
+        return getattr(getattr(self._backbone, "config", None), "_attn_implementation", None)
+
+    def _set(self, name: str) -> None:
+        with suppress(ValueError):  # a model that has no such attention keeps its own
+            cast(Any, self._backbone).set_attn_implementation(name)
+
+
+def without_dropout(model: nn.Module) -> None:
+    """Sets every dropout of a model to zero, those that attention reads as a bare number included."""
+    for module in model.modules():
+        if isinstance(module, nn.Dropout):
+            module.p = 0.0
+        if isinstance(getattr(module, "attention_dropout", None), float):
+            setattr(module, "attention_dropout", 0.0)  # noqa: B010 - a plain assignment would be read as one of a tensor
