@@ -190,6 +190,10 @@ class BaseArchitecture(Part):
     """Whether what is trained are weights of the base model and nothing else. They are then loaded in fp32, whatever the
     precision of products, and a quantizer takes them as trained."""
 
+    def parameters(self) -> Mapping[str, str]:
+        """The group, for `bench show`."""
+        return {"trainable parameters": UNMATCHED if self.group is None else f"matched within the group {self.group!r}"}
+
     def supports(self, spec: ModelSpec, quantized: When | None) -> str | None:
         """Why it cannot train this base model, or None. Asked at plan time; imports nothing heavy.
 
