@@ -231,8 +231,9 @@ class StudyResult(Tabular):
             RunStateError: none of its runs has finished.
         """
         from bench.pages.collect import of_study
+        from bench.studies.finished import kind_of
 
-        return _figures(of_study(self.study, load().get("studies", self.study.kind)))
+        return _figures(of_study(self.study, kind_of(self.study.kind, load())))
 
     def __repr__(self) -> str:
         return f"StudyResult({self._title()})"
@@ -241,6 +242,8 @@ class StudyResult(Tabular):
         return f"{self.study.kind} {self.name}: {len(self.study.finished())} of {len(self.study.runs)} runs finished"
 
     def _repr_html_(self) -> str:
+        from bench.studies.finished import kind_of, own_faults
+
         done, runs = self.study.finished(), self.runs
         rows = [
             (planned.key, planned.role, run.headline.metric, display.score(run.headline.value, run.headline.ci95))
@@ -248,10 +251,11 @@ class StudyResult(Tabular):
         ]
         synthetic = any(run.result.synthetic for run in runs)
         table = display.html_table(self._title(), ("run", "role", "metric", "test"), rows, synthetic)
-        columns = ("task", "kind", "reason")  # a verdict of a kind that judges task by task has them
-        by_task = [task for task in (self.verdict or {}).get("tasks", ()) if {*columns} <= {*task}]
-        said = [tuple(task[name] for name in columns) for task in by_task]
-        return table + (display.html_table("Verdict", ("task", "verdict", "why"), said, synthetic) if said else "")
+        kind = kind_of(self.study.kind, load())
+        with own_faults(kind, "telling the verdict"):
+            statements = kind.statements(self.verdict) if self.verdict is not None else []
+        said = [(one.subject, one.verdict, one.reason) for one in statements]
+        return table + (display.html_table("Verdict", ("of", "verdict", "why"), said, synthetic) if said else "")
 
 
 def _figures(evidence: Evidence, by: Sequence[str] = (), allow: Sequence[str] = ()) -> Figures:
