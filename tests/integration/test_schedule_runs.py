@@ -104,7 +104,8 @@ def test_elastic_weights_stay_nearer_to_where_the_first_task_left_them(pair: Mak
         if strength == 0:
             assert values == [None] * STEPS
         else:
-            assert values[: STEPS // 2 + 1] == [{"value": 0.0}] * (STEPS // 2 + 1)
+            # at the anchor it is 0 but for rounding
+            assert [value["value"] for value in values[: STEPS // 2 + 1]] == pytest.approx([0.0] * (STEPS // 2 + 1), abs=1e-6)
             assert values[-1]["value"] > 0
     assert 0 < moved[1e6] < 0.5 * moved[0.0]
 
