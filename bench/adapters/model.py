@@ -25,8 +25,21 @@ WEIGHTS = "adapter_model.safetensors"
 FUSION_WEIGHTS = "fusion.safetensors"
 
 
-def lora_model(architecture: Architecture, backbone: nn.Module, tasks: Sequence[str], budget: ParameterBudget) -> AdaptedModel:
+def lora_model(
+    architecture: Architecture,
+    backbone: nn.Module,
+    tasks: Sequence[str],
+    budget: ParameterBudget,
+    kind: type[AdaptedModel] | None = None,
+) -> AdaptedModel:
     """A backbone with an architecture's adapters, at the ranks that are solved for a budget.
+
+    Args:
+        architecture: declares them.
+        backbone: changed in place.
+        tasks: of the run.
+        budget: of trained parameters.
+        kind: the class of the model; `AdaptedModel` where None.
 
     Raises:
         InvariantError: the budget is too small, or the fusion cannot be counted.
@@ -34,7 +47,7 @@ def lora_model(architecture: Architecture, backbone: nn.Module, tasks: Sequence[
     """
     fusion = fusion_parameters(architecture, _hidden_size(backbone))
     plan = solve_ranks(architecture, tasks, budget.linears, budget.rank, fusion, refuse=budget.strict)
-    return AdaptedModel(backbone, architecture, tasks, plan, base_name=budget.base_name)
+    return (kind or AdaptedModel)(backbone, architecture, tasks, plan, base_name=budget.base_name)
 
 
 def fusion_parameters(architecture: Architecture, hidden_size: int) -> int:
@@ -128,13 +141,20 @@ class AdaptedModel(ArchitectureModule, nn.Module):
             input_ids: (batch, seq).
             attention_mask: (batch, seq), 1 at real tokens.
         """
-        states = []
-        for names in self._routes[task]:
-            self._activate(names)
-            states.append(self.backbone(input_ids=input_ids, attention_mask=attention_mask).last_hidden_state)
+        states = [self.one_pass(task, index, input_ids, attention_mask) for index in range(self.passes(task))]
         if len(states) == 1 or self.fusion is None:
-            return cast(Tensor, states[0])
+            return states[0]
         return cast(Tensor, self.fusion(states))
+
+    def one_pass(self, task: str, index: int, input_ids: Tensor, attention_mask: Tensor) -> Tensor:
+        """Hidden states of one of a task's passes, (batch, seq, hidden), with the adapters of that pass."""
+        self._activate(self._routes[task][index])
+        states: Tensor = self.backbone(input_ids=input_ids, attention_mask=attention_mask).last_hidden_state
+        return states
+
+    def route(self, task: str) -> tuple[tuple[str, ...], ...]:
+        """Names of the adapters of each pass of a task."""
+        return self._routes[task]
 
     def passes(self, task: str) -> int:
         """Passes of the base model that a batch of this task takes."""

@@ -141,6 +141,10 @@ class ArchitectureModule(_Module):
         counts = {name: sum(p.numel() for p in parts) for name, parts in self.components().items()}
         return {"components": counts, "total": sum(counts.values())}
 
+    def observed(self) -> dict[str, float]:
+        """Numbers on the last batch that are worth following, by name; the journal holds them for every update."""
+        return {}
+
     def state(self) -> dict[str, Tensor]:
         """Every trained tensor by its name, detached; they share their memory with the model, so clone them to keep them."""
         return {name: parameter.detach() for name, parameter in self.trained().items()}
@@ -202,6 +206,14 @@ class BaseArchitecture(Part):
             quantized: when the run quantizes the base, ``load`` or ``after``; None where it does not.
         """
         return None
+
+    def bound(self, levels: Mapping[str, int]) -> BaseArchitecture:
+        """The architecture for the tasks of a run: itself, unless it treats tasks by their level.
+
+        Args:
+            levels: task to its level: 1 where mentions are found, 2 where something is said of a text or of its mentions.
+        """
+        return self
 
     @abstractmethod
     def attach(self, backbone: nn.Module, tasks: Sequence[str], budget: ParameterBudget) -> ArchitectureModule:

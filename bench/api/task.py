@@ -55,6 +55,9 @@ class Task(Part):
     metadata: ClassVar[TaskMetadata]
     heads: ClassVar[tuple[str, ...]]
     """Names that `--head` takes; the first is the default."""
+    level: ClassVar[int | None] = None
+    """1 where mentions are found, 2 where something is said of a text or of its mentions; where None its head says which.
+    Architectures may treat tasks by it."""
     unlinked: ClassVar[str | None] = None
     """What the corpus writes for a mention without a concept, e.g. ``CUI-less``; used where a mention's text was never seen."""
     folder: ClassVar[Path | None] = None

@@ -18,6 +18,7 @@ if TYPE_CHECKING:
 TASKS = ("2015-T14", "b.c")
 RANK = 16
 SPEC = ModelSpec("plain", "bert", False, 64, 2, 512, 1_000_000, ())
+LEVELS = {TASKS[0]: 1, TASKS[1]: 2, "third": 2}
 _NAME = re.compile(r"[A-Za-z0-9_-]+")
 
 
@@ -36,6 +37,7 @@ def metadata(arm: BaseArchitecture, bench: Workbench) -> str:
     count = 0
     with without_heavy_imports():
         for tasks in (TASKS[:1], TASKS, (*TASKS, "third")):
+            arm = _bound(arm, tasks)
             adapters = arm.adapters(tasks)
             names = [a.name for a in adapters]
             count = len(names)
@@ -65,6 +67,7 @@ def determinism(arm: BaseArchitecture, bench: Workbench) -> str:
     if isinstance(arm, Architecture):
         for tasks in (TASKS, TASKS[::-1]):
             scramble(1)
+            arm = _bound(arm, tasks)
             first = arm.adapters(tasks), [arm.passes(t) for t in TASKS]
             for salt in range(2, 10):  # a shuffle of three comes out the same for one pair of seeds in six
                 scramble(salt)
@@ -148,7 +151,14 @@ def parity(arm: BaseArchitecture, bench: Workbench) -> str:
     for tasks in (TASKS[:1], TASKS):
         try:
             budget = ParameterBudget(RANK, inspect(folder).linears)
-            report = check(installed, arm.name, tasks, budget, lambda: meta_backbone(folder), {})
+            report = check(
+                [one.bound({t: LEVELS[t] for t in tasks}) for one in installed],
+                arm.name,
+                tasks,
+                budget,
+                lambda: meta_backbone(folder),
+                {},
+            )
             model = build(arm, bench, seed=1, tasks=tasks)
             report.recount(model, {})
             train(model, tasks[0])
@@ -199,7 +209,19 @@ def build(arm: BaseArchitecture, bench: Workbench, seed: int, tasks: Sequence[st
     folder = bench.model_folder(bench.tiny_models()[0])
     backbone = load_backbone(folder, torch.float32, "cpu")
     torch.manual_seed(seed)
-    return attach(arm, backbone, tasks, ParameterBudget(RANK, inspect(folder).linears, strict=False))
+    return attach(
+        arm.bound({task: LEVELS[task] for task in tasks}),
+        backbone,
+        tasks,
+        ParameterBudget(RANK, inspect(folder).linears, strict=False),
+    )
+
+
+def _bound(arm: Architecture, tasks: Sequence[str]) -> Architecture:
+    """The architecture for tasks of two levels."""
+    found = arm.bound({task: LEVELS[task] for task in tasks})
+    expect(isinstance(found, type(arm)), f"bound() gives a {type(found).__name__}; wanted a {type(arm).__name__}")
+    return cast(Architecture, found)
 
 
 def train(model: ArchitectureModule, task: str) -> None:

@@ -16,7 +16,7 @@ from bench.reporting import Reporter
 from bench.results.layout import QUANTIZED
 from bench.steps.corpora import labelled
 from bench.steps.planned import Clock, Planned
-from bench.steps.resolve import Parts
+from bench.steps.resolve import Parts, level_of
 from bench.steps.resume import State
 from bench.tracking.journal import Journal
 
@@ -116,6 +116,7 @@ def settle_batch(
         "base": str(folder / QUANTIZED / parts.quantizer.name if quantized else parts.model.folder()),
         "quantizer": parts.quantizer.name if quantized else None,
         "architecture": parts.architecture.name,
+        "levels": {name: level_of(task, heads[name]) for name, task in parts.tasks.items()},
         "rank": config.rank,
         "tasks": {name: (head.name, head.state()) for name, head in heads.items()},
         "files": {name: str(task.file) for name, task in parts.tasks.items() if task.file is not None},

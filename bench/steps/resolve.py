@@ -110,7 +110,8 @@ def resolve(config: RunConfig, registry: Registry) -> Parts:
         if not requirement.present():
             raise MissingError(f"Training needs {requirement.module}, which is not installed.", requirement.command)
     model = find_model(config.model, registry, user_cache.folder("models"))
-    architecture = _ready(registry.get("architectures", config.arch))
+    levels = {name: level_of(task, heads[name]) for name, task in tasks.items()}
+    architecture = _ready(registry.get("architectures", config.arch)).bound(levels)
     schedule = _ready(registry.get("schedules", config.schedule))
     _refuse_weights(config.loss_weights, tasks)
     trackers = [] if config.tracker == ("none",) else [registry.get("trackers", name) for name in config.tracker]
@@ -118,7 +119,7 @@ def resolve(config: RunConfig, registry: Registry) -> Parts:
         tasks=tasks,
         heads=heads,
         architecture=architecture,
-        installed=tuple(registry.get("architectures", entry.name) for entry in registry.entries("architectures")),
+        installed=tuple(registry.get("architectures", e.name).bound(levels) for e in registry.entries("architectures")),
         quantizer=quantizer,
         when=when,
         model=model,
@@ -126,6 +127,11 @@ def resolve(config: RunConfig, registry: Registry) -> Parts:
         schedule=schedule,
         schedule_options=options_of(schedule, config.schedule_options),
     )
+
+
+def level_of(task: Task, head: Head) -> int:
+    """A task's level: its own word, or 1 where its head finds mentions and 2 where it does not."""
+    return task.level or (1 if "mentions" in head.predicts else 2)
 
 
 def options_of(schedule: Schedule, given: Mapping[str, float]) -> dict[str, float]:

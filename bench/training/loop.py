@@ -95,6 +95,7 @@ class StepReport:
         weights: task to the weight of its loss, where weights are trained.
         cosines: pair of tasks to the cosine of their gradients over what they share.
         penalty: the schedule's penalty before the update; None where it has none.
+        observed: what the architecture says of the last batch.
     """
 
     step: int
@@ -106,6 +107,7 @@ class StepReport:
     weights: dict[str, float]
     cosines: dict[gradients.Pair, float]
     penalty: float | None = None
+    observed: dict[str, float] = field(default_factory=dict)
 
 
 _Accumulated = tuple[dict[str, float], dict[str, Account], int]
@@ -224,7 +226,9 @@ class Trainer:
         self.shared.note(cosines)
         if self.device.name == "cpu" and self.step % TRIM_EVERY == 0:
             return_freed_memory()
-        return StepReport(self.step, losses, norm, rate, drawn.tokens, count, weights, cosines, held)
+        return StepReport(
+            self.step, losses, norm, rate, drawn.tokens, count, weights, cosines, held, self.model.adapted.observed()
+        )
 
     def _attempt(self, drawn: Update) -> tuple[dict[str, float], dict[str, Account], int, dict[gradients.Pair, float]] | None:
         """`_accumulate` and the cosines of pairs of tasks, or None where memory ran out, in whichever process.

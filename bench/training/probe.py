@@ -132,7 +132,7 @@ def serve(spec: Mapping[str, Any], lines: Sequence[str] | IO[str], out: IO[str])
     torch.set_num_threads(spec["threads"])
     registry = load()
     device = Device("cpu", spec["precision"])
-    architecture = registry.get("architectures", spec["architecture"])
+    architecture = registry.get("architectures", spec["architecture"]).bound(spec["levels"])
     assert isinstance(architecture, BaseArchitecture)
     if spec["quantizer"] is None:
         base = load_backbone(Path(spec["base"]), base_dtype(architecture, device.dtype), device.name)

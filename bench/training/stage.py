@@ -161,10 +161,11 @@ def train(
 
 
 def between_tasks(report: StepReport) -> dict[str, dict[str, float]]:
-    """What the journal is told of an update of several tasks: the weights of their losses, the cosines of their gradients."""
+    """What some updates have beside losses: weights of the tasks, cosines of their gradients, a penalty, what an arm tells."""
     cosines = {f"{a} {b}": cosine for (a, b), cosine in report.cosines.items()}
     penalty = {} if report.penalty is None else {"value": report.penalty}
-    return {name: values for name, values in (("weight", report.weights), ("cosine", cosines), ("penalty", penalty)) if values}
+    kinds = {"weight": report.weights, "cosine": cosines, "penalty": penalty, "observed": report.observed}
+    return {name: values for name, values in kinds.items() if values}
 
 
 def stop(trainer: Trainer, saved: int, save: Callable[[], None], why: str) -> None:

@@ -52,17 +52,46 @@ def test_every_one_runs_with_all_invariants_on(arch: str, small_corpus: Path, tm
     assert result["matched"] is (arch not in ("full", "bitfit"))
 
 
+@pytest.mark.parametrize("arch", ["hierarchical", "hierarchical-detached", "hierarchical-flat"])
+def test_levels_run_with_all_invariants_on(arch: str, tmp_path: Path, capsys: Any) -> None:
+    given = []
+    for task in ("bc5cdr", "gad"):
+        load().get("tasks", task).synthesize(tmp_path / task, 3, {"train": 40, "dev": 4, "test": 4})
+        given += ["--task", task, "--data", f"{task}={tmp_path / task}"]
+    words = [
+        "--model", "tiny-bert", "--steps", "6", "--eval-every", "6", "--batch-tokens", "512", "--micro-batch", "512",
+        "--tracker", "none", "--lr", "5e-3", "--out", str(tmp_path / "runs"), "--arch", arch, "--json",
+    ]  # fmt: skip
+    code = cli("run", *given, *words)
+    told = capsys.readouterr()
+    assert code == 0, told.err
+    folder = Path(json.loads(told.out)["result"]).parent
+    result = result_of(folder)
+    assert result["waivers"] == []
+    assert result["matched"] is True
+    assert result["invariants"]["smoke"]["dead"] == {"bc5cdr": [], "gad": []}
+    parity = result["invariants"]["parity"]
+    assert parity["plan"]["levels"] == {"bc5cdr": 1, "gad": 2}
+    assert {row["arm"] for row in parity["rows"]} >= {"A1", "A4", "hierarchical"}
+    lines = [json.loads(line) for line in (folder / "journal.jsonl").read_text().splitlines()]
+    observed = [line["values"].get("observed") for line in lines if line["kind"] == "step"]
+    if arch == "hierarchical-flat":
+        assert observed == [None] * 6
+    else:
+        assert all(0 < one["attention_entropy"] <= 1 for one in observed if one) and any(observed)
+
+
 def test_full_fine_tuning_trains_saves_and_checkpoints_the_base_model(tiny: Make, small_corpus: Path) -> None:
     from safetensors.torch import load_file
     from transformers import AutoModel
 
+    from bench import user_cache
     from bench.modeling.find import find_model
-    from bench.steps.resolve import models_cache
 
     config = tiny(arch="full")
     folder = runner.run(config, load()).folder
     assert folder is not None
-    base = load_file(find_model("tiny-bert", load(), models_cache()).folder() / "model.safetensors")
+    base = load_file(find_model("tiny-bert", load(), user_cache.folder("models")).folder() / "model.safetensors")
     saved = load_file(folder / ADAPTERS / "model.safetensors")
     assert saved.keys() == {name for name in base if not name.startswith("pooler.")}
     assert all(not torch.equal(tensor, base[name]) for name, tensor in saved.items())
@@ -103,7 +132,7 @@ def test_what_is_quantized_after_training_are_the_trained_weights(arch: str, tin
     assert all(torch.equal(own[name], stored[name]) for name in kept)  # what rounding leaves alone
     result = result_of(folder)
     assert 0 < result["quantization"]["error"] == pytest.approx(result["quantization"]["rtn_error"], rel=1e-3)
-    assert not (folder / "cache").exists()
+    assert not [*folder.glob(".trained-*")]
 
 
 def test_a_base_of_integers_is_refused_before_anything_is_read(small_corpus: Path, tmp_path: Path, capsys: Any) -> None:

@@ -243,7 +243,10 @@ def test_peft_alone_loads_what_was_saved(
         alone = peft.PeftModel.from_pretrained(make(), tmp_path / names[0]).eval()
         with torch.no_grad():
             want = alone(input_ids=IDS, attention_mask=MASK).last_hidden_state
-            assert torch.equal(model(task, IDS, MASK), want)
+            found = model(task, IDS, MASK)
+            # a scale that is no power of two is rounded where PEFT multiplies by it, and here in the sum
+            exact = not architecture.variant.rslora
+            assert torch.equal(found, want) if exact else torch.allclose(found, want, atol=1e-5)
 
 
 def test_patterns_reach_layer_1_and_not_11(tmp_path: Path) -> None:

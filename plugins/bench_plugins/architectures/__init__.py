@@ -1,4 +1,4 @@
-"""The installed architectures: four of LoRA adapters, variants of them, and the base model's own weights as references."""
+"""The installed architectures: LoRA adapters of many kinds, and the base model's own weights as references."""
 
 from __future__ import annotations
 
@@ -7,6 +7,7 @@ from collections.abc import Sequence
 from bench.api.architecture import BaseArchitecture
 from bench.hooks import hookimpl
 from bench_plugins.architectures.gated import Gated
+from bench_plugins.architectures.hierarchical import Detached, Flat, Hierarchical
 from bench_plugins.architectures.lora import Fused, PrivateOnly, SharedAndPrivate, SharedOnly
 from bench_plugins.architectures.variants import Dora, RankStabilised
 from bench_plugins.architectures.weights import BitFit, Full
@@ -16,6 +17,6 @@ __all__ = ["Fused", "PrivateOnly", "SharedAndPrivate", "SharedOnly"]
 
 @hookimpl
 def bench_architectures() -> Sequence[BaseArchitecture]:
-    """A1 to A4, what varies them, and the references."""
+    """A1 to A4, what varies them, levels of tasks, and the references."""
     four = (SharedOnly(), PrivateOnly(), SharedAndPrivate(), Fused())
-    return (*four, Gated(), Dora(), RankStabilised(), Full(), BitFit())
+    return (*four, Gated(), Dora(), RankStabilised(), Hierarchical(), Detached(), Flat(), Full(), BitFit())
