@@ -129,3 +129,18 @@ def test_levels_of_installed_tasks(task: str, level: int) -> None:
     registry = load()
     found = registry.get("tasks", task)
     assert level_of(found, registry.head(found, None)) == level
+
+
+def test_a_task_file_says_its_level(tmp_path: Any) -> None:
+    from bench.errors import UsageError
+
+    path = tmp_path / "notes.toml"
+    content = 'kind = "classes"\nformat = "jsonl"\nfolder = "."\n'
+    for line, level in (("", 2), ("level = 1\n", 1), ("level = 2\n", 2)):
+        path.write_text(content + line)
+        registry = load()
+        task = registry.get("tasks", str(path))
+        assert level_of(task, registry.head(task, None)) == level
+    path.write_text(content + "level = 3\n")
+    with pytest.raises(UsageError, match="level is 3; wanted 1 or 2"):
+        load().get("tasks", str(path))

@@ -1,8 +1,8 @@
 """Levels of tasks: mentions are found at level 1, relations, ranks and classes at level 2.
 
 Example: of bc5cdr (level 1) and chemprot (level 2) a batch of the first runs once, with the adapters ``shared`` and
-``level-1``. A batch of the second runs twice, with ``shared`` and ``level-1``, then with ``shared`` and ``level-2``; every token
-of the second pass attends to all tokens of the first, and what it finds there is added to its state.
+``level-1``. A batch of the second runs twice, with ``shared`` and ``level-1``, then with ``shared`` and ``level-2``; every
+token of the second pass attends to all tokens of the first, and what it finds there is added to its state.
 
 Sources: low-level tasks at lower layers, Søgaard & Goldberg 2016 (ACL, P16-2038), and Hashimoto et al. 2017, arXiv:1611.01587;
 attention with several heads, Vaswani et al. 2017, arXiv:1706.03762.

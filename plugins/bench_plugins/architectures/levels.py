@@ -49,8 +49,8 @@ class CrossLevelAttention(nn.Module):
         dtype = self.query.weight.dtype
         query, key = (_heads(layer(state.to(dtype))) for layer, state in ((self.query, own), (self.key, below)))
         scores = (query @ key.transpose(-1, -2)).float() / sqrt(KEY_SIZE)
-        masked: Tensor = scores.masked_fill(~mask[:, None, None, :].bool(), float("-inf"))
-        return masked.softmax(dim=-1)
+        weights: Tensor = scores.masked_fill(~mask[:, None, None, :].bool(), float("-inf")).softmax(dim=-1)
+        return weights
 
     def forward(self, below: Tensor, own: Tensor, mask: Tensor) -> Tensor:
         """States of level 2 with what they find in level 1, (batch, seq, hidden), in their dtype."""

@@ -64,10 +64,11 @@ DESCRIBED: Mapping[str, str] = {
 
 KEYS = (
     "name", "kind", "format", "folder", "labels", "splits", "roles", "tolerate", "metric", "head", "concepts", "reference",
-    "licence", "citation",
+    "licence", "citation", "level",
 )  # fmt: skip
-_NO_TEXT = ("labels", "splits", "roles", "tolerate")
+_NO_TEXT = ("labels", "splits", "roles", "tolerate", "level")
 _NEEDED = ("kind", "format", "folder")
+LEVELS = (1, 2)
 _LONGEST = 255
 _NAME = re.compile(r"[A-Za-z0-9][A-Za-z0-9._-]{0,63}")
 
@@ -90,6 +91,7 @@ class TaskFile:
         metric: dotted path into the scores.
         heads: names of heads, the default first.
         concepts: file that names the concepts of mentions; None where concepts are looked up among training mentions alone.
+        level: 1 or 2, see `bench.api.task.Task.level`; None where the head says which.
         reference: page of the corpus.
         licence: of the corpus.
         citation: of the corpus.
@@ -108,6 +110,7 @@ class TaskFile:
     metric: str
     heads: tuple[str, ...]
     concepts: Path | None
+    level: int | None
     reference: str
     licence: str
     citation: str
@@ -176,10 +179,20 @@ def _checked(values: Mapping[str, Any], path: Path, digest: str) -> TaskFile:
         metric=texts.get("metric", metric),
         heads=(head, *(other for other in heads if other != head)),
         concepts=_concepts(path, kind, form, texts.get("concepts")),
+        level=_level(path, values.get("level")),
         reference=texts.get("reference", ""),
         licence=texts.get("licence", "not stated"),
         citation=texts.get("citation", ""),
     )
+
+
+def _level(path: Path, level: object) -> int | None:
+    if level is not None and level not in LEVELS:
+        raise UsageError(
+            f"{path}: level is {level!r}; wanted 1 or 2.",
+            "1: mentions are found; 2: something is said of a text or of its mentions. Left out, the head says which.",
+        )
+    return None if level is None else int(str(level))
 
 
 def _concepts(path: Path, kind: str, form: str, file: str | None) -> Path | None:

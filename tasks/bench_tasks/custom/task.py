@@ -179,6 +179,7 @@ def task_from_file(path: Path) -> Task:
         "metadata": metadata,
         "folder": spec.folder,
         "concepts": spec.concepts,
+        "level": spec.level,
         "unlinked": CUI_LESS if spec.format == "pipe" else None,
         "file": path,
         "spec": spec,
