@@ -19,7 +19,7 @@ def attach(
 
     Args:
         architecture: the arm.
-        backbone: frozen; changed in place.
+        backbone: changed in place, frozen first of all.
         tasks: names of the run's tasks.
         budget: of trained parameters.
 
@@ -64,11 +64,12 @@ class BareModule(ArchitectureModule, nn.Module):
 
 
 def prepare(backbone: nn.Module) -> None:
-    """Switches off what no arm uses of a backbone: its cache and its dropout.
+    """Freezes a backbone, and switches off what no arm uses of it: its cache and its dropout.
 
     Dropout would tie the result to how memory cuts an update into micro-batches, regularises nothing where the base is frozen,
     and costs a quarter of a step on CPU.
     """
+    backbone.requires_grad_(False)  # a quantizer's may come otherwise
     config: Any = getattr(backbone, "config", None)
     if getattr(config, "use_cache", False):
         config.use_cache = False  # a decoder would fill a cache in every pass that nothing reads

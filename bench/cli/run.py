@@ -195,7 +195,8 @@ def configuration(args: argparse.Namespace, start: RunConfig | None = None) -> R
     typed["data"] = dict(base.data) | each_once("--data", args.data)
     typed["concepts"] = dict(base.concepts) | each_once("--concepts", args.concepts)
     for name in NUMBERED:
-        given = each_once(flag(name), getattr(args, flag(name)[2:].replace("-", "_")))
+        noun = "task" if name == "loss_weights" else "option"
+        given = each_once(flag(name), getattr(args, flag(name)[2:].replace("-", "_")), noun)
         typed[name] = dict(getattr(base, name)) | given
     return from_mapping(typed, "the command line", base)
 
@@ -212,8 +213,8 @@ def named_number(text: str) -> tuple[str, float]:
     return name, real(number)
 
 
-def each_once(spelling: str, pairs: Sequence[tuple[str, Given]] | None) -> dict[str, Given]:
-    """What a repeatable flag gives to each task.
+def each_once(spelling: str, pairs: Sequence[tuple[str, Given]] | None, noun: str = "task") -> dict[str, Given]:
+    """What a repeatable flag gives to each task, or to each of what the noun says.
 
     Raises:
         UsageError: it gives one task two things, of which one would be passed over.
@@ -221,7 +222,7 @@ def each_once(spelling: str, pairs: Sequence[tuple[str, Given]] | None) -> dict[
     given: dict[str, Given] = {}
     for task, place in pairs or ():
         if task in given:
-            raise UsageError(f"{spelling} names {task!r} twice; wanted once.", f"Take one {spelling} {task}=… out.")
+            raise UsageError(f"{spelling} names the {noun} {task!r} twice; wanted once.", f"Take one {spelling} {task}=… out.")
         given[task] = place
     return given
 

@@ -204,14 +204,17 @@ def check(
                 raise InvariantError("parity", f"{problem}.", hint or f"Run 'bench check {arm}'.") from error
     counted = [one for one in group if one.name in counts]
     for one in counted:
-        if one is not own and not isinstance(one, Architecture) and (off := _off_budget(counts[one.name], budget)):
-            uncounted[one.name] = off
+        # One whose ranks are solved can be helped by another budget; one that attaches what it likes stops its own runs only.
+        if one is not own and not isinstance(one, Architecture) and (off := _apart(counts[one.name], counts[arm])):
+            uncounted[one.name] = f"{off} of {arm}"
     counted = [one for one in counted if one.name not in uncounted]
     rows = _rows({one.name: counts[one.name] for one in counted})
     if problem is None and (problem := _broken(rows, counted, tasks, budget)) and budget.strict:
-        solving = [(one, counts[one.name].groups.get(FUSION, 0)) for one in counted if isinstance(one, Architecture)]
-        smallest = smallest_common_rank(solving, tasks, budget.linears, budget.rank, RULE) if solving else None
-        hint = f"The smallest that works for every arm is --rank {smallest}." if smallest else f"Run 'bench check {arm}'."
+        hint = f"Run 'bench check {arm}'."
+        if isinstance(own, Architecture):
+            solving = [(one, counts[one.name].groups.get(FUSION, 0)) for one in counted if isinstance(one, Architecture)]
+            smallest = smallest_common_rank(solving, tasks, budget.linears, budget.rank, RULE)
+            hint = f"The smallest that works for every arm is --rank {smallest}."
         raise InvariantError("parity", f"{problem}.", hint)
     return ParityReport(
         arm, own.group, counts[arm].facts, rows, problem is None, problem, not budget.strict, _notes(counted, tasks), uncounted
@@ -302,12 +305,10 @@ def _refuse_base(architecture: BaseArchitecture, counted: Mapping[str, int]) -> 
         raise InvariantError("parity", f"{architecture.name} trains {counted[_BASE]:,} parameters of the base model.")
 
 
-def _off_budget(found: _Count, budget: ParameterBudget) -> str | None:
-    """Why the count of an arm that attaches a module of its own is not what its group trains, or None."""
-    body = sum(number for name, number in found.groups.items() if not name.startswith(_HEAD))
-    if min(body, budget.parameters) > RULE * max(body, budget.parameters):
-        return None
-    return f"it trains {body:,} parameters, where --rank {budget.rank} allows {budget.parameters:,}"
+def _apart(found: _Count, own: _Count) -> str | None:
+    """How far an arm's count, heads left out, is from that of the arm that runs, where that breaks the rule."""
+    body, wanted = (sum(n for name, n in one.groups.items() if not name.startswith(_HEAD)) for one in (found, own))
+    return None if min(body, wanted) > RULE * max(body, wanted) else f"it trains {body:,} parameters beside the {wanted:,}"
 
 
 def _head(make: Callable[[], nn.Module]) -> nn.Module:

@@ -313,6 +313,26 @@ def test_a_study_holds_its_runs_with_what_its_plan_says_itself(make: Make) -> No
         compared_by(runs, (), told.append)
 
 
+def test_arms_that_are_not_parameter_matched_count_even_if_all_runs_have_them(
+    make: Make, capsys: pytest.CaptureFixture[str]
+) -> None:
+    loose = {"matched": False}
+    runs = [make(WEAK, arch="full", name=f"f{seed}", seed=seed, change=loose) for seed in range(2)]
+    for words in (["compare", *map(str, runs)], ["compare", *map(str, runs), "--by", "rank"]):
+        told = failed(words, capsys, 3)
+        assert "parameters: 663,552 (not parameter-matched) in 2 runs" in told
+        assert "--allow parameters" in told
+        assert main([*words, "--allow", "parameters"]) == 0
+        capsys.readouterr()
+    # A study of one such arm holds it against itself; beside another arm it is refused as in a comparison.
+    own = {path.name: Run.read(path) for path in runs}
+    warned: list[str] = []
+    assert [one["field"] for one in compared_by(own, ("arch",), warned.append)] == ["parameters"]
+    assert "not parameter-matched" in warned[0]
+    with pytest.raises(ContractError, match="parameters: "):
+        compared_by(own | {"a1": Run.read(make(arch="A1"))}, ("arch",), warned.append)
+
+
 def test_tokens_can_be_what_is_compared(make: Make, capsys: pytest.CaptureFixture[str]) -> None:
     runs = [make(WEAK, name=f"t{tokens}-{s}", tokens=tokens + s, seed=s) for tokens in (100_000, 200_000) for s in range(2)]
     assert main(["compare", *map(str, runs), "--by", "tokens", "--json"]) == 0

@@ -262,7 +262,7 @@ def test_an_arm_of_ones_own_joins_the_group_it_names(tiny: Make, kit: Any) -> No
 @pytest.mark.parametrize(
     ("arm", "said"),
     [
-        (TooLarge(), r"trains 57,344 adapter and fusion parameters|too-large"),
+        (TooLarge(), r"A1 trains 28,672 adapter and fusion parameters, 50\.0% of the 57,344 of too-large"),
         (Hides(), r"trains 'other', which trained\(\) does not name"),
         (Swaps(), r"does not keep the base model that it was given"),
     ],

@@ -135,7 +135,7 @@ def test_a_task_file_says_its_level(tmp_path: Any) -> None:
     from bench.errors import UsageError
 
     path = tmp_path / "notes.toml"
-    content = 'kind = "classes"\nformat = "jsonl"\nfolder = "."\n'
+    content = 'kind = "classification"\nformat = "jsonl"\nfolder = "."\n'
     for line, level in (("", 2), ("level = 1\n", 1), ("level = 2\n", 2)):
         path.write_text(content + line)
         registry = load()

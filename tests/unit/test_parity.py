@@ -287,6 +287,53 @@ def test_an_arm_that_trains_the_base_is_refused_or_recorded_with_its_count(monke
     assert list(other.uncounted) == ["A3"]
 
 
+class Vector(BaseArchitecture):
+    """Trains a vector beside the frozen base model."""
+
+    name, version, summary = "vector", "1", "for tests"
+
+    def __init__(self, size: int, group: str | None = None, name: str = "vector") -> None:
+        self.size, self.group, self.name = size, group, name  # type: ignore[misc]
+
+    def attach(self, backbone: torch.nn.Module, tasks: Sequence[str], budget: ParameterBudget) -> ArchitectureModule:
+        size = self.size
+
+        class Module(ArchitectureModule, torch.nn.Module):
+            def __init__(self) -> None:
+                super().__init__()
+                self.backbone = backbone
+                self.vector = torch.nn.Parameter(torch.zeros(size))
+
+            def trained(self) -> dict[str, torch.nn.Parameter]:
+                return {"vector": self.vector}
+
+        return Module()
+
+
+def test_an_arm_in_no_group_is_counted_and_compared_with_nothing() -> None:
+    report = checked(arm="vector", more=[Vector(7)])
+    assert [(row.arm, row.adapters, row.heads) for row in report.rows] == [("vector", 7, 2 * HEAD)]
+    assert (report.holds, report.matched, report.as_json()["group"]) == (True, False, None)
+    assert report.plan == {"components": {"vector": 7}, "total": 7}
+    assert "not parameter-matched" in str(report.warning())
+    assert "vector" not in {row.arm for row in checked(more=[Vector(7)]).rows}
+
+
+def test_groups_are_held_apart_and_an_arm_off_its_group_stops_its_own_runs_only() -> None:
+    near, far = Vector(16 * SIZE, "budget", "near"), Vector(8 * SIZE, "budget", "far")
+    other = [Vector(100, "small", "one"), Vector(98, "small", "two"), Vector(50, "small", "three")]
+    report = checked(arm="A1", more=[near, far, *other])
+    assert [row.arm for row in report.rows] == ["A1", "A2", "A3", "A4", "near"]
+    assert list(report.uncounted) == ["far"]
+    assert "it trains 28,672 parameters beside the 57,344 of A1" in str(report.warning())
+    small = checked(arm="one", more=[near, far, *other])
+    assert [row.arm for row in small.rows] == ["one", "two"]
+    assert list(small.uncounted) == ["three"]
+    with pytest.raises(InvariantError, match=r"far trains 28,672 adapter and fusion parameters, 49\.6% of the") as caught:
+        checked(arm="far", more=[near, far])
+    assert caught.value.hint == "Run 'bench check far'."
+
+
 class Heavy(Fused):
     name = "heavy"
 

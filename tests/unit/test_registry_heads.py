@@ -123,9 +123,10 @@ def test_a_head_whose_packages_are_missing_names_the_command(known: Registry) ->
 
 def test_the_version_of_an_added_head_is_part_of_a_run(known: Registry) -> None:
     task = known.get("tasks", "2015-T14")
-    rest = {"architecture": known.get("architectures", "A1"), "quantizer": known.get("quantizers", "none")}
-    model = SimpleNamespace(part=None, name="m")
-    parts = Parts({task.name: task}, {task.name: known.head(task)}, **rest, group=(), when="after", model=model, trackers=())  # type: ignore[arg-type]
+    rest: dict[str, Any] = {"architecture": known.get("architectures", "A1"), "quantizer": known.get("quantizers", "none")}
+    rest |= {"schedule": known.get("schedules", "joint"), "model": SimpleNamespace(part=None, name="m"), "schedule_options": {}}
+    heads = {task.name: known.head(task)}
+    parts = Parts({task.name: task}, heads, **rest, installed=(), when="after", trackers=())  # type: ignore[arg-type]
     assert [name for name in parts.versions() if name.startswith("head")] == []
     assert replace(parts, heads={task.name: known.head(task, "tagger")}).versions()["head tagger"] == "7"
     assert parts.fresh_head(task.name) is not parts.heads[task.name]

@@ -58,7 +58,8 @@ class CrossLevelAttention(nn.Module):
         self.entropy = _entropy(weights.detach(), mask)
         value = _heads(self.value(below.to(self.value.weight.dtype)))
         found = (weights.to(value.dtype) @ value).transpose(1, 2).flatten(-2)
-        return (own + self.output(found)).to(own.dtype)
+        joined: Tensor = (own + self.output(found)).to(own.dtype)
+        return joined
 
 
 def _heads(states: Tensor) -> Tensor:
