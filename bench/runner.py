@@ -35,6 +35,7 @@ from bench.steps import finish, gates
 from bench.steps import plan as plan_step
 from bench.steps import resume as resume_step
 from bench.steps.conclude import conclude
+from bench.steps.context import RunContext
 from bench.steps.names import check, written_out
 from bench.steps.planned import Clock, Planned
 from bench.steps.resolve import Parts, refuse_misfit, resolve
@@ -134,7 +135,7 @@ def run(
             return Outcome(None, None, {}, planned.plan)
         if processes.main:
             return execute(planned, registry, console, clock, processes)
-        return assist(planned, registry, console, clock, processes)
+        return assist(planned, console, clock, processes)
 
 
 def claim(stack: ExitStack, folder: Path, config: RunConfig, resumed: bool, console: Reporter) -> bool:
@@ -244,11 +245,11 @@ def plan(
     return Planned(config, facts, ident, folder, parts, data, device, budget, parity, told, terminologies or {})
 
 
-def assist(planned: Planned, registry: Registry, console: Reporter, clock: Clock, processes: Processes) -> Outcome:
+def assist(planned: Planned, console: Reporter, clock: Clock, processes: Processes) -> Outcome:
     """Steps 6 to 8 beside the process that holds the run's folder, with a journal that nobody reads."""
     with tempfile.TemporaryDirectory(prefix="bench-process-") as aside, Journal(Path(aside) / JOURNAL) as journal:
         state = resume_step.State(Path(aside), planned.plan, planned.config.as_json(), planned.facts, {})
-        return train_and_score(planned, None, state, journal, registry, console, clock, processes)
+        return train_and_score(RunContext(planned, state, journal, console, clock, processes), None)
 
 
 def execute(planned: Planned, registry: Registry, console: Reporter, clock: Clock, processes: Processes) -> Outcome:
@@ -281,7 +282,7 @@ def execute(planned: Planned, registry: Registry, console: Reporter, clock: Cloc
             resume_step.begin_again(journal, found, state, warn)
         try:
             with interruptible():
-                outcome = train_and_score(planned, found, state, journal, registry, console, clock, processes)
+                outcome = train_and_score(RunContext(planned, state, journal, console, clock, processes), found)
             journal.write("end", status="finished")
             ended = True
             return outcome
@@ -300,20 +301,17 @@ def execute(planned: Planned, registry: Registry, console: Reporter, clock: Cloc
             raise error from None
 
 
-def train_and_score(
-    planned: Planned,
-    found: checkpoints.Checkpoint | None,
-    state: resume_step.State,
-    journal: Journal,
-    registry: Registry,
-    console: Reporter,
-    clock: Clock,
-    processes: Processes,
-) -> Outcome:
-    """Steps 6 to 11; 7, evaluations and what follows training in the first process alone."""
+def train_and_score(run: RunContext, found: checkpoints.Checkpoint | None) -> Outcome:
+    """Steps 6 to 11; 7, evaluations and what follows training in the first process alone.
+
+    Args:
+        run: what was planned, and who is told.
+        found: the checkpoint that the run goes on from; None for a new one.
+    """
     from bench.training.plan import updates_between_evaluations
     from bench.training.stage import Intervals, Progress, restore, train
 
+    planned, console, clock, processes = run.planned, run.console, run.clock, run.processes
     config, folder, parts, data = planned.config, planned.folder, planned.parts, planned.data
     with clock("model"):  # 6
         console.step("loading the base model")
@@ -328,7 +326,7 @@ def train_and_score(
     beside = sum(processes.exchange(gates.resident())[1:])
 
     def settle() -> tuple[BatchReport, int, checkpoints.Checkpoint | None]:
-        return gates.pass_gates(planned, state, trainer, beside, journal, console, clock), state.micro_batch, found
+        return gates.pass_gates(run, trainer, beside), run.state.micro_batch, found
 
     batch, trainer.micro_batch, found = processes.from_main(settle)  # 7
     progress = Progress()
@@ -344,7 +342,7 @@ def train_and_score(
         early_stopping=not planned.budget.controlled,
         deadline=None if config.max_hours is None else clock.started + 3600 * config.max_hours,
     )
-    memory = MemoryWatch(planned.device.name, journal, console.warn)
+    memory = MemoryWatch(planned.device.name, run.journal, console.warn)
 
     def evaluate() -> dict[str, float]:
         with clock("evaluation on dev"):
@@ -353,15 +351,15 @@ def train_and_score(
         return scores
 
     with clock("training"):  # 8
-        train(trainer, progress, intervals, folder / CHECKPOINTS, journal, evaluate, memory, console)
+        train(trainer, progress, intervals, folder / CHECKPOINTS, run.journal, evaluate, memory, console)
     recount(planned, trainer)
     processes.leave()
     if not processes.main:
         return Outcome(folder, None, {}, {})
-    result = conclude(planned, trainer, progress, state, weights, scoring, journal, console, clock)  # 9, 10
+    result = conclude(run, trainer, progress, weights, scoring)  # 9, 10
     path = write_result(folder, result)  # 11
     headline = result.to_json()["headline"]
-    journal.write("result", path=str(path), headline=headline)
+    run.journal.write("result", path=str(path), headline=headline)
     return outcome_of(folder)
 
 

@@ -47,7 +47,7 @@ def measure(options: argparse.Namespace) -> list[Figure]:
             watch.start()
             for batch in inputs[kind]:
                 if kind == "training":
-                    model.loss(TASK, batch).backward()
+                    torch.autograd.backward(model.loss(TASK, batch))
                 else:
                     model.predict(TASK, batch)
             tokens = sum(int(batch["attention_mask"].sum()) for batch in inputs[kind])

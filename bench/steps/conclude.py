@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from contextlib import ExitStack
-from dataclasses import replace
+from dataclasses import dataclass, replace
 from pathlib import Path
 from tempfile import TemporaryDirectory
 from typing import TYPE_CHECKING, Any
@@ -26,9 +26,8 @@ from bench.steps.together import together
 if TYPE_CHECKING:
     import torch
 
-    from bench.reporting import Reporter
-    from bench.steps.planned import Clock, Planned
-    from bench.tracking.journal import Journal
+    from bench.steps.context import RunContext
+    from bench.steps.planned import Planned
     from bench.training.loop import Trainer
     from bench.training.stage import Progress
 
@@ -37,30 +36,38 @@ ScoresBySplit = dict[str, dict[str, dict[str, Any]]]
 """Split to task to scores."""
 
 
+@dataclass(frozen=True)
+class Evaluated:
+    """What evaluation came to.
+
+    Args:
+        stages: stage to split to task to scores.
+        baselines: task to the scores of what needs no training.
+        at_best: task to the scores on test of the best model on dev, where that is not the result.
+        quantization: what quantizing did.
+        evidence: what else the result says, by key.
+    """
+
+    stages: Mapping[str, ScoresBySplit]
+    baselines: Mapping[str, Mapping[str, Any]]
+    at_best: Mapping[str, Any] | None
+    quantization: Quantization
+    evidence: Mapping[str, Any]
+
+
 def conclude(
-    planned: Planned,
-    trainer: Trainer,
-    progress: Progress,
-    state: State,
-    weights: QuantizedWeights | None,
-    scoring: Scoring,
-    journal: Journal,
-    console: Reporter,
-    clock: Clock,
+    run: RunContext, trainer: Trainer, progress: Progress, weights: QuantizedWeights | None, scoring: Scoring
 ) -> Result:
     """Evaluates, quantizes, evaluates again, and puts the result together.
 
     Args:
-        planned: of the run.
+        run: its journal is told the scores of every stage.
         trainer: at its last update.
         progress: of training.
-        state: of the run's folder.
         weights: what a load-time quantizer left, else None.
         scoring: predicts and scores.
-        journal: told the scores of every stage.
-        console: shows progress.
-        clock: takes the time of each step.
     """
+    planned, console, clock = run.planned, run.console, run.clock
     data, parts = planned.data, planned.parts
     root = planned.folder / CHECKPOINTS
     best = progress.best
@@ -85,18 +92,18 @@ def conclude(
         baselines = {name: scoring.baselines(name) for name in data}
     quantization = Quantization()
     if parts.quantizes:
-        quantization, quantized, unquantized = _quantize(planned, trainer, weights, scoring, efficiency, console, clock)
+        quantization, quantized, unquantized = _quantize(run, trainer, weights, scoring, efficiency)
         stages["quantized"] = quantized
         for name, scores in unquantized.items():
             baselines[name]["unquantized"] = scores
     for stage, splits in stages.items():
         for split, by_task in splits.items():
-            journal.write("scores", stage=stage, split=split, scores=by_task)
+            run.journal.write("scores", stage=stage, split=split, scores=by_task)
     with clock("evidence"):
         more = evidence(data, tuple(stages), planned.folder, scoring.funnels) | {"efficiency": efficiency.found}
         if scoring.linkings:
             more["concepts"] = concepts_found(data, scoring.linkings, tuple(stages)[-1], planned.folder)
-    return _result(planned, trainer, progress, state, scoring, stages, baselines, at_best, quantization, more, clock)
+    return _result(run, trainer, progress, scoring, Evaluated(stages, baselines, at_best, quantization, more))
 
 
 def _splits(scoring: Scoring, model: Any, stage: str, efficiency: Efficiency, step: int | None = None) -> ScoresBySplit:
@@ -106,13 +113,7 @@ def _splits(scoring: Scoring, model: Any, stage: str, efficiency: Efficiency, st
 
 
 def _quantize(
-    planned: Planned,
-    trainer: Trainer,
-    weights: QuantizedWeights | None,
-    scoring: Scoring,
-    efficiency: Efficiency,
-    console: Reporter,
-    clock: Clock,
+    run: RunContext, trainer: Trainer, weights: QuantizedWeights | None, scoring: Scoring, efficiency: Efficiency
 ) -> tuple[Quantization, ScoresBySplit, dict[str, dict[str, Any]]]:
     """Errors and scores of the quantized model, always as it was saved and loaded again.
 
@@ -123,6 +124,7 @@ def _quantize(
     from bench.evaluation.quantization import floor_backbone
     from bench.modeling.backbone import load_backbone
 
+    planned, console, clock = run.planned, run.console, run.clock
     config, data, parts, device = planned.config, planned.data, planned.parts, planned.device
     dtype = parts.quantizer.floor_dtype(device.dtype)
     source, trained, arm = parts.model.folder(), trainer.model.state(), parts.architecture
@@ -160,20 +162,8 @@ def _quantize(
         return Quantization(weights.bits_per_weight, weights.bytes, error, rtn_error), scores, unquantized
 
 
-def _result(
-    planned: Planned,
-    trainer: Trainer,
-    progress: Progress,
-    state: State,
-    scoring: Scoring,
-    stages: Mapping[str, ScoresBySplit],
-    baselines: Mapping[str, Mapping[str, Any]],
-    at_best: Mapping[str, Any] | None,
-    quantization: Quantization,
-    more: Mapping[str, Any],
-    clock: Clock,
-) -> Result:
-
+def _result(run: RunContext, trainer: Trainer, progress: Progress, scoring: Scoring, evaluated: Evaluated) -> Result:
+    planned, stages, at_best = run.planned, evaluated.stages, evaluated.at_best
     config, data, parts = planned.config, planned.data, planned.parts
     last: Stage = "quantized" if "quantized" in stages else "trained"
     name, first = next(iter(data.items()))
@@ -187,7 +177,7 @@ def _result(
             trained=stages["trained"]["test"][task],
             quantized=stages["quantized"]["test"][task] if "quantized" in stages else None,
             dev={stage: splits["dev"][task] for stage, splits in stages.items()},
-            baselines=baselines[task],
+            baselines=evaluated.baselines[task],
             best=None
             if at_best is None or best is None
             else {"step": best["step"], "tokens": best["tokens"], "scores": at_best[task]},
@@ -195,14 +185,14 @@ def _result(
         for task in data
     }
     calibration = calibration_sample(data)[1] if parts.quantizes else None
-    seconds = clock.seconds | {"updates": progress.seconds, "checkpoints": progress.checkpoint_seconds}
+    seconds = run.clock.seconds | {"updates": progress.seconds, "checkpoints": progress.checkpoint_seconds}
     return Result(
         id=planned.ident,
         config=config.as_json() | {"resolved": dict(planned.facts)},
         headline=headline,
         scores=scores,
-        invariants=_invariants(planned, trainer, progress, state),
-        quantization=quantization,
+        invariants=_invariants(planned, trainer, progress, run.state),
+        quantization=evaluated.quantization,
         timings={key: round(value, 3) for key, value in seconds.items()},
         memory=_memory(planned),
         hashes={
@@ -233,7 +223,7 @@ def _result(
                 task: {"accept": scoring.thresholds[task].as_json(), **scoring.at_half[task]} for task in scoring.at_half
             },
             **together(planned, trainer, progress, stages[last]["test"], last),
-            **more,
+            **evaluated.evidence,
         },
     )  # fmt: skip
 

@@ -14,11 +14,9 @@ from bench.config import RunConfig
 from bench.invariants.batch import BatchReport, cpu_limit, search
 from bench.reporting import Reporter
 from bench.results.layout import QUANTIZED
+from bench.steps.context import RunContext
 from bench.steps.corpora import labelled
-from bench.steps.planned import Clock, Planned
 from bench.steps.resolve import Parts, level_of
-from bench.steps.resume import State
-from bench.tracking.journal import Journal
 
 if TYPE_CHECKING:
     from torch import Tensor
@@ -35,33 +33,28 @@ def probes_in_a_child(config: RunConfig) -> bool:
     return config.micro_batch is None and "batch" not in config.waive and not config.device.startswith("cuda")
 
 
-def pass_gates(
-    planned: Planned, state: State, trainer: Trainer, beside: int, journal: Journal, console: Reporter, clock: Clock
-) -> BatchReport:
+def pass_gates(run: RunContext, trainer: Trainer, beside: int) -> BatchReport:
     """Settles the micro-batch and runs the smoke gate, unless the run's folder remembers both.
 
     Args:
-        planned: of the run.
-        state: of the run's folder; what is found is kept in it.
+        run: what is found is kept in its state.
         trainer: as it will train.
         beside: bytes that other processes of the run hold.
-        journal: told what was found.
-        console: shows progress.
-        clock: takes the time of each.
 
     Raises:
         InvariantError: one of the two does not hold.
     """
+    planned, state = run.planned, run.state
     config, data = planned.config, planned.data
-    with clock("batch"):
+    with run.clock("batch"):
         if state.batch is None:
-            state.batch = settle_batch(config, planned.parts, data, planned.folder, trainer, console, beside)
-            journal.write("batch", **state.batch.as_json())
+            state.batch = settle_batch(config, planned.parts, data, planned.folder, trainer, run.console, beside)
+            run.journal.write("batch", **state.batch.as_json())
             state.save()
-    with clock("smoke"):
+    with run.clock("smoke"):
         if state.smoke is None:
-            state.smoke = run_smoke(trainer, data, config, console)
-            journal.write("smoke", **{k: v for k, v in state.smoke.items() if k != "curve"})
+            state.smoke = run_smoke(trainer, data, config, run.console)
+            run.journal.write("smoke", **{k: v for k, v in state.smoke.items() if k != "curve"})
             state.save()
     return state.batch
 
