@@ -178,11 +178,11 @@ def take_turns(planned: Planned, rounds: int, updates: int, rivals: bool) -> Lap
             watches["bench"].start()
             return {"mean": 0.0}
 
-        schedule = stage.Intervals(planned.config.checkpoint_every, updates, early_stopping=False, deadline=None)
+        intervals = stage.Intervals(planned.config.checkpoint_every, updates, early_stopping=False, deadline=None)
         progress = stage.Progress(best={"score": 1.0, "step": 0, "tokens": 0})  # no turn is the best: no checkpoint for it
         memory = MemoryWatch(planned.device.name, journal, silent.warn)
         watches["bench"].start()
-        stage.train(trainer, progress, schedule, Path(folder), journal, turn, memory, silent)
+        stage.train(trainer, progress, intervals, Path(folder), journal, turn, memory, silent)
         watch = Stopwatch()
         watch.start()
         stage.write_checkpoint(trainer, progress, Path(folder), journal.position)
