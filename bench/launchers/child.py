@@ -148,7 +148,7 @@ class Child:
             self._stdout.seek(0)
             answer = _answer(self._stdout.read().decode(errors="replace")) or {}
         if code == 0:
-            if "result" not in answer:
+            if not answer:
                 return self._ended(1, "It ended well and did not say where its result is.")
             return self._ended(0, "", answer)
         error = answer.get("error", {})

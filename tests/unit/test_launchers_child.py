@@ -67,6 +67,12 @@ def test_what_it_answers_is_read_behind_what_plugins_print(stand_in: Callable[[s
     assert calls(folder) == [["--task", "x"]]
 
 
+def test_a_dry_run_answers_with_its_plan(stand_in: Callable[[str], Path]) -> None:
+    folder = stand_in("print(json.dumps({'plan': {'budget': 1}}))")
+    outcome = run_here(job(folder, "--dry-run"), 0.01)
+    assert (outcome.code, outcome.run, outcome.answer) == (0, None, {"plan": {"budget": 1}})
+
+
 def test_a_run_that_was_begun_is_gone_on_with(stand_in: Callable[[str], Path]) -> None:
     folder = stand_in(
         "if '--resume' in words: finish(words[1])\n"
