@@ -210,6 +210,7 @@ def test_a_disk_that_fills_while_checkpointing(tiny: Make, monkeypatch: pytest.M
     assert runner.run(RunConfig(out=config.out, tracker=("none",)), load(), resume=folder.name).result_path is not None
 
 
+@pytest.mark.usefixtures("own_cache")
 def test_a_disk_that_is_full_from_the_start(tiny: Make, monkeypatch: pytest.MonkeyPatch) -> None:
     from bench.data import cache
 
@@ -217,7 +218,7 @@ def test_a_disk_that_is_full_from_the_start(tiny: Make, monkeypatch: pytest.Monk
     real = Path.write_text
 
     def full(self: Path, *args: Any, **named: Any) -> int:
-        if "cache" in self.parts:
+        if "encoded" in self.parts:
             raise OSError(errno.ENOSPC, os.strerror(errno.ENOSPC))
         return real(self, *args, **named)
 
