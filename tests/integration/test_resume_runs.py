@@ -279,7 +279,7 @@ def test_two_runs_in_one_folder(half: Path, kit: Any) -> None:
 
     with RunLock(half):
         child = kit.forked(second)
-    assert (child.error, child.code) == ("RunStateError", 6)
+    assert (child.error, child.code) == ("RunInUseError", 6)
     assert f"is in use by process {os.getpid()}" in child.message
 
 
