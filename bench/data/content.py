@@ -40,6 +40,11 @@ def code_digest(*objects: object) -> str:
     return hashlib.sha256("".join(_sources(name) for name in sorted(names)).encode()).hexdigest()
 
 
+def class_of(part: object) -> str:
+    """The class of an object by its whole name: two of one module may encode otherwise and be called alike."""
+    return f"{type(part).__module__}.{type(part).__qualname__}"
+
+
 @cache
 def _sources(package: str) -> str:
     """SHA-256 of the Python files of a package or a module."""

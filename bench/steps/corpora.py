@@ -17,7 +17,7 @@ from bench.api.data import SPLITS, Corpus
 from bench.api.task import Task
 from bench.config import RunConfig
 from bench.data import leaks
-from bench.data.content import code_digest, documents_digest, tokenizer_digest
+from bench.data.content import class_of, code_digest, documents_digest, tokenizer_digest
 from bench.data.spans import tidied_corpus
 from bench.data.windows import special_tokens
 from bench.errors import DataError, StorageError, UsageError
@@ -156,7 +156,7 @@ def encode(parts: Parts, sources: Mapping[str, Source], config: RunConfig, conso
             for split in SPLITS:
                 key = {
                     "documents": train if split == "train" else documents_digest(corpus[split]), "train": train,
-                    "task": task.version, "head": head.name, "state": head.state(), "length": length,
+                    "task": [class_of(task), task.version], "head": [class_of(head), head.name, head.state()], "length": length,
                     "tokenizer": tokenizing, "code": code,
                 }  # fmt: skip
                 path = user_cache.path("encoded", f"{name}.{split}", ".arrow", key)
