@@ -81,8 +81,11 @@ def test_first_party_parts_use_the_table_that_third_parties_use(wheel: zipfile.Z
     assert dict(table["console_scripts"]) == {"bench": "bench.cli:main"}
     assert dict(table["bench"]) == {
         "architectures": "bench_plugins.architectures",
+        "heads": "bench.heads",
         "models": "bench_plugins.models",
         "quantizers": "bench_plugins.quantizers",
+        "schedules": "bench_plugins.schedules",
+        "studies": "bench_plugins.studies",
         "trackers": "bench_plugins.trackers",
         "tasks": "bench_tasks",
     }
