@@ -142,7 +142,7 @@ def options_of(schedule: Schedule, given: Mapping[str, float]) -> dict[str, floa
     """
     for name, value in given.items():
         if name not in schedule.options:
-            error = unknown(f"option of the schedule {schedule.name!r}", name, schedule.options, "")
+            error = unknown(f"option of the schedule {schedule.name}:", name, schedule.options, "")
             error.hint = f"It takes: {', '.join(schedule.options)}." if schedule.options else "It takes none."
             raise error
         if not 0 <= value <= MOST_FLOAT:
