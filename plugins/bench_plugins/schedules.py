@@ -25,6 +25,7 @@ class Joint(Schedule):
     name = "joint"
     version = "1"
     summary = "all tasks at once, in every update"
+    citation = "Caruana 1997, Multitask Learning, doi:10.1023/A:1007379606734"
     licence = "Apache-2.0"
 
     def phases(self, shares: Mapping[str, float]) -> Sequence[Phase]:

@@ -725,7 +725,8 @@ def test_a_reference_is_a_part_a_plugin_or_a_distribution(installed: Registry) -
         return {case.part for case in cases(ref, installed)}
 
     assert parts("A2") == parts("architectures/A2") == parts("architecture/A2") == {"architectures/A2"}
-    names = ("A1", "A2", "A3", "A4", "A4-gated", "A1-dora", "A1-rslora", "full", "bitfit")
+    levels = ("hierarchical", "hierarchical-detached", "hierarchical-flat")
+    names = ("A1", "A2", "A3", "A4", "A4-gated", "A1-dora", "A1-rslora", *levels, "full", "bitfit")
     assert parts("bench-suite:architectures") == {f"architectures/{name}" for name in names}
     assert {"tasks/2015-T14", "quantizers/rtn", "models/tiny-bert"} <= parts("bench-suite")
     with pytest.raises(UsageError, match="bench-suite"):

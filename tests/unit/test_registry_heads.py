@@ -75,6 +75,7 @@ def test_a_head_fits_a_task_that_asks_for_what_it_predicts(known: Registry, task
     assert facts(part, known)["heads"] == [*fitting]
 
 
+@pytest.mark.torch
 def test_every_run_has_a_head_of_its_own(known: Registry) -> None:
     task = known.get("tasks", "2015-T14")
     one, other = known.head(task, "tagger"), known.head(task, "tagger")
@@ -121,6 +122,7 @@ def test_a_head_whose_packages_are_missing_names_the_command(known: Registry) ->
     assert caught.value.hint == "Type: pip install 'needy[all]'"
 
 
+@pytest.mark.torch
 def test_the_version_of_an_added_head_is_part_of_a_run(known: Registry) -> None:
     task = known.get("tasks", "2015-T14")
     rest: dict[str, Any] = {"architecture": known.get("architectures", "A1"), "quantizer": known.get("quantizers", "none")}

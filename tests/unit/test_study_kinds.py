@@ -62,6 +62,7 @@ def with_kinds(*kinds: Any) -> Registry:
 BASE = RunConfig(task=("bc2gm",), model="tiny-bert", tokens=100, out="runs")
 
 
+@pytest.mark.torch
 def test_a_kind_of_a_third_party_is_planned_as_one_of_bench() -> None:
     known = with_kinds(Seeds())
     study = planned("seeds", BASE, known, seeds=2, options={"examples": "4", "share": "1"})
