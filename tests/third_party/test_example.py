@@ -148,7 +148,7 @@ def test_runs_to_a_result(place: Path, tmp_path: Path) -> None:
     # Eight bits are closer to the model than four: the floor beside it is measured at its own bits or is worse.
     assert result["quantization"]["error"] <= result["quantization"]["rtn_error"] * 1.01
     arms = {row["arm"]: row["ratio"] for row in result["invariants"]["parity"]["rows"]}
-    assert {"A1", "A2", "A3", "A4", "gated"} == set(arms)
+    assert {"A1", "A2", "A3", "A4", "gated"} <= set(arms)
     assert min(arms.values()) > 0.95
 
 
@@ -159,10 +159,10 @@ def test_the_parity_group_includes_it_when_another_arm_runs(place: Path, tmp_pat
         "--out", str(tmp_path / "runs"), folder=place,
     )  # fmt: skip
     assert ran.returncode == 0, ran.stderr[-3000:]
-    assert "gated" in ran.stdout + ran.stderr
+    assert "\n  gated " in f"\n{ran.stdout}{ran.stderr}"
     alone = bench(
         "run", "--task", "2015-T14", "--arch", "A2", "--model", "tiny-bert", "--dry-run", "--out", str(tmp_path / "runs"),
         folder=place, BENCH_NO_PLUGINS="1",
     )  # fmt: skip
     assert alone.returncode == 0, alone.stderr[-3000:]
-    assert "gated" not in alone.stdout + alone.stderr
+    assert "\n  gated " not in f"\n{alone.stdout}{alone.stderr}"
