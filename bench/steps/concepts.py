@@ -151,13 +151,14 @@ def trained_linking(
 
     table, train, dev = terminology.table, corpus["train"], corpus["dev"]
 
+    inputs = {
+        "names": terminology.sha256, "train": documents_digest(train), "dev": documents_digest(dev), "unlinked": unlinked,
+        "code": code_digest(), "packages": [version("numpy"), version("scipy")],
+    }  # fmt: skip
+
     def trained(meanings: Any, embeddings: str | None) -> Linker:
         """The linker that looks at the embeddings of a model, or at none."""
-        key = {
-            "names": terminology.sha256, "train": documents_digest(train), "dev": documents_digest(dev), "unlinked": unlinked,
-            "embeddings": embeddings, "device": device if embeddings else None, "code": code_digest(),
-            "packages": [version("numpy"), version("scipy")],
-        }  # fmt: skip
+        key = inputs | {"embeddings": embeddings, "device": device if embeddings else None}
         path = user_cache.path("linkers", "linker", ".json", key)
         with storable(path):
             return Linker(table, train, dev, unlinked, meanings, path)

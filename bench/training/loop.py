@@ -153,7 +153,6 @@ class Trainer:
     processes: Processes = field(default_factory=Processes)
     loss_weights: Mapping[str, float] = field(default_factory=dict)
     penalty: Penalty | None = None
-    phases_ended: int = 0
     step: int = 0
     optimizer: torch.optim.AdamW = field(init=False)
 
@@ -316,15 +315,13 @@ class Trainer:
         """A seed for each window of an update, (windows,)."""
         return torch.tensor([crc32(f"{self.seed} {step} {task} {example}".encode()) for example in examples])
 
-    def end_phase(self, last: bool) -> int:
+    def end_phase(self, tasks: Sequence[str], last: bool) -> int:
         """Lets the penalty look at the weights at the end of a phase; tells how many training tokens it had read for it.
 
         Args:
+            tasks: of the phase.
             last: whether no phase follows, so that there is nothing to hold.
         """
-        assert isinstance(self.sampler, Phases)
-        tasks = list(self.sampler.phases[self.phases_ended].shares)
-        self.phases_ended += 1
         read = 0
 
         def squared(task: str) -> Mapping[str, Tensor]:
@@ -397,7 +394,6 @@ class Trainer:
             "ledger": self.ledger.state(),
             "shared": self.shared.state(),
             "weighting": self.uncertainty.state() if self.uncertainty is not None else {},
-            "phases_ended": self.phases_ended,
         }
 
     def restore(self, state: Mapping[str, Any]) -> None:
@@ -406,7 +402,6 @@ class Trainer:
         self.sampler.restore(state["sampler"])
         self.ledger.restore(state["ledger"])
         self.shared.restore(state["shared"])
-        self.phases_ended = int(state.get("phases_ended", 0))
         if self.uncertainty is not None:
             self.uncertainty.restore(state["weighting"])
 

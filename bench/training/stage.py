@@ -136,13 +136,13 @@ def train(
                 **between_tasks(report),
             )
             memory.observe(report.step)
-            ended = phases is not None and phases.ended > trainer.phases_ended
+            ended = phases is not None and phases.ended > len(progress.phases) - 1  # the first row is of before all phases
             if ended or report.step % intervals.eval_every == 0 or trainer.sampler.done:
                 scores = evaluate()
                 better = note_scores(progress, scores, trainer, journal)
                 if phases is not None and ended:
-                    tasks = tuple(phases.phases[trainer.phases_ended].shares)
-                    note_phase(progress, trainer, scores, tasks, trainer.end_phase(last=phases.done), journal)
+                    tasks = tuple(phases.phases[len(progress.phases) - 1].shares)
+                    note_phase(progress, trainer, scores, tasks, trainer.end_phase(tasks, last=phases.done), journal)
                 if better:
                     save()
                 elif intervals.early_stopping and progress.stale >= PATIENCE:
