@@ -379,15 +379,13 @@ def make_trainer(planned: Planned, model: Any, processes: Processes | None = Non
         kept = {task: documents[task] for task in tasks if task in documents}
         return Sampler(own, seed, config.batch_tokens, tokens, config.sampling, config.temperature, kept)
 
-    sampler: Sampler | Phases = draw_from(list(data), config.seed, planned.budget.tokens)
-    phases = planned.parts.phases(sampler.shares)
-    schedule = planned.parts.schedule
-    if len(phases) > 1:
-        sampler = Phases(draw_from, phases, planned.budget.tokens, config.seed, schedule.restarts)
+    whole = draw_from(list(data), config.seed, planned.budget.tokens)
+    phases, schedule = planned.parts.phases(whole.shares), planned.parts.schedule
+    several = len(phases) > 1
     return Trainer(
         model=model,
         data=data,
-        sampler=sampler,
+        sampler=Phases(draw_from, whole, phases, config.seed, schedule.restarts) if several else whole,
         ledger=Ledger(tuple(data)),
         tally=Tally(model.adapted.backbone, waived="tokens" in config.waive),
         device=planned.device,
@@ -400,7 +398,7 @@ def make_trainer(planned: Planned, model: Any, processes: Processes | None = Non
         seed=config.seed,
         processes=processes or Processes(),
         loss_weights=config.loss_weights,
-        penalty=schedule.penalty(planned.parts.schedule_options) if len(phases) > 1 else None,
+        penalty=schedule.penalty(planned.parts.schedule_options) if several else None,
     )
 
 

@@ -1,4 +1,4 @@
-"""Files of an unfinished run that tell whether they are what was written: JSON that holds its own hash, and hashes of others.
+"""Files that tell whether they are what was written: JSON that holds its own hash, and hashes of others.
 
 A disk, a copy or an editor that changes one byte of what a run comes back to would give another result in silence.
 """

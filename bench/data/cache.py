@@ -1,4 +1,4 @@
-"""Windows encoded once into a memory-mapped Arrow file inside the run's own folder: keyed by content, checked when opened."""
+"""Windows encoded once into a memory-mapped Arrow file in the user's cache: keyed by content, checked when opened."""
 
 from __future__ import annotations
 

@@ -25,8 +25,8 @@ class Phases:
 
     Args:
         make: a sampler over the tasks of a phase, given their names, a seed and the phase's tokens.
+        whole: the sampler that the run would have with all tasks at once; nothing is drawn from it.
         phases: of the schedule.
-        budget: marked tokens of the run.
         seed: of the run.
         restarts: whether `span` is that of the phase.
     """
@@ -34,21 +34,18 @@ class Phases:
     def __init__(
         self,
         make: Callable[[Sequence[str], int, int], Sampler],
+        whole: Sampler,
         phases: Sequence[Phase],
-        budget: int,
         seed: int,
         restarts: bool,
     ) -> None:
-        self.budget = budget
-        self.phases = tuple(phases)
-        self._make, self._seed, self._restarts = make, seed, restarts
-        self._ends = [round(float(end) * budget) for end in np.cumsum([phase.tokens for phase in phases])]
+        self.budget, self.batch_tokens, self.widest = whole.budget, whole.batch_tokens, whole.widest
+        self.units: Mapping[str, NDArray[np.int64]] = whole.units
+        self.phases, self.shares = tuple(phases), total_shares(phases)
+        self._make, self._whole, self._seed, self._restarts = make, whole, seed, restarts
+        self._ends = [round(float(end) * whole.budget) for end in np.cumsum([phase.tokens for phase in phases])]
         self._samplers: list[Sampler] = []
         self._begin()
-        every = make(list(tasks_of(phases)), seed, budget)
-        self.units: Mapping[str, NDArray[np.int64]] = every.units
-        self.widest, self.batch_tokens, self._every = every.widest, every.batch_tokens, every
-        self.shares = total_shares(phases)
 
     def _begin(self) -> None:
         index = len(self._samplers)
@@ -89,7 +86,7 @@ class Phases:
 
     def shortest(self, task: str) -> int:
         """Marked tokens of the smallest unit of a task."""
-        return self._every.shortest(task)
+        return self._whole.shortest(task)
 
     def draw(self) -> Update:
         """The next update."""

@@ -6,6 +6,7 @@ from collections.abc import Mapping
 from contextlib import ExitStack
 from dataclasses import dataclass, replace
 from pathlib import Path
+from shutil import rmtree
 from tempfile import TemporaryDirectory
 from typing import TYPE_CHECKING, Any
 
@@ -130,6 +131,8 @@ def _quantize(
     source, trained, arm = parts.model.folder(), trainer.model.state(), parts.architecture
     with ExitStack() as stack:
         if parts.architecture.trains_base:
+            for left in planned.folder.glob(".trained-*"):  # by a run that was killed here
+                rmtree(left, ignore_errors=True)
             aside = stack.enter_context(TemporaryDirectory(prefix=".trained-", dir=planned.folder))
             source = trained_base(trainer.model.adapted.backbone, source, Path(aside))
             trained, arm = {name: t for name, t in trained.items() if name.startswith("heads.")}, Bare()

@@ -41,7 +41,7 @@ def requested(
     """A study as a plan, from a configuration as it was typed: tasks of sets are written out and corpora looked for.
 
     Args:
-        kind: one of `KINDS`.
+        kind: as ``bench list studies`` shows it.
         config: what all runs share; it may name a set of tasks.
         registry: knows the parts.
         environ: ``BENCH_DATA`` is read from it.

@@ -162,7 +162,9 @@ def test_full_fine_tuning_resumes_as_never_killed(moment: tuple[str, int | None]
 
     assert kit.forked(first).signal == signal.SIGKILL
     folder = only(Path(config.out))
+    (folder / ".trained-left").mkdir()  # as a run does that is killed while it quantizes
     runner.run(RunConfig(out=config.out, tracker=("none",)), load(), resume=folder.name)
+    assert not [*folder.glob(".trained-*")]
     compare(outcome(folder), never)
 
 

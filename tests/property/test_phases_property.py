@@ -36,7 +36,8 @@ def made(case: Mapping[str, Any], restarts: bool = True) -> Phases:
     def make(tasks: Sequence[str], seed: int, tokens: int) -> Sampler:
         return Sampler({task: case["lengths"][task] for task in tasks}, seed, BATCH, tokens)
 
-    return Phases(make, case["phases"], case["budget"], case["seed"], restarts)
+    whole = make(tasks_of(case["phases"]), case["seed"], case["budget"])
+    return Phases(make, whole, case["phases"], case["seed"], restarts)
 
 
 @given(cases())
