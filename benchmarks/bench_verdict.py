@@ -16,7 +16,7 @@ import common
 from common import Figure
 from simulated_studies import Effect, Outcome, Shape, outcome
 
-from bench.studies.twoway import POWER
+from bench.stats.intervals import POWER
 
 USUAL = Shape()
 NOTHING = Effect()

@@ -18,8 +18,8 @@ from bench.results.layout import INFO, JOURNAL
 from bench.results.schema import Headline, Invariants, Quantization, Result, TaskScores
 from bench.results.statistics import Statistics, write_statistics
 from bench.results.store import write_json, write_result
+from bench.stats.intervals import Estimate
 from bench.studies.study import Study
-from bench.studies.twoway import Estimate
 from bench.studies.verdict import TaskVerdict, Verdict
 
 ARCHS = ("A1", "A2", "A3", "A4")

@@ -28,7 +28,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from bench.results.statistics import Statistics
-from bench.studies.twoway import Array
+from bench.stats.intervals import Array
 from bench.studies.verdict import MARGIN, Arm, TaskVerdict, verdicts
 
 ARMS = ("multi", "total", "own")

@@ -234,7 +234,7 @@ class StudyKind(Part):
     def judge(self, finished: FinishedStudy) -> Mapping[str, Any] | None:
         """What the runs show, JSON-able; ``study.json`` keeps it. None, the default: nothing is judged.
 
-        Where a mapping below it has the keys of `bench.studies.twoway.Estimate`, the report draws it as a difference.
+        Where a mapping below it has the keys of `bench.stats.intervals.Estimate`, the report draws it as a difference.
 
         Raises:
             BenchError: the runs cannot be held against each other.

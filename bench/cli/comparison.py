@@ -7,8 +7,8 @@ from collections.abc import Sequence
 from bench.results.display import change, p_value, some
 from bench.screen.console import RichReporter
 from bench.screen.text import number
+from bench.stats.intervals import MINIMUM_SEEDS
 from bench.studies.compare import TOO_FEW, Comparison, Pair
-from bench.studies.twoway import MINIMUM_SEEDS
 
 Table = tuple[tuple[str, ...], list[tuple[str, ...]]]
 """Titles and rows."""

@@ -14,8 +14,8 @@ from bench.studies.contract import listed
 from bench.studies.finished import own_faults
 
 if TYPE_CHECKING:
+    from bench.stats.multiplicity import SeedSpread
     from bench.studies.compare import Pair
-    from bench.studies.family import SeedSpread
 
 STRUCTURE = {"pairs": "", "estimate": "", "tasks": ""}
 """Keys of a verdict that say nothing of what is compared."""
@@ -70,7 +70,7 @@ def spread(values: Sequence[float]) -> SeedSpread:
     """Mean, standard deviation and t-interval over runs."""
     import numpy as np
 
-    from bench.studies.family import over_seeds
+    from bench.stats.multiplicity import over_seeds
 
     return over_seeds(np.asarray(values, dtype=np.float64))
 

@@ -26,8 +26,8 @@ from bench.results.store import read_result
 from bench.screen.console import CleanConsole, RichReporter
 from bench.screen.terminal import line
 from bench.screen.text import number
-from bench.studies.drive import LOGS
 from bench.studies.finished import own_faults
+from bench.studies.scheduler import LOGS
 from bench.studies.study import Study
 
 ROWS = 12

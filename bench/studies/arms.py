@@ -14,8 +14,8 @@ from bench.results.layout import RESULT
 from bench.results.schema import Result, pick
 from bench.results.statistics import Statistics, read_statistics
 from bench.results.store import find_run, is_run, read_result
+from bench.stats.intervals import Measure
 from bench.studies.contract import facts, label
-from bench.studies.twoway import Measure
 
 if TYPE_CHECKING:
     from typing_extensions import Self

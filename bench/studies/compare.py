@@ -1,7 +1,7 @@
 """Runs held against each other: the contract first, then what can be said of their differences.
 
 Each pair of arms gives one comparison a task. What varies is documents, the unit of the bootstrap and of the permutation test
-(`bench.studies.paired`), and seeds, which a conclusion wants six of (`bench.studies.twoway`). Conclusions are drawn from the
+(`bench.stats.paired`), and seeds, which a conclusion wants six of (`bench.stats.intervals`). Conclusions are drawn from the
 interval over both, after Holm's adjustment for all comparisons that were made.
 """
 
@@ -19,11 +19,11 @@ from bench.errors import ContractError, UsageError
 from bench.registry import Registry
 from bench.results.display import change, html_table
 from bench.results.statistics import Statistics
+from bench.stats.intervals import LEVEL, MINIMUM_SEEDS, Estimate, Measure, align, estimate, scores
+from bench.stats.multiplicity import Floor, SeedSpread, Tally, floor, holm, over_seeds, unequal
+from bench.stats.paired import RESAMPLES, Paired, paired
 from bench.studies.arms import Arm, Run, agree, arms_of, measure_of, metrics_of, tasks_of
 from bench.studies.contract import Difference, compared, differences, refuse
-from bench.studies.family import Floor, SeedSpread, Tally, floor, holm, over_seeds, unequal
-from bench.studies.paired import RESAMPLES, Paired, paired
-from bench.studies.twoway import LEVEL, MINIMUM_SEEDS, Estimate, Measure, align, estimate, scores
 
 TOO_FEW = "not resolved at this number of seeds"
 UNRESOLVED = "not resolved"

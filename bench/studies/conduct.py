@@ -14,8 +14,8 @@ from bench.errors import BenchError, Interrupted
 from bench.launchers import launcher as open_launcher
 from bench.registry import Registry
 from bench.results.lock import RunLock
-from bench.studies.drive import Watcher, drive, share_of_memory, survey
 from bench.studies.finished import judged
+from bench.studies.scheduler import Watcher, drive, share_of_memory, survey
 from bench.studies.study import Study
 
 

@@ -14,10 +14,10 @@ from bench.api.task import Task
 from bench.errors import BenchError, UsageError
 from bench.registry import Registry, place_of
 from bench.results.statistics import Statistics
+from bench.stats.intervals import Measure
 from bench.studies.arms import Run, agree, measure_of, metrics_of, tasks_of
 from bench.studies.contract import differences, refuse
 from bench.studies.study import Study
-from bench.studies.twoway import Measure
 
 _PLANNED = ("waivers", "leaks")  # the plan of a study says so itself
 # A checkout or a package that moved on while it ran is told, not refused.

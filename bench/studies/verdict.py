@@ -9,7 +9,7 @@ on the tokens that **it** had in the multi-task run (`at_own`). Differences are 
 - *negative transfer*: it loses at the task's own tokens;
 - *unresolved*: anything else, fewer than six seeds included, with the effect that this design could have detected.
 
-"Beats" and "loses" are intervals over seeds and documents (`bench.studies.twoway`) that leave out 0, adjusted by Holm for the
+"Beats" and "loses" are intervals over seeds and documents (`bench.stats.intervals`) that leave out 0, adjusted by Holm for the
 tasks that are asked about at once; "equivalent" is two one-sided tests (Schuirmann 1987): the tight interval inside of the
 margin. Where it beats the single run at equal total and loses to the one at its own tokens, two of these hold at once, the data
 contradict themselves, and nothing is resolved.
@@ -22,8 +22,8 @@ from dataclasses import asdict, dataclass, replace
 from typing import Any, Literal
 
 from bench.results.statistics import Statistics
-from bench.studies.family import holm
-from bench.studies.twoway import LEVEL, MINIMUM_SEEDS, POWER, Estimate, Measure, align, estimate, scores
+from bench.stats.intervals import LEVEL, MINIMUM_SEEDS, POWER, Estimate, Measure, align, estimate, scores
+from bench.stats.multiplicity import holm
 
 MARGIN = 0.01
 """Default of the equivalence margin: one point of F, absolute."""

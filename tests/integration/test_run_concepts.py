@@ -20,8 +20,8 @@ from bench.config import RunConfig
 from bench.errors import DataError, UsageError
 from bench.registry import load
 from bench.results import read_result
+from bench.studies.argv import argv_of
 from bench.studies.contract import differences, facts
-from bench.studies.words import words_of
 
 TASK = "2015-T14"
 
@@ -118,7 +118,7 @@ def test_a_task_file_names_its_concepts_and_a_corpus_without_any_refuses_names(
 
 def test_a_study_hands_the_file_on_by_its_whole_path(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.chdir(tmp_path)
-    words = words_of(RunConfig(task=(TASK,), concepts={TASK: "names.tsv"}, concept_sources=("MSH",)))
+    words = argv_of(RunConfig(task=(TASK,), concepts={TASK: "names.tsv"}, concept_sources=("MSH",)))
     assert words[words.index("--concepts") + 1] == f"{TASK}={tmp_path / 'names.tsv'}"
     assert words[words.index("--concept-sources") + 1] == "MSH"
     assert "--data" not in words

@@ -24,8 +24,8 @@ from bench.launchers import Job, Outcome
 from bench.registry import load
 from bench.results.schema import Result
 from bench.results.store import read_result
-from bench.studies.drive import drive
 from bench.studies.finished import judged
+from bench.studies.scheduler import drive
 from bench.studies.study import Study, find_study
 
 torch = pytest.importorskip("torch")

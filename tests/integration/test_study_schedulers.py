@@ -16,7 +16,7 @@ from bench.config import RunConfig
 from bench.launchers import Job, Launcher, Outcome, launcher
 from bench.registry import load
 from bench.results.store import read_result
-from bench.studies.words import words_of
+from bench.studies.argv import argv_of
 
 torch = pytest.importorskip("torch")
 
@@ -40,7 +40,7 @@ def job(corpus: Path, tmp_path: Path) -> Callable[..., Job]:
             tracker=("none",), max_length=64, batch_tokens=128, micro_batch=256, checkpoint_every=2, eval_every=999,
             seed=seed, out=str(tmp_path / "runs"),
         )  # fmt: skip
-        return Job(key, (*words_of(config), "--json"), tmp_path / f"{key}.log", memory=2**20)
+        return Job(key, (*argv_of(config), "--json"), tmp_path / f"{key}.log", memory=2**20)
 
     return make
 

@@ -14,10 +14,10 @@ from bench.api.study import Request, StudyRun
 from bench.cli.parser import Parser, parse
 from bench.cli.run import configuration, configure
 from bench.config import RunConfig
+from bench.studies.argv import argv_of
 from bench.studies.finished import planned_runs
 from bench.studies.similarity import correlation, jaccard, overlap
 from bench.studies.study import Study, plan_name
-from bench.studies.words import words_of
 
 KINDS = {kind.name: kind for kind in bench_studies()}
 
@@ -93,7 +93,7 @@ def test_words_say_the_very_configuration(config: RunConfig, data: dict[str, str
     config = replace(config, data=data)
     parser = Parser(prog="bench run")
     configure(parser)
-    args = parse(parser, words_of(config))
+    args = parse(parser, argv_of(config))
     assert isinstance(args, Namespace)
     found = configuration(args)
     assert {f.name: getattr(found, f.name) for f in fields(found)} == {f.name: getattr(config, f.name) for f in fields(config)}

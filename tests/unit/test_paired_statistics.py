@@ -13,9 +13,9 @@ from simulated_studies import NAMES, f1
 
 from bench.errors import ContractError, MissingError
 from bench.results.statistics import Statistics
-from bench.studies.family import Tally, floor, holm, over_seeds, unequal
-from bench.studies.paired import bootstrap, d_z, paired, permutation
-from bench.studies.twoway import align, contributions, estimate, scores
+from bench.stats.intervals import align, contributions, estimate, scores
+from bench.stats.multiplicity import Tally, floor, holm, over_seeds, unequal
+from bench.stats.paired import bootstrap, d_z, paired, permutation
 
 Table = NDArray[np.float64]
 SHARE = ("right", "documents")
@@ -139,7 +139,7 @@ def test_chunks_do_not_change_the_numbers(monkeypatch: pytest.MonkeyPatch) -> No
     rng = np.random.default_rng(2)
     first, second = (rng.poisson(3, (2, 30, 3)).astype(float) for _ in range(2))
     whole = paired(first, second, NAMES, f1, resamples=500)
-    monkeypatch.setattr("bench.studies.paired._CHUNK", 30 * 7)
+    monkeypatch.setattr("bench.stats.paired._CHUNK", 30 * 7)
     assert paired(first, second, NAMES, f1, resamples=500) == whole
 
 

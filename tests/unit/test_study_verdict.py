@@ -9,7 +9,7 @@ import numpy as np
 import pytest
 from simulated_studies import TASK, Effect, Shape, f1, outcome, study
 
-from bench.studies.twoway import Estimate
+from bench.stats.intervals import Estimate
 from bench.studies.verdict import judge, verdicts
 
 

@@ -16,9 +16,9 @@ from bench.api.study import Request, Statement, StudyKind, StudyRun, Tone
 if TYPE_CHECKING:
     from bench.pages.content import Cell, Figure, Table
     from bench.results.statistics import Statistics
+    from bench.stats.intervals import Estimate
     from bench.studies.finished import FinishedStudy
     from bench.studies.similarity import Pair
-    from bench.studies.twoway import Estimate
 
 ALPHA = 0.05
 ALIKE = {"labels": "labels (Jaccard)", "vocabulary": "vocabulary (1 − Jensen–Shannon)"}
@@ -60,10 +60,10 @@ class Transfer(StudyKind):
 
     def judge(self, finished: FinishedStudy) -> Mapping[str, Any]:
         """Every ordered pair of tasks, and the rank correlation of gain with similarity."""
-        from bench.studies.family import holm
+        from bench.stats.intervals import LEVEL, align, estimate
+        from bench.stats.multiplicity import holm
         from bench.studies.finished import SPLIT
         from bench.studies.similarity import correlation
-        from bench.studies.twoway import LEVEL, align, estimate
 
         differences = finished.differences(("tasks", "tokens", "sampling"))
         tasks = [*finished.tasks]

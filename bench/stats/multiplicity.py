@@ -10,7 +10,7 @@ from typing import Literal, TypeVar
 import numpy as np
 
 from bench.errors import MissingError
-from bench.studies.twoway import Array
+from bench.stats.intervals import Array
 
 Key = TypeVar("Key")
 

@@ -13,8 +13,8 @@ from bench.config import RunConfig
 from bench.errors import BenchError
 from bench.launchers import Job, Launcher, Outcome
 from bench.launchers.child import Child, end
+from bench.studies.argv import argv_of
 from bench.studies.study import Study
-from bench.studies.words import words_of
 
 LOGS = "logs"
 INTERRUPTED = 130
@@ -37,7 +37,7 @@ def job_of(study: Study, run: StudyRun, memory_limit: int | None = None) -> Job:
         config = replace(config, memory_limit=memory_limit)
     return Job(
         key=run.key,
-        words=(*words_of(config), "--json"),
+        words=(*argv_of(config), "--json"),
         log=study.folder.absolute() / LOGS / f"{run.key}.log",
         memory=run.estimate.memory if run.estimate else 0,
         environ={"BENCH_DATA": ""},  # the plan says where the corpora are, and nothing else does
@@ -166,7 +166,7 @@ def _shape(run: StudyRun) -> str:
 
 def _dry_run(run: StudyRun, like: int | None, logs: Path) -> Mapping[str, object]:
     config: RunConfig = run.config if like is None else replace(run.config, tokens=like)
-    words = (*words_of(config), "--dry-run", "--json")
+    words = (*argv_of(config), "--dry-run", "--json")
     child = Child(Job(run.key, words, logs / f"{run.key}.plan.log", environ={"BENCH_DATA": ""}, retries=0))
     try:
         while (outcome := child.poll()) is None:

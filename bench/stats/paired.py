@@ -17,7 +17,7 @@ from dataclasses import dataclass
 import numpy as np
 from numpy.typing import NDArray
 
-from bench.studies.twoway import LEVEL, Array, Measure, apply, contributions, scores
+from bench.stats.intervals import LEVEL, Array, Measure, apply, contributions, scores
 
 RESAMPLES = 10_000
 _CHUNK = 2_000_000

@@ -11,7 +11,7 @@ from bench.config import NUMBERED, RunConfig, default_of, flag
 _WRITTEN_OUT = "task_set"  # its tasks stand in `task`
 
 
-def words_of(config: RunConfig) -> tuple[str, ...]:
+def argv_of(config: RunConfig) -> tuple[str, ...]:
     """The flags that give this very configuration, folders with their whole paths."""
     found: list[str] = []
     for one in fields(config):

@@ -1,0 +1,1 @@
+"""Statistics: intervals of differences over seeds and documents, paired tests, many comparisons at once."""
