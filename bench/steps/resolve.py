@@ -16,7 +16,7 @@ from bench.api.quantizer import Quantizer, When
 from bench.api.schedule import Phase, Schedule
 from bench.api.task import Task
 from bench.api.tracker import Tracker
-from bench.config import MOST_FLOAT, RunConfig
+from bench.config import RunConfig
 from bench.data.phases import checked
 from bench.errors import MissingError, UsageError, unknown
 from bench.modeling.find import BaseModel, find_model
@@ -138,15 +138,13 @@ def options_of(schedule: Schedule, given: Mapping[str, float]) -> dict[str, floa
     """Every option of a schedule, as given or at its default.
 
     Raises:
-        UsageError: the schedule has no option of that name, or its value is no number of at least 0.
+        UsageError: the schedule has no option of that name.
     """
-    for name, value in given.items():
+    for name in given:
         if name not in schedule.options:
             error = unknown(f"option of the schedule {schedule.name}:", name, schedule.options, "")
             error.hint = f"It takes: {', '.join(schedule.options)}." if schedule.options else "It takes none."
             raise error
-        if not 0 <= value <= MOST_FLOAT:
-            raise UsageError(f"--schedule-option {name} is {value:g}; it must be a number between 0 and {MOST_FLOAT:g}.")
     return {**schedule.options, **given}
 
 

@@ -7,10 +7,11 @@ from collections.abc import Mapping
 from typing import Any
 
 from bench.api.tracker import RunEvent
+from bench.config import OPTIONS
 
 PREFIXES = {"step": "train", "eval": "eval", "memory": "memory", "result": "result"}
 """Kinds of events that hold metrics, to the first part of their names. Of the others nothing is sent."""
-_PRIVATE = frozenset({"concepts", "data", "out", "resume", "tokens_like"})
+_PRIVATE = frozenset({"resume"} | {name for name, option in OPTIONS.items() if option.place is not None})
 _FORBIDDEN = re.compile(r"[^\w\-. /]", re.ASCII)
 
 
