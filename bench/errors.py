@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import errno
 from collections.abc import Iterable, Mapping
-from difflib import get_close_matches
 
 _SHOWN = 5
 
@@ -167,6 +166,8 @@ def unknown(kind: str, name: str, known: Iterable[str], listing: str) -> UsageEr
         known: the names there are.
         listing: the command that lists them.
     """
+    from difflib import get_close_matches
+
     near = get_close_matches(name, sorted(known), n=2, cutoff=0.5)
     meant = f" Did you mean {' or '.join(repr(n) for n in near)}?" if near else ""
     return UsageError(f"Unknown {kind} {name!r}.{meant}", f"Run '{listing}'.")

@@ -5,9 +5,7 @@ from __future__ import annotations
 import contextlib
 import hashlib
 import json
-import shutil
 import struct
-import tempfile
 from collections.abc import Iterator
 from dataclasses import dataclass
 from functools import lru_cache
@@ -200,6 +198,9 @@ def written_whole(out: Path) -> Iterator[Path]:
     Raises:
         StorageError: the disk is full or cannot be written.
     """
+    import shutil
+    import tempfile
+
     temporary = None
     try:
         out.parent.mkdir(parents=True, exist_ok=True)
@@ -232,6 +233,8 @@ def written_whole(out: Path) -> Iterator[Path]:
 
 def copy_companions(source: Path, out: Path) -> None:
     """Copies what stands beside the weights: configuration and tokenizer files, never code, weights or an index of shards."""
+    from shutil import copyfile
+
     for path in sorted(source.iterdir()):
         if path.is_file() and path.name != INDEX and path.suffix in (".json", ".txt", ".model", ".jinja"):
-            shutil.copyfile(path, out / path.name)
+            copyfile(path, out / path.name)
