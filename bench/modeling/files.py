@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import contextlib
-import hashlib
 import json
 import struct
 from collections.abc import Iterator
@@ -162,7 +161,9 @@ def _sha256(path: Path, size: int, *stamps: int) -> str:
 
 
 def _read_through(path: Path) -> str:
-    digest = hashlib.sha256()
+    from hashlib import sha256
+
+    digest = sha256()
     with path.open("rb") as file:
         while chunk := file.read(1 << 20):
             digest.update(chunk)
@@ -171,7 +172,9 @@ def _read_through(path: Path) -> str:
 
 def sha256_folder(folder: Path) -> str:
     """SHA-256 over what decides a model's outputs: its weight files, its configuration and its tokenizer, by name."""
-    digest = hashlib.sha256()
+    from hashlib import sha256
+
+    digest = sha256()
     others = (
         "config.json",
         "tokenizer.json",
