@@ -104,8 +104,9 @@ class RunConfig:
     )
     schedule: str = option("joint", TOGETHER, "NAME", "order of the tasks: joint, sequential or a plugin's")
     schedule_options: Mapping[str, float] = option(
-        {}, TOGETHER, "OPTION=N", "a number that the schedule takes", flag="--schedule-option", example="lambda=10", low=0
-    )
+        {}, TOGETHER, "OPTION=N", "a number that the schedule takes", unset="the schedule's own", low=0,
+        flag="--schedule-option", example="lambda=10",
+    )  # fmt: skip
 
     device: str = option("auto", MACHINE, "NAME", "cpu, cuda, cuda:N or auto")
     precision: Literal["auto", "fp32", "bf16"] = option(

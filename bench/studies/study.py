@@ -107,24 +107,13 @@ class Study:
             "kind": self.kind,
             "name": self.name,
             "settings": dict(self.settings),
-            "runs": [
-                {
-                    "key": run.key,
-                    "role": run.role,
-                    "task": run.task,
-                    "seed": run.seed,
-                    "arm": run.arm,
-                    "group": run.group,
-                    "like": run.like,
-                    "run": run.run,
-                    "error": run.error,
-                    "estimate": None if run.estimate is None else vars(run.estimate),
-                    "config": self.config_of(run).as_json(),
-                }
-                for run in self.runs
-            ],
+            "runs": [self._written(run) for run in self.runs],
             "verdict": self.verdict,
         }
+
+    def _written(self, run: StudyRun) -> dict[str, Any]:
+        estimate = None if run.estimate is None else vars(run.estimate)
+        return vars(run) | {"estimate": estimate, "config": self.config_of(run).as_json()}
 
     @classmethod
     def from_json(cls, value: Any, out: Path, source: str) -> Study:
