@@ -160,6 +160,7 @@ class RunConfig:
 
 OPTIONS = table(RunConfig)
 """Every field of a run, by name."""
+_KEYS = {spelling: name for name, each in OPTIONS.items() for spelling in (name, each.flag[2:].replace("-", "_"))}
 BUDGETS = tuple(name for name, each in OPTIONS.items() if each.group is BUDGET)
 """Fields that say how long a run trains; it has one of them."""
 
@@ -184,7 +185,7 @@ def from_mapping(values: Mapping[str, Any], source: str, base: RunConfig | None 
     """A configuration from keys and values, as a TOML file or the command line gives them.
 
     Args:
-        values: field names, with ``-`` or ``_``, to values.
+        values: fields, as they or their flags are spelt, with ``-`` or ``_``, to values.
         source: named in errors, e.g. the file's path.
         base: what the values are laid over; the defaults where None.
 
@@ -193,8 +194,8 @@ def from_mapping(values: Mapping[str, Any], source: str, base: RunConfig | None 
     """
     clean: dict[str, Any] = {}
     for key, value in values.items():
-        name = key.replace("-", "_")
-        if name not in OPTIONS:
+        name = _KEYS.get(key.replace("-", "_"))
+        if name is None:
             raise unknown(f"key in {source}", key, OPTIONS, "bench run --help")
         clean[name] = OPTIONS[name].read(value, source)
     if "task" in clean:  # a task's file with its whole path, so that a run can be resumed from any folder

@@ -93,10 +93,6 @@ _READ: Mapping[str, Callable[[Result], Any]] = {
     "tasks": lambda result: "+".join(sorted(result.scores)),
     "model": _model,
     "head": lambda result: dict(result.resolved("head") or {}),
-    "quant_when": lambda result: result.resolved("quant_when"),
-    "lr": lambda result: result.resolved("lr"),
-    "precision": lambda result: result.resolved("precision"),
-    "device": lambda result: result.resolved("device"),
     "budget": lambda result: "whole" if result.invariants.tokens.get("controlled", True) else "early stopping",
     "tokens": lambda result: result.invariants.tokens.get("total"),
     "parameters": _parameters,
@@ -127,9 +123,8 @@ _SPOILS: Mapping[str, Callable[[Any], bool]] = {
 
 def facts(result: Result) -> dict[str, Any]:
     """What a result says of every field; None where the field means nothing to the run."""
-    found = {name: result.config.get(name, default) for name, default in _CONFIG.items()} | {
-        name: read(result) for name, read in _READ.items()
-    }
+    found = {name: result.resolved(name) for name in _CONFIG} | {name: read(result) for name, read in _READ.items()}
+    found |= {name: default for name, default in _CONFIG.items() if found[name] is None}
     if len(result.scores) < 2:
         found |= dict.fromkeys(_TOGETHER)
     if found["budget"] == "whole":

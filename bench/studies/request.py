@@ -46,7 +46,13 @@ class StudyConfig:
     sets: tuple[str, ...] = option((), STUDY, "A+B", "of an ablation: a domain, or tasks joined by +", flag="--set")
     margin: float = option(0.01, STUDY, "D", "of equivalence, in the metric's own unit")
     options: Mapping[str, str] = option(
-        {}, STUDY, "KEY=VALUE", "of the kind itself, see 'bench show study KIND'", flag="--kind-option", example="examples=16"
+        {},
+        STUDY,
+        "KEY=VALUE",
+        "of the kind itself, see 'bench show study KIND'",
+        flag="--kind-option",
+        unset="the kind's",
+        example="examples=16",
     )
 
 

@@ -98,6 +98,10 @@ def test_a_file_is_laid_over_the_defaults_and_flags_over_the_file(tmp_path: Path
     assert (over.batch_tokens, over.lr, over.rank) == (64, 1.0, 16)
 
 
+def test_a_key_may_be_spelt_as_its_flag() -> None:
+    assert from_mapping({"loss-weight": {"a": 2}}, "f.toml") == from_mapping({"loss_weights": {"a": 2}}, "f.toml")
+
+
 def test_files_that_are_no_toml(tmp_path: Path) -> None:
     with pytest.raises(UsageError, match="There is no configuration file"):
         read_toml(tmp_path / "absent.toml")
