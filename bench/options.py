@@ -120,7 +120,7 @@ class Option:
                 return tuple(items)
         elif self.type is dict:
             if isinstance(value, Mapping) and all(_is_a(item, self.values) for item in value.values()):
-                return {key: self.values(item) for key, item in value.items()}
+                return {key: _as(item, self.values) for key, item in value.items()}
         elif self.size and isinstance(value, str):
             try:
                 return parsed_size(value)
@@ -129,7 +129,7 @@ class Option:
         elif _is_a(value, self.type):
             if self.choices and value not in self.choices:
                 raise unknown(f"value of {self.name} in {source}", value, self.choices, "bench run --help")
-            return self.type(value)
+            return _as(value, self.type)
         wanted = _WANTED.get(self.type, f"a table of {self.metavar}, such as {self.example}")
         raise UsageError(f"{source}: {self.name} is {value!r}; it must be {wanted}.")
 
@@ -143,13 +143,11 @@ class Option:
         if kind not in _MOST or value is None:
             return
         most = _MOST[kind] if self.most is None else self.most
+        least = f"at least {self.low}" if self.low is not None else "at least 1" if kind is int else "above 0"
         for key, number in value.items() if self.type is dict else [("", value)]:
-            wanted = f"at most {most:,}" if number > most else ""
-            if self.low is None and kind is float:
-                wanted = wanted if number > 0 else "above 0"
-            elif not number >= (1 if self.low is None else self.low):
-                wanted = f"at least {1 if self.low is None else self.low}"
-            if wanted:
+            enough = number > 0 if self.low is None else number >= self.low
+            if not enough or number > most:
+                wanted = f"at most {most:,}" if enough else least
                 raise UsageError(f"{self.flag}{key and f' of {key}'} is {_brief(number)}; it must be {wanted}.", self.hint)
 
 
@@ -209,6 +207,13 @@ def parsed_size(text: str) -> int:
 
 def _is_a(value: Any, kind: Any) -> bool:
     return isinstance(value, (int, float) if kind is float else kind) and (kind is bool or not isinstance(value, bool))
+
+
+def _as(value: Any, kind: Any) -> Any:
+    try:
+        return kind(value)
+    except OverflowError:  # a whole number of hundreds of digits
+        return float("inf")
 
 
 def _brief(number: float) -> str:

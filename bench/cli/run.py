@@ -19,9 +19,9 @@ from bench.reporting import SilentReporter
 from bench.screen.terminal import say
 from bench.screen.text import dump
 
-EPILOG = """Every flag is also a key of --config FILE.toml (what is repeatable a list, pairs a table). Flags win over the file, the
-file over the defaults. BENCH_DATA may name a folder with one sub-folder a task, named like the task; --data wins over it.
-A task without a corpus writes a seeded synthetic one, and the result says so.
+EPILOG = """Every flag is also a key of --config FILE.toml (what is repeatable a list, pairs a table). Flags win over the
+file, the file over the defaults. BENCH_DATA may name a folder with one sub-folder a task, named like the task; --data
+wins over it. A task without a corpus writes a seeded synthetic one, and the result says so.
 
 examples:
   bench run --task 2015-T14 --arch A2 --quant gptq

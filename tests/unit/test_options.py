@@ -77,7 +77,14 @@ def test_one_declaration_makes_the_flag_its_help_and_what_it_is_read_as() -> Non
 
 @pytest.mark.parametrize(
     ("name", "value", "held"),
-    [("share", 1, 1.0), ("examples", None, None), ("words", "c", ("c",)), ("mode", "one", "one"), ("room", "2KB", 2000)],
+    [
+        ("share", 1, 1.0),
+        ("examples", None, None),
+        ("share", 10**400, float("inf")),
+        ("words", "c", ("c",)),
+        ("mode", "one", "one"),
+        ("room", "2KB", 2000),
+    ],
 )
 def test_a_value_is_read_as_the_annotation_says(name: str, value: Any, held: Any) -> None:
     found = table(Third)[name].read(value, "f.toml")
