@@ -237,18 +237,11 @@ def _changes(kept: Study, planned: Study) -> str:
 
 
 def _run(record: Mapping[str, Any], source: str) -> StudyRun:
-    config = from_mapping(record["config"], source)
-    estimate = record["estimate"]
+    config, estimate = from_mapping(record["config"], source), record["estimate"]
     return StudyRun(
-        key=str(record["key"]),
-        role=str(record["role"]),
-        task=record["task"],
+        **{name: str(record[name]) for name in ("key", "role", "arm")},
+        **{name: record[name] for name in ("task", "like", "group", "run", "error")},
         seed=int(record["seed"]),
-        arm=str(record["arm"]),
         config=config if record["like"] is None else replace(config, tokens_like=None),
-        like=record["like"],
-        group=record["group"],
-        run=record["run"],
-        error=record["error"],
         estimate=None if estimate is None else Cost(**estimate),
     )
