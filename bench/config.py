@@ -100,7 +100,7 @@ class RunConfig:
         {}, TOGETHER, "TASK=W", "multiplies a task's loss", unset="1", flag="--loss-weight", example="ncbi-disease=0.5"
     )
     gradients: Literal["plain", "pcgrad"] = option(
-        "plain", TOGETHER, "NAME", "plain adds the tasks' up, pcgrad projects those that conflict"
+        "plain", TOGETHER, "NAME", "the tasks' gradients: plain adds them up, pcgrad projects those in conflict"
     )
     schedule: str = option("joint", TOGETHER, "NAME", "order of the tasks: joint, sequential or a plugin's")
     schedule_options: Mapping[str, float] = option(
