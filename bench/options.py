@@ -66,7 +66,7 @@ class Option:
         name: of the field.
         default: of the field.
         type: ``int``, ``float``, ``bool``, ``str``, ``tuple`` (of names) or ``dict``.
-        values: type of a mapping's values.
+        values: type of a mapping's values, or of what a repeatable flag takes.
         optional: whether None is a value.
         choices: the values there are; empty where any will do.
     """

@@ -92,7 +92,8 @@ def real(text: str) -> float:
 def flag_type(option: Option) -> Callable[[str], Any]:
     """What argparse reads a value of a field with; a mapping's is a pair."""
     if option.type is not dict:
-        return size if option.size else {int: whole, float: real}.get(option.type, str)
+        kind = option.values if option.type is tuple else option.type
+        return size if option.size else {int: whole, float: real}.get(kind, str)
 
     def pair(text: str) -> tuple[str, Any]:
         # A path may hold an equals sign; a name before a number as well.
