@@ -227,8 +227,8 @@ class TestFind:
             find_model("minilm-l5", registry, tmp_path)
 
     def test_hub_without_network(self, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-        hub = pytest.importorskip("huggingface_hub")
-        monkeypatch.setattr(hub.constants, "HF_HUB_OFFLINE", True)
+        constants = pytest.importorskip("huggingface_hub.constants")
+        monkeypatch.setattr(constants, "HF_HUB_OFFLINE", True)
         with pytest.raises(MissingError, match="nobody/nothing is not on this machine") as caught:
             find_model("nobody/nothing@main", Registry(), tmp_path)
         assert caught.value.exit_code == 5
