@@ -39,6 +39,7 @@ from bench.steps.context import RunContext
 from bench.steps.names import check, written_out
 from bench.steps.planned import Clock, Planned
 from bench.steps.resolve import Parts, refuse_misfit, resolve
+from bench.steps.trial import as_loaded
 from bench.tracking.journal import Journal
 from bench.tracking.memory import MemoryWatch
 from bench.tracking.mirrors import Mirrors
@@ -216,12 +217,15 @@ def plan(
     clock: Clock,
     terminologies: Mapping[str, Terminology] | None = None,
 ) -> Planned:
-    """Encodes the corpora (4), translates the budget, and proves parity on the meta device (5)."""
+    """Tries the base model, encodes the corpora (4), translates the budget, and proves parity on the meta device (5)."""
     from bench.data.batches import shares
     from bench.data.phases import total_shares
     from bench.training.loop import Device
     from bench.training.plan import budget_of, refuse_unreachable
 
+    with clock("trial"):
+        console.step("trying the base model")
+        parts = as_loaded(parts)
     with clock("encoding"):
         data = corpora_step.encode(parts, sources, config, console)
     device = Device(str(facts["device"]), str(facts["precision"]))

@@ -7,7 +7,7 @@ import inspect as signatures
 import logging
 import re
 import warnings
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterator, Mapping
 from copy import copy
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, cast
@@ -127,40 +127,18 @@ def meta_backbone(folder: Path) -> nn.Module:
         return freeze(model_class(config, **_no_pooler(model_class)))
 
 
-def held_against_weights(folder: Path, linears: Sequence[LinearShape]) -> int | None:
-    """Holds what config.json describes against what the weights are, before any is loaded.
-
-    Args:
-        folder: a model folder.
-        linears: of its spec, as the weights have them.
-
-    Returns:
-        How many token ids the embedding table has a row for; None where the model does not tell its table.
-
-    Raises:
-        UsageError: a linear layer is missing or has another shape, or transformers has no class for the model.
-    """
-    model = meta_backbone(folder)
-    described = {one.name: one for one in adapted_linears(model)}
-    for linear in linears:
-        found = described.get(linear.name)
-        if found != linear:
-            shape = f"{found.outputs} x {found.inputs}" if found else "not there"
-            raise UsageError(
-                f"The weights in {folder} do not fit its config.json: {linear.name} is {linear.outputs} x {linear.inputs} "
-                f"in the weights and {shape} by the configuration.",
-                _AGAIN,
-            )
-    try:
-        weight = getattr(cast(Any, model).get_input_embeddings(), "weight", None)
-    except (AttributeError, NotImplementedError):
-        return None
-    return None if weight is None else int(weight.shape[0])
-
-
 def freeze(model: nn.Module) -> nn.Module:
-    """Takes the pooler away, freezes every parameter and switches to evaluation mode."""
+    """Takes the pooler away, freezes every parameter and switches to evaluation mode.
+
+    BigBird changes from sparse to full attention, for good, at the first batch of short texts; it is changed here, so that no
+    result depends on which batch comes first.
+    """
+    import torch
     from torch import nn
+
+    if callable(attention := getattr(model, "set_attention_type", None)):
+        with torch.device("meta"):  # what it draws weights for is replaced by the old weights at once
+            attention("original_full")
 
     if isinstance(getattr(model, "pooler", None), nn.Module):
         model.pooler = cast(Any, None)

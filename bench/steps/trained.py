@@ -27,6 +27,7 @@ from bench.steps.corpora import pad_id, read_corpora, refuse_past_table
 from bench.steps.finish import Scoring
 from bench.steps.resolve import Parts, resolve
 from bench.steps.resume import stored_config
+from bench.steps.trial import as_loaded
 
 if TYPE_CHECKING:
     from torch import nn
@@ -130,14 +131,13 @@ class TrainedModel:
     def _scoring(self, task: str, documents: Sequence[Document], aside: Path) -> Scoring:
         """What scores a run, with the documents as its only split."""
         from bench.data.cache import encode_split
-        from bench.modeling.backbone import held_against_weights, load_tokenizer
+        from bench.modeling.backbone import load_tokenizer
         from bench.training.model import TaskData
 
         head, base = self._heads[task], self._parts.model
         length = int(self.result.extra["plan"]["data"][task]["train"]["max_length"])
         encoded = encode_split(documents, head, load_tokenizer(base.folder()), length, aside / f"{GIVEN}.arrow")
-        rows = held_against_weights(base.folder(), base.spec.linears)
-        refuse_past_table(base.name, "the texts given", encoded.largest, rows)
+        refuse_past_table(base.name, "the texts given", encoded.largest, base.rows)
         corpus = Corpus({GIVEN: documents}, synthetic=False, sha256="")
         return Scoring(
             data={task: TaskData(self._parts.tasks[task], corpus, head, {GIVEN: encoded}, length)},
@@ -216,6 +216,7 @@ def load_trained(folder: Path, registry: Registry, stage: Stage, device: str | N
             f"The base model {parts.model.name} is not the one that run {result.id} trained on.", "Put it back."
         )
     console.step("loading the base model")
+    parts = as_loaded(parts)
     heads, thresholds, files = {}, {}, {}
     for index, name in enumerate(parts.tasks):
         saved = read_json(folder / ADAPTERS / f"head-{index}.json")

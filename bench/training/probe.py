@@ -113,7 +113,7 @@ def serve(spec: Mapping[str, Any], lines: Sequence[str] | IO[str], out: IO[str])
     Args:
         spec: ``base`` (folder), ``quantizer`` (name, or None where the folder is plain), ``architecture``, ``rank``, ``tasks``
             (task to head name and state), ``files`` (task to the file that it was made from, if it was), ``rows`` (`Rows`),
-            ``hidden``, ``seed``, ``precision``, ``pad``, ``threads``.
+            ``hidden``, ``linears`` (names of those to adapt), ``seed``, ``precision``, ``pad``, ``threads``.
         lines: padded tokens, one a line.
         out: answers, one a line.
     """
@@ -147,7 +147,8 @@ def serve(spec: Mapping[str, Any], lines: Sequence[str] | IO[str], out: IO[str])
         heads[name] = registry.head(task, head_name)
         heads[name].restore(state)
     hidden = int(spec["hidden"])
-    budget = ParameterBudget(spec["rank"], adapted_linears(base), strict=False)
+    linears = tuple(linear for linear in adapted_linears(base) if linear.name in spec["linears"])
+    budget = ParameterBudget(spec["rank"], linears, strict=False)
     model = build_model(base, architecture, budget, heads, hidden, spec["seed"], "cpu")
     parameters = list(model.all_trainable().values())
     optimizer = make_optimizer(parameters, 0.0)

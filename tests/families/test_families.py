@@ -1,0 +1,83 @@
+"""Base models as people bring them: each family works from the command line, or is refused before training in one message."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Callable, Sequence
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+torch = pytest.importorskip("torch")
+pytest.importorskip("peft")
+pytest.importorskip("tokenizers")
+from families import FAMILIES, Family, make  # noqa: E402
+
+from bench.cli import main  # noqa: E402
+from bench.registry import load  # noqa: E402
+
+TASK = "2015-T14"
+
+
+@pytest.fixture(scope="module")
+def corpus(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A small corpus."""
+    folder = tmp_path_factory.mktemp("corpus")
+    load().get("tasks", TASK).synthesize(folder, 3, {"train": 6, "dev": 2, "test": 2})
+    return folder
+
+
+@pytest.fixture(scope="module")
+def texts(corpus: Path) -> list[str]:
+    """Its notes, which tokenizers are trained on."""
+    return [path.read_text(encoding="utf-8") for path in sorted(corpus.rglob("*.text"))]
+
+
+@pytest.fixture
+def short_gate(monkeypatch: pytest.MonkeyPatch) -> None:
+    """The smoke gate in a few updates; it still finds adapters that are never trained."""
+    from bench.invariants import smoke
+
+    monkeypatch.setattr(smoke, "UPDATES", 3)
+    monkeypatch.setattr(smoke, "EXAMPLES", 4)
+
+
+@pytest.fixture
+def typed(
+    tmp_path: Path, corpus: Path, short_gate: None, capfd: pytest.CaptureFixture[str]
+) -> Callable[..., tuple[int, str, Path]]:
+    """Types `bench run` for a model's folder: exit code, what stands on the error stream, and the runs."""
+
+    def run(model: Path, *more: str) -> tuple[int, str, Path]:
+        out = tmp_path / "runs"
+        words = ["run", "--task", TASK, "--data", f"{TASK}={corpus}", "--model", str(model), "--head", "bio", "--out", str(out)]
+        words += ["--steps", "2", "--batch-tokens", "256", "--micro-batch", "256", "--max-length", "64", "--tracker", "none"]
+        capfd.readouterr()
+        code = main([*words, "--arch", "A1", "--waive", "smoke", *more])
+        return code, capfd.readouterr().err, out
+
+    return run
+
+
+def _params() -> list[Any]:
+    every = [pytest.param(one, id=one.name, marks=() if one.mechanism else pytest.mark.nightly) for one in FAMILIES]
+    assert len({one.name for one in FAMILIES}) == len(every)
+    return every
+
+
+@pytest.mark.parametrize("family", _params())
+def test_family(family: Family, tmp_path: Path, texts: Sequence[str], typed: Callable[..., tuple[int, str, Path]]) -> None:
+    if not make(family, tmp_path / "model", texts):
+        pytest.skip(f"this transformers has no {family.model}")
+    code, errors, out = typed(tmp_path / "model")
+    if family.refused is not None:
+        assert code in (2, 3), errors
+        assert errors.count("error:") == 1, errors
+        assert family.refused in errors
+        assert not any(out.glob("*"))
+        return
+    assert code == 0, errors
+    (result,) = (json.loads(path.read_text(encoding="utf-8")) for path in out.glob("*/result.json"))
+    assert result["invariants"]["smoke"]["dead"] == {TASK: []}
+    assert result["hashes"]["model"]
