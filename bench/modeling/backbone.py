@@ -13,7 +13,8 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any, cast
 
 from bench.api.model import LinearShape
-from bench.errors import BenchError, UsageError, out_of_memory
+from bench.api.part import Requirement
+from bench.errors import BenchError, MissingError, UsageError, out_of_memory
 from bench.modeling.files import WEIGHTS, weight_files
 from bench.modeling.spec import natural, quantization, read_config
 
@@ -169,10 +170,21 @@ def load_tokenizer(folder: Path) -> Any:
 
     Raises:
         UsageError: there is none, or it cannot give character offsets.
+        MissingError: it is SentencePiece's own file, and a package that reads it is not installed.
     """
     from transformers import AutoTokenizer
 
     config, _ = _configuration(folder)
+    pieces = sorted(path.name for path in folder.glob("*.model"))
+    if pieces and not any((folder / name).is_file() for name in ("tokenizer.json", "vocab.txt", "vocab.json")):
+        readers = (Requirement("sentencepiece", "sentencepiece"), Requirement("google.protobuf", "protobuf"))
+        absent = [reader.install for reader in readers if not reader.present()]
+        if absent:
+            raise MissingError(
+                f"The tokenizer of {folder} is in SentencePiece's own file, {pieces[0]}; to read it needs "
+                f"{' and '.join(absent)}, not installed here.",
+                f"pip install {' '.join(absent)}",
+            )
     save = "Save one beside the weights: AutoTokenizer.from_pretrained(ORIGINAL).save_pretrained(FOLDER)"
     with usable(folder, "The tokenizer of", save):
         tokenizer = AutoTokenizer.from_pretrained(folder, config=config, trust_remote_code=False, local_files_only=True)

@@ -23,7 +23,7 @@ _ENCODER_DECODERS = frozenset({"t5", "mt5", "umt5", "longt5", "switch_transforme
 _PADDED_POSITIONS = frozenset(
     {"roberta", "camembert", "xlm-roberta", "xlm-roberta-xl", "roberta-prelayernorm", "longformer", "mpnet", "esm"}
 )
-_TOKENIZERS = ("tokenizer.json", "vocab.txt", "vocab.json", "tokenizer.model", "spiece.model", "sentencepiece.bpe.model")
+_TOKENIZERS = ("tokenizer.json", "vocab.txt", "vocab.json")
 _LAYER = re.compile(r"(?:^|\.)\d+\.")
 # Two-dimensional weights inside a layer that are looked up or add a bias, and so are no linear layer.
 _NO_LINEAR = re.compile(r"embed|norm|relative_attention_bias|position_bias", re.IGNORECASE)
@@ -49,9 +49,9 @@ def inspect(folder: Path, name: str | None = None) -> ModelSpec:
             f"config.json of {folder} is not what a model's is: a value is of another kind ({type(error).__name__}).",
             "Copy it again from where the model came from.",
         ) from error
-    if not any((folder / n).is_file() for n in _TOKENIZERS):
+    if not any((folder / n).is_file() for n in _TOKENIZERS) and not any(folder.glob("*.model")):
         raise UsageError(
-            f"Model folder {folder} has no tokenizer: none of {', '.join(_TOKENIZERS[:3])} is there.",
+            f"Model folder {folder} has no tokenizer: none of {', '.join(_TOKENIZERS)} is there.",
             "Save one beside it: AutoTokenizer.from_pretrained(ORIGINAL).save_pretrained(FOLDER)",
         )
     return spec

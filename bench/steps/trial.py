@@ -147,8 +147,8 @@ def attempt(model: BaseModel) -> Trial:
         alone = [states(False, slice(index, index + 1), length)[0] for index, length in enumerate(lengths)]
     if (gap := _gap(together[real], torch.cat(alone))) > limit:
         raise UsageError(
-            f"Padding moves the hidden states of {spec.name} ({spec.model_type}) by {gap:.1%}: what a text gives would depend on "
-            "the texts beside it in a batch, and on how memory cuts an update into micro-batches.",
+            f"Padding moves the hidden states of {spec.name} ({spec.model_type}) by {gap:.1%}: what a text gives would depend "
+            "on the texts beside it in a batch, and on how memory cuts an update into micro-batches.",
             _TAKE_ANOTHER,
         )
     live = tuple(linear for linear in linears if linear.name in called)
@@ -199,8 +199,8 @@ def _refuse_layers(spec: ModelSpec, backbone: nn.Module, linears: Sequence[Linea
     if (share := sum(beside.values()) / max(1, inside + sum(beside.values()))) > BESIDE:
         largest = max(beside, key=lambda name: beside[name])
         raise UsageError(
-            f"{share:.0%} of the weights in the layers of {spec.name} ({spec.model_type}) are in no nn.Linear, such as {largest}; "
-            "adapters and quantizers would reach the rest only.",
+            f"{share:.0%} of the weights in the layers of {spec.name} ({spec.model_type}) are in no nn.Linear, such as "
+            f"{largest}; adapters and quantizers would reach the rest only.",
             _TAKE_ANOTHER,
         )
 

@@ -69,7 +69,8 @@ FAMILIES: tuple[Family, ...] = (
         {**ENCODER, **BUCKETS, "share_att_key": False, "conv_kernel_size": 3, "conv_act": "gelu"},
     ),
     Family(
-        "DeBERTa-v3", "DebertaV2Model", "unigram", {**ENCODER, **BUCKETS, "share_att_key": True, "position_biased_input": False},
+        "DeBERTa-v3", "DebertaV2Model", "unigram", {**ENCODER, **BUCKETS, "share_att_key": True,
+         "position_biased_input": False},
         mechanism="relative positions",
     ),
     Family("ELECTRA", "ElectraForPreTraining", "wordpiece", {**ENCODER, "embedding_size": 32}),
@@ -89,7 +90,8 @@ FAMILIES: tuple[Family, ...] = (
     ),
     Family(
         "ModernBERT", "ModernBertForMaskedLM", "bytes",
-        {**ENCODER, "num_hidden_layers": 3, "max_position_embeddings": 1024, "global_attn_every_n_layers": 3, "local_attention": 32},
+        {**ENCODER, "num_hidden_layers": 3, "max_position_embeddings": 1024, "global_attn_every_n_layers": 3,
+         "local_attention": 32},
     ),
     Family("MPNet", "MPNetForMaskedLM", "wordpiece", {**ENCODER, **OFFSET}),
     Family("NomicBERT", "NomicBertModel", "wordpiece", ENCODER, mechanism="names on disk that are not the model's"),
@@ -107,7 +109,11 @@ FAMILIES: tuple[Family, ...] = (
          "num_feedforward_networks": 2},
         refused=PADDING, mechanism="padding that is seen",
     ),
-    Family("ConvBERT", "ConvBertModel", "wordpiece", {**ENCODER, "embedding_size": 64, "head_ratio": 1, "conv_kernel_size": 3}, PADDING),
+    Family(
+        "ConvBERT", "ConvBertModel", "wordpiece",
+        {**ENCODER, "embedding_size": 64, "head_ratio": 1, "conv_kernel_size": 3},
+        refused=PADDING,
+    ),
     Family("FNet", "FNetModel", "wordpiece", {"hidden_size": 64, "num_hidden_layers": 2, "intermediate_size": 128}, PADDING),
     Family(
         "XLNet", "XLNetModel", "unigram", {"d_model": 64, "n_layer": 2, "n_head": 2, "d_inner": 128},
@@ -163,11 +169,19 @@ FAMILIES: tuple[Family, ...] = (
         {"hidden_size": 64, "num_layers": 2, "num_heads": 2, "attention_types": [[["global", "local"], 1]]},
     ),
     Family("GPT-J", "GPTJForCausalLM", "bare", {"n_embd": 64, "n_layer": 2, "n_head": 2, "rotary_dim": 16}),
-    Family("LFM2", "Lfm2ForCausalLM", "begun", {**DECODER, "num_hidden_layers": 3, "layer_types": ["conv", "full_attention", "conv"]}),
-    Family("Mamba", "MambaForCausalLM", "bare", {"hidden_size": 64, "num_hidden_layers": 2, "state_size": 8}, refused="out_proj"),
+    Family(
+        "LFM2", "Lfm2ForCausalLM", "begun",
+        {**DECODER, "num_hidden_layers": 3, "layer_types": ["conv", "full_attention", "conv"]},
+    ),
+    Family(
+        "Mamba", "MambaForCausalLM", "bare",
+        {"hidden_size": 64, "num_hidden_layers": 2, "state_size": 8},
+        refused="out_proj",
+    ),
     Family(
         "Mamba 2", "Mamba2ForCausalLM", "bare",
-        {"hidden_size": 64, "num_hidden_layers": 2, "state_size": 16, "num_heads": 4, "head_dim": 32, "n_groups": 1, "chunk_size": 32},
+        {"hidden_size": 64, "num_hidden_layers": 2, "state_size": 16, "num_heads": 4, "head_dim": 32, "n_groups": 1,
+         "chunk_size": 32},
         refused="out_proj",
     ),
     Family("GPT-2", "GPT2LMHeadModel", "bare", {"n_embd": 64, "n_layer": 2, "n_head": 2}, refused="Conv1D"),
@@ -182,8 +196,16 @@ FAMILIES: tuple[Family, ...] = (
         {**EXPERTS, "moe_num_experts": 4, "moe_k": 2, "moe_intermediate_size": 64, "moe_layer_start_index": 0}, refused=ROUTED,
     ),
     # two stacks
-    Family("T5", "T5ForConditionalGeneration", "unigram", {"d_model": 64, "d_kv": 32, "d_ff": 128, "num_layers": 2, "num_heads": 2}, BOTH),
-    Family("T5 encoder", "T5EncoderModel", "unigram", {"d_model": 64, "d_kv": 32, "d_ff": 128, "num_layers": 2, "num_heads": 2}, BOTH),
+    Family(
+        "T5", "T5ForConditionalGeneration", "unigram",
+        {"d_model": 64, "d_kv": 32, "d_ff": 128, "num_layers": 2, "num_heads": 2},
+        refused=BOTH,
+    ),
+    Family(
+        "T5 encoder", "T5EncoderModel", "unigram",
+        {"d_model": 64, "d_kv": 32, "d_ff": 128, "num_layers": 2, "num_heads": 2},
+        refused=BOTH,
+    ),
     Family(
         "BART", "BartForConditionalGeneration", "bytes",
         {"d_model": 64, "encoder_layers": 2, "decoder_layers": 2, "encoder_attention_heads": 2, "decoder_attention_heads": 2,
