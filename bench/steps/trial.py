@@ -68,12 +68,12 @@ def as_loaded(parts: Parts) -> Parts:
             training mode, padding that moves hidden states, or layers that are mostly not `nn.Linear`.
     """
     model, spec = parts.model, parts.model.spec
-    seen = _kept(model)
+    seen = kept(model)
     loaded = replace(spec, linears=seen.linears, max_length=seen.max_length)
     return replace(parts, model=model.loaded(loaded, seen.rows, seen.unused))
 
 
-def _kept(model: BaseModel) -> Trial:
+def kept(model: BaseModel) -> Trial:
     """The trial of a model, from the user's cache or made now."""
     versions = {name: version(name) for name in ("torch", "transformers")}
     key = {"model": model.sha256(), "trial": VERSION, **versions}
