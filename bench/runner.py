@@ -225,7 +225,7 @@ def plan(
 
     with clock("trial"):
         console.step("trying the base model")
-        parts = as_loaded(parts)
+        parts = as_loaded(parts, str(facts["precision"]))
     with clock("encoding"):
         data = corpora_step.encode(parts, sources, config, console)
     device = Device(str(facts["device"]), str(facts["precision"]))

@@ -79,7 +79,7 @@ def probe_run(folder: Path, registry: Registry, console: Reporter, examples: int
         )
     conditions = Conditions(parts.architecture, tuple(parts.tasks))
     console.step("loading the base model and the adapters")
-    parts = as_loaded(parts)
+    parts = as_loaded(parts, device.precision)
     adapted = _adapted(folder, parts, conditions, device)
     pad = pad_id(parts.model.folder())
     found: dict[str, Any] = {"run": folder.name, "conditions": list(conditions.names), "task": {}}

@@ -216,7 +216,7 @@ def load_trained(folder: Path, registry: Registry, stage: Stage, device: str | N
             f"The base model {parts.model.name} is not the one that run {result.id} trained on.", "Put it back."
         )
     console.step("loading the base model")
-    parts = as_loaded(parts)
+    parts = as_loaded(parts, where.precision)
     heads, thresholds, files = {}, {}, {}
     for index, name in enumerate(parts.tasks):
         saved = read_json(folder / ADAPTERS / f"head-{index}.json")

@@ -52,16 +52,22 @@ class Trial:
         unused: names of those that no pass goes through, so that an adapter there would never be trained.
         max_length: longest input in tokens that the table of positions has rows for.
         rows: of the embedding table; None where the model does not tell its table.
+        bf16: whether it computes under autocast to bf16.
     """
 
     linears: tuple[LinearShape, ...]
     unused: tuple[str, ...]
     max_length: int
     rows: int | None
+    bf16: bool
 
 
-def as_loaded(parts: Parts) -> Parts:
+def as_loaded(parts: Parts, precision: str) -> Parts:
     """The parts of a run with the base model's spec as the loaded model has it, not as names on disk suggest.
+
+    Args:
+        parts: of a run.
+        precision: that it computes in, ``fp32`` or ``bf16``.
 
     Raises:
         UsageError: the model cannot be loaded or run, or is of a kind that no arm could be compared on: random numbers in
@@ -69,6 +75,8 @@ def as_loaded(parts: Parts) -> Parts:
     """
     model, spec = parts.model, parts.model.spec
     seen = kept(model)
+    if precision == "bf16" and not seen.bf16:
+        raise UsageError(f"{spec.name} ({spec.model_type}) cannot compute in bf16: its own code fails.", "Add --precision fp32.")
     loaded = replace(spec, linears=seen.linears, max_length=seen.max_length)
     return replace(parts, model=model.loaded(loaded, seen.rows, seen.unused))
 
@@ -84,7 +92,7 @@ def kept(model: BaseModel) -> Trial:
         with suppress(OSError):  # where it cannot be written, the next run tries the model again
             write_sealed(path, known)
     linears = tuple(LinearShape(**linear) for linear in known["linears"])
-    return Trial(linears, tuple(known["unused"]), known["max_length"], known["rows"])
+    return Trial(linears, tuple(known["unused"]), known["max_length"], known["rows"], known["bf16"])
 
 
 def attempt(model: BaseModel) -> Trial:
@@ -144,6 +152,12 @@ def attempt(model: BaseModel) -> Trial:
                 f"first in {module}.",
                 _TAKE_ANOTHER,
             )
+        try:
+            with torch.autocast("cpu", torch.bfloat16):
+                states(True)
+            bf16 = True
+        except RuntimeError:  # such as DeBERTa's, which fills a mask with the least number of another dtype
+            bf16 = False
         alone = [states(False, slice(index, index + 1), length)[0] for index, length in enumerate(lengths)]
     if (gap := _gap(together[real], torch.cat(alone))) > limit:
         raise UsageError(
@@ -154,7 +168,7 @@ def attempt(model: BaseModel) -> Trial:
     live = tuple(linear for linear in linears if linear.name in called)
     if not live:
         raise UsageError(f"No linear layer of {spec.name} ({spec.model_type}) is used in a forward pass.", _TAKE_ANOTHER)
-    return Trial(live, tuple(linear.name for linear in linears if linear.name not in called), longest, rows)
+    return Trial(live, tuple(linear.name for linear in linears if linear.name not in called), longest, rows, bf16)
 
 
 def _batch(model: BaseModel, longest: int, rows: int | None) -> tuple[Tensor, Tensor, tuple[int, int]]:

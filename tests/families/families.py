@@ -43,6 +43,7 @@ class Family:
         settings: of the configuration.
         refused: part of the message that refuses it; None where it works.
         mechanism: what sets it apart; one of each is tried at every push.
+        precision: that it is tried in; where it is ``fp32``, ``bf16`` is refused.
     """
 
     name: str
@@ -51,6 +52,7 @@ class Family:
     settings: Mapping[str, Any] = field(default_factory=dict)
     refused: str | None = None
     mechanism: str = ""
+    precision: str = "bf16"
 
 
 PADDING, BESIDE, BOTH, ROUTED = "Padding moves the hidden states", "in no nn.Linear", "encoder-decoder", "mixture of experts"
@@ -63,7 +65,10 @@ FAMILIES: tuple[Family, ...] = (
     Family("RoBERTa classifier", "RobertaForSequenceClassification", "bytes", {**ENCODER, **OFFSET, "type_vocab_size": 1}),
     Family("XLM-R", "XLMRobertaForMaskedLM", "unigram", {**ENCODER, **OFFSET}, mechanism="unigram tokenizer"),
     Family("CamemBERT", "CamembertForMaskedLM", "unigram", {**ENCODER, **OFFSET}),
-    Family("DeBERTa", "DebertaForMaskedLM", "bytes", {**ENCODER, **RELATIVE, "pos_att_type": ["c2p", "p2c"]}),
+    Family(
+        "DeBERTa", "DebertaForMaskedLM", "bytes", {**ENCODER, **RELATIVE, "pos_att_type": ["c2p", "p2c"]},
+        precision="fp32", mechanism="no bf16",
+    ),
     Family(
         "DeBERTa-v2", "DebertaV2ForMaskedLM", "unigram",
         {**ENCODER, **BUCKETS, "share_att_key": False, "conv_kernel_size": 3, "conv_act": "gelu"},

@@ -70,7 +70,7 @@ def _params() -> list[Any]:
 def test_family(family: Family, tmp_path: Path, texts: Sequence[str], typed: Callable[..., tuple[int, str, Path]]) -> None:
     if not make(family, tmp_path / "model", texts):
         pytest.skip(f"this transformers has no {family.model}")
-    code, errors, out = typed(tmp_path / "model")
+    code, errors, out = typed(tmp_path / "model", "--precision", family.precision)
     if family.refused is not None:
         assert code in (2, 3), errors
         assert errors.count("error:") == 1, errors
@@ -80,4 +80,6 @@ def test_family(family: Family, tmp_path: Path, texts: Sequence[str], typed: Cal
     assert code == 0, errors
     (result,) = (json.loads(path.read_text(encoding="utf-8")) for path in out.glob("*/result.json"))
     assert result["invariants"]["smoke"]["dead"] == {TASK: []}
-    assert result["hashes"]["model"]
+    if family.precision == "fp32":
+        code, errors, _ = typed(tmp_path / "model", "--precision", "bf16", "--dry-run")
+        assert (code, "Add --precision fp32." in errors) == (2, True), errors
