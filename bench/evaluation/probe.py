@@ -25,7 +25,7 @@ from bench.api.architecture import Adapter, Architecture
 from bench.api.data import Document
 from bench.data.cuts import cut
 from bench.evaluation.statistics import with_intervals
-from bench.heads.pooling import mean
+from bench.heads.tensors import mean
 
 if TYPE_CHECKING:
     from numpy.typing import NDArray
