@@ -28,7 +28,7 @@ from bench.api.head import Encoding, Gold, Head, HeadModule, Window
 from bench.api.part import Requirement
 from bench.errors import DataError
 from bench.heads.lazy import F, Module, nn, torch
-from bench.heads.tensors import pick, probabilities
+from bench.heads.tensors import log_odds, pick, probabilities
 
 if TYPE_CHECKING:
     import numpy as np
@@ -337,9 +337,8 @@ class RelationModule(HeadModule, Module):
         for table in (self.kinds, self.distances):
             nn.init.normal_(table.weight, std=0.1)
         nn.init.normal_(self.label.weight, std=0.02)
-        rates = [min(max((count + 0.5) / (facts.candidates + 1.0), 1e-5), 0.9) for count in facts.related]
         with torch.no_grad():
-            self.label.bias.copy_(torch.tensor([math.log(rate / (1 - rate)) for rate in rates]))
+            self.label.bias.copy_(torch.tensor([log_odds(count, facts.candidates) for count in facts.related]))
 
     def loss(self, hidden: Tensor, batch: Mapping[str, Tensor]) -> Tensor:
         """Binary cross-entropy of every label of every candidate, weighted and summed.

@@ -25,7 +25,7 @@ from bench.api.part import Requirement
 from bench.errors import DataError
 from bench.heads.lazy import F, Module, nn, torch
 from bench.heads.mentions import Parts, Rates, Span, characters_of, cliques, measure, mention_graph, words_of
-from bench.heads.tensors import NEVER, dropout, entropy, highest, item_at, padded, pick, probabilities
+from bench.heads.tensors import NEVER, dropout, entropy, highest, item_at, log_odds, padded, pick, probabilities
 
 if TYPE_CHECKING:
     from torch import Tensor
@@ -289,10 +289,10 @@ class SpanModule(HeadModule, Module):
         pairs = windows * (shown / windows) ** 2 / 2
         with torch.no_grad():
             for i, label in enumerate(rates.labels):
-                self.fragment.bias[i] = _log_odds(rates.fragments[label], rates.words * self.width)
-                self.count_bias[0, i] = _log_odds(rates.alone[label], shown)
-                self.count_bias[1:, i] = _log_odds(rates.joined[label], rates.links + NEGATIVES * windows)
-            self.link.bias[0] = _log_odds(rates.links, pairs)
+                self.fragment.bias[i] = log_odds(rates.fragments[label], rates.words * self.width)
+                self.count_bias[0, i] = log_odds(rates.alone[label], shown)
+                self.count_bias[1:, i] = log_odds(rates.joined[label], rates.links + NEGATIVES * windows)
+            self.link.bias[0] = log_odds(rates.links, pairs)
             self.count_bias[1:] -= self.link.bias  # the mean link, which a candidate of several parts is given, starts there
 
     def in_context(self, hidden: Tensor, batch: Mapping[str, Tensor]) -> Tensor:
@@ -499,11 +499,6 @@ class _Parts:
         flat = there[..., first] * self.links.shape[-1] + there[..., second]
         pairs = self.links.flatten(1).gather(1, flat.flatten(1)).view_as(flat)
         return (pairs * both).sum(-1) / both.sum(-1).clamp(min=1)
-
-
-def _log_odds(positive: float, total: float) -> float:
-    rate = min(max((positive + 0.5) / (total + 1.0), 1e-5), 0.9)
-    return math.log(rate / (1 - rate))
 
 
 def _in_order(spans: list[tuple[int, int]], found: list[tuple[int, ...]]) -> list[tuple[int, ...]]:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Mapping
 from typing import TYPE_CHECKING
 
@@ -58,6 +59,12 @@ def dropout(source: Tensor, share: float, batch: Mapping[str, Tensor], place: in
         generator = torch.Generator().manual_seed(seed ^ place)
         row[:length] = torch.rand(row[:length].shape, generator=generator) >= share
     return source * (mask / (1 - share)).to(source)
+
+
+def log_odds(positive: float, total: float) -> float:
+    """The logit that a bias starts at: of a count out of a total, smoothed."""
+    rate = min(max((positive + 0.5) / (total + 1.0), 1e-5), 0.9)
+    return math.log(rate / (1 - rate))
 
 
 def probabilities(logits: Tensor) -> Tensor:
