@@ -7,9 +7,8 @@ from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-import numpy as np
-
 from bench.api.data import Document
+from bench.data.batches import evenly
 from bench.data.concepts import ConceptDictionary
 from bench.evaluation import class_thresholds, thresholds
 from bench.evaluation.funnel import Funnel
@@ -227,8 +226,7 @@ def dev_states(
 
     states = []
     for name, one in data.items():
-        count = len(one.splits["dev"])
-        chosen = np.unique(np.linspace(0, count - 1, min(count, max(1, ERROR_WINDOWS // len(data)))).round().astype(int))
+        chosen = evenly(len(one.splits["dev"]), max(1, ERROR_WINDOWS // len(data)))
         states += hidden_states(model, name, one, chosen.tolist(), "dev", device, pad)
     return states
 
