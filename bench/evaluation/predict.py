@@ -48,7 +48,6 @@ def predict(
     device: Device,
     pad: int,
     micro_batch: int = PADDED_TOKENS,
-    advance: Callable[[int], None] = lambda n: None,
     finish: Callable[[Sequence[Document]], Sequence[Document]] = tuple,
     see: Callable[[Window, Proposals], None] | None = None,
 ) -> Predicted:
@@ -62,7 +61,6 @@ def predict(
         device: where and in what precision.
         pad: id of the padding token.
         micro_batch: padded tokens of a batch at most.
-        advance: told the windows done after every batch.
         finish: leaves out what is too improbable and fills in concepts.
         see: told what was proposed in each window, where the head says so.
 
@@ -92,7 +90,6 @@ def predict(
                 if (proposals := data.head.proposals(window, prediction)) is not None:
                     see(window, proposals)
                 aside += perf_counter() - paused
-        advance(len(part))
     handed = tuple(joined(d, found[d.id]) for d in data.corpus[split])
     documents = tuple(finish(handed))
     return Predicted(documents, encoded.tokens, perf_counter() - started - aside, handed)
