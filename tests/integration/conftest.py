@@ -7,9 +7,11 @@ import pickle
 import signal
 import sys
 import traceback
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from contextlib import suppress
 from dataclasses import dataclass, field
+from functools import partial
+from importlib.util import find_spec
 from pathlib import Path
 from types import SimpleNamespace
 from typing import Any
@@ -115,6 +117,36 @@ def other_corpus(tmp_path_factory: pytest.TempPathFactory) -> Path:
     folder = tmp_path_factory.mktemp("other") / TASK
     load().get("tasks", TASK).synthesize(folder, 4, {"train": 4, "dev": 2, "test": 2})
     return folder
+
+
+@pytest.fixture(scope="session", autouse=True)
+def arms_counted_once() -> Iterator[None]:
+    """The arms of bench are built on the meta device once for the same model, budget, tasks and heads, not once a run.
+
+    That is a third of a tiny run. What a test brings is always counted; `tests/unit/test_parity.py` counts without this.
+    """
+    if find_spec("torch") is None:
+        yield
+        return
+    from bench.invariants import parity
+
+    build, known = parity._on_meta, dict[Any, Any]()
+
+    def counted(arm: Any, tasks: Any, budget: Any, backbone: Any, heads: Any) -> Any:
+        if not type(arm).__module__.startswith("bench_plugins.") or not isinstance(backbone, partial):
+            return build(arm, tasks, budget, backbone, heads)
+        torch = sys.modules["torch"]
+        with torch.random.fork_rng(devices=[]):
+            made = {task: parity._head(make) for task, make in heads.items()}
+        sizes = [(task, sum(p.numel() for p in head.parameters() if p.requires_grad)) for task, head in made.items()]
+        key = (type(arm), arm.name, *tasks, budget, backbone.func, *backbone.args, *sizes)
+        if key not in known:
+            known[key] = build(arm, tasks, budget, backbone, heads)
+        return known[key]
+
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(parity, "_on_meta", counted)
+        yield
 
 
 @pytest.fixture
