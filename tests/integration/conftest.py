@@ -5,6 +5,7 @@ from __future__ import annotations
 import os
 import pickle
 import signal
+import subprocess
 import sys
 import traceback
 from collections.abc import Callable, Iterator, Sequence
@@ -23,6 +24,7 @@ from bench.config import RunConfig
 from bench.hooks import hookimpl
 from bench.registry import Registry, load
 from bench.reporting import SilentReporter
+from bench.results.layout import LOCK
 
 TASK = "2015-T14"
 
@@ -242,6 +244,88 @@ def started(work: Callable[[Told], Any], timeout: float = 240) -> Callable[[], C
         return Child(None, answer.pop("code", 0), **answer)
 
     return wait
+
+
+class Forked(subprocess.Popen[Any]):
+    """A `subprocess.Popen` for which ``python -m bench …`` is a fork of this process, where everything is imported already.
+
+    The words, the folder, the environment and the streams are those of a process of its own; other programs are executed.
+    """
+
+    def _execute_child(self, words: Any, *rest: Any) -> None:
+        cwd, environ, pipes = rest[4], rest[5], rest[9:15]
+        if list(words[1:2]) != ["-m"] or words[2] not in ("bench", "bench.launchers.guarded"):
+            super()._execute_child(words, *rest)  # type: ignore[misc]
+            return
+        sys.stdout.flush()
+        sys.stderr.flush()
+        self.pid = os.fork()
+        if self.pid == 0:
+            code = 70
+            with suppress(BaseException):
+                _let_go(pipes[1], pipes[2], pipes[4])
+                code = _as_bench(words[2:], cwd, environ, (pipes[0], pipes[3], pipes[5]))
+            os._exit(code)
+        self._child_created = True
+        self._close_pipe_fds(*pipes)  # type: ignore[attr-defined]
+
+
+def _let_go(*pipes: int) -> None:
+    """Of the other end of its pipes, and of locks: what a process of its own would not have inherited."""
+    for pipe in pipes:
+        if pipe >= 0:
+            os.close(pipe)
+    nothing = os.open(os.devnull, os.O_RDWR)
+    for entry in [*Path("/proc/self/fd").iterdir()]:
+        with suppress(OSError):
+            if entry.readlink().name == LOCK:
+                os.dup2(nothing, int(entry.name))
+
+
+def _as_bench(words: Sequence[str], cwd: Any, environ: Any, streams: Sequence[int]) -> int:
+    for number, stream in enumerate(streams):
+        if stream >= 0:
+            os.dup2(stream, number)
+    for number in (signal.SIGINT, signal.SIGTERM):
+        signal.signal(number, signal.default_int_handler if number == signal.SIGINT else signal.SIG_DFL)
+    sys.stdout, sys.stderr = (os.fdopen(number, "w", encoding="utf-8", closefd=False) for number in (1, 2))
+    if cwd is not None:
+        os.chdir(cwd)
+    if environ is not None:
+        os.environ.clear()
+        os.environ.update(environ)
+    sys.path[:0] = [one for one in os.environ.get("PYTHONPATH", "").split(os.pathsep) if one and one not in sys.path]
+    module, *typed = words
+    if module == "bench.launchers.guarded":
+        from bench.launchers import guarded
+
+        becomes: list[list[str]] = []
+        os.execv = lambda program, line: becomes.append(line)  # type: ignore[assignment, misc]
+        guarded.main(typed)
+        typed = becomes[0][3:]
+    from bench.cli import main
+
+    try:
+        return main(typed)
+    except SystemExit as end:
+        return end.code if isinstance(end.code, int) else int(end.code is not None)
+    finally:
+        sys.stdout.flush()
+        sys.stderr.flush()
+
+
+@pytest.fixture(scope="session")
+def imported(small_corpus: Path) -> None:
+    """What a run imports on its way is in this process."""
+    from bench.runner import run
+
+    run(RunConfig(task=(TASK,), data={TASK: str(small_corpus)}, model="tiny-bert", max_length=64), load(), dry_run=True)
+
+
+@pytest.fixture
+def forks(imported: None, monkeypatch: pytest.MonkeyPatch) -> None:
+    """The runs of a study, and whatever else is typed, are forks of this process: seconds of imports less for each."""
+    monkeypatch.setattr(subprocess, "Popen", Forked)
 
 
 def files(folder: Path) -> dict[str, bytes]:

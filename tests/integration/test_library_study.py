@@ -8,6 +8,7 @@ import pytest
 
 pytest.importorskip("torch")
 pytest.importorskip("peft")
+pytestmark = pytest.mark.usefixtures("forks")
 
 import bench
 from bench.cli.parser import Parser, parse
