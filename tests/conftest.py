@@ -61,6 +61,10 @@ settings.register_profile("ci", deadline=None, suppress_health_check=_slow, dera
 settings.load_profile("ci" if os.environ.get("CI") or os.environ.get("TOX_ENV_NAME") else "dev")
 
 
+LEFT: set[str] = set()
+"""Tests that the core environments have asked."""
+
+
 class Alone:
     """Notes whether a test depends on what else is installed: whether it looked for a package that is not, or began a process.
 
@@ -130,9 +134,17 @@ def _asked() -> set[str]:
     return set.intersection(*(set(record["passed"]) for record in records))
 
 
+def pytest_report_header() -> str | None:
+    """Says what is left out."""
+    return f"left to the core environments: {len(LEFT)} tests that they passed on these files" if LEFT else None
+
+
 def pytest_configure(config: pytest.Config) -> None:
-    """A core environment keeps a record of what it asked; tox names the folder."""
-    if "BENCH_ASKED" not in os.environ or find_spec("torch") is not None:
+    """A core environment keeps a record of what it asked, the full one leaves that out; tox names the folder."""
+    if "BENCH_ASKED" not in os.environ:
+        return
+    if find_spec("torch") is not None:
+        LEFT.update(_asked())
         return
     config.pluginmanager.register(Alone())
     if not hasattr(config, "workerinput"):
@@ -141,9 +153,9 @@ def pytest_configure(config: pytest.Config) -> None:
 
 def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item]) -> None:
     """Skips what this machine has no torch, device or corpora for, and what is for the night, saying which."""
-    if "BENCH_ASKED" in os.environ and find_spec("torch") is not None and (asked := _asked()):
-        config.hook.pytest_deselected(items=[item for item in items if item.nodeid in asked])
-        items[:] = [item for item in items if item.nodeid not in asked]
+    if LEFT:
+        config.hook.pytest_deselected(items=[item for item in items if item.nodeid in LEFT])
+        items[:] = [item for item in items if item.nodeid not in LEFT]
     torch = find_spec("torch") is not None
     nightly = "nightly" in config.option.markexpr or os.environ.get("BENCH_NIGHTLY", "") not in ("", "0")
     for item in items:
