@@ -21,7 +21,9 @@ from bench.registry import load
 PAGE = Path(__file__).parents[2] / "docs" / "python.md"
 SMALL = {
     # in place of a budget that takes minutes
-    "tokens=200_000": 'tokens=3000, model="tiny-bert", batch_tokens=256, micro_batch=256, max_length=64, waive="smoke", tracker="none"',
+    "tokens=200_000": (
+        'tokens=3000, model="tiny-bert", batch_tokens=256, micro_batch=256, max_length=64, waive="smoke", tracker="none"'
+    ),
     'by=["arch"]': 'by=["arch"], allow=["waivers"]',  # short runs waive the gate
     "jobs=2": "jobs=2, dry_run=True",  # thirty runs
 }

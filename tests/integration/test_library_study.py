@@ -8,7 +8,6 @@ import pytest
 
 pytest.importorskip("torch")
 pytest.importorskip("peft")
-pytestmark = pytest.mark.usefixtures("forks")
 
 import bench
 from bench.cli.parser import Parser, parse
@@ -17,6 +16,7 @@ from bench.errors import UsageError
 from bench.registry import load
 from bench.studies.study import find_study
 
+pytestmark = pytest.mark.usefixtures("forks")
 GRID = {"lr": [0.001, 0.002]}
 
 
