@@ -185,6 +185,13 @@ def tiny(small_corpus: Path, tmp_path: Path, quick_smoke: None) -> Callable[...,
     return make
 
 
+@pytest.fixture
+def pair(tiny: Callable[..., RunConfig], small_corpus: Path, other_corpus: Path) -> Callable[..., RunConfig]:
+    """Makes configurations of short runs of two tasks; the other one is `task_like("second")`."""
+    data = {TASK: str(small_corpus), "second": str(other_corpus)}
+    return lambda **changes: tiny(**({"task": tuple(data), "data": data} | changes))
+
+
 @dataclass
 class Child:
     """What became of a forked process: the signal that ended it, or what it raised, or what it returned."""
