@@ -122,7 +122,8 @@ def _digest() -> str:
     found = hashlib.sha256()
     for folder in ("bench", "plugins", "tasks", "tests", "docs", "benchmarks", "examples", "."):
         for path in sorted((ROOT / folder).glob("*" if folder == "." else "**/*")):
-            if path.is_file() and "__pycache__" not in path.parts and not path.name.startswith("."):
+            made = any(part in ("__pycache__", "build", "dist") or part[:1] == "." for part in path.relative_to(ROOT).parts)
+            if path.is_file() and not made and ".egg-info" not in str(path):
                 found.update(f"{path.relative_to(ROOT)}\0".encode() + hashlib.sha256(path.read_bytes()).digest())
     return found.hexdigest()
 
