@@ -9,7 +9,7 @@ and compared with nothing.
 from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Mapping, Sequence
-from dataclasses import dataclass, field, replace
+from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING, Any
 
 from bench.adapters.ranks import FUSION, smallest_common_rank, solve_ranks
@@ -22,6 +22,8 @@ from bench.api.architecture import (
     ParameterBudget,
 )
 from bench.errors import BenchError, InvariantError
+from bench.results.invariants import ArmParameters, Parity
+from bench.results.reading import narrowed, plain
 
 if TYPE_CHECKING:
     from torch import nn
@@ -33,76 +35,29 @@ _BASE = "base model"
 _HEAD = "head of "
 
 
-@dataclass(frozen=True)
-class ParityRow:
-    """What one arm trains.
+@dataclass(frozen=True, kw_only=True)
+class ParityRow(ArmParameters):
+    """What one arm trains, and what a plan needs to know of it.
 
     Args:
-        arm: the architecture.
         groups: components, such as adapter names and ``fusion``, and ``head of TASK`` to their trainable parameters.
-        adapters: parameters of all components but the fusion.
-        fusion: parameters of the fusion.
-        heads: parameters of all heads.
-        active: task to the parameters its batches use, its head included.
-        ratio: adapters + fusion over the largest such count of the group.
-        ratio_all: the same for all trainable parameters.
-        ranks: adapter name to its commonest rank.
         products: as `active`, without embedding tables, which are looked up and not multiplied with.
         passes: task to passes of the base model.
         frozen: weights of the base model's linear layers that are not trained.
     """
 
-    arm: str
     groups: Mapping[str, int]
-    adapters: int
-    fusion: int
-    heads: int
-    active: Mapping[str, int]
-    ratio: float
-    ratio_all: float
-    ranks: Mapping[str, int]
     products: Mapping[str, int]
     passes: Mapping[str, int]
     frozen: int
 
-    @property
-    def total(self) -> int:
-        """All trainable parameters."""
-        return self.adapters + self.fusion + self.heads
 
-    def as_json(self) -> dict[str, Any]:
-        """JSON-able."""
-        return {
-            "arm": self.arm, "adapters": self.adapters, "fusion": self.fusion, "heads": self.heads, "total": self.total,
-            "active": dict(self.active), "ratio": self.ratio, "ratio_all": self.ratio_all, "ranks": dict(self.ranks),
-        }  # fmt: skip
-
-
-@dataclass(frozen=True)
-class ParityReport:
-    """The group's counts, and how the arm that runs spends the budget.
-
-    Args:
-        arm: the architecture that runs.
-        group: that it names; None where it is compared with nothing.
-        plan: what its module says of the budget, such as its ranks.
-        rows: one an arm, in the order given.
-        holds: whether the rule holds.
-        problem: why it does not, else None; only a waived invariant leaves one.
-        waived: whether it was waived.
-        notes: what a reader should know, such as arms that are the same.
-        uncounted: installed arms that cannot be counted, to the reason; nothing is said of them.
-    """
+@dataclass(frozen=True, kw_only=True)
+class ParityReport(Parity):
+    """The group's counts, and how the arm that runs spends the budget; `rows` in the order given."""
 
     arm: str
-    group: str | None
-    plan: Mapping[str, Any]
     rows: tuple[ParityRow, ...]
-    holds: bool
-    problem: str | None
-    waived: bool
-    notes: tuple[str, ...]
-    uncounted: Mapping[str, str] = field(default_factory=dict)
 
     @property
     def matched(self) -> bool:
@@ -114,13 +69,13 @@ class ParityReport:
         """The arm that runs."""
         return next(row for row in self.rows if row.arm == self.arm)
 
+    def record(self) -> Parity:
+        """What a result says of it."""
+        return replace(narrowed(Parity, self), rows=tuple(narrowed(ArmParameters, row) for row in self.rows))
+
     def as_json(self) -> dict[str, Any]:
-        """JSON-able, as the result stores it."""
-        return {
-            "arm": self.arm, "rule": RULE, "holds": self.holds, "waived": self.waived, "problem": self.problem,
-            "rows": [row.as_json() for row in self.rows], "plan": dict(self.plan), "notes": list(self.notes),
-            "uncounted": dict(self.uncounted), "group": self.group,
-        }  # fmt: skip
+        """JSON-able, as the plan shows it."""
+        return {name: value for name, value in plain(self.record()).items() if name != "status"}
 
     def warning(self) -> str | None:
         """What a user is told of an arm outside every group, or of the arms that are left out; None where there are none."""
@@ -217,8 +172,10 @@ def check(
             hint = f"The smallest that works for every arm is --rank {smallest}."
         raise InvariantError("parity", f"{problem}.", hint)
     return ParityReport(
-        arm, own.group, counts[arm].facts, rows, problem is None, problem, not budget.strict, _notes(counted, tasks), uncounted
-    )
+        status=UNMATCHED if own.group is None else "held" if budget.strict else "waived",
+        arm=arm, rule=RULE, holds=problem is None, waived=not budget.strict, problem=problem, rows=rows,
+        plan=counts[arm].facts, notes=_notes(counted, tasks), uncounted=uncounted, group=own.group,
+    )  # fmt: skip
 
 
 def count(model: ArchitectureModule, heads: Mapping[str, nn.Module]) -> dict[str, int]:
@@ -337,6 +294,7 @@ def _rows(counts: Mapping[str, _Count]) -> tuple[ParityRow, ...]:
                 adapters=body - found.groups.get(FUSION, 0),
                 fusion=found.groups.get(FUSION, 0),
                 heads=heads(found.groups),
+                total=sum(found.groups.values()),
                 active=found.active,
                 ratio=body / largest,
                 ratio_all=sum(found.groups.values()) / largest_all,

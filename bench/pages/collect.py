@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import re
 from collections import Counter
-from collections.abc import Collection, Iterable, Mapping, Sequence
+from collections.abc import Collection, Iterable, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
@@ -14,8 +14,10 @@ from bench.errors import RunStateError, UsageError
 from bench.pages.curves import SOME, Curves, read_curves
 from bench.pages.held import Held
 from bench.registry import Registry, load
+from bench.results.evidence import Gradients
 from bench.results.layout import RESULT
-from bench.results.schema import Result, TaskScores, pick
+from bench.results.schema import Result
+from bench.results.scores import interval_of, score_of
 from bench.results.store import find_run, is_run, read_result
 from bench.studies.finished import kind_of
 from bench.studies.study import STUDIES, STUDY, Study, read_study
@@ -58,22 +60,18 @@ class Run:
         return int(self.result.config.get("seed", 0))
 
     def metric(self, task: str) -> str | None:
-        """Dotted path of a task's primary metric; None where the result does not tell it."""
-        head = self.result.headline
-        if task == head.task:
-            return head.metric
-        rows = self.result.extra.get("macro", {}).get("tasks", ())
-        return next((str(row["metric"]) for row in rows if row["task"] == task), None)
+        """Dotted name of a task's primary metric; None where the result does not tell it."""
+        return self.result.metric(task)
 
-    def stages(self, task: str) -> dict[str, Mapping[str, Any]]:
-        """Stage to the task's scores on the test split, ``trained`` first."""
-        scores: TaskScores = self.result.scores[task]
-        return {"trained": scores.trained} | ({} if scores.quantized is None else {"quantized": scores.quantized})
+    @property
+    def gradients(self) -> Gradients:
+        """What the gradients of its tasks did to one another; empty of a single task."""
+        return Gradients() if self.result.together is None else self.result.together.gradients
 
-    def score(self, task: str, stage: str | None = None) -> float | None:
-        """A task's primary metric on the test split, at the last stage unless one is named."""
-        metric, stages = self.metric(task), self.stages(task)
-        return None if metric is None else pick(stages.get(stage or [*stages][-1], {}), metric)
+    def score(self, task: str, quantized: bool = False) -> float | None:
+        """A task's primary metric on the test split, at the last stage; or of the quantized model alone, None without one."""
+        metric, scores = self.metric(task), self.result.scores[task]
+        return None if metric is None else score_of(scores.quantized if quantized else scores.last, metric)
 
     def unquantized(self, task: str) -> float | None:
         """A task's primary metric with the same adapters on the unquantized base; None where it was not measured.
@@ -83,20 +81,14 @@ class Run:
         metric, scores = self.metric(task), self.result.scores[task]
         beside = scores.baselines.get("unquantized")
         at_load = scores.quantized is not None and self.result.resolved("quant_when") == "load"
-        if metric is None or (at_load and beside is None):
+        if metric is None:
             return None
-        return pick(beside if at_load and beside is not None else scores.trained, metric)
+        return score_of(beside if at_load else scores.trained, metric)
 
     def interval(self, task: str) -> tuple[float, float] | None:
         """The interval over documents of what `score` gives."""
         metric = self.metric(task)
-        if metric is None:
-            return None
-        found: Any = [*self.stages(task).values()][-1]
-        for part in metric.split(".")[:-1]:
-            found = found.get(part, {}) if isinstance(found, Mapping) else {}
-        bounds = found.get("ci95") if isinstance(found, Mapping) else None
-        return None if bounds is None else (float(bounds[0]), float(bounds[1]))
+        return None if metric is None else interval_of(self.result.scores[task].last, metric)
 
 
 @dataclass(frozen=True)
