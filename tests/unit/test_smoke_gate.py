@@ -17,9 +17,9 @@ from torch import Tensor, nn  # noqa: E402
 
 from bench.errors import InvariantError  # noqa: E402
 from bench.invariants import smoke  # noqa: E402
-from bench.invariants.diagnosis import SmokeReport  # noqa: E402
 from bench.invariants.smoke import CHUNK, EXAMPLES, SHORT, Examples, Gate, pick, sample, update_examples  # noqa: E402
 from bench.invariants.tokens import Tally  # noqa: E402
+from bench.results.invariants import SmokeReport  # noqa: E402
 
 SIZE = 30
 
