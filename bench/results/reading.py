@@ -13,6 +13,8 @@ from functools import cache
 from types import NoneType, UnionType
 from typing import Any, Literal, TypeVar, Union, get_args, get_origin, get_type_hints
 
+from bench.errors import RunStateError
+
 Kind = TypeVar("Kind")
 _WORDS = {float: "a number", int: "an integer", str: "text", bool: "true or false"}
 
@@ -33,7 +35,7 @@ def read_as(kind: Any, value: Any, place: str = "", whole: bool = False) -> Any:
         ValueError: what is wrong where, and what was wanted; never the value.
     """
     origin, inner = get_origin(kind), get_args(kind)
-    if kind is Any:
+    if kind is Any or (isinstance(kind, type) and type(value) is kind):
         return value
     if isinstance(kind, type) and is_dataclass(kind) and isinstance(value, Mapping):
         hints = _hints(kind)
@@ -64,9 +66,31 @@ def read_as(kind: Any, value: Any, place: str = "", whole: bool = False) -> Any:
             return origin(read_as(hint, one, _below(place, i), whole) for i, (hint, one) in pairs)
     if kind is float and value is None:
         return math.nan
-    if type(value) is kind or (kind is float and type(value) is int):
+    if kind is float and type(value) is int:
         return value
     raise ValueError(f"{place} is of the type {type(value).__name__}; wanted {_WORDS.get(kind, 'an object or a list')}")
+
+
+def check_version(value: Any, versions: tuple[int, ...], source: str, what: str) -> Mapping[str, Any]:
+    """Parsed JSON of a file that says of which version its layout is.
+
+    Args:
+        value: the parsed JSON.
+        versions: that can be read.
+        source: named in errors.
+        what: it should be, e.g. ``a result of bench``.
+
+    Raises:
+        RunStateError: it says of none, or of another.
+    """
+    if not isinstance(value, Mapping) or "schema_version" not in value:
+        raise RunStateError(f"{source} is not {what}: it has no schema_version.")
+    if value["schema_version"] not in versions:
+        raise RunStateError(
+            f"{source} has schema version {value['schema_version']!r}; this bench reads {' and '.join(map(str, versions))}.",
+            "Read it with the bench that wrote it, or upgrade: pip install -U bench-suite",
+        )
+    return value
 
 
 def plain(value: Any) -> Any:

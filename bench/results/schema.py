@@ -20,7 +20,7 @@ from bench.results.evidence import (
     Training,
 )
 from bench.results.invariants import Invariants
-from bench.results.reading import plain, read_as
+from bench.results.reading import check_version, plain, read_as
 from bench.results.scores import Interval, Scores
 from bench.results.version_1 import from_version_1
 
@@ -233,18 +233,11 @@ def current(value: Any, source: str) -> Mapping[str, Any]:
     Raises:
         RunStateError: it is no result, of another schema version, or damaged.
     """
-    if not isinstance(value, Mapping) or "schema_version" not in value:
-        raise RunStateError(f"{source} is not a result of bench: it has no schema_version.")
-    version = value["schema_version"]
-    if version not in VERSIONS:
-        raise RunStateError(
-            f"{source} has schema version {version!r}; this bench reads {' and '.join(map(str, VERSIONS))}.",
-            "Read it with the bench that wrote it, or upgrade: pip install -U bench-suite",
-        )
-    if version == SCHEMA_VERSION:
+    value = check_version(value, VERSIONS, source, "a result of bench")
+    if value["schema_version"] == SCHEMA_VERSION:
         return value
     try:
         return from_version_1(value) | {"schema_version": SCHEMA_VERSION}
     except (AttributeError, KeyError, TypeError) as error:
         what = f"it lacks {error.args[0]}" if isinstance(error, KeyError) else "scores or headline are no object"
-        raise RunStateError(f"{source} is not what schema version {version} promises: {what}.") from None
+        raise RunStateError(f"{source} is not what schema version 1 promises: {what}.") from None

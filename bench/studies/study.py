@@ -14,11 +14,12 @@ from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any
 
-from bench.api.study import Cost, StudyRun
+from bench.api.study import StudyRun
 from bench.config import RunConfig, from_mapping
 from bench.errors import RunStateError, UsageError
 from bench.naming import LONGEST_NAME
 from bench.results.layout import RESULT
+from bench.results.reading import check_version, read_as
 from bench.results.store import read_json, write_json
 
 SCHEMA_VERSION = 1
@@ -109,15 +110,7 @@ class Study:
             "settings": dict(self.settings),
             "runs": [
                 {
-                    "key": run.key,
-                    "role": run.role,
-                    "task": run.task,
-                    "seed": run.seed,
-                    "arm": run.arm,
-                    "group": run.group,
-                    "like": run.like,
-                    "run": run.run,
-                    "error": run.error,
+                    **vars(run),
                     "estimate": None if run.estimate is None else vars(run.estimate),
                     "config": self.config_of(run).as_json(),
                 }
@@ -138,13 +131,7 @@ class Study:
         Raises:
             RunStateError: another schema version, or not a study.
         """
-        if not isinstance(value, Mapping) or "schema_version" not in value:
-            raise RunStateError(f"{source} is not a study of bench: it has no schema_version.")
-        if value["schema_version"] != SCHEMA_VERSION:
-            raise RunStateError(
-                f"{source} has schema version {value['schema_version']!r}; this bench reads {SCHEMA_VERSION}.",
-                "Read it with the bench that wrote it, or upgrade: pip install -U bench-suite",
-            )
+        value = check_version(value, (SCHEMA_VERSION,), source, "a study of bench")
         try:
             runs = [_run(record, source) for record in value["runs"]]
             return cls(out, value["kind"], value["name"], dict(value["settings"]), runs, value["verdict"])
@@ -249,17 +236,6 @@ def _changes(kept: Study, planned: Study) -> str:
 
 def _run(record: Mapping[str, Any], source: str) -> StudyRun:
     config = from_mapping(record["config"], source)
-    estimate = record["estimate"]
-    return StudyRun(
-        key=str(record["key"]),
-        role=str(record["role"]),
-        task=record["task"],
-        seed=int(record["seed"]),
-        arm=str(record["arm"]),
-        config=config if record["like"] is None else replace(config, tokens_like=None),
-        like=record["like"],
-        group=record["group"],
-        run=record["run"],
-        error=record["error"],
-        estimate=None if estimate is None else Cost(**estimate),
-    )
+    config = config if record["like"] is None else replace(config, tokens_like=None)
+    run: StudyRun = read_as(StudyRun, {**record, "config": config})
+    return run
