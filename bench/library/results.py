@@ -54,11 +54,6 @@ class RunResult(Run, Tabular):
     """A finished run: `folder` of its files, and `result`, what ``result.json`` holds."""
 
     @property
-    def id(self) -> str:
-        """The run's id."""
-        return self.result.id
-
-    @property
     def headline(self) -> Headline:
         """The one number."""
         return self.result.headline

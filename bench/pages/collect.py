@@ -19,6 +19,7 @@ from bench.results.layout import RESULT
 from bench.results.schema import Result
 from bench.results.scores import interval_of, score_of
 from bench.results.store import find_run, is_run, read_result
+from bench.studies.arms import Run as FinishedRun
 from bench.studies.finished import kind_of
 from bench.studies.study import STUDIES, STUDY, Study, read_study
 
@@ -29,39 +30,16 @@ ARM_FIELDS = ("arch", "quant", "quant_when", "model", "rank", "head", "gradients
 
 
 @dataclass(frozen=True)
-class Run:
-    """A finished run.
+class Run(FinishedRun):
+    """A finished run of a report.
 
     Args:
-        folder: of it.
-        result: what it found.
         arm: what it is compared as, e.g. ``A2``, or ``multi-task`` in a study of token control.
         curves: how it learned.
     """
 
-    folder: Path
-    result: Result
     arm: str
     curves: Curves
-
-    @property
-    def id(self) -> str:
-        """The run's id."""
-        return self.result.id
-
-    @property
-    def tasks(self) -> tuple[str, ...]:
-        """The tasks it was trained on, in its own order."""
-        return tuple(self.result.scores)
-
-    @property
-    def seed(self) -> int:
-        """The seed of its initialisation and order."""
-        return int(self.result.config.get("seed", 0))
-
-    def metric(self, task: str) -> str | None:
-        """Dotted name of a task's primary metric; None where the result does not tell it."""
-        return self.result.metric(task)
 
     @property
     def gradients(self) -> Gradients:
@@ -70,25 +48,21 @@ class Run:
 
     def score(self, task: str, quantized: bool = False) -> float | None:
         """A task's primary metric on the test split, at the last stage; or of the quantized model alone, None without one."""
-        metric, scores = self.metric(task), self.result.scores[task]
-        return None if metric is None else score_of(scores.quantized if quantized else scores.last, metric)
+        scores = self.result.scores[task]
+        return score_of(scores.quantized if quantized else scores.last, self.result.metric(task))
 
     def unquantized(self, task: str) -> float | None:
         """A task's primary metric with the same adapters on the unquantized base; None where it was not measured.
 
         A quantizer applied after training leaves it as the trained stage; one applied at load has it measured beside.
         """
-        metric, scores = self.metric(task), self.result.scores[task]
-        beside = scores.baselines.get("unquantized")
+        scores = self.result.scores[task]
         at_load = scores.quantized is not None and self.result.resolved("quant_when") == "load"
-        if metric is None:
-            return None
-        return score_of(beside if at_load else scores.trained, metric)
+        return score_of(scores.baselines.get("unquantized") if at_load else scores.trained, self.result.metric(task))
 
     def interval(self, task: str) -> tuple[float, float] | None:
         """The interval over documents of what `score` gives."""
-        metric = self.metric(task)
-        return None if metric is None else interval_of(self.result.scores[task].last, metric)
+        return interval_of(self.result.scores[task].last, self.result.metric(task))
 
 
 @dataclass(frozen=True)

@@ -22,11 +22,11 @@ def arms(evidence: Evidence) -> Table:
     )  # fmt: skip
     rows: list[tuple[Cell, ...]] = []
     for s in summaries(evidence):
-        rows.append((s.task, s.arm, len(s.runs), s.mean, s.spread, s.low, s.high, s.over, s.runs[0].metric(s.task)))
+        rows.append((s.task, s.arm, len(s.runs), s.mean, s.spread, s.low, s.high, s.over, s.runs[0].result.metric(s.task)))
     for task in evidence.tasks:
         run = evidence.of(task)[0]
         for name, value in _baselines(run, task):
-            rows.append((task, f"{name} (baseline)", None, value, None, None, None, "", run.metric(task)))
+            rows.append((task, f"{name} (baseline)", None, value, None, None, None, "", run.result.metric(task)))
     caption = (
         "The primary metric on the test split, after quantizing where a run quantized. The interval of several runs is t over "
         "seeds, cut at 0 and 1; that of a single one is a bootstrap over documents: they answer different questions."
@@ -159,7 +159,7 @@ def _rests_on(run: Run) -> Iterable[tuple[str, str]]:
 
 
 def _baselines(run: Run, task: str) -> list[tuple[str, float]]:
-    metric = run.metric(task) or ""
+    metric = run.result.metric(task)
     found = ((name, score_of(scores, metric)) for name, scores in run.result.scores[task].baselines.items())
     return [(name, value) for name, value in found if value is not None]
 

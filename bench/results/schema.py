@@ -195,11 +195,10 @@ class Result:
         """A field of the configuration as the run resolved it, else as it was given; None where there is none."""
         return self.config.get("resolved", {}).get(name, self.config.get(name))
 
-    def metric(self, task: str) -> str | None:
-        """Dotted name of a task's primary metric; None where the result does not tell it."""
-        if task == self.headline.task:
-            return self.headline.metric
-        return next((row.metric for row in self.macro.tasks if row.task == task), None) if self.macro is not None else None
+    def metric(self, task: str) -> str:
+        """Dotted name of a task's primary metric; empty where the result does not tell it."""
+        every = {row.task: row.metric for row in self.macro.tasks} if self.macro is not None else {}
+        return (every | {self.headline.task: self.headline.metric}).get(task, "")
 
     @classmethod
     def from_json(cls, value: Any, source: str = "The result") -> Result:
@@ -233,11 +232,11 @@ def current(value: Any, source: str) -> Mapping[str, Any]:
     Raises:
         RunStateError: it is no result, of another schema version, or damaged.
     """
-    value = check_version(value, VERSIONS, source, "a result of bench")
-    if value["schema_version"] == SCHEMA_VERSION:
-        return value
+    found = check_version(value, VERSIONS, source, "a result of bench")
+    if found["schema_version"] == SCHEMA_VERSION:
+        return found
     try:
-        return from_version_1(value) | {"schema_version": SCHEMA_VERSION}
+        return from_version_1(found) | {"schema_version": SCHEMA_VERSION}
     except (AttributeError, KeyError, TypeError) as error:
         what = f"it lacks {error.args[0]}" if isinstance(error, KeyError) else "scores or headline are no object"
         raise RunStateError(f"{source} is not what schema version 1 promises: {what}.") from None

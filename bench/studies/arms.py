@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
+from functools import cached_property
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -30,12 +31,10 @@ class Run:
     Args:
         folder: its folder.
         result: what it holds.
-        facts: of the contract.
     """
 
     folder: Path
     result: Result
-    facts: Mapping[str, Any]
 
     @classmethod
     def read(cls, folder: Path) -> Self:
@@ -44,8 +43,22 @@ class Run:
         Raises:
             RunStateError: it did not finish, or its result is damaged or of another schema version.
         """
-        result = read_result(folder)
-        return cls(folder, result, facts(result))
+        return cls(folder, read_result(folder))
+
+    @cached_property
+    def facts(self) -> Mapping[str, Any]:
+        """What it says of every field of the contract."""
+        return facts(self.result)
+
+    @property
+    def id(self) -> str:
+        """The run's id."""
+        return self.result.id
+
+    @property
+    def tasks(self) -> tuple[str, ...]:
+        """The tasks it was trained on, in its own order."""
+        return tuple(self.result.scores)
 
     @property
     def seed(self) -> int:
@@ -77,7 +90,7 @@ class Arm:
     @property
     def tasks(self) -> tuple[str, ...]:
         """That its runs were scored on."""
-        return tuple(self.runs[0].result.scores)
+        return self.runs[0].tasks
 
     def by_seed(self) -> dict[int, Run]:
         """Seed to its run; of several replicates the first."""
