@@ -21,6 +21,7 @@ _WORDS = {float: "a number", int: "an integer", str: "text", bool: "true or fals
 
 def read_as(kind: Any, value: Any, place: str = "", whole: bool = False) -> Any:
     """A value of parsed JSON as what a type hint says: a dataclass, a mapping, a tuple, a union, a literal or a plain value.
+    What is such a dataclass already stays as it is.
 
     Names that a dataclass does not know are passed over, and those that are missing take its defaults. ``null`` for a number
     is NaN, as `plain` writes it.
@@ -35,7 +36,7 @@ def read_as(kind: Any, value: Any, place: str = "", whole: bool = False) -> Any:
         ValueError: what is wrong where, and what was wanted; never the value.
     """
     origin, inner = get_origin(kind), get_args(kind)
-    if kind is Any or (isinstance(kind, type) and type(value) is kind):
+    if type(value) in _as_is(kind) or (isinstance(kind, type) and type(value) is kind):
         return value
     if isinstance(kind, type) and is_dataclass(kind) and isinstance(value, Mapping):
         hints = _hints(kind)
@@ -43,11 +44,8 @@ def read_as(kind: Any, value: Any, place: str = "", whole: bool = False) -> Any:
             raise ValueError(f"it lacks {', '.join(missing)}")
         if unknown := [_below(place, name) for name in value if whole and name not in hints]:
             raise ValueError(f"nothing is known of {', '.join(unknown)}")
-        known = {name: hint for name, hint in hints.items() if name in value}
-        return kind(**{name: read_as(hint, value[name], _below(place, name), whole) for name, hint in known.items()})
+        return kind(**_read_all({n: (hint, value[n]) for n, hint in hints.items() if n in value}, place, whole))
     if origin in (Union, UnionType):
-        if type(value) in inner:
-            return value
         options = [option for option in inner if option is not NoneType]
         for option in options[:-1]:
             try:
@@ -58,16 +56,13 @@ def read_as(kind: Any, value: Any, place: str = "", whole: bool = False) -> Any:
     if origin is Literal and value in inner:
         return value
     if origin in (Mapping, dict) and isinstance(value, Mapping):
-        return {str(name): read_as(inner[1], one, _below(place, name), whole) for name, one in value.items()}
+        return _read_all({str(name): (inner[1], one) for name, one in value.items()}, place, whole)
     if origin in (tuple, list) and isinstance(value, (list, tuple)):
         each = inner[:1] * len(value) if origin is list or inner[-1] is Ellipsis else inner
         if len(each) == len(value):
-            pairs = enumerate(zip(each, value, strict=True))
-            return origin(read_as(hint, one, _below(place, i), whole) for i, (hint, one) in pairs)
+            return origin(_read_all(dict(enumerate(zip(each, value, strict=True))), place, whole).values())
     if kind is float and value is None:
         return math.nan
-    if kind is float and type(value) is int:
-        return value
     raise ValueError(f"{place} is of the type {type(value).__name__}; wanted {_WORDS.get(kind, 'an object or a list')}")
 
 
@@ -117,6 +112,24 @@ def plain(value: Any) -> Any:
 def narrowed(kind: type[Kind], value: Any) -> Kind:
     """A dataclass as one that it extends, without the fields that it adds."""
     return kind(**{f.name: getattr(value, f.name) for f in fields(kind)})  # type: ignore[arg-type]
+
+
+def _read_all(values: dict[Any, tuple[Any, Any]], place: str, whole: bool) -> dict[Any, Any]:
+    """Each value as its hint says; most stand for themselves, and a report reads hundreds of results."""
+    return {
+        name: one if type(one) in _as_is(hint) else read_as(hint, one, _below(place, name), whole)
+        for name, (hint, one) in values.items()
+    }
+
+
+@cache
+def _as_is(kind: Any) -> frozenset[type]:
+    """Types of JSON values that stand for themselves under a type hint."""
+    if kind is Any:
+        return frozenset((dict, list, str, int, float, bool, NoneType))
+    if get_origin(kind) in (Union, UnionType):
+        return frozenset().union(*map(_as_is, get_args(kind)))
+    return frozenset((float, int)) if kind is float else frozenset((kind,)) & {int, str, bool, NoneType}
 
 
 @cache
