@@ -354,8 +354,8 @@ def test_bad_input_is_one_clear_message(make: Make, tmp_path: Path, capsys: pyte
     other = make(STRONG, arch="A2")
     result = other / "result.json"
     whole = result.read_text()
-    result.write_text(whole.replace('"schema_version": 1', '"schema_version": 99'))
-    assert "schema version 99; this bench reads 1" in failed(["compare", str(good), str(other)], capsys, 6)
+    result.write_text(whole.replace('"schema_version": 2', '"schema_version": 99'))
+    assert "schema version 99; this bench reads 1 and 2" in failed(["compare", str(good), str(other)], capsys, 6)
     result.write_text(whole[: len(whole) // 2])
     assert "truncated" in failed(["compare", str(good), str(other)], capsys, 6)
     assert "truncated" in failed(["compare", str(good.parent)], capsys, 6)
