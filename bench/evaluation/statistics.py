@@ -11,7 +11,7 @@ from collections.abc import Callable, Mapping, Sequence
 from typing import TYPE_CHECKING, Any
 
 from bench.naming import flatten
-from bench.results.scores import INTERVAL, Interval, Score, Scores
+from bench.results.scores import INTERVAL, FlatScores, Interval, Score
 
 if TYPE_CHECKING:
     import numpy as np
@@ -30,7 +30,7 @@ def with_intervals(
     resamples: int = RESAMPLES,
     seed: int = 0,
     names: Sequence[str] = ("f1",),
-) -> Scores:
+) -> FlatScores:
     """Scores of the summed rows by their dotted names, with the interval of every score of the given names.
 
     Every score is taken on the same resampled documents, so differences between them are paired. The interval is None where

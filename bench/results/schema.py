@@ -21,7 +21,7 @@ from bench.results.evidence import (
 )
 from bench.results.invariants import Invariants
 from bench.results.reading import check_version, plain, read_as
-from bench.results.scores import Interval, Scores
+from bench.results.scores import FlatScores, Interval
 from bench.results.version_1 import from_version_1
 
 SCHEMA_VERSION = 2
@@ -58,7 +58,7 @@ class BestCheckpoint:
 
     step: int
     tokens: int
-    scores: Scores
+    scores: FlatScores
 
 
 @dataclass(frozen=True)
@@ -73,20 +73,20 @@ class TaskScores:
         best: a budgeted run's best checkpoint on dev, where it is not the last.
     """
 
-    trained: Scores
-    quantized: Scores | None = None
-    dev: Mapping[str, Scores] = field(default_factory=dict)
-    baselines: Mapping[str, Scores] = field(default_factory=dict)
+    trained: FlatScores
+    quantized: FlatScores | None = None
+    dev: Mapping[str, FlatScores] = field(default_factory=dict)
+    baselines: Mapping[str, FlatScores] = field(default_factory=dict)
     best: BestCheckpoint | None = None
 
     @property
-    def stages(self) -> dict[Stage, Scores]:
+    def stages(self) -> dict[Stage, FlatScores]:
         """Stage to scores on the test split, ``trained`` first."""
-        every: dict[Stage, Scores | None] = {"trained": self.trained, "quantized": self.quantized}
+        every: dict[Stage, FlatScores | None] = {"trained": self.trained, "quantized": self.quantized}
         return {stage: scores for stage, scores in every.items() if scores is not None}
 
     @property
-    def last(self) -> Scores:
+    def last(self) -> FlatScores:
         """Scores on the test split at the last stage."""
         return self.trained if self.quantized is None else self.quantized
 

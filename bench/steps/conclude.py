@@ -20,7 +20,7 @@ from bench.results.invariants import Batch, Checkpoint, Invariants, Smoke, Statu
 from bench.results.layout import CHECKPOINTS
 from bench.results.reading import read_as
 from bench.results.schema import BestCheckpoint, Headline, Quantization, Result, Stage, TaskScores
-from bench.results.scores import Scores, interval_of, score_of
+from bench.results.scores import FlatScores, interval_of, score_of
 from bench.steps.base import attach, calibration_sample, quantized_base, trained_base
 from bench.steps.evidence import Efficiency, concepts_found, evidence
 from bench.steps.finish import Scoring, dev_states, save_trained, states_error
@@ -36,7 +36,7 @@ if TYPE_CHECKING:
     from bench.training.stage import Progress
 
 States = list[tuple["torch.Tensor", "torch.Tensor"]]
-ScoresBySplit = dict[str, dict[str, Scores]]
+ScoresBySplit = dict[str, dict[str, FlatScores]]
 """Split to task to scores."""
 
 
@@ -53,8 +53,8 @@ class Evaluated:
     """
 
     stages: Mapping[str, ScoresBySplit]
-    baselines: Mapping[str, Mapping[str, Scores]]
-    at_best: Mapping[str, Scores] | None
+    baselines: Mapping[str, Mapping[str, FlatScores]]
+    at_best: Mapping[str, FlatScores] | None
     quantization: Quantization
     evidence: Mapping[str, Any]
 
@@ -117,7 +117,7 @@ def _splits(scoring: Scoring, model: Any, stage: str, efficiency: Efficiency, st
 
 def _quantize(
     run: RunContext, trainer: Trainer, weights: QuantizedWeights | None, scoring: Scoring, efficiency: Efficiency
-) -> tuple[Quantization, ScoresBySplit, dict[str, Scores]]:
+) -> tuple[Quantization, ScoresBySplit, dict[str, FlatScores]]:
     """Errors and scores of the quantized model, always as it was saved and loaded again.
 
     The reference is the unquantized base with the very same adapters, in the same dtype; rounding to nearest is held against

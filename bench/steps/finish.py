@@ -17,7 +17,7 @@ from bench.evaluation.statistics import with_intervals
 from bench.evaluation.thresholds import Thresholds
 from bench.naming import flatten
 from bench.results.layout import ADAPTERS, PREDICTIONS, predictions_name
-from bench.results.scores import Scores, score_of
+from bench.results.scores import FlatScores, score_of
 from bench.results.statistics import Statistics, write_statistics
 from bench.results.store import write_json, write_predictions
 from bench.steps.concepts import TaskLinking
@@ -163,7 +163,7 @@ class Scoring:
         values = {name: self.selected(name, "dev", predicted[name].documents) for name in self.data}
         return values | {"mean": sum(values.values()) / len(values)}
 
-    def stage(self, model: TaskModel, stage: str, split: str, step: int | None = None) -> dict[str, Scores]:
+    def stage(self, model: TaskModel, stage: str, split: str, step: int | None = None) -> dict[str, FlatScores]:
         """Task to its scores with intervals; predictions (offsets and labels) and their statistics are saved beside the result.
 
         Args:
@@ -204,13 +204,13 @@ class Scoring:
         one = self.data[task]
         return one.task.statistics(one.corpus[split], predicted)
 
-    def scores(self, task: str, rows: Sequence[Mapping[str, float]]) -> Scores:
+    def scores(self, task: str, rows: Sequence[Mapping[str, float]]) -> FlatScores:
         """Official scores of statistics, with document-clustered intervals."""
         one = self.data[task]
         names = dict.fromkeys(path.rpartition(".")[2] for path in (one.task.metadata.primary_metric, "f1"))
         return with_intervals(rows, one.task.summarise, names=tuple(names))
 
-    def baselines(self, task: str) -> dict[str, Scores]:
+    def baselines(self, task: str) -> dict[str, FlatScores]:
         """Scores on test of what needs no model: a dictionary of the training mentions, where mentions are to be found."""
         one = self.data[task]
         if not one.head.finds_mentions:

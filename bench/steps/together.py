@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Any
 
 from bench.results.evidence import Macro, PrimaryScore, Together
 from bench.results.schema import Stage
-from bench.results.scores import Scores, score_of
+from bench.results.scores import FlatScores, score_of
 
 if TYPE_CHECKING:
     from bench.steps.planned import Planned
@@ -73,7 +73,7 @@ def transfer_between_phases(rows: Sequence[Mapping[str, Any]]) -> dict[str, Any]
     }  # fmt: skip
 
 
-def macro(data: Mapping[str, TaskData], scores: Mapping[str, Scores], stage: Stage) -> Macro | None:
+def macro(data: Mapping[str, TaskData], scores: Mapping[str, FlatScores], stage: Stage) -> Macro | None:
     """The mean of the tasks' primary metrics, with every one of them beside it; None for a run of one task.
 
     Args:

@@ -14,7 +14,7 @@ from bench.naming import flatten
 from bench.registry import Registry
 from bench.results.layout import RESULT
 from bench.results.schema import Result
-from bench.results.scores import Scores, numbers, score_of
+from bench.results.scores import FlatScores, numbers, score_of
 from bench.results.statistics import Statistics, read_statistics
 from bench.results.store import find_run, is_run, read_result
 from bench.stats.intervals import Measure
@@ -169,7 +169,7 @@ def measure_of(task: Task, metric: str) -> Measure:
     return lambda sums: flatten(task.summarise(sums))[metric]
 
 
-def metrics_of(tasks: Mapping[str, Task], scores: Mapping[str, Scores], asked: str | None) -> dict[str, str]:
+def metrics_of(tasks: Mapping[str, Task], scores: Mapping[str, FlatScores], asked: str | None) -> dict[str, str]:
     """Task to the metric that is compared: what was asked for, or the task's primary metric.
 
     Args:
