@@ -21,10 +21,10 @@ from bench.config import RunConfig, run_id
 from bench.data import faults, leaks
 from bench.errors import BenchError, DivergedError, Interrupted, OutOfMemory, RunStateError
 from bench.invariants import checkpoint as checkpoints
-from bench.invariants.batch import BatchReport
 from bench.modeling.noise import import_heavy
 from bench.registry import Registry
 from bench.reporting import Reporter, SilentReporter
+from bench.results.invariants import BatchReport
 from bench.results.layout import CHECKPOINTS, JOURNAL, PLAN, RESULT
 from bench.results.lock import RunLock
 from bench.results.store import find_run, read_result, write_result

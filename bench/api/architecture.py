@@ -9,7 +9,7 @@ from __future__ import annotations
 from abc import abstractmethod
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Any, ClassVar, Literal
+from typing import TYPE_CHECKING, Any, ClassVar, Final, Literal
 
 from bench.api.model import LinearShape, ModelSpec
 from bench.api.part import Part
@@ -27,7 +27,7 @@ else:
 
 BUDGET_GROUP = "budget"
 """The group of the arms that train as many parameters as ``--rank`` allows."""
-UNMATCHED = "not parameter-matched"
+UNMATCHED: Final = "not parameter-matched"
 """How a run of an arm outside every group is stamped."""
 TRAINED_WEIGHTS = "trained.safetensors"
 

@@ -12,11 +12,11 @@ from dataclasses import dataclass, field, replace
 from typing import TYPE_CHECKING, Any, ClassVar, Literal
 
 from bench.api.part import Part
+from bench.config import RunConfig
 from bench.errors import UsageError
 from bench.naming import bounded
 
 if TYPE_CHECKING:
-    from bench.config import RunConfig
     from bench.pages.content import Figure, Table
     from bench.studies.finished import FinishedStudy
 

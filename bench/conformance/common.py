@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING, Any
 
 from bench.api.part import Part
 from bench.conformance.workbench import expect, named
+from bench.naming import flatten
 
 if TYPE_CHECKING:
     from torch import Tensor, nn
@@ -31,18 +32,10 @@ def described(part: Part, citation: bool = True) -> None:
         expect(bool(need.module and need.install), f"requires names a package without module or install: {need!r}")
 
 
-def flat(scores: Mapping[str, Any], prefix: str = "") -> dict[str, float]:
-    """Nested scores by dotted path."""
-    found: dict[str, float] = {}
-    for name, value in scores.items():
-        path = f"{prefix}{name}"
-        if isinstance(value, Mapping):
-            found |= flat(value, f"{path}.")
-        elif isinstance(value, (int, float)) and not isinstance(value, bool):
-            found[path] = float(value)
-        elif hasattr(value, "item") and getattr(value, "ndim", 1) == 0:
-            found[path] = float(value.item())
-    return found
+def flat(scores: Mapping[str, Any]) -> dict[str, float]:
+    """The numbers of nested scores by dotted name."""
+    single = {name: v.item() if getattr(v, "ndim", 1) == 0 else v for name, v in flatten(scores).items()}
+    return {name: float(v) for name, v in single.items() if isinstance(v, (int, float)) and not isinstance(v, bool)}
 
 
 def dead(parameters: Mapping[str, nn.Parameter]) -> list[str]:

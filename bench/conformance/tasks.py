@@ -38,6 +38,7 @@ from bench.conformance.workbench import (
     without_heavy_imports,
 )
 from bench.data.cuts import joined
+from bench.naming import flatten
 
 
 def metadata(task: Task, bench: Workbench) -> str:
@@ -185,9 +186,7 @@ def _arrays(task: Task, corpus: Corpus) -> None:
     one, path = flat(task.summarise(sums)), task.metadata.primary_metric
     if path not in one:
         return
-    many: Any = task.summarise({key: np.array([value, 2 * value]) for key, value in sums.items()})
-    for part in path.split("."):
-        many = many[part]
+    many: Any = flatten(task.summarise({key: np.array([value, 2 * value]) for key, value in sums.items()})).get(path)
     expect(
         np.shape(many) == (2,) and math.isclose(float(many[0]), one[path], rel_tol=1e-9),
         f"summarise does not give an array of {path} for arrays of sums; write it with numpy operations",

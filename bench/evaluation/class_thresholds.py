@@ -14,8 +14,6 @@ from __future__ import annotations
 import math
 from collections.abc import Sequence
 from dataclasses import replace
-from functools import reduce
-from operator import getitem
 from typing import Any
 
 import numpy as np
@@ -24,6 +22,7 @@ from numpy.typing import NDArray
 from bench.api.data import Document
 from bench.api.task import Task
 from bench.evaluation.thresholds import FEWEST, GRID, HALF, odds
+from bench.naming import flatten
 
 
 def choose(gold: Sequence[Document], predicted: Sequence[Document], task: Task) -> dict[str, float]:
@@ -34,14 +33,14 @@ def choose(gold: Sequence[Document], predicted: Sequence[Document], task: Task) 
         predicted: the same documents in the same order, with a probability for every class.
         task: scores them.
     """
-    metric = task.metadata.selects_by.split(".")
+    metric = task.metadata.selects_by
     pairs = [(g, p) for g, p in zip(gold, predicted, strict=True) if p.judgements and not p.passages]
-    if not metric[-1].endswith("f1") or not pairs:
+    if not metric.endswith("f1") or not pairs:
         return {}
     classes = [j.name for j in pairs[0][1].judgements]
     count = {name: sum(any(j.chosen and j.name == name for j in g.judgements) for g, _ in pairs) for name in classes}
     common = sorted(classes, key=lambda name: (-count[name], name))
-    wanted = [name for name in common if name in metric] or common[1:]
+    wanted = [name for name in common if f".{name}." in f".{metric}."] or common[1:]
     scored = _Scored(task, pairs, classes)
     weights = np.ones(len(classes))
     found: dict[str, float] = {}
@@ -97,4 +96,4 @@ class _Scored:
     def _score(self, sums: NDArray[np.float64]) -> Any:
         """The selection metric of sums (…, names)."""
         scores = self.task.summarise({name: sums[..., n] for n, name in enumerate(self.names)})
-        return np.asarray(reduce(getitem, self.task.metadata.selects_by.split("."), scores))
+        return np.asarray(flatten(scores)[self.task.metadata.selects_by])

@@ -14,6 +14,7 @@ import torch
 
 from bench.data.batches import evenly
 from bench.data.cache import collate
+from bench.results.evidence import Latency
 from bench.training.loop import Device
 from bench.training.model import TaskData, TaskModel
 
@@ -27,7 +28,7 @@ FOR_P95 = 20
 """Windows below which no 95th percentile is given."""
 
 
-def latency(model: TaskModel, name: str, data: TaskData, device: Device, pad: int, seconds: float = SECONDS) -> dict[str, Any]:
+def latency(model: TaskModel, name: str, data: TaskData, device: Device, pad: int, seconds: float = SECONDS) -> Latency:
     """Seconds that a window takes at batch 1.
 
     Args:
@@ -62,12 +63,12 @@ def latency(model: TaskModel, name: str, data: TaskData, device: Device, pad: in
         if over():
             break
     tokens = [len(rows[index]["input_ids"]) for index in order[: len(taken)]]
-    return {
-        "p50": float(np.percentile(taken, 50)) if taken else None,
-        "p95": float(np.percentile(taken, 95)) if len(taken) >= FOR_P95 else None,
-        "windows": len(taken),
-        "tokens": float(np.mean(tokens)) if tokens else None,
-    }
+    return Latency(
+        float(np.percentile(taken, 50)) if taken else None,
+        float(np.percentile(taken, 95)) if len(taken) >= FOR_P95 else None,
+        len(taken),
+        float(np.mean(tokens)) if tokens else None,
+    )
 
 
 def _once(model: TaskModel, name: str, data: TaskData, row: dict[str, Any], device: Device, pad: int) -> float:

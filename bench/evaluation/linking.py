@@ -7,6 +7,7 @@ from dataclasses import dataclass
 
 from bench.api.data import Document, Mention
 from bench.data.concepts import ConceptDictionary, Linking, mention_words
+from bench.results.evidence import ConceptAccuracy
 
 RANKS = (1, 5, 20)
 
@@ -32,7 +33,7 @@ class Seen:
 
 def accuracies(
     gold: Sequence[Document], linking: Linking, seen: Seen, predicted: Sequence[Document] | None = None
-) -> dict[str, float | int | None]:
+) -> ConceptAccuracy:
     """Shares of mentions whose concept is found, over those that have one in gold.
 
     Args:
@@ -57,16 +58,16 @@ def accuracies(
             new.append(concept not in seen.concepts)
             places.append(ranked.index(concept) if concept in ranked else max(RANKS))
     first = [place == 0 for place in places]
-    return {
-        "mentions": len(places),
-        "unseen": known.count(False),
-        "new": sum(new),
-        "accuracy": _share(first),
-        "accuracy_seen": _share([right for right, one in zip(first, known, strict=True) if one]),
-        "accuracy_unseen": _share([right for right, one in zip(first, known, strict=True) if not one]),
-        "accuracy_new": _share([right for right, one in zip(first, new, strict=True) if one]),
+    return ConceptAccuracy(
+        mentions=len(places),
+        unseen=known.count(False),
+        new=sum(new),
+        accuracy=_share(first),
+        accuracy_seen=_share([right for right, one in zip(first, known, strict=True) if one]),
+        accuracy_unseen=_share([right for right, one in zip(first, known, strict=True) if not one]),
+        accuracy_new=_share([right for right, one in zip(first, new, strict=True) if one]),
         **{f"recall_at_{rank}": _share([place < rank for place in places]) for rank in RANKS},
-    }
+    )
 
 
 def _ranked(

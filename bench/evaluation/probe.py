@@ -27,6 +27,7 @@ from bench.data.batches import evenly
 from bench.data.cuts import cut
 from bench.evaluation.statistics import with_intervals
 from bench.heads.tensors import mean
+from bench.results.scores import interval_of
 
 if TYPE_CHECKING:
     from numpy.typing import NDArray
@@ -191,7 +192,8 @@ def probe(
         row = rows.setdefault(document, {f"{part}.{n}": 0.0 for n in range(count) for part in ("right", "all")})
         row[f"right.{kind}"] += hit
         row[f"all.{kind}"] += 1
-    told = with_intervals(list(rows.values()), lambda sums: _summary(sums, count), names=("balanced_accuracy",))
+    scores = with_intervals(list(rows.values()), lambda sums: _summary(sums, count), names=("balanced_accuracy",))
+    told = {"balanced_accuracy": scores["balanced_accuracy"], "ci95": interval_of(scores, "balanced_accuracy")}
     return told | {"chance": 1 / count, "penalty": penalty, "stretches": len(right)}
 
 

@@ -9,7 +9,7 @@ and compared with nothing.
 from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Mapping, Sequence
-from dataclasses import dataclass, field, replace
+from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING, Any
 
 from bench.adapters.ranks import FUSION, smallest_common_rank, solve_ranks
@@ -22,6 +22,8 @@ from bench.api.architecture import (
     ParameterBudget,
 )
 from bench.errors import BenchError, InvariantError
+from bench.results.invariants import ArmParameters, Parity
+from bench.results.reading import narrowed, plain
 
 if TYPE_CHECKING:
     from torch import nn
@@ -33,92 +35,36 @@ _BASE = "base model"
 _HEAD = "head of "
 
 
-@dataclass(frozen=True)
-class ParityRow:
-    """What one arm trains, counted on the meta device.
+@dataclass(frozen=True, kw_only=True)
+class ParityRow(ArmParameters):
+    """What one arm trains, and what a plan needs to know of it.
 
     Args:
-        arm: the architecture.
         groups: components, such as adapter names and ``fusion``, and ``head of TASK`` to their trainable parameters.
-        active: task to the parameters its batches use, its head included.
         products: as `active`, without embedding tables, which are looked up and not multiplied with.
         passes: task to passes of the base model.
         frozen: weights of the base model's linear layers that are not trained.
-        ranks: adapter name to its commonest rank.
         facts: what the module says of how the budget was spent.
-        ratio: `body` over the largest of the group.
-        ratio_all: the same for all trainable parameters.
     """
 
-    arm: str
     groups: Mapping[str, int]
-    active: Mapping[str, int]
     products: Mapping[str, int]
     passes: Mapping[str, int]
     frozen: int
-    ranks: Mapping[str, int]
     facts: Mapping[str, Any]
-    ratio: float = 1.0
-    ratio_all: float = 1.0
-
-    @property
-    def fusion(self) -> int:
-        """Parameters of the fusion."""
-        return self.groups.get(FUSION, 0)
-
-    @property
-    def heads(self) -> int:
-        """Parameters of all heads."""
-        return sum(number for name, number in self.groups.items() if name.startswith(_HEAD))
 
     @property
     def body(self) -> int:
         """All trainable parameters but the heads'."""
         return self.total - self.heads
 
-    @property
-    def adapters(self) -> int:
-        """Parameters of all components but the fusion."""
-        return self.body - self.fusion
 
-    @property
-    def total(self) -> int:
-        """All trainable parameters."""
-        return sum(self.groups.values())
-
-    def as_json(self) -> dict[str, Any]:
-        """JSON-able."""
-        return {
-            "arm": self.arm, "adapters": self.adapters, "fusion": self.fusion, "heads": self.heads, "total": self.total,
-            "active": dict(self.active), "ratio": self.ratio, "ratio_all": self.ratio_all, "ranks": dict(self.ranks),
-        }  # fmt: skip
-
-
-@dataclass(frozen=True)
-class ParityReport:
-    """The group's counts, and how the arm that runs spends the budget.
-
-    Args:
-        arm: the architecture that runs.
-        group: that it names; None where it is compared with nothing.
-        plan: what its module says of the budget, such as its ranks.
-        rows: one an arm, in the order given.
-        holds: whether the rule holds.
-        problem: why it does not, else None; only a waived invariant leaves one.
-        waived: whether it was waived.
-        notes: what a reader should know, such as arms that are the same.
-        uncounted: installed arms that cannot be counted, to the reason; nothing is said of them.
-    """
+@dataclass(frozen=True, kw_only=True)
+class ParityReport(Parity):
+    """The group's counts, and how the arm that runs spends the budget; `rows` in the order given."""
 
     arm: str
-    group: str | None
-    plan: Mapping[str, Any]
     rows: tuple[ParityRow, ...]
-    holds: bool
-    problem: str | None
-    waived: bool
-    notes: tuple[str, ...]
-    uncounted: Mapping[str, str] = field(default_factory=dict)
 
     @property
     def matched(self) -> bool:
@@ -130,13 +76,13 @@ class ParityReport:
         """The arm that runs."""
         return next(row for row in self.rows if row.arm == self.arm)
 
+    def record(self) -> Parity:
+        """What a result says of it."""
+        return replace(narrowed(Parity, self), rows=tuple(narrowed(ArmParameters, row) for row in self.rows))
+
     def as_json(self) -> dict[str, Any]:
-        """JSON-able, as the result stores it."""
-        return {
-            "arm": self.arm, "rule": RULE, "holds": self.holds, "waived": self.waived, "problem": self.problem,
-            "rows": [row.as_json() for row in self.rows], "plan": dict(self.plan), "notes": list(self.notes),
-            "uncounted": dict(self.uncounted), "group": self.group,
-        }  # fmt: skip
+        """JSON-able, as the plan shows it."""
+        return {name: value for name, value in plain(self.record()).items() if name != "status"}
 
     def warning(self) -> str | None:
         """What a user is told of an arm outside every group, or of the arms that are left out; None where there are none."""
@@ -233,8 +179,10 @@ def check(
             hint = f"The smallest that works for every arm is --rank {smallest}."
         raise InvariantError("parity", f"{problem}.", hint)
     return ParityReport(
-        arm, own.group, counts[arm].facts, rows, problem is None, problem, not budget.strict, _notes(counted, tasks), uncounted
-    )
+        status=UNMATCHED if own.group is None else "held" if budget.strict else "waived",
+        arm=arm, rule=RULE, holds=problem is None, waived=not budget.strict, problem=problem, rows=rows,
+        plan=counts[arm].facts, notes=_notes(counted, tasks), uncounted=uncounted, group=own.group,
+    )  # fmt: skip
 
 
 def count(model: ArchitectureModule, heads: Mapping[str, nn.Module]) -> dict[str, int]:
@@ -282,16 +230,14 @@ def _on_meta(
         active[task] = sum(used.values()) + groups.get(_HEAD + task, 0)
         products[task] = active[task] - sum(size for key, size in used.items() if key in tables)
     frozen = [one for one in budget.linears if id(model.backbone.get_submodule(one.name).weight) not in trained]
+    total, fusion = sum(groups.values()), groups.get(FUSION, 0)
+    of_heads = sum(number for name, number in groups.items() if name.startswith(_HEAD))
     return ParityRow(
-        architecture.name,
-        groups,
-        active,
-        products,
-        {task: model.passes(task) for task in tasks},
-        sum(one.inputs * one.outputs for one in frozen),
-        dict(model.ranks()),
-        model.facts(),
-    )
+        arm=architecture.name, groups=groups, adapters=total - of_heads - fusion, fusion=fusion, heads=of_heads, total=total,
+        active=active, products=products, passes={task: model.passes(task) for task in tasks},
+        frozen=sum(one.inputs * one.outputs for one in frozen), ranks=dict(model.ranks()), facts=model.facts(),
+        ratio=1.0, ratio_all=1.0,
+    )  # fmt: skip
 
 
 def _refuse_base(architecture: BaseArchitecture, counted: Mapping[str, int]) -> None:

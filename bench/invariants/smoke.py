@@ -23,8 +23,9 @@ from bench.data.batches import evenly
 from bench.errors import InvariantError
 from bench.invariants import diagnosis
 from bench.invariants.checkpoint import random_state, set_random_state
-from bench.invariants.diagnosis import Learner, SmokeReport
+from bench.invariants.diagnosis import Learner
 from bench.invariants.tokens import Tally
+from bench.results.invariants import SmokeReport
 
 UPDATES = 50
 EXAMPLES = 100

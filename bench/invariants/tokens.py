@@ -3,34 +3,14 @@
 from __future__ import annotations
 
 from collections.abc import Iterable, Mapping
-from dataclasses import asdict, dataclass
+from dataclasses import asdict
 from typing import TYPE_CHECKING, Any
 
 from bench.errors import InvariantError
+from bench.results.invariants import Account
 
 if TYPE_CHECKING:
     from torch import Tensor, nn
-
-
-@dataclass
-class Account:
-    """What one task has cost so far.
-
-    Args:
-        tokens: marked by the attention mask; the count that budgets control. Several passes count once.
-        padded: positions that hold no token.
-        supervised: positions that a loss was taken over.
-        examples: windows, repeats included.
-        updates: optimizer steps that held at least one of its examples.
-        flops: floating-point operations, forward and backward, padding and every pass included.
-    """
-
-    tokens: int = 0
-    padded: int = 0
-    supervised: int = 0
-    examples: int = 0
-    updates: int = 0
-    flops: int = 0
 
 
 class Ledger:

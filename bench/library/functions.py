@@ -67,7 +67,7 @@ def runs(*refs: Place, out: Place = "runs") -> Runs:
         RunStateError: nothing carries a name, a folder holds no finished run, or a result cannot be read.
     """
     finished, notes = read_runs([str(ref) for ref in refs or (out,)], Path(out))
-    return Runs([RunResult(run.folder, run.result, run.facts) for run in finished], notes)
+    return Runs([RunResult(run.folder, run.result) for run in finished], notes)
 
 
 def compare(

@@ -13,8 +13,9 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Literal
 
+from bench.errors import RunStateError
 from bench.results.layout import INFO, RESULT
-from bench.results.schema import SCHEMA_VERSION
+from bench.results.schema import OPTIONAL, VERSIONS, current
 
 State = Literal["finished", "unfinished", "damaged", "other schema"]
 HEAD = 8192
@@ -97,11 +98,8 @@ def needs_whole(names: Iterator[str] | list[str]) -> bool:
     Args:
         names: as `Entry.field` takes them.
     """
-    below = {
-        "scores", "invariants", "quantization", "timings", "memory", "hashes", "versions", "hardware", "git", "plan",
-        "training", "together", "macro", "calibration", "thresholds", "errors", "funnel", "overlap", "efficiency", "concepts",
-    }  # fmt: skip
-    return any(name.split(".")[0] in below for name in names)
+    below = {"scores", "invariants", "quantization", "timings", "memory", "hashes", "versions", "hardware", "git", *OPTIONAL}
+    return any(name.partition(".")[0] in below for name in names)
 
 
 def _decoded(path: str, head: bytes, end: bytes, whole: bool) -> tuple[State, dict[str, Any]]:
@@ -119,7 +117,7 @@ def _decoded(path: str, head: bytes, end: bytes, whole: bool) -> tuple[State, di
             return "damaged", {}
         if not isinstance(known, dict):
             return "damaged", {}
-    if known.get("schema_version") != SCHEMA_VERSION:
+    if known.get("schema_version") not in VERSIONS:
         return "other schema", {}
     # The writer ends with a brace and a line end; what a full disk or a copy cut off does not.
     if (
@@ -128,7 +126,10 @@ def _decoded(path: str, head: bytes, end: bytes, whole: bool) -> tuple[State, di
         or not isinstance(known.get("headline"), dict)
     ):
         return "damaged", {}
-    return "finished", known
+    try:
+        return "finished", dict(current(known, path)) if whole else known
+    except RunStateError:
+        return "damaged", {}
 
 
 def _members(text: str, last: str) -> dict[str, Any]:
@@ -159,10 +160,8 @@ def _started(path: Path) -> dict[str, Any]:
 
 
 def _at(place: Any, name: str) -> Any:
-    if isinstance(place, dict) and name in place:  # asking for a Mapping takes ten times as long
-        return place[name]
-    for part in name.split(".") if "." in name else ():
-        if not isinstance(place, dict) or part not in place:
-            return None
-        place = place[part]
-    return place if "." in name else None
+    """The value of a dotted name; the names of scores have dots themselves."""
+    if not isinstance(place, dict) or name in place:  # asking for a Mapping takes ten times as long
+        return place.get(name) if isinstance(place, dict) else None
+    first, _, rest = name.partition(".")
+    return _at(place[first], rest) if rest and first in place else None

@@ -15,9 +15,12 @@ from bench.errors import RunStateError, UsageError
 from bench.pages.curves import SOME, Curves, read_curves
 from bench.pages.held import Held
 from bench.registry import Registry, load
+from bench.results.evidence import Gradients
 from bench.results.layout import RESULT
-from bench.results.schema import Result, TaskScores, pick
+from bench.results.schema import Result
+from bench.results.scores import interval_of, score_of
 from bench.results.store import find_run, is_run, read_result
+from bench.studies.arms import Run as FinishedRun
 from bench.studies.finished import kind_of
 from bench.studies.study import STUDIES, STUDY, Study, read_study
 
@@ -26,76 +29,39 @@ LINES = 60
 
 
 @dataclass(frozen=True)
-class Run:
-    """A finished run.
+class Run(FinishedRun):
+    """A finished run of a report.
 
     Args:
-        folder: of it.
-        result: what it found.
         arm: what it is compared as, e.g. ``A2``, or ``multi-task`` in a study of token control.
         curves: how it learned.
     """
 
-    folder: Path
-    result: Result
     arm: str
     curves: Curves
 
     @property
-    def id(self) -> str:
-        """The run's id."""
-        return self.result.id
+    def gradients(self) -> Gradients:
+        """What the gradients of its tasks did to one another; empty of a single task."""
+        return Gradients() if self.result.together is None else self.result.together.gradients
 
-    @property
-    def tasks(self) -> tuple[str, ...]:
-        """The tasks it was trained on, in its own order."""
-        return tuple(self.result.scores)
-
-    @property
-    def seed(self) -> int:
-        """The seed of its initialisation and order."""
-        return int(self.result.config.get("seed", 0))
-
-    def metric(self, task: str) -> str | None:
-        """Dotted path of a task's primary metric; None where the result does not tell it."""
-        head = self.result.headline
-        if task == head.task:
-            return head.metric
-        rows = self.result.extra.get("macro", {}).get("tasks", ())
-        return next((str(row["metric"]) for row in rows if row["task"] == task), None)
-
-    def stages(self, task: str) -> dict[str, Mapping[str, Any]]:
-        """Stage to the task's scores on the test split, ``trained`` first."""
-        scores: TaskScores = self.result.scores[task]
-        return {"trained": scores.trained} | ({} if scores.quantized is None else {"quantized": scores.quantized})
-
-    def score(self, task: str, stage: str | None = None) -> float | None:
-        """A task's primary metric on the test split, at the last stage unless one is named."""
-        metric, stages = self.metric(task), self.stages(task)
-        return None if metric is None else pick(stages.get(stage or [*stages][-1], {}), metric)
+    def score(self, task: str, quantized: bool = False) -> float | None:
+        """A task's primary metric on the test split, at the last stage; or of the quantized model alone, None without one."""
+        scores = self.result.scores[task]
+        return score_of(scores.quantized if quantized else scores.last, self.result.metric(task))
 
     def unquantized(self, task: str) -> float | None:
         """A task's primary metric with the same adapters on the unquantized base; None where it was not measured.
 
         A quantizer applied after training leaves it as the trained stage; one applied at load has it measured beside.
         """
-        metric, scores = self.metric(task), self.result.scores[task]
-        beside = scores.baselines.get("unquantized")
+        scores = self.result.scores[task]
         at_load = scores.quantized is not None and self.result.resolved("quant_when") == "load"
-        if metric is None or (at_load and beside is None):
-            return None
-        return pick(beside if at_load and beside is not None else scores.trained, metric)
+        return score_of(scores.baselines.get("unquantized") if at_load else scores.trained, self.result.metric(task))
 
     def interval(self, task: str) -> tuple[float, float] | None:
         """The interval over documents of what `score` gives."""
-        metric = self.metric(task)
-        if metric is None:
-            return None
-        found: Any = [*self.stages(task).values()][-1]
-        for part in metric.split(".")[:-1]:
-            found = found.get(part, {}) if isinstance(found, Mapping) else {}
-        bounds = found.get("ci95") if isinstance(found, Mapping) else None
-        return None if bounds is None else (float(bounds[0]), float(bounds[1]))
+        return interval_of(self.result.scores[task].last, self.result.metric(task))
 
 
 @dataclass(frozen=True)

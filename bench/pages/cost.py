@@ -5,12 +5,12 @@ from __future__ import annotations
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from statistics import fmean
-from typing import Any
 
 from bench.pages.collect import Evidence, Run
 from bench.pages.content import Cell, Column, Figure, Mark, Table, shown
 from bench.pages.figures import figure_of
 from bench.pages.tables import hardware, table_of
+from bench.results.evidence import Efficiency, Latency
 
 UNQUANTIZED = "unquantized"
 NUMBER = {"fp32": 4, "bf16": 2}
@@ -40,9 +40,9 @@ class Stage:
 
 def plain_bytes(run: Run) -> int | None:
     """Weights of the unquantized base model, in the precision of the run."""
-    parameters = run.result.extra.get("plan", {}).get("model", {}).get("parameters")
+    parameters = run.result.plan.model.parameters
     number = NUMBER.get(str(run.result.resolved("precision")))
-    return None if parameters is None or number is None else int(parameters) * number
+    return None if parameters is None or number is None else parameters * number
 
 
 def stages(evidence: Evidence) -> list[Stage]:
@@ -119,7 +119,7 @@ def quantization(evidence: Evidence) -> Table | None:
             continue
         rests.append(run)
         for task in run.tasks:
-            before, after = run.unquantized(task), run.score(task, "quantized")
+            before, after = run.unquantized(task), run.score(task, quantized=True)
             change = None if before is None or after is None else after - before
             rows.append((
                 run.id, run.arm, task, str(run.result.config.get("quant", "")), before, after, change, q.bits_per_weight,
@@ -147,16 +147,16 @@ def efficiency(evidence: Evidence) -> Table | None:
             groups.setdefault((run.arm, task, stage, hardware(run)), []).append(run)
     rows: list[tuple[Cell, ...]] = []
     for (arm, task, stage, machine), runs in groups.items():
-        times = [_of(run, stage).get("latency", {}).get(task, {}) for run in runs]
-        energy = [told for run in runs if (told := _of(run, stage).get("energy"))]
+        measured = [run.result.efficiency.get(stage, Efficiency()) for run in runs]
+        times = [one.latency.get(task, Latency()) for one in measured]
+        energy = [one.energy for one in measured if one.energy is not None]
         rows.append((
-            arm, task, stage, len(runs), _mean((one.get("p50") for one in times), 1e3),
-            _mean((one.get("p95") for one in times), 1e3), _mean(one.get("tokens") for one in times),
-            _mean(_throughput(run).get(stage) for run in runs),
+            arm, task, stage, len(runs), _mean((one.p50 for one in times), 1e3), _mean((one.p95 for one in times), 1e3),
+            _mean(one.tokens for one in times), _mean(_throughput(run).get(stage) for run in runs),
             max((run.result.memory["peak_rss"] for run in runs if "peak_rss" in run.result.memory), default=None),
             max((run.result.memory["peak_device"] for run in runs if "peak_device" in run.result.memory), default=None),
-            _mean(one.get("joules_per_1000_tokens") for one in energy),
-            ", ".join(dict.fromkeys(str(one["source"]) for one in energy)), machine,
+            _mean(one.joules_per_1000_tokens for one in energy),
+            ", ".join(dict.fromkeys(str(one.source) for one in energy)), machine,
         ))  # fmt: skip
     caption = (
         "Means over an arm's runs; memory is the largest. Latency is of one window at batch 1; throughput and energy are of "
@@ -182,23 +182,16 @@ def _cloud(made: Sequence[tuple[Stage, float]]) -> list[Mark]:
 
 def _measured(run: Run) -> list[tuple[str, str]]:
     """Stages and tasks of which a result tells latency or throughput."""
-    told = [stage for stage in ("trained", "quantized") if _of(run, stage) or stage in _throughput(run)]
+    told = [stage for stage in ("trained", "quantized") if stage in run.result.efficiency or stage in _throughput(run)]
     return [(stage, task) for stage in told for task in run.tasks]
 
 
-def _of(run: Run, stage: str) -> Mapping[str, Any]:
-    found: Mapping[str, Any] = run.result.extra.get("efficiency", {}).get(stage, {})
-    return found
-
-
-def _throughput(run: Run) -> Mapping[str, Any]:
-    found: Mapping[str, Any] = run.result.extra.get("training", {}).get("evaluation_tokens_per_second", {})
-    return found
+def _throughput(run: Run) -> Mapping[str, float]:
+    return run.result.training.evaluation_tokens_per_second
 
 
 def _latency(run: Run, stage: str, task: str) -> float | None:
-    found: float | None = _of(run, stage).get("latency", {}).get(task, {}).get("p50")
-    return found
+    return run.result.efficiency.get(stage, Efficiency()).latency.get(task, Latency()).p50
 
 
 def _groups(evidence: Evidence, made: Sequence[Stage]) -> list[str]:

@@ -2,15 +2,15 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
 from statistics import fmean
 
 from bench.pages.collect import Evidence, Run, rests
 from bench.pages.content import Cell, Column, Figure, Mark, Table, in_words
-from bench.pages.evaluation import told_of
+from bench.pages.evaluation import last_stage
 from bench.pages.verdicts import mean_mark, spread
+from bench.results.evidence import ErrorKinds, Errors
 
-ERRORS = "errors"
 KINDS = ("missed", "spurious", "boundary", "boundary_type", "type", "link", "split", "merged", "concept")
 """Kinds of errors in the order in which they are stacked; ``correct`` is none."""
 SORTS = {
@@ -18,9 +18,6 @@ SORTS = {
     "abbreviation": "abbreviation",
 }  # fmt: skip
 """Sorts of mentions, and how they are told."""
-
-Counts = Mapping[str, Mapping[str, int]]
-"""``gold`` and ``predicted`` to counts by kind."""
 
 
 def errors(evidence: Evidence) -> Figure | None:
@@ -89,7 +86,7 @@ def sort_table(evidence: Evidence) -> Table | None:
     )  # fmt: skip
     rows: list[tuple[Cell, ...]] = []
     for task, sort, group, arm, found, counts in _sorted(evidence):
-        gold, predicted = [one["gold"] for one in counts], [one["predicted"] for one in counts]
+        gold, predicted = [one.gold for one in counts], [one.predicted for one in counts]
         known = spread(found) if found else None
         mean, sd = (None, None) if known is None else (known.mean, known.sd)
         missed = _mean_share(gold, "missed")
@@ -107,9 +104,9 @@ def sort_table(evidence: Evidence) -> Table | None:
     return Table("sorts", "Errors by sort of mention", caption, columns, tuple(rows), *rests(using)) if rows else None
 
 
-def _sorted(evidence: Evidence) -> list[tuple[str, str, str, str, list[float], list[Counts]]]:
+def _sorted(evidence: Evidence) -> list[tuple[str, str, str, str, list[float], list[ErrorKinds]]]:
     """Task, sort, group and arm to the share found of each run that has such mentions, and to the counts of every run."""
-    found: dict[tuple[str, str, str, str], list[Counts]] = {}
+    found: dict[tuple[str, str, str, str], list[ErrorKinds]] = {}
     for run, task, by in _told(evidence):
         for sort, groups in by.items():
             for group, counts in groups.items():
@@ -117,12 +114,16 @@ def _sorted(evidence: Evidence) -> list[tuple[str, str, str, str, list[float], l
     order = {sort: i for i, sort in enumerate(SORTS)}
     tasks, arms = {task: i for i, task in enumerate(evidence.tasks)}, {arm: i for i, arm in enumerate(evidence.arms)}
     places = sorted(found, key=lambda key: (tasks[key[0]], order.get(key[1], len(order)), arms[key[3]]))
-    return [(*key, _shares([one["gold"] for one in found[key]], "correct"), found[key]) for key in places]
+    return [(*key, _shares([one.gold for one in found[key]], "correct"), found[key]) for key in places]
 
 
-def _told(evidence: Evidence) -> list[tuple[Run, str, Mapping[str, Mapping[str, Counts]]]]:
-    found = ((run, task, told_of(run, ERRORS, task).get("by", {})) for run in evidence.runs for task in run.tasks)
-    return [(run, task, by) for run, task, by in found if by]
+def _every(evidence: Evidence) -> Iterator[tuple[Run, str, Errors]]:
+    every = ((run, task, last_stage(run.result.errors, task)) for run in evidence.runs for task in run.tasks)
+    return ((run, task, one) for run, task, one in every if one is not None)
+
+
+def _told(evidence: Evidence) -> list[tuple[Run, str, Mapping[str, Mapping[str, ErrorKinds]]]]:
+    return [(run, task, one.by) for run, task, one in _every(evidence) if one.by]
 
 
 def _shares(counts: list[Mapping[str, int]], kind: str) -> list[float]:
@@ -136,12 +137,8 @@ def _mean_share(counts: list[Mapping[str, int]], kind: str) -> float | None:
 
 def _errors(evidence: Evidence) -> list[tuple[Run, str, dict[str, int]]]:
     found = []
-    for run in evidence.runs:
-        for task in run.tasks:
-            said = told_of(run, ERRORS, task)
-            # What stands in gold is counted there, so that a merged mention counts as often as it was to be found.
-            sides = {"spurious": said.get("predicted", {}).get("spurious", 0)} | dict(said.get("gold", {}))
-            counts = {str(kind): int(n) for kind, n in sides.items() if kind != "correct"} if said else {}
-            if counts:
-                found.append((run, task, counts))
+    for run, task, one in _every(evidence):
+        # What stands in gold is counted there, so that a merged mention counts as often as it was to be found.
+        sides = {"spurious": one.predicted.get("spurious", 0), **one.gold}
+        found.append((run, task, {kind: count for kind, count in sides.items() if kind != "correct"}))
     return found

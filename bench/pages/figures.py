@@ -7,7 +7,6 @@ from statistics import fmean
 
 from bench.pages.collect import LINES, Evidence, Run, rests
 from bench.pages.content import Figure, FigureKind, Mark, shown
-from bench.pages.tables import own_parity
 from bench.pages.verdicts import Summary, summaries
 from bench.results.display import some
 
@@ -67,7 +66,7 @@ def ledger(evidence: Evidence) -> Figure | None:
     marks: list[Mark] = []
     for arm, runs in _by_arm(evidence).items():
         for task in evidence.tasks:
-            tokens = [c["tokens"] for r in runs if (c := r.result.invariants.tokens.get("tasks", {}).get(task)) is not None]
+            tokens = [c.tokens for r in runs if (c := r.result.invariants.tokens.tasks.get(task)) is not None]
             if tokens:
                 marks.append(Mark(fmean(tokens), arm[1], arm[0], task))
     if not marks:
@@ -83,10 +82,9 @@ def parity(evidence: Evidence) -> Figure | None:
     """Trainable parameters by arm, stacked by kind."""
     marks: list[Mark] = []
     for (panel, arm), runs in _by_arm(evidence).items():
-        row = next((row for run in runs if (row := own_parity(run)) is not None), None)
-        for part in ("adapters", "fusion", "heads") if row is not None else ():
-            if row is not None and row.get(part):
-                marks.append(Mark(float(row[part]), arm, panel, part))
+        row = next((row for run in runs if (row := run.result.invariants.parity.own) is not None), None)
+        parts = () if row is None else (("adapters", row.adapters), ("fusion", row.fusion), ("heads", row.heads))
+        marks += [Mark(float(count), arm, panel, part) for part, count in parts if count]
     if not marks:
         return None
     says = "; ".join(f"{m.panel} {m.y}, {m.group}: {shown(m.x, 'count')}".strip() for m in marks)
@@ -101,9 +99,9 @@ def gradients(evidence: Evidence) -> Figure | None:
     met: dict[tuple[str, str], list[float]] = {}
     used: list[Run] = []
     for run in evidence.runs:
-        for pair in run.result.extra.get("together", {}).get("gradients", {}).get("pairs", ()):
-            if isinstance(pair.get("conflict_frequency"), (int, float)):
-                met.setdefault((" × ".join(pair["tasks"]), run.arm), []).append(pair["conflict_frequency"])
+        for pair in run.gradients.pairs:
+            if pair.conflict_frequency is not None:
+                met.setdefault((" × ".join(pair.tasks), run.arm), []).append(pair.conflict_frequency)
                 used.append(run)
     if not met:
         return None

@@ -72,11 +72,11 @@ def hold(evidence: Evidence, registry: Registry, by: Sequence[str] = (), allow: 
 
 def _held(evidence: Evidence, registry: Registry, by: tuple[str, ...], allow: tuple[str, ...]) -> Held:
     from bench.stats.paired import RESAMPLES
-    from bench.studies.arms import Run, arms_of
+    from bench.studies.arms import arms_of
     from bench.studies.compare import compare
-    from bench.studies.contract import compared, differences, facts, refusal
+    from bench.studies.contract import compared, differences, refusal
 
-    runs = [Run(run.folder, run.result, facts(run.result)) for run in {run.folder: run for run in evidence.runs}.values()]
+    runs = [*{run.folder: run for run in evidence.runs}.values()]
     every = [run.facts for run in runs]
     fields = by or compared(every)
     told = tuple(differences(every, fields, allow))

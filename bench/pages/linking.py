@@ -5,7 +5,6 @@ from __future__ import annotations
 from bench.pages.collect import Evidence, rests
 from bench.pages.content import Cell, Column, Table
 
-CONCEPTS = "concepts"
 _COUNTS = (("mentions", "mentions"), ("unseen", "unseen"), ("new", "new"))
 _SHARES = (
     ("accuracy", "accuracy"), ("accuracy_seen", "seen"), ("accuracy_unseen", "unseen text"), ("accuracy_new", "new concept"),
@@ -23,12 +22,11 @@ def concepts(evidence: Evidence) -> Table | None:
     rows: list[tuple[Cell, ...]] = []
     runs = []
     for run in evidence.runs:
-        for task, told in run.result.extra.get(CONCEPTS, {}).items():
+        for task, told in run.result.concepts.items():
             runs.append(run)
-            for whose in ("gold", "found"):
-                part = told[whose]
-                shares = (part[name] for name, _ in _SHARES)
-                rows.append((run.result.id, task, told["linker"], whose, *(part[name] for name, _ in _COUNTS), *shares))
+            for whose, part in (("gold", told.gold), ("found", told.found)):
+                values = (getattr(part, name) for name, _ in (*_COUNTS, *_SHARES))
+                rows.append((run.result.id, task, told.linker, whose, *values))
     caption = (
         "Test mentions with a concept in gold: all of them (gold), and those whose fragments and label were predicted (found). "
         "Unseen: no training mention has the same words. New: no training mention has the concept."

@@ -108,7 +108,7 @@ def notices(evidence: Evidence) -> list[Notice]:
         which = "All" if synthetic == len(runs) else f"{synthetic} of {len(runs)}"
         found.append(Notice("Synthetic", f"{which} runs rest on generated text: their figures say that the plumbing works, "
                             "nothing about clinical text."))  # fmt: skip
-    plumbing = sorted({str(run.result.config.get("model")) for run in runs if _plumbing(run.result.extra)})
+    plumbing = sorted({str(run.result.config.get("model")) for run in runs if run.result.plan.model.plumbing_only})
     if plumbing:
         found.append(
             Notice("Plumbing", f"{', '.join(plumbing)} is made from a seed and knows no language; scores mean nothing.")
@@ -157,10 +157,6 @@ def leaking(evidence: Evidence) -> list[Notice]:
     if shared:
         found.append(Notice("Overlap", f"Test text that stands in the training split: {'; '.join(shared)}."))
     return found
-
-
-def _plumbing(extra: Any) -> bool:
-    return bool(extra.get("plan", {}).get("model", {}).get("plumbing_only"))
 
 
 def _dashed(index: int) -> bool:

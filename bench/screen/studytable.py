@@ -21,7 +21,8 @@ from bench.errors import BenchError
 from bench.launchers import Outcome
 from bench.launchers.child import last_line
 from bench.pages.content import shown
-from bench.results.schema import Result, pick
+from bench.results.schema import Result
+from bench.results.scores import score_of
 from bench.results.store import read_result
 from bench.screen.console import CleanConsole, RichReporter
 from bench.screen.terminal import line
@@ -130,7 +131,7 @@ class StudyWatcher:
                 try:
                     result = read_result(study.out / run.run)
                     synthetic = synthetic or result.synthetic
-                    tokens = sum(int(account["tokens"]) for account in result.invariants.tokens["tasks"].values())
+                    tokens = sum(account.tokens for account in result.invariants.tokens.tasks.values())
                     scores = ", ".join(f"{task} {number(value)}" for task, value in _headlines(result, metrics))
                     shown = (f"{tokens:,}", scores, run.run)
                 except BenchError as error:
@@ -230,6 +231,6 @@ def gib(size: int) -> str:
 def _headlines(result: Result, metrics: Mapping[str, str]) -> Iterator[tuple[str, float]]:
     """Task to its primary metric on test, at the last stage."""
     for task, scores in result.scores.items():
-        value = pick(scores.quantized or scores.trained, metrics.get(task, result.headline.metric))
+        value = score_of(scores.last, metrics.get(task, result.headline.metric))
         if value is not None:
             yield task, value

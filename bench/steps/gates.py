@@ -4,15 +4,17 @@ from __future__ import annotations
 
 import os
 from collections.abc import Mapping, Sequence
+from dataclasses import asdict
 from functools import partial
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 from bench import user_cache
 from bench.api.data import Judgement
 from bench.config import RunConfig
-from bench.invariants.batch import BatchReport, cpu_limit, search
+from bench.invariants.batch import cpu_limit, search
 from bench.reporting import Reporter
+from bench.results.invariants import BatchReport, SmokeReport
 from bench.results.layout import QUANTIZED
 from bench.steps.context import RunContext
 from bench.steps.corpora import labelled
@@ -49,12 +51,12 @@ def pass_gates(run: RunContext, trainer: Trainer, beside: int) -> BatchReport:
     with run.clock("batch"):
         if state.batch is None:
             state.batch = settle_batch(config, planned.parts, data, planned.folder, trainer, run.console, beside)
-            run.journal.write("batch", **state.batch.as_json())
+            run.journal.write("batch", **asdict(state.batch))
             state.save()
     with run.clock("smoke"):
         if state.smoke is None:
             state.smoke = run_smoke(trainer, data, config, run.console)
-            run.journal.write("smoke", **{k: v for k, v in state.smoke.items() if k != "curve"})
+            run.journal.write("smoke", **{k: v for k, v in asdict(state.smoke).items() if k != "curve"})
             state.save()
     return state.batch
 
@@ -143,7 +145,7 @@ def _rows(data: Mapping[str, TaskData], sampler: Sampler | Phases) -> Rows:
     return rows
 
 
-def run_smoke(trainer: Trainer, data: Mapping[str, TaskData], config: RunConfig, console: Reporter) -> dict[str, Any]:
+def run_smoke(trainer: Trainer, data: Mapping[str, TaskData], config: RunConfig, console: Reporter) -> SmokeReport:
     """Runs the smoke gate on the run's own model, which is afterwards as it was.
 
     Raises:
@@ -170,7 +172,7 @@ def run_smoke(trainer: Trainer, data: Mapping[str, TaskData], config: RunConfig,
         gate = Gate(
             trainer.model, trainer.model, loss_of, examples, make_optimizer, trainer.tally, trainer.device.dtype, bar.advance
         )
-        return gate.run(trainer.lr, waived="smoke" in config.waive).as_json()
+        return gate.run(trainer.lr, waived="smoke" in config.waive)
 
 
 def kinds(data: TaskData, indices: Sequence[int]) -> frozenset[str]:

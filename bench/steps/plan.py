@@ -36,10 +36,10 @@ def tokens_like(config: RunConfig) -> int | None:
     if not colon or "/" in task:
         ref, task = config.tokens_like, ""
     result = read_result(find_run(ref, Path(config.out)))
-    by_task: Mapping[str, Any] = result.invariants.tokens["tasks"]
+    by_task = result.invariants.tokens.tasks
     if task and task not in by_task:
         raise RunStateError(f"Run {ref!r} had no task {task!r}; it had {', '.join(by_task)}.")
-    return sum(int(account["tokens"]) for name, account in by_task.items() if task in ("", name))
+    return sum(account.tokens for name, account in by_task.items() if task in ("", name))
 
 
 def check_parity(config: RunConfig, parts: Parts, data: Mapping[str, TaskData]) -> ParityReport:

@@ -134,7 +134,7 @@ class TrainedModel:
         from bench.training.model import TaskData
 
         head, base = self._heads[task], self._parts.model
-        length = int(self.result.extra["plan"]["data"][task]["train"]["max_length"])
+        length = self.result.plan.data[task]["train"].max_length
         encoded = encode_split(documents, head, load_tokenizer(base.folder()), length, aside / f"{GIVEN}.arrow")
         rows = held_against_weights(base.folder(), base.spec.linears)
         refuse_past_table(base.name, "the texts given", encoded.largest, rows)
@@ -146,7 +146,7 @@ class TrainedModel:
             device=self._device,
             pad=pad_id(base.folder()),
             # Batches as in the run: what else is in a batch moves the last digits of a probability.
-            padded=int(self.result.invariants.batch["micro_batch"]),
+            padded=self.result.invariants.batch.micro_batch,
             thresholds=dict(self._thresholds),
         )
 
@@ -154,8 +154,7 @@ class TrainedModel:
         """What links a task's mentions, learned from the run's corpus at the first call; empty where there is nothing."""
         if task not in self._linkings:
             try:
-                linked = task in self.result.extra.get("concepts", {})
-                self._linkings[task] = self._learned_linking(task) if linked else {}
+                self._linkings[task] = self._learned_linking(task) if task in self.result.concepts else {}
             except BenchError as error:
                 warnings.warn(DataWarning(f"Mentions of {task} have no concepts: {error}"), stacklevel=4)
                 self._linkings[task] = {}

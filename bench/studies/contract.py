@@ -53,12 +53,10 @@ def _model(result: Result) -> str:
 
 def _parameters(result: Result) -> int | str | None:
     """A number; in words where the arm is held to no other."""
-    parity = result.invariants.parity
-    for row in parity.get("rows", ()):
-        if row.get("arm") == parity.get("arm"):
-            found = int(row["adapters"]) + int(row["fusion"])
-            return found if result.matched else f"{found:,} ({UNMATCHED})"
-    return None
+    row = result.invariants.parity.own
+    if row is None:
+        return None
+    return row.adapters + row.fusion if result.matched else f"{row.adapters + row.fusion:,} ({UNMATCHED})"
 
 
 def _leaks(result: Result) -> dict[str, int]:
@@ -93,8 +91,8 @@ _READ: Mapping[str, Callable[[Result], Any]] = {
     "tasks": lambda result: "+".join(sorted(result.scores)),
     "model": _model,
     "head": lambda result: dict(result.resolved("head") or {}),
-    "budget": lambda result: "whole" if result.invariants.tokens.get("controlled", True) else "early stopping",
-    "tokens": lambda result: result.invariants.tokens.get("total"),
+    "budget": lambda result: "whole" if result.invariants.tokens.controlled else "early stopping",
+    "tokens": lambda result: result.invariants.tokens.total,
     "parameters": _parameters,
     "data": lambda result: dict(result.hashes.get("data", {})),
     "concepts": _concepts,

@@ -18,7 +18,8 @@ from bench.data.batches import Sampler, Update, blocks, evenly, micro_batches
 from bench.data.cache import collate
 from bench.data.phases import Phases
 from bench.errors import DivergedError, out_of_memory
-from bench.invariants.tokens import Account, Ledger, Tally, operations
+from bench.invariants.tokens import Ledger, Tally, operations
+from bench.results.invariants import Account
 from bench.training import gradients, weighting
 from bench.training.devices import kind
 from bench.training.model import TaskData, TaskModel

@@ -85,8 +85,8 @@ def test_a_pair_runs_end_to_end(arch: str, quant: str, model: str, pair: Callabl
     for task in names:
         gold = registry.get("tasks", "2015-T14").load(Path(config.data[task]))["test"]
         for stage in ("trained",) if quant == "none" else ("trained", "quantized"):
-            scores = result["scores"][task][stage]["task1"]
-            assert scores["strict"]["tp"] + scores["strict"]["fn"] == sum(len(document.mentions) for document in gold)
+            scores = result["scores"][task][stage]
+            assert scores["task1.strict.tp"] + scores["task1.strict.fn"] == sum(len(document.mentions) for document in gold)
     quantization = result["quantization"]
     if quant == "none":
         assert result["headline"]["stage"] == "trained"

@@ -24,6 +24,7 @@ from bench.pages.verdicts import differences, statements
 from bench.pages.verdicts import tested as judged
 from bench.pages.write import sections
 from bench.registry import Registry
+from bench.results.evidence import ConceptAccuracy, Concepts
 from bench.results.store import read_result, write_result
 
 TASK = "ncbi-disease"
@@ -54,7 +55,7 @@ def test_quality_against_size_holds_the_unquantized_model(made: ModuleType, tmp_
     assert {mark.x for mark in before} == {made.PARAMETERS * 4 / 1e6}
     by_quantizer = {run.result.config["quant"]: run.result.scores[TASK] for run in evidence.runs}
     # rtn comes after training: its trained stage is the model before. nf4 comes before: only the baseline is unquantized.
-    wanted = {by_quantizer["rtn"].trained["strict"]["f1"], by_quantizer["nf4"].baselines["unquantized"]["strict"]["f1"]}
+    wanted = {by_quantizer["rtn"].trained["strict.f1"], by_quantizer["nf4"].baselines["unquantized"]["strict.f1"]}
     assert {mark.y for mark in before} == wanted
     for row in told(cost.quantization(evidence)):
         assert row["before"] in wanted
@@ -66,7 +67,7 @@ def test_quality_against_size_holds_the_unquantized_model(made: ModuleType, tmp_
     assert latency.groups == ("A1 · nf4", "A1 · rtn", "unquantized")
     (rtn,) = (run for run in evidence.runs if run.result.config["quant"] == "rtn")
     (mark,) = (mark for mark in latency.marks if mark.group == "unquantized")
-    assert mark.x == pytest.approx(1e3 * rtn.result.extra["efficiency"]["trained"]["latency"][TASK]["p50"])
+    assert mark.x == pytest.approx(1e3 * rtn.result.efficiency["trained"].latency[TASK].p50)
 
 
 def test_models_of_one_size_make_no_plot_of_sizes(made: ModuleType, tmp_path: Path) -> None:
@@ -327,8 +328,8 @@ def test_concepts_are_told_of_gold_and_of_found_mentions(made: ModuleType, tmp_p
     shares = dict.fromkeys(("accuracy_seen", "accuracy_new", "recall_at_1", "recall_at_5", "recall_at_20"), 0.5)
     gold = {"mentions": 9, "unseen": 4, "new": 2, "accuracy": 0.75, "accuracy_unseen": 0.25, **shares}
     found = gold | {"mentions": 3, "accuracy": None}
-    linked = {TASK: {"linker": "re-ranked", "gold": gold, "found": found}}
-    write_result(folder, replace(result, extra={**result.extra, "concepts": linked}))
+    linked = Concepts("re-ranked", ConceptAccuracy(**gold), ConceptAccuracy(**found))
+    write_result(folder, replace(result, concepts={TASK: linked}))
     first, second = told(concepts(collect((), tmp_path)))
     assert (first["of"], first["mentions"], first["accuracy"], first["accuracy_unseen"]) == ("gold", 9, 0.75, 0.25)
     assert (second["of"], second["mentions"], second["accuracy"]) == ("found", 3, None)

@@ -16,6 +16,7 @@ from bench.kit.corpus_task import CorpusTask
 from bench.kit.faults import KINDS, Faults
 from bench.kit.formats import BY_FORMAT, LAYOUTS
 from bench.kit.scores import COUNTS
+from bench.naming import flatten
 from bench_tasks.common.pipe import CUI_LESS
 from bench_tasks.custom import files, settings
 
@@ -193,15 +194,9 @@ def task_from_file(path: Path) -> Task:
     return task
 
 
-def metrics(scores: Mapping[str, Any], prefix: str = "") -> list[str]:
-    """Dotted paths of the figures that a run can be judged by: counts are not among them."""
-    found: list[str] = []
-    for name, value in scores.items():
-        if isinstance(value, Mapping):
-            found += metrics(value, f"{prefix}{name}.")
-        elif name not in COUNTS:
-            found.append(f"{prefix}{name}")
-    return found
+def metrics(scores: Mapping[str, Any]) -> list[str]:
+    """Dotted names of the scores that a run can be judged by: counts are not among them."""
+    return [name for name in flatten(scores) if name.rpartition(".")[2] not in COUNTS]
 
 
 def _check_metric(task: FileTask) -> None:
