@@ -124,7 +124,7 @@ def read_mentions(
         use: what is wanted of a line beside its span; the rest is not looked at.
 
     Raises:
-        DataError: naming file, line, what stood there and what was wanted.
+        DataError: naming file, line, what is there and what was wanted.
     """
     found: dict[tuple[Fragment, ...], Mention] = {}
     for number, columns in split_lines(text.removeprefix("\ufeff")):

@@ -12,7 +12,7 @@ from bench.data.spans import tidied_document
 from bench.errors import DataError, DataWarning
 from bench.kit import brat, iob_folder, iob_write, records
 from bench.kit.classes import judgements
-from bench.kit.documents import refuse_strangers, tell_strangers
+from bench.kit.documents import refuse_disjoint, warn_disjoint
 from bench.kit.faults import Faults
 from bench.kit.files import read_text
 from bench.kit.roles import Roles, declared_in
@@ -77,7 +77,7 @@ def _documents(spec: TaskFile, gold: Path, pred: Path, faults: Faults) -> Pair:
         faults.check(gold)
     if spec.format == "brat" and gold.is_file() and pred.is_file():  # whatever their names
         wanted, given = ({"": document} for document in (*wanted.values(), *given.values()))
-    (refuse_strangers if spec.format == "brat" else tell_strangers)(wanted, given, gold, pred)
+    (refuse_disjoint if spec.format == "brat" else warn_disjoint)(wanted, given, gold, pred)
     names = sorted({*wanted, *given})
     return [_named(name, wanted.get(name)) for name in names], [_named(name, given.get(name)) for name in names]
 

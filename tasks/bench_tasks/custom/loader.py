@@ -84,7 +84,7 @@ def load(spec: TaskFile, folder: Path, faults: Faults) -> Corpus:
         faults: takes what is wrong with single lines, all of which is told at once.
 
     Raises:
-        DataError: naming file, line or document, what stood there and what was wanted; no text is quoted.
+        DataError: naming file, line or document, what is there and what was wanted; no text is quoted.
     """
     if not folder.is_dir():
         raise DataError(f"{spec.path}: there is no folder {folder}.", "Correct 'folder', or name another one with --data.")

@@ -7,7 +7,7 @@ from pathlib import Path
 
 from bench.api.data import Corpus, Document
 from bench.errors import DataError
-from bench.kit.classes import chosen_class, drawn_apart, judgements
+from bench.kit.classes import chosen_class, judgements, stratified_split
 from bench.kit.corpora import documents
 from bench.kit.faults import Faults
 from bench.kit.jsonl import Record
@@ -43,7 +43,9 @@ def load(folder: Path, faults: Faults | None = None) -> Corpus:
         faults.check(folder)
         train, dev = (
             tuple(part)
-            for part in drawn_apart(train, (1 - DEV_SHARE, DEV_SHARE), chosen_class, lambda document: document.text, DEV_SEED)
+            for part in stratified_split(
+                train, (1 - DEV_SHARE, DEV_SHARE), chosen_class, lambda document: document.text, DEV_SEED
+            )
         )
     splits = {"train": train, "dev": dev, "test": documents(folder / "test.jsonl", digest, _document, faults)}
     faults.check(folder)

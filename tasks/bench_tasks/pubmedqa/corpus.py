@@ -7,7 +7,7 @@ from pathlib import Path
 
 from bench.api.data import SPLITS, Corpus, Document
 from bench.errors import DataError
-from bench.kit.classes import chosen_class, drawn_apart, judgements
+from bench.kit.classes import chosen_class, judgements, stratified_split
 from bench.kit.corpora import documents
 from bench.kit.faults import Faults
 from bench.kit.jsonl import Record
@@ -33,7 +33,7 @@ def load(folder: Path, faults: Faults | None = None) -> Corpus:
             raise DataError(f"{folder} holds {whole.name} and {odd.name}; wanted one or the other.", f"Wanted {LAYOUT}.")
         everything = documents(whole, digest, _document, faults)
         faults.check(folder)
-        drawn = drawn_apart(everything, SHARES, chosen_class, lambda document: document.text, SEED)
+        drawn = stratified_split(everything, SHARES, chosen_class, lambda document: document.text, SEED)
         splits = {split: tuple(part) for split, part in zip(SPLITS, drawn, strict=True)}
     else:
         splits = {split: documents(path, digest, _document, faults) for split, path in zip(SPLITS, parts, strict=True)}

@@ -41,7 +41,7 @@ def lines_of(text: str, path: Path, faults: Faults | None = None) -> Iterator[tu
         faults: takes what is wrong; without it the first fault is refused here.
 
     Raises:
-        DataError: naming file, line, what stood there and what was wanted.
+        DataError: naming file, line, what is there and what was wanted.
     """
     for number, line in enumerate(text.removeprefix("\ufeff").split("\n"), start=1):
         if line.strip():
@@ -96,7 +96,7 @@ def read_mentions(text: str, path: Path, name: str, length: int, faults: Faults 
         faults: takes what is wrong; without it the first fault is refused here.
 
     Raises:
-        DataError: naming file, line, what stood there and what was wanted.
+        DataError: naming file, line, what is there and what was wanted.
     """
     found: dict[tuple[Fragment, ...], Mention] = {}
     for where, document, mention in lines_of(text, path, faults):

@@ -79,11 +79,11 @@ class SemEval2014T7(CorpusTask):
         Raises:
             DataError: a path or a line that cannot be read, offsets that decrease among them.
         """
-        from bench.kit.documents import tell_strangers
+        from bench.kit.documents import warn_disjoint
         from bench_tasks.semeval2014_t7 import pipe, scorer
 
         wanted, given = pipe.read_documents(gold), pipe.read_documents(pred)
-        tell_strangers(wanted, given, gold, pred)
+        warn_disjoint(wanted, given, gold, pred)
         total = scorer.document_statistics({}, {})
         for name in sorted({*wanted, *given}):
             for key, value in scorer.document_statistics(wanted.get(name, {}), given.get(name, {})).items():

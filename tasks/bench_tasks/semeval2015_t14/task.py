@@ -95,12 +95,12 @@ class SemEval2015T14(CorpusTask):
         Raises:
             DataError: a path or a line that cannot be read.
         """
-        from bench.kit.documents import tell_strangers
+        from bench.kit.documents import warn_disjoint
         from bench_tasks.common import pipe_scoring
         from bench_tasks.semeval2015_t14 import scorer
 
         wanted, given = pipe_scoring.read(gold), pipe_scoring.read(pred)
-        tell_strangers(wanted, given, gold, pred)
+        warn_disjoint(wanted, given, gold, pred)
         total = scorer.document_statistics({}, {})
         for name in sorted(wanted):
             for key, value in scorer.document_statistics(wanted[name], given.get(name, {})).items():

@@ -64,7 +64,7 @@ def read(path: Path, content: bytes | None = None) -> Annotations:
         content: its bytes where the caller has read them.
 
     Raises:
-        DataError: naming file, line, what stood there and what was wanted.
+        DataError: naming file, line, what is there and what was wanted.
     """
     root, lines = _parse(read_bytes(path) if content is None else content, path)
     found = Annotations(path, root, {}, (), lines)

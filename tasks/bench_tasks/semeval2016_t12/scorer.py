@@ -123,7 +123,7 @@ def read(path: Path) -> Element:
     """The checked ``data`` element of a file.
 
     Raises:
-        DataError: naming file, line, what stood there and what was wanted.
+        DataError: naming file, line, what is there and what was wanted.
     """
     return anafora_xml.read(path).root
 

@@ -81,7 +81,7 @@ def load(folder: Path, subtask: Subtask) -> Corpus:
     """Reads and checks a corpus.
 
     Raises:
-        DataError: naming file, line, what stood there and what was wanted.
+        DataError: naming file, line, what is there and what was wanted.
     """
     if not folder.is_dir():
         raise DataError(f"There is no folder {folder}.", f"Wanted {LAYOUT}.")
