@@ -1,4 +1,4 @@
-"""Runs as processes of this machine, as many at once as were asked for and as memory has room for."""
+"""Runs as processes of this machine, as many at once as requested and as fit into memory."""
 
 from __future__ import annotations
 
@@ -9,15 +9,15 @@ from collections.abc import Mapping, Sequence
 from dataclasses import replace
 
 from bench.errors import UsageError
-from bench.launchers.child import Child, Job, Outcome, end
+from bench.launchers.child import Child, Job, JobOutcome, end
 
 ROOM = 0.85
-"""The part of the free memory that runs may take together."""
+"""Share of the free memory that runs may take together."""
 _TICK = 0.1
 
 
 class LocalLauncher:
-    """Processes of this machine.
+    """Starts runs as processes of this machine.
 
     Args:
         jobs: runs at once.
@@ -31,10 +31,10 @@ class LocalLauncher:
 
     @classmethod
     def opened(cls, jobs: int, options: Sequence[str]) -> LocalLauncher:
-        """As `launcher` makes it.
+        """Makes a launcher.
 
         Raises:
-            UsageError: it takes no options of its own.
+            UsageError: an option is given; it has none.
         """
         if options:
             raise UsageError(f"The launcher 'local' has no option {options[0].partition('=')[0]!r}; it has none.")
@@ -44,8 +44,8 @@ class LocalLauncher:
         """Queues a job."""
         self._waiting.append(replace(job, environ={**self._environ, **job.environ}))
 
-    def poll(self, seconds: float) -> list[Outcome]:
-        """Those that ended; starts what fits."""
+    def poll(self, seconds: float) -> list[JobOutcome]:
+        """Jobs that ended since the last call; starts waiting jobs that fit."""
         until = time.monotonic() + seconds
         while True:
             ended = self._ended()
@@ -55,11 +55,11 @@ class LocalLauncher:
             time.sleep(_TICK)
 
     def active(self) -> set[str]:
-        """Keys of what runs."""
+        """Keys of the jobs that are running."""
         return set(self._children)
 
-    def stop(self) -> list[Outcome]:
-        """Every run saves a checkpoint and ends; those that wait are dropped."""
+    def stop(self) -> list[JobOutcome]:
+        """Asks every run to save a checkpoint and stop, and drops waiting jobs."""
         self._waiting.clear()
         for child in self._children.values():
             child.stop()
@@ -68,10 +68,10 @@ class LocalLauncher:
         return ended
 
     def close(self) -> None:
-        """Ends what is left."""
+        """Stops the remaining runs."""
         self.stop()
 
-    def _ended(self) -> list[Outcome]:
+    def _ended(self) -> list[JobOutcome]:
         outcomes = [outcome for child in self._children.values() if (outcome := child.poll()) is not None]
         for outcome in outcomes:
             del self._children[outcome.key]
@@ -83,7 +83,7 @@ class LocalLauncher:
             self._children[job.key] = Child(job)
 
     def _fits(self, job: Job) -> bool:
-        """Whether what is free holds this run beside what the others will still grow by; the first always may try."""
+        """Whether free memory suffices for this run and the expected growth of the others; a single run may always start."""
         if not self._children:
             return True
         growth = sum(max(0, child.job.memory - child.memory()) for child in self._children.values())
@@ -91,7 +91,7 @@ class LocalLauncher:
 
 
 def free_memory() -> int:
-    """Bytes that this process and its children may still take: what the machine has free, or its control group."""
+    """Bytes that this process and its children may still take: free memory of the machine or of its control group."""
     from pathlib import Path
 
     import psutil
@@ -107,7 +107,7 @@ def free_memory() -> int:
 
 
 def threads(jobs: int, environ: Mapping[str, str]) -> dict[str, str]:
-    """Environment that shares the cores between runs; what the user has set stays."""
+    """Environment variables that divide the cores among runs; what the user has set stays."""
     if jobs == 1:
         return {}
     import psutil

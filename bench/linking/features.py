@@ -1,4 +1,4 @@
-"""Features of a mention and a candidate for the re-ranker. No feature names a concept or a word, so they hold for unseen ones."""
+"""Features of a mention and a candidate for the re-ranker. None names a concept or a word, so that all hold for unseen ones."""
 
 from __future__ import annotations
 

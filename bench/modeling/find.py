@@ -1,4 +1,4 @@
-"""From what the user typed after ``--model`` to a base model: a short name, a local folder, or a hub id."""
+"""Finds the base model of ``--model``: a short name, a local folder, or a hub id."""
 
 from __future__ import annotations
 
@@ -20,13 +20,13 @@ _WANTED = ("*.safetensors", "*.safetensors.index.json", "*.json", "vocab.txt", "
 
 
 class BaseModel:
-    """A base model that was found: its spec, its folder and its hash.
+    """A base model: its spec, its folder and its hash.
 
     Args:
         name: as the user typed it.
+        cache: folder in which plugins may make folders.
         model: the plugin's part, for a short name.
-        folder: the folder, where there is one already.
-        cache: where plugins may make folders.
+        folder: the model's folder, if it exists.
     """
 
     def __init__(self, name: str, cache: Path, model: Model | None = None, folder: Path | None = None) -> None:
@@ -39,7 +39,7 @@ class BaseModel:
 
     @property
     def spec(self) -> ModelSpec:
-        """What plan-time decisions need; read without torch."""
+        """The model's spec, for planning; read without torch."""
         return self._spec
 
     def folder(self) -> Path:
@@ -51,21 +51,21 @@ class BaseModel:
         return self._folder
 
     def sha256(self) -> str:
-        """SHA-256 over weights, configuration and tokenizer; remembered for files that have not changed."""
+        """SHA-256 over weights, configuration and tokenizer; cached for files that have not changed."""
         return sha256_folder(self.folder())
 
 
 def find_model(name: str, registry: Registry, cache: Path) -> BaseModel:
-    """The base model that a name stands for; torch is not imported.
+    """The base model of a name; torch is not imported.
 
     Args:
         name: a short name of the registry, a folder, or ``org/name@revision`` of the Hugging Face hub.
-        registry: the plugins, a `bench.registry.Registry`.
+        registry: the plugins.
         cache: folder for models that are made or unpacked, e.g. ``~/.cache/bench/models``.
 
     Raises:
-        UsageError: nothing of that name, or a folder that cannot be used.
-        MissingError: a package that is not installed, or a hub that cannot be reached.
+        UsageError: there is no such model, or its folder cannot be used.
+        MissingError: a package is not installed, or the hub cannot be reached.
     """
     known: dict[str, Part] = {e.name: e.part for e in registry.entries("models")}
     part = known.get(name)
@@ -84,7 +84,7 @@ def find_model(name: str, registry: Registry, cache: Path) -> BaseModel:
 
 
 def _download(repo: str, revision: str | None) -> Path:
-    """The snapshot folder of a hub id: safetensors, configuration and tokenizer, nothing that could hold code or pickles."""
+    """Downloads safetensors, configuration and tokenizer of a hub id, never code or pickles; gives the snapshot folder."""
     try:
         from huggingface_hub import errors, snapshot_download
     except ImportError:
@@ -105,7 +105,7 @@ def _download(repo: str, revision: str | None) -> Path:
         raise UsageError(f"The Hugging Face hub has no model {repo}, or it is private.", "See 'bench list models'.") from None
     except BenchError:
         raise
-    except Exception as error:  # every transport has exceptions of its own; all mean the same here
+    except Exception as error:  # every transport has exceptions of X
         raise MissingError(
             f"Model {repo} is not on this machine, and the Hugging Face hub could not give it ({type(error).__name__}).",
             f"With a network: hf download {repo}. Without: --model FOLDER, or a name of 'bench list models'.",

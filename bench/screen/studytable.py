@@ -18,7 +18,7 @@ from rich.text import Text
 
 from bench.api.study import StudyKind, StudyRun
 from bench.errors import BenchError
-from bench.launchers import Outcome
+from bench.launchers import JobOutcome
 from bench.launchers.child import last_line
 from bench.pages.content import shown
 from bench.results.schema import Result, pick
@@ -83,7 +83,7 @@ class StudyWatcher:
         if self._live is not None:
             self._live.update(self._table(study, active))
 
-    def ended(self, run: StudyRun, outcome: Outcome) -> None:
+    def ended(self, run: StudyRun, outcome: JobOutcome) -> None:
         """Prints how long a run took and its id, or why it failed."""
         seconds = time.monotonic() - self._since.pop(run.key, time.monotonic())
         again = f", {outcome.attempts} processes" if outcome.attempts > 1 else ""
