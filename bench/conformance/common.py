@@ -1,4 +1,4 @@
-"""What the checks of several kinds share."""
+"""Functions that checks of several kinds of parts share."""
 
 from __future__ import annotations
 
@@ -15,11 +15,11 @@ RATE = 1e-2
 
 
 def described(part: Part, citation: bool = True) -> None:
-    """A part says where it comes from and under which terms, and prints its parameters as text.
+    """Checks that a part names its source and its licence, and gives its parameters as text.
 
     Args:
         part: any part.
-        citation: whether its kind has to name a source.
+        citation: whether its kind must name a source.
     """
     expect(bool(part.licence.strip()), "licence is empty; wanted an SPDX identifier or the name of the data-use agreement")
     if citation:
@@ -32,21 +32,21 @@ def described(part: Part, citation: bool = True) -> None:
 
 
 def flat(scores: Mapping[str, Any], prefix: str = "") -> dict[str, float]:
-    """Nested scores by dotted path."""
-    found: dict[str, float] = {}
+    """Dotted path to number, from nested scores."""
+    scores_by_path: dict[str, float] = {}
     for name, value in scores.items():
         path = f"{prefix}{name}"
         if isinstance(value, Mapping):
-            found |= flat(value, f"{path}.")
+            scores_by_path |= flat(value, f"{path}.")
         elif isinstance(value, (int, float)) and not isinstance(value, bool):
-            found[path] = float(value)
+            scores_by_path[path] = float(value)
         elif hasattr(value, "item") and getattr(value, "ndim", 1) == 0:
-            found[path] = float(value.item())
-    return found
+            scores_by_path[path] = float(value.item())
+    return scores_by_path
 
 
 def dead(parameters: Mapping[str, nn.Parameter]) -> list[str]:
-    """Parameters whose gradient is None, zero or not a number."""
+    """Names of parameters whose gradient is None, zero or not finite."""
     import torch
 
     return [
@@ -57,7 +57,7 @@ def dead(parameters: Mapping[str, nn.Parameter]) -> list[str]:
 
 
 def same(left: Mapping[str, Tensor], right: Mapping[str, Tensor]) -> list[str]:
-    """Names of tensors that are not equal, bit for bit, in both."""
+    """Names of tensors that differ between the two, or are in one alone; compared bit for bit."""
     import torch
 
     names = [*left, *(n for n in right if n not in left)]

@@ -25,13 +25,13 @@ PADDED_TOKENS = 2048
 
 @dataclass(frozen=True)
 class Predicted:
-    """What a pass over a split gave.
+    """The predictions of a split.
 
     Args:
         documents: one for each of the split's, in order, without text.
-        tokens: marked tokens read.
-        seconds: in the model, decoding included; without what `see` takes.
-        handed: the same with every mention that the head hands over, before thresholds and concepts.
+        tokens: marked tokens that the model read.
+        seconds: time for model and decoding, without that of `see`.
+        handed: the documents with every prediction of the head, before thresholds and concepts.
     """
 
     documents: tuple[Document, ...]
@@ -60,22 +60,22 @@ def predict(
         name: of the task.
         data: of the task.
         split: its name.
-        device: where and in what precision.
+        device: device and precision.
         pad: id of the padding token.
         link: fills in the concepts of a document's mentions.
-        micro_batch: padded tokens of a batch at most.
-        advance: told the windows done after every batch.
-        accept: leaves out mentions that are too improbable, before concepts are filled in.
-        see: told what was proposed in each window, where the head says so.
+        micro_batch: most padded tokens of a batch.
+        advance: called with the number of windows after every batch.
+        accept: leaves out predictions of low probability, before concepts are filled in.
+        see: called with the proposals for each window, if the head has them.
 
     Raises:
-        DivergedError: what the model gives is not finite.
+        DivergedError: a weight or a prediction is not finite.
     """
     wrong = [parameter for parameter in model.trainable(name).values() if not torch.isfinite(parameter).all()]
-    if wrong:  # a head of NaN finds nothing, which would look like a model that learned nothing
+    if wrong:  # a head with NaN predicts nothing, which would look like a model that learned nothing
         raise DivergedError(f"{len(wrong)} trained tensors of {name} hold numbers that are not finite.", DIVERGED)
     encoded = data.splits[split]
-    found: dict[str, list[Annotation]] = {document: [] for document in encoded.documents}
+    annotations_of: dict[str, list[Annotation]] = {document: [] for document in encoded.documents}
     started, aside = perf_counter(), 0.0
     model.eval()
     for part in by_length(encoded.lengths, min(micro_batch, PADDED_TOKENS)):
@@ -88,7 +88,7 @@ def predict(
             annotations = data.head.decode(window, prediction)
             if not all(map(_finite, annotations)):
                 raise DivergedError(f"A prediction of {name} has a probability or a score that is not finite.", DIVERGED)
-            found[window.document] += annotations
+            annotations_of[window.document] += annotations
             if see is not None:
                 paused = perf_counter()
                 if (proposals := data.head.proposals(window, prediction)) is not None:
@@ -96,7 +96,7 @@ def predict(
                 aside += perf_counter() - paused
         advance(len(part))
     texts = data.corpus[split]
-    accepted = accept([joined(d, found[d.id]) for d in texts])
+    accepted = accept([joined(d, annotations_of[d.id]) for d in texts])
     documents = tuple(replace(d, mentions=tuple(link(g, d.mentions))) for g, d in zip(texts, accepted, strict=True))
     return Predicted(documents, encoded.tokens, perf_counter() - started - aside)
 
@@ -107,7 +107,7 @@ def _finite(annotation: Annotation) -> bool:
 
 
 def by_length(lengths: NDArray[np.int64], padded: int) -> list[list[int]]:
-    """All examples in batches of like length, each of at most `padded` padded tokens (one example always fits)."""
+    """All examples in batches of similar length, each of at most `padded` padded tokens (one example always fits)."""
     batches: list[list[int]] = []
     for index in np.argsort(lengths, kind="stable").tolist():
         longest = int(lengths[index])
@@ -121,7 +121,7 @@ def by_length(lengths: NDArray[np.int64], padded: int) -> list[list[int]]:
 def hidden_states(
     model: TaskModel, name: str, data: TaskData, indices: Sequence[int], split: str, device: Device, pad: int
 ) -> list[tuple[torch.Tensor, torch.Tensor]]:
-    """Hidden states (batch, seq, hidden) in fp32 with their masks (batch, seq), adapters attached, in evaluation mode."""
+    """Hidden states (batch, seq, hidden) in fp32 and masks (batch, seq), with adapters, in evaluation mode."""
     model.eval()
     encoded = data.splits[split]
     states = []
