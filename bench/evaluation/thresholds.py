@@ -55,13 +55,9 @@ class Group:
     kind: Kind = "mention"
 
     @classmethod
-    def of(cls, prediction: Mention | Relation) -> Group:
-        """The group of a prediction."""
-        return (
-            cls(prediction.label, prediction.discontiguous)
-            if isinstance(prediction, Mention)
-            else cls(prediction.label, kind="relation")
-        )
+    def of(cls, item: Mention | Relation) -> Group:
+        """The group of a gold annotation or a prediction."""
+        return cls(item.label, item.discontiguous) if isinstance(item, Mention) else cls(item.label, kind="relation")
 
     @classmethod
     def named(cls, name: str) -> Group:
@@ -96,8 +92,7 @@ class Thresholds:
         """
         kept = [self.mentions_of(d) for d in documents]
         return tuple(
-            replace(d, relations=tuple(r for r in d.relations if self._accepts(r)), judgements=self._chosen(d))
-            for d in accepted
+            replace(d, relations=tuple(r for r in d.relations if self._accepts(r)), judgements=self._chosen(d)) for d in kept
         )
 
     def mentions_of(self, document: Document) -> Document:

@@ -43,8 +43,8 @@ def probe_run(folder: Path, registry: Registry, console: Reporter, examples: int
         examples: stretches of a task's split at most.
 
     Returns:
-        ``run``; ``conditions``, what was active; ``task``, condition to the result of `bench.evaluation.linear_probe.probe`, empty
-        for a run of one task; ``labels``, task to label to condition to the same.
+        ``run``; ``conditions``, what was active; ``task``, condition to the result of
+        `bench.evaluation.linear_probe.probe`, empty for a run of one task; ``labels``, task to label to condition to the same.
 
     Raises:
         RunStateError: the run is not finished, or its corpus is not what it was.
