@@ -14,9 +14,6 @@ from bench.data.spans import tidied
 from bench.data.windows import assign, special_tokens, tokenized, windows, words
 from bench.errors import UsageError
 
-Range = tuple[int, int]
-"""First word and end, exclusive."""
-
 
 def cut(document: Document, tokenizer: Any, max_length: int, how: Cut) -> tuple[list[Window], list[Document], Counter[str]]:
     """Cuts a document.

@@ -101,14 +101,14 @@ def read_labels(path: Path, label: Callable[[Record], tuple[str, str]]) -> Label
     return labels
 
 
-def check_same_documents(gold: Path, pred: Path, wanted: Labels, given: Labels) -> None:
+def check_same_documents(gold: Path, pred: Path, wanted: Mapping[str, Any], given: Mapping[str, Any]) -> None:
     """Refuses gold and predictions that are not about the same documents.
 
     Args:
         gold: the gold file, for the error.
         pred: the predicted file, for the error.
-        wanted: gold classes.
-        given: predicted classes.
+        wanted: documents of gold by name.
+        given: predicted documents by name.
 
     Raises:
         DataError: a document is in one file alone.

@@ -70,44 +70,28 @@ def refuse_below(folder: Path, names: Iterable[str]) -> None:
         )
 
 
-def disjoint_message(gold: Collection[str], pred: Collection[str], gold_path: Path, pred_path: Path) -> str | None:
-    """The message for predictions that share no document with gold, so that every score is 0; None where they share one.
-
-    None too where one side has no document at all.
+def refuse_disjoint(gold: Collection[str], pred: Collection[str], gold_path: Path, pred_path: Path, warn: bool = False) -> None:
+    """Refuses predictions that share no document with gold, so that every score is 0; an empty side is allowed.
 
     Args:
         gold: names of documents.
         pred: names of documents.
         gold_path: for the message.
         pred_path: for the message.
-    """
-    if not gold or not pred or not set(gold).isdisjoint(pred):
-        return None
-    return (
-        f"{pred_path} and {gold_path} have no document in common: {min(pred)!r} is in the first, {min(gold)!r} in the "
-        "second; wanted the same names."
-    )
-
-
-def refuse_disjoint(gold: Collection[str], pred: Collection[str], gold_path: Path, pred_path: Path) -> None:
-    """Refuses predictions that share no document with gold, for formats where files name documents.
-
-    Arguments are those of `disjoint_message`.
+        warn: whether to warn instead, for formats where lines name documents: there a document without mentions has no name.
 
     Raises:
         DataError: naming a document of either side.
     """
-    if message := disjoint_message(gold, pred, gold_path, pred_path):
+    if not gold or not pred or not set(gold).isdisjoint(pred):
+        return
+    message = (
+        f"{pred_path} and {gold_path} have no document in common: {min(pred)!r} is in the first, {min(gold)!r} in the "
+        "second; wanted the same names."
+    )
+    if not warn:
         raise DataError(message)
-
-
-def warn_disjoint(gold: Collection[str], pred: Collection[str], gold_path: Path, pred_path: Path) -> None:
-    """Warns of predictions that share no document with gold, for formats where lines name documents.
-
-    There a document without mentions has no name, so that this is no error. Arguments are those of `disjoint_message`.
-    """
-    if message := disjoint_message(gold, pred, gold_path, pred_path):
-        warnings.warn(message, DataWarning, stacklevel=3)
+    warnings.warn(message, DataWarning, stacklevel=3)
 
 
 def write_each(folder: Path, documents: Sequence[Document], suffix: str, content: Callable[[Document], str]) -> None:

@@ -7,7 +7,8 @@ Messages quote no text.
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Collection, Mapping
+from collections.abc import Collection, Iterator, Mapping
+from contextlib import contextmanager
 from dataclasses import dataclass, field
 from pathlib import Path
 
@@ -87,9 +88,13 @@ class Faults:
         if len(self.first) < SHOWN:
             self.first.append(fault)
 
-    def apart(self) -> _Apart:
-        """A context manager that adds a `Fault` raised in its block and lets reading go on after the block."""
-        return _Apart(self)
+    @contextmanager
+    def apart(self) -> Iterator[None]:
+        """Adds a `Fault` raised in its block, and lets reading go on after the block."""
+        try:
+            yield
+        except Fault as fault:
+            self.add(fault)
 
     def check(self, where: Path) -> None:
         """Raises an error if there is any fault that is not tolerated.
@@ -115,17 +120,3 @@ class Faults:
         hints = list(dict.fromkeys(fault.hint for fault in self.first if fault.hint))[:2]
         hint = " ".join([*hints, *([leave] if self.tolerable else [])])
         raise DataError(f"{where} has {total:,} faults: {counts}. {head}{lines}", hint or None)
-
-
-@dataclass(frozen=True)
-class _Apart:
-    faults: Faults
-
-    def __enter__(self) -> None:
-        return None
-
-    def __exit__(self, kind: object, error: object, trace: object) -> bool:
-        if isinstance(error, Fault):
-            self.faults.add(error)
-            return True
-        return False

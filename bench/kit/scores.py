@@ -30,7 +30,7 @@ def prf(sums: Mapping[str, Any], row: str) -> dict[str, Any]:
         sums: summed statistics.
         row: prefix of its counts, e.g. ``strict`` for ``strict.tp``, ``strict.fp`` and ``strict.fn``; a missing one is 0.
     """
-    tp, fp, fn = (_as_count(sums.get(f"{row}.{name}", 0.0)) for name in COUNTS)
+    tp, fp, fn = (as_count(sums.get(f"{row}.{name}", 0.0)) for name in COUNTS)
     return {
         "tp": tp,
         "fp": fp,
@@ -51,7 +51,8 @@ def by_type(sums: Mapping[str, Any]) -> dict[str, dict[str, Any]]:
     return {label: prf(sums, f"{BY_TYPE}{label}") for label in types}
 
 
-def _as_count(value: Any) -> Any:
+def as_count(value: Any) -> Any:
+    """A summed count as an int; an array stays as it is."""
     return value if getattr(value, "ndim", 0) else int(value)
 
 

@@ -13,12 +13,12 @@ from typing import Any
 
 from bench.errors import BenchError, MissingError, UsageError
 from bench.launchers.child import INTERRUPTED, Job, JobOutcome, run_here
-from bench.launchers.remote import RemoteLauncher, parse_number, parse_options
+from bench.launchers.queued import QueuedLauncher, parse_number, parse_options
 
 OPTIONS = ("address", "num_cpus", "num_gpus")
 
 
-class RayLauncher(RemoteLauncher[Any]):
+class RayLauncher(QueuedLauncher[Any]):
     """Starts runs as tasks of a Ray cluster.
 
     Args:

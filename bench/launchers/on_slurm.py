@@ -17,7 +17,7 @@ from typing import Any
 
 from bench.errors import MissingError, UsageError
 from bench.launchers.child import INTERRUPTED, Child, Job, JobOutcome, end, run_here
-from bench.launchers.remote import RemoteLauncher, parse_options
+from bench.launchers.queued import QueuedLauncher, parse_options
 
 MINUTES = 24 * 60
 """Time limit of a job, unless ``--option timeout_min=N`` sets another; a longer run continues in the next job."""
@@ -59,7 +59,7 @@ class Work:
         sys.exit(128 + number)
 
 
-class SlurmLauncher(RemoteLauncher[Any]):
+class SlurmLauncher(QueuedLauncher[Any]):
     """Starts runs as jobs of a Slurm cluster.
 
     Args:

@@ -17,7 +17,7 @@ from bench.errors import MissingError, UsageError
 from bench.launchers import Job, launcher
 from bench.launchers.child import Child, JobOutcome, end, last_line, run_here
 from bench.launchers.local import LocalLauncher, free_memory, threads
-from bench.launchers.remote import parse_number, parse_options
+from bench.launchers.queued import parse_number, parse_options
 
 HEAD = f"""#!{sys.executable} -S
 import json, os, signal, sys, time

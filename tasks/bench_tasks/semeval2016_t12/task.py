@@ -50,7 +50,7 @@ class SemEval2016T12(CorpusTask):
     }
 
     def head(self, name: str) -> Head:
-        """A fresh head; ``temporal`` is this task's own."""
+        """A new head; ``temporal`` is defined by this task."""
         if name != "temporal":
             return super().head(name)
         from bench_tasks.semeval2016_t12.head import TemporalHead

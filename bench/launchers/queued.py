@@ -1,4 +1,4 @@
-"""Base class of launchers that hand runs to a scheduler; it queues jobs, so that the scheduler has at most `jobs` at once."""
+"""Base class of launchers: it queues jobs and begins them as others end; and the parsing of a launcher's options."""
 
 from __future__ import annotations
 
@@ -6,7 +6,7 @@ import time
 from abc import ABC, abstractmethod
 from collections import deque
 from collections.abc import Mapping, Sequence
-from typing import Generic, TypeVar
+from typing import ClassVar, Generic, TypeVar
 
 from bench.errors import UsageError, unknown
 from bench.launchers.child import Job, JobOutcome
@@ -14,12 +14,15 @@ from bench.launchers.child import Job, JobOutcome
 Handle = TypeVar("Handle")
 
 
-class RemoteLauncher(ABC, Generic[Handle]):
-    """Hands runs to a scheduler.
+class QueuedLauncher(ABC, Generic[Handle]):
+    """Queues jobs and begins them while there is room. A subclass begins one, reads how it ended, and stops it.
 
     Args:
-        jobs: most runs that the scheduler has at once.
+        jobs: most runs at once.
     """
+
+    tick: ClassVar[float] = 0.2
+    """Seconds between two checks."""
 
     def __init__(self, jobs: int) -> None:
         self._jobs = jobs
@@ -28,7 +31,7 @@ class RemoteLauncher(ABC, Generic[Handle]):
 
     @abstractmethod
     def _begin(self, job: Job) -> Handle:
-        """Hands a job to the scheduler."""
+        """Begins a job."""
 
     @abstractmethod
     def _outcome(self, key: str, handle: Handle) -> JobOutcome | None:
@@ -38,24 +41,28 @@ class RemoteLauncher(ABC, Generic[Handle]):
     def _cancel(self, handle: Handle) -> None:
         """Asks a job to save a checkpoint and stop."""
 
+    def _fits(self, job: Job) -> bool:
+        """Whether a job may begin beside those that run."""
+        return True
+
     def submit(self, job: Job) -> None:
         """Queues a job."""
         self._waiting.append(job)
 
     def poll(self, seconds: float) -> list[JobOutcome]:
-        """Jobs that ended since the last call; hands waiting jobs over as others end."""
+        """Jobs that ended since the last call; begins waiting jobs that fit."""
         until = time.monotonic() + seconds
         while True:
             ended = self._collect()
-            while self._waiting and len(self._live) < self._jobs:
+            while self._waiting and len(self._live) < self._jobs and self._fits(self._waiting[0]):
                 job = self._waiting.popleft()
                 self._live[job.key] = self._begin(job)
             if ended or time.monotonic() >= until:
                 return ended
-            time.sleep(0.2)
+            time.sleep(self.tick)
 
     def active(self) -> set[str]:
-        """Keys of the jobs that the scheduler has."""
+        """Keys of the jobs that have begun and not ended."""
         return set(self._live)
 
     def stop(self, patience: float = 150.0) -> list[JobOutcome]:
