@@ -1,7 +1,7 @@
-"""All runs of a folder at a glance, without reading more of each than is asked for.
+"""Lists all runs of a folder, and reads no more of each result than is needed.
 
-``result.json`` opens with what must not be missed: headline and configuration stand in its first kilobytes. Ten thousand
-results are listed by decoding these alone; a file is read whole only where a field further down is asked for.
+Headline and configuration are in the first kilobytes of ``result.json``. To list ten thousand results, only these are decoded;
+a file is read completely only for fields further down.
 """
 
 from __future__ import annotations
@@ -18,7 +18,7 @@ from bench.results.schema import SCHEMA_VERSION
 
 State = Literal["finished", "unfinished", "damaged", "other schema"]
 HEAD = 8192
-"""Bytes that hold the keys up to `LAST_OF_HEAD` of any but the longest configurations."""
+"""Bytes that hold the keys up to `LAST_OF_HEAD`, except for the longest configurations."""
 LAST_OF_HEAD = "config"
 _DECODER = json.JSONDecoder()
 
@@ -121,7 +121,7 @@ def _decoded(path: str, head: bytes, end: bytes, whole: bool) -> tuple[State, di
             return "damaged", {}
     if known.get("schema_version") != SCHEMA_VERSION:
         return "other schema", {}
-    # The writer ends with a brace and a line end; what a full disk or a copy cut off does not.
+    # A complete file ends with a brace and a line end; one that a full disk or a copy cut off does not.
     if (
         not end.rstrip().endswith(b"}")
         or not isinstance(known.get("config"), dict)

@@ -1,4 +1,4 @@
-"""What a report is about: finished runs, alone or as a study, read and put in arms."""
+"""Reads the runs of a report, alone or as a study, and assigns them to arms."""
 
 from __future__ import annotations
 
@@ -21,9 +21,9 @@ from bench.studies.finished import kind_of
 from bench.studies.study import STUDIES, STUDY, Study, read_study
 
 LINES = 60
-"""Runs of a report whose learning curves are read whole; the curves of more are drawn as means of their arms."""
+"""Most runs whose learning curves are drawn one by one; with more, the means of arms are drawn."""
 ARM_FIELDS = ("arch", "quant", "quant_when", "model", "rank", "head", "gradients", "loss_weighting", "sampling", "lr")
-"""Fields that tell arms apart where no study says what its arms are; only those that differ are named."""
+"""Fields that define arms of runs that are no study; only fields that differ are part of an arm's name."""
 
 
 @dataclass(frozen=True)
@@ -31,10 +31,10 @@ class Run:
     """A finished run.
 
     Args:
-        folder: of it.
-        result: what it found.
-        arm: what it is compared as, e.g. ``A2``, or ``multi-task`` in a study of token control.
-        curves: how it learned.
+        folder: of the run.
+        result: its ``result.json``.
+        arm: name of its arm, e.g. ``A2``, or ``multi-task`` in a study of token control.
+        curves: its learning curves.
     """
 
     folder: Path
@@ -78,7 +78,7 @@ class Run:
     def unquantized(self, task: str) -> float | None:
         """A task's primary metric with the same adapters on the unquantized base; None where it was not measured.
 
-        A quantizer applied after training leaves it as the trained stage; one applied at load has it measured beside.
+        With a quantizer that is applied after training it is that of the trained stage; at load, it is a baseline.
         """
         metric, scores = self.metric(task), self.result.scores[task]
         beside = scores.baselines.get("unquantized")
@@ -101,15 +101,15 @@ class Run:
 
 @dataclass(frozen=True)
 class Evidence:
-    """Everything that a report tells.
+    """Everything that a report is about.
 
     Args:
         title: of the report.
-        runs: all that finished, by arm and seed.
-        study: the study; None where runs were named one by one or by their folder.
-        unfinished: keys of the study's runs that have no result yet, or ids of the folder's.
-        held: what holding the runs against each other gave, where no study has judged; None where it was not tried.
-        kind: of the study, which tells its verdict.
+        runs: all finished runs, by arm and seed.
+        study: the study; None for runs that are no study.
+        unfinished: keys, or ids, of the runs without a result.
+        held: comparison of the runs, where there is no verdict of a study; None where it was not tried.
+        kind: kind of the study; words its verdict.
     """
 
     title: str
@@ -135,17 +135,17 @@ class Evidence:
 
 
 def collect(refs: Sequence[str], runs: Path, tasks: Sequence[str] = (), registry: Registry | None = None) -> Evidence:
-    """The runs or the study that words of the command line name.
+    """Reads the runs or the study of some references.
 
     Args:
         refs: one study (its name or folder), or runs (ids, folders, or folders of runs); all runs of `runs` where empty.
         runs: the folder of runs.
-        tasks: leave out runs that have none of these.
-        registry: knows the kinds of study; what is installed where None.
+        tasks: only runs with one of these are kept.
+        registry: has the kinds of study; None: what is installed.
 
     Raises:
-        RunStateError: nothing carries a name, a result is damaged or of another schema, or there is none.
-        UsageError: the runs are of tasks that have nothing to do with one another.
+        RunStateError: there is no run or study of a name, no result, or one that is damaged or of another schema.
+        UsageError: the runs have no task in common, directly or through others.
     """
     if len(refs) == 1 and (study := find(refs[0], runs)) is not None:
         return of_study(study, kind_of(study.kind, load() if registry is None else registry))
@@ -168,7 +168,7 @@ def collect(refs: Sequence[str], runs: Path, tasks: Sequence[str] = (), registry
 
 
 def rests(runs: Sequence[Run]) -> tuple[tuple[str, ...], bool]:
-    """Ids of the runs that something rests on, each once, and whether any of them is of generated text."""
+    """The distinct ids of some runs, and whether any of them is on synthetic text."""
     return tuple(dict.fromkeys(run.id for run in runs)), any(run.result.synthetic for run in runs)
 
 
@@ -177,8 +177,8 @@ def of_runs(folders: Sequence[Path], chosen: Collection[Path] = (), tasks: Seque
 
     Args:
         folders: of the runs.
-        chosen: those that were named one by one: refused where they did not finish, rather than counted as unfinished.
-        tasks: leave out runs that have none of these.
+        chosen: folders that the user named; without a result they are an error, others count as unfinished.
+        tasks: only runs with one of these are kept.
 
     Raises:
         RunStateError: see `collect`.
@@ -210,7 +210,7 @@ def _title(runs: Sequence[Run]) -> str:
 
 
 def find(ref: str, runs: Path) -> Study | None:
-    """The study of a name or a folder; None where there is none, so that it may be a run."""
+    """The study of a name or a folder; None where there is none, since the reference may be a run."""
     place = Path(ref).parent if Path(ref).name == STUDY else Path(ref)
     if (place / STUDY).is_file():
         return read_study(place.resolve())
@@ -218,11 +218,11 @@ def find(ref: str, runs: Path) -> Study | None:
 
 
 def of_study(study: Study, kind: StudyKind) -> Evidence:
-    """A study and those of its runs that finished.
+    """Reads the finished runs of a study.
 
     Args:
         study: the study.
-        kind: of it, which says how its runs are named.
+        kind: of the study; decides the names of arms.
 
     Raises:
         RunStateError: a result is damaged or of another version, or no run has finished.
@@ -244,7 +244,7 @@ def of_study(study: Study, kind: StudyKind) -> Evidence:
 
 
 def _labels(entries: Sequence[StudyRun], kind: StudyKind) -> list[str]:
-    """What each run of a study is compared as: its role where there are several, its architecture where those are."""
+    """Name of the arm of each run of a study: role and architecture, each where there are several."""
     roles, arms = {entry.role for entry in entries}, {entry.arm for entry in entries}
     found = []
     for entry in entries:
@@ -293,14 +293,14 @@ def _plain(value: Any) -> str:
 
 
 def _ordered(runs: Iterable[Run], keep: bool = False) -> tuple[Run, ...]:
-    """By arm and seed; with `keep` the arms stay in the order in which they come."""
+    """The runs by arm and seed; with `keep` arms stay in their first order."""
     listed = [*runs]
     order = {arm: i for i, arm in enumerate(dict.fromkeys(run.arm for run in listed))}
     return tuple(sorted(listed, key=lambda r: (order[r.arm] if keep else 0, r.arm, r.tasks, r.seed, r.id)))
 
 
 def _connected(results: Iterable[Result]) -> None:
-    """Refuses runs of tasks that no run joins: their numbers stand on different scales and are no comparison."""
+    """Refuses runs whose tasks are not connected by runs of several tasks: their scores cannot be compared."""
     groups: list[set[str]] = []
     counts = Counter(tuple(result.scores) for result in results)
     for tasks in counts:

@@ -1,4 +1,4 @@
-"""What runs cost and what that buys: weights on disk, latency, throughput, memory, energy, and the score beside each."""
+"""Cost and quality of runs: weights on disk, latency, throughput, memory and energy, with scores."""
 
 from __future__ import annotations
 
@@ -24,10 +24,10 @@ class Stage:
     Args:
         run: the run.
         task: the task's name.
-        group: what its colour tells: the run's arm, or that the base was not quantized.
+        group: decides its colour: the run's arm, or that the base was not quantized.
         score: primary metric on the test split.
-        bytes: of the base model's weights; None where the result does not tell.
-        latency: median seconds of one window; None where it was not measured on this very model.
+        bytes: of the base model's weights; None where unknown.
+        latency: median seconds of one window; None where it was not measured on this model.
     """
 
     run: Run
@@ -39,16 +39,16 @@ class Stage:
 
 
 def plain_bytes(run: Run) -> int | None:
-    """Weights of the unquantized base model, in the precision of the run."""
+    """Bytes of the unquantized base model's weights in the precision of the run; None where unknown."""
     parameters = run.result.extra.get("plan", {}).get("model", {}).get("parameters")
     number = NUMBER.get(str(run.result.resolved("precision")))
     return None if parameters is None or number is None else int(parameters) * number
 
 
 def stages(evidence: Evidence) -> list[Stage]:
-    """Every run as it is evaluated, and runs that quantized also before: the same adapters on the unquantized base.
+    """Every run at its last stage; of runs that quantized also the same adapters on the unquantized base.
 
-    Runs that differ only in the quantizer trained the same model, which then stands here once.
+    Runs that differ only in the quantizer trained the same model, which is listed once.
     """
     found: list[Stage] = []
     archs = {str(run.result.config.get("arch")) for run in evidence.runs}
@@ -66,7 +66,7 @@ def stages(evidence: Evidence) -> list[Stage]:
             score, size = run.unquantized(task), plain_bytes(run)
             if score is not None and (task, size, score) not in seen:
                 seen.add((task, size, score))
-                # Trained on the quantized base is another model than trained on the plain one.
+                # A model trained on the quantized base is not the one trained on the plain base.
                 name = f"{run.arm}, {UNQUANTIZED}" if at_load else UNQUANTIZED
                 name = f"{run.result.config.get('arch')}, {UNQUANTIZED}" if not at_load and len(archs) > 1 else name
                 found.append(Stage(run, task, name, score, size, None if at_load else _latency(run, "trained", task)))
@@ -74,7 +74,7 @@ def stages(evidence: Evidence) -> list[Stage]:
 
 
 def pareto(evidence: Evidence) -> Figure | None:
-    """Quality against size, before and after quantizing; nothing where all are of one size."""
+    """Quality against size, before and after quantizing; None where all sizes are equal."""
     made = [one for one in stages(evidence) if one.bytes is not None]
     if len({one.bytes for one in made}) < 2:
         return None
@@ -89,7 +89,7 @@ def pareto(evidence: Evidence) -> Figure | None:
 
 
 def speed(evidence: Evidence) -> Figure | None:
-    """Quality against latency; nothing where there is one model only."""
+    """Quality against latency; None where there is only one model."""
     made = [one for one in stages(evidence) if one.latency is not None]
     if len({one.group for one in made}) < 2:
         return None
@@ -104,7 +104,7 @@ def speed(evidence: Evidence) -> Figure | None:
 
 
 def quantization(evidence: Evidence) -> Table | None:
-    """Runs that quantized: what it cost and what it saved."""
+    """Scores, sizes and output errors of runs that quantized."""
     columns = (
         Column("run", "run"), Column("arm", "arm"), Column("task", "task"), Column("quant", "quantizer"),
         Column("before", "before", "score"), Column("after", "after", "score"), Column("change", "change", "change"),
@@ -168,7 +168,7 @@ def efficiency(evidence: Evidence) -> Table | None:
 
 
 def _cloud(made: Sequence[tuple[Stage, float]]) -> list[Mark]:
-    """The mean of every group, and its runs as dots where it has several."""
+    """Marks of the mean of every group and, where it has several, of its runs."""
     groups: dict[tuple[str, str], list[tuple[Stage, float]]] = {}
     for one, x in made:
         groups.setdefault((one.task, one.group), []).append((one, x))
@@ -181,7 +181,7 @@ def _cloud(made: Sequence[tuple[Stage, float]]) -> list[Mark]:
 
 
 def _measured(run: Run) -> list[tuple[str, str]]:
-    """Stages and tasks of which a result tells latency or throughput."""
+    """Stages and tasks with latency or throughput in the result."""
     told = [stage for stage in ("trained", "quantized") if _of(run, stage) or stage in _throughput(run)]
     return [(stage, task) for stage in told for task in run.tasks]
 

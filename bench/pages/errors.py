@@ -1,4 +1,4 @@
-"""Figures and tables of what became of mentions, where results have it: errors by kind, and by sort of mention."""
+"""Figures and tables of errors by kind, and by sort of mention, where results have them."""
 
 from __future__ import annotations
 
@@ -12,19 +12,19 @@ from bench.pages.verdicts import mean_mark, spread
 
 ERRORS = "errors"
 KINDS = ("missed", "spurious", "boundary", "boundary_type", "type", "link", "split", "merged", "concept")
-"""Kinds of errors in the order in which they are stacked; ``correct`` is none."""
+"""Kinds of errors in the order in which they are stacked."""
 SORTS = {
     "length": "words", "training": "times in training", "fragments": "pieces", "negated": "negated",
     "abbreviation": "abbreviation",
 }  # fmt: skip
-"""Sorts of mentions, and how they are told."""
+"""Sort of mentions to its label."""
 
 Counts = Mapping[str, Mapping[str, int]]
 """``gold`` and ``predicted`` to counts by kind."""
 
 
 def errors(evidence: Evidence) -> Figure | None:
-    """Errors by kind, stacked, an arm a line, a plot a task."""
+    """Errors by kind as stacked bars: one plot a task, one line an arm."""
     counts: dict[tuple[str, str, str], list[float]] = {}
     used: list[Run] = []
     for run, task, kinds in _errors(evidence):
@@ -62,7 +62,7 @@ def error_table(evidence: Evidence) -> Table | None:
 
 
 def sorts(evidence: Evidence) -> Figure | None:
-    """Share of gold mentions found, a plot a task, a line a sort and group of mentions, an arm a colour."""
+    """Share of gold mentions found: one plot a task, one line a sort and group of mentions, one colour an arm."""
     known = [one for one in _sorted(evidence) if one[4]]
     groups = {(task, sort): {group for t, s, group, *_ in known if (t, s) == (task, sort)} for task, sort, *_ in known}
     made = [one for one in known if len(groups[one[0], one[1]]) > 1]  # one group alone is all mentions
@@ -79,7 +79,7 @@ def sorts(evidence: Evidence) -> Figure | None:
 
 
 def sort_table(evidence: Evidence) -> Table | None:
-    """What became of mentions of each sort, an arm a line."""
+    """Outcomes of mentions of each sort, one line an arm."""
     columns = (
         Column("task", "task"), Column("sort", "sort"), Column("group", "group"), Column("arm", "arm"),
         Column("runs", "runs", "count"), Column("gold", "in gold", "count"), Column("found", "found", "score"),

@@ -1,4 +1,4 @@
-"""Figures and tables of what evaluation says of confidences, where results have it: calibration and abstention."""
+"""Figures and tables of calibration and abstention, where results have them."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ COVERAGES = 20
 
 
 def reliability(evidence: Evidence) -> Figure | None:
-    """Share of right answers against confidence, a plot a task; the runs of an arm share bins of equal width and are pooled."""
+    """Share of right predictions against confidence: one plot a task; runs of an arm are pooled in bins of equal width."""
     bins: dict[tuple[str, str, float], list[Mapping[str, float]]] = {}
     errors: dict[tuple[str, str], list[float]] = {}
     used: list[Run] = []
@@ -74,7 +74,7 @@ def calibration(evidence: Evidence) -> Table | None:
 
 
 def abstention(evidence: Evidence) -> Figure | None:
-    """Share right of the surest predictions against how many are kept, a plot a task, a line an arm: the mean of its runs."""
+    """Share right of the most confident predictions against the share kept: one plot a task, one line an arm (mean of runs)."""
     import numpy as np
 
     lines: dict[tuple[str, str], list[Sequence[Mapping[str, float]]]] = {}

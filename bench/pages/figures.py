@@ -13,7 +13,7 @@ from bench.results.display import some
 
 
 def arms(evidence: Evidence) -> Figure:
-    """Arms with their intervals, a plot a task, every run as a small dot."""
+    """Arms with their intervals and, as small dots, their runs: one plot a task."""
     scored = [s for s in summaries(evidence) if s.mean is not None]
     marks: list[Mark] = []
     for s in scored:
@@ -97,7 +97,7 @@ def parity(evidence: Evidence) -> Figure | None:
 
 
 def gradients(evidence: Evidence) -> Figure | None:
-    """How often the gradients of two tasks pointed apart, by arm."""
+    """How often the gradients of two tasks conflicted, by arm."""
     met: dict[tuple[str, str], list[float]] = {}
     used: list[Run] = []
     for run in evidence.runs:
@@ -117,7 +117,7 @@ def gradients(evidence: Evidence) -> Figure | None:
 
 
 def _by_arm(evidence: Evidence) -> dict[tuple[str, str], list[Run]]:
-    """Panel and arm to its runs; a panel is a set of tasks where an arm has several, as tasks alone have."""
+    """Panel and label to runs; an arm with several sets of tasks has one label for each."""
     found: dict[tuple[str, str], list[Run]] = {}
     sets = {arm: {run.tasks for run in evidence.runs if run.arm == arm} for arm in evidence.arms}
     for run in evidence.runs:
@@ -149,7 +149,7 @@ def figure_of(
     marks: Sequence[Mark], groups: Sequence[str] | None = None, runs: Sequence[Run] | None = None, front: bool = False,
     zero: bool = False,
 ) -> Figure:  # fmt: skip
-    """A figure that rests on some of the evidence, its groups in the order of arms unless another is given."""
+    """A figure of some runs, by default all; groups are in the order of arms unless `groups` gives another."""
     drawn = {mark.group for mark in marks}
     order = evidence.arms if groups is None else groups
     ids, synthetic = rests(evidence.runs if runs is None else runs)

@@ -1,4 +1,4 @@
-"""Runs that no study has judged, held against each other as `bench compare` does, or the reason why they may not be."""
+"""Compares runs that have no verdict of a study, as `bench compare` does, or gives the reason why they cannot be compared."""
 
 from __future__ import annotations
 
@@ -20,20 +20,20 @@ MANY = 20
 """Runs beyond which documents are resampled `FEWER` times, so that a page of hundreds of runs takes seconds."""
 FEWER = 500
 PAIRS = 60
-"""Two arms on one task each; with more the page describes."""
+"""Most comparisons (two arms on a task); above it the page only describes."""
 
 
 @dataclass(frozen=True)
 class Held:
-    """What came of holding runs against each other.
+    """The comparison of a report's runs, or the reason why there is none.
 
     Args:
-        by: the fields that set arms apart.
-        comparison: what they show; None where they may not be compared or could not be.
-        differences: what else they differ in, allowed or not.
+        by: the fields that define arms.
+        comparison: the result; None where the runs cannot be compared.
+        differences: other fields in which the runs differ, allowed or not.
         reason: why there is no comparison, in a sentence.
-        hint: what would help.
-        names: what the comparison calls an arm to what the page calls it.
+        hint: the next move.
+        names: name of an arm in the comparison to its name on the page.
     """
 
     by: tuple[str, ...] = ()
@@ -55,13 +55,13 @@ class Held:
 
 
 def hold(evidence: Evidence, registry: Registry, by: Sequence[str] = (), allow: Sequence[str] = ()) -> Evidence:
-    """The evidence with what a comparison of its runs gives; as it was where a study judges, or will when it is finished.
+    """Adds the comparison of its runs to the evidence; it is unchanged for a study with a verdict, or with unfinished runs.
 
     Args:
         evidence: of a report.
-        registry: knows the tasks, whose scorers turn saved statistics into scores.
-        by: fields that set arms apart; the choices in which the runs differ where empty.
-        allow: fields beyond those that may differ.
+        registry: has the tasks, whose scorers turn saved statistics into scores.
+        by: fields that define arms; where empty, the fields in which the runs differ.
+        allow: further fields in which arms may differ.
     """
     if evidence.study is not None and (evidence.study.verdict is not None or evidence.unfinished):
         return evidence
@@ -97,7 +97,7 @@ def _held(evidence: Evidence, registry: Registry, by: tuple[str, ...], allow: tu
 
 
 def _names(evidence: Evidence, arms: Sequence[Arm]) -> dict[str, str]:
-    """What the page calls each arm, where the two sort the runs alike."""
+    """Name of each arm in the comparison to the page's name, where both divide the runs in the same way."""
     shown = {run.id: run.arm for run in evidence.runs}
     found = {arm.name: {shown[run.result.id] for run in arm.runs} for arm in arms}
     alike = all(len(names) == 1 for names in found.values()) and len(set().union(*found.values())) == len(found)

@@ -22,15 +22,15 @@ from bench.pages.verdicts import statements, tested
 from bench.results.display import some
 
 ROWS = 400
-"""Rows of a table that the page holds; the CSV beside it holds all."""
+"""Most rows of a table on the page; its CSV has all."""
 
 
 @dataclass(frozen=True)
 class Notice:
-    """What must not be missed above any number.
+    """A warning at the top of the page.
 
     Args:
-        word: the first one, in capitals.
+        word: its heading.
         text: the sentence.
     """
 
@@ -42,7 +42,7 @@ def render(evidence: Evidence, sections: Sequence[Section]) -> str:
     """The whole page.
 
     Args:
-        evidence: what it is about.
+        evidence: the runs or study that it is about.
         sections: below the verdict, in order.
 
     Raises:
@@ -77,7 +77,7 @@ def render(evidence: Evidence, sections: Sequence[Section]) -> str:
 
 
 def lead(evidence: Evidence) -> str:
-    """On what the verdict goes, or why there is none."""
+    """What the verdict is based on, or why there is none."""
     study, held = evidence.study, evidence.held
     if held is not None and held.comparison is not None and held.judged:
         by, split = " and ".join(held.by), held.comparison.split
@@ -100,7 +100,7 @@ def lead(evidence: Evidence) -> str:
 
 
 def notices(evidence: Evidence) -> list[Notice]:
-    """What must not be missed: generated text, models that are plumbing, waived invariants, runs that did not finish."""
+    """Warnings: synthetic data, plumbing models, waived invariants, unmatched arms, leaks, differences, unfinished runs."""
     runs = evidence.runs
     found = []
     synthetic = sum(run.result.synthetic for run in runs)
@@ -147,7 +147,7 @@ def notices(evidence: Evidence) -> list[Notice]:
 
 
 def leaking(evidence: Evidence) -> list[Notice]:
-    """Documents that stand in two splits: let through by a flag, or flagged by what the splits share."""
+    """Warnings about documents in two splits: allowed by a flag, or suspected from the text that splits share."""
     found = []
     allowed = {task: count for run in evidence.runs for task, told in run.result.leaks.items() if (count := told["allowed"])}
     if allowed:
@@ -168,14 +168,14 @@ def _dashed(index: int) -> bool:
 
 
 def _script(value: Any) -> str:
-    """JSON that can stand in a script element."""
+    """JSON for a script element."""
     from markupsafe import Markup
 
     return Markup(json.dumps(value, separators=(",", ":"), ensure_ascii=False).replace("<", "\\u003c"))
 
 
 def _inline(script: str) -> str:
-    """JavaScript that can stand in a script element."""
+    """JavaScript for a script element."""
     from markupsafe import Markup
 
     return Markup(script.replace("</script", "<\\/script").replace("<!--", "<\\!--"))
