@@ -32,17 +32,17 @@ def described(part: Part, citation: bool = True) -> None:
 
 
 def flat(scores: Mapping[str, Any], prefix: str = "") -> dict[str, float]:
-    """Dotted path to number, from nested scores."""
-    scores_by_path: dict[str, float] = {}
+    """Nested scores by dotted path."""
+    found: dict[str, float] = {}
     for name, value in scores.items():
         path = f"{prefix}{name}"
         if isinstance(value, Mapping):
-            scores_by_path |= flat(value, f"{path}.")
+            found |= flat(value, f"{path}.")
         elif isinstance(value, (int, float)) and not isinstance(value, bool):
-            scores_by_path[path] = float(value)
+            found[path] = float(value)
         elif hasattr(value, "item") and getattr(value, "ndim", 1) == 0:
-            scores_by_path[path] = float(value.item())
-    return scores_by_path
+            found[path] = float(value.item())
+    return found
 
 
 def dead(parameters: Mapping[str, nn.Parameter]) -> list[str]:

@@ -27,7 +27,7 @@ FOR_P95 = 20
 
 
 def latency(model: TaskModel, name: str, data: TaskData, device: Device, pad: int, seconds: float = SECONDS) -> dict[str, Any]:
-    """Measures the latency of a window at batch size 1.
+    """Seconds that a window takes at batch 1.
 
     Args:
         model: put into evaluation mode here.

@@ -1,7 +1,7 @@
-"""Energy, read from counters of the hardware; nothing is estimated, and without a counter there is no figure.
+"""Energy by the counters that the hardware keeps; nothing is estimated, and where there is no counter there is no figure.
 
-On CUDA it is the device's counter, read through NVML (package ``nvidia-ml-py``); it includes all that runs on the device.
-On a CPU it is Linux's powercap counter of the CPU packages (RAPL), which on most systems only root can read.
+On CUDA the device's own counter, read through NVML (package ``nvidia-ml-py``), which counts whatever else runs on that device.
+On a CPU Linux's powercap counters of whole packages (RAPL), which most systems let only root read.
 """
 
 from __future__ import annotations
@@ -18,11 +18,11 @@ POWERCAP = Path("/sys/class/powercap")
 
 @dataclass
 class Energy:
-    """Energy that a block of code took.
+    """What a block took.
 
     Args:
         source: ``nvml`` or ``rapl``; None where no counter can be read.
-        joules: None without a source, and until the block ends.
+        joules: None without a source, and until the block is done.
     """
 
     source: str | None = None
@@ -31,18 +31,18 @@ class Energy:
 
 @contextmanager
 def metered(device: str) -> Iterator[Energy]:
-    """Measures the energy of a block of code; the figures are set when it ends.
+    """Measures a block.
 
     Args:
         device: ``cpu`` or ``cuda``, with or without an index.
     """
     meter = _nvml(device) if device.startswith("cuda") else _rapl()
-    energy = Energy()
+    found = Energy()
     before = None if meter is None else meter()
-    yield energy
+    yield found
     after = None if meter is None else meter()
-    if before is not None and after is not None and after >= before:  # a counter that wrapped around is no use
-        energy.source, energy.joules = "nvml" if device.startswith("cuda") else "rapl", after - before
+    if before is not None and after is not None and after >= before:  # a counter that wrapped around tells nothing
+        found.source, found.joules = "nvml" if device.startswith("cuda") else "rapl", after - before
 
 
 def _nvml(device: str) -> Callable[[], float | None] | None:
@@ -54,7 +54,7 @@ def _nvml(device: str) -> Callable[[], float | None] | None:
         identity = str(torch.cuda.get_device_properties(device).uuid)
         handle = pynvml.nvmlDeviceGetHandleByUUID(f"GPU-{identity.removeprefix('GPU-')}")
         pynvml.nvmlDeviceGetTotalEnergyConsumption(handle)
-    except Exception:  # no package, no driver, or no counter: NVML has an error class for each
+    except Exception:  # no package, no driver, a device without the counter: NVML has an error class for each
         return None
 
     def joules() -> float | None:
@@ -68,7 +68,7 @@ def _nvml(device: str) -> Callable[[], float | None] | None:
 
 
 def _rapl(root: Path | None = None) -> Callable[[], float | None] | None:
-    # Only packages (intel-rapl:0): they include their parts (intel-rapl:0:0).
+    # Packages alone (intel-rapl:0): their parts (intel-rapl:0:0) are counted in them.
     counters = [path / "energy_uj" for path in sorted((root or POWERCAP).glob("*-rapl:*")) if path.name.count(":") == 1]
 
     def joules() -> float | None:
@@ -80,8 +80,8 @@ def _rapl(root: Path | None = None) -> Callable[[], float | None] | None:
     return joules if counters and joules() is not None else None
 
 
-def as_json(energy: Energy, tokens: int) -> dict[str, Any] | None:
-    """As JSON: ``source``, ``joules``, ``tokens`` and ``joules_per_1000_tokens``; None where nothing was measured.
+def told(energy: Energy, tokens: int) -> dict[str, Any] | None:
+    """JSON-able: ``source``, ``joules``, ``tokens`` and ``joules_per_1000_tokens``; None where nothing was measured.
 
     Args:
         energy: of a block.

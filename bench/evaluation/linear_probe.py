@@ -195,8 +195,8 @@ def probe(
         row = rows.setdefault(document, {f"{part}.{n}": 0.0 for n in range(count) for part in ("right", "all")})
         row[f"right.{kind}"] += hit
         row[f"all.{kind}"] += 1
-    scores = with_intervals(list(rows.values()), lambda sums: _summary(sums, count), names=("balanced_accuracy",))
-    return scores | {"chance": 1 / count, "penalty": penalty, "stretches": len(right)}
+    told = with_intervals(list(rows.values()), lambda sums: _summary(sums, count), names=("balanced_accuracy",))
+    return told | {"chance": 1 / count, "penalty": penalty, "stretches": len(right)}
 
 
 def _trained(values: Tensor, gold: Tensor, strength: float, count: int) -> Any:

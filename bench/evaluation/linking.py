@@ -33,7 +33,7 @@ class Seen:
 def accuracies(
     gold: Sequence[Document], linking: Linking, seen: Seen, predicted: Sequence[Document] | None = None
 ) -> dict[str, float | int | None]:
-    """Accuracy of concepts over mentions that have one in gold.
+    """Shares of mentions whose concept is found, over those that have one in gold.
 
     Args:
         gold: documents with text.
@@ -63,9 +63,9 @@ def accuracies(
         "unseen": known.count(False),
         "new": sum(new),
         "accuracy": _share(first),
-        "accuracy_seen": _share([right for right, in_training in zip(first, known, strict=True) if in_training]),
-        "accuracy_unseen": _share([right for right, in_training in zip(first, known, strict=True) if not in_training]),
-        "accuracy_new": _share([right for right, is_new in zip(first, new, strict=True) if is_new]),
+        "accuracy_seen": _share([right for right, one in zip(first, known, strict=True) if one]),
+        "accuracy_unseen": _share([right for right, one in zip(first, known, strict=True) if not one]),
+        "accuracy_new": _share([right for right, one in zip(first, new, strict=True) if one]),
         **{f"recall_at_{rank}": _share([place < rank for place in places]) for rank in RANKS},
     }
 

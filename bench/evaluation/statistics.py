@@ -1,7 +1,7 @@
-"""Confidence intervals of scores, over documents of the same kind.
+"""Intervals: how much a score would move on other documents of the same kind.
 
 Source: the cluster bootstrap, Field and Welsh (2007), Bootstrapping clustered data; percentiles by `scipy.stats.bootstrap`.
-Mentions of one document are not independent, so that documents are resampled.
+Mentions of one document are not independent, so whole documents are resampled.
 """
 
 from __future__ import annotations
@@ -28,23 +28,24 @@ def with_intervals(
     seed: int = 0,
     names: Sequence[str] = ("f1",),
 ) -> dict[str, Any]:
-    """Scores of the summed rows, with an interval ``ci95`` for every score of the given names.
+    """Scores of the summed rows, with ``ci95`` beside every score of the given names.
 
-    All scores use the same resampled documents, so that differences between them are paired. The interval is None where there
-    is none: fewer than two documents, a score that is not finite, or one that is 0 in every resample, as when gold has nothing
-    of its kind. In a mapping with several of the names, ``ci95`` belongs to the first and ``<name>_ci95`` to the others.
+    Every score is taken on the same resampled documents, so differences between them are paired. The interval is None where
+    it cannot be had: fewer than two documents, a score that is not a number, or one that is 0 in every resample, as when
+    there is nothing of its kind to find. A mapping that holds several of the names gets ``ci95`` for the first and
+    ``<name>_ci95`` for the others.
 
     Args:
         rows: additive statistics of each document, as `bench.api.Task.statistics` gives them.
-        summarise: gives scores from sums; for sums of shape (resamples,) it gives scores of that shape.
-        resamples: number of bootstrap samples.
+        summarise: scores from sums; sums may be arrays of shape (resamples,), and so are the scores then.
+        resamples: bootstrap samples of documents.
         seed: of the resampling; same seed, same intervals.
         names: of the scores that get an interval.
     """
     point = summarise({key: float(sum(row.get(key, 0.0) for row in rows)) for key in _keys(rows)})
-    paths = _find(point, names)
-    spread = _intervals(rows, summarise, paths, resamples, seed) if len(rows) > 1 and paths else {}
-    return _with_intervals(point, names, spread)
+    found = _find(point, names)
+    spread = _intervals(rows, summarise, found, resamples, seed) if len(rows) > 1 and found else {}
+    return _beside(point, names, spread)
 
 
 Path = tuple[str, ...]
@@ -55,13 +56,13 @@ def _keys(rows: Sequence[Mapping[str, float]]) -> list[str]:
 
 
 def _find(scores: Mapping[str, Any], names: Sequence[str], prefix: Path = ()) -> list[Path]:
-    paths: list[Path] = []
+    found: list[Path] = []
     for key, value in scores.items():
         if isinstance(value, Mapping):
-            paths += _find(value, names, (*prefix, key))
+            found += _find(value, names, (*prefix, key))
         elif key in names:
-            paths.append((*prefix, key))
-    return paths
+            found.append((*prefix, key))
+    return found
 
 
 def _intervals(
@@ -80,7 +81,7 @@ def _intervals(
     def statistic(drawn: NDArray[np.int64], axis: int = -1) -> Array:
         """Scores (paths, resamples) of drawn documents (resamples, documents)."""
         drawn = np.atleast_2d(np.moveaxis(drawn, axis, -1))
-        # The sum over a sample is each document's row times the number of times it was drawn.
+        # How often each document was drawn, times its row, is the sum over the sample.
         offsets = np.arange(len(drawn))[:, None] * count
         times = np.bincount((drawn + offsets).ravel(), minlength=len(drawn) * count).reshape(len(drawn), count)
         sums = times.astype(np.float64) @ table
@@ -123,15 +124,15 @@ def _at(scores: Mapping[str, Any], path: Path) -> Any:
     return scores
 
 
-def _with_intervals(
+def _beside(
     scores: Mapping[str, Any], names: Sequence[str], spread: Mapping[Path, tuple[float, float]], prefix: Path = ()
 ) -> dict[str, Any]:
-    """The scores as plain numbers, with an interval after each score of the names."""
+    """The scores again, as plain numbers, with an interval after each score of the names."""
     done: dict[str, Any] = {}
     first = next((name for name in names if name in scores), None)
     for key, value in scores.items():
         if isinstance(value, Mapping):
-            done[key] = _with_intervals(value, names, spread, (*prefix, key))
+            done[key] = _beside(value, names, spread, (*prefix, key))
             continue
         done[key] = value.item() if hasattr(value, "item") else value
         if key in names:

@@ -31,10 +31,10 @@ class Run:
     """A finished run.
 
     Args:
-        folder: of the run.
-        result: its ``result.json``.
-        arm: name of its arm, e.g. ``A2``, or ``multi-task`` in a study of token control.
-        curves: its learning curves.
+        folder: of it.
+        result: what it found.
+        arm: what it is compared as, e.g. ``A2``, or ``multi-task`` in a study of token control.
+        curves: how it learned.
     """
 
     folder: Path

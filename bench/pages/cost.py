@@ -39,7 +39,7 @@ class Stage:
 
 
 def plain_bytes(run: Run) -> int | None:
-    """Bytes of the unquantized base model's weights in the precision of the run; None where unknown."""
+    """Weights of the unquantized base model, in the precision of the run."""
     parameters = run.result.extra.get("plan", {}).get("model", {}).get("parameters")
     number = NUMBER.get(str(run.result.resolved("precision")))
     return None if parameters is None or number is None else int(parameters) * number
@@ -181,7 +181,7 @@ def _cloud(made: Sequence[tuple[Stage, float]]) -> list[Mark]:
 
 
 def _measured(run: Run) -> list[tuple[str, str]]:
-    """Stages and tasks with latency or throughput in the result."""
+    """Stages and tasks of which a result tells latency or throughput."""
     told = [stage for stage in ("trained", "quantized") if _of(run, stage) or stage in _throughput(run)]
     return [(stage, task) for stage in told for task in run.tasks]
 

@@ -15,7 +15,7 @@ COVERAGES = 20
 
 
 def reliability(evidence: Evidence) -> Figure | None:
-    """Share of right predictions against confidence: one plot a task; runs of an arm are pooled in bins of equal width."""
+    """Share of right answers against confidence, a plot a task; the runs of an arm share bins of equal width and are pooled."""
     bins: dict[tuple[str, str, float], list[Mapping[str, float]]] = {}
     errors: dict[tuple[str, str], list[float]] = {}
     used: list[Run] = []

@@ -39,7 +39,7 @@ def overlap(evidence: Evidence) -> Table | None:
 
 
 def flag(told: Mapping[str, Any]) -> str:
-    """The reason to flag two splits; empty where there is none."""
+    """Why what two splits share is suspect; empty where it is not."""
     if told["exact"]:
         return "whole documents"
     share = _share(told["shared"], told["grams"])

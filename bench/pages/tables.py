@@ -136,7 +136,7 @@ def provenance(evidence: Evidence) -> Table:
 
 
 def own_parity(run: Run) -> Mapping[str, Any] | None:
-    """The row of the run's own arm in its parity check; None where there is none."""
+    """The line of the run's own arm in its parity check."""
     found = run.result.invariants.parity
     return next((row for row in found.get("rows", ()) if row.get("arm") == found.get("arm")), None)
 

@@ -194,14 +194,14 @@ def task_from_file(path: Path) -> Task:
 
 
 def metrics(scores: Mapping[str, Any], prefix: str = "") -> list[str]:
-    """Dotted paths of the scores that can be a task's metric: all but counts."""
-    paths: list[str] = []
+    """Dotted paths of the figures that a run can be judged by: counts are not among them."""
+    found: list[str] = []
     for name, value in scores.items():
         if isinstance(value, Mapping):
-            paths += metrics(value, f"{prefix}{name}.")
+            found += metrics(value, f"{prefix}{name}.")
         elif name not in COUNTS:
-            paths.append(f"{prefix}{name}")
-    return paths
+            found.append(f"{prefix}{name}")
+    return found
 
 
 def _check_metric(task: FileTask) -> None:
