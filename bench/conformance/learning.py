@@ -84,7 +84,7 @@ def token_counts(task: Task, bench: Workbench) -> str:
         with torch.no_grad():
             together = float(module.loss(embed(batch["input_ids"]), batch))
             single = [collate([row], head, Pieces.pad_token_id) for row in rows]
-            apart = sum(float(module.loss(embed(batch_of_row["input_ids"]), batch_of_row)) for batch_of_row in single)
+            apart = sum(float(module.loss(embed(one["input_ids"]), one)) for one in single)
         expect(
             math.isclose(together, apart, rel_tol=1e-3, abs_tol=1e-3),
             f"the loss of head {name!r} over three windows is {together:.4f} at once and {apart:.4f} one by one; wanted the "

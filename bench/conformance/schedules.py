@@ -1,4 +1,4 @@
-"""Checks of a schedule: its phases for three tasks, and that its penalty can be saved and loaded."""
+"""Checks of a schedule: its phases for three tasks, and that a penalty comes back as it was."""
 
 from __future__ import annotations
 

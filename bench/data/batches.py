@@ -45,7 +45,7 @@ class Update:
 
 @dataclass
 class _Stream:
-    """The units of one task in an endless order, shuffled anew every epoch; `lengths` are their marked tokens."""
+    """One task's endless, reshuffled order of units, by their marked tokens."""
 
     lengths: NDArray[np.int64]
     seed: tuple[int, ...]
@@ -62,10 +62,10 @@ class _Stream:
         return self._order is None or self.position >= len(self._order) or self.position in self._starts
 
     def shuffle(self) -> None:
-        """Makes the order of the epoch, a function of seed and epoch."""
-        parts = bundles(self.lengths, (*self.seed, self.epoch), self.bundle_tokens)
-        self._order = np.concatenate(parts)
-        self._starts = frozenset(np.cumsum([0, *map(len, parts[:-1])]).tolist())
+        """Makes the epoch's order, which the seed and the epoch decide."""
+        found = bundles(self.lengths, (*self.seed, self.epoch), self.bundle_tokens)
+        self._order = np.concatenate(found)
+        self._starts = frozenset(np.cumsum([0, *map(len, found[:-1])]).tolist())
 
     def peek(self) -> int:
         if self._order is None:
@@ -234,7 +234,7 @@ class Sampler:
         return {t: s.drawn / int(s.lengths.sum()) for t, s in self._streams.items()}
 
     def state(self) -> dict[str, object]:
-        """The position, as JSON."""
+        """The position, JSON-able."""
         streams = {t: {"epoch": s.epoch, "position": s.position, "drawn": s.drawn} for t, s in self._streams.items()}
         return {"step": self.step, "tokens": self.tokens, "streams": streams, "turn": self._turn}
 

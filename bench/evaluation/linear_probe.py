@@ -62,23 +62,23 @@ class Stretch:
 
 
 def stretches(documents: Sequence[Document], tokenizer: Any, length: int, how: Cut, most: int) -> list[Stretch]:
-    """Stretches that are evenly spaced over a split.
+    """At most `most` stretches, evenly spaced over a split.
 
     Args:
         documents: of the split, with text and gold.
         tokenizer: a fast tokenizer.
         length: most tokens of the run's windows.
-        how: how the head cuts documents.
-        most: most stretches.
+        how: the head's way of cutting.
+        most: how many.
     """
-    pieces = []
+    found = []
     for document in _spread(documents, most):
         windows, golds, _ = cut(document, tokenizer, min(length, STRETCH) if how == "sentences" else length, how)
         for window, gold in zip(windows, golds, strict=True):
-            labels = {m.label for m in gold.mentions} | {r.label for r in gold.relations}
-            labels |= {"relevant" if how == "passages" else j.name for j in gold.judgements if j.chosen}
-            pieces.append(Stretch(document.id, window.input_ids, frozenset(labels)))
-    return _spread(pieces, most)
+            held = {m.label for m in gold.mentions} | {r.label for r in gold.relations}
+            held |= {"relevant" if how == "passages" else j.name for j in gold.judgements if j.chosen}
+            found.append(Stretch(document.id, window.input_ids, frozenset(held)))
+    return _spread(found, most)
 
 
 def _spread(items: Sequence[Any], most: int) -> list[Any]:

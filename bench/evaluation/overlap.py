@@ -1,10 +1,10 @@
-"""Text that two splits of a corpus share: documents, and sequences of 13 words. Gives counts, never text.
+"""Text that two splits of a corpus share: whole documents, and runs of 13 words. Counts, never text.
 
-Documents are compared by their words in lower case; white space and punctuation are ignored. A document of fewer than 13 words
-can only be shared as a whole.
+Documents are compared by their words, in lower case; white space and punctuation make no difference. A document of fewer than
+13 words can only be shared as a whole.
 
-Source: 13-grams as in Brown et al. 2020, arXiv 2005.14165, appendix C. They are kept as 64-bit hashes: with ten million
-13-grams, two have the same hash by chance in one of three hundred thousand corpora.
+Source: 13-grams as in Brown et al. 2020, arXiv 2005.14165, appendix C. They are held as 64-bit hashes: two of ten million would
+fall together by chance once in three hundred thousand corpora.
 """
 
 from __future__ import annotations
@@ -23,20 +23,20 @@ if TYPE_CHECKING:
 
 GRAM = 13
 AT_ONCE = 4096
-"""Documents of an earlier split that are compared at once."""
+"""Documents of an earlier split that are held at once."""
 
 
 def overlap(splits: Mapping[str, Sequence[Document]], gram: int = GRAM) -> dict[str, dict[str, Any]]:
-    """Counts of text that each later split shares with each earlier one.
+    """What each later split shares with each earlier one.
 
     Args:
         splits: name to documents with text.
-        gram: words of a gram.
+        gram: words in a run.
 
     Returns:
-        ``dev-train``, ``test-train`` and ``test-dev`` to counts: ``documents`` of the first split; how many of them are also
-        in the second (``exact``), or are or share a gram with it (``touched``); distinct ``grams`` of the first, and how many
-        of them are ``shared``.
+        ``dev-train``, ``test-train`` and ``test-dev`` to: ``documents`` of the former; how many of them stand whole in the
+        latter (``exact``), or do so or share a run with it (``touched``); ``grams``, its distinct runs, and how many of them
+        are ``shared``.
     """
     number: dict[str, int] = {}
     read = {name: [_hashes(d.text, gram, number) for d in splits[name]] for name in SPLITS[1:] if name in splits}
@@ -44,39 +44,39 @@ def overlap(splits: Mapping[str, Sequence[Document]], gram: int = GRAM) -> dict[
     for earlier, later in (("train", SPLITS[1:]), ("dev", SPLITS[2:])):
         if earlier in splits:
             pairs = {f"{name}-{earlier}": _Shared(read[name]) for name in later if name in read}
-            # train is by far the largest split, so that it is streamed
+            # train is by far the largest split, and nothing of it is kept
             rest = iter(read[earlier] if earlier in read else (_hashes(d.text, gram, number) for d in splits[earlier]))
             while part := list(islice(rest, AT_ONCE)):
                 for pair in pairs.values():
-                    pair.compare(part)
+                    pair.hold_against(part)
             table |= {name: pair.counts() for name, pair in pairs.items()}
     return table
 
 
 class _Shared:
-    """The text that one split shares with another, which `compare` reads part by part."""
+    """What the documents of one split share with those of another, which it is held against part by part."""
 
     def __init__(self, documents: Sequence[tuple[int, Hashes]]) -> None:
         import numpy as np
 
-        self._digests, self._sizes = [digest for digest, _ in documents], [len(runs) for _, runs in documents]
+        self._wholes, self._sizes = [whole for whole, _ in documents], [len(runs) for _, runs in documents]
         joined = np.concatenate([np.zeros(0, np.uint64), *(runs for _, runs in documents)])
         self._grams, self._of_grams = np.unique(joined, return_inverse=True)
         self._shared = np.zeros(len(self._grams), dtype=bool)
         self._twice: set[int] = set()
 
-    def compare(self, documents: Sequence[tuple[int, Hashes]]) -> None:
-        """Marks text that is also in these documents."""
+    def hold_against(self, documents: Sequence[tuple[int, Hashes]]) -> None:
+        """Marks what stands in these, too."""
         import numpy as np
 
-        self._twice |= {digest for digest, _ in documents}.intersection(self._digests)
+        self._twice |= {whole for whole, _ in documents}.intersection(self._wholes)
         self._shared |= np.isin(self._grams, np.concatenate([runs for _, runs in documents]))
 
     def counts(self) -> dict[str, int]:
-        """The counts of a pair of splits, see `overlap`."""
+        """As `overlap` gives them for a pair of splits."""
         import numpy as np
 
-        exact = np.array([digest in self._twice for digest in self._digests], dtype=bool)
+        exact = np.array([whole in self._twice for whole in self._wholes], dtype=bool)
         owner = np.repeat(np.arange(len(self._sizes)), self._sizes)
         touched = np.bincount(owner, weights=self._shared[self._of_grams], minlength=len(self._sizes)) > 0
         return {
@@ -86,21 +86,21 @@ class _Shared:
 
 
 def _hashes(text: str, gram: int, number: dict[str, int]) -> tuple[int, Hashes]:
-    """A hash of the document, and hashes of its grams."""
+    """A hash of the whole document, and one of each run of words."""
     import re
 
     import numpy as np
 
     ids = np.array([number.setdefault(word, len(number) + 1) for word in re.findall(r"\w+", text.lower())], dtype=np.uint64)
     mixed = _mix(ids)
-    digest = hash(ids.tobytes())
+    whole = hash(ids.tobytes())
     if len(ids) < gram:
-        return digest, np.zeros(0, np.uint64)
+        return whole, np.zeros(0, np.uint64)
     count = len(ids) - gram + 1
     runs: Hashes = np.zeros(count, np.uint64)
     for place in range(gram):
         runs = _mix(runs ^ mixed[place : place + count])
-    return digest, runs
+    return whole, runs
 
 
 def _mix(values: Hashes) -> Hashes:

@@ -60,22 +60,22 @@ def predict(
         name: of the task.
         data: of the task.
         split: its name.
-        device: device and precision.
+        device: where and in what precision.
         pad: id of the padding token.
         link: fills in the concepts of a document's mentions.
-        micro_batch: most padded tokens of a batch.
-        advance: called with the number of windows after every batch.
-        accept: leaves out predictions of low probability, before concepts are filled in.
-        see: called with the proposals for each window, if the head has them.
+        micro_batch: padded tokens of a batch at most.
+        advance: told the windows done after every batch.
+        accept: leaves out mentions that are too improbable, before concepts are filled in.
+        see: told what was proposed in each window, where the head says so.
 
     Raises:
-        DivergedError: a weight or a prediction is not finite.
+        DivergedError: what the model gives is not finite.
     """
     wrong = [parameter for parameter in model.trainable(name).values() if not torch.isfinite(parameter).all()]
-    if wrong:  # a head with NaN predicts nothing, which would look like a model that learned nothing
+    if wrong:  # a head of NaN finds nothing, which would look like a model that learned nothing
         raise DivergedError(f"{len(wrong)} trained tensors of {name} hold numbers that are not finite.", DIVERGED)
     encoded = data.splits[split]
-    annotations_of: dict[str, list[Annotation]] = {document: [] for document in encoded.documents}
+    found: dict[str, list[Annotation]] = {document: [] for document in encoded.documents}
     started, aside = perf_counter(), 0.0
     model.eval()
     for part in by_length(encoded.lengths, min(micro_batch, PADDED_TOKENS)):
@@ -88,7 +88,7 @@ def predict(
             annotations = data.head.decode(window, prediction)
             if not all(map(_finite, annotations)):
                 raise DivergedError(f"A prediction of {name} has a probability or a score that is not finite.", DIVERGED)
-            annotations_of[window.document] += annotations
+            found[window.document] += annotations
             if see is not None:
                 paused = perf_counter()
                 if (proposals := data.head.proposals(window, prediction)) is not None:
@@ -96,7 +96,7 @@ def predict(
                 aside += perf_counter() - paused
         advance(len(part))
     texts = data.corpus[split]
-    accepted = accept([joined(d, annotations_of[d.id]) for d in texts])
+    accepted = accept([joined(d, found[d.id]) for d in texts])
     documents = tuple(replace(d, mentions=tuple(link(g, d.mentions))) for g, d in zip(texts, accepted, strict=True))
     return Predicted(documents, encoded.tokens, perf_counter() - started - aside)
 

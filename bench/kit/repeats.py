@@ -9,7 +9,7 @@ from bench.api.data import Document, Leak
 
 
 def repeated_texts(splits: Mapping[str, Sequence[Document]], published: Container[str] = ()) -> tuple[Leak, ...]:
-    """Documents whose text is also in an earlier split; blanks and case are ignored.
+    """Documents whose text, but for blanks and case, stands in an earlier split.
 
     Args:
         splits: in the order train, dev, test.

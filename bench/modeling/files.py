@@ -153,7 +153,7 @@ def sha256_file(path: Path) -> str:
 def _sha256(path: Path, size: int, *stamps: int) -> str:
     if size < REMEMBERED:
         return _read_through(path)
-    # Unlike the time of modification, a program cannot set back the time of the inode's last change.
+    # The time of the last change of the inode is none that a program can set back.
     key = {"path": str(path), "size": size, "stamps": stamps}
     with contextlib.suppress(OSError, StorageError):  # a cache that cannot be written costs the next run some seconds
         kept = user_cache.path("hashes", "weights", ".json", key)
@@ -172,7 +172,7 @@ def _read_through(path: Path) -> str:
 
 
 def sha256_folder(folder: Path) -> str:
-    """SHA-256 over all files that decide a model's outputs: weights, configuration and tokenizer."""
+    """SHA-256 over what decides a model's outputs: its weight files, its configuration and its tokenizer, by name."""
     digest = hashlib.sha256()
     others = (
         "config.json",
@@ -231,7 +231,7 @@ def written_whole(out: Path) -> Iterator[Path]:
 
 
 def copy_companions(source: Path, out: Path) -> None:
-    """Copies configuration and tokenizer files of a model folder, never code, weights or an index of shards."""
+    """Copies what stands beside the weights: configuration and tokenizer files, never code, weights or an index of shards."""
     for path in sorted(source.iterdir()):
         if path.is_file() and path.name != INDEX and path.suffix in (".json", ".txt", ".model", ".jinja"):
             shutil.copyfile(path, out / path.name)

@@ -153,7 +153,7 @@ def dense_state(folder: Path, packed: Mapping[str, Any], dtype: torch.dtype) -> 
 
     Args:
         folder: of the quantized model.
-        packed: the result of `bench.modeling.spec.quantization`.
+        packed: what `bench.modeling.spec.quantization` says of it.
         dtype: of the dense weights.
 
     Raises:

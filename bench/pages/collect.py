@@ -21,9 +21,9 @@ from bench.studies.finished import kind_of
 from bench.studies.study import STUDIES, STUDY, Study, read_study
 
 LINES = 60
-"""Most runs whose learning curves are drawn one by one; with more, the means of arms are drawn."""
+"""Runs of a report whose learning curves are read whole; the curves of more are drawn as means of their arms."""
 ARM_FIELDS = ("arch", "quant", "quant_when", "model", "rank", "head", "gradients", "loss_weighting", "sampling", "lr")
-"""Fields that define arms of runs that are no study; only fields that differ are part of an arm's name."""
+"""Fields that tell arms apart where no study says what its arms are; only those that differ are named."""
 
 
 @dataclass(frozen=True)
