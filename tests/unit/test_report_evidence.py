@@ -256,7 +256,7 @@ def test_runs_that_may_be_compared_have_a_verdict(made: ModuleType, tmp_path: Pa
 def test_few_seeds_resolve_nothing_and_say_so(made: ModuleType, tmp_path: Path, registry: Registry) -> None:
     (card,) = statements(hold(arms(made, tmp_path, seeds=2, gain=0.15), registry))
     assert (card.verdict, card.tone) == ("not resolved at this number of seeds", "open")
-    assert "6 seeds are the least" in card.reason
+    assert "A verdict needs at least 6 seeds" in card.reason
 
 
 def test_runs_that_differ_in_more_are_refused_by_name(made: ModuleType, tmp_path: Path, registry: Registry) -> None:
