@@ -41,8 +41,8 @@ class Entry:
     def tasks(self) -> tuple[str, ...]:
         """Its tasks by name."""
         config = self.known.get("config", {})
-        told = config.get("resolved", config).get("task") or config.get("task") or ()
-        return (told,) if isinstance(told, str) else tuple(told)
+        tasks = config.get("resolved", config).get("task") or config.get("task") or ()
+        return (tasks,) if isinstance(tasks, str) else tuple(tasks)
 
     @property
     def rest(self) -> list[Mapping[str, Any]]:
@@ -61,7 +61,7 @@ class Entry:
         if name == "task":
             return "+".join(self.tasks)
         places = (self.known, self.known.get("headline", {}), self.known.get("config", {}))
-        return next((found for place in places if (found := _at(place, name)) is not None), None)
+        return next((value for place in places if (value := _at(place, name)) is not None), None)
 
 
 def entries(out: Path, whole: bool = False) -> Iterator[Entry]:
@@ -71,8 +71,8 @@ def entries(out: Path, whole: bool = False) -> Iterator[Entry]:
         out: the folder of runs.
         whole: decode all of each result, which takes longer.
     """
-    with os.scandir(out) as found:
-        names = sorted(entry.name for entry in found if entry.is_dir())
+    with os.scandir(out) as listing:
+        names = sorted(entry.name for entry in listing if entry.is_dir())
     for name in names:
         folder = f"{out}/{name}"
         try:
@@ -137,7 +137,7 @@ def _members(text: str, last: str) -> dict[str, Any]:
     Raises:
         ValueError: the text ends before, or is no object.
     """
-    found: dict[str, Any] = {}
+    members: dict[str, Any] = {}
     place = text.index("{") + 1
     while True:
         place = text.index('"', place)
@@ -145,15 +145,15 @@ def _members(text: str, last: str) -> dict[str, Any]:
         place = text.index(":", place) + 1
         while text[place : place + 1].isspace():
             place += 1
-        found[key], place = _DECODER.raw_decode(text, place)
+        members[key], place = _DECODER.raw_decode(text, place)
         if key == last:
-            return found
+            return members
 
 
 def _started(path: Path) -> dict[str, Any]:
     try:
-        told = json.loads(path.read_bytes())
-        return {"config": dict(told["config"])}
+        record = json.loads(path.read_bytes())
+        return {"config": dict(record["config"])}
     except (OSError, ValueError, KeyError, TypeError):
         return {}
 

@@ -154,10 +154,10 @@ def collect(refs: Sequence[str], runs: Path, tasks: Sequence[str] = (), registry
     for ref in refs or (str(runs),):
         path = Path(ref)
         if path.is_dir() and not is_run(path):
-            found = sorted(one for one in path.iterdir() if is_run(one))
-            if not found:
+            folders_inside = sorted(item for item in path.iterdir() if is_run(item))
+            if not folders_inside:
                 raise RunStateError(f"{path} holds no run.", "Name a folder of runs, such as runs/, or runs by their ids.")
-            folders |= dict.fromkeys(found)
+            folders |= dict.fromkeys(folders_inside)
         elif not refs:
             raise RunStateError(f"There is no folder of runs {path}.", "Name one with --runs DIR.")
         else:
@@ -195,11 +195,11 @@ def of_runs(folders: Sequence[Path], chosen: Collection[Path] = (), tasks: Seque
         )
     _connected(results.values())
     arms = _arms([*results.values()])
-    some = SOME if len(results) > LINES else None
+    updates = SOME if len(results) > LINES else None
     read = zip(results.items(), arms, strict=True)
-    found = [Run(folder, result, arm, read_curves(folder, some)) for (folder, result), arm in read]
+    finished = [Run(folder, result, arm, read_curves(folder, updates)) for (folder, result), arm in read]
     left = tuple(folder.name for folder in folders if folder not in done)
-    return Evidence(_title(found), _ordered(found), None, left)
+    return Evidence(_title(finished), _ordered(finished), None, left)
 
 
 def _title(runs: Sequence[Run]) -> str:
@@ -227,34 +227,34 @@ def of_study(study: Study, kind: StudyKind) -> Evidence:
     Raises:
         RunStateError: a result is damaged or of another version, or no run has finished.
     """
-    found: dict[tuple[str, str], Run] = {}
+    finished: dict[tuple[str, str], Run] = {}
     unfinished = []
-    some = SOME if len(study.runs) > LINES else None
+    updates = SOME if len(study.runs) > LINES else None
     for entry, label in zip(study.runs, _labels(study.runs, kind), strict=True):
         place = study.out / str(entry.run)
         if entry.run is None or not (place / RESULT).exists():
             unfinished.append(entry.key)
         else:
-            found[entry.run, label] = Run(place, read_result(place), label, read_curves(place, some))
-    if not found:
+            finished[entry.run, label] = Run(place, read_result(place), label, read_curves(place, updates))
+    if not finished:
         raise RunStateError(
             f"No run of the study {study.name!r} has finished.", f"'bench study {study.kind}' carries on with it."
         )
-    return Evidence(study.name, _ordered(found.values(), keep=True), study, tuple(unfinished), kind=kind)
+    return Evidence(study.name, _ordered(finished.values(), keep=True), study, tuple(unfinished), kind=kind)
 
 
 def _labels(entries: Sequence[StudyRun], kind: StudyKind) -> list[str]:
     """Name of the arm of each run of a study: role and architecture, each where there are several."""
     roles, arms = {entry.role for entry in entries}, {entry.arm for entry in entries}
-    found = []
+    labels = []
     for entry in entries:
         if kind.named_by_key:
-            found.append(re.sub(r"[-,]s\d+$", "", entry.key))
+            labels.append(re.sub(r"[-,]s\d+$", "", entry.key))
             continue
         words = [kind.roles.get(entry.role, entry.role)] if len(roles) > 1 and entry.role != entry.arm else []
         words += [entry.arm] if len(arms) > 1 or not words else []
-        found.append(" · ".join(words))
-    return found
+        labels.append(" · ".join(words))
+    return labels
 
 
 def _arms(results: Sequence[Result]) -> list[str]:

@@ -50,7 +50,7 @@ def stages(evidence: Evidence) -> list[Stage]:
 
     Runs that differ only in the quantizer trained the same model, which is listed once.
     """
-    found: list[Stage] = []
+    listed: list[Stage] = []
     archs = {str(run.result.config.get("arch")) for run in evidence.runs}
     for run in evidence.runs:
         quantized = run.result.quantization.bytes
@@ -58,8 +58,8 @@ def stages(evidence: Evidence) -> list[Stage]:
             last = "trained" if quantized is None else "quantized"
             if (score := run.score(task)) is not None:
                 size = plain_bytes(run) if quantized is None else quantized
-                found.append(Stage(run, task, run.arm, score, size, _latency(run, last, task)))
-    seen = {(s.task, s.bytes, s.score) for s in found}
+                listed.append(Stage(run, task, run.arm, score, size, _latency(run, last, task)))
+    seen = {(s.task, s.bytes, s.score) for s in listed}
     for run in evidence.runs:
         at_load = run.result.resolved("quant_when") == "load"
         for task in run.tasks if run.result.quantization.bytes is not None else ():
@@ -69,37 +69,37 @@ def stages(evidence: Evidence) -> list[Stage]:
                 # A model trained on the quantized base is not the one trained on the plain base.
                 name = f"{run.arm}, {UNQUANTIZED}" if at_load else UNQUANTIZED
                 name = f"{run.result.config.get('arch')}, {UNQUANTIZED}" if not at_load and len(archs) > 1 else name
-                found.append(Stage(run, task, name, score, size, None if at_load else _latency(run, "trained", task)))
-    return found
+                listed.append(Stage(run, task, name, score, size, None if at_load else _latency(run, "trained", task)))
+    return listed
 
 
 def pareto(evidence: Evidence) -> Figure | None:
     """Quality against size, before and after quantizing; None where all sizes are equal."""
-    made = [one for one in stages(evidence) if one.bytes is not None]
-    if len({one.bytes for one in made}) < 2:
+    made = [stage for stage in stages(evidence) if stage.bytes is not None]
+    if len({stage.bytes for stage in made}) < 2:
         return None
-    marks = _cloud([(one, (one.bytes or 0) / 1e6) for one in made])
+    marks = _cloud([(stage, (stage.bytes or 0) / 1e6) for stage in made])
     return figure_of(
         evidence, "pareto", "Quality against size",
         "Weights of the base model: as saved where it was quantized, else parameters times 4 bytes (fp32) or 2 (bf16). "
         "Large marks are means, small dots runs; the line joins the means that no smaller model equals.",
         f"Primary metric against megabytes. {_best(marks, 'MB')}.", "points", "weights, MB", "primary metric, test", marks,
-        _groups(evidence, made), [one.run for one in made], front=True,
+        _groups(evidence, made), [stage.run for stage in made], front=True,
     )  # fmt: skip
 
 
 def speed(evidence: Evidence) -> Figure | None:
     """Quality against latency; None where there is only one model."""
-    made = [one for one in stages(evidence) if one.latency is not None]
-    if len({one.group for one in made}) < 2:
+    made = [stage for stage in stages(evidence) if stage.latency is not None]
+    if len({stage.group for stage in made}) < 2:
         return None
-    marks = _cloud([(one, 1e3 * (one.latency or 0.0)) for one in made])
+    marks = _cloud([(stage, 1e3 * (stage.latency or 0.0)) for stage in made])
     return figure_of(
         evidence, "latency", "Quality against latency",
         "Median milliseconds of one window at batch 1, token ids to annotations, on the hardware that the table names. Large "
         "marks are means, small dots runs; the line joins the means that no faster model equals.",
         f"Primary metric against milliseconds. {_best(marks, 'ms')}.", "points", "latency p50, ms", "primary metric, test",
-        marks, _groups(evidence, made), [one.run for one in made], front=True,
+        marks, _groups(evidence, made), [stage.run for stage in made], front=True,
     )  # fmt: skip
 
 
@@ -170,13 +170,13 @@ def efficiency(evidence: Evidence) -> Table | None:
 def _cloud(made: Sequence[tuple[Stage, float]]) -> list[Mark]:
     """Marks of the mean of every group and, where it has several, of its runs."""
     groups: dict[tuple[str, str], list[tuple[Stage, float]]] = {}
-    for one, x in made:
-        groups.setdefault((one.task, one.group), []).append((one, x))
+    for stage, x in made:
+        groups.setdefault((stage.task, stage.group), []).append((stage, x))
     marks: list[Mark] = []
-    for (task, group), found in groups.items():
-        marks.append(Mark(fmean(x for _, x in found), fmean(one.score for one, _ in found), task, group))
-        if len(found) > 1:
-            marks += [Mark(x, one.score, task, group, run=one.run.id) for one, x in found]
+    for (task, group), members in groups.items():
+        marks.append(Mark(fmean(x for _, x in members), fmean(stage.score for stage, _ in members), task, group))
+        if len(members) > 1:
+            marks += [Mark(x, stage.score, task, group, run=stage.run.id) for stage, x in members]
     return marks
 
 
@@ -202,7 +202,7 @@ def _latency(run: Run, stage: str, task: str) -> float | None:
 
 
 def _groups(evidence: Evidence, made: Sequence[Stage]) -> list[str]:
-    return [*dict.fromkeys([*evidence.arms, *(one.group for one in made)])]
+    return [*dict.fromkeys([*evidence.arms, *(stage.group for stage in made)])]
 
 
 def _best(marks: Iterable[Mark], unit: str) -> str:

@@ -118,12 +118,12 @@ def gradients(evidence: Evidence) -> Figure | None:
 
 def _by_arm(evidence: Evidence) -> dict[tuple[str, str], list[Run]]:
     """Panel and label to runs; an arm with several sets of tasks has one label for each."""
-    found: dict[tuple[str, str], list[Run]] = {}
+    runs_of: dict[tuple[str, str], list[Run]] = {}
     sets = {arm: {run.tasks for run in evidence.runs if run.arm == arm} for arm in evidence.arms}
     for run in evidence.runs:
         label = run.arm if len(sets[run.arm]) == 1 else f"{run.arm}: {' + '.join(run.tasks)}"
-        found.setdefault(("", label), []).append(run)
-    return found
+        runs_of.setdefault(("", label), []).append(run)
+    return runs_of
 
 
 def _mean(runs: Sequence[Run], task: str, what: str, points: int = 40) -> list[tuple[float, float]]:

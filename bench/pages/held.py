@@ -46,7 +46,7 @@ class Held:
     @property
     def refused(self) -> tuple[Difference, ...]:
         """The differences that forbid a comparison."""
-        return tuple(one for one in self.differences if not one.allowed)
+        return tuple(difference for difference in self.differences if not difference.allowed)
 
     @property
     def judged(self) -> bool:
@@ -79,26 +79,26 @@ def _held(evidence: Evidence, registry: Registry, by: tuple[str, ...], allow: tu
     runs = [Run(run.folder, run.result, facts(run.result)) for run in {run.folder: run for run in evidence.runs}.values()]
     every = [run.facts for run in runs]
     fields = by or compared(every)
-    told = tuple(differences(every, fields, allow))
-    refused = refusal(told, fields)
+    differing = tuple(differences(every, fields, allow))
+    refused = refusal(differing, fields)
     if refused is not None:
-        return Held(fields, None, told, f"The runs may not be compared, {refused[0]}.", refused[1])
+        return Held(fields, None, differing, f"The runs may not be compared, {refused[0]}.", refused[1])
     arms = arms_of(runs, fields)
     pairs = sum(len(set(one.tasks) & set(other.tasks)) for one, other in combinations(arms, 2))
     if pairs > PAIRS:
         why = f"{len(arms)} arms make {pairs} comparisons; a page holds {PAIRS}."
-        return Held(fields, None, told, why, "Name fewer runs, or what is compared with --by.")
+        return Held(fields, None, differing, why, "Name fewer runs, or what is compared with --by.")
     resamples = FEWER if len(runs) > MANY else RESAMPLES
     try:
-        found = compare(runs, registry, by=by, allow=allow, resamples=resamples)
+        comparison = compare(runs, registry, by=by, allow=allow, resamples=resamples)
     except BenchError as error:
-        return Held(fields, None, told, error.message, error.hint or "")
-    return Held(fields, found, told, names=_names(evidence, arms))
+        return Held(fields, None, differing, error.message, error.hint or "")
+    return Held(fields, comparison, differing, names=_names(evidence, arms))
 
 
 def _names(evidence: Evidence, arms: Sequence[Arm]) -> dict[str, str]:
     """Name of each arm in the comparison to the page's name, where both divide the runs in the same way."""
     shown = {run.id: run.arm for run in evidence.runs}
-    found = {arm.name: {shown[run.result.id] for run in arm.runs} for arm in arms}
-    alike = all(len(names) == 1 for names in found.values()) and len(set().union(*found.values())) == len(found)
-    return {name: names.pop() for name, names in found.items()} if alike else {name: name for name in found}
+    names_of = {arm.name: {shown[run.result.id] for run in arm.runs} for arm in arms}
+    alike = all(len(names) == 1 for names in names_of.values()) and len(set().union(*names_of.values())) == len(names_of)
+    return {name: names.pop() for name, names in names_of.items()} if alike else {name: name for name in names_of}

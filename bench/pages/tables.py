@@ -143,9 +143,9 @@ def own_parity(run: Run) -> Mapping[str, Any] | None:
 
 def hardware(run: Run) -> str:
     """The hardware of a run: its accelerator, else its processor."""
-    told = run.result.hardware
-    gpu = told.get("gpu")
-    return str(gpu.get("name", "GPU") if isinstance(gpu, Mapping) else gpu or told.get("cpu") or "unknown")
+    machine = run.result.hardware
+    gpu = machine.get("gpu")
+    return str(gpu.get("name", "GPU") if isinstance(gpu, Mapping) else gpu or machine.get("cpu") or "unknown")
 
 
 def _rests_on(run: Run) -> Iterable[tuple[str, str]]:

@@ -168,20 +168,20 @@ class StudyWatcher:
     def _table(self, study: Study, active: set[str]) -> Group:
         now = time.monotonic()
         order = {"running": 0, "failed": 1, "next": 2, "waiting": 3}
-        rows = [(order[told], run, told) for run in study.runs if (told := state(study, run, active)) in order]
+        rows = [(order[status], run, status) for run in study.runs if (status := state(study, run, active)) in order]
         rows.sort(key=lambda row: row[0])
         table = Table(box=box.SIMPLE_HEAD, pad_edge=False, expand=True)
         table.add_column("run", header_style="dim", no_wrap=True)
         table.add_column("state", header_style="dim")
         table.add_column("for", header_style="dim", justify="right")
         table.add_column("says", header_style="dim", no_wrap=True, overflow="ellipsis", ratio=1)
-        for _, run, told in rows[:ROWS]:
+        for _, run, status in rows[:ROWS]:
             began = self._since.get(run.key)
-            said = run.error or (last_line(study.folder / LOGS / f"{run.key}.log") if told == "running" else "")
-            style = {"failed": "red", "running": "cyan"}.get(told, "dim")
+            said = run.error or (last_line(study.folder / LOGS / f"{run.key}.log") if status == "running" else "")
+            style = {"failed": "red", "running": "cyan"}.get(status, "dim")
             since = duration(now - began) if began else ""
             table.add_row(
-                Text(run.key), Text(told, style=style), since, Text(line(said.splitlines()[0]) if said else "", style="dim")
+                Text(run.key), Text(status, style=style), since, Text(line(said.splitlines()[0]) if said else "", style="dim")
             )
         done, failed = len(study.finished()), sum(run.error is not None for run in study.runs)
         more = f", {len(rows) - ROWS} more" if len(rows) > ROWS else ""
