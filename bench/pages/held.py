@@ -54,7 +54,7 @@ class Held:
         return self.comparison is not None and bool(self.comparison.pairs)
 
 
-def hold(evidence: Evidence, registry: Registry, by: Sequence[str] = (), allow: Sequence[str] = ()) -> Evidence:
+def with_comparison(evidence: Evidence, registry: Registry, by: Sequence[str] = (), allow: Sequence[str] = ()) -> Evidence:
     """Adds the comparison of its runs to the evidence; it is unchanged for a study with a verdict, or with unfinished runs.
 
     Args:
@@ -67,10 +67,10 @@ def hold(evidence: Evidence, registry: Registry, by: Sequence[str] = (), allow: 
         return evidence
     if len({run.folder for run in evidence.runs}) < 2:
         return evidence
-    return replace(evidence, held=_held(evidence, registry, tuple(by), tuple(allow)))
+    return replace(evidence, held=_comparison_of(evidence, registry, tuple(by), tuple(allow)))
 
 
-def _held(evidence: Evidence, registry: Registry, by: tuple[str, ...], allow: tuple[str, ...]) -> Held:
+def _comparison_of(evidence: Evidence, registry: Registry, by: tuple[str, ...], allow: tuple[str, ...]) -> Held:
     from bench.stats.paired import RESAMPLES
     from bench.studies.arms import Run, arms_of
     from bench.studies.compare import compare

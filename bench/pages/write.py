@@ -13,7 +13,7 @@ from bench.pages.content import Figure, Section, Table
 from bench.pages.drawing import save
 from bench.pages.files import figure_csv, table_csv
 from bench.pages.funnel import funnel, funnel_table
-from bench.pages.held import hold
+from bench.pages.held import with_comparison
 from bench.pages.latex import table_tex
 from bench.pages.linking import concepts
 from bench.pages.overlap import overlap
@@ -86,7 +86,7 @@ def report(
         StorageError: the disk is full or cannot be written.
     """
     require()
-    evidence = hold(collect(refs, runs, tasks, registry), registry, by, allow)
+    evidence = with_comparison(collect(refs, runs, tasks, registry), registry, by, allow)
     return write(evidence, out or (evidence.study.folder if evidence.study is not None else runs) / "report")
 
 
