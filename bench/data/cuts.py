@@ -78,20 +78,20 @@ def cut(document: Document, tokenizer: Any, max_length: int, how: Cut) -> tuple[
 
 def joined(
     document: Document,
-    annotations: Sequence[Annotation],
+    found: Sequence[Annotation],
     link: Callable[[Document, Sequence[Mention]], Sequence[Mention]] = lambda document, mentions: mentions,
 ) -> Document:
-    """Joins the predictions for the windows of a document into one document without text.
+    """What the windows of a document say, as one document without text.
 
     Args:
         document: with its text, for `link` and for white space in mentions, which is treated as in gold.
-        annotations: of all its windows. A judgement named ``#n`` is about the document's passage n.
+        found: of all its windows. A judgement named ``#n`` is about the document's passage n.
         link: fills in concepts.
     """
-    annotations = tidied(annotations, document.text)
-    mentions = {a for a in annotations if isinstance(a, Mention)}
-    relations = {a for a in annotations if isinstance(a, Relation)}
-    judgements = {a.name: a for a in annotations if isinstance(a, Judgement)}
+    found = tidied(found, document.text)
+    mentions = {a for a in found if isinstance(a, Mention)}
+    relations = {a for a in found if isinstance(a, Relation)}
+    judgements = {a.name: a for a in found if isinstance(a, Judgement)}
     named = {f"#{i}": passage.id for i, passage in enumerate(document.passages)}
     return Document(
         document.id,

@@ -47,18 +47,15 @@ def min_k(log_probabilities: Sequence[float], share: float = SHARE) -> float:
 
 
 def higher(test: Sequence[float], control: Sequence[float], seed: int = 0) -> dict[str, Any]:
-    """How often a test text scores higher than a control text; ties count half.
+    """How often a test text scores higher than a control text, ties counting half: ``auc``, with ``ci95`` over texts of both.
 
     Args:
-        test: one score a text.
-        control: one score a text.
+        test: a score a text.
+        control: the same.
         seed: of the bootstrap.
-
-    Returns:
-        ``auc``, and its ``ci95`` over texts of both sides.
     """
-    test_scores, control_scores = np.asarray(test, np.float64)[:, None], np.asarray(control, np.float64)
-    above = (test_scores > control_scores) + 0.5 * (test_scores == control_scores)
+    one, other = np.asarray(test, np.float64)[:, None], np.asarray(control, np.float64)
+    above = (one > other) + 0.5 * (one == other)
     generator = np.random.default_rng(seed)
     rows, columns = (_drawn(generator, size) for size in above.shape)
     low, high = np.percentile(np.einsum("rt,tc,rc->r", rows, above, columns, optimize=True), [2.5, 97.5])

@@ -19,7 +19,7 @@ class Columns:
     """Named columns, each a file of a folder, or an array.
 
     Args:
-        folder: of the files; None keeps the columns in memory.
+        folder: where the files are, or are to be; in memory where None.
     """
 
     def __init__(self, folder: Path | None = None) -> None:
