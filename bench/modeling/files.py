@@ -93,10 +93,10 @@ def weight_files(folder: Path) -> tuple[Path, ...]:
 
 
 def pickle_files(folder: Path) -> tuple[Path, ...]:
-    """The pickles that hold the model's weights, in a fixed order; not those of optimizers and training settings.
+    """The pickles that hold the model's weights, in a fixed order, without those of optimizers and training settings.
 
     Raises:
-        UsageError: the folder is not there, has no configuration, no pickle or several, misses a shard, or has safetensors.
+        UsageError: the folder is missing, has no configuration, no pickle or several, lacks a shard, or has safetensors.
     """
     if not folder.is_dir():
         raise UsageError(f"There is no model folder {folder}.", f"Give one with config.json and {PICKLE}, or a hub id.")
@@ -115,13 +115,13 @@ def pickle_files(folder: Path) -> tuple[Path, ...]:
         return tuple(folder / name for name in names)
     if (folder / PICKLE).is_file():
         return (folder / PICKLE,)
-    found = sorted(p for p in folder.iterdir() if p.suffix in PICKLES and p.stem not in _NO_WEIGHTS)
-    if len(found) == 1:
-        return (found[0],)
-    if found:
+    pickles = sorted(p for p in folder.iterdir() if p.suffix in PICKLES and p.stem not in _NO_WEIGHTS)
+    if len(pickles) == 1:
+        return (pickles[0],)
+    if pickles:
         raise UsageError(
             f"Model folder {folder} has several files of pickled weights and no {PICKLE_INDEX}: "
-            f"{', '.join(p.name for p in found[:4])}.",
+            f"{', '.join(p.name for p in pickles[:4])}.",
             f"Leave the one that holds the model, as {PICKLE}.",
         )
     raise UsageError(f"Model folder {folder} has no weights.", f"Wanted {PICKLE} beside config.json.")

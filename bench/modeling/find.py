@@ -92,11 +92,11 @@ def find_model(name: str, registry: Registry, cache: Path) -> BaseModel:
 
 
 def pickled_folder(name: str) -> Path:
-    """The folder that `bench convert` reads: as it is given, or the snapshot of a hub id with its pickles, which stay unread.
+    """The folder that `bench convert` reads: the given one, or the snapshot of a hub id with its pickles, which are not read.
 
     Raises:
-        UsageError: neither a folder nor a hub id.
-        MissingError: a hub that cannot be reached.
+        UsageError: the name is neither a folder nor a hub id.
+        MissingError: the hub cannot be reached.
     """
     path, match = Path(name).expanduser(), _HUB.fullmatch(name)
     if path.is_dir() or match is None or name.startswith((".", "~", "/")):
@@ -105,7 +105,7 @@ def pickled_folder(name: str) -> Path:
 
 
 def _download(repo: str, revision: str | None, wanted: Sequence[str]) -> Path:
-    """The snapshot folder of a hub id with the files wanted, none of which is code."""
+    """Downloads the wanted files of a hub id, none of which is code; gives the snapshot folder."""
     try:
         from huggingface_hub import errors, snapshot_download
     except ImportError:
