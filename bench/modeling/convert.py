@@ -1,8 +1,8 @@
 """Converts pickled weights to safetensors. BioBERT, Bio_ClinicalBERT and PubMedBERT are published as ``pytorch_model.bin``.
 
-A pickle can run code when it is read. Here ``torch.load(weights_only=True)`` reads it, which allows tensors and plain containers
-alone, in a separate process that disconnects itself from the network where the system allows it. What is written is read back
-and compared tensor by tensor before the folder appears.
+A pickle can run code when it is read. Here ``torch.load(weights_only=True)`` reads it, which allows only tensors and plain
+containers, in a separate process that disconnects itself from the network where the system allows it. What is written is read
+back and compared tensor by tensor before the folder appears.
 """
 
 from __future__ import annotations
