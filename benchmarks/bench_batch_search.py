@@ -81,8 +81,8 @@ def child(options: argparse.Namespace) -> dict[str, Any]:
     from bench.config import RunConfig
     from bench.errors import InvariantError
     from bench.invariants.batch import search
-    from bench.results.invariants import BatchReport
     from bench.reporting import SilentReporter
+    from bench.results.invariants import BatchReport
     from bench.steps import gates
 
     config = RunConfig(

@@ -1,4 +1,4 @@
-"""What the checks of several kinds share."""
+"""Functions that checks of several kinds of parts share."""
 
 from __future__ import annotations
 
@@ -16,11 +16,11 @@ RATE = 1e-2
 
 
 def described(part: Part, citation: bool = True) -> None:
-    """A part says where it comes from and under which terms, and prints its parameters as text.
+    """Checks that a part names its source and its licence, and gives its parameters as text.
 
     Args:
         part: any part.
-        citation: whether its kind has to name a source.
+        citation: whether its kind must name a source.
     """
     expect(bool(part.licence.strip()), "licence is empty; wanted an SPDX identifier or the name of the data-use agreement")
     if citation:
@@ -39,7 +39,7 @@ def flat(scores: Mapping[str, Any]) -> dict[str, float]:
 
 
 def dead(parameters: Mapping[str, nn.Parameter]) -> list[str]:
-    """Parameters whose gradient is None, zero or not a number."""
+    """Names of parameters whose gradient is None, zero or not finite."""
     import torch
 
     return [
@@ -50,7 +50,7 @@ def dead(parameters: Mapping[str, nn.Parameter]) -> list[str]:
 
 
 def same(left: Mapping[str, Tensor], right: Mapping[str, Tensor]) -> list[str]:
-    """Names of tensors that are not equal, bit for bit, in both."""
+    """Names of tensors that differ between the two, or are in one alone; compared bit for bit."""
     import torch
 
     names = [*left, *(n for n in right if n not in left)]

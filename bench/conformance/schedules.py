@@ -13,7 +13,7 @@ SHARES = {"a": 0.5, "b": 0.3, "c": 0.2}
 
 
 def metadata(schedule: Schedule, bench: Workbench) -> str:
-    """It says what it is, and gives phases of shares that add up, of all tasks and no other, without torch."""
+    """Phases have shares that add up to 1 and cover exactly the tasks, without torch; options have valid defaults."""
     described(schedule)
     with without_heavy_imports():
         phases = checked(schedule.phases(SHARES), list(SHARES), schedule.name)
@@ -24,7 +24,7 @@ def metadata(schedule: Schedule, bench: Workbench) -> str:
 
 
 def determinism(schedule: Schedule, bench: Workbench) -> str:
-    """The same tasks have the same phases, whatever the random state."""
+    """The same shares give the same phases, whatever the random state."""
     scramble(1)
     first = list(schedule.phases(SHARES))
     scramble(2)
@@ -33,7 +33,7 @@ def determinism(schedule: Schedule, bench: Workbench) -> str:
 
 
 def save_and_load(schedule: Schedule, bench: Workbench) -> str:
-    """A penalty that was saved and loaded gives the same gradients and value, and moves no tensor without a gradient."""
+    """A penalty that is saved and loaded gives the same value and gradients, and adds none to a tensor that has none."""
     import torch
 
     options = {name: value or 1.0 for name, value in schedule.options.items()}

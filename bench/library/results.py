@@ -254,12 +254,12 @@ class StudyResult(Tabular):
 
 
 def _figures(evidence: Evidence, by: Sequence[str] = (), allow: Sequence[str] = ()) -> Figures:
-    from bench.pages.held import hold
+    from bench.pages.held import with_comparison
     from bench.pages.inline import Figures
     from bench.pages.write import sections
     from bench.studies.contract import check_fields
 
-    whole = hold(evidence, load(), check_fields(by, "by"), check_fields(allow, "allow"))
+    whole = with_comparison(evidence, load(), check_fields(by, "by"), check_fields(allow, "allow"))
     return Figures({figure.name: figure for section in sections(whole) for figure in section.figures})
 
 

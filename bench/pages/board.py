@@ -1,7 +1,7 @@
-"""All runs of a folder at a glance, without reading more of each than is asked for.
+"""Lists all runs of a folder, and reads no more of each result than is needed.
 
-``result.json`` opens with what must not be missed: headline and configuration stand in its first kilobytes. Ten thousand
-results are listed by decoding these alone; a file is read whole only where a field further down is asked for.
+Headline and configuration are in the first kilobytes of ``result.json``. To list ten thousand results, only these are decoded;
+a file is read completely only for fields further down.
 """
 
 from __future__ import annotations
@@ -19,7 +19,7 @@ from bench.results.schema import OPTIONAL, VERSIONS, current
 
 State = Literal["finished", "unfinished", "damaged", "other schema"]
 HEAD = 8192
-"""Bytes that hold the keys up to `LAST_OF_HEAD` of any but the longest configurations."""
+"""Bytes that hold the keys up to `LAST_OF_HEAD`, except for the longest configurations."""
 LAST_OF_HEAD = "config"
 _DECODER = json.JSONDecoder()
 
@@ -42,8 +42,8 @@ class Entry:
     def tasks(self) -> tuple[str, ...]:
         """Its tasks by name."""
         config = self.known.get("config", {})
-        told = config.get("resolved", config).get("task") or config.get("task") or ()
-        return (told,) if isinstance(told, str) else tuple(told)
+        tasks = config.get("resolved", config).get("task") or config.get("task") or ()
+        return (tasks,) if isinstance(tasks, str) else tuple(tasks)
 
     @property
     def rest(self) -> list[Mapping[str, Any]]:
@@ -62,7 +62,7 @@ class Entry:
         if name == "task":
             return "+".join(self.tasks)
         places = (self.known, self.known.get("headline", {}), self.known.get("config", {}))
-        return next((found for place in places if (found := _at(place, name)) is not None), None)
+        return next((value for place in places if (value := _at(place, name)) is not None), None)
 
 
 def entries(out: Path, whole: bool = False) -> Iterator[Entry]:
@@ -72,8 +72,8 @@ def entries(out: Path, whole: bool = False) -> Iterator[Entry]:
         out: the folder of runs.
         whole: decode all of each result, which takes longer.
     """
-    with os.scandir(out) as found:
-        names = sorted(entry.name for entry in found if entry.is_dir())
+    with os.scandir(out) as listing:
+        names = sorted(entry.name for entry in listing if entry.is_dir())
     for name in names:
         folder = f"{out}/{name}"
         try:
@@ -119,7 +119,7 @@ def _decoded(path: str, head: bytes, end: bytes, whole: bool) -> tuple[State, di
             return "damaged", {}
     if known.get("schema_version") not in VERSIONS:
         return "other schema", {}
-    # The writer ends with a brace and a line end; what a full disk or a copy cut off does not.
+    # A complete file ends with a brace and a line end; one that a full disk or a copy cut off does not.
     if (
         not end.rstrip().endswith(b"}")
         or not isinstance(known.get("config"), dict)
@@ -138,7 +138,7 @@ def _members(text: str, last: str) -> dict[str, Any]:
     Raises:
         ValueError: the text ends before, or is no object.
     """
-    found: dict[str, Any] = {}
+    members: dict[str, Any] = {}
     place = text.index("{") + 1
     while True:
         place = text.index('"', place)
@@ -146,15 +146,15 @@ def _members(text: str, last: str) -> dict[str, Any]:
         place = text.index(":", place) + 1
         while text[place : place + 1].isspace():
             place += 1
-        found[key], place = _DECODER.raw_decode(text, place)
+        members[key], place = _DECODER.raw_decode(text, place)
         if key == last:
-            return found
+            return members
 
 
 def _started(path: Path) -> dict[str, Any]:
     try:
-        told = json.loads(path.read_bytes())
-        return {"config": dict(told["config"])}
+        record = json.loads(path.read_bytes())
+        return {"config": dict(record["config"])}
     except (OSError, ValueError, KeyError, TypeError):
         return {}
 

@@ -1,4 +1,4 @@
-"""Figures and tables of what became of mentions, where results have it: errors by kind, and by sort of mention."""
+"""Figures and tables of errors by kind, and by sort of mention, where results have them."""
 
 from __future__ import annotations
 
@@ -12,16 +12,16 @@ from bench.pages.verdicts import mean_mark, spread
 from bench.results.evidence import ErrorKinds, Errors
 
 KINDS = ("missed", "spurious", "boundary", "boundary_type", "type", "link", "split", "merged", "concept")
-"""Kinds of errors in the order in which they are stacked; ``correct`` is none."""
+"""Kinds of errors in the order in which they are stacked."""
 SORTS = {
     "length": "words", "training": "times in training", "fragments": "pieces", "negated": "negated",
     "abbreviation": "abbreviation",
 }  # fmt: skip
-"""Sorts of mentions, and how they are told."""
+"""Sort of mentions to its label."""
 
 
 def errors(evidence: Evidence) -> Figure | None:
-    """Errors by kind, stacked, an arm a line, a plot a task."""
+    """Errors by kind as stacked bars: one plot a task, one line an arm."""
     counts: dict[tuple[str, str, str], list[float]] = {}
     used: list[Run] = []
     for run, task, kinds in _errors(evidence):
@@ -33,10 +33,10 @@ def errors(evidence: Evidence) -> Figure | None:
     order = [*KINDS, *sorted({kind for _, _, kind in counts} - {*KINDS})]
     groups = tuple(kind.replace("_", " and ") for kind in order if any(kind == k for _, _, k in counts))
     marks = tuple(Mark(fmean(n), arm, task, kind.replace("_", " and ")) for (task, arm, kind), n in counts.items())
-    told: dict[str, list[str]] = {}
+    words_of: dict[str, list[str]] = {}
     for m in marks:
-        told.setdefault(f"{m.panel}, {m.y}", []).append(f"{m.group} {m.x:.4g}")
-    says = "; ".join(f"{line}: {', '.join(words)}" for line, words in told.items())
+        words_of.setdefault(f"{m.panel}, {m.y}", []).append(f"{m.group} {m.x:.4g}")
+    says = "; ".join(f"{line}: {', '.join(words)}" for line, words in words_of.items())
     return Figure(
         "errors", "Errors by kind", "Mean over an arm's runs, test split; counts only, a mention is in exactly one kind.",
         f"Errors by kind. {says}.", "bars", "mentions", "", marks, groups, *rests(used),
@@ -45,24 +45,24 @@ def errors(evidence: Evidence) -> Figure | None:
 
 def error_table(evidence: Evidence) -> Table | None:
     """Errors by kind and run."""
-    found = [*_errors(evidence)]
-    if not found:
+    listed = [*_errors(evidence)]
+    if not listed:
         return None
-    kinds = [kind for kind in KINDS if any(kind in counts for _, _, counts in found)]
+    kinds = [kind for kind in KINDS if any(kind in counts for _, _, counts in listed)]
     names = (Column("run", "run"), Column("arm", "arm"), Column("task", "task"))
     columns = (*names, *(Column(kind, kind.replace("_", " and "), "count") for kind in kinds))
     rows: tuple[tuple[Cell, ...], ...] = tuple(
-        (run.id, run.arm, task, *(counts.get(kind, 0) for kind in kinds)) for run, task, counts in found
+        (run.id, run.arm, task, *(counts.get(kind, 0) for kind in kinds)) for run, task, counts in listed
     )
     caption = "Of mentions on the test split, as counts: what they are about is in no result."
-    return Table("errors", "Errors by kind", caption, columns, rows, *rests([run for run, _, _ in found]))
+    return Table("errors", "Errors by kind", caption, columns, rows, *rests([run for run, _, _ in listed]))
 
 
 def sorts(evidence: Evidence) -> Figure | None:
-    """Share of gold mentions found, a plot a task, a line a sort and group of mentions, an arm a colour."""
-    known = [one for one in _sorted(evidence) if one[4]]
+    """Share of gold mentions found: one plot a task, one line a sort and group of mentions, one colour an arm."""
+    known = [row for row in _sorted(evidence) if row[4]]
     groups = {(task, sort): {group for t, s, group, *_ in known if (t, s) == (task, sort)} for task, sort, *_ in known}
-    made = [one for one in known if len(groups[one[0], one[1]]) > 1]  # one group alone is all mentions
+    made = [row for row in known if len(groups[row[0], row[1]]) > 1]  # one group alone is all mentions
     if not made:
         return None
     marks = [mean_mark(found, f"{SORTS.get(sort, sort)}: {group}", task, arm) for task, sort, group, arm, found, _ in made]
@@ -76,7 +76,7 @@ def sorts(evidence: Evidence) -> Figure | None:
 
 
 def sort_table(evidence: Evidence) -> Table | None:
-    """What became of mentions of each sort, an arm a line."""
+    """Outcomes of mentions of each sort, one line an arm."""
     columns = (
         Column("task", "task"), Column("sort", "sort"), Column("group", "group"), Column("arm", "arm"),
         Column("runs", "runs", "count"), Column("gold", "in gold", "count"), Column("found", "found", "score"),
@@ -127,12 +127,12 @@ def _told(evidence: Evidence) -> list[tuple[Run, str, Mapping[str, Mapping[str, 
 
 
 def _shares(counts: list[Mapping[str, int]], kind: str) -> list[float]:
-    return [one.get(kind, 0) / total for one in counts if (total := sum(one.values()))]
+    return [row.get(kind, 0) / total for row in counts if (total := sum(row.values()))]
 
 
 def _mean_share(counts: list[Mapping[str, int]], kind: str) -> float | None:
-    found = _shares(counts, kind)
-    return fmean(found) if found else None
+    shares = _shares(counts, kind)
+    return fmean(shares) if shares else None
 
 
 def _errors(evidence: Evidence) -> list[tuple[Run, str, dict[str, int]]]:

@@ -1,4 +1,4 @@
-"""Figures and tables of what evaluation says of confidences, where results have it: calibration and abstention."""
+"""Figures and tables of calibration and abstention, where results have them."""
 
 from __future__ import annotations
 
@@ -69,7 +69,7 @@ def calibration(evidence: Evidence) -> Table | None:
 
 
 def abstention(evidence: Evidence) -> Figure | None:
-    """Share right of the surest predictions against how many are kept, a plot a task, a line an arm: the mean of its runs."""
+    """Share right of the most confident predictions against the share kept: one plot a task, one line an arm (mean of runs)."""
     import numpy as np
 
     lines: dict[tuple[str, str], list[Sequence[Kept]]] = {}

@@ -12,7 +12,7 @@ from bench.results.display import some
 
 
 def arms(evidence: Evidence) -> Figure:
-    """Arms with their intervals, a plot a task, every run as a small dot."""
+    """Arms with their intervals and, as small dots, their runs: one plot a task."""
     scored = [s for s in summaries(evidence) if s.mean is not None]
     marks: list[Mark] = []
     for s in scored:
@@ -95,7 +95,7 @@ def parity(evidence: Evidence) -> Figure | None:
 
 
 def gradients(evidence: Evidence) -> Figure | None:
-    """How often the gradients of two tasks pointed apart, by arm."""
+    """How often the gradients of two tasks conflicted, by arm."""
     met: dict[tuple[str, str], list[float]] = {}
     used: list[Run] = []
     for run in evidence.runs:
@@ -115,13 +115,13 @@ def gradients(evidence: Evidence) -> Figure | None:
 
 
 def _by_arm(evidence: Evidence) -> dict[tuple[str, str], list[Run]]:
-    """Panel and arm to its runs; a panel is a set of tasks where an arm has several, as tasks alone have."""
-    found: dict[tuple[str, str], list[Run]] = {}
+    """Panel and label to runs; an arm with several sets of tasks has one label for each."""
+    runs_of: dict[tuple[str, str], list[Run]] = {}
     sets = {arm: {run.tasks for run in evidence.runs if run.arm == arm} for arm in evidence.arms}
     for run in evidence.runs:
         label = run.arm if len(sets[run.arm]) == 1 else f"{run.arm}: {' + '.join(run.tasks)}"
-        found.setdefault(("", label), []).append(run)
-    return found
+        runs_of.setdefault(("", label), []).append(run)
+    return runs_of
 
 
 def _mean(runs: Sequence[Run], task: str, what: str, points: int = 40) -> list[tuple[float, float]]:
@@ -147,7 +147,7 @@ def figure_of(
     marks: Sequence[Mark], groups: Sequence[str] | None = None, runs: Sequence[Run] | None = None, front: bool = False,
     zero: bool = False,
 ) -> Figure:  # fmt: skip
-    """A figure that rests on some of the evidence, its groups in the order of arms unless another is given."""
+    """A figure of some runs, by default all; groups are in the order of arms unless `groups` gives another."""
     drawn = {mark.group for mark in marks}
     order = evidence.arms if groups is None else groups
     ids, synthetic = rests(evidence.runs if runs is None else runs)

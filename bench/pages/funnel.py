@@ -1,4 +1,4 @@
-"""How far gold mentions come in heads that propose before they accept, where results have it."""
+"""The funnel: gold mentions that pass each stage of a head with proposals, where results have it."""
 
 from __future__ import annotations
 
@@ -14,12 +14,12 @@ from bench.results.evidence import FunnelStages, GoldFunnel, Reached
 STAGES = {
     "fragments": "fragments proposed", "links": "links proposed", "candidates": "candidate built", "accepted": "accepted",
 }  # fmt: skip
-"""Stages in order, and how they are told."""
+"""Stage to its label, in order."""
 PIECES = {"1": "1 piece", "2+": "2+ pieces"}
 
 
 def funnel(evidence: Evidence) -> Figure | None:
-    """Share of gold at each stage, of mentions in one piece and in several: a plot a task, an arm a colour."""
+    """Share of gold at each stage, for contiguous and discontiguous mentions: one plot a task, one colour an arm."""
     shares: dict[tuple[str, str, str, str], list[float]] = {}
     used: list[Run] = []
     for run, task, sort, group, stages in _told(evidence):

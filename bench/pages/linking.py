@@ -1,4 +1,4 @@
-"""How well concepts are found, by run and task."""
+"""Accuracy of concepts, by run and task."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ _SHARES = (
 
 
 def concepts(evidence: Evidence) -> Table | None:
-    """Accuracy and recall of concepts on test, of gold mentions and of those that were found."""
+    """Accuracy and recall of concepts on test, for gold mentions and for predicted ones that are right."""
     columns = (
         Column("run", "run"), Column("task", "task"), Column("linker", "linked by"), Column("of", "mentions of"),
         *(Column(f"{name}_mentions" if name != "mentions" else name, label, "count") for name, label in _COUNTS),

@@ -1,4 +1,4 @@
-"""Text that the splits of a corpus share, as a flag of contamination: counts, never text."""
+"""Text that the splits of a corpus share, as a sign of contamination: counts, never text."""
 
 from __future__ import annotations
 
@@ -9,11 +9,11 @@ from bench.pages.content import Cell, Column, Table, shown
 from bench.results.evidence import SharedText
 
 FLAG = 0.01
-"""Share of the 13-grams from which a split counts as flagged; with a document that is there word for word it always does."""
+"""Least share of shared 13-grams for a flag; a split that shares a document word for word is always flagged."""
 
 
 def overlap(evidence: Evidence) -> Table | None:
-    """What each later split shares with an earlier one, once for all runs of the same data."""
+    """Text that each later split shares with an earlier one, once for all runs on the same data."""
     columns = (
         Column("task", "task"), Column("split", "of"), Column("other", "in"), Column("documents", "documents", "count"),
         Column("exact", "whole", "count"), Column("touched", "whole or in part", "count"),
@@ -45,7 +45,7 @@ def flag(told: SharedText) -> str:
 
 
 def flagged(evidence: Evidence) -> Iterator[tuple[str, str]]:
-    """Tasks whose test split is flagged against the training split, and in words what is shared."""
+    """Yields tasks whose test split is flagged against training, and a description of the shared text."""
     for task, _, _, pairs in _found(evidence):
         told = pairs.get("test-train")
         if told is not None and flag(told):

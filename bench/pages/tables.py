@@ -10,7 +10,7 @@ from bench.pages.verdicts import summaries
 from bench.results.scores import score_of
 
 DIGITS = 12
-"""Digits of a hash that are shown."""
+"""Shown digits of a hash."""
 
 
 def arms(evidence: Evidence) -> Table:
@@ -101,7 +101,7 @@ def parity(evidence: Evidence) -> Table | None:
 
 
 def gradients(evidence: Evidence) -> Table | None:
-    """How often the gradients of two tasks met and disagreed."""
+    """How often the gradients of two tasks conflicted."""
     columns = (
         Column("arm", "arm"), Column("tasks", "tasks"), Column("run", "run"), Column("updates", "updates", "count"),
         Column("conflicts", "conflicts", "count"), Column("frequency", "frequency", "score"),
@@ -122,7 +122,7 @@ def gradients(evidence: Evidence) -> Table | None:
 
 
 def provenance(evidence: Evidence) -> Table:
-    """What the runs rest on: each distinct value, and how many runs have it."""
+    """Data, models, versions and hardware of the runs: each distinct value, and the number of runs with it."""
     counts: dict[tuple[str, str], int] = {}
     for run in evidence.runs:
         for name, value in _rests_on(run):
@@ -135,10 +135,10 @@ def provenance(evidence: Evidence) -> Table:
 
 
 def hardware(run: Run) -> str:
-    """What a run ran on: its accelerator, else its processor."""
-    told = run.result.hardware
-    gpu = told.get("gpu")
-    return str(gpu.get("name", "GPU") if isinstance(gpu, Mapping) else gpu or told.get("cpu") or "unknown")
+    """The hardware of a run: its accelerator, else its processor."""
+    machine = run.result.hardware
+    gpu = machine.get("gpu")
+    return str(gpu.get("name", "GPU") if isinstance(gpu, Mapping) else gpu or machine.get("cpu") or "unknown")
 
 
 def _rests_on(run: Run) -> Iterable[tuple[str, str]]:
@@ -167,5 +167,5 @@ def _baselines(run: Run, task: str) -> list[tuple[str, float]]:
 def table_of(
     name: str, title: str, caption: str, columns: tuple[Column, ...], rows: Sequence[tuple[Cell, ...]], runs: Sequence[Run]
 ) -> Table:
-    """A table that rests on some runs."""
+    """A table with the ids of the runs that it is made from."""
     return Table(name, title, caption, columns, tuple(rows), *rests(runs))

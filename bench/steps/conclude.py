@@ -209,7 +209,7 @@ def _result(run: RunContext, trainer: Trainer, progress: Progress, scoring: Scor
         waivers=config.waive,
         matched=planned.parity.matched,
         synthetic=any(one.corpus.synthetic for one in data.values()),
-        leaks={name: leaks.told(one.corpus.leaks) for name, one in data.items() if one.corpus.leaks},
+        leaks={name: leaks.as_json(one.corpus.leaks) for name, one in data.items() if one.corpus.leaks},
         left_out=planned.plan["left_out"],
         adjusted=planned.plan["adjusted"],
         plan=read_as(Plan, {key: planned.plan[key] for key in ("budget", "data", "estimate", "model", "quantizer")}, "plan"),

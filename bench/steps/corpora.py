@@ -130,10 +130,10 @@ def encode(parts: Parts, sources: Mapping[str, Source], config: RunConfig, conso
     """
     from bench.data.cache import encode_split
     from bench.data.lengths import kept_length
-    from bench.modeling.backbone import held_against_weights, load_tokenizer
+    from bench.modeling.backbone import check_weights, load_tokenizer
     from bench.training.model import TaskData
 
-    rows = held_against_weights(parts.model.folder(), parts.model.spec.linears)
+    rows = check_weights(parts.model.folder(), parts.model.spec.linears)
     tokenizer = load_tokenizer(parts.model.folder())
     framing = framing_ids(parts.model.folder(), tokenizer)
     refuse_past_table(parts.model.name, "padding and special tokens", max(framing, default=-1), rows)

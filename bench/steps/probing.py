@@ -25,7 +25,7 @@ if TYPE_CHECKING:
     from torch import Tensor
 
     from bench.adapters.model import AdaptedModel
-    from bench.evaluation.probe import Conditions, Stretch
+    from bench.evaluation.linear_probe import Conditions, Stretch
     from bench.training.loop import Device
 
     Cuts = dict[str, dict[str, list[Stretch]]]
@@ -45,14 +45,14 @@ def probe_run(folder: Path, registry: Registry, console: Reporter, examples: int
         examples: stretches of a task's split at most.
 
     Returns:
-        ``run``; ``conditions``, what was active; ``task``, condition to what `bench.evaluation.probe.probe` found, empty for
-        a run of one task; ``labels``, task to label to condition to the same.
+        ``run``; ``conditions``, what was active; ``task``, condition to the result of
+        `bench.evaluation.linear_probe.probe`, empty for a run of one task; ``labels``, task to label to condition to the same.
 
     Raises:
         RunStateError: the run is not finished, or its corpus is not what it was.
         UsageError: nothing to probe.
     """
-    from bench.evaluation.probe import Conditions, probed_labels
+    from bench.evaluation.linear_probe import Conditions, probed_labels
     from bench.training.loop import Device
 
     result = read_result(folder)
@@ -103,7 +103,7 @@ def _probe_one(
 ) -> None:
     import torch
 
-    from bench.evaluation.probe import probe, states
+    from bench.evaluation.linear_probe import probe, states
 
     own = conditions.trained.get(condition)
     read: dict[str, dict[str, Tensor]] = {
@@ -124,7 +124,7 @@ def _probe_one(
 
 
 def _cuts(parts: Parts, sources: Mapping[str, Source], planned: Plan, examples: int) -> Cuts:
-    from bench.evaluation.probe import stretches
+    from bench.evaluation.linear_probe import stretches
     from bench.modeling.backbone import load_tokenizer
 
     tokenizer = load_tokenizer(parts.model.folder())

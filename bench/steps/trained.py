@@ -130,13 +130,13 @@ class TrainedModel:
     def _scoring(self, task: str, documents: Sequence[Document], aside: Path) -> Scoring:
         """What scores a run, with the documents as its only split."""
         from bench.data.cache import encode_split
-        from bench.modeling.backbone import held_against_weights, load_tokenizer
+        from bench.modeling.backbone import check_weights, load_tokenizer
         from bench.training.model import TaskData
 
         head, base = self._heads[task], self._parts.model
         length = self.result.plan.data[task]["train"].max_length
         encoded = encode_split(documents, head, load_tokenizer(base.folder()), length, aside / f"{GIVEN}.arrow")
-        rows = held_against_weights(base.folder(), base.spec.linears)
+        rows = check_weights(base.folder(), base.spec.linears)
         refuse_past_table(base.name, "the texts given", encoded.largest, rows)
         corpus = Corpus({GIVEN: documents}, synthetic=False, sha256="")
         return Scoring(

@@ -20,7 +20,7 @@ from bench.api.study import Cost, StudyRun
 from bench.cli import main
 from bench.cli.parser import Parser, parse
 from bench.cli.study import configure, planned_study
-from bench.launchers import Job, Outcome
+from bench.launchers import Job, JobOutcome
 from bench.registry import load
 from bench.results.schema import Result
 from bench.results.store import read_result
@@ -146,18 +146,18 @@ class Here:
     def submit(self, job: Job) -> None:
         self.waiting.append(job)
 
-    def poll(self, seconds: float) -> list[Outcome]:
+    def poll(self, seconds: float) -> list[JobOutcome]:
         job = self.waiting.pop(0)
         self.ran.append(job.key)
         out, err = io.StringIO(), io.StringIO()
         with contextlib.redirect_stdout(out), contextlib.redirect_stderr(err):
             code = main(["run", *job.words])
-        return [Outcome(job.key, code, json.loads(out.getvalue()) if code == 0 else {}, err.getvalue())]
+        return [JobOutcome(job.key, code, json.loads(out.getvalue()) if code == 0 else {}, err.getvalue())]
 
     def active(self) -> set[str]:
         return set()
 
-    def stop(self) -> list[Outcome]:
+    def stop(self) -> list[JobOutcome]:
         return []
 
     def close(self) -> None:
@@ -170,7 +170,7 @@ class Quiet:
     def look(self, study: Study, active: set[str]) -> None:
         pass
 
-    def ended(self, run: StudyRun, outcome: Outcome) -> None:
+    def ended(self, run: StudyRun, outcome: JobOutcome) -> None:
         assert run.run is not None, outcome.message
 
 
@@ -234,14 +234,14 @@ def test_transfer_from_plan_to_matrix(corpora: dict[str, Path], tmp_path: Path) 
 
 def test_a_run_that_fails_leaves_the_others_and_blocks_its_own(corpora: dict[str, Path], tmp_path: Path) -> None:
     class Failing(Here):
-        def poll(self, seconds: float) -> list[Outcome]:
+        def poll(self, seconds: float) -> list[JobOutcome]:
             job = self.waiting.pop(0)
             self.ran.append(job.key)
             bad = job.key == "multi-s0"
-            return [Outcome(job.key, 3 if bad else 0, {} if bad else {"result": f"/x/{job.key}/result.json"}, "It broke.")]
+            return [JobOutcome(job.key, 3 if bad else 0, {} if bad else {"result": f"/x/{job.key}/result.json"}, "It broke.")]
 
     class Told(Quiet):
-        def ended(self, run: StudyRun, outcome: Outcome) -> None:
+        def ended(self, run: StudyRun, outcome: JobOutcome) -> None:
             pass
 
     parser = Parser(prog="bench study")

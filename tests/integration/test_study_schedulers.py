@@ -13,7 +13,7 @@ import psutil
 import pytest
 
 from bench.config import RunConfig
-from bench.launchers import Job, Launcher, Outcome, launcher
+from bench.launchers import Job, JobOutcome, Launcher, launcher
 from bench.registry import load
 from bench.results.store import read_result
 from bench.studies.argv import argv_of
@@ -63,8 +63,8 @@ def run_of(job: Job) -> psutil.Process | None:
     return None
 
 
-def all_of(started: Launcher, count: int) -> dict[str, Outcome]:
-    found: dict[str, Outcome] = {}
+def all_of(started: Launcher, count: int) -> dict[str, JobOutcome]:
+    found: dict[str, JobOutcome] = {}
     end = time.monotonic() + PATIENCE
     while len(found) < count:
         assert time.monotonic() < end, "it took too long"

@@ -7,7 +7,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from bench.api.data import SPLITS, Corpus, Document, Leak
-from bench.data.leaks import NAMED, leaks_of, notice, refuse, told
+from bench.data.leaks import NAMED, as_json, leaks_of, notice, refuse
 from bench.errors import DataError, LeakError
 
 
@@ -38,7 +38,7 @@ def test_what_the_loader_reports_counts_once_and_what_it_tolerates_is_let_throug
     with pytest.raises(LeakError, match=r"'a' \(train and dev\), 't = b' \(train and test\)"):
         refuse("here", found)
     refuse("here", found[2:])
-    assert told(found) == {
+    assert as_json(found) == {
         "allowed": 2,
         "tolerated": 1,
         "documents": [
@@ -53,7 +53,7 @@ def test_what_the_loader_reports_counts_once_and_what_it_tolerates_is_let_throug
 
 def test_a_result_counts_all_and_names_the_first() -> None:
     many = tuple(Leak(f"{n}", "test", "train", tolerated=n < 5) for n in range(3 * NAMED))
-    found = told(many)
+    found = as_json(many)
     assert (found["allowed"], found["tolerated"], len(found["documents"])) == (3 * NAMED - 5, 5, NAMED)
     assert found["documents"][0]["document"] == "5"
 
