@@ -146,7 +146,10 @@ class ArchitectureModule(_Module):
         return {}
 
     def state(self) -> dict[str, Tensor]:
-        """Every trained tensor by its name, detached; they share their memory with the model, so clone them to keep them."""
+        """Every trained tensor by its name, detached, and whatever else a checkpoint needs of the module.
+
+        They share their memory with the model, so clone them to keep them.
+        """
         return {name: parameter.detach() for name, parameter in self.trained().items()}
 
     def load_state(self, state: Mapping[str, Tensor]) -> None:

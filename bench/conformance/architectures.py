@@ -102,7 +102,7 @@ def gradients(arm: BaseArchitecture, bench: Workbench) -> str:
         strangers = [n for n, p in model.trained().items() if n not in own and p.grad is not None]
         expect(not strangers, f"a batch of {task!r} trains {named(strangers)}, which it does not use")
     everything = {n for task in TASKS for n in model.trainable(task)}
-    idle = sorted(set(model.state()) - everything)
+    idle = sorted(set(model.trained()) - everything)
     expect(not idle, f"no task trains {named(idle)}")
     known = {id(p) for p in model.trained().values()}
     loose = [n for n, p in model.named_parameters() if p.requires_grad and id(p) not in known]

@@ -49,7 +49,7 @@ class ParityRow:
         ranks: adapter name to its commonest rank.
         products: as `active`, without embedding tables, which are looked up and not multiplied with.
         passes: task to passes of the base model.
-        frozen: weights of the base model's linear layers that are not trained.
+        frozen: weights of the base model's linear layers that are not trained, and what the arm itself adds and freezes.
     """
 
     arm: str
@@ -252,7 +252,7 @@ class _Count:
         active: task to the parameters its batches use, its head included.
         products: the same without embedding tables, which are looked up.
         passes: task to passes of the base model.
-        frozen: weights of the linear layers that stay as they are.
+        frozen: weights of the linear layers that stay as they are, and what the arm itself adds and freezes.
         ranks: adapter to its commonest rank.
         facts: of the module.
     """
@@ -278,7 +278,9 @@ def _on_meta(
     from bench.adapters.attach import attach
 
     with torch.random.fork_rng(devices=[]):
-        model = attach(architecture, backbone(), tasks, budget)
+        base = backbone()
+        own = {id(parameter) for parameter in base.parameters()}
+        model = attach(architecture, base, tasks, budget)
         made = {task: _head(make) for task, make in heads.items()}
         groups = count(model, made)
     trained = {id(parameter) for task in tasks for parameter in model.trainable(task).values()}
@@ -289,12 +291,13 @@ def _on_meta(
         active[task] = sum(used.values()) + groups.get(_HEAD + task, 0)
         products[task] = active[task] - sum(size for key, size in used.items() if key in tables)
     frozen = [one for one in budget.linears if id(model.backbone.get_submodule(one.name).weight) not in trained]
+    added = sum(p.numel() for p in model.parameters() if not p.requires_grad and id(p) not in own)
     return _Count(
         groups,
         active,
         products,
         {task: model.passes(task) for task in tasks},
-        sum(one.inputs * one.outputs for one in frozen),
+        sum(one.inputs * one.outputs for one in frozen) + added,
         dict(model.ranks()),
         model.facts(),
     )

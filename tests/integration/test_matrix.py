@@ -23,15 +23,15 @@ from bench.config import RunConfig  # noqa: E402
 PUSHED = {
     *zip(("A1", "A2", "A3", "A4") * 2, ("none", "rtn", "int8", "nf4", "gptq", "awq", "nf4", "gptq"), strict=True),
     *zip(
-        ("A4-gated", "A1-dora", "A1-rslora", "hierarchical", "full", "bitfit"),
-        ("rtn", "nf4", "none", "rtn", "gptq", "int8"),
+        ("A4-gated", "A1-dora", "A1-rslora", "A1-pissa", "A1-pissa", "hierarchical", "full", "bitfit"),
+        ("rtn", "nf4", "none", "nf4", "rtn", "rtn", "gptq", "int8"),
         strict=True,
     ),
 }
 MODELS = {"awq": ("tiny-llama",), "nf4": ("tiny-bert", "tiny-llama")}
 BITS = {"none": (32, 32), "rtn": (4, 6), "int8": (8, 9), "nf4": (4, 6), "gptq": (4, 6), "awq": (4, 6)}
 ADAPTERS = {
-    "A1": 1, "A2": 2, "A3": 3, "A4": 3, "A4-gated": 3, "A1-dora": 1, "A1-rslora": 1, "full": 0, "bitfit": 0,
+    "A1": 1, "A2": 2, "A3": 3, "A4": 3, "A4-gated": 3, "A1-dora": 1, "A1-rslora": 1, "A1-pissa": 1, "full": 0, "bitfit": 0,
     "hierarchical": 2, "hierarchical-detached": 2, "hierarchical-flat": 2,  # both tasks find mentions: there is no level 2
 }  # fmt: skip
 MATCHED = {name for name, adapters in ADAPTERS.items() if adapters}

@@ -9,6 +9,7 @@ from bench.hooks import hookimpl
 from bench_plugins.architectures.gated import Gated
 from bench_plugins.architectures.hierarchical import Detached, Flat, Hierarchical
 from bench_plugins.architectures.lora import Fused, PrivateOnly, SharedAndPrivate, SharedOnly
+from bench_plugins.architectures.principal import Pissa
 from bench_plugins.architectures.variants import Dora, RankStabilised
 from bench_plugins.architectures.weights import BitFit, Full
 
@@ -19,4 +20,4 @@ __all__ = ["Fused", "PrivateOnly", "SharedAndPrivate", "SharedOnly"]
 def bench_architectures() -> Sequence[BaseArchitecture]:
     """A1 to A4, what varies them, levels of tasks, and the references."""
     four = (SharedOnly(), PrivateOnly(), SharedAndPrivate(), Fused())
-    return (*four, Gated(), Dora(), RankStabilised(), Hierarchical(), Detached(), Flat(), Full(), BitFit())
+    return (*four, Gated(), Dora(), RankStabilised(), Pissa(), Hierarchical(), Detached(), Flat(), Full(), BitFit())
