@@ -157,7 +157,7 @@ def run_smoke(trainer: Trainer, data: Mapping[str, TaskData], config: RunConfig,
         split = data[task].splits["train"]
         chosen = list(indices)
         batch = trainer.device.move(collate(split.take(chosen), data[task].head, trainer.pad))
-        trainer.tally.expect(int(split.lengths[chosen].sum()) * trainer.model.adapted.passes(task))
+        trainer.tally.expect(trainer.model.adapted.entering(task, int(split.lengths[chosen].sum()), len(chosen)))
         with trainer.device.autocast():
             loss = trainer.model.loss(task, batch)
         return loss, int(split.supervised[chosen].sum())

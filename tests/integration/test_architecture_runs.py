@@ -41,7 +41,7 @@ def flags(corpus: Path, out: Path, *more: str) -> tuple[str, ...]:
     )  # fmt: skip
 
 
-@pytest.mark.parametrize("arch", ["A4-gated", "A1-dora", "A1-rslora", "A1-pissa", "full", "bitfit"])
+@pytest.mark.parametrize("arch", ["A4-gated", "A1-dora", "A1-rslora", "A1-pissa", "prefix", "prompt", "full", "bitfit"])
 def test_every_one_runs_with_all_invariants_on(arch: str, small_corpus: Path, tmp_path: Path, capsys: Any) -> None:
     # Of a tiny model's random weights the biases alone learn slowly.
     lr = "1e-2" if arch == "bitfit" else "3e-3"
@@ -49,7 +49,7 @@ def test_every_one_runs_with_all_invariants_on(arch: str, small_corpus: Path, tm
     result = result_of(Path(json.loads(capsys.readouterr().out)["result"]).parent)
     assert result["waivers"] == []
     assert result["invariants"]["smoke"]["dead"] == {"2015-T14": []}
-    assert result["matched"] is (arch not in ("full", "bitfit"))
+    assert result["matched"] is (arch not in ("prompt", "full", "bitfit"))
 
 
 @pytest.mark.parametrize("arch", ["hierarchical", "hierarchical-detached", "hierarchical-flat"])
