@@ -366,6 +366,7 @@ def train_and_score(run: RunContext, found: checkpoints.Checkpoint | None) -> Ou
 def make_trainer(planned: Planned, model: Any, processes: Processes | None = None) -> Trainer:
     """The loop with its sampler, ledger and tally."""
     from bench.data.batches import Sampler
+    from bench.data.paced import PacedSampler, difficulties
     from bench.data.phases import Phases
     from bench.invariants.tokens import Ledger, Tally
     from bench.training.loop import Shape, Trainer
@@ -373,14 +374,21 @@ def make_trainer(planned: Planned, model: Any, processes: Processes | None = Non
     config, data, spec = planned.config, planned.data, planned.parts.model.spec
     row = planned.parity.row
     lengths, documents = training_windows(data)
+    schedule, options = planned.parts.schedule, planned.parts.schedule_options
+    curriculum = schedule.curriculum(options)
+    hard = {}
+    if curriculum is not None:
+        windows = {name: (lengths[name], one.splits["train"].supervised) for name, one in data.items()}
+        hard = difficulties(curriculum, schedule.name, windows)
 
     def draw_from(tasks: Sequence[str], seed: int, tokens: int) -> Sampler:
         own = {task: lengths[task] for task in tasks}
         kept = {task: documents[task] for task in tasks if task in documents}
-        return Sampler(own, seed, config.batch_tokens, tokens, config.sampling, config.temperature, kept)
+        given = (own, seed, config.batch_tokens, tokens, config.sampling, config.temperature, kept)
+        return Sampler(*given) if curriculum is None else PacedSampler(*given, curriculum=curriculum, difficulty=hard)
 
     whole = draw_from(list(data), config.seed, planned.budget.tokens)
-    phases, schedule = planned.parts.phases(whole.shares), planned.parts.schedule
+    phases = planned.parts.phases(whole.shares)
     several = len(phases) > 1
     return Trainer(
         model=model,
@@ -398,7 +406,7 @@ def make_trainer(planned: Planned, model: Any, processes: Processes | None = Non
         seed=config.seed,
         processes=processes or Processes(),
         loss_weights=config.loss_weights,
-        penalty=schedule.penalty(planned.parts.schedule_options) if several else None,
+        penalty=schedule.penalty(options) if several else None,
     )
 
 

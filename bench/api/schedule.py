@@ -1,7 +1,7 @@
-"""Schedules: in which order the tasks of a run take their tokens, and what holds the weights back on the way.
+"""Schedules: in which order a run takes its tokens, and what is added to its loss on the way.
 
-The core keeps the budget, the ledger and the checkpoints whatever the order; a schedule only says which share of the run's
-tokens each stretch of training has, and which tasks share it.
+The core keeps the budget, the ledger and the checkpoints whatever the order. A schedule says which share of the run's tokens
+each stretch of training has, which tasks share it, and which of their windows may be drawn by then.
 """
 
 from __future__ import annotations
@@ -14,6 +14,8 @@ from typing import TYPE_CHECKING, ClassVar
 from bench.api.part import Part
 
 if TYPE_CHECKING:
+    import numpy as np
+    from numpy.typing import NDArray
     from torch import Tensor, nn
 
 
@@ -68,6 +70,33 @@ class Penalty(ABC):
         """Puts back a `state`."""
 
 
+class Curriculum(ABC):
+    """Which training windows may be drawn: the easiest first, ever more as training goes on.
+
+    The core draws at random among them, an update's worth at a time, until all may be drawn; from then on pass after pass.
+    """
+
+    @abstractmethod
+    def difficulty(self, task: str, tokens: NDArray[np.int64], supervised: NDArray[np.int64]) -> NDArray[np.float64]:
+        """How hard each training window of a task is, (windows,); the order counts alone. Asked once.
+
+        Windows that are drawn together, the passages of a query, are as hard as they are on average.
+
+        Args:
+            task: its name.
+            tokens: marked tokens of each window.
+            supervised: positions of each that the loss is taken over.
+        """
+
+    @abstractmethod
+    def competence(self, progress: float) -> float:
+        """Share of a task's windows that may be drawn, the easiest ones; 1 at the end.
+
+        Args:
+            progress: share of the tokens spent, of the phase where there are several; from 0 to 1.
+        """
+
+
 class Schedule(Part):
     """An order of the tasks of a run."""
 
@@ -86,6 +115,14 @@ class Schedule(Part):
 
     def penalty(self, options: Mapping[str, float]) -> Penalty | None:
         """What is added to the loss, or None.
+
+        Args:
+            options: every one of `options`, as the user set it.
+        """
+        return None
+
+    def curriculum(self, options: Mapping[str, float]) -> Curriculum | None:
+        """Which windows may be drawn when; None: all of them at any time.
 
         Args:
             options: every one of `options`, as the user set it.
