@@ -34,7 +34,7 @@ _NOT_IDENTITY = frozenset(
 _LATER = frozenset(
     {
         "sampling", "temperature", "loss_weighting", "loss_weights", "gradients", "schedule", "schedule_options", "allow_leak",
-        "tolerate",
+        "tolerate", "teacher",
     }
 )  # fmt: skip
 
@@ -71,6 +71,7 @@ class RunConfig:
         gradients: of tasks over what they share: ``plain`` adds them up, ``pcgrad`` projects those that conflict.
         schedule: in which order the tasks take their tokens: ``joint``, all at once, ``sequential``, or a plugin's.
         schedule_options: numbers that the schedule takes, by name.
+        teacher: ids or folders of finished runs whose models the schedule learns from, at most one for each task.
         batch_tokens: marked tokens an update holds, to within one example.
         micro_batch: padded tokens of a micro-batch; None lets the batch invariant find it.
         max_length: longest window in tokens, special tokens included; chosen from each task's training data where None.
@@ -115,6 +116,7 @@ class RunConfig:
     gradients: Literal["plain", "pcgrad"] = "plain"
     schedule: str = "joint"
     schedule_options: Mapping[str, float] = field(default_factory=dict)
+    teacher: tuple[str, ...] = ()
     batch_tokens: int = 2048
     micro_batch: int | None = None
     max_length: int | None = None
@@ -262,7 +264,7 @@ def read_toml(path: Path) -> dict[str, Any]:
         raise UsageError(f"{path} is not TOML that can be read: it is nested too deeply.") from None
 
 
-_TUPLES = {"task", "tracker", "waive", "tolerate", "concept_sources"}
+_TUPLES = {"task", "teacher", "tracker", "waive", "tolerate", "concept_sources"}
 _INTS = {
     "rank", "seed", "replicate", "steps", "tokens", "batch_tokens", "micro_batch", "max_length", "memory_limit",
     "checkpoint_every", "eval_every",

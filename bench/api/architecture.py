@@ -204,8 +204,8 @@ class BaseArchitecture(Part):
     precision of products, and a quantizer takes them as trained."""
 
     virtual_tokens: ClassVar[int] = 0
-    """Positions of the base model that it takes for itself beside every window, marked by the mask like tokens. Windows are that
-    much shorter where the base model's input would be too short, and the ledger counts the tokens of the text alone."""
+    """Positions of the base model that it takes for itself beside every window, marked by the mask like tokens. Windows are as
+    much shorter where the base model's input would not hold both, and the ledger counts the tokens of the text alone."""
 
     def parameters(self) -> Mapping[str, str]:
         """The group, for `bench show`."""

@@ -9,7 +9,7 @@ from __future__ import annotations
 from abc import ABC, abstractmethod
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, ClassVar
+from typing import TYPE_CHECKING, ClassVar, Protocol
 
 from bench.api.part import Part
 
@@ -17,6 +17,8 @@ if TYPE_CHECKING:
     import numpy as np
     from numpy.typing import NDArray
     from torch import Tensor, nn
+
+    from bench.api.head import HeadModule
 
 
 @dataclass(frozen=True)
@@ -97,11 +99,45 @@ class Curriculum(ABC):
         """
 
 
+class FrozenModel(Protocol):
+    """The model of a finished run, in evaluation mode and without gradients."""
+
+    def hidden(self, task: str, batch: Mapping[str, Tensor]) -> Tensor:
+        """Hidden states of a batch of one task, (batch, seq, hidden); the width is that of its own base model."""
+        ...
+
+    def head(self, task: str) -> HeadModule:
+        """The head of a task, of the kind and with the labels that the run's own has."""
+        ...
+
+
+class Objective(ABC):
+    """What stands in the place of the loss of a batch: with other models' outputs, or with further terms.
+
+    It is used wherever a loss is: in updates, in the smoke test, in the search for a micro-batch. It keeps nothing from one
+    batch to the next, so that a resumed run goes on bit for bit, and draws nothing at random.
+    """
+
+    @abstractmethod
+    def loss(self, task: str, batch: Mapping[str, Tensor], hidden: Tensor, head: HeadModule, loss: Tensor) -> Tensor:
+        """The loss that is trained, a scalar: a sum over the batch's supervised positions, as that of a head.
+
+        Args:
+            task: whose batch it is.
+            batch: as the head gets it; see `bench.api.head.HeadModule`.
+            hidden: states of the model that is trained, (batch, seq, hidden).
+            head: of the task.
+            loss: what the head gives.
+        """
+
+
 class Schedule(Part):
     """An order of the tasks of a run."""
 
     options: ClassVar[Mapping[str, float]] = {}
     """Numbers that a user may set with ``--schedule-option NAME=VALUE``, with their defaults."""
+    taught: ClassVar[bool] = False
+    """Whether it learns from finished runs, which ``--teacher RUN`` names; it is refused without one."""
     restarts: ClassVar[bool] = False
     """Whether the learning rate rises and falls once a phase, instead of once a run."""
 
@@ -126,5 +162,17 @@ class Schedule(Part):
 
         Args:
             options: every one of `options`, as the user set it.
+        """
+        return None
+
+    def objective(self, options: Mapping[str, float], teachers: Mapping[str, FrozenModel]) -> Objective | None:
+        """What is trained in the place of the heads' losses; None: those.
+
+        Args:
+            options: every one of `options`, as the user set it.
+            teachers: task to the model of the finished run that had it; of tasks that no ``--teacher`` had there is none.
+
+        Raises:
+            UsageError: it cannot learn from these.
         """
         return None

@@ -108,6 +108,12 @@ def configure(parser: Parser, several_arms: bool = False) -> None:
     together.add_argument(
         "--schedule-option", type=named_number, action="append", metavar="NAME=VALUE", help="a number that the schedule takes"
     )
+    together.add_argument(
+        "--teacher",
+        action="append",
+        metavar="RUN",
+        help="a finished run that the schedule learns from (its id or folder); repeatable",
+    )
     together.add_argument("--gradients", metavar="NAME", help="over what tasks share: plain or pcgrad (default: plain)")
 
     machine = parser.add_argument_group("machine")

@@ -80,6 +80,7 @@ class Stream:
         self.shuffle()
 
     def peek(self) -> int:
+        """The next unit, which stays the next one."""
         if self._order is None:
             self.shuffle()
         elif self.position >= len(self._order):
@@ -89,6 +90,7 @@ class Stream:
         return int(self._order[self.position])
 
     def take(self) -> int:
+        """The next unit, counted as drawn."""
         index = self.peek()
         self.position += 1
         self.drawn += int(self.lengths[index])

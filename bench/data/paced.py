@@ -42,7 +42,7 @@ class _PacedStream(Stream):
         self._make(self.reach)
 
     def _make(self, reach: int) -> None:
-        chosen = np.arange(len(self.lengths))
+        chosen: NDArray[np.int64] = np.arange(len(self.lengths))
         if reach < len(self.easiest):
             rng = np.random.default_rng([*self.seed, self.epoch, _SALT])
             chosen = rng.permutation(self.easiest[:reach])
@@ -111,4 +111,3 @@ def difficulties(
             )
         found[task] = hard
     return found
-

@@ -41,6 +41,7 @@ class RunFields(TypedDict, total=False):
     gradients: Literal["plain", "pcgrad"]
     schedule: str
     schedule_options: Mapping[str, float]
+    teacher: str | Sequence[str]
     batch_tokens: int
     micro_batch: int | None
     max_length: int | None

@@ -48,7 +48,16 @@ def pass_gates(run: RunContext, trainer: Trainer, beside: int) -> BatchReport:
     config, data = planned.config, planned.data
     with run.clock("batch"):
         if state.batch is None:
-            state.batch = settle_batch(config, planned.parts, data, planned.folder, trainer, run.console, beside)
+            state.batch = settle_batch(
+                config,
+                planned.parts,
+                data,
+                planned.folder,
+                trainer,
+                run.console,
+                beside,
+                [one.spec for one in planned.teachers],
+            )
             run.journal.write("batch", **state.batch.as_json())
             state.save()
     with run.clock("smoke"):
@@ -74,6 +83,7 @@ def settle_batch(
     trainer: Trainer,
     console: Reporter,
     beside: int = 0,
+    teachers: Sequence[Mapping[str, Any]] = (),
 ) -> BatchReport:
     """Finds the micro-batch, or takes the one that was given.
 
@@ -119,6 +129,9 @@ def settle_batch(
         "precision": trainer.device.precision,
         "pad": trainer.pad,
         "threads": torch.get_num_threads(),
+        "schedule": parts.schedule.name,
+        "schedule_options": dict(parts.schedule_options),
+        "teachers": list(teachers),
     }
     # it holds the token ids of a few examples a task
     job = user_cache.private("encoded") / f"probe.{folder.name}.{os.getpid()}.json"

@@ -8,7 +8,7 @@ from collections import Counter
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 from bench.api.architecture import BaseArchitecture
 from bench.api.data import Corpus, Document
@@ -200,6 +200,7 @@ def load_trained(folder: Path, registry: Registry, stage: Stage, device: str | N
     """
     from bench.adapters.attach import Bare
     from bench.modeling.noise import import_heavy
+    from bench.training.build import load_head
     from bench.training.devices import current, resolve_device
     from bench.training.loop import Device
 
@@ -233,7 +234,7 @@ def load_trained(folder: Path, registry: Registry, stage: Stage, device: str | N
         if not alone:
             model.adapted.load(folder / ADAPTERS)
         for name, path in files.items():
-            _load_head(model, name, path)
+            load_head(model, name, path)
     model.eval()
     return TrainedModel(result, folder, stage, config, parts, model, heads, thresholds, where, console)
 
@@ -264,21 +265,3 @@ def _built(
 
     budget = base_step.parameter_budget(config, parts)
     return build_model(base, architecture, budget, heads, parts.model.spec.hidden_size, config.seed, device.name)
-
-
-def _load_head(model: TaskModel, task: str, path: Path) -> None:
-    from safetensors.torch import load_file
-
-    try:
-        tensors: dict[str, Any] = load_file(path)
-    except FileNotFoundError:
-        raise RunStateError(f"The head of {task}, {path}, is not there.") from None
-    except Exception as error:  # safetensors raises a class of its own for damaged files
-        raise RunStateError(f"The head of {task}, {path}, cannot be read: {error}.") from None
-    try:
-        model.head(task).load_state_dict(tensors)
-    except RuntimeError:
-        raise RunStateError(
-            f"The saved head of {task} does not fit the head that this version builds.",
-            "Load it with the version that wrote it; result.json names it.",
-        ) from None

@@ -35,7 +35,7 @@ _TOGETHER = ("sampling", "temperature", "loss_weighting", "loss_weights", "gradi
 FOLLOWS: Mapping[str, tuple[str, ...]] = {
     "tasks": _TOGETHER,
     "sampling": ("temperature",),
-    "schedule": ("schedule_options",),
+    "schedule": ("schedule_options", "teacher"),
     "quant": ("quant_when",),
     "model": ("parameters", "max_length"),
     "rank": ("parameters",),
@@ -43,7 +43,20 @@ FOLLOWS: Mapping[str, tuple[str, ...]] = {
 }
 """What cannot stay the same where a field is what is compared."""
 
-CHOICES = ("arch", "quant", "model", "tasks", "head", "rank", *_TOGETHER, "lr", "batch_tokens", "max_length", "quant_when")
+CHOICES = (
+    "arch",
+    "quant",
+    "model",
+    "tasks",
+    "head",
+    "rank",
+    *_TOGETHER,
+    "teacher",
+    "lr",
+    "batch_tokens",
+    "max_length",
+    "quant_when",
+)
 """Fields that are taken for what is compared where nobody said what is; the first that differ count."""
 
 
@@ -97,6 +110,7 @@ _READ: Mapping[str, Callable[[Result], Any]] = {
     "quant_when": lambda result: result.resolved("quant_when"),
     "lr": lambda result: result.resolved("lr"),
     "precision": lambda result: result.resolved("precision"),
+    "teacher": lambda result: ", ".join(one["id"] for one in result.resolved("teacher") or ()) or "none",
     "device": lambda result: result.resolved("device"),
     "budget": lambda result: "whole" if result.invariants.tokens.get("controlled", True) else "early stopping",
     "tokens": lambda result: result.invariants.tokens.get("total"),
@@ -136,7 +150,7 @@ def facts(result: Result) -> dict[str, Any]:
         name: read(result) for name, read in _READ.items()
     }
     if len(result.scores) < 2:
-        found |= dict.fromkeys(_TOGETHER)
+        found |= dict.fromkeys(set(_TOGETHER) - {"schedule", "schedule_options"})
     if found["budget"] == "whole":
         found["eval_every"] = None  # the last checkpoint is the result, whenever dev was looked at
     return found

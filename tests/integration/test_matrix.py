@@ -31,7 +31,8 @@ PUSHED = {
 MODELS = {"awq": ("tiny-llama",), "nf4": ("tiny-bert", "tiny-llama")}
 BITS = {"none": (32, 32), "rtn": (4, 6), "int8": (8, 9), "nf4": (4, 6), "gptq": (4, 6), "awq": (4, 6)}
 ADAPTERS = {
-    "A1": 1, "A2": 2, "A3": 3, "A4": 3, "A4-gated": 3, "A1-dora": 1, "A1-rslora": 1, "A1-pissa": 1, "full": 0, "bitfit": 0, "prefix": 0, "prompt": 0,
+    "A1": 1, "A2": 2, "A3": 3, "A4": 3, "A4-gated": 3, "A1-dora": 1, "A1-rslora": 1, "A1-pissa": 1, "full": 0, "bitfit": 0,
+    "prefix": 0, "prompt": 0,
     "hierarchical": 2, "hierarchical-detached": 2, "hierarchical-flat": 2,  # both tasks find mentions: there is no level 2
 }  # fmt: skip
 MATCHED = ADAPTERS.keys() - {"full", "bitfit", "prompt"}

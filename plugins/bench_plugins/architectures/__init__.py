@@ -21,4 +21,17 @@ __all__ = ["Fused", "PrivateOnly", "SharedAndPrivate", "SharedOnly"]
 def bench_architectures() -> Sequence[BaseArchitecture]:
     """A1 to A4, what varies them, levels of tasks, what stands before the text, and the references."""
     four = (SharedOnly(), PrivateOnly(), SharedAndPrivate(), Fused())
-    return (*four, Gated(), Dora(), RankStabilised(), Pissa(), Hierarchical(), Detached(), Flat(), Prefix(), Prompt(), Full(), BitFit())
+    return (
+        *four,
+        Gated(),
+        Dora(),
+        RankStabilised(),
+        Pissa(),
+        Hierarchical(),
+        Detached(),
+        Flat(),
+        Prefix(),
+        Prompt(),
+        Full(),
+        BitFit(),
+    )

@@ -38,7 +38,7 @@ class PrincipalModel(AdaptedModel):
         with torch.random.fork_rng(devices=[]), place:
             self.peft.add_adapter(START, deepcopy(self.peft.peft_config[self._own]))
         self.peft.base_model.set_adapter([self._own, START])
-        self._routes = {task: ((self._own, START),) for task in self.tasks}
+        self._routes = dict.fromkeys(self.tasks, ((self._own, START),))
         self._start: dict[str, nn.Parameter] = {}
         for name, layer in self._layers.items():
             for letter, half in (("A", layer.lora_A), ("B", layer.lora_B)):

@@ -7,6 +7,7 @@ from collections.abc import Mapping, Sequence
 from bench.api.schedule import Phase, Schedule
 from bench.hooks import hookimpl
 from bench_plugins.schedules.curriculum import Curricular
+from bench_plugins.schedules.distill import Distill
 from bench_plugins.schedules.sequential import Sequential
 
 
@@ -26,5 +27,5 @@ class Joint(Schedule):
 
 @hookimpl
 def bench_schedules() -> Sequence[Schedule]:
-    """All tasks at once, one after another, and from short to long windows."""
-    return (Joint(), Sequential(), Curricular())
+    """All tasks at once, one after another, from short to long windows, and taught by finished runs."""
+    return (Joint(), Sequential(), Curricular(), Distill())

@@ -1,7 +1,7 @@
 """From short windows to long ones: as training goes on, ever longer windows may be drawn.
 
-Example: with ``start`` at 0.1 and ``until`` at 0.5 the first updates hold windows of the shortest tenth alone. When an eighth of
-the tokens is spent it is the shortest half of the windows, and from half of the tokens on any window, as without a curriculum.
+Example: with ``start`` at 0.1 and ``until`` at 0.5 the first updates hold windows of the shortest tenth alone. When an eighth
+of the tokens is spent it is the shortest half, and from half of the tokens on any window, as without a curriculum.
 
 Source: Bengio et al. 2009, Curriculum Learning, doi:10.1145/1553374.1553380; the rule, Platanios et al. 2019, Competence-based
 Curriculum Learning for Neural Machine Translation, arXiv 1903.09848, equation 7.

@@ -10,7 +10,7 @@ from bench.api.tracker import RunEvent
 
 PREFIXES = {"step": "train", "eval": "eval", "memory": "memory", "result": "result"}
 """Kinds of events that hold metrics, to the first part of their names. Of the others nothing is sent."""
-_PRIVATE = frozenset({"concepts", "data", "out", "resume", "tokens_like"})
+_PRIVATE = frozenset({"concepts", "data", "out", "resume", "teacher", "tokens_like"})
 _FORBIDDEN = re.compile(r"[^\w\-. /]", re.ASCII)
 
 
