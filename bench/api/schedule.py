@@ -114,8 +114,8 @@ class FrozenModel(Protocol):
 class Objective(ABC):
     """What stands in the place of the loss of a batch: with other models' outputs, or with further terms.
 
-    It is used wherever a loss is: in updates, in the smoke test, in the search for a micro-batch. It keeps nothing from one
-    batch to the next, so that a resumed run goes on bit for bit, and draws nothing at random.
+    It is used in updates and in the search for a micro-batch; the smoke test trains on what the head gives. It keeps nothing
+    from one batch to the next, so that a resumed run goes on bit for bit, and draws nothing at random.
     """
 
     @abstractmethod

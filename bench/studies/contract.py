@@ -33,7 +33,7 @@ _MEASURED = {"task", "steps", "epochs", "tokens", "tokens_like", "seed", "replic
 _TOGETHER = ("sampling", "temperature", "loss_weighting", "loss_weights", "gradients", "schedule", "schedule_options")
 
 FOLLOWS: Mapping[str, tuple[str, ...]] = {
-    "tasks": _TOGETHER,
+    "tasks": (*_TOGETHER, "teacher"),
     "sampling": ("temperature",),
     "schedule": ("schedule_options", "teacher"),
     "quant": ("quant_when",),

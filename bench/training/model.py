@@ -80,11 +80,17 @@ class TaskModel(nn.Module):
         """Takes what stands in the place of the heads' losses from now on; None: they."""
         self._objectives = () if objective is None else (objective,)
 
-    def loss(self, task: str, batch: Mapping[str, Tensor]) -> Tensor:
-        """Sum of the losses over the batch's supervised positions."""
+    def loss(self, task: str, batch: Mapping[str, Tensor], gold: bool = False) -> Tensor:
+        """Sum of the losses over the batch's supervised positions.
+
+        Args:
+            task: whose batch it is.
+            batch: on the model's device.
+            gold: whether the head's own loss is wanted, whatever the schedule's objective.
+        """
         head, hidden = self.head(task), self.hidden(task, batch)
         loss = head.loss(hidden, batch)
-        for objective in self._objectives:
+        for objective in () if gold else self._objectives:
             loss = objective.loss(task, batch, hidden, head, loss)
         return loss
 
