@@ -135,7 +135,7 @@ class Schedule(Part):
     """An order of the tasks of a run."""
 
     options: ClassVar[Mapping[str, float]] = {}
-    """Numbers that a user may set with ``--schedule-option NAME=VALUE``, with their defaults."""
+    """Numbers that a user may set with ``--schedule-option OPTION=N``, with their defaults."""
     taught: ClassVar[bool] = False
     """Whether it learns from finished runs, which ``--teacher RUN`` names; it is refused without one."""
     restarts: ClassVar[bool] = False
