@@ -187,18 +187,19 @@ def sha256_file(path: Path) -> str:
 @lru_cache(maxsize=256)
 def _sha256(path: Path, size: int, *stamps: int) -> str:
     if size < REMEMBERED:
-        return _read_through(path)
+        return read_sha256(path)
     # The time of the last change of the inode is none that a program can set back.
     key = {"path": str(path), "size": size, "stamps": stamps}
     with contextlib.suppress(OSError, StorageError):  # a cache that cannot be written costs the next run some seconds
         kept = user_cache.path("hashes", "weights", ".json", key)
-        known = read_sealed(kept) or {"of": _read_through(path)}
+        known = read_sealed(kept) or {"of": read_sha256(path)}
         write_sealed(kept, known)
         return str(known["of"])
-    return _read_through(path)
+    return read_sha256(path)
 
 
-def _read_through(path: Path) -> str:
+def read_sha256(path: Path) -> str:
+    """SHA-256 of a file, read now, in whole."""
     from hashlib import sha256
 
     digest = sha256()

@@ -22,7 +22,7 @@ from bench.steps.resolve import Parts, level_of, resolve
 from bench.steps.resume import stored_config
 
 if TYPE_CHECKING:
-    from bench.steps.planned import Planned
+    from bench.steps.context import Planned
     from bench.training.model import TaskData, TaskModel
 
 

@@ -10,7 +10,7 @@ from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from bench.api.architecture import BaseArchitecture
+from bench.api.architecture import BaseArchitecture, read_tensors
 from bench.api.data import Corpus, Document
 from bench.api.head import Head
 from bench.config import RunConfig
@@ -198,7 +198,6 @@ def load_trained(folder: Path, registry: Registry, stage: Stage, device: str | N
     """
     from bench.adapters.attach import Bare
     from bench.modeling.noise import import_heavy
-    from bench.training.build import load_head
     from bench.training.devices import current, resolve_device
     from bench.training.loop import Device
 
@@ -228,26 +227,13 @@ def load_trained(folder: Path, registry: Registry, stage: Stage, device: str | N
         # Where the base's own weights were trained, it is these that were quantized, and there is nothing more to load.
         alone = stage == "quantized" and parts.architecture.trains_base
         architecture = Bare() if alone else parts.architecture
-        model = _built(_base(parts, folder, stage, where), parts, architecture, heads, config, where)
+        model = _built(base_step.finished_base(parts, folder, stage, where), parts, architecture, heads, config, where)
         if not alone:
             model.adapted.load(folder / ADAPTERS)
         for name, path in files.items():
-            load_head(model, name, path)
+            model.load_head(name, read_tensors(path, f"Weights of the head of {name},"))
     model.eval()
     return TrainedModel(result, folder, stage, config, parts, model, heads, thresholds, where, console)
-
-
-def _base(parts: Parts, folder: Path, stage: Stage, device: Device) -> nn.Module:
-    """The base model as it was when the stage was scored."""
-    from bench.modeling.backbone import load_backbone
-
-    if stage == "trained" and not (parts.quantizes and parts.when == "load"):
-        from bench.training.build import base_dtype
-
-        return load_backbone(parts.model.folder(), base_dtype(parts.architecture, device.dtype), device.name)
-    kept = base_step.kept_quantized(parts.quantizer, folder)
-    dtype = device.dtype if stage == "trained" else parts.quantizer.floor_dtype(device.dtype)
-    return parts.quantizer.load(kept, dtype, device.name)
 
 
 def _built(

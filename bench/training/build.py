@@ -12,9 +12,8 @@ import torch
 from torch import nn
 
 from bench.adapters.attach import attach
-from bench.api.architecture import BaseArchitecture, ParameterBudget
+from bench.api.architecture import BaseArchitecture, ParameterBudget, read_tensors
 from bench.api.head import Head
-from bench.errors import RunStateError
 from bench.registry import Registry
 from bench.training.model import TaskModel
 
@@ -101,33 +100,10 @@ def teachers(specs: Sequence[Mapping[str, Any]], registry: Registry, device: Dev
         folder = Path(spec["adapters"])
         model.adapted.load(folder)
         for index, task in enumerate(spec["tasks"]):
-            load_head(model, task, folder / f"head-{index}.safetensors")
+            model.load_head(task, read_tensors(folder / f"head-{index}.safetensors", f"Weights of the head of {task},"))
         model.requires_grad_(False).eval()
         found |= dict.fromkeys(spec["teaches"], model)
     return found
-
-
-def load_head(model: TaskModel, task: str, path: Path) -> None:
-    """Puts the saved weights of a head into a model.
-
-    Raises:
-        RunStateError: they are missing or damaged, or of another head.
-    """
-    from safetensors.torch import load_file
-
-    try:
-        tensors: dict[str, Any] = load_file(path)
-    except FileNotFoundError:
-        raise RunStateError(f"The head of {task}, {path}, is not there.") from None
-    except Exception as error:  # safetensors raises a class of its own for damaged files
-        raise RunStateError(f"The head of {task}, {path}, cannot be read: {error}.") from None
-    try:
-        model.head(task).load_state_dict(tensors)
-    except RuntimeError:
-        raise RunStateError(
-            f"The saved head of {task} does not fit the head that this version builds.",
-            "Load it with the version that wrote it; result.json names it.",
-        ) from None
 
 
 def base_dtype(architecture: BaseArchitecture, dtype: torch.dtype) -> torch.dtype:

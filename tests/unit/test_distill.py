@@ -13,8 +13,8 @@ from torch.nn import functional as F  # noqa: E402
 
 from bench.api.head import HeadModule  # noqa: E402
 from bench.errors import UsageError  # noqa: E402
-from bench.heads.bio_module import BioModule  # noqa: E402
-from bench.heads.classify_module import ClassifyModule  # noqa: E402
+from bench.heads.bio import BioModule  # noqa: E402
+from bench.heads.classify import ClassifyModule  # noqa: E402
 
 HIDDEN = 16
 
