@@ -20,6 +20,7 @@ DATA = Group("data", identity="content")
 BUDGET = Group("budget (one of them; a default of each task's own otherwise)", contract="elsewhere")
 TRAINING = Group("training")
 TOGETHER = Group("several tasks at once", identity="given")
+TAUGHT = Group("a teacher", identity="given")
 MACHINE = Group("machine", contract="control")
 PLACE = Group("where it goes", identity="never")
 
@@ -102,11 +103,19 @@ class RunConfig:
     gradients: Literal["plain", "pcgrad"] = option(
         "plain", TOGETHER, "NAME", "the tasks' gradients: plain adds them up, pcgrad projects those in conflict"
     )
-    schedule: str = option("joint", TOGETHER, "NAME", "order of the tasks: joint, sequential or a plugin's")
+    schedule: str = option("joint", TOGETHER, "NAME", "order of training: joint, sequential, curriculum, distill or a plugin's")
     schedule_options: Mapping[str, float] = option(
         {}, TOGETHER, "OPTION=N", "a number that the schedule takes", unset="the schedule's own", low=0,
         flag="--schedule-option", example="lambda=10",
     )  # fmt: skip
+
+    teacher: tuple[str, ...] = option(
+        (),
+        TAUGHT,
+        "RUN",
+        "a finished run that the schedule learns from (its id or folder), one for each task at most",
+        place="run",
+    )
 
     device: str = option("auto", MACHINE, "NAME", "cpu, cuda, cuda:N or auto")
     precision: Literal["auto", "fp32", "bf16"] = option(

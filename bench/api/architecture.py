@@ -93,6 +93,8 @@ class ArchitectureModule(_Module):
 
     backbone: nn.Module
     """The base model, the very object that `attach` was given: the tokens that enter it are counted at its door."""
+    virtual_tokens: int = 0
+    """`BaseArchitecture.virtual_tokens`; the core sets it."""
 
     def trained(self) -> Mapping[str, nn.Parameter]:
         """Every parameter that is trained, by a stable name, in a fixed order.
@@ -116,6 +118,10 @@ class ArchitectureModule(_Module):
     def passes(self, task: str) -> int:
         """How often a batch of a task goes through the base model."""
         return 1
+
+    def entering(self, task: str, tokens: int, windows: int) -> int:
+        """Positions that enter the base model, over all passes, with so many tokens of text in so many windows of a task."""
+        return (tokens + windows * self.virtual_tokens) * self.passes(task)
 
     def trainable(self, task: str) -> dict[str, nn.Parameter]:
         """Those of `trained` that a batch of this task uses."""
@@ -146,7 +152,10 @@ class ArchitectureModule(_Module):
         return {}
 
     def state(self) -> dict[str, Tensor]:
-        """Every trained tensor by its name, detached; they share their memory with the model, so clone them to keep them."""
+        """Every trained tensor by its name, detached, and whatever else a checkpoint needs of the module.
+
+        They share their memory with the model, so clone them to keep them.
+        """
         return {name: parameter.detach() for name, parameter in self.trained().items()}
 
     def load_state(self, state: Mapping[str, Tensor]) -> None:
@@ -193,6 +202,10 @@ class BaseArchitecture(Part):
     trains_base: ClassVar[bool] = False
     """Whether what is trained are weights of the base model and nothing else. They are then loaded in fp32, whatever the
     precision of products, and a quantizer takes them as trained."""
+
+    virtual_tokens: ClassVar[int] = 0
+    """Positions of the base model that it takes for itself beside every window, marked by the mask like tokens. Windows are as
+    much shorter where the base model's input would not hold both, and the ledger counts the tokens of the text alone."""
 
     def parameters(self) -> Mapping[str, str]:
         """The group, for `bench show`."""

@@ -102,7 +102,7 @@ def gradients(arm: BaseArchitecture, bench: Workbench) -> str:
         unused = [n for n, p in model.trained().items() if n not in own and p.grad is not None]
         expect(not unused, f"a batch of {task!r} trains {named(unused)}, which it does not use")
     everything = {n for task in TASKS for n in model.trainable(task)}
-    idle = sorted(set(model.state()) - everything)
+    idle = sorted(set(model.trained()) - everything)
     expect(not idle, f"no task trains {named(idle)}")
     known = {id(p) for p in model.trained().values()}
     loose = [n for n, p in model.named_parameters() if p.requires_grad and id(p) not in known]
@@ -123,7 +123,7 @@ def token_counts(arm: BaseArchitecture, bench: Workbench) -> str:
     for task in TASKS:
         for mode in (True, False):
             model.train(mode)
-            tally.expect(int(mask.sum()) * model.passes(task))
+            tally.expect(model.entering(task, int(mask.sum()), len(mask)))
             out = model(task, ids, mask)
             wanted = (*ids.shape, _hidden(bench))
             expect(tuple(out.shape) == wanted, f"hidden states have shape {tuple(out.shape)}; wanted {wanted}")

@@ -85,6 +85,9 @@ def token_counts(task: Task, bench: Workbench) -> str:
             together = float(module.loss(embed(batch["input_ids"]), batch))
             single = [collate([row], head, Pieces.pad_token_id) for row in rows]
             apart = sum(float(module.loss(embed(one["input_ids"]), one)) for one in single)
+            choices, wanted = module.choices(embed(batch["input_ids"]), batch), sum(r["supervised"] for r in rows)
+            rows_given = wanted if choices is None else len(choices)
+        expect(rows_given == wanted, f"choices of head {name!r} gives {rows_given} rows for {wanted} supervised positions")
         expect(
             math.isclose(together, apart, rel_tol=1e-3, abs_tol=1e-3),
             f"the loss of head {name!r} over three windows is {together:.4f} at once and {apart:.4f} one by one; wanted the "

@@ -49,7 +49,7 @@ class Update:
 
 
 @dataclass
-class _Stream:
+class Stream:
     """One task's endless, reshuffled order of units, by their marked tokens."""
 
     lengths: NDArray[np.int64]
@@ -68,11 +68,24 @@ class _Stream:
 
     def shuffle(self) -> None:
         """Makes the epoch's order, which the seed and the epoch decide."""
-        found = bundles(self.lengths, (*self.seed, self.epoch), self.bundle_tokens)
+        self.ordered(bundles(self.lengths, (*self.seed, self.epoch), self.bundle_tokens))
+
+    def ordered(self, found: Sequence[NDArray[np.int64]]) -> None:
+        """Takes bundles as the order of the epoch."""
         self._order = np.concatenate(found)
         self._starts = frozenset(np.cumsum([0, *map(len, found[:-1])]).tolist())
 
+    def state(self) -> dict[str, int | None]:
+        """The position, JSON-able."""
+        return {"epoch": self.epoch, "position": self.position, "drawn": self.drawn}
+
+    def restore(self, state: Mapping[str, int]) -> None:
+        """Continues from a `state`; the order is made again."""
+        self.epoch, self.position, self.drawn = state["epoch"], state["position"], state["drawn"]
+        self.shuffle()
+
     def peek(self) -> int:
+        """The next unit, which stays the next one."""
         if self._order is None:
             self.shuffle()
         elif self.position >= len(self._order):
@@ -82,6 +95,7 @@ class _Stream:
         return int(self._order[self.position])
 
     def take(self) -> int:
+        """The next unit, counted as drawn."""
         index = self.peek()
         self.position += 1
         self.drawn += int(self.lengths[index])
@@ -178,9 +192,12 @@ class Sampler:
         )
         """Padded tokens of the largest unit; 0 where all units are single examples."""
         self._streams = {
-            task: _Stream(self._unit_tokens(task, values), (seed, i), max(1, batch_tokens // BUNDLES))
+            task: self._stream(task, self._unit_tokens(task, values), (seed, i), max(1, batch_tokens // BUNDLES))
             for i, (task, values) in enumerate(lengths.items())
         }
+
+    def _stream(self, task: str, lengths: NDArray[np.int64], seed: tuple[int, ...], bundle_tokens: int) -> Stream:
+        return Stream(lengths, seed, bundle_tokens)
 
     def _unit_tokens(self, task: str, lengths: NDArray[np.int64]) -> NDArray[np.int64]:
         if task not in self._members:
@@ -240,7 +257,7 @@ class Sampler:
 
     def state(self) -> dict[str, object]:
         """The position, JSON-able."""
-        streams = {t: {"epoch": s.epoch, "position": s.position, "drawn": s.drawn} for t, s in self._streams.items()}
+        streams = {task: stream.state() for task, stream in self._streams.items()}
         return {"step": self.step, "tokens": self.tokens, "streams": streams, "turn": self._turn}
 
     def restore(self, state: Mapping[str, object]) -> None:
@@ -248,9 +265,7 @@ class Sampler:
         self.step, self.tokens = int(state["step"]), int(state["tokens"])  # type: ignore[call-overload]
         self._turn = str(state["turn"])
         for task, saved in state["streams"].items():  # type: ignore[attr-defined]
-            stream = self._streams[task]
-            stream.epoch, stream.position, stream.drawn = saved["epoch"], saved["position"], saved["drawn"]
-            stream.shuffle()
+            self._streams[task].restore(saved)
 
 
 def shares(tokens: Mapping[str, int], sampling: Sampling = "temperature", temperature: float = TEMPERATURE) -> dict[str, float]:

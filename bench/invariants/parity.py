@@ -43,7 +43,7 @@ class ParityRow(ArmParameters):
         groups: components, such as adapter names and ``fusion``, and ``head of TASK`` to their trainable parameters.
         products: as `active`, without embedding tables, which are looked up and not multiplied with.
         passes: task to passes of the base model.
-        frozen: weights of the base model's linear layers that are not trained.
+        frozen: weights of the base model's linear layers that are not trained, and what the arm itself adds and freezes.
         facts: what the module says of how the budget was spent.
     """
 
@@ -219,7 +219,9 @@ def _on_meta(
     from bench.adapters.attach import attach
 
     with torch.random.fork_rng(devices=[]):
-        model = attach(architecture, backbone(), tasks, budget)
+        base = backbone()
+        own = {id(parameter) for parameter in base.parameters()}
+        model = attach(architecture, base, tasks, budget)
         made = {task: _head(make) for task, make in heads.items()}
         groups = count(model, made)
     trained = {id(parameter) for task in tasks for parameter in model.trainable(task).values()}
@@ -230,12 +232,13 @@ def _on_meta(
         active[task] = sum(used.values()) + groups.get(_HEAD + task, 0)
         products[task] = active[task] - sum(size for key, size in used.items() if key in tables)
     frozen = [one for one in budget.linears if id(model.backbone.get_submodule(one.name).weight) not in trained]
+    added = sum(p.numel() for p in model.parameters() if not p.requires_grad and id(p) not in own)
     total, fusion = sum(groups.values()), groups.get(FUSION, 0)
     of_heads = sum(number for name, number in groups.items() if name.startswith(_HEAD))
     return ParityRow(
         arm=architecture.name, groups=groups, adapters=total - of_heads - fusion, fusion=fusion, heads=of_heads, total=total,
         active=active, products=products, passes={task: model.passes(task) for task in tasks},
-        frozen=sum(one.inputs * one.outputs for one in frozen), ranks=dict(model.ranks()), facts=model.facts(),
+        frozen=sum(one.inputs * one.outputs for one in frozen) + added, ranks=dict(model.ranks()), facts=model.facts(),
         ratio=1.0, ratio_all=1.0,
     )  # fmt: skip
 

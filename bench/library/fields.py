@@ -48,6 +48,7 @@ class RunFields(TypedDict, total=False):
     gradients: Literal["plain", "pcgrad"]
     schedule: str
     schedule_options: Mapping[str, float]
+    teacher: str | Sequence[str]
     device: str
     precision: Literal["auto", "fp32", "bf16"]
     memory_limit: int | str | None

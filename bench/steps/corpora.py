@@ -31,6 +31,8 @@ if TYPE_CHECKING:
 
     from bench.training.model import TaskData
 
+SHORTEST = 16
+"""Tokens of the shortest window, the least that ``--max-length`` takes."""
 SEED = 2015
 """Synthetic corpora are the same for every seed of a run; a run's seed moves initialisation and order."""
 
@@ -137,7 +139,12 @@ def encode(parts: Parts, sources: Mapping[str, Source], config: RunConfig, conso
     tokenizer = load_tokenizer(parts.model.folder())
     framing = framing_ids(parts.model.folder(), tokenizer)
     refuse_past_table(parts.model.name, "padding and special tokens", max(framing, default=-1), rows)
-    most, tokenizing = parts.model.spec.max_length, tokenizer_digest(tokenizer)
+    most, tokenizing = text_positions(parts), tokenizer_digest(tokenizer)
+    if (beside := parts.architecture.virtual_tokens) and (config.max_length or 0) > most:
+        console.warn(
+            f"--max-length is {most}, not {config.max_length}: {parts.architecture.name} takes {beside} of the "
+            f"{parts.model.spec.max_length} positions of {parts.model.name}."
+        )
     data = {}
     for name, task in parts.tasks.items():
         corpus = sources[name].corpus
@@ -166,6 +173,22 @@ def encode(parts: Parts, sources: Mapping[str, Source], config: RunConfig, conso
         for split, encoded in splits.items():
             refuse_past_table(parts.model.name, f"the {split} split of {name}", encoded.largest, rows)
     return data
+
+
+def text_positions(parts: Parts) -> int:
+    """Tokens of a window that the base model takes at most, beside what the architecture puts there.
+
+    Raises:
+        UsageError: the architecture leaves less than the shortest window that can be asked for.
+    """
+    whole, beside = parts.model.spec.max_length, parts.architecture.virtual_tokens
+    if beside and whole - beside < SHORTEST:
+        raise UsageError(
+            f"{parts.architecture.name} takes {beside} positions of {parts.model.name}, which has {whole}; "
+            f"text needs {SHORTEST} at least.",
+            "Take another architecture or a base model with a longer input.",
+        )
+    return whole - beside
 
 
 def pad_id(folder: Path) -> int:

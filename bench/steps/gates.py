@@ -7,7 +7,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import asdict
 from functools import partial
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 from bench import user_cache
 from bench.api.data import Judgement
@@ -50,7 +50,8 @@ def pass_gates(run: RunContext, trainer: Trainer, beside: int) -> BatchReport:
     config, data = planned.config, planned.data
     with run.clock("batch"):
         if state.batch is None:
-            state.batch = settle_batch(config, planned.parts, data, planned.folder, trainer, run.console, beside)
+            teachers = [teacher.spec for teacher in planned.teachers]
+            state.batch = settle_batch(config, planned.parts, data, planned.folder, trainer, run.console, beside, teachers)
             run.journal.write("batch", **asdict(state.batch))
             state.save()
     with run.clock("smoke"):
@@ -76,6 +77,7 @@ def settle_batch(
     trainer: Trainer,
     console: Reporter,
     beside: int = 0,
+    teachers: Sequence[Mapping[str, Any]] = (),
 ) -> BatchReport:
     """Finds the micro-batch, or takes the one that was given.
 
@@ -121,6 +123,9 @@ def settle_batch(
         "precision": trainer.device.precision,
         "pad": trainer.pad,
         "threads": torch.get_num_threads(),
+        "schedule": parts.schedule.name,
+        "schedule_options": dict(parts.schedule_options),
+        "teachers": list(teachers),
     }
     # it holds the token ids of a few examples a task
     job = user_cache.private("encoded") / f"probe.{folder.name}.{os.getpid()}.json"
@@ -159,9 +164,10 @@ def run_smoke(trainer: Trainer, data: Mapping[str, TaskData], config: RunConfig,
         split = data[task].splits["train"]
         chosen = list(indices)
         batch = trainer.device.move(collate(split.take(chosen), data[task].head, trainer.pad))
-        trainer.tally.expect(int(split.lengths[chosen].sum()) * trainer.model.adapted.passes(task))
+        trainer.tally.expect(trainer.model.adapted.entering(task, int(split.lengths[chosen].sum()), len(chosen)))
         with trainer.device.autocast():
-            loss = trainer.model.loss(task, batch)
+            # A teacher's word and gold's may be at odds, so that the sum of both cannot fall by half in a healthy run.
+            loss = trainer.model.loss(task, batch, gold=True)
         return loss, int(split.supervised[chosen].sum())
 
     examples = {

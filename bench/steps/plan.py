@@ -54,10 +54,11 @@ def check_parity(config: RunConfig, parts: Parts, data: Mapping[str, TaskData]) 
     from bench.modeling.backbone import meta_backbone
     from bench.steps.base import parameter_budget
 
-    spec = parts.model.spec
+    spec, own = parts.model.spec, parts.architecture.name
     return check(
-        parts.installed,
-        parts.architecture.name,
+        # what cannot be trained on this base model claims nothing of it
+        [one for one in parts.installed if one.name == own or one.supports(spec, None) is None],
+        own,
         tuple(data),
         parameter_budget(config, parts),
         partial(meta_backbone, parts.model.folder()),

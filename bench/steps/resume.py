@@ -149,6 +149,7 @@ def refuse_change(folder: Path, config: RunConfig, facts: Mapping[str, Any], ide
         "concepts": "the files of concept names",
         "model": "the base model's files",
         "parts": "a task's file or the version of a plugin",
+        "teacher": "the teacher's weights",
     }
     raise RunStateError(
         f"Run {folder.name} cannot be resumed: {', '.join(told.get(n, n) for n in changed)} changed since it began.",

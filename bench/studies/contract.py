@@ -32,9 +32,9 @@ _TRACKERS = ("wandb", "mlflow")  # they cannot change an outcome
 _TOGETHER = tuple(name for name, option in OPTIONS.items() if option.group is TOGETHER)
 
 FOLLOWS: Mapping[str, tuple[str, ...]] = {
-    "tasks": _TOGETHER,
+    "tasks": (*_TOGETHER, "teacher"),
     "sampling": ("temperature",),
-    "schedule": ("schedule_options",),
+    "schedule": ("schedule_options", "teacher"),
     "quant": ("quant_when",),
     "model": ("parameters", "max_length"),
     "rank": ("parameters",),
@@ -91,6 +91,7 @@ _READ: Mapping[str, Callable[[Result], Any]] = {
     "tasks": lambda result: "+".join(sorted(result.scores)),
     "model": _model,
     "head": lambda result: dict(result.resolved("head") or {}),
+    "teacher": lambda result: ", ".join(one["id"] for one in result.resolved("teacher") or ()) or "none",
     "budget": lambda result: "whole" if result.invariants.tokens.controlled else "early stopping",
     "tokens": lambda result: result.invariants.tokens.total,
     "parameters": _parameters,
@@ -124,7 +125,7 @@ def facts(result: Result) -> dict[str, Any]:
     found = {name: result.resolved(name) for name in _CONFIG} | {name: read(result) for name, read in _READ.items()}
     found |= {name: default for name, default in _CONFIG.items() if found[name] is None}
     if len(result.scores) < 2:
-        found |= dict.fromkeys(_TOGETHER)
+        found |= dict.fromkeys(set(_TOGETHER) - {"schedule", "schedule_options"})
     if found["budget"] == "whole":
         found["eval_every"] = None  # the last checkpoint is the result, whenever dev was looked at
     return found

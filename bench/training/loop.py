@@ -283,7 +283,8 @@ class Trainer:
             split = self.data[task].splits["train"]
             supervised = max(1, int(split.supervised[list(examples)].sum()))
             entry = entries[task] = Account(supervised=supervised, examples=len(examples), updates=1)
-            passes = self.model.adapted.passes(task)
+            adapted = self.model.adapted
+            passes = adapted.passes(task)
             weight = self.loss_weights.get(task, 1.0) if self.uncertainty is None else self.uncertainty.weight(task)
             total = 0.0
             units = self.sampler.units.get(task)
@@ -295,7 +296,7 @@ class Trainer:
                     if again:
                         batch["noise"] = self._noise(drawn.step, task, own)
                     batch = self.device.move(batch)
-                    self.tally.expect(int(split.lengths[list(own)].sum()) * passes)
+                    self.tally.expect(adapted.entering(task, int(split.lengths[list(own)].sum()), len(own)))
                     with self.device.autocast():
                         loss = self.model.loss(task, batch) / supervised
                     torch.autograd.backward(loss * weight / len(drawn.examples))
@@ -303,9 +304,9 @@ class Trainer:
                 positions = longest * len(part)
                 entry.tokens += marked
                 entry.padded += positions - marked
-                shape = self.shape
+                shape, whole = self.shape, longest + adapted.virtual_tokens
                 entry.flops += operations(
-                    positions, longest, shape.frozen, shape.active[task], passes, shape.layers, shape.hidden
+                    whole * len(part), whole, shape.frozen, shape.active[task], passes, shape.layers, shape.hidden
                 )
                 count += 1
             self.shared.take(task)
