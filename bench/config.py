@@ -34,7 +34,7 @@ _NOT_IDENTITY = frozenset(
 _LATER = frozenset(
     {
         "sampling", "temperature", "loss_weighting", "loss_weights", "gradients", "schedule", "schedule_options", "allow_leak",
-        "tolerate",
+        "tolerate", "shots", "init_from", "freeze_shared",
     }
 )  # fmt: skip
 
@@ -58,12 +58,15 @@ class RunConfig:
         concept_sources: of those rows, as the twelfth column has them; every one where empty.
         allow_leak: whether documents may stand in two splits of a corpus; recorded in the result.
         tolerate: kinds of faulty lines that are left out of a corpus, counted and recorded; see `bench.api.task.Task.faults`.
+        shots: of each task's training documents at most so many, drawn by `seed`; all of them where None.
         seed: of initialisation, order and sampling.
         replicate: index of a repetition of the very same configuration.
         steps: budget in updates.
         epochs: budget in passes over the training data.
         tokens: budget in marked tokens.
         tokens_like: id or folder of a run whose tokens are the budget.
+        init_from: id or folder of a finished run, whose trained weights that tasks share are where training starts.
+        freeze_shared: whether what tasks share stays as it starts, so that heads and what is private to a task train alone.
         sampling: how tasks share the tokens: ``proportional`` to their size, ``uniform``, or by ``temperature``.
         temperature: τ of the last; a task's share goes by its size to the power 1/τ.
         loss_weighting: of tasks: ``equal``, or ``uncertainty``, by a trainable log-variance a task.
@@ -102,12 +105,15 @@ class RunConfig:
     concept_sources: tuple[str, ...] = ()
     allow_leak: bool = False
     tolerate: tuple[str, ...] = ()
+    shots: int | None = None
     seed: int = 0
     replicate: int = 1
     steps: int | None = None
     epochs: float | None = None
     tokens: int | None = None
     tokens_like: str | None = None
+    init_from: str | None = None
+    freeze_shared: bool = False
     sampling: Literal["proportional", "uniform", "temperature"] = "temperature"
     temperature: float = 2.0
     loss_weighting: Literal["equal", "uncertainty"] = "equal"
@@ -136,7 +142,8 @@ class RunConfig:
         for name, low in (("rank", 1), ("replicate", 1), ("batch_tokens", 1), ("checkpoint_every", 1)):
             _at_least(name, getattr(self, name), low)
         for name, low in (
-            ("steps", 1), ("tokens", 1), ("micro_batch", 1), ("eval_every", 1), ("memory_limit", 1), ("max_length", 16),
+            ("steps", 1), ("tokens", 1), ("shots", 1), ("micro_batch", 1), ("eval_every", 1), ("memory_limit", 1),
+            ("max_length", 16),
         ):  # fmt: skip
             if getattr(self, name) is not None:
                 _at_least(name, getattr(self, name), low)
@@ -264,7 +271,7 @@ def read_toml(path: Path) -> dict[str, Any]:
 
 _TUPLES = {"task", "tracker", "waive", "tolerate", "concept_sources"}
 _INTS = {
-    "rank", "seed", "replicate", "steps", "tokens", "batch_tokens", "micro_batch", "max_length", "memory_limit",
+    "rank", "shots", "seed", "replicate", "steps", "tokens", "batch_tokens", "micro_batch", "max_length", "memory_limit",
     "checkpoint_every", "eval_every",
 }  # fmt: skip
 _FLOATS = {"epochs", "lr", "max_hours", "temperature"}
@@ -289,7 +296,7 @@ def _typed(name: str, value: Any, source: str) -> Any:
         if isinstance(items, (list, tuple)) and all(isinstance(i, str) for i in items):
             return tuple(map(_placed, items)) if name == "task" else tuple(items)
         raise UsageError(f"{source}: {name} is {value!r}; it must be a name or a list of names.")
-    if name == "allow_leak":
+    if name in ("allow_leak", "freeze_shared"):
         if isinstance(value, bool):
             return value
         raise UsageError(f"{source}: {name} is {value!r}; it must be true or false.")

@@ -73,6 +73,9 @@ def configure(parser: Parser, several_arms: bool = False) -> None:
     data.add_argument(
         "--tolerate", action="append", metavar="KIND", help="leave faulty lines of a kind out of a corpus; recorded; repeatable"
     )
+    data.add_argument(
+        "--shots", type=whole, metavar="K", help="at most K training documents of each task, drawn by seed (default: all)"
+    )
     data.add_argument("--max-length", type=whole, metavar="TOKENS", help="longest window (default: from the data)")
 
     budget = parser.add_argument_group("budget (one of them; a default of each task's own otherwise)")
@@ -85,6 +88,17 @@ def configure(parser: Parser, several_arms: bool = False) -> None:
 
     training = parser.add_argument_group("training")
     training.add_argument("--lr", type=real, metavar="RATE", help="peak learning rate (default: what the heads ask for)")
+    training.add_argument(
+        "--init-from",
+        metavar="RUN",
+        help="start from the shared weights of a finished run; its id or folder",
+    )
+    training.add_argument(
+        "--freeze-shared",
+        action="store_true",
+        default=None,
+        help="train heads and private adapters alone; recorded",
+    )
     training.add_argument("--batch-tokens", type=whole, metavar="N", help="marked tokens an update holds (default: 2048)")
     training.add_argument("--micro-batch", type=whole, metavar="N", help="padded tokens of a micro-batch (default: searched)")
     training.add_argument("--eval-every", type=whole, metavar="N", help="updates between evaluations (default: two in all)")

@@ -183,7 +183,8 @@ def check(
             or the rule does not hold; it names the smallest N that works for every arm.
     """
     own = next(one for one in arms if one.name == arm)
-    group = [one for one in arms if one is own or (own.group is not None and one.group == own.group)]
+    claimed = None if budget.frozen else own.group  # no arm trains as many parameters as one of which a part is frozen
+    group = [one for one in arms if one is own or (claimed is not None and one.group == claimed)]
     counts: dict[str, _Count] = {}
     uncounted: dict[str, str] = {}
     problem: str | None = None
@@ -191,6 +192,7 @@ def check(
         try:
             # An arm that solves its ranks is built at the fewest parameters it can have; `_broken` says what it needs.
             asked = replace(budget, strict=False) if isinstance(one, Architecture) else budget
+            asked = asked if one is own else replace(asked, shared_ranks={})
             counts[one.name] = _on_meta(one, tasks, asked, backbone, heads)
             _refuse_base(one, counts[one.name].groups)
         except Exception as error:  # an arm is a plugin's code: whatever it raises says that it cannot be counted
@@ -216,9 +218,8 @@ def check(
             smallest = smallest_common_rank(solving, tasks, budget.linears, budget.rank, RULE)
             hint = f"The smallest that works for every arm is --rank {smallest}."
         raise InvariantError("parity", f"{problem}.", hint)
-    return ParityReport(
-        arm, own.group, counts[arm].facts, rows, problem is None, problem, not budget.strict, _notes(counted, tasks), uncounted
-    )
+    notes = (*_notes(counted, tasks), *([counts[arm].still] if budget.frozen else []))
+    return ParityReport(arm, claimed, counts[arm].facts, rows, problem is None, problem, not budget.strict, notes, uncounted)
 
 
 def count(model: ArchitectureModule, heads: Mapping[str, nn.Module]) -> dict[str, int]:
@@ -255,6 +256,7 @@ class _Count:
         frozen: weights of the linear layers that stay as they are.
         ranks: adapter to its commonest rank.
         facts: of the module.
+        still: what is frozen, in words.
     """
 
     groups: Mapping[str, int]
@@ -264,6 +266,7 @@ class _Count:
     frozen: int
     ranks: Mapping[str, int]
     facts: Mapping[str, Any]
+    still: str
 
 
 def _on_meta(
@@ -281,11 +284,11 @@ def _on_meta(
         model = attach(architecture, backbone(), tasks, budget)
         made = {task: _head(make) for task, make in heads.items()}
         groups = count(model, made)
-    trained = {id(parameter) for task in tasks for parameter in model.trainable(task).values()}
+    trained = {id(parameter) for task in tasks for parameter in model.learning(task).values()}
     tables = {id(m.weight) for m in model.backbone.modules() if isinstance(m, torch.nn.Embedding)}
     active, products = {}, {}
     for task in tasks:
-        used = {id(p): p.numel() for p in model.trainable(task).values()}
+        used = {id(p): p.numel() for p in model.learning(task).values()}
         active[task] = sum(used.values()) + groups.get(_HEAD + task, 0)
         products[task] = active[task] - sum(size for key, size in used.items() if key in tables)
     frozen = [one for one in budget.linears if id(model.backbone.get_submodule(one.name).weight) not in trained]
@@ -297,7 +300,14 @@ def _on_meta(
         sum(one.inputs * one.outputs for one in frozen),
         dict(model.ranks()),
         model.facts(),
+        _still(model),
     )
+
+
+def _still(model: ArchitectureModule) -> str:
+    """What is frozen of what the arm would train, in words."""
+    sizes = {name: sum(p.numel() for p in parts) for name, parts in model.components().items() if name in model.frozen}
+    return f"Frozen is what tasks share: {', '.join(f'{name} {size:,}' for name, size in sizes.items())} parameters."
 
 
 def _refuse_base(architecture: BaseArchitecture, counted: Mapping[str, int]) -> None:
@@ -338,7 +348,7 @@ def _rows(counts: Mapping[str, _Count]) -> tuple[ParityRow, ...]:
                 fusion=found.groups.get(FUSION, 0),
                 heads=heads(found.groups),
                 active=found.active,
-                ratio=body / largest,
+                ratio=body / largest if largest else 1.0,
                 ratio_all=sum(found.groups.values()) / largest_all,
                 ranks=found.ranks,
                 products=found.products,

@@ -28,12 +28,15 @@ class RunFields(TypedDict, total=False):
     concept_sources: Sequence[str]
     allow_leak: bool
     tolerate: Sequence[str]
+    shots: int | None
     seed: int
     replicate: int
     steps: int | None
     epochs: float | None
     tokens: int | None
     tokens_like: str | None
+    init_from: Place | None
+    freeze_shared: bool
     sampling: Literal["proportional", "uniform", "temperature"]
     temperature: float
     loss_weighting: Literal["equal", "uncertainty"]

@@ -168,6 +168,7 @@ def _quantize(
 def _result(run: RunContext, trainer: Trainer, progress: Progress, scoring: Scoring, evaluated: Evaluated) -> Result:
     planned, stages, at_best = run.planned, evaluated.stages, evaluated.at_best
     config, data, parts = planned.config, planned.data, planned.parts
+    start = parts.start
     last: Stage = "quantized" if "quantized" in stages else "trained"
     name, first = next(iter(data.items()))
     metric = first.task.metadata.primary_metric
@@ -208,7 +209,7 @@ def _result(run: RunContext, trainer: Trainer, progress: Progress, scoring: Scor
         git=git(),
         waivers=config.waive,
         matched=planned.parity.matched,
-        synthetic=any(one.corpus.synthetic for one in data.values()),
+        synthetic=any(one.corpus.synthetic for one in data.values()) or (start is not None and start.result.synthetic),
         leaks={name: leaks.told(one.corpus.leaks) for name, one in data.items() if one.corpus.leaks},
         left_out=planned.plan["left_out"],
         adjusted=planned.plan["adjusted"],
@@ -225,6 +226,8 @@ def _result(run: RunContext, trainer: Trainer, progress: Progress, scoring: Scor
             "thresholds": {
                 task: {"accept": scoring.thresholds[task].as_json(), **scoring.at_half[task]} for task in scoring.at_half
             },
+            **({"init_from": {**planned.facts["init_from"], **start.told()}} if start is not None else {}),
+            **({"shots": dict(planned.facts["shots"])} if "shots" in planned.facts else {}),
             **together(planned, trainer, progress, stages[last]["test"], last),
             **evaluated.evidence,
         },

@@ -43,7 +43,10 @@ FOLLOWS: Mapping[str, tuple[str, ...]] = {
 }
 """What cannot stay the same where a field is what is compared."""
 
-CHOICES = ("arch", "quant", "model", "tasks", "head", "rank", *_TOGETHER, "lr", "batch_tokens", "max_length", "quant_when")
+CHOICES = (
+    "arch", "quant", "model", "tasks", "head", "rank", "shots", "init_from", "freeze_shared", *_TOGETHER, "lr", "batch_tokens",
+    "max_length", "quant_when",
+)  # fmt: skip
 """Fields that are taken for what is compared where nobody said what is; the first that differ count."""
 
 
@@ -111,6 +114,8 @@ _READ: Mapping[str, Callable[[Result], Any]] = {
     "leaks": _leaks,
     "left_out": _left_out,
     "adjusted": _adjusted,
+    "shots": lambda result: result.config.get("shots") or "all",
+    "init_from": lambda result: (result.config["resolved"].get("init_from") or {}).get("recipe", "none"),
     "synthetic": lambda result: result.synthetic,
 }
 _CONFIG = {

@@ -73,12 +73,14 @@ class Shape:
         active: task to the trained parameters that its batches multiply with.
         layers: transformer layers.
         hidden: hidden size.
+        forward: tasks of which heads alone are trained, so that no gradient goes back through the base model.
     """
 
     frozen: int
     active: Mapping[str, int]
     layers: int
     hidden: int
+    forward: frozenset[str] = frozenset()
 
 
 @dataclass(frozen=True)
@@ -304,8 +306,9 @@ class Trainer:
                 entry.padded += positions - marked
                 shape = self.shape
                 entry.flops += operations(
-                    positions, longest, shape.frozen, shape.active[task], passes, shape.layers, shape.hidden
-                )
+                    positions, longest, shape.frozen, shape.active[task], passes, shape.layers, shape.hidden,
+                    backward=task not in shape.forward,
+                )  # fmt: skip
                 count += 1
             self.shared.take(task)
             losses[task] = total

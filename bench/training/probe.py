@@ -111,9 +111,10 @@ def serve(spec: Mapping[str, Any], lines: Sequence[str] | IO[str], out: IO[str])
     """The child's side.
 
     Args:
-        spec: ``base`` (folder), ``quantizer`` (name, or None where the folder is plain), ``architecture``, ``rank``, ``tasks``
-            (task to head name and state), ``files`` (task to the file that it was made from, if it was), ``rows`` (`Rows`),
-            ``hidden``, ``seed``, ``precision``, ``pad``, ``threads``.
+        spec: ``base`` (folder), ``quantizer`` (name, or None where the folder is plain), ``architecture``, ``rank``,
+            ``shared_ranks`` and ``frozen`` (as in `bench.api.architecture.ParameterBudget`), ``tasks`` (task to head name and
+            state), ``files`` (task to the file that it was made from, if it was), ``rows`` (`Rows`), ``hidden``, ``seed``,
+            ``precision``, ``pad``, ``threads``.
         lines: padded tokens, one a line.
         out: answers, one a line.
     """
@@ -147,7 +148,8 @@ def serve(spec: Mapping[str, Any], lines: Sequence[str] | IO[str], out: IO[str])
         heads[name] = registry.head(task, head_name)
         heads[name].restore(state)
     hidden = int(spec["hidden"])
-    budget = ParameterBudget(spec["rank"], adapted_linears(base), strict=False)
+    shared = {name: tuple(ranks) for name, ranks in spec["shared_ranks"].items()}
+    budget = ParameterBudget(spec["rank"], adapted_linears(base), False, shared_ranks=shared, frozen=spec["frozen"])
     model = build_model(base, architecture, budget, heads, hidden, spec["seed"], "cpu")
     parameters = list(model.all_trainable().values())
     optimizer = make_optimizer(parameters, 0.0)
