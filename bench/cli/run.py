@@ -32,12 +32,12 @@ examples:
   bench run --resume RUN"""
 
 
-def configure(parser: Parser, several_arms: bool = False) -> None:
+def configure(parser: Parser, several: bool = False) -> None:
     """Adds the flags of `bench run`, what `--help` says of it and its examples.
 
     Args:
         parser: of the command.
-        several_arms: whether `--arch` may be repeated, as in a study.
+        several: whether `--arch` and `--shots` may be repeated, as in a study.
     """
     parser.usage = "bench run --task NAME [--arch NAME] [--quant NAME] [...]\n       bench run --resume RUN"
     parser.description = "Trains, quantizes and evaluates one arm; all five invariants are enforced."
@@ -45,8 +45,8 @@ def configure(parser: Parser, several_arms: bool = False) -> None:
     what = parser.add_argument_group("what is compared")
     what.add_argument("--task", action="append", metavar="NAME", help="a task or a .toml file that describes one; repeatable")
     what.add_argument("--task-set", metavar="NAME", help="every task of a domain, such as clinical")
-    arch = "architecture (default: A1)"
-    what.add_argument("--arch", action="append" if several_arms else "store", metavar="NAME", help=arch)
+    arch, repeated = "architecture (default: A1)", "append" if several else "store"
+    what.add_argument("--arch", action=repeated, metavar="NAME", help=arch)
     what.add_argument(
         "--rank", type=whole, metavar="N", help="the budget: an arm trains N x S adapter parameters (default: 16)"
     )
@@ -74,8 +74,9 @@ def configure(parser: Parser, several_arms: bool = False) -> None:
         "--tolerate", action="append", metavar="KIND", help="leave faulty lines of a kind out of a corpus; recorded; repeatable"
     )
     data.add_argument(
-        "--shots", type=whole, metavar="K", help="at most K training documents of each task, drawn by seed (default: all)"
-    )
+        "--shots", type=whole, action=repeated, metavar="K",
+        help="at most K training documents of each task, drawn by seed (default: all)",
+    )  # fmt: skip
     data.add_argument("--max-length", type=whole, metavar="TOKENS", help="longest window (default: from the data)")
 
     budget = parser.add_argument_group("budget (one of them; a default of each task's own otherwise)")

@@ -23,7 +23,7 @@ if TYPE_CHECKING:
     from bench.studies.study import Study
 
 EPILOG = """kinds are parts: 'bench list studies' shows them, 'bench show study KIND' one of them; a plugin may bring others.
-  KIND            such as token-control, ablation, quantization, transfer
+  KIND            such as token-control, ablation, quantization, transfer, unseen
   sweep FILE      a grid over the fields of a run: [run] holds what is the same, [grid] a list of values a field
   show [NAME]     a study of --out, or all of them
 
@@ -34,6 +34,7 @@ examples:
   bench study token-control --task ncbi-disease --task bc5cdr --arch A1 --tokens 200000 --seeds 6 --jobs 2
   bench study ablation --task-set clinical --seeds 6 --dry-run
   bench study ablation --task bc2gm --task bc5cdr --arch A1 --arch A3 --arch my-arm
+  bench study unseen --source bc5cdr --source 2015-T14 --target ncbi-disease --shots 8 --shots 32 --tokens 200000
   bench study sweep grid.toml --launcher slurm --jobs 20 --option slurm_partition=gpu
   bench study show token-control"""
 
@@ -42,7 +43,7 @@ def configure(parser: Parser) -> None:
     """Declares the arguments: those of `bench run`, and the study's own."""
     from bench.cli.run import configure as configure_run
 
-    configure_run(parser, several_arms=True)
+    configure_run(parser, several=True)
     parser.usage = "bench study KIND [FILE] --task NAME [...] [--seeds N] [--jobs N]\n       bench study show [NAME]"
     parser.description = "Runs a study: a plan of runs that are compared, stopped and continued at any time."
     parser.epilog = EPILOG
@@ -53,6 +54,12 @@ def configure(parser: Parser) -> None:
         "--seeds", type=whole, default=6, metavar="N", help="runs of each kind that differ in their seed (default: 6)"
     )
     own.add_argument("--set", action="append", metavar="A+B", help="of an ablation: a domain, or tasks joined by +; repeatable")
+    own.add_argument(
+        "--source", action="append", dest="task", metavar="NAME", help="of unseen: a task to train on first; as --task"
+    )
+    own.add_argument(
+        "--target", action="append", metavar="NAME", help="of unseen: a task that is new to the sources; repeatable"
+    )
     own.add_argument(
         "--margin", type=real, default=0.01, metavar="D", help="of equivalence, in the metric's own unit (default: 0.01)"
     )
@@ -67,6 +74,7 @@ def configure(parser: Parser) -> None:
     own.add_argument("--option", action="append", metavar="KEY=VALUE", help="of the launcher, such as slurm_partition=gpu")
     changed = {
         "arch": "architecture (default: A1); of an ablation repeatable (default: A1, A2, A3 and A4)",
+        "shots": "at most K training documents of each task (default: all); of unseen repeatable",
         "name": "the study's name (default: from its plan, so that the same command finds it)",
         "seed": "the first seed (default: 0)",
         "dry_run": "print the runs, their tokens and hours, and stop",
@@ -91,7 +99,7 @@ def run(args: argparse.Namespace) -> int:
     watcher = StudyWatcher(stderr=args.json)
     with _terminated_as_interrupted():
         if args.dry_run:
-            return _dry_run(args, open_study(planned), watcher)
+            return _dry_run(args, open_study(planned), watcher, registry)
         return _run(args, open_study(planned), watcher, registry)
 
 
@@ -115,11 +123,15 @@ def planned_study(args: argparse.Namespace, registry: Registry) -> Study:
     arms = tuple(args.arch or ())
     args.arch = arms[0] if len(arms) == 1 else None
     several = arms if len(arms) > 1 or "arms" in takes else ()
+    shots = tuple(args.shots or ())
+    args.shots = shots[0] if len(shots) == 1 else None
+    several_shots = shots if len(shots) > 1 else ()
     start, grid = _sweep(args) if "grid" in takes else (None, None)
     config, options = configuration(args, start), _options(args)
     return requested(
-        args.kind, config, registry, os.environ, args.seeds, args.set or (), grid, args.margin, args.name, several, options
-    )
+        args.kind, config, registry, os.environ, args.seeds, args.set or (), grid, args.margin, args.name, several, options,
+        args.target or (), several_shots,
+    )  # fmt: skip
 
 
 def _options(args: argparse.Namespace) -> dict[str, str]:
@@ -149,10 +161,10 @@ def _sweep(args: argparse.Namespace) -> tuple[RunConfig, dict[str, list[Any]]]:
     return from_mapping(sizes(fixed, args.file), f"[run] of {args.file}"), grid
 
 
-def _dry_run(args: argparse.Namespace, study: Study, watcher: StudyWatcher) -> int:
+def _dry_run(args: argparse.Namespace, study: Study, watcher: StudyWatcher, registry: Registry) -> int:
     from bench.studies.conduct import estimate
 
-    estimate(study, watcher)
+    estimate(study, registry, watcher)
     if args.json:
         say(dump(study.to_json()))
     else:

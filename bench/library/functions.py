@@ -113,6 +113,8 @@ def study(
     launcher: Literal["local", "ray", "slurm"] = "local",
     options: Sequence[str] = (),
     kind_options: Mapping[str, int | float | str] | None = None,
+    targets: Sequence[str] = (),
+    shot_counts: Sequence[int] = (),
     dry_run: bool = False,
     progress: bool = False,
     **fields: Unpack[RunFields],
@@ -131,6 +133,8 @@ def study(
         launcher: where runs go.
         options: of the launcher, ``KEY=VALUE`` each.
         kind_options: of the kind itself, by name.
+        targets: of a study of unseen tasks: those that are not trained on first.
+        shot_counts: of the same: numbers of training documents; the field `shots` where there is one.
         dry_run: plan its runs and estimate their tokens, time and memory, and leave nothing behind.
         progress: whether progress and warnings are printed.
         fields: what all runs share, see `RunFields`; `name` and `max_hours` are the study's.
@@ -147,10 +151,12 @@ def study(
     registry, base = load(), configured(config, fields)
     if base.study is not None:
         raise UsageError("study is for one run; a study is named by name, and goes on when it is called again.")
-    wanted = requested(kind, base, registry, os.environ, seeds, sets, plain(grid), margin, base.name, arms, kind_options)
+    wanted = requested(
+        kind, base, registry, os.environ, seeds, sets, plain(grid), margin, base.name, arms, kind_options, targets, shot_counts
+    )
     opened = open_study(wanted)
     if dry_run:
-        estimate(opened, watcher(progress))
+        estimate(opened, registry, watcher(progress))
         return StudyResult(opened)
     problem = conduct(opened, registry, watcher(progress), launcher, jobs, options, base.max_hours)
     if problem is not None:

@@ -149,6 +149,29 @@ def held_against(
     return replace(start, unread=tuple(dict.fromkeys(unread))), both
 
 
+def refuse_repeated(first: RunConfig, then: RunConfig, registry: Registry) -> None:
+    """Refuses what `held_against` would, before the first run is begun.
+
+    Args:
+        first: of a run that is to be started from.
+        then: of the run that begins with it.
+        registry: the plugins.
+
+    Raises:
+        LeakError: documents were found, and the second run does not allow them.
+    """
+    if then.allow_leak:
+        return
+    with (
+        read_corpora(named_tasks(first, registry), replace(first, allow_leak=True)) as seen,
+        read_corpora(named_tasks(then, registry), then) as sources,
+    ):
+        for name, source in sources.items():
+            for task, other in seen.items():
+                if (task, other.corpus.sha256) != (name, source.corpus.sha256):
+                    leaks.refuse(source.folder, repeated(task, other.corpus["train"], source.corpus))
+
+
 def repeated(task: str, documents: Iterable[Document], corpus: Corpus) -> list[Leak]:
     """Documents of a corpus's dev and test whose text, but for blanks and case, a run of another task was trained on."""
     home = f"train of {task}"

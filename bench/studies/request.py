@@ -37,6 +37,8 @@ def requested(
     name: str | None = None,
     arms: Sequence[str] = (),
     options: Mapping[str, Any] | None = None,
+    targets: Sequence[str] = (),
+    shots: Sequence[int] = (),
 ) -> Study:
     """A study as a plan, from a configuration as it was typed: tasks of sets are written out and corpora looked for.
 
@@ -52,17 +54,21 @@ def requested(
         name: of the study; from its plan where None.
         arms: architectures, for a kind that takes several.
         options: of the kind itself, by name.
+        targets: tasks that the others are held apart from, for a kind that takes them.
+        shots: numbers of training documents, for a kind that takes several.
 
     Raises:
         UsageError: something means nothing, or does not fit the kind.
     """
     named = {label: members(label, registry) for label in sets}
     swept = [task for tasks in (grid or {}).get("task", ()) for task in as_tuple(tasks)]
+    if both := [task for task in config.task if task in targets]:
+        raise UsageError(f"{both[0]} is both a source and a target; wanted a target that no source is.")
     if swept and config.task:
         raise UsageError("Tasks are given twice: the grid sweeps over task, which is given beside it as well.")
-    tasks = dict.fromkeys((*config.task, *swept, *(task for listed in named.values() for task in listed)))
+    tasks = dict.fromkeys((*config.task, *swept, *targets, *(task for listed in named.values() for task in listed)))
     base = written_out(replace(config, task=tuple(tasks)), registry, environ)
-    return planned(kind, base, registry, seeds, named, grid, margin, name, arms, options)
+    return planned(kind, base, registry, seeds, named, grid, margin, name, arms, options, targets, shots)
 
 
 def planned(
@@ -76,6 +82,8 @@ def planned(
     name: str | None = None,
     arms: Sequence[str] = (),
     options: Mapping[str, Any] | None = None,
+    targets: Sequence[str] = (),
+    shots: Sequence[int] = (),
 ) -> Study:
     """A study as a plan; every name in it is known and every combination possible.
 
@@ -90,6 +98,8 @@ def planned(
         name: of the study; from its plan where None.
         arms: architectures, for a kind that takes several; the kind's own choice where empty.
         options: of the kind itself, by name; text is taken for the type of the default.
+        targets: tasks of `base` that the others are held apart from, for a kind that takes them.
+        shots: numbers of training documents, for a kind that takes several; that of `base` where empty.
 
     Raises:
         UsageError: something means nothing, or does not fit the kind.
@@ -97,7 +107,9 @@ def planned(
     part = study_kind(kind, registry)
     if "arms" in part.takes and not arms and base.arch != RunConfig.arch:
         arms = (base.arch,)
-    _refuse_what_it_does_not_take(part, registry, arms, sets or {}, grid)
+    if "shots" in part.takes:
+        shots, base = tuple(shots) or (() if base.shots is None else (base.shots,)), replace(base, shots=None)
+    _refuse_what_it_does_not_take(part, registry, arms, sets or {}, grid, targets, shots)
     chosen = own_options(part, options or {})
     base = replace(base, name=None, task_set=None, max_hours=None, lr=shared_rate(part, base, registry))
     swept = [task for tasks in (grid or {}).get("task", ()) for task in as_tuple(tasks)]
@@ -110,6 +122,8 @@ def planned(
         quantizers=fitting(base, registry) if "quantizers" in part.takes else {},
         grid=grid or {},
         options=chosen,
+        targets=tuple(dict.fromkeys(targets)),
+        shots=tuple(sorted(set(shots))),
     )
     runs = planned_runs(part, asked)
     for config in {repr(replace(run.config, seed=0)): run.config for run in runs}.values():
@@ -171,12 +185,18 @@ def _refuse_what_it_does_not_take(
     arms: Sequence[str],
     sets: Mapping[str, tuple[str, ...]],
     grid: Mapping[str, Sequence[Any]] | None,
+    targets: Sequence[str],
+    shots: Sequence[int],
 ) -> None:
     """Refuses what was given beside the configuration and the kind has no use for, and a grid that is missing."""
 
     def others(takes: Takes) -> str:
         return " and ".join(e.name for e in registry.entries("studies") if takes in registry.get("studies", e.name).takes)
 
+    if targets and "targets" not in kind.takes:
+        raise UsageError(f"Targets are for {others('targets')}; a {kind.name} study takes --task or --task-set.")
+    if shots and "shots" not in kind.takes:
+        raise UsageError(f"A {kind.name} study has one --shots; several are for {others('shots')}.")
     if sets and "sets" not in kind.takes:
         raise UsageError(f"Sets are for {others('sets')}; a {kind.name} study takes --task or --task-set.")
     if arms and "arms" not in kind.takes:
