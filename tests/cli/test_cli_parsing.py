@@ -42,6 +42,7 @@ def test_every_field_of_a_run_has_a_flag_that_arrives() -> None:
         "--gradients=pcgrad", "--allow-leak", "--study=s", "--tolerate=b", "--tolerate=a",
         "--concepts=a=n", "--concepts=b=o", "--concept-language=GER",
         "--concept-sources=MSH", "--concept-sources=ICD10", "--schedule=s", "--schedule-option=k=2", "--schedule-option=l=3e1",
+        "--shots=8", "--init-from=r", "--freeze-shared",
     ]  # fmt: skip
     config = configure(words)
     expected = RunConfig(
@@ -51,6 +52,7 @@ def test_every_field_of_a_run_has_a_flag_that_arrives() -> None:
         waive=("smoke", "batch"), task_set="clinical", temperature=3.0, loss_weighting="uncertainty", gradients="pcgrad",
         allow_leak=True, study="s", tolerate=("a", "b"), concepts={"a": "n", "b": "o"}, concept_language="GER",
         concept_sources=("MSH", "ICD10"), schedule="s", schedule_options={"k": 2.0, "l": 30.0},
+        shots=8, init_from="r", freeze_shared=True,
     )  # fmt: skip
     assert config == expected
     moved = {f.name for f in fields(RunConfig) if getattr(config, f.name) != getattr(RunConfig(), f.name)}
