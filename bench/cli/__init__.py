@@ -24,6 +24,7 @@ COMMANDS = {
     "probe": "what a run's shared and private adapters encode, by linear probes",
     "contamination": "text that splits share, and whether a decoder seems to know the test text",
     "score": "score any system's files by a task's official rules",
+    "convert": "write a model's pickled weights as safetensors, without running what is in them",
     "check": "hold a plugin against the conformance checks",
     "doctor": "what this machine has, what is missing, and how to get it",
     "sync": "bring a run's trackers up to date with its journal",

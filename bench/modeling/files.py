@@ -25,6 +25,9 @@ REMEMBERED = 256 * 2**20
 """Bytes from which on the hash of a file outlives the process: SHA-256 reads some 1.5 GB a second."""
 WEIGHTS = "model.safetensors"
 INDEX = f"{WEIGHTS}.index.json"
+PICKLE = "pytorch_model.bin"
+PICKLE_INDEX = f"{PICKLE}.index.json"
+_NO_WEIGHTS = ("training_args", "optimizer", "scheduler", "scaler", "rng_state", "tf_model")
 
 
 @dataclass(frozen=True)
@@ -82,11 +85,46 @@ def weight_files(folder: Path) -> tuple[Path, ...]:
     if pickles:
         raise UsageError(
             f"Model folder {folder} has only pickle weights ({', '.join(pickles[:3])}), which can run code and are never read.",
-            "Convert them where you trust them: AutoModel.from_pretrained(FOLDER).save_pretrained(NEW_FOLDER)",
+            f"bench convert {folder} NEW_FOLDER writes them as safetensors, without running anything.",
         )
     raise UsageError(
         f"Model folder {folder} has no safetensors weights.", "It must hold config.json, model.safetensors and tokenizer.json."
     )
+
+
+def pickle_files(folder: Path) -> tuple[Path, ...]:
+    """The pickles that hold the model's weights, in a fixed order; not those of optimizers and training settings.
+
+    Raises:
+        UsageError: the folder is not there, has no configuration, no pickle or several, misses a shard, or has safetensors.
+    """
+    if not folder.is_dir():
+        raise UsageError(f"There is no model folder {folder}.", f"Give one with config.json and {PICKLE}, or a hub id.")
+    if not (folder / "config.json").is_file():
+        raise UsageError(f"Model folder {folder} has no config.json.", "Copy it from where the weights come from.")
+    if any(not p.name.startswith("adapter_") for p in folder.glob("*.safetensors")):
+        raise UsageError(f"Model folder {folder} has safetensors already.", f"Use it as it is: --model {folder}")
+    if (folder / PICKLE_INDEX).is_file():
+        shards = read_json(folder / PICKLE_INDEX).get("weight_map")
+        if not isinstance(shards, dict) or not shards:
+            raise UsageError(f"{folder / PICKLE_INDEX} has no weight_map of tensors to files.", "Copy the folder again, whole.")
+        names = sorted({str(name) for name in shards.values()})
+        for name in names:
+            if Path(name).name != name or not (folder / name).is_file():
+                raise UsageError(f"Model folder {folder} misses the shard {name}.", "Copy the folder again, whole.")
+        return tuple(folder / name for name in names)
+    if (folder / PICKLE).is_file():
+        return (folder / PICKLE,)
+    found = sorted(p for p in folder.iterdir() if p.suffix in PICKLES and p.stem not in _NO_WEIGHTS)
+    if len(found) == 1:
+        return (found[0],)
+    if found:
+        raise UsageError(
+            f"Model folder {folder} has several files of pickled weights and no {PICKLE_INDEX}: "
+            f"{', '.join(p.name for p in found[:4])}.",
+            f"Leave the one that holds the model, as {PICKLE}.",
+        )
+    raise UsageError(f"Model folder {folder} has no weights.", f"Wanted {PICKLE} beside config.json.")
 
 
 def read_headers(folder: Path) -> dict[str, Header]:
@@ -233,5 +271,5 @@ def written_whole(out: Path) -> Iterator[Path]:
 def copy_companions(source: Path, out: Path) -> None:
     """Copies what stands beside the weights: configuration and tokenizer files, never code, weights or an index of shards."""
     for path in sorted(source.iterdir()):
-        if path.is_file() and path.name != INDEX and path.suffix in (".json", ".txt", ".model", ".jinja"):
+        if path.is_file() and path.name not in (INDEX, PICKLE_INDEX) and path.suffix in (".json", ".txt", ".model", ".jinja"):
             shutil.copyfile(path, out / path.name)

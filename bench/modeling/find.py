@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import re
+from collections.abc import Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -17,6 +18,7 @@ if TYPE_CHECKING:
 
 _HUB = re.compile(r"(?P<repo>[\w.-]+/[\w.-]+)(?:@(?P<revision>[\w./-]+))?")
 _WANTED = ("*.safetensors", "*.safetensors.index.json", "*.json", "vocab.txt", "merges.txt", "*.model")
+_PICKLED = ("pytorch_model*.bin", "*.json", "vocab.txt", "merges.txt", "*.model")
 
 
 class BaseModel:
@@ -79,12 +81,31 @@ def find_model(name: str, registry: Registry, cache: Path) -> BaseModel:
         return BaseModel(name, cache, folder=path.resolve())
     match = _HUB.fullmatch(name)
     if match:
-        return BaseModel(name, cache, folder=_download(match["repo"], match["revision"]))
+        folder = _download(match["repo"], match["revision"], _WANTED)
+        if not any(folder.glob("*.safetensors")):
+            raise UsageError(
+                f"The hub's model {match['repo']} has no safetensors; pickles can run code, and a run never reads them.",
+                f"bench convert {name} FOLDER writes them as safetensors; then --model FOLDER.",
+            )
+        return BaseModel(name, cache, folder=folder)
     raise unknown("model", name, known, "bench list models")
 
 
-def _download(repo: str, revision: str | None) -> Path:
-    """The snapshot folder of a hub id: safetensors, configuration and tokenizer, nothing that could hold code or pickles."""
+def pickled_folder(name: str) -> Path:
+    """The folder that `bench convert` reads: as it is given, or the snapshot of a hub id with its pickles, which stay unread.
+
+    Raises:
+        UsageError: neither a folder nor a hub id.
+        MissingError: a hub that cannot be reached.
+    """
+    path, match = Path(name).expanduser(), _HUB.fullmatch(name)
+    if path.is_dir() or match is None or name.startswith((".", "~", "/")):
+        return path
+    return _download(match["repo"], match["revision"], _PICKLED)
+
+
+def _download(repo: str, revision: str | None, wanted: Sequence[str]) -> Path:
+    """The snapshot folder of a hub id with the files wanted, none of which is code."""
     try:
         from huggingface_hub import errors, snapshot_download
     except ImportError:
@@ -92,7 +113,7 @@ def _download(repo: str, revision: str | None) -> Path:
             "A hub id needs huggingface_hub, which is not installed.", "pip install 'bench-suite[train]'"
         ) from None
     try:
-        folder = snapshot_download(repo, revision=revision, allow_patterns=list(_WANTED), etag_timeout=10)
+        folder = snapshot_download(repo, revision=revision, allow_patterns=list(wanted), etag_timeout=10)
     except errors.RevisionNotFoundError:
         raise UsageError(
             f"The hub's model {repo} has no revision {revision!r}.", f"See https://huggingface.co/{repo}/commits"

@@ -1,4 +1,4 @@
-"""docs/plugins.md: every hook with its arguments and every check stand in it, and its plugin is really installed and run."""
+"""docs/plugins.md names every hook with its arguments and every check; its plugins, and the README's, are installed and run."""
 
 from __future__ import annotations
 
@@ -22,6 +22,11 @@ from bench.registry import KINDS, Registry, load
 @pytest.fixture(scope="module")
 def page(root: Path) -> str:
     return (root / "docs" / "plugins.md").read_text(encoding="utf-8")
+
+
+@pytest.fixture(scope="module")
+def readme(root: Path) -> str:
+    return (root / "README.md").read_text(encoding="utf-8")
 
 
 def code(page: str, name: str) -> str:
@@ -56,21 +61,21 @@ def test_every_check_is_on_the_page(page: str) -> None:
 
 
 @pytest.fixture
-def site(page: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
-    """The page's plugin, put where pip would put it."""
-    (tmp_path / "bench_pair.py").write_text(code(page, "bench_pair.py"))
+def site(readme: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
+    """The README's plugin, put where pip would put it."""
+    (tmp_path / "bench_pair.py").write_text(code(readme, "bench_pair.py"))
     info = tmp_path / "bench_pair-1.dist-info"
     info.mkdir()
     (info / "METADATA").write_text("Metadata-Version: 2.1\nName: bench-pair\nVersion: 1\n")
-    points = re.sub(r'= "(.*)"', r"= \1", code(page, "pyproject.toml")).replace("project.entry-points.bench", "bench")
+    points = re.sub(r'= "(.*)"', r"= \1", code(readme, "pyproject.toml")).replace("project.entry-points.bench", "bench")
     (info / "entry_points.txt").write_text(points)
     monkeypatch.syspath_prepend(tmp_path)
     monkeypatch.delitem(sys.modules, "bench_pair", raising=False)
     return tmp_path
 
 
-def test_the_plugin_has_fifteen_lines_and_is_found(page: str, site: Path) -> None:
-    lines = [line for line in code(page, "bench_pair.py").splitlines() if line.strip()]
+def test_the_plugin_has_fifteen_lines_and_is_found(readme: str, site: Path) -> None:
+    lines = [line for line in code(readme, "bench_pair.py").splitlines() if line.strip()]
     assert len(lines) <= 15
     registry = load(entry_points("bench", [str(site)]))
     assert registry.broken == []

@@ -8,8 +8,10 @@ import json
 import re
 import shlex
 from collections.abc import Iterator
+from functools import reduce
 from importlib import import_module
 from itertools import pairwise
+from operator import getitem
 from pathlib import Path
 
 import pytest
@@ -23,9 +25,15 @@ from bench.errors import BenchError, UsageError
 from bench.registry import KINDS, load
 
 ROOT = Path(__file__).parents[2]
-PAGES = [ROOT / "README.md", ROOT / "CHANGELOG.md", *sorted((ROOT / "docs").glob("*.md"))]
+TOP = ("README.md", "CHANGELOG.md", "CONTRIBUTING.md", "SECURITY.md")
+PAGES = [*(ROOT / name for name in TOP), *sorted((ROOT / "docs").glob("*.md"))]
+LINKING = [
+    *PAGES,
+    *(path for folder in ("docs/results", "tasks", "examples", "benchmarks") for path in sorted((ROOT / folder).rglob("*.md"))),
+]
 FENCE = re.compile(r"^```(\w*)\n(.*?)^```$", re.MULTILINE | re.DOTALL)
-LINK = re.compile(r"(?<!!)\[[^\]]+\]\(([^)\s]+)\)")
+LINK = re.compile(r"\[[^\]]+\]\(([^)\s]+)\)")
+"""Of pages and of images."""
 FLAG = re.compile(r"(?<![\w-])--[a-z][a-z-]*")
 FOREIGN = ("pip ", "tox", "hf ", "wandb ", "git ", "apt ", "python")
 """Other programs, whose flags are none of ours."""
@@ -112,7 +120,7 @@ def test_the_readme_has_the_two_commands_and_room_for_their_output() -> None:
     assert text.index("<!-- output: main job -->") < text.index("<!-- end of output -->")
 
 
-@pages
+@pytest.mark.parametrize("page", LINKING, ids=lambda page: str(page.relative_to(ROOT)))
 def test_every_relative_link_resolves(page: Path) -> None:
     for target in LINK.findall(FENCE.sub("", page.read_text(encoding="utf-8"))):
         if target.startswith(("http://", "https://")):
@@ -183,14 +191,14 @@ def exit_codes() -> set[int]:
 
 
 def test_the_exit_codes_are_those_of_the_code() -> None:
-    text = (ROOT / "README.md").read_text(encoding="utf-8")
+    text = (ROOT / "docs" / "running.md").read_text(encoding="utf-8")
     table = [int(code) for code in re.findall(r"^\| (\d+) \| ", text, re.MULTILINE)]
     assert table == sorted(exit_codes())
     assert {0, 1, 2, 3, 70, 130, 141} <= set(table)
 
 
-def test_the_list_in_the_readme_names_every_part_of_ours() -> None:
-    text = next(block for _, block in fences(ROOT / "README.md") if block.startswith("$ bench list\n"))
+def test_the_list_of_parts_names_every_part_of_ours() -> None:
+    text = next(block for _, block in fences(ROOT / "docs" / "parts.md") if block.startswith("$ bench list\n"))
     listed = re.findall(r"^  (\S+) +(\S+) +bench-suite +(?:ready|pip install .+?') +(.+)$", text, re.MULTILINE)
     registry = load()
     parts = [
@@ -202,26 +210,32 @@ def test_the_list_in_the_readme_names_every_part_of_ours() -> None:
     assert listed == parts
 
 
-def test_the_scores_in_the_readme_are_what_bench_score_prints(
+def test_the_scores_on_the_page_are_what_bench_score_prints(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> None:
-    blocks = [block for _, block in fences(ROOT / "README.md")]
+    blocks = [block for _, block in fences(ROOT / "docs" / "scoring.md")]
     files = re.split(r"^\$ cat (\S+)\n", next(b for b in blocks if b.startswith("$ cat gold/")), flags=re.MULTILINE)[1:]
     for name, content in zip(files[::2], files[1::2], strict=True):
         (tmp_path / name).parent.mkdir()
         (tmp_path / name).write_text(content, encoding="utf-8")
     command, _, output = next(b for b in blocks if b.startswith("$ bench score")).partition("\n")
+    words = shlex.split(command)[2:]
     monkeypatch.chdir(tmp_path)
-    assert cli.main(shlex.split(command)[2:]) == 0
-    assert json.loads(output) == json.loads(capsys.readouterr().out)
+    assert cli.main(words) == 0
+    assert capsys.readouterr().out.rstrip() == output.rstrip()
+    assert cli.main([*words, "--json"]) == 0
+    scores = json.loads(capsys.readouterr().out)["scores"]
+    counts, rest = output.split("\n\n")
+    head, *rows = [line.split() for line in counts.splitlines()]
+    printed = {f"{row[0]}.{name}": value for row in rows for name, value in zip(head[1:], row[1:], strict=True)}
+    printed |= dict(line.split() for line in rest.splitlines())
+    assert len(printed) == 43
+    for name, value in printed.items():
+        assert reduce(getitem, name.split("."), scores) == pytest.approx(float(value), abs=5e-4), name
 
 
 def test_the_plugin_in_the_readme_is_short_and_works() -> None:
-    code = {
-        page: next(b for lang, b in fences(page) if lang == "python") for page in (ROOT / "README.md", ROOT / "docs/plugins.md")
-    }
-    readme, docs = code.values()
-    assert readme == docs
+    readme = next(block for language, block in fences(ROOT / "README.md") if language == "python")
     assert sum(bool(line.strip()) and not line.startswith("#") for line in readme.splitlines()) <= 15
     names: dict[str, object] = {"__name__": "bench_pair"}
     exec(compile(readme, "README.md", "exec"), names)
