@@ -115,7 +115,7 @@ _READ: Mapping[str, Callable[[Result], Any]] = {
     "left_out": _left_out,
     "adjusted": _adjusted,
     "shots": lambda result: result.config.get("shots") or "all",
-    "init_from": lambda result: (result.config["resolved"].get("init_from") or {}).get("recipe", "none"),
+    "init_from": lambda result: result.config.get("resolved", {}).get("init_from", {}).get("recipe", "none"),
     "synthetic": lambda result: result.synthetic,
 }
 _CONFIG = {
