@@ -24,6 +24,7 @@ from bench.errors import BenchError, LeakError, UsageError  # noqa: E402
 from bench.reporting import SilentReporter  # noqa: E402
 from bench.results.layout import ADAPTERS, CHECKPOINTS, RESULT  # noqa: E402
 from bench.results.store import read_result  # noqa: E402
+from bench.steps.start import Start  # noqa: E402
 from bench.steps.trained import load_trained  # noqa: E402
 from bench.studies.contract import facts  # noqa: E402
 
@@ -191,6 +192,16 @@ def source(kit: Any, small_corpus: Path, tmp_path_factory: pytest.TempPathFactor
     ).folder  # fmt: skip
     assert folder is not None
     return folder
+
+
+def test_starts_of_one_recipe_differ_by_seed_alone(source: Path) -> None:
+    result = read_result(source)
+
+    def recipe(**changes: Any) -> str:
+        return Start(source, replace(result, config={**result.config, **changes})).facts()["recipe"]
+
+    assert {recipe(), recipe(seed=5), recipe(replicate=2)} == {result.id}  # this one has seed 0
+    assert recipe(rank=8) != result.id
 
 
 def test_a_run_that_is_not_finished_is_no_start(make: Make, registry: Any, source: Path, tmp_path: Path) -> None:
