@@ -158,6 +158,17 @@ def test_without_freezing_it_trains_as_many_parameters_as_any_arm(make: Make, re
     assert [document.id for document in model.predict("The left atrium is dilated.")] == ["0"]
 
 
+def test_a_head_alone_on_weights_that_another_run_fine_tuned(make: Make, registry: Any) -> None:
+    source = runner.run(make("2015-T14", arch="full", steps=2, lr=1e-3), registry).folder
+    assert source is not None
+    config = make(TARGET, arch="full", steps=2, lr=1e-3, init_from=source.name, freeze_shared=True)
+    folder = runner.run(config, registry).folder
+    assert folder is not None
+    assert equal(shared_files(folder), shared_files(source))
+    (row,) = result_of(folder)["invariants"]["parity"]["rows"]
+    assert (row["adapters"], row["total"]) == (0, row["heads"])
+
+
 @pytest.mark.parametrize(
     ("changes", "said"),
     [
