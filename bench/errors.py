@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import errno
 from collections.abc import Iterable, Mapping
-from difflib import get_close_matches
 
 _SHOWN = 5
 
@@ -158,7 +157,7 @@ def out_of_memory(error: BaseException) -> bool:
     return type(error).__name__ == "OutOfMemoryError" or any(part in str(error) for part in words)
 
 
-def unknown(kind: str, name: str, known: Iterable[str], listing: str) -> UsageError:
+def unknown(kind: str, name: str, known: Iterable[str], listing: str = "", hint: str | None = None) -> UsageError:
     """The error for a name that nothing carries, with the nearest names that exist.
 
     Args:
@@ -166,7 +165,10 @@ def unknown(kind: str, name: str, known: Iterable[str], listing: str) -> UsageEr
         name: what was typed.
         known: the names there are.
         listing: the command that lists them.
+        hint: the next move, where that is not to run a command.
     """
+    from difflib import get_close_matches
+
     near = get_close_matches(name, sorted(known), n=2, cutoff=0.5)
     meant = f" Did you mean {' or '.join(repr(n) for n in near)}?" if near else ""
-    return UsageError(f"Unknown {kind} {name!r}.{meant}", f"Run '{listing}'.")
+    return UsageError(f"Unknown {kind} {name!r}.{meant}", hint or f"Run '{listing}'.")

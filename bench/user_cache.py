@@ -6,7 +6,6 @@ again. What holds text of a corpus, or token ids, which are text to whoever has 
 
 from __future__ import annotations
 
-import hashlib
 import json
 import os
 from collections.abc import Mapping
@@ -66,7 +65,9 @@ def path(kind: Kind, name: str, suffix: str, key: Mapping[str, Any]) -> Path:
     Raises:
         StorageError: the folder cannot be made.
     """
-    digest = hashlib.sha256(json.dumps(key, sort_keys=True).encode()).hexdigest()
+    from hashlib import sha256
+
+    digest = sha256(json.dumps(key, sort_keys=True).encode()).hexdigest()
     return private(kind) / f"{name}.{digest[:32]}{suffix}"
 
 

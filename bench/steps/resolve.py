@@ -16,7 +16,7 @@ from bench.api.quantizer import Quantizer, When
 from bench.api.schedule import Phase, Schedule
 from bench.api.task import Task
 from bench.api.tracker import Tracker
-from bench.config import MOST_FLOAT, RunConfig
+from bench.config import RunConfig
 from bench.data.phases import checked
 from bench.errors import MissingError, UsageError, unknown
 from bench.modeling.find import BaseModel, find_model
@@ -143,24 +143,19 @@ def options_of(schedule: Schedule, given: Mapping[str, float]) -> dict[str, floa
     """Every option of a schedule, as given or at its default.
 
     Raises:
-        UsageError: the schedule has no option of that name, or its value is no number of at least 0.
+        UsageError: the schedule has no option of that name.
     """
-    for name, value in given.items():
+    for name in given:
         if name not in schedule.options:
-            error = unknown(f"option of the schedule {schedule.name}:", name, schedule.options, "")
-            error.hint = f"It takes: {', '.join(schedule.options)}." if schedule.options else "It takes none."
-            raise error
-        if not 0 <= value <= MOST_FLOAT:
-            raise UsageError(f"--schedule-option {name} is {value:g}; it must be a number between 0 and {MOST_FLOAT:g}.")
+            hint = f"It takes: {', '.join(schedule.options)}." if schedule.options else "It takes none."
+            raise unknown(f"option of the schedule {schedule.name}:", name, schedule.options, hint=hint)
     return {**schedule.options, **given}
 
 
 def _refuse_weights(weights: Mapping[str, float], tasks: Mapping[str, Task]) -> None:
     for name in weights:
         if name not in tasks:
-            error = unknown("task after --loss-weight:", name, tasks, "")
-            error.hint = f"The run's tasks: {', '.join(tasks)}."
-            raise error
+            raise unknown("task after --loss-weight:", name, tasks, hint=f"The run's tasks: {', '.join(tasks)}.")
 
 
 def refuse_misfit(parts: Parts, config: RunConfig, registry: Registry) -> None:
@@ -225,9 +220,8 @@ def tolerating(tasks: Mapping[str, Task], kinds: Sequence[str]) -> dict[str, Tas
     known = list(dict.fromkeys(kind for task in tasks.values() for kind in task.faults))
     for kind in kinds:
         if kind not in known:
-            error = unknown("kind of faulty line after --tolerate:", kind, known, "")
-            error.hint = f"These can be left out: {', '.join(known)}." if known else "The run's tasks can leave none out."
-            raise error
+            hint = f"These can be left out: {', '.join(known)}." if known else "The run's tasks can leave none out."
+            raise unknown("kind of faulty line after --tolerate:", kind, known, hint=hint)
     return {name: task.tolerating(kind for kind in kinds if kind in task.faults) for name, task in tasks.items()}
 
 

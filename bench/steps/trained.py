@@ -104,9 +104,7 @@ class TrainedModel:
         if task is None:
             raise UsageError(f"Run {self.result.id} has the tasks {', '.join(self.tasks)}; wanted one.", "Give task=NAME.")
         if task not in self.tasks:
-            error = unknown("task", task, self.tasks, "")
-            error.hint = f"Run {self.result.id} has {', '.join(self.tasks)}."
-            raise error
+            raise unknown("task", task, self.tasks, hint=f"Run {self.result.id} has {', '.join(self.tasks)}.")
         return task
 
     def _documents(self, texts: Sequence[str | Document], task: str) -> list[Document]:

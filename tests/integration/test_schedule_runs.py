@@ -155,7 +155,7 @@ def test_weights_given_by_hand_count(pair: Make, registry: Any, tmp_path: Path) 
         ({"schedule": "sequentail"}, "sequentail"),
         ({"schedule": "sequential", "schedule_options": {"lamda": 1.0}}, "It takes: lambda."),
         ({"schedule_options": {"lambda": 1.0}}, "It takes none."),
-        ({"schedule": "sequential", "schedule_options": {"lambda": -1.0}}, "must be a number between 0"),
+        ({"schedule": "sequential", "schedule_options": {"lambda": -1.0}}, "of lambda is -1; it must be at least 0"),
         ({"loss_weights": {"third": 2.0}}, "third"),
     ],
 )
