@@ -37,7 +37,7 @@ class RunFields(TypedDict, total=False):
     tokens: int | None
     tokens_like: str | None
     lr: float | None
-    init_from: Place | None
+    init_from: str | None
     freeze_shared: bool
     batch_tokens: int
     micro_batch: int | None
