@@ -61,6 +61,9 @@ class RunConfig:
     tolerate: tuple[str, ...] = option(
         (), DATA, "KIND", "leave faulty lines of a kind out of a corpus; recorded", identity="given", contract="elsewhere"
     )
+    shots: int | None = option(
+        None, DATA, "K", "at most K training documents of each task, drawn by seed", unset="all", identity="given"
+    )
     max_length: int | None = option(
         None, DATA, "TOKENS", "longest window, with special tokens", unset="from the data", low=16, identity="always"
     )
@@ -75,6 +78,17 @@ class RunConfig:
     # Larger rates leave the range of a float in the first update; 1 is far too large already.
     lr: float | None = option(
         None, TRAINING, "RATE", "peak learning rate", unset="what the heads ask for", low=0, most=1000, hint="Try 0.001."
+    )
+    init_from: str | None = option(
+        None,
+        TRAINING,
+        "RUN",
+        "start from a finished run's shared weights (its id or folder)",
+        identity="given",
+        place="run",
+    )
+    freeze_shared: bool = option(
+        False, TRAINING, "", "train heads and private adapters alone; not parameter-matched", identity="given"
     )
     batch_tokens: int = option(2048, TRAINING, "N", "marked tokens that an update holds, to within one example")
     micro_batch: int | None = option(None, TRAINING, "N", "padded tokens of a micro-batch", unset="searched", identity="never")

@@ -18,14 +18,14 @@ from typing import TYPE_CHECKING, Any
 
 from bench.api.tracker import RunInfo
 from bench.config import RunConfig, run_id
-from bench.data import faults, leaks
+from bench.data import faults, leaks, shots
 from bench.errors import BenchError, DivergedError, Interrupted, OutOfMemory, RunStateError
 from bench.invariants import checkpoint as checkpoints
 from bench.modeling.noise import import_heavy
 from bench.registry import Registry
 from bench.reporting import Reporter, SilentReporter
 from bench.results.invariants import BatchReport
-from bench.results.layout import CHECKPOINTS, JOURNAL, PLAN, RESULT
+from bench.results.layout import ADAPTERS, CHECKPOINTS, JOURNAL, PLAN, RESULT
 from bench.results.lock import RunLock
 from bench.results.store import find_run, read_result, write_result
 from bench.steps import base as base_step
@@ -34,6 +34,7 @@ from bench.steps import corpora as corpora_step
 from bench.steps import finish, gates
 from bench.steps import plan as plan_step
 from bench.steps import resume as resume_step
+from bench.steps import start as start_step
 from bench.steps import teachers as teachers_step
 from bench.steps.conclude import conclude
 from bench.steps.context import Clock, Planned, RunContext
@@ -108,10 +109,14 @@ def run(
         with clock("imports"):
             import_heavy()
         refuse_misfit(parts, config, registry)
+        start = start_step.find_start(config, parts)
         stack.enter_context(current(resolve_device(config.device)))
         with clock("data"):
             console.step("reading corpora")
             sources = stack.enter_context(corpora_step.read_corpora(parts.tasks, config))  # 4
+            if start is not None:
+                start, sources = start_step.held_against(start, sources, config, registry)
+                parts = replace(parts, start=start)
             terminologies = processes.main_first(
                 lambda: concepts_step.open_terminologies(parts.tasks, sources, config, console)
             )
@@ -205,6 +210,8 @@ def resolved_facts(
         **({"adjusted": adjusted} if adjusted else {}),
         **({"concepts": names} if names else {}),
         **({"teacher": [one.identity() for one in teachers]} if teachers else {}),
+        **({"init_from": parts.start.facts()} if parts.start is not None else {}),
+        **({"shots": {name: shots.facts(one.corpus) for name, one in sources.items()}} if config.shots is not None else {}),
     }
 
 
@@ -246,6 +253,11 @@ def plan(
         for message in (leaks.notice(name, one.corpus.leaks), faults.notice(name, one.corpus.left_out)):
             if message:
                 console.warn(message)
+    if parts.start is not None and parts.start.unread:
+        console.warn(
+            f"Of what {parts.start.result.id} was trained on, {', '.join(parts.start.unread)} cannot be read again: whether "
+            "documents of it stand in dev or test is not known, which the result records."
+        )
     told = plan_step.describe(config, ident, parts, data, device, budget, parity)
     return Planned(config, facts, ident, folder, parts, data, device, budget, parity, told, terminologies or {}, teachers)
 
@@ -322,6 +334,8 @@ def train_and_score(run: RunContext, found: checkpoints.Checkpoint | None) -> Ou
         console.step("loading the base model")
         base, weights = processes.main_first(lambda: base_step.load_base(parts, data, folder, planned.device, console.warn))
         model = base_step.attach(base, parts, data, config, planned.device)
+        if parts.start is not None:
+            model.adapted.load_shared(parts.start.folder / ADAPTERS)
         teachers_step.teach(model, planned)
         trainer = make_trainer(planned, model, processes)
         recount(planned, trainer)
@@ -407,7 +421,13 @@ def make_trainer(planned: Planned, model: Any, processes: Processes | None = Non
         lr=float(planned.facts["lr"]),
         micro_batch=config.micro_batch or config.batch_tokens,
         pad=corpora_step.pad_id(planned.parts.model.folder()),
-        shape=Shape(row.frozen, row.products, spec.layers, spec.hidden_size),
+        shape=Shape(
+            row.frozen,
+            row.products,
+            spec.layers,
+            spec.hidden_size,
+            frozenset(task for task in data if not model.adapted.learning(task)),
+        ),
         loss_weighting=config.loss_weighting,
         merging=config.gradients,
         seed=config.seed,

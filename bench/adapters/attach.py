@@ -41,6 +41,8 @@ def attach(
         wrong = f"trains {hidden[0]!r}, which trained() does not name or no submodule holds"
     if wrong:
         raise UsageError(f"The module of {architecture.name!r} {wrong}.", f"Run 'bench check {architecture.name}'.")
+    if budget.frozen:
+        module.freeze_shared()
     return module
 
 

@@ -187,6 +187,10 @@ def save_and_load(arm: BaseArchitecture, bench: Workbench) -> str:
     expect(not foreign, f"save wrote {named(foreign)}; wanted safetensors, JSON and text, nothing that could run")
     odd = same(model.state(), other.state())
     expect(not odd, f"written and read again, {named(odd)} differ")
+    third, shared = build(arm, bench, seed=3), other.shared()
+    third.load_shared(folder)
+    odd = [name for name in same(model.state(), third.state()) if model.component(name) in shared]
+    expect(not odd, f"of what tasks share, written and read by itself, {named(odd)} differ")
     model.eval()
     other.eval()
     with torch.no_grad():

@@ -28,6 +28,8 @@ def request(kind: StudyKind) -> Request:
         "sets": {"sets": {"both": TASKS, "one": TASKS[:1]}},
         "grid": {"grid": {"rank": [8, 16]}},
         "quantizers": {"quantizers": {"none": None, "rtn": "after"}},
+        "targets": {"targets": TASKS[1:]},
+        "shots": {"shots": (2, 4)},
     }
     for what in kind.takes:
         asked = replace(asked, **given[what])  # type: ignore[arg-type]
@@ -70,7 +72,7 @@ def determinism(kind: StudyKind, bench: Workbench) -> str:
     expect(not twice, f"the key {named(twice)} stands in the plan twice")
     seeds = {run.seed for run in runs}
     expect(seeds == {3, 4}, f"the runs have the seeds {sorted(seeds)}; wanted 3 and 4, as they were asked for")
-    early = [run.key for place, run in enumerate(runs) if run.after is not None and run.after not in keys[:place]]
+    early = [run.key for place, run in enumerate(runs) if set(run.waits_for) - set(keys[:place])]
     expect(not early, f"{named(early)} takes its budget from a run that does not stand before it in the plan")
     return f"{len(runs)} runs"
 

@@ -45,6 +45,7 @@ class ParityRow(ArmParameters):
         passes: task to passes of the base model.
         frozen: weights of the base model's linear layers that are not trained, and what the arm itself adds and freezes.
         facts: what the module says of how the budget was spent.
+        notes: what a reader should know of it.
     """
 
     groups: Mapping[str, int]
@@ -52,6 +53,7 @@ class ParityRow(ArmParameters):
     passes: Mapping[str, int]
     frozen: int
     facts: Mapping[str, Any]
+    notes: tuple[str, ...] = ()
 
     @property
     def body(self) -> int:
@@ -145,7 +147,8 @@ def check(
             or the rule does not hold; it names the smallest N that works for every arm.
     """
     own = next(one for one in arms if one.name == arm)
-    group = [one for one in arms if one is own or (own.group is not None and one.group == own.group)]
+    claimed = None if budget.frozen else own.group  # no arm trains as many parameters as one of which a part is frozen
+    group = [one for one in arms if one is own or (claimed is not None and one.group == claimed)]
     counts: dict[str, ParityRow] = {}
     uncounted: dict[str, str] = {}
     problem: str | None = None
@@ -153,6 +156,7 @@ def check(
         try:
             # An arm that solves its ranks is built at the fewest parameters it can have; `_broken` says what it needs.
             asked = replace(budget, strict=False) if isinstance(one, Architecture) else budget
+            asked = asked if one is own else replace(asked, shared_ranks={})
             counts[one.name] = _on_meta(one, tasks, asked, backbone, heads)
             _refuse_base(one, counts[one.name].groups)
         except Exception as error:  # an arm is a plugin's code: whatever it raises says that it cannot be counted
@@ -179,9 +183,9 @@ def check(
             hint = f"The smallest that works for every arm is --rank {smallest}."
         raise InvariantError("parity", f"{problem}.", hint)
     return ParityReport(
-        status=UNMATCHED if own.group is None else "held" if budget.strict else "waived",
+        status=UNMATCHED if claimed is None else "held" if budget.strict else "waived",
         arm=arm, rule=RULE, holds=problem is None, waived=not budget.strict, problem=problem, rows=rows,
-        plan=counts[arm].facts, notes=_notes(counted, tasks), uncounted=uncounted, group=own.group,
+        plan=counts[arm].facts, notes=(*_notes(counted, tasks), *counts[arm].notes), uncounted=uncounted, group=claimed,
     )  # fmt: skip
 
 
@@ -224,11 +228,11 @@ def _on_meta(
         model = attach(architecture, base, tasks, budget)
         made = {task: _head(make) for task, make in heads.items()}
         groups = count(model, made)
-    trained = {id(parameter) for task in tasks for parameter in model.trainable(task).values()}
+    trained = {id(parameter) for task in tasks for parameter in model.learning(task).values()}
     tables = {id(m.weight) for m in model.backbone.modules() if isinstance(m, torch.nn.Embedding)}
     active, products = {}, {}
     for task in tasks:
-        used = {id(p): p.numel() for p in model.trainable(task).values()}
+        used = {id(p): p.numel() for p in model.learning(task).values()}
         active[task] = sum(used.values()) + groups.get(_HEAD + task, 0)
         products[task] = active[task] - sum(size for key, size in used.items() if key in tables)
     frozen = [one for one in budget.linears if id(model.backbone.get_submodule(one.name).weight) not in trained]
@@ -239,8 +243,14 @@ def _on_meta(
         arm=architecture.name, groups=groups, adapters=total - of_heads - fusion, fusion=fusion, heads=of_heads, total=total,
         active=active, products=products, passes={task: model.passes(task) for task in tasks},
         frozen=sum(one.inputs * one.outputs for one in frozen) + added, ranks=dict(model.ranks()), facts=model.facts(),
-        ratio=1.0, ratio_all=1.0,
+        ratio=1.0, ratio_all=1.0, notes=(_still(model),) if budget.frozen else (),
     )  # fmt: skip
+
+
+def _still(model: ArchitectureModule) -> str:
+    """What is frozen of what the arm would train, in words."""
+    sizes = {name: sum(p.numel() for p in parts) for name, parts in model.components().items() if name in model.frozen}
+    return f"Frozen is what tasks share: {', '.join(f'{name} {size:,}' for name, size in sizes.items())} parameters."
 
 
 def _refuse_base(architecture: BaseArchitecture, counted: Mapping[str, int]) -> None:
@@ -268,7 +278,7 @@ def _head(make: Callable[[], nn.Module]) -> nn.Module:
 def _compared(rows: Sequence[ParityRow]) -> tuple[ParityRow, ...]:
     """The rows with their ratios to the largest."""
     largest, largest_all = max(row.body for row in rows), max(row.total for row in rows)
-    return tuple(replace(row, ratio=row.body / largest, ratio_all=row.total / largest_all) for row in rows)
+    return tuple(replace(row, ratio=row.body / largest if largest else 1.0, ratio_all=row.total / largest_all) for row in rows)
 
 
 def _broken(

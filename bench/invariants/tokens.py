@@ -109,7 +109,9 @@ class Tally:
         self._handle.remove()
 
 
-def operations(positions: int, longest: int, frozen: int, trained: int, passes: int, layers: int, hidden: int) -> int:
+def operations(
+    positions: int, longest: int, frozen: int, trained: int, passes: int, layers: int, hidden: int, backward: bool = True
+) -> int:
     """Floating-point operations of a training step's forward and backward pass.
 
     A frozen weight costs 2 forward and 2 backward (its input's gradient), a trained one 2 and 4; attention costs
@@ -123,7 +125,9 @@ def operations(positions: int, longest: int, frozen: int, trained: int, passes: 
         passes: of the base model.
         layers: transformer layers.
         hidden: hidden size.
+        backward: whether gradients go back through the base model; they do not where heads alone are trained.
 
     Source: Kaplan et al. 2020, arXiv 2001.08361, section 2.1.
     """
-    return passes * positions * (4 * frozen + 6 * trained // max(passes, 1) + 12 * layers * longest * hidden)
+    weights, attention = (4, 12) if backward else (2, 4)
+    return passes * positions * (weights * frozen + 6 * trained // max(passes, 1) + attention * layers * longest * hidden)

@@ -3,12 +3,12 @@
 from __future__ import annotations
 
 import hashlib
-from collections.abc import Container, Mapping, Sequence
+from collections.abc import Container, Iterable, Mapping, Sequence
 
 from bench.api.data import Document, Leak
 
 
-def repeated_texts(splits: Mapping[str, Sequence[Document]], published: Container[str] = ()) -> tuple[Leak, ...]:
+def repeated_texts(splits: Mapping[str, Iterable[Document]], published: Container[str] = ()) -> tuple[Leak, ...]:
     """Documents whose text, but for blanks and case, stands in an earlier split.
 
     Args:

@@ -169,6 +169,7 @@ def _quantize(
 def _result(run: RunContext, trainer: Trainer, progress: Progress, scoring: Scoring, evaluated: Evaluated) -> Result:
     planned, stages, at_best = run.planned, evaluated.stages, evaluated.at_best
     config, data, parts = planned.config, planned.data, planned.parts
+    start = parts.start
     last: Stage = "quantized" if "quantized" in stages else "trained"
     name, first = next(iter(data.items()))
     metric = first.task.metadata.primary_metric
@@ -208,10 +209,12 @@ def _result(run: RunContext, trainer: Trainer, progress: Progress, scoring: Scor
         git=git(),
         waivers=config.waive,
         matched=planned.parity.matched,
-        synthetic=any(one.corpus.synthetic for one in data.values()),
+        synthetic=any(one.corpus.synthetic for one in data.values()) or (start is not None and start.result.synthetic),
         leaks={name: leaks.as_json(one.corpus.leaks) for name, one in data.items() if one.corpus.leaks},
         left_out=planned.plan["left_out"],
         adjusted=planned.plan["adjusted"],
+        init_from={} if start is None else {**planned.facts["init_from"], **start.as_json()},
+        shots=dict(planned.facts.get("shots", {})),
         plan=read_as(Plan, {key: planned.plan[key] for key in ("budget", "data", "estimate", "model", "quantizer")}, "plan"),
         training=Training(
             evaluations=tuple(progress.evaluations), best=progress.best, stopped=progress.stopped,

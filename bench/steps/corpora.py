@@ -16,7 +16,7 @@ from bench import user_cache
 from bench.api.data import SPLITS, Corpus
 from bench.api.task import Task
 from bench.config import RunConfig
-from bench.data import leaks
+from bench.data import leaks, shots
 from bench.data.content import class_of, code_digest, documents_digest, tokenizer_digest
 from bench.data.spans import tidied_corpus
 from bench.data.windows import special_tokens
@@ -77,6 +77,8 @@ def read_corpora(tasks: Mapping[str, Task], config: RunConfig) -> Iterator[dict[
             found = leaks.leaks_of(corpus)
             if not config.allow_leak:
                 leaks.refuse(folder, found)
+            if config.shots is not None:
+                corpus = shots.few(corpus, config.shots, config.seed)
             synthetic = own is None or corpus.synthetic
             sources[name] = Source(replace(corpus, synthetic=synthetic, leaks=found), folder, synthetic)
         yield sources

@@ -16,6 +16,7 @@ from bench.invariants.batch import cpu_limit, search
 from bench.reporting import Reporter
 from bench.results.invariants import BatchReport, SmokeReport
 from bench.results.layout import QUANTIZED
+from bench.steps.base import parameter_budget
 from bench.steps.context import RunContext
 from bench.steps.corpora import labelled
 from bench.steps.resolve import Parts, level_of
@@ -115,6 +116,8 @@ def settle_batch(
         "architecture": parts.architecture.name,
         "levels": {name: level_of(task, heads[name]) for name, task in parts.tasks.items()},
         "rank": config.rank,
+        "shared_ranks": parameter_budget(config, parts).shared_ranks,
+        "frozen": config.freeze_shared,
         "tasks": {name: (head.name, head.state()) for name, head in heads.items()},
         "files": {name: str(task.file) for name, task in parts.tasks.items() if task.file is not None},
         "rows": rows,

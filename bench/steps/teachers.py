@@ -21,6 +21,7 @@ from bench.sealed import digest
 from bench.steps.base import kept_quantized
 from bench.steps.resolve import Parts, level_of, resolve
 from bench.steps.resume import stored_config
+from bench.steps.start import Start
 
 if TYPE_CHECKING:
     from bench.steps.context import Planned
@@ -91,6 +92,8 @@ def _teacher(folder: Path, parts: Parts, registry: Registry) -> Teacher:
         "architecture": own.architecture.name,
         "levels": {name: level_of(task, own.heads[name]) for name, task in own.tasks.items()},
         "rank": config.rank,
+        "shared_ranks": Start(folder, result).shared_ranks(own.model.spec.linears) if config.init_from else {},
+        "frozen": False,
         "tasks": {name: (one["head"], one["state"]) for name, one in saved.items()},
         "files": {name: str(task.file) for name, task in own.tasks.items() if task.file is not None},
         "hidden": own.model.spec.hidden_size,

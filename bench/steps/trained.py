@@ -27,6 +27,7 @@ from bench.steps.corpora import pad_id, read_corpora, refuse_past_table
 from bench.steps.finish import Scoring
 from bench.steps.resolve import Parts, resolve
 from bench.steps.resume import stored_config
+from bench.steps.start import Start
 
 if TYPE_CHECKING:
     from torch import nn
@@ -207,6 +208,8 @@ def load_trained(folder: Path, registry: Registry, stage: Stage, device: str | N
     parts = resolve(config, registry)
     if stage == "quantized" and not parts.quantizes:
         raise UsageError(f"Run {result.id} quantized nothing: it has the stage 'trained' alone.", "Leave stage out.")
+    if config.init_from is not None:  # it has the ranks of the run that it began with
+        parts = replace(parts, start=Start(folder, result))
     import_heavy()
     resolved = result.config["resolved"]
     where = Device(resolve_device(device or str(resolved["device"])), str(resolved["precision"]))

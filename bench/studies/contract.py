@@ -105,6 +105,8 @@ _READ: Mapping[str, Callable[[Result], Any]] = {
     "leaks": _leaks,
     "left_out": _left_out,
     "adjusted": _adjusted,
+    "shots": lambda result: result.config.get("shots") or "all",
+    "init_from": lambda result: result.config.get("resolved", {}).get("init_from", {}).get("recipe", "none"),
     "synthetic": lambda result: result.synthetic,
 }
 _CONFIG = {n: option.default for n, option in OPTIONS.items() if n not in _READ and option.compared("choice", "control")}

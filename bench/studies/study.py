@@ -79,14 +79,17 @@ class Study:
 
     def ready(self, run: StudyRun) -> bool:
         """Whether all that a run needs is finished."""
-        return run.after is None or self[run.after].run is not None
+        return all(self[key].run is not None for key in run.waits_for)
 
     def config_of(self, run: StudyRun) -> RunConfig:
-        """The whole configuration of a run; one that is not `ready` has no budget yet."""
-        if run.like is None or not self.ready(run):
-            return run.config
-        key, colon, task = run.like.partition(":")
-        return replace(run.config, tokens_like=f"{self[key].run}{colon}{task}")
+        """The whole configuration of a run; one that is not `ready` has no budget, or no start, yet."""
+        config = run.config
+        if not self.ready(run):
+            return config
+        if run.like is not None:
+            key, colon, task = run.like.partition(":")
+            config = replace(config, tokens_like=f"{self[key].run}{colon}{task}")
+        return config if run.start is None else replace(config, init_from=self[run.start].run)
 
     def forget_missing(self) -> list[str]:
         """Takes finished runs whose folders are gone as not begun, and returns their keys."""
@@ -232,7 +235,9 @@ def _changes(kept: Study, planned: Study) -> str:
 
 
 def _run(record: Mapping[str, Any], source: str) -> StudyRun:
-    config = from_mapping(record["config"], source)
+    config, start = from_mapping(record["config"], source), record.get("start")
+    if start is not None:
+        config = replace(config, init_from=None)
     config = config if record["like"] is None else replace(config, tokens_like=None)
     run: StudyRun = read_as(StudyRun, {**record, "config": config})
     return run

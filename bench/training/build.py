@@ -57,8 +57,8 @@ def rebuilt(spec: Mapping[str, Any], registry: Registry, device: Device) -> Task
 
     Args:
         spec: ``base`` (folder), ``quantizer`` (name, or None where the folder is plain), ``architecture``, ``levels``,
-            ``rank``, ``tasks`` (task to head name and state), ``files`` (task to the file that it was made from, if it was),
-            ``hidden``, ``seed``.
+            ``rank``, ``shared_ranks`` and ``frozen`` (as in `ParameterBudget`), ``tasks`` (task to head name and state),
+            ``files`` (task to the file that it was made from, if it was), ``hidden``, ``seed``.
         registry: the plugins.
         device: where and in what precision.
     """
@@ -69,7 +69,8 @@ def rebuilt(spec: Mapping[str, Any], registry: Registry, device: Device) -> Task
         base = load_backbone(Path(spec["base"]), base_dtype(architecture, device.dtype), device.name)
     else:
         base = registry.get("quantizers", spec["quantizer"]).load(Path(spec["base"]), device.dtype, device.name)
-    budget = ParameterBudget(spec["rank"], adapted_linears(base), strict=False)
+    shared = {name: tuple(ranks) for name, ranks in spec["shared_ranks"].items()}
+    budget = ParameterBudget(spec["rank"], adapted_linears(base), False, shared_ranks=shared, frozen=spec["frozen"])
     heads = restored_heads(spec, registry)
     return build_model(base, architecture, budget, heads, int(spec["hidden"]), spec["seed"], device.name)
 

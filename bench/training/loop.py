@@ -74,12 +74,14 @@ class Shape:
         active: task to the trained parameters that its batches multiply with.
         layers: transformer layers.
         hidden: hidden size.
+        forward: tasks of which heads alone are trained, so that no gradient goes back through the base model.
     """
 
     frozen: int
     active: Mapping[str, int]
     layers: int
     hidden: int
+    forward: frozenset[str] = frozenset()
 
 
 @dataclass(frozen=True)
@@ -306,8 +308,9 @@ class Trainer:
                 entry.padded += positions - marked
                 shape, whole = self.shape, longest + adapted.virtual_tokens
                 entry.flops += operations(
-                    whole * len(part), whole, shape.frozen, shape.active[task], passes, shape.layers, shape.hidden
-                )
+                    whole * len(part), whole, shape.frozen, shape.active[task], passes, shape.layers, shape.hidden,
+                    backward=task not in shape.forward,
+                )  # fmt: skip
                 count += 1
             self.shared.take(task)
             losses[task] = total

@@ -43,6 +43,7 @@ def test_flags_as_they_are_spelt_arrive() -> None:
         "--concepts=a=n", "--concepts=b=o", "--concept-language=GER",
         "--concept-sources=MSH", "--concept-sources=ICD10", "--schedule=s", "--schedule-option=k=2", "--schedule-option=l=3e1",
         "--teacher=r", "--teacher=q",
+        "--shots=8", "--init-from=r", "--freeze-shared",
     ]  # fmt: skip
     config = configure(words)
     expected = RunConfig(
@@ -53,6 +54,7 @@ def test_flags_as_they_are_spelt_arrive() -> None:
         allow_leak=True, study="s", tolerate=("a", "b"), concepts={"a": "n", "b": "o"}, concept_language="GER",
         concept_sources=("MSH", "ICD10"), schedule="s", schedule_options={"k": 2.0, "l": 30.0},
         teacher=("r", "q"),
+        shots=8, init_from="r", freeze_shared=True,
     )  # fmt: skip
     assert config == expected
     assert configure(["--loss-weight", "a=2", "--loss-weight", "b=0.5"]).loss_weights == {"a": 2.0, "b": 0.5}

@@ -5,6 +5,8 @@ from __future__ import annotations
 import contextlib
 import io
 import json
+import re
+import shutil
 import signal
 import subprocess
 import sys
@@ -20,11 +22,15 @@ from bench.api.study import Cost, StudyRun
 from bench.cli import main
 from bench.cli.parser import Parser, parse
 from bench.cli.study import configure, planned_study
+from bench.errors import ContractError, LeakError
 from bench.launchers import Job, JobOutcome
 from bench.registry import load
 from bench.results.schema import Result
 from bench.results.store import read_result
+from bench.studies.arms import read_runs
+from bench.studies.contract import differences, refuse
 from bench.studies.finished import judged
+from bench.studies.request import study_kind
 from bench.studies.scheduler import drive
 from bench.studies.study import Study, find_study
 
@@ -230,6 +236,54 @@ def test_transfer_from_plan_to_matrix(corpora: dict[str, Path], tmp_path: Path) 
     both = next(r for k, r in results.items() if {one["task"], one["partner"]} == set(r.scores)).scores[one["task"]].trained
     metric = study.verdict["metrics"][one["task"]]
     assert one["at_own"]["difference"] == pytest.approx(both[metric] - own[metric])
+
+
+def test_unseen_from_plan_to_verdict(corpora: dict[str, Path], tmp_path: Path) -> None:
+    typed = words(corpora, *TASKS, tokens=600)
+    typed[typed.index("ncbi-disease") - 1] = "--source"
+    typed[typed.index("bc2gm") - 1] = "--target"
+    del typed[typed.index("--micro-batch") : typed.index("--micro-batch") + 2]  # the probe's child freezes as the run does
+    study, results, ran, told = run_here(tmp_path, "unseen", *typed, "--shots", "6", "--shots", "3", "--seeds", "1")
+    assert ran == ["source-s0", "bc2gm-3-fresh-s0", "bc2gm-6-fresh-s0", "bc2gm-3-target-s0", "bc2gm-6-target-s0"]
+    assert set(results["source-s0"].scores) == {"ncbi-disease", "bc5cdr"}
+    for count in (3, 6):
+        target, fresh = (results[f"bc2gm-{count}-{role}-s0"] for role in ("target", "fresh"))
+        assert target.init_from["run"] == results["source-s0"].id
+        assert target.shots == fresh.shots  # the very same documents
+        assert target.shots["bc2gm"]["documents"] == count
+        assert (target.matched, fresh.matched) == (False, True)
+        flops = [one.invariants.tokens.tasks["bc2gm"].flops for one in (target, fresh)]
+        assert flops[0] < 0.6 * flops[1]
+    assert study.verdict is not None
+    assert [(c["target"], c["shots"], c["kind"]) for c in study.verdict["comparisons"]] == [
+        ("bc2gm", 3, "unresolved"), ("bc2gm", 6, "unresolved"),
+    ]  # fmt: skip
+    for c in study.verdict["comparisons"]:
+        assert c["gain"]["difference"] == pytest.approx(c["from_sources"] - c["fresh"])
+    assert [one["field"] for one in study.verdict["differences"]] == ["waivers"]
+    assert not told
+    kind = study_kind("unseen", load())
+    assert [s.subject for s in kind.statements(study.verdict)] == ["bc2gm, 3 documents", "bc2gm, 6 documents"]
+    assert [row[:2] for row in kind.tables(study.verdict)[0].rows] == [("bc2gm", 3), ("bc2gm", 6)]
+    # With other runs of the sort, `bench compare` refuses what trains fewer parameters unless that is allowed.
+    frozen = read_runs([str(study["bc2gm-3-target-s0"].run), str(study["bc2gm-3-fresh-s0"].run)], tmp_path)[0]
+    with pytest.raises(ContractError, match="parameters"):
+        refuse(differences([run.facts for run in frozen], ("init_from", "freeze_shared"), ("waivers",)), ("init_from",))
+
+
+def test_a_source_whose_text_is_in_the_targets_test_is_refused_early(corpora: dict[str, Path], tmp_path: Path) -> None:
+    changed = tmp_path / "bc2gm"
+    shutil.copytree(corpora["bc2gm"], changed)
+    sentence = max((corpora["bc5cdr"] / "train.tsv").read_text().split("\n\n"), key=len).strip()
+    with (changed / "test.tsv").open("a") as file:
+        file.write(re.sub(r"\t\S+$", "\tO", sentence, flags=re.MULTILINE) + "\n\n")
+    typed = words({**corpora, "bc2gm": changed}, "bc5cdr", "bc2gm")
+    typed[typed.index("bc2gm") - 1] = "--target"
+    out = io.StringIO()
+    with contextlib.redirect_stderr(out):
+        code = main(["study", "unseen", *typed, "--shots", "3", "--seeds", "1", "--out", str(tmp_path / "runs")])
+    assert code == LeakError.exit_code
+    assert "(train of bc5cdr and test)" in out.getvalue()
 
 
 def test_a_run_that_fails_leaves_the_others_and_blocks_its_own(corpora: dict[str, Path], tmp_path: Path) -> None:
