@@ -20,6 +20,7 @@ DATA = Group("data", identity="content")
 BUDGET = Group("budget (one of them; a default of each task's own otherwise)", contract="elsewhere")
 TRAINING = Group("training")
 TOGETHER = Group("several tasks at once", identity="given")
+TAUGHT = Group("a teacher", identity="given")
 MACHINE = Group("machine", contract="control")
 PLACE = Group("where it goes", identity="never")
 
@@ -60,6 +61,9 @@ class RunConfig:
     tolerate: tuple[str, ...] = option(
         (), DATA, "KIND", "leave faulty lines of a kind out of a corpus; recorded", identity="given", contract="elsewhere"
     )
+    shots: int | None = option(
+        None, DATA, "K", "at most K training documents of each task, drawn by seed", unset="all", identity="given"
+    )
     max_length: int | None = option(
         None, DATA, "TOKENS", "longest window, with special tokens", unset="from the data", low=16, identity="always"
     )
@@ -74,6 +78,17 @@ class RunConfig:
     # Larger rates leave the range of a float in the first update; 1 is far too large already.
     lr: float | None = option(
         None, TRAINING, "RATE", "peak learning rate", unset="what the heads ask for", low=0, most=1000, hint="Try 0.001."
+    )
+    init_from: str | None = option(
+        None,
+        TRAINING,
+        "RUN",
+        "start from a finished run's shared weights (its id or folder)",
+        identity="given",
+        place="run",
+    )
+    freeze_shared: bool = option(
+        False, TRAINING, "", "train heads and private adapters alone; not parameter-matched", identity="given"
     )
     batch_tokens: int = option(2048, TRAINING, "N", "marked tokens that an update holds, to within one example")
     micro_batch: int | None = option(None, TRAINING, "N", "padded tokens of a micro-batch", unset="searched", identity="never")
@@ -102,11 +117,19 @@ class RunConfig:
     gradients: Literal["plain", "pcgrad"] = option(
         "plain", TOGETHER, "NAME", "the tasks' gradients: plain adds them up, pcgrad projects those in conflict"
     )
-    schedule: str = option("joint", TOGETHER, "NAME", "order of the tasks: joint, sequential or a plugin's")
+    schedule: str = option("joint", TOGETHER, "NAME", "order of training: joint, sequential, curriculum, distill or a plugin's")
     schedule_options: Mapping[str, float] = option(
         {}, TOGETHER, "OPTION=N", "a number that the schedule takes", unset="the schedule's own", low=0,
         flag="--schedule-option", example="lambda=10",
     )  # fmt: skip
+
+    teacher: tuple[str, ...] = option(
+        (),
+        TAUGHT,
+        "RUN",
+        "a finished run that the schedule learns from (its id or folder), one for each task at most",
+        place="run",
+    )
 
     device: str = option("auto", MACHINE, "NAME", "cpu, cuda, cuda:N or auto")
     precision: Literal["auto", "fp32", "bf16"] = option(

@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 import errno
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Iterator, Mapping
+from contextlib import contextmanager
 
 _SHOWN = 5
 
@@ -145,6 +146,23 @@ class Interrupted(BenchError):
     """The run was asked to stop and saved a checkpoint first (SIGINT, SIGTERM, `--max-hours`)."""
 
     exit_code = 130
+
+
+@contextmanager
+def storable(place: object, hint: str = "Make room.") -> Iterator[None]:
+    """Tells in one line why a file or a folder cannot be written.
+
+    Args:
+        place: the file or folder, as the user is to see it.
+        hint: the next move.
+
+    Raises:
+        StorageError: the system refused.
+    """
+    try:
+        yield
+    except OSError as error:
+        raise StorageError(f"{place} cannot be written: {error.strerror or error}.", hint) from None
 
 
 def out_of_memory(error: BaseException) -> bool:

@@ -12,7 +12,7 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import Any, Literal
 
-from bench.errors import StorageError
+from bench.errors import storable
 
 Kind = Literal["models", "encoded", "linkers", "concepts", "hashes", "trials"]
 HELD: Mapping[Kind, str] = {
@@ -43,14 +43,9 @@ def private(kind: Kind) -> Path:
         StorageError: it cannot be made.
     """
     found = folder(kind)
-    try:
+    with storable(shown(kind), "Make room, or set XDG_CACHE_HOME to another folder."):
         found.mkdir(parents=True, exist_ok=True)
         found.chmod(0o700)
-    except OSError as error:
-        raise StorageError(
-            f"{shown(kind)} cannot be written: {error.strerror or error}.",
-            "Make room, or set XDG_CACHE_HOME to another folder.",
-        ) from None
     return found
 
 

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import warnings
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Collection, Iterable, Mapping, Sequence
 from copy import copy
 from math import sqrt
 from pathlib import Path
@@ -46,7 +46,9 @@ def lora_model(
         UsageError: the architecture declares what cannot be, or the backbone lacks a layer.
     """
     fusion = fusion_parameters(architecture, _hidden_size(backbone))
-    plan = solve_ranks(architecture, tasks, budget.linears, budget.rank, fusion, refuse=budget.strict)
+    plan = solve_ranks(
+        architecture, tasks, budget.linears, budget.rank, fusion, refuse=budget.strict, shared=budget.shared_ranks
+    )
     return (kind or AdaptedModel)(backbone, architecture, tasks, plan, base_name=budget.base_name)
 
 
@@ -171,6 +173,11 @@ class AdaptedModel(ArchitectureModule, nn.Module):
             used.add(FUSION)
         return {name: parameter for name, parameter in self._trainable.items() if naming.component(name) in used}
 
+    def shared(self) -> tuple[str, ...]:
+        """The shared adapters and the fusion."""
+        adapters = (name for name, ranks in self.plan.adapters.items() if ranks.adapter.role == "shared")
+        return (*adapters, *(() if self.fusion is None else (FUSION,)))
+
     def components(self) -> dict[str, list[nn.Parameter]]:
         """Every adapter by its name, and ``fusion`` with whatever it holds by now, for it may grow in its forward."""
         return super().components() | ({} if self.fusion is None else {FUSION: list(self.fusion.parameters())})
@@ -204,18 +211,15 @@ class AdaptedModel(ArchitectureModule, nn.Module):
         if fusion := {name.removeprefix(f"{FUSION}."): t for name, t in state.items() if naming.component(name) == FUSION}:
             save_file(fusion, folder / FUSION_WEIGHTS, metadata={"format": "pt"})
 
-    def load(self, folder: Path) -> None:
-        """Reads what `save` wrote.
-
-        Raises:
-            RunStateError: a file is missing or damaged, or its tensors are not those of this model.
-        """
+    def read(self, folder: Path, components: Collection[str]) -> dict[str, Tensor]:
+        """What `save` wrote of some adapters, and of the fusion."""
         state: dict[str, Tensor] = {}
         for adapter in self.plan.adapters:
-            state |= {naming.from_peft(adapter, name): t for name, t in read_tensors(folder / adapter / WEIGHTS).items()}
-        if self.fusion is not None:
+            if adapter in components:
+                state |= {naming.from_peft(adapter, name): t for name, t in read_tensors(folder / adapter / WEIGHTS).items()}
+        if FUSION in components:
             state |= {f"{FUSION}.{name}": tensor for name, tensor in read_tensors(folder / FUSION_WEIGHTS).items()}
-        self.load_state(state)
+        return state
 
     def _activate(self, names: Sequence[str]) -> None:
         # PEFT's own set_adapter flips requires_grad and is some thirty times slower; this is the one place that goes around it.

@@ -93,19 +93,6 @@ class RankPlan:
         """Parameters of all adapters and the fusion."""
         return self.fusion_parameters + sum(a.parameters for a in self.adapters.values())
 
-    @property
-    def deviation(self) -> float:
-        """(total - budget) / budget."""
-        return self.total / self.budget - 1
-
-    @property
-    def shared_part(self) -> float:
-        """Share of the adapters' parameters that all tasks share."""
-        sizes = Counter[str]()
-        for ranks in self.adapters.values():
-            sizes[ranks.adapter.role] += ranks.parameters
-        return sizes["shared"] / sizes.total()
-
     def as_json(self) -> dict[str, Any]:
         """JSON-able, as the result stores it."""
         return {
@@ -167,6 +154,7 @@ def solve_ranks(
     fusion_parameters: int = 0,
     *,
     refuse: bool = True,
+    shared: Mapping[str, Sequence[int]] | None = None,
 ) -> RankPlan:
     """Ranks for every adapter, nearest to the budget and with the shared part near one half.
 
@@ -180,6 +168,7 @@ def solve_ranks(
         budget_rank: the budget N; N·S parameters.
         fusion_parameters: what the arm's fusion takes of the budget.
         refuse: False gives rank 1 everywhere where that is too much already (the invariant is waived).
+        shared: the ranks of shared adapters where another run has fixed them; private ones then take what is left.
 
     Raises:
         InvariantError: rank 1 everywhere already is too much; it names the smallest N that works.
@@ -201,10 +190,18 @@ def solve_ranks(
             f"The smallest that works for {architecture.name} is --rank {smallest}.",
         )
     numbers = Counter[str](adapter.role for adapter in adapters)
-    roles = _split(numbers, linears, budget, budget - fixed)
+    if shared:
+        chosen: dict[str, Sequence[int]] = {one.name: shared[one.name] for one in adapters if one.role == "shared"}
+        rest = budget - fixed - sum(_cost(linears, ranks) for ranks in chosen.values())
+        if numbers["private"]:
+            each = _fill(linears, numbers["private"], rest, budget)
+            chosen |= {one.name: each for one in adapters if one.role == "private"}
+    else:
+        roles = _split(numbers, linears, budget, budget - fixed)
+        chosen = {one.name: roles[one.role] for one in adapters}
     solved = {
-        adapter.name: AdapterRanks(adapter, tuple(zip(linears, roles[adapter.role], strict=True)), architecture.variant.dora)
-        for adapter in adapters
+        one.name: AdapterRanks(one, tuple(zip(linears, chosen[one.name], strict=True)), architecture.variant.dora)
+        for one in adapters
     }
     active: dict[str, int] = {}
     for task in tasks:

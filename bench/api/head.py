@@ -158,12 +158,14 @@ class Head(Part):
 
 if TYPE_CHECKING:
     _Module = nn.Module
-else:  # torch is imported by the subclasses' own modules, not here
+else:  # torch is imported where a subclass is made, not here
     _Module = object
 
 
 class HeadModule(_Module):
     """The trainable half. Subclasses inherit from this and `torch.nn.Module`, in that order.
+
+    `bench.heads.lazy.Module` stands for the latter in a file that imports no torch.
 
     A batch holds ``input_ids``, ``attention_mask`` (batch, seq), ``first``, ``last`` and ``word_mask`` (batch, words), and what
     the head's `collate` made. Once a task's windows have all been seen, updates also have ``noise`` (batch,), a seed for each
@@ -178,6 +180,14 @@ class HeadModule(_Module):
             batch: as above.
         """
         raise NotImplementedError
+
+    def choices(self, hidden: Tensor, batch: Batch) -> Tensor | None:
+        """Scores before the softmax where the loss is the cross-entropy of choices among classes, (positions, classes).
+
+        There is a row for each supervised position of the batch, in a fixed order. None, the default: the loss is none of such
+        choices, so that no other model's outputs can stand in gold's place.
+        """
+        return None
 
     def predict(self, hidden: Tensor, batch: Batch) -> list[Any]:
         """One prediction a window, for `Head.decode`; no gradient is needed."""

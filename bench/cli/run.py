@@ -87,11 +87,11 @@ def _run(args: argparse.Namespace) -> int:
         say(dump({"plan": outcome.plan} if args.dry_run else {"result": path, "headline": outcome.headline}))
     elif outcome.result_path is not None:
         from bench.cli.result import explanation, headline, next_commands
-        from bench.results.store import read_json
+        from bench.results.store import read_result
 
-        result = read_json(outcome.result_path)
+        result = read_result(outcome.result_path.parent)
         reporter.blank()
-        say("\n".join([headline(outcome.headline, bool(result["synthetic"])), *explanation(result)]))
+        say("\n".join([headline(outcome.headline, result.synthetic), *explanation(result)]))
         say(next_commands(outcome.result_path.parent))
     return 0
 

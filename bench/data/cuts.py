@@ -1,10 +1,10 @@
-"""How a document becomes windows (sentences, the whole text, or its query with each passage), and they a document again."""
+"""Cuts a document into windows (sentences, the whole text, or its query with each passage), and joins their predictions."""
 
 from __future__ import annotations
 
 from bisect import bisect_left
 from collections import Counter
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 from dataclasses import replace
 from typing import Any
 
@@ -13,9 +13,6 @@ from bench.api.head import Cut, Window
 from bench.data.spans import tidied
 from bench.data.windows import assign, special_tokens, tokenized, windows, words
 from bench.errors import UsageError
-
-Range = tuple[int, int]
-"""First word and end, exclusive."""
 
 
 def cut(document: Document, tokenizer: Any, max_length: int, how: Cut) -> tuple[list[Window], list[Document], Counter[str]]:
@@ -28,8 +25,8 @@ def cut(document: Document, tokenizer: Any, max_length: int, how: Cut) -> tuple[
         how: see `bench.api.head.Cut`.
 
     Returns:
-        The windows; the gold of each, as a document without text; and what is lost: annotations that lie in no single window
-        (``window``), and windows that leave text out (``truncated``; none where sentences are packed).
+        The windows; the gold of each, as a document without text; and counts of annotations that lie in no single window
+        (``window``) and of windows with text cut off (``truncated``; none where sentences are packed).
 
     Raises:
         UsageError: `max_length` leaves no room beside the special tokens.
@@ -79,17 +76,12 @@ def cut(document: Document, tokenizer: Any, max_length: int, how: Cut) -> tuple[
     return made, gold, +lost
 
 
-def joined(
-    document: Document,
-    found: Sequence[Annotation],
-    link: Callable[[Document, Sequence[Mention]], Sequence[Mention]] = lambda document, mentions: mentions,
-) -> Document:
+def joined(document: Document, found: Sequence[Annotation]) -> Document:
     """What the windows of a document say, as one document without text.
 
     Args:
-        document: with its text, for `link` and for white space in mentions, which is treated as in gold.
+        document: with its text, for white space in mentions, which is treated as in gold.
         found: of all its windows. A judgement named ``#n`` is about the document's passage n.
-        link: fills in concepts.
     """
     found = tidied(found, document.text)
     mentions = {a for a in found if isinstance(a, Mention)}
@@ -99,7 +91,7 @@ def joined(
     return Document(
         document.id,
         "",
-        tuple(link(document, in_order(tuple(mentions)))),
+        in_order(tuple(mentions)),
         tuple(sorted(relations, key=lambda r: (r.source, r.target, r.label))),
         tuple(Judgement(named.get(name, name), j.score, j.chosen) for name, j in sorted(judgements.items())),
         document.passages,
@@ -107,7 +99,7 @@ def joined(
 
 
 def shared(sizes: Sequence[int], room: int) -> list[int]:
-    """How many tokens of one or two texts are kept: of two that are too long together, each has half unless it needs less."""
+    """Tokens to keep of one or two texts: of two that are too long together, each gets half, or all if it needs less."""
     if sum(sizes) <= room:
         return list(sizes)
     if len(sizes) == 1:
@@ -117,16 +109,16 @@ def shared(sizes: Sequence[int], room: int) -> list[int]:
 
 
 def separator(tokenizer: Any) -> list[int]:
-    """What stands between a query and a passage: the tokenizer's separator, or a blank line where it has none."""
+    """Token ids between a query and a passage: the tokenizer's separator, or a blank line where it has none."""
     token = getattr(tokenizer, "sep_token_id", None)
     if token is not None:
         return [int(token)]
-    found: list[int] = tokenizer("\n\n", add_special_tokens=False)["input_ids"]
-    return found
+    ids: list[int] = tokenizer("\n\n", add_special_tokens=False)["input_ids"]
+    return ids
 
 
 def _parts(document: Document, how: Cut) -> list[tuple[list[Fragment], Fragment]]:
-    """The texts of each window, and the characters that it is answerable for."""
+    """For each window the ranges of text that it reads, and the range that its predictions are about."""
     if how == "whole":
         everything = (0, len(document.text))
         return [([everything], everything)]

@@ -1,4 +1,4 @@
-"""Loads backbones: frozen, without a pooler, with linear layers that LoRA gradients flow through."""
+"""Loads backbones: frozen, without a pooler, with dense linear layers, so that gradients reach LoRA's weights."""
 
 from __future__ import annotations
 
@@ -16,13 +16,14 @@ from bench.api.model import LinearShape
 from bench.api.part import Requirement
 from bench.errors import BenchError, MissingError, UsageError, out_of_memory
 from bench.modeling.files import WEIGHTS, weight_files
+from bench.modeling.packed import dense_state
 from bench.modeling.spec import natural, quantization, read_config
 
 if TYPE_CHECKING:
     import torch
     from torch import Tensor, nn
 
-# They warn on import about kernels of other machines.
+# They warn on import about kernels for other hardware.
 _NOISY = ("torchao", "torch.utils._pytree")
 _AGAIN = "Copy the folder again from where the model came from."
 _NUMBERED = re.compile(r"(?:^|\.)\d+\.")
@@ -31,9 +32,9 @@ _NUMBERED = re.compile(r"(?:^|\.)\d+\.")
 def load_backbone(folder: Path, dtype: torch.dtype, device: str) -> nn.Module:
     """The backbone of a model folder, as `AutoModel` gives it, without a pooler and frozen.
 
-    Folders with GPTQ or AWQ weights are read too: the stored integers, scales and zero points become dense `nn.Linear`
-    weights of `dtype`, exactly those that a 4-bit kernel would multiply with, so that memory while computing is that of a
-    dense model while the disk holds 4 bits. No code that comes with a model is ever run.
+    Folders with GPTQ or AWQ weights are read too: stored integers, scales and zero points become dense `nn.Linear` weights of
+    `dtype`, the same values that a 4-bit kernel multiplies with. In memory the model is then dense, on disk it has 4 bits.
+    Code that comes with a model is never run.
 
     Args:
         folder: a model folder; safetensors only.
@@ -41,19 +42,16 @@ def load_backbone(folder: Path, dtype: torch.dtype, device: str) -> nn.Module:
         device: ``cpu`` or ``cuda``.
 
     Returns:
-        The backbone in evaluation mode; switching to training is the caller's.
+        The backbone in evaluation mode.
 
     Raises:
-        UsageError: not a folder of safetensors, weights that do not belong to its configuration, or a model that
-            transformers has no class for.
+        UsageError: the folder has no safetensors, the weights do not fit its configuration, or transformers has no class for
+            the model.
     """
     packed = quantization(folder, read_config(folder))
+    state = read_state(folder)
     if packed:
-        from bench.modeling.packed import dense_state
-
-        state = dense_state(folder, packed, dtype)
-    else:
-        state = read_state(folder)
+        state = dense_state(state, folder, packed, dtype)
     return from_state(folder, state, dtype).to(device)
 
 
@@ -69,10 +67,10 @@ def read_state(folder: Path) -> dict[str, Tensor]:
 
 
 def from_state(folder: Path, state: Mapping[str, Tensor], dtype: torch.dtype) -> nn.Module:
-    """A frozen backbone on the CPU with the configuration of `folder` and the given tensors, pooler and heads left out.
+    """A frozen backbone on the CPU with the configuration of `folder` and the given tensors, without pooler and heads.
 
     Raises:
-        UsageError: a tensor of the backbone is missing, has another shape, or is no number that a weight could be.
+        UsageError: a tensor of the backbone is missing, has another shape, or holds values that are not finite.
     """
     config, model_class = _classes(folder)
     with usable(folder, "The weights or config.json of"), random_state_kept():
@@ -94,11 +92,11 @@ def from_state(folder: Path, state: Mapping[str, Tensor], dtype: torch.dtype) ->
 
 
 def save_backbone(backbone: nn.Module, folder: Path) -> None:
-    """Writes a backbone's weights as they are now, with its configuration, so that `AutoModel` loads the folder.
+    """Writes a backbone's current weights and its configuration, so that `AutoModel` loads the folder.
 
     Args:
         backbone: dense, as `load_backbone` gives it.
-        folder: made where it is not there.
+        folder: made if it is missing.
     """
     from safetensors.torch import save_file
 
@@ -106,20 +104,20 @@ def save_backbone(backbone: nn.Module, folder: Path) -> None:
     tensors = {name: tensor.detach().cpu().contiguous() for name, tensor in backbone.state_dict().items()}
     save_file(tensors, folder / WEIGHTS, metadata={"format": "pt"})
     config = copy(cast(Any, backbone).config)
-    config.dtype = next(backbone.parameters()).dtype  # which may be another than the one it was loaded in
+    config.dtype = next(backbone.parameters()).dtype  # may differ from the dtype it was loaded in
     config.save_pretrained(folder)
 
 
 def _finite(tensor: Tensor) -> bool:
-    low, high = tensor.aminmax()  # one pass, and no copy; both are NaN where anything is
+    low, high = tensor.aminmax()  # one pass without a copy; both are NaN if any value is
     return bool(low.isfinite() and high.isfinite())
 
 
 def meta_backbone(folder: Path) -> nn.Module:
-    """The same modules on the ``meta`` device: shapes without memory, for counting before anything is loaded.
+    """The backbone on the ``meta`` device: shapes without memory, to count parameters before anything is loaded.
 
     Raises:
-        UsageError: a model that transformers has no class for.
+        UsageError: transformers has no class for the model.
     """
     import torch
 
@@ -147,18 +145,18 @@ def freeze(model: nn.Module) -> nn.Module:
 
 
 def adapted_linears(backbone: nn.Module) -> tuple[LinearShape, ...]:
-    """Every linear layer inside the numbered transformer layers, attention and MLP alike.
+    """Every linear layer inside the numbered transformer layers, of attention and MLP.
 
-    Quantized layers count with the shape they stand for. Names, shapes and order are those of `ModelSpec.linears`.
+    Quantized layers have the shape of the dense layer. Names, shapes and order are those of `ModelSpec.linears`.
     """
     from torch import nn
 
-    found = (
+    linears = (
         LinearShape(name, int(module.in_features), int(module.out_features))
         for name, module in backbone.named_modules()
         if _NUMBERED.search(name) and (isinstance(module, nn.Linear) or _quantized(module))
     )
-    return tuple(sorted(found, key=lambda s: natural(s.name)))
+    return tuple(sorted(linears, key=lambda s: natural(s.name)))
 
 
 def _quantized(module: nn.Module) -> bool:
@@ -166,7 +164,7 @@ def _quantized(module: nn.Module) -> bool:
 
 
 def load_tokenizer(folder: Path) -> Any:
-    """The fast tokenizer of a model folder, a transformers `PreTrainedTokenizerFast`; code of its own is never run.
+    """The fast tokenizer of a model folder, a transformers `PreTrainedTokenizerFast`; code that comes with it is never run.
 
     Raises:
         UsageError: there is none, or it cannot give character offsets.
@@ -191,7 +189,7 @@ def load_tokenizer(folder: Path) -> Any:
         if not tokenizer.is_fast:
             raise UsageError(f"The tokenizer of {folder} gives no character offsets; a fast one (tokenizer.json) is wanted.")
         if tokenizer.pad_token_id is None:
-            tokenizer.pad_token = tokenizer.eos_token or tokenizer.unk_token  # the mask hides what stands there
+            tokenizer.pad_token = tokenizer.eos_token or tokenizer.unk_token  # any token will do: padding is masked
         tried = tokenizer("A trial, 1 of 2.", return_offsets_mapping=True, verbose=False)
         if not all(0 <= start <= end <= 16 for start, end in tried["offset_mapping"]):
             raise UsageError(f"The tokenizer of {folder} gives character offsets outside the text.", save)
@@ -199,7 +197,7 @@ def load_tokenizer(folder: Path) -> Any:
 
 
 def _classes(folder: Path) -> tuple[Any, Any]:
-    """The configuration and the backbone's class; what concerns quantizing is taken out of the former."""
+    """The configuration, without its quantization part, and the backbone's class."""
     config, mapping = _configuration(folder)
     try:
         with quiet():
@@ -210,7 +208,7 @@ def _classes(folder: Path) -> tuple[Any, Any]:
 
 
 def _configuration(folder: Path) -> tuple[Any, Any]:
-    """The configuration, and the mapping that has the backbone's class, which a tokenizer alone need not have imported."""
+    """The configuration, and transformers' mapping to backbone classes; a tokenizer alone needs no import of the class."""
     from transformers import AutoConfig
     from transformers.models.auto.modeling_auto import MODEL_MAPPING
 
@@ -242,7 +240,7 @@ def _no_pooler(model_class: Any) -> dict[str, bool]:
 
 @contextlib.contextmanager
 def random_state_kept() -> Iterator[None]:
-    """Puts Python's, numpy's and torch's random states and torch's default dtype back when the block ends."""
+    """Restores the random states of Python, numpy and torch, and torch's default dtype, when the block ends."""
     import random
 
     import numpy as np
@@ -261,15 +259,17 @@ def random_state_kept() -> Iterator[None]:
 
 @contextlib.contextmanager
 def usable(path: Path, what: str, hint: str = _AGAIN) -> Iterator[None]:
-    """Tells in one line why transformers, tokenizers or safetensors cannot use what a user gave; keeps them quiet.
+    """Turns any error of transformers, tokenizers or safetensors into a `UsageError` of one line; keeps them quiet.
+
+    They have dozens of exceptions for a folder that is not as they expect.
 
     Args:
-        path: of what is read.
-        what: stands before the path in the message.
+        path: the file or folder that is read.
+        what: begins the message, before the path.
         hint: the next move.
 
     Raises:
-        UsageError: whatever they raise: each has dozens of exceptions for a folder that is not as they expect.
+        UsageError: for any exception but out of memory and those of bench.
     """
     try:
         with quiet():
@@ -287,7 +287,7 @@ def _unusable(path: Path, what: str, error: Exception, hint: str) -> UsageError:
 
 @contextlib.contextmanager
 def quiet() -> Iterator[None]:
-    """Keeps transformers' reports and progress bars off the console while the block runs."""
+    """Keeps transformers' messages and progress bars off the console while the block runs."""
     from transformers.utils import logging as reports
 
     level, bar = reports.get_verbosity(), reports.is_progress_bar_enabled()

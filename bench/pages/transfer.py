@@ -1,4 +1,4 @@
-"""What training together gave a task, in runs that no study of transfer compared."""
+"""The gain of a task from training together, for runs that are no study of transfer."""
 
 from __future__ import annotations
 
@@ -10,7 +10,7 @@ from bench.pages.figures import figure_of
 
 
 def transfer(evidence: Evidence) -> Figure | None:
-    """Gain of training a task with others over training it alone, by what it was trained with."""
+    """Gain of training a task with others over training it alone; None where no run has such a pair."""
     scores: dict[tuple[str, tuple[str, ...], str], list[float]] = {}
     used: list[Run] = []
     for run in evidence.runs:

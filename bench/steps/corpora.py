@@ -16,11 +16,11 @@ from bench import user_cache
 from bench.api.data import SPLITS, Corpus
 from bench.api.task import Task
 from bench.config import RunConfig
-from bench.data import leaks
+from bench.data import leaks, shots
 from bench.data.content import class_of, code_digest, documents_digest, tokenizer_digest
 from bench.data.spans import tidied_corpus
 from bench.data.windows import special_tokens
-from bench.errors import DataError, StorageError, UsageError
+from bench.errors import DataError, UsageError, storable
 from bench.reporting import Reporter
 from bench.results.layout import CORPUS
 from bench.steps.resolve import Parts
@@ -31,6 +31,8 @@ if TYPE_CHECKING:
 
     from bench.training.model import TaskData
 
+SHORTEST = 16
+"""Tokens of the shortest window, the least that ``--max-length`` takes."""
 SEED = 2015
 """Synthetic corpora are the same for every seed of a run; a run's seed moves initialisation and order."""
 
@@ -75,6 +77,8 @@ def read_corpora(tasks: Mapping[str, Task], config: RunConfig) -> Iterator[dict[
             found = leaks.leaks_of(corpus)
             if not config.allow_leak:
                 leaks.refuse(folder, found)
+            if config.shots is not None:
+                corpus = shots.few(corpus, config.shots, config.seed)
             synthetic = own is None or corpus.synthetic
             sources[name] = Source(replace(corpus, synthetic=synthetic, leaks=found), folder, synthetic)
         yield sources
@@ -105,12 +109,12 @@ def keep_synthetic(sources: Mapping[str, Source], folder: Path, console: Reporte
             aside = target.with_name(f".{name}.writing")
             shutil.rmtree(aside, ignore_errors=True)
             try:
-                shutil.copytree(source.folder, aside)
-                shutil.rmtree(target, ignore_errors=True)
-                aside.rename(target)
-            except OSError as error:
+                with storable(target):
+                    shutil.copytree(source.folder, aside)
+                    shutil.rmtree(target, ignore_errors=True)
+                    aside.rename(target)
+            finally:
                 shutil.rmtree(aside, ignore_errors=True)
-                raise StorageError(f"{target} cannot be written: {error.strerror or error}.", "Make room.") from None
 
 
 def _alike(source: Path, copy: Path) -> bool:
@@ -137,7 +141,12 @@ def encode(parts: Parts, sources: Mapping[str, Source], config: RunConfig, conso
     tokenizer = load_tokenizer(parts.model.folder())
     framing = framing_ids(parts.model.folder(), tokenizer)
     refuse_past_table(parts.model.name, "padding and special tokens", max(framing, default=-1), rows)
-    most, tokenizing = parts.model.spec.max_length, tokenizer_digest(tokenizer)
+    most, tokenizing = text_positions(parts), tokenizer_digest(tokenizer)
+    if (beside := parts.architecture.virtual_tokens) and (config.max_length or 0) > most:
+        console.warn(
+            f"--max-length is {most}, not {config.max_length}: {parts.architecture.name} takes {beside} of the "
+            f"{parts.model.spec.max_length} positions of {parts.model.name}."
+        )
     data = {}
     for name, task in parts.tasks.items():
         corpus = sources[name].corpus
@@ -168,13 +177,20 @@ def encode(parts: Parts, sources: Mapping[str, Source], config: RunConfig, conso
     return data
 
 
-@contextmanager
-def storable(path: Path) -> Iterator[None]:
-    """Tells in one line why a file cannot be written."""
-    try:
-        yield
-    except OSError as error:
-        raise StorageError(f"{path} cannot be written: {error.strerror or error}.", "Make room.") from None
+def text_positions(parts: Parts) -> int:
+    """Tokens of a window that the base model takes at most, beside what the architecture puts there.
+
+    Raises:
+        UsageError: the architecture leaves less than the shortest window that can be asked for.
+    """
+    whole, beside = parts.model.spec.max_length, parts.architecture.virtual_tokens
+    if beside and whole - beside < SHORTEST:
+        raise UsageError(
+            f"{parts.architecture.name} takes {beside} positions of {parts.model.name}, which has {whole}; "
+            f"text needs {SHORTEST} at least.",
+            "Take another architecture or a base model with a longer input.",
+        )
+    return whole - beside
 
 
 def pad_id(folder: Path) -> int:

@@ -2,21 +2,21 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
-import numpy as np
-
-from bench.api.data import Document, Mention
+from bench.api.data import Document
+from bench.data.batches import evenly
 from bench.data.concepts import ConceptDictionary
 from bench.evaluation import class_thresholds, thresholds
 from bench.evaluation.funnel import Funnel
 from bench.evaluation.statistics import with_intervals
 from bench.evaluation.thresholds import Thresholds
+from bench.naming import flatten
 from bench.results.layout import ADAPTERS, PREDICTIONS, predictions_name
-from bench.results.schema import pick
+from bench.results.scores import FlatScores, score_of
 from bench.results.statistics import Statistics, write_statistics
 from bench.results.store import write_json, write_predictions
 from bench.steps.concepts import TaskLinking
@@ -84,22 +84,17 @@ class Scoring:
         """
         from bench.evaluation.predict import predict
 
-        one, handed = self.data[task], list[Document]()
+        one = self.data[task]
 
-        def accept(documents: Sequence[Document]) -> Sequence[Document]:
-            handed[:] = documents
+        def finish(documents: Sequence[Document]) -> Sequence[Document]:
             if one.head.floor is not None:
                 if choose:
                     self.thresholds[task] = self.chosen(task, split, documents)
                 documents = self.thresholds.get(task, Thresholds()).accept(documents)
-            if concepts:
-                self.prepare_links(task, split, documents)
-            return documents
+            return self.linked(task, split, documents) if concepts else documents
 
-        link = self.link_of(task) if concepts else _unlinked
         see = None if funnel is None else funnel.see
-        found = predict(model, task, one, split, self.device, self.pad, link, self.padded, accept=accept, see=see)
-        return replace(found, handed=tuple(handed))
+        return predict(model, task, one, split, self.device, self.pad, self.padded, finish=finish, see=see)
 
     def chosen(self, task: str, split: str, handed: Sequence[Document]) -> Thresholds:
         """The thresholds that suit what a head hands over for a split, which is dev."""
@@ -107,23 +102,15 @@ class Scoring:
         found = thresholds.choose(one.corpus[split], handed)
         return replace(found, classes=class_thresholds.choose(one.corpus[split], handed, one.task))
 
-    def link_of(self, task: str) -> Callable[[Document, Sequence[Mention]], Sequence[Mention]]:
-        """What fills in the concepts of a document's mentions; nothing where the corpus has none."""
-        return self.linkings[task].linking.link if task in self.linkings else _unlinked
-
-    def prepare_links(self, task: str, split: str, predicted: Sequence[Document]) -> None:
-        """Tells what links of all the mentions that it will be asked for."""
-        if task in self.linkings:
-            texts = self.data[task].corpus[split]
-            self.linkings[task].linking.prepare(
-                [replace(d, mentions=p.mentions) for d, p in zip(texts, predicted, strict=True)]
-            )
-
     def linked(self, task: str, split: str, predicted: Sequence[Document]) -> tuple[Document, ...]:
-        """Predictions of a split with their concepts filled in."""
-        self.prepare_links(task, split, predicted)
-        link, texts = self.link_of(task), self.data[task].corpus[split]
-        return tuple(replace(d, mentions=tuple(link(text, d.mentions))) for text, d in zip(texts, predicted, strict=True))
+        """Predictions of a split with the concepts of their mentions filled in; as they are where the corpus has none."""
+        if task not in self.linkings:
+            return tuple(predicted)
+        linking, texts = self.linkings[task].linking, self.data[task].corpus[split]
+        linking.prepare([replace(text, mentions=d.mentions) for text, d in zip(texts, predicted, strict=True)])
+        return tuple(
+            replace(d, mentions=tuple(linking.link(text, d.mentions))) for text, d in zip(texts, predicted, strict=True)
+        )
 
     def selects_concepts(self, task: str) -> bool:
         """Whether the selection metric looks at concepts: gold of dev without them scores less than gold. Where it does not,
@@ -151,7 +138,7 @@ class Scoring:
     def selected(self, task: str, split: str, documents: Sequence[Document]) -> float:
         """The selection metric of predictions on a split."""
         one = self.data[task]
-        return pick(one.task.score(one.corpus[split], documents), one.task.metadata.selects_by) or 0.0
+        return score_of(flatten(one.task.score(one.corpus[split], documents)), one.task.metadata.selects_by) or 0.0
 
     def selection(self, model: TaskModel, step: int) -> dict[str, float]:
         """Each task's selection metric on dev after an update, and their mean as ``mean``."""
@@ -162,7 +149,7 @@ class Scoring:
         values = {name: self.selected(name, "dev", predicted[name].documents) for name in self.data}
         return values | {"mean": sum(values.values()) / len(values)}
 
-    def stage(self, model: TaskModel, stage: str, split: str, step: int | None = None) -> dict[str, dict[str, Any]]:
+    def stage(self, model: TaskModel, stage: str, split: str, step: int | None = None) -> dict[str, FlatScores]:
         """Task to its scores with intervals; predictions (offsets and labels) and their statistics are saved beside the result.
 
         Args:
@@ -203,13 +190,13 @@ class Scoring:
         one = self.data[task]
         return one.task.statistics(one.corpus[split], predicted)
 
-    def scores(self, task: str, rows: Sequence[Mapping[str, float]]) -> dict[str, Any]:
+    def scores(self, task: str, rows: Sequence[Mapping[str, float]]) -> FlatScores:
         """Official scores of statistics, with document-clustered intervals."""
         one = self.data[task]
         names = dict.fromkeys(path.rpartition(".")[2] for path in (one.task.metadata.primary_metric, "f1"))
         return with_intervals(rows, one.task.summarise, names=tuple(names))
 
-    def baselines(self, task: str) -> dict[str, dict[str, Any]]:
+    def baselines(self, task: str) -> dict[str, FlatScores]:
         """Scores on test of what needs no model: a dictionary of the training mentions, where mentions are to be found."""
         one = self.data[task]
         if not one.head.finds_mentions:
@@ -217,10 +204,6 @@ class Scoring:
         dictionary = ConceptDictionary(one.task.unlinked).fit(one.corpus["train"])
         predicted = [Document(d.id, "", dictionary.annotate(d)) for d in one.corpus["test"]]
         return {"dictionary": self.scores(task, self.statistics(task, "test", predicted))}
-
-
-def _unlinked(document: Document, mentions: Sequence[Mention]) -> Sequence[Mention]:
-    return mentions
 
 
 def save_trained(model: TaskModel, data: Mapping[str, TaskData], folder: Path, chosen: Mapping[str, Thresholds]) -> None:
@@ -244,8 +227,7 @@ def dev_states(
 
     states = []
     for name, one in data.items():
-        count = len(one.splits["dev"])
-        chosen = np.unique(np.linspace(0, count - 1, min(count, max(1, ERROR_WINDOWS // len(data)))).round().astype(int))
+        chosen = evenly(len(one.splits["dev"]), max(1, ERROR_WINDOWS // len(data)))
         states += hidden_states(model, name, one, chosen.tolist(), "dev", device, pad)
     return states
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from copy import deepcopy
 from dataclasses import dataclass
-from typing import TypeVar
+from typing import TYPE_CHECKING, TypeVar
 
 from bench import user_cache
 from bench.api.architecture import BaseArchitecture
@@ -21,6 +21,9 @@ from bench.data.phases import checked
 from bench.errors import MissingError, UsageError, unknown
 from bench.modeling.find import BaseModel, find_model
 from bench.registry import Registry
+
+if TYPE_CHECKING:
+    from bench.steps.start import Start
 
 P = TypeVar("P", bound=Part)
 
@@ -40,6 +43,7 @@ class Parts:
         trackers: mirrors of the journal.
         schedule: the order of the tasks.
         schedule_options: every number that it takes.
+        start: the run whose shared weights it begins with; None for most.
     """
 
     tasks: Mapping[str, Task]
@@ -52,6 +56,7 @@ class Parts:
     trackers: tuple[Tracker, ...]
     schedule: Schedule
     schedule_options: Mapping[str, float]
+    start: Start | None = None
 
     def phases(self, shares: Mapping[str, float]) -> tuple[Phase, ...]:
         """The phases of the run; one where all tasks train at once.
@@ -95,17 +100,9 @@ def resolve(config: RunConfig, registry: Registry) -> Parts:
         UsageError: an unknown name.
         MissingError: a part that is not installed, with the command that installs it.
     """
-    if not config.task:
-        raise UsageError("No task was named.", "Add --task NAME; 'bench list tasks' shows them.")
     tasks = named_tasks(config, registry)
     heads = {name: registry.head(task, config.head) for name, task in tasks.items()}
     quantizer = _ready(registry.get("quantizers", config.quant))
-    when: When = config.quant_when or quantizer.when[0]
-    if when not in quantizer.when:
-        raise UsageError(
-            f"Quantizer {quantizer.name!r} cannot be applied with --quant-when {when}, only {' or '.join(quantizer.when)}.",
-            f"Run 'bench show quantizer {quantizer.name}'.",
-        )
     for requirement in _training_needs():
         if not requirement.present():
             raise MissingError(f"Training needs {requirement.module}, which is not installed.", requirement.command)
@@ -121,12 +118,28 @@ def resolve(config: RunConfig, registry: Registry) -> Parts:
         architecture=architecture,
         installed=tuple(registry.get("architectures", e.name).bound(levels) for e in registry.entries("architectures")),
         quantizer=quantizer,
-        when=when,
+        when=when_of(quantizer, config),
         model=model,
         trackers=tuple(trackers),
         schedule=schedule,
         schedule_options=options_of(schedule, config.schedule_options),
     )
+
+
+def when_of(quantizer: Quantizer, config: RunConfig) -> When:
+    """When a run quantizes: as configured, or the first that its quantizer names.
+
+    Raises:
+        UsageError: the quantizer cannot be applied then.
+    """
+    when = config.quant_when or quantizer.when[0]
+    if when not in quantizer.when:
+        said = {"load": "at load, before training", "after": "after training"}
+        raise UsageError(
+            f"The quantizer {quantizer.name!r} cannot be applied {said[when]}, only {said[quantizer.when[0]]}.",
+            f"Run 'bench show quantizer {quantizer.name}'.",
+        )
+    return when
 
 
 def level_of(task: Task, head: Head) -> int:
@@ -197,13 +210,27 @@ def named_tasks(config: RunConfig, registry: Registry) -> dict[str, Task]:
         UsageError: an unknown name, two tasks of one name, or a kind of faulty line that no task of the run can leave out.
         MissingError: a task that is not installed.
     """
+    tasks = tasks_by_name(config.task, registry)
+    return tolerating({name: _ready(task) for name, task in tasks.items()}, config.tolerate)
+
+
+def tasks_by_name(typed: Sequence[str], registry: Registry) -> dict[str, Task]:
+    """Tasks by their names.
+
+    Args:
+        typed: names of tasks, and paths of task files.
+        registry: the plugins.
+
+    Raises:
+        UsageError: an unknown name, or two tasks of one name.
+    """
     tasks: dict[str, Task] = {}
-    for ref in config.task:
-        task = _ready(registry.get("tasks", ref))
+    for ref in typed:
+        task = registry.get("tasks", ref)
         if task.name in tasks:
             raise UsageError(f"Two tasks are named {task.name!r}, the second one {ref}.", "Give one of them another name.")
         tasks[task.name] = task
-    return tolerating(tasks, config.tolerate)
+    return tasks
 
 
 def tolerating(tasks: Mapping[str, Task], kinds: Sequence[str]) -> dict[str, Task]:

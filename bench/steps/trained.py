@@ -8,9 +8,9 @@ from collections import Counter
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
-from bench.api.architecture import BaseArchitecture
+from bench.api.architecture import BaseArchitecture, read_tensors
 from bench.api.data import Corpus, Document
 from bench.api.head import Head
 from bench.config import RunConfig
@@ -27,6 +27,7 @@ from bench.steps.corpora import pad_id, read_corpora, refuse_past_table
 from bench.steps.finish import Scoring
 from bench.steps.resolve import Parts, resolve
 from bench.steps.resume import stored_config
+from bench.steps.start import Start
 from bench.steps.trial import as_loaded
 
 if TYPE_CHECKING:
@@ -135,7 +136,7 @@ class TrainedModel:
         from bench.training.model import TaskData
 
         head, base = self._heads[task], self._parts.model
-        length = int(self.result.extra["plan"]["data"][task]["train"]["max_length"])
+        length = self.result.plan.data[task]["train"].max_length
         encoded = encode_split(documents, head, load_tokenizer(base.folder()), length, aside / f"{GIVEN}.arrow")
         refuse_past_table(base.name, "the texts given", encoded.largest, base.rows)
         corpus = Corpus({GIVEN: documents}, synthetic=False, sha256="")
@@ -146,7 +147,7 @@ class TrainedModel:
             device=self._device,
             pad=pad_id(base.folder()),
             # Batches as in the run: what else is in a batch moves the last digits of a probability.
-            padded=int(self.result.invariants.batch["micro_batch"]),
+            padded=self.result.invariants.batch.micro_batch,
             thresholds=dict(self._thresholds),
         )
 
@@ -154,8 +155,7 @@ class TrainedModel:
         """What links a task's mentions, learned from the run's corpus at the first call; empty where there is nothing."""
         if task not in self._linkings:
             try:
-                linked = task in self.result.extra.get("concepts", {})
-                self._linkings[task] = self._learned_linking(task) if linked else {}
+                self._linkings[task] = self._learned_linking(task) if task in self.result.concepts else {}
             except BenchError as error:
                 warnings.warn(DataWarning(f"Mentions of {task} have no concepts: {error}"), stacklevel=4)
                 self._linkings[task] = {}
@@ -208,6 +208,8 @@ def load_trained(folder: Path, registry: Registry, stage: Stage, device: str | N
     parts = resolve(config, registry)
     if stage == "quantized" and not parts.quantizes:
         raise UsageError(f"Run {result.id} quantized nothing: it has the stage 'trained' alone.", "Leave stage out.")
+    if config.init_from is not None:  # it has the ranks of the run that it began with
+        parts = replace(parts, start=Start(folder, result))
     import_heavy()
     resolved = result.config["resolved"]
     where = Device(resolve_device(device or str(resolved["device"])), str(resolved["precision"]))
@@ -228,26 +230,13 @@ def load_trained(folder: Path, registry: Registry, stage: Stage, device: str | N
         # Where the base's own weights were trained, it is these that were quantized, and there is nothing more to load.
         alone = stage == "quantized" and parts.architecture.trains_base
         architecture = Bare() if alone else parts.architecture
-        model = _built(_base(parts, folder, stage, where), parts, architecture, heads, config, where)
+        model = _built(base_step.finished_base(parts, folder, stage, where), parts, architecture, heads, config, where)
         if not alone:
             model.adapted.load(folder / ADAPTERS)
         for name, path in files.items():
-            _load_head(model, name, path)
+            model.load_head(name, read_tensors(path, f"Weights of the head of {name},"))
     model.eval()
     return TrainedModel(result, folder, stage, config, parts, model, heads, thresholds, where, console)
-
-
-def _base(parts: Parts, folder: Path, stage: Stage, device: Device) -> nn.Module:
-    """The base model as it was when the stage was scored."""
-    from bench.modeling.backbone import load_backbone
-
-    if stage == "trained" and not (parts.quantizes and parts.when == "load"):
-        from bench.training.build import base_dtype
-
-        return load_backbone(parts.model.folder(), base_dtype(parts.architecture, device.dtype), device.name)
-    kept = base_step.kept_quantized(parts.quantizer, folder)
-    dtype = device.dtype if stage == "trained" else parts.quantizer.floor_dtype(device.dtype)
-    return parts.quantizer.load(kept, dtype, device.name)
 
 
 def _built(
@@ -263,21 +252,3 @@ def _built(
 
     budget = base_step.parameter_budget(config, parts)
     return build_model(base, architecture, budget, heads, parts.model.spec.hidden_size, config.seed, device.name)
-
-
-def _load_head(model: TaskModel, task: str, path: Path) -> None:
-    from safetensors.torch import load_file
-
-    try:
-        tensors: dict[str, Any] = load_file(path)
-    except FileNotFoundError:
-        raise RunStateError(f"The head of {task}, {path}, is not there.") from None
-    except Exception as error:  # safetensors raises a class of its own for damaged files
-        raise RunStateError(f"The head of {task}, {path}, cannot be read: {error}.") from None
-    try:
-        model.head(task).load_state_dict(tensors)
-    except RuntimeError:
-        raise RunStateError(
-            f"The saved head of {task} does not fit the head that this version builds.",
-            "Load it with the version that wrote it; result.json names it.",
-        ) from None

@@ -76,7 +76,9 @@ def as_loaded(parts: Parts, precision: str) -> Parts:
     model, spec = parts.model, parts.model.spec
     seen = kept(model)
     if precision == "bf16" and not seen.bf16:
-        raise UsageError(f"{spec.name} ({spec.model_type}) cannot compute in bf16: its own code fails.", "Add --precision fp32.")
+        raise UsageError(
+            f"{spec.name} ({spec.model_type}) cannot compute in bf16: its own code fails.", "Add --precision fp32."
+        )
     loaded = replace(spec, linears=seen.linears, max_length=seen.max_length)
     return replace(parts, model=model.loaded(loaded, seen.rows, seen.unused))
 

@@ -18,6 +18,7 @@ from bench.api.task import Task
 from bench.errors import ContractError, UsageError
 from bench.registry import Registry
 from bench.results.display import change, html_table
+from bench.results.scores import FlatScores
 from bench.results.statistics import Statistics
 from bench.stats.intervals import LEVEL, MINIMUM_SEEDS, Estimate, Measure, align, estimate, scores
 from bench.stats.multiplicity import Floor, SeedSpread, Tally, floor, holm, over_seeds, unequal
@@ -327,8 +328,8 @@ def _share_a_task(arms: Sequence[Arm]) -> None:
     )
 
 
-def _some_scores(runs: Sequence[Run], task: str) -> dict[str, Any]:
-    return next((dict(run.result.scores[task].trained) for run in runs if task in run.result.scores), {})
+def _some_scores(runs: Sequence[Run], task: str) -> FlatScores:
+    return next((run.result.scores[task].trained for run in runs if task in run.result.scores), {})
 
 
 def _notes(arms: Sequence[Arm], fields: Sequence[str], asked: bool) -> list[str]:

@@ -30,13 +30,9 @@ STEPS = 8
 
 
 @pytest.fixture
-def pair(tiny: Make, small_corpus: Path, other_corpus: Path) -> Make:
-    def make(**changes: Any) -> RunConfig:
-        data = {"2015-T14": str(small_corpus), "second": str(other_corpus)}
-        shared = {"task": PAIR, "data": data, "steps": STEPS, "sampling": "uniform", "temperature": 2.0, "lr": 2e-2}
-        return tiny(**(shared | changes))
-
-    return make
+def pair(pair: Make) -> Make:
+    shared = {"steps": STEPS, "sampling": "uniform", "temperature": 2.0, "lr": 2e-2}
+    return lambda **changes: pair(**(shared | changes))
 
 
 @pytest.fixture
