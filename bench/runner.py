@@ -237,6 +237,10 @@ def plan(
     with clock("trial"):
         console.step("trying the base model")
         parts = as_loaded(parts, str(facts["precision"]))
+    if unused := parts.model.unused:
+        console.note(
+            f"No forward pass goes through {len(unused)} linear layers, which get no adapters: {', '.join(unused[:2])}, …"
+        )
     with clock("encoding"):
         data = corpora_step.encode(parts, sources, config, console)
         teachers_step.refuse_unfit(teachers, parts, data)
