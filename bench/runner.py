@@ -351,10 +351,10 @@ def train_and_score(run: RunContext, found: checkpoints.Checkpoint | None) -> Ou
     if processes.main:
         with clock("linking"):  # before the batch search, so that what the linker holds is counted
             linkings = concepts_step.linkings(data, planned.terminologies, parts.model, planned.device.name, console)
-    beside = sum(processes.exchange(gates.resident())[1:])
+    others = sum(processes.exchange(gates.resident())[1:])
 
     def settle() -> tuple[BatchReport, int, checkpoints.Checkpoint | None]:
-        return gates.pass_gates(run, trainer, beside), run.state.micro_batch, found
+        return gates.pass_gates(run, trainer, others), run.state.micro_batch, found
 
     batch, trainer.micro_batch, found = processes.from_main(settle)  # 7
     progress = Progress()

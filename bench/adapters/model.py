@@ -107,7 +107,7 @@ class AdaptedModel(ArchitectureModule, nn.Module):
         self._routes = {task: tuple(tuple(names) for names in architecture.passes(task)) for task in self.tasks}
         _tell_peft(backbone)
         seed = int(torch.randint(2**62, ()).item()) if _device(backbone).type != "meta" else 0
-        with torch.random.fork_rng(devices=[]), _birthplace(backbone):
+        with torch.random.fork_rng(devices=[]), _device_of(backbone):
             torch.default_generator.manual_seed(seed)
             fusion = architecture.fusion(_hidden_size(backbone))
         self.fusion: nn.Module | None = fusion.to(_device(backbone)) if fusion is not None else None
@@ -256,7 +256,7 @@ def _inject(backbone: nn.Module, plan: RankPlan, variant: LoraVariant, dropout: 
     """Wraps the backbone's linears, freezes it, and leaves every adapter active and trainable."""
     names = list(plan.adapters)
     # PEFT draws starting values that are overwritten; the global generator must not notice.
-    with torch.random.fork_rng(devices=[]), _birthplace(backbone), warnings.catch_warnings():
+    with torch.random.fork_rng(devices=[]), _device_of(backbone), warnings.catch_warnings():
         warnings.filterwarnings("ignore", message=".*is_gradient_checkpointing", category=FutureWarning)  # PEFT's, not ours
         first = _config(plan.adapters[names[0]], variant, dropout, base_name)
         model = PeftModel(backbone, first, adapter_name=names[0], autocast_adapter_dtype=True)
@@ -296,7 +296,7 @@ def _device(backbone: nn.Module) -> torch.device:
     return next(backbone.parameters()).device
 
 
-def _birthplace(backbone: nn.Module) -> torch.device:
+def _device_of(backbone: nn.Module) -> torch.device:
     """Where new tensors are made: the CPU, so that they start the same on every device, unless there are to be no values."""
     device = _device(backbone)
     return device if device.type == "meta" else torch.device("cpu")

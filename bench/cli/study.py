@@ -29,7 +29,7 @@ EPILOG = """kinds are parts: 'bench list studies' shows them, 'bench show study 
   show [NAME]     a study of --out, or all of them
 
 All other flags are those of 'bench run'; --seed is the first of the seeds, --max-hours ends the study, every run with a
-checkpoint. The same command again goes on where a study was stopped; finished runs are never repeated.
+checkpoint. The same command again continues a stopped study; finished runs are never repeated.
 
 examples:
   bench study token-control --task ncbi-disease --task bc5cdr --arch A1 --tokens 200000 --seeds 6 --jobs 2

@@ -90,24 +90,24 @@ def _next(tried: dict[int, int | None], low: int, limit: int) -> int:
     return max(low + 1, int(n1 + (AIM * limit - p1) / slope))
 
 
-def cpu_limit(wanted: int | None, resident: int, beside: int = 0) -> int:
+def cpu_limit(wanted: int | None, resident: int, others: int = 0) -> int:
     """The least of the cgroup's limit, the memory available, and `--memory-limit`, in bytes.
 
     Args:
         wanted: `--memory-limit`.
         resident: bytes this process holds already; they count as available to it.
-        beside: bytes that other processes of the run hold; what is available leaves them out already.
+        others: bytes that other processes of the run hold; what is available leaves them out already.
     """
     import psutil
 
     limits = [int(psutil.virtual_memory().available) + resident]
     for path in (Path("/sys/fs/cgroup/memory.max"), Path("/sys/fs/cgroup/memory/memory.limit_in_bytes")):
         try:
-            limits.append(int(path.read_text().strip()) - beside)
+            limits.append(int(path.read_text().strip()) - others)
         except (OSError, ValueError):  # not there, or "max"
             continue
     if wanted is not None:
-        limits.append(wanted - beside)
+        limits.append(wanted - others)
     return min(limits)
 
 

@@ -29,7 +29,7 @@ LINES = 60
 
 
 @dataclass(frozen=True)
-class Run(FinishedRun):
+class ReportedRun(FinishedRun):
     """A finished run of a report.
 
     Args:
@@ -78,7 +78,7 @@ class Evidence:
     """
 
     title: str
-    runs: tuple[Run, ...]
+    runs: tuple[ReportedRun, ...]
     study: Study | None = None
     unfinished: tuple[str, ...] = ()
     held: Held | None = None
@@ -94,7 +94,7 @@ class Evidence:
         """Every task of any run."""
         return tuple(dict.fromkeys(task for run in self.runs for task in run.tasks))
 
-    def of(self, task: str, arm: str | None = None) -> tuple[Run, ...]:
+    def of(self, task: str, arm: str | None = None) -> tuple[ReportedRun, ...]:
         """The runs of a task, or of an arm of it."""
         return tuple(run for run in self.runs if task in run.tasks and arm in (None, run.arm))
 
@@ -132,7 +132,7 @@ def collect(refs: Sequence[str], runs: Path, tasks: Sequence[str] = (), registry
     return of_runs(tuple(folders), chosen, tasks)
 
 
-def rests(runs: Sequence[Run]) -> tuple[tuple[str, ...], bool]:
+def rests(runs: Sequence[ReportedRun]) -> tuple[tuple[str, ...], bool]:
     """The distinct ids of some runs, and whether any of them is on synthetic text."""
     return tuple(dict.fromkeys(run.id for run in runs)), any(run.result.synthetic for run in runs)
 
@@ -162,12 +162,12 @@ def of_runs(folders: Sequence[Path], chosen: Collection[Path] = (), tasks: Seque
     arms = _arms([*results.values()])
     updates = SOME if len(results) > LINES else None
     read = zip(results.items(), arms, strict=True)
-    finished = [Run(folder, result, arm, read_curves(folder, updates)) for (folder, result), arm in read]
+    finished = [ReportedRun(folder, result, arm, read_curves(folder, updates)) for (folder, result), arm in read]
     left = tuple(folder.name for folder in folders if folder not in done)
     return Evidence(_title(finished), _ordered(finished), None, left)
 
 
-def _title(runs: Sequence[Run]) -> str:
+def _title(runs: Sequence[ReportedRun]) -> str:
     if len(runs) == 1:
         return runs[0].id
     tasks = dict.fromkeys(task for run in runs for task in run.tasks)
@@ -192,7 +192,7 @@ def of_study(study: Study, kind: StudyKind) -> Evidence:
     Raises:
         RunStateError: a result is damaged or of another version, or no run has finished.
     """
-    finished: dict[tuple[str, str], Run] = {}
+    finished: dict[tuple[str, str], ReportedRun] = {}
     unfinished = []
     updates = SOME if len(study.runs) > LINES else None
     for entry, label in zip(study.runs, _labels(study.runs, kind), strict=True):
@@ -200,7 +200,7 @@ def of_study(study: Study, kind: StudyKind) -> Evidence:
         if entry.run is None or not (place / RESULT).exists():
             unfinished.append(entry.key)
         else:
-            finished[entry.run, label] = Run(place, read_result(place), label, read_curves(place, updates))
+            finished[entry.run, label] = ReportedRun(place, read_result(place), label, read_curves(place, updates))
     if not finished:
         raise RunStateError(
             f"No run of the study {study.name!r} has finished.", f"'bench study {study.kind}' carries on with it."
@@ -259,7 +259,7 @@ def _plain(value: Any) -> str:
     return "default" if value is None else str(value)
 
 
-def _ordered(runs: Iterable[Run], keep: bool = False) -> tuple[Run, ...]:
+def _ordered(runs: Iterable[ReportedRun], keep: bool = False) -> tuple[ReportedRun, ...]:
     """The runs by arm and seed; with `keep` arms stay in their first order."""
     listed = [*runs]
     order = {arm: i for i, arm in enumerate(dict.fromkeys(run.arm for run in listed))}

@@ -6,7 +6,7 @@ from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from statistics import fmean
 
-from bench.pages.collect import Evidence, Run
+from bench.pages.collect import Evidence, ReportedRun
 from bench.pages.content import Cell, Column, Figure, Mark, Table, shown
 from bench.pages.figures import figure_of
 from bench.pages.tables import hardware, table_of
@@ -30,7 +30,7 @@ class Stage:
         latency: median seconds of one window; None where it was not measured on this model.
     """
 
-    run: Run
+    run: ReportedRun
     task: str
     group: str
     score: float
@@ -38,7 +38,7 @@ class Stage:
     latency: float | None
 
 
-def plain_bytes(run: Run) -> int | None:
+def plain_bytes(run: ReportedRun) -> int | None:
     """Weights of the unquantized base model, in the precision of the run."""
     parameters = run.result.plan.model.parameters
     number = NUMBER.get(str(run.result.resolved("precision")))
@@ -112,7 +112,7 @@ def quantization(evidence: Evidence) -> Table | None:
         Column("bytes", "weights", "bytes"), Column("error", "output error", "score"), Column("rtn_error", "of rtn", "score"),
     )  # fmt: skip
     rows: list[tuple[Cell, ...]] = []
-    rests: list[Run] = []
+    rests: list[ReportedRun] = []
     for run in evidence.runs:
         q = run.result.quantization
         if q.bits_per_weight is None and q.bytes is None:
@@ -141,7 +141,7 @@ def efficiency(evidence: Evidence) -> Table | None:
         Column("device_memory", "device memory", "bytes"), Column("energy", "J per 1,000 tokens", "ratio"),
         Column("counter", "counter"), Column("hardware", "hardware"),
     )  # fmt: skip
-    groups: dict[tuple[str, str, str, str], list[Run]] = {}
+    groups: dict[tuple[str, str, str, str], list[ReportedRun]] = {}
     for run in evidence.runs:
         for stage, task in _measured(run):
             groups.setdefault((run.arm, task, stage, hardware(run)), []).append(run)
@@ -180,17 +180,17 @@ def _cloud(made: Sequence[tuple[Stage, float]]) -> list[Mark]:
     return marks
 
 
-def _measured(run: Run) -> list[tuple[str, str]]:
+def _measured(run: ReportedRun) -> list[tuple[str, str]]:
     """Stages and tasks of which a result tells latency or throughput."""
     told = [stage for stage in ("trained", "quantized") if stage in run.result.efficiency or stage in _throughput(run)]
     return [(stage, task) for stage in told for task in run.tasks]
 
 
-def _throughput(run: Run) -> Mapping[str, float]:
+def _throughput(run: ReportedRun) -> Mapping[str, float]:
     return run.result.training.evaluation_tokens_per_second
 
 
-def _latency(run: Run, stage: str, task: str) -> float | None:
+def _latency(run: ReportedRun, stage: str, task: str) -> float | None:
     return run.result.efficiency.get(stage, Efficiency()).latency.get(task, Latency()).p50
 
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterator, Mapping
 from statistics import fmean
 
-from bench.pages.collect import Evidence, Run, rests
+from bench.pages.collect import Evidence, ReportedRun, rests
 from bench.pages.content import Cell, Column, Figure, Mark, Table, in_words
 from bench.pages.evaluation import last_stage
 from bench.pages.verdicts import mean_mark, spread
@@ -23,7 +23,7 @@ SORTS = {
 def errors(evidence: Evidence) -> Figure | None:
     """Errors by kind as stacked bars: one plot a task, one line an arm."""
     counts: dict[tuple[str, str, str], list[float]] = {}
-    used: list[Run] = []
+    used: list[ReportedRun] = []
     for run, task, kinds in _errors(evidence):
         used.append(run)
         for kind, count in kinds.items():
@@ -117,12 +117,12 @@ def _sorted(evidence: Evidence) -> list[tuple[str, str, str, str, list[float], l
     return [(*key, _shares([one.gold for one in found[key]], "correct"), found[key]) for key in places]
 
 
-def _every(evidence: Evidence) -> Iterator[tuple[Run, str, Errors]]:
+def _every(evidence: Evidence) -> Iterator[tuple[ReportedRun, str, Errors]]:
     every = ((run, task, last_stage(run.result.errors, task)) for run in evidence.runs for task in run.tasks)
     return ((run, task, one) for run, task, one in every if one is not None)
 
 
-def _told(evidence: Evidence) -> list[tuple[Run, str, Mapping[str, Mapping[str, ErrorKinds]]]]:
+def _told(evidence: Evidence) -> list[tuple[ReportedRun, str, Mapping[str, Mapping[str, ErrorKinds]]]]:
     return [(run, task, one.by) for run, task, one in _every(evidence) if one.by]
 
 
@@ -135,7 +135,7 @@ def _mean_share(counts: list[Mapping[str, int]], kind: str) -> float | None:
     return fmean(shares) if shares else None
 
 
-def _errors(evidence: Evidence) -> list[tuple[Run, str, dict[str, int]]]:
+def _errors(evidence: Evidence) -> list[tuple[ReportedRun, str, dict[str, int]]]:
     found = []
     for run, task, one in _every(evidence):
         # What stands in gold is counted there, so that a merged mention counts as often as it was to be found.

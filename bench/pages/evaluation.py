@@ -6,7 +6,7 @@ from collections.abc import Mapping, Sequence
 from statistics import fmean
 from typing import TypeVar
 
-from bench.pages.collect import Evidence, Run, rests
+from bench.pages.collect import Evidence, ReportedRun, rests
 from bench.pages.content import Cell, Column, Figure, Mark, Table, shown
 from bench.results.evidence import Bin, Calibration, Kept
 
@@ -19,7 +19,7 @@ def reliability(evidence: Evidence) -> Figure | None:
     """Share of right answers against confidence, a plot a task; the runs of an arm share bins of equal width and are pooled."""
     bins: dict[tuple[str, str, float], list[Bin]] = {}
     errors: dict[tuple[str, str], list[float]] = {}
-    used: list[Run] = []
+    used: list[ReportedRun] = []
     for run, task, kind, made in _calibrations(evidence):
         used.append(run)
         if (error := made.ece.get("equal_width")) is not None:
@@ -56,7 +56,7 @@ def calibration(evidence: Evidence) -> Table | None:
         Column("brier", "Brier", "score"), Column("risk_area", "risk over coverage", "score"),
     )  # fmt: skip
     rows: list[tuple[Cell, ...]] = []
-    used: list[Run] = []
+    used: list[ReportedRun] = []
     for run, task, kind, made in _calibrations(evidence):
         errors = (made.ece.get("equal_mass"), made.ece.get("equal_width"), made.brier, made.abstention.risk_area)
         rows.append((run.id, run.arm, task, kind, made.predictions, made.right, made.confidence, *errors))
@@ -73,7 +73,7 @@ def abstention(evidence: Evidence) -> Figure | None:
     import numpy as np
 
     lines: dict[tuple[str, str], list[Sequence[Kept]]] = {}
-    used: list[Run] = []
+    used: list[ReportedRun] = []
     for run, task, kind, made in _calibrations(evidence):
         if curve := made.abstention.curve:
             lines.setdefault((f"{task}, {kind}", run.arm), []).append(curve)
@@ -98,7 +98,7 @@ def abstention(evidence: Evidence) -> Figure | None:
     )  # fmt: skip
 
 
-def _calibrations(evidence: Evidence) -> list[tuple[Run, str, str, Calibration]]:
+def _calibrations(evidence: Evidence) -> list[tuple[ReportedRun, str, str, Calibration]]:
     every = ((run, task, last_stage(run.result.calibration, task) or {}) for run in evidence.runs for task in run.tasks)
     return [(run, task, kind, made) for run, task, kinds in every for kind, made in kinds.items()]
 

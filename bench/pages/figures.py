@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 from statistics import fmean
 
-from bench.pages.collect import LINES, Evidence, Run, rests
+from bench.pages.collect import LINES, Evidence, ReportedRun, rests
 from bench.pages.content import Figure, FigureKind, Mark, shown
 from bench.pages.verdicts import Summary, summaries
 from bench.results.display import some
@@ -97,7 +97,7 @@ def parity(evidence: Evidence) -> Figure | None:
 def gradients(evidence: Evidence) -> Figure | None:
     """How often the gradients of two tasks conflicted, by arm."""
     met: dict[tuple[str, str], list[float]] = {}
-    used: list[Run] = []
+    used: list[ReportedRun] = []
     for run in evidence.runs:
         for pair in run.gradients.pairs:
             if pair.conflict_frequency is not None:
@@ -114,9 +114,9 @@ def gradients(evidence: Evidence) -> Figure | None:
     )  # fmt: skip
 
 
-def _by_arm(evidence: Evidence) -> dict[tuple[str, str], list[Run]]:
+def _by_arm(evidence: Evidence) -> dict[tuple[str, str], list[ReportedRun]]:
     """Panel and label to runs; an arm with several sets of tasks has one label for each."""
-    runs_of: dict[tuple[str, str], list[Run]] = {}
+    runs_of: dict[tuple[str, str], list[ReportedRun]] = {}
     sets = {arm: {run.tasks for run in evidence.runs if run.arm == arm} for arm in evidence.arms}
     for run in evidence.runs:
         label = run.arm if len(sets[run.arm]) == 1 else f"{run.arm}: {' + '.join(run.tasks)}"
@@ -124,7 +124,7 @@ def _by_arm(evidence: Evidence) -> dict[tuple[str, str], list[Run]]:
     return runs_of
 
 
-def _mean(runs: Sequence[Run], task: str, what: str, points: int = 40) -> list[tuple[float, float]]:
+def _mean(runs: Sequence[ReportedRun], task: str, what: str, points: int = 40) -> list[tuple[float, float]]:
     """The mean curve of several runs over the tokens that all of them saw."""
     import numpy as np
 
@@ -144,7 +144,7 @@ def _bounds(s: Summary) -> str:
 
 def figure_of(
     evidence: Evidence, name: str, title: str, caption: str, says: str, kind: FigureKind, x: str, y: str,
-    marks: Sequence[Mark], groups: Sequence[str] | None = None, runs: Sequence[Run] | None = None, front: bool = False,
+    marks: Sequence[Mark], groups: Sequence[str] | None = None, runs: Sequence[ReportedRun] | None = None, front: bool = False,
     zero: bool = False,
 ) -> Figure:  # fmt: skip
     """A figure of some runs, by default all; groups are in the order of arms unless `groups` gives another."""

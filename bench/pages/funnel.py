@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 
-from bench.pages.collect import Evidence, Run, rests
+from bench.pages.collect import Evidence, ReportedRun, rests
 from bench.pages.content import Cell, Column, Figure, Table, in_words
 from bench.pages.errors import SORTS
 from bench.pages.evaluation import last_stage
@@ -21,7 +21,7 @@ PIECES = {"1": "1 piece", "2+": "2+ pieces"}
 def funnel(evidence: Evidence) -> Figure | None:
     """Share of gold at each stage, for contiguous and discontiguous mentions: one plot a task, one colour an arm."""
     shares: dict[tuple[str, str, str, str], list[float]] = {}
-    used: list[Run] = []
+    used: list[ReportedRun] = []
     for run, task, sort, group, stages in _told(evidence):
         if sort == "fragments":
             used.append(run)
@@ -58,7 +58,7 @@ def funnel_table(evidence: Evidence) -> Table | None:
         Column("accepted_reached", "accepted", "count"), Column("accepted_share", "share", "score"),
     )  # fmt: skip
     rows: list[tuple[Cell, ...]] = []
-    used: list[Run] = []
+    used: list[ReportedRun] = []
     for run, task, sort, group, stages in _told(evidence):
         used.append(run)
         cells: list[Cell] = []
@@ -74,7 +74,7 @@ def funnel_table(evidence: Evidence) -> Table | None:
     return Table("funnel", "How far gold mentions come", caption, columns, tuple(rows), *rests(used)) if rows else None
 
 
-def _told(evidence: Evidence) -> Iterator[tuple[Run, str, str, str, FunnelStages]]:
+def _told(evidence: Evidence) -> Iterator[tuple[ReportedRun, str, str, str, FunnelStages]]:
     """Run, task, sort and group to stages, all mentions first; groups without a mention are left out."""
     for run in evidence.runs:
         for task in run.tasks:

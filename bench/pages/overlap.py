@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Mapping
 
-from bench.pages.collect import Evidence, Run, rests
+from bench.pages.collect import Evidence, ReportedRun, rests
 from bench.pages.content import Cell, Column, Table, shown
 from bench.results.evidence import SharedText
 
@@ -55,9 +55,9 @@ def flagged(evidence: Evidence) -> Iterator[tuple[str, str]]:
             yield task, f"{whole}, {told.touched:,} in whole or in part{grams}"
 
 
-def _found(evidence: Evidence) -> list[tuple[str, str, list[Run], Mapping[str, SharedText]]]:
+def _found(evidence: Evidence) -> list[tuple[str, str, list[ReportedRun], Mapping[str, SharedText]]]:
     """Task, hash of its data, the runs that have it, and what its splits share."""
-    found: dict[tuple[str, str], tuple[list[Run], Mapping[str, SharedText]]] = {}
+    found: dict[tuple[str, str], tuple[list[ReportedRun], Mapping[str, SharedText]]] = {}
     for run in evidence.runs:
         for task, pairs in run.result.overlap.items():
             digest = str(run.result.hashes.get("data", {}).get(task, ""))[:12]

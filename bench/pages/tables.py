@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Mapping, Sequence
 
-from bench.pages.collect import Evidence, Run, rests
+from bench.pages.collect import Evidence, ReportedRun, rests
 from bench.pages.content import Cell, Column, Table
 from bench.pages.verdicts import summaries
 from bench.results.scores import score_of
@@ -108,7 +108,7 @@ def gradients(evidence: Evidence) -> Table | None:
         Column("cosine", "mean cosine", "change"), Column("handling", "handling"),
     )  # fmt: skip
     rows: list[tuple[Cell, ...]] = []
-    rests: list[Run] = []
+    rests: list[ReportedRun] = []
     for run in evidence.runs:
         met = run.gradients
         rests += [run] * bool(met.pairs)
@@ -134,14 +134,14 @@ def provenance(evidence: Evidence) -> Table:
     return table_of("provenance", "What the runs rest on", caption, columns, rows, evidence.runs)
 
 
-def hardware(run: Run) -> str:
+def hardware(run: ReportedRun) -> str:
     """The hardware of a run: its accelerator, else its processor."""
     machine = run.result.hardware
     gpu = machine.get("gpu")
     return str(gpu.get("name", "GPU") if isinstance(gpu, Mapping) else gpu or machine.get("cpu") or "unknown")
 
 
-def _rests_on(run: Run) -> Iterable[tuple[str, str]]:
+def _rests_on(run: ReportedRun) -> Iterable[tuple[str, str]]:
     result = run.result
     for task, digest in result.hashes.get("data", {}).items():
         yield f"data of {task}", f"{str(digest)[:DIGITS]}{' (synthetic)' * result.synthetic}"
@@ -158,14 +158,19 @@ def _rests_on(run: Run) -> Iterable[tuple[str, str]]:
     yield "hardware", hardware(run)
 
 
-def _baselines(run: Run, task: str) -> list[tuple[str, float]]:
+def _baselines(run: ReportedRun, task: str) -> list[tuple[str, float]]:
     metric = run.result.metric(task)
     found = ((name, score_of(scores, metric)) for name, scores in run.result.scores[task].baselines.items())
     return [(name, value) for name, value in found if value is not None]
 
 
 def table_of(
-    name: str, title: str, caption: str, columns: tuple[Column, ...], rows: Sequence[tuple[Cell, ...]], runs: Sequence[Run]
+    name: str,
+    title: str,
+    caption: str,
+    columns: tuple[Column, ...],
+    rows: Sequence[tuple[Cell, ...]],
+    runs: Sequence[ReportedRun],
 ) -> Table:
     """A table with the ids of the runs that it is made from."""
     return Table(name, title, caption, columns, tuple(rows), *rests(runs))

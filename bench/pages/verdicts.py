@@ -7,7 +7,7 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
 from bench.api.study import Statement, Tone
-from bench.pages.collect import Evidence, Run, rests
+from bench.pages.collect import Evidence, ReportedRun, rests
 from bench.pages.content import Cell, Column, Figure, Mark, Table, difference, shown
 from bench.results.display import some
 from bench.studies.contract import listed
@@ -42,7 +42,7 @@ class Summary:
 
     task: str
     arm: str
-    runs: tuple[Run, ...]
+    runs: tuple[ReportedRun, ...]
     mean: float | None
     spread: float | None
     low: float | None
@@ -56,7 +56,7 @@ def summaries(evidence: Evidence) -> tuple[Summary, ...]:
     return tuple(summary(task, arm, runs) for task, arm, runs in cells if runs)
 
 
-def summary(task: str, arm: str, runs: tuple[Run, ...]) -> Summary:
+def summary(task: str, arm: str, runs: tuple[ReportedRun, ...]) -> Summary:
     """Mean of an arm's runs with an interval: t over seeds, or for a single run its own over documents."""
     values = [value for run in runs if (value := run.score(task)) is not None]
     if len(values) > 1:

@@ -69,7 +69,7 @@ def read_corpora(tasks: Mapping[str, Task], config: RunConfig) -> Iterator[dict[
             folder = own or Path(temporary) / name
             if own is None:
                 task.synthesize(folder, SEED)
-            with uncollected():
+            with gc_paused():
                 corpus = tidied_corpus(task.load(folder))
             for split in SPLITS:
                 if not corpus.splits.get(split):
@@ -85,7 +85,7 @@ def read_corpora(tasks: Mapping[str, Task], config: RunConfig) -> Iterator[dict[
 
 
 @contextmanager
-def uncollected() -> Iterator[None]:
+def gc_paused() -> Iterator[None]:
     """Leaves the garbage collector out while documents are made: none are garbage, and looking at all of them takes a fifth."""
     running = gc.isenabled()
     gc.disable()

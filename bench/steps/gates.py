@@ -36,13 +36,13 @@ def probes_in_a_child(config: RunConfig) -> bool:
     return config.micro_batch is None and "batch" not in config.waive and not config.device.startswith("cuda")
 
 
-def pass_gates(run: RunContext, trainer: Trainer, beside: int) -> BatchReport:
+def pass_gates(run: RunContext, trainer: Trainer, others: int) -> BatchReport:
     """Settles the micro-batch and runs the smoke gate, unless the run's folder remembers both.
 
     Args:
         run: what is found is kept in its state.
         trainer: as it will train.
-        beside: bytes that other processes of the run hold.
+        others: bytes that other processes of the run hold.
 
     Raises:
         InvariantError: one of the two does not hold.
@@ -52,7 +52,7 @@ def pass_gates(run: RunContext, trainer: Trainer, beside: int) -> BatchReport:
     with run.clock("batch"):
         if state.batch is None:
             teachers = [teacher.spec for teacher in planned.teachers]
-            state.batch = settle_batch(config, planned.parts, data, planned.folder, trainer, run.console, beside, teachers)
+            state.batch = settle_batch(config, planned.parts, data, planned.folder, trainer, run.console, others, teachers)
             run.journal.write("batch", **asdict(state.batch))
             state.save()
     with run.clock("smoke"):
@@ -77,7 +77,7 @@ def settle_batch(
     folder: Path,
     trainer: Trainer,
     console: Reporter,
-    beside: int = 0,
+    others: int = 0,
     teachers: Sequence[Mapping[str, Any]] = (),
 ) -> BatchReport:
     """Finds the micro-batch, or takes the one that was given.
@@ -90,7 +90,7 @@ def settle_batch(
     longest = max(int(one.splits["train"].lengths.max()) for one in data.values())
     update = -(-max(config.batch_tokens + longest, trainer.sampler.widest) // longest) * longest
     held = resident()
-    limit = cpu_limit(config.memory_limit, held, beside)
+    limit = cpu_limit(config.memory_limit, held, others)
     if trainer.device.name != "cpu":
         free, _ = torch.cuda.mem_get_info(trainer.device.name)
         limit = min(config.memory_limit or 2**62, free + torch.cuda.memory_reserved(trainer.device.name))

@@ -71,7 +71,7 @@ class Group:
 
 
 @dataclass
-class Meetings:
+class PairConflicts:
     """How often two tasks met in an update, and how they got on.
 
     Args:
@@ -102,7 +102,7 @@ class SharedGradients:
         self.seed = seed
         self.groups = groups_of(trainable)
         shared = {pair for group in self.groups for pair in combinations(group.tasks, 2)}
-        self.pairs = {pair: Meetings() for pair in combinations(trainable, 2) if pair in shared}
+        self.pairs = {pair: PairConflicts() for pair in combinations(trainable, 2) if pair in shared}
 
     @property
     def shared(self) -> int:
@@ -161,7 +161,7 @@ class SharedGradients:
 
     def restore(self, state: Sequence[Sequence[Any]]) -> None:
         """Puts back a `state`."""
-        self.pairs = {(a, b): Meetings(*counts) for a, b, *counts in state}
+        self.pairs = {(a, b): PairConflicts(*counts) for a, b, *counts in state}
 
     def report(self) -> Gradients:
         """What the result says."""

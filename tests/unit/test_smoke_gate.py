@@ -17,7 +17,7 @@ from torch import Tensor, nn  # noqa: E402
 
 from bench.errors import InvariantError  # noqa: E402
 from bench.invariants import smoke  # noqa: E402
-from bench.invariants.smoke import CHUNK, EXAMPLES, SHORT, Examples, Gate, pick, sample, update_examples  # noqa: E402
+from bench.invariants.smoke import CHUNK, EXAMPLES, SHORT, Examples, Gate, examples_at, sample, update_examples  # noqa: E402
 from bench.invariants.tokens import Tally  # noqa: E402
 from bench.results.invariants import SmokeReport  # noqa: E402
 
@@ -264,7 +264,7 @@ def test_an_update_holds_one_unit_and_so_does_every_measurement() -> None:
 
 @given(st.integers(1, 100), st.integers(smoke.UPDATE_EXAMPLES, CHUNK))
 def test_fifty_updates_see_every_example(size: int, count: int) -> None:
-    picked = [pick(range(size), update, count) for update in range(smoke.UPDATES)]
+    picked = [examples_at(range(size), update, count) for update in range(smoke.UPDATES)]
     assert {i for examples in picked for i in examples} == set(range(size))
     assert all(len(examples) == min(count, size) for examples in picked)
     assert all(examples[-1] - examples[0] == len(examples) - 1 for examples in picked)  # neighbours, so of like length
