@@ -83,3 +83,46 @@ def test_family(family: Family, tmp_path: Path, texts: Sequence[str], typed: Cal
     if family.precision == "fp32":
         code, errors, _ = typed(tmp_path / "model", "--precision", "bf16", "--dry-run")
         assert (code, "Add --precision fp32." in errors) == (2, True), errors
+
+
+@pytest.mark.parametrize(
+    ("quantizer", "left_out"),
+    [("gptq", {"phi3", "starcoder2"}), ("awq", {"phi3", "gpt_neox", "gemma2", "stablelm", "starcoder2"})],
+)
+def test_a_quantizer_claims_no_decoder_that_fails(quantizer: str, left_out: set[str]) -> None:
+    claimed = set(load().get("quantizers", quantizer).decoders)
+    assert not claimed & left_out
+    assert "llama" in claimed
+
+
+@pytest.mark.nightly
+@pytest.mark.parametrize("quantizer", ["gptq", "awq"])
+@pytest.mark.parametrize("family", [pytest.param(one, id=one.name) for one in FAMILIES if one.model.endswith("CausalLM")])
+def test_a_quantizer_works_on_what_it_claims(family: Family, quantizer: str, tmp_path: Path, texts: Sequence[str]) -> None:
+    pytest.importorskip("gptqmodel")
+    from bench.modeling.backbone import load_backbone
+    from bench.modeling.spec import inspect
+
+    part: Any = load().get("quantizers", quantizer)
+    if family.refused is not None or not make(family, tmp_path / "model", texts):
+        pytest.skip("it is not trained")
+    spec = inspect(tmp_path / "model")
+    if part.supports(spec, "after", "cpu") is not None:
+        pytest.skip("it is refused")
+    rows = [[(7 * row + place) % 290 for place in range(12 + 2 * row)] for row in range(12)]
+    part.quantize(tmp_path / "model", tmp_path / "quantized", rows, "cpu")
+    whole, coarse = (load_backbone(tmp_path / name, torch.float32, "cpu") for name in ("model", "quantized"))
+    ids = torch.tensor([row[:12] for row in rows])
+    states = [model(input_ids=ids).last_hidden_state.detach() for model in (whole, coarse)]
+    assert 0 < float((states[0] - states[1]).norm() / states[0].norm()) < 0.5
+
+
+def test_the_page_lists_every_family(root: Path) -> None:
+    page = (root / "docs" / "models.md").read_text(encoding="utf-8")
+    table = page[page.index("| outcome | families |") :].split("\n\n")[0]
+    listed = {
+        name.strip(): row.split("|")[1].strip() for row in table.splitlines()[2:] for name in row.split("|")[2].split(",")
+    }
+    assert set(listed) == {family.name for family in FAMILIES}
+    for family in FAMILIES:
+        assert listed[family.name].startswith("refused") == (family.refused is not None), family.name
