@@ -250,8 +250,8 @@ def format_annotations(document: Document, *, notes: bool = False, text: bool = 
 
     Args:
         document: with its text only where `text` is wanted.
-        notes: whether a note with the confidence follows each mention and relation that has one: ``#1	AnnotatorNotes T1	.93``.
-        text: whether the text column is filled in; it is empty else. A fragment then ends where its line ends, as brat wants it.
+        notes: whether a note tells the confidence of each mention and relation that has one: ``#1	AnnotatorNotes T1	.93``.
+        text: whether the text column is filled in, else empty. A fragment then ends where its line does, as brat wants it.
 
     Raises:
         DataError: a label cannot be a type, a concept holds white space, or a relation's mention is not among the document's.

@@ -7,8 +7,8 @@ Source: https://www.ncbi.nlm.nih.gov/research/pubtator3/, the format in which BC
     1001	0	7	Torsade	Disease	D016171
     1001	CID	D002945	D016171
 
-Offsets count characters of title, one separator and abstract; the separator is a line feed here. The last column of a mention, its
-concept, may be missing. Relations are passed over: they join concepts, not mentions. Errors name file and line and quote no text.
+Offsets count characters of title, one separator (here a line feed) and abstract. A mention's last column, its concept, may be
+missing. Relations are passed over: they join concepts, not mentions. Errors name file and line and quote no text.
 """
 
 from __future__ import annotations
@@ -41,8 +41,8 @@ def read(path: Path, annotated: bool = True) -> Iterator[Document]:
         annotated: whether the mentions below each article are read; else these lines may say anything.
 
     Raises:
-        DataError: naming file and line: no UTF-8, no line of the format, a line of another article, or a span that is not in the
-            text or not the words that the line gives.
+        DataError: naming file and line: no UTF-8, no line of the format, a line of another article, or a span that is not in
+            the text or not the words that the line gives.
     """
     lines: list[tuple[int, str]] = []
     for number, raw in enumerate(raw_lines(path), 1):
@@ -51,7 +51,8 @@ def read(path: Path, annotated: bool = True) -> Iterator[Document]:
         except UnicodeDecodeError as error:
             where = f"{path}, line {number}: byte {error.start + 1} of the line"
             raise Fault("not-utf8", f"{where} is not UTF-8, which is what was wanted.", "Convert the file to UTF-8.") from None
-        if lines and (not line.strip() or "|t|" in line and (found := _TEXT.fullmatch(line)) and found[2] == "t"):
+        text = _TEXT.fullmatch(line)
+        if lines and (not line.strip() or (text and text[2] == "t")):
             yield _article(path, lines, annotated)
             lines = []
         if line.strip():

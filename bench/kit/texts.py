@@ -59,7 +59,7 @@ def _documents(path: Path, name: str, given: Given | None) -> Iterator[Document]
         yield _text(path, name, given)
     else:
         raise UsageError(
-            f"{path} is none of the files that texts are read from: it ends in none of {', '.join(TEXTS + LINES)}, and is no PubTator.",
+            f"{path} ends in none of {', '.join(TEXTS + LINES)}, and does not begin as PubTator does; wanted one of these.",
             "Rename it, or convert it.",
         )
 

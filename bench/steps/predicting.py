@@ -1,7 +1,7 @@
 """`bench predict`: the model of a finished run on texts in files, a chunk at a time, into a folder that appears whole.
 
-Memory holds one chunk of documents, however many there are. The texts are read twice: first all of them, so that a file at fault
-is told before the model is loaded and not after hours; then chunk by chunk, through `TrainedModel.predict`.
+Memory holds one chunk of documents, however many there are. The texts are read twice: first all of them, so that a file at
+fault is told before the model is loaded and not after hours; then chunk by chunk, through `TrainedModel.predict`.
 """
 
 from __future__ import annotations
@@ -99,7 +99,7 @@ def predict_files(folder: Path, registry: Registry, request: Request, console: R
         console: shows progress.
 
     Raises:
-        UsageError: no such task, stage, device or format; the folder holds something; or the task needs more than the texts have.
+        UsageError: no such task, stage, device or format; the folder holds something; or the task needs more than texts.
         DataError: a text cannot be read, or two documents have one id.
         RunStateError: the run did not finish, or its weights are missing or damaged.
         StorageError: the disk is full or cannot be written.
