@@ -151,7 +151,10 @@ class Task(Part):
 
     @abstractmethod
     def write(self, folder: Path, documents: Sequence[Document]) -> None:
-        """Writes annotations (not text) in the official format, for the official tools."""
+        """Writes annotations (not text) in the official format, for the official tools.
+
+        What it writes of some documents after the other, appended file by file, is what it writes of all.
+        """
 
     def score(self, gold: Sequence[Document], predicted: Sequence[Document]) -> Scores:
         """Official scores of predictions; documents are matched by id."""

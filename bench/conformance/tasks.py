@@ -202,6 +202,15 @@ def save_and_load(task: Task, bench: Workbench) -> str:
     partly = worse(corpus["test"])
     task.write(gold, [d.without_text() for d in corpus["test"]])
     task.write(pred, partly)
+    appended: dict[str, bytes] = {}
+    for document in corpus["test"]:
+        part = bench.fresh("part")
+        task.write(part, [document.without_text()])
+        appended |= {name: appended.get(name, b"") + content for name, content in contents(part).items()}
+    expect(
+        appended == contents(gold),
+        "what write makes of one document after the other, appended, is not what it makes of all, as 'bench predict' wants it",
+    )
     written, direct = flat(task.score_files(gold, pred)), flat(task.score(corpus["test"], partly))
     odd = sorted(k for k in {*written, *direct} if not math.isclose(written.get(k, -1), direct.get(k, -1), rel_tol=1e-9))
     expect(

@@ -1,7 +1,8 @@
 """The box for authors of plugins: what a task or a quantizer of your own needs beside `bench.api`. Nothing here imports torch.
 
 Reading: `corpora` (whole corpora of JSON Lines), `jsonl` (a strict reader of lines), `records` (lines of each kind of task),
-`brat` and `roles` (of its relations), `iob` and `iob_folder`, `documents` (folders of a text and an annotation file each),
+`brat` and `roles` (of its relations), `texts` (without gold, to be predicted), `pubtator`, `iob` and `iob_folder`,
+`documents` (folders of a text and an annotation file each),
 `files` (bytes and UTF-8), `formats` (what there is).
 Faults: `faults` collects what is wrong with a corpus and tells it at once; `repeats` finds texts that stand in two splits.
 Scoring: `scores` (precision, recall, F1 from counts), `mentions`, `relations`, `classes`, `rankings`.
