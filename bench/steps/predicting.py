@@ -7,6 +7,7 @@ fault is told before the model is loaded and not after hours; then chunk by chun
 from __future__ import annotations
 
 import os
+import re
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import asdict, dataclass, replace
@@ -149,7 +150,7 @@ def _check(request: Request, name: str, head: Head) -> None:
 
 
 def _survey(request: Request, task: Task, head: Head) -> int:
-    """The number of documents, all of them read once; their ids differ, and can stand in the official format."""
+    """The number of documents, all of them read once; their ids differ, and can name what is to be written."""
     seen: set[str] = set()
     for chunk in _chunks(request, head):
         for document in chunk:
@@ -160,9 +161,12 @@ def _survey(request: Request, task: Task, head: Head) -> int:
                     "Files are named by their path in the folder that was given, without what they end in.",
                 )
             seen.add(name)
-        if "official" in request.formats and head.finds_mentions:
-            with TemporaryDirectory(prefix="bench-predict-") as aside:
-                task.write(Path(aside), [Document(document.id, "") for document in chunk])
+        named = [Document(document.id, "") for document in chunk]
+        with TemporaryDirectory(prefix="bench-predict-") as aside:
+            if "official" in request.formats and head.finds_mentions:
+                task.write(Path(aside, "official"), named)
+            if "brat" in request.formats:
+                brat.write(Path(aside, "brat"), named)
     return len(seen)
 
 
@@ -183,8 +187,7 @@ def _write(whole: Path, task: Task, chunk: Sequence[Document], found: Sequence[D
             if "official" in request.formats:
                 task.write(aside / "official", bare)
             if "brat" in request.formats:
-                # Where mentions were given, they are not predicted, and brat wants them for the relations.
-                drawn = [replace(d, mentions=d.mentions or g.mentions) for g, d in zip(chunk, found, strict=True)]
+                drawn = [_for_brat(before, after) for before, after in zip(chunk, found, strict=True)]
                 brat.write(aside / "brat", drawn, notes=True, text=request.with_text)
             for path in aside.rglob("*"):
                 if path.is_file():
@@ -194,6 +197,20 @@ def _write(whole: Path, task: Task, chunk: Sequence[Document], found: Sequence[D
                         file.write(path.read_bytes())
     except OSError as error:
         raise StorageError(f"{request.out} cannot be written: {error.strerror or error}.", "Make room and try again.") from None
+
+
+def _for_brat(before: Document, after: Document) -> Document:
+    """Predictions as brat can hold them: with the mentions that were given, and no sign in a type that it keeps for itself."""
+
+    def typed(label: str) -> str:
+        return re.sub(r"[\s:;|]", "_", label)
+
+    mentions = tuple(replace(mention, label=typed(mention.label)) for mention in after.mentions or before.mentions)
+    relations = tuple(
+        replace(r, source=(r.source[0], typed(r.source[1])), target=(r.target[0], typed(r.target[1])), label=typed(r.label))
+        for r in after.relations
+    )
+    return replace(after, mentions=mentions, relations=relations)
 
 
 @contextmanager

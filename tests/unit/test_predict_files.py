@@ -225,8 +225,9 @@ def test_mistakes_are_told_before_anything_is_predicted(predict: Callable[..., A
         with pytest.raises(UsageError, match=says):
             predict(tmp_path / "a.txt", model=model, **words)
     (tmp_path / "n.jsonl").write_text('{"id": "a/../b", "text": ""}\n', encoding="utf-8")
-    with pytest.raises(DataError, match="cannot be a file name"):
-        predict(tmp_path / "n.jsonl", model=model, formats=("official",))
+    for kind in ("official", "brat"):
+        with pytest.raises(DataError, match="cannot be a file name"):
+            predict(tmp_path / "n.jsonl", model=model, formats=(kind,))
     (tmp_path / "out").write_text("", encoding="utf-8")
     with pytest.raises(UsageError, match="is a file"):
         predict(tmp_path / "a.txt", model=model)
