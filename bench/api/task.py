@@ -100,6 +100,14 @@ class Task(Part):
             DataError: naming file, line, what stood there and what was wanted.
         """
 
+    def prepared(self, document: Document) -> Document:
+        """A text from elsewhere that is to be predicted, as `load` would give it, such as with its sentences as passages.
+
+        Args:
+            document: without gold. By default it stays as it is.
+        """
+        return document
+
     def synthesize(self, folder: Path, seed: int, sizes: Mapping[str, int] | None = None) -> None:
         """Writes a seeded synthetic corpus in the official format, which `load` reads back and marks as synthetic.
 

@@ -117,7 +117,7 @@ class TrainedModel:
         twice = [name for name, count in Counter(document.id for document in made).items() if count > 1]
         if twice:
             raise UsageError(f"{len(twice)} ids name more than one document, {twice[0]!r} among them; wanted each once.")
-        return made
+        return [self._parts.tasks[task].prepared(document) for document in made]
 
     def _scoring(self, task: str, documents: Sequence[Document], aside: Path) -> Scoring:
         """What scores a run, with the documents as its only split."""
