@@ -3,8 +3,8 @@
 from __future__ import annotations
 
 import errno
-from collections.abc import Iterable, Mapping
-from difflib import get_close_matches
+from collections.abc import Iterable, Iterator, Mapping
+from contextlib import contextmanager
 
 _SHOWN = 5
 
@@ -148,6 +148,23 @@ class Interrupted(BenchError):
     exit_code = 130
 
 
+@contextmanager
+def storable(place: object, hint: str = "Make room.") -> Iterator[None]:
+    """Tells in one line why a file or a folder cannot be written.
+
+    Args:
+        place: the file or folder, as the user is to see it.
+        hint: the next move.
+
+    Raises:
+        StorageError: the system refused.
+    """
+    try:
+        yield
+    except OSError as error:
+        raise StorageError(f"{place} cannot be written: {error.strerror or error}.", hint) from None
+
+
 def out_of_memory(error: BaseException) -> bool:
     """Whether an error says that memory ran out, on whichever device; torch's are known by name, so that it is not imported."""
     if isinstance(error, (MemoryError, OutOfMemory)) or (isinstance(error, OSError) and error.errno == errno.ENOMEM):
@@ -158,7 +175,7 @@ def out_of_memory(error: BaseException) -> bool:
     return type(error).__name__ == "OutOfMemoryError" or any(part in str(error) for part in words)
 
 
-def unknown(kind: str, name: str, known: Iterable[str], listing: str) -> UsageError:
+def unknown(kind: str, name: str, known: Iterable[str], listing: str = "", hint: str | None = None) -> UsageError:
     """The error for a name that nothing carries, with the nearest names that exist.
 
     Args:
@@ -166,7 +183,10 @@ def unknown(kind: str, name: str, known: Iterable[str], listing: str) -> UsageEr
         name: what was typed.
         known: the names there are.
         listing: the command that lists them.
+        hint: the next move, where that is not to run a command.
     """
+    from difflib import get_close_matches
+
     near = get_close_matches(name, sorted(known), n=2, cutoff=0.5)
     meant = f" Did you mean {' or '.join(repr(n) for n in near)}?" if near else ""
-    return UsageError(f"Unknown {kind} {name!r}.{meant}", f"Run '{listing}'.")
+    return UsageError(f"Unknown {kind} {name!r}.{meant}", hint or f"Run '{listing}'.")

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import hashlib
 from collections.abc import Sequence
 
 LONGEST_ID = 220
@@ -35,6 +34,8 @@ def bounded(name: str, longest: int = LONGEST_NAME) -> str:
     """
     if len(name.encode()) <= longest:
         return name
+    import hashlib
+
     return f"{_cut(name, longest - 9)}-{hashlib.sha256(name.encode()).hexdigest()[:8]}"
 
 

@@ -35,9 +35,8 @@ from bench.steps import finish, gates
 from bench.steps import plan as plan_step
 from bench.steps import resume as resume_step
 from bench.steps.conclude import conclude
-from bench.steps.context import RunContext
+from bench.steps.context import Clock, Planned, RunContext
 from bench.steps.names import check, written_out
-from bench.steps.planned import Clock, Planned
 from bench.steps.resolve import Parts, refuse_misfit, resolve
 from bench.tracking.journal import Journal
 from bench.tracking.memory import MemoryWatch

@@ -5,7 +5,6 @@ A disk, a copy or an editor that changes one byte of what a run comes back to wo
 
 from __future__ import annotations
 
-import hashlib
 import json
 import os
 from collections.abc import Mapping
@@ -82,4 +81,6 @@ def digests(folder: Path) -> dict[str, str]:
 
 
 def _sha256(value: Mapping[str, Any]) -> str:
-    return hashlib.sha256(json.dumps(value, sort_keys=True).encode()).hexdigest()
+    from hashlib import sha256
+
+    return sha256(json.dumps(value, sort_keys=True).encode()).hexdigest()

@@ -6,14 +6,13 @@ again. What holds text of a corpus, or token ids, which are text to whoever has 
 
 from __future__ import annotations
 
-import hashlib
 import json
 import os
 from collections.abc import Mapping
 from pathlib import Path
 from typing import Any, Literal
 
-from bench.errors import StorageError
+from bench.errors import storable
 
 Kind = Literal["models", "encoded", "linkers", "concepts", "hashes"]
 HELD: Mapping[Kind, str] = {
@@ -43,14 +42,9 @@ def private(kind: Kind) -> Path:
         StorageError: it cannot be made.
     """
     found = folder(kind)
-    try:
+    with storable(shown(kind), "Make room, or set XDG_CACHE_HOME to another folder."):
         found.mkdir(parents=True, exist_ok=True)
         found.chmod(0o700)
-    except OSError as error:
-        raise StorageError(
-            f"{shown(kind)} cannot be written: {error.strerror or error}.",
-            "Make room, or set XDG_CACHE_HOME to another folder.",
-        ) from None
     return found
 
 
@@ -66,7 +60,9 @@ def path(kind: Kind, name: str, suffix: str, key: Mapping[str, Any]) -> Path:
     Raises:
         StorageError: the folder cannot be made.
     """
-    digest = hashlib.sha256(json.dumps(key, sort_keys=True).encode()).hexdigest()
+    from hashlib import sha256
+
+    digest = sha256(json.dumps(key, sort_keys=True).encode()).hexdigest()
     return private(kind) / f"{name}.{digest[:32]}{suffix}"
 
 

@@ -24,7 +24,7 @@ import common
 from common import Figure
 
 if TYPE_CHECKING:
-    from bench.steps.planned import Planned
+    from bench.steps.context import Planned
     from bench.training.loop import Trainer
 
 MARGIN = 0.05

@@ -144,8 +144,8 @@ def trainer(config: RunConfig, folder: Path) -> Trainer:
     from bench.registry import load
     from bench.reporting import SilentReporter
     from bench.runner import plan, resolved_facts
+    from bench.steps.context import Clock
     from bench.steps.corpora import read_corpora
-    from bench.steps.planned import Clock
     from bench.steps.resolve import resolve
 
     parts = resolve(config, load())

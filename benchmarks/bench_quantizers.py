@@ -37,7 +37,9 @@ def measure(options: argparse.Namespace) -> list[Figure]:
     os.environ["OMP_NUM_THREADS"] = str(options.threads)
     import torch
 
-    from bench.modeling import find_model, inspect, load_backbone
+    from bench.modeling.backbone import load_backbone
+    from bench.modeling.find import find_model
+    from bench.modeling.spec import inspect
     from bench.registry import load
 
     model = options.model or ("tiny-llama" if options.quick else "minilm-l6")
@@ -104,7 +106,7 @@ def states(backbone: Any) -> Callable[[Any], torch.Tensor]:
 
 def windows(source: Path, texts: Path, most: int) -> tuple[list[list[int]], list[list[int]]]:
     """Windows of the text for calibration, and held-out ones for measuring."""
-    from bench.modeling import load_tokenizer
+    from bench.modeling.backbone import load_tokenizer
 
     files = sorted(texts.rglob("*.md")) + sorted(texts.rglob("*.text")) if texts.is_dir() else [texts]
     text = "\n".join(p.read_text(encoding="utf-8") for p in files)

@@ -83,7 +83,7 @@ def child(options: argparse.Namespace) -> dict[str, float]:
     from bench.reporting import SilentReporter
     from bench.runner import plan, resolved_facts
     from bench.steps import corpora
-    from bench.steps.planned import Clock
+    from bench.steps.context import Clock
     from bench.steps.resolve import resolve
 
     with tempfile.TemporaryDirectory() as temporary:

@@ -34,7 +34,7 @@ from common import TASK, Figure, Lap, Stopwatch
 
 if TYPE_CHECKING:
     from bench.config import RunConfig
-    from bench.steps.planned import Planned
+    from bench.steps.context import Planned
     from bench.training.loop import Trainer
 
 CHECKPOINT_EVERY = 200

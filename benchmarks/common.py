@@ -25,7 +25,7 @@ os.environ.setdefault("TOKENIZERS_PARALLELISM", "false")
 if TYPE_CHECKING:
     from bench.api.data import Document
     from bench.config import RunConfig
-    from bench.steps.planned import Planned
+    from bench.steps.context import Planned
     from bench.training.loop import Trainer
 
 TASK = "2015-T14"
@@ -286,8 +286,8 @@ def prepared(
     from bench.registry import load
     from bench.reporting import SilentReporter
     from bench.runner import plan, resolved_facts
+    from bench.steps.context import Clock
     from bench.steps.corpora import Source
-    from bench.steps.planned import Clock
     from bench.steps.resolve import resolve
 
     parts = resolve(config, load())

@@ -3,13 +3,17 @@
 from __future__ import annotations
 
 import atexit
+import hashlib
+import json
 import os
 import shutil
 import sys
 import tempfile
+from collections.abc import Generator
 from importlib.util import find_spec, module_from_spec, spec_from_file_location
 from pathlib import Path
 from types import ModuleType
+from typing import Any
 
 # Before any library reads them.
 os.environ.update(
@@ -57,8 +61,105 @@ settings.register_profile("ci", deadline=None, suppress_health_check=_slow, dera
 settings.load_profile("ci" if os.environ.get("CI") or os.environ.get("TOX_ENV_NAME") else "dev")
 
 
+LONG = ("integration", "conformance", "property")
+LEFT: set[str] = set()
+"""Tests that the core environments have asked."""
+
+
+class Alone:
+    """Notes whether a test depends on what else is installed: whether it looked for a package that is not, or began a process.
+
+    Such a test is asked in the full installation too. The others are asked by the core environments alone, where their
+    records (`_asked`) are of these very files.
+    """
+
+    def __init__(self) -> None:
+        self.looked = False
+        sys.addaudithook(self._audit)
+        sys.meta_path.append(self)  # type: ignore[arg-type]
+
+    def find_spec(self, name: str, path: object = None, target: object = None) -> None:
+        """No other finder knows this module."""
+        self.looked = True
+
+    def find_distributions(self, context: object = None) -> list[Any]:
+        """No other finder knows this distribution, or all are listed."""
+        self.looked = True
+        return []
+
+    def _audit(self, event: str, args: object) -> None:
+        if event in ("subprocess.Popen", "os.fork", "os.posix_spawn"):
+            self.looked = True
+
+    @pytest.hookimpl(tryfirst=True)
+    def pytest_runtest_setup(self) -> None:
+        self.looked = False
+
+    @pytest.hookimpl(wrapper=True)
+    def pytest_runtest_makereport(self) -> Generator[None, pytest.TestReport, pytest.TestReport]:
+        report = yield
+        report.alone = not self.looked  # type: ignore[attr-defined]
+        return report
+
+
+class Record:
+    """Writes down which tests passed and depend on nothing that may or may not be installed."""
+
+    def __init__(self, path: Path) -> None:
+        self.path, self.passed = path, list[str]()
+
+    def pytest_runtest_logreport(self, report: pytest.TestReport) -> None:
+        if report.when == "call" and report.passed and getattr(report, "alone", False):
+            self.passed.append(report.nodeid)
+
+    def pytest_sessionfinish(self) -> None:
+        self.path.parent.mkdir(parents=True, exist_ok=True)
+        self.path.write_text(json.dumps({"files": _digest(), "passed": sorted(self.passed)}), encoding="utf-8")
+
+
+def _digest() -> str:
+    """Of all files that a test could depend on."""
+    found = hashlib.sha256()
+    for folder in ("bench", "plugins", "tasks", "tests", "docs", "benchmarks", "examples", "."):
+        for path in sorted((ROOT / folder).glob("*" if folder == "." else "**/*")):
+            made = any(part in ("__pycache__", "build", "dist") or part[:1] == "." for part in path.relative_to(ROOT).parts)
+            if path.is_file() and not made and ".egg-info" not in str(path):
+                found.update(f"{path.relative_to(ROOT)}\0".encode() + hashlib.sha256(path.read_bytes()).digest())
+    return found.hexdigest()
+
+
+def _asked() -> set[str]:
+    """Tests that two core environments or more, the oldest Python and the newest, have passed on these files."""
+    records = [json.loads(path.read_text()) for path in Path(os.environ.get("BENCH_ASKED", ".")).glob("core-*.json")]
+    if len(records) < 2 or any(record["files"] != _digest() for record in records):
+        return set()
+    return set.intersection(*(set(record["passed"]) for record in records))
+
+
+def pytest_report_header() -> str | None:
+    """Says what is left out."""
+    return f"left to the core environments: {len(LEFT)} tests that they passed on these files" if LEFT else None
+
+
+def pytest_configure(config: pytest.Config) -> None:
+    """A core environment keeps a record of what it asked, the full one leaves that out; tox names the folder."""
+    if "BENCH_ASKED" not in os.environ:
+        return
+    if find_spec("torch") is not None:
+        LEFT.update(_asked())
+        return
+    config.pluginmanager.register(Alone())
+    if not hasattr(config, "workerinput"):
+        config.pluginmanager.register(Record(Path(os.environ["BENCH_ASKED"]) / f"{os.environ['TOX_ENV_NAME']}.json"))
+
+
 def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item]) -> None:
     """Skips what this machine has no torch, device or corpora for, and what is for the night, saying which."""
+    # Files of few long tests first, of many short ones last: no process ends long before the other.
+    items.sort(key=lambda item: next((n for n, folder in enumerate(LONG) if folder in item.path.parts), len(LONG)))
+    if LEFT:
+        config.hook.pytest_deselected(items=[item for item in items if item.nodeid in LEFT])
+        items[:] = [item for item in items if item.nodeid not in LEFT]
     torch = find_spec("torch") is not None
     nightly = "nightly" in config.option.markexpr or os.environ.get("BENCH_NIGHTLY", "") not in ("", "0")
     for item in items:

@@ -93,19 +93,6 @@ class RankPlan:
         """Parameters of all adapters and the fusion."""
         return self.fusion_parameters + sum(a.parameters for a in self.adapters.values())
 
-    @property
-    def deviation(self) -> float:
-        """(total - budget) / budget."""
-        return self.total / self.budget - 1
-
-    @property
-    def shared_part(self) -> float:
-        """Share of the adapters' parameters that all tasks share."""
-        sizes = Counter[str]()
-        for ranks in self.adapters.values():
-            sizes[ranks.adapter.role] += ranks.parameters
-        return sizes["shared"] / sizes.total()
-
     def as_json(self) -> dict[str, Any]:
         """JSON-able, as the result stores it."""
         return {

@@ -281,8 +281,12 @@ def match(wanted: Mapping[str, tuple[int, ...]], got: Mapping[str, tuple[int, ..
             raise RunStateError(f"Tensor {name!r} is stored as {got[name]}; this model has {shape}.")
 
 
-def read_tensors(path: Path) -> dict[str, Tensor]:
-    """The tensors of a file that `ArchitectureModule.save` wrote.
+def read_tensors(path: Path, content: str = "Adapter weights") -> dict[str, Tensor]:
+    """The tensors of a safetensors file of a run.
+
+    Args:
+        path: of the file.
+        content: what it holds, for the error; in the plural.
 
     Raises:
         RunStateError: it is missing or damaged.
@@ -292,7 +296,7 @@ def read_tensors(path: Path) -> dict[str, Tensor]:
     try:
         tensors: dict[str, Tensor] = load_file(path)
     except FileNotFoundError:
-        raise RunStateError(f"Adapter weights {path.parent.name}/{path.name} are not there.") from None
+        raise RunStateError(f"{content} {path.parent.name}/{path.name} are not there.") from None
     except Exception as error:  # safetensors raises a class of its own for damaged files
-        raise RunStateError(f"Adapter weights {path.parent.name}/{path.name} cannot be read: {error}.") from None
+        raise RunStateError(f"{content} {path.parent.name}/{path.name} cannot be read: {error}.") from None
     return tensors

@@ -158,12 +158,14 @@ class Head(Part):
 
 if TYPE_CHECKING:
     _Module = nn.Module
-else:  # torch is imported by the subclasses' own modules, not here
+else:  # torch is imported where a subclass is made, not here
     _Module = object
 
 
 class HeadModule(_Module):
     """The trainable half. Subclasses inherit from this and `torch.nn.Module`, in that order.
+
+    `bench.heads.lazy.Module` stands for the latter in a file that imports no torch.
 
     A batch holds ``input_ids``, ``attention_mask`` (batch, seq), ``first``, ``last`` and ``word_mask`` (batch, words), and what
     the head's `collate` made. Once a task's windows have all been seen, updates also have ``noise`` (batch,), a seed for each

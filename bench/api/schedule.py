@@ -72,7 +72,7 @@ class Schedule(Part):
     """An order of the tasks of a run."""
 
     options: ClassVar[Mapping[str, float]] = {}
-    """Numbers that a user may set with ``--schedule-option NAME=VALUE``, with their defaults."""
+    """Numbers that a user may set with ``--schedule-option OPTION=N``, with their defaults."""
     restarts: ClassVar[bool] = False
     """Whether the learning rate rises and falls once a phase, instead of once a run."""
 

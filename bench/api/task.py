@@ -83,9 +83,8 @@ class Task(Part):
         wanted = {*self.tolerated, *kinds}
         for kind in sorted(wanted):
             if kind not in self.faults:
-                error = unknown(f"kind of faulty line of {self.name}:", kind, self.faults, "")
-                error.hint = f"It can leave out {', '.join(self.faults)}." if self.faults else "Its loader can leave out none."
-                raise error
+                hint = f"It can leave out {', '.join(self.faults)}." if self.faults else "Its loader can leave out none."
+                raise unknown(f"kind of faulty line of {self.name}:", kind, self.faults, hint=hint)
         if wanted == set(self.tolerated):
             return self
         made = copy(self)

@@ -9,7 +9,8 @@ from dataclasses import asdict
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from bench.cli.parser import Parser, pair
+from bench.cli.parser import Parser, flag_type
+from bench.config import OPTIONS
 from bench.errors import MissingError, UsageError
 from bench.registry import TASK_FILE, Registry, load
 from bench.screen.terminal import paint, say
@@ -38,7 +39,11 @@ def configure(parser: Parser) -> None:
         "--tolerate", action="append", metavar="KIND", help="leave faulty lines of a kind out of a .toml's corpus; repeatable"
     )
     parser.add_argument(
-        "--data", type=pair, action="append", metavar="TASK=DIR", help="a small corpus of a task that writes none; repeatable"
+        "--data",
+        type=flag_type(OPTIONS["data"]),
+        action="append",
+        metavar="TASK=DIR",
+        help="a small corpus of a task that writes none; repeatable",
     )
     parser.add_argument("--json", action="store_true", help="print one JSON object")
 

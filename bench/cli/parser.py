@@ -4,15 +4,14 @@ from __future__ import annotations
 
 import argparse
 import re
-from collections.abc import Sequence
-from typing import NoReturn
+from collections.abc import Callable, Iterable, Sequence
+from typing import TYPE_CHECKING, Any, NoReturn
 
 from bench.errors import UsageError, unknown
 from bench.registry import KINDS, Kind, singular
 
-_UNITS = {"": 1, "B": 1}
-for _power, _prefix in enumerate("KMGT", start=1):
-    _UNITS |= {f"{_prefix}B": 1000**_power, f"{_prefix}IB": 1024**_power, _prefix: 1024**_power}
+if TYPE_CHECKING:
+    from bench.options import Group, Option
 
 
 class Parser(argparse.ArgumentParser):
@@ -90,28 +89,44 @@ def real(text: str) -> float:
         raise argparse.ArgumentTypeError(f"{text!r} is not a number") from None
 
 
+def flag_type(option: Option) -> Callable[[str], Any]:
+    """What argparse reads a value of a field with; a mapping's is a pair."""
+    if option.type is not dict:
+        kind = option.values if option.type is tuple else option.type
+        return size if option.size else {int: whole, float: real}.get(kind, str)
+
+    def pair(text: str) -> tuple[str, Any]:
+        # A path may hold an equals sign; a name before a number as well.
+        name, equals, value = text.partition("=") if option.values is str else text.rpartition("=")
+        if not (name and equals and value):
+            raise argparse.ArgumentTypeError(f"{text!r} is not {option.metavar}, such as {option.example}")
+        return name, value if option.values is str else real(value)
+
+    return pair
+
+
+def add_flags(parser: Parser, options: Iterable[Option]) -> argparse._ArgumentGroup:
+    """Adds a flag for each of a configuration's fields under the headings that they name, and returns the last of these."""
+    groups: dict[Group, argparse._ArgumentGroup] = {}
+    for option in options:
+        group = groups.get(option.group) or parser.add_argument_group(option.group.title)
+        groups[option.group] = group
+        default = f" (default: {option.shown_default})" if option.shown_default else ""
+        if option.type is bool:
+            how: dict[str, Any] = {"action": "store_true", "default": None}
+        else:
+            several = option.type in (tuple, dict)
+            how = {"type": flag_type(option), "metavar": option.metavar, "action": "append" if several else "store"}
+            default = "; repeatable" * several + default
+        group.add_argument(option.flag, dest=option.name, help=option.help + default, **how)
+    return group
+
+
 def size(text: str) -> int:
-    """Bytes: `2GiB`, `500MB`, `1.5G` (powers of 1024 without the B) or a plain number."""
-    match = re.fullmatch(r"\s*([0-9][0-9_]*\.?[0-9]*)\s*([A-Za-z]*)\s*", text)
-    if not match or match[2].upper() not in _UNITS:
-        raise argparse.ArgumentTypeError(f"{text!r} is not a size such as 2GiB, 500MB or 1073741824")
+    """Parses bytes such as ``2GiB``, for argparse."""
+    from bench.options import parsed_size
+
     try:
-        return int(float(match[1]) * _UNITS[match[2].upper()])
-    except OverflowError:
-        raise argparse.ArgumentTypeError(f"a size of {len(match[1])} digits is none") from None
-
-
-def named_file(text: str) -> tuple[str, str]:
-    """Parses `TASK=FILE`, for argparse."""
-    name, equals, file = text.partition("=")
-    if not (name and equals and file):
-        raise argparse.ArgumentTypeError(f"{text!r} is not TASK=FILE, such as 2015-T14=names.tsv")
-    return name, file
-
-
-def pair(text: str) -> tuple[str, str]:
-    """Parses `TASK=DIR`, for argparse."""
-    name, equals, folder = text.partition("=")
-    if not (name and equals and folder):
-        raise argparse.ArgumentTypeError(f"{text!r} is not TASK=DIR, such as 2015-T14=corpus/")
-    return name, folder
+        return parsed_size(text)
+    except ValueError as error:
+        raise argparse.ArgumentTypeError(str(error)) from None

@@ -8,10 +8,11 @@ import signal
 import sys
 from collections.abc import Iterator
 from contextlib import contextmanager, suppress
+from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from bench.cli.parser import Parser, real, whole
+from bench.cli.parser import Parser, add_flags, whole
 from bench.errors import BenchError, UsageError
 from bench.registry import Registry, load
 from bench.screen.terminal import say
@@ -41,27 +42,16 @@ examples:
 def configure(parser: Parser) -> None:
     """Declares the arguments: those of `bench run`, and the study's own."""
     from bench.cli.run import configure as configure_run
+    from bench.config import OPTIONS
+    from bench.studies.request import STUDY_OPTIONS
 
-    configure_run(parser, several_arms=True)
+    configure_run(parser, OPTIONS | {"arch": replace(OPTIONS["arch"], type=tuple)})
     parser.usage = "bench study KIND [FILE] --task NAME [...] [--seeds N] [--jobs N]\n       bench study show [NAME]"
     parser.description = "Runs a study: a plan of runs that are compared, stopped and continued at any time."
     parser.epilog = EPILOG
     parser.add_argument("kind", metavar="KIND", help="a kind of study, or show")
     parser.add_argument("file", nargs="?", metavar="FILE|NAME", help="the grid of a sweep, or the study to show")
-    own = parser.add_argument_group("the study")
-    own.add_argument(
-        "--seeds", type=whole, default=6, metavar="N", help="runs of each kind that differ in their seed (default: 6)"
-    )
-    own.add_argument("--set", action="append", metavar="A+B", help="of an ablation: a domain, or tasks joined by +; repeatable")
-    own.add_argument(
-        "--margin", type=real, default=0.01, metavar="D", help="of equivalence, in the metric's own unit (default: 0.01)"
-    )
-    own.add_argument(
-        "--kind-option",
-        action="append",
-        metavar="KEY=VALUE",
-        help="of the kind itself, see 'bench show study KIND'; repeatable",
-    )
+    own = add_flags(parser, STUDY_OPTIONS.values())
     own.add_argument("--jobs", type=whole, default=1, metavar="N", help="runs at once (default: 1)")
     own.add_argument("--launcher", default="local", metavar="NAME", help="local, ray or slurm (default: local)")
     own.add_argument("--option", action="append", metavar="KEY=VALUE", help="of the launcher, such as slurm_partition=gpu")
@@ -101,9 +91,9 @@ def planned_study(args: argparse.Namespace, registry: Registry) -> Study:
     Raises:
         UsageError: something that was typed means nothing.
     """
-    from bench.cli.run import configuration
+    from bench.cli.run import configuration, typed
     from bench.launchers import check
-    from bench.studies.request import requested, study_kind
+    from bench.studies.request import STUDY_OPTIONS, StudyConfig, planned, study_kind
 
     takes = study_kind(args.kind, registry).takes
     for flag, given in (("--resume", args.resume), ("--study", args.study)):
@@ -116,26 +106,11 @@ def planned_study(args: argparse.Namespace, registry: Registry) -> Study:
     args.arch = arms[0] if len(arms) == 1 else None
     several = arms if len(arms) > 1 or "arms" in takes else ()
     start, grid = _sweep(args) if "grid" in takes else (None, None)
-    config, options = configuration(args, start), _options(args)
-    return requested(
-        args.kind, config, registry, os.environ, args.seeds, args.set or (), grid, args.margin, args.name, several, options
-    )
-
-
-def _options(args: argparse.Namespace) -> dict[str, str]:
-    """Options of the kind, as typed."""
-    given: dict[str, str] = {}
-    for word in args.kind_option or ():
-        name, equals, value = word.partition("=")
-        if not equals or name in given:
-            got = "it names an option twice" if equals else "wanted KEY=VALUE"
-            raise UsageError(f"--kind-option is {word!r}; {got}.", f"See 'bench show study {args.kind}'.")
-        given[name] = value
-    return given
+    wanted = StudyConfig(args.kind, configuration(args, start), several, grid, **typed(args, STUDY_OPTIONS))
+    return planned(wanted, registry, os.environ)
 
 
 def _sweep(args: argparse.Namespace) -> tuple[RunConfig, dict[str, list[Any]]]:
-    from bench.cli.run import sizes
     from bench.config import from_mapping, read_toml
     from bench.studies.request import read_grid
 
@@ -146,7 +121,7 @@ def _sweep(args: argparse.Namespace) -> tuple[RunConfig, dict[str, list[Any]]]:
     if args.config is not None:
         raise UsageError("A sweep takes its fields from its own file; write those of --config under [run].")
     fixed, grid = read_grid(read_toml(Path(args.file)), args.file)
-    return from_mapping(sizes(fixed, args.file), f"[run] of {args.file}"), grid
+    return from_mapping(fixed, f"[run] of {args.file}"), grid
 
 
 def _dry_run(args: argparse.Namespace, study: Study, watcher: StudyWatcher) -> int:

@@ -28,6 +28,11 @@ Sampling = Literal["proportional", "uniform", "temperature"]
 _MICRO_BATCH_COST = 48
 
 
+def evenly(count: int, most: int) -> NDArray[np.int64]:
+    """Up to `most` of the numbers below `count`, evenly spaced, ascending."""
+    return np.unique(np.linspace(0, count - 1, max(0, min(count, most))).round().astype(np.int64))
+
+
 @dataclass(frozen=True)
 class Update:
     """The examples of one optimizer step.

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from bisect import bisect_left
 from collections import Counter
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 from dataclasses import replace
 from typing import Any
 
@@ -13,9 +13,6 @@ from bench.api.head import Cut, Window
 from bench.data.spans import tidied
 from bench.data.windows import assign, special_tokens, tokenized, windows, words
 from bench.errors import UsageError
-
-Range = tuple[int, int]
-"""First word and end, exclusive."""
 
 
 def cut(document: Document, tokenizer: Any, max_length: int, how: Cut) -> tuple[list[Window], list[Document], Counter[str]]:
@@ -79,17 +76,12 @@ def cut(document: Document, tokenizer: Any, max_length: int, how: Cut) -> tuple[
     return made, gold, +lost
 
 
-def joined(
-    document: Document,
-    found: Sequence[Annotation],
-    link: Callable[[Document, Sequence[Mention]], Sequence[Mention]] = lambda document, mentions: mentions,
-) -> Document:
+def joined(document: Document, found: Sequence[Annotation]) -> Document:
     """What the windows of a document say, as one document without text.
 
     Args:
-        document: with its text, for `link` and for white space in mentions, which is treated as in gold.
+        document: with its text, for white space in mentions, which is treated as in gold.
         found: of all its windows. A judgement named ``#n`` is about the document's passage n.
-        link: fills in concepts.
     """
     found = tidied(found, document.text)
     mentions = {a for a in found if isinstance(a, Mention)}
@@ -99,7 +91,7 @@ def joined(
     return Document(
         document.id,
         "",
-        tuple(link(document, in_order(tuple(mentions)))),
+        in_order(tuple(mentions)),
         tuple(sorted(relations, key=lambda r: (r.source, r.target, r.label))),
         tuple(Judgement(named.get(name, name), j.score, j.chosen) for name, j in sorted(judgements.items())),
         document.passages,

@@ -19,6 +19,7 @@ import numpy as np
 
 from bench.api.data import Document
 from bench.api.head import Cut
+from bench.data.batches import evenly
 from bench.data.cuts import separator
 from bench.data.windows import sentences, special_tokens, tokenized, words
 from bench.sealed import read_sealed, write_sealed
@@ -63,7 +64,7 @@ def choose_length(documents: Sequence[Document], tokenizer: Any, how: Cut, most:
         how: see `bench.api.head.Cut`.
         most: tokens that the model takes at most.
     """
-    chosen = np.unique(np.linspace(0, len(documents) - 1, min(len(documents), SAMPLE)).round().astype(np.int64))
+    chosen = evenly(len(documents), SAMPLE)
     need = np.array([n for at in chosen for n in needs(documents[at], tokenizer, how)], dtype=np.int64)
     if len(need) == 0:
         return WindowLength(min(PACKED, most), 0, 0, 0.0, 0)

@@ -12,6 +12,7 @@ from typing import Any
 import numpy as np
 import torch
 
+from bench.data.batches import evenly
 from bench.data.cache import collate
 from bench.training.loop import Device
 from bench.training.model import TaskData, TaskModel
@@ -41,7 +42,7 @@ def latency(model: TaskModel, name: str, data: TaskData, device: Device, pad: in
         ``p50`` and ``p95`` in seconds (p95 None below `FOR_P95` windows), ``windows`` measured and their mean ``tokens``.
     """
     encoded = data.splits["test"]
-    chosen = np.unique(np.linspace(0, len(encoded) - 1, min(len(encoded), WINDOWS)).round().astype(int)).tolist()
+    chosen = evenly(len(encoded), WINDOWS).tolist()
     rows = encoded.take(chosen) if chosen else []
     # In an order that has nothing to do with the documents', so that stopping early leaves a sample of all.
     order = np.random.default_rng(0).permutation(len(rows)).tolist()

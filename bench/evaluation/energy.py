@@ -67,9 +67,9 @@ def _nvml(device: str) -> Callable[[], float | None] | None:
     return joules
 
 
-def _rapl(root: Path | None = None) -> Callable[[], float | None] | None:
+def _rapl() -> Callable[[], float | None] | None:
     # Packages alone (intel-rapl:0): their parts (intel-rapl:0:0) are counted in them.
-    counters = [path / "energy_uj" for path in sorted((root or POWERCAP).glob("*-rapl:*")) if path.name.count(":") == 1]
+    counters = [path / "energy_uj" for path in sorted(POWERCAP.glob("*-rapl:*")) if path.name.count(":") == 1]
 
     def joules() -> float | None:
         try:

@@ -40,10 +40,11 @@ def overlap(splits: Mapping[str, Sequence[Document]], gram: int = GRAM) -> dict[
     """
     number: dict[str, int] = {}
     read = {name: [_hashes(d.text, gram, number) for d in splits[name]] for name in SPLITS[1:] if name in splits}
+    runs = {name: _Runs(documents) for name, documents in read.items()}
     table: dict[str, dict[str, Any]] = {}
     for earlier, later in (("train", SPLITS[1:]), ("dev", SPLITS[2:])):
         if earlier in splits:
-            pairs = {f"{name}-{earlier}": _Shared(read[name]) for name in later if name in read}
+            pairs = {f"{name}-{earlier}": _Shared(runs[name]) for name in later if name in read}
             # train is by far the largest split, and nothing of it is kept
             rest = iter(read[earlier] if earlier in read else (_hashes(d.text, gram, number) for d in splits[earlier]))
             while part := list(islice(rest, AT_ONCE)):
@@ -53,35 +54,45 @@ def overlap(splits: Mapping[str, Sequence[Document]], gram: int = GRAM) -> dict[
     return table
 
 
-class _Shared:
-    """What the documents of one split share with those of another, which it is held against part by part."""
+class _Runs:
+    """The documents of a split, and its distinct runs, sorted."""
 
     def __init__(self, documents: Sequence[tuple[int, Hashes]]) -> None:
         import numpy as np
 
-        self._wholes, self._sizes = [whole for whole, _ in documents], [len(runs) for _, runs in documents]
+        self.wholes, self.sizes = [whole for whole, _ in documents], [len(runs) for _, runs in documents]
         joined = np.concatenate([np.zeros(0, np.uint64), *(runs for _, runs in documents)])
-        self._grams, self._of_grams = np.unique(joined, return_inverse=True)
-        self._shared = np.zeros(len(self._grams), dtype=bool)
+        self.grams, self.places = np.unique(joined, return_inverse=True)
+
+
+class _Shared:
+    """What the documents of one split share with those of another, which it is held against part by part."""
+
+    def __init__(self, own: _Runs) -> None:
+        import numpy as np
+
+        self._own = own
+        self._shared = np.zeros(len(own.grams), dtype=bool)
         self._twice: set[int] = set()
 
     def hold_against(self, documents: Sequence[tuple[int, Hashes]]) -> None:
         """Marks what stands in these, too."""
         import numpy as np
 
-        self._twice |= {whole for whole, _ in documents}.intersection(self._wholes)
-        self._shared |= np.isin(self._grams, np.concatenate([runs for _, runs in documents]))
+        self._twice |= {whole for whole, _ in documents}.intersection(self._own.wholes)
+        self._shared |= np.isin(self._own.grams, np.concatenate([runs for _, runs in documents]))
 
     def counts(self) -> dict[str, int]:
         """As `overlap` gives them for a pair of splits."""
         import numpy as np
 
-        exact = np.array([whole in self._twice for whole in self._wholes], dtype=bool)
-        owner = np.repeat(np.arange(len(self._sizes)), self._sizes)
-        touched = np.bincount(owner, weights=self._shared[self._of_grams], minlength=len(self._sizes)) > 0
+        own = self._own
+        exact = np.array([whole in self._twice for whole in own.wholes], dtype=bool)
+        owner = np.repeat(np.arange(len(own.sizes)), own.sizes)
+        touched = np.bincount(owner, weights=self._shared[own.places], minlength=len(own.sizes)) > 0
         return {
-            "documents": len(self._sizes), "exact": int(exact.sum()), "touched": int((touched | exact).sum()),
-            "grams": len(self._grams), "shared": int(self._shared.sum()),
+            "documents": len(own.sizes), "exact": int(exact.sum()), "touched": int((touched | exact).sum()),
+            "grams": len(own.grams), "shared": int(self._shared.sum()),
         }  # fmt: skip
 
 

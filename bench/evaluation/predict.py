@@ -4,14 +4,14 @@ from __future__ import annotations
 
 import math
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from time import perf_counter
 
 import numpy as np
 import torch
 from numpy.typing import NDArray
 
-from bench.api.data import Annotation, Document, Judgement, Mention
+from bench.api.data import Annotation, Document, Judgement
 from bench.api.head import Proposals, Window
 from bench.data.cache import collate
 from bench.data.cuts import joined
@@ -37,7 +37,7 @@ class Predicted:
     documents: tuple[Document, ...]
     tokens: int
     seconds: float
-    handed: tuple[Document, ...] = ()
+    handed: tuple[Document, ...]
 
 
 def predict(
@@ -47,10 +47,8 @@ def predict(
     split: str,
     device: Device,
     pad: int,
-    link: Callable[[Document, Sequence[Mention]], Sequence[Mention]],
     micro_batch: int = PADDED_TOKENS,
-    advance: Callable[[int], None] = lambda n: None,
-    accept: Callable[[Sequence[Document]], Sequence[Document]] = tuple,
+    finish: Callable[[Sequence[Document]], Sequence[Document]] = tuple,
     see: Callable[[Window, Proposals], None] | None = None,
 ) -> Predicted:
     """Predicts every window of a split and joins the windows of each document.
@@ -62,10 +60,8 @@ def predict(
         split: its name.
         device: where and in what precision.
         pad: id of the padding token.
-        link: fills in the concepts of a document's mentions.
         micro_batch: padded tokens of a batch at most.
-        advance: told the windows done after every batch.
-        accept: leaves out mentions that are too improbable, before concepts are filled in.
+        finish: leaves out what is too improbable and fills in concepts.
         see: told what was proposed in each window, where the head says so.
 
     Raises:
@@ -94,11 +90,9 @@ def predict(
                 if (proposals := data.head.proposals(window, prediction)) is not None:
                     see(window, proposals)
                 aside += perf_counter() - paused
-        advance(len(part))
-    texts = data.corpus[split]
-    accepted = accept([joined(d, found[d.id]) for d in texts])
-    documents = tuple(replace(d, mentions=tuple(link(g, d.mentions))) for g, d in zip(texts, accepted, strict=True))
-    return Predicted(documents, encoded.tokens, perf_counter() - started - aside)
+    handed = tuple(joined(d, found[d.id]) for d in data.corpus[split])
+    documents = tuple(finish(handed))
+    return Predicted(documents, encoded.tokens, perf_counter() - started - aside, handed)
 
 
 def _finite(annotation: Annotation) -> bool:

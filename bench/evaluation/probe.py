@@ -23,9 +23,10 @@ from torch.nn import functional as F
 
 from bench.api.architecture import Adapter, Architecture
 from bench.api.data import Document
+from bench.data.batches import evenly
 from bench.data.cuts import cut
 from bench.evaluation.statistics import with_intervals
-from bench.heads.pooling import mean
+from bench.heads.tensors import mean
 
 if TYPE_CHECKING:
     from numpy.typing import NDArray
@@ -72,19 +73,14 @@ def stretches(documents: Sequence[Document], tokenizer: Any, length: int, how: C
         most: how many.
     """
     found = []
-    for document in _spread(documents, most):
+    for at in evenly(len(documents), most):
+        document = documents[at]
         windows, golds, _ = cut(document, tokenizer, min(length, STRETCH) if how == "sentences" else length, how)
         for window, gold in zip(windows, golds, strict=True):
             held = {m.label for m in gold.mentions} | {r.label for r in gold.relations}
             held |= {"relevant" if how == "passages" else j.name for j in gold.judgements if j.chosen}
             found.append(Stretch(document.id, window.input_ids, frozenset(held)))
-    return _spread(found, most)
-
-
-def _spread(items: Sequence[Any], most: int) -> list[Any]:
-    if len(items) <= most:
-        return list(items)
-    return [items[i] for i in np.linspace(0, len(items) - 1, most).round().astype(int).tolist()]
+    return [found[at] for at in evenly(len(found), most)]
 
 
 class Conditions(Architecture):

@@ -62,12 +62,18 @@ class Group:
         """The group of a name that ``str`` gave."""
         if name.startswith("relation "):
             return cls(name.removeprefix("relation "), kind="relation")
-        return cls(name.removesuffix(" discontiguous"), name.endswith(" discontiguous"))
+        label = name.removeprefix("mention ")
+        if label.endswith(" contiguous"):
+            return cls(label.removesuffix(" contiguous"))
+        return cls(label.removesuffix(" discontiguous"), label.endswith(" discontiguous"))
 
     def __str__(self) -> str:
         if self.kind == "relation":
             return f"relation {self.label}"
-        return f"{self.label} discontiguous" if self.several else self.label
+        # A label that begins or ends with one of these words is set off by another of them.
+        ambiguous = self.label.endswith((" contiguous", " discontiguous"))
+        name = self.label + (" discontiguous" if self.several else " contiguous" if ambiguous else "")
+        return f"mention {name}" if name.startswith(("mention ", "relation ", "class ")) else name
 
 
 @dataclass(frozen=True)

@@ -8,6 +8,7 @@ Source: mean pooling as in Reimers & Gurevych 2019, "Sentence-BERT", arXiv 1908.
 
 from __future__ import annotations
 
+import math
 from collections import Counter
 from collections.abc import Mapping, Sequence
 from typing import TYPE_CHECKING, Any, ClassVar
@@ -16,10 +17,13 @@ from bench.api.data import Document, Judgement
 from bench.api.head import Cut, Encoding, Gold, Head, HeadModule, Window
 from bench.api.part import Requirement
 from bench.errors import DataError
+from bench.heads.lazy import F, Module, nn, torch
+from bench.heads.tensors import mean
 
 if TYPE_CHECKING:
     from torch import Tensor
 
+SIZE = 128
 IGNORE = -100
 """The class of a document whose class training never saw, or that has none."""
 
@@ -88,14 +92,10 @@ class ClassificationHead(Head):
 
     def collate(self, rows: Sequence[Mapping[str, Sequence[int]]], words: int) -> dict[str, Tensor]:
         """``class`` (batch,), `IGNORE` where it is not supervised."""
-        import torch
-
         return {"class": torch.tensor([row["class"][0] for row in rows], dtype=torch.long)}
 
     def module(self, hidden_size: int) -> HeadModule:
         """The trainable module."""
-        from bench.heads.classify_module import ClassifyModule
-
         return ClassifyModule(hidden_size, self.rates)
 
     def decode(self, window: Window, prediction: Sequence[float]) -> tuple[Judgement, ...]:
@@ -115,3 +115,44 @@ class ClassificationHead(Head):
         """All probability at the gold class; nothing where it is not supervised."""
         (gold,) = encoding.columns["class"]
         return [float(place == gold) for place in range(len(self.classes))] if gold != IGNORE else []
+
+
+class ClassifyModule(HeadModule, Module):
+    """Classifies a window by the mean of its hidden states.
+
+    Args:
+        hidden_size: of the backbone.
+        rates: share of each class in the training documents; the biases start from it.
+    """
+
+    def __init__(self, hidden_size: int, rates: Sequence[float]) -> None:
+        super().__init__()
+        self.project = nn.Linear(hidden_size, SIZE)
+        self.norm = nn.LayerNorm(SIZE)
+        self.mix = nn.Linear(SIZE, SIZE)
+        self.classes = nn.Linear(SIZE, len(rates))
+        nn.init.normal_(self.classes.weight, std=0.02)
+        with torch.no_grad():
+            self.classes.bias.copy_(torch.tensor([math.log(max(rate, 1e-5)) for rate in rates]))
+
+    def loss(self, hidden: Tensor, batch: Mapping[str, Tensor]) -> Tensor:
+        """Cross-entropy of ``class`` (batch,), summed.
+
+        Args:
+            hidden: (batch, seq, hidden).
+            batch: see `HeadModule` and `ClassificationHead.collate`.
+        """
+        with torch.autocast(hidden.device.type, enabled=False):
+            return F.cross_entropy(self._logits(hidden, batch), batch["class"], ignore_index=IGNORE, reduction="sum")
+
+    def predict(self, hidden: Tensor, batch: Mapping[str, Tensor]) -> list[list[float]]:
+        """Probability of each class, for each window."""
+        with torch.no_grad(), torch.autocast(hidden.device.type, enabled=False):
+            rows: list[list[float]] = self._logits(hidden, batch).softmax(-1).tolist()
+            return rows
+
+    def _logits(self, hidden: Tensor, batch: Mapping[str, Tensor]) -> Tensor:
+        """(batch, classes)."""
+        pooled = mean(hidden.float(), batch["attention_mask"])
+        logits: Tensor = self.classes(F.gelu(self.mix(self.norm(self.project(pooled)))))
+        return logits

@@ -18,12 +18,16 @@ from typing import TYPE_CHECKING, Any, ClassVar
 from bench.api.data import Annotation, Document, Fragment, Key, Mention, Relation, in_order
 from bench.api.head import Encoding, Gold, Head, HeadModule, Proposals, Window
 from bench.api.part import Requirement
+from bench.heads.lazy import Module, torch
 from bench.heads.mentions import characters_of
-from bench.heads.relation import RelationExtractionHead
+from bench.heads.relation import Pairs, RelationExtractionHead, RelationModule
 from bench.heads.span import Accepted, Found, SpanClassificationHead
+from bench.heads.tensors import probabilities
 
 if TYPE_CHECKING:
     from torch import Tensor
+
+_AT_ONCE = 16384  # pairs that are scored together when predicting: 8 MB for each of their features
 
 Related = tuple[Found, list[tuple[int, int, int, float]]]
 """Mentions, as `SpanClassificationHead` predicts them; relations as the indices of two of them and of a label, with the
@@ -99,8 +103,6 @@ class MentionRelationHead(Head):
 
     def module(self, hidden_size: int) -> HeadModule:
         """The trainable module: those of both parts."""
-        from bench.heads.joint_module import MentionRelationModule
-
         kinds = [self.read((), label).label for label in self.span.labels]
         return MentionRelationModule(
             self.span.module(hidden_size), self.relation.module(hidden_size), self.relation.fitted(), kinds
@@ -144,3 +146,53 @@ class MentionRelationHead(Head):
     def _mentions(self, window: Window, found: Sequence[Accepted]) -> list[Mention]:
         labels = self.span.labels
         return [replace(self.read(characters_of(window, parts), labels[kind]), confidence=sure) for parts, kind, sure in found]
+
+
+class MentionRelationModule(HeadModule, Module):
+    """Mentions by one module, relations between them by another.
+
+    Args:
+        span: of `SpanClassificationHead`.
+        relation: of `RelationExtractionHead`.
+        facts: what the relation part measured.
+        kinds: for each label of the span part, the label of the mention that it stands for.
+    """
+
+    def __init__(self, span: HeadModule, relation: RelationModule, facts: Pairs, kinds: Sequence[str]) -> None:
+        super().__init__()
+        self.span, self.relation = span, relation
+        self.facts = facts
+        number = {kind: i for i, kind in enumerate(facts.kinds)}
+        self.kinds = [number.get(kind, -1) for kind in kinds]
+
+    def loss(self, hidden: Tensor, batch: Mapping[str, Tensor]) -> Tensor:
+        """The losses of both, summed; the relation part's is over gold mentions."""
+        return self.span.loss(hidden, batch) + self.relation.loss(hidden, batch)
+
+    def predict(self, hidden: Tensor, batch: Mapping[str, Tensor]) -> list[Related]:
+        """The mentions of each window, and the relations between those."""
+        found = self.span.predict(hidden, batch)
+        most = max(1, *(len(mentions) for mentions in found))
+        rows, places, pairs = [], [], []
+        for window, mentions in enumerate(found):
+            kinds = [self.kinds[kind] for _, kind, _ in mentions]
+            ends = [(parts[0][0], parts[-1][1]) for parts, *_ in mentions]
+            source, target = self.facts.near(kinds, ends, [0] * len(ends))
+            pairs += [(window, a, b) for a, b in zip(source.tolist(), target.tolist(), strict=True)]
+            rows.append([[kind] for kind in kinds] + [[-1]] * (most - len(kinds)))
+            places.append([*ends, *[(0, 0)] * (most - len(ends))])
+        made: list[Related] = [(mentions, []) for mentions in found]
+        given = {
+            **batch,
+            "mentions": torch.tensor(rows, device=hidden.device),
+            "places": torch.tensor(places, device=hidden.device),
+        }
+        for low in range(0, len(pairs), _AT_ONCE):
+            part = torch.tensor(pairs[low : low + _AT_ONCE], device=hidden.device)
+            with torch.no_grad():
+                logits = self.relation.logits(hidden, {**given, "pairs": part})
+            chosen = logits > self.relation.least
+            for (pair, label), sure in zip(chosen.nonzero().tolist(), probabilities(logits[chosen]).tolist(), strict=True):
+                window, a, b = pairs[low + pair]
+                made[window][1].append((a, b, label, sure))
+        return made

@@ -19,6 +19,7 @@ arXiv 1705.02364.
 
 from __future__ import annotations
 
+import math
 from bisect import bisect_left
 from collections import Counter
 from collections.abc import Mapping, Sequence
@@ -29,10 +30,15 @@ from bench.api.data import Document, Judgement
 from bench.api.head import Cut, Encoding, Gold, Head, HeadModule, Window
 from bench.api.part import Requirement
 from bench.errors import DataError
+from bench.heads.lazy import F, Module, nn, torch
+from bench.heads.tensors import mean
 
 if TYPE_CHECKING:
     from torch import Tensor
 
+SIZE = 128
+MARGIN = 1.0
+"""By how much a relevant passage has to score higher than an irrelevant one of its query, in logits."""
 IGNORE = -100
 """The relevance of a passage that nobody judged."""
 _BITS = 0x7FFFFFFF  # columns are 32-bit integers with a sign
@@ -96,16 +102,12 @@ class SequenceRankingHead(Head):
 
     def collate(self, rows: Sequence[Mapping[str, Sequence[int]]], words: int) -> dict[str, Tensor]:
         """``relevant``, ``query`` and ``passage``, each (batch,)."""
-        import torch
-
         return {
             name: torch.tensor([row[name][0] for row in rows], dtype=torch.long) for name in ("relevant", "query", "passage")
         }
 
     def module(self, hidden_size: int) -> HeadModule:
         """The trainable module."""
-        from bench.heads.ranking_module import RankingModule
-
         return RankingModule(hidden_size, self.rate)
 
     def decode(self, window: Window, prediction: float) -> tuple[Judgement, ...]:
@@ -123,3 +125,64 @@ class SequenceRankingHead(Head):
         """1 for a relevant passage, -1 for another; not a number where nobody judged it."""
         (relevant,) = encoding.columns["relevant"]
         return {1: 1.0, 0: -1.0}.get(relevant, float("nan"))
+
+
+class RankingModule(HeadModule, Module):
+    """Scores a query with a passage.
+
+    Args:
+        hidden_size: of the backbone.
+        rate: share of the training passages that are relevant; the bias starts from it.
+    """
+
+    def __init__(self, hidden_size: int, rate: float) -> None:
+        super().__init__()
+        self.project = nn.Linear(hidden_size, SIZE)
+        self.norm = nn.LayerNorm(SIZE)
+        self.mix = nn.Linear(4 * SIZE, SIZE)
+        self.score = nn.Linear(SIZE, 1)
+        nn.init.normal_(self.score.weight, std=0.02)
+        rate = min(max(rate, 1e-5), 1 - 1e-5)
+        nn.init.constant_(self.score.bias, math.log(rate / (1 - rate)))
+
+    def loss(self, hidden: Tensor, batch: Mapping[str, Tensor]) -> Tensor:
+        """Logistic loss of each judged window, and its mean margin loss over its partners; summed.
+
+        The first part is the same however an update is cut into micro-batches. The second depends on the cut in one way: a
+        window has as partners only those passages of its query that share its micro-batch, which are all that were drawn
+        where they fit. It is a mean over them, so that no window weighs more where there are many.
+
+        Args:
+            hidden: (batch, seq, hidden).
+            batch: see `HeadModule` and `SequenceRankingHead.collate`.
+        """
+        with torch.autocast(hidden.device.type, enabled=False):
+            scores, relevant = self._scores(hidden, batch), batch["relevant"]
+            judged = relevant != IGNORE
+            alone = F.binary_cross_entropy_with_logits(scores, (relevant > 0).to(scores), reduction="none")
+            return (alone * judged).sum() + self._pairwise(scores, relevant, batch["query"])
+
+    def predict(self, hidden: Tensor, batch: Mapping[str, Tensor]) -> list[float]:
+        """The score of each window."""
+        with torch.no_grad(), torch.autocast(hidden.device.type, enabled=False):
+            scores: list[float] = self._scores(hidden, batch).tolist()
+            return scores
+
+    @staticmethod
+    def _pairwise(scores: Tensor, relevant: Tensor, query: Tensor) -> Tensor:
+        """Sum over windows of the mean margin loss against their partners: same query, other relevance; each input (batch,)."""
+        better = (query[:, None] == query) & (relevant[:, None] == 1) & (relevant == 0)
+        short = F.relu(MARGIN - (scores[:, None] - scores)) * better
+        # Both windows of a pair carry the margin, each by its own number of partners.
+        partners = better | better.T
+        return ((short + short.T) / partners.sum(1, keepdim=True).clamp(min=1)).sum()
+
+    def _scores(self, hidden: Tensor, batch: Mapping[str, Tensor]) -> Tensor:
+        """(batch,)."""
+        tokens = self.norm(self.project(hidden.float()))
+        marked = batch["attention_mask"].bool()
+        later = torch.arange(hidden.shape[1], device=hidden.device) >= batch["passage"][:, None]
+        query, passage = mean(tokens, marked & ~later), mean(tokens, marked & later)
+        features = torch.cat([query, passage, query * passage, (query - passage).abs()], -1)
+        scores: Tensor = self.score(F.gelu(self.mix(features))).squeeze(-1)
+        return scores

@@ -8,6 +8,8 @@ Slots are learned from gold mentions alone and predicted for accepted ones. They
 
 Source: slots as Elhadad et al. 2015 define them, "SemEval-2015 Task 14: Analysis of Clinical Text", https://aclanthology.org/S15-2051/;
 classes over a mention and the words that it attends to, by buckets of distance as in Raffel et al. 2020, arXiv 1910.10683.
+
+Shapes: batch B, words W, candidates M, features D, attention heads H, V columns of all slots (see `Inventory`).
 """
 
 from __future__ import annotations
@@ -20,12 +22,21 @@ from typing import TYPE_CHECKING, Any
 
 from bench.api.data import Document, Mention, in_order
 from bench.api.head import Encoding, HeadModule, Proposals, Window
-from bench.heads.mentions import Parts, characters_of
-from bench.heads.span import Found, SpanClassificationHead, rows_of
+from bench.heads.lazy import F, Module, nn, torch
+from bench.heads.mentions import Parts, Rates, characters_of
+from bench.heads.span import SIZE, Found, Judged, SpanClassificationHead, SpanModule, rows_of
+from bench.heads.tensors import NEVER, pick
 
 if TYPE_CHECKING:
     from torch import Tensor
 
+HEADS = 8
+NEAR = 6  # buckets of distance on either side of a mention: 1, 2, 3-4, 5-8, 9-16 words, and further
+WEIGHT = (
+    0.1  # of the slots' loss: they have layers of their own, and Adam moves those alike; with more, fewer mentions are found
+)
+GAIN, CONTEXT = 4.0, 2.0  # of features and of what is attended to: small at first, they would need hundreds of updates to count
+SHARE = 0.5  # of the likeliest value's probability, from which another value of the same slot is predicted too
 MOST_VALUES = 128
 """Most values of a slot that are learned, the commonest ones; a body location seen once in a corpus is not to be learned."""
 
@@ -147,7 +158,6 @@ class SlotSpanHead(SpanClassificationHead):
         over its values; 0 for other candidates and for values that were never seen.
         """
         import numpy as np
-        import torch
 
         made = super().collate(rows, words)
         if not self.slots:
@@ -163,8 +173,6 @@ class SlotSpanHead(SpanClassificationHead):
         """The trainable module; without slots that of the span head."""
         if not self.slots:
             return super().module(hidden_size)
-        from bench.heads.slots_module import SlotSpanModule
-
         shape = self.width, self.fragments, self.cap, self.floor
         return SlotSpanModule(hidden_size, self._fitted(), self.slots, *shape)
 
@@ -202,3 +210,124 @@ class SlotSpanHead(SpanClassificationHead):
             parts = tuple(spans[i] for i in cliques[index] if i >= 0)
             values[parts] = (*values.get(parts, ()), column)
         return found, [values.get(parts, ()) for parts, *_ in found]
+
+
+class SlotModule(Module):
+    """Classes of every slot, from a mention's features and from what it attends to among the words of its window.
+
+    A cue stands to the left ("denies fever"), to the right ("fever has resolved") or within ("renal" for the kidney), so each
+    head of the attention weighs words by what they are and by how far they stand from the mention, and on which side.
+
+    Args:
+        hidden_size: of the backbone.
+        slots: the inventory; biases start at the log odds of the training mentions.
+    """
+
+    def __init__(self, hidden_size: int, slots: Inventory) -> None:
+        super().__init__()
+        self.sizes, self.several = slots.sizes, [slot.several for slot in slots]
+        self.project = nn.Linear(hidden_size, SIZE)
+        self.norm = nn.LayerNorm(SIZE)
+        self.query = nn.Linear(SIZE, SIZE)
+        self.key = nn.Linear(SIZE, SIZE, bias=False)
+        self.value = nn.Linear(SIZE, SIZE)
+        self.places = nn.Embedding(2 * NEAR + 1, HEADS)
+        self.classes = nn.Linear(SIZE, sum(self.sizes))
+        nn.init.normal_(self.classes.weight, std=0.02)
+        with torch.no_grad():
+            self.places.weight.copy_(_looks())
+            counts = [torch.tensor(slot.counts, dtype=torch.float) + 0.5 for slot in slots]
+            self.classes.bias.copy_(torch.cat([(c / c.sum()).log() for c in counts]))
+
+    def forward(self, hidden: Tensor, batch: Mapping[str, Tensor], judged: Judged) -> Tensor:
+        """Log-probabilities (B, M, V), which sum to one within each slot.
+
+        Args:
+            hidden: (batch, seq, hidden).
+            batch: see `HeadModule`.
+            judged: candidates of the span head.
+        """
+        tokens = self.norm(self.project(hidden.float()))
+        seen = (pick(tokens, batch["first"]) + pick(tokens, batch["last"])) / 2
+        rows, words, _ = seen.shape
+        depth = SIZE // HEADS
+        query = self.query(F.gelu(judged.mixed)).view(rows, -1, HEADS, depth).transpose(1, 2)
+        key, value = (layer(seen).view(rows, words, HEADS, depth).transpose(1, 2) for layer in (self.key, self.value))
+        outside = ~batch["word_mask"].bool()[:, None, None]
+        bias = self.places(_side(judged, words)).permute(0, 3, 1, 2).masked_fill(outside, NEVER)
+        found = F.scaled_dot_product_attention(query, key, value, attn_mask=bias)
+        logits = self.classes(GAIN * F.gelu(judged.mixed + CONTEXT * found.transpose(1, 2).flatten(2)))
+        return torch.cat([part.log_softmax(-1) for part in torch.split(logits, self.sizes, -1)], -1)
+
+    def chosen(self, logs: Tensor) -> Tensor:
+        """Which values are predicted, (B, M, V): the likeliest of each slot, with others where a slot may have several."""
+        made = []
+        for part, several in zip(torch.split(logs, self.sizes, -1), self.several, strict=True):
+            best, at = part.max(-1, keepdim=True)
+            default = torch.arange(part.shape[-1], device=part.device) == 0
+            also = (part >= best + torch.tensor(SHARE).log()) & (at > 0) & ~default
+            made.append((also if several else torch.zeros_like(also)).scatter(-1, at, True))
+        return torch.cat(made, -1)
+
+
+class SlotSpanModule(SpanModule):
+    """Mentions, and slots of the mentions.
+
+    Args:
+        hidden_size: of the backbone.
+        rates: see `SpanModule`.
+        slots: at least one.
+        width: most words in a span.
+        most: most fragments in a mention.
+        cap: most candidates a window is given when predicting.
+        floor: least probability of a candidate that is predicted.
+    """
+
+    def __init__(
+        self, hidden_size: int, rates: Rates, slots: Inventory, width: int, most: int, cap: int, floor: float = 0.5
+    ) -> None:
+        super().__init__(hidden_size, rates, width, most, cap, floor)
+        self.slots = SlotModule(hidden_size, slots)
+
+    def loss(self, hidden: Tensor, batch: Mapping[str, Tensor]) -> Tensor:
+        """The losses of mentions, and the cross-entropies of the slots of gold mentions, summed.
+
+        Args:
+            hidden: (batch, seq, hidden).
+            batch: see `HeadModule` and `SlotSpanHead.collate`.
+        """
+        with torch.autocast(hidden.device.type, enabled=False):
+            total, judged = self._trained(hidden, batch)
+            target = batch["slots"]
+            logs: Tensor = self.slots(hidden, batch, judged.first(target.shape[1]))
+            return total - WEIGHT * (logs * target).sum()
+
+    def predict(self, hidden: Tensor, batch: Mapping[str, Tensor]) -> list[Any]:
+        """Accepted candidates of each window and the columns of their slots' values; see `Filled`."""
+        with torch.no_grad(), torch.autocast(hidden.device.type, enabled=False):
+            found, proposed, judged = self._accepted(hidden, batch)
+            filled: list[dict[int, list[int]]] = [{} for _ in found]
+            for i, at, column in self.slots.chosen(self.slots(hidden, batch, judged)).nonzero().tolist():
+                filled[i].setdefault(at, []).append(column)
+        return [
+            (Found((accepted for accepted, _ in mentions), made), [tuple(filled[i][at]) for _, at in mentions])
+            for i, (mentions, made) in enumerate(zip(found, proposed, strict=True))
+        ]
+
+
+def _side(judged: Judged, words: int) -> Tensor:
+    """Bucket of each word's distance from each mention, (B, M, W): left of it, from its first word to its last, right of it."""
+    word = torch.arange(words, device=judged.begin.device)
+    left, right = judged.begin[..., None] - word, word - judged.stop[..., None]
+    near = torch.maximum(left, right).clamp(min=1).float().log2().ceil().long().clamp(max=NEAR - 1)
+    return torch.where(left > 0, NEAR - 1 - near, torch.where(right > 0, NEAR + 1 + near, NEAR))
+
+
+def _looks() -> Tensor:
+    """What the heads look at to begin with, (2 * NEAR + 1, H): by turns left of the mention, right of it, and at itself.
+
+    Heads that began by looking everywhere alike took several times the updates to find a cue.
+    """
+    side = torch.arange(-NEAR, NEAR + 1.0)
+    right = torch.where(side > 0, 0.7 * (1 - side), -4.0)
+    return torch.stack([(right.flip(0), right, -side.abs())[head % 3] for head in range(HEADS)], 1)

@@ -1,12 +1,12 @@
-"""Picking rows, the best combinations and masked losses: what the span head does over and over, without a loop."""
+"""Tensor operations that several heads share: rows by index, best combinations, means, dropout and masked losses."""
 
 from __future__ import annotations
 
+import math
 from collections.abc import Mapping
 from typing import TYPE_CHECKING
 
-import torch
-from torch.nn import functional as F
+from bench.heads.lazy import F, torch
 
 if TYPE_CHECKING:
     from torch import Tensor
@@ -61,6 +61,12 @@ def dropout(source: Tensor, share: float, batch: Mapping[str, Tensor], place: in
     return source * (mask / (1 - share)).to(source)
 
 
+def log_odds(positive: float, total: float) -> float:
+    """The logit that a bias starts at: of a count out of a total, smoothed."""
+    rate = min(max((positive + 0.5) / (total + 1.0), 1e-5), 0.9)
+    return math.log(rate / (1 - rate))
+
+
 def probabilities(logits: Tensor) -> Tensor:
     """Probabilities of logits, to four decimals: what lies beyond moves with the padding of a batch."""
     return logits.double().sigmoid().round(decimals=4)
@@ -69,3 +75,17 @@ def probabilities(logits: Tensor) -> Tensor:
 def entropy(logits: Tensor, target: Tensor, mask: Tensor) -> Tensor:
     """Binary cross-entropy, summed over what the mask keeps."""
     return (F.binary_cross_entropy_with_logits(logits, target, reduction="none") * mask).sum()
+
+
+def mean(hidden: Tensor, mask: Tensor) -> Tensor:
+    """Mean over the positions that a mask marks; zeros where it marks none.
+
+    Args:
+        hidden: (batch, seq, hidden).
+        mask: (batch, seq), 1 or True where a position counts. Whatever stands elsewhere has no part in it.
+
+    Returns:
+        (batch, hidden).
+    """
+    marked = mask.to(hidden.dtype)
+    return (hidden * marked[..., None]).sum(1) / marked.sum(1, keepdim=True).clamp(min=1)

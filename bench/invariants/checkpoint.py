@@ -5,7 +5,6 @@ Safetensors and JSON only; the frozen base model is never in one.
 
 from __future__ import annotations
 
-import hashlib
 import json
 import shutil
 from collections.abc import Callable, Iterator, Mapping, Sequence
@@ -16,6 +15,7 @@ from typing import TYPE_CHECKING, Any
 
 from bench.durable import sync
 from bench.errors import RunStateError, StorageError
+from bench.modeling.files import read_sha256
 
 if TYPE_CHECKING:
     from torch import Tensor
@@ -75,7 +75,7 @@ def save(root: Path, checkpoint: Checkpoint, keep: int = 2, best: int | None = N
             contiguous = {key: tensor.detach().contiguous().cpu() for key, tensor in tensors.items()}
             save_file(contiguous, aside / f"{name}.safetensors")
         (aside / "state.json").write_text(json.dumps(checkpoint.state), encoding="utf-8")
-        sums = {name: {"sha256": _sha256(aside / name), "bytes": (aside / name).stat().st_size} for name in PARTS}
+        sums = {name: {"sha256": read_sha256(aside / name), "bytes": (aside / name).stat().st_size} for name in PARTS}
         manifest = {"version": 1, "step": checkpoint.step, "parts": sums}
         (aside / MANIFEST).write_text(json.dumps(manifest, indent=1), encoding="utf-8")
         for name in (*PARTS, MANIFEST):
@@ -153,7 +153,7 @@ def load(root: Path, step: int) -> Checkpoint:
             f"Put it back, or remove {folder} to resume from the checkpoint before.",
         )
     for name in PARTS:
-        if ((folder / name).stat().st_size, _sha256(folder / name)) != parts[name]:
+        if ((folder / name).stat().st_size, read_sha256(folder / name)) != parts[name]:
             raise DamagedError(f"{folder.name}/{name} is damaged")
     return Checkpoint(
         step=step,
@@ -231,11 +231,3 @@ def set_random_state(tensors: Mapping[str, Tensor], others: Mapping[str, Any]) -
     random.setstate((version, tuple(internal), gauss))
     name, keys, position, has_gauss, cached = others["numpy"]
     np.random.set_state((name, np.array(keys, dtype=np.uint32), position, has_gauss, cached))
-
-
-def _sha256(path: Path) -> str:
-    digest = hashlib.sha256()
-    with path.open("rb") as file:
-        while block := file.read(1 << 20):
-            digest.update(block)
-    return digest.hexdigest()

@@ -35,40 +35,56 @@ _HEAD = "head of "
 
 @dataclass(frozen=True)
 class ParityRow:
-    """What one arm trains.
+    """What one arm trains, counted on the meta device.
 
     Args:
         arm: the architecture.
         groups: components, such as adapter names and ``fusion``, and ``head of TASK`` to their trainable parameters.
-        adapters: parameters of all components but the fusion.
-        fusion: parameters of the fusion.
-        heads: parameters of all heads.
         active: task to the parameters its batches use, its head included.
-        ratio: adapters + fusion over the largest such count of the group.
-        ratio_all: the same for all trainable parameters.
-        ranks: adapter name to its commonest rank.
         products: as `active`, without embedding tables, which are looked up and not multiplied with.
         passes: task to passes of the base model.
         frozen: weights of the base model's linear layers that are not trained.
+        ranks: adapter name to its commonest rank.
+        facts: what the module says of how the budget was spent.
+        ratio: `body` over the largest of the group.
+        ratio_all: the same for all trainable parameters.
     """
 
     arm: str
     groups: Mapping[str, int]
-    adapters: int
-    fusion: int
-    heads: int
     active: Mapping[str, int]
-    ratio: float
-    ratio_all: float
-    ranks: Mapping[str, int]
     products: Mapping[str, int]
     passes: Mapping[str, int]
     frozen: int
+    ranks: Mapping[str, int]
+    facts: Mapping[str, Any]
+    ratio: float = 1.0
+    ratio_all: float = 1.0
+
+    @property
+    def fusion(self) -> int:
+        """Parameters of the fusion."""
+        return self.groups.get(FUSION, 0)
+
+    @property
+    def heads(self) -> int:
+        """Parameters of all heads."""
+        return sum(number for name, number in self.groups.items() if name.startswith(_HEAD))
+
+    @property
+    def body(self) -> int:
+        """All trainable parameters but the heads'."""
+        return self.total - self.heads
+
+    @property
+    def adapters(self) -> int:
+        """Parameters of all components but the fusion."""
+        return self.body - self.fusion
 
     @property
     def total(self) -> int:
         """All trainable parameters."""
-        return self.adapters + self.fusion + self.heads
+        return sum(self.groups.values())
 
     def as_json(self) -> dict[str, Any]:
         """JSON-able."""
@@ -125,7 +141,7 @@ class ParityReport:
     def warning(self) -> str | None:
         """What a user is told of an arm outside every group, or of the arms that are left out; None where there are none."""
         if not self.matched:
-            return f"{self.arm} is {UNMATCHED}: it trains {self.row.adapters + self.row.fusion:,} parameters beside the heads."
+            return f"{self.arm} is {UNMATCHED}: it trains {self.row.body:,} parameters beside the heads."
         if not self.uncounted:
             return None
         told = "; ".join(f"{name}: {reason}" for name, reason in self.uncounted.items())
@@ -184,7 +200,7 @@ def check(
     """
     own = next(one for one in arms if one.name == arm)
     group = [one for one in arms if one is own or (own.group is not None and one.group == own.group)]
-    counts: dict[str, _Count] = {}
+    counts: dict[str, ParityRow] = {}
     uncounted: dict[str, str] = {}
     problem: str | None = None
     for one in group:
@@ -208,11 +224,11 @@ def check(
         if one is not own and not isinstance(one, Architecture) and (off := _apart(counts[one.name], counts[arm])):
             uncounted[one.name] = f"{off} of {arm}"
     counted = [one for one in counted if one.name not in uncounted]
-    rows = _rows({one.name: counts[one.name] for one in counted})
+    rows = _compared([counts[one.name] for one in counted])
     if problem is None and (problem := _broken(rows, counted, tasks, budget)) and budget.strict:
         hint = f"Run 'bench check {arm}'."
         if isinstance(own, Architecture):
-            solving = [(one, counts[one.name].groups.get(FUSION, 0)) for one in counted if isinstance(one, Architecture)]
+            solving = [(one, counts[one.name].fusion) for one in counted if isinstance(one, Architecture)]
             smallest = smallest_common_rank(solving, tasks, budget.linears, budget.rank, RULE)
             hint = f"The smallest that works for every arm is --rank {smallest}."
         raise InvariantError("parity", f"{problem}.", hint)
@@ -243,36 +259,13 @@ def count(model: ArchitectureModule, heads: Mapping[str, nn.Module]) -> dict[str
     return counted
 
 
-@dataclass(frozen=True)
-class _Count:
-    """What an arm trains, counted on the meta device.
-
-    Args:
-        groups: as `count` gives it.
-        active: task to the parameters its batches use, its head included.
-        products: the same without embedding tables, which are looked up.
-        passes: task to passes of the base model.
-        frozen: weights of the linear layers that stay as they are.
-        ranks: adapter to its commonest rank.
-        facts: of the module.
-    """
-
-    groups: Mapping[str, int]
-    active: Mapping[str, int]
-    products: Mapping[str, int]
-    passes: Mapping[str, int]
-    frozen: int
-    ranks: Mapping[str, int]
-    facts: Mapping[str, Any]
-
-
 def _on_meta(
     architecture: BaseArchitecture,
     tasks: Sequence[str],
     budget: ParameterBudget,
     backbone: Callable[[], nn.Module],
     heads: Mapping[str, Callable[[], nn.Module]],
-) -> _Count:
+) -> ParityRow:
     import torch
 
     from bench.adapters.attach import attach
@@ -289,7 +282,8 @@ def _on_meta(
         active[task] = sum(used.values()) + groups.get(_HEAD + task, 0)
         products[task] = active[task] - sum(size for key, size in used.items() if key in tables)
     frozen = [one for one in budget.linears if id(model.backbone.get_submodule(one.name).weight) not in trained]
-    return _Count(
+    return ParityRow(
+        architecture.name,
         groups,
         active,
         products,
@@ -305,10 +299,11 @@ def _refuse_base(architecture: BaseArchitecture, counted: Mapping[str, int]) -> 
         raise InvariantError("parity", f"{architecture.name} trains {counted[_BASE]:,} parameters of the base model.")
 
 
-def _apart(found: _Count, own: _Count) -> str | None:
+def _apart(found: ParityRow, own: ParityRow) -> str | None:
     """How far an arm's count, heads left out, is from that of the arm that runs, where that breaks the rule."""
-    body, wanted = (sum(n for name, n in one.groups.items() if not name.startswith(_HEAD)) for one in (found, own))
-    return None if min(body, wanted) > RULE * max(body, wanted) else f"it trains {body:,} parameters beside the {wanted:,}"
+    if min(found.body, own.body) > RULE * max(found.body, own.body):
+        return None
+    return f"it trains {found.body:,} parameters beside the {own.body:,}"
 
 
 def _head(make: Callable[[], nn.Module]) -> nn.Module:
@@ -321,32 +316,10 @@ def _head(make: Callable[[], nn.Module]) -> nn.Module:
         return make()
 
 
-def _rows(counts: Mapping[str, _Count]) -> tuple[ParityRow, ...]:
-    def heads(groups: Mapping[str, int]) -> int:
-        return sum(number for name, number in groups.items() if name.startswith(_HEAD))
-
-    largest = max(sum(found.groups.values()) - heads(found.groups) for found in counts.values())
-    largest_all = max(sum(found.groups.values()) for found in counts.values())
-    rows = []
-    for name, found in counts.items():
-        body = sum(found.groups.values()) - heads(found.groups)
-        rows.append(
-            ParityRow(
-                arm=name,
-                groups=found.groups,
-                adapters=body - found.groups.get(FUSION, 0),
-                fusion=found.groups.get(FUSION, 0),
-                heads=heads(found.groups),
-                active=found.active,
-                ratio=body / largest,
-                ratio_all=sum(found.groups.values()) / largest_all,
-                ranks=found.ranks,
-                products=found.products,
-                passes=found.passes,
-                frozen=found.frozen,
-            )
-        )
-    return tuple(rows)
+def _compared(rows: Sequence[ParityRow]) -> tuple[ParityRow, ...]:
+    """The rows with their ratios to the largest."""
+    largest, largest_all = max(row.body for row in rows), max(row.total for row in rows)
+    return tuple(replace(row, ratio=row.body / largest, ratio_all=row.total / largest_all) for row in rows)
 
 
 def _broken(
@@ -361,10 +334,10 @@ def _broken(
             return _told(error)
     for row in rows:
         if min(row.ratio, row.ratio_all) <= RULE:
-            largest = max(rows, key=lambda other: other.adapters + other.fusion)
+            largest = max(rows, key=lambda other: other.body)
             return (
-                f"at --rank {budget.rank} {row.arm} trains {row.adapters + row.fusion:,} adapter and fusion parameters, "
-                f"{row.ratio:.1%} of the {largest.adapters + largest.fusion:,} of {largest.arm}; more than {RULE:.0%} is asked"
+                f"at --rank {budget.rank} {row.arm} trains {row.body:,} adapter and fusion parameters, "
+                f"{row.ratio:.1%} of the {largest.body:,} of {largest.arm}; more than {RULE:.0%} is asked"
             )
     return None
 

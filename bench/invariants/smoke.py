@@ -19,6 +19,7 @@ from numpy.typing import NDArray
 from torch import Tensor, nn
 
 from bench.adapters.attach import without_dropout
+from bench.data.batches import evenly
 from bench.errors import InvariantError
 from bench.invariants import diagnosis
 from bench.invariants.checkpoint import random_state, set_random_state
@@ -231,21 +232,15 @@ def sample(examples: Examples) -> list[list[int]]:
     size = len(examples.labelled)
     if examples.units is not None:
         count = int(examples.units.max()) + 1
-        chosen = spread(np.arange(count), max(1, round(EXAMPLES * count / size)))
+        chosen = evenly(count, max(1, round(EXAMPLES * count / size)))
         return [np.flatnonzero(examples.units == unit).tolist() for unit in chosen]
     labelled, others = np.flatnonzero(examples.labelled), np.flatnonzero(~examples.labelled)
     by_length = labelled[np.argsort(examples.lengths[labelled], kind="stable")]
     labelled = np.sort(by_length[: max(EXAMPLES, len(by_length) // SHORT)])
-    indices = np.concatenate([spread(labelled, EXAMPLES), spread(others, EXAMPLES - min(EXAMPLES, len(labelled)))])
+    left = EXAMPLES - min(EXAMPLES, len(labelled))
+    indices = np.concatenate([labelled[evenly(len(labelled), EXAMPLES)], others[evenly(len(others), left)]])
     indices = indices[np.argsort(examples.lengths[indices], kind="stable")]
     return [indices[low : low + CHUNK].tolist() for low in range(0, len(indices), CHUNK)]
-
-
-def spread(indices: NDArray[np.int64], most: int) -> NDArray[np.int64]:
-    """Up to `most` of some indices, spread evenly."""
-    if not len(indices) or most <= 0:
-        return indices[:0]
-    return indices[np.unique(np.linspace(0, len(indices) - 1, min(len(indices), most)).round().astype(np.int64))]
 
 
 def update_examples(examples: int, supervised: int) -> int:

@@ -17,23 +17,30 @@ class RunFields(TypedDict, total=False):
     task: str | Sequence[str]
     task_set: str | None
     arch: str
-    rank: int
     quant: str
     quant_when: Literal["load", "after"] | None
     model: Place
+    rank: int
     head: str | None
+    seed: int
+    replicate: int
     data: Mapping[str, Place]
     concepts: Mapping[str, Place]
     concept_language: str
-    concept_sources: Sequence[str]
+    concept_sources: str | Sequence[str]
     allow_leak: bool
-    tolerate: Sequence[str]
-    seed: int
-    replicate: int
+    tolerate: str | Sequence[str]
+    max_length: int | None
     steps: int | None
     epochs: float | None
     tokens: int | None
     tokens_like: str | None
+    lr: float | None
+    batch_tokens: int
+    micro_batch: int | None
+    eval_every: int | None
+    checkpoint_every: int
+    waive: str | Sequence[str]
     sampling: Literal["proportional", "uniform", "temperature"]
     temperature: float
     loss_weighting: Literal["equal", "uncertainty"]
@@ -41,21 +48,14 @@ class RunFields(TypedDict, total=False):
     gradients: Literal["plain", "pcgrad"]
     schedule: str
     schedule_options: Mapping[str, float]
-    batch_tokens: int
-    micro_batch: int | None
-    max_length: int | None
-    lr: float | None
-    precision: Literal["auto", "fp32", "bf16"]
     device: str
-    memory_limit: int | None
-    checkpoint_every: int
-    eval_every: int | None
+    precision: Literal["auto", "fp32", "bf16"]
+    memory_limit: int | str | None
     max_hours: float | None
     out: Place
     name: str | None
     study: str | None
     tracker: str | Sequence[str]
-    waive: str | Sequence[str]
 
 
 def configured(config: RunConfig | None, fields: Mapping[str, Any]) -> RunConfig:

@@ -154,15 +154,16 @@ def study(
     """
     from bench.launchers import check
     from bench.studies.conduct import conduct, estimate
-    from bench.studies.request import requested
+    from bench.studies.request import StudyConfig, planned
     from bench.studies.study import open_study
 
     check(launcher, jobs)
     registry, base = installed(), configured(config, fields)
     if base.study is not None:
         raise UsageError("study is for one run; a study is named by name, and goes on when it is called again.")
-    wanted = requested(kind, base, registry, os.environ, seeds, sets, plain(grid), margin, base.name, arms, kind_options)
-    opened = open_study(wanted)
+    own = {name: str(value) for name, value in (kind_options or {}).items()}
+    wanted = StudyConfig(kind, base, arms, plain(grid), seeds, tuple(sets), margin, own)
+    opened = open_study(planned(wanted, registry, os.environ))
     if dry_run:
         estimate(opened, watcher(progress))
         return StudyResult(opened)

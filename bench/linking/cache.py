@@ -83,7 +83,7 @@ def open_terminology(path: Path, selection: Selection, root: Path | None = None)
             DataWarning,
             stacklevel=2,
         )
-    return Terminology(path, key, NameTable(Columns(folder, "r")), facts["concepts"], folder)
+    return Terminology(path, key, NameTable(Columns(folder)), facts["concepts"], folder)
 
 
 def _write(path: Path, selection: Selection, folder: Path) -> Mapping[str, Any]:

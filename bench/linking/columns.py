@@ -20,14 +20,12 @@ class Columns:
 
     Args:
         folder: where the files are, or are to be; in memory where None.
-        mode: ``w`` to write, ``r`` to read.
     """
 
-    def __init__(self, folder: Path | None = None, mode: str = "w") -> None:
+    def __init__(self, folder: Path | None = None) -> None:
         self.folder = folder
         self._parts: dict[str, list[Array]] = {}
         self._files: dict[str, Any] = {}
-        self._mode = mode
 
     def append(self, name: str, kind: str, values: Iterable[Any] | Array) -> None:
         """Writes numbers to the end of a column."""

@@ -15,6 +15,7 @@ from typing import TYPE_CHECKING, Any, cast
 from bench.api.model import LinearShape
 from bench.errors import BenchError, UsageError, out_of_memory
 from bench.modeling.files import WEIGHTS, weight_files
+from bench.modeling.packed import dense_state
 from bench.modeling.spec import natural, quantization, read_config
 
 if TYPE_CHECKING:
@@ -47,12 +48,9 @@ def load_backbone(folder: Path, dtype: torch.dtype, device: str) -> nn.Module:
             transformers has no class for.
     """
     packed = quantization(folder, read_config(folder))
+    state = read_state(folder)
     if packed:
-        from bench.modeling.packed import dense_state
-
-        state = dense_state(folder, packed, dtype)
-    else:
-        state = read_state(folder)
+        state = dense_state(state, folder, packed, dtype)
     return from_state(folder, state, dtype).to(device)
 
 

@@ -3,11 +3,8 @@
 from __future__ import annotations
 
 import contextlib
-import hashlib
 import json
-import shutil
 import struct
-import tempfile
 from collections.abc import Iterator
 from dataclasses import dataclass
 from functools import lru_cache
@@ -190,19 +187,22 @@ def sha256_file(path: Path) -> str:
 @lru_cache(maxsize=256)
 def _sha256(path: Path, size: int, *stamps: int) -> str:
     if size < REMEMBERED:
-        return _read_through(path)
+        return read_sha256(path)
     # The time of the last change of the inode is none that a program can set back.
     key = {"path": str(path), "size": size, "stamps": stamps}
     with contextlib.suppress(OSError, StorageError):  # a cache that cannot be written costs the next run some seconds
         kept = user_cache.path("hashes", "weights", ".json", key)
-        known = read_sealed(kept) or {"of": _read_through(path)}
+        known = read_sealed(kept) or {"of": read_sha256(path)}
         write_sealed(kept, known)
         return str(known["of"])
-    return _read_through(path)
+    return read_sha256(path)
 
 
-def _read_through(path: Path) -> str:
-    digest = hashlib.sha256()
+def read_sha256(path: Path) -> str:
+    """SHA-256 of a file, read now, in whole."""
+    from hashlib import sha256
+
+    digest = sha256()
     with path.open("rb") as file:
         while chunk := file.read(1 << 20):
             digest.update(chunk)
@@ -211,7 +211,9 @@ def _read_through(path: Path) -> str:
 
 def sha256_folder(folder: Path) -> str:
     """SHA-256 over what decides a model's outputs: its weight files, its configuration and its tokenizer, by name."""
-    digest = hashlib.sha256()
+    from hashlib import sha256
+
+    digest = sha256()
     others = (
         "config.json",
         "tokenizer.json",
@@ -238,6 +240,9 @@ def written_whole(out: Path) -> Iterator[Path]:
     Raises:
         StorageError: the disk is full or cannot be written.
     """
+    import shutil
+    import tempfile
+
     temporary = None
     try:
         out.parent.mkdir(parents=True, exist_ok=True)
@@ -270,6 +275,8 @@ def written_whole(out: Path) -> Iterator[Path]:
 
 def copy_companions(source: Path, out: Path) -> None:
     """Copies what stands beside the weights: configuration and tokenizer files, never code, weights or an index of shards."""
+    from shutil import copyfile
+
     for path in sorted(source.iterdir()):
         if path.is_file() and path.name not in (INDEX, PICKLE_INDEX) and path.suffix in (".json", ".txt", ".model", ".jinja"):
-            shutil.copyfile(path, out / path.name)
+            copyfile(path, out / path.name)

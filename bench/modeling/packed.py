@@ -148,20 +148,18 @@ def round_to_nearest(weight: Tensor, bits: int, group_size: int, sym: bool = Tru
     }
 
 
-def dense_state(folder: Path, packed: Mapping[str, Any], dtype: torch.dtype) -> dict[str, Tensor]:
+def dense_state(state: dict[str, Tensor], folder: Path, packed: Mapping[str, Any], dtype: torch.dtype) -> dict[str, Tensor]:
     """Every tensor of a GPTQ or AWQ folder, with packed layers as dense weights of `dtype`.
 
     Args:
-        folder: of the quantized model.
+        state: the tensors as stored; packed ones are taken out of it.
+        folder: of the quantized model, for errors.
         packed: what `bench.modeling.spec.quantization` says of it.
         dtype: of the dense weights.
 
     Raises:
         UsageError: a layer lacks one of its tensors.
     """
-    from bench.modeling.backbone import read_state
-
-    state = read_state(folder)
     for name in [n.removesuffix(".qweight") for n in state if n.endswith(".qweight")]:
         parts = {p: state.pop(f"{name}.{p}") for p in PARTS if f"{name}.{p}" in state}
         missing = [p for p in PARTS[:3] if p not in parts]

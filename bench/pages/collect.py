@@ -10,6 +10,7 @@ from pathlib import Path
 from typing import Any
 
 from bench.api.study import StudyKind, StudyRun
+from bench.config import OPTIONS
 from bench.errors import RunStateError, UsageError
 from bench.pages.curves import SOME, Curves, read_curves
 from bench.pages.held import Held
@@ -22,8 +23,6 @@ from bench.studies.study import STUDIES, STUDY, Study, read_study
 
 LINES = 60
 """Runs of a report whose learning curves are read whole; the curves of more are drawn as means of their arms."""
-ARM_FIELDS = ("arch", "quant", "quant_when", "model", "rank", "head", "gradients", "loss_weighting", "sampling", "lr")
-"""Fields that tell arms apart where no study says what its arms are; only those that differ are named."""
 
 
 @dataclass(frozen=True)
@@ -258,17 +257,17 @@ def _labels(entries: Sequence[StudyRun], kind: StudyKind) -> list[str]:
 
 
 def _arms(results: Sequence[Result]) -> list[str]:
-    configs = [result.config for result in results]
-    differ = [name for name in ARM_FIELDS if len({_plain(config.get(name)) for config in configs}) > 1]
-    differ = [name for name in differ if name != "arch"]
+    # Where no study says what its arms are, they are told apart by what may be compared, and of that by what differs.
+    choices = {name: option.default for name, option in OPTIONS.items() if option.compared("choice") and name != "arch"}
+    configs = [choices | dict(result.config) for result in results]
+    differ = [name for name in choices if len({_plain(config[name]) for config in configs}) > 1]
     sets = {tuple(result.scores) for result in results}
     budgets = Counter((tuple(r.scores), _budget(r)) for r in results)
     many = {tasks for tasks, _ in budgets if sum(t == tasks for t, _ in budgets) > 1}
     found = []
-    for result in results:
-        config = result.config
+    for result, config in zip(results, configs, strict=True):
         words = [str(config.get("arch", "?"))]
-        words += [_named(name, config.get(name)) for name in differ if (name, config.get(name)) != ("quant", "none")]
+        words += [_named(name, config[name]) for name in differ if (name, config[name]) != ("quant", "none")]
         if len(sets) > 1 and any(len(tasks) > 1 for tasks in sets):
             words.append("alone" if len(result.scores) == 1 else f"{len(result.scores)} tasks")
         if tuple(result.scores) in many and (budget := _budget(result)):
@@ -289,6 +288,8 @@ def _named(name: str, value: Any) -> str:
 
 
 def _plain(value: Any) -> str:
+    if isinstance(value, Mapping):
+        value = ", ".join(f"{name} {number}" for name, number in value.items()) or None
     return "default" if value is None else str(value)
 
 

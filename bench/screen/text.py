@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import json
-import shutil
 import sys
 import textwrap
 from collections.abc import Mapping, Sequence
@@ -25,7 +24,7 @@ def columns(header: Sequence[str], rows: Sequence[Sequence[str]], flexible: int 
     table = [[paint(title, "dim") for title in header], *([line(cell) for cell in row] for row in rows)]
     widths = [max(width(row[i]) for row in table) for i in range(len(header))]
     if flexible is not None and sys.stdout.isatty():
-        room = shutil.get_terminal_size().columns - len(indent) - sum(widths) - 2 * (len(widths) - 1) + widths[flexible]
+        room = _terminal() - len(indent) - sum(widths) - 2 * (len(widths) - 1) + widths[flexible]
         widths[flexible] = min(widths[flexible], max(room, 24))
     lines = []
     for row in table:
@@ -35,6 +34,12 @@ def columns(header: Sequence[str], rows: Sequence[Sequence[str]], flexible: int 
         (indent + "  ".join(cell + " " * (room - width(cell)) for cell, room in zip(cells, widths, strict=True))).rstrip()
         for cells in lines
     )
+
+
+def _terminal() -> int:
+    from shutil import get_terminal_size
+
+    return get_terminal_size().columns
 
 
 def _wrap(row: list[str], flexible: int | None, widths: list[int]) -> list[list[str]]:
@@ -50,7 +55,7 @@ def fields(pairs: Mapping[str, str], indent: str = "") -> str:
     """Name and value a line, the values wrapped beside their names on a terminal; empty values are left out."""
     shown = {line(name): value for name, value in pairs.items() if value}
     widest = max(map(len, shown), default=0)
-    room = max(shutil.get_terminal_size().columns - widest - 2 - len(indent), 30) if sys.stdout.isatty() else 10**6
+    room = max(_terminal() - widest - 2 - len(indent), 30) if sys.stdout.isatty() else 10**6
     lines = []
     for name, value in shown.items():
         pieces = [piece for part in value.split("\n") for piece in textwrap.wrap(line(part), room)] or [""]

@@ -17,6 +17,7 @@ from bench.config import RunConfig
 from bench.errors import RunStateError
 from bench.modeling.files import copy_companions
 from bench.results.layout import QUANTIZED
+from bench.results.schema import Stage
 from bench.results.store import write_json
 from bench.sealed import digests, read_sealed, sealed
 from bench.steps.resolve import Parts
@@ -113,6 +114,21 @@ def load_base(
         out, weights = quantized_base(parts.quantizer, parts.model.folder(), sample, folder, device.name, warn)
         return parts.quantizer.load(out, device.dtype, device.name), weights
     return load_backbone(parts.model.folder(), base_dtype(parts.architecture, device.dtype), device.name), None
+
+
+def finished_base(parts: Parts, folder: Path, stage: Stage, device: Device) -> nn.Module:
+    """The base model of a finished run as it was when a stage was scored.
+
+    Raises:
+        RunStateError: the run quantized it, and it is not there as it was written.
+    """
+    from bench.modeling.backbone import load_backbone
+    from bench.training.build import base_dtype
+
+    if stage == "trained" and not (parts.quantizes and parts.when == "load"):
+        return load_backbone(parts.model.folder(), base_dtype(parts.architecture, device.dtype), device.name)
+    dtype = device.dtype if stage == "trained" else parts.quantizer.floor_dtype(device.dtype)
+    return parts.quantizer.load(kept_quantized(parts.quantizer, folder), dtype, device.name)
 
 
 def parameter_budget(config: RunConfig, parts: Parts) -> ParameterBudget:

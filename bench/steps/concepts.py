@@ -16,11 +16,11 @@ from bench.api.task import Task
 from bench.config import RunConfig
 from bench.data.concepts import ConceptDictionary, Linking
 from bench.data.content import code_digest, documents_digest
-from bench.errors import MissingError, UsageError
+from bench.errors import MissingError, UsageError, storable
 from bench.linking.cache import Terminology, open_terminology
 from bench.linking.readers import Selection
 from bench.reporting import Reporter
-from bench.steps.corpora import Source, storable
+from bench.steps.corpora import Source
 
 if TYPE_CHECKING:
     from bench.modeling.find import BaseModel

@@ -27,8 +27,7 @@ from bench.steps.together import together
 if TYPE_CHECKING:
     import torch
 
-    from bench.steps.context import RunContext
-    from bench.steps.planned import Planned
+    from bench.steps.context import Planned, RunContext
     from bench.training.loop import Trainer
     from bench.training.stage import Progress
 

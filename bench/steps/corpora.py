@@ -20,7 +20,7 @@ from bench.data import leaks
 from bench.data.content import class_of, code_digest, documents_digest, tokenizer_digest
 from bench.data.spans import tidied_corpus
 from bench.data.windows import special_tokens
-from bench.errors import DataError, StorageError, UsageError
+from bench.errors import DataError, UsageError, storable
 from bench.reporting import Reporter
 from bench.results.layout import CORPUS
 from bench.steps.resolve import Parts
@@ -105,12 +105,12 @@ def keep_synthetic(sources: Mapping[str, Source], folder: Path, console: Reporte
             aside = target.with_name(f".{name}.writing")
             shutil.rmtree(aside, ignore_errors=True)
             try:
-                shutil.copytree(source.folder, aside)
-                shutil.rmtree(target, ignore_errors=True)
-                aside.rename(target)
-            except OSError as error:
+                with storable(target):
+                    shutil.copytree(source.folder, aside)
+                    shutil.rmtree(target, ignore_errors=True)
+                    aside.rename(target)
+            finally:
                 shutil.rmtree(aside, ignore_errors=True)
-                raise StorageError(f"{target} cannot be written: {error.strerror or error}.", "Make room.") from None
 
 
 def _alike(source: Path, copy: Path) -> bool:
@@ -166,15 +166,6 @@ def encode(parts: Parts, sources: Mapping[str, Source], config: RunConfig, conso
         for split, encoded in splits.items():
             refuse_past_table(parts.model.name, f"the {split} split of {name}", encoded.largest, rows)
     return data
-
-
-@contextmanager
-def storable(path: Path) -> Iterator[None]:
-    """Tells in one line why a file cannot be written."""
-    try:
-        yield
-    except OSError as error:
-        raise StorageError(f"{path} cannot be written: {error.strerror or error}.", "Make room.") from None
 
 
 def pad_id(folder: Path) -> int:

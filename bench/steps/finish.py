@@ -2,14 +2,13 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-import numpy as np
-
-from bench.api.data import Document, Mention
+from bench.api.data import Document
+from bench.data.batches import evenly
 from bench.data.concepts import ConceptDictionary
 from bench.evaluation import class_thresholds, thresholds
 from bench.evaluation.funnel import Funnel
@@ -84,22 +83,17 @@ class Scoring:
         """
         from bench.evaluation.predict import predict
 
-        one, handed = self.data[task], list[Document]()
+        one = self.data[task]
 
-        def accept(documents: Sequence[Document]) -> Sequence[Document]:
-            handed[:] = documents
+        def finish(documents: Sequence[Document]) -> Sequence[Document]:
             if one.head.floor is not None:
                 if choose:
                     self.thresholds[task] = self.chosen(task, split, documents)
                 documents = self.thresholds.get(task, Thresholds()).accept(documents)
-            if concepts:
-                self.prepare_links(task, split, documents)
-            return documents
+            return self.linked(task, split, documents) if concepts else documents
 
-        link = self.link_of(task) if concepts else _unlinked
         see = None if funnel is None else funnel.see
-        found = predict(model, task, one, split, self.device, self.pad, link, self.padded, accept=accept, see=see)
-        return replace(found, handed=tuple(handed))
+        return predict(model, task, one, split, self.device, self.pad, self.padded, finish=finish, see=see)
 
     def chosen(self, task: str, split: str, handed: Sequence[Document]) -> Thresholds:
         """The thresholds that suit what a head hands over for a split, which is dev."""
@@ -107,23 +101,15 @@ class Scoring:
         found = thresholds.choose(one.corpus[split], handed)
         return replace(found, classes=class_thresholds.choose(one.corpus[split], handed, one.task))
 
-    def link_of(self, task: str) -> Callable[[Document, Sequence[Mention]], Sequence[Mention]]:
-        """What fills in the concepts of a document's mentions; nothing where the corpus has none."""
-        return self.linkings[task].linking.link if task in self.linkings else _unlinked
-
-    def prepare_links(self, task: str, split: str, predicted: Sequence[Document]) -> None:
-        """Tells what links of all the mentions that it will be asked for."""
-        if task in self.linkings:
-            texts = self.data[task].corpus[split]
-            self.linkings[task].linking.prepare(
-                [replace(d, mentions=p.mentions) for d, p in zip(texts, predicted, strict=True)]
-            )
-
     def linked(self, task: str, split: str, predicted: Sequence[Document]) -> tuple[Document, ...]:
-        """Predictions of a split with their concepts filled in."""
-        self.prepare_links(task, split, predicted)
-        link, texts = self.link_of(task), self.data[task].corpus[split]
-        return tuple(replace(d, mentions=tuple(link(text, d.mentions))) for text, d in zip(texts, predicted, strict=True))
+        """Predictions of a split with the concepts of their mentions filled in; as they are where the corpus has none."""
+        if task not in self.linkings:
+            return tuple(predicted)
+        linking, texts = self.linkings[task].linking, self.data[task].corpus[split]
+        linking.prepare([replace(text, mentions=d.mentions) for text, d in zip(texts, predicted, strict=True)])
+        return tuple(
+            replace(d, mentions=tuple(linking.link(text, d.mentions))) for text, d in zip(texts, predicted, strict=True)
+        )
 
     def selects_concepts(self, task: str) -> bool:
         """Whether the selection metric looks at concepts: gold of dev without them scores less than gold. Where it does not,
@@ -219,10 +205,6 @@ class Scoring:
         return {"dictionary": self.scores(task, self.statistics(task, "test", predicted))}
 
 
-def _unlinked(document: Document, mentions: Sequence[Mention]) -> Sequence[Mention]:
-    return mentions
-
-
 def save_trained(model: TaskModel, data: Mapping[str, TaskData], folder: Path, chosen: Mapping[str, Thresholds]) -> None:
     """Adapters in PEFT's own format, heads in safetensors with what they learned of the labels and their thresholds."""
     from safetensors.torch import save_file
@@ -244,8 +226,7 @@ def dev_states(
 
     states = []
     for name, one in data.items():
-        count = len(one.splits["dev"])
-        chosen = np.unique(np.linspace(0, count - 1, min(count, max(1, ERROR_WINDOWS // len(data)))).round().astype(int))
+        chosen = evenly(len(one.splits["dev"]), max(1, ERROR_WINDOWS // len(data)))
         states += hidden_states(model, name, one, chosen.tolist(), "dev", device, pad)
     return states
 

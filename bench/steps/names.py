@@ -10,11 +10,10 @@ from collections.abc import Iterable, Mapping, MutableMapping
 from dataclasses import replace
 from pathlib import Path
 
-from bench.api.task import Task
 from bench.config import RunConfig
 from bench.errors import UsageError, unknown
 from bench.registry import Registry
-from bench.steps.resolve import tolerating
+from bench.steps.resolve import tasks_by_name, tolerating, when_of
 from bench.steps.threads import settle_threads
 
 
@@ -91,12 +90,7 @@ def check(config: RunConfig, registry: Registry, resuming: bool = False) -> None
     """
     if not config.task and not resuming:
         raise UsageError("No task was named.", "Add --task NAME; 'bench list tasks' shows them.")
-    tasks: dict[str, Task] = {}
-    for ref in config.task:
-        task = registry.get("tasks", ref)
-        if task.name in tasks:
-            raise UsageError(f"Two tasks are named {task.name!r}, the second one {ref}.", "Give one of them another name.")
-        tasks[task.name] = task
+    tasks = tasks_by_name(config.task, registry)
     for task in tasks.values():
         registry.head(task, config.head)
         if task.folder is not None and task.name not in config.data and not task.folder.is_dir():
@@ -106,12 +100,7 @@ def check(config: RunConfig, registry: Registry, resuming: bool = False) -> None
             raise task.no_corpus()
     tolerating(tasks, () if resuming else config.tolerate)
     registry.get("architectures", config.arch)
-    quantizer = registry.get("quantizers", config.quant)
-    if config.quant_when is not None and config.quant_when not in quantizer.when:
-        raise UsageError(
-            f"The quantizer {config.quant!r} cannot be applied {_when(config.quant_when)}, only {_when(quantizer.when[0])}.",
-            f"Run 'bench show quantizer {config.quant}'.",
-        )
+    when_of(registry.get("quantizers", config.quant), config)
     # A folder and a hub id need no plugin; whether they hold a model is for the model step to say.
     if "/" not in config.model and not Path(config.model).exists():
         registry.get("models", config.model)
@@ -135,7 +124,3 @@ def check(config: RunConfig, registry: Registry, resuming: bool = False) -> None
         if not Path(file).is_file():
             there = "that is a folder; wanted a file" if Path(file).is_dir() else "there is no such file"
             raise UsageError(f"--concepts {name}={file}: {there}.")
-
-
-def _when(when: str) -> str:
-    return {"load": "at load, before training", "after": "after training"}[when]

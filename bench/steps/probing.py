@@ -13,14 +13,15 @@ from bench.config import RunConfig
 from bench.errors import RunStateError, UsageError
 from bench.registry import Registry
 from bench.reporting import Reporter
-from bench.results.layout import ADAPTERS, QUANTIZED
+from bench.results.layout import ADAPTERS
 from bench.results.store import read_result
+from bench.steps.base import finished_base
 from bench.steps.corpora import Source, pad_id, read_corpora
 from bench.steps.resolve import Parts, resolve
 from bench.steps.resume import stored_config
 
 if TYPE_CHECKING:
-    from torch import Tensor, nn
+    from torch import Tensor
 
     from bench.adapters.model import AdaptedModel
     from bench.evaluation.probe import Conditions, Stretch
@@ -138,14 +139,8 @@ def _adapted(folder: Path, parts: Parts, conditions: Conditions, device: Device)
     """The base model that was trained on, with the saved adapters."""
     from bench.adapters.attach import prepare
     from bench.adapters.model import AdaptedModel
-    from bench.modeling.backbone import load_backbone
 
-    base: nn.Module
-    if parts.quantizes and parts.when == "load":
-        base = parts.quantizer.load(folder / QUANTIZED / parts.quantizer.name, device.dtype, device.name)
-    else:
-        base = load_backbone(parts.model.folder(), device.dtype, device.name)
-    saved = folder / ADAPTERS
+    base, saved = finished_base(parts, folder, "trained", device), folder / ADAPTERS
     prepare(base)
     adapted = AdaptedModel(base, conditions, conditions.names, _ranks(saved, parts, conditions), base_name=parts.model.name)
     adapted.load(saved)

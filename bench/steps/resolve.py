@@ -16,7 +16,7 @@ from bench.api.quantizer import Quantizer, When
 from bench.api.schedule import Phase, Schedule
 from bench.api.task import Task
 from bench.api.tracker import Tracker
-from bench.config import MOST_FLOAT, RunConfig
+from bench.config import RunConfig
 from bench.data.phases import checked
 from bench.errors import MissingError, UsageError, unknown
 from bench.modeling.find import BaseModel, find_model
@@ -95,17 +95,9 @@ def resolve(config: RunConfig, registry: Registry) -> Parts:
         UsageError: an unknown name.
         MissingError: a part that is not installed, with the command that installs it.
     """
-    if not config.task:
-        raise UsageError("No task was named.", "Add --task NAME; 'bench list tasks' shows them.")
     tasks = named_tasks(config, registry)
     heads = {name: registry.head(task, config.head) for name, task in tasks.items()}
     quantizer = _ready(registry.get("quantizers", config.quant))
-    when: When = config.quant_when or quantizer.when[0]
-    if when not in quantizer.when:
-        raise UsageError(
-            f"Quantizer {quantizer.name!r} cannot be applied with --quant-when {when}, only {' or '.join(quantizer.when)}.",
-            f"Run 'bench show quantizer {quantizer.name}'.",
-        )
     for requirement in _training_needs():
         if not requirement.present():
             raise MissingError(f"Training needs {requirement.module}, which is not installed.", requirement.command)
@@ -121,12 +113,28 @@ def resolve(config: RunConfig, registry: Registry) -> Parts:
         architecture=architecture,
         installed=tuple(registry.get("architectures", e.name).bound(levels) for e in registry.entries("architectures")),
         quantizer=quantizer,
-        when=when,
+        when=when_of(quantizer, config),
         model=model,
         trackers=tuple(trackers),
         schedule=schedule,
         schedule_options=options_of(schedule, config.schedule_options),
     )
+
+
+def when_of(quantizer: Quantizer, config: RunConfig) -> When:
+    """When a run quantizes: as configured, or the first that its quantizer names.
+
+    Raises:
+        UsageError: the quantizer cannot be applied then.
+    """
+    when = config.quant_when or quantizer.when[0]
+    if when not in quantizer.when:
+        said = {"load": "at load, before training", "after": "after training"}
+        raise UsageError(
+            f"The quantizer {quantizer.name!r} cannot be applied {said[when]}, only {said[quantizer.when[0]]}.",
+            f"Run 'bench show quantizer {quantizer.name}'.",
+        )
+    return when
 
 
 def level_of(task: Task, head: Head) -> int:
@@ -138,24 +146,19 @@ def options_of(schedule: Schedule, given: Mapping[str, float]) -> dict[str, floa
     """Every option of a schedule, as given or at its default.
 
     Raises:
-        UsageError: the schedule has no option of that name, or its value is no number of at least 0.
+        UsageError: the schedule has no option of that name.
     """
-    for name, value in given.items():
+    for name in given:
         if name not in schedule.options:
-            error = unknown(f"option of the schedule {schedule.name}:", name, schedule.options, "")
-            error.hint = f"It takes: {', '.join(schedule.options)}." if schedule.options else "It takes none."
-            raise error
-        if not 0 <= value <= MOST_FLOAT:
-            raise UsageError(f"--schedule-option {name} is {value:g}; it must be a number between 0 and {MOST_FLOAT:g}.")
+            hint = f"It takes: {', '.join(schedule.options)}." if schedule.options else "It takes none."
+            raise unknown(f"option of the schedule {schedule.name}:", name, schedule.options, hint=hint)
     return {**schedule.options, **given}
 
 
 def _refuse_weights(weights: Mapping[str, float], tasks: Mapping[str, Task]) -> None:
     for name in weights:
         if name not in tasks:
-            error = unknown("task after --loss-weight:", name, tasks, "")
-            error.hint = f"The run's tasks: {', '.join(tasks)}."
-            raise error
+            raise unknown("task after --loss-weight:", name, tasks, hint=f"The run's tasks: {', '.join(tasks)}.")
 
 
 def refuse_misfit(parts: Parts, config: RunConfig, registry: Registry) -> None:
@@ -202,13 +205,27 @@ def named_tasks(config: RunConfig, registry: Registry) -> dict[str, Task]:
         UsageError: an unknown name, two tasks of one name, or a kind of faulty line that no task of the run can leave out.
         MissingError: a task that is not installed.
     """
+    tasks = tasks_by_name(config.task, registry)
+    return tolerating({name: _ready(task) for name, task in tasks.items()}, config.tolerate)
+
+
+def tasks_by_name(typed: Sequence[str], registry: Registry) -> dict[str, Task]:
+    """Tasks by their names.
+
+    Args:
+        typed: names of tasks, and paths of task files.
+        registry: the plugins.
+
+    Raises:
+        UsageError: an unknown name, or two tasks of one name.
+    """
     tasks: dict[str, Task] = {}
-    for ref in config.task:
-        task = _ready(registry.get("tasks", ref))
+    for ref in typed:
+        task = registry.get("tasks", ref)
         if task.name in tasks:
             raise UsageError(f"Two tasks are named {task.name!r}, the second one {ref}.", "Give one of them another name.")
         tasks[task.name] = task
-    return tolerating(tasks, config.tolerate)
+    return tasks
 
 
 def tolerating(tasks: Mapping[str, Task], kinds: Sequence[str]) -> dict[str, Task]:
@@ -220,9 +237,8 @@ def tolerating(tasks: Mapping[str, Task], kinds: Sequence[str]) -> dict[str, Tas
     known = list(dict.fromkeys(kind for task in tasks.values() for kind in task.faults))
     for kind in kinds:
         if kind not in known:
-            error = unknown("kind of faulty line after --tolerate:", kind, known, "")
-            error.hint = f"These can be left out: {', '.join(known)}." if known else "The run's tasks can leave none out."
-            raise error
+            hint = f"These can be left out: {', '.join(known)}." if known else "The run's tasks can leave none out."
+            raise unknown("kind of faulty line after --tolerate:", kind, known, hint=hint)
     return {name: task.tolerating(kind for kind in kinds if kind in task.faults) for name, task in tasks.items()}
 
 

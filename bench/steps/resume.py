@@ -7,7 +7,7 @@ from dataclasses import dataclass, field, fields, replace
 from pathlib import Path
 from typing import Any
 
-from bench.config import RunConfig, flag, from_mapping
+from bench.config import OPTIONS, RunConfig, flag, from_mapping
 from bench.errors import RunStateError
 from bench.invariants.batch import BatchReport
 from bench.invariants.checkpoint import Checkpoint, steps
@@ -19,8 +19,8 @@ from bench.sealed import sealed, unsealed
 from bench.tracking.journal import Journal
 from bench.training.processes import launched
 
-LIMITS = ("memory_limit", "max_hours", "tracker", "name", "study", "micro_batch", "checkpoint_every")
-"""What a resumed run may be told anew; none of it decides the outcome."""
+LIMITS = tuple(name for name, option in OPTIONS.items() if option.identity == "never" and name != "out")
+"""What a resumed run may be told anew, since it cannot change the outcome; its folder stays where it is."""
 
 
 @dataclass
@@ -124,9 +124,8 @@ def stored_config(config: RunConfig, folder: Path) -> RunConfig:
             "Type the run's own command again, without --resume.",
         )
     stored = from_mapping(read_plan(folder)["config"], str(path))
-    default = RunConfig()
-    typed = {f.name: getattr(config, f.name) for f in fields(RunConfig) if getattr(config, f.name) != getattr(default, f.name)}
-    typed.pop("out", None)
+    given = {name: getattr(config, name) for name in OPTIONS if name != "out"}
+    typed = {name: value for name, value in given.items() if value != OPTIONS[name].default}
     changed = sorted(flag(n) for n, value in typed.items() if n not in LIMITS and value != getattr(stored, n))
     if changed:
         raise RunStateError(

@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Any
 from bench.results.schema import Stage, pick
 
 if TYPE_CHECKING:
-    from bench.steps.planned import Planned
+    from bench.steps.context import Planned
     from bench.training.loop import Trainer
     from bench.training.model import TaskData
     from bench.training.stage import Progress

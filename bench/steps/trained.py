@@ -11,7 +11,7 @@ from functools import cached_property
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from bench.api.architecture import BaseArchitecture
+from bench.api.architecture import BaseArchitecture, read_tensors
 from bench.api.data import Corpus, Document
 from bench.api.head import Head
 from bench.config import RunConfig
@@ -196,9 +196,7 @@ def chosen_task(result: Result, tasks: Sequence[str], task: str | None) -> str:
     if task is None:
         raise UsageError(f"Run {result.id} has the tasks {', '.join(tasks)}; wanted one.", "Name it: --task NAME, task=NAME.")
     if task not in tasks:
-        error = unknown("task", task, tasks, "")
-        error.hint = f"Run {result.id} has {', '.join(tasks)}."
-        raise error
+        raise unknown("task", task, tasks, hint=f"Run {result.id} has {', '.join(tasks)}.")
     return task
 
 
@@ -255,26 +253,13 @@ def load_trained(folder: Path, registry: Registry, stage: Stage, device: str | N
         # Where the base's own weights were trained, it is these that were quantized, and there is nothing more to load.
         alone = stage == "quantized" and parts.architecture.trains_base
         architecture = Bare() if alone else parts.architecture
-        model = _built(_base(parts, folder, stage, where), parts, architecture, heads, config, where)
+        model = _built(base_step.finished_base(parts, folder, stage, where), parts, architecture, heads, config, where)
         if not alone:
             model.adapted.load(folder / ADAPTERS)
         for name, path in files.items():
-            _load_head(model, name, path)
+            model.load_head(name, read_tensors(path, f"Weights of the head of {name},"))
     model.eval()
     return TrainedModel(result, folder, stage, config, parts, model, heads, thresholds, where, console)
-
-
-def _base(parts: Parts, folder: Path, stage: Stage, device: Device) -> nn.Module:
-    """The base model as it was when the stage was scored."""
-    from bench.modeling.backbone import load_backbone
-
-    if stage == "trained" and not (parts.quantizes and parts.when == "load"):
-        from bench.training.build import base_dtype
-
-        return load_backbone(parts.model.folder(), base_dtype(parts.architecture, device.dtype), device.name)
-    kept = base_step.kept_quantized(parts.quantizer, folder)
-    dtype = device.dtype if stage == "trained" else parts.quantizer.floor_dtype(device.dtype)
-    return parts.quantizer.load(kept, dtype, device.name)
 
 
 def _built(
@@ -290,21 +275,3 @@ def _built(
 
     budget = base_step.parameter_budget(config, parts)
     return build_model(base, architecture, budget, heads, parts.model.spec.hidden_size, config.seed, device.name)
-
-
-def _load_head(model: TaskModel, task: str, path: Path) -> None:
-    from safetensors.torch import load_file
-
-    try:
-        tensors: dict[str, Any] = load_file(path)
-    except FileNotFoundError:
-        raise RunStateError(f"The head of {task}, {path}, is not there.") from None
-    except Exception as error:  # safetensors raises a class of its own for damaged files
-        raise RunStateError(f"The head of {task}, {path}, cannot be read: {error}.") from None
-    try:
-        model.head(task).load_state_dict(tensors)
-    except RuntimeError:
-        raise RunStateError(
-            f"The saved head of {task} does not fit the head that this version builds.",
-            "Load it with the version that wrote it; result.json names it.",
-        ) from None

@@ -2,11 +2,9 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
-from dataclasses import fields
 from pathlib import Path
 
-from bench.config import NUMBERED, RunConfig, default_of, flag
+from bench.config import OPTIONS, RunConfig
 
 _WRITTEN_OUT = "task_set"  # its tasks stand in `task`
 
@@ -14,18 +12,21 @@ _WRITTEN_OUT = "task_set"  # its tasks stand in `task`
 def argv_of(config: RunConfig) -> tuple[str, ...]:
     """The flags that give this very configuration, folders with their whole paths."""
     found: list[str] = []
-    for one in fields(config):
-        value = getattr(config, one.name)
-        if one.name == _WRITTEN_OUT or value is None or (one.name != "out" and value == default_of(one)):
+    for name, option in OPTIONS.items():
+        value = getattr(config, name)
+        if name == _WRITTEN_OUT or value is None or (name != "out" and value == option.default):
             continue
-        if one.name in NUMBERED:
-            found += [word for name, number in value.items() for word in (flag(one.name), f"{name}={number!r}")]
-        elif isinstance(value, Mapping):
-            found += [word for task, path in value.items() for word in (flag(one.name), f"{task}={Path(path).absolute()}")]
-        elif value is True:
-            found.append(flag(one.name))
-        elif isinstance(value, tuple):
-            found += [word for item in value for word in (flag(one.name), item)]
+        if option.type is bool:
+            found.append(option.flag)
+            continue
+        shown = _whole_path if option.place == "path" else str
+        if option.type is dict:
+            words = [f"{key}={shown(each)}" for key, each in value.items()]
         else:
-            found += [flag(one.name), str(Path(value).absolute()) if one.name == "out" else str(value)]
+            words = [shown(each) for each in (value if option.type is tuple else [value])]
+        found += [word for each in words for word in (option.flag, each)]
     return tuple(found)
+
+
+def _whole_path(path: object) -> str:
+    return str(Path(str(path)).absolute())

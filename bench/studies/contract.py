@@ -8,11 +8,11 @@ that name.
 from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Mapping, Sequence
-from dataclasses import asdict, dataclass, fields
+from dataclasses import asdict, dataclass
 from typing import Any
 
 from bench.api.architecture import UNMATCHED
-from bench.config import _NOT_IDENTITY, RunConfig, default_of
+from bench.config import OPTIONS, TOGETHER
 from bench.data.faults import listed as listed_faults
 from bench.errors import ContractError, unknown
 from bench.results.display import some
@@ -28,9 +28,8 @@ Facts = Mapping[str, Any]
 """Field to a value, to a number that has a tolerance, or to a mapping of which only common keys are held against each other."""
 
 _TRACKERS = ("wandb", "mlflow")  # they cannot change an outcome
-_MEASURED = {"task", "steps", "epochs", "tokens", "tokens_like", "seed", "replicate"}
 # Fields of a run of several tasks that mean nothing to a run of one.
-_TOGETHER = ("sampling", "temperature", "loss_weighting", "loss_weights", "gradients", "schedule", "schedule_options")
+_TOGETHER = tuple(name for name, option in OPTIONS.items() if option.group is TOGETHER)
 
 FOLLOWS: Mapping[str, tuple[str, ...]] = {
     "tasks": _TOGETHER,
@@ -43,7 +42,7 @@ FOLLOWS: Mapping[str, tuple[str, ...]] = {
 }
 """What cannot stay the same where a field is what is compared."""
 
-CHOICES = ("arch", "quant", "model", "tasks", "head", "rank", *_TOGETHER, "lr", "batch_tokens", "max_length", "quant_when")
+CHOICES = (*(name for name, option in OPTIONS.items() if option.compared("choice")), "tasks")
 """Fields that are taken for what is compared where nobody said what is; the first that differ count."""
 
 
@@ -94,10 +93,6 @@ _READ: Mapping[str, Callable[[Result], Any]] = {
     "tasks": lambda result: "+".join(sorted(result.scores)),
     "model": _model,
     "head": lambda result: dict(result.resolved("head") or {}),
-    "quant_when": lambda result: result.resolved("quant_when"),
-    "lr": lambda result: result.resolved("lr"),
-    "precision": lambda result: result.resolved("precision"),
-    "device": lambda result: result.resolved("device"),
     "budget": lambda result: "whole" if result.invariants.tokens.get("controlled", True) else "early stopping",
     "tokens": lambda result: result.invariants.tokens.get("total"),
     "parameters": _parameters,
@@ -113,11 +108,7 @@ _READ: Mapping[str, Callable[[Result], Any]] = {
     "adjusted": _adjusted,
     "synthetic": lambda result: result.synthetic,
 }
-_CONFIG = {
-    f.name: default_of(f)
-    for f in fields(RunConfig)
-    if f.name not in {*_NOT_IDENTITY, *_MEASURED, *_READ, "waive", "allow_leak", "tolerate"}
-}
+_CONFIG = {n: option.default for n, option in OPTIONS.items() if n not in _READ and option.compared("choice", "control")}
 """Whatever a configuration has that can change the outcome, with what a result of before there was such a field stands for."""
 FIELDS = (*_CONFIG, *_READ)
 """Every field of the contract, as ``--by`` and ``--allow`` take them."""
@@ -132,9 +123,8 @@ _SPOILS: Mapping[str, Callable[[Any], bool]] = {
 
 def facts(result: Result) -> dict[str, Any]:
     """What a result says of every field; None where the field means nothing to the run."""
-    found = {name: result.config.get(name, default) for name, default in _CONFIG.items()} | {
-        name: read(result) for name, read in _READ.items()
-    }
+    found = {name: result.resolved(name) for name in _CONFIG} | {name: read(result) for name, read in _READ.items()}
+    found |= {name: default for name, default in _CONFIG.items() if found[name] is None}
     if len(result.scores) < 2:
         found |= dict.fromkeys(_TOGETHER)
     if found["budget"] == "whole":

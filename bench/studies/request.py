@@ -6,7 +6,7 @@ Nothing here imports torch: a name that nothing carries, or a combination that i
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from dataclasses import fields, replace
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
@@ -14,119 +14,102 @@ from bench import user_cache
 from bench.api.quantizer import Quantizer
 from bench.api.study import BUDGETS, SEEDS, Option, Request, StudyKind, Takes
 from bench.api.task import Task
-from bench.config import RunConfig
+from bench.config import OPTIONS, RunConfig
 from bench.errors import UsageError, unknown
+from bench.options import Group, option, table
 from bench.registry import Registry
 from bench.steps.names import check, task_set, written_out
 from bench.studies.finished import planned_runs
 from bench.studies.study import Study, plan_name
 
-MARGIN = 0.01
-"""Of equivalence, in the metric's own unit."""
+STUDY = Group("the study")
 
 
-def requested(
-    kind: str,
-    config: RunConfig,
-    registry: Registry,
-    environ: Mapping[str, str],
-    seeds: int = SEEDS,
-    sets: Sequence[str] = (),
-    grid: Mapping[str, Sequence[Any]] | None = None,
-    margin: float = MARGIN,
-    name: str | None = None,
-    arms: Sequence[str] = (),
-    options: Mapping[str, Any] | None = None,
-) -> Study:
-    """A study as a plan, from a configuration as it was typed: tasks of sets are written out and corpora looked for.
+@dataclass(frozen=True)
+class StudyConfig:
+    """Everything that a study is planned from.
 
     Args:
         kind: as ``bench list studies`` shows it.
-        config: what all runs share; it may name a set of tasks.
+        run: what all runs share, as it was typed; its seed is the first one, its name the study's.
+        arms: architectures, for a kind that takes several; the kind's own choice where empty.
+        grid: of a sweep: field to its values.
+
+    The other fields say themselves what they are. An option of the kind is taken for the type of its default.
+    """
+
+    kind: str
+    run: RunConfig
+    arms: Sequence[str] = ()
+    grid: Mapping[str, Sequence[Any]] | None = None
+    seeds: int = option(SEEDS, STUDY, "N", "runs of each kind that differ in their seed")
+    sets: tuple[str, ...] = option((), STUDY, "A+B", "of an ablation: a domain, or tasks joined by +", flag="--set")
+    margin: float = option(0.01, STUDY, "D", "of equivalence, in the metric's own unit")
+    options: Mapping[str, str] = option(
+        {},
+        STUDY,
+        "KEY=VALUE",
+        "of the kind itself, see 'bench show study KIND'",
+        flag="--kind-option",
+        unset="the kind's",
+        example="examples=16",
+    )
+
+
+STUDY_OPTIONS = table(StudyConfig)
+"""The fields of a study that are flags, by name."""
+
+
+def planned(config: StudyConfig, registry: Registry, environ: Mapping[str, str]) -> Study:
+    """A study as a plan: sets of tasks are written out and corpora looked for; every name is known, every combination possible.
+
+    Args:
+        config: what was asked for.
         registry: knows the parts.
         environ: ``BENCH_DATA`` is read from it.
-        seeds: how many.
-        sets: of an ablation: domains, or tasks joined by +.
-        grid: of a sweep: field to its values.
-        margin: of equivalence, in the metric's own unit.
-        name: of the study; from its plan where None.
-        arms: architectures, for a kind that takes several.
-        options: of the kind itself, by name.
 
     Raises:
         UsageError: something means nothing, or does not fit the kind.
     """
-    named = {label: members(label, registry) for label in sets}
-    swept = [task for tasks in (grid or {}).get("task", ()) for task in as_tuple(tasks)]
-    if swept and config.task:
+    part, run, grid = study_kind(config.kind, registry), config.run, config.grid or {}
+    sets = {label: members(label, registry) for label in config.sets}
+    swept = [task for tasks in grid.get("task", ()) for task in as_tuple(tasks)]
+    if swept and run.task:
         raise UsageError("Tasks are given twice: the grid sweeps over task, which is given beside it as well.")
-    tasks = dict.fromkeys((*config.task, *swept, *(task for listed in named.values() for task in listed)))
-    base = written_out(replace(config, task=tuple(tasks)), registry, environ)
-    return planned(kind, base, registry, seeds, named, grid, margin, name, arms, options)
-
-
-def planned(
-    kind: str,
-    base: RunConfig,
-    registry: Registry,
-    seeds: int = SEEDS,
-    sets: Mapping[str, tuple[str, ...]] | None = None,
-    grid: Mapping[str, Sequence[Any]] | None = None,
-    margin: float = MARGIN,
-    name: str | None = None,
-    arms: Sequence[str] = (),
-    options: Mapping[str, Any] | None = None,
-) -> Study:
-    """A study as a plan; every name in it is known and every combination possible.
-
-    Args:
-        kind: as ``bench list studies`` shows it.
-        base: what all runs share, with corpora for the tasks of all `sets`; its seed is the first one.
-        registry: knows the parts.
-        seeds: how many.
-        sets: label to tasks, for a kind that takes sets; see `members`.
-        grid: field to its values, for a kind that takes one.
-        margin: of equivalence, in the metric's own unit.
-        name: of the study; from its plan where None.
-        arms: architectures, for a kind that takes several; the kind's own choice where empty.
-        options: of the kind itself, by name; text is taken for the type of the default.
-
-    Raises:
-        UsageError: something means nothing, or does not fit the kind.
-    """
-    part = study_kind(kind, registry)
-    if "arms" in part.takes and not arms and base.arch != RunConfig.arch:
-        arms = (base.arch,)
-    _refuse_what_it_does_not_take(part, registry, arms, sets or {}, grid)
-    chosen = own_options(part, options or {})
+    arms = tuple(config.arms)
+    if "arms" in part.takes and not arms and run.arch != RunConfig.arch:
+        arms = (run.arch,)
+    _refuse_what_it_does_not_take(part, registry, arms, sets, config.grid)
+    chosen = own_options(part, config.options)
+    tasks = dict.fromkeys((*run.task, *swept, *(task for listed in sets.values() for task in listed)))
+    base = written_out(replace(run, task=tuple(tasks)), registry, environ)
     base = replace(base, name=None, task_set=None, max_hours=None, lr=shared_rate(part, base, registry))
-    swept = [task for tasks in (grid or {}).get("task", ()) for task in as_tuple(tasks)]
     asked = Request(
         base=base,
-        seeds=seeds,
-        names={ref: registry.get("tasks", ref).name for ref in dict.fromkeys((*base.task, *swept))},
-        arms=tuple(arms),
-        sets=sets or {},
+        seeds=config.seeds,
+        names={ref: registry.get("tasks", ref).name for ref in base.task},
+        arms=arms,
+        sets=sets,
         quantizers=fitting(base, registry) if "quantizers" in part.takes else {},
-        grid=grid or {},
+        grid=grid,
         options=chosen,
     )
     runs = planned_runs(part, asked)
-    for config in {repr(replace(run.config, seed=0)): run.config for run in runs}.values():
-        check(config, registry)
-    tasks = [asked.names.get(task, task) for run in runs for task in run.config.task]
+    for each in {repr(replace(run.config, seed=0)): run.config for run in runs}.values():
+        check(each, registry)
+    names = [asked.names.get(task, task) for run in runs for task in run.config.task]
     settings = {
         "seeds": list(asked.seed_list),
-        "tasks": list(dict.fromkeys(tasks)),
+        "tasks": list(dict.fromkeys(names)),
         "arms": list(dict.fromkeys(run.arm for run in runs)),
         "tokens": asked.base.tokens,
-        "margin": margin,
+        "margin": config.margin,
         "sets": {label: list(members) for label, members in asked.sets.items()},
         "grid": {field: list(values) for field, values in asked.grid.items()},
     }
     if chosen:
         settings["options"] = dict(chosen)
-    return Study(Path(base.out), kind, name or plan_name(kind, tasks, runs), settings, runs)
+    return Study(Path(base.out), part.name, run.name or plan_name(part.name, names, runs), settings, runs)
 
 
 def study_kind(name: str, registry: Registry) -> StudyKind:
@@ -246,13 +229,12 @@ def read_grid(values: Mapping[str, Any], source: str) -> tuple[dict[str, Any], d
         if name not in tables:
             raise unknown(f"table in {source}", name, tables, "bench study --help")
     run, grid = dict(values.get("run", {})), values.get("grid", {})
-    known = {one.name for one in fields(RunConfig)}
-    fixed = {"out", "name", "study", "data", "concepts", "task_set", "tracker"}
+    fixed = {name for name, each in OPTIONS.items() if each.identity == "never" or each.place == "path"} | {"task_set"}
     clean: dict[str, list[Any]] = {}
     for key, listed in grid.items():
         name = key.replace("-", "_")
-        if name not in known:
-            raise unknown(f"field in [grid] of {source}", key, known - fixed, "bench run --help")
+        if name not in OPTIONS:
+            raise unknown(f"field in [grid] of {source}", key, OPTIONS.keys() - fixed, "bench run --help")
         if name in fixed:
             raise UsageError(
                 f"{source}: {key} under [grid] cannot be swept over; it belongs under [run] or on the command line."

@@ -107,24 +107,13 @@ class Study:
             "kind": self.kind,
             "name": self.name,
             "settings": dict(self.settings),
-            "runs": [
-                {
-                    "key": run.key,
-                    "role": run.role,
-                    "task": run.task,
-                    "seed": run.seed,
-                    "arm": run.arm,
-                    "group": run.group,
-                    "like": run.like,
-                    "run": run.run,
-                    "error": run.error,
-                    "estimate": None if run.estimate is None else vars(run.estimate),
-                    "config": self.config_of(run).as_json(),
-                }
-                for run in self.runs
-            ],
+            "runs": [self._written(run) for run in self.runs],
             "verdict": self.verdict,
         }
+
+    def _written(self, run: StudyRun) -> dict[str, Any]:
+        estimate = None if run.estimate is None else vars(run.estimate)
+        return vars(run) | {"estimate": estimate, "config": self.config_of(run).as_json()}
 
     @classmethod
     def from_json(cls, value: Any, out: Path, source: str) -> Study:
@@ -248,18 +237,11 @@ def _changes(kept: Study, planned: Study) -> str:
 
 
 def _run(record: Mapping[str, Any], source: str) -> StudyRun:
-    config = from_mapping(record["config"], source)
-    estimate = record["estimate"]
+    config, estimate = from_mapping(record["config"], source), record["estimate"]
     return StudyRun(
-        key=str(record["key"]),
-        role=str(record["role"]),
-        task=record["task"],
+        **{name: str(record[name]) for name in ("key", "role", "arm")},
+        **{name: record[name] for name in ("task", "like", "group", "run", "error")},
         seed=int(record["seed"]),
-        arm=str(record["arm"]),
         config=config if record["like"] is None else replace(config, tokens_like=None),
-        like=record["like"],
-        group=record["group"],
-        run=record["run"],
-        error=record["error"],
         estimate=None if estimate is None else Cost(**estimate),
     )

@@ -14,7 +14,7 @@ import torch
 from torch import Tensor
 
 from bench.api.schedule import Penalty
-from bench.data.batches import Sampler, Update, blocks, micro_batches
+from bench.data.batches import Sampler, Update, blocks, evenly, micro_batches
 from bench.data.cache import collate
 from bench.data.phases import Phases
 from bench.errors import DivergedError, out_of_memory
@@ -347,7 +347,7 @@ class Trainer:
         """
         split = self.data[task].splits["train"]
         able = np.flatnonzero(split.supervised > 0)
-        chosen = able[np.unique(np.linspace(0, len(able) - 1, min(windows, len(able))).round().astype(np.int64))].tolist()
+        chosen = able[evenly(len(able), windows)].tolist()
         weights = self.model.trainable(task)
         found = {name: torch.zeros_like(weight) for name, weight in weights.items()}
         with torch.random.fork_rng(devices=[]), torch.enable_grad():

@@ -115,10 +115,18 @@ class TaskModel(nn.Module):
         self.adapted.load_state({n[9:]: t for n, t in tensors.items() if n.startswith("adapters.")})
         for task in self.tasks:
             prefix = f"heads.{task}."
-            try:
-                self.head(task).load_state_dict({n[len(prefix) :]: t for n, t in tensors.items() if n.startswith(prefix)})
-            except RuntimeError:
-                raise RunStateError(
-                    f"The saved head of {task} does not fit the head that this version builds.",
-                    "Resume with the version that wrote it; result and journal name it.",
-                ) from None
+            self.load_head(task, {n[len(prefix) :]: t for n, t in tensors.items() if n.startswith(prefix)})
+
+    def load_head(self, task: str, tensors: Mapping[str, Tensor]) -> None:
+        """Puts back the tensors of one task's head.
+
+        Raises:
+            RunStateError: names or shapes are not this head's.
+        """
+        try:
+            self.head(task).load_state_dict(tensors)
+        except RuntimeError:
+            raise RunStateError(
+                f"The saved head of {task} does not fit the head that this version builds.",
+                "Use the version that wrote it; result and journal name it.",
+            ) from None

@@ -59,6 +59,8 @@ def planned(registry: Registry, *words: str) -> Study:
         (["ablation", *TWO, "--name", "a/b"], "a study's name is letters"),
         (["sweep", *TWO], "A sweep wants a file"),
         (["sweep", "nowhere.toml"], "There is no configuration file nowhere.toml"),
+        (["ablation", *TWO, "--kind-option", "x"], "--kind-option: 'x' is not KEY=VALUE, such as examples=16"),
+        (["ablation", *TWO, "--kind-option", "x=1", "--kind-option", "x=2"], "--kind-option names the key 'x' twice"),
         (["show", "nothing"], "There is no study 'nothing' in runs"),
         (["ablation", *TWO, "--launcher", "lokal"], "Did you mean 'local'"),
         (["ablation", *TWO, "--option", "x=1"], "The launcher 'local' has no option 'x'"),
@@ -81,6 +83,8 @@ def test_what_cannot_be_meant_ends_at_once(
         ("[run]\nrnak = 1\n[grid]\nrank = [8]", "Unknown key in [run] of grid.toml 'rnak'"),
         ("[grid]\ntask = ['bc5cdr']", "the grid sweeps over task, which is given beside it as well"),
         ("[grid]\narch = ['A1', 'A9']", "Unknown architecture 'A9'"),
+        ("[grid]\nmicro-batch = [1]", "grid.toml: micro-batch under [grid] cannot be swept over"),
+        ("[grid]\ndata = [{}]", "data under [grid] cannot be swept over"),
         ("[grid", "grid.toml is not TOML"),
     ],
 )
@@ -150,9 +154,11 @@ def test_quantizers_that_fit_the_model(registry: Registry) -> None:
 def test_a_sweep_over_tasks_and_seeds(registry: Registry, tmp_path: Path) -> None:
     grid = tmp_path / "grid.toml"
     grid.write_text(
-        "[run]\nmodel = 'tiny-bert'\nmemory-limit = '1GiB'\n[grid]\ntask = [['bc5cdr', 'gad'], 'gad']\nseed = [4, 5]\n"
+        "[run]\nname = 'mine'\nmodel = 'tiny-bert'\nmemory-limit = '1GiB'\n"
+        "[grid]\ntask = [['bc5cdr', 'gad'], 'gad']\nseed = [4, 5]\n"
     )
     one = planned(registry, "sweep", str(grid), "--rank", "8")
+    assert one.name == "mine"
     assert [(run.config.task, run.seed) for run in one.runs] == [
         (("bc5cdr", "gad"), 4), (("bc5cdr", "gad"), 5), (("gad",), 4), (("gad",), 5),
     ]  # fmt: skip

@@ -5,11 +5,14 @@ from __future__ import annotations
 import os
 import pickle
 import signal
+import subprocess
 import sys
 import traceback
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from contextlib import suppress
 from dataclasses import dataclass, field
+from functools import partial
+from importlib.util import find_spec
 from pathlib import Path
 from types import SimpleNamespace
 from typing import Any
@@ -21,6 +24,7 @@ from bench.config import RunConfig
 from bench.hooks import hookimpl
 from bench.registry import Registry, load
 from bench.reporting import SilentReporter
+from bench.results.layout import LOCK
 
 TASK = "2015-T14"
 
@@ -117,6 +121,36 @@ def other_corpus(tmp_path_factory: pytest.TempPathFactory) -> Path:
     return folder
 
 
+@pytest.fixture(scope="session", autouse=True)
+def arms_counted_once() -> Iterator[None]:
+    """The arms of bench are built on the meta device once for the same model, budget, tasks and heads, not once a run.
+
+    That is a third of a tiny run. What a test brings is always counted; `tests/unit/test_parity.py` counts without this.
+    """
+    if find_spec("torch") is None:
+        yield
+        return
+    from bench.invariants import parity
+
+    build, known = parity._on_meta, dict[Any, Any]()
+
+    def counted(arm: Any, tasks: Any, budget: Any, backbone: Any, heads: Any) -> Any:
+        if not type(arm).__module__.startswith("bench_plugins.") or not isinstance(backbone, partial):
+            return build(arm, tasks, budget, backbone, heads)
+        torch = sys.modules["torch"]
+        with torch.random.fork_rng(devices=[]):
+            made = {task: parity._head(make) for task, make in heads.items()}
+        sizes = [(task, sum(p.numel() for p in head.parameters() if p.requires_grad)) for task, head in made.items()]
+        key = (type(arm), arm.name, *tasks, budget, backbone.func, *backbone.args, *sizes)
+        if key not in known:
+            known[key] = build(arm, tasks, budget, backbone, heads)
+        return known[key]
+
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(parity, "_on_meta", counted)
+        yield
+
+
 @pytest.fixture
 def quick_smoke(monkeypatch: pytest.MonkeyPatch) -> None:
     """A gate of five updates, for tests that are about something else; what it finds is waived by `tiny`."""
@@ -149,6 +183,13 @@ def tiny(small_corpus: Path, tmp_path: Path, quick_smoke: None) -> Callable[...,
         return RunConfig(**(values | changes))
 
     return make
+
+
+@pytest.fixture
+def pair(tiny: Callable[..., RunConfig], small_corpus: Path, other_corpus: Path) -> Callable[..., RunConfig]:
+    """Makes configurations of short runs of two tasks; the other one is `task_like("second")`."""
+    data = {TASK: str(small_corpus), "second": str(other_corpus)}
+    return lambda **changes: tiny(**({"task": tuple(data), "data": data} | changes))
 
 
 @dataclass
@@ -210,6 +251,88 @@ def started(work: Callable[[Told], Any], timeout: float = 240) -> Callable[[], C
         return Child(None, answer.pop("code", 0), **answer)
 
     return wait
+
+
+class Forked(subprocess.Popen[Any]):
+    """A `subprocess.Popen` for which ``python -m bench …`` is a fork of this process, where everything is imported already.
+
+    The words, the folder, the environment and the streams are those of a process of its own; other programs are executed.
+    """
+
+    def _execute_child(self, words: Any, *rest: Any) -> None:
+        cwd, environ, pipes = rest[4], rest[5], rest[9:15]
+        if list(words[1:2]) != ["-m"] or words[2] not in ("bench", "bench.launchers.guarded"):
+            super()._execute_child(words, *rest)  # type: ignore[misc]
+            return
+        sys.stdout.flush()
+        sys.stderr.flush()
+        self.pid = os.fork()
+        if self.pid == 0:
+            code = 70
+            with suppress(BaseException):
+                _let_go(pipes[1], pipes[2], pipes[4])
+                code = _as_bench(words[2:], cwd, environ, (pipes[0], pipes[3], pipes[5]))
+            os._exit(code)
+        self._child_created = True
+        self._close_pipe_fds(*pipes)  # type: ignore[attr-defined]
+
+
+def _let_go(*pipes: int) -> None:
+    """Of the other end of its pipes, and of locks: what a process of its own would not have inherited."""
+    for pipe in pipes:
+        if pipe >= 0:
+            os.close(pipe)
+    nothing = os.open(os.devnull, os.O_RDWR)
+    for entry in [*Path("/proc/self/fd").iterdir()]:
+        with suppress(OSError):
+            if entry.readlink().name == LOCK:
+                os.dup2(nothing, int(entry.name))
+
+
+def _as_bench(words: Sequence[str], cwd: Any, environ: Any, streams: Sequence[int]) -> int:
+    for number, stream in enumerate(streams):
+        if stream >= 0:
+            os.dup2(stream, number)
+    for number in (signal.SIGINT, signal.SIGTERM):
+        signal.signal(number, signal.default_int_handler if number == signal.SIGINT else signal.SIG_DFL)
+    sys.stdout, sys.stderr = (os.fdopen(number, "w", encoding="utf-8", closefd=False) for number in (1, 2))
+    if cwd is not None:
+        os.chdir(cwd)
+    if environ is not None:
+        os.environ.clear()
+        os.environ.update(environ)
+    sys.path[:0] = [one for one in os.environ.get("PYTHONPATH", "").split(os.pathsep) if one and one not in sys.path]
+    module, *typed = words
+    if module == "bench.launchers.guarded":
+        from bench.launchers import guarded
+
+        becomes: list[list[str]] = []
+        os.execv = lambda program, line: becomes.append(line)  # type: ignore[assignment, misc]
+        guarded.main(typed)
+        typed = becomes[0][3:]
+    from bench.cli import main
+
+    try:
+        return main(typed)
+    except SystemExit as end:
+        return end.code if isinstance(end.code, int) else int(end.code is not None)
+    finally:
+        sys.stdout.flush()
+        sys.stderr.flush()
+
+
+@pytest.fixture(scope="session")
+def imported(small_corpus: Path) -> None:
+    """What a run imports on its way is in this process."""
+    from bench.runner import run
+
+    run(RunConfig(task=(TASK,), data={TASK: str(small_corpus)}, model="tiny-bert", max_length=64), load(), dry_run=True)
+
+
+@pytest.fixture
+def forks(imported: None, monkeypatch: pytest.MonkeyPatch) -> None:
+    """The runs of a study, and whatever else is typed, are forks of this process: seconds of imports less for each."""
+    monkeypatch.setattr(subprocess, "Popen", Forked)
 
 
 def files(folder: Path) -> dict[str, bytes]:

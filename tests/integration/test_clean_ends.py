@@ -80,7 +80,7 @@ def test_the_command_line_tells_it_in_one_message(tiny: Make, small_corpus: Path
     assert printed.count("error:") == 1
     assert "Lower --lr" in printed
     assert main([*words[:9], "--lr", "1e308"]) == 2
-    assert "--lr is 1e+308; it must be a number between 0 and 1000." in capfd.readouterr().err
+    assert "--lr is 1e+308; it must be at most 1,000." in capfd.readouterr().err
 
 
 @pytest.mark.parametrize("where", ["hidden states", "weights of the head"])

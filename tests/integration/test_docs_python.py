@@ -21,13 +21,15 @@ from bench.registry import load
 PAGE = Path(__file__).parents[2] / "docs" / "python.md"
 SMALL = {
     # in place of a budget that takes minutes
-    "tokens=200_000": 'tokens=3000, model="tiny-bert", batch_tokens=256, max_length=64, waive="smoke", tracker="none"',
+    "tokens=200_000": (
+        'tokens=3000, model="tiny-bert", batch_tokens=256, micro_batch=256, max_length=64, waive="smoke", tracker="none"'
+    ),
     'by=["arch"]': 'by=["arch"], allow=["waivers"]',  # short runs waive the gate
     "jobs=2": "jobs=2, dry_run=True",  # thirty runs
 }
 
 
-def test_every_block_runs_in_order(tmp_path: Path, monkeypatch: pytest.MonkeyPatch, quick_smoke: None) -> None:
+def test_every_block_runs_in_order(tmp_path: Path, monkeypatch: pytest.MonkeyPatch, quick_smoke: None, forks: None) -> None:
     for task in ("2015-T14", "ncbi-disease", "bc5cdr"):
         load().get("tasks", task).synthesize(tmp_path / "corpora" / task, 3, {"train": 8, "dev": 3, "test": 3})
     monkeypatch.setenv("BENCH_DATA", str(tmp_path / "corpora"))

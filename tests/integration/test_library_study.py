@@ -16,14 +16,19 @@ from bench.errors import UsageError
 from bench.registry import load
 from bench.studies.study import find_study
 
+pytestmark = pytest.mark.usefixtures("forks")
 GRID = {"lr": [0.001, 0.002]}
 
 
 def test_a_sweep_runs_once_and_its_rows_name_the_points(tmp_path: Path) -> None:
-    fields = {"task": "gad", "model": "tiny-bert", "steps": 2, "waive": "smoke", "tracker": "none", "out": tmp_path / "runs"}
+    fields = {
+        "task": "gad", "model": "tiny-bert", "steps": 2, "waive": "smoke", "tracker": "none", "out": tmp_path / "runs",
+        "batch_tokens": 1024, "micro_batch": 1024,
+    }  # fmt: skip
     found = bench.study("sweep", seeds=1, grid=GRID, name="rates", progress=False, **fields)  # type: ignore[arg-type]
     (tmp_path / "rates.toml").write_text(
         '[run]\ntask = ["gad"]\nmodel = "tiny-bert"\nsteps = 2\nwaive = ["smoke"]\ntracker = ["none"]\n'
+        "batch_tokens = 1024\nmicro_batch = 1024\n"
         "[grid]\nlr = [0.001, 0.002]\n",
         encoding="utf-8",
     )

@@ -48,20 +48,17 @@ def pairs() -> list[Any]:
 
 
 @pytest.mark.parametrize(("arch", "quant", "model"), pairs())
-def test_a_pair_runs_end_to_end(
-    arch: str, quant: str, model: str, tiny: Callable[..., RunConfig], kit: Any, small_corpus: Path, other_corpus: Path
-) -> None:
+def test_a_pair_runs_end_to_end(arch: str, quant: str, model: str, pair: Callable[..., RunConfig], kit: Any) -> None:
     registry = kit.with_parts(tasks=[kit.task_like("second")])
     quantizer = registry.get("quantizers", quant)
     if missing := quantizer.missing():
         pytest.skip(f"{quant} needs {missing[0].module}")
-    names = ("2015-T14", "second")
-    data = {"2015-T14": str(small_corpus), "second": str(other_corpus)}
     # The memory probe builds its model in a process of its own, which knows nothing of a test's task.
     when = None if arch in MATCHED or quant == "none" else "after"  # integers have no gradient
     if arch == "bitfit" and model == "tiny-llama":
         pytest.skip("tiny-llama has no biases")
-    config = tiny(task=names, data=data, arch=arch, quant=quant, quant_when=when, model=model, steps=4, eval_every=4)
+    config = pair(arch=arch, quant=quant, quant_when=when, model=model, steps=4, eval_every=4)
+    names = config.task
     path = runner.run(config, registry).result_path
     assert path is not None
     result = json.loads(path.read_text(encoding="utf-8"))
@@ -86,7 +83,7 @@ def test_a_pair_runs_end_to_end(
     assert smoke["dead"] == {"2015-T14": [], "second": []}
 
     for task in names:
-        gold = registry.get("tasks", "2015-T14").load(Path(data[task]))["test"]
+        gold = registry.get("tasks", "2015-T14").load(Path(config.data[task]))["test"]
         for stage in ("trained",) if quant == "none" else ("trained", "quantized"):
             scores = result["scores"][task][stage]["task1"]
             assert scores["strict"]["tp"] + scores["strict"]["fn"] == sum(len(document.mentions) for document in gold)

@@ -21,7 +21,8 @@ from bench_plugins.quantizers import bench_quantizers  # noqa: E402
 
 from bench.api.quantizer import QuantizedWeights, Quantizer  # noqa: E402
 from bench.evaluation.quantization import floor_backbone, relative_errors  # noqa: E402
-from bench.modeling import inspect, load_backbone, load_tokenizer  # noqa: E402
+from bench.modeling.backbone import load_backbone, load_tokenizer  # noqa: E402
+from bench.modeling.spec import inspect  # noqa: E402
 
 PARTS = {q.name: q for q in bench_quantizers()}
 PAIRS = [(m, q) for m in ("tiny-bert", "tiny-llama") for q in PARTS if (m, q) != ("tiny-bert", "awq")]

@@ -16,7 +16,7 @@ pytest.importorskip("peft")
 from bench import runner  # noqa: E402
 from bench.config import RunConfig  # noqa: E402
 from bench.errors import Interrupted  # noqa: E402
-from bench.heads.ranking_module import RankingModule  # noqa: E402
+from bench.heads.ranking import RankingModule  # noqa: E402
 from bench.registry import load  # noqa: E402
 from bench.results.layout import ADAPTERS  # noqa: E402
 

@@ -15,9 +15,9 @@ from bench.registry import load
 from bench.reporting import SilentReporter
 from bench.runner import make_trainer, plan, resolved_facts, run
 from bench.steps.base import attach, load_base
+from bench.steps.context import Clock
 from bench.steps.corpora import read_corpora
 from bench.steps.gates import run_smoke
-from bench.steps.planned import Clock
 from bench.steps.resolve import resolve
 
 CORPORA = {"ncbi-disease": "NCBI-disease-IOB"}

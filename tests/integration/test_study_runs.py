@@ -36,6 +36,9 @@ LONGEST = 64
 PATIENCE = 500.0
 
 
+pytestmark = pytest.mark.usefixtures("forks")
+
+
 @pytest.fixture(scope="module")
 def corpora(tmp_path_factory: pytest.TempPathFactory) -> dict[str, Path]:
     folder = tmp_path_factory.mktemp("corpora")

@@ -15,6 +15,7 @@ from bench.registry import load
 pytest.importorskip("torch")
 pytest.importorskip("peft")
 pytest.importorskip("datasets")
+pytestmark = pytest.mark.usefixtures("forks")
 
 PLUGIN = '''
 from bench.api.architecture import Adapter, Architecture
@@ -108,7 +109,7 @@ def site(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 
 def bench(site: Path, *words: str, **more: str) -> subprocess.CompletedProcess[str]:
-    """The command line in a process of its own, with corpora below BENCH_DATA."""
+    """The command line in a process that has the plugin on its path, and corpora below BENCH_DATA."""
     paths = os.pathsep.join(filter(None, [str(site), *sys.path]))
     environ = {"PYTHONPATH": paths, "BENCH_DATA": str(site / "data"), "XDG_CACHE_HOME": str(site / "cache"), **more}
     program = [sys.executable, "-m", "bench", *words]

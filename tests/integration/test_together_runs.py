@@ -38,15 +38,6 @@ def bench_tasks():
 
 
 @pytest.fixture
-def pair(tiny: Make, small_corpus: Path, other_corpus: Path) -> Make:
-    def make(**changes: Any) -> RunConfig:
-        data = {"2015-T14": str(small_corpus), "second": str(other_corpus)}
-        return tiny(**({"task": PAIR, "data": data} | changes))
-
-    return make
-
-
-@pytest.fixture
 def registry(kit: Any) -> Any:
     return kit.with_parts(tasks=[kit.task_like("second")])
 

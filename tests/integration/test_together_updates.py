@@ -19,8 +19,8 @@ from bench.config import RunConfig  # noqa: E402
 from bench.data.cache import collate  # noqa: E402
 from bench.reporting import SilentReporter  # noqa: E402
 from bench.steps import base as base_step  # noqa: E402
+from bench.steps.context import Clock  # noqa: E402
 from bench.steps.corpora import read_corpora  # noqa: E402
-from bench.steps.planned import Clock  # noqa: E402
 from bench.steps.resolve import resolve  # noqa: E402
 from bench.training import gradients, loop  # noqa: E402
 from bench.training.loop import Trainer  # noqa: E402

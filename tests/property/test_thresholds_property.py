@@ -83,3 +83,22 @@ def test_what_was_never_seen_is_accepted_from_one_half_and_what_has_no_probabili
     sure, unsure = (Mention(((0, 2),), "x", confidence=value) for value in (0.5, 0.49))
     kept = Thresholds().accept([Document("d", "", (sure, unsure, Mention(((3, 4),), "x")))])
     assert [m.confidence for m in kept[0].mentions] == [0.5, None]
+
+
+words = st.sampled_from(["a", "relation", "class", "mention", "contiguous", "discontiguous"])
+labels = st.lists(words, min_size=1, max_size=4).map(" ".join)
+groups = st.builds(Group, labels, st.booleans()) | st.builds(Group, labels, kind=st.just("relation"))
+chances = st.integers(5, 95).map(lambda n: n / 100)
+
+
+@given(st.dictionaries(groups, chances), st.dictionaries(labels, chances))
+def test_thresholds_are_read_back_whatever_the_labels(groups: dict[Group, float], classes: dict[str, float]) -> None:
+    chosen = Thresholds(groups, classes)
+    assert len(chosen.as_json()) == len(groups) + len(classes)
+    assert Thresholds.from_json(chosen.as_json()) == chosen
+
+
+def test_a_plain_label_stands_for_itself() -> None:
+    assert [str(g) for g in (Group("Disease"), Group("Disease", True), Group("CPR:3", kind="relation"))] == [
+        "Disease", "Disease discontiguous", "relation CPR:3",
+    ]  # fmt: skip

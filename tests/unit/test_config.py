@@ -21,25 +21,27 @@ BASE = RunConfig(task=("2015-T14",))
         ({"max_length": 8}, "--max-length is 8; it must be at least 16."),
         ({"batch_tokens": -1}, "--batch-tokens is -1"),
         ({"steps": 0}, "--steps is 0"),
-        ({"epochs": 0.0}, "--epochs is 0.0; it must be a positive number."),
+        ({"epochs": 0.0}, "--epochs is 0; it must be above 0."),
         ({"epochs": float("nan")}, "--epochs is nan"),
         ({"max_hours": float("inf")}, "--max-hours is inf"),
         ({"lr": -1e-3}, "--lr is -0.001"),
-        ({"lr": 1e308}, "--lr is 1e+308; it must be a number between 0 and 1000."),
+        ({"lr": 1e308}, "--lr is 1e+308; it must be at most 1,000."),
         ({"lr": 1000.5}, "--lr is 1000.5"),
-        ({"epochs": 1e300}, "--epochs is 1e+300; it must be at most 1e+09."),
-        ({"max_hours": 1e10}, "--max-hours is 1e+10; it must be at most"),
+        ({"epochs": 1e300}, "--epochs is 1e+300; it must be at most 1,000,000,000."),
+        ({"max_hours": 1e10}, "--max-hours is 10000000000; it must be at most 1,000,000,000."),
         ({"steps": 10**400}, "--steps is about 10^400; it must be at most 1,000,000,000,000,000."),
         ({"batch_tokens": 2**63}, "--batch-tokens is 9223372036854775808; it must be at most"),
         ({"rank": 100_001}, "--rank is 100001; it must be at most 100,000."),
         ({"tokens": -(10**50)}, "--tokens is about -10^50; it must be at least 1."),
         ({"lr": float("nan")}, "--lr is nan"),
         ({"seed": -1}, "--seed is -1"),
-        ({"seed": 2**32}, "it must lie between 0 and 4294967295"),
+        ({"seed": 2**32}, "--seed is 4294967296; it must be at most 4,294,967,295."),
+        ({"loss_weights": {"a": 0.0}}, "--loss-weight of a is 0; it must be above 0."),
+        ({"schedule_options": {"lambda": -1.0}}, "--schedule-option of lambda is -1; it must be at least 0."),
         ({"steps": 1, "tokens": 1}, "one budget; got --steps and --tokens"),
         ({"epochs": 1.0, "tokens_like": "x"}, "one budget; got --epochs and --tokens-like"),
         ({"task": ("a", "a")}, "The same task twice: a, a."),
-        ({"temperature": 0.5}, "--temperature is 0.5; it must be a number of at least 1."),
+        ({"temperature": 0.5}, "--temperature is 0.5; it must be at least 1."),
         ({"temperature": float("inf")}, "--temperature is inf"),
         ({"temperature": float("nan")}, "--temperature is nan"),
         ({"temperature": 3.0, "sampling": "uniform"}, "--temperature beside --sampling uniform means nothing."),
@@ -68,7 +70,10 @@ def test_a_learning_rate_of_zero_is_for_the_smoke_invariant_to_refuse() -> None:
         ({"lr": "fast"}, "lr is 'fast'; it must be a number."),
         ({"task": 3}, "task is 3; it must be a name or a list of names."),
         ({"task": [3]}, "task is [3]"),
-        ({"data": ["x"]}, "data must map task names to folders."),
+        ({"data": ["x"]}, "data is ['x']; it must be a table of TASK=DIR, such as 2015-T14=corpus/."),
+        ({"schedule-options": {"k": "2"}}, "it must be a table of OPTION=N, such as lambda=10."),
+        ({"rank": None}, "rank is None; it must be a whole number."),
+        ({"memory_limit": "lots"}, "f.toml: memory_limit: 'lots' is not a size such as 2GiB"),
         ({"model": 3}, "model is 3; it must be a string."),
         ({"precision": "fp16"}, "Unknown value of precision in f.toml 'fp16'. Did you mean"),
         ({"sampling": "unifrom"}, "Unknown value of sampling in f.toml 'unifrom'. Did you mean 'uniform'?"),
@@ -91,6 +96,10 @@ def test_a_file_is_laid_over_the_defaults_and_flags_over_the_file(tmp_path: Path
     assert config.data == {"2015-T14": "corpus"}
     over = from_mapping({"batch_tokens": 64}, "the command line", config)
     assert (over.batch_tokens, over.lr, over.rank) == (64, 1.0, 16)
+
+
+def test_a_key_may_be_spelt_as_its_flag() -> None:
+    assert from_mapping({"loss-weight": {"a": 2}}, "f.toml") == from_mapping({"loss_weights": {"a": 2}}, "f.toml")
 
 
 def test_files_that_are_no_toml(tmp_path: Path) -> None:

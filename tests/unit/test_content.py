@@ -70,8 +70,8 @@ def test_the_hash_of_a_large_file_outlives_the_process(
 ) -> None:
     monkeypatch.setattr(files, "REMEMBERED", 8)
     read: list[Path] = []
-    whole = files._read_through
-    monkeypatch.setattr(files, "_read_through", lambda path: (read.append(path), whole(path))[1])
+    whole = files.read_sha256
+    monkeypatch.setattr(files, "read_sha256", lambda path: (read.append(path), whole(path))[1])
     path = tmp_path / "model.safetensors"
     path.write_bytes(b"0123456789")
     first = files.sha256_file(path)

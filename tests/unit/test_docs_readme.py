@@ -20,9 +20,12 @@ from bench import cli, errors
 from bench.api.architecture import Adapter
 from bench.cli.parser import Parser, parse
 from bench.cli.run import configuration
-from bench.config import INVARIANTS
+from bench.config import INVARIANTS, OPTIONS
 from bench.errors import BenchError, UsageError
+from bench.options import Option
 from bench.registry import KINDS, load
+from bench.steps.resume import LIMITS
+from bench.studies.request import STUDY_OPTIONS
 
 ROOT = Path(__file__).parents[2]
 TOP = ("README.md", "CHANGELOG.md", "CONTRIBUTING.md", "SECURITY.md")
@@ -162,18 +165,21 @@ def test_every_flag_of_run_is_explained_in_the_table() -> None:
     assert set(explained) == options(parser_of("run")) - {"--help"}
 
 
-def test_the_defaults_in_the_table_are_those_of_the_code() -> None:
-    from bench.config import RunConfig
+@pytest.mark.parametrize(("page", "table"), [("running.md", OPTIONS), ("studies.md", STUDY_OPTIONS)])
+def test_values_and_defaults_in_the_table_are_those_of_the_code(page: str, table: dict[str, Option]) -> None:
+    text = (ROOT / "docs" / page).read_text(encoding="utf-8").replace("\\|", "¦")
+    found = re.findall(r"^\| `(--[a-z-]+) ?([^`]*)` \| ([^|]+) \|", text, re.MULTILINE)
+    rows = {flag: (metavar, default) for flag, metavar, default in found}
+    for option in table.values():
+        metavar, default = rows[option.flag]
+        assert metavar.replace("¦", "|") == option.metavar, option.flag
+        assert default.strip().strip("`") == (option.shown_default or "–"), option.flag
 
+
+def test_what_may_be_given_anew_to_a_resumed_run_is_told() -> None:
     text = (ROOT / "docs" / "running.md").read_text(encoding="utf-8")
-    rows = dict(re.findall(r"^\| `--([a-z-]+)[^`]*` \| ([^|]+) \|", text, re.MULTILINE))
-    default = RunConfig()
-    for name in ("arch", "quant", "model", "device", "precision", "out", "rank", "seed", "replicate",
-                 "batch_tokens", "checkpoint_every"):  # fmt: skip
-        assert rows[name.replace("_", "-")].strip().strip("`") == str(getattr(default, name))
-    assert default.lr is None
-    assert default.max_length is None
-    assert rows["tracker"].strip() == ", ".join(default.tracker)
+    (told,) = re.findall(r"cannot change the outcome: (.*?)\.\s", text, re.DOTALL)
+    assert {*FLAG.findall(told)} == {OPTIONS[name].flag for name in LIMITS}
 
 
 def exit_codes() -> set[int]:

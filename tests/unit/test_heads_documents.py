@@ -18,8 +18,8 @@ from bench.data.cache import collate  # noqa: E402
 from bench.data.cuts import cut, joined  # noqa: E402
 from bench.errors import DataError  # noqa: E402
 from bench.heads import make_head  # noqa: E402
-from bench.heads.pooling import mean  # noqa: E402
-from bench.heads.ranking_module import MARGIN, RankingModule  # noqa: E402
+from bench.heads.ranking import MARGIN, RankingModule  # noqa: E402
+from bench.heads.tensors import mean  # noqa: E402
 
 HIDDEN = 16
 

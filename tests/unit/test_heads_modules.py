@@ -1,5 +1,6 @@
 from __future__ import annotations
 
+import copy
 from collections.abc import Sequence
 from typing import Any
 
@@ -10,8 +11,8 @@ torch = pytest.importorskip("torch")
 from bench.api.data import Document, Mention  # noqa: E402
 from bench.api.head import Head, Window  # noqa: E402
 from bench.heads import make_head  # noqa: E402
-from bench.heads.bio_module import BioModule  # noqa: E402
-from bench.heads.span_module import SpanModule  # noqa: E402
+from bench.heads.bio import BioModule  # noqa: E402
+from bench.heads.span import SpanModule  # noqa: E402
 from bench.heads.tensors import dropout  # noqa: E402
 
 HIDDEN = 32
@@ -174,3 +175,15 @@ def test_half_precision_states_are_computed_in_full() -> None:
 
 def test_span_head_is_of_modest_size() -> None:
     assert sum(p.numel() for p in fitted("span").module(384).parameters()) <= 400_000
+
+
+def test_a_module_is_of_one_class_that_is_torchs_too() -> None:
+    head = fitted("bio")
+    first, second = head.module(HIDDEN), head.module(HIDDEN)
+    assert isinstance(first, BioModule)
+    assert isinstance(first, torch.nn.Module)
+    assert type(first) is type(second)
+    assert type(first).__name__ == "BioModule"
+    twin = copy.deepcopy(first)
+    torch.nn.init.zeros_(first.tag.weight)
+    assert bool(twin.tag.weight.any())

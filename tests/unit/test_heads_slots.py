@@ -17,10 +17,12 @@ from bench.api.data import Document, Mention  # noqa: E402
 from bench.api.head import Head, Window  # noqa: E402
 from bench.conformance.workbench import Pieces  # noqa: E402
 from bench.data.cuts import cut, joined  # noqa: E402
-from bench.heads.slots import MOST_VALUES, SlotSpanHead, inventory  # noqa: E402
-from bench.heads.slots_module import SlotSpanModule, _side  # noqa: E402
-from bench.heads.span import SpanClassificationHead  # noqa: E402
-from bench.heads.span_module import Judged, SpanModule  # noqa: E402
+from bench.heads.slots import MOST_VALUES, SlotSpanHead, SlotSpanModule, _side, inventory  # noqa: E402
+from bench.heads.span import (  # noqa: E402
+    Judged,
+    SpanClassificationHead,
+    SpanModule,
+)
 
 HIDDEN = 32
 YES, SEVERE = {"NI": ("yes",)}, {"NI": ("yes",), "SV": ("severe",)}
@@ -107,7 +109,8 @@ def test_without_slots_it_is_the_span_head() -> None:
     head, plain = fitted(*bare), SpanClassificationHead()
     plain.fit([Document("t", " ".join(["word"] * 200), bare)])
     module = head.module(HIDDEN)
-    assert type(module) is SpanModule
+    assert isinstance(module, SpanModule)
+    assert not isinstance(module, SlotSpanModule)
     assert {n: p.shape for n, p in module.named_parameters()} == {
         n: p.shape for n, p in plain.module(HIDDEN).named_parameters()
     }

@@ -8,12 +8,11 @@ import sys
 from dataclasses import fields
 from pathlib import Path
 from types import ModuleType
-from typing import get_type_hints
 
 import pytest
 
 import bench
-from bench.config import RunConfig
+from bench.config import OPTIONS, RunConfig
 from bench.errors import BenchError, ContractError, MissingError, UsageError
 from bench.library.fields import RunFields, configured
 from bench.registry import load
@@ -188,7 +187,10 @@ def test_scoring_files_is_what_the_command_does(tmp_path: Path) -> None:
         bench.score("2015-T14", gold, gold / "nothing")
 
 
-def test_the_fields_are_typed_as_the_configuration_is() -> None:
-    hints = get_type_hints(RunConfig)
-    for name in ("arch", "rank", "seed", "steps", "epochs", "lr", "temperature", "allow_leak"):
-        assert RunFields.__annotations__[name].__forward_arg__ == str(hints[name]).removeprefix("<class '").removesuffix("'>")
+def test_the_fields_are_typed_as_the_configuration_is_but_take_paths_single_names_and_sizes() -> None:
+    for name, option in OPTIONS.items():
+        wanted = RunConfig.__annotations__[name].replace("tuple[str, ...]", "str | Sequence[str]")
+        wanted = wanted.replace("Mapping[str, str]", "Mapping[str, Place]")
+        wanted = {"model": "Place", "out": "Place"}.get(name, wanted.replace("int", "int | str") if option.size else wanted)
+        assert RunFields.__annotations__[name].__forward_arg__ == wanted, name
+    assert configured(None, {"memory_limit": "2GiB", "tolerate": "text-mismatch"}).memory_limit == 2 * 1024**3

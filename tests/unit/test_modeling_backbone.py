@@ -13,7 +13,8 @@ torch = pytest.importorskip("torch")
 transformers = pytest.importorskip("transformers")
 
 from bench.errors import UsageError  # noqa: E402
-from bench.modeling import adapted_linears, inspect, load_backbone, load_tokenizer, meta_backbone  # noqa: E402
+from bench.modeling.backbone import adapted_linears, load_backbone, load_tokenizer, meta_backbone  # noqa: E402
+from bench.modeling.spec import inspect  # noqa: E402
 
 SMALL = {
     "hidden_size": 64, "num_hidden_layers": 2, "num_attention_heads": 4, "intermediate_size": 128, "vocab_size": 100,

@@ -16,8 +16,9 @@ from hypothesis import strategies as st  # noqa: E402
 from safetensors.torch import load_file, save_file  # noqa: E402
 
 from bench.errors import UsageError  # noqa: E402
-from bench.modeling import inspect, load_backbone  # noqa: E402
+from bench.modeling.backbone import load_backbone  # noqa: E402
 from bench.modeling.packed import dense_awq, dense_gptq, pack_bits, round_to_nearest, unpack_bits  # noqa: E402
+from bench.modeling.spec import inspect  # noqa: E402
 
 
 @given(bits=st.integers(1, 8), rows=st.integers(1, 3), words=st.integers(1, 3), seed=st.integers(0, 999))

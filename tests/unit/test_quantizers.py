@@ -110,7 +110,8 @@ def test_what_is_written(
     import torch
 
     from bench.evaluation.quantization import relative_error
-    from bench.modeling import adapted_linears, inspect, load_backbone
+    from bench.modeling.backbone import adapted_linears, load_backbone
+    from bench.modeling.spec import inspect
 
     quantizer, source, out = quick(name), bases[model], tmp_path / "runs" / "out"
     before = {p.name: p.read_bytes() for p in source.iterdir()}

@@ -17,7 +17,7 @@ from bench.conformance.workbench import Pieces  # noqa: E402
 from bench.data.cache import collate  # noqa: E402
 from bench.data.cuts import cut, joined  # noqa: E402
 from bench.heads import make_head  # noqa: E402
-from bench.heads.relation_module import RARE  # noqa: E402
+from bench.heads.relation import RARE  # noqa: E402
 
 HIDDEN = 24
 CHEMICALS, GENES = ("alpha", "beta", "gamma", "delta"), ("ras1", "fos2", "jun3", "myc4")

@@ -20,6 +20,7 @@ from bench.pages.latex import table_tex, tex
 from bench.pages.transfer import transfer
 from bench.pages.vega import specifications, style
 from bench.pages.verdicts import estimates, statements, summaries
+from bench.results.store import read_result
 
 
 def change(folder: Path, **values: Any) -> None:
@@ -33,6 +34,21 @@ def test_arms_are_the_fields_that_differ(made: ModuleType, tmp_path: Path) -> No
     evidence = collect((), tmp_path)
     assert evidence.arms == ("A1", "A2 · rtn")
     assert [run.seed for run in evidence.of("ncbi-disease", "A2 · rtn")] == [0, 1]
+
+
+def test_arms_are_told_apart_by_whatever_may_be_compared_and_older_results_have_the_defaults(
+    made: ModuleType, tmp_path: Path
+) -> None:
+    folders = made.make(tmp_path, [made.Made(seed=seed) for seed in range(3)])
+    for folder, more in zip(
+        folders, ({}, {"schedule": "joint", "loss_weights": {"a": 2.0}}, {"batch_tokens": 64}), strict=True
+    ):
+        config = {k: v for k, v in read_result(folder).config.items() if k not in ("schedule", "loss_weights")}
+        change(folder, config=config | more)
+    assert {*collect((), tmp_path).arms} == {
+        "A1 · batch tokens 2048 · loss weights default", "A1 · batch tokens 2048 · loss weights a 2.0",
+        "A1 · batch tokens 64 · loss weights default",
+    }  # fmt: skip
 
 
 def test_an_arm_has_the_mean_and_the_t_interval_of_its_runs(made: ModuleType, tmp_path: Path) -> None:

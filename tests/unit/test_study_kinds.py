@@ -19,7 +19,7 @@ from bench.pages.verdicts import statements
 from bench.pages.write import sections
 from bench.registry import Registry, load
 from bench.studies.finished import UnknownKind, judged, kind_of, planned_runs
-from bench.studies.request import own_options, planned
+from bench.studies.request import StudyConfig, own_options, planned
 from bench.studies.study import Study, open_study
 
 
@@ -65,12 +65,12 @@ BASE = RunConfig(task=("bc2gm",), model="tiny-bert", tokens=100, out="runs")
 @pytest.mark.torch
 def test_a_kind_of_a_third_party_is_planned_as_one_of_bench() -> None:
     known = with_kinds(Seeds())
-    study = planned("seeds", BASE, known, seeds=2, options={"examples": "4", "share": "1"})
+    study = planned(StudyConfig("seeds", BASE, seeds=2, options={"examples": "4", "share": "1"}), known, {})
     assert [(run.key, run.arm, run.seed) for run in study.runs] == [("A2-s0", "A2", 0), ("A2-s1", "A2", 1)]
     assert study.settings["options"] == {"examples": 4, "share": 1.0, "word": "a"}
-    arms = planned("seeds", BASE, known, seeds=1, arms=("A1", "A3"))
+    arms = planned(StudyConfig("seeds", BASE, ("A1", "A3"), seeds=1), known, {})
     assert [run.arm for run in arms.runs] == ["A1", "A3"]
-    assert "options" not in planned("quantization", replace(BASE, tokens=None), known, seeds=1).settings
+    assert "options" not in planned(StudyConfig("quantization", replace(BASE, tokens=None), seeds=1), known, {}).settings
     assert facts(known.get("studies", "seeds"), known)["options"] == ["examples=16", "share=0.5", "word=a"]
 
 
@@ -92,14 +92,12 @@ def test_options_that_cannot_be_meant(options: dict[str, Any], words: str) -> No
 
 def test_a_study_with_other_options_is_another_study(tmp_path: Path) -> None:
     known = with_kinds(Seeds())
-    base = replace(BASE, out=str(tmp_path))
-    open_study(planned("seeds", base, known, seeds=1, name="mine", options={"word": "b"})).save()
-    assert (
-        open_study(planned("seeds", base, known, seeds=1, name="mine", options={"word": "b"})).settings["options"]["word"]
-        == "b"
-    )
+    plain = StudyConfig("seeds", replace(BASE, out=str(tmp_path), name="mine"), seeds=1)
+    worded = planned(replace(plain, options={"word": "b"}), known, {})
+    open_study(worded).save()
+    assert (worded.name, open_study(worded).settings["options"]["word"]) == ("mine", "b")
     with pytest.raises(BenchError, match="begun with other settings: the options"):
-        open_study(planned("seeds", base, known, seeds=1, name="mine"))
+        open_study(planned(plain, known, {}))
 
 
 def broken() -> Any:

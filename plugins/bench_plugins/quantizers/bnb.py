@@ -6,7 +6,6 @@ Source: https://github.com/bitsandbytes-foundation/bitsandbytes. The folder is i
 from __future__ import annotations
 
 import json
-import logging
 from abc import abstractmethod
 from collections.abc import Mapping, Sequence
 from pathlib import Path
@@ -74,6 +73,8 @@ class BitsAndBytes(Quantizer):
         Raises:
             UsageError: the folder was not written by this quantizer.
         """
+        from logging import ERROR, getLogger
+
         import torch
         from torch import nn
 
@@ -82,7 +83,7 @@ class BitsAndBytes(Quantizer):
         settings = read_config(folder).get("quantization_config") or {}
         if not settings.get(self.flag):
             raise UsageError(f"{folder} was not written by the quantizer {self.name}.", "Quantize the base model again.")
-        logging.getLogger("bitsandbytes").setLevel(logging.ERROR)  # int8 tells of every cast
+        getLogger("bitsandbytes").setLevel(ERROR)  # int8 tells of every cast
         state = read_state(folder)
         prefix = backbone_prefix(state)
         parts: dict[str, dict[str, Tensor]] = {}

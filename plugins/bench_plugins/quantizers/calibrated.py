@@ -9,11 +9,8 @@ from __future__ import annotations
 
 import json
 import os
-import shutil
 import signal
-import subprocess
 import sys
-import tempfile
 from collections.abc import Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, ClassVar
@@ -71,6 +68,8 @@ class Calibrated(Quantizer):
             BenchError: gptqmodel failed.
             Interrupted: it was asked to stop.
         """
+        from shutil import rmtree
+
         if len(calibration) < FEWEST:
             raise UsageError(f"{self.name} was given {len(calibration)} calibration examples; it wants {FEWEST} at least.")
         with written_whole(out) as folder:
@@ -79,7 +78,7 @@ class Calibrated(Quantizer):
             for path in (folder / "made").iterdir():
                 if path.name in ("config.json", "quantize_config.json") or ".safetensors" in path.name:
                     path.replace(folder / path.name)
-            shutil.rmtree(folder / "made")
+            rmtree(folder / "made")
         return QuantizedWeights(bits_per_weight(out, inspect(out).linears), weight_bytes(out))
 
     def load(self, folder: Path, dtype: torch.dtype, device: str) -> nn.Module:
@@ -89,6 +88,9 @@ class Calibrated(Quantizer):
         return load_backbone(folder, dtype, device)
 
     def _work(self, source: Path, made: Path, calibration: Sequence[Sequence[int]], device: str) -> None:
+        import subprocess
+        import tempfile
+
         import torch
 
         with tempfile.TemporaryDirectory(prefix="bench-") as private:  # only its owner can read what is in it

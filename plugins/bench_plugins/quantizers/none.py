@@ -6,7 +6,6 @@
 
 from __future__ import annotations
 
-import shutil
 from collections.abc import Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, ClassVar
@@ -40,13 +39,15 @@ class Unquantized(Quantizer):
 
     def quantize(self, source: Path, out: Path, calibration: Sequence[Sequence[int]], device: str) -> QuantizedWeights:
         """Copies the model's folder, whole or not at all, and quantizes nothing."""
+        from shutil import copyfile
+
         with written_whole(out) as folder:
             copy_companions(source, folder)
             for path in weight_files(source):
-                shutil.copyfile(path, folder / path.name)
+                copyfile(path, folder / path.name)
             index = source / "model.safetensors.index.json"
             if index.is_file():
-                shutil.copyfile(index, folder / index.name)
+                copyfile(index, folder / index.name)
         return QuantizedWeights(bits_per_weight(out, inspect(out).linears), weight_bytes(out))
 
     def load(self, folder: Path, dtype: torch.dtype, device: str) -> nn.Module:

@@ -10,7 +10,6 @@ from bench.api.tracker import RunEvent
 
 PREFIXES = {"step": "train", "eval": "eval", "memory": "memory", "result": "result"}
 """Kinds of events that hold metrics, to the first part of their names. Of the others nothing is sent."""
-_PRIVATE = frozenset({"concepts", "data", "out", "resume", "tokens_like"})
 _FORBIDDEN = re.compile(r"[^\w\-. /]", re.ASCII)
 
 
@@ -36,6 +35,9 @@ def parameters(config: Mapping[str, Any], longest: int = 500) -> dict[str, str]:
         config: JSON-able. Keys that hold the user's folders are left out.
         longest: characters of a value that are kept.
     """
+    from bench.config import OPTIONS
+
+    private = {"resume", *(name for name, option in OPTIONS.items() if option.place is not None)}
     found: dict[str, str] = {}
 
     def walk(prefix: str, value: Any) -> None:
@@ -46,7 +48,7 @@ def parameters(config: Mapping[str, Any], longest: int = 500) -> dict[str, str]:
             text = ", ".join(map(str, value)) if isinstance(value, (list, tuple)) else str(value)
             found[_FORBIDDEN.sub("_", prefix)[:250]] = readable(text, longest)
 
-    walk("", {key: value for key, value in config.items() if key not in _PRIVATE and value is not None})
+    walk("", {key: value for key, value in config.items() if key not in private and value is not None})
     return found
 
 

@@ -7,7 +7,6 @@ Example history row: ``{"step": 120, "train/loss": 0.41, "_step": 123}``, where 
 from __future__ import annotations
 
 import atexit
-import netrc
 import os
 import time
 from collections.abc import Mapping, Sequence
@@ -116,6 +115,8 @@ def mode() -> str:
         return "offline" if asked == "dryrun" else asked
     if os.environ.get("WANDB_API_KEY") or os.environ.get("WANDB_IDENTITY_TOKEN_FILE"):
         return "online"
+    import netrc
+
     host = urlsplit(os.environ.get("WANDB_BASE_URL") or "https://api.wandb.ai").hostname or ""
     with suppress(OSError, netrc.NetrcParseError):
         file = os.environ.get("NETRC") or str(Path.home() / ".netrc")

@@ -291,9 +291,7 @@ def _kind(value: Any) -> str:
 
 
 def _unknown(what: str, name: str, known: Sequence[str] | Mapping[str, Any], path: Path) -> UsageError:
-    error = unknown(f"{what} in {path}:", name, known, "")
-    error.hint = f"Wanted {', '.join(known)}."
-    return error
+    return unknown(f"{what} in {path}:", name, known, hint=f"Wanted {', '.join(known)}.")
 
 
 def _wanted() -> str:

@@ -216,9 +216,7 @@ def _check_metric(task: FileTask) -> None:
 
 
 def _no_metric(spec: settings.TaskFile, known: Iterable[str]) -> UsageError:
-    error = unknown(f"metric in {spec.path}:", spec.metric, known, "")
-    error.hint = f"There are {', '.join(known)}."
-    return error
+    return unknown(f"metric in {spec.path}:", spec.metric, known, hint=f"There are {', '.join(known)}.")
 
 
 def _with_ends(document: Document) -> Document:
