@@ -21,7 +21,7 @@ from bench.api.data import Document
 from bench.api.head import Head
 from bench.api.task import Task
 from bench.config import RunConfig
-from bench.errors import DataError, StorageError, UsageError, unknown
+from bench.errors import DataError, UsageError, storable, unknown
 from bench.kit import brat, texts
 from bench.registry import Registry
 from bench.reporting import Reporter
@@ -179,24 +179,21 @@ def _chunks(request: Request, head: Head) -> Iterator[list[Document]]:
 def _write(whole: Path, task: Task, chunk: Sequence[Document], found: Sequence[Document], request: Request) -> None:
     """Writes the predictions of a chunk in every format, and adds its files to those of the chunks before."""
     bare = [document.without_text() for document in found]
-    try:
-        with TemporaryDirectory(prefix=".chunk-", dir=whole) as name:
-            aside = Path(name)
-            if "jsonl" in request.formats:
-                write_predictions(aside / LINES, bare)
-            if "official" in request.formats:
-                task.write(aside / "official", bare)
-            if "brat" in request.formats:
-                drawn = [_for_brat(before, after) for before, after in zip(chunk, found, strict=True)]
-                brat.write(aside / "brat", drawn, notes=True, text=request.with_text)
-            for path in aside.rglob("*"):
-                if path.is_file():
-                    target = whole / path.relative_to(aside)
-                    target.parent.mkdir(parents=True, exist_ok=True)
-                    with target.open("ab") as file:
-                        file.write(path.read_bytes())
-    except OSError as error:
-        raise StorageError(f"{request.out} cannot be written: {error.strerror or error}.", "Make room and try again.") from None
+    with storable(request.out, "Make room and try again."), TemporaryDirectory(prefix=".chunk-", dir=whole) as name:
+        aside = Path(name)
+        if "jsonl" in request.formats:
+            write_predictions(aside / LINES, bare)
+        if "official" in request.formats:
+            task.write(aside / "official", bare)
+        if "brat" in request.formats:
+            drawn = [_for_brat(before, after) for before, after in zip(chunk, found, strict=True)]
+            brat.write(aside / "brat", drawn, notes=True, text=request.with_text)
+        for path in aside.rglob("*"):
+            if path.is_file():
+                target = whole / path.relative_to(aside)
+                target.parent.mkdir(parents=True, exist_ok=True)
+                with target.open("ab") as file:
+                    file.write(path.read_bytes())
 
 
 def _for_brat(before: Document, after: Document) -> Document:
@@ -218,10 +215,12 @@ def _whole(out: Path) -> Iterator[Path]:
     """A folder beside `out` that takes its place at the end; where that is not reached, it goes."""
     aside = out.with_name(f".{out.name}.{os.getpid()}.unfinished")
     try:
-        aside.mkdir(parents=True)
+        with storable(out, "Name another folder."):
+            aside.mkdir(parents=True)
         yield aside
-        if out.is_dir():
-            out.rmdir()
-        aside.replace(out)
+        with storable(out, "Name another folder."):
+            if out.is_dir():
+                out.rmdir()
+            aside.replace(out)
     finally:
         rmtree(aside, ignore_errors=True)
