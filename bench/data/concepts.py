@@ -27,6 +27,9 @@ class Linking(Protocol):
     def rank(self, document: Document, mentions: Sequence[Mention]) -> list[tuple[str, ...]]:
         """The concepts that each mention may have, the best first."""
 
+    def forget(self) -> None:
+        """Drops what was kept of texts that were linked, where it has become much; what is linked later comes out the same."""
+
 
 def mention_words(text: str, mention: Mention) -> Words:
     """The mention's normalised text: its words in order, lower case, whatever stands between its fragments left out."""
@@ -73,6 +76,9 @@ class ConceptDictionary:
 
     def prepare(self, documents: Sequence[Document]) -> None:
         """Nothing: one mention is looked up as fast as many."""
+
+    def forget(self) -> None:
+        """Nothing: no text is kept."""
 
     def link(self, document: Document, mentions: Sequence[Mention]) -> tuple[Mention, ...]:
         """The mentions with their concepts filled in from training, in the order given."""

@@ -118,6 +118,10 @@ class Linker:
             part = documents[low : low + AT_ONCE]
             self._finder.prepare(query for document in part for query in queries(document, document.mentions))
 
+    def forget(self) -> None:
+        """Drops what was found of texts, once there are many, so that any number of documents can be linked in turn."""
+        self._finder.forget()
+
     def link(self, document: Document, mentions: Sequence[Mention]) -> tuple[Mention, ...]:
         """The mentions with their concepts filled in, in the order given."""
         ranked = self.rank(document, mentions)

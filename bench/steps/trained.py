@@ -97,6 +97,8 @@ class TrainedModel:
         with tempfile.TemporaryDirectory(prefix="bench-predict-") as aside, current(self._device.name):
             scoring = self._scoring(name, documents, Path(aside))
             predicted = scoring.predict(self._model, name, GIVEN)
+        for one in scoring.linkings.values():
+            one.linking.forget()
         return tuple(replace(p, text=d.text) for d, p in zip(documents, predicted.documents, strict=True))
 
     def _documents(self, texts: Sequence[str | Document], task: str) -> list[Document]:
