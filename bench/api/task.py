@@ -160,7 +160,9 @@ class Task(Part):
     def write(self, folder: Path, documents: Sequence[Document]) -> None:
         """Writes annotations (not text) in the official format, for the official tools.
 
-        What it writes of some documents after the other, appended file by file, is what it writes of all.
+        Args:
+            folder: made where it is missing.
+            documents: of `bench predict` any number, read from disk one at a time as they are asked for.
         """
 
     def score(self, gold: Sequence[Document], predicted: Sequence[Document]) -> Scores:

@@ -1,10 +1,10 @@
-"""Checks of a task: loader, heads and scorer, on the synthetic corpus that it writes or on one that was given."""
+"""Checks of a task: loader, heads and scorer, on its synthetic corpus or on a given one."""
 
 from __future__ import annotations
 
 import json
 import math
-from collections.abc import Callable, Hashable, Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import replace
 from importlib.util import find_spec
 from typing import Any, cast
@@ -17,12 +17,12 @@ from bench.conformance.corpora import (
     HIDDEN,
     SEED,
     SIZES,
+    by_identity,
     corpus_folder,
     corpus_of,
     corpus_there,
     encode,
     fitted,
-    identity,
     worse,
 )
 from bench.conformance.learning import gradients, token_counts
@@ -33,15 +33,16 @@ from bench.conformance.workbench import (
     contents,
     expect,
     named,
+    one_line,
     scramble,
-    told,
     without_heavy_imports,
 )
 from bench.data.cuts import joined
+from bench.naming import flatten
 
 
 def metadata(task: Task, bench: Workbench) -> str:
-    """Source, terms, layout and a primary metric that the scorer really gives."""
+    """Source, terms and layout are there, and the scorer gives the primary metric."""
     described(task)
     facts = task.metadata
     expect(facts.reference.startswith(("https://", "http://")), f"reference is {facts.reference!r}; wanted a URL")
@@ -71,7 +72,7 @@ def metadata(task: Task, bench: Workbench) -> str:
 
 
 def determinism(task: Task, bench: Workbench) -> str:
-    """Same seed, same bytes; same bytes, same documents; same documents, same encodings."""
+    """The same seed gives the same bytes, the same bytes the same documents, and these the same encodings."""
     folders = []
     for salt in range(2):
         scramble(salt)
@@ -102,7 +103,7 @@ def determinism(task: Task, bench: Workbench) -> str:
 
 
 def learns_alike(task: Task, corpus: Corpus) -> None:
-    """Every head learns one state from the same documents, and encodes the same windows in one way."""
+    """Checks that every head learns the same state from the same documents, and encodes the same windows alike."""
     for name in task.heads:
         heads = []
         for salt in (5, 6):
@@ -114,12 +115,12 @@ def learns_alike(task: Task, corpus: Corpus) -> None:
 
 
 def round_trip(task: Task, bench: Workbench) -> str:
-    """Loader, windows, encode, oracle and decode bring gold back; every annotation that does not come back is counted.
+    """Gold survives windows, encode, oracle and decode; annotations that do not are counted under their cause.
 
-    Where a head tells what it proposed, what it decodes was proposed.
+    If a head has `proposals`, all that it decodes is among them.
     """
     corpus = corpus_of(task, bench)
-    told_of = []
+    details = []
     for name in task.heads:
         head = fitted(task, name, corpus)
         encoded, missed = encode(head, corpus["test"])
@@ -136,10 +137,11 @@ def round_trip(task: Task, bench: Workbench) -> str:
                     unproposed == 0, f"head {name!r} decodes {unproposed} mentions of a window that its proposals() do not hold"
                 )
         back = [joined(d, windows[d.id]) for d in corpus["test"]]
-        kinds = tuple({type(a) for found in windows.values() for a in found})  # a head may be given what it does not predict
-        reached = {d.id: _said(d, kinds) for d in back}
-        gold = {d.id: _said(d, kinds) for d in corpus["test"]}
-        extra = sum(len(found.keys() - gold[d].keys()) for d, found in reached.items())
+        # Only kinds that the head predicts: others, such as gold mentions, may be its input.
+        kinds = tuple({type(a) for annotations in windows.values() for a in annotations})
+        reached = {d.id: by_identity((d,), kinds) for d in back}
+        gold = {d.id: by_identity((d,), kinds) for d in corpus["test"]}
+        extra = sum(len(annotations.keys() - gold[d].keys()) for d, annotations in reached.items())
         expect(extra == 0, f"head {name!r} decodes {extra} annotations from its own gold that are not in it")
         lost = sum(len(wanted.keys() - reached[d].keys()) for d, wanted in gold.items())
         expect(
@@ -148,69 +150,51 @@ def round_trip(task: Task, bench: Workbench) -> str:
         )
         total = sum(map(len, gold.values()))
         expect(lost < total, f"head {name!r} brings none of {total} gold annotations back")
-        # Concepts and slots are not every head's business: gold lends them to what was decoded.
+        # Not every head predicts concepts and slots, so that those of gold are used.
         back = [replace(d, mentions=tuple(cast(Mention, gold[d.id].get(m.key, m)) for m in d.mentions)) for d in back]
         value = _primary(task, task.score(corpus["test"], back), 1.0)
         fell = value < 1.0 - 1e-12
         expect(
             lost > 0 or not fell, f"gold through head {name!r} scores {task.metadata.primary_metric} = {value:.4f}; wanted 1"
         )
-        told_of.append(f"{name}: {total - lost} of {total}, score {value:.3f}")
+        details.append(f"{name}: {total - lost} of {total}, score {value:.3f}")
     nothing = [Document(d.id, "") for d in corpus["test"]]
     empty = _primary(task, task.score(corpus["test"], nothing), 0.0)
     expect(empty < 1.0, f"no predictions at all score {task.metadata.primary_metric} = {empty:.4f}")
     _arrays(task, corpus)
-    return "; ".join(told_of)
-
-
-def _said(document: Document, kinds: tuple[type, ...]) -> dict[Hashable, Annotation]:
-    """What is said of a document, by identity; of judgements only those that hold."""
-    holding = tuple(j for j in document.judgements if j.chosen)
-    everything: tuple[Annotation, ...] = (*document.mentions, *document.relations, *holding)
-    return {identity(a): a for a in everything if isinstance(a, kinds)}
+    return "; ".join(details)
 
 
 def _primary(task: Task, scores: Scores, otherwise: float) -> float:
-    """The primary metric; a path that is not there is for the check of the metadata to tell."""
+    """The primary metric, or `otherwise`: the check of the metadata reports a missing path."""
     return flat(scores).get(task.metadata.primary_metric, otherwise)
 
 
 def _arrays(task: Task, corpus: Corpus) -> None:
-    """Bootstrap intervals hand `summarise` arrays of sums."""
+    """Checks that `summarise` takes arrays of sums, as bootstrap intervals need."""
     import numpy as np
 
     rows = task.statistics(corpus["test"], worse(corpus["test"]))
     expect(len(rows) == len(corpus["test"]), f"statistics gives {len(rows)} rows for {len(corpus['test'])} gold documents")
     sums = {key: float(sum(row.get(key, 0.0) for row in rows)) for row in rows for key in row}
-    one, path = flat(task.summarise(sums)), task.metadata.primary_metric
-    if path not in one:
+    single, path = flat(task.summarise(sums)), task.metadata.primary_metric
+    if path not in single:
         return
-    many: Any = task.summarise({key: np.array([value, 2 * value]) for key, value in sums.items()})
-    for part in path.split("."):
-        many = many[part]
+    many: Any = flatten(task.summarise({key: np.array([value, 2 * value]) for key, value in sums.items()})).get(path)
     expect(
-        np.shape(many) == (2,) and math.isclose(float(many[0]), one[path], rel_tol=1e-9),
+        np.shape(many) == (2,) and math.isclose(float(many[0]), single[path], rel_tol=1e-9),
         f"summarise does not give an array of {path} for arrays of sums; write it with numpy operations",
     )
 
 
 def save_and_load(task: Task, bench: Workbench) -> str:
-    """A head's state survives JSON, and files that `write` made score like the documents they hold."""
+    """A head's state survives JSON, and files that `write` makes score like their documents."""
     corpus = corpus_of(task, bench)
     survives(task, corpus)
     gold, pred = bench.fresh("gold"), bench.fresh("pred")
     partly = worse(corpus["test"])
     task.write(gold, [d.without_text() for d in corpus["test"]])
     task.write(pred, partly)
-    appended: dict[str, bytes] = {}
-    for document in corpus["test"]:
-        part = bench.fresh("part")
-        task.write(part, [document.without_text()])
-        appended |= {name: appended.get(name, b"") + content for name, content in contents(part).items()}
-    expect(
-        appended == contents(gold),
-        "what write makes of one document after the other, appended, is not what it makes of all, as 'bench predict' wants it",
-    )
     written, direct = flat(task.score_files(gold, pred)), flat(task.score(corpus["test"], partly))
     odd = sorted(k for k in {*written, *direct} if not math.isclose(written.get(k, -1), direct.get(k, -1), rel_tol=1e-9))
     expect(
@@ -223,14 +207,14 @@ def save_and_load(task: Task, bench: Workbench) -> str:
 
 
 def survives(task: Task, corpus: Corpus) -> None:
-    """The state of every head survives JSON; a head that is restored encodes, decodes and starts as the one that was fitted."""
+    """Checks that a head's state survives JSON, and that a restored head encodes, decodes and starts like the fitted one."""
     for name in task.heads:
         head = fitted(task, name, corpus)
         text = _json(head, name)
         again = task.head(name)
         again.restore(json.loads(text))
         expect(_json(again, name) == text, f"head {name!r} has another state after restore")
-        left, right = (encode(one, corpus["test"])[0] for one in (head, again))
+        left, right = (encode(fitted_head, corpus["test"])[0] for fitted_head in (head, again))
         expect([e.encoding for e in left] == [e.encoding for e in right], f"head {name!r} encodes otherwise after restore")
         oracle = [head.oracle(e.encoding) for e in left]
         expect(
@@ -247,9 +231,9 @@ def _same_module(head: Head, again: Head, name: str) -> None:
     from bench.conformance.common import same
 
     states = []
-    for one in (head, again):
+    for variant in (head, again):
         torch.manual_seed(1)
-        states.append(one.module(HIDDEN).state_dict())
+        states.append(variant.module(HIDDEN).state_dict())
     odd = same(states[0], states[1])
     expect(not odd, f"head {name!r} makes another module after restore: {named(odd)}")
 
@@ -258,7 +242,7 @@ def _json(head: Head, name: str) -> str:
     try:
         return json.dumps(head.state(), sort_keys=True)
     except (TypeError, ValueError) as error:
-        raise Failure(f"the state of head {name!r} is not JSON: {told(error)}") from None
+        raise Failure(f"the state of head {name!r} is not JSON: {one_line(error)}") from None
 
 
 CHECKS: Mapping[str, Callable[[Task, Workbench], str]] = {

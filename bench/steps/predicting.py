@@ -19,6 +19,7 @@ from tempfile import TemporaryDirectory
 from bench import __version__
 from bench.api.data import Document
 from bench.api.head import Head
+from bench.api.spool import Spool
 from bench.api.task import Task
 from bench.config import RunConfig
 from bench.errors import DataError, UsageError, storable, unknown
@@ -114,11 +115,14 @@ def predict_files(folder: Path, registry: Registry, request: Request, console: R
     total = _survey(request, task, head)
     model = load_trained(folder, registry, request.stage, request.device, console)
     about = Written(result.id, name, request.stage, result.synthetic, tuple(dict.fromkeys(request.formats)), total)
+    predicted = Spool()
     console.step(f"predicting {name} with the {request.stage} model")
     with _whole(request.out) as aside, console.progress("predicting", total, "documents") as progress:
         for chunk in _chunks(request, head):
             found = model.predict(chunk, name)
-            _write(aside, task, chunk, found, request)
+            _write(aside, chunk, found, request)
+            if "official" in request.formats:
+                predicted.extend(document.without_text() for document in found)
             about = replace(
                 about,
                 mentions=about.mentions + sum(len(d.mentions) for d in found),
@@ -126,6 +130,9 @@ def predict_files(folder: Path, registry: Registry, request: Request, console: R
                 judgements=about.judgements + sum(j.chosen for d in found for j in d.judgements),
             )
             progress.advance(len(chunk))
+        if "official" in request.formats:  # by one call, since a format need not be one that can be written in parts
+            with storable(request.out, "Make room and try again."):
+                task.write(aside / "official", predicted)
         write_json(aside / ABOUT, asdict(about) | {"bench": __version__})
     return about
 
@@ -176,24 +183,18 @@ def _chunks(request: Request, head: Head) -> Iterator[list[Document]]:
         yield chunk
 
 
-def _write(whole: Path, task: Task, chunk: Sequence[Document], found: Sequence[Document], request: Request) -> None:
-    """Writes the predictions of a chunk in every format, and adds its files to those of the chunks before."""
-    bare = [document.without_text() for document in found]
-    with storable(request.out, "Make room and try again."), TemporaryDirectory(prefix=".chunk-", dir=whole) as name:
-        aside = Path(name)
+def _write(whole: Path, chunk: Sequence[Document], found: Sequence[Document], request: Request) -> None:
+    """Adds the predictions of a chunk to what is written chunk by chunk."""
+    with storable(request.out, "Make room and try again."):
         if "jsonl" in request.formats:
-            write_predictions(aside / LINES, bare)
-        if "official" in request.formats:
-            task.write(aside / "official", bare)
+            aside = whole / f".{LINES}"
+            write_predictions(aside, found)
+            with (whole / LINES).open("ab") as file:
+                file.write(aside.read_bytes())
+            aside.unlink()
         if "brat" in request.formats:
             drawn = [_for_brat(before, after) for before, after in zip(chunk, found, strict=True)]
-            brat.write(aside / "brat", drawn, notes=True, text=request.with_text)
-        for path in aside.rglob("*"):
-            if path.is_file():
-                target = whole / path.relative_to(aside)
-                target.parent.mkdir(parents=True, exist_ok=True)
-                with target.open("ab") as file:
-                    file.write(path.read_bytes())
+            brat.write(whole / "brat", drawn, notes=True, text=request.with_text)
 
 
 def _for_brat(before: Document, after: Document) -> Document:

@@ -111,22 +111,6 @@ def test_brat_holds_notes_and_text_where_they_are_asked_for(tmp_path: Path) -> N
     assert found.fragments == ((0, 5), (8, 11), (12, 17))
 
 
-@pytest.mark.parametrize("name", ["2015-T14", "bc5cdr", "2017-T3-A", "gad"])
-def test_official_files_written_in_parts_are_those_of_the_whole(name: str, tmp_path: Path) -> None:
-    task = load().get("tasks", name)
-    task.synthesize(tmp_path / "corpus", 3, {"train": 4, "dev": 4, "test": 5})
-    documents = [replace(document, text="") for document in task.load(tmp_path / "corpus")["test"]]
-    for place, size in (("whole", 5), ("parts", 2)):
-        (tmp_path / place).mkdir()
-        for start in range(0, 5, size):
-            part = documents[start : start + size]
-            request = Request((), tmp_path / place, ("official",))
-            predicting._write(tmp_path / place, task, part, part, request)
-    whole, parts = ({p.name: p.read_bytes() for p in (tmp_path / f).rglob("*") if p.is_file()} for f in ("whole", "parts"))
-    assert whole
-    assert parts == whole
-
-
 class Model:
     """Finds the first letter of every text, and remembers how much it was given at once."""
 
@@ -196,6 +180,7 @@ def test_the_folder_appears_whole_or_not_at_all(predict: Callable[..., Any], tmp
     assert [path.name for path in tmp_path.iterdir()] == ["notes"]
     (tmp_path / "out").mkdir()  # an empty one may be there
     predict(notes, chunk=1, formats=("jsonl", "official", "brat"))
+    assert (tmp_path / "out" / "official" / "b.pipe").read_text().startswith("b|0-1|C1|")
     files = sorted(str(p.relative_to(tmp_path / "out")) for p in (tmp_path / "out").rglob("*") if p.is_file())
     assert files == [
         "about.json",
