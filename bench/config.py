@@ -17,9 +17,10 @@ INVARIANTS = ("tokens", "parity", "smoke", "batch", "checkpoint")
 
 COMPARED = Group("what is compared")
 DATA = Group("data", identity="content")
-BUDGET = Group("budget (one of them; a default of each task's own otherwise)", contract="elsewhere")
+BUDGET = Group("budget (one of them; otherwise the task's default)", contract="elsewhere")
 TRAINING = Group("training")
 TOGETHER = Group("several tasks at once", identity="given")
+TAUGHT = Group("a teacher", identity="given")
 MACHINE = Group("machine", contract="control")
 PLACE = Group("where it goes", identity="never")
 
@@ -45,7 +46,7 @@ class RunConfig:
     rank: int = option(16, COMPARED, "N", "parameter budget: an arm trains N x S of them; see docs/running.md", most=100_000)
     head: str | None = option(None, COMPARED, "NAME", "what turns hidden states into predictions", unset="each task's first")
     seed: int = option(0, COMPARED, "N", "of initialisation, order and sampling", low=0, most=2**32 - 1, contract="elsewhere")
-    replicate: int = option(1, COMPARED, "N", "number of a repetition of the very same configuration", contract="elsewhere")
+    replicate: int = option(1, COMPARED, "N", "number of a repetition of the same configuration", contract="elsewhere")
 
     data: Mapping[str, str] = option({}, DATA, "TASK=DIR", "a task's corpus", example="2015-T14=corpus/", place="path")
     concepts: Mapping[str, str] = option(
@@ -55,10 +56,13 @@ class RunConfig:
     concept_language: str = option("ENG", DATA, "CODE", "language of the rows of MRCONSO.RRF that are read; '' for every one")
     concept_sources: tuple[str, ...] = option((), DATA, "NAME", "sources of those rows, such as SNOMEDCT_US", unset="all")
     allow_leak: bool = option(
-        False, DATA, "", "go on with documents that stand in two splits; recorded", identity="given", contract="elsewhere"
+        False, DATA, "", "accept documents that are in two splits; recorded", identity="given", contract="elsewhere"
     )
     tolerate: tuple[str, ...] = option(
-        (), DATA, "KIND", "leave faulty lines of a kind out of a corpus; recorded", identity="given", contract="elsewhere"
+        (), DATA, "KIND", "skip faulty lines of a kind in a corpus; recorded", identity="given", contract="elsewhere"
+    )
+    shots: int | None = option(
+        None, DATA, "K", "at most K training documents of each task, drawn by seed", unset="all", identity="given"
     )
     max_length: int | None = option(
         None, DATA, "TOKENS", "longest window, with special tokens", unset="from the data", low=16, identity="always"
@@ -75,7 +79,18 @@ class RunConfig:
     lr: float | None = option(
         None, TRAINING, "RATE", "peak learning rate", unset="what the heads ask for", low=0, most=1000, hint="Try 0.001."
     )
-    batch_tokens: int = option(2048, TRAINING, "N", "marked tokens that an update holds, to within one example")
+    init_from: str | None = option(
+        None,
+        TRAINING,
+        "RUN",
+        "start from a finished run's shared weights (its id or folder)",
+        identity="given",
+        place="run",
+    )
+    freeze_shared: bool = option(
+        False, TRAINING, "", "train heads and private adapters alone; not parameter-matched", identity="given"
+    )
+    batch_tokens: int = option(2048, TRAINING, "N", "marked tokens of an update, to within one example")
     micro_batch: int | None = option(None, TRAINING, "N", "padded tokens of a micro-batch", unset="searched", identity="never")
     eval_every: int | None = option(
         None, TRAINING, "N", "updates between evaluations on dev", unset="two in all", contract="control"
@@ -90,7 +105,7 @@ class RunConfig:
         "temperature", TOGETHER, "NAME", "shares of the tokens: proportional, uniform or temperature"
     )
     temperature: float = option(
-        2.0, TOGETHER, "T", "a task's share goes by its size to the power 1/T", low=1,
+        2.0, TOGETHER, "T", "a task's share is proportional to its size to the power 1/T", low=1,
         hint="1 is --sampling proportional; --sampling uniform is what ever higher ones come to.",
     )  # fmt: skip
     loss_weighting: Literal["equal", "uncertainty"] = option(
@@ -102,11 +117,19 @@ class RunConfig:
     gradients: Literal["plain", "pcgrad"] = option(
         "plain", TOGETHER, "NAME", "the tasks' gradients: plain adds them up, pcgrad projects those in conflict"
     )
-    schedule: str = option("joint", TOGETHER, "NAME", "order of the tasks: joint, sequential or a plugin's")
+    schedule: str = option("joint", TOGETHER, "NAME", "order of training: joint, sequential, curriculum, distill or a plugin's")
     schedule_options: Mapping[str, float] = option(
         {}, TOGETHER, "OPTION=N", "a number that the schedule takes", unset="the schedule's own", low=0,
         flag="--schedule-option", example="lambda=10",
     )  # fmt: skip
+
+    teacher: tuple[str, ...] = option(
+        (),
+        TAUGHT,
+        "RUN",
+        "a finished run that the schedule learns from (its id or folder), one for each task at most",
+        place="run",
+    )
 
     device: str = option("auto", MACHINE, "NAME", "cpu, cuda, cuda:N or auto")
     precision: Literal["auto", "fp32", "bf16"] = option(
@@ -119,7 +142,7 @@ class RunConfig:
 
     out: str = option("runs", PLACE, "DIR", "folder of runs", place="path")
     name: str | None = option(None, PLACE, "TEXT", "a name of your own for the run", unset="the id")
-    study: str | None = option(None, PLACE, "NAME", "the study that it belongs to; trackers nest it there")
+    study: str | None = option(None, PLACE, "NAME", "the study that the run belongs to; trackers nest it there")
     tracker: tuple[str, ...] = option(("wandb", "mlflow"), PLACE, "NAME", "where metrics are shown as well, or none")
 
     def __post_init__(self) -> None:

@@ -1,8 +1,9 @@
-"""Names of files made from names that users chose, short enough for every file system."""
+"""Names made of names: of files, from those that users chose, short enough for every file system; and dotted ones."""
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
+from typing import Any
 
 LONGEST_ID = 220
 """Bytes of a run's id. A file's name has 255, and wandb puts 28 of its own before an id."""
@@ -37,6 +38,23 @@ def bounded(name: str, longest: int = LONGEST_NAME) -> str:
     import hashlib
 
     return f"{_cut(name, longest - 9)}-{hashlib.sha256(name.encode()).hexdigest()[:8]}"
+
+
+def flatten(tree: Mapping[str, Any], separator: str = ".", prefix: str = "") -> dict[str, Any]:
+    """What a nested mapping holds, each value by the names that lead to it, e.g. ``task1.strict.f1``.
+
+    Args:
+        tree: mappings of mappings; a mapping that holds nothing leaves nothing.
+        separator: between two names.
+        prefix: of every name.
+    """
+    flat: dict[str, Any] = {}
+    for name, value in tree.items():
+        if isinstance(value, Mapping):
+            flat |= flatten(value, separator, f"{prefix}{name}{separator}")
+        else:
+            flat[f"{prefix}{name}"] = value
+    return flat
 
 
 def _cut(text: str, room: int) -> str:

@@ -18,14 +18,14 @@ from typing import TYPE_CHECKING, Any
 
 from bench.api.tracker import RunInfo
 from bench.config import RunConfig, run_id
-from bench.data import faults, leaks
+from bench.data import faults, leaks, shots
 from bench.errors import BenchError, DivergedError, Interrupted, OutOfMemory, RunStateError
 from bench.invariants import checkpoint as checkpoints
-from bench.invariants.batch import BatchReport
 from bench.modeling.noise import import_heavy
 from bench.registry import Registry
 from bench.reporting import Reporter, SilentReporter
-from bench.results.layout import CHECKPOINTS, JOURNAL, PLAN, RESULT
+from bench.results.invariants import BatchReport
+from bench.results.layout import ADAPTERS, CHECKPOINTS, JOURNAL, PLAN, RESULT
 from bench.results.lock import RunLock
 from bench.results.store import find_run, read_result, write_result
 from bench.steps import base as base_step
@@ -34,6 +34,8 @@ from bench.steps import corpora as corpora_step
 from bench.steps import finish, gates
 from bench.steps import plan as plan_step
 from bench.steps import resume as resume_step
+from bench.steps import start as start_step
+from bench.steps import teachers as teachers_step
 from bench.steps.conclude import conclude
 from bench.steps.context import Clock, Planned, RunContext
 from bench.steps.names import check, written_out
@@ -100,20 +102,25 @@ def run(
             config = written_out(config, registry, os.environ)  # 1
             check(config, registry)
         parts = resolve(config, registry)  # 2
+        teachers = teachers_step.find_teachers(config, parts, registry)
         stack.callback(probe.discard)
         if not dry_run and before is None and processes.main and gates.probes_in_a_child(config):
             probe.prepare()
         with clock("imports"):
             import_heavy()
         refuse_misfit(parts, config, registry)
+        start = start_step.find_start(config, parts)
         stack.enter_context(current(resolve_device(config.device)))
         with clock("data"):
             console.step("reading corpora")
             sources = stack.enter_context(corpora_step.read_corpora(parts.tasks, config))  # 4
+            if start is not None:
+                start, sources = start_step.held_against(start, sources, config, registry)
+                parts = replace(parts, start=start)
             terminologies = processes.main_first(
                 lambda: concepts_step.open_terminologies(parts.tasks, sources, config, console)
             )
-        facts = resolved_facts(config, parts, sources, terminologies)
+        facts = resolved_facts(config, parts, sources, terminologies, teachers)
         ident = run_id(config, **facts)
         folder = Path(config.out) / ident
         if before is not None:
@@ -127,7 +134,7 @@ def run(
             stack.enter_context(nothing_half_begun(folder))
             corpora_step.keep_synthetic(sources, folder, console)
         planned = processes.main_first(
-            lambda: plan(config, facts, ident, folder, parts, sources, console, clock, terminologies)
+            lambda: plan(config, facts, ident, folder, parts, sources, console, clock, terminologies, teachers)
         )
         if dry_run:
             plan_step.show_plan(planned.plan, planned.parity, console)
@@ -179,6 +186,7 @@ def resolved_facts(
     parts: Parts,
     sources: Mapping[str, corpora_step.Source],
     terminologies: Mapping[str, Terminology] | None = None,
+    teachers: Sequence[teachers_step.Teacher] = (),
 ) -> dict[str, Any]:
     """What the flags leave open and the outcome depends on."""
     from bench.training.plan import resolve_precision
@@ -201,6 +209,9 @@ def resolved_facts(
         # Where nothing was put right it says nothing, so that runs from before there was such a rule keep their ids.
         **({"adjusted": adjusted} if adjusted else {}),
         **({"concepts": names} if names else {}),
+        **({"teacher": [one.identity() for one in teachers]} if teachers else {}),
+        **({"init_from": parts.start.facts()} if parts.start is not None else {}),
+        **({"shots": {name: shots.facts(one.corpus) for name, one in sources.items()}} if config.shots is not None else {}),
     }
 
 
@@ -214,6 +225,7 @@ def plan(
     console: Reporter,
     clock: Clock,
     terminologies: Mapping[str, Terminology] | None = None,
+    teachers: tuple[teachers_step.Teacher, ...] = (),
 ) -> Planned:
     """Encodes the corpora (4), translates the budget, and proves parity on the meta device (5)."""
     from bench.data.batches import shares
@@ -223,6 +235,7 @@ def plan(
 
     with clock("encoding"):
         data = corpora_step.encode(parts, sources, config, console)
+        teachers_step.refuse_unfit(teachers, parts, data)
     device = Device(str(facts["device"]), str(facts["precision"]))
     epoch = {name: one.splits["train"].tokens for name, one in data.items()}
     made_up = any(one.corpus.synthetic for one in data.values())
@@ -240,8 +253,13 @@ def plan(
         for message in (leaks.notice(name, one.corpus.leaks), faults.notice(name, one.corpus.left_out)):
             if message:
                 console.warn(message)
+    if parts.start is not None and parts.start.unread:
+        console.warn(
+            f"Of what {parts.start.result.id} was trained on, {', '.join(parts.start.unread)} cannot be read again: whether "
+            "documents of it stand in dev or test is not known, which the result records."
+        )
     told = plan_step.describe(config, ident, parts, data, device, budget, parity)
-    return Planned(config, facts, ident, folder, parts, data, device, budget, parity, told, terminologies or {})
+    return Planned(config, facts, ident, folder, parts, data, device, budget, parity, told, terminologies or {}, teachers)
 
 
 def assist(planned: Planned, console: Reporter, clock: Clock, processes: Processes) -> Outcome:
@@ -316,16 +334,19 @@ def train_and_score(run: RunContext, found: checkpoints.Checkpoint | None) -> Ou
         console.step("loading the base model")
         base, weights = processes.main_first(lambda: base_step.load_base(parts, data, folder, planned.device, console.warn))
         model = base_step.attach(base, parts, data, config, planned.device)
+        if parts.start is not None:
+            model.adapted.load_shared(parts.start.folder / ADAPTERS)
+        teachers_step.teach(model, planned)
         trainer = make_trainer(planned, model, processes)
         recount(planned, trainer)
     linkings: Mapping[str, concepts_step.TaskLinking] = {}
     if processes.main:
         with clock("linking"):  # before the batch search, so that what the linker holds is counted
             linkings = concepts_step.linkings(data, planned.terminologies, parts.model, planned.device.name, console)
-    beside = sum(processes.exchange(gates.resident())[1:])
+    others = sum(processes.exchange(gates.resident())[1:])
 
     def settle() -> tuple[BatchReport, int, checkpoints.Checkpoint | None]:
-        return gates.pass_gates(run, trainer, beside), run.state.micro_batch, found
+        return gates.pass_gates(run, trainer, others), run.state.micro_batch, found
 
     batch, trainer.micro_batch, found = processes.from_main(settle)  # 7
     progress = Progress()
@@ -352,6 +373,7 @@ def train_and_score(run: RunContext, found: checkpoints.Checkpoint | None) -> Ou
     with clock("training"):  # 8
         train(trainer, progress, intervals, folder / CHECKPOINTS, run.journal, evaluate, memory, console)
     recount(planned, trainer)
+    trainer.model.learns(None)  # frees what taught it
     processes.leave()
     if not processes.main:
         return Outcome(folder, None, {}, {})
@@ -365,6 +387,7 @@ def train_and_score(run: RunContext, found: checkpoints.Checkpoint | None) -> Ou
 def make_trainer(planned: Planned, model: Any, processes: Processes | None = None) -> Trainer:
     """The loop with its sampler, ledger and tally."""
     from bench.data.batches import Sampler
+    from bench.data.paced import PacedSampler, difficulties
     from bench.data.phases import Phases
     from bench.invariants.tokens import Ledger, Tally
     from bench.training.loop import Shape, Trainer
@@ -372,14 +395,21 @@ def make_trainer(planned: Planned, model: Any, processes: Processes | None = Non
     config, data, spec = planned.config, planned.data, planned.parts.model.spec
     row = planned.parity.row
     lengths, documents = training_windows(data)
+    schedule, options = planned.parts.schedule, planned.parts.schedule_options
+    curriculum = schedule.curriculum(options)
+    hard = {}
+    if curriculum is not None:
+        windows = {name: (lengths[name], one.splits["train"].supervised) for name, one in data.items()}
+        hard = difficulties(curriculum, schedule.name, windows)
 
     def draw_from(tasks: Sequence[str], seed: int, tokens: int) -> Sampler:
         own = {task: lengths[task] for task in tasks}
         kept = {task: documents[task] for task in tasks if task in documents}
-        return Sampler(own, seed, config.batch_tokens, tokens, config.sampling, config.temperature, kept)
+        given = (own, seed, config.batch_tokens, tokens, config.sampling, config.temperature, kept)
+        return Sampler(*given) if curriculum is None else PacedSampler(*given, curriculum=curriculum, difficulty=hard)
 
     whole = draw_from(list(data), config.seed, planned.budget.tokens)
-    phases, schedule = planned.parts.phases(whole.shares), planned.parts.schedule
+    phases = planned.parts.phases(whole.shares)
     several = len(phases) > 1
     return Trainer(
         model=model,
@@ -391,13 +421,19 @@ def make_trainer(planned: Planned, model: Any, processes: Processes | None = Non
         lr=float(planned.facts["lr"]),
         micro_batch=config.micro_batch or config.batch_tokens,
         pad=corpora_step.pad_id(planned.parts.model.folder()),
-        shape=Shape(row.frozen, row.products, spec.layers, spec.hidden_size),
+        shape=Shape(
+            row.frozen,
+            row.products,
+            spec.layers,
+            spec.hidden_size,
+            frozenset(task for task in data if not model.adapted.learning(task)),
+        ),
         loss_weighting=config.loss_weighting,
         merging=config.gradients,
         seed=config.seed,
         processes=processes or Processes(),
         loss_weights=config.loss_weights,
-        penalty=schedule.penalty(planned.parts.schedule_options) if several else None,
+        penalty=schedule.penalty(options) if several else None,
     )
 
 

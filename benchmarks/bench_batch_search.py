@@ -80,8 +80,9 @@ def child(options: argparse.Namespace) -> dict[str, Any]:
     os.environ["OMP_NUM_THREADS"] = str(options.threads)
     from bench.config import RunConfig
     from bench.errors import InvariantError
-    from bench.invariants.batch import BatchReport, search
+    from bench.invariants.batch import search
     from bench.reporting import SilentReporter
+    from bench.results.invariants import BatchReport
     from bench.steps import gates
 
     config = RunConfig(

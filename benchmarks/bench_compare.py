@@ -24,8 +24,10 @@ from common import Figure
 from bench.api.data import Document
 from bench.api.task import Task
 from bench.config import RunConfig
+from bench.naming import flatten
 from bench.registry import load
-from bench.results.schema import Headline, Invariants, Quantization, Result, TaskScores, pick
+from bench.results.invariants import ArmParameters, Batch, Checkpoint, Invariants, Parity, Smoke, Tokens
+from bench.results.schema import Headline, Quantization, Result, TaskScores
 from bench.results.statistics import Statistics, write_statistics
 from bench.results.store import write_result
 
@@ -52,16 +54,16 @@ def made(task: Task, folder: Path, arch: str, seed: int, found: float) -> None:
     for name, column in (("tp", right), ("fp", rng.poisson(mentions * (1 - found))), ("fn", mentions - right)):
         rows[:, names.index(f"{prefix}.{name}")] = column
     statistics = Statistics(task.name, "test", "trained", tuple(f"d{i}" for i in range(DOCUMENTS)), names, rows)
-    scores = task.summarise(statistics.sums())
+    scores = flatten(task.summarise(statistics.sums()))
     metric = task.metadata.primary_metric
-    held = {"status": "held"}
-    row = {"arm": arch, "adapters": 663_552, "fusion": 0}
+    row = ArmParameters(arch, 663_552, 0, 0, 663_552, {}, 1.0, 1.0, {})
+    batch = Batch(micro_batch=2048, limit=2**33, peak=None, binds="user", longest=64)
     result = Result(
         id=folder.name,
         config=RunConfig(task=(task.name,), arch=arch, seed=seed).as_json() | {"resolved": {"device": "cpu"}},
-        headline=Headline(task.name, "test", "trained", metric, pick(scores, metric) or 0.0, None),
+        headline=Headline(task.name, "test", "trained", metric, float(scores[metric]), None),
         scores={task.name: TaskScores(scores)},
-        invariants=Invariants({"total": 200_000, "controlled": True}, {"arm": arch, "rows": [row]}, held, held, held),
+        invariants=Invariants(Tokens(total=200_000), Parity(arm=arch, rows=(row,)), Smoke(), batch, Checkpoint()),
         quantization=Quantization(),
         timings={},
         memory={},

@@ -17,6 +17,7 @@ import tempfile
 import time
 import warnings
 from collections.abc import Callable, Iterator, Sequence
+from dataclasses import asdict
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -139,7 +140,7 @@ def parts(options: argparse.Namespace, root: Path) -> list[Figure]:
         made = time.perf_counter() - started
         for split in splits:
             started = time.perf_counter()
-            found = accuracies(corpus[split], linking, seen)
+            found = asdict(accuracies(corpus[split], linking, seen))
             seconds = time.perf_counter() - started
             shares = ("accuracy", "accuracy_seen", "accuracy_unseen", "accuracy_new", "recall_at_5", "recall_at_20")
             rows.append((system, split, *(common_share(found[name]) for name in shares), f"{made:.1f}", f"{seconds:.1f}"))

@@ -24,6 +24,7 @@ import common
 from common import Figure
 
 if TYPE_CHECKING:
+    from bench.results.invariants import SmokeReport
     from bench.steps.context import Planned
     from bench.training.loop import Trainer
 
@@ -132,11 +133,11 @@ def judge(cell: Cell, model: str) -> tuple[bool, str, float, float | None]:
         except InvariantError as refusal:
             seconds = time.perf_counter() - started
             return False, refusal.message.partition("examples ")[2][:60], seconds, gain(planned, trainer)
-        (before, after), seconds = report["loss"][cell.task], time.perf_counter() - started
+        (before, after), seconds = report.loss[cell.task], time.perf_counter() - started
         return True, f"{before:.3f} to {after:.3f}", seconds, None
 
 
-def gate(planned: Planned, trainer: Trainer) -> dict[str, Any]:
+def gate(planned: Planned, trainer: Trainer) -> SmokeReport:
     """The run's own gate."""
     from bench.reporting import SilentReporter
     from bench.steps.gates import run_smoke

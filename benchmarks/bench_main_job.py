@@ -41,9 +41,9 @@ def measure(options: argparse.Namespace) -> list[Figure]:
         job = (*TINY, "--data", f"{TASK}={notes(Path(folder) / 'notes')}") if options.quick else JOB
         seconds, peak, result = run(job, Path(folder) / "job")
         test = result["scores"][TASK]
-        trained = test["trained"]["task1"]
-        dictionary = test["baselines"]["dictionary"]["task1"]["span_only"]["f1"]
-        spans, pieces = trained["span_only"]["f1"], trained["discontiguous"]["f1"]
+        trained = test["trained"]
+        dictionary = test["baselines"]["dictionary"]["task1.span_only.f1"]
+        spans, pieces = trained["task1.span_only.f1"], trained["task1.discontiguous.f1"]
         found = [
             Figure("main job, wall", f"≤ {MINUTES:.0f} min on two cores", f"{seconds / 60:.1f} min", seconds <= 60 * MINUTES),
             Figure("main job, peak of all processes", f"≤ {GIB:.0f} GiB", f"{peak / 2**30:.2f} GiB", peak <= GIB * 2**30),
@@ -55,7 +55,7 @@ def measure(options: argparse.Namespace) -> list[Figure]:
         common.table("where the job's time goes", ("step", "seconds"), [(name, f"{value:.1f}") for name, value in timings])
         if not (options.no_baseline or options.quick):
             _, _, other = run(BASELINE, Path(folder) / "bio")
-            recall = other["scores"][TASK]["trained"]["task1"]["discontiguous"]["recall"]
+            recall = other["scores"][TASK]["trained"]["task1.discontiguous.recall"]
             found.append(Figure("BIO baseline's discontiguous recall", "0", f"{recall:.3f}", recall == 0))
     return found
 

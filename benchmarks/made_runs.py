@@ -13,9 +13,12 @@ from typing import Any
 from bench.api.data import Document
 from bench.api.study import StudyRun
 from bench.config import RunConfig, from_mapping
+from bench.naming import flatten
 from bench.registry import load
+from bench.results.invariants import Account, ArmParameters, Batch, Checkpoint, Invariants, Parity, Smoke, Tokens
 from bench.results.layout import INFO, JOURNAL
-from bench.results.schema import Headline, Invariants, Quantization, Result, TaskScores
+from bench.results.schema import Headline, Quantization, Result, TaskScores
+from bench.results.scores import interval_of, score_of
 from bench.results.statistics import Statistics, write_statistics
 from bench.results.store import write_json, write_result
 from bench.stats.intervals import Estimate
@@ -157,21 +160,21 @@ def _make(folder: Path, run: Made) -> Path:
     chance = random.Random(run.id)
     scores = {task: _task(folder, task, run, chance) for task in run.tasks}
     last: Any = "trained" if run.quant == "none" else "quantized"
-    primary = {task: (scores[task].quantized or scores[task].trained)["strict"] for task in run.tasks}
+    primary = {task: score_of(scores[task].last, "strict.f1") or 0.0 for task in run.tasks}
     first = run.tasks[0]
     share = run.tokens // len(run.tasks)
     counts = {"tokens": share, "padded": share // 40, "supervised": share // 2, "examples": share // 28, "updates": run.steps,
               "flops": share * 760_000}  # fmt: skip
     fused = {"A4": 8_192}
-    rows = [{"arm": arm, "adapters": 28_672 - 100 * i - fused.get(arm, 0), "fusion": fused.get(arm, 0),
+    rows: list[dict[str, Any]] = [{"arm": arm, "adapters": 28_672 - 100 * i - fused.get(arm, 0), "fusion": fused.get(arm, 0),
              "heads": 41_152 * len(run.tasks), "total": 28_672 - 100 * i + 41_152 * len(run.tasks), "ratio": 1 - i / 280,
-             "ratio_all": 1 - i / 700} for i, arm in enumerate(ARCHS)]  # fmt: skip
+             "ratio_all": 1 - i / 700, "active": {}, "ranks": {}} for i, arm in enumerate(ARCHS)]  # fmt: skip
     extra: dict[str, Any] = {"plan": {"model": {"name": "tiny-bert", "parameters": PARAMETERS, "plumbing_only": True}}}
     if len(run.tasks) > 1:
         pair = {"tasks": list(run.tasks[:2]), "updates": run.steps, "conflicts": run.steps // 3}
         pair |= {"conflict_frequency": (run.steps // 3) / run.steps, "mean_cosine": 0.15}
         extra["together"] = {"gradients": {"kind": "plain", "pairs": [pair]}}
-        tasks = [{"task": t, "metric": "strict.f1", "value": primary[t]["f1"]} for t in run.tasks]
+        tasks = [{"task": t, "metric": "strict.f1", "value": primary[t]} for t in run.tasks]
         extra["macro"] = {"split": "test", "stage": last, "mean": None, "tasks": tasks}
     if run.evaluated:
         extra["calibration"] = {task: {"trained": {"mentions": _calibration(chance)}} for task in run.tasks}
@@ -188,20 +191,21 @@ def _make(folder: Path, run: Made) -> Path:
         q = Quantization(bits, int(PARAMETERS * 4 * (0.45 + 0.55 * bits / 32)), 0.22, 0.31)
     result = Result(
         id=run.id, config=run.config, scores=scores,
-        headline=Headline(first, "test", last, "strict.f1", primary[first]["f1"], tuple(primary[first]["ci95"])),
+        headline=Headline(first, "test", last, "strict.f1", primary[first], interval_of(scores[first].last, "strict.f1")),
         invariants=Invariants(
-            {"status": "held", "total": run.tokens, "budget": run.tokens, "tasks": dict.fromkeys(run.tasks, counts)},
-            {"status": "held", "arm": run.arch, "rule": 0.95, "rows": rows},
-            {"status": "held", "curve": {task: [chance.random() for _ in range(50)] for task in run.tasks}},
-            {"status": "held"}, {"status": "held"},
+            Tokens(total=run.tokens, budget=run.tokens, tasks=dict.fromkeys(run.tasks, Account(**counts))),
+            Parity(arm=run.arch, rule=0.95, rows=tuple(ArmParameters(**row) for row in rows)),
+            Smoke(curve={task: [chance.random() for _ in range(50)] for task in run.tasks}),
+            Batch(micro_batch=2048, limit=2**33, peak=None, binds="user", longest=64), Checkpoint(),
         ),
         quantization=q, timings={"training": 60 + 20 * chance.random()}, memory={"peak_rss": 900 << 20},
         hashes={"data": dict.fromkeys(run.tasks, "ab" * 32), "model": "cd" * 32, "config": run.id[-12:]},
         versions={"python": "3.11.7", "bench-suite": "0.1.0", "torch": "2.13.0",
                   "parts": {f"task {t}": _scorer(t)[0] if run.documents else "1" for t in run.tasks}},
         hardware={"cpu": "made up", "cores": 2, "gpu": None}, git={"commit": "12" * 20, "dirty": False}, waivers=(),
-        synthetic=run.synthetic, extra=extra | dict(run.extra),
+        synthetic=run.synthetic,
     )  # fmt: skip
+    result = Result.from_json(result.to_json() | extra | dict(run.extra))
     write_json(folder / INFO, {"id": run.id, "config": run.config}, durable=False)
     (folder / JOURNAL).write_text("".join(_journal(run, chance)), encoding="utf-8")
     write_result(folder, result)
@@ -213,7 +217,7 @@ def _task(folder: Path, task: str, run: Made, chance: random.Random) -> TaskScor
     stages = {"trained": value} | ({} if run.quant == "none" else {"quantized": value - LOST[run.quant]})
     made = {stage: _scores(value, chance) for stage, value in stages.items()}
     for stage, one in made.items() if run.documents else ():
-        one["strict"] |= _documents(folder, task, stage, stages[stage], run.documents, chance)
+        one |= _documents(folder, task, stage, stages[stage], run.documents, chance)
     baselines = {"dictionary": _scores(0.4, chance)}
     if run.quant in AT_LOAD:
         baselines["unquantized"] = _scores(value + 0.004, chance)
@@ -223,9 +227,10 @@ def _task(folder: Path, task: str, run: Made, chance: random.Random) -> TaskScor
 def _scores(value: float, chance: random.Random) -> dict[str, Any]:
     def one(f1: float) -> dict[str, Any]:
         counts = {"tp": 300, "fp": 100, "fn": 100 + chance.randrange(9)}
-        return {**counts, "precision": f1, "recall": f1, "f1": f1, "ci95": [f1 - 0.03, f1 + 0.03]}
+        return {**counts, "precision": f1, "recall": f1, "f1": f1, "f1.ci95": (f1 - 0.03, f1 + 0.03)}
 
-    return {"strict": one(value), "discontiguous": one(value / 2), "by_type": {f"type-{i}": one(value) for i in range(8)}}
+    types = {f"type-{i}": one(value) for i in range(8)}
+    return flatten({"strict": one(value), "discontiguous": one(value / 2), "by_type": types})
 
 
 def _documents(folder: Path, task: str, stage: str, value: float, count: int, chance: random.Random) -> dict[str, float]:
@@ -241,7 +246,7 @@ def _documents(folder: Path, task: str, stage: str, value: float, count: int, ch
     write_statistics(folder, made)
     sums = made.sums()
     f1 = 2 * sums["strict.tp"] / (2 * sums["strict.tp"] + sums["strict.fp"] + sums["strict.fn"])
-    return {"precision": f1, "recall": f1, "f1": f1}
+    return {f"strict.{name}": f1 for name in ("precision", "recall", "f1")}
 
 
 @cache

@@ -29,15 +29,20 @@ def attach(
     """
     prepare(backbone)
     module = architecture.attach(backbone, tasks, budget)
+    module.virtual_tokens = architecture.virtual_tokens
     own, known = {id(parameter) for parameter in module.parameters()}, module.trained()
     hidden = [name for task in tasks for name, p in module.trainable(task).items() if name not in known or id(p) not in own]
     wrong = None
     if module.backbone is not backbone:  # else the tokens that enter it could not be counted
         wrong = "does not keep the base model that it was given as its backbone"
+    elif architecture.virtual_tokens < 0:  # else text could be hidden from the count
+        wrong = f"takes {architecture.virtual_tokens} positions for itself"
     elif hidden:  # else parity could not count it
         wrong = f"trains {hidden[0]!r}, which trained() does not name or no submodule holds"
     if wrong:
         raise UsageError(f"The module of {architecture.name!r} {wrong}.", f"Run 'bench check {architecture.name}'.")
+    if budget.frozen:
+        module.freeze_shared()
     return module
 
 

@@ -39,7 +39,9 @@ class _LoraLinear(torch.autograd.Function):
         grad = grad.contiguous()
         of_inner = (grad @ b).mul_(ctx.scale)
         of_x = (grad @ ctx.dense()).addmm_(of_inner, a) if ctx.needs_input_grad[0] else None
-        return of_x, None, None, of_inner.t() @ x, (grad.t() @ inner).mul_(ctx.scale), None
+        of_a = of_inner.t() @ x if ctx.needs_input_grad[3] else None
+        of_b = (grad.t() @ inner).mul_(ctx.scale) if ctx.needs_input_grad[4] else None
+        return of_x, None, None, of_a, of_b, None
 
 
 def fuse(layer: LoraLayer) -> bool:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import warnings
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Collection, Iterable, Mapping, Sequence
 from copy import copy
 from math import sqrt
 from pathlib import Path
@@ -46,7 +46,9 @@ def lora_model(
         UsageError: the architecture declares what cannot be, or the backbone lacks a layer.
     """
     fusion = fusion_parameters(architecture, _hidden_size(backbone))
-    plan = solve_ranks(architecture, tasks, budget.linears, budget.rank, fusion, refuse=budget.strict)
+    plan = solve_ranks(
+        architecture, tasks, budget.linears, budget.rank, fusion, refuse=budget.strict, shared=budget.shared_ranks
+    )
     return (kind or AdaptedModel)(backbone, architecture, tasks, plan, base_name=budget.base_name)
 
 
@@ -105,7 +107,7 @@ class AdaptedModel(ArchitectureModule, nn.Module):
         self._routes = {task: tuple(tuple(names) for names in architecture.passes(task)) for task in self.tasks}
         _tell_peft(backbone)
         seed = int(torch.randint(2**62, ()).item()) if _device(backbone).type != "meta" else 0
-        with torch.random.fork_rng(devices=[]), _birthplace(backbone):
+        with torch.random.fork_rng(devices=[]), _device_of(backbone):
             torch.default_generator.manual_seed(seed)
             fusion = architecture.fusion(_hidden_size(backbone))
         self.fusion: nn.Module | None = fusion.to(_device(backbone)) if fusion is not None else None
@@ -171,6 +173,11 @@ class AdaptedModel(ArchitectureModule, nn.Module):
             used.add(FUSION)
         return {name: parameter for name, parameter in self._trainable.items() if naming.component(name) in used}
 
+    def shared(self) -> tuple[str, ...]:
+        """The shared adapters and the fusion."""
+        adapters = (name for name, ranks in self.plan.adapters.items() if ranks.adapter.role == "shared")
+        return (*adapters, *(() if self.fusion is None else (FUSION,)))
+
     def components(self) -> dict[str, list[nn.Parameter]]:
         """Every adapter by its name, and ``fusion`` with whatever it holds by now, for it may grow in its forward."""
         return super().components() | ({} if self.fusion is None else {FUSION: list(self.fusion.parameters())})
@@ -204,18 +211,15 @@ class AdaptedModel(ArchitectureModule, nn.Module):
         if fusion := {name.removeprefix(f"{FUSION}."): t for name, t in state.items() if naming.component(name) == FUSION}:
             save_file(fusion, folder / FUSION_WEIGHTS, metadata={"format": "pt"})
 
-    def load(self, folder: Path) -> None:
-        """Reads what `save` wrote.
-
-        Raises:
-            RunStateError: a file is missing or damaged, or its tensors are not those of this model.
-        """
+    def read(self, folder: Path, components: Collection[str]) -> dict[str, Tensor]:
+        """What `save` wrote of some adapters, and of the fusion."""
         state: dict[str, Tensor] = {}
         for adapter in self.plan.adapters:
-            state |= {naming.from_peft(adapter, name): t for name, t in read_tensors(folder / adapter / WEIGHTS).items()}
-        if self.fusion is not None:
+            if adapter in components:
+                state |= {naming.from_peft(adapter, name): t for name, t in read_tensors(folder / adapter / WEIGHTS).items()}
+        if FUSION in components:
             state |= {f"{FUSION}.{name}": tensor for name, tensor in read_tensors(folder / FUSION_WEIGHTS).items()}
-        self.load_state(state)
+        return state
 
     def _activate(self, names: Sequence[str]) -> None:
         # PEFT's own set_adapter flips requires_grad and is some thirty times slower; this is the one place that goes around it.
@@ -252,7 +256,7 @@ def _inject(backbone: nn.Module, plan: RankPlan, variant: LoraVariant, dropout: 
     """Wraps the backbone's linears, freezes it, and leaves every adapter active and trainable."""
     names = list(plan.adapters)
     # PEFT draws starting values that are overwritten; the global generator must not notice.
-    with torch.random.fork_rng(devices=[]), _birthplace(backbone), warnings.catch_warnings():
+    with torch.random.fork_rng(devices=[]), _device_of(backbone), warnings.catch_warnings():
         warnings.filterwarnings("ignore", message=".*is_gradient_checkpointing", category=FutureWarning)  # PEFT's, not ours
         first = _config(plan.adapters[names[0]], variant, dropout, base_name)
         model = PeftModel(backbone, first, adapter_name=names[0], autocast_adapter_dtype=True)
@@ -292,7 +296,7 @@ def _device(backbone: nn.Module) -> torch.device:
     return next(backbone.parameters()).device
 
 
-def _birthplace(backbone: nn.Module) -> torch.device:
+def _device_of(backbone: nn.Module) -> torch.device:
     """Where new tensors are made: the CPU, so that they start the same on every device, unless there are to be no values."""
     device = _device(backbone)
     return device if device.type == "meta" else torch.device("cpu")

@@ -154,6 +154,7 @@ def solve_ranks(
     fusion_parameters: int = 0,
     *,
     refuse: bool = True,
+    shared: Mapping[str, Sequence[int]] | None = None,
 ) -> RankPlan:
     """Ranks for every adapter, nearest to the budget and with the shared part near one half.
 
@@ -167,6 +168,7 @@ def solve_ranks(
         budget_rank: the budget N; N·S parameters.
         fusion_parameters: what the arm's fusion takes of the budget.
         refuse: False gives rank 1 everywhere where that is too much already (the invariant is waived).
+        shared: the ranks of shared adapters where another run has fixed them; private ones then take what is left.
 
     Raises:
         InvariantError: rank 1 everywhere already is too much; it names the smallest N that works.
@@ -188,10 +190,18 @@ def solve_ranks(
             f"The smallest that works for {architecture.name} is --rank {smallest}.",
         )
     numbers = Counter[str](adapter.role for adapter in adapters)
-    roles = _split(numbers, linears, budget, budget - fixed)
+    if shared:
+        chosen: dict[str, Sequence[int]] = {one.name: shared[one.name] for one in adapters if one.role == "shared"}
+        rest = budget - fixed - sum(_cost(linears, ranks) for ranks in chosen.values())
+        if numbers["private"]:
+            each = _fill(linears, numbers["private"], rest, budget)
+            chosen |= {one.name: each for one in adapters if one.role == "private"}
+    else:
+        roles = _split(numbers, linears, budget, budget - fixed)
+        chosen = {one.name: roles[one.role] for one in adapters}
     solved = {
-        adapter.name: AdapterRanks(adapter, tuple(zip(linears, roles[adapter.role], strict=True)), architecture.variant.dora)
-        for adapter in adapters
+        one.name: AdapterRanks(one, tuple(zip(linears, chosen[one.name], strict=True)), architecture.variant.dora)
+        for one in adapters
     }
     active: dict[str, int] = {}
     for task in tasks:

@@ -7,9 +7,9 @@ a module of its own.
 from __future__ import annotations
 
 from abc import abstractmethod
-from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
-from typing import TYPE_CHECKING, Any, ClassVar, Literal
+from collections.abc import Collection, Mapping, Sequence
+from dataclasses import dataclass, field
+from typing import TYPE_CHECKING, Any, ClassVar, Final, Literal
 
 from bench.api.model import LinearShape, ModelSpec
 from bench.api.part import Part
@@ -27,7 +27,7 @@ else:
 
 BUDGET_GROUP = "budget"
 """The group of the arms that train as many parameters as ``--rank`` allows."""
-UNMATCHED = "not parameter-matched"
+UNMATCHED: Final = "not parameter-matched"
 """How a run of an arm outside every group is stamped."""
 TRAINED_WEIGHTS = "trained.safetensors"
 
@@ -71,12 +71,17 @@ class ParameterBudget:
         strict: False where the parity invariant is waived: an arm that the budget is too small for is then built with the
             fewest parameters it can have.
         base_name: the base model's name, for what is saved; None where it is not known.
+        shared_ranks: shared adapter to its rank in each of `linears`, where a run starts from another one that has fixed them;
+            empty where ranks are solved.
+        frozen: whether what tasks share is not trained.
     """
 
     rank: int
     linears: tuple[LinearShape, ...]
     strict: bool = True
     base_name: str | None = None
+    shared_ranks: Mapping[str, tuple[int, ...]] = field(default_factory=dict)
+    frozen: bool = False
 
     @property
     def parameters(self) -> int:
@@ -93,6 +98,10 @@ class ArchitectureModule(_Module):
 
     backbone: nn.Module
     """The base model, the very object that `attach` was given: the tokens that enter it are counted at its door."""
+    virtual_tokens: int = 0
+    """`BaseArchitecture.virtual_tokens`; the core sets it."""
+    frozen: frozenset[str] = frozenset()
+    """Components that stay as they are, where the run says so; the core sets it."""
 
     def trained(self) -> Mapping[str, nn.Parameter]:
         """Every parameter that is trained, by a stable name, in a fixed order.
@@ -117,9 +126,28 @@ class ArchitectureModule(_Module):
         """How often a batch of a task goes through the base model."""
         return 1
 
+    def entering(self, task: str, tokens: int, windows: int) -> int:
+        """Positions that enter the base model, over all passes, with so many tokens of text in so many windows of a task."""
+        return (tokens + windows * self.virtual_tokens) * self.passes(task)
+
     def trainable(self, task: str) -> dict[str, nn.Parameter]:
         """Those of `trained` that a batch of this task uses."""
         return dict(self.trained())
+
+    def shared(self) -> tuple[str, ...]:
+        """The components that all tasks have in common: what another run can start from, and what it can freeze."""
+        return tuple(self.components())
+
+    def learning(self, task: str) -> dict[str, nn.Parameter]:
+        """Those of `trainable` that are not frozen; the runner trains and counts by it."""
+        return {n: p for n, p in self.trainable(task).items() if self.component(n) not in self.frozen}
+
+    def freeze_shared(self) -> None:
+        """Freezes what tasks share."""
+        self.frozen = frozenset(self.shared())
+        for name, parameter in self.trained().items():
+            if self.component(name) in self.frozen:
+                parameter.requires_grad_(False)
 
     def components(self) -> dict[str, list[nn.Parameter]]:
         """Component to its parameters."""
@@ -146,7 +174,10 @@ class ArchitectureModule(_Module):
         return {}
 
     def state(self) -> dict[str, Tensor]:
-        """Every trained tensor by its name, detached; they share their memory with the model, so clone them to keep them."""
+        """Every trained tensor by its name, detached, and whatever else a checkpoint needs of the module.
+
+        They share their memory with the model, so clone them to keep them.
+        """
         return {name: parameter.detach() for name, parameter in self.trained().items()}
 
     def load_state(self, state: Mapping[str, Tensor]) -> None:
@@ -171,13 +202,31 @@ class ArchitectureModule(_Module):
         tensors = {name: tensor.cpu().contiguous() for name, tensor in self.state().items()}
         save_file(tensors, folder / TRAINED_WEIGHTS, metadata={"format": "pt"})
 
+    def read(self, folder: Path, components: Collection[str]) -> dict[str, Tensor]:
+        """What `save` wrote of some components, by the names of `trained`.
+
+        Raises:
+            RunStateError: a file is missing or damaged.
+        """
+        return {n: t for n, t in read_tensors(folder / TRAINED_WEIGHTS).items() if self.component(n) in components}
+
     def load(self, folder: Path) -> None:
         """Reads what `save` wrote.
 
         Raises:
             RunStateError: a file is missing or damaged, or its tensors are not those of this model.
         """
-        self.load_state(read_tensors(folder / TRAINED_WEIGHTS))
+        self.load_state(self.read(folder, self.components()))
+
+    def load_shared(self, folder: Path) -> None:
+        """Reads what tasks share from what `save` wrote of a model for other tasks; the rest stays as it is.
+
+        Raises:
+            RunStateError: a file is missing or damaged, or its tensors are not those of this model.
+        """
+        shared = self.shared()
+        rest = {name: tensor for name, tensor in self.state().items() if self.component(name) not in shared}
+        self.load_state(rest | self.read(folder, shared))
 
 
 class BaseArchitecture(Part):
@@ -193,6 +242,10 @@ class BaseArchitecture(Part):
     trains_base: ClassVar[bool] = False
     """Whether what is trained are weights of the base model and nothing else. They are then loaded in fp32, whatever the
     precision of products, and a quantizer takes them as trained."""
+
+    virtual_tokens: ClassVar[int] = 0
+    """Positions of the base model that it takes for itself beside every window, marked by the mask like tokens. Windows are as
+    much shorter where the base model's input would not hold both, and the ledger counts the tokens of the text alone."""
 
     def parameters(self) -> Mapping[str, str]:
         """The group, for `bench show`."""

@@ -159,6 +159,7 @@ class Corpus:
             records both; a loader raises nothing.
         left_out: faulty lines that the loader left out because their kind is tolerated, by kind.
         adjusted: what was put right without being a fault, by what was done; the core adds what it does to mentions.
+        drawn_from: training documents that there are where a run takes a few of them; 0 where it takes all.
     """
 
     splits: Mapping[str, Sequence[Document]]
@@ -167,6 +168,7 @@ class Corpus:
     leaks: tuple[Leak, ...] = ()
     left_out: Mapping[str, int] = field(default_factory=dict)
     adjusted: Mapping[str, int] = field(default_factory=dict)
+    drawn_from: int = 0
 
     def __getitem__(self, split: str) -> Sequence[Document]:
         return self.splits[split]

@@ -181,6 +181,14 @@ class HeadModule(_Module):
         """
         raise NotImplementedError
 
+    def choices(self, hidden: Tensor, batch: Batch) -> Tensor | None:
+        """Scores before the softmax where the loss is the cross-entropy of choices among classes, (positions, classes).
+
+        There is a row for each supervised position of the batch, in a fixed order. None, the default: the loss is none of such
+        choices, so that no other model's outputs can stand in gold's place.
+        """
+        return None
+
     def predict(self, hidden: Tensor, batch: Batch) -> list[Any]:
         """One prediction a window, for `Head.decode`; no gradient is needed."""
         raise NotImplementedError

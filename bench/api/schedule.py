@@ -1,7 +1,7 @@
-"""Schedules: in which order the tasks of a run take their tokens, and what holds the weights back on the way.
+"""Schedules: in which order a run takes its tokens, and what is added to its loss on the way.
 
-The core keeps the budget, the ledger and the checkpoints whatever the order; a schedule only says which share of the run's
-tokens each stretch of training has, and which tasks share it.
+The core keeps the budget, the ledger and the checkpoints whatever the order. A schedule says which share of the run's tokens
+each stretch of training has, which tasks share it, and which of their windows may be drawn by then.
 """
 
 from __future__ import annotations
@@ -9,12 +9,16 @@ from __future__ import annotations
 from abc import ABC, abstractmethod
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, ClassVar
+from typing import TYPE_CHECKING, ClassVar, Protocol
 
 from bench.api.part import Part
 
 if TYPE_CHECKING:
+    import numpy as np
+    from numpy.typing import NDArray
     from torch import Tensor, nn
+
+    from bench.api.head import HeadModule
 
 
 @dataclass(frozen=True)
@@ -68,11 +72,72 @@ class Penalty(ABC):
         """Puts back a `state`."""
 
 
+class Curriculum(ABC):
+    """Which training windows may be drawn: the easiest first, ever more as training goes on.
+
+    The core draws at random among them, an update's worth at a time, until all may be drawn; from then on pass after pass.
+    """
+
+    @abstractmethod
+    def difficulty(self, task: str, tokens: NDArray[np.int64], supervised: NDArray[np.int64]) -> NDArray[np.float64]:
+        """How hard each training window of a task is, (windows,); the order counts alone. Asked once.
+
+        Windows that are drawn together, the passages of a query, are as hard as they are on average.
+
+        Args:
+            task: its name.
+            tokens: marked tokens of each window.
+            supervised: positions of each that the loss is taken over.
+        """
+
+    @abstractmethod
+    def competence(self, progress: float) -> float:
+        """Share of a task's windows that may be drawn, the easiest ones; 1 at the end.
+
+        Args:
+            progress: share of the tokens spent, of the phase where there are several; from 0 to 1.
+        """
+
+
+class FrozenModel(Protocol):
+    """The model of a finished run, in evaluation mode and without gradients."""
+
+    def hidden(self, task: str, batch: Mapping[str, Tensor]) -> Tensor:
+        """Hidden states of a batch of one task, (batch, seq, hidden); the width is that of its own base model."""
+        ...
+
+    def head(self, task: str) -> HeadModule:
+        """The head of a task, of the kind and with the labels that the run's own has."""
+        ...
+
+
+class Objective(ABC):
+    """What stands in the place of the loss of a batch: with other models' outputs, or with further terms.
+
+    It is used in updates and in the search for a micro-batch; the smoke test trains on what the head gives. It keeps nothing
+    from one batch to the next, so that a resumed run goes on bit for bit, and draws nothing at random.
+    """
+
+    @abstractmethod
+    def loss(self, task: str, batch: Mapping[str, Tensor], hidden: Tensor, head: HeadModule, loss: Tensor) -> Tensor:
+        """The loss that is trained, a scalar: a sum over the batch's supervised positions, as that of a head.
+
+        Args:
+            task: whose batch it is.
+            batch: as the head gets it; see `bench.api.head.HeadModule`.
+            hidden: states of the model that is trained, (batch, seq, hidden).
+            head: of the task.
+            loss: what the head gives.
+        """
+
+
 class Schedule(Part):
     """An order of the tasks of a run."""
 
     options: ClassVar[Mapping[str, float]] = {}
     """Numbers that a user may set with ``--schedule-option OPTION=N``, with their defaults."""
+    taught: ClassVar[bool] = False
+    """Whether it learns from finished runs, which ``--teacher RUN`` names; it is refused without one."""
     restarts: ClassVar[bool] = False
     """Whether the learning rate rises and falls once a phase, instead of once a run."""
 
@@ -89,5 +154,25 @@ class Schedule(Part):
 
         Args:
             options: every one of `options`, as the user set it.
+        """
+        return None
+
+    def curriculum(self, options: Mapping[str, float]) -> Curriculum | None:
+        """Which windows may be drawn when; None: all of them at any time.
+
+        Args:
+            options: every one of `options`, as the user set it.
+        """
+        return None
+
+    def objective(self, options: Mapping[str, float], teachers: Mapping[str, FrozenModel]) -> Objective | None:
+        """What is trained in the place of the heads' losses; None: those.
+
+        Args:
+            options: every one of `options`, as the user set it.
+            teachers: task to the model of the finished run that had it; of tasks that no ``--teacher`` had there is none.
+
+        Raises:
+            UsageError: it cannot learn from these.
         """
         return None

@@ -12,11 +12,11 @@ from dataclasses import dataclass, field, replace
 from typing import TYPE_CHECKING, Any, ClassVar, Literal
 
 from bench.api.part import Part
+from bench.config import RunConfig
 from bench.errors import UsageError
 from bench.naming import bounded
 
 if TYPE_CHECKING:
-    from bench.config import RunConfig
     from bench.pages.content import Figure, Table
     from bench.studies.finished import FinishedStudy
 
@@ -24,7 +24,7 @@ SEEDS = 6
 """Fewer carry no verdict of significance."""
 BUDGETS = ("steps", "epochs", "tokens", "tokens_like")
 """Fields of a run that say how long it trains; a run has one of them."""
-Takes = Literal["arms", "sets", "grid", "quantizers"]
+Takes = Literal["arms", "sets", "grid", "quantizers", "targets", "shots"]
 """What a study can be given beside the configuration that its runs share."""
 Option = int | float | str
 """A value of a kind's own option."""
@@ -59,6 +59,7 @@ class StudyRun:
         config: as `bench run` would be given it; without a budget where `like` sets it.
         like: ``KEY`` or ``KEY:TASK`` of a run of this study whose tokens are the budget.
         group: runs of one group are compared with one another, e.g. a set of tasks; None where all are.
+        start: key of a run of this study whose shared weights it begins with.
         run: the id; None until it is finished.
         error: why it failed the last time it was tried.
         estimate: what it costs; None until it was asked.
@@ -72,14 +73,20 @@ class StudyRun:
     config: RunConfig
     like: str | None = None
     group: str | None = None
+    start: str | None = None
     run: str | None = None
     error: str | None = None
     estimate: Cost | None = None
 
     @property
     def after(self) -> str | None:
-        """The key of the run that must be finished before this one can start."""
+        """The key of the run whose tokens are the budget."""
         return None if self.like is None else self.like.partition(":")[0]
+
+    @property
+    def waits_for(self) -> tuple[str, ...]:
+        """The keys of all runs that must be finished before this one can start."""
+        return tuple(dict.fromkeys(key for key in (self.after, self.start) if key is not None))
 
     def identity(self) -> dict[str, Any]:
         """What the plan says of it, JSON-able: all that can change the outcome, and where the corpora are."""
@@ -87,13 +94,16 @@ class StudyRun:
             "key": self.key,
             "role": self.role,
             "like": self.like,
-            "config": self.config.identity()
-            | {"data": dict(sorted(self.config.data.items())), "tokens_like": self._like()}
+            "config": self._settled().identity()
+            | {"data": dict(sorted(self.config.data.items())), "tokens_like": self._settled().tokens_like}
             | ({"concepts": dict(sorted(self.config.concepts.items()))} if self.config.concepts else {}),
+            **({"start": self.start} if self.start is not None else {}),
         }
 
-    def _like(self) -> str | None:
-        return None if self.like is not None else self.config.tokens_like
+    def _settled(self) -> RunConfig:
+        """The configuration without the ids of runs of this study, which the plan does not know."""
+        config = self.config if self.like is None else replace(self.config, tokens_like=None)
+        return config if self.start is None else replace(config, init_from=None)
 
 
 @dataclass(frozen=True)
@@ -109,6 +119,8 @@ class Request:
         quantizers: those that fit the model, by name to when they are applied, for a kind that takes them.
         grid: field of a run to its values, for a kind that takes one.
         options: the kind's own, every one of `StudyKind.options`.
+        targets: tasks of the study that others are held apart from, as typed, for a kind that takes them.
+        shots: numbers of training documents, for a kind that takes them.
     """
 
     base: RunConfig
@@ -119,6 +131,8 @@ class Request:
     quantizers: Mapping[str, str | None] = field(default_factory=dict)
     grid: Mapping[str, Sequence[Any]] = field(default_factory=dict)
     options: Mapping[str, Option] = field(default_factory=dict)
+    targets: tuple[str, ...] = ()
+    shots: tuple[int, ...] = ()
 
     def __post_init__(self) -> None:
         if self.base.task_set is not None:
@@ -135,7 +149,14 @@ class Request:
         return tuple(range(self.base.seed, self.base.seed + self.seeds))
 
     def run(
-        self, key: str, role: str, tasks: Sequence[str], like: str | None = None, group: str | None = None, **changes: Any
+        self,
+        key: str,
+        role: str,
+        tasks: Sequence[str],
+        like: str | None = None,
+        group: str | None = None,
+        start: str | None = None,
+        **changes: Any,
     ) -> StudyRun:
         """A run of the plan, from what all runs share.
 
@@ -145,9 +166,10 @@ class Request:
             tasks: as typed.
             like: ``KEY`` or ``KEY:TASK`` of a run whose tokens are its budget.
             group: runs of one group are compared with one another.
+            start: key of a run whose shared weights it begins with.
             changes: fields of the configuration that are this run's own, its seed among them.
         """
-        return self.planned(key, role, replace(self.base, **changes, task=tuple(tasks)), like, group)
+        return replace(self.planned(key, role, replace(self.base, **changes, task=tuple(tasks)), like, group), start=start)
 
     def planned(self, key: str, role: str, config: RunConfig, like: str | None = None, group: str | None = None) -> StudyRun:
         """The same of a whole configuration, which keeps the corpora of its own tasks alone."""

@@ -9,6 +9,7 @@ from pathlib import Path
 from typing import Any
 
 from bench.api.part import Part
+from bench.naming import flatten
 
 
 @dataclass(frozen=True)
@@ -32,17 +33,8 @@ class RunEvent:
 
     def metrics(self) -> dict[str, float]:
         """The numbers in it, flattened to ``a/b`` names."""
-        found: dict[str, float] = {}
-
-        def walk(prefix: str, value: Any) -> None:
-            if isinstance(value, Mapping):
-                for key, inner in value.items():
-                    walk(f"{prefix}/{key}" if prefix else str(key), inner)
-            elif isinstance(value, (int, float)) and not isinstance(value, bool):
-                found[prefix] = float(value)
-
-        walk("", self.values)
-        return found
+        flat = flatten(self.values, "/")
+        return {name: float(v) for name, v in flat.items() if isinstance(v, (int, float)) and not isinstance(v, bool)}
 
 
 @dataclass(frozen=True)

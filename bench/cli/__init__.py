@@ -14,11 +14,11 @@ from bench import __version__
 from bench.errors import BenchError, DataWarning, OutOfMemory, StorageError, UsageError, out_of_memory, unknown
 
 COMMANDS = {
-    "list": "what is installed: tasks, architectures, quantizers, models, trackers, and what is broken",
+    "list": "every installed part (tasks, heads, architectures, models and more), and what is broken",
     "show": "one part, or one run, in detail",
     "run": "train, quantize and evaluate one arm under all five invariants",
     "study": "run a plan of runs that are compared, stopped and continued at any time",
-    "compare": "hold finished runs against each other: the contract, then the statistics",
+    "compare": "compare finished runs: the contract, then the statistics",
     "board": "all runs of a folder, filtered and sorted",
     "report": "runs or a study as one page, with tables and figures as files",
     "probe": "what a run's shared and private adapters encode, by linear probes",
@@ -38,7 +38,7 @@ EXIT_CODES = """exit codes:
   3    an invariant or a contract fails      8    memory ran out; a run that was begun can be resumed
   4    a corpus file cannot be read          70   a bug in bench
                                              130  interrupted; a run saved a checkpoint first
-                                             141  whoever read the output went away"""
+                                             141  the reader of the output closed the pipe"""
 
 EXAMPLES = """examples:
   bench list quantizers
@@ -97,7 +97,7 @@ def _dispatch(words: list[str]) -> int:
     parser = Parser(
         prog="bench",
         usage="bench COMMAND [...]   (bench COMMAND --help says more)",
-        description="Fair fine-tuning comparisons for clinical and biomedical NLP: tokens, parameters and luck under control.",
+        description="Fair fine-tuning comparisons for clinical and biomedical NLP: tokens, parameters and chance controlled.",
         epilog=f"commands:\n{listing}\n\n{EXAMPLES}\n\n{EXIT_CODES}",
     )
     parser.add_argument("--version", action="version", version=f"bench {__version__}")

@@ -17,7 +17,7 @@ def configure(parser: Parser) -> None:
     """Adds the flags of `bench list`, what `--help` says of it and its examples."""
     parser.description = (
         "Lists the parts of every installed plugin: name, version, the distribution it came from, whether it is ready or "
-        "what to\ninstall, and one line on what it is. Plugins that could not be loaded stand at the end, with the reason and "
+        "what to\ninstall, and one line on what it is. Plugins that could not be loaded come last, with the reason and "
         "the fix.\nBENCH_NO_PLUGINS=1 leaves third-party plugins out."
     )
     parser.add_argument("kind", nargs="?", metavar="KIND", help=f"one of {', '.join(KINDS)}; everything where left out")

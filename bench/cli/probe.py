@@ -36,7 +36,7 @@ def run(args: argparse.Namespace) -> int:
     if args.examples < 20:
         raise UsageError(f"--examples {args.examples}: a probe wants at least 20 stretches.")
     from bench.registry import load
-    from bench.results.schema import plain
+    from bench.results.reading import plain
     from bench.results.store import find_run, write_json
     from bench.screen.console import RichReporter
     from bench.steps.probing import probe_run

@@ -19,7 +19,7 @@ from bench.reporting import SilentReporter
 from bench.screen.terminal import say
 from bench.screen.text import dump
 
-EPILOG = """Every flag is also a key of --config FILE.toml (what is repeatable a list, pairs a table). Flags win over the
+EPILOG = """Every flag is also a key of --config FILE.toml (what is repeatable a list, pairs a table). Flags override the
 file, the file over the defaults. BENCH_DATA may name a folder with one sub-folder a task, named like the task; --data
 wins over it. A task without a corpus writes a seeded synthetic one, and the result says so.
 
@@ -45,7 +45,7 @@ def configure(parser: Parser, options: Mapping[str, Option] = OPTIONS) -> None:
     control = parser.add_argument_group("control")
     control.add_argument("--config", type=Path, metavar="FILE.toml", help="any of these flags as keys")
     control.add_argument("--dry-run", action="store_true", help="stop after the parity check and print the plan")
-    control.add_argument("--resume", metavar="RUN", help="carry on with an unfinished run; its id or folder")
+    control.add_argument("--resume", metavar="RUN", help="continue an unfinished run; its id or folder")
     control.add_argument(
         "--json", action="store_true", help="result and headline, or the error, as one JSON object on stdout; rest on stderr"
     )
@@ -87,11 +87,11 @@ def _run(args: argparse.Namespace) -> int:
         say(dump({"plan": outcome.plan} if args.dry_run else {"result": path, "headline": outcome.headline}))
     elif outcome.result_path is not None:
         from bench.cli.result import explanation, headline, next_commands
-        from bench.results.store import read_json
+        from bench.results.store import read_result
 
-        result = read_json(outcome.result_path)
+        result = read_result(outcome.result_path.parent)
         reporter.blank()
-        say("\n".join([headline(outcome.headline, bool(result["synthetic"])), *explanation(result)]))
+        say("\n".join([headline(outcome.headline, result.synthetic), *explanation(result)]))
         say(next_commands(outcome.result_path.parent))
     return 0
 

@@ -5,14 +5,16 @@ from __future__ import annotations
 import argparse
 import sys
 import warnings
-from collections.abc import Iterator, Mapping
+from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
 from bench.cli.parser import Parser
 from bench.errors import DataWarning
 from bench.evaluation.score import score_files
+from bench.naming import flatten
 from bench.registry import load
+from bench.results.scores import INTERVAL
 from bench.screen.terminal import paint, say
 from bench.screen.text import columns, dump, fields, number
 
@@ -50,17 +52,20 @@ def run(args: argparse.Namespace) -> int:
 
 
 def report(scores: Mapping[str, Any]) -> str:
-    """Scores for people: one row a measure with counts, the other figures below."""
-    groups = dict(_groups("", scores))
+    """Scores for people, nested or by dotted name: one row a measure with counts, the other figures below."""
+    flat = flatten(scores)
+    groups = {name[:-2] for name in flat if name.endswith(".f1") or name == "f1"}  # up to the last dot
     header = ["measure", *_COUNTED]
-    intervals = any("ci95" in group for group in groups.values())
+    intervals = any(f"{group}f1{INTERVAL}" in flat for group in groups)
     rows = []
-    for name, group in groups.items():
-        row = [name, *(number(group[key]) if key in group else "" for key in _COUNTED)]
-        rows.append(row + ([interval(group.get("ci95"))] if intervals else []))
+    for group in dict.fromkeys(name[: name.rfind(".") + 1] for name in flat):
+        if group in groups:
+            row = [group.rstrip("."), *(number(flat[group + key]) if group + key in flat else "" for key in _COUNTED)]
+            rows.append(row + ([interval(flat.get(f"{group}f1{INTERVAL}"))] if intervals else []))
     header += ["95% interval"] if intervals else []
     text = columns([header[0], *header[1:]], [_right(row, header, rows) for row in rows]) if rows else ""
-    loose = {name: number(value) for name, value in _loose("", scores)}
+    counted = {group + key for group in groups for key in _COUNTED}
+    loose = {name: number(v) for name, v in flat.items() if name not in counted and isinstance(v, (int, float))}
     return "\n\n".join(part for part in (text, fields(loose) if loose else "") if part)
 
 
@@ -72,21 +77,3 @@ def interval(bounds: Any) -> str:
 def _right(row: list[str], header: list[str], rows: list[list[str]]) -> list[str]:
     widths = [max(len(header[i]), *(len(r[i]) for r in rows)) for i in range(len(row))]
     return [paint(row[0], "cyan"), *(cell.rjust(width) for cell, width in zip(row[1:], widths[1:], strict=True))]
-
-
-def _groups(prefix: str, node: Mapping[str, Any]) -> Iterator[tuple[str, Mapping[str, Any]]]:
-    if "f1" in node:
-        yield prefix, node
-    for key, value in node.items():
-        if isinstance(value, Mapping):
-            yield from _groups(f"{prefix}.{key}" if prefix else key, value)
-
-
-def _loose(prefix: str, node: Mapping[str, Any]) -> Iterator[tuple[str, Any]]:
-    counted = (*_COUNTED, "ci95") if "f1" in node else ()
-    for key, value in node.items():
-        name = f"{prefix}.{key}" if prefix else key
-        if isinstance(value, Mapping):
-            yield from _loose(name, value)
-        elif key not in counted and isinstance(value, (int, float)):
-            yield name, value

@@ -104,10 +104,11 @@ def _next(entry: Entry) -> None:
 def _show_run(ref: str, out: Path, as_json: bool) -> int:
     from bench.cli.result import report
     from bench.results.layout import RESULT
+    from bench.results.schema import current
     from bench.results.store import find_run, read_json, read_result
 
     folder = find_run(ref, out)
-    read_result(folder)  # refuses what is unfinished, damaged or of another schema
-    result = read_json(folder / RESULT)
-    say(dump(result) if as_json else report(result, folder))
+    result = read_result(folder)  # refuses what is unfinished, damaged or of another schema
+    # As it is stored: a newer bench may have written names that this one does not know.
+    say(dump(current(read_json(folder / RESULT), folder.name)) if as_json else report(result, folder))
     return 0

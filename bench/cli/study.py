@@ -24,17 +24,18 @@ if TYPE_CHECKING:
     from bench.studies.study import Study
 
 EPILOG = """kinds are parts: 'bench list studies' shows them, 'bench show study KIND' one of them; a plugin may bring others.
-  KIND            such as token-control, ablation, quantization, transfer
+  KIND            such as token-control, ablation, quantization, transfer, unseen
   sweep FILE      a grid over the fields of a run: [run] holds what is the same, [grid] a list of values a field
   show [NAME]     a study of --out, or all of them
 
 All other flags are those of 'bench run'; --seed is the first of the seeds, --max-hours ends the study, every run with a
-checkpoint. The same command again goes on where a study was stopped; finished runs are never repeated.
+checkpoint. The same command again continues a stopped study; finished runs are never repeated.
 
 examples:
   bench study token-control --task ncbi-disease --task bc5cdr --arch A1 --tokens 200000 --seeds 6 --jobs 2
   bench study ablation --task-set clinical --seeds 6 --dry-run
   bench study ablation --task bc2gm --task bc5cdr --arch A1 --arch A3 --arch my-arm
+  bench study unseen --source bc5cdr --source 2015-T14 --target ncbi-disease --shots 8 --shots 32 --tokens 200000
   bench study sweep grid.toml --launcher slurm --jobs 20 --option slurm_partition=gpu
   bench study show token-control"""
 
@@ -45,18 +46,21 @@ def configure(parser: Parser) -> None:
     from bench.config import OPTIONS
     from bench.studies.request import STUDY_OPTIONS
 
-    configure_run(parser, OPTIONS | {"arch": replace(OPTIONS["arch"], type=tuple)})
+    several = {"arch": replace(OPTIONS["arch"], type=tuple), "shots": replace(OPTIONS["shots"], type=tuple, values=int)}
+    configure_run(parser, OPTIONS | several)
     parser.usage = "bench study KIND [FILE] --task NAME [...] [--seeds N] [--jobs N]\n       bench study show [NAME]"
     parser.description = "Runs a study: a plan of runs that are compared, stopped and continued at any time."
     parser.epilog = EPILOG
     parser.add_argument("kind", metavar="KIND", help="a kind of study, or show")
     parser.add_argument("file", nargs="?", metavar="FILE|NAME", help="the grid of a sweep, or the study to show")
     own = add_flags(parser, STUDY_OPTIONS.values())
+    own.add_argument("--source", action="append", dest="task", metavar="NAME", help="of unseen: the same as --task")
     own.add_argument("--jobs", type=whole, default=1, metavar="N", help="runs at once (default: 1)")
     own.add_argument("--launcher", default="local", metavar="NAME", help="local, ray or slurm (default: local)")
     own.add_argument("--option", action="append", metavar="KEY=VALUE", help="of the launcher, such as slurm_partition=gpu")
     changed = {
         "arch": "architecture (default: A1); of an ablation repeatable (default: A1, A2, A3 and A4)",
+        "shots": "at most K training documents of each task (default: all); of unseen repeatable",
         "name": "the study's name (default: from its plan, so that the same command finds it)",
         "seed": "the first seed (default: 0)",
         "dry_run": "print the runs, their tokens and hours, and stop",
@@ -81,7 +85,7 @@ def run(args: argparse.Namespace) -> int:
     watcher = StudyWatcher(stderr=args.json)
     with _terminated_as_interrupted():
         if args.dry_run:
-            return _dry_run(args, open_study(planned), watcher)
+            return _dry_run(args, open_study(planned), watcher, registry)
         return _run(args, open_study(planned), watcher, registry)
 
 
@@ -105,8 +109,11 @@ def planned_study(args: argparse.Namespace, registry: Registry) -> Study:
     arms = tuple(args.arch or ())
     args.arch = arms[0] if len(arms) == 1 else None
     several = arms if len(arms) > 1 or "arms" in takes else ()
+    shots = tuple(args.shots or ())
+    args.shots = shots[0] if len(shots) == 1 else None
     start, grid = _sweep(args) if "grid" in takes else (None, None)
-    wanted = StudyConfig(args.kind, configuration(args, start), several, grid, **typed(args, STUDY_OPTIONS))
+    counts = shots if len(shots) > 1 else ()
+    wanted = StudyConfig(args.kind, configuration(args, start), several, grid, counts, **typed(args, STUDY_OPTIONS))
     return planned(wanted, registry, os.environ)
 
 
@@ -124,10 +131,10 @@ def _sweep(args: argparse.Namespace) -> tuple[RunConfig, dict[str, list[Any]]]:
     return from_mapping(fixed, f"[run] of {args.file}"), grid
 
 
-def _dry_run(args: argparse.Namespace, study: Study, watcher: StudyWatcher) -> int:
+def _dry_run(args: argparse.Namespace, study: Study, watcher: StudyWatcher, registry: Registry) -> int:
     from bench.studies.conduct import estimate
 
-    estimate(study, watcher)
+    estimate(study, registry, watcher)
     if args.json:
         say(dump(study.to_json()))
     else:

@@ -1,8 +1,8 @@
-"""Conformance: one named list of checks that every part is held against, by ``bench check`` and by pytest alike.
+"""Conformance: one list of named checks for every part, run by ``bench check`` and by pytest.
 
 `bench check PLUGIN` and `bench.testing.conformance_suite` run the same cases, on tiny models and synthetic corpora that the
-parts make themselves. First-party parts are held to the same list as a third party's. Parts, and checks, that need a package
-which is not installed are reported with the command that installs it, and never as passed.
+parts make themselves. First-party parts pass the same list as those of a third party. A check that needs a package which is
+not installed is reported with the command that installs it, never as passed.
 """
 
 from __future__ import annotations
@@ -24,13 +24,13 @@ def check(
     advance: Callable[[CheckResult], None] = lambda result: None,
     data: Mapping[str, Path] | None = None,
 ) -> list[CheckResult]:
-    """Runs every check that applies to the parts that a reference names.
+    """Runs every check of the parts that a reference names.
 
     Args:
         ref: a part's name, ``kind/name``, a plugin ``distribution:entry-point``, or a distribution.
-        registry: where the parts are looked up, and which supplies the tiny models they are tried on.
-        advance: told every result as it comes.
-        data: task to a folder with a corpus, for tasks that write no synthetic one; without it most of their checks do not run.
+        registry: has the parts, and the tiny models for the checks.
+        advance: called with every result as it comes.
+        data: task to a folder with a corpus, for tasks without a synthetic one; else most of their checks do not run.
 
     Returns:
         One result a check, part by part, in the order of `CHECKS`.

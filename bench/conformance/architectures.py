@@ -1,4 +1,4 @@
-"""Checks of an architecture: what it attaches to the first tiny model, for two tasks."""
+"""Checks of an architecture, attached to the first tiny model for two tasks."""
 
 from __future__ import annotations
 
@@ -23,7 +23,7 @@ _NAME = re.compile(r"[A-Za-z0-9_-]+")
 
 
 def metadata(arm: BaseArchitecture, bench: Workbench) -> str:
-    """It answers at plan time; adapters have good names, belong to tasks that exist, and each is active somewhere it may be."""
+    """`supports` works without torch; adapters have valid names and tasks, and each is active in a pass of its own tasks."""
     described(arm)
     expect(arm.group is None or bool(arm.group.strip()), f"group is {arm.group!r}; wanted a name, or None")
     with without_heavy_imports():
@@ -54,7 +54,7 @@ def metadata(arm: BaseArchitecture, bench: Workbench) -> str:
             for task in tasks:
                 passes = arm.passes(task)
                 expect(len(passes) > 0 and all(passes), f"a batch of {task!r} has no pass, or one without an adapter")
-                for name in (n for one in passes for n in one):
+                for name in (n for active in passes for n in active):
                     expect(name in owner, f"a pass of {task!r} activates {name!r}, which adapters() does not declare")
                     expect(owner[name] in (None, task), f"a pass of {task!r} activates {name!r}, private to {owner[name]!r}")
                     used.add(name)
@@ -63,13 +63,13 @@ def metadata(arm: BaseArchitecture, bench: Workbench) -> str:
 
 
 def determinism(arm: BaseArchitecture, bench: Workbench) -> str:
-    """Same seed, same start; same input, same output."""
+    """The same seed gives the same initial state, and the same input the same output."""
     if isinstance(arm, Architecture):
         for tasks in (TASKS, TASKS[::-1]):
             scramble(1)
             arm = _bound(arm, tasks)
             first = arm.adapters(tasks), [arm.passes(t) for t in TASKS]
-            for salt in range(2, 10):  # a shuffle of three comes out the same for one pair of seeds in six
+            for salt in range(2, 10):  # many seeds: a random order of three is the same for one pair in six
                 scramble(salt)
                 again = arm.adapters(tasks), [arm.passes(t) for t in TASKS]
                 expect(again == first, "adapters() or passes() differ from call to call")
@@ -90,7 +90,7 @@ def determinism(arm: BaseArchitecture, bench: Workbench) -> str:
 
 
 def gradients(arm: BaseArchitecture, bench: Workbench) -> str:
-    """After two updates and an evaluation, all that a task uses learns from it, and nothing that is private to another."""
+    """After two updates and an evaluation, every tensor that a task uses has a gradient, and no other tensor has one."""
     import torch
 
     for task in TASKS:
@@ -99,10 +99,10 @@ def gradients(arm: BaseArchitecture, bench: Workbench) -> str:
         own = model.trainable(task)
         still = dead(own)
         expect(not still, f"no gradient after two updates and one evaluation for {named(still)} ({len(still)} of {len(own)})")
-        strangers = [n for n, p in model.trained().items() if n not in own and p.grad is not None]
-        expect(not strangers, f"a batch of {task!r} trains {named(strangers)}, which it does not use")
+        unused = [n for n, p in model.trained().items() if n not in own and p.grad is not None]
+        expect(not unused, f"a batch of {task!r} trains {named(unused)}, which it does not use")
     everything = {n for task in TASKS for n in model.trainable(task)}
-    idle = sorted(set(model.state()) - everything)
+    idle = sorted(set(model.trained()) - everything)
     expect(not idle, f"no task trains {named(idle)}")
     known = {id(p) for p in model.trained().values()}
     loose = [n for n, p in model.named_parameters() if p.requires_grad and id(p) not in known]
@@ -113,7 +113,7 @@ def gradients(arm: BaseArchitecture, bench: Workbench) -> str:
 
 
 def token_counts(arm: BaseArchitecture, bench: Workbench) -> str:
-    """Every pass sees the whole batch once: what enters the base model is tokens times passes."""
+    """Every pass sees the whole batch once: the base model sees tokens times passes."""
     from bench.errors import InvariantError
     from bench.invariants.tokens import Tally
 
@@ -123,7 +123,7 @@ def token_counts(arm: BaseArchitecture, bench: Workbench) -> str:
     for task in TASKS:
         for mode in (True, False):
             model.train(mode)
-            tally.expect(int(mask.sum()) * model.passes(task))
+            tally.expect(model.entering(task, int(mask.sum()), len(mask)))
             out = model(task, ids, mask)
             wanted = (*ids.shape, _hidden(bench))
             expect(tuple(out.shape) == wanted, f"hidden states have shape {tuple(out.shape)}; wanted {wanted}")
@@ -136,7 +136,7 @@ def token_counts(arm: BaseArchitecture, bench: Workbench) -> str:
 
 
 def parity(arm: BaseArchitecture, bench: Workbench) -> str:
-    """Within its group the count is near enough to the largest, and the real model has exactly what was planned."""
+    """The parameter count is within parity of its group's largest, and equal to that of the real model."""
     from bench.errors import InvariantError
     from bench.invariants.parity import check
     from bench.modeling.backbone import meta_backbone
@@ -147,12 +147,12 @@ def parity(arm: BaseArchitecture, bench: Workbench) -> str:
     for entry in bench.registry.entries("architectures"):
         if entry.distribution == FIRST_PARTY and not entry.part.missing() and entry.name != arm.name:
             installed.append(cast(BaseArchitecture, entry.part))
-    told = []
+    details = []
     for tasks in (TASKS[:1], TASKS):
         try:
             budget = ParameterBudget(RANK, inspect(folder).linears)
             report = check(
-                [one.bound({t: LEVELS[t] for t in tasks}) for one in installed],
+                [architecture.bound({t: LEVELS[t] for t in tasks}) for architecture in installed],
                 arm.name,
                 tasks,
                 budget,
@@ -165,13 +165,13 @@ def parity(arm: BaseArchitecture, bench: Workbench) -> str:
             report.recount(model, {})
         except InvariantError as error:
             raise Failure(error.message) from None
-        beside = f"{report.row.ratio:.1%} of the largest" if report.matched else "compared with nothing"
-        told.append(f"{report.row.adapters + report.row.fusion:,} parameters, {beside}")
-    return "; ".join(told)
+        comparison = f"{report.row.ratio:.1%} of the largest" if report.matched else "compared with nothing"
+        details.append(f"{report.row.adapters + report.row.fusion:,} parameters, {comparison}")
+    return "; ".join(details)
 
 
 def save_and_load(arm: BaseArchitecture, bench: Workbench) -> str:
-    """What was trained, written and read into a model of another seed, give the same hidden states."""
+    """Trained weights, saved and loaded into a model of another seed, give the same hidden states."""
     import torch
 
     from bench.modeling.files import PICKLES
@@ -187,6 +187,10 @@ def save_and_load(arm: BaseArchitecture, bench: Workbench) -> str:
     expect(not foreign, f"save wrote {named(foreign)}; wanted safetensors, JSON and text, nothing that could run")
     odd = same(model.state(), other.state())
     expect(not odd, f"written and read again, {named(odd)} differ")
+    third, shared = build(arm, bench, seed=3), other.shared()
+    third.load_shared(folder)
+    odd = [name for name in same(model.state(), third.state()) if model.component(name) in shared]
+    expect(not odd, f"of what tasks share, written and read by itself, {named(odd)} differ")
     model.eval()
     other.eval()
     with torch.no_grad():
@@ -219,13 +223,13 @@ def build(arm: BaseArchitecture, bench: Workbench, seed: int, tasks: Sequence[st
 
 def _bound(arm: Architecture, tasks: Sequence[str]) -> Architecture:
     """The architecture for tasks of two levels."""
-    found = arm.bound({task: LEVELS[task] for task in tasks})
-    expect(isinstance(found, type(arm)), f"bound() gives a {type(found).__name__}; wanted a {type(arm).__name__}")
-    return cast(Architecture, found)
+    bound = arm.bound({task: LEVELS[task] for task in tasks})
+    expect(isinstance(bound, type(arm)), f"bound() gives a {type(bound).__name__}; wanted a {type(arm).__name__}")
+    return cast(Architecture, bound)
 
 
 def train(model: ArchitectureModule, task: str) -> None:
-    """Two updates, one evaluation, and the gradients of a third; LoRA's A has none at the very first, which is healthy."""
+    """Two updates, one evaluation, then the gradients of a third update: in the first, LoRA's A has none since B is 0."""
     import torch
 
     ids, mask = batch()

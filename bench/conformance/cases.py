@@ -1,4 +1,4 @@
-"""The one list of checks, which kind of part each applies to, and how a reference becomes cases."""
+"""The list of checks, the kinds of parts that each applies to, and the cases of a reference."""
 
 from __future__ import annotations
 
@@ -11,21 +11,21 @@ from typing import Any
 from bench.api.part import Requirement
 from bench.api.task import Task
 from bench.conformance.corpora import corpus_there
-from bench.conformance.workbench import Failure, Workbench, told
+from bench.conformance.workbench import Failure, Workbench, one_line
 from bench.errors import UsageError, unknown
 from bench.registry import KINDS, Entry, Kind, Registry, singular
 
 CHECKS: Mapping[str, str] = {
-    "metadata": "what the part says of itself is complete and true, and can be asked without torch",
+    "metadata": "the part's description is complete and true, and can be read without torch",
     "determinism": "the same input gives the same result, whatever the global random state",
-    "oracle-round-trip": "gold, encoded and decoded, comes back whole, or what is lost is counted",
+    "oracle-round-trip": "gold survives encoding and decoding, or what is lost is counted",
     "gradients": "every trainable tensor gets a gradient and moves, also after an evaluation",
     "token-counts": "the base model sees exactly the tokens that the ledger counts",
-    "parity": "trainable parameters are those that were planned, to the last one",
-    "save-and-load": "what is written comes back the same",
-    "privacy": "no text of a corpus, and no folder of the user, leaves where it belongs",
+    "parity": "the number of trainable parameters is exactly the planned one",
+    "save-and-load": "what is saved and loaded again is the same",
+    "privacy": "no text of a corpus and no folder of the user gets where it must not be",
 }
-"""Every check by name, in the order they run."""
+"""Name to meaning of every check, in the order in which they run."""
 
 _TRAIN = tuple(Requirement(m, "bench-suite[train]") for m in ("torch", "transformers", "peft", "safetensors"))
 _DATA = (*_TRAIN, Requirement("datasets", "bench-suite[train]"))
@@ -50,19 +50,19 @@ _NEEDS: Mapping[Kind, Mapping[str, tuple[Requirement, ...]]] = {
     "studies": {"metadata": (), "determinism": (), "save-and-load": ()},
     "trackers": {"metadata": (), "determinism": (), "save-and-load": (), "privacy": ()},
 }  # fmt: skip
-"""Kind to the checks that make sense for it, and what each needs beside what the part itself asks for."""
+"""Kind to its checks, and the packages that each needs in addition to those of the part."""
 
 
 @dataclass(frozen=True)
 class CheckResult:
-    """What one check found.
+    """The result of one check.
 
     Args:
         name: of the check, one of `CHECKS`.
         part: ``kind/name``.
-        passed: whether it holds; False also where it could not be run.
-        detail: what was looked at, or what was found and what was wanted.
-        missing: the command that installs what the check needs, or names a corpus; empty where it ran.
+        passed: whether it holds; also False where it could not run.
+        detail: what was checked; for a failure, what was found and what was wanted.
+        missing: the command that lets a check run that could not; else empty.
     """
 
     name: str
@@ -77,8 +77,8 @@ class Case:
     """One check of one part.
 
     Args:
-        entry: the part and where it came from.
-        check: its name.
+        entry: the part and its origin.
+        check: name of the check.
     """
 
     entry: Entry
@@ -93,14 +93,13 @@ class Case:
         return f"{self.part}-{self.check}"
 
     def needs(self) -> tuple[Requirement, ...]:
-        """What is not installed and has to be."""
+        """Packages that the check needs and that are not installed."""
         own = self.entry.part.missing()
         return own + tuple(r for r in _NEEDS[self.entry.kind][self.check] if not r.present())
 
     def run(self, bench: Workbench) -> CheckResult:
-        """Runs it; whatever the part raises is a finding, not a crash."""
+        """Runs the check; an exception of the part is a failed check."""
         result = partial(CheckResult, self.check, self.part)
-        # What a part says of itself can be held against the rules before what it imports is there.
         needs = self.needs()
         if needs:
             modules = ", ".join(dict.fromkeys(r.module for r in needs))
@@ -117,7 +116,7 @@ class Case:
         except Failure as failure:
             return result(False, str(failure))
         except Exception as error:  # a plugin's code may raise anything
-            return result(False, told(error))
+            return result(False, one_line(error))
 
 
 def checks_of(kind: Kind) -> tuple[str, ...]:
@@ -130,7 +129,7 @@ def cases(ref: str, registry: Registry) -> list[Case]:
 
     Args:
         ref: a part's name, ``kind/name``, a plugin ``distribution:entry-point``, or a distribution.
-        registry: where parts are looked up.
+        registry: has the parts.
 
     Raises:
         UsageError: nothing has that name, or the plugin could not be loaded.
@@ -149,8 +148,8 @@ def _entries(ref: str, registry: Registry) -> list[Entry]:
         lambda e: ref == e.distribution,
         lambda e: ref == e.name,
     ):
-        found = [entry for entry in everything if matches(entry)]
-        if found:
-            return found
+        matching = [entry for entry in everything if matches(entry)]
+        if matching:
+            return matching
     known = {word for e in everything for word in (e.name, e.plugin, e.distribution)}
     raise unknown("plugin or part", ref, known, "bench list")

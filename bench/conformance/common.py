@@ -1,4 +1,4 @@
-"""What the checks of several kinds share."""
+"""Functions that checks of several kinds of parts share."""
 
 from __future__ import annotations
 
@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING, Any
 
 from bench.api.part import Part
 from bench.conformance.workbench import expect, named
+from bench.naming import flatten
 
 if TYPE_CHECKING:
     from torch import Tensor, nn
@@ -15,11 +16,11 @@ RATE = 1e-2
 
 
 def described(part: Part, citation: bool = True) -> None:
-    """A part says where it comes from and under which terms, and prints its parameters as text.
+    """Checks that a part names its source and its licence, and gives its parameters as text.
 
     Args:
         part: any part.
-        citation: whether its kind has to name a source.
+        citation: whether its kind must name a source.
     """
     expect(bool(part.licence.strip()), "licence is empty; wanted an SPDX identifier or the name of the data-use agreement")
     if citation:
@@ -31,22 +32,14 @@ def described(part: Part, citation: bool = True) -> None:
         expect(bool(need.module and need.install), f"requires names a package without module or install: {need!r}")
 
 
-def flat(scores: Mapping[str, Any], prefix: str = "") -> dict[str, float]:
-    """Nested scores by dotted path."""
-    found: dict[str, float] = {}
-    for name, value in scores.items():
-        path = f"{prefix}{name}"
-        if isinstance(value, Mapping):
-            found |= flat(value, f"{path}.")
-        elif isinstance(value, (int, float)) and not isinstance(value, bool):
-            found[path] = float(value)
-        elif hasattr(value, "item") and getattr(value, "ndim", 1) == 0:
-            found[path] = float(value.item())
-    return found
+def flat(scores: Mapping[str, Any]) -> dict[str, float]:
+    """The numbers of nested scores by dotted name."""
+    single = {name: v.item() if getattr(v, "ndim", 1) == 0 else v for name, v in flatten(scores).items()}
+    return {name: float(v) for name, v in single.items() if isinstance(v, (int, float)) and not isinstance(v, bool)}
 
 
 def dead(parameters: Mapping[str, nn.Parameter]) -> list[str]:
-    """Parameters whose gradient is None, zero or not a number."""
+    """Names of parameters whose gradient is None, zero or not finite."""
     import torch
 
     return [
@@ -57,7 +50,7 @@ def dead(parameters: Mapping[str, nn.Parameter]) -> list[str]:
 
 
 def same(left: Mapping[str, Tensor], right: Mapping[str, Tensor]) -> list[str]:
-    """Names of tensors that are not equal, bit for bit, in both."""
+    """Names of tensors that differ between the two, or are in one alone; compared bit for bit."""
     import torch
 
     names = [*left, *(n for n in right if n not in left)]

@@ -1,4 +1,4 @@
-"""The corpus that a task is tried on, its heads fitted on it, and its windows encoded: what the checks of a task look at."""
+"""For the checks of a task: a corpus, heads that are fitted on it, and its encoded windows."""
 
 from __future__ import annotations
 
@@ -22,12 +22,12 @@ HIDDEN = 32
 
 @dataclass(frozen=True)
 class Encoded:
-    """A window with its gold and what the head made of it.
+    """A window with its gold and its encoding.
 
     Args:
         window: as `bench.data.windows` cut it.
-        gold: the annotations it is answerable for.
-        encoding: of the head.
+        gold: the annotations of the window.
+        encoding: the head's encoding of them.
     """
 
     window: Window
@@ -36,16 +36,16 @@ class Encoded:
 
 
 def corpus_there(task: Task, bench: Workbench) -> bool:
-    """Whether there is a corpus to try a task on: its synthetic one, or one that was given or lies in its own folder."""
+    """Whether a task has a corpus for checks: a synthetic one, a given one, or one in the task's own folder."""
     return task.synthesizes or task.name in bench.data or task.folder is not None
 
 
 def corpus_folder(task: Task, bench: Workbench, seed: int = SEED) -> Path:
-    """A fresh folder with the corpus that a task is tried on: its synthetic one, else a copy of what there is.
+    """A new folder with the corpus for the checks of a task: its synthetic one, else a copy of the given one.
 
     Args:
-        task: one for which `corpus_there`.
-        bench: holds corpora that were given.
+        task: one that has a corpus (`corpus_there`).
+        bench: has the given corpora.
         seed: of the synthetic corpus.
     """
     folder = bench.fresh("corpus") / "c"
@@ -57,7 +57,7 @@ def corpus_folder(task: Task, bench: Workbench, seed: int = SEED) -> Path:
 
 
 def corpus_of(task: Task, bench: Workbench) -> Corpus:
-    """The corpus that a task is tried on, read by its own loader; made once."""
+    """The corpus for the checks of a task, read by its own loader; made once."""
 
     def make() -> Corpus:
         return tidied_corpus(task.load(corpus_folder(task, bench)))
@@ -66,14 +66,14 @@ def corpus_of(task: Task, bench: Workbench) -> Corpus:
 
 
 def fitted(task: Task, name: str, corpus: Corpus) -> Head:
-    """A head that has seen the training documents."""
+    """A head that is fitted on the training documents."""
     head = task.head(name)
     head.fit(corpus["train"])
     return head
 
 
 def encode(head: Head, documents: Sequence[Document]) -> tuple[list[Encoded], int]:
-    """Every window of some documents, and how many annotations lie in no single one."""
+    """Every encoded window of some documents, and the number of annotations that lie in no single window."""
     made, missed = [], 0
     for document in documents:
         unique = replace(document, mentions=tuple({m.key: m for m in document.mentions}.values()))
@@ -84,17 +84,25 @@ def encode(head: Head, documents: Sequence[Document]) -> tuple[list[Encoded], in
 
 
 def identity(annotation: Annotation) -> Hashable:
-    """What makes an annotation the one it is: concepts, slots and scores do not."""
+    """The fields of an annotation that identify it; concepts, slots and scores do not."""
     if isinstance(annotation, Mention):
         return annotation.key
     return (annotation.name, annotation.chosen) if isinstance(annotation, Judgement) else annotation
 
 
+def by_identity(documents: Sequence[Document], kinds: tuple[type, ...]) -> dict[Hashable, Annotation]:
+    """Identity to annotation, of the given kinds, over a document or its windows; of judgements only the chosen ones."""
+    annotations: list[Annotation] = []
+    for document in documents:
+        annotations += [*document.mentions, *document.relations, *(j for j in document.judgements if j.chosen)]
+    return {identity(a): a for a in annotations if isinstance(a, kinds)}
+
+
 def worse(gold: Sequence[Document]) -> list[Document]:
     """Predictions that are partly wrong.
 
-    Every third mention and relation is missing, a mention that is not there is made up, and every third document has its
-    judgements at the next class or passage.
+    Every third mention and relation is missing, a document with mentions has a wrong one more, and in every third document the
+    judgements are moved to the next class or passage.
     """
     made = []
     for number, document in enumerate(gold):

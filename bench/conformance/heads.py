@@ -16,14 +16,14 @@ from bench.conformance.workbench import Workbench, expect, named, without_heavy_
 
 
 def task_with(head: Head, bench: Workbench) -> Task:
-    """The first task of the registry that asks for what a head predicts, with that head alone."""
+    """The first task of the registry that wants what the head predicts, with this head alone."""
 
     def make() -> Task:
         installed = [cast(Task, entry.part) for entry in bench.registry.entries("tasks") if not entry.part.missing()]
         fitting = [task for task in installed if set(task.head(task.heads[0]).predicts) == set(head.predicts)]
         expect(bool(fitting), f"no installed task wants {named(head.predicts)}, all of it and no more; the head fits none")
         task = copy(fitting[0])
-        # The task's class declares both for all of its instances; this one instance has another head.
+        # The class declares both for all instances; this instance has another head.
         task.heads = (head.name,)  # type: ignore[misc]
         task.head = lambda name: deepcopy(head)  # type: ignore[method-assign]
         return task
@@ -32,7 +32,7 @@ def task_with(head: Head, bench: Workbench) -> Task:
 
 
 def metadata(head: Head, bench: Workbench) -> str:
-    """What it predicts and how documents are cut are among the known words, and a task wants it."""
+    """`predicts` and `cuts` have known values, and an installed task wants what it predicts."""
     described(head)
     kinds = get_args(Gold)
     odd = sorted(set(head.predicts) - set(kinds))
@@ -54,7 +54,7 @@ def determinism(head: Head, bench: Workbench) -> str:
 
 
 def save_and_load(head: Head, bench: Workbench) -> str:
-    """A state survives JSON, and the head that it is put back into does the same."""
+    """A state survives JSON, and a restored head behaves alike."""
     task = task_with(head, bench)
     tasks.survives(task, corpus_of(task, bench))
     return f"on {task.name}"

@@ -1,4 +1,4 @@
-"""Checks of a task's heads that train them: gradients, and losses that count what the ledger counts."""
+"""Checks that train the heads of a task: gradients, and losses over the positions that the ledger counts."""
 
 from __future__ import annotations
 
@@ -17,7 +17,7 @@ if TYPE_CHECKING:
 
 
 def gradients(task: Task, bench: Workbench) -> str:
-    """After two updates every parameter of every head has a gradient, and so has what the base model feeds it."""
+    """After two updates every parameter of every head has a gradient, and so have the hidden states."""
     import torch
 
     corpus = corpus_of(task, bench)
@@ -57,7 +57,7 @@ def gradients(task: Task, bench: Workbench) -> str:
 
 
 def token_counts(task: Task, bench: Workbench) -> str:
-    """The head leaves the core's tensors alone, and its loss is a sum over positions, whatever the padding."""
+    """A head does not replace the core's tensors, and its loss is a sum over positions that does not depend on padding."""
     import torch
 
     from bench.data.cache import collate, encode_split
@@ -85,6 +85,9 @@ def token_counts(task: Task, bench: Workbench) -> str:
             together = float(module.loss(embed(batch["input_ids"]), batch))
             single = [collate([row], head, Pieces.pad_token_id) for row in rows]
             apart = sum(float(module.loss(embed(one["input_ids"]), one)) for one in single)
+            choices, wanted = module.choices(embed(batch["input_ids"]), batch), sum(r["supervised"] for r in rows)
+            rows_given = wanted if choices is None else len(choices)
+        expect(rows_given == wanted, f"choices of head {name!r} gives {rows_given} rows for {wanted} supervised positions")
         expect(
             math.isclose(together, apart, rel_tol=1e-3, abs_tol=1e-3),
             f"the loss of head {name!r} over three windows is {together:.4f} at once and {apart:.4f} one by one; wanted the "
@@ -95,7 +98,7 @@ def token_counts(task: Task, bench: Workbench) -> str:
 
 
 def _batch(head: Head, documents: Sequence[Document], count: int) -> tuple[dict[str, Tensor], list[Encoded]]:
-    """The windows that hold the most gold, as one batch."""
+    """The windows with the most gold, as one batch."""
     from bench.data.cache import collate
 
     encoded, _ = encode(head, documents)

@@ -1,4 +1,4 @@
-"""Checks of a base model that a plugin brings."""
+"""Checks of a plugin's base model."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ from bench.conformance.workbench import Workbench, expect, named, scramble, with
 
 
 def metadata(model: Model, bench: Workbench) -> str:
-    """The spec is known without torch and makes sense."""
+    """The spec is valid, and is read without torch."""
     described(model, citation=not model.plumbing_only)
     with without_heavy_imports():
         spec = model.spec()
@@ -24,7 +24,7 @@ def metadata(model: Model, bench: Workbench) -> str:
 
 
 def determinism(model: Model, bench: Workbench) -> str:
-    """Made twice, the folder has the same weights, configuration and tokenizer."""
+    """A folder that is made twice has the same weights, configuration and tokenizer."""
     from bench.modeling.files import sha256_folder
 
     first = sha256_folder(bench.model_folder(model))
@@ -34,7 +34,7 @@ def determinism(model: Model, bench: Workbench) -> str:
 
 
 def token_counts(model: Model, bench: Workbench) -> str:
-    """The tokenizer gives offsets that fit the text, padding changes nothing, and `causal` is true."""
+    """The tokenizer's offsets cover the text, padding changes nothing, and `causal` is right."""
     import torch
 
     from bench.data.windows import words
@@ -64,13 +64,13 @@ def token_counts(model: Model, bench: Workbench) -> str:
 
 
 def parity(model: Model, bench: Workbench) -> str:
-    """The spec, from which ranks and parity are planned, is that of the model that is loaded."""
+    """The spec, from which ranks and parity are planned, fits the loaded model."""
     from bench.modeling.backbone import adapted_linears, meta_backbone
     from bench.modeling.spec import inspect
 
     spec, folder = model.spec(), bench.model_folder(model)
-    found = replace(inspect(folder), name=spec.name)
-    odd = [f for f in vars(spec) if getattr(spec, f) != getattr(found, f)]
+    stored = replace(inspect(folder), name=spec.name)
+    odd = [f for f in vars(spec) if getattr(spec, f) != getattr(stored, f)]
     expect(not odd, f"spec() and the folder disagree on {named(odd)}")
     backbone: Any = meta_backbone(folder)
     expect(adapted_linears(backbone) == spec.linears, "spec().linears are not the linear layers of the loaded model")

@@ -1,7 +1,7 @@
-"""Privacy of a task: made-up words are planted in a corpus on disk and looked for wherever text must not be.
+"""Privacy of a task: plants made-up words (canaries) in a corpus on disk and looks for them wherever text must not be.
 
-A planted word takes the place of one of the same length everywhere in the corpus's files, so that every offset still holds in
-whatever format the files are. Labels, concepts, slot values and names of files are left alone.
+A canary replaces a word of the same length everywhere in the corpus's files, so that offsets stay valid in any format. Labels,
+concepts, slot values and file names are not changed.
 """
 
 from __future__ import annotations
@@ -15,7 +15,7 @@ from pathlib import Path
 from bench.api.data import Corpus, Document
 from bench.api.task import Task
 from bench.conformance.corpora import corpus_folder
-from bench.conformance.workbench import Pieces, Workbench, contents, expect, named, told
+from bench.conformance.workbench import Pieces, Workbench, contents, expect, named, one_line
 from bench.data.cuts import cut
 from bench.errors import BenchError
 
@@ -25,11 +25,11 @@ _SHORTEST = 5
 
 
 class Planted:
-    """A corpus with canaries in it.
+    """A corpus with canaries.
 
     Args:
-        folder: its files.
-        corpus: as the task's loader read them.
+        folder: of its files.
+        corpus: the same, read by the task's loader.
         canaries: the planted words.
     """
 
@@ -39,19 +39,19 @@ class Planted:
         self.canaries = canaries
 
     def in_text(self, text: str) -> list[str]:
-        """The canaries that stand in a text."""
+        """The canaries in a text."""
         lowered = text.lower()
         return [word for word in self.canaries if word in lowered]
 
     def nowhere_in(self, places: Mapping[str, str]) -> None:
-        """Fails the check where one of several texts, by what they are called, holds a canary."""
+        """Fails the check if a text holds a canary; `places` maps a description to the text."""
         for where, text in places.items():
-            found = self.in_text(text)
-            expect(not found, f"{where} holds text of the corpus ({len(found)} of {len(self.canaries)} planted words)")
+            canaries = self.in_text(text)
+            expect(not canaries, f"{where} holds text of the corpus ({len(canaries)} of {len(self.canaries)} planted words)")
 
 
 def plant(task: Task, bench: Workbench) -> Planted:
-    """Plants canaries in the corpus that the task is tried on, inside mentions and outside them."""
+    """Plants canaries in the corpus for the checks of a task, inside and outside mentions."""
     folder = corpus_folder(task, bench)
     planted: dict[str, str] = {}
     for word in _words(task.load(folder)):
@@ -61,7 +61,7 @@ def plant(task: Task, bench: Workbench) -> Planted:
         _swap(folder, word, canary)
         try:
             task.load(folder)
-        except BenchError:  # the word meant something to the format: put it back
+        except BenchError:  # the word is part of the format: undo
             _swap(folder, canary, word)
         else:
             planted[word] = canary
@@ -70,19 +70,19 @@ def plant(task: Task, bench: Workbench) -> Planted:
 
 
 def privacy(task: Task, bench: Workbench) -> str:
-    """Planted words are in the documents' texts and nowhere else: no repr, state, file, score or error shows them."""
+    """Planted words are in the documents' texts alone: no repr, state, file, score or error shows them."""
     planted = plant(task, bench)
     corpus = planted.corpus
     texts = " ".join(d.text for split in corpus for d in corpus[split])
     expect(bool(planted.in_text(texts)), "load gives documents without the text that stands in the files")
     places = dict(_places(task, bench, corpus))
     planted.nowhere_in(places)
-    told_of = _damage(task, bench, planted)
-    return f"{len(planted.canaries)} planted words, {len(places)} places, {told_of} error messages"
+    errors = _damage(task, bench, planted)
+    return f"{len(planted.canaries)} planted words, {len(places)} places, {errors} error messages"
 
 
 def _words(corpus: Corpus) -> list[str]:
-    """Words to replace, most of them out of mentions, those first that stand in training text."""
+    """Candidates for replacement: up to half of the canaries from mentions, then others; those of training text first."""
     documents = [d for split in corpus for d in corpus[split]]
     meant = {word for d in documents for text in _names(d) for word in re.findall(r"[a-z]+", text.lower())}
     inside = [w for d in documents for m in d.mentions for a, b in m.fragments for w in _WORD.findall(d.text[a:b])]
@@ -92,7 +92,7 @@ def _words(corpus: Corpus) -> list[str]:
 
 
 def _names(document: Document) -> Iterator[str]:
-    """What stands for itself and is no text: ids, labels, concepts, slots, classes."""
+    """Ids, labels, concepts, slots and classes of a document: words in these are not replaced."""
     yield document.id
     for mention in document.mentions:
         yield from (mention.label, mention.concept or "", *mention.slots, *(v for vs in mention.slots.values() for v in vs))
@@ -101,7 +101,7 @@ def _names(document: Document) -> Iterator[str]:
 
 
 def _canary(word: str) -> str:
-    """A word of the same length that no language has."""
+    """A made-up word of the same length."""
     return "zqx" + "".join(random.Random(word).choices("bcdfghjkvwxz", k=len(word) - 3))
 
 
@@ -113,7 +113,7 @@ def _swap(folder: Path, old: str, new: str) -> None:
 
 
 def _places(task: Task, bench: Workbench, corpus: Corpus) -> Iterator[tuple[str, str]]:
-    """Where text must not be, and what stands there."""
+    """Places where text must not be: description and content."""
     yield "repr of the corpus", repr(corpus)
     yield "a mention's label, concept or slots", "\n".join(repr(d.mentions) for split in corpus for d in corpus[split])
     yield from head_places(task, corpus)
@@ -126,7 +126,7 @@ def _places(task: Task, bench: Workbench, corpus: Corpus) -> Iterator[tuple[str,
 
 
 def head_places(task: Task, corpus: Corpus) -> Iterator[tuple[str, str]]:
-    """What the heads of a task keep and show of a corpus, and what it is called."""
+    """Places in the heads of a task where text must not be: description and content."""
     for name in task.heads:
         head = task.head(name)
         head.fit(corpus["train"])
@@ -142,7 +142,7 @@ def head_places(task: Task, corpus: Corpus) -> Iterator[tuple[str, str]]:
 
 
 def _damage(task: Task, bench: Workbench, planted: Planted) -> int:
-    """Breaks files of each kind in several ways; what `load` says of it must be a BenchError without text."""
+    """Damages a file of each kind in several ways; `load` must raise a BenchError without text. Gives the number of errors."""
     kinds: dict[str, Path] = {}
     for path in sorted(planted.folder.rglob("*")):
         if path.is_file() and path.stat().st_size:
@@ -150,22 +150,24 @@ def _damage(task: Task, bench: Workbench, planted: Planted) -> int:
             fuller = known is None or len(planted.in_text(known.read_text("utf-8", "replace"))) == 0
             if fuller:
                 kinds[path.suffix] = path
-    told_of = 0
+    errors = 0
     for path in kinds.values():
-        whole = path.read_bytes()
-        for what, content in _broken(whole, planted.canaries[0]):
+        content_before = path.read_bytes()
+        for what, content in _broken(content_before, planted.canaries[0]):
             path.write_bytes(content)
             try:
                 task.load(planted.folder)
             except BenchError as error:
-                told_of += 1
-                found = planted.in_text(str(error))
-                expect(not found, f"the error for a {path.suffix} file {what} quotes text of the corpus; say where, not what")
+                errors += 1
+                quoted = planted.in_text(str(error))
+                expect(not quoted, f"the error for a {path.suffix} file {what} quotes text of the corpus; say where, not what")
             except Exception as error:
-                expect(False, f"load of a {path.suffix} file {what} {told(error)}; wanted a DataError that names file and line")
-        path.write_bytes(whole)
-    expect(told_of > 0, f"load reads {named(sorted(kinds))} files without a word when they are cut, emptied or no text at all")
-    return told_of
+                expect(
+                    False, f"load of a {path.suffix} file {what} {one_line(error)}; wanted a DataError that names file and line"
+                )
+        path.write_bytes(content_before)
+    expect(errors > 0, f"load reads {named(sorted(kinds))} files without a word when they are cut, emptied or no text at all")
+    return errors
 
 
 def _broken(content: bytes, canary: str) -> Iterator[tuple[str, bytes]]:

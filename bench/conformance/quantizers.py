@@ -1,4 +1,4 @@
-"""Checks of a quantizer, on the first tiny model that it says it fits."""
+"""Checks of a quantizer, on the first tiny model that it supports."""
 
 from __future__ import annotations
 
@@ -21,7 +21,7 @@ if TYPE_CHECKING:
 
 EXAMPLES = 12
 _TELLING = 5
-"""Consecutive token ids that cannot stand in a file by chance."""
+"""So many consecutive token ids are not in a file by chance."""
 _WORST = 0.9
 
 
@@ -36,7 +36,7 @@ class _OneAdapter(Architecture):
 
 
 def metadata(quantizer: Quantizer, bench: Workbench) -> str:
-    """Bits, groups and times make sense, and `supports` answers at plan time."""
+    """`bits`, `group_size` and `when` are valid, and `supports` works without torch."""
     described(quantizer, citation=False)
     when = tuple(quantizer.when)
     expect(len(when) > 0 and set(when) <= {"load", "after"}, f"when is {when!r}; wanted 'load', 'after' or both")
@@ -68,7 +68,7 @@ def determinism(quantizer: Quantizer, bench: Workbench) -> str:
 
 
 def gradients(quantizer: Quantizer, bench: Workbench) -> str:
-    """LoRA learns through the quantized base: two updates, an evaluation, another update, and every tensor has a gradient."""
+    """LoRA trains on the quantized base: after two updates and an evaluation, every adapter tensor has a gradient."""
     from bench.adapters.attach import attach
     from bench.api.architecture import ParameterBudget
 
@@ -89,7 +89,7 @@ def gradients(quantizer: Quantizer, bench: Workbench) -> str:
 
 
 def save_and_load(quantizer: Quantizer, bench: Workbench) -> str:
-    """The folder stands on its own, holds safetensors only, and gives the same outputs whenever it is loaded."""
+    """The folder is complete, holds safetensors only, and gives the same outputs when it is copied and loaded again."""
     import torch
 
     from bench.modeling.backbone import load_backbone
@@ -115,7 +115,7 @@ def save_and_load(quantizer: Quantizer, bench: Workbench) -> str:
 
 
 def privacy(quantizer: Quantizer, bench: Workbench) -> str:
-    """No calibration text, as ids or as words, is left in the folder or among temporary files."""
+    """No calibration text, as token ids or as words, is left in the folder or among temporary files."""
     from bench.modeling.backbone import load_tokenizer
 
     folder, _ = quantized(quantizer, bench)
@@ -128,13 +128,13 @@ def privacy(quantizer: Quantizer, bench: Workbench) -> str:
         raw = [b"".join(i.to_bytes(size, "little") for i in ids) for size in (2, 4, 8)]
         text = str(tokenizer.decode(ids)).strip().encode()
         for path, content in files:
-            found = spelt.search(content) or any(r in content for r in raw) or (len(text) > _TELLING and text in content)
-            expect(not found, f"{path.name} holds token ids or text of the calibration examples")
+            leaked = spelt.search(content) or any(r in content for r in raw) or (len(text) > _TELLING and text in content)
+            expect(not leaked, f"{path.name} holds token ids or text of the calibration examples")
     return f"{len(files)} files, {EXAMPLES} calibration examples"
 
 
 def quantized(quantizer: Quantizer, bench: Workbench) -> tuple[Path, QuantizedWeights]:
-    """The subject, quantized; made once."""
+    """The model of these checks, quantized; made once."""
 
     def make() -> tuple[Path, QuantizedWeights]:
         source, out = _source(quantizer, bench), bench.fresh("quantized") / "q"
@@ -149,7 +149,7 @@ def quantized(quantizer: Quantizer, bench: Workbench) -> tuple[Path, QuantizedWe
 
 
 def calibration() -> list[list[int]]:
-    """Token ids that no model folder holds by chance."""
+    """Calibration examples of random token ids, which no model folder holds by chance."""
     draw = random.Random(5)
     return [[draw.randrange(300, 1000) for _ in range(32)] for _ in range(EXAMPLES)]
 

@@ -1,19 +1,22 @@
-"""Checks of a schedule: its phases for three tasks, and that a penalty comes back as it was."""
+"""Checks of a schedule: its phases for three tasks, its curriculum, and that a penalty comes back as it was."""
 
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping
 
+import numpy as np
+
 from bench.api.schedule import Schedule
 from bench.conformance.common import described
 from bench.conformance.workbench import Workbench, expect, scramble, without_heavy_imports
+from bench.data.paced import difficulties
 from bench.data.phases import checked
 
 SHARES = {"a": 0.5, "b": 0.3, "c": 0.2}
 
 
 def metadata(schedule: Schedule, bench: Workbench) -> str:
-    """It says what it is, and gives phases of shares that add up, of all tasks and no other, without torch."""
+    """Phases have shares that add up to 1 and cover exactly the tasks, without torch; options have valid defaults."""
     described(schedule)
     with without_heavy_imports():
         phases = checked(schedule.phases(SHARES), list(SHARES), schedule.name)
@@ -24,19 +27,30 @@ def metadata(schedule: Schedule, bench: Workbench) -> str:
 
 
 def determinism(schedule: Schedule, bench: Workbench) -> str:
-    """The same tasks have the same phases, whatever the random state."""
+    """The same shares give the same phases, whatever the random state."""
     scramble(1)
     first = list(schedule.phases(SHARES))
     scramble(2)
     expect(list(schedule.phases(SHARES)) == first, "phases() gives other phases for the same shares")
-    return f"{len(first)} phases twice"
+    curriculum = schedule.curriculum(numbers(schedule))
+    if curriculum is None:
+        return f"{len(first)} phases twice"
+    tokens, supervised = np.array([7, 3, 9, 3, 120]), np.array([1, 0, 4, 2, 9])
+    hard = difficulties(curriculum, schedule.name, {"a": (tokens, supervised)})["a"]
+    scramble(3)
+    again = difficulties(curriculum, schedule.name, {"a": (tokens, supervised)})["a"]
+    expect(np.array_equal(hard, again), "difficulty() gives other numbers for the same windows")
+    reached = [curriculum.competence(progress / 10) for progress in range(11)]
+    expect(all(0 < one <= 1 for one in reached), f"competence() gives {reached[0]:g} at first; wanted above 0, at most 1")
+    expect(reached[-1] == 1, f"competence() ends at {reached[-1]:g}; the hardest windows would never be drawn")
+    return f"{len(first)} phases twice, competence from {reached[0]:.2f} to 1"
 
 
 def save_and_load(schedule: Schedule, bench: Workbench) -> str:
-    """A penalty that was saved and loaded gives the same gradients and value, and moves no tensor without a gradient."""
+    """A penalty that is saved and loaded gives the same value and gradients, and adds none to a tensor that has none."""
     import torch
 
-    options = {name: value or 1.0 for name, value in schedule.options.items()}
+    options = numbers(schedule)
     penalty = schedule.penalty(options)
     if penalty is None:
         return "no penalty"
@@ -63,6 +77,11 @@ def save_and_load(schedule: Schedule, bench: Workbench) -> str:
     expect(first[2] is None, "add_gradients() gives a gradient to a tensor that had none, which the update would then move")
     expect(first[0] > 0 and bool(first[1].abs().sum() > 0), "the penalty of moved weights is 0")
     return f"{len(state)} tensors"
+
+
+def numbers(schedule: Schedule) -> dict[str, float]:
+    """Every option at its default, or at 1 where that is 0, which as a rule means none."""
+    return {name: value or 1.0 for name, value in schedule.options.items()}
 
 
 CHECKS: Mapping[str, Callable[[Schedule, Workbench], str]] = {

@@ -1,4 +1,4 @@
-"""Checks of a kind of study: its plan for two tasks and two seeds, and what is kept of it."""
+"""Checks of a kind of study: its plan for two tasks and two seeds."""
 
 from __future__ import annotations
 
@@ -20,7 +20,7 @@ TASKS = ("a", "b")
 
 
 def request(kind: StudyKind) -> Request:
-    """What the kind is asked for: two tasks, a budget in tokens, two seeds, of whatever it takes two, and its own options."""
+    """A request with two tasks, a budget in tokens, two seeds, two of whatever the kind takes, and its default options."""
     base = RunConfig(task=TASKS, tokens=1000, seed=3)
     asked = Request(base, 2, {task: task for task in TASKS}, options=kind.options)
     given: dict[Takes, dict[str, object]] = {
@@ -28,6 +28,8 @@ def request(kind: StudyKind) -> Request:
         "sets": {"sets": {"both": TASKS, "one": TASKS[:1]}},
         "grid": {"grid": {"rank": [8, 16]}},
         "quantizers": {"quantizers": {"none": None, "rtn": "after"}},
+        "targets": {"targets": TASKS[1:]},
+        "shots": {"shots": (2, 4)},
     }
     for what in kind.takes:
         asked = replace(asked, **given[what])  # type: ignore[arg-type]
@@ -35,7 +37,7 @@ def request(kind: StudyKind) -> Request:
 
 
 def plan(kind: StudyKind) -> list[StudyRun]:
-    """The kind's plan; what it refuses fails the check."""
+    """The kind's plan; a refusal fails the check."""
     try:
         return planned_runs(kind, request(kind))
     except BenchError as error:
@@ -43,7 +45,7 @@ def plan(kind: StudyKind) -> list[StudyRun]:
 
 
 def metadata(kind: StudyKind, bench: Workbench) -> str:
-    """It says what it takes and what its runs are compared as, and plans without torch."""
+    """`takes`, `roles`, `tones` and `options` are valid, and `plan` works without torch."""
     described(kind)
     odd = sorted(set(kind.takes) - set(get_args(Takes)))
     expect(not odd, f"takes names {named(odd)}; wanted some of {', '.join(get_args(Takes))}")
@@ -59,7 +61,7 @@ def metadata(kind: StudyKind, bench: Workbench) -> str:
 
 
 def determinism(kind: StudyKind, bench: Workbench) -> str:
-    """The same request gives the same plan; keys are unique, every seed is there, and budgets come from runs of the plan."""
+    """The same request gives the same plan; keys are unique, all seeds are used, and budgets come from earlier runs of it."""
     scramble(1)
     runs = plan(kind)
     for salt in range(2, 6):
@@ -70,13 +72,13 @@ def determinism(kind: StudyKind, bench: Workbench) -> str:
     expect(not twice, f"the key {named(twice)} stands in the plan twice")
     seeds = {run.seed for run in runs}
     expect(seeds == {3, 4}, f"the runs have the seeds {sorted(seeds)}; wanted 3 and 4, as they were asked for")
-    early = [run.key for place, run in enumerate(runs) if run.after is not None and run.after not in keys[:place]]
+    early = [run.key for place, run in enumerate(runs) if set(run.waits_for) - set(keys[:place])]
     expect(not early, f"{named(early)} takes its budget from a run that does not stand before it in the plan")
     return f"{len(runs)} runs"
 
 
 def save_and_load(kind: StudyKind, bench: Workbench) -> str:
-    """A plan, written to study.json and read again, is the same."""
+    """A plan that is written to study.json and read again is the same."""
     study = Study(Path("runs"), kind.name, "conformance", {}, plan(kind))
     try:
         text = json.dumps(study.to_json())

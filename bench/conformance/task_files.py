@@ -1,6 +1,6 @@
-"""Checks of a task that a file describes, on the user's own corpus: what `bench check FILE.toml` tells.
+"""Checks of a task that a file describes, on the user's own corpus, for `bench check FILE.toml`.
 
-The same shape as the checks of a part, and no training. Nothing here quotes the corpus; labels and ids of documents are named.
+They give results like the checks of a part, and train nothing. Messages name labels and ids of documents, and quote no text.
 """
 
 from __future__ import annotations
@@ -9,7 +9,7 @@ import hashlib
 import math
 import warnings
 from collections import Counter
-from collections.abc import Callable, Hashable, Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import cast
@@ -19,8 +19,8 @@ from bench.api.head import Head
 from bench.api.task import Task
 from bench.conformance.cases import CheckResult
 from bench.conformance.common import flat
-from bench.conformance.corpora import LENGTH, fitted, identity
-from bench.conformance.workbench import Failure, Pieces, expect, named, told
+from bench.conformance.corpora import LENGTH, by_identity, fitted
+from bench.conformance.workbench import Failure, Pieces, expect, named, one_line
 from bench.data.cuts import cut, joined
 from bench.data.faults import listed
 from bench.data.leaks import leaks_of, refuse
@@ -38,31 +38,31 @@ def check_file(
     advance: Callable[[CheckResult], None] = lambda result: None,
     tolerate: Sequence[str] = (),
 ) -> list[CheckResult]:
-    """Holds a task's file, and the corpus that it names, against every check of `CHECKS`.
+    """Reads a task's file and its corpus, and runs every check of `CHECKS`.
 
-    A check that nothing can be said about, since one before it failed, is left out.
+    Checks that cannot run, since an earlier one failed, are left out.
 
     Args:
         path: of the file.
         registry: makes the task.
-        advance: told every result as it comes.
-        tolerate: kinds of faulty lines that are left out beside those that the file names.
+        advance: called with every result as it comes.
+        tolerate: further kinds of faulty lines that are left out, in addition to the file's.
     """
     results: list[CheckResult] = []
     part = path.name
 
     def keep(name: str, check: Callable[[], str]) -> bool:
         try:
-            found = CheckResult(name, part, True, check())
+            result = CheckResult(name, part, True, check())
         except Failure as failure:
-            found = CheckResult(name, part, False, str(failure))
+            result = CheckResult(name, part, False, str(failure))
         except BenchError as error:
-            found = CheckResult(name, part, False, str(error))
+            result = CheckResult(name, part, False, str(error))
         except Exception as error:  # a plugin's code may raise anything
-            found = CheckResult(name, part, False, told(error))
-        results.append(found)
-        advance(found)
-        return found.passed
+            result = CheckResult(name, part, False, one_line(error))
+        results.append(result)
+        advance(result)
+        return result.passed
 
     read: list[_Read] = []
     if not keep("file", lambda: _file(registry.get("tasks", str(path)))):
@@ -77,44 +77,44 @@ def check_file(
 
 @dataclass(frozen=True)
 class _Read:
-    """A corpus and what its loader said of it."""
+    """A corpus and its loader's warnings."""
 
     corpus: Corpus
-    said: tuple[str, ...]
+    warnings: tuple[str, ...]
 
 
 def _file(task: Task) -> str:
-    """The file can be read, and each key means something."""
+    """The file can be read, and every key is known."""
     return f"{task.summary}; metric {task.metadata.primary_metric}, heads {', '.join(task.heads)}"
 
 
 def _corpus(task: Task, read: list[_Read]) -> str:
-    """The corpus loads; what is in it, by split."""
+    """The corpus loads; gives counts by split."""
     if task.folder is None:
         raise Failure("the file names no folder, so there is no corpus to look at")
     with warnings.catch_warnings(record=True) as caught:
         warnings.simplefilter("always")
         corpus = tidied_corpus(task.load(task.folder))
-    read.append(_Read(corpus, tuple(str(one.message) for one in caught if issubclass(one.category, DataWarning))))
+    read.append(_Read(corpus, tuple(str(warning.message) for warning in caught if issubclass(warning.category, DataWarning))))
     counts = []
     for split in SPLITS:
         documents = corpus.splits.get(split, ())
         expect(bool(documents), f"the {split} split holds no document")
-        held = {
+        counted = {
             "mentions": sum(len(d.mentions) for d in documents),
             "discontiguous": sum(m.discontiguous for d in documents for m in d.mentions),
             "relations": sum(len(d.relations) for d in documents),
             "passages": sum(len(d.passages) for d in documents),
         }
-        counts.append(f"{split} {len(documents)} documents" + "".join(f", {n} {name}" for name, n in held.items() if n))
+        counts.append(f"{split} {len(documents)} documents" + "".join(f", {n} {name}" for name, n in counted.items() if n))
     left_out, adjusted = listed(corpus.left_out), listed(corpus.adjusted)
     said = [f"faulty lines left out: {left_out}"] if left_out else []
     said += [f"put right: {adjusted}"] if adjusted else []
-    return "; ".join((*counts, *said, *read[0].said))
+    return "; ".join((*counts, *said, *read[0].warnings))
 
 
 def _labels(task: Task, corpus: Corpus) -> str:
-    """Labels by split; each one that the file lists occurs somewhere."""
+    """Every label that the file lists occurs in the corpus; gives counts by split."""
     related = any(document.relations for document in corpus["train"])
     by_split = {split: Counter(label for d in corpus[split] for label in _labels_of(d, related)) for split in SPLITS}
     names = sorted({label for counts in by_split.values() for label in counts})
@@ -138,9 +138,9 @@ def _labels_of(document: Document, related: bool) -> list[str]:
 
 
 def _metric(task: Task, corpus: Corpus) -> str:
-    """The metric is a path into the scores, 1 for gold (100 where it is of 100) and less for nothing at all."""
+    """The metric is a path into the scores, and is higher for gold than for no predictions."""
     path = task.metadata.primary_metric
-    told_of = []
+    details = []
     for split in ("dev", "test"):
         gold = corpus[split]
         full = flat(task.score(gold, gold))
@@ -150,13 +150,13 @@ def _metric(task: Task, corpus: Corpus) -> str:
             full[path] > none,
             f"{path!r} is {full[path]:.3f} for gold itself and {none:.3f} for no prediction at all on {split}; it says nothing",
         )
-        told_of.append(f"{split} {full[path]:.3f}")
-    return f"{path} of gold: {', '.join(told_of)}"
+        details.append(f"{split} {full[path]:.3f}")
+    return f"{path} of gold: {', '.join(details)}"
 
 
 def _round_trip(task: Task, corpus: Corpus) -> str:
-    """What gold scores after a head encoded and decoded it; what cannot be reached is counted, by cause."""
-    path, told_of = task.metadata.primary_metric, []
+    """Gold, encoded and decoded by each head, keeps its score; annotations that are lost are counted by cause."""
+    path, details = task.metadata.primary_metric, []
     for name in task.heads:
         head = fitted(task, name, corpus)
         for split in ("dev", "test"):
@@ -174,53 +174,45 @@ def _round_trip(task: Task, corpus: Corpus) -> str:
                 f"gold of {split} through head {name!r} scores {path} = {value:.4f}; wanted {best:.4f}",
             )
             why = f" (lost: {_causes(lost)})" if lost else ""
-            told_of.append(f"{name} {split} {reached} of {total}{why}, {path} {value:.3f}")
-    return "; ".join(told_of)
+            details.append(f"{name} {split} {reached} of {total}{why}, {path} {value:.3f}")
+    return "; ".join(details)
 
 
 def through(head: Head, documents: Sequence[Document]) -> tuple[list[Document], int, int, Counter[str]]:
-    """Documents encoded and decoded by a head that predicts gold itself.
+    """Encodes the gold of documents with a head and decodes it.
 
     Args:
         head: fitted.
         documents: with text and gold.
 
     Returns:
-        What came back; how many annotations of the kinds that the head predicts there are; how many came back; and what is
-        lost, by cause.
+        The decoded documents; the number of gold annotations of the kinds that the head predicts; the number of these that
+        were decoded; and counts of the others by cause.
     """
-    found: dict[str, list[Annotation]] = {}
+    decoded: dict[str, list[Annotation]] = {}
     seen: dict[str, list[Document]] = {}
     lost: Counter[str] = Counter()
     for document in documents:
         unique = replace(document, mentions=tuple({m.key: m for m in document.mentions}.values()))
         windows, seen[document.id], _ = cut(unique, Pieces(), LENGTH, head.cuts)
-        found[document.id] = []
+        decoded[document.id] = []
         for window, gold in zip(windows, seen[document.id], strict=True):
             encoding = head.encode(window, gold)
             lost += encoding.lost
-            found[document.id] += head.decode(window, head.oracle(encoding))
-    kinds = tuple({type(a) for annotations in found.values() for a in annotations})  # a head may be given some
+            decoded[document.id] += head.decode(window, head.oracle(encoding))
+    # Only kinds that the head predicts: others, such as gold mentions, may be its input.
+    kinds = tuple({type(a) for annotations in decoded.values() for a in annotations})
     back, total, reached = [], 0, 0
     for document in documents:
-        gold_by = _said((document,), kinds)
-        came = _said((joined(document, found[document.id]),), kinds)
-        expect(not came.keys() - gold_by.keys(), f"head {head.name!r} decodes from its own gold what is not in it")
-        total, reached = total + len(gold_by), reached + len(came)
-        lost["window"] += len(gold_by) - len(_said(seen[document.id], kinds))
-        whole = joined(document, found[document.id])
-        # Concepts and slots are not every head's business: gold lends them to what was decoded.
-        lent = tuple(cast(Mention, gold_by.get(m.key, m)) for m in whole.mentions)
-        back.append(replace(whole, mentions=lent))
+        predicted = joined(document, decoded[document.id])
+        gold_by, decoded_by = by_identity((document,), kinds), by_identity((predicted,), kinds)
+        expect(not decoded_by.keys() - gold_by.keys(), f"head {head.name!r} decodes from its own gold what is not in it")
+        total, reached = total + len(gold_by), reached + len(decoded_by)
+        lost["window"] += len(gold_by) - len(by_identity(seen[document.id], kinds))
+        # Not every head predicts concepts and slots, so that those of gold are used.
+        mentions = tuple(cast(Mention, gold_by.get(m.key, m)) for m in predicted.mentions)
+        back.append(replace(predicted, mentions=mentions))
     return back, total, reached, +lost
-
-
-def _said(documents: Sequence[Document], kinds: tuple[type, ...]) -> dict[Hashable, Annotation]:
-    """What is said in a document, or in its windows, by identity; of judgements only those that hold."""
-    everything: list[Annotation] = []
-    for document in documents:
-        everything += [*document.mentions, *document.relations, *(j for j in document.judgements if j.chosen)]
-    return {identity(a): a for a in everything if isinstance(a, kinds)}
 
 
 def _causes(lost: Mapping[str, int]) -> str:
@@ -228,7 +220,7 @@ def _causes(lost: Mapping[str, int]) -> str:
 
 
 def _leaks(task: Task, corpus: Corpus) -> str:
-    """No document, and hardly a text, stands in two splits."""
+    """No document is in two splits; counts texts that are."""
     refuse(task.name, leaks_of(corpus))
     texts: dict[bytes, str] = {}
     repeated: Counter[str] = Counter()
@@ -247,4 +239,4 @@ CHECKS: Mapping[str, Callable[[Task, Corpus], str]] = {
     "oracle-round-trip": _round_trip,
     "leaks": _leaks,
 }
-"""What is looked at once the file (``file``) and its corpus (``corpus``) were read."""
+"""Checks that run once the file (``file``) and its corpus (``corpus``) have been read."""

@@ -1,4 +1,4 @@
-"""Checks of a tracker: a made-up run is mirrored into a folder, interrupted, and mirrored again."""
+"""Checks of a tracker: it mirrors a made-up run into a folder, is interrupted, and continues."""
 
 from __future__ import annotations
 
@@ -20,7 +20,7 @@ _LOCAL = {"WANDB_MODE": "offline", "MLFLOW_TRACKING_URI": "", "WANDB_SILENT": "t
 
 
 def metadata(tracker: Tracker, bench: Workbench) -> str:
-    """What it is and under which terms; asking costs no import."""
+    """Description and licence are there, without heavy imports."""
     with without_heavy_imports():
         described(tracker)
         shown = tracker.parameters()
@@ -28,7 +28,7 @@ def metadata(tracker: Tracker, bench: Workbench) -> str:
 
 
 def determinism(tracker: Tracker, bench: Workbench) -> str:
-    """Idempotent by `seq`: events that are handed over twice are held once."""
+    """Writing is idempotent by `seq`: an event that is written twice is stored once."""
     with stage(bench) as info:
         first = copy.deepcopy(tracker)
         start = first.open(info)
@@ -38,16 +38,16 @@ def determinism(tracker: Tracker, bench: Workbench) -> str:
         first.write(events[:4])
         first.write(events[4:])
         first.close(True)
-        held = copy.deepcopy(tracker).open(info)
-        expect(0 <= held <= len(events), f"after {len(events)} events, four of them twice, open gives {held}")
+        stored = copy.deepcopy(tracker).open(info)
+        expect(0 <= stored <= len(events), f"after {len(events)} events, four of them twice, open gives {stored}")
         count = sum(str(SENTINEL) in line for text in _texts(info.root) for line in text.splitlines())
-    # Only stores that keep a line an event can be looked into; a binary one may well keep a number twice for its own reasons.
+    # Only stores of text lines are searched: a binary store may keep a number twice for its own reasons.
     expect(count <= 1, f"an event that was handed over twice stands in the store {count} times")
-    return f"{len(events)} events, open then gives {held}"
+    return f"{len(events)} events, open then gives {stored}"
 
 
 def save_and_load(tracker: Tracker, bench: Workbench) -> str:
-    """An interrupted run is continued: what is held is known, the rest is taken, and nothing grows by asking."""
+    """An interrupted run can be continued: `open` tells how many events are stored, and opening again changes nothing."""
     with stage(bench) as info:
         events = run()
         first = copy.deepcopy(tracker)
@@ -55,21 +55,21 @@ def save_and_load(tracker: Tracker, bench: Workbench) -> str:
         first.write(events[:4])
         first.close(False)
         second = copy.deepcopy(tracker)
-        held = second.open(info)
-        expect(0 <= held <= 4, f"after 4 events and an interruption open gives {held}; wanted 4, or fewer")
-        second.write(events[held:])
+        stored = second.open(info)
+        expect(0 <= stored <= 4, f"after 4 events and an interruption open gives {stored}; wanted 4, or fewer")
+        second.write(events[stored:])
         second.close(True)
         third = copy.deepcopy(tracker)
         known = third.open(info)
         third.close(True)
-        expect(held <= known <= len(events), f"after all {len(events)} events open gives {known}; it gave {held} before")
+        expect(stored <= known <= len(events), f"after all {len(events)} events open gives {known}; it gave {stored} before")
         again = copy.deepcopy(tracker).open(info)
         expect(again == known, f"open gives {known} and then {again}, with nothing written between")
-    return f"held {held} of 4, then {known} of {len(events)}"
+    return f"held {stored} of 4, then {known} of {len(events)}"
 
 
 def privacy(tracker: Tracker, bench: Workbench) -> str:
-    """The user's folders and an event's words stay here, and files are written below the runs' folder only."""
+    """No folder of the user and no text of an event is stored, and files are written below the folder of runs alone."""
     with stage(bench) as info:
         here = Path.cwd()
         first = copy.deepcopy(tracker)
@@ -97,7 +97,7 @@ def _texts(folder: Path) -> Iterator[str]:
 
 @contextmanager
 def stage(bench: Workbench) -> Iterator[RunInfo]:
-    """A run to be mirrored, an empty working directory, and an environment that keeps known trackers local."""
+    """Gives a run to mirror, in an empty working directory and an environment that keeps known trackers offline."""
     place = bench.fresh("tracker")
     root, here = place / "runs", place / "here"
     (root / ID).mkdir(parents=True)

@@ -1,4 +1,4 @@
-"""What checks stand on: scratch folders, tiny models, a tokenizer without a model, and what is made once and shared."""
+"""Tools for checks: scratch folders, tiny models, a tokenizer without a model, and objects that checks share."""
 
 from __future__ import annotations
 
@@ -22,19 +22,19 @@ from bench.registry import Registry
 
 T = TypeVar("T")
 HEAVY = ("torch", "transformers", "peft", "datasets", "bitsandbytes", "gptqmodel", "wandb", "mlflow")
-"""What nothing may import at plan time, nor a loader or a scorer at all."""
+"""Packages that nothing may import at plan time, and loaders and scorers never."""
 _PIECE = 4
 
 
 class Failure(Exception):
-    """A check that does not hold; the message says what was found and what was wanted."""
+    """A failed check; the message says what was found and what was wanted."""
 
 
 def expect(holds: bool, detail: str) -> None:
-    """Fails the check unless something holds.
+    """Fails the check unless a condition holds.
 
     Args:
-        holds: what has to be true.
+        holds: the condition.
         detail: what was found and what was wanted, for the author of the part.
     """
     if not holds:
@@ -42,12 +42,12 @@ def expect(holds: bool, detail: str) -> None:
 
 
 class Workbench:
-    """Scratch space of one round of checks.
+    """Scratch space and shared objects of one round of checks.
 
     Args:
-        registry: supplies the tiny models.
-        folder: emptied by the caller afterwards.
-        data: task to a folder with a corpus, for tasks that write no synthetic one.
+        registry: has the tiny models.
+        folder: for scratch files; the caller deletes it.
+        data: task to a folder with a corpus, for tasks without a synthetic one.
     """
 
     def __init__(self, registry: Registry, folder: Path, data: Mapping[str, Path] | None = None) -> None:
@@ -57,12 +57,12 @@ class Workbench:
         self._made: dict[object, Any] = {}
 
     def fresh(self, name: str) -> Path:
-        """An empty folder of its own."""
+        """A new empty folder; `name` begins its name."""
         self._folder.mkdir(parents=True, exist_ok=True)
         return Path(tempfile.mkdtemp(prefix=f"{name}-", dir=self._folder))
 
     def once(self, part: object, what: str, make: Callable[[], T]) -> T:
-        """Something that several checks of a part use, made at the first call."""
+        """An object that several checks of a part share, made by the first call."""
         key = (id(part), what)
         if key not in self._made:
             self._made[key] = make()
@@ -73,15 +73,15 @@ class Workbench:
         return self.once(model, "folder", lambda: model.folder(self.fresh("models")))
 
     def tiny_models(self) -> list[Model]:
-        """The registry's models that are plumbing only and ready: encoders first."""
+        """The registry's installed models that are plumbing only, encoders first."""
         parts = [cast(Model, entry.part) for entry in self.registry.entries("models")]
-        found = [part for part in parts if part.plumbing_only and not part.missing()]
-        expect(bool(found), "no tiny model is ready to try the part on; 'bench list models' says what is missing")
-        return sorted(found, key=lambda part: part.spec().causal)
+        ready = [part for part in parts if part.plumbing_only and not part.missing()]
+        expect(bool(ready), "no tiny model is ready to try the part on; 'bench list models' says what is missing")
+        return sorted(ready, key=lambda part: part.spec().causal)
 
 
 class Pieces:
-    """A fast tokenizer's interface without a model: words cut into pieces of four letters, ids by hash, two special tokens."""
+    """A tokenizer without a model: words are cut into pieces of four letters, ids are hashes; it has two special tokens."""
 
     vocabulary = 1000
     pad_token_id = 0
@@ -97,7 +97,7 @@ class Pieces:
 
 
 class _Barrier:
-    """A finder that refuses modules."""
+    """An import finder that refuses packages."""
 
     def __init__(self, names: Sequence[str]) -> None:
         self.names = frozenset(names)
@@ -105,7 +105,7 @@ class _Barrier:
     def find_spec(
         self, fullname: str, path: Sequence[str] | None = None, target: ModuleType | None = None
     ) -> ModuleSpec | None:
-        """Raises for what is refused."""
+        """Raises ImportError for a refused package."""
         if fullname.partition(".")[0] in self.names:
             raise ImportError(f"imports {fullname.partition('.')[0]}, which is not allowed here", name=fullname)
         return None
@@ -113,7 +113,7 @@ class _Barrier:
 
 @contextmanager
 def without_heavy_imports(names: Sequence[str] = HEAVY) -> Iterator[None]:
-    """Makes every import of a heavy package inside the block fail, also of one that is loaded already."""
+    """Makes imports of heavy packages fail inside the block, also of those that are loaded already."""
     hidden = {name: module for name, module in sys.modules.items() if name.partition(".")[0] in names}
     for name in hidden:
         del sys.modules[name]
@@ -128,7 +128,7 @@ def without_heavy_imports(names: Sequence[str] = HEAVY) -> Iterator[None]:
 
 @contextmanager
 def own_temp(folder: Path) -> Iterator[None]:
-    """Sends temporary files, those of child processes too, into a folder where they can be looked at."""
+    """Directs temporary files, also of child processes, into a folder, so that a check can read them."""
     before, variable = tempfile.tempdir, os.environ.get("TMPDIR")
     tempfile.tempdir = os.environ["TMPDIR"] = str(folder)
     try:
@@ -142,7 +142,7 @@ def own_temp(folder: Path) -> Iterator[None]:
 
 
 def scramble(seed: int) -> None:
-    """Sets every global random generator, so that a part which draws from them gives itself away."""
+    """Seeds every global random generator: a part that draws from them then gives different results."""
     import numpy as np
 
     random.seed(seed)
@@ -154,11 +154,11 @@ def scramble(seed: int) -> None:
 
 
 def contents(folder: Path) -> dict[str, bytes]:
-    """Every file below a folder by its relative path."""
+    """Relative path to content, of every file below a folder."""
     return {str(p.relative_to(folder)): p.read_bytes() for p in sorted(folder.rglob("*")) if p.is_file()}
 
 
-def told(error: BaseException) -> str:
+def one_line(error: BaseException) -> str:
     """An exception in one line, with the place that raised it."""
     frames = traceback.extract_tb(error.__traceback__)
     where = f" ({Path(frames[-1].filename).name}:{frames[-1].lineno})" if frames else ""

@@ -1,11 +1,11 @@
-"""Which examples an update holds: a pure function of seed and position, whatever the memory.
+"""Sampling: which examples an update holds, a pure function of seed and position that does not depend on memory.
 
-An update holds `batch_tokens` marked tokens to within one example. Examples of like length stand together in *bundles* (a
-quarter of an update each), so that padding stays small; bundles are drawn from a pool of several updates and shuffled, so
-that an update still mixes lengths. Memory decides only how an update is cut into micro-batches.
+An update holds `batch_tokens` marked tokens to within one example. Examples of similar length form *bundles* (a quarter of an
+update each), so that there is little padding. Bundles are drawn from a pool of several updates and shuffled, so that an update
+still mixes lengths. Memory decides only how an update is cut into micro-batches.
 
-What is drawn is a *unit*: one example, or, where examples of one document belong together (the passages of a query, which a
-ranking compares), all of them. A document with more tokens than an update has is drawn in parts of at most about that many.
+A *unit* is what is drawn at once: one example or, where the examples of one document belong together (the passages of a query,
+which a ranking compares), all of them. A document with more tokens than an update is drawn in parts of about that many.
 """
 
 from __future__ import annotations
@@ -23,7 +23,7 @@ POOL_UPDATES = 8
 BUNDLES = 4
 TEMPERATURE = 2.0
 Sampling = Literal["proportional", "uniform", "temperature"]
-"""How tasks share an update's tokens: by size, alike, or by size to the power 1/τ."""
+"""How tasks share the tokens of an update: in proportion to their size, equally, or by size to the power 1/τ."""
 # A micro-batch costs about as much as this many padded tokens before it does any work (Python, kernel launches).
 _MICRO_BATCH_COST = 48
 
@@ -49,7 +49,7 @@ class Update:
 
 
 @dataclass
-class _Stream:
+class Stream:
     """One task's endless, reshuffled order of units, by their marked tokens."""
 
     lengths: NDArray[np.int64]
@@ -63,16 +63,29 @@ class _Stream:
 
     @property
     def between(self) -> bool:
-        """Whether it stands between two bundles."""
+        """Whether the next unit begins a bundle."""
         return self._order is None or self.position >= len(self._order) or self.position in self._starts
 
     def shuffle(self) -> None:
         """Makes the epoch's order, which the seed and the epoch decide."""
-        found = bundles(self.lengths, (*self.seed, self.epoch), self.bundle_tokens)
+        self.ordered(bundles(self.lengths, (*self.seed, self.epoch), self.bundle_tokens))
+
+    def ordered(self, found: Sequence[NDArray[np.int64]]) -> None:
+        """Takes bundles as the order of the epoch."""
         self._order = np.concatenate(found)
         self._starts = frozenset(np.cumsum([0, *map(len, found[:-1])]).tolist())
 
+    def state(self) -> dict[str, int | None]:
+        """The position, JSON-able."""
+        return {"epoch": self.epoch, "position": self.position, "drawn": self.drawn}
+
+    def restore(self, state: Mapping[str, int]) -> None:
+        """Continues from a `state`; the order is made again."""
+        self.epoch, self.position, self.drawn = state["epoch"], state["position"], state["drawn"]
+        self.shuffle()
+
     def peek(self) -> int:
+        """The next unit, which stays the next one."""
         if self._order is None:
             self.shuffle()
         elif self.position >= len(self._order):
@@ -82,6 +95,7 @@ class _Stream:
         return int(self._order[self.position])
 
     def take(self) -> int:
+        """The next unit, counted as drawn."""
         index = self.peek()
         self.position += 1
         self.drawn += int(self.lengths[index])
@@ -91,25 +105,26 @@ class _Stream:
 def units_of(documents: NDArray[np.int64], lengths: NDArray[np.int64], most: int) -> NDArray[np.int64]:
     """The unit of each example, counted from 0: its document, or a part of it.
 
-    A document of more than `most` tokens is dealt out over as few parts as will do, so that each holds something of all of it.
+    A document of more than `most` tokens is dealt out in turn over the fewest parts that suffice, so that each part holds
+    examples from all over it.
 
     Args:
         documents: the document of each example, shape (examples,).
         lengths: marked tokens of each example, shape (examples,).
-        most: tokens of a part, to within an example of each.
+        most: tokens of a part, to within one example.
     """
-    found = np.empty(len(lengths), dtype=np.int64)
+    units = np.empty(len(lengths), dtype=np.int64)
     count = 0
     order = np.argsort(documents, kind="stable")
     for own in np.split(order, np.flatnonzero(np.diff(documents[order])) + 1):
         parts = min(len(own), -(-int(lengths[own].sum()) // most))
-        found[own] = count + np.arange(len(own)) % max(1, parts)
+        units[own] = count + np.arange(len(own)) % max(1, parts)
         count += parts
-    return found
+    return units
 
 
 def bundles(lengths: NDArray[np.int64], seed: Sequence[int], bundle_tokens: int) -> list[NDArray[np.int64]]:
-    """The examples in the order of an epoch, in bundles of like lengths; together a permutation.
+    """One epoch as bundles of examples of similar length; together they are a permutation.
 
     Args:
         lengths: marked tokens of each example, shape (examples,); at least one.
@@ -123,8 +138,8 @@ def bundles(lengths: NDArray[np.int64], seed: Sequence[int], bundle_tokens: int)
     for low, high in _cut(lengths[order], pool_tokens):
         pool = order[low:high]
         pool = pool[np.argsort(lengths[pool], kind="stable")]
-        found = [pool[a:b] for a, b in _cut(lengths[pool], bundle_tokens)]
-        result.extend(found[i] for i in rng.permutation(len(found)))
+        cut = [pool[a:b] for a, b in _cut(lengths[pool], bundle_tokens)]
+        result.extend(cut[i] for i in rng.permutation(len(cut)))
     return result
 
 
@@ -143,11 +158,11 @@ class Sampler:
     Args:
         lengths: task to marked tokens of each of its training examples.
         seed: of every shuffle.
-        batch_tokens: marked tokens an update holds.
+        batch_tokens: marked tokens of an update.
         budget: marked tokens in all; the last update ends on it, to within one unit.
         sampling: how tasks share the tokens.
         temperature: τ of ``temperature``.
-        documents: task to the document of each of its examples, where those of one document are drawn together.
+        documents: task to the document of each example, for tasks whose documents are drawn as a whole.
 
     Raises:
         DataError: a task without training examples.
@@ -170,16 +185,19 @@ class Sampler:
         self._turn = ""
         self.shares = shares({task: int(v.sum()) for task, v in lengths.items()}, sampling, temperature)
         self.units = {task: units_of(owners, lengths[task], batch_tokens) for task, owners in (documents or {}).items()}
-        """Task to the unit of each of its examples, where a unit is more than one."""
+        """Task to the unit of each example, for the tasks in `documents`."""
         self._members = {task: _members(units) for task, units in self.units.items()}
         self.widest = max(
             (len(own) * int(lengths[task][own].max()) for task, found in self._members.items() for own in found), default=0
         )
-        """Padded tokens of the unit that takes the most; 0 where units are single examples."""
+        """Padded tokens of the largest unit; 0 where all units are single examples."""
         self._streams = {
-            task: _Stream(self._unit_tokens(task, values), (seed, i), max(1, batch_tokens // BUNDLES))
+            task: self._stream(task, self._unit_tokens(task, values), (seed, i), max(1, batch_tokens // BUNDLES))
             for i, (task, values) in enumerate(lengths.items())
         }
+
+    def _stream(self, task: str, lengths: NDArray[np.int64], seed: tuple[int, ...], bundle_tokens: int) -> Stream:
+        return Stream(lengths, seed, bundle_tokens)
 
     def _unit_tokens(self, task: str, lengths: NDArray[np.int64]) -> NDArray[np.int64]:
         if task not in self._members:
@@ -192,7 +210,7 @@ class Sampler:
 
     @property
     def span(self) -> tuple[int, int]:
-        """Tokens at which the learning rate begins to rise, and over which it rises and falls."""
+        """Learning-rate schedule in tokens seen: where it starts, and its length."""
         return 0, self.budget
 
     @property
@@ -201,9 +219,9 @@ class Sampler:
         return not self._fits(self.budget)
 
     def _next_task(self) -> str:
-        """Whose turn it is: a bundle for the task that is furthest behind its share, the first of them where two are equal.
+        """The task to draw from: it changes after a bundle, to the one furthest behind its share; ties go to the first.
 
-        One unit a turn would be nearer to the shares, and cut updates of many tasks into twice as many micro-batches.
+        Changing after every unit would be nearer to the shares, but cut updates of many tasks into twice as many micro-batches.
         """
         if self._turn and not self._streams[self._turn].between:
             return self._turn
@@ -214,7 +232,7 @@ class Sampler:
         return 2 * (target - self.tokens) >= int(stream.lengths[stream.peek()]) and target > self.tokens
 
     def draw(self) -> Update:
-        """The next update; its last unit is the one that comes nearest to the target."""
+        """The next update; it ends with the unit that brings its tokens nearest to the target."""
         target = min((self.step + 1) * self.batch_tokens, self.budget)
         chosen: dict[str, list[int]] = {}
         before = self.tokens
@@ -239,17 +257,15 @@ class Sampler:
 
     def state(self) -> dict[str, object]:
         """The position, JSON-able."""
-        streams = {t: {"epoch": s.epoch, "position": s.position, "drawn": s.drawn} for t, s in self._streams.items()}
+        streams = {task: stream.state() for task, stream in self._streams.items()}
         return {"step": self.step, "tokens": self.tokens, "streams": streams, "turn": self._turn}
 
     def restore(self, state: Mapping[str, object]) -> None:
-        """Continues from a `state`; orders are made again from the seed."""
+        """Continues from a `state`; orders are recomputed from the seed."""
         self.step, self.tokens = int(state["step"]), int(state["tokens"])  # type: ignore[call-overload]
         self._turn = str(state["turn"])
         for task, saved in state["streams"].items():  # type: ignore[attr-defined]
-            stream = self._streams[task]
-            stream.epoch, stream.position, stream.drawn = saved["epoch"], saved["position"], saved["drawn"]
-            stream.shuffle()
+            self._streams[task].restore(saved)
 
 
 def shares(tokens: Mapping[str, int], sampling: Sampling = "temperature", temperature: float = TEMPERATURE) -> dict[str, float]:
@@ -257,7 +273,7 @@ def shares(tokens: Mapping[str, int], sampling: Sampling = "temperature", temper
 
     Args:
         tokens: task to the marked tokens of one pass over its data.
-        sampling: ``proportional`` to those; ``uniform``; or ``temperature``, their power 1/τ, which lies between the two.
+        sampling: ``proportional`` to these; ``uniform``; or ``temperature``, to their power 1/τ, between the two.
         temperature: τ.
 
     Raises:
@@ -275,11 +291,11 @@ def shares(tokens: Mapping[str, int], sampling: Sampling = "temperature", temper
 
 
 def blocks(examples: Sequence[int], units: NDArray[np.int64] | None) -> list[list[int]]:
-    """The examples that must stay together, in order: those of one unit, or each alone where units are None."""
-    found: dict[int, list[int]] = {}
+    """Examples grouped by unit, in order; each alone where `units` is None."""
+    members: dict[int, list[int]] = {}
     for at, i in enumerate(examples):
-        found.setdefault(at if units is None else int(units[i]), []).append(i)
-    return list(found.values())
+        members.setdefault(at if units is None else int(units[i]), []).append(i)
+    return list(members.values())
 
 
 def micro_batches(
@@ -287,14 +303,14 @@ def micro_batches(
 ) -> list[tuple[int, ...]]:
     """Cuts one task's examples of an update into micro-batches of at most `limit` padded tokens.
 
-    Sorted by length, then cut where the padding saved is worth another micro-batch (exact, by dynamic programming). Examples of
-    one unit stay together, unless they alone are too many.
+    Sorted by length, then cut where less padding is worth another micro-batch (the optimum, by dynamic programming). Examples
+    of one unit stay together, unless the unit alone exceeds the limit.
 
     Args:
         examples: indices into `lengths`.
         lengths: marked tokens of each example.
         limit: padded tokens (examples × longest) a micro-batch may hold; one example always fits.
-        units: the unit of each example, as `Sampler.units` has them; each its own where None.
+        units: the unit of each example, as in `Sampler.units`; None: each example is a unit.
     """
     order = sorted(blocks(examples, units), key=lambda block: (max(int(lengths[i]) for i in block), block))
     sizes = np.array([max(int(lengths[i]) for i in block) for block in order])

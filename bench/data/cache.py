@@ -1,4 +1,4 @@
-"""Windows encoded once into a memory-mapped Arrow file in the user's cache: keyed by content, checked when opened."""
+"""Cache of encoded windows: a memory-mapped Arrow file in the user's cache, keyed by content, checked when opened."""
 
 from __future__ import annotations
 
@@ -21,7 +21,7 @@ if TYPE_CHECKING:
     from torch import Tensor
 
 
-_GOLD = "t."  # stands before the names of a head's own columns
+_GOLD = "t."  # prefix of the names of a head's own columns
 
 
 @dataclass(frozen=True)
@@ -33,8 +33,8 @@ class EncodedSplit:
         lengths: marked tokens of each window, shape (windows,).
         supervised: supervised positions of each window, shape (windows,).
         documents: ids of the split's documents; rows refer to them by index.
-        lost: annotations that decoding cannot reach, and windows that leave text out, by cause.
-        gold: annotations of the split: mentions, relations, judgements.
+        lost: annotations that decoding cannot reproduce, and windows with text cut off, by cause.
+        gold: number of annotations of the split: mentions, relations, judgements.
         largest: largest token id of the windows; -1 where there are none.
     """
 
@@ -59,8 +59,8 @@ class EncodedSplit:
         """The document of each window, an index into `documents`, shape (windows,)."""
         if self.rows is None:
             return np.zeros(0, dtype=np.int64)
-        found: NDArray[np.int64] = self.rows.data.column("document").to_numpy().astype(np.int64)
-        return found
+        sources: NDArray[np.int64] = self.rows.data.column("document").to_numpy().astype(np.int64)
+        return sources
 
     def window(self, row: Mapping[str, Any]) -> Window:
         """The window that a row was made from."""
@@ -96,17 +96,17 @@ def encode_split(
     advance: Callable[[int], None] = lambda n: None,
     warn: Callable[[str], None] = lambda message: None,
 ) -> EncodedSplit:
-    """Encodes a split, or finds it encoded already and whole.
+    """Encodes a split, or opens it from the cache.
 
     Args:
         documents: of the split, with text.
         head: fitted on the training split.
         tokenizer: a fast tokenizer.
         max_length: longest window in tokens.
-        path: of the Arrow file; the caller puts everything that decides the content into its name. Its facts stand beside it,
-            with the hash of both.
-        advance: told after every document.
-        warn: told where what was found is not what was written, and is made again.
+        path: of the Arrow file. Its name must contain a hash of everything that decides its content. A JSON file of facts
+            lies beside it, with the hash of both.
+        advance: called with 1 after every document.
+        warn: called with a message where the cached files are damaged and are made again.
 
     Raises:
         OSError: the disk is full or cannot be written.
@@ -117,7 +117,7 @@ def encode_split(
     kept = read_sealed(facts)
     if kept is None or not path.is_file() or digest(path) != kept["digest"]:
         if facts.exists() or path.exists():
-            warn(f"{path.parent.name}/{path.name} or its facts are damaged or not whole: the windows are encoded again.")
+            warn(f"{path.parent.name}/{path.name} or its facts are damaged or incomplete: the windows are encoded again.")
         kept = _encode(documents, head, tokenizer, max_length, path, advance)
         write_sealed(facts, kept)
     return EncodedSplit(
@@ -146,17 +146,17 @@ def _encode(
     aside = beside(path)
     writer: ArrowWriter | None = None
     for number, document in enumerate(documents):
-        made, golds, missed = cut(document, tokenizer, max_length, head.cuts)
+        windows, golds, missed = cut(document, tokenizer, max_length, head.cuts)
         lost += missed
-        for window, gold in zip(made, golds, strict=True):
-            row, found = _row(number, window, gold, head)
-            lost += found
+        for window, gold in zip(windows, golds, strict=True):
+            row, not_encoded = _row(number, window, gold, head)
+            lost += not_encoded
             lengths.append(len(row["input_ids"]))
             largest = max(largest, *row["input_ids"])
             supervised.append(row["supervised"])
-            if writer is None:  # a column that happens to be empty at first has a type all the same
-                whole = Value("int32")
-                types = Features({k: List(whole) if isinstance(v, list) else whole for k, v in row.items()})
+            if writer is None:  # types are set here: a column that is empty at first would have none
+                integer = Value("int32")
+                types = Features({k: List(integer) if isinstance(v, list) else integer for k, v in row.items()})
                 writer = ArrowWriter(path=str(aside), features=types, writer_batch_size=256)
             writer.write(row)
         advance(1)
@@ -200,7 +200,7 @@ def collate(rows: Sequence[Mapping[str, Any]], head: Head, pad: int, length: int
         rows: from `EncodedSplit.take`.
         head: of the rows' task; its `collate` adds the targets.
         pad: id of the padding token.
-        length: tokens that every row is padded to at least.
+        length: least number of tokens that rows are padded to.
 
     Returns:
         ``input_ids``, ``attention_mask`` (batch, seq), ``first``, ``last``, ``word_mask`` (batch, words), the head's targets.
@@ -222,7 +222,7 @@ def collate(rows: Sequence[Mapping[str, Any]], head: Head, pad: int, length: int
         words[i, : len(row["first"])] = True
     batch = {"input_ids": ids, "attention_mask": mask, "first": first, "last": last, "word_mask": words}
     tensors = {name: torch.from_numpy(values) for name, values in batch.items()}
-    # A head cannot hide tokens from the ledger here: what it returns under the core's names reaches the model, and the tally of
-    # the tokens that the base model really sees then disagrees with the ledger.
+    # A head cannot hide tokens from the ledger here. If it returns a tensor under one of the core's names, the model sees it,
+    # and the tally of tokens that the base model sees then disagrees with the ledger.
     targets = head.collate([{k.removeprefix(_GOLD): v for k, v in r.items() if k.startswith(_GOLD)} for r in rows], count)
     return tensors | targets

@@ -1,4 +1,4 @@
-"""Concepts by look-up: a dictionary of the training mentions, which links mentions and serves as the baseline to beat."""
+"""Concepts by look-up: a dictionary of the training mentions, which links mentions and is the baseline."""
 
 from __future__ import annotations
 
@@ -16,33 +16,33 @@ Words = tuple[str, ...]
 
 
 class Linking(Protocol):
-    """What gives mentions their concepts."""
+    """The interface of a linker: it gives mentions their concepts."""
 
     def prepare(self, documents: Sequence[Document]) -> None:
-        """Told of documents with the mentions that will be linked, in case many are looked up faster together."""
+        """Called with documents and the mentions that will be linked, for linkers that look up many faster together."""
 
     def link(self, document: Document, mentions: Sequence[Mention]) -> tuple[Mention, ...]:
-        """The mentions with their concepts filled in, in the order given."""
+        """The mentions with their concepts, in the order given."""
 
     def rank(self, document: Document, mentions: Sequence[Mention]) -> list[tuple[str, ...]]:
-        """The concepts that each mention may have, the best first."""
+        """The candidate concepts of each mention, best first."""
 
     def forget(self) -> None:
-        """Drops what was kept of texts that were linked, where it has become much; what is linked later comes out the same."""
+        """Drops what is kept of linked texts once there are many; later links are the same."""
 
 
 def mention_words(text: str, mention: Mention) -> Words:
-    """The mention's normalised text: its words in order, lower case, whatever stands between its fragments left out."""
+    """The words of a mention's fragments in order, in lower case."""
     return tuple(word for start, end in mention.fragments for word in _WORD.findall(text[start:end].lower()))
 
 
 class ConceptDictionary:
     """Concepts and labels of the training mentions by their normalised text.
 
-    The most frequent concept wins, ties go to the alphabetically first.
+    The most frequent concept is taken; ties go to the alphabetically first.
 
     Args:
-        default: concept of a text never seen in training; the task's own word, e.g. ``CUI-less``.
+        default: concept of a text that is not in training; the task's own word, e.g. ``CUI-less``.
     """
 
     def __init__(self, default: str | None = None) -> None:
@@ -58,7 +58,7 @@ class ConceptDictionary:
         return words in self._labels
 
     def fit(self, documents: Iterable[Document]) -> ConceptDictionary:
-        """Learns from documents with gold mentions, replacing what was known; returns itself."""
+        """Learns from documents with gold mentions, replaces earlier content, and returns itself."""
         concepts: defaultdict[tuple[str, Words], Counter[str | None]] = defaultdict(Counter)
         labels: defaultdict[Words, Counter[str]] = defaultdict(Counter)
         for document in documents:
@@ -75,26 +75,26 @@ class ConceptDictionary:
         return self
 
     def prepare(self, documents: Sequence[Document]) -> None:
-        """Nothing: one mention is looked up as fast as many."""
+        """Does nothing: one mention is looked up as fast as many."""
 
     def forget(self) -> None:
-        """Nothing: no text is kept."""
+        """Does nothing: no text is kept."""
 
     def link(self, document: Document, mentions: Sequence[Mention]) -> tuple[Mention, ...]:
-        """The mentions with their concepts filled in from training, in the order given."""
+        """The mentions with their concepts from training, in the order given."""
         return tuple(replace(mention, concept=self._of(document, mention)[0]) for mention in mentions)
 
     def rank(self, document: Document, mentions: Sequence[Mention]) -> list[tuple[str, ...]]:
-        """The concepts that training gives each mention's text, the most frequent first; the default where it gives none."""
+        """The concepts of each mention's text in training, most frequent first; the default where there is none."""
         return [tuple(c for c in self._of(document, mention) if c is not None) for mention in mentions]
 
     def _of(self, document: Document, mention: Mention) -> tuple[str | None, ...]:
         return self._concepts.get((mention.label, mention_words(document.text, mention)), (self.default,))
 
     def annotate(self, document: Document) -> tuple[Mention, ...]:
-        """The dictionary baseline: from left to right, the longest run of words that is a training mention.
+        """Predicts mentions for the baseline: from left to right, the longest sequence of words that is a training mention.
 
-        Case is ignored, and so is white space between words; mentions found are contiguous and do not overlap.
+        Case, and white space between words, are ignored. The mentions are contiguous and do not overlap.
         """
         return self.link(document, in_order(list(self._matches(document.text))))
 

@@ -1,4 +1,4 @@
-"""How a document becomes windows (sentences, the whole text, or its query with each passage), and they a document again."""
+"""Cuts a document into windows (sentences, the whole text, or its query with each passage), and joins their predictions."""
 
 from __future__ import annotations
 
@@ -25,8 +25,8 @@ def cut(document: Document, tokenizer: Any, max_length: int, how: Cut) -> tuple[
         how: see `bench.api.head.Cut`.
 
     Returns:
-        The windows; the gold of each, as a document without text; and what is lost: annotations that lie in no single window
-        (``window``), and windows that leave text out (``truncated``; none where sentences are packed).
+        The windows; the gold of each, as a document without text; and counts of annotations that lie in no single window
+        (``window``) and of windows with text cut off (``truncated``; none where sentences are packed).
 
     Raises:
         UsageError: `max_length` leaves no room beside the special tokens.
@@ -99,7 +99,7 @@ def joined(document: Document, found: Sequence[Annotation]) -> Document:
 
 
 def shared(sizes: Sequence[int], room: int) -> list[int]:
-    """How many tokens of one or two texts are kept: of two that are too long together, each has half unless it needs less."""
+    """Tokens to keep of one or two texts: of two that are too long together, each gets half, or all if it needs less."""
     if sum(sizes) <= room:
         return list(sizes)
     if len(sizes) == 1:
@@ -109,16 +109,16 @@ def shared(sizes: Sequence[int], room: int) -> list[int]:
 
 
 def separator(tokenizer: Any) -> list[int]:
-    """What stands between a query and a passage: the tokenizer's separator, or a blank line where it has none."""
+    """Token ids between a query and a passage: the tokenizer's separator, or a blank line where it has none."""
     token = getattr(tokenizer, "sep_token_id", None)
     if token is not None:
         return [int(token)]
-    found: list[int] = tokenizer("\n\n", add_special_tokens=False)["input_ids"]
-    return found
+    ids: list[int] = tokenizer("\n\n", add_special_tokens=False)["input_ids"]
+    return ids
 
 
 def _parts(document: Document, how: Cut) -> list[tuple[list[Fragment], Fragment]]:
-    """The texts of each window, and the characters that it is answerable for."""
+    """For each window the ranges of text that it reads, and the range that its predictions are about."""
     if how == "whole":
         everything = (0, len(document.text))
         return [([everything], everything)]

@@ -1,4 +1,4 @@
-"""Faulty lines that a corpus's loader left out, as plan, result and console tell of them. See `bench.api.task.Task.faults`."""
+"""Text about faulty lines that a loader left out, for plan, result and console. See `bench.api.task.Task.faults`."""
 
 from __future__ import annotations
 
@@ -11,6 +11,6 @@ def listed(left_out: Mapping[str, int]) -> str:
 
 
 def notice(task: str, left_out: Mapping[str, int]) -> str | None:
-    """What the console says of lines that were left out; None where none were."""
-    told = listed(left_out)
-    return f"Faulty lines of {task} were left out, as tolerated, and recorded: {told}." if told else None
+    """The console's message about lines that were left out; None where none were."""
+    counts = listed(left_out)
+    return f"Faulty lines of {task} were left out, as tolerated, and recorded: {counts}." if counts else None

@@ -1,7 +1,7 @@
-"""Documents that stand in two splits: found by id here, by text in the loaders; refused, or allowed and recorded.
+"""Leaks: documents that are in two splits, by id (checked here) or by text (reported by loaders).
 
-A score on such documents says how well they were learned by heart. Loaders report, they do not refuse, so that files can be
-scored and a corpus can be looked at whatever it holds; a run refuses unless ``--allow-leak`` says otherwise.
+A score on such documents measures memorisation. Loaders report leaks and do not refuse them, so that files can be scored and
+inspected. A run refuses them, or with ``--allow-leak`` records them.
 """
 
 from __future__ import annotations
@@ -14,30 +14,30 @@ from bench.api.data import Corpus, Leak
 from bench.errors import LeakError
 
 NAMED = 100
-"""Documents that a result names; all are counted."""
+"""Number of documents that a result names; all are counted."""
 
 
 def leaks_of(corpus: Corpus) -> tuple[Leak, ...]:
-    """Every document whose id stands in an earlier split too, case apart, and what the loader reported beside those.
+    """Documents whose id, ignoring case, is also in an earlier split, and the leaks that the loader reported.
 
-    An id that stands twice in one split is not this check's business.
+    An id that occurs twice within a split is no leak.
     """
-    found: dict[tuple[str, str], Leak] = {}
+    leaks: dict[tuple[str, str], Leak] = {}
     home: dict[str, str] = {}
     for split in corpus:
         own = [document.id.casefold() for document in corpus[split]]
-        if not home.keys().isdisjoint(own):  # rare, and all that has to be looked at one by one
+        if not home.keys().isdisjoint(own):  # rare: only then documents are compared one by one
             for document, name in zip(corpus[split], own, strict=True):
                 if name in home:
-                    found.setdefault((document.id, split), Leak(document.id, split, home[name]))
+                    leaks.setdefault((document.id, split), Leak(document.id, split, home[name]))
         home = dict.fromkeys(own, split) | home
     for leak in corpus.leaks:
-        found.setdefault((leak.document, leak.split), leak)
-    return tuple(found.values())
+        leaks.setdefault((leak.document, leak.split), leak)
+    return tuple(leaks.values())
 
 
 def refuse(where: Path | str, leaks: Sequence[Leak]) -> None:
-    """Refuses leaks that the loader does not let through.
+    """Refuses leaks that the loader does not tolerate.
 
     Args:
         where: the corpus's folder, for the error.
@@ -52,8 +52,8 @@ def refuse(where: Path | str, leaks: Sequence[Leak]) -> None:
         raise LeakError(where, refused, hint)
 
 
-def told(leaks: Sequence[Leak]) -> dict[str, Any]:
-    """What a result says of a corpus's leaks: how many were allowed and tolerated, and the first of them by name; no text."""
+def as_json(leaks: Sequence[Leak]) -> dict[str, Any]:
+    """A corpus's leaks as a result records them: counts, and ids of the first `NAMED`; no text."""
     first = sorted(leaks, key=lambda leak: leak.tolerated)[:NAMED]
     return counted(leaks) | {
         "documents": [
@@ -64,13 +64,13 @@ def told(leaks: Sequence[Leak]) -> dict[str, Any]:
 
 
 def counted(leaks: Sequence[Leak]) -> dict[str, Any]:
-    """How many were allowed by the user, and tolerated by the loader."""
+    """Number of leaks that the user allowed, and that the loader tolerated."""
     tolerated = sum(leak.tolerated for leak in leaks)
     return {"allowed": len(leaks) - tolerated, "tolerated": tolerated}
 
 
 def notice(task: str, leaks: Sequence[Leak]) -> str | None:
-    """What the console says of leaks that were allowed."""
+    """The console's message about leaks that the user allowed; None where there are none."""
     count = sum(not leak.tolerated for leak in leaks)
     if not count:
         return None

@@ -1,8 +1,7 @@
-"""How long a task's windows have to be: the 99th percentile of what its training documents need, and no more than that.
+"""The window length of a task: the 99th percentile of the tokens that the units of its training documents need.
 
-What a window must hold depends on how the head has documents cut. Where whole sentences are packed, a sentence is what must
-not be broken; a longer window would only be fuller. Where a document or a query with its passage is one window, all of it
-counts.
+A unit is what must not be cut, and depends on how the head cuts documents: a sentence where sentences are packed, else a
+document, or a query with its passage.
 
 Example: of the 2,159 sentences that ncbi-disease has in training, 99 in 100 need at most 80 tokens of MiniLM's and the longest
 115, so the usual 128 stay.
@@ -27,21 +26,21 @@ from bench.sealed import read_sealed, write_sealed
 PERCENTILE = 99.0
 MULTIPLE = 8
 PACKED = 128
-"""Tokens of a window that sentences are packed into, where no more are needed."""
+"""Least tokens of a window into which sentences are packed."""
 SAMPLE = 2_000
-"""Training documents that are looked at, evenly spread over the split."""
+"""Training documents that are read, evenly spread over the split."""
 
 
 @dataclass(frozen=True)
 class WindowLength:
-    """The length that was chosen, and why.
+    """The chosen length, and the figures behind it.
 
     Args:
         tokens: longest window, special tokens included.
-        needed: the percentile of what the units need, special tokens included; not rounded, not capped.
-        longest: what the longest unit needs.
+        needed: percentile of the tokens that units need, special tokens included; not rounded, not capped.
+        longest: tokens of the longest unit.
         over: share of the units that need more than `tokens`.
-        units: sentences, documents, or queries with a passage, that were looked at.
+        units: number of units that were measured.
     """
 
     tokens: int
@@ -51,7 +50,7 @@ class WindowLength:
     units: int
 
     def as_json(self) -> dict[str, Any]:
-        """JSON-able."""
+        """The fields, as JSON."""
         return asdict(self)
 
 
@@ -62,13 +61,13 @@ def choose_length(documents: Sequence[Document], tokenizer: Any, how: Cut, most:
         documents: of the training split, with text.
         tokenizer: a fast tokenizer of transformers.
         how: see `bench.api.head.Cut`.
-        most: tokens that the model takes at most.
+        most: the longest input of the model, in tokens.
     """
     chosen = evenly(len(documents), SAMPLE)
     need = np.array([n for at in chosen for n in needs(documents[at], tokenizer, how)], dtype=np.int64)
     if len(need) == 0:
         return WindowLength(min(PACKED, most), 0, 0, 0.0, 0)
-    # An example's own length, not one between two: half a token holds nothing.
+    # The length of an actual unit, without interpolation: half a token is of no use.
     needed = int(np.percentile(need, PERCENTILE, method="higher"))
     rounded = -(-needed // MULTIPLE) * MULTIPLE
     tokens = min(most, max(rounded, PACKED) if how == "sentences" else max(rounded, 2 * MULTIPLE))
@@ -76,25 +75,25 @@ def choose_length(documents: Sequence[Document], tokenizer: Any, how: Cut, most:
 
 
 def kept_length(path: Path, documents: Sequence[Document], tokenizer: Any, how: Cut, most: int) -> WindowLength:
-    """What `choose_length` chooses, or what stands in a file of it that is whole; numbers, no text.
+    """The result of `choose_length`, cached in a file; it holds numbers, no text.
 
     Args:
-        path: of the JSON file; the caller puts everything that decides the choice into its name.
+        path: of the JSON file; its name must contain a hash of everything that decides the choice.
         documents: as for `choose_length`.
-        tokenizer: likewise.
-        how: likewise.
-        most: likewise.
+        tokenizer: as for `choose_length`.
+        how: as for `choose_length`.
+        most: as for `choose_length`.
     """
     kept = read_sealed(path)
     if kept is not None:
         return WindowLength(**kept)
-    found = choose_length(documents, tokenizer, how, most)
-    write_sealed(path, found.as_json())
-    return found
+    chosen = choose_length(documents, tokenizer, how, most)
+    write_sealed(path, chosen.as_json())
+    return chosen
 
 
 def needs(document: Document, tokenizer: Any, how: Cut) -> list[int]:
-    """Tokens that each sentence of a document, or all of it, or its query with each passage, takes, special ones included."""
+    """Tokens of each unit of a document (see `WindowLength`), special tokens included."""
     spans = words(document.text)
     if not spans:
         return []

@@ -1,4 +1,4 @@
-"""A run's phases as one sampler: one after another, together on the run's budget to within one example."""
+"""The phases of a run as one sampler: one after another, in all the run's budget to within one example."""
 
 from __future__ import annotations
 
@@ -14,43 +14,43 @@ from bench.data.batches import Sampler, Update
 from bench.errors import UsageError
 
 ROUNDING = 1e-6
-"""By how much shares may miss 1."""
+"""Tolerance of the sum of shares, which must be 1."""
 
 
 class Phases:
-    """Draws updates phase by phase; to everyone else it is a `Sampler`.
+    """Draws updates phase by phase, with the interface of a `Sampler`.
 
-    A phase ends where the shares of it and of those before say, whatever the last one drew too many or too few; an update never
-    holds examples of two phases.
+    The end of a phase follows from the shares of all phases up to it, so that rounding of one phase does not move later ones.
+    An update never holds examples of two phases.
 
     Args:
-        make: a sampler over the tasks of a phase, given their names, a seed and the phase's tokens.
-        whole: the sampler that the run would have with all tasks at once; nothing is drawn from it.
+        make: makes the sampler of a phase from its tasks, a seed and its tokens.
+        joint: the sampler of a run with all tasks at once; nothing is drawn from it.
         phases: of the schedule.
         seed: of the run.
-        restarts: whether `span` is that of the phase.
+        restarts: whether the learning-rate schedule (`span`) restarts with every phase.
     """
 
     def __init__(
         self,
         make: Callable[[Sequence[str], int, int], Sampler],
-        whole: Sampler,
+        joint: Sampler,
         phases: Sequence[Phase],
         seed: int,
         restarts: bool,
     ) -> None:
-        self.budget, self.batch_tokens, self.widest = whole.budget, whole.batch_tokens, whole.widest
-        self.units: Mapping[str, NDArray[np.int64]] = whole.units
+        self.budget, self.batch_tokens, self.widest = joint.budget, joint.batch_tokens, joint.widest
+        self.units: Mapping[str, NDArray[np.int64]] = joint.units
         self.phases, self.shares = tuple(phases), total_shares(phases)
-        self._make, self._whole, self._seed, self._restarts = make, whole, seed, restarts
-        self._ends = [round(float(end) * whole.budget) for end in np.cumsum([phase.tokens for phase in phases])]
+        self._make, self._whole, self._seed, self._restarts = make, joint, seed, restarts
+        self._ends = [round(float(end) * joint.budget) for end in np.cumsum([phase.tokens for phase in phases])]
         self._samplers: list[Sampler] = []
         self._begin()
 
     def _begin(self) -> None:
         index = len(self._samplers)
         phase, spent = self.phases[index], self.tokens
-        # another order in every phase that holds a task again
+        # a task that is in several phases has another order in each
         seed = self._seed if index == 0 else crc32(f"{self._seed} phase {index}".encode())
         sampler = self._make(list(phase.shares), seed, max(1, self._ends[index] - spent))
         sampler.shares = dict(phase.shares)
@@ -78,7 +78,7 @@ class Phases:
 
     @property
     def span(self) -> tuple[int, int]:
-        """Tokens at which the learning rate begins to rise, and over which it rises and falls."""
+        """Learning-rate schedule in tokens seen: where it starts, and its length."""
         if not self._restarts:
             return 0, self.budget
         before = self.tokens - self._samplers[-1].tokens
@@ -104,7 +104,7 @@ class Phases:
         return passes
 
     def state(self) -> dict[str, object]:
-        """The position, JSON-able."""
+        """The position, as JSON."""
         return {"phases": [sampler.state() for sampler in self._samplers]}
 
     def restore(self, state: Mapping[str, object]) -> None:
@@ -116,29 +116,29 @@ class Phases:
 
 
 def tasks_of(phases: Sequence[Phase]) -> tuple[str, ...]:
-    """Every task of some phases, in the order in which they come."""
+    """The distinct tasks of some phases, in order."""
     return tuple(dict.fromkeys(task for phase in phases for task in phase.shares))
 
 
 def total_shares(phases: Sequence[Phase]) -> dict[str, float]:
     """Task to its share of all tokens of some phases."""
-    found = dict.fromkeys(tasks_of(phases), 0.0)
+    shares = dict.fromkeys(tasks_of(phases), 0.0)
     for phase in phases:
         for task, share in phase.shares.items():
-            found[task] += phase.tokens * share
-    return found
+            shares[task] += phase.tokens * share
+    return shares
 
 
 def checked(phases: Sequence[Phase], tasks: Sequence[str], name: str) -> tuple[Phase, ...]:
-    """The phases of a schedule, where they make sense.
+    """Checks the phases that a schedule gave.
 
     Args:
-        phases: what the schedule gave.
+        phases: the schedule's.
         tasks: of the run.
-        name: of the schedule.
+        name: of the schedule, for the error.
 
     Raises:
-        UsageError: shares that are no shares, a task that is not the run's, or one that is in no phase.
+        UsageError: shares do not add up to 1, a task is not the run's, or a task of the run is in no phase.
     """
 
     def wrong(shares: Sequence[float]) -> bool:

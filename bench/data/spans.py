@@ -1,7 +1,7 @@
-"""White space in mentions, put right in one place for every corpus and for every prediction: see `bench.api.data.tidy`.
+"""Normalises white space in mentions, for every corpus and every prediction: see `bench.api.data.tidy`.
 
-Fragments lose the white space at their ends, and those with nothing but white space between them are one. Gold keeps what its
-file had in `Mention.written`, for scorers whose official rules compare spans as they are written.
+Fragments lose the white space at their ends, and fragments with only white space between them are joined. Gold keeps the
+file's own spans in `Mention.written`, for scorers whose official rules compare spans as they are written.
 """
 
 from __future__ import annotations
@@ -20,30 +20,32 @@ A = TypeVar("A")
 
 
 def tidied_corpus(corpus: Corpus) -> Corpus:
-    """A corpus with tidy mentions; how many were changed is added to its `adjusted`."""
+    """A corpus with tidy mentions; `adjusted` counts those that were changed."""
     counts: Counter[str] = Counter(corpus.adjusted)
     splits = {split: spooled(_tidied(document, counts) for document in corpus[split]) for split in corpus}
     return replace(corpus, splits=splits, adjusted=dict(sorted((+counts).items())))
 
 
-def tidied(found: Iterable[A], text: str) -> list[A]:
+def tidied(annotations: Iterable[A], text: str) -> list[A]:
     """Predicted annotations with tidy fragments, those of relations too."""
-    made: list[A] = []
-    for one in found:
-        if isinstance(one, Mention):
-            fragments = tidy(one.fragments, text)
-            made.append(one if fragments == one.fragments else replace(one, fragments=fragments))
-        elif isinstance(one, Relation):
-            ends = [(tidy(fragments, text), label) for fragments, label in (one.source, one.target)]
-            same = ends == [one.source, one.target]
-            made.append(one if same else replace(one, source=ends[0], target=ends[1]))
+    tidy_annotations: list[A] = []
+    for annotation in annotations:
+        if isinstance(annotation, Mention):
+            fragments = tidy(annotation.fragments, text)
+            tidy_annotations.append(
+                annotation if fragments == annotation.fragments else replace(annotation, fragments=fragments)
+            )
+        elif isinstance(annotation, Relation):
+            ends = [(tidy(fragments, text), label) for fragments, label in (annotation.source, annotation.target)]
+            same = ends == [annotation.source, annotation.target]
+            tidy_annotations.append(annotation if same else replace(annotation, source=ends[0], target=ends[1]))
         else:
-            made.append(one)
-    return made
+            tidy_annotations.append(annotation)
+    return tidy_annotations
 
 
 def tidied_document(document: Document) -> Document:
-    """A document with tidy mentions; as it is where it has no text."""
+    """A document with tidy mentions; unchanged where it has no text."""
     return _tidied(document, Counter())
 
 

@@ -1,8 +1,8 @@
-"""Windows: whole sentences of a document, packed greedily into stretches that fit the model.
+"""Windows: sentences of a document, packed greedily into pieces that fit the model.
 
-A document is tokenized once and cut afterwards, so that the cost is linear in its length and a token stands for the same
-characters wherever its window begins. Clinical notes decide what a sentence is here: a line break alone ends none, since
-notes are wrapped at a fixed column; blank lines, bullets and section headers do.
+A document is tokenized once and cut afterwards: the cost is linear in its length, and the tokens do not depend on where a
+window begins. The rules for sentences suit clinical notes: a line break alone ends no sentence, since notes are wrapped at a
+fixed column; blank lines, bullets and section headers do.
 """
 
 from __future__ import annotations
@@ -19,7 +19,7 @@ from bench.api.head import Window
 from bench.errors import UsageError
 
 _WORD = re.compile(r"\w+|[^\w\s]")
-# The same on ASCII text, in two thirds of the time; \s leaves out separators there that it takes in elsewhere.
+# The same on ASCII text, in two thirds of the time; with re.ASCII, \s does not include the separators \x1c-\x1f.
 _ASCII_WORD = re.compile(r"\w+|[^\w\s\x1c-\x1f]", re.ASCII)
 _BLANK = re.compile(r"\n[^\S\n]*\n")
 _BULLET = re.compile(r"(?:[-*•·▪◦‣–+]|\(?\d{1,2}[.)]|\(?[A-Za-z][.)])[^\S\n]+\S")
@@ -41,12 +41,12 @@ def words(text: str) -> tuple[Fragment, ...]:
 
 
 def count_words(text: str, start: int = 0, end: int | None = None) -> int:
-    """How many `words` of a text begin within a stretch of it, or how many it has.
+    """Number of `words` that begin within a range of a text; by default in all of it.
 
     Args:
-        text: whole.
-        start: of the stretch, in characters.
-        end: of it, exclusive; the text's where None.
+        text: the whole text.
+        start: first character of the range.
+        end: end of the range, exclusive; the text's end where None.
     """
     pattern = _pattern(text)
     end = len(text) if end is None else end
@@ -70,13 +70,13 @@ def windows(document: Document, tokenizer: Any, max_length: int) -> list[Window]
     """Cuts a document into windows; every word is in exactly one, in order.
 
     A sentence longer than a window is cut after a clause if one ends in the window's second half, else between two words.
-    A single word longer than a window keeps its first tokens only. A word that the tokenizer drops altogether (a lone
-    combining accent, say) points at the token beside it.
+    A word longer than a window keeps its first tokens only. A word for which the tokenizer makes no token (such as a lone
+    combining accent) points at the token before it.
 
     Args:
-        document: its text is tokenized whole, once.
+        document: with text.
         tokenizer: a fast tokenizer of transformers.
-        max_length: most tokens a window may have, special tokens included.
+        max_length: most tokens of a window, special tokens included.
 
     Raises:
         UsageError: `max_length` leaves no room beside the special tokens.
@@ -111,15 +111,15 @@ def windows(document: Document, tokenizer: Any, max_length: int) -> list[Window]
 
 
 def assign(document: Document, windows: Sequence[Window]) -> tuple[list[Document], Counter[str]]:
-    """Gives each window the gold that lies wholly in it.
+    """Divides the gold of a document among its windows; a window gets what lies wholly in it.
 
     Args:
         document: with gold annotations.
         windows: of this document, in order, as `windows` made them.
 
     Returns:
-        The document as each window sees it: its mentions, in document order, the relations between them, no text; and how
-        many mentions and relations lie in no single window (``window``).
+        For each window a document without text, with its mentions in document order and the relations between them; and the
+        number of mentions and relations that lie in no single window, as ``window``.
     """
     lost: Counter[str] = Counter()
     starts = [window.start for window in windows]
@@ -144,7 +144,7 @@ def assign(document: Document, windows: Sequence[Window]) -> tuple[list[Document
 
 
 def tokenized(text: str, spans: Sequence[Fragment], tokenizer: Any) -> tuple[list[int], list[int], list[int]]:
-    """Token ids of a whole text without special tokens, and the first and last token of each of its words."""
+    """Token ids of a text without special tokens, and the first and the last token of each of its words."""
     encoded = tokenizer(
         text,
         add_special_tokens=False,
@@ -170,7 +170,7 @@ def special_tokens(tokenizer: Any) -> tuple[list[int], list[int]]:
 
 
 def _boundaries(text: str, spans: Sequence[Fragment]) -> list[int]:
-    """How strongly the text may be cut before each word, and at its end (index len(spans)): 2 sentence, 1 clause, 0 not."""
+    """The kind of boundary before each word and, at index len(spans), at the end: 2 sentence, 1 clause, 0 none."""
     strength = [0] * (len(spans) + 1)
     strength[-1] = _SENTENCE
     header = _header(text, spans[0][0]) if spans else 0
@@ -195,20 +195,20 @@ _LEADS, _ALONE = 1, 2
 
 
 def _header(text: str, start: int) -> int:
-    """Whether the line that starts here leads with a section header (``Allergies: none``) or is one and nothing else.
+    """`_LEADS` where the line that starts here begins with a section header (``Allergies: none``), `_ALONE` where it is one.
 
-    Text that follows a header on its line may be wrapped onto the next; a header alone, or a line of capitals, ends there.
+    Text after a header may be wrapped onto the next line; a header alone, or a line of capitals, ends with its line.
     """
     end = text.find("\n", start, start + _LINE)
     line = text[start : end if end >= 0 else start + _LINE].rstrip()
     if _HEADER.match(line):
         return _ALONE if line.endswith(":") else _LEADS
-    whole = end >= 0 or len(text) <= start + _LINE
-    return _ALONE if whole and len(line) > 3 and line.isupper() and not line.endswith((".", ",", ";")) else 0
+    complete = end >= 0 or len(text) <= start + _LINE
+    return _ALONE if complete and len(line) > 3 and line.isupper() and not line.endswith((".", ",", ";")) else 0
 
 
 def _ends_sentence(text: str, spans: Sequence[Fragment], i: int) -> bool:
-    """Whether a sentence ends between word i - 1 and word i, which white space separates."""
+    """Whether a sentence ends between the words i - 1 and i, which white space separates."""
     opening = text[spans[i][0]]
     if opening.islower() or not (opening.isalnum() or opening in _MAY_OPEN):
         return False
@@ -223,8 +223,8 @@ def _ends_sentence(text: str, spans: Sequence[Fragment], i: int) -> bool:
     if spans[j - 1][1] != spans[j][0]:
         return True
     stop, word = spans[j][0], text[slice(*spans[j - 1])]
-    whole = text[max(0, stop - 12) : stop].split()[-1].lstrip("([\"'")
-    if _ABBREVIATION.fullmatch(whole) or (len(word) == 1 and word.isupper()):
+    token = text[max(0, stop - 12) : stop].split()[-1].lstrip("([\"'")
+    if _ABBREVIATION.fullmatch(token) or (len(word) == 1 and word.isupper()):
         return False
     line = text.rfind("\n", max(0, spans[j - 1][0] - 8), spans[j - 1][0]) + 1
     numbered = word.isdigit() and len(word) <= 2 and not text[line : spans[j - 1][0]].strip() and (line or spans[j - 1][0] < 8)
@@ -232,7 +232,7 @@ def _ends_sentence(text: str, spans: Sequence[Fragment], i: int) -> bool:
 
 
 def _align(spans: Sequence[Fragment], offsets: Sequence[Fragment]) -> tuple[list[int], list[int]]:
-    """First and last token of each word (both index the document's tokens); a token across two words belongs to both."""
+    """Index of the first and the last token of each word; a token across two words belongs to both."""
     first: list[int] = []
     last: list[int] = []
     at, count = 0, len(offsets)
@@ -254,7 +254,7 @@ def _align(spans: Sequence[Fragment], offsets: Sequence[Fragment]) -> tuple[list
 
 
 def _pack(first: Sequence[int], last: Sequence[int], strength: Sequence[int], room: int) -> list[Fragment]:
-    """Word ranges of the windows: the last sentence end that fits, else the last clause end, else the last word."""
+    """Word ranges of the windows; each ends at the last sentence end that fits, else clause end, else word."""
     count = len(first)
     packed = []
     low = high = 0
@@ -272,12 +272,12 @@ def _pack(first: Sequence[int], last: Sequence[int], strength: Sequence[int], ro
 
 
 def _place(token: int, kept: int, before: int, length: int) -> int:
-    """Where a token stands in its window: behind the special tokens, the last one kept where its own was cut off."""
+    """Position of a token in its window; that of the last token that is kept where the token itself was cut off."""
     return max(min(before + min(token, kept - 1), length - 1), 0)
 
 
 def _filler(tokenizer: Any) -> int:
-    """A token for a window whose text has none and whose tokenizer adds none."""
+    """A token for a window that would be empty: its text gives none, and the tokenizer adds no special ones."""
     for name in ("unk_token_id", "eos_token_id", "pad_token_id"):
         if (token := getattr(tokenizer, name, None)) is not None:
             return int(token)

@@ -1,16 +1,16 @@
-"""Whether confidences are what they claim: calibration error, reliability bins, and what abstaining would buy.
+"""Calibration of confidences: expected calibration error, reliability bins, and abstention curves.
 
-A prediction is right where it stands in gold exactly: fragments and label of a mention (concepts, which are looked up, have no
-part in it), ends and label of a relation, the class of a document, the relevance of a passage. Only predictions that were made
-have a confidence, so this says nothing of what was missed; the abstention curve gives recall beside precision.
+A prediction is right where gold has exactly the same: fragments and label of a mention (concepts do not count, since they are
+looked up), ends and label of a relation, the class of a document, the relevance of a passage. Only predictions have a
+confidence, so that calibration says nothing about missed gold; the abstention curve gives recall besides precision.
 
 Over bins b of n predictions, with mean confidence c_b and share right a_b, the expected calibration error is
-Σ_b n_b/n · |a_b − c_b|. Bins are [low, high), the last one closed, as torchmetrics has them; a few lines of NumPy keep results
-readable without torch.
+Σ_b n_b/n · |a_b − c_b|. Bins are [low, high), the last one closed, as in torchmetrics; NumPy suffices, so that results can be
+read without torch.
 
 Sources: Naeini et al. 2015, "Obtaining Well Calibrated Probabilities Using Bayesian Binning"; Guo et al. 2017, arXiv
-1706.04599, whose 15 bins of equal width these are; bins of equal mass, of which none is nearly empty, Nguyen & O'Connor 2015,
-arXiv 1508.05154; abstention, El-Yaniv & Wiener 2010, JMLR 11, and its area, Geifman & El-Yaniv 2017, arXiv 1705.08500.
+1706.04599 (15 bins of equal width); Nguyen & O'Connor 2015, arXiv 1508.05154 (bins of equal mass, none of them nearly empty);
+El-Yaniv & Wiener 2010, JMLR 11 (abstention); Geifman & El-Yaniv 2017, arXiv 1705.08500 (its area).
 """
 
 from __future__ import annotations
@@ -38,14 +38,14 @@ Width = Literal["equal_width", "equal_mass"]
 
 @dataclass(frozen=True)
 class Outcomes:
-    """Predictions of one kind, by the confidence that each came with.
+    """Predictions of one kind with their confidences.
 
     Args:
         confidence: in [0, 1], one a prediction.
         right: whether gold agrees, one a prediction.
-        gold: how many there were to be found; None where every document or passage gets one answer.
-        sure: confidence in the decision taken, where that is not `confidence`: that a passage is relevant may be improbable,
-            and the decision against it sure.
+        gold: number of gold annotations; None where every document or passage gets one answer.
+        sure: confidence in the decision, where it differs from `confidence`: a passage with a low probability of relevance is
+            a confident decision against it.
         decided: whether that decision was right.
     """
 
@@ -57,25 +57,25 @@ class Outcomes:
 
 
 def calibration(gold: Sequence[Document], predicted: Sequence[Document]) -> dict[str, Any]:
-    """Calibration and abstention of every kind of prediction that carries a confidence.
+    """Calibration and abstention for every kind of prediction with a confidence.
 
     Args:
         gold: with annotations, and passages where those are ranked.
-        predicted: matched by id; a document that is missing predicts nothing.
+        predicted: matched by id; a missing document has no predictions.
 
     Returns:
         ``mentions``, ``relations``, ``classes`` or ``passages`` to `describe`.
     """
-    return {kind: describe(found) for kind, found in outcomes(gold, predicted).items()}
+    return {kind: describe(predictions) for kind, predictions in outcomes(gold, predicted).items()}
 
 
-def describe(found: Outcomes) -> dict[str, Any]:
-    """What one kind of prediction comes to, JSON-able: ``predictions``, ``right``, mean ``confidence``, ``brier``, ``ece`` and
-    ``reliability`` by kind of bins, and ``abstention``.
+def describe(predictions: Outcomes) -> dict[str, Any]:
+    """Figures for one kind of prediction, as JSON: ``predictions`` (their number), share ``right``, mean ``confidence``,
+    ``brier``, ``ece`` and ``reliability`` by kind of bins, and ``abstention``.
     """
     import numpy as np
 
-    confidence, right = _arrays(found.confidence, found.right)
+    confidence, right = _arrays(predictions.confidence, predictions.right)
     made: dict[str, Any] = {
         "predictions": len(confidence),
         "right": float(right.mean()),
@@ -86,15 +86,15 @@ def describe(found: Outcomes) -> dict[str, Any]:
     }
     kinds: tuple[Width, ...] = ("equal_width", "equal_mass")
     for width in kinds:
-        rows = reliability(found.confidence, found.right, width)
+        rows = reliability(predictions.confidence, predictions.right, width)
         made["ece"][width] = expected_error(rows)
         made["reliability"][width] = rows
-    sure, decided = found.sure or found.confidence, found.decided or found.right
-    return made | {"abstention": abstention(sure, decided, found.gold)}
+    sure, decided = predictions.sure or predictions.confidence, predictions.decided or predictions.right
+    return made | {"abstention": abstention(sure, decided, predictions.gold)}
 
 
 def outcomes(gold: Sequence[Document], predicted: Sequence[Document]) -> dict[str, Outcomes]:
-    """Predictions held against gold, by kind; a kind without a prediction that has a confidence is left out."""
+    """Kind to its predictions, compared with gold; kinds without a confidence are left out."""
     answers = {document.id: document for document in predicted}
     pairs = [(document, answers.get(document.id, Document(document.id, ""))) for document in gold]
     mentions = [
@@ -116,7 +116,7 @@ def outcomes(gold: Sequence[Document], predicted: Sequence[Document]) -> dict[st
         "classes": _outcomes([pair for truth, answer in pairs for pair in _classes(truth, answer)], None),
         "passages": _passages(pairs),
     }
-    return {kind: found for kind, found in made.items() if found is not None}
+    return {kind: predictions for kind, predictions in made.items() if predictions is not None}
 
 
 def reliability(confidence: Sequence[float], right: Sequence[bool], width: Width, bins: int = BINS) -> list[dict[str, float]]:
@@ -125,12 +125,12 @@ def reliability(confidence: Sequence[float], right: Sequence[bool], width: Width
     Args:
         confidence: in [0, 1].
         right: one a confidence.
-        width: bins of equal width over [0, 1]; or of equal numbers, of which equal confidences are never parted.
-        bins: how many at most.
+        width: bins of equal width over [0, 1]; or of equal mass, where equal confidences are in the same bin.
+        bins: most bins.
 
     Returns:
-        Of each bin ``low`` and ``high`` (of equal mass: the least and the greatest confidence), ``count``, mean ``confidence``
-        and share ``right``.
+        For each bin ``low`` and ``high`` (for equal mass the least and the greatest confidence), ``count``, mean
+        ``confidence`` and share ``right``.
     """
     import numpy as np
 
@@ -158,7 +158,7 @@ def reliability(confidence: Sequence[float], right: Sequence[bool], width: Width
 
 
 def expected_error(rows: Sequence[Mapping[str, float]]) -> float | None:
-    """The expected calibration error of reliability bins; None without any."""
+    """The expected calibration error of reliability bins; None where there are none."""
     total = sum(row["count"] for row in rows)
     return sum(row["count"] * abs(row["right"] - row["confidence"]) for row in rows) / total if total else None
 
@@ -166,18 +166,18 @@ def expected_error(rows: Sequence[Mapping[str, float]]) -> float | None:
 def abstention(
     confidence: Sequence[float], right: Sequence[bool], gold: int | None = None, points: int = POINTS
 ) -> dict[str, Any]:
-    """What is kept, and how good it is, where only the surest predictions are given.
+    """The abstention curve: quality when only the most confident predictions are kept.
 
     Args:
         confidence: of each prediction.
         right: one a prediction.
-        gold: how many there were to be found, for recall; None where it has no meaning.
+        gold: number of gold annotations, for recall; None where recall has no meaning.
         points: of the curve, at evenly spaced coverages.
 
     Returns:
-        ``curve``: of each point ``coverage`` (share of predictions kept: equal confidences go together, so it may be more than
-        was aimed at), ``threshold`` (least confidence kept), ``right`` (share of those kept), and with `gold` ``recall`` and
-        ``f1``; ``risk_area``: the mean share wrong over all coverages, the lower the better; None without a prediction.
+        ``curve``: for each point ``coverage`` (share of predictions kept; equal confidences are kept together, so that it may
+        exceed the intended one), ``threshold`` (least confidence kept), ``right`` (share of those kept), and with `gold`
+        ``recall`` and ``f1``. ``risk_area``: mean share wrong over all coverages, lower is better; None without a prediction.
     """
     import numpy as np
 
@@ -205,8 +205,8 @@ def _arrays(confidence: Sequence[float], right: Sequence[bool]) -> tuple[Array, 
     return np.asarray(confidence, np.float64), np.asarray(right, np.float64)
 
 
-def _outcomes(found: Sequence[tuple[float | None, bool]], gold: int | None) -> Outcomes | None:
-    known = [(sure, hit) for sure, hit in found if sure is not None]
+def _outcomes(predictions: Sequence[tuple[float | None, bool]], gold: int | None) -> Outcomes | None:
+    known = [(sure, hit) for sure, hit in predictions if sure is not None]
     return Outcomes(tuple(sure for sure, _ in known), tuple(hit for _, hit in known), gold) if known else None
 
 
@@ -228,10 +228,10 @@ def _passages(pairs: Sequence[tuple[Document, Document]]) -> Outcomes | None:
         relevant += [known[j.name] for j in answer.judgements if j.name in known]
     if not scores:
         return None
-    chances = [1 / (1 + math.exp(-max(-700.0, score))) for score in scores]
+    probabilities = [1 / (1 + math.exp(-max(-700.0, score))) for score in scores]
     return Outcomes(
-        tuple(chances),
+        tuple(probabilities),
         tuple(relevant),
-        sure=tuple(max(chance, 1 - chance) for chance in chances),
+        sure=tuple(max(probability, 1 - probability) for probability in probabilities),
         decided=tuple((score > 0) == yes for score, yes in zip(scores, relevant, strict=True)),
     )

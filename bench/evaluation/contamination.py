@@ -1,12 +1,11 @@
-"""Whether a decoder has seen a corpus's test text before: min-k% probability, held against control text.
+"""Contamination: whether a decoder was trained on a corpus's test text, by min-k% probability against control text.
 
-Of each text the k% least probable tokens are taken; text that was trained on holds fewer great surprises, so that their mean
-log probability is higher. The score of one text says nothing by itself: it is compared with that of control text which the
-model cannot have seen, and *how often a test text scores higher than a control text* (the area under the ROC curve) is told
-with its interval.
+Min-k% is the mean log probability of the k% least probable tokens of a text. It is higher for text that was in training. The
+score of one text says nothing by itself: test texts are compared with control texts that the model cannot have seen. The result
+is *how often a test text scores higher than a control text* (the area under the ROC curve), with its interval.
 
-It is a flag, not a proof. Where test and control differ in anything but having been seen (style, subject, time), so do the
-scores: Duan et al. 2024, arXiv 2402.07841. Control text that a task's own generator wrote differs in everything.
+It is a hint, not a proof. Where test and control text differ in style, subject or time, so do the scores: Duan et al. 2024,
+arXiv 2402.07841. Synthetic control text differs in all of them.
 
 Source: Shi et al. 2023, "Detecting Pretraining Data from Large Language Models", arXiv 2310.16789, whose k is 20.
 """
@@ -28,11 +27,11 @@ if TYPE_CHECKING:
     Array = NDArray[np.float64]
 
 SHARE = 0.2
-"""Of a text's tokens, the least probable ones: k = 20%."""
+"""Share k of a text's tokens, the least probable ones."""
 TOKENS = 256
-"""Read of each text at most."""
+"""Most tokens of a text; the rest is cut off."""
 LEAST = 32
-"""Texts with fewer tokens are left out."""
+"""Texts with no more tokens than this are left out."""
 RESAMPLES = 2000
 
 
@@ -40,8 +39,8 @@ def min_k(log_probabilities: Sequence[float], share: float = SHARE) -> float:
     """Mean log probability of the least probable tokens of a text, at least one.
 
     Args:
-        log_probabilities: natural, one a token.
-        share: of the tokens that is taken, in (0, 1].
+        log_probabilities: natural logarithms, one a token.
+        share: share of the tokens that is taken, in (0, 1].
     """
     values = np.sort(np.asarray(log_probabilities, np.float64))
     return float(values[: max(1, int(share * len(values)))].mean())
@@ -63,7 +62,7 @@ def higher(test: Sequence[float], control: Sequence[float]) -> dict[str, Any]:
 
 
 def _drawn(generator: np.random.Generator, size: int) -> Array:
-    """Shares of each text in bootstrap samples, (resamples, texts)."""
+    """Share of each text in every bootstrap sample, shape (resamples, texts)."""
     return generator.multinomial(size, np.full(size, 1 / size), RESAMPLES) / size
 
 
@@ -75,20 +74,20 @@ def read(
     Args:
         model: gives logits (1, seq, vocabulary) for ids (1, seq).
         tokenizer: of the model.
-        texts: read up to `TOKENS` tokens.
-        advance: told after every text.
+        texts: of each, the first `TOKENS` tokens are read.
+        advance: called with 1 after every text.
     """
     import torch
 
-    found = []
+    log_probabilities = []
     for text in texts:
         encoded = tokenizer(text, truncation=True, max_length=TOKENS, return_tensors="pt", verbose=False)["input_ids"]
         if encoded.shape[1] > LEAST:
             with torch.no_grad():
                 logs = model(encoded)[0, :-1].float().log_softmax(-1)
-            found.append(logs.gather(1, encoded[0, 1:, None].to(logs.device))[:, 0].double().cpu().numpy())
+            log_probabilities.append(logs.gather(1, encoded[0, 1:, None].to(logs.device))[:, 0].double().cpu().numpy())
         advance(1)
-    return found
+    return log_probabilities
 
 
 def contamination(
@@ -97,35 +96,35 @@ def contamination(
     """Min-k% of test text against control text.
 
     Args:
-        folder: of a decoder, unquantized.
+        folder: of an unquantized decoder.
         test: texts of the test split.
         control: texts that the model cannot have seen.
         device: ``cpu`` or ``cuda``.
-        advance: told after every text.
+        advance: called with 1 after every text.
 
     Returns:
-        ``share``, ``tokens``; of ``test`` and ``control`` the number of ``texts`` read, mean ``min_k`` and ``perplexity``;
-        and of `higher` ``auc`` and ``ci95``.
+        ``share``, ``tokens``; for ``test`` and ``control`` the number of ``texts`` read, mean ``min_k`` and ``perplexity``;
+        and ``auc`` and ``ci95`` of `higher`.
 
     Raises:
-        UsageError: not a decoder with its output layer, or fewer than two texts that are long enough.
+        UsageError: the model is no decoder or has no output layer, or fewer than two texts are long enough.
     """
     from bench.modeling.backbone import load_tokenizer
 
     model, tokenizer = _language_model(folder, device), load_tokenizer(folder)
     logs = {name: read(model, tokenizer, texts, advance) for name, texts in (("test", test), ("control", control))}
-    for name, found in logs.items():
-        if len(found) < 2:
+    for name, of_texts in logs.items():
+        if len(of_texts) < 2:
             raise UsageError(
-                f"{len(found)} of the {name} texts have more than {LEAST} tokens; two are wanted, and dozens for an answer.",
+                f"{len(of_texts)} of the {name} texts have more than {LEAST} tokens; two are wanted, and dozens for an answer.",
                 "Give --control a folder with more and longer texts." if name == "control" else None,
             )
-    scores = {name: [min_k(values.tolist()) for values in found] for name, found in logs.items()}
-    told: dict[str, Any] = {"share": SHARE, "tokens": TOKENS}
-    for name, found in logs.items():
-        surprise = -float(np.concatenate(found).mean())
-        told[name] = {"texts": len(found), "min_k": float(np.mean(scores[name])), "perplexity": float(np.exp(surprise))}
-    return told | higher(scores["test"], scores["control"])
+    scores = {name: [min_k(values.tolist()) for values in of_texts] for name, of_texts in logs.items()}
+    report: dict[str, Any] = {"share": SHARE, "tokens": TOKENS}
+    for name, of_texts in logs.items():
+        surprise = -float(np.concatenate(of_texts).mean())
+        report[name] = {"texts": len(of_texts), "min_k": float(np.mean(scores[name])), "perplexity": float(np.exp(surprise))}
+    return report | higher(scores["test"], scores["control"])
 
 
 def _language_model(folder: Path, device: str) -> Callable[[Tensor], Tensor]:

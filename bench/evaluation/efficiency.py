@@ -1,7 +1,7 @@
-"""How long one window takes alone: latency at batch 1, from token ids on the host to decoded annotations.
+"""Latency: seconds that one window takes at batch size 1, from token ids on the host to decoded annotations.
 
-What a user waits for who sends one text at a time, which throughput over full batches does not tell. The windows are the same
-for every run of a task: evenly spaced over the test split.
+It is how long a user waits who sends one text at a time; throughput over full batches does not show it. The windows are the
+same for every run of a task: evenly spaced over the test split.
 """
 
 from __future__ import annotations
@@ -14,37 +14,38 @@ import torch
 
 from bench.data.batches import evenly
 from bench.data.cache import collate
+from bench.results.evidence import Latency
 from bench.training.loop import Device
 from bench.training.model import TaskData, TaskModel
 
 WINDOWS = 50
-"""Measured at most."""
+"""Most windows that are measured."""
 WARM_UP = 3
-"""Windows before the first that counts."""
+"""Windows that are run before measuring."""
 SECONDS = 0.7
-"""After which no further window is begun, warm-up included."""
+"""Seconds after which no further window is started, warm-up included."""
 FOR_P95 = 20
-"""Windows below which no 95th percentile is given."""
+"""Fewest windows for a 95th percentile."""
 
 
-def latency(model: TaskModel, name: str, data: TaskData, device: Device, pad: int, seconds: float = SECONDS) -> dict[str, Any]:
+def latency(model: TaskModel, name: str, data: TaskData, device: Device, pad: int, seconds: float = SECONDS) -> Latency:
     """Seconds that a window takes at batch 1.
 
     Args:
         model: put into evaluation mode here.
         name: of the task.
         data: of the task.
-        device: where and in what precision.
+        device: device and precision.
         pad: id of the padding token.
-        seconds: to spend; one window is measured whatever it takes, after one of warm-up.
+        seconds: time limit; at least one window is measured, after one of warm-up.
 
     Returns:
-        ``p50`` and ``p95`` in seconds (p95 None below `FOR_P95` windows), ``windows`` measured and their mean ``tokens``.
+        ``p50`` and ``p95`` in seconds (p95 None below `FOR_P95` windows), the number of ``windows`` and their mean ``tokens``.
     """
     encoded = data.splits["test"]
     chosen = evenly(len(encoded), WINDOWS).tolist()
     rows = encoded.take(chosen) if chosen else []
-    # In an order that has nothing to do with the documents', so that stopping early leaves a sample of all.
+    # In random order, so that the windows are a sample of all documents also where the time is up.
     order = np.random.default_rng(0).permutation(len(rows)).tolist()
     model.eval()
     taken: list[float] = []
@@ -62,12 +63,12 @@ def latency(model: TaskModel, name: str, data: TaskData, device: Device, pad: in
         if over():
             break
     tokens = [len(rows[index]["input_ids"]) for index in order[: len(taken)]]
-    return {
-        "p50": float(np.percentile(taken, 50)) if taken else None,
-        "p95": float(np.percentile(taken, 95)) if len(taken) >= FOR_P95 else None,
-        "windows": len(taken),
-        "tokens": float(np.mean(tokens)) if tokens else None,
-    }
+    return Latency(
+        float(np.percentile(taken, 50)) if taken else None,
+        float(np.percentile(taken, 95)) if len(taken) >= FOR_P95 else None,
+        len(taken),
+        float(np.mean(tokens)) if tokens else None,
+    )
 
 
 def _once(model: TaskModel, name: str, data: TaskData, row: dict[str, Any], device: Device, pad: int) -> float:

@@ -13,6 +13,8 @@ from importlib import import_module
 from pathlib import Path
 from typing import Any
 
+from bench.results.evidence import EnergyUse
+
 POWERCAP = Path("/sys/class/powercap")
 
 
@@ -80,8 +82,8 @@ def _rapl() -> Callable[[], float | None] | None:
     return joules if counters and joules() is not None else None
 
 
-def told(energy: Energy, tokens: int) -> dict[str, Any] | None:
-    """JSON-able: ``source``, ``joules``, ``tokens`` and ``joules_per_1000_tokens``; None where nothing was measured.
+def told(energy: Energy, tokens: int) -> EnergyUse | None:
+    """What a result says of it; None where nothing was measured.
 
     Args:
         energy: of a block.
@@ -89,5 +91,4 @@ def told(energy: Energy, tokens: int) -> dict[str, Any] | None:
     """
     if energy.joules is None:
         return None
-    rate = 1000 * energy.joules / tokens if tokens else None
-    return {"source": energy.source, "joules": energy.joules, "tokens": tokens, "joules_per_1000_tokens": rate}
+    return EnergyUse(energy.source, energy.joules, tokens, 1000 * energy.joules / tokens if tokens else None)

@@ -1,23 +1,23 @@
-"""What became of every mention, gold and predicted: counts and offsets, never text.
+"""Errors by kind: classifies every gold and every predicted mention; gives counts and offsets, never text.
 
-Each mention of gold and each predicted one is in exactly one finding, by the first of these that fits:
+Each gold and each predicted mention is in exactly one finding, of the first kind that fits:
 
 - ``correct``: the same fragments, label and concept.
 - ``concept``: the same fragments and label; another concept.
 - ``type``: the same fragments; another label.
-- ``split``: one of gold, and two or more predicted ones of its label that each lie for the most part in it.
-- ``merged``: one predicted, and two or more of gold of its label that each lie for the most part in it.
-- ``link``: one of each, of one label; the fragments that they share are the same to the character, but one of them has
-  a fragment that the other lacks: the pieces were found, what belongs together was not.
-- ``boundary``: one of each, of one label; they overlap.
-- ``boundary_type``: one of each, of two labels; they overlap.
-- ``missed`` of gold, ``spurious`` of predictions: nothing is left to pair it with.
+- ``split``: one gold mention, and two or more predicted ones of its label of which more than half lies in it.
+- ``merged``: one predicted mention, and two or more gold ones of its label of which more than half lies in it.
+- ``link``: one of each, of the same label; fragments that touch are equal, but one mention has a fragment that the other
+  lacks: the fragments are right, their combination is not.
+- ``boundary``: one of each, of the same label; they overlap.
+- ``boundary_type``: one of each, of different labels; they overlap.
+- ``missed`` (gold), ``spurious`` (predicted): nothing is left to pair it with.
 
-In ``split`` and ``merged``, of mentions that contain one another only the outermost count. Where several mentions could be
-paired, those that overlap most are, by characters in common over characters in all.
+In ``split`` and ``merged``, of mentions that contain one another only the outermost count. Where several pairs are possible,
+the one with the largest overlap is taken: shared characters divided by all characters of both.
 
-Source: kinds after Chinchor & Sundheim 1993, "MUC-5 Evaluation Metrics", https://aclanthology.org/M93-1007/, with those that
-mentions of several fragments need.
+Source: kinds after Chinchor & Sundheim 1993, "MUC-5 Evaluation Metrics", https://aclanthology.org/M93-1007/, with further ones
+for mentions of several fragments.
 """
 
 from __future__ import annotations
@@ -35,7 +35,7 @@ KINDS = ("correct", "concept", "type", "split", "merged", "link", "boundary", "b
 
 @dataclass(frozen=True)
 class Finding:
-    """What became of some mentions of one document.
+    """One error of a document, or one correct mention.
 
     Args:
         kind: one of `KINDS`.
@@ -49,11 +49,11 @@ class Finding:
 
 
 def findings(gold: Sequence[Mention], predicted: Sequence[Mention]) -> list[Finding]:
-    """What became of the mentions of one document, each of them in one finding.
+    """The findings of one document; every mention is in exactly one.
 
     Args:
-        gold: of the document.
-        predicted: of the same one.
+        gold: its gold mentions.
+        predicted: its predicted mentions.
     """
     left = _Left(gold, predicted)
     made = [
@@ -69,7 +69,7 @@ def findings(gold: Sequence[Mention], predicted: Sequence[Mention]) -> list[Find
 
 
 class _Left:
-    """The mentions that are in no finding yet."""
+    """Mentions that are in no finding yet."""
 
     def __init__(self, gold: Sequence[Mention], predicted: Sequence[Mention]) -> None:
         self.gold, self.predicted = dict(enumerate(gold)), dict(enumerate(predicted))
@@ -82,39 +82,39 @@ class _Left:
         return Finding(kind, tuple(gold), tuple(predicted))
 
     def same(self, kind: str, what: Callable[[Mention], Hashable]) -> list[Finding]:
-        """Pairs that agree in something."""
+        """Pairs for which `what` is equal."""
         waiting: defaultdict[Hashable, list[int]] = defaultdict(list)
         for i, mention in self.predicted.items():
             waiting[what(mention)].append(i)
         made = []
         for i, mention in list(self.gold.items()):
-            if found := waiting.get(what(mention)):
-                made.append(self.taken(kind, (i,), (found.pop(0),)))
+            if candidates := waiting.get(what(mention)):
+                made.append(self.taken(kind, (i,), (candidates.pop(0),)))
         return made
 
     def gathered(self) -> list[Finding]:
-        """Splits and merges, the largest first, so that a mention which could be of two goes to the greater."""
+        """Splits and merges, the largest first: a mention that fits two goes to the larger one."""
         groups = []
-        for kind, wholes, pieces in (("split", self.gold, self.predicted), ("merged", self.predicted, self.gold)):
-            for i, whole in wholes.items():
-                inside = [n for n, piece in pieces.items() if piece.label == whole.label and _mostly_in(piece, whole)]
+        for kind, containers, pieces in (("split", self.gold, self.predicted), ("merged", self.predicted, self.gold)):
+            for i, container in containers.items():
+                inside = [n for n, piece in pieces.items() if piece.label == container.label and _mostly_in(piece, container)]
                 groups.append((kind, i, inside))
         made = []
         for kind, i, inside in sorted(groups, key=lambda group: -len(group[2])):
-            wholes, pieces = (self.gold, self.predicted) if kind == "split" else (self.predicted, self.gold)
-            outer = _outermost({n: pieces[n] for n in inside if n in pieces}) if i in wholes else []
+            containers, pieces = (self.gold, self.predicted) if kind == "split" else (self.predicted, self.gold)
+            outer = _outermost({n: pieces[n] for n in inside if n in pieces}) if i in containers else []
             if len(outer) > 1:
                 made.append(self.taken(kind, *(((i,), outer) if kind == "split" else (outer, (i,)))))
         return made
 
     def paired(self) -> list[Finding]:
-        """Pairs that overlap, those of one label before the others."""
+        """Pairs that overlap, those of the same label first."""
         close = []
-        for i, one in self.gold.items():
-            for n, other in self.predicted.items():
-                if common := _common(one, other):
-                    share = common / (_size(one) + _size(other) - common)
-                    close.append((one.label != other.label, -share, i, n))
+        for i, gold in self.gold.items():
+            for n, predicted in self.predicted.items():
+                if common := _common(gold, predicted):
+                    share = common / (_size(gold) + _size(predicted) - common)
+                    close.append((gold.label != predicted.label, -share, i, n))
         made = []
         for apart, _, i, n in sorted(close):
             if i in self.gold and n in self.predicted:
@@ -127,35 +127,35 @@ def _size(mention: Mention) -> int:
     return sum(end - start for start, end in mention.fragments)
 
 
-def _common(one: Mention, other: Mention) -> int:
-    """Characters in common."""
-    if one.fragments[-1][1] <= other.fragments[0][0] or other.fragments[-1][1] <= one.fragments[0][0]:
+def _common(left: Mention, right: Mention) -> int:
+    """Number of shared characters."""
+    if left.fragments[-1][1] <= right.fragments[0][0] or right.fragments[-1][1] <= left.fragments[0][0]:
         return 0
-    return sum(max(0, min(b, d) - max(a, c)) for a, b in one.fragments for c, d in other.fragments)
+    return sum(max(0, min(b, d) - max(a, c)) for a, b in left.fragments for c, d in right.fragments)
 
 
-def _mostly_in(piece: Mention, whole: Mention) -> bool:
-    return 2 * _common(piece, whole) > _size(piece)
+def _mostly_in(piece: Mention, container: Mention) -> bool:
+    return 2 * _common(piece, container) > _size(piece)
 
 
 def _outermost(mentions: Mapping[int, Mention]) -> list[int]:
-    """Those that no other one holds; of equal ones the first."""
+    """Indices of the mentions that no other one contains; of equal ones the first."""
 
-    def held(n: int, m: int) -> bool:
-        one, other = mentions[n], mentions[m]
-        return _common(one, other) == _size(one) and (_size(one) < _size(other) or m < n)
+    def contained(n: int, m: int) -> bool:
+        inner, outer = mentions[n], mentions[m]
+        return _common(inner, outer) == _size(inner) and (_size(inner) < _size(outer) or m < n)
 
-    return [n for n in mentions if not any(held(n, m) for m in mentions if m != n)]
+    return [n for n in mentions if not any(contained(n, m) for m in mentions if m != n)]
 
 
-def _only_links(one: Mention, other: Mention) -> bool:
-    """Whether every fragment of one is a fragment of the other or touches none of it."""
-    return all(b <= c or d <= a for a, b in one.fragments for c, d in other.fragments if (a, b) != (c, d))
+def _only_links(left: Mention, right: Mention) -> bool:
+    """Whether every fragment of one mention equals a fragment of the other or overlaps none of it."""
+    return all(b <= c or d <= a for a, b in left.fragments for c, d in right.fragments if (a, b) != (c, d))
 
 
 @dataclass(frozen=True)
 class Compared:
-    """One document's gold and predicted mentions, and what became of them.
+    """One document's gold and predicted mentions, and its findings.
 
     Args:
         gold: the document, with text and gold mentions.
@@ -169,41 +169,41 @@ class Compared:
 
 
 def compare(gold: Sequence[Document], predicted: Sequence[Document]) -> list[Compared]:
-    """What became of the mentions of every document.
+    """The findings of every document.
 
     Args:
         gold: with text.
-        predicted: matched by id; a document that is missing predicts nothing.
+        predicted: matched by id; a missing document has no predictions.
     """
     answers = {document.id: document.mentions for document in predicted}
     return [Compared(d, given, tuple(findings(d.mentions, given))) for d in gold for given in [answers.get(d.id, ())]]
 
 
 def tabulate(compared: Sequence[Compared], sorter: Sorter) -> dict[str, Any]:
-    """Counts by kind, and the same for mentions of each sort.
+    """Counts by kind, overall and for each sort of mentions.
 
     Args:
         compared: from `compare`.
         sorter: fitted on the training documents.
 
     Returns:
-        ``gold`` and ``predicted``, counts by kind; and ``by``: ``length`` (in words), ``training`` (how often the same words
-        are a mention there), ``fragments``, ``abbreviation``, and ``negated`` where slots tell, each from group to the same two
-        counts. Of gold mentions the sort is gold's, of predicted ones their own.
+        ``gold`` and ``predicted``, counts by kind; and ``by``: ``length`` (in words), ``training`` (how often its words are a
+        mention in training), ``fragments``, ``abbreviation``, and ``negated`` where slots say so, each from group to the same
+        two counts. A predicted mention is sorted by itself, not by the gold mention that it is paired with.
     """
     total = _Sides()
     by: dict[str, dict[str, _Sides]] = {sort: {group: _Sides() for group in groups} for sort, groups in sorter.groups.items()}
-    for one in compared:
-        for finding in one.findings:
+    for document in compared:
+        for finding in document.findings:
             for side, mentions, indices in (
-                ("gold", one.gold.mentions, finding.gold),
-                ("predicted", one.predicted, finding.predicted),
+                ("gold", document.gold.mentions, finding.gold),
+                ("predicted", document.predicted, finding.predicted),
             ):
                 for i in indices:
                     total[side][finding.kind] += 1
-                    for sort, group in sorter(one.gold, mentions[i]).items():
+                    for sort, group in sorter(document.gold, mentions[i]).items():
                         by[sort][group][side][finding.kind] += 1
-    return total.told() | {"by": {sort: {name: sides.told() for name, sides in g.items()} for sort, g in by.items()}}
+    return total.as_json() | {"by": {sort: {name: sides.as_json() for name, sides in g.items()} for sort, g in by.items()}}
 
 
 class _Sides(dict[str, Counter[str]]):
@@ -212,23 +212,23 @@ class _Sides(dict[str, Counter[str]]):
     def __init__(self) -> None:
         super().__init__(gold=Counter(), predicted=Counter())
 
-    def told(self) -> dict[str, Any]:
-        """Kinds in their order, those that do not occur left out."""
+    def as_json(self) -> dict[str, Any]:
+        """Counts of the kinds that occur, in the order of `KINDS`."""
         return {side: {kind: counts[kind] for kind in KINDS if counts[kind]} for side, counts in self.items()}
 
 
 def records(compared: Sequence[Compared]) -> list[dict[str, Any]]:
-    """Every finding but the correct ones, as document ids and offsets: ``id``, ``kind``, ``gold`` and ``predicted``, each a
-    list of mentions with ``fragments``, ``label`` and ``concept`` where there is one.
+    """Every finding that is not correct, as JSON: ``id``, ``kind``, and lists ``gold`` and ``predicted`` of mentions with
+    ``fragments``, ``label`` and, if there is one, ``concept``.
     """
     return [
         {
-            "id": one.gold.id, "kind": finding.kind,
-            "gold": [_record(one.gold.mentions[i]) for i in finding.gold],
-            "predicted": [_record(one.predicted[i]) for i in finding.predicted],
+            "id": document.gold.id, "kind": finding.kind,
+            "gold": [_record(document.gold.mentions[i]) for i in finding.gold],
+            "predicted": [_record(document.predicted[i]) for i in finding.predicted],
         }
-        for one in compared
-        for finding in one.findings
+        for document in compared
+        for finding in document.findings
         if finding.kind != "correct"
     ]  # fmt: skip
 

@@ -1,8 +1,8 @@
-"""How far gold mentions come in a head that proposes before it accepts: counts by stage, never text.
+"""The funnel: how many gold mentions pass each stage of a head that proposes candidates; gives counts, never text.
 
-The stages are `STAGES`: the *fragments* of a mention are proposed; its *links*, which are all pairs of its fragments, are; the
-mention, by its exact fragments, is among the *candidates* that are judged; and it is *accepted*: predicted with its label,
-thresholds and all. The stage at which gold falls away is the part of the head that is worth work.
+The stages are `STAGES`: the *fragments* of a mention are proposed; its *links*, which are all pairs of its fragments, are
+proposed; the mention, with exactly its fragments, is among the *candidates*; and it is *accepted*: predicted with its label
+after thresholds. The stage that loses most gold is the part of the head to improve.
 """
 
 from __future__ import annotations
@@ -18,14 +18,14 @@ from bench.evaluation.mention_sorts import Sorter
 
 STAGES = ("fragments", "links", "candidates", "accepted")
 SORTS = ("fragments", "length", "training")
-"""The sorts of mentions that the counts are broken down by."""
+"""Sorts of mentions for which there are counts."""
 
 Link = tuple[Fragment, Fragment]
 
 
 @dataclass
 class _Reached:
-    """What was proposed of the gold mentions with the same fragments."""
+    """What was proposed for gold mentions with the same fragments."""
 
     fragments: set[Fragment] = field(default_factory=set)
     links: set[Link] = field(default_factory=set)
@@ -33,10 +33,10 @@ class _Reached:
 
 
 class Funnel:
-    """Follows the gold mentions of a split while it is predicted, window by window; of proposals only what is gold is kept.
+    """Follows the gold mentions of a split while it is predicted, window by window; proposals that are not gold are dropped.
 
-    A mention that reaches a stage counts as having passed those before, even where it took another way: two candidates'
-    fragments with nothing but white space between them are one fragment of the prediction.
+    A mention that reaches a stage counts as having passed the earlier ones. It may not have: fragments of a candidate with
+    only white space between them become one fragment of the prediction.
 
     Args:
         gold: the split, with text.
@@ -46,10 +46,10 @@ class Funnel:
         self._gold = {document.id: document for document in gold}
         self._reached = {d.id: {m.fragments: _Reached() for m in d.mentions} for d in gold}
         self.seen = False
-        """Whether any window told what was proposed; of a head without such stages none does."""
+        """Whether `see` was called; it is not for a head without proposals."""
 
     def see(self, window: Window, proposals: Proposals) -> None:
-        """Takes in what was proposed in a window."""
+        """Adds the proposals for a window."""
         self.seen = True
         gold = self._reached[window.document]
         text = self._gold[window.document].text
@@ -60,16 +60,16 @@ class Funnel:
             reached.links |= proposals.links.intersection(combinations(fragments, 2))
 
     def tabulate(self, predicted: Sequence[Document], sorter: Sorter) -> dict[str, Any]:
-        """Counts of gold by stage, and the same for mentions of each sort.
+        """Counts of gold by stage, overall and for each sort of mentions.
 
         Args:
-            predicted: what was accepted; matched by id.
+            predicted: the accepted predictions; matched by id.
             sorter: fitted on the training documents.
 
         Returns:
-            Each of `STAGES` to ``gold`` (how many there are) and ``reached``: fragments and links of each mention, then
-            mentions. Gold that differs in nothing but its concept counts once, as it can be predicted once. ``by``: each of
-            `SORTS` from group to the same.
+            Each of `STAGES` to ``gold`` (a number) and ``reached``. The first stage counts fragments, the second links, the
+            others mentions. Mentions that differ in their concept alone count once, since they can be predicted once. ``by``:
+            each of `SORTS` from group to the same.
         """
         accepted = {document.id: {mention.key for mention in document.mentions} for document in predicted}
         total = _counts()
@@ -85,7 +85,7 @@ class Funnel:
         return {**total, "by": by}
 
     def _way(self, document: str, fragments: tuple[Fragment, ...], accepted: bool) -> tuple[tuple[int, int], ...]:
-        """How many there are and how many are reached, of a mention at each stage."""
+        """For a mention, at each stage, the number in gold and the number reached."""
         reached = self._reached[document][fragments]
         built = accepted or reached.candidate
         pieces, pairs = len(fragments), len(fragments) * (len(fragments) - 1) // 2

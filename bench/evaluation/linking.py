@@ -1,4 +1,4 @@
-"""How well concepts are found: of gold mentions, and of predicted ones that stand in gold."""
+"""Accuracy of linked concepts: for gold mentions, and for predicted mentions that are right."""
 
 from __future__ import annotations
 
@@ -7,17 +7,18 @@ from dataclasses import dataclass
 
 from bench.api.data import Document, Mention
 from bench.data.concepts import ConceptDictionary, Linking, mention_words
+from bench.results.evidence import ConceptAccuracy
 
 RANKS = (1, 5, 20)
 
 
 @dataclass(frozen=True)
 class Seen:
-    """What the training mentions hold.
+    """Texts and concepts of the training mentions.
 
     Args:
         texts: of the training mentions, by their words in lower case.
-        concepts: that some training mention has.
+        concepts: of the training mentions.
     """
 
     texts: ConceptDictionary
@@ -25,27 +26,28 @@ class Seen:
 
     @classmethod
     def of(cls, train: Sequence[Document]) -> Seen:
-        """Of training documents."""
+        """Collects them from training documents."""
         concepts = {mention.concept for document in train for mention in document.mentions}
         return cls(ConceptDictionary().fit(train), frozenset(c for c in concepts if c is not None))
 
 
 def accuracies(
     gold: Sequence[Document], linking: Linking, seen: Seen, predicted: Sequence[Document] | None = None
-) -> dict[str, float | int | None]:
+) -> ConceptAccuracy:
     """Shares of mentions whose concept is found, over those that have one in gold.
 
     Args:
         gold: documents with text.
         linking: ranks concepts.
-        seen: what training holds.
-        predicted: their predictions; every gold mention counts where None, else those whose fragments and label were predicted.
+        seen: texts and concepts of training.
+        predicted: predictions; only gold mentions whose fragments and label were predicted count. None: all count.
 
     Returns:
-        ``mentions``, how many count; ``accuracy``, share whose concept comes first; the same of mentions whose words are those
-        of a training mention (``accuracy_seen``), of the others (``accuracy_unseen``), and of those whose concept no training
-        mention has (``accuracy_new``), with ``unseen`` and ``new``, how many those are; ``recall_at_1``, ``recall_at_5``,
-        ``recall_at_20``, share whose concept is among the first so many. None where nothing counts.
+        ``mentions``, the number that count; ``accuracy``, the share whose concept is ranked first; the same for mentions whose
+        words are those of a training mention (``accuracy_seen``), for the others (``accuracy_unseen``), and for those whose
+        concept is not in training (``accuracy_new``); ``unseen`` and ``new``, the numbers of these; ``recall_at_1``,
+        ``recall_at_5``, ``recall_at_20``, the share whose concept is among the first so many. Shares are None where no mention
+        counts.
     """
     known: list[bool] = []
     new: list[bool] = []
@@ -57,22 +59,22 @@ def accuracies(
             new.append(concept not in seen.concepts)
             places.append(ranked.index(concept) if concept in ranked else max(RANKS))
     first = [place == 0 for place in places]
-    return {
-        "mentions": len(places),
-        "unseen": known.count(False),
-        "new": sum(new),
-        "accuracy": _share(first),
-        "accuracy_seen": _share([right for right, one in zip(first, known, strict=True) if one]),
-        "accuracy_unseen": _share([right for right, one in zip(first, known, strict=True) if not one]),
-        "accuracy_new": _share([right for right, one in zip(first, new, strict=True) if one]),
+    return ConceptAccuracy(
+        mentions=len(places),
+        unseen=known.count(False),
+        new=sum(new),
+        accuracy=_share(first),
+        accuracy_seen=_share([right for right, one in zip(first, known, strict=True) if one]),
+        accuracy_unseen=_share([right for right, one in zip(first, known, strict=True) if not one]),
+        accuracy_new=_share([right for right, one in zip(first, new, strict=True) if one]),
         **{f"recall_at_{rank}": _share([place < rank for place in places]) for rank in RANKS},
-    }
+    )
 
 
 def _ranked(
     gold: Sequence[Document], linking: Linking, predicted: Sequence[Document] | None
 ) -> Iterator[tuple[Document, Mention, tuple[str, ...]]]:
-    """Gold mentions that count, with the concepts that are given to them, the best first."""
+    """Yields gold mentions that count, with their ranked concepts."""
     given = {document.id: document for document in predicted or ()}
     if predicted is None:
         linking.prepare(gold)

@@ -1,4 +1,4 @@
-"""Sorts of mentions, by which errors are broken down; what is kept of a mention's text is a number or a yes or no."""
+"""Sorts mentions into groups, for counts of errors by group; of a mention's text only numbers and yes or no are kept."""
 
 from __future__ import annotations
 
@@ -23,8 +23,8 @@ class Sorter:
     """Puts mentions into groups.
 
     Args:
-        seen: how often the words of each mention are a mention of the training documents.
-        negation: names of the slots that say whether a mention is negated; empty where nothing does.
+        seen: words of a mention to the number of training mentions with these words.
+        negation: names of the slots that say whether a mention is negated; empty where there is none.
     """
 
     seen: Mapping[Words, int]
@@ -57,7 +57,7 @@ class Sorter:
 
         Args:
             document: with its text.
-            mention: of it, in gold or predicted.
+            mention: of the document, gold or predicted.
         """
         words = mention_words(document.text, mention)
         made = {
@@ -73,8 +73,8 @@ class Sorter:
 
 
 def abbreviated(text: str, mention: Mention) -> bool:
-    """Whether a mention looks like an abbreviation: one piece of 2 to 8 signs, of whose letters two or more, and half or more,
-    are capitals. A rule of thumb; a short word in a heading of capitals passes for one.
+    """Whether a mention looks like an abbreviation: one fragment of 2 to 8 characters, with at least two letters, and at least
+    half of all letters, in upper case. A rule of thumb: it includes short words of a heading in upper case.
     """
     (start, end), *more = mention.fragments
     if more or not _SHORT.fullmatch(text, start, end):

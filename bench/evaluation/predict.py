@@ -25,13 +25,13 @@ PADDED_TOKENS = 2048
 
 @dataclass(frozen=True)
 class Predicted:
-    """What a pass over a split gave.
+    """The predictions of a split.
 
     Args:
         documents: one for each of the split's, in order, without text.
-        tokens: marked tokens read.
-        seconds: in the model, decoding included; without what `see` takes.
-        handed: the same with every mention that the head hands over, before thresholds and concepts.
+        tokens: marked tokens that the model read.
+        seconds: time for model and decoding, without that of `see`.
+        handed: the documents with every prediction of the head, before thresholds and concepts.
     """
 
     documents: tuple[Document, ...]
@@ -101,7 +101,7 @@ def _finite(annotation: Annotation) -> bool:
 
 
 def by_length(lengths: NDArray[np.int64], padded: int) -> list[list[int]]:
-    """All examples in batches of like length, each of at most `padded` padded tokens (one example always fits)."""
+    """All examples in batches of similar length, each of at most `padded` padded tokens (one example always fits)."""
     batches: list[list[int]] = []
     for index in np.argsort(lengths, kind="stable").tolist():
         longest = int(lengths[index])
@@ -115,7 +115,7 @@ def by_length(lengths: NDArray[np.int64], padded: int) -> list[list[int]]:
 def hidden_states(
     model: TaskModel, name: str, data: TaskData, indices: Sequence[int], split: str, device: Device, pad: int
 ) -> list[tuple[torch.Tensor, torch.Tensor]]:
-    """Hidden states (batch, seq, hidden) in fp32 with their masks (batch, seq), adapters attached, in evaluation mode."""
+    """Hidden states (batch, seq, hidden) in fp32 and masks (batch, seq), with adapters, in evaluation mode."""
     model.eval()
     encoded = data.splits[split]
     states = []

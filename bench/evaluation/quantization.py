@@ -1,8 +1,7 @@
-"""What quantizing does to a model's output: the relative error of its hidden states, beside that of rounding to nearest.
+"""Output error of a quantized model: the relative error of its hidden states, and that of rounding to nearest.
 
-Both models are compared on the same batches, in the same dtype and with the same adapters attached, so that nothing counts as
-error but the quantizing itself. Round to nearest at the same bits, group size and symmetry is the floor that a calibrated
-method must beat.
+Both models are compared on the same batches, in the same dtype and with the same adapters attached, so that the error comes
+from quantizing alone. Rounding to nearest at the same bits, group size and symmetry is the baseline for calibrated methods.
 """
 
 from __future__ import annotations
@@ -23,32 +22,32 @@ if TYPE_CHECKING:
 
 
 def relative_error(reference: States, other: States, batches: Iterable[Batch]) -> float:
-    """The relative error ‖other − reference‖ / ‖reference‖ over every position that the mask marks.
+    """The relative error ‖other − reference‖ / ‖reference‖ over all positions that the mask marks.
 
     Args:
-        reference: gives the unquantized model's hidden states, (batch, seq, hidden), for a batch.
+        reference: gives the unquantized model's hidden states (batch, seq, hidden) for a batch.
         other: the same for the quantized model.
-        batches: each holds ``attention_mask`` of (batch, seq) and whatever the two callables read.
+        batches: each holds ``attention_mask`` (batch, seq) and what the two callables read.
 
     Returns:
-        One number over all batches together; 0 is no error, 1 is as large as the states themselves.
+        One number over all batches; at 1 the error is as large as the states.
 
     Raises:
-        UsageError: no batch, or no position that is marked.
+        UsageError: there is no batch, or no marked position.
     """
     return relative_errors(reference, {"other": other}, batches)["other"]
 
 
 def relative_errors(reference: States, others: Mapping[str, States], batches: Iterable[Batch]) -> dict[str, float]:
-    """`relative_error` of several models at once, so that the reference computes each batch only once.
+    """`relative_error` of several models; the reference computes each batch only once.
 
     Args:
-        reference: as `relative_error`.
-        others: by name.
-        batches: as `relative_error`.
+        reference: as in `relative_error`.
+        others: name to a quantized model.
+        batches: as in `relative_error`.
 
     Raises:
-        UsageError: no batch, or no position that is marked.
+        UsageError: there is no batch, or no marked position.
     """
     import torch
 
@@ -66,12 +65,12 @@ def relative_errors(reference: States, others: Mapping[str, States], batches: It
 
 
 def floor_backbone(source: Path, quantizer: Quantizer, dtype: torch.dtype, device: str) -> nn.Module | None:
-    """The backbone rounded to nearest at a quantizer's bits, group size and symmetry; None where it does not quantize.
+    """The backbone rounded to nearest at a quantizer's bits, group size and symmetry; None above 8 bits.
 
     Args:
-        source: folder of the pristine base model.
-        quantizer: whose nominal bits, group size and symmetry are taken.
-        dtype: of the weights; the run's, so that both are measured in the same one.
+        source: folder of the unquantized base model.
+        quantizer: gives nominal bits, group size and symmetry.
+        dtype: of the weights; that of the run, so that both models are compared in the same one.
         device: ``cpu`` or ``cuda``.
     """
     if quantizer.bits > 8:

@@ -1,4 +1,4 @@
-"""Any system's files against gold files, by a task's official rules; no model and no torch."""
+"""Scores the files of any system against gold files, by a task's official rules, without a model or torch."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ from bench.errors import UsageError, unknown
 from bench.registry import TASK_FILE, Registry
 
 FORMATS = ("iob", "brat")
-"""Formats of mentions whose files are scored without a task: whatever types they hold."""
+"""Formats of mentions whose files can be scored without a task, with any types."""
 
 
 def score_files(name: str, gold: Path, pred: Path, registry: Registry, tolerate: Sequence[str] = ()) -> Mapping[str, Any]:
@@ -21,13 +21,13 @@ def score_files(name: str, gold: Path, pred: Path, registry: Registry, tolerate:
     Args:
         name: of a task, a task's ``.toml``, or one of `FORMATS`.
         gold: file or folder, in the official format.
-        pred: the same of the system.
+        pred: the system's file or folder, in the same format.
         registry: the plugins.
         tolerate: kinds of faulty lines that are left out of gold.
 
     Raises:
         DataError: a file cannot be read.
-        UsageError: no such task, file or folder, or a scorer that leaves no line out.
+        UsageError: there is no such task, file or folder, or the task's scorer cannot leave out lines.
     """
     task = scorer(name, registry).tolerating(tolerate)
     if tolerate and task.file is None:
@@ -39,10 +39,10 @@ def score_files(name: str, gold: Path, pred: Path, registry: Registry, tolerate:
 
 
 def scorer(name: str, registry: Registry) -> Task:
-    """The task of a name, or what scores the files of a format.
+    """The task of a name; for a format, a task that scores its files.
 
     Raises:
-        UsageError: neither a task nor a format, with the nearest of both.
+        UsageError: the name is neither a task nor a format; names the nearest of both.
     """
     known = [entry.name for entry in registry.entries("tasks")]
     if name in FORMATS and name not in known:
@@ -58,7 +58,7 @@ def scorer(name: str, registry: Registry) -> Task:
 
 
 def _of_format(name: str, registry: Registry) -> Task:
-    """A task of mentions in a format, without a corpus: one that a file describes is all that scoring needs."""
+    """A task of mentions in a format, without a corpus, made from a temporary task file."""
     with tempfile.TemporaryDirectory(prefix="bench-score-") as folder:
         path = Path(folder) / f"{name}{TASK_FILE}"
         path.write_text(f'kind = "mentions"\nformat = "{name}"\nfolder = "."\n', encoding="utf-8")

@@ -10,6 +10,9 @@ import warnings
 from collections.abc import Callable, Mapping, Sequence
 from typing import TYPE_CHECKING, Any
 
+from bench.naming import flatten
+from bench.results.scores import INTERVAL, FlatScores, Interval, Score
+
 if TYPE_CHECKING:
     import numpy as np
     from numpy.typing import NDArray
@@ -27,51 +30,42 @@ def with_intervals(
     resamples: int = RESAMPLES,
     seed: int = 0,
     names: Sequence[str] = ("f1",),
-) -> dict[str, Any]:
-    """Scores of the summed rows, with ``ci95`` beside every score of the given names.
+) -> FlatScores:
+    """Scores of the summed rows by their dotted names, with the interval of every score of the given names.
 
     Every score is taken on the same resampled documents, so differences between them are paired. The interval is None where
     it cannot be had: fewer than two documents, a score that is not a number, or one that is 0 in every resample, as when
-    there is nothing of its kind to find. A mapping that holds several of the names gets ``ci95`` for the first and
-    ``<name>_ci95`` for the others.
+    there is nothing of its kind to find.
 
     Args:
         rows: additive statistics of each document, as `bench.api.Task.statistics` gives them.
         summarise: scores from sums; sums may be arrays of shape (resamples,), and so are the scores then.
         resamples: bootstrap samples of documents.
         seed: of the resampling; same seed, same intervals.
-        names: of the scores that get an interval.
+        names: of the scores that get an interval, each the last of a dotted name.
     """
-    point = summarise({key: float(sum(row.get(key, 0.0) for row in rows)) for key in _keys(rows)})
-    found = _find(point, names)
-    spread = _intervals(rows, summarise, found, resamples, seed) if len(rows) > 1 and found else {}
-    return _beside(point, names, spread)
-
-
-Path = tuple[str, ...]
+    point = flatten(summarise({key: float(sum(row.get(key, 0.0) for row in rows)) for key in _keys(rows)}))
+    wanted = [name for name in point if name.rpartition(".")[2] in names]
+    spread = _intervals(rows, summarise, wanted, resamples, seed) if len(rows) > 1 and wanted else {}
+    scores: dict[str, Score] = {}
+    for name, value in point.items():
+        scores[name] = value.item() if hasattr(value, "item") else value
+        if name in wanted:
+            scores[name + INTERVAL] = spread.get(name)
+    return scores
 
 
 def _keys(rows: Sequence[Mapping[str, float]]) -> list[str]:
     return list(dict.fromkeys(key for row in rows for key in row))
 
 
-def _find(scores: Mapping[str, Any], names: Sequence[str], prefix: Path = ()) -> list[Path]:
-    found: list[Path] = []
-    for key, value in scores.items():
-        if isinstance(value, Mapping):
-            found += _find(value, names, (*prefix, key))
-        elif key in names:
-            found.append((*prefix, key))
-    return found
-
-
 def _intervals(
     rows: Sequence[Mapping[str, float]],
     summarise: Callable[[Mapping[str, Any]], dict[str, Any]],
-    paths: Sequence[Path],
+    names: Sequence[str],
     resamples: int,
     seed: int,
-) -> dict[Path, tuple[float, float]]:
+) -> dict[str, Interval]:
     import numpy as np
     from scipy import stats
 
@@ -79,15 +73,15 @@ def _intervals(
     table = np.array([[row.get(key, 0.0) for key in keys] for row in rows], dtype=np.float64)
 
     def statistic(drawn: NDArray[np.int64], axis: int = -1) -> Array:
-        """Scores (paths, resamples) of drawn documents (resamples, documents)."""
+        """Scores (names, resamples) of drawn documents (resamples, documents)."""
         drawn = np.atleast_2d(np.moveaxis(drawn, axis, -1))
         # How often each document was drawn, times its row, is the sum over the sample.
         offsets = np.arange(len(drawn))[:, None] * count
         times = np.bincount((drawn + offsets).ravel(), minlength=len(drawn) * count).reshape(len(drawn), count)
         sums = times.astype(np.float64) @ table
         with np.errstate(all="ignore"):
-            scores = summarise({key: sums[:, i] for i, key in enumerate(keys)})
-        return np.stack([np.broadcast_to(np.asarray(_at(scores, path), dtype=np.float64), len(drawn)) for path in paths])
+            scores = flatten(summarise({key: sums[:, i] for i, key in enumerate(keys)}))
+        return np.stack([np.broadcast_to(np.asarray(scores[name], dtype=np.float64), len(drawn)) for name in names])
 
     with warnings.catch_warnings():
         warnings.simplefilter("ignore")
@@ -104,7 +98,7 @@ def _intervals(
     samples = result.bootstrap_distribution
     usable = np.isfinite(samples).all(axis=-1) & samples.any(axis=-1)
     low, high = result.confidence_interval
-    return {path: (float(low[i]), float(high[i])) for i, path in enumerate(paths) if usable[i]}
+    return {name: (float(low[i]), float(high[i])) for i, name in enumerate(names) if usable[i]}
 
 
 def _generator(seed: int) -> dict[str, Any]:
@@ -116,26 +110,3 @@ def _generator(seed: int) -> dict[str, Any]:
     # scipy 1.15 renamed the argument.
     name = "rng" if "rng" in inspect.signature(stats.bootstrap).parameters else "random_state"
     return {name: np.random.default_rng(seed)}
-
-
-def _at(scores: Mapping[str, Any], path: Path) -> Any:
-    for part in path:
-        scores = scores[part]
-    return scores
-
-
-def _beside(
-    scores: Mapping[str, Any], names: Sequence[str], spread: Mapping[Path, tuple[float, float]], prefix: Path = ()
-) -> dict[str, Any]:
-    """The scores again, as plain numbers, with an interval after each score of the names."""
-    done: dict[str, Any] = {}
-    first = next((name for name in names if name in scores), None)
-    for key, value in scores.items():
-        if isinstance(value, Mapping):
-            done[key] = _beside(value, names, spread, (*prefix, key))
-            continue
-        done[key] = value.item() if hasattr(value, "item") else value
-        if key in names:
-            interval = spread.get((*prefix, key))
-            done["ci95" if key == first else f"{key}_ci95"] = None if interval is None else list(interval)
-    return done

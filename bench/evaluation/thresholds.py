@@ -1,13 +1,15 @@
-"""From which probability on a prediction is accepted: chosen on dev, by label, apart for discontiguous mentions.
+"""Thresholds on the probability of predictions, chosen on dev for each label, and separately for discontiguous mentions.
 
-F1 = 2·TP / (predicted + gold) over all groups together is highest where every group takes the threshold that maximises
-TP − F1/2 · predicted, with the F1 that results: groups are independent of one another given F1, and a few rounds find it. With
-probabilities that say what they mean every threshold would be F1/2. Discontiguous mentions are few: the F1 of all would give
-them up for a handful of false ones, and where hardly any are found their own F1 would take nine false ones for each that is
-right. They have the threshold of their own F1 as far as that costs the F1 of all no more than `COST`. Relations are held to the
-F1 of relations. Classes have a module of their own, `bench.evaluation.class_thresholds`.
+F1 = 2·TP / (predicted + gold) over all groups is highest where every group has the threshold that maximises
+TP − F1/2 · predicted, with the F1 that results. Given F1, groups are independent, and a few rounds find it. With calibrated
+probabilities every threshold would be F1/2.
 
-A threshold moves away from one half only as far as is worth one standard error of what it gains; dev splits are small.
+Discontiguous mentions are few. The F1 of all mentions would reject them for the sake of a few false ones; and where hardly any
+are right, their own F1 would accept nine false ones for each right one. They therefore get the threshold of their own F1, or
+one nearer to that of all where it would lower the F1 of all by more than `COST`. Relations use the F1 of relations. Classes:
+`bench.evaluation.class_thresholds`.
+
+Dev splits are small: a threshold moves away from one half only as far as the gain exceeds one standard error.
 
 Source: Lipton, Elkan & Narayanaswamy 2014, "Thresholding Classifiers to Maximize F1 Score", arXiv 1402.1892; the rounds are
 Dinkelbach's, 1967, for fractional programs; one standard error as in Breiman et al. 1984, Classification and Regression Trees.
@@ -30,22 +32,22 @@ HALF = 0.5
 GRID: NDArray[np.float64] = np.round(np.arange(0.05, 0.96, 0.01), 2)
 _AT_HALF = int(np.argmin(np.abs(GRID - HALF)))
 FEWEST = 20
-"""Gold annotations on dev from which a group has a threshold of its own; smaller groups share those of their kind, or one."""
+"""Fewest gold annotations on dev for a group to have its own threshold; smaller groups share one."""
 ROUNDS = 20
 COST = 0.005
-"""The most that accepting discontiguous mentions by their own F1 may take from the F1 of all, on dev."""
+"""Most by which the threshold of discontiguous mentions may lower the F1 of all mentions on dev."""
 
 Kind = Literal["mention", "relation"]
 
 
 @dataclass(frozen=True, order=True)
 class Group:
-    """Predictions that share a threshold where there are enough of them.
+    """A group of predictions with its own threshold, if there are enough of them.
 
     Args:
         label: of the mentions or relations.
         several: whether they are mentions of several fragments.
-        kind: what they are.
+        kind: mentions or relations.
     """
 
     label: str
@@ -53,13 +55,13 @@ class Group:
     kind: Kind = "mention"
 
     @classmethod
-    def of(cls, one: Mention | Relation) -> Group:
-        """The group of a prediction."""
-        return cls(one.label, one.discontiguous) if isinstance(one, Mention) else cls(one.label, kind="relation")
+    def of(cls, item: Mention | Relation) -> Group:
+        """The group of a gold annotation or a prediction."""
+        return cls(item.label, item.discontiguous) if isinstance(item, Mention) else cls(item.label, kind="relation")
 
     @classmethod
     def named(cls, name: str) -> Group:
-        """The group of a name that ``str`` gave."""
+        """The group of a name, as ``str(group)`` gives it."""
         if name.startswith("relation "):
             return cls(name.removeprefix("relation "), kind="relation")
         label = name.removeprefix("mention ")
@@ -78,36 +80,36 @@ class Group:
 
 @dataclass(frozen=True)
 class Thresholds:
-    """The least probability of what is accepted.
+    """The least probabilities at which predictions are accepted.
 
     Args:
-        groups: of mentions and relations that the dev split has; 0.5 for any other.
-        classes: class of a document to its threshold: its odds are weighed by (1 − t)/t before the likeliest is chosen, so that
-            of two classes it is chosen from t on. 0.5 for any other; what the head chose stands where there is none.
+        groups: group of mentions or relations of the dev split to its threshold; 0.5 for any other group.
+        classes: class to its threshold t, 0.5 for any other class. The odds of a class are multiplied by (1 − t)/t before the
+            likeliest class is chosen, so that one of two classes is chosen from t on. Where empty, the head's choice is kept.
     """
 
     groups: Mapping[Group, float] = field(default_factory=dict)
     classes: Mapping[str, float] = field(default_factory=dict)
 
     def accept(self, documents: Sequence[Document]) -> tuple[Document, ...]:
-        """The documents with what is accepted.
+        """The documents with accepted predictions alone.
 
-        Mentions and relations without a probability always are; relations of mentions that are left out never.
+        Mentions and relations without a probability are accepted; relations of rejected mentions are not.
         """
-        held = [self.mentions_of(d) for d in documents]
+        kept = [self.mentions_of(d) for d in documents]
         return tuple(
-            replace(d, relations=tuple(r for r in d.relations if self._accepts(r)), judgements=self._chosen(d)) for d in held
+            replace(d, relations=tuple(r for r in d.relations if self._accepts(r)), judgements=self._chosen(d)) for d in kept
         )
 
     def mentions_of(self, document: Document) -> Document:
-        """The document with the mentions that are accepted, and without relations of the others."""
+        """The document without rejected mentions and their relations."""
         kept = tuple(m for m in document.mentions if self._accepts(m))
         out = {m.key for m in document.mentions}.difference(m.key for m in kept)
         relations = tuple(r for r in document.relations if out.isdisjoint((r.source, r.target)))
         return replace(document, mentions=kept, relations=relations)
 
-    def _accepts(self, one: Mention | Relation) -> bool:
-        return one.confidence is None or one.confidence >= self.groups.get(Group.of(one), HALF)
+    def _accepts(self, prediction: Mention | Relation) -> bool:
+        return prediction.confidence is None or prediction.confidence >= self.groups.get(Group.of(prediction), HALF)
 
     def _chosen(self, document: Document) -> tuple[Judgement, ...]:
         said = document.judgements
@@ -124,14 +126,14 @@ class Thresholds:
 
     @classmethod
     def from_json(cls, record: Mapping[str, float]) -> Thresholds:
-        """What `as_json` gave."""
+        """The thresholds in a record that `as_json` gave."""
         classes = {name.removeprefix("class "): value for name, value in record.items() if name.startswith("class ")}
         groups = {Group.named(name): value for name, value in record.items() if not name.startswith("class ")}
         return cls(groups, classes)
 
 
 def odds(threshold: float) -> float:
-    """What the odds of a class are weighed by; 1 at one half."""
+    """The factor (1 − t)/t for the odds of a class with threshold t; 1 at one half."""
     return (1 - threshold) / threshold
 
 
@@ -140,7 +142,7 @@ def choose(gold: Sequence[Document], predicted: Sequence[Document]) -> Threshold
 
     Args:
         gold: documents of dev.
-        predicted: the same documents in the same order, with all that a head hands over and its probability.
+        predicted: the same documents in the same order, with all predictions of the head and their probabilities.
     """
     chosen: dict[Group, float] = {}
     for kind in ("mention", "relation"):
@@ -150,15 +152,15 @@ def choose(gold: Sequence[Document], predicted: Sequence[Document]) -> Threshold
 
 
 def _of_kind(kind: Kind, gold: Sequence[Document], predicted: Sequence[Document]) -> dict[Group, float]:
-    """The thresholds of mentions, or of relations; none of what a head is given, or never predicts."""
+    """The thresholds of mentions, or of relations; empty where the head predicts none."""
     sure: dict[Group, list[float]] = defaultdict(list)
     right: dict[Group, list[bool]] = defaultdict(list)
     wanted: dict[Group, int] = defaultdict(int)
-    for one, other in zip(gold, predicted, strict=True):
-        keys = _items(kind, one)
+    for document, answer in zip(gold, predicted, strict=True):
+        keys = _items(kind, document)
         for item in keys.values():
             wanted[Group.of(item)] += 1
-        for key, item in _items(kind, other).items():
+        for key, item in _items(kind, answer).items():
             if item.confidence is not None:
                 sure[Group.of(item)].append(item.confidence)
                 right[Group.of(item)].append(key in keys)
@@ -181,7 +183,7 @@ def _of_kind(kind: Kind, gold: Sequence[Document], predicted: Sequence[Document]
 
 
 def _items(kind: Kind, document: Document) -> Mapping[Hashable, Mention | Relation]:
-    """Mentions or relations by what they are compared by."""
+    """Mentions or relations by the key under which they are compared."""
     return {m.key: m for m in document.mentions} if kind == "mention" else {r: r for r in document.relations}
 
 
@@ -199,7 +201,7 @@ class _Pool:
 
 
 def _pools(known: Iterable[Group], wanted: Mapping[Group, int]) -> Iterator[_Pool]:
-    """Large groups alone, small ones with the small ones of their shape, or all small ones together."""
+    """Large groups alone; small ones together, separately for discontiguous ones if there are enough of either."""
     groups = sorted(known)
     rest: list[Group] = []
     for several in (False, True):
@@ -224,7 +226,7 @@ def _counts(sure: Sequence[float], right: Sequence[bool]) -> _Counts:
 
 
 def _best(counts: Sequence[_Counts], gold: int) -> list[int]:
-    """The index of each pool's threshold at which the F1 of all pools together is highest."""
+    """For each pool the index of its threshold, where the F1 of all pools together is highest."""
     best, kept, chosen = -1.0, [_AT_HALF] * len(counts), [_AT_HALF] * len(counts)
     for _ in range(ROUNDS):
         now = _f1(counts, chosen, gold)
@@ -236,19 +238,19 @@ def _best(counts: Sequence[_Counts], gold: int) -> list[int]:
 
 
 def _f1(counts: Sequence[_Counts], chosen: Sequence[int], gold: int) -> float:
-    """F1 of all pools together, each at the index of its threshold."""
+    """F1 of all pools together, given the index of each one's threshold."""
     hits = sum(int(tp[at]) for at, (tp, _) in zip(chosen, counts, strict=True))
     made = sum(int(n[at]) for at, (_, n) in zip(chosen, counts, strict=True))
     return 2 * hits / (made + gold) if made + gold else 0.0
 
 
 def _near_half(tp: NDArray[np.int64], n: NDArray[np.int64], price: float) -> int:
-    """Index of the threshold from one half towards the best that is within one standard error of the best.
+    """Index of the threshold nearest to one half whose value is within one standard error of the best.
 
     Args:
         tp: true positives at each threshold.
-        n: predictions at each.
-        price: what a prediction costs in true positives.
+        n: predictions at each threshold.
+        price: cost of a prediction, in true positives.
     """
     worth = tp - price * n
     best = int(np.argmax(worth))

@@ -240,6 +240,10 @@ class BioModule(HeadModule, Module):
         logits = self._logits(hidden, batch)
         return F.cross_entropy(logits.flatten(0, 1), batch["tags"].flatten(), ignore_index=IGNORE, reduction="sum")
 
+    def choices(self, hidden: Tensor, batch: Mapping[str, Tensor]) -> Tensor:
+        """(words, tags), the words of all windows together."""
+        return self._logits(hidden, batch)[batch["tags"] != IGNORE]
+
     def predict(self, hidden: Tensor, batch: Mapping[str, Tensor]) -> list[list[tuple[int, int, int, float]]]:
         """Every mention of each window from `floor` on; see `Tagged`."""
         words = batch["word_mask"].bool()

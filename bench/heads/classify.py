@@ -145,6 +145,11 @@ class ClassifyModule(HeadModule, Module):
         with torch.autocast(hidden.device.type, enabled=False):
             return F.cross_entropy(self._logits(hidden, batch), batch["class"], ignore_index=IGNORE, reduction="sum")
 
+    def choices(self, hidden: Tensor, batch: Mapping[str, Tensor]) -> Tensor:
+        """(windows with a class, classes)."""
+        with torch.autocast(hidden.device.type, enabled=False):
+            return self._logits(hidden, batch)[batch["class"] != IGNORE]
+
     def predict(self, hidden: Tensor, batch: Mapping[str, Tensor]) -> list[list[float]]:
         """Probability of each class, for each window."""
         with torch.no_grad(), torch.autocast(hidden.device.type, enabled=False):

@@ -28,7 +28,7 @@ from bench.api.head import Encoding, Gold, Head, HeadModule, Window
 from bench.api.part import Requirement
 from bench.errors import DataError
 from bench.heads.lazy import F, Module, nn, torch
-from bench.heads.tensors import log_odds, pick, probabilities
+from bench.heads.tensors import gather_rows, log_odds, probabilities
 
 if TYPE_CHECKING:
     import numpy as np
@@ -372,11 +372,11 @@ class RelationModule(HeadModule, Module):
         """
         with torch.autocast(hidden.device.type, enabled=False):
             tokens = self.norm(self.project(hidden.float()))
-            first, last = (pick(tokens, batch[name]) for name in ("first", "last"))
+            first, last = (gather_rows(tokens, batch[name]) for name in ("first", "last"))
             sums = F.pad(((first + last) / 2 * batch["word_mask"].bool()[..., None]).cumsum(1), (0, 0, 1, 0))
             begin, stop = batch["places"].unbind(-1)
             kinds = self.kinds(batch["mentions"][..., 0].clamp(min=0))
-            mentions = F.gelu(self.start(pick(first, begin)) + self.end(pick(last, stop)) + kinds)
+            mentions = F.gelu(self.start(gather_rows(first, begin)) + self.end(gather_rows(last, stop)) + kinds)
 
             window, source, target = batch["pairs"].unbind(-1)
             one, other = _at(mentions, window, source), _at(mentions, window, target)

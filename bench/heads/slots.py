@@ -25,7 +25,7 @@ from bench.api.head import Encoding, HeadModule, Proposals, Window
 from bench.heads.lazy import F, Module, nn, torch
 from bench.heads.mentions import Parts, Rates, characters_of
 from bench.heads.span import SIZE, Found, Judged, SpanClassificationHead, SpanModule, rows_of
-from bench.heads.tensors import NEVER, pick
+from bench.heads.tensors import NEVER, gather_rows
 
 if TYPE_CHECKING:
     from torch import Tensor
@@ -248,7 +248,7 @@ class SlotModule(Module):
             judged: candidates of the span head.
         """
         tokens = self.norm(self.project(hidden.float()))
-        seen = (pick(tokens, batch["first"]) + pick(tokens, batch["last"])) / 2
+        seen = (gather_rows(tokens, batch["first"]) + gather_rows(tokens, batch["last"])) / 2
         rows, words, _ = seen.shape
         depth = SIZE // HEADS
         query = self.query(F.gelu(judged.mixed)).view(rows, -1, HEADS, depth).transpose(1, 2)

@@ -25,7 +25,7 @@ from bench.api.part import Requirement
 from bench.errors import DataError
 from bench.heads.lazy import F, Module, nn, torch
 from bench.heads.mentions import Parts, Rates, Span, characters_of, cliques, measure, mention_graph, words_of
-from bench.heads.tensors import NEVER, dropout, entropy, highest, item_at, log_odds, padded, pick, probabilities
+from bench.heads.tensors import NEVER, dropout, entropy, gather_rows, highest, item_at, log_odds, padded, probabilities
 
 if TYPE_CHECKING:
     from torch import Tensor
@@ -411,8 +411,8 @@ class SpanModule(HeadModule, Module):
         real = chosen >= 0
         there = chosen.clamp(min=0)
         count = real.sum(-1).clamp(min=1)
-        states = pick(parts.states, there.flatten(1)).view(*there.shape, SIZE) * real[..., None]
-        first, last = pick(parts.first, there.flatten(1)), pick(parts.last, there.flatten(1))
+        states = gather_rows(parts.states, there.flatten(1)).view(*there.shape, SIZE) * real[..., None]
+        first, last = gather_rows(parts.first, there.flatten(1)), gather_rows(parts.last, there.flatten(1))
         first, last = first.view_as(there), last.view_as(there)
         tail = item_at(states, count - 1)
         begin, stop = first[..., 0], item_at(last[..., None], count - 1)[..., 0]
@@ -455,7 +455,7 @@ class _Words:
     def __init__(self, head: SpanModule, hidden: Tensor, batch: Mapping[str, Tensor]) -> None:
         self.batch = batch
         tokens = head.in_context(hidden, batch)
-        first, last = pick(tokens, batch["first"]), pick(tokens, batch["last"])
+        first, last = gather_rows(tokens, batch["first"]), gather_rows(tokens, batch["last"])
         words = batch["word_mask"].bool()
         count = words.shape[1]
         width = head.width
@@ -471,7 +471,7 @@ class _Words:
 
     def between(self, first: Tensor, last: Tensor) -> Tensor:
         """Summed features of words first to last, inclusive; (B, N) each gives (B, N, D)."""
-        return pick(self.sums, last + 1) - pick(self.sums, first)
+        return gather_rows(self.sums, last + 1) - gather_rows(self.sums, first)
 
 
 class _Parts:
@@ -479,13 +479,15 @@ class _Parts:
 
     def __init__(self, head: SpanModule, seen: _Words, place: Tensor, real: Tensor) -> None:
         self.place, self.real = place, real
-        self.states = pick(seen.spans, place)
+        self.states = gather_rows(seen.spans, place)
         self.first = place // head.width
         self.last = (self.first + place % head.width).clamp(max=seen.sums.shape[1] - 2)
         apart = self.first[:, None, :] - self.last[:, :, None] - 1
         self.linkable = (apart >= 0) & real[:, :, None] & real[:, None, :]
         sums = head.between(seen.sums)
-        gap = (pick(sums, self.first)[:, None] - pick(sums, self.last + 1)[:, :, None]) / apart.clamp(min=1)[..., None]
+        gap = (gather_rows(sums, self.first)[:, None] - gather_rows(sums, self.last + 1)[:, :, None]) / apart.clamp(min=1)[
+            ..., None
+        ]
         gap = gap * (apart > 0)[..., None]
         bucket = head.distances(apart.clamp(0, _FARTHEST).add(1).float().log2().mul(2).long().clamp(max=_BUCKETS - 1))
         left, right = head.left(self.states)[:, :, None], head.right(self.states)[:, None]

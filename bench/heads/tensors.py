@@ -15,7 +15,7 @@ NEVER = -1e4
 """A logit that nothing outweighs."""
 
 
-def pick(source: Tensor, index: Tensor) -> Tensor:
+def gather_rows(source: Tensor, index: Tensor) -> Tensor:
     """Rows of `source` (B, N, …) at `index` (B, M)."""
     if source.dim() == 2:
         return source.gather(1, index)

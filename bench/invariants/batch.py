@@ -6,11 +6,10 @@ It decides only how an update is cut; the loss is normalised over the whole upda
 from __future__ import annotations
 
 from collections.abc import Callable
-from dataclasses import asdict, dataclass, field
 from pathlib import Path
-from typing import Any
 
 from bench.errors import InvariantError
+from bench.results.invariants import BatchReport
 
 TARGET = 0.85
 """Share of the limit that the peak may reach."""
@@ -18,33 +17,6 @@ AIM = 0.80
 """Share that the search aims at: what is measured later varies by a few hundredths."""
 PROBES = 8
 """At most."""
-
-
-@dataclass
-class BatchReport:
-    """What the search found.
-
-    Args:
-        micro_batch: padded tokens of a micro-batch at most.
-        limit: bytes.
-        peak: bytes the process is expected to reach at that micro-batch; None where nothing was probed.
-        binds: what decided: ``memory``, ``update``, or ``user``.
-        longest: tokens of the longest example.
-        probes: padded tokens tried and the peak each gave (None: out of memory).
-        waived: whether ``--waive batch`` was given.
-    """
-
-    micro_batch: int
-    limit: int
-    peak: int | None
-    binds: str
-    longest: int
-    probes: list[tuple[int, int | None]] = field(default_factory=list)
-    waived: bool = False
-
-    def as_json(self) -> dict[str, Any]:
-        """JSON-able."""
-        return asdict(self)
 
 
 def search(probe: Callable[[int], int | None], longest: int, update: int, limit: int) -> BatchReport:
@@ -118,24 +90,24 @@ def _next(tried: dict[int, int | None], low: int, limit: int) -> int:
     return max(low + 1, int(n1 + (AIM * limit - p1) / slope))
 
 
-def cpu_limit(wanted: int | None, resident: int, beside: int = 0) -> int:
+def cpu_limit(wanted: int | None, resident: int, others: int = 0) -> int:
     """The least of the cgroup's limit, the memory available, and `--memory-limit`, in bytes.
 
     Args:
         wanted: `--memory-limit`.
         resident: bytes this process holds already; they count as available to it.
-        beside: bytes that other processes of the run hold; what is available leaves them out already.
+        others: bytes that other processes of the run hold; what is available leaves them out already.
     """
     import psutil
 
     limits = [int(psutil.virtual_memory().available) + resident]
     for path in (Path("/sys/fs/cgroup/memory.max"), Path("/sys/fs/cgroup/memory/memory.limit_in_bytes")):
         try:
-            limits.append(int(path.read_text().strip()) - beside)
+            limits.append(int(path.read_text().strip()) - others)
         except (OSError, ValueError):  # not there, or "max"
             continue
     if wanted is not None:
-        limits.append(wanted - beside)
+        limits.append(wanted - others)
     return min(limits)
 
 

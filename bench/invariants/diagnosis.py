@@ -4,10 +4,11 @@ from __future__ import annotations
 
 import math
 from collections.abc import Callable, Mapping
-from dataclasses import asdict, dataclass, field
-from typing import Any, Protocol
+from typing import Protocol
 
 from torch import Tensor, nn
+
+from bench.results.invariants import SmokeReport
 
 HALF = 0.5
 """What a task's loss must fall to, of what it was."""
@@ -32,41 +33,6 @@ class Learner(Protocol):
 
     def load_state(self, tensors: Mapping[str, Tensor]) -> None:
         """Puts them back."""
-
-
-@dataclass
-class SmokeReport:
-    """What the gate saw.
-
-    Args:
-        passed: whether every task learned and every tensor moved.
-        waived: whether the user named it with ``--waive smoke``.
-        loss: task to the mean loss over its examples before and after.
-        curve: task to the loss of each update.
-        dead: task to the trainable tensors without a gradient or an update.
-        gradients: task to gradient norm by component after two updates and one evaluation.
-        frozen: parameters that do not train, by what holds them.
-        examples: task to the number of examples used.
-        unlabelled: task to the share of its training examples without a label.
-        lr: learning rate used.
-        trials: of a run that did not pass, other rates with the worst ratio of a task's loss after to its loss before.
-    """
-
-    passed: bool = False
-    waived: bool = False
-    loss: dict[str, tuple[float, float]] = field(default_factory=dict)
-    curve: dict[str, list[float]] = field(default_factory=dict)
-    dead: dict[str, list[str]] = field(default_factory=dict)
-    gradients: dict[str, dict[str, float]] = field(default_factory=dict)
-    frozen: dict[str, int] = field(default_factory=dict)
-    examples: dict[str, int] = field(default_factory=dict)
-    unlabelled: dict[str, float] = field(default_factory=dict)
-    lr: float = 0.0
-    trials: dict[str, float] = field(default_factory=dict)
-
-    def as_json(self) -> dict[str, Any]:
-        """JSON-able."""
-        return asdict(self)
 
 
 def unseen_tokens(seen: int, expected: int) -> list[str]:

@@ -9,7 +9,7 @@ and compared with nothing.
 from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Mapping, Sequence
-from dataclasses import dataclass, field, replace
+from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING, Any
 
 from bench.adapters.ranks import FUSION, smallest_common_rank, solve_ranks
@@ -22,6 +22,8 @@ from bench.api.architecture import (
     ParameterBudget,
 )
 from bench.errors import BenchError, InvariantError
+from bench.results.invariants import ArmParameters, Parity
+from bench.results.reading import narrowed, plain
 
 if TYPE_CHECKING:
     from torch import nn
@@ -33,92 +35,38 @@ _BASE = "base model"
 _HEAD = "head of "
 
 
-@dataclass(frozen=True)
-class ParityRow:
-    """What one arm trains, counted on the meta device.
+@dataclass(frozen=True, kw_only=True)
+class ParityRow(ArmParameters):
+    """What one arm trains, and what a plan needs to know of it.
 
     Args:
-        arm: the architecture.
         groups: components, such as adapter names and ``fusion``, and ``head of TASK`` to their trainable parameters.
-        active: task to the parameters its batches use, its head included.
         products: as `active`, without embedding tables, which are looked up and not multiplied with.
         passes: task to passes of the base model.
-        frozen: weights of the base model's linear layers that are not trained.
-        ranks: adapter name to its commonest rank.
+        frozen: weights of the base model's linear layers that are not trained, and what the arm itself adds and freezes.
         facts: what the module says of how the budget was spent.
-        ratio: `body` over the largest of the group.
-        ratio_all: the same for all trainable parameters.
+        notes: what a reader should know of it.
     """
 
-    arm: str
     groups: Mapping[str, int]
-    active: Mapping[str, int]
     products: Mapping[str, int]
     passes: Mapping[str, int]
     frozen: int
-    ranks: Mapping[str, int]
     facts: Mapping[str, Any]
-    ratio: float = 1.0
-    ratio_all: float = 1.0
-
-    @property
-    def fusion(self) -> int:
-        """Parameters of the fusion."""
-        return self.groups.get(FUSION, 0)
-
-    @property
-    def heads(self) -> int:
-        """Parameters of all heads."""
-        return sum(number for name, number in self.groups.items() if name.startswith(_HEAD))
+    notes: tuple[str, ...] = ()
 
     @property
     def body(self) -> int:
         """All trainable parameters but the heads'."""
         return self.total - self.heads
 
-    @property
-    def adapters(self) -> int:
-        """Parameters of all components but the fusion."""
-        return self.body - self.fusion
 
-    @property
-    def total(self) -> int:
-        """All trainable parameters."""
-        return sum(self.groups.values())
-
-    def as_json(self) -> dict[str, Any]:
-        """JSON-able."""
-        return {
-            "arm": self.arm, "adapters": self.adapters, "fusion": self.fusion, "heads": self.heads, "total": self.total,
-            "active": dict(self.active), "ratio": self.ratio, "ratio_all": self.ratio_all, "ranks": dict(self.ranks),
-        }  # fmt: skip
-
-
-@dataclass(frozen=True)
-class ParityReport:
-    """The group's counts, and how the arm that runs spends the budget.
-
-    Args:
-        arm: the architecture that runs.
-        group: that it names; None where it is compared with nothing.
-        plan: what its module says of the budget, such as its ranks.
-        rows: one an arm, in the order given.
-        holds: whether the rule holds.
-        problem: why it does not, else None; only a waived invariant leaves one.
-        waived: whether it was waived.
-        notes: what a reader should know, such as arms that are the same.
-        uncounted: installed arms that cannot be counted, to the reason; nothing is said of them.
-    """
+@dataclass(frozen=True, kw_only=True)
+class ParityReport(Parity):
+    """The group's counts, and how the arm that runs spends the budget; `rows` in the order given."""
 
     arm: str
-    group: str | None
-    plan: Mapping[str, Any]
     rows: tuple[ParityRow, ...]
-    holds: bool
-    problem: str | None
-    waived: bool
-    notes: tuple[str, ...]
-    uncounted: Mapping[str, str] = field(default_factory=dict)
 
     @property
     def matched(self) -> bool:
@@ -130,13 +78,13 @@ class ParityReport:
         """The arm that runs."""
         return next(row for row in self.rows if row.arm == self.arm)
 
+    def record(self) -> Parity:
+        """What a result says of it."""
+        return replace(narrowed(Parity, self), rows=tuple(narrowed(ArmParameters, row) for row in self.rows))
+
     def as_json(self) -> dict[str, Any]:
-        """JSON-able, as the result stores it."""
-        return {
-            "arm": self.arm, "rule": RULE, "holds": self.holds, "waived": self.waived, "problem": self.problem,
-            "rows": [row.as_json() for row in self.rows], "plan": dict(self.plan), "notes": list(self.notes),
-            "uncounted": dict(self.uncounted), "group": self.group,
-        }  # fmt: skip
+        """JSON-able, as the plan shows it."""
+        return {name: value for name, value in plain(self.record()).items() if name != "status"}
 
     def warning(self) -> str | None:
         """What a user is told of an arm outside every group, or of the arms that are left out; None where there are none."""
@@ -199,7 +147,8 @@ def check(
             or the rule does not hold; it names the smallest N that works for every arm.
     """
     own = next(one for one in arms if one.name == arm)
-    group = [one for one in arms if one is own or (own.group is not None and one.group == own.group)]
+    claimed = None if budget.frozen else own.group  # no arm trains as many parameters as one of which a part is frozen
+    group = [one for one in arms if one is own or (claimed is not None and one.group == claimed)]
     counts: dict[str, ParityRow] = {}
     uncounted: dict[str, str] = {}
     problem: str | None = None
@@ -207,6 +156,7 @@ def check(
         try:
             # An arm that solves its ranks is built at the fewest parameters it can have; `_broken` says what it needs.
             asked = replace(budget, strict=False) if isinstance(one, Architecture) else budget
+            asked = asked if one is own else replace(asked, shared_ranks={})
             counts[one.name] = _on_meta(one, tasks, asked, backbone, heads)
             _refuse_base(one, counts[one.name].groups)
         except Exception as error:  # an arm is a plugin's code: whatever it raises says that it cannot be counted
@@ -233,8 +183,10 @@ def check(
             hint = f"The smallest that works for every arm is --rank {smallest}."
         raise InvariantError("parity", f"{problem}.", hint)
     return ParityReport(
-        arm, own.group, counts[arm].facts, rows, problem is None, problem, not budget.strict, _notes(counted, tasks), uncounted
-    )
+        status=UNMATCHED if claimed is None else "held" if budget.strict else "waived",
+        arm=arm, rule=RULE, holds=problem is None, waived=not budget.strict, problem=problem, rows=rows,
+        plan=counts[arm].facts, notes=(*_notes(counted, tasks), *counts[arm].notes), uncounted=uncounted, group=claimed,
+    )  # fmt: skip
 
 
 def count(model: ArchitectureModule, heads: Mapping[str, nn.Module]) -> dict[str, int]:
@@ -271,27 +223,34 @@ def _on_meta(
     from bench.adapters.attach import attach
 
     with torch.random.fork_rng(devices=[]):
-        model = attach(architecture, backbone(), tasks, budget)
+        base = backbone()
+        own = {id(parameter) for parameter in base.parameters()}
+        model = attach(architecture, base, tasks, budget)
         made = {task: _head(make) for task, make in heads.items()}
         groups = count(model, made)
-    trained = {id(parameter) for task in tasks for parameter in model.trainable(task).values()}
+    trained = {id(parameter) for task in tasks for parameter in model.learning(task).values()}
     tables = {id(m.weight) for m in model.backbone.modules() if isinstance(m, torch.nn.Embedding)}
     active, products = {}, {}
     for task in tasks:
-        used = {id(p): p.numel() for p in model.trainable(task).values()}
+        used = {id(p): p.numel() for p in model.learning(task).values()}
         active[task] = sum(used.values()) + groups.get(_HEAD + task, 0)
         products[task] = active[task] - sum(size for key, size in used.items() if key in tables)
     frozen = [one for one in budget.linears if id(model.backbone.get_submodule(one.name).weight) not in trained]
+    added = sum(p.numel() for p in model.parameters() if not p.requires_grad and id(p) not in own)
+    total, fusion = sum(groups.values()), groups.get(FUSION, 0)
+    of_heads = sum(number for name, number in groups.items() if name.startswith(_HEAD))
     return ParityRow(
-        architecture.name,
-        groups,
-        active,
-        products,
-        {task: model.passes(task) for task in tasks},
-        sum(one.inputs * one.outputs for one in frozen),
-        dict(model.ranks()),
-        model.facts(),
-    )
+        arm=architecture.name, groups=groups, adapters=total - of_heads - fusion, fusion=fusion, heads=of_heads, total=total,
+        active=active, products=products, passes={task: model.passes(task) for task in tasks},
+        frozen=sum(one.inputs * one.outputs for one in frozen) + added, ranks=dict(model.ranks()), facts=model.facts(),
+        ratio=1.0, ratio_all=1.0, notes=(_still(model),) if budget.frozen else (),
+    )  # fmt: skip
+
+
+def _still(model: ArchitectureModule) -> str:
+    """What is frozen of what the arm would train, in words."""
+    sizes = {name: sum(p.numel() for p in parts) for name, parts in model.components().items() if name in model.frozen}
+    return f"Frozen is what tasks share: {', '.join(f'{name} {size:,}' for name, size in sizes.items())} parameters."
 
 
 def _refuse_base(architecture: BaseArchitecture, counted: Mapping[str, int]) -> None:
@@ -319,7 +278,7 @@ def _head(make: Callable[[], nn.Module]) -> nn.Module:
 def _compared(rows: Sequence[ParityRow]) -> tuple[ParityRow, ...]:
     """The rows with their ratios to the largest."""
     largest, largest_all = max(row.body for row in rows), max(row.total for row in rows)
-    return tuple(replace(row, ratio=row.body / largest, ratio_all=row.total / largest_all) for row in rows)
+    return tuple(replace(row, ratio=row.body / largest if largest else 1.0, ratio_all=row.total / largest_all) for row in rows)
 
 
 def _broken(

@@ -23,8 +23,9 @@ from bench.data.batches import evenly
 from bench.errors import InvariantError
 from bench.invariants import diagnosis
 from bench.invariants.checkpoint import random_state, set_random_state
-from bench.invariants.diagnosis import Learner, SmokeReport
+from bench.invariants.diagnosis import Learner
 from bench.invariants.tokens import Tally
+from bench.results.invariants import SmokeReport
 
 UPDATES = 50
 EXAMPLES = 100
@@ -123,7 +124,7 @@ class Gate:
         report = SmokeReport(lr=lr, frozen=diagnosis.frozen_by_component(self.model, self.learner))
         report.examples = {task: sum(map(len, parts)) for task, parts in chosen.items()}
         report.unlabelled = {task: self.examples[task].unlabelled for task in chosen}
-        with untouched(self.model, self.learner):
+        with states_restored(self.model, self.learner):
             no_dropout(self.model)
             before, each = {}, {}
             for task, parts in chosen.items():
@@ -135,7 +136,7 @@ class Gate:
                 batch = {
                     task: parts[update % len(parts)]
                     if self.examples[task].units is not None
-                    else pick([i for part in parts for i in part], update, each[task])
+                    else examples_at([i for part in parts for i in part], update, each[task])
                     for task, parts in chosen.items()
                 }
                 for group in optimizer.param_groups:
@@ -248,7 +249,7 @@ def update_examples(examples: int, supervised: int) -> int:
     return min(CHUNK, max(UPDATE_EXAMPLES, -(-UPDATE_LABELS * examples // max(1, supervised))))
 
 
-def pick(indices: Sequence[int], update: int, count: int) -> list[int]:
+def examples_at(indices: Sequence[int], update: int, count: int) -> list[int]:
     """The examples of an update: neighbours among the chosen ones, so of like length; every group of them comes equally often.
 
     Args:
@@ -269,7 +270,7 @@ def no_dropout(model: nn.Module) -> None:
 
 
 @contextmanager
-def untouched(model: nn.Module, learner: Learner) -> Iterator[None]:
+def states_restored(model: nn.Module, learner: Learner) -> Iterator[None]:
     """Puts weights, gradients, random states, modes and dropout back as they were."""
     weights = learner.state()
     tensors, others = random_state()

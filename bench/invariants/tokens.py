@@ -3,34 +3,14 @@
 from __future__ import annotations
 
 from collections.abc import Iterable, Mapping
-from dataclasses import asdict, dataclass
+from dataclasses import asdict
 from typing import TYPE_CHECKING, Any
 
 from bench.errors import InvariantError
+from bench.results.invariants import Account
 
 if TYPE_CHECKING:
     from torch import Tensor, nn
-
-
-@dataclass
-class Account:
-    """What one task has cost so far.
-
-    Args:
-        tokens: marked by the attention mask; the count that budgets control. Several passes count once.
-        padded: positions that hold no token.
-        supervised: positions that a loss was taken over.
-        examples: windows, repeats included.
-        updates: optimizer steps that held at least one of its examples.
-        flops: floating-point operations, forward and backward, padding and every pass included.
-    """
-
-    tokens: int = 0
-    padded: int = 0
-    supervised: int = 0
-    examples: int = 0
-    updates: int = 0
-    flops: int = 0
 
 
 class Ledger:
@@ -129,7 +109,9 @@ class Tally:
         self._handle.remove()
 
 
-def operations(positions: int, longest: int, frozen: int, trained: int, passes: int, layers: int, hidden: int) -> int:
+def operations(
+    positions: int, longest: int, frozen: int, trained: int, passes: int, layers: int, hidden: int, backward: bool = True
+) -> int:
     """Floating-point operations of a training step's forward and backward pass.
 
     A frozen weight costs 2 forward and 2 backward (its input's gradient), a trained one 2 and 4; attention costs
@@ -143,7 +125,9 @@ def operations(positions: int, longest: int, frozen: int, trained: int, passes: 
         passes: of the base model.
         layers: transformer layers.
         hidden: hidden size.
+        backward: whether gradients go back through the base model; they do not where heads alone are trained.
 
     Source: Kaplan et al. 2020, arXiv 2001.08361, section 2.1.
     """
-    return passes * positions * (4 * frozen + 6 * trained // max(passes, 1) + 12 * layers * longest * hidden)
+    weights, attention = (4, 12) if backward else (2, 4)
+    return passes * positions * (weights * frozen + 6 * trained // max(passes, 1) + attention * layers * longest * hidden)

@@ -1,4 +1,4 @@
-"""Brat standoff: ``DOC.txt`` with ``DOC.ann`` beside it, for tasks that are described without code.
+"""Brat standoff: ``DOC.txt`` with ``DOC.ann`` beside it.
 
 Source: https://brat.nlplab.org/standoff.html. A mention, a discontiguous one and a relation between them:
 
@@ -7,10 +7,10 @@ Source: https://brat.nlplab.org/standoff.html. A mention, a discontiguous one an
     R1	Causes Arg1:T1 Arg2:T2
     N1	Reference T1 MESH:D002945	cisplatin
 
-Mentions, their concepts (the first N line of each) and, where they are asked for, relations are read. Attributes (A, M), events
-(E), other N lines, notes (#), equivalences (*) and relations of events are not, and are counted, so that whoever reads knows.
-Fragments are a set: their order means nothing, and neither does that of a relation's arguments, whose roles decide
-(`bench.kit.roles`). Errors name file and line and quote no text.
+Mentions, their concepts (the first N line of each) and, on request, relations are read. Attributes (A, M), events (E), other N
+lines, notes (#), equivalences (*) and relations of events are skipped and counted. Fragments are a set: their order means
+nothing. The direction of a relation follows from the roles of its arguments, not from their order (`bench.kit.roles`). Errors
+name file and line and quote no text.
 """
 
 from __future__ import annotations
@@ -39,13 +39,13 @@ _TYPE = re.compile(r"[^\s:;|]{1,64}")
 
 @dataclass(frozen=True)
 class Annotations:
-    """What an ``.ann`` file says.
+    """The content of an ``.ann`` file.
 
     Args:
-        mentions: in file order; those that repeat another's fragments and type are left out and counted under ``repeated``.
+        mentions: in file order; one with the same fragments and type as an earlier one is counted under ``repeated`` instead.
         relations: in file order, likewise.
-        passed: how many lines were not read, by their first character, and ``repeated``.
-        lines: of the first mention or relation of each label.
+        passed: number of skipped lines by their first character, and ``repeated``.
+        lines: label to the line of its first mention or relation.
     """
 
     mentions: tuple[Mention, ...]
@@ -66,18 +66,18 @@ def parse(
     """Annotations from the text of an ``.ann`` file.
 
     Args:
-        text: of the file.
+        text: content of the file.
         path: of the file, for errors.
-        document: the text that is annotated; None for scoring, where offsets are taken as they are.
-        related: whether relations are wanted; else their lines are passed over like those of attributes.
-        roles: which argument a relation leads from; those of this file alone where None.
-        faults: collects what is wrong; without it the file is refused for it here.
+        document: the annotated text; None for scoring, where offsets are not checked.
+        related: whether relations are wanted; if not, their lines are skipped.
+        roles: which argument is the source of a relation; where None, it is learnt from this file alone.
+        faults: collects faults; without it they are raised.
 
     Raises:
-        DataError: naming file, line, what stood there and what was wanted.
+        DataError: naming file, line, what is there and what was wanted.
     """
     collected = Faults(tolerable=False) if faults is None else faults
-    scored = document is None and faults is None  # what a system predicts may be wrong in any way
+    scored = document is None and faults is None  # predictions of a system may break the rules for gold
     roles = Roles() if roles is None else roles
     named: dict[str, Mention] = {}
     out: set[str] = set()
@@ -91,19 +91,19 @@ def parse(
             if line.startswith("T"):
                 name, mention = _mention(line, where, document)
                 if name in named:
-                    raise Fault("repeated-id", f"{where}: an identifier that another line has already; wanted each once.")
+                    raise Fault("repeated-id", f"{where}: an identifier that an earlier line has; wanted each once.")
                 named[name] = mention
                 lines.setdefault(mention.label, number)
             elif line.startswith("R") and not related:
                 passed["R"] += 1
             elif line.startswith("R"):
-                found = _RELATION.fullmatch(line)
-                if found is None:
+                match = _RELATION.fullmatch(line)
+                if match is None:
                     raise Fault(
                         MALFORMED,
                         f"{where}: {len(line)} characters that are no relation; wanted 'R1<TAB>Type Arg1:T1 Arg2:T2'.",
                     )
-                related_lines.append((number, found))
+                related_lines.append((number, match))
             elif (reference := _REFERENCE.fullmatch(line)) is not None:
                 concepts.setdefault(reference[1], reference[2])
             elif line[:1] and line[0] in _OTHER and "\t" in line:
@@ -124,9 +124,9 @@ def parse(
             passed["N"] += 1
     unique = {mention.key: mention for mention in named.values()}
     relations: dict[Relation, None] = {}
-    for number, found in related_lines:
+    for number, match in related_lines:
         with collected.apart():
-            relation = _relation(found, f"{path}, line {number}", named, out, roles, scored)
+            relation = _relation(match, f"{path}, line {number}", named, out, roles, scored)
             if isinstance(relation, str):
                 passed["R"] += relation == "R"
                 collected.left_out[DEPENDENT] += relation == DEPENDENT
@@ -141,39 +141,38 @@ def parse(
 
 
 def _relation(
-    found: re.Match[str], where: str, named: Mapping[str, Mention], out: set[str], roles: Roles, scored: bool
+    match: re.Match[str], where: str, named: Mapping[str, Mention], out: set[str], roles: Roles, scored: bool
 ) -> Relation | str:
-    """A relation; or ``R`` where it is one of events, which are not read, and `DEPENDENT` where a mention was left out."""
-    _, label, first, one, second, other = found.groups()
-    if "E" in (one[0], other[0]):
+    """A relation; ``R`` for one of events, which is not read; `DEPENDENT` where one of its mentions was left out."""
+    _, label, source_role, source, target_role, target = match.groups()
+    if "E" in (source[0], target[0]):
         return "R"
-    for name in (one, other):
+    for name in (source, target):
         if name not in named and name in out:
             return DEPENDENT
         if name not in named:
             raise Fault(
                 "missing-mention",
-                f"{where}: a relation of a mention that the file does not have; wanted identifiers of its T lines.",
+                f"{where}: a relation names a mention that the file does not have; wanted identifiers of its T lines.",
             )
-    ends = [named[one].key, named[other].key]
+    ends = [named[source].key, named[target].key]
     if ends[0] == ends[1] and not scored:
         raise Fault(
             "self-relation",
-            f"{where}: a relation that joins a mention with itself; wanted two mentions.",
-            None if one == other else "Two identifiers of one span and type are one mention.",
+            f"{where}: a relation joins a mention with itself; wanted two mentions.",
+            None if source == target else "Two identifiers of one span and type are one mention.",
         )
-    if roles.turned(label, (first, second), where):
+    if roles.turned(label, (source_role, target_role), where):
         ends.reverse()
     return Relation(ends[0], ends[1], label)
 
 
 def _mention(line: str, where: str, document: str | None) -> tuple[str, Mention]:
-    """Identifier and mention of a line."""
-    found = _MENTION.fullmatch(line)
-    if found is None:
+    match = _MENTION.fullmatch(line)
+    if match is None:
         raise Fault(MALFORMED, f"{where}: {len(line)} characters that are no mention; wanted 'T1<TAB>Type a b;c d<TAB>text'.")
     given: list[Fragment] = []
-    for piece in found[3].split(";"):
+    for piece in match[3].split(";"):
         start, end = map(int, piece.split())
         given.append((start, end))
         if end <= start:
@@ -186,46 +185,46 @@ def _mention(line: str, where: str, document: str | None) -> tuple[str, Mention]
                 f"{where}: span {start} {end} lies outside the text, which has {len(document)} characters.",
             )
     fragments = apart(given)
-    if document is not None and found[4]:
+    if document is not None and match[4]:
         under = (" ".join(document[start:end] for start, end in order).split() for order in (given, sorted(given)))
-        if found[4].split() not in under:
+        if match[4].split() not in under:
             raise Fault(
                 "text-mismatch",
                 f"{where}: the text column is not what stands at these offsets; wanted the same words.",
                 "Offsets count characters of the .txt file as it is, line breaks of two characters included.",
             )
-    return found[1], Mention(fragments, found[2], written=None if list(fragments) == given else tuple(given))
+    return match[1], Mention(fragments, match[2], written=None if list(fragments) == given else tuple(given))
 
 
 def read(path: Path, *, related: bool = True, roles: Roles | None = None, faults: Faults | None = None) -> dict[str, Document]:
-    """Annotations by document, of every ``.ann`` file of a folder and those below it or of one file, for scoring.
+    """Reads annotations for scoring, by document: one ``.ann`` file, or all in a folder and its sub-folders.
 
-    A document has its text where that stands beside it. Nothing is held against it, unless lines of some kind are to be left
-    out: then the same ones are that a run leaves out.
+    A document gets its text where a ``.txt`` file lies beside the annotations. They are checked against the text only where
+    `faults` tolerates some kind: then the lines that a run leaves out are left out here too.
 
     Args:
         path: the folder or file.
         related: whether relations are wanted.
-        roles: which argument a relation leads from.
-        faults: collects what is wrong; without it the first file at fault is refused.
+        roles: which argument is the source of a relation.
+        faults: collects faults; without it the first one is raised.
 
     Raises:
-        DataError: there is no such file, or a line cannot be read; no line of a mention or a relation is skipped.
+        DataError: there is no such file, or a line cannot be read.
     """
     if not path.exists():
         raise DataError(f"There is no file or folder {path}.")
     files = {name: path / f"{name}.ann" for name in names_below(path, ".ann")} if path.is_dir() else {path.stem: path}
     if not files:
-        raise DataError(f"{path} holds no .ann file.", "Give the folder in which they lie, such as one split.")
+        raise DataError(f"{path} holds no .ann file.", "Give the folder that holds them, such as one split.")
     roles = Roles() if roles is None else roles
-    made = {}
+    documents = {}
     for name, file in files.items():
-        beside = file.with_name(f"{file.name.removesuffix('.ann')}.txt")
-        text = read_text(beside) if beside.is_file() else ""
-        held = text if text and faults is not None and faults.tolerated else None
-        found = parse(read_text(file), file, held, related=related, roles=roles, faults=faults)
-        made[name] = Document(name, text, found.mentions, found.relations)
-    return made
+        text_file = file.with_name(f"{file.name.removesuffix('.ann')}.txt")
+        text = read_text(text_file) if text_file.is_file() else ""
+        checked_text = text if text and faults is not None and faults.tolerated else None
+        annotations = parse(read_text(file), file, checked_text, related=related, roles=roles, faults=faults)
+        documents[name] = Document(name, text, annotations.mentions, annotations.relations)
+    return documents
 
 
 def write(folder: Path, documents: Sequence[Document], *, notes: bool = False, text: bool = False) -> None:
@@ -238,7 +237,7 @@ def write(folder: Path, documents: Sequence[Document], *, notes: bool = False, t
         text: whether text columns are filled in and ``.txt`` files written beside: brat's own server wants both.
 
     Raises:
-        DataError: a document's name cannot be a file name, a label cannot be a type, or a relation's mention is not there.
+        DataError: a document's name cannot be a file name, a label cannot be a type, or a mention of a relation is missing.
     """
     write_each(folder, documents, ".ann", lambda document: format_annotations(document, notes=notes, text=text))
     if text:
@@ -246,15 +245,15 @@ def write(folder: Path, documents: Sequence[Document], *, notes: bool = False, t
 
 
 def format_annotations(document: Document, *, notes: bool = False, text: bool = False) -> str:
-    """The annotations of one document as the text of an ``.ann`` file.
+    """One document's annotations as the content of an ``.ann`` file.
 
     Args:
         document: with its text only where `text` is wanted.
-        notes: whether a note tells the confidence of each mention and relation that has one: ``#1	AnnotatorNotes T1	.93``.
+        notes: whether a note gives the confidence of each mention and relation that has one: ``#1	AnnotatorNotes T1	.93``.
         text: whether the text column is filled in, else empty. A fragment then ends where its line does, as brat wants it.
 
     Raises:
-        DataError: a label cannot be a type, a concept holds white space, or a relation's mention is not among the document's.
+        DataError: a label cannot be a type, a concept holds white space, or a mention of a relation is missing.
     """
     keys = list(dict.fromkeys(mention.key for mention in document.mentions))
     names = {key: f"T{number}" for number, key in enumerate(keys, start=1)}

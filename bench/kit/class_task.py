@@ -1,4 +1,4 @@
-"""The base of tasks that give each document one of a few classes, read from JSON Lines."""
+"""Base class of tasks that give each document one of a few classes, read from JSON Lines."""
 
 from __future__ import annotations
 
@@ -15,20 +15,20 @@ from bench.kit.corpus_task import CorpusTask
 
 
 class ClassTask(CorpusTask):
-    """One class a document. A subclass says how its lines name a document and its class; it may have a scorer of its own."""
+    """A task of one class a document. A subclass says how a line names a document and its class."""
 
     heads = ("classify",)
     classes: ClassVar[tuple[str, ...]]
-    """In the order that scores are shown."""
+    """Names of the classes, in the order in which scores are shown."""
     labeller: ClassVar[str]
-    """Gives the name and the class that a line of gold or of predictions tells, e.g. ``bench_tasks.gad.corpus:label``."""
+    """Function that gives document name and class of a line, gold or predicted, e.g. ``bench_tasks.gad.corpus:label``."""
 
     @abstractmethod
     def line(self, document: Document, chosen: str) -> tuple[str, Mapping[str, Any]]:
-        """The name of the file that a document belongs in, and its line there, without text."""
+        """Name of the file that a document is written to, and the fields of its line, without text."""
 
     def parameters(self) -> Mapping[str, str]:
-        """What `bench show` prints below the metadata."""
+        """Name to value, printed by `bench show` below the metadata."""
         return {**super().parameters(), "scores": "accuracy, macro_f1, by_class: precision, recall and f1 of each class"}
 
     def statistics(self, gold: Sequence[Document], predicted: Sequence[Document]) -> list[Mapping[str, float]]:
@@ -47,12 +47,12 @@ class ClassTask(CorpusTask):
         """Scores of JSON Lines files, or of folders of them; text is not needed.
 
         Raises:
-            DataError: a file or a line that cannot be read, or files that do not tell of the same documents.
+            DataError: a file or a line cannot be read, or the two are not about the same documents.
         """
         from bench.kit import classes
 
         wanted, given = (classes.read_labels(path, resolve_name(self.labeller)) for path in (gold, pred))
-        classes.paired(gold, pred, wanted, given)
+        classes.check_same_documents(gold, pred, wanted, given)
         sides = [
             [Document(n, "", judgements=classes.judgements(self.classes, side[n])) for n in wanted] for side in (wanted, given)
         ]

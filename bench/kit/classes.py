@@ -1,7 +1,7 @@
-"""Tasks of one class a document: their statistics, scores, label files and splits that are drawn here.
+"""Tasks of one class a document: statistics, scores, label files, and seeded splits.
 
-Scores are those of scikit-learn's ``accuracy_score`` and ``f1_score`` over the task's fixed classes, from counts that add up
-over documents, so that intervals can resample them.
+Scores equal scikit-learn's ``accuracy_score`` and ``f1_score`` over the task's fixed classes. They are computed from counts
+that add up over documents, so that intervals can resample documents.
 """
 
 from __future__ import annotations
@@ -20,25 +20,25 @@ from bench.kit.scores import prf, ratio
 
 Item = TypeVar("Item")
 Labels = dict[str, str]
-"""Name of a document to its class."""
+"""Document name to class."""
 
 
 def judgements(classes: Sequence[str], chosen: str) -> tuple[Judgement, ...]:
-    """Gold of a document: one judgement a class."""
+    """One judgement a class; the chosen one has score 1, the others 0."""
     return tuple(Judgement(name, float(name == chosen), name == chosen) for name in classes)
 
 
 def chosen_class(document: Document) -> str | None:
-    """The class of a document; the likeliest where several are chosen, none where none is."""
+    """The class of a document: the one with the highest score where several are chosen, None where none is."""
     said = [judgement for judgement in document.judgements if judgement.chosen]
     return max(said, key=lambda judgement: judgement.score).name if said else None
 
 
 def statistics(classes: Sequence[str], gold: Sequence[Document], predicted: Iterable[Document]) -> list[Mapping[str, float]]:
-    """Additive statistics of every gold document, in order; one without a prediction counts as missed.
+    """Additive statistics of every gold document, in order; a document without a prediction counts as missed.
 
     Args:
-        classes: of the task.
+        classes: the task's classes.
         gold: documents with their class.
         predicted: matched by id.
     """
@@ -50,16 +50,16 @@ def document_statistics(classes: Sequence[str], gold: str | None, predicted: str
     """Additive statistics of one document; without a prediction it counts as missed.
 
     Args:
-        classes: of the task.
+        classes: the task's classes.
         gold: its class.
         predicted: its predicted class.
     """
-    found = {"documents": 1.0, "right": float(gold is not None and gold == predicted)}
+    row = {"documents": 1.0, "right": float(gold is not None and gold == predicted)}
     for name in classes:
-        found[f"{name}.tp"] = float(gold == predicted == name)
-        found[f"{name}.fp"] = float(predicted == name != gold)
-        found[f"{name}.fn"] = float(gold == name != predicted)
-    return found
+        row[f"{name}.tp"] = float(gold == predicted == name)
+        row[f"{name}.fp"] = float(predicted == name != gold)
+        row[f"{name}.fn"] = float(gold == name != predicted)
+    return row
 
 
 def summarise(classes: Sequence[str], sums: Mapping[str, Any]) -> Scores:
@@ -78,40 +78,40 @@ def summarise(classes: Sequence[str], sums: Mapping[str, Any]) -> Scores:
 
 
 def read_labels(path: Path, label: Callable[[Record], tuple[str, str]]) -> Labels:
-    """Classes from JSON Lines: a file, or every ``.jsonl`` file of a folder, whose names then tell documents apart.
+    """Reads classes from JSON Lines: one file, or every ``.jsonl`` file of a folder; file names then begin document names.
 
     Args:
         path: file or folder.
-        label: name and class of a record; raises what the record's own methods raise.
+        label: gives name and class of a record; raises what the record's own methods raise.
 
     Raises:
-        DataError: a file that cannot be read, a line that is not as it should be, a document twice.
+        DataError: a file cannot be read, a line is wrong, or a document occurs twice.
     """
     files = sorted(path.glob("*.jsonl")) if path.is_dir() else [path]
     if not files:
-        raise DataError(f"{path} holds no .jsonl file; wanted one at least.")
-    found: Labels = {}
+        raise DataError(f"{path} holds no .jsonl file; wanted at least one.")
+    labels: Labels = {}
     for file in files:
         for record in read(file):
             name, chosen = label(record)
             name = f"{file.stem}-{name}" if len(files) > 1 else name
-            if name in found:
-                raise record.error(f"document {name!r} stands there twice; wanted it once.")
-            found[name] = chosen
-    return found
+            if name in labels:
+                raise record.error(f"document {name!r} occurs twice; wanted it once.")
+            labels[name] = chosen
+    return labels
 
 
-def paired(gold: Path, pred: Path, wanted: Labels, given: Labels) -> None:
-    """Refuses files that do not tell of the same documents.
+def check_same_documents(gold: Path, pred: Path, wanted: Mapping[str, Any], given: Mapping[str, Any]) -> None:
+    """Refuses gold and predictions that are not about the same documents.
 
     Args:
         gold: the gold file, for the error.
-        pred: the predicted one, for the error.
-        wanted: gold classes.
-        given: predicted classes.
+        pred: the predicted file, for the error.
+        wanted: documents of gold by name.
+        given: predicted documents by name.
 
     Raises:
-        DataError: a document stands in one alone.
+        DataError: a document is in one file alone.
     """
     for have, lack, names in ((gold, pred, wanted.keys() - given.keys()), (pred, gold, given.keys() - wanted.keys())):
         if names:
@@ -122,31 +122,31 @@ def write_labels(path: Path, rows: Sequence[Mapping[str, Any]]) -> None:
     """Writes JSON Lines.
 
     Args:
-        path: its folder is made where it is missing.
-        rows: one a line.
+        path: its folder is made if it is missing.
+        rows: one object a line.
     """
     path.parent.mkdir(parents=True, exist_ok=True)
     path.write_bytes("".join(json.dumps(row, ensure_ascii=False) + "\n" for row in rows).encode("utf-8"))
 
 
-def drawn_apart(
+def stratified_split(
     items: Sequence[Item],
     shares: Sequence[float],
     kind: Callable[[Item], Hashable],
     same: Callable[[Item], Hashable],
     seed: str,
 ) -> list[list[Item]]:
-    """Draws items into parts: each part has its share of every kind, and items that are the same stay together.
+    """Splits items into parts at random: each part gets its share of every kind, and items that are the same stay together.
 
-    Groups of the same items are taken in a seeded order, and each goes to the part that lacks most items of its kind, so that
-    single items end up as the largest remainders have it. The order of items is kept within a part.
+    Groups of the same items are taken in a seeded order. Each goes to the part that lacks most items of its kind, which for
+    single items is the method of largest remainders. Within a part, items keep their order.
 
     Args:
-        items: all of them.
-        shares: of the parts; they add up to 1.
+        items: what is split.
+        shares: share of each part; they add up to 1.
         kind: what is balanced, such as the class.
         same: what must not be split up, such as the text.
-        seed: of the draw; same in every version of Python.
+        seed: the same seed gives the same parts in every version of Python.
     """
     groups: dict[Hashable, list[int]] = {}
     for place, item in enumerate(items):

@@ -1,4 +1,4 @@
-"""Corpora of JSON Lines: the documents of a file, and whole corpora of one file a split."""
+"""Corpora of JSON Lines: one file, or a folder with one file a split."""
 
 from __future__ import annotations
 
@@ -24,17 +24,17 @@ def load(
     faults: Faults | None = None,
     files: Mapping[str, str] = FILES,
 ) -> Corpus:
-    """Reads and checks a corpus of one file a split; texts that stand in two splits are reported as leaks.
+    """Reads and checks a corpus of one file a split; texts that are in two splits are reported as leaks.
 
     Args:
         folder: of the corpus.
         document: makes the document of a line; raises what `Record` raises.
-        layout: one line on such a folder, for errors.
-        faults: collects what is wrong; without it nothing is left out.
-        files: split to the name of its file.
+        layout: describes the folder in one line, for errors.
+        faults: collects faults; without it every fault is an error.
+        files: split to file name.
 
     Raises:
-        DataError: naming file and line, what stood there and what was wanted.
+        DataError: naming file and line, what is there and what was wanted.
     """
     if not folder.is_dir():
         raise DataError(f"There is no folder {folder}.", f"Wanted {layout}.")
@@ -48,16 +48,16 @@ def load(
 def documents(
     path: Path, digest: hashlib._Hash, document: Callable[[Record], Document], faults: Faults
 ) -> tuple[Document, ...]:
-    """The documents of a file, in order, those at fault left out.
+    """Reads the documents of a file, in order; faulty ones are left out.
 
     Args:
-        path: of the file.
-        digest: is fed with the file's name and bytes: the corpus's hash.
+        path: the file.
+        digest: hash of the corpus; the file's name and bytes are added to it.
         document: makes the document of a line.
-        faults: takes what is wrong with a line, a document that stands there a second time included.
+        faults: collects faulty lines and repeated documents.
 
     Raises:
-        DataError: the file cannot be read or holds nothing.
+        DataError: the file cannot be read or is empty.
     """
     content = read_bytes(path)
     digest.update(f"{path.name}\0{len(content)}\0".encode())
@@ -65,8 +65,8 @@ def documents(
     made: dict[str, Document] = {}
     for record in read(path, content, faults):
         with faults.apart():
-            one = document(record)
-            if one.id in made:
-                raise record.error(f"document {one.id!r} stands there twice; wanted it once.", kind="repeated-id")
-            made[one.id] = one
+            parsed = document(record)
+            if parsed.id in made:
+                raise record.error(f"document {parsed.id!r} occurs twice; wanted it once.", kind="repeated-id")
+            made[parsed.id] = parsed
     return tuple(made.values())

@@ -1,4 +1,4 @@
-"""The base of tasks whose corpus is read, and made up, by functions in modules of their own."""
+"""Base class of tasks whose corpus is read and synthesized by functions in other modules."""
 
 from __future__ import annotations
 
@@ -14,34 +14,34 @@ from bench.errors import unknown
 
 
 class CorpusTask(Task):
-    """Names its functions as entry points do, so that listing tasks imports none of them."""
+    """A task that names its functions as entry points do (``module:function``), so that listing tasks imports none of them."""
 
     reader: ClassVar[str]
-    """Reads and checks a corpus, e.g. ``bench_tasks.gad.corpus:load``; called with ``folder``, what `reading` gives and, where
-    the task has `faults`, a `bench.kit.faults.Faults` that collects them as ``faults``."""
+    """Function that reads and checks a corpus, e.g. ``bench_tasks.gad.corpus:load``. It is called with ``folder``, with what
+    `reading` gives and, if the task has `faults`, with a `bench.kit.faults.Faults` as ``faults``."""
     writer: ClassVar[str | None] = None
-    """Writes a synthetic one, e.g. ``bench_tasks.gad.synthetic:write_corpus``; called with ``folder``, ``seed``, ``sizes`` and
-    what `writing` gives. None where there is none: runs want ``--data`` then."""
+    """Function that writes a synthetic corpus, e.g. ``bench_tasks.gad.synthetic:write_corpus``. It is called with ``folder``,
+    ``seed``, ``sizes`` and what `writing` gives. None: the task has none, and runs need ``--data``."""
     facts: ClassVar[Mapping[str, str]] = {}
-    """What `bench show` prints below the layout."""
+    """Name to value, printed by `bench show` below the layout."""
 
     def reading(self) -> Mapping[str, Any]:
-        """Keyword arguments of `reader` beside the folder."""
+        """Further keyword arguments of `reader`."""
         return {}
 
     def writing(self) -> Mapping[str, Any]:
-        """Keyword arguments of `writer` beside folder, seed and sizes."""
+        """Further keyword arguments of `writer`."""
         return {}
 
     def parameters(self) -> Mapping[str, str]:
-        """What `bench show` prints below the metadata: the layout and `facts`."""
+        """Name to value, printed by `bench show` below the metadata: the layout and `facts`."""
         return {"layout": self.metadata.layout, **self.facts}
 
     def load(self, folder: Path) -> Corpus:
         """Reads and checks the corpus of a folder.
 
         Raises:
-            DataError: naming file, line or document, what stood there and what was wanted.
+            DataError: naming file, line or document, what is there and what was wanted.
         """
         options = dict(self.reading())
         if self.faults:
@@ -52,12 +52,12 @@ class CorpusTask(Task):
         return corpus
 
     def synthesize(self, folder: Path, seed: int, sizes: Mapping[str, int] | None = None) -> None:
-        """Writes the seeded synthetic corpus in the format that `load` reads, and the marker file.
+        """Writes the synthetic corpus in the format that `load` reads, and the marker file.
 
         Args:
             folder: empty or missing; made here.
             seed: same seed, same bytes.
-            sizes: documents per split; the task's usual ones for those that are not given.
+            sizes: documents per split; a split that is not given has the task's usual size.
 
         Raises:
             UsageError: there is no `writer`, a size is not positive, or the folder holds something already.
@@ -68,14 +68,14 @@ class CorpusTask(Task):
 
     @property
     def synthesizes(self) -> bool:
-        """Whether it has a synthetic corpus."""
+        """Whether the task has a synthetic corpus."""
         return self.writer is not None
 
     def head(self, name: str) -> Head:
-        """A fresh head.
+        """A new head of this name.
 
         Raises:
-            UsageError: it is none of `heads`.
+            UsageError: the name is none of `heads`.
         """
         if name not in self.heads:
             raise unknown("head", name, self.heads, f"bench show task {self.file or self.name}")

@@ -1,4 +1,4 @@
-"""Folders of documents: a text and its annotations in files of one name, such as ``DOC.txt`` and ``DOC.ann``."""
+"""Folders of documents: a text file and an annotation file of the same name, such as ``DOC.txt`` and ``DOC.ann``."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ from bench.kit.faults import Fault, Faults
 
 
 def names_below(folder: Path, suffix: str) -> list[str]:
-    """Names of the files of a suffix in a folder and below it, without it: paths from the folder, ``/`` between their parts."""
+    """Paths of the files with a suffix in a folder and its sub-folders, without the suffix, relative, ``/`` between parts."""
     paths = (path.relative_to(folder) for path in folder.rglob(f"*{suffix}"))
     return sorted(
         path.as_posix().removesuffix(suffix) for path in paths if not any(part.startswith(".") for part in path.parts)
@@ -20,17 +20,17 @@ def names_below(folder: Path, suffix: str) -> list[str]:
 
 
 def names_of(folder: Path, layout: str, faults: Faults, suffixes: tuple[str, str], below: bool = False) -> list[str]:
-    """Names of the documents of one split, sorted; every text has its annotations and the other way round.
+    """Sorted names of the documents of one split that have both a text and an annotation file.
 
     Args:
         folder: of the split.
         layout: of the corpus, for the error.
-        faults: takes files without their other half.
+        faults: collects files that lack their counterpart.
         suffixes: of texts and of annotations.
-        below: whether documents may lie in sub-folders, and are named by their path then.
+        below: whether documents may lie in sub-folders; their relative path is then their name.
 
     Raises:
-        DataError: the folder is missing or empty, has sub-folders with documents where they may not be, or has names that
+        DataError: the folder is missing or empty, has documents in sub-folders where `below` is false, or has names that
             differ in case only.
     """
     if not folder.is_dir():
@@ -53,10 +53,14 @@ def names_of(folder: Path, layout: str, faults: Faults, suffixes: tuple[str, str
 
 
 def refuse_below(folder: Path, names: Iterable[str]) -> None:
-    """Refuses files in sub-folders, for formats in which a document is named by a line of its file and not by its path.
+    """Refuses files in sub-folders, for formats where a line of the file names the document and not the path.
+
+    Args:
+        folder: for the error.
+        names: paths relative to it, as `names_below` gives them.
 
     Raises:
-        DataError: naming the first.
+        DataError: naming the first such file.
     """
     inside = sorted(name for name in names if "/" in name)
     if inside:
@@ -66,51 +70,38 @@ def refuse_below(folder: Path, names: Iterable[str]) -> None:
         )
 
 
-def strangers(gold: Collection[str], pred: Collection[str], gold_path: Path, pred_path: Path) -> str | None:
-    """What is said of predictions that have no document in common with gold: all score as if nothing were found.
-
-    None where they have one, and where nothing at all is predicted.
+def refuse_disjoint(gold: Collection[str], pred: Collection[str], gold_path: Path, pred_path: Path, warn: bool = False) -> None:
+    """Refuses predictions that share no document with gold, so that every score is 0; an empty side is allowed.
 
     Args:
         gold: names of documents.
-        pred: the same.
-        gold_path: of the files.
-        pred_path: the same.
-    """
-    if not gold or not pred or not set(gold).isdisjoint(pred):
-        return None
-    return (
-        f"{pred_path} and {gold_path} have no document in common: {min(pred)!r} stands in the first, {min(gold)!r} in the "
-        "second; wanted the same names."
-    )
-
-
-def refuse_strangers(gold: Collection[str], pred: Collection[str], gold_path: Path, pred_path: Path) -> None:
-    """Refuses such predictions where documents are named by their files; arguments as in `strangers`.
+        pred: names of documents.
+        gold_path: for the message.
+        pred_path: for the message.
+        warn: whether to warn instead, for formats where lines name documents: there a document without mentions has no name.
 
     Raises:
         DataError: naming a document of either side.
     """
-    if message := strangers(gold, pred, gold_path, pred_path):
+    if not gold or not pred or not set(gold).isdisjoint(pred):
+        return
+    message = (
+        f"{pred_path} and {gold_path} have no document in common: {min(pred)!r} is in the first, {min(gold)!r} in the "
+        "second; wanted the same names."
+    )
+    if not warn:
         raise DataError(message)
-
-
-def tell_strangers(gold: Collection[str], pred: Collection[str], gold_path: Path, pred_path: Path) -> None:
-    """Tells of such predictions where documents are named by lines, so that one without a mention has no name; arguments as in
-    `strangers`.
-    """
-    if message := strangers(gold, pred, gold_path, pred_path):
-        warnings.warn(message, DataWarning, stacklevel=3)
+    warnings.warn(message, DataWarning, stacklevel=3)
 
 
 def write_each(folder: Path, documents: Sequence[Document], suffix: str, content: Callable[[Document], str]) -> None:
     """Writes one file a document.
 
     Args:
-        folder: made where it is missing.
-        documents: their names become the files'.
-        suffix: of the files.
-        content: of a document's file.
+        folder: made if it is missing.
+        documents: a document's name, with the suffix, is its file's.
+        suffix: of the files, such as ``.ann``.
+        content: gives the content of a document's file.
 
     Raises:
         DataError: a document's name cannot be a file name.

@@ -1,20 +1,21 @@
-"""Faulty lines of a corpus: all are found before any is told, and those of named kinds can be left out.
+"""Faulty lines of a corpus: reading goes on to the end, and one error reports them all. Kinds that are named are left out.
 
-Nothing is left out that was not named: a kind that nobody tolerates ends the reading, with counts by kind and the first
-faults by file and line. Messages quote no text.
+Nothing else is left out: a fault of another kind is an error, with counts by kind and the first faults by file and line.
+Messages quote no text.
 """
 
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Collection, Mapping
+from collections.abc import Collection, Iterator, Mapping
+from contextlib import contextmanager
 from dataclasses import dataclass, field
 from pathlib import Path
 
 from bench.errors import DataError
 
 SHOWN = 10
-"""Faults that an error names; all are counted."""
+"""Number of faults that an error lists; all are counted."""
 
 MALFORMED = "malformed-line"
 KINDS: Mapping[str, str] = {
@@ -30,19 +31,19 @@ KINDS: Mapping[str, str] = {
     "other-document": "a line that names another document: the line",
     "unknown-value": "a concept or slot that is none: the line",
     "unknown-label": "a label that the corpus does not have: the mention, relation or document that carries it",
-    "missing-mention": "a relation of a mention that is not there: the relation",
+    "missing-mention": "a relation whose mention is missing: the relation",
     "self-relation": "a relation that joins a mention with itself: the relation",
     "unknown-role": "a relation whose roles are not those of its type: the relation",
     "orphan-tag": "an I- tag that continues no mention: the sentence",
 }
-"""Kinds of faults: name to what is at fault, and what is left out where the kind is tolerated."""
+"""Kind of fault to its meaning and, after the colon, what is left out where the kind is tolerated."""
 
 DEPENDENT = "dependent-relation"
-"""How relations are counted that go because their mention was left out; nobody names it."""
+"""Counts relations that are left out because their mention was; it cannot be tolerated by name."""
 
 
 def of_documents(*kinds: str) -> dict[str, str]:
-    """Kinds of a corpus in which a fault takes the whole document along."""
+    """The meaning of kinds for a corpus where a fault leaves out the whole document."""
     return {kind: f"{KINDS[kind].rpartition(': ')[0]}: the document" for kind in kinds}
 
 
@@ -51,7 +52,7 @@ class Fault(DataError):
 
     Args:
         kind: one of `KINDS`.
-        message: file, line, what stood there and what was wanted; no text.
+        message: file, line, what is there and what was wanted; no corpus text.
         hint: the next move.
     """
 
@@ -62,70 +63,60 @@ class Fault(DataError):
 
 @dataclass
 class Faults:
-    """What is wrong with a corpus, as far as it was read.
+    """The faults of a corpus, as far as it was read.
 
     Args:
-        tolerated: kinds whose lines are left out.
-        tolerable: whether whoever reads can name kinds to leave out, so that an error says how.
-        left_out: lines that were left out, by kind.
-        found: faults of other kinds, by kind.
-        first: the first of these.
+        tolerated: kinds that are left out.
+        tolerable: whether the user can name kinds to tolerate here; the error then says how.
+        left_out: number left out, by kind.
+        counts: number of faults of other kinds, by kind.
+        first: the first of these, at most `SHOWN`.
     """
 
     tolerated: Collection[str] = ()
     tolerable: bool = True
     left_out: Counter[str] = field(default_factory=Counter)
-    found: Counter[str] = field(default_factory=Counter)
+    counts: Counter[str] = field(default_factory=Counter)
     first: list[Fault] = field(default_factory=list)
 
     def add(self, fault: Fault) -> None:
-        """Counts a fault, as left out where its kind is tolerated."""
+        """Counts a fault: under `left_out` where its kind is tolerated, else under `counts`."""
         if fault.kind in self.tolerated:
             self.left_out[fault.kind] += 1
             return
-        self.found[fault.kind] += 1
+        self.counts[fault.kind] += 1
         if len(self.first) < SHOWN:
             self.first.append(fault)
 
-    def apart(self) -> _Apart:
-        """A block whose fault is taken, so that reading goes on behind it."""
-        return _Apart(self)
+    @contextmanager
+    def apart(self) -> Iterator[None]:
+        """Adds a `Fault` raised in its block, and lets reading go on after the block."""
+        try:
+            yield
+        except Fault as fault:
+            self.add(fault)
 
     def check(self, where: Path) -> None:
-        """Ends the reading where there is a fault that nobody tolerates.
+        """Raises an error if there is any fault that is not tolerated.
 
         Args:
-            where: what was read, for the error.
+            where: file or folder that was read, for the error.
 
         Raises:
-            DataError: the fault itself where there is one, else counts by kind and the first ten.
+            DataError: the fault itself if it is the only one, else counts by kind and the first ten.
         """
         if not self.first:
             return
-        total = sum(self.found.values())
-        flags = " ".join(f"--tolerate {kind}" for kind in self.found)
+        total = sum(self.counts.values())
+        flags = " ".join(f"--tolerate {kind}" for kind in self.counts)
         leave = f"Mend them, or leave such lines out, counted and recorded: {flags}, or 'tolerate' in a task's own file."
         if total == 1:
             (fault,) = self.first
             hint = " ".join(part for part in (fault.hint, leave if self.tolerable else None) if part)
             raise Fault(fault.kind, fault.message, hint or None)
-        counts = ", ".join(f"{kind} {count:,}" for kind, count in self.found.most_common())
+        counts = ", ".join(f"{kind} {count:,}" for kind, count in self.counts.most_common())
         head = "They are" if total <= SHOWN else f"The first {SHOWN} are"
         lines = "".join(f"\n  {fault.kind}: {fault.message}" for fault in self.first)
         hints = list(dict.fromkeys(fault.hint for fault in self.first if fault.hint))[:2]
         hint = " ".join([*hints, *([leave] if self.tolerable else [])])
         raise DataError(f"{where} has {total:,} faults: {counts}. {head}{lines}", hint or None)
-
-
-@dataclass(frozen=True)
-class _Apart:
-    faults: Faults
-
-    def __enter__(self) -> None:
-        return None
-
-    def __exit__(self, kind: object, error: object, trace: object) -> bool:
-        if isinstance(error, Fault):
-            self.faults.add(error)
-            return True
-        return False

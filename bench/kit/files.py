@@ -1,4 +1,4 @@
-"""Reading files as they are: whole, as UTF-8, without newline translation, so that offsets stay what they are."""
+"""Reads files as UTF-8 without newline translation, so that character offsets stay valid."""
 
 from __future__ import annotations
 
@@ -36,7 +36,7 @@ def raw_lines(path: Path) -> Iterator[bytes]:
 
 
 def decode(data: bytes, path: Path) -> str:
-    """UTF-8 text; a byte-order mark stays where it stands.
+    """Decodes UTF-8; a byte-order mark is kept.
 
     Args:
         data: the file's bytes.

@@ -1,6 +1,6 @@
-"""Formats that the readers of this package know: how a folder of each is laid out, and what can be wrong with its lines.
+"""Formats that this package reads: the layout of a folder, and the kinds of faults.
 
-Apart from the readers, so that listing tasks imports none of them.
+A module of its own, so that listing tasks imports no reader.
 """
 
 from __future__ import annotations
@@ -15,7 +15,7 @@ LAYOUTS: Mapping[str, str] = {
     "pipe": "FOLDER/{train,dev,test}/DOC.text with DOC.pipe beside it (19 or 22 columns)",
     "jsonl": "FOLDER/{train,dev,test}.jsonl, one JSON object a line",
 }
-"""Format to one line on the folder that its readers expect."""
+"""Format to the layout of its folder, in one line."""
 
 BY_FORMAT: Mapping[str, tuple[str, ...]] = {
     "brat": (
@@ -31,4 +31,4 @@ BY_FORMAT: Mapping[str, tuple[str, ...]] = {
         "unknown-label", "missing-mention", "self-relation",
     ),
 }  # fmt: skip
-"""Format to the kinds of faults that its files can have."""
+"""Format to the kinds of faults of its files."""

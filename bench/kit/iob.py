@@ -8,14 +8,13 @@ A made-up sentence as BC5CDR is written (Crichton et al. 2017, https://github.co
     renal	B-Disease
     failure	I-Disease
 
-The text is rebuilt as tokens joined by single spaces. A document is a sentence, named by its place as in ``train-000123``;
-where a file has ``-DOCSTART-`` lines it is what stands between two of them, its sentences divided by a blank line, and named
-by the line where that says ``-DOCSTART- (name)``. Errors never quote a token or a tag: a shifted line would bring text into
-them.
+The text is rebuilt as tokens joined by single spaces. A document is a sentence, named by its position as in ``train-000123``.
+In a file with ``-DOCSTART-`` lines, a document is everything between two of them, its sentences divided by a blank line; the
+line ``-DOCSTART- (name)`` names it. Errors never quote a token or a tag: where columns are shifted, a tag is text.
 
-Files that `bench.kit.iob_write` makes are for scoring: annotations without text. Each line stands for one character,
-written ``_``, and mentions that one row of tags cannot hold have further columns; there ``F-`` begins a further fragment of
-the mention before.
+Files that `bench.kit.iob_write` makes are for scoring: annotations without text. Each line is one character, written ``_``.
+Mentions that overlap, or have several fragments, are written in further columns; there ``F-`` begins the next fragment of a
+mention.
 """
 
 from __future__ import annotations
@@ -50,9 +49,9 @@ NAMED = re.compile(r"[\s(]*([\w.:-]{1,80})[\s)]*")
 _UNNAMED = re.compile(r"(\s+(-X-|O|_|-))*\s*")
 _GAP = "\n\n"
 _BLOCK = re.compile(r"(?: *[^ \n][^\n]*(?:\n|\Z))+")
-"""Lines that hold something, one after another."""
+"""Consecutive lines that are not blank."""
 _PAIRS = re.compile(r"[^\t\n]*\t[^\t\n]*(?:\n[^\t\n]*\t[^\t\n]*)*")
-"""Lines of two columns each; taken apart at once, they need no list a line."""
+"""Lines of two columns each: one `split` reads them all, without a list per line."""
 
 _TAGGED = re.compile(rf"\t([BI])-({_LABEL})\n")
 
@@ -62,11 +61,11 @@ Tag = tuple[str, str]
 
 @dataclass(frozen=True)
 class Entry:
-    """A document as it stands in a file.
+    """A document of a file.
 
     Args:
-        document: with its text, or without where `masked`.
-        line: where it starts.
+        document: its text is empty where `masked`.
+        line: where it starts, counted from 1.
         named: whether the file names it.
         masked: whether its lines are characters without text.
     """
@@ -87,12 +86,12 @@ class _Sentence:
 
 @dataclass
 class Tally:
-    """How a file's tags begin mentions.
+    """How the tags of a file begin mentions.
 
     Args:
-        begun: mentions whose B- stands where no mention of its label ends.
-        orphans: I- tags that continue nothing and were passed over.
-        line: of the first of these.
+        begun: B- tags that do not follow directly on a mention of the same label.
+        orphans: I- tags that continue no mention and were skipped.
+        line: the line of the first orphan.
     """
 
     begun: int = 0
@@ -106,15 +105,14 @@ def read(
     """Reads the documents of one file.
 
     Args:
-        path: of the file.
-        split: what documents without a name are named after.
+        path: the file.
+        split: begins the names of documents that have none.
         layers: whether lines may be characters and have further columns, as in files that `iob_write` makes.
-        tally: given, a tag that continues nothing is passed over and counted there, as seqeval's strict mode does with a
-            system's tags.
-        faults: collects what is wrong, one fault a document; without it the file is refused for it here.
+        tally: if given, an I- tag that continues no mention is skipped and counted here, as seqeval's strict mode does.
+        faults: collects faults, at most one a document; without it they are raised.
 
     Raises:
-        DataError: naming file, line, what stood there and what was wanted.
+        DataError: naming file, line, what is there and what was wanted.
     """
     return list(parse(read_text(path), path, split, layers=layers, tally=tally, faults=faults))
 
@@ -122,10 +120,10 @@ def read(
 def parse(
     text: str, path: Path, split: str, *, layers: bool = False, tally: Tally | None = None, faults: Faults | None = None
 ) -> Iterator[Entry]:
-    """The documents of a file's text, those at fault left out; arguments and errors as in `read`.
+    """Yields the documents of a file's text; faulty ones are left out. Arguments and errors as in `read`.
 
     Args:
-        text: of the file; a byte-order mark is allowed.
+        text: the content of the file; a byte-order mark is allowed.
         path: as in `read`.
         split: as in `read`.
         layers: as in `read`.
@@ -161,35 +159,33 @@ def _entry(
     tally: Tally | None,
 ) -> Entry:
     if not sentences:
-        raise Fault(
-            MALFORMED, f"{path}, line {line}: a document without a token; wanted at least one before the next {DOCSTART}."
-        )
+        raise Fault(MALFORMED, f"{path}, line {line}: a document has no token; wanted at least one before the next {DOCSTART}.")
     if ident in names:
         raise Fault("repeated-id", f"{path}, line {line}: document {ident!r} stands here a second time; wanted each once.")
     if fault := next((sentence.fault for sentence in sentences if sentence.fault), None):
         raise fault
     masked = layers and all(token == MASK for sentence in sentences for token in sentence.tokens)
-    found: list[Mention] = []
+    in_file_order: list[Mention] = []
     texts: list[str] = []
     offset = 0
     for sentence in sentences:
         words = MASK * len(sentence.tokens) if masked else " ".join(sentence.tokens)
-        found += _mentions(sentence, tags, offset, path, 0 if masked else 1, tally)
+        in_file_order += _mentions(sentence, tags, offset, path, 0 if masked else 1, tally)
         offset += len(words) + (0 if masked else len(_GAP))
         texts.append(words)
-    mentions = in_order(found) if len(sentences[0].columns) > 1 else tuple(found)
+    mentions = in_order(in_file_order) if len(sentences[0].columns) > 1 else tuple(in_file_order)
     return Entry(Document(ident, "" if masked else _GAP.join(texts), mentions), line, bool(name), masked)
 
 
 def _plain(text: str, split: str) -> list[Entry]:
-    """The documents of a file of plain sentences, in a third of the time: nothing is done for a token that is outside.
+    """The documents of a file of plain sentences, in a third of the time: tokens tagged O are not looked at one by one.
 
-    Nothing where anything at all is amiss or out of the ordinary: whoever looks at every line finds what.
+    Gives an empty list where anything is unusual or wrong; the slower reader then finds what.
     """
     text = text.replace("\r\n", "\n")
     if " " in text or DOCSTART in text:
         return []
-    found: list[Entry] = []
+    entries: list[Entry] = []
     line = 1
     for block in text.split("\n\n"):
         if block.strip("\n"):
@@ -206,14 +202,14 @@ def _plain(text: str, split: str) -> list[Entry]:
             # A column too many or too few, an empty token, one with white space in it.
             if not words or last != " " or " ".join(words.split()) != words:
                 return []
-            found.append(Entry(Document(f"{split}-{len(found) + 1:06d}", words, tuple(mentions)), first, False, False))
+            entries.append(Entry(Document(f"{split}-{len(entries) + 1:06d}", words, tuple(mentions)), first, False, False))
         line += block.count("\n") + 2
-    return found
+    return entries
 
 
 def _runs(words: str) -> list[Mention] | None:
-    """Mentions of a sentence whose outside tags are taken out; None where a tag continues nothing."""
-    found: list[Mention] = []
+    """Mentions of a sentence whose O tags have been removed; None where an I- tag continues no mention."""
+    mentions: list[Mention] = []
     begin = end = removed = seen = 0
     label = ""
     for tag in _TAGGED.finditer(words):
@@ -221,24 +217,24 @@ def _runs(words: str) -> list[Mention] | None:
         start = (words.rfind(" ", seen, low) + 1 or seen) - removed
         if tag[1] == "B":
             if label:
-                found.append(Mention(((begin, end),), label))
+                mentions.append(Mention(((begin, end),), label))
             begin, label = start, tag[2]
         elif tag[2] != label or start != end + 1:
             return None
         end, seen = low - removed, tag.end()
         removed += seen - low - 1
     if label:
-        found.append(Mention(((begin, end),), label))
-    return found
+        mentions.append(Mention(((begin, end),), label))
+    return mentions
 
 
 def _documents(text: str, path: Path, tags: dict[str, Tag], layers: bool) -> Iterator[tuple[int, str | None, list[_Sentence]]]:
     """First line, name and sentences of each document."""
-    started, name, held = 0, None, list[_Sentence]()
+    started, name, sentences = 0, None, list[_Sentence]()
     for item in _sentences(text, path, tags, layers):
         if isinstance(item, _Sentence):
             if started:
-                held.append(item)
+                sentences.append(item)
             else:
                 yield item.line, None, [item]
                 name = ""
@@ -246,14 +242,14 @@ def _documents(text: str, path: Path, tags: dict[str, Tag], layers: bool) -> Ite
         if name == "":
             raise DataError(f"{path}, line {item[0]}: {DOCSTART} after sentences without one; wanted it before the first, too.")
         if started:
-            yield started, name, held
-        started, name, held = item[0], item[1], []
+            yield started, name, sentences
+        started, name, sentences = item[0], item[1], []
     if started:
-        yield started, name, held
+        yield started, name, sentences
 
 
 def _sentences(text: str, path: Path, tags: dict[str, Tag], layers: bool) -> Iterator[_Sentence | tuple[int, str | None]]:
-    """Sentences, and between them line and name of each ``-DOCSTART-``."""
+    """Yields sentences, and line and name of each ``-DOCSTART-`` between them."""
     # Not `splitlines`: it would also break at form feeds and other characters that a token may hold.
     text = text.replace("\r\n", "\n")
     if DOCSTART not in text:  # half the time that looking at every line takes
@@ -263,14 +259,14 @@ def _sentences(text: str, path: Path, tags: dict[str, Tag], layers: bool) -> Ite
             seen = block.start()
             yield _checked(block[0].removesuffix("\n"), number, path, tags, layers)
         return
-    held: list[str] = []
+    lines: list[str] = []
     for number, line in enumerate([*text.split("\n"), ""], start=1):
         if line.strip(" ") and not line.startswith(DOCSTART):
-            held.append(line)
+            lines.append(line)
             continue
-        if held:
-            yield _checked("\n".join(held), number - len(held), path, tags, layers)
-            held = []
+        if lines:
+            yield _checked("\n".join(lines), number - len(lines), path, tags, layers)
+            lines = []
         if line.startswith(DOCSTART):
             yield number, _name(line, path, number)
 
@@ -300,7 +296,7 @@ def _tag(tag: str, path: Path, number: int, layers: bool) -> Tag:
 
 
 def _columns(block: str, first: int, path: Path, layers: bool) -> list[list[str]]:
-    """The columns of a sentence's lines, tokens first."""
+    """Columns of a sentence: tokens, then tags."""
     if _PAIRS.fullmatch(block):
         cells = block.replace("\n", "\t").split("\t")
         return [cells[::2], cells[1::2]]
@@ -316,7 +312,7 @@ def _columns(block: str, first: int, path: Path, layers: bool) -> list[list[str]
 
 
 def _checked(block: str, first: int, path: Path, tags: dict[str, Tag], layers: bool) -> _Sentence:
-    """A sentence, or what is wrong with it: which document it spoils is known later."""
+    """A sentence, or its fault: the document that it belongs to is not known yet."""
     try:
         return _sentence(block, first, path, tags, layers)
     except Fault as fault:
@@ -337,7 +333,7 @@ def _sentence(block: str, first: int, path: Path, tags: dict[str, Tag], layers: 
 def _mentions(
     sentence: _Sentence, tags: Mapping[str, Tag], offset: int, path: Path, gap: int, tally: Tally | None
 ) -> Iterator[Mention]:
-    """Mentions of a sentence that starts at `offset`, its tokens `gap` characters apart."""
+    """Mentions of a sentence that starts at character `offset`; `gap` characters lie between tokens."""
     starts: list[int] | None = None
     for column in sentence.columns:
         if column.count(OUTSIDE) == len(column):

@@ -27,12 +27,12 @@ def load(folder: Path, labels: Collection[str] = (), faults: Faults | None = Non
     """Reads and checks a corpus.
 
     Args:
-        folder: with one file a split, named as in `FILES`.
-        labels: what the corpus may carry; whatever the training split carries where empty.
-        faults: collects what is wrong.
+        folder: one file a split, named as in `FILES`.
+        labels: the labels of the corpus; where empty, those of its training split.
+        faults: collects faults.
 
     Raises:
-        DataError: naming file, line, what stood there and what was wanted.
+        DataError: naming file, line, what is there and what was wanted.
     """
     if not folder.is_dir():
         raise DataError(f"There is no folder {folder}.", f"Wanted {LAYOUTS['iob']}.")
@@ -48,35 +48,35 @@ def load(folder: Path, labels: Collection[str] = (), faults: Faults | None = Non
         trained = {m.label for entry in entries["train"] for m in entry.document.mentions}
         entries[split] = _known(entries[split], path, labels, trained, faults)
     faults.check(folder)
-    for split, found in entries.items():
-        if not any(entry.document.mentions for entry in found):
+    for split, split_entries in entries.items():
+        if not any(entry.document.mentions for entry in split_entries):
             raise DataError(
                 f"{_file(folder, split)} holds no mention at all; wanted annotated sentences.",
                 "Training, early stopping and scoring need gold.",
             )
-    splits = {split: tuple(entry.document for entry in found) for split, found in entries.items()}
-    named = any(entry.named for found in entries.values() for entry in found)
+    splits = {split: tuple(entry.document for entry in split_entries) for split, split_entries in entries.items()}
+    named = any(entry.named for split_entries in entries.values() for entry in split_entries)
     leaks = repeated_sentences(splits, words=1, share=0.0) if named else repeated_sentences(splits)
     return Corpus(splits, is_synthetic(folder), digest.hexdigest(), leaks, faults.left_out)
 
 
 def _file(folder: Path, split: str) -> Path:
-    found = [folder / name for name in FILES[split] if (folder / name).is_file()]
-    if len(found) == 1:
-        return found[0]
-    if found:
-        raise DataError(f"{folder} has {' and '.join(path.name for path in found)}; wanted one file of the {split} split.")
+    present = [folder / name for name in FILES[split] if (folder / name).is_file()]
+    if len(present) == 1:
+        return present[0]
+    if present:
+        raise DataError(f"{folder} has {' and '.join(path.name for path in present)}; wanted one file of the {split} split.")
     raise DataError(f"There is no {' or '.join(FILES[split])} in {folder}.", f"Wanted {LAYOUTS['iob']}.")
 
 
 def _known(
     entries: Sequence[Entry], path: Path, wanted: Collection[str], trained: Collection[str], faults: Faults
 ) -> list[Entry]:
-    """The documents, without mentions of labels that are not the corpus's."""
-    # Labels of a file are not named: in a shifted line they may be words of the text.
+    """The documents without mentions of unknown labels."""
+    # Errors do not name labels of a file: where columns are shifted they are words of the text.
     hint = f"Wanted {' or '.join(wanted)}." if wanted else "Labels of all splits must be those of train."
     known = wanted or trained
-    if not known:  # which is told as such
+    if not known:  # a corpus without any mention; `load` says so
         return list(entries)
     made = []
     for entry in entries:
@@ -116,29 +116,29 @@ def score_files(gold: Path, pred: Path, labels: Iterable[str] = ()) -> Scores:
 def scored(gold: Path, pred: Path, faults: Faults | None = None) -> tuple[list[Document], list[Document]]:
     """Gold and predicted documents of two files, or of two folders with files of the same names.
 
-    Documents that the predictions name are matched by name, and one that is not there has no prediction; others are matched by
-    place, and must be as many, token for token.
+    Documents are matched by name where the predictions name them; a gold document without a match has no prediction. Else they
+    are matched by position, and both sides must have the same number of documents and the same tokens.
 
     Args:
         gold: file or folder.
-        pred: the same.
-        faults: takes what is wrong with gold; predictions for what it leaves out are left out with it.
+        pred: file or folder.
+        faults: collects faults of gold; predictions for documents that it leaves out are left out too.
 
     Raises:
-        DataError: naming file and line; predictions for what is not in gold.
+        DataError: naming file and line; also for predictions of a document that is not in gold.
     """
     wanted: list[Document] = []
     given: list[Document] = []
-    for one, other, split in _pairs(gold, pred):
-        right = read(one, split, layers=True, faults=faults)
+    for gold_file, pred_file, split in _pairs(gold, pred):
+        right = read(gold_file, split, layers=True, faults=faults)
         if faults is not None:
-            faults.check(one)
+            faults.check(gold_file)
         tally = Tally()
-        left = read(other, split, layers=True, tally=tally)
-        _refuse_iob1(tally, other)
+        left = read(pred_file, split, layers=True, tally=tally)
+        _refuse_iob1(tally, pred_file)
         if faults is not None and faults.left_out:
-            left = _beside(right, left, one, other)
-        for document, mine in _matched(right, left, one, other):
+            left = _kept(right, left, gold_file, pred_file)
+        for document, mine in _matched(right, left, gold_file, pred_file):
             # Files of one folder may number their documents alike.
             place = f"{len(wanted)}"
             wanted.append(Document(place, "", document.mentions))
@@ -147,9 +147,9 @@ def scored(gold: Path, pred: Path, faults: Faults | None = None) -> tuple[list[D
 
 
 def _refuse_iob1(tally: Tally, path: Path) -> None:
-    """Refuses a system's tags in IOB1, of which hardly a mention would be found; tells of others that continue nothing.
+    """Refuses predictions in IOB1, which would lose nearly all mentions; warns of other I- tags that continue no mention.
 
-    IOB1 has a B- only where a mention follows right after another one of its label.
+    In IOB1 a mention begins with B- only if it follows directly on another one of the same label.
     """
     if not tally.orphans:
         return
@@ -159,7 +159,7 @@ def _refuse_iob1(tally: Tally, path: Path) -> None:
             "This is IOB1, it seems: its mentions have to begin with B-.",
         )
     warnings.warn(
-        f"{path}: {tally.orphans:,} tags I- continue no mention, the first in line {tally.line}; they are passed over, as "
+        f"{path}: {tally.orphans:,} tags I- continue no mention, the first in line {tally.line}; they are skipped, as "
         "seqeval does in strict mode.",
         DataWarning,
         stacklevel=2,
@@ -189,20 +189,20 @@ def _pairs(gold: Path, pred: Path) -> Iterator[tuple[Path, Path, str]]:
 
 
 def _files(folder: Path) -> dict[str, Path]:
-    found: dict[str, Path] = {}
+    by_split: dict[str, Path] = {}
     for path in sorted(folder.glob("*.tsv")):
-        other = found.setdefault(_split(path), path)
+        other = by_split.setdefault(_split(path), path)
         if other != path:
             raise DataError(f"{folder} has {other.name} and {path.name}; wanted one file a split.")
-    return found
+    return by_split
 
 
 def _split(path: Path) -> str:
     return "dev" if path.stem == "devel" else path.stem
 
 
-def _beside(gold: Sequence[Entry], pred: Sequence[Entry], gold_path: Path, pred_path: Path) -> list[Entry]:
-    """The predictions for those documents of gold that were not left out, where both sides name documents in the same way."""
+def _kept(gold: Sequence[Entry], pred: Sequence[Entry], gold_path: Path, pred_path: Path) -> list[Entry]:
+    """The predictions for documents of gold that were not left out."""
     if any(entry.named for entry in gold) != any(entry.named for entry in pred):
         raise DataError(
             f"{gold_path} and {pred_path} do not both name their documents; wanted that where some of gold are left out.",
@@ -221,13 +221,13 @@ def _matched(
             f"{pred_path} has {len(pred)} documents and {gold_path} has {len(gold)}; wanted the same, in the same order."
         )
     names = [str(i) if by_place else entry.document.id for i, entry in enumerate(gold)]
-    found = {str(i) if by_place else entry.document.id: entry for i, entry in enumerate(pred)}
-    unknown = found.keys() - set(names)
+    predicted = {str(i) if by_place else entry.document.id: entry for i, entry in enumerate(pred)}
+    unknown = predicted.keys() - set(names)
     if unknown:
-        entry = found[min(unknown)]
-        raise DataError(f"{pred_path}, line {entry.line}: document {entry.document.id!r} does not stand in {gold_path}.")
+        entry = predicted[min(unknown)]
+        raise DataError(f"{pred_path}, line {entry.line}: document {entry.document.id!r} is not in {gold_path}.")
     for name, entry in zip(names, gold, strict=True):
-        mine = found.get(name)
+        mine = predicted.get(name)
         if mine and not mine.masked and not entry.masked and mine.document.text != entry.document.text:
             raise DataError(
                 f"{pred_path}, document at line {mine.line}: its tokens are not those at line {entry.line} of {gold_path}.",

@@ -13,10 +13,10 @@ from bench.kit.iob import DOCSTART, MASK, NAMED, OUTSIDE, TAG
 
 
 def write(folder: Path, documents: Sequence[Document]) -> None:
-    """Writes annotations without text, a line a character, for scoring: one file for each split that documents are named after.
+    """Writes annotations without text, one file for each split that begins document names, and one for other documents.
 
     Raises:
-        DataError: a document's name or a label cannot stand in the file.
+        DataError: a document's name or a label cannot be written in the format.
     """
     folder.mkdir(parents=True, exist_ok=True)
     with ExitStack() as stack:
@@ -25,9 +25,7 @@ def write(folder: Path, documents: Sequence[Document]) -> None:
             stem = document.id.rpartition("-")[0]
             stem = stem if stem in ("train", "dev", "test") else "documents"
             if not NAMED.fullmatch(document.id):
-                raise DataError(
-                    f"Document name {document.id!r} cannot stand in an IOB file; wanted letters, digits and '._:-'."
-                )
+                raise DataError(f"Document name {document.id!r} cannot be in an IOB file; wanted letters, digits and '._:-'.")
             lines = ["\t".join((MASK, *row)) for row in zip(*_layers(document), strict=True)]
             if stem not in files:
                 files[stem] = stack.enter_context((folder / f"{stem}.tsv").open("wb"))
@@ -35,7 +33,7 @@ def write(folder: Path, documents: Sequence[Document]) -> None:
 
 
 def _layers(document: Document) -> list[list[str]]:
-    """Columns of tags, a row a character; the first holds what one row of tags can hold."""
+    """Columns of tags, a row a character; the first column holds contiguous mentions, as many as do not overlap."""
     mentions: list[Key] = sorted({mention.key for mention in document.mentions})
     length = max((fragments[-1][1] for fragments, _ in mentions), default=1)
     columns = [[OUTSIDE] * length]

@@ -1,6 +1,6 @@
-"""A strict JSON Lines reader: one object a line, and every error says file, line, what stood there and what was wanted.
+"""A strict JSON Lines reader: one object a line; every error says file, line, what is there and what was wanted.
 
-Only kinds and names of fields are told, never values: they are corpus text.
+Errors name fields and kinds of values, never values: they are corpus text.
 """
 
 from __future__ import annotations
@@ -22,12 +22,12 @@ _KINDS = {dict: "an object", list: "a list", str: "a string", bool: "true or fal
 
 @dataclass(frozen=True)
 class Record:
-    """One line.
+    """One line of a file, with typed access to its fields.
 
     Args:
-        path: the file.
-        line: counted from 1.
-        values: its fields.
+        path: the file, for errors.
+        line: counted from 1, for errors.
+        values: field name to value.
     """
 
     path: Path
@@ -38,18 +38,18 @@ class Record:
         """A fault that begins with file and line.
 
         Args:
-            message: what stood there and what was wanted.
+            message: what is there and what was wanted.
             hint: the next move.
             kind: of the fault.
         """
         return Fault(kind, f"{self.path}:{self.line}: {message}", hint)
 
     def text(self, name: str, empty: bool = False) -> str:
-        """A string.
+        """The string in a field.
 
         Args:
             name: of the field.
-            empty: whether it may hold nothing but blanks.
+            empty: whether it may be blank.
 
         Raises:
             DataError: it is missing, no string, blank, or no valid Unicode.
@@ -57,7 +57,7 @@ class Record:
         return self.checked_text(self._get(name), f"field {name!r}", empty)
 
     def texts(self, name: str) -> list[str]:
-        """A list of strings, each with something in it; the list may be empty.
+        """The list of strings in a field; the list may be empty, its strings may not be blank.
 
         Raises:
             DataError: it is missing, no list, or holds something else.
@@ -65,18 +65,18 @@ class Record:
         return [self.checked_text(item, f"item {i} of field {name!r}") for i, item in enumerate(self.items(name), 1)]
 
     def items(self, name: str) -> list[Any]:
-        """A list of anything.
+        """The list in a field, its items of any kind.
 
         Raises:
             DataError: it is missing or no list.
         """
-        found = self._get(name)
-        if not isinstance(found, list):
-            raise self.error(f"field {name!r} is {kind(found)}; wanted a list.")
-        return found
+        value = self._get(name)
+        if not isinstance(value, list):
+            raise self.error(f"field {name!r} is {kind(value)}; wanted a list.")
+        return value
 
     def integer(self, name: str, least: int = 0) -> int:
-        """A whole number.
+        """The whole number in a field.
 
         Args:
             name: of the field.
@@ -85,68 +85,68 @@ class Record:
         Raises:
             DataError: it is missing, no whole number, or too small.
         """
-        found = self._get(name)
-        if isinstance(found, bool) or not isinstance(found, int):
-            raise self.error(f"field {name!r} is {kind(found)}; wanted a whole number.")
-        if found < least:
+        value = self._get(name)
+        if isinstance(value, bool) or not isinstance(value, int):
+            raise self.error(f"field {name!r} is {kind(value)}; wanted a whole number.")
+        if value < least:
             raise self.error(f"field {name!r} is below {least}; wanted at least that.")
-        return found
+        return value
 
     def identifier(self, name: str) -> str:
-        """A name of something: a string without blanks around it, or a whole number, which is written as one.
+        """The identifier in a field: a string without blanks around it, or a whole number, which becomes a string.
 
         Raises:
             DataError: it is missing, neither, or blank.
         """
-        found = self._get(name)
-        if isinstance(found, int) and not isinstance(found, bool):
+        value = self._get(name)
+        if isinstance(value, int) and not isinstance(value, bool):
             return str(self.integer(name))
-        made = self.text(name)
-        if made != made.strip() or any(ord(c) < 32 for c in made):
+        text = self.text(name)
+        if text != text.strip() or any(ord(c) < 32 for c in text):
             raise self.error(f"field {name!r} has blanks around it or control characters in it; wanted a plain name.")
-        return made
+        return text
 
     def object(self, name: str) -> Record:
-        """An object inside this one, to be asked in the same way.
+        """The object in a field, as a `Record`.
 
         Raises:
             DataError: it is missing or no object.
         """
-        found = self._get(name)
-        if not isinstance(found, dict):
-            raise self.error(f"field {name!r} is {kind(found)}; wanted an object.")
-        return Record(self.path, self.line, found)
+        value = self._get(name)
+        if not isinstance(value, dict):
+            raise self.error(f"field {name!r} is {kind(value)}; wanted an object.")
+        return Record(self.path, self.line, value)
 
     def objects(self, name: str) -> list[Record]:
-        """A list of objects inside this one.
+        """The list of objects in a field, as `Record`s.
 
         Raises:
             DataError: it is missing, no list, or holds something else.
         """
-        found = self.items(name)
-        odd = next((i for i, item in enumerate(found, 1) if not isinstance(item, dict)), None)
+        items = self.items(name)
+        odd = next((i for i, item in enumerate(items, 1) if not isinstance(item, dict)), None)
         if odd is not None:
-            raise self.error(f"item {odd} of field {name!r} is {kind(found[odd - 1])}; wanted an object.")
-        return [Record(self.path, self.line, item) for item in found]
+            raise self.error(f"item {odd} of field {name!r} is {kind(items[odd - 1])}; wanted an object.")
+        return [Record(self.path, self.line, item) for item in items]
 
     def one_of(self, name: str, allowed: Sequence[str]) -> str:
-        """A string out of a few.
+        """The string in a field, which must be one of `allowed`.
 
         Raises:
-            DataError: it is missing or another.
+            DataError: it is missing or another one.
         """
-        found = self.text(name)
-        if found not in allowed:
+        text = self.text(name)
+        if text not in allowed:
             raise self.error(f"field {name!r} is none of the values it may have; wanted {', '.join(map(repr, allowed))}.")
-        return found
+        return text
 
     def checked_text(self, value: Any, what: str, empty: bool = False) -> str:
-        """A value that has to be a string.
+        """The value, if it is a string.
 
         Args:
-            value: of the field.
-            what: how the error calls it.
-            empty: whether it may hold nothing but blanks.
+            value: any JSON value.
+            what: its name in the error.
+            empty: whether it may be blank.
 
         Raises:
             DataError: it is no string, blank, or no valid Unicode.
@@ -166,20 +166,20 @@ class Record:
 
 
 def kind(value: Any) -> str:
-    """What a JSON value is, in words, without the value."""
+    """The kind of a JSON value in words, such as ``a list``."""
     return _KINDS.get(type(value), "null")
 
 
 def read(path: Path, content: bytes | None = None, faults: Faults | None = None) -> list[Record]:
-    """Every line of a file; a byte-order mark before the first is allowed.
+    """Reads every line of a file; a byte-order mark at its beginning is allowed.
 
     Args:
-        path: of the file, for errors too.
-        content: its bytes where the caller has read them, to hash them for instance.
-        faults: collects lines that are no JSON object; without it the file is refused for the first of them.
+        path: of the file.
+        content: its bytes, if the caller has read them already.
+        faults: collects lines that are no JSON object; without it the first one is raised.
 
     Raises:
-        DataError: the file cannot be read or holds nothing.
+        DataError: the file cannot be read or is empty.
     """
     content = (read_bytes(path) if content is None else content).removeprefix(b"\xef\xbb\xbf")
     lines = content.split(b"\n")  # nothing else ends a line: strings may hold U+2028 as it is
@@ -234,7 +234,7 @@ def _record(path: Path, number: int, raw: bytes) -> Record:
 
 
 class _Refused(ValueError):
-    """JSON that another reader might take otherwise."""
+    """JSON that other readers may read differently."""
 
 
 def _unique(pairs: list[tuple[str, Any]]) -> dict[str, Any]:

@@ -1,8 +1,8 @@
 """Scores of mentions by exact spans and labels: overall, among discontiguous ones, and by type.
 
-A mention is right when all its fragments and its label are; a document's mentions are a set, so that one that is repeated
-counts once. On tags that is what the field's `seqeval` counts in strict mode (entity level, IOB2), to which the tests hold
-it: seqeval gives figures for a whole corpus, and intervals need counts that can be summed over any sample of documents.
+A mention is right when all its fragments and its label are. A document's mentions are a set: a repeated one counts once. On
+IOB2 tags this equals `seqeval` in strict mode, and tests compare the two; seqeval itself gives figures of a corpus alone,
+while intervals need counts that can be summed over any sample of documents.
 
 Source: seqeval, https://github.com/chakki-works/seqeval.
 """
@@ -47,9 +47,9 @@ def score(gold: Sequence[Document], predicted: Iterable[Document], labels: Itera
 
 
 def as_written(predicted: Document | None, gold: Document) -> Document:
-    """Predictions whose spans are written as gold's file writes them where the two differ in order or white space alone.
+    """Predictions with spans written as in gold's file where the two differ in the order of fragments or in white space alone.
 
-    For official scorers that compare spans as they are written: nobody who predicts words can know how a file breaks them up.
+    For official scorers that compare spans as text: a system that predicts words cannot know how the file divides them.
     """
     if predicted is None:
         return Document(gold.id, "")

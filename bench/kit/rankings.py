@@ -1,7 +1,8 @@
-"""Scores of rankings as SemEval-2017 Task 3 counts them, and trec's mean average precision beside them.
+"""Scores of rankings by the rules of SemEval-2017 Task 3, and mean average precision by those of trec_eval.
 
-The task's MAP is not trec's: it looks at the top 10 and divides by the number of relevant candidates **found there**. Its
-AvgRec is the mean over cut-offs 1 to 10 of the relevant candidates found by all queries, over those that could have been found.
+The task's MAP is not trec's: it looks at the top 10 and divides by the number of relevant candidates **among these**. Its
+AvgRec is the mean over cut-offs 1 to 10 of relevant candidates above the cut-off, divided by the most there could be, both
+summed over queries.
 
 Source: Nakov et al. 2017, https://aclanthology.org/S17-2003/.
 """
@@ -23,7 +24,7 @@ def statistics(gold: Sequence[Document], predicted: Iterable[Document]) -> list[
     """Additive statistics of every gold query, in order; a query without a prediction has nothing ranked.
 
     Args:
-        gold: queries as documents: each judgement names a passage and says whether it is relevant.
+        gold: queries as documents; each judgement names a passage and says whether it is relevant.
         predicted: matched by id; each judgement's score ranks its passage.
     """
     given = {document.id: {j.name: j.score for j in document.judgements} for document in predicted}
@@ -31,7 +32,7 @@ def statistics(gold: Sequence[Document], predicted: Iterable[Document]) -> list[
 
 
 def _relevance(document: Document) -> dict[str, bool]:
-    """Passage to relevance, in the order of the text."""
+    """Passage to relevance, in text order."""
     said = {judgement.name: judgement.chosen for judgement in document.judgements}
     order = [passage.id for passage in document.passages] or list(said)
     return {name: said.get(name, False) for name in order}
@@ -42,29 +43,29 @@ def query_statistics(gold: Mapping[str, bool], scores: Mapping[str, float]) -> d
 
     Args:
         gold: candidate to relevance, in file order, which breaks ties.
-        scores: candidate to score; one without is not ranked, one that is no candidate counts for nothing.
+        scores: candidate to score; candidates without a score are not ranked, other names are ignored.
     """
     ranked = sorted((name for name in gold if name in scores), key=lambda name: -scores[name])
     hits = [gold[name] for name in ranked[:TOP]]
     places = [place for place, hit in enumerate(hits, 1) if hit]
     relevant = sum(gold.values())
-    found = {
+    row = {
         "queries": 1.0,
         "precision": _precision(places, len(places)),
         "reciprocal": 1 / places[0] if places else 0.0,
         "trec": trec_average_precision(gold, scores),
     }
     for cut in range(1, TOP + 1):
-        found[f"found@{cut}"] = float(sum(hits[:cut]))
-        found[f"most@{cut}"] = float(min(cut, relevant))
-    return found
+        row[f"found@{cut}"] = float(sum(hits[:cut]))
+        row[f"most@{cut}"] = float(min(cut, relevant))
+    return row
 
 
 def trec_average_precision(gold: Mapping[str, bool], scores: Mapping[str, float]) -> float:
-    """Average precision of one query as trec_eval counts it.
+    """Average precision of one query as trec_eval computes it, in [0, 1].
 
-    It looks at the whole ranking, divides by all relevant candidates, holds scores in single precision, and breaks ties by id,
-    the last one first.
+    It looks at the whole ranking, divides by all relevant candidates, keeps scores in single precision, and breaks ties by id
+    in descending order.
     """
     ranked = sorted(
         (name for name in gold if name in scores), key=lambda n: (c_float(scores[n]).value, n.encode()), reverse=True
@@ -89,5 +90,5 @@ def summarise(sums: Mapping[str, Any]) -> Scores:
 
 
 def _precision(places: Sequence[int], divisor: int) -> float:
-    """Sum of the precisions at the places of hits, over something; 0 where there is nothing to find."""
+    """Sum of the precisions at the ranks of hits, divided by `divisor`; 0 where that is 0."""
     return sum(number / place for number, place in enumerate(places, 1)) / divisor if divisor else 0.0

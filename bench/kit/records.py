@@ -1,4 +1,4 @@
-"""JSON Lines of each kind, one document a line, as documents and back. Fields that are not named here are passed over.
+"""JSON Lines of each kind of task, one document a line: reading and writing. Other fields than these are ignored.
 
     {"id": "d1", "text": "…", "label": "yes"}
     {"id": "d1", "text": "…", "mentions": [{"fragments": [[0, 4], [10, 14]], "label": "Disorder", "concept": "C1"}]}
@@ -26,24 +26,24 @@ from bench.kit.faults import DEPENDENT, Faults
 from bench.kit.jsonl import Record, kind, read
 
 FILE = "annotations.jsonl"
-"""What `write` makes."""
+"""Name of the file that `write` makes."""
 _MOST = 1e300
 
 
 def documents(
     records: Sequence[Record], what: str, *, bare: bool = False, scored: bool = False, faults: Faults | None = None
 ) -> tuple[Document, ...]:
-    """The documents of some lines.
+    """Turns lines into documents.
 
     Args:
         records: the lines.
-        what: kind of the task.
+        what: kind of the task: mentions, relations, classification or ranking.
         bare: whether texts may be left out.
         scored: whether passages carry scores in place of relevance.
-        faults: collects what is wrong; without it the lines are refused for it here.
+        faults: collects faults; without it they are raised.
 
     Raises:
-        DataError: naming file, line, what stood there and what was wanted; no text is quoted.
+        DataError: naming file, line, what is there and what was wanted; no text is quoted.
     """
     collected = Faults(tolerable=False) if faults is None else faults
     readers: Mapping[str, Callable[[Record, str], Document]] = {
@@ -57,7 +57,7 @@ def documents(
         with collected.apart():
             name = record.identifier("id")
             if name.casefold() in made:
-                raise record.error("its 'id' stood in an earlier line already; wanted each document once.", kind="repeated-id")
+                raise record.error("an earlier line has the same 'id'; wanted each document once.", kind="repeated-id")
             made[name.casefold()] = readers[what](record, name)
     if faults is None and records:
         collected.check(records[0].path)
@@ -65,20 +65,20 @@ def documents(
 
 
 def read_annotations(path: Path, what: str, *, scored: bool = False, faults: Faults | None = None) -> dict[str, Document]:
-    """Annotations for scoring by document, of a file or of every ``.jsonl`` file of a folder.
+    """Reads annotations for scoring, by document: one file, or every ``.jsonl`` file of a folder.
 
     Args:
         path: the file or folder.
-        what: kind of the task.
+        what: kind of the task, as in `documents`.
         scored: whether passages carry scores in place of relevance.
-        faults: collects what is wrong; without it the files are refused for it here.
+        faults: collects faults; without it they are raised.
 
     Raises:
-        DataError: there is no such file, or a line is not as it should be.
+        DataError: there is no such file, or a line is wrong.
     """
     files = sorted(path.glob("*.jsonl")) if path.is_dir() else [path]
     if not files:
-        raise DataError(f"{path} holds no .jsonl file; wanted one at least.")
+        raise DataError(f"{path} holds no .jsonl file; wanted at least one.")
     if path.is_dir():
         refuse_below(path, (f"{name}.jsonl" for name in names_below(path, ".jsonl")))
     records = [record for file in files for record in read(file, faults=faults)]
@@ -89,7 +89,7 @@ def write(folder: Path, made: Sequence[Document], what: str) -> None:
     """Writes annotations without text, one document a line.
 
     Raises:
-        DataError: a relation's mention is not there, or a document has no class where it needs one.
+        DataError: a mention of a relation is missing, or a document has no class where it needs one.
     """
     lines = {"classification": _class_line, "ranking": _ranking_line}
     write_labels(folder / FILE, [{"id": document.id, **lines.get(what, _mention_line)(document)} for document in made])
@@ -122,7 +122,7 @@ def _annotated(record: Record, name: str, related: bool, bare: bool, faults: Fau
 
 
 def _fragments(item: Record, what: str, text: str | None) -> tuple[Fragment, ...]:
-    found: list[Fragment] = []
+    fragments: list[Fragment] = []
     for piece in item.items("fragments"):
         if not (isinstance(piece, list) and len(piece) == 2 and all(type(value) is int for value in piece)):
             raise item.error(f"{what}: an item of 'fragments' is {kind(piece)}; wanted [start, end], whole numbers.")
@@ -137,29 +137,29 @@ def _fragments(item: Record, what: str, text: str | None) -> tuple[Fragment, ...
                 f"{what}: the fragment {start}-{end} lies outside the text, which has {len(text)} characters.",
                 kind="outside-text",
             )
-        found.append((start, end))
-    if not found:
+        fragments.append((start, end))
+    if not fragments:
         raise item.error(f"{what} has no fragment; wanted at least one [start, end].")
-    return tuple(found)
+    return tuple(fragments)
 
 
 def _relations(record: Record, keys: Sequence[Key | None], faults: Faults) -> tuple[Relation, ...]:
-    """The relations of a line; `keys` has None in the place of a mention that is at fault."""
-    found: dict[Relation, None] = {}
+    """The relations of a line; `keys` holds None for a faulty mention."""
+    relations: dict[Relation, None] = {}
     for number, item in enumerate(record.objects("relations")):
         with faults.apart():
             source, target = (_end(item, number, name, keys) for name in ("source", "target"))
             if source == target:
                 raise item.error(f"relation {number} joins a mention with itself; wanted two mentions.", kind="self-relation")
-            one, other, label = keys[source], keys[target], item.identifier("label")
-            if one is None or other is None:
+            first, second, label = keys[source], keys[target], item.identifier("label")
+            if first is None or second is None:
                 faults.left_out[DEPENDENT] += 1
                 continue
-            relation = Relation(one, other, label)
-            if relation in found:
+            relation = Relation(first, second, label)
+            if relation in relations:
                 raise item.error(f"relation {number} repeats an earlier one; wanted each once.", kind="repeated-annotation")
-            found[relation] = None
-    return tuple(found)
+            relations[relation] = None
+    return tuple(relations)
 
 
 def _end(item: Record, number: int, name: str, keys: Sequence[Key | None]) -> int:
@@ -210,7 +210,7 @@ def _score(item: Record) -> tuple[float, bool]:
 def _mention_line(document: Document) -> dict[str, Any]:
     linked = {mention.key: mention.concept for mention in document.mentions}
     ends = [key for relation in document.relations for key in (relation.source, relation.target)]
-    # A head that is given the mentions predicts relations alone.
+    # A head that gets gold mentions predicts relations alone: their ends are added to the mentions.
     places = {key: n for n, key in enumerate(dict.fromkeys([*(m.key for m in document.mentions), *ends]))}
     return {
         "mentions": [

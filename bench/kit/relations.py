@@ -1,7 +1,7 @@
-"""Micro F1 of relations: one is right when its source, its target and its label are.
+"""Micro F1 of relations: a relation is right when its source, its target and its label are.
 
-Pairs that gold and predictions both leave out count nowhere. A document's relations are a set, so that one that is repeated
-counts once. Tests hold this to scikit-learn's `precision_recall_fscore_support` over all pairs.
+Pairs without a relation in gold and in predictions are not counted. A document's relations are a set: a repeated one counts
+once. Tests compare this with scikit-learn's `precision_recall_fscore_support` over all pairs.
 """
 
 from __future__ import annotations
@@ -30,10 +30,10 @@ def statistics(
     types = tuple(labels)
     rows: list[Mapping[str, float]] = []
     for document in gold:
-        wanted, found = set(document.relations), given.get(document.id, set())
-        names = {*types, *(relation.label for relation in wanted | found)}
+        wanted, mine = set(document.relations), given.get(document.id, set())
+        names = {*types, *(relation.label for relation in wanted | mine)}
         row = dict.fromkeys((f"{name}.{n}" for name in (MICRO, *(f"{BY_TYPE}{t}" for t in sorted(names))) for n in COUNTS), 0.0)
-        for count, relations in zip(COUNTS, (wanted & found, found - wanted, wanted - found), strict=True):
+        for count, relations in zip(COUNTS, (wanted & mine, mine - wanted, wanted - mine), strict=True):
             row[f"{MICRO}.{count}"] = float(len(relations))
             for relation in relations:
                 row[f"{BY_TYPE}{relation.label}.{count}"] += 1.0

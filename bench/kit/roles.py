@@ -1,12 +1,12 @@
-"""Which of a brat relation's two arguments it leads from: their roles say so, never the order in which they stand.
+"""Which argument of a brat relation is its source: the roles decide, not the order of the arguments.
 
-``Arg1`` and ``Arg2`` say it by themselves. Other roles are declared, source first, in the task's file or in brat's own
+``Arg1`` is the source and ``Arg2`` the target. Other roles are declared, source first, in the task's file or in brat's own
 ``annotation.conf``:
 
     [relations]
     causes From:Drug, To:Effect
 
-Where nothing declares them, the first relation of the type in the corpus does.
+Undeclared roles follow the first relation of the type in the corpus: its first argument is the source.
 """
 
 from __future__ import annotations
@@ -19,7 +19,7 @@ from bench.kit.faults import Fault
 from bench.kit.files import read_text
 
 Pair = tuple[str, str]
-"""The role of the source and that of the target."""
+"""Role of the source, role of the target."""
 
 USUAL: Pair = ("Arg1", "Arg2")
 CONF = "annotation.conf"
@@ -27,14 +27,14 @@ CONF = "annotation.conf"
 
 @dataclass
 class Roles:
-    """The roles of every type of relation, and what came of them.
+    """The roles of every type of relation, and how often they reversed one.
 
     Args:
         declared: type to roles, from the task's file or ``annotation.conf``.
-        first: type to the roles of its first relation, for types that nothing declares.
-        places: where that relation stands.
-        swapped: relations whose target stood first.
-        used: types whose order `declared` said.
+        first: type to the roles of its first relation, for types that are not declared.
+        places: type to file and line of that relation.
+        swapped: number of relations whose target comes first.
+        used: types whose direction came from `declared`.
     """
 
     declared: Mapping[str, Pair] = field(default_factory=dict)
@@ -44,12 +44,12 @@ class Roles:
     used: set[str] = field(default_factory=set)
 
     def turned(self, label: str, given: Pair, where: str) -> bool:
-        """Whether a relation's target stands before its source.
+        """Whether the target of a relation comes before its source in the file.
 
         Args:
             label: its type.
-            given: its roles, in the order in which they stand.
-            where: file and line.
+            given: its roles in file order.
+            where: file and line, for the error.
 
         Raises:
             Fault: its roles are not those of its type.
@@ -66,10 +66,10 @@ class Roles:
         elif wanted is not USUAL:
             self.used.add(label)
         if set(given) != set(wanted):
-            told = "as declared" if label in self.declared else f"as at {self.places.get(label, 'the first such relation')}"
+            expected = "as declared" if label in self.declared else f"as at {self.places.get(label, 'the first such relation')}"
             raise Fault(
                 "unknown-role",
-                f"{where}: the roles of this relation are not those of its type; wanted two {told}.",
+                f"{where}: the roles of this relation are not those of its type; wanted two {expected}.",
                 "Declare them, source first: a table [roles] in the task's file, or [relations] of annotation.conf.",
             )
         turned = given != wanted
@@ -77,35 +77,35 @@ class Roles:
         return turned
 
     def notice(self) -> str | None:
-        """What is said of types whose roles nothing declared; None where there are none."""
+        """The warning about types whose roles are not declared; None where there are none."""
         if not self.first:
             return None
-        told = ", ".join(f"{label} from {one} to {other}" for label, (one, other) in sorted(self.first.items()))
+        directions = ", ".join(f"{label} from {roles[0]} to {roles[1]}" for label, roles in sorted(self.first.items()))
         return (
-            f"The direction of relations is that of the first of each type: {told}. "
+            f"The direction of relations is that of the first of each type: {directions}. "
             "A table [roles] in the task's file, or annotation.conf, declares another one."
         )
 
 
 def declared_in(folders: Iterable[Path]) -> tuple[dict[str, Pair], str]:
-    """The roles that the ``annotation.conf`` files of some folders declare, and the text of these files.
+    """Roles that the ``annotation.conf`` files of some folders declare, and the text of these files.
 
-    The first file that declares a type counts.
+    Where two files declare a type, the first one counts.
 
     Raises:
         Fault: a file is not UTF-8.
     """
-    found: dict[str, Pair] = {}
+    declared: dict[str, Pair] = {}
     texts = []
     for folder in dict.fromkeys(folders):
         if (folder / CONF).is_file():
             texts.append(read_text(folder / CONF).removeprefix("\ufeff"))
-            found = {**_relations(texts[-1]), **found}
-    return found, "\0".join(texts)
+            declared = {**_relations(texts[-1]), **declared}
+    return declared, "\0".join(texts)
 
 
 def _relations(text: str) -> dict[str, Pair]:
-    found: dict[str, Pair] = {}
+    declared: dict[str, Pair] = {}
     section = ""
     for raw in text.splitlines():
         line = raw.partition("#")[0].strip()
@@ -116,5 +116,5 @@ def _relations(text: str) -> dict[str, Pair]:
             roles = [part.partition(":")[0].strip().rstrip("?*+") for part in rest.split(",") if ":" in part]
             roles = [role for role in roles if role and not role.startswith("<")]
             if len(roles) == 2 and roles[0] != roles[1]:
-                found.setdefault(name, (roles[0], roles[1]))
-    return found
+                declared.setdefault(name, (roles[0], roles[1]))
+    return declared

@@ -11,7 +11,7 @@ from typing import Any
 
 COUNTS = ("tp", "fp", "fn")
 BY_TYPE = "by_type."
-"""What the rows of single types begin with."""
+"""Prefix of the rows of single types."""
 
 
 def summed(rows: Iterable[Mapping[str, float]]) -> dict[str, float]:
@@ -28,9 +28,9 @@ def prf(sums: Mapping[str, Any], row: str) -> dict[str, Any]:
 
     Args:
         sums: summed statistics.
-        row: what its counts are named after, e.g. ``strict`` for ``strict.tp``, ``strict.fp`` and ``strict.fn``; none is zero.
+        row: prefix of its counts, e.g. ``strict`` for ``strict.tp``, ``strict.fp`` and ``strict.fn``; a missing one is 0.
     """
-    tp, fp, fn = (whole(sums.get(f"{row}.{name}", 0.0)) for name in COUNTS)
+    tp, fp, fn = (as_count(sums.get(f"{row}.{name}", 0.0)) for name in COUNTS)
     return {
         "tp": tp,
         "fp": fp,
@@ -42,22 +42,22 @@ def prf(sums: Mapping[str, Any], row: str) -> dict[str, Any]:
 
 
 def by_type(sums: Mapping[str, Any]) -> dict[str, dict[str, Any]]:
-    """What `prf` gives of every type that has a row, sorted.
+    """Type to what `prf` gives for it, sorted, of every type that has a row.
 
     Args:
-        sums: summed statistics, in them e.g. ``by_type.Drug.tp``.
+        sums: summed statistics, such as ``by_type.Drug.tp``.
     """
     types = sorted({key[len(BY_TYPE) :].rpartition(".")[0] for key in sums if key.startswith(BY_TYPE)})
     return {label: prf(sums, f"{BY_TYPE}{label}") for label in types}
 
 
-def whole(value: Any) -> Any:
-    """A count as an int; an array stays as it is."""
+def as_count(value: Any) -> Any:
+    """A summed count as an int; an array stays as it is."""
     return value if getattr(value, "ndim", 0) else int(value)
 
 
 def ratio(above: Any, below: Any) -> Any:
-    """Quotient, 0 where there is nothing to divide by."""
+    """The quotient, 0 where `below` is 0; numbers or arrays."""
     import numpy as np  # half of what `bench list` may cost
 
     above, below = np.asarray(above, dtype=float), np.asarray(below, dtype=float)

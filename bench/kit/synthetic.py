@@ -1,7 +1,7 @@
-"""For synthetic corpora: a marker, a refusal to mix with other files, word lists, draws that stay the same everywhere.
+"""Tools for synthetic corpora: marker file, word lists, random draws that are the same everywhere.
 
-A corpus is a function of its seed alone. `random.Random(text).random()` gives the same stream in every version of Python;
-`choice`, `shuffle` and `randint` do not promise that, so `Draws` offers what is needed on top of it.
+A corpus depends on its seed alone. `random.Random(text).random()` gives the same stream in every version of Python; `choice`,
+`shuffle` and `randint` do not promise that, so `Draws` builds its own on top of it.
 """
 
 from __future__ import annotations
@@ -16,18 +16,18 @@ from bench.api.data import SPLITS
 from bench.errors import UsageError
 
 MARKER = "SYNTHETIC"
-"""A file of this name in a corpus's folder says that the corpus was generated."""
+"""A file of this name in a corpus's folder marks the corpus as synthetic."""
 
 Item = TypeVar("Item")
 
 
 def begin(folder: Path, sizes: Mapping[str, int] | None, usual: Mapping[str, int]) -> dict[str, int]:
-    """Makes the folder of a synthetic corpus, with its marker in it, before anything else is written.
+    """Makes the folder of a synthetic corpus and writes its marker, before anything else is written.
 
     Args:
         folder: empty or missing; made here.
-        sizes: documents per split that were asked for, or None.
-        usual: documents per split where nothing was asked for.
+        sizes: requested documents per split, or None.
+        usual: documents per split where none are requested.
 
     Returns:
         Documents per split.
@@ -55,10 +55,10 @@ def is_synthetic(folder: Path) -> bool:
 
 
 def read_words(path: Path) -> Any:
-    """Word lists and templates from a JSON file that lies beside the code that draws from them; its lists become tuples.
+    """Reads word lists and templates from a JSON file; lists become tuples.
 
     Args:
-        path: of a file in the package, which ships with it.
+        path: of a file that the package ships.
     """
     return _frozen(json.loads(path.read_text(encoding="utf-8")))
 
@@ -70,18 +70,18 @@ def _frozen(value: Any) -> Any:
 
 
 class Draws:
-    """Draws that are the same in every version of Python, for one document of one split.
+    """Random draws that are the same in every version of Python.
 
     Args:
         seed: of the corpus.
-        place: what is drawn for, e.g. the split and the document's number.
+        place: names this stream of draws, e.g. the split and the document's number.
     """
 
     def __init__(self, seed: int, *place: object) -> None:
         self._random = random.Random("/".join(map(str, (seed, *place)))).random
 
     def chance(self, share: float) -> bool:
-        """True with this probability, in [0, 1]."""
+        """True with probability `share`, in [0, 1]."""
         return self._random() < share
 
     def number(self, low: int, high: int) -> int:

@@ -1,4 +1,4 @@
-"""For quantizers: reasons to refuse a model, and a writer of packed weights that any GPTQ loader reads."""
+"""For quantizers: reasons to refuse a model, and a writer of packed weights in GPTQ's layout."""
 
 from __future__ import annotations
 
@@ -13,19 +13,19 @@ GROUP_SIZE = 64
 
 
 def already(spec: ModelSpec) -> str | None:
-    """Why a quantizer refuses a model that is stored quantized; None where it is not. For `Quantizer.supports`."""
+    """For `Quantizer.supports`: the reason to refuse a model that is stored quantized; None where it is not."""
     if spec.quantization is None:
         return None
     return f"{spec.name} is stored as {spec.quantization} already; use --quant none to train on it as it is."
 
 
 def narrow(spec: ModelSpec, multiple: int, what: str) -> str | None:
-    """Why a quantizer refuses a model with a linear layer of another width; None where all fit. For `Quantizer.supports`.
+    """For `Quantizer.supports`: the reason to refuse a model with a linear layer of an unfit width; None where all fit.
 
     Args:
         spec: of the model.
-        multiple: what inputs and outputs of every linear layer must be a multiple of.
-        what: what needs it, which begins the sentence, e.g. ``packing four-bit integers into words``.
+        multiple: inputs and outputs of every linear layer must be multiples of this.
+        what: begins the sentence; what needs it, e.g. ``packing four-bit integers into words``.
     """
     for linear in spec.linears:
         for side, width in (("inputs", linear.inputs), ("outputs", linear.outputs)):
@@ -38,12 +38,12 @@ def narrow(spec: ModelSpec, multiple: int, what: str) -> str | None:
 
 
 def write_packed(source: Path, out: Path, bits: int, group_size: int, sym: bool) -> QuantizedWeights:
-    """Rounds every adapted linear layer of a model to nearest and writes the result in GPTQ's layout, whole or not at all.
+    """Rounds every adapted linear layer of a model to nearest and writes it in GPTQ's layout; a failure leaves no folder.
 
     Args:
         source: folder of the unquantized model.
         out: folder to write.
-        bits: of a weight, 4 or 8.
+        bits: bits a weight, 4 or 8.
         group_size: weights of a row that share a scale.
         sym: whether the grid is symmetric about zero.
     """

@@ -1,4 +1,4 @@
-"""Launchers: where the runs of a study become processes. Every one starts ``python -m bench run``, so a crash stays its own."""
+"""Launchers: start the runs of a study, each as a process ``python -m bench run``, so that a crash ends that run alone."""
 
 from __future__ import annotations
 
@@ -7,37 +7,37 @@ from pathlib import Path
 from typing import Protocol
 
 from bench.errors import UsageError, unknown
-from bench.launchers.child import Job, Outcome
+from bench.launchers.child import Job, JobOutcome
 
 LAUNCHERS = ("local", "ray", "slurm")
 
-__all__ = ["LAUNCHERS", "Job", "Launcher", "Outcome", "check", "launcher"]
+__all__ = ["LAUNCHERS", "Job", "JobOutcome", "Launcher", "check", "launcher"]
 
 
 class Launcher(Protocol):
-    """Takes jobs, runs as many at once as fit, and says which have ended."""
+    """Interface of a launcher: it takes jobs, runs as many at once as fit, and reports those that have ended."""
 
     def submit(self, job: Job) -> None:
         """Queues a job."""
 
-    def poll(self, seconds: float) -> list[Outcome]:
-        """Those that ended since the last call; waits this long at most for the first."""
+    def poll(self, seconds: float) -> list[JobOutcome]:
+        """Jobs that ended since the last call; waits at most `seconds` for the first."""
 
     def active(self) -> set[str]:
-        """Keys of jobs that run just now; the other submitted ones wait."""
+        """Keys of the jobs that are running; other submitted ones wait."""
 
-    def stop(self) -> list[Outcome]:
-        """Asks every run to save a checkpoint and stop, waits for it, and returns what ended meanwhile."""
+    def stop(self) -> list[JobOutcome]:
+        """Asks every run to save a checkpoint and stop, waits for them, and returns how they ended."""
 
     def close(self) -> None:
-        """Lets go of what was started; nothing runs any more."""
+        """Stops the remaining runs and frees what the launcher started."""
 
 
 def check(name: str, jobs: int) -> None:
-    """Refuses a launcher that does not exist, or no run at once; before anything is planned.
+    """Checks name and number of jobs before anything is planned.
 
     Raises:
-        UsageError: one of the two.
+        UsageError: there is no such launcher, or `jobs` is below 1.
     """
     if name not in LAUNCHERS:
         raise unknown("launcher", name, LAUNCHERS, "bench study --help")
@@ -51,11 +51,11 @@ def launcher(name: str, jobs: int, folder: Path, options: Sequence[str] = ()) ->
     Args:
         name: one of `LAUNCHERS`.
         jobs: runs at once.
-        folder: of the study, for what the launcher keeps.
-        options: ``KEY=VALUE`` of the launcher's own, e.g. a partition of slurm.
+        folder: of the study; the launcher may write files there.
+        options: ``KEY=VALUE``, the launcher's own, e.g. a partition of Slurm.
 
     Raises:
-        UsageError: no such launcher, fewer jobs than one, or no such option.
+        UsageError: there is no such launcher or option, or `jobs` is below 1.
         MissingError: its package is not installed.
     """
     check(name, jobs)

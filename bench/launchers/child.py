@@ -1,4 +1,4 @@
-"""One run as a process of its own: started, begun again where it was interrupted, and read when it has ended."""
+"""One run as a child process: starts it, starts it again if it was interrupted, and reads its answer when it has ended."""
 
 from __future__ import annotations
 
@@ -24,15 +24,15 @@ _SECONDS_IN_USE = 120.0
 
 @dataclass(frozen=True)
 class Job:
-    """A run to be brought to its end.
+    """A run that a launcher brings to its end.
 
     Args:
-        key: what the launcher's caller knows it by.
-        words: what follows ``bench run``.
-        log: file that its stderr is appended to.
+        key: the caller's name for it.
+        words: arguments of ``bench run``.
+        log: file to which its stderr is appended.
         memory: bytes that it is expected to take.
-        environ: laid over the process's own environment; an empty value removes a name.
-        retries: how often it is begun again after it was killed or interrupted.
+        environ: changes to the environment; an empty value removes a variable.
+        retries: how often it is started again after it was killed or interrupted.
     """
 
     key: str
@@ -44,15 +44,15 @@ class Job:
 
 
 @dataclass(frozen=True)
-class Outcome:
+class JobOutcome:
     """How a job ended.
 
     Args:
         key: the job's.
-        code: the exit code of `bench run`; negative for a signal.
-        answer: what it printed as JSON; empty unless `code` is 0.
+        code: exit code of `bench run`; negative for a signal.
+        answer: the JSON that it printed; empty unless `code` is 0.
         message: the error in one or two lines; empty where it succeeded.
-        attempts: processes that it took.
+        attempts: number of processes that were started for it.
     """
 
     key: str
@@ -63,16 +63,16 @@ class Outcome:
 
     @property
     def run(self) -> str | None:
-        """The id of the finished run."""
+        """Id of the finished run; None where it did not finish."""
         path = self.answer.get("result")
         return Path(path).parent.name if path else None
 
 
 class Child:
-    """The process of a job, and the one after it where that was killed.
+    """The process of a job, and the next one if it is killed.
 
-    A run that was begun already says so and names the words that go on with it; those are typed then. A run that was killed,
-    by the kernel for memory or by whoever, is begun again from its last checkpoint, `Job.retries` times at most.
+    If the run exists already, `bench run` refuses it and names the run to resume; it is then started with ``--resume``. A run
+    that is killed, for example by the kernel for memory, is resumed from its last checkpoint at most `Job.retries` times.
 
     Args:
         job: what to run.
@@ -90,8 +90,8 @@ class Child:
         self._process: subprocess.Popen[bytes] | None = None
         self._start()
 
-    def poll(self) -> Outcome | None:
-        """How it ended, or None while it lives; begins it again where that is due."""
+    def poll(self) -> JobOutcome | None:
+        """How the job ended; None while it runs. Starts the next process when it is due."""
         if self._process is None:
             if self._stopping:
                 return self._ended(INTERRUPTED, "Stopped before it could go on.")
@@ -105,32 +105,32 @@ class Child:
         return self._after(code)
 
     def stop(self) -> None:
-        """Asks it to save a checkpoint and end; it is not begun again."""
+        """Asks the run to save a checkpoint and end; it is not started again."""
         self._stopping = True
         self._signal(signal.SIGTERM)
 
     def kill(self) -> None:
-        """Ends it at once."""
+        """Kills the run."""
         self._stopping = True
         self._signal(signal.SIGKILL)
 
     def memory(self) -> int:
-        """Bytes that it and its own children hold now."""
+        """Resident bytes of the process and its children."""
         import psutil
 
         total = 0
         if self._process is not None:
             with suppress(psutil.Error):
                 process = psutil.Process(self._process.pid)
-                for one in (process, *process.children(recursive=True)):
+                for part in (process, *process.children(recursive=True)):
                     with suppress(psutil.Error):
-                        total += int(one.memory_info().rss)
+                        total += int(part.memory_info().rss)
         return total
 
     def _start(self) -> None:
         self.job.log.parent.mkdir(parents=True, exist_ok=True)
         environ = {name: value for name, value in {**os.environ, **self.job.environ}.items() if value != ""}
-        words = ("--resume", self._resume, *_beside_resume(self.job.words)) if self._resume else self.job.words
+        words = ("--resume", self._resume, *_resume_words(self.job.words)) if self._resume else self.job.words
         self._stdout: IO[bytes] = tempfile.TemporaryFile()  # noqa: SIM115  # closed in `_after`
         with self.job.log.open("ab") as log:
             self._offset = log.tell()
@@ -143,13 +143,13 @@ class Child:
             )
         self.attempts += 1
 
-    def _after(self, code: int) -> Outcome | None:
+    def _after(self, code: int) -> JobOutcome | None:
         with self._stdout:
             self._stdout.seek(0)
             answer = _answer(self._stdout.read().decode(errors="replace")) or {}
         if code == 0:
             if not answer:
-                return self._ended(1, "It ended well and did not say where its result is.")
+                return self._ended(1, "It ended with exit code 0 but did not say where its result is.")
             return self._ended(0, "", answer)
         error = answer.get("error", {})
         begun = error.get("resume")
@@ -166,19 +166,19 @@ class Child:
             self._resume = begun or self._resume
             self._later(min(0.5 * 2**self._retries, 30.0))
             return None
-        told = "\n".join(str(error[name]) for name in ("message", "hint") if error.get(name))
-        return self._ended(code, told or _error(self._said()) or f"It was ended by {_signal_name(code)}.")
+        error_text = "\n".join(str(error[name]) for name in ("message", "hint") if error.get(name))
+        return self._ended(code, error_text or _error(self._said()) or f"It was ended by {_signal_name(code)}.")
 
     def _later(self, seconds: float) -> None:
         self._again = time.monotonic() + seconds
 
     def _patient(self) -> bool:
-        """Whether to wait for a process of this very run that is still saving its last checkpoint."""
+        """Whether to wait longer for another process of this run, which is still saving its last checkpoint."""
         self._in_use_since = self._in_use_since or time.monotonic()
         return time.monotonic() - self._in_use_since < _SECONDS_IN_USE
 
-    def _ended(self, code: int, message: str, answer: Mapping[str, Any] | None = None) -> Outcome:
-        return Outcome(self.job.key, code, answer or {}, message, self.attempts)
+    def _ended(self, code: int, message: str, answer: Mapping[str, Any] | None = None) -> JobOutcome:
+        return JobOutcome(self.job.key, code, answer or {}, message, self.attempts)
 
     def _said(self) -> str:
         with self.job.log.open("rb") as log:
@@ -187,19 +187,19 @@ class Child:
 
     def _signal(self, number: int) -> None:
         if self._process is not None:
-            if number == signal.SIGKILL:  # with the processes that it may have begun, which have its group
+            if number == signal.SIGKILL:  # its children too: they are in its process group
                 with suppress(ProcessLookupError):
                     os.killpg(self._process.pid, number)
             self._process.send_signal(number)
 
 
-def run_here(job: Job, seconds: float = 0.2, begun: Callable[[Child], None] | None = None) -> Outcome:
-    """Brings a job to its end in this process's own child, and takes that along where this process is interrupted.
+def run_here(job: Job, seconds: float = 0.2, begun: Callable[[Child], None] | None = None) -> JobOutcome:
+    """Runs a job to its end in a child of this process, and stops the child if this process is interrupted.
 
     Args:
         job: what to run.
-        seconds: between two looks at it.
-        begun: handed the child.
+        seconds: between two checks.
+        begun: called with the child once it has started.
     """
     child = Child(job)
     try:
@@ -213,8 +213,8 @@ def run_here(job: Job, seconds: float = 0.2, begun: Callable[[Child], None] | No
         raise
 
 
-def end(child: Child, patience: float = 120.0) -> Outcome:
-    """Asks a child to stop, waits for its checkpoint, and kills it where that takes too long."""
+def end(child: Child, patience: float = 120.0) -> JobOutcome:
+    """Asks a child to stop, waits at most `patience` seconds for its checkpoint, then kills it."""
     child.stop()
     until = time.monotonic() + patience
     while (outcome := child.poll()) is None:
@@ -225,7 +225,7 @@ def end(child: Child, patience: float = 120.0) -> Outcome:
 
 
 def last_line(log: Path) -> str:
-    """The last line of a log, which says how far its run is; empty where there is none."""
+    """The last line of a log, which shows the progress of its run; empty where there is none."""
     with suppress(OSError), log.open("rb") as file:
         file.seek(max(0, log.stat().st_size - 2048))
         lines = file.read().decode(errors="replace").splitlines()
@@ -233,8 +233,8 @@ def last_line(log: Path) -> str:
     return ""
 
 
-def _beside_resume(words: tuple[str, ...]) -> tuple[str, ...]:
-    """Of a run's words those that `--resume` takes: where it is, how it is told, and limits."""
+def _resume_words(words: tuple[str, ...]) -> tuple[str, ...]:
+    """The arguments of a run that may stand beside `--resume`: its folder, trackers, names and limits."""
     kept: list[str] = []
     taken = {"--out", "--name", "--study", "--tracker", "--memory-limit"}
     for place, word in enumerate(words):
@@ -244,18 +244,18 @@ def _beside_resume(words: tuple[str, ...]) -> tuple[str, ...]:
 
 
 def _answer(text: str) -> Mapping[str, Any] | None:
-    """The JSON object that ends a text, whatever a plugin may have printed before it."""
+    """The JSON object at the end of an output; a plugin may have printed something before it."""
     for match in re.finditer(r"^\{", text, re.MULTILINE):
         with suppress(ValueError):
-            found = json.loads(text[match.start() :])
-            return found if isinstance(found, dict) else None
+            value = json.loads(text[match.start() :])
+            return value if isinstance(value, dict) else None
     return None
 
 
 def _error(said: str) -> str:
-    """What stands behind the last ``error:``."""
-    _, found, rest = said.rpartition("\nerror: ") if "\nerror: " in said else said.rpartition("error: ")
-    return rest.strip() if found else ""
+    """The text after the last ``error:``."""
+    _, separator, rest = said.rpartition("\nerror: ") if "\nerror: " in said else said.rpartition("error: ")
+    return rest.strip() if separator else ""
 
 
 def _signal_name(code: int) -> str:

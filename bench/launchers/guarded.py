@@ -1,7 +1,7 @@
-"""``python -m bench.launchers.guarded PARENT WORD …``: becomes ``python -m bench WORD …``, asked to stop when its parent dies.
+"""``python -m bench.launchers.guarded PARENT WORD …`` runs ``python -m bench WORD …`` and stops it when its parent dies.
 
-A killed launcher, worker or study would otherwise leave a run behind that holds its folder's lock. Where the system has no
-such signal (it is Linux's) the run is left behind, and whoever comes next waits for it.
+Otherwise a killed launcher, worker or study would leave a run behind that holds the lock of its folder. Only Linux has such a
+signal; elsewhere the run is left behind, and the next one waits for it.
 """
 
 from __future__ import annotations
@@ -15,19 +15,19 @@ _SET_PARENT_DEATH_SIGNAL = 1
 
 
 def main(words: list[str]) -> None:
-    """Never returns.
+    """Replaces this process by ``bench``; never returns.
 
     Args:
-        words: the parent's process id, then what follows ``bench``.
+        words: the parent's process id, then the arguments of ``bench``.
     """
     import ctypes
 
-    # A group of its own: ^C in the terminal reaches the launcher only, which asks its runs to stop, once.
+    # A process group of its own: ^C in the terminal reaches only the launcher, which asks its runs to stop.
     with suppress(OSError):
         os.setpgid(0, 0)
     with suppress(OSError, AttributeError):
         ctypes.CDLL(None).prctl(_SET_PARENT_DEATH_SIGNAL, signal.SIGTERM)
-    if os.getppid() != int(words[0]):  # it died before the signal was asked for
+    if os.getppid() != int(words[0]):  # the parent died before `prctl` took effect
         sys.exit(128 + signal.SIGTERM)
     os.execv(sys.executable, [sys.executable, "-m", "bench", *words[1:]])
 

@@ -1,97 +1,71 @@
-"""Runs as processes of this machine, as many at once as were asked for and as memory has room for."""
+"""Runs as processes of this machine, as many at once as requested and as fit into memory."""
 
 from __future__ import annotations
 
 import os
-import time
-from collections import deque
 from collections.abc import Mapping, Sequence
 from dataclasses import replace
 
 from bench.errors import UsageError
-from bench.launchers.child import Child, Job, Outcome, end
+from bench.launchers.child import Child, Job, JobOutcome, end
+from bench.launchers.queued import QueuedLauncher
 
 ROOM = 0.85
-"""The part of the free memory that runs may take together."""
-_TICK = 0.1
+"""Share of the free memory that runs may take together."""
 
 
-class LocalLauncher:
-    """Processes of this machine.
+class LocalLauncher(QueuedLauncher[Child]):
+    """Starts runs as processes of this machine.
 
     Args:
         jobs: runs at once.
     """
 
+    tick = 0.1
+
     def __init__(self, jobs: int) -> None:
-        self._jobs = jobs
-        self._waiting: deque[Job] = deque()
-        self._children: dict[str, Child] = {}
+        super().__init__(jobs)
         self._environ = threads(jobs, os.environ)
 
     @classmethod
     def opened(cls, jobs: int, options: Sequence[str]) -> LocalLauncher:
-        """As `launcher` makes it.
+        """Makes a launcher.
 
         Raises:
-            UsageError: it takes no options of its own.
+            UsageError: an option is given; it has none.
         """
         if options:
             raise UsageError(f"The launcher 'local' has no option {options[0].partition('=')[0]!r}; it has none.")
         return cls(jobs)
 
-    def submit(self, job: Job) -> None:
-        """Queues a job."""
-        self._waiting.append(replace(job, environ={**self._environ, **job.environ}))
-
-    def poll(self, seconds: float) -> list[Outcome]:
-        """Those that ended; starts what fits."""
-        until = time.monotonic() + seconds
-        while True:
-            ended = self._ended()
-            self._fill()
-            if ended or time.monotonic() >= until:
-                return ended
-            time.sleep(_TICK)
-
-    def active(self) -> set[str]:
-        """Keys of what runs."""
-        return set(self._children)
-
-    def stop(self) -> list[Outcome]:
-        """Every run saves a checkpoint and ends; those that wait are dropped."""
+    def stop(self, patience: float = 120.0) -> list[JobOutcome]:
+        """Asks every run to save a checkpoint and stop, kills those that take longer than `patience` seconds, drops others."""
         self._waiting.clear()
-        for child in self._children.values():
+        for child in self._live.values():
             child.stop()
-        ended = [end(child) for child in self._children.values()]
-        self._children.clear()
+        ended = [end(child, patience) for child in self._live.values()]
+        self._live.clear()
         return ended
 
-    def close(self) -> None:
-        """Ends what is left."""
-        self.stop()
+    def _begin(self, job: Job) -> Child:
+        return Child(replace(job, environ={**self._environ, **job.environ}))
 
-    def _ended(self) -> list[Outcome]:
-        outcomes = [outcome for child in self._children.values() if (outcome := child.poll()) is not None]
-        for outcome in outcomes:
-            del self._children[outcome.key]
-        return outcomes
+    def _outcome(self, key: str, handle: Child) -> JobOutcome | None:
+        return handle.poll()
 
-    def _fill(self) -> None:
-        while self._waiting and len(self._children) < self._jobs and self._fits(self._waiting[0]):
-            job = self._waiting.popleft()
-            self._children[job.key] = Child(job)
+    def _cancel(self, handle: Child) -> None:
+        handle.stop()
 
     def _fits(self, job: Job) -> bool:
-        """Whether what is free holds this run beside what the others will still grow by; the first always may try."""
-        if not self._children:
+        """Whether free memory suffices for this run and the expected growth of the others; a single run may always start."""
+        if not self._live:
             return True
-        growth = sum(max(0, child.job.memory - child.memory()) for child in self._children.values())
+        growth = sum(max(0, child.job.memory - child.memory()) for child in self._live.values())
         return growth + job.memory <= ROOM * free_memory()
 
 
 def free_memory() -> int:
-    """Bytes that this process and its children may still take: what the machine has free, or its control group."""
+    """Bytes that this process and its children may still take: free memory of the machine or of its control group."""
     from pathlib import Path
 
     import psutil
@@ -107,7 +81,7 @@ def free_memory() -> int:
 
 
 def threads(jobs: int, environ: Mapping[str, str]) -> dict[str, str]:
-    """Environment that shares the cores between runs; what the user has set stays."""
+    """Environment variables that divide the cores among runs; what the user has set stays."""
     if jobs == 1:
         return {}
     import psutil

@@ -1,7 +1,7 @@
-"""Runs as tasks of a Ray cluster: https://docs.ray.io. An existing one is joined, else one is started on this machine.
+"""Runs as tasks of a Ray cluster: https://docs.ray.io. It joins an existing cluster, else starts one on this machine.
 
-A task whose worker dies is tried again by Ray, on whatever worker there is, and its run goes on from its last checkpoint; so
-the folder of runs must be one that every worker sees.
+Ray retries a task whose worker dies, on any worker, and its run continues from its last checkpoint. Every worker must
+therefore see the folder of runs.
 """
 
 from __future__ import annotations
@@ -12,20 +12,20 @@ from contextlib import suppress
 from typing import Any
 
 from bench.errors import BenchError, MissingError, UsageError
-from bench.launchers.child import INTERRUPTED, Job, Outcome, run_here
-from bench.launchers.remote import RemoteLauncher, parse_number, parse_options
+from bench.launchers.child import INTERRUPTED, Job, JobOutcome, run_here
+from bench.launchers.queued import QueuedLauncher, parse_number, parse_options
 
 OPTIONS = ("address", "num_cpus", "num_gpus")
 
 
-class RayLauncher(RemoteLauncher[Any]):
-    """Tasks of a Ray cluster.
+class RayLauncher(QueuedLauncher[Any]):
+    """Starts runs as tasks of a Ray cluster.
 
     Args:
         jobs: runs at once.
         cpus: cores of a run.
-        gpus: devices of a run, or the part of one.
-        started: whether the cluster was started here, and ends with the study.
+        gpus: devices of a run; may be a fraction.
+        started: whether this process started the cluster, which then ends with the study.
     """
 
     def __init__(self, jobs: int, cpus: float, gpus: float, started: bool) -> None:
@@ -38,7 +38,8 @@ class RayLauncher(RemoteLauncher[Any]):
 
         Raises:
             MissingError: Ray is not installed.
-            UsageError: an unknown option, or a cluster that cannot be reached.
+            UsageError: an option is unknown, or the cluster cannot be reached.
+            BenchError: no cluster can be started.
         """
         given = parse_options(options, OPTIONS, "ray")
         cores = len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else (os.cpu_count() or 1)
@@ -72,7 +73,7 @@ class RayLauncher(RemoteLauncher[Any]):
         return cls(jobs, cpus, gpus, started)
 
     def close(self) -> None:
-        """Ends what is left, and the cluster where it was started here."""
+        """Stops the remaining runs, and the cluster if it was started here."""
         super().close()
         if self._started:
             _ray().shutdown()
@@ -82,19 +83,19 @@ class RayLauncher(RemoteLauncher[Any]):
         task = _ray().remote(max_retries=job.retries, num_cpus=self._cpus, num_gpus=self._gpus)(run_here)
         return task.options(name=f"bench {job.key}").remote(job)
 
-    def _outcome(self, key: str, handle: Any) -> Outcome | None:
+    def _outcome(self, key: str, handle: Any) -> JobOutcome | None:
         ray = _ray()
         ready, _ = ray.wait([handle], timeout=0)
         if not ready:
             return None
         try:
-            found: Outcome = ray.get(handle)
-            return found
+            outcome: JobOutcome = ray.get(handle)
+            return outcome
         except ray.exceptions.TaskCancelledError:
-            return Outcome(key, INTERRUPTED, message="Cancelled.")
+            return JobOutcome(key, INTERRUPTED, message="Cancelled.")
         except ray.exceptions.RayError as error:
             code = INTERRUPTED if isinstance(getattr(error, "cause", None), KeyboardInterrupt) else 1
-            return Outcome(key, code, message=f"Ray gave it up: {type(error).__name__}.")
+            return JobOutcome(key, code, message=f"Ray gave it up: {type(error).__name__}.")
 
     def _cancel(self, handle: Any) -> None:
         with suppress(Exception):

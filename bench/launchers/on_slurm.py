@@ -1,7 +1,7 @@
 """Runs as jobs of a Slurm cluster, by submitit: https://github.com/facebookincubator/submitit.
 
-A job that is preempted or runs out of time asks its run for a checkpoint and is queued again; the run goes on from there. The
-folder of runs must be one that every node sees. ``--option cluster=local`` runs the same jobs as processes of this machine.
+A job that is preempted or runs out of time asks its run for a checkpoint and is queued again; the run continues from there.
+Every node must see the folder of runs. ``--option cluster=local`` runs the same jobs as processes of this machine.
 """
 
 from __future__ import annotations
@@ -16,16 +16,16 @@ from types import FrameType
 from typing import Any
 
 from bench.errors import MissingError, UsageError
-from bench.launchers.child import INTERRUPTED, Child, Job, Outcome, end, run_here
-from bench.launchers.remote import RemoteLauncher, parse_options
+from bench.launchers.child import INTERRUPTED, Child, Job, JobOutcome, end, run_here
+from bench.launchers.queued import QueuedLauncher, parse_options
 
 MINUTES = 24 * 60
-"""Of a job, unless ``--option timeout_min=N`` says otherwise; a run that takes longer goes on in the next."""
+"""Time limit of a job, unless ``--option timeout_min=N`` sets another; a longer run continues in the next job."""
 _HEADROOM = 1.25
 
 
 class Work:
-    """What a job does: one run to its end. Submitit pickles it, and asks it for what is queued again.
+    """The work of a Slurm job: one run to its end. Submitit pickles it, and calls `checkpoint` before it queues it again.
 
     Args:
         job: the run.
@@ -35,22 +35,22 @@ class Work:
         self.job = job
         self._child: Child | None = None
 
-    def __call__(self) -> Outcome:
-        """Runs it."""
-        # Submitit passes this one over. Slurm sends it before it kills: the run saves a checkpoint, and no result is left
-        # behind that would end a job which Slurm is about to queue again.
+    def __call__(self) -> JobOutcome:
+        """Runs the job to its end."""
+        # Submitit does not handle SIGTERM, which Slurm sends before it kills. The run saves a checkpoint, and no result is
+        # written, which would end a job that Slurm is about to queue again.
         signal.signal(signal.SIGTERM, self._end)
-        return run_here(self.job, begun=self._hold)
+        return run_here(self.job, begun=self._remember)
 
     def checkpoint(self) -> Any:
-        """Saves the run's checkpoint; the same work is queued again."""
+        """Stops the run with a checkpoint, and gives submitit the same work to queue again."""
         from submitit.helpers import DelayedSubmission
 
         if self._child is not None:
             end(self._child)
         return DelayedSubmission(Work(self.job))
 
-    def _hold(self, child: Child) -> None:
+    def _remember(self, child: Child) -> None:
         self._child = child
 
     def _end(self, number: int, frame: FrameType | None) -> None:
@@ -59,11 +59,11 @@ class Work:
         sys.exit(128 + number)
 
 
-class SlurmLauncher(RemoteLauncher[Any]):
-    """Jobs of a Slurm cluster.
+class SlurmLauncher(QueuedLauncher[Any]):
+    """Starts runs as jobs of a Slurm cluster.
 
     Args:
-        jobs: at once with the scheduler.
+        jobs: most jobs that the scheduler has at once.
         executor: submitit's.
         parameters: of every job.
     """
@@ -76,11 +76,11 @@ class SlurmLauncher(RemoteLauncher[Any]):
 
     @classmethod
     def opened(cls, jobs: int, folder: Path, options: Sequence[str]) -> SlurmLauncher:
-        """Finds the cluster.
+        """Makes a launcher.
 
         Raises:
-            MissingError: submitit is not installed, or there is no Slurm here.
-            UsageError: an option that submitit does not know.
+            MissingError: submitit is not installed, or this machine has no Slurm.
+            UsageError: submitit does not know an option, or the folder's name has a ``%``.
         """
         given: dict[str, Any] = {key: _typed(value) for key, value in parse_options(options, None, "slurm").items()}
         cluster = given.pop("cluster", "slurm")
@@ -104,8 +104,8 @@ class SlurmLauncher(RemoteLauncher[Any]):
         try:
             executor.update_parameters(**parameters)
         except (NameError, TypeError, ValueError) as error:
-            told = str(error).partition("\n")[0]
-            raise UsageError(f"submitit does not take these options: {told}", "See docs/studies.md.") from None
+            first_line = str(error).partition("\n")[0]
+            raise UsageError(f"submitit does not take these options: {first_line}", "See docs/studies.md.") from None
         return cls(jobs, executor, parameters)
 
     def _begin(self, job: Job) -> Any:
@@ -116,23 +116,23 @@ class SlurmLauncher(RemoteLauncher[Any]):
         self._given[job.key] = job
         return self._executor.submit(Work(job))
 
-    def _outcome(self, key: str, handle: Any) -> Outcome | None:
+    def _outcome(self, key: str, handle: Any) -> JobOutcome | None:
         if not handle.done():
             return None
         try:
-            found: Outcome = handle.result()
-            return found
+            outcome: JobOutcome = handle.result()
+            return outcome
         except Exception as error:
-            # Killed without a word, e.g. with its node. What submitit quotes of logs stays in its folder.
+            # Killed without a result, e.g. with its node. The message is not shown: submitit quotes logs in it.
             if self._again.get(key, 0) < self._given[key].retries and key in self._live:
                 self._again[key] = self._again.get(key, 0) + 1
                 self._live[key] = self._begin(self._given[key])
                 return None
-            return Outcome(key, INTERRUPTED, message=f"Slurm ended it: {type(error).__name__}.")
+            return JobOutcome(key, INTERRUPTED, message=f"Slurm ended it: {type(error).__name__}.")
 
     def _cancel(self, handle: Any) -> None:
         for key in self._live:
-            self._again[key] = sys.maxsize  # what is stopped is not begun again
+            self._again[key] = sys.maxsize  # a stopped job is not started again
         with suppress(Exception):
             handle.cancel(check=False)
 

@@ -30,12 +30,15 @@ class RunFields(TypedDict, total=False):
     concept_sources: str | Sequence[str]
     allow_leak: bool
     tolerate: str | Sequence[str]
+    shots: int | None
     max_length: int | None
     steps: int | None
     epochs: float | None
     tokens: int | None
     tokens_like: str | None
     lr: float | None
+    init_from: str | None
+    freeze_shared: bool
     batch_tokens: int
     micro_batch: int | None
     eval_every: int | None
@@ -48,6 +51,7 @@ class RunFields(TypedDict, total=False):
     gradients: Literal["plain", "pcgrad"]
     schedule: str
     schedule_options: Mapping[str, float]
+    teacher: str | Sequence[str]
     device: str
     precision: Literal["auto", "fp32", "bf16"]
     memory_limit: int | str | None

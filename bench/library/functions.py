@@ -68,7 +68,7 @@ def runs(*refs: Place, out: Place = "runs") -> Runs:
         RunStateError: nothing carries a name, a folder holds no finished run, or a result cannot be read.
     """
     finished, notes = read_runs([str(ref) for ref in refs or (out,)], Path(out))
-    return Runs([RunResult(run.folder, run.result, run.facts) for run in finished], notes)
+    return Runs([RunResult(run.folder, run.result) for run in finished], notes)
 
 
 def load(ref: Place, *, out: Place = "runs") -> RunResult:
@@ -127,6 +127,8 @@ def study(
     launcher: Literal["local", "ray", "slurm"] = "local",
     options: Sequence[str] = (),
     kind_options: Mapping[str, int | float | str] | None = None,
+    targets: Sequence[str] = (),
+    shot_counts: Sequence[int] = (),
     dry_run: bool = False,
     progress: bool = False,
     **fields: Unpack[RunFields],
@@ -145,6 +147,8 @@ def study(
         launcher: where runs go.
         options: of the launcher, ``KEY=VALUE`` each.
         kind_options: of the kind itself, by name.
+        targets: of a study of unseen tasks: those that are not trained on first.
+        shot_counts: of the same: numbers of training documents; the field `shots` where there is one.
         dry_run: plan its runs and estimate their tokens, time and memory, and leave nothing behind.
         progress: whether progress and warnings are printed.
         fields: what all runs share, see `RunFields`; `name` and `max_hours` are the study's.
@@ -162,10 +166,10 @@ def study(
     if base.study is not None:
         raise UsageError("study is for one run; a study is named by name, and goes on when it is called again.")
     own = {name: str(value) for name, value in (kind_options or {}).items()}
-    wanted = StudyConfig(kind, base, arms, plain(grid), seeds, tuple(sets), margin, own)
+    wanted = StudyConfig(kind, base, arms, plain(grid), shot_counts, seeds, tuple(sets), tuple(targets), margin, own)
     opened = open_study(planned(wanted, registry, os.environ))
     if dry_run:
-        estimate(opened, watcher(progress))
+        estimate(opened, registry, watcher(progress))
         return StudyResult(opened)
     problem = conduct(opened, registry, watcher(progress), launcher, jobs, options, base.max_hours)
     if problem is not None:

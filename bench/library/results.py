@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import os
 from abc import ABC, abstractmethod
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from functools import cached_property
 from importlib import import_module
 from pathlib import Path
@@ -14,6 +14,7 @@ from bench.errors import MissingError
 from bench.registry import load
 from bench.results import display
 from bench.results.schema import Headline, Stage, TaskScores
+from bench.results.scores import interval_of, numbers
 from bench.studies.arms import Run
 
 if TYPE_CHECKING:
@@ -54,11 +55,6 @@ class Tabular(ABC):
 
 class RunResult(Run, Tabular):
     """A finished run: `folder` of its files, and `result`, what ``result.json`` holds."""
-
-    @property
-    def id(self) -> str:
-        """The run's id."""
-        return self.result.id
 
     @property
     def headline(self) -> Headline:
@@ -153,18 +149,17 @@ class RunResult(Run, Tabular):
             "name": self.result.config.get("name"),
             **choices,
             "model": model["name"] if isinstance(model, Mapping) else model,
-            "tokens": self.result.invariants.tokens.get("total"),
+            "tokens": self.result.invariants.tokens.total,
             "synthetic": self.result.synthetic,
             "waived": ", ".join(self.result.waivers),
             "matched": self.result.matched,
         }
         rows = []
         for task, scores in self.result.scores.items():
-            test = {"trained": scores.trained, "quantized": scores.quantized}
-            for split, stages in (("test", test), ("dev", scores.dev)):
-                for stage, tree in stages.items():
-                    for metric, value, interval in _leaves(tree or {}):
-                        low, high = interval or (None, None)
+            for split, stages in (("test", scores.stages), ("dev", scores.dev)):
+                for stage, values in stages.items():
+                    for metric, value in numbers(values):
+                        low, high = interval_of(values, metric) or (None, None)
                         place = {"task": task, "split": split, "stage": stage, "metric": metric}
                         rows.append(own | place | {"value": value, "low": low, "high": high})
         return rows
@@ -177,10 +172,10 @@ class RunResult(Run, Tabular):
     def _repr_html_(self) -> str:
         head = self.headline
         rows = [
-            (task, stage, metric, display.score(value, interval))
+            (task, stage, metric, display.score(value, interval_of(values, metric)))
             for task, scores in self.scores.items()
-            for stage, tree in (("trained", scores.trained), ("quantized", scores.quantized))
-            for metric, value, interval in _leaves(tree or {})
+            for stage, values in scores.stages.items()
+            for metric, value in numbers(values)
             if metric.rpartition(".")[2] in ("f1", "accuracy") or metric == head.metric
         ]
         title = f"{self.id}: {head.metric} {display.score(head.value, head.ci95)}"
@@ -312,12 +307,12 @@ class StudyResult(Tabular):
 
 
 def _figures(evidence: Evidence, by: Sequence[str] = (), allow: Sequence[str] = ()) -> Figures:
-    from bench.pages.held import hold
+    from bench.pages.held import with_comparison
     from bench.pages.inline import Figures
     from bench.pages.write import sections
     from bench.studies.contract import check_fields
 
-    whole = hold(evidence, load(), check_fields(by, "by"), check_fields(allow, "allow"))
+    whole = with_comparison(evidence, load(), check_fields(by, "by"), check_fields(allow, "allow"))
     return Figures({figure.name: figure for section in sections(whole) for figure in section.figures})
 
 
@@ -326,13 +321,3 @@ def _package(name: str) -> Any:
         return import_module(name)
     except ImportError:
         raise MissingError(f"Its data frames need {name}, which is not installed.", f"pip install {name}") from None
-
-
-def _leaves(scores: Mapping[str, Any], prefix: str = "") -> Iterator[tuple[str, float, Any]]:
-    """Dotted path, value and interval of every number."""
-    for key, value in scores.items():
-        path = f"{prefix}.{key}" if prefix else key
-        if isinstance(value, Mapping):
-            yield from _leaves(value, path)
-        elif isinstance(value, (int, float)) and not isinstance(value, bool):
-            yield path, float(value), scores.get("ci95") if key == "f1" else None

@@ -16,12 +16,12 @@ _PAIR = re.compile(r"\(\s*([^()\n]{1,80}?)\s*[;,)]")
 _SHORT = re.compile(r"[^\W_][\w\-/.+']{0,9}")
 _SENTENCE = re.compile(r"[.;:]\s")
 _BEFORE = 160
-"""Characters before a bracket in which its long form is looked for."""
+"""Characters before a bracket that may hold the long form."""
 
 
 def definitions(text: str) -> dict[str, str]:
-    """Short form to long form, the first definition of each; a short form's plural ``s`` is left out."""
-    found: dict[str, str] = {}
+    """Short form to long form, by the first definition of each; short forms are singular."""
+    long_forms: dict[str, str] = {}
     for match in _PAIR.finditer(text):
         inside = match[1].strip()
         before = _SENTENCE.split(" ".join(text[max(0, match.start() - _BEFORE) : match.start()].split()))[-1]
@@ -33,8 +33,8 @@ def definitions(text: str) -> dict[str, str]:
             short = before.rpartition(" ")[2]
             long = long_form(short, inside) if _is_short(short) else None
         if long:
-            found.setdefault(singular(short), long)
-    return found
+            long_forms.setdefault(singular(short), long)
+    return long_forms
 
 
 def singular(short: str) -> str:
@@ -44,29 +44,29 @@ def singular(short: str) -> str:
 
 
 def expanded(text: str, known: Mapping[str, str]) -> str:
-    """A mention's words in order, with those that the document defines as short forms written out."""
+    """A mention's words with known short forms written out."""
     return " ".join(known.get(word) or known.get(singular(word)) or word for word in text.split())
 
 
 def initials(texts: Sequence[str]) -> dict[str, str]:
-    """Short forms among mentions that are the initials of the words of another mention, the commonest and first one of them."""
+    """Short form to long form, for mentions that are the initials of another one; of several, of the most frequent."""
     counts = Counter(text for text in texts if text.count(" ") or text.count("-"))
     spelled: dict[str, str] = {}
     for text in sorted(counts, key=lambda text: (-counts[text], text)):
         letters = "".join(word[0] for word in words(text))
         spelled.setdefault(letters, text)
-    found = {}
+    long_forms = {}
     for text in texts:
         short = singular(text)
         if _is_short(short) and short.casefold() in spelled:
-            found[short] = spelled[short.casefold()]
-    return found
+            long_forms[short] = spelled[short.casefold()]
+    return long_forms
 
 
 def long_form(short: str, text: str) -> str | None:
-    """The end of a text that a short form stands for, or None where there is none.
+    """The end of a text that is the long form of a short form; None where there is none.
 
-    Every letter of the short form is found from right to left, the first at the start of a word.
+    The letters of the short form are matched from right to left; the first must begin a word.
     """
     short = singular(short)
     at = len(text)

@@ -1,4 +1,4 @@
-"""Names of concepts, read once: a private folder of columns, named by the content of the file that they come from."""
+"""Cache of terminologies: a file of names is read once into a private folder of columns, named by the file's hash."""
 
 from __future__ import annotations
 
@@ -18,20 +18,20 @@ from bench.linking.table import Name, NameTable, write
 from bench.modeling.files import sha256_file, written_whole
 
 VERSION = 1
-"""Of keys and columns; raise it when what is cached would be another."""
+"""Version of keys and columns; raise it when the cached content changes."""
 FACTS = "facts.json"
 
 
 @dataclass(frozen=True)
 class Terminology:
-    """A file of names, read.
+    """A file of names that has been read.
 
     Args:
         path: of the file.
-        sha256: of its content, and of the selection where that matters.
+        sha256: of its content and, for UMLS, of the selection.
         table: its names.
-        concepts: how many concepts it names.
-        folder: where its columns are, for what else is worth keeping.
+        concepts: number of concepts.
+        folder: cache folder of its columns; other files that depend on it are kept there too.
     """
 
     path: Path
@@ -42,28 +42,28 @@ class Terminology:
 
 
 def content_hash(path: Path, selection: Selection) -> str:
-    """SHA-256 of a file of names, with the selection where the file is UMLS's.
+    """SHA-256 of a file of names and, for a file of UMLS, of the selection.
 
     Raises:
         DataError: it cannot be read, is empty or of no known form.
     """
     form = form_of(path)
-    found = sha256_file(path)
+    content = sha256_file(path)
     if form != "rrf":
-        return found
-    return sha256(json.dumps([found, selection.language, sorted(selection.sources)]).encode()).hexdigest()
+        return content
+    return sha256(json.dumps([content, selection.language, sorted(selection.sources)]).encode()).hexdigest()
 
 
 def open_terminology(path: Path, selection: Selection, root: Path | None = None) -> Terminology:
-    """The names of a file, read now or at an earlier time.
+    """The names of a file, from the cache if it was read before.
 
     Args:
         path: of the file.
-        selection: of rows of UMLS.
-        root: of the cache; the user's where None.
+        selection: which rows of UMLS are read.
+        root: cache folder; the user's own where None.
 
     Raises:
-        DataError: file and line, what stood there and what was wanted; or there is no name in it.
+        DataError: file and line, what is there and what was wanted; or there is no name in it.
         StorageError: the cache cannot be written.
     """
     key = content_hash(path, selection)
@@ -101,9 +101,7 @@ def _write(path: Path, selection: Selection, folder: Path) -> Mapping[str, Any]:
 
 
 def _each_once(names: Iterable[Name]) -> Iterator[Name]:
-    """Names without those that a concept has already, in files that have a concept's names together: UMLS has a name once for
-    each source.
-    """
+    """Drops repeated names of a concept; the file must list a concept's names together. UMLS repeats a name for each source."""
     concept, seen = "", set[str]()
     for name in names:
         if name.concept != concept:

@@ -1,4 +1,4 @@
-"""Candidates for a mention: names and training mentions by key, by n-grams, and by what the embeddings say is near."""
+"""Candidate concepts of a mention: by names and training mentions with the same key, similar n-grams or near embeddings."""
 
 from __future__ import annotations
 
@@ -19,13 +19,13 @@ from bench.linking.readers import TRAINED
 from bench.linking.table import LEVELS, Name, NameTable, write
 
 NEAREST = 20
-"""Names that are taken by n-grams, and as many training mentions."""
+"""Names, and as many training mentions, that are taken by similar n-grams."""
 MOST = 64
-"""Names of one key that are looked at."""
+"""Names of one key that are read."""
 MOST_NAMES = 32
-"""Names of one concept that are looked at."""
+"""Names of one concept that are read."""
 KEPT = 1 << 14
-"""Texts beyond which `Finder.forget` drops what was found of them."""
+"""`Finder.forget` drops what was found once it is of more texts than this."""
 
 
 def surface(text: str, mention: Mention) -> str:
@@ -42,7 +42,7 @@ class Query:
 
     Args:
         text: its words.
-        long: its words with the document's abbreviations written out; the same where there are none.
+        long: its words with the document's abbreviations written out; equal to `text` where there are none.
         label: its type.
     """
 
@@ -52,12 +52,12 @@ class Query:
 
     @property
     def texts(self) -> tuple[str, ...]:
-        """Both readings, the written one first."""
+        """The distinct readings, the written one first."""
         return (self.text,) if self.text == self.long else (self.text, self.long)
 
 
 def queries(document: Document, mentions: Sequence[Mention]) -> list[Query]:
-    """What is looked up for mentions of a document."""
+    """One query a mention, in order; abbreviations come from the document and from its other mentions."""
     texts = [surface(document.text, mention) for mention in mentions]
     known = initials(texts) | definitions(document.text)
     return [Query(text, expanded(text, known), mention.label) for text, mention in zip(texts, mentions, strict=True)]
@@ -65,13 +65,13 @@ def queries(document: Document, mentions: Sequence[Mention]) -> list[Query]:
 
 @dataclass(frozen=True)
 class Trained:
-    """The training mentions as a table of names, with how often each occurs in which fold of documents.
+    """The training mentions as a table of names, with their counts in each fold of documents.
 
     Args:
-        table: one name for each text, label and concept.
-        labels: of each.
+        table: one entry for each combination of text, label and concept.
+        labels: label of each entry.
         counts: shape (names, folds).
-        concepts: concept to its mentions by fold, shape (folds,); that there is none is no concept.
+        concepts: concept to the number of its mentions, shape (folds,); mentions without a concept are not in it.
         none: what the corpus writes for a mention without a concept.
     """
 
@@ -82,7 +82,7 @@ class Trained:
     none: str | None
 
     def count(self, index: int, without: int | None) -> int:
-        """How often an entry occurs outside a fold."""
+        """How often an entry occurs outside the fold `without`, or in all folds."""
         total = self._totals[index]
         return total if without is None else total - int(self.counts[index, without])
 
@@ -91,17 +91,17 @@ class Trained:
         return [int(total) for total in self.counts.sum(axis=1)]
 
     def unlinked(self, index: int) -> bool:
-        """Whether an entry says that there is no concept."""
+        """Whether an entry is of mentions without a concept."""
         return self.table.concept(index) == self.none
 
     def prior(self, concept: str, without: int | None) -> int:
-        """How often a concept occurs outside a fold."""
-        found = self.concepts.get(concept)
-        return 0 if found is None else int(found.sum()) - (0 if without is None else int(found[without]))
+        """How often a concept occurs outside the fold `without`, or in all folds."""
+        by_fold = self.concepts.get(concept)
+        return 0 if by_fold is None else int(by_fold.sum()) - (0 if without is None else int(by_fold[without]))
 
 
 def learn(documents: Sequence[Document], folds: int, unlinked: str | None) -> Trained:
-    """The training mentions that have a concept, or none by the corpus's own word.
+    """Collects the training mentions that have a concept, or the corpus's own word for "no concept".
 
     Args:
         documents: of the training split; document i is in fold i modulo `folds`.
@@ -128,19 +128,19 @@ def learn(documents: Sequence[Document], folds: int, unlinked: str | None) -> Tr
         table,
         tuple(key[1] for key in order),
         np.array([counts[key] for key in order], dtype=np.int64).reshape(-1, folds),
-        {concept: np.array(found) for concept, found in concepts.items()},
+        {concept: np.array(by_fold) for concept, by_fold in concepts.items()},
         unlinked,
     )
 
 
 @dataclass
 class Evidence:
-    """What speaks for a concept.
+    """The names and training mentions by which a concept became a candidate.
 
     Args:
-        names: name to the best cosine of its n-grams with a reading of the mention; 0 where it was found by key alone.
-        trained: the same of training mentions.
-        by_key: (whether of training, level) to the names that have the mention's key, for each reading.
+        names: name to the best cosine of its n-grams with a reading of the mention; 0 where it shares a key alone.
+        trained: training mention to the same.
+        by_key: (whether training, level, reading) to the names that have the mention's key.
     """
 
     names: dict[int, float] = field(default_factory=dict)
@@ -148,22 +148,22 @@ class Evidence:
     by_key: dict[tuple[bool, str, int], list[int]] = field(default_factory=dict)
 
     def add(self, how: tuple[bool, str, int], index: int) -> None:
-        """Takes a name, or training mention, that has a key of the mention."""
+        """Adds a name, or training mention, that has a key of the mention."""
         (self.trained if how[0] else self.names).setdefault(index, 0.0)
         self.by_key.setdefault(how, []).append(index)
 
     def keyed(self, level: str, trained: bool) -> set[int]:
-        """The names, or training mentions, that have a key of either reading."""
+        """The names, or training mentions, that have a key of this level for either reading."""
         return {index for reading in (0, 1) for index in self.by_key.get((trained, level, reading), ())}
 
 
 class Finder:
-    """Finds candidates; what n-grams and keys find of a text is found once.
+    """Finds candidates; results for a text are cached.
 
     Args:
         names: of the terminology.
         trained: the training mentions.
-        meanings: of names, training mentions and texts; None where there is no sentence encoder.
+        meanings: embeddings; None where there is no sentence encoder.
     """
 
     def __init__(self, names: NameTable, trained: Trained, meanings: Meanings | None = None) -> None:
@@ -174,7 +174,7 @@ class Finder:
         self.of_concept = lru_cache(maxsize=1 << 14)(lambda concept: names.of_concept(concept, MOST_NAMES))
         self.name_stems = lru_cache(maxsize=1 << 16)(lambda index: frozenset(stems(names.texts[index])))
         self.text_features: dict[tuple[Query, int | None], NDArray[np.float32]] = {}
-        """Of a mention, and without a fold, the features that no document has a say in; see `bench.linking.features`."""
+        """(mention, left-out fold) to the features that do not depend on the document; see `bench.linking.features`."""
         self._near: dict[str, tuple[list[tuple[int, float]], list[tuple[int, float]]]] = {}
 
     def prepare(self, wanted: Iterable[Query]) -> None:
@@ -187,58 +187,58 @@ class Finder:
                 self.meanings.prepare(texts, sorted({i for text in texts for i, _ in self._near[text][0]}))
 
     def forget(self) -> None:
-        """Drops what was found of texts, once there are more than `KEPT`."""
+        """Drops what was found, once it is of more than `KEPT` texts."""
         if len(self._near) > KEPT:
             self._near.clear()
             if self.meanings is not None:
                 self.meanings.forget()
 
     def find(self, query: Query, without: int | None = None) -> dict[str, Evidence]:
-        """Concept to what speaks for it.
+        """The candidates of a mention: concept to evidence.
 
         Args:
-            query: the mention, which `prepare` was told.
+            query: the mention; `prepare` must have been called with it.
             without: a fold of training documents that is left out.
         """
-        found: defaultdict[str, Evidence] = defaultdict(Evidence)
+        candidates: defaultdict[str, Evidence] = defaultdict(Evidence)
         for reading, text in enumerate(query.texts):
             near, known = self._near[text]
             for index, score in near:
-                _keep(found[self.names.concept(index)].names, index, score)
+                _keep(candidates[self.names.concept(index)].names, index, score)
             kept = [(i, s) for i, s in known if self._counts(i, query, without) and not self.trained.unlinked(i)]
             for index, score in kept[:NEAREST]:
-                _keep(found[self.trained.table.concept(index)].trained, index, score)
+                _keep(candidates[self.trained.table.concept(index)].trained, index, score)
             for level, key in zip(LEVELS, keys(text), strict=True):
                 for index in self.names.with_key(level, key)[:MOST]:
-                    found[self.names.concept(index)].add((False, level, reading), index)
+                    candidates[self.names.concept(index)].add((False, level, reading), index)
                 for index in self.trained.table.with_key(level, key)[:MOST]:
                     if self._counts(index, query, without):
-                        found[self.trained.table.concept(index)].add((True, level, reading), index)
+                        candidates[self.trained.table.concept(index)].add((True, level, reading), index)
             for index in self.meanings.nearest(text, NEAREST) if self.meanings is not None else ():
-                _keep(found[self.names.concept(index)].names, index, 0.0)
-        return dict(found)
+                _keep(candidates[self.names.concept(index)].names, index, 0.0)
+        return dict(candidates)
 
     def likenesses(
-        self, query: Query, found: Mapping[str, Evidence], names: Mapping[str, Sequence[int]]
+        self, query: Query, candidates: Mapping[str, Evidence], names: Mapping[str, Sequence[int]]
     ) -> dict[str, Likeness]:
-        """Concept to how near in meaning its names and its training mentions are: the best cosines, 0 without an encoder.
+        """Concept to the best cosine of its names' embeddings, and of its training mentions'; 0 without an encoder.
 
         Args:
             query: the mention.
-            found: its candidates.
-            names: of each candidate, beside those that were found.
+            candidates: of the mention.
+            names: further names of each candidate.
         """
         if self.meanings is None:
-            return dict.fromkeys(found, (0.0, 0.0))
-        every = {concept: {*evidence.names, *names[concept]} for concept, evidence in found.items()}
-        to_names = self.meanings.to_names(query.texts, set().union(*every.values()))
-        to_trained = self.meanings.to_trained(query.texts, {i for evidence in found.values() for i in evidence.trained})
+            return dict.fromkeys(candidates, (0.0, 0.0))
+        indices = {concept: {*evidence.names, *names[concept]} for concept, evidence in candidates.items()}
+        to_names = self.meanings.to_names(query.texts, set().union(*indices.values()))
+        to_trained = self.meanings.to_trained(query.texts, {i for evidence in candidates.values() for i in evidence.trained})
         return {
             concept: (
-                max((to_names.get(i, 0.0) for i in every[concept]), default=0.0),
+                max((to_names.get(i, 0.0) for i in indices[concept]), default=0.0),
                 max((to_trained[i] for i in evidence.trained), default=0.0),
             )
-            for concept, evidence in found.items()
+            for concept, evidence in candidates.items()
         }
 
     def _counts(self, index: int, query: Query, without: int | None) -> bool:

@@ -1,4 +1,4 @@
-"""Columns of numbers and texts that are written in a stream and read back memory-mapped, or held in memory."""
+"""Columns of numbers and texts, written as a stream and read memory-mapped, or kept in memory."""
 
 from __future__ import annotations
 
@@ -10,7 +10,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 _TYPES = {"text": "|u1", "whole": "<i8", "short": "<i4", "tiny": "|u1", "hash": "<u8", "real": "<f4"}
-"""Kind of a column to the type of its numbers."""
+"""Kind of a column to its numpy type."""
 
 Array = NDArray[Any]
 
@@ -28,7 +28,7 @@ class Columns:
         self._files: dict[str, Any] = {}
 
     def append(self, name: str, kind: str, values: Iterable[Any] | Array) -> None:
-        """Writes numbers to the end of a column."""
+        """Appends numbers to a column."""
         array = np.asarray(values if isinstance(values, np.ndarray) else list(values), dtype=_TYPES[kind])
         if self.folder is None:
             self._parts.setdefault(f"{name}.{kind}", []).append(array)
@@ -39,13 +39,13 @@ class Columns:
         array.tofile(self._files[key])
 
     def append_texts(self, name: str, texts: Iterable[str]) -> None:
-        """Writes texts to the end of a column."""
+        """Appends texts to a column."""
         encoded = [text.encode("utf-8") for text in texts]
         self.append(f"{name}-sizes", "short", [len(e) for e in encoded])
         self.append(name, "text", np.frombuffer(b"".join(encoded), dtype=np.uint8))
 
     def flush(self) -> None:
-        """Makes what was written so far readable."""
+        """Writes buffers to the files, so that `read` sees them."""
         for file in self._files.values():
             file.flush()
 
@@ -56,7 +56,7 @@ class Columns:
         self._files = {}
 
     def read(self, name: str, kind: str) -> Array:
-        """A whole column, mapped into memory where it is a file."""
+        """A column as an array; memory-mapped where it is a file."""
         key = f"{name}.{kind}"
         if self.folder is None:
             parts = self._parts.get(key, [])
@@ -66,7 +66,7 @@ class Columns:
         path = self.folder / key
         if not path.exists() or not path.stat().st_size:
             return np.zeros(0, dtype=_TYPES[kind])
-        return np.asarray(np.memmap(path, dtype=_TYPES[kind], mode="r"))  # a plain view, whose slices are made faster
+        return np.asarray(np.memmap(path, dtype=_TYPES[kind], mode="r"))  # a plain array: its slices are faster
 
     def texts(self, name: str) -> Texts:
         """A column of texts."""
@@ -76,11 +76,11 @@ class Columns:
 
 
 class Texts:
-    """Texts one after the other; each is decoded when it is asked for.
+    """A sequence of texts in one array of bytes; each is decoded on access.
 
     Args:
-        bytes: of all of them, shape (bytes,).
-        ends: where each ends, shape (texts,).
+        bytes: UTF-8 of all texts, shape (bytes,).
+        ends: end offset of each text, shape (texts,).
     """
 
     def __init__(self, bytes: Array, ends: Array) -> None:

@@ -1,4 +1,4 @@
-"""What the re-ranker sees of a mention and a candidate. None of it names a concept or a word: it holds for unseen ones too."""
+"""Features of a mention and a candidate for the re-ranker. None names a concept or a word, so that all hold for unseen ones."""
 
 from __future__ import annotations
 
@@ -17,36 +17,36 @@ from bench.linking.readers import KINDS
 from bench.linking.table import LEVELS
 
 KIND_WEIGHTS = dict(zip(range(len(KINDS)), (1.0, 0.9, 0.6, 0.5, 0.5), strict=True))
-"""How much a name says by its kind, for a key that several concepts have."""
+"""Weight of a name by its kind, for a key that several concepts have."""
 RELATIVE = 11
-"""So many of the first features are also told as their distance from the best candidate's."""
+"""The first features, this many, are repeated as differences from the best candidate's."""
 SAID, SUPPORT = slice(5, 7), 8
-"""Places of the features that a document has a say in."""
+"""Columns of the features that depend on the document."""
 REMEMBERED = 1 << 14
-"""Mentions whose other features are kept: every evaluation asks for the same ones."""
+"""Mentions whose other features are cached: every evaluation asks for the same ones."""
 
 
 @dataclass(frozen=True)
 class Setting:
-    """What a document says beside the mention.
+    """The document around a mention.
 
     Args:
         stems: of all its words.
-        keyed: concept to the mentions' texts that have a key of one of its names.
+        keyed: concept to the texts of mentions that share a key with one of its names.
     """
 
     stems: Set[str]
     keyed: Mapping[str, Set[str]]
 
     def support(self, query: Query, concept: str) -> int:
-        """How many mentions of other texts may be the concept."""
+        """How many mentions with another text may be the concept."""
         return len(self.keyed.get(concept, frozenset()) - {query.text})
 
 
-def setting(document: Document, found: Mapping[Query, Mapping[str, Evidence]]) -> Setting:
-    """What a document says, by the candidates of its mentions."""
+def setting(document: Document, candidates_of: Mapping[Query, Mapping[str, Evidence]]) -> Setting:
+    """The setting of a document's mentions, given the candidates of each."""
     keyed: dict[str, set[str]] = {}
-    for query, candidates in found.items():
+    for query, candidates in candidates_of.items():
         for concept, evidence in candidates.items():
             if any(level == "lemmas" for _, level, _ in evidence.by_key):
                 keyed.setdefault(concept, set()).add(query.text)
@@ -59,50 +59,52 @@ def _stems_of(text: str) -> frozenset[str]:
 
 
 def rows(
-    query: Query, found: Mapping[str, Evidence], finder: Finder, place: Setting, without: int | None = None
+    query: Query, candidates: Mapping[str, Evidence], finder: Finder, place: Setting, without: int | None = None
 ) -> NDArray[np.float32]:
-    """One row a candidate, in the order of `found`.
+    """The features, shape (candidates, features), in the order of `candidates`.
 
     Args:
         query: the mention.
-        found: its candidates, at least one.
-        finder: found them.
-        place: the document.
-        without: the fold of training documents that they were found without.
+        candidates: of the mention, at least one.
+        finder: the one that found them.
+        place: the document around the mention.
+        without: the fold of training documents that is left out.
     """
     key = query, without
     if key not in finder.text_features:
         if len(finder.text_features) >= REMEMBERED:
             finder.text_features.clear()
-        finder.text_features[key] = _text_features(query, found, finder, without)
-    made = finder.text_features[key].copy()
+        finder.text_features[key] = _text_features(query, candidates, finder, without)
+    features = finder.text_features[key].copy()
     own = {s for text in query.texts for s in stems(text)}
-    for row, concept in zip(made, found, strict=True):
+    for row, concept in zip(features, candidates, strict=True):
         names = [finder.name_stems(i) - own for i in finder.of_concept(concept)]
         row[SAID] = _said(names, place.stems, finder)
         row[SUPPORT] = log1p(place.support(query, concept))
-    leading = made[:, :RELATIVE]
-    return np.concatenate([made, leading - leading.max(axis=0, keepdims=True)], axis=1)
+    leading = features[:, :RELATIVE]
+    return np.concatenate([features, leading - leading.max(axis=0, keepdims=True)], axis=1)
 
 
-def _text_features(query: Query, found: Mapping[str, Evidence], finder: Finder, without: int | None) -> NDArray[np.float32]:
-    """What holds of a mention in whatever document: how like it each candidate is by n-grams, words, training and meaning.
+def _text_features(
+    query: Query, candidates: Mapping[str, Evidence], finder: Finder, without: int | None
+) -> NDArray[np.float32]:
+    """Features that do not depend on the document: similarity by n-grams, words, training mentions and embeddings.
 
-    The places of what a document says (`SAID`, `SUPPORT`) are left at 0.
+    The columns `SAID` and `SUPPORT` are left at 0.
     """
     exact = {
         concept: sum(finder.trained.count(i, without) for i in evidence.keyed("plain", trained=True))
-        for concept, evidence in found.items()
+        for concept, evidence in candidates.items()
     }
     total = max(1, sum(exact.values()))
-    every = {concept: finder.of_concept(concept) for concept in found}
-    alike = finder.likenesses(query, found, every)
+    names_of = {concept: finder.of_concept(concept) for concept in candidates}
+    alike = finder.likenesses(query, candidates, names_of)
     texts, trained = finder.names.texts, finder.trained
-    made = []
-    for concept, evidence in found.items():
+    features = []
+    for concept, evidence in candidates.items():
         named = _best_overlap(query, (texts[i] for i in evidence.names), finder)
         known = _best_overlap(query, (trained.table.texts[i] for i in evidence.trained), finder)
-        made.append(
+        features.append(
             [
                 max(evidence.names.values(), default=0.0),
                 max(evidence.trained.values(), default=0.0),
@@ -121,11 +123,11 @@ def _text_features(query: Query, found: Mapping[str, Evidence], finder: Finder, 
                 *_keyed(evidence, finder, without),
             ]
         )
-    return np.array(made, dtype=np.float32)
+    return np.array(features, dtype=np.float32)
 
 
 def _keyed(evidence: Evidence, finder: Finder, without: int | None) -> Iterator[float]:
-    """Of each key, for the mention as written and written out: the best kind of a name that has it, and training mentions."""
+    """For each key, of the mention as written and written out: weight of the best name that has it; log count in training."""
     for level in LEVELS:
         for reading in (0, 1):
             kinds = [finder.names.kinds[i] for i in evidence.by_key.get((False, level, reading), ())]
@@ -138,12 +140,12 @@ _NONE = (0.0, 0.0, 0.0, 0.0, 0.0)
 
 
 def _best_overlap(query: Query, names: Iterable[str], finder: Finder) -> tuple[float, ...]:
-    """The overlap of the name that shares most with a reading of the mention."""
+    """The overlap of the name that overlaps most with a reading of the mention."""
     return max((_overlap(text, name, finder) for name in names for text in query.texts), default=_NONE)
 
 
 def _overlap(text: str, name: str, finder: Finder) -> tuple[float, ...]:
-    """Dice's measure of stems weighted by how much they say, the share of either side, and whether head and last word agree."""
+    """Dice coefficient of the stems, weighted by idf; shared part of either side; whether head word and last word agree."""
     ours, theirs = set(stems(text)), set(stems(name))
     shared, mine, its = (sum(map(finder.weight, sorted(part))) for part in (ours & theirs, ours, theirs))
     return (
@@ -156,13 +158,13 @@ def _overlap(text: str, name: str, finder: Finder) -> tuple[float, ...]:
 
 
 def _said(further: Sequence[Set[str]], document: Set[str], finder: Finder) -> tuple[float, float]:
-    """How much of what the concept's names say beyond the mention stands in the document: of all names, and of the best one.
+    """Share of the words of a concept's names, beyond the mention's own, that are in the document: of all names, of the best.
 
     Source: the overlap of glosses and context, Lesk 1986, doi:10.1145/318723.318728.
     """
 
     def share(part: Set[str]) -> float:
-        whole = sum(map(finder.weight, sorted(part)))
-        return sum(map(finder.weight, sorted(part & document))) / whole if whole else 1.0
+        total = sum(map(finder.weight, sorted(part)))
+        return sum(map(finder.weight, sorted(part & document))) / total if total else 1.0
 
     return share(set().union(*further)), max(map(share, further), default=0.0)

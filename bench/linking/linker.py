@@ -1,4 +1,4 @@
-"""The linker: candidates by names and training mentions, re-ranked by what the training split teaches, cut off by dev."""
+"""The linker: finds candidate concepts of a mention, ranks them by weights fitted on train, and cuts them off by dev."""
 
 from __future__ import annotations
 
@@ -19,20 +19,20 @@ from bench.linking.table import NameTable
 from bench.sealed import read_sealed, write_sealed
 
 FOLDS = 5
-"""Parts of the training documents, each ranked by what the others and the terminology know: else the linker would learn that
-every mention is in the dictionary."""
+"""Parts of the training documents. A mention is ranked without the training mentions of its own part: else the linker would
+learn that every mention is in the dictionary."""
 
 MOST, AT_ONCE = 2000, 64
-"""Training mentions, alike ones counted once, that the re-ranker learns from; and documents that are looked up together."""
+"""Distinct training mentions that the re-ranker learns from; and documents that are looked up together."""
 
 
 @dataclass(frozen=True)
 class Ranked:
-    """A concept that a mention may have.
+    """A candidate concept of a mention.
 
     Args:
-        concept: its id, or the corpus's word for none.
-        score: by the re-ranker.
+        concept: its id.
+        score: the re-ranker's, higher is better.
     """
 
     concept: str
@@ -44,10 +44,10 @@ class Lesson:
     """A training mention that the re-ranker learns from.
 
     Args:
-        rows: what speaks for each candidate; none where the right one is not among them.
-        right: the index of the right one, or None.
-        count: mentions of the document that are like it.
-        fold: of the document.
+        rows: features of each candidate, shape (candidates, features); empty where the right one is not among them.
+        right: index of the right candidate, or None.
+        count: equal mentions of the document.
+        fold: the document's fold.
     """
 
     rows: NDArray[np.float32]
@@ -57,8 +57,8 @@ class Lesson:
 
 
 @dataclass(frozen=True)
-class Judged:
-    """How mentions with a concept come out.
+class LinkAccuracy:
+    """How often mentions that have a concept are linked to it.
 
     Args:
         accuracy: share whose concept comes first.
@@ -77,9 +77,9 @@ class Linker:
         train: documents of the training split, with gold mentions; at least one has a concept.
         dev: documents of the dev split.
         unlinked: what the corpus writes for a mention without a concept, or None.
-        meanings: embeddings for the names and the training mentions it is called with; None where there is no encoder.
-        kept: JSON file that what was fitted is read from, or written to where it is not there or not whole; the caller puts
-            everything that decides the content into its name. It holds numbers, no text.
+        meanings: makes embeddings, given the table of training mentions; None where there is no sentence encoder.
+        kept: JSON file for the fitted weights: read if it is complete, else written. Its name must contain a hash of
+            everything that decides its content. It holds numbers, no text.
 
     Raises:
         OSError: `kept` cannot be written.
@@ -100,110 +100,110 @@ class Linker:
         facts = None if kept is None else read_sealed(kept)
         if facts is not None:
             self._ranker = None if facts["ranker"] is None else Ranker(**{k: np.array(v) for k, v in facts["ranker"].items()})
-            self.judged, self.threshold = Judged(**facts["judged"]), float(facts["threshold"])
+            self.judged, self.threshold = LinkAccuracy(**facts["judged"]), float(facts["threshold"])
             return
         lessons = self._lessons(train)
         self.prepare(dev)
         self._ranker = _fitted(lessons)
         ranked = [pair for d in dev for pair in zip(d.mentions, self._scored(d, d.mentions), strict=True)]
-        self.judged = self._judged(lessons, ranked)
+        self.judged = self._accuracy(lessons, ranked)
         self.threshold = self._cut(ranked)
         if kept is not None:
             weights = None if self._ranker is None else {k: v.tolist() for k, v in vars(self._ranker).items()}
             write_sealed(kept, {"ranker": weights, "judged": asdict(self.judged), "threshold": str(self.threshold)})
 
     def prepare(self, documents: Sequence[Document]) -> None:
-        """Looks documents up together: it takes about as long for many as for one to go through a large terminology."""
+        """Looks up many documents at once: a pass over a large terminology takes about as long for many as for one."""
         for low in range(0, len(documents), AT_ONCE):
             part = documents[low : low + AT_ONCE]
             self._finder.prepare(query for document in part for query in queries(document, document.mentions))
 
     def forget(self) -> None:
-        """Drops what was found of texts, once there are many, so that any number of documents can be linked in turn."""
+        """Drops what is kept of linked texts once there are many, so that memory does not grow with the documents."""
         self._finder.forget()
 
     def link(self, document: Document, mentions: Sequence[Mention]) -> tuple[Mention, ...]:
-        """The mentions with their concepts filled in, in the order given."""
+        """The mentions with their concepts, in the order given."""
         ranked = self.rank(document, mentions)
         return tuple(
-            replace(mention, concept=found[0] if found else self._unlinked)
-            for mention, found in zip(mentions, ranked, strict=True)
+            replace(mention, concept=concepts[0] if concepts else self._unlinked)
+            for mention, concepts in zip(mentions, ranked, strict=True)
         )
 
     def rank(self, document: Document, mentions: Sequence[Mention]) -> list[tuple[str, ...]]:
-        """The concepts that each mention may have, the best first; the corpus's word for none stands at the threshold.
+        """Candidate concepts of each mention, best first; the corpus's word for "no concept" is inserted at the threshold.
 
         Args:
             document: with its text.
-            mentions: all that are known of it, since one helps another.
+            mentions: all mentions of it: features of one use the others.
         """
-        return [self._ordered(found) for found in self._scored(document, mentions)]
+        return [self._ordered(concepts) for concepts in self._scored(document, mentions)]
 
-    def _judged(self, lessons: Sequence[Lesson], dev: Sequence[tuple[Mention, list[Ranked]]]) -> Judged:
-        """How the mentions that were learned from come out, by what the other folds teach, and those of dev."""
+    def _accuracy(self, lessons: Sequence[Lesson], dev: Sequence[tuple[Mention, list[Ranked]]]) -> LinkAccuracy:
+        """Accuracy on the training mentions, cross-validated over folds, and on those of dev, taken together."""
         right = missed = total = 0
         for fold in range(FOLDS):
-            ranker = _fitted([one for one in lessons if one.fold != fold])
-            for one in lessons:
-                if one.fold == fold:
-                    total += one.count
-                    missed += one.count * (one.right is None)
-                    if one.right is not None and ranker is not None:
-                        right += one.count * int(ranker(one.rows).argmax() == one.right)
-        for mention, found in dev:
+            ranker = _fitted([lesson for lesson in lessons if lesson.fold != fold])
+            for lesson in lessons:
+                if lesson.fold == fold:
+                    total += lesson.count
+                    missed += lesson.count * (lesson.right is None)
+                    if lesson.right is not None and ranker is not None:
+                        right += lesson.count * int(ranker(lesson.rows).argmax() == lesson.right)
+        for mention, candidates in dev:
             if mention.concept is not None and mention.concept != self._unlinked:
                 total += 1
-                right += bool(found) and found[0].concept == mention.concept
-                missed += all(one.concept != mention.concept for one in found)
-        return Judged(right / max(total, 1), missed / max(total, 1))
+                right += bool(candidates) and candidates[0].concept == mention.concept
+                missed += all(candidate.concept != mention.concept for candidate in candidates)
+        return LinkAccuracy(right / max(total, 1), missed / max(total, 1))
 
-    def _ordered(self, found: Sequence[Ranked]) -> tuple[str, ...]:
+    def _ordered(self, concepts: Sequence[Ranked]) -> tuple[str, ...]:
         if self._unlinked is None:
-            return tuple(one.concept for one in found)
-        above = [one.concept for one in found if one.score >= self.threshold]
-        below = [one.concept for one in found if one.score < self.threshold]
+            return tuple(candidate.concept for candidate in concepts)
+        above = [candidate.concept for candidate in concepts if candidate.score >= self.threshold]
+        below = [candidate.concept for candidate in concepts if candidate.score < self.threshold]
         return tuple(dict.fromkeys([*above, self._unlinked, *below]))
 
     def _scored(self, document: Document, mentions: Sequence[Mention]) -> list[list[Ranked]]:
         wanted = queries(document, mentions)
         self._finder.prepare(wanted)
-        found = {query: self._finder.find(query) for query in dict.fromkeys(wanted)}
-        place = setting(document, found)
-        made: dict[Query, list[Ranked]] = {}
-        for query, candidates in found.items():
-            made[query] = []
+        candidates_of = {query: self._finder.find(query) for query in dict.fromkeys(wanted)}
+        place = setting(document, candidates_of)
+        scored: dict[Query, list[Ranked]] = {}
+        for query, candidates in candidates_of.items():
+            scored[query] = []
             if candidates and self._ranker is not None:
                 scores = self._ranker(rows(query, candidates, self._finder, place))
                 pairs = [Ranked(concept, float(score)) for concept, score in zip(candidates, scores, strict=True)]
-                made[query] = sorted(pairs, key=lambda one: (-one.score, one.concept))
-        return [made[query] for query in wanted]
+                scored[query] = sorted(pairs, key=lambda candidate: (-candidate.score, candidate.concept))
+        return [scored[query] for query in wanted]
 
     def _lessons(self, train: Sequence[Document]) -> list[Lesson]:
-        """Mentions of training documents, drawn document by document, up to `MOST`."""
+        """Mentions of training documents in random order, about `MOST` of them."""
         order = random.Random(0).sample(range(len(train)), len(train))
-        found: list[Lesson] = []
+        lessons: list[Lesson] = []
         for low in range(0, len(order), AT_ONCE):
             part = order[low : low + AT_ONCE]
             self.prepare([train[i] for i in part])
-            found += [lesson for i in part for lesson in self._lessons_of(train[i], i % FOLDS)]
-            if len(found) >= MOST:
+            lessons += [lesson for i in part for lesson in self._lessons_of(train[i], i % FOLDS)]
+            if len(lessons) >= MOST:
                 break
-        return found
+        return lessons
 
     def _lessons_of(self, document: Document, fold: int) -> Iterator[Lesson]:
-        """The mentions of a training document that have a concept, alike ones together, without what their fold knows."""
+        """The distinct mentions of a training document that have a concept; training mentions of its fold are not used."""
         wanted = queries(document, document.mentions)
-        found = {query: self._finder.find(query, fold) for query in dict.fromkeys(wanted)}
-        place = setting(document, found)
+        candidates_of = {query: self._finder.find(query, fold) for query in dict.fromkeys(wanted)}
+        place = setting(document, candidates_of)
         counts: dict[tuple[Query, str], int] = {}
         for query, mention in zip(wanted, document.mentions, strict=True):
             concept = mention.concept or self._unlinked
             if concept is not None:
                 counts[query, concept] = counts.get((query, concept), 0) + 1
         for (query, concept), count in counts.items():
-            candidates = list(found[query])
+            candidates = list(candidates_of[query])
             if concept in candidates:
-                table = rows(query, found[query], self._finder, place, fold)
+                table = rows(query, candidates_of[query], self._finder, place, fold)
                 yield Lesson(table, candidates.index(concept), count, fold)
             elif concept != self._unlinked:
                 yield Lesson(np.zeros((0, 0), np.float32), None, count, fold)
@@ -212,15 +212,19 @@ class Linker:
         best, right, unlinked = [], [], []
         if self._unlinked is None:
             return float("-inf")
-        for mention, found in dev:
-            if found:
+        for mention, candidates in dev:
+            if candidates:
                 gold = mention.concept or self._unlinked
-                best.append(found[0].score)
-                right.append(found[0].concept == gold)
+                best.append(candidates[0].score)
+                right.append(candidates[0].concept == gold)
                 unlinked.append(gold == self._unlinked)
         return threshold(best, right, unlinked)
 
 
 def _fitted(lessons: Sequence[Lesson]) -> Ranker | None:
-    choices = [Choice(one.rows, one.right, one.count**0.5) for one in lessons if one.right is not None and len(one.rows) > 1]
+    choices = [
+        Choice(lesson.rows, lesson.right, lesson.count**0.5)
+        for lesson in lessons
+        if lesson.right is not None and len(lesson.rows) > 1
+    ]
     return fit(choices) if choices else None

@@ -1,7 +1,7 @@
-"""Nearness in meaning, by a frozen sentence encoder: of names, of training mentions and of what is looked up.
+"""Similarity in meaning between mentions, names and training mentions, by a frozen sentence encoder.
 
-All names of a terminology of up to `ALL` are embedded, once, and kept beside its columns; of a larger one those alone that
-n-grams put on a short list.
+A terminology of up to `ALL` names is embedded once, and its embeddings are kept beside its columns. Of a larger one, only
+names with similar n-grams are embedded.
 
 Source: Reimers and Gurevych 2019, Sentence-BERT, arXiv 1908.10084; names as their own examples, SapBERT, arXiv 2010.11784.
 """
@@ -19,9 +19,9 @@ from numpy.typing import NDArray
 from bench.linking.table import NameTable
 
 ALL = 200_000
-"""Names that are all embedded."""
+"""The most names of a terminology that is embedded as a whole."""
 BATCH, LONGEST = 64, 48
-"""Texts at once, and tokens of a text that are read."""
+"""Texts a batch; tokens a text, the rest is cut off."""
 
 Vectors = NDArray[np.float32]
 Encode = Callable[[Sequence[str]], Vectors]
@@ -29,18 +29,18 @@ Encode = Callable[[Sequence[str]], Vectors]
 
 
 def is_sentence_encoder(folder: Path) -> bool:
-    """Whether a model's folder says, as sentence-transformers does, that the mean of its states embeds a sentence."""
+    """Whether a model's folder is that of a sentence-transformers model with mean pooling."""
     import json
 
     try:
-        told = json.loads((folder / "1_Pooling" / "config.json").read_text(encoding="utf-8"))
+        config = json.loads((folder / "1_Pooling" / "config.json").read_text(encoding="utf-8"))
     except (OSError, ValueError):
         return False
-    return isinstance(told, dict) and told.get("pooling_mode_mean_tokens") is True and (folder / "modules.json").is_file()
+    return isinstance(config, dict) and config.get("pooling_mode_mean_tokens") is True and (folder / "modules.json").is_file()
 
 
 class Encoder:
-    """A frozen sentence encoder: the mean of the last hidden states, of unit length. Loaded at the first call.
+    """A frozen sentence encoder: the mean of the last hidden states, scaled to unit length. Loaded at the first call.
 
     Args:
         folder: of the base model.
@@ -77,13 +77,13 @@ class Encoder:
 
 
 class Meanings:
-    """Embeddings of a terminology, of training mentions, and of texts as they come.
+    """Embeddings of a terminology, of training mentions, and of texts that are looked up.
 
     Args:
         encode: embeds texts.
         names: of the terminology.
         trained: the training mentions.
-        kept: file of the names' embeddings, read where it is there and written where it is not; in memory alone where None.
+        kept: file for the names' embeddings, read if it exists, else written; None: in memory alone.
     """
 
     def __init__(self, encode: Encode, names: NameTable, trained: NameTable, kept: Path | None = None) -> None:
@@ -95,7 +95,7 @@ class Meanings:
         self._trained = encode([trained.texts[i] for i in range(len(trained))])
 
     def prepare(self, texts: Sequence[str], names: Sequence[int]) -> None:
-        """Embeds texts, and of a large terminology the names that may be theirs."""
+        """Embeds texts and, of a large terminology, these names."""
         new = [text for text in texts if text not in self._texts]
         self._texts.update(zip(new, self._encode(new), strict=True) if new else ())
         if self._all is None:
@@ -107,20 +107,20 @@ class Meanings:
         self._texts.clear()
 
     def nearest(self, text: str, count: int) -> list[int]:
-        """The nearest names, the best first; none of a large terminology."""
+        """The names nearest to a text, best first; empty for a large terminology."""
         if self._all is None:
             return []
         scores = self._all @ self._texts[text]
         return [int(i) for i in np.argsort(-scores, kind="stable")[:count]]
 
     def to_names(self, texts: Sequence[str], names: Collection[int]) -> dict[int, float]:
-        """Names to their best cosines with the texts; those that were not embedded are left out."""
+        """Name to its best cosine with the texts; names that are not embedded are left out."""
         chosen = [i for i in sorted(names) if self._all is not None or i in self._some]
         rows = self._all[chosen] if self._all is not None else np.array([self._some[i] for i in chosen])
         return self._cosines(texts, chosen, rows)
 
     def to_trained(self, texts: Sequence[str], trained: Collection[int]) -> dict[int, float]:
-        """Training mentions to their best cosines with the texts."""
+        """Training mention to its best cosine with the texts."""
         chosen = sorted(trained)
         return self._cosines(texts, chosen, self._trained[chosen])
 
@@ -133,13 +133,13 @@ class Meanings:
 
 def _all_names(encode: Encode, names: NameTable, kept: Path | None) -> Vectors:
     if kept is not None and kept.is_file():
-        found: NDArray[np.float16] = np.load(kept)
-        if len(found) == len(names):
-            return found.astype(np.float32)
-    made = encode([names.texts[i] for i in range(len(names))]).astype(np.float16)
+        vectors: NDArray[np.float16] = np.load(kept)
+        if len(vectors) == len(names):
+            return vectors.astype(np.float32)
+    encoded = encode([names.texts[i] for i in range(len(names))]).astype(np.float16)
     if kept is not None:
         aside = kept.with_name(f".{kept.name}.{os.getpid()}")
         with aside.open("wb") as file:
-            np.save(file, made)
+            np.save(file, encoded)
         aside.replace(kept)
-    return made.astype(np.float32)
+    return encoded.astype(np.float32)

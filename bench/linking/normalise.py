@@ -1,8 +1,8 @@
-"""Keys under which two spellings of one name meet, from the strictest to the loosest.
+"""Normalised keys: spellings of one name that share a key are matched. There are three, from strict to loose.
 
-`plain` forgets case, white space and punctuation; `lemmas` also plurals, British spelling, Greek letters and Roman numerals;
-`stems` also endings, word order and words such as "of". Whatever they do is done to names and mentions alike, so that a form
-need not be a word.
+`plain` ignores case, white space and punctuation; `lemmas` also plurals, British spelling, Greek letters and Roman numerals;
+`stems` also endings, word order and words such as "of". Names and mentions are treated alike, so that a stem need not be a
+word.
 """
 
 from __future__ import annotations
@@ -35,7 +35,7 @@ _ENDINGS = (
     "o", "y",
 )  # fmt: skip
 _SHORTEST = 4
-"""Letters that a stem keeps at least."""
+"""The fewest letters of a stem."""
 
 
 def all_words(text: str) -> list[str]:
@@ -52,13 +52,13 @@ def words(text: str) -> tuple[str, ...]:
 
 
 def plain(text: str) -> str:
-    """The words without anything between them, so that "germ cell", "germ-cell" and "germcell" are one."""
+    """The words joined, so that "germ cell", "germ-cell" and "germcell" are equal."""
     return "".join(words(text))
 
 
 @lru_cache(maxsize=1 << 16)
 def lemma(word: str) -> str:
-    """A word without its plural, in American spelling; a Roman numeral as a number."""
+    """The singular of a word in American spelling; a Roman numeral as a number."""
     if word in _ROMAN:
         return _ROMAN[word]
     if len(word) > 3 and word.endswith("s") and not word.endswith(("ss", "us", "is")):
@@ -77,13 +77,13 @@ def lemma(word: str) -> str:
 
 @lru_cache(maxsize=1 << 16)
 def lemmas(text: str) -> tuple[str, ...]:
-    """The lemmas of a name in order; "T1" and "T 1" are two."""
+    """The lemmas of a name in order; "T1" and "T 1" both give two."""
     return tuple(lemma(part) for word in words(text) for part in _JOINT.split(word))
 
 
 @lru_cache(maxsize=1 << 16)
 def stem(word: str) -> str:
-    """A lemma without its ending, so that "striatal" meets "striatum"."""
+    """A lemma without its ending, so that "striatal" and "striatum" are equal."""
     for _ in range(2):
         for ending in _ENDINGS:
             if word.endswith(ending) and len(word) - len(ending) >= _SHORTEST:
@@ -97,8 +97,8 @@ def stem(word: str) -> str:
 @lru_cache(maxsize=1 << 16)
 def stems(text: str) -> tuple[str, ...]:
     """The stems of a name, each once, sorted; words such as "of" are left out unless there is nothing else."""
-    found = lemmas(text)
-    kept = [word for word in found if word not in STOP_WORDS] or found
+    ordered = lemmas(text)
+    kept = [word for word in ordered if word not in STOP_WORDS] or ordered
     return tuple(sorted({stem(word) for word in kept}))
 
 
@@ -108,15 +108,15 @@ def keys(text: str) -> tuple[str, str, str]:
 
 
 def unbracketed(text: str) -> str:
-    """A name without what stands in brackets, such as "(disorder)"; the name itself where nothing else is left."""
+    """A name without its parts in brackets, such as "(disorder)"; the name itself where nothing else is left."""
     return _BRACKETED.sub("", text).strip() or text
 
 
 @lru_cache(maxsize=1 << 16)
 def head(text: str) -> str:
     """The stem of the head word: the last one, or the last before "of", "in", "with" and their like."""
-    found = lemmas(text)
-    for at, word in enumerate(found):
+    ordered = lemmas(text)
+    for at, word in enumerate(ordered):
         if at and word in ("at", "by", "for", "from", "in", "of", "on", "with"):
-            return stem(found[at - 1])
-    return stem(found[-1]) if found else ""
+            return stem(ordered[at - 1])
+    return stem(ordered[-1]) if ordered else ""

@@ -1,9 +1,9 @@
-"""Reads names of concepts from a file: a table, OBO, or UMLS's ``MRCONSO.RRF``. Streams; holds no more than a term.
+"""Reads names of concepts as a stream from a file: a table, OBO, or UMLS's ``MRCONSO.RRF``.
 
     concept	name	kind                            a table: tabs, this first line; ``kind`` may be left out
     CL:0000056	myoblast	name
 
-    [Term]                                                  OBO; obsolete terms are passed over
+    [Term]                                                  OBO; obsolete terms are skipped
     id: CL:0000056
     name: myoblast
     synonym: "muscle precursor cell" RELATED []
@@ -29,13 +29,13 @@ from bench.errors import DataError
 from bench.linking.table import Name
 
 KINDS = ("name", "exact", "narrow", "broad", "related")
-"""How a name stands to its concept; the first is the concept's own."""
+"""Relation of a name to its concept; the first is the preferred name."""
 TRAINED = len(KINDS)
 """The kind of a training mention, which no file has."""
 LONGEST = 1000
-"""Characters of a name at most."""
+"""Most characters of a name; the rest is cut off."""
 LONGEST_LINE = 1 << 20
-"""Bytes of a line at most, so that a file without line ends is not read whole."""
+"""Most bytes of a line, so that a file without line ends is not read into memory."""
 _COLUMNS = 18
 _LANGUAGE, _STATUS, _FORM, _PREFERRED, _SOURCE, _NAME, _SUPPRESSED = 1, 2, 4, 6, 11, 14, 16
 _SYNONYM = re.compile(r'"((?:[^"\\]|\\.)*)"\s*(EXACT|NARROW|BROAD|RELATED)?')
@@ -47,8 +47,8 @@ class Selection:
     """Which rows of ``MRCONSO.RRF`` are read.
 
     Args:
-        language: as its second column has it; every one where empty.
-        sources: as its twelfth column has them; every one where empty.
+        language: value of the second column; all where empty.
+        sources: values of the twelfth column; all where empty.
     """
 
     language: str = "ENG"
@@ -59,17 +59,17 @@ def read(path: Path, selection: Selection) -> Iterator[Name]:
     """The names of a file, in its order.
 
     Args:
-        path: of the file; its first line and its name say what it is.
-        selection: of rows of UMLS.
+        path: of the file; `form_of` tells its format.
+        selection: which rows of UMLS are read.
 
     Raises:
-        DataError: file and line, what stood there and what was wanted.
+        DataError: file and line, what is there and what was wanted.
     """
     yield from _READERS[form_of(path)](path, selection)
 
 
 def form_of(path: Path) -> str:
-    """``tsv``, ``obo`` or ``rrf``.
+    """The format of a file, by its name and its first line: ``tsv``, ``obo`` or ``rrf``.
 
     Raises:
         DataError: there is no such file, it is empty, or it is none of the three.
@@ -150,7 +150,7 @@ def _rrf(path: Path, selection: Selection) -> Iterator[Name]:
     wanted: Collection[str] = frozenset(selection.sources)
     for number, line in _lines(path):
         cells = line.split("|")
-        # Every row ends with a bar, so that a split has one cell more.
+        # Every row ends with a bar, so that splitting gives one more cell.
         if len(cells) != _COLUMNS + 1 or cells[-1]:
             raise DataError(
                 f"{path}, line {number}: {len(cells) - 1} columns; wanted {_COLUMNS}, a '|' after each, as UMLS has them."
@@ -174,11 +174,11 @@ _OTHERS = {
     b"\xff\xfe": ("UTF-16", "iconv -f utf-16 -t utf-8 {file}"),
     b"\xfe\xff": ("UTF-16", "iconv -f utf-16 -t utf-8 {file}"),
 }
-"""First bytes of what is no UTF-8 text to what it is, and the command that makes text of it."""
+"""First bytes of other formats to their name, and the command that converts them to UTF-8 text."""
 
 
 def _lines(path: Path) -> Iterator[tuple[int, str]]:
-    """Lines with their numbers, without their ends."""
+    """Line numbers, from 1, and lines without their ends."""
     try:
         with path.open("rb") as file:
             for number, raw in enumerate(iter(partial(file.readline, LONGEST_LINE), b""), 1):

@@ -1,4 +1,4 @@
-"""Chooses among candidates: a conditional logit over what speaks for each.
+"""Ranks candidates by a conditional logit over their features.
 
 P(candidate) ∝ exp(w·x) over the candidates of one mention, x in units of their standard deviation, w with a Gaussian prior.
 
@@ -16,7 +16,7 @@ from numpy.typing import NDArray
 
 Matrix = NDArray[np.float64]
 PRIOR = 0.2
-"""Precision of the prior against the sum of weighted log-likelihoods, inverted: larger trusts the training data more."""
+"""Factor of the log-likelihood against a standard normal prior: a larger one trusts the training data more."""
 
 
 @dataclass(frozen=True)
@@ -24,9 +24,9 @@ class Choice:
     """A mention of the training split with its candidates.
 
     Args:
-        rows: what speaks for each candidate, shape (candidates, features).
-        right: the index of the right one.
-        weight: how much it counts.
+        rows: features of each candidate, shape (candidates, features).
+        right: index of the right candidate.
+        weight: of this mention in the likelihood.
     """
 
     rows: NDArray[np.float32]
@@ -36,12 +36,12 @@ class Choice:
 
 @dataclass(frozen=True)
 class Ranker:
-    """Scores candidates.
+    """Scores candidates by standardised features.
 
     Args:
-        mean: of each feature.
-        scale: of each feature.
-        weights: of each feature, scaled.
+        mean: of each feature, shape (features,).
+        scale: standard deviation of each feature, shape (features,).
+        weights: of the standardised features, shape (features,).
     """
 
     mean: Matrix
@@ -55,7 +55,7 @@ class Ranker:
 
 
 def fit(choices: Sequence[Choice], prior: float = PRIOR) -> Ranker:
-    """Fits the weights; the likelihood is concave, so that there is one best set of them.
+    """Fits the weights; the likelihood is concave, so that the optimum is unique.
 
     Args:
         choices: at least one.
@@ -85,12 +85,12 @@ def fit(choices: Sequence[Choice], prior: float = PRIOR) -> Ranker:
 
     # Products this small gain nothing from threads, which double the CPU time here, and would round by their number.
     with threadpool_limits(1):
-        found = minimize(loss, np.zeros(rows.shape[1]), jac=True, method="L-BFGS-B", options={"maxiter": 1000})
-    return Ranker(mean, scale, np.asarray(found.x))
+        optimum = minimize(loss, np.zeros(rows.shape[1]), jac=True, method="L-BFGS-B", options={"maxiter": 1000})
+    return Ranker(mean, scale, np.asarray(optimum.x))
 
 
 def threshold(best: Sequence[float], right: Sequence[bool], unlinked: Sequence[bool]) -> float:
-    """The score below which a mention has no concept: that with the most mentions right, the lowest of several such.
+    """The score below which a mention has no concept: the lowest that gets the most mentions right.
 
     Args:
         best: score of the first candidate of each mention.

@@ -1,7 +1,7 @@
-"""A table of names: found by key, by concept and by character n-grams; on disk and memory-mapped, or in memory.
+"""A table of names with look-up by key, by concept and by character n-grams; memory-mapped from disk, or in memory.
 
-Source of the n-grams: scispaCy's candidate generator, Neumann et al. 2019, arXiv 1902.07669; hashed, so that it
-needs no vocabulary.
+Source of the n-grams: scispaCy's candidate generator, Neumann et al. 2019, arXiv 1902.07669; here they are hashed, so that no
+vocabulary is needed.
 """
 
 from __future__ import annotations
@@ -18,15 +18,15 @@ from bench.linking.columns import Array, Columns
 from bench.linking.normalise import keys, lemmas, stems, unbracketed
 
 LEVELS = ("plain", "lemmas", "stems")
-"""Kinds of keys, the strictest first."""
+"""Kinds of keys, strictest first."""
 FEATURES = 1 << 18
 """Buckets that n-grams are hashed into."""
 CHUNK = 1 << 15
-"""Names that are read, or multiplied, at once."""
+"""Names that are processed at once."""
 LARGE, COMMON = 200_000, 0.02
-"""In a table of more names than the first, n-grams that more than the second of them have are passed over."""
+"""In a table of more than `LARGE` names, n-grams that more than the share `COMMON` of them have are ignored."""
 QUERIES = 256
-"""Texts that are looked for at once."""
+"""Texts that are looked up at once."""
 
 
 class Name(NamedTuple):
@@ -36,7 +36,7 @@ class Name(NamedTuple):
         concept: its id.
         text: the name.
         kind: an index of `bench.linking.readers.KINDS`.
-        line: of the file; 0 where there is none.
+        line: in the file; 0 where it comes from none.
     """
 
     concept: str
@@ -46,7 +46,7 @@ class Name(NamedTuple):
 
 
 def digest(text: str) -> int:
-    """Eight bytes that stand for a text."""
+    """A 64-bit hash of a text."""
     return int.from_bytes(hashlib.blake2b(text.encode("utf-8"), digest_size=8).digest(), "little")
 
 
@@ -66,7 +66,7 @@ def ngrams(texts: Sequence[str]) -> Any:
 
 
 class NameTable:
-    """Names by number, in the order they were written.
+    """Names by index, in the order in which they were written.
 
     Args:
         columns: what `write` wrote.
@@ -97,31 +97,31 @@ class NameTable:
 
     @property
     def concepts(self) -> int:
-        """How many concepts have a name."""
+        """Number of concepts."""
         keys = self._by_concept[0]
         return int(np.count_nonzero(np.diff(keys))) + 1 if len(keys) else 0
 
     def repeated(self) -> tuple[int, int]:
-        """How many names stand twice for one concept, and the line of the first that repeats an earlier one."""
+        """How many names repeat an earlier name of the same concept, and the line of the first of them."""
         pairs = np.array(self._columns.read("pair", "hash"))
         order = np.argsort(pairs, kind="stable")
         again = order[1:][pairs[order[1:]] == pairs[order[:-1]]]
         return len(again), int(self._columns.read("line", "short")[again.min()]) if len(again) else 0
 
     def of_concept(self, concept: str, most: int) -> list[int]:
-        """The names of a concept, the first `most` of them."""
+        """The first `most` names of a concept."""
         return _equal(*self._by_concept, digest(concept))[:most]
 
     def weight(self, stem: str) -> float:
-        """How much a word says: its inverse document frequency among the names."""
+        """The inverse document frequency of a stem among the names."""
         return float(self._word_idf[word_place(stem)])
 
     def nearest(self, texts: Sequence[str], count: int) -> list[list[tuple[int, float]]]:
-        """For each text the names with the most similar n-grams, the best first, with cosines of TF-IDF."""
-        found: list[list[tuple[int, float]]] = []
+        """For each text the `count` names with the most similar n-grams, best first: (name, cosine of TF-IDF)."""
+        neighbours: list[list[tuple[int, float]]] = []
         for low in range(0, len(texts), QUERIES):
-            found += self._nearest(texts[low : low + QUERIES], count)
-        return found
+            neighbours += self._nearest(texts[low : low + QUERIES], count)
+        return neighbours
 
     def vectors(self, texts: Sequence[str]) -> Any:
         """TF-IDF of texts, rows of unit length (texts, `FEATURES`)."""
@@ -157,11 +157,11 @@ class NameTable:
 
 
 def write(names: Iterable[Name], columns: Columns) -> NameTable:
-    """Writes names to columns and reads them back; memory does not grow with texts, only with 40 bytes a name.
+    """Writes names to columns; takes 40 bytes of memory a name, however long the texts are.
 
     Args:
-        names: in a stream.
-        columns: empty.
+        names: may be a stream; it is read once.
+        columns: empty ones.
     """
     frequencies, word_frequencies = np.zeros(FEATURES, np.int64), np.zeros(FEATURES, np.int64)
     total = end = 0
@@ -172,9 +172,9 @@ def write(names: Iterable[Name], columns: Columns) -> NameTable:
         columns.append("line", "short", [name.line for name in chunk])
         columns.append("pair", "hash", [digest(f"{name.concept}\t{name.text}") for name in chunk])
         columns.append("concept-hash", "hash", [digest(name.concept) for name in chunk])
-        found = [keys(unbracketed(name.text)) for name in chunk]
+        name_keys = [keys(unbracketed(name.text)) for name in chunk]
         for place, level in enumerate(LEVELS):
-            columns.append(f"{level}-hash", "hash", [digest(key[place]) for key in found])
+            columns.append(f"{level}-hash", "hash", [digest(key[place]) for key in name_keys])
         places = [word_place(stem) for name in chunk for stem in stems(name.text)]
         word_frequencies += np.bincount(places, minlength=FEATURES)
         rows = ngrams([name.text for name in chunk])
@@ -225,7 +225,7 @@ def _equal(keys: Array, places: Array, wanted: int) -> list[int]:
 
 
 def _merged(places: Array, scores: Array, more: Array, scored: Array, count: int) -> tuple[Array, Array]:
-    """The best of both by score, ties by number."""
+    """The best `count` of both, by score, then by index."""
     places, scores = np.concatenate([places, more.astype(np.int64)]), np.concatenate([scores, scored.astype(np.float32)])
     if len(scores) > 4 * count:
         bound = np.partition(scores, len(scores) - count)[len(scores) - count]

@@ -1,4 +1,4 @@
-"""Base models: found by name, described without torch, loaded frozen.
+"""Base models: find one by name, describe it without torch, load it frozen.
 
-Nothing here imports torch or transformers before a function that needs them is called.
+torch and transformers are imported by the functions that need them, not by these modules.
 """

@@ -1,4 +1,4 @@
-"""Loads backbones: frozen, without a pooler, with linear layers that LoRA gradients flow through."""
+"""Loads backbones: frozen, without a pooler, with dense linear layers, so that gradients reach LoRA's weights."""
 
 from __future__ import annotations
 
@@ -22,7 +22,7 @@ if TYPE_CHECKING:
     import torch
     from torch import Tensor, nn
 
-# They warn on import about kernels of other machines.
+# They warn on import about kernels for other hardware.
 _NOISY = ("torchao", "torch.utils._pytree")
 _AGAIN = "Copy the folder again from where the model came from."
 _NUMBERED = re.compile(r"(?:^|\.)\d+\.")
@@ -31,9 +31,9 @@ _NUMBERED = re.compile(r"(?:^|\.)\d+\.")
 def load_backbone(folder: Path, dtype: torch.dtype, device: str) -> nn.Module:
     """The backbone of a model folder, as `AutoModel` gives it, without a pooler and frozen.
 
-    Folders with GPTQ or AWQ weights are read too: the stored integers, scales and zero points become dense `nn.Linear`
-    weights of `dtype`, exactly those that a 4-bit kernel would multiply with, so that memory while computing is that of a
-    dense model while the disk holds 4 bits. No code that comes with a model is ever run.
+    Folders with GPTQ or AWQ weights are read too: stored integers, scales and zero points become dense `nn.Linear` weights of
+    `dtype`, the same values that a 4-bit kernel multiplies with. In memory the model is then dense, on disk it has 4 bits.
+    Code that comes with a model is never run.
 
     Args:
         folder: a model folder; safetensors only.
@@ -41,11 +41,11 @@ def load_backbone(folder: Path, dtype: torch.dtype, device: str) -> nn.Module:
         device: ``cpu`` or ``cuda``.
 
     Returns:
-        The backbone in evaluation mode; switching to training is the caller's.
+        The backbone in evaluation mode.
 
     Raises:
-        UsageError: not a folder of safetensors, weights that do not belong to its configuration, or a model that
-            transformers has no class for.
+        UsageError: the folder has no safetensors, the weights do not fit its configuration, or transformers has no class for
+            the model.
     """
     packed = quantization(folder, read_config(folder))
     state = read_state(folder)
@@ -66,10 +66,10 @@ def read_state(folder: Path) -> dict[str, Tensor]:
 
 
 def from_state(folder: Path, state: Mapping[str, Tensor], dtype: torch.dtype) -> nn.Module:
-    """A frozen backbone on the CPU with the configuration of `folder` and the given tensors, pooler and heads left out.
+    """A frozen backbone on the CPU with the configuration of `folder` and the given tensors, without pooler and heads.
 
     Raises:
-        UsageError: a tensor of the backbone is missing, has another shape, or is no number that a weight could be.
+        UsageError: a tensor of the backbone is missing, has another shape, or holds values that are not finite.
     """
     config, model_class = _classes(folder)
     with usable(folder, "The weights or config.json of"), random_state_kept():
@@ -91,11 +91,11 @@ def from_state(folder: Path, state: Mapping[str, Tensor], dtype: torch.dtype) ->
 
 
 def save_backbone(backbone: nn.Module, folder: Path) -> None:
-    """Writes a backbone's weights as they are now, with its configuration, so that `AutoModel` loads the folder.
+    """Writes a backbone's current weights and its configuration, so that `AutoModel` loads the folder.
 
     Args:
         backbone: dense, as `load_backbone` gives it.
-        folder: made where it is not there.
+        folder: made if it is missing.
     """
     from safetensors.torch import save_file
 
@@ -103,20 +103,20 @@ def save_backbone(backbone: nn.Module, folder: Path) -> None:
     tensors = {name: tensor.detach().cpu().contiguous() for name, tensor in backbone.state_dict().items()}
     save_file(tensors, folder / WEIGHTS, metadata={"format": "pt"})
     config = copy(cast(Any, backbone).config)
-    config.dtype = next(backbone.parameters()).dtype  # which may be another than the one it was loaded in
+    config.dtype = next(backbone.parameters()).dtype  # may differ from the dtype it was loaded in
     config.save_pretrained(folder)
 
 
 def _finite(tensor: Tensor) -> bool:
-    low, high = tensor.aminmax()  # one pass, and no copy; both are NaN where anything is
+    low, high = tensor.aminmax()  # one pass without a copy; both are NaN if any value is
     return bool(low.isfinite() and high.isfinite())
 
 
 def meta_backbone(folder: Path) -> nn.Module:
-    """The same modules on the ``meta`` device: shapes without memory, for counting before anything is loaded.
+    """The backbone on the ``meta`` device: shapes without memory, to count parameters before anything is loaded.
 
     Raises:
-        UsageError: a model that transformers has no class for.
+        UsageError: transformers has no class for the model.
     """
     import torch
 
@@ -125,25 +125,25 @@ def meta_backbone(folder: Path) -> nn.Module:
         return freeze(model_class(config, **_no_pooler(model_class)))
 
 
-def held_against_weights(folder: Path, linears: Sequence[LinearShape]) -> int | None:
-    """Holds what config.json describes against what the weights are, before any is loaded.
+def check_weights(folder: Path, linears: Sequence[LinearShape]) -> int | None:
+    """Checks the shapes that config.json describes against those of the stored weights, without loading them.
 
     Args:
         folder: a model folder.
-        linears: of its spec, as the weights have them.
+        linears: of its spec, with the shapes of the stored weights.
 
     Returns:
-        How many token ids the embedding table has a row for; None where the model does not tell its table.
+        Rows of the embedding table; None where the model does not give its table.
 
     Raises:
         UsageError: a linear layer is missing or has another shape, or transformers has no class for the model.
     """
     model = meta_backbone(folder)
-    described = {one.name: one for one in adapted_linears(model)}
+    described = {layer.name: layer for layer in adapted_linears(model)}
     for linear in linears:
-        found = described.get(linear.name)
-        if found != linear:
-            shape = f"{found.outputs} x {found.inputs}" if found else "not there"
+        by_config = described.get(linear.name)
+        if by_config != linear:
+            shape = f"{by_config.outputs} x {by_config.inputs}" if by_config else "not there"
             raise UsageError(
                 f"The weights in {folder} do not fit its config.json: {linear.name} is {linear.outputs} x {linear.inputs} "
                 f"in the weights and {shape} by the configuration.",
@@ -157,7 +157,7 @@ def held_against_weights(folder: Path, linears: Sequence[LinearShape]) -> int | 
 
 
 def freeze(model: nn.Module) -> nn.Module:
-    """Takes the pooler away, freezes every parameter and switches to evaluation mode."""
+    """Removes the pooler, freezes every parameter and switches to evaluation mode."""
     from torch import nn
 
     if isinstance(getattr(model, "pooler", None), nn.Module):
@@ -166,18 +166,18 @@ def freeze(model: nn.Module) -> nn.Module:
 
 
 def adapted_linears(backbone: nn.Module) -> tuple[LinearShape, ...]:
-    """Every linear layer inside the numbered transformer layers, attention and MLP alike.
+    """Every linear layer inside the numbered transformer layers, of attention and MLP.
 
-    Quantized layers count with the shape they stand for. Names, shapes and order are those of `ModelSpec.linears`.
+    Quantized layers have the shape of the dense layer. Names, shapes and order are those of `ModelSpec.linears`.
     """
     from torch import nn
 
-    found = (
+    linears = (
         LinearShape(name, int(module.in_features), int(module.out_features))
         for name, module in backbone.named_modules()
         if _NUMBERED.search(name) and (isinstance(module, nn.Linear) or _quantized(module))
     )
-    return tuple(sorted(found, key=lambda s: natural(s.name)))
+    return tuple(sorted(linears, key=lambda s: natural(s.name)))
 
 
 def _quantized(module: nn.Module) -> bool:
@@ -185,7 +185,7 @@ def _quantized(module: nn.Module) -> bool:
 
 
 def load_tokenizer(folder: Path) -> Any:
-    """The fast tokenizer of a model folder, a transformers `PreTrainedTokenizerFast`; code of its own is never run.
+    """The fast tokenizer of a model folder, a transformers `PreTrainedTokenizerFast`; code that comes with it is never run.
 
     Raises:
         UsageError: there is none, or it cannot give character offsets.
@@ -199,7 +199,7 @@ def load_tokenizer(folder: Path) -> Any:
         if not tokenizer.is_fast:
             raise UsageError(f"The tokenizer of {folder} gives no character offsets; a fast one (tokenizer.json) is wanted.")
         if tokenizer.pad_token_id is None:
-            tokenizer.pad_token = tokenizer.eos_token or tokenizer.unk_token  # the mask hides what stands there
+            tokenizer.pad_token = tokenizer.eos_token or tokenizer.unk_token  # any token will do: padding is masked
         tried = tokenizer("A trial, 1 of 2.", return_offsets_mapping=True, verbose=False)
         if not all(0 <= start <= end <= 16 for start, end in tried["offset_mapping"]):
             raise UsageError(f"The tokenizer of {folder} gives character offsets outside the text.", save)
@@ -207,7 +207,7 @@ def load_tokenizer(folder: Path) -> Any:
 
 
 def _classes(folder: Path) -> tuple[Any, Any]:
-    """The configuration and the backbone's class; what concerns quantizing is taken out of the former."""
+    """The configuration, without its quantization part, and the backbone's class."""
     config, mapping = _configuration(folder)
     try:
         with quiet():
@@ -218,7 +218,7 @@ def _classes(folder: Path) -> tuple[Any, Any]:
 
 
 def _configuration(folder: Path) -> tuple[Any, Any]:
-    """The configuration, and the mapping that has the backbone's class, which a tokenizer alone need not have imported."""
+    """The configuration, and transformers' mapping to backbone classes; a tokenizer alone needs no import of the class."""
     from transformers import AutoConfig
     from transformers.models.auto.modeling_auto import MODEL_MAPPING
 
@@ -250,7 +250,7 @@ def _no_pooler(model_class: Any) -> dict[str, bool]:
 
 @contextlib.contextmanager
 def random_state_kept() -> Iterator[None]:
-    """Puts Python's, numpy's and torch's random states and torch's default dtype back when the block ends."""
+    """Restores the random states of Python, numpy and torch, and torch's default dtype, when the block ends."""
     import random
 
     import numpy as np
@@ -269,15 +269,17 @@ def random_state_kept() -> Iterator[None]:
 
 @contextlib.contextmanager
 def usable(path: Path, what: str, hint: str = _AGAIN) -> Iterator[None]:
-    """Tells in one line why transformers, tokenizers or safetensors cannot use what a user gave; keeps them quiet.
+    """Turns any error of transformers, tokenizers or safetensors into a `UsageError` of one line; keeps them quiet.
+
+    They have dozens of exceptions for a folder that is not as they expect.
 
     Args:
-        path: of what is read.
-        what: stands before the path in the message.
+        path: the file or folder that is read.
+        what: begins the message, before the path.
         hint: the next move.
 
     Raises:
-        UsageError: whatever they raise: each has dozens of exceptions for a folder that is not as they expect.
+        UsageError: for any exception but out of memory and those of bench.
     """
     try:
         with quiet():
@@ -295,7 +297,7 @@ def _unusable(path: Path, what: str, error: Exception, hint: str) -> UsageError:
 
 @contextlib.contextmanager
 def quiet() -> Iterator[None]:
-    """Keeps transformers' reports and progress bars off the console while the block runs."""
+    """Keeps transformers' messages and progress bars off the console while the block runs."""
     from transformers.utils import logging as reports
 
     level, bar = reports.get_verbosity(), reports.is_progress_bar_enabled()

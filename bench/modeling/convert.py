@@ -1,8 +1,8 @@
-"""Pickled weights as safetensors. BioBERT, Bio_ClinicalBERT and PubMedBERT are published as ``pytorch_model.bin`` alone.
+"""Converts pickled weights to safetensors. BioBERT, Bio_ClinicalBERT and PubMedBERT are published as ``pytorch_model.bin``.
 
-A pickle can run code when it is read. It is read by ``torch.load(weights_only=True)``, which knows tensors and plain
-containers and refuses all else, in a process of its own that gives up the network where the system allows it. What was
-written is read back and compared tensor by tensor before the folder appears.
+A pickle can run code when it is read. Here ``torch.load(weights_only=True)`` reads it, which allows only tensors and plain
+containers, in a separate process that disconnects itself from the network where the system allows it. What is written is read
+back and compared tensor by tensor before the folder appears.
 """
 
 from __future__ import annotations
@@ -27,11 +27,11 @@ if TYPE_CHECKING:
     import torch
 
 NOTE = "conversion.json"
-"""What the converted folder says of its source."""
+"""File of the converted folder that describes its source."""
 OLDEST_TORCH = (2, 6)
-"""Before it, ``weights_only=True`` could still be made to run code (CVE-2025-32434)."""
+"""Earlier versions could run code even with ``weights_only=True`` (CVE-2025-32434)."""
 WRAPPED = ("state_dict", "model", "module", "model_state_dict")
-"""Keys below which training scripts keep the weights."""
+"""Keys under which training scripts store the weights."""
 RENAMED = {"gamma": "weight", "beta": "bias"}
 """Names of a LayerNorm's parameters in checkpoints that came from TensorFlow."""
 _SPECIAL = re.compile(r"\[.*\]|<.*>")
@@ -40,19 +40,19 @@ _NEW_USER, _NEW_NETWORK = 0x10000000, 0x40000000
 
 @dataclass(frozen=True)
 class Converted:
-    """What a conversion did.
+    """Record of a conversion.
 
     Args:
-        source: name of the pickled model: its folder's, or the hub id.
+        source: name of the pickled model's folder, or the hub id.
         files: name of each pickle to its SHA-256.
-        torch: version that read them.
-        tensors: written, each equal to its source.
-        parameters: numbers in them.
-        bytes: they take.
-        renamed: tensors whose names ended in ``gamma`` or ``beta``.
+        torch: version of torch that read them.
+        tensors: number of tensors; each was compared with its source.
+        parameters: number of values in the tensors.
+        bytes: size of the tensors.
+        renamed: number of tensors whose names ended in ``gamma`` or ``beta``.
         left_out: names of entries that are no tensors.
         offline: whether the process that read the pickles had no network.
-        keeps_case: whether the tokenizer was told to keep case, since its vocabulary does and no file says it.
+        keeps_case: whether the tokenizer was set to keep case, since its vocabulary has capitals and no file says so.
     """
 
     source: str
@@ -68,12 +68,12 @@ class Converted:
 
 
 def convert(source: Path, out: Path, name: str | None = None) -> Converted:
-    """Writes a model folder anew with safetensors in the place of its pickles; `out` appears whole or not at all.
+    """Writes a copy of a model folder with safetensors instead of pickles; a failure leaves no folder.
 
     Args:
         source: a model folder with ``config.json`` and pickled weights.
-        out: the folder to be made; it must not exist, or be empty.
-        name: what the note calls the source; its folder's name where None.
+        out: the new folder; it must not exist, or be empty.
+        name: name of the source in the record; None: its folder's name.
 
     Raises:
         UsageError: there is nothing to convert, `out` is in use, or a pickle is damaged or holds more than tensors.
@@ -97,19 +97,19 @@ def convert(source: Path, out: Path, name: str | None = None) -> Converted:
 
 
 def _keep_case(folder: Path) -> bool:
-    """Tells the tokenizer to keep case where only ``vocab.txt`` says how text is split, and has words with capitals.
+    """Sets the tokenizer to keep case if ``vocab.txt`` is its only file and has words with capitals.
 
-    transformers takes such a folder for one of lower case (Bio_ClinicalBERT is published so): "MRI" and "Parkinson" would never
-    be looked up as they stand in the vocabulary.
+    transformers lower-cases text for such a folder (Bio_ClinicalBERT is published so): "MRI" and "Parkinson" of the vocabulary
+    would never be used.
     """
     vocabulary, settings = folder / "vocab.txt", folder / "tokenizer_config.json"
     if (folder / "tokenizer.json").is_file() or not vocabulary.is_file():
         return False
-    said = read_json(settings) if settings.is_file() else {}
+    tokenizer_config = read_json(settings) if settings.is_file() else {}
     words = vocabulary.read_text(encoding="utf-8").splitlines()
-    if "do_lower_case" in said or not any(word != word.lower() for word in words if not _SPECIAL.fullmatch(word)):
+    if "do_lower_case" in tokenizer_config or not any(word != word.lower() for word in words if not _SPECIAL.fullmatch(word)):
         return False
-    settings.write_text(json.dumps(said | {"do_lower_case": False}, indent=2) + "\n", encoding="utf-8")
+    settings.write_text(json.dumps(tokenizer_config | {"do_lower_case": False}, indent=2) + "\n", encoding="utf-8")
     return True
 
 
@@ -133,41 +133,41 @@ def _in_a_process(pickles: Sequence[Path], folder: Path) -> dict[str, Any]:
         return {"reason": f"its process ended with code {child.returncode}"}
 
 
-def _refusal(found: Mapping[str, Any], pickles: Sequence[Path]) -> Exception:
-    path = Path(found.get("file", pickles[0]))
-    if found.get("old"):
+def _refusal(failure: Mapping[str, Any], pickles: Sequence[Path]) -> Exception:
+    path = Path(failure.get("file", pickles[0]))
+    if failure.get("old"):
         return MissingError(
-            f"torch {found['old']} cannot read pickles safely (CVE-2025-32434); wanted 2.6 or later.",
+            f"torch {failure['old']} cannot read pickles safely (CVE-2025-32434); wanted 2.6 or later.",
             "pip install 'torch>=2.6'",
         )
-    if found.get("full"):
+    if failure.get("full"):
         return OSError(errno.ENOSPC, "No space left on device")
-    if found.get("memory"):
+    if failure.get("memory"):
         return OutOfMemory("while pickled weights were read", "Free memory: the largest file must fit into it.")
-    if found.get("more"):
+    if failure.get("more"):
         return UsageError(
-            f"{path.name} holds more than tensors ({found['more']}), which could run code; it was not read.",
+            f"{path.name} holds more than tensors ({failure['more']}), which could run code; it was not read.",
             "Ask whoever made it for safetensors.",
         )
-    if found.get("empty"):
+    if failure.get("empty"):
         return UsageError(f"{path.name} holds no tensors by name.", "Wanted a state dict, as save_pretrained writes it.")
-    return UsageError(f"{path.name} cannot be read as pickled weights ({found['reason']}).", "Copy it again, whole.")
+    return UsageError(f"{path.name} cannot be read as pickled weights ({failure['reason']}).", "Copy it again, whole.")
 
 
 # ---- in the process that reads pickles -----------------------------------------------------------------------------------
 
 
 def main(job: Path, answer: Path) -> int:
-    """Converts as the job says; the answer is what `Converted` holds, or what went wrong."""
-    offline = give_up_network()  # before torch starts threads: a process of several may not
-    asked = json.loads(job.read_text(encoding="utf-8"))
-    result = written([Path(name) for name in asked["files"]], Path(asked["out"]))
+    """Runs a job; writes the fields of `Converted`, or the reason of a failure, to `answer`. Returns the exit code."""
+    offline = give_up_network()  # before torch starts threads: a process with several cannot
+    specification = json.loads(job.read_text(encoding="utf-8"))
+    result = written([Path(name) for name in specification["files"]], Path(specification["out"]))
     answer.write_text(json.dumps(result | ({"offline": offline} if "tensors" in result else {})), encoding="utf-8")
     return 0 if "tensors" in result else 1
 
 
 def written(files: Sequence[Path], out: Path) -> dict[str, Any]:
-    """Writes the tensors of pickles as safetensors, file by file; what `Converted` holds, or what went wrong."""
+    """Writes the tensors of pickles as safetensors, file by file; gives fields of `Converted`, or the reason of a failure."""
     import torch
 
     if tuple(int(part) for part in torch.__version__.split("+")[0].split(".")[:2]) < OLDEST_TORCH:
@@ -198,27 +198,27 @@ def written(files: Sequence[Path], out: Path) -> dict[str, Any]:
 
 
 def read(path: Path) -> tuple[dict[str, torch.Tensor], list[str], int]:
-    """The tensors of one pickle by name, the names of what is none, and how many names were changed."""
+    """Name to tensor of one pickle, the names of other entries, and the number of renamed tensors."""
     import torch
 
     try:
-        held = torch.load(path, map_location="cpu", weights_only=True, mmap=True)
+        loaded = torch.load(path, map_location="cpu", weights_only=True, mmap=True)
     except RuntimeError as error:
-        if "mmap" not in str(error):  # what was saved before torch 1.6 is no zip file and cannot be mapped
+        if "mmap" not in str(error):  # files of torch before 1.6 are no zip files and cannot be mapped
             raise
-        held = torch.load(path, map_location="cpu", weights_only=True)
+        loaded = torch.load(path, map_location="cpu", weights_only=True)
     for _ in range(2):
-        inside = [held[key] for key in WRAPPED if isinstance(held, dict) and isinstance(held.get(key), dict)]
-        if inside and not any(isinstance(value, torch.Tensor) for value in held.values()):
-            held = inside[0]
-    if not isinstance(held, dict):
+        inside = [loaded[key] for key in WRAPPED if isinstance(loaded, dict) and isinstance(loaded.get(key), dict)]
+        if inside and not any(isinstance(value, torch.Tensor) for value in loaded.values()):
+            loaded = inside[0]
+    if not isinstance(loaded, dict):
         return {}, [], 0
-    tensors = {str(k): v.detach() for k, v in held.items() if isinstance(v, torch.Tensor) and not v.is_sparse}
+    tensors = {str(k): v.detach() for k, v in loaded.items() if isinstance(v, torch.Tensor) and not v.is_sparse}
     if tensors and all(name.startswith("module.") for name in tensors):  # of DataParallel
         tensors = {name.removeprefix("module."): tensor for name, tensor in tensors.items()}
     names = {name: _plain_name(name, tensors) for name in tensors}
     renamed = sum(old != new for old, new in names.items())
-    others = [str(key) for key, value in held.items() if not isinstance(value, torch.Tensor) or value.is_sparse]
+    others = [str(key) for key, value in loaded.items() if not isinstance(value, torch.Tensor) or value.is_sparse]
     return {names[old]: tensor for old, tensor in tensors.items()}, others, renamed
 
 
@@ -229,17 +229,17 @@ def _plain_name(name: str, all_names: Mapping[str, Any]) -> str:
 
 
 def _write(tensors: Mapping[str, torch.Tensor], path: Path) -> None:
-    """Writes safetensors and compares what is read back; tied weights are written once each."""
+    """Writes safetensors, reads them back and compares; tied weights are written as separate tensors."""
     import torch
     from safetensors import safe_open
     from safetensors.torch import save_file
 
-    seen, apart = set[int](), dict[str, torch.Tensor]()
+    seen, separate = set[int](), dict[str, torch.Tensor]()
     for name, tensor in tensors.items():
         storage = tensor.untyped_storage().data_ptr()
-        apart[name] = tensor.clone(memory_format=torch.contiguous_format) if storage in seen else tensor.contiguous()
+        separate[name] = tensor.clone(memory_format=torch.contiguous_format) if storage in seen else tensor.contiguous()
         seen.add(storage)
-    save_file(apart, path, metadata={"format": "pt"})
+    save_file(separate, path, metadata={"format": "pt"})
     with safe_open(path, framework="pt") as written:
         for name, tensor in tensors.items():
             back = written.get_tensor(name)
@@ -250,7 +250,7 @@ def _write(tensors: Mapping[str, torch.Tensor], path: Path) -> None:
 
 
 def _reason(error: Exception) -> dict[str, Any]:
-    """What went wrong, without anything that the file says of itself but the name of what it asked for."""
+    """The reason of a failure; of the file's content it shows only the name of a class that the pickle refers to."""
     words = str(error)
     if (isinstance(error, OSError) and error.errno == 28) or "No space left" in words:
         return {"full": True}
@@ -262,14 +262,14 @@ def _reason(error: Exception) -> dict[str, Any]:
 
 
 def give_up_network() -> bool:
-    """Puts this process into a network of its own that leads nowhere (Linux); whether the system let it."""
+    """Moves this process to an empty network namespace (Linux); returns whether the system allowed it."""
     import ctypes
 
     try:
         unshare = ctypes.CDLL(None, use_errno=True).unshare
     except (OSError, AttributeError):
         return False
-    # Root may do without a user namespace; everybody else needs one.
+    # Only root can do it without a user namespace.
     return bool(unshare(_NEW_NETWORK) == 0 or unshare(_NEW_USER | _NEW_NETWORK) == 0)
 
 

@@ -1,4 +1,4 @@
-"""Files of a model folder: which hold the weights, their hash, and folders that are written whole or not at all."""
+"""Files of a model folder: which ones hold the weights, their hash, and folders that are written completely or not at all."""
 
 from __future__ import annotations
 
@@ -19,7 +19,7 @@ from bench.sealed import read_sealed, write_sealed
 
 PICKLES = (".bin", ".pt", ".pth", ".ckpt", ".pkl")
 REMEMBERED = 256 * 2**20
-"""Bytes from which on the hash of a file outlives the process: SHA-256 reads some 1.5 GB a second."""
+"""Least size in bytes of a file whose hash is kept in the user's cache: SHA-256 reads some 1.5 GB a second."""
 WEIGHTS = "model.safetensors"
 INDEX = f"{WEIGHTS}.index.json"
 PICKLE = "pytorch_model.bin"
@@ -29,12 +29,12 @@ _NO_WEIGHTS = ("training_args", "optimizer", "scheduler", "scaler", "rng_state",
 
 @dataclass(frozen=True)
 class Header:
-    """One tensor as a safetensors header announces it.
+    """One tensor as described by a safetensors header.
 
     Args:
         dtype: safetensors' name, e.g. ``F32`` or ``I32``.
         shape: as stored.
-        bytes: it takes on disk.
+        bytes: size on disk.
     """
 
     dtype: str
@@ -51,7 +51,7 @@ def weight_files(folder: Path) -> tuple[Path, ...]:
     """The safetensors files that hold the model's weights, in a fixed order.
 
     Raises:
-        UsageError: the folder is not there, has no safetensors, has only pickle weights, or misses a shard.
+        UsageError: the folder is missing, has no safetensors, has only pickle weights, or lacks a shard.
     """
     if not folder.is_dir():
         raise UsageError(
@@ -72,11 +72,11 @@ def weight_files(folder: Path) -> tuple[Path, ...]:
             return tuple(folder / n for n in names)
     if (folder / WEIGHTS).is_file():
         return (folder / WEIGHTS,)
-    found = sorted(p for p in folder.glob("*.safetensors") if not p.name.startswith("adapter_"))
-    if len(found) == 1:  # AutoGPTQ names it after its settings: gptq_model-4bit-128g.safetensors
-        return (found[0],)
-    if found:
-        names = [p.name for p in found]
+    files = sorted(p for p in folder.glob("*.safetensors") if not p.name.startswith("adapter_"))
+    if len(files) == 1:  # AutoGPTQ names it after its settings: gptq_model-4bit-128g.safetensors
+        return (files[0],)
+    if files:
+        names = [p.name for p in files]
         raise UsageError(f"Model folder {folder} has several safetensors files and no {INDEX}: {', '.join(names[:4])}.")
     pickles = sorted(p.name for p in folder.iterdir() if p.suffix in PICKLES)
     if pickles:
@@ -90,10 +90,10 @@ def weight_files(folder: Path) -> tuple[Path, ...]:
 
 
 def pickle_files(folder: Path) -> tuple[Path, ...]:
-    """The pickles that hold the model's weights, in a fixed order; not those of optimizers and training settings.
+    """The pickles that hold the model's weights, in a fixed order, without those of optimizers and training settings.
 
     Raises:
-        UsageError: the folder is not there, has no configuration, no pickle or several, misses a shard, or has safetensors.
+        UsageError: the folder is missing, has no configuration, no pickle or several, lacks a shard, or has safetensors.
     """
     if not folder.is_dir():
         raise UsageError(f"There is no model folder {folder}.", f"Give one with config.json and {PICKLE}, or a hub id.")
@@ -112,28 +112,28 @@ def pickle_files(folder: Path) -> tuple[Path, ...]:
         return tuple(folder / name for name in names)
     if (folder / PICKLE).is_file():
         return (folder / PICKLE,)
-    found = sorted(p for p in folder.iterdir() if p.suffix in PICKLES and p.stem not in _NO_WEIGHTS)
-    if len(found) == 1:
-        return (found[0],)
-    if found:
+    pickles = sorted(p for p in folder.iterdir() if p.suffix in PICKLES and p.stem not in _NO_WEIGHTS)
+    if len(pickles) == 1:
+        return (pickles[0],)
+    if pickles:
         raise UsageError(
             f"Model folder {folder} has several files of pickled weights and no {PICKLE_INDEX}: "
-            f"{', '.join(p.name for p in found[:4])}.",
+            f"{', '.join(p.name for p in pickles[:4])}.",
             f"Leave the one that holds the model, as {PICKLE}.",
         )
     raise UsageError(f"Model folder {folder} has no weights.", f"Wanted {PICKLE} beside config.json.")
 
 
 def read_headers(folder: Path) -> dict[str, Header]:
-    """Every tensor of the folder's weight files, without reading the weights.
+    """Tensor name to header, of all weight files of a folder; the weights are not read.
 
     Raises:
-        UsageError: as `weight_files`, or a file is not whole.
+        UsageError: as in `weight_files`, or a file is incomplete.
     """
-    found: dict[str, Header] = {}
+    headers: dict[str, Header] = {}
     for path in weight_files(folder):
-        found |= _header(path)
-    return found
+        headers |= _header(path)
+    return headers
 
 
 def _header(path: Path) -> dict[str, Header]:
@@ -145,13 +145,13 @@ def _header(path: Path) -> dict[str, Header]:
             raise UsageError(f"{path} is no safetensors file, or is cut short.", "Copy it again, whole.")
         try:
             header: dict[str, Any] = json.loads(file.read(length))
-            found = {name: _tensor(entry) for name, entry in header.items() if name != "__metadata__"}
+            tensors = {name: _tensor(entry) for name, entry in header.items() if name != "__metadata__"}
             end = max((int(e["data_offsets"][1]) for n, e in header.items() if n != "__metadata__"), default=0)
         except (ValueError, KeyError, TypeError, AttributeError, IndexError, RecursionError):
             raise UsageError(f"{path} is no safetensors file: its header cannot be read.", "Copy it again, whole.") from None
     if end + 8 + length > size:
         raise UsageError(f"{path} is cut short: {size:,} bytes of {end + 8 + length:,}.", "Copy it again, whole.")
-    return found
+    return tensors
 
 
 def _tensor(entry: dict[str, Any]) -> Header:
@@ -163,10 +163,10 @@ def _tensor(entry: dict[str, Any]) -> Header:
 
 
 def read_json(path: Path) -> dict[str, Any]:
-    """A JSON object from a file.
+    """Reads a JSON object from a file.
 
     Raises:
-        UsageError: it is not one.
+        UsageError: the file cannot be read or holds no object.
     """
     try:
         value = json.loads(path.read_text(encoding="utf-8"))
@@ -178,7 +178,7 @@ def read_json(path: Path) -> dict[str, Any]:
 
 
 def sha256_file(path: Path) -> str:
-    """SHA-256 of a file, remembered while nothing about it changes: a large one's in the user's cache, for the next run."""
+    """SHA-256 of a file, cached while its size and times do not change; of a large file in the user's cache, for later runs."""
     real = path.resolve()
     stat = real.stat()
     return _sha256(real, stat.st_size, stat.st_mtime_ns, stat.st_ctime_ns, stat.st_ino)
@@ -229,13 +229,13 @@ def sha256_folder(folder: Path) -> str:
 
 
 def weight_bytes(folder: Path) -> int:
-    """Bytes of the folder's weight files."""
+    """Total bytes of the folder's weight files."""
     return sum(p.stat().st_size for p in weight_files(folder))
 
 
 @contextlib.contextmanager
 def written_whole(out: Path) -> Iterator[Path]:
-    """Gives an empty folder beside `out` that takes its place when the block ends well, and vanishes when it does not.
+    """Gives an empty folder that becomes `out` when the block ends without an error, and is deleted otherwise.
 
     Raises:
         StorageError: the disk is full or cannot be written.
@@ -257,7 +257,7 @@ def written_whole(out: Path) -> Iterator[Path]:
         except OSError:
             if not out.is_dir():
                 raise
-            # It stands there already: another process was first, or an older one is replaced.
+            # It exists: another process was first, or an older folder is replaced.
             old = Path(tempfile.mkdtemp(prefix=f".{out.name}.old.", dir=out.parent))
             out.rename(old / "old")
             temporary.rename(out)

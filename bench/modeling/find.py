@@ -1,4 +1,4 @@
-"""From what the user typed after ``--model`` to a base model: a short name, a local folder, or a hub id."""
+"""Finds the base model of ``--model``: a short name, a local folder, or a hub id."""
 
 from __future__ import annotations
 
@@ -22,13 +22,13 @@ _PICKLED = ("pytorch_model*.bin", "*.json", "vocab.txt", "merges.txt", "*.model"
 
 
 class BaseModel:
-    """A base model that was found: its spec, its folder and its hash.
+    """A base model: its spec, its folder and its hash.
 
     Args:
         name: as the user typed it.
+        cache: folder in which plugins may make folders.
         model: the plugin's part, for a short name.
-        folder: the folder, where there is one already.
-        cache: where plugins may make folders.
+        folder: the model's folder, if it exists.
     """
 
     def __init__(self, name: str, cache: Path, model: Model | None = None, folder: Path | None = None) -> None:
@@ -41,7 +41,7 @@ class BaseModel:
 
     @property
     def spec(self) -> ModelSpec:
-        """What plan-time decisions need; read without torch."""
+        """The model's spec, for planning; read without torch."""
         return self._spec
 
     def folder(self) -> Path:
@@ -53,21 +53,21 @@ class BaseModel:
         return self._folder
 
     def sha256(self) -> str:
-        """SHA-256 over weights, configuration and tokenizer; remembered for files that have not changed."""
+        """SHA-256 over weights, configuration and tokenizer; cached for files that have not changed."""
         return sha256_folder(self.folder())
 
 
 def find_model(name: str, registry: Registry, cache: Path) -> BaseModel:
-    """The base model that a name stands for; torch is not imported.
+    """The base model of a name; torch is not imported.
 
     Args:
         name: a short name of the registry, a folder, or ``org/name@revision`` of the Hugging Face hub.
-        registry: the plugins, a `bench.registry.Registry`.
+        registry: the plugins.
         cache: folder for models that are made or unpacked, e.g. ``~/.cache/bench/models``.
 
     Raises:
-        UsageError: nothing of that name, or a folder that cannot be used.
-        MissingError: a package that is not installed, or a hub that cannot be reached.
+        UsageError: there is no such model, or its folder cannot be used.
+        MissingError: a package is not installed, or the hub cannot be reached.
     """
     known: dict[str, Part] = {e.name: e.part for e in registry.entries("models")}
     part = known.get(name)
@@ -92,11 +92,11 @@ def find_model(name: str, registry: Registry, cache: Path) -> BaseModel:
 
 
 def pickled_folder(name: str) -> Path:
-    """The folder that `bench convert` reads: as it is given, or the snapshot of a hub id with its pickles, which stay unread.
+    """The folder that `bench convert` reads: the given one, or the snapshot of a hub id with its pickles, which are not read.
 
     Raises:
-        UsageError: neither a folder nor a hub id.
-        MissingError: a hub that cannot be reached.
+        UsageError: the name is neither a folder nor a hub id.
+        MissingError: the hub cannot be reached.
     """
     path, match = Path(name).expanduser(), _HUB.fullmatch(name)
     if path.is_dir() or match is None or name.startswith((".", "~", "/")):
@@ -105,7 +105,7 @@ def pickled_folder(name: str) -> Path:
 
 
 def _download(repo: str, revision: str | None, wanted: Sequence[str]) -> Path:
-    """The snapshot folder of a hub id with the files wanted, none of which is code."""
+    """Downloads the wanted files of a hub id, none of which is code; gives the snapshot folder."""
     try:
         from huggingface_hub import errors, snapshot_download
     except ImportError:
@@ -126,7 +126,7 @@ def _download(repo: str, revision: str | None, wanted: Sequence[str]) -> Path:
         raise UsageError(f"The Hugging Face hub has no model {repo}, or it is private.", "See 'bench list models'.") from None
     except BenchError:
         raise
-    except Exception as error:  # every transport has exceptions of its own; all mean the same here
+    except Exception as error:  # every transport has exceptions of X
         raise MissingError(
             f"Model {repo} is not on this machine, and the Hugging Face hub could not give it ({type(error).__name__}).",
             f"With a network: hf download {repo}. Without: --model FOLDER, or a name of 'bench list models'.",

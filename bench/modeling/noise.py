@@ -1,4 +1,4 @@
-"""Imports that print banners, logs and warnings of their own; done once, early, with the console shut to them."""
+"""Imports libraries that print banners, logs and warnings: once, early, with their output discarded."""
 
 from __future__ import annotations
 
@@ -13,40 +13,40 @@ from importlib.util import find_spec
 from typing import Any
 
 UNUSED = ("gptqmodel", "torchao")
-"""Packages that peft and transformers import where they are installed, for layers that no run here has: GPTQ's weights are
-dense in memory, and what quantizes is a process of its own. gptqmodel also patches transformers and sets environment
+"""Packages that peft and transformers import if they are installed, for layers that no run has: weights in GPTQ's layout are
+dense in memory, and quantizing is done in another process. gptqmodel also patches transformers and sets environment
 variables."""
 
 
 def import_heavy() -> None:
-    """Imports torch, transformers and peft, without what they look for and nothing here uses (`UNUSED`).
+    """Imports torch, transformers and peft without the optional packages in `UNUSED`.
 
-    What the libraries read of the environment once is set before.
+    Environment variables that the libraries read on import are set before.
 
     Raises:
-        ImportError: one of them is broken; told in full, since the console was shut.
+        ImportError: one of them is broken.
     """
-    # oneDNN keeps compiled code for each shape of a product it has met, up to 1,024. Micro-batches are of ever other shapes: a
-    # run of the default model came to hold half a gibibyte of it within a dozen updates. A micro-batch has some twenty.
+    # oneDNN keeps compiled code for up to 1,024 shapes of matrix products. Shapes of micro-batches keep changing: a run of the
+    # default model held half a gibibyte of such code within a dozen updates. One micro-batch has some twenty shapes.
     os.environ.setdefault("ONEDNN_PRIMITIVE_CACHE_CAPACITY", "64")
-    with shut(), hidden(UNUSED):
+    with silenced(), hidden(UNUSED):
         importlib.import_module("torch")
         importlib.import_module("transformers")
-        if find_spec("bitsandbytes") is not None:  # peft imports it where it is there
+        if find_spec("bitsandbytes") is not None:  # peft imports it if it is installed
             with uncompiled(), contextlib.suppress(Exception):  # a broken optional package is for its quantizer to report
                 importlib.import_module("bitsandbytes")
         importlib.import_module("peft")
-        found = importlib.import_module("peft.import_utils")
-        for name in UNUSED:  # peft asks once, when the first adapter is attached, and remembers the answer
-            getattr(found, f"is_{name}_available", bool)()
+        peft_imports = importlib.import_module("peft.import_utils")
+        for name in UNUSED:  # peft asks once, when the first adapter is attached, and caches the answer
+            getattr(peft_imports, f"is_{name}_available", bool)()
 
 
 @contextlib.contextmanager
 def uncompiled() -> Iterator[None]:
-    """Lets `torch.compile` give back what it is given while the block runs.
+    """Makes `torch.compile` return its argument while the block runs.
 
-    bitsandbytes decorates functions that stand in where a device has no kernels of its own (CPU and CUDA have), which loads the
-    compiler: a second and more of CPU time.
+    bitsandbytes compiles fallback functions for devices without kernels (CPU and CUDA have some), which loads the compiler and
+    costs more than a second of CPU time.
     """
     import torch
 
@@ -63,7 +63,7 @@ def uncompiled() -> Iterator[None]:
 
 @contextlib.contextmanager
 def hidden(packages: Sequence[str]) -> Iterator[None]:
-    """Makes packages look as if they were not installed while the block runs; those that are imported already stay."""
+    """Makes packages appear not installed while the block runs; those that are imported already stay."""
     absent = [name for name in packages if name not in sys.modules]
     sys.modules.update(dict.fromkeys(absent))  # type: ignore[arg-type]  # None: importing it fails, `find_spec` gives None
     try:
@@ -75,8 +75,8 @@ def hidden(packages: Sequence[str]) -> Iterator[None]:
 
 
 @contextlib.contextmanager
-def shut() -> Iterator[None]:
-    """Sends what the process writes to its standard streams into nothing, also from C, while the block runs."""
+def silenced() -> Iterator[None]:
+    """Discards what the process writes to stdout and stderr, also from C code, while the block runs."""
     sys.stdout.flush()
     sys.stderr.flush()
     saved = [os.dup(1), os.dup(2)]

@@ -31,7 +31,7 @@ if TYPE_CHECKING:
 
 PARTS = ("qweight", "qzeros", "scales", "g_idx")
 AWQ_ORDER = (0, 2, 4, 6, 1, 3, 5, 7)
-"""Column that each nibble of a word holds, lowest nibble first."""
+"""Column of each nibble of a word, lowest nibble first."""
 
 
 def unpack_bits(words: Tensor, bits: int, count: int) -> Tensor:
@@ -39,7 +39,7 @@ def unpack_bits(words: Tensor, bits: int, count: int) -> Tensor:
 
     Args:
         words: (rows, words), int32.
-        bits: 1 to 8; integers may straddle two words, as those of 3 bits do.
+        bits: 1 to 8; an integer may lie across two words, as with 3 bits.
         count: integers in a row.
 
     Returns:
@@ -81,7 +81,7 @@ def pack_bits(values: Tensor, bits: int) -> Tensor:
 
 
 def dense_gptq(parts: Mapping[str, Tensor], bits: int, group_size: int, form: str = "gptq") -> Tensor:
-    """The weight (outputs, inputs) in float32 that GPTQ's tensors stand for.
+    """The dense weight (outputs, inputs) in float32 of GPTQ's tensors.
 
     Args:
         parts: ``qweight``, ``qzeros``, ``scales`` and, where inputs were reordered, ``g_idx``.
@@ -105,7 +105,7 @@ def dense_gptq(parts: Mapping[str, Tensor], bits: int, group_size: int, form: st
 
 
 def dense_awq(parts: Mapping[str, Tensor], group_size: int) -> Tensor:
-    """The weight (outputs, inputs) in float32 that AWQ's gemm tensors of 4 bits stand for."""
+    """The dense weight (outputs, inputs) in float32 of AWQ's gemm tensors of 4 bits."""
     import torch
 
     scales = parts["scales"].float()
@@ -176,17 +176,17 @@ def dense_state(state: dict[str, Tensor], folder: Path, packed: Mapping[str, Any
 
 
 def replace_packed(state: MutableMapping[str, Tensor], name: str, parts: Mapping[str, Tensor]) -> None:
-    """Puts a layer's packed tensors in the place of its weight; the bias stays."""
+    """Replaces a layer's weight by its packed tensors; the bias stays."""
     del state[f"{name}.weight"]
     state.update({f"{name}.{part}": tensor for part, tensor in parts.items()})
 
 
 def bits_per_weight(folder: Path, linears: Sequence[LinearShape]) -> float:
-    """Stored bits per weight of the given linear layers: every tensor of a layer but its bias counts.
+    """Stored bits per weight of linear layers; every tensor of a layer counts but its bias.
 
     Args:
         folder: of the quantized model.
-        linears: the layers, as the unquantized model's spec has them.
+        linears: the layers, from the unquantized model's spec.
     """
     headers = read_headers(folder)
     prefix = backbone_prefix(headers)

@@ -1,4 +1,4 @@
-"""What a model folder holds, read from `config.json` and the safetensors headers; torch is not imported."""
+"""Describes a model folder from `config.json` and the safetensors headers, without torch."""
 
 from __future__ import annotations
 
@@ -17,14 +17,14 @@ _BOTH_SIDES = """
     roberta-prelayernorm roc_bert roformer splinter squeezebert xlm xlm-roberta xlm-roberta-xl xlnet xmod yoso
 """
 ENCODERS = frozenset(_BOTH_SIDES.split())
-"""Model types whose tokens see both sides."""
+"""Model types with bidirectional attention."""
 _CONV1D = frozenset({"gpt2", "openai-gpt", "imagegpt", "ctrl", "decision_transformer"})
 _PADDED_POSITIONS = frozenset(
     {"roberta", "camembert", "xlm-roberta", "xlm-roberta-xl", "roberta-prelayernorm", "longformer", "mpnet", "esm"}
 )
 _TOKENIZERS = ("tokenizer.json", "vocab.txt", "vocab.json", "tokenizer.model", "spiece.model", "sentencepiece.bpe.model")
 _LAYER = re.compile(r"(?:^|\.)\d+\.")
-# Two-dimensional weights inside a layer that are looked up or add a bias, and so are no linear layer.
+# Two-dimensional weights inside a layer that are embeddings or biases, not linear layers.
 _NO_LINEAR = re.compile(r"embed|norm|relative_attention_bias|position_bias", re.IGNORECASE)
 
 
@@ -36,7 +36,7 @@ def inspect(folder: Path, name: str | None = None) -> ModelSpec:
         name: as the user typed it; the folder's path where None.
 
     Raises:
-        UsageError: something is missing, is not safe to read, or is no text model with `nn.Linear` layers.
+        UsageError: a file is missing or not safe to read, or it is no text model with `nn.Linear` layers.
     """
     headers = read_headers(folder)
     config = read_config(folder)
@@ -45,7 +45,7 @@ def inspect(folder: Path, name: str | None = None) -> ModelSpec:
         spec = describe(name or str(folder), config, headers, quantized)
     except (TypeError, ValueError, AttributeError, KeyError, IndexError, ZeroDivisionError, OverflowError) as error:
         raise UsageError(
-            f"config.json of {folder} is not what a model's is: a value is of another kind ({type(error).__name__}).",
+            f"config.json of {folder} is no configuration of a model: a value is of the wrong kind ({type(error).__name__}).",
             "Copy it again from where the model came from.",
         ) from error
     if not any((folder / n).is_file() for n in _TOKENIZERS):
@@ -74,35 +74,35 @@ def read_config(folder: Path) -> dict[str, Any]:
 
 
 def quantization(folder: Path, config: Mapping[str, Any]) -> dict[str, Any] | None:
-    """How the stored weights are quantized, in one vocabulary whoever wrote them, or None.
+    """How the stored weights are quantized, in the same terms whichever library wrote them; None where they are not.
 
     Returns:
         ``method`` (``gptq`` or ``awq``), ``bits``, ``group_size`` (-1: one group a row), ``sym`` and ``format``: ``gptq`` (zero
         points stored less one), ``gptq_v2``, or AWQ's ``gemm``.
 
     Raises:
-        UsageError: a method or a layout that is not read here.
+        UsageError: a method or a layout that cannot be read.
     """
-    found = config.get("quantization_config")
+    settings = config.get("quantization_config")
     for name in ("quantize_config.json", "quant_config.json"):  # AutoGPTQ's and AutoAWQ's own files
-        if not isinstance(found, dict) and (folder / name).is_file():
-            found = read_json(folder / name)
-            found.setdefault("quant_method", "awq" if "w_bit" in found or name == "quant_config.json" else "gptq")
-    if not isinstance(found, dict):
+        if not isinstance(settings, dict) and (folder / name).is_file():
+            settings = read_json(folder / name)
+            settings.setdefault("quant_method", "awq" if "w_bit" in settings or name == "quant_config.json" else "gptq")
+    if not isinstance(settings, dict):
         return None
-    method = str(found.get("quant_method") or found.get("method") or "").lower()
-    bits = found.get("bits") or found.get("w_bit") or 4
+    method = str(settings.get("quant_method") or settings.get("method") or "").lower()
+    bits = settings.get("bits") or settings.get("w_bit") or 4
     if method == "gptq":
-        form = str(found.get("checkpoint_format") or found.get("format") or "gptq").lower()
+        form = str(settings.get("checkpoint_format") or settings.get("format") or "gptq").lower()
         readable = form in ("gptq", "gptq_v2") and bits in (2, 3, 4, 8)
     elif method == "awq":
-        form = str(found.get("format") or found.get("checkpoint_format") or found.get("version") or "gemm").lower()
+        form = str(settings.get("format") or settings.get("checkpoint_format") or settings.get("version") or "gemm").lower()
         readable = form in ("gemm", "exllama") and bits == 4  # exllama repacks in memory; on disk it is gemm
         form = "gemm" if readable else form
     else:
         raise UsageError(
             f"Model folder {folder} is quantized with {method or 'an unnamed method'!r}; read are gptq and awq.",
-            "Take the unquantized model, with --quant int8 or nf4 if it shall be small.",
+            "Take the unquantized model, with --quant int8 or nf4 to make it small.",
         )
     if not readable:
         raise UsageError(
@@ -110,21 +110,21 @@ def quantization(folder: Path, config: Mapping[str, Any]) -> dict[str, Any] | No
             "read are gptq and gptq_v2 (2, 3, 4 or 8 bits) and awq gemm (4 bits).",
             "Save it again with gptqmodel in one of these.",
         )
-    group = int(found.get("group_size") or found.get("q_group_size") or 128)
-    sym = bool(found.get("sym", not found.get("zero_point", True)))
+    group = int(settings.get("group_size") or settings.get("q_group_size") or 128)
+    sym = bool(settings.get("sym", not settings.get("zero_point", True)))
     return {"method": method, "bits": int(bits), "group_size": group, "sym": sym, "format": form}
 
 
 def describe(
     name: str, config: Mapping[str, Any], headers: Mapping[str, Header], quantized: Mapping[str, Any] | None = None
 ) -> ModelSpec:
-    """The spec of a model of which configuration and tensor shapes are known.
+    """The spec of a model from its configuration and the shapes of its tensors.
 
     Args:
         name: as the user typed it.
-        config: of ``config.json``.
-        headers: tensors by name as stored, with or without the prefix of a head's model (``bert.``, ``model.``).
-        quantized: what `quantization` gave.
+        config: content of ``config.json``.
+        headers: tensor name, as stored, to header; with or without a prefix such as ``bert.`` or ``model.``.
+        quantized: the result of `quantization`.
 
     Raises:
         UsageError: an encoder-decoder, a mixture of experts, or no linear layers to adapt.
@@ -155,10 +155,10 @@ def describe(
 
 
 def backbone_prefix(names: Mapping[str, Any]) -> str:
-    """The prefix that a head's model puts before its backbone's tensors, such as ``bert.`` or ``model.``; often empty.
+    """The prefix of the backbone's tensors in a model with a head, such as ``bert.`` or ``model.``; often empty.
 
-    It is the first component shared by all layer tensors and by the embeddings; ``encoder`` and ``decoder`` are the
-    backbone's own.
+    It is the first component of the names of all layer tensors and of the embeddings; ``encoder`` and ``decoder`` belong to
+    the backbone itself.
     """
     layered = [n for n in names if _LAYER.search(n)]
     first = {n.split(".", 1)[0] for n in layered}
@@ -172,21 +172,21 @@ def backbone_prefix(names: Mapping[str, Any]) -> str:
 
 
 def _linears(headers: Mapping[str, Header], quantized: Mapping[str, Any] | None) -> list[LinearShape]:
-    found = []
+    linears = []
     for full, header in headers.items():
         name, _, kind = full.rpartition(".")
         if len(header.shape) != 2 or not _LAYER.search(full) or _NO_LINEAR.search(name.rsplit(".", 1)[-1]):
             continue
         if kind == "weight":
-            found.append(LinearShape(name, header.shape[1], header.shape[0]))
+            linears.append(LinearShape(name, header.shape[1], header.shape[0]))
         elif kind == "qweight" and quantized:
             packed = 32 // quantized["bits"] if quantized["bits"] != 3 else 0
             if quantized["method"] == "awq":
-                found.append(LinearShape(name, header.shape[0], header.shape[1] * packed))
+                linears.append(LinearShape(name, header.shape[0], header.shape[1] * packed))
             else:
                 rows = header.shape[0] * packed if packed else header.shape[0] * 32 // 3
-                found.append(LinearShape(name, rows, header.shape[1]))
-    return found
+                linears.append(LinearShape(name, rows, header.shape[1]))
+    return linears
 
 
 def _parameters(headers: Mapping[str, Header], linears: tuple[LinearShape, ...], quantized: bool) -> int:
@@ -225,5 +225,5 @@ def _number(name: str, config: Mapping[str, Any], *keys: str) -> int:
 
 
 def natural(name: str) -> list[tuple[int, str]]:
-    """Sorts dotted names with their numbers as numbers; the order of `ModelSpec.linears` and `adapted_linears`."""
+    """Sort key for dotted names that compares numbers as numbers; the order of `ModelSpec.linears` and `adapted_linears`."""
     return [(int(part), "") if part.isdigit() else (-1, part) for part in name.split(".")]

@@ -1,1 +1,1 @@
-"""From runs to one page, with the same tables as LaTeX and CSV and the same figures as PDF and SVG."""
+"""Reports: one HTML page from runs, with its tables as LaTeX and CSV and its figures as PDF and SVG."""

@@ -1,7 +1,7 @@
-"""All runs of a folder at a glance, without reading more of each than is asked for.
+"""Lists all runs of a folder, and reads no more of each result than is needed.
 
-``result.json`` opens with what must not be missed: headline and configuration stand in its first kilobytes. Ten thousand
-results are listed by decoding these alone; a file is read whole only where a field further down is asked for.
+Headline and configuration are in the first kilobytes of ``result.json``. To list ten thousand results, only these are decoded;
+a file is read completely only for fields further down.
 """
 
 from __future__ import annotations
@@ -13,12 +13,13 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Literal
 
+from bench.errors import RunStateError
 from bench.results.layout import INFO, RESULT
-from bench.results.schema import SCHEMA_VERSION
+from bench.results.schema import OPTIONAL, VERSIONS, current
 
 State = Literal["finished", "unfinished", "damaged", "other schema"]
 HEAD = 8192
-"""Bytes that hold the keys up to `LAST_OF_HEAD` of any but the longest configurations."""
+"""Bytes that hold the keys up to `LAST_OF_HEAD`, except for the longest configurations."""
 LAST_OF_HEAD = "config"
 _DECODER = json.JSONDecoder()
 
@@ -41,8 +42,8 @@ class Entry:
     def tasks(self) -> tuple[str, ...]:
         """Its tasks by name."""
         config = self.known.get("config", {})
-        told = config.get("resolved", config).get("task") or config.get("task") or ()
-        return (told,) if isinstance(told, str) else tuple(told)
+        tasks = config.get("resolved", config).get("task") or config.get("task") or ()
+        return (tasks,) if isinstance(tasks, str) else tuple(tasks)
 
     @property
     def rest(self) -> list[Mapping[str, Any]]:
@@ -61,7 +62,7 @@ class Entry:
         if name == "task":
             return "+".join(self.tasks)
         places = (self.known, self.known.get("headline", {}), self.known.get("config", {}))
-        return next((found for place in places if (found := _at(place, name)) is not None), None)
+        return next((value for place in places if (value := _at(place, name)) is not None), None)
 
 
 def entries(out: Path, whole: bool = False) -> Iterator[Entry]:
@@ -71,8 +72,8 @@ def entries(out: Path, whole: bool = False) -> Iterator[Entry]:
         out: the folder of runs.
         whole: decode all of each result, which takes longer.
     """
-    with os.scandir(out) as found:
-        names = sorted(entry.name for entry in found if entry.is_dir())
+    with os.scandir(out) as listing:
+        names = sorted(entry.name for entry in listing if entry.is_dir())
     for name in names:
         folder = f"{out}/{name}"
         try:
@@ -97,11 +98,8 @@ def needs_whole(names: Iterator[str] | list[str]) -> bool:
     Args:
         names: as `Entry.field` takes them.
     """
-    below = {
-        "scores", "invariants", "quantization", "timings", "memory", "hashes", "versions", "hardware", "git", "plan",
-        "training", "together", "macro", "calibration", "thresholds", "errors", "funnel", "overlap", "efficiency", "concepts",
-    }  # fmt: skip
-    return any(name.split(".")[0] in below for name in names)
+    below = {"scores", "invariants", "quantization", "timings", "memory", "hashes", "versions", "hardware", "git", *OPTIONAL}
+    return any(name.partition(".")[0] in below for name in names)
 
 
 def _decoded(path: str, head: bytes, end: bytes, whole: bool) -> tuple[State, dict[str, Any]]:
@@ -119,16 +117,19 @@ def _decoded(path: str, head: bytes, end: bytes, whole: bool) -> tuple[State, di
             return "damaged", {}
         if not isinstance(known, dict):
             return "damaged", {}
-    if known.get("schema_version") != SCHEMA_VERSION:
+    if known.get("schema_version") not in VERSIONS:
         return "other schema", {}
-    # The writer ends with a brace and a line end; what a full disk or a copy cut off does not.
+    # A complete file ends with a brace and a line end; one that a full disk or a copy cut off does not.
     if (
         not end.rstrip().endswith(b"}")
         or not isinstance(known.get("config"), dict)
         or not isinstance(known.get("headline"), dict)
     ):
         return "damaged", {}
-    return "finished", known
+    try:
+        return "finished", dict(current(known, path)) if whole else known
+    except RunStateError:
+        return "damaged", {}
 
 
 def _members(text: str, last: str) -> dict[str, Any]:
@@ -137,7 +138,7 @@ def _members(text: str, last: str) -> dict[str, Any]:
     Raises:
         ValueError: the text ends before, or is no object.
     """
-    found: dict[str, Any] = {}
+    members: dict[str, Any] = {}
     place = text.index("{") + 1
     while True:
         place = text.index('"', place)
@@ -145,24 +146,22 @@ def _members(text: str, last: str) -> dict[str, Any]:
         place = text.index(":", place) + 1
         while text[place : place + 1].isspace():
             place += 1
-        found[key], place = _DECODER.raw_decode(text, place)
+        members[key], place = _DECODER.raw_decode(text, place)
         if key == last:
-            return found
+            return members
 
 
 def _started(path: Path) -> dict[str, Any]:
     try:
-        told = json.loads(path.read_bytes())
-        return {"config": dict(told["config"])}
+        record = json.loads(path.read_bytes())
+        return {"config": dict(record["config"])}
     except (OSError, ValueError, KeyError, TypeError):
         return {}
 
 
 def _at(place: Any, name: str) -> Any:
-    if isinstance(place, dict) and name in place:  # asking for a Mapping takes ten times as long
-        return place[name]
-    for part in name.split(".") if "." in name else ():
-        if not isinstance(place, dict) or part not in place:
-            return None
-        place = place[part]
-    return place if "." in name else None
+    """The value of a dotted name; the names of scores have dots themselves."""
+    if not isinstance(place, dict) or name in place:  # asking for a Mapping takes ten times as long
+        return place.get(name) if isinstance(place, dict) else None
+    first, _, rest = name.partition(".")
+    return _at(place[first], rest) if rest and first in place else None

@@ -1,4 +1,4 @@
-"""What a report is about: finished runs, alone or as a study, read and put in arms."""
+"""Reads the runs of a report, alone or as a study, and assigns them to arms."""
 
 from __future__ import annotations
 
@@ -15,9 +15,12 @@ from bench.errors import RunStateError, UsageError
 from bench.pages.curves import SOME, Curves, read_curves
 from bench.pages.held import Held
 from bench.registry import Registry, load
+from bench.results.evidence import Gradients
 from bench.results.layout import RESULT
-from bench.results.schema import Result, TaskScores, pick
+from bench.results.schema import Result
+from bench.results.scores import interval_of, score_of
 from bench.results.store import find_run, is_run, read_result
+from bench.studies.arms import Run as FinishedRun
 from bench.studies.finished import kind_of
 from bench.studies.study import STUDIES, STUDY, Study, read_study
 
@@ -26,93 +29,56 @@ LINES = 60
 
 
 @dataclass(frozen=True)
-class Run:
-    """A finished run.
+class ReportedRun(FinishedRun):
+    """A finished run of a report.
 
     Args:
-        folder: of it.
-        result: what it found.
         arm: what it is compared as, e.g. ``A2``, or ``multi-task`` in a study of token control.
         curves: how it learned.
     """
 
-    folder: Path
-    result: Result
     arm: str
     curves: Curves
 
     @property
-    def id(self) -> str:
-        """The run's id."""
-        return self.result.id
+    def gradients(self) -> Gradients:
+        """What the gradients of its tasks did to one another; empty of a single task."""
+        return Gradients() if self.result.together is None else self.result.together.gradients
 
-    @property
-    def tasks(self) -> tuple[str, ...]:
-        """The tasks it was trained on, in its own order."""
-        return tuple(self.result.scores)
-
-    @property
-    def seed(self) -> int:
-        """The seed of its initialisation and order."""
-        return int(self.result.config.get("seed", 0))
-
-    def metric(self, task: str) -> str | None:
-        """Dotted path of a task's primary metric; None where the result does not tell it."""
-        head = self.result.headline
-        if task == head.task:
-            return head.metric
-        rows = self.result.extra.get("macro", {}).get("tasks", ())
-        return next((str(row["metric"]) for row in rows if row["task"] == task), None)
-
-    def stages(self, task: str) -> dict[str, Mapping[str, Any]]:
-        """Stage to the task's scores on the test split, ``trained`` first."""
-        scores: TaskScores = self.result.scores[task]
-        return {"trained": scores.trained} | ({} if scores.quantized is None else {"quantized": scores.quantized})
-
-    def score(self, task: str, stage: str | None = None) -> float | None:
-        """A task's primary metric on the test split, at the last stage unless one is named."""
-        metric, stages = self.metric(task), self.stages(task)
-        return None if metric is None else pick(stages.get(stage or [*stages][-1], {}), metric)
+    def score(self, task: str, quantized: bool = False) -> float | None:
+        """A task's primary metric on the test split, at the last stage; or of the quantized model alone, None without one."""
+        scores = self.result.scores[task]
+        return score_of(scores.quantized if quantized else scores.last, self.result.metric(task))
 
     def unquantized(self, task: str) -> float | None:
         """A task's primary metric with the same adapters on the unquantized base; None where it was not measured.
 
-        A quantizer applied after training leaves it as the trained stage; one applied at load has it measured beside.
+        With a quantizer that is applied after training it is that of the trained stage; at load, it is a baseline.
         """
-        metric, scores = self.metric(task), self.result.scores[task]
-        beside = scores.baselines.get("unquantized")
+        scores = self.result.scores[task]
         at_load = scores.quantized is not None and self.result.resolved("quant_when") == "load"
-        if metric is None or (at_load and beside is None):
-            return None
-        return pick(beside if at_load and beside is not None else scores.trained, metric)
+        return score_of(scores.baselines.get("unquantized") if at_load else scores.trained, self.result.metric(task))
 
     def interval(self, task: str) -> tuple[float, float] | None:
         """The interval over documents of what `score` gives."""
-        metric = self.metric(task)
-        if metric is None:
-            return None
-        found: Any = [*self.stages(task).values()][-1]
-        for part in metric.split(".")[:-1]:
-            found = found.get(part, {}) if isinstance(found, Mapping) else {}
-        bounds = found.get("ci95") if isinstance(found, Mapping) else None
-        return None if bounds is None else (float(bounds[0]), float(bounds[1]))
+        return interval_of(self.result.scores[task].last, self.result.metric(task))
 
 
 @dataclass(frozen=True)
 class Evidence:
-    """Everything that a report tells.
+    """Everything that a report is about.
 
     Args:
         title: of the report.
-        runs: all that finished, by arm and seed.
-        study: the study; None where runs were named one by one or by their folder.
-        unfinished: keys of the study's runs that have no result yet, or ids of the folder's.
-        held: what holding the runs against each other gave, where no study has judged; None where it was not tried.
-        kind: of the study, which tells its verdict.
+        runs: all finished runs, by arm and seed.
+        study: the study; None for runs that are no study.
+        unfinished: keys, or ids, of the runs without a result.
+        held: comparison of the runs, where there is no verdict of a study; None where it was not tried.
+        kind: kind of the study; words its verdict.
     """
 
     title: str
-    runs: tuple[Run, ...]
+    runs: tuple[ReportedRun, ...]
     study: Study | None = None
     unfinished: tuple[str, ...] = ()
     held: Held | None = None
@@ -128,23 +94,23 @@ class Evidence:
         """Every task of any run."""
         return tuple(dict.fromkeys(task for run in self.runs for task in run.tasks))
 
-    def of(self, task: str, arm: str | None = None) -> tuple[Run, ...]:
+    def of(self, task: str, arm: str | None = None) -> tuple[ReportedRun, ...]:
         """The runs of a task, or of an arm of it."""
         return tuple(run for run in self.runs if task in run.tasks and arm in (None, run.arm))
 
 
 def collect(refs: Sequence[str], runs: Path, tasks: Sequence[str] = (), registry: Registry | None = None) -> Evidence:
-    """The runs or the study that words of the command line name.
+    """Reads the runs or the study of some references.
 
     Args:
         refs: one study (its name or folder), or runs (ids, folders, or folders of runs); all runs of `runs` where empty.
         runs: the folder of runs.
-        tasks: leave out runs that have none of these.
-        registry: knows the kinds of study; what is installed where None.
+        tasks: only runs with one of these are kept.
+        registry: has the kinds of study; None: what is installed.
 
     Raises:
-        RunStateError: nothing carries a name, a result is damaged or of another schema, or there is none.
-        UsageError: the runs are of tasks that have nothing to do with one another.
+        RunStateError: there is no run or study of a name, no result, or one that is damaged or of another schema.
+        UsageError: the runs have no task in common, directly or through others.
     """
     if len(refs) == 1 and (study := find(refs[0], runs)) is not None:
         return of_study(study, kind_of(study.kind, load() if registry is None else registry))
@@ -153,10 +119,10 @@ def collect(refs: Sequence[str], runs: Path, tasks: Sequence[str] = (), registry
     for ref in refs or (str(runs),):
         path = Path(ref)
         if path.is_dir() and not is_run(path):
-            found = sorted(one for one in path.iterdir() if is_run(one))
-            if not found:
+            folders_inside = sorted(item for item in path.iterdir() if is_run(item))
+            if not folders_inside:
                 raise RunStateError(f"{path} holds no run.", "Name a folder of runs, such as runs/, or runs by their ids.")
-            folders |= dict.fromkeys(found)
+            folders |= dict.fromkeys(folders_inside)
         elif not refs:
             raise RunStateError(f"There is no folder of runs {path}.", "Name one with --runs DIR.")
         else:
@@ -166,8 +132,8 @@ def collect(refs: Sequence[str], runs: Path, tasks: Sequence[str] = (), registry
     return of_runs(tuple(folders), chosen, tasks)
 
 
-def rests(runs: Sequence[Run]) -> tuple[tuple[str, ...], bool]:
-    """Ids of the runs that something rests on, each once, and whether any of them is of generated text."""
+def rests(runs: Sequence[ReportedRun]) -> tuple[tuple[str, ...], bool]:
+    """The distinct ids of some runs, and whether any of them is on synthetic text."""
     return tuple(dict.fromkeys(run.id for run in runs)), any(run.result.synthetic for run in runs)
 
 
@@ -176,8 +142,8 @@ def of_runs(folders: Sequence[Path], chosen: Collection[Path] = (), tasks: Seque
 
     Args:
         folders: of the runs.
-        chosen: those that were named one by one: refused where they did not finish, rather than counted as unfinished.
-        tasks: leave out runs that have none of these.
+        chosen: folders that the user named; without a result they are an error, others count as unfinished.
+        tasks: only runs with one of these are kept.
 
     Raises:
         RunStateError: see `collect`.
@@ -194,14 +160,14 @@ def of_runs(folders: Sequence[Path], chosen: Collection[Path] = (), tasks: Seque
         )
     _connected(results.values())
     arms = _arms([*results.values()])
-    some = SOME if len(results) > LINES else None
+    updates = SOME if len(results) > LINES else None
     read = zip(results.items(), arms, strict=True)
-    found = [Run(folder, result, arm, read_curves(folder, some)) for (folder, result), arm in read]
+    finished = [ReportedRun(folder, result, arm, read_curves(folder, updates)) for (folder, result), arm in read]
     left = tuple(folder.name for folder in folders if folder not in done)
-    return Evidence(_title(found), _ordered(found), None, left)
+    return Evidence(_title(finished), _ordered(finished), None, left)
 
 
-def _title(runs: Sequence[Run]) -> str:
+def _title(runs: Sequence[ReportedRun]) -> str:
     if len(runs) == 1:
         return runs[0].id
     tasks = dict.fromkeys(task for run in runs for task in run.tasks)
@@ -209,7 +175,7 @@ def _title(runs: Sequence[Run]) -> str:
 
 
 def find(ref: str, runs: Path) -> Study | None:
-    """The study of a name or a folder; None where there is none, so that it may be a run."""
+    """The study of a name or a folder; None where there is none, since the reference may be a run."""
     place = Path(ref).parent if Path(ref).name == STUDY else Path(ref)
     if (place / STUDY).is_file():
         return read_study(place.resolve())
@@ -217,43 +183,43 @@ def find(ref: str, runs: Path) -> Study | None:
 
 
 def of_study(study: Study, kind: StudyKind) -> Evidence:
-    """A study and those of its runs that finished.
+    """Reads the finished runs of a study.
 
     Args:
         study: the study.
-        kind: of it, which says how its runs are named.
+        kind: of the study; decides the names of arms.
 
     Raises:
         RunStateError: a result is damaged or of another version, or no run has finished.
     """
-    found: dict[tuple[str, str], Run] = {}
+    finished: dict[tuple[str, str], ReportedRun] = {}
     unfinished = []
-    some = SOME if len(study.runs) > LINES else None
+    updates = SOME if len(study.runs) > LINES else None
     for entry, label in zip(study.runs, _labels(study.runs, kind), strict=True):
         place = study.out / str(entry.run)
         if entry.run is None or not (place / RESULT).exists():
             unfinished.append(entry.key)
         else:
-            found[entry.run, label] = Run(place, read_result(place), label, read_curves(place, some))
-    if not found:
+            finished[entry.run, label] = ReportedRun(place, read_result(place), label, read_curves(place, updates))
+    if not finished:
         raise RunStateError(
             f"No run of the study {study.name!r} has finished.", f"'bench study {study.kind}' carries on with it."
         )
-    return Evidence(study.name, _ordered(found.values(), keep=True), study, tuple(unfinished), kind=kind)
+    return Evidence(study.name, _ordered(finished.values(), keep=True), study, tuple(unfinished), kind=kind)
 
 
 def _labels(entries: Sequence[StudyRun], kind: StudyKind) -> list[str]:
-    """What each run of a study is compared as: its role where there are several, its architecture where those are."""
+    """Name of the arm of each run of a study: role and architecture, each where there are several."""
     roles, arms = {entry.role for entry in entries}, {entry.arm for entry in entries}
-    found = []
+    labels = []
     for entry in entries:
         if kind.named_by_key:
-            found.append(re.sub(r"[-,]s\d+$", "", entry.key))
+            labels.append(re.sub(r"[-,]s\d+$", "", entry.key))
             continue
         words = [kind.roles.get(entry.role, entry.role)] if len(roles) > 1 and entry.role != entry.arm else []
         words += [entry.arm] if len(arms) > 1 or not words else []
-        found.append(" · ".join(words))
-    return found
+        labels.append(" · ".join(words))
+    return labels
 
 
 def _arms(results: Sequence[Result]) -> list[str]:
@@ -293,15 +259,15 @@ def _plain(value: Any) -> str:
     return "default" if value is None else str(value)
 
 
-def _ordered(runs: Iterable[Run], keep: bool = False) -> tuple[Run, ...]:
-    """By arm and seed; with `keep` the arms stay in the order in which they come."""
+def _ordered(runs: Iterable[ReportedRun], keep: bool = False) -> tuple[ReportedRun, ...]:
+    """The runs by arm and seed; with `keep` arms stay in their first order."""
     listed = [*runs]
     order = {arm: i for i, arm in enumerate(dict.fromkeys(run.arm for run in listed))}
     return tuple(sorted(listed, key=lambda r: (order[r.arm] if keep else 0, r.arm, r.tasks, r.seed, r.id)))
 
 
 def _connected(results: Iterable[Result]) -> None:
-    """Refuses runs of tasks that no run joins: their numbers stand on different scales and are no comparison."""
+    """Refuses runs whose tasks are not connected by runs of several tasks: their scores cannot be compared."""
     groups: list[set[str]] = []
     counts = Counter(tuple(result.scores) for result in results)
     for tasks in counts:

@@ -1,6 +1,6 @@
-"""What a report is made of, before anything says how it looks: tables and figures as plain numbers.
+"""Tables and figures of a report as plain numbers, without layout.
 
-The page, the LaTeX, the CSV and the printed figures are all drawn from these, so that they cannot differ.
+Page, LaTeX, CSV and printed figures are all made from these, so that they cannot differ.
 """
 
 from __future__ import annotations
@@ -26,8 +26,8 @@ class Column:
 
     Args:
         name: in the CSV.
-        label: at its head, for people.
-        kind: how its cells read.
+        label: heading, for people.
+        kind: decides the format of its cells.
     """
 
     name: str
@@ -45,13 +45,13 @@ class Table:
     """A table.
 
     Args:
-        name: of its files; no two of a report are the same.
+        name: of its files; unique in a report.
         title: its heading.
         caption: how to read it, in a sentence or two.
         columns: left to right.
-        rows: cells as raw values; None where there is nothing to tell.
-        runs: ids of the runs that it rests on.
-        synthetic: whether any of them was trained or scored on generated text.
+        rows: cells as raw values; None for an empty cell.
+        runs: ids of the runs that it is made from.
+        synthetic: whether any of them was trained or scored on synthetic text.
     """
 
     name: str
@@ -63,7 +63,7 @@ class Table:
     synthetic: bool = False
 
     def compact(self) -> Table:
-        """The same without the columns in which no row tells anything."""
+        """The same table without empty columns."""
         kept = [i for i in range(len(self.columns)) if any(row[i] not in (None, "") for row in self.rows)]
         rows = tuple(tuple(row[i] for i in kept) for row in self.rows)
         return replace(self, columns=tuple(self.columns[i] for i in kept), rows=rows)
@@ -71,17 +71,17 @@ class Table:
 
 @dataclass(frozen=True)
 class Mark:
-    """Something drawn.
+    """A mark of a figure: a point, bar, interval or cell.
 
     Args:
-        x: place from left to right; of bars and intervals their value.
-        y: place from bottom to top; of bars and intervals the name of their line.
-        panel: which of the figure's plots it stands in.
-        group: what its colour and shape tell.
+        x: horizontal position; for bars and intervals their value.
+        y: vertical position; for bars and intervals the name of their line.
+        panel: name of the plot that it is in.
+        group: decides colour and shape.
         value: of a cell of a heat map.
         low: lower end of its interval.
-        high: upper end.
-        run: the run that it is of, where it is of one.
+        high: upper end of its interval.
+        run: id of the run, for a mark of a single run.
     """
 
     x: float | str
@@ -96,24 +96,24 @@ class Mark:
 
 @dataclass(frozen=True)
 class Figure:
-    """A figure of one plot or several that share their axes' meaning.
+    """A figure of one or several plots with the same axes.
 
     Args:
-        name: of its files; no two of a report are the same.
+        name: of its files; unique in a report.
         title: its heading.
         caption: how to read it.
-        says: what it shows, in words, for who does not see it.
-        kind: how it is drawn. ``intervals``: dots with bars, a line of the plot each; ``lines``: one a run; ``bars``: stacked
-            by group; ``heat``: a grid of coloured cells; ``points``: a cloud.
-        x: title of the axis from left to right.
-        y: title of the other axis.
-        marks: all of them.
+        says: its content in words, for readers who do not see it.
+        kind: ``intervals``: dots with bars, one a line of the plot; ``lines``: one line a run; ``bars``: stacked by group;
+            ``heat``: a grid of coloured cells; ``points``: a scatter plot.
+        x: title of the horizontal axis.
+        y: title of the vertical axis.
+        marks: of all plots.
         groups: in the order of their colours.
-        runs: ids of the runs that it rests on.
-        synthetic: whether any of them was trained or scored on generated text.
+        runs: ids of the runs that it is made from.
+        synthetic: whether any of them was trained or scored on synthetic text.
         diagonal: whether the line x = y is drawn, as in a reliability diagram.
-        front: whether the marks that no other beats on both axes (less x, more y) are joined.
-        zero: whether the line of no difference is drawn.
+        front: whether the Pareto front (less x, more y) is drawn.
+        zero: whether a line at 0 is drawn.
     """
 
     name: str
@@ -148,13 +148,13 @@ class Figure:
 
 @dataclass(frozen=True)
 class Section:
-    """A heading of the page with what stands below it.
+    """A section of the page.
 
     Args:
         name: its anchor.
         title: its heading.
-        figures: drawn first.
-        tables: below them.
+        figures: shown first.
+        tables: below the figures.
     """
 
     name: str
@@ -164,15 +164,15 @@ class Section:
 
 
 def in_words(marks: Iterable[Mark]) -> str:
-    """What intervals show, for those who do not see them: a sentence a plot and group, each line with its score."""
-    told: dict[str, list[str]] = {}
+    """Scores of intervals in words: a sentence for each plot and group."""
+    lines_of: dict[str, list[str]] = {}
     for m in marks:
-        told.setdefault(f"{m.panel}, {m.group}", []).append(f"{m.y}, {shown(m.x, 'score')}")
-    return ". ".join(f"{line}: {'; '.join(words)}" for line, words in told.items())
+        lines_of.setdefault(f"{m.panel}, {m.group}", []).append(f"{m.y}, {shown(m.x, 'score')}")
+    return ". ".join(f"{line}: {'; '.join(words)}" for line, words in lines_of.items())
 
 
 def shown(value: Any, kind: ColumnKind = "text") -> str:
-    """How a cell reads: scores as .812, changes signed, counts grouped, sizes in their unit; nothing as an empty cell."""
+    """The text of a cell: scores as .812, changes with a sign, counts with separators, sizes with a unit, None as ""."""
     if value is None or (isinstance(value, float) and not math.isfinite(value)):
         return ""
     if kind == "flag":
@@ -199,16 +199,16 @@ def difference(estimate: Mapping[str, Any]) -> str:
 
 
 def means_and_runs(marks: Iterable[Mark]) -> tuple[list[Mark], list[Mark]]:
-    """Marks of means, and those of single runs beside them; all of them and none where no mean is drawn."""
+    """Marks of means, and marks of single runs; without any mean, the latter are taken as the former."""
     listed = [*marks]
     means = [mark for mark in listed if not mark.run]
     return (means, [mark for mark in listed if mark.run]) if means else (listed, [])
 
 
 def front(marks: Iterable[Mark]) -> list[Mark]:
-    """The marks that no other beats, less x and more y, by x.
+    """The Pareto front (less x, more y) of the means, in the order of x; of the runs where there are no means.
 
-    Where means stand beside runs they are those of the means: the best of several runs can be luck.
+    The best of several runs can be the best by chance, so that means are used where they exist.
     """
     kept: list[Mark] = []
     for mark in sorted(means_and_runs(marks)[0], key=lambda m: (float(m.x), -float(m.y))):

@@ -1,16 +1,16 @@
-"""What runs cost and what that buys: weights on disk, latency, throughput, memory, energy, and the score beside each."""
+"""Cost and quality of runs: weights on disk, latency, throughput, memory and energy, with scores."""
 
 from __future__ import annotations
 
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from statistics import fmean
-from typing import Any
 
-from bench.pages.collect import Evidence, Run
+from bench.pages.collect import Evidence, ReportedRun
 from bench.pages.content import Cell, Column, Figure, Mark, Table, shown
 from bench.pages.figures import figure_of
 from bench.pages.tables import hardware, table_of
+from bench.results.evidence import Efficiency, Latency
 
 UNQUANTIZED = "unquantized"
 NUMBER = {"fp32": 4, "bf16": 2}
@@ -24,13 +24,13 @@ class Stage:
     Args:
         run: the run.
         task: the task's name.
-        group: what its colour tells: the run's arm, or that the base was not quantized.
+        group: decides its colour: the run's arm, or that the base was not quantized.
         score: primary metric on the test split.
-        bytes: of the base model's weights; None where the result does not tell.
-        latency: median seconds of one window; None where it was not measured on this very model.
+        bytes: of the base model's weights; None where unknown.
+        latency: median seconds of one window; None where it was not measured on this model.
     """
 
-    run: Run
+    run: ReportedRun
     task: str
     group: str
     score: float
@@ -38,19 +38,19 @@ class Stage:
     latency: float | None
 
 
-def plain_bytes(run: Run) -> int | None:
+def plain_bytes(run: ReportedRun) -> int | None:
     """Weights of the unquantized base model, in the precision of the run."""
-    parameters = run.result.extra.get("plan", {}).get("model", {}).get("parameters")
+    parameters = run.result.plan.model.parameters
     number = NUMBER.get(str(run.result.resolved("precision")))
-    return None if parameters is None or number is None else int(parameters) * number
+    return None if parameters is None or number is None else parameters * number
 
 
 def stages(evidence: Evidence) -> list[Stage]:
-    """Every run as it is evaluated, and runs that quantized also before: the same adapters on the unquantized base.
+    """Every run at its last stage; of runs that quantized also the same adapters on the unquantized base.
 
-    Runs that differ only in the quantizer trained the same model, which then stands here once.
+    Runs that differ only in the quantizer trained the same model, which is listed once.
     """
-    found: list[Stage] = []
+    listed: list[Stage] = []
     archs = {str(run.result.config.get("arch")) for run in evidence.runs}
     for run in evidence.runs:
         quantized = run.result.quantization.bytes
@@ -58,53 +58,53 @@ def stages(evidence: Evidence) -> list[Stage]:
             last = "trained" if quantized is None else "quantized"
             if (score := run.score(task)) is not None:
                 size = plain_bytes(run) if quantized is None else quantized
-                found.append(Stage(run, task, run.arm, score, size, _latency(run, last, task)))
-    seen = {(s.task, s.bytes, s.score) for s in found}
+                listed.append(Stage(run, task, run.arm, score, size, _latency(run, last, task)))
+    seen = {(s.task, s.bytes, s.score) for s in listed}
     for run in evidence.runs:
         at_load = run.result.resolved("quant_when") == "load"
         for task in run.tasks if run.result.quantization.bytes is not None else ():
             score, size = run.unquantized(task), plain_bytes(run)
             if score is not None and (task, size, score) not in seen:
                 seen.add((task, size, score))
-                # Trained on the quantized base is another model than trained on the plain one.
+                # A model trained on the quantized base is not the one trained on the plain base.
                 name = f"{run.arm}, {UNQUANTIZED}" if at_load else UNQUANTIZED
                 name = f"{run.result.config.get('arch')}, {UNQUANTIZED}" if not at_load and len(archs) > 1 else name
-                found.append(Stage(run, task, name, score, size, None if at_load else _latency(run, "trained", task)))
-    return found
+                listed.append(Stage(run, task, name, score, size, None if at_load else _latency(run, "trained", task)))
+    return listed
 
 
 def pareto(evidence: Evidence) -> Figure | None:
-    """Quality against size, before and after quantizing; nothing where all are of one size."""
-    made = [one for one in stages(evidence) if one.bytes is not None]
-    if len({one.bytes for one in made}) < 2:
+    """Quality against size, before and after quantizing; None where all sizes are equal."""
+    made = [stage for stage in stages(evidence) if stage.bytes is not None]
+    if len({stage.bytes for stage in made}) < 2:
         return None
-    marks = _cloud([(one, (one.bytes or 0) / 1e6) for one in made])
+    marks = _cloud([(stage, (stage.bytes or 0) / 1e6) for stage in made])
     return figure_of(
         evidence, "pareto", "Quality against size",
         "Weights of the base model: as saved where it was quantized, else parameters times 4 bytes (fp32) or 2 (bf16). "
         "Large marks are means, small dots runs; the line joins the means that no smaller model equals.",
         f"Primary metric against megabytes. {_best(marks, 'MB')}.", "points", "weights, MB", "primary metric, test", marks,
-        _groups(evidence, made), [one.run for one in made], front=True,
+        _groups(evidence, made), [stage.run for stage in made], front=True,
     )  # fmt: skip
 
 
 def speed(evidence: Evidence) -> Figure | None:
-    """Quality against latency; nothing where there is one model only."""
-    made = [one for one in stages(evidence) if one.latency is not None]
-    if len({one.group for one in made}) < 2:
+    """Quality against latency; None where there is only one model."""
+    made = [stage for stage in stages(evidence) if stage.latency is not None]
+    if len({stage.group for stage in made}) < 2:
         return None
-    marks = _cloud([(one, 1e3 * (one.latency or 0.0)) for one in made])
+    marks = _cloud([(stage, 1e3 * (stage.latency or 0.0)) for stage in made])
     return figure_of(
         evidence, "latency", "Quality against latency",
         "Median milliseconds of one window at batch 1, token ids to annotations, on the hardware that the table names. Large "
         "marks are means, small dots runs; the line joins the means that no faster model equals.",
         f"Primary metric against milliseconds. {_best(marks, 'ms')}.", "points", "latency p50, ms", "primary metric, test",
-        marks, _groups(evidence, made), [one.run for one in made], front=True,
+        marks, _groups(evidence, made), [stage.run for stage in made], front=True,
     )  # fmt: skip
 
 
 def quantization(evidence: Evidence) -> Table | None:
-    """Runs that quantized: what it cost and what it saved."""
+    """Scores, sizes and output errors of runs that quantized."""
     columns = (
         Column("run", "run"), Column("arm", "arm"), Column("task", "task"), Column("quant", "quantizer"),
         Column("before", "before", "score"), Column("after", "after", "score"), Column("change", "change", "change"),
@@ -112,14 +112,14 @@ def quantization(evidence: Evidence) -> Table | None:
         Column("bytes", "weights", "bytes"), Column("error", "output error", "score"), Column("rtn_error", "of rtn", "score"),
     )  # fmt: skip
     rows: list[tuple[Cell, ...]] = []
-    rests: list[Run] = []
+    rests: list[ReportedRun] = []
     for run in evidence.runs:
         q = run.result.quantization
         if q.bits_per_weight is None and q.bytes is None:
             continue
         rests.append(run)
         for task in run.tasks:
-            before, after = run.unquantized(task), run.score(task, "quantized")
+            before, after = run.unquantized(task), run.score(task, quantized=True)
             change = None if before is None or after is None else after - before
             rows.append((
                 run.id, run.arm, task, str(run.result.config.get("quant", "")), before, after, change, q.bits_per_weight,
@@ -141,22 +141,22 @@ def efficiency(evidence: Evidence) -> Table | None:
         Column("device_memory", "device memory", "bytes"), Column("energy", "J per 1,000 tokens", "ratio"),
         Column("counter", "counter"), Column("hardware", "hardware"),
     )  # fmt: skip
-    groups: dict[tuple[str, str, str, str], list[Run]] = {}
+    groups: dict[tuple[str, str, str, str], list[ReportedRun]] = {}
     for run in evidence.runs:
         for stage, task in _measured(run):
             groups.setdefault((run.arm, task, stage, hardware(run)), []).append(run)
     rows: list[tuple[Cell, ...]] = []
     for (arm, task, stage, machine), runs in groups.items():
-        times = [_of(run, stage).get("latency", {}).get(task, {}) for run in runs]
-        energy = [told for run in runs if (told := _of(run, stage).get("energy"))]
+        measured = [run.result.efficiency.get(stage, Efficiency()) for run in runs]
+        times = [one.latency.get(task, Latency()) for one in measured]
+        energy = [one.energy for one in measured if one.energy is not None]
         rows.append((
-            arm, task, stage, len(runs), _mean((one.get("p50") for one in times), 1e3),
-            _mean((one.get("p95") for one in times), 1e3), _mean(one.get("tokens") for one in times),
-            _mean(_throughput(run).get(stage) for run in runs),
+            arm, task, stage, len(runs), _mean((one.p50 for one in times), 1e3), _mean((one.p95 for one in times), 1e3),
+            _mean(one.tokens for one in times), _mean(_throughput(run).get(stage) for run in runs),
             max((run.result.memory["peak_rss"] for run in runs if "peak_rss" in run.result.memory), default=None),
             max((run.result.memory["peak_device"] for run in runs if "peak_device" in run.result.memory), default=None),
-            _mean(one.get("joules_per_1000_tokens") for one in energy),
-            ", ".join(dict.fromkeys(str(one["source"]) for one in energy)), machine,
+            _mean(one.joules_per_1000_tokens for one in energy),
+            ", ".join(dict.fromkeys(str(one.source) for one in energy)), machine,
         ))  # fmt: skip
     caption = (
         "Means over an arm's runs; memory is the largest. Latency is of one window at batch 1; throughput and energy are of "
@@ -168,41 +168,34 @@ def efficiency(evidence: Evidence) -> Table | None:
 
 
 def _cloud(made: Sequence[tuple[Stage, float]]) -> list[Mark]:
-    """The mean of every group, and its runs as dots where it has several."""
+    """Marks of the mean of every group and, where it has several, of its runs."""
     groups: dict[tuple[str, str], list[tuple[Stage, float]]] = {}
-    for one, x in made:
-        groups.setdefault((one.task, one.group), []).append((one, x))
+    for stage, x in made:
+        groups.setdefault((stage.task, stage.group), []).append((stage, x))
     marks: list[Mark] = []
-    for (task, group), found in groups.items():
-        marks.append(Mark(fmean(x for _, x in found), fmean(one.score for one, _ in found), task, group))
-        if len(found) > 1:
-            marks += [Mark(x, one.score, task, group, run=one.run.id) for one, x in found]
+    for (task, group), members in groups.items():
+        marks.append(Mark(fmean(x for _, x in members), fmean(stage.score for stage, _ in members), task, group))
+        if len(members) > 1:
+            marks += [Mark(x, stage.score, task, group, run=stage.run.id) for stage, x in members]
     return marks
 
 
-def _measured(run: Run) -> list[tuple[str, str]]:
+def _measured(run: ReportedRun) -> list[tuple[str, str]]:
     """Stages and tasks of which a result tells latency or throughput."""
-    told = [stage for stage in ("trained", "quantized") if _of(run, stage) or stage in _throughput(run)]
+    told = [stage for stage in ("trained", "quantized") if stage in run.result.efficiency or stage in _throughput(run)]
     return [(stage, task) for stage in told for task in run.tasks]
 
 
-def _of(run: Run, stage: str) -> Mapping[str, Any]:
-    found: Mapping[str, Any] = run.result.extra.get("efficiency", {}).get(stage, {})
-    return found
+def _throughput(run: ReportedRun) -> Mapping[str, float]:
+    return run.result.training.evaluation_tokens_per_second
 
 
-def _throughput(run: Run) -> Mapping[str, Any]:
-    found: Mapping[str, Any] = run.result.extra.get("training", {}).get("evaluation_tokens_per_second", {})
-    return found
-
-
-def _latency(run: Run, stage: str, task: str) -> float | None:
-    found: float | None = _of(run, stage).get("latency", {}).get(task, {}).get("p50")
-    return found
+def _latency(run: ReportedRun, stage: str, task: str) -> float | None:
+    return run.result.efficiency.get(stage, Efficiency()).latency.get(task, Latency()).p50
 
 
 def _groups(evidence: Evidence, made: Sequence[Stage]) -> list[str]:
-    return [*dict.fromkeys([*evidence.arms, *(one.group for one in made)])]
+    return [*dict.fromkeys([*evidence.arms, *(stage.group for stage in made)])]
 
 
 def _best(marks: Iterable[Mark], unit: str) -> str:

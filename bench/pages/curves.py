@@ -12,20 +12,20 @@ from bench.results.layout import JOURNAL
 from bench.tracking.journal import parse
 
 POINTS = 60
-"""Points of a loss curve that are kept; each is a mean over the updates it stands for."""
+"""Most points of a loss curve; each is a mean over neighbouring updates."""
 SOME = 300
-"""Updates of each run that are read where there are hundreds of runs, whose curves are means over runs anyway."""
+"""Updates that are read of each run where there are hundreds of runs, whose curves are drawn as means."""
 
 Point = tuple[float, float]
 
 
 @dataclass(frozen=True)
 class Curves:
-    """Of one run, by task.
+    """Learning curves of a run.
 
     Args:
-        loss: tokens seen in all, and the mean training loss of the updates around them.
-        dev: tokens seen in all, and the selection metric on the dev split.
+        loss: task to points: tokens of all tasks seen so far, and the mean training loss of the updates around.
+        dev: task to points: tokens of all tasks seen so far, and the selection metric on the dev split.
     """
 
     loss: dict[str, tuple[Point, ...]]
@@ -33,11 +33,11 @@ class Curves:
 
 
 def read_curves(folder: Path, updates: int | None = None) -> Curves:
-    """The curves of a run; empty ones where it has no journal, e.g. where only its result was kept.
+    """Reads the curves of a run; they are empty where it has no journal, e.g. where only its result was kept.
 
     Args:
         folder: of the run.
-        updates: of the journal's updates about so many are read, evenly spaced; all where None. Every evaluation is.
+        updates: about so many updates are read, evenly spaced; None: all. Evaluations are all read.
 
     Raises:
         RunStateError: a line of the journal is no event of it.
@@ -58,7 +58,7 @@ def read_curves(folder: Path, updates: int | None = None) -> Curves:
 
 
 def thin(points: Sequence[Point], most: int = POINTS) -> tuple[Point, ...]:
-    """At most so many points, each the mean of the neighbours it stands for."""
+    """At most `most` points, each the mean of neighbouring ones."""
     if len(points) <= most:
         return tuple(points)
     edges = [round(i * len(points) / most) for i in range(most + 1)]
@@ -67,9 +67,9 @@ def thin(points: Sequence[Point], most: int = POINTS) -> tuple[Point, ...]:
 
 
 def _counted(path: Path, updates: int | None) -> Iterator[tuple[str, Mapping[str, Any]]]:
-    """Steps and evaluations that count: what a resume repeats is told once.
+    """Yields steps and evaluations without those that a resume replaced.
 
-    Lines of other kinds are passed over unread: a journal has one a step, and a report reads hundreds of journals.
+    Lines of other kinds are skipped without parsing, for speed: a report reads hundreds of journals.
     """
     if not path.exists():
         return
@@ -82,7 +82,7 @@ def _counted(path: Path, updates: int | None) -> Iterator[tuple[str, Mapping[str
         head = line[:120]
         if b'"kind":"resume"' in head:
             first = parse(line, seq, path).values["position"]
-            kept = [one for one in kept if one[0] < first]
+            kept = [item for item in kept if item[0] < first]
         elif b'"kind":"eval"' in head or (b'"kind":"step"' in head and seq % stride == 0):
             event = parse(line, seq, path)
             kept.append((seq, event.kind, event.values))

@@ -1,4 +1,4 @@
-"""Figures without the page's style sheet: its own plots side by side with a legend; for print as SVG and PDF with fonts."""
+"""Figures without the page's style sheet: the plots of a figure side by side with a legend, for print as SVG and PDF."""
 
 from __future__ import annotations
 
@@ -13,12 +13,12 @@ from bench.pages.vega import INSTALL, Spec, specifications
 from bench.results.store import write_bytes
 
 PALETTE = ("#0b62a8", "#c8501e", "#137a5c", "#8a4fa3", "#a66f00", "#2b8fb5", "#b03a63", "#5b6670")
-"""Those of the style sheet's light theme: dark enough for lines on white, apart for the colour-blind."""
+"""Colours of the style sheet's light theme: dark enough for lines on white, and distinct for the colour-blind."""
 COLOURS = {f"var(--c{i})": colour for i, colour in enumerate(PALETTE)} | {"var(--muted)": "#5c626b"}
 WIDTH = 380
 """Pixels of one plot."""
 OF_THE_PAGE = ("autosize", "background", "description", "width")
-"""What a plot on the page has and one on paper has not."""
+"""Keys of a plot that are for the page alone, not for print."""
 CONFIG: Spec = {
     "font": "sans-serif", "view": {"stroke": None}, "title": {"fontSize": 12, "anchor": "start"},
     "axis": {"gridColor": "#e3e3e3", "titleFontWeight": "normal", "titleFontSize": 11, "labelFontSize": 10},
@@ -30,8 +30,8 @@ def save(figures: Sequence[Figure], folder: Path) -> list[Path]:
     """Writes each figure as ``<name>.svg`` and ``<name>.pdf``.
 
     Args:
-        figures: what is drawn.
-        folder: where; made where missing.
+        figures: the figures.
+        folder: made if it is missing.
 
     Raises:
         MissingError: vl-convert is not installed.
@@ -52,30 +52,30 @@ def save(figures: Sequence[Figure], folder: Path) -> list[Path]:
 
 
 def unstyled(figure: Figure, tooltips: bool = False) -> Spec:
-    """All plots of a figure as one specification that needs no style sheet.
+    """All plots of a figure as one Vega-Lite specification that needs no style sheet.
 
     Args:
-        figure: what is drawn.
-        tooltips: whether a mark tells its numbers under the pointer, which paper does not.
+        figure: the figure.
+        tooltips: whether marks have tooltips, which print has not.
     """
     plots = []
     for title, plot in specifications(figure):
         coloured = _coloured(plot, len(figure.groups) > 1, tooltips)
         dressed = {name: part for name, part in coloured.items() if name not in OF_THE_PAGE}
         plots.append(dressed | {"width": WIDTH} | ({"title": title} if title else {}))
-    whole = {
+    spec = {
         "concat": plots,
         "columns": 2,
         "resolve": {"scale": {"color": "shared", "shape": "shared", "strokeDash": "shared"}},
         "config": CONFIG,
     }
     if figure.synthetic:
-        whole["title"] = {"text": "SYNTHETIC DATA", "color": "#a33b00", "fontSize": 11, "anchor": "end"}
-    return whole
+        spec["title"] = {"text": "SYNTHETIC DATA", "color": "#a33b00", "fontSize": 11, "anchor": "end"}
+    return spec
 
 
 def _coloured(part: Any, legend: bool, tooltips: bool) -> Any:
-    """A part of a specification with colours in place of the style sheet's names and, where there is to be one, its legend."""
+    """Replaces the style sheet's variables in a part of a specification by colours, and adds the legend if there is one."""
     if isinstance(part, dict):
         kept = {name: value for name, value in part.items() if name != "tooltip" or tooltips}
         made = {name: _coloured(value, legend, tooltips) for name, value in kept.items()}

@@ -1,32 +1,29 @@
-"""Figures and tables of what became of mentions, where results have it: errors by kind, and by sort of mention."""
+"""Figures and tables of errors by kind, and by sort of mention, where results have them."""
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
 from statistics import fmean
 
-from bench.pages.collect import Evidence, Run, rests
+from bench.pages.collect import Evidence, ReportedRun, rests
 from bench.pages.content import Cell, Column, Figure, Mark, Table, in_words
-from bench.pages.evaluation import told_of
+from bench.pages.evaluation import last_stage
 from bench.pages.verdicts import mean_mark, spread
+from bench.results.evidence import ErrorKinds, Errors
 
-ERRORS = "errors"
 KINDS = ("missed", "spurious", "boundary", "boundary_type", "type", "link", "split", "merged", "concept")
-"""Kinds of errors in the order in which they are stacked; ``correct`` is none."""
+"""Kinds of errors in the order in which they are stacked."""
 SORTS = {
     "length": "words", "training": "times in training", "fragments": "pieces", "negated": "negated",
     "abbreviation": "abbreviation",
 }  # fmt: skip
-"""Sorts of mentions, and how they are told."""
-
-Counts = Mapping[str, Mapping[str, int]]
-"""``gold`` and ``predicted`` to counts by kind."""
+"""Sort of mentions to its label."""
 
 
 def errors(evidence: Evidence) -> Figure | None:
-    """Errors by kind, stacked, an arm a line, a plot a task."""
+    """Errors by kind as stacked bars: one plot a task, one line an arm."""
     counts: dict[tuple[str, str, str], list[float]] = {}
-    used: list[Run] = []
+    used: list[ReportedRun] = []
     for run, task, kinds in _errors(evidence):
         used.append(run)
         for kind, count in kinds.items():
@@ -36,10 +33,10 @@ def errors(evidence: Evidence) -> Figure | None:
     order = [*KINDS, *sorted({kind for _, _, kind in counts} - {*KINDS})]
     groups = tuple(kind.replace("_", " and ") for kind in order if any(kind == k for _, _, k in counts))
     marks = tuple(Mark(fmean(n), arm, task, kind.replace("_", " and ")) for (task, arm, kind), n in counts.items())
-    told: dict[str, list[str]] = {}
+    words_of: dict[str, list[str]] = {}
     for m in marks:
-        told.setdefault(f"{m.panel}, {m.y}", []).append(f"{m.group} {m.x:.4g}")
-    says = "; ".join(f"{line}: {', '.join(words)}" for line, words in told.items())
+        words_of.setdefault(f"{m.panel}, {m.y}", []).append(f"{m.group} {m.x:.4g}")
+    says = "; ".join(f"{line}: {', '.join(words)}" for line, words in words_of.items())
     return Figure(
         "errors", "Errors by kind", "Mean over an arm's runs, test split; counts only, a mention is in exactly one kind.",
         f"Errors by kind. {says}.", "bars", "mentions", "", marks, groups, *rests(used),
@@ -48,24 +45,24 @@ def errors(evidence: Evidence) -> Figure | None:
 
 def error_table(evidence: Evidence) -> Table | None:
     """Errors by kind and run."""
-    found = [*_errors(evidence)]
-    if not found:
+    listed = [*_errors(evidence)]
+    if not listed:
         return None
-    kinds = [kind for kind in KINDS if any(kind in counts for _, _, counts in found)]
+    kinds = [kind for kind in KINDS if any(kind in counts for _, _, counts in listed)]
     names = (Column("run", "run"), Column("arm", "arm"), Column("task", "task"))
     columns = (*names, *(Column(kind, kind.replace("_", " and "), "count") for kind in kinds))
     rows: tuple[tuple[Cell, ...], ...] = tuple(
-        (run.id, run.arm, task, *(counts.get(kind, 0) for kind in kinds)) for run, task, counts in found
+        (run.id, run.arm, task, *(counts.get(kind, 0) for kind in kinds)) for run, task, counts in listed
     )
     caption = "Of mentions on the test split, as counts: what they are about is in no result."
-    return Table("errors", "Errors by kind", caption, columns, rows, *rests([run for run, _, _ in found]))
+    return Table("errors", "Errors by kind", caption, columns, rows, *rests([run for run, _, _ in listed]))
 
 
 def sorts(evidence: Evidence) -> Figure | None:
-    """Share of gold mentions found, a plot a task, a line a sort and group of mentions, an arm a colour."""
-    known = [one for one in _sorted(evidence) if one[4]]
+    """Share of gold mentions found: one plot a task, one line a sort and group of mentions, one colour an arm."""
+    known = [row for row in _sorted(evidence) if row[4]]
     groups = {(task, sort): {group for t, s, group, *_ in known if (t, s) == (task, sort)} for task, sort, *_ in known}
-    made = [one for one in known if len(groups[one[0], one[1]]) > 1]  # one group alone is all mentions
+    made = [row for row in known if len(groups[row[0], row[1]]) > 1]  # one group alone is all mentions
     if not made:
         return None
     marks = [mean_mark(found, f"{SORTS.get(sort, sort)}: {group}", task, arm) for task, sort, group, arm, found, _ in made]
@@ -79,7 +76,7 @@ def sorts(evidence: Evidence) -> Figure | None:
 
 
 def sort_table(evidence: Evidence) -> Table | None:
-    """What became of mentions of each sort, an arm a line."""
+    """Outcomes of mentions of each sort, one line an arm."""
     columns = (
         Column("task", "task"), Column("sort", "sort"), Column("group", "group"), Column("arm", "arm"),
         Column("runs", "runs", "count"), Column("gold", "in gold", "count"), Column("found", "found", "score"),
@@ -89,7 +86,7 @@ def sort_table(evidence: Evidence) -> Table | None:
     )  # fmt: skip
     rows: list[tuple[Cell, ...]] = []
     for task, sort, group, arm, found, counts in _sorted(evidence):
-        gold, predicted = [one["gold"] for one in counts], [one["predicted"] for one in counts]
+        gold, predicted = [one.gold for one in counts], [one.predicted for one in counts]
         known = spread(found) if found else None
         mean, sd = (None, None) if known is None else (known.mean, known.sd)
         missed = _mean_share(gold, "missed")
@@ -107,9 +104,9 @@ def sort_table(evidence: Evidence) -> Table | None:
     return Table("sorts", "Errors by sort of mention", caption, columns, tuple(rows), *rests(using)) if rows else None
 
 
-def _sorted(evidence: Evidence) -> list[tuple[str, str, str, str, list[float], list[Counts]]]:
+def _sorted(evidence: Evidence) -> list[tuple[str, str, str, str, list[float], list[ErrorKinds]]]:
     """Task, sort, group and arm to the share found of each run that has such mentions, and to the counts of every run."""
-    found: dict[tuple[str, str, str, str], list[Counts]] = {}
+    found: dict[tuple[str, str, str, str], list[ErrorKinds]] = {}
     for run, task, by in _told(evidence):
         for sort, groups in by.items():
             for group, counts in groups.items():
@@ -117,31 +114,31 @@ def _sorted(evidence: Evidence) -> list[tuple[str, str, str, str, list[float], l
     order = {sort: i for i, sort in enumerate(SORTS)}
     tasks, arms = {task: i for i, task in enumerate(evidence.tasks)}, {arm: i for i, arm in enumerate(evidence.arms)}
     places = sorted(found, key=lambda key: (tasks[key[0]], order.get(key[1], len(order)), arms[key[3]]))
-    return [(*key, _shares([one["gold"] for one in found[key]], "correct"), found[key]) for key in places]
+    return [(*key, _shares([one.gold for one in found[key]], "correct"), found[key]) for key in places]
 
 
-def _told(evidence: Evidence) -> list[tuple[Run, str, Mapping[str, Mapping[str, Counts]]]]:
-    found = ((run, task, told_of(run, ERRORS, task).get("by", {})) for run in evidence.runs for task in run.tasks)
-    return [(run, task, by) for run, task, by in found if by]
+def _every(evidence: Evidence) -> Iterator[tuple[ReportedRun, str, Errors]]:
+    every = ((run, task, last_stage(run.result.errors, task)) for run in evidence.runs for task in run.tasks)
+    return ((run, task, one) for run, task, one in every if one is not None)
+
+
+def _told(evidence: Evidence) -> list[tuple[ReportedRun, str, Mapping[str, Mapping[str, ErrorKinds]]]]:
+    return [(run, task, one.by) for run, task, one in _every(evidence) if one.by]
 
 
 def _shares(counts: list[Mapping[str, int]], kind: str) -> list[float]:
-    return [one.get(kind, 0) / total for one in counts if (total := sum(one.values()))]
+    return [row.get(kind, 0) / total for row in counts if (total := sum(row.values()))]
 
 
 def _mean_share(counts: list[Mapping[str, int]], kind: str) -> float | None:
-    found = _shares(counts, kind)
-    return fmean(found) if found else None
+    shares = _shares(counts, kind)
+    return fmean(shares) if shares else None
 
 
-def _errors(evidence: Evidence) -> list[tuple[Run, str, dict[str, int]]]:
+def _errors(evidence: Evidence) -> list[tuple[ReportedRun, str, dict[str, int]]]:
     found = []
-    for run in evidence.runs:
-        for task in run.tasks:
-            said = told_of(run, ERRORS, task)
-            # What stands in gold is counted there, so that a merged mention counts as often as it was to be found.
-            sides = {"spurious": said.get("predicted", {}).get("spurious", 0)} | dict(said.get("gold", {}))
-            counts = {str(kind): int(n) for kind, n in sides.items() if kind != "correct"} if said else {}
-            if counts:
-                found.append((run, task, counts))
+    for run, task, one in _every(evidence):
+        # What stands in gold is counted there, so that a merged mention counts as often as it was to be found.
+        sides = {"spurious": one.predicted.get("spurious", 0), **one.gold}
+        found.append((run, task, {kind: count for kind, count in sides.items() if kind != "correct"}))
     return found

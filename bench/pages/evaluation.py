@@ -1,33 +1,35 @@
-"""Figures and tables of what evaluation says of confidences, where results have it: calibration and abstention."""
+"""Figures and tables of calibration and abstention, where results have them."""
 
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from statistics import fmean
-from typing import Any
+from typing import TypeVar
 
-from bench.pages.collect import Evidence, Run, rests
+from bench.pages.collect import Evidence, ReportedRun, rests
 from bench.pages.content import Cell, Column, Figure, Mark, Table, shown
+from bench.results.evidence import Bin, Calibration, Kept
 
-CALIBRATION = "calibration"
+Told = TypeVar("Told")
 COVERAGES = 20
 """Points of an abstention curve."""
 
 
 def reliability(evidence: Evidence) -> Figure | None:
     """Share of right answers against confidence, a plot a task; the runs of an arm share bins of equal width and are pooled."""
-    bins: dict[tuple[str, str, float], list[Mapping[str, float]]] = {}
+    bins: dict[tuple[str, str, float], list[Bin]] = {}
     errors: dict[tuple[str, str], list[float]] = {}
-    used: list[Run] = []
+    used: list[ReportedRun] = []
     for run, task, kind, made in _calibrations(evidence):
         used.append(run)
-        errors.setdefault((f"{task}, {kind}", run.arm), []).append(made["ece"]["equal_width"])
-        for row in made["reliability"]["equal_width"]:
-            bins.setdefault((f"{task}, {kind}", run.arm, row["low"]), []).append(row)
+        if (error := made.ece.get("equal_width")) is not None:
+            errors.setdefault((f"{task}, {kind}", run.arm), []).append(error)
+        for row in made.reliability.get("equal_width", ()):
+            bins.setdefault((f"{task}, {kind}", run.arm, row.low), []).append(row)
     if not bins:
         return None
     marks = tuple(
-        Mark(_pooled(r, "confidence"), _pooled(r, "right"), panel, arm, run=arm)
+        Mark(_pooled(r, [b.confidence for b in r]), _pooled(r, [b.right for b in r]), panel, arm, run=arm)
         for (panel, arm, _), r in sorted(bins.items(), key=lambda b: b[0][2])
     )
     says = "; ".join(f"{panel}, {arm}: {shown(fmean(values), 'score')}" for (panel, arm), values in errors.items())
@@ -40,8 +42,8 @@ def reliability(evidence: Evidence) -> Figure | None:
     )  # fmt: skip
 
 
-def _pooled(rows: Sequence[Mapping[str, float]], name: str) -> float:
-    return sum(row[name] * row["count"] for row in rows) / sum(row["count"] for row in rows)
+def _pooled(bins: Sequence[Bin], values: Sequence[float]) -> float:
+    return sum(value * one.count for value, one in zip(values, bins, strict=True)) / sum(one.count for one in bins)
 
 
 def calibration(evidence: Evidence) -> Table | None:
@@ -54,17 +56,10 @@ def calibration(evidence: Evidence) -> Table | None:
         Column("brier", "Brier", "score"), Column("risk_area", "risk over coverage", "score"),
     )  # fmt: skip
     rows: list[tuple[Cell, ...]] = []
-    used: list[Run] = []
+    used: list[ReportedRun] = []
     for run, task, kind, made in _calibrations(evidence):
-        ece = made.get("ece", {})
-        values = (
-            made.get("predictions"),
-            made.get("right"),
-            made.get("confidence"),
-            ece.get("equal_mass"),
-            ece.get("equal_width"),
-        )
-        rows.append((run.id, run.arm, task, kind, *values, made.get("brier"), made.get("abstention", {}).get("risk_area")))
+        errors = (made.ece.get("equal_mass"), made.ece.get("equal_width"), made.brier, made.abstention.risk_area)
+        rows.append((run.id, run.arm, task, kind, made.predictions, made.right, made.confidence, *errors))
         used.append(run)
     caption = (
         "Of the predictions that were made: what was missed has no confidence. Risk over coverage: the share wrong, averaged "
@@ -74,22 +69,22 @@ def calibration(evidence: Evidence) -> Table | None:
 
 
 def abstention(evidence: Evidence) -> Figure | None:
-    """Share right of the surest predictions against how many are kept, a plot a task, a line an arm: the mean of its runs."""
+    """Share right of the most confident predictions against the share kept: one plot a task, one line an arm (mean of runs)."""
     import numpy as np
 
-    lines: dict[tuple[str, str], list[Sequence[Mapping[str, float]]]] = {}
-    used: list[Run] = []
+    lines: dict[tuple[str, str], list[Sequence[Kept]]] = {}
+    used: list[ReportedRun] = []
     for run, task, kind, made in _calibrations(evidence):
-        if curve := made.get("abstention", {}).get("curve"):
+        if curve := made.abstention.curve:
             lines.setdefault((f"{task}, {kind}", run.arm), []).append(curve)
             used.append(run)
     if not lines:
         return None
     marks: list[Mark] = []
     for (panel, arm), curves in lines.items():
-        least = max(curve[0]["coverage"] for curve in curves)
+        least = max(curve[0].coverage for curve in curves)
         kept = np.unique([least, *(share for share in np.linspace(0.05, 1, COVERAGES) if share > least)])
-        points = [([p["coverage"] for p in curve], [p["right"] for p in curve]) for curve in curves]
+        points = [([p.coverage for p in curve], [p.right for p in curve]) for curve in curves]
         right = np.mean([np.interp(kept, xs, ys) for xs, ys in points], axis=0)
         marks += [Mark(float(x), float(y), panel, arm, run=arm) for x, y in zip(kept, right, strict=True)]
     groups = tuple(arm for arm in evidence.arms if any(arm == m.group for m in marks))
@@ -103,22 +98,12 @@ def abstention(evidence: Evidence) -> Figure | None:
     )  # fmt: skip
 
 
-def _calibrations(evidence: Evidence) -> list[tuple[Run, str, str, Mapping[str, Any]]]:
-    found = []
-    for run in evidence.runs:
-        for task in run.tasks:
-            kinds = told_of(run, CALIBRATION, task)
-            found += [
-                (run, task, str(kind), made) for kind, made in kinds.items() if isinstance(made, Mapping) and "ece" in made
-            ]
-    return found
+def _calibrations(evidence: Evidence) -> list[tuple[ReportedRun, str, str, Calibration]]:
+    every = ((run, task, last_stage(run.result.calibration, task) or {}) for run in evidence.runs for task in run.tasks)
+    return [(run, task, kind, made) for run, task, kinds in every for kind, made in kinds.items()]
 
 
-def told_of(run: Run, name: str, task: str) -> Mapping[str, Any]:
-    """What a result says of a task under a name, of the last stage where it tells several."""
-    told = run.result.extra.get(name)
-    one = told.get(task) if isinstance(told, Mapping) else None
-    for stage in ("quantized", "trained"):
-        if isinstance(one, Mapping) and isinstance(one.get(stage), Mapping):
-            return dict(one[stage])
-    return dict(one) if isinstance(one, Mapping) else {}
+def last_stage(by_task: Mapping[str, Mapping[str, Told]], task: str) -> Told | None:
+    """What a result tells of a task at the last stage of which it does; None where it tells nothing."""
+    stages = by_task.get(task, {})
+    return stages.get("quantized", stages.get("trained"))

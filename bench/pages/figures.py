@@ -5,15 +5,14 @@ from __future__ import annotations
 from collections.abc import Sequence
 from statistics import fmean
 
-from bench.pages.collect import LINES, Evidence, Run, rests
+from bench.pages.collect import LINES, Evidence, ReportedRun, rests
 from bench.pages.content import Figure, FigureKind, Mark, shown
-from bench.pages.tables import own_parity
 from bench.pages.verdicts import Summary, summaries
 from bench.results.display import some
 
 
 def arms(evidence: Evidence) -> Figure:
-    """Arms with their intervals, a plot a task, every run as a small dot."""
+    """Arms with their intervals and, as small dots, their runs: one plot a task."""
     scored = [s for s in summaries(evidence) if s.mean is not None]
     marks: list[Mark] = []
     for s in scored:
@@ -67,7 +66,7 @@ def ledger(evidence: Evidence) -> Figure | None:
     marks: list[Mark] = []
     for arm, runs in _by_arm(evidence).items():
         for task in evidence.tasks:
-            tokens = [c["tokens"] for r in runs if (c := r.result.invariants.tokens.get("tasks", {}).get(task)) is not None]
+            tokens = [c.tokens for r in runs if (c := r.result.invariants.tokens.tasks.get(task)) is not None]
             if tokens:
                 marks.append(Mark(fmean(tokens), arm[1], arm[0], task))
     if not marks:
@@ -83,10 +82,9 @@ def parity(evidence: Evidence) -> Figure | None:
     """Trainable parameters by arm, stacked by kind."""
     marks: list[Mark] = []
     for (panel, arm), runs in _by_arm(evidence).items():
-        row = next((row for run in runs if (row := own_parity(run)) is not None), None)
-        for part in ("adapters", "fusion", "heads") if row is not None else ():
-            if row is not None and row.get(part):
-                marks.append(Mark(float(row[part]), arm, panel, part))
+        row = next((row for run in runs if (row := run.result.invariants.parity.own) is not None), None)
+        parts = () if row is None else (("adapters", row.adapters), ("fusion", row.fusion), ("heads", row.heads))
+        marks += [Mark(float(count), arm, panel, part) for part, count in parts if count]
     if not marks:
         return None
     says = "; ".join(f"{m.panel} {m.y}, {m.group}: {shown(m.x, 'count')}".strip() for m in marks)
@@ -97,13 +95,13 @@ def parity(evidence: Evidence) -> Figure | None:
 
 
 def gradients(evidence: Evidence) -> Figure | None:
-    """How often the gradients of two tasks pointed apart, by arm."""
+    """How often the gradients of two tasks conflicted, by arm."""
     met: dict[tuple[str, str], list[float]] = {}
-    used: list[Run] = []
+    used: list[ReportedRun] = []
     for run in evidence.runs:
-        for pair in run.result.extra.get("together", {}).get("gradients", {}).get("pairs", ()):
-            if isinstance(pair.get("conflict_frequency"), (int, float)):
-                met.setdefault((" × ".join(pair["tasks"]), run.arm), []).append(pair["conflict_frequency"])
+        for pair in run.gradients.pairs:
+            if pair.conflict_frequency is not None:
+                met.setdefault((" × ".join(pair.tasks), run.arm), []).append(pair.conflict_frequency)
                 used.append(run)
     if not met:
         return None
@@ -116,17 +114,17 @@ def gradients(evidence: Evidence) -> Figure | None:
     )  # fmt: skip
 
 
-def _by_arm(evidence: Evidence) -> dict[tuple[str, str], list[Run]]:
-    """Panel and arm to its runs; a panel is a set of tasks where an arm has several, as tasks alone have."""
-    found: dict[tuple[str, str], list[Run]] = {}
+def _by_arm(evidence: Evidence) -> dict[tuple[str, str], list[ReportedRun]]:
+    """Panel and label to runs; an arm with several sets of tasks has one label for each."""
+    runs_of: dict[tuple[str, str], list[ReportedRun]] = {}
     sets = {arm: {run.tasks for run in evidence.runs if run.arm == arm} for arm in evidence.arms}
     for run in evidence.runs:
         label = run.arm if len(sets[run.arm]) == 1 else f"{run.arm}: {' + '.join(run.tasks)}"
-        found.setdefault(("", label), []).append(run)
-    return found
+        runs_of.setdefault(("", label), []).append(run)
+    return runs_of
 
 
-def _mean(runs: Sequence[Run], task: str, what: str, points: int = 40) -> list[tuple[float, float]]:
+def _mean(runs: Sequence[ReportedRun], task: str, what: str, points: int = 40) -> list[tuple[float, float]]:
     """The mean curve of several runs over the tokens that all of them saw."""
     import numpy as np
 
@@ -146,10 +144,10 @@ def _bounds(s: Summary) -> str:
 
 def figure_of(
     evidence: Evidence, name: str, title: str, caption: str, says: str, kind: FigureKind, x: str, y: str,
-    marks: Sequence[Mark], groups: Sequence[str] | None = None, runs: Sequence[Run] | None = None, front: bool = False,
+    marks: Sequence[Mark], groups: Sequence[str] | None = None, runs: Sequence[ReportedRun] | None = None, front: bool = False,
     zero: bool = False,
 ) -> Figure:  # fmt: skip
-    """A figure that rests on some of the evidence, its groups in the order of arms unless another is given."""
+    """A figure of some runs, by default all; groups are in the order of arms unless `groups` gives another."""
     drawn = {mark.group for mark in marks}
     order = evidence.arms if groups is None else groups
     ids, synthetic = rests(evidence.runs if runs is None else runs)

@@ -12,7 +12,7 @@ _FORMULA = tuple("=+-@\t\r\n＝＋－＠")
 
 
 def table_csv(table: Table) -> str:
-    """Raw values, one row a line; a last column says whether they rest on synthetic data."""
+    """Raw values, one row a line; the last column says whether the data is synthetic."""
     names = [column.name for column in table.columns]
     marked = "synthetic" not in names
     rows = ([_raw(cell) for cell in row] + ["yes" if table.synthetic else "no"] * marked for row in table.rows)
@@ -20,7 +20,7 @@ def table_csv(table: Table) -> str:
 
 
 def figure_csv(figure: Figure) -> str:
-    """Everything that a figure draws."""
+    """All marks of a figure, one a line."""
     names = ("panel", "group", "run", "x", "y", "value", "low", "high")
     rows = ([_raw(getattr(mark, name)) for name in names] + ["yes" if figure.synthetic else "no"] for mark in figure.marks)
     return _csv([*names, "synthetic"], rows)
@@ -43,7 +43,7 @@ def _csv(header: list[str], rows: Iterable[list[str]]) -> str:
 
 
 def inert(cell: str) -> str:
-    """A cell as no spreadsheet takes for a formula: an apostrophe comes before what would begin one.
+    """A cell that no spreadsheet reads as a formula: an apostrophe is put before a character that begins one.
 
     Source: https://owasp.org/www-community/attacks/CSV_Injection
     """

@@ -1,35 +1,32 @@
-"""How far gold mentions come in heads that propose before they accept, where results have it."""
+"""The funnel: gold mentions that pass each stage of a head with proposals, where results have it."""
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator
 
-from bench.pages.collect import Evidence, Run, rests
+from bench.pages.collect import Evidence, ReportedRun, rests
 from bench.pages.content import Cell, Column, Figure, Table, in_words
 from bench.pages.errors import SORTS
-from bench.pages.evaluation import told_of
+from bench.pages.evaluation import last_stage
 from bench.pages.verdicts import mean_mark
+from bench.results.evidence import FunnelStages, GoldFunnel, Reached
 
-FUNNEL = "funnel"
 STAGES = {
     "fragments": "fragments proposed", "links": "links proposed", "candidates": "candidate built", "accepted": "accepted",
 }  # fmt: skip
-"""Stages in order, and how they are told."""
+"""Stage to its label, in order."""
 PIECES = {"1": "1 piece", "2+": "2+ pieces"}
-
-Stages = Mapping[str, Mapping[str, int]]
-"""Stage to ``gold`` and ``reached``."""
 
 
 def funnel(evidence: Evidence) -> Figure | None:
-    """Share of gold at each stage, of mentions in one piece and in several: a plot a task, an arm a colour."""
+    """Share of gold at each stage, for contiguous and discontiguous mentions: one plot a task, one colour an arm."""
     shares: dict[tuple[str, str, str, str], list[float]] = {}
-    used: list[Run] = []
+    used: list[ReportedRun] = []
     for run, task, sort, group, stages in _told(evidence):
         if sort == "fragments":
             used.append(run)
             for stage in STAGES:
-                share = _share(stages, stage)
+                share = getattr(stages, stage).share
                 if share is not None:
                     shares.setdefault((task, group, stage, run.arm), []).append(share)
     if not shares:
@@ -61,14 +58,14 @@ def funnel_table(evidence: Evidence) -> Table | None:
         Column("accepted_reached", "accepted", "count"), Column("accepted_share", "share", "score"),
     )  # fmt: skip
     rows: list[tuple[Cell, ...]] = []
-    used: list[Run] = []
+    used: list[ReportedRun] = []
     for run, task, sort, group, stages in _told(evidence):
         used.append(run)
         cells: list[Cell] = []
         for stage in STAGES:
-            counts = stages.get(stage, {})
-            gold = () if stage == "accepted" else (counts.get("gold"),)  # as many as there are candidates to be built
-            cells += [*gold, counts.get("reached"), _share(stages, stage)]
+            counts: Reached = getattr(stages, stage)
+            gold = () if stage == "accepted" else (counts.gold,)  # as many as there are candidates to be built
+            cells += [*gold, counts.reached, counts.share]
         rows.append((run.id, run.arm, task, SORTS.get(sort, sort), group, *cells))
     caption = (
         "Gold of the test split: its fragments and links (pairs of fragments of one mention) that the head proposed, its "
@@ -77,18 +74,12 @@ def funnel_table(evidence: Evidence) -> Table | None:
     return Table("funnel", "How far gold mentions come", caption, columns, tuple(rows), *rests(used)) if rows else None
 
 
-def _told(evidence: Evidence) -> Iterator[tuple[Run, str, str, str, Stages]]:
+def _told(evidence: Evidence) -> Iterator[tuple[ReportedRun, str, str, str, FunnelStages]]:
     """Run, task, sort and group to stages, all mentions first; groups without a mention are left out."""
     for run in evidence.runs:
         for task in run.tasks:
-            said = told_of(run, FUNNEL, task)
-            listed = [("all", "", said)] if said else []
-            listed += [(sort, group, one) for sort, groups in said.get("by", {}).items() for group, one in groups.items()]
-            for sort, group, stages in listed:
-                if stages.get("candidates", {}).get("gold"):
+            whole = last_stage(run.result.funnel, task) or GoldFunnel()
+            groups = [(sort, group, one) for sort, groups in whole.by.items() for group, one in groups.items()]
+            for sort, group, stages in (("all", "", whole), *groups):
+                if stages.candidates.gold:
                     yield run, task, sort, group, stages
-
-
-def _share(stages: Stages, stage: str) -> float | None:
-    counts = stages.get(stage, {})
-    return counts["reached"] / counts["gold"] if counts.get("gold") else None

@@ -1,4 +1,4 @@
-"""Runs that no study has judged, held against each other as `bench compare` does, or the reason why they may not be."""
+"""Compares runs that have no verdict of a study, as `bench compare` does, or gives the reason why they cannot be compared."""
 
 from __future__ import annotations
 
@@ -20,20 +20,20 @@ MANY = 20
 """Runs beyond which documents are resampled `FEWER` times, so that a page of hundreds of runs takes seconds."""
 FEWER = 500
 PAIRS = 60
-"""Two arms on one task each; with more the page describes."""
+"""Most comparisons (two arms on a task); above it the page only describes."""
 
 
 @dataclass(frozen=True)
 class Held:
-    """What came of holding runs against each other.
+    """The comparison of a report's runs, or the reason why there is none.
 
     Args:
-        by: the fields that set arms apart.
-        comparison: what they show; None where they may not be compared or could not be.
-        differences: what else they differ in, allowed or not.
+        by: the fields that define arms.
+        comparison: the result; None where the runs cannot be compared.
+        differences: other fields in which the runs differ, allowed or not.
         reason: why there is no comparison, in a sentence.
-        hint: what would help.
-        names: what the comparison calls an arm to what the page calls it.
+        hint: the next move.
+        names: name of an arm in the comparison to its name on the page.
     """
 
     by: tuple[str, ...] = ()
@@ -46,7 +46,7 @@ class Held:
     @property
     def refused(self) -> tuple[Difference, ...]:
         """The differences that forbid a comparison."""
-        return tuple(one for one in self.differences if not one.allowed)
+        return tuple(difference for difference in self.differences if not difference.allowed)
 
     @property
     def judged(self) -> bool:
@@ -54,51 +54,51 @@ class Held:
         return self.comparison is not None and bool(self.comparison.pairs)
 
 
-def hold(evidence: Evidence, registry: Registry, by: Sequence[str] = (), allow: Sequence[str] = ()) -> Evidence:
-    """The evidence with what a comparison of its runs gives; as it was where a study judges, or will when it is finished.
+def with_comparison(evidence: Evidence, registry: Registry, by: Sequence[str] = (), allow: Sequence[str] = ()) -> Evidence:
+    """Adds the comparison of its runs to the evidence; it is unchanged for a study with a verdict, or with unfinished runs.
 
     Args:
         evidence: of a report.
-        registry: knows the tasks, whose scorers turn saved statistics into scores.
-        by: fields that set arms apart; the choices in which the runs differ where empty.
-        allow: fields beyond those that may differ.
+        registry: has the tasks, whose scorers turn saved statistics into scores.
+        by: fields that define arms; where empty, the fields in which the runs differ.
+        allow: further fields in which arms may differ.
     """
     if evidence.study is not None and (evidence.study.verdict is not None or evidence.unfinished):
         return evidence
     if len({run.folder for run in evidence.runs}) < 2:
         return evidence
-    return replace(evidence, held=_held(evidence, registry, tuple(by), tuple(allow)))
+    return replace(evidence, held=_comparison_of(evidence, registry, tuple(by), tuple(allow)))
 
 
-def _held(evidence: Evidence, registry: Registry, by: tuple[str, ...], allow: tuple[str, ...]) -> Held:
+def _comparison_of(evidence: Evidence, registry: Registry, by: tuple[str, ...], allow: tuple[str, ...]) -> Held:
     from bench.stats.paired import RESAMPLES
-    from bench.studies.arms import Run, arms_of
+    from bench.studies.arms import arms_of
     from bench.studies.compare import compare
-    from bench.studies.contract import compared, differences, facts, refusal
+    from bench.studies.contract import compared, differences, refusal
 
-    runs = [Run(run.folder, run.result, facts(run.result)) for run in {run.folder: run for run in evidence.runs}.values()]
+    runs = [*{run.folder: run for run in evidence.runs}.values()]
     every = [run.facts for run in runs]
     fields = by or compared(every)
-    told = tuple(differences(every, fields, allow))
-    refused = refusal(told, fields)
+    differing = tuple(differences(every, fields, allow))
+    refused = refusal(differing, fields)
     if refused is not None:
-        return Held(fields, None, told, f"The runs may not be compared, {refused[0]}.", refused[1])
+        return Held(fields, None, differing, f"The runs may not be compared, {refused[0]}.", refused[1])
     arms = arms_of(runs, fields)
     pairs = sum(len(set(one.tasks) & set(other.tasks)) for one, other in combinations(arms, 2))
     if pairs > PAIRS:
         why = f"{len(arms)} arms make {pairs} comparisons; a page holds {PAIRS}."
-        return Held(fields, None, told, why, "Name fewer runs, or what is compared with --by.")
+        return Held(fields, None, differing, why, "Name fewer runs, or what is compared with --by.")
     resamples = FEWER if len(runs) > MANY else RESAMPLES
     try:
-        found = compare(runs, registry, by=by, allow=allow, resamples=resamples)
+        comparison = compare(runs, registry, by=by, allow=allow, resamples=resamples)
     except BenchError as error:
-        return Held(fields, None, told, error.message, error.hint or "")
-    return Held(fields, found, told, names=_names(evidence, arms))
+        return Held(fields, None, differing, error.message, error.hint or "")
+    return Held(fields, comparison, differing, names=_names(evidence, arms))
 
 
 def _names(evidence: Evidence, arms: Sequence[Arm]) -> dict[str, str]:
-    """What the page calls each arm, where the two sort the runs alike."""
+    """Name of each arm in the comparison to the page's name, where both divide the runs in the same way."""
     shown = {run.id: run.arm for run in evidence.runs}
-    found = {arm.name: {shown[run.result.id] for run in arm.runs} for arm in arms}
-    alike = all(len(names) == 1 for names in found.values()) and len(set().union(*found.values())) == len(found)
-    return {name: names.pop() for name, names in found.items()} if alike else {name: name for name in found}
+    names_of = {arm.name: {shown[run.result.id] for run in arm.runs} for arm in arms}
+    alike = all(len(names) == 1 for names in names_of.values()) and len(set().union(*names_of.values())) == len(names_of)
+    return {name: names.pop() for name, names in names_of.items()} if alike else {name: name for name in names_of}

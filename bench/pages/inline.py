@@ -1,4 +1,4 @@
-"""Figures in a notebook: Vega-Lite for front ends that draw it, SVG for those that do not."""
+"""Figures in a notebook: Vega-Lite for front ends that support it, SVG for others."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ SCHEMA = "https://vega.github.io/schema/vega-lite/v5.json"
 
 
 def bundle(figure: Figure) -> dict[str, Any]:
-    """MIME type to what a notebook shows: a Vega-Lite specification, an SVG where vl-convert is installed, and words."""
+    """MIME type to content for a notebook: a Vega-Lite specification, an SVG if vl-convert is installed, and text."""
     spec = {"$schema": SCHEMA, "description": figure.says} | unstyled(figure, tooltips=True)
     shown: dict[str, Any] = {VEGA_LITE: spec, "text/plain": f"{figure.title}. {figure.says}"}
     try:
@@ -26,7 +26,7 @@ def bundle(figure: Figure) -> dict[str, Any]:
 
 
 class Figures(Mapping[str, Figure]):
-    """The figures of runs or of a study, by name; a notebook lists them, and draws one of them.
+    """The figures of runs or of a study, by name; a notebook shows the list, and draws a single figure.
 
     Args:
         figures: name to figure, in the order of a report.

@@ -1,4 +1,4 @@
-"""The tables of a report as booktabs LaTeX that compiles with pdfLaTeX, whatever text stands in them."""
+"""The tables of a report as booktabs LaTeX; they compile with pdfLaTeX whatever text they hold."""
 
 from __future__ import annotations
 
@@ -9,11 +9,11 @@ from collections.abc import Sequence
 from bench.pages.content import Table, shown
 
 LONG = 40
-"""Rows from which a table runs over pages instead of floating."""
+"""A table of more rows is a ``longtable``, which breaks over pages."""
 WIDE = 24
-"""Characters from which the text of a column of a long table is broken over lines."""
+"""A text column of a long table with more characters is broken over lines."""
 SMALL = 92
-"""Characters of a line that ``\\scriptsize`` holds; with more it is ``\\tiny``."""
+"""Most characters of a line in ``\\scriptsize``; above it is ``\\tiny``."""
 _TEX = {
     "\\": r"\textbackslash{}", "&": r"\&", "%": r"\%", "$": r"\$", "#": r"\#", "_": r"\_\allowbreak{}", "{": r"\{", "}": r"\}",
     "~": r"\textasciitilde{}", "^": r"\textasciicircum{}", "<": r"\textless{}", ">": r"\textgreater{}", "|": r"\textbar{}",
@@ -26,13 +26,13 @@ _TEX = {
     "µ": r"$\mu$", "°": r"$^{\circ}$", "\N{NO-BREAK SPACE}": "~",
 }  # fmt: skip
 _KNOWN = frozenset("ÀÁÂÃÄÅÆÇÈÉÊËÌÍÎÏÑÒÓÔÕÖØÙÚÛÜÝßàáâãäåæçèéêëìíîïñòóôõöøùúûüýÿŒœŠšŽž")
-"""Letters that pdfLaTeX reads without a package."""
+"""Letters that pdfLaTeX knows without a package."""
 
 
 def table_tex(table: Table) -> str:
-    """A floating ``table``, shrunk to the line where it is wider, or a ``longtable`` where it is long; numbers to the right.
+    """A floating ``table``, shrunk if it is wider than the line, or a ``longtable`` if it is long.
 
-    Its first lines name the runs that it rests on and the packages that it wants.
+    Comments at its beginning name the runs that it is made from and the packages that it needs.
     """
     table = table.compact()
     cells = [[tex(shown(cell, c.kind)) for cell, c in zip(row, table.columns, strict=True)] for row in table.rows]
@@ -47,8 +47,8 @@ def table_tex(table: Table) -> str:
 
 
 def tex(text: str) -> str:
-    """Text with everything escaped that LaTeX would read as its own, and nothing left that pdfLaTeX has no letter for."""
-    apart = re.sub("--+", lambda found: "\0".join(found[0]), text)  # two hyphens are no dash
+    """Escapes text for LaTeX, and replaces characters that pdfLaTeX does not know."""
+    apart = re.sub("--+", lambda match: "\0".join(match[0]), text)  # two hyphens are no dash
     return "".join(_sign(sign) for sign in apart)
 
 
@@ -112,7 +112,7 @@ def _long(table: Table, caption: str, label: str, head: str, lines: Sequence[str
 
 
 def _guarded(line: str) -> str:
-    """What LaTeX would take for an option of the line end before it."""
+    """Guards a line that LaTeX would read as an option of the line end before it."""
     return f"{{}}{line}" if line.startswith(("[", "*")) else line
 
 

@@ -1,11 +1,10 @@
-"""How well concepts are found, by run and task."""
+"""Accuracy of concepts, by run and task."""
 
 from __future__ import annotations
 
 from bench.pages.collect import Evidence, rests
 from bench.pages.content import Cell, Column, Table
 
-CONCEPTS = "concepts"
 _COUNTS = (("mentions", "mentions"), ("unseen", "unseen"), ("new", "new"))
 _SHARES = (
     ("accuracy", "accuracy"), ("accuracy_seen", "seen"), ("accuracy_unseen", "unseen text"), ("accuracy_new", "new concept"),
@@ -14,7 +13,7 @@ _SHARES = (
 
 
 def concepts(evidence: Evidence) -> Table | None:
-    """Accuracy and recall of concepts on test, of gold mentions and of those that were found."""
+    """Accuracy and recall of concepts on test, for gold mentions and for predicted ones that are right."""
     columns = (
         Column("run", "run"), Column("task", "task"), Column("linker", "linked by"), Column("of", "mentions of"),
         *(Column(f"{name}_mentions" if name != "mentions" else name, label, "count") for name, label in _COUNTS),
@@ -23,12 +22,11 @@ def concepts(evidence: Evidence) -> Table | None:
     rows: list[tuple[Cell, ...]] = []
     runs = []
     for run in evidence.runs:
-        for task, told in run.result.extra.get(CONCEPTS, {}).items():
+        for task, told in run.result.concepts.items():
             runs.append(run)
-            for whose in ("gold", "found"):
-                part = told[whose]
-                shares = (part[name] for name, _ in _SHARES)
-                rows.append((run.result.id, task, told["linker"], whose, *(part[name] for name, _ in _COUNTS), *shares))
+            for whose, part in (("gold", told.gold), ("found", told.found)):
+                values = (getattr(part, name) for name, _ in (*_COUNTS, *_SHARES))
+                rows.append((run.result.id, task, told.linker, whose, *values))
     caption = (
         "Test mentions with a concept in gold: all of them (gold), and those whose fragments and label were predicted (found). "
         "Unseen: no training mention has the same words. New: no training mention has the concept."

@@ -1,20 +1,19 @@
-"""Text that the splits of a corpus share, as a flag of contamination: counts, never text."""
+"""Text that the splits of a corpus share, as a sign of contamination: counts, never text."""
 
 from __future__ import annotations
 
 from collections.abc import Iterator, Mapping
-from typing import Any
 
-from bench.pages.collect import Evidence, Run, rests
+from bench.pages.collect import Evidence, ReportedRun, rests
 from bench.pages.content import Cell, Column, Table, shown
+from bench.results.evidence import SharedText
 
-OVERLAP = "overlap"
 FLAG = 0.01
-"""Share of the 13-grams from which a split counts as flagged; with a document that is there word for word it always does."""
+"""Least share of shared 13-grams for a flag; a split that shares a document word for word is always flagged."""
 
 
 def overlap(evidence: Evidence) -> Table | None:
-    """What each later split shares with an earlier one, once for all runs of the same data."""
+    """Text that each later split shares with an earlier one, once for all runs on the same data."""
     columns = (
         Column("task", "task"), Column("split", "of"), Column("other", "in"), Column("documents", "documents", "count"),
         Column("exact", "whole", "count"), Column("touched", "whole or in part", "count"),
@@ -27,9 +26,8 @@ def overlap(evidence: Evidence) -> Table | None:
     for task, data, _, pairs in found:
         for pair, told in pairs.items():
             later, _, earlier = pair.partition("-")
-            exact, touched, documents = told["exact"], told["touched"], told["documents"]
-            shares = (_share(touched, documents), told["grams"], told["shared"], _share(told["shared"], told["grams"]))
-            rows.append((task, later, earlier, documents, exact, touched, *shares, flag(told), data))
+            shares = (_share(told.touched, told.documents), told.grams, told.shared, _share(told.shared, told.grams))
+            rows.append((task, later, earlier, told.documents, told.exact, told.touched, *shares, flag(told), data))
     runs = [run for *_, using, _ in found for run in using]
     caption = (
         "Documents of one split that another has word for word, or with which it shares 13 words in a row (in part), and "
@@ -38,30 +36,30 @@ def overlap(evidence: Evidence) -> Table | None:
     return Table("overlap", "Overlap of splits", caption, columns, tuple(rows), *rests(runs)) if rows else None
 
 
-def flag(told: Mapping[str, Any]) -> str:
+def flag(told: SharedText) -> str:
     """Why what two splits share is suspect; empty where it is not."""
-    if told["exact"]:
+    if told.exact:
         return "whole documents"
-    share = _share(told["shared"], told["grams"])
+    share = _share(told.shared, told.grams)
     return "13-grams" if share is not None and share >= FLAG else ""
 
 
 def flagged(evidence: Evidence) -> Iterator[tuple[str, str]]:
-    """Tasks whose test split is flagged against the training split, and in words what is shared."""
+    """Yields tasks whose test split is flagged against training, and a description of the shared text."""
     for task, _, _, pairs in _found(evidence):
         told = pairs.get("test-train")
         if told is not None and flag(told):
-            share = _share(told["shared"], told["grams"])
+            share = _share(told.shared, told.grams)
             grams = f", {shown(share, 'score')} of its 13-grams" if share is not None and share >= 0.001 else ""
-            whole = f"{told['exact']:,} of {told['documents']:,} documents word for word"
-            yield task, f"{whole}, {told['touched']:,} in whole or in part{grams}"
+            whole = f"{told.exact:,} of {told.documents:,} documents word for word"
+            yield task, f"{whole}, {told.touched:,} in whole or in part{grams}"
 
 
-def _found(evidence: Evidence) -> list[tuple[str, str, list[Run], Mapping[str, Any]]]:
+def _found(evidence: Evidence) -> list[tuple[str, str, list[ReportedRun], Mapping[str, SharedText]]]:
     """Task, hash of its data, the runs that have it, and what its splits share."""
-    found: dict[tuple[str, str], tuple[list[Run], Mapping[str, Any]]] = {}
+    found: dict[tuple[str, str], tuple[list[ReportedRun], Mapping[str, SharedText]]] = {}
     for run in evidence.runs:
-        for task, pairs in run.result.extra.get(OVERLAP, {}).items():
+        for task, pairs in run.result.overlap.items():
             digest = str(run.result.hashes.get("data", {}).get(task, ""))[:12]
             found.setdefault((task, digest), ([], pairs))[0].append(run)
     return [(task, digest, runs, pairs) for (task, digest), (runs, pairs) in found.items()]

@@ -22,15 +22,15 @@ from bench.pages.verdicts import statements, tested
 from bench.results.display import some
 
 ROWS = 400
-"""Rows of a table that the page holds; the CSV beside it holds all."""
+"""Most rows of a table on the page; its CSV has all."""
 
 
 @dataclass(frozen=True)
 class Notice:
-    """What must not be missed above any number.
+    """A warning at the top of the page.
 
     Args:
-        word: the first one, in capitals.
+        word: its heading.
         text: the sentence.
     """
 
@@ -42,7 +42,7 @@ def render(evidence: Evidence, sections: Sequence[Section]) -> str:
     """The whole page.
 
     Args:
-        evidence: what it is about.
+        evidence: the runs or study that it is about.
         sections: below the verdict, in order.
 
     Raises:
@@ -65,10 +65,10 @@ def render(evidence: Evidence, sections: Sequence[Section]) -> str:
             plots[place] = spec
             panels.setdefault(figure.name, []).append((place, title))
         legends[figure.name] = [(g, *style(i)[:2], _dashed(i)) for i, g in enumerate(figure.groups)]
-    found: list[Statement] = statements(evidence)
+    sentences: list[Statement] = statements(evidence)
     compact = [replace(one, tables=tuple(table.compact() for table in one.tables)) for one in sections]
     return template.render(
-        evidence=evidence, sections=compact, statements=found, tested=tested(evidence), lead=lead(evidence),
+        evidence=evidence, sections=compact, statements=sentences, tested=tested(evidence), lead=lead(evidence),
         notices=notices(evidence), plots=_script(plots), panels=panels, legends=legends, most=ROWS, version=__version__,
         css=(here / "page.css").read_text(encoding="utf-8"),
         js=(here / "page.js").read_text(encoding="utf-8"), vega=_inline(javascript()),
@@ -77,7 +77,7 @@ def render(evidence: Evidence, sections: Sequence[Section]) -> str:
 
 
 def lead(evidence: Evidence) -> str:
-    """On what the verdict goes, or why there is none."""
+    """What the verdict is based on, or why there is none."""
     study, held = evidence.study, evidence.held
     if held is not None and held.comparison is not None and held.judged:
         by, split = " and ".join(held.by), held.comparison.split
@@ -100,17 +100,17 @@ def lead(evidence: Evidence) -> str:
 
 
 def notices(evidence: Evidence) -> list[Notice]:
-    """What must not be missed: generated text, models that are plumbing, waived invariants, runs that did not finish."""
+    """Warnings: synthetic data, plumbing models, waived invariants, unmatched arms, leaks, differences, unfinished runs."""
     runs = evidence.runs
-    found = []
+    warnings = []
     synthetic = sum(run.result.synthetic for run in runs)
     if synthetic:
         which = "All" if synthetic == len(runs) else f"{synthetic} of {len(runs)}"
-        found.append(Notice("Synthetic", f"{which} runs rest on generated text: their figures say that the plumbing works, "
+        warnings.append(Notice("Synthetic", f"{which} runs rest on generated text: their figures say that the plumbing works, "
                             "nothing about clinical text."))  # fmt: skip
-    plumbing = sorted({str(run.result.config.get("model")) for run in runs if _plumbing(run.result.extra)})
+    plumbing = sorted({str(run.result.config.get("model")) for run in runs if run.result.plan.model.plumbing_only})
     if plumbing:
-        found.append(
+        warnings.append(
             Notice("Plumbing", f"{', '.join(plumbing)} is made from a seed and knows no language; scores mean nothing.")
         )
     waived: dict[str, int] = {}
@@ -118,36 +118,39 @@ def notices(evidence: Evidence) -> list[Notice]:
         for name in run.result.waivers:
             waived[name] = waived.get(name, 0) + 1
     if waived:
-        told = ", ".join(f"{name} ({some(count, 'run')})" for name, count in waived.items())
-        found.append(
-            Notice("Waived", f"Invariants that were not enforced: {told}. Comparisons refuse these runs unless told otherwise.")
+        listing = ", ".join(f"{name} ({some(count, 'run')})" for name, count in waived.items())
+        warnings.append(
+            Notice(
+                "Waived", f"Invariants that were not enforced: {listing}. Comparisons refuse these runs unless told otherwise."
+            )
         )
     unmatched = Counter(str(run.result.config.get("arch")) for run in runs if not run.result.matched)
     if unmatched:
-        told = ", ".join(f"{name} ({some(count, 'run')})" for name, count in unmatched.items())
-        found.append(
+        listing = ", ".join(f"{name} ({some(count, 'run')})" for name, count in unmatched.items())
+        warnings.append(
             Notice(
-                "Unmatched", f"Arms that are {UNMATCHED}: {told}. A difference to others may come of the number of parameters."
+                "Unmatched",
+                f"Arms that are {UNMATCHED}: {listing}. A difference to others may come of the number of parameters.",
             )
         )
-    found += leaking(evidence)
+    warnings += leaking(evidence)
     dropped = {task: listed(counts) for run in evidence.runs for task, counts in run.result.left_out.items()}
     if dropped:
-        told = "; ".join(f"{task}: {counts}" for task, counts in dropped.items())
-        found.append(Notice("Left out", f"Faulty lines of corpora that runs tolerated: {told}."))
+        listing = "; ".join(f"{task}: {counts}" for task, counts in dropped.items())
+        warnings.append(Notice("Left out", f"Faulty lines of corpora that runs tolerated: {listing}."))
     for told_one in ((evidence.study.verdict if evidence.study else None) or {}).get("differences", ()):
-        found.append(Notice("Differs", f"The runs differ in {told_one['field']}: {told_one['told']}."))
-    for one in evidence.held.differences if evidence.held is not None and evidence.held.judged else ():
-        found.append(Notice("Differs", f"The runs also differ in {one.field}, which was allowed: {one.told}."))
+        warnings.append(Notice("Differs", f"The runs differ in {told_one['field']}: {told_one['told']}."))
+    for difference in evidence.held.differences if evidence.held is not None and evidence.held.judged else ():
+        warnings.append(Notice("Differs", f"The runs also differ in {difference.field}, which was allowed: {difference.told}."))
     if evidence.unfinished:
         left = evidence.unfinished
         named = ", ".join(left[:4]) + (f" and {len(left) - 4} more" if len(left) > 4 else "")
-        found.append(Notice("Unfinished", f"{len(left)} of {len(left) + len(runs)} runs have no result yet: {named}."))
-    return found
+        warnings.append(Notice("Unfinished", f"{len(left)} of {len(left) + len(runs)} runs have no result yet: {named}."))
+    return warnings
 
 
 def leaking(evidence: Evidence) -> list[Notice]:
-    """Documents that stand in two splits: let through by a flag, or flagged by what the splits share."""
+    """Warnings about documents in two splits: allowed by a flag, or suspected from the text that splits share."""
     found = []
     allowed = {task: count for run in evidence.runs for task, told in run.result.leaks.items() if (count := told["allowed"])}
     if allowed:
@@ -159,23 +162,19 @@ def leaking(evidence: Evidence) -> list[Notice]:
     return found
 
 
-def _plumbing(extra: Any) -> bool:
-    return bool(extra.get("plan", {}).get("model", {}).get("plumbing_only"))
-
-
 def _dashed(index: int) -> bool:
     return style(index)[2] != (1, 0)
 
 
 def _script(value: Any) -> str:
-    """JSON that can stand in a script element."""
+    """JSON for a script element."""
     from markupsafe import Markup
 
     return Markup(json.dumps(value, separators=(",", ":"), ensure_ascii=False).replace("<", "\\u003c"))
 
 
 def _inline(script: str) -> str:
-    """JavaScript that can stand in a script element."""
+    """JavaScript for a script element."""
     from markupsafe import Markup
 
     return Markup(script.replace("</script", "<\\/script").replace("<!--", "<\\!--"))

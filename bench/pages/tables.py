@@ -3,14 +3,14 @@
 from __future__ import annotations
 
 from collections.abc import Iterable, Mapping, Sequence
-from typing import Any
 
-from bench.pages.collect import Evidence, Run, rests
+from bench.pages.collect import Evidence, ReportedRun, rests
 from bench.pages.content import Cell, Column, Table
 from bench.pages.verdicts import summaries
+from bench.results.scores import score_of
 
 DIGITS = 12
-"""Digits of a hash that are shown."""
+"""Shown digits of a hash."""
 
 
 def arms(evidence: Evidence) -> Table:
@@ -22,11 +22,11 @@ def arms(evidence: Evidence) -> Table:
     )  # fmt: skip
     rows: list[tuple[Cell, ...]] = []
     for s in summaries(evidence):
-        rows.append((s.task, s.arm, len(s.runs), s.mean, s.spread, s.low, s.high, s.over, s.runs[0].metric(s.task)))
+        rows.append((s.task, s.arm, len(s.runs), s.mean, s.spread, s.low, s.high, s.over, s.runs[0].result.metric(s.task)))
     for task in evidence.tasks:
         run = evidence.of(task)[0]
         for name, value in _baselines(run, task):
-            rows.append((task, f"{name} (baseline)", None, value, None, None, None, "", run.metric(task)))
+            rows.append((task, f"{name} (baseline)", None, value, None, None, None, "", run.result.metric(task)))
     caption = (
         "The primary metric on the test split, after quantizing where a run quantized. The interval of several runs is t over "
         "seeds, cut at 0 and 1; that of a single one is a bootstrap over documents: they answer different questions."
@@ -49,7 +49,7 @@ def runs(evidence: Evidence) -> Table:
         for task in run.tasks:
             low, high = run.interval(task) or (None, None)
             rows.append((
-                run.id, run.arm, task, run.seed, run.score(task), low, high, run.result.invariants.tokens.get("total"),
+                run.id, run.arm, task, run.seed, run.score(task), low, high, run.result.invariants.tokens.total,
                 str(config.get("model", "")), str(config.get("quant", "")), seconds, ", ".join(run.result.waivers),
                 run.result.synthetic,
             ))  # fmt: skip
@@ -68,9 +68,9 @@ def ledger(evidence: Evidence) -> Table | None:
     rows: list[tuple[Cell, ...]] = []
     for run in evidence.runs:
         tokens = run.result.invariants.tokens
-        for task, counts in tokens.get("tasks", {}).items():
-            values = (counts.get(name) for name in ("padded", "supervised", "examples", "updates", "flops"))
-            rows.append((run.id, run.arm, task, counts.get("tokens"), tokens.get("budget"), *values))
+        for task, c in tokens.tasks.items():
+            counts = (c.padded, c.supervised, c.examples, c.updates, c.flops)
+            rows.append((run.id, run.arm, task, c.tokens, tokens.budget, *counts))
     caption = (
         "Tokens that the mask marks are what a budget counts; padding, repeated passes and operations are told beside them "
         "and count nothing."
@@ -88,11 +88,10 @@ def parity(evidence: Evidence) -> Table | None:
     )  # fmt: skip
     counts: dict[tuple[Cell, ...], int] = {}
     for run in evidence.runs:
-        row = own_parity(run)
+        row = run.result.invariants.parity.own
         if row is not None:
-            names = ("adapters", "fusion", "heads", "total", "ratio", "ratio_all")
-            key = (run.arm, " + ".join(run.tasks), row["arm"], *(row.get(n) for n in names))
-            key = (*key, run.result.invariants.parity.get("status"))
+            parameters = (row.adapters, row.fusion, row.heads, row.total, row.ratio, row.ratio_all)
+            key = (run.arm, " + ".join(run.tasks), row.arm, *parameters, run.result.invariants.parity.status)
             counts[key] = counts.get(key, 0) + 1
     rows = [(*key, count) for key, count in counts.items()]
     caption = (
@@ -102,28 +101,28 @@ def parity(evidence: Evidence) -> Table | None:
 
 
 def gradients(evidence: Evidence) -> Table | None:
-    """How often the gradients of two tasks met and disagreed."""
+    """How often the gradients of two tasks conflicted."""
     columns = (
         Column("arm", "arm"), Column("tasks", "tasks"), Column("run", "run"), Column("updates", "updates", "count"),
         Column("conflicts", "conflicts", "count"), Column("frequency", "frequency", "score"),
         Column("cosine", "mean cosine", "change"), Column("handling", "handling"),
     )  # fmt: skip
     rows: list[tuple[Cell, ...]] = []
-    rests: list[Run] = []
+    rests: list[ReportedRun] = []
     for run in evidence.runs:
-        met = run.result.extra.get("together", {}).get("gradients", {})
-        rests += [run] * bool(met.get("pairs"))
-        for pair in met.get("pairs", ()):
+        met = run.gradients
+        rests += [run] * bool(met.pairs)
+        for pair in met.pairs:
             rows.append((
-                run.arm, " × ".join(pair["tasks"]), run.id, pair.get("updates"), pair.get("conflicts"),
-                pair.get("conflict_frequency"), pair.get("mean_cosine"), met.get("kind"),
+                run.arm, " × ".join(pair.tasks), run.id, pair.updates, pair.conflicts, pair.conflict_frequency,
+                pair.mean_cosine, met.kind,
             ))  # fmt: skip
     caption = "Over the parameters that two tasks share; a conflict is a negative cosine of their gradients in an update."
     return table_of("gradients", "Gradient conflicts", caption, columns, rows, rests) if rows else None
 
 
 def provenance(evidence: Evidence) -> Table:
-    """What the runs rest on: each distinct value, and how many runs have it."""
+    """Data, models, versions and hardware of the runs: each distinct value, and the number of runs with it."""
     counts: dict[tuple[str, str], int] = {}
     for run in evidence.runs:
         for name, value in _rests_on(run):
@@ -135,20 +134,14 @@ def provenance(evidence: Evidence) -> Table:
     return table_of("provenance", "What the runs rest on", caption, columns, rows, evidence.runs)
 
 
-def own_parity(run: Run) -> Mapping[str, Any] | None:
-    """The line of the run's own arm in its parity check."""
-    found = run.result.invariants.parity
-    return next((row for row in found.get("rows", ()) if row.get("arm") == found.get("arm")), None)
+def hardware(run: ReportedRun) -> str:
+    """The hardware of a run: its accelerator, else its processor."""
+    machine = run.result.hardware
+    gpu = machine.get("gpu")
+    return str(gpu.get("name", "GPU") if isinstance(gpu, Mapping) else gpu or machine.get("cpu") or "unknown")
 
 
-def hardware(run: Run) -> str:
-    """What a run ran on: its accelerator, else its processor."""
-    told = run.result.hardware
-    gpu = told.get("gpu")
-    return str(gpu.get("name", "GPU") if isinstance(gpu, Mapping) else gpu or told.get("cpu") or "unknown")
-
-
-def _rests_on(run: Run) -> Iterable[tuple[str, str]]:
+def _rests_on(run: ReportedRun) -> Iterable[tuple[str, str]]:
     result = run.result
     for task, digest in result.hashes.get("data", {}).items():
         yield f"data of {task}", f"{str(digest)[:DIGITS]}{' (synthetic)' * result.synthetic}"
@@ -165,16 +158,19 @@ def _rests_on(run: Run) -> Iterable[tuple[str, str]]:
     yield "hardware", hardware(run)
 
 
-def _baselines(run: Run, task: str) -> list[tuple[str, float]]:
-    from bench.results.schema import pick
-
-    metric = run.metric(task)
-    found = ((name, pick(scores, metric or "")) for name, scores in run.result.scores[task].baselines.items())
+def _baselines(run: ReportedRun, task: str) -> list[tuple[str, float]]:
+    metric = run.result.metric(task)
+    found = ((name, score_of(scores, metric)) for name, scores in run.result.scores[task].baselines.items())
     return [(name, value) for name, value in found if value is not None]
 
 
 def table_of(
-    name: str, title: str, caption: str, columns: tuple[Column, ...], rows: Sequence[tuple[Cell, ...]], runs: Sequence[Run]
+    name: str,
+    title: str,
+    caption: str,
+    columns: tuple[Column, ...],
+    rows: Sequence[tuple[Cell, ...]],
+    runs: Sequence[ReportedRun],
 ) -> Table:
-    """A table that rests on some runs."""
+    """A table with the ids of the runs that it is made from."""
     return Table(name, title, caption, columns, tuple(rows), *rests(runs))

@@ -1,18 +1,18 @@
-"""What training together gave a task, in runs that no study of transfer compared."""
+"""The gain of a task from training together, for runs that are no study of transfer."""
 
 from __future__ import annotations
 
 from statistics import fmean
 
-from bench.pages.collect import Evidence, Run
+from bench.pages.collect import Evidence, ReportedRun
 from bench.pages.content import Figure, Mark, shown
 from bench.pages.figures import figure_of
 
 
 def transfer(evidence: Evidence) -> Figure | None:
-    """Gain of training a task with others over training it alone, by what it was trained with."""
+    """Gain of training a task with others over training it alone; None where no run has such a pair."""
     scores: dict[tuple[str, tuple[str, ...], str], list[float]] = {}
-    used: list[Run] = []
+    used: list[ReportedRun] = []
     for run in evidence.runs:
         for task in run.tasks:
             if (value := run.score(task)) is not None:
@@ -37,7 +37,7 @@ def transfer(evidence: Evidence) -> Figure | None:
     )  # fmt: skip
 
 
-def _recipe(run: Run) -> str:
+def _recipe(run: ReportedRun) -> str:
     config = run.result.config
     words = [str(config.get("arch")), str(config.get("model"))]
     return ", ".join(words + [str(config["quant"])] * (config.get("quant") not in (None, "none")))

@@ -1,7 +1,7 @@
 """Figures as Vega-Lite, one specification a plot, and the JavaScript that draws them.
 
-Vega rather than plotly: a fifth of the size, SVG that prints, and colours that stay CSS variables, so that the page turns
-dark or goes to paper without being drawn again.
+Vega and not plotly: it has a fifth of the size and draws SVG that prints well. Its colours can be CSS variables, so that dark
+mode and print need no new drawing.
 """
 
 from __future__ import annotations
@@ -13,7 +13,7 @@ from bench.errors import MissingError
 from bench.pages.content import Figure, Mark, front, means_and_runs
 
 COLOURS = 8
-"""Colours of the palette, ``--c0`` and on in the style sheet; further groups take the first ones again with another shape."""
+"""Number of colours, ``--c0`` and following in the style sheet; further groups repeat them with other shapes."""
 SHAPES = ("circle", "square", "triangle-up", "diamond", "cross", "triangle-down")
 DASHES = ((1, 0), (6, 3), (2, 2), (8, 3, 2, 3))
 INSTALL = "pip install 'bench-suite[report]'"
@@ -22,7 +22,7 @@ Spec = dict[str, Any]
 
 
 def javascript() -> str:
-    """Vega, Vega-Lite and vega-embed in one piece, from the wheel of vl-convert: no network.
+    """Vega, Vega-Lite and vega-embed as one script, from the wheel of vl-convert; needs no network.
 
     Raises:
         MissingError: vl-convert is not installed.
@@ -35,12 +35,12 @@ def javascript() -> str:
 
 
 def specifications(figure: Figure) -> list[tuple[str, Spec]]:
-    """Title and Vega-Lite specification of each of a figure's plots."""
+    """Title and Vega-Lite specification of each plot of a figure."""
     return [(panel, _plot(figure, figure.panel(panel))) for panel in figure.panels]
 
 
 def style(index: int) -> tuple[int, str, tuple[int, ...]]:
-    """Colour, shape and dashes of the group at a place: no two of the first 48 are alike."""
+    """Colour, shape and dashes of a group by its index; the first 48 combinations are distinct."""
     return index % COLOURS, SHAPES[(index % COLOURS + index // COLOURS) % len(SHAPES)], DASHES[(index // 2) % len(DASHES)]
 
 
@@ -187,13 +187,13 @@ def _points(figure: Figure, marks: Sequence[Mark]) -> Spec:
 
 
 def _zero(axis: str) -> Spec:
-    """The line of no difference, across an axis."""
+    """A line at 0 of an axis."""
     rule = {"type": "rule", "color": "var(--muted)", "strokeDash": [4, 3]}
     return {"data": {"values": [{}]}, "mark": rule, "encoding": {axis: {"datum": 0}}}
 
 
 def _row(mark: Mark) -> dict[str, Any]:
-    found = {
+    fields = {
         "x": mark.x,
         "y": mark.y,
         "group": mark.group,
@@ -202,7 +202,7 @@ def _row(mark: Mark) -> dict[str, Any]:
         "high": mark.high,
         "run": mark.run,
     }
-    return {key: _short(value) for key, value in found.items() if value not in (None, "")}
+    return {key: _short(value) for key, value in fields.items() if value not in (None, "")}
 
 
 def _short(value: Any) -> Any:
@@ -215,12 +215,12 @@ def _number(name: str, title: str, form: str = "", zero: bool = False) -> Spec:
 
 
 def _form(marks: Sequence[Mark]) -> str:
-    """Thousands as k and M; shares as they are."""
+    """Number format of an axis: large numbers with k and M, shares as they are."""
     return "~s" if max(float(m.x) for m in marks) >= 1000 else "~r"
 
 
 def _bare(**more: Any) -> Spec:
-    """An axis of names: labels, and no line."""
+    """An axis of names: labels without a line."""
     return {"domain": False, "ticks": False, **more}
 
 

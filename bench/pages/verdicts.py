@@ -1,4 +1,4 @@
-"""What stands first: the verdict of a study, or what can be said of arms that no study compared."""
+"""The first part of the page: the verdict of a study, or a comparison or description of its arms."""
 
 from __future__ import annotations
 
@@ -7,7 +7,7 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
 from bench.api.study import Statement, Tone
-from bench.pages.collect import Evidence, Run, rests
+from bench.pages.collect import Evidence, ReportedRun, rests
 from bench.pages.content import Cell, Column, Figure, Mark, Table, difference, shown
 from bench.results.display import some
 from bench.studies.contract import listed
@@ -18,11 +18,11 @@ if TYPE_CHECKING:
     from bench.studies.compare import Pair
 
 STRUCTURE = {"pairs": "", "estimate": "", "tasks": ""}
-"""Keys of a verdict that say nothing of what is compared."""
+"""Keys of a verdict that are no part of the name of a comparison."""
 SEEDS = 6
-"""With fewer, no difference between arms is called one."""
+"""Fewest seeds for a verdict on a difference."""
 CARDS = 8
-"""Comparisons that have a card each; of more a card a task sums up."""
+"""Most comparisons with a card each; above it there is one card a task."""
 
 
 @dataclass(frozen=True)
@@ -30,19 +30,19 @@ class Summary:
     """Scores of an arm on a task.
 
     Args:
-        task: its name.
-        arm: its name.
-        runs: that it has.
-        mean: over them; None where none has the score.
-        spread: standard deviation over runs; None for one.
-        low: of the 95% interval, cut at 0.
-        high: of it, cut at 1.
-        over: what the interval is over: ``seeds`` (t) from two runs on, ``documents`` (bootstrap) for a single one.
+        task: name of the task.
+        arm: name of the arm.
+        runs: of the arm.
+        mean: over the runs; None where none has the score.
+        spread: standard deviation over runs; None for a single run.
+        low: lower end of the 95% interval, at least 0.
+        high: upper end of the 95% interval, at most 1.
+        over: the interval is over ``seeds`` (t, from two runs on) or ``documents`` (bootstrap, for a single run).
     """
 
     task: str
     arm: str
-    runs: tuple[Run, ...]
+    runs: tuple[ReportedRun, ...]
     mean: float | None
     spread: float | None
     low: float | None
@@ -51,17 +51,17 @@ class Summary:
 
 
 def summaries(evidence: Evidence) -> tuple[Summary, ...]:
-    """Every task and arm that has runs."""
+    """A summary for every task and arm with runs."""
     cells = ((task, arm, evidence.of(task, arm)) for task in evidence.tasks for arm in evidence.arms)
     return tuple(summary(task, arm, runs) for task, arm, runs in cells if runs)
 
 
-def summary(task: str, arm: str, runs: tuple[Run, ...]) -> Summary:
-    """The mean of an arm's runs and an interval: t over seeds, or the one run's own over documents."""
+def summary(task: str, arm: str, runs: tuple[ReportedRun, ...]) -> Summary:
+    """Mean of an arm's runs with an interval: t over seeds, or for a single run its own over documents."""
     values = [value for run in runs if (value := run.score(task)) is not None]
     if len(values) > 1:
-        found = spread(values)
-        return Summary(task, arm, runs, found.mean, found.sd, *cut(found), "seeds")
+        seeds = spread(values)
+        return Summary(task, arm, runs, seeds.mean, seeds.sd, *cut(seeds), "seeds")
     low, high = (runs[0].interval(task) if len(runs) == 1 else None) or (None, None)
     return Summary(task, arm, runs, values[0] if values else None, None, low, high, "documents" if low is not None else "")
 
@@ -75,9 +75,9 @@ def spread(values: Sequence[float]) -> SeedSpread:
     return over_seeds(np.asarray(values, dtype=np.float64))
 
 
-def cut(found: SeedSpread) -> tuple[float | None, float | None]:
-    """The ends of the interval of a share, which is in [0, 1]."""
-    return (None if found.low is None else max(0.0, found.low)), (None if found.high is None else min(1.0, found.high))
+def cut(seeds: SeedSpread) -> tuple[float | None, float | None]:
+    """The interval of a share, cut at 0 and 1."""
+    return (None if seeds.low is None else max(0.0, seeds.low)), (None if seeds.high is None else min(1.0, seeds.high))
 
 
 def mean_mark(shares: Sequence[float], name: str, task: str, arm: str) -> Mark:
@@ -88,13 +88,13 @@ def mean_mark(shares: Sequence[float], name: str, task: str, arm: str) -> Mark:
 
 
 def statements(evidence: Evidence) -> list[Statement]:
-    """The verdict, or a description where there is none."""
+    """The verdict in sentences, or a description where there is none."""
     verdict = _verdict(evidence)
     if verdict is not None and evidence.kind is not None:
         with own_faults(evidence.kind, "telling the verdict"):
             if judged := evidence.kind.statements(verdict):
                 return judged
-    described = [one for task in evidence.tasks if (one := _described(evidence, task)) is not None]
+    described = [card for task in evidence.tasks if (card := _described(evidence, task)) is not None]
     held = evidence.held
     if held is None or held.judged:
         return described if held is None else _compared(evidence)
@@ -105,12 +105,12 @@ def statements(evidence: Evidence) -> list[Statement]:
 
 
 def tested(evidence: Evidence) -> bool:
-    """Whether a study has judged or the runs were compared; otherwise the page describes and tests nothing."""
+    """Whether the study has a verdict or the runs were compared; otherwise the page only describes."""
     return isinstance(_verdict(evidence), Mapping) or (evidence.held is not None and evidence.held.judged)
 
 
 def estimates(evidence: Evidence) -> list[tuple[str, str, Mapping[str, Any]]]:
-    """Every difference that is known: its subject, what was held against what, and the estimate."""
+    """Every known difference: its subject, the comparison, and the estimate."""
     if evidence.held is not None:
         return [(pair.task, _versus(evidence, pair), pair.estimate.to_json()) for pair in _pairs(evidence)]
     words = STRUCTURE | dict(evidence.kind.words if evidence.kind is not None else {})
@@ -118,10 +118,10 @@ def estimates(evidence: Evidence) -> list[tuple[str, str, Mapping[str, Any]]]:
 
 
 def differences(evidence: Evidence) -> tuple[list[Figure], list[Table]]:
-    """The differences with their intervals, drawn and as a table, and what forbids a comparison; empty without any."""
-    found = estimates(evidence)
+    """Figures and tables of the differences with their intervals, and of what forbids a comparison; may be empty."""
+    known = estimates(evidence)
     runs, synthetic = rests(evidence.runs)
-    if not found:
+    if not known:
         return [], [*_contract(evidence, runs, synthetic)]
     columns = (
         Column("subject", "task"),
@@ -136,7 +136,7 @@ def differences(evidence: Evidence) -> tuple[list[Figure], list[Table]]:
         Column("detectable", "detectable", "score"),
     )
     rows: list[tuple[Cell, ...]] = [
-        (subject, name, *(_number(e.get(c.name)) for c in columns[2:])) for subject, name, e in found
+        (subject, name, *(_number(e.get(c.name)) for c in columns[2:])) for subject, name, e in known
     ]
     caption = (
         "The first arm less the second. Detectable: the smallest true difference that this many seeds and documents would have "
@@ -144,9 +144,9 @@ def differences(evidence: Evidence) -> tuple[list[Figure], list[Table]]:
     )
     marks = tuple(
         Mark(float(e["difference"]), subject or name, "", name, low=_number(e.get("low")), high=_number(e.get("high")))
-        for subject, name, e in found
+        for subject, name, e in known
     )
-    said = "; ".join(f"{subject} {name}: {difference(e)}" for subject, name, e in found)
+    said = "; ".join(f"{subject} {name}: {difference(e)}" for subject, name, e in known)
     figure = Figure(
         "differences", "Differences between arms", "Points are means over seeds, bars 95% intervals over seeds and documents. "
         "An interval that holds 0 leaves the sign open.", f"Differences with 95% intervals. {said}.", "intervals",
@@ -157,7 +157,7 @@ def differences(evidence: Evidence) -> tuple[list[Figure], list[Table]]:
 
 
 def _documents(evidence: Evidence, runs: tuple[str, ...], synthetic: bool) -> Iterator[Table]:
-    """What a comparison says beside its intervals."""
+    """The table of differences over documents alone."""
     pairs = _pairs(evidence)
     if not pairs or evidence.held is None or evidence.held.comparison is None:
         return
@@ -168,30 +168,31 @@ def _documents(evidence: Evidence, runs: tuple[str, ...], synthetic: bool) -> It
         Column("d_seeds", "d over seeds", "ratio"), Column("tally", "seeds won–tied–lost"), Column("conclusion", "conclusion"),
     )  # fmt: skip
     rows: list[tuple[Cell, ...]] = []
-    for one in pairs:
-        told = one.documents
-        values = (told.low, told.high, told.p, one.documents_p_holm, told.d_documents, told.d_seeds)
-        rows.append((one.task, _versus(evidence, one), one.metric, *values, str(one.tally), _conclusion(evidence, one)))
+    for pair in pairs:
+        alone = pair.documents
+        values = (alone.low, alone.high, alone.p, pair.documents_p_holm, alone.d_documents, alone.d_seeds)
+        rows.append((pair.task, _versus(evidence, pair), pair.metric, *values, str(pair.tally), _conclusion(evidence, pair)))
     caption = (
-        f"The trained models held fast: bootstrap and permutation test with {evidence.held.comparison.resamples:,} resamples "
-        "of whole documents; d is Cohen's d_z. The conclusion goes by the interval over seeds and documents."
+        "Given the trained models, without variance over seeds: bootstrap and permutation test with "
+        f"{evidence.held.comparison.resamples:,} resamples of documents; d is Cohen's d_z. The conclusion follows from the "
+        "interval over seeds and documents."
     )
     yield Table("documents", "Differences over documents alone", caption, columns, tuple(rows), runs, synthetic)
 
 
 def _contract(evidence: Evidence, runs: tuple[str, ...], synthetic: bool) -> Iterator[Table]:
-    """In what the runs differ beyond what is compared."""
-    found = () if evidence.held is None else evidence.held.differences
-    if found:
+    """The table of other fields in which the runs differ."""
+    differing = () if evidence.held is None else evidence.held.differences
+    if differing:
         columns = (Column("field", "field"), Column("told", "values"), Column("allowed", "allowed", "flag"))
-        rows = tuple((one.field, one.told, one.allowed) for one in found)
+        rows = tuple((difference.field, difference.told, difference.allowed) for difference in differing)
         caption = "Beyond what is compared. What is not allowed by its name forbids a comparison: it may explain a difference."
         yield Table("contract", "What else differs", caption, columns, rows, runs, synthetic)
 
 
 def _pairs(evidence: Evidence) -> Sequence[Pair]:
-    found = None if evidence.held is None else evidence.held.comparison
-    return () if found is None else found.pairs
+    comparison = None if evidence.held is None else evidence.held.comparison
+    return () if comparison is None else comparison.pairs
 
 
 def _arm(evidence: Evidence, name: str) -> str:
@@ -203,39 +204,39 @@ def _versus(evidence: Evidence, pair: Pair) -> str:
 
 
 def _conclusion(evidence: Evidence, pair: Pair) -> str:
-    """What follows, with the arms named as on the rest of the page."""
+    """The conclusion, with the page's names of arms."""
     return pair.conclusion if pair.better is None else f"{_arm(evidence, pair.better)} is better"
 
 
 def _compared(evidence: Evidence) -> list[Statement]:
-    """A card for each comparison, or for each task where there are too many."""
+    """One card for each comparison, or for each task where there are too many."""
     pairs = _pairs(evidence)
     if len(pairs) <= CARDS:
         return [_card(evidence, pair) for pair in pairs]
-    found = []
+    cards = []
     for task in dict.fromkeys(pair.task for pair in pairs):
         mine = [pair for pair in pairs if pair.task == task]
         sure = [pair for pair in mine if pair.better is not None]
-        told = "; ".join(f"{_conclusion(evidence, p)}, {_versus(evidence, p)} {difference(p.estimate.to_json())}" for p in sure)
+        texts = [f"{_conclusion(evidence, p)}, {_versus(evidence, p)} {difference(p.estimate.to_json())}" for p in sure]
         rest = f"{len(mine) - len(sure)} of {len(mine)} differences are {mine[0].conclusion if not sure else 'not resolved'}."
         word = f"{len(sure)} of {len(mine)} resolved"
-        found.append(Statement(task, word, f"{told}. {rest}" if told else rest, "good" if sure else "open"))
-    return found
+        cards.append(Statement(task, word, f"{'; '.join(texts)}. {rest}" if texts else rest, "good" if sure else "open"))
+    return cards
 
 
 def _card(evidence: Evidence, pair: Pair) -> Statement:
-    one = pair.estimate
-    seeds = f"{some(one.seeds, 'seed')} and {one.documents:,} documents"
-    holm = f", p {shown(one.p_holm, 'p')} after Holm" if one.p_holm is not None else ""
-    reason = f"{pair.metric} {difference(one.to_json())} over {seeds}{holm}."
+    estimate = pair.estimate
+    seeds = f"{some(estimate.seeds, 'seed')} and {estimate.documents:,} documents"
+    holm = f", p {shown(estimate.p_holm, 'p')} after Holm" if estimate.p_holm is not None else ""
+    reason = f"{pair.metric} {difference(estimate.to_json())} over {seeds}{holm}."
     alone = pair.documents
     if alone.low is not None:
         bounds = f"[{shown(alone.low, 'change')}, {shown(alone.high, 'change')}]"
         reason += f" Over documents alone {bounds}, p {shown(pair.documents_p_holm, 'p')}."
-    if pair.better is None and one.detectable is not None:
-        reason += f" A true difference of {shown(one.detectable, 'score')} would as a rule have been found."
-    if one.seeds < SEEDS:
-        reason += f" {SEEDS} seeds are the least that resolve anything."
+    if pair.better is None and estimate.detectable is not None:
+        reason += f" A true difference of {shown(estimate.detectable, 'score')} would probably have been found."
+    if estimate.seeds < SEEDS:
+        reason += f" A verdict needs at least {SEEDS} seeds."
     tone: Tone = "open" if pair.better is None else "good"
     return Statement(f"{pair.task}: {_versus(evidence, pair)}", _conclusion(evidence, pair), reason, tone)
 
@@ -253,15 +254,15 @@ def _estimates(node: Any, words: Mapping[str, str], subject: str, name: str) -> 
         pair = f"{node['second']} − {node['first']}" if "first" in node and "second" in node else ""
         pair = f"with {node['partner']}" if "partner" in node else pair
         for key, value in node.items():
-            told = words.get(str(key), str(key).replace("_", " "))
-            yield from _estimates(value, words, here, ", ".join(filter(None, (pair, told))))
+            word = words.get(str(key), str(key).replace("_", " "))
+            yield from _estimates(value, words, here, ", ".join(filter(None, (pair, word))))
     elif isinstance(node, list):
         for value in node:
             yield from _estimates(value, words, subject, name)
 
 
 def _described(evidence: Evidence, task: str) -> Statement | None:
-    """The arms of a task by their means, and why that is no verdict."""
+    """The arms of a task by their means, and the reason why this is no verdict."""
     scored = [s for s in summaries(evidence) if s.task == task and s.mean is not None]
     if not scored:
         return None

@@ -1,4 +1,4 @@
-"""From runs to a folder: the page, its tables and its figures."""
+"""Writes a report to a folder: the page, its tables and its figures."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ from bench.pages.content import Figure, Section, Table
 from bench.pages.drawing import save
 from bench.pages.files import figure_csv, table_csv
 from bench.pages.funnel import funnel, funnel_table
-from bench.pages.held import hold
+from bench.pages.held import with_comparison
 from bench.pages.latex import table_tex
 from bench.pages.linking import concepts
 from bench.pages.overlap import overlap
@@ -30,14 +30,14 @@ PAGE = "index.html"
 
 @dataclass(frozen=True)
 class Written:
-    """What a report left.
+    """A report that was written.
 
     Args:
         page: the HTML file.
-        bytes: its size.
-        figures: how many.
-        tables: how many.
-        evidence: what it is about.
+        bytes: size of the page.
+        figures: number of figures.
+        tables: number of tables.
+        evidence: the runs or study that it is about.
     """
 
     page: Path
@@ -48,10 +48,10 @@ class Written:
 
 
 def require() -> None:
-    """Makes sure that everything a report needs is installed, before anything is read.
+    """Checks that the packages for a report are installed, before anything is read.
 
     Raises:
-        MissingError: it is not; what and how to get it.
+        MissingError: one is not; names it and the command that installs it.
     """
     from importlib.util import find_spec
 
@@ -69,31 +69,31 @@ def report(
     by: Sequence[str] = (),
     allow: Sequence[str] = (),
 ) -> Written:
-    """Reads runs or a study, holds them against each other, and writes the page with its tables and figures.
+    """Reads runs or a study, compares the runs, and writes the page with its tables and figures.
 
     Args:
-        refs: a study, or runs; all of `runs` where there is none.
+        refs: a study, or runs; all of `runs` where empty.
         runs: folder of runs.
-        registry: knows the tasks.
-        out: where it goes; ``report/`` of the study or of `runs` where None.
-        tasks: only runs of these.
-        by: fields that set arms apart; what differs where empty.
-        allow: fields beyond `by` that may differ.
+        registry: has the tasks.
+        out: the report's folder; None: ``report/`` in the study's folder or in `runs`.
+        tasks: only runs of these tasks.
+        by: fields that define arms; where empty, the fields in which the runs differ.
+        allow: further fields in which arms may differ.
 
     Raises:
         MissingError: a package is not installed.
-        RunStateError: nothing carries a name, or no run has finished.
+        RunStateError: there is no run or study of a name, or no run has finished.
         StorageError: the disk is full or cannot be written.
     """
     require()
-    evidence = hold(collect(refs, runs, tasks, registry), registry, by, allow)
+    evidence = with_comparison(collect(refs, runs, tasks, registry), registry, by, allow)
     return write(evidence, out or (evidence.study.folder if evidence.study is not None else runs) / "report")
 
 
 def sections(evidence: Evidence) -> list[Section]:
-    """Everything below the verdict; sections of which the runs have nothing are left out."""
+    """The sections below the verdict; empty ones are left out."""
     drawn, tabled = differences(evidence)
-    found = [
+    listed = [
         _section("scores", "Scores by arm", [*drawn, figures.arms(evidence)], [*tabled, tables.arms(evidence)]),
         _section("learning", "Learning curves", [figures.curves(evidence, "dev"), figures.curves(evidence, "loss")], []),
         _section("tokens", "Token ledger", [figures.ledger(evidence)], [tables.ledger(evidence)]),
@@ -117,15 +117,15 @@ def sections(evidence: Evidence) -> list[Section]:
         _section("overlap", "Overlap of splits", [], [overlap(evidence)]),
         _section("runs", "Runs", [], [tables.runs(evidence), tables.provenance(evidence)]),
     ]  # fmt: skip
-    return [section for section in found if section.figures or section.tables]
+    return [section for section in listed if section.figures or section.tables]
 
 
 def write(evidence: Evidence, out: Path) -> Written:
     """Writes ``index.html``, ``tables/*.{csv,tex}`` and ``figures/*.{svg,pdf,csv}``.
 
     Args:
-        evidence: what the report is about.
-        out: the folder; files of an earlier report of the same name are replaced.
+        evidence: the runs or study that the report is about.
+        out: the folder; files of the same name are replaced.
 
     Raises:
         MissingError: a package is not installed.
@@ -147,7 +147,7 @@ def write(evidence: Evidence, out: Path) -> Written:
 
 
 def _study(evidence: Evidence) -> Section | None:
-    """What the study's own kind draws and tabulates of its verdict; None where that is nothing."""
+    """The section with figures and tables of the study's own kind; None where there are none."""
     kind, verdict = evidence.kind, None if evidence.study is None else evidence.study.verdict
     if kind is None or verdict is None:
         return None

@@ -2,19 +2,32 @@
 
 from __future__ import annotations
 
-import math
 from collections.abc import Mapping
 from dataclasses import dataclass, field, fields
 from typing import Any, Literal
 
 from bench.errors import RunStateError
+from bench.results.evidence import (
+    Calibration,
+    Concepts,
+    Efficiency,
+    Errors,
+    GoldFunnel,
+    Macro,
+    Plan,
+    SharedText,
+    Together,
+    Training,
+)
+from bench.results.invariants import Invariants
+from bench.results.reading import check_version, plain, read_as
+from bench.results.scores import FlatScores, Interval
+from bench.results.version_1 import from_version_1
 
-SCHEMA_VERSION = 1
+SCHEMA_VERSION = 2
+VERSIONS = (1, SCHEMA_VERSION)
+"""That can be read."""
 
-# These came later: a result without them is of a run that could not have had any.
-_LATER = frozenset({"leaks", "left_out", "adjusted", "matched"})
-
-Interval = tuple[float, float]
 Stage = Literal["trained", "quantized"]
 
 
@@ -40,41 +53,42 @@ class Headline:
 
 
 @dataclass(frozen=True)
+class BestCheckpoint:
+    """A budgeted run's best checkpoint on dev: updates and tokens it had seen, and its scores on the test split."""
+
+    step: int
+    tokens: int
+    scores: FlatScores
+
+
+@dataclass(frozen=True)
 class TaskScores:
-    """Scores of one task, each a nested mapping as ``bench score --json`` prints it, with ``ci95`` beside each F.
+    """Scores of one task by their dotted names, see `bench.results.scores`.
 
     Args:
         trained: test split, as trained. For a budgeted run the last checkpoint.
         quantized: test split, the quantized model as it was saved and loaded again; None where nothing was quantized.
         dev: dev split, by stage.
         baselines: test split, by baseline, e.g. ``dictionary``.
-        best: a budgeted run's best checkpoint on dev: its test ``scores``, with the ``step`` and ``tokens`` it had seen.
+        best: a budgeted run's best checkpoint on dev, where it is not the last.
     """
 
-    trained: Mapping[str, Any]
-    quantized: Mapping[str, Any] | None = None
-    dev: Mapping[str, Mapping[str, Any]] = field(default_factory=dict)
-    baselines: Mapping[str, Mapping[str, Any]] = field(default_factory=dict)
-    best: Mapping[str, Any] | None = None
+    trained: FlatScores
+    quantized: FlatScores | None = None
+    dev: Mapping[str, FlatScores] = field(default_factory=dict)
+    baselines: Mapping[str, FlatScores] = field(default_factory=dict)
+    best: BestCheckpoint | None = None
 
+    @property
+    def stages(self) -> dict[Stage, FlatScores]:
+        """Stage to scores on the test split, ``trained`` first."""
+        every: dict[Stage, FlatScores | None] = {"trained": self.trained, "quantized": self.quantized}
+        return {stage: scores for stage, scores in every.items() if scores is not None}
 
-@dataclass(frozen=True)
-class Invariants:
-    """What each control found. Every mapping has ``status``: ``held``, or ``waived`` where it was not enforced.
-
-    Args:
-        tokens: per task, the tokens, padded positions, supervised positions and operations of the whole run.
-        parity: trainable parameters of every arm of the group, and their ratios.
-        smoke: per task, the loss before and after, and the gradient check.
-        batch: the micro-batch, the limit and the peak.
-        checkpoint: how many were written, what they cost, and what the run was resumed from.
-    """
-
-    tokens: Mapping[str, Any]
-    parity: Mapping[str, Any]
-    smoke: Mapping[str, Any]
-    batch: Mapping[str, Any]
-    checkpoint: Mapping[str, Any]
+    @property
+    def last(self) -> FlatScores:
+        """Scores on the test split at the last stage."""
+        return self.trained if self.quantized is None else self.quantized
 
 
 @dataclass(frozen=True)
@@ -118,7 +132,21 @@ class Result:
         adjusted: by task, mentions and relations that were put right without being at fault, by what was done.
         matched: whether the arm is held to training as many parameters as others; False is *not parameter-matched*.
         schema_version: of this layout; raised when a name changes its meaning or goes.
-        extra: further keys, written at the top level beside the promised ones.
+        plan: what was planned.
+        training: how it went.
+        thresholds: by task, from which probability on predictions are accepted, and what that is worth.
+        together: of several tasks, how they were trained together.
+        macro: of several tasks, the mean of their primary metrics.
+        schedule: of tasks that came one after another, what was learned and forgotten; its options are open.
+        init_from: of a run that starts from another one, which, and what that was trained on; open.
+        shots: by task, how many training documents were drawn, of a run with ``--shots``.
+        calibration: by task, stage and kind of prediction.
+        errors: by task and stage.
+        funnel: by task and stage, how far gold mentions come.
+        overlap: by task and pair of splits, such as ``test-train``.
+        efficiency: by stage.
+        concepts: by task whose mentions have concepts.
+        extra: further keys, written at the top level beside the promised ones, such as those of a newer version.
     """
 
     id: str
@@ -140,25 +168,45 @@ class Result:
     adjusted: Mapping[str, Mapping[str, int]] = field(default_factory=dict)
     matched: bool = True
     schema_version: int = SCHEMA_VERSION
+    plan: Plan = field(default_factory=Plan)
+    training: Training = field(default_factory=Training)
+    thresholds: Mapping[str, Any] = field(default_factory=dict)
+    together: Together | None = None
+    macro: Macro | None = None
+    schedule: Mapping[str, Any] = field(default_factory=dict)
+    init_from: Mapping[str, Any] = field(default_factory=dict)
+    shots: Mapping[str, Mapping[str, Any]] = field(default_factory=dict)
+    calibration: Mapping[str, Mapping[str, Mapping[str, Calibration]]] = field(default_factory=dict)
+    errors: Mapping[str, Mapping[str, Errors]] = field(default_factory=dict)
+    funnel: Mapping[str, Mapping[str, GoldFunnel]] = field(default_factory=dict)
+    overlap: Mapping[str, Mapping[str, SharedText]] = field(default_factory=dict)
+    efficiency: Mapping[str, Efficiency] = field(default_factory=dict)
+    concepts: Mapping[str, Concepts] = field(default_factory=dict)
     extra: Mapping[str, Any] = field(default_factory=dict)
 
     def to_json(self) -> dict[str, Any]:
         """The mapping that ``result.json`` holds: strict JSON, what must not be missed first."""
         first = ("schema_version", "id", "waivers", "synthetic", "headline", "macro", "leaks", "left_out", "matched")
-        names = [f.name for f in fields(self) if f.name != "extra"]
+        names = [name for name in _NAMES if name != "extra"]
         clash = sorted(set(names) & set(self.extra))
         if clash:
             raise ValueError(f"Extra keys of a result stand for promised ones: {', '.join(clash)}.")
-        told = {name: plain(getattr(self, name)) for name in names} | {k: plain(v) for k, v in self.extra.items()}
+        told = {name: plain(getattr(self, name)) for name in names if name not in OPTIONAL or getattr(self, name)}
+        told |= {name: plain(value) for name, value in self.extra.items()}
         return {name: told.pop(name) for name in first if name in told} | told
 
     def resolved(self, name: str) -> Any:
         """A field of the configuration as the run resolved it, else as it was given; None where there is none."""
         return self.config.get("resolved", {}).get(name, self.config.get(name))
 
+    def metric(self, task: str) -> str:
+        """Dotted name of a task's primary metric; empty where the result does not tell it."""
+        every = {row.task: row.metric for row in self.macro.tasks} if self.macro is not None else {}
+        return (every | {self.headline.task: self.headline.metric}).get(task, "")
+
     @classmethod
     def from_json(cls, value: Any, source: str = "The result") -> Result:
-        """A result from what `to_json` made.
+        """A result from what `to_json` made, now or at an earlier version.
 
         Args:
             value: the parsed JSON.
@@ -167,80 +215,32 @@ class Result:
         Raises:
             RunStateError: another schema version, a missing name, or a value of the wrong kind.
         """
-        if not isinstance(value, Mapping) or "schema_version" not in value:
-            raise RunStateError(f"{source} is not a result of bench: it has no schema_version.")
-        if value["schema_version"] != SCHEMA_VERSION:
-            raise RunStateError(
-                f"{source} has schema version {value['schema_version']!r}; this bench reads {SCHEMA_VERSION}.",
-                "Read it with the bench that wrote it, or upgrade: pip install -U bench-suite",
-            )
-        known = {f.name for f in fields(cls)} - {"extra"}
-        absent = sorted(known - _LATER - set(value))
-        if absent:
-            raise RunStateError(f"{source} lacks {', '.join(absent)}.")
+        value = current(value, source)
         try:
-            return cls(
-                id=str(value["id"]),
-                config=dict(value["config"]),
-                headline=_build(Headline, value["headline"], ci95=_interval(value["headline"]["ci95"])),
-                scores={task: _build(TaskScores, scores) for task, scores in value["scores"].items()},
-                invariants=_build(Invariants, value["invariants"]),
-                quantization=_build(Quantization, value["quantization"]),
-                timings=dict(value["timings"]),
-                memory=dict(value["memory"]),
-                hashes=dict(value["hashes"]),
-                versions=dict(value["versions"]),
-                hardware=dict(value["hardware"]),
-                git=dict(value["git"]),
-                waivers=tuple(value["waivers"]),
-                synthetic=bool(value["synthetic"]),
-                leaks=dict(value.get("leaks", {})),
-                left_out={task: dict(counts) for task, counts in value.get("left_out", {}).items()},
-                adjusted={task: dict(counts) for task, counts in value.get("adjusted", {}).items()},
-                matched=bool(value.get("matched", True)),
-                extra={k: v for k, v in value.items() if k not in known},
-            )
-        except (TypeError, ValueError, KeyError, AttributeError) as error:
-            raise RunStateError(f"{source} is not what schema version {SCHEMA_VERSION} promises: {error}.") from None
+            extra = {name: one for name, one in value.items() if name not in _NAMES}
+            result: Result = read_as(cls, {**value, "extra": extra})
+            return result
+        except ValueError as error:
+            promised = f"what schema version {value['schema_version']} promises"
+            raise RunStateError(f"{source} is not {promised}: {error}.") from None
 
 
-def pick(scores: Mapping[str, Any], metric: str) -> float | None:
-    """The number at a dotted path such as ``task1.strict.f1``, or None where there is none."""
-    found: Any = scores
-    for part in metric.split("."):
-        if not isinstance(found, Mapping) or part not in found:
-            return None
-        found = found[part]
-    return float(found) if isinstance(found, (int, float)) and not isinstance(found, bool) else None
+_NAMES = [f.name for f in fields(Result)]
+OPTIONAL = frozenset(_NAMES[_NAMES.index("schema_version") + 1 :])
+"""Names that are left out of a file where there is nothing to say."""
 
 
-def plain(value: Any) -> Any:
-    """Strict JSON: the result's own classes and mappings to dicts, sequences to lists, NaN and infinities to null.
+def current(value: Any, source: str) -> Mapping[str, Any]:
+    """Parsed JSON of a result of any version, in the names of this one.
 
     Raises:
-        TypeError: anything else; its content is not shown.
+        RunStateError: it is no result, of another schema version, or damaged.
     """
-    if isinstance(value, (Headline, TaskScores, Invariants, Quantization)):
-        return {f.name: plain(getattr(value, f.name)) for f in fields(value)}
-    if value is None or isinstance(value, (bool, int, str)):
-        return value
-    if isinstance(value, float):
-        return float(value) if math.isfinite(value) else None
-    if isinstance(value, Mapping):
-        return {str(key): plain(inner) for key, inner in value.items()}
-    if isinstance(value, (list, tuple)):
-        return [plain(inner) for inner in value]
-    if hasattr(value, "item") and getattr(value, "ndim", None) == 0:
-        return plain(value.item())
-    raise TypeError(f"A result cannot hold a {type(value).__name__}.")
-
-
-def _interval(value: Any) -> Interval | None:
-    if value is None:
-        return None
-    low, high = value
-    return float(low), float(high)
-
-
-def _build(kind: type[Any], value: Mapping[str, Any], **given: Any) -> Any:
-    return kind(**{**value, **given})
+    found = check_version(value, VERSIONS, source, "a result of bench")
+    if found["schema_version"] == SCHEMA_VERSION:
+        return found
+    try:
+        return from_version_1(found) | {"schema_version": SCHEMA_VERSION}
+    except (AttributeError, KeyError, TypeError) as error:
+        what = f"it lacks {error.args[0]}" if isinstance(error, KeyError) else "scores or headline are no object"
+        raise RunStateError(f"{source} is not what schema version 1 promises: {what}.") from None

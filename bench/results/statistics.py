@@ -15,6 +15,7 @@ from typing import TYPE_CHECKING
 
 from bench.errors import RunStateError
 from bench.results.layout import STATISTICS, statistics_name
+from bench.results.reading import check_version
 from bench.results.store import read_json, write_bytes
 
 if TYPE_CHECKING:
@@ -89,14 +90,7 @@ def read_statistics(folder: Path, task: str, split: str, stage: str) -> Statisti
             f"Run {folder.name} has no statistics of {task}, {split}, {stage}: there is no {path}.",
             "A run of an older bench, or of other tasks; run it again to compare it.",
         )
-    value = read_json(path)
-    if not isinstance(value, Mapping) or "schema_version" not in value:
-        raise RunStateError(f"{path} is not a file of statistics: it has no schema_version.")
-    if value["schema_version"] != STATISTICS_VERSION:
-        raise RunStateError(
-            f"{path} has schema version {value['schema_version']!r}; this bench reads {STATISTICS_VERSION}.",
-            "Read it with the bench that wrote it, or upgrade: pip install -U bench-suite",
-        )
+    value = check_version(read_json(path), (STATISTICS_VERSION,), str(path), "a file of statistics")
     try:
         found = Statistics(
             str(value["task"]),

@@ -1,1 +1,1 @@
-"""What people see on a terminal, in a pipe or in a notebook: progress, tables, studies as they run."""
+"""Output for people, on a terminal, in a pipe or in a notebook: progress, tables, running studies."""

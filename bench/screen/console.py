@@ -1,4 +1,4 @@
-"""A reporter for people: rich bars and tables on a terminal, plain lines in a pipe, lines written over in a notebook."""
+"""A reporter for people: bars and tables by rich on a terminal, plain lines in a pipe, one updated line in a notebook."""
 
 from __future__ import annotations
 
@@ -29,9 +29,9 @@ from bench.reporting import Progress
 from bench.screen.terminal import clean, line
 
 PLAIN_SECONDS = 15.0
-"""Piped progress says something this often, and once at the end."""
+"""Seconds between two lines of progress in a pipe; there is one more at the end."""
 NOTEBOOK_SECONDS = 0.5
-"""The line of a notebook is written over this often."""
+"""Seconds between two updates of the line in a notebook."""
 
 
 def in_notebook() -> bool:
@@ -42,10 +42,10 @@ def in_notebook() -> bool:
 
 
 class CleanConsole(Console):
-    """A console that spells out the control characters in all that it shows; rich's own are in no text."""
+    """A console that shows control characters of texts in escaped form; those of rich itself are not in texts."""
 
     def render(self, renderable: RenderableType, options: ConsoleOptions | None = None) -> Iterable[Segment]:
-        """What a renderable comes to, whatever it holds."""
+        """Renders as `Console` does, with control characters escaped."""
         for segment in super().render(renderable, options):
             yield segment if segment.control else segment._replace(text=clean(segment.text))
 
@@ -54,12 +54,12 @@ class RichReporter:
     """A `bench.reporting.Reporter` for people.
 
     Args:
-        stderr: write to stderr, where stdout is kept for JSON.
-        console: a console of your own, e.g. one that records.
+        stderr: whether to write to stderr, since stdout is for JSON.
+        console: another console, e.g. one that records.
     """
 
     def __init__(self, stderr: bool = False, console: CleanConsole | None = None) -> None:
-        # Left to itself rich makes every line of a notebook an output of its own, and takes its kernel for a terminal.
+        # By default rich makes every line in a notebook a separate output, and treats the kernel as a terminal.
         terminal = False if in_notebook() else None
         self.console = console or CleanConsole(
             stderr=stderr, highlight=False, soft_wrap=True, force_terminal=terminal, force_jupyter=False
@@ -67,13 +67,13 @@ class RichReporter:
         self._steps = 0
 
     def step(self, title: str) -> None:
-        """Prints a step's title with its number, one more than the last."""
+        """Prints a step's title with its number, counted from 1."""
         self._steps += 1
         self.console.print(f"[dim]{self._steps:>2}[/]  [bold]{escape(title)}[/]")
 
     @contextmanager
     def progress(self, title: str, total: float | None = None, unit: str = "") -> Iterator[Progress]:
-        """A bar with rate and time left on a terminal; a line written over in a notebook, or now and then in a pipe."""
+        """A bar with rate and time left on a terminal; one updated line in a notebook; a line now and then in a pipe."""
         if not self.console.is_terminal:
             plain = (NotebookProgress if in_notebook() else PlainProgress)(self.console, title, total, unit)
             yield plain
@@ -93,7 +93,7 @@ class RichReporter:
             yield _Bar(bars, bars.add_task(escape(title), total=total, stats=""))
 
     def warn(self, message: str) -> None:
-        """Something the user should know that does not stop the run."""
+        """Prints a warning that does not stop the run."""
         self.console.print(f"[yellow]warning:[/] {escape(message)}")
 
     def note(self, message: str) -> None:
@@ -101,7 +101,7 @@ class RichReporter:
         self.console.print(f"    {escape(message)}")
 
     def table(self, title: str, columns: Sequence[str], rows: Sequence[Sequence[object]]) -> None:
-        """A table; numbers are aligned to the right."""
+        """Prints a table; numbers are aligned to the right."""
         columns = [line(name) for name in columns]
         cells = [[line(_cell(cell)) for cell in row] for row in rows]
         right = [bool(rows) and all(row[i] == "" or _numeric(row[i]) for row in rows) for i in range(len(columns))]
@@ -128,7 +128,7 @@ class RateColumn(TextColumn):
         self.unit = unit
 
     def render(self, task: BarTask) -> Text:
-        """The rate, or nothing where it is not known yet."""
+        """The rate; empty where it is not known yet."""
         speed = task.finished_speed or task.speed
         return Text(_rate(speed, self.unit) if speed else "", style="cyan")
 
@@ -140,19 +140,19 @@ class _Bar:
         self._stats: dict[str, float | str] = {}
 
     def advance(self, n: float = 1, **stats: float | str) -> None:
-        """Adds to what is done, and shows the latest figures beside the bar."""
+        """Advances the bar by `n`, and shows the latest figures beside it."""
         self._stats |= stats
         self._bars.update(self._task, advance=n, stats=_shown(self._stats))
 
 
 class PlainProgress:
-    """Lines instead of a bar: at most one every so many seconds, and one at the end.
+    """Lines instead of a bar: at most one every `seconds`, and one at the end.
 
     Args:
-        console: takes them.
-        title: what is being done.
-        total: units it takes; None where that is unknown.
-        unit: what is counted.
+        console: the lines are printed here.
+        title: of the work.
+        total: units of work; None where unknown.
+        unit: name of a unit.
     """
 
     seconds = PLAIN_SECONDS
@@ -167,14 +167,14 @@ class PlainProgress:
         self._start = self._said = time.monotonic()
 
     def advance(self, n: float = 1, **stats: float | str) -> None:
-        """Adds to what is done; prints a line where the last one is `PLAIN_SECONDS` old."""
+        """Adds `n` units; prints a line if the last one is `seconds` old."""
         self._done += n
         self._stats |= stats
         if time.monotonic() - self._said >= self.seconds:
             self._say()
 
     def close(self) -> None:
-        """Prints the line that says how long all of it took."""
+        """Prints the last line, with the time for all of the work."""
         self._say(last=True)
 
     def _say(self, last: bool = False) -> None:
@@ -194,7 +194,7 @@ class PlainProgress:
 
 
 class NotebookProgress(PlainProgress):
-    """One line in the output of a notebook's cell, written over until the work is done."""
+    """One line in the output of a notebook's cell, updated until the work is done."""
 
     seconds = NOTEBOOK_SECONDS
 
@@ -209,7 +209,7 @@ class NotebookProgress(PlainProgress):
 
 
 def _plain_table(header: Sequence[str], rows: Sequence[Sequence[str]], right: Sequence[bool]) -> str:
-    """Columns without rules or trailing blanks, as wide as they are: a pipe has no width."""
+    """Columns without rules or trailing blanks, not cut to a width, since a pipe has none."""
     widths = [max(len(line[i]) for line in (header, *rows)) for i in range(len(header))]
     return "\n".join(
         "  "

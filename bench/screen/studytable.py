@@ -1,4 +1,4 @@
-"""A study on the screen: its plan, how its runs go, and what it came to."""
+"""A study on the screen: its plan, the progress of its runs, and its results."""
 
 from __future__ import annotations
 
@@ -18,10 +18,11 @@ from rich.text import Text
 
 from bench.api.study import StudyKind, StudyRun
 from bench.errors import BenchError
-from bench.launchers import Outcome
+from bench.launchers import JobOutcome
 from bench.launchers.child import last_line
 from bench.pages.content import shown
-from bench.results.schema import Result, pick
+from bench.results.schema import Result
+from bench.results.scores import score_of
 from bench.results.store import read_result
 from bench.screen.console import CleanConsole, RichReporter
 from bench.screen.terminal import line
@@ -31,15 +32,15 @@ from bench.studies.scheduler import LOGS
 from bench.studies.study import Study
 
 ROWS = 12
-"""Of the live table at most: what runs, what failed, what comes next."""
+"""Most rows of the live table: running, failed and next runs."""
 
 
 class StudyWatcher:
-    """Tells how a study goes: a live table on a terminal, a line for every change where the output is piped.
+    """Shows the progress of a study: a live table on a terminal, a line for every change in a pipe.
 
     Args:
-        stderr: write there, where stdout is kept for JSON.
-        console: a console of your own, e.g. one that records.
+        stderr: whether to write to stderr, since stdout is for JSON.
+        console: another console, e.g. one that records.
     """
 
     def __init__(self, stderr: bool, console: CleanConsole | None = None) -> None:
@@ -51,18 +52,18 @@ class StudyWatcher:
         self._seconds: list[tuple[float, float]] = []
 
     def warn(self, message: str) -> None:
-        """Prints a warning below the table, which stays in place."""
+        """Prints a warning; the live table stays."""
         self._reporter.warn(message)
 
     def surveying(self, run: StudyRun, place: int, total: int) -> None:
-        """Prints which run of how many is planned next."""
+        """Prints the run that is planned next, its place and the number of runs."""
         if place == 1:
             self._reporter.step("planning: a dry run of every kind of run, which proves parity")
         self._reporter.note(f"{place}/{total} {run.key}")
 
     @contextmanager
     def watching(self, study: Study) -> Iterator[None]:
-        """Shows the table of runs, drawn anew four times a second, until the block ends; plain lines where piped."""
+        """Shows the live table of runs, refreshed four times a second, until the block ends; plain lines in a pipe."""
         left = len(study.runs) - len(study.finished())
         self._reporter.step(f"running {left} of {len(study.runs)} runs of study {study.name}")
         if not self._console.is_terminal:
@@ -73,7 +74,7 @@ class StudyWatcher:
         self._live = None
 
     def look(self, study: Study, active: set[str]) -> None:
-        """Draws the table anew; where output is piped, prints a line for each run that began."""
+        """Refreshes the table; in a pipe, prints a line for each run that began."""
         now = time.monotonic()
         for run in study.runs:
             if run.key in active and run.key not in self._since:
@@ -83,7 +84,7 @@ class StudyWatcher:
         if self._live is not None:
             self._live.update(self._table(study, active))
 
-    def ended(self, run: StudyRun, outcome: Outcome) -> None:
+    def ended(self, run: StudyRun, outcome: JobOutcome) -> None:
         """Prints how long a run took and its id, or why it failed."""
         seconds = time.monotonic() - self._since.pop(run.key, time.monotonic())
         again = f", {outcome.attempts} processes" if outcome.attempts > 1 else ""
@@ -95,7 +96,7 @@ class StudyWatcher:
         self._reporter.note(f"{run.key}: finished in {duration(seconds)}{again}, run {run.run}")
 
     def plan(self, study: Study, jobs: int) -> None:
-        """Prints the plan: a row a run with tokens, hours and memory, as its dry run estimates them."""
+        """Prints the plan: a row a run with its dry run's estimates of tokens, time and memory."""
         rows = []
         for run in study.runs:
             guess = run.estimate
@@ -115,12 +116,12 @@ class StudyWatcher:
         )
 
     def report(self, study: Study, metrics: Mapping[str, str], kind: StudyKind) -> None:
-        """What it came to.
+        """Prints the runs with their scores, and the verdict.
 
         Args:
             study: finished or not.
             metrics: task to its primary metric.
-            kind: of the study, which tells its verdict.
+            kind: of the study; words its verdict.
         """
         rows = []
         synthetic = False
@@ -130,7 +131,7 @@ class StudyWatcher:
                 try:
                     result = read_result(study.out / run.run)
                     synthetic = synthetic or result.synthetic
-                    tokens = sum(int(account["tokens"]) for account in result.invariants.tokens["tasks"].values())
+                    tokens = sum(account.tokens for account in result.invariants.tokens.tasks.values())
                     scores = ", ".join(f"{task} {number(value)}" for task, value in _headlines(result, metrics))
                     shown = (f"{tokens:,}", scores, run.run)
                 except BenchError as error:
@@ -145,7 +146,7 @@ class StudyWatcher:
             self._reporter.note(f"as a page: bench report {study.name} --runs {quote(str(study.out))}")
 
     def overview(self, studies: Sequence[Study], out: Path) -> None:
-        """Prints a row a study: kind, finished runs, whether it has a verdict."""
+        """Prints the studies of a folder, a row each: kind, finished runs, whether it has a verdict."""
         rows = [
             (study.name, study.kind, f"{len(study.finished())}/{len(study.runs)}", "yes" if study.verdict else "no")
             for study in studies
@@ -168,20 +169,20 @@ class StudyWatcher:
     def _table(self, study: Study, active: set[str]) -> Group:
         now = time.monotonic()
         order = {"running": 0, "failed": 1, "next": 2, "waiting": 3}
-        rows = [(order[told], run, told) for run in study.runs if (told := state(study, run, active)) in order]
+        rows = [(order[status], run, status) for run in study.runs if (status := state(study, run, active)) in order]
         rows.sort(key=lambda row: row[0])
         table = Table(box=box.SIMPLE_HEAD, pad_edge=False, expand=True)
         table.add_column("run", header_style="dim", no_wrap=True)
         table.add_column("state", header_style="dim")
         table.add_column("for", header_style="dim", justify="right")
         table.add_column("says", header_style="dim", no_wrap=True, overflow="ellipsis", ratio=1)
-        for _, run, told in rows[:ROWS]:
+        for _, run, status in rows[:ROWS]:
             began = self._since.get(run.key)
-            said = run.error or (last_line(study.folder / LOGS / f"{run.key}.log") if told == "running" else "")
-            style = {"failed": "red", "running": "cyan"}.get(told, "dim")
+            said = run.error or (last_line(study.folder / LOGS / f"{run.key}.log") if status == "running" else "")
+            style = {"failed": "red", "running": "cyan"}.get(status, "dim")
             since = duration(now - began) if began else ""
             table.add_row(
-                Text(run.key), Text(told, style=style), since, Text(line(said.splitlines()[0]) if said else "", style="dim")
+                Text(run.key), Text(status, style=style), since, Text(line(said.splitlines()[0]) if said else "", style="dim")
             )
         done, failed = len(study.finished()), sum(run.error is not None for run in study.runs)
         more = f", {len(rows) - ROWS} more" if len(rows) > ROWS else ""
@@ -190,7 +191,7 @@ class StudyWatcher:
         return Group(table, Text.from_markup(f"{total}{self._left(study, active)}", style="bold"))
 
     def _left(self, study: Study, active: set[str]) -> str:
-        """How long it will take, by how long finished runs took for what was estimated of them."""
+        """Time left, from estimates scaled by how long finished runs really took."""
         known = sum(estimated for _, estimated in self._seconds)
         if not known:
             return ""
@@ -201,7 +202,7 @@ class StudyWatcher:
 
 
 def state(study: Study, run: StudyRun, active: set[str] | None = None) -> str:
-    """What a run is doing, in one word."""
+    """State of a run: finished, failed, running, next or waiting."""
     if run.run is not None:
         return "finished"
     if run.error is not None:
@@ -228,8 +229,8 @@ def gib(size: int) -> str:
 
 
 def _headlines(result: Result, metrics: Mapping[str, str]) -> Iterator[tuple[str, float]]:
-    """Task to its primary metric on test, at the last stage."""
+    """Yields each task and its primary metric on test, at the last stage."""
     for task, scores in result.scores.items():
-        value = pick(scores.quantized or scores.trained, metrics.get(task, result.headline.metric))
+        value = score_of(scores.last, metrics.get(task, result.headline.metric))
         if value is not None:
             yield task, value

@@ -1,8 +1,8 @@
-r"""The edge of the terminal: all that the command line says passes here, and no control character of a user's data gets by.
+r"""Output to the terminal: all that the command line prints passes here, and control characters of data are escaped.
 
-A label, a name of a file or a library's message may hold escape sequences that recolour, hide or overwrite what a terminal
-shows, and marks that turn its order around. They are shown as Python would spell them, as in ``\x1b``. Our own colours are
-written as marks that no text holds, and become escape sequences last.
+A label, a file name or a library's message may hold escape sequences that recolour, hide or overwrite what a terminal shows,
+and marks that reverse the direction of text. They are shown as Python writes them, as in ``\x1b``. Our own colours are written
+as marks that no text holds, and become escape sequences at the end.
 """
 
 from __future__ import annotations
@@ -15,7 +15,7 @@ STYLES = {"bold": "1", "dim": "2", "red": "31", "green": "32", "yellow": "33", "
 _MARKS = dict(zip(STYLES, map(chr, range(0xFDD0, 0xFDE0)), strict=False))  # noncharacters, which Unicode keeps out of texts
 _PLAIN, _ERASE = "\ufdee", "\ufdef"
 _TURNING = "\u061c\u200e\u200f\u2028\u2029\u202a\u202b\u202c\u202d\u202e\u2066\u2067\u2068\u2069"
-"""What turns the direction of text around or breaks lines unseen."""
+"""Characters that change the direction of text or break lines."""
 
 
 def _spelt(code: int) -> str:
@@ -31,21 +31,21 @@ _WITHOUT = dict.fromkeys([*_OURS, ord(_PLAIN), ord(_ERASE)], "")
 
 
 def clean(text: str) -> str:
-    """A text whose control characters are spelt out; tabs and ends of lines stay."""
+    """A text with control characters escaped; tabs and line ends stay."""
     return text.translate(_SPELT)
 
 
 def line(text: str) -> str:
-    """A text as one line, such as a cell of a table: tabs and ends of lines are spelt out as well."""
+    """A text as one line, such as a cell of a table: tabs and line ends are escaped too."""
     return text if text.isprintable() else text.translate(_LINE)
 
 
 def say(text: str, stream: IO[str] | None = None, end: str = "\n") -> None:
-    """Prints a text; the only way from the quick commands to a stream.
+    """Prints a text; commands without rich print only by this.
 
     Args:
-        text: may hold what `paint` made.
-        stream: standard output where None.
+        text: may hold results of `paint`.
+        stream: None: standard output.
         end: as in `print`.
     """
     stream = stream or sys.stdout
@@ -55,22 +55,22 @@ def say(text: str, stream: IO[str] | None = None, end: str = "\n") -> None:
 
 
 def coloured(stream: IO[str] | None = None) -> bool:
-    """Whether a stream takes colour: a terminal, and nobody asked otherwise (https://no-color.org)."""
+    """Whether a stream shows colours: it is a terminal, and NO_COLOR is not set (https://no-color.org)."""
     stream = stream or sys.stdout
     return stream.isatty() and not os.environ.get("NO_COLOR") and os.environ.get("TERM") != "dumb"
 
 
 def paint(text: str, style: str, stream: IO[str] | None = None) -> str:
-    """The text in a style, for `say`, where the stream takes colour."""
+    """The text in a style, for `say`; unchanged if the stream shows no colours."""
     return f"{_MARKS[style]}{text}{_PLAIN}" if text and coloured(stream) else text
 
 
 def over(text: str, stream: IO[str]) -> None:
-    """Writes a text over the line that the cursor stands in, on a terminal; elsewhere nothing."""
+    """Replaces the current line of a terminal by a text; writes nothing elsewhere."""
     if stream.isatty():
         say(f"{_ERASE}{text}", stream, end="")
 
 
 def width(cell: str) -> int:
-    """Characters that a text takes, without what `paint` added."""
+    """Number of characters that a text shows, without those that `paint` added."""
     return len(cell if cell.isprintable() else cell.translate(_WITHOUT))

@@ -1,4 +1,4 @@
-"""Plain text for the quick commands: columns, a little colour on a terminal, JSON. rich would cost `bench list` its budget."""
+"""Plain text for fast commands: columns, colour on a terminal, JSON. Importing rich would make `bench list` too slow."""
 
 from __future__ import annotations
 
@@ -17,9 +17,9 @@ def columns(header: Sequence[str], rows: Sequence[Sequence[str]], flexible: int 
 
     Args:
         header: one title a column.
-        rows: cells; they may hold colour.
-        flexible: the column that is wrapped where the terminal is too narrow; piped output is never wrapped.
-        indent: in front of every line.
+        rows: cells; they may be coloured.
+        flexible: index of the column that is wrapped where the terminal is too narrow; piped output is not wrapped.
+        indent: begins every line.
     """
     table = [[paint(title, "dim") for title in header], *([line(cell) for cell in row] for row in rows)]
     widths = [max(width(row[i]) for row in table) for i in range(len(header))]
@@ -52,7 +52,7 @@ def _wrap(row: list[str], flexible: int | None, widths: list[int]) -> list[list[
 
 
 def fields(pairs: Mapping[str, str], indent: str = "") -> str:
-    """Name and value a line, the values wrapped beside their names on a terminal; empty values are left out."""
+    """One name and value a line, values wrapped on a terminal; empty values are left out."""
     shown = {line(name): value for name, value in pairs.items() if value}
     widest = max(map(len, shown), default=0)
     room = max(_terminal() - widest - 2 - len(indent), 30) if sys.stdout.isatty() else 10**6
@@ -78,7 +78,7 @@ def _plain(value: Any) -> Any:
 
 
 def number(value: Any) -> str:
-    """A number for people: scores as .823, counts whole, the rest to four digits."""
+    """A number for people: scores as .823, whole numbers with separators, others with four digits."""
     if isinstance(value, bool) or not isinstance(value, (int, float)):
         return str(value)
     if float(value).is_integer() and (isinstance(value, int) or abs(value) > 1):

@@ -119,7 +119,7 @@ class Floor:
     runs: int
 
 
-def floor(groups: Iterable[Sequence[float]], source: Literal["seeds", "replicates"]) -> Floor:
+def noise_floor(groups: Iterable[Sequence[float]], source: Literal["seeds", "replicates"]) -> Floor:
     """The pooled standard deviation within groups of scores that differ by luck alone."""
     used = [np.asarray(group, dtype=np.float64) for group in groups if len(group) > 1]
     free = sum(len(group) - 1 for group in used)

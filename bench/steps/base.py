@@ -132,8 +132,10 @@ def finished_base(parts: Parts, folder: Path, stage: Stage, device: Device) -> n
 
 
 def parameter_budget(config: RunConfig, parts: Parts) -> ParameterBudget:
-    """How many parameters an arm of the run's group may train."""
-    return ParameterBudget(config.rank, parts.model.spec.linears, "parity" not in config.waive, parts.model.name)
+    """How many parameters an arm of the run's group may train, and which of them are given."""
+    linears = parts.model.spec.linears
+    ranks = {} if parts.start is None else parts.start.shared_ranks(linears)
+    return ParameterBudget(config.rank, linears, "parity" not in config.waive, parts.model.name, ranks, config.freeze_shared)
 
 
 def trained_base(backbone: nn.Module, source: Path, out: Path) -> Path:

@@ -4,25 +4,28 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from contextlib import ExitStack
-from dataclasses import dataclass, replace
+from dataclasses import asdict, dataclass, replace
 from pathlib import Path
 from shutil import rmtree
 from tempfile import TemporaryDirectory
 from typing import TYPE_CHECKING, Any
 
-from bench.api.architecture import UNMATCHED
 from bench.api.quantizer import QuantizedWeights
 from bench.data import leaks
 from bench.invariants import checkpoint as checkpoints
 from bench.peak import peak_of_process
 from bench.results.environment import git, hardware, versions
+from bench.results.evidence import Plan, Training
+from bench.results.invariants import Batch, Checkpoint, Invariants, Smoke, Status, Tokens
 from bench.results.layout import CHECKPOINTS
-from bench.results.schema import Headline, Invariants, Quantization, Result, Stage, TaskScores, pick
+from bench.results.reading import read_as
+from bench.results.schema import BestCheckpoint, Headline, Quantization, Result, Stage, TaskScores
+from bench.results.scores import FlatScores, interval_of, score_of
 from bench.steps.base import attach, calibration_sample, quantized_base, trained_base
 from bench.steps.evidence import Efficiency, concepts_found, evidence
 from bench.steps.finish import Scoring, dev_states, save_trained, states_error
 from bench.steps.resume import State
-from bench.steps.together import together
+from bench.steps.together import macro, schedule, together
 
 if TYPE_CHECKING:
     import torch
@@ -32,7 +35,7 @@ if TYPE_CHECKING:
     from bench.training.stage import Progress
 
 States = list[tuple["torch.Tensor", "torch.Tensor"]]
-ScoresBySplit = dict[str, dict[str, dict[str, Any]]]
+ScoresBySplit = dict[str, dict[str, FlatScores]]
 """Split to task to scores."""
 
 
@@ -45,12 +48,12 @@ class Evaluated:
         baselines: task to the scores of what needs no training.
         at_best: task to the scores on test of the best model on dev, where that is not the result.
         quantization: what quantizing did.
-        evidence: what else the result says, by key.
+        evidence: what else the result says, by its field.
     """
 
     stages: Mapping[str, ScoresBySplit]
-    baselines: Mapping[str, Mapping[str, Any]]
-    at_best: Mapping[str, Any] | None
+    baselines: Mapping[str, Mapping[str, FlatScores]]
+    at_best: Mapping[str, FlatScores] | None
     quantization: Quantization
     evidence: Mapping[str, Any]
 
@@ -101,8 +104,7 @@ def conclude(
             run.journal.write("scores", stage=stage, split=split, scores=by_task)
     with clock("evidence"):
         more = evidence(data, tuple(stages), planned.folder, scoring.funnels) | {"efficiency": efficiency.found}
-        if scoring.linkings:
-            more["concepts"] = concepts_found(data, scoring.linkings, tuple(stages)[-1], planned.folder)
+        more["concepts"] = concepts_found(data, scoring.linkings, tuple(stages)[-1], planned.folder)
     return _result(run, trainer, progress, scoring, Evaluated(stages, baselines, at_best, quantization, more))
 
 
@@ -114,7 +116,7 @@ def _splits(scoring: Scoring, model: Any, stage: str, efficiency: Efficiency, st
 
 def _quantize(
     run: RunContext, trainer: Trainer, weights: QuantizedWeights | None, scoring: Scoring, efficiency: Efficiency
-) -> tuple[Quantization, ScoresBySplit, dict[str, dict[str, Any]]]:
+) -> tuple[Quantization, ScoresBySplit, dict[str, FlatScores]]:
     """Errors and scores of the quantized model, always as it was saved and loaded again.
 
     The reference is the unquantized base with the very same adapters, in the same dtype; rounding to nearest is held against
@@ -167,12 +169,12 @@ def _quantize(
 def _result(run: RunContext, trainer: Trainer, progress: Progress, scoring: Scoring, evaluated: Evaluated) -> Result:
     planned, stages, at_best = run.planned, evaluated.stages, evaluated.at_best
     config, data, parts = planned.config, planned.data, planned.parts
+    start = parts.start
     last: Stage = "quantized" if "quantized" in stages else "trained"
     name, first = next(iter(data.items()))
     metric = first.task.metadata.primary_metric
     found = stages[last]["test"][name]
-    parent = pick_mapping(found, metric.rpartition(".")[0])
-    headline = Headline(name, "test", last, metric, pick(found, metric) or 0.0, parent.get("ci95"))
+    headline = Headline(name, "test", last, metric, score_of(found, metric) or 0.0, interval_of(found, metric))
     best = progress.best
     scores = {
         task: TaskScores(
@@ -182,7 +184,7 @@ def _result(run: RunContext, trainer: Trainer, progress: Progress, scoring: Scor
             baselines=evaluated.baselines[task],
             best=None
             if at_best is None or best is None
-            else {"step": best["step"], "tokens": best["tokens"], "scores": at_best[task]},
+            else BestCheckpoint(int(best["step"]), int(best["tokens"]), at_best[task]),
         )
         for task in data
     }
@@ -207,62 +209,49 @@ def _result(run: RunContext, trainer: Trainer, progress: Progress, scoring: Scor
         git=git(),
         waivers=config.waive,
         matched=planned.parity.matched,
-        synthetic=any(one.corpus.synthetic for one in data.values()),
-        leaks={name: leaks.told(one.corpus.leaks) for name, one in data.items() if one.corpus.leaks},
+        synthetic=any(one.corpus.synthetic for one in data.values()) or (start is not None and start.result.synthetic),
+        leaks={name: leaks.as_json(one.corpus.leaks) for name, one in data.items() if one.corpus.leaks},
         left_out=planned.plan["left_out"],
         adjusted=planned.plan["adjusted"],
-        extra={
-            "plan": {key: planned.plan[key] for key in ("budget", "data", "estimate", "model", "quantizer")},
-            "training": {
-                "evaluations": progress.evaluations, "best": progress.best, "stopped": progress.stopped,
-                "reported": "best on dev" if not planned.budget.controlled else "last checkpoint of the budget",
-                "attention": trainer.model.attention.training,
-                "evaluation_attention": trainer.model.attention.evaluation,
-                "tokens_per_second": trainer.ledger.tokens / max(progress.seconds, 1e-9),
-                "evaluation_tokens_per_second": scoring.throughput,
-            },
-            "thresholds": {
-                task: {"accept": scoring.thresholds[task].as_json(), **scoring.at_half[task]} for task in scoring.at_half
-            },
-            **together(planned, trainer, progress, stages[last]["test"], last),
-            **evaluated.evidence,
+        init_from={} if start is None else {**planned.facts["init_from"], **start.as_json()},
+        shots=dict(planned.facts.get("shots", {})),
+        plan=read_as(Plan, {key: planned.plan[key] for key in ("budget", "data", "estimate", "model", "quantizer")}, "plan"),
+        training=Training(
+            evaluations=tuple(progress.evaluations), best=progress.best, stopped=progress.stopped,
+            reported="best on dev" if not planned.budget.controlled else "last checkpoint of the budget",
+            attention=trainer.model.attention.training,
+            evaluation_attention=trainer.model.attention.evaluation,
+            tokens_per_second=trainer.ledger.tokens / max(progress.seconds, 1e-9),
+            evaluation_tokens_per_second=scoring.throughput,
+        ),
+        thresholds={
+            task: {"accept": scoring.thresholds[task].as_json(), **scoring.at_half[task]} for task in scoring.at_half
         },
+        together=together(planned, trainer),
+        macro=macro(planned.data, stages[last]["test"], last),
+        schedule=schedule(planned, progress),
+        **evaluated.evidence,
     )  # fmt: skip
 
 
 def _invariants(planned: Planned, trainer: Trainer, progress: Progress, state: State) -> Invariants:
-    waived = set(planned.config.waive)
+    def status(name: str) -> Status:
+        return "waived" if name in planned.config.waive else "held"
 
-    def told(name: str, content: Mapping[str, Any]) -> dict[str, Any]:
-        return {"status": "waived" if name in waived else "held", **content}
-
-    parity = planned.parity.as_json()
-
+    assert state.smoke is not None  # both gates were passed before training
+    assert state.batch is not None
     return Invariants(
-        tokens=told(
-            "tokens",
-            {
-                "total": trainer.ledger.tokens, "budget": planned.budget.tokens, "controlled": planned.budget.controlled,
-                "tasks": trainer.ledger.state(), "epochs": trainer.sampler.epochs(),
-                "disagreements": trainer.tally.disagreements,
-            },
+        tokens=Tokens(
+            status("tokens"), trainer.ledger.tokens, planned.budget.tokens, planned.budget.controlled,
+            trainer.ledger.accounts, trainer.sampler.epochs(), trainer.tally.disagreements,
         ),
-        parity=told("parity", parity if planned.parity.matched else parity | {"status": UNMATCHED}),
-        smoke=told("smoke", state.smoke or {}),
-        batch=told("batch", (state.batch.as_json() if state.batch else {}) | {"final_micro_batch": trainer.micro_batch}),
-        checkpoint=told(
-            "checkpoint",
-            {"written": progress.written, "seconds": progress.checkpoint_seconds, "resumed_from": list(state.resumed_from)},
+        parity=planned.parity.record(),
+        smoke=Smoke(**asdict(state.smoke), status=status("smoke")),
+        batch=Batch(**asdict(state.batch), status=status("batch"), final_micro_batch=trainer.micro_batch),
+        checkpoint=Checkpoint(
+            status("checkpoint"), progress.written, progress.checkpoint_seconds, tuple(state.resumed_from)
         ),
     )  # fmt: skip
-
-
-def pick_mapping(scores: Mapping[str, Any], path: str) -> Mapping[str, Any]:
-    """The mapping at a dotted path, or an empty one."""
-    found: Any = scores
-    for part in path.split("."):
-        found = found.get(part, {}) if isinstance(found, Mapping) else {}
-    return found if isinstance(found, Mapping) else {}
 
 
 def _memory(planned: Planned) -> dict[str, int]:

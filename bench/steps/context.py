@@ -20,6 +20,7 @@ from bench.training.processes import Processes
 if TYPE_CHECKING:
     from bench.invariants.parity import ParityReport
     from bench.linking.cache import Terminology
+    from bench.steps.teachers import Teacher
     from bench.training.loop import Device
     from bench.training.model import TaskData
     from bench.training.plan import Budget
@@ -66,6 +67,7 @@ class Planned:
         parity: every arm of the group, counted.
         plan: all of it, JSON-able.
         terminologies: task to the names of its concepts, for those that have a file of them.
+        teachers: finished runs that the schedule learns from.
     """
 
     config: RunConfig
@@ -79,6 +81,7 @@ class Planned:
     parity: ParityReport
     plan: Mapping[str, Any]
     terminologies: Mapping[str, Terminology] = field(default_factory=dict)
+    teachers: tuple[Teacher, ...] = ()
 
 
 @dataclass(frozen=True)

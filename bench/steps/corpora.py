@@ -16,7 +16,7 @@ from bench import user_cache
 from bench.api.data import SPLITS, Corpus
 from bench.api.task import Task
 from bench.config import RunConfig
-from bench.data import leaks
+from bench.data import leaks, shots
 from bench.data.content import class_of, code_digest, documents_digest, tokenizer_digest
 from bench.data.spans import tidied_corpus
 from bench.data.windows import special_tokens
@@ -31,6 +31,8 @@ if TYPE_CHECKING:
 
     from bench.training.model import TaskData
 
+SHORTEST = 16
+"""Tokens of the shortest window, the least that ``--max-length`` takes."""
 SEED = 2015
 """Synthetic corpora are the same for every seed of a run; a run's seed moves initialisation and order."""
 
@@ -67,7 +69,7 @@ def read_corpora(tasks: Mapping[str, Task], config: RunConfig) -> Iterator[dict[
             folder = own or Path(temporary) / name
             if own is None:
                 task.synthesize(folder, SEED)
-            with uncollected():
+            with gc_paused():
                 corpus = tidied_corpus(task.load(folder))
             for split in SPLITS:
                 if not corpus.splits.get(split):
@@ -75,13 +77,15 @@ def read_corpora(tasks: Mapping[str, Task], config: RunConfig) -> Iterator[dict[
             found = leaks.leaks_of(corpus)
             if not config.allow_leak:
                 leaks.refuse(folder, found)
+            if config.shots is not None:
+                corpus = shots.few(corpus, config.shots, config.seed)
             synthetic = own is None or corpus.synthetic
             sources[name] = Source(replace(corpus, synthetic=synthetic, leaks=found), folder, synthetic)
         yield sources
 
 
 @contextmanager
-def uncollected() -> Iterator[None]:
+def gc_paused() -> Iterator[None]:
     """Leaves the garbage collector out while documents are made: none are garbage, and looking at all of them takes a fifth."""
     running = gc.isenabled()
     gc.disable()
@@ -130,14 +134,19 @@ def encode(parts: Parts, sources: Mapping[str, Source], config: RunConfig, conso
     """
     from bench.data.cache import encode_split
     from bench.data.lengths import kept_length
-    from bench.modeling.backbone import held_against_weights, load_tokenizer
+    from bench.modeling.backbone import check_weights, load_tokenizer
     from bench.training.model import TaskData
 
-    rows = held_against_weights(parts.model.folder(), parts.model.spec.linears)
+    rows = check_weights(parts.model.folder(), parts.model.spec.linears)
     tokenizer = load_tokenizer(parts.model.folder())
     framing = framing_ids(parts.model.folder(), tokenizer)
     refuse_past_table(parts.model.name, "padding and special tokens", max(framing, default=-1), rows)
-    most, tokenizing = parts.model.spec.max_length, tokenizer_digest(tokenizer)
+    most, tokenizing = text_positions(parts), tokenizer_digest(tokenizer)
+    if (beside := parts.architecture.virtual_tokens) and (config.max_length or 0) > most:
+        console.warn(
+            f"--max-length is {most}, not {config.max_length}: {parts.architecture.name} takes {beside} of the "
+            f"{parts.model.spec.max_length} positions of {parts.model.name}."
+        )
     data = {}
     for name, task in parts.tasks.items():
         corpus = sources[name].corpus
@@ -166,6 +175,22 @@ def encode(parts: Parts, sources: Mapping[str, Source], config: RunConfig, conso
         for split, encoded in splits.items():
             refuse_past_table(parts.model.name, f"the {split} split of {name}", encoded.largest, rows)
     return data
+
+
+def text_positions(parts: Parts) -> int:
+    """Tokens of a window that the base model takes at most, beside what the architecture puts there.
+
+    Raises:
+        UsageError: the architecture leaves less than the shortest window that can be asked for.
+    """
+    whole, beside = parts.model.spec.max_length, parts.architecture.virtual_tokens
+    if beside and whole - beside < SHORTEST:
+        raise UsageError(
+            f"{parts.architecture.name} takes {beside} positions of {parts.model.name}, which has {whole}; "
+            f"text needs {SHORTEST} at least.",
+            "Take another architecture or a base model with a longer input.",
+        )
+    return whole - beside
 
 
 def pad_id(folder: Path) -> int:

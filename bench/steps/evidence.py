@@ -9,7 +9,7 @@ from __future__ import annotations
 import json
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -20,7 +20,10 @@ from bench.evaluation.funnel import Funnel
 from bench.evaluation.linking import Seen, accuracies
 from bench.evaluation.mention_sorts import Sorter
 from bench.evaluation.overlap import overlap
+from bench.results.evidence import Calibration, Concepts, Errors, GoldFunnel, SharedText
+from bench.results.evidence import Efficiency as Measured
 from bench.results.layout import PREDICTIONS, predictions_name
+from bench.results.reading import read_as
 from bench.results.store import read_predictions, write_bytes
 from bench.steps.concepts import TaskLinking
 
@@ -46,7 +49,7 @@ class Efficiency:
     data: Mapping[str, TaskData]
     device: Device
     pad: int
-    found: dict[str, dict[str, Any]] = field(default_factory=dict)
+    found: dict[str, Measured] = field(default_factory=dict)
 
     @contextmanager
     def over_test(self, stage: str) -> Iterator[None]:
@@ -54,22 +57,21 @@ class Efficiency:
         tokens = sum(one.splits["test"].tokens for one in self.data.values())
         with metered(self.device.name) as energy:
             yield
-        self.found.setdefault(stage, {})["energy"] = told(energy, tokens)
+        self.found[stage] = replace(self.found.get(stage, Measured()), energy=told(energy, tokens))
 
     def measure(self, stage: str, model: TaskModel) -> None:
         """Latency of every task, which share the time that it may take."""
         from bench.evaluation.efficiency import SECONDS, latency
 
         share = SECONDS / len(self.data)
-        self.found.setdefault(stage, {})["latency"] = {
-            name: latency(model, name, one, self.device, self.pad, share) for name, one in self.data.items()
-        }
+        taken = {name: latency(model, name, one, self.device, self.pad, share) for name, one in self.data.items()}
+        self.found[stage] = replace(self.found.get(stage, Measured()), latency=taken)
 
 
 def concepts_found(
     data: Mapping[str, TaskData], linkings: Mapping[str, TaskLinking], stage: str, folder: Path
-) -> dict[str, Any]:
-    """The key ``concepts`` of a result: by task, how well concepts are found on test, of gold mentions and of those found.
+) -> dict[str, Concepts]:
+    """By task, how well concepts are found on test, of gold mentions and of those found.
 
     Args:
         data: task to its data.
@@ -81,18 +83,18 @@ def concepts_found(
     for name, linking in linkings.items():
         gold, seen = data[name].corpus["test"], Seen.of(data[name].corpus["train"])
         predicted = read_predictions(folder / PREDICTIONS / predictions_name(name, "test", stage))
-        found[name] = {
+        found[name] = Concepts(
             **linking.told,
-            "gold": accuracies(gold, linking.linking, seen),
-            "found": accuracies(gold, linking.linking, seen, predicted),
-        }
+            gold=accuracies(gold, linking.linking, seen),
+            found=accuracies(gold, linking.linking, seen, predicted),
+        )
     return found
 
 
 def evidence(
     data: Mapping[str, TaskData], stages: Sequence[str], folder: Path, funnels: Mapping[str, Mapping[str, Funnel]]
 ) -> dict[str, Any]:
-    """The keys ``calibration``, ``errors`` and ``funnel`` of a result, each by task and stage, and ``overlap`` by task.
+    """The fields ``calibration``, ``errors`` and ``funnel`` of a result, each by task and stage, and ``overlap`` by task.
 
     Args:
         data: task to its data.
@@ -104,19 +106,21 @@ def evidence(
     for name, one in data.items():
         gold = one.corpus["test"]
         sorter = Sorter.fit(one.corpus["train"]) if one.head.finds_mentions else None
-        found["overlap"][name] = overlap(one.corpus.splits)
+        found["overlap"][name] = {pair: SharedText(**counts) for pair, counts in overlap(one.corpus.splits).items()}
         found["calibration"][name] = {}
         if sorter is not None:
             found["errors"][name] = {}
         for stage in stages:
             file = predictions_name(name, "test", stage)
             predicted = read_predictions(folder / PREDICTIONS / file)
-            found["calibration"][name][stage] = calibration(gold, predicted)
+            kinds = calibration(gold, predicted)
+            found["calibration"][name][stage] = {kind: read_as(Calibration, one, kind, True) for kind, one in kinds.items()}
             if sorter is not None:
                 compared = compare(gold, predicted)
-                found["errors"][name][stage] = tabulate(compared, sorter)
+                found["errors"][name][stage] = read_as(Errors, tabulate(compared, sorter), ERRORS, True)
                 if funnels[stage][name].seen:
-                    found["funnel"].setdefault(name, {})[stage] = funnels[stage][name].tabulate(predicted, sorter)
+                    reached = funnels[stage][name].tabulate(predicted, sorter)
+                    found["funnel"].setdefault(name, {})[stage] = read_as(GoldFunnel, reached, "funnel", True)
                 lines = [json.dumps(record, ensure_ascii=False) for record in records(compared)]
                 write_bytes(folder / ERRORS / file, "".join(f"{line}\n" for line in lines).encode(errors="backslashreplace"))
     return found

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 from bench.api.data import Document
 from bench.data.batches import evenly
@@ -14,8 +14,9 @@ from bench.evaluation import class_thresholds, thresholds
 from bench.evaluation.funnel import Funnel
 from bench.evaluation.statistics import with_intervals
 from bench.evaluation.thresholds import Thresholds
+from bench.naming import flatten
 from bench.results.layout import ADAPTERS, PREDICTIONS, predictions_name
-from bench.results.schema import pick
+from bench.results.scores import FlatScores, score_of
 from bench.results.statistics import Statistics, write_statistics
 from bench.results.store import write_json, write_predictions
 from bench.steps.concepts import TaskLinking
@@ -137,7 +138,7 @@ class Scoring:
     def selected(self, task: str, split: str, documents: Sequence[Document]) -> float:
         """The selection metric of predictions on a split."""
         one = self.data[task]
-        return pick(one.task.score(one.corpus[split], documents), one.task.metadata.selects_by) or 0.0
+        return score_of(flatten(one.task.score(one.corpus[split], documents)), one.task.metadata.selects_by) or 0.0
 
     def selection(self, model: TaskModel, step: int) -> dict[str, float]:
         """Each task's selection metric on dev after an update, and their mean as ``mean``."""
@@ -148,7 +149,7 @@ class Scoring:
         values = {name: self.selected(name, "dev", predicted[name].documents) for name in self.data}
         return values | {"mean": sum(values.values()) / len(values)}
 
-    def stage(self, model: TaskModel, stage: str, split: str, step: int | None = None) -> dict[str, dict[str, Any]]:
+    def stage(self, model: TaskModel, stage: str, split: str, step: int | None = None) -> dict[str, FlatScores]:
         """Task to its scores with intervals; predictions (offsets and labels) and their statistics are saved beside the result.
 
         Args:
@@ -189,13 +190,13 @@ class Scoring:
         one = self.data[task]
         return one.task.statistics(one.corpus[split], predicted)
 
-    def scores(self, task: str, rows: Sequence[Mapping[str, float]]) -> dict[str, Any]:
+    def scores(self, task: str, rows: Sequence[Mapping[str, float]]) -> FlatScores:
         """Official scores of statistics, with document-clustered intervals."""
         one = self.data[task]
         names = dict.fromkeys(path.rpartition(".")[2] for path in (one.task.metadata.primary_metric, "f1"))
         return with_intervals(rows, one.task.summarise, names=tuple(names))
 
-    def baselines(self, task: str) -> dict[str, dict[str, Any]]:
+    def baselines(self, task: str) -> dict[str, FlatScores]:
         """Scores on test of what needs no model: a dictionary of the training mentions, where mentions are to be found."""
         one = self.data[task]
         if not one.head.finds_mentions:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 from collections.abc import Mapping, Sequence
+from dataclasses import asdict
 from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -11,9 +12,11 @@ from typing import TYPE_CHECKING, Any
 from bench import user_cache
 from bench.api.data import Judgement
 from bench.config import RunConfig
-from bench.invariants.batch import BatchReport, cpu_limit, search
+from bench.invariants.batch import cpu_limit, search
 from bench.reporting import Reporter
+from bench.results.invariants import BatchReport, SmokeReport
 from bench.results.layout import QUANTIZED
+from bench.steps.base import parameter_budget
 from bench.steps.context import RunContext
 from bench.steps.corpora import labelled
 from bench.steps.resolve import Parts, level_of
@@ -33,13 +36,13 @@ def probes_in_a_child(config: RunConfig) -> bool:
     return config.micro_batch is None and "batch" not in config.waive and not config.device.startswith("cuda")
 
 
-def pass_gates(run: RunContext, trainer: Trainer, beside: int) -> BatchReport:
+def pass_gates(run: RunContext, trainer: Trainer, others: int) -> BatchReport:
     """Settles the micro-batch and runs the smoke gate, unless the run's folder remembers both.
 
     Args:
         run: what is found is kept in its state.
         trainer: as it will train.
-        beside: bytes that other processes of the run hold.
+        others: bytes that other processes of the run hold.
 
     Raises:
         InvariantError: one of the two does not hold.
@@ -48,13 +51,14 @@ def pass_gates(run: RunContext, trainer: Trainer, beside: int) -> BatchReport:
     config, data = planned.config, planned.data
     with run.clock("batch"):
         if state.batch is None:
-            state.batch = settle_batch(config, planned.parts, data, planned.folder, trainer, run.console, beside)
-            run.journal.write("batch", **state.batch.as_json())
+            teachers = [teacher.spec for teacher in planned.teachers]
+            state.batch = settle_batch(config, planned.parts, data, planned.folder, trainer, run.console, others, teachers)
+            run.journal.write("batch", **asdict(state.batch))
             state.save()
     with run.clock("smoke"):
         if state.smoke is None:
             state.smoke = run_smoke(trainer, data, config, run.console)
-            run.journal.write("smoke", **{k: v for k, v in state.smoke.items() if k != "curve"})
+            run.journal.write("smoke", **{k: v for k, v in asdict(state.smoke).items() if k != "curve"})
             state.save()
     return state.batch
 
@@ -73,7 +77,8 @@ def settle_batch(
     folder: Path,
     trainer: Trainer,
     console: Reporter,
-    beside: int = 0,
+    others: int = 0,
+    teachers: Sequence[Mapping[str, Any]] = (),
 ) -> BatchReport:
     """Finds the micro-batch, or takes the one that was given.
 
@@ -85,7 +90,7 @@ def settle_batch(
     longest = max(int(one.splits["train"].lengths.max()) for one in data.values())
     update = -(-max(config.batch_tokens + longest, trainer.sampler.widest) // longest) * longest
     held = resident()
-    limit = cpu_limit(config.memory_limit, held, beside)
+    limit = cpu_limit(config.memory_limit, held, others)
     if trainer.device.name != "cpu":
         free, _ = torch.cuda.mem_get_info(trainer.device.name)
         limit = min(config.memory_limit or 2**62, free + torch.cuda.memory_reserved(trainer.device.name))
@@ -111,6 +116,8 @@ def settle_batch(
         "architecture": parts.architecture.name,
         "levels": {name: level_of(task, heads[name]) for name, task in parts.tasks.items()},
         "rank": config.rank,
+        "shared_ranks": parameter_budget(config, parts).shared_ranks,
+        "frozen": config.freeze_shared,
         "tasks": {name: (head.name, head.state()) for name, head in heads.items()},
         "files": {name: str(task.file) for name, task in parts.tasks.items() if task.file is not None},
         "rows": rows,
@@ -119,6 +126,9 @@ def settle_batch(
         "precision": trainer.device.precision,
         "pad": trainer.pad,
         "threads": torch.get_num_threads(),
+        "schedule": parts.schedule.name,
+        "schedule_options": dict(parts.schedule_options),
+        "teachers": list(teachers),
     }
     # it holds the token ids of a few examples a task
     job = user_cache.private("encoded") / f"probe.{folder.name}.{os.getpid()}.json"
@@ -143,7 +153,7 @@ def _rows(data: Mapping[str, TaskData], sampler: Sampler | Phases) -> Rows:
     return rows
 
 
-def run_smoke(trainer: Trainer, data: Mapping[str, TaskData], config: RunConfig, console: Reporter) -> dict[str, Any]:
+def run_smoke(trainer: Trainer, data: Mapping[str, TaskData], config: RunConfig, console: Reporter) -> SmokeReport:
     """Runs the smoke gate on the run's own model, which is afterwards as it was.
 
     Raises:
@@ -157,9 +167,10 @@ def run_smoke(trainer: Trainer, data: Mapping[str, TaskData], config: RunConfig,
         split = data[task].splits["train"]
         chosen = list(indices)
         batch = trainer.device.move(collate(split.take(chosen), data[task].head, trainer.pad))
-        trainer.tally.expect(int(split.lengths[chosen].sum()) * trainer.model.adapted.passes(task))
+        trainer.tally.expect(trainer.model.adapted.entering(task, int(split.lengths[chosen].sum()), len(chosen)))
         with trainer.device.autocast():
-            loss = trainer.model.loss(task, batch)
+            # A teacher's word and gold's may be at odds, so that the sum of both cannot fall by half in a healthy run.
+            loss = trainer.model.loss(task, batch, gold=True)
         return loss, int(split.supervised[chosen].sum())
 
     examples = {
@@ -170,7 +181,7 @@ def run_smoke(trainer: Trainer, data: Mapping[str, TaskData], config: RunConfig,
         gate = Gate(
             trainer.model, trainer.model, loss_of, examples, make_optimizer, trainer.tally, trainer.device.dtype, bar.advance
         )
-        return gate.run(trainer.lr, waived="smoke" in config.waive).as_json()
+        return gate.run(trainer.lr, waived="smoke" in config.waive)
 
 
 def kinds(data: TaskData, indices: Sequence[int]) -> frozenset[str]:

@@ -36,10 +36,10 @@ def tokens_like(config: RunConfig) -> int | None:
     if not colon or "/" in task:
         ref, task = config.tokens_like, ""
     result = read_result(find_run(ref, Path(config.out)))
-    by_task: Mapping[str, Any] = result.invariants.tokens["tasks"]
+    by_task = result.invariants.tokens.tasks
     if task and task not in by_task:
         raise RunStateError(f"Run {ref!r} had no task {task!r}; it had {', '.join(by_task)}.")
-    return sum(int(account["tokens"]) for name, account in by_task.items() if task in ("", name))
+    return sum(account.tokens for name, account in by_task.items() if task in ("", name))
 
 
 def check_parity(config: RunConfig, parts: Parts, data: Mapping[str, TaskData]) -> ParityReport:
@@ -54,10 +54,11 @@ def check_parity(config: RunConfig, parts: Parts, data: Mapping[str, TaskData]) 
     from bench.modeling.backbone import meta_backbone
     from bench.steps.base import parameter_budget
 
-    spec = parts.model.spec
+    spec, own = parts.model.spec, parts.architecture.name
     return check(
-        parts.installed,
-        parts.architecture.name,
+        # what cannot be trained on this base model claims nothing of it
+        [one for one in parts.installed if one.name == own or one.supports(spec, None) is None],
+        own,
         tuple(data),
         parameter_budget(config, parts),
         partial(meta_backbone, parts.model.folder()),

@@ -148,8 +148,8 @@ def _check(request: Request, name: str, head: Head) -> None:
         )
     if request.with_text and "brat" not in request.formats:
         raise UsageError("--with-text is for brat alone: no other format holds text.", "Add --format brat, or leave it out.")
-    if request.chunk < 1:
-        raise UsageError(f"A chunk of {request.chunk} documents; wanted one at least.")
+    if not request.inputs or request.chunk < 1:
+        raise UsageError(f"{len(request.inputs) or 'no'} inputs in chunks of {request.chunk}; wanted at least one of each.")
     out = request.out
     if out.exists() and not (out.is_dir() and not any(out.iterdir())):
         what = "holds files already" if out.is_dir() else "is a file"

@@ -13,6 +13,7 @@ from bench.config import RunConfig
 from bench.errors import RunStateError, UsageError
 from bench.registry import Registry
 from bench.reporting import Reporter
+from bench.results.evidence import Plan
 from bench.results.layout import ADAPTERS
 from bench.results.store import read_result
 from bench.steps.base import finished_base
@@ -24,7 +25,7 @@ if TYPE_CHECKING:
     from torch import Tensor
 
     from bench.adapters.model import AdaptedModel
-    from bench.evaluation.probe import Conditions, Stretch
+    from bench.evaluation.linear_probe import Conditions, Stretch
     from bench.training.loop import Device
 
     Cuts = dict[str, dict[str, list[Stretch]]]
@@ -44,14 +45,14 @@ def probe_run(folder: Path, registry: Registry, console: Reporter, examples: int
         examples: stretches of a task's split at most.
 
     Returns:
-        ``run``; ``conditions``, what was active; ``task``, condition to what `bench.evaluation.probe.probe` found, empty for
-        a run of one task; ``labels``, task to label to condition to the same.
+        ``run``; ``conditions``, what was active; ``task``, condition to the result of
+        `bench.evaluation.linear_probe.probe`, empty for a run of one task; ``labels``, task to label to condition to the same.
 
     Raises:
         RunStateError: the run is not finished, or its corpus is not what it was.
         UsageError: nothing to probe.
     """
-    from bench.evaluation.probe import Conditions, probed_labels
+    from bench.evaluation.linear_probe import Conditions, probed_labels
     from bench.training.loop import Device
 
     result = read_result(folder)
@@ -64,7 +65,7 @@ def probe_run(folder: Path, registry: Registry, console: Reporter, examples: int
         for name, source in sources.items():
             if source.corpus.sha256 != result.hashes["data"].get(name):
                 raise RunStateError(f"The corpus of {name} is not the one that run {folder.name} read.", "Put it back.")
-        cuts = _cuts(parts, sources, result.extra["plan"]["data"], examples)
+        cuts = _cuts(parts, sources, result.plan, examples)
     labels = {name: probed_labels(splits) for name, splits in cuts.items()}
     if len(cuts) < 2 and not any(labels.values()):
         raise UsageError(
@@ -102,7 +103,7 @@ def _probe_one(
 ) -> None:
     import torch
 
-    from bench.evaluation.probe import probe, states
+    from bench.evaluation.linear_probe import probe, states
 
     own = conditions.trained.get(condition)
     read: dict[str, dict[str, Tensor]] = {
@@ -122,14 +123,14 @@ def _probe_one(
             found["labels"][name][label][condition] = probe(features, classes, documents, 2)
 
 
-def _cuts(parts: Parts, sources: Mapping[str, Source], planned: Mapping[str, Any], examples: int) -> Cuts:
-    from bench.evaluation.probe import stretches
+def _cuts(parts: Parts, sources: Mapping[str, Source], planned: Plan, examples: int) -> Cuts:
+    from bench.evaluation.linear_probe import stretches
     from bench.modeling.backbone import load_tokenizer
 
     tokenizer = load_tokenizer(parts.model.folder())
     made: Cuts = {}
     for name, head in parts.heads.items():
-        length = int(planned[name]["train"]["max_length"])
+        length = planned.data[name]["train"].max_length
         corpus = sources[name].corpus
         made[name] = {split: stretches(corpus[split], tokenizer, length, head.cuts, examples) for split in SPLITS}
     return made

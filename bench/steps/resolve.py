@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from copy import deepcopy
 from dataclasses import dataclass
-from typing import TypeVar
+from typing import TYPE_CHECKING, TypeVar
 
 from bench import user_cache
 from bench.api.architecture import BaseArchitecture
@@ -21,6 +21,9 @@ from bench.data.phases import checked
 from bench.errors import MissingError, UsageError, unknown
 from bench.modeling.find import BaseModel, find_model
 from bench.registry import Registry
+
+if TYPE_CHECKING:
+    from bench.steps.start import Start
 
 P = TypeVar("P", bound=Part)
 
@@ -40,6 +43,7 @@ class Parts:
         trackers: mirrors of the journal.
         schedule: the order of the tasks.
         schedule_options: every number that it takes.
+        start: the run whose shared weights it begins with; None for most.
     """
 
     tasks: Mapping[str, Task]
@@ -52,6 +56,7 @@ class Parts:
     trackers: tuple[Tracker, ...]
     schedule: Schedule
     schedule_options: Mapping[str, float]
+    start: Start | None = None
 
     def phases(self, shares: Mapping[str, float]) -> tuple[Phase, ...]:
         """The phases of the run; one where all tasks train at once.

@@ -9,11 +9,11 @@ from typing import Any
 
 from bench.config import OPTIONS, RunConfig, flag, from_mapping
 from bench.errors import RunStateError
-from bench.invariants.batch import BatchReport
 from bench.invariants.checkpoint import Checkpoint, steps
 from bench.results.environment import versions
+from bench.results.invariants import BatchReport, SmokeReport
 from bench.results.layout import PLAN
-from bench.results.schema import plain
+from bench.results.reading import plain, read_as
 from bench.results.store import read_json, write_json
 from bench.sealed import sealed, unsealed
 from bench.tracking.journal import Journal
@@ -44,7 +44,7 @@ class State:
     facts: Mapping[str, Any]
     machine: Mapping[str, Any]
     batch: BatchReport | None = None
-    smoke: dict[str, Any] | None = None
+    smoke: SmokeReport | None = None
     deaths: dict[str, int] = field(default_factory=dict)
     resumed_from: list[int] = field(default_factory=list)
 
@@ -59,7 +59,6 @@ class State:
     def save(self) -> None:
         """Writes it whole or not at all."""
         content = {f.name: getattr(self, f.name) for f in fields(self) if f.name != "folder"}
-        content |= {"batch": self.batch.as_json() if self.batch else None}
         write_json(self.folder / PLAN, sealed(plain(content)))
 
 
@@ -81,11 +80,8 @@ def open_state(folder: Path, plan: Mapping[str, Any], config: RunConfig, facts: 
     if (folder / PLAN).exists():
         kept = read_plan(folder)
         state.machine = kept["machine"]
-        state.smoke, state.deaths, state.resumed_from = kept["smoke"], kept["deaths"], kept["resumed_from"]
-        if kept["batch"] is not None:
-            batch = BatchReport(**kept["batch"])
-            batch.probes = [tuple(p) for p in batch.probes]  # type: ignore[misc]
-            state.batch = batch
+        state.smoke, state.batch = read_as(SmokeReport | None, kept["smoke"]), read_as(BatchReport | None, kept["batch"])
+        state.deaths, state.resumed_from = kept["deaths"], kept["resumed_from"]
         if config.micro_batch is not None and state.batch is not None and config.micro_batch != state.batch.micro_batch:
             state.batch = None  # a size given by hand replaces the one that was found
     state.save()
@@ -153,6 +149,7 @@ def refuse_change(folder: Path, config: RunConfig, facts: Mapping[str, Any], ide
         "concepts": "the files of concept names",
         "model": "the base model's files",
         "parts": "a task's file or the version of a plugin",
+        "teacher": "the teacher's weights",
     }
     raise RunStateError(
         f"Run {folder.name} cannot be resumed: {', '.join(told.get(n, n) for n in changed)} changed since it began.",

@@ -6,7 +6,9 @@ from collections.abc import Mapping, Sequence
 from statistics import fmean
 from typing import TYPE_CHECKING, Any
 
-from bench.results.schema import Stage, pick
+from bench.results.evidence import Macro, PrimaryScore, Together
+from bench.results.schema import Stage
+from bench.results.scores import FlatScores, score_of
 
 if TYPE_CHECKING:
     from bench.steps.context import Planned
@@ -15,39 +17,31 @@ if TYPE_CHECKING:
     from bench.training.stage import Progress
 
 
-def together(planned: Planned, trainer: Trainer, progress: Progress, scores: Mapping[str, Any], stage: Stage) -> dict[str, Any]:
-    """The keys ``together`` and ``macro``, and ``schedule`` where tasks came one after another; none for a run of one task.
-
-    Args:
-        planned: of the run.
-        trainer: at its last update.
-        progress: of training.
-        scores: task to its scores on the test split.
-        stage: that the scores are of.
-    """
+def together(planned: Planned, trainer: Trainer) -> Together | None:
+    """How several tasks were trained together; None for a run of one."""
     if len(planned.data) < 2:
-        return {}
+        return None
     config = planned.config
-    equal = {"kind": "equal", "parameters": 0}
-    found: dict[str, Any] = {
-        "together": {
-            "sampling": {
-                "kind": config.sampling,
-                "temperature": config.temperature if config.sampling == "temperature" else None,
-                "shares": dict(trainer.sampler.shares),
-            },
-            "loss_weighting": equal if trainer.uncertainty is None else trainer.uncertainty.report(),
-            "gradients": trainer.shared.report(),
+    return Together(
+        sampling={
+            "kind": config.sampling,
+            "temperature": config.temperature if config.sampling == "temperature" else None,
+            "shares": dict(trainer.sampler.shares),
         },
-        "macro": macro(planned.data, scores, stage),
-    }
-    if config.loss_weights:
-        found["together"]["loss_weights"] = dict(config.loss_weights)
-    if progress.phases:
-        parts = planned.parts
-        schedule = {"name": parts.schedule.name, "options": dict(parts.schedule_options)}
-        found["schedule"] = schedule | transfer_between_phases(progress.phases)
-    return found
+        loss_weighting={"kind": "equal", "parameters": 0} if trainer.uncertainty is None else trainer.uncertainty.report(),
+        gradients=trainer.shared.report(),
+        loss_weights=config.loss_weights,
+    )
+
+
+def schedule(planned: Planned, progress: Progress) -> dict[str, Any]:
+    """What tasks that came one after another learned and forgot; empty where they came together."""
+    if len(planned.data) < 2 or not progress.phases:
+        return {}
+    parts = planned.parts
+    return {
+        "name": parts.schedule.name, "options": dict(parts.schedule_options), **transfer_between_phases(progress.phases)
+    }  # fmt: skip
 
 
 def transfer_between_phases(rows: Sequence[Mapping[str, Any]]) -> dict[str, Any]:
@@ -79,18 +73,17 @@ def transfer_between_phases(rows: Sequence[Mapping[str, Any]]) -> dict[str, Any]
     }  # fmt: skip
 
 
-def macro(data: Mapping[str, TaskData], scores: Mapping[str, Any], stage: Stage) -> dict[str, Any]:
-    """The mean of the tasks' primary metrics, with every one of them beside it; null where one of them cannot be had.
+def macro(data: Mapping[str, TaskData], scores: Mapping[str, FlatScores], stage: Stage) -> Macro | None:
+    """The mean of the tasks' primary metrics, with every one of them beside it; None for a run of one task.
 
     Args:
         data: task to its data.
         scores: task to its scores on the test split.
         stage: that the scores are of.
     """
-    rows = []
-    for name, one in data.items():
-        metric = one.task.metadata.primary_metric
-        rows.append({"task": name, "metric": metric, "value": pick(scores[name], metric)})
-    values = [row["value"] for row in rows if isinstance(row["value"], float)]
-    mean = sum(values) / len(values) if len(values) == len(rows) else None
-    return {"split": "test", "stage": stage, "mean": mean, "tasks": rows}
+    if len(data) < 2:
+        return None
+    metrics = {name: one.task.metadata.primary_metric for name, one in data.items()}
+    rows = tuple(PrimaryScore(name, metric, score_of(scores[name], metric)) for name, metric in metrics.items())
+    values = [row.value for row in rows if row.value is not None]
+    return Macro("test", stage, sum(values) / len(values) if len(values) == len(rows) else None, rows)

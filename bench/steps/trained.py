@@ -29,6 +29,7 @@ from bench.steps.corpora import pad_id, read_corpora, refuse_past_table
 from bench.steps.finish import Scoring
 from bench.steps.resolve import Parts, resolve
 from bench.steps.resume import stored_config
+from bench.steps.start import Start
 
 if TYPE_CHECKING:
     from torch import nn
@@ -127,7 +128,7 @@ class TrainedModel:
         from bench.training.model import TaskData
 
         head, base = self._heads[task], self._parts.model
-        length = int(self.result.extra["plan"]["data"][task]["train"]["max_length"])
+        length = self.result.plan.data[task]["train"].max_length
         tokenizer, rows = self._tokenizer
         encoded = encode_split(documents, head, tokenizer, length, aside / f"{GIVEN}.arrow")
         refuse_past_table(base.name, "the texts given", encoded.largest, rows)
@@ -139,24 +140,23 @@ class TrainedModel:
             device=self._device,
             pad=pad_id(base.folder()),
             # Batches as in the run: what else is in a batch moves the last digits of a probability.
-            padded=int(self.result.invariants.batch["micro_batch"]),
+            padded=self.result.invariants.batch.micro_batch,
             thresholds=dict(self._thresholds),
         )
 
     @cached_property
     def _tokenizer(self) -> tuple[Any, int | None]:
         """The tokenizer, and how many token ids the base model has a row for."""
-        from bench.modeling.backbone import held_against_weights, load_tokenizer
+        from bench.modeling.backbone import check_weights, load_tokenizer
 
         base = self._parts.model
-        return load_tokenizer(base.folder()), held_against_weights(base.folder(), base.spec.linears)
+        return load_tokenizer(base.folder()), check_weights(base.folder(), base.spec.linears)
 
     def _linking(self, task: str) -> dict[str, concepts_step.TaskLinking]:
         """What links a task's mentions, learned from the run's corpus at the first call; empty where there is nothing."""
         if task not in self._linkings:
             try:
-                linked = task in self.result.extra.get("concepts", {})
-                self._linkings[task] = self._learned_linking(task) if linked else {}
+                self._linkings[task] = self._learned_linking(task) if task in self.result.concepts else {}
             except BenchError as error:
                 warnings.warn(DataWarning(f"Mentions of {task} have no concepts: {error}"), stacklevel=4)
                 self._linkings[task] = {}
@@ -236,6 +236,8 @@ def load_trained(folder: Path, registry: Registry, stage: Stage, device: str | N
     parts = resolve(config, registry)
     if stage == "quantized" and not parts.quantizes:
         raise UsageError(f"Run {result.id} quantized nothing: it has the stage 'trained' alone.", "Leave stage out.")
+    if config.init_from is not None:  # it has the ranks of the run that it began with
+        parts = replace(parts, start=Start(folder, result))
     import_heavy()
     resolved = result.config["resolved"]
     where = Device(resolve_device(device or str(resolved["device"])), str(resolved["precision"]))

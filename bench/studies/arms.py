@@ -4,14 +4,17 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
+from functools import cached_property
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from bench.api.task import Task
 from bench.errors import ContractError, RunStateError, unknown
+from bench.naming import flatten
 from bench.registry import Registry
 from bench.results.layout import RESULT
-from bench.results.schema import Result, pick
+from bench.results.schema import Result
+from bench.results.scores import FlatScores, numbers, score_of
 from bench.results.statistics import Statistics, read_statistics
 from bench.results.store import find_run, is_run, read_result
 from bench.stats.intervals import Measure
@@ -28,12 +31,10 @@ class Run:
     Args:
         folder: its folder.
         result: what it holds.
-        facts: of the contract.
     """
 
     folder: Path
     result: Result
-    facts: Mapping[str, Any]
 
     @classmethod
     def read(cls, folder: Path) -> Self:
@@ -42,8 +43,22 @@ class Run:
         Raises:
             RunStateError: it did not finish, or its result is damaged or of another schema version.
         """
-        result = read_result(folder)
-        return cls(folder, result, facts(result))
+        return cls(folder, read_result(folder))
+
+    @cached_property
+    def facts(self) -> Mapping[str, Any]:
+        """What it says of every field of the contract."""
+        return facts(self.result)
+
+    @property
+    def id(self) -> str:
+        """The run's id."""
+        return self.result.id
+
+    @property
+    def tasks(self) -> tuple[str, ...]:
+        """The tasks it was trained on, in its own order."""
+        return tuple(self.result.scores)
 
     @property
     def seed(self) -> int:
@@ -75,7 +90,7 @@ class Arm:
     @property
     def tasks(self) -> tuple[str, ...]:
         """That its runs were scored on."""
-        return tuple(self.runs[0].result.scores)
+        return self.runs[0].tasks
 
     def by_seed(self) -> dict[int, Run]:
         """Seed to its run; of several replicates the first."""
@@ -150,18 +165,11 @@ def tasks_of(runs: Sequence[Run], registry: Registry) -> dict[str, Task]:
 
 
 def measure_of(task: Task, metric: str) -> Measure:
-    """The score at a dotted path, from summed statistics, numbers or arrays."""
-
-    def measure(sums: Mapping[str, Any]) -> Any:
-        found: Any = task.summarise(sums)
-        for part in metric.split("."):
-            found = found[part]
-        return found
-
-    return measure
+    """The score of a dotted name, from summed statistics, numbers or arrays."""
+    return lambda sums: flatten(task.summarise(sums))[metric]
 
 
-def metrics_of(tasks: Mapping[str, Task], scores: Mapping[str, Mapping[str, Any]], asked: str | None) -> dict[str, str]:
+def metrics_of(tasks: Mapping[str, Task], scores: Mapping[str, FlatScores], asked: str | None) -> dict[str, str]:
     """Task to the metric that is compared: what was asked for, or the task's primary metric.
 
     Args:
@@ -174,21 +182,10 @@ def metrics_of(tasks: Mapping[str, Task], scores: Mapping[str, Mapping[str, Any]
     """
     if asked is None:
         return {name: task.metadata.primary_metric for name, task in tasks.items()}
-    found = {name: asked for name in tasks if pick(scores[name], asked) is not None}
+    found = {name: asked for name in tasks if score_of(scores[name], asked) is not None}
     if not found:
-        known = {path for one in scores.values() for path in paths(one)}
+        known = {name for one in scores.values() for name, _ in numbers(one)}
         raise unknown("metric", asked, known, "bench show run RUN --json")
-    return found
-
-
-def paths(scores: Mapping[str, Any], prefix: str = "") -> list[str]:
-    """Dotted paths of all numbers in scores."""
-    found: list[str] = []
-    for key, value in scores.items():
-        if isinstance(value, Mapping):
-            found += paths(value, f"{prefix}{key}.")
-        elif isinstance(value, (int, float)) and not isinstance(value, bool):
-            found.append(f"{prefix}{key}")
     return found
 
 
@@ -201,7 +198,7 @@ def agree(run: Run, statistics: Statistics, metric: str, measure: Measure) -> Ru
     if statistics.split != "test":
         return run
     scores = run.result.scores[statistics.task]
-    told = pick((scores.quantized if statistics.stage == "quantized" else scores.trained) or {}, metric)
+    told = score_of(scores.quantized if statistics.stage == "quantized" else scores.trained, metric)
     found = float(measure(statistics.sums()))
     if told is not None and abs(found - told) > 1e-6 * max(1.0, abs(told)):
         raise RunStateError(

@@ -18,9 +18,10 @@ from bench.api.task import Task
 from bench.errors import ContractError, UsageError
 from bench.registry import Registry
 from bench.results.display import change, html_table
+from bench.results.scores import FlatScores
 from bench.results.statistics import Statistics
 from bench.stats.intervals import LEVEL, MINIMUM_SEEDS, Estimate, Measure, align, estimate, scores
-from bench.stats.multiplicity import Floor, SeedSpread, Tally, floor, holm, over_seeds, unequal
+from bench.stats.multiplicity import Floor, SeedSpread, Tally, holm, noise_floor, over_seeds, unequal
 from bench.stats.paired import RESAMPLES, Paired, paired
 from bench.studies.arms import Arm, Run, agree, arms_of, measure_of, metrics_of, tasks_of
 from bench.studies.contract import Difference, compared, differences, refuse
@@ -270,7 +271,7 @@ class _Tables:
                 groups.setdefault((arm.name, run.seed), []).append(run)
         repeated = {key: group for key, group in groups.items() if len(group) > 1}
         if any(run.facts["device"] != "cpu" for arm in having for run in arm.runs):
-            return floor([[self._score(task, run) for run in group] for group in repeated.values()], "replicates"), []
+            return noise_floor([[self._score(task, run) for run in group] for group in repeated.values()], "replicates"), []
         unlike = unequal({key: [self.of(task, run).rows for run in group] for key, group in repeated.items()})
         notes = [
             f"Replicates of {name}, seed {seed}, are not identical on {task}, though they ran on a CPU: threads, instruction "
@@ -279,7 +280,7 @@ class _Tables:
         ]
         if repeated and not unlike:
             notes.append(f"Replicates are identical on {task} ({len(repeated)} checked), as they must be on a CPU.")
-        return floor([self.scores(task, arm).tolist() for arm in having], "seeds"), notes
+        return noise_floor([self.scores(task, arm).tolist() for arm in having], "seeds"), notes
 
     def pair(self, task: str, first: Arm, second: Arm, resamples: int, level: float, family: int, seed: int) -> Pair:
         """Two arms on a task, before any adjustment."""
@@ -327,8 +328,8 @@ def _share_a_task(arms: Sequence[Arm]) -> None:
     )
 
 
-def _some_scores(runs: Sequence[Run], task: str) -> dict[str, Any]:
-    return next((dict(run.result.scores[task].trained) for run in runs if task in run.result.scores), {})
+def _some_scores(runs: Sequence[Run], task: str) -> FlatScores:
+    return next((run.result.scores[task].trained for run in runs if task in run.result.scores), {})
 
 
 def _notes(arms: Sequence[Arm], fields: Sequence[str], asked: bool) -> list[str]:

@@ -69,6 +69,7 @@ def conduct(
             running = open_launcher(launcher, jobs, study.folder, tuple(options))
             study.save()
             try:
+                refuse_repeats(study, registry)
                 survey(study, audience.surveying, study.folder)
                 study.save()
                 deadline = None if max_hours is None else started + 3600 * max_hours
@@ -91,18 +92,34 @@ def conduct(
     return _failed(study)
 
 
-def estimate(study: Study, audience: Audience) -> None:
+def estimate(study: Study, registry: Registry, audience: Audience) -> None:
     """Estimates the tokens, time and memory of every run by dry runs, which prove parity; nothing is kept but in the study.
 
     Args:
         study: opened by `bench.studies.study.open_study`.
+        registry: knows the parts.
         audience: is told.
 
     Raises:
         BenchError: a dry run was refused.
     """
+    refuse_repeats(study, registry)
     with TemporaryDirectory(prefix="bench-study-") as aside:
         survey(study, audience.surveying, Path(aside))
+
+
+def refuse_repeats(study: Study, registry: Registry) -> None:
+    """Looks now, and not after an hour of training, for what runs that start from others would be refused for.
+
+    Raises:
+        LeakError: documents of dev or test of such a run are among the training documents of the run it starts from.
+    """
+    from bench.steps.start import refuse_repeated
+
+    pairs = [(study[run.start].config, run.config) for run in study.runs if run.start is not None and run.run is None]
+    alike = {repr((one.data, one.task, one.shots and one.seed, other.data, other.task)): (one, other) for one, other in pairs}
+    for source, target in alike.values():
+        refuse_repeated(source, target, registry)
 
 
 def _failed(study: Study) -> BenchError | None:

@@ -32,9 +32,9 @@ _TRACKERS = ("wandb", "mlflow")  # they cannot change an outcome
 _TOGETHER = tuple(name for name, option in OPTIONS.items() if option.group is TOGETHER)
 
 FOLLOWS: Mapping[str, tuple[str, ...]] = {
-    "tasks": _TOGETHER,
+    "tasks": (*_TOGETHER, "teacher"),
     "sampling": ("temperature",),
-    "schedule": ("schedule_options",),
+    "schedule": ("schedule_options", "teacher"),
     "quant": ("quant_when",),
     "model": ("parameters", "max_length"),
     "rank": ("parameters",),
@@ -53,12 +53,10 @@ def _model(result: Result) -> str:
 
 def _parameters(result: Result) -> int | str | None:
     """A number; in words where the arm is held to no other."""
-    parity = result.invariants.parity
-    for row in parity.get("rows", ()):
-        if row.get("arm") == parity.get("arm"):
-            found = int(row["adapters"]) + int(row["fusion"])
-            return found if result.matched else f"{found:,} ({UNMATCHED})"
-    return None
+    row = result.invariants.parity.own
+    if row is None:
+        return None
+    return row.adapters + row.fusion if result.matched else f"{row.adapters + row.fusion:,} ({UNMATCHED})"
 
 
 def _leaks(result: Result) -> dict[str, int]:
@@ -93,8 +91,9 @@ _READ: Mapping[str, Callable[[Result], Any]] = {
     "tasks": lambda result: "+".join(sorted(result.scores)),
     "model": _model,
     "head": lambda result: dict(result.resolved("head") or {}),
-    "budget": lambda result: "whole" if result.invariants.tokens.get("controlled", True) else "early stopping",
-    "tokens": lambda result: result.invariants.tokens.get("total"),
+    "teacher": lambda result: ", ".join(one["id"] for one in result.resolved("teacher") or ()) or "none",
+    "budget": lambda result: "whole" if result.invariants.tokens.controlled else "early stopping",
+    "tokens": lambda result: result.invariants.tokens.total,
     "parameters": _parameters,
     "data": lambda result: dict(result.hashes.get("data", {})),
     "concepts": _concepts,
@@ -106,6 +105,8 @@ _READ: Mapping[str, Callable[[Result], Any]] = {
     "leaks": _leaks,
     "left_out": _left_out,
     "adjusted": _adjusted,
+    "shots": lambda result: result.config.get("shots") or "all",
+    "init_from": lambda result: result.config.get("resolved", {}).get("init_from", {}).get("recipe", "none"),
     "synthetic": lambda result: result.synthetic,
 }
 _CONFIG = {n: option.default for n, option in OPTIONS.items() if n not in _READ and option.compared("choice", "control")}
@@ -126,7 +127,7 @@ def facts(result: Result) -> dict[str, Any]:
     found = {name: result.resolved(name) for name in _CONFIG} | {name: read(result) for name, read in _READ.items()}
     found |= {name: default for name, default in _CONFIG.items() if found[name] is None}
     if len(result.scores) < 2:
-        found |= dict.fromkeys(_TOGETHER)
+        found |= dict.fromkeys(set(_TOGETHER) - {"schedule", "schedule_options"})
     if found["budget"] == "whole":
         found["eval_every"] = None  # the last checkpoint is the result, whenever dev was looked at
     return found

@@ -90,7 +90,7 @@ class FinishedStudy:
 
     def tokens(self, key: str) -> int:
         """Marked tokens that a run was trained on."""
-        return sum(int(account["tokens"]) for account in self.runs[key].result.invariants.tokens["tasks"].values())
+        return sum(account.tokens for account in self.runs[key].result.invariants.tokens.tasks.values())
 
 
 def compared_by(runs: Mapping[str, Run], by: tuple[str, ...], warn: Callable[[str], None]) -> list[dict[str, Any]]:

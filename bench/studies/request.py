@@ -33,6 +33,7 @@ class StudyConfig:
         kind: as ``bench list studies`` shows it.
         run: what all runs share, as it was typed; its seed is the first one, its name the study's.
         arms: architectures, for a kind that takes several; the kind's own choice where empty.
+        shots: numbers of training documents, for a kind that takes several; that of `run` where empty.
         grid: of a sweep: field to its values.
 
     The other fields say themselves what they are. An option of the kind is taken for the type of its default.
@@ -42,8 +43,10 @@ class StudyConfig:
     run: RunConfig
     arms: Sequence[str] = ()
     grid: Mapping[str, Sequence[Any]] | None = None
+    shots: Sequence[int] = ()
     seeds: int = option(SEEDS, STUDY, "N", "runs of each kind that differ in their seed")
     sets: tuple[str, ...] = option((), STUDY, "A+B", "of an ablation: a domain, or tasks joined by +", flag="--set")
+    targets: tuple[str, ...] = option((), STUDY, "NAME", "of unseen: a task that is not trained on first", flag="--target")
     margin: float = option(0.01, STUDY, "D", "of equivalence, in the metric's own unit")
     options: Mapping[str, str] = option(
         {},
@@ -79,9 +82,14 @@ def planned(config: StudyConfig, registry: Registry, environ: Mapping[str, str])
     arms = tuple(config.arms)
     if "arms" in part.takes and not arms and run.arch != RunConfig.arch:
         arms = (run.arch,)
-    _refuse_what_it_does_not_take(part, registry, arms, sets, config.grid)
+    shots, targets = tuple(config.shots), config.targets
+    if "shots" in part.takes:
+        shots, run = shots or (() if run.shots is None else (run.shots,)), replace(run, shots=None)
+    _refuse_what_it_does_not_take(part, registry, arms, sets, config.grid, targets, shots)
+    if both := [task for task in run.task if task in targets]:
+        raise UsageError(f"{both[0]} is both a source and a target; wanted a target that no source is.")
     chosen = own_options(part, config.options)
-    tasks = dict.fromkeys((*run.task, *swept, *(task for listed in sets.values() for task in listed)))
+    tasks = dict.fromkeys((*run.task, *swept, *targets, *(task for listed in sets.values() for task in listed)))
     base = written_out(replace(run, task=tuple(tasks)), registry, environ)
     base = replace(base, name=None, task_set=None, max_hours=None, lr=shared_rate(part, base, registry))
     asked = Request(
@@ -93,6 +101,8 @@ def planned(config: StudyConfig, registry: Registry, environ: Mapping[str, str])
         quantizers=fitting(base, registry) if "quantizers" in part.takes else {},
         grid=grid,
         options=chosen,
+        targets=tuple(dict.fromkeys(targets)),
+        shots=tuple(sorted(set(shots))),
     )
     runs = planned_runs(part, asked)
     for each in {repr(replace(run.config, seed=0)): run.config for run in runs}.values():
@@ -154,12 +164,18 @@ def _refuse_what_it_does_not_take(
     arms: Sequence[str],
     sets: Mapping[str, tuple[str, ...]],
     grid: Mapping[str, Sequence[Any]] | None,
+    targets: Sequence[str],
+    shots: Sequence[int],
 ) -> None:
     """Refuses what was given beside the configuration and the kind has no use for, and a grid that is missing."""
 
     def others(takes: Takes) -> str:
         return " and ".join(e.name for e in registry.entries("studies") if takes in registry.get("studies", e.name).takes)
 
+    if targets and "targets" not in kind.takes:
+        raise UsageError(f"Targets are for {others('targets')}; a {kind.name} study takes --task or --task-set.")
+    if shots and "shots" not in kind.takes:
+        raise UsageError(f"A {kind.name} study has one --shots; several are for {others('shots')}.")
     if sets and "sets" not in kind.takes:
         raise UsageError(f"Sets are for {others('sets')}; a {kind.name} study takes --task or --task-set.")
     if arms and "arms" not in kind.takes:

@@ -11,7 +11,7 @@ from typing import Protocol
 from bench.api.study import Cost, StudyRun
 from bench.config import RunConfig
 from bench.errors import BenchError
-from bench.launchers import Job, Launcher, Outcome
+from bench.launchers import Job, JobOutcome, Launcher
 from bench.launchers.child import Child, end
 from bench.studies.argv import argv_of
 from bench.studies.study import Study
@@ -26,7 +26,7 @@ class Watcher(Protocol):
     def look(self, study: Study, active: set[str]) -> None:
         """Called several times a second while runs live."""
 
-    def ended(self, run: StudyRun, outcome: Outcome) -> None:
+    def ended(self, run: StudyRun, outcome: JobOutcome) -> None:
         """A run ended, well or not."""
 
 
@@ -91,7 +91,7 @@ def drive(
         launcher.close()
 
 
-def _record(study: Study, outcome: Outcome, watcher: Watcher) -> None:
+def _record(study: Study, outcome: JobOutcome, watcher: Watcher) -> None:
     error = None if outcome.run else outcome.message or f"exit code {outcome.code}"
     study.update(outcome.key, run=outcome.run, error=error)
     watcher.ended(study[outcome.key], outcome)

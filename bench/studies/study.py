@@ -14,11 +14,12 @@ from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any
 
-from bench.api.study import Cost, StudyRun
+from bench.api.study import StudyRun
 from bench.config import RunConfig, from_mapping
 from bench.errors import RunStateError, UsageError
 from bench.naming import LONGEST_NAME
 from bench.results.layout import RESULT
+from bench.results.reading import check_version, read_as
 from bench.results.store import read_json, write_json
 
 SCHEMA_VERSION = 1
@@ -78,14 +79,17 @@ class Study:
 
     def ready(self, run: StudyRun) -> bool:
         """Whether all that a run needs is finished."""
-        return run.after is None or self[run.after].run is not None
+        return all(self[key].run is not None for key in run.waits_for)
 
     def config_of(self, run: StudyRun) -> RunConfig:
-        """The whole configuration of a run; one that is not `ready` has no budget yet."""
-        if run.like is None or not self.ready(run):
-            return run.config
-        key, colon, task = run.like.partition(":")
-        return replace(run.config, tokens_like=f"{self[key].run}{colon}{task}")
+        """The whole configuration of a run; one that is not `ready` has no budget, or no start, yet."""
+        config = run.config
+        if not self.ready(run):
+            return config
+        if run.like is not None:
+            key, colon, task = run.like.partition(":")
+            config = replace(config, tokens_like=f"{self[key].run}{colon}{task}")
+        return config if run.start is None else replace(config, init_from=self[run.start].run)
 
     def forget_missing(self) -> list[str]:
         """Takes finished runs whose folders are gone as not begun, and returns their keys."""
@@ -127,13 +131,7 @@ class Study:
         Raises:
             RunStateError: another schema version, or not a study.
         """
-        if not isinstance(value, Mapping) or "schema_version" not in value:
-            raise RunStateError(f"{source} is not a study of bench: it has no schema_version.")
-        if value["schema_version"] != SCHEMA_VERSION:
-            raise RunStateError(
-                f"{source} has schema version {value['schema_version']!r}; this bench reads {SCHEMA_VERSION}.",
-                "Read it with the bench that wrote it, or upgrade: pip install -U bench-suite",
-            )
+        value = check_version(value, (SCHEMA_VERSION,), source, "a study of bench")
         try:
             runs = [_run(record, source) for record in value["runs"]]
             return cls(out, value["kind"], value["name"], dict(value["settings"]), runs, value["verdict"])
@@ -237,11 +235,9 @@ def _changes(kept: Study, planned: Study) -> str:
 
 
 def _run(record: Mapping[str, Any], source: str) -> StudyRun:
-    config, estimate = from_mapping(record["config"], source), record["estimate"]
-    return StudyRun(
-        **{name: str(record[name]) for name in ("key", "role", "arm")},
-        **{name: record[name] for name in ("task", "like", "group", "run", "error")},
-        seed=int(record["seed"]),
-        config=config if record["like"] is None else replace(config, tokens_like=None),
-        estimate=None if estimate is None else Cost(**estimate),
-    )
+    config, start = from_mapping(record["config"], source), record.get("start")
+    if start is not None:
+        config = replace(config, init_from=None)
+    config = config if record["like"] is None else replace(config, tokens_like=None)
+    run: StudyRun = read_as(StudyRun, {**record, "config": config})
+    return run

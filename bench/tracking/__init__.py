@@ -1,4 +1,4 @@
-"""The journal and the mirrors that follow it."""
+"""The journal of a run, and the mirrors that copy it to trackers."""
 
 from bench.tracking.journal import Journal, read_journal, timeline
 from bench.tracking.memory import MemoryWatch

@@ -1,9 +1,9 @@
-"""The journal of a run: one JSON line an event, appended and flushed as things happen. It is the truth; trackers mirror it.
+"""The journal of a run: one JSON line an event, appended and flushed as things happen. It is the record; trackers mirror it.
 
-The file only ever grows. A run that resumes from a checkpoint repeats the steps after it, so the file then holds those steps
-twice; its ``resume`` event names the first position that no longer counts, and `timeline` leaves out what was repeated.
-Positions (`RunEvent.seq`) are therefore never given twice, and a mirror needs one number to say what it has. Every line ends
-with a CRC-32 of what stands before it, so that one that was changed is not taken for what happened.
+The file only grows. A run that resumes from a checkpoint repeats the steps after it, so that the file holds those steps twice.
+Its ``resume`` event names the first position that is replaced, and `timeline` leaves the replaced events out. Positions
+(`RunEvent.seq`) are never reused, so that one number says what a mirror has received. Every line ends with a CRC-32 of its
+content, so that a changed line is noticed.
 """
 
 from __future__ import annotations
@@ -25,22 +25,23 @@ from bench.api.tracker import RunEvent
 from bench.errors import RunStateError, StorageError
 
 DURABLE = frozenset({"checkpoint", "result", "end"})
-"""Kinds that are on the disk, not only with the operating system, before `Journal.write` returns."""
+"""Kinds of events that are synced to disk before `Journal.write` returns."""
 LONGEST = 400
-"""Characters of a string that are kept: enough for a path or a message, too few for a document."""
+"""Most characters of a string; the rest is cut off. Enough for a path or a message, too few for a document."""
 
 
 class Journal:
     """Appends events to a run's journal and hands each to the observers, in order.
 
-    A last line that a kill left torn is cut off on opening: it was never an event.
+    An incomplete last line, left by a kill, is removed on opening.
 
     Args:
-        path: the file; made with its folder where missing, continued where there.
+        path: the file; continued if it exists, else made with its folder.
         observers: called with every event after it is in the file, on the thread that wrote it.
 
     Raises:
-        RunStateError: a line in the middle of an existing file is no event of a journal.
+        RunStateError: a line of an existing file is no event of a journal.
+        StorageError: the file cannot be opened.
     """
 
     def __init__(self, path: Path, observers: Sequence[Callable[[RunEvent], None]] = ()) -> None:
@@ -60,7 +61,7 @@ class Journal:
 
     @property
     def position(self) -> int:
-        """The next event's `seq`; a checkpoint stores it, and `resume` takes it back."""
+        """The next event's `seq`; a checkpoint stores it for `resume`."""
         return self._seq
 
     def observe(self, observer: Callable[[RunEvent], None]) -> None:
@@ -73,12 +74,12 @@ class Journal:
         Args:
             kind: as in `RunEvent`.
             step: updates done, where it applies.
-            values: numbers, strings, None, and lists and mappings of them; never corpus text. NaN and infinities are kept as
-                the strings ``NaN``, ``Infinity`` and ``-Infinity``; strings are cut at `LONGEST` characters.
+            values: numbers, strings, None, and lists and mappings of them; never corpus text. NaN and infinities become the
+                strings ``NaN``, ``Infinity`` and ``-Infinity``; strings are cut at `LONGEST` characters.
 
         Raises:
             TypeError: a value of another type; its content is not shown.
-            StorageError: the disk is full; the journal is as it was before.
+            StorageError: the file cannot be written, e.g. the disk is full; the journal is unchanged.
         """
         clean = {key: _plain(value, key) for key, value in values.items()}
         with self._lock:
@@ -90,24 +91,24 @@ class Journal:
         return event
 
     def resume(self, position: int, step: int) -> RunEvent:
-        """Notes that the run carries on from a checkpoint; what stands from `position` on counts no longer.
+        """Records that the run continues from a checkpoint; events from `position` on are replaced by what follows.
 
         Args:
             position: the journal's `position` when that checkpoint was written; 0 where the run starts over.
             step: updates done at that checkpoint.
         """
-        # A power cut can leave the journal shorter than a checkpoint remembers it: what is lost there is history, not the run.
+        # After a power cut the journal can be shorter than it was at the checkpoint: events are lost, the run is not.
         position = min(position, self._seq)
         kept = self.events()
         dropped = sum(1 for event in kept if event.seq >= position and not _is_checkpoint(event, step))
         return self.write("resume", step, position=position, dropped=dropped)
 
     def events(self) -> list[RunEvent]:
-        """The events that count, in order: what a run never killed would have written, and the ``resume`` events."""
+        """The events without those that a resume replaced, in order: as of a run that was never killed, plus ``resume``."""
         return timeline(read_journal(self.path))
 
     def close(self) -> None:
-        """Makes the file durable and closes it; a second call does nothing."""
+        """Syncs the file to disk and closes it; a second call does nothing."""
         with self._lock:
             if not self._file.closed:
                 os.fsync(self._file.fileno())
@@ -138,7 +139,7 @@ class Journal:
         self._seq += 1
 
     def _deliver(self) -> None:
-        # An observer may write an event of its own (a warning); it waits its turn, so that all see one order.
+        # An observer may write an event itself (a warning). It is queued, so that all observers see the same order.
         self._delivering = True
         try:
             while self._pending:
@@ -150,14 +151,14 @@ class Journal:
 
 
 def read_journal(path: Path, start: int = 0) -> Iterator[RunEvent]:
-    """Every whole line of a journal, also of one that is being written, repeated steps included.
+    """Yields the event of every complete line, replaced ones included; the journal may still be written to.
 
     Args:
         path: the file.
-        start: position of the first event to give.
+        start: position of the first event.
 
     Raises:
-        RunStateError: a line that is no event, or out of order.
+        RunStateError: a line is no event, or out of order.
     """
     with path.open("rb") as file:
         for seq, line in enumerate(file):
@@ -168,7 +169,7 @@ def read_journal(path: Path, start: int = 0) -> Iterator[RunEvent]:
 
 
 def parse(line: bytes, seq: int, path: Path) -> RunEvent:
-    """One line of a journal.
+    """Parses one line of a journal.
 
     Raises:
         RunStateError: it is not the event of this position.
@@ -186,13 +187,13 @@ def parse(line: bytes, seq: int, path: Path) -> RunEvent:
 
 
 def checked(record: bytes) -> bytes:
-    """A line of a journal from the JSON object of an event: its last key is the CRC-32 of all before it."""
+    """The line of an event, given as a JSON object: adds a last key with the CRC-32 of everything before it."""
     body = record[:-1]
     return body + f',"crc32":"{crc32(body):08x}"}}\n'.encode()
 
 
 def timeline(events: Iterable[RunEvent]) -> list[RunEvent]:
-    """The events that count: without those that a later ``resume`` repeats."""
+    """The events without those that a later ``resume`` replaces."""
     kept: list[RunEvent] = []
     for event in events:
         if event.kind == "resume":
@@ -203,10 +204,10 @@ def timeline(events: Iterable[RunEvent]) -> list[RunEvent]:
 
 
 class Replay:
-    """Tells a mirror, which cannot take back what it has, which events repeat one it was given before a resume.
+    """Tells a mirror, which cannot delete events, which ones repeat an event that it has from before a resume.
 
-    On CPU a repeated step is the same bit for bit, so nothing is lost by leaving it out; on a GPU it may differ in its last
-    digits, and the mirror keeps the first. Feed it every event of the journal, in order.
+    On CPU a repeated step is equal bit for bit, so that nothing is lost by leaving it out. On a GPU it may differ in its last
+    digits, and the mirror keeps the first one. `fresh` must be called with every event of the journal, in order.
     """
 
     def __init__(self) -> None:
@@ -214,7 +215,7 @@ class Replay:
         self._repeated: Counter[tuple[str, int]] = Counter()
 
     def fresh(self, event: RunEvent) -> bool:
-        """Whether the event says something that no earlier one said."""
+        """Whether the event does not repeat an earlier one."""
         if event.kind == "resume":
             first = event.values["position"]
             cut = bisect_left(self._kept, first, key=lambda known: known[0])
@@ -233,21 +234,21 @@ class Replay:
 
 
 def _is_checkpoint(event: RunEvent, step: int | None) -> bool:
-    # It is written after the position was stored in the checkpoint, and is not repeated.
+    # This event comes after the position that the checkpoint stores, but a resumed run does not repeat it.
     return event.kind == "checkpoint" and event.step == step
 
 
 def _whole_lines(path: Path) -> int:
-    """Bytes up to the end of the last whole line."""
+    """Bytes up to the end of the last complete line."""
     size, block = path.stat().st_size, 1 << 16
     with path.open("rb") as file:
         end = size
         while end:
             start = max(0, end - block)
             file.seek(start)
-            found = file.read(end - start).rfind(b"\n")
-            if found >= 0:
-                return start + found + 1
+            last_end = file.read(end - start).rfind(b"\n")
+            if last_end >= 0:
+                return start + last_end + 1
             end = start
     return 0
 

@@ -1,4 +1,4 @@
-"""The memory watch: current and peak memory every so many steps, and a warning where it keeps growing."""
+"""The memory watch: records current and peak memory at regular steps, and warns if memory keeps growing."""
 
 from __future__ import annotations
 
@@ -19,18 +19,18 @@ _LEAST_SCATTERS = 10
 
 
 class MemoryWatch:
-    """Writes a ``memory`` event every so many steps, and warns once where memory grows steadily.
+    """Writes a ``memory`` event every `every` steps, and warns once if memory grows steadily.
 
     On CUDA it is the allocator's memory, elsewhere the process's resident size.
 
     Args:
         device: ``cpu`` or ``cuda``, with or without an index.
-        journal: gets the events.
-        warn: takes one line.
+        journal: the events are written here.
+        warn: called with one line.
         every: steps between two samples.
-        warm_up: samples that are left out of the judgement, while caches fill.
-        window: samples that growth is judged over.
-        read: gives current and peak bytes; the device's own where None.
+        warm_up: first samples that are ignored, while caches fill.
+        window: samples over which growth is tested.
+        read: gives current and peak bytes; None: the device's own counters.
     """
 
     def __init__(
@@ -50,13 +50,13 @@ class MemoryWatch:
         self._grows_since: int | None = None
 
     def observe(self, step: int) -> dict[str, Any] | None:
-        """Takes a sample where one is due.
+        """Takes a sample if one is due.
 
         Args:
             step: updates done.
 
         Returns:
-            ``current`` and ``peak`` in bytes, and ``grows_since`` (a step) once growth was found; None where none was due.
+            ``current`` and ``peak`` in bytes, and ``grows_since`` (a step) once memory grows; None where no sample was due.
         """
         if step % self._every:
             return None
@@ -65,14 +65,14 @@ class MemoryWatch:
         if self._seen > self._warm_up:
             self._samples.append((step, current))
         values: dict[str, Any] = {"current": current, "peak": peak}
-        found = False
+        growing = False
         if self._grows_since is None:
             self._grows_since = grows_since(self._samples, self._window)
-            found = self._grows_since is not None
+            growing = self._grows_since is not None
         if self._grows_since is not None:
             values["grows_since"] = self._grows_since
         self._journal.write("memory", step, **values)
-        if found:
+        if growing:
             began = next(size for at, size in self._samples if at >= (self._grows_since or 0))
             self._warn(
                 f"Memory has grown steadily since step {self._grows_since}: "
@@ -85,14 +85,14 @@ class MemoryWatch:
 def grows_since(samples: list[tuple[int, int]], window: int = 16) -> int | None:
     """The step where steady growth began, or None where there is none.
 
-    Growth is steady where a Theil-Sen line through the last samples rises by at least 2% and 16 MiB and by ten times the
-    scatter about it, which noise does not; and where, of four blocks, each one's median rises over that of the one before by
-    at least half the mean rise, which a plateau, a single jump or a rise that levels off does not. A slow leak in much noise
-    shows over twice and four times the window.
+    Growth is steady if two conditions hold. A Theil-Sen line through the last samples rises by at least 2%, by 16 MiB and by
+    ten times the scatter about it, which excludes noise. And of four blocks, each one's median rises over that of the block
+    before by at least half the mean rise, which excludes a plateau, a single jump and a rise that levels off. Windows of twice
+    and four times the length are tested too: they show a slow leak in much noise.
 
     Args:
         samples: (step, bytes), in order, after warm-up.
-        window: samples to judge over, at least 8.
+        window: samples to test, at least 8.
     """
     for length in (window, 2 * window, 4 * window):
         if len(samples) >= length and _steady(samples[-length:]):
@@ -122,7 +122,7 @@ def _theil_sen(x: NDArray[np.float64], y: NDArray[np.float64]) -> tuple[float, f
 
 
 def _bend(samples: list[tuple[int, int]], window: int) -> int:
-    """The step where a level that turns into a line, fitted to the samples, turns."""
+    """The step of the bend in a fit to the samples that is constant before it and linear after it."""
     import numpy as np
 
     steps, sizes = np.array(samples, dtype=float).T
@@ -136,7 +136,7 @@ def _bend(samples: list[tuple[int, int]], window: int) -> int:
 
 
 def reader(device: str) -> Callable[[], tuple[int, int]]:
-    """A function that gives current and peak bytes: of the CUDA allocator, or of this process's resident memory."""
+    """A function that gives current and peak bytes, of the CUDA allocator or of this process's resident memory."""
     if device.startswith("cuda"):
         import torch
 
@@ -149,7 +149,7 @@ def reader(device: str) -> Callable[[], tuple[int, int]]:
     def resident() -> tuple[int, int]:
         nonlocal peak
         current = int(process.memory_info().rss)
-        # The two counters of the kernel are not read at the same moment, nor equally exact.
+        # The kernel's two counters are read at different moments and differ in precision.
         peak = max(peak, current, peak_of_process())
         return current, peak
 

@@ -1,8 +1,8 @@
-"""Mirrors: trackers that follow a run's journal, and can neither stop the run nor slow it down.
+"""Mirrors: copy a run's journal to trackers, and can neither stop the run nor slow it down.
 
-Each tracker has a thread of its own that reads the journal file behind the run and hands it on in batches. Nothing is queued
-in memory: the file is the queue, a mirror that falls behind catches up from it, and a position says what a mirror has. A call
-into a tracker that raises or lasts too long costs one warning and switches that mirror off; `sync` brings it up to date later.
+Each tracker has a thread that reads the journal file and passes events on in batches. Nothing is queued in memory: the file is
+the queue, and a position says what a mirror has received. If a call into a tracker raises or takes too long, there is one
+warning and the mirror is switched off; `sync` brings it up to date later.
 """
 
 from __future__ import annotations
@@ -29,7 +29,7 @@ _SWITCH_SECONDS = 0.0005
 
 
 class Parts(Protocol):
-    """What `sync` needs of a registry."""
+    """The part of a registry that `sync` needs."""
 
     def get(self, kind: str, name: str, /) -> Part:
         """The part of a kind and name."""
@@ -40,12 +40,12 @@ class Mirrors:
     """Feeds trackers for as long as a run lives.
 
     Args:
-        trackers: the trackers; one that is not installed is warned about, with the command that installs it, and left out.
-        info: what they are told of the run; also kept in the run's folder, so that `sync` can work without the run.
-        warn: takes one line; only ever called on the thread that calls `feed` or `close`.
-        queue_size: events handed over in one call at most.
-        timeout: seconds that one call into a tracker may last.
-        interval: seconds between two looks at the journal.
+        trackers: the trackers; one that is not installed is left out, with a warning that names the command to install it.
+        info: the run; also written to its folder, so that `sync` works after the run.
+        warn: called with one line, only on the thread that calls `feed` or `close`.
+        queue_size: most events of one call.
+        timeout: seconds that one call into a tracker may take.
+        interval: seconds between two reads of the journal.
     """
 
     def __init__(
@@ -64,8 +64,8 @@ class Mirrors:
         self._mirrors = [
             _Mirror(tracker, info, self._news.append, queue_size, timeout, interval) for tracker in _ready(trackers, self._news)
         ]
-        # A thread that wants the interpreter back from one that computes waits this long: 5 ms by default, which would be the
-        # training thread's at every file write while a tracker is being imported.
+        # A thread waits this long to get the interpreter from one that computes: 5 ms by default. The training thread would
+        # wait that long at every file write while a tracker is being imported.
         self._switch = sys.getswitchinterval()
         if self._mirrors:
             sys.setswitchinterval(min(self._switch, _SWITCH_SECONDS))
@@ -74,7 +74,7 @@ class Mirrors:
         self._tell()
 
     def feed(self, event: RunEvent) -> None:
-        """An observer for `Journal`; costs microseconds, since the mirrors read the file themselves."""
+        """Observer of a `Journal`; takes microseconds, since the mirrors read the file themselves."""
         now = time.monotonic()
         for mirror in self._mirrors:
             mirror.check(now)
@@ -86,7 +86,7 @@ class Mirrors:
 
         Args:
             finished: False where the run was interrupted or failed.
-            wait: seconds to wait at most, over all of them; one that is not done by then is left behind.
+            wait: most seconds to wait for all of them together; one that is not done by then is given up.
         """
         if self._closed:
             return
@@ -115,20 +115,20 @@ def sync(
     trackers: Sequence[str] | None = None,
     timeout: float = 600.0,
 ) -> dict[str, int]:
-    """Brings a run's mirrors up to date from its journal; what they already have is not sent again.
+    """Brings a run's mirrors up to date from its journal; events that they have are not sent again.
 
     Args:
         folder: the run's folder.
-        registry: where the trackers are found, by ``get("trackers", name)``.
-        warn: takes one line.
-        trackers: names; those of the run's configuration where None.
+        registry: gives trackers by name.
+        warn: called with one line.
+        trackers: names; None: those of the run's configuration.
         timeout: seconds for each tracker.
 
     Returns:
-        Tracker name to the number of events it was handed; a tracker that failed or is not installed is not in it.
+        Tracker name to the number of events that it received; a tracker that failed or is not installed is not in it.
 
     Raises:
-        RunStateError: it is no run's folder, or the run is still alive.
+        RunStateError: the folder is no run's, or the run is still active.
     """
     info = read_info(folder)
     names = list(info.config.get("tracker", ())) if trackers is None else list(trackers)
@@ -151,9 +151,7 @@ def sync(
 
 
 def position(folder: Path, tracker: str) -> int:
-    """How many events of a run's journal a mirror has, as far as the run's folder knows.
-
-    For trackers that cannot be asked.
+    """Number of journal events that a mirror has received, as recorded in the run's folder; for trackers that cannot tell.
 
     Args:
         folder: the run's folder.
@@ -166,12 +164,12 @@ def position(folder: Path, tracker: str) -> int:
 
 
 def write_info(info: RunInfo) -> None:
-    """Keeps what trackers are told in the run's folder."""
+    """Writes what trackers know about a run to its folder, for `read_info`."""
     write_json(info.folder / INFO, {"id": info.id, "name": info.name, "config": dict(info.config)})
 
 
 def read_info(folder: Path) -> RunInfo:
-    """What trackers were told of a run; the folder may have been moved since.
+    """Reads what `write_info` wrote; the folder may have been moved since.
 
     Raises:
         RunStateError: the folder is no run's.
@@ -195,7 +193,7 @@ def _ready(trackers: Sequence[Tracker], news: deque[str]) -> Iterator[Tracker]:
 
 
 class _Mirror:
-    """One tracker and its thread. `check`, `finish` and `give_up` are the run's side; the rest is the thread's."""
+    """One tracker and its thread. The run calls `check`, `finish` and `give_up`; the rest runs on the thread."""
 
     def __init__(self, tracker: Tracker, info: RunInfo, warn: Warn, queue_size: int, timeout: float, interval: float) -> None:
         self.tracker = tracker
@@ -232,20 +230,20 @@ class _Mirror:
         try:
             self._follow()
         except Exception as error:
-            # The message of a foreign exception may hold anything; its kind is enough to search for.
+            # The message of a foreign exception may hold corpus text, so that only its type is shown.
             detail = str(error) if isinstance(error, BenchError) else type(error).__name__
             self.give_up(f"failed ({detail})")
 
     def _follow(self) -> None:
         with self._timed("open"):
-            held = self.tracker.open(self.info)
+            sent = self.tracker.open(self.info)
         replay = Replay()
         batch: list[RunEvent] = []
         for event in self._tail():
             if self.off():
                 return
             if event is not None:
-                if replay.fresh(event) and event.seq >= held:
+                if replay.fresh(event) and event.seq >= sent:
                     batch.append(event)
                 if len(batch) < self._size:
                     continue
@@ -255,16 +253,16 @@ class _Mirror:
                 if self.off():
                     return
                 self.handed += len(batch)
-                held = batch[-1].seq + 1
+                sent = batch[-1].seq + 1
                 batch = []
-                with suppress(BenchError):  # a full disk is the run's to tell
-                    write_json(self.info.folder / MIRRORS / f"{self.tracker.name}.json", {"next": held}, durable=False)
+                with suppress(BenchError):  # the run itself reports a full disk
+                    write_json(self.info.folder / MIRRORS / f"{self.tracker.name}.json", {"next": sent}, durable=False)
         if not self.off():
             with self._timed("close"):
                 self.tracker.close(self._finished)
 
     def _tail(self) -> Iterator[RunEvent | None]:
-        """Events as they come; None where there are no more for now. Ends when the run has ended and all was read."""
+        """Yields events as they are written, None when there are no more for now; ends when the run has and all are read."""
         path = self.info.folder / JOURNAL
         seq, offset = 0, 0
         while True:

@@ -1,19 +1,24 @@
-"""From a frozen base model to the thing that is trained; the same code for the run and for its memory probes."""
+"""From a frozen base model to the thing that is trained; the same code for the run, its memory probes and its teachers."""
 
 from __future__ import annotations
 
 import zlib
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
-from typing import Any
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
 
 import torch
 from torch import nn
 
 from bench.adapters.attach import attach
-from bench.api.architecture import BaseArchitecture, ParameterBudget
+from bench.api.architecture import BaseArchitecture, ParameterBudget, read_tensors
 from bench.api.head import Head
+from bench.registry import Registry
 from bench.training.model import TaskModel
+
+if TYPE_CHECKING:
+    from bench.training.loop import Device
 
 
 def build_model(
@@ -45,6 +50,61 @@ def build_model(
         with seeded(seed, f"head {task}"):
             modules[task] = head.module(hidden_size)
     return TaskModel(adapted, modules).to(device)
+
+
+def rebuilt(spec: Mapping[str, Any], registry: Registry, device: Device) -> TaskModel:
+    """A run's model from what is JSON-able of it, with starting values.
+
+    Args:
+        spec: ``base`` (folder), ``quantizer`` (name, or None where the folder is plain), ``architecture``, ``levels``,
+            ``rank``, ``shared_ranks`` and ``frozen`` (as in `ParameterBudget`), ``tasks`` (task to head name and state),
+            ``files`` (task to the file that it was made from, if it was), ``hidden``, ``seed``.
+        registry: the plugins.
+        device: where and in what precision.
+    """
+    from bench.modeling.backbone import adapted_linears, load_backbone
+
+    architecture = registry.get("architectures", spec["architecture"]).bound(spec["levels"])
+    if spec["quantizer"] is None:
+        base = load_backbone(Path(spec["base"]), base_dtype(architecture, device.dtype), device.name)
+    else:
+        base = registry.get("quantizers", spec["quantizer"]).load(Path(spec["base"]), device.dtype, device.name)
+    shared = {name: tuple(ranks) for name, ranks in spec["shared_ranks"].items()}
+    budget = ParameterBudget(spec["rank"], adapted_linears(base), False, shared_ranks=shared, frozen=spec["frozen"])
+    heads = restored_heads(spec, registry)
+    return build_model(base, architecture, budget, heads, int(spec["hidden"]), spec["seed"], device.name)
+
+
+def restored_heads(spec: Mapping[str, Any], registry: Registry) -> dict[str, Head]:
+    """Task to its head, as it was fitted; ``tasks`` and ``files`` of a spec as for `rebuilt`."""
+    heads = {}
+    for name, (head, state) in spec["tasks"].items():
+        heads[name] = registry.head(registry.get("tasks", spec["files"].get(name, name)), head)
+        heads[name].restore(state)
+    return heads
+
+
+def teachers(specs: Sequence[Mapping[str, Any]], registry: Registry, device: Device) -> dict[str, TaskModel]:
+    """Task to the frozen model that teaches it, with the weights of the run that trained it.
+
+    Args:
+        specs: of `rebuilt`, one a run, with ``adapters``, the folder of what it saved, and ``teaches``, its tasks here.
+        registry: the plugins.
+        device: of the run that learns.
+
+    Raises:
+        RunStateError: weights are missing or damaged.
+    """
+    found: dict[str, TaskModel] = {}
+    for spec in specs:
+        model = rebuilt(spec, registry, device)
+        folder = Path(spec["adapters"])
+        model.adapted.load(folder)
+        for index, task in enumerate(spec["tasks"]):
+            model.load_head(task, read_tensors(folder / f"head-{index}.safetensors", f"Weights of the head of {task},"))
+        model.requires_grad_(False).eval()
+        found |= dict.fromkeys(spec["teaches"], model)
+    return found
 
 
 def base_dtype(architecture: BaseArchitecture, dtype: torch.dtype) -> torch.dtype:

@@ -19,6 +19,8 @@ import torch
 from numpy.typing import NDArray
 from torch import Tensor, nn
 
+from bench.results.evidence import GradientPair, Gradients
+
 Kind = Literal["plain", "pcgrad"]
 Pair = tuple[str, str]
 
@@ -69,7 +71,7 @@ class Group:
 
 
 @dataclass
-class Meetings:
+class PairConflicts:
     """How often two tasks met in an update, and how they got on.
 
     Args:
@@ -100,7 +102,7 @@ class SharedGradients:
         self.seed = seed
         self.groups = groups_of(trainable)
         shared = {pair for group in self.groups for pair in combinations(group.tasks, 2)}
-        self.pairs = {pair: Meetings() for pair in combinations(trainable, 2) if pair in shared}
+        self.pairs = {pair: PairConflicts() for pair in combinations(trainable, 2) if pair in shared}
 
     @property
     def shared(self) -> int:
@@ -159,25 +161,22 @@ class SharedGradients:
 
     def restore(self, state: Sequence[Sequence[Any]]) -> None:
         """Puts back a `state`."""
-        self.pairs = {(a, b): Meetings(*counts) for a, b, *counts in state}
+        self.pairs = {(a, b): PairConflicts(*counts) for a, b, *counts in state}
 
-    def report(self) -> dict[str, Any]:
-        """What the result says, JSON-able."""
-        return {
-            "kind": self.kind,
-            "shared_parameters": self.shared,
-            "pairs": [
-                {
-                    "tasks": list(pair),
-                    "updates": met.updates,
-                    "conflicts": met.conflicts,
-                    "conflict_frequency": met.conflicts / met.updates if met.updates else None,
-                    "mean_cosine": met.cosines / met.updates if met.updates else None,
-                }
-                for pair, met in self.pairs.items()
-            ],
-            "note": None if self.groups else "The tasks share no trainable parameter, so their gradients never meet.",
-        }
+    def report(self) -> Gradients:
+        """What the result says."""
+        pairs = (
+            GradientPair(
+                pair,
+                met.updates,
+                met.conflicts,
+                met.conflicts / met.updates if met.updates else None,
+                met.cosines / met.updates if met.updates else None,
+            )
+            for pair, met in self.pairs.items()
+        )
+        note = None if self.groups else "The tasks share no trainable parameter, so their gradients never meet."
+        return Gradients(self.kind, self.shared, tuple(pairs), note)
 
 
 def groups_of(trainable: Mapping[str, Mapping[str, nn.Parameter]]) -> list[Group]:

@@ -18,7 +18,8 @@ from bench.data.batches import Sampler, Update, blocks, evenly, micro_batches
 from bench.data.cache import collate
 from bench.data.phases import Phases
 from bench.errors import DivergedError, out_of_memory
-from bench.invariants.tokens import Account, Ledger, Tally, operations
+from bench.invariants.tokens import Ledger, Tally, operations
+from bench.results.invariants import Account
 from bench.training import gradients, weighting
 from bench.training.devices import kind
 from bench.training.model import TaskData, TaskModel
@@ -73,12 +74,14 @@ class Shape:
         active: task to the trained parameters that its batches multiply with.
         layers: transformer layers.
         hidden: hidden size.
+        forward: tasks of which heads alone are trained, so that no gradient goes back through the base model.
     """
 
     frozen: int
     active: Mapping[str, int]
     layers: int
     hidden: int
+    forward: frozenset[str] = frozenset()
 
 
 @dataclass(frozen=True)
@@ -282,7 +285,8 @@ class Trainer:
             split = self.data[task].splits["train"]
             supervised = max(1, int(split.supervised[list(examples)].sum()))
             entry = entries[task] = Account(supervised=supervised, examples=len(examples), updates=1)
-            passes = self.model.adapted.passes(task)
+            adapted = self.model.adapted
+            passes = adapted.passes(task)
             weight = self.loss_weights.get(task, 1.0) if self.uncertainty is None else self.uncertainty.weight(task)
             total = 0.0
             units = self.sampler.units.get(task)
@@ -294,7 +298,7 @@ class Trainer:
                     if again:
                         batch["noise"] = self._noise(drawn.step, task, own)
                     batch = self.device.move(batch)
-                    self.tally.expect(int(split.lengths[list(own)].sum()) * passes)
+                    self.tally.expect(adapted.entering(task, int(split.lengths[list(own)].sum()), len(own)))
                     with self.device.autocast():
                         loss = self.model.loss(task, batch) / supervised
                     torch.autograd.backward(loss * weight / len(drawn.examples))
@@ -302,10 +306,11 @@ class Trainer:
                 positions = longest * len(part)
                 entry.tokens += marked
                 entry.padded += positions - marked
-                shape = self.shape
+                shape, whole = self.shape, longest + adapted.virtual_tokens
                 entry.flops += operations(
-                    positions, longest, shape.frozen, shape.active[task], passes, shape.layers, shape.hidden
-                )
+                    whole * len(part), whole, shape.frozen, shape.active[task], passes, shape.layers, shape.hidden,
+                    backward=task not in shape.forward,
+                )  # fmt: skip
                 count += 1
             self.shared.take(task)
             losses[task] = total

@@ -13,6 +13,7 @@ from bench.adapters.attach import Attention
 from bench.api.architecture import ArchitectureModule
 from bench.api.data import Corpus
 from bench.api.head import Head, HeadModule
+from bench.api.schedule import Objective
 from bench.api.task import Task
 from bench.data.cache import EncodedSplit
 from bench.errors import DivergedError, RunStateError
@@ -55,6 +56,7 @@ class TaskModel(nn.Module):
     def __init__(self, adapted: ArchitectureModule, heads: Mapping[str, HeadModule]) -> None:
         super().__init__()
         self.adapted = adapted
+        self._objectives: tuple[Objective, ...] = ()  # in a tuple, so that no module in it becomes a part of this one
         self._keys = {task: f"{i}" for i, task in enumerate(heads)}  # a module's name may hold no dot; a task's may
         self.attention = Attention(adapted.backbone)
         self.heads = nn.ModuleDict({self._keys[task]: head for task, head in heads.items()})
@@ -74,9 +76,23 @@ class TaskModel(nn.Module):
         hidden: Tensor = self.adapted(task, batch["input_ids"], batch["attention_mask"])
         return hidden
 
-    def loss(self, task: str, batch: Mapping[str, Tensor]) -> Tensor:
-        """Sum of the losses over the batch's supervised positions."""
-        return self.head(task).loss(self.hidden(task, batch), batch)
+    def learns(self, objective: Objective | None) -> None:
+        """Takes what stands in the place of the heads' losses from now on; None: they."""
+        self._objectives = () if objective is None else (objective,)
+
+    def loss(self, task: str, batch: Mapping[str, Tensor], gold: bool = False) -> Tensor:
+        """Sum of the losses over the batch's supervised positions.
+
+        Args:
+            task: whose batch it is.
+            batch: on the model's device.
+            gold: whether the head's own loss is wanted, whatever the schedule's objective.
+        """
+        head, hidden = self.head(task), self.hidden(task, batch)
+        loss = head.loss(hidden, batch)
+        for objective in () if gold else self._objectives:
+            loss = objective.loss(task, batch, hidden, head, loss)
+        return loss
 
     @torch.no_grad()
     def predict(self, task: str, batch: Mapping[str, Tensor]) -> list[Any]:
@@ -93,7 +109,7 @@ class TaskModel(nn.Module):
     def trainable(self, task: str) -> dict[str, nn.Parameter]:
         """Every trainable tensor that a task uses, by name: of the architecture and of its head."""
         own = {f"heads.{task}.{n}": p for n, p in self.head(task).named_parameters() if p.requires_grad}
-        return {f"adapters.{n}": p for n, p in self.adapted.trainable(task).items()} | own
+        return {f"adapters.{n}": p for n, p in self.adapted.learning(task).items()} | own
 
     def all_trainable(self) -> dict[str, nn.Parameter]:
         """Every trainable tensor of the run, by name, in a fixed order."""

@@ -229,7 +229,9 @@ def estimate(
     memory = process + spec.parameters * size + 16 * (adapters + heads) + activations
     attended = 4 * spec.layers * longest * spec.hidden_size
     # The frozen weights need no gradient of their own: four operations a token, where adapters take six and prediction two.
-    training = budget.tokens * (passes * (4 * frozen + 3 * attended) + 6 * adapters)
+    # Where there are no adapters to train, no gradient goes back through the base model.
+    through = 4 * frozen + 3 * attended if adapters else 2 * frozen + attended
+    training = budget.tokens * (passes * through + 6 * adapters)
     evaluation = evaluated * (passes * (2 * frozen + attended) + 2 * adapters)
     # Attention, norms and Python reach about 0.6 of a bare product's rate.
     rate = 0.6 * product_rate(spec.hidden_size, precision, device)

@@ -111,44 +111,26 @@ def serve(spec: Mapping[str, Any], lines: Sequence[str] | IO[str], out: IO[str])
     """The child's side.
 
     Args:
-        spec: ``base`` (folder), ``quantizer`` (name, or None where the folder is plain), ``architecture``, ``rank``, ``tasks``
-            (task to head name and state), ``files`` (task to the file that it was made from, if it was), ``rows`` (`Rows`),
-            ``hidden``, ``seed``, ``precision``, ``pad``, ``threads``.
+        spec: what `bench.training.build.rebuilt` takes, ``rows`` (`Rows`), ``precision``, ``pad``, ``threads``, ``schedule``,
+            ``schedule_options`` and ``teachers``.
         lines: padded tokens, one a line.
         out: answers, one a line.
     """
     import psutil
     import torch
 
-    from bench.api.architecture import BaseArchitecture, ParameterBudget
-    from bench.api.quantizer import Quantizer
-    from bench.api.task import Task
     from bench.errors import out_of_memory
-    from bench.modeling.backbone import adapted_linears, load_backbone
     from bench.registry import load
-    from bench.training.build import base_dtype, build_model
+    from bench.training.build import rebuilt, restored_heads, teachers
     from bench.training.loop import Device, make_optimizer, return_freed_memory
 
     torch.set_num_threads(spec["threads"])
     registry = load()
     device = Device("cpu", spec["precision"])
-    architecture = registry.get("architectures", spec["architecture"]).bound(spec["levels"])
-    assert isinstance(architecture, BaseArchitecture)
-    if spec["quantizer"] is None:
-        base = load_backbone(Path(spec["base"]), base_dtype(architecture, device.dtype), device.name)
-    else:
-        quantizer = registry.get("quantizers", spec["quantizer"])
-        assert isinstance(quantizer, Quantizer)
-        base = quantizer.load(Path(spec["base"]), device.dtype, device.name)
-    heads = {}
-    for name, (head_name, state) in spec["tasks"].items():
-        task = registry.get("tasks", spec["files"].get(name, name))
-        assert isinstance(task, Task)
-        heads[name] = registry.head(task, head_name)
-        heads[name].restore(state)
-    hidden = int(spec["hidden"])
-    budget = ParameterBudget(spec["rank"], adapted_linears(base), strict=False)
-    model = build_model(base, architecture, budget, heads, hidden, spec["seed"], "cpu")
+    model = rebuilt(spec, registry, device)
+    schedule = registry.get("schedules", spec["schedule"])
+    model.learns(schedule.objective(spec["schedule_options"], teachers(spec["teachers"], registry, device)))
+    heads = restored_heads(spec, registry)
     parameters = list(model.all_trainable().values())
     optimizer = make_optimizer(parameters, 0.0)
     resident = psutil.Process().memory_info().rss

@@ -14,8 +14,10 @@ import pytest
 from bench.cli import main
 from bench.config import RunConfig
 from bench.errors import ContractError, UsageError
+from bench.naming import flatten
 from bench.registry import Registry
-from bench.results.schema import Headline, Invariants, Quantization, Result, TaskScores, pick
+from bench.results.invariants import ArmParameters, Batch, Checkpoint, Invariants, Parity, Smoke, Tokens
+from bench.results.schema import Headline, Quantization, Result, TaskScores
 from bench.results.statistics import Statistics, write_statistics
 from bench.results.store import write_result
 from bench.studies.arms import Run, read_runs
@@ -27,7 +29,6 @@ TASKS = ("ncbi-disease", "bc5cdr")
 # Strict tp, fp and fn of four documents: 4/7 + … see the tests.
 WEAK = [(1, 1, 1), (1, 0, 1), (2, 1, 1), (0, 2, 2)]
 STRONG = [(2, 0, 0), (2, 0, 0), (3, 0, 0), (1, 1, 1)]
-HELD: dict[str, Any] = {"status": "held"}
 
 Make = Callable[..., Path]
 
@@ -60,19 +61,18 @@ def make(tmp_path: Path, registry: Registry) -> Make:
             statistics = Statistics.of(task, "test", "trained", documents, [every | row for row in columns])
             write_statistics(folder, statistics)
             with np.errstate(all="ignore"):
-                scores[task] = TaskScores(registry.get("tasks", task).summarise(statistics.sums()))
+                scores[task] = TaskScores(flatten(registry.get("tasks", task).summarise(statistics.sums())))
         metric = registry.get("tasks", tasks[0]).metadata.primary_metric
-        row = {"arm": settings.arch, "adapters": parameters, "fusion": 0}
+        row = ArmParameters(settings.arch, parameters, 0, 0, parameters, {}, 1.0, 1.0, {})
+        batch = Batch(micro_batch=2048, limit=2**33, peak=None, binds="user", longest=64)
         facts = {"device": "cpu", "precision": "fp32", "lr": 0.003, "head": dict.fromkeys(tasks, "span")}
         result = Result(
             id=ident,
             config=settings.as_json()
             | {"resolved": facts | {"model": {"name": "minilm-l6", "sha256": "a" * 64}} | (resolved or {})},
-            headline=Headline(tasks[0], "test", "trained", metric, pick(scores[tasks[0]].trained, metric) or 0.0, None),
+            headline=Headline(tasks[0], "test", "trained", metric, scores[tasks[0]].trained[metric], None),
             scores=scores,
-            invariants=Invariants(
-                {"total": tokens, "controlled": True}, {"arm": settings.arch, "rows": [row]}, HELD, HELD, HELD
-            ),
+            invariants=Invariants(Tokens(total=tokens), Parity(arm=settings.arch, rows=(row,)), Smoke(), batch, Checkpoint()),
             quantization=Quantization(),
             timings={},
             memory={},
@@ -354,8 +354,8 @@ def test_bad_input_is_one_clear_message(make: Make, tmp_path: Path, capsys: pyte
     other = make(STRONG, arch="A2")
     result = other / "result.json"
     whole = result.read_text()
-    result.write_text(whole.replace('"schema_version": 1', '"schema_version": 99'))
-    assert "schema version 99; this bench reads 1" in failed(["compare", str(good), str(other)], capsys, 6)
+    result.write_text(whole.replace('"schema_version": 2', '"schema_version": 99'))
+    assert "schema version 99; this bench reads 1 and 2" in failed(["compare", str(good), str(other)], capsys, 6)
     result.write_text(whole[: len(whole) // 2])
     assert "truncated" in failed(["compare", str(good), str(other)], capsys, 6)
     assert "truncated" in failed(["compare", str(good.parent)], capsys, 6)

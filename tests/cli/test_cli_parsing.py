@@ -42,6 +42,8 @@ def test_flags_as_they_are_spelt_arrive() -> None:
         "--gradients=pcgrad", "--allow-leak", "--study=s", "--tolerate=b", "--tolerate=a",
         "--concepts=a=n", "--concepts=b=o", "--concept-language=GER",
         "--concept-sources=MSH", "--concept-sources=ICD10", "--schedule=s", "--schedule-option=k=2", "--schedule-option=l=3e1",
+        "--teacher=r", "--teacher=q",
+        "--shots=8", "--init-from=r", "--freeze-shared",
     ]  # fmt: skip
     config = configure(words)
     expected = RunConfig(
@@ -51,6 +53,8 @@ def test_flags_as_they_are_spelt_arrive() -> None:
         waive=("smoke", "batch"), task_set="clinical", temperature=3.0, loss_weighting="uncertainty", gradients="pcgrad",
         allow_leak=True, study="s", tolerate=("a", "b"), concepts={"a": "n", "b": "o"}, concept_language="GER",
         concept_sources=("MSH", "ICD10"), schedule="s", schedule_options={"k": 2.0, "l": 30.0},
+        teacher=("r", "q"),
+        shots=8, init_from="r", freeze_shared=True,
     )  # fmt: skip
     assert config == expected
     assert configure(["--loss-weight", "a=2", "--loss-weight", "b=0.5"]).loss_weights == {"a": 2.0, "b": 0.5}

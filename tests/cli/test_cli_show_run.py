@@ -10,18 +10,26 @@ from typing import Any
 import pytest
 
 from bench.cli import main
-from bench.cli.result import explanation
 from bench.config import RunConfig
-from bench.results.schema import Headline, Invariants, Quantization, Result, TaskScores
+from bench.naming import flatten
+from bench.results.evidence import ConceptAccuracy, Concepts
+from bench.results.invariants import Batch, Checkpoint, Invariants, Parity, Smoke, Tokens
+from bench.results.schema import Headline, Quantization, Result, TaskScores
 from bench.results.store import write_result
 
-F = {"tp": 3, "fp": 1, "fn": 2, "precision": 0.75, "recall": 0.6, "f1": 2 / 3, "ci95": [0.5, 0.8]}
+F = {"tp": 3, "fp": 1, "fn": 2, "precision": 0.75, "recall": 0.6, "f1": 2 / 3, "f1.ci95": [0.5, 0.8]}
 RESULT = Result(
     id="2015-t14_a2_gptq_0123456789ab",
     config=RunConfig(task=("2015-T14",), arch="A2", quant="gptq").as_json(),
     headline=Headline("2015-T14", "test", "quantized", "task1.strict.f1", 2 / 3, (0.5, 0.8)),
-    scores={"2015-T14": TaskScores(trained={"task1": {"strict": F}}, quantized={"task1": {"strict": F | {"tp": 4321}}})},
-    invariants=Invariants(*({"status": "held", "curve": list(range(50))} for _ in range(5))),
+    scores={"2015-T14": TaskScores(flatten({"task1": {"strict": F}}), flatten({"task1": {"strict": F | {"tp": 4321}}}))},
+    invariants=Invariants(
+        Tokens(),
+        Parity(),
+        Smoke(curve={"2015-T14": [0.5] * 50}),
+        Batch(micro_batch=2048, limit=2**33, peak=None, binds="user", longest=64),
+        Checkpoint(),
+    ),
     quantization=Quantization(4.25, 12_345_678, 0.221, 0.311),
     timings={"training": 12.5},
     memory={"peak": 2**30},
@@ -57,7 +65,7 @@ def test_people_see_headline_scores_and_costs(out: Path, capsys: pytest.CaptureF
     assert "2015-T14, quantized" in lines
     rows = {line.split()[0]: " ".join(line.split()[1:]) for line in lines if line.startswith("  ")}
     assert rows["smoke.status"] == "held"
-    assert rows["parity.curve"] == "50 entries, in result.json"
+    assert rows["smoke.curve.2015-T14"] == "50 entries, in result.json"
     assert rows["rtn_error"] == ".311"
     assert rows["bytes"] == "12,345,678"
 
@@ -71,10 +79,10 @@ def test_what_explains_the_headline_stands_below_it(
     baseline: dict[str, Any] = {"strict": F | {"f1": 0.5}}
     if group:
         found, baseline = {"task1": found}, {"task1": baseline}
-    tasks = {task: TaskScores(trained={}, quantized=found, baselines={"dictionary": baseline})}
-    concepts = {task: {"found": {"accuracy": 0.75}, "gold": {"accuracy": 0.7}}}
+    tasks = {task: TaskScores(trained={}, quantized=flatten(found), baselines={"dictionary": flatten(baseline)})}
+    concepts = {task: Concepts("dictionary", ConceptAccuracy(accuracy=0.7), ConceptAccuracy(accuracy=0.75))}
     headline = replace(RESULT.headline, task=task, metric=f"{group}strict.f1")
-    write_result(out / RESULT.id, replace(RESULT, headline=headline, scores=tasks, extra={"concepts": concepts}))
+    write_result(out / RESULT.id, replace(RESULT, headline=headline, scores=tasks, concepts=concepts))
     assert main(["show", "run", str(out / RESULT.id)]) == 0
     assert capsys.readouterr().out.splitlines()[2:8] == [
         "   .900  mentions alone, without concepts",
@@ -86,10 +94,11 @@ def test_what_explains_the_headline_stands_below_it(
     ]
 
 
-@pytest.mark.parametrize("concepts", [None, 1e308, "x", [], {"2015-T14": None}, {"2015-T14": {"found": 3}}])
-def test_what_is_no_share_of_concepts_explains_nothing(concepts: Any) -> None:
-    lines = explanation(RESULT.to_json() | {"concepts": concepts, "synthetic": False})
-    assert lines == []
+@pytest.mark.parametrize("concepts", [1e308, "x", [], {"2015-T14": None}, {"2015-T14": {"found": 3}}])
+def test_what_is_no_share_of_concepts_is_one_message(concepts: Any, out: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    (out / RESULT.id / "result.json").write_text(json.dumps(RESULT.to_json() | {"concepts": concepts}))
+    assert main(["show", "run", RESULT.id, "--out", str(out)]) == 6
+    assert "is not what schema version 2 promises: " in capsys.readouterr().err
 
 
 def test_waivers_stand_at_the_top(out: Path, capsys: pytest.CaptureFixture[str]) -> None:

@@ -17,7 +17,7 @@ from bench.cli import main
 from bench.cli.parser import Parser, parse
 from bench.cli.study import configure, planned_study
 from bench.config import RunConfig
-from bench.launchers import Outcome
+from bench.launchers import JobOutcome
 from bench.registry import Registry
 from bench.screen.console import CleanConsole
 from bench.screen.studytable import StudyWatcher, duration, state
@@ -230,8 +230,8 @@ def test_what_ends_is_told_once(tmp_path: Path) -> None:
     told, text = watcher(terminal=False)
     told.look(study, {"multi-s0"})
     told.look(study, {"multi-s0"})
-    told.ended(replace(study["multi-s0"], run="r1"), Outcome("multi-s0", 0, attempts=2))
-    told.ended(replace(study["a-total-s0"], error="It broke."), Outcome("a-total-s0", 3))
+    told.ended(replace(study["multi-s0"], run="r1"), JobOutcome("multi-s0", 0, attempts=2))
+    told.ended(replace(study["a-total-s0"], error="It broke."), JobOutcome("a-total-s0", 3))
     lines = [line.strip() for line in text.getvalue().splitlines()]
     assert lines == [
         "multi-s0: begun",

@@ -90,7 +90,7 @@ def test_bad_input_is_one_line(made: ModuleType, tmp_path: Path, capsys: pytest.
     (tmp_path / "empty").mkdir()
     assert main(["report", str(tmp_path / "empty")]) == 6
     whole = (first / "result.json").read_text()
-    (first / "result.json").write_text(whole.replace('"schema_version": 1', '"schema_version": 7'))
+    (first / "result.json").write_text(whole.replace('"schema_version": 2', '"schema_version": 7'))
     assert main(["report", str(tmp_path)]) == 6
     (first / "result.json").write_text(whole[:500])
     assert main(["report", str(first), str(second)]) == 6

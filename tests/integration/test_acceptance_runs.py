@@ -13,7 +13,7 @@ pytest.importorskip("torch")
 from bench.config import RunConfig
 from bench.registry import load
 from bench.results import layout, read_result
-from bench.results.schema import pick
+from bench.results.scores import score_of
 from bench.results.store import read_predictions
 from bench.runner import run
 
@@ -31,12 +31,12 @@ def test_a_result_tells_the_thresholds_and_what_one_half_would_give(
     outcome = run(tiny(task=(task,), head=head, data={task: str(corpus)}), load())
     assert outcome.folder is not None
     result = read_result(outcome.folder)
-    told = result.extra["thresholds"][task]
+    told = result.thresholds[task]
     assert told["accept"]
     assert all(name.startswith(begins) and 0.05 <= value <= 0.95 for name, value in told["accept"].items())
     assert set(told) == {"accept", "dev", "test"}
     assert told["dev"]["chosen"] >= told["dev"]["half"] - 1e-12
-    assert told["test"]["chosen"] == pytest.approx(pick(result.scores[task].trained, metric))
+    assert told["test"]["chosen"] == pytest.approx(score_of(result.scores[task].trained, metric))
     saved = json.loads((outcome.folder / layout.ADAPTERS / "head-0.json").read_text())
     assert saved["thresholds"] == told["accept"]
 

@@ -77,9 +77,10 @@ def test_two_of_them_at_once_end_to_end(tiny: Callable[..., RunConfig], symptoms
     assert found["config"]["resolved"]["task"] == ["symptoms", "Smokers-1"]
     assert set(found["scores"]) == {"symptoms", "Smokers-1"}
     symptoms_score = found["scores"]["symptoms"]["trained"]
-    assert symptoms_score["discontiguous"]["tp"] + symptoms_score["discontiguous"]["fn"] == 4
-    assert symptoms_score["strict"]["tp"] + symptoms_score["strict"]["fn"] == 8
-    assert set(found["scores"]["Smokers-1"]["trained"]["by_class"]) == {"0", "1"}
+    assert symptoms_score["discontiguous.tp"] + symptoms_score["discontiguous.fn"] == 4
+    assert symptoms_score["strict.tp"] + symptoms_score["strict.fn"] == 8
+    names = found["scores"]["Smokers-1"]["trained"]
+    assert {name.split(".")[1] for name in names if name.startswith("by_class.")} == {"0", "1"}
     assert found["headline"]["metric"] == "strict.f1"
     # What trackers are told holds the names, and not where the user's files are.
     told = (outcome.result_path.parent / "run.json").read_text(encoding="utf-8")

@@ -29,7 +29,7 @@ def finished(tiny: Callable[..., RunConfig]) -> Path:
 
 
 def test_a_result_says_more_than_scores(finished: Path, small_corpus: Path) -> None:
-    extra: dict[str, Any] = dict(read_result(finished).extra)
+    extra: dict[str, Any] = read_result(finished).to_json()
     gold = load().get("tasks", TASK).load(small_corpus)["test"]
     predicted = read_predictions(finished / layout.PREDICTIONS / layout.predictions_name(TASK, "test", "trained"))
     mentions = [m for document in predicted for m in document.mentions]

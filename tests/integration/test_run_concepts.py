@@ -55,15 +55,15 @@ def test_names_move_the_id_the_hashes_and_the_accuracy(
     assert set(linked.hashes["concepts"]) == {TASK}
     assert "concepts" not in without.config["resolved"]
 
-    plain, found = without.extra["concepts"][TASK], linked.extra["concepts"][TASK]
-    assert plain["linker"] == "dictionary"
-    assert plain["gold"]["accuracy_new"] == 0
-    assert (found["linker"], found["file"], found["embeddings"]) == ("re-ranked", "names.tsv", False)
-    assert found["names"] == len(rows[: len(rows) * 3 // 4]) - 1
-    assert found["gold"]["accuracy"] > plain["gold"]["accuracy"] + 0.2
-    assert found["gold"]["recall_at_1"] <= found["gold"]["recall_at_5"] <= found["gold"]["recall_at_20"]
-    assert found["gold"]["mentions"] == plain["gold"]["mentions"] > found["found"]["mentions"]
-    assert sum(found["unknown"].values()) > 0
+    plain, found = without.concepts[TASK], linked.concepts[TASK]
+    assert plain.linker == "dictionary"
+    assert plain.gold.accuracy_new == 0
+    assert (found.linker, found.file, found.embeddings) == ("re-ranked", "names.tsv", False)
+    assert found.names == len(rows[: len(rows) * 3 // 4]) - 1
+    assert found.gold.accuracy > plain.gold.accuracy + 0.2
+    assert found.gold.recall_at_1 <= found.gold.recall_at_5 <= found.gold.recall_at_20
+    assert found.gold.mentions == plain.gold.mentions > found.found.mentions
+    assert sum(found.unknown.values()) > 0
     assert told.said("concepts of the corpus that names.tsv does not name: train ")
 
     told_apart = {one.field for one in differences([facts(without), facts(linked)], ())}
@@ -132,7 +132,6 @@ def test_concepts_are_looked_up_after_every_so_many_updates_only_where_the_selec
 
     from bench.linking.linker import Linker
     from bench.results.layout import PREDICTIONS, predictions_name
-    from bench.results.schema import pick
     from bench.results.store import read_predictions
     from bench.steps.finish import Scoring
 
@@ -158,7 +157,6 @@ def test_concepts_are_looked_up_after_every_so_many_updates_only_where_the_selec
     assert len(chosen) == 2
     assert (looked_up[True] > 0) == (metric == "task1.strict.f1")
     assert looked_up[False] > 0
-    scores = read_result(folder).to_json()["scores"][TASK]
-    assert pick(scores["dev"]["trained"], metric) == pytest.approx(chosen[-1])
+    assert read_result(folder).scores[TASK].dev["trained"][metric] == pytest.approx(chosen[-1])
     dev = read_predictions(folder / PREDICTIONS / predictions_name(TASK, "dev", "trained"))
     assert any(mention.concept is not None for document in dev for mention in document.mentions)

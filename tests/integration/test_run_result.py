@@ -16,9 +16,9 @@ import bench  # noqa: E402
 from bench import runner  # noqa: E402
 from bench.cli import main  # noqa: E402
 from bench.config import RunConfig  # noqa: E402
+from bench.naming import flatten  # noqa: E402
 from bench.registry import load  # noqa: E402
 from bench.results.layout import PREDICTIONS  # noqa: E402
-from bench.results.schema import pick  # noqa: E402
 from bench.results.store import read_predictions  # noqa: E402
 
 Make = Callable[..., RunConfig]
@@ -56,13 +56,14 @@ def test_a_run_gives_what_is_promised(tiny: Make, small_corpus: Path, tmp_path: 
         capsys.readouterr()
         assert main(["score", TASK, "--gold", str(small_corpus / "test"), "--pred", str(files), "--json"]) == 0
         scored = json.loads(capsys.readouterr().out)["scores"]
+        found = result["scores"][TASK][stage]
         for metric in ("strict", "relaxed", "span_only", "discontiguous"):
-            found = result["scores"][TASK][stage]["task1"][metric]
-            assert "ci95" in found
-            assert {name: found[name] for name in scored["task1"][metric]} == scored["task1"][metric]
+            assert f"task1.{metric}.f1.ci95" in found
+            wanted = flatten(scored["task1"][metric], prefix=f"task1.{metric}.")
+            assert {name: found[name] for name in wanted} == wanted
         if stage == "quantized":
-            assert headline["value"] == pick(scored, headline["metric"])
-            assert headline["ci95"] == result["scores"][TASK][stage]["task1"]["strict"]["ci95"]
+            assert headline["value"] == flatten(scored)[headline["metric"]]
+            assert headline["ci95"] == found["task1.strict.f1.ci95"]
 
     tokens = result["invariants"]["tokens"]
     assert tokens["total"] == sum(account["tokens"] for account in tokens["tasks"].values())

@@ -5,6 +5,8 @@ from __future__ import annotations
 import contextlib
 import io
 import json
+import re
+import shutil
 import signal
 import subprocess
 import sys
@@ -20,11 +22,15 @@ from bench.api.study import Cost, StudyRun
 from bench.cli import main
 from bench.cli.parser import Parser, parse
 from bench.cli.study import configure, planned_study
-from bench.launchers import Job, Outcome
+from bench.errors import ContractError, LeakError
+from bench.launchers import Job, JobOutcome
 from bench.registry import load
 from bench.results.schema import Result
 from bench.results.store import read_result
+from bench.studies.arms import read_runs
+from bench.studies.contract import differences, refuse
 from bench.studies.finished import judged
+from bench.studies.request import study_kind
 from bench.studies.scheduler import drive
 from bench.studies.study import Study, find_study
 
@@ -146,18 +152,18 @@ class Here:
     def submit(self, job: Job) -> None:
         self.waiting.append(job)
 
-    def poll(self, seconds: float) -> list[Outcome]:
+    def poll(self, seconds: float) -> list[JobOutcome]:
         job = self.waiting.pop(0)
         self.ran.append(job.key)
         out, err = io.StringIO(), io.StringIO()
         with contextlib.redirect_stdout(out), contextlib.redirect_stderr(err):
             code = main(["run", *job.words])
-        return [Outcome(job.key, code, json.loads(out.getvalue()) if code == 0 else {}, err.getvalue())]
+        return [JobOutcome(job.key, code, json.loads(out.getvalue()) if code == 0 else {}, err.getvalue())]
 
     def active(self) -> set[str]:
         return set()
 
-    def stop(self) -> list[Outcome]:
+    def stop(self) -> list[JobOutcome]:
         return []
 
     def close(self) -> None:
@@ -170,7 +176,7 @@ class Quiet:
     def look(self, study: Study, active: set[str]) -> None:
         pass
 
-    def ended(self, run: StudyRun, outcome: Outcome) -> None:
+    def ended(self, run: StudyRun, outcome: JobOutcome) -> None:
         assert run.run is not None, outcome.message
 
 
@@ -193,9 +199,9 @@ def test_token_control_from_plan_to_verdict(corpora: dict[str, Path], tmp_path: 
     pair = TASKS[:2]
     study, results, ran, told = run_here(tmp_path, "token-control", *words(corpora, *pair), "--seeds", "1")
     assert ran[0] == "multi-s0"
-    tokens = {key: result.invariants.tokens["total"] for key, result in results.items()}
+    tokens = {key: result.invariants.tokens.total for key, result in results.items()}
     for task in pair:
-        share = results["multi-s0"].invariants.tokens["tasks"][task]["tokens"]
+        share = results["multi-s0"].invariants.tokens.tasks[task].tokens
         # A budget is met to within one example.
         assert abs(tokens[f"{task}-total-s0"] - tokens["multi-s0"]) <= LONGEST
         assert abs(tokens[f"{task}-share-s0"] - share) <= LONGEST
@@ -215,8 +221,8 @@ def test_token_control_from_plan_to_verdict(corpora: dict[str, Path], tmp_path: 
 
 def test_transfer_from_plan_to_matrix(corpora: dict[str, Path], tmp_path: Path) -> None:
     study, results, _, _ = run_here(tmp_path, "transfer", *words(corpora, *TASKS, tokens=600), "--seeds", "1")
-    pair = results["ncbi-disease+bc5cdr-s0"].invariants.tokens["tasks"]
-    assert all(abs(account["tokens"] - 600) <= 2 * LONGEST for account in pair.values())
+    pair = results["ncbi-disease+bc5cdr-s0"].invariants.tokens.tasks
+    assert all(abs(account.tokens - 600) <= 2 * LONGEST for account in pair.values())
     assert study.verdict is not None
     ordered = [(one["task"], one["partner"]) for one in study.verdict["pairs"]]
     assert sorted(ordered) == sorted((a, b) for a in TASKS for b in TASKS if a != b)
@@ -229,21 +235,67 @@ def test_transfer_from_plan_to_matrix(corpora: dict[str, Path], tmp_path: Path) 
     own = results[f"{one['task']}-s0"].scores[one["task"]].trained
     both = next(r for k, r in results.items() if {one["task"], one["partner"]} == set(r.scores)).scores[one["task"]].trained
     metric = study.verdict["metrics"][one["task"]]
-    from bench.results.schema import pick
+    assert one["at_own"]["difference"] == pytest.approx(both[metric] - own[metric])
 
-    assert one["at_own"]["difference"] == pytest.approx((pick(both, metric) or 0) - (pick(own, metric) or 0))
+
+def test_unseen_from_plan_to_verdict(corpora: dict[str, Path], tmp_path: Path) -> None:
+    typed = words(corpora, *TASKS, tokens=600)
+    typed[typed.index("ncbi-disease") - 1] = "--source"
+    typed[typed.index("bc2gm") - 1] = "--target"
+    del typed[typed.index("--micro-batch") : typed.index("--micro-batch") + 2]  # the probe's child freezes as the run does
+    study, results, ran, told = run_here(tmp_path, "unseen", *typed, "--shots", "6", "--shots", "3", "--seeds", "1")
+    assert ran == ["source-s0", "bc2gm-3-fresh-s0", "bc2gm-6-fresh-s0", "bc2gm-3-target-s0", "bc2gm-6-target-s0"]
+    assert set(results["source-s0"].scores) == {"ncbi-disease", "bc5cdr"}
+    for count in (3, 6):
+        target, fresh = (results[f"bc2gm-{count}-{role}-s0"] for role in ("target", "fresh"))
+        assert target.init_from["run"] == results["source-s0"].id
+        assert target.shots == fresh.shots  # the very same documents
+        assert target.shots["bc2gm"]["documents"] == count
+        assert (target.matched, fresh.matched) == (False, True)
+        flops = [one.invariants.tokens.tasks["bc2gm"].flops for one in (target, fresh)]
+        assert flops[0] < 0.6 * flops[1]
+    assert study.verdict is not None
+    assert [(c["target"], c["shots"], c["kind"]) for c in study.verdict["comparisons"]] == [
+        ("bc2gm", 3, "unresolved"), ("bc2gm", 6, "unresolved"),
+    ]  # fmt: skip
+    for c in study.verdict["comparisons"]:
+        assert c["gain"]["difference"] == pytest.approx(c["from_sources"] - c["fresh"])
+    assert [one["field"] for one in study.verdict["differences"]] == ["waivers"]
+    assert not told
+    kind = study_kind("unseen", load())
+    assert [s.subject for s in kind.statements(study.verdict)] == ["bc2gm, 3 documents", "bc2gm, 6 documents"]
+    assert [row[:2] for row in kind.tables(study.verdict)[0].rows] == [("bc2gm", 3), ("bc2gm", 6)]
+    # With other runs of the sort, `bench compare` refuses what trains fewer parameters unless that is allowed.
+    frozen = read_runs([str(study["bc2gm-3-target-s0"].run), str(study["bc2gm-3-fresh-s0"].run)], tmp_path)[0]
+    with pytest.raises(ContractError, match="parameters"):
+        refuse(differences([run.facts for run in frozen], ("init_from", "freeze_shared"), ("waivers",)), ("init_from",))
+
+
+def test_a_source_whose_text_is_in_the_targets_test_is_refused_early(corpora: dict[str, Path], tmp_path: Path) -> None:
+    changed = tmp_path / "bc2gm"
+    shutil.copytree(corpora["bc2gm"], changed)
+    sentence = max((corpora["bc5cdr"] / "train.tsv").read_text().split("\n\n"), key=len).strip()
+    with (changed / "test.tsv").open("a") as file:
+        file.write(re.sub(r"\t\S+$", "\tO", sentence, flags=re.MULTILINE) + "\n\n")
+    typed = words({**corpora, "bc2gm": changed}, "bc5cdr", "bc2gm")
+    typed[typed.index("bc2gm") - 1] = "--target"
+    out = io.StringIO()
+    with contextlib.redirect_stderr(out):
+        code = main(["study", "unseen", *typed, "--shots", "3", "--seeds", "1", "--out", str(tmp_path / "runs")])
+    assert code == LeakError.exit_code
+    assert "(train of bc5cdr and test)" in out.getvalue()
 
 
 def test_a_run_that_fails_leaves_the_others_and_blocks_its_own(corpora: dict[str, Path], tmp_path: Path) -> None:
     class Failing(Here):
-        def poll(self, seconds: float) -> list[Outcome]:
+        def poll(self, seconds: float) -> list[JobOutcome]:
             job = self.waiting.pop(0)
             self.ran.append(job.key)
             bad = job.key == "multi-s0"
-            return [Outcome(job.key, 3 if bad else 0, {} if bad else {"result": f"/x/{job.key}/result.json"}, "It broke.")]
+            return [JobOutcome(job.key, 3 if bad else 0, {} if bad else {"result": f"/x/{job.key}/result.json"}, "It broke.")]
 
     class Told(Quiet):
-        def ended(self, run: StudyRun, outcome: Outcome) -> None:
+        def ended(self, run: StudyRun, outcome: JobOutcome) -> None:
             pass
 
     parser = Parser(prog="bench study")

@@ -13,7 +13,7 @@ import psutil
 import pytest
 
 from bench.config import RunConfig
-from bench.launchers import Job, Launcher, Outcome, launcher
+from bench.launchers import Job, JobOutcome, Launcher, launcher
 from bench.registry import load
 from bench.results.store import read_result
 from bench.studies.argv import argv_of
@@ -63,8 +63,8 @@ def run_of(job: Job) -> psutil.Process | None:
     return None
 
 
-def all_of(started: Launcher, count: int) -> dict[str, Outcome]:
-    found: dict[str, Outcome] = {}
+def all_of(started: Launcher, count: int) -> dict[str, JobOutcome]:
+    found: dict[str, JobOutcome] = {}
     end = time.monotonic() + PATIENCE
     while len(found) < count:
         assert time.monotonic() < end, "it took too long"
@@ -103,8 +103,8 @@ def test_a_ray_worker_that_is_killed_costs_no_run(job: Callable[..., Job], tmp_p
         started.close()
     assert {key: outcome.code for key, outcome in found.items()} == {"long": 0, "short": 0}, found
     result = read_result(tmp_path / "runs" / str(found["long"].run))
-    assert result.invariants.checkpoint["resumed_from"][0] > 0  # not from its beginning
-    assert read_result(tmp_path / "runs" / str(found["short"].run)).invariants.checkpoint["resumed_from"] == []
+    assert result.invariants.checkpoint.resumed_from[0] > 0  # not from its beginning
+    assert read_result(tmp_path / "runs" / str(found["short"].run)).invariants.checkpoint.resumed_from == ()
 
 
 def test_a_job_that_is_preempted_is_queued_again(job: Callable[..., Job], tmp_path: Path) -> None:
@@ -124,7 +124,7 @@ def test_a_job_that_is_preempted_is_queued_again(job: Callable[..., Job], tmp_pa
         started.close()
     assert found["one"].code == 0, found
     result = read_result(tmp_path / "runs" / str(found["one"].run))
-    assert result.invariants.checkpoint["resumed_from"][0] > 0
+    assert result.invariants.checkpoint.resumed_from[0] > 0
     assert "Requeued job" in "".join(path.read_text() for path in (tmp_path / "slurm").glob("*_log.*"))
 
 

@@ -69,7 +69,7 @@ def test_the_result_tells_how_the_tasks_were_mixed_and_no_mean_stands_alone(pair
     macro = result["macro"]
     assert [row["task"] for row in macro["tasks"]] == list(PAIR)
     for row in macro["tasks"]:
-        assert row["value"] == result["scores"][row["task"]]["trained"]["task1"]["strict"]["f1"]
+        assert row["value"] == result["scores"][row["task"]]["trained"]["task1.strict.f1"]
     assert macro["mean"] == pytest.approx(sum(row["value"] for row in macro["tasks"]) / 2)
     assert (macro["split"], macro["stage"]) == ("test", "trained")
 

@@ -168,9 +168,9 @@ def test_plain_and_pcgrad_see_the_same_updates_and_differ_only_where_gradients_c
             clashed = any(cosine < 0 for cosine in reports[0].cosines.values())
             assert same != clashed
     assert clashed
-    pairs = plain.shared.report()["pairs"]
-    assert all(8 <= row["updates"] <= 12 for row in pairs)
-    assert all(-1 <= row["mean_cosine"] <= 1 for row in pairs)
+    pairs = plain.shared.report().pairs
+    assert all(8 <= row.updates <= 12 for row in pairs)
+    assert all(-1 <= row.mean_cosine <= 1 for row in pairs)
 
 
 @pytest.mark.parametrize("arch", ["A2", "A3", "A4"])
@@ -203,8 +203,8 @@ def test_what_is_private_stays_untouched_by_other_tasks_updates(arch: str, how: 
 def test_arms_of_private_adapters_share_nothing(trainer: Make) -> None:
     one = warm(trainer(arch="A2", gradients="pcgrad"), 2)
     report = one.shared.report()
-    assert (report["shared_parameters"], report["pairs"]) == (0, [])
-    assert "share no trainable parameter" in report["note"]
+    assert (report.shared_parameters, report.pairs) == (0, ())
+    assert "share no trainable parameter" in report.note
 
 
 def test_weights_are_trained_beside_the_model_and_multiply_each_tasks_gradient(

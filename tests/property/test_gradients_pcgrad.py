@@ -13,6 +13,7 @@ from hypothesis.extra.numpy import arrays
 
 torch = pytest.importorskip("torch")
 
+from bench.results.evidence import GradientPair  # noqa: E402
 from bench.training.gradients import SharedGradients, groups_of, inner_products, project, weighted_sum  # noqa: E402
 
 numbers = st.floats(-100, 100).map(lambda value: round(value, 3))
@@ -159,10 +160,8 @@ def test_only_what_is_shared_is_taken_and_each_group_keeps_to_itself() -> None:
     assert found["a", "c"] == 0
     shared.note(found)
     shared.note({("a", "b"): -0.5})
-    rows = {tuple(row["tasks"]): row for row in shared.report()["pairs"]}
-    assert rows["a", "b"] == {
-        "tasks": ["a", "b"], "updates": 2, "conflicts": 1, "conflict_frequency": 0.5, "mean_cosine": pytest.approx(-0.25),
-    }  # fmt: skip
+    rows = {row.tasks: row for row in shared.report().pairs}
+    assert rows["a", "b"] == GradientPair(("a", "b"), 2, 1, 0.5, pytest.approx(-0.25))
     again = SharedGradients(used, "pcgrad", seed=0)
     again.restore(shared.state())
     assert again.report() == shared.report()
@@ -197,5 +196,5 @@ def test_tasks_that_share_nothing_say_so() -> None:
     shared = SharedGradients({"a": {"x": parameter(2)}, "b": {"y": parameter(2)}}, "pcgrad", 0)
     assert shared.merge(0) == {}
     report = shared.report()
-    assert (report["pairs"], report["shared_parameters"]) == ([], 0)
-    assert "share no trainable parameter" in report["note"]
+    assert (report.pairs, report.shared_parameters) == ((), 0)
+    assert "share no trainable parameter" in report.note

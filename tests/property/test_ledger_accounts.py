@@ -9,7 +9,8 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from bench.invariants.tokens import Account, Ledger, operations
+from bench.invariants.tokens import Ledger, operations
+from bench.results.invariants import Account
 
 amounts = st.integers(0, 10**15)
 accounts = st.builds(Account, **{field.name: amounts for field in fields(Account)})

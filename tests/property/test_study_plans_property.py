@@ -30,7 +30,12 @@ TASKS = ["ncbi-disease", "bc5cdr", "2015-T14", "gad"]
 
 requests = st.builds(
     lambda tasks, tokens, seed, seeds, rank: Request(
-        RunConfig(task=tuple(tasks), tokens=tokens, seed=seed, rank=rank), seeds, {task: task for task in tasks}
+        RunConfig(task=tuple(tasks), tokens=tokens, seed=seed, rank=rank),
+        seeds,
+        {task: task for task in tasks},
+        options={"source-tokens": 0},
+        targets=tuple(tasks[1:]),
+        shots=(8, 32),
     ),
     st.lists(st.sampled_from(TASKS), min_size=2, max_size=4, unique=True),
     st.integers(1, 10**7),
@@ -40,23 +45,23 @@ requests = st.builds(
 )
 
 
-@given(st.sampled_from(["token-control", "ablation", "transfer"]), requests)
+@given(st.sampled_from(["token-control", "ablation", "transfer", "unseen"]), requests)
 def test_plans_are_stable_and_repeat_nothing(kind: str, asked: Request) -> None:
     runs = plan(kind, asked)
     assert runs == plan(kind, asked)
     assert len({run.key for run in runs}) == len(runs)
     # No two runs are one and the same run under two keys.
-    assert len({repr((run.config, run.like)) for run in runs}) == len(runs)
+    assert len({repr((run.config, run.like, run.start)) for run in runs}) == len(runs)
     known = {run.key: run for run in runs}
     for run in runs:
-        assert run.after is None or (known[run.after].seed, known[run.after].after) == (run.seed, None)
+        assert all((known[key].seed, known[key].waits_for) == (run.seed, ()) for key in run.waits_for)
         assert set(run.config.data) <= set(run.config.task)
     more = plan(kind, replace(asked, seeds=asked.seeds + 1))
     assert [run for run in more if run.seed in asked.seed_list] == runs
     assert plan_name(kind, asked.base.task, runs) != plan_name(kind, asked.base.task, more)
 
 
-@given(st.sampled_from(["token-control", "ablation", "transfer"]), requests)
+@given(st.sampled_from(["token-control", "ablation", "transfer", "unseen"]), requests)
 def test_a_plan_survives_the_disk(kind: str, asked: Request) -> None:
     one = Study(Path("runs"), kind, "x", {}, plan(kind, asked))
     assert Study.from_json(one.to_json(), Path("runs"), "x").runs == one.runs
@@ -81,6 +86,9 @@ configs = st.builds(
     tracker=st.sampled_from([("none",), ("mlflow",), ("wandb", "mlflow")]),
     waive=st.sampled_from([(), ("smoke",), ("smoke", "batch")]),
     allow_leak=st.booleans(),
+    shots=st.sampled_from([None, 1, 64]),
+    init_from=st.sampled_from([None, "a_run"]),
+    freeze_shared=st.booleans(),
     tolerate=st.sampled_from([(), ("text-mismatch",), ("orphan-tag", "text-mismatch")]),
     study=st.sampled_from([None, "one"]),
     name=st.sampled_from([None, "one/multi-s0"]),

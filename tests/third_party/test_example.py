@@ -142,7 +142,7 @@ def test_runs_to_a_result(place: Path, tmp_path: Path) -> None:
     assert headline["metric"] == "strict.f1"
     (path,) = (tmp_path / "runs").glob("*/result.json")
     result = json.loads(path.read_text())
-    assert result["scores"]["medication"]["quantized"]["strict"]["f1"] == pytest.approx(headline["value"])
+    assert result["scores"]["medication"]["quantized"]["strict.f1"] == pytest.approx(headline["value"])
     assert result["synthetic"]
     assert 8 < result["quantization"]["bits_per_weight"] < 10
     # Eight bits are closer to the model than four: the floor beside it is measured at its own bits or is worse.

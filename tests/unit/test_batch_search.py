@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import random
 from collections.abc import Callable
+from dataclasses import asdict
 
 import pytest
 from hypothesis import given
@@ -100,7 +101,7 @@ def test_one_example_that_dies_of_it_has_no_known_need() -> None:
 
 def test_a_report_is_json() -> None:
     report = search(memory(0, MIB), 100, 400, 1000 * MIB)
-    assert report.as_json() == {
+    assert asdict(report) == {
         "micro_batch": 400,
         "limit": 1000 * MIB,
         "peak": 4 * MIB,

@@ -13,7 +13,7 @@ from bench_tasks.gad.task import GAD
 from bench_tasks.pubmedqa.task import PubMedQA
 
 from bench.api.data import Document, Judgement
-from bench.data.leaks import leaks_of, refuse, told
+from bench.data.leaks import as_json, leaks_of, refuse
 from bench.errors import DataError, LeakError
 from bench.kit import classes
 from bench.kit.class_task import ClassTask
@@ -153,7 +153,7 @@ def test_drawn_parts_have_their_share_of_every_class(tmp_path: Path) -> None:
         (GAD, {**gad(1, "1"), "id": True}, "true or false"),
         (GAD, {**gad(1, "1"), "id": " 1"}, "blanks"),
         (GAD, gad(1, "1", " "), "blank"),
-        (GAD, gad(0, "1"), "'train-0' stands there twice"),
+        (GAD, gad(0, "1"), "'train-0' occurs twice"),
         (GAD, gad(1, "1", "\ud800"), "surrogate"),
         (GAD, ["id"], "a list; wanted an object"),
         (PubMedQA, question(1, "Yes"), "wanted 'yes', 'no', 'maybe'"),
@@ -161,7 +161,7 @@ def test_drawn_parts_have_their_share_of_every_class(tmp_path: Path) -> None:
         (PubMedQA, question(1, "yes", context={"contexts": ["a", 1]}), "item 2 of field 'contexts' is a whole number"),
         (PubMedQA, question(1, "yes", context=["a"]), "wanted an object"),
         (PubMedQA, question(-1, "yes"), "below 0"),
-        (PubMedQA, question(0, "yes"), "'0' stands there twice"),
+        (PubMedQA, question(0, "yes"), "'0' occurs twice"),
     ],
 )
 def test_bad_lines_are_refused_with_their_place(task: type[ClassTask], record: Any, told: str, tmp_path: Path) -> None:
@@ -244,7 +244,7 @@ def test_the_real_corpora(task: type[ClassTask], sizes: dict[str, int]) -> None:
     scores = one.score(made["test"], back)
     assert (scores["accuracy"], scores["macro_f1"]) == (1.0, 1.0)
     # The five texts that GAD is published with, in eight lines of test; nothing else stands in two splits.
-    assert {name: told(leaks_of(made))[name] for name in ("allowed", "tolerated")} == {
+    assert {name: as_json(leaks_of(made))[name] for name in ("allowed", "tolerated")} == {
         "allowed": 0, "tolerated": 8 if task is GAD else 0
     }  # fmt: skip
     assert len({leak.twin for leak in made.leaks}) == (5 if task is GAD else 0)

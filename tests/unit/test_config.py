@@ -132,6 +132,9 @@ def test_files_that_are_no_toml(tmp_path: Path) -> None:
         {"gradients": "pcgrad"},
         {"allow_leak": True},
         {"tolerate": ("text-mismatch",)},
+        {"shots": 8},
+        {"init_from": "a-run"},
+        {"freeze_shared": True},
     ],
 )
 def test_what_can_change_the_outcome_changes_the_id(values: dict[str, Any]) -> None:
@@ -166,7 +169,9 @@ def test_resolved_facts_replace_the_flags_and_join_the_id() -> None:
 
 
 def test_runs_from_before_a_field_came_keep_their_id() -> None:
-    assert not {"sampling", "temperature", "loss_weighting", "gradients", "allow_leak", "tolerate"} & BASE.identity().keys()
+    later = {"sampling", "temperature", "loss_weighting", "gradients", "allow_leak", "tolerate"}
+    assert not (later | {"shots", "init_from", "freeze_shared"}) & BASE.identity().keys()
+    assert BASE.identity(init_from={"run": "a", "sha256": "b"})["init_from"]["run"] == "a"
     assert replace(BASE, gradients="pcgrad").identity().keys() - BASE.identity().keys() == {"gradients"}
 
 

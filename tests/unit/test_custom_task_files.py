@@ -341,7 +341,7 @@ def change(path: Path, line: int, **values: Any) -> None:
         ("mentions", {"mentions": [{"fragments": [[0, True]], "label": "Drug"}]}, "wanted [start, end]"),
         ("mentions", {"mentions": [{"fragments": [[0, 2]], "label": "Drug"}] * 2}, "mention 1 repeats"),
         ("mentions", {"mentions": [{"fragments": [[0, 2]], "label": "Strange"}]}, "line 2: document 'dev1' has a label"),
-        ("mentions", {"id": "dev0"}, "'id' stood in an earlier line"),
+        ("mentions", {"id": "dev0"}, "an earlier line has the same 'id'"),
         ("relations", {"relations": [{"source": 0, "target": 3, "label": "causes"}]}, "'target' is 3, but the document has 3"),
         ("relations", {"relations": [{"source": 1, "target": 1, "label": "causes"}]}, "a mention with itself"),
         ("relations", {"relations": [{"source": 0, "target": -1, "label": "causes"}]}, "below 0"),

@@ -5,6 +5,7 @@ from pathlib import Path
 import pytest
 
 from bench.evaluation import energy
+from bench.results.evidence import EnergyUse
 
 
 def counters(root: Path, **values: int) -> None:
@@ -20,7 +21,7 @@ def test_packages_are_added_up_and_their_parts_are_not(tmp_path: Path, monkeypat
     with energy.metered("cpu") as found:
         counters(tmp_path, intel_0=3_000_000, intel_1=2_500_000, intel_0_0=900_000)
     assert (found.source, found.joules) == ("rapl", 2.5)
-    assert energy.told(found, 500) == {"source": "rapl", "joules": 2.5, "tokens": 500, "joules_per_1000_tokens": 5.0}
+    assert energy.told(found, 500) == EnergyUse("rapl", 2.5, 500, 5.0)
 
 
 def test_a_counter_that_wrapped_around_gives_no_figure(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:

@@ -83,7 +83,7 @@ def test_all_faults_of_a_corpus_are_told_at_once_or_left_out(tmp_path: Path) -> 
     lined(tmp_path, train=[*good, {"id": "a", "text": "Again."}], dev=[{"id": "b"}], test=good)  # type: ignore[list-item]
     with pytest.raises(DataError, match="2 faults: repeated-id 1, malformed-line 1") as caught:
         corpora.load(tmp_path, document, "FOLDER")
-    assert "train.jsonl:2: document 'a' stands there twice" in str(caught.value)
+    assert "train.jsonl:2: document 'a' occurs twice" in str(caught.value)
     assert "dev.jsonl:1: there is no field 'text'" in str(caught.value)
     left = corpora.load(tmp_path, document, "FOLDER", Faults(("repeated-id", "malformed-line")))
     assert (len(left["train"]), len(left["dev"]), dict(left.left_out)) == (1, 0, {"repeated-id": 1, "malformed-line": 1})

@@ -15,9 +15,9 @@ import pytest
 
 from bench.errors import MissingError, UsageError
 from bench.launchers import Job, launcher
-from bench.launchers.child import Child, Outcome, end, last_line, run_here
+from bench.launchers.child import Child, JobOutcome, end, last_line, run_here
 from bench.launchers.local import LocalLauncher, free_memory, threads
-from bench.launchers.remote import parse_number, parse_options
+from bench.launchers.queued import parse_number, parse_options
 
 HEAD = f"""#!{sys.executable} -S
 import json, os, signal, sys, time
@@ -166,7 +166,7 @@ def test_one_crash_takes_no_other_down(stand_in: Callable[[str], Path]) -> None:
     local = LocalLauncher(3)
     for word in ("one", "bad", "two", "three"):
         local.submit(job(folder, word, key=word, retries=0))
-    found: dict[str, Outcome] = {}
+    found: dict[str, JobOutcome] = {}
     most = 0
     until = time.monotonic() + 60
     while len(found) < 4 and time.monotonic() < until:

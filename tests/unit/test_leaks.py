@@ -7,8 +7,9 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from bench.api.data import SPLITS, Corpus, Document, Leak
-from bench.data.leaks import NAMED, leaks_of, notice, refuse, told
+from bench.data.leaks import NAMED, as_json, leaks_of, notice, refuse
 from bench.errors import DataError, LeakError
+from bench.steps.start import repeated
 
 
 def corpus(*leaks: Leak, **splits: list[str]) -> Corpus:
@@ -38,7 +39,7 @@ def test_what_the_loader_reports_counts_once_and_what_it_tolerates_is_let_throug
     with pytest.raises(LeakError, match=r"'a' \(train and dev\), 't = b' \(train and test\)"):
         refuse("here", found)
     refuse("here", found[2:])
-    assert told(found) == {
+    assert as_json(found) == {
         "allowed": 2,
         "tolerated": 1,
         "documents": [
@@ -53,7 +54,7 @@ def test_what_the_loader_reports_counts_once_and_what_it_tolerates_is_let_throug
 
 def test_a_result_counts_all_and_names_the_first() -> None:
     many = tuple(Leak(f"{n}", "test", "train", tolerated=n < 5) for n in range(3 * NAMED))
-    found = told(many)
+    found = as_json(many)
     assert (found["allowed"], found["tolerated"], len(found["documents"])) == (3 * NAMED - 5, 5, NAMED)
     assert found["documents"][0]["document"] == "5"
 
@@ -68,3 +69,19 @@ def test_an_id_leaks_exactly_where_an_earlier_split_has_it(places: list[tuple[st
         if any(name.casefold() == other.casefold() for earlier in SPLITS[:at] for other in ids[earlier])
     }
     assert {(leak.document, leak.split) for leak in leaks_of(corpus(**ids))} == expected
+
+
+def test_text_that_another_run_was_trained_on_is_found_and_a_few_sentences_are_tolerated() -> None:
+    sentence, abstract = "the quick brown fox jumps over one dog", " ".join(f"word{n}" for n in range(80))
+    seen = [Document("s", sentence.upper()), Document("a", abstract), Document("h", "METHODS :")]
+    other = [Document(f"{n}", f"text number {n} that nobody has seen before today") for n in range(150)]
+
+    def found(*texts: str) -> list[tuple[str, str, str, bool]]:
+        test = [*other, *(Document(f"t{n}", text) for n, text in enumerate(texts))]
+        leaks = repeated("first", seen, Corpus({"train": (), "dev": (), "test": test}, False, "0"))
+        assert {(leak.split, leak.other) for leak in leaks} <= {("test", "train of first")}
+        return [(leak.document, leak.split, leak.twin, leak.tolerated) for leak in leaks]
+
+    assert found(f" {sentence}\n", "METHODS :") == [("t0", "test", "s", True)]
+    assert found(abstract) == [("t0", "test", "a", False)]  # no sentence, however few there are
+    assert found(sentence, sentence, sentence) == [(f"t{n}", "test", "s", False) for n in range(3)]  # too many

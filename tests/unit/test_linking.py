@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from dataclasses import asdict
 from pathlib import Path
 
 import numpy as np
@@ -276,7 +277,7 @@ def test_accuracies_count_what_they_say() -> None:
             return mentions
 
     seen = Seen.of(train)
-    assert accuracies(gold, Fixed(), seen) == {
+    assert asdict(accuracies(gold, Fixed(), seen)) == {
         "mentions": 4, "unseen": 2, "new": 1, "accuracy": 0.5,
         "accuracy_seen": 0.5, "accuracy_unseen": 0.5, "accuracy_new": 0.0,
         "recall_at_1": 0.5, "recall_at_5": 0.75, "recall_at_20": 1.0,
@@ -288,10 +289,10 @@ def test_accuracies_count_what_they_say() -> None:
             return [("C1",) for _ in mentions]
 
     found = accuracies(gold, Blank(), seen, predicted)
-    assert (found["mentions"], found["accuracy"], found["accuracy_new"]) == (2, 0.5, 0.0)
+    assert (found.mentions, found.accuracy, found.accuracy_new) == (2, 0.5, 0.0)
     nothing = accuracies(gold, Blank(), seen, [Document("t", "")])
-    assert nothing["mentions"] == 0
-    assert nothing["accuracy"] is nothing["recall_at_20"] is None
+    assert nothing.mentions == 0
+    assert nothing.accuracy is nothing.recall_at_20 is None
 
 
 def test_the_ranker_is_the_same_on_any_number_of_threads() -> None:

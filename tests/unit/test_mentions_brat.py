@@ -181,7 +181,7 @@ BAD = {
     ),
     "one role twice": ("T1\tA 0 9\t\nT2\tB 0 9\t\nR1\tIs X:T1 X:T2\n", "line 3", "both roles of this relation"),
     "other words than its text column": ("T1\tDrug 0 8\tsecret\n", "line 1", "the text column is not what stands"),
-    "an identifier twice": ("T1\tDrug 0 9\tCisplatin\nT1\tDrug 17 24\tswollen\n", "line 2", "already"),
+    "an identifier twice": ("T1\tDrug 0 9\tCisplatin\nT1\tDrug 17 24\tswollen\n", "line 2", "an earlier line has"),
     "a relation of nothing": ("T1\tDrug 0 9\t\nR1\tCauses Arg1:T1 Arg2:T7\n", "line 2", "does not have"),
     "a relation of one": ("T1\tDrug 0 9\t\nR1\tCauses Arg1:T1\n", "line 2", "that are no relation"),
     "words for offsets": ("T1\tDrug secret 9\tx\n", "line 1", "that are no mention"),
@@ -257,7 +257,7 @@ def test_scores(tmp_path: Path) -> None:
     with pytest.raises(DataError, match=r"no \.ann file"):
         mine.score_files(tmp_path / "gold", tmp_path / "empty")
     (tmp_path / "pred" / "d.ann").unlink()
-    with pytest.raises(DataError, match="no document in common: 'other' stands in the first, 'd' in the second"):
+    with pytest.raises(DataError, match="no document in common: 'other' is in the first, 'd' in the second"):
         mine.score_files(tmp_path / "gold", tmp_path / "pred")
 
 

@@ -67,7 +67,7 @@ BAD = {
     "an unknown label": ("a\tO\n\nb\tO\nsecret\tB-Secret\n", "line 3", "none of this corpus"),
     "a name that is none": ("-DOCSTART- secret word!\nx\tB-Disease\n", "line 1", "'(name)'"),
     "a late docstart": (TRAIN + "-DOCSTART-\nx\tO\n", "line 11", "before the first"),
-    "an empty document": ("-DOCSTART-\n-DOCSTART-\nx\tB-Disease\n", "line 1", "without a token"),
+    "an empty document": ("-DOCSTART-\n-DOCSTART-\nx\tB-Disease\n", "line 1", "has no token"),
     "a name twice": ("-DOCSTART- (a)\nx\tB-Disease\n-DOCSTART- (a)\ny\tO\n", "line 3", "second time"),
     "no mention": ("x\tO\n", "train.tsv", "no mention"),
     "nothing": ("", "train.tsv", "no mention"),
@@ -213,7 +213,7 @@ def test_files_that_do_not_belong_together_are_refused(tmp_path: Path) -> None:
         scored(write(tmp_path / "d", "x.txt", "").parent, tmp_path / "gold")
     with pytest.raises(DataError, match="no file or folder"):
         scored(tmp_path / "none", gold)
-    with pytest.raises(DataError, match="document 'test-000009' does not stand in"):
+    with pytest.raises(DataError, match="document 'test-000009' is not in"):
         scored(gold, write(tmp_path / "e", "test.tsv", "-DOCSTART- (test-000009)\n_\tO\n"))
 
 

@@ -171,7 +171,7 @@ def test_what_a_resumed_run_may_be_told_and_what_a_comparison_holds_follow_from_
     assert {*LIMITS} == {"memory_limit", "max_hours", "tracker", "name", "study", "micro_batch", "checkpoint_every"}
     assert {*CHOICES} == {
         "arch", "quant", "model", "tasks", "head", "rank", "sampling", "temperature", "loss_weighting", "loss_weights",
-        "gradients", "schedule", "schedule_options", "lr", "batch_tokens", "max_length", "quant_when",
+        "gradients", "schedule", "schedule_options", "teacher", "lr", "batch_tokens", "max_length", "quant_when",
     }  # fmt: skip
     assert {*FIELDS} & OPTIONS.keys() == {*CHOICES, "tokens", "eval_every", "precision", "device", "data", "concepts"} - {
         "tasks"

@@ -14,7 +14,7 @@ from simulated_studies import NAMES, f1
 from bench.errors import ContractError, MissingError
 from bench.results.statistics import Statistics
 from bench.stats.intervals import align, contributions, estimate, scores
-from bench.stats.multiplicity import Tally, floor, holm, over_seeds, unequal
+from bench.stats.multiplicity import Tally, holm, noise_floor, over_seeds, unequal
 from bench.stats.paired import bootstrap, d_z, paired, permutation
 
 Table = NDArray[np.float64]
@@ -169,10 +169,10 @@ def test_wins_ties_and_losses() -> None:
 
 def test_the_noise_floor_is_pooled_within_groups() -> None:
     # Within the groups 1 and 3, and 10, 12 and 14: squares 2 and 8, degrees of freedom 1 and 2.
-    found = floor([[1.0, 3.0], [10.0, 12.0, 14.0], [7.0]], "seeds")
+    found = noise_floor([[1.0, 3.0], [10.0, 12.0, 14.0], [7.0]], "seeds")
     assert found.sd == pytest.approx(np.sqrt(10 / 3))
     assert (found.groups, found.runs) == (2, 5)
-    assert floor([[1.0]], "replicates").sd is None
+    assert noise_floor([[1.0]], "replicates").sd is None
 
 
 def test_replicates_that_differ_are_found() -> None:

@@ -101,6 +101,25 @@ def test_five_tasks_at_a_small_rank_agree_with_the_real_model(architecture: Arch
     assert sum(counted.values()) == report.row.total
 
 
+@pytest.mark.parametrize("architecture", [a for a in FOUR if a.name != "A2"], ids=lambda a: a.name)
+def test_what_is_frozen_is_not_counted_and_held_to_no_other_arm(architecture: BaseArchitecture) -> None:
+    frozen = ParameterBudget(16, linears(), frozen=True)
+    report = check([*FOUR], architecture.name, ["x"], frozen, on_meta, heads(["x"]))
+    assert not report.matched
+    assert report.holds
+    (row,) = report.rows
+    assert {*row.groups} == {"head of x"} | ({"private-x"} if architecture.name != "A1" else set())
+    assert row.active == {"x": row.total}
+    assert row.fusion == 0
+    assert row.frozen == checked(["x"]).row.frozen
+    assert report.notes[-1].startswith("Frozen is what tasks share: shared ")
+    model = attach(architecture, backbone(), ["x"], frozen)
+    report.recount(model, {task: make() for task, make in heads(["x"]).items()})
+    next(p for n, p in model.trained().items() if model.component(n) == "shared").requires_grad_(True)
+    with pytest.raises(InvariantError, match="shared has"):
+        report.recount(model, {task: make() for task, make in heads(["x"]).items()})
+
+
 def test_the_check_draws_nothing_from_the_generator() -> None:
     torch.manual_seed(0)
     want = torch.rand(1)

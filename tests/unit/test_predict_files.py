@@ -180,7 +180,7 @@ def test_the_folder_appears_whole_or_not_at_all(predict: Callable[..., Any], tmp
     assert [path.name for path in tmp_path.iterdir()] == ["notes"]
     (tmp_path / "out").mkdir()  # an empty one may be there
     predict(notes, chunk=1, formats=("jsonl", "official", "brat"))
-    assert (tmp_path / "out" / "official" / "b.pipe").read_text().startswith("b|0-1|C1|")
+    assert (tmp_path / "out" / "official" / "b.pipe").read_text().startswith("b.text|0-1|C1|")
     files = sorted(str(p.relative_to(tmp_path / "out")) for p in (tmp_path / "out").rglob("*") if p.is_file())
     assert files == [
         "about.json",
@@ -205,10 +205,12 @@ def test_mistakes_are_told_before_anything_is_predicted(predict: Callable[..., A
         ({"formats": ("bart",)}, "Did you mean 'brat'"),
         ({"task": "2015-T15"}, "Unknown task"),
         ({"with_text": True}, "--with-text is for brat alone"),
-        ({"chunk": 0}, "one at least"),
+        ({"chunk": 0}, "at least one"),
     ):
         with pytest.raises(UsageError, match=says):
             predict(tmp_path / "a.txt", model=model, **words)
+    with pytest.raises(UsageError, match="no inputs"):
+        predict(model=model)
     (tmp_path / "n.jsonl").write_text('{"id": "a/../b", "text": ""}\n', encoding="utf-8")
     for kind in ("official", "brat"):
         with pytest.raises(DataError, match="cannot be a file name"):

@@ -67,6 +67,16 @@ def test_fusion_is_paid_for_out_of_the_budget() -> None:
     assert plan.active["x"] == plan.total - private.pop()
 
 
+@pytest.mark.parametrize("architecture", LORA, ids=lambda a: a.name)
+def test_ranks_that_another_run_has_fixed_are_kept_and_private_ones_take_the_rest(architecture: Architecture) -> None:
+    fusion = FUSIONS.get(architecture.name, 0)
+    first = solve_ranks(architecture, ["a", "b", "c"], minilm(), 16, fusion)
+    given = {n: [rank for _, rank in r.ranks] for n, r in first.adapters.items() if r.adapter.role == "shared"}
+    then = solve_ranks(architecture, ["x"], minilm(), 16, fusion, shared=given)
+    assert {n: [rank for _, rank in r.ranks] for n, r in then.adapters.items() if r.adapter.role == "shared"} == given
+    assert abs(then.deviation) < 0.01
+
+
 def test_extra_ranks_lie_over_the_whole_depth() -> None:
     plan = solve_ranks(PrivateOnly(), TASKS, minilm(), 8)
     raised = plan.adapters["private-a"].pattern

@@ -15,7 +15,7 @@ from bench_plugins.studies.transfer import NONE
 from bench.pages import cost, errors, evaluation, funnel
 from bench.pages.collect import Evidence, collect
 from bench.pages.content import Cell, Column, Table
-from bench.pages.held import hold
+from bench.pages.held import with_comparison
 from bench.pages.latex import LONG, table_tex, tex
 from bench.pages.linking import concepts
 from bench.pages.overlap import flagged, overlap
@@ -24,6 +24,7 @@ from bench.pages.verdicts import differences, statements
 from bench.pages.verdicts import tested as judged
 from bench.pages.write import sections
 from bench.registry import Registry
+from bench.results.evidence import ConceptAccuracy, Concepts
 from bench.results.store import read_result, write_result
 
 TASK = "ncbi-disease"
@@ -54,7 +55,7 @@ def test_quality_against_size_holds_the_unquantized_model(made: ModuleType, tmp_
     assert {mark.x for mark in before} == {made.PARAMETERS * 4 / 1e6}
     by_quantizer = {run.result.config["quant"]: run.result.scores[TASK] for run in evidence.runs}
     # rtn comes after training: its trained stage is the model before. nf4 comes before: only the baseline is unquantized.
-    wanted = {by_quantizer["rtn"].trained["strict"]["f1"], by_quantizer["nf4"].baselines["unquantized"]["strict"]["f1"]}
+    wanted = {by_quantizer["rtn"].trained["strict.f1"], by_quantizer["nf4"].baselines["unquantized"]["strict.f1"]}
     assert {mark.y for mark in before} == wanted
     for row in told(cost.quantization(evidence)):
         assert row["before"] in wanted
@@ -66,7 +67,7 @@ def test_quality_against_size_holds_the_unquantized_model(made: ModuleType, tmp_
     assert latency.groups == ("A1 · nf4", "A1 · rtn", "unquantized")
     (rtn,) = (run for run in evidence.runs if run.result.config["quant"] == "rtn")
     (mark,) = (mark for mark in latency.marks if mark.group == "unquantized")
-    assert mark.x == pytest.approx(1e3 * rtn.result.extra["efficiency"]["trained"]["latency"][TASK]["p50"])
+    assert mark.x == pytest.approx(1e3 * rtn.result.efficiency["trained"].latency[TASK].p50)
 
 
 def test_models_of_one_size_make_no_plot_of_sizes(made: ModuleType, tmp_path: Path) -> None:
@@ -236,7 +237,7 @@ def test_transfer_is_held_against_similarity(made: ModuleType, tmp_path: Path) -
 
 def test_runs_that_may_be_compared_have_a_verdict(made: ModuleType, tmp_path: Path, registry: Registry) -> None:
     pytest.importorskip("statsmodels")
-    evidence = hold(arms(made, tmp_path, seeds=6, gain=0.15), registry)
+    evidence = with_comparison(arms(made, tmp_path, seeds=6, gain=0.15), registry)
     assert judged(evidence)
     (card,) = statements(evidence)
     assert (card.subject, card.verdict, card.tone) == (f"{TASK}: A2 − A1", "A2 is better", "good")
@@ -254,14 +255,14 @@ def test_runs_that_may_be_compared_have_a_verdict(made: ModuleType, tmp_path: Pa
 
 
 def test_few_seeds_resolve_nothing_and_say_so(made: ModuleType, tmp_path: Path, registry: Registry) -> None:
-    (card,) = statements(hold(arms(made, tmp_path, seeds=2, gain=0.15), registry))
+    (card,) = statements(with_comparison(arms(made, tmp_path, seeds=2, gain=0.15), registry))
     assert (card.verdict, card.tone) == ("not resolved at this number of seeds", "open")
-    assert "6 seeds are the least" in card.reason
+    assert "A verdict needs at least 6 seeds" in card.reason
 
 
 def test_runs_that_differ_in_more_are_refused_by_name(made: ModuleType, tmp_path: Path, registry: Registry) -> None:
     plain = arms(made, tmp_path, seeds=2, gain=0.15, tokens=90_000)
-    evidence = hold(plain, registry)
+    evidence = with_comparison(plain, registry)
     assert not judged(evidence)
     card, described = statements(evidence)
     assert (card.verdict, card.tone) == ("refused", "bad")
@@ -271,14 +272,14 @@ def test_runs_that_differ_in_more_are_refused_by_name(made: ModuleType, tmp_path
     figures, (table,) = differences(evidence)
     assert not figures
     assert [(row["field"], row["allowed"]) for row in told(table)] == [("tokens", False)]
-    allowed = hold(plain, registry, allow=["tokens"])
+    allowed = with_comparison(plain, registry, allow=["tokens"])
     assert judged(allowed)
     assert any(notice.word == "Differs" and "tokens" in notice.text for notice in notices(allowed))
 
 
 def test_what_cannot_be_compared_says_why(made: ModuleType, tmp_path: Path, registry: Registry) -> None:
     made.make(tmp_path, made.grid(4))
-    evidence = hold(collect((), tmp_path), registry)
+    evidence = with_comparison(collect((), tmp_path), registry)
     assert not judged(evidence)
     assert "has no statistics of ncbi-disease" in lead(evidence)
     assert {one.verdict for one in statements(evidence)} == {"not tested"}
@@ -287,7 +288,7 @@ def test_what_cannot_be_compared_says_why(made: ModuleType, tmp_path: Path, regi
 def test_a_study_that_judges_is_not_judged_again(made: ModuleType, tmp_path: Path, registry: Registry) -> None:
     made.token_control(tmp_path, seeds=2)
     evidence = collect(["made-up"], tmp_path)
-    assert hold(evidence, registry) == evidence
+    assert with_comparison(evidence, registry) == evidence
 
 
 SIGNS = '50% of a_b & #1 {x} ~^\\ $5 ± ∞ ≥ ≤ − – × → ρ Δ µ <a|b> "q" `c` -- --allow … ’ é ﬁ 中 \t+/'
@@ -327,8 +328,8 @@ def test_concepts_are_told_of_gold_and_of_found_mentions(made: ModuleType, tmp_p
     shares = dict.fromkeys(("accuracy_seen", "accuracy_new", "recall_at_1", "recall_at_5", "recall_at_20"), 0.5)
     gold = {"mentions": 9, "unseen": 4, "new": 2, "accuracy": 0.75, "accuracy_unseen": 0.25, **shares}
     found = gold | {"mentions": 3, "accuracy": None}
-    linked = {TASK: {"linker": "re-ranked", "gold": gold, "found": found}}
-    write_result(folder, replace(result, extra={**result.extra, "concepts": linked}))
+    linked = Concepts("re-ranked", ConceptAccuracy(**gold), ConceptAccuracy(**found))
+    write_result(folder, replace(result, concepts={TASK: linked}))
     first, second = told(concepts(collect((), tmp_path)))
     assert (first["of"], first["mentions"], first["accuracy"], first["accuracy_unseen"]) == ("gold", 9, 0.75, 0.25)
     assert (second["of"], second["mentions"], second["accuracy"]) == ("found", 3, None)

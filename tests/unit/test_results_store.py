@@ -1,6 +1,7 @@
 from __future__ import annotations
 
 import json
+import math
 import os
 import subprocess
 import sys
@@ -11,6 +12,7 @@ import pytest
 
 from bench.api.data import Document, Judgement, Mention, Relation
 from bench.errors import RunStateError, StorageError
+from bench.naming import flatten
 from bench.results import (
     Headline,
     Invariants,
@@ -19,22 +21,32 @@ from bench.results import (
     RunLock,
     TaskScores,
     find_run,
-    pick,
+    interval_of,
     read_predictions,
     read_result,
+    score_of,
     write_predictions,
     write_result,
 )
+from bench.results.evidence import Calibration
+from bench.results.invariants import Account, ArmParameters, Batch, Checkpoint, Parity, Smoke, Tokens
 from bench.results.schema import SCHEMA_VERSION
 from bench.results.store import read_json, write_bytes, write_json
 
-STRICT = {"tp": 3.0, "fp": 1.0, "fn": 1.0, "precision": 0.75, "recall": 0.75, "f1": 0.75, "ci95": [0.5, 0.9]}
+COUNTS = {"tp": 3.0, "fp": 1.0, "fn": 1.0, "precision": 0.75, "recall": 0.75, "f1": 0.75, "f1.ci95": (0.5, 0.9)}
+STRICT = {f"task1.strict.{name}": value for name, value in COUNTS.items()}
 RESULT = Result(
     id="toy_a2_none_000000000000",
     config={"task": ["toy"], "rank": 16},
     headline=Headline("toy", "test", "trained", "task1.strict.f1", 0.75, (0.5, 0.9)),
-    scores={"toy": TaskScores({"task1": {"strict": STRICT}}, None, {"trained": {"task1": {"strict": STRICT}}})},
-    invariants=Invariants({"status": "held"}, {"status": "held"}, {"status": "waived"}, {"status": "held"}, {"status": "held"}),
+    scores={"toy": TaskScores(STRICT, None, {"trained": STRICT})},
+    invariants=Invariants(
+        Tokens(total=100, tasks={"toy": Account(tokens=100)}),
+        Parity(arm="A2", rows=(ArmParameters("A2", 5, 0, 2, 7, {"toy": 7}, 1.0, 1.0, {"shared": 1}),)),
+        Smoke(status="waived", loss={"toy": (1.0, 0.25)}),
+        Batch(micro_batch=64, limit=2**30, peak=None, binds="memory", longest=32, probes=[(64, None)]),
+        Checkpoint(resumed_from=(3,)),
+    ),
     quantization=Quantization(4.5, 1000, 0.2, 0.3),
     timings={"train": 12.5},
     memory={"peak": 3 << 30},
@@ -44,7 +56,8 @@ RESULT = Result(
     git={"commit": None, "dirty": None},
     waivers=("smoke",),
     synthetic=True,
-    extra={"calibration": {"ece": 0.1}},
+    calibration={"toy": {"trained": {"mentions": Calibration(ece={"equal_mass": 0.1})}}},
+    extra={"of_a_plugin": {"x": 0.1}},
 )
 
 
@@ -54,9 +67,31 @@ def test_what_was_written_is_read_back(tmp_path: Path) -> None:
     assert read_result(tmp_path) == RESULT
     value = json.loads(path.read_text())
     assert list(value)[:6] == ["schema_version", "id", "waivers", "synthetic", "headline", "leaks"]
-    assert value["scores"]["toy"]["trained"]["task1"]["strict"]["ci95"] == [0.5, 0.9]
+    assert value["scores"]["toy"]["trained"]["task1.strict.f1"] == 0.75
+    assert value["scores"]["toy"]["trained"]["task1.strict.f1.ci95"] == [0.5, 0.9]
     assert value["scores"]["toy"]["quantized"] is None
-    assert value["calibration"] == {"ece": 0.1}
+    assert value["calibration"]["toy"]["trained"]["mentions"]["ece"] == {"equal_mass": 0.1}
+    assert value["of_a_plugin"] == {"x": 0.1}
+    assert "funnel" not in value  # there is nothing to say of it
+
+
+def test_names_of_a_newer_bench_are_kept_at_the_top_and_passed_over_below() -> None:
+    value = RESULT.to_json() | {"newer": [1]}
+    value["invariants"]["tokens"]["newer"] = 2
+    found = Result.from_json(value)
+    assert found == replace(RESULT, extra={**RESULT.extra, "newer": [1]})
+
+
+def test_what_is_no_number_comes_back_as_none_or_nan() -> None:
+    odd = replace(RESULT, invariants=replace(RESULT.invariants, smoke=Smoke(loss={"toy": (1.0, float("nan"))})))
+    value = odd.to_json()
+    assert value["invariants"]["smoke"]["loss"] == {"toy": [1.0, None]}
+    before, after = Result.from_json(value).invariants.smoke.loss["toy"]
+    assert (before, math.isnan(after)) == (1.0, True)
+    scores = replace(RESULT, scores={"toy": TaskScores({"f1": float("nan"), "tp": 3})})
+    read = Result.from_json(scores.to_json()).scores["toy"].trained
+    assert read == {"f1": None, "tp": 3}
+    assert type(read["tp"]) is int
 
 
 def test_a_result_from_before_leaks_were_recorded_is_still_read(tmp_path: Path) -> None:
@@ -88,7 +123,7 @@ def test_extra_keys_do_not_replace_promised_ones() -> None:
 def test_another_schema_version_is_refused(tmp_path: Path) -> None:
     path = write_result(tmp_path, RESULT)
     path.write_text(path.read_text().replace(f'"schema_version": {SCHEMA_VERSION}', '"schema_version": 99'))
-    with pytest.raises(RunStateError, match="schema version 99; this bench reads 1"):
+    with pytest.raises(RunStateError, match="schema version 99; this bench reads 1 and 2"):
         read_result(tmp_path)
 
 
@@ -106,10 +141,16 @@ def test_damage_is_told_not_thrown(tmp_path: Path) -> None:
         path.write_text(json.dumps(value))
         with pytest.raises(RunStateError, match=f"lacks {name}"):
             read_result(tmp_path)
-    for name, odd in (("headline", {"task": "toy"}), ("scores", [1]), ("invariants", {"tokens": {}}), ("config", 3)):
+    odd_values = {"headline": {"task": "toy"}, "scores": [1], "invariants": {"tokens": {}}, "config": 3, "synthetic": "CANARY"}
+    for name, odd in odd_values.items():
         path.write_text(json.dumps({**json.loads(whole), name: odd}))
-        with pytest.raises(RunStateError, match="is not what schema version 1 promises"):
+        with pytest.raises(RunStateError, match=r"is not what schema version 2 promises: .*(lacks|wanted)"):
             read_result(tmp_path)
+    value = json.loads(whole)
+    value["invariants"]["batch"]["limit"] = "CANARY"
+    path.write_text(json.dumps(value))
+    with pytest.raises(RunStateError, match=r"promises: invariants\.batch\.limit is of the type str; wanted an integer"):
+        read_result(tmp_path)
     path.write_text("[]")
     with pytest.raises(RunStateError, match="not a result"):
         read_result(tmp_path)
@@ -135,12 +176,14 @@ def test_a_path_that_cannot_be_made_is_a_storage_error(tmp_path: Path) -> None:
         write_bytes(tmp_path / "file" / "below", b"")
 
 
-def test_pick_follows_a_dotted_path() -> None:
-    scores = {"task1": {"strict": STRICT}}
-    assert pick(scores, "task1.strict.f1") == 0.75
-    assert pick(scores, "task1.relaxed.f1") is None
-    assert pick(scores, "task1.strict") is None
-    assert pick(scores, "task1.strict.f1.x") is None
+def test_a_score_and_its_interval_are_found_by_the_dotted_name() -> None:
+    assert score_of(STRICT, "task1.strict.f1") == 0.75
+    assert interval_of(STRICT, "task1.strict.f1") == (0.5, 0.9)
+    for absent in ("task1.relaxed.f1", "task1.strict", "task1.strict.f1.ci95"):
+        assert score_of(STRICT, absent) is None
+    assert score_of(None, "task1.strict.f1") is interval_of(STRICT, "task1.strict.tp") is None
+    nested = {"by_class": {"v1.0": {"f1": 0.5, "empty": {}}}}
+    assert flatten(nested) == {"by_class.v1.0.f1": 0.5}
 
 
 @pytest.fixture

@@ -85,6 +85,36 @@ def test_transfer_gives_each_task_of_a_pair_what_it_has_alone() -> None:
     assert (runs["a-s0"].config.tokens, runs["a-total-s0"].config.tokens) == (500, 1000)
 
 
+def unseen(*shots: int, targets: tuple[str, ...] = ("c",), **changes: Any) -> Request:
+    asked = request("a", "b", "c", **({"tokens": 500, "seeds": 1} | changes))
+    return replace(asked, targets=targets, shots=shots, options={"source-tokens": 0})
+
+
+def test_unseen_starts_each_target_from_the_sources_of_its_seed_and_afresh() -> None:
+    runs = {run.key: run for run in plan("unseen", unseen(8, 32, seeds=2))}
+    assert Counter(run.role for run in runs.values()) == {"source": 2, "target": 4, "fresh": 4}
+    source, target, fresh = (runs[key] for key in ("source-s1", "c-8-target-s1", "c-8-fresh-s1"))
+    assert (source.config.task, source.config.shots, source.waits_for) == (("a", "b"), None, ())
+    assert (target.start, target.waits_for, target.after) == ("source-s1", ("source-s1",), None)
+    assert replace(target.config, freeze_shared=False) == fresh.config  # the same documents, tokens, seed and arm
+    assert (target.config.freeze_shared, fresh.config.shots, fresh.config.tokens) == (True, 8, 500)
+    assert (target.group, fresh.group, fresh.waits_for) == ("c-8", "c-8", ())
+    more = plan("unseen", replace(unseen(8), options={"source-tokens": 900}))
+    assert [(run.role, run.config.tokens) for run in more] == [("source", 900), ("target", 500), ("fresh", 500)]
+
+
+def test_a_start_is_whole_once_its_source_is_finished_and_comes_back_from_the_disk(tmp_path: Path) -> None:
+    one = study(tmp_path, plan("unseen", unseen(8)), kind="unseen")
+    assert [run.key for run in one.runs if one.ready(run)] == ["source-s0", "c-8-fresh-s0"]
+    assert one.config_of(one["c-8-target-s0"]).init_from is None
+    one.update("source-s0", run="a+b_a1_none_1")
+    assert one.config_of(one["c-8-target-s0"]).init_from == "a+b_a1_none_1"
+    back = read_study(one.folder)
+    assert back.runs == one.runs
+    assert back.to_json()["runs"][1]["config"]["init_from"] == "a+b_a1_none_1"
+    assert open_study(study(tmp_path, plan("unseen", unseen(8)), kind="unseen"))["source-s0"].run == "a+b_a1_none_1"
+
+
 def test_a_sweep_is_the_product_of_its_grid_and_the_seeds() -> None:
     asked = replace(request("a", tokens=10), grid={"rank": [8, 16], "steps": [4]})
     runs = plan("sweep", asked)
@@ -102,6 +132,11 @@ def test_a_sweep_is_the_product_of_its_grid_and_the_seeds() -> None:
         ("token-control", request("a", "b"), "got none"),
         ("transfer", request("a", "b", tokens_like="x"), "got --tokens-like"),
         ("ablation", request(), "wants tasks"),
+        ("unseen", unseen(8, targets=()), "wants a task that the sources are not; got none"),
+        ("unseen", unseen(8, targets=("a", "b", "c")), "wants a task to train on first; got none"),
+        ("unseen", unseen(), "wants a number of training documents; got none"),
+        ("unseen", unseen(8, tokens=None), "counts its budget in tokens"),
+        ("unseen", unseen(8, freeze_shared=True), "says itself what starts from what"),
         ("ablation", replace(request("a"), arms=("A2",)), "wants two architectures or more; got A2"),
         ("sweep", request("a"), "grid of a sweep is empty"),
         ("sweep", replace(request("a"), grid={"rank": []}), "'rank' has no value"),

@@ -236,7 +236,7 @@ def test_missing_predictions_are_empty_and_kinds_of_paths_must_agree(folder: Pat
     other = tmp_path / "other" / "x"
     other.mkdir(parents=True)
     (other / "x.xml").write_text(FINE, encoding="utf-8")
-    with pytest.raises(DataError, match="no document in common: 'x' stands in the first, 'dev1' in the second"):
+    with pytest.raises(DataError, match="no document in common: 'x' is in the first, 'dev1' in the second"):
         TASK.score_files(gold, other.parent)
     empty = other.parent / "dev1" / "dev1.xml"
     empty.parent.mkdir()

@@ -200,7 +200,7 @@ def test_an_offset_of_five_thousand_digits_is_an_error_like_any_other(folder: Pa
 
 def test_predictions_of_other_documents_are_told(folder: Path, tmp_path: Path) -> None:
     (tmp_path / "x.pipe").write_text("other|0-3|C1\n", encoding="utf-8")
-    with pytest.warns(DataWarning, match="no document in common: 'other' stands in the first, 'a' in the second"):
+    with pytest.warns(DataWarning, match="no document in common: 'other' is in the first, 'a' in the second"):
         assert TASK.score_files(folder / "train", tmp_path / "x.pipe")["task1"]["strict"]["tp"] == 0
 
 

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import hashlib
-import random
 import re
 import subprocess
 import sys
@@ -225,7 +224,7 @@ def test_a_size_of_nothing_is_refused_before_anything_is_written(tmp_path: Path)
 
 
 def test_the_random_stream_is_the_one_that_every_version_of_python_gives() -> None:
-    phrases = Phrases("train", random.Random("0/train/1"))
+    phrases = Phrases(0, "train", 1)
     assert [phrases.number(0, 999) for _ in range(3)] == [747, 451, 31]
 
 

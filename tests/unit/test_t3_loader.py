@@ -89,17 +89,17 @@ def test_uncleansed_files_and_an_inline_dtd_are_read() -> None:
         ("A", thread("Q1", comment("C", "good")), "wanted Good, Bad, PotentiallyUseful"),
         ("B", original("Q1", thread("R", comment("C", "Good"))), "RELQ_RELEVANCE2ORGQ"),
         ("C", original("Q1", thread("R", comment("C", "Good"))), "RELC_RELEVANCE2ORGQ"),
-        ("A", thread("Q1", comment("C", "Good"), comment("C", "Bad")), "'C' of query 'Q1' stands there twice"),
-        ("A", thread("Q1", comment("C", "Good")) + "\n" + thread("Q1", comment("D", "Bad")), "'Q1' stands in line 1"),
-        ("C", FULL + original("Q1", thread("R", comment("C", "Bad", "Bad")), body="Else"), "'Q1' stands in line 1"),
+        ("A", thread("Q1", comment("C", "Good"), comment("C", "Bad")), "'C' of query 'Q1' occurs twice"),
+        ("A", thread("Q1", comment("C", "Good")) + "\n" + thread("Q1", comment("D", "Bad")), "'Q1' is also in line 1"),
+        ("C", FULL + original("Q1", thread("R", comment("C", "Bad", "Bad")), body="Else"), "'Q1' is also in line 1"),
         ("B", thread("Q1", comment("C", "Good")), "outside an original question"),
         ("A", thread("Q 1", comment("C", "Good")), "no identifier"),
         ("A", thread("", comment("C", "Good")), "no attribute RELQ_ID"),
-        ("A", thread("Q1", comment("C", "Good").replace("RelCText", "RelCOther")), "does not know"),
+        ("A", thread("Q1", comment("C", "Good").replace("RelCText", "RelCOther")), "does not allow"),
         ("A", thread("Q1", comment("C", "Good", text="<b>bold</b>")), "wanted text alone"),
         ("A", thread("Q1", comment("C", "Good").replace("<RelCText>An answer.</RelCText>", "")), "0 times"),
         ("A", "<Thread THREAD_SEQUENCE='x'/>", "0 times <RelQuestion>"),
-        ("A", "<Other/>", "does not know"),
+        ("A", "<Other/>", "does not allow"),
         ("A", "words" + thread("Q1", comment("C", "Good")), "text between its elements"),
         ("A", thread("Q1", comment("C", "Good"))[:-4], "not well-formed"),
         ("A", "<Thread>" * 40, "deep"),
@@ -148,7 +148,7 @@ def test_splits_are_checked(tmp_path: Path) -> None:
     root = folder(tmp_path, train=good("Q1"), dev=good("Q2"), test=good("Q3"))
     assert not SubtaskA().load(root).synthetic
     (root / "dev" / "b.xml").write_text(f"<xml>{good('Q2')}</xml>")
-    with pytest.raises(DataError, match=r"b\.xml.*'Q2' stands in another file"):
+    with pytest.raises(DataError, match=r"b\.xml.*'Q2' is also in another file"):
         SubtaskA().load(root)
     (root / "dev" / "b.xml").write_text(f"<xml>{good('Q1')}</xml>")
     assert leaks_of(SubtaskA().load(root)) == (Leak("Q1", "dev", "train"),)

@@ -9,6 +9,8 @@ from bench.hooks import hookimpl
 from bench_plugins.architectures.gated import Gated
 from bench_plugins.architectures.hierarchical import Detached, Flat, Hierarchical
 from bench_plugins.architectures.lora import Fused, PrivateOnly, SharedAndPrivate, SharedOnly
+from bench_plugins.architectures.principal import Pissa
+from bench_plugins.architectures.prompts import Prefix, Prompt
 from bench_plugins.architectures.variants import Dora, RankStabilised
 from bench_plugins.architectures.weights import BitFit, Full
 
@@ -17,6 +19,19 @@ __all__ = ["Fused", "PrivateOnly", "SharedAndPrivate", "SharedOnly"]
 
 @hookimpl
 def bench_architectures() -> Sequence[BaseArchitecture]:
-    """A1 to A4, what varies them, levels of tasks, and the references."""
+    """A1 to A4, what varies them, levels of tasks, what stands before the text, and the references."""
     four = (SharedOnly(), PrivateOnly(), SharedAndPrivate(), Fused())
-    return (*four, Gated(), Dora(), RankStabilised(), Hierarchical(), Detached(), Flat(), Full(), BitFit())
+    return (
+        *four,
+        Gated(),
+        Dora(),
+        RankStabilised(),
+        Pissa(),
+        Hierarchical(),
+        Detached(),
+        Flat(),
+        Prefix(),
+        Prompt(),
+        Full(),
+        BitFit(),
+    )

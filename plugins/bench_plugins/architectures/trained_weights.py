@@ -2,10 +2,10 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Collection, Mapping
 from pathlib import Path
 
-from torch import nn
+from torch import Tensor, nn
 
 from bench.api.architecture import ArchitectureModule, read_tensors
 from bench.errors import UsageError
@@ -61,8 +61,8 @@ class AllWeights(Biases):
         """Writes the whole model; `transformers.AutoModel.from_pretrained(folder)` loads it."""
         save_backbone(self.backbone, folder)
 
-    def load(self, folder: Path) -> None:
-        """Reads what `save` wrote."""
+    def read(self, folder: Path, components: Collection[str]) -> dict[str, Tensor]:
+        """What `save` wrote, without the backbone's buffers."""
         stored = {f"{PART}.{name}": tensor for name, tensor in read_tensors(folder / WEIGHTS).items()}
         buffers = {f"{PART}.{name}" for name, _ in self.backbone.named_buffers()}
-        self.load_state({name: tensor for name, tensor in stored.items() if name not in buffers})
+        return {name: tensor for name, tensor in stored.items() if name not in buffers}

@@ -1,4 +1,4 @@
-"""The five kinds of study that come with bench, each in a module of its own.
+"""The kinds of study that come with bench, each in a module of its own.
 
 | kind | role of a run | compared |
 |---|---|---|
@@ -6,6 +6,7 @@
 | ``ablation`` | ``arm`` | architectures, within a set of tasks (the run's group) |
 | ``quantization`` | ``quantizer`` | quantizers of one model; each run holds its scores before and after |
 | ``transfer`` | ``single``, ``total``, ``pair`` | each task alone, alone on twice the tokens, and with every other one |
+| ``unseen`` | ``source``, ``target``, ``fresh`` | few documents: from what other tasks share, and afresh |
 | ``sweep`` | ``point`` | the points of a grid |
 """
 
@@ -20,9 +21,10 @@ from bench_plugins.studies.quantization import Quantization
 from bench_plugins.studies.sweep import Sweep
 from bench_plugins.studies.token_control import TokenControl
 from bench_plugins.studies.transfer import Transfer
+from bench_plugins.studies.unseen import Unseen
 
 
 @hookimpl
 def bench_studies() -> Sequence[StudyKind]:
     """The kinds with a verdict, then those whose runs are compared as `bench compare` does."""
-    return (TokenControl(), Transfer(), Ablation(), Quantization(), Sweep())
+    return (TokenControl(), Transfer(), Unseen(), Ablation(), Quantization(), Sweep())

@@ -4,9 +4,11 @@ from __future__ import annotations
 
 import re
 from collections.abc import Mapping
+from dataclasses import replace
 from typing import Any
 
 from bench.api.tracker import RunEvent
+from bench.naming import flatten
 
 PREFIXES = {"step": "train", "eval": "eval", "memory": "memory", "result": "result"}
 """Kinds of events that hold metrics, to the first part of their names. Of the others nothing is sent."""
@@ -22,7 +24,8 @@ def metrics(event: RunEvent) -> dict[str, float]:
     found = event.metrics()
     if event.kind == "scores":
         prefix = f"{event.values.get('split')}/{event.values.get('stage')}"
-        found = {name.removeprefix("scores/"): value for name, value in found.items()}
+        tasks = {task: replace(event, values=scores).metrics() for task, scores in event.values["scores"].items()}
+        found = {f"{task}/{name.replace('.', '/')}": value for task, scores in tasks.items() for name, value in scores.items()}
     if prefix is None:
         return {}
     return {_FORBIDDEN.sub("_", f"{prefix}/{name}")[:250]: value for name, value in found.items()}
@@ -38,18 +41,9 @@ def parameters(config: Mapping[str, Any], longest: int = 500) -> dict[str, str]:
     from bench.config import OPTIONS
 
     private = {"resume", *(name for name, option in OPTIONS.items() if option.place is not None)}
-    found: dict[str, str] = {}
-
-    def walk(prefix: str, value: Any) -> None:
-        if isinstance(value, Mapping):
-            for key, inner in value.items():
-                walk(f"{prefix}.{key}" if prefix else str(key), inner)
-        else:
-            text = ", ".join(map(str, value)) if isinstance(value, (list, tuple)) else str(value)
-            found[_FORBIDDEN.sub("_", prefix)[:250]] = readable(text, longest)
-
-    walk("", {key: value for key, value in config.items() if key not in private and value is not None})
-    return found
+    shown = flatten({key: value for key, value in config.items() if key not in private and value is not None})
+    texts = {name: ", ".join(map(str, v)) if isinstance(v, (list, tuple)) else str(v) for name, v in shown.items()}
+    return {_FORBIDDEN.sub("_", name)[:250]: readable(text, longest) for name, text in texts.items()}
 
 
 def readable(text: str, longest: int = 250) -> str:

@@ -5,8 +5,8 @@ schema of BigBio, https://huggingface.co/datasets/bigbio/chemprot. One real rela
 
     {"id": "26", "type": "Downregulator", "arg1_id": "8", "arg2_id": "19", "normalized": []}
 
-Offsets are characters of the text, ends exclusive. The sentences of an abstract become its passages: a pair of mentions in
-one sentence that is not related is a negative, and a pair across sentences is no candidate at all.
+Offsets are characters of the text, ends exclusive. The sentences of an abstract become its passages: pairs of mentions in one
+sentence are candidates, those without a relation are negatives; pairs across sentences are no candidates.
 """
 
 from __future__ import annotations
@@ -27,7 +27,7 @@ FILES = {"train": "train.jsonl", "dev": "validation.jsonl", "test": "test.jsonl"
 
 CHEMICAL, GENE = "CHEMICAL", "GENE"
 ENTITIES = {"CHEMICAL": CHEMICAL, "GENE": GENE, "GENE-Y": GENE, "GENE-N": GENE}
-"""Types of entities to labels. GENE-Y and GENE-N only say whether a gene could be normalised, which no relation depends on."""
+"""Type of entity to label. GENE-Y and GENE-N say whether a gene could be normalised, which does not matter for relations."""
 
 CLASSES = ("CPR:3", "CPR:4", "CPR:5", "CPR:6", "CPR:9")
 """The five classes that are scored."""
@@ -46,7 +46,7 @@ _TYPES = {
     "CPR:10": ("NOT",),
 }
 NAMES = {"CPR:3": "Upregulator", "CPR:4": "Downregulator", "CPR:5": "Agonist", "CPR:6": "Antagonist", "CPR:9": "Substrate"}
-"""What the files call the five classes."""
+"""Scored class to its name in the files."""
 
 
 def _plain(name: str) -> str:
@@ -81,7 +81,7 @@ def read_annotations(path: Path) -> tuple[Document, ...]:
     """Reads annotations for scoring: one file, or every ``.jsonl`` file of a folder. Texts may be left out.
 
     Raises:
-        DataError: as `load`; an abstract stands in two files.
+        DataError: as in `load`; also if an abstract is in two files.
     """
     files = sorted(path.glob("*.jsonl")) if path.is_dir() else [path]
     if not files:
@@ -98,9 +98,7 @@ def _documents(records: Sequence[Record], faults: Faults, strict: bool = True) -
         with faults.apart():
             name = record.identifier("document_id")
             if name.casefold() in documents:
-                raise record.error(
-                    "'document_id' stood in an earlier line already; wanted each abstract once.", kind="repeated-id"
-                )
+                raise record.error("an earlier line has the same 'document_id'; wanted each abstract once.", kind="repeated-id")
             documents[name.casefold()] = _document(record, name, strict)
     return tuple(documents.values())
 
@@ -118,7 +116,7 @@ def _document(record: Record, name: str, strict: bool) -> Document:
 
 
 def _text(record: Record) -> str:
-    """The text of the passages, each where its offsets say: one after the other, at most one character apart."""
+    """The text of all passages, each at its offsets; they must follow one another with at most one character between."""
     text = ""
     for number, passage in enumerate(record.objects("passages"), 1):
         pieces = passage.texts("text")
@@ -157,12 +155,12 @@ def _spans(record: Record, what: str) -> list[Fragment]:
 
 
 def _mentions(record: Record, text: str | None) -> dict[str, Mention]:
-    """Mentions by the ids of their entities."""
-    found: dict[str, Mention] = {}
+    """Id of an entity to mention."""
+    mentions: dict[str, Mention] = {}
     for number, entity in enumerate(record.objects("entities"), 1):
         what = f"entity {number}"
         name, label = entity.identifier("id"), ENTITIES[entity.one_of("type", tuple(ENTITIES))]
-        if name in found:
+        if name in mentions:
             raise record.error(f"{what} has the id of an earlier entity; wanted an id of its own.")
         spans = _spans(entity, what)
         if not spans:
@@ -178,13 +176,13 @@ def _mentions(record: Record, text: str | None) -> dict[str, Mention]:
                 raise record.error(
                     f"{what}: 'text' is not what stands at its offsets; wanted the same characters.", kind="text-mismatch"
                 )
-        found[name] = Mention(fragments, label, written=None if list(fragments) == spans else tuple(spans))
-    return found
+        mentions[name] = Mention(fragments, label, written=None if list(fragments) == spans else tuple(spans))
+    return mentions
 
 
 def _relations(record: Record, mentions: dict[str, Mention]) -> tuple[Relation, ...]:
-    """The relations of the five classes, each once; other known types make a pair a negative."""
-    found: dict[Relation, None] = {}
+    """The distinct relations of the five classes; pairs of other types are negatives."""
+    relations: dict[Relation, None] = {}
     for number, relation in enumerate(record.objects("relations"), 1):
         group = _CLASS_OF.get(_plain(relation.text("type")))
         if group is None:
@@ -200,5 +198,5 @@ def _relations(record: Record, mentions: dict[str, Mention]) -> tuple[Relation, 
                 raise record.error(f"relation {number}: {name!r} names a {mention.label}; wanted a {wanted}.")
             ends.append(mention.key)
         if group in CLASSES:
-            found[Relation(ends[0], ends[1], group)] = None
-    return tuple(found)
+            relations[Relation(ends[0], ends[1], group)] = None
+    return tuple(relations)

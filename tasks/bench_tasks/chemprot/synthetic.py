@@ -1,4 +1,4 @@
-"""Writes the seeded synthetic corpus. Every abstract is a function of seed, split and number alone."""
+"""Writes the seeded synthetic corpus. Every abstract depends on seed, split and number alone."""
 
 from __future__ import annotations
 
@@ -26,7 +26,7 @@ from bench_tasks.chemprot.wording import (
 
 SIZES: Mapping[str, int] = {"train": 300, "dev": 80, "test": 80}
 _OWN = 0.6
-"""Share of names and verbs that are the split's own."""
+"""Share of names and verbs that only this split uses."""
 _FIRST = {"train": 10_000_000, "dev": 20_000_000, "test": 30_000_000}
 _SLOT = re.compile(r"\{(\w+)\}")
 
@@ -69,7 +69,7 @@ class _Abstract:
         self.relations: list[dict[str, Any]] = []
 
     def add(self, frame: Frame, after: str) -> None:
-        """A sentence, its names drawn, its entities and relations noted."""
+        """Adds a sentence with drawn names, and its entities and relations."""
         pattern, related = frame
         names: dict[str, tuple[str, str]] = {}
         ids: dict[str, str] = {}
@@ -100,7 +100,7 @@ class _Abstract:
                 )
 
     def _draw(self, slot: str, taken: set[str]) -> tuple[str, str]:
-        """What fills a slot, and its type of entity or class of relation."""
+        """The text for a slot, and its type of entity or class of relation."""
         draws = self.draws
         if slot == "cell":
             return draws.choose(CELLS[self.split]), ""

@@ -1,8 +1,8 @@
 """Words and sentence frames of the synthetic abstracts, read from ``wording.json``.
 
-A frame holds names in braces: ``C1`` a chemical, ``G1`` a gene, ``V1`` a verb, and ``cell``, ``dose``. Behind it stand its
-relations: (chemical, gene, verb) says that the verb's class relates the two; pairs that no relation names are negatives. No
-frame, and no chemical or gene root that is a split's own, occurs in another split.
+A frame has slots in braces: ``C1`` a chemical, ``G1`` a gene, ``V1`` a verb, and ``cell``, ``dose``. It is followed by its
+relations: (chemical, gene, verb) relates the two by the verb's class; other pairs are negatives. No two splits share a frame;
+chemical and gene roots are shared or belong to one split.
 """
 
 from __future__ import annotations
@@ -17,17 +17,17 @@ Frame = tuple[str, tuple[tuple[str, str, str], ...]]
 Words = Mapping[str, Sequence[str]]
 """Split, or ``shared``, to words."""
 
-_HELD: Mapping[str, Any] = read_words(Path(__file__).with_name("wording.json"))
+_LISTS: Mapping[str, Any] = read_words(Path(__file__).with_name("wording.json"))
 
-VERBS: Mapping[str, Words] = _HELD["verbs"]
-"""Split to class to verbs; the class ``""`` relates nothing."""
-WEIGHTS: Sequence[tuple[str, int]] = _HELD["weights"]
+VERBS: Mapping[str, Words] = _LISTS["verbs"]
+"""Split to class to verbs; verbs of the class ``""`` make no relation."""
+WEIGHTS: Sequence[tuple[str, int]] = _LISTS["weights"]
 """How often each class is drawn, about as in the corpus."""
-FRAMES: Mapping[str, Mapping[str, tuple[Frame, ...]]] = _HELD["frames"]
+FRAMES: Mapping[str, Mapping[str, tuple[Frame, ...]]] = _LISTS["frames"]
 """Split to ``titles`` (first lines) and ``bodies`` (everything after)."""
-CELLS: Words = _HELD["cells"]
-DOSES: Sequence[str] = _HELD["doses"]
-CHEMICAL_ROOTS: Words = _HELD["chemical_roots"]
-CHEMICAL_ENDINGS: Sequence[str] = _HELD["chemical_endings"]
-GENE_ROOTS: Words = _HELD["gene_roots"]
-GENE_FAMILIES: Words = _HELD["gene_families"]
+CELLS: Words = _LISTS["cells"]
+DOSES: Sequence[str] = _LISTS["doses"]
+CHEMICAL_ROOTS: Words = _LISTS["chemical_roots"]
+CHEMICAL_ENDINGS: Sequence[str] = _LISTS["chemical_endings"]
+GENE_ROOTS: Words = _LISTS["gene_roots"]
+GENE_FAMILIES: Words = _LISTS["gene_families"]

@@ -1,1 +1,1 @@
-"""What several tasks share: `.pipe` files of the SemEval tasks on clinical notes, and the base of tasks on IOB2 folders."""
+"""Shared by several tasks: `.pipe` files of the SemEval tasks on clinical notes, and the base class of IOB2 tasks."""

@@ -1,6 +1,6 @@
-"""Writes seeded synthetic corpora in IOB2: sentences drawn from a language of templates and words, one language a task.
+"""Writes seeded synthetic corpora in IOB2: sentences drawn from templates and words, one set of them (a language) a task.
 
-Every sentence is a function of seed, split and number alone. Splits share no template and only a part of their words.
+Every sentence depends on seed, split and number alone. Splits share no template and only a part of their words.
 """
 
 from __future__ import annotations
@@ -20,7 +20,7 @@ _OWN = 0.3
 _PLACE = re.compile(r"\{(\w+)\}")
 
 Rule = Mapping[str, tuple[str, ...]]
-"""What a place may become: under ``shared`` in every split, under a split's name in that split alone."""
+"""What a place is replaced by: entries of ``shared`` in every split, those of a split's name in that split alone."""
 
 Row = tuple[str, str]
 """Token and tag."""
@@ -30,14 +30,15 @@ Row = tuple[str, str]
 class Language:
     """Templates and words of one synthetic corpus.
 
-    A template is tokens divided by white space; ``{name}`` is replaced by what the rule of that name gives, again and again.
-    What comes of a place that has a label's name is a mention of it. A place may be part of a token: ``{root}itis``.
+    A template is tokens divided by white space. ``{name}`` is a place: it is replaced by an entry of the rule of that name,
+    which may hold places too. If the name is a label, the replacement is a mention. A place may be part of a token:
+    ``{root}itis``.
 
     Args:
         labels: of the corpus.
-        templates: of sentences, by split; no two splits share one. Every one holds a mention.
-        plain: the same without a mention, though a mention's words may stand there in another sense.
-        rules: by name; one for each label among them.
+        templates: split to templates of sentences with a mention; no two splits share one.
+        plain: split to templates without a mention; words of mentions may be in them in another sense.
+        rules: name to rule; every label has one.
     """
 
     labels: tuple[str, ...]
@@ -51,10 +52,12 @@ def read_language(labels: tuple[str, ...], *paths: Path) -> Language:
 
     Args:
         labels: of the corpus.
-        paths: of the files; what they hold of one kind is put together, so that languages can share rules.
+        paths: of the files; their contents are merged, so that languages can share rules.
     """
-    held = [read_words(path) for path in paths]
-    merged = {name: {k: v for file in held for k, v in file.get(name, {}).items()} for name in ("templates", "plain", "rules")}
+    contents = [read_words(path) for path in paths]
+    merged = {
+        name: {k: v for file in contents for k, v in file.get(name, {}).items()} for name in ("templates", "plain", "rules")
+    }
     return Language(labels, **merged)
 
 
@@ -84,9 +87,9 @@ def sentence(language: Language, split: str, draws: Draws, plain: bool = True) -
 
     Args:
         language: its templates and words.
-        split: whose templates and words are used, beside the shared words.
+        split: its templates and words are used, and the shared words.
         draws: of this sentence.
-        plain: whether it may be one without a mention.
+        plain: whether it may have no mention.
     """
     kind = language.plain if plain and draws.chance(_PLAIN) else language.templates
     rows = _expand(language, split, draws, draws.choose(kind[split]), set())
@@ -97,11 +100,11 @@ def sentence(language: Language, split: str, draws: Draws, plain: bool = True) -
 def _expand(language: Language, split: str, draws: Draws, markup: str, used: set[str]) -> list[Row]:
     rows: list[Row] = []
     for piece in markup.split():
-        whole = _PLACE.fullmatch(piece)
-        if whole is None:
+        slot = _PLACE.fullmatch(piece)
+        if slot is None:
             rows.append((_PLACE.sub(lambda place: _draw(language.rules[place[1]], split, draws, used), piece), "O"))
             continue
-        name = whole[1]
+        name = slot[1]
         inner = _expand(language, split, draws, _draw(language.rules[name], split, draws, used), used)
         if name in language.labels:
             inner = [(token, f"{'I' if at else 'B'}-{name}") for at, (token, _) in enumerate(inner)]
@@ -110,7 +113,7 @@ def _expand(language: Language, split: str, draws: Draws, markup: str, used: set
 
 
 def _draw(entries: Rule, split: str, draws: Draws, used: set[str]) -> str:
-    """A word of the split, or a shared one; not one that the sentence has already, where that can be helped."""
+    """A word of the split or a shared one; tries to avoid words that the sentence has."""
     own, shared = entries.get(split, ()), entries.get("shared", ())
     word = ""
     for _ in range(4):

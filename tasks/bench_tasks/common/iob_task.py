@@ -1,4 +1,4 @@
-"""What tasks on IOB2 folders share: loader, heads and scorer; a task adds its metadata and its synthetic corpus."""
+"""Base class of tasks on IOB2 folders: loader, heads and scorer; a task adds its metadata and its synthetic corpus."""
 
 from __future__ import annotations
 
@@ -17,25 +17,25 @@ if TYPE_CHECKING:
 
 
 class IobTask(CorpusTask):
-    """Mentions in sentences, IOB2 tags in TSV files, entity-level strict scores."""
+    """A task of mentions in sentences: IOB2 tags in TSV files, entity-level strict scores."""
 
     heads = ("bio", "span", "bioes")
     reader = "bench.kit.iob_folder:load"
     writer = "bench_tasks.common.iob_synthesis:write_corpus"
     faults: ClassVar[Mapping[str, str]] = {kind: KINDS[kind] for kind in BY_FORMAT["iob"]}
     labels: ClassVar[tuple[str, ...]]
-    """The corpus's types; another one in its files is an error."""
+    """Labels of the corpus; another one in its files is an error."""
     wording: ClassVar[tuple[str, ...]]
-    """Files of the `Language` of its synthetic corpus, below the package, e.g. ``bc2gm/language.json``."""
+    """Files of the synthetic corpus's `Language`, relative to the package, e.g. ``bc2gm/language.json``."""
 
     def language(self) -> Language:
-        """Words and templates of the synthetic corpus."""
+        """Templates and words of the synthetic corpus."""
         from bench_tasks.common.iob_synthesis import read_language
 
         return read_language(self.labels, *(Path(__file__).parents[1] / name for name in self.wording))
 
     def reading(self) -> Mapping[str, Any]:
-        """The labels that the files may carry."""
+        """The labels that the files may have."""
         return {"labels": self.labels}
 
     def writing(self) -> Mapping[str, Any]:

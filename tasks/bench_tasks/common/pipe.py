@@ -4,8 +4,8 @@ Source: SemEval-2015 Task 14, https://alt.qcri.org/semeval2015/task14/. One real
 
     11897010.text|175-194,213-221|MONDO_0006025|no|null|patient|null|no|null|unmarked|null|unmarked|null|false|null|false|null|null|null
 
-Offsets are characters of the `.text` file, ends exclusive. Nothing here puts a column's own words into an error, since a cue or
-a shifted line may carry text of the corpus: errors name file, line, column and lengths.
+Offsets are characters of the `.text` file, ends exclusive. Errors name file, line, column and lengths, and quote no column: a
+cue, or any column of a shifted line, may be text of the corpus.
 """
 
 from __future__ import annotations
@@ -29,7 +29,7 @@ COLUMNS = (19, 22)
 LABEL = "Disorder"
 
 Use = Literal["all", "concepts", "spans"]
-"""What is wanted of a line: everything, its span and concept, or its span alone."""
+"""The columns that are read: all, span and concept, or the span alone."""
 
 
 @dataclass(frozen=True)
@@ -38,9 +38,9 @@ class Slot:
 
     Args:
         name: two letters, as in the organisers' header.
-        column: index of its value; its cue stands one to the right.
-        values: what it may hold, the default first.
-        weights: of a gold value in Task 2: of the default, and of any other.
+        column: index of its value; its cue is in the next column.
+        values: allowed values, the default first.
+        weights: in Task 2, of the default as gold value and of any other.
     """
 
     name: str
@@ -50,7 +50,7 @@ class Slot:
 
     @property
     def default(self) -> str:
-        """The value that most mentions have."""
+        """The default value, which most mentions have."""
         return self.values[0]
 
     def weight(self, value: str) -> float:
@@ -80,15 +80,15 @@ def span_string(fragments: Sequence[Fragment]) -> str:
 
 
 def slot_value(raw: str) -> str:
-    """A slot value in the one spelling that is kept: lower case, ``donor_other`` for the files' ``doner_other``."""
+    """A slot value in normalised spelling: lower case, and ``donor_other`` for ``doner_other`` in the files."""
     value = raw.strip().lower()
     return "donor_other" if value == "doner_other" else value
 
 
 def parse_spans(column: str) -> tuple[Fragment, ...] | None:
-    """Fragments of a Spans column in the order they stand, or None where it is not ``a-b[,c-d…]``."""
-    found = [_SPAN.fullmatch(piece.strip()) for piece in column.split(",")]
-    return tuple((int(m[1]), int(m[2])) for m in found if m) if all(found) else None
+    """Fragments of a Spans column in file order; None where it is not ``a-b[,c-d…]``."""
+    spans = [_SPAN.fullmatch(piece.strip()) for piece in column.split(",")]
+    return tuple((int(m[1]), int(m[2])) for m in spans if m) if all(spans) else None
 
 
 def lines_of(path: Path) -> Iterator[tuple[int, list[str]]]:
@@ -113,20 +113,21 @@ def read_mentions(
 ) -> tuple[Mention, ...]:
     """Strictly reads the annotations of one document of a corpus.
 
-    Lines with equal span strings are one mention: body locations accumulate and later values win, as in the official scorer.
+    Lines with equal span strings are one mention: body locations accumulate, later values replace earlier ones, as in the
+    official scorer.
 
     Args:
         text: of the `.pipe` file.
         path: of the `.pipe` file, for errors.
         name: of the document that its lines must belong to.
         length: of the document, in characters.
-        faults: takes what is wrong; without it the first fault is refused here.
-        use: what is wanted of a line beside its span; the rest is not looked at.
+        faults: collects faults; without it the first one is raised.
+        use: the columns that are read; others are not checked.
 
     Raises:
-        DataError: naming file, line, what stood there and what was wanted.
+        DataError: naming file, line, what is there and what was wanted.
     """
-    found: dict[tuple[Fragment, ...], Mention] = {}
+    by_spans: dict[tuple[Fragment, ...], Mention] = {}
     for number, columns in split_lines(text.removeprefix("\ufeff")):
         try:
             where = f"{path}, line {number}"
@@ -134,19 +135,19 @@ def read_mentions(
             fragments = apart(written)
             kept = written if written != fragments else None
             if use == "spans":
-                found[fragments] = Mention(fragments, LABEL, written=kept)
+                by_spans[fragments] = Mention(fragments, LABEL, written=kept)
                 continue
             concept = _concept(columns, where)
             if use == "concepts":
-                found[fragments] = Mention(fragments, LABEL, concept, written=kept)
+                by_spans[fragments] = Mention(fragments, LABEL, concept, written=kept)
                 continue
-            before = found[written].slots if written in found else {}
-            found[written] = Mention(fragments, LABEL, concept, _checked_slots(columns, where, before), written=kept)
+            before = by_spans[written].slots if written in by_spans else {}
+            by_spans[written] = Mention(fragments, LABEL, concept, _checked_slots(columns, where, before), written=kept)
         except Fault as fault:
             if faults is None:
                 raise
             faults.add(fault)
-    return tuple(found.values())
+    return tuple(by_spans.values())
 
 
 def _concept(columns: Sequence[str], where: str) -> str:
@@ -160,7 +161,7 @@ def _concept(columns: Sequence[str], where: str) -> str:
 
 
 def _spans_of(columns: list[str], where: str, name: str, length: int) -> tuple[Fragment, ...]:
-    """The fragments of a line as they are written, its number of columns and its document checked."""
+    """The fragments of a line in file order; checks its number of columns and its document."""
     if len(columns) - 1 in COLUMNS and columns[-1].strip() == "":
         columns.pop()
     if len(columns) not in COLUMNS:
@@ -210,10 +211,10 @@ def write_mentions(document: Document, cues: Mapping[tuple[tuple[Fragment, ...],
 
     Args:
         document: with its mentions in the order to write.
-        cues: offsets of a cue by the mention's fragments and slot name (for ``BL`` the location's CUI); ``null`` where absent.
+        cues: (fragments of a mention, slot name or, for ``BL``, CUI of the location) to offsets of the cue; else ``null``.
 
     Raises:
-        DataError: a name, concept or slot value cannot stand in a column.
+        DataError: a name, concept or slot value cannot be written in a column.
     """
     lines: list[str] = []
     for mention in document.mentions:

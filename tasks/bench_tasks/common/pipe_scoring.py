@@ -1,7 +1,7 @@
-"""What the scorer compares: annotations of a document keyed by span string, from files or from documents in memory.
+"""Annotations for scoring, by span string, from files or from documents in memory.
 
-"Reading, for scoring" is lenient where the corpus reader is strict: three columns suffice, everything is lower-cased, a later
-line of the same document and span string replaces the earlier one's values, and body locations accumulate.
+This reader is lenient where that of corpora is strict: three columns suffice, everything is lower-cased, a later line of the
+same document and span string replaces the values of an earlier one, and body locations accumulate.
 """
 
 from __future__ import annotations
@@ -29,11 +29,11 @@ _NOWHERE = frozenset((BODY_LOCATION.default,))
 
 @dataclass(frozen=True)
 class Annotation:
-    """One mention as the scorer sees it, all lower case.
+    """One mention for scoring, all lower case.
 
     Args:
         fragments: in the order of the span string.
-        discontiguous: whether there are several; of a mention whose text is at hand, several that not only white space divides.
+        discontiguous: whether there are several; with text, several with more than white space between them.
         concept: CUI or ``cui-less``.
         slots: values of `SLOTS`, in that order.
         places: body locations, or ``null`` alone.
@@ -51,20 +51,20 @@ Annotations = Mapping[str, Annotation]
 
 
 def of_document(document: Document) -> dict[str, Annotation]:
-    """Annotations of a document in memory: exactly what writing it and reading it back would give."""
-    found: dict[str, Annotation] = {}
+    """Annotations of a document in memory; the same as those of its file."""
+    annotations: dict[str, Annotation] = {}
     for mention in document.mentions:
         slots = tuple(slot_value(mention.slots.get(slot.name, (slot.default,))[-1]) for slot in SLOTS)
         places = (place.strip().lower() for place in mention.slots.get("BL", ()))
         concept = (mention.concept or CUI_LESS).strip().lower()
         written = mention.as_written
         annotation = Annotation(written, mention.discontiguous, concept, slots, frozenset(places))
-        _add(found, span_string(written), annotation)
-    return found
+        _add(annotations, span_string(written), annotation)
+    return annotations
 
 
 def read(path: Path) -> dict[str, dict[str, Annotation]]:
-    """Annotations by document, from every ``*.pipe*`` file of a folder or from one file.
+    """Reads annotations by document and span string: one file, or every ``*.pipe*`` file of a folder.
 
     Raises:
         DataError: there is no such file, or a line cannot be read; no line is skipped.
@@ -91,9 +91,9 @@ def _column(columns: list[str], index: int) -> str:
     return columns[index] if index < len(columns) else ""
 
 
-def _add(found: dict[str, Annotation], key: str, annotation: Annotation) -> None:
-    """Puts an annotation under its span string, with the body locations of the one that it replaces."""
+def _add(annotations: dict[str, Annotation], key: str, annotation: Annotation) -> None:
+    """Adds an annotation; if it replaces one, it keeps the body locations of that one."""
     named = {place for place in annotation.places if place and place != BODY_LOCATION.default}
-    if key in found:
-        named |= found[key].places - _NOWHERE
-    found[key] = replace(annotation, places=frozenset(named) or _NOWHERE)
+    if key in annotations:
+        named |= annotations[key].places - _NOWHERE
+    annotations[key] = replace(annotation, places=frozenset(named) or _NOWHERE)

@@ -1,4 +1,4 @@
-"""Files that are scored against each other, and written, in the format of a task."""
+"""Reads gold and predicted files of a task from a file, and writes predictions, in the task's format."""
 
 from __future__ import annotations
 
@@ -11,8 +11,8 @@ from bench.api.data import Document, Mention, apart
 from bench.data.spans import tidied_document
 from bench.errors import DataError, DataWarning
 from bench.kit import brat, iob_folder, iob_write, records
-from bench.kit.classes import judgements
-from bench.kit.documents import refuse_strangers, tell_strangers
+from bench.kit.classes import check_same_documents, judgements
+from bench.kit.documents import refuse_disjoint
 from bench.kit.faults import Faults
 from bench.kit.files import read_text
 from bench.kit.roles import Roles, declared_in
@@ -27,7 +27,7 @@ def write(spec: TaskFile, folder: Path, documents: Sequence[Document]) -> None:
     """Writes annotations without text.
 
     Raises:
-        DataError: a document's name, or a label, cannot stand in the format.
+        DataError: a document's name or a label cannot be written in the format.
     """
     if spec.format == "jsonl":
         records.write(folder, documents, spec.kind)
@@ -38,18 +38,18 @@ def write(spec: TaskFile, folder: Path, documents: Sequence[Document]) -> None:
 def pairs(spec: TaskFile, gold: Path, pred: Path, faults: Faults) -> Pair:
     """Reads gold and predicted files, or folders of them.
 
-    In brat and pipe a document that the predictions lack has none, and one that gold lacks has no gold: what is predicted there
-    is wrong. In JSON Lines and IOB both sides have to tell of the same documents. Where gold has its texts beside it, white
-    space in the mentions of both sides is treated as in a run.
+    In brat and pipe a document may be missing on one side: it then has no predictions, or all its predictions are wrong. In
+    JSON Lines and IOB both sides must have the same documents. Where texts lie beside gold, white space in the mentions of both
+    sides is treated as in a run.
 
     Args:
-        spec: what the task's file says.
+        spec: content of the task's file.
         gold: file or folder.
-        pred: the same.
-        faults: takes what is wrong with gold's lines; a prediction at fault is never left out.
+        pred: file or folder.
+        faults: collects faults of gold; a faulty prediction is always an error.
 
     Raises:
-        DataError: a path or a line that cannot be read, or sides that do not fit.
+        DataError: a path or a line cannot be read, or the two sides do not fit.
     """
     if spec.format == "iob":
         return iob_folder.scored(gold, pred, faults)
@@ -66,7 +66,7 @@ def _documents(spec: TaskFile, gold: Path, pred: Path, faults: Faults) -> Pair:
     if spec.format == "brat":
         related = spec.kind == "relations"
         homes = [gold if gold.is_dir() else gold.parent, gold.absolute().parent]
-        roles = Roles({**(declared_in(homes)[0] if related else {}), **spec.roles})  # gold decides, for predictions too
+        roles = Roles({**(declared_in(homes)[0] if related else {}), **spec.roles})  # roles of gold hold for predictions too
         wanted = brat.read(gold, related=related, roles=roles, faults=faults)
         faults.check(gold)
         given = brat.read(pred, related=related, roles=roles)
@@ -77,7 +77,7 @@ def _documents(spec: TaskFile, gold: Path, pred: Path, faults: Faults) -> Pair:
         faults.check(gold)
     if spec.format == "brat" and gold.is_file() and pred.is_file():  # whatever their names
         wanted, given = ({"": document} for document in (*wanted.values(), *given.values()))
-    (refuse_strangers if spec.format == "brat" else tell_strangers)(wanted, given, gold, pred)
+    refuse_disjoint(wanted, given, gold, pred, warn=spec.format != "brat")
     names = sorted({*wanted, *given})
     return [_named(name, wanted.get(name)) for name in names], [_named(name, given.get(name)) for name in names]
 
@@ -87,7 +87,7 @@ def _named(name: str, document: Document | None) -> Document:
 
 
 def _read_pipe(path: Path, faults: Faults | None = None) -> dict[str, Document]:
-    """Mentions by document. Where lines of some kind are to be left out, gold that has its texts is read as a run reads it."""
+    """Document name to mentions. Where faults are tolerated and texts lie beside gold, it is read as in a run."""
     texts = {} if path.is_file() else {file.stem.lower(): file for file in path.glob("*.text")}
     if texts and faults is not None and faults.tolerated:
         return {name: _checked(file, faults) for name, file in texts.items() if file.with_suffix(".pipe").is_file()}
@@ -95,9 +95,9 @@ def _read_pipe(path: Path, faults: Faults | None = None) -> dict[str, Document]:
         name: Document(
             name,
             read_text(texts[name]) if name in texts else "",
-            tuple(Mention(apart(a.fragments), pipe.LABEL) for a in found.values()),
+            tuple(Mention(apart(a.fragments), pipe.LABEL) for a in annotations.values()),
         )
-        for name, found in pipe_scoring.read(path).items()
+        for name, annotations in pipe_scoring.read(path).items()
     }
 
 
@@ -110,9 +110,9 @@ def _lines(spec: TaskFile, gold: Path, pred: Path, faults: Faults) -> Pair:
     wanted = records.read_annotations(gold, spec.kind, faults=faults)
     faults.check(gold)
     given = records.read_annotations(pred, spec.kind, scored=True)
-    for have, lack, names in ((gold, pred, wanted.keys() - given.keys()), (pred, gold, given.keys() - wanted.keys())):
-        if names and not (have is pred and faults.left_out):  # predictions for a line of gold that was left out
-            raise DataError(f"{lack} lacks document {min(names)!r} of {have} ({len(names)} such); wanted the same in both.")
+    # Predictions for lines of gold that were left out are allowed.
+    compared = {name: document for name, document in given.items() if name in wanted} if faults.left_out else given
+    check_same_documents(gold, pred, wanted, compared)
     if spec.kind == "ranking":
         for name, document in wanted.items():
             if {j.name for j in document.judgements} != {j.name for j in given[name].judgements}:

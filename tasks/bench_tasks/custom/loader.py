@@ -1,4 +1,4 @@
-"""Reads the corpus that a task's file describes: one reader a format, and the checks that all of them share."""
+"""Reads the corpus that a task's file describes: one reader a format, and common checks."""
 
 from __future__ import annotations
 
@@ -28,18 +28,18 @@ from bench_tasks.custom.settings import TaskFile
 
 @dataclass(frozen=True)
 class Place:
-    """Where a document's annotations stand.
+    """The place of a document's annotations, for errors.
 
     Args:
         path: of their file.
-        lines: label to the line of its first annotation; the file is named alone where there is none.
+        lines: label, or ``""`` for all labels, to the line of its first annotation; may be empty.
     """
 
     path: Path
     lines: Mapping[str, int]
 
     def of(self, label: str) -> str:
-        """Where a label first stands."""
+        """File and, if known, line of the first annotation with a label."""
         line = self.lines.get(label, self.lines.get(""))
         return f"{self.path}, line {line}" if line else f"{self.path}"
 
@@ -49,13 +49,13 @@ class _Reading:
     """One pass over a corpus.
 
     Args:
-        spec: what the task's file says.
+        spec: content of the task's file.
         folder: of the corpus.
-        digest: of every byte that was read.
-        faults: what is wrong with it.
-        roles: which argument a brat relation leads from.
-        passed: lines that are not read, by their first character.
-        places: split and document to where labels of it first stand.
+        faults: collects faults.
+        roles: which argument of a brat relation is its source.
+        digest: hash of every byte that was read.
+        passed: number of skipped lines, by their first character.
+        places: (split, document) to the place of its annotations.
     """
 
     spec: TaskFile
@@ -67,7 +67,7 @@ class _Reading:
     places: dict[tuple[str, str], Place] = field(default_factory=dict)
 
     def bytes(self, path: Path, split: str, home: Path | None = None) -> bytes:
-        """The bytes of a file, which the corpus's hash takes in, with its path below `home`."""
+        """Reads a file and adds its bytes, and its path below `home`, to the corpus's hash."""
         data = read_bytes(path)
         name = path.relative_to(home).as_posix() if home is not None else path.name
         self.digest.update(f"{split}/{name}\0{len(data)}\0".encode())
@@ -79,12 +79,12 @@ def load(spec: TaskFile, folder: Path, faults: Faults) -> Corpus:
     """Reads and checks a corpus.
 
     Args:
-        spec: what the task's file says.
-        folder: of the corpus; that of the file, or another one that was given.
-        faults: takes what is wrong with single lines, all of which is told at once.
+        spec: content of the task's file.
+        folder: of the corpus; that of the file, or another one.
+        faults: collects faulty lines; they are reported together.
 
     Raises:
-        DataError: naming file, line or document, what stood there and what was wanted; no text is quoted.
+        DataError: naming file, line or document, what is there and what was wanted; no text is quoted.
     """
     if not folder.is_dir():
         raise DataError(f"{spec.path}: there is no folder {folder}.", "Correct 'folder', or name another one with --data.")
@@ -98,7 +98,7 @@ def load(spec: TaskFile, folder: Path, faults: Faults) -> Corpus:
     splits = _known(reading, splits)
     faults.check(folder)
     if reading.roles.used - spec.roles.keys():
-        reading.digest.update(f"{CONF}\0{conf}".encode())  # it decided, so it is part of the corpus
+        reading.digest.update(f"{CONF}\0{conf}".encode())  # it changed relations, so it is part of the corpus
     for split, documents in splits.items():
         if not documents:
             raise DataError(f"{homes[split]} holds no document; wanted annotated ones.", f"Wanted {LAYOUTS[spec.format]}.")
@@ -131,13 +131,13 @@ def _home(spec: TaskFile, folder: Path, split: str) -> Path:
     """The folder or file of a split.
 
     Raises:
-        DataError: it is not there, or two of the names that it may have are.
+        DataError: it is missing, or exists under two of its possible names.
     """
     names = spec.splits[split]
-    found = [folder / name for name in names if (folder / name).exists()]
-    if len(found) == 1:
-        return found[0]
-    if found:
+    present = [folder / name for name in names if (folder / name).exists()]
+    if len(present) == 1:
+        return present[0]
+    if present:
         raise DataError(f"{folder} has {' and '.join(names)}; wanted one for the {split} split.")
     wanted = f"Name it under [splits] in {spec.path}, or bring the corpus into the layout {LAYOUTS[spec.format]}."
     raise DataError(f"There is no {' or '.join(names)} in {folder} for the {split} split.", wanted)
@@ -154,7 +154,7 @@ _GOLD = {"mentions": "mention", "relations": "relation", "classification": "clas
 
 
 def labels_of(kind: str, document: Document) -> tuple[str, ...]:
-    """The labels of what a task predicts in a document; of a ranking the ids of its relevant passages."""
+    """The labels of a document, of the kind that the task predicts; for rankings the ids of relevant passages."""
     if kind == "mentions":
         return tuple(mention.label for mention in document.mentions)
     if kind == "relations":
@@ -163,22 +163,22 @@ def labels_of(kind: str, document: Document) -> tuple[str, ...]:
 
 
 def trained(kind: str, documents: Sequence[Document]) -> tuple[str, ...]:
-    """The labels that training documents carry, sorted: those that a task has whose file lists none."""
+    """The sorted labels of training documents: the labels of a task whose file lists none."""
     return tuple(sorted({label for document in documents for label in labels_of(kind, document)}))
 
 
 def _known(reading: _Reading, splits: Mapping[str, Sequence[Document]]) -> dict[str, Sequence[Document]]:
-    """The documents, without labels that the task's file does not list or, where it lists none, that no training document has.
+    """The documents without unknown labels: the file does not list them or, if it lists none, training does not have them.
 
-    What the kind of task is not about is not looked at.
+    Only labels that the kind of task predicts are checked.
     """
     spec = reading.spec
     if spec.kind == "ranking":
         return dict(splits)
     known = set(spec.labels or trained(spec.kind, splits["train"]))
-    if not known:  # which is told as such
+    if not known:  # a corpus without annotations; `load` says so
         return dict(splits)
-    # Labels of a file are not quoted: in a shifted line they may be words of the text.
+    # Errors do not quote labels of a file: where columns are shifted they are words of the text.
     hint = (
         f"'labels' of {spec.path} lists {', '.join(spec.labels)}."
         if spec.labels
@@ -212,7 +212,7 @@ def _known(reading: _Reading, splits: Mapping[str, Sequence[Document]]) -> dict[
 def _brat(reading: _Reading, home: Path, split: str) -> Iterator[Document]:
     for name, text, path in _pairs(reading, home, split, (".txt", ".ann"), below=True):
         with reading.faults.apart():
-            found = brat.parse(
+            annotations = brat.parse(
                 decode(reading.bytes(path, split, home), path),
                 path,
                 text,
@@ -220,20 +220,20 @@ def _brat(reading: _Reading, home: Path, split: str) -> Iterator[Document]:
                 roles=reading.roles,
                 faults=reading.faults,
             )
-            reading.passed += found.passed
-            reading.places[split, name] = Place(path, found.lines)
-            yield Document(name, text, found.mentions, found.relations)
+            reading.passed += annotations.passed
+            reading.places[split, name] = Place(path, annotations.lines)
+            yield Document(name, text, annotations.mentions, annotations.relations)
 
 
 def _pipe(reading: _Reading, home: Path, split: str) -> Iterator[Document]:
     for name, text, path in _pairs(reading, home, split, (".text", ".pipe")):
         with reading.faults.apart():
             content = decode(reading.bytes(path, split, home), path)
-            # Slots are the business of the task that this format comes from, and so are concepts that nothing names.
+            # Slots are not read, and concepts only where the task's file names a terminology.
             use: pipe.Use = "spans" if reading.spec.concepts is None else "concepts"
-            found = pipe.read_mentions(content, path, name, len(text), reading.faults, use)
+            mentions = pipe.read_mentions(content, path, name, len(text), reading.faults, use)
             reading.places[split, name] = Place(path, {})
-            yield Document(name, text, found)
+            yield Document(name, text, mentions)
 
 
 def _pairs(

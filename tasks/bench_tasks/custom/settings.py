@@ -1,6 +1,6 @@
-"""Reads the TOML file that describes a task, and says what is wrong with it: file, key, what stood there, what was wanted.
+"""Reads the TOML file that describes a task; errors name file, key, what is there and what was wanted.
 
-A whole file, for mentions in brat standoff:
+A complete file, for mentions in brat standoff:
 
     kind = "mentions"
     format = "brat"
@@ -32,7 +32,7 @@ KINDS: Mapping[str, tuple[tuple[str, ...], tuple[str, ...], str]] = {
     "classification": (("jsonl",), ("classify",), "macro_f1"),
     "ranking": (("jsonl",), ("ranking",), "map"),
 }
-"""Kind to the formats that can hold it, its heads with the default first, and its usual metric."""
+"""Kind to its formats, its heads with the default first, and its default metric."""
 
 FORMATS: Mapping[str, Mapping[str, tuple[str, ...]]] = {
     "brat": {split: (split,) for split in SPLITS},
@@ -40,7 +40,7 @@ FORMATS: Mapping[str, Mapping[str, tuple[str, ...]]] = {
     "pipe": {split: (split,) for split in SPLITS},
     "jsonl": {split: (f"{split}.jsonl",) for split in SPLITS},
 }
-"""Format to the usual names of each split's folder or file, one of which has to be there."""
+"""Format to the default names of each split's folder or file; exactly one must exist."""
 
 OTHER_NAMES: Mapping[str, str] = {
     "conll": "iob", "conll2000": "iob", "conll2002": "iob", "conll2003": "iob", "bio": "iob", "iob2": "iob", "iob1": "iob",
@@ -53,7 +53,7 @@ OTHER_NAMES: Mapping[str, str] = {
     "classes": "classification", "text": "classification", "textclassification": "classification", "labels": "classification",
     "retrieval": "ranking", "rerank": "ranking", "reranking": "ranking", "rank": "ranking", "qa": "ranking",
 }  # fmt: skip
-"""What others call formats and kinds, in lower case without ``-``, ``_`` and ``.``."""
+"""Other names of formats and kinds, in lower case without ``-``, ``_`` and ``.``."""
 
 DESCRIBED: Mapping[str, str] = {
     "iob": "IOB2 in two columns, token and tag, divided by a tab",
@@ -75,7 +75,7 @@ _NAME = re.compile(r"[A-Za-z0-9][A-Za-z0-9._-]{0,63}")
 
 @dataclass(frozen=True)
 class TaskFile:
-    """What a task's file says, its defaults filled in.
+    """The content of a task's file, with defaults filled in.
 
     Args:
         path: of the file.
@@ -84,14 +84,14 @@ class TaskFile:
         kind: what is predicted, one of `KINDS`.
         format: of the corpus, one of `FORMATS`.
         folder: of the corpus.
-        labels: the types or classes that there are; those of the training split where empty.
+        labels: types or classes; where empty, those of the training split.
         splits: split to the names that its folder or file may have.
         roles: type of relation to the roles of its source and its target.
         tolerate: kinds of faulty lines that are left out, sorted.
         metric: dotted path into the scores.
         heads: names of heads, the default first.
-        concepts: file that names the concepts of mentions; None where concepts are looked up among training mentions alone.
-        level: 1 or 2, see `bench.api.task.Task.level`; None where the head says which.
+        concepts: file with the names of concepts; None: concepts come from training mentions alone.
+        level: 1 or 2, see `bench.api.task.Task.level`; None: the head's.
         reference: page of the corpus.
         licence: of the corpus.
         citation: of the corpus.
@@ -117,10 +117,10 @@ class TaskFile:
 
 
 def read(path: Path) -> TaskFile:
-    """Reads a task's file. Whether its folder and its metric are there is not looked at.
+    """Reads a task's file; does not check that its folder and its metric exist.
 
     Raises:
-        UsageError: it cannot be read, is no TOML, or a key is missing, unknown, of another type, or means nothing.
+        UsageError: it cannot be read, is no TOML, or a key is missing, unknown, of a wrong type, or has an invalid value.
     """
     try:
         content = path.read_bytes()
@@ -133,7 +133,7 @@ def read(path: Path) -> TaskFile:
         raise UsageError(f"{path}: byte {error.start} is not UTF-8; wanted TOML, which is UTF-8 text.") from None
     except RecursionError:
         raise UsageError(f"{path} is nested too deeply to be a task's file.") from None
-    except ValueError as error:  # tomllib's own error is one, and so is a number of too many digits
+    except ValueError as error:  # tomllib's own error, or a number of too many digits
         raise UsageError(f"{path} is no TOML: {' '.join(str(error).split())[:200]}.", _wanted()) from None
     return _checked(values, path, hashlib.sha256(content).hexdigest()[:12])
 
@@ -161,7 +161,7 @@ def _checked(values: Mapping[str, Any], path: Path, digest: str) -> TaskFile:
     if form not in formats:
         raise UsageError(f"{path}: the format {form!r} cannot hold {kind}; wanted {' or '.join(map(repr, formats))}.")
     if form == "iob":
-        heads = ("bio", "span")  # nothing in it is discontiguous or nested, and tags are learned faster
+        heads = ("bio", "span")  # the format has no discontiguous or nested mentions, and tags are learned faster
     head = texts.get("head", heads[0])
     if head not in heads:
         raise _unknown(f"head for {kind}", head, heads, path)
@@ -200,10 +200,10 @@ def _concepts(path: Path, kind: str, form: str, file: str | None) -> Path | None
         return None
     if kind != "mentions" or form == "iob":
         raise UsageError(f"{path}: 'concepts' beside {kind} in {form}, which have none.", "Take the key out.")
-    found = path.absolute().parent / _place(path, "concepts", file)
-    if not found.is_file():
-        raise UsageError(f"{path}: 'concepts' names {found}, which is no file.", "Correct it, or take the key out.")
-    return found
+    concepts = path.absolute().parent / _place(path, "concepts", file)
+    if not concepts.is_file():
+        raise UsageError(f"{path}: 'concepts' names {concepts}, which is no file.", "Correct it, or take the key out.")
+    return concepts
 
 
 def _labels(path: Path, value: Any, key: str = "labels") -> tuple[str, ...]:
@@ -229,24 +229,26 @@ def _roles(path: Path, kind: str, form: str, value: Any) -> dict[str, tuple[str,
         raise UsageError(f"{path}: 'roles' is {_kind(value)}; wanted a table [roles] of types, each with its two roles.")
     if value and (kind != "relations" or form != "brat"):
         raise UsageError(f"{path}: 'roles' are those of relations in brat; this file describes {kind} in {form}.")
-    found = {}
+    roles_of = {}
     for label, pair in value.items():
         roles = _labels(path, pair, f"roles.{label}")
         if len(roles) != 2:
             raise UsageError(
                 f"{path}: 'roles.{label}' holds {len(roles)} roles; wanted two, that of the source and that of the target."
             )
-        found[label] = (roles[0], roles[1])
-    return found
+        roles_of[label] = (roles[0], roles[1])
+    return roles_of
 
 
 def _other_name(what: str, name: str, known: Mapping[str, Any], path: Path) -> UsageError:
-    """The error for a kind or a format that is not known, with what this suite calls it where others call it so."""
+    """The error for an unknown kind or format; it names the one that others call by this name."""
     meant = OTHER_NAMES.get(re.sub(r"[-_. ]", "", name.lower()), "")
     if meant not in known:
         return _unknown(what, name, known, path)
-    told = f", {DESCRIBED[meant]}" if meant in DESCRIBED else ""
-    return UsageError(f"Unknown {what} in {path}: {name!r}. It is called {meant!r} here{told}.", f"Wanted {', '.join(known)}.")
+    described = f", {DESCRIBED[meant]}" if meant in DESCRIBED else ""
+    return UsageError(
+        f"Unknown {what} in {path}: {name!r}. It is called {meant!r} here{described}.", f"Wanted {', '.join(known)}."
+    )
 
 
 def _splits(path: Path, form: str, value: Any) -> dict[str, tuple[str, ...]]:
@@ -267,7 +269,7 @@ def _splits(path: Path, form: str, value: Any) -> dict[str, tuple[str, ...]]:
 
 
 def _place(path: Path, key: str, value: Any) -> Path:
-    """A folder or file, ``~`` for the user's own folder."""
+    """A path; ``~`` is the user's home."""
     try:
         place = Path(_text(path, key, value)).expanduser()
     except RuntimeError:

@@ -1,4 +1,4 @@
-"""Tasks made from files, one class a kind: heads, loader and scorer by what the file says."""
+"""Tasks from files, one class a kind; the file decides heads, loader and scorer."""
 
 from __future__ import annotations
 
@@ -16,11 +16,12 @@ from bench.kit.corpus_task import CorpusTask
 from bench.kit.faults import KINDS, Faults
 from bench.kit.formats import BY_FORMAT, LAYOUTS
 from bench.kit.scores import COUNTS
+from bench.naming import flatten
 from bench_tasks.common.pipe import CUI_LESS
 from bench_tasks.custom import files, settings
 
 VERSION = "1"
-"""Of loaders and scorers, beside the version of the task's own file; raise it when results would change."""
+"""Version of loaders and scorers, besides that of the task's file; raise it when results change."""
 
 
 class FileTask(CorpusTask):
@@ -29,16 +30,16 @@ class FileTask(CorpusTask):
     reader = "bench_tasks.custom.loader:load"
     spec: ClassVar[settings.TaskFile]
     scores: ClassVar[str]
-    """What the scorer gives, for `bench show`."""
+    """The scores in one line, for `bench show`."""
 
     @property
     def labels(self) -> tuple[str, ...]:
-        """The labels that the file lists; none where it leaves them to the training split."""
+        """The labels that the file lists; empty where those of the training split are used."""
         return self.spec.labels
 
     def parameters(self) -> Mapping[str, str]:
         """What `bench show` prints below the metadata."""
-        roles = "; ".join(f"{label} from {one} to {other}" for label, (one, other) in self.spec.roles.items())
+        roles = "; ".join(f"{label} from {source} to {target}" for label, (source, target) in self.spec.roles.items())
         left_out = ", ".join(self.tolerated)
         return {
             "file": str(self.spec.path),
@@ -51,7 +52,7 @@ class FileTask(CorpusTask):
         }
 
     def reading(self) -> Mapping[str, Any]:
-        """What the task's TOML file says, defaults filled in."""
+        """The content of the task's TOML file."""
         return {"spec": self.spec}
 
     def load(self, folder: Path) -> Corpus:
@@ -59,7 +60,7 @@ class FileTask(CorpusTask):
 
         Raises:
             DataError: as `CorpusTask.load`.
-            UsageError: the metric is about a label that the corpus does not have.
+            UsageError: the metric names a label that the corpus does not have.
         """
         try:
             corpus = super().load(folder)
@@ -73,10 +74,10 @@ class FileTask(CorpusTask):
         return corpus
 
     def score_files(self, gold: Path, pred: Path) -> Scores:
-        """Scores of files or folders in the task's format; texts are not needed. Gold's lines of tolerated kinds are left out.
+        """Scores of files or folders in the task's format, without texts; faulty lines of gold are left out if tolerated.
 
         Raises:
-            DataError: a path or a line that cannot be read, or files that do not tell of the same documents.
+            DataError: a path or a line cannot be read, or the two sides are not about the same documents.
         """
         faults = Faults(self.tolerated)
         wanted, given = files.pairs(self.spec, gold, pred, faults)
@@ -91,7 +92,7 @@ class FileTask(CorpusTask):
 
 
 class MentionTask(FileTask):
-    """Mentions; exact spans and labels count."""
+    """Mentions, scored by exact spans and labels."""
 
     scores = "strict, discontiguous and by_type: exact spans and labels, as seqeval counts them"
 
@@ -105,7 +106,7 @@ class MentionTask(FileTask):
 
 
 class RelationTask(FileTask):
-    """Relations between mentions, which are given to the head ``relation`` and found by the head ``joint``."""
+    """Relations between mentions; the head ``relation`` gets gold mentions, the head ``joint`` predicts them."""
 
     scores = "relations (micro) and by_type: source, target and label have to be right"
 
@@ -157,10 +158,10 @@ _TASKS: Mapping[str, type[FileTask]] = {
 
 
 def task_from_file(path: Path) -> Task:
-    """The task that a file describes.
+    """The task that a file describes; its corpus is not read.
 
     Raises:
-        UsageError: what is wrong with the file; its corpus is not looked at.
+        UsageError: the file is not valid.
     """
     spec = settings.read(path)
     metadata = TaskMetadata(
@@ -193,19 +194,13 @@ def task_from_file(path: Path) -> Task:
     return task
 
 
-def metrics(scores: Mapping[str, Any], prefix: str = "") -> list[str]:
-    """Dotted paths of the figures that a run can be judged by: counts are not among them."""
-    found: list[str] = []
-    for name, value in scores.items():
-        if isinstance(value, Mapping):
-            found += metrics(value, f"{prefix}{name}.")
-        elif name not in COUNTS:
-            found.append(f"{prefix}{name}")
-    return found
+def metrics(scores: Mapping[str, Any]) -> list[str]:
+    """Dotted names of the scores that a run can be judged by: counts are not among them."""
+    return [name for name in flatten(scores) if name.rpartition(".")[2] not in COUNTS]
 
 
 def _check_metric(task: FileTask) -> None:
-    """Refuses a metric that no corpus could have; one about a label waits for the corpus where the file lists none."""
+    """Refuses an unknown metric; one that names a label is checked by `load` if the file lists no labels."""
     spec = task.spec
     if spec.metric.startswith(("by_type.", "by_class.")) and not spec.labels:
         return

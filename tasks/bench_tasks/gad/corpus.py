@@ -1,4 +1,4 @@
-"""Reads ``train.jsonl`` and ``test.jsonl``, and ``dev.jsonl`` where there is one; without it a tenth of train is drawn here."""
+"""Reads ``train.jsonl``, ``test.jsonl`` and, if it exists, ``dev.jsonl``; otherwise dev is a random tenth of train."""
 
 from __future__ import annotations
 
@@ -7,7 +7,7 @@ from pathlib import Path
 
 from bench.api.data import Corpus, Document
 from bench.errors import DataError
-from bench.kit.classes import chosen_class, drawn_apart, judgements
+from bench.kit.classes import chosen_class, judgements, stratified_split
 from bench.kit.corpora import documents
 from bench.kit.faults import Faults
 from bench.kit.jsonl import Record
@@ -17,7 +17,7 @@ from bench_tasks.gad.task import CLASSES, LAYOUT
 
 DEV_SHARE = 0.1
 DEV_SEED = "gad/dev/1"
-"""Of the tenth of train that serves as dev: this suite's own draw, not an official split."""
+"""Seed of the tenth of train that is used as dev; it is no official split."""
 PUBLISHED_REPEATS = frozenset(
     (
         "19645d88ba1b11836ceffad1c5c6c8b4b07d55de7ac242fa7795933a25403254",
@@ -27,7 +27,7 @@ PUBLISHED_REPEATS = frozenset(
         "f061ee413b4b3c9bde5cb3adaa025fadae9b061c475e0b6245c65be7c3abcb10",
     )
 )
-"""Checksums of the five texts that stand in train and in test (8 test lines) as the corpus is published."""
+"""SHA-256 of the five texts that are in train and in test (8 test lines) of the published corpus."""
 
 
 def load(folder: Path, faults: Faults | None = None) -> Corpus:
@@ -43,12 +43,14 @@ def load(folder: Path, faults: Faults | None = None) -> Corpus:
         faults.check(folder)
         train, dev = (
             tuple(part)
-            for part in drawn_apart(train, (1 - DEV_SHARE, DEV_SHARE), chosen_class, lambda document: document.text, DEV_SEED)
+            for part in stratified_split(
+                train, (1 - DEV_SHARE, DEV_SHARE), chosen_class, lambda document: document.text, DEV_SEED
+            )
         )
     splits = {"train": train, "dev": dev, "test": documents(folder / "test.jsonl", digest, _document, faults)}
     faults.check(folder)
-    for split, held in splits.items():
-        lacks = set(CLASSES) - {chosen_class(document) for document in held}
+    for split, documents_of in splits.items():
+        lacks = set(CLASSES) - {chosen_class(document) for document in documents_of}
         if lacks:
             raise DataError(f"{split} of {folder} holds no document of class {min(lacks)!r}; wanted both classes.")
     leaks = repeated_texts(splits, PUBLISHED_REPEATS)
@@ -69,5 +71,5 @@ def label(record: Record) -> tuple[str, str]:
 
 def _document(record: Record) -> Document:
     name, chosen = label(record)
-    # The published files each count from 0: the file's name keeps train's document 0 apart from test's.
+    # Ids of the published files each count from 0; the file's name makes them unique.
     return Document(f"{record.path.stem}-{name}", record.text("text"), judgements=judgements(CLASSES, chosen))

@@ -1,8 +1,8 @@
 """Writes the seeded synthetic corpus: sentences about a masked gene and a masked disease, in the corpus's JSON Lines.
 
-A sentence is positive where it states that the two are associated, whatever the direction; negative where it denies it, leaves
-it open, or is about something else. Most words of a finding stand on both sides, so that it is the way they are put together
-that tells. No split shares a frame with another; words are shared in part.
+A sentence is positive where it states that the two are associated, in whichever direction; negative where it denies it, leaves
+it open, or is about something else. Both classes use mostly the same words, so that words alone do not decide. No two splits
+share a frame; they share a part of the words.
 """
 
 from __future__ import annotations
@@ -17,10 +17,10 @@ from bench.kit.synthetic import Draws, begin, read_words
 
 SIZES: Mapping[str, int] = {"train": 400, "dev": 80, "test": 120}
 
-_HELD: Mapping[str, Any] = read_words(Path(__file__).with_name("wording.json"))
-FRAMES: Mapping[str, Mapping[str, tuple[str, ...]]] = _HELD["frames"]
+_LISTS: Mapping[str, Any] = read_words(Path(__file__).with_name("wording.json"))
+FRAMES: Mapping[str, Mapping[str, tuple[str, ...]]] = _LISTS["frames"]
 """Split to class to frames: {v} a variant, {c} a cohort, {e} an effect, {o} another matter, {k} a number."""
-_WORDS: Mapping[str, Mapping[str, tuple[str, ...]]] = _HELD["words"]
+_WORDS: Mapping[str, Mapping[str, tuple[str, ...]]] = _LISTS["words"]
 
 
 def write_corpus(folder: Path, seed: int, sizes: Mapping[str, int] | None = None) -> None:
@@ -33,7 +33,7 @@ def write_corpus(folder: Path, seed: int, sizes: Mapping[str, int] | None = None
         lines = []
         for number in range(wanted[split]):
             draws = Draws(seed, "gad", split, number)
-            # Both classes from the second sentence on, however few are asked for.
+            # The first two sentences have one class each, so that a small split has both.
             label = str(number % 2) if number < 2 else str(int(draws.chance(0.53)))
             record = {"id": str(number), "document_id": str(number), "text": _sentence(split, label, draws), "labels": [label]}
             lines.append(json.dumps(record) + "\n")

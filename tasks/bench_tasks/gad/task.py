@@ -50,7 +50,7 @@ class GAD(ClassTask):
     }
 
     def line(self, document: Document, chosen: str) -> tuple[str, Mapping[str, Any]]:
-        """The file that a document came from, and its line with the id that it has there."""
+        """Name of the file that the document came from, and its line with the id in that file."""
         stem, dash, name = document.id.partition("-")
         return (
             (f"{stem}.jsonl", {"id": name, "labels": [chosen]}) if dash else ("labels.jsonl", {"id": stem, "labels": [chosen]})

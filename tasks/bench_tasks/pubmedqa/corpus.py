@@ -1,4 +1,4 @@
-"""Reads ``all.jsonl``, of which train, dev and test are drawn here, or ``train.jsonl``, ``dev.jsonl`` and ``test.jsonl``."""
+"""Reads ``train.jsonl``, ``dev.jsonl`` and ``test.jsonl``, or ``all.jsonl``, which is split here."""
 
 from __future__ import annotations
 
@@ -7,7 +7,7 @@ from pathlib import Path
 
 from bench.api.data import SPLITS, Corpus, Document
 from bench.errors import DataError
-from bench.kit.classes import chosen_class, drawn_apart, judgements
+from bench.kit.classes import chosen_class, judgements, stratified_split
 from bench.kit.corpora import documents
 from bench.kit.faults import Faults
 from bench.kit.jsonl import Record
@@ -17,7 +17,7 @@ from bench_tasks.pubmedqa.task import CLASSES, LAYOUT
 
 SHARES = (0.45, 0.05, 0.5)
 SEED = "pubmedqa/split/1"
-"""Of the stratified draw of train, dev and test: this suite's own, not the official folds."""
+"""Seed of the stratified split into train, dev and test; these are not the official folds."""
 
 
 def load(folder: Path, faults: Faults | None = None) -> Corpus:
@@ -26,22 +26,22 @@ def load(folder: Path, faults: Faults | None = None) -> Corpus:
         raise DataError(f"There is no folder {folder}.", f"Wanted {LAYOUT}.")
     faults = faults or Faults(tolerable=False)
     digest = hashlib.sha256()
-    whole, parts = folder / "all.jsonl", [folder / f"{split}.jsonl" for split in SPLITS]
-    if whole.exists():
+    pool, parts = folder / "all.jsonl", [folder / f"{split}.jsonl" for split in SPLITS]
+    if pool.exists():
         odd = next((path for path in parts if path.exists()), None)
         if odd is not None:
-            raise DataError(f"{folder} holds {whole.name} and {odd.name}; wanted one or the other.", f"Wanted {LAYOUT}.")
-        everything = documents(whole, digest, _document, faults)
+            raise DataError(f"{folder} holds {pool.name} and {odd.name}; wanted one or the other.", f"Wanted {LAYOUT}.")
+        everything = documents(pool, digest, _document, faults)
         faults.check(folder)
-        drawn = drawn_apart(everything, SHARES, chosen_class, lambda document: document.text, SEED)
+        drawn = stratified_split(everything, SHARES, chosen_class, lambda document: document.text, SEED)
         splits = {split: tuple(part) for split, part in zip(SPLITS, drawn, strict=True)}
     else:
         splits = {split: documents(path, digest, _document, faults) for split, path in zip(SPLITS, parts, strict=True)}
     faults.check(folder)
-    for split, held in splits.items():
-        if not held:
-            raise DataError(f"{whole} holds too few documents to draw {split} from; wanted 20 or more.")
-    classes = [{chosen_class(document) for document in held} for held in splits.values()]
+    for split, documents_of in splits.items():
+        if not documents_of:
+            raise DataError(f"{pool} holds too few documents to draw {split} from; wanted 20 or more.")
+    classes = [{chosen_class(document) for document in documents_of} for documents_of in splits.values()]
     if len(classes[0]) < 2 or any(own - classes[0] for own in classes[1:]):
         raise DataError(f"The training part of {folder} lacks a class that the others have; wanted every class in it.")
     return Corpus(splits, is_synthetic(folder), digest.hexdigest(), repeated_texts(splits), faults.left_out)
@@ -51,7 +51,7 @@ def label(record: Record) -> tuple[str, str]:
     """Name and class of a line.
 
     Raises:
-        DataError: there is none.
+        DataError: one of them is missing or unknown.
     """
     return record.identifier("pubid"), record.one_of("final_decision", CLASSES)
 
@@ -61,6 +61,6 @@ def _document(record: Record) -> Document:
     contexts = record.object("context").texts("contexts")
     if not contexts:
         raise record.error("field 'contexts' is an empty list; wanted the abstract's sections.")
-    # The long answer is the abstract's conclusion, which gives the decision away: it is no part of the text.
+    # The long answer is the abstract's conclusion, which contains the decision: it is left out.
     text = record.text("question").strip() + "\n\n" + "\n".join(context.strip() for context in contexts)
     return Document(name, text, judgements=judgements(CLASSES, chosen))

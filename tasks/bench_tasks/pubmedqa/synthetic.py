@@ -1,8 +1,8 @@
 """Writes the seeded synthetic corpus: questions with abstracts, in the corpus's JSON Lines.
 
-The answer stands in the results alone: *yes* where the effect that was asked about is found, *no* where it is not, or goes the
-other way, *maybe* where it holds for a part of the patients or by one of two measures. Background and aims promise as much in
-either case. No split shares a frame with another; words are shared in part.
+The answer is in the results alone: *yes* where the effect that the question asks about is found, *no* where it is absent or
+reversed, *maybe* where it holds for a part of the patients or by one of two measures. Background and aims do not depend on the
+answer. No two splits share a frame; they share a part of the words.
 """
 
 from __future__ import annotations
@@ -19,14 +19,14 @@ SIZES: Mapping[str, int] = {"train": 300, "dev": 60, "test": 100}
 CLASSES = ("yes", "no", "maybe")
 _YES, _NO = 0.5, 0.85
 
-_HELD: Mapping[str, Any] = read_words(Path(__file__).with_name("wording.json"))
+_LISTS: Mapping[str, Any] = read_words(Path(__file__).with_name("wording.json"))
 # {t} a treatment, {o} an outcome, {w} who, {n} {m} numbers of patients, {p} {q} percentages with p < q
-QUESTIONS: Mapping[str, tuple[str, ...]] = _HELD["questions"]
-BEGINNINGS: Mapping[str, tuple[str, ...]] = _HELD["beginnings"]
-RESULTS: Mapping[str, Mapping[str, tuple[str, ...]]] = _HELD["results"]
+QUESTIONS: Mapping[str, tuple[str, ...]] = _LISTS["questions"]
+BEGINNINGS: Mapping[str, tuple[str, ...]] = _LISTS["beginnings"]
+RESULTS: Mapping[str, Mapping[str, tuple[str, ...]]] = _LISTS["results"]
 """Split to answer to frames."""
-ENDINGS: Mapping[str, tuple[str, ...]] = _HELD["endings"]
-_WORDS: Mapping[str, Mapping[str, tuple[str, ...]]] = _HELD["words"]
+ENDINGS: Mapping[str, tuple[str, ...]] = _LISTS["endings"]
+_WORDS: Mapping[str, Mapping[str, tuple[str, ...]]] = _LISTS["words"]
 
 
 def write_corpus(folder: Path, seed: int, sizes: Mapping[str, int] | None = None) -> None:
@@ -35,7 +35,7 @@ def write_corpus(folder: Path, seed: int, sizes: Mapping[str, int] | None = None
     Sizes count questions; see `CorpusTask.synthesize`.
     """
     wanted = begin(folder, sizes, SIZES)
-    first = 90_000_000  # beyond the ids of real articles
+    first = 90_000_000  # above the ids of real articles
     for split in SPLITS:
         lines = [
             json.dumps(_record(first + number, split, number, Draws(seed, "pubmedqa", split, number))) + "\n"
@@ -46,7 +46,7 @@ def write_corpus(folder: Path, seed: int, sizes: Mapping[str, int] | None = None
 
 
 def _record(name: int, split: str, number: int, draws: Draws) -> dict[str, object]:
-    """One line; the first three of a split have one class each, however few are asked for."""
+    """One line; the first three of a split have one class each, so that a small split has all."""
     drawn = draws.chance(_YES), draws.chance((_NO - _YES) / (1 - _YES))
     label = CLASSES[number] if number < len(CLASSES) else "yes" if drawn[0] else "no" if drawn[1] else "maybe"
     low = draws.number(4, 20)

@@ -50,5 +50,5 @@ class PubMedQA(ClassTask):
     }
 
     def line(self, document: Document, chosen: str) -> tuple[str, Mapping[str, Any]]:
-        """One file for all, with the id of each document's article."""
+        """Name of the one file for all documents, and a line with the id of the document's article."""
         return "labels.jsonl", {"pubid": document.id, "final_decision": chosen}

@@ -33,15 +33,15 @@ _WANTED = "wanted file||Disease_Disorder||CUI||start||end, and two more for each
 def lines_of(text: str, path: Path, faults: Faults | None = None) -> Iterator[tuple[str, str, Mention]]:
     """Place, document name and mention of every line that is not blank; CRLF and a byte-order mark are allowed.
 
-    Offsets must not decrease: that is what the organisers' scorer refuses.
+    Offsets must not decrease: the organisers' scorer refuses such lines.
 
     Args:
         text: of the file.
         path: of the file, for errors.
-        faults: takes what is wrong; without it the first fault is refused here.
+        faults: collects faults; without it the first one is raised.
 
     Raises:
-        DataError: naming file, line, what stood there and what was wanted.
+        DataError: naming file, line, what is there and what was wanted.
     """
     for number, line in enumerate(text.removeprefix("\ufeff").split("\n"), start=1):
         if line.strip():
@@ -93,12 +93,12 @@ def read_mentions(text: str, path: Path, name: str, length: int, faults: Faults 
         path: of the `.pipe` file, for errors.
         name: of the document that its lines must belong to.
         length: of the document, in characters.
-        faults: takes what is wrong; without it the first fault is refused here.
+        faults: collects faults; without it the first one is raised.
 
     Raises:
-        DataError: naming file, line, what stood there and what was wanted.
+        DataError: naming file, line, what is there and what was wanted.
     """
-    found: dict[tuple[Fragment, ...], Mention] = {}
+    mentions: dict[tuple[Fragment, ...], Mention] = {}
     for where, document, mention in lines_of(text, path, faults):
         try:
             _check(where, document, mention, name, length)
@@ -107,8 +107,8 @@ def read_mentions(text: str, path: Path, name: str, length: int, faults: Faults 
                 raise
             faults.add(fault)
             continue
-        found[mention.fragments] = mention
-    return tuple(found.values())
+        mentions[mention.fragments] = mention
+    return tuple(mentions.values())
 
 
 def _check(where: str, document: str, mention: Mention, name: str, length: int) -> None:
@@ -127,7 +127,7 @@ def _check(where: str, document: str, mention: Mention, name: str, length: int) 
 
 
 def read_documents(path: Path) -> dict[str, dict[tuple[Fragment, ...], str]]:
-    """Concepts by document and fragments, from every ``*.pipe*`` file of a folder or from one file, for scoring.
+    """Reads concepts for scoring, by document and fragments: one file, or every ``*.pipe*`` file of a folder.
 
     Raises:
         DataError: there is no such file, or a line cannot be read; no line is skipped.
@@ -143,7 +143,7 @@ def write_mentions(document: Document) -> str:
     """The annotations of one document as the text of a `.pipe` file.
 
     Raises:
-        DataError: a name or concept cannot stand in a column.
+        DataError: a name or concept cannot be written in a column.
     """
     lines = []
     for mention in document.mentions:

@@ -1,8 +1,8 @@
-"""Official scores of SemEval-2014 Task 7, stated as rules of our own and held against the organisers' outputs in tests.
+"""Official scores of SemEval-2014 Task 7, reimplemented; tests compare them with outputs of the organisers' scorer.
 
 Task A, mentions without concepts. Strict: all fragments equal. Relaxed: any two fragments overlap, ends exclusive, many to
-many: true positives count predictions, misses count gold mentions. Task B, concepts. Strict: exact spans and concept, of all
-gold; relaxed: right concepts of the mentions with exact spans.
+many: true positives count predictions, misses count gold mentions. Task B, concepts. Strict: share of all gold mentions with
+exact spans and the right concept. Relaxed: share of mentions with exact spans that have the right concept.
 
 Source: Pradhan et al. 2014, https://aclanthology.org/S14-2007/.
 """
@@ -23,7 +23,7 @@ Annotations = Mapping[tuple[Fragment, ...], str]
 
 
 def document_statistics(gold: Annotations, predicted: Annotations) -> dict[str, float]:
-    """Additive statistics of one document; one without gold has false positives only.
+    """Additive statistics of one document; a document without gold has false positives only.
 
     Args:
         gold: gold concepts by fragments.
@@ -32,14 +32,14 @@ def document_statistics(gold: Annotations, predicted: Annotations) -> dict[str, 
     exact = gold.keys() & predicted.keys()
     touched = Touching(gold)
     overlapping = sum(map(touched, predicted))
-    found = sum(map(Touching(predicted), gold))
+    covered = sum(map(Touching(predicted), gold))
     return {
         "task_a.strict.tp": float(len(exact)),
         "task_a.strict.fp": float(len(predicted) - len(exact)),
         "task_a.strict.fn": float(len(gold) - len(exact)),
         "task_a.relaxed.tp": float(overlapping),
         "task_a.relaxed.fp": float(len(predicted) - overlapping),
-        "task_a.relaxed.fn": float(len(gold) - found),
+        "task_a.relaxed.fn": float(len(gold) - covered),
         "task_b.gold": float(len(gold)),
         "task_b.exact": float(len(exact)),
         "task_b.right": float(sum(gold[key] == predicted[key] for key in exact)),
@@ -60,7 +60,7 @@ def summarise(sums: Mapping[str, Any]) -> Scores:
 
 
 class Touching:
-    """Tells whether a mention overlaps any of a set of mentions, without comparing every pair.
+    """Tests whether a mention overlaps any of a set of mentions, without comparing every pair.
 
     Args:
         mentions: fragments of each.
@@ -72,7 +72,7 @@ class Touching:
         self._reach = list(accumulate((end for _, end in pieces), max))
 
     def __call__(self, mention: Sequence[Fragment]) -> bool:
-        """Whether some fragment of the mention shares a character with some fragment of theirs."""
+        """Whether a fragment of the mention shares a character with a fragment of the set."""
         return any(end > start and self._covers(start, end) for start, end in mention)
 
     def _covers(self, start: int, end: int) -> bool:

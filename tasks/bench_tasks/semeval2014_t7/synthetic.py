@@ -14,7 +14,7 @@ from bench_tasks.semeval2015_t14 import corpus, synthetic
 
 SIZES = synthetic.SIZES
 _OTHER_NOTES = 2014
-"""Added to the seed, so that the two tasks do not train on the same notes."""
+"""Added to the seed, so that the two tasks have different notes."""
 
 
 def write_corpus(folder: Path, seed: int, sizes: Mapping[str, int] | None = None) -> None:

@@ -9,17 +9,17 @@ from itertools import accumulate
 from bench.api.data import Fragment
 
 
-def overlap(one: Sequence[Fragment], other: Sequence[Fragment]) -> int:
-    """Characters by which two mentions overlap in their best pair of fragments, ends taken as inclusive; 0 for none."""
-    return max(0, *(min(a[1], b[1]) - max(a[0], b[0]) + 1 for a in one for b in other))
+def overlap(left: Sequence[Fragment], right: Sequence[Fragment]) -> int:
+    """Overlap in characters of the two fragments that overlap most, ends inclusive; 0 for none."""
+    return max(0, *(min(a[1], b[1]) - max(a[0], b[0]) + 1 for a in left for b in right))
 
 
 class Walk:
-    """The mentions of a document that are still unmarked, each to be taken at most once.
+    """The mentions of a document that are not marked yet; each is taken at most once.
 
     Args:
-        mentions: key to fragments, in walking order.
-        marked: keys that are gone already.
+        mentions: key to fragments, in the order in which mentions are visited.
+        marked: keys that cannot be taken.
     """
 
     def __init__(self, mentions: Mapping[str, Sequence[Fragment]], marked: Collection[str]) -> None:
@@ -33,18 +33,18 @@ class Walk:
         self._gone: set[str] = set()
 
     def take(self, fragments: Sequence[Fragment]) -> list[str]:
-        """Takes every mention that overlaps `fragments`: the largest overlap first, the others in walking order."""
+        """Takes every mention that overlaps `fragments`, the largest overlap first; ties in the order of mentions."""
         first, last = min(f[0] for f in fragments), max(f[1] for f in fragments)
-        found: list[tuple[int, str]] = []
+        overlapping: list[tuple[int, str]] = []
         index = bisect_right(self._starts, last) - 1
-        # Mentions further to the left end before `first`, as does everything before them.
+        # Below this index all mentions end before `first`.
         while index >= 0 and self._reach[index] >= first:
             key = self._keys[index]
             amount = 0 if key in self._gone else overlap(fragments, self._mentions[key])
             if amount:
-                found.append((amount, key))
+                overlapping.append((amount, key))
             index -= 1
-        found.reverse()
-        found.sort(key=lambda item: -item[0])
-        self._gone.update(key for _, key in found)
-        return [key for _, key in found]
+        overlapping.reverse()
+        overlapping.sort(key=lambda item: -item[0])
+        self._gone.update(key for _, key in overlapping)
+        return [key for _, key in overlapping]

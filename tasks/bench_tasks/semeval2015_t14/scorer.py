@@ -1,8 +1,8 @@
-"""Official scores of SemEval-2015 Task 14, stated as rules of our own and held against the organisers' outputs in tests.
+"""Official scores of SemEval-2015 Task 14, reimplemented; tests compare them with outputs of the organisers' scripts.
 
-Task 1: mentions with their concepts, strict and relaxed. Task 2: slots. Beside them the span-only and discontiguous-only rows.
-The organisers' scripts walk documents and mentions in hash order; here documents are walked by name and mentions by their
-first offset, then span string. Two fragments overlap when neither starts after the other's end, ends taken as inclusive.
+Task 1: mentions with their concepts, strict and relaxed. Task 2: slots. Further rows: spans alone, discontiguous mentions
+alone. The organisers' scripts visit documents and mentions in hash order; here documents are visited by name, and mentions by
+their first offset, then span string. Two fragments overlap when neither starts after the other's end, ends inclusive.
 
 Source: Elhadad et al. 2015, https://aclanthology.org/S15-2051/.
 """
@@ -27,7 +27,7 @@ SLOT_NAMES = ("CUI", *(slot.name for slot in SLOTS), BODY_LOCATION.name)
 def document_statistics(gold: Annotations, predicted: Annotations) -> dict[str, float]:
     """Additive statistics of one document.
 
-    A document without gold is not scored: its predictions are no false positives.
+    A document without gold is not scored: its predictions do not count as false positives.
 
     Args:
         gold: gold annotations by span string.
@@ -43,8 +43,8 @@ def document_statistics(gold: Annotations, predicted: Annotations) -> dict[str, 
     }
     pairs, counts = _slot_pairs(gold, predicted)
     rows["task2"] = counts
-    found = {f"{row}.{name}": float(value) for row, values in rows.items() for name, value in zip(COUNTS, values, strict=True)}
-    return found | _slot_statistics([(gold[g], predicted[p]) for g, p in pairs])
+    sums = {f"{row}.{name}": float(value) for row, values in rows.items() for name, value in zip(COUNTS, values, strict=True)}
+    return sums | _slot_statistics([(gold[g], predicted[p]) for g, p in pairs])
 
 
 def summarise(sums: Mapping[str, Any]) -> Scores:
@@ -83,8 +83,8 @@ def _in_walking_order(annotations: Annotations) -> list[str]:
 def _relaxed(gold: Annotations, predicted: Annotations) -> tuple[int, int, int]:
     """True positives, false positives and misses of Task 1 relaxed."""
     exact = {key for key, annotation in gold.items() if key in predicted and predicted[key].concept == annotation.concept}
-    # Marks are kept by span string, shared by gold and predictions, as the organisers' script keeps them.
-    marked, found, surplus = set(exact), len(exact), 0
+    # One set of marked span strings for gold and predictions, as in the organisers' script.
+    marked, matched, surplus = set(exact), len(exact), 0
     by_concept: defaultdict[str, dict[str, Sequence[Fragment]]] = defaultdict(dict)
     for key in _in_walking_order(predicted):
         by_concept[predicted[key].concept][key] = predicted[key].fragments
@@ -95,10 +95,10 @@ def _relaxed(gold: Annotations, predicted: Annotations) -> tuple[int, int, int]:
         walk = walks.get(gold[key].concept)
         taken = walk.take(gold[key].fragments) if walk else []
         if taken:
-            found += 1
+            matched += 1
             surplus += len(taken) - 1
             marked.update(taken)
-    return found, surplus + len(predicted.keys() - marked), len(gold) - found
+    return matched, surplus + len(predicted.keys() - marked), len(gold) - matched
 
 
 def _slot_pairs(gold: Annotations, predicted: Annotations) -> tuple[list[tuple[str, str]], tuple[int, int, int]]:
@@ -110,7 +110,7 @@ def _slot_pairs(gold: Annotations, predicted: Annotations) -> tuple[list[tuple[s
     for key in order:
         taken = walk.take(gold[key].fragments)
         if taken:
-            # A partner found by equal spans is replaced, and then counts as nothing.
+            # Replaces a partner with equal spans, which then no longer counts.
             partner[key] = taken[0]
             surplus += len(taken) - 1
             left -= len(taken)
@@ -131,7 +131,7 @@ def _slot_statistics(pairs: list[tuple[Annotation, Annotation]]) -> dict[str, fl
 
 
 def _agreement(gold: Annotation, predicted: Annotation) -> tuple[list[bool], list[float]]:
-    """Which of the nine slots agree, and the weights of gold's values."""
+    """Whether each of the nine slots agrees, and the weights of the gold values."""
     agree = [gold.concept == predicted.concept]
     agree += [g == p for g, p in zip(gold.slots, predicted.slots, strict=True)]
     agree.append(not gold.places.isdisjoint(predicted.places))

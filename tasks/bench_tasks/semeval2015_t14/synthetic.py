@@ -1,9 +1,8 @@
-"""Writes the seeded synthetic corpus in the official layout. Every note is a function of seed, split and number alone."""
+"""Writes the seeded synthetic corpus in the official layout. Every note depends on seed, split and number alone."""
 
 from __future__ import annotations
 
 import hashlib
-import random
 from collections.abc import Mapping
 from pathlib import Path
 
@@ -16,14 +15,14 @@ from bench_tasks.semeval2015_t14.synthesis.notes import write_note
 
 SIZES: Mapping[str, int] = {"train": 240, "dev": 60, "test": 60}
 NAMES = "concepts.tsv"
-"""File that names the concepts; a run reads it without being asked."""
+"""File with the names of concepts; a run reads it without a flag."""
 _IDENTIFIERS = 1_000_000
 _UNLINKED = 11
-"""One lexeme set in so many has no concept."""
+"""One in so many sets of lexemes has no concept."""
 
 
 class Identifiers:
-    """Made-up but well-formed CUIs, one for each set of lexemes; they name nothing in UMLS.
+    """Made-up but well-formed CUIs, one for each set of lexemes; they are not UMLS's.
 
     Args:
         prefix: first two characters, e.g. ``C9``.
@@ -55,7 +54,7 @@ def write_corpus(folder: Path, seed: int, sizes: Mapping[str, int] | None = None
     for split in SPLITS:
         (folder / split).mkdir(parents=True, exist_ok=True)
         for number in range(1, wanted[split] + 1):
-            note = write_note(split, random.Random(f"{seed}/{split}/{number}"))
+            note = write_note(seed, split, number)
             mentioned.update(mark.lexemes for mark in note.mentions)
             name = f"{split}-{number:05d}-DISCHARGE_SUMMARY"
             annotated, cues = _annotated(name, note.mentions, concepts, sites)
@@ -65,7 +64,7 @@ def write_corpus(folder: Path, seed: int, sizes: Mapping[str, int] | None = None
 
 
 def _terminology(mentioned: set[tuple[str, ...]], concepts: Identifiers) -> str:
-    """The table of names, by concept."""
+    """The table of names, sorted."""
     known = mentioned | {other for lexemes in mentioned if (other := ontology.neighbour(lexemes)) is not None}
     rows = [
         f"{concepts[_key(lexemes)]}\t{name}\t{kind}\n"

@@ -37,8 +37,8 @@ class SemEval2015T14(CorpusTask):
         reference="https://physionet.org/content/semeval2015/1.0/",
         access="credentialed: a PhysioNet account, its course and the signed data use agreement; text may never be shared",
         primary_metric="task1.strict.f1",
-        # Concepts are looked up in a dictionary, which training does not move: a better model that finds mentions never seen in
-        # training, and gives them a wrong concept, would count as a worse one.
+        # Concepts are looked up in a dictionary, which training does not change. By a metric with concepts, a better model that
+        # finds mentions that are not in training, and links them wrongly, would count as worse.
         selection_metric="task1.span_only.f1",
         layout=LAYOUT,
         published_best={
@@ -59,7 +59,7 @@ class SemEval2015T14(CorpusTask):
     }
 
     def head(self, name: str) -> Head:
-        """A fresh head; that of spans fills slots too."""
+        """A new head; ``span`` is one that also fills slots."""
         if name != "span":
             return super().head(name)
         from bench.heads.slots import SlotSpanHead
@@ -86,7 +86,7 @@ class SemEval2015T14(CorpusTask):
         return scorer.summarise(sums)
 
     def score(self, gold: Sequence[Document], predicted: Sequence[Document]) -> Scores:
-        """Official scores; documents are walked by name, so that sums are those of `score_files` to the last bit."""
+        """Official scores; documents are summed in the order of their names, so that sums equal those of `score_files`."""
         return super().score(sorted(gold, key=_name), predicted)
 
     def score_files(self, gold: Path, pred: Path) -> Scores:
@@ -95,12 +95,12 @@ class SemEval2015T14(CorpusTask):
         Raises:
             DataError: a path or a line that cannot be read.
         """
-        from bench.kit.documents import tell_strangers
+        from bench.kit.documents import refuse_disjoint
         from bench_tasks.common import pipe_scoring
         from bench_tasks.semeval2015_t14 import scorer
 
         wanted, given = pipe_scoring.read(gold), pipe_scoring.read(pred)
-        tell_strangers(wanted, given, gold, pred)
+        refuse_disjoint(wanted, given, gold, pred, warn=True)
         total = scorer.document_statistics({}, {})
         for name in sorted(wanted):
             for key, value in scorer.document_statistics(wanted[name], given.get(name, {})).items():

@@ -7,9 +7,9 @@ Source: https://github.com/bethard/anaforatools. One made-up annotation of each 
     <relation><id>9@r@d@gold</id><type>TLINK</type>
         <properties><Source>1@e@d@gold</Source><Type>CONTAINS</Type><Target>3@e@d@gold</Target></properties></relation>
 
-`anaforatools` would let the standard library parse files as they come, skip some that it cannot use, and stop with a traceback
-at others. Here a file with a document type is refused (entities are declared in one, and nothing else of it is of use), and
-everything that scoring relies on is checked first. Errors name file and line and quote nothing: a shifted line may hold text.
+`anaforatools` parses files without such checks, skips some that it cannot use, and fails with a traceback on others. Here a
+file with a document type is refused, since it can declare entities, and everything that scoring relies on is checked first.
+Errors name file and line and quote nothing, since values may be text.
 """
 
 from __future__ import annotations
@@ -42,7 +42,7 @@ class Annotations:
         root: its ``data`` element.
         entities: by id, in file order.
         relations: in file order.
-        lines: where each element of the two stands.
+        lines: line of each entity and relation.
     """
 
     path: Path
@@ -60,57 +60,59 @@ def read(path: Path, content: bytes | None = None) -> Annotations:
     """Reads and checks a file.
 
     Args:
-        path: of the file, for errors too.
-        content: its bytes where the caller has read them.
+        path: the file.
+        content: its bytes, if the caller has read them.
 
     Raises:
-        DataError: naming file, line, what stood there and what was wanted.
+        DataError: naming file, line, what is there and what was wanted.
     """
     root, lines = _parse(read_bytes(path) if content is None else content, path)
-    found = Annotations(path, root, {}, (), lines)
+    annotations = Annotations(path, root, {}, (), lines)
     if root.tag != "data" or len(root.findall("annotations")) != 1:
-        raise found.error(root, "this is no Anafora file; wanted <data> with one <annotations> in it.")
+        raise annotations.error(root, "this is no Anafora file; wanted <data> with one <annotations> in it.")
     seen: set[str] = set()
     relations = []
     for element in root.findall("annotations")[0]:
         if element.tag not in ("entity", "relation"):
-            raise found.error(element, "an annotation is neither <entity> nor <relation>.")
-        name = _only(found, element, "id")
+            raise annotations.error(element, "an annotation is neither <entity> nor <relation>.")
+        name = _only(annotations, element, "id")
         if name in seen:
-            raise found.error(element, f"this <{element.tag}> has the id of an earlier annotation; wanted an id of its own.")
+            raise annotations.error(
+                element, f"this <{element.tag}> has the id of an earlier annotation; wanted an id of its own."
+            )
         seen.add(name)
-        _only(found, element, "type")
-        held = element.findall("properties")
-        tags = [value.tag for value in held[0]] if held else []
-        if len(held) > 1 or len(set(tags)) != len(tags):
-            raise found.error(element, f"this <{element.tag}> has <properties> or one of them twice; wanted each once.")
+        _only(annotations, element, "type")
+        groups = element.findall("properties")
+        tags = [value.tag for value in groups[0]] if groups else []
+        if len(groups) > 1 or len(set(tags)) != len(tags):
+            raise annotations.error(element, f"this <{element.tag}> has <properties> or one of them twice; wanted each once.")
         if element.tag == "entity":
-            spans(found, element)
-            found.entities[name] = element
+            spans(annotations, element)
+            annotations.entities[name] = element
         else:
             relations.append(element)
-    checked = Annotations(path, root, found.entities, tuple(relations), lines)
+    checked = Annotations(path, root, annotations.entities, tuple(relations), lines)
     for element in (*checked.entities.values(), *relations):
         _check_references(checked, element, seen)
     return checked
 
 
 def spans(annotations: Annotations, entity: Element) -> tuple[Fragment, ...]:
-    """The fragments of an entity, in the order they are written.
+    """The fragments of an entity, in file order.
 
     Raises:
-        DataError: they cannot be read, or one ends before or where it starts.
+        DataError: they cannot be read, or one is empty or negative.
     """
     text = _only(annotations, entity, "span")
     if not _SPANS.fullmatch(text):
         raise annotations.error(entity, f"<span> holds {len(text)} characters that are no span; wanted 'a,b' or 'a,b;c,d'.")
-    found = [(int(a), int(b)) for a, _, b in (part.partition(",") for part in text.split(";"))]
-    for start, end in found:
+    fragments = [(int(a), int(b)) for a, _, b in (part.partition(",") for part in text.split(";"))]
+    for start, end in fragments:
         if end <= start:
             raise annotations.error(
                 entity, f"span {start},{end} ends before or where it starts; wanted an end after its start."
             )
-    return tuple(found)
+    return tuple(fragments)
 
 
 def kind(element: Element) -> str:
@@ -119,8 +121,8 @@ def kind(element: Element) -> str:
 
 
 def properties(element: Element) -> dict[str, str]:
-    """The properties of an annotation that hold something."""
-    return {value.tag: value.text for held in element.findall("properties") for value in held if value.text}
+    """The properties of an annotation that are not empty."""
+    return {value.tag: value.text for group in element.findall("properties") for value in group if value.text}
 
 
 def _parse(content: bytes, path: Path) -> tuple[Element, dict[Element, int]]:
@@ -133,7 +135,7 @@ def _parse(content: bytes, path: Path) -> tuple[Element, dict[Element, int]]:
 
     def refuse(*_: object) -> None:
         raise DataError(
-            f"{path}, line {parser.CurrentLineNumber}: a document type (DOCTYPE) stands here; wanted none.",
+            f"{path}, line {parser.CurrentLineNumber}: the file has a document type (DOCTYPE); wanted none.",
             "Files of Anafora have none; entities that it could declare are not read.",
         )
 
@@ -149,30 +151,30 @@ def _parse(content: bytes, path: Path) -> tuple[Element, dict[Element, int]]:
             MALFORMED,
             f"{path}, line {error.lineno}: {expat.ErrorString(error.code)}, column {error.offset + 1}; wanted well-formed XML.",
         ) from None
-    except (LookupError, ValueError):  # an encoding that Python does not know, or of several bytes a character
+    except (LookupError, ValueError):  # an unknown encoding, or one of several bytes a character
         raise DataError(f"{path}, line 1: the declared encoding cannot be read.", "Convert the file to UTF-8.") from None
     return builder.close(), lines
 
 
 def _only(annotations: Annotations, element: Element, tag: str) -> str:
-    """The text of the one child of this name."""
-    found = element.findall(tag)
-    if len(found) != 1 or not (found[0].text or "").strip():
-        raise annotations.error(element, f"this <{element.tag}> has {len(found)} <{tag}>, or an empty one; wanted one.")
-    return found[0].text or ""
+    """The text of the only child of this name."""
+    children = element.findall(tag)
+    if len(children) != 1 or not (children[0].text or "").strip():
+        raise annotations.error(element, f"this <{element.tag}> has {len(children)} <{tag}>, or an empty one; wanted one.")
+    return children[0].text or ""
 
 
 def _check_references(annotations: Annotations, element: Element, names: set[str]) -> None:
-    """An entity refers to nothing, a relation to entities; a TLINK by its two ends alone. Closure relies on it."""
-    held = properties(element)
-    for value in held.values():
+    """Checks references, as closure needs them: entities have none, relations refer to entities, a TLINK by its ends alone."""
+    values = properties(element)
+    for value in values.values():
         if value in names and (element.tag == "entity" or value not in annotations.entities):
             raise annotations.error(
                 element, f"a property of this <{element.tag}> refers to an annotation that it may not refer to."
             )
     if element.tag == "relation" and kind(element) == "TLINK":
         for end in ENDS:
-            if held.get(end) not in annotations.entities:
+            if values.get(end) not in annotations.entities:
                 raise annotations.error(element, f"<{end}> of this TLINK names no entity of the file; wanted the id of one.")
-        if any(value in annotations.entities for name, value in held.items() if name not in ENDS):
+        if any(value in annotations.entities for name, value in values.items() if name not in ENDS):
             raise annotations.error(element, "a property of this TLINK beside Source and Target names an entity.")

@@ -28,9 +28,9 @@ MENTIONS: Mapping[str, Mapping[str, tuple[str, ...]]] = {
     },
     "TIMEX3": {"Class": ("DATE", "TIME", "DURATION", "QUANTIFIER", "PREPOSTEXP", "SET")},
 }
-"""What is predicted, with the values of its properties."""
+"""Predicted types to the values of their properties."""
 LEFT_OUT = ("SECTIONTIME", "DOCTIME", "DUPLICATE")
-"""Entities of the same files that the shared task did not ask for."""
+"""Entities of the files that are not part of the shared task."""
 TLINKS = ("BEFORE", "OVERLAP", CONTAINS, "BEGINS-ON", "ENDS-ON")
 OTHER_RELATIONS = ("ALINK",)
 
@@ -60,25 +60,27 @@ def load(folder: Path, faults: Faults | None = None) -> Corpus:
                 documents.append(_document(name, decode(contents[0], text), anafora_xml.read(files[name], contents[1])))
         splits[split] = tuple(documents)
     faults.check(folder)
-    for split, found in splits.items():
-        if not any(document.relations for document in found):
+    for split, read in splits.items():
+        if not any(document.relations for document in read):
             raise DataError(f"{folder / split} holds no {CONTAINS} between EVENT and TIMEX3; wanted annotated documents.")
     return Corpus(splits, is_synthetic(folder), digest.hexdigest(), left_out=faults.left_out)
 
 
-def _document(name: str, text: str, found: anafora_xml.Annotations) -> Document:
+def _document(name: str, text: str, annotations: anafora_xml.Annotations) -> Document:
     keys: dict[str, Key] = {}
     mentions: dict[Key, Mention] = {}
-    for identifier, entity in found.entities.items():
+    for identifier, entity in annotations.entities.items():
         label = anafora_xml.kind(entity)
         if label in LEFT_OUT:
             continue
         if label not in MENTIONS:
-            raise found.error(entity, f"the <type> of this entity is not known; wanted {', '.join((*MENTIONS, *LEFT_OUT))}.")
-        written = anafora_xml.spans(found, entity)
+            raise annotations.error(
+                entity, f"the <type> of this entity is not known; wanted {', '.join((*MENTIONS, *LEFT_OUT))}."
+            )
+        written = anafora_xml.spans(annotations, entity)
         fragments = apart(written)
         if fragments[-1][1] > len(text):
-            raise found.error(
+            raise annotations.error(
                 entity, f"span {fragments[-1][0]},{fragments[-1][1]} lies outside the text of {len(text)} characters."
             )
         slots = {}
@@ -87,21 +89,21 @@ def _document(name: str, text: str, found: anafora_xml.Annotations) -> Document:
             if value is None:
                 continue
             if value not in values:
-                raise found.error(entity, f"<{slot}> holds no known value; wanted one of {', '.join(values)}.")
+                raise annotations.error(entity, f"<{slot}> holds no known value; wanted one of {', '.join(values)}.")
             slots[slot] = (value,)
         keys[identifier] = (fragments, label)
         kept = written if written != fragments else None
         mentions.setdefault(keys[identifier], Mention(fragments, label, slots=slots, written=kept))
     relations: dict[Relation, None] = {}
-    for relation in found.relations:
-        kind, held = anafora_xml.kind(relation), anafora_xml.properties(relation)
+    for relation in annotations.relations:
+        kind, values_of = anafora_xml.kind(relation), anafora_xml.properties(relation)
         if kind in OTHER_RELATIONS:
             continue
-        if kind != "TLINK" or held.get("Type") not in TLINKS:
-            raise found.error(
+        if kind != "TLINK" or values_of.get("Type") not in TLINKS:
+            raise annotations.error(
                 relation, f"this relation is of no known type; wanted a TLINK of {', '.join(TLINKS)}, or an ALINK."
             )
-        ends = [keys.get(held[end]) for end in anafora_xml.ENDS]
-        if held["Type"] == CONTAINS and ends[0] and ends[1]:
+        ends = [keys.get(values_of[end]) for end in anafora_xml.ENDS]
+        if values_of["Type"] == CONTAINS and ends[0] and ends[1]:
             relations[Relation(ends[0], ends[1], CONTAINS)] = None
     return Document(name, text, in_order(tuple(mentions.values())), tuple(relations))

@@ -1,7 +1,7 @@
-"""The head of the task: events, times and containers from one pass, an event's relation to the document folded into its label.
+"""The head of the task: events, times and containers from one pass; an event's DocTimeRel is part of its label.
 
-The span part learns ``EVENT/OVERLAP`` and its like beside ``TIMEX3``; decoding takes the two apart again. Where one place was
-given several relations to the document, the commonest in training stands. The relation part sees EVENT and TIMEX3 only.
+The span part learns labels such as ``EVENT/OVERLAP`` and ``TIMEX3``; decoding separates label and slot. If the same span has
+several values, the one that is most frequent in training is kept. The relation part sees EVENT and TIMEX3 only.
 """
 
 from __future__ import annotations
@@ -18,10 +18,10 @@ class TemporalHead(MentionRelationHead):
     name = "temporal"
 
     def written(self, mention: Mention) -> str:
-        """The label with the relation to the document's time behind it, where there is one."""
+        """The label, followed by the value of `SLOT` if there is one."""
         return "/".join((mention.label, *mention.slots.get(SLOT, ())[:1]))
 
     def read(self, fragments: tuple[Fragment, ...], written: str) -> Mention:
-        """The mention with its slot. A value may hold a slash of its own: ``BEFORE/OVERLAP``."""
+        """The mention with its slot; a value may contain a slash: ``BEFORE/OVERLAP``."""
         label, _, value = written.partition("/")
         return Mention(fragments, label, slots={SLOT: (value,)} if value else {})

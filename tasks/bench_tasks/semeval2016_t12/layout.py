@@ -1,8 +1,8 @@
 """Finds the files of a corpus or of predictions: a text ``DOC`` and beside it an annotation file ``DOC.*.xml``.
 
-A document has a folder of its own, as Anafora keeps them (``DOC/DOC``, ``DOC/DOC.Temporal-Relation.gold.completed.xml``), or
-shares one with others. Where several annotation files belong to one document, that of the schema ``Temporal-Relation``
-counts, which holds the entities too.
+A document has a folder of its own, as in Anafora (``DOC/DOC``, ``DOC/DOC.Temporal-Relation.gold.completed.xml``), or shares
+one with others. If several annotation files belong to one document, that of the schema ``Temporal-Relation`` is used, which
+holds the entities too.
 """
 
 from __future__ import annotations
@@ -16,7 +16,7 @@ SCHEMA = "temporal-relation"
 
 
 def annotation_files(path: Path) -> dict[str, Path]:
-    """Annotation file of every document, by the document's name; for one file, under the name ``""``.
+    """Document name to annotation file; for one file, the name is ``""``.
 
     Raises:
         DataError: there is none, a document has several, or two documents have one name.
@@ -25,31 +25,31 @@ def annotation_files(path: Path) -> dict[str, Path]:
         return {"": path}
     if not path.is_dir():
         raise DataError(f"There is no file or folder {path}.", "Check the path.")
-    found: dict[str, list[Path]] = {}
+    files_of: dict[str, list[Path]] = {}
     for folder, names in _folders(path):
         texts = [_name(name) for name in names if not name.endswith(".xml")]
         for name in names:
             if name.endswith(".xml"):
-                found.setdefault(_owner(name, texts, folder), []).append(folder / name)
-    if not found:
+                files_of.setdefault(_owner(name, texts, folder), []).append(folder / name)
+    if not files_of:
         raise DataError(f"{path} holds no .xml file.", "Wanted DOC.*.xml, in a folder for each document or all in one.")
-    return {name: _chosen(name, files) for name, files in sorted(found.items())}
+    return {name: _chosen(name, files) for name, files in sorted(files_of.items())}
 
 
 def texts_of(path: Path) -> dict[str, Path]:
-    """Text of every document below a split's folder, by the document's name.
+    """Document name to text file, below a split's folder.
 
     Raises:
         DataError: the folder is missing, or two documents have one name.
     """
     if not path.is_dir():
         raise DataError(f"There is no split folder {path}.", "Wanted FOLDER/{train,dev,test}.")
-    found: dict[str, Path] = {}
+    texts: dict[str, Path] = {}
     for folder, names in _folders(path):
         for name in names:
-            if not name.endswith(".xml") and found.setdefault(_name(name), folder / name) != folder / name:
+            if not name.endswith(".xml") and texts.setdefault(_name(name), folder / name) != folder / name:
                 raise DataError(f"{path} has two texts of document {_name(name)!r}; wanted names to be unique.")
-    return dict(sorted(found.items()))
+    return dict(sorted(texts.items()))
 
 
 def _folders(path: Path) -> list[tuple[Path, list[str]]]:
@@ -65,9 +65,9 @@ def _name(text: str) -> str:
 
 
 def _owner(file: str, texts: Collection[str], folder: Path) -> str:
-    """The document that an annotation file belongs to: a text beside it, else its folder, else its own first part."""
-    beside = [name for name in (*texts, folder.name) if file.startswith(f"{name}.")]
-    return max(beside, key=len) if beside else file.split(".")[0]
+    """The document of an annotation file: by a text beside it, else by its folder, else by the first part of its name."""
+    owners = [name for name in (*texts, folder.name) if file.startswith(f"{name}.")]
+    return max(owners, key=len) if owners else file.split(".")[0]
 
 
 def _chosen(name: str, files: list[Path]) -> Path:

@@ -1,9 +1,9 @@
 """Rows of `anaforatools`, plain and with temporal closure of CONTAINS, as counts that can be summed over documents.
 
 Source: https://github.com/bethard/anaforatools, `anafora.evaluate`, which the organisers used. Its `score_data` compares two
-files; its `score_dirs` would also walk the folders, but skips files that it cannot use and parses them as they come, so that
-the walk is ours (`bench_tasks.semeval2016_t12.layout`). Precision is 1 where nothing is predicted and recall 1 where nothing
-is to be found, as there.
+files. Its `score_dirs` also reads folders, but skips files that it cannot use and does not check them, so that
+`bench_tasks.semeval2016_t12.layout` reads them here. As there, precision is 1 where nothing is predicted, and recall is 1 where
+gold is empty.
 """
 
 from __future__ import annotations
@@ -17,6 +17,7 @@ from xml.etree import ElementTree
 from bench.api.data import Document, Key
 from bench.api.task import Scores
 from bench.errors import MissingError
+from bench.kit.scores import as_count
 from bench_tasks.semeval2016_t12 import anafora_xml
 
 if TYPE_CHECKING:
@@ -56,15 +57,15 @@ def statistics(gold: Element, predicted: Element) -> dict[str, float]:
     except ImportError:
         raise MissingError("2016-T12 is scored by anaforatools, which is not installed.", "pip install anaforatools") from None
     files = [anafora.AnaforaData(root) for root in (gold, predicted)]
-    found: dict[str, float] = {}
+    counts: dict[str, float] = {}
     for kind, options in (
         (_PLAIN, {}),
         (CLOSURE, {"include": {_CLOSED}, "scores_type": partial(_quick, TemporalClosureScores)}),
     ):
         for view, scores in score_data(*files, **options).items():
             for count in _COUNTS[kind]:
-                found[f"{kind}/{row_name(view)}.{count}"] = float(getattr(scores, count))
-    return found
+                counts[f"{kind}/{row_name(view)}.{count}"] = float(getattr(scores, count))
+    return counts
 
 
 def summarise(sums: Mapping[str, Any]) -> Scores:
@@ -78,13 +79,13 @@ def summarise(sums: Mapping[str, Any]) -> Scores:
         kind, _, rest = key.partition("/")
         name, _, count = rest.rpartition(".")
         rows[kind].setdefault(name, {})[count] = value
-    made = {kind: {name: _figures(counts) for name, counts in sorted(found.items())} for kind, found in rows.items()}
+    made = {kind: {name: _figures(counts) for name, counts in sorted(rows_of.items())} for kind, rows_of in rows.items()}
     return {**made[_PLAIN], CLOSURE: made[CLOSURE]}
 
 
 def element_of(document: Document) -> Element:
-    """The annotations of a document as Anafora XML. A relation of a mention that the document does not hold is left out: the
-    format has no way to say it.
+    """The annotations of a document as Anafora XML. Relations whose mentions are missing are left out: the format cannot hold
+    them.
     """
     root = ElementTree.Element("data")
     annotations = ElementTree.SubElement(root, "annotations")
@@ -94,13 +95,13 @@ def element_of(document: Document) -> Element:
             continue
         names[mention.key] = f"{len(names) + 1}@e@bench"
         spans = ";".join(f"{start},{end}" for start, end in mention.as_written)
-        held = {slot: values[-1] for slot, values in mention.slots.items() if values}
-        _annotation(annotations, "entity", names[mention.key], mention.label, held, spans)
+        fields = {slot: values[-1] for slot, values in mention.slots.items() if values}
+        _annotation(annotations, "entity", names[mention.key], mention.label, fields, spans)
     for number, relation in enumerate(dict.fromkeys(document.relations), 1):
         source, target = names.get(relation.source), names.get(relation.target)
         if source and target:
-            held = {"Source": source, "Type": relation.label, "Target": target}
-            _annotation(annotations, "relation", f"{number}@r@bench", "TLINK", held)
+            fields = {"Source": source, "Type": relation.label, "Target": target}
+            _annotation(annotations, "relation", f"{number}@r@bench", "TLINK", fields)
     return root
 
 
@@ -123,23 +124,23 @@ def read(path: Path) -> Element:
     """The checked ``data`` element of a file.
 
     Raises:
-        DataError: naming file, line, what stood there and what was wanted.
+        DataError: naming file, line, what is there and what was wanted.
     """
     return anafora_xml.read(path).root
 
 
 def contained(annotations: Iterable[Contains]) -> set[Contains]:
-    """The closure of CONTAINS: what contains something also contains what that contains.
+    """The transitive closure of CONTAINS.
 
-    `TemporalClosureScores` infers it from points in time, for all kinds of relations, in rounds over all pairs of points: 600
-    containers that a bad model strews over a note take it minutes. Of CONTAINS alone the same follows from paths.
+    `TemporalClosureScores` infers it from points in time, for all kinds of relations, in rounds over all pairs of points. On
+    600 containers, as a bad model predicts for one note, it takes minutes. For CONTAINS alone, paths give the same.
     """
     inside: dict[Any, set[Any]] = {}
     kinds: dict[tuple[Any, ...], None] = {}
     for (source, target), *kind in annotations:
         inside.setdefault(source, set()).add(target)
         kinds[tuple(kind)] = None
-    found: set[Contains] = set()
+    closure: set[Contains] = set()
     for source in inside:
         reached: set[Any] = set()
         ahead = [source]
@@ -147,8 +148,8 @@ def contained(annotations: Iterable[Contains]) -> set[Contains]:
             new = inside.get(ahead.pop(), set()) - reached
             reached |= new
             ahead += new
-        found.update(((source, target), *kind) for target in reached for kind in kinds)
-    return found
+        closure.update(((source, target), *kind) for target in reached for kind in kinds)
+    return closure
 
 
 def _quick(kind: Any) -> Any:
@@ -158,14 +159,14 @@ def _quick(kind: Any) -> Any:
     return scores
 
 
-def _annotation(parent: Element, tag: str, name: str, kind: str, held: Mapping[str, str], spans: str | None = None) -> None:
+def _annotation(parent: Element, tag: str, name: str, kind: str, values: Mapping[str, str], spans: str | None = None) -> None:
     made = ElementTree.SubElement(parent, tag)
     ElementTree.SubElement(made, "id").text = name
     if spans is not None:
         ElementTree.SubElement(made, "span").text = spans
     ElementTree.SubElement(made, "type").text = kind
     properties = ElementTree.SubElement(made, "properties")
-    for slot, value in held.items():
+    for slot, value in values.items():
         ElementTree.SubElement(properties, slot).text = value
 
 
@@ -174,16 +175,12 @@ def _figures(counts: Mapping[str, Any]) -> dict[str, Any]:
 
     correct = counts.get("correct")
     given = {"precision": ("predicted", "precision_correct"), "recall": ("reference", "recall_correct")}
-    found: dict[str, Any] = {}
-    for figure, (whole, part) in given.items():
-        below = np.asarray(counts[whole], dtype=float)
+    rates: dict[str, Any] = {}
+    for figure, (total, part) in given.items():
+        below = np.asarray(counts[total], dtype=float)
         above = np.asarray(counts[part] if correct is None else correct, dtype=float)
-        found[figure] = np.divide(above, below, out=np.ones(below.shape), where=below != 0)
-    both = found["precision"] + found["recall"]
-    found["f1"] = np.divide(2 * found["precision"] * found["recall"], both, out=np.zeros(both.shape), where=both != 0)
-    figures = {name: value if value.ndim else float(value) for name, value in found.items()}
-    return {**{name: _whole(value) for name, value in counts.items()}, **figures}
-
-
-def _whole(value: Any) -> Any:
-    return value if getattr(value, "ndim", 0) else int(value)
+        rates[figure] = np.divide(above, below, out=np.ones(below.shape), where=below != 0)
+    both = rates["precision"] + rates["recall"]
+    rates["f1"] = np.divide(2 * rates["precision"] * rates["recall"], both, out=np.zeros(both.shape), where=both != 0)
+    figures = {name: value if value.ndim else float(value) for name, value in rates.items()}
+    return {**{name: as_count(value) for name, value in counts.items()}, **figures}

@@ -1,4 +1,4 @@
-"""Writes the seeded synthetic corpus as Anafora lays it out. Every note is a function of seed, split and number alone."""
+"""Writes the seeded synthetic corpus in Anafora's layout. Every note depends on seed, split and number alone."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ from bench_tasks.semeval2016_t12.wording import FRAMES, HEADINGS, MONTHS, TIMES,
 
 SIZES: Mapping[str, int] = {"train": 200, "dev": 60, "test": 60}
 _OWN = 0.55
-"""Share of words that are the split's own."""
+"""Share of words that only this split uses."""
 _MARK = re.compile(r"\[(\w+) (=?\w+)(?: ([A-Z/]+))?\]")
 
 
@@ -53,7 +53,7 @@ class _Note:
         self.relations: list[Relation] = []
 
     def add(self, frame: Frame) -> None:
-        """A sentence, its words drawn, its mentions and containers noted."""
+        """Adds a sentence with drawn words, and its mentions and containers."""
         pattern, containers = frame
         named: dict[str, Mention] = {}
         at, opening = 0, True
@@ -72,7 +72,7 @@ class _Note:
             self.relations.append(Relation(named[source].key, named[target].key, CONTAINS))
 
     def _drawn(self, what: str, said: str | None) -> tuple[str, str, dict[str, tuple[str, ...]]]:
-        """What stands for a mark, its label and its properties."""
+        """Text, label and properties of a mark."""
         if said is None:
             kind, value = self._time(what)
             return value, "TIMEX3", {"Class": (kind,)}
@@ -88,7 +88,7 @@ class _Note:
             "ContextualAspect": "N/A",
             "Permanence": "UNDETERMINED",
         }
-        return value, "EVENT", {slot: (held,) for slot, held in slots.items()}
+        return value, "EVENT", {slot: (chosen,) for slot, chosen in slots.items()}
 
     def _time(self, what: str) -> tuple[str, str]:
         draws = self.draws

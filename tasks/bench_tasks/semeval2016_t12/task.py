@@ -50,7 +50,7 @@ class SemEval2016T12(CorpusTask):
     }
 
     def head(self, name: str) -> Head:
-        """A fresh head; ``temporal`` is this task's own."""
+        """A new head; ``temporal`` is defined by this task."""
         if name != "temporal":
             return super().head(name)
         from bench_tasks.semeval2016_t12.head import TemporalHead
@@ -76,7 +76,7 @@ class SemEval2016T12(CorpusTask):
         Raises:
             DataError: a path or a file that cannot be read.
         """
-        from bench.kit.documents import refuse_strangers
+        from bench.kit.documents import refuse_disjoint
         from bench.kit.scores import summed
         from bench_tasks.semeval2016_t12 import layout, scorer
 
@@ -85,7 +85,7 @@ class SemEval2016T12(CorpusTask):
             raise DataError(
                 f"{gold} and {pred} are a file and a folder; wanted two of one kind, so that documents can be matched."
             )
-        refuse_strangers(wanted, given, gold, pred)
+        refuse_disjoint(wanted, given, gold, pred)
         rows = [
             scorer.statistics(scorer.read(path), scorer.read(given[name]) if name in given else scorer.nothing())
             for name, path in wanted.items()

@@ -1,7 +1,7 @@
 """Reads the official XML: ``train``, ``dev`` and ``test``, each a folder with one file or several.
 
-A thread is a related question with the comments on it. It stands alone (the files of subtask A) or inside the original question
-that it was found for; an original question is written once with all its threads, or again before each of them.
+A thread is a related question with its comments. It is an element of its own (files of subtask A) or inside the original
+question that it is related to; an original question is written once with all its threads, or repeated for each of them.
 """
 
 from __future__ import annotations
@@ -20,7 +20,7 @@ from bench_tasks.semeval2017_t3.task import LAYOUT
 from bench_tasks.semeval2017_t3.xmltree import Node, parse
 
 SKIP = "SubtaskA_Skip_Because_Same_As_RelQuestion_ID"
-"""Marks a thread that stands elsewhere too, with another original question."""
+"""Attribute of a thread that is also in another place, with another original question."""
 COMMENT = {"Good": True, "Bad": False, "PotentiallyUseful": False}
 QUESTION = {"PerfectMatch": True, "Relevant": True, "Irrelevant": False}
 _IDENTIFIER = re.compile(r"[\w.:-]{1,80}", re.ASCII)
@@ -33,10 +33,11 @@ _SUBTASKS = {
 
 @dataclass(frozen=True)
 class Subtask:
-    """What is ranked for what.
+    """A subtask.
 
     Args:
-        letter: ``A`` comments for their question, ``B`` related questions for an original one, ``C`` comments for it.
+        letter: ``A`` ranks comments for their question, ``B`` related questions for an original one, ``C`` comments for an
+            original question.
     """
 
     letter: str
@@ -50,7 +51,7 @@ class Subtask:
         """Whether a comment or a related question is relevant.
 
         Raises:
-            DataError: it has no label, or none of this subtask's.
+            DataError: it has no label of this subtask.
         """
         labels = _SUBTASKS[self.letter][1]
         label = node.attribute(self.attribute)
@@ -64,10 +65,10 @@ class Subtask:
 
 @dataclass
 class Query:
-    """A question with its candidates, while it is read.
+    """A question and its candidates, as far as they were read.
 
     Args:
-        node: where it stands first.
+        node: its first element.
         text: of the question.
         candidates: id to text and relevance, in file order.
     """
@@ -81,7 +82,7 @@ def load(folder: Path, subtask: Subtask) -> Corpus:
     """Reads and checks a corpus.
 
     Raises:
-        DataError: naming file, line, what stood there and what was wanted.
+        DataError: naming file, line, what is there and what was wanted.
     """
     if not folder.is_dir():
         raise DataError(f"There is no folder {folder}.", f"Wanted {LAYOUT}.")
@@ -97,12 +98,12 @@ def load(folder: Path, subtask: Subtask) -> Corpus:
 
 
 def read_split(folder: Path, subtask: Subtask, digest: hashlib._Hash) -> tuple[Document, ...]:
-    """The queries of every file of a folder, files by name.
+    """Reads the queries of every file of a folder, in the order of file names.
 
     Args:
         folder: of one split.
-        subtask: which.
-        digest: is fed with names and bytes.
+        subtask: the subtask.
+        digest: hash of the corpus; names and bytes of the files are added to it.
 
     Raises:
         DataError: see `load`.
@@ -121,7 +122,7 @@ def read_split(folder: Path, subtask: Subtask, digest: hashlib._Hash) -> tuple[D
         for document in read(path, content, subtask):
             if document.id in documents:
                 raise DataError(
-                    f"{path}: query {document.id!r} stands in another file of {folder} too; wanted it once.",
+                    f"{path}: query {document.id!r} is also in another file of {folder}; wanted it once.",
                     "Put one version of the corpus there: its '-subtaskA' and '-with-multiline' files hold the same queries.",
                 )
             documents[document.id] = document
@@ -131,47 +132,47 @@ def read_split(folder: Path, subtask: Subtask, digest: hashlib._Hash) -> tuple[D
 
 
 def read(path: Path, content: bytes, subtask: Subtask) -> list[Document]:
-    """The queries of one file, in file order.
+    """Reads the queries of one file, in file order.
 
     Args:
-        path: for the errors.
+        path: of the file, for errors.
         content: its bytes.
-        subtask: which.
+        subtask: the subtask.
 
     Raises:
         DataError: see `load`.
     """
     root = parse(path, content)
     root.check(("Thread", "OrgQuestion"))
-    found: dict[str, Query] = {}
+    queries: dict[str, Query] = {}
     for top in root.children:
         for node, candidates in _asked(top, subtask):
             part = "RelQ" if subtask.letter == "A" else "OrgQ"
             name, text = _name(node, f"{part.upper()}_ID"), _said(node, part)
-            query = found.setdefault(name, Query(node, text, {}))
+            query = queries.setdefault(name, Query(node, text, {}))
             if query.node is not node and (subtask.letter == "A" or query.text != text):
-                raise node.error(f"query {name!r} stands in line {query.node.line} already; wanted it once.")
+                raise node.error(f"query {name!r} is also in line {query.node.line}; wanted it once.")
             for tag in candidates:
                 comment = tag.tag == "RelComment"
                 candidate = _name(tag, "RELC_ID" if comment else "RELQ_ID")
                 if candidate in query.candidates:
-                    raise tag.error(f"candidate {candidate!r} of query {name!r} stands there twice; wanted it once.")
+                    raise tag.error(f"candidate {candidate!r} of query {name!r} occurs twice; wanted it once.")
                 said = _plain(tag.only("RelCText", "RelCBody")) if comment else _said(tag, "RelQ")
                 query.candidates[candidate] = said, subtask.relevant(tag)
-    for name, query in found.items():
+    for name, query in queries.items():
         if not query.candidates:
-            raise query.node.error(f"query {name!r} has no candidates; wanted one at least.")
-    return [_document(name, query) for name, query in found.items()]
+            raise query.node.error(f"query {name!r} has no candidates; wanted at least one.")
+    return [_document(name, query) for name, query in queries.items()]
 
 
 def _asked(top: Node, subtask: Subtask) -> Iterator[tuple[Node, list[Node]]]:
-    """The questions of a thread or of an original question, with what is ranked for each."""
+    """Yields the questions in a thread or an original question, with the elements that are ranked for each."""
     threads = [top]
     if top.tag == "OrgQuestion":
         top.check(("OrgQSubject", "OrgQBody", "OrgQClean", "Thread"))
         threads = top.of("Thread")
     elif subtask.letter != "A":
-        raise top.error("a thread stands outside an original question; wanted <OrgQuestion>.", "A file of subtask A, maybe?")
+        raise top.error("a thread is outside an original question; wanted <OrgQuestion>.", "Is it a file of subtask A?")
     related: list[Node] = []
     comments: list[Node] = []
     for thread in threads:
@@ -191,7 +192,7 @@ def _asked(top: Node, subtask: Subtask) -> Iterator[tuple[Node, list[Node]]]:
 def _name(node: Node, attribute: str) -> str:
     name = node.attribute(attribute)
     if not _IDENTIFIER.fullmatch(name):
-        raise node.error(f"{attribute} is no identifier; wanted letters, digits and any of _ . : - alone.")
+        raise node.error(f"{attribute} is no identifier; wanted only letters, digits and _ . : -.")
     return name
 
 
@@ -202,7 +203,7 @@ def _said(question: Node, part: str) -> str:
 
 
 def _plain(node: Node) -> str:
-    """The text of an element that holds nothing else."""
+    """The text of an element, which may not have child elements."""
     node.check(())
     return node.text
 

@@ -1,6 +1,6 @@
 """Files of the official scorer: relevancy (gold) and predictions, both ``qid aid rank score true|false``.
 
-The scorer walks both files line by line and stops where they name different candidates. So does this reader.
+The scorer reads both files line by line and stops where they name different candidates. So does this reader.
 """
 
 from __future__ import annotations
@@ -16,7 +16,7 @@ from bench.errors import DataError
 from bench.kit.files import decode, read_bytes
 
 FILE = "ranking.tsv"
-"""What `write` makes in its folder."""
+"""Name of the file that `write` makes."""
 _COLUMNS = 5
 
 
@@ -28,7 +28,7 @@ class Row:
         query: its id.
         candidate: its id.
         score: higher is ranked higher.
-        relevant: what the line says of it.
+        relevant: the label of the line.
     """
 
     query: str
@@ -41,7 +41,7 @@ def read(path: Path) -> list[Row]:
     """The lines of a file, or of the one file in a folder.
 
     Raises:
-        DataError: it cannot be read, is empty, or a line is not as it should be.
+        DataError: it cannot be read, is empty, or a line is wrong.
     """
     if path.is_dir():
         files = sorted(p for p in path.iterdir() if not p.name.startswith("."))
@@ -61,14 +61,14 @@ def read(path: Path) -> list[Row]:
 
 
 def read_pair(gold: Path, pred: Path) -> list[tuple[Row, Row]]:
-    """The lines of both files side by side.
+    """Reads both files: pairs of lines.
 
     Raises:
-        DataError: see `read`; or the files name different candidates, or the same ones in another order.
+        DataError: see `read`; also if the files do not name the same candidates in the same order.
     """
     wanted, given = read(gold), read(pred)
-    for number, (one, other) in enumerate(zip(wanted, given, strict=False), 1):
-        if (one.query, one.candidate) != (other.query, other.candidate):
+    for number, (gold_row, pred_row) in enumerate(zip(wanted, given, strict=False), 1):
+        if (gold_row.query, gold_row.candidate) != (pred_row.query, pred_row.candidate):
             raise DataError(
                 f"{pred}: line {number} names another query and candidate than line {number} of {gold}; wanted the same.",
                 "The official scorer wants both files in the same order.",
@@ -82,9 +82,9 @@ def write(folder: Path, documents: Sequence[Document]) -> None:
     """Writes the judgements of documents, one line a candidate, in the order of the passages.
 
     Args:
-        folder: made where it is missing; gets one file.
-        documents: where one has no passages, as predictions have none, its judgements are ordered by the numbers in their ids,
-            which is the order of the official files.
+        folder: made if it is missing; one file is written to it.
+        documents: judgements of a document without passages, such as a prediction, are ordered by the numbers in their ids, as
+            in the official files.
     """
     lines: list[str] = []
     for document in documents:

@@ -1,8 +1,8 @@
 """Words and sentence frames of the synthetic forum, read from ``frames.json``.
 
-No split shares a frame with another; words are shared in part.
+No two splits share a frame; they share a part of the words.
 
-``{t}`` is the thing that is asked about, ``{p}`` a place, ``{n}`` a small number, ``{m}`` an amount, ``{h}`` an hour.
+``{t}`` is the thing that a question is about, ``{p}`` a place, ``{n}`` a small number, ``{m}`` an amount, ``{h}`` an hour.
 """
 
 from __future__ import annotations
@@ -18,15 +18,15 @@ Frames = Mapping[str, tuple[str, ...]]
 ByAspect = Mapping[str, Frames]
 """Split to aspect to frames."""
 
-_HELD: Mapping[str, Any] = read_words(Path(__file__).with_name("frames.json"))
+_LISTS: Mapping[str, Any] = read_words(Path(__file__).with_name("frames.json"))
 
-ASPECTS: tuple[str, ...] = _HELD["aspects"]
-THINGS: tuple[tuple[str, str, str], ...] = _HELD["things"]
-"""Two names of one thing, and who may use them: s shared, t train, d dev, e test."""
-PLACES: Frames = _HELD["places"]
-QUESTIONS: ByAspect = _HELD["questions"]
-BODIES: Frames = _HELD["bodies"]
-ANSWERS: ByAspect = _HELD["answers"]
-VAGUE: Frames = _HELD["vague"]
-"""Comments that mention the thing and answer nothing."""
-BANTER: Frames = _HELD["banter"]
+ASPECTS: tuple[str, ...] = _LISTS["aspects"]
+THINGS: tuple[tuple[str, str, str], ...] = _LISTS["things"]
+"""Two names of a thing, and the splits that use it: s all, t train, d dev, e test."""
+PLACES: Frames = _LISTS["places"]
+QUESTIONS: ByAspect = _LISTS["questions"]
+BODIES: Frames = _LISTS["bodies"]
+ANSWERS: ByAspect = _LISTS["answers"]
+VAGUE: Frames = _LISTS["vague"]
+"""Comments that mention the thing without an answer."""
+BANTER: Frames = _LISTS["banter"]

@@ -1,8 +1,8 @@
-"""Writes the seeded synthetic forum in the official XML. Every query is a function of seed, split and number alone.
+"""Writes the seeded synthetic forum in the official XML. Every query depends on seed, split and number alone.
 
-A comment is *Good* where it answers the thing **and** the aspect that was asked about; bad ones name the thing without an
-answer (banter), answer another question about it, or answer the same question about another thing. Every thing has two names,
-so that matching words is not enough; half of the things in test were never seen in training.
+A comment is *Good* where it answers for the thing **and** the aspect of the question. Bad ones name the thing without an answer
+(banter), answer another question about it, or answer the same question about another thing. Every thing has two names, so that
+matching words is not enough; half of the things in test are not in training.
 """
 
 from __future__ import annotations
@@ -24,7 +24,7 @@ Thing = tuple[str, str]
 
 @dataclass(frozen=True)
 class Shape:
-    """How large a subtask's corpus is.
+    """The size of a subtask's corpus.
 
     Args:
         sizes: queries per split.
@@ -53,7 +53,7 @@ def write_corpus(folder: Path, seed: int, sizes: Mapping[str, int] | None, lette
     Args:
         folder: empty or missing; made here.
         seed: same seed, same bytes.
-        sizes: queries per split; those of the subtask's shape where they are not given.
+        sizes: queries per split; a split that is not given has the size of the subtask's shape.
         letter: of the subtask.
 
     Raises:
@@ -73,14 +73,14 @@ class _Forum:
     """Writes one query.
 
     Args:
-        split: whose frames and words it uses.
+        split: its frames and words are used.
         draws: of this query.
     """
 
     def __init__(self, split: str, draws: Draws) -> None:
         self.split, self.draws = split, draws
         own = {"train": "t", "dev": "d", "test": "e"}[split]
-        self.things: list[Thing] = [(one, two) for one, two, use in THINGS if use in ("s", own)]
+        self.things: list[Thing] = [(first, second) for first, second, use in THINGS if use in ("s", own)]
 
     def query(self, number: int, shape: Shape) -> str:
         """A thread alone, or an original question with its threads."""
@@ -103,7 +103,7 @@ class _Forum:
         return [self.draws.choose(("PerfectMatch", "Relevant", "Relevant", *["Irrelevant"] * 5)) for _ in range(count)]
 
     def _related(self, thing: Thing, aspect: str, label: str) -> tuple[Thing, str]:
-        """What a related question asks."""
+        """Thing and aspect of a related question."""
         if label == "PerfectMatch":
             return thing, aspect
         if label == "Relevant":
@@ -119,9 +119,9 @@ class _Forum:
             name: of the thread.
             asked: thing and aspect of its question.
             wanted: those of the original question.
-            comments: how many.
-            label: relevance of its question to the original one; None where there is none.
-            sure: whether one of its comments has to be good.
+            comments: number of comments.
+            label: relevance of its question to the original one; None where there is no original one.
+            sure: whether one of its comments must be good.
         """
         subject, body = self._question(*asked)
         judged = f' RELQ_RELEVANCE2ORGQ="{label}"' if label else ""
@@ -129,12 +129,12 @@ class _Forum:
             f'<Thread THREAD_SEQUENCE="{name}">\n<RelQuestion RELQ_ID="{name}" RELQ_CATEGORY="Advice and Help"'
             f"{judged}>\n<RelQSubject>{subject}</RelQSubject>\n<RelQBody>{body}</RelQBody>\n</RelQuestion>\n"
         ]
-        # One good and one bad comment at least, wherever chance puts them.
+        # At least one good and one bad comment, in random places.
         fixed = ["Good", "Bad"][:comments] if sure else []
         drawn = [self._relevance() for _ in range(comments - len(fixed))]
         for number, relevance in enumerate(self.draws.shuffled([*fixed, *drawn]), 1):
             far = relevance
-            if relevance != "Bad" and asked != wanted:  # helps with the thing, or answers what the original did not ask
+            if relevance != "Bad" and asked != wanted:  # it answers another question than the original one
                 far = "PotentiallyUseful" if asked[0] == wanted[0] else "Bad"
             to_original = f' RELC_RELEVANCE2ORGQ="{far}"' if label else ""
             lines.append(

@@ -28,7 +28,7 @@ def _metadata(best: float) -> TaskMetadata:
 
 
 class _CommunityQuestionAnswering(CorpusTask):
-    """What the subtasks share: files, head and scorer."""
+    """Base class of the subtasks: files, head and scorer."""
 
     version = "1"
     citation = (
@@ -56,13 +56,13 @@ class _CommunityQuestionAnswering(CorpusTask):
         }
 
     def reading(self) -> Mapping[str, Any]:
-        """The subtask, which says where relevance stands."""
+        """The subtask, which decides the attribute that holds relevance."""
         from bench_tasks.semeval2017_t3.corpus import Subtask
 
         return {"subtask": Subtask(self.letter)}
 
     def writing(self) -> Mapping[str, Any]:
-        """The subtask's letter, which says how large the corpus is."""
+        """The subtask's letter, which decides the size of the corpus."""
         return {"letter": self.letter}
 
     def statistics(self, gold: Sequence[Document], predicted: Sequence[Document]) -> list[Mapping[str, float]]:
@@ -81,7 +81,7 @@ class _CommunityQuestionAnswering(CorpusTask):
         """Official scores of a relevancy file and a prediction file, or of folders that hold one file each.
 
         Raises:
-            DataError: a file or a line that cannot be read, or files that do not name the same candidates in the same order.
+            DataError: a file or a line cannot be read, or the files do not name the same candidates in the same order.
         """
         from bench.kit import rankings, scores
         from bench_tasks.semeval2017_t3 import files

@@ -1,7 +1,7 @@
-"""XML read safely into a small tree that knows its lines.
+"""Reads XML safely into a small tree with line numbers.
 
-Expat does the parsing. The official files may begin with an inline DTD, which is passed over; entity declarations, external
-subsets and references to other files are refused, so that nothing is expanded and nothing else is opened.
+Expat parses the file. An inline DTD, which official files may have, is ignored. Entity declarations, external DTDs and
+references to other files are refused, so that nothing is expanded and no other file is opened.
 """
 
 from __future__ import annotations
@@ -24,9 +24,9 @@ class Node:
         path: its file.
         tag: its name.
         line: where it starts, from 1.
-        attributes: as written, defaults of a DTD not added.
+        attributes: as written, without defaults of a DTD.
         children: its elements, in order.
-        pieces: of its own text.
+        pieces: of its own text, in order.
     """
 
     path: Path
@@ -46,43 +46,43 @@ class Node:
         return "".join(self.pieces).strip()
 
     def attribute(self, name: str) -> str:
-        """An attribute that has to be there.
+        """The value of a required attribute.
 
         Raises:
             DataError: it is missing or blank.
         """
-        found = self.attributes.get(name, "").strip()
-        if not found:
+        value = self.attributes.get(name, "").strip()
+        if not value:
             raise self.error(f"<{self.tag}> has no attribute {name}; wanted one with a value.")
-        return found
+        return value
 
     def of(self, *tags: str) -> list[Node]:
-        """Its child elements with one of these names, in the order of the file."""
+        """Its child elements with one of these names, in file order."""
         return [child for child in self.children if child.tag in tags]
 
     def only(self, *tags: str) -> Node:
-        """Its one element of these names.
+        """Its only child element with one of these names.
 
         Raises:
             DataError: there is none, or several.
         """
-        found = self.of(*tags)
-        if len(found) != 1:
-            raise self.error(f"<{self.tag}> holds {len(found)} times <{'> or <'.join(tags)}>; wanted it once.")
-        return found[0]
+        children = self.of(*tags)
+        if len(children) != 1:
+            raise self.error(f"<{self.tag}> holds {len(children)} times <{'> or <'.join(tags)}>; wanted it once.")
+        return children[0]
 
     def check(self, allowed: Sequence[str]) -> None:
-        """Refuses elements of other names, and text of its own between them.
+        """Refuses child elements of other names, and text between child elements.
 
         Raises:
-            DataError: there is one.
+            DataError: there is such an element or text.
         """
         for child in self.children:
             if child.tag not in allowed:
                 raise child.error(
-                    f"an element stands in <{self.tag}> that the format does not know there; wanted <{'>, <'.join(allowed)}>."
+                    f"<{self.tag}> holds an element that the format does not allow there; wanted <{'>, <'.join(allowed)}>."
                     if allowed
-                    else f"an element stands in <{self.tag}>; wanted text alone."
+                    else f"<{self.tag}> holds an element; wanted text alone."
                 )
         if allowed and self.text:
             raise self.error(f"<{self.tag}> holds text between its elements; wanted elements alone.")
@@ -92,8 +92,8 @@ def parse(path: Path, content: bytes) -> Node:
     """The root of a file.
 
     Args:
-        path: for the errors.
-        content: its bytes, UTF-8 whatever the declaration says.
+        path: of the file, for errors.
+        content: its bytes; read as UTF-8, whatever encoding is declared.
 
     Raises:
         DataError: it is not well-formed, not UTF-8, too deep, or declares entities or an external subset.
@@ -101,14 +101,14 @@ def parse(path: Path, content: bytes) -> Node:
     parser = expat.ParserCreate(encoding="utf-8")
     parser.buffer_text = True
     parser.specified_attributes = True
-    found: list[Node] = []
+    roots: list[Node] = []
     depth: list[Node] = []
 
     def start(tag: str, attributes: dict[str, str]) -> None:
         node = Node(path, tag, parser.CurrentLineNumber, attributes)
         if len(depth) == _DEEPEST:
             raise node.error(f"elements are nested more than {_DEEPEST} deep; wanted the task's own format.")
-        (depth[-1].children if depth else found).append(node)
+        (depth[-1].children if depth else roots).append(node)
         depth.append(node)
 
     def end(tag: str) -> None:
@@ -137,4 +137,4 @@ def parse(path: Path, content: bytes) -> Node:
     except expat.ExpatError as error:
         reason = expat.ErrorString(error.code)
         raise DataError(f"{path}:{error.lineno}: not well-formed XML in UTF-8: {reason}.") from None
-    return found[0]
+    return roots[0]

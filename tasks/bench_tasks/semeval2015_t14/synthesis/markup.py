@@ -1,7 +1,7 @@
-"""The markup that frames and phrases are written in, and what it renders to.
+"""The markup of frames and phrases, and its rendering.
 
 ``[1,2|words]`` is a fragment of mentions 1 and 2; ``[1!NI=yes|words]`` is a cue that gives slot NI of mention 1 (and of 1a,
-1b, …) its value; ``[=site:knee|words]`` names the lexeme that the words stand for. Brackets nest:
+1b, …) its value; ``[=site:knee|words]`` names the lexeme of the words. Brackets nest:
 
     The [a,b|[=tumor|tumor]] was of [b|[=grade|high grade]].
 """
@@ -26,8 +26,8 @@ class Marked:
     Args:
         fragments: (start, end) in characters of the sentence, ascending.
         lexemes: names of the lexemes inside its fragments, sorted; equal lexemes are one concept.
-        slots: slot name to value and the cue's place.
-        places: lexemes that are body sites, with their place.
+        slots: slot name to value and span of the cue.
+        places: body sites: lexeme and span.
     """
 
     fragments: tuple[Fragment, ...]
@@ -45,7 +45,7 @@ class Sentence:
 
 
 def numbered(markup: str, number: str) -> str:
-    """The markup with its mention ids prefixed, so that several phrases can stand in one sentence."""
+    """The markup with prefixed mention ids, so that a sentence can have several phrases."""
     return _HEADER.sub(lambda m: ",".join(number + name for name in m[1].split(",")), markup)
 
 
@@ -79,7 +79,7 @@ def render(markup: str) -> Sentence:
 
 
 def _strip(markup: str) -> tuple[str, list[tuple[str, Fragment]]]:
-    """Text without its brackets, and each bracket's header with its place in that text."""
+    """The text without brackets, and for each bracket its header and its span in this text."""
     out: list[str] = []
     length, last = 0, 0
     stack: list[tuple[str, int]] = []
@@ -97,7 +97,7 @@ def _strip(markup: str) -> tuple[str, list[tuple[str, Fragment]]]:
 
 
 def _joined(text: str, fragments: list[Fragment]) -> tuple[Fragment, ...]:
-    """Fragments with those that only a blank divides made one."""
+    """Joins fragments with only a blank between them."""
     joined = [fragments[0]]
     for start, end in fragments[1:]:
         if text[joined[-1][1] : start] in ("", " "):

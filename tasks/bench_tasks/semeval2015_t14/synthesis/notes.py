@@ -1,8 +1,7 @@
-"""Puts a discharge summary together from sentences, keeping the places of mentions and cues."""
+"""Builds a discharge summary from sentences and keeps the offsets of mentions and cues."""
 
 from __future__ import annotations
 
-import random
 from collections.abc import Iterator
 from dataclasses import dataclass
 
@@ -12,7 +11,7 @@ from bench_tasks.semeval2015_t14.synthesis.markup import Marked, Sentence
 from bench_tasks.semeval2015_t14.synthesis.phrases import Phrases
 
 WORDS = (165, 365)
-"""Range of a note's length to aim at; a note ends with the sentence that reaches it, and with its last sections."""
+"""Range of the intended length of a note, in words."""
 
 HEADERS = {
     "train": (
@@ -48,14 +47,14 @@ WRAP = 76
 
 @dataclass(frozen=True)
 class Note:
-    """A note's text and its mentions, in characters of the text."""
+    """The text of a note, and its mentions with offsets in it."""
 
     text: str
     mentions: tuple[Marked, ...]
 
 
 class _Page:
-    """Text under way; mentions are moved to where their sentence lands."""
+    """A note that is being written; offsets of mentions are moved with their sentence."""
 
     def __init__(self) -> None:
         self.text = ""
@@ -70,7 +69,7 @@ class _Page:
         self.text += "\n"
 
     def prose(self, sentences: list[Sentence]) -> None:
-        """A paragraph with line breaks inside its sentences; a blank becomes a line break, so that no offset moves."""
+        """Adds a paragraph and wraps its lines; blanks become line breaks, so that offsets stay the same."""
         start = len(self.text)
         for sentence in sentences:
             self._add(sentence)
@@ -96,9 +95,9 @@ class _Page:
         self.text += sentence.text
 
 
-def write_note(split: str, rng: random.Random) -> Note:
-    """One discharge summary of 150 to 400 words."""
-    phrases, page = Phrases(split, rng), _Page()
+def write_note(seed: int, split: str, number: int) -> Note:
+    """A discharge summary of 150 to 400 words, the note of this number in a split."""
+    phrases, page = Phrases(seed, split, number), _Page()
     target = phrases.number(*WORDS)
     cc, hpi, pmh, family, social, exam, results, course, drugs, diagnosis, instructions = HEADERS[split]
     year, month, day = phrases.number(2101, 2190), phrases.number(1, 12), phrases.number(1, 20)
@@ -141,7 +140,7 @@ def _section(page: _Page, header: str, sentences: list[Sentence]) -> None:
 
 
 def _spread(phrases: Phrases, sentences: int) -> Iterator[int]:
-    """Deals that many further sentences out to five sections."""
+    """Numbers of further sentences for five sections, `sentences` in all."""
     hands = [0] * 5
     for _ in range(sentences):
         hands[phrases.choose((0, 0, 1, 2, 3, 4, 4, 4))] += 1

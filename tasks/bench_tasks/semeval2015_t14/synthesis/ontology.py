@@ -1,8 +1,7 @@
-"""The made-up terminology of the synthetic notes: names of the concepts that they mention, and of some that they do not.
+"""The made-up terminology of the synthetic notes: names of the concepts that they mention, and of others.
 
-A concept is a set of lexemes, so that its names follow from them: "acute left renal stenosis", "acute stenosis of the left
-kidney", and the abbreviations of its parts. Most mentions of the test notes have a concept, or a
-wording, that no training note has.
+A concept is a set of lexemes, which give its names: "acute left renal stenosis", "acute stenosis of the left kidney", and the
+abbreviations of its parts. Most mentions of the test notes have a concept, or a wording, that no training note has.
 """
 
 from __future__ import annotations
@@ -27,7 +26,7 @@ _BEFORE = {word for entries in (words.TYPES, words.COMPLICATIONS, words.GRADES) 
 
 
 def names(lexemes: Sequence[str]) -> list[tuple[str, str]]:
-    """The names of a concept with their kinds, its own first, each once."""
+    """The distinct names of a concept with their kinds, the preferred one first."""
     sites = [lexeme.removeprefix(SITE) for lexeme in lexemes if lexeme.startswith(SITE)]
     sides = [lexeme for lexeme in lexemes if lexeme in _SIDES]
     before = [lexeme for lexeme in lexemes if lexeme in _BEFORE]
@@ -42,7 +41,7 @@ def names(lexemes: Sequence[str]) -> list[tuple[str, str]]:
 
 
 def neighbour(lexemes: Sequence[str]) -> tuple[str, ...] | None:
-    """The concept of the same finding at the next site of the list; None where it has no site, or several."""
+    """The concept of the same finding at another site; None for a concept without a site, or with several."""
     sites = [lexeme for lexeme in lexemes if lexeme.startswith(SITE)]
     every = sorted(_ADJECTIVES)
     if len(sites) != 1:

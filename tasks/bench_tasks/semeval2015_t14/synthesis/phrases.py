@@ -1,22 +1,20 @@
-"""Fills frames with words: every place of a frame is drawn from the lists of one split by one seeded generator."""
+"""Fills frames with words: every place of a frame is drawn from the word lists by one seeded generator."""
 
 from __future__ import annotations
 
-import random
 import re
 from collections.abc import Mapping, Sequence
 from pathlib import Path
-from typing import TypeVar
 
-from bench.kit.synthetic import read_words
+from bench.kit.synthetic import Draws, read_words
 from bench_tasks.semeval2015_t14.synthesis import words
 from bench_tasks.semeval2015_t14.synthesis.markup import Sentence, numbered, render
 
 FRAMES: Mapping[str, Mapping[str, Mapping[str, Sequence[str]]]] = read_words(Path(__file__).with_name("frames.json"))
-"""Split to ``frames`` of sentences and ``phrases``, patterns of noun phrases, each by kind; no split has any of another.
+"""Split to ``frames`` of sentences and ``phrases``, patterns of noun phrases, each by kind; no two splits share any.
 
-``{1}`` is a noun phrase with its mentions, ``{1d}`` a simple disorder, ``{1s}`` a symptom; upper-case names are drawn from the
-word lists without being mentions by themselves.
+``{1}`` is a noun phrase with its mentions, ``{1d}`` a simple disorder, ``{1s}`` a symptom. Upper-case names are drawn from the
+word lists; they are no mentions by themselves.
 """
 
 # Kinds of noun phrase and how often each is drawn.
@@ -28,22 +26,21 @@ _DECK = tuple(kind for kind, share in KINDS for _ in range(share))
 _PLACE = re.compile(r"\{(\w+)\}")
 _NUMBER = re.compile(r"(\d)([ds]?)")
 
-Item = TypeVar("Item")
 
-
-class Phrases:
+class Phrases(Draws):
     """Draws words, phrases and sentences for one note.
 
     Args:
-        split: whose frames and words are used, beside the shared words.
-        rng: the note's own generator. Only `random()` is called, whose stream is the same in every version of Python.
+        seed: of the corpus.
+        split: its frames and words are used, and the shared words.
+        number: of the note.
     """
 
-    def __init__(self, split: str, rng: random.Random) -> None:
+    def __init__(self, seed: int, split: str, number: int) -> None:
+        super().__init__(seed, split, number)
         self.split = split
         self.frames = FRAMES[split]["frames"]
         self._patterns = FRAMES[split]["phrases"]
-        self._rng = rng
         self._decks: dict[str, list[str]] = {}
         self._used: set[str] = set()
         female = self.chance(0.5)
@@ -51,24 +48,11 @@ class Phrases:
         self._person |= {key.capitalize(): value.capitalize() for key, value in self._person.items()}
         self._person |= {"SEX": "woman" if female else "man", "MR": "Ms." if female else "Mr.", "AGE": str(self.number(24, 91))}
 
-    def chance(self, share: float) -> bool:
-        """True with this probability, in [0, 1]."""
-        return self._rng.random() < share
-
-    def number(self, low: int, high: int) -> int:
-        """A whole number from `low` to `high`, both inclusive."""
-        return low + int(self._rng.random() * (high - low + 1))
-
-    def choose(self, items: Sequence[Item]) -> Item:
-        """One of the items, each as likely as another."""
-        return items[int(self._rng.random() * len(items))]
-
     def sentence(self, kind: str, capital: bool = True) -> Sentence:
-        """A rendered sentence of a kind of frame; a note runs through all frames of a kind before one returns."""
+        """A rendered sentence of a kind of frame; a note uses all frames of a kind before it repeats one."""
         deck = self._decks.get(kind)
         if not deck:
-            rest = list(self.frames[kind])
-            deck = self._decks[kind] = [rest.pop(int(self._rng.random() * len(rest))) for _ in range(len(rest))]
+            deck = self._decks[kind] = self.shuffled(self.frames[kind])
         return self.fill(deck.pop(), capital)
 
     def fill(self, frame: str, capital: bool = True) -> Sentence:
@@ -104,7 +88,7 @@ class Phrases:
         return f"[a!{slot}={value}|{word}] [a|{{ANY}}]"
 
     def _draw(self, entries: words.Entries) -> str:
-        """A word of the split, or a shared one; not one that the sentence has already, where that can be helped."""
+        """A word of the split or a shared one; tries to avoid words that the sentence has."""
         own, shared = entries.get(self.split, ()), entries.get("shared", ())
         for _ in range(8):
             word = self.choose(own if own and (not shared or self.chance(0.4)) else shared)
@@ -118,11 +102,11 @@ class Phrases:
         return f"[={words.NOUN_OF.get(word, word)}|{word}]"
 
     def _any(self) -> str:
-        ticket = self._rng.random()
+        ticket = self._random()
         return self._adjectival() if ticket < 0.3 else self._symptom() if ticket < 0.55 else self._disorder()
 
     def _disorder(self) -> str:
-        ticket = self._rng.random()
+        ticket = self._random()
         if ticket < 0.2:
             short, _, full = self._draw(words.ABBREVIATIONS).partition("=")
             return f"[={full}|{short if self.chance(0.7) else full}]"
@@ -144,7 +128,7 @@ class Phrases:
         return self._lexeme(words.SYMPTOMS) if self.chance(0.75) else f"{self._adj()} [=pain|pain]"
 
     def _adjectival(self) -> str:
-        """A site's adjective and a finding, with its side and at times its type: "left atrial enlargement"."""
+        """A site's adjective and a finding, sometimes with side and type: "left atrial enlargement"."""
         kind = f"{self._lexeme(words.TYPES)} " if self.chance(0.12) else ""
         return f"{kind}{self._side_adj()} {self._finding()}"
 
@@ -197,8 +181,8 @@ class Phrases:
         return self._lexeme(words.GRADES)
 
     def _service(self) -> str:
-        """A disorder's name that is no mention, since it only names a service: "Heart Failure Clinic"."""
-        ticket = self._rng.random()
+        """A name of a service that holds the name of a disorder, which is no mention: "Heart Failure Clinic"."""
+        ticket = self._random()
         if ticket < 0.55:
             word = self._draw(words.DISEASES)
         elif ticket < 0.8:

@@ -1,4 +1,4 @@
-"""Schedules: all tasks at once, or one after another with what holds earlier ones in place.
+"""One task after another, with what holds earlier ones in place.
 
 Source: Kirkpatrick et al. 2017, Overcoming catastrophic forgetting in neural networks, arXiv 1612.00796 (elastic weight
 consolidation).
@@ -13,24 +13,9 @@ from collections.abc import Callable, Mapping, Sequence
 from typing import TYPE_CHECKING, ClassVar
 
 from bench.api.schedule import Penalty, Phase, Schedule
-from bench.hooks import hookimpl
 
 if TYPE_CHECKING:
     from torch import Tensor, nn
-
-
-class Joint(Schedule):
-    """Every update shares its tokens over all tasks."""
-
-    name = "joint"
-    version = "1"
-    summary = "all tasks at once, in every update"
-    citation = "Caruana 1997, Multitask Learning, doi:10.1023/A:1007379606734"
-    licence = "Apache-2.0"
-
-    def phases(self, shares: Mapping[str, float]) -> Sequence[Phase]:
-        """One phase of all tasks."""
-        return [Phase(1.0, dict(shares))]
 
 
 class Sequential(Schedule):
@@ -119,9 +104,3 @@ class ElasticWeights(Penalty):
         self._fisher = {name[7:]: tensor.clone() for name, tensor in state.items() if name.startswith("fisher.")}
         self._anchor = {name[7:]: tensor.clone() for name, tensor in state.items() if name.startswith("anchor.")}
         self._constant = float(state["constant"])
-
-
-@hookimpl
-def bench_schedules() -> Sequence[Schedule]:
-    """All tasks at once, and one after another."""
-    return (Joint(), Sequential())

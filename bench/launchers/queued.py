@@ -1,4 +1,4 @@
-"""What launchers share that hand runs to a scheduler: their own queue, so that no more than were asked for are with it."""
+"""Base class of launchers: it queues jobs and begins them as others end; and the parsing of a launcher's options."""
 
 from __future__ import annotations
 
@@ -6,20 +6,23 @@ import time
 from abc import ABC, abstractmethod
 from collections import deque
 from collections.abc import Mapping, Sequence
-from typing import Generic, TypeVar
+from typing import ClassVar, Generic, TypeVar
 
 from bench.errors import UsageError, unknown
-from bench.launchers.child import Job, Outcome
+from bench.launchers.child import Job, JobOutcome
 
 Handle = TypeVar("Handle")
 
 
-class RemoteLauncher(ABC, Generic[Handle]):
-    """Runs that a scheduler places.
+class QueuedLauncher(ABC, Generic[Handle]):
+    """Queues jobs and begins them while there is room. A subclass begins one, reads how it ended, and stops it.
 
     Args:
-        jobs: runs that it may have at once.
+        jobs: most runs at once.
     """
+
+    tick: ClassVar[float] = 0.2
+    """Seconds between two checks."""
 
     def __init__(self, jobs: int) -> None:
         self._jobs = jobs
@@ -28,38 +31,42 @@ class RemoteLauncher(ABC, Generic[Handle]):
 
     @abstractmethod
     def _begin(self, job: Job) -> Handle:
-        """Hands a job over."""
+        """Begins a job."""
 
     @abstractmethod
-    def _outcome(self, key: str, handle: Handle) -> Outcome | None:
-        """How a job ended, or None while it lives."""
+    def _outcome(self, key: str, handle: Handle) -> JobOutcome | None:
+        """How a job ended; None while it runs."""
 
     @abstractmethod
     def _cancel(self, handle: Handle) -> None:
-        """Asks for a job to be stopped, which saves a checkpoint."""
+        """Asks a job to save a checkpoint and stop."""
+
+    def _fits(self, job: Job) -> bool:
+        """Whether a job may begin beside those that run."""
+        return True
 
     def submit(self, job: Job) -> None:
         """Queues a job."""
         self._waiting.append(job)
 
-    def poll(self, seconds: float) -> list[Outcome]:
-        """Those that ended; hands over what there is room for."""
+    def poll(self, seconds: float) -> list[JobOutcome]:
+        """Jobs that ended since the last call; begins waiting jobs that fit."""
         until = time.monotonic() + seconds
         while True:
             ended = self._collect()
-            while self._waiting and len(self._live) < self._jobs:
+            while self._waiting and len(self._live) < self._jobs and self._fits(self._waiting[0]):
                 job = self._waiting.popleft()
                 self._live[job.key] = self._begin(job)
             if ended or time.monotonic() >= until:
                 return ended
-            time.sleep(0.2)
+            time.sleep(self.tick)
 
     def active(self) -> set[str]:
-        """Keys of what the scheduler has."""
+        """Keys of the jobs that have begun and not ended."""
         return set(self._live)
 
-    def stop(self, patience: float = 150.0) -> list[Outcome]:
-        """Every run saves a checkpoint and ends; those that wait are dropped."""
+    def stop(self, patience: float = 150.0) -> list[JobOutcome]:
+        """Asks every run to save a checkpoint and stop, drops waiting jobs, and waits at most `patience` seconds."""
         self._waiting.clear()
         for handle in self._live.values():
             self._cancel(handle)
@@ -72,10 +79,10 @@ class RemoteLauncher(ABC, Generic[Handle]):
         return ended
 
     def close(self) -> None:
-        """Stops what is left."""
+        """Stops the remaining runs."""
         self.stop()
 
-    def _collect(self) -> list[Outcome]:
+    def _collect(self) -> list[JobOutcome]:
         ended = []
         for key, handle in [*self._live.items()]:
             outcome = self._outcome(key, handle)
@@ -86,32 +93,32 @@ class RemoteLauncher(ABC, Generic[Handle]):
 
 
 def parse_options(options: Sequence[str], known: Sequence[str] | None, name: str) -> dict[str, str]:
-    """``KEY=VALUE`` words as a mapping.
+    """Parses ``KEY=VALUE`` options.
 
     Args:
         options: as typed.
-        known: the keys that there are; None where the launcher hands them on.
-        name: the launcher's.
+        known: allowed keys; None allows all.
+        name: the launcher's, for the error.
 
     Raises:
-        UsageError: no ``=``, or an unknown key.
+        UsageError: an option has no ``=``, or its key is unknown.
     """
-    found = {}
+    parsed = {}
     for option in options:
         key, equals, value = option.partition("=")
         if not (key and equals and value):
             raise UsageError(f"--option {option!r} is not KEY=VALUE.", "See docs/studies.md.")
         if known is not None and key not in known:
             raise unknown(f"option of the launcher {name}", key, known, "bench study --help")
-        found[key] = value
-    return found
+        parsed[key] = value
+    return parsed
 
 
 def parse_number(options: Mapping[str, str], key: str, default: float) -> float:
-    """An option that is a number of at least 0.
+    """The value of an option, a number of at least 0.
 
     Raises:
-        UsageError: it is not.
+        UsageError: it is something else.
     """
     try:
         value = float(options.get(key, default))

@@ -8,7 +8,7 @@ torch = pytest.importorskip("torch")
 pytest.importorskip("peft")
 
 from bench.api.data import Document, Judgement, Mention, Relation  # noqa: E402
-from bench.evaluation.probe import Conditions, Stretch, probe, probed_labels, states, stretches  # noqa: E402
+from bench.evaluation.linear_probe import Conditions, Stretch, probe, probed_labels, states, stretches  # noqa: E402
 from bench.registry import load  # noqa: E402
 from bench.training.loop import Device  # noqa: E402
 

@@ -1,11 +1,11 @@
-"""What adapters encode: linear probes on the mean hidden state of short stretches of text.
+"""Linear probes: what adapters encode, measured on the mean hidden state of short stretches of text.
 
-A probe is a logistic regression trained on frozen states; what it finds on held-out documents was there to be read off
-linearly. It shows what is encoded, not what a model uses. Held against the same probe with no adapter active it says what an
-adapter added or took away.
+A probe is a logistic regression trained on frozen states; what it predicts on other documents is linearly encoded in them. It
+shows what is encoded, not what a model uses. Compared with a probe on the base model without adapters, it shows what an adapter
+adds or removes.
 
-Two questions. *Task*: which task's corpus a stretch comes from, with one and the same adapter active for all of them, or which
-adapter was active would be the answer; corpora differ in their words, so that the base model alone already tells much.
+Two questions. *Task*: which task's corpus a stretch comes from. The same adapter is active for all stretches, since otherwise
+the active adapter would be the answer. Corpora differ in their words, so that the base model alone predicts much of this.
 *Labels*: for each label of a task, whether the stretch holds an annotation of it.
 
 Sources: Alain & Bengio 2016, arXiv 1610.01644; what probes cannot show, Belinkov 2022, arXiv 2102.12452.
@@ -27,6 +27,7 @@ from bench.data.batches import evenly
 from bench.data.cuts import cut
 from bench.evaluation.statistics import with_intervals
 from bench.heads.tensors import mean
+from bench.results.scores import interval_of
 
 if TYPE_CHECKING:
     from numpy.typing import NDArray
@@ -37,24 +38,24 @@ if TYPE_CHECKING:
     from bench.training.loop import Device
 
 STRETCH = 32
-"""Most tokens of a stretch of sentences, so that not every one holds every label; other texts keep the run's length."""
+"""Most tokens of a stretch of sentences: in longer ones every label would occur. Other texts keep the run's length."""
 STRENGTHS = (1e-3, 1e-2, 1e-1)
-"""Of the L2 penalty; the one that does best on dev is taken, the strongest among equals."""
+"""Strengths of the L2 penalty; the best one on dev is taken, the strongest of equal ones."""
 MINORITY = 0.1
-"""A label is probed where at least this share of the stretches of every split has it, and as many have not."""
+"""A label is probed if at least this share of the stretches of every split has it, and this share has not."""
 MOST_LABELS = 6
-"""Labels probed of a task, those most evenly divided."""
+"""Most labels of a task that are probed: those nearest to half of the stretches."""
 NONE, TRAINED = "none", "as trained"
 
 
 @dataclass(frozen=True)
 class Stretch:
-    """A short piece of a document as token ids, with the labels of what it holds.
+    """A short piece of a document.
 
     Args:
         document: id.
         input_ids: token ids.
-        labels: of mentions, relations, classes; ``relevant`` of a passage.
+        labels: labels of its mentions and relations, its class; ``relevant`` for a relevant passage.
     """
 
     document: str
@@ -84,10 +85,10 @@ def stretches(documents: Sequence[Document], tokenizer: Any, length: int, how: C
 
 
 class Conditions(Architecture):
-    """Another architecture's adapters, one at a time: its "tasks" are what is active.
+    """Activates the adapters of another architecture one at a time; each condition takes the place of a task.
 
     Args:
-        original: of the run.
+        original: architecture of the run.
         tasks: of the run.
     """
 
@@ -103,60 +104,60 @@ class Conditions(Architecture):
 
     @property
     def names(self) -> tuple[str, ...]:
-        """No adapter, each of them alone, and each task's as they were trained."""
+        """The conditions: no adapter, each adapter alone, and for each task the adapters that it was trained with."""
         return (NONE, *self.own, *self.trained)
 
     def adapters(self, tasks: Sequence[str]) -> tuple[Adapter, ...]:
-        """Those of the run."""
+        """The run's adapters."""
         return tuple(self.own.values())
 
     def passes(self, task: str) -> tuple[tuple[str, ...], ...]:
-        """What is active under a condition."""
+        """The passes of a condition."""
         if task in self.trained:
             return self.original.passes(self.trained[task])
         return ((),) if task == NONE else ((task,),)
 
     def fusion(self, hidden_size: int) -> Any:
-        """That of the run."""
+        """The run's fusion."""
         return self.original.fusion(hidden_size)
 
 
-def states(adapted: AdaptedModel, condition: str, found: Sequence[Stretch], device: Device, pad: int) -> Tensor:
+def states(adapted: AdaptedModel, condition: str, pieces: Sequence[Stretch], device: Device, pad: int) -> Tensor:
     """Mean hidden states (stretches, hidden) in fp64 on the CPU.
 
     Args:
-        adapted: built with `Conditions`.
-        condition: one of their names.
-        found: the stretches.
-        device: where and in what precision.
+        adapted: model that is built with `Conditions`.
+        condition: one of `Conditions.names`.
+        pieces: the stretches.
+        device: device and precision.
         pad: id of the padding token.
     """
     adapted.eval()
-    order = sorted(range(len(found)), key=lambda i: len(found[i].input_ids))
+    order = sorted(range(len(pieces)), key=lambda i: len(pieces[i].input_ids))
     made: dict[int, Tensor] = {}
     for low in range(0, len(order), 32):
         part = order[low : low + 32]
-        longest = max(len(found[i].input_ids) for i in part)
+        longest = max(len(pieces[i].input_ids) for i in part)
         ids = torch.full((len(part), longest), pad)
         mask = torch.zeros_like(ids)
         for row, i in enumerate(part):
-            size = len(found[i].input_ids)
-            ids[row, :size] = torch.tensor(found[i].input_ids)
+            size = len(pieces[i].input_ids)
+            ids[row, :size] = torch.tensor(pieces[i].input_ids)
             mask[row, :size] = 1
         batch = device.move({"ids": ids, "mask": mask})
         with torch.no_grad(), device.autocast():
             hidden = adapted(condition, batch["ids"], batch["mask"])
         pooled = mean(hidden.float(), batch["mask"]).double().cpu()
         made |= dict(zip(part, pooled, strict=True))
-    return torch.stack([made[i] for i in range(len(found))])
+    return torch.stack([made[i] for i in range(len(pieces))])
 
 
 def probed_labels(splits: Mapping[str, Sequence[Stretch]]) -> list[str]:
-    """The labels that are common and rare enough in every split to be probed, the most evenly divided first."""
-    known = sorted({label for found in splits.values() for stretch in found for label in stretch.labels})
+    """The labels that can be probed (see `MINORITY`), those nearest to half of the stretches first."""
+    known = sorted({label for pieces in splits.values() for stretch in pieces for label in stretch.labels})
     even: dict[str, float] = {}
     for label in known:
-        shares = [sum(label in s.labels for s in found) / max(len(found), 1) for found in splits.values()]
+        shares = [sum(label in s.labels for s in pieces) / max(len(pieces), 1) for pieces in splits.values()]
         even[label] = min(min(share, 1 - share) for share in shares)
     return sorted((label for label in known if even[label] >= MINORITY), key=lambda label: -even[label])[:MOST_LABELS]
 
@@ -164,17 +165,17 @@ def probed_labels(splits: Mapping[str, Sequence[Stretch]]) -> list[str]:
 def probe(
     features: Mapping[str, Tensor], classes: Mapping[str, Sequence[int]], documents: Sequence[str], count: int
 ) -> dict[str, Any]:
-    """Trains on ``train``, chooses the penalty on ``dev`` and measures on ``test``.
+    """Trains a probe on ``train``, chooses the penalty on ``dev`` and measures on ``test``.
 
     Args:
         features: split to states (stretches, hidden).
         classes: split to the class of each stretch.
-        documents: of each test stretch; the interval is over them.
-        count: how many classes there are.
+        documents: document of each test stretch; the interval is over documents.
+        count: number of classes.
 
     Returns:
-        ``balanced_accuracy`` (mean over classes of the share recognised; ``chance`` is 1 over their number), its ``ci95``,
-        ``penalty``, and the number of test ``stretches``.
+        ``balanced_accuracy`` (mean recall over classes; ``chance`` is 1 / number of classes), its ``ci95``, ``penalty``, and
+        the number of test ``stretches``.
     """
     centre, scale = features["train"].mean(0), features["train"].std(0).clamp(min=1e-8)
     scaled = {split: (values - centre) / scale for split, values in features.items()}
@@ -191,7 +192,8 @@ def probe(
         row = rows.setdefault(document, {f"{part}.{n}": 0.0 for n in range(count) for part in ("right", "all")})
         row[f"right.{kind}"] += hit
         row[f"all.{kind}"] += 1
-    told = with_intervals(list(rows.values()), lambda sums: _summary(sums, count), names=("balanced_accuracy",))
+    scores = with_intervals(list(rows.values()), lambda sums: _summary(sums, count), names=("balanced_accuracy",))
+    told = {"balanced_accuracy": scores["balanced_accuracy"], "ci95": interval_of(scores, "balanced_accuracy")}
     return told | {"chance": 1 / count, "penalty": penalty, "stretches": len(right)}
 
 

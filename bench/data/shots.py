@@ -1,0 +1,40 @@
+"""A few training documents of a task, drawn by seed: what a run with ``--shots K`` trains on.
+
+Documents are ordered by a hash of seed and id, and the first K are taken. So a draw depends on nothing else: it is the same for
+every architecture, in whatever order the corpus lists its documents, and a smaller K takes a part of what a larger one does.
+"""
+
+from __future__ import annotations
+
+import hashlib
+from collections.abc import Sequence
+from dataclasses import replace
+from typing import Any
+
+from bench.api.data import Corpus, Document
+
+
+def few(corpus: Corpus, most: int, seed: int) -> Corpus:
+    """A corpus with at most so many training documents; dev and test stay whole.
+
+    Args:
+        corpus: as its loader read it.
+        most: K, documents.
+        seed: of the run.
+    """
+    train = corpus["train"]
+    return replace(corpus, splits={**corpus.splits, "train": drawn(train, most, seed)}, drawn_from=len(train))
+
+
+def drawn(documents: Sequence[Document], most: int, seed: int) -> tuple[Document, ...]:
+    """At most so many documents, in the order in which they stand there."""
+    rank = [hashlib.sha256(f"{seed} {document.id}".encode("utf-8", "surrogatepass")).digest() for document in documents]
+    chosen = sorted(sorted(range(len(rank)), key=rank.__getitem__)[:most])
+    return tuple(documents[index] for index in chosen)
+
+
+def facts(corpus: Corpus) -> dict[str, Any]:
+    """How many training documents were taken of how many, and the SHA-256 of their ids; no text."""
+    ids = "\n".join(document.id for document in corpus["train"])
+    digest = hashlib.sha256(ids.encode("utf-8", "surrogatepass")).hexdigest()
+    return {"documents": len(corpus["train"]), "of": corpus.drawn_from, "sha256": digest}

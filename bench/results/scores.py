@@ -1,0 +1,35 @@
+"""Scores by their dotted names, as a run keeps them: ``{"task1.strict.f1": 0.61, "task1.strict.f1.ci95": [0.58, 0.64]}``.
+
+A task's scorer gives nested mappings, which `bench.naming.flatten` turns into these where a run or a comparison takes them in.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Mapping
+
+INTERVAL = ".ci95"
+"""What the name of a score's interval ends in, after the name of the score."""
+
+Interval = tuple[float, float]
+Score = float | Interval | None
+"""A number or an interval; None for what cannot be had."""
+FlatScores = Mapping[str, Score]
+"""By dotted name; what `bench.api.task.Scores` is, flattened."""
+
+
+def score_of(scores: FlatScores | None, name: str) -> float | None:
+    """The number of a dotted name such as ``task1.strict.f1``; None where there is none."""
+    value = None if scores is None else scores.get(name)
+    return float(value) if isinstance(value, (int, float)) and not isinstance(value, bool) else None
+
+
+def interval_of(scores: FlatScores | None, name: str) -> Interval | None:
+    """The interval of a score, low and high; None where there is none."""
+    value = None if scores is None else scores.get(name + INTERVAL)
+    return (float(value[0]), float(value[1])) if isinstance(value, (list, tuple)) else None
+
+
+def numbers(scores: FlatScores | None) -> Iterator[tuple[str, float]]:
+    """Name and value of every number."""
+    values = ((name, score_of(scores, name)) for name in scores or ())
+    return ((name, value) for name, value in values if value is not None)

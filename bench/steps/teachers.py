@@ -1,0 +1,147 @@
+"""Finished runs that a schedule learns from: found and held against the run by their results, loaded when its model is."""
+
+from __future__ import annotations
+
+import hashlib
+import json
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from bench.config import RunConfig
+from bench.data.content import tokenizer_digest
+from bench.errors import UsageError
+from bench.registry import Registry
+from bench.results.layout import ADAPTERS
+from bench.results.reading import plain
+from bench.results.schema import Result
+from bench.results.store import find_run, read_json, read_result
+from bench.sealed import digest
+from bench.steps.base import kept_quantized
+from bench.steps.resolve import Parts, level_of, resolve
+from bench.steps.resume import stored_config
+from bench.steps.start import Start
+
+if TYPE_CHECKING:
+    from bench.steps.context import Planned
+    from bench.training.model import TaskData, TaskModel
+
+
+@dataclass(frozen=True)
+class Teacher:
+    """A finished run with what of it this run learns from.
+
+    Args:
+        result: of the run.
+        tasks: that both have.
+        parts: of the run.
+        spec: rebuilds its model; see `bench.training.build.teachers`.
+        registry: the plugins that it is made of.
+    """
+
+    result: Result = field(repr=False)
+    tasks: tuple[str, ...]
+    parts: Parts = field(repr=False)
+    spec: Mapping[str, Any] = field(repr=False)
+    registry: Registry = field(repr=False)
+
+    def identity(self) -> dict[str, Any]:
+        """Its id, what it was trained on in tokens, and the SHA-256 of its trained weights; JSON-able."""
+        folder = Path(self.spec["adapters"])
+        files = {path.relative_to(folder).as_posix(): digest(path) for path in sorted(folder.rglob("*.safetensors"))}
+        weights = hashlib.sha256(json.dumps(files, sort_keys=True).encode()).hexdigest()
+        tokens = self.result.invariants.tokens.total
+        return {"id": self.result.id, "tasks": list(self.tasks), "tokens": tokens, "weights": weights}
+
+
+def find_teachers(config: RunConfig, parts: Parts, registry: Registry) -> tuple[Teacher, ...]:
+    """The runs that ``--teacher`` names.
+
+    Raises:
+        UsageError: the schedule learns from none or wants one, a run has no task of this one, or two have the same.
+        RunStateError: a run is not there, or did not finish.
+    """
+    name = parts.schedule.name
+    if bool(config.teacher) != parts.schedule.taught:
+        if config.teacher:
+            raise UsageError(
+                f"The schedule {name!r} learns from no teacher.", "Leave --teacher out, or take --schedule distill."
+            )
+        raise UsageError(f"The schedule {name!r} learns from a finished run; got none.", "Add --teacher RUN.")
+    found = tuple(_teacher(find_run(ref, Path(config.out)), parts, registry) for ref in config.teacher)
+    for index, one in enumerate(found):
+        if not one.tasks:
+            had, own = ", ".join(one.result.scores), ", ".join(parts.tasks)
+            raise UsageError(f"The teacher {one.result.id} had {had}; wanted one of the run's tasks, {own}.")
+        for other in found[:index]:
+            if both := [task for task in one.tasks if task in other.tasks]:
+                raise UsageError(f"The teachers {other.result.id} and {one.result.id} both had {both[0]}; wanted one.")
+    return found
+
+
+def _teacher(folder: Path, parts: Parts, registry: Registry) -> Teacher:
+    result, config = read_result(folder), stored_config(RunConfig(), folder)
+    own = resolve(config, registry)
+    saved = {name: read_json(folder / ADAPTERS / f"head-{index}.json") for index, name in enumerate(own.tasks)}
+    kept = own.quantizes and own.when == "load"
+    shared = tuple(name for name in own.tasks if name in parts.tasks)
+    spec = {
+        "base": str((kept_quantized(own.quantizer, folder) if kept else own.model.folder()).absolute()),
+        "quantizer": own.quantizer.name if kept else None,
+        "architecture": own.architecture.name,
+        "levels": {name: level_of(task, own.heads[name]) for name, task in own.tasks.items()},
+        "rank": config.rank,
+        "shared_ranks": Start(folder, result).shared_ranks(own.model.spec.linears) if config.init_from else {},
+        "frozen": False,
+        "tasks": {name: (one["head"], one["state"]) for name, one in saved.items()},
+        "files": {name: str(task.file) for name, task in own.tasks.items() if task.file is not None},
+        "hidden": own.model.spec.hidden_size,
+        "seed": config.seed,
+        "adapters": str((folder / ADAPTERS).absolute()),
+        "teaches": shared,
+    }
+    return Teacher(result, shared, own, spec, registry)
+
+
+def refuse_unfit(teachers: Sequence[Teacher], parts: Parts, data: Mapping[str, TaskData]) -> None:
+    """Refuses teachers that saw another corpus, or whose outputs cannot be held against the run's own.
+
+    Raises:
+        UsageError: naming what differs.
+    """
+    from bench.modeling.backbone import load_tokenizer
+
+    def refuse(teacher: Teacher, what: str) -> None:
+        raise UsageError(f"The teacher {teacher.result.id} {what}.", "Take another --teacher.")
+
+    for one in teachers:
+        spec = one.parts.model.spec
+        if one.parts.model.sha256() != one.result.hashes["model"]:
+            refuse(one, f"was trained on another {spec.name} than is there now")
+        digests = [tokenizer_digest(load_tokenizer(each.model.folder())) for each in (parts, one.parts)]
+        if digests[0] != digests[1]:
+            refuse(one, f"reads text by another tokenizer, that of {spec.name}; wanted that of {parts.model.name}")
+        for task in one.tasks:
+            head, length = data[task].head, data[task].max_length
+            if one.result.hashes["data"][task] != data[task].corpus.sha256:
+                refuse(one, f"was trained on another corpus of {task}")
+            if one.spec["tasks"][task] != (head.name, plain(head.state())):
+                refuse(one, f"has the head {one.spec['tasks'][task][0]!r} for {task}, or other labels; wanted {head.name!r}")
+            if length > (most := spec.max_length - one.parts.architecture.virtual_tokens):
+                refuse(one, f"reads windows of {most} tokens at most; those of {task} have {length}")
+
+
+def teach(model: TaskModel, planned: Planned) -> None:
+    """Gives the run's model the objective of its schedule, with the models of its teachers.
+
+    Raises:
+        UsageError: the schedule cannot learn from them.
+        RunStateError: weights are missing or damaged.
+    """
+    from bench.training.build import teachers
+
+    models: dict[str, TaskModel] = {}
+    for one in planned.teachers:
+        models |= teachers([one.spec], one.registry, planned.device)
+    model.learns(planned.parts.schedule.objective(planned.parts.schedule_options, models))
