@@ -45,8 +45,8 @@ def test_files_are_predicted_as_the_run_s_own_test_split_was(
         # The official files score as the run itself did.
         scores = bench.score(TASK, small_corpus / "test", out / "official")
         own = getattr(result.scores[TASK], stage)
-        assert scores["task1"]["strict"]["tp"] == own["task1"]["strict"]["tp"]
-        assert scores["task1"]["strict"]["fp"] == own["task1"]["strict"]["fp"]
+        assert scores["task1"]["strict"]["tp"] == own["task1.strict.tp"]
+        assert scores["task1"]["strict"]["fp"] == own["task1.strict.fp"]
         drawn = brat.read(out / "brat")
         assert {name: {m.key for m in d.mentions} for name, d in drawn.items()} == {
             d.id: {m.key for m in d.mentions} for d in found
