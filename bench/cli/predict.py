@@ -65,6 +65,6 @@ def run(args: argparse.Namespace) -> int:
     found = ", ".join(f"{count:,} {what}" for what, count in counts.items() if count) or "nothing found"
     say(f"{done.documents:,} documents: {found}")
     if done.synthetic:
-        say(paint("the run was trained on SYNTHETIC text: this shows that it works, not what it can", "yellow"))
+        say(paint("SYNTHETIC: the run was trained on generated text, so this says nothing about real text", "yellow"))
     say("\n".join(f"  {path}" for path in sorted(args.out.iterdir())))
     return 0
