@@ -75,8 +75,7 @@ class Written:
         synthetic: whether the run was trained on generated text.
         formats: that were written.
         documents: how many there were.
-        mentions: how many were found.
-        relations: likewise.
+        mentions: how many were found; likewise `relations`.
         judgements: how many classes or passages were chosen.
     """
 

@@ -111,6 +111,16 @@ def test_brat_holds_notes_and_text_where_they_are_asked_for(tmp_path: Path) -> N
     assert found.fragments == ((0, 5), (8, 11), (12, 17))
 
 
+def test_brat_gets_the_given_mentions_and_types_without_its_own_signs(tmp_path: Path) -> None:
+    source, target = Mention(((0, 1),), "A B"), Mention(((2, 3),), "C")
+    before = Document("d", "x y", (source, target))
+    after = Document("d", "x y", relations=(Relation(source.key, target.key, "CPR:4", 0.5),))
+    brat.write(tmp_path, [predicting._for_brat(before, after)])
+    assert (tmp_path / "d.ann").read_text() == "T1\tA_B 0 1\t\nT2\tC 2 3\t\nR1\tCPR_4 Arg1:T1 Arg2:T2\n"
+    found = Document("d", "x y", (target,))
+    assert predicting._for_brat(before, found) == found
+
+
 class Model:
     """Finds the first letter of every text, and remembers how much it was given at once."""
 
