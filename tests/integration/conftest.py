@@ -141,7 +141,7 @@ def arms_counted_once() -> Iterator[None]:
         with torch.random.fork_rng(devices=[]):
             made = {task: parity._head(make) for task, make in heads.items()}
         sizes = [(task, sum(p.numel() for p in head.parameters() if p.requires_grad)) for task, head in made.items()]
-        key = (type(arm), arm.name, *tasks, budget, backbone.func, *backbone.args, *sizes)
+        key = (type(arm), arm.name, *tasks, repr(budget), backbone.func, *backbone.args, *sizes)
         if key not in known:
             known[key] = build(arm, tasks, budget, backbone, heads)
         return known[key]
