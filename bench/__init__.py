@@ -1,6 +1,6 @@
 """bench: fair fine-tuning comparisons for clinical and biomedical NLP.
 
-The commands as Python functions are those of `bench.library`: `run`, `plan`, `study`, `runs`, `compare`,
+The commands as Python functions are those of `bench.library`: `run`, `plan`, `study`, `runs`, `load`, `compare`,
 `score`, `report`.
 """
 
@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
     from bench.config import RunConfig
-    from bench.library import RunResult, Runs, StudyResult, compare, plan, report, run, runs, score, study
+    from bench.library import RunResult, Runs, StudyResult, compare, load, plan, report, run, runs, score, study
     from bench.steps.trained import TrainedModel
 
 __version__ = "0.1.0"
@@ -22,6 +22,7 @@ __all__ = [
     "TrainedModel",
     "__version__",
     "compare",
+    "load",
     "plan",
     "report",
     "run",

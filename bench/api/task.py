@@ -99,6 +99,14 @@ class Task(Part):
             DataError: naming file, line, what stood there and what was wanted.
         """
 
+    def prepared(self, document: Document) -> Document:
+        """A text from elsewhere that is to be predicted, as `load` would give it, such as with its sentences as passages.
+
+        Args:
+            document: without gold. By default it stays as it is.
+        """
+        return document
+
     def synthesize(self, folder: Path, seed: int, sizes: Mapping[str, int] | None = None) -> None:
         """Writes a seeded synthetic corpus in the official format, which `load` reads back and marks as synthetic.
 
@@ -150,7 +158,12 @@ class Task(Part):
 
     @abstractmethod
     def write(self, folder: Path, documents: Sequence[Document]) -> None:
-        """Writes annotations (not text) in the official format, for the official tools."""
+        """Writes annotations (not text) in the official format, for the official tools.
+
+        Args:
+            folder: made where it is missing.
+            documents: of `bench predict` any number, read from disk one at a time as they are asked for.
+        """
 
     def score(self, gold: Sequence[Document], predicted: Sequence[Document]) -> Scores:
         """Official scores of predictions; documents are matched by id."""

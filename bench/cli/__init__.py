@@ -23,6 +23,7 @@ COMMANDS = {
     "report": "runs or a study as one page, with tables and figures as files",
     "probe": "what a run's shared and private adapters encode, by linear probes",
     "contamination": "text that splits share, and whether a decoder seems to know the test text",
+    "predict": "what a finished run's model finds in your own texts",
     "score": "score any system's files by a task's official rules",
     "convert": "write a model's pickled weights as safetensors, without running what is in them",
     "check": "hold a plugin against the conformance checks",

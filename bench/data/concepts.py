@@ -27,6 +27,9 @@ class Linking(Protocol):
     def rank(self, document: Document, mentions: Sequence[Mention]) -> list[tuple[str, ...]]:
         """The candidate concepts of each mention, best first."""
 
+    def forget(self) -> None:
+        """Drops what is kept of linked texts once there are many; later links are the same."""
+
 
 def mention_words(text: str, mention: Mention) -> Words:
     """The words of a mention's fragments in order, in lower case."""
@@ -73,6 +76,9 @@ class ConceptDictionary:
 
     def prepare(self, documents: Sequence[Document]) -> None:
         """Does nothing: one mention is looked up as fast as many."""
+
+    def forget(self) -> None:
+        """Does nothing: no text is kept."""
 
     def link(self, document: Document, mentions: Sequence[Mention]) -> tuple[Mention, ...]:
         """The mentions with their concepts from training, in the order given."""

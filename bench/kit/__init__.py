@@ -2,7 +2,8 @@
 
 Reading: `corpora` (corpora of JSON Lines), `jsonl` (a strict reader of lines), `records` (the lines of each kind of task),
 `brat` and `roles` (direction of its relations), `iob` and `iob_folder`, `documents` (folders with a text and an annotation
-file a document), `files` (bytes and UTF-8), `formats` (layout and faults of each format).
+file a document), `texts` (texts without gold, to be predicted), `pubtator`, `files` (bytes and UTF-8), `formats` (layout and
+faults of each format).
 Faults: `faults` collects the errors of a corpus and reports them together; `repeats` finds texts that are in two splits.
 Scoring: `scores` (precision, recall, F1 from counts), `mentions`, `relations`, `classes`, `rankings`.
 Writing: `iob_write`, `brat.write`, `records.write`, `documents.write_each`; `weights` (quantized weights in GPTQ's layout).

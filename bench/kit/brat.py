@@ -227,17 +227,30 @@ def read(path: Path, *, related: bool = True, roles: Roles | None = None, faults
     return documents
 
 
-def write(folder: Path, documents: Sequence[Document]) -> None:
-    """Writes one ``.ann`` file a document, without text.
+def write(folder: Path, documents: Sequence[Document], *, notes: bool = False, text: bool = False) -> None:
+    """Writes one ``.ann`` file a document, without text unless it is asked for.
+
+    Args:
+        folder: made where it is missing.
+        documents: their names become the files'.
+        notes: whether notes say how probable a prediction is.
+        text: whether text columns are filled in and ``.txt`` files written beside: brat's own server wants both.
 
     Raises:
         DataError: a document's name cannot be a file name, a label cannot be a type, or a mention of a relation is missing.
     """
-    write_each(folder, documents, ".ann", format_annotations)
+    write_each(folder, documents, ".ann", lambda document: format_annotations(document, notes=notes, text=text))
+    if text:
+        write_each(folder, documents, ".txt", lambda document: document.text)
 
 
-def format_annotations(document: Document) -> str:
-    """One document's annotations as the content of an ``.ann`` file, with an empty text column.
+def format_annotations(document: Document, *, notes: bool = False, text: bool = False) -> str:
+    """One document's annotations as the content of an ``.ann`` file.
+
+    Args:
+        document: with its text only where `text` is wanted.
+        notes: whether a note gives the confidence of each mention and relation that has one: ``#1	AnnotatorNotes T1	.93``.
+        text: whether the text column is filled in, else empty. A fragment then ends where its line does, as brat wants it.
 
     Raises:
         DataError: a label cannot be a type, a concept holds white space, or a mention of a relation is missing.
@@ -245,8 +258,11 @@ def format_annotations(document: Document) -> str:
     keys = list(dict.fromkeys(mention.key for mention in document.mentions))
     names = {key: f"T{number}" for number, key in enumerate(keys, start=1)}
     lines = []
+    sure = {names[m.key]: m.confidence for m in document.mentions}
     for (fragments, label), name in names.items():
-        lines.append(f"{name}\t{_type(label, document)} {';'.join(f'{start} {end}' for start, end in fragments)}\t")
+        pieces = _within_lines(fragments, document.text) if text else fragments
+        words = " ".join(document.text[start:end] for start, end in pieces) if text else ""
+        lines.append(f"{name}\t{_type(label, document)} {';'.join(f'{start} {end}' for start, end in pieces)}\t{words}")
     linked = {mention.key: mention.concept for mention in document.mentions if mention.concept is not None}
     for number, (key, concept) in enumerate(linked.items(), start=1):
         if not _CONCEPT.fullmatch(concept):
@@ -257,7 +273,19 @@ def format_annotations(document: Document) -> str:
             raise DataError(f"A relation of document {document.id!r} joins a mention that the document does not have.")
         ends = f"Arg1:{names[relation.source]} Arg2:{names[relation.target]}"
         lines.append(f"R{number}\t{_type(relation.label, document)} {ends}")
+        sure[f"R{number}"] = relation.confidence
+    noted = [(name, f"{value:.2f}".removeprefix("0")) for name, value in sure.items() if notes and value is not None]
+    lines += [f"#{number}\tAnnotatorNotes {name}\t{value}" for number, (name, value) in enumerate(noted, start=1)]
     return "".join(f"{line}\n" for line in lines)
+
+
+def _within_lines(fragments: Sequence[Fragment], text: str) -> list[Fragment]:
+    """Fragments cut where a line ends."""
+    return [
+        (start + piece.start(), start + piece.end())
+        for start, end in fragments
+        for piece in re.finditer(r"\S(?:[^\r\n]*\S)?", text[start:end])
+    ]
 
 
 def _type(label: str, document: Document) -> str:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterator
 from pathlib import Path
 
 from bench.errors import DataError
@@ -16,6 +17,20 @@ def read_bytes(path: Path) -> bytes:
     """
     try:
         return path.read_bytes()
+    except OSError as error:
+        raise DataError(f"Cannot read {path}: {error.strerror or type(error).__name__}.", "Check the path.") from None
+
+
+def raw_lines(path: Path) -> Iterator[bytes]:
+    """The file's lines one at a time, without the line feed that ends each; nothing else ends one.
+
+    Raises:
+        DataError: it cannot be read.
+    """
+    try:
+        with path.open("rb") as file:
+            for raw in file:
+                yield raw.removesuffix(b"\n")
     except OSError as error:
         raise DataError(f"Cannot read {path}: {error.strerror or type(error).__name__}.", "Check the path.") from None
 

@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from contextlib import ExitStack
 from pathlib import Path
+from typing import IO
 
 from bench.api.data import Document, Key
 from bench.errors import DataError
@@ -17,16 +19,17 @@ def write(folder: Path, documents: Sequence[Document]) -> None:
         DataError: a document's name or a label cannot be written in the format.
     """
     folder.mkdir(parents=True, exist_ok=True)
-    files: dict[str, list[str]] = {}
-    for document in documents:
-        stem = document.id.rpartition("-")[0]
-        stem = stem if stem in ("train", "dev", "test") else "documents"
-        if not NAMED.fullmatch(document.id):
-            raise DataError(f"Document name {document.id!r} cannot be in an IOB file; wanted letters, digits and '._:-'.")
-        lines = ["\t".join((MASK, *row)) for row in zip(*_layers(document), strict=True)]
-        files.setdefault(stem, []).append("\n".join([f"{DOCSTART} ({document.id})", *lines, "", ""]))
-    for stem, texts in files.items():
-        (folder / f"{stem}.tsv").write_bytes("".join(texts).encode("utf-8"))
+    with ExitStack() as stack:
+        files: dict[str, IO[bytes]] = {}
+        for document in documents:
+            stem = document.id.rpartition("-")[0]
+            stem = stem if stem in ("train", "dev", "test") else "documents"
+            if not NAMED.fullmatch(document.id):
+                raise DataError(f"Document name {document.id!r} cannot be in an IOB file; wanted letters, digits and '._:-'.")
+            lines = ["\t".join((MASK, *row)) for row in zip(*_layers(document), strict=True)]
+            if stem not in files:
+                files[stem] = stack.enter_context((folder / f"{stem}.tsv").open("wb"))
+            files[stem].write("\n".join([f"{DOCSTART} ({document.id})", *lines, "", ""]).encode("utf-8"))
 
 
 def _layers(document: Document) -> list[list[str]]:

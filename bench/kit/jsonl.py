@@ -6,16 +6,16 @@ Errors name fields and kinds of values, never values: they are corpus text.
 from __future__ import annotations
 
 import json
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
 from bench.errors import DataError
 from bench.kit.faults import MALFORMED, Fault, Faults
-from bench.kit.files import read_bytes
+from bench.kit.files import raw_lines, read_bytes
 
-__all__ = ["Record", "kind", "read", "read_bytes"]
+__all__ = ["Record", "kind", "read", "read_bytes", "stream"]
 
 _KINDS = {dict: "an object", list: "a list", str: "a string", bool: "true or false", int: "a whole number", float: "a number"}
 
@@ -196,6 +196,19 @@ def read(path: Path, content: bytes | None = None, faults: Faults | None = None)
                 raise
             faults.add(fault)
     return records
+
+
+def stream(path: Path) -> Iterator[Record]:
+    """The lines of a file one at a time, so that it may have any size; a byte-order mark before the first is allowed.
+
+    Raises:
+        DataError: the file cannot be read or holds nothing, or a line is no JSON object.
+    """
+    number = 0
+    for number, raw in enumerate(raw_lines(path), 1):
+        yield _record(path, number, raw.removeprefix(b"\xef\xbb\xbf") if number == 1 else raw)
+    if not number:
+        raise DataError(f"{path} is empty; wanted one JSON object a line.")
 
 
 def _record(path: Path, number: int, raw: bytes) -> Record:

@@ -10,7 +10,20 @@ Importing it loads nothing heavy. Errors are `bench.errors.BenchError`, with the
 """
 
 from bench.library.fields import RunFields
-from bench.library.functions import compare, plan, report, run, runs, score, study
+from bench.library.functions import compare, load, plan, report, run, runs, score, study
 from bench.library.results import RunResult, Runs, StudyResult
 
-__all__ = ["RunFields", "RunResult", "Runs", "StudyResult", "compare", "plan", "report", "run", "runs", "score", "study"]
+__all__ = [
+    "RunFields",
+    "RunResult",
+    "Runs",
+    "StudyResult",
+    "compare",
+    "load",
+    "plan",
+    "report",
+    "run",
+    "runs",
+    "score",
+    "study",
+]

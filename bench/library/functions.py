@@ -12,7 +12,8 @@ from bench.errors import UsageError
 from bench.library.fields import Place, RunFields, configured, plain
 from bench.library.reporters import reporter, watcher
 from bench.library.results import RunResult, Runs, StudyResult
-from bench.registry import load
+from bench.registry import load as installed
+from bench.results.store import find_run
 from bench.steps.names import ready
 from bench.studies.arms import read_runs
 
@@ -70,6 +71,19 @@ def runs(*refs: Place, out: Place = "runs") -> Runs:
     return Runs([RunResult(run.folder, run.result) for run in finished], notes)
 
 
+def load(ref: Place, *, out: Place = "runs") -> RunResult:
+    """One finished run.
+
+    Args:
+        ref: its id, the beginning of it, or its folder.
+        out: where ids are looked for.
+
+    Raises:
+        RunStateError: nothing or several carry the name, or the run did not finish.
+    """
+    return RunResult.read(find_run(str(ref), Path(out)))
+
+
 def compare(
     results: Runs | Sequence[RunResult],
     *,
@@ -97,7 +111,7 @@ def compare(
     from bench.studies.contract import check_fields
 
     fields, further = check_fields(by, "by"), check_fields(allow, "allow")
-    return compare_runs(results, load(), by=fields, metric=metric, split=split, allow=further, resamples=resamples)
+    return compare_runs(results, installed(), by=fields, metric=metric, split=split, allow=further, resamples=resamples)
 
 
 def study(
@@ -148,7 +162,7 @@ def study(
     from bench.studies.study import open_study
 
     check(launcher, jobs)
-    registry, base = load(), configured(config, fields)
+    registry, base = installed(), configured(config, fields)
     if base.study is not None:
         raise UsageError("study is for one run; a study is named by name, and goes on when it is called again.")
     own = {name: str(value) for name, value in (kind_options or {}).items()}
@@ -178,7 +192,7 @@ def score(task: str, gold: Place, pred: Place, tolerate: Sequence[str] = ()) -> 
     """
     from bench.evaluation.score import score_files
 
-    return score_files(task, Path(gold), Path(pred), load(), tolerate)
+    return score_files(task, Path(gold), Path(pred), installed(), tolerate)
 
 
 def report(
@@ -211,11 +225,11 @@ def report(
 
     fields, further = check_fields(by, "by"), check_fields(allow, "allow")
     place = None if out is None else Path(out)
-    return write_report([str(ref) for ref in refs], Path(runs), load(), place, task, fields, further).page
+    return write_report([str(ref) for ref in refs], Path(runs), installed(), place, task, fields, further).page
 
 
 def _outcome(config: RunConfig | None, fields: Mapping[str, Any], progress: bool, **how: Any) -> Outcome:
-    registry = load()
+    registry = installed()
     whole = ready(configured(config, fields), registry, os.environ, resuming=how.get("resume") is not None)
     from bench.runner import run as run_arm  # after threads are settled: it imports torch
 

@@ -5,6 +5,7 @@ from __future__ import annotations
 import os
 from abc import ABC, abstractmethod
 from collections.abc import Mapping, Sequence
+from functools import cached_property
 from importlib import import_module
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, overload
@@ -20,8 +21,10 @@ if TYPE_CHECKING:
     import pandas
     import polars
 
+    from bench.api.data import Document
     from bench.pages.collect import Evidence
     from bench.pages.inline import Figures
+    from bench.steps.predicting import Written
     from bench.steps.trained import TrainedModel
     from bench.studies.study import Study
 
@@ -82,6 +85,56 @@ class RunResult(Run, Tabular):
 
         settle_threads(os.environ)
         return load_trained(self.folder, load(), stage, device, reporter(progress))
+
+    def predict(self, texts: str | Document | Sequence[str | Document], task: str | None = None) -> tuple[Document, ...]:
+        """What the trained model finds in texts: `model`, loaded at the first call and kept, and its `predict`.
+
+        Args:
+            texts: one text or several; see `bench.steps.trained.TrainedModel.predict`.
+            task: which of the run's tasks; may be left out where it has one.
+
+        Raises:
+            BenchError: as of `model` and of `TrainedModel.predict`.
+        """
+        return self._loaded.predict(texts, task)
+
+    @cached_property
+    def _loaded(self) -> TrainedModel:
+        return self.model()
+
+    def predict_files(
+        self,
+        *inputs: str | Path,
+        out: str | Path,
+        formats: Sequence[str] = ("jsonl",),
+        task: str | None = None,
+        stage: Stage = "trained",
+        device: str | None = None,
+        with_text: bool = False,
+        progress: bool = False,
+    ) -> Written:
+        """Predicts the texts of files into a folder, as ``bench predict`` does; any number of them, in bounded memory.
+
+        Args:
+            inputs: files and folders, as `bench.kit.texts` reads them.
+            out: the folder to be made; it appears when all is done.
+            formats: some of ``jsonl``, ``official`` and ``brat``.
+            task: which of the run's tasks; may be left out where it has one.
+            stage: as of `model`.
+            device: as of `model`.
+            with_text: whether brat's files hold the text.
+            progress: whether progress is printed.
+
+        Raises:
+            BenchError: with the words of the command line.
+        """
+        from bench.library.reporters import reporter
+        from bench.steps.predicting import Request, predict_files
+        from bench.steps.threads import settle_threads
+
+        settle_threads(os.environ)
+        wanted = Request(tuple(map(Path, inputs)), Path(out), tuple(formats), task, stage, device, with_text)
+        return predict_files(self.folder, load(), wanted, reporter(progress))
 
     def figures(self) -> Figures:
         """The figures of `bench.report` about this run, by name; in a notebook each is drawn."""

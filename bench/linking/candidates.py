@@ -24,6 +24,8 @@ MOST = 64
 """Names of one key that are read."""
 MOST_NAMES = 32
 """Names of one concept that are read."""
+KEPT = 1 << 14
+"""`Finder.forget` drops what was found once it is of more texts than this."""
 
 
 def surface(text: str, mention: Mention) -> str:
@@ -183,6 +185,13 @@ class Finder:
             self._near.update(zip(texts, pairs, strict=True))
             if self.meanings is not None:
                 self.meanings.prepare(texts, sorted({i for text in texts for i, _ in self._near[text][0]}))
+
+    def forget(self) -> None:
+        """Drops what was found, once it is of more than `KEPT` texts."""
+        if len(self._near) > KEPT:
+            self._near.clear()
+            if self.meanings is not None:
+                self.meanings.forget()
 
     def find(self, query: Query, without: int | None = None) -> dict[str, Evidence]:
         """The candidates of a mention: concept to evidence.

@@ -118,6 +118,10 @@ class Linker:
             part = documents[low : low + AT_ONCE]
             self._finder.prepare(query for document in part for query in queries(document, document.mentions))
 
+    def forget(self) -> None:
+        """Drops what is kept of linked texts once there are many, so that memory does not grow with the documents."""
+        self._finder.forget()
+
     def link(self, document: Document, mentions: Sequence[Mention]) -> tuple[Mention, ...]:
         """The mentions with their concepts, in the order given."""
         ranked = self.rank(document, mentions)

@@ -102,6 +102,10 @@ class Meanings:
             more = [index for index in names if index not in self._some]
             self._some.update(zip(more, self._encode([self._names.texts[i] for i in more]), strict=True) if more else ())
 
+    def forget(self) -> None:
+        """Drops the embeddings of texts; those of names stay."""
+        self._texts.clear()
+
     def nearest(self, text: str, count: int) -> list[int]:
         """The names nearest to a text, best first; empty for a large terminology."""
         if self._all is None:

@@ -7,8 +7,9 @@ import warnings
 from collections import Counter
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field, replace
+from functools import cached_property
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 from bench.api.architecture import BaseArchitecture, read_tensors
 from bench.api.data import Corpus, Document
@@ -16,6 +17,7 @@ from bench.api.head import Head
 from bench.config import RunConfig
 from bench.errors import BenchError, DataWarning, RunStateError, UsageError, unknown
 from bench.evaluation.thresholds import Thresholds
+from bench.kit.texts import Given
 from bench.registry import Registry
 from bench.reporting import Reporter
 from bench.results.layout import ADAPTERS, CORPUS
@@ -92,31 +94,23 @@ class TrainedModel:
         """
         from bench.training.devices import current
 
-        name = self._task(task)
+        name = chosen_task(self.result, self.tasks, task)
         documents = self._documents([texts] if isinstance(texts, (str, Document)) else texts, name)
         with tempfile.TemporaryDirectory(prefix="bench-predict-") as aside, current(self._device.name):
             scoring = self._scoring(name, documents, Path(aside))
             predicted = scoring.predict(self._model, name, GIVEN)
+        for one in scoring.linkings.values():
+            one.linking.forget()
         return tuple(replace(p, text=d.text) for d, p in zip(documents, predicted.documents, strict=True))
-
-    def _task(self, task: str | None) -> str:
-        if task is None and len(self.tasks) == 1:
-            return self.tasks[0]
-        if task is None:
-            raise UsageError(f"Run {self.result.id} has the tasks {', '.join(self.tasks)}; wanted one.", "Give task=NAME.")
-        if task not in self.tasks:
-            raise unknown("task", task, self.tasks, hint=f"Run {self.result.id} has {', '.join(self.tasks)}.")
-        return task
 
     def _documents(self, texts: Sequence[str | Document], task: str) -> list[Document]:
         """The texts as documents without gold."""
-        head = self._heads[task]
-        needs = {"passages": "passages", "sentences": "mentions"}.get(head.cuts) if not head.finds_mentions else None
+        needs = given(self._heads[task])
         made = []
         for number, text in enumerate(texts):
             if isinstance(text, Document):
-                given = text.mentions if needs == "mentions" else ()
-                made.append(replace(text, mentions=given, relations=(), judgements=()))
+                mentions = text.mentions if needs == "mentions" else ()
+                made.append(replace(text, mentions=mentions, relations=(), judgements=()))
             elif needs is None:
                 made.append(Document(str(number), text))
             else:
@@ -127,17 +121,16 @@ class TrainedModel:
         twice = [name for name, count in Counter(document.id for document in made).items() if count > 1]
         if twice:
             raise UsageError(f"{len(twice)} ids name more than one document, {twice[0]!r} among them; wanted each once.")
-        return made
+        return [self._parts.tasks[task].prepared(document) for document in made]
 
     def _scoring(self, task: str, documents: Sequence[Document], aside: Path) -> Scoring:
         """What scores a run, with the documents as its only split."""
         from bench.data.cache import encode_split
-        from bench.modeling.backbone import load_tokenizer
         from bench.training.model import TaskData
 
         head, base = self._heads[task], self._parts.model
         length = self.result.plan.data[task]["train"].max_length
-        encoded = encode_split(documents, head, load_tokenizer(base.folder()), length, aside / f"{GIVEN}.arrow")
+        encoded = encode_split(documents, head, self._tokenizer, length, aside / f"{GIVEN}.arrow")
         refuse_past_table(base.name, "the texts given", encoded.largest, base.rows)
         corpus = Corpus({GIVEN: documents}, synthetic=False, sha256="")
         return Scoring(
@@ -150,6 +143,13 @@ class TrainedModel:
             padded=self.result.invariants.batch.micro_batch,
             thresholds=dict(self._thresholds),
         )
+
+    @cached_property
+    def _tokenizer(self) -> Any:
+        """The base model's tokenizer."""
+        from bench.modeling.backbone import load_tokenizer
+
+        return load_tokenizer(self._parts.model.folder())
 
     def _linking(self, task: str) -> dict[str, concepts_step.TaskLinking]:
         """What links a task's mentions, learned from the run's corpus at the first call; empty where there is nothing."""
@@ -179,6 +179,33 @@ class TrainedModel:
                 raise RunStateError(f"The names of its concepts are not those that run {self.result.id} read.")
             data = {task: TaskData(parts.tasks[task], source.corpus, self._heads[task], {})}
             return concepts_step.linkings(data, terminologies, parts.model, self._device.name, self._console)
+
+
+def chosen_task(result: Result, tasks: Sequence[str], task: str | None) -> str:
+    """One of a run's tasks.
+
+    Args:
+        result: of the run.
+        tasks: the run's.
+        task: its name; None for the only one.
+
+    Raises:
+        UsageError: there is none of that name, or there are several and none was named.
+    """
+    if task is None and len(tasks) == 1:
+        return tasks[0]
+    if task is None:
+        raise UsageError(f"Run {result.id} has the tasks {', '.join(tasks)}; wanted one.", "Name it: --task NAME, task=NAME.")
+    if task not in tasks:
+        raise unknown("task", task, tasks, hint=f"Run {result.id} has {', '.join(tasks)}.")
+    return task
+
+
+def given(head: Head) -> Given | None:
+    """What a head is given beside the text; None where it reads text alone."""
+    if head.finds_mentions or head.cuts == "whole":
+        return None
+    return "passages" if head.cuts == "passages" else "mentions"
 
 
 def load_trained(folder: Path, registry: Registry, stage: Stage, device: str | None, console: Reporter) -> TrainedModel:

@@ -89,7 +89,6 @@ def test_family(family: Family, tmp_path: Path, texts: Sequence[str], typed: Cal
     ("quantizer", "left_out"),
     [("gptq", {"phi3", "starcoder2"}), ("awq", {"phi3", "gpt_neox", "gemma2", "stablelm", "starcoder2"})],
 )
-)
 def test_a_quantizer_claims_no_decoder_that_fails(quantizer: str, left_out: set[str]) -> None:
     claimed = set(load().get("quantizers", quantizer).decoders)
     assert not claimed & left_out

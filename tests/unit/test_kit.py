@@ -34,7 +34,7 @@ def test_importing_all_of_it_loads_nothing_heavy() -> None:
 
 
 def test_every_module_stands_on_the_page_and_in_the_package_s_own_docstring(root: Path) -> None:
-    page = (root / "docs" / "plugins.md").read_text(encoding="utf-8").partition("## The box")[2].partition("\n## ")[0]
+    page = (root / "docs" / "plugins.md").read_text(encoding="utf-8").partition("## The kit")[2].partition("\n## ")[0]
     assert {name for name in MODULES if f"`{name}`" not in page} == set()
     assert {name for name in MODULES if name not in (bench.kit.__doc__ or "")} == set()
 

@@ -160,6 +160,19 @@ def test_the_same_input_gives_the_same_output(table: NameTable, linker: Linker) 
     assert again.rank(target, target.mentions) == linker.rank(target, target.mentions)
 
 
+def test_what_was_found_of_many_texts_is_forgotten_and_found_again(
+    table: NameTable, linker: Linker, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    target = document("t", ("pain of stomach", "C60"), ("liver cyst", "C11"), ("lungs", NONE))
+    before = linker.rank(target, target.mentions)
+    linker.forget()
+    assert len(linker._finder._near) > 2  # they are few
+    monkeypatch.setattr("bench.linking.candidates.KEPT", 2)
+    linker.forget()
+    assert linker._finder._near == {}
+    assert linker.rank(target, target.mentions) == before
+
+
 def test_dev_notes_are_looked_up_together(table: NameTable, monkeypatch: pytest.MonkeyPatch) -> None:
     """Once through the terminology for them all: of ten million names that is several seconds."""
     asked: list[int] = []

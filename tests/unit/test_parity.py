@@ -111,9 +111,10 @@ def test_what_is_frozen_is_not_counted_and_held_to_no_other_arm(architecture: Ba
     assert {*row.groups} == {"head of x"} | ({"private-x"} if architecture.name != "A1" else set())
     assert row.active == {"x": row.total}
     assert row.fusion == 0
-    assert row.frozen == checked(["x"]).row.frozen
     assert report.notes[-1].startswith("Frozen is what tasks share: shared ")
     model = attach(architecture, backbone(), ["x"], frozen)
+    kept = sum(p.numel() for name, parts in model.components().items() if name in model.frozen for p in parts)
+    assert row.frozen == checked(["x"]).row.frozen + kept  # it costs a forward pass still
     report.recount(model, {task: make() for task, make in heads(["x"]).items()})
     next(p for n, p in model.trained().items() if model.component(n) == "shared").requires_grad_(True)
     with pytest.raises(InvariantError, match="shared has"):

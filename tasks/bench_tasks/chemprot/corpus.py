@@ -111,7 +111,7 @@ def _document(record: Record, name: str, strict: bool) -> Document:
         text or "",
         tuple(dict.fromkeys(mentions.values())),
         _relations(record, mentions),
-        passages=_sentences(text) if strict and text else (),
+        passages=sentence_passages(text) if strict and text else (),
     )
 
 
@@ -134,7 +134,8 @@ def _text(record: Record) -> str:
     return text
 
 
-def _sentences(text: str) -> tuple[Passage, ...]:
+def sentence_passages(text: str) -> tuple[Passage, ...]:
+    """The sentences of an abstract."""
     spans = words(text)
     return tuple(
         Passage(f"s{number}", (spans[low][0], spans[high - 1][1])) for number, (low, high) in enumerate(sentences(text), 1)

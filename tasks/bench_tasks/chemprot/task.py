@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 from collections.abc import Mapping, Sequence
+from dataclasses import replace
 from pathlib import Path
 from typing import Any, ClassVar
 
@@ -53,6 +54,12 @@ class ChemProt(CorpusTask):
             "synthetic corpus": "300 train, 80 dev and 80 test abstracts, seeded, in the same format",
             "scores": "relations (micro over the five classes), by_type",
         }
+
+    def prepared(self, document: Document) -> Document:
+        """The sentences of an abstract become its passages, as those of the corpus do."""
+        from bench_tasks.chemprot.corpus import sentence_passages
+
+        return replace(document, passages=document.passages or sentence_passages(document.text))
 
     def statistics(self, gold: Sequence[Document], predicted: Sequence[Document]) -> list[Mapping[str, float]]:
         """Additive statistics of every gold document, in order; predictions are matched by the document's id."""

@@ -1,0 +1,70 @@
+"""`bench predict`: what the model of a finished run finds in texts of one's own."""
+
+from __future__ import annotations
+
+import argparse
+import os
+from dataclasses import asdict
+from pathlib import Path
+
+from bench.cli.parser import Parser
+from bench.screen.terminal import paint, say
+from bench.screen.text import dump
+
+
+def configure(parser: Parser) -> None:
+    """Adds the flags of `bench predict`, what `--help` says of it and its examples."""
+    parser.description = (
+        "Predicts texts with the model of a finished run: the windows, thresholds and code of its own evaluation.\n"
+        'INPUT is a text file, a folder of .txt or .text files (sub-folders too), JSON Lines ({"id": …, "text": …}) or\n'
+        "PubTator; of a task that relates given mentions brat (.txt with .ann), PubTator or JSON Lines with mentions.\n"
+        "The folder of --out appears when all is done, whole. It holds offsets, labels and concepts, and no text."
+    )
+    parser.epilog = (
+        "examples:\n  bench predict RUN notes/ --out found\n"
+        "  bench predict RUN notes.jsonl --out found --format jsonl --format official\n"
+        "  bench predict RUN notes/ --out found --format brat --with-text"
+    )
+    parser.add_argument("run", metavar="RUN", help="a finished run's id, the beginning of it, or its folder")
+    parser.add_argument("inputs", nargs="+", type=Path, metavar="INPUT", help="files and folders of texts")
+    parser.add_argument("--out", required=True, type=Path, metavar="DIR", help="the folder to be made, new or empty")
+    parser.add_argument(
+        "--format",
+        action="append",
+        choices=("jsonl", "official", "brat"),
+        help="jsonl: as the run's own prediction files (default); official: the task's format; brat: .ann files with concepts "
+        "and confidences; repeatable",
+    )
+    parser.add_argument("--task", metavar="NAME", help="which task, where the run has several")
+    parser.add_argument(
+        "--stage", choices=("trained", "quantized"), default="trained", help="which model of the run (default: trained)"
+    )
+    parser.add_argument("--device", metavar="NAME", help="cpu, cuda or cuda:1 (default: the run's)")
+    parser.add_argument("--with-text", action="store_true", help="put the text into brat's files, which brat's server needs")
+    parser.add_argument("--runs", type=Path, default=Path("runs"), metavar="DIR", help="folder of runs (default: runs)")
+    parser.add_argument("--json", action="store_true", help="print what was done as one JSON object")
+
+
+def run(args: argparse.Namespace) -> int:
+    """Predicts, and prints what there is now; returns 0."""
+    from bench.registry import load
+    from bench.results.store import find_run
+    from bench.screen.console import RichReporter
+    from bench.steps.predicting import Request, predict_files
+    from bench.steps.threads import settle_threads
+
+    folder = find_run(args.run, args.runs)
+    settle_threads(os.environ)
+    formats = args.format or ["jsonl"]
+    wanted = Request(args.inputs, args.out, formats, args.task, args.stage, args.device, args.with_text)
+    done = predict_files(folder, load(), wanted, RichReporter(stderr=args.json))
+    if args.json:
+        say(dump(asdict(done) | {"out": str(args.out)}))
+        return 0
+    counts = {"mentions": done.mentions, "relations": done.relations, "judgements": done.judgements}
+    found = ", ".join(f"{count:,} {what}" for what, count in counts.items() if count) or "nothing found"
+    say(f"{done.documents:,} documents: {found}")
+    if done.synthetic:
+        say(paint("SYNTHETIC: the run was trained on generated text, so this says nothing about real text", "yellow"))
+    say("\n".join(f"  {path}" for path in sorted(args.out.iterdir())))
+    return 0

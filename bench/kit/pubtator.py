@@ -1,0 +1,101 @@
+"""PubTator: title, abstract and mentions of each article in one text file, a blank line between articles.
+
+Source: https://www.ncbi.nlm.nih.gov/research/pubtator3/, the format in which BC5CDR and NCBI-disease are published:
+
+    1001|t|Torsade with cisplatin
+    1001|a|A case.
+    1001	0	7	Torsade	Disease	D016171
+    1001	CID	D002945	D016171
+
+Offsets count characters of title, one separator (here a line feed) and abstract. A mention's last column, its concept, may be
+missing. Relations are passed over: they join concepts, not mentions. Errors name file and line and quote no text.
+"""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Iterator, Sequence
+from pathlib import Path
+
+from bench.api.data import Document, Mention
+from bench.kit.faults import MALFORMED, Fault
+from bench.kit.files import raw_lines
+
+_TEXT = re.compile(r"([^|\t]{1,64})\|([ta])\|(.*)", re.DOTALL)
+_TITLE = re.compile(rb"(?:\xef\xbb\xbf)?\s*[0-9A-Za-z_.:-]{1,64}\|t\|")
+
+Lines = Sequence[tuple[int, str]]
+"""Lines with their numbers."""
+
+
+def is_pubtator(path: Path) -> bool:
+    """Whether a file begins with a title line; its name says nothing, since many such files end in ``.txt``."""
+    return _TITLE.match(next(raw_lines(path), b"")) is not None
+
+
+def read(path: Path, annotated: bool = True) -> Iterator[Document]:
+    """The articles of a file, one at a time.
+
+    Args:
+        path: the file.
+        annotated: whether the mentions below each article are read; else these lines may say anything.
+
+    Raises:
+        DataError: naming file and line: no UTF-8, no line of the format, a line of another article, or a span that is not in
+            the text or not the words that the line gives.
+    """
+    lines: list[tuple[int, str]] = []
+    for number, raw in enumerate(raw_lines(path), 1):
+        try:
+            line = raw.decode("utf-8-sig" if number == 1 else "utf-8").removesuffix("\r")
+        except UnicodeDecodeError as error:
+            where = f"{path}, line {number}: byte {error.start + 1} of the line"
+            raise Fault("not-utf8", f"{where} is not UTF-8, which is what was wanted.", "Convert the file to UTF-8.") from None
+        text = _TEXT.fullmatch(line)
+        if lines and (not line.strip() or (text and text[2] == "t")):
+            yield _article(path, lines, annotated)
+            lines = []
+        if line.strip():
+            lines.append((number, line))
+    if lines:
+        yield _article(path, lines, annotated)
+
+
+def _article(path: Path, lines: Lines, annotated: bool) -> Document:
+    texts = [
+        found for (_, line), kind in zip(lines, "ta", strict=False) if (found := _TEXT.fullmatch(line)) and found[2] == kind
+    ]
+    if not texts or texts[0][2] != "t":
+        raise Fault(
+            MALFORMED, f"{path}, line {lines[0][0]}: an article that does not begin with 'ID|t|title' and 'ID|a|abstract'."
+        )
+    name, text = texts[0][1], "\n".join(found[3] for found in texts)
+    mentions: dict[object, Mention] = {}
+    for place, (number, line) in enumerate(lines):
+        where, columns = f"{path}, line {number}", line.split("\t")
+        if (texts[place][1] if place < len(texts) else columns[0]) != name:
+            raise Fault(
+                "other-document", f"{where}: it does not name the article above it; wanted a blank line between articles."
+            )
+        if place < len(texts) or not annotated:
+            continue
+        if len(columns) >= 5 and all(re.fullmatch("[0-9]{1,12}", column) for column in columns[1:3]):
+            mention = _mention(columns, text, where)
+            mentions.setdefault(mention.key, mention)
+        elif len(columns) != 4:  # a relation
+            raise Fault(
+                MALFORMED, f"{where}: {len(columns)} columns; wanted ID, start, end, text, type, concept, tabs between."
+            )
+    return Document(name, text, tuple(mentions.values()))
+
+
+def _mention(columns: Sequence[str], text: str, where: str) -> Mention:
+    start, end, words, label = int(columns[1]), int(columns[2]), columns[3], columns[4].strip()
+    if not start < end <= len(text):
+        kind = "outside-text" if start < end else "empty-span"
+        raise Fault(kind, f"{where}: span {start} {end}; wanted one inside the text, which has {len(text)} characters.")
+    if text[start:end].split() != words.split():
+        raise Fault("text-mismatch", f"{where}: the text column is not what stands at {start} to {end}; wanted the same words.")
+    if not label:
+        raise Fault(MALFORMED, f"{where}: a mention without a type.")
+    return Mention(((start, end),), label, (columns[5].strip() or None) if len(columns) > 5 else None)

@@ -1,0 +1,95 @@
+"""Texts that a model is to read, from the files in which people have them; one document at a time, however many there are.
+
+- ``DOC.txt`` or ``DOC.text``, named ``DOC``; with ``DOC.ann`` beside it (brat) where mentions are wanted
+- a folder of such files, also in sub-folders, each named by its path there
+- JSON Lines, ``.jsonl`` or ``.ndjson``: ``{"id": "d1", "text": "…"}``; without an id ``FILE-LINE``. Mentions and passages as in
+  `bench.kit.records`, the relevance of passages left out
+- PubTator (`bench.kit.pubtator`), known by its first line
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Literal
+
+from bench.api.data import Document
+from bench.errors import DataError, UsageError
+from bench.kit import brat, pubtator, records
+from bench.kit.documents import names_below
+from bench.kit.files import read_text
+from bench.kit.jsonl import Record, stream
+
+Given = Literal["mentions", "passages"]
+"""What a task is given beside the text: the mentions that it relates, or the passages that it ranks."""
+
+TEXTS = (".txt", ".text")
+LINES = (".jsonl", ".ndjson")
+
+
+def read(path: Path, given: Given | None = None) -> Iterator[Document]:
+    """The documents of a file or a folder, in the order of their names, or of the file.
+
+    Args:
+        path: the file or folder.
+        given: what the task is given beside the text; it is read, and has to be there.
+
+    Raises:
+        DataError: there is no such file, a folder holds none, or a file is not what it claims to be.
+        UsageError: files of another kind, or files that cannot hold what the task is given.
+    """
+    if not path.is_dir():
+        yield from _documents(path, path.stem, given)
+        return
+    files = sorted((name, suffix) for suffix in TEXTS for name in names_below(path, suffix))
+    if not files:
+        raise DataError(f"Folder {path} holds no {' or '.join(TEXTS)} file, nor does a folder in it.", "Name another folder.")
+    for name, suffix in files:
+        yield from _documents(path / f"{name}{suffix}", name, given)
+
+
+def _documents(path: Path, name: str, given: Given | None) -> Iterator[Document]:
+    if path.suffix.lower() in LINES:
+        yield from (_line(record, given) for record in stream(path))
+    elif pubtator.is_pubtator(path):
+        _refuse_without_passages(path, given)
+        yield from pubtator.read(path, annotated=given is not None)
+    elif path.suffix.lower() in TEXTS:
+        _refuse_without_passages(path, given)
+        yield _text(path, name, given)
+    else:
+        raise UsageError(
+            f"{path} ends in none of {', '.join(TEXTS + LINES)}, and does not begin as PubTator does; wanted one of these.",
+            "Rename it, or convert it.",
+        )
+
+
+def _text(path: Path, name: str, given: Given | None) -> Document:
+    text, beside = read_text(path), path.with_suffix(".ann")
+    if given is None:
+        return Document(name, text)
+    if not beside.is_file():
+        raise UsageError(
+            f"{path} has no {beside.name} beside it, and the task relates mentions that are given to it.",
+            "Give brat folders (.txt with .ann), PubTator, or JSON Lines with 'mentions'.",
+        )
+    return Document(name, text, brat.parse(read_text(beside), beside, text, related=False).mentions)
+
+
+def _line(record: Record, given: Given | None) -> Document:
+    record = Record(record.path, record.line, {"id": f"{record.path.stem}-{record.line}", **record.values})
+    if given is None:
+        return Document(record.identifier("id"), record.text("text", empty=True))
+    if given == "passages":
+        for passage in record.objects("passages"):
+            passage.values.setdefault("relevant", False)
+    (document,) = records.documents([record], "ranking" if given == "passages" else "mentions")
+    return document
+
+
+def _refuse_without_passages(path: Path, given: Given | None) -> None:
+    if given == "passages":
+        raise UsageError(
+            f"{path} has no passages, and the task ranks passages for a query.",
+            'Give JSON Lines: {"id": …, "query": …, "passages": [{"id": …, "text": …}, …]}.',
+        )
