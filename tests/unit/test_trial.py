@@ -141,7 +141,7 @@ def test_it_is_tried_once(model: BaseModel, own_cache: Path, monkeypatch: pytest
 
 
 def test_every_rate_of_dropout_is_set_to_zero_and_back() -> None:
-    from bench.invariants.smoke import untouched
+    from bench.invariants.smoke import states_restored
 
     class Layer(nn.Module):
         def __init__(self) -> None:
@@ -162,7 +162,7 @@ def test_every_rate_of_dropout_is_set_to_zero_and_back() -> None:
             layer.config.dropout_seed,
         ]
 
-    with untouched(layer, learner):
+    with states_restored(layer, learner):
         attach.without_dropout(layer)
         assert rates() == [0.0, 0.0, 0.0, 0.0, 1e-5, 3]
     assert rates() == [0.3, 0.1, 0.2, 0.4, 1e-5, 3]
