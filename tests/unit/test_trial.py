@@ -205,3 +205,21 @@ def test_the_spec_of_an_encoder_alone(tmp_path: Path) -> None:
     T5EncoderModel(T5Config(vocab_size=50, d_model=32, d_kv=16, d_ff=64, num_layers=1, num_heads=2)).save_pretrained(tmp_path)
     with pytest.raises(UsageError, match="encoder-decoder"):
         inspect(tmp_path)
+
+
+def test_a_sentencepiece_file_names_the_package_that_reads_it(
+    model: BaseModel, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    from shutil import copytree
+
+    from bench.api.part import Requirement
+    from bench.errors import MissingError
+
+    copytree(model.folder(), tmp_path / "model")
+    (tmp_path / "model" / "tokenizer.json").rename(tmp_path / "model" / "spm.model")
+    assert inspect(tmp_path / "model").linears == model.spec.linears
+    monkeypatch.setattr(Requirement, "present", lambda self: self.module != "sentencepiece")
+    with pytest.raises(MissingError) as missing:
+        loading.load_tokenizer(tmp_path / "model")
+    assert "spm.model" in missing.value.message
+    assert missing.value.hint == "pip install sentencepiece"
