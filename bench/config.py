@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import hashlib
 import json
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from dataclasses import asdict, dataclass, replace
 from pathlib import Path
 from typing import Any, Literal
@@ -221,9 +221,14 @@ def from_mapping(values: Mapping[str, Any], source: str, base: RunConfig | None 
         if name is None:
             raise unknown(f"key in {source}", key, OPTIONS, "bench run --help")
         clean[name] = OPTIONS[name].read(value, source)
-    if "task" in clean:  # a task's file with its whole path, so that a run can be resumed from any folder
-        clean["task"] = tuple(str(Path(task).absolute()) if task.endswith(".toml") else task for task in clean["task"])
+    if "task" in clean:
+        clean["task"] = whole_paths(clean["task"])
     return replace(base or RunConfig(), **clean)
+
+
+def whole_paths(tasks: Iterable[str]) -> tuple[str, ...]:
+    """Names of tasks, those of files with their whole path, so that a run can be resumed from any folder."""
+    return tuple(str(Path(task).absolute()) if task.endswith(".toml") else task for task in tasks)
 
 
 def replacing(values: Mapping[str, Any]) -> dict[str, Any]:

@@ -243,7 +243,7 @@ def plan(
         )
     with clock("encoding"):
         data = corpora_step.encode(parts, sources, config, console)
-        teachers_step.refuse_unfit(teachers, parts, data)
+        teachers_step.refuse_unfit(teachers, config, parts, data)
     device = Device(str(facts["device"]), str(facts["precision"]))
     epoch = {name: one.splits["train"].tokens for name, one in data.items()}
     made_up = any(one.corpus.synthetic for one in data.values())

@@ -2,7 +2,7 @@
 
     python benchmarks/bench_compare.py [--quick] [--json FILE]
 
-The runs are simulated (`bench/studies/simulate.py`) and written as a run writes them; the largest scorer, with all of its
+The runs are simulated (`benchmarks/simulated_studies.py`) and written as a run writes them; the largest scorer, with all of its
 statistics, scores them.
 """
 

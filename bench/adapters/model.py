@@ -67,7 +67,7 @@ def fusion_parameters(architecture: Architecture, hidden_size: int) -> int:
 
 
 class AdaptedModel(ArchitectureModule, nn.Module):
-    """The base model with an architecture's adapters on it, all of them trainable and nothing else.
+    """The base model with an architecture's adapters on it; nothing else trains.
 
     The backbone is changed in place: its linear layers are wrapped by PEFT and its parameters frozen. What is active is set
     for every pass and never touches ``requires_grad``.

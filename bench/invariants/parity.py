@@ -177,7 +177,9 @@ def check(
     rows = _compared([counts[one.name] for one in counted])
     if problem is None and (problem := _broken(rows, counted, tasks, budget)) and budget.strict:
         hint = f"Run 'bench check {arm}'."
-        if isinstance(own, Architecture):
+        if budget.shared_ranks:
+            hint = "Start from another run, or train fewer tasks at once."
+        elif isinstance(own, Architecture):
             solving = [(one, counts[one.name].fusion) for one in counted if isinstance(one, Architecture)]
             smallest = smallest_common_rank(solving, tasks, budget.linears, budget.rank, RULE)
             hint = f"The smallest that works for every arm is --rank {smallest}."

@@ -120,7 +120,7 @@ def operations(
     Args:
         positions: padded tokens.
         longest: padded length of an example.
-        frozen: weights of the frozen linear layers.
+        frozen: weights that are multiplied with and not trained.
         trained: active adapter parameters.
         passes: of the base model.
         layers: transformer layers.

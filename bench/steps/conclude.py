@@ -209,7 +209,8 @@ def _result(run: RunContext, trainer: Trainer, progress: Progress, scoring: Scor
         git=git(),
         waivers=config.waive,
         matched=planned.parity.matched,
-        synthetic=any(one.corpus.synthetic for one in data.values()) or (start is not None and start.result.synthetic),
+        synthetic=any(one.corpus.synthetic for one in data.values())
+        or any(before.result.synthetic for before in (*planned.teachers, *((start,) if start is not None else ()))),
         leaks={name: leaks.as_json(one.corpus.leaks) for name, one in data.items() if one.corpus.leaks},
         left_out=planned.plan["left_out"],
         adjusted=planned.plan["adjusted"],

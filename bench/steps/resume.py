@@ -150,6 +150,7 @@ def refuse_change(folder: Path, config: RunConfig, facts: Mapping[str, Any], ide
         "model": "the base model's files",
         "parts": "a task's file or the version of a plugin",
         "teacher": "the teacher's weights",
+        "init_from": "the weights of the run that it began with",
     }
     raise RunStateError(
         f"Run {folder.name} cannot be resumed: {', '.join(told.get(n, n) for n in changed)} changed since it began.",

@@ -7,6 +7,7 @@ there, and held against this run's dev and test texts.
 from __future__ import annotations
 
 import hashlib
+import json
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass, replace
@@ -20,6 +21,7 @@ from bench.config import RunConfig, from_mapping, run_id
 from bench.data import leaks
 from bench.errors import BenchError, RunStateError, UsageError
 from bench.kit.repeats import repeated_texts
+from bench.modeling.files import read_sha256
 from bench.registry import Registry
 from bench.results.layout import ADAPTERS, CORPUS
 from bench.results.schema import Result
@@ -50,18 +52,8 @@ class Start:
     unread: tuple[str, ...] = ()
 
     def facts(self) -> dict[str, str]:
-        """Its id, the SHA-256 of its weights, and as its recipe the id it would have at seed 0: seeds share a recipe."""
-        digest = hashlib.sha256()
-        for path in sorted((self.folder / ADAPTERS).rglob("*.safetensors")):
-            name = path.relative_to(self.folder / ADAPTERS).as_posix()
-            if not name.startswith("head-"):
-                digest.update(name.encode() + b"\0" + path.read_bytes())
-        given, resolved = _given(self.result), dict(self.result.config["resolved"])
-        resolved.pop("shots", None)  # which documents were drawn goes by the seed
-        if "init_from" in resolved:
-            resolved["init_from"] = resolved["init_from"]["recipe"]
-        recipe = run_id(replace(given, seed=0, replicate=1), **resolved)
-        return {"run": self.result.id, "sha256": digest.hexdigest(), "recipe": recipe}
+        """Its id, the SHA-256 of its weights without heads, and its recipe."""
+        return {"run": self.result.id, "sha256": weights_sha256(self.folder), "recipe": recipe_of(self.result)}
 
     def as_json(self) -> dict[str, Any]:
         """What the result says of it beside its `facts`."""
@@ -79,6 +71,30 @@ class Start:
             for name, one in adapters.items()
             if one["role"] == "shared"
         }
+
+
+def recipe_of(result: Result) -> str:
+    """The id that a run would have at seed 0, with runs at seed 0 before it: all seeds of one arm share it."""
+    given, resolved = _given(result), dict(result.config["resolved"])
+    resolved.pop("shots", None)  # which documents were drawn goes by the seed
+    if "init_from" in resolved:
+        resolved["init_from"] = resolved["init_from"]["recipe"]
+    if "teacher" in resolved:
+        resolved["teacher"] = [teacher["recipe"] for teacher in resolved["teacher"]]
+    return run_id(replace(given, seed=0, replicate=1), **resolved)
+
+
+def weights_sha256(folder: Path, heads: bool = False) -> str:
+    """SHA-256 over the names and the contents of what a finished run trained.
+
+    Args:
+        folder: of the run.
+        heads: whether the heads are part of it.
+    """
+    saved = folder / ADAPTERS
+    names = (path.relative_to(saved).as_posix() for path in saved.rglob("*.safetensors"))
+    files = {name: read_sha256(saved / name) for name in names if heads or not name.startswith("head-")}
+    return hashlib.sha256(json.dumps(files, sort_keys=True).encode()).hexdigest()
 
 
 def find_start(config: RunConfig, parts: Parts) -> Start | None:
@@ -140,12 +156,14 @@ def held_against(
     for folder, result in _lineage(start, unread):
         for task, digest in result.hashes["data"].items():
             others = {n: s for n, s in sources.items() if n != task or s.corpus.sha256 != digest}
+            if not others:
+                continue
             try:
                 with _training(folder, result, task, registry) as documents:
                     for name, source in others.items():
                         found[name] += repeated(task, documents, source.corpus)
             except BenchError:
-                unread += [task] if others else []
+                unread.append(task)
     for name, source in sources.items():
         if not config.allow_leak:
             leaks.refuse(source.folder, found[name])

@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-import hashlib
-import json
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -17,11 +15,10 @@ from bench.results.layout import ADAPTERS
 from bench.results.reading import plain
 from bench.results.schema import Result
 from bench.results.store import find_run, read_json, read_result
-from bench.sealed import digest
 from bench.steps.base import kept_quantized
 from bench.steps.resolve import Parts, level_of, resolve
 from bench.steps.resume import stored_config
-from bench.steps.start import Start
+from bench.steps.start import Start, recipe_of, weights_sha256
 from bench.steps.trial import as_loaded
 
 if TYPE_CHECKING:
@@ -48,12 +45,14 @@ class Teacher:
     registry: Registry = field(repr=False)
 
     def identity(self) -> dict[str, Any]:
-        """Its id, what it was trained on in tokens, and the SHA-256 of its trained weights; JSON-able."""
-        folder = Path(self.spec["adapters"])
-        files = {path.relative_to(folder).as_posix(): digest(path) for path in sorted(folder.rglob("*.safetensors"))}
-        weights = hashlib.sha256(json.dumps(files, sort_keys=True).encode()).hexdigest()
-        tokens = self.result.invariants.tokens.total
-        return {"id": self.result.id, "tasks": list(self.tasks), "tokens": tokens, "weights": weights}
+        """Its id, what it was trained on in tokens, the SHA-256 of its trained weights, and its recipe; JSON-able."""
+        return {
+            "id": self.result.id,
+            "tasks": list(self.tasks),
+            "tokens": self.result.invariants.tokens.total,
+            "weights": weights_sha256(Path(self.spec["adapters"]).parent, heads=True),
+            "recipe": recipe_of(self.result),
+        }
 
 
 def find_teachers(config: RunConfig, parts: Parts, registry: Registry) -> tuple[Teacher, ...]:
@@ -110,7 +109,7 @@ def _teacher(folder: Path, parts: Parts, registry: Registry, precision: str) -> 
     return Teacher(result, shared, own, spec, registry)
 
 
-def refuse_unfit(teachers: Sequence[Teacher], parts: Parts, data: Mapping[str, TaskData]) -> None:
+def refuse_unfit(teachers: Sequence[Teacher], config: RunConfig, parts: Parts, data: Mapping[str, TaskData]) -> None:
     """Refuses teachers that saw another corpus, or whose outputs cannot be held against the run's own.
 
     Raises:
@@ -123,6 +122,8 @@ def refuse_unfit(teachers: Sequence[Teacher], parts: Parts, data: Mapping[str, T
 
     for one in teachers:
         spec = one.parts.model.spec
+        if any(found.get("allowed") for found in one.result.leaks.values()) and not config.allow_leak:
+            refuse(one, "was trained with --allow-leak; without it a run may not learn from such a teacher")
         if one.parts.model.sha256() != one.result.hashes["model"]:
             refuse(one, f"was trained on another {spec.name} than is there now")
         digests = [tokenizer_digest(load_tokenizer(each.model.folder())) for each in (parts, one.parts)]

@@ -91,7 +91,7 @@ _READ: Mapping[str, Callable[[Result], Any]] = {
     "tasks": lambda result: "+".join(sorted(result.scores)),
     "model": _model,
     "head": lambda result: dict(result.resolved("head") or {}),
-    "teacher": lambda result: ", ".join(one["id"] for one in result.resolved("teacher") or ()) or "none",
+    "teacher": lambda result: ", ".join(one["recipe"] for one in result.resolved("teacher") or ()) or "none",
     "budget": lambda result: "whole" if result.invariants.tokens.controlled else "early stopping",
     "tokens": lambda result: result.invariants.tokens.total,
     "parameters": _parameters,

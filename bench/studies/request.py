@@ -14,7 +14,7 @@ from bench import user_cache
 from bench.api.quantizer import Quantizer
 from bench.api.study import BUDGETS, SEEDS, Option, Request, StudyKind, Takes
 from bench.api.task import Task
-from bench.config import OPTIONS, RunConfig
+from bench.config import OPTIONS, RunConfig, whole_paths
 from bench.errors import UsageError, unknown
 from bench.options import Group, option, table
 from bench.registry import Registry
@@ -75,14 +75,14 @@ def planned(config: StudyConfig, registry: Registry, environ: Mapping[str, str])
         UsageError: something means nothing, or does not fit the kind.
     """
     part, run, grid = study_kind(config.kind, registry), config.run, config.grid or {}
-    sets = {label: members(label, registry) for label in config.sets}
+    sets = {label: whole_paths(members(label, registry)) for label in config.sets}
     swept = [task for tasks in grid.get("task", ()) for task in as_tuple(tasks)]
     if swept and run.task:
         raise UsageError("Tasks are given twice: the grid sweeps over task, which is given beside it as well.")
     arms = tuple(config.arms)
     if "arms" in part.takes and not arms and run.arch != RunConfig.arch:
         arms = (run.arch,)
-    shots, targets = tuple(config.shots), config.targets
+    shots, targets = tuple(config.shots), whole_paths(config.targets)
     if "shots" in part.takes:
         shots, run = shots or (() if run.shots is None else (run.shots,)), replace(run, shots=None)
     _refuse_what_it_does_not_take(part, registry, arms, sets, config.grid, targets, shots)

@@ -70,7 +70,7 @@ class Shape:
     """What the operation count needs of the model.
 
     Args:
-        frozen: weights of the frozen linear layers.
+        frozen: weights that are multiplied with and not trained.
         active: task to the trained parameters that its batches multiply with.
         layers: transformer layers.
         hidden: hidden size.

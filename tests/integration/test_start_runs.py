@@ -73,6 +73,17 @@ def equal(one: dict[str, Any], other: dict[str, Any]) -> bool:
     return one.keys() == other.keys() and all(torch.equal(one[name], other[name]) for name in one)
 
 
+@pytest.mark.parametrize("arch", ["A1-pissa", "prefix", "prompt"])
+def test_arms_with_files_of_their_own_start_from_a_run(arch: str, make: Make, registry: Any, tmp_path: Path) -> None:
+    source = runner.run(make(*SOURCES, arch=arch, lr=0.01), registry).folder
+    assert source is not None
+    config = make(TARGET, arch=arch, lr=0.01, init_from=str(source), freeze_shared=True, out=str(tmp_path / "then"))
+    then = runner.run(config, registry).folder
+    assert then is not None
+    assert equal(shared_files(then), shared_files(source))
+    assert result_of(then)["init_from"]["run"] == source.name
+
+
 @pytest.mark.parametrize("arch", ["A1", "A4"])
 def test_what_is_shared_stays_as_it_was_and_a_killed_run_goes_on_bit_for_bit(
     arch: str, make: Make, registry: Any, tmp_path: Path, kit: Any

@@ -182,6 +182,7 @@ def test_a_student_comes_nearer_to_its_teacher(long: Make, teacher: Path) -> Non
     assert told["tasks"] == ["2015-T14"]
     assert told["tokens"] == result_of(teacher)["invariants"]["tokens"]["total"]
     assert len(told["weights"]) == 64
+    assert told["recipe"] == teacher.name  # at seed 0, as it was
     assert result["invariants"]["tokens"]["disagreements"] == 0
     assert abs(result["invariants"]["tokens"]["total"] - 30 * 256) <= 64
     losses = [sum(step["loss"]["2015-T14"] for step in steps_of(student)[part]) for part in (slice(0, 5), slice(-5, None))]

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Collection, Mapping
 from copy import deepcopy
 from pathlib import Path
 from typing import Any, cast
@@ -14,7 +14,7 @@ from torch import Tensor, nn
 
 from bench.adapters import naming
 from bench.adapters.model import WEIGHTS, AdaptedModel
-from bench.api.architecture import match, read_tensors
+from bench.api.architecture import match
 
 START = "start"
 """The adapter that holds what training starts from: A₀ and -B₀."""
@@ -99,17 +99,12 @@ class PrincipalModel(AdaptedModel):
             tensors[naming.to_peft(name)] = joined.cpu().contiguous()
         save_file(tensors, place / WEIGHTS, metadata={"format": "pt"})
 
-    def load(self, folder: Path) -> None:
-        """Reads what `save` wrote.
-
-        Raises:
-            RunStateError: a file is missing or damaged, or its tensors are not those of this model.
-        """
+    def read(self, folder: Path, components: Collection[str]) -> dict[str, Tensor]:
+        """What `save` wrote of the adapter, and its start."""
         state = {}
-        for name, tensor in read_tensors(folder / self._own / WEIGHTS).items():
-            own = naming.from_peft(self._own, name)
+        for own, tensor in super().read(folder, components).items():
             state[own], state[_start_of(own)] = tensor.tensor_split(2, dim=0 if own.endswith(".A") else 1)
-        self.load_state(state)
+        return state
 
 
 def _start_of(name: str) -> str:

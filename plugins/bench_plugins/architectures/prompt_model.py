@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Collection, Mapping
 from pathlib import Path
 from typing import Any, cast
 
@@ -71,11 +71,7 @@ class PromptModel(ArchitectureModule, nn.Module):
         ).save_pretrained(str(place))
         save_file({_PEFT: self.prompt.detach().cpu().contiguous()}, place / WEIGHTS, metadata={"format": "pt"})
 
-    def load(self, folder: Path) -> None:
-        """Reads what `save` wrote.
-
-        Raises:
-            RunStateError: the file is missing or damaged, or does not fit this model.
-        """
+    def read(self, folder: Path, components: Collection[str]) -> dict[str, Tensor]:
+        """What `save` wrote; there is one component."""
         stored = read_tensors(folder / PROMPT / WEIGHTS)
-        self.load_state({PROMPT if name == _PEFT else name: tensor for name, tensor in stored.items()})
+        return {PROMPT if name == _PEFT else name: tensor for name, tensor in stored.items()}
