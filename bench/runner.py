@@ -40,6 +40,7 @@ from bench.steps.conclude import conclude
 from bench.steps.context import Clock, Planned, RunContext
 from bench.steps.names import check, written_out
 from bench.steps.resolve import Parts, refuse_misfit, resolve
+from bench.steps.trial import as_loaded
 from bench.tracking.journal import Journal
 from bench.tracking.memory import MemoryWatch
 from bench.tracking.mirrors import Mirrors
@@ -102,13 +103,13 @@ def run(
             config = written_out(config, registry, os.environ)  # 1
             check(config, registry)
         parts = resolve(config, registry)  # 2
-        teachers = teachers_step.find_teachers(config, parts, registry)
         stack.callback(probe.discard)
         if not dry_run and before is None and processes.main and gates.probes_in_a_child(config):
             probe.prepare()
         with clock("imports"):
             import_heavy()
         refuse_misfit(parts, config, registry)
+        teachers = teachers_step.find_teachers(config, parts, registry)
         start = start_step.find_start(config, parts)
         stack.enter_context(current(resolve_device(config.device)))
         with clock("data"):
@@ -227,12 +228,19 @@ def plan(
     terminologies: Mapping[str, Terminology] | None = None,
     teachers: tuple[teachers_step.Teacher, ...] = (),
 ) -> Planned:
-    """Encodes the corpora (4), translates the budget, and proves parity on the meta device (5)."""
+    """Tries the base model, encodes the corpora (4), translates the budget, and proves parity on the meta device (5)."""
     from bench.data.batches import shares
     from bench.data.phases import total_shares
     from bench.training.loop import Device
     from bench.training.plan import budget_of, refuse_unreachable
 
+    with clock("trial"):
+        console.step("trying the base model")
+        parts = as_loaded(parts, str(facts["precision"]))
+    if unused := parts.model.unused:
+        console.note(
+            f"No forward pass goes through {len(unused)} linear layers, which get no adapters: {', '.join(unused[:2])}, …"
+        )
     with clock("encoding"):
         data = corpora_step.encode(parts, sources, config, console)
         teachers_step.refuse_unfit(teachers, config, parts, data)

@@ -14,13 +14,14 @@ from typing import Any, Literal
 
 from bench.errors import storable
 
-Kind = Literal["models", "encoded", "linkers", "concepts", "hashes"]
+Kind = Literal["models", "encoded", "linkers", "concepts", "hashes", "trials"]
 HELD: Mapping[Kind, str] = {
     "models": "base models that were made or unpacked",
     "encoded": "encoded corpora",
     "linkers": "fitted linkers",
     "concepts": "names of concepts",
     "hashes": "hashes of large weight files",
+    "trials": "what trials of base models showed",
 }
 """What each folder holds, in words."""
 

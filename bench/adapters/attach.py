@@ -7,9 +7,11 @@ from contextlib import suppress
 from typing import Any, cast
 
 from torch import nn
+from torch.nn.modules.dropout import _DropoutNd
 
 from bench.api.architecture import ArchitectureModule, BaseArchitecture, ParameterBudget
 from bench.errors import UsageError
+from bench.modeling.backbone import quiet
 
 
 def attach(
@@ -110,14 +112,24 @@ class Attention:
         return getattr(getattr(self._backbone, "config", None), "_attn_implementation", None)
 
     def _set(self, name: str) -> None:
-        with suppress(ValueError):  # a model that has no such attention keeps its own
+        with suppress(ValueError), quiet():  # a model that has no such attention keeps its own
             cast(Any, self._backbone).set_attn_implementation(name)
 
 
 def without_dropout(model: nn.Module) -> None:
-    """Sets every dropout of a model to zero, those that attention reads as a bare number included."""
-    for module in model.modules():
-        if isinstance(module, nn.Dropout):
-            module.p = 0.0
-        if isinstance(getattr(module, "attention_dropout", None), float):
-            setattr(module, "attention_dropout", 0.0)  # noqa: B010 - a plain assignment would be read as one of a tensor
+    """Sets every dropout of a model to zero, those included that a forward pass reads as a bare number."""
+    for owner, name, _ in dropout_rates(model):
+        setattr(owner, name, 0.0)
+
+
+def dropout_rates(model: nn.Module) -> list[tuple[object, str, float]]:
+    """Every rate of dropout: who holds it, under which attribute, and its value.
+
+    Modules of dropout hold one; others keep a number that they hand to a function (OPT, Longformer, ESM), or read their
+    configuration's in every pass (Falcon, GPT-Neo).
+    """
+    configs = {id(c): c for m in model.modules() if (c := getattr(m, "config", None)) is not None}
+    rates: list[tuple[object, str, float]] = [(m, "p", m.p) for m in model.modules() if isinstance(m, _DropoutNd)]
+    for owner in (*model.modules(), *configs.values()):
+        rates += [(owner, name, value) for name, value in vars(owner).items() if "drop" in name and isinstance(value, float)]
+    return rates

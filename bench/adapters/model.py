@@ -259,7 +259,11 @@ def _inject(backbone: nn.Module, plan: RankPlan, variant: LoraVariant, dropout: 
     with torch.random.fork_rng(devices=[]), _device_of(backbone), warnings.catch_warnings():
         warnings.filterwarnings("ignore", message=".*is_gradient_checkpointing", category=FutureWarning)  # PEFT's, not ours
         first = _config(plan.adapters[names[0]], variant, dropout, base_name)
-        model = PeftModel(backbone, first, adapter_name=names[0], autocast_adapter_dtype=True)
+        try:
+            model = PeftModel(backbone, first, adapter_name=names[0], autocast_adapter_dtype=True)
+        except ValueError as error:  # such as Mamba, whose kernels read a layer's weight past the layer
+            reason = " ".join(str(error).split())[:160].rstrip(".")
+            raise UsageError(f"PEFT does not adapt this base model ({reason}).", "Take another base model.") from error
         for name in names[1:]:
             model.add_adapter(name, _config(plan.adapters[name], variant, dropout, base_name), autocast_adapter_dtype=True)
     model.base_model.set_adapter(names)

@@ -18,7 +18,7 @@ import torch
 from numpy.typing import NDArray
 from torch import Tensor, nn
 
-from bench.adapters.attach import without_dropout
+from bench.adapters.attach import dropout_rates, without_dropout
 from bench.data.batches import evenly
 from bench.errors import InvariantError
 from bench.invariants import diagnosis
@@ -275,7 +275,7 @@ def states_restored(model: nn.Module, learner: Learner) -> Iterator[None]:
     weights = learner.state()
     tensors, others = random_state()
     modes = [(m, m.training) for m in model.modules()]
-    numbers = [(m, name, getattr(m, name)) for m in model.modules() for name in ("p", "attention_dropout") if hasattr(m, name)]
+    rates = dropout_rates(model)
     try:
         yield
     finally:
@@ -284,5 +284,5 @@ def states_restored(model: nn.Module, learner: Learner) -> Iterator[None]:
         set_random_state(tensors, others)
         for module, training in modes:
             module.training = training
-        for module, name, value in numbers:
-            setattr(module, name, value)
+        for owner, name, value in rates:
+            setattr(owner, name, value)

@@ -7,13 +7,14 @@ import inspect as signatures
 import logging
 import re
 import warnings
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterator, Mapping
 from copy import copy
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, cast
 
 from bench.api.model import LinearShape
-from bench.errors import BenchError, UsageError, out_of_memory
+from bench.api.part import Requirement
+from bench.errors import BenchError, MissingError, UsageError, out_of_memory
 from bench.modeling.files import WEIGHTS, weight_files
 from bench.modeling.packed import dense_state
 from bench.modeling.spec import natural, quantization, read_config
@@ -125,40 +126,18 @@ def meta_backbone(folder: Path) -> nn.Module:
         return freeze(model_class(config, **_no_pooler(model_class)))
 
 
-def check_weights(folder: Path, linears: Sequence[LinearShape]) -> int | None:
-    """Checks the shapes that config.json describes against those of the stored weights, without loading them.
-
-    Args:
-        folder: a model folder.
-        linears: of its spec, with the shapes of the stored weights.
-
-    Returns:
-        Rows of the embedding table; None where the model does not give its table.
-
-    Raises:
-        UsageError: a linear layer is missing or has another shape, or transformers has no class for the model.
-    """
-    model = meta_backbone(folder)
-    described = {layer.name: layer for layer in adapted_linears(model)}
-    for linear in linears:
-        by_config = described.get(linear.name)
-        if by_config != linear:
-            shape = f"{by_config.outputs} x {by_config.inputs}" if by_config else "not there"
-            raise UsageError(
-                f"The weights in {folder} do not fit its config.json: {linear.name} is {linear.outputs} x {linear.inputs} "
-                f"in the weights and {shape} by the configuration.",
-                _AGAIN,
-            )
-    try:
-        weight = getattr(cast(Any, model).get_input_embeddings(), "weight", None)
-    except (AttributeError, NotImplementedError):
-        return None
-    return None if weight is None else int(weight.shape[0])
-
-
 def freeze(model: nn.Module) -> nn.Module:
-    """Removes the pooler, freezes every parameter and switches to evaluation mode."""
+    """Takes the pooler away, freezes every parameter and switches to evaluation mode.
+
+    BigBird changes from sparse to full attention, for good, at the first batch of short texts; it is changed here, so that no
+    result depends on which batch comes first.
+    """
+    import torch
     from torch import nn
+
+    if callable(attention := getattr(model, "set_attention_type", None)):
+        with torch.device("meta"):  # what it draws weights for is replaced by the old weights at once
+            attention("original_full")
 
     if isinstance(getattr(model, "pooler", None), nn.Module):
         model.pooler = cast(Any, None)
@@ -189,10 +168,21 @@ def load_tokenizer(folder: Path) -> Any:
 
     Raises:
         UsageError: there is none, or it cannot give character offsets.
+        MissingError: it is SentencePiece's own file, and a package that reads it is not installed.
     """
     from transformers import AutoTokenizer
 
     config, _ = _configuration(folder)
+    pieces = sorted(path.name for path in folder.glob("*.model"))
+    if pieces and not any((folder / name).is_file() for name in ("tokenizer.json", "vocab.txt", "vocab.json")):
+        readers = (Requirement("sentencepiece", "sentencepiece"), Requirement("google.protobuf", "protobuf"))
+        absent = [reader.install for reader in readers if not reader.present()]
+        if absent:
+            raise MissingError(
+                f"The tokenizer of {folder} is in SentencePiece's own file, {pieces[0]}; to read it needs "
+                f"{' and '.join(absent)}, not installed here.",
+                f"pip install {' '.join(absent)}",
+            )
     save = "Save one beside the weights: AutoTokenizer.from_pretrained(ORIGINAL).save_pretrained(FOLDER)"
     with usable(folder, "The tokenizer of", save):
         tokenizer = AutoTokenizer.from_pretrained(folder, config=config, trust_remote_code=False, local_files_only=True)

@@ -210,19 +210,28 @@ def read_sha256(path: Path) -> str:
 
 
 def sha256_folder(folder: Path) -> str:
-    """SHA-256 over what decides a model's outputs: its weight files, its configuration and its tokenizer, by name."""
+    """SHA-256 over what decides a model's outputs: its weight files, its configuration and its tokenizer, by name.
+
+    Merges, vocabularies and SentencePiece models decide where there is no ``tokenizer.json``, which is made of them then.
+    """
     from hashlib import sha256
 
     digest = sha256()
-    others = (
-        "config.json",
-        "tokenizer.json",
-        "tokenizer_config.json",
-        "vocab.txt",
-        "quantize_config.json",
-        "quant_config.json",
-    )
-    for path in (*weight_files(folder), *(folder / n for n in others)):
+    others = [
+        folder / name
+        for name in (
+            "config.json",
+            "tokenizer.json",
+            "tokenizer_config.json",
+            "vocab.txt",
+            "quantize_config.json",
+            "quant_config.json",
+        )
+    ]
+    if not (folder / "tokenizer.json").is_file():
+        others += [folder / name for name in ("vocab.json", "merges.txt", "added_tokens.json", "special_tokens_map.json")]
+        others += sorted(folder.glob("*.model"))
+    for path in (*weight_files(folder), *others):
         if path.is_file():
             digest.update(f"{path.name}\0{sha256_file(path)}\n".encode())
     return digest.hexdigest()

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import re
 from collections.abc import Sequence
+from copy import copy
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -29,12 +30,18 @@ class BaseModel:
         cache: folder in which plugins may make folders.
         model: the plugin's part, for a short name.
         folder: the model's folder, if it exists.
+
+    Attributes:
+        rows: of the embedding table; None before the model was tried (`bench.steps.trial`), or where it does not tell.
+        unused: names of linear layers that no forward pass goes through; empty before the model was tried.
     """
 
     def __init__(self, name: str, cache: Path, model: Model | None = None, folder: Path | None = None) -> None:
         self.name = name
         self.part = model
         self.plumbing_only = bool(model and model.plumbing_only)
+        self.rows: int | None = None
+        self.unused: tuple[str, ...] = ()
         self._cache = cache
         self._folder = folder
         self._spec = model.spec() if model else inspect(self.folder(), name)
@@ -51,6 +58,12 @@ class BaseModel:
                 raise MissingError(f"Model {self.name!r} has neither a plugin nor a folder.")
             self._folder = self.part.folder(self._cache)
         return self._folder
+
+    def loaded(self, spec: ModelSpec, rows: int | None, unused: tuple[str, ...]) -> BaseModel:
+        """The same model with what a trial showed of it."""
+        model = copy(self)
+        model._spec, model.rows, model.unused = spec, rows, unused
+        return model
 
     def sha256(self) -> str:
         """SHA-256 over weights, configuration and tokenizer; cached for files that have not changed."""

@@ -19,10 +19,11 @@ _BOTH_SIDES = """
 ENCODERS = frozenset(_BOTH_SIDES.split())
 """Model types with bidirectional attention."""
 _CONV1D = frozenset({"gpt2", "openai-gpt", "imagegpt", "ctrl", "decision_transformer"})
+_ENCODER_DECODERS = frozenset({"t5", "mt5", "umt5", "longt5", "switch_transformers"})  # also where only the encoder was saved
 _PADDED_POSITIONS = frozenset(
     {"roberta", "camembert", "xlm-roberta", "xlm-roberta-xl", "roberta-prelayernorm", "longformer", "mpnet", "esm"}
 )
-_TOKENIZERS = ("tokenizer.json", "vocab.txt", "vocab.json", "tokenizer.model", "spiece.model", "sentencepiece.bpe.model")
+_TOKENIZERS = ("tokenizer.json", "vocab.txt", "vocab.json")
 _LAYER = re.compile(r"(?:^|\.)\d+\.")
 # Two-dimensional weights inside a layer that are embeddings or biases, not linear layers.
 _NO_LINEAR = re.compile(r"embed|norm|relative_attention_bias|position_bias", re.IGNORECASE)
@@ -48,9 +49,9 @@ def inspect(folder: Path, name: str | None = None) -> ModelSpec:
             f"config.json of {folder} is no configuration of a model: a value is of the wrong kind ({type(error).__name__}).",
             "Copy it again from where the model came from.",
         ) from error
-    if not any((folder / n).is_file() for n in _TOKENIZERS):
+    if not any((folder / n).is_file() for n in _TOKENIZERS) and not any(folder.glob("*.model")):
         raise UsageError(
-            f"Model folder {folder} has no tokenizer: none of {', '.join(_TOKENIZERS[:3])} is there.",
+            f"Model folder {folder} has no tokenizer: none of {', '.join(_TOKENIZERS)} is there.",
             "Save one beside it: AutoTokenizer.from_pretrained(ORIGINAL).save_pretrained(FOLDER)",
         )
     return spec
@@ -130,12 +131,17 @@ def describe(
         UsageError: an encoder-decoder, a mixture of experts, or no linear layers to adapt.
     """
     kind = str(config["model_type"])
-    if config.get("is_encoder_decoder"):
+    if config.get("is_encoder_decoder") or kind in _ENCODER_DECODERS:
         raise UsageError(f"{name} is an encoder-decoder ({kind}); wanted is an encoder or a decoder with one stack of layers.")
-    if any(isinstance(config.get(k), int) and config[k] > 1 for k in ("num_experts", "num_local_experts", "n_routed_experts")):
+    if any(key.endswith("experts") and isinstance(number, int) and number > 1 for key, number in config.items()):
         raise UsageError(f"{name} is a mixture of experts ({kind}), whose experts are no nn.Linear layers; take a dense model.")
     if kind in _CONV1D:
         raise UsageError(f"{name} ({kind}) is built of Conv1D, not of nn.Linear layers, which adapters and quantizers need.")
+    if "text_config" in config and "hidden_size" not in config:
+        raise UsageError(
+            f"{name} ({kind}) reads more than text; wanted is a model of text alone.",
+            "Save its text model in a folder of its own: load it with transformers, then model.language_model.save_pretrained.",
+        )
     prefix = backbone_prefix(headers)
     inside = {n[len(prefix) :]: h for n, h in headers.items() if n.startswith(prefix)}
     linears = tuple(sorted(_linears(inside, quantized), key=lambda s: natural(s.name)))

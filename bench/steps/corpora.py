@@ -129,15 +129,15 @@ def encode(parts: Parts, sources: Mapping[str, Source], config: RunConfig, conso
 
     Raises:
         DataError: no training mention, or none that the head can reach.
-        UsageError: the model's weights and configuration disagree, or its tokenizer gives ids that have no embedding.
+        UsageError: the tokenizer gives ids that the model has no embedding for.
         StorageError: the disk is full or cannot be written.
     """
     from bench.data.cache import encode_split
     from bench.data.lengths import kept_length
-    from bench.modeling.backbone import check_weights, load_tokenizer
+    from bench.modeling.backbone import load_tokenizer
     from bench.training.model import TaskData
 
-    rows = check_weights(parts.model.folder(), parts.model.spec.linears)
+    rows = parts.model.rows
     tokenizer = load_tokenizer(parts.model.folder())
     framing = framing_ids(parts.model.folder(), tokenizer)
     refuse_past_table(parts.model.name, "padding and special tokens", max(framing, default=-1), rows)

@@ -122,6 +122,7 @@ def settle_batch(
         "files": {name: str(task.file) for name, task in parts.tasks.items() if task.file is not None},
         "rows": rows,
         "hidden": parts.model.spec.hidden_size,
+        "linears": [linear.name for linear in parts.model.spec.linears],
         "seed": config.seed,
         "precision": trainer.device.precision,
         "pad": trainer.pad,

@@ -20,6 +20,7 @@ from bench.steps.base import finished_base
 from bench.steps.corpora import Source, pad_id, read_corpora
 from bench.steps.resolve import Parts, resolve
 from bench.steps.resume import stored_config
+from bench.steps.trial import as_loaded
 
 if TYPE_CHECKING:
     from torch import Tensor
@@ -80,6 +81,7 @@ def probe_run(folder: Path, registry: Registry, console: Reporter, examples: int
         )
     conditions = Conditions(parts.architecture, tuple(parts.tasks))
     console.step("loading the base model and the adapters")
+    parts = as_loaded(parts, device.precision)
     adapted = _adapted(folder, parts, conditions, device)
     pad = pad_id(parts.model.folder())
     found: dict[str, Any] = {"run": folder.name, "conditions": list(conditions.names), "task": {}}

@@ -19,6 +19,7 @@ from bench.steps.base import kept_quantized
 from bench.steps.resolve import Parts, level_of, resolve
 from bench.steps.resume import stored_config
 from bench.steps.start import Start, recipe_of, weights_sha256
+from bench.steps.trial import as_loaded
 
 if TYPE_CHECKING:
     from bench.steps.context import Planned
@@ -68,7 +69,11 @@ def find_teachers(config: RunConfig, parts: Parts, registry: Registry) -> tuple[
                 f"The schedule {name!r} learns from no teacher.", "Leave --teacher out, or take --schedule distill."
             )
         raise UsageError(f"The schedule {name!r} learns from a finished run; got none.", "Add --teacher RUN.")
-    found = tuple(_teacher(find_run(ref, Path(config.out)), parts, registry) for ref in config.teacher)
+    from bench.training.devices import resolve_device
+    from bench.training.plan import resolve_precision
+
+    precision = resolve_precision(config.precision, resolve_device(config.device))
+    found = tuple(_teacher(find_run(ref, Path(config.out)), parts, registry, precision) for ref in config.teacher)
     for index, one in enumerate(found):
         if not one.tasks:
             had, own = ", ".join(one.result.scores), ", ".join(parts.tasks)
@@ -79,9 +84,9 @@ def find_teachers(config: RunConfig, parts: Parts, registry: Registry) -> tuple[
     return found
 
 
-def _teacher(folder: Path, parts: Parts, registry: Registry) -> Teacher:
+def _teacher(folder: Path, parts: Parts, registry: Registry, precision: str) -> Teacher:
     result, config = read_result(folder), stored_config(RunConfig(), folder)
-    own = resolve(config, registry)
+    own = as_loaded(resolve(config, registry), precision)
     saved = {name: read_json(folder / ADAPTERS / f"head-{index}.json") for index, name in enumerate(own.tasks)}
     kept = own.quantizes and own.when == "load"
     shared = tuple(name for name in own.tasks if name in parts.tasks)
@@ -96,6 +101,7 @@ def _teacher(folder: Path, parts: Parts, registry: Registry) -> Teacher:
         "tasks": {name: (one["head"], one["state"]) for name, one in saved.items()},
         "files": {name: str(task.file) for name, task in own.tasks.items() if task.file is not None},
         "hidden": own.model.spec.hidden_size,
+        "linears": [linear.name for linear in own.model.spec.linears],
         "seed": config.seed,
         "adapters": str((folder / ADAPTERS).absolute()),
         "teaches": shared,

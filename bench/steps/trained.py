@@ -30,6 +30,7 @@ from bench.steps.finish import Scoring
 from bench.steps.resolve import Parts, resolve
 from bench.steps.resume import stored_config
 from bench.steps.start import Start
+from bench.steps.trial import as_loaded
 
 if TYPE_CHECKING:
     from torch import nn
@@ -129,9 +130,8 @@ class TrainedModel:
 
         head, base = self._heads[task], self._parts.model
         length = self.result.plan.data[task]["train"].max_length
-        tokenizer, rows = self._tokenizer
-        encoded = encode_split(documents, head, tokenizer, length, aside / f"{GIVEN}.arrow")
-        refuse_past_table(base.name, "the texts given", encoded.largest, rows)
+        encoded = encode_split(documents, head, self._tokenizer, length, aside / f"{GIVEN}.arrow")
+        refuse_past_table(base.name, "the texts given", encoded.largest, base.rows)
         corpus = Corpus({GIVEN: documents}, synthetic=False, sha256="")
         return Scoring(
             data={task: TaskData(self._parts.tasks[task], corpus, head, {GIVEN: encoded}, length)},
@@ -145,12 +145,11 @@ class TrainedModel:
         )
 
     @cached_property
-    def _tokenizer(self) -> tuple[Any, int | None]:
-        """The tokenizer, and how many token ids the base model has a row for."""
-        from bench.modeling.backbone import check_weights, load_tokenizer
+    def _tokenizer(self) -> Any:
+        """The base model's tokenizer."""
+        from bench.modeling.backbone import load_tokenizer
 
-        base = self._parts.model
-        return load_tokenizer(base.folder()), check_weights(base.folder(), base.spec.linears)
+        return load_tokenizer(self._parts.model.folder())
 
     def _linking(self, task: str) -> dict[str, concepts_step.TaskLinking]:
         """What links a task's mentions, learned from the run's corpus at the first call; empty where there is nothing."""
@@ -246,6 +245,7 @@ def load_trained(folder: Path, registry: Registry, stage: Stage, device: str | N
             f"The base model {parts.model.name} is not the one that run {result.id} trained on.", "Put it back."
         )
     console.step("loading the base model")
+    parts = as_loaded(parts, where.precision)
     heads, thresholds, files = {}, {}, {}
     for index, name in enumerate(parts.tasks):
         saved = read_json(folder / ADAPTERS / f"head-{index}.json")

@@ -58,7 +58,8 @@ def rebuilt(spec: Mapping[str, Any], registry: Registry, device: Device) -> Task
     Args:
         spec: ``base`` (folder), ``quantizer`` (name, or None where the folder is plain), ``architecture``, ``levels``,
             ``rank``, ``shared_ranks`` and ``frozen`` (as in `ParameterBudget`), ``tasks`` (task to head name and state),
-            ``files`` (task to the file that it was made from, if it was), ``hidden``, ``seed``.
+            ``files`` (task to the file that it was made from, if it was), ``hidden``, ``linears`` (names of those to adapt),
+            ``seed``.
         registry: the plugins.
         device: where and in what precision.
     """
@@ -70,7 +71,8 @@ def rebuilt(spec: Mapping[str, Any], registry: Registry, device: Device) -> Task
     else:
         base = registry.get("quantizers", spec["quantizer"]).load(Path(spec["base"]), device.dtype, device.name)
     shared = {name: tuple(ranks) for name, ranks in spec["shared_ranks"].items()}
-    budget = ParameterBudget(spec["rank"], adapted_linears(base), False, shared_ranks=shared, frozen=spec["frozen"])
+    linears = tuple(linear for linear in adapted_linears(base) if linear.name in spec["linears"])
+    budget = ParameterBudget(spec["rank"], linears, False, shared_ranks=shared, frozen=spec["frozen"])
     heads = restored_heads(spec, registry)
     return build_model(base, architecture, budget, heads, int(spec["hidden"]), spec["seed"], device.name)
 

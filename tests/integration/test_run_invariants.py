@@ -246,8 +246,8 @@ def test_smoke_leaves_weights_and_random_state_as_it_found_them(tiny: Make, monk
         assert all(p.grad is None for p in trainer.model.parameters())
         assert trainer.step == trainer.sampler.tokens == trainer.ledger.tokens == 0
         assert not trainer.optimizer.state
-        assert report["curve"]["2015-T14"][0] != report["curve"]["2015-T14"][-1]
-        seen.update(report)
+        assert report.curve["2015-T14"][0] != report.curve["2015-T14"][-1]
+        seen.update(examples=report.examples)
         return report
 
     monkeypatch.setattr(gates, "run_smoke", watched)

@@ -214,6 +214,19 @@ class TestFind:
         (tmp_path / "model.safetensors").write_bytes(data)
         assert sha256_folder(tmp_path) != before
 
+    @pytest.mark.parametrize("name", ["merges.txt", "vocab.json", "spm.model"])
+    def test_the_hash_covers_what_a_tokenizer_is_made_of(self, tmp_path: Path, name: str) -> None:
+        folder(tmp_path)
+        (tmp_path / "tokenizer.json").unlink(missing_ok=True)
+        before = sha256_folder(tmp_path)
+        (tmp_path / name).write_text("{}", encoding="utf-8")
+        after = sha256_folder(tmp_path)
+        assert after != before
+        (tmp_path / "tokenizer.json").write_text("{}", encoding="utf-8")
+        made = sha256_folder(tmp_path)
+        (tmp_path / name).unlink()
+        assert sha256_folder(tmp_path) == made
+
     def test_a_path_that_is_not_there(self, tmp_path: Path) -> None:
         with pytest.raises(UsageError, match="There is no model folder"):
             find_model(str(tmp_path / "none"), Registry(), tmp_path)

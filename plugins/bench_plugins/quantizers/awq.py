@@ -9,9 +9,11 @@ front of each group of linear layers to fold the scale into, which BERT-like enc
 
 from __future__ import annotations
 
+from typing import ClassVar
+
 from bench.api.model import ModelSpec
 from bench.api.quantizer import When
-from bench_plugins.quantizers.calibrated import DECODERS, Calibrated
+from bench_plugins.quantizers.calibrated import Calibrated
 
 
 class Awq(Calibrated):
@@ -22,6 +24,9 @@ class Awq(Calibrated):
     citation = "Lin et al. 2023, AWQ: Activation-aware Weight Quantization, arXiv:2306.00978"
     licence = "Apache-2.0"
     sym = False
+    decoders: ClassVar[tuple[str, ...]] = (
+        "llama", "mistral", "qwen2", "qwen3", "gemma", "phi", "opt", "granite", "olmo2", "cohere",
+    )  # fmt: skip
 
     def supports(self, spec: ModelSpec, when: When, device: str) -> str | None:
         """Refuses encoders, and names the pairs that work."""
@@ -29,6 +34,6 @@ class Awq(Calibrated):
             return (
                 f"awq needs a norm in front of the layers it scales, which the encoder {spec.name} does not have. "
                 "Take --quant gptq, int8 or nf4 with it, or awq with a decoder such as smollm2-135m "
-                f"({', '.join(DECODERS)})."
+                f"({', '.join(self.decoders)})."
             )
         return super().supports(spec, when, device)

@@ -23,3 +23,7 @@ class Gptq(Calibrated):
     licence = "Apache-2.0"
     sym = True
     encoders: ClassVar[tuple[str, ...]] = ("bert", "roberta", "camembert", "xlm-roberta", "electra", "distilbert")
+    decoders: ClassVar[tuple[str, ...]] = (
+        "llama", "mistral", "qwen2", "qwen3", "gemma", "gemma2", "phi", "gpt_neox", "opt", "stablelm", "granite",
+        "olmo2", "cohere",
+    )  # fmt: skip
