@@ -59,6 +59,9 @@ class Stacked:
     def prepare(self, documents: Sequence[Document]) -> None:
         """Nothing: mentions are looked up one by one."""
 
+    def forget(self) -> None:
+        """Nothing: what was looked up is not kept."""
+
     def link(self, document: Document, mentions: Sequence[Mention]) -> tuple[Mention, ...]:
         """Not wanted here."""
         raise NotImplementedError
