@@ -253,7 +253,7 @@ def test_unseen_from_plan_to_verdict(corpora: dict[str, Path], tmp_path: Path) -
         assert target.shots["bc2gm"]["documents"] == count
         assert (target.matched, fresh.matched) == (False, True)
         flops = [one.invariants.tokens.tasks["bc2gm"].flops for one in (target, fresh)]
-        assert flops[0] < 0.6 * flops[1]
+        assert flops[0] < 0.7 * flops[1]  # no pass back through the base model; the frozen adapters are still multiplied with
     assert study.verdict is not None
     assert [(c["target"], c["shots"], c["kind"]) for c in study.verdict["comparisons"]] == [
         ("bc2gm", 3, "unresolved"), ("bc2gm", 6, "unresolved"),
