@@ -220,6 +220,8 @@ def from_mapping(values: Mapping[str, Any], source: str, base: RunConfig | None 
         name = _KEYS.get(key.replace("-", "_"))
         if name is None:
             raise unknown(f"key in {source}", key, OPTIONS, "bench run --help")
+        if name in clean:
+            raise UsageError(f"{source}: {name} stands there twice, by two spellings.", "Leave one of them.")
         clean[name] = OPTIONS[name].read(value, source)
     if "task" in clean:
         clean["task"] = whole_paths(clean["task"])

@@ -114,6 +114,9 @@ class Option:
         """
         if value is None and self.optional:
             return None
+        texts = value.values() if isinstance(value, Mapping) else value if isinstance(value, (list, tuple)) else [value]
+        if any(isinstance(text, str) and "\0" in text for text in texts):
+            raise UsageError(f"{source}: {self.name} holds a zero byte, which no name and no path can hold.")
         if self.type is tuple:
             items = (value,) if isinstance(value, str) else value
             if isinstance(items, (list, tuple)) and all(isinstance(item, str) for item in items):

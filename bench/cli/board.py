@@ -139,7 +139,7 @@ def _sorted(kept: list[Entry], name: str, descending: bool) -> list[Entry]:
 def _row(entry: Entry, extra: list[str]) -> list[str]:
     head: Mapping[str, Any] = entry.known.get("headline", {})
     if head:
-        value = score(head["value"], head.get("ci95"))
+        value = "–" if head["value"] is None else score(head["value"], head.get("ci95"))
         metric = f"{head['task']} {head['metric']}" if len(entry.tasks) > 1 else str(head["metric"])
         metric += "".join(f"; {row['task']} {'–' if row['value'] is None else score(row['value'])}" for row in entry.rest)
     else:

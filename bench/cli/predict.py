@@ -8,6 +8,7 @@ from dataclasses import asdict
 from pathlib import Path
 
 from bench.cli.parser import Parser
+from bench.cli.signals import terminated_as_interrupted
 from bench.screen.terminal import paint, say
 from bench.screen.text import dump
 
@@ -57,7 +58,8 @@ def run(args: argparse.Namespace) -> int:
     settle_threads(os.environ)
     formats = args.format or ["jsonl"]
     wanted = Request(args.inputs, args.out, formats, args.task, args.stage, args.device, args.with_text)
-    done = predict_files(folder, load(), wanted, RichReporter(stderr=args.json))
+    with terminated_as_interrupted():
+        done = predict_files(folder, load(), wanted, RichReporter(stderr=args.json))
     if args.json:
         say(dump(asdict(done) | {"out": str(args.out)}))
         return 0

@@ -4,15 +4,13 @@ from __future__ import annotations
 
 import argparse
 import os
-import signal
-import sys
-from collections.abc import Iterator
-from contextlib import contextmanager, suppress
+from contextlib import suppress
 from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from bench.cli.parser import Parser, add_flags, whole
+from bench.cli.signals import terminated_as_interrupted
 from bench.errors import BenchError, UsageError
 from bench.registry import Registry, load
 from bench.screen.terminal import say
@@ -83,7 +81,7 @@ def run(args: argparse.Namespace) -> int:
     from bench.studies.study import open_study
 
     watcher = StudyWatcher(stderr=args.json)
-    with _terminated_as_interrupted():
+    with terminated_as_interrupted():
         if args.dry_run:
             return _dry_run(args, open_study(planned), watcher, registry)
         return _run(args, open_study(planned), watcher, registry)
@@ -187,18 +185,3 @@ def metrics(study: Study, registry: Registry) -> dict[str, str]:
             task = registry.get("tasks", ref)
             found[task.name] = task.metadata.primary_metric
     return found
-
-
-@contextmanager
-def _terminated_as_interrupted() -> Iterator[None]:
-    """SIGTERM ends a study as ^C does: its runs save a checkpoint first."""
-
-    def end(number: int, frame: object) -> None:
-        raise KeyboardInterrupt
-
-    before = signal.signal(signal.SIGTERM, end)
-    try:
-        yield
-    finally:
-        signal.signal(signal.SIGTERM, before)
-        sys.stdout.flush()

@@ -30,7 +30,8 @@ Lines = Sequence[tuple[int, str]]
 
 def is_pubtator(path: Path) -> bool:
     """Whether a file begins with a title line; its name says nothing, since many such files end in ``.txt``."""
-    return _TITLE.match(next(raw_lines(path), b"")) is not None
+    first = next((line for line in raw_lines(path) if line.strip(b"\xef\xbb\xbf \t\r")), b"")
+    return _TITLE.match(first) is not None
 
 
 def read(path: Path, annotated: bool = True) -> Iterator[Document]:
@@ -82,7 +83,7 @@ def _article(path: Path, lines: Lines, annotated: bool) -> Document:
         if len(columns) >= 5 and all(re.fullmatch("[0-9]{1,12}", column) for column in columns[1:3]):
             mention = _mention(columns, text, where)
             mentions.setdefault(mention.key, mention)
-        elif len(columns) != 4:  # a relation
+        elif len(columns) not in (4, 5):  # a relation, in BioRED with a word on whether it is new
             raise Fault(
                 MALFORMED, f"{where}: {len(columns)} columns; wanted ID, start, end, text, type, concept, tabs between."
             )

@@ -106,7 +106,7 @@ def _keep_case(folder: Path) -> bool:
     if (folder / "tokenizer.json").is_file() or not vocabulary.is_file():
         return False
     tokenizer_config = read_json(settings) if settings.is_file() else {}
-    words = vocabulary.read_text(encoding="utf-8").splitlines()
+    words = vocabulary.read_text(encoding="utf-8", errors="replace").splitlines()
     if "do_lower_case" in tokenizer_config or not any(word != word.lower() for word in words if not _SPECIAL.fullmatch(word)):
         return False
     settings.write_text(json.dumps(tokenizer_config | {"do_lower_case": False}, indent=2) + "\n", encoding="utf-8")
@@ -213,6 +213,8 @@ def read(path: Path) -> tuple[dict[str, torch.Tensor], list[str], int]:
             loaded = inside[0]
     if not isinstance(loaded, dict):
         return {}, [], 0
+    if len({str(name) for name in loaded}) < len(loaded):
+        raise ValueError("two entries have one name")
     tensors = {str(k): v.detach() for k, v in loaded.items() if isinstance(v, torch.Tensor) and not v.is_sparse}
     if tensors and all(name.startswith("module.") for name in tensors):  # of DataParallel
         tensors = {name.removeprefix("module."): tensor for name, tensor in tensors.items()}

@@ -14,8 +14,10 @@ from pathlib import Path
 from typing import Any, Literal
 
 from bench.errors import RunStateError
+from bench.results.evidence import Macro
 from bench.results.layout import INFO, RESULT
-from bench.results.schema import OPTIONAL, VERSIONS, current
+from bench.results.reading import read_as
+from bench.results.schema import OPTIONAL, VERSIONS, Headline, current
 
 State = Literal["finished", "unfinished", "damaged", "other schema"]
 HEAD = 8192
@@ -49,7 +51,7 @@ class Entry:
     def rest(self) -> list[Mapping[str, Any]]:
         """What it scored on its other tasks than the headline's: ``task``, ``metric`` and ``value`` of each."""
         head = self.known.get("headline", {}).get("task")
-        return [row for row in self.known.get("macro", {}).get("tasks", ()) if row["task"] != head]
+        return [row for row in (self.known.get("macro") or {}).get("tasks", ()) if row["task"] != head]
 
     def field(self, name: str) -> Any:
         """A field by its dotted path, from the top or below ``headline`` or ``config``; None where there is none.
@@ -123,12 +125,15 @@ def _decoded(path: str, head: bytes, end: bytes, whole: bool) -> tuple[State, di
     if (
         not end.rstrip().endswith(b"}")
         or not isinstance(known.get("config"), dict)
-        or not isinstance(known.get("headline"), dict)
+        or not isinstance(known["config"].get("resolved", {}), dict)
+        or not isinstance(known.get("waivers", []), list)
     ):
         return "damaged", {}
     try:
+        read_as(Headline, known.get("headline"))
+        read_as(Macro | None, known.get("macro"))
         return "finished", dict(current(known, path)) if whole else known
-    except RunStateError:
+    except (RunStateError, ValueError):
         return "damaged", {}
 
 

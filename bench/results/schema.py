@@ -219,6 +219,17 @@ class Result:
         try:
             extra = {name: one for name, one in value.items() if name not in _NAMES}
             result: Result = read_as(cls, {**value, "extra": extra})
+            if result.headline.task not in result.scores:
+                raise ValueError("scores lack the headline's task")
+            for name, held in (
+                ("config.resolved", result.config.get("resolved", {})),
+                ("hashes.data", result.hashes.get("data", {})),
+                ("versions.parts", result.versions.get("parts", {})),
+            ):
+                if not isinstance(held, Mapping):
+                    raise ValueError(f"{name} is no object")
+            if not isinstance(result.config.get("seed", 0), int):
+                raise ValueError("config.seed is no integer")
             return result
         except ValueError as error:
             promised = f"what schema version {value['schema_version']} promises"

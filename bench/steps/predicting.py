@@ -149,7 +149,9 @@ def _check(request: Request, name: str, head: Head) -> None:
         raise UsageError("--with-text is for brat alone: no other format holds text.", "Add --format brat, or leave it out.")
     if not request.inputs or request.chunk < 1:
         raise UsageError(f"{len(request.inputs) or 'no'} inputs in chunks of {request.chunk}; wanted at least one of each.")
-    out = request.out
+    out = request.out.absolute()
+    if out == Path.cwd():
+        raise UsageError("--out is the working folder; wanted one whose place can be taken.", "Name another folder.")
     if out.exists() and not (out.is_dir() and not any(out.iterdir())):
         what = "holds files already" if out.is_dir() else "is a file"
         raise UsageError(f"{out} {what}; wanted a new or an empty folder.", "Name another one with --out.")
@@ -213,6 +215,7 @@ def _for_brat(before: Document, after: Document) -> Document:
 @contextmanager
 def _whole(out: Path) -> Iterator[Path]:
     """A folder beside `out` that takes its place at the end; where that is not reached, it goes."""
+    out = out.absolute()
     aside = out.with_name(f".{out.name}.{os.getpid()}.unfinished")
     try:
         with storable(out, "Name another folder."):

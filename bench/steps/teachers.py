@@ -133,10 +133,16 @@ def refuse_unfit(teachers: Sequence[Teacher], config: RunConfig, parts: Parts, d
             head, length = data[task].head, data[task].max_length
             if one.result.hashes["data"][task] != data[task].corpus.sha256:
                 refuse(one, f"was trained on another corpus of {task}")
-            if one.spec["tasks"][task] != (head.name, plain(head.state())):
+            taught, state = one.spec["tasks"][task]
+            if (taught, _fitted(state)) != (head.name, _fitted(plain(head.state()))):
                 refuse(one, f"has the head {one.spec['tasks'][task][0]!r} for {task}, or other labels; wanted {head.name!r}")
             if length > (most := spec.max_length - one.parts.architecture.virtual_tokens):
                 refuse(one, f"reads windows of {most} tokens at most; those of {task} have {length}")
+
+
+def _fitted(state: Mapping[str, Any]) -> dict[str, Any]:
+    """What of a head's state its outputs mean something by: not how common labels were, which sets where training starts."""
+    return {name: value for name, value in state.items() if name != "rates"}
 
 
 def teach(model: TaskModel, planned: Planned) -> None:

@@ -86,7 +86,8 @@ def planned(config: StudyConfig, registry: Registry, environ: Mapping[str, str])
     if "shots" in part.takes:
         shots, run = shots or (() if run.shots is None else (run.shots,)), replace(run, shots=None)
     _refuse_what_it_does_not_take(part, registry, arms, sets, config.grid, targets, shots)
-    if both := [task for task in run.task if task in targets]:
+    sources = [registry.get("tasks", ref).name for ref in run.task] if targets else []
+    if both := [name for name in (registry.get("tasks", ref).name for ref in targets) if name in sources]:
         raise UsageError(f"{both[0]} is both a source and a target; wanted a target that no source is.")
     chosen = own_options(part, config.options)
     tasks = dict.fromkeys((*run.task, *swept, *targets, *(task for listed in sets.values() for task in listed)))

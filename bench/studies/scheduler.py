@@ -160,7 +160,8 @@ def _tokens_like(run: StudyRun, tokens: Mapping[str, int], by_task: Mapping[str,
 def _shape(run: StudyRun) -> str:
     """What decides on a run's cost a token; one dry run speaks for all runs of a shape."""
     counted = run.config.tokens is not None or run.like is not None
-    alike = replace(run.config, seed=0, replicate=1, lr=None, name=None, study=None)
+    seed = 0 if run.config.shots is None else run.config.seed  # which documents are drawn goes by the seed
+    alike = replace(run.config, seed=seed, replicate=1, lr=None, name=None, study=None)
     return repr(replace(alike, tokens=1) if counted else alike)
 
 

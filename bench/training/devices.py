@@ -2,10 +2,11 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Iterator
 from contextlib import contextmanager
 
-from bench.errors import UsageError
+from bench.errors import UsageError, unknown
 
 
 def kind(device: str) -> str:
@@ -17,10 +18,12 @@ def resolve_device(wanted: str) -> str:
     """``cuda`` where there is one, else ``cpu``.
 
     Raises:
-        UsageError: CUDA was asked for and is not there, or has no device of that number.
+        UsageError: it is no device, or CUDA was asked for and is not there, or has no device of that number.
     """
     import torch
 
+    if not re.fullmatch(r"auto|cpu|cuda(:\d+)?", wanted):
+        raise unknown("device", wanted, ("auto", "cpu", "cuda"), "bench doctor")
     there = torch.cuda.is_available()
     if wanted == "auto":
         return "cuda" if there else "cpu"

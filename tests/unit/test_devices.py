@@ -78,6 +78,9 @@ def test_auto_is_what_the_machine_has(cuda: Cuda, monkeypatch: pytest.MonkeyPatc
         resolve_device("cuda:2")
     monkeypatch.setattr(torch.cuda, "is_available", lambda: False)
     assert resolve_device("auto") == "cpu"
+    for wrong in ("foo", "cuda:x", "CPU", ""):
+        with pytest.raises(UsageError, match="Unknown device"):
+            resolve_device(wrong)
     with pytest.raises(UsageError, match="--device cuda:1, but torch finds no CUDA device"):
         resolve_device("cuda:1")
 

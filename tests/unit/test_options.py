@@ -178,3 +178,12 @@ def test_what_a_resumed_run_may_be_told_and_what_a_comparison_holds_follow_from_
         "tasks"
     }
     assert BUDGETS == STUDY_BUDGETS
+
+
+def test_what_a_file_may_not_hold() -> None:
+    for values, says in (
+        ({"out": "a\0b"}, "zero byte"), ({"task": ["a\0"]}, "zero byte"),
+        ({"loss-weight": {"a": 1.0}, "loss_weights": {"a": 2.0}}, "twice"),
+    ):  # fmt: skip
+        with pytest.raises(UsageError, match=says):
+            from_mapping(values, "x.toml")

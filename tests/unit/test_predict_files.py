@@ -83,6 +83,12 @@ def test_what_cannot_be_read_is_named_without_its_text(
     assert "secret" not in str(raised.value)
 
 
+def test_pubtator_is_known_after_blank_lines_and_relations_may_say_whether_they_are_new(tmp_path: Path) -> None:
+    (tmp_path / "a.txt").write_text("\ufeff\n \n7|t|A b\n7|a|C\n7\t0\t1\tA\tD\n7\tAssociation\tD1\tD2\tNovel\n", "utf-8")
+    (only,) = texts.read(tmp_path / "a.txt", "mentions")
+    assert (only.id, only.text, [m.fragments for m in only.mentions]) == ("7", "A b\nC", [((0, 1),)])
+
+
 def test_an_empty_folder_and_a_path_that_is_not_there(tmp_path: Path) -> None:
     with pytest.raises(DataError, match=r"holds no \.txt or \.text file"):
         list(texts.read(tmp_path))
@@ -142,9 +148,9 @@ def predict(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> Callable[..., An
     monkeypatch.setattr(predicting, "stored_config", lambda config, folder: config)
     monkeypatch.setattr(predicting, "resolve", lambda config, registry: parts)
 
-    def go(*inputs: Path, model: Any = None, **request: Any) -> Any:
+    def go(*inputs: Path, model: Any = None, out: Path = tmp_path / "out", **request: Any) -> Any:
         monkeypatch.setattr(predicting, "load_trained", lambda *a: model or Model())
-        wanted = Request(inputs, tmp_path / "out", **request)
+        wanted = Request(inputs, out, **request)
         return predicting.predict_files(tmp_path, load(), wanted, SilentReporter())
 
     return go
@@ -202,6 +208,16 @@ def test_the_folder_appears_whole_or_not_at_all(predict: Callable[..., Any], tmp
     assert sorted(path.name for path in tmp_path.iterdir()) == ["notes", "out"]
     with pytest.raises(UsageError, match="holds files already"):
         predict(notes)
+
+
+def test_the_working_folder_is_no_place_for_it(
+    predict: Callable[..., Any], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    (tmp_path / "a.txt").write_text("x", encoding="utf-8")
+    (tmp_path / "empty").mkdir()
+    monkeypatch.chdir(tmp_path / "empty")
+    with pytest.raises(UsageError, match="working folder"):
+        predict(tmp_path / "a.txt", out=Path())
 
 
 def test_mistakes_are_told_before_anything_is_predicted(predict: Callable[..., Any], tmp_path: Path) -> None:

@@ -9,7 +9,7 @@ from typing import Any
 
 import pytest
 
-from bench.cli import main
+from bench.cli import BUG, main
 from bench.errors import RunStateError
 from bench.pages.board import entries
 from bench.results.schema import Result
@@ -112,3 +112,30 @@ def test_a_damaged_one_is_one_message(folder: Path) -> None:
             Result.from_json(old() | {name: odd})
         (folder / "result.json").write_text(json.dumps(old() | {name: odd}))
         assert [entry.state for entry in entries(folder.parent, whole=True)] == ["damaged"]
+
+
+@pytest.mark.parametrize(
+    ("place", "value"),
+    [
+        (("headline", "value"), None), (("headline", "metric"), ...), (("headline", "task"), ...), (("headline",), []),
+        (("macro",), 3), (("config", "resolved"), None), (("waivers",), None), (("config",), 1), (("hashes", "data"), None),
+        (("versions", "parts"), None), (("config", "seed"), "zz"), (("scores",), {}), (("headline", "task"), "none of them"),
+    ],
+)  # fmt: skip
+def test_one_odd_result_takes_no_command_down(
+    folder: Path, place: tuple[str, ...], value: Any, capsys: pytest.CaptureFixture[str]
+) -> None:
+    """``...``: the key is missing."""
+    whole = Result.from_json(old()).to_json()
+    for version in (whole, old()):
+        changed = json.loads(json.dumps(version))
+        parent = changed
+        for name in place[:-1]:
+            parent = parent[name]
+        parent.pop(place[-1]) if value is ... else parent.update({place[-1]: value})
+        (folder / "result.json").write_text(json.dumps(changed) + "\n", encoding="utf-8")
+        assert main(["board", "--out", str(folder.parent)]) == 0
+        page = ["report", str(folder), "--out", str(folder.parent / "page")]
+        for words in (["show", "run", str(folder)], ["compare", str(folder), str(folder)], page):
+            assert main(words) != BUG, words
+        assert "bug in bench" not in capsys.readouterr().err
