@@ -6,14 +6,11 @@ fault is told before the model is loaded and not after hours; then chunk by chun
 
 from __future__ import annotations
 
-import os
 import re
 from collections.abc import Iterator, Sequence
-from contextlib import contextmanager
 from dataclasses import asdict, dataclass, replace
 from itertools import islice
 from pathlib import Path
-from shutil import rmtree
 from tempfile import TemporaryDirectory
 
 from bench import __version__
@@ -24,6 +21,7 @@ from bench.api.task import Task
 from bench.config import RunConfig
 from bench.errors import DataError, UsageError, storable, unknown
 from bench.kit import brat, texts
+from bench.modeling.files import written_whole
 from bench.registry import Registry
 from bench.reporting import Reporter
 from bench.results.schema import Stage
@@ -116,7 +114,7 @@ def predict_files(folder: Path, registry: Registry, request: Request, console: R
     about = Written(result.id, name, request.stage, result.synthetic, tuple(dict.fromkeys(request.formats)), total)
     predicted = Spool()
     console.step(f"predicting {name} with the {request.stage} model")
-    with _whole(request.out) as aside, console.progress("predicting", total, "documents") as progress:
+    with written_whole(request.out.absolute()) as aside, console.progress("predicting", total, "documents") as progress:
         for chunk in _chunks(request, head):
             found = model.predict(chunk, name)
             _write(aside, chunk, found, request)
@@ -210,20 +208,3 @@ def _for_brat(before: Document, after: Document) -> Document:
         for r in after.relations
     )
     return replace(after, mentions=mentions, relations=relations)
-
-
-@contextmanager
-def _whole(out: Path) -> Iterator[Path]:
-    """A folder beside `out` that takes its place at the end; where that is not reached, it goes."""
-    out = out.absolute()
-    aside = out.with_name(f".{out.name}.{os.getpid()}.unfinished")
-    try:
-        with storable(out, "Name another folder."):
-            aside.mkdir(parents=True)
-        yield aside
-        with storable(out, "Name another folder."):
-            if out.is_dir():
-                out.rmdir()
-            aside.replace(out)
-    finally:
-        rmtree(aside, ignore_errors=True)
