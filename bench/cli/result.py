@@ -13,7 +13,7 @@ from bench.cli.score import report as score_report
 from bench.data.faults import listed
 from bench.naming import flatten
 from bench.results.schema import Result
-from bench.results.scores import score_of
+from bench.results.scores import FlatScores, score_of
 from bench.screen.terminal import paint
 from bench.screen.text import fields, number
 
@@ -40,7 +40,7 @@ def explanation(result: Result) -> list[str]:
         "mentions alone, without concepts": None
         if metric.endswith("span_only.f1")
         else score_of(last, f"{beside}span_only.f1"),
-        "discontiguous mentions": score_of(last, f"{beside}discontiguous.f1"),
+        "discontiguous mentions": score_of(last, f"{beside}discontiguous.f1") if _any(last, f"{beside}discontiguous") else None,
         "concepts right of mentions found": None if linked is None else linked.found.accuracy,
         "a dictionary of the training mentions, by the same metric": score_of(scores.baselines.get("dictionary"), metric),
     }
@@ -50,6 +50,12 @@ def explanation(result: Result) -> list[str]:
     if result.synthetic:
         lines.append(f"         made-up notes; the real corpus: --data {task}=DIR (bench show task {task})")
     return lines
+
+
+def _any(scores: FlatScores | None, group: str) -> bool:
+    """Whether gold has any of a group, as far as its counts say."""
+    counts = [score_of(scores, f"{group}.{name}") for name in ("tp", "fn")]
+    return None in counts or any(counts)
 
 
 def report(result: Result, folder: Path) -> str:
@@ -94,11 +100,15 @@ def _text(value: Any) -> str:
     return number(value)
 
 
-def next_commands(folder: Path) -> str:
-    """The commands that a user is likely to type after a run, each with what it does."""
-    commands = {
-        f"bench show run {quote(str(folder))}": "all scores, invariants and hashes",
-        f"bench sync {quote(str(folder))}": "bring trackers up to date, should one have been down",
-    }
+def next_commands(folder: Path, tracked: bool = True) -> str:
+    """The commands that a user is likely to type after a run, each with what it does.
+
+    Args:
+        folder: of the run.
+        tracked: whether the run has trackers.
+    """
+    commands = {f"bench show run {quote(str(folder))}": "all scores, invariants and hashes"}
+    if tracked:
+        commands[f"bench sync {quote(str(folder))}"] = "bring trackers up to date, should one have been down"
     width = max(map(len, commands))
     return "\n".join(f"  {paint(command.ljust(width), 'cyan')}  {why}" for command, why in commands.items())

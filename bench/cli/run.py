@@ -92,7 +92,7 @@ def _run(args: argparse.Namespace) -> int:
         result = read_result(outcome.result_path.parent)
         reporter.blank()
         say("\n".join([headline(outcome.headline, result.synthetic), *explanation(result)]))
-        say(next_commands(outcome.result_path.parent))
+        say(next_commands(outcome.result_path.parent, tuple(result.config["tracker"]) != ("none",)))
     return 0
 
 

@@ -105,7 +105,7 @@ def encode_split(
         max_length: longest window in tokens.
         path: of the Arrow file. Its name must contain a hash of everything that decides its content. A JSON file of facts
             lies beside it, with the hash of both.
-        advance: called with 1 after every document.
+        advance: called with the number of documents that are encoded.
         warn: called with a message where the cached files are damaged and are made again.
 
     Raises:
@@ -120,6 +120,8 @@ def encode_split(
             warn(f"{path.parent.name}/{path.name} or its facts are damaged or incomplete: the windows are encoded again.")
         kept = _encode(documents, head, tokenizer, max_length, path, advance)
         write_sealed(facts, kept)
+    else:
+        advance(len(documents))
     return EncodedSplit(
         rows=Dataset.from_file(str(path)) if kept["lengths"] else None,
         lengths=np.array(kept["lengths"], dtype=np.int64),

@@ -109,7 +109,7 @@ class Gate:
         problems = self.standing(chosen)
         if problems and not waived:
             raise InvariantError("smoke", " ".join(problems), diagnosis.look_at_the_plugin(self.model, self.learner))
-        report = self.attempt(lr, chosen)
+        report = self.attempt(lr, chosen, self.advance)
         report.waived = waived
         problems += diagnosis.unseen_tokens(*self.tally.counts)
         problems += [p for task in chosen for p in diagnosis.diagnose(task, report, len(self.learner.trainable(task)))]
@@ -119,7 +119,9 @@ class Gate:
             raise InvariantError("smoke", " ".join(problems), diagnosis.advice(report, lambda rate: self.attempt(rate, chosen)))
         return report
 
-    def attempt(self, lr: float, chosen: Mapping[str, Sequence[Sequence[int]]]) -> SmokeReport:
+    def attempt(
+        self, lr: float, chosen: Mapping[str, Sequence[Sequence[int]]], advance: Callable[[int], None] = lambda n: None
+    ) -> SmokeReport:
         """Fifty updates at a rate, after which the model is as it was."""
         report = SmokeReport(lr=lr, frozen=diagnosis.frozen_by_component(self.model, self.learner))
         report.examples = {task: sum(map(len, parts)) for task, parts in chosen.items()}
@@ -149,7 +151,7 @@ class Gate:
                     self.guard(batch, optimizer, report)
                 else:
                     self.step(batch, parameters, optimizer, report)
-                self.advance(1)
+                advance(1)
                 if not all(math.isfinite(curve[-1]) for curve in report.curve.values()):
                     break  # what comes after cannot be finite either
             finite = all(math.isfinite(curve[-1]) for curve in report.curve.values())

@@ -44,7 +44,7 @@ def run(
 
 
 def plan(config: RunConfig | None = None, *, progress: bool = False, **fields: Unpack[RunFields]) -> Mapping[str, Any]:
-    """What a run would do, as ``bench run --dry-run --json`` tells it: budget, data, parity, estimates. Leaves nothing behind.
+    """What a run would do, as ``bench run --dry-run --json`` tells it: budget, data, parity, estimates. Leaves no run behind.
 
     Args:
         config: what the fields are laid over; the defaults where None.
@@ -149,7 +149,7 @@ def study(
         kind_options: of the kind itself, by name.
         targets: of a study of unseen tasks: those that are not trained on first.
         shot_counts: of the same: numbers of training documents; the field `shots` where there is one.
-        dry_run: plan its runs and estimate their tokens, time and memory, and leave nothing behind.
+        dry_run: plan its runs and estimate their tokens, time and memory, and leave no study behind.
         progress: whether progress and warnings are printed.
         fields: what all runs share, see `RunFields`; `name` and `max_hours` are the study's.
 
