@@ -75,14 +75,20 @@ def from_state(folder: Path, state: Mapping[str, Tensor], dtype: torch.dtype) ->
     config, model_class = _classes(folder)
     with usable(folder, "The weights or config.json of"), random_state_kept():
         model, info = model_class.from_pretrained(
-            None, config=config, state_dict=dict(state), dtype=dtype, output_loading_info=True, **_no_pooler(model_class)
-        )
-    wrong = [n for n in info["missing_keys"] if not n.startswith("pooler.")]
-    wrong += [str(m[0]) for m in info["mismatched_keys"]]
-    if wrong:
+            None, config=config, state_dict=dict(state), dtype=dtype, output_loading_info=True, ignore_mismatched_sizes=True,
+            **_no_pooler(model_class),
+        )  # fmt: skip
+    missing = sorted(name for name in info["missing_keys"] if not name.startswith("pooler."))
+    for name, stored, wanted in sorted(info["mismatched_keys"])[:1]:
+        shapes = [" x ".join(map(str, shape)) for shape in (stored, wanted)]
         raise UsageError(
-            f"The weights in {folder} do not fit its config.json: {len(wrong)} tensors are missing or of another shape, "
-            f"{sorted(wrong)[0]} among them.",
+            f"The weights in {folder} do not fit its config.json: {name} is {shapes[0]} in the weights and {shapes[1]} by the "
+            "configuration.",
+            _AGAIN,
+        )
+    if missing:
+        raise UsageError(
+            f"The weights in {folder} do not fit its config.json: {len(missing)} tensors are missing, {missing[0]} among them.",
             _AGAIN,
         )
     broken = [n for n, p in model.named_parameters() if p.is_floating_point() and p.numel() and not _finite(p)]

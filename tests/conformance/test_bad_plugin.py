@@ -623,7 +623,7 @@ BAD: list[tuple[str, Callable[[], Part], str, str]] = [
     ("quantizers", KeepsCalibration, "privacy", "calibration.json"),
     ("studies", Picky, "metadata", "roles declares together"),
     ("studies", Drawing, "determinism", "other runs for the same request"),
-    ("studies", Grouping, "save-and-load", "differ"),
+    ("studies", Grouping, "save-and-load", "group is of the type list; wanted text"),
     ("trackers", Unsourced, "metadata", "licence is empty"),
     ("trackers", Doubling, "determinism", "2 times"),
     ("trackers", Restless, "save-and-load", "nothing written between"),
@@ -726,7 +726,8 @@ def test_a_reference_is_a_part_a_plugin_or_a_distribution(installed: Registry) -
 
     assert parts("A2") == parts("architectures/A2") == parts("architecture/A2") == {"architectures/A2"}
     levels = ("hierarchical", "hierarchical-detached", "hierarchical-flat")
-    names = ("A1", "A2", "A3", "A4", "A4-gated", "A1-dora", "A1-rslora", *levels, "full", "bitfit")
+    variants = ("A4-gated", "A1-dora", "A1-rslora", "A1-pissa", "prefix", "prompt")
+    names = ("A1", "A2", "A3", "A4", *variants, *levels, "full", "bitfit")
     assert parts("bench-suite:architectures") == {f"architectures/{name}" for name in names}
     assert {"tasks/2015-T14", "quantizers/rtn", "models/tiny-bert"} <= parts("bench-suite")
     with pytest.raises(UsageError, match="bench-suite"):

@@ -199,11 +199,11 @@ def spoiled(name: str, **changes: Any) -> Callable[[Path], None]:
 @pytest.mark.parametrize(
     ("damage", "said"),
     [
-        (smaller, r"gives token ids up to [\d,]+ for the train split of 2015-T14; its embedding table has 300 rows"),
-        (no_padding, "gives token ids up to 1,664 for padding and special tokens; its embedding table has 1,664 rows"),
+        (smaller, r"gives token ids up to [\d,]+ for padding, special tokens and a text; its embedding table has 300 rows"),
+        (no_padding, "gives token ids up to 1,664 for padding, special tokens and a text; its embedding table has 1,664 rows"),
         (
             spoiled("config.json", intermediate_size=96),
-            r"encoder\.layer\.0\.intermediate\.dense is 128 x 64 in the weights and 96 x",
+            r"encoder\.layer\.0\.intermediate\.dense\.bias is 128 in the weights and 96 by the configuration",
         ),
         (spoiled("config.json", num_attention_heads=7), r"config\.json of .* cannot be used \(.*not a multiple"),
         (spoiled("config.json", hidden_act=[1]), r"config\.json of .* cannot be used \(.*hidden_act"),
