@@ -91,7 +91,7 @@ def outcome(folder: Path) -> dict[str, Any]:
     result["invariants"]["checkpoint"] = None
     del result["invariants"]["batch"]["limit"]  # what the machine had free
     names = ("id", "headline", "scores", "invariants", "quantization", "hashes", "calibration", "errors", "funnel", "overlap")
-    kept = {name: result[name] for name in names}
+    kept = {name: result.get(name) for name in names}  # what there is nothing to say of is left out
     for below in (ADAPTERS, PREDICTIONS, STATISTICS, "corpus"):
         for path in sorted((folder / below).rglob("*")):
             if path.suffix != ".md" and path.is_file():

@@ -40,10 +40,10 @@ def test_full_articles_of_which_most_windows_hold_no_mention_pass(tmp_path: Path
         base, _ = load_base(parts, planned.data, tmp_path, planned.device)
         model = attach(base, parts, planned.data, config, planned.device)
         report = run_smoke(make_trainer(planned, model), planned.data, config, console)
-    before, after = report["loss"]["2015-T14"]
-    assert report["passed"]
-    assert report["unlabelled"]["2015-T14"] > 0.8
-    assert report["examples"] == {"2015-T14": 100}
+    before, after = report.loss["2015-T14"]
+    assert report.passed
+    assert report.unlabelled["2015-T14"] > 0.8
+    assert report.examples == {"2015-T14": 100}
     assert after < 0.4 * before  # .20 where it was measured; four windows an update left .83
 
 
