@@ -5,7 +5,6 @@ Nothing here imports torch: a name that nothing carries is refused in a quarter 
 
 from __future__ import annotations
 
-import re
 from collections.abc import Iterable, Mapping, MutableMapping
 from dataclasses import replace
 from pathlib import Path
@@ -15,6 +14,7 @@ from bench.errors import UsageError, unknown
 from bench.registry import Registry
 from bench.steps.resolve import tasks_by_name, tolerating, when_of
 from bench.steps.threads import settle_threads
+from bench.training import devices
 
 
 def ready(config: RunConfig, registry: Registry, environ: MutableMapping[str, str], resuming: bool = False) -> RunConfig:
@@ -109,8 +109,7 @@ def check(config: RunConfig, registry: Registry, resuming: bool = False) -> None
     for name in config.tracker:
         if name != "none":
             registry.get("trackers", name)
-    if not re.fullmatch(r"auto|cpu|cuda(:\d+)?", config.device):
-        raise unknown("device", config.device, ("auto", "cpu", "cuda"), "bench doctor")
+    devices.check_name(config.device)
     for name, folder in config.data.items():
         if tasks and name not in tasks:
             raise UsageError(f"--data names the task {name!r}, which this run does not have.", f"It has {', '.join(tasks)}.")

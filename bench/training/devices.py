@@ -14,6 +14,16 @@ def kind(device: str) -> str:
     return device.partition(":")[0]
 
 
+def check_name(device: str) -> None:
+    """Refuses what names no device, whether this machine has it or not; torch is not imported.
+
+    Raises:
+        UsageError: it is neither ``auto``, ``cpu``, ``cuda`` nor ``cuda:N``.
+    """
+    if not re.fullmatch(r"auto|cpu|cuda(:\d+)?", device):
+        raise unknown("device", device, ("auto", "cpu", "cuda"), "bench doctor")
+
+
 def resolve_device(wanted: str) -> str:
     """``cuda`` where there is one, else ``cpu``.
 
@@ -22,8 +32,7 @@ def resolve_device(wanted: str) -> str:
     """
     import torch
 
-    if not re.fullmatch(r"auto|cpu|cuda(:\d+)?", wanted):
-        raise unknown("device", wanted, ("auto", "cpu", "cuda"), "bench doctor")
+    check_name(wanted)
     there = torch.cuda.is_available()
     if wanted == "auto":
         return "cuda" if there else "cpu"
