@@ -41,6 +41,15 @@ def import_heavy() -> None:
             getattr(peft_imports, f"is_{name}_available", bool)()
 
 
+def found_since() -> None:
+    """Lets peft adapt layers of a package of `UNUSED` that something, such as a plugin's quantizer, imported after all."""
+    peft_imports = importlib.import_module("peft.import_utils")
+    for name in UNUSED:
+        asked = getattr(peft_imports, f"is_{name}_available", None)
+        if asked is not None and sys.modules.get(name) is not None:
+            asked.cache_clear()
+
+
 @contextlib.contextmanager
 def uncompiled() -> Iterator[None]:
     """Makes `torch.compile` return its argument while the block runs.
