@@ -43,6 +43,8 @@ class Quantizer(Part):
     """Inputs that share a scale, -1 for a whole row; round-to-nearest is measured beside it at the same."""
     sym: ClassVar[bool] = True
     """Whether its grid is symmetric about zero; round-to-nearest is measured beside it with the same."""
+    calibration: ClassVar[int] = 64
+    """Training windows that calibrate it, the same for every arm and seed."""
 
     @abstractmethod
     def supports(self, spec: ModelSpec, when: When, device: str) -> str | None:

@@ -28,18 +28,15 @@ if TYPE_CHECKING:
     from bench.training.loop import Device
     from bench.training.model import TaskData, TaskModel
 
-CALIBRATION = 64
-"""Training windows that calibrate a quantizer, the same for every arm and seed. Twice as many take half as long again, for a
-twentieth less of gptq's error (`docs/performance.md`)."""
 _FACTS = "bench.json"
 
 
-def calibration_sample(data: Mapping[str, TaskData]) -> tuple[list[list[int]], str]:
-    """A fixed sample of training windows of every task, as token ids, and the SHA-256 of it."""
+def calibration_sample(data: Mapping[str, TaskData], most: int) -> tuple[list[list[int]], str]:
+    """A fixed sample of at most so many training windows, some of every task, as token ids, and the SHA-256 of it."""
     sample: list[list[int]] = []
     for one in data.values():
         train = one.splits["train"]
-        count = min(len(train), max(1, CALIBRATION // len(data)))
+        count = min(len(train), max(1, most // len(data)))
         chosen = np.sort(np.random.default_rng(0).permutation(len(train))[:count]).tolist()
         sample += [list(row["input_ids"]) for row in train.take(chosen)]
     return sample, hashlib.sha256(json.dumps(sample).encode()).hexdigest()
@@ -110,7 +107,7 @@ def load_base(
     from bench.training.build import base_dtype
 
     if parts.quantizes and parts.when == "load":
-        sample, _ = calibration_sample(data)
+        sample, _ = calibration_sample(data, parts.quantizer.calibration)
         out, weights = quantized_base(parts.quantizer, parts.model.folder(), sample, folder, device.name, warn)
         return parts.quantizer.load(out, device.dtype, device.name), weights
     return load_backbone(parts.model.folder(), base_dtype(parts.architecture, device.dtype), device.name), None

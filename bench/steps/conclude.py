@@ -146,7 +146,7 @@ def _quantize(
 
         with clock("quantizing"):
             console.step(f"quantizing with {parts.quantizer.name}")
-            sample, _ = calibration_sample(data)
+            sample, _ = calibration_sample(data, parts.quantizer.calibration)
             out, weights = quantized_base(parts.quantizer, source, sample, planned.folder, device.name, console.warn)
         with clock("evaluation"):
             console.step("evaluating the quantized model")
@@ -188,7 +188,7 @@ def _result(run: RunContext, trainer: Trainer, progress: Progress, scoring: Scor
         )
         for task in data
     }
-    calibration = calibration_sample(data)[1] if parts.quantizes else None
+    calibration = calibration_sample(data, parts.quantizer.calibration)[1] if parts.quantizes else None
     seconds = run.clock.seconds | {"updates": progress.seconds, "checkpoints": progress.checkpoint_seconds}
     return Result(
         id=planned.ident,

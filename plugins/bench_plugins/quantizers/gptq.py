@@ -20,7 +20,9 @@ class Gptq(Calibrated):
     name = "gptq"
     summary = "GPTQ, 4 bits, calibrated on training examples"
     citation = "Frantar et al. 2022, GPTQ: Accurate Post-Training Quantization, arXiv:2210.17323"
+    version = "2"
     licence = "Apache-2.0"
+    calibration = 96
     sym = True
     encoders: ClassVar[tuple[str, ...]] = ("bert", "roberta", "camembert", "xlm-roberta", "electra", "distilbert")
     decoders: ClassVar[tuple[str, ...]] = (

@@ -24,7 +24,7 @@ DISTILBERT = ["transformer", "layer", "#", {
 }]  # fmt: skip
 ENCODERS = {"bert": BERT, "roberta": BERT, "camembert": BERT, "xlm-roberta": BERT, "electra": BERT, "distilbert": DISTILBERT}
 """Encoders that are registered with gptqmodel here, with the tree of their linear layers: ``:0`` are fed before ``:1``."""
-UNUSED = ("bitsandbytes", "torchao", "datasets", "pandas", "pyarrow")
+UNUSED = ("bitsandbytes", "torchao", "datasets", "pandas", "pyarrow", "scipy")
 """Packages that gptqmodel imports where they are installed, and that nothing here uses: 3 of 20 s of CPU time on MiniLM."""
 
 
@@ -41,8 +41,8 @@ def main(job: Path) -> int:
 
 
 def quantize(
-    source: str, out: str, calibration: str, method: str, bits: int, group_size: int, sym: bool, device: str, model_type: str,
-    threads: int,
+    source: str, out: str, calibration: str, method: str, bits: int, group_size: int, sym: bool, device: str, dtype: str,
+    model_type: str, threads: int,
 ) -> None:  # fmt: skip
     """Quantizes a folder with gptqmodel.
 
@@ -55,6 +55,7 @@ def quantize(
         group_size: inputs that share a scale.
         sym: whether the grid is symmetric.
         device: ``cpu`` or ``cuda``.
+        dtype: ``fp32`` or ``bf16``, in which the model computes.
         model_type: of the source's configuration.
         threads: of torch.
     """
@@ -75,8 +76,7 @@ def quantize(
     # What is quantized is a sum over examples; those of like length stand together, since padding costs as much as text.
     rows = sorted(json.loads(Path(calibration).read_text(encoding="utf-8")), key=len)
     data = [{"input_ids": row, "attention_mask": [1] * len(row)} for row in rows]
-    # gptqmodel's AWQ wants bfloat16; GPTQ is at its most exact in float32.
-    model = GPTQModel.load(source, QuantizeConfig(**settings), dtype=torch.bfloat16 if method == "awq" else torch.float32)
+    model = GPTQModel.load(source, QuantizeConfig(**settings), dtype=torch.bfloat16 if dtype == "bf16" else torch.float32)
     model.quantize(data, batch_size=8, **({"backend": BACKEND.AWQ_TORCH} if method == "awq" else {}))
     model.save(out)
 
