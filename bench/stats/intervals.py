@@ -57,8 +57,8 @@ class Estimate:
         se_seeds: standard error over seeds alone, the documents held fast.
         se_documents: standard error over documents alone, the trained models held fast.
         df: Satterthwaite's degrees of freedom.
-        detectable: smallest true difference that this many seeds and documents would have found with the stated power.
-        margin_detectable: smallest margin within which arms that truly are equal would have been found so with that power.
+        detectable: smallest true difference that this many seeds and documents would have detected with the stated power.
+        margin_detectable: smallest margin within which truly equal arms would have been shown equal with that power.
     """
 
     difference: float
@@ -107,7 +107,7 @@ def estimate(
         measure: the score.
         level: of the interval.
         power: of `Estimate.detectable`.
-        family: questions asked at once; what could have been detected is told at ``(1 - level) / family``.
+        family: questions asked at once; what could have been detected is stated at ``(1 - level) / family``.
     """
     seeds, documents = first.shape[:2]
     differences = scores(second, names, measure) - scores(first, names, measure)
@@ -190,8 +190,8 @@ def apply(measure: Measure, sums: Array, names: Sequence[str]) -> Array:
     """A score of sums of shape (…, names), of shape (…,); the measure sees flat arrays."""
     flat = sums.reshape(-1, sums.shape[-1])
     with np.errstate(all="ignore"):
-        found = np.asarray(measure({name: flat[:, i] for i, name in enumerate(names)}), dtype=np.float64)
-    return np.broadcast_to(found, len(flat)).reshape(sums.shape[:-1])
+        values = np.asarray(measure({name: flat[:, i] for i, name in enumerate(names)}), dtype=np.float64)
+    return np.broadcast_to(values, len(flat)).reshape(sums.shape[:-1])
 
 
 def align(
@@ -211,25 +211,25 @@ def align(
             f"The arms share no seed: one has {_listed(first)}, the other {_listed(second)}.",
             "Runs are paired by seed: run both arms with the same seeds.",
         )
-    every = [arm[seed] for arm in (first, second) for seed in seeds]
-    names = tuple(dict.fromkeys(name for one in every for name in one.names))
-    documents = every[0].documents
-    tables = [_table(one, documents, names) for one in every]
+    statistics = [arm[seed] for arm in (first, second) for seed in seeds]
+    names = tuple(dict.fromkeys(name for run in statistics for name in run.names))
+    documents = statistics[0].documents
+    tables = [_table(run, documents, names) for run in statistics]
     return np.stack(tables[: len(seeds)]), np.stack(tables[len(seeds) :]), names, seeds
 
 
-def _table(one: Statistics, documents: tuple[str, ...], names: tuple[str, ...]) -> Array:
-    if one.documents == documents and one.names == names:
-        return one.rows
-    if set(one.documents) != set(documents):
+def _table(statistics: Statistics, documents: tuple[str, ...], names: tuple[str, ...]) -> Array:
+    if statistics.documents == documents and statistics.names == names:
+        return statistics.rows
+    if set(statistics.documents) != set(documents):
         raise ContractError(
-            f"The runs were not scored on the same documents of {one.task}, {one.split}: {len(documents)} and "
-            f"{len(one.documents)} documents, {len(set(one.documents) & set(documents))} of them the same.",
+            f"The runs were not scored on the same documents of {statistics.task}, {statistics.split}: {len(documents)} and "
+            f"{len(statistics.documents)} documents, {len(set(statistics.documents) & set(documents))} of them the same.",
             "Only scores of the same documents can be compared: give every run the same --data.",
         )
-    rows = dict(zip(one.documents, range(len(documents)), strict=True))
+    rows = dict(zip(statistics.documents, range(len(documents)), strict=True))
     table = np.zeros((len(documents), len(names)))
-    table[:, [names.index(name) for name in one.names]] = one.rows[[rows[document] for document in documents]]
+    table[:, [names.index(name) for name in statistics.names]] = statistics.rows[[rows[document] for document in documents]]
     return table
 
 

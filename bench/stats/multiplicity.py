@@ -1,4 +1,4 @@
-"""Many comparisons at once: Holm's adjustment, wins, ties and losses, and what luck alone moves."""
+"""Many comparisons at once: Holm's adjustment, wins, ties and losses, and the noise floor of a score."""
 
 from __future__ import annotations
 
@@ -120,7 +120,7 @@ class Floor:
 
 
 def noise_floor(groups: Iterable[Sequence[float]], source: Literal["seeds", "replicates"]) -> Floor:
-    """The pooled standard deviation within groups of scores that differ by luck alone."""
+    """The pooled standard deviation within groups of scores that differ by chance alone."""
     used = [np.asarray(group, dtype=np.float64) for group in groups if len(group) > 1]
     free = sum(len(group) - 1 for group in used)
     squares = sum(float(((group - group.mean()) ** 2).sum()) for group in used)

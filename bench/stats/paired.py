@@ -89,13 +89,13 @@ def bootstrap(
         return None, None
     rng = np.random.default_rng(seed)
     both = np.concatenate([first, second])
-    found = []
+    resampled = []
     for count in _chunks(resamples, documents):
         drawn = rng.integers(0, documents, (count, documents)) + np.arange(count)[:, None] * documents
         # How often each document was drawn: multinomial weights.
         weights = np.bincount(drawn.ravel(), minlength=count * documents).reshape(count, documents).astype(np.float64)
-        found.append(_differences(_weighted(weights, both), names, measure))
-    differences = np.concatenate(found)
+        resampled.append(_differences(_weighted(weights, both), names, measure))
+    differences = np.concatenate(resampled)
     if not np.isfinite(differences).all():
         return None, None
     low, high = np.quantile(differences, [(1 - level) / 2, (1 + level) / 2])
@@ -147,15 +147,15 @@ def _weighted(weights: Array, table: Array) -> Array:
     """Weighted sums over documents: (ways, documents) and (rows, documents, names) give (ways, rows, names)."""
     rows, documents, names = table.shape
     flat = table.transpose(1, 0, 2).reshape(documents, rows * names)
-    found: Array = (weights @ flat).reshape(len(weights), rows, names)
-    return found
+    sums: Array = (weights @ flat).reshape(len(weights), rows, names)
+    return sums
 
 
 def _differences(sums: Array, names: Sequence[str], measure: Measure) -> NDArray[np.float64]:
     """Second arm less first, mean over seeds, of sums of shape (ways, seeds of the first and then of the second, names)."""
-    found = apply(measure, sums, names)
-    half = found.shape[1] // 2
-    means: NDArray[np.float64] = found[:, half:].mean(axis=1) - found[:, :half].mean(axis=1)
+    values = apply(measure, sums, names)
+    half = values.shape[1] // 2
+    means: NDArray[np.float64] = values[:, half:].mean(axis=1) - values[:, :half].mean(axis=1)
     return means
 
 

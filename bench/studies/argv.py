@@ -11,21 +11,21 @@ _WRITTEN_OUT = "task_set"  # its tasks stand in `task`
 
 def argv_of(config: RunConfig) -> tuple[str, ...]:
     """The flags that give this very configuration, folders with their whole paths."""
-    found: list[str] = []
+    argv: list[str] = []
     for name, option in OPTIONS.items():
         value = getattr(config, name)
         if name == _WRITTEN_OUT or value is None or (name != "out" and value == option.default):
             continue
         if option.type is bool:
-            found.append(option.flag)
+            argv.append(option.flag)
             continue
         shown = _whole_path if option.place == "path" else str
         if option.type is dict:
             words = [f"{key}={shown(each)}" for key, each in value.items()]
         else:
             words = [shown(each) for each in (value if option.type is tuple else [value])]
-        found += [word for each in words for word in (option.flag, each)]
-    return tuple(found)
+        argv += [word for each in words for word in (option.flag, each)]
+    return tuple(argv)
 
 
 def _whole_path(path: object) -> str:

@@ -94,10 +94,10 @@ class Arm:
 
     def by_seed(self) -> dict[int, Run]:
         """Seed to its run; of several replicates the first."""
-        found: dict[int, Run] = {}
+        runs: dict[int, Run] = {}
         for run in sorted(self.runs, key=lambda run: (run.seed, run.replicate)):
-            found.setdefault(run.seed, run)
-        return found
+            runs.setdefault(run.seed, run)
+        return runs
 
 
 def read_runs(refs: Iterable[str], out: Path) -> tuple[list[Run], list[str]]:
@@ -110,7 +110,7 @@ def read_runs(refs: Iterable[str], out: Path) -> tuple[list[Run], list[str]]:
     Raises:
         RunStateError: nothing carries a name, a folder holds no finished run, or a result cannot be read.
     """
-    found: dict[Path, Run] = {}
+    runs: dict[Path, Run] = {}
     notes = []
     for ref in refs:
         folder = Path(ref)
@@ -125,8 +125,8 @@ def read_runs(refs: Iterable[str], out: Path) -> tuple[list[Run], list[str]]:
         else:
             finished = [find_run(ref, out)]
         for path in finished:
-            found.setdefault(path.resolve(), Run.read(path))
-    return list(found.values()), notes
+            runs.setdefault(path.resolve(), Run.read(path))
+    return list(runs.values()), notes
 
 
 def arms_of(runs: Sequence[Run], by: Sequence[str]) -> list[Arm]:
@@ -134,7 +134,7 @@ def arms_of(runs: Sequence[Run], by: Sequence[str]) -> list[Arm]:
     groups: dict[str, list[Run]] = {}
     values = {name: [run.facts[name] for run in runs] for name in by}
     for run in runs:
-        name = ", ".join(label(one, run.facts[one], values[one]) for one in by)
+        name = ", ".join(label(field, run.facts[field], values[field]) for field in by)
         groups.setdefault(name or "all runs", []).append(run)
     return [Arm(name, tuple(group)) for name, group in groups.items()]
 
@@ -146,22 +146,22 @@ def tasks_of(runs: Sequence[Run], registry: Registry) -> dict[str, Task]:
         UsageError: a task that is not installed.
         ContractError: a scorer of another version than the one that wrote the statistics.
     """
-    found: dict[str, Task] = {}
+    tasks: dict[str, Task] = {}
     for run in runs:
         for name in run.result.config.get("task", ()):
             task = registry.get("tasks", name)
-            found.setdefault(task.name, task)
+            tasks.setdefault(task.name, task)
         for name in run.result.scores:
-            if name not in found:
-                found[name] = registry.get("tasks", name)
+            if name not in tasks:
+                tasks[name] = registry.get("tasks", name)
             scored = run.facts["scorer"].get(name)
-            if scored is not None and str(scored) != str(found[name].version):
-                now = found[name].version
+            if scored is not None and str(scored) != str(tasks[name].version):
+                now = tasks[name].version
                 raise ContractError(
                     f"Run {run.result.id} was scored by version {scored} of {name}; version {now} is installed.",
                     "Scores of two versions are two metrics: run it again, or install the bench that wrote it.",
                 )
-    return found
+    return tasks
 
 
 def measure_of(task: Task, metric: str) -> Measure:
@@ -182,11 +182,11 @@ def metrics_of(tasks: Mapping[str, Task], scores: Mapping[str, FlatScores], aske
     """
     if asked is None:
         return {name: task.metadata.primary_metric for name, task in tasks.items()}
-    found = {name: asked for name in tasks if score_of(scores[name], asked) is not None}
-    if not found:
-        known = {name for one in scores.values() for name, _ in numbers(one)}
+    metrics = {name: asked for name in tasks if score_of(scores[name], asked) is not None}
+    if not metrics:
+        known = {name for flat in scores.values() for name, _ in numbers(flat)}
         raise unknown("metric", asked, known, "bench show run RUN --json")
-    return found
+    return metrics
 
 
 def agree(run: Run, statistics: Statistics, metric: str, measure: Measure) -> Run:
@@ -198,11 +198,11 @@ def agree(run: Run, statistics: Statistics, metric: str, measure: Measure) -> Ru
     if statistics.split != "test":
         return run
     scores = run.result.scores[statistics.task]
-    told = score_of(scores.quantized if statistics.stage == "quantized" else scores.trained, metric)
-    found = float(measure(statistics.sums()))
-    if told is not None and abs(found - told) > 1e-6 * max(1.0, abs(told)):
+    stated = score_of(scores.quantized if statistics.stage == "quantized" else scores.trained, metric)
+    computed = float(measure(statistics.sums()))
+    if stated is not None and abs(computed - stated) > 1e-6 * max(1.0, abs(stated)):
         raise RunStateError(
-            f"Run {run.result.id} tells {metric} {told:.6f} of {statistics.task}, but its statistics give {found:.6f}.",
+            f"Run {run.result.id} tells {metric} {stated:.6f} of {statistics.task}, but its statistics give {computed:.6f}.",
             "One of the two files was changed; run it again.",
         )
     return run

@@ -168,7 +168,7 @@ def compare(
         resamples: of the bootstrap and of the permutation test.
         level: of intervals.
         seed: of the resampling.
-        tell: told what is being worked at.
+        tell: called with what is being worked at.
 
     Raises:
         ContractError: they differ in what was not allowed, or share no task.
@@ -181,15 +181,15 @@ def compare(
         raise UsageError(f"The number of resamples is {resamples}; it must be at least {LEAST}.")
     if len(runs) < 2:
         raise UsageError(f"A comparison wants two runs or more; got {len(runs)}.", "Name another run, or a folder of runs.")
-    every = [run.facts for run in runs]
-    fields = tuple(by) or compared(every)
+    run_facts = [run.facts for run in runs]
+    fields = tuple(by) or compared(run_facts)
     arms = arms_of(runs, fields)
     _share_a_task(arms)
-    found = differences(every, fields, allow)
-    refuse(found, fields)
+    differing = differences(run_facts, fields, allow)
+    refuse(differing, fields)
     tasks = tasks_of(runs, registry)
-    some = {name: _some_scores(runs, name) for name in tasks}
-    metrics = metrics_of(tasks, some, metric)
+    example_scores = {name: _some_scores(runs, name) for name in tasks}
+    metrics = metrics_of(tasks, example_scores, metric)
     notes = _notes(arms, fields, bool(by))
     tables = _Tables(tasks, metrics, split)
     arm_scores, floors = [], {}
@@ -197,7 +197,7 @@ def compare(
         tell(f"scores of {task}")
         floors[task], unlike = tables.noise(task, arms)
         notes += unlike
-        for arm in (one for one in arms if task in one.tasks):
+        for arm in (arm for arm in arms if task in arm.tasks):
             arm_scores.append(ArmScore(arm.name, task, path, over_seeds(tables.scores(task, arm), level)))
     pairs = []
     shared = [(a, b, task) for a, b in combinations(arms, 2) for task in metrics if task in a.tasks and task in b.tasks]
@@ -207,10 +207,10 @@ def compare(
     pairs = _concluded(pairs, level)
     by_task = []
     for first, second in combinations(arms, 2):
-        mine = [one for one in pairs if (one.first, one.second) == (first.name, second.name)]
-        ties = [floors[one.task].sd or 0.0 for one in mine]
-        if mine:
-            by_task.append(Tasks(first.name, second.name, Tally.of([one.estimate.difference for one in mine], ties)))
+        between = [pair for pair in pairs if (pair.first, pair.second) == (first.name, second.name)]
+        ties = [floors[pair.task].sd or 0.0 for pair in between]
+        if between:
+            by_task.append(Tasks(first.name, second.name, Tally.of([pair.estimate.difference for pair in between], ties)))
     return Comparison(
         fields,
         split,
@@ -219,7 +219,7 @@ def compare(
         tuple(pairs),
         tuple(by_task),
         floors,
-        tuple(found),
+        tuple(differing),
         tuple(notes),
         any(run.result.synthetic for run in runs),
         resamples,
@@ -246,9 +246,9 @@ class _Tables:
         """Statistics of a run, which give the score that its result tells."""
         key = task, str(run.folder)
         if key not in self._read:
-            found = run.statistics(task, self._split)
-            agree(run, found, self._metrics[task], self._measures[task])
-            self._read[key] = found
+            statistics = run.statistics(task, self._split)
+            agree(run, statistics, self._metrics[task], self._measures[task])
+            self._read[key] = statistics
         return self._read[key]
 
     def by_seed(self, task: str, arm: Arm) -> dict[int, Statistics]:
@@ -285,15 +285,15 @@ class _Tables:
     def pair(self, task: str, first: Arm, second: Arm, resamples: int, level: float, family: int, seed: int) -> Pair:
         """Two arms on a task, before any adjustment."""
         measure = self._measures[task]
-        one, other, names, _ = align(self.by_seed(task, first), self.by_seed(task, second))
-        by_seed = scores(other, names, measure) - scores(one, names, measure)
+        first_table, second_table, names, _ = align(self.by_seed(task, first), self.by_seed(task, second))
+        by_seed = scores(second_table, names, measure) - scores(first_table, names, measure)
         return Pair(
             task,
             self._metrics[task],
             first.name,
             second.name,
-            estimate(one, other, names, measure, level=level, family=family),
-            paired(one, other, names, measure, resamples=resamples, level=level, seed=seed),
+            estimate(first_table, second_table, names, measure, level=level, family=family),
+            paired(first_table, second_table, names, measure, resamples=resamples, level=level, seed=seed),
             None,
             over_seeds(by_seed, level),
             Tally.of(by_seed.tolist()),
@@ -303,28 +303,28 @@ class _Tables:
 
 def _concluded(pairs: Sequence[Pair], level: float) -> list[Pair]:
     """Pairs with p values adjusted for all of them, and what follows."""
-    combined = holm([one.estimate.p for one in pairs], 1 - level)
-    documents = holm([one.documents.p for one in pairs], 1 - level)
-    found = []
-    for one, p, p_documents in zip(pairs, combined, documents, strict=True):
-        if one.estimate.seeds < MINIMUM_SEEDS:
+    combined = holm([pair.estimate.p for pair in pairs], 1 - level)
+    documents = holm([pair.documents.p for pair in pairs], 1 - level)
+    concluded = []
+    for pair, p, p_documents in zip(pairs, combined, documents, strict=True):
+        if pair.estimate.seeds < MINIMUM_SEEDS:
             conclusion = TOO_FEW
         elif p is not None and p < 1 - level:
-            conclusion = f"{one.second if one.estimate.difference > 0 else one.first} is better"
+            conclusion = f"{pair.second if pair.estimate.difference > 0 else pair.first} is better"
         else:
             conclusion = UNRESOLVED
-        found.append(
-            replace(one, estimate=replace(one.estimate, p_holm=p), documents_p_holm=p_documents, conclusion=conclusion)
+        concluded.append(
+            replace(pair, estimate=replace(pair.estimate, p_holm=p), documents_p_holm=p_documents, conclusion=conclusion)
         )
-    return found
+    return concluded
 
 
 def _share_a_task(arms: Sequence[Arm]) -> None:
     if len(arms) == 1 or any(set(a.tasks) & set(b.tasks) for a, b in combinations(arms, 2)):
         return
-    told = "; ".join(f"{arm.runs[0].result.id} is of {', '.join(arm.tasks)}" for arm in arms[:3])
+    tasks = "; ".join(f"{arm.runs[0].result.id} is of {', '.join(arm.tasks)}" for arm in arms[:3])
     raise ContractError(
-        f"These runs are of different tasks and share none: {told}.", "Compare runs that have a task in common."
+        f"These runs are of different tasks and share none: {tasks}.", "Compare runs that have a task in common."
     )
 
 

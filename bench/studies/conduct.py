@@ -20,7 +20,7 @@ from bench.studies.study import Study
 
 
 class Audience(Watcher, Protocol):
-    """Who is told how a study goes, from its survey to its verdict."""
+    """Follows the progress of a study from its survey to its verdict."""
 
     def warn(self, message: str) -> None:
         """Takes one line."""
@@ -47,7 +47,7 @@ def conduct(
     Args:
         study: opened by `bench.studies.study.open_study`.
         registry: knows the parts.
-        audience: is told.
+        audience: follows its progress.
         launcher: ``local``, ``ray`` or ``slurm``.
         jobs: runs at once.
         options: of the launcher, ``KEY=VALUE`` each.
@@ -98,7 +98,7 @@ def estimate(study: Study, registry: Registry, audience: Audience) -> None:
     Args:
         study: opened by `bench.studies.study.open_study`.
         registry: knows the parts.
-        audience: is told.
+        audience: follows its progress.
 
     Raises:
         BenchError: a dry run was refused.
@@ -117,8 +117,8 @@ def refuse_repeats(study: Study, registry: Registry) -> None:
     from bench.steps.start import refuse_repeated
 
     pairs = [(study[run.start].config, run.config) for run in study.runs if run.start is not None and run.run is None]
-    alike = {repr((one.data, one.task, one.shots and one.seed, other.data, other.task)): (one, other) for one, other in pairs}
-    for source, target in alike.values():
+    by_data = {repr((a.data, a.task, a.shots and a.seed, b.data, b.task)): (a, b) for a, b in pairs}
+    for source, target in by_data.values():
         refuse_repeated(source, target, registry)
 
 

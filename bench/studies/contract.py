@@ -1,7 +1,7 @@
 """The contract of a comparison: runs may differ in what is compared, and in nothing else that could explain a difference.
 
 Every field below is read from ``result.json``. What follows from the thing compared goes with it (another base model has
-another number of adapter parameters); anything else that differs is told by its name, and refused unless it was allowed by
+another number of adapter parameters); anything else that differs is named, and refused unless it was allowed by
 that name.
 """
 
@@ -47,8 +47,8 @@ CHOICES = (*(name for name, option in OPTIONS.items() if option.compared("choice
 
 
 def _model(result: Result) -> str:
-    found = result.resolved("model")
-    return f"{found['name']} {str(found['sha256'])[:8]}" if isinstance(found, Mapping) else str(found)
+    model = result.resolved("model")
+    return f"{model['name']} {str(model['sha256'])[:8]}" if isinstance(model, Mapping) else str(model)
 
 
 def _parameters(result: Result) -> int | str | None:
@@ -60,7 +60,7 @@ def _parameters(result: Result) -> int | str | None:
 
 
 def _leaks(result: Result) -> dict[str, int]:
-    return {name: told["allowed"] for name, told in result.leaks.items() if told.get("allowed")}
+    return {name: report["allowed"] for name, report in result.leaks.items() if report.get("allowed")}
 
 
 def _left_out(result: Result) -> dict[str, str]:
@@ -83,8 +83,8 @@ def _versions(result: Result) -> dict[str, Any]:
 
 def _parts(result: Result, tasks: bool) -> dict[str, Any]:
     parts = result.versions.get("parts", {})
-    found = {name: version for name, version in parts.items() if name.startswith("task ") == tasks}
-    return {name.removeprefix("task "): version for name, version in found.items()}
+    versions = {name: version for name, version in parts.items() if name.startswith("task ") == tasks}
+    return {name.removeprefix("task "): version for name, version in versions.items()}
 
 
 _READ: Mapping[str, Callable[[Result], Any]] = {
@@ -124,13 +124,13 @@ _SPOILS: Mapping[str, Callable[[Any], bool]] = {
 
 def facts(result: Result) -> dict[str, Any]:
     """What a result says of every field; None where the field means nothing to the run."""
-    found = {name: result.resolved(name) for name in _CONFIG} | {name: read(result) for name, read in _READ.items()}
-    found |= {name: default for name, default in _CONFIG.items() if found[name] is None}
+    values = {name: result.resolved(name) for name in _CONFIG} | {name: read(result) for name, read in _READ.items()}
+    values |= {name: default for name, default in _CONFIG.items() if values[name] is None}
     if len(result.scores) < 2:
-        found |= dict.fromkeys(set(_TOGETHER) - {"schedule", "schedule_options"})
-    if found["budget"] == "whole":
-        found["eval_every"] = None  # the last checkpoint is the result, whenever dev was looked at
-    return found
+        values |= dict.fromkeys(set(_TOGETHER) - {"schedule", "schedule_options"})
+    if values["budget"] == "whole":
+        values["eval_every"] = None  # the last checkpoint is the result, whenever dev was looked at
+    return values
 
 
 @dataclass(frozen=True)
@@ -162,62 +162,62 @@ def check_fields(names: Iterable[str], option: str) -> tuple[str, ...]:
     Raises:
         UsageError: one that is no field.
     """
-    found = tuple(dict.fromkeys(part for name in names for part in name.split(",") if part))
-    for name in found:
+    fields = tuple(dict.fromkeys(part for name in names for part in name.split(",") if part))
+    for name in fields:
         if name not in FIELDS:
             raise unknown(f"field of {option}", name, FIELDS, "bench compare --help")
-    return found
+    return fields
 
 
-def compared(every: Sequence[Facts]) -> tuple[str, ...]:
+def compared(runs: Sequence[Facts]) -> tuple[str, ...]:
     """The fields that are compared where nobody said which: the choices in which the runs differ."""
-    found = [name for name in CHOICES if differs(name, [one[name] for one in every])]
-    follow = {after for name in found for after in FOLLOWS.get(name, ())}
-    return tuple(name for name in found if name not in follow)
+    fields = [name for name in CHOICES if differs(name, [run[name] for run in runs])]
+    follow = {after for name in fields for after in FOLLOWS.get(name, ())}
+    return tuple(name for name in fields if name not in follow)
 
 
-def differences(every: Sequence[Facts], by: Sequence[str], allow: Iterable[str] = ()) -> list[Difference]:
+def differences(runs: Sequence[Facts], by: Sequence[str], allow: Iterable[str] = ()) -> list[Difference]:
     """What the runs differ in beyond what is compared. A waived invariant, an allowed leak and an arm that is not
     parameter-matched count, even if all runs have it.
 
     Args:
-        every: facts of each run.
+        runs: the facts of each.
         by: the fields that are compared.
         allow: fields that may differ.
     """
     expected, allowed = {*by, *(after for name in by for after in FOLLOWS.get(name, ()))}, set(allow)
-    found = []
+    differing = []
     for name in FIELDS:
-        values = [one[name] for one in every]
+        values = [run[name] for run in runs]
         spoilt = name in _SPOILS and name not in by and any(map(_SPOILS[name], values))
         if spoilt or (name not in expected and differs(name, values)):
-            found.append(Difference(name, told(name, values), name in allowed))
-    return found
+            differing.append(Difference(name, summary(name, values), name in allowed))
+    return differing
 
 
-def refusal(found: Sequence[Difference], by: Sequence[str]) -> tuple[str, str] | None:
+def refusal(differing: Sequence[Difference], by: Sequence[str]) -> tuple[str, str] | None:
     """In what way runs differ too much to be compared, and the flags that would let them; None where they may be."""
-    refused = [one for one in found if not one.allowed]
+    refused = [difference for difference in differing if not difference.allowed]
     if not refused:
         return None
     what = f"in more than {' and '.join(by)}" if by else "though nothing is compared"
-    return f"they differ {what}", f"If you mean to: {' '.join(f'--allow {one.field}' for one in refused)}"
+    return f"they differ {what}", f"If you mean to: {' '.join(f'--allow {difference.field}' for difference in refused)}"
 
 
-def listed(found: Sequence[Difference]) -> str:
+def listed(differing: Sequence[Difference]) -> str:
     """The differences that were not allowed, with their values."""
-    return "; ".join(f"{one.field}: {one.told}" for one in found if not one.allowed)
+    return "; ".join(f"{difference.field}: {difference.told}" for difference in differing if not difference.allowed)
 
 
-def refuse(found: Sequence[Difference], by: Sequence[str]) -> None:
+def refuse(differing: Sequence[Difference], by: Sequence[str]) -> None:
     """Stops a comparison of runs that differ in what was not allowed.
 
     Raises:
         ContractError: naming every field, its values, and how to allow it.
     """
-    refused = refusal(found, by)
+    refused = refusal(differing, by)
     if refused is not None:
-        raise ContractError(f"The runs cannot be compared, {refused[0]}: {listed(found)}.", refused[1])
+        raise ContractError(f"The runs cannot be compared, {refused[0]}: {listed(differing)}.", refused[1])
 
 
 def differs(name: str, values: Sequence[Any]) -> bool:
@@ -225,7 +225,7 @@ def differs(name: str, values: Sequence[Any]) -> bool:
     return any(len(group) > 1 for group in _grouped(name, values).values())
 
 
-def told(name: str, values: Sequence[Any]) -> str:
+def summary(name: str, values: Sequence[Any]) -> str:
     """Values of a field and how many runs have each, as in ``A1 in 3 runs, A2 in 3 runs``; only what differs of a mapping."""
     groups = _grouped(name, values)
     shown = {key: group for key, group in groups.items() if len(group) > 1} or groups
@@ -242,7 +242,7 @@ def label(name: str, value: Any, values: Sequence[Any]) -> str:
     Args:
         name: of the field.
         value: of a run of the arm.
-        values: of all runs, so that only what sets arms apart is told.
+        values: of all runs, so that only what sets arms apart is named.
     """
     if isinstance(value, Mapping):
         groups = _grouped(name, values)
@@ -262,8 +262,8 @@ def _grouped(name: str, values: Sequence[Any]) -> dict[str, dict[str, int]]:
     near = _near(name, values) if name in _TOLERANCE else {}
     for value in values:
         pairs = value.items() if isinstance(value, Mapping) else [("", value)] if value is not None else []
-        for key, one in pairs:
-            text = f"{near[one]:,}" if one in near else str(one)[:16] if name in ("data", "git") else str(one)
+        for key, item in pairs:
+            text = f"{near[item]:,}" if item in near else str(item)[:16] if name in ("data", "git") else str(item)
             group = groups.setdefault(str(key), {})
             group[text] = group.get(text, 0) + 1
     return groups
@@ -271,10 +271,10 @@ def _grouped(name: str, values: Sequence[Any]) -> dict[str, dict[str, int]]:
 
 def _near(name: str, values: Sequence[Any]) -> dict[int, int]:
     """Each number to the one that stands for all within the tolerance of it: the smallest of them."""
-    found: dict[int, int] = {}
+    nearest: dict[int, int] = {}
     first = None
     for value in sorted({value for value in values if isinstance(value, int)}):
         if first is None or value - first > _TOLERANCE[name] * value:
             first = value
-        found[value] = first
-    return found
+        nearest[value] = first
+    return nearest

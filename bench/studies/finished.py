@@ -20,7 +20,7 @@ from bench.studies.contract import differences, refuse
 from bench.studies.study import Study
 
 _PLANNED = ("waivers", "leaks")  # the plan of a study says so itself
-# A checkout or a package that moved on while it ran is told, not refused.
+# A checkout or a package that moved on while it ran is a warning, not a refusal.
 _ALLOWED = (*_PLANNED, "git", "versions")
 SPLIT = "test"
 
@@ -32,7 +32,7 @@ class FinishedStudy:
     Args:
         study: its plan.
         registry: knows the tasks.
-        warn: told what the runs differ in beyond what was planned.
+        warn: called with what the runs differ in beyond what was planned.
     """
 
     study: Study
@@ -62,8 +62,8 @@ class FinishedStudy:
     @property
     def options(self) -> Mapping[str, Option]:
         """The kind's own options, as the study was begun with them."""
-        found: Mapping[str, Option] = self.study.settings.get("options", {})
-        return found
+        options: Mapping[str, Option] = self.study.settings.get("options", {})
+        return options
 
     def differences(self, by: tuple[str, ...]) -> list[dict[str, Any]]:
         """Holds the runs against the contract of comparisons, and returns what they differ in beyond what is compared.
@@ -83,10 +83,10 @@ class FinishedStudy:
             RunStateError: the two do not agree.
         """
         run = self.runs[key]
-        found = {name: run.statistics(name, SPLIT) for name in run.result.scores}
-        for name, statistics in found.items():
+        by_task = {name: run.statistics(name, SPLIT) for name in run.result.scores}
+        for name, statistics in by_task.items():
             agree(run, statistics, self.metrics[name], self.measures[name])
-        return found
+        return by_task
 
     def tokens(self, key: str) -> int:
         """Marked tokens that a run was trained on."""
@@ -97,12 +97,12 @@ def compared_by(runs: Mapping[str, Run], by: tuple[str, ...], warn: Callable[[st
     """What the runs of a study differ in beyond what is compared; see `FinishedStudy.differences`."""
     # Runs of one arm that is compared with no other may be held against each other.
     unmatched = () if any(run.result.matched for run in runs.values()) else ("parameters",)
-    found = differences([run.facts for run in runs.values()], by, (*_ALLOWED, *unmatched))
-    refuse(found, by)
-    for difference in found:
+    differing = differences([run.facts for run in runs.values()], by, (*_ALLOWED, *unmatched))
+    refuse(differing, by)
+    for difference in differing:
         if difference.field not in _PLANNED:
             warn(f"The runs of the study differ in {difference.field}: {difference.told}.")
-    return [difference.to_json() for difference in found]
+    return [difference.to_json() for difference in differing]
 
 
 def judged(study: Study, registry: Registry, warn: Callable[[str], None]) -> Mapping[str, Any] | None:

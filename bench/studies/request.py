@@ -135,26 +135,26 @@ def study_kind(name: str, registry: Registry) -> StudyKind:
     return registry.get("studies", name)
 
 
-def own_options(kind: StudyKind, given: Mapping[str, Any]) -> dict[str, Option]:
+def own_options(kind: StudyKind, values: Mapping[str, Any]) -> dict[str, Option]:
     """The options of a kind, each as it was given or else its default.
 
     Args:
         kind: declares names, defaults and with them types.
-        given: name to value; text is read as the type of the default.
+        values: by name; text is read as the type of the default.
 
     Raises:
         UsageError: a name that the kind does not have, or a value of another type.
     """
     chosen = dict(kind.options)
-    for name, value in given.items():
+    for name, value in values.items():
         if name not in chosen:
             error = unknown(f"option of a {kind.name} study:", name, chosen, f"bench show study {kind.name}")
             raise error if chosen else UsageError(f"A {kind.name} study has no options of its own; got {name!r}.")
-        wanted = type(chosen[name])
+        expected = type(chosen[name])
         try:
-            chosen[name] = wanted(value)
+            chosen[name] = expected(value)
         except (TypeError, ValueError):
-            words = {int: "a whole number", float: "a number"}.get(wanted, wanted.__name__)
+            words = {int: "a whole number", float: "a number"}.get(expected, expected.__name__)
             raise UsageError(f"The option {name} of a {kind.name} study is {value!r}; it must be {words}.") from None
     return chosen
 

@@ -21,7 +21,7 @@ INTERRUPTED = 130
 
 
 class Watcher(Protocol):
-    """Who is told how a study goes."""
+    """Follows the progress of a study."""
 
     def look(self, study: Study, active: set[str]) -> None:
         """Called several times a second while runs live."""
@@ -52,7 +52,7 @@ def drive(
     Args:
         study: saved after every run that ends.
         launcher: where runs go.
-        watcher: is told.
+        watcher: follows its progress.
         deadline: `time.monotonic` at which to stop, every run with a checkpoint.
         memory_limit: bytes of a run that was given no limit.
 
@@ -106,14 +106,14 @@ def share_of_memory(launcher: str, jobs: int) -> int | None:
     return int(ROOM * free_memory() / jobs)
 
 
-def survey(study: Study, told: Callable[[StudyRun, int, int], None], folder: Path) -> None:
+def survey(study: Study, announce: Callable[[StudyRun, int, int], None], folder: Path) -> None:
     """Asks a dry run of every kind of run in the plan what it costs, which proves parity before anything is trained.
 
     Runs that differ in seed, learning rate or tokens cost alike, token for token; one dry run speaks for them.
 
     Args:
         study: its runs get estimates; it is not saved.
-        told: called with a run before its dry run, its place, and how many there are.
+        announce: called with a run before its dry run, its place, and how many there are.
         folder: where dry runs write their logs.
 
     Raises:
@@ -132,7 +132,7 @@ def survey(study: Study, told: Callable[[StudyRun, int, int], None], folder: Pat
         like = _tokens_like(run, tokens, by_task)
         if shape not in plans:
             asked += 1
-            told(run, asked, kinds)
+            announce(run, asked, kinds)
             plans[shape] = _dry_run(run, like, folder.absolute() / LOGS)
         plan = plans[shape]
         budget, guess = plan["budget"], plan["estimate"]

@@ -24,13 +24,13 @@ Pair = tuple[str, str]
 
 def labels(documents: Iterable[Document]) -> frozenset[str]:
     """The labels that a split uses: of mentions, relations and classes. Passages that are ranked have none."""
-    found: set[str] = set()
+    used: set[str] = set()
     for document in documents:
-        found |= {mention.label for mention in document.mentions}
-        found |= {relation.label for relation in document.relations}
+        used |= {mention.label for mention in document.mentions}
+        used |= {relation.label for relation in document.relations}
         if not document.passages:
-            found |= {judgement.name for judgement in document.judgements}
-    return frozenset(label.casefold() for label in found)
+            used |= {judgement.name for judgement in document.judgements}
+    return frozenset(label.casefold() for label in used)
 
 
 def words(documents: Iterable[Document]) -> Counter[str]:
@@ -38,19 +38,19 @@ def words(documents: Iterable[Document]) -> Counter[str]:
     return Counter(word for document in documents for word in _WORD.findall(document.text.casefold()))
 
 
-def jaccard(one: frozenset[str], other: frozenset[str]) -> float:
+def jaccard(first: frozenset[str], second: frozenset[str]) -> float:
     """Shared labels over all labels, in [0, 1]; 0 where neither has one."""
-    return len(one & other) / len(one | other) if one | other else 0.0
+    return len(first & second) / len(first | second) if first | second else 0.0
 
 
-def overlap(one: Mapping[str, int], other: Mapping[str, int]) -> float:
+def overlap(first: Mapping[str, int], second: Mapping[str, int]) -> float:
     """1 less the Jensen–Shannon divergence (base 2) of two term distributions: 1 the same, 0 no word shared."""
-    totals = sum(one.values()), sum(other.values())
+    totals = sum(first.values()), sum(second.values())
     if not all(totals):
         return 0.0
     divergence = 0.0
-    for word in one.keys() | other.keys():
-        shares = one.get(word, 0) / totals[0], other.get(word, 0) / totals[1]
+    for word in first.keys() | second.keys():
+        shares = first.get(word, 0) / totals[0], second.get(word, 0) / totals[1]
         mean = sum(shares) / 2
         divergence += sum(share * math.log2(share / mean) / 2 for share in shares if share)
     return min(1.0, max(0.0, 1 - divergence))
@@ -90,6 +90,6 @@ def correlation(
     extreme = 0
     for order in orders:
         named = dict(zip(tasks, order, strict=True))
-        found = float(spearmanr(values, [alike[named[a], named[b]] for a, b in pairs]).statistic)
-        extreme += abs(found) >= abs(observed) - 1e-12
+        relabelled = float(spearmanr(values, [alike[named[a], named[b]] for a, b in pairs]).statistic)
+        extreme += abs(relabelled) >= abs(observed) - 1e-12
     return {"rho": observed, "p": extreme / len(orders), "n": len(pairs)}

@@ -158,7 +158,7 @@ def find_study(name: str, out: Path) -> Study:
     if name and (Path(name) / STUDY).exists():
         return read_study(Path(name).resolve())
     known = studies(out)
-    begun = [one for one in known if one == name] or [one for one in known if one.startswith(name)]
+    begun = [name] if name in known else [candidate for candidate in known if candidate.startswith(name)]
     if len(begun) == 1:
         return read_study(out / STUDIES / begun[0])
     if begun:
@@ -195,25 +195,25 @@ def open_study(planned: Study) -> Study:
         raise UsageError(f"--name has {size} bytes; the name of a study, and its folder, has {LONGEST_NAME} at most.")
     if not (planned.folder / STUDY).exists():
         return planned
-    kept = read_study(planned.folder)
-    kept.out = planned.out
-    changed = _changes(kept, planned)
+    stored = read_study(planned.folder)
+    stored.out = planned.out
+    changed = _changes(stored, planned)
     if changed:
         raise RunStateError(
-            f"Study {kept.name!r} was begun with other settings: {changed}.",
+            f"Study {stored.name!r} was begun with other settings: {changed}.",
             "Type what it was begun with, or take another --name: finished runs are shared by all studies, never repeated.",
         )
     now = {run.key: run.config for run in planned.runs}
     # What does not decide the outcome (trackers, limits) is as it was typed now.
-    kept.runs = [replace(run, config=now[run.key]) for run in kept.runs]
-    return kept
+    stored.runs = [replace(run, config=now[run.key]) for run in stored.runs]
+    return stored
 
 
-def _changes(kept: Study, planned: Study) -> str:
+def _changes(stored: Study, planned: Study) -> str:
     """What differs between two plans, in words; empty where nothing does."""
-    if kept.kind != planned.kind:
-        return f"it is of the kind {kept.kind}, not {planned.kind}"
-    before = {run.key: run.identity() for run in kept.runs}
+    if stored.kind != planned.kind:
+        return f"it is of the kind {stored.kind}, not {planned.kind}"
+    before = {run.key: run.identity() for run in stored.runs}
     now = {run.key: run.identity() for run in planned.runs}
     fields = sorted(
         {
@@ -223,15 +223,15 @@ def _changes(kept: Study, planned: Study) -> str:
             if before[key]["config"].get(name) != now[key]["config"].get(name)
         }
     )
-    told = [f"other values of {', '.join(fields)}"] if fields else []
-    if kept.settings.get("margin") != planned.settings.get("margin"):
-        told.append(f"a margin of {kept.settings.get('margin')}, not {planned.settings.get('margin')}")
-    if (was := kept.settings.get("options")) != (now_given := planned.settings.get("options")):
-        told.append(f"the options {was}, not {now_given}")
-    told += [f"{len(before)} runs, not {len(now)}"] if len(before) != len(now) else []
-    if not told and before != now:
-        told = ["other runs"]
-    return "; ".join(told)
+    changes = [f"other values of {', '.join(fields)}"] if fields else []
+    if stored.settings.get("margin") != planned.settings.get("margin"):
+        changes.append(f"a margin of {stored.settings.get('margin')}, not {planned.settings.get('margin')}")
+    if (was := stored.settings.get("options")) != (now_given := planned.settings.get("options")):
+        changes.append(f"the options {was}, not {now_given}")
+    changes += [f"{len(before)} runs, not {len(now)}"] if len(before) != len(now) else []
+    if not changes and before != now:
+        changes = ["other runs"]
+    return "; ".join(changes)
 
 
 def _run(record: Mapping[str, Any], source: str) -> StudyRun:

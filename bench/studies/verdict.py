@@ -83,11 +83,11 @@ class Verdict:
     minimum_seeds: int = MINIMUM_SEEDS
 
     def __getitem__(self, task: str) -> TaskVerdict:
-        return next(one for one in self.tasks if one.task == task)
+        return next(verdict for verdict in self.tasks if verdict.task == task)
 
     def to_json(self) -> dict[str, Any]:
         """Every field, JSON-able; ``tasks`` is a list."""
-        return asdict(self) | {"tasks": [one.to_json() for one in self.tasks]}
+        return asdict(self) | {"tasks": [verdict.to_json() for verdict in self.tasks]}
 
 
 def verdicts(
@@ -117,7 +117,7 @@ def verdicts(
         BenchError: arms that were not scored on the same documents, or that share no seed.
     """
     family, named = len(measures), metrics or {}
-    found = []
+    estimates = []
     for task, measure in measures.items():
         first, second, names, _ = align(total[task], multi[task])
         at_total = estimate(first, second, names, measure, level=level, power=power, family=family)
@@ -125,11 +125,11 @@ def verdicts(
         first, second, names, _ = align(own[task], multi[task])
         at_own = estimate(first, second, names, measure, level=level, power=power, family=family)
         owns = float(scores(first, names, measure).mean())
-        found.append((task, (multis, totals, owns), at_total, at_own))
-    by_total = holm([at_total.p for *_, at_total, _ in found], 1 - level)
-    by_own = holm([at_own.p for *_, at_own in found], 1 - level)
+        estimates.append((task, (multis, totals, owns), at_total, at_own))
+    by_total = holm([at_total.p for *_, at_total, _ in estimates], 1 - level)
+    by_own = holm([at_own.p for *_, at_own in estimates], 1 - level)
     judged = []
-    for (task, means, at_total, at_own), p_total, p_own in zip(found, by_total, by_own, strict=True):
+    for (task, means, at_total, at_own), p_total, p_own in zip(estimates, by_total, by_own, strict=True):
         at_total, at_own = replace(at_total, p_holm=p_total), replace(at_own, p_holm=p_own)
         kind, reason = judge(at_total, at_own, margin, level, power)
         judged.append(TaskVerdict(task, kind, reason, named.get(task, ""), *means, at_total, at_own))
@@ -158,10 +158,10 @@ def judge(at_total: Estimate, at_own: Estimate, margin: float, level: float = LE
     alpha = 1 - level
     better, gained, lost = beats(at_total, alpha), beats(at_own, alpha), loses(at_own, alpha)
     if better and lost:
-        told = (
+        outcomes = (
             f"It beats the single run at equal total ({shown(at_total)}) and loses at the task's own tokens ({shown(at_own)})"
         )
-        return "unresolved", f"{told}: the two contradict each other."
+        return "unresolved", f"{outcomes}: the two contradict each other."
     if better:
         small = " The gain is real but smaller than the margin." if at_total.within(margin) else ""
         return "genuine transfer", f"It beats the single run at equal total: {shown(at_total)}.{small}"
@@ -188,28 +188,28 @@ def judge(at_total: Estimate, at_own: Estimate, margin: float, level: float = LE
     )
 
 
-def beats(found: Estimate, alpha: float) -> bool:
+def beats(estimate: Estimate, alpha: float) -> bool:
     """Whether the interval lies above 0, and does so after the adjustment for the family."""
-    return found.low is not None and found.low > 0 and found.p_holm is not None and found.p_holm < alpha
+    return estimate.low is not None and estimate.low > 0 and estimate.p_holm is not None and estimate.p_holm < alpha
 
 
-def loses(found: Estimate, alpha: float) -> bool:
+def loses(estimate: Estimate, alpha: float) -> bool:
     """Whether the interval lies below 0, and does so after the adjustment for the family."""
-    return found.high is not None and found.high < 0 and found.p_holm is not None and found.p_holm < alpha
+    return estimate.high is not None and estimate.high < 0 and estimate.p_holm is not None and estimate.p_holm < alpha
 
 
-def shown(found: Estimate) -> str:
+def shown(estimate: Estimate) -> str:
     """A difference and its interval, as in ``+.012 [+.004, +.020]``."""
-    number = f"{found.difference:+.4f}"
-    return number if found.low is None or found.high is None else f"{number} [{found.low:+.4f}, {found.high:+.4f}]"
+    number = f"{estimate.difference:+.4f}"
+    return number if estimate.low is None or estimate.high is None else f"{number} [{estimate.low:+.4f}, {estimate.high:+.4f}]"
 
 
-def _could(found: Estimate, power: float) -> str:
-    if found.detectable is None or found.margin_detectable is None:
+def _could(estimate: Estimate, power: float) -> str:
+    if estimate.detectable is None or estimate.margin_detectable is None:
         return ""
     return (
-        f" With {found.seeds} seeds and {found.documents:,} documents a true difference of {found.detectable:.4f} would have "
-        f"been found {power:.0%} of the time, and equality shown within ±{found.margin_detectable:.4f}."
+        f" With {estimate.seeds} seeds and {estimate.documents:,} documents a true difference of {estimate.detectable:.4f} "
+        f"would have been found {power:.0%} of the time, and equality shown within ±{estimate.margin_detectable:.4f}."
     )
 
 
