@@ -32,8 +32,8 @@ def attach(
     prepare(backbone)
     module = architecture.attach(backbone, tasks, budget)
     module.virtual_tokens = architecture.virtual_tokens
-    own, known = {id(parameter) for parameter in module.parameters()}, module.trained()
-    hidden = [name for task in tasks for name, p in module.trainable(task).items() if name not in known or id(p) not in own]
+    held, known = {id(parameter) for parameter in module.parameters()}, module.trained()
+    hidden = [name for task in tasks for name, p in module.trainable(task).items() if name not in known or id(p) not in held]
     wrong = None
     if module.backbone is not backbone:  # else the tokens that enter it could not be counted
         wrong = "does not keep the base model that it was given as its backbone"
@@ -104,9 +104,9 @@ class Attention:
 
     def choose(self, gradients: bool) -> None:
         """Sets the implementation of the next pass."""
-        wanted = self.training if gradients else self.evaluation
-        if wanted is not None and wanted != self._current():
-            self._set(wanted)
+        implementation = self.training if gradients else self.evaluation
+        if implementation is not None and implementation != self._current():
+            self._set(implementation)
 
     def _current(self) -> str | None:
         return getattr(getattr(self._backbone, "config", None), "_attn_implementation", None)

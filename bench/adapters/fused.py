@@ -79,9 +79,9 @@ def _forward(layer: LoraLayer, x: Tensor, *args: Any, **kwargs: Any) -> Tensor:
     held = _weight(base)
     if held is None or args or kwargs or len(scales) != 1 or layer.merged or layer.disable_adapters:
         return cast(Tensor, type(layer).forward(layer, x, *args, **kwargs))
-    own, weight = held
+    base_dtype, weight = held
     kind = x.device.type
-    dtype = torch.get_autocast_dtype(kind) if torch.is_autocast_enabled(kind) else own
+    dtype = torch.get_autocast_dtype(kind) if torch.is_autocast_enabled(kind) else base_dtype
     down = [cast(nn.Linear, layer.lora_A[name]).weight for name in active]
     up = [cast(nn.Linear, layer.lora_B[name]).weight for name in active]
     a, b = (down[0], up[0]) if len(active) == 1 else (torch.cat(down), torch.cat(up, 1))

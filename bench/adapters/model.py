@@ -106,7 +106,7 @@ class AdaptedModel(ArchitectureModule, nn.Module):
         self.plan = plan
         self.tasks = tuple(tasks)
         self._routes = {task: tuple(tuple(names) for names in architecture.passes(task)) for task in self.tasks}
-        _tell_peft(backbone)
+        _mark_quantized(backbone)
         seed = int(torch.randint(2**62, ()).item()) if _device(backbone).type != "meta" else 0
         with torch.random.fork_rng(devices=[]), _device_of(backbone):
             torch.default_generator.manual_seed(seed)
@@ -124,10 +124,10 @@ class AdaptedModel(ArchitectureModule, nn.Module):
         }
         for layer in self._layers.values():
             fuse(layer)
-        wanted = {linear.name for ranks in plan.adapters.values() for linear, _ in ranks.ranks}
-        if wanted != set(self._layers):
-            odd = sorted(wanted ^ set(self._layers))
-            raise UsageError(f"The adapters were to sit on {len(wanted)} layers; {len(odd)} differ, such as {odd[0]!r}.")
+        planned = {linear.name for ranks in plan.adapters.values() for linear, _ in ranks.ranks}
+        if planned != set(self._layers):
+            odd = sorted(planned ^ set(self._layers))
+            raise UsageError(f"The adapters were to sit on {len(planned)} layers; {len(odd)} differ, such as {odd[0]!r}.")
         self._trainable = dict(self._collect())
         self._initialise(seed)
 
@@ -289,12 +289,12 @@ def _config(ranks: AdapterRanks, variant: LoraVariant, dropout: float, base_name
     )
 
 
-def _tell_peft(backbone: nn.Module) -> None:
+def _mark_quantized(backbone: nn.Module) -> None:
     """Marks a quantized backbone as PEFT wants it."""
     kinds = {type(module).__name__ for module in backbone.modules()}
     flags = {"is_loaded_in_8bit": "Linear8bitLt" in kinds, "is_loaded_in_4bit": bool(kinds & {"Linear4bit", "LinearNF4"})}
-    for flag, found in flags.items():
-        if found:  # PEFT picks its layer class by these, which only transformers' own loading sets
+    for flag, present in flags.items():
+        if present:  # PEFT picks its layer class by these, which only transformers' own loading sets
             setattr(backbone, flag, True)
 
 

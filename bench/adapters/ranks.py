@@ -135,7 +135,7 @@ def declared(architecture: Architecture, tasks: Sequence[str]) -> tuple[Adapter,
         passes = architecture.passes(task)
         if not passes or not all(passes):
             raise wrong(f"task {task!r} has no pass, or one without an adapter")
-        for name in (name for one in passes for name in one):
+        for name in (name for path in passes for name in path):
             if name not in others:
                 raise wrong(f"a pass of task {task!r} wants adapter {name!r}, which it does not declare")
             if others[name] not in (None, task):
@@ -195,18 +195,18 @@ def solve_ranks(
         rest = budget - fixed - sum(_cost(linears, ranks) for ranks in chosen.values())
         if numbers["private"]:
             each = _fill(linears, numbers["private"], rest, budget)
-            chosen |= {one.name: each for one in adapters if one.role == "private"}
+            chosen |= {adapter.name: each for adapter in adapters if adapter.role == "private"}
     else:
         roles = _split(numbers, linears, budget, budget - fixed)
-        chosen = {one.name: roles[one.role] for one in adapters}
+        chosen = {adapter.name: roles[adapter.role] for adapter in adapters}
     solved = {
-        one.name: AdapterRanks(one, tuple(zip(linears, chosen[one.name], strict=True)), architecture.variant.dora)
-        for one in adapters
+        adapter.name: AdapterRanks(adapter, tuple(zip(linears, chosen[adapter.name], strict=True)), architecture.variant.dora)
+        for adapter in adapters
     }
     active: dict[str, int] = {}
     for task in tasks:
         passes = architecture.passes(task)
-        names = {name for one in passes for name in one}
+        names = {name for path in passes for name in path}
         active[task] = sum(solved[name].parameters for name in names) + (fusion_parameters if len(passes) > 1 else 0)
     return RankPlan(architecture.name, budget_rank, budget, solved, fusion_parameters, active)
 
@@ -238,10 +238,10 @@ def smallest_common_rank(
     """
     size = sum(map(weight, linears))
     first = max(
-        _least_rank(len(one.adapters(tasks)) * size + fusion + magnitudes(one, tasks, linears), size) for one, fusion in fusions
+        _least_rank(len(arm.adapters(tasks)) * size + fusion + magnitudes(arm, tasks, linears), size) for arm, fusion in fusions
     )
     for rank in count(max(above + 1, first)):
-        totals = [solve_ranks(one, tasks, linears, rank, fusion).total for one, fusion in fusions]
+        totals = [solve_ranks(arm, tasks, linears, rank, fusion).total for arm, fusion in fusions]
         if min(totals) > ratio * max(totals):
             return rank
     raise AssertionError("unreachable: count() does not end")
@@ -280,14 +280,14 @@ def _split(numbers: Mapping[str, int], linears: Sequence[LinearShape], budget: i
     return min((halves, *(completed([rank] * len(linears)) for rank in nearest)), key=miss)
 
 
-def _fill(linears: Sequence[LinearShape], number: int, wanted: int, budget: int) -> list[int]:
-    """One rank a linear for `number` equal adapters that take `wanted` parameters together."""
+def _fill(linears: Sequence[LinearShape], number: int, total: int, budget: int) -> list[int]:
+    """One rank a linear for `number` equal adapters that take `total` parameters together."""
     size = sum(map(weight, linears))
-    whole = max(1, round(wanted / (number * size)))
-    if abs(number * whole * size - wanted) <= WHOLE * budget or wanted < number * size:
+    whole = max(1, round(total / (number * size)))
+    if abs(number * whole * size - total) <= WHOLE * budget or total < number * size:
         return [whole] * len(linears)
-    floor = wanted // (number * size)
-    more = even_subset([weight(linear) for linear in linears], wanted / number - floor * size)
+    floor = total // (number * size)
+    more = even_subset([weight(linear) for linear in linears], total / number - floor * size)
     return [floor + (index in more) for index in range(len(linears))]
 
 

@@ -19,26 +19,26 @@ def even_subset(weights: Sequence[int], target: float) -> frozenset[int]:
     """
     unit = gcd(*weights)
     places: dict[int, list[int]] = defaultdict(list)
-    for index, one in enumerate(weights):
-        places[one // unit].append(index)
+    for index, weight in enumerate(weights):
+        places[weight // unit].append(index)
     # reachable[i] has bit s set where the first i distinct weights can sum to s.
     reachable = [1]
-    for one, where in places.items():
+    for weight, where in places.items():
         bits, left, step = reachable[-1], len(where), 1
         while left:
             take = min(step, left)
-            bits |= bits << (one * take)
+            bits |= bits << (weight * take)
             left -= take
             step *= 2
         reachable.append(bits)
     total = _nearest(reachable[-1], target / unit)
     share = total * unit / sum(weights)
     chosen: set[int] = set()
-    for (one, where), before in zip(reversed(places.items()), reversed(reachable[:-1]), strict=True):
-        numbers = sorted(range(min(len(where), total // one) + 1), key=lambda number: abs(number - share * len(where)))
-        number = next(number for number in numbers if before >> (total - number * one) & 1)
+    for (weight, where), before in zip(reversed(places.items()), reversed(reachable[:-1]), strict=True):
+        numbers = sorted(range(min(len(where), total // weight) + 1), key=lambda number: abs(number - share * len(where)))
+        number = next(number for number in numbers if before >> (total - number * weight) & 1)
         chosen.update(where[int((slot + 0.5) * len(where) / number)] for slot in range(number))
-        total -= number * one
+        total -= number * weight
     return frozenset(chosen)
 
 

@@ -43,8 +43,8 @@ def search(probe: Callable[[int], int | None], longest: int, update: int, limit:
         return tried[examples]
 
     def fits(examples: int) -> bool:
-        found = peak(examples)
-        return found is not None and found <= TARGET * limit
+        reached = peak(examples)
+        return reached is not None and reached <= TARGET * limit
 
     if not fits(1):
         need = tried[1]
@@ -73,7 +73,7 @@ def search(probe: Callable[[int], int | None], longest: int, update: int, limit:
         peak=tried[low],
         binds="update" if low == most else "memory",
         longest=longest,
-        probes=[(examples * longest, found) for examples, found in tried.items()],
+        probes=[(examples * longest, reached) for examples, reached in tried.items()],
     )
 
 
@@ -90,11 +90,11 @@ def _next(tried: dict[int, int | None], low: int, limit: int) -> int:
     return max(low + 1, int(n1 + (AIM * limit - p1) / slope))
 
 
-def cpu_limit(wanted: int | None, resident: int, others: int = 0) -> int:
+def cpu_limit(asked: int | None, resident: int, others: int = 0) -> int:
     """The least of the cgroup's limit, the memory available, and `--memory-limit`, in bytes.
 
     Args:
-        wanted: `--memory-limit`.
+        asked: `--memory-limit`.
         resident: bytes this process holds already; they count as available to it.
         others: bytes that other processes of the run hold; what is available leaves them out already.
     """
@@ -106,8 +106,8 @@ def cpu_limit(wanted: int | None, resident: int, others: int = 0) -> int:
             limits.append(int(path.read_text().strip()) - others)
         except (OSError, ValueError):  # not there, or "max"
             continue
-    if wanted is not None:
-        limits.append(wanted - others)
+    if asked is not None:
+        limits.append(asked - others)
     return min(limits)
 
 

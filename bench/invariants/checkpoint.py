@@ -108,8 +108,8 @@ def whole_or_nothing(aside: Path, what: str) -> Iterator[None]:
 
 def prune(root: Path, keep: int, best: int | None) -> None:
     """Leaves the newest `keep` checkpoints and the best one."""
-    found = steps(root)
-    for step in found[:-keep]:
+    saved = steps(root)
+    for step in saved[:-keep]:
         if step != best:
             with suppress(OSError):
                 _discard(folder_of(root, step))
@@ -173,20 +173,20 @@ def newest(root: Path, warn: Callable[[str], None]) -> Checkpoint | None:
 
     Args:
         root: folder of the run's checkpoints.
-        warn: told about every damaged one that is passed over.
+        warn: called for every damaged one that is passed over.
 
     Raises:
         RunStateError: a part is missing, or all checkpoints are damaged.
     """
-    found = steps(root)
-    for step in reversed(found):
+    saved = steps(root)
+    for step in reversed(saved):
         try:
             return load(root, step)
         except DamagedError as damaged:
             warn(f"{damaged.message}; the checkpoint before it is taken.")
-    if found:
+    if saved:
         raise RunStateError(
-            f"All {len(found)} checkpoints below {root} are damaged.",
+            f"All {len(saved)} checkpoints below {root} are damaged.",
             "Start the run again with '--replicate N' or another --out.",
         )
     return None

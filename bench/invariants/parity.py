@@ -87,13 +87,13 @@ class ParityReport(Parity):
         return {name: value for name, value in plain(self.record()).items() if name != "status"}
 
     def warning(self) -> str | None:
-        """What a user is told of an arm outside every group, or of the arms that are left out; None where there are none."""
+        """The warning about an arm outside every group, or about the arms that are left out; None where there are none."""
         if not self.matched:
             return f"{self.arm} is {UNMATCHED}: it trains {self.row.body:,} parameters beside the heads."
         if not self.uncounted:
             return None
-        told = "; ".join(f"{name}: {reason}" for name, reason in self.uncounted.items())
-        return f"Parity says nothing of what cannot be counted ({told}). Run 'bench check {next(iter(self.uncounted))}'."
+        reasons = "; ".join(f"{name}: {reason}" for name, reason in self.uncounted.items())
+        return f"Parity says nothing of what cannot be counted ({reasons}). Run 'bench check {next(iter(self.uncounted))}'."
 
     def recount(self, model: ArchitectureModule, heads: Mapping[str, nn.Module]) -> dict[str, int]:
         """Counts the real model; it must agree with the plan exactly.
@@ -112,13 +112,13 @@ class ParityReport(Parity):
         planned = dict(self.row.groups)
         odd = [name for name in dict.fromkeys([*planned, *counted]) if planned.get(name, 0) != counted.get(name, 0)]
         if odd and not self.waived:
-            told = "; ".join(f"{name} has {counted.get(name, 0):,}, planned {planned.get(name, 0):,}" for name in odd)
+            differences = "; ".join(f"{name} has {counted.get(name, 0):,}, planned {planned.get(name, 0):,}" for name in odd)
             known = {id(p) for parts in model.components().values() for p in parts}
             free = [n for n, p in model.backbone.named_parameters() if p.requires_grad and id(p) not in known]
             where = f" (unfrozen: {', '.join(free[:3])}{', …' if len(free) > 3 else ''})" if free else ""
             raise InvariantError(
                 "parity",
-                f"the trainable parameters of {self.arm} are not those of its plan: {told}{where}.",
+                f"the trainable parameters of {self.arm} are not those of its plan: {differences}{where}.",
                 f"Run 'bench check {self.arm}'.",
             )
         return counted
@@ -146,41 +146,41 @@ def check(
         InvariantError: the arm that runs cannot be counted (not strict: cannot be built), the budget is too small for an arm,
             or the rule does not hold; it names the smallest N that works for every arm.
     """
-    own = next(one for one in arms if one.name == arm)
-    claimed = None if budget.frozen else own.group  # no arm trains as many parameters as one of which a part is frozen
-    group = [one for one in arms if one is own or (claimed is not None and one.group == claimed)]
+    running = next(member for member in arms if member.name == arm)
+    claimed = None if budget.frozen else running.group  # no arm trains as many parameters as one of which a part is frozen
+    group = [member for member in arms if member is running or (claimed is not None and member.group == claimed)]
     counts: dict[str, ParityRow] = {}
     uncounted: dict[str, str] = {}
     problem: str | None = None
-    for one in group:
+    for member in group:
         try:
             # An arm that solves its ranks is built at the fewest parameters it can have; `_broken` says what it needs.
-            asked = replace(budget, strict=False) if isinstance(one, Architecture) else budget
-            asked = asked if one is own else replace(asked, shared_ranks={})
-            counts[one.name] = _on_meta(one, tasks, asked, backbone, heads)
-            _refuse_base(one, counts[one.name].groups)
+            asked = replace(budget, strict=False) if isinstance(member, Architecture) else budget
+            asked = asked if member is running else replace(asked, shared_ranks={})
+            counts[member.name] = _on_meta(member, tasks, asked, backbone, heads)
+            _refuse_base(member, counts[member.name].groups)
         except Exception as error:  # an arm is a plugin's code: whatever it raises says that it cannot be counted
-            if one is not own:
-                uncounted[one.name] = _told(error)
-                counts.pop(one.name, None)
+            if member is not running:
+                uncounted[member.name] = _reason(error)
+                counts.pop(member.name, None)
                 continue
-            problem = f"{arm} cannot be counted: {_told(error)}"
+            problem = f"{arm} cannot be counted: {_reason(error)}"
             if budget.strict or arm not in counts:
                 hint = error.hint if isinstance(error, BenchError) else None
                 raise InvariantError("parity", f"{problem}.", hint or f"Run 'bench check {arm}'.") from error
-    counted = [one for one in group if one.name in counts]
-    for one in counted:
+    counted = [member for member in group if member.name in counts]
+    for member in counted:
         # One whose ranks are solved can be helped by another budget; one that attaches what it likes stops its own runs only.
-        if one is not own and not isinstance(one, Architecture) and (off := _apart(counts[one.name], counts[arm])):
-            uncounted[one.name] = f"{off} of {arm}"
-    counted = [one for one in counted if one.name not in uncounted]
-    rows = _compared([counts[one.name] for one in counted])
+        if member is not running and not isinstance(member, Architecture) and (off := _apart(counts[member.name], counts[arm])):
+            uncounted[member.name] = f"{off} of {arm}"
+    counted = [member for member in counted if member.name not in uncounted]
+    rows = _compared([counts[member.name] for member in counted])
     if problem is None and (problem := _broken(rows, counted, tasks, budget)) and budget.strict:
         hint = f"Run 'bench check {arm}'."
         if budget.shared_ranks:
             hint = "Start from another run, or train fewer tasks at once."
-        elif isinstance(own, Architecture):
-            solving = [(one, counts[one.name].fusion) for one in counted if isinstance(one, Architecture)]
+        elif isinstance(running, Architecture):
+            solving = [(member, counts[member.name].fusion) for member in counted if isinstance(member, Architecture)]
             smallest = smallest_common_rank(solving, tasks, budget.linears, budget.rank, RULE)
             hint = f"The smallest that works for every arm is --rank {smallest}."
         raise InvariantError("parity", f"{problem}.", hint)
@@ -226,10 +226,10 @@ def _on_meta(
 
     with torch.random.fork_rng(devices=[]):
         base = backbone()
-        own = {id(parameter) for parameter in base.parameters()}
+        base_ids = {id(parameter) for parameter in base.parameters()}
         model = attach(architecture, base, tasks, budget)
-        made = {task: _head(make) for task, make in heads.items()}
-        groups = count(model, made)
+        built = {task: _head(make) for task, make in heads.items()}
+        groups = count(model, built)
     trained = {id(parameter) for task in tasks for parameter in model.learning(task).values()}
     tables = {id(m.weight) for m in model.backbone.modules() if isinstance(m, torch.nn.Embedding)}
     active, products = {}, {}
@@ -237,14 +237,14 @@ def _on_meta(
         used = {id(p): p.numel() for p in model.learning(task).values()}
         active[task] = sum(used.values()) + groups.get(_HEAD + task, 0)
         products[task] = active[task] - sum(size for key, size in used.items() if key in tables)
-    frozen = [one for one in budget.linears if id(model.backbone.get_submodule(one.name).weight) not in trained]
-    added = sum(p.numel() for p in model.parameters() if not p.requires_grad and id(p) not in own)
+    frozen = [linear for linear in budget.linears if id(model.backbone.get_submodule(linear.name).weight) not in trained]
+    added = sum(p.numel() for p in model.parameters() if not p.requires_grad and id(p) not in base_ids)
     total, fusion = sum(groups.values()), groups.get(FUSION, 0)
     of_heads = sum(number for name, number in groups.items() if name.startswith(_HEAD))
     return ParityRow(
         arm=architecture.name, groups=groups, adapters=total - of_heads - fusion, fusion=fusion, heads=of_heads, total=total,
         active=active, products=products, passes={task: model.passes(task) for task in tasks},
-        frozen=sum(one.inputs * one.outputs for one in frozen) + added, ranks=dict(model.ranks()), facts=model.facts(),
+        frozen=sum(linear.inputs * linear.outputs for linear in frozen) + added, ranks=dict(model.ranks()), facts=model.facts(),
         ratio=1.0, ratio_all=1.0, notes=(_still(model),) if budget.frozen else (),
     )  # fmt: skip
 
@@ -260,11 +260,11 @@ def _refuse_base(architecture: BaseArchitecture, counted: Mapping[str, int]) -> 
         raise InvariantError("parity", f"{architecture.name} trains {counted[_BASE]:,} parameters of the base model.")
 
 
-def _apart(found: ParityRow, own: ParityRow) -> str | None:
+def _apart(row: ParityRow, reference: ParityRow) -> str | None:
     """How far an arm's count, heads left out, is from that of the arm that runs, where that breaks the rule."""
-    if min(found.body, own.body) > RULE * max(found.body, own.body):
+    if min(row.body, reference.body) > RULE * max(row.body, reference.body):
         return None
-    return f"it trains {found.body:,} parameters beside the {own.body:,}"
+    return f"it trains {row.body:,} parameters beside the {reference.body:,}"
 
 
 def _head(make: Callable[[], nn.Module]) -> nn.Module:
@@ -287,12 +287,12 @@ def _broken(
     rows: Sequence[ParityRow], counted: Sequence[BaseArchitecture], tasks: Sequence[str], budget: ParameterBudget
 ) -> str | None:
     """Why the rule does not hold, or None."""
-    for one, row in zip(counted, rows, strict=True):
+    for architecture, row in zip(counted, rows, strict=True):
         try:
-            if isinstance(one, Architecture):
-                solve_ranks(one, tasks, budget.linears, budget.rank, row.fusion)
+            if isinstance(architecture, Architecture):
+                solve_ranks(architecture, tasks, budget.linears, budget.rank, row.fusion)
         except InvariantError as error:
-            return _told(error)
+            return _reason(error)
     for row in rows:
         if min(row.ratio, row.ratio_all) <= RULE:
             largest = max(rows, key=lambda other: other.body)
@@ -303,7 +303,7 @@ def _broken(
     return None
 
 
-def _told(error: Exception) -> str:
+def _reason(error: Exception) -> str:
     """What an error says, without the invariant's name in front and the full stop."""
     if isinstance(error, InvariantError):
         return error.message.partition(": ")[2].rstrip(".")
@@ -311,8 +311,8 @@ def _told(error: Exception) -> str:
 
 
 def _notes(arms: Sequence[BaseArchitecture], tasks: Sequence[str]) -> tuple[str, ...]:
-    plain = [one for one in arms if isinstance(one, Architecture) and one.variant == LoraVariant()]
-    same = [one.name for one in plain if len(tasks) == 1 and len(one.passes(tasks[0])) == 1]
+    plain = [arm for arm in arms if isinstance(arm, Architecture) and arm.variant == LoraVariant()]
+    same = [arm.name for arm in plain if len(tasks) == 1 and len(arm.passes(tasks[0])) == 1]
     if len(same) < 2:
         return ()
     return (

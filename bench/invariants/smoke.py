@@ -83,7 +83,7 @@ class Gate:
         make_optimizer: the run's own recipe.
         tally: reset afterwards; what the gate feeds is no training token.
         dtype: that the frozen base computes in; None where that is not looked at.
-        advance: told after every update.
+        advance: called after every update.
     """
 
     model: nn.Module
