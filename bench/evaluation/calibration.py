@@ -76,7 +76,7 @@ def describe(predictions: Outcomes) -> dict[str, Any]:
     import numpy as np
 
     confidence, right = _arrays(predictions.confidence, predictions.right)
-    made: dict[str, Any] = {
+    figures: dict[str, Any] = {
         "predictions": len(confidence),
         "right": float(right.mean()),
         "confidence": float(confidence.mean()),
@@ -87,10 +87,10 @@ def describe(predictions: Outcomes) -> dict[str, Any]:
     kinds: tuple[Width, ...] = ("equal_width", "equal_mass")
     for width in kinds:
         rows = reliability(predictions.confidence, predictions.right, width)
-        made["ece"][width] = expected_error(rows)
-        made["reliability"][width] = rows
+        figures["ece"][width] = expected_error(rows)
+        figures["reliability"][width] = rows
     sure, decided = predictions.sure or predictions.confidence, predictions.decided or predictions.right
-    return made | {"abstention": abstention(sure, decided, predictions.gold)}
+    return figures | {"abstention": abstention(sure, decided, predictions.gold)}
 
 
 def outcomes(gold: Sequence[Document], predicted: Sequence[Document]) -> dict[str, Outcomes]:
@@ -98,9 +98,9 @@ def outcomes(gold: Sequence[Document], predicted: Sequence[Document]) -> dict[st
     answers = {document.id: document for document in predicted}
     pairs = [(document, answers.get(document.id, Document(document.id, ""))) for document in gold]
     mentions = [
-        (m.confidence, m.key in wanted)
+        (m.confidence, m.key in gold_keys)
         for truth, answer in pairs
-        for wanted in [{m.key for m in truth.mentions}]
+        for gold_keys in [{m.key for m in truth.mentions}]
         for m in {m.key: m for m in answer.mentions}.values()
         if m.confidence is not None
     ]
@@ -110,13 +110,13 @@ def outcomes(gold: Sequence[Document], predicted: Sequence[Document]) -> dict[st
         for r in dict.fromkeys(answer.relations)
         if r.confidence is not None
     ]
-    made = {
+    by_kind = {
         "mentions": _outcomes(mentions, sum(len({m.key for m in truth.mentions}) for truth, _ in pairs)),
         "relations": _outcomes(relations, sum(len(set(truth.relations)) for truth, _ in pairs)),
         "classes": _outcomes([pair for truth, answer in pairs for pair in _classes(truth, answer)], None),
         "passages": _passages(pairs),
     }
-    return {kind: predictions for kind, predictions in made.items() if predictions is not None}
+    return {kind: predictions for kind, predictions in by_kind.items() if predictions is not None}
 
 
 def reliability(confidence: Sequence[float], right: Sequence[bool], width: Width, bins: int = BINS) -> list[dict[str, float]]:
@@ -212,9 +212,9 @@ def _outcomes(predictions: Sequence[tuple[float | None, bool]], gold: int | None
 
 def _classes(truth: Document, answer: Document) -> Iterable[tuple[float, bool]]:
     ranked = {passage.id for passage in truth.passages}
-    wanted = {j.name for j in truth.judgements if j.chosen}
-    if wanted and not ranked & {j.name for j in truth.judgements}:
-        yield from ((j.score, j.name in wanted) for j in answer.judgements if j.chosen)
+    chosen = {j.name for j in truth.judgements if j.chosen}
+    if chosen and not ranked & {j.name for j in truth.judgements}:
+        yield from ((j.score, j.name in chosen) for j in answer.judgements if j.chosen)
 
 
 def _passages(pairs: Sequence[tuple[Document, Document]]) -> Outcomes | None:

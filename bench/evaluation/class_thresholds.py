@@ -40,11 +40,11 @@ def choose(gold: Sequence[Document], predicted: Sequence[Document], task: Task) 
     classes = [j.name for j in pairs[0][1].judgements]
     count = {name: sum(any(j.chosen and j.name == name for j in g.judgements) for g, _ in pairs) for name in classes}
     common = sorted(classes, key=lambda name: (-count[name], name))
-    wanted = [name for name in common if f".{name}." in f".{metric}."] or common[1:]
+    selected = [name for name in common if f".{name}." in f".{metric}."] or common[1:]
     scored = _Scored(task, pairs, classes)
     weights = np.ones(len(classes))
     thresholds: dict[str, float] = {}
-    for name in wanted:
+    for name in selected:
         if count[name] >= FEWEST:
             thresholds[name] = scored.near_half(weights, classes.index(name))
             weights[classes.index(name)] = odds(thresholds[name])
@@ -57,15 +57,15 @@ class _Scored:
     def __init__(self, task: Task, pairs: Sequence[tuple[Document, Document]], classes: Sequence[str]) -> None:
         self.task = task
         self.probabilities = np.array([[j.score for j in p.judgements] for _, p in pairs])
-        given = [
+        statistics = [
             task.statistics(
                 [g for g, _ in pairs],
                 [replace(p, judgements=tuple(replace(j, chosen=j.name == name) for j in p.judgements)) for _, p in pairs],
             )
             for name in classes
         ]
-        self.names = sorted({key for rows in given for row in rows for key in row})
-        self.rows = np.array([[[row.get(key, 0.0) for key in self.names] for row in rows] for rows in given])
+        self.names = sorted({key for rows in statistics for row in rows for key in row})
+        self.rows = np.array([[[row.get(key, 0.0) for key in self.names] for row in rows] for rows in statistics])
 
     def near_half(self, weights: NDArray[np.float64], at: int) -> float:
         """The threshold of a class.

@@ -53,8 +53,8 @@ def higher(test: Sequence[float], control: Sequence[float]) -> dict[str, Any]:
         test: a score a text.
         control: the same.
     """
-    one, other = np.asarray(test, np.float64)[:, None], np.asarray(control, np.float64)
-    above = (one > other) + 0.5 * (one == other)
+    test_scores, control_scores = np.asarray(test, np.float64)[:, None], np.asarray(control, np.float64)
+    above = (test_scores > control_scores) + 0.5 * (test_scores == control_scores)
     generator = np.random.default_rng(0)
     rows, columns = (_drawn(generator, size) for size in above.shape)
     low, high = np.percentile(np.einsum("rt,tc,rc->r", rows, above, columns, optimize=True), [2.5, 97.5])

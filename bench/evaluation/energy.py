@@ -39,12 +39,12 @@ def metered(device: str) -> Iterator[Energy]:
         device: ``cpu`` or ``cuda``, with or without an index.
     """
     meter = _nvml(device) if device.startswith("cuda") else _rapl()
-    found = Energy()
+    energy = Energy()
     before = None if meter is None else meter()
-    yield found
+    yield energy
     after = None if meter is None else meter()
     if before is not None and after is not None and after >= before:  # a counter that wrapped around tells nothing
-        found.source, found.joules = "nvml" if device.startswith("cuda") else "rapl", after - before
+        energy.source, energy.joules = "nvml" if device.startswith("cuda") else "rapl", after - before
 
 
 def _nvml(device: str) -> Callable[[], float | None] | None:
@@ -82,8 +82,8 @@ def _rapl() -> Callable[[], float | None] | None:
     return joules if counters and joules() is not None else None
 
 
-def told(energy: Energy, tokens: int) -> EnergyUse | None:
-    """What a result says of it; None where nothing was measured.
+def energy_use(energy: Energy, tokens: int) -> EnergyUse | None:
+    """The energy of a block, in all and per token; None where nothing was measured.
 
     Args:
         energy: of a block.

@@ -56,16 +56,16 @@ def findings(gold: Sequence[Mention], predicted: Sequence[Mention]) -> list[Find
         predicted: its predicted mentions.
     """
     left = _Left(gold, predicted)
-    made = [
+    listed = [
         *left.same("correct", lambda m: (m.key, m.concept)),
         *left.same("concept", lambda m: m.key),
         *left.same("type", lambda m: m.fragments),
         *left.gathered(),
         *left.paired(),
     ]
-    made += [Finding("missed", gold=(i,)) for i in sorted(left.gold)]
-    made += [Finding("spurious", predicted=(i,)) for i in sorted(left.predicted)]
-    return made
+    listed += [Finding("missed", gold=(i,)) for i in sorted(left.gold)]
+    listed += [Finding("spurious", predicted=(i,)) for i in sorted(left.predicted)]
+    return listed
 
 
 class _Left:
@@ -86,11 +86,11 @@ class _Left:
         waiting: defaultdict[Hashable, list[int]] = defaultdict(list)
         for i, mention in self.predicted.items():
             waiting[what(mention)].append(i)
-        made = []
+        pairs = []
         for i, mention in list(self.gold.items()):
             if candidates := waiting.get(what(mention)):
-                made.append(self.taken(kind, (i,), (candidates.pop(0),)))
-        return made
+                pairs.append(self.taken(kind, (i,), (candidates.pop(0),)))
+        return pairs
 
     def gathered(self) -> list[Finding]:
         """Splits and merges, the largest first: a mention that fits two goes to the larger one."""
@@ -99,13 +99,13 @@ class _Left:
             for i, container in containers.items():
                 inside = [n for n, piece in pieces.items() if piece.label == container.label and _mostly_in(piece, container)]
                 groups.append((kind, i, inside))
-        made = []
+        findings = []
         for kind, i, inside in sorted(groups, key=lambda group: -len(group[2])):
             containers, pieces = (self.gold, self.predicted) if kind == "split" else (self.predicted, self.gold)
             outer = _outermost({n: pieces[n] for n in inside if n in pieces}) if i in containers else []
             if len(outer) > 1:
-                made.append(self.taken(kind, *(((i,), outer) if kind == "split" else (outer, (i,)))))
-        return made
+                findings.append(self.taken(kind, *(((i,), outer) if kind == "split" else (outer, (i,)))))
+        return findings
 
     def paired(self) -> list[Finding]:
         """Pairs that overlap, those of the same label first."""
@@ -115,12 +115,12 @@ class _Left:
                 if common := _common(gold, predicted):
                     share = common / (_size(gold) + _size(predicted) - common)
                     close.append((gold.label != predicted.label, -share, i, n))
-        made = []
+        pairs = []
         for apart, _, i, n in sorted(close):
             if i in self.gold and n in self.predicted:
                 linked = _only_links(self.gold[i], self.predicted[n])
-                made.append(self.taken("boundary_type" if apart else "link" if linked else "boundary", (i,), (n,)))
-        return made
+                pairs.append(self.taken("boundary_type" if apart else "link" if linked else "boundary", (i,), (n,)))
+        return pairs
 
 
 def _size(mention: Mention) -> int:
@@ -176,7 +176,7 @@ def compare(gold: Sequence[Document], predicted: Sequence[Document]) -> list[Com
         predicted: matched by id; a missing document has no predictions.
     """
     answers = {document.id: document.mentions for document in predicted}
-    return [Compared(d, given, tuple(findings(d.mentions, given))) for d in gold for given in [answers.get(d.id, ())]]
+    return [Compared(d, mentions, tuple(findings(d.mentions, mentions))) for d in gold for mentions in [answers.get(d.id, ())]]
 
 
 def tabulate(compared: Sequence[Compared], sorter: Sorter) -> dict[str, Any]:

@@ -73,15 +73,15 @@ def stretches(documents: Sequence[Document], tokenizer: Any, length: int, how: C
         how: the head's way of cutting.
         most: how many.
     """
-    found = []
+    pieces = []
     for at in evenly(len(documents), most):
         document = documents[at]
         windows, golds, _ = cut(document, tokenizer, min(length, STRETCH) if how == "sentences" else length, how)
         for window, gold in zip(windows, golds, strict=True):
             held = {m.label for m in gold.mentions} | {r.label for r in gold.relations}
             held |= {"relevant" if how == "passages" else j.name for j in gold.judgements if j.chosen}
-            found.append(Stretch(document.id, window.input_ids, frozenset(held)))
-    return [found[at] for at in evenly(len(found), most)]
+            pieces.append(Stretch(document.id, window.input_ids, frozenset(held)))
+    return [pieces[at] for at in evenly(len(pieces), most)]
 
 
 class Conditions(Architecture):
@@ -134,7 +134,7 @@ def states(adapted: AdaptedModel, condition: str, pieces: Sequence[Stretch], dev
     """
     adapted.eval()
     order = sorted(range(len(pieces)), key=lambda i: len(pieces[i].input_ids))
-    made: dict[int, Tensor] = {}
+    means: dict[int, Tensor] = {}
     for low in range(0, len(order), 32):
         part = order[low : low + 32]
         longest = max(len(pieces[i].input_ids) for i in part)
@@ -148,8 +148,8 @@ def states(adapted: AdaptedModel, condition: str, pieces: Sequence[Stretch], dev
         with torch.no_grad(), device.autocast():
             hidden = adapted(condition, batch["ids"], batch["mask"])
         pooled = mean(hidden.float(), batch["mask"]).double().cpu()
-        made |= dict(zip(part, pooled, strict=True))
-    return torch.stack([made[i] for i in range(len(pieces))])
+        means |= dict(zip(part, pooled, strict=True))
+    return torch.stack([means[i] for i in range(len(pieces))])
 
 
 def probed_labels(splits: Mapping[str, Sequence[Stretch]]) -> list[str]:
@@ -180,21 +180,21 @@ def probe(
     centre, scale = features["train"].mean(0), features["train"].std(0).clamp(min=1e-8)
     scaled = {split: (values - centre) / scale for split, values in features.items()}
     gold = {split: torch.tensor(values) for split, values in classes.items()}
-    best, kept, penalty = -1.0, torch.zeros(0), STRENGTHS[0]
+    best, predicted, penalty = -1.0, torch.zeros(0), STRENGTHS[0]
     for strength in STRENGTHS:
         guess = _trained(scaled["train"], gold["train"], strength, count)
         score = _balanced((guess(scaled["dev"]) == gold["dev"]).numpy(), gold["dev"].numpy(), count)
         if score >= best:
-            best, kept, penalty = score, guess(scaled["test"]), strength
-    right = (kept == gold["test"]).tolist()
+            best, predicted, penalty = score, guess(scaled["test"]), strength
+    right = (predicted == gold["test"]).tolist()
     rows: dict[str, dict[str, float]] = {}
     for document, kind, hit in zip(documents, classes["test"], right, strict=True):
         row = rows.setdefault(document, {f"{part}.{n}": 0.0 for n in range(count) for part in ("right", "all")})
         row[f"right.{kind}"] += hit
         row[f"all.{kind}"] += 1
     scores = with_intervals(list(rows.values()), lambda sums: _summary(sums, count), names=("balanced_accuracy",))
-    told = {"balanced_accuracy": scores["balanced_accuracy"], "ci95": interval_of(scores, "balanced_accuracy")}
-    return told | {"chance": 1 / count, "penalty": penalty, "stretches": len(right)}
+    summary = {"balanced_accuracy": scores["balanced_accuracy"], "ci95": interval_of(scores, "balanced_accuracy")}
+    return summary | {"chance": 1 / count, "penalty": penalty, "stretches": len(right)}
 
 
 def _trained(values: Tensor, gold: Tensor, strength: float, count: int) -> Any:

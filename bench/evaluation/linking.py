@@ -64,9 +64,9 @@ def accuracies(
         unseen=known.count(False),
         new=sum(new),
         accuracy=_share(first),
-        accuracy_seen=_share([right for right, one in zip(first, known, strict=True) if one]),
-        accuracy_unseen=_share([right for right, one in zip(first, known, strict=True) if not one]),
-        accuracy_new=_share([right for right, one in zip(first, new, strict=True) if one]),
+        accuracy_seen=_share([right for right, flag in zip(first, known, strict=True) if flag]),
+        accuracy_unseen=_share([right for right, flag in zip(first, known, strict=True) if not flag]),
+        accuracy_new=_share([right for right, flag in zip(first, new, strict=True) if flag]),
         **{f"recall_at_{rank}": _share([place < rank for place in places]) for rank in RANKS},
     )
 
@@ -75,15 +75,15 @@ def _ranked(
     gold: Sequence[Document], linking: Linking, predicted: Sequence[Document] | None
 ) -> Iterator[tuple[Document, Mention, tuple[str, ...]]]:
     """Yields gold mentions that count, with their ranked concepts."""
-    given = {document.id: document for document in predicted or ()}
+    answers = {document.id: document for document in predicted or ()}
     if predicted is None:
         linking.prepare(gold)
     for document in gold:
-        mentions = document.mentions if predicted is None else given[document.id].mentions
-        wanted = {mention.key: mention for mention in document.mentions}
+        mentions = document.mentions if predicted is None else answers[document.id].mentions
+        gold_mentions = {mention.key: mention for mention in document.mentions}
         for mention, ranked in zip(mentions, linking.rank(document, mentions), strict=True):
-            if mention.key in wanted:
-                yield document, wanted.pop(mention.key), ranked
+            if mention.key in gold_mentions:
+                yield document, gold_mentions.pop(mention.key), ranked
 
 
 def _share(values: Sequence[bool]) -> float | None:

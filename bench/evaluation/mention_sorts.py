@@ -44,13 +44,13 @@ class Sorter:
     @cached_property
     def groups(self) -> dict[str, tuple[str, ...]]:
         """The groups of each sort, in order."""
-        made: dict[str, tuple[str, ...]] = {
+        sorts: dict[str, tuple[str, ...]] = {
             "length": ("1", "2", "3-4", "5+"),
             "training": ("0", "1", "2-5", "6+"),
             "fragments": ("1", "2+"),
             "abbreviation": ("no", "yes"),
         }
-        return made | ({"negated": ("no", "yes")} if self.negation else {})
+        return sorts | ({"negated": ("no", "yes")} if self.negation else {})
 
     def __call__(self, document: Document, mention: Mention) -> dict[str, str]:
         """The group of a mention in each sort.
@@ -60,7 +60,7 @@ class Sorter:
             mention: of the document, gold or predicted.
         """
         words = mention_words(document.text, mention)
-        made = {
+        sorts = {
             "length": _bucket(max(len(words), 1), _LENGTHS, "5+"),
             "training": _bucket(self.seen.get(words, 0), _SEEN, "6+"),
             "fragments": "2+" if mention.discontiguous else "1",
@@ -68,8 +68,8 @@ class Sorter:
         }
         if self.negation:
             values = {value.lower() for name in self.negation for value in mention.slots.get(name, ())}
-            made["negated"] = "yes" if values & _NEGATIVE else "no"
-        return made
+            sorts["negated"] = "yes" if values & _NEGATIVE else "no"
+        return sorts
 
 
 def abbreviated(text: str, mention: Mention) -> bool:

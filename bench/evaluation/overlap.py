@@ -68,31 +68,31 @@ class _Runs:
 class _Shared:
     """What the documents of one split share with those of another, which it is held against part by part."""
 
-    def __init__(self, own: _Runs) -> None:
+    def __init__(self, runs: _Runs) -> None:
         import numpy as np
 
-        self._own = own
-        self._shared = np.zeros(len(own.grams), dtype=bool)
+        self._runs = runs
+        self._shared = np.zeros(len(runs.grams), dtype=bool)
         self._twice: set[int] = set()
 
     def hold_against(self, documents: Sequence[tuple[int, Hashes]]) -> None:
         """Marks what stands in these, too."""
         import numpy as np
 
-        self._twice |= {whole for whole, _ in documents}.intersection(self._own.wholes)
-        self._shared |= np.isin(self._own.grams, np.concatenate([runs for _, runs in documents]))
+        self._twice |= {whole for whole, _ in documents}.intersection(self._runs.wholes)
+        self._shared |= np.isin(self._runs.grams, np.concatenate([runs for _, runs in documents]))
 
     def counts(self) -> dict[str, int]:
         """As `overlap` gives them for a pair of splits."""
         import numpy as np
 
-        own = self._own
-        exact = np.array([whole in self._twice for whole in own.wholes], dtype=bool)
-        owner = np.repeat(np.arange(len(own.sizes)), own.sizes)
-        touched = np.bincount(owner, weights=self._shared[own.places], minlength=len(own.sizes)) > 0
+        runs = self._runs
+        exact = np.array([whole in self._twice for whole in runs.wholes], dtype=bool)
+        owner = np.repeat(np.arange(len(runs.sizes)), runs.sizes)
+        touched = np.bincount(owner, weights=self._shared[runs.places], minlength=len(runs.sizes)) > 0
         return {
-            "documents": len(own.sizes), "exact": int(exact.sum()), "touched": int((touched | exact).sum()),
-            "grams": len(own.grams), "shared": int(self._shared.sum()),
+            "documents": len(runs.sizes), "exact": int(exact.sum()), "touched": int((touched | exact).sum()),
+            "grams": len(runs.grams), "shared": int(self._shared.sum()),
         }  # fmt: skip
 
 

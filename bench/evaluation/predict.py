@@ -62,7 +62,7 @@ def predict(
         pad: id of the padding token.
         micro_batch: padded tokens of a batch at most.
         finish: leaves out what is too improbable and fills in concepts.
-        see: told what was proposed in each window, where the head says so.
+        see: called with what was proposed in each window, where the head says so.
 
     Raises:
         DivergedError: what the model gives is not finite.
@@ -71,7 +71,7 @@ def predict(
     if wrong:  # a head of NaN finds nothing, which would look like a model that learned nothing
         raise DivergedError(f"{len(wrong)} trained tensors of {name} hold numbers that are not finite.", DIVERGED)
     encoded = data.splits[split]
-    found: dict[str, list[Annotation]] = {document: [] for document in encoded.documents}
+    by_document: dict[str, list[Annotation]] = {document: [] for document in encoded.documents}
     started, aside = perf_counter(), 0.0
     model.eval()
     for part in by_length(encoded.lengths, min(micro_batch, PADDED_TOKENS)):
@@ -84,13 +84,13 @@ def predict(
             annotations = data.head.decode(window, prediction)
             if not all(map(_finite, annotations)):
                 raise DivergedError(f"A prediction of {name} has a probability or a score that is not finite.", DIVERGED)
-            found[window.document] += annotations
+            by_document[window.document] += annotations
             if see is not None:
                 paused = perf_counter()
                 if (proposals := data.head.proposals(window, prediction)) is not None:
                     see(window, proposals)
                 aside += perf_counter() - paused
-    handed = tuple(joined(d, found[d.id]) for d in data.corpus[split])
+    handed = tuple(joined(d, by_document[d.id]) for d in data.corpus[split])
     documents = tuple(finish(handed))
     return Predicted(documents, encoded.tokens, perf_counter() - started - aside, handed)
 

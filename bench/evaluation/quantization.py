@@ -55,10 +55,10 @@ def relative_errors(reference: States, others: Mapping[str, States], batches: It
     with torch.no_grad():
         for batch in batches:
             mask = batch["attention_mask"].bool()
-            wanted = reference(batch)[mask].double()
-            size += float(wanted.square().sum())
+            expected = reference(batch)[mask].double()
+            size += float(expected.square().sum())
             for name, states in others.items():
-                wrong[name] += float((states(batch)[mask].double() - wanted).square().sum())
+                wrong[name] += float((states(batch)[mask].double() - expected).square().sum())
     if not size > 0:
         raise UsageError("The output error cannot be measured: no dev batch has a marked position.")
     return {name: float((total / size) ** 0.5) for name, total in wrong.items()}

@@ -45,12 +45,12 @@ def with_intervals(
         names: of the scores that get an interval, each the last of a dotted name.
     """
     point = flatten(summarise({key: float(sum(row.get(key, 0.0) for row in rows)) for key in _keys(rows)}))
-    wanted = [name for name in point if name.rpartition(".")[2] in names]
-    spread = _intervals(rows, summarise, wanted, resamples, seed) if len(rows) > 1 and wanted else {}
+    selected = [name for name in point if name.rpartition(".")[2] in names]
+    spread = _intervals(rows, summarise, selected, resamples, seed) if len(rows) > 1 and selected else {}
     scores: dict[str, Score] = {}
     for name, value in point.items():
         scores[name] = value.item() if hasattr(value, "item") else value
-        if name in wanted:
+        if name in selected:
             scores[name + INTERVAL] = spread.get(name)
     return scores
 

@@ -96,17 +96,17 @@ class Thresholds:
 
         Mentions and relations without a probability are accepted; relations of rejected mentions are not.
         """
-        kept = [self.mentions_of(d) for d in documents]
+        left = [self.mentions_of(d) for d in documents]
         return tuple(
-            replace(d, relations=tuple(r for r in d.relations if self._accepts(r)), judgements=self._chosen(d)) for d in kept
+            replace(d, relations=tuple(r for r in d.relations if self._accepts(r)), judgements=self._chosen(d)) for d in left
         )
 
     def mentions_of(self, document: Document) -> Document:
         """The document without rejected mentions and their relations."""
-        kept = tuple(m for m in document.mentions if self._accepts(m))
-        out = {m.key for m in document.mentions}.difference(m.key for m in kept)
+        accepted = tuple(m for m in document.mentions if self._accepts(m))
+        out = {m.key for m in document.mentions}.difference(m.key for m in accepted)
         relations = tuple(r for r in document.relations if out.isdisjoint((r.source, r.target)))
-        return replace(document, mentions=kept, relations=relations)
+        return replace(document, mentions=accepted, relations=relations)
 
     def _accepts(self, prediction: Mention | Relation) -> bool:
         return prediction.confidence is None or prediction.confidence >= self.groups.get(Group.of(prediction), HALF)
@@ -155,20 +155,20 @@ def _of_kind(kind: Kind, gold: Sequence[Document], predicted: Sequence[Document]
     """The thresholds of mentions, or of relations; empty where the head predicts none."""
     sure: dict[Group, list[float]] = defaultdict(list)
     right: dict[Group, list[bool]] = defaultdict(list)
-    wanted: dict[Group, int] = defaultdict(int)
+    gold_counts: dict[Group, int] = defaultdict(int)
     for document, answer in zip(gold, predicted, strict=True):
         keys = _items(kind, document)
         for item in keys.values():
-            wanted[Group.of(item)] += 1
+            gold_counts[Group.of(item)] += 1
         for key, item in _items(kind, answer).items():
             if item.confidence is not None:
                 sure[Group.of(item)].append(item.confidence)
                 right[Group.of(item)].append(key in keys)
     if not sure:
         return {}
-    pools = [*_pools({*wanted, *sure}, wanted)]
+    pools = [*_pools({*gold_counts, *sure}, gold_counts)]
     counts = {p: _counts([x for g in p.groups for x in sure[g]], [x for g in p.groups for x in right[g]]) for p in pools}
-    gold_of = {p: sum(wanted.get(g, 0) for g in p.groups) for p in pools}
+    gold_of = {p: sum(gold_counts.get(g, 0) for g in p.groups) for p in pools}
     apart = [p for p in pools if p.apart]
     places = dict(zip(pools, _best([counts[p] for p in pools], sum(gold_of.values())), strict=True))
 
@@ -176,8 +176,8 @@ def _of_kind(kind: Kind, gold: Sequence[Document], predicted: Sequence[Document]
         return _f1([counts[p] for p in at], list(at.values()), sum(gold_of.values()))
 
     least = f1(places) - COST
-    for p, own in zip(apart, _best([counts[p] for p in apart], sum(gold_of[p] for p in apart)), strict=True):
-        way = range(own, places[p], 1 if places[p] > own else -1)
+    for p, alone in zip(apart, _best([counts[p] for p in apart], sum(gold_of[p] for p in apart)), strict=True):
+        way = range(alone, places[p], 1 if places[p] > alone else -1)
         places[p] = next((at for at in way if f1(places | {p: at}) >= least), places[p])
     return {group: float(GRID[at]) for p, at in places.items() for group in p.groups}
 
@@ -200,14 +200,14 @@ class _Pool:
     apart: bool
 
 
-def _pools(known: Iterable[Group], wanted: Mapping[Group, int]) -> Iterator[_Pool]:
+def _pools(known: Iterable[Group], gold_counts: Mapping[Group, int]) -> Iterator[_Pool]:
     """Large groups alone; small ones together, separately for discontiguous ones if there are enough of either."""
     groups = sorted(known)
     rest: list[Group] = []
     for several in (False, True):
-        small = [g for g in groups if g.several == several and wanted.get(g, 0) < FEWEST]
+        small = [g for g in groups if g.several == several and gold_counts.get(g, 0) < FEWEST]
         yield from (_Pool((g,), several) for g in groups if g.several == several and g not in small)
-        if sum(wanted.get(g, 0) for g in small) >= FEWEST:
+        if sum(gold_counts.get(g, 0) for g in small) >= FEWEST:
             yield _Pool(tuple(small), several)
         else:
             rest += small
@@ -227,21 +227,21 @@ def _counts(sure: Sequence[float], right: Sequence[bool]) -> _Counts:
 
 def _best(counts: Sequence[_Counts], gold: int) -> list[int]:
     """For each pool the index of its threshold, where the F1 of all pools together is highest."""
-    best, kept, chosen = -1.0, [_AT_HALF] * len(counts), [_AT_HALF] * len(counts)
+    best, at_best, chosen = -1.0, [_AT_HALF] * len(counts), [_AT_HALF] * len(counts)
     for _ in range(ROUNDS):
         now = _f1(counts, chosen, gold)
         if now <= best:
             break
-        best, kept = now, chosen
+        best, at_best = now, chosen
         chosen = [_near_half(tp, n, now / 2) for tp, n in counts]
-    return kept
+    return at_best
 
 
 def _f1(counts: Sequence[_Counts], chosen: Sequence[int], gold: int) -> float:
     """F1 of all pools together, given the index of each one's threshold."""
     hits = sum(int(tp[at]) for at, (tp, _) in zip(chosen, counts, strict=True))
-    made = sum(int(n[at]) for at, (_, n) in zip(chosen, counts, strict=True))
-    return 2 * hits / (made + gold) if made + gold else 0.0
+    predicted = sum(int(n[at]) for at, (_, n) in zip(chosen, counts, strict=True))
+    return 2 * hits / (predicted + gold) if predicted + gold else 0.0
 
 
 def _near_half(tp: NDArray[np.int64], n: NDArray[np.int64], price: float) -> int:

@@ -14,7 +14,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from bench.evaluation.calibration import calibration
-from bench.evaluation.energy import metered, told
+from bench.evaluation.energy import energy_use, metered
 from bench.evaluation.errors_by_kind import compare, records, tabulate
 from bench.evaluation.funnel import Funnel
 from bench.evaluation.linking import Seen, accuracies
@@ -57,7 +57,7 @@ class Efficiency:
         tokens = sum(one.splits["test"].tokens for one in self.data.values())
         with metered(self.device.name) as energy:
             yield
-        self.found[stage] = replace(self.found.get(stage, Measured()), energy=told(energy, tokens))
+        self.found[stage] = replace(self.found.get(stage, Measured()), energy=energy_use(energy, tokens))
 
     def measure(self, stage: str, model: TaskModel) -> None:
         """Latency of every task, which share the time that it may take."""

@@ -97,7 +97,7 @@ def teachers(specs: Sequence[Mapping[str, Any]], registry: Registry, device: Dev
     Raises:
         RunStateError: weights are missing or damaged.
     """
-    found: dict[str, TaskModel] = {}
+    by_task: dict[str, TaskModel] = {}
     for spec in specs:
         model = rebuilt(spec, registry, device)
         folder = Path(spec["adapters"])
@@ -105,8 +105,8 @@ def teachers(specs: Sequence[Mapping[str, Any]], registry: Registry, device: Dev
         for index, task in enumerate(spec["tasks"]):
             model.load_head(task, read_tensors(folder / f"head-{index}.safetensors", f"Weights of the head of {task},"))
         model.requires_grad_(False).eval()
-        found |= dict.fromkeys(spec["teaches"], model)
-    return found
+        by_task |= dict.fromkeys(spec["teaches"], model)
+    return by_task
 
 
 def base_dtype(architecture: BaseArchitecture, dtype: torch.dtype) -> torch.dtype:

@@ -24,7 +24,7 @@ def check_name(device: str) -> None:
         raise unknown("device", device, ("auto", "cpu", "cuda"), "bench doctor")
 
 
-def resolve_device(wanted: str) -> str:
+def resolve_device(device: str) -> str:
     """``cuda`` where there is one, else ``cpu``.
 
     Raises:
@@ -32,19 +32,19 @@ def resolve_device(wanted: str) -> str:
     """
     import torch
 
-    check_name(wanted)
+    check_name(device)
     there = torch.cuda.is_available()
-    if wanted == "auto":
+    if device == "auto":
         return "cuda" if there else "cpu"
-    if not wanted.startswith("cuda"):
-        return wanted
+    if not device.startswith("cuda"):
+        return device
     if not there:
-        raise UsageError(f"--device {wanted}, but torch finds no CUDA device.", "Run 'bench doctor'.")
-    _, _, index = wanted.partition(":")
+        raise UsageError(f"--device {device}, but torch finds no CUDA device.", "Run 'bench doctor'.")
+    _, _, index = device.partition(":")
     count = torch.cuda.device_count()
     if index and int(index) >= count:
-        raise UsageError(f"--device {wanted}, but torch finds {count} CUDA devices, from cuda:0.", "Run 'bench doctor'.")
-    return wanted
+        raise UsageError(f"--device {device}, but torch finds {count} CUDA devices, from cuda:0.", "Run 'bench doctor'.")
+    return device
 
 
 @contextmanager

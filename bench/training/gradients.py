@@ -47,11 +47,11 @@ class Group:
 
     def take(self, task: str) -> None:
         """Puts the gradients that stand in the parameters aside as those of a task."""
-        found = [p.grad for p in self.parameters]
-        if any(gradient is not None for gradient in found):
-            flat = [torch.zeros_like(p) if g is None else g for p, g in zip(self.parameters, found, strict=True)]
-            self.aside[task] = torch.cat([one.reshape(-1) for one in flat])
-            self.reached.update(at for at, gradient in enumerate(found) if gradient is not None)
+        grads = [p.grad for p in self.parameters]
+        if any(gradient is not None for gradient in grads):
+            flat = [torch.zeros_like(p) if g is None else g for p, g in zip(self.parameters, grads, strict=True)]
+            self.aside[task] = torch.cat([gradient.reshape(-1) for gradient in flat])
+            self.reached.update(at for at, gradient in enumerate(grads) if gradient is not None)
         for parameter in self.parameters:
             parameter.grad = None
 
@@ -148,7 +148,7 @@ class SharedGradients:
         return {pair: float(dots[pair]) / size for pair, size in sizes.items() if size > 0}
 
     def note(self, cosines: Mapping[Pair, float]) -> None:
-        """Counts what `merge` found, once the update is done."""
+        """Counts the conflicts of the last `merge`, once the update is done."""
         for pair, cosine in cosines.items():
             met = self.pairs[pair]
             met.updates += 1
@@ -198,8 +198,8 @@ def inner_products(vectors: Sequence[Tensor]) -> NDArray[np.float64]:
     for start in range(0, len(vectors[0]), _CHUNK):
         part = torch.stack([v[start : start + _CHUNK] for v in vectors]).double()
         total += part @ part.T
-    found: NDArray[np.float64] = total.cpu().numpy()
-    return found
+    products: NDArray[np.float64] = total.cpu().numpy()
+    return products
 
 
 def project(gram: NDArray[np.float64], order: np.random.Generator) -> NDArray[np.float64]:
@@ -216,11 +216,11 @@ def project(gram: NDArray[np.float64], order: np.random.Generator) -> NDArray[np
         (tasks, tasks): row i holds the coefficients of task i's projected gradient.
     """
     parts = np.eye(len(gram))
-    for i, own in enumerate(parts):
+    for i, row in enumerate(parts):
         for j in order.permutation([k for k in range(len(gram)) if k != i]):
-            along = own @ gram[j]
+            along = row @ gram[j]
             if along < 0:
-                own[j] -= along / gram[j, j]
+                row[j] -= along / gram[j, j]
     return parts
 
 

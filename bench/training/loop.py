@@ -240,10 +240,10 @@ class Trainer:
         before, devices = torch.get_rng_state(), _cuda_states()
         agreed = False
         try:
-            found = self._accumulate(drawn)
+            accumulated = self._accumulate(drawn)
             agreed = self.processes.count > 1
-            if self._add_up(found[0]):
-                return *found, self.shared.merge(drawn.step)
+            if self._add_up(accumulated[0]):
+                return *accumulated, self.shared.merge(drawn.step)
         except (MemoryError, RuntimeError) as error:
             if agreed or not out_of_memory(error):
                 raise
@@ -255,7 +255,7 @@ class Trainer:
         return None
 
     def _add_up(self, losses: dict[str, float]) -> bool:
-        """Adds what the other processes have found of the update; False where one of them ran out of memory."""
+        """Adds what the other processes have computed of the update; False where one of them ran out of memory."""
         if self.processes.count == 1:
             return True
         parts = [part for part in self.processes.exchange((losses, self.tally.counts)) if part is not None]
@@ -293,12 +293,12 @@ class Trainer:
             again = self.ledger.accounts[task].examples >= len(split)  # what is seen for the first time is not learned by heart
             for part in micro_batches(examples, split.lengths, self.micro_batch, units):
                 marked, longest = int(split.lengths[list(part)].sum()), int(split.lengths[list(part)].max())
-                if own := self.processes.share(blocks(part, units), longest, load):
-                    batch = collate(split.take(own), self.data[task].head, self.pad, longest)
+                if rows := self.processes.share(blocks(part, units), longest, load):
+                    batch = collate(split.take(rows), self.data[task].head, self.pad, longest)
                     if again:
-                        batch["noise"] = self._noise(drawn.step, task, own)
+                        batch["noise"] = self._noise(drawn.step, task, rows)
                     batch = self.device.move(batch)
-                    self.tally.expect(adapted.entering(task, int(split.lengths[list(own)].sum()), len(own)))
+                    self.tally.expect(adapted.entering(task, int(split.lengths[list(rows)].sum()), len(rows)))
                     with self.device.autocast():
                         loss = self.model.loss(task, batch) / supervised
                     torch.autograd.backward(loss * weight / len(drawn.examples))
@@ -321,7 +321,7 @@ class Trainer:
         return torch.tensor([crc32(f"{self.seed} {step} {task} {example}".encode()) for example in examples])
 
     def end_phase(self, tasks: Sequence[str], last: bool) -> int:
-        """Lets the penalty look at the weights at the end of a phase; tells how many training tokens it had read for it.
+        """Lets the penalty look at the weights at the end of a phase; returns how many training tokens were read for it.
 
         Args:
             tasks: of the phase.
@@ -331,9 +331,9 @@ class Trainer:
 
         def squared(task: str) -> Mapping[str, Tensor]:
             nonlocal read
-            found, tokens = self.squared_gradients(task)
+            squares, tokens = self.squared_gradients(task)
             read += tokens
-            return found
+            return squares
 
         if self.penalty is not None and not last:
             self.penalty.phase_ended(tasks, self.named, squared)
@@ -354,7 +354,7 @@ class Trainer:
         able = np.flatnonzero(split.supervised > 0)
         chosen = able[evenly(len(able), windows)].tolist()
         weights = self.model.trainable(task)
-        found = {name: torch.zeros_like(weight) for name, weight in weights.items()}
+        squares = {name: torch.zeros_like(weight) for name, weight in weights.items()}
         with torch.random.fork_rng(devices=[]), torch.enable_grad():
             self.model.train()
             for index in chosen:
@@ -364,15 +364,15 @@ class Trainer:
                 torch.autograd.backward(loss)
                 for name, weight in weights.items():
                     if weight.grad is not None:
-                        found[name].addcmul_(weight.grad, weight.grad, value=1 / len(chosen))
+                        squares[name].addcmul_(weight.grad, weight.grad, value=1 / len(chosen))
                 self.optimizer.zero_grad(set_to_none=True)
-        return found, int(split.lengths[chosen].sum())
+        return squares, int(split.lengths[chosen].sum())
 
     def optimizer_state(self) -> dict[str, Tensor]:
         """Adam's moments and step counts by the names of the parameters, and what a penalty keeps."""
         state = self.optimizer.state
-        kept = {} if self.penalty is None else {f"{_PENALTY}{name}": value for name, value in self.penalty.state().items()}
-        return kept | {
+        penalty = {} if self.penalty is None else {f"{_PENALTY}{name}": value for name, value in self.penalty.state().items()}
+        return penalty | {
             f"{name}/{key}": value for name, parameter in self.named.items() for key, value in state.get(parameter, {}).items()
         }
 
@@ -380,8 +380,8 @@ class Trainer:
         """Puts back an `optimizer_state`."""
         self.optimizer.state.clear()
         if self.penalty is not None:
-            kept = {name[len(_PENALTY) :]: value for name, value in tensors.items() if name.startswith(_PENALTY)}
-            self.penalty.load_state({name: value.to(self.device.name) for name, value in kept.items()})
+            penalty = {name[len(_PENALTY) :]: value for name, value in tensors.items() if name.startswith(_PENALTY)}
+            self.penalty.load_state({name: value.to(self.device.name) for name, value in penalty.items()})
         for full, value in tensors.items():
             if full.startswith(_PENALTY):
                 continue

@@ -108,8 +108,8 @@ class TaskModel(nn.Module):
 
     def trainable(self, task: str) -> dict[str, nn.Parameter]:
         """Every trainable tensor that a task uses, by name: of the architecture and of its head."""
-        own = {f"heads.{task}.{n}": p for n, p in self.head(task).named_parameters() if p.requires_grad}
-        return {f"adapters.{n}": p for n, p in self.adapted.learning(task).items()} | own
+        of_head = {f"heads.{task}.{n}": p for n, p in self.head(task).named_parameters() if p.requires_grad}
+        return {f"adapters.{n}": p for n, p in self.adapted.learning(task).items()} | of_head
 
     def all_trainable(self) -> dict[str, nn.Parameter]:
         """Every trainable tensor of the run, by name, in a fixed order."""

@@ -146,17 +146,17 @@ def refuse_unreachable(
             )
 
 
-def resolve_precision(wanted: str, device: str) -> str:
+def resolve_precision(precision: str, device: str) -> str:
     """fp32, or bf16 where the device is better at it.
 
     Args:
-        wanted: ``auto``, ``fp32`` or ``bf16``.
+        precision: ``auto``, ``fp32`` or ``bf16``.
         device: ``cpu`` or ``cuda``, with or without an index.
     """
     import torch
 
-    if wanted != "auto":
-        return wanted
+    if precision != "auto":
+        return precision
     if device.startswith("cuda"):
         with current(device):
             return "bf16" if torch.cuda.is_bf16_supported(including_emulation=False) else "fp32"
@@ -238,9 +238,9 @@ def estimate(
     return Estimate(memory, training / rate, evaluation / rate, 4 * adapters)
 
 
-def updates_between_evaluations(given: int | None, updates: int) -> int:
+def updates_between_evaluations(asked: int | None, updates: int) -> int:
     """As the user said, or so that there are `EVALUATIONS` in all."""
-    return given or max(1, -(-updates // EVALUATIONS))
+    return asked or max(1, -(-updates // EVALUATIONS))
 
 
 def product_rate(width: int, precision: str, device: str) -> float:

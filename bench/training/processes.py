@@ -108,13 +108,13 @@ class Processes:
             return [value]
         import torch.distributed as dist
 
-        found: list[Any] = [None] * self.count
+        values: list[Any] = [None] * self.count
         with self._listening():
-            dist.all_gather_object(found, value)
-        for one in found:
-            if isinstance(one, Failure):
-                raise RelayedError(one)
-        return found
+            dist.all_gather_object(values, value)
+        for answer in values:
+            if isinstance(answer, Failure):
+                raise RelayedError(answer)
+        return values
 
     def from_main(self, work: Callable[[], T]) -> T:
         """What the first process's work gives, to everybody; the others wait."""
@@ -131,7 +131,7 @@ class Processes:
 
     def first(self, value: T | None) -> T | None:
         """The first value that is not None, so that all act alike on what only one has noticed."""
-        return next((one for one in self.exchange(value) if one is not None), None)
+        return next((answer for answer in self.exchange(value) if answer is not None), None)
 
     def share(self, blocks: Sequence[Sequence[int]], longest: int, load: list[int]) -> list[int]:
         """This process's rows of a micro-batch: each block goes to the process that has had least of the update so far.
@@ -141,16 +141,16 @@ class Processes:
             longest: padded tokens of a row.
             load: padded tokens of every process in this update; what is dealt here is added.
         """
-        own: list[int] = []
+        rows: list[int] = []
         for block in blocks:
             least = load.index(min(load))
             load[least] += longest * len(block)
             if least == self.index:
-                own += block
-        return own
+                rows += block
+        return rows
 
     def add_gradients(self, parameters: Collection[nn.Parameter], groups: Sequence[Group], tasks: Collection[str]) -> None:
-        """Adds up what every process has found of an update's gradients; afterwards all hold the same, bit for bit.
+        """Adds up every process's share of an update's gradients; afterwards all hold the same, bit for bit.
 
         What no process reached keeps no gradient, so that Adam leaves it alone. Only after an `exchange`.
 
@@ -163,25 +163,25 @@ class Processes:
         import torch.distributed as dist
 
         shared = {p for group in groups for p in group.parameters}
-        own = [p for p in parameters if p not in shared]
+        unshared = [p for p in parameters if p not in shared]
         aside = [(group, task, sum(p.numel() for p in group.parameters)) for group in groups for task in group.tasks]
-        aside = [one for one in aside if one[1] in tasks]
-        reached = [p.grad is not None for p in own] + [at in g.reached for g in groups for at in range(len(g.parameters))]
+        aside = [entry for entry in aside if entry[1] in tasks]
+        reached = [p.grad is not None for p in unshared] + [at in g.reached for g in groups for at in range(len(g.parameters))]
         device = next(iter(parameters)).device
-        pieces = [torch.zeros(p.numel(), device=device) if p.grad is None else p.grad.reshape(-1) for p in own]
+        pieces = [torch.zeros(p.numel(), device=device) if p.grad is None else p.grad.reshape(-1) for p in unshared]
         pieces += [group.aside.get(task, torch.zeros(size, device=device)) for group, task, size in aside]
         flat = torch.cat([*pieces, torch.tensor(reached, dtype=torch.float32, device=device)]).cpu()
         with self._listening():
             dist.all_reduce(flat)
         *sums, flags = torch.split(flat.to(device), [len(piece) for piece in pieces] + [len(reached)])
         anyone = [flag > 0 for flag in flags.tolist()]
-        for parameter, found, there in zip(own, sums, anyone, strict=False):
-            parameter.grad = found.view_as(parameter) if there else None
+        for parameter, gradient, there in zip(unshared, sums, anyone, strict=False):
+            parameter.grad = gradient.view_as(parameter) if there else None
         for group, task, _ in aside:
             group.aside.pop(task, None)  # so that all hold them in one order
-        for (group, task, _), found in zip(aside, sums[len(own) :], strict=True):
-            group.aside[task] = found
-        start = len(own)
+        for (group, task, _), gradient in zip(aside, sums[len(unshared) :], strict=True):
+            group.aside[task] = gradient
+        start = len(unshared)
         for group in groups:
             group.reached = {at for at in range(len(group.parameters)) if anyone[start + at]}
             start += len(group.parameters)

@@ -25,7 +25,7 @@ PATIENCE = 3
 
 @dataclass
 class Progress:
-    """What training has found so far; part of every checkpoint.
+    """The scores and costs of training so far; part of every checkpoint.
 
     Args:
         best: best mean selection metric on dev, the step it was seen at and the tokens until then.
@@ -83,7 +83,7 @@ def train(
         progress: continued in place.
         intervals: when things happen.
         root: folder of checkpoints.
-        journal: told everything.
+        journal: gets an event for everything that happens.
         evaluate: each task's selection metric on dev, and their mean as ``mean``.
         memory: watched every few updates.
         console: shows progress.
@@ -201,7 +201,7 @@ def note_phase(
 def write_checkpoint(trainer: Trainer, progress: Progress, root: Path, position: int) -> None:
     """Saves everything that a resumed run needs."""
     tensors, others = checkpoints.random_state()
-    found = checkpoints.Checkpoint(
+    checkpoint = checkpoints.Checkpoint(
         step=trainer.step,
         model=trainer.model.state(),
         optimizer=trainer.optimizer_state(),
@@ -214,16 +214,16 @@ def write_checkpoint(trainer: Trainer, progress: Progress, root: Path, position:
             "micro_batch": trainer.micro_batch,
         },
     )
-    checkpoints.save(root, found, best=int(progress.best["step"]) if progress.best else None)
+    checkpoints.save(root, checkpoint, best=int(progress.best["step"]) if progress.best else None)
 
 
-def restore(trainer: Trainer, found: checkpoints.Checkpoint) -> Progress:
+def restore(trainer: Trainer, checkpoint: checkpoints.Checkpoint) -> Progress:
     """Puts a checkpoint back, bit for bit."""
-    trainer.model.load_state(found.model)
-    trainer.restore_optimizer(found.optimizer)
-    trainer.restore(found.state["trainer"])
-    checkpoints.set_random_state(found.random, found.state["random"])
-    return Progress(**found.state["progress"])
+    trainer.model.load_state(checkpoint.model)
+    trainer.restore_optimizer(checkpoint.optimizer)
+    trainer.restore(checkpoint.state["trainer"])
+    checkpoints.set_random_state(checkpoint.random, checkpoint.state["random"])
+    return Progress(**checkpoint.state["progress"])
 
 
 @contextmanager

@@ -48,8 +48,8 @@ class Uncertainty:
             losses: task to its mean loss over the update, not weighted.
         """
         for task, parameter in self.log_variance.items():
-            found = losses.get(task)
-            parameter.grad = None if found is None else torch.tensor((0.5 - self.weight(task) * found) / len(losses))
+            loss = losses.get(task)
+            parameter.grad = None if loss is None else torch.tensor((0.5 - self.weight(task) * loss) / len(losses))
 
     def state(self) -> dict[str, float]:
         """Task to log-variance; a float holds every bit of it."""

@@ -21,7 +21,7 @@ def test_packages_are_added_up_and_their_parts_are_not(tmp_path: Path, monkeypat
     with energy.metered("cpu") as found:
         counters(tmp_path, intel_0=3_000_000, intel_1=2_500_000, intel_0_0=900_000)
     assert (found.source, found.joules) == ("rapl", 2.5)
-    assert energy.told(found, 500) == EnergyUse("rapl", 2.5, 500, 5.0)
+    assert energy.energy_use(found, 500) == EnergyUse("rapl", 2.5, 500, 5.0)
 
 
 def test_a_counter_that_wrapped_around_gives_no_figure(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -29,7 +29,7 @@ def test_a_counter_that_wrapped_around_gives_no_figure(tmp_path: Path, monkeypat
     counters(tmp_path, intel_0=5_000_000)
     with energy.metered("cpu") as found:
         counters(tmp_path, intel_0=1_000)
-    assert energy.told(found, 500) is None
+    assert energy.energy_use(found, 500) is None
 
 
 @pytest.mark.parametrize("device", ["cpu", "cuda"])
@@ -38,7 +38,7 @@ def test_without_a_counter_there_is_no_figure(device: str, tmp_path: Path, monke
     monkeypatch.setitem(__import__("sys").modules, "pynvml", None)
     with energy.metered(device) as found:
         pass
-    assert energy.told(found, 500) is None
+    assert energy.energy_use(found, 500) is None
 
 
 def test_what_cannot_be_read_gives_no_figure(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
