@@ -169,12 +169,12 @@ class RunConfig:
             resolved: facts that the flags leave open, such as the data hash and the precision; they replace the flags.
         """
         values = asdict(self)
-        kept = {
+        decisive = {
             name: values[name]
             for name, each in OPTIONS.items()
             if each.identity == "always" or (each.identity == "given" and values[name] != each.default)
         }
-        return json.loads(json.dumps(kept | resolved, sort_keys=True))  # type: ignore[no-any-return]
+        return json.loads(json.dumps(decisive | resolved, sort_keys=True))  # type: ignore[no-any-return]
 
     def as_json(self) -> dict[str, Any]:
         """Every field, JSON-able."""
@@ -235,11 +235,11 @@ def whole_paths(tasks: Iterable[str]) -> tuple[str, ...]:
 
 def replacing(values: Mapping[str, Any]) -> dict[str, Any]:
     """Values with the fields that they take the place of at their defaults: of four budgets there is one; so with tasks."""
-    found = dict(values)
+    replaced = dict(values)
     for together in ({*BUDGETS}, {"task", "task_set"}):
         if together & values.keys():
-            found = {name: OPTIONS[name].default for name in together} | found
-    return found
+            replaced = {name: OPTIONS[name].default for name in together} | replaced
+    return replaced
 
 
 def read_toml(path: Path) -> dict[str, Any]:

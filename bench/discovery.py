@@ -46,15 +46,15 @@ def entry_points(group: str, path: Sequence[str] | None = None) -> Iterator[Poin
 
     Args:
         group: the section of ``entry_points.txt``.
-        path: folders to look in; `sys.path` where None. A distribution found twice counts where it is found first.
+        path: folders to look in; `sys.path` where None. Of a distribution that is there twice the first one counts.
     """
     seen: set[str] = set()
     for folder in sys.path if path is None else path:
         try:
-            found = sorted(p for p in Path(folder or ".").iterdir() if p.suffix in (".dist-info", ".egg-info"))
+            infos = sorted(p for p in Path(folder or ".").iterdir() if p.suffix in (".dist-info", ".egg-info"))
         except OSError:  # a zip file, or a folder that is not there
             continue
-        for info in found:
+        for info in infos:
             distribution = re.sub(r"[-_.]+", "-", info.stem.partition("-")[0]).lower()
             if distribution not in seen:
                 seen.add(distribution)

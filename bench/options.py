@@ -62,7 +62,7 @@ class Option:
         most: the largest number; where None, 10¹⁵ of a whole number and 10⁹ of another.
         hint: the next move where a number is out of range.
         size: whether it is a number of bytes, which may be written as ``2GiB``.
-        place: ``path``, a file or folder on this machine; ``run``, a run's id or folder; None. Trackers are not told places.
+        place: ``path``, a file or folder on this machine; ``run``, a run's id or folder; None. Trackers get no places.
         name: of the field.
         default: of the field.
         type: ``int``, ``float``, ``bool``, ``str``, ``tuple`` (of names) or ``dict``.
@@ -133,8 +133,8 @@ class Option:
             if self.choices and value not in self.choices:
                 raise unknown(f"value of {self.name} in {source}", value, self.choices, "bench run --help")
             return _as(value, self.type)
-        wanted = _WANTED.get(self.type, f"a table of {self.metavar}, such as {self.example}")
-        raise UsageError(f"{source}: {self.name} is {value!r}; it must be {wanted}.")
+        expected = _WANTED.get(self.type, f"a table of {self.metavar}, such as {self.example}")
+        raise UsageError(f"{source}: {self.name} is {value!r}; it must be {expected}.")
 
     def check(self, value: Any) -> None:
         """Refuses a number out of range.
@@ -150,8 +150,8 @@ class Option:
         for key, number in value.items() if self.type is dict else [("", value)]:
             enough = number > 0 if self.low is None else number >= self.low
             if not enough or number > most:
-                wanted = f"at most {most:,}" if enough else least
-                raise UsageError(f"{self.flag}{key and f' of {key}'} is {_brief(number)}; it must be {wanted}.", self.hint)
+                bound = f"at most {most:,}" if enough else least
+                raise UsageError(f"{self.flag}{key and f' of {key}'} is {_brief(number)}; it must be {bound}.", self.hint)
 
 
 def option(default: T, group: Group, metavar: str, help: str, **more: Any) -> T:
@@ -174,7 +174,7 @@ def option(default: T, group: Group, metavar: str, help: str, **more: Any) -> T:
 def table(configuration: Any) -> dict[str, Option]:
     """The fields of a dataclass that `option` declares, in their order, by name."""
     hints = get_type_hints(configuration)
-    found = {}
+    options = {}
     for each in (each for each in fields(configuration) if _METADATA in each.metadata):
         hint, more = hints[each.name], {}
         if optional := get_origin(hint) in (Union, UnionType):
@@ -186,11 +186,11 @@ def table(configuration: Any) -> dict[str, Option]:
             hint, more = dict, {"values": get_args(hint)[1]}
         elif origin is not None:
             hint = origin
-        told = each.metadata[_METADATA]
+        declared = each.metadata[_METADATA]
         default = each.default if each.default_factory is MISSING else each.default_factory()
-        flag = told.flag or "--" + each.name.replace("_", "-")
-        found[each.name] = replace(told, name=each.name, default=default, flag=flag, type=hint, optional=optional, **more)
-    return found
+        flag = declared.flag or "--" + each.name.replace("_", "-")
+        options[each.name] = replace(declared, name=each.name, default=default, flag=flag, type=hint, optional=optional, **more)
+    return options
 
 
 def parsed_size(text: str) -> int:

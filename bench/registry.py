@@ -153,8 +153,8 @@ class Registry:
 
     def heads_of(self, task: Task) -> tuple[str, ...]:
         """Names of the heads that fit a task: its own, its default first, then every registered head that predicts the same."""
-        wanted = set(task.head(task.heads[0]).predicts)
-        fitting = [entry.name for entry in self.entries("heads") if set(cast(Head, entry.part).predicts) == wanted]
+        predicts = set(task.head(task.heads[0]).predicts)
+        fitting = [entry.name for entry in self.entries("heads") if set(cast(Head, entry.part).predicts) == predicts]
         return tuple(dict.fromkeys((*task.heads, *fitting)))
 
     def head(self, task: Task, name: str | None = None) -> Head:
@@ -175,8 +175,8 @@ class Registry:
             raise unknown(f"head of {task.name}", name, fitting, f"bench show task {task.file or task.name}")
         head = cast(Head, known[name].part)
         if name not in fitting:
-            wanted = " and ".join(task.head(task.heads[0]).predicts)
-            got = f"Head {name!r} predicts {' and '.join(head.predicts)}; {task.name} wants {wanted}."
+            predicts = " and ".join(task.head(task.heads[0]).predicts)
+            got = f"Head {name!r} predicts {' and '.join(head.predicts)}; {task.name} wants {predicts}."
             raise UsageError(got, f"These fit: {', '.join(fitting)}.")
         if missing := head.missing():
             raise MissingError(f"{name!r} needs {missing[0].module}, which is not installed.", f"Type: {missing[0].command}")
@@ -214,10 +214,10 @@ class Registry:
                 self._manager.unregister(name=plugin)
             self._blame(plugin, distribution, _hook_fault(error))
             return
-        found = 0
+        count = 0
         for kind in KINDS:
             for hook in self._hooks(f"bench_{kind}", module):
-                found += 1
+                count += 1
                 try:
                     parts = tuple(cast(Iterable[Part], hook.function()))
                 except Exception as error:
@@ -229,7 +229,7 @@ class Registry:
         self._observers += [(plugin, hook) for hook in observers]
         makers = self._hooks("bench_task_from_file", module)
         self._makers += [(plugin, distribution, hook) for hook in makers]
-        if not found and not observers and not makers:
+        if not count and not observers and not makers:
             fix = "Decorate its functions with @bench.hooks.hookimpl; the hooks are in bench/hooks.py."
             self._blame(plugin, distribution, "it has no hook function", fix)
 
@@ -273,8 +273,8 @@ class Registry:
         if fault:
             self._blame(entry.plugin, entry.distribution, fault)
         elif earlier:
-            own = entry.distribution in (FIRST_PARTY, earlier.distribution)
-            fix = "Give it a name of its own" + ("." if own else f", or pip uninstall {entry.distribution}.")
+            same_author = entry.distribution in (FIRST_PARTY, earlier.distribution)
+            fix = "Give it a name of its own" + ("." if same_author else f", or pip uninstall {entry.distribution}.")
             reason = f"its {singular(entry.kind)} {entry.name!r} is left out: {earlier.plugin} already has that name"
             self._blame(entry.plugin, entry.distribution, reason, fix)
         else:
@@ -296,16 +296,16 @@ def load(points: Iterable[Point] | None = None) -> Registry:
         points: the entry points to load; those of the installed distributions where None.
     """
     registry = Registry()
-    found = sorted(
+    ordered = sorted(
         entry_points(GROUP) if points is None else points, key=lambda p: (p.distribution != FIRST_PARTY, p.distribution, p.name)
     )
-    if points is None and not any(point.distribution == FIRST_PARTY for point in found):
+    if points is None and not any(point.distribution == FIRST_PARTY for point in ordered):
         fix = "Install it: pip install -c constraints.txt '.[all]' (or -e .) in its folder."
         registry.broken.append(
             Broken(FIRST_PARTY, FIRST_PARTY, "bench itself is not installed, so its own parts are missing", fix)
         )
     alone = os.environ.get("BENCH_NO_PLUGINS", "") not in ("", "0")
-    for point in found:
+    for point in ordered:
         distribution = point.distribution
         if alone and distribution != FIRST_PARTY:
             continue
@@ -314,8 +314,8 @@ def load(points: Iterable[Point] | None = None) -> Registry:
             module = point.load()
         except ModuleNotFoundError as error:
             missing = (error.name or "").partition(".")[0]
-            own = missing in ("", point.module.partition(".")[0])
-            fix = _report(distribution) if own else f"Install what it imports, e.g. pip install {missing}."
+            own_module = missing in ("", point.module.partition(".")[0])
+            fix = _report(distribution) if own_module else f"Install what it imports, e.g. pip install {missing}."
             registry.broken.append(Broken(plugin, distribution, f"importing it raised {_line(error)}", fix))
         except (Exception, SystemExit) as error:
             registry.broken.append(Broken(plugin, distribution, f"importing it raised {_line(error)}", _report(distribution)))
@@ -326,11 +326,11 @@ def load(points: Iterable[Point] | None = None) -> Registry:
 
 def _part_fault(kind: Kind, part: Any) -> str | None:
     """Why a part cannot be taken, or None."""
-    wanted = _CLASSES[kind]
+    expected = _CLASSES[kind]
     if isinstance(part, type):
         return f"bench_{kind} handed over the class {part.__name__}; it must hand over an instance, {part.__name__}()"
-    if not isinstance(part, wanted):
-        return f"bench_{kind} handed over {type(part).__name__}, which is no bench.api.{singular(kind)}.{wanted.__name__}"
+    if not isinstance(part, expected):
+        return f"bench_{kind} handed over {type(part).__name__}, which is no bench.api.{singular(kind)}.{expected.__name__}"
     for field in ("name", "version", "summary"):
         value = getattr(part, field, None)
         if not isinstance(value, str) or not value.strip() or "\n" in value:

@@ -193,7 +193,7 @@ def resolved_facts(
     from bench.training.plan import resolve_precision
 
     device = resolve_device(config.device)
-    names = {name: one.sha256 for name, one in (terminologies or {}).items()}
+    names = {name: terminology.sha256 for name, terminology in (terminologies or {}).items()}
     asked = [head.learning_rate for head in parts.heads.values()]
     adjusted = {name: dict(source.corpus.adjusted) for name, source in sources.items() if source.corpus.adjusted}
     return {
@@ -210,9 +210,9 @@ def resolved_facts(
         # Where nothing was put right it says nothing, so that runs from before there was such a rule keep their ids.
         **({"adjusted": adjusted} if adjusted else {}),
         **({"concepts": names} if names else {}),
-        **({"teacher": [one.identity() for one in teachers]} if teachers else {}),
+        **({"teacher": [teacher.identity() for teacher in teachers]} if teachers else {}),
         **({"init_from": parts.start.facts()} if parts.start is not None else {}),
-        **({"shots": {name: shots.facts(one.corpus) for name, one in sources.items()}} if config.shots is not None else {}),
+        **({"shots": {name: shots.facts(each.corpus) for name, each in sources.items()}} if config.shots is not None else {}),
     }
 
 
@@ -245,8 +245,8 @@ def plan(
         data = corpora_step.encode(parts, sources, config, console)
         teachers_step.refuse_unfit(teachers, config, parts, data)
     device = Device(str(facts["device"]), str(facts["precision"]))
-    epoch = {name: one.splits["train"].tokens for name, one in data.items()}
-    made_up = any(one.corpus.synthetic for one in data.values())
+    epoch = {name: task_data.splits["train"].tokens for name, task_data in data.items()}
+    made_up = any(task_data.corpus.synthetic for task_data in data.values())
     phases = parts.phases(shares(epoch, config.sampling, config.temperature))
     budget = budget_of(config, epoch, total_shares(phases), facts["tokens_like"], made_up)
     if len(phases) > 1:  # to stop early would leave tasks out, and the best on dev would be of a few of them
@@ -257,8 +257,8 @@ def plan(
         parity = plan_step.check_parity(config, parts, data)
     if message := parity.warning():
         console.warn(message)
-    for name, one in data.items():
-        for message in (leaks.notice(name, one.corpus.leaks), faults.notice(name, one.corpus.left_out)):
+    for name, task_data in data.items():
+        for message in (leaks.notice(name, task_data.corpus.leaks), faults.notice(name, task_data.corpus.left_out)):
             if message:
                 console.warn(message)
     if parts.start is not None and parts.start.unread:
@@ -266,8 +266,8 @@ def plan(
             f"Of what {parts.start.result.id} was trained on, {', '.join(parts.start.unread)} cannot be read again: whether "
             "documents of it stand in dev or test is not known, which the result records."
         )
-    told = plan_step.describe(config, ident, parts, data, device, budget, parity)
-    return Planned(config, facts, ident, folder, parts, data, device, budget, parity, told, terminologies or {}, teachers)
+    record = plan_step.describe(config, ident, parts, data, device, budget, parity)
+    return Planned(config, facts, ident, folder, parts, data, device, budget, parity, record, terminologies or {}, teachers)
 
 
 def assist(planned: Planned, console: Reporter, clock: Clock, processes: Processes) -> Outcome:
@@ -291,7 +291,7 @@ def execute(planned: Planned, registry: Registry, console: Reporter, clock: Cloc
             journal.write("warning", message=message)
 
         checkpoints.clear_unfinished(root)
-        found = checkpoints.newest(root, warn)
+        checkpoint = checkpoints.newest(root, warn)
         facts = config.as_json() | dict(planned.facts)
         info = RunInfo(ident, config.name or ident, folder, Path(config.out), facts)
         mirrors = Mirrors(planned.parts.trackers, info, console.warn)  # 12
@@ -304,10 +304,10 @@ def execute(planned: Planned, registry: Registry, console: Reporter, clock: Cloc
             journal.write("start", id=ident, config=facts)
             journal.write("plan", **{k: v for k, v in planned.plan.items() if k != "id"})
         else:
-            resume_step.begin_again(journal, found, state, warn)
+            resume_step.begin_again(journal, checkpoint, state, warn)
         try:
             with interruptible():
-                outcome = train_and_score(RunContext(planned, state, journal, console, clock, processes), found)
+                outcome = train_and_score(RunContext(planned, state, journal, console, clock, processes), checkpoint)
             journal.write("end", status="finished")
             ended = True
             return outcome
@@ -326,12 +326,12 @@ def execute(planned: Planned, registry: Registry, console: Reporter, clock: Cloc
             raise error from None
 
 
-def train_and_score(run: RunContext, found: checkpoints.Checkpoint | None) -> Outcome:
+def train_and_score(run: RunContext, checkpoint: checkpoints.Checkpoint | None) -> Outcome:
     """Steps 6 to 11; 7, evaluations and what follows training in the first process alone.
 
     Args:
-        run: what was planned, and who is told.
-        found: the checkpoint that the run goes on from; None for a new one.
+        run: what was planned, and what reports its progress.
+        checkpoint: that the run goes on from; None for a new one.
     """
     from bench.training.plan import updates_between_evaluations
     from bench.training.stage import Intervals, Progress, restore, train
@@ -354,14 +354,14 @@ def train_and_score(run: RunContext, found: checkpoints.Checkpoint | None) -> Ou
     others = sum(processes.exchange(gates.resident())[1:])
 
     def settle() -> tuple[BatchReport, int, checkpoints.Checkpoint | None]:
-        return gates.pass_gates(run, trainer, others), run.state.micro_batch, found
+        return gates.pass_gates(run, trainer, others), run.state.micro_batch, checkpoint
 
-    batch, trainer.micro_batch, found = processes.from_main(settle)  # 7
+    batch, trainer.micro_batch, checkpoint = processes.from_main(settle)  # 7
     progress = Progress()
     base_step.seed_everything(config.seed)
-    if found is not None:
-        progress = restore(trainer, found)
-        trainer.micro_batch = min(trainer.micro_batch, int(found.state["micro_batch"]))
+    if checkpoint is not None:
+        progress = restore(trainer, checkpoint)
+        trainer.micro_batch = min(trainer.micro_batch, int(checkpoint.state["micro_batch"]))
     scoring = finish.Scoring(data, folder, linkings, planned.device, trainer.pad, batch.micro_batch)
     intervals = Intervals(
         # Waived, only those are written that the run itself comes back to: the best, the last, and where it was stopped.
@@ -405,16 +405,16 @@ def make_trainer(planned: Planned, model: Any, processes: Processes | None = Non
     lengths, documents = training_windows(data)
     schedule, options = planned.parts.schedule, planned.parts.schedule_options
     curriculum = schedule.curriculum(options)
-    hard = {}
+    difficulty = {}
     if curriculum is not None:
-        windows = {name: (lengths[name], one.splits["train"].supervised) for name, one in data.items()}
-        hard = difficulties(curriculum, schedule.name, windows)
+        windows = {name: (lengths[name], task_data.splits["train"].supervised) for name, task_data in data.items()}
+        difficulty = difficulties(curriculum, schedule.name, windows)
 
     def draw_from(tasks: Sequence[str], seed: int, tokens: int) -> Sampler:
-        own = {task: lengths[task] for task in tasks}
-        kept = {task: documents[task] for task in tasks if task in documents}
-        given = (own, seed, config.batch_tokens, tokens, config.sampling, config.temperature, kept)
-        return Sampler(*given) if curriculum is None else PacedSampler(*given, curriculum=curriculum, difficulty=hard)
+        task_lengths = {task: lengths[task] for task in tasks}
+        task_documents = {task: documents[task] for task in tasks if task in documents}
+        args = (task_lengths, seed, config.batch_tokens, tokens, config.sampling, config.temperature, task_documents)
+        return Sampler(*args) if curriculum is None else PacedSampler(*args, curriculum=curriculum, difficulty=difficulty)
 
     whole = draw_from(list(data), config.seed, planned.budget.tokens)
     phases = planned.parts.phases(whole.shares)
@@ -447,8 +447,8 @@ def make_trainer(planned: Planned, model: Any, processes: Processes | None = Non
 
 def training_windows(data: Mapping[str, TaskData]) -> tuple[dict[str, Any], dict[str, Any]]:
     """Task to the marked tokens of its training windows; and to their documents, where those of a document go together."""
-    train = {name: one.splits["train"] for name, one in data.items()}
-    documents = {name: train[name].sources for name, one in data.items() if one.compared}
+    train = {name: task_data.splits["train"] for name, task_data in data.items()}
+    documents = {name: train[name].sources for name, task_data in data.items() if task_data.compared}
     return {name: split.lengths for name, split in train.items()}, documents
 
 

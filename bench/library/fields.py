@@ -1,4 +1,4 @@
-"""What a run is told from Python: the fields of a configuration by name, paths and single names as they come."""
+"""A run's settings from Python: the fields of a configuration by name, paths and single names as they come."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ Place = str | Path
 
 
 class RunFields(TypedDict, total=False):
-    """What a run is told, by name; each is a field of `bench.config.RunConfig` and a flag of ``bench run``."""
+    """A run's settings, by name; each is a field of `bench.config.RunConfig` and a flag of ``bench run``."""
 
     task: str | Sequence[str]
     task_set: str | None
@@ -68,8 +68,8 @@ def configured(config: RunConfig | None, fields: Mapping[str, Any]) -> RunConfig
     Raises:
         UsageError: an unknown field, a wrong type, or a number out of range.
     """
-    given = {name: plain(value) for name, value in fields.items()}
-    return from_mapping(replacing(given), "bench.run", config)
+    values = {name: plain(value) for name, value in fields.items()}
+    return from_mapping(replacing(values), "bench.run", config)
 
 
 def plain(value: Any) -> Any:

@@ -165,9 +165,9 @@ def study(
     registry, base = installed(), configured(config, fields)
     if base.study is not None:
         raise UsageError("study is for one run; a study is named by name, and goes on when it is called again.")
-    own = {name: str(value) for name, value in (kind_options or {}).items()}
-    wanted = StudyConfig(kind, base, arms, plain(grid), shot_counts, seeds, tuple(sets), tuple(targets), margin, own)
-    opened = open_study(planned(wanted, registry, os.environ))
+    own_options = {name: str(value) for name, value in (kind_options or {}).items()}
+    request = StudyConfig(kind, base, arms, plain(grid), shot_counts, seeds, tuple(sets), tuple(targets), margin, own_options)
+    opened = open_study(planned(request, registry, os.environ))
     if dry_run:
         estimate(opened, registry, watcher(progress))
         return StudyResult(opened)

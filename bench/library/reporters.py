@@ -1,4 +1,4 @@
-"""Who is told how a call goes: the screen where progress is wanted, else nobody."""
+"""Progress of a call: shown on the screen where it is wanted, else dropped."""
 
 from __future__ import annotations
 
@@ -32,7 +32,7 @@ def watcher(progress: bool) -> Audience:
 
 
 class _SilentWatcher:
-    """Is told how a study goes, and says nothing of it."""
+    """Follows a study and shows nothing."""
 
     def warn(self, message: str) -> None:
         pass

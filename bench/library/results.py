@@ -133,8 +133,8 @@ class RunResult(Run, Tabular):
         from bench.steps.threads import settle_threads
 
         settle_threads(os.environ)
-        wanted = Request(tuple(map(Path, inputs)), Path(out), tuple(formats), task, stage, device, with_text)
-        return predict_files(self.folder, load(), wanted, reporter(progress))
+        request = Request(tuple(map(Path, inputs)), Path(out), tuple(formats), task, stage, device, with_text)
+        return predict_files(self.folder, load(), request, reporter(progress))
 
     def figures(self) -> Figures:
         """The figures of `bench.report` about this run, by name; in a notebook each is drawn."""
@@ -144,7 +144,7 @@ class RunResult(Run, Tabular):
         """One row a task, split, stage and metric: the run's choices, ``value``, and ``low`` and ``high`` of its interval."""
         choices = {name: self.result.resolved(name) for name in ("arch", "quant", "rank", "seed", "replicate", "lr")}
         model = self.result.resolved("model")
-        own = {
+        columns = {
             "run": self.id,
             "name": self.result.config.get("name"),
             **choices,
@@ -161,7 +161,7 @@ class RunResult(Run, Tabular):
                     for metric, value in numbers(values):
                         low, high = interval_of(values, metric) or (None, None)
                         place = {"task": task, "split": split, "stage": stage, "metric": metric}
-                        rows.append(own | place | {"value": value, "low": low, "high": high})
+                        rows.append(columns | place | {"value": value, "low": low, "high": high})
         return rows
 
     def __repr__(self) -> str:
@@ -302,7 +302,7 @@ class StudyResult(Tabular):
         kind = kind_of(self.study.kind, load())
         with own_faults(kind, "telling the verdict"):
             statements = kind.statements(self.verdict) if self.verdict is not None else []
-        said = [(one.subject, one.verdict, one.reason) for one in statements]
+        said = [(statement.subject, statement.verdict, statement.reason) for statement in statements]
         return table + (display.html_table("Verdict", ("of", "verdict", "why"), said, synthetic) if said else "")
 
 

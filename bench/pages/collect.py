@@ -223,14 +223,14 @@ def _labels(entries: Sequence[StudyRun], kind: StudyKind) -> list[str]:
 
 
 def _arms(results: Sequence[Result]) -> list[str]:
-    # Where no study says what its arms are, they are told apart by what may be compared, and of that by what differs.
+    # Where no study says what its arms are, they are named by what may be compared, and of that by what differs.
     choices = {name: option.default for name, option in OPTIONS.items() if option.compared("choice") and name != "arch"}
     configs = [choices | dict(result.config) for result in results]
     differ = [name for name in choices if len({_plain(config[name]) for config in configs}) > 1]
     sets = {tuple(result.scores) for result in results}
     budgets = Counter((tuple(r.scores), _budget(r)) for r in results)
     many = {tasks for tasks, _ in budgets if sum(t == tasks for t, _ in budgets) > 1}
-    found = []
+    names = []
     for result, config in zip(results, configs, strict=True):
         words = [str(config.get("arch", "?"))]
         words += [_named(name, config[name]) for name in differ if (name, config[name]) != ("quant", "none")]
@@ -238,8 +238,8 @@ def _arms(results: Sequence[Result]) -> list[str]:
             words.append("alone" if len(result.scores) == 1 else f"{len(result.scores)} tasks")
         if tuple(result.scores) in many and (budget := _budget(result)):
             words.append(budget)
-        found.append(" · ".join(words))
-    return found
+        names.append(" · ".join(words))
+    return names
 
 
 def _budget(result: Result) -> str:

@@ -64,9 +64,9 @@ class Table:
 
     def compact(self) -> Table:
         """The same table without empty columns."""
-        kept = [i for i in range(len(self.columns)) if any(row[i] not in (None, "") for row in self.rows)]
-        rows = tuple(tuple(row[i] for i in kept) for row in self.rows)
-        return replace(self, columns=tuple(self.columns[i] for i in kept), rows=rows)
+        filled = [i for i in range(len(self.columns)) if any(row[i] not in (None, "") for row in self.rows)]
+        rows = tuple(tuple(row[i] for i in filled) for row in self.rows)
+        return replace(self, columns=tuple(self.columns[i] for i in filled), rows=rows)
 
 
 @dataclass(frozen=True)
@@ -210,11 +210,11 @@ def front(marks: Iterable[Mark]) -> list[Mark]:
 
     The best of several runs can be the best by chance, so that means are used where they exist.
     """
-    kept: list[Mark] = []
+    optimal: list[Mark] = []
     for mark in sorted(means_and_runs(marks)[0], key=lambda m: (float(m.x), -float(m.y))):
-        if not kept or float(mark.y) > float(kept[-1].y):
-            kept.append(mark)
-    return kept
+        if not optimal or float(mark.y) > float(optimal[-1].y):
+            optimal.append(mark)
+    return optimal
 
 
 def _fraction(value: float) -> str:

@@ -75,31 +75,31 @@ def stages(evidence: Evidence) -> list[Stage]:
 
 def pareto(evidence: Evidence) -> Figure | None:
     """Quality against size, before and after quantizing; None where all sizes are equal."""
-    made = [stage for stage in stages(evidence) if stage.bytes is not None]
-    if len({stage.bytes for stage in made}) < 2:
+    measured = [stage for stage in stages(evidence) if stage.bytes is not None]
+    if len({stage.bytes for stage in measured}) < 2:
         return None
-    marks = _cloud([(stage, (stage.bytes or 0) / 1e6) for stage in made])
+    marks = _cloud([(stage, (stage.bytes or 0) / 1e6) for stage in measured])
     return figure_of(
         evidence, "pareto", "Quality against size",
         "Weights of the base model: as saved where it was quantized, else parameters times 4 bytes (fp32) or 2 (bf16). "
         "Large marks are means, small dots runs; the line joins the means that no smaller model equals.",
         f"Primary metric against megabytes. {_best(marks, 'MB')}.", "points", "weights, MB", "primary metric, test", marks,
-        _groups(evidence, made), [stage.run for stage in made], front=True,
+        _groups(evidence, measured), [stage.run for stage in measured], front=True,
     )  # fmt: skip
 
 
 def speed(evidence: Evidence) -> Figure | None:
     """Quality against latency; None where there is only one model."""
-    made = [stage for stage in stages(evidence) if stage.latency is not None]
-    if len({stage.group for stage in made}) < 2:
+    measured = [stage for stage in stages(evidence) if stage.latency is not None]
+    if len({stage.group for stage in measured}) < 2:
         return None
-    marks = _cloud([(stage, 1e3 * (stage.latency or 0.0)) for stage in made])
+    marks = _cloud([(stage, 1e3 * (stage.latency or 0.0)) for stage in measured])
     return figure_of(
         evidence, "latency", "Quality against latency",
         "Median milliseconds of one window at batch 1, token ids to annotations, on the hardware that the table names. Large "
         "marks are means, small dots runs; the line joins the means that no faster model equals.",
         f"Primary metric against milliseconds. {_best(marks, 'ms')}.", "points", "latency p50, ms", "primary metric, test",
-        marks, _groups(evidence, made), [stage.run for stage in made], front=True,
+        marks, _groups(evidence, measured), [stage.run for stage in measured], front=True,
     )  # fmt: skip
 
 
@@ -148,15 +148,15 @@ def efficiency(evidence: Evidence) -> Table | None:
     rows: list[tuple[Cell, ...]] = []
     for (arm, task, stage, machine), runs in groups.items():
         measured = [run.result.efficiency.get(stage, Efficiency()) for run in runs]
-        times = [one.latency.get(task, Latency()) for one in measured]
-        energy = [one.energy for one in measured if one.energy is not None]
+        times = [each.latency.get(task, Latency()) for each in measured]
+        energy = [each.energy for each in measured if each.energy is not None]
         rows.append((
-            arm, task, stage, len(runs), _mean((one.p50 for one in times), 1e3), _mean((one.p95 for one in times), 1e3),
-            _mean(one.tokens for one in times), _mean(_throughput(run).get(stage) for run in runs),
+            arm, task, stage, len(runs), _mean((each.p50 for each in times), 1e3), _mean((each.p95 for each in times), 1e3),
+            _mean(each.tokens for each in times), _mean(_throughput(run).get(stage) for run in runs),
             max((run.result.memory["peak_rss"] for run in runs if "peak_rss" in run.result.memory), default=None),
             max((run.result.memory["peak_device"] for run in runs if "peak_device" in run.result.memory), default=None),
-            _mean(one.joules_per_1000_tokens for one in energy),
-            ", ".join(dict.fromkeys(str(one.source) for one in energy)), machine,
+            _mean(each.joules_per_1000_tokens for each in energy),
+            ", ".join(dict.fromkeys(str(each.source) for each in energy)), machine,
         ))  # fmt: skip
     caption = (
         "Means over an arm's runs; memory is the largest. Latency is of one window at batch 1; throughput and energy are of "
@@ -167,10 +167,10 @@ def efficiency(evidence: Evidence) -> Table | None:
     return table_of("efficiency", "Latency, throughput, memory, energy", caption, columns, rows, rests) if rows else None
 
 
-def _cloud(made: Sequence[tuple[Stage, float]]) -> list[Mark]:
+def _cloud(points: Sequence[tuple[Stage, float]]) -> list[Mark]:
     """Marks of the mean of every group and, where it has several, of its runs."""
     groups: dict[tuple[str, str], list[tuple[Stage, float]]] = {}
-    for stage, x in made:
+    for stage, x in points:
         groups.setdefault((stage.task, stage.group), []).append((stage, x))
     marks: list[Mark] = []
     for (task, group), members in groups.items():
@@ -182,8 +182,8 @@ def _cloud(made: Sequence[tuple[Stage, float]]) -> list[Mark]:
 
 def _measured(run: ReportedRun) -> list[tuple[str, str]]:
     """Stages and tasks of which a result tells latency or throughput."""
-    told = [stage for stage in ("trained", "quantized") if stage in run.result.efficiency or stage in _throughput(run)]
-    return [(stage, task) for stage in told for task in run.tasks]
+    measured = [stage for stage in ("trained", "quantized") if stage in run.result.efficiency or stage in _throughput(run)]
+    return [(stage, task) for stage in measured for task in run.tasks]
 
 
 def _throughput(run: ReportedRun) -> Mapping[str, float]:
@@ -194,13 +194,13 @@ def _latency(run: ReportedRun, stage: str, task: str) -> float | None:
     return run.result.efficiency.get(stage, Efficiency()).latency.get(task, Latency()).p50
 
 
-def _groups(evidence: Evidence, made: Sequence[Stage]) -> list[str]:
-    return [*dict.fromkeys([*evidence.arms, *(stage.group for stage in made)])]
+def _groups(evidence: Evidence, measured: Sequence[Stage]) -> list[str]:
+    return [*dict.fromkeys([*evidence.arms, *(stage.group for stage in measured)])]
 
 
 def _best(marks: Iterable[Mark], unit: str) -> str:
     best: dict[str, Mark] = {}
-    for mark in (one for one in marks if not one.run):
+    for mark in (mark for mark in marks if not mark.run):
         if mark.panel not in best or float(mark.y) > float(best[mark.panel].y):
             best[mark.panel] = mark
     return "; ".join(

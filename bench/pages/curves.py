@@ -73,7 +73,7 @@ def _counted(path: Path, updates: int | None) -> Iterator[tuple[str, Mapping[str
     """
     if not path.exists():
         return
-    kept: list[tuple[int, str, Mapping[str, Any]]] = []
+    valid: list[tuple[int, str, Mapping[str, Any]]] = []
     lines = path.read_bytes().splitlines(keepends=True)
     stride = 1 if updates is None else max(1, len(lines) // updates)
     for seq, line in enumerate(lines):
@@ -82,8 +82,8 @@ def _counted(path: Path, updates: int | None) -> Iterator[tuple[str, Mapping[str
         head = line[:120]
         if b'"kind":"resume"' in head:
             first = parse(line, seq, path).values["position"]
-            kept = [item for item in kept if item[0] < first]
+            valid = [item for item in valid if item[0] < first]
         elif b'"kind":"eval"' in head or (b'"kind":"step"' in head and seq % stride == 0):
             event = parse(line, seq, path)
-            kept.append((seq, event.kind, event.values))
-    yield from ((kind, values) for _, kind, values in kept)
+            valid.append((seq, event.kind, event.values))
+    yield from ((kind, values) for _, kind, values in valid)

@@ -77,11 +77,11 @@ def unstyled(figure: Figure, tooltips: bool = False) -> Spec:
 def _coloured(part: Any, legend: bool, tooltips: bool) -> Any:
     """Replaces the style sheet's variables in a part of a specification by colours, and adds the legend if there is one."""
     if isinstance(part, dict):
-        kept = {name: value for name, value in part.items() if name != "tooltip" or tooltips}
-        made = {name: _coloured(value, legend, tooltips) for name, value in kept.items()}
-        if legend and made.get("field") == "group":
-            made.pop("legend", None)
-        return made
+        fields = {name: value for name, value in part.items() if name != "tooltip" or tooltips}
+        coloured = {name: _coloured(value, legend, tooltips) for name, value in fields.items()}
+        if legend and coloured.get("field") == "group":
+            coloured.pop("legend", None)
+        return coloured
     if isinstance(part, list):
         return [_coloured(value, legend, tooltips) for value in part]
     return COLOURS.get(part, part) if isinstance(part, str) else part

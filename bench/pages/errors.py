@@ -62,16 +62,16 @@ def sorts(evidence: Evidence) -> Figure | None:
     """Share of gold mentions found: one plot a task, one line a sort and group of mentions, one colour an arm."""
     known = [row for row in _sorted(evidence) if row[4]]
     groups = {(task, sort): {group for t, s, group, *_ in known if (t, s) == (task, sort)} for task, sort, *_ in known}
-    made = [row for row in known if len(groups[row[0], row[1]]) > 1]  # one group alone is all mentions
-    if not made:
+    several = [row for row in known if len(groups[row[0], row[1]]) > 1]  # one group alone is all mentions
+    if not several:
         return None
-    marks = [mean_mark(found, f"{SORTS.get(sort, sort)}: {group}", task, arm) for task, sort, group, arm, found, _ in made]
+    marks = [mean_mark(shares, f"{SORTS.get(sort, sort)}: {group}", task, arm) for task, sort, group, arm, shares, _ in several]
     arms = tuple(arm for arm in evidence.arms if any(arm == m.group for m in marks))
     return Figure(
         "sorts", "Mentions found by sort", "Share of gold mentions found exactly: by words, by how often the same words are a "
         "mention in training, in one piece or several, negated, abbreviated. Means over an arm's runs, bars 95% t-intervals.",
         f"Share of mentions found. {in_words(marks)}.", "intervals", "share of gold mentions found", "", tuple(marks), arms,
-        *rests([run for run, _, _ in _told(evidence)]),
+        *rests([run for run, _, _ in _by_sort(evidence)]),
     )  # fmt: skip
 
 
@@ -85,14 +85,14 @@ def sort_table(evidence: Evidence) -> Table | None:
         Column("spurious", "spurious", "score"),
     )  # fmt: skip
     rows: list[tuple[Cell, ...]] = []
-    for task, sort, group, arm, found, counts in _sorted(evidence):
-        gold, predicted = [one.gold for one in counts], [one.predicted for one in counts]
-        known = spread(found) if found else None
+    for task, sort, group, arm, shares, counts in _sorted(evidence):
+        gold, predicted = [kinds.gold for kinds in counts], [kinds.predicted for kinds in counts]
+        known = spread(shares) if shares else None
         mean, sd = (None, None) if known is None else (known.mean, known.sd)
         missed = _mean_share(gold, "missed")
         other = None if mean is None or missed is None else max(0.0, 1 - mean - missed)
-        of_gold = (fmean(sum(one.values()) for one in gold), mean, sd, missed, other)
-        of_predicted = (fmean(sum(one.values()) for one in predicted), _mean_share(predicted, "correct"))
+        of_gold = (fmean(sum(kinds.values()) for kinds in gold), mean, sd, missed, other)
+        of_predicted = (fmean(sum(kinds.values()) for kinds in predicted), _mean_share(predicted, "correct"))
         rows.append((
             task, SORTS.get(sort, sort), group, arm, len(counts), *of_gold, *of_predicted, _mean_share(predicted, "spurious")
         ))  # fmt: skip
@@ -100,30 +100,30 @@ def sort_table(evidence: Evidence) -> Table | None:
         "Means over an arm's runs, test split. Gold mentions are sorted by gold, predicted ones by themselves; otherwise: "
         "with another boundary, label, concept or link. Abbreviations go by a rule of thumb on their letters."
     )
-    using = [run for run, _, _ in _told(evidence)]
+    using = [run for run, _, _ in _by_sort(evidence)]
     return Table("sorts", "Errors by sort of mention", caption, columns, tuple(rows), *rests(using)) if rows else None
 
 
 def _sorted(evidence: Evidence) -> list[tuple[str, str, str, str, list[float], list[ErrorKinds]]]:
     """Task, sort, group and arm to the share found of each run that has such mentions, and to the counts of every run."""
-    found: dict[tuple[str, str, str, str], list[ErrorKinds]] = {}
-    for run, task, by in _told(evidence):
+    by_group: dict[tuple[str, str, str, str], list[ErrorKinds]] = {}
+    for run, task, by in _by_sort(evidence):
         for sort, groups in by.items():
             for group, counts in groups.items():
-                found.setdefault((task, sort, group, run.arm), []).append(counts)
+                by_group.setdefault((task, sort, group, run.arm), []).append(counts)
     order = {sort: i for i, sort in enumerate(SORTS)}
     tasks, arms = {task: i for i, task in enumerate(evidence.tasks)}, {arm: i for i, arm in enumerate(evidence.arms)}
-    places = sorted(found, key=lambda key: (tasks[key[0]], order.get(key[1], len(order)), arms[key[3]]))
-    return [(*key, _shares([one.gold for one in found[key]], "correct"), found[key]) for key in places]
+    places = sorted(by_group, key=lambda key: (tasks[key[0]], order.get(key[1], len(order)), arms[key[3]]))
+    return [(*key, _shares([kinds.gold for kinds in by_group[key]], "correct"), by_group[key]) for key in places]
 
 
-def _every(evidence: Evidence) -> Iterator[tuple[ReportedRun, str, Errors]]:
-    every = ((run, task, last_stage(run.result.errors, task)) for run in evidence.runs for task in run.tasks)
-    return ((run, task, one) for run, task, one in every if one is not None)
+def _last(evidence: Evidence) -> Iterator[tuple[ReportedRun, str, Errors]]:
+    stages = ((run, task, last_stage(run.result.errors, task)) for run in evidence.runs for task in run.tasks)
+    return ((run, task, errors) for run, task, errors in stages if errors is not None)
 
 
-def _told(evidence: Evidence) -> list[tuple[ReportedRun, str, Mapping[str, Mapping[str, ErrorKinds]]]]:
-    return [(run, task, one.by) for run, task, one in _every(evidence) if one.by]
+def _by_sort(evidence: Evidence) -> list[tuple[ReportedRun, str, Mapping[str, Mapping[str, ErrorKinds]]]]:
+    return [(run, task, errors.by) for run, task, errors in _last(evidence) if errors.by]
 
 
 def _shares(counts: list[Mapping[str, int]], kind: str) -> list[float]:
@@ -136,9 +136,9 @@ def _mean_share(counts: list[Mapping[str, int]], kind: str) -> float | None:
 
 
 def _errors(evidence: Evidence) -> list[tuple[ReportedRun, str, dict[str, int]]]:
-    found = []
-    for run, task, one in _every(evidence):
+    counted = []
+    for run, task, errors in _last(evidence):
         # What stands in gold is counted there, so that a merged mention counts as often as it was to be found.
-        sides = {"spurious": one.predicted.get("spurious", 0), **one.gold}
-        found.append((run, task, {kind: count for kind, count in sides.items() if kind != "correct"}))
-    return found
+        sides = {"spurious": errors.predicted.get("spurious", 0), **errors.gold}
+        counted.append((run, task, {kind: count for kind, count in sides.items() if kind != "correct"}))
+    return counted

@@ -20,11 +20,11 @@ def reliability(evidence: Evidence) -> Figure | None:
     bins: dict[tuple[str, str, float], list[Bin]] = {}
     errors: dict[tuple[str, str], list[float]] = {}
     used: list[ReportedRun] = []
-    for run, task, kind, made in _calibrations(evidence):
+    for run, task, kind, scores in _calibrations(evidence):
         used.append(run)
-        if (error := made.ece.get("equal_width")) is not None:
+        if (error := scores.ece.get("equal_width")) is not None:
             errors.setdefault((f"{task}, {kind}", run.arm), []).append(error)
-        for row in made.reliability.get("equal_width", ()):
+        for row in scores.reliability.get("equal_width", ()):
             bins.setdefault((f"{task}, {kind}", run.arm, row.low), []).append(row)
     if not bins:
         return None
@@ -43,7 +43,7 @@ def reliability(evidence: Evidence) -> Figure | None:
 
 
 def _pooled(bins: Sequence[Bin], values: Sequence[float]) -> float:
-    return sum(value * one.count for value, one in zip(values, bins, strict=True)) / sum(one.count for one in bins)
+    return sum(value * each.count for value, each in zip(values, bins, strict=True)) / sum(each.count for each in bins)
 
 
 def calibration(evidence: Evidence) -> Table | None:
@@ -57,9 +57,9 @@ def calibration(evidence: Evidence) -> Table | None:
     )  # fmt: skip
     rows: list[tuple[Cell, ...]] = []
     used: list[ReportedRun] = []
-    for run, task, kind, made in _calibrations(evidence):
-        errors = (made.ece.get("equal_mass"), made.ece.get("equal_width"), made.brier, made.abstention.risk_area)
-        rows.append((run.id, run.arm, task, kind, made.predictions, made.right, made.confidence, *errors))
+    for run, task, kind, scores in _calibrations(evidence):
+        errors = (scores.ece.get("equal_mass"), scores.ece.get("equal_width"), scores.brier, scores.abstention.risk_area)
+        rows.append((run.id, run.arm, task, kind, scores.predictions, scores.right, scores.confidence, *errors))
         used.append(run)
     caption = (
         "Of the predictions that were made: what was missed has no confidence. Risk over coverage: the share wrong, averaged "
@@ -74,8 +74,8 @@ def abstention(evidence: Evidence) -> Figure | None:
 
     lines: dict[tuple[str, str], list[Sequence[Kept]]] = {}
     used: list[ReportedRun] = []
-    for run, task, kind, made in _calibrations(evidence):
-        if curve := made.abstention.curve:
+    for run, task, kind, scores in _calibrations(evidence):
+        if curve := scores.abstention.curve:
             lines.setdefault((f"{task}, {kind}", run.arm), []).append(curve)
             used.append(run)
     if not lines:
@@ -83,10 +83,10 @@ def abstention(evidence: Evidence) -> Figure | None:
     marks: list[Mark] = []
     for (panel, arm), curves in lines.items():
         least = max(curve[0].coverage for curve in curves)
-        kept = np.unique([least, *(share for share in np.linspace(0.05, 1, COVERAGES) if share > least)])
+        coverages = np.unique([least, *(share for share in np.linspace(0.05, 1, COVERAGES) if share > least)])
         points = [([p.coverage for p in curve], [p.right for p in curve]) for curve in curves]
-        right = np.mean([np.interp(kept, xs, ys) for xs, ys in points], axis=0)
-        marks += [Mark(float(x), float(y), panel, arm, run=arm) for x, y in zip(kept, right, strict=True)]
+        right = np.mean([np.interp(coverages, xs, ys) for xs, ys in points], axis=0)
+        marks += [Mark(float(x), float(y), panel, arm, run=arm) for x, y in zip(coverages, right, strict=True)]
     groups = tuple(arm for arm in evidence.arms if any(arm == m.group for m in marks))
     ends = {(m.panel, m.group): m for m in marks}
     says = "; ".join(f"{panel}, {arm}: all kept, {shown(m.y, 'score')} right" for (panel, arm), m in ends.items())
@@ -99,8 +99,8 @@ def abstention(evidence: Evidence) -> Figure | None:
 
 
 def _calibrations(evidence: Evidence) -> list[tuple[ReportedRun, str, str, Calibration]]:
-    every = ((run, task, last_stage(run.result.calibration, task) or {}) for run in evidence.runs for task in run.tasks)
-    return [(run, task, kind, made) for run, task, kinds in every for kind, made in kinds.items()]
+    stages = ((run, task, last_stage(run.result.calibration, task) or {}) for run in evidence.runs for task in run.tasks)
+    return [(run, task, kind, scores) for run, task, kinds in stages for kind, scores in kinds.items()]
 
 
 def last_stage(by_task: Mapping[str, Mapping[str, Told]], task: str) -> Told | None:

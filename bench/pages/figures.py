@@ -151,5 +151,5 @@ def figure_of(
     drawn = {mark.group for mark in marks}
     order = evidence.arms if groups is None else groups
     ids, synthetic = rests(evidence.runs if runs is None else runs)
-    kept = tuple(group for group in order if group in drawn)
-    return Figure(name, title, caption, says, kind, x, y, tuple(marks), kept, ids, synthetic, front=front, zero=zero)
+    present = tuple(group for group in order if group in drawn)
+    return Figure(name, title, caption, says, kind, x, y, tuple(marks), present, ids, synthetic, front=front, zero=zero)

@@ -22,7 +22,7 @@ def funnel(evidence: Evidence) -> Figure | None:
     """Share of gold at each stage, for contiguous and discontiguous mentions: one plot a task, one colour an arm."""
     shares: dict[tuple[str, str, str, str], list[float]] = {}
     used: list[ReportedRun] = []
-    for run, task, sort, group, stages in _told(evidence):
+    for run, task, sort, group, stages in _by_group(evidence):
         if sort == "fragments":
             used.append(run)
             for stage in STAGES:
@@ -59,7 +59,7 @@ def funnel_table(evidence: Evidence) -> Table | None:
     )  # fmt: skip
     rows: list[tuple[Cell, ...]] = []
     used: list[ReportedRun] = []
-    for run, task, sort, group, stages in _told(evidence):
+    for run, task, sort, group, stages in _by_group(evidence):
         used.append(run)
         cells: list[Cell] = []
         for stage in STAGES:
@@ -74,12 +74,12 @@ def funnel_table(evidence: Evidence) -> Table | None:
     return Table("funnel", "How far gold mentions come", caption, columns, tuple(rows), *rests(used)) if rows else None
 
 
-def _told(evidence: Evidence) -> Iterator[tuple[ReportedRun, str, str, str, FunnelStages]]:
+def _by_group(evidence: Evidence) -> Iterator[tuple[ReportedRun, str, str, str, FunnelStages]]:
     """Run, task, sort and group to stages, all mentions first; groups without a mention are left out."""
     for run in evidence.runs:
         for task in run.tasks:
             whole = last_stage(run.result.funnel, task) or GoldFunnel()
-            groups = [(sort, group, one) for sort, groups in whole.by.items() for group, one in groups.items()]
+            groups = [(sort, group, stages) for sort, groups in whole.by.items() for group, stages in groups.items()]
             for sort, group, stages in (("all", "", whole), *groups):
                 if stages.candidates.gold:
                     yield run, task, sort, group, stages

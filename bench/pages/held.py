@@ -77,14 +77,14 @@ def _comparison_of(evidence: Evidence, registry: Registry, by: tuple[str, ...], 
     from bench.studies.contract import compared, differences, refusal
 
     runs = [*{run.folder: run for run in evidence.runs}.values()]
-    every = [run.facts for run in runs]
-    fields = by or compared(every)
-    differing = tuple(differences(every, fields, allow))
+    run_facts = [run.facts for run in runs]
+    fields = by or compared(run_facts)
+    differing = tuple(differences(run_facts, fields, allow))
     refused = refusal(differing, fields)
     if refused is not None:
         return Held(fields, None, differing, f"The runs may not be compared, {refused[0]}.", refused[1])
     arms = arms_of(runs, fields)
-    pairs = sum(len(set(one.tasks) & set(other.tasks)) for one, other in combinations(arms, 2))
+    pairs = sum(len(set(first.tasks) & set(second.tasks)) for first, second in combinations(arms, 2))
     if pairs > PAIRS:
         why = f"{len(arms)} arms make {pairs} comparisons; a page holds {PAIRS}."
         return Held(fields, None, differing, why, "Name fewer runs, or what is compared with --by.")

@@ -42,8 +42,8 @@ def table_tex(table: Table) -> str:
     caption = f"\\caption{{{stamp}{tex(table.title)}. {tex(table.caption)}}}"
     label = f"\\label{{tab:{table.name}}}"
     named = f"% {_comment(table.title)}. Rests on {len(table.runs)} runs: {_comment(', '.join(table.runs))}"
-    made = _long(table, caption, label, head, lines) if len(lines) > LONG else _floating(table, caption, label, head, lines)
-    return "\n".join([named, *made]) + "\n"
+    body = _long(table, caption, label, head, lines) if len(lines) > LONG else _floating(table, caption, label, head, lines)
+    return "\n".join([named, *body]) + "\n"
 
 
 def tex(text: str) -> str:

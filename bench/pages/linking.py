@@ -22,11 +22,11 @@ def concepts(evidence: Evidence) -> Table | None:
     rows: list[tuple[Cell, ...]] = []
     runs = []
     for run in evidence.runs:
-        for task, told in run.result.concepts.items():
+        for task, accuracy in run.result.concepts.items():
             runs.append(run)
-            for whose, part in (("gold", told.gold), ("found", told.found)):
+            for whose, part in (("gold", accuracy.gold), ("found", accuracy.found)):
                 values = (getattr(part, name) for name, _ in (*_COUNTS, *_SHARES))
-                rows.append((run.result.id, task, told.linker, whose, *values))
+                rows.append((run.result.id, task, accuracy.linker, whose, *values))
     caption = (
         "Test mentions with a concept in gold: all of them (gold), and those whose fragments and label were predicted (found). "
         "Unseen: no training mention has the same words. New: no training mention has the concept."

@@ -22,13 +22,13 @@ def overlap(evidence: Evidence) -> Table | None:
         Column("data", "data"),
     )  # fmt: skip
     rows: list[tuple[Cell, ...]] = []
-    found = _found(evidence)
-    for task, data, _, pairs in found:
-        for pair, told in pairs.items():
+    by_data = _by_data(evidence)
+    for task, data, _, pairs in by_data:
+        for pair, text in pairs.items():
             later, _, earlier = pair.partition("-")
-            shares = (_share(told.touched, told.documents), told.grams, told.shared, _share(told.shared, told.grams))
-            rows.append((task, later, earlier, told.documents, told.exact, told.touched, *shares, flag(told), data))
-    runs = [run for *_, using, _ in found for run in using]
+            shares = (_share(text.touched, text.documents), text.grams, text.shared, _share(text.shared, text.grams))
+            rows.append((task, later, earlier, text.documents, text.exact, text.touched, *shares, flag(text), data))
+    runs = [run for *_, using, _ in by_data for run in using]
     caption = (
         "Documents of one split that another has word for word, or with which it shares 13 words in a row (in part), and "
         f"the distinct 13-grams that are shared. Flagged from one whole document, or {FLAG:.0%} of the 13-grams, on."
@@ -36,33 +36,33 @@ def overlap(evidence: Evidence) -> Table | None:
     return Table("overlap", "Overlap of splits", caption, columns, tuple(rows), *rests(runs)) if rows else None
 
 
-def flag(told: SharedText) -> str:
+def flag(text: SharedText) -> str:
     """Why what two splits share is suspect; empty where it is not."""
-    if told.exact:
+    if text.exact:
         return "whole documents"
-    share = _share(told.shared, told.grams)
+    share = _share(text.shared, text.grams)
     return "13-grams" if share is not None and share >= FLAG else ""
 
 
 def flagged(evidence: Evidence) -> Iterator[tuple[str, str]]:
     """Yields tasks whose test split is flagged against training, and a description of the shared text."""
-    for task, _, _, pairs in _found(evidence):
-        told = pairs.get("test-train")
-        if told is not None and flag(told):
-            share = _share(told.shared, told.grams)
+    for task, _, _, pairs in _by_data(evidence):
+        text = pairs.get("test-train")
+        if text is not None and flag(text):
+            share = _share(text.shared, text.grams)
             grams = f", {shown(share, 'score')} of its 13-grams" if share is not None and share >= 0.001 else ""
-            whole = f"{told.exact:,} of {told.documents:,} documents word for word"
-            yield task, f"{whole}, {told.touched:,} in whole or in part{grams}"
+            whole = f"{text.exact:,} of {text.documents:,} documents word for word"
+            yield task, f"{whole}, {text.touched:,} in whole or in part{grams}"
 
 
-def _found(evidence: Evidence) -> list[tuple[str, str, list[ReportedRun], Mapping[str, SharedText]]]:
+def _by_data(evidence: Evidence) -> list[tuple[str, str, list[ReportedRun], Mapping[str, SharedText]]]:
     """Task, hash of its data, the runs that have it, and what its splits share."""
-    found: dict[tuple[str, str], tuple[list[ReportedRun], Mapping[str, SharedText]]] = {}
+    by_data: dict[tuple[str, str], tuple[list[ReportedRun], Mapping[str, SharedText]]] = {}
     for run in evidence.runs:
         for task, pairs in run.result.overlap.items():
             digest = str(run.result.hashes.get("data", {}).get(task, ""))[:12]
-            found.setdefault((task, digest), ([], pairs))[0].append(run)
-    return [(task, digest, runs, pairs) for (task, digest), (runs, pairs) in found.items()]
+            by_data.setdefault((task, digest), ([], pairs))[0].append(run)
+    return [(task, digest, runs, pairs) for (task, digest), (runs, pairs) in by_data.items()]
 
 
 def _share(part: float, whole: float) -> float | None:

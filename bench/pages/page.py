@@ -66,7 +66,7 @@ def render(evidence: Evidence, sections: Sequence[Section]) -> str:
             panels.setdefault(figure.name, []).append((place, title))
         legends[figure.name] = [(g, *style(i)[:2], _dashed(i)) for i, g in enumerate(figure.groups)]
     sentences: list[Statement] = statements(evidence)
-    compact = [replace(one, tables=tuple(table.compact() for table in one.tables)) for one in sections]
+    compact = [replace(section, tables=tuple(table.compact() for table in section.tables)) for section in sections]
     return template.render(
         evidence=evidence, sections=compact, statements=sentences, tested=tested(evidence), lead=lead(evidence),
         notices=notices(evidence), plots=_script(plots), panels=panels, legends=legends, most=ROWS, version=__version__,
@@ -138,8 +138,8 @@ def notices(evidence: Evidence) -> list[Notice]:
     if dropped:
         listing = "; ".join(f"{task}: {counts}" for task, counts in dropped.items())
         warnings.append(Notice("Left out", f"Faulty lines of corpora that runs tolerated: {listing}."))
-    for told_one in ((evidence.study.verdict if evidence.study else None) or {}).get("differences", ()):
-        warnings.append(Notice("Differs", f"The runs differ in {told_one['field']}: {told_one['told']}."))
+    for stored in ((evidence.study.verdict if evidence.study else None) or {}).get("differences", ()):
+        warnings.append(Notice("Differs", f"The runs differ in {stored['field']}: {stored['told']}."))
     for difference in evidence.held.differences if evidence.held is not None and evidence.held.judged else ():
         warnings.append(Notice("Differs", f"The runs also differ in {difference.field}, which was allowed: {difference.told}."))
     if evidence.unfinished:
@@ -151,15 +151,15 @@ def notices(evidence: Evidence) -> list[Notice]:
 
 def leaking(evidence: Evidence) -> list[Notice]:
     """Warnings about documents in two splits: allowed by a flag, or suspected from the text that splits share."""
-    found = []
-    allowed = {task: count for run in evidence.runs for task, told in run.result.leaks.items() if (count := told["allowed"])}
+    leaks = []
+    allowed = {task: count for run in evidence.runs for task, leak in run.result.leaks.items() if (count := leak["allowed"])}
     if allowed:
-        told = ", ".join(f"{task} {count}" for task, count in allowed.items())
-        found.append(Notice("Leaks allowed", f"Documents in two splits that --allow-leak let through: {told}."))
+        listing = ", ".join(f"{task} {count}" for task, count in allowed.items())
+        leaks.append(Notice("Leaks allowed", f"Documents in two splits that --allow-leak let through: {listing}."))
     shared = [f"{task}, {words}" for task, words in flagged(evidence)]
     if shared:
-        found.append(Notice("Overlap", f"Test text that stands in the training split: {'; '.join(shared)}."))
-    return found
+        leaks.append(Notice("Overlap", f"Test text that stands in the training split: {'; '.join(shared)}."))
+    return leaks
 
 
 def _dashed(index: int) -> bool:

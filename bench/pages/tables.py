@@ -160,8 +160,8 @@ def _rests_on(run: ReportedRun) -> Iterable[tuple[str, str]]:
 
 def _baselines(run: ReportedRun, task: str) -> list[tuple[str, float]]:
     metric = run.result.metric(task)
-    found = ((name, score_of(scores, metric)) for name, scores in run.result.scores[task].baselines.items())
-    return [(name, value) for name, value in found if value is not None]
+    baselines = ((name, score_of(scores, metric)) for name, scores in run.result.scores[task].baselines.items())
+    return [(name, value) for name, value in baselines if value is not None]
 
 
 def table_of(
