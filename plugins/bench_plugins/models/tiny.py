@@ -86,7 +86,7 @@ class TinyBert(_Tiny):
 
     def shapes(self) -> dict[str, tuple[int, ...]]:
         """Tensor name to shape, as `BertModel` names them, without a pooler."""
-        found: dict[str, tuple[int, ...]] = {
+        shapes: dict[str, tuple[int, ...]] = {
             "embeddings.word_embeddings.weight": (int(self.config["vocab_size"]), _WIDTH),
             "embeddings.position_embeddings.weight": (_LENGTH, _WIDTH),
             "embeddings.token_type_embeddings.weight": (2, _WIDTH),
@@ -99,10 +99,10 @@ class TinyBert(_Tiny):
         norms = ["embeddings.LayerNorm"]
         for i in range(_LAYERS):
             for name, shape in linears.items():
-                found[f"encoder.layer.{i}.{name}.weight"] = shape
-                found[f"encoder.layer.{i}.{name}.bias"] = shape[:1]
+                shapes[f"encoder.layer.{i}.{name}.weight"] = shape
+                shapes[f"encoder.layer.{i}.{name}.bias"] = shape[:1]
             norms += [f"encoder.layer.{i}.attention.output.LayerNorm", f"encoder.layer.{i}.output.LayerNorm"]
-        return found | {f"{n}.{part}": (_WIDTH,) for n in norms for part in ("weight", "bias")}
+        return shapes | {f"{n}.{part}": (_WIDTH,) for n in norms for part in ("weight", "bias")}
 
     def tokenizer(self) -> tuple[str, dict[str, Any]]:
         """WordPiece over pieces of one and two letters."""

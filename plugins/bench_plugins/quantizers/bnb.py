@@ -83,14 +83,14 @@ class BitsAndBytes(Quantizer):
         settings = read_config(folder).get("quantization_config") or {}
         if not settings.get(self.flag):
             raise UsageError(f"{folder} was not written by the quantizer {self.name}.", "Quantize the base model again.")
-        getLogger("bitsandbytes").setLevel(ERROR)  # int8 tells of every cast
+        getLogger("bitsandbytes").setLevel(ERROR)  # int8 logs every cast
         state = read_state(folder)
         prefix = backbone_prefix(state)
         parts: dict[str, dict[str, Tensor]] = {}
         for linear in adapted_linears(meta_backbone(folder)):
             stem = f"{prefix}{linear.name}."
-            own = [n for n in state if n.startswith(stem) and n != f"{stem}bias"]
-            parts[linear.name] = {n.removeprefix(stem): state.pop(n) for n in own}
+            names = [n for n in state if n.startswith(stem) and n != f"{stem}bias"]
+            parts[linear.name] = {n.removeprefix(stem): state.pop(n) for n in names}
             # Holds the layer's place while the rest is loaded.
             state[f"{stem}weight"] = torch.zeros(1, dtype=dtype).expand(linear.outputs, linear.inputs)
         backbone = from_state(folder, state, dtype)

@@ -84,7 +84,7 @@ class Calibrated(Quantizer):
 
         return load_backbone(folder, dtype, device)
 
-    def _work(self, source: Path, made: Path, calibration: Sequence[Sequence[int]], device: str) -> None:
+    def _work(self, source: Path, out: Path, calibration: Sequence[Sequence[int]], device: str) -> None:
         import subprocess
         import tempfile
 
@@ -98,7 +98,7 @@ class Calibrated(Quantizer):
             job, rows = Path(private) / "job.json", Path(private) / "rows.json"
             rows.write_text(json.dumps([[int(i) for i in row] for row in calibration]), encoding="utf-8")
             settings = {
-                "source": str(source.resolve()), "out": str(made.resolve()), "calibration": str(rows), "method": self.name,
+                "source": str(source.resolve()), "out": str(out.resolve()), "calibration": str(rows), "method": self.name,
                 "bits": int(self.bits), "group_size": self.group_size, "sym": self.sym, "device": device, "dtype": dtype,
                 "model_type": read_config(source)["model_type"], "threads": torch.get_num_threads(),
             }  # fmt: skip
@@ -115,13 +115,13 @@ class Calibrated(Quantizer):
             )  # fmt: skip
             if done.returncode in (-signal.SIGINT, -signal.SIGTERM):
                 raise Interrupted(f"Stopped while {self.name} was quantizing; nothing was written.", "bench run --resume RUN")
-            if done.returncode or not made.is_dir():
+            if done.returncode or not out.is_dir():
                 raise self._failure(done.returncode, job.with_name("error.json"))
 
     def _failure(self, code: int, error: Path) -> BenchError:
         if error.is_file():
-            found = json.loads(error.read_text(encoding="utf-8"))
-            reason = f"gptqmodel raised {found['type']} ({found['where']})"
+            raised = json.loads(error.read_text(encoding="utf-8"))
+            reason = f"gptqmodel raised {raised['type']} ({raised['where']})"
         else:
             reason = f"its process ended with code {code}" + (
                 ", probably for want of memory" if code == -signal.SIGKILL else ""

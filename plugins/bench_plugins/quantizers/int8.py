@@ -43,10 +43,10 @@ class Int8(BitsAndBytes):
         from bitsandbytes.nn import Int8Params, Linear8bitLt
 
         threshold = float(self.settings["llm_int8_threshold"])
-        made = Linear8bitLt(
+        quantized = Linear8bitLt(
             layer.in_features, layer.out_features, bias=False, has_fp16_weights=False, threshold=threshold, device="meta"
         )
         integers, scales = parts["weight"].to(device), parts["SCB"].to(device)
-        made.weight = Int8Params(integers, requires_grad=False, has_fp16_weights=False, CB=integers, SCB=scales)
-        made.bias = layer.bias
-        return made  # type: ignore[no-any-return]
+        quantized.weight = Int8Params(integers, requires_grad=False, has_fp16_weights=False, CB=integers, SCB=scales)
+        quantized.bias = layer.bias
+        return quantized  # type: ignore[no-any-return]

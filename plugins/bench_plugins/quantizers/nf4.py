@@ -47,12 +47,12 @@ class Nf4(BitsAndBytes):
         """A `Linear4bit` that computes in `dtype` and keeps its weights as they are."""
         from bitsandbytes.nn import Linear4bit, Params4bit
 
-        made = Linear4bit(
+        quantized = Linear4bit(
             layer.in_features, layer.out_features, bias=False, compute_dtype=dtype, quant_type="nf4", device="meta"
         )
         state = {n.removeprefix("weight."): t for n, t in parts.items() if n != "weight"}
-        made.weight = Params4bit.from_prequantized(parts["weight"], state, device=device, module=made)
-        made.bias = layer.bias
+        quantized.weight = Params4bit.from_prequantized(parts["weight"], state, device=device, module=quantized)
+        quantized.bias = layer.bias
         # On CPUs with AVX512-BF16 it would repack its weights in place at the first evaluation, and end LoRA's gradients.
-        made.support_avx512bf16_for_cpu = False
-        return made  # type: ignore[no-any-return]
+        quantized.support_avx512bf16_for_cpu = False
+        return quantized  # type: ignore[no-any-return]

@@ -34,8 +34,8 @@ def main(job: Path) -> int:
         quantize(**json.loads(job.read_text(encoding="utf-8")))
     except Exception as error:
         frame = traceback.extract_tb(error.__traceback__)[-1]
-        found = {"type": type(error).__name__, "where": f"{Path(frame.filename).name}:{frame.lineno}"}
-        job.with_name("error.json").write_text(json.dumps(found), encoding="utf-8")
+        failure = {"type": type(error).__name__, "where": f"{Path(frame.filename).name}:{frame.lineno}"}
+        job.with_name("error.json").write_text(json.dumps(failure), encoding="utf-8")
         return 1
     return 0
 

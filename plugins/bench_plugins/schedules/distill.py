@@ -81,9 +81,9 @@ class SoftTargets(Objective):
         teacher = self.teachers[task]
         with torch.no_grad():
             theirs = teacher.head(task).choices(teacher.hidden(task, batch), batch)
-        own = head.choices(hidden, batch)
-        assert own is not None
+        ours = head.choices(hidden, batch)
+        assert ours is not None
         assert theirs is not None
-        student, taught = ((scores.float() / self.temperature).log_softmax(-1) for scores in (own, theirs))
+        student, taught = ((scores.float() / self.temperature).log_softmax(-1) for scores in (ours, theirs))
         apart = F.kl_div(student, taught, reduction="sum", log_target=True)
         return (1 - self.weight) * loss + self.weight * self.temperature**2 * apart

@@ -95,9 +95,9 @@ class ElasticWeights(Penalty):
         """ΣF, ΣF·θ* and ΣF·θ*², by name."""
         import torch
 
-        kept = {f"fisher.{name}": tensor for name, tensor in self._fisher.items()}
-        kept |= {f"anchor.{name}": tensor for name, tensor in self._anchor.items()}
-        return kept | {"constant": torch.tensor(self._constant, dtype=torch.float64)}
+        tensors = {f"fisher.{name}": tensor for name, tensor in self._fisher.items()}
+        tensors |= {f"anchor.{name}": tensor for name, tensor in self._anchor.items()}
+        return tensors | {"constant": torch.tensor(self._constant, dtype=torch.float64)}
 
     def load_state(self, state: Mapping[str, Tensor]) -> None:
         """Puts back a `state`."""

@@ -55,11 +55,11 @@ class TokenControl(StudyKind):
             for task, statistics in finished.statistics(run.key).items():
                 arms[run.role].setdefault(task, {})[run.seed] = statistics
         _equal_total(finished)
-        found = verdicts(
+        verdict = verdicts(
             arms["multi"], arms["total"], arms["share"], finished.measures, finished.metrics,
             margin=finished.study.settings["margin"],
         )  # fmt: skip
-        return found.to_json() | {"split": SPLIT, "differences": differences}
+        return verdict.to_json() | {"split": SPLIT, "differences": differences}
 
 
 def _equal_total(finished: FinishedStudy) -> None:

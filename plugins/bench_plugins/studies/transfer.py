@@ -70,19 +70,19 @@ class Transfer(StudyKind):
         arms = _arms(finished)
         alike = _similarity(finished)
         ordered = [(task, partner) for task in tasks for partner in tasks if task != partner]
-        found: dict[Pair, dict[str, Estimate]] = {}
+        by_pair: dict[Pair, dict[str, Estimate]] = {}
         for task, partner in ordered:
-            found[task, partner] = {}
+            by_pair[task, partner] = {}
             for name, role in (("at_own", "single"), ("at_total", "total")):
                 alone, together, names, _ = align(arms[role, task, task], arms["pair", task, partner])
-                found[task, partner][name] = estimate(
+                by_pair[task, partner][name] = estimate(
                     alone, together, names, finished.measures[task], family=len(ordered)
                 )  # fmt: skip
         for name in ("at_own", "at_total"):
-            adjusted = holm([found[pair][name].p for pair in ordered], 1 - LEVEL)
+            adjusted = holm([by_pair[pair][name].p for pair in ordered], 1 - LEVEL)
             for pair, p in zip(ordered, adjusted, strict=True):
-                found[pair][name] = replace(found[pair][name], p_holm=p)
-        gains = {pair: estimates["at_own"].difference for pair, estimates in found.items()}
+                by_pair[pair][name] = replace(by_pair[pair][name], p_holm=p)
+        gains = {pair: estimates["at_own"].difference for pair, estimates in by_pair.items()}
         return {
             "split": SPLIT,
             "metrics": finished.metrics,
@@ -92,7 +92,7 @@ class Transfer(StudyKind):
                     "partner": partner,
                     "first": "alone",
                     "second": f"with {partner}",
-                    **{name: one.to_json() for name, one in found[task, partner].items()},
+                    **{name: estimated.to_json() for name, estimated in by_pair[task, partner].items()},
                     "similarity": {kind: values[task, partner] for kind, values in alike.items()},
                 }
                 for task, partner in ordered
@@ -131,7 +131,7 @@ class Transfer(StudyKind):
         )
         if not points:
             return [matrix]
-        rho = "; ".join(f"{kind}: {_rho(found)}" for kind, found in verdict["spearman"].items())
+        rho = "; ".join(f"{kind}: {_rho(correlation)}" for kind, correlation in verdict["spearman"].items())
         says = "; ".join(f"{m.group} {m.run}, {m.panel} {shown(m.x, 'score')}: {shown(m.y, 'change')}" for m in points)
         similarity = Figure(
             "similarity", "Gain by similarity",
@@ -174,8 +174,8 @@ class Transfer(StudyKind):
             Column("n", "ordered pairs", "count"), Column("note", "note"),
         )  # fmt: skip
         rows: list[tuple[Cell, ...]] = [
-            (ALIKE.get(kind, kind), found.get("rho"), found.get("p"), found.get("n"), NONE if found.get("rho") is None else "")
-            for kind, found in verdict["spearman"].items()
+            (ALIKE.get(kind, kind), row.get("rho"), row.get("p"), row.get("n"), NONE if row.get("rho") is None else "")
+            for kind, row in verdict["spearman"].items()
         ]
         caption = (
             "Of the gain over the task alone on its own share with how alike the tasks are. Pairs that share a task are not "
@@ -186,13 +186,13 @@ class Transfer(StudyKind):
 
 def _arms(finished: FinishedStudy) -> dict[tuple[str, str, str], dict[int, Statistics]]:
     """Role, task and partner, itself where it is alone, to the statistics of every seed."""
-    found: dict[tuple[str, str, str], dict[int, Statistics]] = {}
+    arms: dict[tuple[str, str, str], dict[int, Statistics]] = {}
     for run in finished.study.runs:
-        every = finished.statistics(run.key)
-        for task, statistics in every.items():
-            partner = next((other for other in every if other != task), task)
-            found.setdefault((run.role, task, partner), {})[run.seed] = statistics
-    return found
+        by_task = finished.statistics(run.key)
+        for task, statistics in by_task.items():
+            partner = next((other for other in by_task if other != task), task)
+            arms.setdefault((run.role, task, partner), {})[run.seed] = statistics
+    return arms
 
 
 def _similarity(finished: FinishedStudy) -> dict[str, dict[Pair, float]]:
@@ -213,10 +213,10 @@ def _similarity(finished: FinishedStudy) -> dict[str, dict[Pair, float]]:
             seen[name] = labels(train), words(train)
     by_labels: dict[Pair, float] = {}
     by_words: dict[Pair, float] = {}
-    for one, other in combinations(finished.tasks, 2):
-        for pair in ((one, other), (other, one)):
-            by_labels[pair] = jaccard(seen[one][0], seen[other][0])
-            by_words[pair] = overlap(seen[one][1], seen[other][1])
+    for first, second in combinations(finished.tasks, 2):
+        for pair in ((first, second), (second, first)):
+            by_labels[pair] = jaccard(seen[first][0], seen[second][0])
+            by_words[pair] = overlap(seen[first][1], seen[second][1])
     return {"labels": by_labels, "vocabulary": by_words}
 
 
@@ -237,9 +237,9 @@ def _kinds(pairs: list[Mapping[str, Any]]) -> list[str]:
     return [*dict.fromkeys(kind for pair in pairs for kind in pair.get("similarity", ()))]
 
 
-def _rho(found: Mapping[str, Any]) -> str:
+def _rho(correlation: Mapping[str, Any]) -> str:
     from bench.pages.content import shown
 
-    if found.get("rho") is None:
-        return f"{NONE} ({found.get('n')} pairs)"
-    return f"ρ {shown(found['rho'], 'change')}, p {shown(found.get('p'), 'p')}, {found.get('n')} pairs"
+    if correlation.get("rho") is None:
+        return f"{NONE} ({correlation.get('n')} pairs)"
+    return f"ρ {shown(correlation['rho'], 'change')}, p {shown(correlation.get('p'), 'p')}, {correlation.get('n')} pairs"

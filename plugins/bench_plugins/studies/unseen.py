@@ -49,12 +49,12 @@ class Unseen(StudyKind):
     def plan(self, request: Request) -> list[StudyRun]:
         """The sources together; then, for every target and number of documents, the target from them and the fresh start."""
         sources = [task for task in request.base.task if task not in request.targets]
-        for what, given, flag in (
+        for what, values, flag in (
             ("a task to train on first", sources, "--source NAME"),
             ("a task that the sources are not", request.targets, "--target NAME"),
             ("a number of training documents", request.shots, "--shots K, repeated for several"),
         ):
-            if not given:
+            if not values:
                 raise UsageError(f"An unseen study wants {what}; got none.", f"Add {flag}.")
         if request.base.init_from is not None or request.base.freeze_shared:
             raise UsageError("An unseen study says itself what starts from what.", "Leave --init-from and --freeze-shared out.")
@@ -91,21 +91,20 @@ class Unseen(StudyKind):
                 tokens.setdefault((*question, run.seed), set()).add(finished.tokens(run.key))
         for (task, count, seed), both in tokens.items():
             if max(both) - min(both) > TOKENS * max(both):
-                told = " and ".join(f"{one:,}" for one in sorted(both))
-                why = (
-                    f"The two runs of {task} on {count} documents, seed {seed}, were trained on {told} tokens: no equal budget."
-                )
+                unequal = " and ".join(f"{total:,}" for total in sorted(both))
+                runs = f"The two runs of {task} on {count} documents, seed {seed}"
+                why = f"{runs}, were trained on {unequal} tokens: no equal budget."
                 raise ContractError(why, "Remove their folders and type the study's command again.")
-        found: list[tuple[float, float, Estimate]] = []
+        gains: list[tuple[float, float, Estimate]] = []
         for (task, _), arms in asked.items():
             fresh, target, names, _ = align(arms["fresh"], arms["target"])
             measure = finished.measures[task]
             means = [float(scores(table, names, measure).mean()) for table in (target, fresh)]
-            found.append((means[0], means[1], estimate(fresh, target, names, measure, family=len(asked))))
-        adjusted = holm([gain.p for *_, gain in found], 1 - LEVEL)
+            gains.append((means[0], means[1], estimate(fresh, target, names, measure, family=len(asked))))
+        adjusted = holm([gain.p for *_, gain in gains], 1 - LEVEL)
         margin = finished.study.settings["margin"]
         comparisons = []
-        for (task, count), (target_mean, fresh_mean, gain), p in zip(asked, found, adjusted, strict=True):
+        for (task, count), (target_mean, fresh_mean, gain), p in zip(asked, gains, adjusted, strict=True):
             gain = replace(gain, p_holm=p)
             kind, reason = verdict_of(gain, margin, 1 - LEVEL)
             comparisons.append(

@@ -21,14 +21,14 @@ def metrics(event: RunEvent) -> dict[str, float]:
     A ``scores`` event's are ``<split>/<stage>/…``, e.g. ``test/quantized/2015-T14/task1/strict/f1``.
     """
     prefix = PREFIXES.get(event.kind)
-    found = event.metrics()
+    numbers = event.metrics()
     if event.kind == "scores":
         prefix = f"{event.values.get('split')}/{event.values.get('stage')}"
         tasks = {task: replace(event, values=scores).metrics() for task, scores in event.values["scores"].items()}
-        found = {f"{task}/{name.replace('.', '/')}": value for task, scores in tasks.items() for name, value in scores.items()}
+        numbers = {f"{task}/{name.replace('.', '/')}": value for task, row in tasks.items() for name, value in row.items()}
     if prefix is None:
         return {}
-    return {_FORBIDDEN.sub("_", f"{prefix}/{name}")[:250]: value for name, value in found.items()}
+    return {_FORBIDDEN.sub("_", f"{prefix}/{name}")[:250]: value for name, value in numbers.items()}
 
 
 def parameters(config: Mapping[str, Any], longest: int = 500) -> dict[str, str]:

@@ -57,20 +57,20 @@ class MlflowTracker(Tracker):
         from mlflow import MlflowClient
         from mlflow.entities import Param
 
-        for noisy in ("alembic", "mlflow"):  # creating the tables is told line by line otherwise
+        for noisy in ("alembic", "mlflow"):  # creating the tables is logged line by line otherwise
             logging.getLogger(noisy).setLevel(logging.ERROR)
         uri = os.environ.get("MLFLOW_TRACKING_URI") or database_uri(run.root / "mlflow.db")
         client = self._client = MlflowClient(tracking_uri=uri)
         known = client.get_experiment_by_name(EXPERIMENT)
         artifacts = (run.root / "mlartifacts").resolve().as_uri() if uri.startswith("sqlite") else None
         experiment = known.experiment_id if known else client.create_experiment(EXPERIMENT, artifact_location=artifacts)
-        found = client.search_runs([experiment], _tagged(RUN_TAG, run.id), max_results=1)
-        if found:
-            self._run = found[0].info.run_id
-            if study := found[0].data.tags.get(STUDY_TAG):
+        runs = client.search_runs([experiment], _tagged(RUN_TAG, run.id), max_results=1)
+        if runs:
+            self._run = runs[0].info.run_id
+            if study := runs[0].data.tags.get(STUDY_TAG):
                 self._study = experiment, study
             client.update_run(self._run, status="RUNNING")
-            return int(found[0].data.tags.get(NEXT_TAG, 0))
+            return int(runs[0].data.tags.get(NEXT_TAG, 0))
         tags = {RUN_TAG: _key(run.id), NEXT_TAG: "0"}
         if study := readable(run.config.get("study") or ""):
             self._study = experiment, study
@@ -88,11 +88,11 @@ class MlflowTracker(Tracker):
         rows: list[Metric] = []
         for event in events:
             self._last_step = self._last_step if event.step is None else event.step
-            found = [Metric(k, v, round(event.time * 1000), self._last_step) for k, v in metrics(event).items()]
-            if rows and len(rows) + len(found) > _MOST_METRICS:
+            batch = [Metric(k, v, round(event.time * 1000), self._last_step) for k, v in metrics(event).items()]
+            if rows and len(rows) + len(batch) > _MOST_METRICS:
                 self._send(rows, event.seq)
                 rows = []
-            rows += found
+            rows += batch
         self._send(rows, events[-1].seq + 1)
 
     def close(self, finished: bool) -> None:
@@ -138,12 +138,12 @@ def _parent(client: MlflowClient, experiment: str, study: str) -> str:
     Two that begin at once both make one, and neither may see the other's yet: the earlier stays, and all of them agree on it at
     the latest when they close.
     """
-    found = client.search_runs([experiment], _tagged(STANDS_FOR_TAG, study))
-    known = [run.info.run_id for run in sorted(found, key=lambda run: (run.info.start_time, run.info.run_id))]
+    runs = client.search_runs([experiment], _tagged(STANDS_FOR_TAG, study))
+    known = [run.info.run_id for run in sorted(runs, key=lambda run: (run.info.start_time, run.info.run_id))]
     for late in known[1:]:
         client.delete_run(late)
     if known:
         return str(known[0])
-    made = client.create_run(experiment, tags={STANDS_FOR_TAG: _key(study)}, run_name=study).info.run_id
-    client.set_terminated(made)
-    return str(made)
+    parent = client.create_run(experiment, tags={STANDS_FOR_TAG: _key(study)}, run_name=study).info.run_id
+    client.set_terminated(parent)
+    return str(parent)

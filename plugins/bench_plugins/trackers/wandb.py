@@ -59,10 +59,10 @@ class WandbTracker(Tracker):
     def write(self, events: Sequence[RunEvent]) -> None:
         """Logs the numbers, each event under its position in the journal, which wandb takes once and in rising order only."""
         for event in events:
-            found = metrics(event)
-            if found:
+            numbers = metrics(event)
+            if numbers:
                 at = {} if event.step is None else {"step": event.step}
-                self._started().log({**at, **found, "_timestamp": event.time}, step=event.seq)
+                self._started().log({**at, **numbers, "_timestamp": event.time}, step=event.seq)
                 self._wanted = event.seq + 1
 
     def close(self, finished: bool) -> None:

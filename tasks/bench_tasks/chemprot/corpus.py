@@ -87,9 +87,9 @@ def read_annotations(path: Path) -> tuple[Document, ...]:
     if not files:
         raise DataError(f"{path} holds no .jsonl file.", "Name one, or a folder of them.")
     faults = Faults(tolerable=False)
-    made = _documents([record for file in files for record in read(file, faults=faults)], faults, strict=False)
+    documents = _documents([record for file in files for record in read(file, faults=faults)], faults, strict=False)
     faults.check(path)
-    return made
+    return documents
 
 
 def _documents(records: Sequence[Record], faults: Faults, strict: bool = True) -> tuple[Document, ...]:
@@ -190,12 +190,12 @@ def _relations(record: Record, mentions: dict[str, Mention]) -> tuple[Relation, 
                 f"relation {number}: 'type' is no type of ChemProt; wanted one such as {NAMES['CPR:4']!r}, or CPR:0 to CPR:10."
             )
         ends = []
-        for name, wanted in (("arg1_id", CHEMICAL), ("arg2_id", GENE)):
+        for name, label in (("arg1_id", CHEMICAL), ("arg2_id", GENE)):
             mention = mentions.get(relation.identifier(name))
             if mention is None:
                 raise record.error(f"relation {number}: {name!r} names no entity of this abstract.", kind="missing-mention")
-            if mention.label != wanted:
-                raise record.error(f"relation {number}: {name!r} names a {mention.label}; wanted a {wanted}.")
+            if mention.label != label:
+                raise record.error(f"relation {number}: {name!r} names a {mention.label}; wanted a {label}.")
             ends.append(mention.key)
         if group in CLASSES:
             relations[Relation(ends[0], ends[1], group)] = None

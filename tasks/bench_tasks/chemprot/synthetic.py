@@ -33,29 +33,29 @@ _SLOT = re.compile(r"\{(\w+)\}")
 
 def write_corpus(folder: Path, seed: int, sizes: Mapping[str, int] | None = None) -> None:
     """Writes the three files and the marker; sizes count abstracts; see `CorpusTask.synthesize`."""
-    wanted = begin(folder, sizes, SIZES)
+    counts = begin(folder, sizes, SIZES)
     for split in SPLITS:
-        lines = [json.dumps(_abstract(split, number, seed), ensure_ascii=False) + "\n" for number in range(wanted[split])]
+        lines = [json.dumps(_abstract(split, number, seed), ensure_ascii=False) + "\n" for number in range(counts[split])]
         (folder / FILES[split]).write_bytes("".join(lines).encode("utf-8"))
 
 
 def _abstract(split: str, number: int, seed: int) -> dict[str, Any]:
     draws = Draws(seed, "chemprot", split, number)
     frames = FRAMES[split]
-    made = _Abstract(split, draws)
-    made.add(draws.choose(frames["titles"]), "\n")
+    abstract = _Abstract(split, draws)
+    abstract.add(draws.choose(frames["titles"]), "\n")
     for frame in draws.shuffled(frames["bodies"])[: draws.number(4, 6)]:
-        made.add(frame, " ")
-    text = made.text.rstrip()
+        abstract.add(frame, " ")
+    text = abstract.text.rstrip()
     passage = {"id": "p1", "type": "title and abstract", "text": [text], "offsets": [[0, len(text)]]}
     return {
         "id": str(number),
         "document_id": str(_FIRST[split] + number),
         "passages": [passage],
-        "entities": made.entities,
+        "entities": abstract.entities,
         "events": [],
         "coreferences": [],
-        "relations": made.relations,
+        "relations": abstract.relations,
     }
 
 
@@ -112,10 +112,10 @@ class _Abstract:
             return draws.choose(VERBS[source][group]), group
         while True:
             if slot[0] == "C":
-                made, kind = draws.choose(CHEMICAL_ROOTS[source]) + draws.choose(CHEMICAL_ENDINGS), "CHEMICAL"
+                name, kind = draws.choose(CHEMICAL_ROOTS[source]) + draws.choose(CHEMICAL_ENDINGS), "CHEMICAL"
             elif draws.chance(0.3):
-                made, kind = draws.choose(GENE_FAMILIES[source]), "GENE-N"
+                name, kind = draws.choose(GENE_FAMILIES[source]), "GENE-N"
             else:
-                made, kind = f"{draws.choose(GENE_ROOTS[source])}{draws.number(1, 9)}", "GENE-Y"
-            if made not in taken:
-                return made, kind
+                name, kind = f"{draws.choose(GENE_ROOTS[source])}{draws.number(1, 9)}", "GENE-Y"
+            if name not in taken:
+                return name, kind

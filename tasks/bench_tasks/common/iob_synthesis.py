@@ -73,10 +73,10 @@ def write_corpus(language: Language, folder: Path, seed: int, sizes: Mapping[str
     Raises:
         UsageError: a size is not positive, or the folder holds something already.
     """
-    wanted = begin(folder, sizes, SIZES)
+    counts = begin(folder, sizes, SIZES)
     for split in SPLITS:
         blocks = []
-        for number in range(1, wanted[split] + 1):
+        for number in range(1, counts[split] + 1):
             rows = sentence(language, split, Draws(seed, split, number), plain=number > 1)
             blocks.append("".join(f"{token}\t{tag}\n" for token, tag in rows))
         (folder / FILES[split]).write_bytes(("\n".join(blocks) + "\n").encode("utf-8"))
@@ -114,10 +114,10 @@ def _expand(language: Language, split: str, draws: Draws, markup: str, used: set
 
 def _draw(entries: Rule, split: str, draws: Draws, used: set[str]) -> str:
     """A word of the split or a shared one; tries to avoid words that the sentence has."""
-    own, shared = entries.get(split, ()), entries.get("shared", ())
+    of_split, shared = entries.get(split, ()), entries.get("shared", ())
     word = ""
     for _ in range(4):
-        word = draws.choose(own if own and (not shared or draws.chance(_OWN)) else shared)
+        word = draws.choose(of_split if of_split and (not shared or draws.chance(_OWN)) else shared)
         if word not in used:
             break
     if "{" not in word:

@@ -133,16 +133,16 @@ def read_mentions(
             where = f"{path}, line {number}"
             written = _spans_of(columns, where, name, length)
             fragments = apart(written)
-            kept = written if written != fragments else None
+            original = written if written != fragments else None
             if use == "spans":
-                by_spans[fragments] = Mention(fragments, LABEL, written=kept)
+                by_spans[fragments] = Mention(fragments, LABEL, written=original)
                 continue
             concept = _concept(columns, where)
             if use == "concepts":
-                by_spans[fragments] = Mention(fragments, LABEL, concept, written=kept)
+                by_spans[fragments] = Mention(fragments, LABEL, concept, written=original)
                 continue
             before = by_spans[written].slots if written in by_spans else {}
-            by_spans[written] = Mention(fragments, LABEL, concept, _checked_slots(columns, where, before), written=kept)
+            by_spans[written] = Mention(fragments, LABEL, concept, _checked_slots(columns, where, before), written=original)
         except Fault as fault:
             if faults is None:
                 raise
@@ -186,10 +186,10 @@ def _checked_slots(columns: Sequence[str], where: str, before: Mapping[str, tupl
     for slot in SLOTS:
         value = slot_value(columns[slot.column])
         if value not in slot.values:
-            wanted = ", ".join(slot.values)
+            known = ", ".join(slot.values)
             raise Fault(
                 "unknown-value",
-                f"{where}: column {slot.column + 1} ({slot.name}) holds no known value; wanted one of {wanted}.",
+                f"{where}: column {slot.column + 1} ({slot.name}) holds no known value; wanted one of {known}.",
             )
         if value != slot.default:
             slots[slot.name] = (value,)

@@ -54,11 +54,11 @@ def pairs(spec: TaskFile, gold: Path, pred: Path, faults: Faults) -> Pair:
     if spec.format == "iob":
         return iob_folder.scored(gold, pred, faults)
     if spec.format == "jsonl":
-        wanted, given = _lines(spec, gold, pred, faults)
+        reference, predicted = _lines(spec, gold, pred, faults)
     else:
-        wanted, given = _documents(spec, gold, pred, faults)
-    return [tidied_document(document) for document in wanted], [
-        tidied_document(replace(mine, text=document.text)) for mine, document in zip(given, wanted, strict=True)
+        reference, predicted = _documents(spec, gold, pred, faults)
+    return [tidied_document(document) for document in reference], [
+        tidied_document(replace(mine, text=document.text)) for mine, document in zip(predicted, reference, strict=True)
     ]
 
 
@@ -67,19 +67,19 @@ def _documents(spec: TaskFile, gold: Path, pred: Path, faults: Faults) -> Pair:
         related = spec.kind == "relations"
         homes = [gold if gold.is_dir() else gold.parent, gold.absolute().parent]
         roles = Roles({**(declared_in(homes)[0] if related else {}), **spec.roles})  # roles of gold hold for predictions too
-        wanted = brat.read(gold, related=related, roles=roles, faults=faults)
+        reference = brat.read(gold, related=related, roles=roles, faults=faults)
         faults.check(gold)
-        given = brat.read(pred, related=related, roles=roles)
+        predicted = brat.read(pred, related=related, roles=roles)
         if message := roles.notice():
             warnings.warn(message, DataWarning, stacklevel=2)
     else:
-        wanted, given = _read_pipe(gold, faults), _read_pipe(pred)
+        reference, predicted = _read_pipe(gold, faults), _read_pipe(pred)
         faults.check(gold)
     if spec.format == "brat" and gold.is_file() and pred.is_file():  # whatever their names
-        wanted, given = ({"": document} for document in (*wanted.values(), *given.values()))
-    refuse_disjoint(wanted, given, gold, pred, warn=spec.format != "brat")
-    names = sorted({*wanted, *given})
-    return [_named(name, wanted.get(name)) for name in names], [_named(name, given.get(name)) for name in names]
+        reference, predicted = ({"": document} for document in (*reference.values(), *predicted.values()))
+    refuse_disjoint(reference, predicted, gold, pred, warn=spec.format != "brat")
+    names = sorted({*reference, *predicted})
+    return [_named(name, reference.get(name)) for name in names], [_named(name, predicted.get(name)) for name in names]
 
 
 def _named(name: str, document: Document | None) -> Document:
@@ -107,24 +107,24 @@ def _checked(text_path: Path, faults: Faults) -> Document:
 
 
 def _lines(spec: TaskFile, gold: Path, pred: Path, faults: Faults) -> Pair:
-    wanted = records.read_annotations(gold, spec.kind, faults=faults)
+    reference = records.read_annotations(gold, spec.kind, faults=faults)
     faults.check(gold)
-    given = records.read_annotations(pred, spec.kind, scored=True)
+    predicted = records.read_annotations(pred, spec.kind, scored=True)
     # Predictions for lines of gold that were left out are allowed.
-    compared = {name: document for name, document in given.items() if name in wanted} if faults.left_out else given
-    check_same_documents(gold, pred, wanted, compared)
+    compared = {name: document for name, document in predicted.items() if name in reference} if faults.left_out else predicted
+    check_same_documents(gold, pred, reference, compared)
     if spec.kind == "ranking":
-        for name, document in wanted.items():
-            if {j.name for j in document.judgements} != {j.name for j in given[name].judgements}:
+        for name, document in reference.items():
+            if {j.name for j in document.judgements} != {j.name for j in predicted[name].judgements}:
                 raise DataError(f"{pred}: query {name!r} has other passages than in {gold}; wanted a score for each of them.")
     if spec.kind == "classification":
-        seen = {d.judgements[0].name for side in (wanted, given) for d in side.values()}
+        seen = {d.judgements[0].name for side in (reference, predicted) for d in side.values()}
         if spec.labels and seen - set(spec.labels):
             odd = len(seen - set(spec.labels))
             raise DataError(f"{gold} and {pred} hold {odd} classes that are not listed.", f"Wanted {', '.join(spec.labels)}.")
         names_of = spec.labels or tuple(sorted(seen))
-        wanted, given = ({n: _chosen(d, names_of) for n, d in side.items()} for side in (wanted, given))
-    return list(wanted.values()), [given[name] for name in wanted]
+        reference, predicted = ({n: _chosen(d, names_of) for n, d in side.items()} for side in (reference, predicted))
+    return list(reference.values()), [predicted[name] for name in reference]
 
 
 def _chosen(document: Document, names: Sequence[str]) -> Document:

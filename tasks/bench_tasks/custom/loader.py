@@ -139,8 +139,8 @@ def _home(spec: TaskFile, folder: Path, split: str) -> Path:
         return present[0]
     if present:
         raise DataError(f"{folder} has {' and '.join(names)}; wanted one for the {split} split.")
-    wanted = f"Name it under [splits] in {spec.path}, or bring the corpus into the layout {LAYOUTS[spec.format]}."
-    raise DataError(f"There is no {' or '.join(names)} in {folder} for the {split} split.", wanted)
+    hint = f"Name it under [splits] in {spec.path}, or bring the corpus into the layout {LAYOUTS[spec.format]}."
+    raise DataError(f"There is no {' or '.join(names)} in {folder} for the {split} split.", hint)
 
 
 def _passed(passed: Counter[str]) -> str | None:

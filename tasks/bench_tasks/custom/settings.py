@@ -257,15 +257,15 @@ def _splits(path: Path, form: str, value: Any) -> dict[str, tuple[str, ...]]:
     for key in value:
         if key not in SPLITS:
             raise _unknown("split", key, SPLITS, path)
-    given = {split: (str(_place(path, f"splits.{split}", name)),) for split, name in value.items()}
-    made = {split: given.get(split, FORMATS[form][split]) for split in SPLITS}
+    named = {split: (str(_place(path, f"splits.{split}", name)),) for split, name in value.items()}
+    places = {split: named.get(split, FORMATS[form][split]) for split in SPLITS}
     home: dict[Path, str] = {}
-    for split, names in made.items():
+    for split, names in places.items():
         for name in names:
             other = home.setdefault(Path(name), split)
             if other != split:
                 raise UsageError(f"{path}: {other} and {split} are both {name!r}; wanted a place of its own for each split.")
-    return made
+    return places
 
 
 def _place(path: Path, key: str, value: Any) -> Path:

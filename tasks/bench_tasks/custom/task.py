@@ -80,11 +80,11 @@ class FileTask(CorpusTask):
             DataError: a path or a line cannot be read, or the two sides are not about the same documents.
         """
         faults = Faults(self.tolerated)
-        wanted, given = files.pairs(self.spec, gold, pred, faults)
+        reference, predicted = files.pairs(self.spec, gold, pred, faults)
         if faults.left_out:
             counts = ", ".join(f"{kind} {count}" for kind, count in faults.left_out.items() if count)
             warnings.warn(f"Faulty lines of {gold} were left out: {counts}.", DataWarning, stacklevel=2)
-        return self.score(wanted, given)
+        return self.score(reference, predicted)
 
     def write(self, folder: Path, documents: Sequence[Document]) -> None:
         """Writes annotations without text, in the task's format."""

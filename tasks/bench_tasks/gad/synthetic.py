@@ -28,10 +28,10 @@ def write_corpus(folder: Path, seed: int, sizes: Mapping[str, int] | None = None
 
     Sizes count sentences; see `CorpusTask.synthesize`.
     """
-    wanted = begin(folder, sizes, SIZES)
+    counts = begin(folder, sizes, SIZES)
     for split in SPLITS:
         lines = []
-        for number in range(wanted[split]):
+        for number in range(counts[split]):
             draws = Draws(seed, "gad", split, number)
             # The first two sentences have one class each, so that a small split has both.
             label = str(number % 2) if number < 2 else str(int(draws.chance(0.53)))

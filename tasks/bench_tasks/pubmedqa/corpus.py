@@ -42,7 +42,7 @@ def load(folder: Path, faults: Faults | None = None) -> Corpus:
         if not documents_of:
             raise DataError(f"{pool} holds too few documents to draw {split} from; wanted 20 or more.")
     classes = [{chosen_class(document) for document in documents_of} for documents_of in splits.values()]
-    if len(classes[0]) < 2 or any(own - classes[0] for own in classes[1:]):
+    if len(classes[0]) < 2 or any(present - classes[0] for present in classes[1:]):
         raise DataError(f"The training part of {folder} lacks a class that the others have; wanted every class in it.")
     return Corpus(splits, is_synthetic(folder), digest.hexdigest(), repeated_texts(splits), faults.left_out)
 

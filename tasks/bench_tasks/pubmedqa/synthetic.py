@@ -34,14 +34,14 @@ def write_corpus(folder: Path, seed: int, sizes: Mapping[str, int] | None = None
 
     Sizes count questions; see `CorpusTask.synthesize`.
     """
-    wanted = begin(folder, sizes, SIZES)
+    counts = begin(folder, sizes, SIZES)
     first = 90_000_000  # above the ids of real articles
     for split in SPLITS:
         lines = [
             json.dumps(_record(first + number, split, number, Draws(seed, "pubmedqa", split, number))) + "\n"
-            for number in range(wanted[split])
+            for number in range(counts[split])
         ]
-        first += wanted[split]
+        first += counts[split]
         (folder / f"{split}.jsonl").write_bytes("".join(lines).encode("utf-8"))
 
 

@@ -22,10 +22,10 @@ def write_corpus(folder: Path, seed: int, sizes: Mapping[str, int] | None = None
 
     Sizes count notes; see `CorpusTask.synthesize`.
     """
-    wanted = begin(folder, sizes, SIZES)
+    counts = begin(folder, sizes, SIZES)
     with tempfile.TemporaryDirectory(prefix="bench-notes-") as temporary:
         source = Path(temporary) / "notes"
-        synthetic.write_corpus(source, seed * 10_000 + _OTHER_NOTES, wanted)
+        synthetic.write_corpus(source, seed * 10_000 + _OTHER_NOTES, counts)
         notes = corpus.load(source)
         shutil.copyfile(source / synthetic.NAMES, folder / synthetic.NAMES)
     for split in SPLITS:

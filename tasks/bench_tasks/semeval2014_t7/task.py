@@ -55,9 +55,9 @@ class SemEval2014T7(CorpusTask):
         """Additive statistics of every gold document, in order; predictions are matched by the document's id."""
         from bench_tasks.semeval2014_t7 import scorer
 
-        given = {document.id: document for document in predicted}
+        by_id = {document.id: document for document in predicted}
         return [
-            scorer.document_statistics(_annotations(document), _annotations(as_written(given.get(document.id), document)))
+            scorer.document_statistics(_annotations(document), _annotations(as_written(by_id.get(document.id), document)))
             for document in gold
         ]
 
@@ -82,11 +82,11 @@ class SemEval2014T7(CorpusTask):
         from bench.kit.documents import refuse_disjoint
         from bench_tasks.semeval2014_t7 import pipe, scorer
 
-        wanted, given = pipe.read_documents(gold), pipe.read_documents(pred)
-        refuse_disjoint(wanted, given, gold, pred, warn=True)
+        reference, predicted = pipe.read_documents(gold), pipe.read_documents(pred)
+        refuse_disjoint(reference, predicted, gold, pred, warn=True)
         total = scorer.document_statistics({}, {})
-        for name in sorted({*wanted, *given}):
-            for key, value in scorer.document_statistics(wanted.get(name, {}), given.get(name, {})).items():
+        for name in sorted({*reference, *predicted}):
+            for key, value in scorer.document_statistics(reference.get(name, {}), predicted.get(name, {})).items():
                 total[key] += value
         return scorer.summarise(total)
 

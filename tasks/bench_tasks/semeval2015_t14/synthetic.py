@@ -48,12 +48,12 @@ def write_corpus(folder: Path, seed: int, sizes: Mapping[str, int] | None = None
 
     Sizes count notes; see `CorpusTask.synthesize`.
     """
-    wanted = begin(folder, sizes, SIZES)
+    counts = begin(folder, sizes, SIZES)
     concepts, sites = Identifiers("C9"), Identifiers("C8")
     mentioned: set[tuple[str, ...]] = set()
     for split in SPLITS:
         (folder / split).mkdir(parents=True, exist_ok=True)
-        for number in range(1, wanted[split] + 1):
+        for number in range(1, counts[split] + 1):
             note = write_note(seed, split, number)
             mentioned.update(mark.lexemes for mark in note.mentions)
             name = f"{split}-{number:05d}-DISCHARGE_SUMMARY"

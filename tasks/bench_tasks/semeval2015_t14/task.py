@@ -71,10 +71,10 @@ class SemEval2015T14(CorpusTask):
         from bench_tasks.common import pipe_scoring
         from bench_tasks.semeval2015_t14 import scorer
 
-        given = {_name(document): document for document in predicted}
+        by_name = {_name(document): document for document in predicted}
         return [
             scorer.document_statistics(
-                pipe_scoring.of_document(document), pipe_scoring.of_document(as_written(given.get(_name(document)), document))
+                pipe_scoring.of_document(document), pipe_scoring.of_document(as_written(by_name.get(_name(document)), document))
             )
             for document in gold
         ]
@@ -99,11 +99,11 @@ class SemEval2015T14(CorpusTask):
         from bench_tasks.common import pipe_scoring
         from bench_tasks.semeval2015_t14 import scorer
 
-        wanted, given = pipe_scoring.read(gold), pipe_scoring.read(pred)
-        refuse_disjoint(wanted, given, gold, pred, warn=True)
+        reference, predicted = pipe_scoring.read(gold), pipe_scoring.read(pred)
+        refuse_disjoint(reference, predicted, gold, pred, warn=True)
         total = scorer.document_statistics({}, {})
-        for name in sorted(wanted):
-            for key, value in scorer.document_statistics(wanted[name], given.get(name, {})).items():
+        for name in sorted(reference):
+            for key, value in scorer.document_statistics(reference[name], predicted.get(name, {})).items():
                 total[key] += value
         return scorer.summarise(total)
 

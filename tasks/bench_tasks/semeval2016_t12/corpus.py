@@ -92,8 +92,8 @@ def _document(name: str, text: str, annotations: anafora_xml.Annotations) -> Doc
                 raise annotations.error(entity, f"<{slot}> holds no known value; wanted one of {', '.join(values)}.")
             slots[slot] = (value,)
         keys[identifier] = (fragments, label)
-        kept = written if written != fragments else None
-        mentions.setdefault(keys[identifier], Mention(fragments, label, slots=slots, written=kept))
+        original = written if written != fragments else None
+        mentions.setdefault(keys[identifier], Mention(fragments, label, slots=slots, written=original))
     relations: dict[Relation, None] = {}
     for relation in annotations.relations:
         kind, values_of = anafora_xml.kind(relation), anafora_xml.properties(relation)

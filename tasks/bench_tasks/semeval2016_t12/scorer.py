@@ -79,8 +79,8 @@ def summarise(sums: Mapping[str, Any]) -> Scores:
         kind, _, rest = key.partition("/")
         name, _, count = rest.rpartition(".")
         rows[kind].setdefault(name, {})[count] = value
-    made = {kind: {name: _figures(counts) for name, counts in sorted(rows_of.items())} for kind, rows_of in rows.items()}
-    return {**made[_PLAIN], CLOSURE: made[CLOSURE]}
+    figures = {kind: {name: _figures(counts) for name, counts in sorted(rows_of.items())} for kind, rows_of in rows.items()}
+    return {**figures[_PLAIN], CLOSURE: figures[CLOSURE]}
 
 
 def element_of(document: Document) -> Element:
@@ -111,8 +111,8 @@ def write(folder: Path, document: Document) -> None:
     ElementTree.indent(root)
     home = folder / document.id
     home.mkdir(parents=True, exist_ok=True)
-    made: bytes = ElementTree.tostring(root, encoding="UTF-8", xml_declaration=True)
-    (home / f"{document.id}.Temporal-Relation.bench.completed.xml").write_bytes(made + b"\n")
+    content: bytes = ElementTree.tostring(root, encoding="UTF-8", xml_declaration=True)
+    (home / f"{document.id}.Temporal-Relation.bench.completed.xml").write_bytes(content + b"\n")
 
 
 def nothing() -> Element:
@@ -160,12 +160,12 @@ def _quick(kind: Any) -> Any:
 
 
 def _annotation(parent: Element, tag: str, name: str, kind: str, values: Mapping[str, str], spans: str | None = None) -> None:
-    made = ElementTree.SubElement(parent, tag)
-    ElementTree.SubElement(made, "id").text = name
+    element = ElementTree.SubElement(parent, tag)
+    ElementTree.SubElement(element, "id").text = name
     if spans is not None:
-        ElementTree.SubElement(made, "span").text = spans
-    ElementTree.SubElement(made, "type").text = kind
-    properties = ElementTree.SubElement(made, "properties")
+        ElementTree.SubElement(element, "span").text = spans
+    ElementTree.SubElement(element, "type").text = kind
+    properties = ElementTree.SubElement(element, "properties")
     for slot, value in values.items():
         ElementTree.SubElement(properties, slot).text = value
 
@@ -174,9 +174,9 @@ def _figures(counts: Mapping[str, Any]) -> dict[str, Any]:
     import numpy as np  # half of what `bench list` may cost
 
     correct = counts.get("correct")
-    given = {"precision": ("predicted", "precision_correct"), "recall": ("reference", "recall_correct")}
+    counted_in = {"precision": ("predicted", "precision_correct"), "recall": ("reference", "recall_correct")}
     rates: dict[str, Any] = {}
-    for figure, (total, part) in given.items():
+    for figure, (total, part) in counted_in.items():
         below = np.asarray(counts[total], dtype=float)
         above = np.asarray(counts[part] if correct is None else correct, dtype=float)
         rates[figure] = np.divide(above, below, out=np.ones(below.shape), where=below != 0)

@@ -23,24 +23,24 @@ def write_corpus(folder: Path, seed: int, sizes: Mapping[str, int] | None = None
 
     Sizes count notes; see `CorpusTask.synthesize`.
     """
-    wanted = begin(folder, sizes, SIZES)
+    counts = begin(folder, sizes, SIZES)
     for split in SPLITS:
-        for number in range(1, wanted[split] + 1):
+        for number in range(1, counts[split] + 1):
             note = _note(split, f"{split}{number:04d}_clinic_{number:03d}", Draws(seed, "2016-T12", split, number))
             scorer.write(folder / split, note)
             (folder / split / note.id / note.id).write_bytes(note.text.encode("utf-8"))
 
 
 def _note(split: str, name: str, draws: Draws) -> Document:
-    made = _Note(split, draws)
+    note = _Note(split, draws)
     frames = draws.shuffled(FRAMES[split])
     half = len(frames) // 2
     for heading, body in zip(HEADINGS[split], (frames[:half], frames[half:]), strict=True):
-        made.text += f"{heading}:\n"
+        note.text += f"{heading}:\n"
         for frame in body[: draws.number(2, 5)]:
-            made.add(frame)
-        made.text = made.text.rstrip() + "\n\n"
-    return Document(name, made.text, tuple(made.mentions), tuple(made.relations))
+            note.add(frame)
+        note.text = note.text.rstrip() + "\n\n"
+    return Document(name, note.text, tuple(note.mentions), tuple(note.relations))
 
 
 class _Note:

@@ -61,8 +61,8 @@ class SemEval2016T12(CorpusTask):
         """Additive statistics of every gold document, in order; predictions are matched by the document's id."""
         from bench_tasks.semeval2016_t12 import scorer
 
-        given = {document.id: document for document in predicted}
-        return [scorer.statistics(scorer.element_of(d), scorer.element_of(as_written(given.get(d.id), d))) for d in gold]
+        by_id = {document.id: document for document in predicted}
+        return [scorer.statistics(scorer.element_of(d), scorer.element_of(as_written(by_id.get(d.id), d))) for d in gold]
 
     def summarise(self, sums: Mapping[str, Any]) -> Scores:
         """Scores from summed statistics, numbers or arrays."""
@@ -80,15 +80,15 @@ class SemEval2016T12(CorpusTask):
         from bench.kit.scores import summed
         from bench_tasks.semeval2016_t12 import layout, scorer
 
-        wanted, given = layout.annotation_files(gold), layout.annotation_files(pred)
+        reference, predicted = layout.annotation_files(gold), layout.annotation_files(pred)
         if gold.is_file() != pred.is_file():
             raise DataError(
                 f"{gold} and {pred} are a file and a folder; wanted two of one kind, so that documents can be matched."
             )
-        refuse_disjoint(wanted, given, gold, pred)
+        refuse_disjoint(reference, predicted, gold, pred)
         rows = [
-            scorer.statistics(scorer.read(path), scorer.read(given[name]) if name in given else scorer.nothing())
-            for name, path in wanted.items()
+            scorer.statistics(scorer.read(path), scorer.read(predicted[name]) if name in predicted else scorer.nothing())
+            for name, path in reference.items()
         ]
         return scorer.summarise(summed(rows))
 

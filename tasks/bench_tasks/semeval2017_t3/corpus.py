@@ -179,12 +179,12 @@ def _asked(top: Node, subtask: Subtask) -> Iterator[tuple[Node, list[Node]]]:
         thread.check(("RelQuestion", "RelComment"))
         related.append(thread.only("RelQuestion"))
         related[-1].check(("RelQSubject", "RelQBody", "RelQClean"))
-        own = thread.of("RelComment")
-        for comment in own:
+        answers = thread.of("RelComment")
+        for comment in answers:
             comment.check(("RelCText", "RelCBody", "RelCClean"))
-        comments += own
+        comments += answers
         if subtask.letter == "A" and SKIP not in thread.attributes:
-            yield related[-1], own
+            yield related[-1], answers
     if subtask.letter != "A":
         yield top, related if subtask.letter == "B" else comments
 

@@ -66,16 +66,16 @@ def read_pair(gold: Path, pred: Path) -> list[tuple[Row, Row]]:
     Raises:
         DataError: see `read`; also if the files do not name the same candidates in the same order.
     """
-    wanted, given = read(gold), read(pred)
-    for number, (gold_row, pred_row) in enumerate(zip(wanted, given, strict=False), 1):
+    golds, preds = read(gold), read(pred)
+    for number, (gold_row, pred_row) in enumerate(zip(golds, preds, strict=False), 1):
         if (gold_row.query, gold_row.candidate) != (pred_row.query, pred_row.candidate):
             raise DataError(
                 f"{pred}: line {number} names another query and candidate than line {number} of {gold}; wanted the same.",
                 "The official scorer wants both files in the same order.",
             )
-    if len(wanted) != len(given):
-        raise DataError(f"{pred} has {len(given)} lines and {gold} has {len(wanted)}; wanted a prediction for every candidate.")
-    return list(zip(wanted, given, strict=True))
+    if len(golds) != len(preds):
+        raise DataError(f"{pred} has {len(preds)} lines and {gold} has {len(golds)}; wanted a prediction for every candidate.")
+    return list(zip(golds, preds, strict=True))
 
 
 def write(folder: Path, documents: Sequence[Document]) -> None:
@@ -90,11 +90,11 @@ def write(folder: Path, documents: Sequence[Document]) -> None:
     for document in documents:
         said = {judgement.name: judgement for judgement in document.judgements}
         order = [passage.id for passage in document.passages] or sorted(said, key=_by_numbers)
-        kept = [said[name] for name in order if name in said]
-        ranks = sorted(range(len(kept)), key=lambda i: -kept[i].score)
+        rows = [said[name] for name in order if name in said]
+        ranks = sorted(range(len(rows)), key=lambda i: -rows[i].score)
         rank = {place: number for number, place in enumerate(ranks, 1)}
         lines += [
-            f"{document.id}\t{j.name}\t{rank[i]}\t{j.score!r}\t{'true' if j.chosen else 'false'}\n" for i, j in enumerate(kept)
+            f"{document.id}\t{j.name}\t{rank[i]}\t{j.score!r}\t{'true' if j.chosen else 'false'}\n" for i, j in enumerate(rows)
         ]
     folder.mkdir(parents=True, exist_ok=True)
     (folder / FILE).write_bytes("".join(lines).encode("utf-8"))

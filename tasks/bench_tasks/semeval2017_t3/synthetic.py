@@ -59,12 +59,12 @@ def write_corpus(folder: Path, seed: int, sizes: Mapping[str, int] | None, lette
     Raises:
         UsageError: a size is not positive, or the folder holds something already.
     """
-    wanted = begin(folder, sizes, SHAPES[letter].sizes)
+    counts = begin(folder, sizes, SHAPES[letter].sizes)
     first = 1
     for split in SPLITS:
         (folder / split).mkdir(parents=True)
-        written = [_Forum(split, Draws(seed, letter, split, n)).query(first + n, SHAPES[letter]) for n in range(wanted[split])]
-        first += wanted[split]  # ids are unique over the whole corpus, as the official ones
+        written = [_Forum(split, Draws(seed, letter, split, n)).query(first + n, SHAPES[letter]) for n in range(counts[split])]
+        first += counts[split]  # ids are unique over the whole corpus, as the official ones
         text = '<?xml version="1.0" encoding="UTF-8"?>\n<xml>\n' + "".join(written) + "</xml>\n"
         (folder / split / f"synthetic-{split}-subtask{letter}.xml").write_bytes(text.encode("utf-8"))
 
@@ -79,8 +79,8 @@ class _Forum:
 
     def __init__(self, split: str, draws: Draws) -> None:
         self.split, self.draws = split, draws
-        own = {"train": "t", "dev": "d", "test": "e"}[split]
-        self.things: list[Thing] = [(first, second) for first, second, use in THINGS if use in ("s", own)]
+        letter = {"train": "t", "dev": "d", "test": "e"}[split]
+        self.things: list[Thing] = [(first, second) for first, second, use in THINGS if use in ("s", letter)]
 
     def query(self, number: int, shape: Shape) -> str:
         """A thread alone, or an original question with its threads."""
@@ -111,14 +111,14 @@ class _Forum:
         return self._other(self.things, thing), aspect if self.draws.chance(0.6) else self.draws.choose(ASPECTS)
 
     def _thread(
-        self, name: str, asked: tuple[Thing, str], wanted: tuple[Thing, str], comments: int, label: str | None, sure: bool
+        self, name: str, asked: tuple[Thing, str], original: tuple[Thing, str], comments: int, label: str | None, sure: bool
     ) -> str:
         """A related question with its comments.
 
         Args:
             name: of the thread.
             asked: thing and aspect of its question.
-            wanted: those of the original question.
+            original: those of the original question.
             comments: number of comments.
             label: relevance of its question to the original one; None where there is no original one.
             sure: whether one of its comments must be good.
@@ -134,8 +134,8 @@ class _Forum:
         drawn = [self._relevance() for _ in range(comments - len(fixed))]
         for number, relevance in enumerate(self.draws.shuffled([*fixed, *drawn]), 1):
             far = relevance
-            if relevance != "Bad" and asked != wanted:  # it answers another question than the original one
-                far = "PotentiallyUseful" if asked[0] == wanted[0] else "Bad"
+            if relevance != "Bad" and asked != original:  # it answers another question than the original one
+                far = "PotentiallyUseful" if asked[0] == original[0] else "Bad"
             to_original = f' RELC_RELEVANCE2ORGQ="{far}"' if label else ""
             lines.append(
                 f'<RelComment RELC_ID="{name}_C{number}"{to_original} RELC_RELEVANCE2RELQ="{relevance}">\n'

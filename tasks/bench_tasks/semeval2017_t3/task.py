@@ -88,9 +88,9 @@ class _CommunityQuestionAnswering(CorpusTask):
 
         relevance: dict[str, dict[str, bool]] = {}
         ranked: dict[str, dict[str, float]] = {}
-        for wanted, given in files.read_pair(gold, pred):
-            relevance.setdefault(wanted.query, {})[wanted.candidate] = wanted.relevant
-            ranked.setdefault(wanted.query, {})[wanted.candidate] = given.score
+        for gold_row, pred_row in files.read_pair(gold, pred):
+            relevance.setdefault(gold_row.query, {})[gold_row.candidate] = gold_row.relevant
+            ranked.setdefault(gold_row.query, {})[gold_row.candidate] = pred_row.score
         rows = (rankings.query_statistics(judged, ranked[query]) for query, judged in relevance.items())
         return rankings.summarise(scores.summed(rows))
 

@@ -32,19 +32,19 @@ def names(lexemes: Sequence[str]) -> list[tuple[str, str]]:
     before = [lexeme for lexeme in lexemes if lexeme in _BEFORE]
     core = [lexeme for lexeme in lexemes if lexeme not in {*sides, *before} and not lexeme.startswith(SITE)]
     what = " ".join([*before, *sides, *(_ADJECTIVES.get(site, site) for site in sites), *core])
-    found = [(what, "name")]
+    names = [(what, "name")]
     if sites and core:
         where = " and ".join(" ".join([*sides, site]) for site in sites)
-        found.append((f"{' '.join([*before, *core])} of the {where}", "exact"))
-    found += [(what.replace(full, short), "exact") for full in core for short in _SHORT.get(full, ())]
-    return list(dict.fromkeys(found))
+        names.append((f"{' '.join([*before, *core])} of the {where}", "exact"))
+    names += [(what.replace(full, short), "exact") for full in core for short in _SHORT.get(full, ())]
+    return list(dict.fromkeys(names))
 
 
 def neighbour(lexemes: Sequence[str]) -> tuple[str, ...] | None:
     """The concept of the same finding at another site; None for a concept without a site, or with several."""
     sites = [lexeme for lexeme in lexemes if lexeme.startswith(SITE)]
-    every = sorted(_ADJECTIVES)
+    all_sites = sorted(_ADJECTIVES)
     if len(sites) != 1:
         return None
-    at = every.index(sites[0].removeprefix(SITE)) + 1
-    return tuple(sorted({*lexemes} - {sites[0]} | {f"{SITE}{every[at % len(every)]}"}))
+    at = all_sites.index(sites[0].removeprefix(SITE)) + 1
+    return tuple(sorted({*lexemes} - {sites[0]} | {f"{SITE}{all_sites[at % len(all_sites)]}"}))

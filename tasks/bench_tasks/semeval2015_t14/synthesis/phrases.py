@@ -89,9 +89,9 @@ class Phrases(Draws):
 
     def _draw(self, entries: words.Entries) -> str:
         """A word of the split or a shared one; tries to avoid words that the sentence has."""
-        own, shared = entries.get(self.split, ()), entries.get("shared", ())
+        of_split, shared = entries.get(self.split, ()), entries.get("shared", ())
         for _ in range(8):
-            word = self.choose(own if own and (not shared or self.chance(0.4)) else shared)
+            word = self.choose(of_split if of_split and (not shared or self.chance(0.4)) else shared)
             if word not in self._used:
                 break
         self._used.add(word)
