@@ -194,7 +194,7 @@ def resolved_facts(
 
     device = resolve_device(config.device)
     names = {name: terminology.sha256 for name, terminology in (terminologies or {}).items()}
-    asked = [head.learning_rate for head in parts.heads.values()]
+    rates = [head.learning_rate for head in parts.heads.values()]
     adjusted = {name: dict(source.corpus.adjusted) for name, source in sources.items() if source.corpus.adjusted}
     return {
         "task": list(parts.tasks),
@@ -206,7 +206,7 @@ def resolved_facts(
         "model": {"name": parts.model.name, "sha256": parts.model.sha256()},
         "parts": parts.versions(),
         "tokens_like": plan_step.tokens_like(config),
-        "lr": config.lr if config.lr is not None else min(asked),
+        "lr": config.lr if config.lr is not None else min(rates),
         # Where nothing was put right it says nothing, so that runs from before there was such a rule keep their ids.
         **({"adjusted": adjusted} if adjusted else {}),
         **({"concepts": names} if names else {}),

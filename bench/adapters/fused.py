@@ -76,10 +76,10 @@ def _forward(layer: LoraLayer, x: Tensor, *args: Any, **kwargs: Any) -> Tensor:
     base = layer.get_base_layer()
     active = [name for name in layer._active_adapter if name in layer.lora_A]
     scales = {layer.scaling[name] for name in active}
-    held = _weight(base)
-    if held is None or args or kwargs or len(scales) != 1 or layer.merged or layer.disable_adapters:
+    known = _weight(base)
+    if known is None or args or kwargs or len(scales) != 1 or layer.merged or layer.disable_adapters:
         return cast(Tensor, type(layer).forward(layer, x, *args, **kwargs))
-    base_dtype, weight = held
+    base_dtype, weight = known
     kind = x.device.type
     dtype = torch.get_autocast_dtype(kind) if torch.is_autocast_enabled(kind) else base_dtype
     down = [cast(nn.Linear, layer.lora_A[name]).weight for name in active]

@@ -55,20 +55,20 @@ def findings(gold: Sequence[Mention], predicted: Sequence[Mention]) -> list[Find
         gold: its gold mentions.
         predicted: its predicted mentions.
     """
-    left = _Left(gold, predicted)
+    unmatched = _Unmatched(gold, predicted)
     listed = [
-        *left.same("correct", lambda m: (m.key, m.concept)),
-        *left.same("concept", lambda m: m.key),
-        *left.same("type", lambda m: m.fragments),
-        *left.gathered(),
-        *left.paired(),
+        *unmatched.same("correct", lambda m: (m.key, m.concept)),
+        *unmatched.same("concept", lambda m: m.key),
+        *unmatched.same("type", lambda m: m.fragments),
+        *unmatched.gathered(),
+        *unmatched.paired(),
     ]
-    listed += [Finding("missed", gold=(i,)) for i in sorted(left.gold)]
-    listed += [Finding("spurious", predicted=(i,)) for i in sorted(left.predicted)]
+    listed += [Finding("missed", gold=(i,)) for i in sorted(unmatched.gold)]
+    listed += [Finding("spurious", predicted=(i,)) for i in sorted(unmatched.predicted)]
     return listed
 
 
-class _Left:
+class _Unmatched:
     """Mentions that are in no finding yet."""
 
     def __init__(self, gold: Sequence[Mention], predicted: Sequence[Mention]) -> None:

@@ -78,9 +78,9 @@ def stretches(documents: Sequence[Document], tokenizer: Any, length: int, how: C
         document = documents[at]
         windows, golds, _ = cut(document, tokenizer, min(length, STRETCH) if how == "sentences" else length, how)
         for window, gold in zip(windows, golds, strict=True):
-            held = {m.label for m in gold.mentions} | {r.label for r in gold.relations}
-            held |= {"relevant" if how == "passages" else j.name for j in gold.judgements if j.chosen}
-            pieces.append(Stretch(document.id, window.input_ids, frozenset(held)))
+            labels = {m.label for m in gold.mentions} | {r.label for r in gold.relations}
+            labels |= {"relevant" if how == "passages" else j.name for j in gold.judgements if j.chosen}
+            pieces.append(Stretch(document.id, window.input_ids, frozenset(labels)))
     return [pieces[at] for at in evenly(len(pieces), most)]
 
 

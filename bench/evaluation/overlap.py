@@ -49,7 +49,7 @@ def overlap(splits: Mapping[str, Sequence[Document]], gram: int = GRAM) -> dict[
             rest = iter(read[earlier] if earlier in read else (_hashes(d.text, gram, number) for d in splits[earlier]))
             while part := list(islice(rest, AT_ONCE)):
                 for pair in pairs.values():
-                    pair.hold_against(part)
+                    pair.mark_shared(part)
             table |= {name: pair.counts() for name, pair in pairs.items()}
     return table
 
@@ -66,20 +66,20 @@ class _Runs:
 
 
 class _Shared:
-    """What the documents of one split share with those of another, which it is held against part by part."""
+    """What the documents of one split share with those of another, which is read part by part."""
 
     def __init__(self, runs: _Runs) -> None:
         import numpy as np
 
         self._runs = runs
         self._shared = np.zeros(len(runs.grams), dtype=bool)
-        self._twice: set[int] = set()
+        self._repeated: set[int] = set()
 
-    def hold_against(self, documents: Sequence[tuple[int, Hashes]]) -> None:
-        """Marks what stands in these, too."""
+    def mark_shared(self, documents: Sequence[tuple[int, Hashes]]) -> None:
+        """Marks the runs of words that are in these documents, too."""
         import numpy as np
 
-        self._twice |= {whole for whole, _ in documents}.intersection(self._runs.wholes)
+        self._repeated |= {whole for whole, _ in documents}.intersection(self._runs.wholes)
         self._shared |= np.isin(self._runs.grams, np.concatenate([runs for _, runs in documents]))
 
     def counts(self) -> dict[str, int]:
@@ -87,7 +87,7 @@ class _Shared:
         import numpy as np
 
         runs = self._runs
-        exact = np.array([whole in self._twice for whole in runs.wholes], dtype=bool)
+        exact = np.array([whole in self._repeated for whole in runs.wholes], dtype=bool)
         owner = np.repeat(np.arange(len(runs.sizes)), runs.sizes)
         touched = np.bincount(owner, weights=self._shared[runs.places], minlength=len(runs.sizes)) > 0
         return {

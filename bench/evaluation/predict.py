@@ -31,13 +31,13 @@ class Predicted:
         documents: one for each of the split's, in order, without text.
         tokens: marked tokens that the model read.
         seconds: time for model and decoding, without that of `see`.
-        handed: the documents with every prediction of the head, before thresholds and concepts.
+        raw: the documents with every prediction of the head, before thresholds and concepts.
     """
 
     documents: tuple[Document, ...]
     tokens: int
     seconds: float
-    handed: tuple[Document, ...]
+    raw: tuple[Document, ...]
 
 
 def predict(
@@ -90,9 +90,9 @@ def predict(
                 if (proposals := data.head.proposals(window, prediction)) is not None:
                     see(window, proposals)
                 aside += perf_counter() - paused
-    handed = tuple(joined(d, by_document[d.id]) for d in data.corpus[split])
-    documents = tuple(finish(handed))
-    return Predicted(documents, encoded.tokens, perf_counter() - started - aside, handed)
+    raw = tuple(joined(d, by_document[d.id]) for d in data.corpus[split])
+    documents = tuple(finish(raw))
+    return Predicted(documents, encoded.tokens, perf_counter() - started - aside, raw)
 
 
 def _finite(annotation: Annotation) -> bool:

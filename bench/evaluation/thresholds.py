@@ -112,12 +112,12 @@ class Thresholds:
         return prediction.confidence is None or prediction.confidence >= self.groups.get(Group.of(prediction), HALF)
 
     def _chosen(self, document: Document) -> tuple[Judgement, ...]:
-        said = document.judgements
-        if not self.classes or not said or document.passages:
-            return said
-        weighed = [j.score * odds(self.classes.get(j.name, HALF)) for j in said]
+        judgements = document.judgements
+        if not self.classes or not judgements or document.passages:
+            return judgements
+        weighed = [j.score * odds(self.classes.get(j.name, HALF)) for j in judgements]
         best = weighed.index(max(weighed))
-        return tuple(replace(j, chosen=place == best) for place, j in enumerate(said))
+        return tuple(replace(j, chosen=place == best) for place, j in enumerate(judgements))
 
     def as_json(self) -> dict[str, float]:
         """``LABEL``, ``LABEL discontiguous``, ``relation LABEL`` and ``class NAME`` to the threshold, sorted."""
@@ -146,8 +146,8 @@ def choose(gold: Sequence[Document], predicted: Sequence[Document]) -> Threshold
     """
     chosen: dict[Group, float] = {}
     for kind in ("mention", "relation"):
-        handed = [Thresholds(chosen).mentions_of(d) if kind == "relation" else d for d in predicted]
-        chosen |= _of_kind(kind, gold, handed)
+        documents = [Thresholds(chosen).mentions_of(d) if kind == "relation" else d for d in predicted]
+        chosen |= _of_kind(kind, gold, documents)
     return Thresholds(chosen)
 
 

@@ -110,9 +110,9 @@ class ParityReport(Parity):
         """
         counted = count(model, heads)
         planned = dict(self.row.groups)
-        odd = [name for name in dict.fromkeys([*planned, *counted]) if planned.get(name, 0) != counted.get(name, 0)]
-        if odd and not self.waived:
-            differences = "; ".join(f"{name} has {counted.get(name, 0):,}, planned {planned.get(name, 0):,}" for name in odd)
+        unlike = [name for name in dict.fromkeys([*planned, *counted]) if planned.get(name, 0) != counted.get(name, 0)]
+        if unlike and not self.waived:
+            differences = "; ".join(f"{name} has {counted.get(name, 0):,}, planned {planned.get(name, 0):,}" for name in unlike)
             known = {id(p) for parts in model.components().values() for p in parts}
             free = [n for n, p in model.backbone.named_parameters() if p.requires_grad and id(p) not in known]
             where = f" (unfrozen: {', '.join(free[:3])}{', …' if len(free) > 3 else ''})" if free else ""

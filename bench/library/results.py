@@ -302,12 +302,12 @@ class StudyResult(Tabular):
         kind = kind_of(self.study.kind, load())
         with own_faults(kind, "telling the verdict"):
             statements = kind.statements(self.verdict) if self.verdict is not None else []
-        said = [(statement.subject, statement.verdict, statement.reason) for statement in statements]
-        return table + (display.html_table("Verdict", ("of", "verdict", "why"), said, synthetic) if said else "")
+        verdicts = [(statement.subject, statement.verdict, statement.reason) for statement in statements]
+        return table + (display.html_table("Verdict", ("of", "verdict", "why"), verdicts, synthetic) if verdicts else "")
 
 
 def _figures(evidence: Evidence, by: Sequence[str] = (), allow: Sequence[str] = ()) -> Figures:
-    from bench.pages.held import with_comparison
+    from bench.pages.comparison import with_comparison
     from bench.pages.inline import Figures
     from bench.pages.write import sections
     from bench.studies.contract import check_fields

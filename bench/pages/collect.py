@@ -12,8 +12,8 @@ from typing import Any
 from bench.api.study import StudyKind, StudyRun
 from bench.config import OPTIONS
 from bench.errors import RunStateError, UsageError
+from bench.pages.comparison import PageComparison
 from bench.pages.curves import SOME, Curves, read_curves
-from bench.pages.held import Held
 from bench.registry import Registry, load
 from bench.results.evidence import Gradients
 from bench.results.layout import RESULT
@@ -73,7 +73,7 @@ class Evidence:
         runs: all finished runs, by arm and seed.
         study: the study; None for runs that are no study.
         unfinished: keys, or ids, of the runs without a result.
-        held: comparison of the runs, where there is no verdict of a study; None where it was not tried.
+        comparison: of the runs, where there is no verdict of a study; None where it was not tried.
         kind: kind of the study; words its verdict.
     """
 
@@ -81,7 +81,7 @@ class Evidence:
     runs: tuple[ReportedRun, ...]
     study: Study | None = None
     unfinished: tuple[str, ...] = ()
-    held: Held | None = None
+    comparison: PageComparison | None = None
     kind: StudyKind | None = field(default=None, compare=False)
 
     @property

@@ -96,16 +96,16 @@ def parity(evidence: Evidence) -> Figure | None:
 
 def gradients(evidence: Evidence) -> Figure | None:
     """How often the gradients of two tasks conflicted, by arm."""
-    met: dict[tuple[str, str], list[float]] = {}
+    frequencies: dict[tuple[str, str], list[float]] = {}
     used: list[ReportedRun] = []
     for run in evidence.runs:
         for pair in run.gradients.pairs:
             if pair.conflict_frequency is not None:
-                met.setdefault((" × ".join(pair.tasks), run.arm), []).append(pair.conflict_frequency)
+                frequencies.setdefault((" × ".join(pair.tasks), run.arm), []).append(pair.conflict_frequency)
                 used.append(run)
-    if not met:
+    if not frequencies:
         return None
-    marks = [Mark(fmean(values), arm, pair, "conflicts") for (pair, arm), values in met.items()]
+    marks = [Mark(fmean(values), arm, pair, "conflicts") for (pair, arm), values in frequencies.items()]
     says = "; ".join(f"{m.panel}, {m.y}: {shown(m.x, 'score')}" for m in marks)
     return figure_of(
         evidence, "gradients", "Gradient conflicts",

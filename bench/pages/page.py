@@ -78,25 +78,26 @@ def render(evidence: Evidence, sections: Sequence[Section]) -> str:
 
 def lead(evidence: Evidence) -> str:
     """What the verdict is based on, or why there is none."""
-    study, held = evidence.study, evidence.held
-    if held is not None and held.comparison is not None and held.judged:
-        by, split = " and ".join(held.by), held.comparison.split
+    study, compared = evidence.study, evidence.comparison
+    if compared is not None and compared.result is not None and compared.judged:
+        by, split = " and ".join(compared.by), compared.result.split
         floors = [
             f"{task} {shown(floor.sd, 'score')} over {floor.source}"
-            for task, floor in held.comparison.floors.items()
+            for task, floor in compared.result.floors.items()
             if floor.sd is not None
         ]
         noise = f" Noise floor, as a standard deviation: {', '.join(floors)}." if floors else ""
-        return f"Compared by {by}, on {split}, as 'bench compare' does.{noise} {' '.join(held.comparison.notes)}".strip()
+        return f"Compared by {by}, on {split}, as 'bench compare' does.{noise} {' '.join(compared.result.notes)}".strip()
     if study is not None and isinstance(study.verdict, Mapping):
         return ""
     if study is not None and evidence.unfinished:
         return "The study has no verdict yet: the page describes the runs that finished and tests nothing."
     what = "These runs are no study" if study is None else f"A study of the kind {study.kind} has no verdict of its own"
-    if held is None:
+    if compared is None:
         return f"{what}: the page describes and tests nothing."
-    why = " ".join(held.comparison.notes) if held.comparison is not None else f"{held.reason} {held.hint}".strip()
-    return f"{what}, and no comparison was made: the page describes and tests nothing. {'' if held.refused else why}".strip()
+    why = " ".join(compared.result.notes) if compared.result is not None else f"{compared.reason} {compared.hint}".strip()
+    why = "" if compared.refused else f" {why}"
+    return f"{what}, and no comparison was made: the page describes and tests nothing.{why}".rstrip()
 
 
 def notices(evidence: Evidence) -> list[Notice]:
@@ -140,7 +141,7 @@ def notices(evidence: Evidence) -> list[Notice]:
         warnings.append(Notice("Left out", f"Faulty lines of corpora that runs tolerated: {listing}."))
     for stored in ((evidence.study.verdict if evidence.study else None) or {}).get("differences", ()):
         warnings.append(Notice("Differs", f"The runs differ in {stored['field']}: {stored['told']}."))
-    for difference in evidence.held.differences if evidence.held is not None and evidence.held.judged else ():
+    for difference in evidence.comparison.differences if evidence.comparison is not None and evidence.comparison.judged else ():
         warnings.append(Notice("Differs", f"The runs also differ in {difference.field}, which was allowed: {difference.told}."))
     if evidence.unfinished:
         left = evidence.unfinished

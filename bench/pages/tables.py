@@ -110,12 +110,12 @@ def gradients(evidence: Evidence) -> Table | None:
     rows: list[tuple[Cell, ...]] = []
     rests: list[ReportedRun] = []
     for run in evidence.runs:
-        met = run.gradients
-        rests += [run] * bool(met.pairs)
-        for pair in met.pairs:
+        report = run.gradients
+        rests += [run] * bool(report.pairs)
+        for pair in report.pairs:
             rows.append((
                 run.arm, " × ".join(pair.tasks), run.id, pair.updates, pair.conflicts, pair.conflict_frequency,
-                pair.mean_cosine, met.kind,
+                pair.mean_cosine, report.kind,
             ))  # fmt: skip
     caption = "Over the parameters that two tasks share; a conflict is a negative cosine of their gradients in an update."
     return table_of("gradients", "Gradient conflicts", caption, columns, rows, rests) if rows else None

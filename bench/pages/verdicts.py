@@ -95,23 +95,23 @@ def statements(evidence: Evidence) -> list[Statement]:
             if judged := evidence.kind.statements(verdict):
                 return judged
     described = [card for task in evidence.tasks if (card := _described(evidence, task)) is not None]
-    held = evidence.held
-    if held is None or held.judged:
-        return described if held is None else _compared(evidence)
-    if held.refused:
-        forbids = listed(held.differences)
-        described.insert(0, Statement("comparison", "refused", f"{held.reason} {forbids}. {held.hint}", "bad"))
+    compared = evidence.comparison
+    if compared is None or compared.judged:
+        return described if compared is None else _compared(evidence)
+    if compared.refused:
+        forbids = listed(compared.differences)
+        described.insert(0, Statement("comparison", "refused", f"{compared.reason} {forbids}. {compared.hint}", "bad"))
     return described
 
 
 def tested(evidence: Evidence) -> bool:
     """Whether the study has a verdict or the runs were compared; otherwise the page only describes."""
-    return isinstance(_verdict(evidence), Mapping) or (evidence.held is not None and evidence.held.judged)
+    return isinstance(_verdict(evidence), Mapping) or (evidence.comparison is not None and evidence.comparison.judged)
 
 
 def estimates(evidence: Evidence) -> list[tuple[str, str, Mapping[str, Any]]]:
     """Every known difference: its subject, the comparison, and the estimate."""
-    if evidence.held is not None:
+    if evidence.comparison is not None:
         return [(pair.task, _versus(evidence, pair), pair.estimate.to_json()) for pair in _pairs(evidence)]
     words = STRUCTURE | dict(evidence.kind.words if evidence.kind is not None else {})
     return [*_estimates(_verdict(evidence), words, "", "")]
@@ -159,7 +159,7 @@ def differences(evidence: Evidence) -> tuple[list[Figure], list[Table]]:
 def _documents(evidence: Evidence, runs: tuple[str, ...], synthetic: bool) -> Iterator[Table]:
     """The table of differences over documents alone."""
     pairs = _pairs(evidence)
-    if not pairs or evidence.held is None or evidence.held.comparison is None:
+    if not pairs or evidence.comparison is None or evidence.comparison.result is None:
         return
     columns = (
         Column("task", "task"), Column("comparison", "comparison"), Column("metric", "metric"),
@@ -174,7 +174,7 @@ def _documents(evidence: Evidence, runs: tuple[str, ...], synthetic: bool) -> It
         rows.append((pair.task, _versus(evidence, pair), pair.metric, *values, str(pair.tally), _conclusion(evidence, pair)))
     caption = (
         "Given the trained models, without variance over seeds: bootstrap and permutation test with "
-        f"{evidence.held.comparison.resamples:,} resamples of documents; d is Cohen's d_z. The conclusion follows from the "
+        f"{evidence.comparison.result.resamples:,} resamples of documents; d is Cohen's d_z. The conclusion follows from the "
         "interval over seeds and documents."
     )
     yield Table("documents", "Differences over documents alone", caption, columns, tuple(rows), runs, synthetic)
@@ -182,7 +182,7 @@ def _documents(evidence: Evidence, runs: tuple[str, ...], synthetic: bool) -> It
 
 def _contract(evidence: Evidence, runs: tuple[str, ...], synthetic: bool) -> Iterator[Table]:
     """The table of other fields in which the runs differ."""
-    differing = () if evidence.held is None else evidence.held.differences
+    differing = () if evidence.comparison is None else evidence.comparison.differences
     if differing:
         columns = (Column("field", "field"), Column("told", "values"), Column("allowed", "allowed", "flag"))
         rows = tuple((difference.field, difference.told, difference.allowed) for difference in differing)
@@ -191,12 +191,12 @@ def _contract(evidence: Evidence, runs: tuple[str, ...], synthetic: bool) -> Ite
 
 
 def _pairs(evidence: Evidence) -> Sequence[Pair]:
-    comparison = None if evidence.held is None else evidence.held.comparison
+    comparison = None if evidence.comparison is None else evidence.comparison.result
     return () if comparison is None else comparison.pairs
 
 
 def _arm(evidence: Evidence, name: str) -> str:
-    return evidence.held.names.get(name, name) if evidence.held is not None else name
+    return evidence.comparison.names.get(name, name) if evidence.comparison is not None else name
 
 
 def _versus(evidence: Evidence, pair: Pair) -> str:
@@ -215,11 +215,11 @@ def _compared(evidence: Evidence) -> list[Statement]:
         return [_card(evidence, pair) for pair in pairs]
     cards = []
     for task in dict.fromkeys(pair.task for pair in pairs):
-        mine = [pair for pair in pairs if pair.task == task]
-        sure = [pair for pair in mine if pair.better is not None]
+        group = [pair for pair in pairs if pair.task == task]
+        sure = [pair for pair in group if pair.better is not None]
         texts = [f"{_conclusion(evidence, p)}, {_versus(evidence, p)} {difference(p.estimate.to_json())}" for p in sure]
-        rest = f"{len(mine) - len(sure)} of {len(mine)} differences are {mine[0].conclusion if not sure else 'not resolved'}."
-        word = f"{len(sure)} of {len(mine)} resolved"
+        rest = f"{len(group) - len(sure)} of {len(group)} differences are {'not resolved' if sure else group[0].conclusion}."
+        word = f"{len(sure)} of {len(group)} resolved"
         cards.append(Statement(task, word, f"{'; '.join(texts)}. {rest}" if texts else rest, "good" if sure else "open"))
     return cards
 

@@ -9,11 +9,11 @@ from pathlib import Path
 from bench.errors import MissingError
 from bench.pages import cost, errors, evaluation, figures, tables, transfer
 from bench.pages.collect import Evidence, collect, rests
+from bench.pages.comparison import with_comparison
 from bench.pages.content import Figure, Section, Table
 from bench.pages.drawing import save
 from bench.pages.files import figure_csv, table_csv
 from bench.pages.funnel import funnel, funnel_table
-from bench.pages.held import with_comparison
 from bench.pages.latex import table_tex
 from bench.pages.linking import concepts
 from bench.pages.overlap import overlap

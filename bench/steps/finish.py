@@ -127,7 +127,7 @@ class Scoring:
         """Keeps the selection metric beside what it would be with every threshold at one half."""
         if not self.thresholds.get(task, Thresholds()).as_json():
             return
-        half = Thresholds().accept(predicted.handed)
+        half = Thresholds().accept(predicted.raw)
         if self.selects_concepts(task):
             half = self.linked(task, split, half)
         self.at_half.setdefault(task, {})[split] = {

@@ -156,7 +156,7 @@ def compare(
     seed: int = 0,
     tell: Callable[[str], None] = lambda what: None,
 ) -> Comparison:
-    """Holds runs against each other.
+    """Compares arms of runs, pair by pair.
 
     Args:
         runs: two or more.

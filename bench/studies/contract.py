@@ -246,8 +246,8 @@ def label(name: str, value: Any, values: Sequence[Any]) -> str:
     """
     if isinstance(value, Mapping):
         groups = _grouped(name, values)
-        apart = [str(value[key]) for key in value if len(groups.get(key, ())) > 1]
-        return "+".join(dict.fromkeys(apart)) or "the same"
+        differing = [str(value[key]) for key in value if len(groups.get(key, ())) > 1]
+        return "+".join(dict.fromkeys(differing)) or "the same"
     if name in _TOLERANCE and isinstance(value, int):
         return f"{_near(name, values)[value]:,} {name}"
     if name == "model":

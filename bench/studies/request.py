@@ -93,7 +93,7 @@ def planned(config: StudyConfig, registry: Registry, environ: Mapping[str, str])
     tasks = dict.fromkeys((*run.task, *swept, *targets, *(task for listed in sets.values() for task in listed)))
     base = written_out(replace(run, task=tuple(tasks)), registry, environ)
     base = replace(base, name=None, task_set=None, max_hours=None, lr=shared_rate(part, base, registry))
-    asked = Request(
+    request = Request(
         base=base,
         seeds=config.seeds,
         names={ref: registry.get("tasks", ref).name for ref in base.task},
@@ -105,18 +105,18 @@ def planned(config: StudyConfig, registry: Registry, environ: Mapping[str, str])
         targets=tuple(dict.fromkeys(targets)),
         shots=tuple(sorted(set(shots))),
     )
-    runs = planned_runs(part, asked)
+    runs = planned_runs(part, request)
     for each in {repr(replace(run.config, seed=0)): run.config for run in runs}.values():
         check(each, registry)
-    names = [asked.names.get(task, task) for run in runs for task in run.config.task]
+    names = [request.names.get(task, task) for run in runs for task in run.config.task]
     settings = {
-        "seeds": list(asked.seed_list),
+        "seeds": list(request.seed_list),
         "tasks": list(dict.fromkeys(names)),
         "arms": list(dict.fromkeys(run.arm for run in runs)),
-        "tokens": asked.base.tokens,
+        "tokens": request.base.tokens,
         "margin": config.margin,
-        "sets": {label: list(members) for label, members in asked.sets.items()},
-        "grid": {field: list(values) for field, values in asked.grid.items()},
+        "sets": {label: list(members) for label, members in request.sets.items()},
+        "grid": {field: list(values) for field, values in request.grid.items()},
     }
     if chosen:
         settings["options"] = dict(chosen)

@@ -161,8 +161,8 @@ def _shape(run: StudyRun) -> str:
     """What decides on a run's cost a token; one dry run speaks for all runs of a shape."""
     counted = run.config.tokens is not None or run.like is not None
     seed = 0 if run.config.shots is None else run.config.seed  # which documents are drawn goes by the seed
-    alike = replace(run.config, seed=seed, replicate=1, lr=None, name=None, study=None)
-    return repr(replace(alike, tokens=1) if counted else alike)
+    shape = replace(run.config, seed=seed, replicate=1, lr=None, name=None, study=None)
+    return repr(replace(shape, tokens=1) if counted else shape)
 
 
 def _dry_run(run: StudyRun, like: int | None, logs: Path) -> Mapping[str, object]:

@@ -57,7 +57,7 @@ def overlap(first: Mapping[str, int], second: Mapping[str, int]) -> float:
 
 
 def correlation(
-    gains: Mapping[Pair, float], alike: Mapping[Pair, float], tasks: Sequence[str]
+    gains: Mapping[Pair, float], similarity: Mapping[Pair, float], tasks: Sequence[str]
 ) -> dict[str, float | int | None]:
     """Spearman's rank correlation of gains with a symmetric similarity, over ordered pairs.
 
@@ -65,7 +65,7 @@ def correlation(
 
     Args:
         gains: (task, partner) to what the partner added to the task.
-        alike: the same pairs to how alike the two are.
+        similarity: of the same pairs.
         tasks: every task.
 
     Returns:
@@ -76,7 +76,7 @@ def correlation(
 
     pairs = [*gains]
     values = [gains[pair] for pair in pairs]
-    known = [alike[pair] for pair in pairs]
+    known = [similarity[pair] for pair in pairs]
     if len(tasks) < 3 or len(set(values)) < 2 or len(set(known)) < 2:
         return {"rho": None, "p": None, "n": len(pairs)}
     observed = float(spearmanr(values, known).statistic)
@@ -90,6 +90,6 @@ def correlation(
     extreme = 0
     for order in orders:
         named = dict(zip(tasks, order, strict=True))
-        relabelled = float(spearmanr(values, [alike[named[a], named[b]] for a, b in pairs]).statistic)
+        relabelled = float(spearmanr(values, [similarity[named[a], named[b]] for a, b in pairs]).statistic)
         extreme += abs(relabelled) >= abs(observed) - 1e-12
     return {"rho": observed, "p": extreme / len(orders), "n": len(pairs)}

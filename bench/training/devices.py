@@ -33,12 +33,12 @@ def resolve_device(device: str) -> str:
     import torch
 
     check_name(device)
-    there = torch.cuda.is_available()
+    cuda = torch.cuda.is_available()
     if device == "auto":
-        return "cuda" if there else "cpu"
+        return "cuda" if cuda else "cpu"
     if not device.startswith("cuda"):
         return device
-    if not there:
+    if not cuda:
         raise UsageError(f"--device {device}, but torch finds no CUDA device.", "Run 'bench doctor'.")
     _, _, index = device.partition(":")
     count = torch.cuda.device_count()

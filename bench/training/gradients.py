@@ -110,7 +110,7 @@ class SharedGradients:
         return sum(p.numel() for group in self.groups for p in group.parameters)
 
     def begin(self) -> None:
-        """Forgets what an update left that was not finished."""
+        """Drops the gradients of an update that was not finished."""
         for group in self.groups:
             group.clear()
 
@@ -127,7 +127,7 @@ class SharedGradients:
             step: index of the update.
 
         Returns:
-            The cosine of every pair of tasks that met, over all that the two share, before any projection.
+            The cosine of every pair of tasks of the update, over all that the two share, before any projection.
         """
         order = np.random.default_rng([self.seed, step, _SALT])
         dots: dict[Pair, float] = {}
@@ -150,14 +150,14 @@ class SharedGradients:
     def note(self, cosines: Mapping[Pair, float]) -> None:
         """Counts the conflicts of the last `merge`, once the update is done."""
         for pair, cosine in cosines.items():
-            met = self.pairs[pair]
-            met.updates += 1
-            met.conflicts += cosine < 0
-            met.cosines += cosine
+            counts = self.pairs[pair]
+            counts.updates += 1
+            counts.conflicts += cosine < 0
+            counts.cosines += cosine
 
     def state(self) -> list[list[Any]]:
         """The counts, JSON-able."""
-        return [[*pair, met.updates, met.conflicts, met.cosines] for pair, met in self.pairs.items()]
+        return [[*pair, counts.updates, counts.conflicts, counts.cosines] for pair, counts in self.pairs.items()]
 
     def restore(self, state: Sequence[Sequence[Any]]) -> None:
         """Puts back a `state`."""
@@ -168,12 +168,12 @@ class SharedGradients:
         pairs = (
             GradientPair(
                 pair,
-                met.updates,
-                met.conflicts,
-                met.conflicts / met.updates if met.updates else None,
-                met.cosines / met.updates if met.updates else None,
+                counts.updates,
+                counts.conflicts,
+                counts.conflicts / counts.updates if counts.updates else None,
+                counts.cosines / counts.updates if counts.updates else None,
             )
-            for pair, met in self.pairs.items()
+            for pair, counts in self.pairs.items()
         )
         note = None if self.groups else "The tasks share no trainable parameter, so their gradients never meet."
         return Gradients(self.kind, self.shared, tuple(pairs), note)

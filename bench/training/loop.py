@@ -203,7 +203,7 @@ class Trainer:
             self.micro_batch = max(longest, self.micro_batch // 2)
             self.tally.reset()
         losses, entries, count, cosines = done
-        held = None if self.penalty is None else self.penalty.add_gradients(self.named)
+        penalty = None if self.penalty is None else self.penalty.add_gradients(self.named)
         for group in self.optimizer.param_groups:
             group["lr"] = rate
         norm = float(torch.nn.utils.clip_grad_norm_([p for p in self.parameters if p.grad is not None], CLIP))
@@ -229,7 +229,7 @@ class Trainer:
         if self.device.name == "cpu" and self.step % TRIM_EVERY == 0:
             return_freed_memory()
         return StepReport(
-            self.step, losses, norm, rate, drawn.tokens, count, weights, cosines, held, self.model.adapted.observed()
+            self.step, losses, norm, rate, drawn.tokens, count, weights, cosines, penalty, self.model.adapted.observed()
         )
 
     def _attempt(self, drawn: Update) -> tuple[dict[str, float], dict[str, Account], int, dict[gradients.Pair, float]] | None:

@@ -238,9 +238,9 @@ def estimate(
     return Estimate(memory, training / rate, evaluation / rate, 4 * adapters)
 
 
-def updates_between_evaluations(asked: int | None, updates: int) -> int:
+def updates_between_evaluations(every: int | None, updates: int) -> int:
     """As the user said, or so that there are `EVALUATIONS` in all."""
-    return asked or max(1, -(-updates // EVALUATIONS))
+    return every or max(1, -(-updates // EVALUATIONS))
 
 
 def product_rate(width: int, precision: str, device: str) -> float:

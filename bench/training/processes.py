@@ -174,16 +174,16 @@ class Processes:
         with self._listening():
             dist.all_reduce(flat)
         *sums, flags = torch.split(flat.to(device), [len(piece) for piece in pieces] + [len(reached)])
-        anyone = [flag > 0 for flag in flags.tolist()]
-        for parameter, gradient, there in zip(unshared, sums, anyone, strict=False):
-            parameter.grad = gradient.view_as(parameter) if there else None
+        reached_by_any = [flag > 0 for flag in flags.tolist()]
+        for parameter, gradient, reached_it in zip(unshared, sums, reached_by_any, strict=False):
+            parameter.grad = gradient.view_as(parameter) if reached_it else None
         for group, task, _ in aside:
             group.aside.pop(task, None)  # so that all hold them in one order
         for (group, task, _), gradient in zip(aside, sums[len(unshared) :], strict=True):
             group.aside[task] = gradient
         start = len(unshared)
         for group in groups:
-            group.reached = {at for at in range(len(group.parameters)) if anyone[start + at]}
+            group.reached = {at for at in range(len(group.parameters)) if reached_by_any[start + at]}
             start += len(group.parameters)
 
     def leave(self) -> None:

@@ -14,8 +14,8 @@ from bench_plugins.studies.transfer import NONE
 
 from bench.pages import cost, errors, evaluation, funnel
 from bench.pages.collect import Evidence, collect
+from bench.pages.comparison import with_comparison
 from bench.pages.content import Cell, Column, Table
-from bench.pages.held import with_comparison
 from bench.pages.latex import LONG, table_tex, tex
 from bench.pages.linking import concepts
 from bench.pages.overlap import flagged, overlap
@@ -247,9 +247,9 @@ def test_runs_that_may_be_compared_have_a_verdict(made: ModuleType, tmp_path: Pa
     assert figure.zero
     assert [table.name for table in tables] == ["differences", "documents"]
     (row,), (documents,) = told(tables[0]), told(tables[1])
-    assert evidence.held is not None
-    assert evidence.held.comparison is not None
-    (pair,) = evidence.held.comparison.pairs
+    assert evidence.comparison is not None
+    assert evidence.comparison.result is not None
+    (pair,) = evidence.comparison.result.pairs
     assert (row["difference"], row["low"]) == (pair.estimate.difference, pair.estimate.low)
     assert (documents["p"], documents["conclusion"]) == (pair.documents.p, "A2 is better")
 

@@ -32,13 +32,13 @@ class PrincipalModel(AdaptedModel):
 
     def __init__(self, *args: Any, **named: Any) -> None:
         super().__init__(*args, **named)
-        (self._own,) = self.plan.adapters
+        (self._adapter,) = self.plan.adapters
         meta = any(parameter.is_meta for parameter in self.trained().values())
         place = torch.device("meta" if meta else "cpu")
         with torch.random.fork_rng(devices=[]), place:
-            self.peft.add_adapter(START, deepcopy(self.peft.peft_config[self._own]))
-        self.peft.base_model.set_adapter([self._own, START])
-        self._routes = dict.fromkeys(self.tasks, ((self._own, START),))
+            self.peft.add_adapter(START, deepcopy(self.peft.peft_config[self._adapter]))
+        self.peft.base_model.set_adapter([self._adapter, START])
+        self._routes = dict.fromkeys(self.tasks, ((self._adapter, START),))
         self._start: dict[str, nn.Parameter] = {}
         for name, layer in self._layers.items():
             for letter, half in (("A", layer.lora_A), ("B", layer.lora_B)):
@@ -54,11 +54,11 @@ class PrincipalModel(AdaptedModel):
             for name, layer in self._layers.items():
                 torch.default_generator.manual_seed(naming.stream(0, name))
                 weight = dequantize_module_weight(layer.get_base_layer()).detach().float().cpu()
-                scale, rank = layer.scaling[self._own], layer.r[self._own]
+                scale, rank = layer.scaling[self._adapter], layer.r[self._adapter]
                 left, values, right = torch.svd_lowrank(weight, min(rank + MORE, *weight.shape), niter=ITERATIONS)
                 roots = (values[:rank] / scale).sqrt()
                 a, b = roots[:, None] * right[:, :rank].T, left[:, :rank] * roots
-                for adapter, down, up in ((self._own, a, b), (START, a, -b)):
+                for adapter, down, up in ((self._adapter, a, b), (START, a, -b)):
                     # A rank above that of the weight leaves rows over, which start as in plain LoRA.
                     cast(nn.Linear, layer.lora_A[adapter]).weight[: len(a)].copy_(down)
                     cast(nn.Linear, layer.lora_B[adapter]).weight[:, : len(a)].copy_(up)
@@ -74,9 +74,9 @@ class PrincipalModel(AdaptedModel):
         Raises:
             RunStateError: a tensor is missing, unknown or of another shape.
         """
-        held = dict(self.trained()) | self._start
-        match({n: tuple(p.shape) for n, p in held.items()}, {n: tuple(t.shape) for n, t in state.items()})
-        for name, parameter in held.items():
+        tensors = dict(self.trained()) | self._start
+        match({n: tuple(p.shape) for n, p in tensors.items()}, {n: tuple(t.shape) for n, t in state.items()})
+        for name, parameter in tensors.items():
             parameter.copy_(state[name])
 
     def save(self, folder: Path) -> None:
@@ -84,9 +84,9 @@ class PrincipalModel(AdaptedModel):
 
         `peft.PeftModel.from_pretrained(backbone, folder / adapter)` loads it.
         """
-        place = folder / self._own
+        place = folder / self._adapter
         place.mkdir(parents=True, exist_ok=True)
-        config: Any = deepcopy(self.peft.peft_config[self._own])
+        config: Any = deepcopy(self.peft.peft_config[self._adapter])
         config.inference_mode = True
         config.r, config.lora_alpha = 2 * config.r, 2 * config.lora_alpha
         config.rank_pattern = {name: 2 * rank for name, rank in config.rank_pattern.items()}

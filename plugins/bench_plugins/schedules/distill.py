@@ -85,5 +85,5 @@ class SoftTargets(Objective):
         assert ours is not None
         assert theirs is not None
         student, taught = ((scores.float() / self.temperature).log_softmax(-1) for scores in (ours, theirs))
-        apart = F.kl_div(student, taught, reduction="sum", log_target=True)
-        return (1 - self.weight) * loss + self.weight * self.temperature**2 * apart
+        divergence = F.kl_div(student, taught, reduction="sum", log_target=True)
+        return (1 - self.weight) * loss + self.weight * self.temperature**2 * divergence

@@ -73,9 +73,9 @@ class ElasticWeights(Penalty):
                 for name, fisher in fishers.items():
                     value = weights[name].detach()
                     self._fisher[name] = self._fisher[name] + fisher if name in self._fisher else fisher.clone()
-                    held = fisher * value
-                    self._anchor[name] = self._anchor[name] + held if name in self._anchor else held
-                    self._constant += float((held * value).sum(dtype=torch.float64))
+                    weighted = fisher * value
+                    self._anchor[name] = self._anchor[name] + weighted if name in self._anchor else weighted
+                    self._constant += float((weighted * value).sum(dtype=torch.float64))
 
     def add_gradients(self, weights: Mapping[str, nn.Parameter]) -> float:
         """Adds λ(ΣF·θ - ΣF·θ*)."""

@@ -68,7 +68,7 @@ class Transfer(StudyKind):
         differences = finished.differences(("tasks", "tokens", "sampling"))
         tasks = [*finished.tasks]
         arms = _arms(finished)
-        alike = _similarity(finished)
+        similarity = _similarity(finished)
         ordered = [(task, partner) for task in tasks for partner in tasks if task != partner]
         by_pair: dict[Pair, dict[str, Estimate]] = {}
         for task, partner in ordered:
@@ -93,11 +93,11 @@ class Transfer(StudyKind):
                     "first": "alone",
                     "second": f"with {partner}",
                     **{name: estimated.to_json() for name, estimated in by_pair[task, partner].items()},
-                    "similarity": {kind: values[task, partner] for kind, values in alike.items()},
+                    "similarity": {kind: values[task, partner] for kind, values in similarity.items()},
                 }
                 for task, partner in ordered
             ],
-            "spearman": {kind: correlation(gains, values, tasks) for kind, values in alike.items()},
+            "spearman": {kind: correlation(gains, values, tasks) for kind, values in similarity.items()},
             "differences": differences,
         }
 

@@ -20,7 +20,7 @@ from bench.api.part import Requirement
 from bench.api.tracker import RunEvent, RunInfo, Tracker
 from bench.errors import BenchError
 from bench_plugins.trackers.content import metrics, parameters, readable
-from bench_plugins.trackers.wandb_files import held
+from bench_plugins.trackers.wandb_files import next_event
 
 if TYPE_CHECKING:
     from wandb import Run
@@ -43,7 +43,7 @@ class WandbTracker(Tracker):
     def __init__(self) -> None:
         self._info: RunInfo | None = None
         self._run: Run | None = None
-        self._wanted = 0
+        self._next = 0
 
     def parameters(self) -> Mapping[str, str]:
         """Online or offline, and the project, as the environment says now."""
@@ -63,7 +63,7 @@ class WandbTracker(Tracker):
             if numbers:
                 at = {} if event.step is None else {"step": event.step}
                 self._started().log({**at, **numbers, "_timestamp": event.time}, step=event.seq)
-                self._wanted = event.seq + 1
+                self._next = event.seq + 1
 
     def close(self, finished: bool) -> None:
         """Finishes the run and waits until all is in the file.
@@ -80,7 +80,7 @@ class WandbTracker(Tracker):
         # `finish` returns while wandb's service still writes: who reads the file next would find it empty.
         assert self._info is not None, "open comes first"
         end, folder = time.monotonic() + _FLUSH_SECONDS, self._info.root / "wandb"
-        while held(folder, self._info.id, default=self._wanted) < self._wanted:
+        while next_event(folder, self._info.id, default=self._next) < self._next:
             if time.monotonic() > end:
                 raise BenchError(f"wandb's file lacks numbers {_FLUSH_SECONDS:g} s after its end")
             time.sleep(0.05)
@@ -110,9 +110,9 @@ class WandbTracker(Tracker):
 
 def mode() -> str:
     """``WANDB_MODE`` where set; else online with an API key, offline without one: wandb would ask for it and wait."""
-    asked = os.environ.get("WANDB_MODE", "").lower()
-    if asked in ("offline", "disabled", "dryrun"):
-        return "offline" if asked == "dryrun" else asked
+    setting = os.environ.get("WANDB_MODE", "").lower()
+    if setting in ("offline", "disabled", "dryrun"):
+        return "offline" if setting == "dryrun" else setting
     if os.environ.get("WANDB_API_KEY") or os.environ.get("WANDB_IDENTITY_TOKEN_FILE"):
         return "online"
     import netrc
@@ -153,7 +153,7 @@ def _next_event(run: RunInfo, tracker: str) -> int:
     from bench.tracking.journal import Replay
 
     handed = position(run.folder, tracker)
-    first = held(run.root / "wandb", run.id, default=handed)
+    first = next_event(run.root / "wandb", run.id, default=handed)
     if first >= handed:
         return first
     replay = Replay()

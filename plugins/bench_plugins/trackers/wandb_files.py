@@ -58,7 +58,7 @@ def history(folder: Path, run_id: str) -> list[dict[str, Any]]:
     return rows
 
 
-def held(folder: Path, run_id: str, default: int) -> int:
+def next_event(folder: Path, run_id: str, default: int) -> int:
     """The next event that the run's local files want. They are asked before the run's own memory of what it handed over.
 
     What was handed to a wandb that was then killed may never have reached its file.

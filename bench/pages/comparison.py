@@ -24,12 +24,12 @@ PAIRS = 60
 
 
 @dataclass(frozen=True)
-class Held:
+class PageComparison:
     """The comparison of a report's runs, or the reason why there is none.
 
     Args:
         by: the fields that define arms.
-        comparison: the result; None where the runs cannot be compared.
+        result: of the comparison; None where the runs cannot be compared.
         differences: other fields in which the runs differ, allowed or not.
         reason: why there is no comparison, in a sentence.
         hint: the next move.
@@ -37,7 +37,7 @@ class Held:
     """
 
     by: tuple[str, ...] = ()
-    comparison: Comparison | None = None
+    result: Comparison | None = None
     differences: tuple[Difference, ...] = ()
     reason: str = ""
     hint: str = ""
@@ -51,7 +51,7 @@ class Held:
     @property
     def judged(self) -> bool:
         """Whether any two arms were compared."""
-        return self.comparison is not None and bool(self.comparison.pairs)
+        return self.result is not None and bool(self.result.pairs)
 
 
 def with_comparison(evidence: Evidence, registry: Registry, by: Sequence[str] = (), allow: Sequence[str] = ()) -> Evidence:
@@ -67,10 +67,10 @@ def with_comparison(evidence: Evidence, registry: Registry, by: Sequence[str] = 
         return evidence
     if len({run.folder for run in evidence.runs}) < 2:
         return evidence
-    return replace(evidence, held=_comparison_of(evidence, registry, tuple(by), tuple(allow)))
+    return replace(evidence, comparison=_comparison_of(evidence, registry, tuple(by), tuple(allow)))
 
 
-def _comparison_of(evidence: Evidence, registry: Registry, by: tuple[str, ...], allow: tuple[str, ...]) -> Held:
+def _comparison_of(evidence: Evidence, registry: Registry, by: tuple[str, ...], allow: tuple[str, ...]) -> PageComparison:
     from bench.stats.paired import RESAMPLES
     from bench.studies.arms import arms_of
     from bench.studies.compare import compare
@@ -82,18 +82,18 @@ def _comparison_of(evidence: Evidence, registry: Registry, by: tuple[str, ...], 
     differing = tuple(differences(run_facts, fields, allow))
     refused = refusal(differing, fields)
     if refused is not None:
-        return Held(fields, None, differing, f"The runs may not be compared, {refused[0]}.", refused[1])
+        return PageComparison(fields, None, differing, f"The runs may not be compared, {refused[0]}.", refused[1])
     arms = arms_of(runs, fields)
     pairs = sum(len(set(first.tasks) & set(second.tasks)) for first, second in combinations(arms, 2))
     if pairs > PAIRS:
         why = f"{len(arms)} arms make {pairs} comparisons; a page holds {PAIRS}."
-        return Held(fields, None, differing, why, "Name fewer runs, or what is compared with --by.")
+        return PageComparison(fields, None, differing, why, "Name fewer runs, or what is compared with --by.")
     resamples = FEWER if len(runs) > MANY else RESAMPLES
     try:
         comparison = compare(runs, registry, by=by, allow=allow, resamples=resamples)
     except BenchError as error:
-        return Held(fields, None, differing, error.message, error.hint or "")
-    return Held(fields, comparison, differing, names=_names(evidence, arms))
+        return PageComparison(fields, None, differing, error.message, error.hint or "")
+    return PageComparison(fields, comparison, differing, names=_names(evidence, arms))
 
 
 def _names(evidence: Evidence, arms: Sequence[Arm]) -> dict[str, str]:
