@@ -1,4 +1,4 @@
-"""The table of a configuration's fields: each field says here, once, all that flags, files, checks and comparisons ask of it.
+"""The table of a configuration's fields: each field is declared once for flags, files, checks and comparisons.
 
 A field is declared as ``rank: int = option(16, COMPARED, "N", "the parameter budget")``. Its type comes from the annotation;
 the flag, its help, what a file may hold, the range, the identity of a run and the contract of a comparison follow from it.
@@ -93,7 +93,7 @@ class Option:
 
     @property
     def shown_default(self) -> str:
-        """What holds where it is not given; empty where nothing does."""
+        """The default in words; empty where there is none."""
         if self.unset or self.type is bool or self.default in (None, (), {}):
             return self.unset
         return ", ".join(self.default) if self.type is tuple else str(self.default).removesuffix(".0")

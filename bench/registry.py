@@ -53,7 +53,7 @@ TASK_FILE = ".toml"
 
 
 class PluginWarning(UserWarning):
-    """A plugin misbehaved; what it did is left out and the work goes on."""
+    """A plugin failed; its part is left out and the work continues."""
 
 
 @dataclass(frozen=True)
@@ -199,7 +199,7 @@ class Registry:
                 )
 
     def add(self, module: Any, plugin: str, distribution: str) -> None:
-        """Registers a plugin and takes its parts; whatever is wrong with it lands in `broken`.
+        """Registers a plugin and its parts; every fault is recorded in `broken`.
 
         Args:
             module: a module, or any object with `hookimpl` functions.

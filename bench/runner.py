@@ -56,7 +56,7 @@ if TYPE_CHECKING:
 
 @dataclass(frozen=True)
 class Outcome:
-    """What a call of `run` came to.
+    """The outcome of a call of `run`.
 
     Args:
         folder: of the run; None for a dry run.
@@ -146,7 +146,7 @@ def run(
 
 
 def claim(stack: ExitStack, folder: Path, config: RunConfig, resumed: bool, console: Reporter) -> bool:
-    """Locks a run's folder until the stack unwinds (3); tells whether the run is finished already.
+    """Locks a run's folder until the stack unwinds (3); returns whether the run is finished already.
 
     Raises:
         RunStateError: the folder is in use, or the run was begun and this is to be another.
@@ -167,13 +167,13 @@ def claim(stack: ExitStack, folder: Path, config: RunConfig, resumed: bool, cons
 
 
 def named(folder: Path) -> str:
-    """How a run's folder is typed after ``--resume``: its id below ``runs``, else its path."""
+    """A run's name after ``--resume``: its id where the folder is below ``runs``, else its path."""
     return folder.name if folder.parent == Path(RunConfig.out) else str(folder)
 
 
 @contextmanager
 def nothing_half_begun(folder: Path) -> Iterator[None]:
-    """Removes a folder whose run was refused before it was planned: there is nothing in it to go on with."""
+    """Removes the folder of a run that was refused before it was planned: it holds nothing to resume."""
     try:
         yield
     except BaseException:
@@ -189,7 +189,7 @@ def resolved_facts(
     terminologies: Mapping[str, Terminology] | None = None,
     teachers: Sequence[teachers_step.Teacher] = (),
 ) -> dict[str, Any]:
-    """What the flags leave open and the outcome depends on."""
+    """The facts that the flags leave open and the outcome depends on."""
     from bench.training.plan import resolve_precision
 
     device = resolve_device(config.device)

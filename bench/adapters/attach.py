@@ -1,4 +1,4 @@
-"""Attaches an architecture to a backbone: what holds for every arm is done here, whoever made it."""
+"""Attaches an architecture to a backbone, with the checks and settings that hold for every arm."""
 
 from __future__ import annotations
 

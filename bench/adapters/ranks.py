@@ -108,7 +108,7 @@ def weight(linear: LinearShape) -> int:
 
 
 def declared(architecture: Architecture, tasks: Sequence[str]) -> tuple[Adapter, ...]:
-    """The adapters of an architecture, held against what `bench.api.Architecture` asks of them.
+    """The adapters of an architecture, checked by the rules of `bench.api.Architecture`.
 
     Raises:
         UsageError: names that clash or cannot be folders, a role without its task, a pass with an unknown adapter or another
@@ -225,7 +225,7 @@ def smallest_common_rank(
     above: int,
     ratio: float,
 ) -> int:
-    """The smallest budget N above a given one at which every arm can be solved and none is left behind.
+    """The smallest budget N above a given one at which every arm can be solved and the parity rule holds.
 
     It exists: the ranks' grain is fixed, so it vanishes beside a growing budget.
 

@@ -20,7 +20,7 @@ POWERCAP = Path("/sys/class/powercap")
 
 @dataclass
 class Energy:
-    """What a block took.
+    """The energy that a block of code used.
 
     Args:
         source: ``nvml`` or ``rapl``; None where no counter can be read.

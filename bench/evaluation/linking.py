@@ -34,7 +34,7 @@ class Seen:
 def accuracies(
     gold: Sequence[Document], linking: Linking, seen: Seen, predicted: Sequence[Document] | None = None
 ) -> ConceptAccuracy:
-    """Shares of mentions whose concept is found, over those that have one in gold.
+    """Shares of mentions whose concept is ranked first or high, over those that have one in gold.
 
     Args:
         gold: documents with text.

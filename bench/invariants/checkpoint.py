@@ -90,7 +90,7 @@ def save(root: Path, checkpoint: Checkpoint, keep: int = 2, best: int | None = N
 
 @contextmanager
 def whole_or_nothing(aside: Path, what: str) -> Iterator[None]:
-    """Removes a half-written folder when writing fails, and tells why in one line."""
+    """Removes a half-written folder when writing fails, and raises an error of one line."""
     shutil.rmtree(aside, ignore_errors=True)
     try:
         yield

@@ -1,4 +1,4 @@
-"""What the smoke gate saw, what is wrong with it, and what to do next."""
+"""The diagnosis of a failed smoke gate: what is wrong, and what to do next."""
 
 from __future__ import annotations
 
@@ -76,7 +76,7 @@ def diagnose(task: str, report: SmokeReport, tensors: int) -> list[str]:
 
 
 def look_at_the_plugin(model: nn.Module, learner: Learner) -> str:
-    """The next move where something stands in the way before anything is learned."""
+    """The next move where something is wrong before anything is learned."""
     return f"Look at the plugin that made it (frozen: {counted(frozen_by_component(model, learner))}); {WAIVE}"
 
 

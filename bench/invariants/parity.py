@@ -37,7 +37,7 @@ _HEAD = "head of "
 
 @dataclass(frozen=True, kw_only=True)
 class ParityRow(ArmParameters):
-    """What one arm trains, and what a plan needs to know of it.
+    """The trainable parameters of one arm, and what a plan needs of it.
 
     Args:
         groups: components, such as adapter names and ``fusion``, and ``head of TASK`` to their trainable parameters.
@@ -79,7 +79,7 @@ class ParityReport(Parity):
         return next(row for row in self.rows if row.arm == self.arm)
 
     def record(self) -> Parity:
-        """What a result says of it."""
+        """The entry of the result."""
         return replace(narrowed(Parity, self), rows=tuple(narrowed(ArmParameters, row) for row in self.rows))
 
     def as_json(self) -> dict[str, Any]:

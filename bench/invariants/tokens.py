@@ -45,7 +45,7 @@ class Ledger:
 
 
 class Tally:
-    """Counts the tokens that enter the base model, at its own door.
+    """Counts the tokens that enter the base model, by a hook on the model itself.
 
     Args:
         backbone: the base model; a forward pre-hook sees every call, whoever makes it.
@@ -101,7 +101,7 @@ class Tally:
             )
 
     def reset(self) -> None:
-        """Forgets what was seen and announced, as before training starts."""
+        """Sets both counts to zero, as before training starts."""
         self._seen, self._expected = 0, 0
 
     def close(self) -> None:

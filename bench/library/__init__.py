@@ -1,4 +1,4 @@
-"""`bench` as a Python library: what the commands do, as functions that return what they found.
+"""`bench` as a Python library: what the commands do, as functions that return their results.
 
 Importing it loads nothing heavy. Errors are `bench.errors.BenchError`, with the words that the commands print.
 

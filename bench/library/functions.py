@@ -44,7 +44,7 @@ def run(
 
 
 def plan(config: RunConfig | None = None, *, progress: bool = False, **fields: Unpack[RunFields]) -> Mapping[str, Any]:
-    """What a run would do, as ``bench run --dry-run --json`` tells it: budget, data, parity, estimates. Leaves no run behind.
+    """The plan of a run, as ``bench run --dry-run --json`` prints it: budget, data, parity, estimates. Leaves no run behind.
 
     Args:
         config: what the fields are laid over; the defaults where None.
@@ -93,7 +93,7 @@ def compare(
     allow: Sequence[str] = (),
     resamples: int = 10_000,
 ) -> Comparison:
-    """Holds runs against each other, as ``bench compare`` does: refuses what may not be compared, then paired statistics.
+    """Compares runs, as ``bench compare`` does: refuses runs that may not be compared, then paired statistics.
 
     Args:
         results: two runs or more.

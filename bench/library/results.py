@@ -87,7 +87,7 @@ class RunResult(Run, Tabular):
         return load_trained(self.folder, load(), stage, device, reporter(progress))
 
     def predict(self, texts: str | Document | Sequence[str | Document], task: str | None = None) -> tuple[Document, ...]:
-        """What the trained model finds in texts: `model`, loaded at the first call and kept, and its `predict`.
+        """The trained model's predictions for texts: `model`, loaded at the first call and kept, and its `predict`.
 
         Args:
             texts: one text or several; see `bench.steps.trained.TrainedModel.predict`.
@@ -259,7 +259,7 @@ class StudyResult(Tabular):
 
     @property
     def verdict(self) -> Mapping[str, Any] | None:
-        """What its runs show, as ``bench study --json`` tells it; None where its kind has no verdict."""
+        """The verdict of its runs, as ``bench study --json`` prints it; None where its kind has no verdict."""
         return self.study.verdict
 
     @property

@@ -42,7 +42,7 @@ class ReportedRun(FinishedRun):
 
     @property
     def gradients(self) -> Gradients:
-        """What the gradients of its tasks did to one another; empty of a single task."""
+        """The conflicts of its tasks' gradients; empty of a single task."""
         return Gradients() if self.result.together is None else self.result.together.gradients
 
     def score(self, task: str, quantized: bool = False) -> float | None:

@@ -181,7 +181,7 @@ def _cloud(points: Sequence[tuple[Stage, float]]) -> list[Mark]:
 
 
 def _measured(run: ReportedRun) -> list[tuple[str, str]]:
-    """Stages and tasks of which a result tells latency or throughput."""
+    """Stages and tasks whose latency or throughput was measured."""
     measured = [stage for stage in ("trained", "quantized") if stage in run.result.efficiency or stage in _throughput(run)]
     return [(stage, task) for stage in measured for task in run.tasks]
 

@@ -1,4 +1,4 @@
-"""Learning curves, from the journal of a run: what a model scored and lost by how many tokens it had seen."""
+"""Learning curves, from the journal of a run: scores and losses against tokens seen."""
 
 from __future__ import annotations
 

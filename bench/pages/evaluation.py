@@ -104,6 +104,6 @@ def _calibrations(evidence: Evidence) -> list[tuple[ReportedRun, str, str, Calib
 
 
 def last_stage(by_task: Mapping[str, Mapping[str, Told]], task: str) -> Told | None:
-    """What a result tells of a task at the last stage of which it does; None where it tells nothing."""
+    """The entry of a task at its last stage; None where there is none."""
     stages = by_task.get(task, {})
     return stages.get("quantized", stages.get("trained"))

@@ -41,7 +41,7 @@ MINIMUM_SEEDS = 6
 
 @dataclass(frozen=True)
 class Estimate:
-    """The difference of two arms' scores, the second arm less the first, and how well it is known.
+    """The difference of two arms' scores, the second arm less the first, and its uncertainty.
 
     Args:
         difference: mean over seeds.

@@ -68,7 +68,7 @@ class Tally:
 
 @dataclass(frozen=True)
 class SeedSpread:
-    """What one arm's score does from seed to seed, on the same documents.
+    """The spread of one arm's score over seeds, on the same documents.
 
     Args:
         mean: over seeds.

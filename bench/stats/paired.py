@@ -55,7 +55,7 @@ def paired(
     level: float = LEVEL,
     seed: int = 0,
 ) -> Paired:
-    """The difference, second arm less the first, with the documents as the only chance.
+    """The difference, second arm less the first, with documents as the only source of chance.
 
     Args:
         first: statistics of shape (seeds, documents, names).
@@ -111,7 +111,7 @@ def permutation(
     resamples: int = RESAMPLES,
     seed: int = 0,
 ) -> tuple[float, bool]:
-    """Two-sided p of no difference: whole documents change arms, and how often is the difference as large as it is?
+    """Two-sided p of no difference: how often is the difference as large when whole documents change arms at random?
 
     Returns:
         p, and whether all 2^documents ways were tried, which is done where they are no more than `resamples`.

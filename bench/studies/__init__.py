@@ -1,1 +1,1 @@
-"""Studies: sets of runs that are compared, and what can be said of them."""
+"""Studies: sets of runs that are compared, and their verdicts."""

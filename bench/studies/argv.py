@@ -1,4 +1,4 @@
-"""A configuration as the words that `bench run` is given."""
+"""A configuration as the command-line arguments of `bench run`."""
 
 from __future__ import annotations
 

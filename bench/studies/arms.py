@@ -47,7 +47,7 @@ class Run:
 
     @cached_property
     def facts(self) -> Mapping[str, Any]:
-        """What it says of every field of the contract."""
+        """The value of every field of the contract."""
         return facts(self.result)
 
     @property
@@ -62,7 +62,7 @@ class Run:
 
     @property
     def seed(self) -> int:
-        """What runs are paired by."""
+        """The run's seed; runs are paired by it."""
         return int(self.result.config.get("seed", 0))
 
     @property
@@ -101,7 +101,7 @@ class Arm:
 
 
 def read_runs(refs: Iterable[str], out: Path) -> tuple[list[Run], list[str]]:
-    """The runs that were named, each once, and notes on what was passed over.
+    """The runs that were named, each once, and notes on runs that are left out.
 
     Args:
         refs: ids, beginnings of ids, folders of runs, or folders that hold such folders.
@@ -190,7 +190,7 @@ def metrics_of(tasks: Mapping[str, Task], scores: Mapping[str, FlatScores], aske
 
 
 def agree(run: Run, statistics: Statistics, metric: str, measure: Measure) -> Run:
-    """The run, once its statistics give the score that its result tells.
+    """The run, once its statistics give the score that its result states.
 
     Raises:
         RunStateError: they do not: one of the two was changed.

@@ -243,7 +243,7 @@ class _Tables:
         self._read: dict[tuple[str, str], Statistics] = {}
 
     def of(self, task: str, run: Run) -> Statistics:
-        """Statistics of a run, which give the score that its result tells."""
+        """Statistics of a run, checked against the score of its result."""
         key = task, str(run.folder)
         if key not in self._read:
             statistics = run.statistics(task, self._split)
@@ -263,7 +263,7 @@ class _Tables:
         return float(self._measures[task](self.of(task, run).sums()))
 
     def noise(self, task: str, arms: Sequence[Arm]) -> tuple[Floor, list[str]]:
-        """The noise floor of a task, and what is wrong with its replicates."""
+        """The noise floor of a task, and notes on replicates that are not identical."""
         having = [arm for arm in arms if task in arm.tasks]
         groups: dict[tuple[str, int], list[Run]] = {}
         for arm in having:
@@ -302,7 +302,7 @@ class _Tables:
 
 
 def _concluded(pairs: Sequence[Pair], level: float) -> list[Pair]:
-    """Pairs with p values adjusted for all of them, and what follows."""
+    """Pairs with p values adjusted for all of them, and their conclusions."""
     combined = holm([pair.estimate.p for pair in pairs], 1 - level)
     documents = holm([pair.documents.p for pair in pairs], 1 - level)
     concluded = []

@@ -1,4 +1,4 @@
-"""A study from its plan to its verdict: what is left of it runs, then it is judged; stopped and continued at any time."""
+"""Runs a study from its plan to its verdict: first the unfinished runs, then the verdict. It can be stopped and continued."""
 
 from __future__ import annotations
 
@@ -42,7 +42,7 @@ def conduct(
     options: Sequence[str] = (),
     max_hours: float | None = None,
 ) -> BenchError | None:
-    """Runs what is left of a study and judges it; what is finished is written down whatever happens.
+    """Runs the unfinished runs of a study and judges it; every run that ends is saved at once.
 
     Args:
         study: opened by `bench.studies.study.open_study`.
@@ -109,7 +109,7 @@ def estimate(study: Study, registry: Registry, audience: Audience) -> None:
 
 
 def refuse_repeats(study: Study, registry: Registry) -> None:
-    """Looks now, and not after an hour of training, for what runs that start from others would be refused for.
+    """Checks before any training whether runs that start from others would be refused for repeated documents.
 
     Raises:
         LeakError: documents of dev or test of such a run are among the training documents of the run it starts from.

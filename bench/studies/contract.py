@@ -123,7 +123,7 @@ _SPOILS: Mapping[str, Callable[[Any], bool]] = {
 
 
 def facts(result: Result) -> dict[str, Any]:
-    """What a result says of every field; None where the field means nothing to the run."""
+    """The value of every field in a result; None where the field does not apply to the run."""
     values = {name: result.resolved(name) for name in _CONFIG} | {name: read(result) for name, read in _READ.items()}
     values |= {name: default for name, default in _CONFIG.items() if values[name] is None}
     if len(result.scores) < 2:
@@ -170,7 +170,7 @@ def check_fields(names: Iterable[str], option: str) -> tuple[str, ...]:
 
 
 def compared(runs: Sequence[Facts]) -> tuple[str, ...]:
-    """The fields that are compared where nobody said which: the choices in which the runs differ."""
+    """The default fields of a comparison: the choices in which the runs differ."""
     fields = [name for name in CHOICES if differs(name, [run[name] for run in runs])]
     follow = {after for name in fields for after in FOLLOWS.get(name, ())}
     return tuple(name for name in fields if name not in follow)
@@ -196,7 +196,7 @@ def differences(runs: Sequence[Facts], by: Sequence[str], allow: Iterable[str] =
 
 
 def refusal(differing: Sequence[Difference], by: Sequence[str]) -> tuple[str, str] | None:
-    """In what way runs differ too much to be compared, and the flags that would let them; None where they may be."""
+    """Why runs cannot be compared, and the flags that would allow it; None where they can."""
     refused = [difference for difference in differing if not difference.allowed]
     if not refused:
         return None
@@ -221,7 +221,7 @@ def refuse(differing: Sequence[Difference], by: Sequence[str]) -> None:
 
 
 def differs(name: str, values: Sequence[Any]) -> bool:
-    """Whether values of a field are not the same, to within its tolerance; None says nothing."""
+    """Whether values of a field differ by more than its tolerance; None is ignored."""
     return any(len(group) > 1 for group in _grouped(name, values).values())
 
 
@@ -237,7 +237,7 @@ def summary(name: str, values: Sequence[Any]) -> str:
 
 
 def label(name: str, value: Any, values: Sequence[Any]) -> str:
-    """How an arm is called by one field.
+    """The name of an arm by one field.
 
     Args:
         name: of the field.
@@ -257,7 +257,7 @@ def label(name: str, value: Any, values: Sequence[Any]) -> str:
 
 
 def _grouped(name: str, values: Sequence[Any]) -> dict[str, dict[str, int]]:
-    """Key of a mapping (else the empty one) to value to the number of runs that have it."""
+    """Number of runs by value, for each key of a mapping; a value that is no mapping has the key ""."""
     groups: dict[str, dict[str, int]] = {}
     near = _near(name, values) if name in _TOLERANCE else {}
     for value in values:
@@ -270,7 +270,7 @@ def _grouped(name: str, values: Sequence[Any]) -> dict[str, dict[str, int]]:
 
 
 def _near(name: str, values: Sequence[Any]) -> dict[int, int]:
-    """Each number to the one that stands for all within the tolerance of it: the smallest of them."""
+    """Each number to the smallest of the numbers within the tolerance of it, which stands for all of them."""
     nearest: dict[int, int] = {}
     first = None
     for value in sorted({value for value in values if isinstance(value, int)}):

@@ -1,4 +1,4 @@
-"""A study whose runs are all finished, as its kind judges it, and the kind of a study that was kept."""
+"""A study whose runs are all finished, its verdict, and the kind of a saved study."""
 
 from __future__ import annotations
 
@@ -66,7 +66,7 @@ class FinishedStudy:
         return options
 
     def differences(self, by: tuple[str, ...]) -> list[dict[str, Any]]:
-        """Holds the runs against the contract of comparisons, and returns what they differ in beyond what is compared.
+        """Checks the runs by the contract of comparisons, and returns what they differ in beyond what is compared.
 
         Args:
             by: the fields that are compared.
@@ -77,7 +77,7 @@ class FinishedStudy:
         return compared_by(self.runs, by, self.warn)
 
     def statistics(self, key: str) -> dict[str, Statistics]:
-        """Task to the statistics of every test document of a run, held against the scores that its result tells.
+        """Task to the statistics of every test document of a run, checked against the scores of its result.
 
         Raises:
             RunStateError: the two do not agree.
@@ -136,7 +136,7 @@ def planned_runs(kind: StudyKind, request: Request) -> list[StudyRun]:
 
 
 class UnknownKind(StudyKind):
-    """Stands for a kind that is not installed, so that what was kept of its studies can be shown.
+    """Stands for a kind that is not installed, so that its saved studies can be shown.
 
     Args:
         name: of the kind.
@@ -154,7 +154,7 @@ class UnknownKind(StudyKind):
 
 
 def kind_of(name: str, registry: Registry) -> StudyKind:
-    """The kind of a study that was kept, also where it is no longer installed."""
+    """The kind of a saved study, also where it is no longer installed."""
     known = {entry.name: cast(StudyKind, entry.part) for entry in registry.entries("studies")}
     return known[name] if name in known else UnknownKind(name)
 

@@ -1,4 +1,4 @@
-"""From what a study is asked for to its plan; the command line and `bench.library` both come here.
+"""Turns the request for a study into its plan, for the command line and `bench.library` alike.
 
 Nothing here imports torch: a name that nothing carries, or a combination that is not possible, is refused at once.
 """
@@ -168,7 +168,7 @@ def _refuse_what_it_does_not_take(
     targets: Sequence[str],
     shots: Sequence[int],
 ) -> None:
-    """Refuses what was given beside the configuration and the kind has no use for, and a grid that is missing."""
+    """Refuses arguments that the kind of study does not take, and a missing grid."""
 
     def others(takes: Takes) -> str:
         return " and ".join(e.name for e in registry.entries("studies") if takes in registry.get("studies", e.name).takes)
@@ -232,7 +232,7 @@ def fitting(base: RunConfig, registry: Registry) -> dict[str, str | None]:
 
 
 def read_grid(values: Mapping[str, Any], source: str) -> tuple[dict[str, Any], dict[str, list[Any]]]:
-    """What a sweep's file says: fields that all runs share, ``[run]``, and a list of values a field, ``[grid]``.
+    """The content of a sweep's file: fields that all runs share, ``[run]``, and a list of values a field, ``[grid]``.
 
     Args:
         values: the parsed TOML.

@@ -1,4 +1,4 @@
-"""Bringing a study to its end: what is left of its plan goes to a launcher, what comes back is written down at once."""
+"""Schedules the unfinished runs of a study: they go to a launcher, and every run that ends is saved at once."""
 
 from __future__ import annotations
 
@@ -31,7 +31,7 @@ class Watcher(Protocol):
 
 
 def job_of(study: Study, run: StudyRun, memory_limit: int | None = None) -> Job:
-    """What the launcher is given of a run that is ready."""
+    """The launcher's job for a run that is ready."""
     config = replace(study.config_of(run), name=f"{study.name}/{run.key}", study=study.name, max_hours=None)
     if config.memory_limit is None and memory_limit is not None:
         config = replace(config, memory_limit=memory_limit)
@@ -47,7 +47,7 @@ def job_of(study: Study, run: StudyRun, memory_limit: int | None = None) -> Job:
 def drive(
     study: Study, launcher: Launcher, watcher: Watcher, deadline: float | None = None, memory_limit: int | None = None
 ) -> bool:
-    """Runs what is left of a study. Whatever happens, what is finished is written down.
+    """Runs the unfinished runs of a study; every run that ends is saved at once.
 
     Args:
         study: saved after every run that ends.
@@ -98,7 +98,7 @@ def _record(study: Study, outcome: JobOutcome, watcher: Watcher) -> None:
 
 
 def share_of_memory(launcher: str, jobs: int) -> int | None:
-    """Bytes that each of several runs of this machine may take, since each would otherwise plan for all that is free."""
+    """Bytes that each of several runs on this machine may take; without a limit each would plan for all free memory."""
     if launcher != "local" or jobs == 1:
         return None
     from bench.launchers.local import ROOM, free_memory
@@ -109,7 +109,7 @@ def share_of_memory(launcher: str, jobs: int) -> int | None:
 def survey(study: Study, announce: Callable[[StudyRun, int, int], None], folder: Path) -> None:
     """Asks a dry run of every kind of run in the plan what it costs, which proves parity before anything is trained.
 
-    Runs that differ in seed, learning rate or tokens cost alike, token for token; one dry run speaks for them.
+    Runs that differ in seed, learning rate or tokens have the same cost per token; one dry run estimates all of them.
 
     Args:
         study: its runs get estimates; it is not saved.
@@ -158,7 +158,7 @@ def _tokens_like(run: StudyRun, tokens: Mapping[str, int], by_task: Mapping[str,
 
 
 def _shape(run: StudyRun) -> str:
-    """What decides on a run's cost a token; one dry run speaks for all runs of a shape."""
+    """The settings that decide a run's cost per token; one dry run estimates all runs of a shape."""
     counted = run.config.tokens is not None or run.like is not None
     seed = 0 if run.config.shots is None else run.config.seed  # which documents are drawn goes by the seed
     shape = replace(run.config, seed=seed, replicate=1, lr=None, name=None, study=None)

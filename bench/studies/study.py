@@ -29,7 +29,7 @@ STUDY = "study.json"
 
 @dataclass
 class Study:
-    """A plan and how far it has come.
+    """A plan and the state of its runs.
 
     Args:
         out: the folder of runs.
@@ -64,7 +64,7 @@ class Study:
         return self.runs[self._places[key]]
 
     def update(self, key: str, **changes: Any) -> None:
-        """Changes what is known of a run, and saves.
+        """Changes the entry of a run, and saves.
 
         Args:
             key: of the run.
@@ -92,7 +92,7 @@ class Study:
         return config if run.start is None else replace(config, init_from=self[run.start].run)
 
     def forget_missing(self) -> list[str]:
-        """Takes finished runs whose folders are gone as not begun, and returns their keys."""
+        """Marks finished runs whose folders are gone as not begun, and returns their keys."""
         gone = [run.key for run in self.finished() if not (self.out / str(run.run) / RESULT).exists()]
         for key in gone:
             self.runs[self._places[key]] = replace(self[key], run=None)
@@ -173,7 +173,7 @@ def studies(out: Path) -> list[str]:
 
 
 def plan_name(kind: str, tasks: Iterable[str], runs: Sequence[StudyRun]) -> str:
-    """The name of a study that was given none: the same plan always has the same one."""
+    """The default name of a study; the same plan always has the same name."""
     content = json.dumps([run.identity() for run in runs], sort_keys=True)
     label = "+".join(dict.fromkeys(tasks)).lower()
     label = label if len(label) <= 60 else f"{label[:60].rstrip('+')}…"

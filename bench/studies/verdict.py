@@ -35,7 +35,7 @@ Arm = Mapping[str, Mapping[int, Statistics]]
 
 @dataclass(frozen=True)
 class TaskVerdict:
-    """What is said of one task.
+    """The verdict of one task.
 
     Args:
         task: its name.
@@ -66,7 +66,7 @@ class TaskVerdict:
 
 @dataclass(frozen=True)
 class Verdict:
-    """What is said of every task, and by which rules.
+    """The verdicts of all tasks, and the rules that they follow.
 
     Args:
         tasks: one a task.

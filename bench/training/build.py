@@ -1,4 +1,4 @@
-"""From a frozen base model to the thing that is trained; the same code for the run, its memory probes and its teachers."""
+"""Builds the trainable model on a frozen base model; the same code for the run, its memory probes and its teachers."""
 
 from __future__ import annotations
 
@@ -110,7 +110,7 @@ def teachers(specs: Sequence[Mapping[str, Any]], registry: Registry, device: Dev
 
 
 def base_dtype(architecture: BaseArchitecture, dtype: torch.dtype) -> torch.dtype:
-    """What a plain base model is loaded in: that of the products, unless its own weights are trained.
+    """The dtype of an unquantized base model: that of matrix products, unless its own weights are trained.
 
     Adam's small steps would be lost in bf16.
     """

@@ -1,4 +1,4 @@
-"""Which device a run has. ``cuda:1`` is one device; all that is measured, probed or waited for is asked of that one by name."""
+"""The device of a run. ``cuda:1`` is one device: measurements, probes and synchronization name it explicitly."""
 
 from __future__ import annotations
 
@@ -10,12 +10,12 @@ from bench.errors import UsageError, unknown
 
 
 def kind(device: str) -> str:
-    """``cuda`` of ``cuda:1``; all that tells kinds of devices apart wants this."""
+    """The kind of a device, e.g. ``cuda`` of ``cuda:1``."""
     return device.partition(":")[0]
 
 
 def check_name(device: str) -> None:
-    """Refuses what names no device, whether this machine has it or not; torch is not imported.
+    """Refuses a name that is no device, whether this machine has it or not; torch is not imported.
 
     Raises:
         UsageError: it is neither ``auto``, ``cpu``, ``cuda`` nor ``cuda:N``.

@@ -1,4 +1,4 @@
-"""What tasks do to one another in the parameters they share: gradients added up, or projected where they conflict (PCGrad).
+"""Gradients of several tasks in the parameters they share: added up, or projected where they conflict (PCGrad).
 
 Within an update each task's gradient of the shared parameters is put aside once its micro-batches are through. From their
 inner products alone, a matrix of tasks × tasks, follow both the cosines of all pairs and the projections, so that what is
@@ -46,7 +46,7 @@ class Group:
     reached: set[int] = field(default_factory=set)
 
     def take(self, task: str) -> None:
-        """Puts the gradients that stand in the parameters aside as those of a task."""
+        """Moves the parameters' gradients to the entry of a task."""
         grads = [p.grad for p in self.parameters]
         if any(gradient is not None for gradient in grads):
             flat = [torch.zeros_like(p) if g is None else g for p, g in zip(self.parameters, grads, strict=True)]
@@ -65,14 +65,14 @@ class Group:
         self.clear()
 
     def clear(self) -> None:
-        """Forgets the update."""
+        """Drops the gradients of the update."""
         self.aside.clear()
         self.reached.clear()
 
 
 @dataclass
 class PairConflicts:
-    """How often two tasks met in an update, and how they got on.
+    """How often two tasks were in one update, and how often their gradients conflicted.
 
     Args:
         updates: that held both, and in which both had a gradient.
@@ -86,7 +86,7 @@ class PairConflicts:
 
 
 class SharedGradients:
-    """Takes the tasks' gradients apart over what they share, and puts them together again.
+    """Keeps the tasks' gradients of shared parameters apart, and merges them at the end of an update.
 
     Parameters of one task alone are never touched. Where not all tasks share the same parameters, those shared by the same
     tasks are projected together, so that no task's projection reaches what it does not use.
@@ -115,7 +115,7 @@ class SharedGradients:
             group.clear()
 
     def take(self, task: str) -> None:
-        """Puts a task's gradients aside, once all of its micro-batches are through."""
+        """Moves a task's gradients aside, once all of its micro-batches are done."""
         for group in self.groups:
             if task in group.tasks:
                 group.take(task)
@@ -164,7 +164,7 @@ class SharedGradients:
         self.pairs = {(a, b): PairConflicts(*counts) for a, b, *counts in state}
 
     def report(self) -> Gradients:
-        """What the result says."""
+        """The entry of the result."""
         pairs = (
             GradientPair(
                 pair,

@@ -392,7 +392,7 @@ class Trainer:
             self.optimizer.state[parameter][key] = moved
 
     def state(self) -> dict[str, Any]:
-        """The JSON-able rest."""
+        """The JSON-able part of the state."""
         return {
             "step": self.step,
             "sampler": self.sampler.state(),

@@ -77,7 +77,7 @@ class TaskModel(nn.Module):
         return hidden
 
     def learns(self, objective: Objective | None) -> None:
-        """Takes what stands in the place of the heads' losses from now on; None: they."""
+        """Replaces the heads' losses from now on; None restores them."""
         self._objectives = () if objective is None else (objective,)
 
     def loss(self, task: str, batch: Mapping[str, Tensor], gold: bool = False) -> Tensor:

@@ -119,7 +119,7 @@ def refuse_unreachable(
     lengths: Mapping[str, NDArray[np.int64]],
     documents: Mapping[str, NDArray[np.int64]] | None = None,
 ) -> None:
-    """Holds a budget against the examples there are, or the units that they are drawn in.
+    """Refuses a budget that the examples, or the units they are drawn in, cannot give.
 
     Args:
         config: of the run.
@@ -177,7 +177,7 @@ def _cpu_flags() -> str:
 
 @dataclass(frozen=True)
 class Estimate:
-    """What a run is expected to need; rough, and said to be.
+    """A rough estimate of what a run needs.
 
     Args:
         memory: peak bytes of training.
@@ -239,7 +239,7 @@ def estimate(
 
 
 def updates_between_evaluations(every: int | None, updates: int) -> int:
-    """As the user said, or so that there are `EVALUATIONS` in all."""
+    """The user's interval, or one that gives `EVALUATIONS` in all."""
     return every or max(1, -(-updates // EVALUATIONS))
 
 

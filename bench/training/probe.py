@@ -75,7 +75,7 @@ class Probe:
         return None if added is None else self._resident + int(added)
 
     def close(self) -> None:
-        """Ends the child, which holds nothing worth waiting for."""
+        """Ends the child without waiting: it holds no state."""
         if self._child is not None:
             _end(self._child)
             self._child = None
@@ -200,7 +200,7 @@ def cuda_probe(model: Any, heads: Mapping[str, Any], rows: Rows, device: Any, pa
 
 
 def main() -> None:
-    """Answers on the standard output that the process was given; what libraries print goes nowhere."""
+    """Answers on the process's standard output; what libraries print is dropped."""
     from bench.modeling.noise import import_heavy
 
     answers = os.fdopen(os.dup(1), "w")

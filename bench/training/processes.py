@@ -1,4 +1,4 @@
-"""Several processes at one run: each computes its part of every update, and the first one alone owns the run's folder.
+"""Several processes of one run: each computes its part of every update, and the first one alone owns the run's folder.
 
 ``accelerate launch`` starts the processes; each draws the same updates (the order is a function of seed and step), runs its
 rows of every micro-batch, and takes the same optimizer step from the gradients of all. They talk over gloo, on a GPU as well:
@@ -36,7 +36,7 @@ _BUG = 70
 
 
 class RelayedError(BenchError):
-    """What ended another process of the run, and so this one.
+    """The error that ended another process of the run, and so this one.
 
     Args:
         failure: of the other.
@@ -48,12 +48,12 @@ class RelayedError(BenchError):
 
 
 class LostError(BenchError):
-    """Another process of the run is gone without a word."""
+    """Another process of the run died without an error message."""
 
 
 @dataclass(frozen=True)
 class Failure:
-    """What a process says in place of anything else before it ends.
+    """The error that a process sends in place of a value before it ends.
 
     Args:
         message: as in `BenchError`; of any other error its kind and place, for its own words could quote a corpus.
@@ -78,7 +78,7 @@ class Failure:
 
 @dataclass
 class Processes:
-    """The processes of a run, as one of them sees them. A run of one process has nobody to talk to, and nothing waits.
+    """The processes of a run, as one of them sees them. In a run of one process nothing is exchanged, and nothing waits.
 
     Args:
         index: of this process, from 0.
@@ -95,7 +95,7 @@ class Processes:
         return self.index == 0
 
     def exchange(self, value: T) -> list[T]:
-        """Everybody's value, in order, to everybody; waits for the last.
+        """Gathers the values of all processes, in their order, in every process; waits for the last.
 
         Args:
             value: picklable.
@@ -117,11 +117,11 @@ class Processes:
         return values
 
     def from_main(self, work: Callable[[], T]) -> T:
-        """What the first process's work gives, to everybody; the others wait."""
+        """The result of the first process's work, in every process; the others wait."""
         return self.exchange(work() if self.main else None)[0]  # type: ignore[return-value]
 
     def main_first(self, work: Callable[[], T]) -> T:
-        """Everybody's own work, the first process's before the others': it leaves files that they find."""
+        """Each process's own work, the first process's before the others': it leaves files that they read."""
         if not self.main:
             self.exchange(None)
         done = work()
@@ -130,7 +130,7 @@ class Processes:
         return done
 
     def first(self, value: T | None) -> T | None:
-        """The first value that is not None, so that all act alike on what only one has noticed."""
+        """The first value that is not None, so that all processes act on what only one has noticed."""
         return next((answer for answer in self.exchange(value) if answer is not None), None)
 
     def share(self, blocks: Sequence[Sequence[int]], longest: int, load: list[int]) -> list[int]:
@@ -187,7 +187,7 @@ class Processes:
             start += len(group.parameters)
 
     def leave(self) -> None:
-        """Parts once everybody is here; what follows is the first process's alone."""
+        """Leaves the group once all processes are here; the first process continues alone."""
         self.exchange(None)
         self._joined = False
 
@@ -221,7 +221,7 @@ class Processes:
 
 
 def launched(environ: Mapping[str, str] = os.environ) -> Processes:
-    """What ``accelerate launch`` says of this process; a process alone where it was started otherwise. Imports nothing."""
+    """This process as ``accelerate launch`` describes it; a single process where it was started otherwise. Imports nothing."""
     count = int(environ.get("WORLD_SIZE", "1"))
     return Processes(int(environ["RANK"]), count) if "LOCAL_RANK" in environ and count > 1 else Processes()
 
@@ -233,7 +233,7 @@ def started_alone(environ: Mapping[str, str] = os.environ) -> bool:
 
 @contextmanager
 def joined(device: str) -> Iterator[Processes]:
-    """Joins the other processes while the block lasts; whatever ends one of them ends them all.
+    """Joins the other processes for the length of the block; an error in one of them ends them all.
 
     Args:
         device: of the run; ``auto`` takes what there is.

@@ -1,4 +1,4 @@
-"""The training stage of a run: updates, evaluations on dev, checkpoints, and stopping well."""
+"""The training stage of a run: updates, evaluations on dev, checkpoints, and stops that can be resumed."""
 
 from __future__ import annotations
 
@@ -76,7 +76,7 @@ def train(
     memory: MemoryWatch,
     console: Reporter,
 ) -> None:
-    """Runs updates until the budget is spent, the score is stale, or somebody asks to stop.
+    """Runs updates until the budget is spent, the score no longer rises, or a stop is requested.
 
     Args:
         trainer: runs one update at a time.
@@ -161,7 +161,7 @@ def train(
 
 
 def between_tasks(report: StepReport) -> dict[str, dict[str, float]]:
-    """What some updates have beside losses: weights of the tasks, cosines of their gradients, a penalty, what an arm tells."""
+    """Optional figures of an update: weights of the tasks, cosines of their gradients, a penalty, an arm's own figures."""
     cosines = {f"{a} {b}": cosine for (a, b), cosine in report.cosines.items()}
     penalty = {} if report.penalty is None else {"value": report.penalty}
     kinds = {"weight": report.weights, "cosine": cosines, "penalty": penalty, "observed": report.observed}
@@ -169,7 +169,7 @@ def between_tasks(report: StepReport) -> dict[str, dict[str, float]]:
 
 
 def stop(trainer: Trainer, saved: int, save: Callable[[], None], why: str) -> None:
-    """Saves what is not saved yet and ends the run in a way that can be resumed."""
+    """Saves a checkpoint where there is none of this step, and ends the run so that it can be resumed."""
     if saved != trainer.step:
         save()
     raise Interrupted(
@@ -178,7 +178,7 @@ def stop(trainer: Trainer, saved: int, save: Callable[[], None], why: str) -> No
 
 
 def note_scores(progress: Progress, scores: Mapping[str, float], trainer: Trainer, journal: Journal) -> bool:
-    """Keeps an evaluation; tells whether it is the best so far (the first of equals)."""
+    """Records an evaluation; returns whether it is the best so far (the first of equals)."""
     tokens = trainer.ledger.tokens
     progress.evaluations.append({"step": trainer.step, "tokens": tokens, "scores": dict(scores)})
     journal.write("eval", trainer.step, split="dev", tokens=tokens, scores=dict(scores))
@@ -192,7 +192,7 @@ def note_scores(progress: Progress, scores: Mapping[str, float], trainer: Traine
 def note_phase(
     progress: Progress, trainer: Trainer, scores: Mapping[str, float], tasks: Sequence[str], read: int, journal: Journal
 ) -> None:
-    """Keeps how every task stands before the first phase, or at the end of one."""
+    """Records every task's score before the first phase, or at the end of one."""
     row = {"tasks": list(tasks), "step": trainer.step, "tokens": trainer.ledger.tokens, "scores": dict(scores), "read": read}
     progress.phases.append(row)
     journal.write("phase", trainer.step, **{name: value for name, value in row.items() if name != "step"})

@@ -1,4 +1,4 @@
-"""How much each task's loss counts: equally, or by an uncertainty that is trained along.
+"""The weight of each task's loss: equal, or by an uncertainty that is trained with the model.
 
 Example: a task whose mean loss stays at 0.5 settles at a log-variance of log(2 · 0.5) = 0, which is a weight of 1; one at
 2.0 settles at log 4, a weight of 1/4.
@@ -62,7 +62,7 @@ class Uncertainty:
             self.log_variance[task].fill_(value)
 
     def report(self) -> dict[str, Any]:
-        """What the result says, JSON-able."""
+        """The entry of the result, JSON-able."""
         return {
             "kind": "uncertainty",
             "parameters": len(self.log_variance),

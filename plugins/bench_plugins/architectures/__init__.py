@@ -19,7 +19,7 @@ __all__ = ["Fused", "PrivateOnly", "SharedAndPrivate", "SharedOnly"]
 
 @hookimpl
 def bench_architectures() -> Sequence[BaseArchitecture]:
-    """A1 to A4, what varies them, levels of tasks, what stands before the text, and the references."""
+    """A1 to A4 and their variants, levels of tasks, prompts and prefixes, and the references."""
     four = (SharedOnly(), PrivateOnly(), SharedAndPrivate(), Fused())
     return (
         *four,

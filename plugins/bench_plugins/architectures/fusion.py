@@ -35,7 +35,7 @@ class TokenFusion(nn.Module):
         self.key = nn.Linear(hidden_size, KEY_SIZE, bias=False)
 
     def weights(self, states: list[Tensor]) -> Tensor:
-        """How much each pass weighs at each token, summing to 1: (batch, seq, passes).
+        """The weight of each pass at each token, summing to 1: (batch, seq, passes).
 
         Args:
             states: (batch, seq, hidden) of every pass, the shared one first.
@@ -76,6 +76,6 @@ class GatedResidual(nn.Module):
         return torch.sigmoid(self.outer(self.inner(both)).float())
 
     def forward(self, states: list[Tensor]) -> Tensor:
-        """The shared state and what the gate lets through of the private one: (batch, seq, hidden), in their dtype."""
+        """The shared state plus the gated private one: (batch, seq, hidden), in their dtype."""
         shared, private = states
         return (shared + self.gate(states) * private).to(shared.dtype)

@@ -79,7 +79,7 @@ class Hierarchical(Lora):
 
 
 class Detached(Hierarchical):
-    """The same, and the loss of level 2 trains nothing of level 1 but what is shared."""
+    """The same, but the loss of level 2 trains only the shared adapter of level 1."""
 
     name = "hierarchical-detached"
     summary = "hierarchical, and level 2 trains nothing of level 1"

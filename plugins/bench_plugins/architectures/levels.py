@@ -39,7 +39,7 @@ class CrossLevelAttention(nn.Module):
         """Of the last batch: entropy of the weights over that of equal weights, between 0 and 1, mean over tokens and heads."""
 
     def weights(self, below: Tensor, above: Tensor, mask: Tensor) -> Tensor:
-        """How much every token looks at every token of the level below, (batch, heads, seq, seq); each row sums to 1.
+        """The attention of every token to every token of the level below, (batch, heads, seq, seq); each row sums to 1.
 
         Args:
             below: states of level 1, (batch, seq, hidden).
@@ -53,7 +53,7 @@ class CrossLevelAttention(nn.Module):
         return weights
 
     def forward(self, below: Tensor, above: Tensor, mask: Tensor) -> Tensor:
-        """States of level 2 with what they find in level 1, (batch, seq, hidden), in their dtype."""
+        """States of level 2 plus their attention over level 1, (batch, seq, hidden), in their dtype."""
         weights = self.weights(below, above, mask)
         self.entropy = _entropy(weights.detach(), mask)
         value = _heads(self.value(below.to(self.value.weight.dtype)))
@@ -92,7 +92,7 @@ class LevelledModel(AdaptedModel):
         return model
 
     def forward(self, task: str, input_ids: Tensor, attention_mask: Tensor) -> Tensor:
-        """Hidden states of the last layer, (batch, seq, hidden); of level 2 with what they find in level 1."""
+        """Hidden states of the last layer, (batch, seq, hidden); of level 2 with its attention over level 1."""
         if self.passes(task) == 1:
             return super().forward(task, input_ids, attention_mask)
         with torch.no_grad() if self.detaches else nullcontext():
@@ -103,7 +103,7 @@ class LevelledModel(AdaptedModel):
         return joined
 
     def trainable(self, task: str) -> dict[str, nn.Parameter]:
-        """What a batch of this task trains: where states of level 1 are detached, of level 2 nothing of level 1 alone."""
+        """The parameters that a batch of this task trains; where level 1 is detached, level 2 does not train its adapter."""
         parameters = super().trainable(task)
         if not self.detaches or self.passes(task) == 1:
             return parameters
@@ -111,7 +111,7 @@ class LevelledModel(AdaptedModel):
         return {name: parameter for name, parameter in parameters.items() if self.component(name) in used}
 
     def observed(self) -> dict[str, float]:
-        """``attention_entropy`` of the last batch of level 2: 1 where every token is looked at alike."""
+        """``attention_entropy`` of the last batch of level 2: 1 where all weights are equal."""
         entropy = getattr(self.fusion, "entropy", None)
         return {} if entropy is None else {"attention_entropy": float(entropy)}
 

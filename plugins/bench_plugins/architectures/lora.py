@@ -27,7 +27,7 @@ def private(task: str) -> Adapter:
 
 
 class Lora(Architecture):
-    """What the LoRA arms of this package have in common."""
+    """Base class of the LoRA arms of this package."""
 
     version = "1"
     citation = "Hu et al. 2021, LoRA: Low-Rank Adaptation of Large Language Models, arXiv:2106.09685"

@@ -94,7 +94,7 @@ class PrefixModel(ArchitectureModule, nn.Module):
 
 
 class _Before:
-    """What attention takes for its cache: puts keys and values before those of the text."""
+    """A cache for attention that puts keys and values before those of the text."""
 
     def __init__(self, key: Tensor, value: Tensor) -> None:
         self.pair = (key, value)
@@ -111,7 +111,7 @@ class _Before:
 
 
 class _Seen:
-    """What attention takes for its cache: keeps the keys and values that it is handed."""
+    """A cache for attention that records the keys and values that it gets."""
 
     key: Tensor
     value: Tensor

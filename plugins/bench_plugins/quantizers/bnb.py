@@ -1,4 +1,4 @@
-"""What int8 and nf4 share: layers of bitsandbytes, quantized before training, on top of which LoRA learns (QLoRA).
+"""Base of int8 and nf4: layers of bitsandbytes, quantized before training, on top of which LoRA learns (QLoRA).
 
 Source: https://github.com/bitsandbytes-foundation/bitsandbytes. The folder is in the layout that transformers writes and reads.
 """
@@ -26,7 +26,7 @@ if TYPE_CHECKING:
 
 
 class BitsAndBytes(Quantizer):
-    """What both share: each adapted linear layer becomes a layer of bitsandbytes, everything else stays as it is."""
+    """Base class of int8 and nf4: each adapted linear layer becomes a layer of bitsandbytes, everything else stays as it is."""
 
     version = "1"
     requires = (Requirement("bitsandbytes", "bench-suite[quant]"), Requirement("transformers", "bench-suite[train]"))

@@ -33,7 +33,7 @@ FEWEST = 8
 
 
 class Calibrated(Quantizer):
-    """What GPTQ and AWQ share: four bits, groups of 64, calibrated on training examples of the run's tasks."""
+    """Base class of GPTQ and AWQ: four bits, groups of 64, calibrated on training examples of the run's tasks."""
 
     version = "1"
     requires = (

@@ -1,4 +1,4 @@
-"""GPTQ: weights are rounded one input at a time, and the error of each is made up for by those still to come.
+"""GPTQ: weights are rounded one input at a time, and each one's error is compensated by the inputs not yet rounded.
 
 Source: Frantar et al. 2022, GPTQ, arXiv:2210.17323, by gptqmodel (https://github.com/ModelCloud/GPTQModel). Encoders of BERT's
 kind are registered with gptqmodel here; it knows decoders only.

@@ -96,7 +96,7 @@ def _register(model_type: str) -> None:
 
 
 def _die_with(parent: int) -> None:
-    """Ends this process soon after its parent was killed, so that nothing keeps computing for nobody."""
+    """Ends this process soon after its parent was killed."""
 
     def watch() -> None:
         while os.getppid() == parent:

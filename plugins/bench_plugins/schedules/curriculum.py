@@ -1,4 +1,4 @@
-"""From short windows to long ones: as training goes on, ever longer windows may be drawn.
+"""A curriculum from short windows to long ones: as training goes on, longer windows may be drawn.
 
 Example: with ``start`` at 0.1 and ``until`` at 0.5 the first updates hold windows of the shortest tenth alone. When an eighth
 of the tokens is spent it is the shortest half, and from half of the tokens on any window, as without a curriculum.

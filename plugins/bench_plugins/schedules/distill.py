@@ -1,4 +1,4 @@
-"""Knowledge distillation: a finished run teaches another one what it holds of every word or text, beside gold.
+"""Knowledge distillation: a run learns from gold labels and from the predictions of a finished run.
 
 Example: for "no chest pain" gold says O B I. The teacher says of "chest" B .7, I .2, O .1; at a temperature of 2 that is
 .5, .3, .2, and the run that learns is drawn towards it at each word, as well as towards gold.
@@ -25,7 +25,7 @@ if TYPE_CHECKING:
 
 
 class Distill(Schedule):
-    """All tasks at once, each drawn towards what a finished run says of the same windows."""
+    """All tasks at once, each trained towards a finished run's predictions for the same windows."""
 
     name = "distill"
     version = "1"

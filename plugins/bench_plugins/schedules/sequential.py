@@ -1,4 +1,4 @@
-"""One task after another, with what holds earlier ones in place.
+"""One task after another, with a penalty that preserves earlier tasks.
 
 Source: Kirkpatrick et al. 2017, Overcoming catastrophic forgetting in neural networks, arXiv 1612.00796 (elastic weight
 consolidation).
@@ -64,7 +64,7 @@ class ElasticWeights(Penalty):
         weights: Mapping[str, nn.Parameter],
         squared_gradients: Callable[[str], Mapping[str, Tensor]],
     ) -> None:
-        """Adds the phase's tasks to what is held."""
+        """Adds the Fisher information of the phase's tasks to the sums."""
         import torch
 
         for task in tasks:

@@ -27,7 +27,7 @@ NONE = "not defined: fewer than three tasks, or nothing varies"
 
 
 class Transfer(StudyKind):
-    """What every partner does to every task."""
+    """The gain or harm of every partner for every task."""
 
     name = "transfer"
     version = "1"
@@ -102,7 +102,7 @@ class Transfer(StudyKind):
         }
 
     def statements(self, verdict: Mapping[str, Any]) -> list[Statement]:
-        """What a partner did to a task, judged at equal total, where exposure is no excuse."""
+        """The verdict on every pair at equal total, where the number of tokens is the same."""
         return [_statement(pair) for pair in verdict["pairs"]]
 
     def tables(self, verdict: Mapping[str, Any]) -> list[Table]:

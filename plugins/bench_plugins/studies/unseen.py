@@ -1,4 +1,4 @@
-"""What training on other tasks is worth to a task that none of them has seen, of which there are only a few documents.
+"""The gain of training on other tasks for an unseen task with only a few training documents.
 
 Example, sources ``bc5cdr`` and ``2015-T14``, target ``ncbi-disease``, 8 and 32 documents: for each seed the sources are trained
 together once. From that run two runs of the target begin, on 8 and on 32 documents; what the sources share is frozen, and a

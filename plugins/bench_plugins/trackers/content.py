@@ -1,4 +1,4 @@
-"""What a tracker is shown of a run: numbers by name, and the configuration without the user's folders."""
+"""The content that trackers get of a run: numbers by name, and the configuration without the user's folders."""
 
 from __future__ import annotations
 
@@ -47,5 +47,5 @@ def parameters(config: Mapping[str, Any], longest: int = 500) -> dict[str, str]:
 
 
 def readable(text: str, longest: int = 250) -> str:
-    """A name as stores take it: not endless, and what is no character, such as a byte of a file's name, becomes ``?``."""
+    """A name that stores accept: of limited length, with ``?`` for bytes that are no characters."""
     return text[:longest].encode("utf-8", "replace").decode()

@@ -147,7 +147,7 @@ def private_settings(how: str) -> Any:
 
 
 def _next_event(run: RunInfo, tracker: str) -> int:
-    """The next event that the files want: what the run handed over, unless a number of it never reached them."""
+    """The next event to write to the files: the next one of the run, or an earlier one whose numbers never reached them."""
     from bench.results.layout import JOURNAL
     from bench.tracking import position, read_journal
     from bench.tracking.journal import Replay

@@ -59,9 +59,9 @@ def history(folder: Path, run_id: str) -> list[dict[str, Any]]:
 
 
 def next_event(folder: Path, run_id: str, default: int) -> int:
-    """The next event that the run's local files want. They are asked before the run's own memory of what it handed over.
+    """The next event to write to the run's local files, read from the files themselves.
 
-    What was handed to a wandb that was then killed may never have reached its file.
+    Numbers that were given to a wandb that was then killed may never have reached its file.
 
     Args:
         folder: wandb's folder.
