@@ -207,7 +207,7 @@ def resolved_facts(
         "parts": parts.versions(),
         "tokens_like": plan_step.tokens_like(config),
         "lr": config.lr if config.lr is not None else min(rates),
-        # Where nothing was put right it says nothing, so that runs from before there was such a rule keep their ids.
+        # Left out where empty, so that runs from before these fields existed keep their ids.
         **({"adjusted": adjusted} if adjusted else {}),
         **({"concepts": names} if names else {}),
         **({"teacher": [teacher.identity() for teacher in teachers]} if teachers else {}),
@@ -249,7 +249,7 @@ def plan(
     made_up = any(task_data.corpus.synthetic for task_data in data.values())
     phases = parts.phases(shares(epoch, config.sampling, config.temperature))
     budget = budget_of(config, epoch, total_shares(phases), facts["tokens_like"], made_up)
-    if len(phases) > 1:  # to stop early would leave tasks out, and the best on dev would be of a few of them
+    if len(phases) > 1:  # early stopping would leave tasks out, and the best on dev would be of a few of them
         budget = replace(budget, controlled=True)
     refuse_unreachable(config, budget, *training_windows(data))
     with clock("parity"):
@@ -271,7 +271,7 @@ def plan(
 
 
 def assist(planned: Planned, console: Reporter, clock: Clock, processes: Processes) -> Outcome:
-    """Steps 6 to 8 beside the process that holds the run's folder, with a journal that nobody reads."""
+    """Steps 6 to 8 in a process that does not own the run's folder, with a journal that is thrown away."""
     with tempfile.TemporaryDirectory(prefix="bench-process-") as aside, Journal(Path(aside) / JOURNAL) as journal:
         state = resume_step.State(Path(aside), planned.plan, planned.config.as_json(), planned.facts, {})
         return train_and_score(RunContext(planned, state, journal, console, clock, processes), None)
@@ -364,7 +364,7 @@ def train_and_score(run: RunContext, checkpoint: checkpoints.Checkpoint | None) 
         trainer.micro_batch = min(trainer.micro_batch, int(checkpoint.state["micro_batch"]))
     scoring = finish.Scoring(data, folder, linkings, planned.device, trainer.pad, batch.micro_batch)
     intervals = Intervals(
-        # Waived, only those are written that the run itself comes back to: the best, the last, and where it was stopped.
+        # Where waived, only those that the run itself needs are written: the best, the last, and where it was stopped.
         checkpoint_every=sys.maxsize if "checkpoint" in config.waive else config.checkpoint_every,
         eval_every=updates_between_evaluations(config.eval_every, planned.budget.updates),
         early_stopping=not planned.budget.controlled,
@@ -381,7 +381,7 @@ def train_and_score(run: RunContext, checkpoint: checkpoints.Checkpoint | None) 
     with clock("training"):  # 8
         train(trainer, progress, intervals, folder / CHECKPOINTS, run.journal, evaluate, memory, console)
     recount(planned, trainer)
-    trainer.model.learns(None)  # frees what taught it
+    trainer.model.learns(None)  # frees the teachers
     processes.leave()
     if not processes.main:
         return Outcome(folder, None, {}, {})

@@ -76,10 +76,10 @@ def prepare(backbone: nn.Module) -> None:
     Dropout would tie the result to how memory cuts an update into micro-batches, regularises nothing where the base is frozen,
     and costs a quarter of a step on CPU.
     """
-    backbone.requires_grad_(False)  # a quantizer's may come otherwise
+    backbone.requires_grad_(False)  # a quantizer may load it in training mode
     config: Any = getattr(backbone, "config", None)
     if getattr(config, "use_cache", False):
-        config.use_cache = False  # a decoder would fill a cache in every pass that nothing reads
+        config.use_cache = False  # a decoder would fill an unused cache in every pass
     without_dropout(backbone)
 
 

@@ -86,7 +86,7 @@ class AdaptedModel(ArchitectureModule, nn.Module):
         dropout: of the input of every LoRA layer while training. 0 by default: every adapter of a pass would draw a mask of
             its own, and arms with more adapters or passes would be regularised differently.
         base_name: the base model's name, stored in ``adapter_config.json``; of a path only the last part is, since the rest may
-            tell who ran it.
+            name the user.
 
     Raises:
         UsageError: the architecture lacks a fusion it needs, has one that no task uses, or the backbone lacks a layer.
@@ -257,13 +257,13 @@ def _inject(backbone: nn.Module, plan: RankPlan, variant: LoraVariant, dropout: 
     """Wraps the backbone's linears, freezes it, and leaves every adapter active and trainable."""
     names = list(plan.adapters)
     found_since()
-    # PEFT draws starting values that are overwritten; the global generator must not notice.
+    # PEFT draws starting values that are overwritten; the global generator must not advance.
     with torch.random.fork_rng(devices=[]), _device_of(backbone), warnings.catch_warnings():
         warnings.filterwarnings("ignore", message=".*is_gradient_checkpointing", category=FutureWarning)  # PEFT's, not ours
         first = _config(plan.adapters[names[0]], variant, dropout, base_name)
         try:
             model = PeftModel(backbone, first, adapter_name=names[0], autocast_adapter_dtype=True)
-        except ValueError as error:  # such as Mamba, whose kernels read a layer's weight past the layer
+        except ValueError as error:  # such as Mamba, whose kernels read a layer's weight without calling the layer
             reason = " ".join(str(error).split())[:160].rstrip(".")
             raise UsageError(f"PEFT does not adapt this base model ({reason}).", "Take another base model.") from error
         for name in names[1:]:

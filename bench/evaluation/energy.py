@@ -43,7 +43,7 @@ def metered(device: str) -> Iterator[Energy]:
     before = None if meter is None else meter()
     yield energy
     after = None if meter is None else meter()
-    if before is not None and after is not None and after >= before:  # a counter that wrapped around tells nothing
+    if before is not None and after is not None and after >= before:  # a counter that wrapped around gives no figure
         energy.source, energy.joules = "nvml" if device.startswith("cuda") else "rapl", after - before
 
 

@@ -72,7 +72,7 @@ class Group:
     def __str__(self) -> str:
         if self.kind == "relation":
             return f"relation {self.label}"
-        # A label that begins or ends with one of these words is set off by another of them.
+        # A label that begins or ends with one of these words gets one more of them as a separator.
         ambiguous = self.label.endswith((" contiguous", " discontiguous"))
         name = self.label + (" discontiguous" if self.several else " contiguous" if ambiguous else "")
         return f"mention {name}" if name.startswith(("mention ", "relation ", "class ")) else name

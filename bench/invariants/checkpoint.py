@@ -96,7 +96,7 @@ def whole_or_nothing(aside: Path, what: str) -> Iterator[None]:
         yield
     except BaseException as error:
         shutil.rmtree(aside, ignore_errors=True)
-        # safetensors reports a full disk as its own error, with the system's words in it.
+        # safetensors reports a full disk as its own error, with the system's message in it.
         if isinstance(error, OSError) or type(error).__name__ == "SafetensorError":
             reason = getattr(error, "strerror", None) or str(error)
             raise StorageError(

@@ -97,7 +97,7 @@ def advice(report: SmokeReport, attempt: Callable[[float], SmokeReport]) -> str:
         return f"Look at the plugin or the data; {WAIVE}"
     ratio = worst(report)
     lower, higher = [report.lr / f for f in TRIALS], [report.lr * f for f in TRIALS]
-    # A loss that has hardly moved asks for more; one that is no number, or has moved without falling, for less.
+    # Higher rates first where the loss hardly moved; lower ones where it is no number, or moved without falling.
     for lr in [*higher, *lower] if math.isfinite(ratio) and 0.9 < ratio <= 1.001 else [*lower, *higher[:1]]:
         report.trials[f"{lr:.2g}"] = tried = worst(attempt(lr))
         if tried <= HALF:

@@ -159,7 +159,7 @@ def check(
             asked = asked if member is running else replace(asked, shared_ranks={})
             counts[member.name] = _on_meta(member, tasks, asked, backbone, heads)
             _refuse_base(member, counts[member.name].groups)
-        except Exception as error:  # an arm is a plugin's code: whatever it raises says that it cannot be counted
+        except Exception as error:  # an arm is a plugin's code: any exception means that it cannot be counted
             if member is not running:
                 uncounted[member.name] = _reason(error)
                 counts.pop(member.name, None)
@@ -170,7 +170,7 @@ def check(
                 raise InvariantError("parity", f"{problem}.", hint or f"Run 'bench check {arm}'.") from error
     counted = [member for member in group if member.name in counts]
     for member in counted:
-        # One whose ranks are solved can be helped by another budget; one that attaches what it likes stops its own runs only.
+        # Another budget can help an arm whose ranks are solved; any other arm that breaks the rule stops its own runs only.
         if member is not running and not isinstance(member, Architecture) and (off := _apart(counts[member.name], counts[arm])):
             uncounted[member.name] = f"{off} of {arm}"
     counted = [member for member in counted if member.name not in uncounted]

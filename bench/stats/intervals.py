@@ -124,7 +124,7 @@ def estimate(
     rest = pseudo - pseudo.mean(axis=0) - pseudo.mean(axis=1, keepdims=True) + pseudo.mean()
     both = float((rest**2).sum()) / ((seeds - 1) * (documents - 1)) / (seeds * documents)
     variance = max(by_seed + by_document - both, by_seed, by_document)
-    # Rounding leaves a trace where every seed and document says the same.
+    # Rounding leaves a small variance where every seed and document has the same score.
     if not math.isfinite(variance) or variance <= 1e-24:
         return Estimate(difference, seeds=seeds, documents=documents, **known)
     spread = by_seed**2 / (seeds - 1) + by_document**2 / (documents - 1) + both**2 / ((seeds - 1) * (documents - 1))
@@ -139,11 +139,11 @@ def _interval(
     seeds: int,
     documents: int,
     known: Mapping[str, Any],
-    asked: tuple[float, float, int],
+    settings: tuple[float, float, int],
 ) -> Estimate:
     from scipy import special
 
-    level, power, family = asked
+    level, power, family = settings
     alpha = 1 - level
 
     def quantile(p: float) -> float:
@@ -164,7 +164,7 @@ def _interval(
         documents=documents,
         se=se,
         df=df,
-        # The non-central t of which the critical value leaves out all but the power, on the effect's own side.
+        # The non-central t that exceeds the critical value, on the effect's own side, with the given power.
         detectable=float(special.nctdtrinc(df, 1 - power, quantile(1 - alpha / 2 / family))) * fair,
         # Two one-sided tests of arms that are equal: the true difference lies in the middle of the margin.
         margin_detectable=(quantile(1 - alpha) + quantile((1 + power) / 2)) * fair,

@@ -169,23 +169,23 @@ def measure_of(task: Task, metric: str) -> Measure:
     return lambda sums: flatten(task.summarise(sums))[metric]
 
 
-def metrics_of(tasks: Mapping[str, Task], scores: Mapping[str, FlatScores], asked: str | None) -> dict[str, str]:
-    """Task to the metric that is compared: what was asked for, or the task's primary metric.
+def metrics_of(tasks: Mapping[str, Task], scores: Mapping[str, FlatScores], metric: str | None) -> dict[str, str]:
+    """Task to the metric that is compared: the requested one, or the task's primary metric.
 
     Args:
         tasks: by name.
-        scores: some scores of each, so that what was asked for can be looked up.
-        asked: a dotted path; tasks that do not have it are left out.
+        scores: some scores of each, so that the requested one can be looked up.
+        metric: a dotted path; tasks that do not have it are left out.
 
     Raises:
         UsageError: no task has it.
     """
-    if asked is None:
+    if metric is None:
         return {name: task.metadata.primary_metric for name, task in tasks.items()}
-    metrics = {name: asked for name in tasks if score_of(scores[name], asked) is not None}
+    metrics = {name: metric for name in tasks if score_of(scores[name], metric) is not None}
     if not metrics:
         known = {name for flat in scores.values() for name, _ in numbers(flat)}
-        raise unknown("metric", asked, known, "bench show run RUN --json")
+        raise unknown("metric", metric, known, "bench show run RUN --json")
     return metrics
 
 

@@ -1,8 +1,8 @@
-"""Runs held against each other: the contract first, then what can be said of their differences.
+"""Compares runs: first the contract, then the statistics of their differences.
 
-Each pair of arms gives one comparison a task. What varies is documents, the unit of the bootstrap and of the permutation test
-(`bench.stats.paired`), and seeds, which a conclusion wants six of (`bench.stats.intervals`). Conclusions are drawn from the
-interval over both, after Holm's adjustment for all comparisons that were made.
+Each pair of arms gives one comparison a task. Scores vary over documents, the unit of the bootstrap and of the permutation test
+(`bench.stats.paired`), and over seeds, of which a conclusion needs six (`bench.stats.intervals`). Conclusions are drawn from
+the interval over both, after Holm's adjustment for all comparisons that were made.
 """
 
 from __future__ import annotations
@@ -96,7 +96,7 @@ class Tasks:
 
 @dataclass(frozen=True)
 class Comparison:
-    """What runs show when they are held against each other.
+    """The result of a comparison of runs.
 
     Args:
         by: the fields that set arms apart.
@@ -332,11 +332,11 @@ def _some_scores(runs: Sequence[Run], task: str) -> FlatScores:
     return next((run.result.scores[task].trained for run in runs if task in run.result.scores), {})
 
 
-def _notes(arms: Sequence[Arm], fields: Sequence[str], asked: bool) -> list[str]:
+def _notes(arms: Sequence[Arm], fields: Sequence[str], named: bool) -> list[str]:
     notes = []
     if len(arms) == 1:
         notes.append("The runs differ in nothing but their seeds or replicates: there is nothing to compare but luck.")
-    if len(fields) > 1 and not asked:
+    if len(fields) > 1 and not named:
         notes.append(f"The arms differ in {' and '.join(fields)} at once: no difference can be put down to one of them.")
     for first, second in combinations(arms, 2):
         if not set(first.tasks) & set(second.tasks):

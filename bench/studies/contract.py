@@ -1,8 +1,7 @@
 """The contract of a comparison: runs may differ in what is compared, and in nothing else that could explain a difference.
 
-Every field below is read from ``result.json``. What follows from the thing compared goes with it (another base model has
-another number of adapter parameters); anything else that differs is named, and refused unless it was allowed by
-that name.
+Every field below is read from ``result.json``. Fields that follow from a compared one may differ with it (another base model
+has another number of adapter parameters); any other difference is named, and refused unless it was allowed by that name.
 """
 
 from __future__ import annotations
@@ -25,7 +24,7 @@ PARAMETERS = 0.05
 different numbers of heads."""
 
 Facts = Mapping[str, Any]
-"""Field to a value, to a number that has a tolerance, or to a mapping of which only common keys are held against each other."""
+"""Field to a value, to a number that has a tolerance, or to a mapping of which only common keys are compared."""
 
 _TRACKERS = ("wandb", "mlflow")  # they cannot change an outcome
 # Fields of a run of several tasks that mean nothing to a run of one.
@@ -40,10 +39,10 @@ FOLLOWS: Mapping[str, tuple[str, ...]] = {
     "rank": ("parameters",),
     "budget": ("tokens", "eval_every"),
 }
-"""What cannot stay the same where a field is what is compared."""
+"""Compared field to the fields that cannot stay the same with it."""
 
 CHOICES = (*(name for name, option in OPTIONS.items() if option.compared("choice")), "tasks")
-"""Fields that are taken for what is compared where nobody said what is; the first that differ count."""
+"""The default fields of a comparison; those count in which the runs differ."""
 
 
 def _model(result: Result) -> str:
@@ -110,7 +109,7 @@ _READ: Mapping[str, Callable[[Result], Any]] = {
     "synthetic": lambda result: result.synthetic,
 }
 _CONFIG = {n: option.default for n, option in OPTIONS.items() if n not in _READ and option.compared("choice", "control")}
-"""Whatever a configuration has that can change the outcome, with what a result of before there was such a field stands for."""
+"""Fields of the configuration that can change the outcome, each with the value of results older than the field."""
 FIELDS = (*_CONFIG, *_READ)
 """Every field of the contract, as ``--by`` and ``--allow`` take them."""
 _TOLERANCE = {"tokens": TOKENS, "parameters": PARAMETERS}

@@ -19,7 +19,7 @@ from bench.studies.arms import Run, agree, measure_of, metrics_of, tasks_of
 from bench.studies.contract import differences, refuse
 from bench.studies.study import Study
 
-_PLANNED = ("waivers", "leaks")  # the plan of a study says so itself
+_PLANNED = ("waivers", "leaks")  # these are part of the study's plan
 # A checkout or a package that moved on while it ran is a warning, not a refusal.
 _ALLOWED = (*_PLANNED, "git", "versions")
 SPLIT = "test"
@@ -95,7 +95,7 @@ class FinishedStudy:
 
 def compared_by(runs: Mapping[str, Run], by: tuple[str, ...], warn: Callable[[str], None]) -> list[dict[str, Any]]:
     """What the runs of a study differ in beyond what is compared; see `FinishedStudy.differences`."""
-    # Runs of one arm that is compared with no other may be held against each other.
+    # Runs of an arm that is not parameter-matched may be compared with each other.
     unmatched = () if any(run.result.matched for run in runs.values()) else ("parameters",)
     differing = differences([run.facts for run in runs.values()], by, (*_ALLOWED, *unmatched))
     refuse(differing, by)
@@ -109,12 +109,12 @@ def judged(study: Study, registry: Registry, warn: Callable[[str], None]) -> Map
     """The verdict of a study whose runs are all finished; None for a kind that judges nothing.
 
     Raises:
-        BenchError: the runs cannot be held against each other, a package is missing, or the kind's own code failed.
+        BenchError: the runs cannot be compared, a package is missing, or the kind's own code failed.
     """
     kind = kind_of(study.kind, registry)
     with own_faults(kind, "judging"):
         verdict = kind.judge(FinishedStudy(study, registry, warn))
-        json.dumps(verdict)  # what cannot be kept is the kind's fault too
+        json.dumps(verdict)  # a verdict that is no JSON is the kind's fault too
     return verdict
 
 

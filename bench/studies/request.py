@@ -67,7 +67,7 @@ def planned(config: StudyConfig, registry: Registry, environ: Mapping[str, str])
     """A study as a plan: sets of tasks are written out and corpora looked for; every name is known, every combination possible.
 
     Args:
-        config: what was asked for.
+        config: the request.
         registry: knows the parts.
         environ: ``BENCH_DATA`` is read from it.
 

@@ -40,7 +40,7 @@ def job_of(study: Study, run: StudyRun, memory_limit: int | None = None) -> Job:
         words=(*argv_of(config), "--json"),
         log=study.folder.absolute() / LOGS / f"{run.key}.log",
         memory=run.estimate.memory if run.estimate else 0,
-        environ={"BENCH_DATA": ""},  # the plan says where the corpora are, and nothing else does
+        environ={"BENCH_DATA": ""},  # the plan alone names the corpora's folders
     )
 
 
@@ -124,15 +124,15 @@ def survey(study: Study, announce: Callable[[StudyRun, int, int], None], folder:
     shapes = {run.key: _shape(run) for run in order}
     if all(run.estimate for run in order):
         return
-    asked, kinds = 0, len(set(shapes.values()))
+    number, kinds = 0, len(set(shapes.values()))
     tokens: dict[str, int] = {}
     by_task: dict[str, Mapping[str, int]] = {}
     for run in order:
         shape = shapes[run.key]
         like = _tokens_like(run, tokens, by_task)
         if shape not in plans:
-            asked += 1
-            announce(run, asked, kinds)
+            number += 1
+            announce(run, number, kinds)
             plans[shape] = _dry_run(run, like, folder.absolute() / LOGS)
         plan = plans[shape]
         budget, guess = plan["budget"], plan["estimate"]
@@ -160,7 +160,7 @@ def _tokens_like(run: StudyRun, tokens: Mapping[str, int], by_task: Mapping[str,
 def _shape(run: StudyRun) -> str:
     """The settings that decide a run's cost per token; one dry run estimates all runs of a shape."""
     counted = run.config.tokens is not None or run.like is not None
-    seed = 0 if run.config.shots is None else run.config.seed  # which documents are drawn goes by the seed
+    seed = 0 if run.config.shots is None else run.config.seed  # the seed decides which documents are drawn
     shape = replace(run.config, seed=seed, replicate=1, lr=None, name=None, study=None)
     return repr(replace(shape, tokens=1) if counted else shape)
 

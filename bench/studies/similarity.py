@@ -84,7 +84,7 @@ def correlation(
         orders = [*permutations(tasks)]
     else:
         rng = np.random.default_rng(0)
-        # The order that there is counts among those drawn, so that p is never 0.
+        # The observed order is one of them, so that p is never 0.
         drawn = (tuple(tasks[i] for i in rng.permutation(len(tasks))) for _ in range(_RELABELLINGS - 1))
         orders = [tuple(tasks), *drawn]
     extreme = 0

@@ -35,7 +35,7 @@ class Study:
         out: the folder of runs.
         kind: of the study, e.g. ``token-control``.
         name: the study's, and its folder's.
-        settings: what was asked for, JSON-able.
+        settings: of the request, JSON-able.
         runs: the plan, in the order of starting.
         verdict: what the finished runs show; None until all are, or where the kind has none.
     """
@@ -204,7 +204,7 @@ def open_study(planned: Study) -> Study:
             "Type what it was begun with, or take another --name: finished runs are shared by all studies, never repeated.",
         )
     now = {run.key: run.config for run in planned.runs}
-    # What does not decide the outcome (trackers, limits) is as it was typed now.
+    # Fields that do not change the outcome (trackers, limits) have the values of this call.
     stored.runs = [replace(run, config=now[run.key]) for run in stored.runs]
     return stored
 

@@ -1,6 +1,6 @@
 """The verdict of the token-control study: why a multi-task run beats, or does not beat, a single-task one.
 
-Per task the multi-task run is held against the task alone on as many tokens **in all** (`at_total`), and against the task alone
+Per task the multi-task run is compared with the task alone on as many tokens **in all** (`at_total`), and with the task alone
 on the tokens that **it** had in the multi-task run (`at_own`). Differences are the multi-task score less the single one.
 
 - *genuine transfer*: it beats the single run at equal total;

@@ -56,7 +56,7 @@ class Group:
             parameter.grad = None
 
     def give(self, merged: Tensor) -> None:
-        """Makes a flat gradient that of the parameters; one that no task reached keeps none, and Adam leaves it alone."""
+        """Writes a flat gradient to the parameters; one that no task reached gets none, so that Adam does not move it."""
         start = 0
         for at, parameter in enumerate(self.parameters):
             if at in self.reached:

@@ -220,7 +220,7 @@ class Trainer:
             weights = {task: self.uncertainty.weight(task) for task in losses}
             self.uncertainty.set_gradients(losses)
         self.optimizer.step()
-        # None, not zero: Adam's momentum would move adapters of tasks that are not in the update.
+        # None, not zero: Adam's momentum would move the adapters of tasks outside the update.
         self.optimizer.zero_grad(set_to_none=True)
         self.step += 1
         self.tally.check(self.step)
@@ -290,7 +290,7 @@ class Trainer:
             weight = self.loss_weights.get(task, 1.0) if self.uncertainty is None else self.uncertainty.weight(task)
             total = 0.0
             units = self.sampler.units.get(task)
-            again = self.ledger.accounts[task].examples >= len(split)  # what is seen for the first time is not learned by heart
+            again = self.ledger.accounts[task].examples >= len(split)  # noise is only for windows that were seen before
             for part in micro_batches(examples, split.lengths, self.micro_batch, units):
                 marked, longest = int(split.lengths[list(part)].sum()), int(split.lengths[list(part)].max())
                 if rows := self.processes.share(blocks(part, units), longest, load):

@@ -20,10 +20,10 @@ from bench.errors import BenchError
 from bench.peak import peak_since_reset, reset_peak
 
 Rows = Mapping[str, tuple[Mapping[str, Any], Sequence[Mapping[str, Any]], Sequence[int] | None]]
-"""Task to its longest example, those that an update holds of it, and the unit of each where units are more than one."""
+"""Task to its longest example, its examples in an update, and the unit of each where a unit has several examples."""
 
 ALLOWANCE = 1.12
-"""What updates of ever other shapes come to add, over what one adds that was probed: 1.11 and 1.14 were measured."""
+"""Memory of updates of varying shapes over that of one probed update; 1.11 and 1.14 were measured."""
 _spare: list[subprocess.Popen[str]] = []
 
 
@@ -60,15 +60,15 @@ class Probe:
         if self._child is None or padded < self._largest:
             self.close()
             self._child = _spare.pop() if _spare else _spawn()
-            _tell(self._child, str(self._path.resolve()))
+            _send(self._child, str(self._path.resolve()))
         self._largest = padded
-        _tell(self._child, str(padded))
+        _send(self._child, str(padded))
         _, stdout = _pipes(self._child)
         answer = stdout.readline()
         if not answer:
             code = self._child.wait()
             self.close()
-            if code in (-9, 137):  # the kernel's answer to a process that takes too much
+            if code in (-9, 137):  # the kernel kills a process that takes too much memory
                 return None
             raise BenchError(f"The memory probe ended with exit code {code}.", "Give --micro-batch by hand.")
         added = json.loads(answer)["added"]
@@ -86,9 +86,9 @@ def _spawn() -> subprocess.Popen[str]:
     return subprocess.Popen(command, stdin=subprocess.PIPE, stdout=subprocess.PIPE, stderr=subprocess.DEVNULL, text=True)
 
 
-def _tell(child: subprocess.Popen[str], line: str) -> None:
+def _send(child: subprocess.Popen[str], line: str) -> None:
     stdin, _ = _pipes(child)
-    with suppress(BrokenPipeError):  # the answer that does not come says so
+    with suppress(BrokenPipeError):  # a missing answer means that the child died
         stdin.write(f"{line}\n")
         stdin.flush()
 

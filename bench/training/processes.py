@@ -1,11 +1,11 @@
 """Several processes of one run: each computes its part of every update, and the first one alone owns the run's folder.
 
 ``accelerate launch`` starts the processes; each draws the same updates (the order is a function of seed and step), runs its
-rows of every micro-batch, and takes the same optimizer step from the gradients of all. They talk over gloo, on a GPU as well:
-an adapter's gradients are small, and a process that dies is noticed at once.
+rows of every micro-batch, and takes the same optimizer step from the gradients of all. They use the backend gloo, on a GPU as
+well: an adapter's gradients are small, and a process that dies is noticed at once.
 
-Whatever they say to one another goes through `Processes.exchange`, and a gradient only follows an exchange in which nobody
-failed. So a failure of one reaches the others at their next exchange, wherever that is, and no process waits for a dead one.
+All messages go through `Processes.exchange`, and gradients are only added up after an exchange in which no process failed. So
+a failure reaches the other processes at their next exchange, wherever that is, and no process waits for a dead one.
 """
 
 from __future__ import annotations
@@ -195,7 +195,7 @@ class Processes:
     def _listening(self) -> Iterator[None]:
         try:
             yield
-        except RuntimeError:  # gloo's word for a connection that has no other side any more
+        except RuntimeError:  # gloo's error for a connection whose other side is gone
             self._joined = False
             raise LostError(
                 "Another process of this run is gone without a word: it was killed, or ran out of memory.",
@@ -250,7 +250,7 @@ def joined(device: str) -> Iterator[Processes]:
             if not isinstance(error, RelayedError):
                 processes.exchange(Failure.of(error, processes.index))
         with suppress(BenchError):
-            processes.exchange(None)  # nobody goes before all have put their things away: the launcher would kill the rest
+            processes.exchange(None)  # no process exits before all have cleaned up: the launcher would kill the rest
         raise
     finally:
         processes._joined = False  # the connections stay: a script may begin another run

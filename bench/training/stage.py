@@ -109,7 +109,7 @@ def train(
     phases = trainer.sampler if isinstance(trainer.sampler, Phases) else None
     if phases is not None and not progress.phases:
         note_phase(progress, trainer, evaluate(), (), 0, journal)
-    with stop_requests() as asked, console.progress("training", trainer.sampler.budget, "tokens") as bar:
+    with stop_requests() as signals, console.progress("training", trainer.sampler.budget, "tokens") as bar:
         bar.advance(trainer.sampler.tokens)
         while not trainer.sampler.done and not progress.stopped:
             round_started, started = time.monotonic(), time.perf_counter()
@@ -136,7 +136,7 @@ def train(
                 **between_tasks(report),
             )
             memory.observe(report.step)
-            ended = phases is not None and phases.ended > len(progress.phases) - 1  # the first row is of before all phases
+            ended = phases is not None and phases.ended > len(progress.phases) - 1  # the first row is from before all phases
             if ended or report.step % intervals.eval_every == 0 or trainer.sampler.done:
                 scores = evaluate()
                 better = note_scores(progress, scores, trainer, journal)
@@ -147,8 +147,8 @@ def train(
                     save()
                 elif intervals.early_stopping and progress.stale >= PATIENCE:
                     progress.stopped = f"no better score on dev in {PATIENCE} evaluations"
-            why = f"on {asked[0]}" if asked else None
-            # Before the time is up, not after: another round as long as the longest so far must still fit.
+            why = f"on {signals[0]}" if signals else None
+            # Stops before the deadline: another round as long as the longest so far must still fit.
             longest = max(longest, time.monotonic() - round_started)
             if why is None and intervals.deadline is not None and time.monotonic() + longest >= intervals.deadline:
                 why = "at --max-hours"
@@ -238,13 +238,13 @@ def interruptible() -> Iterator[None]:
     def end(number: int, frame: FrameType | None) -> None:
         raise KeyboardInterrupt(signal.Signals(number).name)
 
-    main = threading.current_thread() is threading.main_thread()  # handlers belong to it
+    main = threading.current_thread() is threading.main_thread()  # only the main thread may set signal handlers
     before = {number: signal.signal(number, end) for number in (signal.SIGINT, signal.SIGTERM)} if main else {}
     try:
         yield
-    except KeyboardInterrupt as asked:
+    except KeyboardInterrupt as interrupt:
         raise Interrupted(
-            f"Stopped on {asked or 'SIGINT'}; what was saved before is whole.", "Go on with: bench run --resume {run}"
+            f"Stopped on {interrupt or 'SIGINT'}; what was saved before is whole.", "Go on with: bench run --resume {run}"
         ) from None
     finally:
         for number, handler in before.items():
@@ -254,21 +254,21 @@ def interruptible() -> Iterator[None]:
 @contextmanager
 def stop_requests() -> Iterator[list[str]]:
     """Collects SIGINT and SIGTERM while an update runs; a second SIGINT ends the process at once."""
-    asked: list[str] = []
+    received: list[str] = []
 
     def note(number: int, frame: FrameType | None) -> None:
-        asked.append(signal.Signals(number).name)
-        if len(asked) > 1 and number == signal.SIGINT:
+        received.append(signal.Signals(number).name)
+        if len(received) > 1 and number == signal.SIGINT:
             raise KeyboardInterrupt
 
     import threading
 
-    if threading.current_thread() is not threading.main_thread():  # handlers belong to the main thread
-        yield asked
+    if threading.current_thread() is not threading.main_thread():  # only the main thread may set signal handlers
+        yield received
         return
     before = {number: signal.signal(number, note) for number in (signal.SIGINT, signal.SIGTERM)}
     try:
-        yield asked
+        yield received
     finally:
         for number, handler in before.items():
             signal.signal(number, handler)
