@@ -138,7 +138,7 @@ def _mean_share(counts: list[Mapping[str, int]], kind: str) -> float | None:
 def _errors(evidence: Evidence) -> list[tuple[ReportedRun, str, dict[str, int]]]:
     counted = []
     for run, task, errors in _last(evidence):
-        # What stands in gold is counted there, so that a merged mention counts as often as it was to be found.
+        # Gold mentions are counted on the gold side, so that a merged mention counts once for each of them.
         sides = {"spurious": errors.predicted.get("spurious", 0), **errors.gold}
         counted.append((run, task, {kind: count for kind, count in sides.items() if kind != "correct"}))
     return counted

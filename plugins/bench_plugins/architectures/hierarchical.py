@@ -59,17 +59,17 @@ class Hierarchical(Lora):
         """One pass with the shared adapter and the level's; of level 2 one of level 1 before it, where it attends to that."""
         above = (SHARED.name, level_adapter(self.level(task)).name)
         below = (SHARED.name, level_adapter(1).name)
-        return (below, above) if self.level(task) == 2 and self._looks_down() else (above,)
+        return (below, above) if self.level(task) == 2 and self._cross_attends() else (above,)
 
-    def _looks_down(self) -> bool:
-        # States of level 1 that no task trains, and that level 2 may not train either, would say nothing.
+    def _cross_attends(self) -> bool:
+        # States of level 1 that no task trains, level 2 included, carry no information.
         return self.attends and (not self.detaches or 1 in self.levels.values())
 
     def fusion(self, hidden_size: int) -> nn.Module | None:
         """The attention of level 2 over level 1; None where no task has it."""
         from bench_plugins.architectures.levels import CrossLevelAttention
 
-        return CrossLevelAttention(hidden_size) if 2 in self.levels.values() and self._looks_down() else None
+        return CrossLevelAttention(hidden_size) if 2 in self.levels.values() and self._cross_attends() else None
 
     def attach(self, backbone: nn.Module, tasks: Sequence[str], budget: ParameterBudget) -> ArchitectureModule:
         """The adapters, routed by level; see `bench_plugins.architectures.levels`."""

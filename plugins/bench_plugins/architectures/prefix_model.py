@@ -71,7 +71,7 @@ class PrefixModel(ArchitectureModule, nn.Module):
         """Hands an attention layer its keys and values, and a mask that leaves them visible to every token."""
         call = signature.bind(*args, **named)
         hidden, mask = call.args[0], call.arguments.get("attention_mask")
-        if mask is None and getattr(module, "is_causal", False):  # torch would see to it, for keys of the text alone
+        if mask is None and getattr(module, "is_causal", False):  # torch's own causal mask fits the keys of the text alone
             length = hidden.shape[1]
             mask = torch.ones(length, length, dtype=torch.bool, device=hidden.device).tril()[None, None]
         if mask is not None:

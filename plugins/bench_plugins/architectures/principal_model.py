@@ -59,7 +59,7 @@ class PrincipalModel(AdaptedModel):
                 roots = (values[:rank] / scale).sqrt()
                 a, b = roots[:, None] * right[:, :rank].T, left[:, :rank] * roots
                 for adapter, down, up in ((self._adapter, a, b), (START, a, -b)):
-                    # A rank above that of the weight leaves rows over, which start as in plain LoRA.
+                    # A rank above that of the weight leaves rows without a value; they start as in plain LoRA.
                     cast(nn.Linear, layer.lora_A[adapter]).weight[: len(a)].copy_(down)
                     cast(nn.Linear, layer.lora_B[adapter]).weight[:, : len(a)].copy_(up)
 

@@ -60,7 +60,7 @@ class _Tiny(Model):
         for name, shape in sorted(self.shapes().items()):
             if len(shape) == 1:
                 tensors[name] = np.full(shape, 1.0 if "norm" in name.lower() and name.endswith("weight") else 0.0, np.float32)
-            else:  # fan-in scaling lets attention and MLP be heard beside the residual stream, as in a trained model
+            else:  # by fan-in scaling attention and MLP contribute to the residual stream as in a trained model
                 scale = 0.5 if "embed" in name else shape[1] ** -0.5
                 tensors[name] = (scale * rng.standard_normal(shape)).astype(np.float32)
         tokenizer, settings = self.tokenizer()

@@ -99,5 +99,5 @@ class BitsAndBytes(Quantizer):
             layer = backbone.get_submodule(name)
             if isinstance(layer, nn.Linear):
                 setattr(backbone.get_submodule(owner), child, self.unpack(layer, tensors, dtype, device))
-        setattr(backbone, f"is_{self.flag.replace('load', 'loaded')}", True)  # by this peft knows which LoRA layer to take
+        setattr(backbone, f"is_{self.flag.replace('load', 'loaded')}", True)  # peft picks its LoRA layer by this
         return backbone.to(device).requires_grad_(False).eval()

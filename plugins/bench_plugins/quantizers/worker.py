@@ -73,7 +73,7 @@ def quantize(
         settings |= {"quant_method": METHOD.AWQ, "format": FORMAT.GEMM}
     else:
         settings |= {"desc_act": False}
-    # What is quantized is a sum over examples; those of like length stand together, since padding costs as much as text.
+    # The calibration sums over examples, so their order is free; equal lengths go together, since padding costs time.
     rows = sorted(json.loads(Path(calibration).read_text(encoding="utf-8")), key=len)
     data = [{"input_ids": row, "attention_mask": [1] * len(row)} for row in rows]
     model = GPTQModel.load(source, QuantizeConfig(**settings), dtype=torch.bfloat16 if dtype == "bf16" else torch.float32)

@@ -54,7 +54,7 @@ class Transfer(StudyKind):
             for pair in combinations(tasks, 2):
                 label = "+".join(request.names[task] for task in pair)
                 changes: dict[str, Any] = {"seed": seed, "tokens": 2 * tokens, "sampling": "uniform"}
-                changes["temperature"] = RunConfig.temperature  # beside uniform it means nothing
+                changes["temperature"] = RunConfig.temperature  # it has no meaning for uniform sampling
                 runs.append(request.run(f"{label}-s{seed}", "pair", pair, **changes))
         return runs
 
