@@ -76,15 +76,15 @@ class Funnel:
         by = {sort: {group: _counts() for group in sorter.groups[sort]} for sort in SORTS}
         for document in self._gold.values():
             for mention in {mention.key: mention for mention in document.mentions}.values():
-                way = self._way(document.id, mention.fragments, mention.key in accepted.get(document.id, ()))
+                stages = self._stage_counts(document.id, mention.fragments, mention.key in accepted.get(document.id, ()))
                 groups = sorter(document, mention)
                 for counts in (total, *(by[sort][groups[sort]] for sort in SORTS)):
-                    for stage, (gold, reached) in zip(STAGES, way, strict=True):
+                    for stage, (gold, reached) in zip(STAGES, stages, strict=True):
                         counts[stage]["gold"] += gold
                         counts[stage]["reached"] += reached
         return {**total, "by": by}
 
-    def _way(self, document: str, fragments: tuple[Fragment, ...], accepted: bool) -> tuple[tuple[int, int], ...]:
+    def _stage_counts(self, document: str, fragments: tuple[Fragment, ...], accepted: bool) -> tuple[tuple[int, int], ...]:
         """For a mention, at each stage, the number in gold and the number reached."""
         reached = self._reached[document][fragments]
         built = accepted or reached.candidate

@@ -154,7 +154,7 @@ def check(
     problem: str | None = None
     for member in group:
         try:
-            # An arm that solves its ranks is built at the fewest parameters it can have; `_broken` says what it needs.
+            # An arm that solves its ranks is built at the fewest parameters it can have; `_rule_fault` says what it needs.
             asked = replace(budget, strict=False) if isinstance(member, Architecture) else budget
             asked = asked if member is running else replace(asked, shared_ranks={})
             counts[member.name] = _on_meta(member, tasks, asked, backbone, heads)
@@ -171,11 +171,11 @@ def check(
     counted = [member for member in group if member.name in counts]
     for member in counted:
         # Another budget can help an arm whose ranks are solved; any other arm that breaks the rule stops its own runs only.
-        if member is not running and not isinstance(member, Architecture) and (off := _apart(counts[member.name], counts[arm])):
+        if member is not running and not isinstance(member, Architecture) and (off := _gap(counts[member.name], counts[arm])):
             uncounted[member.name] = f"{off} of {arm}"
     counted = [member for member in counted if member.name not in uncounted]
-    rows = _compared([counts[member.name] for member in counted])
-    if problem is None and (problem := _broken(rows, counted, tasks, budget)) and budget.strict:
+    rows = _with_ratios([counts[member.name] for member in counted])
+    if problem is None and (problem := _rule_fault(rows, counted, tasks, budget)) and budget.strict:
         hint = f"Run 'bench check {arm}'."
         if budget.shared_ranks:
             hint = "Start from another run, or train fewer tasks at once."
@@ -245,11 +245,11 @@ def _on_meta(
         arm=architecture.name, groups=groups, adapters=total - of_heads - fusion, fusion=fusion, heads=of_heads, total=total,
         active=active, products=products, passes={task: model.passes(task) for task in tasks},
         frozen=sum(linear.inputs * linear.outputs for linear in frozen) + added, ranks=dict(model.ranks()), facts=model.facts(),
-        ratio=1.0, ratio_all=1.0, notes=(_still(model),) if budget.frozen else (),
+        ratio=1.0, ratio_all=1.0, notes=(_frozen_note(model),) if budget.frozen else (),
     )  # fmt: skip
 
 
-def _still(model: ArchitectureModule) -> str:
+def _frozen_note(model: ArchitectureModule) -> str:
     """What is frozen of what the arm would train, in words."""
     sizes = {name: sum(p.numel() for p in parts) for name, parts in model.components().items() if name in model.frozen}
     return f"Frozen is what tasks share: {', '.join(f'{name} {size:,}' for name, size in sizes.items())} parameters."
@@ -260,7 +260,7 @@ def _refuse_base(architecture: BaseArchitecture, counted: Mapping[str, int]) -> 
         raise InvariantError("parity", f"{architecture.name} trains {counted[_BASE]:,} parameters of the base model.")
 
 
-def _apart(row: ParityRow, reference: ParityRow) -> str | None:
+def _gap(row: ParityRow, reference: ParityRow) -> str | None:
     """How far an arm's count, heads left out, is from that of the arm that runs, where that breaks the rule."""
     if min(row.body, reference.body) > RULE * max(row.body, reference.body):
         return None
@@ -277,13 +277,13 @@ def _head(make: Callable[[], nn.Module]) -> nn.Module:
         return make()
 
 
-def _compared(rows: Sequence[ParityRow]) -> tuple[ParityRow, ...]:
+def _with_ratios(rows: Sequence[ParityRow]) -> tuple[ParityRow, ...]:
     """The rows with their ratios to the largest."""
     largest, largest_all = max(row.body for row in rows), max(row.total for row in rows)
     return tuple(replace(row, ratio=row.body / largest if largest else 1.0, ratio_all=row.total / largest_all) for row in rows)
 
 
-def _broken(
+def _rule_fault(
     rows: Sequence[ParityRow], counted: Sequence[BaseArchitecture], tasks: Sequence[str], budget: ParameterBudget
 ) -> str | None:
     """Why the rule does not hold, or None."""

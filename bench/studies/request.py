@@ -85,7 +85,7 @@ def planned(config: StudyConfig, registry: Registry, environ: Mapping[str, str])
     shots, targets = tuple(config.shots), whole_paths(config.targets)
     if "shots" in part.takes:
         shots, run = shots or (() if run.shots is None else (run.shots,)), replace(run, shots=None)
-    _refuse_what_it_does_not_take(part, registry, arms, sets, config.grid, targets, shots)
+    _refuse_unused(part, registry, arms, sets, config.grid, targets, shots)
     sources = [registry.get("tasks", ref).name for ref in run.task] if targets else []
     if both := [name for name in (registry.get("tasks", ref).name for ref in targets) if name in sources]:
         raise UsageError(f"{both[0]} is both a source and a target; wanted a target that no source is.")
@@ -159,7 +159,7 @@ def own_options(kind: StudyKind, values: Mapping[str, Any]) -> dict[str, Option]
     return chosen
 
 
-def _refuse_what_it_does_not_take(
+def _refuse_unused(
     kind: StudyKind,
     registry: Registry,
     arms: Sequence[str],

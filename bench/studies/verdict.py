@@ -147,11 +147,11 @@ def judge(at_total: Estimate, at_own: Estimate, margin: float, level: float = LE
         power: of what could have been detected.
     """
     seeds = min(at_total.seeds, at_own.seeds)
-    could = _could(at_total, power)
+    note = _power_note(at_total, power)
     if seeds < MINIMUM_SEEDS:
         return (
             "unresolved",
-            f"Not resolved at this number of seeds: {seeds}, and a verdict wants {MINIMUM_SEEDS} or more.{could}",
+            f"Not resolved at this number of seeds: {seeds}, and a verdict wants {MINIMUM_SEEDS} or more.{note}",
         )
     if at_total.se is None or at_own.se is None:
         return "unresolved", "Seeds or documents do not vary at all, so that nothing says how far luck alone goes."
@@ -175,16 +175,16 @@ def judge(at_total: Estimate, at_own: Estimate, margin: float, level: float = LE
     if gained and loses(at_total, alpha):
         return "unresolved", (
             f"It beats the single run at the task's own tokens ({shown(at_own)}) and loses to it at equal total "
-            f"({shown(at_total)}): the other tasks' tokens helped, but less than as many of its own.{could}"
+            f"({shown(at_total)}): the other tasks' tokens helped, but less than as many of its own.{note}"
         )
     if gained:
         return "unresolved", (
             f"It beats the single run at the task's own tokens ({shown(at_own)}), but at equal total ({shown(at_total)}) "
-            f"it neither beats it nor is shown to be within ±{margin:g}.{could}"
+            f"it neither beats it nor is shown to be within ±{margin:g}.{note}"
         )
     return (
         "unresolved",
-        f"It neither beats nor loses: {shown(at_total)} at equal total, {shown(at_own)} at its own tokens.{could}",
+        f"It neither beats nor loses: {shown(at_total)} at equal total, {shown(at_own)} at its own tokens.{note}",
     )
 
 
@@ -204,7 +204,7 @@ def shown(estimate: Estimate) -> str:
     return number if estimate.low is None or estimate.high is None else f"{number} [{estimate.low:+.4f}, {estimate.high:+.4f}]"
 
 
-def _could(estimate: Estimate, power: float) -> str:
+def _power_note(estimate: Estimate, power: float) -> str:
     if estimate.detectable is None or estimate.margin_detectable is None:
         return ""
     return (

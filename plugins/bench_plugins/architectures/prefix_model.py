@@ -45,20 +45,20 @@ class PrefixModel(ArchitectureModule, nn.Module):
             for _ in range(2)
         )
         if place.type != "meta":
-            self._begin()
+            self._initialise()
         for index, module in enumerate(self._layers):
             signature = inspect.signature(module.forward)
             module.register_forward_pre_hook(partial(self._extend, index, signature), with_kwargs=True)
 
     @torch.no_grad()
-    def _begin(self) -> None:
+    def _initialise(self) -> None:
         """Takes the keys and values of random tokens from the base model itself."""
         backbone: Any = self.backbone
         ids = torch.randint(len(backbone.get_input_embeddings().weight), (self.count,)).to(self.keys[0].device)
         for low in range(0, self.count, _AT_ONCE):
-            seen = [_Seen() for _ in self._layers]
+            seen = [_RecordingCache() for _ in self._layers]
             hooks = [
-                module.register_forward_pre_hook(partial(_watch, layer, inspect.signature(module.forward)), with_kwargs=True)
+                module.register_forward_pre_hook(partial(_record, layer, inspect.signature(module.forward)), with_kwargs=True)
                 for module, layer in zip(self._layers, seen, strict=True)
             ]
             backbone(input_ids=ids[None, low : low + _AT_ONCE], attention_mask=torch.ones_like(ids[None, low : low + _AT_ONCE]))
@@ -77,7 +77,7 @@ class PrefixModel(ArchitectureModule, nn.Module):
         if mask is not None:
             mask = F.pad(mask, (self.count, 0), value=True if mask.dtype == torch.bool else 0.0)
         call.arguments["attention_mask"] = mask
-        call.arguments["past_key_values"] = _Before(self.keys[index], self.values[index])
+        call.arguments["past_key_values"] = _PrefixCache(self.keys[index], self.values[index])
         return call.args, call.kwargs
 
     def trained(self) -> Mapping[str, nn.Parameter]:
@@ -93,7 +93,7 @@ class PrefixModel(ArchitectureModule, nn.Module):
         return {**super().facts(), "pairs_a_layer": self.count}
 
 
-class _Before:
+class _PrefixCache:
     """A cache for attention that puts keys and values before those of the text."""
 
     def __init__(self, key: Tensor, value: Tensor) -> None:
@@ -110,7 +110,7 @@ class _Before:
         return prefix.to(like.dtype).view(-1, heads, width).transpose(0, 1).expand(batch, -1, -1, -1)
 
 
-class _Seen:
+class _RecordingCache:
     """A cache for attention that records the keys and values that it gets."""
 
     key: Tensor
@@ -122,7 +122,7 @@ class _Seen:
         return key, value
 
 
-def _watch(seen: _Seen, signature: inspect.Signature, module: nn.Module, args: Any, named: Any) -> Any:
+def _record(seen: _RecordingCache, signature: inspect.Signature, module: nn.Module, args: Any, named: Any) -> Any:
     call = signature.bind(*args, **named)
     call.arguments["past_key_values"] = seen
     return call.args, call.kwargs

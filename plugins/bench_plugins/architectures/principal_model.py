@@ -45,10 +45,10 @@ class PrincipalModel(AdaptedModel):
                 frozen = nn.init.zeros_(cast(nn.Linear, half[START]).requires_grad_(False).weight)
                 self._start[naming.stable(START, name, letter)] = cast(nn.Parameter, frozen)
         if not meta:
-            self._begin()
+            self._decompose()
 
     @torch.no_grad()
-    def _begin(self) -> None:
+    def _decompose(self) -> None:
         """Decomposes every weight, which the run's seed does not change."""
         with torch.random.fork_rng(devices=[]):
             for name, layer in self._layers.items():

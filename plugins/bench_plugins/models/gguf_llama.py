@@ -38,7 +38,7 @@ def read(path: Path) -> tuple[dict[str, Array], dict[str, Any]]:
     """
     from gguf import GGUFReader, dequantize
 
-    reader = _quick(GGUFReader)(path)
+    reader = _fast_reader(GGUFReader)(path)
     facts = {name: field.contents() for name, field in reader.fields.items() if not name.startswith("GGUF.")}
     heads = {"attn_q": int(facts["llama.attention.head_count"]), "attn_k": int(facts["llama.attention.head_count_kv"])}
     tensors: dict[str, Array] = {}
@@ -94,7 +94,7 @@ def tokenizer_settings(facts: dict[str, Any], max_length: int) -> str:
     return json.dumps({"tokenizer_class": "PreTrainedTokenizerFast", "model_max_length": max_length, **special}, indent=1)
 
 
-def _quick(reader: Any) -> Any:
+def _fast_reader(reader: Any) -> Any:
     """The reader with long lists of strings read through `struct`: it makes three numpy arrays a string, 6 s for 98,000."""
 
     class Quick(reader):  # type: ignore[misc]

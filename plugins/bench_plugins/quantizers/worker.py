@@ -95,7 +95,7 @@ def _register(model_type: str) -> None:
         auto.SUPPORTED_MODELS.append(model_type)
 
 
-def _die_with(parent: int) -> None:
+def _end_with_parent(parent: int) -> None:
     """Ends this process soon after its parent was killed."""
 
     def watch() -> None:
@@ -108,5 +108,5 @@ def _die_with(parent: int) -> None:
 
 if __name__ == "__main__":
     sys.modules.update(dict.fromkeys(UNUSED))  # type: ignore[arg-type]  # None: importing it fails
-    _die_with(os.getppid())
+    _end_with_parent(os.getppid())
     sys.exit(main(Path(sys.argv[1])))

@@ -134,7 +134,7 @@ def read(path: Path) -> TaskFile:
     except RecursionError:
         raise UsageError(f"{path} is nested too deeply to be a task's file.") from None
     except ValueError as error:  # tomllib's own error, or a number of too many digits
-        raise UsageError(f"{path} is no TOML: {' '.join(str(error).split())[:200]}.", _wanted()) from None
+        raise UsageError(f"{path} is no TOML: {' '.join(str(error).split())[:200]}.", _known_keys()) from None
     return _checked(values, path, hashlib.sha256(content).hexdigest()[:12])
 
 
@@ -144,7 +144,7 @@ def _checked(values: Mapping[str, Any], path: Path, digest: str) -> TaskFile:
             raise _unknown("key", key, KEYS, path)
     for key in _NEEDED:
         if key not in values:
-            raise UsageError(f"{path}: there is no key {key!r}.", _wanted())
+            raise UsageError(f"{path}: there is no key {key!r}.", _known_keys())
     texts = {key: _text(path, key, values[key]) for key in KEYS if key in values and key not in _NO_TEXT}
     name = texts.get("name", path.stem)
     if not _NAME.fullmatch(name):
@@ -296,5 +296,5 @@ def _unknown(what: str, name: str, known: Sequence[str] | Mapping[str, Any], pat
     return unknown(f"{what} in {path}:", name, known, hint=f"Wanted {', '.join(known)}.")
 
 
-def _wanted() -> str:
+def _known_keys() -> str:
     return f"A task's file has the keys {', '.join(_NEEDED)}, and may have {', '.join(k for k in KEYS if k not in _NEEDED)}."

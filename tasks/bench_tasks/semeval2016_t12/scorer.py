@@ -60,7 +60,7 @@ def statistics(gold: Element, predicted: Element) -> dict[str, float]:
     counts: dict[str, float] = {}
     for kind, options in (
         (_PLAIN, {}),
-        (CLOSURE, {"include": {_CLOSED}, "scores_type": partial(_quick, TemporalClosureScores)}),
+        (CLOSURE, {"include": {_CLOSED}, "scores_type": partial(_fast_scores, TemporalClosureScores)}),
     ):
         for view, scores in score_data(*files, **options).items():
             for count in _COUNTS[kind]:
@@ -152,7 +152,7 @@ def contained(annotations: Iterable[Contains]) -> set[Contains]:
     return closure
 
 
-def _quick(kind: Any) -> Any:
+def _fast_scores(kind: Any) -> Any:
     """Closure scores of `anaforatools` whose inference is `contained`."""
     scores = kind()
     scores._closure = contained

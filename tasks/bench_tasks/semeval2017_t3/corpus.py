@@ -146,9 +146,9 @@ def read(path: Path, content: bytes, subtask: Subtask) -> list[Document]:
     root.check(("Thread", "OrgQuestion"))
     queries: dict[str, Query] = {}
     for top in root.children:
-        for node, candidates in _asked(top, subtask):
+        for node, candidates in _questions(top, subtask):
             part = "RelQ" if subtask.letter == "A" else "OrgQ"
-            name, text = _name(node, f"{part.upper()}_ID"), _said(node, part)
+            name, text = _name(node, f"{part.upper()}_ID"), _question_text(node, part)
             query = queries.setdefault(name, Query(node, text, {}))
             if query.node is not node and (subtask.letter == "A" or query.text != text):
                 raise node.error(f"query {name!r} is also in line {query.node.line}; wanted it once.")
@@ -157,7 +157,7 @@ def read(path: Path, content: bytes, subtask: Subtask) -> list[Document]:
                 candidate = _name(tag, "RELC_ID" if comment else "RELQ_ID")
                 if candidate in query.candidates:
                     raise tag.error(f"candidate {candidate!r} of query {name!r} occurs twice; wanted it once.")
-                said = _plain(tag.only("RelCText", "RelCBody")) if comment else _said(tag, "RelQ")
+                said = _plain(tag.only("RelCText", "RelCBody")) if comment else _question_text(tag, "RelQ")
                 query.candidates[candidate] = said, subtask.relevant(tag)
     for name, query in queries.items():
         if not query.candidates:
@@ -165,7 +165,7 @@ def read(path: Path, content: bytes, subtask: Subtask) -> list[Document]:
     return [_document(name, query) for name, query in queries.items()]
 
 
-def _asked(top: Node, subtask: Subtask) -> Iterator[tuple[Node, list[Node]]]:
+def _questions(top: Node, subtask: Subtask) -> Iterator[tuple[Node, list[Node]]]:
     """Yields the questions in a thread or an original question, with the elements that are ranked for each."""
     threads = [top]
     if top.tag == "OrgQuestion":
@@ -196,7 +196,7 @@ def _name(node: Node, attribute: str) -> str:
     return name
 
 
-def _said(question: Node, part: str) -> str:
+def _question_text(question: Node, part: str) -> str:
     """Subject and body of a question."""
     texts = [_plain(question.only(f"{part}{piece}")) for piece in ("Subject", "Body")]
     return "\n".join(text for text in texts if text)
