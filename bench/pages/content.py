@@ -13,7 +13,7 @@ from typing import Any, Literal
 from bench.results.display import change, p_value, size
 
 ColumnKind = Literal["text", "score", "change", "count", "ratio", "bytes", "seconds", "p", "flag"]
-FigureKind = Literal["intervals", "lines", "bars", "heat", "points"]
+FigureKind = Literal["intervals", "lines", "stages", "bars", "heat", "points"]
 Cell = str | int | float | bool | None
 
 NUMBERS: frozenset[ColumnKind] = frozenset({"score", "change", "count", "ratio", "bytes", "seconds", "p"})
@@ -82,6 +82,7 @@ class Mark:
         low: lower end of its interval.
         high: upper end of its interval.
         run: id of the run, for a mark of a single run.
+        faint: whether it is drawn faintly, in a figure of stages.
     """
 
     x: float | str
@@ -92,6 +93,7 @@ class Mark:
     low: float | None = None
     high: float | None = None
     run: str = ""
+    faint: bool = False
 
 
 @dataclass(frozen=True)
@@ -103,8 +105,8 @@ class Figure:
         title: its heading.
         caption: how to read it.
         says: its content in words, for readers who do not see it.
-        kind: ``intervals``: dots with bars, one a line of the plot; ``lines``: one line a run; ``bars``: stacked by group;
-            ``heat``: a grid of coloured cells; ``points``: a scatter plot.
+        kind: ``intervals``: dots with bars, one a line of the plot; ``lines``: one line a run; ``stages``: one line a group
+            over named stages; ``bars``: stacked by group; ``heat``: a grid of coloured cells; ``points``: a scatter plot.
         x: title of the horizontal axis.
         y: title of the vertical axis.
         marks: of all plots.

@@ -45,7 +45,7 @@ def style(index: int) -> tuple[int, str, tuple[int, ...]]:
 
 
 def _plot(figure: Figure, marks: Sequence[Mark]) -> Spec:
-    draw = {"intervals": _intervals, "lines": _lines, "bars": _bars, "heat": _heat, "points": _points}[figure.kind]
+    draw = {"intervals": _intervals, "lines": _lines, "stages": _stages, "bars": _bars, "heat": _heat, "points": _points}
     title = marks[0].panel
     described = f"{figure.title}{f', {title}' if title else ''}"
     return {
@@ -53,7 +53,7 @@ def _plot(figure: Figure, marks: Sequence[Mark]) -> Spec:
         "description": described,
         "background": None,
         "autosize": {"type": "fit-x", "contains": "padding"},
-        **draw(figure, marks),
+        **draw[figure.kind](figure, marks),
     }
 
 
@@ -118,6 +118,35 @@ def _lines(figure: Figure, marks: Sequence[Mark]) -> Spec:
         dots = {"type": "point", "filled": True, "size": 24, "opacity": 0.9}
         layers.append({"mark": dots, "encoding": encoding | {"shape": _shape(figure), "tooltip": tip}})
     return {"height": 240, "data": {"values": [_row(m) for m in marks]}, "layer": layers}
+
+
+def _stages(figure: Figure, marks: Sequence[Mark]) -> Spec:
+    stages = list(dict.fromkeys(str(m.x) for m in marks))
+    means, runs = means_and_runs(marks)
+    reach = [float(m.y) for m in figure.marks]  # of all plots: their heights can be compared
+    domain = {"domain": [min(reach), max(reach)], "nice": True} if min(reach) < max(reach) else {}
+    axis = {"labelAngle": -30 if len("".join(stages)) > 40 else 0, "grid": False}
+    encoding = {
+        "x": {"field": "x", "type": "nominal", "title": figure.x, "sort": stages, "axis": axis, "scale": {"padding": 0.3}},
+        "y": _number("y", figure.y) | {"scale": {"zero": False} | domain},
+        "color": _colour(figure),
+    }  # fmt: skip
+    tip = [_tip("group", "task"), _tip("x", figure.x), _tip("run", "run"), _tip("y", figure.y, ".4f")]
+    line = {"type": "line", "strokeWidth": 1.8}
+    dot = {"type": "point", "filled": True}
+
+    def opacity(strong: float) -> Spec:  # a line has that of its first point
+        return {"opacity": {"condition": {"test": "datum.faint", "value": 0.35 * strong}, "value": strong}}
+
+    layers: list[Spec] = [
+        {"data": {"values": [_row(m) for m in means if not m.faint]}, "mark": line, "encoding": encoding},
+        {"data": {"values": [_row(m) for m in means]}, "mark": line, "encoding": encoding | opacity(1)},
+        {"data": {"values": [_row(m) for m in runs]}, "mark": dot | {"size": 18},
+         "encoding": encoding | opacity(0.45) | {"tooltip": tip}},
+        {"data": {"values": [_row(m) for m in means]}, "mark": dot | {"size": 75},
+         "encoding": encoding | opacity(1) | {"shape": _shape(figure), "tooltip": tip}},
+    ]  # fmt: skip
+    return {"height": 260, "layer": [layer for layer in layers if layer["data"]["values"]]}
 
 
 def _bars(figure: Figure, marks: Sequence[Mark]) -> Spec:
@@ -201,6 +230,7 @@ def _row(mark: Mark) -> dict[str, Any]:
         "low": mark.low,
         "high": mark.high,
         "run": mark.run,
+        "faint": mark.faint or None,
     }
     return {key: _short(value) for key, value in fields.items() if value not in (None, "")}
 

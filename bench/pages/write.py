@@ -7,7 +7,7 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 
 from bench.errors import MissingError
-from bench.pages import cost, errors, evaluation, figures, tables, transfer
+from bench.pages import cost, errors, evaluation, figures, forgetting, tables, transfer
 from bench.pages.collect import Evidence, collect, rests
 from bench.pages.comparison import with_comparison
 from bench.pages.content import Figure, Section, Table
@@ -99,6 +99,10 @@ def sections(evidence: Evidence) -> list[Section]:
         _section("tokens", "Token ledger", [figures.ledger(evidence)], [tables.ledger(evidence)]),
         _section("parity", "Parity", [figures.parity(evidence)], [tables.parity(evidence)]),
         _study(evidence) or _section("transfer", "Transfer", [transfer.transfer(evidence)], []),
+        _section(
+            "forgetting", "Forgetting", [forgetting.curve(evidence)],
+            [forgetting.matrix(evidence), forgetting.transfers(evidence)],
+        ),
         _section(
             "cost", "Quality, size and speed", [cost.pareto(evidence), cost.speed(evidence)],
             [cost.quantization(evidence), cost.efficiency(evidence)],

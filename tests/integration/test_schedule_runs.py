@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import csv
 import json
 import os
 import signal
@@ -18,6 +19,7 @@ pytest.importorskip("peft")
 from safetensors.torch import load_file  # noqa: E402
 
 from bench import runner  # noqa: E402
+from bench.cli import main  # noqa: E402
 from bench.config import RunConfig  # noqa: E402
 from bench.errors import UsageError  # noqa: E402
 from bench.invariants import checkpoint as checkpoints  # noqa: E402
@@ -71,6 +73,25 @@ def test_sequential_trains_as_many_tokens_as_joint_and_tells_what_was_forgotten(
     rates = [line["values"]["lr"] for line in steps if line["kind"] == "step"]
     assert rates[: STEPS // 2] == pytest.approx(rates[STEPS // 2 :], rel=0.3)  # it rises and falls once a task
     assert "schedule" not in joint
+
+
+def test_the_report_of_a_finished_run_draws_what_was_forgotten(pair: Make, registry: Any, tmp_path: Path) -> None:
+    for name in ("jinja2", "vl_convert"):
+        pytest.importorskip(name)
+    folder = runner.run(pair(schedule="sequential"), registry).folder
+    found = result_of(folder)["schedule"]
+    assert main(["report", str(folder), "--out", str(tmp_path / "page")]) == 0
+    assert '<section id="forgetting"' in (tmp_path / "page" / "index.html").read_text(encoding="utf-8")
+    with (tmp_path / "page" / "tables" / "forgetting.csv").open(encoding="utf-8") as stream:
+        rows = [*csv.DictReader(stream)]
+    assert [row["after"] for row in rows] == ["start", "1 2015-T14", "2 second"]
+    assert [[float(row[task]) for task in PAIR] for row in rows] == [
+        [phase["scores"][task] for task in PAIR] for phase in found["phases"]
+    ]
+    with (tmp_path / "page" / "tables" / "forgetting-transfer.csv").open(encoding="utf-8") as stream:
+        *_, last = csv.DictReader(stream)
+    assert float(last["backward"]) == found["backward_transfer"]
+    assert float(last["forward"]) == found["forward_transfer"]
 
 
 def test_elastic_weights_stay_nearer_to_where_the_first_task_left_them(pair: Make, kit: Any) -> None:

@@ -23,7 +23,7 @@ def figure(kind: str, synthetic: bool = False, groups: tuple[str, ...] = GROUPS)
     for panel in ("first task", "second task"):
         for place, group in enumerate(groups):
             line = group if kind in ("intervals", "bars", "heat") else 0.5 + place
-            x: float | str = f"on {group}" if kind == "heat" else 0.25 + place
+            x: float | str = f"on {group}" if kind in ("heat", "stages") else 0.25 + place
             marks.append(Mark(x, line, panel, group, value=0.125 * place, low=0.125, high=0.875))
             marks += [Mark(x, line, panel, group, run="run-1")] if kind == "intervals" else []
     return Figure(
@@ -32,7 +32,7 @@ def figure(kind: str, synthetic: bool = False, groups: tuple[str, ...] = GROUPS)
     )  # fmt: skip
 
 
-@pytest.mark.parametrize("kind", ["intervals", "lines", "bars", "heat", "points"])
+@pytest.mark.parametrize("kind", ["intervals", "lines", "stages", "bars", "heat", "points"])
 def test_a_printed_figure_needs_no_style_sheet(kind: str, tmp_path: Path) -> None:
     svg, pdf = save([figure(kind)], tmp_path / "figures")
     drawn = svg.read_text(encoding="utf-8")
@@ -43,7 +43,7 @@ def test_a_printed_figure_needs_no_style_sheet(kind: str, tmp_path: Path) -> Non
     assert b"FontFile" in pdf.read_bytes()  # a paper's publisher asks for embedded fonts
 
 
-@pytest.mark.parametrize("kind", ["intervals", "lines", "bars", "heat", "points"])
+@pytest.mark.parametrize("kind", ["intervals", "lines", "stages", "bars", "heat", "points"])
 def test_in_a_notebook_a_figure_is_vega_lite_that_draws_without_a_style_sheet(kind: str) -> None:
     import json
 
