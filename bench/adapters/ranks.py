@@ -191,7 +191,7 @@ def solve_ranks(
         )
     numbers = Counter[str](adapter.role for adapter in adapters)
     if shared:
-        chosen: dict[str, Sequence[int]] = {one.name: shared[one.name] for one in adapters if one.role == "shared"}
+        chosen: dict[str, Sequence[int]] = {each.name: shared[each.name] for each in adapters if each.role == "shared"}
         rest = budget - fixed - sum(_cost(linears, ranks) for ranks in chosen.values())
         if numbers["private"]:
             each = _fill(linears, numbers["private"], rest, budget)

@@ -1,6 +1,6 @@
 """The task × task matrix of gain and harm, and whether alike tasks gain more.
 
-A pair is trained on 2N tokens, N of each task. Held against the task alone on N tokens (`at_own`), the difference is what the
+A pair is trained on 2N tokens, N of each task. Compared with the task alone on N tokens (`at_own`), the difference is what the
 partner added; against the task alone on 2N tokens (`at_total`) it is what they were worth beside more of its own.
 """
 
