@@ -261,7 +261,7 @@ class Forked(subprocess.Popen[Any]):
 
     def _execute_child(self, words: Any, *rest: Any) -> None:
         cwd, environ, pipes = rest[4], rest[5], rest[9:15]
-        # The threads of vl-convert, which draws a report's figures, do not survive a fork: what was drawn here would hang there.
+        # Threads of vl-convert, which draws a report's figures, do not survive a fork: drawing would wait for them for ever.
         drawn = list(words[3:4]) == ["report"] and "vl_convert" in sys.modules
         if list(words[1:2]) != ["-m"] or words[2] not in ("bench", "bench.launchers.guarded") or drawn:
             super()._execute_child(words, *rest)  # type: ignore[misc]
