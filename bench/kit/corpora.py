@@ -48,13 +48,7 @@ def load(
 def documents(
     path: Path, digest: hashlib._Hash, document: Callable[[Record], Document], faults: Faults
 ) -> tuple[Document, ...]:
-    """Reads the documents of a file, in order; faulty ones are left out.
-
-    Args:
-        path: the file.
-        digest: hash of the corpus; the file's name and bytes are added to it.
-        document: makes the document of a line.
-        faults: collects faulty lines and repeated documents.
+    """Reads the documents of a file, in order, and adds its name and bytes to `digest`; faulty ones are left out.
 
     Raises:
         DataError: the file cannot be read or is empty.

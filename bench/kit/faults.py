@@ -97,10 +97,7 @@ class Faults:
             self.add(fault)
 
     def check(self, where: Path) -> None:
-        """Raises an error if there is any fault that is not tolerated.
-
-        Args:
-            where: file or folder that was read, for the error.
+        """Raises an error if there is any fault that is not tolerated; `where`, the file or folder, stands in it.
 
         Raises:
             DataError: the fault itself if it is the only one, else counts by kind and the first ten.

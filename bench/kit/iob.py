@@ -120,15 +120,9 @@ def read(
 def parse(
     text: str, path: Path, split: str, *, layers: bool = False, tally: Tally | None = None, faults: Faults | None = None
 ) -> Iterator[Entry]:
-    """Yields the documents of a file's text; faulty ones are left out. Arguments and errors as in `read`.
+    """Yields the documents of a file's text, which may begin with a byte-order mark; faulty ones are left out.
 
-    Args:
-        text: the content of the file; a byte-order mark is allowed.
-        path: as in `read`.
-        split: as in `read`.
-        layers: as in `read`.
-        tally: as in `read`.
-        faults: as in `read`.
+    Further arguments and errors as of `read`.
     """
     text = text.removeprefix("\ufeff")
     if not layers and tally is None and (plain := _plain(text, split)):

@@ -15,8 +15,6 @@ from bench.errors import DataError
 from bench.kit.faults import MALFORMED, Fault, Faults
 from bench.kit.files import raw_lines, read_bytes
 
-__all__ = ["Record", "kind", "read", "read_bytes", "stream"]
-
 _KINDS = {dict: "an object", list: "a list", str: "a string", bool: "true or false", int: "a whole number", float: "a number"}
 
 
@@ -35,21 +33,11 @@ class Record:
     values: dict[str, Any] = field(repr=False)
 
     def error(self, message: str, hint: str | None = None, kind: str = MALFORMED) -> Fault:
-        """A fault that begins with file and line.
-
-        Args:
-            message: what is there and what was wanted.
-            hint: the next move.
-            kind: of the fault.
-        """
+        """A fault that begins with file and line; `hint` is the next move."""
         return Fault(kind, f"{self.path}:{self.line}: {message}", hint)
 
     def text(self, name: str, empty: bool = False) -> str:
-        """The string in a field.
-
-        Args:
-            name: of the field.
-            empty: whether it may be blank.
+        """The string in a field; it may be blank only if `empty`.
 
         Raises:
             DataError: it is missing, no string, blank, or no valid Unicode.
@@ -76,11 +64,7 @@ class Record:
         return value
 
     def integer(self, name: str, least: int = 0) -> int:
-        """The whole number in a field.
-
-        Args:
-            name: of the field.
-            least: smallest that is allowed.
+        """The whole number in a field, at least `least`.
 
         Raises:
             DataError: it is missing, no whole number, or too small.
@@ -141,12 +125,7 @@ class Record:
         return text
 
     def checked_text(self, value: Any, what: str, empty: bool = False) -> str:
-        """The value, if it is a string.
-
-        Args:
-            value: any JSON value.
-            what: its name in the error.
-            empty: whether it may be blank.
+        """The value, if it is a string; `what` names it in the error, and `empty` says whether it may be blank.
 
         Raises:
             DataError: it is no string, blank, or no valid Unicode.
@@ -173,10 +152,8 @@ def kind(value: Any) -> str:
 def read(path: Path, content: bytes | None = None, faults: Faults | None = None) -> list[Record]:
     """Reads every line of a file; a byte-order mark at its beginning is allowed.
 
-    Args:
-        path: of the file.
-        content: its bytes, if the caller has read them already.
-        faults: collects lines that are no JSON object; without it the first one is raised.
+    `content` is its bytes, if the caller has read them already. `faults` collects lines that are no JSON object; without it the
+    first one is raised.
 
     Raises:
         DataError: the file cannot be read or is empty.

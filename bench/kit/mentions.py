@@ -21,23 +21,17 @@ from bench.kit.scores import BY_TYPE, COUNTS, by_type, prf, summed
 def statistics(
     gold: Sequence[Document], predicted: Iterable[Document], labels: Iterable[str] = ()
 ) -> list[Mapping[str, float]]:
-    """Additive statistics of every gold document, in order; a document without a prediction has none of its mentions found.
+    """Additive statistics of every gold document, in order; predictions are matched by id, others are ignored.
 
-    Args:
-        gold: with gold mentions.
-        predicted: matched by id; documents without gold are not scored.
-        labels: types that have a row even where nothing carries them.
+    A document without a prediction has none of its mentions found. `labels` are types that have a row even where nothing
+    carries them.
     """
     given = {document.id: document for document in predicted}
     return [_counts(_keys(document), _keys(given.get(document.id)), labels) for document in gold]
 
 
 def summarise(sums: Mapping[str, Any]) -> Scores:
-    """``strict``, ``discontiguous`` and ``by_type``, each with counts, precision, recall and F1.
-
-    Args:
-        sums: what `statistics` gives, summed over documents; numbers or arrays.
-    """
+    """``strict``, ``discontiguous`` and ``by_type``, each with counts, precision, recall and F1, from sums of `statistics`."""
     return {"strict": prf(sums, "strict"), "discontiguous": prf(sums, "discontiguous"), "by_type": by_type(sums)}
 
 

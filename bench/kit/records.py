@@ -65,13 +65,7 @@ def documents(
 
 
 def read_annotations(path: Path, what: str, *, scored: bool = False, faults: Faults | None = None) -> dict[str, Document]:
-    """Reads annotations for scoring, by document: one file, or every ``.jsonl`` file of a folder.
-
-    Args:
-        path: the file or folder.
-        what: kind of the task, as in `documents`.
-        scored: whether passages carry scores in place of relevance.
-        faults: collects faults; without it they are raised.
+    """Reads annotations for scoring, by document: one file, or every ``.jsonl`` file of a folder. Arguments as of `documents`.
 
     Raises:
         DataError: there is no such file, or a line is wrong.

@@ -19,12 +19,9 @@ MICRO = "relations"
 def statistics(
     gold: Sequence[Document], predicted: Iterable[Document], labels: Iterable[str] = ()
 ) -> list[Mapping[str, float]]:
-    """Additive statistics of every gold document, in order; a document without a prediction has nothing found.
+    """Additive statistics of every gold document, in order; predictions are matched by id, others are ignored.
 
-    Args:
-        gold: with gold relations.
-        predicted: matched by id; documents without gold are not scored.
-        labels: types that have a row even where nothing carries them.
+    A document without a prediction has nothing found. `labels` are types that have a row even where nothing carries them.
     """
     given = {document.id: set(document.relations) for document in predicted}
     types = tuple(labels)

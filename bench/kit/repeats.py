@@ -9,11 +9,9 @@ from bench.api.data import Document, Leak
 
 
 def repeated_texts(splits: Mapping[str, Iterable[Document]], published: Container[str] = ()) -> tuple[Leak, ...]:
-    """Documents whose text, but for blanks and case, stands in an earlier split.
+    """Documents whose text, but for blanks and case, stands in an earlier split; splits are in the order train, dev, test.
 
-    Args:
-        splits: in the order train, dev, test.
-        published: SHA-256 of texts that the corpus's own authors left in two splits, which are tolerated.
+    `published` holds the SHA-256 of texts that the corpus's own authors left in two splits, which are tolerated.
     """
     first: dict[bytes, tuple[str, str]] = {}
     leaks = []

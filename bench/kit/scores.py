@@ -24,11 +24,9 @@ def summed(rows: Iterable[Mapping[str, float]]) -> dict[str, float]:
 
 
 def prf(sums: Mapping[str, Any], row: str) -> dict[str, Any]:
-    """Counts, precision, recall and F1 of a row.
+    """Counts, precision, recall and F1 of a row of summed statistics.
 
-    Args:
-        sums: summed statistics.
-        row: prefix of its counts, e.g. ``strict`` for ``strict.tp``, ``strict.fp`` and ``strict.fn``; a missing one is 0.
+    `row` is the prefix of its counts, e.g. ``strict`` for ``strict.tp``, ``strict.fp`` and ``strict.fn``; a missing one is 0.
     """
     tp, fp, fn = (as_count(sums.get(f"{row}.{name}", 0.0)) for name in COUNTS)
     return {
@@ -42,11 +40,7 @@ def prf(sums: Mapping[str, Any], row: str) -> dict[str, Any]:
 
 
 def by_type(sums: Mapping[str, Any]) -> dict[str, dict[str, Any]]:
-    """Type to what `prf` gives for it, sorted, of every type that has a row.
-
-    Args:
-        sums: summed statistics, such as ``by_type.Drug.tp``.
-    """
+    """Type to what `prf` gives for it, sorted, of every type that has a row, such as ``by_type.Drug.tp``."""
     types = sorted({key[len(BY_TYPE) :].rpartition(".")[0] for key in sums if key.startswith(BY_TYPE)})
     return {label: prf(sums, f"{BY_TYPE}{label}") for label in types}
 
