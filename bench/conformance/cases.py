@@ -125,11 +125,7 @@ def checks_of(kind: Kind) -> tuple[str, ...]:
 
 
 def cases(ref: str, registry: Registry) -> list[Case]:
-    """Every check of every part that a reference names.
-
-    Args:
-        ref: a part's name, ``kind/name``, a plugin ``distribution:entry-point``, or a distribution.
-        registry: has the parts.
+    """Every check of every part that a reference names: its name, ``kind/name``, its plugin or its distribution.
 
     Raises:
         UsageError: nothing has that name, or the plugin could not be loaded.

@@ -10,6 +10,7 @@ import json
 import random
 import re
 from collections.abc import Iterator, Mapping
+from dataclasses import dataclass
 from pathlib import Path
 
 from bench.api.data import Corpus, Document
@@ -24,6 +25,7 @@ _MOST = 16
 _SHORTEST = 5
 
 
+@dataclass(frozen=True)
 class Planted:
     """A corpus with canaries.
 
@@ -33,10 +35,9 @@ class Planted:
         canaries: the planted words.
     """
 
-    def __init__(self, folder: Path, corpus: Corpus, canaries: tuple[str, ...]) -> None:
-        self.folder = folder
-        self.corpus = corpus
-        self.canaries = canaries
+    folder: Path
+    corpus: Corpus
+    canaries: tuple[str, ...]
 
     def in_text(self, text: str) -> list[str]:
         """The canaries in a text."""

@@ -15,6 +15,7 @@ from importlib.util import find_spec
 from pathlib import Path
 from types import ModuleType
 from typing import Any, TypeVar, cast
+from unittest.mock import patch
 
 from bench.api.model import Model
 from bench.data.windows import words
@@ -31,12 +32,7 @@ class Failure(Exception):
 
 
 def expect(holds: bool, detail: str) -> None:
-    """Fails the check unless a condition holds.
-
-    Args:
-        holds: the condition.
-        detail: what was found and what was wanted, for the author of the part.
-    """
+    """Fails the check unless a condition holds; `detail` tells the part's author what was found and what was wanted."""
     if not holds:
         raise Failure(detail)
 
@@ -129,16 +125,8 @@ def without_heavy_imports(names: Sequence[str] = HEAVY) -> Iterator[None]:
 @contextmanager
 def own_temp(folder: Path) -> Iterator[None]:
     """Directs temporary files, also of child processes, into a folder, so that a check can read them."""
-    before, variable = tempfile.tempdir, os.environ.get("TMPDIR")
-    tempfile.tempdir = os.environ["TMPDIR"] = str(folder)
-    try:
+    with patch.dict(os.environ, TMPDIR=str(folder)), patch.object(tempfile, "tempdir", str(folder)):
         yield
-    finally:
-        tempfile.tempdir = before
-        if variable is None:
-            del os.environ["TMPDIR"]
-        else:
-            os.environ["TMPDIR"] = variable
 
 
 def scramble(seed: int) -> None:
