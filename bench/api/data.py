@@ -197,9 +197,7 @@ def tidy(fragments: Sequence[Fragment], text: str) -> tuple[Fragment, ...]:
     """Fragments as everything here takes them: ascending, each without white space at its ends, and those that overlap or have
     nothing but white space between them as one, so that a mention that only wraps over a line break is not discontiguous.
 
-    Args:
-        fragments: at least one; where one lies outside the text, no white space is looked at.
-        text: of the document.
+    There is at least one; where one lies outside the text, no white space is looked at.
     """
     if len(fragments) == 1:  # nearly all are, and hardly any of them has white space at an end
         (start, end) = fragments[0]

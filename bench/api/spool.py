@@ -21,14 +21,9 @@ LIMIT = 64 * 2**20
 
 
 def spooled(documents: Iterable[Document], limit: int = LIMIT) -> Sequence[Document]:
-    """The documents as a sequence that takes no more memory than the limit, whatever their number.
+    """The documents as a sequence that takes no more than `limit` bytes of memory: a tuple while they fit, else a `Spool`.
 
-    Args:
-        documents: read once, one at a time; a generator keeps none of them.
-        limit: bytes.
-
-    Returns:
-        A tuple while they fit, else a `Spool`.
+    They are read once, one at a time; of a generator none are kept.
 
     Raises:
         StorageError: the disk is full.

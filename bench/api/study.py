@@ -191,11 +191,7 @@ class Request:
         return self.base.task
 
     def token_budget(self, kind: str, what: str) -> int:
-        """The budget in tokens.
-
-        Args:
-            kind: of the study, for the error.
-            what: what the tokens are of, e.g. ``in all``.
+        """The budget in tokens; the error names the kind of study and `what` the tokens are of, e.g. ``in all``.
 
         Raises:
             UsageError: there is none, or another budget.

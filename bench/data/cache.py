@@ -96,7 +96,7 @@ def encode_split(
     advance: Callable[[int], None] = lambda n: None,
     warn: Callable[[str], None] = lambda message: None,
 ) -> EncodedSplit:
-    """Encodes a split, or opens it from the cache.
+    """Encodes a split with a fitted head and a fast tokenizer in windows of at most `max_length`, or opens it from the cache.
 
     Args:
         documents: of the split, with text.
@@ -196,13 +196,7 @@ def _row(number: int, window: Window, gold: Document, head: Head) -> tuple[dict[
 
 
 def collate(rows: Sequence[Mapping[str, Any]], head: Head, pad: int, length: int = 0) -> dict[str, Tensor]:
-    """Pads rows into one batch.
-
-    Args:
-        rows: from `EncodedSplit.take`.
-        head: of the rows' task; its `collate` adds the targets.
-        pad: id of the padding token.
-        length: least number of tokens that rows are padded to.
+    """Pads rows of `EncodedSplit.take` into one batch of at least `length` tokens a row; the head's `collate` adds the targets.
 
     Returns:
         ``input_ids``, ``attention_mask`` (batch, seq), ``first``, ``last``, ``word_mask`` (batch, words), the head's targets.

@@ -77,11 +77,9 @@ def cut(document: Document, tokenizer: Any, max_length: int, how: Cut) -> tuple[
 
 
 def joined(document: Document, found: Sequence[Annotation]) -> Document:
-    """What the windows of a document say, as one document without text.
+    """What the windows of a document say, as one document without text; a judgement named ``#n`` is about its passage n.
 
-    Args:
-        document: with its text, for white space in mentions, which is treated as in gold.
-        found: of all its windows. A judgement named ``#n`` is about the document's passage n.
+    The document comes with its text, for white space in mentions, which is treated as in gold.
     """
     found = tidied(found, document.text)
     mentions = {a for a in found if isinstance(a, Mention)}

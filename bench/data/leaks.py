@@ -37,11 +37,7 @@ def leaks_of(corpus: Corpus) -> tuple[Leak, ...]:
 
 
 def refuse(where: Path | str, leaks: Sequence[Leak]) -> None:
-    """Refuses leaks that the loader does not tolerate.
-
-    Args:
-        where: the corpus's folder, for the error.
-        leaks: of the corpus.
+    """Refuses leaks that the loader does not tolerate; `where` is the corpus, for the error.
 
     Raises:
         LeakError: naming the documents and their splits.

@@ -90,15 +90,10 @@ class PacedSampler(Sampler):
 def difficulties(
     curriculum: Curriculum, name: str, windows: Mapping[str, tuple[NDArray[np.int64], NDArray[np.int64]]]
 ) -> dict[str, NDArray[np.float64]]:
-    """Task to how hard each of its training windows is.
-
-    Args:
-        curriculum: of the run.
-        name: of the schedule.
-        windows: task to the marked tokens and the supervised positions of its training windows.
+    """Task to how hard each of its training windows is, given their marked tokens and supervised positions.
 
     Raises:
-        UsageError: the curriculum does not give one number a window.
+        UsageError: the curriculum, of the schedule `name`, does not give one number a window.
     """
     found = {}
     for task, (tokens, supervised) in windows.items():

@@ -196,10 +196,7 @@ class Child:
 def run_here(job: Job, seconds: float = 0.2, begun: Callable[[Child], None] | None = None) -> JobOutcome:
     """Runs a job to its end in a child of this process, and stops the child if this process is interrupted.
 
-    Args:
-        job: what to run.
-        seconds: between two checks.
-        begun: called with the child once it has started.
+    The child is looked at every `seconds`; `begun` is called with it once it has started.
     """
     child = Child(job)
     try:

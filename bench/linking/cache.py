@@ -55,12 +55,7 @@ def content_hash(path: Path, selection: Selection) -> str:
 
 
 def open_terminology(path: Path, selection: Selection, root: Path | None = None) -> Terminology:
-    """The names of a file, from the cache if it was read before.
-
-    Args:
-        path: of the file.
-        selection: which rows of UMLS are read.
-        root: cache folder; the user's own where None.
+    """The names of a file, from the cache below `root` (the user's own where None) if it was read before.
 
     Raises:
         DataError: file and line, what is there and what was wanted; or there is no name in it.

@@ -61,14 +61,9 @@ def _stems_of(text: str) -> frozenset[str]:
 def rows(
     query: Query, candidates: Mapping[str, Evidence], finder: Finder, place: Setting, without: int | None = None
 ) -> NDArray[np.float32]:
-    """The features, shape (candidates, features), in the order of `candidates`.
+    """The features, shape (candidates, features), in the order of `candidates`, at least one, which `finder` found.
 
-    Args:
-        query: the mention.
-        candidates: of the mention, at least one.
-        finder: the one that found them.
-        place: the document around the mention.
-        without: the fold of training documents that is left out.
+    `place` is the document around the mention; `without` the fold of training documents that is left out.
     """
     key = query, without
     if key not in finder.text_features:

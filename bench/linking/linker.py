@@ -133,9 +133,7 @@ class Linker:
     def rank(self, document: Document, mentions: Sequence[Mention]) -> list[tuple[str, ...]]:
         """Candidate concepts of each mention, best first; the corpus's word for "no concept" is inserted at the threshold.
 
-        Args:
-            document: with its text.
-            mentions: all mentions of it: features of one use the others.
+        All mentions of a document are wanted at once: features of one use the others.
         """
         return [self._ordered(concepts) for concepts in self._scored(document, mentions)]
 

@@ -56,11 +56,7 @@ class Selection:
 
 
 def read(path: Path, selection: Selection) -> Iterator[Name]:
-    """The names of a file, in its order.
-
-    Args:
-        path: of the file; `form_of` tells its format.
-        selection: which rows of UMLS are read.
+    """The names of a file, in its order; `form_of` tells its format, and of UMLS the selected rows are read.
 
     Raises:
         DataError: file and line, what is there and what was wanted.
@@ -219,6 +215,4 @@ def _concept(path: Path, number: int, text: str) -> str:
 def _name(path: Path, number: int, text: str) -> str:
     if not text.strip():
         raise DataError(f"{path}, line {number}: a concept with an empty name.")
-    if len(text) > LONGEST:
-        return text[:LONGEST]
-    return text
+    return text[:LONGEST]

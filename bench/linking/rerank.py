@@ -55,12 +55,7 @@ class Ranker:
 
 
 def fit(choices: Sequence[Choice], prior: float = PRIOR) -> Ranker:
-    """Fits the weights; the likelihood is concave, so that the optimum is unique.
-
-    Args:
-        choices: at least one.
-        prior: see `PRIOR`.
-    """
+    """Fits the weights to at least one choice; the likelihood is concave, so that the optimum is unique. See `PRIOR`."""
     from scipy.optimize import minimize
     from threadpoolctl import threadpool_limits
 
@@ -92,10 +87,8 @@ def fit(choices: Sequence[Choice], prior: float = PRIOR) -> Ranker:
 def threshold(best: Sequence[float], right: Sequence[bool], unlinked: Sequence[bool]) -> float:
     """The score below which a mention has no concept: the lowest that gets the most mentions right.
 
-    Args:
-        best: score of the first candidate of each mention.
-        right: whether that candidate is right.
-        unlinked: whether the mention has no concept in gold.
+    For each mention `best` is the score of its first candidate, `right` whether that is right, and `unlinked` whether it has no
+    concept in gold.
     """
     if not any(unlinked):
         return float("-inf")

@@ -157,12 +157,7 @@ class NameTable:
 
 
 def write(names: Iterable[Name], columns: Columns) -> NameTable:
-    """Writes names to columns; takes 40 bytes of memory a name, however long the texts are.
-
-    Args:
-        names: may be a stream; it is read once.
-        columns: empty ones.
-    """
+    """Writes names, which may be a stream, to empty columns; takes 40 bytes of memory a name, however long the texts are."""
     frequencies, word_frequencies = np.zeros(FEATURES, np.int64), np.zeros(FEATURES, np.int64)
     total = end = 0
     for chunk in _chunks(names):

@@ -71,12 +71,9 @@ class BaseModel:
 
 
 def find_model(name: str, registry: Registry, cache: Path) -> BaseModel:
-    """The base model of a name; torch is not imported.
+    """The base model of a name: a short one of the registry, a folder, or ``org/name@revision`` of the Hugging Face hub.
 
-    Args:
-        name: a short name of the registry, a folder, or ``org/name@revision`` of the Hugging Face hub.
-        registry: the plugins.
-        cache: folder for models that are made or unpacked, e.g. ``~/.cache/bench/models``.
+    Models that are made or unpacked go to the cache, e.g. ``~/.cache/bench/models``; torch is not imported.
 
     Raises:
         UsageError: there is no such model, or its folder cannot be used.

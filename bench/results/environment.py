@@ -30,8 +30,7 @@ def versions() -> dict[str, str | None]:
 def hardware(device: str | None = None) -> dict[str, Any]:
     """Processor, cores this process may use, memory in bytes, and the accelerator where torch is already loaded.
 
-    Args:
-        device: of the run, such as ``cuda:1``; the current one is told of where it is none of CUDA's.
+    The accelerator is the run's `device`, such as ``cuda:1``; where that is none of CUDA's, the current one.
     """
     import psutil
 
@@ -60,11 +59,7 @@ def hardware(device: str | None = None) -> dict[str, Any]:
 
 
 def git(folder: Path | None = None) -> dict[str, Any]:
-    """Commit of the checkout of bench that runs, and whether it was changed; both None outside a checkout.
-
-    Args:
-        folder: where to look; this package's own folder where None.
-    """
+    """Commit of the checkout of bench, or of a folder, and whether it was changed; both None outside a checkout."""
     where = folder or Path(__file__).resolve().parent
     commit = _git(where, "rev-parse", "HEAD")
     # Installed into an environment that lies inside some other project's checkout is not a checkout of bench.

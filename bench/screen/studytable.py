@@ -116,13 +116,7 @@ class StudyWatcher:
         )
 
     def report(self, study: Study, metrics: Mapping[str, str], kind: StudyKind) -> None:
-        """Prints the runs with their scores, and the verdict.
-
-        Args:
-            study: finished or not.
-            metrics: task to its primary metric.
-            kind: of the study; words its verdict.
-        """
+        """Prints the runs with each task's primary metric, and the verdict in the words of the study's kind."""
         rows = []
         synthetic = False
         for run in study.runs:

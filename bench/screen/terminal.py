@@ -41,13 +41,7 @@ def line(text: str) -> str:
 
 
 def say(text: str, stream: IO[str] | None = None, end: str = "\n") -> None:
-    """Prints a text; commands without rich print only by this.
-
-    Args:
-        text: may hold results of `paint`.
-        stream: None: standard output.
-        end: as in `print`.
-    """
+    """Prints a text that may hold results of `paint`, by default to stdout; commands without rich print only by this."""
     stream = stream or sys.stdout
     stream.write(text.translate(_EDGE) + end)
     if not end:

@@ -50,10 +50,7 @@ class MemoryWatch:
         self._grows_since: int | None = None
 
     def observe(self, step: int) -> dict[str, Any] | None:
-        """Takes a sample if one is due.
-
-        Args:
-            step: updates done.
+        """Takes a sample if one is due after so many updates.
 
         Returns:
             ``current`` and ``peak`` in bytes, and ``grows_since`` (a step) once memory grows; None where no sample was due.

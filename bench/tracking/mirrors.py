@@ -14,9 +14,8 @@ from collections import deque
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager, suppress
 from pathlib import Path
-from typing import Protocol
+from typing import TYPE_CHECKING
 
-from bench.api.part import Part
 from bench.api.tracker import RunEvent, RunInfo, Tracker
 from bench.errors import BenchError, RunStateError
 from bench.results.layout import INFO, JOURNAL, MIRRORS, RESULT
@@ -24,16 +23,11 @@ from bench.results.lock import RunLock
 from bench.results.store import read_json, write_json
 from bench.tracking.journal import Replay, parse
 
+if TYPE_CHECKING:
+    from bench.registry import Registry
+
 Warn = Callable[[str], None]
 _SWITCH_SECONDS = 0.0005
-
-
-class Parts(Protocol):
-    """The part of a registry that `sync` needs."""
-
-    def get(self, kind: str, name: str, /) -> Part:
-        """The part of a kind and name."""
-        ...
 
 
 class Mirrors:
@@ -84,9 +78,7 @@ class Mirrors:
     def close(self, finished: bool, wait: float = 20.0) -> None:
         """Lets the mirrors catch up and closes them; a second call does nothing.
 
-        Args:
-            finished: False where the run was interrupted or failed.
-            wait: most seconds to wait for all of them together; one that is not done by then is given up.
+        `finished` is False where the run was interrupted or failed. Mirrors that take longer than `wait` seconds are given up.
         """
         if self._closed:
             return
@@ -110,7 +102,7 @@ class Mirrors:
 
 def sync(
     folder: Path,
-    registry: Parts,
+    registry: Registry,
     warn: Warn,
     trackers: Sequence[str] | None = None,
     timeout: float = 600.0,
@@ -136,7 +128,7 @@ def sync(
     news: deque[str] = deque()
     handed: dict[str, int] = {}
     with RunLock(folder):
-        for tracker in _ready([part for part in parts if isinstance(part, Tracker)], news):
+        for tracker in _ready(parts, news):
             mirror = _Mirror(tracker, info, news.append, 500, timeout, 0.5)
             mirror.finish((folder / RESULT).exists())
             mirror.thread.start()
@@ -151,12 +143,7 @@ def sync(
 
 
 def position(folder: Path, tracker: str) -> int:
-    """Number of journal events that a mirror has received, as recorded in the run's folder; for trackers that cannot tell.
-
-    Args:
-        folder: the run's folder.
-        tracker: its name.
-    """
+    """Journal events that a mirror has received, as recorded in the run's folder; for trackers that cannot tell."""
     try:
         return max(0, int(read_json(folder / MIRRORS / f"{tracker}.json")["next"]))
     except (RunStateError, KeyError, TypeError, ValueError):
