@@ -74,12 +74,7 @@ class Relation:
 
 @dataclass(frozen=True)
 class Passage:
-    """A part of the text that is ranked for the document's query, which is the text before the first passage.
-
-    Args:
-        id: unique in the document.
-        span: (start, end) in characters of the document.
-    """
+    """A part of the text, (start, end), that is ranked for the document's query, the text before the first passage."""
 
     id: str
     span: Fragment

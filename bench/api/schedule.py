@@ -23,11 +23,9 @@ if TYPE_CHECKING:
 
 @dataclass(frozen=True)
 class Phase:
-    """A stretch of training.
+    """A stretch of training: its share of the run's tokens, above 0, and each task's share of these; a task left out gets none.
 
-    Args:
-        tokens: share of the run's tokens, above 0; those of all phases add up to 1.
-        shares: task to its share of the phase's tokens; they add up to 1. A task that is not in it gets none.
+    The tokens of all phases add up to 1, and so do the shares of a phase.
     """
 
     tokens: float

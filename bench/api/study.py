@@ -33,13 +33,7 @@ Tone = Literal["good", "bad", "even", "open"]
 
 @dataclass(frozen=True)
 class Cost:
-    """What a run's own dry run said that it costs.
-
-    Args:
-        tokens: marked tokens of its training.
-        seconds: of training and evaluating on this machine.
-        memory: bytes at its peak.
-    """
+    """What a run's dry run said that it costs: marked tokens of training, seconds with evaluation here, bytes at its peak."""
 
     tokens: int
     seconds: float

@@ -74,12 +74,7 @@ class CheckResult:
 
 @dataclass(frozen=True)
 class Case:
-    """One check of one part.
-
-    Args:
-        entry: the part and its origin.
-        check: name of the check.
-    """
+    """One check, by its name, of one part."""
 
     entry: Entry
     check: str

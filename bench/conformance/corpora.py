@@ -24,13 +24,7 @@ HIDDEN = 32
 
 @dataclass(frozen=True)
 class Encoded:
-    """A window with its gold and its encoding.
-
-    Args:
-        window: as `bench.data.windows` cut it.
-        gold: the annotations of the window.
-        encoding: the head's encoding of them.
-    """
+    """A window with its gold annotations and the head's encoding of them."""
 
     window: Window
     gold: Document

@@ -27,13 +27,7 @@ _SHORTEST = 5
 
 @dataclass(frozen=True)
 class Planted:
-    """A corpus with canaries.
-
-    Args:
-        folder: of its files.
-        corpus: the same, read by the task's loader.
-        canaries: the planted words.
-    """
+    """A corpus with planted words, its canaries: its files, and what the task's loader reads from them."""
 
     folder: Path
     corpus: Corpus

@@ -38,12 +38,9 @@ def expect(holds: bool, detail: str) -> None:
 
 
 class Workbench:
-    """Scratch space and shared objects of one round of checks.
+    """Scratch space, which the caller deletes, and shared objects of one round of checks.
 
-    Args:
-        registry: has the tiny models.
-        folder: for scratch files; the caller deletes it.
-        data: task to a folder with a corpus, for tasks without a synthetic one.
+    `data` maps tasks without a synthetic corpus to a folder with one.
     """
 
     def __init__(self, registry: Registry, folder: Path, data: Mapping[str, Path] | None = None) -> None:

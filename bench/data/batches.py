@@ -35,13 +35,7 @@ def evenly(count: int, most: int) -> NDArray[np.int64]:
 
 @dataclass(frozen=True)
 class Update:
-    """The examples of one optimizer step.
-
-    Args:
-        step: index of the update, from 0.
-        examples: task to the indices of its examples, in drawing order.
-        tokens: marked tokens of the whole update.
-    """
+    """The examples of one optimizer step, counted from 0: task to indices in drawing order; `tokens` are the marked ones."""
 
     step: int
     examples: Mapping[str, tuple[int, ...]]

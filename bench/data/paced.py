@@ -24,12 +24,9 @@ _SALT = 1903_09848
 
 @dataclass
 class _PacedStream(Stream):
-    """A stream of which only the easiest units are drawn.
+    """A stream of units from easy to hard, of which only the easiest are drawn: the share that `competence` gives.
 
-    Args:
-        easiest: units from easy to hard.
-        competence: share of them that may be drawn now.
-        reach: how many of them might be drawn when the present order was made; None before there was one.
+    `reach` is how many might be drawn when the present order was made; None before there was one.
     """
 
     easiest: NDArray[np.int64] = field(default_factory=lambda: np.empty(0, dtype=np.int64))
@@ -64,12 +61,9 @@ class _PacedStream(Stream):
 
 
 class PacedSampler(Sampler):
-    """Draws updates over tasks, of each task the easiest windows first.
+    """Draws updates over tasks, of each task the easiest windows first, as many as the curriculum says.
 
-    Args:
-        given: as for `Sampler`.
-        curriculum: says how many may be drawn.
-        difficulty: task to how hard each of its training examples is, shape (examples,).
+    `difficulty` maps a task to how hard each of its training examples is, shape (examples,); the others are as for `Sampler`.
     """
 
     def __init__(self, *given: Any, curriculum: Curriculum, difficulty: Mapping[str, NDArray[np.float64]]) -> None:

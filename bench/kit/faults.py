@@ -48,13 +48,7 @@ def of_documents(*kinds: str) -> dict[str, str]:
 
 
 class Fault(DataError):
-    """A faulty line.
-
-    Args:
-        kind: one of `KINDS`.
-        message: file, line, what is there and what was wanted; no corpus text.
-        hint: the next move.
-    """
+    """A faulty line of one of `KINDS`; the message says file, line, what is there and what was wanted, and no corpus text."""
 
     def __init__(self, kind: str, message: str, hint: str | None = None) -> None:
         super().__init__(message, hint)

@@ -61,13 +61,9 @@ Tag = tuple[str, str]
 
 @dataclass(frozen=True)
 class Entry:
-    """A document of a file.
+    """A document of a file: the line where it starts, from 1, and whether the file names it.
 
-    Args:
-        document: its text is empty where `masked`.
-        line: where it starts, counted from 1.
-        named: whether the file names it.
-        masked: whether its lines are characters without text.
+    The text is empty where `masked`: the document's lines are characters without text.
     """
 
     document: Document
@@ -88,10 +84,8 @@ class _Sentence:
 class Tally:
     """How the tags of a file begin mentions.
 
-    Args:
-        begun: B- tags that do not follow directly on a mention of the same label.
-        orphans: I- tags that continue no mention and were skipped.
-        line: the line of the first orphan.
+    `begun` counts B- tags that do not follow directly on a mention of the same label, `orphans` the I- tags that continue no
+    mention and were skipped; `line` is the first orphan's.
     """
 
     begun: int = 0

@@ -20,13 +20,7 @@ _KINDS = {dict: "an object", list: "a list", str: "a string", bool: "true or fal
 
 @dataclass(frozen=True)
 class Record:
-    """One line of a file, with typed access to its fields.
-
-    Args:
-        path: the file, for errors.
-        line: counted from 1, for errors.
-        values: field name to value.
-    """
+    """One line of a file, counted from 1, with typed access to its fields."""
 
     path: Path
     line: int

@@ -62,9 +62,7 @@ def _frozen(value: Any) -> Any:
 class Draws:
     """Random draws that are the same in every version of Python.
 
-    Args:
-        seed: of the corpus.
-        place: names this stream of draws, e.g. the split and the document's number.
+    `place` names this stream of the corpus's seed, e.g. the split and the document's number.
     """
 
     def __init__(self, seed: int, *place: object) -> None:

@@ -15,11 +15,7 @@ ROOM = 0.85
 
 
 class LocalLauncher(QueuedLauncher[Child]):
-    """Starts runs as processes of this machine.
-
-    Args:
-        jobs: runs at once.
-    """
+    """Starts runs as processes of this machine, so many at once."""
 
     tick = 0.1
 

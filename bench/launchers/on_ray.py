@@ -19,13 +19,9 @@ OPTIONS = ("address", "num_cpus", "num_gpus")
 
 
 class RayLauncher(QueuedLauncher[Any]):
-    """Starts runs as tasks of a Ray cluster.
+    """Starts runs as tasks of a Ray cluster, with so many cores and devices (or a fraction of one) each.
 
-    Args:
-        jobs: runs at once.
-        cpus: cores of a run.
-        gpus: devices of a run; may be a fraction.
-        started: whether this process started the cluster, which then ends with the study.
+    The cluster ends with the study if this process started it.
     """
 
     def __init__(self, jobs: int, cpus: float, gpus: float, started: bool) -> None:

@@ -15,11 +15,7 @@ Handle = TypeVar("Handle")
 
 
 class QueuedLauncher(ABC, Generic[Handle]):
-    """Queues jobs and begins them while there is room. A subclass begins one, reads how it ended, and stops it.
-
-    Args:
-        jobs: most runs at once.
-    """
+    """Queues jobs and begins them while fewer than `jobs` run. A subclass begins one, reads how it ended, and stops it."""
 
     tick: ClassVar[float] = 0.2
     """Seconds between two checks."""

@@ -35,13 +35,7 @@ def surface(text: str, mention: Mention) -> str:
 
 @dataclass(frozen=True)
 class Query:
-    """A mention as it is looked up.
-
-    Args:
-        text: its words.
-        long: its words with the document's abbreviations written out; equal to `text` where there are none.
-        label: its type.
-    """
+    """A mention as it is looked up: its words, and these with the document's abbreviations written out (`long`)."""
 
     text: str
     long: str
@@ -152,13 +146,7 @@ class Evidence:
 
 
 class Finder:
-    """Finds candidates; results for a text are cached.
-
-    Args:
-        names: of the terminology.
-        trained: the training mentions.
-        meanings: embeddings; None where there is no sentence encoder.
-    """
+    """Finds candidates among names and training mentions; results for a text are cached; no `meanings` without an encoder."""
 
     def __init__(self, names: NameTable, trained: Trained, meanings: Meanings | None = None) -> None:
         self.names = names

@@ -16,11 +16,7 @@ Array = NDArray[Any]
 
 
 class Columns:
-    """Named columns, each a file of a folder, or an array.
-
-    Args:
-        folder: where the files are, or are to be; in memory where None.
-    """
+    """Named columns, each a file of the folder, or an array in memory where that is None."""
 
     def __init__(self, folder: Path | None = None) -> None:
         self.folder = folder
@@ -76,12 +72,7 @@ class Columns:
 
 
 class Texts:
-    """A sequence of texts in one array of bytes; each is decoded on access.
-
-    Args:
-        bytes: UTF-8 of all texts, shape (bytes,).
-        ends: end offset of each text, shape (texts,).
-    """
+    """A sequence of texts in one array of UTF-8 bytes with the end offset of each; one is decoded on access."""
 
     def __init__(self, bytes: Array, ends: Array) -> None:
         self._bytes = bytes

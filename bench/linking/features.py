@@ -28,12 +28,7 @@ REMEMBERED = 1 << 14
 
 @dataclass(frozen=True)
 class Setting:
-    """The document around a mention.
-
-    Args:
-        stems: of all its words.
-        keyed: concept to the texts of mentions that share a key with one of its names.
-    """
+    """The document around a mention: the stems of its words, and concept to the texts of mentions that share a key with it."""
 
     stems: Set[str]
     keyed: Mapping[str, Set[str]]

@@ -28,12 +28,7 @@ MOST, AT_ONCE = 2000, 64
 
 @dataclass(frozen=True)
 class Ranked:
-    """A candidate concept of a mention.
-
-    Args:
-        concept: its id.
-        score: the re-ranker's, higher is better.
-    """
+    """A candidate concept of a mention with the re-ranker's score, higher is better."""
 
     concept: str
     score: float
@@ -58,11 +53,8 @@ class Lesson:
 
 @dataclass(frozen=True)
 class LinkAccuracy:
-    """How often mentions that have a concept are linked to it.
-
-    Args:
-        accuracy: share whose concept comes first.
-        missed: share whose concept is not among the candidates.
+    """How often mentions that have a concept are linked to it: the share whose concept comes first, and the share whose concept
+    is not among the candidates (`missed`).
     """
 
     accuracy: float

@@ -40,12 +40,7 @@ def is_sentence_encoder(folder: Path) -> bool:
 
 
 class Encoder:
-    """A frozen sentence encoder: the mean of the last hidden states, scaled to unit length. Loaded at the first call.
-
-    Args:
-        folder: of the base model.
-        device: ``cpu`` or ``cuda``.
-    """
+    """A frozen sentence encoder: the mean of the last hidden states, scaled to unit length. Loaded at the first call."""
 
     def __init__(self, folder: Path, device: str = "cpu") -> None:
         self._folder = folder

@@ -44,12 +44,7 @@ _SPACE = re.compile(r"\s")
 
 @dataclass(frozen=True)
 class Selection:
-    """Which rows of ``MRCONSO.RRF`` are read.
-
-    Args:
-        language: value of the second column; all where empty.
-        sources: values of the twelfth column; all where empty.
-    """
+    """Which rows of ``MRCONSO.RRF`` are read: by the second column, and by the twelfth; all where empty."""
 
     language: str = "ENG"
     sources: tuple[str, ...] = ()

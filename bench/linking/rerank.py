@@ -21,13 +21,7 @@ PRIOR = 0.2
 
 @dataclass(frozen=True)
 class Choice:
-    """A mention of the training split with its candidates.
-
-    Args:
-        rows: features of each candidate, shape (candidates, features).
-        right: index of the right candidate.
-        weight: of this mention in the likelihood.
-    """
+    """A mention of the training split: its candidates' features (candidates, features), the right one, and its weight."""
 
     rows: NDArray[np.float32]
     right: int
@@ -36,13 +30,7 @@ class Choice:
 
 @dataclass(frozen=True)
 class Ranker:
-    """Scores candidates by standardised features.
-
-    Args:
-        mean: of each feature, shape (features,).
-        scale: standard deviation of each feature, shape (features,).
-        weights: of the standardised features, shape (features,).
-    """
+    """Scores candidates by features, standardised by the mean and the standard deviation of each; all are (features,)."""
 
     mean: Matrix
     scale: Matrix

@@ -51,12 +51,7 @@ class CleanConsole(Console):
 
 
 class RichReporter:
-    """A `bench.reporting.Reporter` for people.
-
-    Args:
-        stderr: whether to write to stderr, since stdout is for JSON.
-        console: another console, e.g. one that records.
-    """
+    """A `bench.reporting.Reporter` for people, on stdout, on stderr where stdout is for JSON, or on a given console."""
 
     def __init__(self, stderr: bool = False, console: CleanConsole | None = None) -> None:
         # By default rich makes every line in a notebook a separate output, and treats the kernel as a terminal.
@@ -146,14 +141,7 @@ class _Bar:
 
 
 class PlainProgress:
-    """Lines instead of a bar: at most one every `seconds`, and one at the end.
-
-    Args:
-        console: the lines are printed here.
-        title: of the work.
-        total: units of work; None where unknown.
-        unit: name of a unit.
-    """
+    """Lines instead of a bar: at most one every `seconds`, and one at the end. `total` is None where it is unknown."""
 
     seconds = PLAIN_SECONDS
 

@@ -36,12 +36,7 @@ ROWS = 12
 
 
 class StudyWatcher:
-    """Shows the progress of a study: a live table on a terminal, a line for every change in a pipe.
-
-    Args:
-        stderr: whether to write to stderr, since stdout is for JSON.
-        console: another console, e.g. one that records.
-    """
+    """Shows the progress of a study: a live table on a terminal, a line for every change in a pipe. See `RichReporter`."""
 
     def __init__(self, stderr: bool, console: CleanConsole | None = None) -> None:
         self._reporter = RichReporter(stderr, console)
