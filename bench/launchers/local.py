@@ -9,6 +9,7 @@ from dataclasses import replace
 from bench.errors import UsageError
 from bench.launchers.child import Child, Job, JobOutcome, end
 from bench.launchers.queued import QueuedLauncher
+from bench.results.environment import cores
 
 ROOM = 0.85
 """Share of the free memory that runs may take together."""
@@ -82,7 +83,6 @@ def threads(jobs: int, environ: Mapping[str, str]) -> dict[str, str]:
         return {}
     import psutil
 
-    cores = len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else (os.cpu_count() or 1)
-    physical = min(cores, psutil.cpu_count(logical=False) or cores)
+    physical = min(cores(), psutil.cpu_count(logical=False) or cores())
     wanted = {"OMP_NUM_THREADS": str(max(1, physical // jobs)), "OMP_WAIT_POLICY": "PASSIVE"}
     return {name: value for name, value in wanted.items() if name not in environ}

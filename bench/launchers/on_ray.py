@@ -14,6 +14,7 @@ from typing import Any
 from bench.errors import BenchError, MissingError, UsageError
 from bench.launchers.child import INTERRUPTED, Job, JobOutcome, run_here
 from bench.launchers.queued import QueuedLauncher, parse_number, parse_options
+from bench.results.environment import cores
 
 OPTIONS = ("address", "num_cpus", "num_gpus")
 
@@ -38,8 +39,7 @@ class RayLauncher(QueuedLauncher[Any]):
             BenchError: no cluster can be started.
         """
         given = parse_options(options, OPTIONS, "ray")
-        cores = len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else (os.cpu_count() or 1)
-        cpus = parse_number(given, "num_cpus", max(1, cores // jobs))
+        cpus = parse_number(given, "num_cpus", max(1, cores() // jobs))
         gpus = parse_number(given, "num_gpus", 0.0)
         ray = _ray()
         quiet = {"include_dashboard": False, "log_to_driver": False, "logging_level": "ERROR"}

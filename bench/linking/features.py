@@ -126,12 +126,9 @@ def _keyed(evidence: Evidence, finder: Finder, without: int | None) -> Iterator[
             yield log1p(sum(finder.trained.count(i, without) for i in entries))
 
 
-_NONE = (0.0, 0.0, 0.0, 0.0, 0.0)
-
-
 def _best_overlap(query: Query, names: Iterable[str], finder: Finder) -> tuple[float, ...]:
     """The overlap of the name that overlaps most with a reading of the mention."""
-    return max((_overlap(text, name, finder) for name in names for text in query.texts), default=_NONE)
+    return max((_overlap(text, name, finder) for name in names for text in query.texts), default=(0.0,) * 5)
 
 
 def _overlap(text: str, name: str, finder: Finder) -> tuple[float, ...]:

@@ -144,16 +144,13 @@ def adapted_linears(backbone: nn.Module) -> tuple[LinearShape, ...]:
     """
     from torch import nn
 
+    quantized = ("in_features", "out_features", "qweight")
     linears = (
         LinearShape(name, int(module.in_features), int(module.out_features))
         for name, module in backbone.named_modules()
-        if _NUMBERED.search(name) and (isinstance(module, nn.Linear) or _quantized(module))
+        if _NUMBERED.search(name) and (isinstance(module, nn.Linear) or all(hasattr(module, part) for part in quantized))
     )
     return tuple(sorted(linears, key=lambda s: natural(s.name)))
-
-
-def _quantized(module: nn.Module) -> bool:
-    return all(hasattr(module, a) for a in ("in_features", "out_features", "qweight"))
 
 
 def load_tokenizer(folder: Path) -> Any:

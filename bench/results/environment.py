@@ -18,13 +18,20 @@ DISTRIBUTIONS = (
 
 def versions() -> dict[str, str | None]:
     """The interpreter's and the packages' versions, read from their metadata; None for one that is not installed."""
-    found: dict[str, str | None] = {"python": platform.python_version()}
-    for name in DISTRIBUTIONS:
-        try:
-            found[name] = version(name)
-        except PackageNotFoundError:
-            found[name] = None
-    return found
+    return {"python": platform.python_version()} | {name: installed(name) for name in DISTRIBUTIONS}
+
+
+def installed(name: str) -> str | None:
+    """Version of an installed distribution; None where it is not there."""
+    try:
+        return version(name)
+    except PackageNotFoundError:
+        return None
+
+
+def cores() -> int:
+    """Cores that this process may use."""
+    return len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
 
 
 def hardware(device: str | None = None) -> dict[str, Any]:
@@ -38,7 +45,7 @@ def hardware(device: str | None = None) -> dict[str, Any]:
         "cpu": _cpu(),
         "machine": platform.machine(),
         "system": f"{platform.system()} {platform.release()}",
-        "cores": len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count(),
+        "cores": cores(),
         "memory": int(psutil.virtual_memory().total),
         "gpu": None,
     }

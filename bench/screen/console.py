@@ -28,11 +28,6 @@ from rich.text import Text
 from bench.reporting import Progress
 from bench.screen.terminal import clean, line
 
-PLAIN_SECONDS = 15.0
-"""Seconds between two lines of progress in a pipe; there is one more at the end."""
-NOTEBOOK_SECONDS = 0.5
-"""Seconds between two updates of the line in a notebook."""
-
 
 def in_notebook() -> bool:
     """Whether this is the kernel of a Jupyter notebook."""
@@ -143,7 +138,7 @@ class _Bar:
 class PlainProgress:
     """Lines instead of a bar: at most one every `seconds`, and one at the end. `total` is None where it is unknown."""
 
-    seconds = PLAIN_SECONDS
+    seconds = 15.0
 
     def __init__(self, console: CleanConsole, title: str, total: float | None, unit: str) -> None:
         self._console = console
@@ -184,7 +179,7 @@ class PlainProgress:
 class NotebookProgress(PlainProgress):
     """One line in the output of a notebook's cell, updated until the work is done."""
 
-    seconds = NOTEBOOK_SECONDS
+    seconds = 0.5
 
     def __init__(self, console: CleanConsole, title: str, total: float | None, unit: str) -> None:
         super().__init__(console, title, total, unit)
