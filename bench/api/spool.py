@@ -96,9 +96,6 @@ class Spool(Sequence[Document]):
             line = self._file.read(self._starts[place + 1] - self._starts[place])
         return _unpacked(json.loads(line))
 
-    def __iter__(self) -> Iterator[Document]:
-        return (self[i] for i in range(len(self)))
-
     def __eq__(self, other: object) -> bool:
         if not isinstance(other, Sequence) or len(other) != len(self):
             return False

@@ -10,10 +10,8 @@ import traceback
 import zlib
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
-from importlib.machinery import ModuleSpec
 from importlib.util import find_spec
 from pathlib import Path
-from types import ModuleType
 from typing import Any, TypeVar, cast
 from unittest.mock import patch
 
@@ -90,27 +88,22 @@ class Pieces:
 
 
 class _Barrier:
-    """An import finder that refuses packages."""
+    """An import finder that refuses heavy packages."""
 
-    def __init__(self, names: Sequence[str]) -> None:
-        self.names = frozenset(names)
-
-    def find_spec(
-        self, fullname: str, path: Sequence[str] | None = None, target: ModuleType | None = None
-    ) -> ModuleSpec | None:
+    def find_spec(self, fullname: str, *context: Any) -> None:
         """Raises ImportError for a refused package."""
-        if fullname.partition(".")[0] in self.names:
-            raise ImportError(f"imports {fullname.partition('.')[0]}, which is not allowed here", name=fullname)
-        return None
+        package = fullname.partition(".")[0]
+        if package in HEAVY:
+            raise ImportError(f"imports {package}, which is not allowed here", name=fullname)
 
 
 @contextmanager
-def without_heavy_imports(names: Sequence[str] = HEAVY) -> Iterator[None]:
+def without_heavy_imports() -> Iterator[None]:
     """Makes imports of heavy packages fail inside the block, also of those that are loaded already."""
-    hidden = {name: module for name, module in sys.modules.items() if name.partition(".")[0] in names}
+    hidden = {name: module for name, module in sys.modules.items() if name.partition(".")[0] in HEAVY}
     for name in hidden:
         del sys.modules[name]
-    barrier = _Barrier(names)
+    barrier = _Barrier()
     sys.meta_path.insert(0, barrier)
     try:
         yield

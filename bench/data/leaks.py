@@ -55,7 +55,7 @@ def as_json(leaks: Sequence[Leak]) -> dict[str, Any]:
         "documents": [
             {"document": leak.document, "split": leak.split, "twin": leak.twin or leak.document, "other": leak.other}
             for leak in first
-        ],
+        ]
     }
 
 

@@ -106,8 +106,7 @@ def parse(
                 passed[line[0]] += 1
             elif line.strip():
                 raise Fault(
-                    MALFORMED,
-                    f"{where}: {len(line)} characters that are no annotation; wanted a line that starts with T or R.",
+                    MALFORMED, f"{where}: {len(line)} characters that are no annotation; wanted a line that starts with T or R."
                 )
         except Fault as fault:
             collected.add(fault)
@@ -177,8 +176,7 @@ def _mention(line: str, where: str, document: str | None) -> tuple[str, Mention]
             )
         if document is not None and end > len(document):
             raise Fault(
-                "outside-text",
-                f"{where}: span {start} {end} lies outside the text, which has {len(document)} characters.",
+                "outside-text", f"{where}: span {start} {end} lies outside the text, which has {len(document)} characters."
             )
     fragments = apart(given)
     if document is not None and match[4]:

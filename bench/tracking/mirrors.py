@@ -28,6 +28,8 @@ if TYPE_CHECKING:
 
 Warn = Callable[[str], None]
 _SWITCH_SECONDS = 0.0005
+BATCH = 500
+"""Most events of one call into a tracker."""
 
 
 class Mirrors:
@@ -37,26 +39,19 @@ class Mirrors:
         trackers: the trackers; one that is not installed is left out, with a warning that names the command to install it.
         info: the run; also written to its folder, so that `sync` works after the run.
         warn: called with one line, only on the thread that calls `feed` or `close`.
-        queue_size: most events of one call.
         timeout: seconds that one call into a tracker may take.
         interval: seconds between two reads of the journal.
     """
 
     def __init__(
-        self,
-        trackers: Sequence[Tracker],
-        info: RunInfo,
-        warn: Warn,
-        queue_size: int = 500,
-        timeout: float = 60.0,
-        interval: float = 2.0,
+        self, trackers: Sequence[Tracker], info: RunInfo, warn: Warn, timeout: float = 60.0, interval: float = 2.0
     ) -> None:
         self._warn = warn
         self._news: deque[str] = deque()
         self._closed = False
         write_info(info)
         self._mirrors = [
-            _Mirror(tracker, info, self._news.append, queue_size, timeout, interval) for tracker in _ready(trackers, self._news)
+            _Mirror(tracker, info, self._news.append, timeout, interval) for tracker in _ready(trackers, self._news)
         ]
         # A thread waits this long to get the interpreter from one that computes: 5 ms by default. The training thread would
         # wait that long at every file write while a tracker is being imported.
@@ -101,11 +96,7 @@ class Mirrors:
 
 
 def sync(
-    folder: Path,
-    registry: Registry,
-    warn: Warn,
-    trackers: Sequence[str] | None = None,
-    timeout: float = 600.0,
+    folder: Path, registry: Registry, warn: Warn, trackers: Sequence[str] | None = None, timeout: float = 600.0
 ) -> dict[str, int]:
     """Brings a run's mirrors up to date from its journal; events that they have are not sent again.
 
@@ -129,7 +120,7 @@ def sync(
     handed: dict[str, int] = {}
     with RunLock(folder):
         for tracker in _ready(parts, news):
-            mirror = _Mirror(tracker, info, news.append, 500, timeout, 0.5)
+            mirror = _Mirror(tracker, info, news.append, timeout, 0.5)
             mirror.finish((folder / RESULT).exists())
             mirror.thread.start()
             mirror.thread.join(timeout)
@@ -182,12 +173,12 @@ def _ready(trackers: Sequence[Tracker], news: deque[str]) -> Iterator[Tracker]:
 class _Mirror:
     """One tracker and its thread. The run calls `check`, `finish` and `give_up`; the rest runs on the thread."""
 
-    def __init__(self, tracker: Tracker, info: RunInfo, warn: Warn, queue_size: int, timeout: float, interval: float) -> None:
+    def __init__(self, tracker: Tracker, info: RunInfo, warn: Warn, timeout: float, interval: float) -> None:
         self.tracker = tracker
         self.info = info
         self.handed = 0
         self.thread = threading.Thread(target=self._run, name=f"mirror-{tracker.name}", daemon=True)
-        self._warn, self._size, self._timeout, self._interval = warn, queue_size, timeout, interval
+        self._warn, self._timeout, self._interval = warn, timeout, interval
         self._call: tuple[str, float] | None = None
         self._ending = threading.Event()
         self._finished = False
@@ -232,7 +223,7 @@ class _Mirror:
             if event is not None:
                 if replay.fresh(event) and event.seq >= sent:
                     batch.append(event)
-                if len(batch) < self._size:
+                if len(batch) < BATCH:
                     continue
             if batch:
                 with self._timed("write"):
