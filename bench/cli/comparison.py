@@ -54,7 +54,7 @@ def _versus(pair: Pair) -> str:
 def _answers(found: Comparison) -> Table:
     level = f"{found.level:.0%} over seeds and documents"
     columns = ("task", "arms", "difference", level, "p (Holm)", "detectable", "conclusion")
-    rows = []
+    rows: list[tuple[str, ...]] = []
     for pair in found.pairs:
         one = pair.estimate
         interval, p = between(one.low, one.high) or "–", p_value(one.p_holm) or "–"
