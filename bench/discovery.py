@@ -18,13 +18,7 @@ from typing import Any
 
 @dataclass(frozen=True)
 class Point:
-    """One entry point.
-
-    Args:
-        name: left of the equals sign.
-        value: ``module`` or ``module:attribute``.
-        distribution: the normalised name of the distribution that declares it.
-    """
+    """One entry point: ``name = value``, a module or ``module:attribute``, and the normalised name of its distribution."""
 
     name: str
     value: str
@@ -42,12 +36,7 @@ class Point:
 
 
 def entry_points(group: str, path: Sequence[str] | None = None) -> Iterator[Point]:
-    """The entry points of a group.
-
-    Args:
-        group: the section of ``entry_points.txt``.
-        path: folders to look in; `sys.path` where None. A distribution found twice counts where it is found first.
-    """
+    """The entry points of a group in some folders, in `sys.path` where None. Of a distribution found twice the first counts."""
     seen: set[str] = set()
     for folder in sys.path if path is None else path:
         try:

@@ -113,13 +113,7 @@ class RunInUseError(RunStateError):
 
 
 class DivergedError(BenchError):
-    """Training or a model came to numbers that are not finite; what was saved before is whole.
-
-    Args:
-        message: where, and what is not finite.
-        hint: the next move.
-        values: the numbers, for the journal.
-    """
+    """Training or a model came to numbers that are not finite, `values`; what was saved before is whole."""
 
     def __init__(self, message: str, hint: str | None = None, values: Mapping[str, object] | None = None) -> None:
         super().__init__(message, hint)
@@ -150,11 +144,7 @@ class Interrupted(BenchError):
 
 @contextmanager
 def storable(place: object, hint: str = "Make room.") -> Iterator[None]:
-    """Tells in one line why a file or a folder cannot be written.
-
-    Args:
-        place: the file or folder, as the user is to see it.
-        hint: the next move.
+    """Tells in one line why `place`, a file or a folder, cannot be written.
 
     Raises:
         StorageError: the system refused.
@@ -178,12 +168,8 @@ def out_of_memory(error: BaseException) -> bool:
 def unknown(kind: str, name: str, known: Iterable[str], listing: str = "", hint: str | None = None) -> UsageError:
     """The error for a name that nothing carries, with the nearest names that exist.
 
-    Args:
-        kind: singular, as in "quantizer".
-        name: what was typed.
-        known: the names there are.
-        listing: the command that lists them.
-        hint: the next move, where that is not to run a command.
+    `kind` is singular, as in "quantizer"; `listing` the command that lists the names. `hint` stands in its place where the next
+    move is another.
     """
     from difflib import get_close_matches
 

@@ -127,11 +127,7 @@ class Registry:
     @overload
     def get(self, kind: str, name: str) -> Part: ...
     def get(self, kind: str, name: str) -> Part:
-        """The part that carries a name.
-
-        Args:
-            kind: plural, one of `KINDS`.
-            name: as `bench list` shows it; of a task also the path of a ``.toml`` file that says what it is.
+        """The part of a kind (plural) that carries a name; of a task also the path of a ``.toml`` file that says what it is.
 
         Raises:
             UsageError: nothing carries that name; it says what comes near, and whether a plugin failed to load. Or no plugin
@@ -158,11 +154,7 @@ class Registry:
         return tuple(dict.fromkeys((*task.heads, *fitting)))
 
     def head(self, task: Task, name: str | None = None) -> Head:
-        """A fresh head for a task.
-
-        Args:
-            task: asked for its own head first, then the registered ones count.
-            name: of the head; the task's default where None.
+        """A fresh head for a task, its default where no name is given; its own heads come before registered ones.
 
         Raises:
             UsageError: nothing carries that name, or the head predicts something else than the task asks for.
@@ -199,13 +191,7 @@ class Registry:
                 )
 
     def add(self, module: Any, plugin: str, distribution: str) -> None:
-        """Registers a plugin and takes its parts; whatever is wrong with it lands in `broken`.
-
-        Args:
-            module: a module, or any object with `hookimpl` functions.
-            plugin: ``distribution:entry-point``.
-            distribution: named in `bench list`.
-        """
+        """Registers a plugin, a module or any object with `hookimpl` functions; whatever is wrong with it lands in `broken`."""
         try:
             self._manager.register(module, plugin)
             self._manager.check_pending()
@@ -290,11 +276,7 @@ def singular(kind: str) -> str:
 
 
 def load(points: Iterable[Point] | None = None) -> Registry:
-    """Loads every plugin there is; first-party parts count first, then distributions by name.
-
-    Args:
-        points: the entry points to load; those of the installed distributions where None.
-    """
+    """Loads every plugin there is, or these entry points; first-party parts count first, then distributions by name."""
     registry = Registry()
     found = sorted(
         entry_points(GROUP) if points is None else points, key=lambda p: (p.distribution != FIRST_PARTY, p.distribution, p.name)

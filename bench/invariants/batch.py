@@ -91,12 +91,10 @@ def _next(tried: dict[int, int | None], low: int, limit: int) -> int:
 
 
 def cpu_limit(wanted: int | None, resident: int, others: int = 0) -> int:
-    """The least of the cgroup's limit, the memory available, and `--memory-limit`, in bytes.
+    """The least of the cgroup's limit, the memory available, and `--memory-limit` (`wanted`), in bytes.
 
-    Args:
-        wanted: `--memory-limit`.
-        resident: bytes this process holds already; they count as available to it.
-        others: bytes that other processes of the run hold; what is available leaves them out already.
+    What this process holds already (`resident`) counts as available to it. What other processes of the run hold is taken off
+    the limits; what is available leaves it out already.
     """
     import psutil
 

@@ -26,12 +26,7 @@ if TYPE_CHECKING:
 
 @dataclass(frozen=True)
 class Run:
-    """A finished run.
-
-    Args:
-        folder: its folder.
-        result: what it holds.
-    """
+    """A finished run: its folder and its result."""
 
     folder: Path
     result: Result
@@ -77,12 +72,7 @@ class Run:
 
 @dataclass(frozen=True)
 class Arm:
-    """Runs that are the same but for their seed.
-
-    Args:
-        name: what sets it apart.
-        runs: in the order they were named.
-    """
+    """Runs that are the same but for their seed, in the order they were named, and what sets them apart as their name."""
 
     name: str
     runs: tuple[Run, ...]
@@ -103,9 +93,7 @@ class Arm:
 def read_runs(refs: Iterable[str], out: Path) -> tuple[list[Run], list[str]]:
     """The runs that were named, each once, and notes on what was passed over.
 
-    Args:
-        refs: ids, beginnings of ids, folders of runs, or folders that hold such folders.
-        out: where ids are looked for.
+    A reference is an id, looked for in `out`, the beginning of one, a run's folder, or a folder that holds such folders.
 
     Raises:
         RunStateError: nothing carries a name, a folder holds no finished run, or a result cannot be read.
@@ -170,12 +158,9 @@ def measure_of(task: Task, metric: str) -> Measure:
 
 
 def metrics_of(tasks: Mapping[str, Task], scores: Mapping[str, FlatScores], asked: str | None) -> dict[str, str]:
-    """Task to the metric that is compared: what was asked for, or the task's primary metric.
+    """Task to the metric that is compared: the dotted path that was asked for, or the task's primary metric.
 
-    Args:
-        tasks: by name.
-        scores: some scores of each, so that what was asked for can be looked up.
-        asked: a dotted path; tasks that do not have it are left out.
+    Tasks whose `scores` do not have what was asked for are left out.
 
     Raises:
         UsageError: no task has it.

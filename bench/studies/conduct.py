@@ -95,11 +95,6 @@ def conduct(
 def estimate(study: Study, registry: Registry, audience: Audience) -> None:
     """Estimates the tokens, time and memory of every run by dry runs, which prove parity; nothing is kept but in the study.
 
-    Args:
-        study: opened by `bench.studies.study.open_study`.
-        registry: knows the parts.
-        audience: is told.
-
     Raises:
         BenchError: a dry run was refused.
     """

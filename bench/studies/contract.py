@@ -135,13 +135,7 @@ def facts(result: Result) -> dict[str, Any]:
 
 @dataclass(frozen=True)
 class Difference:
-    """A field in which runs differ beyond what is compared.
-
-    Args:
-        field: its name.
-        told: the values, and how many runs have each.
-        allowed: whether it was allowed by name.
-    """
+    """A field in which runs differ beyond what is compared; `told` gives the values, and how many runs have each."""
 
     field: str
     told: str
@@ -153,11 +147,7 @@ class Difference:
 
 
 def check_fields(names: Iterable[str], option: str) -> tuple[str, ...]:
-    """Names of fields, once each.
-
-    Args:
-        names: as typed; commas may join several.
-        option: that they were typed after.
+    """Names of fields, once each, as typed after an option; commas may join several.
 
     Raises:
         UsageError: one that is no field.
@@ -177,13 +167,9 @@ def compared(every: Sequence[Facts]) -> tuple[str, ...]:
 
 
 def differences(every: Sequence[Facts], by: Sequence[str], allow: Iterable[str] = ()) -> list[Difference]:
-    """What the runs differ in beyond what is compared. A waived invariant, an allowed leak and an arm that is not
-    parameter-matched count, even if all runs have it.
+    """What the runs differ in beyond what is compared, from the facts of each; fields of `allow` may differ.
 
-    Args:
-        every: facts of each run.
-        by: the fields that are compared.
-        allow: fields that may differ.
+    A waived invariant, an allowed leak and an arm that is not parameter-matched count, even if all runs have it.
     """
     expected, allowed = {*by, *(after for name in by for after in FOLLOWS.get(name, ()))}, set(allow)
     found = []
@@ -237,13 +223,7 @@ def told(name: str, values: Sequence[Any]) -> str:
 
 
 def label(name: str, value: Any, values: Sequence[Any]) -> str:
-    """How an arm is called by one field.
-
-    Args:
-        name: of the field.
-        value: of a run of the arm.
-        values: of all runs, so that only what sets arms apart is told.
-    """
+    """How an arm is called by the value of one field; of the values of all runs, only what sets arms apart is told."""
     if isinstance(value, Mapping):
         groups = _grouped(name, values)
         apart = [str(value[key]) for key in value if len(groups.get(key, ())) > 1]

@@ -27,13 +27,7 @@ SPLIT = "test"
 
 @dataclass(frozen=True)
 class FinishedStudy:
-    """A study whose runs are all finished.
-
-    Args:
-        study: its plan.
-        registry: knows the tasks.
-        warn: told what the runs differ in beyond what was planned.
-    """
+    """A study whose runs are all finished; `warn` is told what they differ in beyond what was planned."""
 
     study: Study
     registry: Registry
@@ -66,10 +60,7 @@ class FinishedStudy:
         return found
 
     def differences(self, by: tuple[str, ...]) -> list[dict[str, Any]]:
-        """Holds the runs against the contract of comparisons, and returns what they differ in beyond what is compared.
-
-        Args:
-            by: the fields that are compared.
+        """What the runs differ in beyond the fields that are compared, by the contract of comparisons.
 
         Raises:
             ContractError: the runs differ in something that no study may differ in.
@@ -136,11 +127,7 @@ def planned_runs(kind: StudyKind, request: Request) -> list[StudyRun]:
 
 
 class UnknownKind(StudyKind):
-    """Stands for a kind that is not installed, so that what was kept of its studies can be shown.
-
-    Args:
-        name: of the kind.
-    """
+    """Stands for a kind that is not installed, so that what was kept of its studies can be shown."""
 
     version, summary = "0", "not installed"
     roles: Mapping[str, str] = {}  # type: ignore[misc]
@@ -163,9 +150,7 @@ def kind_of(name: str, registry: Registry) -> StudyKind:
 def own_faults(kind: StudyKind, what: str) -> Iterator[None]:
     """Turns whatever a kind's own code raises into one message, without the text of the exception, which could quote anything.
 
-    Args:
-        kind: whose code runs inside.
-        what: it is doing, e.g. ``planning``, for the message.
+    `what` it is doing, e.g. ``planning``, stands in the message.
 
     Raises:
         BenchError: it raised something that is none.

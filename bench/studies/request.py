@@ -64,12 +64,9 @@ STUDY_OPTIONS = table(StudyConfig)
 
 
 def planned(config: StudyConfig, registry: Registry, environ: Mapping[str, str]) -> Study:
-    """A study as a plan: sets of tasks are written out and corpora looked for; every name is known, every combination possible.
+    """A study as a plan: sets of tasks are written out and corpora looked for, also below ``BENCH_DATA`` of the environment.
 
-    Args:
-        config: what was asked for.
-        registry: knows the parts.
-        environ: ``BENCH_DATA`` is read from it.
+    Every name is known then, and every combination possible.
 
     Raises:
         UsageError: something means nothing, or does not fit the kind.
@@ -136,11 +133,7 @@ def study_kind(name: str, registry: Registry) -> StudyKind:
 
 
 def own_options(kind: StudyKind, given: Mapping[str, Any]) -> dict[str, Option]:
-    """The options of a kind, each as it was given or else its default.
-
-    Args:
-        kind: declares names, defaults and with them types.
-        given: name to value; text is read as the type of the default.
+    """The options of a kind, each as it was given or else its default; text is read as the type of the default.
 
     Raises:
         UsageError: a name that the kind does not have, or a value of another type.
@@ -232,14 +225,10 @@ def fitting(base: RunConfig, registry: Registry) -> dict[str, str | None]:
 
 
 def read_grid(values: Mapping[str, Any], source: str) -> tuple[dict[str, Any], dict[str, list[Any]]]:
-    """What a sweep's file says: fields that all runs share, ``[run]``, and a list of values a field, ``[grid]``.
-
-    Args:
-        values: the parsed TOML.
-        source: named in errors.
+    """What a sweep's TOML says: fields that all runs share, ``[run]``, and a list of values a field, ``[grid]``.
 
     Raises:
-        UsageError: another table, an unknown field, or no list of values.
+        UsageError: another table, an unknown field, or no list of values; `source` is named.
     """
     tables = ("run", "grid")
     for name in values:

@@ -109,12 +109,10 @@ def share_of_memory(launcher: str, jobs: int) -> int | None:
 def survey(study: Study, told: Callable[[StudyRun, int, int], None], folder: Path) -> None:
     """Asks a dry run of every kind of run in the plan what it costs, which proves parity before anything is trained.
 
-    Runs that differ in seed, learning rate or tokens cost alike, token for token; one dry run speaks for them.
+    Runs that differ in seed, learning rate or tokens cost alike, token for token; one dry run speaks for them. The runs get
+    estimates, the study is not saved, and dry runs write their logs to `folder`.
 
-    Args:
-        study: its runs get estimates; it is not saved.
-        told: called with a run before its dry run, its place, and how many there are.
-        folder: where dry runs write their logs.
+    `told` is called with a run before its dry run, its place, and how many there are.
 
     Raises:
         BenchError: a dry run was refused; with its exit code and words.

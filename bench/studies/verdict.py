@@ -139,12 +139,8 @@ def verdicts(
 def judge(at_total: Estimate, at_own: Estimate, margin: float, level: float = LEVEL, power: float = POWER) -> tuple[Kind, str]:
     """The verdict of one task and the sentence that says why.
 
-    Args:
-        at_total: multi-task less single at equal total, with its adjusted p.
-        at_own: multi-task less single at the task's own tokens, with its adjusted p.
-        margin: of equivalence.
-        level: of the intervals.
-        power: of what could have been detected.
+    The estimates are multi-task less single, at equal total and at the task's own tokens, with adjusted p. `margin` is that of
+    equivalence, `level` that of the intervals, `power` that of what could have been detected.
     """
     seeds = min(at_total.seeds, at_own.seeds)
     could = _could(at_total, power)

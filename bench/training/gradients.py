@@ -72,13 +72,7 @@ class Group:
 
 @dataclass
 class PairConflicts:
-    """How often two tasks met in an update, and how they got on.
-
-    Args:
-        updates: that held both, and in which both had a gradient.
-        conflicts: of those, with a cosine below zero.
-        cosines: sum of the cosines.
-    """
+    """How often two tasks met in an update that gave both a gradient, how often their cosine was below zero, and its sum."""
 
     updates: int = 0
     conflicts: int = 0
@@ -121,10 +115,7 @@ class SharedGradients:
                 group.take(task)
 
     def merge(self, step: int) -> dict[Pair, float]:
-        """Writes the update's gradients into the shared parameters.
-
-        Args:
-            step: index of the update.
+        """Writes the gradients of an update into the shared parameters; `step` is its index.
 
         Returns:
             The cosine of every pair of tasks that met, over all that the two share, before any projection.

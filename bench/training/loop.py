@@ -39,12 +39,7 @@ _PENALTY = "penalty/"
 
 @dataclass(frozen=True)
 class Device:
-    """Where and in what precision to compute.
-
-    Args:
-        name: ``cpu`` or ``cuda``, with or without an index.
-        precision: ``fp32`` or ``bf16``.
-    """
+    """Where to compute, ``cpu`` or ``cuda``, with or without an index, and in what precision, ``fp32`` or ``bf16``."""
 
     name: str
     precision: str
@@ -321,11 +316,9 @@ class Trainer:
         return torch.tensor([crc32(f"{self.seed} {step} {task} {example}".encode()) for example in examples])
 
     def end_phase(self, tasks: Sequence[str], last: bool) -> int:
-        """Lets the penalty look at the weights at the end of a phase; tells how many training tokens it had read for it.
+        """Lets the penalty look at the weights at the end of a phase with these tasks, unless it is the last.
 
-        Args:
-            tasks: of the phase.
-            last: whether no phase follows, so that there is nothing to hold.
+        Tells how many training tokens it had read for it.
         """
         read = 0
 
@@ -341,14 +334,10 @@ class Trainer:
         return read
 
     def squared_gradients(self, task: str, windows: int = FISHER_WINDOWS) -> tuple[dict[str, Tensor], int]:
-        """The mean over single training windows of the squared gradient of the loss of a window, and the tokens read.
+        """The mean over single training windows of the squared gradient of a task's loss of a window, and the tokens read.
 
         The loss of a window is the mean over its supervised positions, as in an update. Gold labels stand for draws from the
-        model ("empirical Fisher").
-
-        Args:
-            task: whose loss.
-            windows: at most; evenly spread over those with a supervised position.
+        model ("empirical Fisher"). At most `windows` are read, evenly spread over those with a supervised position.
         """
         split = self.data[task].splits["train"]
         able = np.flatnonzero(split.supervised > 0)

@@ -119,13 +119,7 @@ def refuse_unreachable(
     lengths: Mapping[str, NDArray[np.int64]],
     documents: Mapping[str, NDArray[np.int64]] | None = None,
 ) -> None:
-    """Holds a budget against the examples there are, or the units that they are drawn in.
-
-    Args:
-        config: of the run.
-        budget: of the run.
-        lengths: task to marked tokens of each of its training examples.
-        documents: as for `Sampler`.
+    """Holds a budget against the marked tokens of each training example, or the units (as for `Sampler`) they are drawn in.
 
     Raises:
         UsageError: not one example fits, or not one of some task.
@@ -147,12 +141,7 @@ def refuse_unreachable(
 
 
 def resolve_precision(wanted: str, device: str) -> str:
-    """fp32, or bf16 where the device is better at it.
-
-    Args:
-        wanted: ``auto``, ``fp32`` or ``bf16``.
-        device: ``cpu`` or ``cuda``, with or without an index.
-    """
+    """``fp32`` or ``bf16`` as wanted; of ``auto`` fp32, or bf16 where the device is better at it."""
     import torch
 
     if wanted != "auto":

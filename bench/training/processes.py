@@ -36,11 +36,7 @@ _BUG = 70
 
 
 class RelayedError(BenchError):
-    """What ended another process of the run, and so this one.
-
-    Args:
-        failure: of the other.
-    """
+    """What ended another process of the run, and so this one."""
 
     def __init__(self, failure: Failure) -> None:
         super().__init__(failure.message, failure.hint)
@@ -78,11 +74,9 @@ class Failure:
 
 @dataclass
 class Processes:
-    """The processes of a run, as one of them sees them. A run of one process has nobody to talk to, and nothing waits.
+    """The processes of a run, as one of them, counted from 0, sees them.
 
-    Args:
-        index: of this process, from 0.
-        count: of them all.
+    A run of one process has nobody to talk to, and nothing waits.
     """
 
     index: int = 0
@@ -95,10 +89,7 @@ class Processes:
         return self.index == 0
 
     def exchange(self, value: T) -> list[T]:
-        """Everybody's value, in order, to everybody; waits for the last.
-
-        Args:
-            value: picklable.
+        """Everybody's value, which pickle can take, in order, to everybody; waits for the last.
 
         Raises:
             RelayedError: another process failed since the last exchange.
@@ -233,11 +224,7 @@ def started_alone(environ: Mapping[str, str] = os.environ) -> bool:
 
 @contextmanager
 def joined(device: str) -> Iterator[Processes]:
-    """Joins the other processes while the block lasts; whatever ends one of them ends them all.
-
-    Args:
-        device: of the run; ``auto`` takes what there is.
-    """
+    """Joins the other processes while the block lasts; whatever ends one of them ends them all."""
     processes = launched()
     if processes.count == 1:
         yield processes
