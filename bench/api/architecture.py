@@ -34,12 +34,9 @@ TRAINED_WEIGHTS = "trained.safetensors"
 
 @dataclass(frozen=True)
 class Adapter:
-    """One LoRA adapter over every adapted linear layer.
+    """One LoRA adapter over every adapted linear layer, ``shared`` by all tasks or ``private`` to one.
 
-    Args:
-        name: unique within the architecture; letters, digits, ``-`` and ``_``.
-        role: ``shared`` by all tasks, or ``private`` to one.
-        task: the task a private adapter belongs to.
+    Its name is unique within the architecture: letters, digits, ``-`` and ``_``.
     """
 
     name: str

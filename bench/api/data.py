@@ -57,13 +57,9 @@ class Mention:
 
 @dataclass(frozen=True)
 class Relation:
-    """A directed, labelled pair of mentions of one document.
+    """A directed, labelled pair of mentions of one document, by their keys, e.g. ``CPR:4`` or ``CONTAINS``.
 
-    Args:
-        source: key of the mention it leads from.
-        target: key of the mention it leads to.
-        label: its type, e.g. ``CPR:4`` or ``CONTAINS``; pairs that are not related are left out.
-        confidence: as of a mention.
+    Pairs that are not related are left out. The confidence is as of a mention.
     """
 
     source: Key
@@ -82,12 +78,10 @@ class Passage:
 
 @dataclass(frozen=True)
 class Judgement:
-    """What is said of a whole document (a class) or of one of its passages (its relevance).
+    """What is said of a whole document (a class) or of one of its passages (its relevance), by the name of either.
 
-    Args:
-        name: the class, or the passage's id.
-        score: probability of a class, score of a passage; 1 or 0 in gold.
-        chosen: whether the class is the document's, or the passage relevant.
+    The score is a class's probability or a passage's score, 1 or 0 in gold; `chosen`: the class is the document's, or the
+    passage is relevant.
     """
 
     name: str

@@ -72,10 +72,8 @@ class Encoding:
 class Proposals:
     """What a head considered in a window before it accepted mentions of it, in characters of the document.
 
-    Args:
-        fragments: the pieces that mentions could be made of.
-        links: pairs of fragments that could belong to one mention, the first one first.
-        candidates: the mentions that were accepted or rejected, each by its fragments in ascending order.
+    These are the fragments that mentions could be made of, pairs of them that could belong to one mention, the first one first,
+    and the mentions that were accepted or rejected, each by its fragments in ascending order.
     """
 
     fragments: frozenset[Fragment]

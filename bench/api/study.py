@@ -199,13 +199,9 @@ class Request:
 
 @dataclass(frozen=True)
 class Statement:
-    """One sentence of a verdict.
+    """One sentence of a verdict: its subject, as a rule a task, the verdict in a word or two, and the reason with its numbers.
 
-    Args:
-        subject: what it is about, as a rule a task.
-        verdict: in a word or two.
-        reason: the sentence, with its numbers.
-        tone: how the page colours it; never the only sign of it.
+    The tone says how the page colours it; it is never the only sign.
     """
 
     subject: str

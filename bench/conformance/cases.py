@@ -55,14 +55,10 @@ _NEEDS: Mapping[Kind, Mapping[str, tuple[Requirement, ...]]] = {
 
 @dataclass(frozen=True)
 class CheckResult:
-    """The result of one check.
+    """The result of one check of a part, ``kind/name``.
 
-    Args:
-        name: of the check, one of `CHECKS`.
-        part: ``kind/name``.
-        passed: whether it holds; also False where it could not run.
-        detail: what was checked; for a failure, what was found and what was wanted.
-        missing: the command that lets a check run that could not; else empty.
+    `detail` says what was checked, or of a failure what was found and what was wanted. `missing` is the command that lets a
+    check run that could not, which is not passed either; else empty.
     """
 
     name: str

@@ -10,7 +10,6 @@ import math
 import warnings
 from collections import Counter
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass
 from pathlib import Path
 
 from bench.api.data import SPLITS, Corpus, Document
@@ -46,23 +45,15 @@ def check_file(path: Path, registry: Registry, tolerate: Sequence[str] = ()) -> 
             results.append(CheckResult(name, part, False, one_line(error)))
         return results[-1].passed
 
-    read: list[_Read] = []
+    read: list[Corpus] = []
     if not keep("file", lambda: _file(registry.get("tasks", str(path)))):
         return results
     task = registry.get("tasks", str(path)).tolerating(tolerate)
     part = f"tasks/{task.name}"
     if keep("corpus", lambda: _corpus(task, read)):
         for name, check in CHECKS.items():
-            keep(name, lambda check=check: check(task, read[0].corpus))  # type: ignore[misc]
+            keep(name, lambda check=check: check(task, read[0]))  # type: ignore[misc]
     return results
-
-
-@dataclass(frozen=True)
-class _Read:
-    """A corpus and its loader's warnings."""
-
-    corpus: Corpus
-    warnings: tuple[str, ...]
 
 
 def _file(task: Task) -> str:
@@ -70,14 +61,14 @@ def _file(task: Task) -> str:
     return f"{task.summary}; metric {task.metadata.primary_metric}, heads {', '.join(task.heads)}"
 
 
-def _corpus(task: Task, read: list[_Read]) -> str:
-    """The corpus loads; gives counts by split."""
+def _corpus(task: Task, read: list[Corpus]) -> str:
+    """The corpus loads, and is added to `read`; gives counts by split and its loader's warnings."""
     if task.folder is None:
         raise Failure("the file names no folder, so there is no corpus to look at")
     with warnings.catch_warnings(record=True) as caught:
         warnings.simplefilter("always")
         corpus = tidied_corpus(task.load(task.folder))
-    read.append(_Read(corpus, tuple(str(warning.message) for warning in caught if issubclass(warning.category, DataWarning))))
+    read.append(corpus)
     counts = []
     for split in SPLITS:
         documents = corpus.splits.get(split, ())
@@ -92,7 +83,8 @@ def _corpus(task: Task, read: list[_Read]) -> str:
     left_out, adjusted = listed(corpus.left_out), listed(corpus.adjusted)
     said = [f"faulty lines left out: {left_out}"] if left_out else []
     said += [f"put right: {adjusted}"] if adjusted else []
-    return "; ".join((*counts, *said, *read[0].warnings))
+    said += [str(warning.message) for warning in caught if issubclass(warning.category, DataWarning)]
+    return "; ".join((*counts, *said))
 
 
 def _labels(task: Task, corpus: Corpus) -> str:

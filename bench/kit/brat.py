@@ -39,13 +39,10 @@ _TYPE = re.compile(r"[^\s:;|]{1,64}")
 
 @dataclass(frozen=True)
 class Annotations:
-    """The content of an ``.ann`` file.
+    """The content of an ``.ann`` file; mentions and relations are in file order.
 
-    Args:
-        mentions: in file order; one with the same fragments and type as an earlier one is counted under ``repeated`` instead.
-        relations: in file order, likewise.
-        passed: number of skipped lines by their first character, and ``repeated``.
-        lines: label to the line of its first mention or relation.
+    One with the same fragments and type as an earlier one is counted under ``repeated`` in `passed`, beside skipped lines by
+    their first character. `lines` maps a label to the line of its first mention or relation.
     """
 
     mentions: tuple[Mention, ...]

@@ -59,12 +59,8 @@ class Fault(DataError):
 class Faults:
     """The faults of a corpus, as far as it was read.
 
-    Args:
-        tolerated: kinds that are left out.
-        tolerable: whether the user can name kinds to tolerate here; the error then says how.
-        left_out: number left out, by kind.
-        counts: number of faults of other kinds, by kind.
-        first: the first of these, at most `SHOWN`.
+    Those of `tolerated` kinds are left out and counted in `left_out`, others in `counts`; `first` holds the first `SHOWN` of
+    these. `tolerable`: whether the user can name kinds to tolerate here; the error then says how.
     """
 
     tolerated: Collection[str] = ()

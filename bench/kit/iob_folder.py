@@ -77,19 +77,18 @@ def _known(
         return list(entries)
     made = []
     for entry in entries:
-        kept = tuple(mention for mention in entry.document.mentions if mention.label in known)
-        for mention in entry.document.mentions if len(kept) < len(entry.document.mentions) else ():
-            if mention.label not in known:
-                faults.add(
-                    Fault(
-                        "unknown-label",
-                        f"{path}, line {entry.line}: a mention in the document that starts here has a label "
-                        f"({len(mention.label)} characters) that is none of this corpus.",
-                        hint,
-                    )
+        strange = [mention for mention in entry.document.mentions if mention.label not in known]
+        for mention in strange:
+            faults.add(
+                Fault(
+                    "unknown-label",
+                    f"{path}, line {entry.line}: a mention in the document that starts here has a label "
+                    f"({len(mention.label)} characters) that is none of this corpus.",
+                    hint,
                 )
-        same = len(kept) == len(entry.document.mentions)
-        made.append(entry if same else replace(entry, document=replace(entry.document, mentions=kept)))
+            )
+        kept = tuple(mention for mention in entry.document.mentions if mention.label in known)
+        made.append(replace(entry, document=replace(entry.document, mentions=kept)) if strange else entry)
     return made
 
 

@@ -73,9 +73,6 @@ class Child:
 
     If the run exists already, `bench run` refuses it and names the run to resume; it is then started with ``--resume``. A run
     that is killed, for example by the kernel for memory, is resumed from its last checkpoint at most `Job.retries` times.
-
-    Args:
-        job: what to run.
     """
 
     def __init__(self, job: Job) -> None:
