@@ -46,13 +46,7 @@ class UsageError(BenchError):
 
 
 class InvariantError(BenchError):
-    """An invariant does not hold; nothing that follows could be trusted.
-
-    Args:
-        invariant: its name, which `--waive` takes.
-        message: the diagnosis.
-        hint: the next move.
-    """
+    """An invariant, named as `--waive` takes it, does not hold; nothing that follows could be trusted."""
 
     exit_code = 3
 
@@ -74,13 +68,7 @@ class DataError(BenchError):
 
 
 class LeakError(DataError):
-    """Documents that stand in two splits of a corpus, named by id.
-
-    Args:
-        where: the corpus's folder, or what else names it.
-        leaks: name of each document with the two splits, in the order that they were found.
-        hint: the next move.
-    """
+    """Documents that stand in two splits of a corpus, named by id with the two splits, in the order that they were found."""
 
     def __init__(self, where: object, leaks: Iterable[tuple[str, str, str]], hint: str | None = None) -> None:
         self.leaks = tuple(leaks)

@@ -58,15 +58,7 @@ class PluginWarning(UserWarning):
 
 @dataclass(frozen=True)
 class Entry:
-    """A part and where it came from.
-
-    Args:
-        kind: plural, one of `KINDS`.
-        name: what the user types.
-        part: the part itself.
-        distribution: the installed distribution that brought it.
-        plugin: ``distribution:entry-point``.
-    """
+    """A part, its kind (plural), the name that the user types, and its plugin, ``distribution:entry-point``."""
 
     kind: Kind
     name: str
@@ -77,14 +69,7 @@ class Entry:
 
 @dataclass(frozen=True)
 class Broken:
-    """A plugin, or one part of it, that was left out.
-
-    Args:
-        plugin: ``distribution:entry-point``.
-        distribution: the installed distribution it belongs to.
-        reason: what is wrong, in one line.
-        fix: what to do about it.
-    """
+    """A plugin, or one part of it, that was left out: what is wrong, in one line, and what to do about it."""
 
     plugin: str
     distribution: str

@@ -29,15 +29,9 @@ STUDY = "study.json"
 
 @dataclass
 class Study:
-    """A plan and how far it has come.
+    """A plan, in the order of starting, and how far it has come.
 
-    Args:
-        out: the folder of runs.
-        kind: of the study, e.g. ``token-control``.
-        name: the study's, and its folder's.
-        settings: what was asked for, JSON-able.
-        runs: the plan, in the order of starting.
-        verdict: what the finished runs show; None until all are, or where the kind has none.
+    `settings` is what was asked for, JSON-able. The verdict is None until all runs are finished, or where the kind has none.
     """
 
     out: Path

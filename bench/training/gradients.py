@@ -31,13 +31,9 @@ _CHUNK = 1 << 18
 
 @dataclass
 class Group:
-    """Parameters that the same tasks use.
+    """Parameters that the same tasks use, two or more in the order of the run.
 
-    Args:
-        tasks: two or more, in the order of the run.
-        parameters: in a fixed order.
-        aside: task to its gradient of this update, flat.
-        reached: places of the parameters that any task gave a gradient.
+    `aside` holds each task's gradient of this update, flat; `reached` the places of parameters that any task gave a gradient.
     """
 
     tasks: tuple[str, ...]

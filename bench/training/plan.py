@@ -168,11 +168,7 @@ def _cpu_flags() -> str:
 class Estimate:
     """What a run is expected to need; rough, and said to be.
 
-    Args:
-        memory: peak bytes of training.
-        seconds: of training, evaluations left out.
-        evaluation: seconds of evaluating on dev and test.
-        adapter_bytes: size of the adapters on disk.
+    That is peak bytes of training, seconds of training and of evaluating on dev and test, and bytes of the adapters on disk.
     """
 
     memory: int

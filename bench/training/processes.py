@@ -49,12 +49,9 @@ class LostError(BenchError):
 
 @dataclass(frozen=True)
 class Failure:
-    """What a process says in place of anything else before it ends.
+    """What a process says in place of anything else before it ends: message, hint and exit code of a `BenchError`.
 
-    Args:
-        message: as in `BenchError`; of any other error its kind and place, for its own words could quote a corpus.
-        hint: the next move.
-        exit_code: of the process.
+    Of any other error the message is its kind and place, for its own words could quote a corpus.
     """
 
     message: str
