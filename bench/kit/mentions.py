@@ -15,7 +15,7 @@ from typing import Any
 
 from bench.api.data import Document, Key
 from bench.api.task import Scores
-from bench.kit.scores import BY_TYPE, COUNTS, by_type, prf, summed
+from bench.kit.scores import BY_TYPE, by_type, counts, prf, summed
 
 
 def statistics(
@@ -58,13 +58,8 @@ def _keys(document: Document | None) -> set[Key]:
 
 
 def _counts(gold: set[Key], predicted: set[Key], labels: Iterable[str]) -> dict[str, float]:
-    row = {f"{name}.{count}": 0.0 for name in ("strict", "discontiguous") for count in COUNTS}
+    row = counts("strict", gold, predicted)
+    row |= counts("discontiguous", *({key for key in keys if len(key[0]) > 1} for keys in (gold, predicted)))
     for label in {*labels, *(key[1] for key in gold | predicted)}:
-        row |= {f"{BY_TYPE}{label}.{count}": 0.0 for count in COUNTS}
-    for count, keys in zip(COUNTS, (gold & predicted, predicted - gold, gold - predicted), strict=True):
-        for fragments, label in keys:
-            row[f"strict.{count}"] += 1
-            row[f"{BY_TYPE}{label}.{count}"] += 1
-            if len(fragments) > 1:
-                row[f"discontiguous.{count}"] += 1
+        row |= counts(f"{BY_TYPE}{label}", *({key for key in keys if key[1] == label} for keys in (gold, predicted)))
     return row

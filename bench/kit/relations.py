@@ -11,7 +11,7 @@ from typing import Any
 
 from bench.api.data import Document
 from bench.api.task import Scores
-from bench.kit.scores import BY_TYPE, COUNTS, by_type, prf
+from bench.kit.scores import BY_TYPE, by_type, counts, prf
 
 MICRO = "relations"
 
@@ -27,13 +27,10 @@ def statistics(
     types = tuple(labels)
     rows: list[Mapping[str, float]] = []
     for document in gold:
-        wanted, mine = set(document.relations), given.get(document.id, set())
-        names = {*types, *(relation.label for relation in wanted | mine)}
-        row = dict.fromkeys((f"{name}.{n}" for name in (MICRO, *(f"{BY_TYPE}{t}" for t in sorted(names))) for n in COUNTS), 0.0)
-        for count, relations in zip(COUNTS, (wanted & mine, mine - wanted, wanted - mine), strict=True):
-            row[f"{MICRO}.{count}"] = float(len(relations))
-            for relation in relations:
-                row[f"{BY_TYPE}{relation.label}.{count}"] += 1.0
+        sides = set(document.relations), given.get(document.id, set())
+        row = counts(MICRO, *sides)
+        for label in sorted({*types, *(relation.label for side in sides for relation in side)}):
+            row |= counts(f"{BY_TYPE}{label}", *({relation for relation in side if relation.label == label} for side in sides))
         rows.append(row)
     return rows
 

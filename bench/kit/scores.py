@@ -6,7 +6,7 @@ A scorer has two halves: `statistics` gives counts of each document, such as ``{
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Mapping, Set
 from typing import Any
 
 COUNTS = ("tp", "fp", "fn")
@@ -21,6 +21,12 @@ def summed(rows: Iterable[Mapping[str, float]]) -> dict[str, float]:
         for key, value in row.items():
             total[key] = total.get(key, 0.0) + value
     return total
+
+
+def counts(row: str, gold: Set[Any], predicted: Set[Any]) -> dict[str, float]:
+    """True and false positives and what is missed, under the names that `prf` reads for a row."""
+    parts = (gold & predicted, predicted - gold, gold - predicted)
+    return {f"{row}.{name}": float(len(part)) for name, part in zip(COUNTS, parts, strict=True)}
 
 
 def prf(sums: Mapping[str, Any], row: str) -> dict[str, Any]:

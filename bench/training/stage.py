@@ -51,8 +51,8 @@ class Progress:
 
 @dataclass(frozen=True)
 class Intervals:
-    """When things happen, in updates; whether a stale score ends training, without a budget only; and the `time.monotonic` value
-    at which to save and stop.
+    """When things happen, in updates; whether a stale score ends training, without a budget only; and the value of
+    `time.monotonic` at which to save and stop.
     """
 
     checkpoint_every: int
