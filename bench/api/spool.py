@@ -131,15 +131,8 @@ def _unpacked(packed: list[Any]) -> Document:
         ident,
         text,
         tuple(
-            Mention(
-                _fragments(fragments),
-                label,
-                concept,
-                {name: tuple(values) for name, values in slots.items()},
-                confidence,
-                None if written is None else _fragments(written),
-            )
-            for fragments, label, concept, slots, confidence, written in mentions
+            Mention(_fragments(spans), label, concept, {name: tuple(v) for name, v in slots.items()}, sure, w and _fragments(w))
+            for spans, label, concept, slots, sure, w in mentions
         ),
         tuple(
             Relation((_fragments(source), first), (_fragments(target), second), label, confidence)

@@ -29,15 +29,13 @@ CHECKS: Mapping[str, str] = {
 
 _TRAIN = tuple(Requirement(m, "bench-suite[train]") for m in ("torch", "transformers", "peft", "safetensors"))
 _DATA = (*_TRAIN, Requirement("datasets", "bench-suite[train]"))
+_GOLD: Mapping[str, tuple[Requirement, ...]] = {
+    "metadata": (), "determinism": (), "oracle-round-trip": (), "gradients": _TRAIN[:1], "token-counts": _DATA,
+    "save-and-load": (), "privacy": (),
+}  # fmt: skip
 _NEEDS: Mapping[Kind, Mapping[str, tuple[Requirement, ...]]] = {
-    "tasks": {
-        "metadata": (), "determinism": (), "oracle-round-trip": (), "gradients": _TRAIN[:1], "token-counts": _DATA,
-        "save-and-load": (), "privacy": (),
-    },
-    "heads": {
-        "metadata": (), "determinism": (), "oracle-round-trip": (), "gradients": _TRAIN[:1], "token-counts": _DATA,
-        "save-and-load": (), "privacy": (),
-    },
+    "tasks": _GOLD,
+    "heads": _GOLD,
     "architectures": {
         "metadata": (), "determinism": _TRAIN, "gradients": _TRAIN, "token-counts": _TRAIN, "parity": _TRAIN,
         "save-and-load": _TRAIN,
