@@ -47,14 +47,9 @@ def job_of(study: Study, run: StudyRun, memory_limit: int | None = None) -> Job:
 def drive(
     study: Study, launcher: Launcher, watcher: Watcher, deadline: float | None = None, memory_limit: int | None = None
 ) -> bool:
-    """Runs what is left of a study. Whatever happens, what is finished is written down.
+    """Runs what is left of a study; it is saved after every run that ends, so that what is finished is written down.
 
-    Args:
-        study: saved after every run that ends.
-        launcher: where runs go.
-        watcher: is told.
-        deadline: `time.monotonic` at which to stop, every run with a checkpoint.
-        memory_limit: bytes of a run that was given no limit.
+    At the `deadline` of `time.monotonic` it stops, every run with a checkpoint. `memory_limit` is that of a run without one.
 
     Returns:
         Whether every run is finished; False where some failed, or wait for one that did.

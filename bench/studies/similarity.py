@@ -59,14 +59,10 @@ def overlap(one: Mapping[str, int], other: Mapping[str, int]) -> float:
 def correlation(
     gains: Mapping[Pair, float], alike: Mapping[Pair, float], tasks: Sequence[str]
 ) -> dict[str, float | int | None]:
-    """Spearman's rank correlation of gains with a symmetric similarity, over ordered pairs.
+    """Spearman's rank correlation of gains with a symmetric similarity, over ordered pairs (task, partner).
 
-    Pairs that share a task are not independent: p, two-sided, comes from giving the tasks of the similarity each other's names.
-
-    Args:
-        gains: (task, partner) to what the partner added to the task.
-        alike: the same pairs to how alike the two are.
-        tasks: every task.
+    A gain is what the partner added to the task. Pairs that share a task are not independent: p, two-sided, comes from giving
+    the tasks of the similarity each other's names.
 
     Returns:
         ``rho``, ``p`` and ``n``; rho and p None with fewer than three tasks or where one of the two does not vary.

@@ -192,12 +192,8 @@ def inner_products(vectors: Sequence[Tensor]) -> NDArray[np.float64]:
 def project(gram: NDArray[np.float64], order: np.random.Generator) -> NDArray[np.float64]:
     """Each task's gradient after surgery, in terms of the original ones (algorithm 1 of the paper).
 
-    Task i's gradient goes through the others in random order; where its inner product with the original gradient of j is
-    negative, it loses its component along that.
-
-    Args:
-        gram: inner products of the tasks' gradients, (tasks, tasks).
-        order: draws the order, anew for each task.
+    Task i's gradient goes through the others in random order, drawn anew for each task. Where its inner product with the
+    original gradient of j is negative, it loses its component along that. `gram` holds these products, (tasks, tasks).
 
     Returns:
         (tasks, tasks): row i holds the coefficients of task i's projected gradient.

@@ -122,12 +122,9 @@ class Processes:
         return next((one for one in self.exchange(value) if one is not None), None)
 
     def share(self, blocks: Sequence[Sequence[int]], longest: int, load: list[int]) -> list[int]:
-        """This process's rows of a micro-batch: each block goes to the process that has had least of the update so far.
+        """This process's rows of a micro-batch: each block of rows, kept together, goes to the process that has had least.
 
-        Args:
-            blocks: rows of the micro-batch that must stay together.
-            longest: padded tokens of a row.
-            load: padded tokens of every process in this update; what is dealt here is added.
+        A row has `longest` padded tokens; what is dealt here is added to `load`, those of every process in this update.
         """
         own: list[int] = []
         for block in blocks:
@@ -140,12 +137,8 @@ class Processes:
     def add_gradients(self, parameters: Collection[nn.Parameter], groups: Sequence[Group], tasks: Collection[str]) -> None:
         """Adds up what every process has found of an update's gradients; afterwards all hold the same, bit for bit.
 
-        What no process reached keeps no gradient, so that Adam leaves it alone. Only after an `exchange`.
-
-        Args:
-            parameters: all that is trained, in a fixed order.
-            groups: of those, what tasks share; their gradients were put aside task by task.
-            tasks: of the update.
+        What no process reached keeps no gradient, so that Adam leaves it alone. Only after an `exchange`. Parameters come in a
+        fixed order; the gradients of those that tasks share, the groups, were put aside task by task.
         """
         import torch
         import torch.distributed as dist

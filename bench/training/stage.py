@@ -73,15 +73,8 @@ def train(
 ) -> None:
     """Runs updates until the budget is spent, the score is stale, or somebody asks to stop.
 
-    Args:
-        trainer: runs one update at a time.
-        progress: continued in place.
-        intervals: when things happen.
-        root: folder of checkpoints.
-        journal: told everything.
-        evaluate: each task's selection metric on dev, and their mean as ``mean``.
-        memory: watched every few updates.
-        console: shows progress.
+    `progress` is continued in place, checkpoints go to `root`, the journal is told everything. `evaluate` gives each task's
+    selection metric on dev, and their mean as ``mean``.
 
     Raises:
         Interrupted: after a checkpoint, on SIGINT, SIGTERM or at the deadline.
