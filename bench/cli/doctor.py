@@ -29,14 +29,9 @@ _COLOURS = {"ok": "green", "note": "yellow", "missing": "red"}
 
 @dataclass(frozen=True)
 class Finding:
-    """One line of the report.
+    """One line of the report: what was looked at, what there is, and how to get it where it is missing.
 
-    Args:
-        section: its heading.
-        name: what was looked at.
-        state: ``ok``; ``note`` for what may matter; ``missing`` for what is needed by something and not there.
-        found: what there is.
-        fix: how to get it, where it is missing.
+    It is ``ok``, a ``note`` on what may matter, or ``missing``, which something needs.
     """
 
     section: str

@@ -99,12 +99,8 @@ class Stream:
 def units_of(documents: NDArray[np.int64], lengths: NDArray[np.int64], most: int) -> NDArray[np.int64]:
     """The unit of each example, counted from 0: its document, or a part of it of at most `most` tokens, to within one example.
 
-    A longer document is dealt out in turn over the fewest parts that suffice: each part holds examples from all over it.
-
-    Args:
-        documents: the document of each example, shape (examples,).
-        lengths: marked tokens of each example, shape (examples,).
-        most: tokens of a part.
+    A longer document is dealt out in turn over the fewest parts that suffice: each part holds examples from all over it. The
+    document of each example and its marked tokens have the shape (examples,).
     """
     units = np.empty(len(lengths), dtype=np.int64)
     count = 0

@@ -111,15 +111,9 @@ def stratified_split(
 ) -> list[list[Item]]:
     """Splits items into parts at random: each part gets its share of every kind, and items that are the same stay together.
 
-    Groups of the same items are taken in a seeded order. Each goes to the part that lacks most items of its kind, which for
-    single items is the method of largest remainders. Within a part, items keep their order.
-
-    Args:
-        items: what is split.
-        shares: share of each part; they add up to 1.
-        kind: what is balanced, such as the class.
-        same: what must not be split up, such as the text.
-        seed: the same seed gives the same parts in every version of Python.
+    Groups of the same items, such as those of one text, are taken in a seeded order. Each goes to the part that lacks most
+    items of its kind, such as the class, which for single items is the method of largest remainders. Within a part, items
+    keep their order. Shares add up to 1; the same seed gives the same parts in every version of Python.
     """
     groups: dict[Hashable, list[int]] = {}
     for place, item in enumerate(items):

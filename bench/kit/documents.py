@@ -20,16 +20,10 @@ def names_below(folder: Path, suffix: str) -> list[str]:
 
 
 def names_of(folder: Path, layout: str, faults: Faults, suffixes: tuple[str, str], below: bool = False) -> list[str]:
-    """Sorted names of the documents of one split that have both a text and an annotation file.
+    """Sorted names of the documents of one split that have both a text and an annotation file, by their `suffixes`.
 
-    Files that lack their counterpart are added to `faults`.
-
-    Args:
-        folder: of the split.
-        layout: of the corpus, for the error.
-        faults: of the corpus.
-        suffixes: of texts and of annotations.
-        below: whether documents may lie in sub-folders; their relative path is then their name.
+    Files that lack their counterpart are added to `faults`. With `below`, documents may lie in sub-folders; their relative path
+    is then their name. `layout` is that of the corpus, for errors.
 
     Raises:
         DataError: the folder is missing or empty, has documents in sub-folders where `below` is false, or has names that

@@ -36,13 +36,10 @@ class Ranked:
 
 @dataclass(frozen=True)
 class Lesson:
-    """A training mention that the re-ranker learns from.
+    """A training mention that the re-ranker learns from: features of its candidates, shape (candidates, features).
 
-    Args:
-        rows: features of each candidate, shape (candidates, features); empty where the right one is not among them.
-        right: index of the right candidate, or None.
-        count: equal mentions of the document.
-        fold: the document's fold.
+    There are none, and `right` is no index, where the right candidate is not among them. `count` equal mentions stand in the
+    document, which is in the fold.
     """
 
     rows: NDArray[np.float32]

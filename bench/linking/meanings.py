@@ -74,11 +74,7 @@ class Encoder:
 class Meanings:
     """Embeddings of a terminology, of training mentions, and of texts that are looked up.
 
-    Args:
-        encode: embeds texts.
-        names: of the terminology.
-        trained: the training mentions.
-        kept: file for the names' embeddings, read if it exists, else written; None: in memory alone.
+    The file `kept` holds the names' embeddings, read if it exists, else written; None: they are in memory alone.
     """
 
     def __init__(self, encode: Encode, names: NameTable, trained: NameTable, kept: Path | None = None) -> None:

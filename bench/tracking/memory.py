@@ -80,16 +80,12 @@ class MemoryWatch:
 
 
 def grows_since(samples: list[tuple[int, int]], window: int = 16) -> int | None:
-    """The step where steady growth began, or None where there is none.
+    """The step where steady growth began, or None where there is none, from (step, bytes) in order, after warm-up.
 
-    Growth is steady if two conditions hold. A Theil-Sen line through the last samples rises by at least 2%, by 16 MiB and by
-    ten times the scatter about it, which excludes noise. And of four blocks, each one's median rises over that of the block
-    before by at least half the mean rise, which excludes a plateau, a single jump and a rise that levels off. Windows of twice
-    and four times the length are tested too: they show a slow leak in much noise.
-
-    Args:
-        samples: (step, bytes), in order, after warm-up.
-        window: samples to test, at least 8.
+    Growth is steady if two conditions hold. A Theil-Sen line through the last `window` samples (8 or more) rises by at least
+    2%, by 16 MiB and by ten times the scatter about it, which excludes noise. And of four blocks, each one's median rises over
+    that of the block before by at least half the mean rise, which excludes a plateau, a single jump and a rise that levels
+    off. Windows of twice and four times the length are tested too: they show a slow leak in much noise.
     """
     for length in (window, 2 * window, 4 * window):
         if len(samples) >= length and _steady(samples[-length:]):

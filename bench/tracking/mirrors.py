@@ -100,12 +100,7 @@ def sync(
 ) -> dict[str, int]:
     """Brings a run's mirrors up to date from its journal; events that they have are not sent again.
 
-    Args:
-        folder: the run's folder.
-        registry: gives trackers by name.
-        warn: called with one line.
-        trackers: names; None: those of the run's configuration.
-        timeout: seconds for each tracker.
+    `trackers` are names, None those of the run's configuration; each may take `timeout` seconds.
 
     Returns:
         Tracker name to the number of events that it received; a tracker that failed or is not installed is not in it.
