@@ -26,12 +26,8 @@ def load(
 ) -> Corpus:
     """Reads and checks a corpus of one file a split; texts that are in two splits are reported as leaks.
 
-    Args:
-        folder: of the corpus.
-        document: makes the document of a line; raises what `Record` raises.
-        layout: describes the folder in one line, for errors.
-        faults: collects faults; without it every fault is an error.
-        files: split to file name.
+    `document` makes the document of a line, and raises what `Record` raises. `layout` describes the folder in one line, for
+    errors. `faults` collects faults; without it every fault is an error. `files` maps a split to its file's name.
 
     Raises:
         DataError: naming file and line, what is there and what was wanted.

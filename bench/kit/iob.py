@@ -96,14 +96,11 @@ class Tally:
 def read(
     path: Path, split: str, *, layers: bool = False, tally: Tally | None = None, faults: Faults | None = None
 ) -> list[Entry]:
-    """Reads the documents of one file.
+    """Reads the documents of one file; `split` begins the names of those that have none.
 
-    Args:
-        path: the file.
-        split: begins the names of documents that have none.
-        layers: whether lines may be characters and have further columns, as in files that `iob_write` makes.
-        tally: if given, an I- tag that continues no mention is skipped and counted here, as seqeval's strict mode does.
-        faults: collects faults, at most one a document; without it they are raised.
+    With `layers`, lines may be characters and have further columns, as in files that `iob_write` makes. With a `tally`, an I-
+    tag that continues no mention is skipped and counted, as seqeval's strict mode does. `faults` collects faults, at most one a
+    document; without it they are raised.
 
     Raises:
         DataError: naming file, line, what is there and what was wanted.

@@ -70,13 +70,10 @@ def pack_bits(values: Tensor, bits: int) -> Tensor:
 
 
 def dense_gptq(parts: Mapping[str, Tensor], bits: int, group_size: int, form: str = "gptq") -> Tensor:
-    """The dense weight (outputs, inputs) in float32 of GPTQ's tensors.
+    """The dense weight (outputs, inputs) in float32 of GPTQ's tensors of 2, 3, 4 or 8 bits.
 
-    Args:
-        parts: ``qweight``, ``qzeros``, ``scales`` and, where inputs were reordered, ``g_idx``.
-        bits: 2, 3, 4 or 8.
-        group_size: inputs a group; -1 is one group. Used where ``g_idx`` is not stored.
-        form: ``gptq`` (zero points stored less one) or ``gptq_v2``.
+    The parts are ``qweight``, ``qzeros``, ``scales`` and, where inputs were reordered, ``g_idx``; without it, `group_size`
+    inputs are a group, or all where it is -1. `form` is ``gptq`` (zero points stored less one) or ``gptq_v2``.
     """
     import torch
 
@@ -108,13 +105,10 @@ def dense_awq(parts: Mapping[str, Tensor], group_size: int) -> Tensor:
 
 
 def round_to_nearest(weight: Tensor, bits: int, group_size: int, sym: bool = True) -> dict[str, Tensor]:
-    """Quantizes a weight by rounding to nearest on each group's own grid, in GPTQ's layout.
+    """Quantizes a weight (outputs, inputs) by rounding to nearest on each group's own grid, in GPTQ's layout.
 
-    Args:
-        weight: (outputs, inputs).
-        bits: of the integers.
-        group_size: consecutive inputs that share a scale; -1 is one group a row.
-        sym: whether the grid is symmetric about zero; otherwise it spans the least to the largest weight and zero.
+    `group_size` consecutive inputs share a scale; -1 is one group a row. The grid is symmetric about zero if `sym`;
+    otherwise it spans the least to the largest weight and zero.
     """
     import torch
 

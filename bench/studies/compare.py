@@ -149,19 +149,11 @@ def compare(
     seed: int = 0,
     tell: Callable[[str], None] = lambda what: None,
 ) -> Comparison:
-    """Holds runs against each other.
+    """Holds two runs or more against each other.
 
-    Args:
-        runs: two or more.
-        registry: knows the tasks, whose scorers are needed.
-        by: fields that set arms apart; the choices in which the runs differ where empty.
-        metric: dotted path of a score; each task's primary metric where None.
-        split: that is compared.
-        allow: fields beyond `by` that may differ.
-        resamples: of the bootstrap and of the permutation test.
-        level: of intervals.
-        seed: of the resampling.
-        tell: told what is being worked at.
+    `by` are the fields that set arms apart, where empty the choices in which the runs differ; fields of `allow` may differ as
+    well. `metric` is the dotted path of a score, where None each task's primary metric. `resamples` are those of the bootstrap
+    and of the permutation test, drawn by `seed`, `level` that of intervals; `tell` is told what is being worked at.
 
     Raises:
         ContractError: they differ in what was not allowed, or share no task.

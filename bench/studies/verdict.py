@@ -101,17 +101,11 @@ def verdicts(
     level: float = LEVEL,
     power: float = POWER,
 ) -> Verdict:
-    """The verdict of every task.
+    """The verdict of every task, from the multi-task runs, each task alone at equal total, and each at its own tokens.
 
-    Args:
-        multi: the multi-task runs; every task's statistics come from the same runs.
-        total: each task alone, at equal total.
-        own: each task alone, at its own tokens.
-        measures: task to the score that is compared, from its summed statistics; its tasks are the ones judged.
-        metrics: task to the name of that score.
-        margin: of equivalence, in the metric's own unit.
-        level: of the intervals.
-        power: of what could have been detected.
+    `measures` maps a task to the score that is compared, from its summed statistics; its tasks are the ones judged. `metrics`
+    names that score. `margin` is that of equivalence, in the metric's own unit, `level` that of intervals, and `power` that of
+    what could have been detected.
 
     Raises:
         BenchError: arms that were not scored on the same documents, or that share no seed.

@@ -19,18 +19,10 @@ _LEAST_SCATTERS = 10
 
 
 class MemoryWatch:
-    """Writes a ``memory`` event every `every` steps, and warns once if memory grows steadily.
+    """Writes a ``memory`` event to the journal every `every` steps, and warns once, in one line, if memory grows steadily.
 
-    On CUDA it is the allocator's memory, elsewhere the process's resident size.
-
-    Args:
-        device: ``cpu`` or ``cuda``, with or without an index.
-        journal: the events are written here.
-        warn: called with one line.
-        every: steps between two samples.
-        warm_up: first samples that are ignored, while caches fill.
-        window: samples over which growth is tested.
-        read: gives current and peak bytes; None: the device's own counters.
+    On CUDA it is the allocator's memory, elsewhere the process's resident size; `read` gives other current and peak bytes.
+    The first `warm_up` samples are ignored, while caches fill; growth is tested over `window` samples.
     """
 
     def __init__(

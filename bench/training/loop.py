@@ -62,14 +62,10 @@ class Device:
 
 @dataclass(frozen=True)
 class Shape:
-    """What the operation count needs of the model.
+    """What the operation count needs of the model: layers, hidden size, and weights that are multiplied with and not trained.
 
-    Args:
-        frozen: weights that are multiplied with and not trained.
-        active: task to the trained parameters that its batches multiply with.
-        layers: transformer layers.
-        hidden: hidden size.
-        forward: tasks of which heads alone are trained, so that no gradient goes back through the base model.
+    `active` maps a task to the trained parameters that its batches multiply with. `forward` names the tasks of which heads
+    alone are trained, so that no gradient goes back through the base model.
     """
 
     frozen: int
