@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import json
 import random
+from collections import Counter
 from collections.abc import Callable, Hashable, Iterable, Mapping, Sequence
 from pathlib import Path
 from typing import Any, TypeVar
@@ -121,9 +122,7 @@ def stratified_split(
     order = random.Random(seed).random
     ranked = sorted((order(), number) for number in range(len(groups)))
     listed = list(groups.values())
-    totals: dict[Hashable, int] = {}
-    for item in items:
-        totals[kind(item)] = totals.get(kind(item), 0) + 1
+    totals = Counter(map(kind, items))
     missing = {name: [share * count for share in shares] for name, count in totals.items()}
     parts: list[list[int]] = [[] for _ in shares]
     for _, number in ranked:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 from collections.abc import Mapping, Sequence
+from contextlib import suppress
 from dataclasses import replace
 
 from bench.errors import UsageError
@@ -69,11 +70,9 @@ def free_memory() -> int:
 
     free = int(psutil.virtual_memory().available)
     group = Path("/sys/fs/cgroup")
-    try:
+    with suppress(OSError, ValueError):  # no control group, or one without a limit
         limit = int((group / "memory.max").read_text())
         free = min(free, limit - int((group / "memory.current").read_text()))
-    except (OSError, ValueError):  # no control group, or one without a limit
-        pass
     return max(0, free)
 
 

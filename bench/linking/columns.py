@@ -26,10 +26,10 @@ class Columns:
     def append(self, name: str, kind: str, values: Iterable[Any] | Array) -> None:
         """Appends numbers to a column."""
         array = np.asarray(values if isinstance(values, np.ndarray) else list(values), dtype=_TYPES[kind])
-        if self.folder is None:
-            self._parts.setdefault(f"{name}.{kind}", []).append(array)
-            return
         key = f"{name}.{kind}"
+        if self.folder is None:
+            self._parts.setdefault(key, []).append(array)
+            return
         if key not in self._files:
             self._files[key] = (self.folder / key).open("wb")
         array.tofile(self._files[key])

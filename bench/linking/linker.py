@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import random
+from collections import Counter
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import asdict, dataclass, replace
 from pathlib import Path
@@ -182,11 +183,8 @@ class Linker:
         wanted = queries(document, document.mentions)
         candidates_of = {query: self._finder.find(query, fold) for query in dict.fromkeys(wanted)}
         place = setting(document, candidates_of)
-        counts: dict[tuple[Query, str], int] = {}
-        for query, mention in zip(wanted, document.mentions, strict=True):
-            concept = mention.concept or self._unlinked
-            if concept is not None:
-                counts[query, concept] = counts.get((query, concept), 0) + 1
+        concepts = [mention.concept or self._unlinked for mention in document.mentions]
+        counts = Counter((q, concept) for q, concept in zip(wanted, concepts, strict=True) if concept is not None)
         for (query, concept), count in counts.items():
             candidates = list(candidates_of[query])
             if concept in candidates:

@@ -167,11 +167,6 @@ def bits_per_weight(folder: Path, linears: Sequence[LinearShape]) -> float:
     """
     headers = read_headers(folder)
     prefix = backbone_prefix(headers)
-    stems = {f"{prefix}{s.name}" for s in linears}
-    bits = sum(8 * h.bytes for n, h in headers.items() if not n.endswith(".bias") and any(s in stems for s in _stems(n)))
+    layers = tuple(f"{prefix}{s.name}." for s in linears)
+    bits = sum(8 * h.bytes for name, h in headers.items() if name.startswith(layers) and not name.endswith(".bias"))
     return bits / sum(s.inputs * s.outputs for s in linears)
-
-
-def _stems(name: str) -> list[str]:
-    pieces = name.split(".")
-    return [".".join(pieces[:i]) for i in range(1, len(pieces))]
