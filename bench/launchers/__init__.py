@@ -30,7 +30,7 @@ def check(name: str, jobs: int) -> None:
 
 
 def launcher(name: str, jobs: int, folder: Path, options: Sequence[str] = ()) -> Launcher:
-    """The launcher of a name, for so many runs at once; it may write files to the study's folder.
+    """The launcher of a name, for `jobs` runs at once; it may write files to the study's folder.
 
     `options` are the launcher's own, ``KEY=VALUE``, e.g. a partition of Slurm.
 

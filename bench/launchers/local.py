@@ -17,7 +17,7 @@ ROOM = 0.85
 
 
 class LocalLauncher(QueuedLauncher[Child]):
-    """Starts runs as processes of this machine, so many at once."""
+    """Starts runs as processes of this machine, at most `jobs` at once."""
 
     tick = 0.1
 

@@ -20,7 +20,7 @@ OPTIONS = ("address", "num_cpus", "num_gpus")
 
 
 class RayLauncher(QueuedLauncher[Any]):
-    """Starts runs as tasks of a Ray cluster, with so many cores and devices (or a fraction of one) each.
+    """Starts runs as tasks of a Ray cluster, at most `jobs` at once, each with `cpus` cores and `gpus` devices (may be a part).
 
     The cluster ends with the study if this process started it.
     """

@@ -56,7 +56,7 @@ class Work:
 
 
 class SlurmLauncher(QueuedLauncher[Any]):
-    """Starts runs as jobs of a Slurm cluster by submitit's executor, of which the scheduler has so many at once."""
+    """Starts runs as jobs of a Slurm cluster by submitit's executor; the scheduler has at most `jobs` at once."""
 
     def __init__(self, jobs: int, executor: Any, parameters: Mapping[str, Any]) -> None:
         super().__init__(jobs)

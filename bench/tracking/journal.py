@@ -90,7 +90,7 @@ class Journal:
     def resume(self, position: int, step: int) -> RunEvent:
         """Records that the run continues from a checkpoint; events from `position` on are replaced by what follows.
 
-        `position` is the journal's when that checkpoint was written, 0 where the run starts over; `step` are its updates done.
+        `position` is the journal's when that checkpoint was written, 0 where the run starts over; `step` counts its updates.
         """
         # After a power cut the journal can be shorter than it was at the checkpoint: events are lost, the run is not.
         position = min(position, self._seq)
