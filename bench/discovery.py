@@ -18,13 +18,7 @@ from typing import Any
 
 @dataclass(frozen=True)
 class Point:
-    """One entry point.
-
-    Args:
-        name: left of the equals sign.
-        value: ``module`` or ``module:attribute``.
-        distribution: the normalised name of the distribution that declares it.
-    """
+    """One entry point: ``name = value``, a module or ``module:attribute``, and the normalised name of its distribution."""
 
     name: str
     value: str

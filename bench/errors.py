@@ -46,13 +46,7 @@ class UsageError(BenchError):
 
 
 class InvariantError(BenchError):
-    """An invariant does not hold; nothing that follows could be trusted.
-
-    Args:
-        invariant: its name, which `--waive` takes.
-        message: the diagnosis.
-        hint: the next move.
-    """
+    """An invariant, named as `--waive` takes it, does not hold; nothing that follows could be trusted."""
 
     exit_code = 3
 
@@ -74,13 +68,7 @@ class DataError(BenchError):
 
 
 class LeakError(DataError):
-    """Documents that stand in two splits of a corpus, named by id.
-
-    Args:
-        where: the corpus's folder, or what else names it.
-        leaks: name of each document with the two splits, in the order that they were found.
-        hint: the next move.
-    """
+    """Documents that stand in two splits of a corpus, named by id with the two splits, in the order that they were found."""
 
     def __init__(self, where: object, leaks: Iterable[tuple[str, str, str]], hint: str | None = None) -> None:
         self.leaks = tuple(leaks)
@@ -113,13 +101,7 @@ class RunInUseError(RunStateError):
 
 
 class DivergedError(BenchError):
-    """Training or a model came to numbers that are not finite; what was saved before is whole.
-
-    Args:
-        message: where, and what is not finite.
-        hint: the next move.
-        values: the numbers, for the journal.
-    """
+    """Training or a model came to numbers that are not finite, `values`; what was saved before is whole."""
 
     def __init__(self, message: str, hint: str | None = None, values: Mapping[str, object] | None = None) -> None:
         super().__init__(message, hint)
@@ -150,11 +132,7 @@ class Interrupted(BenchError):
 
 @contextmanager
 def storable(place: object, hint: str = "Make room.") -> Iterator[None]:
-    """Tells in one line why a file or a folder cannot be written.
-
-    Args:
-        place: the file or folder, as the user is to see it.
-        hint: the next move.
+    """Tells in one line why `place`, a file or a folder, cannot be written.
 
     Raises:
         StorageError: the system refused.
@@ -178,12 +156,8 @@ def out_of_memory(error: BaseException) -> bool:
 def unknown(kind: str, name: str, known: Iterable[str], listing: str = "", hint: str | None = None) -> UsageError:
     """The error for a name that nothing carries, with the nearest names that exist.
 
-    Args:
-        kind: singular, as in "quantizer".
-        name: what was typed.
-        known: the names there are.
-        listing: the command that lists them.
-        hint: the next move, where that is not to run a command.
+    `kind` is singular, as in "quantizer"; `listing` the command that lists the names. `hint` stands in its place where the next
+    move is another.
     """
     from difflib import get_close_matches
 

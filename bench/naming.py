@@ -14,9 +14,7 @@ LONGEST_NAME = 200
 def joined(names: Sequence[str], room: int) -> str:
     """Names with ``+`` between them, as many as there is room for; of the others their number, as in ``a+b+3-more``.
 
-    Args:
-        names: at least one.
-        room: bytes.
+    There is at least one; `room` counts bytes.
     """
     for kept in range(len(names), 0, -1):
         left = [f"{len(names) - kept}-more"] if kept < len(names) else []
@@ -27,12 +25,7 @@ def joined(names: Sequence[str], room: int) -> str:
 
 
 def bounded(name: str, longest: int = LONGEST_NAME) -> str:
-    """The name itself, or its beginning and eight hex digits of the SHA-256 of all of it.
-
-    Args:
-        name: of a file.
-        longest: bytes.
-    """
+    """The name of a file, or its beginning and eight hex digits of the SHA-256 of all of it where it has too many bytes."""
     if len(name.encode()) <= longest:
         return name
     import hashlib
@@ -43,10 +36,7 @@ def bounded(name: str, longest: int = LONGEST_NAME) -> str:
 def flatten(tree: Mapping[str, Any], separator: str = ".", prefix: str = "") -> dict[str, Any]:
     """What a nested mapping holds, each value by the names that lead to it, e.g. ``task1.strict.f1``.
 
-    Args:
-        tree: mappings of mappings; a mapping that holds nothing leaves nothing.
-        separator: between two names.
-        prefix: of every name.
+    A mapping that holds nothing leaves nothing.
     """
     flat: dict[str, Any] = {}
     for name, value in tree.items():

@@ -29,13 +29,7 @@ Contract = Literal["choice", "control", "elsewhere"]
 
 @dataclass(frozen=True)
 class Group:
-    """Fields that stand together in ``--help``.
-
-    Args:
-        title: the heading.
-        identity: what its fields are where they do not say otherwise; see `Option`.
-        contract: the same.
-    """
+    """Fields that stand together in ``--help``; what they are where they do not say otherwise, see `Option`."""
 
     title: str
     identity: Identity = "always"
@@ -105,12 +99,8 @@ class Option:
     def read(self, value: Any, source: str) -> Any:
         """A value of a file, the command line or a program as the configuration holds it.
 
-        Args:
-            value: to read.
-            source: named in errors.
-
         Raises:
-            UsageError: it is of another type, or none of the choices.
+            UsageError: it is of another type, or none of the choices; `source` is named.
         """
         if value is None and self.optional:
             return None
@@ -155,15 +145,7 @@ class Option:
 
 
 def option(default: T, group: Group, metavar: str, help: str, **more: Any) -> T:
-    """Declares a field of a configuration.
-
-    Args:
-        default: of the field.
-        group: see `Option`.
-        metavar: see `Option`.
-        help: see `Option`.
-        more: further fields of `Option`.
-    """
+    """Declares a field of a configuration by its default and the fields of `Option`."""
     more = {"identity": group.identity, "contract": group.contract, **more}
     metadata = {_METADATA: Option(group, metavar, help, **more)}
     if isinstance(default, dict):

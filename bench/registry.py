@@ -58,15 +58,7 @@ class PluginWarning(UserWarning):
 
 @dataclass(frozen=True)
 class Entry:
-    """A part and where it came from.
-
-    Args:
-        kind: plural, one of `KINDS`.
-        name: what the user types.
-        part: the part itself.
-        distribution: the installed distribution that brought it.
-        plugin: ``distribution:entry-point``.
-    """
+    """A part, its kind (plural), the name that the user types, and its plugin, ``distribution:entry-point``."""
 
     kind: Kind
     name: str
@@ -77,14 +69,7 @@ class Entry:
 
 @dataclass(frozen=True)
 class Broken:
-    """A plugin, or one part of it, that was left out.
-
-    Args:
-        plugin: ``distribution:entry-point``.
-        distribution: the installed distribution it belongs to.
-        reason: what is wrong, in one line.
-        fix: what to do about it.
-    """
+    """A plugin, or one part of it, that was left out: what is wrong, in one line, and what to do about it."""
 
     plugin: str
     distribution: str
@@ -127,11 +112,7 @@ class Registry:
     @overload
     def get(self, kind: str, name: str) -> Part: ...
     def get(self, kind: str, name: str) -> Part:
-        """The part that carries a name.
-
-        Args:
-            kind: plural, one of `KINDS`.
-            name: as `bench list` shows it; of a task also the path of a ``.toml`` file that says what it is.
+        """The part of a kind (plural) that carries a name; of a task also the path of a ``.toml`` file that says what it is.
 
         Raises:
             UsageError: nothing carries that name; it says what comes near, and whether a plugin failed to load. Or no plugin
@@ -158,11 +139,7 @@ class Registry:
         return tuple(dict.fromkeys((*task.heads, *fitting)))
 
     def head(self, task: Task, name: str | None = None) -> Head:
-        """A fresh head for a task.
-
-        Args:
-            task: asked for its own head first, then the registered ones count.
-            name: of the head; the task's default where None.
+        """A fresh head for a task, its default where no name is given; its own heads come before registered ones.
 
         Raises:
             UsageError: nothing carries that name, or the head predicts something else than the task asks for.
@@ -290,11 +267,7 @@ def singular(kind: str) -> str:
 
 
 def load(points: Iterable[Point] | None = None) -> Registry:
-    """Loads every plugin there is; first-party parts count first, then distributions by name.
-
-    Args:
-        points: the entry points to load; those of the installed distributions where None.
-    """
+    """Loads every plugin there is, or these entry points; first-party parts count first, then distributions by name."""
     registry = Registry()
     ordered = sorted(
         entry_points(GROUP) if points is None else points, key=lambda p: (p.distribution != FIRST_PARTY, p.distribution, p.name)

@@ -15,12 +15,7 @@ class Progress(Protocol):
     """One long piece of work with a known or unknown end."""
 
     def advance(self, n: float = 1, **stats: float | str) -> None:
-        """Moves on.
-
-        Args:
-            n: units done since the last call.
-            stats: what to show beside the bar, e.g. ``loss=0.31``; replaces the earlier values of the same names.
-        """
+        """Moves on by `n` units; `stats` stand beside the bar, e.g. ``loss=0.31``, and replace earlier ones."""
 
 
 class Reporter(Protocol):
@@ -30,12 +25,9 @@ class Reporter(Protocol):
         """Announces the next step of a run."""
 
     def progress(self, title: str, total: float | None = None, unit: str = "") -> AbstractContextManager[Progress]:
-        """Opens a progress bar; it closes with the context.
+        """Opens a progress bar, which closes with the context, over so many units; None where that is unknown.
 
-        Args:
-            title: what is being done.
-            total: units it takes; None where that is unknown.
-            unit: what is counted, in the plural, e.g. ``tokens``; the rate is shown in it.
+        `unit` is what is counted, in the plural, e.g. ``tokens``.
         """
 
     def warn(self, message: str) -> None:

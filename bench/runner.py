@@ -58,11 +58,7 @@ if TYPE_CHECKING:
 class Outcome:
     """The outcome of a call of `run`.
 
-    Args:
-        folder: of the run; None for a dry run.
-        result_path: of ``result.json``; None for a dry run.
-        headline: as in the result, with ``synthetic``; empty for a dry run.
-        plan: what was planned; empty where a finished run was found.
+    Of a dry run there is the plan alone; where a finished run was found, the plan is empty.
     """
 
     folder: Path | None
@@ -79,14 +75,9 @@ def run(
     resume: str | None = None,
     console: Reporter | None = None,
 ) -> Outcome:
-    """Runs one arm, or plans it.
+    """Runs one arm, or with `dry_run` plans it and stops after the parity check.
 
-    Args:
-        config: what to run; with `resume` it may hold limits and trackers only.
-        registry: the plugins.
-        dry_run: stop after the parity check.
-        resume: id or folder of an unfinished run.
-        console: where progress goes.
+    `resume` is the id or folder of an unfinished run; the configuration may then hold limits and trackers only.
 
     Raises:
         BenchError: with the exit code of its kind; nothing is lost or half-written.

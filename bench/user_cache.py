@@ -50,13 +50,9 @@ def private(kind: Kind) -> Path:
 
 
 def path(kind: Kind, name: str, suffix: str, key: Mapping[str, Any]) -> Path:
-    """Where something is kept, in a private folder.
+    """Where something is kept, in the private folder of its kind: name, hash of the JSON-able key, suffix with its dot.
 
-    Args:
-        kind: of the folder.
-        name: what the file name begins with.
-        suffix: of the file, with its dot.
-        key: everything that decides the content, JSON-able.
+    The key holds everything that decides the content.
 
     Raises:
         StorageError: the folder cannot be made.

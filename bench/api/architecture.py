@@ -34,12 +34,9 @@ TRAINED_WEIGHTS = "trained.safetensors"
 
 @dataclass(frozen=True)
 class Adapter:
-    """One LoRA adapter over every adapted linear layer.
+    """One LoRA adapter over every adapted linear layer, ``shared`` by all tasks or ``private`` to one.
 
-    Args:
-        name: unique within the architecture; letters, digits, ``-`` and ``_``.
-        role: ``shared`` by all tasks, or ``private`` to one.
-        task: the task a private adapter belongs to.
+    Its name is unique within the architecture: letters, digits, ``-`` and ``_``.
     """
 
     name: str
@@ -112,12 +109,9 @@ class ArchitectureModule(_Module):
         raise NotImplementedError
 
     def forward(self, task: str, input_ids: Tensor, attention_mask: Tensor) -> Tensor:
-        """Hidden states of the last layer, (batch, seq, hidden).
+        """Hidden states of the last layer, (batch, seq, hidden), of a batch of a task.
 
-        Args:
-            task: whose batch it is.
-            input_ids: (batch, seq).
-            attention_mask: (batch, seq), 1 at real tokens.
+        `input_ids` and `attention_mask`, 1 at real tokens, are (batch, seq).
         """
         states: Tensor = self.backbone(input_ids=input_ids, attention_mask=attention_mask).last_hidden_state
         return states
@@ -254,17 +248,14 @@ class BaseArchitecture(Part):
     def supports(self, spec: ModelSpec, quantized: When | None) -> str | None:
         """Why it cannot train this base model, or None. Asked at plan time; imports nothing heavy.
 
-        Args:
-            spec: of the base model.
-            quantized: when the run quantizes the base, ``load`` or ``after``; None where it does not.
+        `quantized` says when the run quantizes the base, ``load`` or ``after``; None where it does not.
         """
         return None
 
     def bound(self, levels: Mapping[str, int]) -> BaseArchitecture:
         """The architecture for the tasks of a run: itself, unless it treats tasks by their level.
 
-        Args:
-            levels: task to its level: 1 where mentions are found, 2 where something is said of a text or of its mentions.
+        A level is 1 where mentions are found, 2 where something is said of a text or of its mentions.
         """
         return self
 
@@ -335,11 +326,7 @@ def match(wanted: Mapping[str, tuple[int, ...]], got: Mapping[str, tuple[int, ..
 
 
 def read_tensors(path: Path, content: str = "Adapter weights") -> dict[str, Tensor]:
-    """The tensors of a safetensors file of a run.
-
-    Args:
-        path: of the file.
-        content: what it holds, for the error; in the plural.
+    """The tensors of a safetensors file of a run; `content` is what it holds, in the plural, for the error.
 
     Raises:
         RunStateError: it is missing or damaged.

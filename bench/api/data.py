@@ -57,13 +57,9 @@ class Mention:
 
 @dataclass(frozen=True)
 class Relation:
-    """A directed, labelled pair of mentions of one document.
+    """A directed, labelled pair of mentions of one document, by their keys, e.g. ``CPR:4`` or ``CONTAINS``.
 
-    Args:
-        source: key of the mention it leads from.
-        target: key of the mention it leads to.
-        label: its type, e.g. ``CPR:4`` or ``CONTAINS``; pairs that are not related are left out.
-        confidence: as of a mention.
+    Pairs that are not related are left out. The confidence is as of a mention.
     """
 
     source: Key
@@ -74,12 +70,7 @@ class Relation:
 
 @dataclass(frozen=True)
 class Passage:
-    """A part of the text that is ranked for the document's query, which is the text before the first passage.
-
-    Args:
-        id: unique in the document.
-        span: (start, end) in characters of the document.
-    """
+    """A part of the text, (start, end), that is ranked for the document's query, the text before the first passage."""
 
     id: str
     span: Fragment
@@ -87,12 +78,10 @@ class Passage:
 
 @dataclass(frozen=True)
 class Judgement:
-    """What is said of a whole document (a class) or of one of its passages (its relevance).
+    """What is said of a whole document (a class) or of one of its passages (its relevance), by the name of either.
 
-    Args:
-        name: the class, or the passage's id.
-        score: probability of a class, score of a passage; 1 or 0 in gold.
-        chosen: whether the class is the document's, or the passage relevant.
+    The score is a class's probability or a passage's score, 1 or 0 in gold; `chosen`: the class is the document's, or the
+    passage is relevant.
     """
 
     name: str
@@ -197,9 +186,7 @@ def tidy(fragments: Sequence[Fragment], text: str) -> tuple[Fragment, ...]:
     """Fragments as everything here takes them: ascending, each without white space at its ends, and those that overlap or have
     nothing but white space between them as one, so that a mention that only wraps over a line break is not discontiguous.
 
-    Args:
-        fragments: at least one; where one lies outside the text, no white space is looked at.
-        text: of the document.
+    There is at least one; where one lies outside the text, no white space is looked at.
     """
     if len(fragments) == 1:  # nearly all are, and hardly any of them has white space at an end
         (start, end) = fragments[0]

@@ -72,10 +72,8 @@ class Encoding:
 class Proposals:
     """What a head considered in a window before it accepted mentions of it, in characters of the document.
 
-    Args:
-        fragments: the pieces that mentions could be made of.
-        links: pairs of fragments that could belong to one mention, the first one first.
-        candidates: the mentions that were accepted or rejected, each by its fragments in ascending order.
+    These are the fragments that mentions could be made of, pairs of them that could belong to one mention, the first one first,
+    and the mentions that were accepted or rejected, each by its fragments in ascending order.
     """
 
     fragments: frozenset[Fragment]
@@ -121,20 +119,13 @@ class Head(Part):
     def encode(self, window: Window, gold: Document) -> Encoding:
         """Gold of a window.
 
-        Args:
-            window: the tokenized window.
-            gold: the annotations of the document that this window is answerable for, without the text; the others have been
-                counted already.
+        `gold` holds the annotations of the document that this window is answerable for, without the text; the others have been
+        counted already.
         """
 
     @abstractmethod
     def collate(self, rows: Sequence[Mapping[str, Sequence[int]]], words: int) -> dict[str, Tensor]:
-        """Pads the columns of several windows into tensors.
-
-        Args:
-            rows: the columns `encode` made, one mapping a window.
-            words: the largest number of words in the batch, W.
-        """
+        """Pads the columns that `encode` made of several windows into tensors; `words` is the largest number of words, W."""
 
     @abstractmethod
     def module(self, hidden_size: int) -> HeadModule:
@@ -173,12 +164,7 @@ class HeadModule(_Module):
     """
 
     def loss(self, hidden: Tensor, batch: Batch) -> Tensor:
-        """Sum of the losses over the batch's supervised positions, a scalar.
-
-        Args:
-            hidden: (batch, seq, hidden).
-            batch: as above.
-        """
+        """Sum of the losses over the batch's supervised positions, a scalar; hidden states are (batch, seq, hidden)."""
         raise NotImplementedError
 
     def choices(self, hidden: Tensor, batch: Batch) -> Tensor | None:

@@ -12,12 +12,9 @@ from bench.api.part import Part
 
 @dataclass(frozen=True)
 class LinearShape:
-    """A linear layer that gets a LoRA adapter.
+    """A linear layer that gets a LoRA adapter, with its in_features and out_features.
 
-    Args:
-        name: dotted name within the backbone (what `AutoModel` gives), e.g. ``encoder.layer.0.attention.self.query``.
-        inputs: in_features.
-        outputs: out_features.
+    Its name is dotted, within the backbone (what `AutoModel` gives), e.g. ``encoder.layer.0.attention.self.query``.
     """
 
     name: str

@@ -11,12 +11,7 @@ from typing import ClassVar
 
 @dataclass(frozen=True)
 class Requirement:
-    """A module that a part imports inside its methods, and how to get it.
-
-    Args:
-        module: top-level importable name, e.g. ``gptqmodel``.
-        install: what to hand to pip, e.g. ``bench-suite[quant]``.
-    """
+    """A module that a part's methods import, e.g. ``gptqmodel``, and its name for pip, e.g. ``bench-suite[quant]``."""
 
     module: str
     install: str

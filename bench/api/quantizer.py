@@ -21,11 +21,9 @@ When = Literal["load", "after"]
 
 @dataclass(frozen=True)
 class QuantizedWeights:
-    """What quantizing left on disk.
+    """What quantizing left on disk: bytes of the weight files, and stored bits per weight of the quantized linear layers.
 
-    Args:
-        bits_per_weight: stored bits (scales and zero points included) per weight of the quantized linear layers.
-        bytes: size of the folder's weight files.
+    Scales and zero points are counted.
     """
 
     bits_per_weight: float

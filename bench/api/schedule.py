@@ -23,11 +23,9 @@ if TYPE_CHECKING:
 
 @dataclass(frozen=True)
 class Phase:
-    """A stretch of training.
+    """A stretch of training: its share of the run's tokens, above 0, and each task's share of these; a task left out gets none.
 
-    Args:
-        tokens: share of the run's tokens, above 0; those of all phases add up to 1.
-        shares: task to its share of the phase's tokens; they add up to 1. A task that is not in it gets none.
+    The tokens of all phases add up to 1, and so do the shares of a phase.
     """
 
     tokens: float
@@ -82,20 +80,15 @@ class Curriculum(ABC):
     def difficulty(self, task: str, tokens: NDArray[np.int64], supervised: NDArray[np.int64]) -> NDArray[np.float64]:
         """How hard each training window of a task is, (windows,); the order counts alone. Asked once.
 
-        Windows that are drawn together, the passages of a query, are as hard as they are on average.
-
-        Args:
-            task: its name.
-            tokens: marked tokens of each window.
-            supervised: positions of each that the loss is taken over.
+        It is given the marked tokens and the supervised positions of each, (windows,). Windows that are drawn together, the
+        passages of a query, are as hard as they are on average.
         """
 
     @abstractmethod
     def competence(self, progress: float) -> float:
         """Share of a task's windows that may be drawn, the easiest ones; 1 at the end.
 
-        Args:
-            progress: share of the tokens spent, of the phase where there are several; from 0 to 1.
+        `progress` is the share of the tokens spent, of the phase where there are several; from 0 to 1.
         """
 
 
@@ -143,34 +136,20 @@ class Schedule(Part):
 
     @abstractmethod
     def phases(self, shares: Mapping[str, float]) -> Sequence[Phase]:
-        """The phases of a run.
-
-        Args:
-            shares: task to its share of the run's tokens by ``--sampling``, in the order in which the tasks were named.
-        """
+        """The phases of a run, given each task's share of its tokens by ``--sampling``; tasks are in the order of naming."""
 
     def penalty(self, options: Mapping[str, float]) -> Penalty | None:
-        """What is added to the loss, or None.
-
-        Args:
-            options: every one of `options`, as the user set it.
-        """
+        """What is added to the loss, or None, with every one of `options` as the user set it."""
         return None
 
     def curriculum(self, options: Mapping[str, float]) -> Curriculum | None:
-        """Which windows may be drawn when; None: all of them at any time.
-
-        Args:
-            options: every one of `options`, as the user set it.
-        """
+        """Which windows may be drawn when, with every one of `options` as the user set it; None: all of them at any time."""
         return None
 
     def objective(self, options: Mapping[str, float], teachers: Mapping[str, FrozenModel]) -> Objective | None:
-        """What is trained in the place of the heads' losses; None: those.
+        """What is trained in the place of the heads' losses, with every one of `options` as the user set it; None: those.
 
-        Args:
-            options: every one of `options`, as the user set it.
-            teachers: task to the model of the finished run that had it; of tasks that no ``--teacher`` had there is none.
+        `teachers` maps a task to the model of the finished run that had it; of tasks that no ``--teacher`` had there is none.
 
         Raises:
             UsageError: it cannot learn from these.

@@ -21,14 +21,9 @@ LIMIT = 64 * 2**20
 
 
 def spooled(documents: Iterable[Document], limit: int = LIMIT) -> Sequence[Document]:
-    """The documents as a sequence that takes no more memory than the limit, whatever their number.
+    """The documents as a sequence that takes no more than `limit` bytes of memory: a tuple while they fit, else a `Spool`.
 
-    Args:
-        documents: read once, one at a time; a generator keeps none of them.
-        limit: bytes.
-
-    Returns:
-        A tuple while they fit, else a `Spool`.
+    They are read once, one at a time; of a generator none are kept.
 
     Raises:
         StorageError: the disk is full.
@@ -101,9 +96,6 @@ class Spool(Sequence[Document]):
             line = self._file.read(self._starts[place + 1] - self._starts[place])
         return _unpacked(json.loads(line))
 
-    def __iter__(self) -> Iterator[Document]:
-        return (self[i] for i in range(len(self)))
-
     def __eq__(self, other: object) -> bool:
         if not isinstance(other, Sequence) or len(other) != len(self):
             return False
@@ -139,15 +131,8 @@ def _unpacked(packed: list[Any]) -> Document:
         ident,
         text,
         tuple(
-            Mention(
-                _fragments(fragments),
-                label,
-                concept,
-                {name: tuple(values) for name, values in slots.items()},
-                confidence,
-                None if written is None else _fragments(written),
-            )
-            for fragments, label, concept, slots, confidence, written in mentions
+            Mention(_fragments(spans), label, concept, {name: tuple(v) for name, v in slots.items()}, sure, w and _fragments(w))
+            for spans, label, concept, slots, sure, w in mentions
         ),
         tuple(
             Relation((_fragments(source), first), (_fragments(target), second), label, confidence)

@@ -33,13 +33,7 @@ Tone = Literal["good", "bad", "even", "open"]
 
 @dataclass(frozen=True)
 class Cost:
-    """What a run's own dry run said that it costs.
-
-    Args:
-        tokens: marked tokens of its training.
-        seconds: of training and evaluating on this machine.
-        memory: bytes at its peak.
-    """
+    """What a run's dry run said that it costs: marked tokens of training, seconds with evaluation here, bytes at its peak."""
 
     tokens: int
     seconds: float
@@ -191,11 +185,7 @@ class Request:
         return self.base.task
 
     def token_budget(self, kind: str, what: str) -> int:
-        """The budget in tokens.
-
-        Args:
-            kind: of the study, for the error.
-            what: what the tokens are of, e.g. ``in all``.
+        """The budget in tokens; the error names the kind of study and `what` the tokens are of, e.g. ``in all``.
 
         Raises:
             UsageError: there is none, or another budget.
@@ -209,13 +199,9 @@ class Request:
 
 @dataclass(frozen=True)
 class Statement:
-    """One sentence of a verdict.
+    """One sentence of a verdict: its subject, as a rule a task, the verdict in a word or two, and the reason with its numbers.
 
-    Args:
-        subject: what it is about, as a rule a task.
-        verdict: in a word or two.
-        reason: the sentence, with its numbers.
-        tone: how the page colours it; never the only sign of it.
+    The tone says how the page colours it; it is never the only sign.
     """
 
     subject: str

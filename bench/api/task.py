@@ -72,10 +72,7 @@ class Task(Part):
     """Those that it does leave out, sorted. `load` counts them in `Corpus.left_out`, and leaves out nothing else."""
 
     def tolerating(self, kinds: Iterable[str]) -> Task:
-        """The same task, which also leaves faulty lines of some kinds out.
-
-        Args:
-            kinds: names from `faults`.
+        """The same task, which also leaves out faulty lines of these kinds of `faults`.
 
         Raises:
             UsageError: a name that is none of them.
@@ -100,11 +97,7 @@ class Task(Part):
         """
 
     def prepared(self, document: Document) -> Document:
-        """A text from elsewhere that is to be predicted, as `load` would give it, such as with its sentences as passages.
-
-        Args:
-            document: without gold. By default it stays as it is.
-        """
+        """A text from elsewhere, without gold, as `load` would give it, such as with sentences as passages; else unchanged."""
         return document
 
     def synthesize(self, folder: Path, seed: int, sizes: Mapping[str, int] | None = None) -> None:
@@ -158,11 +151,9 @@ class Task(Part):
 
     @abstractmethod
     def write(self, folder: Path, documents: Sequence[Document]) -> None:
-        """Writes annotations (not text) in the official format, for the official tools.
+        """Writes annotations (not text) in the official format, for the official tools; the folder is made where it is missing.
 
-        Args:
-            folder: made where it is missing.
-            documents: of `bench predict` any number, read from disk one at a time as they are asked for.
+        Of `bench predict` there may be any number of documents, read from disk one at a time as they are asked for.
         """
 
     def score(self, gold: Sequence[Document], predicted: Sequence[Document]) -> Scores:

@@ -41,12 +41,8 @@ class RunEvent:
 class RunInfo:
     """What a tracker is told when it opens a run.
 
-    Args:
-        id: the run's id; trackers use it as their own, so that a second sync makes no double.
-        name: the name a person gave, or the id.
-        folder: the run's folder.
-        root: the folder of all runs (``--out``), where local stores live.
-        config: the run's configuration, JSON-able.
+    The id is the tracker's own too, so that a second sync makes no double. The name is a person's, or the id. Local stores live
+    in `root`, the folder of all runs (``--out``). The configuration is JSON-able.
     """
 
     id: str

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import errno
 import os
 import sys
 import warnings
@@ -46,17 +47,14 @@ EXAMPLES = """examples:
   bench score 2015-T14 --gold gold/ --pred mine/"""
 
 BUG = 70
+LONGEST_PATH = 200
+_STORAGE = (errno.ENOSPC, errno.EDQUOT, errno.EROFS, errno.EACCES, errno.EPERM)
+_PATHS = (errno.ENAMETOOLONG, errno.ELOOP, errno.ENOTDIR, errno.EISDIR)
+"""Of a path that somebody gave and that cannot be one, wherever that is noticed."""
 
 
 def main(argv: Sequence[str] | None = None) -> int:
-    """Runs one command.
-
-    Args:
-        argv: the words after `bench`; the process's own where None.
-
-    Returns:
-        The exit code, as `bench --help` lists them.
-    """
+    """Runs one command from the words after `bench`, the process's own where None; returns one of `EXIT_CODES`."""
     try:
         with warnings.catch_warnings():
             warnings.showwarning = _warn
@@ -74,10 +72,12 @@ def main(argv: Sequence[str] | None = None) -> int:
     except Exception as error:
         if out_of_memory(error):
             return _tell(OutOfMemory("in this command", "Free memory, or give it less at once."))
-        if isinstance(error, OSError) and _is_storage(error):
+        if isinstance(error, OSError) and error.errno in _STORAGE:
             return _tell(StorageError(f"Cannot write {error.filename or 'to disk'}: {error.strerror}."))
-        if isinstance(error, OSError) and _is_path(error):
-            return _tell(UsageError(f"{_short(str(error.filename))}: {error.strerror}.", "Correct the path."))
+        if isinstance(error, OSError) and error.filename is not None and error.errno in _PATHS:
+            path = str(error.filename)
+            shown = path if len(path) <= LONGEST_PATH else f"{path[:LONGEST_PATH]}…"
+            return _tell(UsageError(f"{shown}: {error.strerror}.", "Correct the path."))
         return _bug(error)
 
 
@@ -156,21 +156,3 @@ def _another_tells() -> bool:
     from bench.training.processes import launched
 
     return not launched().main
-
-
-def _is_storage(error: OSError) -> bool:
-    import errno
-
-    return error.errno in (errno.ENOSPC, errno.EDQUOT, errno.EROFS, errno.EACCES, errno.EPERM)
-
-
-def _is_path(error: OSError) -> bool:
-    """Whether a path that somebody gave cannot be one, wherever that is noticed."""
-    import errno
-
-    wrong = (errno.ENAMETOOLONG, errno.ELOOP, errno.ENOTDIR, errno.EISDIR)
-    return error.filename is not None and error.errno in wrong
-
-
-def _short(path: str, most: int = 200) -> str:
-    return path if len(path) <= most else f"{path[:most]}…"

@@ -15,13 +15,7 @@ Table = tuple[tuple[str, ...], list[tuple[str, ...]]]
 
 
 def show(found: Comparison, passed_over: Sequence[str] = (), reporter: RichReporter | None = None) -> None:
-    """Prints a comparison.
-
-    Args:
-        found: the comparison.
-        passed_over: notes on runs that were left out.
-        reporter: a reporter of your own, e.g. one that records.
-    """
+    """Prints a comparison and notes on runs that were left out; a `reporter` of your own may record it."""
     told = reporter or RichReporter()
     if found.synthetic:
         told.warn("SYNTHETIC data: the figures say that the plumbing works, nothing about clinical text.")
@@ -63,17 +57,9 @@ def _answers(found: Comparison) -> Table:
     rows: list[tuple[str, ...]] = []
     for pair in found.pairs:
         one = pair.estimate
-        rows.append(
-            (
-                pair.task,
-                _versus(pair),
-                change(one.difference),
-                between(one.low, one.high) or "–",
-                p_value(one.p_holm) or "–",
-                "–" if one.detectable is None else number(one.detectable),
-                pair.conclusion,
-            )
-        )
+        interval, p = between(one.low, one.high) or "–", p_value(one.p_holm) or "–"
+        detectable = "–" if one.detectable is None else number(one.detectable)
+        rows.append((pair.task, _versus(pair), change(one.difference), interval, p, detectable, pair.conclusion))
     return columns, rows
 
 

@@ -9,8 +9,8 @@ import shutil
 import subprocess
 import sys
 from collections.abc import Iterator, Mapping
+from contextlib import suppress
 from dataclasses import asdict, dataclass
-from importlib.metadata import PackageNotFoundError, version
 from importlib.util import find_spec
 from pathlib import Path
 from typing import Any, Literal
@@ -20,6 +20,7 @@ from bench.cli.list_ import status
 from bench.cli.parser import Parser
 from bench.registry import KINDS, Registry, load
 from bench.results.display import size
+from bench.results.environment import cores, installed
 from bench.screen.terminal import paint, say
 from bench.screen.text import dump
 
@@ -29,14 +30,9 @@ _COLOURS = {"ok": "green", "note": "yellow", "missing": "red"}
 
 @dataclass(frozen=True)
 class Finding:
-    """One line of the report.
+    """One line of the report: what was looked at, what there is, and how to get it where it is missing.
 
-    Args:
-        section: its heading.
-        name: what was looked at.
-        state: ``ok``; ``note`` for what may matter; ``missing`` for what is needed by something and not there.
-        found: what there is.
-        fix: how to get it, where it is missing.
+    It is ``ok``, a ``note`` on what may matter, or ``missing``, which something needs.
     """
 
     section: str
@@ -87,8 +83,8 @@ def run(args: argparse.Namespace) -> int:
 def interpreter() -> Iterator[Finding]:
     """Python, the platform and bench itself."""
     where = "virtual environment" if sys.prefix != sys.base_prefix else "not in a virtual environment"
-    installed = "installed" if _version("bench-suite") else "not installed, from a source tree"
-    yield Finding("interpreter", "bench", "ok", f"{__version__}, {installed}")
+    origin = "installed" if installed("bench-suite") else "not installed, from a source tree"
+    yield Finding("interpreter", "bench", "ok", f"{__version__}, {origin}")
     tested = sys.version_info[:2] == (3, 11)
     python = f"{platform.python_version()} ({platform.python_implementation()}, {where})"
     yield Finding(
@@ -118,11 +114,11 @@ def packages() -> Iterator[Finding]:
     tested = pins()
     others = []
     for name, pin in tested.items():
-        found = _version(name)
+        found = installed(name)
         if name not in own and found and found.partition("+")[0] != pin:
             others.append(f"{name} {found} (tested {pin})")
     for name, extra in own.items():
-        found, pin = _version(name), tested.get(name, "")
+        found, pin = installed(name), tested.get(name, "")
         if found is None:
             target = f".[{extra}]" if extra else "."
             yield Finding("packages", name, "missing", "-", f"pip install -c constraints.txt '{target}'")
@@ -145,8 +141,7 @@ def machine() -> Iterator[Finding]:
         yield Finding("machine", "compiler", "ok", f"{Path(compiler).name} {_compiler_version(compiler)}")
     else:
         yield Finding("machine", "compiler", "missing", "no g++", "apt install g++ (installing gptq and awq compiles PyPcre)")
-    cores = len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
-    yield Finding("machine", "cores", "ok", f"{cores} usable, {_features()}")
+    yield Finding("machine", "cores", "ok", f"{cores()} usable, {_features()}")
     memory = psutil.virtual_memory()
     limit = _cgroup_limit()
     capped = f", limited to {_gib(limit)} by the container" if limit and limit < memory.total else ""
@@ -198,13 +193,6 @@ def plugins(registry: Registry) -> Iterator[Finding]:
         yield Finding("broken plugins", broken.plugin, "missing", broken.reason.replace(str(Path.home()), "~"), broken.fix)
 
 
-def _version(name: str) -> str | None:
-    try:
-        return version(name)
-    except PackageNotFoundError:
-        return None
-
-
 def _compiler_version(compiler: str) -> str:
     try:
         return subprocess.run([compiler, "-dumpfullversion"], capture_output=True, text=True, timeout=10).stdout.strip()
@@ -225,11 +213,9 @@ def _features() -> str:
 
 def _cgroup_limit() -> int | None:
     for path in ("/sys/fs/cgroup/memory.max", "/sys/fs/cgroup/memory/memory.limit_in_bytes"):
-        try:
+        with suppress(OSError):
             text = Path(path).read_text(encoding="ascii").strip()
-        except OSError:
-            continue
-        return int(text) if text.isdigit() else None
+            return int(text) if text.isdigit() else None
     return None
 
 

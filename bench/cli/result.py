@@ -27,11 +27,7 @@ def headline(found: Mapping[str, Any], synthetic: bool = False) -> str:
 
 
 def explanation(result: Result) -> list[str]:
-    """What the headline has to be read beside: mentions found at all, discontiguous ones, concepts, and what needs no training.
-
-    Args:
-        result: of the run.
-    """
+    """What the headline has to be read beside: all mentions found, discontiguous ones, concepts, what needs no training."""
     task, metric = result.headline.task, result.headline.metric
     scores, linked = result.scores[task], result.concepts.get(task)
     group = metric.rpartition(".")[0].rpartition(".")[0]
@@ -59,12 +55,7 @@ def _any(scores: FlatScores | None, group: str) -> bool:
 
 
 def report(result: Result, folder: Path) -> str:
-    """All of a result that fits a screen or two.
-
-    Args:
-        result: of the run.
-        folder: the run's folder.
-    """
+    """All of a result that fits a screen or two, and the run's folder."""
     config, told = result.config, result.to_json()
     lines = [f"{paint(result.id, 'bold')}  {folder}"]
     if result.waivers:
@@ -101,12 +92,7 @@ def _text(value: Any) -> str:
 
 
 def next_commands(folder: Path, tracked: bool = True) -> str:
-    """The commands that a user is likely to type after a run, each with what it does.
-
-    Args:
-        folder: of the run.
-        tracked: whether the run has trackers.
-    """
+    """The commands that a user is likely to type after a run, each with what it does; `sync` only if the run has trackers."""
     commands = {f"bench show run {quote(str(folder))}": "all scores, invariants and hashes"}
     if tracked:
         commands[f"bench sync {quote(str(folder))}"] = "bring trackers up to date, should one have been down"

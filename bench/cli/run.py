@@ -32,12 +32,7 @@ examples:
 
 
 def configure(parser: Parser, options: Mapping[str, Option] = OPTIONS) -> None:
-    """Adds the flags of `bench run`, what `--help` says of it and its examples.
-
-    Args:
-        parser: of the command.
-        options: the fields of a run; a study takes several architectures.
-    """
+    """Adds the flags of `bench run`, its help and its examples; the `options` of a study take several architectures."""
     parser.usage = "bench run --task NAME [--arch NAME] [--quant NAME] [...]\n       bench run --resume RUN"
     parser.description = "Trains, quantizes and evaluates one arm; all five invariants are enforced."
     parser.epilog = EPILOG
@@ -97,11 +92,7 @@ def _run(args: argparse.Namespace) -> int:
 
 
 def configuration(args: argparse.Namespace, start: RunConfig | None = None) -> RunConfig:
-    """Flags over the TOML file over the defaults.
-
-    Args:
-        args: what `configure` declares.
-        start: what flags are laid over where there is no TOML file; the defaults where None.
+    """Flags over the TOML file, or over `start` where there is none, over the defaults.
 
     Raises:
         UsageError: an unknown key, a wrong type, or a number out of range.
@@ -113,12 +104,7 @@ def configuration(args: argparse.Namespace, start: RunConfig | None = None) -> R
 
 
 def typed(args: argparse.Namespace, options: Mapping[str, Option], base: object = None) -> dict[str, Any]:
-    """The fields whose flags were typed, by name.
-
-    Args:
-        args: what `add_flags` declares.
-        options: the fields.
-        base: a configuration whose mappings stay, less what was typed anew.
+    """The fields whose flags were typed, by name; what `base` has in a mapping stays, less what was typed anew.
 
     Raises:
         UsageError: a repeatable flag gives one name two values, of which one would be passed over.

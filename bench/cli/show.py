@@ -50,12 +50,7 @@ def run(args: argparse.Namespace) -> int:
 
 
 def facts(part: Part, registry: Registry) -> dict[str, Any]:
-    """What `bench show` prints of a part beside its name and status, JSON-able.
-
-    Args:
-        part: any part.
-        registry: knows the heads of a task, and the tasks of a head.
-    """
+    """What `bench show` prints of a part beside its name and status, JSON-able; with a task's heads, and a head's tasks."""
     found: dict[str, Any] = {"licence": part.licence, "citation": part.citation}
     if isinstance(part, Task):
         meta = part.metadata

@@ -8,7 +8,7 @@ not installed is reported with the command that installs it, never as passed.
 from __future__ import annotations
 
 import tempfile
-from collections.abc import Callable, Mapping
+from collections.abc import Mapping
 from pathlib import Path
 
 from bench.conformance.cases import CHECKS, Case, CheckResult, cases, checks_of
@@ -18,30 +18,17 @@ from bench.registry import Registry
 __all__ = ["CHECKS", "Case", "CheckResult", "Workbench", "cases", "check", "checks_of"]
 
 
-def check(
-    ref: str,
-    registry: Registry,
-    advance: Callable[[CheckResult], None] = lambda result: None,
-    data: Mapping[str, Path] | None = None,
-) -> list[CheckResult]:
-    """Runs every check of the parts that a reference names.
+def check(ref: str, registry: Registry, data: Mapping[str, Path] | None = None) -> list[CheckResult]:
+    """Runs every check of the parts that a reference names; gives a result each, part by part, in the order of `CHECKS`.
 
     Args:
         ref: a part's name, ``kind/name``, a plugin ``distribution:entry-point``, or a distribution.
         registry: has the parts, and the tiny models for the checks.
-        advance: called with every result as it comes.
         data: task to a folder with a corpus, for tasks without a synthetic one; else most of their checks do not run.
-
-    Returns:
-        One result a check, part by part, in the order of `CHECKS`.
 
     Raises:
         UsageError: nothing has that name, or the plugin could not be loaded.
     """
-    results = []
     with tempfile.TemporaryDirectory(prefix="bench-check-") as folder:
         bench = Workbench(registry, Path(folder), data)
-        for case in cases(ref, registry):
-            results.append(case.run(bench))
-            advance(results[-1])
-    return results
+        return [case.run(bench) for case in cases(ref, registry)]

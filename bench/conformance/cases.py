@@ -29,15 +29,13 @@ CHECKS: Mapping[str, str] = {
 
 _TRAIN = tuple(Requirement(m, "bench-suite[train]") for m in ("torch", "transformers", "peft", "safetensors"))
 _DATA = (*_TRAIN, Requirement("datasets", "bench-suite[train]"))
+_GOLD: Mapping[str, tuple[Requirement, ...]] = {
+    "metadata": (), "determinism": (), "oracle-round-trip": (), "gradients": _TRAIN[:1], "token-counts": _DATA,
+    "save-and-load": (), "privacy": (),
+}  # fmt: skip
 _NEEDS: Mapping[Kind, Mapping[str, tuple[Requirement, ...]]] = {
-    "tasks": {
-        "metadata": (), "determinism": (), "oracle-round-trip": (), "gradients": _TRAIN[:1], "token-counts": _DATA,
-        "save-and-load": (), "privacy": (),
-    },
-    "heads": {
-        "metadata": (), "determinism": (), "oracle-round-trip": (), "gradients": _TRAIN[:1], "token-counts": _DATA,
-        "save-and-load": (), "privacy": (),
-    },
+    "tasks": _GOLD,
+    "heads": _GOLD,
     "architectures": {
         "metadata": (), "determinism": _TRAIN, "gradients": _TRAIN, "token-counts": _TRAIN, "parity": _TRAIN,
         "save-and-load": _TRAIN,
@@ -55,14 +53,10 @@ _NEEDS: Mapping[Kind, Mapping[str, tuple[Requirement, ...]]] = {
 
 @dataclass(frozen=True)
 class CheckResult:
-    """The result of one check.
+    """The result of one check of a part, ``kind/name``.
 
-    Args:
-        name: of the check, one of `CHECKS`.
-        part: ``kind/name``.
-        passed: whether it holds; also False where it could not run.
-        detail: what was checked; for a failure, what was found and what was wanted.
-        missing: the command that lets a check run that could not; else empty.
+    `detail` says what was checked, or of a failure what was found and what was wanted. `missing` is the command that lets a
+    check run that could not, which is not passed either; else empty.
     """
 
     name: str
@@ -74,12 +68,7 @@ class CheckResult:
 
 @dataclass(frozen=True)
 class Case:
-    """One check of one part.
-
-    Args:
-        entry: the part and its origin.
-        check: name of the check.
-    """
+    """One check, by its name, of one part."""
 
     entry: Entry
     check: str
@@ -125,11 +114,7 @@ def checks_of(kind: Kind) -> tuple[str, ...]:
 
 
 def cases(ref: str, registry: Registry) -> list[Case]:
-    """Every check of every part that a reference names.
-
-    Args:
-        ref: a part's name, ``kind/name``, a plugin ``distribution:entry-point``, or a distribution.
-        registry: has the parts.
+    """Every check of every part that a reference names: its name, ``kind/name``, its plugin or its distribution.
 
     Raises:
         UsageError: nothing has that name, or the plugin could not be loaded.

@@ -16,12 +16,7 @@ RATE = 1e-2
 
 
 def described(part: Part, citation: bool = True) -> None:
-    """Checks that a part names its source and its licence, and gives its parameters as text.
-
-    Args:
-        part: any part.
-        citation: whether its kind must name a source.
-    """
+    """Checks that a part names its licence and, unless its kind needs none, its source, and gives its parameters as text."""
     expect(bool(part.licence.strip()), "licence is empty; wanted an SPDX identifier or the name of the data-use agreement")
     if citation:
         expect(bool(part.citation.strip()), "citation is empty; wanted the paper or the page it comes from")

@@ -3,15 +3,17 @@
 from __future__ import annotations
 
 import shutil
+from collections import Counter
 from collections.abc import Hashable, Mapping, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
+from typing import cast
 
 from bench.api.data import Annotation, Corpus, Document, Judgement, Mention
 from bench.api.head import Encoding, Head, Window
 from bench.api.task import Task
-from bench.conformance.workbench import Pieces, Workbench
-from bench.data.cuts import cut
+from bench.conformance.workbench import Pieces, Workbench, expect
+from bench.data.cuts import cut, joined
 from bench.data.spans import tidied_corpus
 
 SIZES: Mapping[str, int] = {"train": 12, "dev": 3, "test": 6}
@@ -22,13 +24,7 @@ HIDDEN = 32
 
 @dataclass(frozen=True)
 class Encoded:
-    """A window with its gold and its encoding.
-
-    Args:
-        window: as `bench.data.windows` cut it.
-        gold: the annotations of the window.
-        encoding: the head's encoding of them.
-    """
+    """A window with its gold annotations and the head's encoding of them."""
 
     window: Window
     gold: Document
@@ -41,13 +37,7 @@ def corpus_there(task: Task, bench: Workbench) -> bool:
 
 
 def corpus_folder(task: Task, bench: Workbench, seed: int = SEED) -> Path:
-    """A new folder with the corpus for the checks of a task: its synthetic one, else a copy of the given one.
-
-    Args:
-        task: one that has a corpus (`corpus_there`).
-        bench: has the given corpora.
-        seed: of the synthetic corpus.
-    """
+    """A new folder with the corpus for the checks of a task: its synthetic one, else a copy of the given one."""
     folder = bench.fresh("corpus") / "c"
     if task.synthesizes:
         task.synthesize(folder, seed, SIZES)
@@ -72,15 +62,14 @@ def fitted(task: Task, name: str, corpus: Corpus) -> Head:
     return head
 
 
-def encode(head: Head, documents: Sequence[Document]) -> tuple[list[Encoded], int]:
-    """Every encoded window of some documents, and the number of annotations that lie in no single window."""
-    made, missed = [], 0
+def encode(head: Head, documents: Sequence[Document]) -> list[Encoded]:
+    """Every encoded window of some documents; repeated mentions are encoded once."""
+    made = []
     for document in documents:
         unique = replace(document, mentions=tuple({m.key: m for m in document.mentions}.values()))
-        windows, golds, lost = cut(unique, Pieces(), LENGTH, head.cuts)
-        missed += lost["window"]
+        windows, golds, _ = cut(unique, Pieces(), LENGTH, head.cuts)
         made += [Encoded(w, gold, head.encode(w, gold)) for w, gold in zip(windows, golds, strict=True)]
-    return made, missed
+    return made
 
 
 def identity(annotation: Annotation) -> Hashable:
@@ -96,6 +85,40 @@ def by_identity(documents: Sequence[Document], kinds: tuple[type, ...]) -> dict[
     for document in documents:
         annotations += [*document.mentions, *document.relations, *(j for j in document.judgements if j.chosen)]
     return {identity(a): a for a in annotations if isinstance(a, kinds)}
+
+
+def through(head: Head, documents: Sequence[Document]) -> tuple[list[Document], int, int, Counter[str]]:
+    """Encodes the gold of documents with a fitted head and decodes it; all that it decodes must be among its `proposals`.
+
+    Returns:
+        The decoded documents; the number of gold annotations of the kinds that the head predicts; the number of these that
+        were decoded; and counts of the others by cause.
+    """
+    decoded: dict[str, list[Annotation]] = {d.id: [] for d in documents}
+    seen: dict[str, list[Document]] = {d.id: [] for d in documents}
+    lost: Counter[str] = Counter()
+    for item in encode(head, documents):
+        lost += item.encoding.lost
+        oracle = head.oracle(item.encoding)
+        found = head.decode(item.window, oracle)
+        decoded[item.window.document] += found
+        seen[item.window.document].append(item.gold)
+        if (proposals := head.proposals(item.window, oracle)) is not None:
+            extra = len({a.fragments for a in found if isinstance(a, Mention)} - proposals.candidates)
+            expect(extra == 0, f"head {head.name!r} decodes {extra} mentions of a window that its proposals() do not hold")
+    # Only kinds that the head predicts: others, such as gold mentions, may be its input.
+    kinds = tuple({type(a) for annotations in decoded.values() for a in annotations})
+    back, total, reached = [], 0, 0
+    for document in documents:
+        predicted = joined(document, decoded[document.id])
+        gold_by, decoded_by = by_identity((document,), kinds), by_identity((predicted,), kinds)
+        expect(not decoded_by.keys() - gold_by.keys(), f"head {head.name!r} decodes from its own gold what is not in it")
+        total, reached = total + len(gold_by), reached + len(decoded_by)
+        lost["window"] += len(gold_by) - len(by_identity(seen[document.id], kinds))
+        # Not every head predicts concepts and slots, so that those of gold are used.
+        mentions = tuple(cast(Mention, gold_by.get(m.key, m)) for m in predicted.mentions)
+        back.append(replace(predicted, mentions=mentions))
+    return back, total, reached, +lost
 
 
 def worse(gold: Sequence[Document]) -> list[Document]:

@@ -101,7 +101,7 @@ def _batch(head: Head, documents: Sequence[Document], count: int) -> tuple[dict[
     """The windows with the most gold, as one batch."""
     from bench.data.cache import collate
 
-    encoded, _ = encode(head, documents)
+    encoded = encode(head, documents)
     chosen = sorted(encoded, key=lambda e: -e.encoding.supervised - sum(len(m.fragments) for m in e.gold.mentions))[:count]
     rows = [
         {

@@ -10,6 +10,7 @@ import json
 import random
 import re
 from collections.abc import Iterator, Mapping
+from dataclasses import dataclass
 from pathlib import Path
 
 from bench.api.data import Corpus, Document
@@ -24,19 +25,13 @@ _MOST = 16
 _SHORTEST = 5
 
 
+@dataclass(frozen=True)
 class Planted:
-    """A corpus with canaries.
+    """A corpus with planted words, its canaries: its files, and what the task's loader reads from them."""
 
-    Args:
-        folder: of its files.
-        corpus: the same, read by the task's loader.
-        canaries: the planted words.
-    """
-
-    def __init__(self, folder: Path, corpus: Corpus, canaries: tuple[str, ...]) -> None:
-        self.folder = folder
-        self.corpus = corpus
-        self.canaries = canaries
+    folder: Path
+    corpus: Corpus
+    canaries: tuple[str, ...]
 
     def in_text(self, text: str) -> list[str]:
         """The canaries in a text."""

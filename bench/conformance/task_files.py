@@ -10,18 +10,14 @@ import math
 import warnings
 from collections import Counter
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass, replace
 from pathlib import Path
-from typing import cast
 
-from bench.api.data import SPLITS, Annotation, Corpus, Document, Mention
-from bench.api.head import Head
+from bench.api.data import SPLITS, Corpus, Document
 from bench.api.task import Task
 from bench.conformance.cases import CheckResult
 from bench.conformance.common import flat
-from bench.conformance.corpora import LENGTH, by_identity, fitted
-from bench.conformance.workbench import Failure, Pieces, expect, named, one_line
-from bench.data.cuts import cut, joined
+from bench.conformance.corpora import fitted, through
+from bench.conformance.workbench import Failure, expect, named, one_line
 from bench.data.faults import listed
 from bench.data.leaks import leaks_of, refuse
 from bench.data.spans import tidied_corpus
@@ -32,55 +28,32 @@ _SHOWN = 12
 _LONG = 8
 
 
-def check_file(
-    path: Path,
-    registry: Registry,
-    advance: Callable[[CheckResult], None] = lambda result: None,
-    tolerate: Sequence[str] = (),
-) -> list[CheckResult]:
-    """Reads a task's file and its corpus, and runs every check of `CHECKS`.
+def check_file(path: Path, registry: Registry, tolerate: Sequence[str] = ()) -> list[CheckResult]:
+    """Reads a task's file and its corpus, and runs every check of `CHECKS`; those that cannot run are left out.
 
-    Checks that cannot run, since an earlier one failed, are left out.
-
-    Args:
-        path: of the file.
-        registry: makes the task.
-        advance: called with every result as it comes.
-        tolerate: further kinds of faulty lines that are left out, in addition to the file's.
+    `tolerate` names kinds of faulty lines that are left out, in addition to the file's.
     """
     results: list[CheckResult] = []
     part = path.name
 
     def keep(name: str, check: Callable[[], str]) -> bool:
         try:
-            result = CheckResult(name, part, True, check())
-        except Failure as failure:
-            result = CheckResult(name, part, False, str(failure))
-        except BenchError as error:
-            result = CheckResult(name, part, False, str(error))
+            results.append(CheckResult(name, part, True, check()))
+        except (Failure, BenchError) as failure:
+            results.append(CheckResult(name, part, False, str(failure)))
         except Exception as error:  # a plugin's code may raise anything
-            result = CheckResult(name, part, False, one_line(error))
-        results.append(result)
-        advance(result)
-        return result.passed
+            results.append(CheckResult(name, part, False, one_line(error)))
+        return results[-1].passed
 
-    read: list[_Read] = []
+    read: list[Corpus] = []
     if not keep("file", lambda: _file(registry.get("tasks", str(path)))):
         return results
     task = registry.get("tasks", str(path)).tolerating(tolerate)
     part = f"tasks/{task.name}"
     if keep("corpus", lambda: _corpus(task, read)):
         for name, check in CHECKS.items():
-            keep(name, lambda check=check: check(task, read[0].corpus))  # type: ignore[misc]
+            keep(name, lambda check=check: check(task, read[0]))  # type: ignore[misc]
     return results
-
-
-@dataclass(frozen=True)
-class _Read:
-    """A corpus and its loader's warnings."""
-
-    corpus: Corpus
-    warnings: tuple[str, ...]
 
 
 def _file(task: Task) -> str:
@@ -88,14 +61,14 @@ def _file(task: Task) -> str:
     return f"{task.summary}; metric {task.metadata.primary_metric}, heads {', '.join(task.heads)}"
 
 
-def _corpus(task: Task, read: list[_Read]) -> str:
-    """The corpus loads; gives counts by split."""
+def _corpus(task: Task, read: list[Corpus]) -> str:
+    """The corpus loads, and is added to `read`; gives counts by split and its loader's warnings."""
     if task.folder is None:
         raise Failure("the file names no folder, so there is no corpus to look at")
     with warnings.catch_warnings(record=True) as caught:
         warnings.simplefilter("always")
         corpus = tidied_corpus(task.load(task.folder))
-    read.append(_Read(corpus, tuple(str(warning.message) for warning in caught if issubclass(warning.category, DataWarning))))
+    read.append(corpus)
     counts = []
     for split in SPLITS:
         documents = corpus.splits.get(split, ())
@@ -110,7 +83,8 @@ def _corpus(task: Task, read: list[_Read]) -> str:
     left_out, adjusted = listed(corpus.left_out), listed(corpus.adjusted)
     said = [f"faulty lines left out: {left_out}"] if left_out else []
     said += [f"put right: {adjusted}"] if adjusted else []
-    return "; ".join((*counts, *said, *read[0].warnings))
+    said += [str(warning.message) for warning in caught if issubclass(warning.category, DataWarning)]
+    return "; ".join((*counts, *said))
 
 
 def _labels(task: Task, corpus: Corpus) -> str:
@@ -176,43 +150,6 @@ def _round_trip(task: Task, corpus: Corpus) -> str:
             why = f" (lost: {_causes(lost)})" if lost else ""
             details.append(f"{name} {split} {reached} of {total}{why}, {path} {value:.3f}")
     return "; ".join(details)
-
-
-def through(head: Head, documents: Sequence[Document]) -> tuple[list[Document], int, int, Counter[str]]:
-    """Encodes the gold of documents with a head and decodes it.
-
-    Args:
-        head: fitted.
-        documents: with text and gold.
-
-    Returns:
-        The decoded documents; the number of gold annotations of the kinds that the head predicts; the number of these that
-        were decoded; and counts of the others by cause.
-    """
-    decoded: dict[str, list[Annotation]] = {}
-    seen: dict[str, list[Document]] = {}
-    lost: Counter[str] = Counter()
-    for document in documents:
-        unique = replace(document, mentions=tuple({m.key: m for m in document.mentions}.values()))
-        windows, seen[document.id], _ = cut(unique, Pieces(), LENGTH, head.cuts)
-        decoded[document.id] = []
-        for window, gold in zip(windows, seen[document.id], strict=True):
-            encoding = head.encode(window, gold)
-            lost += encoding.lost
-            decoded[document.id] += head.decode(window, head.oracle(encoding))
-    # Only kinds that the head predicts: others, such as gold mentions, may be its input.
-    kinds = tuple({type(a) for annotations in decoded.values() for a in annotations})
-    back, total, reached = [], 0, 0
-    for document in documents:
-        predicted = joined(document, decoded[document.id])
-        gold_by, decoded_by = by_identity((document,), kinds), by_identity((predicted,), kinds)
-        expect(not decoded_by.keys() - gold_by.keys(), f"head {head.name!r} decodes from its own gold what is not in it")
-        total, reached = total + len(gold_by), reached + len(decoded_by)
-        lost["window"] += len(gold_by) - len(by_identity(seen[document.id], kinds))
-        # Not every head predicts concepts and slots, so that those of gold are used.
-        mentions = tuple(cast(Mention, gold_by.get(m.key, m)) for m in predicted.mentions)
-        back.append(replace(predicted, mentions=mentions))
-    return back, total, reached, +lost
 
 
 def _causes(lost: Mapping[str, int]) -> str:

@@ -5,11 +5,10 @@ from __future__ import annotations
 import json
 import math
 from collections.abc import Callable, Mapping
-from dataclasses import replace
 from importlib.util import find_spec
-from typing import Any, cast
+from typing import Any
 
-from bench.api.data import SPLITS, Annotation, Corpus, Document, Mention
+from bench.api.data import SPLITS, Corpus, Document
 from bench.api.head import Head
 from bench.api.task import Scores, Task
 from bench.conformance.common import described, flat
@@ -17,27 +16,17 @@ from bench.conformance.corpora import (
     HIDDEN,
     SEED,
     SIZES,
-    by_identity,
     corpus_folder,
     corpus_of,
     corpus_there,
     encode,
     fitted,
+    through,
     worse,
 )
 from bench.conformance.learning import gradients, token_counts
 from bench.conformance.privacy import privacy
-from bench.conformance.workbench import (
-    Failure,
-    Workbench,
-    contents,
-    expect,
-    named,
-    one_line,
-    scramble,
-    without_heavy_imports,
-)
-from bench.data.cuts import joined
+from bench.conformance.workbench import Failure, Workbench, contents, expect, named, one_line, scramble, without_heavy_imports
 from bench.naming import flatten
 
 
@@ -110,54 +99,26 @@ def learns_alike(task: Task, corpus: Corpus) -> None:
             scramble(salt)
             heads.append(fitted(task, name, corpus))
         expect(heads[0].state() == heads[1].state(), f"head {name!r} learns two states from the same documents")
-        made = [[e.encoding for e in encode(head, corpus["test"])[0]] for head in heads]
+        made = [[e.encoding for e in encode(head, corpus["test"])] for head in heads]
         expect(made[0] == made[1], f"head {name!r} encodes the same windows in two ways")
 
 
 def round_trip(task: Task, bench: Workbench) -> str:
-    """Gold survives windows, encode, oracle and decode; annotations that do not are counted under their cause.
-
-    If a head has `proposals`, all that it decodes is among them.
-    """
+    """Gold survives windows, encode, oracle and decode; annotations that do not are counted under their cause."""
     corpus = corpus_of(task, bench)
     details = []
     for name in task.heads:
         head = fitted(task, name, corpus)
-        encoded, missed = encode(head, corpus["test"])
-        counted = missed + sum(sum(e.encoding.lost.values()) for e in encoded)
-        windows: dict[str, list[Annotation]] = {d.id: [] for d in corpus["test"]}
-        for item in encoded:
-            oracle = head.oracle(item.encoding)
-            decoded = head.decode(item.window, oracle)
-            windows[item.window.document] += decoded
-            if (proposals := head.proposals(item.window, oracle)) is not None:
-                kept = {a.fragments for a in decoded if isinstance(a, Mention)}
-                unproposed = len(kept - proposals.candidates)
-                expect(
-                    unproposed == 0, f"head {name!r} decodes {unproposed} mentions of a window that its proposals() do not hold"
-                )
-        back = [joined(d, windows[d.id]) for d in corpus["test"]]
-        # Only kinds that the head predicts: others, such as gold mentions, may be its input.
-        kinds = tuple({type(a) for annotations in windows.values() for a in annotations})
-        reached = {d.id: by_identity((d,), kinds) for d in back}
-        gold = {d.id: by_identity((d,), kinds) for d in corpus["test"]}
-        extra = sum(len(annotations.keys() - gold[d].keys()) for d, annotations in reached.items())
-        expect(extra == 0, f"head {name!r} decodes {extra} annotations from its own gold that are not in it")
-        lost = sum(len(wanted.keys() - reached[d].keys()) for d, wanted in gold.items())
-        expect(
-            lost == counted,
-            f"head {name!r} loses {lost} annotations and counts {counted}; count each under its cause",
-        )
-        total = sum(map(len, gold.values()))
-        expect(lost < total, f"head {name!r} brings none of {total} gold annotations back")
-        # Not every head predicts concepts and slots, so that those of gold are used.
-        back = [replace(d, mentions=tuple(cast(Mention, gold[d.id].get(m.key, m)) for m in d.mentions)) for d in back]
+        back, total, reached, causes = through(head, corpus["test"])
+        lost, counted = total - reached, sum(causes.values())
+        expect(lost == counted, f"head {name!r} loses {lost} annotations and counts {counted}; count each under its cause")
+        expect(reached > 0, f"head {name!r} brings none of {total} gold annotations back")
         value = _primary(task, task.score(corpus["test"], back), 1.0)
         fell = value < 1.0 - 1e-12
         expect(
             lost > 0 or not fell, f"gold through head {name!r} scores {task.metadata.primary_metric} = {value:.4f}; wanted 1"
         )
-        details.append(f"{name}: {total - lost} of {total}, score {value:.3f}")
+        details.append(f"{name}: {reached} of {total}, score {value:.3f}")
     nothing = [Document(d.id, "") for d in corpus["test"]]
     empty = _primary(task, task.score(corpus["test"], nothing), 0.0)
     expect(empty < 1.0, f"no predictions at all score {task.metadata.primary_metric} = {empty:.4f}")
@@ -214,7 +175,7 @@ def survives(task: Task, corpus: Corpus) -> None:
         again = task.head(name)
         again.restore(json.loads(text))
         expect(_json(again, name) == text, f"head {name!r} has another state after restore")
-        left, right = (encode(fitted_head, corpus["test"])[0] for fitted_head in (head, again))
+        left, right = (encode(fitted_head, corpus["test"]) for fitted_head in (head, again))
         expect([e.encoding for e in left] == [e.encoding for e in right], f"head {name!r} encodes otherwise after restore")
         oracle = [head.oracle(e.encoding) for e in left]
         expect(

@@ -7,6 +7,7 @@ import os
 from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager, suppress
 from pathlib import Path
+from unittest.mock import patch
 
 from bench.api.tracker import RunEvent, RunInfo, Tracker
 from bench.conformance.common import described
@@ -16,7 +17,7 @@ ID = "conformance-0123456789ab"
 CANARY = "zqxconformancezqx"
 SENTINEL = 0.123456789012
 STEPS = 6
-_LOCAL = {"WANDB_MODE": "offline", "MLFLOW_TRACKING_URI": "", "WANDB_SILENT": "true", "WANDB_ERROR_REPORTING": "false"}
+_LOCAL = {"WANDB_MODE": "offline", "WANDB_SILENT": "true", "WANDB_ERROR_REPORTING": "false"}
 
 
 def metadata(tracker: Tracker, bench: Workbench) -> str:
@@ -107,20 +108,15 @@ def stage(bench: Workbench) -> Iterator[RunInfo]:
         "concepts": {"2015-T14": f"/home/{CANARY}/names.tsv"},
         "out": f"/home/{CANARY}/runs", "resume": f"/home/{CANARY}/runs/x", "tokens_like": f"/home/{CANARY}/runs/y",
     }  # fmt: skip
-    before = {name: os.environ.get(name) for name in (*_LOCAL, "WANDB_API_KEY")}
     cwd = Path.cwd()
-    os.environ.update({k: v for k, v in _LOCAL.items() if v})
-    for name in ("MLFLOW_TRACKING_URI", "WANDB_API_KEY"):
-        os.environ.pop(name, None)
-    os.chdir(here)
-    try:
-        yield RunInfo(ID, "conformance", root / ID, root, config)
-    finally:
-        os.chdir(cwd)
-        for name, value in before.items():
+    with patch.dict(os.environ, _LOCAL):
+        for name in ("MLFLOW_TRACKING_URI", "WANDB_API_KEY"):
             os.environ.pop(name, None)
-            if value is not None:
-                os.environ[name] = value
+        os.chdir(here)
+        try:
+            yield RunInfo(ID, "conformance", root / ID, root, config)
+        finally:
+            os.chdir(cwd)
 
 
 def run() -> list[RunEvent]:

@@ -10,11 +10,10 @@ import traceback
 import zlib
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
-from importlib.machinery import ModuleSpec
 from importlib.util import find_spec
 from pathlib import Path
-from types import ModuleType
 from typing import Any, TypeVar, cast
+from unittest.mock import patch
 
 from bench.api.model import Model
 from bench.data.windows import words
@@ -31,23 +30,15 @@ class Failure(Exception):
 
 
 def expect(holds: bool, detail: str) -> None:
-    """Fails the check unless a condition holds.
-
-    Args:
-        holds: the condition.
-        detail: what was found and what was wanted, for the author of the part.
-    """
+    """Fails the check unless a condition holds; `detail` tells the part's author what was found and what was wanted."""
     if not holds:
         raise Failure(detail)
 
 
 class Workbench:
-    """Scratch space and shared objects of one round of checks.
+    """Scratch space, which the caller deletes, and shared objects of one round of checks.
 
-    Args:
-        registry: has the tiny models.
-        folder: for scratch files; the caller deletes it.
-        data: task to a folder with a corpus, for tasks without a synthetic one.
+    `data` maps tasks without a synthetic corpus to a folder with one.
     """
 
     def __init__(self, registry: Registry, folder: Path, data: Mapping[str, Path] | None = None) -> None:
@@ -97,27 +88,22 @@ class Pieces:
 
 
 class _Barrier:
-    """An import finder that refuses packages."""
+    """An import finder that refuses heavy packages."""
 
-    def __init__(self, names: Sequence[str]) -> None:
-        self.names = frozenset(names)
-
-    def find_spec(
-        self, fullname: str, path: Sequence[str] | None = None, target: ModuleType | None = None
-    ) -> ModuleSpec | None:
+    def find_spec(self, fullname: str, *context: Any) -> None:
         """Raises ImportError for a refused package."""
-        if fullname.partition(".")[0] in self.names:
-            raise ImportError(f"imports {fullname.partition('.')[0]}, which is not allowed here", name=fullname)
-        return None
+        package = fullname.partition(".")[0]
+        if package in HEAVY:
+            raise ImportError(f"imports {package}, which is not allowed here", name=fullname)
 
 
 @contextmanager
-def without_heavy_imports(names: Sequence[str] = HEAVY) -> Iterator[None]:
+def without_heavy_imports() -> Iterator[None]:
     """Makes imports of heavy packages fail inside the block, also of those that are loaded already."""
-    hidden = {name: module for name, module in sys.modules.items() if name.partition(".")[0] in names}
+    hidden = {name: module for name, module in sys.modules.items() if name.partition(".")[0] in HEAVY}
     for name in hidden:
         del sys.modules[name]
-    barrier = _Barrier(names)
+    barrier = _Barrier()
     sys.meta_path.insert(0, barrier)
     try:
         yield
@@ -129,16 +115,8 @@ def without_heavy_imports(names: Sequence[str] = HEAVY) -> Iterator[None]:
 @contextmanager
 def own_temp(folder: Path) -> Iterator[None]:
     """Directs temporary files, also of child processes, into a folder, so that a check can read them."""
-    before, variable = tempfile.tempdir, os.environ.get("TMPDIR")
-    tempfile.tempdir = os.environ["TMPDIR"] = str(folder)
-    try:
+    with patch.dict(os.environ, TMPDIR=str(folder)), patch.object(tempfile, "tempdir", str(folder)):
         yield
-    finally:
-        tempfile.tempdir = before
-        if variable is None:
-            del os.environ["TMPDIR"]
-        else:
-            os.environ["TMPDIR"] = variable
 
 
 def scramble(seed: int) -> None:

@@ -35,13 +35,7 @@ def evenly(count: int, most: int) -> NDArray[np.int64]:
 
 @dataclass(frozen=True)
 class Update:
-    """The examples of one optimizer step.
-
-    Args:
-        step: index of the update, from 0.
-        examples: task to the indices of its examples, in drawing order.
-        tokens: marked tokens of the whole update.
-    """
+    """The examples of one optimizer step, counted from 0: task to indices in drawing order; `tokens` are the marked ones."""
 
     step: int
     examples: Mapping[str, tuple[int, ...]]
@@ -103,15 +97,10 @@ class Stream:
 
 
 def units_of(documents: NDArray[np.int64], lengths: NDArray[np.int64], most: int) -> NDArray[np.int64]:
-    """The unit of each example, counted from 0: its document, or a part of it.
+    """The unit of each example, counted from 0: its document, or a part of it of at most `most` tokens, to within one example.
 
-    A document of more than `most` tokens is dealt out in turn over the fewest parts that suffice, so that each part holds
-    examples from all over it.
-
-    Args:
-        documents: the document of each example, shape (examples,).
-        lengths: marked tokens of each example, shape (examples,).
-        most: tokens of a part, to within one example.
+    A longer document is dealt out in turn over the fewest parts that suffice: each part holds examples from all over it. The
+    document of each example and its marked tokens have the shape (examples,).
     """
     units = np.empty(len(lengths), dtype=np.int64)
     count = 0
@@ -124,12 +113,9 @@ def units_of(documents: NDArray[np.int64], lengths: NDArray[np.int64], most: int
 
 
 def bundles(lengths: NDArray[np.int64], seed: Sequence[int], bundle_tokens: int) -> list[NDArray[np.int64]]:
-    """One epoch as bundles of examples of similar length; together they are a permutation.
+    """One epoch as bundles of examples of similar length; together they are a permutation, which the seed decides.
 
-    Args:
-        lengths: marked tokens of each example, shape (examples,); at least one.
-        seed: entropy of the shuffle.
-        bundle_tokens: marked tokens of a bundle.
+    `lengths` are the marked tokens of each example, shape (examples,), at least one; `bundle_tokens` those of a bundle.
     """
     rng = np.random.default_rng(list(seed))
     order = rng.permutation(len(lengths))
@@ -271,10 +257,8 @@ class Sampler:
 def shares(tokens: Mapping[str, int], sampling: Sampling = "temperature", temperature: float = TEMPERATURE) -> dict[str, float]:
     """Each task's share of the tokens, whatever the lengths of its examples.
 
-    Args:
-        tokens: task to the marked tokens of one pass over its data.
-        sampling: ``proportional`` to these; ``uniform``; or ``temperature``, to their power 1/τ, between the two.
-        temperature: τ.
+    Given each task's marked tokens of one pass, they are ``proportional`` to these, ``uniform``, or by ``temperature`` τ, to
+    their power 1/τ, between the two.
 
     Raises:
         DataError: a task without training examples.

@@ -96,17 +96,11 @@ def encode_split(
     advance: Callable[[int], None] = lambda n: None,
     warn: Callable[[str], None] = lambda message: None,
 ) -> EncodedSplit:
-    """Encodes a split, or opens it from the cache.
+    """Encodes a split with a fitted head in windows of at most `max_length` tokens, or opens it from the cache.
 
-    Args:
-        documents: of the split, with text.
-        head: fitted on the training split.
-        tokenizer: a fast tokenizer.
-        max_length: longest window in tokens.
-        path: of the Arrow file. Its name must contain a hash of everything that decides its content. A JSON file of facts
-            lies beside it, with the hash of both.
-        advance: called with the number of documents that are encoded.
-        warn: called with a message where the cached files are damaged and are made again.
+    The name of `path`, the Arrow file, must contain a hash of everything that decides its content. A JSON file of facts lies
+    beside it, with the hash of both. `advance` is called with the number of documents that are encoded, `warn` with a message
+    where the cached files are damaged and are made again.
 
     Raises:
         OSError: the disk is full or cannot be written.
@@ -196,13 +190,7 @@ def _row(number: int, window: Window, gold: Document, head: Head) -> tuple[dict[
 
 
 def collate(rows: Sequence[Mapping[str, Any]], head: Head, pad: int, length: int = 0) -> dict[str, Tensor]:
-    """Pads rows into one batch.
-
-    Args:
-        rows: from `EncodedSplit.take`.
-        head: of the rows' task; its `collate` adds the targets.
-        pad: id of the padding token.
-        length: least number of tokens that rows are padded to.
+    """Pads rows of `EncodedSplit.take` into one batch of at least `length` tokens a row; the head's `collate` adds the targets.
 
     Returns:
         ``input_ids``, ``attention_mask`` (batch, seq), ``first``, ``last``, ``word_mask`` (batch, words), the head's targets.

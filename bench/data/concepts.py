@@ -39,10 +39,8 @@ def mention_words(text: str, mention: Mention) -> Words:
 class ConceptDictionary:
     """Concepts and labels of the training mentions by their normalised text.
 
-    The most frequent concept is taken; ties go to the alphabetically first.
-
-    Args:
-        default: concept of a text that is not in training; the task's own word, e.g. ``CUI-less``.
+    The most frequent concept is taken; ties go to the alphabetically first. A text that is not in training gets `default`, the
+    task's own word, e.g. ``CUI-less``.
     """
 
     def __init__(self, default: str | None = None) -> None:

@@ -16,13 +16,7 @@ from bench.errors import UsageError
 
 
 def cut(document: Document, tokenizer: Any, max_length: int, how: Cut) -> tuple[list[Window], list[Document], Counter[str]]:
-    """Cuts a document.
-
-    Args:
-        document: with text and gold.
-        tokenizer: a fast tokenizer of transformers.
-        max_length: most tokens a window may have, special tokens included.
-        how: see `bench.api.head.Cut`.
+    """Cuts a document, with a fast tokenizer, into windows of at most `max_length` tokens, special tokens included.
 
     Returns:
         The windows; the gold of each, as a document without text; and counts of annotations that lie in no single window
@@ -77,11 +71,9 @@ def cut(document: Document, tokenizer: Any, max_length: int, how: Cut) -> tuple[
 
 
 def joined(document: Document, found: Sequence[Annotation]) -> Document:
-    """What the windows of a document say, as one document without text.
+    """What the windows of a document say, as one document without text; a judgement named ``#n`` is about its passage n.
 
-    Args:
-        document: with its text, for white space in mentions, which is treated as in gold.
-        found: of all its windows. A judgement named ``#n`` is about the document's passage n.
+    The document comes with its text, for white space in mentions, which is treated as in gold.
     """
     found = tidied(found, document.text)
     mentions = {a for a in found if isinstance(a, Mention)}

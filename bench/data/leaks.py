@@ -37,11 +37,7 @@ def leaks_of(corpus: Corpus) -> tuple[Leak, ...]:
 
 
 def refuse(where: Path | str, leaks: Sequence[Leak]) -> None:
-    """Refuses leaks that the loader does not tolerate.
-
-    Args:
-        where: the corpus's folder, for the error.
-        leaks: of the corpus.
+    """Refuses leaks that the loader does not tolerate; `where` is the corpus, for the error.
 
     Raises:
         LeakError: naming the documents and their splits.
@@ -59,7 +55,7 @@ def as_json(leaks: Sequence[Leak]) -> dict[str, Any]:
         "documents": [
             {"document": leak.document, "split": leak.split, "twin": leak.twin or leak.document, "other": leak.other}
             for leak in first
-        ],
+        ]
     }
 
 

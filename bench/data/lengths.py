@@ -55,14 +55,7 @@ class WindowLength:
 
 
 def choose_length(documents: Sequence[Document], tokenizer: Any, how: Cut, most: int) -> WindowLength:
-    """Chooses a task's window length from its training documents; a pure function of them.
-
-    Args:
-        documents: of the training split, with text.
-        tokenizer: a fast tokenizer of transformers.
-        how: see `bench.api.head.Cut`.
-        most: the longest input of the model, in tokens.
-    """
+    """A task's window length, a pure function of its training documents; `most` is the model's longest input."""
     chosen = evenly(len(documents), SAMPLE)
     need = np.array([n for at in chosen for n in needs(documents[at], tokenizer, how)], dtype=np.int64)
     if len(need) == 0:
@@ -75,14 +68,9 @@ def choose_length(documents: Sequence[Document], tokenizer: Any, how: Cut, most:
 
 
 def kept_length(path: Path, documents: Sequence[Document], tokenizer: Any, how: Cut, most: int) -> WindowLength:
-    """The result of `choose_length`, cached in a file; it holds numbers, no text.
+    """The result of `choose_length`, cached in a JSON file; it holds numbers, no text.
 
-    Args:
-        path: of the JSON file; its name must contain a hash of everything that decides the choice.
-        documents: as for `choose_length`.
-        tokenizer: as for `choose_length`.
-        how: as for `choose_length`.
-        most: as for `choose_length`.
+    The file's name must contain a hash of everything that decides the choice.
     """
     kept = read_sealed(path)
     if kept is not None:

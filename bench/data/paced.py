@@ -24,12 +24,9 @@ _SALT = 1903_09848
 
 @dataclass
 class _PacedStream(Stream):
-    """A stream of which only the easiest units are drawn.
+    """A stream of units from easy to hard, of which only the easiest are drawn: the share that `competence` gives.
 
-    Args:
-        easiest: units from easy to hard.
-        competence: share of them that may be drawn now.
-        reach: how many of them might be drawn when the present order was made; None before there was one.
+    `reach` is how many might be drawn when the present order was made; None before there was one.
     """
 
     easiest: NDArray[np.int64] = field(default_factory=lambda: np.empty(0, dtype=np.int64))
@@ -64,12 +61,9 @@ class _PacedStream(Stream):
 
 
 class PacedSampler(Sampler):
-    """Draws updates over tasks, of each task the easiest windows first.
+    """Draws updates over tasks, of each task the easiest windows first, as many as the curriculum says.
 
-    Args:
-        given: as for `Sampler`.
-        curriculum: says how many may be drawn.
-        difficulty: task to how hard each of its training examples is, shape (examples,).
+    `difficulty` maps a task to how hard each of its training examples is, shape (examples,); the others are as for `Sampler`.
     """
 
     def __init__(self, *given: Any, curriculum: Curriculum, difficulty: Mapping[str, NDArray[np.float64]]) -> None:
@@ -90,15 +84,10 @@ class PacedSampler(Sampler):
 def difficulties(
     curriculum: Curriculum, name: str, windows: Mapping[str, tuple[NDArray[np.int64], NDArray[np.int64]]]
 ) -> dict[str, NDArray[np.float64]]:
-    """Task to how hard each of its training windows is.
-
-    Args:
-        curriculum: of the run.
-        name: of the schedule.
-        windows: task to the marked tokens and the supervised positions of its training windows.
+    """Task to how hard each of its training windows is, given their marked tokens and supervised positions.
 
     Raises:
-        UsageError: the curriculum does not give one number a window.
+        UsageError: the curriculum, of the schedule `name`, does not give one number a window.
     """
     found = {}
     for task, (tokens, supervised) in windows.items():

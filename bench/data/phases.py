@@ -130,12 +130,7 @@ def total_shares(phases: Sequence[Phase]) -> dict[str, float]:
 
 
 def checked(phases: Sequence[Phase], tasks: Sequence[str], name: str) -> tuple[Phase, ...]:
-    """Checks the phases that a schedule gave.
-
-    Args:
-        phases: the schedule's.
-        tasks: of the run.
-        name: of the schedule, for the error.
+    """Checks the phases that the schedule `name` gave for the tasks of a run.
 
     Raises:
         UsageError: shares do not add up to 1, a task is not the run's, or a task of the run is in no phase.

@@ -15,13 +15,7 @@ from bench.api.data import Corpus, Document
 
 
 def few(corpus: Corpus, most: int, seed: int) -> Corpus:
-    """A corpus with at most so many training documents; dev and test stay whole.
-
-    Args:
-        corpus: as its loader read it.
-        most: K, documents.
-        seed: of the run.
-    """
+    """A corpus with at most `most` training documents, drawn by the run's seed; dev and test stay whole."""
     train = corpus["train"]
     return replace(corpus, splits={**corpus.splits, "train": drawn(train, most, seed)}, drawn_from=len(train))
 

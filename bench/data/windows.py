@@ -41,13 +41,7 @@ def words(text: str) -> tuple[Fragment, ...]:
 
 
 def count_words(text: str, start: int = 0, end: int | None = None) -> int:
-    """Number of `words` that begin within a range of a text; by default in all of it.
-
-    Args:
-        text: the whole text.
-        start: first character of the range.
-        end: end of the range, exclusive; the text's end where None.
-    """
+    """Number of `words` that begin within a range of characters of a text, its end exclusive; by default in all of it."""
     pattern = _pattern(text)
     end = len(text) if end is None else end
     before = pattern.match(text, start - 1, end) if start > 0 else None
@@ -67,16 +61,11 @@ def sentences(text: str) -> list[Fragment]:
 
 
 def windows(document: Document, tokenizer: Any, max_length: int) -> list[Window]:
-    """Cuts a document into windows; every word is in exactly one, in order.
+    """Cuts a document with a fast tokenizer into windows of at most `max_length` tokens, special ones included.
 
-    A sentence longer than a window is cut after a clause if one ends in the window's second half, else between two words.
-    A word longer than a window keeps its first tokens only. A word for which the tokenizer makes no token (such as a lone
-    combining accent) points at the token before it.
-
-    Args:
-        document: with text.
-        tokenizer: a fast tokenizer of transformers.
-        max_length: most tokens of a window, special tokens included.
+    Every word is in exactly one window, in order. A sentence longer than a window is cut after a clause if one ends in the
+    window's second half, else between two words. A word longer than a window keeps its first tokens only. A word for which the
+    tokenizer makes no token (such as a lone combining accent) points at the token before it.
 
     Raises:
         UsageError: `max_length` leaves no room beside the special tokens.
@@ -111,11 +100,7 @@ def windows(document: Document, tokenizer: Any, max_length: int) -> list[Window]
 
 
 def assign(document: Document, windows: Sequence[Window]) -> tuple[list[Document], Counter[str]]:
-    """Divides the gold of a document among its windows; a window gets what lies wholly in it.
-
-    Args:
-        document: with gold annotations.
-        windows: of this document, in order, as `windows` made them.
+    """Divides the gold of a document among its `windows`, in order; a window gets what lies wholly in it.
 
     Returns:
         For each window a document without text, with its mentions in document order and the relations between them; and the

@@ -50,13 +50,7 @@ def folder_of(root: Path, step: int) -> Path:
 
 
 def save(root: Path, checkpoint: Checkpoint, keep: int = 2, best: int | None = None) -> Path:
-    """Writes a checkpoint whole or not at all, then drops the oldest ones.
-
-    Args:
-        root: folder of the run's checkpoints.
-        checkpoint: what to write.
-        keep: how many of the newest stay.
-        best: step whose checkpoint stays as well.
+    """Writes a checkpoint whole or not at all, then drops older ones but the newest `keep` and that of the step `best`.
 
     Raises:
         StorageError: the disk is full or cannot be written; earlier checkpoints are untouched.

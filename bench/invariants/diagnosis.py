@@ -43,13 +43,7 @@ def unseen_tokens(seen: int, expected: int) -> list[str]:
 
 
 def diagnose(task: str, report: SmokeReport, tensors: int) -> list[str]:
-    """What is wrong with how a task learns, in sentences.
-
-    Args:
-        task: one of the run's.
-        report: of the fifty updates.
-        tensors: how many trainable tensors the task uses.
-    """
+    """What is wrong with how a task, which uses so many trainable tensors, learns in fifty updates, in sentences."""
     problems = []
     before, after = report.loss[task]
     dead = report.dead.get(task, [])
@@ -81,11 +75,9 @@ def look_at_the_plugin(model: nn.Module, learner: Learner) -> str:
 
 
 def advice(report: SmokeReport, attempt: Callable[[float], SmokeReport]) -> str:
-    """The next move. Where the loss did not fall, other rates are tried, so that the advice is known to help.
+    """The next move. Where the loss did not fall, fifty updates at other rates are tried, so that the advice is known to help.
 
-    Args:
-        report: of a run that did not pass; the trials are added to it.
-        attempt: fifty updates at another rate.
+    The trials are added to the report of the run that did not pass.
     """
     if report.lr == 0:
         return "The learning rate is 0: set --lr."

@@ -96,11 +96,7 @@ class Gate:
     advance: Callable[[int], None] = lambda n: None
 
     def run(self, lr: float, waived: bool = False) -> SmokeReport:
-        """Runs the gate.
-
-        Args:
-            lr: the run's learning rate.
-            waived: a failure is then only recorded.
+        """Runs the gate for the run's learning rate; if `waived`, a failure is only recorded.
 
         Raises:
             InvariantError: with the diagnosis.
@@ -252,12 +248,9 @@ def update_examples(examples: int, supervised: int) -> int:
 
 
 def examples_at(indices: Sequence[int], update: int, count: int) -> list[int]:
-    """The examples of an update: neighbours among the chosen ones, so of like length; every group of them comes equally often.
+    """The `count` examples of an update, from 0: neighbours among the chosen ones, which are sorted by length.
 
-    Args:
-        indices: the chosen ones by rising length.
-        update: which update, from 0.
-        count: examples of an update.
+    So they are of like length; every group of them comes equally often.
     """
     starts = range(0, max(1, len(indices)), count)
     parts = [indices[max(0, min(low, len(indices) - count)) :][:count] for low in starts]

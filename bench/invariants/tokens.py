@@ -47,9 +47,7 @@ class Ledger:
 class Tally:
     """Counts the tokens that enter the base model, by a hook on the model itself.
 
-    Args:
-        backbone: the base model; a forward pre-hook sees every call, whoever makes it.
-        waived: disagreements are then recorded in `disagreements` instead of ending the run.
+    If `waived`, disagreements are recorded in `disagreements` instead of ending the run.
     """
 
     def __init__(self, backbone: nn.Module, waived: bool = False) -> None:

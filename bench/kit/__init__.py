@@ -1,9 +1,7 @@
 """Tools for authors of plugins: what a task or a quantizer needs beside `bench.api`. No module here imports torch when loaded.
 
-Reading: `corpora` (corpora of JSON Lines), `jsonl` (a strict reader of lines), `records` (the lines of each kind of task),
-`brat` and `roles` (direction of its relations), `iob` and `iob_folder`, `documents` (folders with a text and an annotation
-file a document), `texts` (texts without gold, to be predicted), `pubtator`, `files` (bytes and UTF-8), `formats` (layout and
-faults of each format).
+Reading: `corpora`, `jsonl`, `records` (JSON Lines), `brat` and `roles` (direction of its relations), `iob`, `iob_folder`,
+`documents` (a text and an annotation file each), `texts` (without gold), `pubtator`, `files`, `formats` (layouts and faults).
 Faults: `faults` collects the errors of a corpus and reports them together; `repeats` finds texts that are in two splits.
 Scoring: `scores` (precision, recall, F1 from counts), `mentions`, `relations`, `classes`, `rankings`.
 Writing: `iob_write`, `brat.write`, `records.write`, `documents.write_each`; `weights` (quantized weights in GPTQ's layout).

@@ -39,13 +39,10 @@ _TYPE = re.compile(r"[^\s:;|]{1,64}")
 
 @dataclass(frozen=True)
 class Annotations:
-    """The content of an ``.ann`` file.
+    """The content of an ``.ann`` file; mentions and relations are in file order.
 
-    Args:
-        mentions: in file order; one with the same fragments and type as an earlier one is counted under ``repeated`` instead.
-        relations: in file order, likewise.
-        passed: number of skipped lines by their first character, and ``repeated``.
-        lines: label to the line of its first mention or relation.
+    One with the same fragments and type as an earlier one is counted under ``repeated`` in `passed`, beside skipped lines by
+    their first character. `lines` maps a label to the line of its first mention or relation.
     """
 
     mentions: tuple[Mention, ...]
@@ -63,15 +60,11 @@ def parse(
     roles: Roles | None = None,
     faults: Faults | None = None,
 ) -> Annotations:
-    """Annotations from the text of an ``.ann`` file.
+    """Annotations from the text of an ``.ann`` file; `path` stands in errors.
 
-    Args:
-        text: content of the file.
-        path: of the file, for errors.
-        document: the annotated text; None for scoring, where offsets are not checked.
-        related: whether relations are wanted; if not, their lines are skipped.
-        roles: which argument is the source of a relation; where None, it is learnt from this file alone.
-        faults: collects faults; without it they are raised.
+    Offsets are checked against the annotated text in `document`; None, for scoring, leaves that out. Lines of relations are
+    skipped unless `related`. Without `roles`, the direction of relations is learnt from this file alone. `faults` collects
+    faults; without it they are raised.
 
     Raises:
         DataError: naming file, line, what is there and what was wanted.
@@ -110,8 +103,7 @@ def parse(
                 passed[line[0]] += 1
             elif line.strip():
                 raise Fault(
-                    MALFORMED,
-                    f"{where}: {len(line)} characters that are no annotation; wanted a line that starts with T or R.",
+                    MALFORMED, f"{where}: {len(line)} characters that are no annotation; wanted a line that starts with T or R."
                 )
         except Fault as fault:
             collected.add(fault)
@@ -181,8 +173,7 @@ def _mention(line: str, where: str, document: str | None) -> tuple[str, Mention]
             )
         if document is not None and end > len(document):
             raise Fault(
-                "outside-text",
-                f"{where}: span {start} {end} lies outside the text, which has {len(document)} characters.",
+                "outside-text", f"{where}: span {start} {end} lies outside the text, which has {len(document)} characters."
             )
     fragments = apart(given)
     if document is not None and match[4]:
@@ -200,13 +191,7 @@ def read(path: Path, *, related: bool = True, roles: Roles | None = None, faults
     """Reads annotations for scoring, by document: one ``.ann`` file, or all in a folder and its sub-folders.
 
     A document gets its text where a ``.txt`` file lies beside the annotations. They are checked against the text only where
-    `faults` tolerates some kind: then the lines that a run leaves out are left out here too.
-
-    Args:
-        path: the folder or file.
-        related: whether relations are wanted.
-        roles: which argument is the source of a relation.
-        faults: collects faults; without it the first one is raised.
+    `faults` tolerates some kind: then the lines that a run leaves out are left out here too. Further arguments as of `parse`.
 
     Raises:
         DataError: there is no such file, or a line cannot be read.
@@ -228,13 +213,10 @@ def read(path: Path, *, related: bool = True, roles: Roles | None = None, faults
 
 
 def write(folder: Path, documents: Sequence[Document], *, notes: bool = False, text: bool = False) -> None:
-    """Writes one ``.ann`` file a document, without text unless it is asked for.
+    """Writes one ``.ann`` file a document, named like it, without text unless it is asked for.
 
-    Args:
-        folder: made where it is missing.
-        documents: their names become the files'.
-        notes: whether notes say how probable a prediction is.
-        text: whether text columns are filled in and ``.txt`` files written beside: brat's own server wants both.
+    `notes` say how probable a prediction is. With `text`, text columns are filled in and ``.txt`` files written beside, as
+    brat's own server wants.
 
     Raises:
         DataError: a document's name cannot be a file name, a label cannot be a type, or a mention of a relation is missing.
@@ -247,10 +229,8 @@ def write(folder: Path, documents: Sequence[Document], *, notes: bool = False, t
 def format_annotations(document: Document, *, notes: bool = False, text: bool = False) -> str:
     """One document's annotations as the content of an ``.ann`` file.
 
-    Args:
-        document: with its text only where `text` is wanted.
-        notes: whether a note gives the confidence of each mention and relation that has one: ``#1	AnnotatorNotes T1	.93``.
-        text: whether the text column is filled in, else empty. A fragment then ends where its line does, as brat wants it.
+    With `notes`, a note gives the confidence of each mention and relation that has one: ``#1	AnnotatorNotes T1	.93``. With
+    `text`, the text column is filled in; a fragment then ends where its line does, as brat wants it.
 
     Raises:
         DataError: a label cannot be a type, a concept holds white space, or a mention of a relation is missing.

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import json
 import random
+from collections import Counter
 from collections.abc import Callable, Hashable, Iterable, Mapping, Sequence
 from pathlib import Path
 from typing import Any, TypeVar
@@ -35,25 +36,16 @@ def chosen_class(document: Document) -> str | None:
 
 
 def statistics(classes: Sequence[str], gold: Sequence[Document], predicted: Iterable[Document]) -> list[Mapping[str, float]]:
-    """Additive statistics of every gold document, in order; a document without a prediction counts as missed.
+    """Additive statistics of every gold document, in order, by the task's `classes`; predictions are matched by id.
 
-    Args:
-        classes: the task's classes.
-        gold: documents with their class.
-        predicted: matched by id.
+    A document without a prediction counts as missed.
     """
     given = {document.id: chosen_class(document) for document in predicted}
     return [document_statistics(classes, chosen_class(document), given.get(document.id)) for document in gold]
 
 
 def document_statistics(classes: Sequence[str], gold: str | None, predicted: str | None) -> dict[str, float]:
-    """Additive statistics of one document; without a prediction it counts as missed.
-
-    Args:
-        classes: the task's classes.
-        gold: its class.
-        predicted: its predicted class.
-    """
+    """Additive statistics of one document from its gold and its predicted class; without a prediction it counts as missed."""
     row = {"documents": 1.0, "right": float(gold is not None and gold == predicted)}
     for name in classes:
         row[f"{name}.tp"] = float(gold == predicted == name)
@@ -63,12 +55,7 @@ def document_statistics(classes: Sequence[str], gold: str | None, predicted: str
 
 
 def summarise(classes: Sequence[str], sums: Mapping[str, Any]) -> Scores:
-    """Scores from summed statistics; numbers give numbers, arrays give arrays.
-
-    Args:
-        classes: of the task; ``macro_f1`` is the mean over all of them.
-        sums: what `document_statistics` gives, summed over documents.
-    """
+    """Scores from summed statistics; numbers give numbers, arrays give arrays. ``macro_f1`` is the mean over all `classes`."""
     by_class = {name: prf(sums, name) for name in classes}
     return {
         "accuracy": ratio(sums["right"], sums["documents"]),
@@ -80,9 +67,7 @@ def summarise(classes: Sequence[str], sums: Mapping[str, Any]) -> Scores:
 def read_labels(path: Path, label: Callable[[Record], tuple[str, str]]) -> Labels:
     """Reads classes from JSON Lines: one file, or every ``.jsonl`` file of a folder; file names then begin document names.
 
-    Args:
-        path: file or folder.
-        label: gives name and class of a record; raises what the record's own methods raise.
+    `label` gives name and class of a record, and raises what the record's own methods raise.
 
     Raises:
         DataError: a file cannot be read, a line is wrong, or a document occurs twice.
@@ -102,13 +87,7 @@ def read_labels(path: Path, label: Callable[[Record], tuple[str, str]]) -> Label
 
 
 def check_same_documents(gold: Path, pred: Path, wanted: Mapping[str, Any], given: Mapping[str, Any]) -> None:
-    """Refuses gold and predictions that are not about the same documents.
-
-    Args:
-        gold: the gold file, for the error.
-        pred: the predicted file, for the error.
-        wanted: documents of gold by name.
-        given: predicted documents by name.
+    """Refuses gold and predictions, by document name, that are not about the same documents; the paths are for the error.
 
     Raises:
         DataError: a document is in one file alone.
@@ -119,12 +98,7 @@ def check_same_documents(gold: Path, pred: Path, wanted: Mapping[str, Any], give
 
 
 def write_labels(path: Path, rows: Sequence[Mapping[str, Any]]) -> None:
-    """Writes JSON Lines.
-
-    Args:
-        path: its folder is made if it is missing.
-        rows: one object a line.
-    """
+    """Writes JSON Lines, one object a line; the folder is made if it is missing."""
     path.parent.mkdir(parents=True, exist_ok=True)
     path.write_bytes("".join(json.dumps(row, ensure_ascii=False) + "\n" for row in rows).encode("utf-8"))
 
@@ -138,15 +112,9 @@ def stratified_split(
 ) -> list[list[Item]]:
     """Splits items into parts at random: each part gets its share of every kind, and items that are the same stay together.
 
-    Groups of the same items are taken in a seeded order. Each goes to the part that lacks most items of its kind, which for
-    single items is the method of largest remainders. Within a part, items keep their order.
-
-    Args:
-        items: what is split.
-        shares: share of each part; they add up to 1.
-        kind: what is balanced, such as the class.
-        same: what must not be split up, such as the text.
-        seed: the same seed gives the same parts in every version of Python.
+    Groups of the same items, such as those of one text, are taken in a seeded order. Each goes to the part that lacks most
+    items of its kind, such as the class, which for single items is the method of largest remainders. Within a part, items
+    keep their order. Shares add up to 1; the same seed gives the same parts in every version of Python.
     """
     groups: dict[Hashable, list[int]] = {}
     for place, item in enumerate(items):
@@ -154,9 +122,7 @@ def stratified_split(
     order = random.Random(seed).random
     ranked = sorted((order(), number) for number in range(len(groups)))
     listed = list(groups.values())
-    totals: dict[Hashable, int] = {}
-    for item in items:
-        totals[kind(item)] = totals.get(kind(item), 0) + 1
+    totals = Counter(map(kind, items))
     missing = {name: [share * count for share in shares] for name, count in totals.items()}
     parts: list[list[int]] = [[] for _ in shares]
     for _, number in ranked:

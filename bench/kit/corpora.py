@@ -26,12 +26,8 @@ def load(
 ) -> Corpus:
     """Reads and checks a corpus of one file a split; texts that are in two splits are reported as leaks.
 
-    Args:
-        folder: of the corpus.
-        document: makes the document of a line; raises what `Record` raises.
-        layout: describes the folder in one line, for errors.
-        faults: collects faults; without it every fault is an error.
-        files: split to file name.
+    `document` makes the document of a line, and raises what `Record` raises. `layout` describes the folder in one line, for
+    errors. `faults` collects faults; without it every fault is an error. `files` maps a split to its file's name.
 
     Raises:
         DataError: naming file and line, what is there and what was wanted.
@@ -48,13 +44,7 @@ def load(
 def documents(
     path: Path, digest: hashlib._Hash, document: Callable[[Record], Document], faults: Faults
 ) -> tuple[Document, ...]:
-    """Reads the documents of a file, in order; faulty ones are left out.
-
-    Args:
-        path: the file.
-        digest: hash of the corpus; the file's name and bytes are added to it.
-        document: makes the document of a line.
-        faults: collects faulty lines and repeated documents.
+    """Reads the documents of a file, in order, and adds its name and bytes to `digest`; faulty ones are left out.
 
     Raises:
         DataError: the file cannot be read or is empty.

@@ -52,12 +52,7 @@ class CorpusTask(Task):
         return corpus
 
     def synthesize(self, folder: Path, seed: int, sizes: Mapping[str, int] | None = None) -> None:
-        """Writes the synthetic corpus in the format that `load` reads, and the marker file.
-
-        Args:
-            folder: empty or missing; made here.
-            seed: same seed, same bytes.
-            sizes: documents per split; a split that is not given has the task's usual size.
+        """Writes the synthetic corpus in the format that `load` reads, and the marker file; see `Task.synthesize`.
 
         Raises:
             UsageError: there is no `writer`, a size is not positive, or the folder holds something already.

@@ -20,14 +20,10 @@ def names_below(folder: Path, suffix: str) -> list[str]:
 
 
 def names_of(folder: Path, layout: str, faults: Faults, suffixes: tuple[str, str], below: bool = False) -> list[str]:
-    """Sorted names of the documents of one split that have both a text and an annotation file.
+    """Sorted names of the documents of one split that have both a text and an annotation file, by their `suffixes`.
 
-    Args:
-        folder: of the split.
-        layout: of the corpus, for the error.
-        faults: collects files that lack their counterpart.
-        suffixes: of texts and of annotations.
-        below: whether documents may lie in sub-folders; their relative path is then their name.
+    Files that lack their counterpart are added to `faults`. With `below`, documents may lie in sub-folders; their relative path
+    is then their name. `layout` is that of the corpus, for errors.
 
     Raises:
         DataError: the folder is missing or empty, has documents in sub-folders where `below` is false, or has names that
@@ -55,9 +51,7 @@ def names_of(folder: Path, layout: str, faults: Faults, suffixes: tuple[str, str
 def refuse_below(folder: Path, names: Iterable[str]) -> None:
     """Refuses files in sub-folders, for formats where a line of the file names the document and not the path.
 
-    Args:
-        folder: for the error.
-        names: paths relative to it, as `names_below` gives them.
+    The names are paths relative to the folder, as `names_below` gives them.
 
     Raises:
         DataError: naming the first such file.
@@ -71,14 +65,9 @@ def refuse_below(folder: Path, names: Iterable[str]) -> None:
 
 
 def refuse_disjoint(gold: Collection[str], pred: Collection[str], gold_path: Path, pred_path: Path, warn: bool = False) -> None:
-    """Refuses predictions that share no document with gold, so that every score is 0; an empty side is allowed.
+    """Refuses predictions that share no document name with gold, so that every score is 0; an empty side is allowed.
 
-    Args:
-        gold: names of documents.
-        pred: names of documents.
-        gold_path: for the message.
-        pred_path: for the message.
-        warn: whether to warn instead, for formats where lines name documents: there a document without mentions has no name.
+    `warn` makes it a warning, for formats where lines name documents: there a document without mentions has no name.
 
     Raises:
         DataError: naming a document of either side.
@@ -95,13 +84,7 @@ def refuse_disjoint(gold: Collection[str], pred: Collection[str], gold_path: Pat
 
 
 def write_each(folder: Path, documents: Sequence[Document], suffix: str, content: Callable[[Document], str]) -> None:
-    """Writes one file a document.
-
-    Args:
-        folder: made if it is missing.
-        documents: a document's name, with the suffix, is its file's.
-        suffix: of the files, such as ``.ann``.
-        content: gives the content of a document's file.
+    """Writes one file a document: its name with the suffix, such as ``.ann``, and what `content` gives. The folder is made.
 
     Raises:
         DataError: a document's name cannot be a file name.

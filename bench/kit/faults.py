@@ -48,13 +48,7 @@ def of_documents(*kinds: str) -> dict[str, str]:
 
 
 class Fault(DataError):
-    """A faulty line.
-
-    Args:
-        kind: one of `KINDS`.
-        message: file, line, what is there and what was wanted; no corpus text.
-        hint: the next move.
-    """
+    """A faulty line of one of `KINDS`; the message says file, line, what is there and what was wanted, and no corpus text."""
 
     def __init__(self, kind: str, message: str, hint: str | None = None) -> None:
         super().__init__(message, hint)
@@ -65,12 +59,8 @@ class Fault(DataError):
 class Faults:
     """The faults of a corpus, as far as it was read.
 
-    Args:
-        tolerated: kinds that are left out.
-        tolerable: whether the user can name kinds to tolerate here; the error then says how.
-        left_out: number left out, by kind.
-        counts: number of faults of other kinds, by kind.
-        first: the first of these, at most `SHOWN`.
+    Those of `tolerated` kinds are left out and counted in `left_out`, others in `counts`; `first` holds the first `SHOWN` of
+    these. `tolerable`: whether the user can name kinds to tolerate here; the error then says how.
     """
 
     tolerated: Collection[str] = ()
@@ -97,10 +87,7 @@ class Faults:
             self.add(fault)
 
     def check(self, where: Path) -> None:
-        """Raises an error if there is any fault that is not tolerated.
-
-        Args:
-            where: file or folder that was read, for the error.
+        """Raises an error if there is any fault that is not tolerated; `where`, the file or folder, stands in it.
 
         Raises:
             DataError: the fault itself if it is the only one, else counts by kind and the first ten.

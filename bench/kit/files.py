@@ -36,11 +36,7 @@ def raw_lines(path: Path) -> Iterator[bytes]:
 
 
 def decode(data: bytes, path: Path) -> str:
-    """Decodes UTF-8; a byte-order mark is kept.
-
-    Args:
-        data: the file's bytes.
-        path: of the file, for the error.
+    """Decodes the bytes of a file as UTF-8; a byte-order mark is kept.
 
     Raises:
         Fault: the bytes are not UTF-8; names the line and the byte.

@@ -61,13 +61,9 @@ Tag = tuple[str, str]
 
 @dataclass(frozen=True)
 class Entry:
-    """A document of a file.
+    """A document of a file: the line where it starts, from 1, and whether the file names it.
 
-    Args:
-        document: its text is empty where `masked`.
-        line: where it starts, counted from 1.
-        named: whether the file names it.
-        masked: whether its lines are characters without text.
+    The text is empty where `masked`: the document's lines are characters without text.
     """
 
     document: Document
@@ -88,10 +84,8 @@ class _Sentence:
 class Tally:
     """How the tags of a file begin mentions.
 
-    Args:
-        begun: B- tags that do not follow directly on a mention of the same label.
-        orphans: I- tags that continue no mention and were skipped.
-        line: the line of the first orphan.
+    `begun` counts B- tags that do not follow directly on a mention of the same label, `orphans` the I- tags that continue no
+    mention and were skipped; `line` is the first orphan's.
     """
 
     begun: int = 0
@@ -102,14 +96,11 @@ class Tally:
 def read(
     path: Path, split: str, *, layers: bool = False, tally: Tally | None = None, faults: Faults | None = None
 ) -> list[Entry]:
-    """Reads the documents of one file.
+    """Reads the documents of one file; `split` begins the names of those that have none.
 
-    Args:
-        path: the file.
-        split: begins the names of documents that have none.
-        layers: whether lines may be characters and have further columns, as in files that `iob_write` makes.
-        tally: if given, an I- tag that continues no mention is skipped and counted here, as seqeval's strict mode does.
-        faults: collects faults, at most one a document; without it they are raised.
+    With `layers`, lines may be characters and have further columns, as in files that `iob_write` makes. With a `tally`, an I-
+    tag that continues no mention is skipped and counted, as seqeval's strict mode does. `faults` collects faults, at most one a
+    document; without it they are raised.
 
     Raises:
         DataError: naming file, line, what is there and what was wanted.
@@ -120,15 +111,9 @@ def read(
 def parse(
     text: str, path: Path, split: str, *, layers: bool = False, tally: Tally | None = None, faults: Faults | None = None
 ) -> Iterator[Entry]:
-    """Yields the documents of a file's text; faulty ones are left out. Arguments and errors as in `read`.
+    """Yields the documents of a file's text, which may begin with a byte-order mark; faulty ones are left out.
 
-    Args:
-        text: the content of the file; a byte-order mark is allowed.
-        path: as in `read`.
-        split: as in `read`.
-        layers: as in `read`.
-        tally: as in `read`.
-        faults: as in `read`.
+    Further arguments and errors as of `read`.
     """
     text = text.removeprefix("\ufeff")
     if not layers and tally is None and (plain := _plain(text, split)):

@@ -8,7 +8,7 @@ from collections.abc import Collection, Iterable, Iterator, Mapping, Sequence
 from dataclasses import replace
 from pathlib import Path
 
-from bench.api.data import SPLITS, Corpus, Document, Mention
+from bench.api.data import SPLITS, Corpus, Document
 from bench.api.task import Scores
 from bench.errors import DataError, DataWarning
 from bench.kit import mentions
@@ -24,12 +24,9 @@ FILES: Mapping[str, tuple[str, ...]] = {"train": ("train.tsv",), "dev": ("devel.
 
 
 def load(folder: Path, labels: Collection[str] = (), faults: Faults | None = None) -> Corpus:
-    """Reads and checks a corpus.
+    """Reads and checks a corpus: one file a split, named as in `FILES`.
 
-    Args:
-        folder: one file a split, named as in `FILES`.
-        labels: the labels of the corpus; where empty, those of its training split.
-        faults: collects faults.
+    `labels` are those of the corpus; where empty, those of its training split.
 
     Raises:
         DataError: naming file, line, what is there and what was wanted.
@@ -80,32 +77,25 @@ def _known(
         return list(entries)
     made = []
     for entry in entries:
-        kept = tuple(mention for mention in entry.document.mentions if mention.label in known)
-        for mention in entry.document.mentions if len(kept) < len(entry.document.mentions) else ():
-            if mention.label not in known:
-                faults.add(
-                    Fault(
-                        "unknown-label",
-                        f"{path}, line {entry.line}: a mention in the document that starts here has a label "
-                        f"({len(mention.label)} characters) that is none of this corpus.",
-                        hint,
-                    )
+        strange = [mention for mention in entry.document.mentions if mention.label not in known]
+        for mention in strange:
+            faults.add(
+                Fault(
+                    "unknown-label",
+                    f"{path}, line {entry.line}: a mention in the document that starts here has a label "
+                    f"({len(mention.label)} characters) that is none of this corpus.",
+                    hint,
                 )
-        made.append(entry if len(kept) == len(entry.document.mentions) else _with(entry, kept))
+            )
+        kept = tuple(mention for mention in entry.document.mentions if mention.label in known)
+        made.append(replace(entry, document=replace(entry.document, mentions=kept)) if strange else entry)
     return made
 
 
-def _with(entry: Entry, mentions: tuple[Mention, ...]) -> Entry:
-    return replace(entry, document=replace(entry.document, mentions=mentions))
-
-
 def score_files(gold: Path, pred: Path, labels: Iterable[str] = ()) -> Scores:
-    """Scores of mentions in two files or two folders: ``strict``, ``discontiguous`` and ``by_type``.
+    """Scores of mentions in two ``.tsv`` files or two folders of them: ``strict``, ``discontiguous`` and ``by_type``.
 
-    Args:
-        gold: folder of ``.tsv`` files, or one.
-        pred: the same.
-        labels: types that have a row even where nothing carries them.
+    `labels` are types that have a row even where nothing carries them.
 
     Raises:
         DataError: a path or a line that cannot be read.
@@ -117,12 +107,8 @@ def scored(gold: Path, pred: Path, faults: Faults | None = None) -> tuple[list[D
     """Gold and predicted documents of two files, or of two folders with files of the same names.
 
     Documents are matched by name where the predictions name them; a gold document without a match has no prediction. Else they
-    are matched by position, and both sides must have the same number of documents and the same tokens.
-
-    Args:
-        gold: file or folder.
-        pred: file or folder.
-        faults: collects faults of gold; predictions for documents that it leaves out are left out too.
+    are matched by position, and both sides must have the same number of documents and the same tokens. `faults` collects faults
+    of gold; predictions for documents that it leaves out are left out too.
 
     Raises:
         DataError: naming file and line; also for predictions of a document that is not in gold.

@@ -15,19 +15,14 @@ from bench.errors import DataError
 from bench.kit.faults import MALFORMED, Fault, Faults
 from bench.kit.files import raw_lines, read_bytes
 
-__all__ = ["Record", "kind", "read", "read_bytes", "stream"]
-
 _KINDS = {dict: "an object", list: "a list", str: "a string", bool: "true or false", int: "a whole number", float: "a number"}
 
 
 @dataclass(frozen=True)
 class Record:
-    """One line of a file, with typed access to its fields.
+    """One line of a file, counted from 1, with typed access to its fields.
 
-    Args:
-        path: the file, for errors.
-        line: counted from 1, for errors.
-        values: field name to value.
+    A field that is missing, of another kind or out of range raises a `Fault`, a `DataError`, which names file, line and field.
     """
 
     path: Path
@@ -35,71 +30,32 @@ class Record:
     values: dict[str, Any] = field(repr=False)
 
     def error(self, message: str, hint: str | None = None, kind: str = MALFORMED) -> Fault:
-        """A fault that begins with file and line.
-
-        Args:
-            message: what is there and what was wanted.
-            hint: the next move.
-            kind: of the fault.
-        """
+        """A fault that begins with file and line; `hint` is the next move."""
         return Fault(kind, f"{self.path}:{self.line}: {message}", hint)
 
     def text(self, name: str, empty: bool = False) -> str:
-        """The string in a field.
-
-        Args:
-            name: of the field.
-            empty: whether it may be blank.
-
-        Raises:
-            DataError: it is missing, no string, blank, or no valid Unicode.
-        """
+        """The string in a field, valid Unicode; it may be blank only if `empty`."""
         return self.checked_text(self._get(name), f"field {name!r}", empty)
 
     def texts(self, name: str) -> list[str]:
-        """The list of strings in a field; the list may be empty, its strings may not be blank.
-
-        Raises:
-            DataError: it is missing, no list, or holds something else.
-        """
+        """The list of strings in a field; the list may be empty, its strings may not be blank."""
         return [self.checked_text(item, f"item {i} of field {name!r}") for i, item in enumerate(self.items(name), 1)]
 
     def items(self, name: str) -> list[Any]:
-        """The list in a field, its items of any kind.
-
-        Raises:
-            DataError: it is missing or no list.
-        """
-        value = self._get(name)
-        if not isinstance(value, list):
-            raise self.error(f"field {name!r} is {kind(value)}; wanted a list.")
+        """The list in a field, its items of any kind."""
+        value: list[Any] = self._typed(name, list)
         return value
 
     def integer(self, name: str, least: int = 0) -> int:
-        """The whole number in a field.
-
-        Args:
-            name: of the field.
-            least: smallest that is allowed.
-
-        Raises:
-            DataError: it is missing, no whole number, or too small.
-        """
-        value = self._get(name)
-        if isinstance(value, bool) or not isinstance(value, int):
-            raise self.error(f"field {name!r} is {kind(value)}; wanted a whole number.")
+        """The whole number in a field, at least `least`."""
+        value: int = self._typed(name, int)
         if value < least:
             raise self.error(f"field {name!r} is below {least}; wanted at least that.")
         return value
 
     def identifier(self, name: str) -> str:
-        """The identifier in a field: a string without blanks around it, or a whole number, which becomes a string.
-
-        Raises:
-            DataError: it is missing, neither, or blank.
-        """
-        value = self._get(name)
-        if isinstance(value, int) and not isinstance(value, bool):
+        """The identifier in a field: a string without blanks around it, or a whole number, which becomes a string."""
+        if type(self._get(name)) is int:
             return str(self.integer(name))
         text = self.text(name)
         if text != text.strip() or any(ord(c) < 32 for c in text):
@@ -107,22 +63,11 @@ class Record:
         return text
 
     def object(self, name: str) -> Record:
-        """The object in a field, as a `Record`.
-
-        Raises:
-            DataError: it is missing or no object.
-        """
-        value = self._get(name)
-        if not isinstance(value, dict):
-            raise self.error(f"field {name!r} is {kind(value)}; wanted an object.")
-        return Record(self.path, self.line, value)
+        """The object in a field, as a `Record`."""
+        return Record(self.path, self.line, self._typed(name, dict))
 
     def objects(self, name: str) -> list[Record]:
-        """The list of objects in a field, as `Record`s.
-
-        Raises:
-            DataError: it is missing, no list, or holds something else.
-        """
+        """The list of objects in a field, as `Record`s."""
         items = self.items(name)
         odd = next((i for i, item in enumerate(items, 1) if not isinstance(item, dict)), None)
         if odd is not None:
@@ -130,33 +75,26 @@ class Record:
         return [Record(self.path, self.line, item) for item in items]
 
     def one_of(self, name: str, allowed: Sequence[str]) -> str:
-        """The string in a field, which must be one of `allowed`.
-
-        Raises:
-            DataError: it is missing or another one.
-        """
+        """The string in a field, which must be one of `allowed`."""
         text = self.text(name)
         if text not in allowed:
             raise self.error(f"field {name!r} is none of the values it may have; wanted {', '.join(map(repr, allowed))}.")
         return text
 
     def checked_text(self, value: Any, what: str, empty: bool = False) -> str:
-        """The value, if it is a string.
-
-        Args:
-            value: any JSON value.
-            what: its name in the error.
-            empty: whether it may be blank.
-
-        Raises:
-            DataError: it is no string, blank, or no valid Unicode.
-        """
+        """Any JSON value, if it is a string; `what` names it in the error, and `empty` says whether it may be blank."""
         if not isinstance(value, str):
             raise self.error(f"{what} is {kind(value)}; wanted a string.")
         if not empty and not value.strip():
             raise self.error(f"{what} is blank; wanted text.")
         if any("\ud800" <= c <= "\udfff" for c in value):
             raise self.error(f"{what} holds half of a surrogate pair; wanted valid Unicode.")
+        return value
+
+    def _typed(self, name: str, wanted: type) -> Any:
+        value = self._get(name)
+        if type(value) is not wanted:  # a bool is no whole number
+            raise self.error(f"field {name!r} is {kind(value)}; wanted {_KINDS[wanted]}.")
         return value
 
     def _get(self, name: str) -> Any:
@@ -173,10 +111,8 @@ def kind(value: Any) -> str:
 def read(path: Path, content: bytes | None = None, faults: Faults | None = None) -> list[Record]:
     """Reads every line of a file; a byte-order mark at its beginning is allowed.
 
-    Args:
-        path: of the file.
-        content: its bytes, if the caller has read them already.
-        faults: collects lines that are no JSON object; without it the first one is raised.
+    `content` is its bytes, if the caller has read them already. `faults` collects lines that are no JSON object; without it the
+    first one is raised.
 
     Raises:
         DataError: the file cannot be read or is empty.

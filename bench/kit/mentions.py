@@ -15,29 +15,23 @@ from typing import Any
 
 from bench.api.data import Document, Key
 from bench.api.task import Scores
-from bench.kit.scores import BY_TYPE, COUNTS, by_type, prf, summed
+from bench.kit.scores import BY_TYPE, by_type, counts, prf, summed
 
 
 def statistics(
     gold: Sequence[Document], predicted: Iterable[Document], labels: Iterable[str] = ()
 ) -> list[Mapping[str, float]]:
-    """Additive statistics of every gold document, in order; a document without a prediction has none of its mentions found.
+    """Additive statistics of every gold document, in order; predictions are matched by id, others are ignored.
 
-    Args:
-        gold: with gold mentions.
-        predicted: matched by id; documents without gold are not scored.
-        labels: types that have a row even where nothing carries them.
+    A document without a prediction has none of its mentions found. `labels` are types that have a row even where nothing
+    carries them.
     """
     given = {document.id: document for document in predicted}
     return [_counts(_keys(document), _keys(given.get(document.id)), labels) for document in gold]
 
 
 def summarise(sums: Mapping[str, Any]) -> Scores:
-    """``strict``, ``discontiguous`` and ``by_type``, each with counts, precision, recall and F1.
-
-    Args:
-        sums: what `statistics` gives, summed over documents; numbers or arrays.
-    """
+    """``strict``, ``discontiguous`` and ``by_type``, each with counts, precision, recall and F1, from sums of `statistics`."""
     return {"strict": prf(sums, "strict"), "discontiguous": prf(sums, "discontiguous"), "by_type": by_type(sums)}
 
 
@@ -64,13 +58,8 @@ def _keys(document: Document | None) -> set[Key]:
 
 
 def _counts(gold: set[Key], predicted: set[Key], labels: Iterable[str]) -> dict[str, float]:
-    row = {f"{name}.{count}": 0.0 for name in ("strict", "discontiguous") for count in COUNTS}
+    row = counts("strict", gold, predicted)
+    row |= counts("discontiguous", *({key for key in keys if len(key[0]) > 1} for keys in (gold, predicted)))
     for label in {*labels, *(key[1] for key in gold | predicted)}:
-        row |= {f"{BY_TYPE}{label}.{count}": 0.0 for count in COUNTS}
-    for count, keys in zip(COUNTS, (gold & predicted, predicted - gold, gold - predicted), strict=True):
-        for fragments, label in keys:
-            row[f"strict.{count}"] += 1
-            row[f"{BY_TYPE}{label}.{count}"] += 1
-            if len(fragments) > 1:
-                row[f"discontiguous.{count}"] += 1
+        row |= counts(f"{BY_TYPE}{label}", *({key for key in keys if key[1] == label} for keys in (gold, predicted)))
     return row

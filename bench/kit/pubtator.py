@@ -24,9 +24,6 @@ from bench.kit.files import raw_lines
 _TEXT = re.compile(r"([^|\t]{1,64})\|([ta])\|(.*)", re.DOTALL)
 _TITLE = re.compile(rb"(?:\xef\xbb\xbf)?\s*[0-9A-Za-z_.:-]{1,64}\|t\|")
 
-Lines = Sequence[tuple[int, str]]
-"""Lines with their numbers."""
-
 
 def is_pubtator(path: Path) -> bool:
     """Whether a file begins with a title line; its name says nothing, since many such files end in ``.txt``."""
@@ -35,11 +32,7 @@ def is_pubtator(path: Path) -> bool:
 
 
 def read(path: Path, annotated: bool = True) -> Iterator[Document]:
-    """The articles of a file, one at a time.
-
-    Args:
-        path: the file.
-        annotated: whether the mentions below each article are read; else these lines may say anything.
+    """The articles of a file, one at a time; unless `annotated`, the lines below each may say anything.
 
     Raises:
         DataError: naming file and line: no UTF-8, no line of the format, a line of another article, or a span that is not in
@@ -62,7 +55,7 @@ def read(path: Path, annotated: bool = True) -> Iterator[Document]:
         yield _article(path, lines, annotated)
 
 
-def _article(path: Path, lines: Lines, annotated: bool) -> Document:
+def _article(path: Path, lines: Sequence[tuple[int, str]], annotated: bool) -> Document:
     texts = [
         found for (_, line), kind in zip(lines, "ta", strict=False) if (found := _TEXT.fullmatch(line)) and found[2] == kind
     ]

@@ -21,11 +21,9 @@ TOP = 10
 
 
 def statistics(gold: Sequence[Document], predicted: Iterable[Document]) -> list[Mapping[str, float]]:
-    """Additive statistics of every gold query, in order; a query without a prediction has nothing ranked.
+    """Additive statistics of every gold query, in order; predictions are matched by id, their scores rank the passages.
 
-    Args:
-        gold: queries as documents; each judgement names a passage and says whether it is relevant.
-        predicted: matched by id; each judgement's score ranks its passage.
+    A query without a prediction has nothing ranked.
     """
     given = {document.id: {j.name: j.score for j in document.judgements} for document in predicted}
     return [query_statistics(_relevance(document), given.get(document.id, {})) for document in gold]
@@ -39,11 +37,9 @@ def _relevance(document: Document) -> dict[str, bool]:
 
 
 def query_statistics(gold: Mapping[str, bool], scores: Mapping[str, float]) -> dict[str, float]:
-    """Additive statistics of one query.
+    """Additive statistics of one query: the relevance of its candidates, in file order, which breaks ties, and their scores.
 
-    Args:
-        gold: candidate to relevance, in file order, which breaks ties.
-        scores: candidate to score; candidates without a score are not ranked, other names are ignored.
+    Candidates without a score are not ranked, other names are ignored.
     """
     ranked = sorted((name for name in gold if name in scores), key=lambda name: -scores[name])
     hits = [gold[name] for name in ranked[:TOP]]
@@ -74,11 +70,7 @@ def trec_average_precision(gold: Mapping[str, bool], scores: Mapping[str, float]
 
 
 def summarise(sums: Mapping[str, Any]) -> Scores:
-    """Scores from summed statistics; numbers give numbers, arrays give arrays.
-
-    Args:
-        sums: what `query_statistics` gives, summed over queries.
-    """
+    """Scores from sums of `query_statistics`; numbers give numbers, arrays give arrays."""
     queries = sums["queries"]
     recalls = [ratio(sums[f"found@{cut}"], sums[f"most@{cut}"]) for cut in range(1, TOP + 1)]
     return {

@@ -33,14 +33,10 @@ _MOST = 1e300
 def documents(
     records: Sequence[Record], what: str, *, bare: bool = False, scored: bool = False, faults: Faults | None = None
 ) -> tuple[Document, ...]:
-    """Turns lines into documents.
+    """Turns lines into documents of a kind of task (`what`): mentions, relations, classification or ranking.
 
-    Args:
-        records: the lines.
-        what: kind of the task: mentions, relations, classification or ranking.
-        bare: whether texts may be left out.
-        scored: whether passages carry scores in place of relevance.
-        faults: collects faults; without it they are raised.
+    `bare`: texts may be left out; `scored`: passages carry scores in place of relevance. `faults` collects faults; without it
+    they are raised.
 
     Raises:
         DataError: naming file, line, what is there and what was wanted; no text is quoted.
@@ -65,13 +61,7 @@ def documents(
 
 
 def read_annotations(path: Path, what: str, *, scored: bool = False, faults: Faults | None = None) -> dict[str, Document]:
-    """Reads annotations for scoring, by document: one file, or every ``.jsonl`` file of a folder.
-
-    Args:
-        path: the file or folder.
-        what: kind of the task, as in `documents`.
-        scored: whether passages carry scores in place of relevance.
-        faults: collects faults; without it they are raised.
+    """Reads annotations for scoring, by document: one file, or every ``.jsonl`` file of a folder. Arguments as of `documents`.
 
     Raises:
         DataError: there is no such file, or a line is wrong.

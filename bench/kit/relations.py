@@ -11,7 +11,7 @@ from typing import Any
 
 from bench.api.data import Document
 from bench.api.task import Scores
-from bench.kit.scores import BY_TYPE, COUNTS, by_type, prf
+from bench.kit.scores import BY_TYPE, by_type, counts, prf
 
 MICRO = "relations"
 
@@ -19,24 +19,18 @@ MICRO = "relations"
 def statistics(
     gold: Sequence[Document], predicted: Iterable[Document], labels: Iterable[str] = ()
 ) -> list[Mapping[str, float]]:
-    """Additive statistics of every gold document, in order; a document without a prediction has nothing found.
+    """Additive statistics of every gold document, in order; predictions are matched by id, others are ignored.
 
-    Args:
-        gold: with gold relations.
-        predicted: matched by id; documents without gold are not scored.
-        labels: types that have a row even where nothing carries them.
+    A document without a prediction has nothing found. `labels` are types that have a row even where nothing carries them.
     """
     given = {document.id: set(document.relations) for document in predicted}
     types = tuple(labels)
     rows: list[Mapping[str, float]] = []
     for document in gold:
-        wanted, mine = set(document.relations), given.get(document.id, set())
-        names = {*types, *(relation.label for relation in wanted | mine)}
-        row = dict.fromkeys((f"{name}.{n}" for name in (MICRO, *(f"{BY_TYPE}{t}" for t in sorted(names))) for n in COUNTS), 0.0)
-        for count, relations in zip(COUNTS, (wanted & mine, mine - wanted, wanted - mine), strict=True):
-            row[f"{MICRO}.{count}"] = float(len(relations))
-            for relation in relations:
-                row[f"{BY_TYPE}{relation.label}.{count}"] += 1.0
+        sides = set(document.relations), given.get(document.id, set())
+        row = counts(MICRO, *sides)
+        for label in sorted({*types, *(relation.label for side in sides for relation in side)}):
+            row |= counts(f"{BY_TYPE}{label}", *({relation for relation in side if relation.label == label} for side in sides))
         rows.append(row)
     return rows
 

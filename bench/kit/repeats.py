@@ -9,11 +9,9 @@ from bench.api.data import Document, Leak
 
 
 def repeated_texts(splits: Mapping[str, Iterable[Document]], published: Container[str] = ()) -> tuple[Leak, ...]:
-    """Documents whose text, but for blanks and case, stands in an earlier split.
+    """Documents whose text, but for blanks and case, stands in an earlier split; splits are in the order train, dev, test.
 
-    Args:
-        splits: in the order train, dev, test.
-        published: SHA-256 of texts that the corpus's own authors left in two splits, which are tolerated.
+    `published` holds the SHA-256 of texts that the corpus's own authors left in two splits, which are tolerated.
     """
     first: dict[bytes, tuple[str, str]] = {}
     leaks = []
@@ -30,13 +28,8 @@ def repeated_sentences(splits: Mapping[str, Sequence[Document]], words: int = 8,
     """Documents whose text is word for word in an earlier split, for corpora whose documents are sentences.
 
     Real corpora repeat a few: headings ("METHODS :") often, sentences at times (12 of the 4,791 longer ones of BC2GM's test
-    split are in its training split), and published figures include them. These are tolerated. A split that was copied into
-    another, or divided carelessly, repeats far more.
-
-    Args:
-        splits: documents with text, in the order in which splits are compared.
-        words: documents of fewer words are ignored.
-        share: tolerated share of repeated documents among those of a split that are not ignored.
+    split are in its training split), and published figures include them. These are tolerated: a share of a split's documents,
+    those of fewer `words` left out. A split that was copied into another, or divided carelessly, repeats far more.
     """
     home: dict[bytes, tuple[str, str]] = {}
     leaks: list[Leak] = []

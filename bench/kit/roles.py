@@ -44,15 +44,10 @@ class Roles:
     used: set[str] = field(default_factory=set)
 
     def turned(self, label: str, given: Pair, where: str) -> bool:
-        """Whether the target of a relation comes before its source in the file.
-
-        Args:
-            label: its type.
-            given: its roles in file order.
-            where: file and line, for the error.
+        """Whether the target of a relation comes before its source, given its type and its roles in file order.
 
         Raises:
-            Fault: its roles are not those of its type.
+            Fault: its roles are not those of its type; `where`, file and line, begins the message.
         """
         wanted = USUAL if set(given) == set(USUAL) else self.declared.get(label)
         if wanted is None:

@@ -6,7 +6,7 @@ A scorer has two halves: `statistics` gives counts of each document, such as ``{
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Mapping, Set
 from typing import Any
 
 COUNTS = ("tp", "fp", "fn")
@@ -23,12 +23,16 @@ def summed(rows: Iterable[Mapping[str, float]]) -> dict[str, float]:
     return total
 
 
-def prf(sums: Mapping[str, Any], row: str) -> dict[str, Any]:
-    """Counts, precision, recall and F1 of a row.
+def counts(row: str, gold: Set[Any], predicted: Set[Any]) -> dict[str, float]:
+    """True and false positives and what is missed, under the names that `prf` reads for a row."""
+    parts = (gold & predicted, predicted - gold, gold - predicted)
+    return {f"{row}.{name}": float(len(part)) for name, part in zip(COUNTS, parts, strict=True)}
 
-    Args:
-        sums: summed statistics.
-        row: prefix of its counts, e.g. ``strict`` for ``strict.tp``, ``strict.fp`` and ``strict.fn``; a missing one is 0.
+
+def prf(sums: Mapping[str, Any], row: str) -> dict[str, Any]:
+    """Counts, precision, recall and F1 of a row of summed statistics.
+
+    `row` is the prefix of its counts, e.g. ``strict`` for ``strict.tp``, ``strict.fp`` and ``strict.fn``; a missing one is 0.
     """
     tp, fp, fn = (as_count(sums.get(f"{row}.{name}", 0.0)) for name in COUNTS)
     return {
@@ -42,11 +46,7 @@ def prf(sums: Mapping[str, Any], row: str) -> dict[str, Any]:
 
 
 def by_type(sums: Mapping[str, Any]) -> dict[str, dict[str, Any]]:
-    """Type to what `prf` gives for it, sorted, of every type that has a row.
-
-    Args:
-        sums: summed statistics, such as ``by_type.Drug.tp``.
-    """
+    """Type to what `prf` gives for it, sorted, of every type that has a row, such as ``by_type.Drug.tp``."""
     types = sorted({key[len(BY_TYPE) :].rpartition(".")[0] for key in sums if key.startswith(BY_TYPE)})
     return {label: prf(sums, f"{BY_TYPE}{label}") for label in types}
 

@@ -24,13 +24,7 @@ Item = TypeVar("Item")
 def begin(folder: Path, sizes: Mapping[str, int] | None, usual: Mapping[str, int]) -> dict[str, int]:
     """Makes the folder of a synthetic corpus and writes its marker, before anything else is written.
 
-    Args:
-        folder: empty or missing; made here.
-        sizes: requested documents per split, or None.
-        usual: documents per split where none are requested.
-
-    Returns:
-        Documents per split.
+    Returns the documents per split: the requested `sizes`, else the `usual` ones.
 
     Raises:
         UsageError: a size is not positive, a split is unknown, or the folder holds something already.
@@ -55,11 +49,7 @@ def is_synthetic(folder: Path) -> bool:
 
 
 def read_words(path: Path) -> Any:
-    """Reads word lists and templates from a JSON file; lists become tuples.
-
-    Args:
-        path: of a file that the package ships.
-    """
+    """Reads word lists and templates from a JSON file that a package ships; lists become tuples."""
     return _frozen(json.loads(path.read_text(encoding="utf-8")))
 
 
@@ -72,9 +62,7 @@ def _frozen(value: Any) -> Any:
 class Draws:
     """Random draws that are the same in every version of Python.
 
-    Args:
-        seed: of the corpus.
-        place: names this stream of draws, e.g. the split and the document's number.
+    `place` names this stream of the corpus's seed, e.g. the split and the document's number.
     """
 
     def __init__(self, seed: int, *place: object) -> None:

@@ -30,9 +30,7 @@ LINES = (".jsonl", ".ndjson")
 def read(path: Path, given: Given | None = None) -> Iterator[Document]:
     """The documents of a file or a folder, in the order of their names, or of the file.
 
-    Args:
-        path: the file or folder.
-        given: what the task is given beside the text; it is read, and has to be there.
+    What the task is given beside the text is read as well, and has to be there.
 
     Raises:
         DataError: there is no such file, a folder holds none, or a file is not what it claims to be.

@@ -22,10 +22,8 @@ def already(spec: ModelSpec) -> str | None:
 def narrow(spec: ModelSpec, multiple: int, what: str) -> str | None:
     """For `Quantizer.supports`: the reason to refuse a model with a linear layer of an unfit width; None where all fit.
 
-    Args:
-        spec: of the model.
-        multiple: inputs and outputs of every linear layer must be multiples of this.
-        what: begins the sentence; what needs it, e.g. ``packing four-bit integers into words``.
+    Inputs and outputs of every linear layer must be multiples of `multiple`. `what` begins the sentence: what needs it, e.g.
+    ``packing four-bit integers into words``.
     """
     for linear in spec.linears:
         for side, width in (("inputs", linear.inputs), ("outputs", linear.outputs)):
@@ -38,14 +36,9 @@ def narrow(spec: ModelSpec, multiple: int, what: str) -> str | None:
 
 
 def write_packed(source: Path, out: Path, bits: int, group_size: int, sym: bool) -> QuantizedWeights:
-    """Rounds every adapted linear layer of a model to nearest and writes it in GPTQ's layout; a failure leaves no folder.
+    """Rounds the adapted linear layers of a model folder to nearest, in GPTQ's layout; a failure leaves no folder.
 
-    Args:
-        source: folder of the unquantized model.
-        out: folder to write.
-        bits: bits a weight, 4 or 8.
-        group_size: weights of a row that share a scale.
-        sym: whether the grid is symmetric about zero.
+    `bits` a weight are 4 or 8, `group_size` weights of a row share a scale, `sym` makes the grid symmetric about zero.
     """
     from safetensors.torch import save_file
 

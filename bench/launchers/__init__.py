@@ -4,33 +4,17 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from pathlib import Path
-from typing import Protocol
+from typing import Any
 
 from bench.errors import UsageError, unknown
 from bench.launchers.child import Job, JobOutcome
-
-LAUNCHERS = ("local", "ray", "slurm")
+from bench.launchers.queued import QueuedLauncher
 
 __all__ = ["LAUNCHERS", "Job", "JobOutcome", "Launcher", "check", "launcher"]
 
-
-class Launcher(Protocol):
-    """Interface of a launcher: it takes jobs, runs as many at once as fit, and reports those that have ended."""
-
-    def submit(self, job: Job) -> None:
-        """Queues a job."""
-
-    def poll(self, seconds: float) -> list[JobOutcome]:
-        """Jobs that ended since the last call; waits at most `seconds` for the first."""
-
-    def active(self) -> set[str]:
-        """Keys of the jobs that are running; other submitted ones wait."""
-
-    def stop(self) -> list[JobOutcome]:
-        """Asks every run to save a checkpoint and stop, waits for them, and returns how they ended."""
-
-    def close(self) -> None:
-        """Stops the remaining runs and frees what the launcher started."""
+LAUNCHERS = ("local", "ray", "slurm")
+Launcher = QueuedLauncher[Any]
+"""Takes jobs, runs as many at once as fit, and reports those that have ended."""
 
 
 def check(name: str, jobs: int) -> None:
@@ -46,13 +30,9 @@ def check(name: str, jobs: int) -> None:
 
 
 def launcher(name: str, jobs: int, folder: Path, options: Sequence[str] = ()) -> Launcher:
-    """The launcher of a name.
+    """The launcher of a name, for `jobs` runs at once; it may write files to the study's folder.
 
-    Args:
-        name: one of `LAUNCHERS`.
-        jobs: runs at once.
-        folder: of the study; the launcher may write files there.
-        options: ``KEY=VALUE``, the launcher's own, e.g. a partition of Slurm.
+    `options` are the launcher's own, ``KEY=VALUE``, e.g. a partition of Slurm.
 
     Raises:
         UsageError: there is no such launcher or option, or `jobs` is below 1.

@@ -73,9 +73,6 @@ class Child:
 
     If the run exists already, `bench run` refuses it and names the run to resume; it is then started with ``--resume``. A run
     that is killed, for example by the kernel for memory, is resumed from its last checkpoint at most `Job.retries` times.
-
-    Args:
-        job: what to run.
     """
 
     def __init__(self, job: Job) -> None:
@@ -196,10 +193,7 @@ class Child:
 def run_here(job: Job, seconds: float = 0.2, begun: Callable[[Child], None] | None = None) -> JobOutcome:
     """Runs a job to its end in a child of this process, and stops the child if this process is interrupted.
 
-    Args:
-        job: what to run.
-        seconds: between two checks.
-        begun: called with the child once it has started.
+    The child is looked at every `seconds`; `begun` is called with it once it has started.
     """
     child = Child(job)
     try:

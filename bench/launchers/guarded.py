@@ -15,11 +15,7 @@ _SET_PARENT_DEATH_SIGNAL = 1
 
 
 def main(words: list[str]) -> None:
-    """Replaces this process by ``bench``; never returns.
-
-    Args:
-        words: the parent's process id, then the arguments of ``bench``.
-    """
+    """Replaces this process by ``bench``; the words are the parent's process id and its arguments. Never returns."""
     import ctypes
 
     # A process group of its own: ^C in the terminal reaches only the launcher, which asks its runs to stop.

@@ -4,22 +4,20 @@ from __future__ import annotations
 
 import os
 from collections.abc import Mapping, Sequence
+from contextlib import suppress
 from dataclasses import replace
 
 from bench.errors import UsageError
 from bench.launchers.child import Child, Job, JobOutcome, end
 from bench.launchers.queued import QueuedLauncher
+from bench.results.environment import cores
 
 ROOM = 0.85
 """Share of the free memory that runs may take together."""
 
 
 class LocalLauncher(QueuedLauncher[Child]):
-    """Starts runs as processes of this machine.
-
-    Args:
-        jobs: runs at once.
-    """
+    """Starts runs as processes of this machine, at most `jobs` at once."""
 
     tick = 0.1
 
@@ -72,11 +70,9 @@ def free_memory() -> int:
 
     free = int(psutil.virtual_memory().available)
     group = Path("/sys/fs/cgroup")
-    try:
+    with suppress(OSError, ValueError):  # no control group, or one without a limit
         limit = int((group / "memory.max").read_text())
         free = min(free, limit - int((group / "memory.current").read_text()))
-    except (OSError, ValueError):  # no control group, or one without a limit
-        pass
     return max(0, free)
 
 
@@ -86,7 +82,6 @@ def threads(jobs: int, environ: Mapping[str, str]) -> dict[str, str]:
         return {}
     import psutil
 
-    cores = len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else (os.cpu_count() or 1)
-    physical = min(cores, psutil.cpu_count(logical=False) or cores)
+    physical = min(cores(), psutil.cpu_count(logical=False) or cores())
     wanted = {"OMP_NUM_THREADS": str(max(1, physical // jobs)), "OMP_WAIT_POLICY": "PASSIVE"}
     return {name: value for name, value in wanted.items() if name not in environ}

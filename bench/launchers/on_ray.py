@@ -14,18 +14,15 @@ from typing import Any
 from bench.errors import BenchError, MissingError, UsageError
 from bench.launchers.child import INTERRUPTED, Job, JobOutcome, run_here
 from bench.launchers.queued import QueuedLauncher, parse_number, parse_options
+from bench.results.environment import cores
 
 OPTIONS = ("address", "num_cpus", "num_gpus")
 
 
 class RayLauncher(QueuedLauncher[Any]):
-    """Starts runs as tasks of a Ray cluster.
+    """Starts runs as tasks of a Ray cluster, at most `jobs` at once, each with `cpus` cores and `gpus` devices (may be a part).
 
-    Args:
-        jobs: runs at once.
-        cpus: cores of a run.
-        gpus: devices of a run; may be a fraction.
-        started: whether this process started the cluster, which then ends with the study.
+    The cluster ends with the study if this process started it.
     """
 
     def __init__(self, jobs: int, cpus: float, gpus: float, started: bool) -> None:
@@ -42,8 +39,7 @@ class RayLauncher(QueuedLauncher[Any]):
             BenchError: no cluster can be started.
         """
         given = parse_options(options, OPTIONS, "ray")
-        cores = len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else (os.cpu_count() or 1)
-        cpus = parse_number(given, "num_cpus", max(1, cores // jobs))
+        cpus = parse_number(given, "num_cpus", max(1, cores() // jobs))
         gpus = parse_number(given, "num_gpus", 0.0)
         ray = _ray()
         quiet = {"include_dashboard": False, "log_to_driver": False, "logging_level": "ERROR"}

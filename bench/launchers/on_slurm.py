@@ -25,11 +25,7 @@ _HEADROOM = 1.25
 
 
 class Work:
-    """The work of a Slurm job: one run to its end. Submitit pickles it, and calls `checkpoint` before it queues it again.
-
-    Args:
-        job: the run.
-    """
+    """The work of a Slurm job: one run to its end. Submitit pickles it, and calls `checkpoint` before it queues it again."""
 
     def __init__(self, job: Job) -> None:
         self.job = job
@@ -60,13 +56,7 @@ class Work:
 
 
 class SlurmLauncher(QueuedLauncher[Any]):
-    """Starts runs as jobs of a Slurm cluster.
-
-    Args:
-        jobs: most jobs that the scheduler has at once.
-        executor: submitit's.
-        parameters: of every job.
-    """
+    """Starts runs as jobs of a Slurm cluster by submitit's executor; the scheduler has at most `jobs` at once."""
 
     def __init__(self, jobs: int, executor: Any, parameters: Mapping[str, Any]) -> None:
         super().__init__(jobs)

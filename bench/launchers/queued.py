@@ -15,11 +15,7 @@ Handle = TypeVar("Handle")
 
 
 class QueuedLauncher(ABC, Generic[Handle]):
-    """Queues jobs and begins them while there is room. A subclass begins one, reads how it ended, and stops it.
-
-    Args:
-        jobs: most runs at once.
-    """
+    """Queues jobs and begins them while fewer than `jobs` run. A subclass begins one, reads how it ended, and stops it."""
 
     tick: ClassVar[float] = 0.2
     """Seconds between two checks."""
@@ -50,7 +46,7 @@ class QueuedLauncher(ABC, Generic[Handle]):
         self._waiting.append(job)
 
     def poll(self, seconds: float) -> list[JobOutcome]:
-        """Jobs that ended since the last call; begins waiting jobs that fit."""
+        """Begins waiting jobs that fit; gives those that ended since the last call, after at most `seconds`."""
         until = time.monotonic() + seconds
         while True:
             ended = self._collect()
@@ -93,12 +89,7 @@ class QueuedLauncher(ABC, Generic[Handle]):
 
 
 def parse_options(options: Sequence[str], known: Sequence[str] | None, name: str) -> dict[str, str]:
-    """Parses ``KEY=VALUE`` options.
-
-    Args:
-        options: as typed.
-        known: allowed keys; None allows all.
-        name: the launcher's, for the error.
+    """Parses ``KEY=VALUE`` options of a launcher; `known` None allows any key.
 
     Raises:
         UsageError: an option has no ``=``, or its key is unknown.

@@ -89,9 +89,7 @@ class RunResult(Run, Tabular):
     def predict(self, texts: str | Document | Sequence[str | Document], task: str | None = None) -> tuple[Document, ...]:
         """The trained model's predictions for texts: `model`, loaded at the first call and kept, and its `predict`.
 
-        Args:
-            texts: one text or several; see `bench.steps.trained.TrainedModel.predict`.
-            task: which of the run's tasks; may be left out where it has one.
+        `task` may be left out where the run has one.
 
         Raises:
             BenchError: as of `model` and of `TrainedModel.predict`.
@@ -183,12 +181,7 @@ class RunResult(Run, Tabular):
 
 
 class Runs(Sequence[RunResult], Tabular):
-    """Finished runs, in the order they were named.
-
-    Args:
-        runs: they.
-        notes: on what was passed over.
-    """
+    """Finished runs, in the order they were named, and notes on what was passed over."""
 
     def __init__(self, runs: Sequence[RunResult], notes: Sequence[str] = ()) -> None:
         self._runs = tuple(runs)
@@ -215,11 +208,7 @@ class Runs(Sequence[RunResult], Tabular):
         return [row for run in self for row in run.rows()]
 
     def figures(self, by: Sequence[str] = (), allow: Sequence[str] = ()) -> Figures:
-        """The figures of `bench.report`, by name; in a notebook each is drawn.
-
-        Args:
-            by: fields that set arms apart; the choices in which the runs differ where empty.
-            allow: fields beyond `by` that may differ.
+        """The figures of `bench.report`, by name; in a notebook each is drawn. Arguments as of `bench.compare`.
 
         Raises:
             UsageError: no such field.
@@ -238,11 +227,7 @@ class Runs(Sequence[RunResult], Tabular):
 
 
 class StudyResult(Tabular):
-    """A study that has been run.
-
-    Args:
-        study: its plan, how far it has come, and its verdict.
-    """
+    """A study that has been run: its plan, how far it has come, and its verdict."""
 
     def __init__(self, study: Study) -> None:
         self.study = study

@@ -24,14 +24,9 @@ FACTS = "facts.json"
 
 @dataclass(frozen=True)
 class Terminology:
-    """A file of names that has been read.
+    """A file of names that has been read: its names, the number of their concepts, and the SHA-256 of its content.
 
-    Args:
-        path: of the file.
-        sha256: of its content and, for UMLS, of the selection.
-        table: its names.
-        concepts: number of concepts.
-        folder: cache folder of its columns; other files that depend on it are kept there too.
+    For UMLS the hash is of the selection as well. Files that depend on the columns are kept in the same cache folder.
     """
 
     path: Path
@@ -55,12 +50,7 @@ def content_hash(path: Path, selection: Selection) -> str:
 
 
 def open_terminology(path: Path, selection: Selection, root: Path | None = None) -> Terminology:
-    """The names of a file, from the cache if it was read before.
-
-    Args:
-        path: of the file.
-        selection: which rows of UMLS are read.
-        root: cache folder; the user's own where None.
+    """The names of a file, from the cache below `root` (the user's own where None) if it was read before.
 
     Raises:
         DataError: file and line, what is there and what was wanted; or there is no name in it.

@@ -33,18 +33,9 @@ def surface(text: str, mention: Mention) -> str:
     return " ".join(" ".join(text[start:end] for start, end in mention.fragments).split())
 
 
-Likeness = tuple[float, float]
-
-
 @dataclass(frozen=True)
 class Query:
-    """A mention as it is looked up.
-
-    Args:
-        text: its words.
-        long: its words with the document's abbreviations written out; equal to `text` where there are none.
-        label: its type.
-    """
+    """A mention as it is looked up: its words, and these with the document's abbreviations written out (`long`)."""
 
     text: str
     long: str
@@ -101,12 +92,9 @@ class Trained:
 
 
 def learn(documents: Sequence[Document], folds: int, unlinked: str | None) -> Trained:
-    """Collects the training mentions that have a concept, or the corpus's own word for "no concept".
+    """Collects the training mentions that have a concept, or `unlinked`, the corpus's own word for "no concept".
 
-    Args:
-        documents: of the training split; document i is in fold i modulo `folds`.
-        folds: number of folds.
-        unlinked: what the corpus writes for a mention without a concept.
+    Document i of the training split is in fold i modulo `folds`.
     """
     counts: defaultdict[tuple[str, str, str], list[int]] = defaultdict(lambda: [0] * folds)
     spelled: dict[tuple[str, str, str], str] = {}
@@ -158,13 +146,7 @@ class Evidence:
 
 
 class Finder:
-    """Finds candidates; results for a text are cached.
-
-    Args:
-        names: of the terminology.
-        trained: the training mentions.
-        meanings: embeddings; None where there is no sentence encoder.
-    """
+    """Finds candidates among names and training mentions; results for a text are cached; no `meanings` without an encoder."""
 
     def __init__(self, names: NameTable, trained: Trained, meanings: Meanings | None = None) -> None:
         self.names = names
@@ -194,12 +176,7 @@ class Finder:
                 self.meanings.forget()
 
     def find(self, query: Query, without: int | None = None) -> dict[str, Evidence]:
-        """The candidates of a mention: concept to evidence.
-
-        Args:
-            query: the mention; `prepare` must have been called with it.
-            without: a fold of training documents that is left out.
-        """
+        """Concept to evidence of each candidate of a mention, after `prepare`; `without` leaves a training fold out."""
         candidates: defaultdict[str, Evidence] = defaultdict(Evidence)
         for reading, text in enumerate(query.texts):
             near, known = self._near[text]
@@ -220,13 +197,10 @@ class Finder:
 
     def likenesses(
         self, query: Query, candidates: Mapping[str, Evidence], names: Mapping[str, Sequence[int]]
-    ) -> dict[str, Likeness]:
+    ) -> dict[str, tuple[float, float]]:
         """Concept to the best cosine of its names' embeddings, and of its training mentions'; 0 without an encoder.
 
-        Args:
-            query: the mention.
-            candidates: of the mention.
-            names: further names of each candidate.
+        `names` gives further names of each candidate.
         """
         if self.meanings is None:
             return dict.fromkeys(candidates, (0.0, 0.0))

@@ -16,11 +16,7 @@ Array = NDArray[Any]
 
 
 class Columns:
-    """Named columns, each a file of a folder, or an array.
-
-    Args:
-        folder: where the files are, or are to be; in memory where None.
-    """
+    """Named columns, each a file of the folder, or an array in memory where that is None."""
 
     def __init__(self, folder: Path | None = None) -> None:
         self.folder = folder
@@ -30,10 +26,10 @@ class Columns:
     def append(self, name: str, kind: str, values: Iterable[Any] | Array) -> None:
         """Appends numbers to a column."""
         array = np.asarray(values if isinstance(values, np.ndarray) else list(values), dtype=_TYPES[kind])
-        if self.folder is None:
-            self._parts.setdefault(f"{name}.{kind}", []).append(array)
-            return
         key = f"{name}.{kind}"
+        if self.folder is None:
+            self._parts.setdefault(key, []).append(array)
+            return
         if key not in self._files:
             self._files[key] = (self.folder / key).open("wb")
         array.tofile(self._files[key])
@@ -76,12 +72,7 @@ class Columns:
 
 
 class Texts:
-    """A sequence of texts in one array of bytes; each is decoded on access.
-
-    Args:
-        bytes: UTF-8 of all texts, shape (bytes,).
-        ends: end offset of each text, shape (texts,).
-    """
+    """A sequence of texts in one array of UTF-8 bytes with the end offset of each; one is decoded on access."""
 
     def __init__(self, bytes: Array, ends: Array) -> None:
         self._bytes = bytes

@@ -28,12 +28,7 @@ REMEMBERED = 1 << 14
 
 @dataclass(frozen=True)
 class Setting:
-    """The document around a mention.
-
-    Args:
-        stems: of all its words.
-        keyed: concept to the texts of mentions that share a key with one of its names.
-    """
+    """The document around a mention: the stems of its words, and concept to the texts of mentions that share a key with it."""
 
     stems: Set[str]
     keyed: Mapping[str, Set[str]]
@@ -61,14 +56,9 @@ def _stems_of(text: str) -> frozenset[str]:
 def rows(
     query: Query, candidates: Mapping[str, Evidence], finder: Finder, place: Setting, without: int | None = None
 ) -> NDArray[np.float32]:
-    """The features, shape (candidates, features), in the order of `candidates`.
+    """The features, shape (candidates, features), in the order of `candidates`, at least one, which `finder` found.
 
-    Args:
-        query: the mention.
-        candidates: of the mention, at least one.
-        finder: the one that found them.
-        place: the document around the mention.
-        without: the fold of training documents that is left out.
+    `place` is the document around the mention; `without` the fold of training documents that is left out.
     """
     key = query, without
     if key not in finder.text_features:
@@ -136,12 +126,9 @@ def _keyed(evidence: Evidence, finder: Finder, without: int | None) -> Iterator[
             yield log1p(sum(finder.trained.count(i, without) for i in entries))
 
 
-_NONE = (0.0, 0.0, 0.0, 0.0, 0.0)
-
-
 def _best_overlap(query: Query, names: Iterable[str], finder: Finder) -> tuple[float, ...]:
     """The overlap of the name that overlaps most with a reading of the mention."""
-    return max((_overlap(text, name, finder) for name in names for text in query.texts), default=_NONE)
+    return max((_overlap(text, name, finder) for name in names for text in query.texts), default=(0.0,) * 5)
 
 
 def _overlap(text: str, name: str, finder: Finder) -> tuple[float, ...]:

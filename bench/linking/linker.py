@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import random
+from collections import Counter
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import asdict, dataclass, replace
 from pathlib import Path
@@ -28,12 +29,7 @@ MOST, AT_ONCE = 2000, 64
 
 @dataclass(frozen=True)
 class Ranked:
-    """A candidate concept of a mention.
-
-    Args:
-        concept: its id.
-        score: the re-ranker's, higher is better.
-    """
+    """A candidate concept of a mention with the re-ranker's score, higher is better."""
 
     concept: str
     score: float
@@ -41,13 +37,10 @@ class Ranked:
 
 @dataclass(frozen=True)
 class Lesson:
-    """A training mention that the re-ranker learns from.
+    """A training mention that the re-ranker learns from: features of its candidates, shape (candidates, features).
 
-    Args:
-        rows: features of each candidate, shape (candidates, features); empty where the right one is not among them.
-        right: index of the right candidate, or None.
-        count: equal mentions of the document.
-        fold: the document's fold.
+    There are none, and `right` is no index, where the right candidate is not among them. `count` equal mentions stand in the
+    document, which is in the fold.
     """
 
     rows: NDArray[np.float32]
@@ -58,11 +51,8 @@ class Lesson:
 
 @dataclass(frozen=True)
 class LinkAccuracy:
-    """How often mentions that have a concept are linked to it.
-
-    Args:
-        accuracy: share whose concept comes first.
-        missed: share whose concept is not among the candidates.
+    """How often mentions that have a concept are linked to it: the share whose concept comes first, and the share whose concept
+    is not among the candidates (`missed`).
     """
 
     accuracy: float
@@ -133,9 +123,7 @@ class Linker:
     def rank(self, document: Document, mentions: Sequence[Mention]) -> list[tuple[str, ...]]:
         """Candidate concepts of each mention, best first; the corpus's word for "no concept" is inserted at the threshold.
 
-        Args:
-            document: with its text.
-            mentions: all mentions of it: features of one use the others.
+        All mentions of a document are wanted at once: features of one use the others.
         """
         return [self._ordered(concepts) for concepts in self._scored(document, mentions)]
 
@@ -195,11 +183,8 @@ class Linker:
         wanted = queries(document, document.mentions)
         candidates_of = {query: self._finder.find(query, fold) for query in dict.fromkeys(wanted)}
         place = setting(document, candidates_of)
-        counts: dict[tuple[Query, str], int] = {}
-        for query, mention in zip(wanted, document.mentions, strict=True):
-            concept = mention.concept or self._unlinked
-            if concept is not None:
-                counts[query, concept] = counts.get((query, concept), 0) + 1
+        concepts = [mention.concept or self._unlinked for mention in document.mentions]
+        counts = Counter((q, concept) for q, concept in zip(wanted, concepts, strict=True) if concept is not None)
         for (query, concept), count in counts.items():
             candidates = list(candidates_of[query])
             if concept in candidates:

@@ -40,12 +40,7 @@ def is_sentence_encoder(folder: Path) -> bool:
 
 
 class Encoder:
-    """A frozen sentence encoder: the mean of the last hidden states, scaled to unit length. Loaded at the first call.
-
-    Args:
-        folder: of the base model.
-        device: ``cpu`` or ``cuda``.
-    """
+    """A frozen sentence encoder: the mean of the last hidden states, scaled to unit length. Loaded at the first call."""
 
     def __init__(self, folder: Path, device: str = "cpu") -> None:
         self._folder = folder
@@ -79,11 +74,7 @@ class Encoder:
 class Meanings:
     """Embeddings of a terminology, of training mentions, and of texts that are looked up.
 
-    Args:
-        encode: embeds texts.
-        names: of the terminology.
-        trained: the training mentions.
-        kept: file for the names' embeddings, read if it exists, else written; None: in memory alone.
+    The file `kept` holds the names' embeddings, read if it exists, else written; None: they are in memory alone.
     """
 
     def __init__(self, encode: Encode, names: NameTable, trained: NameTable, kept: Path | None = None) -> None:

@@ -44,23 +44,14 @@ _SPACE = re.compile(r"\s")
 
 @dataclass(frozen=True)
 class Selection:
-    """Which rows of ``MRCONSO.RRF`` are read.
-
-    Args:
-        language: value of the second column; all where empty.
-        sources: values of the twelfth column; all where empty.
-    """
+    """Which rows of ``MRCONSO.RRF`` are read: by the second column, and by the twelfth; all where empty."""
 
     language: str = "ENG"
     sources: tuple[str, ...] = ()
 
 
 def read(path: Path, selection: Selection) -> Iterator[Name]:
-    """The names of a file, in its order.
-
-    Args:
-        path: of the file; `form_of` tells its format.
-        selection: which rows of UMLS are read.
+    """The names of a file, in its order; `form_of` tells its format, and of UMLS the selected rows are read.
 
     Raises:
         DataError: file and line, what is there and what was wanted.
@@ -219,6 +210,4 @@ def _concept(path: Path, number: int, text: str) -> str:
 def _name(path: Path, number: int, text: str) -> str:
     if not text.strip():
         raise DataError(f"{path}, line {number}: a concept with an empty name.")
-    if len(text) > LONGEST:
-        return text[:LONGEST]
-    return text
+    return text[:LONGEST]

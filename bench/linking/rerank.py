@@ -21,13 +21,7 @@ PRIOR = 0.2
 
 @dataclass(frozen=True)
 class Choice:
-    """A mention of the training split with its candidates.
-
-    Args:
-        rows: features of each candidate, shape (candidates, features).
-        right: index of the right candidate.
-        weight: of this mention in the likelihood.
-    """
+    """A mention of the training split: its candidates' features (candidates, features), the right one, and its weight."""
 
     rows: NDArray[np.float32]
     right: int
@@ -36,13 +30,7 @@ class Choice:
 
 @dataclass(frozen=True)
 class Ranker:
-    """Scores candidates by standardised features.
-
-    Args:
-        mean: of each feature, shape (features,).
-        scale: standard deviation of each feature, shape (features,).
-        weights: of the standardised features, shape (features,).
-    """
+    """Scores candidates by features, standardised by the mean and the standard deviation of each; all are (features,)."""
 
     mean: Matrix
     scale: Matrix
@@ -55,12 +43,7 @@ class Ranker:
 
 
 def fit(choices: Sequence[Choice], prior: float = PRIOR) -> Ranker:
-    """Fits the weights; the likelihood is concave, so that the optimum is unique.
-
-    Args:
-        choices: at least one.
-        prior: see `PRIOR`.
-    """
+    """Fits the weights to at least one choice; the likelihood is concave, so that the optimum is unique. See `PRIOR`."""
     from scipy.optimize import minimize
     from threadpoolctl import threadpool_limits
 
@@ -92,10 +75,8 @@ def fit(choices: Sequence[Choice], prior: float = PRIOR) -> Ranker:
 def threshold(best: Sequence[float], right: Sequence[bool], unlinked: Sequence[bool]) -> float:
     """The score below which a mention has no concept: the lowest that gets the most mentions right.
 
-    Args:
-        best: score of the first candidate of each mention.
-        right: whether that candidate is right.
-        unlinked: whether the mention has no concept in gold.
+    For each mention `best` is the score of its first candidate, `right` whether that is right, and `unlinked` whether it has no
+    concept in gold.
     """
     if not any(unlinked):
         return float("-inf")

@@ -30,14 +30,7 @@ QUERIES = 256
 
 
 class Name(NamedTuple):
-    """A name of a concept.
-
-    Args:
-        concept: its id.
-        text: the name.
-        kind: an index of `bench.linking.readers.KINDS`.
-        line: in the file; 0 where it comes from none.
-    """
+    """A name of a concept; `kind` indexes `bench.linking.readers.KINDS`, `line` is the file's, 0 where there is none."""
 
     concept: str
     text: str
@@ -66,11 +59,7 @@ def ngrams(texts: Sequence[str]) -> Any:
 
 
 class NameTable:
-    """Names by index, in the order in which they were written.
-
-    Args:
-        columns: what `write` wrote.
-    """
+    """Names by index, in the order in which `write` wrote them."""
 
     def __init__(self, columns: Columns) -> None:
         self._columns = columns
@@ -157,12 +146,7 @@ class NameTable:
 
 
 def write(names: Iterable[Name], columns: Columns) -> NameTable:
-    """Writes names to columns; takes 40 bytes of memory a name, however long the texts are.
-
-    Args:
-        names: may be a stream; it is read once.
-        columns: empty ones.
-    """
+    """Writes names, which may be a stream, to empty columns; takes 40 bytes of memory a name, however long the texts are."""
     frequencies, word_frequencies = np.zeros(FEATURES, np.int64), np.zeros(FEATURES, np.int64)
     total = end = 0
     for chunk in _chunks(names):

@@ -30,19 +30,11 @@ _NUMBERED = re.compile(r"(?:^|\.)\d+\.")
 
 
 def load_backbone(folder: Path, dtype: torch.dtype, device: str) -> nn.Module:
-    """The backbone of a model folder, as `AutoModel` gives it, without a pooler and frozen.
+    """The backbone of a model folder, as `AutoModel` gives it, in evaluation mode, frozen and without a pooler.
 
     Folders with GPTQ or AWQ weights are read too: stored integers, scales and zero points become dense `nn.Linear` weights of
     `dtype`, the same values that a 4-bit kernel multiplies with. In memory the model is then dense, on disk it has 4 bits.
     Code that comes with a model is never run.
-
-    Args:
-        folder: a model folder; safetensors only.
-        dtype: of the weights in memory.
-        device: ``cpu`` or ``cuda``.
-
-    Returns:
-        The backbone in evaluation mode.
 
     Raises:
         UsageError: the folder has no safetensors, the weights do not fit its configuration, or transformers has no class for
@@ -98,12 +90,7 @@ def from_state(folder: Path, state: Mapping[str, Tensor], dtype: torch.dtype) ->
 
 
 def save_backbone(backbone: nn.Module, folder: Path) -> None:
-    """Writes a backbone's current weights and its configuration, so that `AutoModel` loads the folder.
-
-    Args:
-        backbone: dense, as `load_backbone` gives it.
-        folder: made if it is missing.
-    """
+    """Writes a dense backbone's current weights and its configuration to a folder that `AutoModel` loads; it is made."""
     from safetensors.torch import save_file
 
     folder.mkdir(parents=True, exist_ok=True)
@@ -157,16 +144,13 @@ def adapted_linears(backbone: nn.Module) -> tuple[LinearShape, ...]:
     """
     from torch import nn
 
+    quantized = ("in_features", "out_features", "qweight")
     linears = (
         LinearShape(name, int(module.in_features), int(module.out_features))
         for name, module in backbone.named_modules()
-        if _NUMBERED.search(name) and (isinstance(module, nn.Linear) or _quantized(module))
+        if _NUMBERED.search(name) and (isinstance(module, nn.Linear) or all(hasattr(module, part) for part in quantized))
     )
     return tuple(sorted(linears, key=lambda s: natural(s.name)))
-
-
-def _quantized(module: nn.Module) -> bool:
-    return all(hasattr(module, a) for a in ("in_features", "out_features", "qweight"))
 
 
 def load_tokenizer(folder: Path) -> Any:
@@ -267,12 +251,7 @@ def random_state_kept() -> Iterator[None]:
 def usable(path: Path, what: str, hint: str = _AGAIN) -> Iterator[None]:
     """Turns any error of transformers, tokenizers or safetensors into a `UsageError` of one line; keeps them quiet.
 
-    They have dozens of exceptions for a folder that is not as they expect.
-
-    Args:
-        path: the file or folder that is read.
-        what: begins the message, before the path.
-        hint: the next move.
+    They have dozens of exceptions for a folder that is not as they expect. The message begins with `what` and the path.
 
     Raises:
         UsageError: for any exception but out of memory and those of bench.

@@ -29,13 +29,7 @@ _NO_WEIGHTS = ("training_args", "optimizer", "scheduler", "scaler", "rng_state",
 
 @dataclass(frozen=True)
 class Header:
-    """One tensor as described by a safetensors header.
-
-    Args:
-        dtype: safetensors' name, e.g. ``F32`` or ``I32``.
-        shape: as stored.
-        bytes: size on disk.
-    """
+    """One tensor as a safetensors header describes it: dtype such as ``F32``, shape, and bytes on disk."""
 
     dtype: str
     shape: tuple[int, ...]

@@ -23,17 +23,10 @@ _PICKLED = ("pytorch_model*.bin", "*.json", "vocab.txt", "merges.txt", "*.model"
 
 
 class BaseModel:
-    """A base model: its spec, its folder and its hash.
+    """A base model, named as the user typed it: its spec, its folder and its hash.
 
-    Args:
-        name: as the user typed it.
-        cache: folder in which plugins may make folders.
-        model: the plugin's part, for a short name.
-        folder: the model's folder, if it exists.
-
-    Attributes:
-        rows: of the embedding table; None before the model was tried (`bench.steps.trial`), or where it does not tell.
-        unused: names of linear layers that no forward pass goes through; empty before the model was tried.
+    It is a plugin's `model`, which may make a folder in the cache, or a folder that exists. A trial of it (`bench.steps.trial`)
+    shows the `rows` of its embedding table, if it tells, and the linear layers that no forward pass goes through (`unused`).
     """
 
     def __init__(self, name: str, cache: Path, model: Model | None = None, folder: Path | None = None) -> None:
@@ -71,12 +64,9 @@ class BaseModel:
 
 
 def find_model(name: str, registry: Registry, cache: Path) -> BaseModel:
-    """The base model of a name; torch is not imported.
+    """The base model of a name: a short one of the registry, a folder, or ``org/name@revision`` of the Hugging Face hub.
 
-    Args:
-        name: a short name of the registry, a folder, or ``org/name@revision`` of the Hugging Face hub.
-        registry: the plugins.
-        cache: folder for models that are made or unpacked, e.g. ``~/.cache/bench/models``.
+    Models that are made or unpacked go to the cache, e.g. ``~/.cache/bench/models``; torch is not imported.
 
     Raises:
         UsageError: there is no such model, or its folder cannot be used.

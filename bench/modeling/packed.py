@@ -35,15 +35,9 @@ AWQ_ORDER = (0, 2, 4, 6, 1, 3, 5, 7)
 
 
 def unpack_bits(words: Tensor, bits: int, count: int) -> Tensor:
-    """Reads `count` integers of `bits` bits each from every row of little-endian 32-bit words.
+    """Reads `count` integers of `bits` bits each, 1 to 8, from every row of little-endian 32-bit words.
 
-    Args:
-        words: (rows, words), int32.
-        bits: 1 to 8; an integer may lie across two words, as with 3 bits.
-        count: integers in a row.
-
-    Returns:
-        (rows, count), int64.
+    An integer may lie across two words, as with 3 bits. The words (rows, words), int32, give (rows, count), int64.
     """
     import torch
 
@@ -58,14 +52,9 @@ def unpack_bits(words: Tensor, bits: int, count: int) -> Tensor:
 
 
 def pack_bits(values: Tensor, bits: int) -> Tensor:
-    """The inverse of `unpack_bits`.
+    """The inverse of `unpack_bits`: integers (rows, count) below 2**bits give (rows, count · bits / 32), int32.
 
-    Args:
-        values: (rows, count) integers below 2**bits; count · bits is a multiple of 32.
-        bits: 1 to 8.
-
-    Returns:
-        (rows, count · bits / 32), int32.
+    `bits` are 1 to 8, and count · bits is a multiple of 32.
     """
     import torch
 
@@ -81,13 +70,10 @@ def pack_bits(values: Tensor, bits: int) -> Tensor:
 
 
 def dense_gptq(parts: Mapping[str, Tensor], bits: int, group_size: int, form: str = "gptq") -> Tensor:
-    """The dense weight (outputs, inputs) in float32 of GPTQ's tensors.
+    """The dense weight (outputs, inputs) in float32 of GPTQ's tensors of 2, 3, 4 or 8 bits.
 
-    Args:
-        parts: ``qweight``, ``qzeros``, ``scales`` and, where inputs were reordered, ``g_idx``.
-        bits: 2, 3, 4 or 8.
-        group_size: inputs a group; -1 is one group. Used where ``g_idx`` is not stored.
-        form: ``gptq`` (zero points stored less one) or ``gptq_v2``.
+    The parts are ``qweight``, ``qzeros``, ``scales`` and, where inputs were reordered, ``g_idx``; without it, `group_size`
+    inputs are a group, or all where it is -1. `form` is ``gptq`` (zero points stored less one) or ``gptq_v2``.
     """
     import torch
 
@@ -119,13 +105,10 @@ def dense_awq(parts: Mapping[str, Tensor], group_size: int) -> Tensor:
 
 
 def round_to_nearest(weight: Tensor, bits: int, group_size: int, sym: bool = True) -> dict[str, Tensor]:
-    """Quantizes a weight by rounding to nearest on each group's own grid, in GPTQ's layout.
+    """Quantizes a weight (outputs, inputs) by rounding to nearest on each group's own grid, in GPTQ's layout.
 
-    Args:
-        weight: (outputs, inputs).
-        bits: of the integers.
-        group_size: consecutive inputs that share a scale; -1 is one group a row.
-        sym: whether the grid is symmetric about zero; otherwise it spans the least to the largest weight and zero.
+    `group_size` consecutive inputs share a scale; -1 is one group a row. The grid is symmetric about zero if `sym`;
+    otherwise it spans the least to the largest weight and zero.
     """
     import torch
 
@@ -149,13 +132,9 @@ def round_to_nearest(weight: Tensor, bits: int, group_size: int, sym: bool = Tru
 
 
 def dense_state(state: dict[str, Tensor], folder: Path, packed: Mapping[str, Any], dtype: torch.dtype) -> dict[str, Tensor]:
-    """Every tensor of a GPTQ or AWQ folder, with packed layers as dense weights of `dtype`.
+    """Every tensor of a GPTQ or AWQ folder, with packed layers as dense weights of `dtype`; takes packed ones from `state`.
 
-    Args:
-        state: the tensors as stored; packed ones are taken out of it.
-        folder: of the quantized model, for errors.
-        packed: what `bench.modeling.spec.quantization` says of it.
-        dtype: of the dense weights.
+    `packed` is what `bench.modeling.spec.quantization` says of the folder.
 
     Raises:
         UsageError: a layer lacks one of its tensors.
@@ -182,19 +161,12 @@ def replace_packed(state: MutableMapping[str, Tensor], name: str, parts: Mapping
 
 
 def bits_per_weight(folder: Path, linears: Sequence[LinearShape]) -> float:
-    """Stored bits per weight of linear layers; every tensor of a layer counts but its bias.
+    """Stored bits per weight of linear layers of a quantized folder; every tensor of a layer counts but its bias.
 
-    Args:
-        folder: of the quantized model.
-        linears: the layers, from the unquantized model's spec.
+    The layers are those of the unquantized model's spec.
     """
     headers = read_headers(folder)
     prefix = backbone_prefix(headers)
-    stems = {f"{prefix}{s.name}" for s in linears}
-    bits = sum(8 * h.bytes for n, h in headers.items() if not n.endswith(".bias") and any(s in stems for s in _stems(n)))
+    layers = tuple(f"{prefix}{s.name}." for s in linears)
+    bits = sum(8 * h.bytes for name, h in headers.items() if name.startswith(layers) and not name.endswith(".bias"))
     return bits / sum(s.inputs * s.outputs for s in linears)
-
-
-def _stems(name: str) -> list[str]:
-    pieces = name.split(".")
-    return [".".join(pieces[:i]) for i in range(1, len(pieces))]

@@ -30,11 +30,7 @@ _NO_LINEAR = re.compile(r"embed|norm|relative_attention_bias|position_bias", re.
 
 
 def inspect(folder: Path, name: str | None = None) -> ModelSpec:
-    """The spec of a model folder in Hugging Face's layout.
-
-    Args:
-        folder: holds ``config.json``, safetensors weights and a tokenizer.
-        name: as the user typed it; the folder's path where None.
+    """The spec of a model folder in Hugging Face's layout, named as the user typed it; by the folder's path where None.
 
     Raises:
         UsageError: a file is missing or not safe to read, or it is no text model with `nn.Linear` layers.
@@ -119,7 +115,7 @@ def quantization(folder: Path, config: Mapping[str, Any]) -> dict[str, Any] | No
 def describe(
     name: str, config: Mapping[str, Any], headers: Mapping[str, Header], quantized: Mapping[str, Any] | None = None
 ) -> ModelSpec:
-    """The spec of a model from its configuration and the shapes of its tensors.
+    """The spec of a model from its configuration and the headers of its tensors.
 
     Args:
         name: as the user typed it.

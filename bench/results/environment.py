@@ -6,6 +6,7 @@ import os
 import platform
 import subprocess
 import sys
+from contextlib import suppress
 from importlib.metadata import PackageNotFoundError, version
 from pathlib import Path
 from typing import Any
@@ -18,20 +19,26 @@ DISTRIBUTIONS = (
 
 def versions() -> dict[str, str | None]:
     """The interpreter's and the packages' versions, read from their metadata; None for one that is not installed."""
-    found: dict[str, str | None] = {"python": platform.python_version()}
-    for name in DISTRIBUTIONS:
-        try:
-            found[name] = version(name)
-        except PackageNotFoundError:
-            found[name] = None
-    return found
+    return {"python": platform.python_version()} | {name: installed(name) for name in DISTRIBUTIONS}
+
+
+def installed(name: str) -> str | None:
+    """Version of an installed distribution; None where it is not there."""
+    try:
+        return version(name)
+    except PackageNotFoundError:
+        return None
+
+
+def cores() -> int:
+    """Cores that this process may use."""
+    return len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
 
 
 def hardware(device: str | None = None) -> dict[str, Any]:
     """Processor, cores this process may use, memory in bytes, and the accelerator where torch is already loaded.
 
-    Args:
-        device: of the run, such as ``cuda:1``; the current one is told of where it is none of CUDA's.
+    The accelerator is the run's `device`, such as ``cuda:1``; where that is none of CUDA's, the current one.
     """
     import psutil
 
@@ -39,7 +46,7 @@ def hardware(device: str | None = None) -> dict[str, Any]:
         "cpu": _cpu(),
         "machine": platform.machine(),
         "system": f"{platform.system()} {platform.release()}",
-        "cores": len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count(),
+        "cores": cores(),
         "memory": int(psutil.virtual_memory().total),
         "gpu": None,
     }
@@ -60,11 +67,7 @@ def hardware(device: str | None = None) -> dict[str, Any]:
 
 
 def git(folder: Path | None = None) -> dict[str, Any]:
-    """Commit of the checkout of bench that runs, and whether it was changed; both None outside a checkout.
-
-    Args:
-        folder: where to look; this package's own folder where None.
-    """
+    """Commit of the checkout of bench, or of a folder, and whether it was changed; both None outside a checkout."""
     where = folder or Path(__file__).resolve().parent
     commit = _git(where, "rev-parse", "HEAD")
     # Installed into an environment that lies inside some other project's checkout is not a checkout of bench.
@@ -93,10 +96,8 @@ def _git(folder: Path, *words: str) -> str | None:
 
 
 def _cpu() -> str:
-    try:
+    with suppress(OSError):
         for line in Path("/proc/cpuinfo").read_text(encoding="utf-8", errors="replace").splitlines():
             if line.lower().startswith("model name"):
                 return line.split(":", 1)[1].strip()
-    except OSError:
-        pass
     return platform.processor() or platform.machine()

@@ -204,15 +204,7 @@ class Checkpoint:
 
 @dataclass(frozen=True)
 class Invariants:
-    """What each control found. Each has ``status``: ``held``, or ``waived`` where it was not enforced.
-
-    Args:
-        tokens: the ledger of the whole run.
-        parity: trainable parameters of every arm of the group, and their ratios.
-        smoke: per task, the loss before and after, and the gradient check.
-        batch: the micro-batch, the limit and the peak.
-        checkpoint: how many were written, what they cost, and what the run was resumed from.
-    """
+    """What each control found. Each has ``status``: ``held``, or ``waived`` where it was not enforced."""
 
     tokens: Tokens
     parity: Parity

@@ -14,9 +14,6 @@ from bench.results.layout import LOCK
 class RunLock:
     """Holds a run's folder for this process while the ``with`` block lasts; the system lets go of it when the process dies.
 
-    Args:
-        folder: the run's folder; made where missing.
-
     Raises:
         RunInUseError: on entering, where a living process holds it; its process id is named.
     """

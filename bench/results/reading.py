@@ -23,14 +23,8 @@ def read_as(kind: Any, value: Any, place: str = "", whole: bool = False) -> Any:
     """A value of parsed JSON as what a type hint says: a dataclass, a mapping, a tuple, a union, a literal or a plain value.
     What is such a dataclass already stays as it is.
 
-    Names that a dataclass does not know are passed over, and those that are missing take its defaults. ``null`` for a number
-    is NaN, as `plain` writes it.
-
-    Args:
-        kind: the type hint; ``Any`` leaves the value as it is.
-        value: the parsed JSON.
-        place: its dotted name, for messages.
-        whole: refuse names that a dataclass does not know.
+    Names that a dataclass does not know are passed over, or refused if `whole`, and those that are missing take its defaults.
+    ``null`` for a number is NaN, as `plain` writes it. `place` is the value's dotted name, for messages.
 
     Raises:
         ValueError: what is wrong where, and what was wanted; never the value.
@@ -67,16 +61,10 @@ def read_as(kind: Any, value: Any, place: str = "", whole: bool = False) -> Any:
 
 
 def check_version(value: Any, versions: tuple[int, ...], source: str, what: str) -> Mapping[str, Any]:
-    """Parsed JSON of a file that says of which version its layout is.
-
-    Args:
-        value: the parsed JSON.
-        versions: that can be read.
-        source: named in errors.
-        what: it should be, e.g. ``a result of bench``.
+    """Parsed JSON of a file that says of which version its layout is; `what` it should be, e.g. ``a result of bench``.
 
     Raises:
-        RunStateError: it says of none, or of another.
+        RunStateError: it says of none, or of another than `versions`; `source` is named.
     """
     if not isinstance(value, Mapping) or "schema_version" not in value:
         raise RunStateError(f"{source} is not {what}: it has no schema_version.")

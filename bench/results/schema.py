@@ -206,11 +206,7 @@ class Result:
 
     @classmethod
     def from_json(cls, value: Any, source: str = "The result") -> Result:
-        """A result from what `to_json` made, now or at an earlier version.
-
-        Args:
-            value: the parsed JSON.
-            source: named in errors, e.g. the file's path.
+        """A result from what `to_json` made, now or at an earlier version; `source` is named in errors.
 
         Raises:
             RunStateError: another schema version, a missing name, or a value of the wrong kind.

@@ -28,16 +28,7 @@ STATISTICS_VERSION = 1
 
 @dataclass(frozen=True, eq=False)
 class Statistics:
-    """Additive statistics of one task, split and stage.
-
-    Args:
-        task: its name.
-        split: its name.
-        stage: of the run, e.g. ``trained``.
-        documents: ids, one a row, no two the same.
-        names: of the statistics, one a column.
-        rows: of shape (documents, names).
-    """
+    """Additive statistics of one task, split and stage: a row for each document, a column for each name, none twice."""
 
     task: str
     split: str

@@ -19,12 +19,7 @@ from bench.results.schema import Result
 
 
 def write_bytes(path: Path, content: bytes, durable: bool = True) -> None:
-    """Writes a file whole or not at all: aside, synced, renamed.
-
-    Args:
-        path: the file; its folder is made where missing.
-        content: all of it.
-        durable: whether to wait until it is on the disk.
+    """Writes a file whole or not at all: aside, renamed, and on the disk before this returns if `durable`. Makes its folder.
 
     Raises:
         StorageError: the disk is full or cannot be written; what was there before still is.
@@ -99,11 +94,7 @@ def is_run(folder: Path) -> bool:
 
 
 def find_run(ref: str, out: Path) -> Path:
-    """The folder of a run.
-
-    Args:
-        ref: its id, a beginning of it that no other id has, or its folder.
-        out: the folder of runs.
+    """The folder of a run below `out`, by its id, a beginning of it that no other id has, or the folder itself.
 
     Raises:
         RunStateError: none or several carry it; the nearest ids are named.
@@ -129,12 +120,7 @@ def find_run(ref: str, out: Path) -> Path:
 
 
 def write_predictions(path: Path, documents: Iterable[Document]) -> None:
-    """Saves annotations as JSON Lines of offsets, labels and scores, one document a line, never text.
-
-    Args:
-        path: written whole or not at all.
-        documents: their text, where they have any, is left out.
-    """
+    """Saves annotations as JSON Lines of offsets, labels and scores, one document a line, never text; whole or not at all."""
     lines = [json.dumps(_record(d), ensure_ascii=False) for d in documents]
     write_bytes(path, "".join(f"{line}\n" for line in lines).encode(errors="backslashreplace"))
 

@@ -28,11 +28,6 @@ from rich.text import Text
 from bench.reporting import Progress
 from bench.screen.terminal import clean, line
 
-PLAIN_SECONDS = 15.0
-"""Seconds between two lines of progress in a pipe; there is one more at the end."""
-NOTEBOOK_SECONDS = 0.5
-"""Seconds between two updates of the line in a notebook."""
-
 
 def in_notebook() -> bool:
     """Whether this is the kernel of a Jupyter notebook."""
@@ -51,12 +46,7 @@ class CleanConsole(Console):
 
 
 class RichReporter:
-    """A `bench.reporting.Reporter` for people.
-
-    Args:
-        stderr: whether to write to stderr, since stdout is for JSON.
-        console: another console, e.g. one that records.
-    """
+    """A `bench.reporting.Reporter` for people, on stdout, on stderr where stdout is for JSON, or on a given console."""
 
     def __init__(self, stderr: bool = False, console: CleanConsole | None = None) -> None:
         # By default rich makes every line in a notebook a separate output, and treats the kernel as a terminal.
@@ -146,16 +136,9 @@ class _Bar:
 
 
 class PlainProgress:
-    """Lines instead of a bar: at most one every `seconds`, and one at the end.
+    """Lines instead of a bar: at most one every `seconds`, and one at the end. `total` is None where it is unknown."""
 
-    Args:
-        console: the lines are printed here.
-        title: of the work.
-        total: units of work; None where unknown.
-        unit: name of a unit.
-    """
-
-    seconds = PLAIN_SECONDS
+    seconds = 15.0
 
     def __init__(self, console: CleanConsole, title: str, total: float | None, unit: str) -> None:
         self._console = console
@@ -196,7 +179,7 @@ class PlainProgress:
 class NotebookProgress(PlainProgress):
     """One line in the output of a notebook's cell, updated until the work is done."""
 
-    seconds = NOTEBOOK_SECONDS
+    seconds = 0.5
 
     def __init__(self, console: CleanConsole, title: str, total: float | None, unit: str) -> None:
         super().__init__(console, title, total, unit)

@@ -36,12 +36,7 @@ ROWS = 12
 
 
 class StudyWatcher:
-    """Shows the progress of a study: a live table on a terminal, a line for every change in a pipe.
-
-    Args:
-        stderr: whether to write to stderr, since stdout is for JSON.
-        console: another console, e.g. one that records.
-    """
+    """Shows the progress of a study: a live table on a terminal, a line for every change in a pipe. See `RichReporter`."""
 
     def __init__(self, stderr: bool, console: CleanConsole | None = None) -> None:
         self._reporter = RichReporter(stderr, console)
@@ -116,13 +111,7 @@ class StudyWatcher:
         )
 
     def report(self, study: Study, metrics: Mapping[str, str], kind: StudyKind) -> None:
-        """Prints the runs with their scores, and the verdict.
-
-        Args:
-            study: finished or not.
-            metrics: task to its primary metric.
-            kind: of the study; words its verdict.
-        """
+        """Prints the runs with each task's primary metric, and the verdict in the words of the study's kind."""
         rows = []
         synthetic = False
         for run in study.runs:

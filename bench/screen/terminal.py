@@ -18,12 +18,9 @@ _TURNING = "\u061c\u200e\u200f\u2028\u2029\u202a\u202b\u202c\u202d\u202e\u2066\u
 """Characters that change the direction of text or break lines."""
 
 
-def _spelt(code: int) -> str:
-    return f"\\x{code:02x}" if code < 0x100 else f"\\u{code:04x}"
-
-
 _CONTROLS = [*range(0x20), *range(0x7F, 0xA0), *map(ord, _TURNING), *range(0xD800, 0xE000)]
-_SPELT = {code: _spelt(code) for code in _CONTROLS if chr(code) not in "\t\n"} | {ord("\r"): "\\r"}
+_SPELT = {code: f"\\x{code:02x}" if code < 0x100 else f"\\u{code:04x}" for code in _CONTROLS if chr(code) not in "\t\n"}
+_SPELT[ord("\r")] = "\\r"
 _LINE = _SPELT | {ord("\t"): "\\t", ord("\n"): "\\n"}
 _OURS = {ord(mark): f"\x1b[{STYLES[style]}m" for style, mark in _MARKS.items()}
 _EDGE = _SPELT | _OURS | {ord(_PLAIN): "\x1b[0m", ord(_ERASE): "\r\x1b[K"}
@@ -41,13 +38,7 @@ def line(text: str) -> str:
 
 
 def say(text: str, stream: IO[str] | None = None, end: str = "\n") -> None:
-    """Prints a text; commands without rich print only by this.
-
-    Args:
-        text: may hold results of `paint`.
-        stream: None: standard output.
-        end: as in `print`.
-    """
+    """Prints a text that may hold results of `paint`, by default to stdout; commands without rich print only by this."""
     stream = stream or sys.stdout
     stream.write(text.translate(_EDGE) + end)
     if not end:

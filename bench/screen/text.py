@@ -13,13 +13,9 @@ from bench.screen.terminal import line, paint, width
 
 
 def columns(header: Sequence[str], rows: Sequence[Sequence[str]], flexible: int | None = None, indent: str = "") -> str:
-    """Aligned columns.
+    """Aligned columns of cells, which may be coloured; `indent` begins every line.
 
-    Args:
-        header: one title a column.
-        rows: cells; they may be coloured.
-        flexible: index of the column that is wrapped where the terminal is too narrow; piped output is not wrapped.
-        indent: begins every line.
+    `flexible` is the index of a column that is wrapped where the terminal is too narrow; piped output is not wrapped.
     """
     table = [[paint(title, "dim") for title in header], *([line(cell) for cell in row] for row in rows)]
     widths = [max(width(row[i]) for row in table) for i in range(len(header))]

@@ -26,12 +26,7 @@ if TYPE_CHECKING:
 
 @dataclass(frozen=True)
 class Run:
-    """A finished run.
-
-    Args:
-        folder: its folder.
-        result: what it holds.
-    """
+    """A finished run: its folder and its result."""
 
     folder: Path
     result: Result
@@ -77,12 +72,7 @@ class Run:
 
 @dataclass(frozen=True)
 class Arm:
-    """Runs that are the same but for their seed.
-
-    Args:
-        name: what sets it apart.
-        runs: in the order they were named.
-    """
+    """Runs that are the same but for their seed, in the order they were named, and what sets them apart as their name."""
 
     name: str
     runs: tuple[Run, ...]
@@ -103,9 +93,7 @@ class Arm:
 def read_runs(refs: Iterable[str], out: Path) -> tuple[list[Run], list[str]]:
     """The runs that were named, each once, and notes on runs that are left out.
 
-    Args:
-        refs: ids, beginnings of ids, folders of runs, or folders that hold such folders.
-        out: where ids are looked for.
+    A reference is an id, looked for in `out`, the beginning of one, a run's folder, or a folder that holds such folders.
 
     Raises:
         RunStateError: nothing carries a name, a folder holds no finished run, or a result cannot be read.

@@ -34,14 +34,7 @@ LEAST = 100
 
 @dataclass(frozen=True)
 class ArmScore:
-    """What an arm scored on a task.
-
-    Args:
-        arm: its name.
-        task: the task's.
-        metric: dotted path of the score.
-        spread: over seeds.
-    """
+    """What an arm scored on a task, by the dotted path of the metric, over seeds."""
 
     arm: str
     task: str
@@ -228,13 +221,7 @@ def compare(
 
 
 class _Tables:
-    """Reads each run's statistics once.
-
-    Args:
-        tasks: by name.
-        metrics: task to the score that is compared.
-        split: that is compared.
-    """
+    """Reads each run's statistics of a split once; `metrics` gives the score that is compared on each task."""
 
     def __init__(self, tasks: dict[str, Task], metrics: dict[str, str], split: str) -> None:
         self._split = split

@@ -134,13 +134,7 @@ def facts(result: Result) -> dict[str, Any]:
 
 @dataclass(frozen=True)
 class Difference:
-    """A field in which runs differ beyond what is compared.
-
-    Args:
-        field: its name.
-        told: the values, and how many runs have each.
-        allowed: whether it was allowed by name.
-    """
+    """A field in which runs differ beyond what is compared; `told` gives the values, and how many runs have each."""
 
     field: str
     told: str
@@ -152,11 +146,7 @@ class Difference:
 
 
 def check_fields(names: Iterable[str], option: str) -> tuple[str, ...]:
-    """Names of fields, once each.
-
-    Args:
-        names: as typed; commas may join several.
-        option: that they were typed after.
+    """Names of fields, once each, as typed after an option; commas may join several.
 
     Raises:
         UsageError: one that is no field.

@@ -163,9 +163,7 @@ def kind_of(name: str, registry: Registry) -> StudyKind:
 def own_faults(kind: StudyKind, what: str) -> Iterator[None]:
     """Turns whatever a kind's own code raises into one message, without the text of the exception, which could quote anything.
 
-    Args:
-        kind: whose code runs inside.
-        what: it is doing, e.g. ``planning``, for the message.
+    `what` it is doing, e.g. ``planning``, stands in the message.
 
     Raises:
         BenchError: it raised something that is none.

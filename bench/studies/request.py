@@ -64,7 +64,7 @@ STUDY_OPTIONS = table(StudyConfig)
 
 
 def planned(config: StudyConfig, registry: Registry, environ: Mapping[str, str]) -> Study:
-    """A study as a plan: sets of tasks are written out and corpora looked for; every name is known, every combination possible.
+    """A study as a plan: sets of tasks are written out and corpora looked for, also below ``BENCH_DATA`` of the environment.
 
     Args:
         config: the request.
@@ -239,7 +239,7 @@ def read_grid(values: Mapping[str, Any], source: str) -> tuple[dict[str, Any], d
         source: named in errors.
 
     Raises:
-        UsageError: another table, an unknown field, or no list of values.
+        UsageError: another table, an unknown field, or no list of values; `source` is named.
     """
     tables = ("run", "grid")
     for name in values:

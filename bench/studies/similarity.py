@@ -59,7 +59,7 @@ def overlap(first: Mapping[str, int], second: Mapping[str, int]) -> float:
 def correlation(
     gains: Mapping[Pair, float], similarity: Mapping[Pair, float], tasks: Sequence[str]
 ) -> dict[str, float | int | None]:
-    """Spearman's rank correlation of gains with a symmetric similarity, over ordered pairs.
+    """Spearman's rank correlation of gains with a symmetric similarity, over ordered pairs (task, partner).
 
     Pairs that share a task are not independent: p, two-sided, comes from giving the tasks of the similarity each other's names.
 

@@ -121,12 +121,7 @@ class Study:
 
     @classmethod
     def from_json(cls, value: Any, out: Path, source: str) -> Study:
-        """A study from what `to_json` made.
-
-        Args:
-            value: the parsed JSON.
-            out: the folder of runs that it lies in.
-            source: named in errors.
+        """A study from what `to_json` made, in the folder of runs `out`; `source` is named in errors.
 
         Raises:
             RunStateError: another schema version, or not a study.
@@ -181,10 +176,7 @@ def plan_name(kind: str, tasks: Iterable[str], runs: Sequence[StudyRun]) -> str:
 
 
 def open_study(planned: Study) -> Study:
-    """The study as it stands on the disk, or the plan as a new one.
-
-    Args:
-        planned: made from what was typed now.
+    """The study as it stands on the disk, or the plan that was made now as a new one.
 
     Raises:
         RunStateError: the folder holds another study.

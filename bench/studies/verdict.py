@@ -101,17 +101,11 @@ def verdicts(
     level: float = LEVEL,
     power: float = POWER,
 ) -> Verdict:
-    """The verdict of every task.
+    """The verdict of every task, from the multi-task runs, each task alone at equal total, and each at its own tokens.
 
-    Args:
-        multi: the multi-task runs; every task's statistics come from the same runs.
-        total: each task alone, at equal total.
-        own: each task alone, at its own tokens.
-        measures: task to the score that is compared, from its summed statistics; its tasks are the ones judged.
-        metrics: task to the name of that score.
-        margin: of equivalence, in the metric's own unit.
-        level: of the intervals.
-        power: of what could have been detected.
+    `measures` maps a task to the score that is compared, from its summed statistics; its tasks are the ones judged. `metrics`
+    names that score. `margin` is that of equivalence, in the metric's own unit, `level` that of intervals, and `power` that of
+    what could have been detected.
 
     Raises:
         BenchError: arms that were not scored on the same documents, or that share no seed.
@@ -139,12 +133,8 @@ def verdicts(
 def judge(at_total: Estimate, at_own: Estimate, margin: float, level: float = LEVEL, power: float = POWER) -> tuple[Kind, str]:
     """The verdict of one task and the sentence that says why.
 
-    Args:
-        at_total: multi-task less single at equal total, with its adjusted p.
-        at_own: multi-task less single at the task's own tokens, with its adjusted p.
-        margin: of equivalence.
-        level: of the intervals.
-        power: of what could have been detected.
+    The estimates are multi-task less single, at equal total and at the task's own tokens, with adjusted p. `margin` is that of
+    equivalence, `level` that of the intervals, `power` that of what could have been detected.
     """
     seeds = min(at_total.seeds, at_own.seeds)
     note = _power_note(at_total, power)

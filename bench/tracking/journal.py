@@ -71,11 +71,8 @@ class Journal:
     def write(self, kind: str, step: int | None = None, /, **values: Any) -> RunEvent:
         """Appends one event.
 
-        Args:
-            kind: as in `RunEvent`.
-            step: updates done, where it applies.
-            values: numbers, strings, None, and lists and mappings of them; never corpus text. NaN and infinities become the
-                strings ``NaN``, ``Infinity`` and ``-Infinity``; strings are cut at `LONGEST` characters.
+        `kind` and `step` are as in `RunEvent`. Values are numbers, strings, None, and lists and mappings of them; never corpus
+        text. NaN and infinities become ``NaN``, ``Infinity`` and ``-Infinity``; strings are cut at `LONGEST` characters.
 
         Raises:
             TypeError: a value of another type; its content is not shown.
@@ -93,9 +90,7 @@ class Journal:
     def resume(self, position: int, step: int) -> RunEvent:
         """Records that the run continues from a checkpoint; events from `position` on are replaced by what follows.
 
-        Args:
-            position: the journal's `position` when that checkpoint was written; 0 where the run starts over.
-            step: updates done at that checkpoint.
+        `position` is the journal's when that checkpoint was written, 0 where the run starts over; `step` counts its updates.
         """
         # After a power cut the journal can be shorter than it was at the checkpoint: events are lost, the run is not.
         position = min(position, self._seq)
@@ -151,11 +146,7 @@ class Journal:
 
 
 def read_journal(path: Path, start: int = 0) -> Iterator[RunEvent]:
-    """Yields the event of every complete line, replaced ones included; the journal may still be written to.
-
-    Args:
-        path: the file.
-        start: position of the first event.
+    """Yields the event of every complete line from position `start` on, replaced ones included; the journal may still grow.
 
     Raises:
         RunStateError: a line is no event, or out of order.

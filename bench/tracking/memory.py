@@ -19,18 +19,10 @@ _LEAST_SCATTERS = 10
 
 
 class MemoryWatch:
-    """Writes a ``memory`` event every `every` steps, and warns once if memory grows steadily.
+    """Writes a ``memory`` event to the journal every `every` steps, and warns once, in one line, if memory grows steadily.
 
-    On CUDA it is the allocator's memory, elsewhere the process's resident size.
-
-    Args:
-        device: ``cpu`` or ``cuda``, with or without an index.
-        journal: the events are written here.
-        warn: called with one line.
-        every: steps between two samples.
-        warm_up: first samples that are ignored, while caches fill.
-        window: samples over which growth is tested.
-        read: gives current and peak bytes; None: the device's own counters.
+    On CUDA it is the allocator's memory, elsewhere the process's resident size; `read` gives other current and peak bytes.
+    The first `warm_up` samples are ignored, while caches fill; growth is tested over `window` samples.
     """
 
     def __init__(
@@ -50,10 +42,7 @@ class MemoryWatch:
         self._grows_since: int | None = None
 
     def observe(self, step: int) -> dict[str, Any] | None:
-        """Takes a sample if one is due.
-
-        Args:
-            step: updates done.
+        """Takes a sample if one is due after so many updates.
 
         Returns:
             ``current`` and ``peak`` in bytes, and ``grows_since`` (a step) once memory grows; None where no sample was due.
@@ -83,16 +72,12 @@ class MemoryWatch:
 
 
 def grows_since(samples: list[tuple[int, int]], window: int = 16) -> int | None:
-    """The step where steady growth began, or None where there is none.
+    """The step where steady growth began, or None where there is none, from (step, bytes) in order, after warm-up.
 
-    Growth is steady if two conditions hold. A Theil-Sen line through the last samples rises by at least 2%, by 16 MiB and by
-    ten times the scatter about it, which excludes noise. And of four blocks, each one's median rises over that of the block
-    before by at least half the mean rise, which excludes a plateau, a single jump and a rise that levels off. Windows of twice
-    and four times the length are tested too: they show a slow leak in much noise.
-
-    Args:
-        samples: (step, bytes), in order, after warm-up.
-        window: samples to test, at least 8.
+    Growth is steady if two conditions hold. A Theil-Sen line through the last `window` samples (8 or more) rises by at least
+    2%, by 16 MiB and by ten times the scatter about it, which excludes noise. And of four blocks, each one's median rises over
+    that of the block before by at least half the mean rise, which excludes a plateau, a single jump and a rise that levels
+    off. Windows of twice and four times the length are tested too: they show a slow leak in much noise.
     """
     for length in (window, 2 * window, 4 * window):
         if len(samples) >= length and _steady(samples[-length:]):

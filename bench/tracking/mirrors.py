@@ -14,9 +14,8 @@ from collections import deque
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager, suppress
 from pathlib import Path
-from typing import Protocol
+from typing import TYPE_CHECKING
 
-from bench.api.part import Part
 from bench.api.tracker import RunEvent, RunInfo, Tracker
 from bench.errors import BenchError, RunStateError
 from bench.results.layout import INFO, JOURNAL, MIRRORS, RESULT
@@ -24,16 +23,13 @@ from bench.results.lock import RunLock
 from bench.results.store import read_json, write_json
 from bench.tracking.journal import Replay, parse
 
+if TYPE_CHECKING:
+    from bench.registry import Registry
+
 Warn = Callable[[str], None]
 _SWITCH_SECONDS = 0.0005
-
-
-class Parts(Protocol):
-    """The part of a registry that `sync` needs."""
-
-    def get(self, kind: str, name: str, /) -> Part:
-        """The part of a kind and name."""
-        ...
+BATCH = 500
+"""Most events of one call into a tracker."""
 
 
 class Mirrors:
@@ -43,26 +39,19 @@ class Mirrors:
         trackers: the trackers; one that is not installed is left out, with a warning that names the command to install it.
         info: the run; also written to its folder, so that `sync` works after the run.
         warn: called with one line, only on the thread that calls `feed` or `close`.
-        queue_size: most events of one call.
         timeout: seconds that one call into a tracker may take.
         interval: seconds between two reads of the journal.
     """
 
     def __init__(
-        self,
-        trackers: Sequence[Tracker],
-        info: RunInfo,
-        warn: Warn,
-        queue_size: int = 500,
-        timeout: float = 60.0,
-        interval: float = 2.0,
+        self, trackers: Sequence[Tracker], info: RunInfo, warn: Warn, timeout: float = 60.0, interval: float = 2.0
     ) -> None:
         self._warn = warn
         self._news: deque[str] = deque()
         self._closed = False
         write_info(info)
         self._mirrors = [
-            _Mirror(tracker, info, self._news.append, queue_size, timeout, interval) for tracker in _ready(trackers, self._news)
+            _Mirror(tracker, info, self._news.append, timeout, interval) for tracker in _ready(trackers, self._news)
         ]
         # A thread waits this long to get the interpreter from one that computes: 5 ms by default. The training thread would
         # wait that long at every file write while a tracker is being imported.
@@ -84,9 +73,7 @@ class Mirrors:
     def close(self, finished: bool, wait: float = 20.0) -> None:
         """Lets the mirrors catch up and closes them; a second call does nothing.
 
-        Args:
-            finished: False where the run was interrupted or failed.
-            wait: most seconds to wait for all of them together; one that is not done by then is given up.
+        `finished` is False where the run was interrupted or failed. Mirrors that take longer than `wait` seconds are given up.
         """
         if self._closed:
             return
@@ -109,20 +96,11 @@ class Mirrors:
 
 
 def sync(
-    folder: Path,
-    registry: Parts,
-    warn: Warn,
-    trackers: Sequence[str] | None = None,
-    timeout: float = 600.0,
+    folder: Path, registry: Registry, warn: Warn, trackers: Sequence[str] | None = None, timeout: float = 600.0
 ) -> dict[str, int]:
     """Brings a run's mirrors up to date from its journal; events that they have are not sent again.
 
-    Args:
-        folder: the run's folder.
-        registry: gives trackers by name.
-        warn: called with one line.
-        trackers: names; None: those of the run's configuration.
-        timeout: seconds for each tracker.
+    `trackers` are names, None those of the run's configuration; each may take `timeout` seconds.
 
     Returns:
         Tracker name to the number of events that it received; a tracker that failed or is not installed is not in it.
@@ -136,8 +114,8 @@ def sync(
     news: deque[str] = deque()
     handed: dict[str, int] = {}
     with RunLock(folder):
-        for tracker in _ready([part for part in parts if isinstance(part, Tracker)], news):
-            mirror = _Mirror(tracker, info, news.append, 500, timeout, 0.5)
+        for tracker in _ready(parts, news):
+            mirror = _Mirror(tracker, info, news.append, timeout, 0.5)
             mirror.finish((folder / RESULT).exists())
             mirror.thread.start()
             mirror.thread.join(timeout)
@@ -151,12 +129,7 @@ def sync(
 
 
 def position(folder: Path, tracker: str) -> int:
-    """Number of journal events that a mirror has received, as recorded in the run's folder; for trackers that cannot tell.
-
-    Args:
-        folder: the run's folder.
-        tracker: its name.
-    """
+    """Journal events that a mirror has received, as recorded in the run's folder; for trackers that cannot tell."""
     try:
         return max(0, int(read_json(folder / MIRRORS / f"{tracker}.json")["next"]))
     except (RunStateError, KeyError, TypeError, ValueError):
@@ -195,12 +168,12 @@ def _ready(trackers: Sequence[Tracker], news: deque[str]) -> Iterator[Tracker]:
 class _Mirror:
     """One tracker and its thread. The run calls `check`, `finish` and `give_up`; the rest runs on the thread."""
 
-    def __init__(self, tracker: Tracker, info: RunInfo, warn: Warn, queue_size: int, timeout: float, interval: float) -> None:
+    def __init__(self, tracker: Tracker, info: RunInfo, warn: Warn, timeout: float, interval: float) -> None:
         self.tracker = tracker
         self.info = info
         self.handed = 0
         self.thread = threading.Thread(target=self._run, name=f"mirror-{tracker.name}", daemon=True)
-        self._warn, self._size, self._timeout, self._interval = warn, queue_size, timeout, interval
+        self._warn, self._timeout, self._interval = warn, timeout, interval
         self._call: tuple[str, float] | None = None
         self._ending = threading.Event()
         self._finished = False
@@ -245,7 +218,7 @@ class _Mirror:
             if event is not None:
                 if replay.fresh(event) and event.seq >= sent:
                     batch.append(event)
-                if len(batch) < self._size:
+                if len(batch) < BATCH:
                     continue
             if batch:
                 with self._timed("write"):

@@ -31,13 +31,9 @@ _CHUNK = 1 << 18
 
 @dataclass
 class Group:
-    """Parameters that the same tasks use.
+    """Parameters that the same tasks use, two or more in the order of the run.
 
-    Args:
-        tasks: two or more, in the order of the run.
-        parameters: in a fixed order.
-        aside: task to its gradient of this update, flat.
-        reached: places of the parameters that any task gave a gradient.
+    `aside` holds each task's gradient of this update, flat; `reached` the places of parameters that any task gave a gradient.
     """
 
     tasks: tuple[str, ...]
@@ -121,10 +117,7 @@ class SharedGradients:
                 group.take(task)
 
     def merge(self, step: int) -> dict[Pair, float]:
-        """Writes the update's gradients into the shared parameters.
-
-        Args:
-            step: index of the update.
+        """Writes the gradients of an update into the shared parameters; `step` is its index.
 
         Returns:
             The cosine of every pair of tasks of the update, over all that the two share, before any projection.
@@ -205,12 +198,8 @@ def inner_products(vectors: Sequence[Tensor]) -> NDArray[np.float64]:
 def project(gram: NDArray[np.float64], order: np.random.Generator) -> NDArray[np.float64]:
     """Each task's gradient after surgery, in terms of the original ones (algorithm 1 of the paper).
 
-    Task i's gradient goes through the others in random order; where its inner product with the original gradient of j is
-    negative, it loses its component along that.
-
-    Args:
-        gram: inner products of the tasks' gradients, (tasks, tasks).
-        order: draws the order, anew for each task.
+    Task i's gradient goes through the others in random order, drawn anew for each task. Where its inner product with the
+    original gradient of j is negative, it loses its component along that. `gram` holds these products, (tasks, tasks).
 
     Returns:
         (tasks, tasks): row i holds the coefficients of task i's projected gradient.

@@ -39,12 +39,7 @@ _PENALTY = "penalty/"
 
 @dataclass(frozen=True)
 class Device:
-    """Where and in what precision to compute.
-
-    Args:
-        name: ``cpu`` or ``cuda``, with or without an index.
-        precision: ``fp32`` or ``bf16``.
-    """
+    """Where to compute, ``cpu`` or ``cuda``, with or without an index, and in what precision, ``fp32`` or ``bf16``."""
 
     name: str
     precision: str
@@ -67,14 +62,10 @@ class Device:
 
 @dataclass(frozen=True)
 class Shape:
-    """What the operation count needs of the model.
+    """What the operation count needs of the model: layers, hidden size, and weights that are multiplied with and not trained.
 
-    Args:
-        frozen: weights that are multiplied with and not trained.
-        active: task to the trained parameters that its batches multiply with.
-        layers: transformer layers.
-        hidden: hidden size.
-        forward: tasks of which heads alone are trained, so that no gradient goes back through the base model.
+    `active` maps a task to the trained parameters that its batches multiply with. `forward` names the tasks of which heads
+    alone are trained, so that no gradient goes back through the base model.
     """
 
     frozen: int
@@ -323,9 +314,7 @@ class Trainer:
     def end_phase(self, tasks: Sequence[str], last: bool) -> int:
         """Lets the penalty look at the weights at the end of a phase; returns how many training tokens were read for it.
 
-        Args:
-            tasks: of the phase.
-            last: whether no phase follows, so that there is nothing to hold.
+        Tells how many training tokens it had read for it.
         """
         read = 0
 
@@ -341,14 +330,10 @@ class Trainer:
         return read
 
     def squared_gradients(self, task: str, windows: int = FISHER_WINDOWS) -> tuple[dict[str, Tensor], int]:
-        """The mean over single training windows of the squared gradient of the loss of a window, and the tokens read.
+        """The mean over single training windows of the squared gradient of a task's loss of a window, and the tokens read.
 
         The loss of a window is the mean over its supervised positions, as in an update. Gold labels stand for draws from the
-        model ("empirical Fisher").
-
-        Args:
-            task: whose loss.
-            windows: at most; evenly spread over those with a supervised position.
+        model ("empirical Fisher"). At most `windows` are read, evenly spread over those with a supervised position.
         """
         split = self.data[task].splits["train"]
         able = np.flatnonzero(split.supervised > 0)

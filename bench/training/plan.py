@@ -70,12 +70,8 @@ def budget_of(
 ) -> Budget:
     """Translates `--tokens`, `--steps`, `--epochs` or `--tokens-like` into tokens.
 
-    Args:
-        config: of the run.
-        epoch_tokens: task to the marked tokens of one pass.
-        shares: task to its share of the tokens.
-        like: tokens of the run that `--tokens-like` names.
-        synthetic: whether any task's text is.
+    `epoch_tokens` maps a task to the marked tokens of one pass, `shares` to its share; `like` are the tokens of the run that
+    `--tokens-like` names; `synthetic` says whether any task's text is.
 
     Raises:
         UsageError: a budget that no amount of repeating could mean.
@@ -179,11 +175,7 @@ def _cpu_flags() -> str:
 class Estimate:
     """A rough estimate of what a run needs.
 
-    Args:
-        memory: peak bytes of training.
-        seconds: of training, evaluations left out.
-        evaluation: seconds of evaluating on dev and test.
-        adapter_bytes: size of the adapters on disk.
+    That is peak bytes of training, seconds of training and of evaluating on dev and test, and bytes of the adapters on disk.
     """
 
     memory: int

@@ -42,10 +42,7 @@ def discard() -> None:
 class Probe:
     """Asks a child process; larger sizes go to the same one, a smaller one to a fresh one, since a peak never falls.
 
-    Args:
-        spec: what the child needs, JSON-able; see `serve`.
-        path: where the spec is written.
-        resident: bytes that this process holds, added to what the child measures.
+    The child reads `spec` (see `serve`) from `path`. What this process holds, `resident` bytes, is added to what it measures.
     """
 
     def __init__(self, spec: Mapping[str, Any], path: Path, resident: int) -> None:

@@ -55,10 +55,7 @@ class LostError(BenchError):
 class Failure:
     """The error that a process sends in place of a value before it ends.
 
-    Args:
-        message: as in `BenchError`; of any other error its kind and place, for its own words could quote a corpus.
-        hint: the next move.
-        exit_code: of the process.
+    Of any other error the message is its kind and place, for its own words could quote a corpus.
     """
 
     message: str
@@ -80,9 +77,7 @@ class Failure:
 class Processes:
     """The processes of a run, as one of them sees them. In a run of one process nothing is exchanged, and nothing waits.
 
-    Args:
-        index: of this process, from 0.
-        count: of them all.
+    A run of one process has nobody to talk to, and nothing waits.
     """
 
     index: int = 0
@@ -134,12 +129,9 @@ class Processes:
         return next((answer for answer in self.exchange(value) if answer is not None), None)
 
     def share(self, blocks: Sequence[Sequence[int]], longest: int, load: list[int]) -> list[int]:
-        """This process's rows of a micro-batch: each block goes to the process that has had least of the update so far.
+        """This process's rows of a micro-batch: each block of rows, kept together, goes to the process that has had least.
 
-        Args:
-            blocks: rows of the micro-batch that must stay together.
-            longest: padded tokens of a row.
-            load: padded tokens of every process in this update; what is dealt here is added.
+        A row has `longest` padded tokens; what is dealt here is added to `load`, those of every process in this update.
         """
         rows: list[int] = []
         for block in blocks:
@@ -152,12 +144,8 @@ class Processes:
     def add_gradients(self, parameters: Collection[nn.Parameter], groups: Sequence[Group], tasks: Collection[str]) -> None:
         """Adds up every process's share of an update's gradients; afterwards all hold the same, bit for bit.
 
-        What no process reached keeps no gradient, so that Adam leaves it alone. Only after an `exchange`.
-
-        Args:
-            parameters: all that is trained, in a fixed order.
-            groups: of those, what tasks share; their gradients were put aside task by task.
-            tasks: of the update.
+        What no process reached keeps no gradient, so that Adam leaves it alone. Only after an `exchange`. Parameters come in a
+        fixed order; the gradients of those that tasks share, the groups, were put aside task by task.
         """
         import torch
         import torch.distributed as dist

@@ -51,13 +51,8 @@ class Progress:
 
 @dataclass(frozen=True)
 class Intervals:
-    """When things happen.
-
-    Args:
-        checkpoint_every: updates.
-        eval_every: updates.
-        early_stopping: whether a stale score ends training (only without a budget).
-        deadline: `time.monotonic` value at which to save and stop, or None.
+    """When things happen, in updates; whether a stale score ends training, without a budget only; and the value of
+    `time.monotonic` at which to save and stop.
     """
 
     checkpoint_every: int

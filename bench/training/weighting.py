@@ -42,11 +42,7 @@ class Uncertainty:
         return math.exp(-self.log_variance[task].item())
 
     def set_gradients(self, losses: Mapping[str, float]) -> None:
-        """Gives every task of an update its gradient; the others have none and stay where they are.
-
-        Args:
-            losses: task to its mean loss over the update, not weighted.
-        """
+        """Gives every task of an update its gradient, from its mean loss, not weighted; the others have none and stay."""
         for task, parameter in self.log_variance.items():
             loss = losses.get(task)
             parameter.grad = None if loss is None else torch.tensor((0.5 - self.weight(task) * loss) / len(losses))

@@ -114,7 +114,7 @@ def test_doctor_marks_what_differs_from_the_pins(monkeypatch: pytest.MonkeyPatch
     assert findings["numpy"].state == "note"
     assert findings["numpy"].fix == "pip install numpy==0.0.1"
     assert "pytest" in findings["all others"].found
-    monkeypatch.setattr(doctor, "_version", lambda name: None)
+    monkeypatch.setattr(doctor, "installed", lambda name: None)
     torch = {finding.name: finding for finding in packages()}["torch"]
     assert (torch.state, torch.fix) == ("missing", "pip install -c constraints.txt '.[train]'")
 

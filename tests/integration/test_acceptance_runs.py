@@ -12,9 +12,9 @@ pytest.importorskip("torch")
 
 from bench.config import RunConfig
 from bench.registry import load
-from bench.results import layout, read_result
+from bench.results import layout
 from bench.results.scores import score_of
-from bench.results.store import read_predictions
+from bench.results.store import read_predictions, read_result
 from bench.runner import run
 
 

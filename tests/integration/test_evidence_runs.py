@@ -14,8 +14,8 @@ pytest.importorskip("torch")
 from bench.api.data import Document
 from bench.config import RunConfig
 from bench.registry import load
-from bench.results import layout, read_result
-from bench.results.store import read_predictions
+from bench.results import layout
+from bench.results.store import read_predictions, read_result
 from bench.runner import run
 
 TASK = "2015-T14"

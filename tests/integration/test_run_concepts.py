@@ -19,7 +19,7 @@ from bench import runner
 from bench.config import RunConfig
 from bench.errors import DataError, UsageError
 from bench.registry import load
-from bench.results import read_result
+from bench.results.store import read_result
 from bench.studies.argv import argv_of
 from bench.studies.contract import differences, facts
 

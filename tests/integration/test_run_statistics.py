@@ -12,8 +12,8 @@ from bench.cli import main
 from bench.config import RunConfig
 from bench.naming import flatten
 from bench.registry import load
-from bench.results import read_predictions, read_result
 from bench.results.statistics import read_statistics
+from bench.results.store import read_predictions, read_result
 
 torch = pytest.importorskip("torch")
 

@@ -8,7 +8,9 @@ from runpy import run_path
 
 import pytest
 
-from bench.results import Headline, Invariants, Quantization, Result, TaskScores, layout
+from bench.results import layout
+from bench.results.invariants import Invariants
+from bench.results.schema import Headline, Quantization, Result, TaskScores
 
 DOCS = Path(__file__).parents[2] / "docs"
 PAGE = Path(__file__).parents[2] / "docs" / "results.md"

@@ -13,25 +13,21 @@ import pytest
 from bench.api.data import Document, Judgement, Mention, Relation
 from bench.errors import RunStateError, StorageError
 from bench.naming import flatten
-from bench.results import (
-    Headline,
-    Invariants,
-    Quantization,
-    Result,
-    RunLock,
-    TaskScores,
+from bench.results.evidence import Calibration
+from bench.results.invariants import Account, ArmParameters, Batch, Checkpoint, Invariants, Parity, Smoke, Tokens
+from bench.results.lock import RunLock
+from bench.results.schema import SCHEMA_VERSION, Headline, Quantization, Result, TaskScores
+from bench.results.scores import interval_of, score_of
+from bench.results.store import (
     find_run,
-    interval_of,
+    read_json,
     read_predictions,
     read_result,
-    score_of,
+    write_bytes,
+    write_json,
     write_predictions,
     write_result,
 )
-from bench.results.evidence import Calibration
-from bench.results.invariants import Account, ArmParameters, Batch, Checkpoint, Parity, Smoke, Tokens
-from bench.results.schema import SCHEMA_VERSION
-from bench.results.store import read_json, write_bytes, write_json
 
 COUNTS = {"tp": 3.0, "fp": 1.0, "fn": 1.0, "precision": 0.75, "recall": 0.75, "f1": 0.75, "f1.ci95": (0.5, 0.9)}
 STRICT = {f"task1.strict.{name}": value for name, value in COUNTS.items()}
@@ -242,7 +238,7 @@ def test_damaged_predictions_name_the_line(tmp_path: Path) -> None:
 HOLD = """
 import sys, time
 from pathlib import Path
-from bench.results import RunLock
+from bench.results.lock import RunLock
 with RunLock(Path(sys.argv[1])):
     print("held", flush=True)
     time.sleep(60)

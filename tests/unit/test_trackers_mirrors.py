@@ -16,7 +16,7 @@ import pytest
 from bench.api.part import Part, Requirement
 from bench.api.tracker import RunEvent, RunInfo, Tracker
 from bench.errors import RunStateError, UsageError
-from bench.results import RunLock
+from bench.results.lock import RunLock
 from bench.tracking import Journal, Mirrors, position, sync
 
 

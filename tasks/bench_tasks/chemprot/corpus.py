@@ -19,7 +19,8 @@ from bench.api.data import SPLITS, Corpus, Document, Fragment, Mention, Passage,
 from bench.data.windows import sentences, words
 from bench.errors import DataError
 from bench.kit.faults import Faults
-from bench.kit.jsonl import Record, kind, read, read_bytes
+from bench.kit.files import read_bytes
+from bench.kit.jsonl import Record, kind, read
 from bench.kit.synthetic import is_synthetic
 from bench_tasks.chemprot.task import LAYOUT
 
