@@ -75,9 +75,9 @@ class Failure:
 
 @dataclass
 class Processes:
-    """The processes of a run, as one of them sees them. In a run of one process nothing is exchanged, and nothing waits.
+    """The processes of a run, as one of them sees them: its index, from 0, and their number.
 
-    A run of one process has nobody to talk to, and nothing waits.
+    In a run of one process nothing is exchanged, and nothing waits.
     """
 
     index: int = 0

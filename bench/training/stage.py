@@ -51,8 +51,10 @@ class Progress:
 
 @dataclass(frozen=True)
 class Intervals:
-    """When things happen, in updates; whether a stale score ends training, without a budget only; and the value of
-    `time.monotonic` at which to save and stop.
+    """How many updates lie between checkpoints and between evaluations.
+
+    With `early_stopping`, of runs without a budget, a stale score ends training. At `deadline`, a value of `time.monotonic`, the
+    run saves and stops.
     """
 
     checkpoint_every: int
