@@ -20,7 +20,7 @@ from bench.results.layout import QUANTIZED
 from bench.results.schema import Stage
 from bench.results.store import write_json
 from bench.sealed import digests, read_sealed, sealed
-from bench.steps.resolve import Parts
+from bench.steps.resolve import Parts, level_of
 
 if TYPE_CHECKING:
     from torch import nn
@@ -136,6 +136,35 @@ def parameter_budget(config: RunConfig, parts: Parts) -> ParameterBudget:
     linears = parts.model.spec.linears
     ranks = {} if parts.start is None else parts.start.shared_ranks(linears)
     return ParameterBudget(config.rank, linears, "parity" not in config.waive, parts.model.name, ranks, config.freeze_shared)
+
+
+def rebuilding(config: RunConfig, parts: Parts, folder: Path, heads: Mapping[str, tuple[str, Any]]) -> dict[str, Any]:
+    """What `bench.training.build.rebuilt` makes a run's model of, in another process or for another run; JSON-able.
+
+    Args:
+        config: of the run.
+        parts: of the run.
+        folder: of the run.
+        heads: task to the name and the state of its head.
+
+    Raises:
+        RunStateError: the run trains on a quantized base model, and it is not there as it was written.
+    """
+    quantized = parts.quantizes and parts.when == "load"
+    return {
+        "base": str((kept_quantized(parts.quantizer, folder) if quantized else parts.model.folder()).absolute()),
+        "quantizer": parts.quantizer.name if quantized else None,
+        "architecture": parts.architecture.name,
+        "levels": {name: level_of(task, parts.heads[name]) for name, task in parts.tasks.items()},
+        "rank": config.rank,
+        "shared_ranks": parameter_budget(config, parts).shared_ranks,
+        "frozen": config.freeze_shared,
+        "tasks": dict(heads),
+        "files": {name: str(task.file) for name, task in parts.tasks.items() if task.file is not None},
+        "hidden": parts.model.spec.hidden_size,
+        "linears": [linear.name for linear in parts.model.spec.linears],
+        "seed": config.seed,
+    }
 
 
 def trained_base(backbone: nn.Module, source: Path, out: Path) -> Path:

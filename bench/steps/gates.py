@@ -15,11 +15,10 @@ from bench.config import RunConfig
 from bench.invariants.batch import cpu_limit, search
 from bench.reporting import Reporter
 from bench.results.invariants import BatchReport, SmokeReport
-from bench.results.layout import QUANTIZED
-from bench.steps.base import parameter_budget
+from bench.steps.base import rebuilding
 from bench.steps.context import RunContext
 from bench.steps.corpora import labelled
-from bench.steps.resolve import Parts, level_of
+from bench.steps.resolve import Parts
 
 if TYPE_CHECKING:
     from torch import Tensor
@@ -109,21 +108,9 @@ def settle_batch(
         return report
     from bench.training.probe import Probe
 
-    quantized = parts.quantizes and parts.when == "load"
     spec = {
-        "base": str(folder / QUANTIZED / parts.quantizer.name if quantized else parts.model.folder()),
-        "quantizer": parts.quantizer.name if quantized else None,
-        "architecture": parts.architecture.name,
-        "levels": {name: level_of(task, heads[name]) for name, task in parts.tasks.items()},
-        "rank": config.rank,
-        "shared_ranks": parameter_budget(config, parts).shared_ranks,
-        "frozen": config.freeze_shared,
-        "tasks": {name: (head.name, head.state()) for name, head in heads.items()},
-        "files": {name: str(task.file) for name, task in parts.tasks.items() if task.file is not None},
+        **rebuilding(config, parts, folder, {name: (head.name, head.state()) for name, head in heads.items()}),
         "rows": rows,
-        "hidden": parts.model.spec.hidden_size,
-        "linears": [linear.name for linear in parts.model.spec.linears],
-        "seed": config.seed,
         "precision": trainer.device.precision,
         "pad": trainer.pad,
         "threads": torch.get_num_threads(),

@@ -14,11 +14,11 @@ from bench.registry import Registry
 from bench.results.layout import ADAPTERS
 from bench.results.reading import plain
 from bench.results.schema import Result
-from bench.results.store import find_run, read_json, read_result
-from bench.steps.base import kept_quantized
-from bench.steps.resolve import Parts, level_of, resolve
-from bench.steps.resume import stored_config
-from bench.steps.start import Start, recipe_of, weights_sha256
+from bench.results.store import find_run
+from bench.steps.base import rebuilding
+from bench.steps.finished import finished_run
+from bench.steps.resolve import Parts
+from bench.steps.start import recipe_of, weights_sha256
 from bench.steps.trial import as_loaded
 
 if TYPE_CHECKING:
@@ -85,28 +85,12 @@ def find_teachers(config: RunConfig, parts: Parts, registry: Registry) -> tuple[
 
 
 def _teacher(folder: Path, parts: Parts, registry: Registry, precision: str) -> Teacher:
-    result, config = read_result(folder), stored_config(RunConfig(), folder)
-    own = as_loaded(resolve(config, registry), precision)
-    saved = {name: read_json(folder / ADAPTERS / f"head-{index}.json") for index, name in enumerate(own.tasks)}
-    kept = own.quantizes and own.when == "load"
+    run = finished_run(folder, registry)
+    own = as_loaded(run.parts, precision)
+    heads = {name: (saved["head"], saved["state"]) for name, saved in run.saved_heads().items()}
     shared = tuple(name for name in own.tasks if name in parts.tasks)
-    spec = {
-        "base": str((kept_quantized(own.quantizer, folder) if kept else own.model.folder()).absolute()),
-        "quantizer": own.quantizer.name if kept else None,
-        "architecture": own.architecture.name,
-        "levels": {name: level_of(task, own.heads[name]) for name, task in own.tasks.items()},
-        "rank": config.rank,
-        "shared_ranks": Start(folder, result).shared_ranks(own.model.spec.linears) if config.init_from else {},
-        "frozen": False,
-        "tasks": {name: (one["head"], one["state"]) for name, one in saved.items()},
-        "files": {name: str(task.file) for name, task in own.tasks.items() if task.file is not None},
-        "hidden": own.model.spec.hidden_size,
-        "linears": [linear.name for linear in own.model.spec.linears],
-        "seed": config.seed,
-        "adapters": str((folder / ADAPTERS).absolute()),
-        "teaches": shared,
-    }
-    return Teacher(result, shared, own, spec, registry)
+    spec = rebuilding(run.config, own, folder, heads) | {"adapters": str((folder / ADAPTERS).absolute()), "teaches": shared}
+    return Teacher(run.result, shared, own, spec, registry)
 
 
 def refuse_unfit(teachers: Sequence[Teacher], config: RunConfig, parts: Parts, data: Mapping[str, TaskData]) -> None:
