@@ -228,7 +228,7 @@ def _on_meta(
         base = backbone()
         own = {id(parameter) for parameter in base.parameters()}
         model = attach(architecture, base, tasks, budget)
-        made = {task: _head(make) for task, make in heads.items()}
+        made = {task: on_meta(make) for task, make in heads.items()}
         groups = count(model, made)
     trained = {id(parameter) for task in tasks for parameter in model.learning(task).values()}
     tables = {id(m.weight) for m in model.backbone.modules() if isinstance(m, torch.nn.Embedding)}
@@ -267,14 +267,16 @@ def _apart(found: ParityRow, own: ParityRow) -> str | None:
     return f"it trains {found.body:,} parameters beside the {own.body:,}"
 
 
-def _head(make: Callable[[], nn.Module]) -> nn.Module:
+def on_meta(make: Callable[[], nn.Module]) -> nn.Module:
+    """A module on the meta device, where it can be made there; the random stream is left as it was."""
     import torch
 
-    try:
-        with torch.device("meta"):
+    with torch.random.fork_rng(devices=[]):
+        try:
+            with torch.device("meta"):
+                return make()
+        except (RuntimeError, NotImplementedError):  # it reads a value while it starts, which meta tensors do not have
             return make()
-    except (RuntimeError, NotImplementedError):  # it reads a value while it starts, which meta tensors do not have
-        return make()
 
 
 def _compared(rows: Sequence[ParityRow]) -> tuple[ParityRow, ...]:

@@ -20,9 +20,10 @@ from bench.data import leaks, shots
 from bench.data.content import class_of, code_digest, documents_digest, tokenizer_digest
 from bench.data.spans import tidied_corpus
 from bench.data.windows import special_tokens
-from bench.errors import DataError, UsageError, storable
+from bench.errors import DataError, RunStateError, UsageError, storable
 from bench.reporting import Reporter
 from bench.results.layout import CORPUS
+from bench.results.schema import Result
 from bench.steps.resolve import Parts
 
 if TYPE_CHECKING:
@@ -81,6 +82,27 @@ def read_corpora(tasks: Mapping[str, Task], config: RunConfig) -> Iterator[dict[
                 corpus = shots.few(corpus, config.shots, config.seed)
             synthetic = own is None or corpus.synthetic
             sources[name] = Source(replace(corpus, synthetic=synthetic, leaks=found), folder, synthetic)
+        yield sources
+
+
+@contextmanager
+def read_again(tasks: Mapping[str, Task], config: RunConfig, folder: Path, result: Result) -> Iterator[dict[str, Source]]:
+    """The corpora of a finished run; a synthetic one is the copy that the run keeps. Leaks were judged when it ran.
+
+    Args:
+        tasks: those of the run that are wanted.
+        config: of the run.
+        folder: of the run.
+        result: of the run.
+
+    Raises:
+        BenchError: a corpus cannot be read, or is not what it was.
+    """
+    copies = {name: str(folder / CORPUS / name) for name in tasks if (folder / CORPUS / name).is_dir()}
+    with read_corpora(tasks, replace(config, data={**config.data, **copies}, allow_leak=True)) as sources:
+        for name, source in sources.items():
+            if source.corpus.sha256 != result.hashes["data"].get(name):
+                raise RunStateError(f"The corpus of {name} is not the one that run {result.id} read.", "Put it back.")
         yield sources
 
 

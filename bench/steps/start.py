@@ -9,7 +9,6 @@ from __future__ import annotations
 import hashlib
 import json
 from collections.abc import Iterable, Iterator, Mapping, Sequence
-from contextlib import contextmanager
 from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
@@ -23,10 +22,10 @@ from bench.errors import BenchError, RunStateError, UsageError
 from bench.kit.repeats import repeated_texts
 from bench.modeling.files import read_sha256
 from bench.registry import Registry
-from bench.results.layout import ADAPTERS, CORPUS
+from bench.results.layout import ADAPTERS
 from bench.results.schema import Result
 from bench.results.store import find_run, read_result
-from bench.steps.corpora import Source, read_corpora
+from bench.steps.corpora import Source, read_again, read_corpora
 from bench.steps.resolve import Parts, named_tasks
 
 WORDS = 8
@@ -159,9 +158,11 @@ def held_against(
             if not others:
                 continue
             try:
-                with _training(folder, result, task, registry) as documents:
+                given = _given(result)
+                tasks = {task: named_tasks(given, registry)[task]}
+                with read_again(tasks, given, folder, result) as read:
                     for name, source in others.items():
-                        found[name] += repeated(task, documents, source.corpus)
+                        found[name] += repeated(task, read[task].corpus["train"], source.corpus)
             except BenchError:
                 unread.append(task)
     for name, source in sources.items():
@@ -227,22 +228,6 @@ def _lineage(start: Start, unread: list[str]) -> Iterator[tuple[Path, Result]]:
             unread.append(f"run {earlier['run']}")
             return
         yield folder, result
-
-
-@contextmanager
-def _training(folder: Path, result: Result, task: str, registry: Registry) -> Iterator[Sequence[Document]]:
-    """The training documents of a task of a finished run.
-
-    Raises:
-        BenchError: they cannot be read, or are not what they were.
-    """
-    config, kept = _given(result), folder / CORPUS / task
-    if kept.is_dir():  # where the corpus was synthetic
-        config = replace(config, data={**config.data, task: str(kept)})
-    with read_corpora({task: named_tasks(config, registry)[task]}, replace(config, allow_leak=True)) as sources:
-        if sources[task].corpus.sha256 != result.hashes["data"][task]:
-            raise RunStateError(f"The corpus of {task} is not the one that run {result.id} read.")
-        yield sources[task].corpus["train"]
 
 
 def _given(result: Result) -> RunConfig:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
+from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -22,6 +23,7 @@ from bench.steps.start import recipe_of, weights_sha256
 from bench.steps.trial import as_loaded
 
 if TYPE_CHECKING:
+    from bench.api.head import HeadModule
     from bench.steps.context import Planned
     from bench.training.model import TaskData, TaskModel
 
@@ -94,12 +96,15 @@ def _teacher(folder: Path, parts: Parts, registry: Registry, precision: str) -> 
 
 
 def refuse_unfit(teachers: Sequence[Teacher], config: RunConfig, parts: Parts, data: Mapping[str, TaskData]) -> None:
-    """Refuses teachers that saw another corpus, or whose outputs cannot be held against the run's own.
+    """Refuses teachers that saw another corpus or have outputs of another kind, and what the schedule cannot work with.
 
     Raises:
         UsageError: naming what differs.
     """
+    from bench.invariants.parity import on_meta
     from bench.modeling.backbone import load_tokenizer
+
+    taught: dict[str, HeadModule] = {}
 
     def refuse(teacher: Teacher, what: str) -> None:
         raise UsageError(f"The teacher {teacher.result.id} {what}.", "Take another --teacher.")
@@ -117,23 +122,20 @@ def refuse_unfit(teachers: Sequence[Teacher], config: RunConfig, parts: Parts, d
             head, length = data[task].head, data[task].max_length
             if one.result.hashes["data"][task] != data[task].corpus.sha256:
                 refuse(one, f"was trained on another corpus of {task}")
-            taught, state = one.spec["tasks"][task]
-            if (taught, _fitted(state)) != (head.name, _fitted(plain(head.state()))):
-                refuse(one, f"has the head {one.spec['tasks'][task][0]!r} for {task}, or other labels; wanted {head.name!r}")
+            theirs = one.parts.fresh_head(task)
+            theirs.restore(one.spec["tasks"][task][1])
+            if (theirs.name, plain(theirs.outputs())) != (head.name, plain(head.outputs())):
+                refuse(one, f"has the head {theirs.name!r} for {task}, or other labels; wanted {head.name!r}")
             if length > (most := spec.max_length - one.parts.architecture.virtual_tokens):
                 refuse(one, f"reads windows of {most} tokens at most; those of {task} have {length}")
-
-
-def _fitted(state: Mapping[str, Any]) -> dict[str, Any]:
-    """What of a head's state its outputs mean something by: not how common labels were, which sets where training starts."""
-    return {name: value for name, value in state.items() if name != "rates"}
+            taught[task] = on_meta(partial(head.module, parts.model.spec.hidden_size))
+    parts.schedule.check(parts.schedule_options, taught)
 
 
 def teach(model: TaskModel, planned: Planned) -> None:
     """Gives the run's model the objective of its schedule, with the models of its teachers.
 
     Raises:
-        UsageError: the schedule cannot learn from them.
         RunStateError: weights are missing or damaged.
     """
     from bench.training.build import teachers
