@@ -228,9 +228,14 @@ def from_mapping(values: Mapping[str, Any], source: str, base: RunConfig | None 
     return replace(base or RunConfig(), **clean)
 
 
+def whole_path(path: str) -> str:
+    """A path that names the same file from any folder, so that a run can be resumed from there."""
+    return str(Path(path).absolute())
+
+
 def whole_paths(tasks: Iterable[str]) -> tuple[str, ...]:
-    """Names of tasks, those of files with their whole path, so that a run can be resumed from any folder."""
-    return tuple(str(Path(task).absolute()) if task.endswith(".toml") else task for task in tasks)
+    """Names of tasks, those of files with their whole path."""
+    return tuple(whole_path(task) if task.endswith(".toml") else task for task in tasks)
 
 
 def replacing(values: Mapping[str, Any]) -> dict[str, Any]:

@@ -138,7 +138,7 @@ def run(
             lambda: plan(config, facts, ident, folder, parts, sources, console, clock, terminologies, teachers)
         )
         if dry_run:
-            plan_step.show_plan(planned.plan, planned.parity, console)
+            plan_step.show_plan(planned, console)
             return Outcome(None, None, {}, planned.plan)
         if processes.main:
             return execute(planned, registry, console, clock, processes)

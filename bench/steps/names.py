@@ -9,9 +9,10 @@ from collections.abc import Iterable, Mapping, MutableMapping
 from dataclasses import replace
 from pathlib import Path
 
-from bench.config import RunConfig
+from bench.config import RunConfig, whole_path
 from bench.errors import UsageError, unknown
 from bench.registry import Registry
+from bench.results.store import is_run
 from bench.steps.resolve import tasks_by_name, tolerating, when_of
 from bench.steps.threads import settle_threads
 from bench.training import devices
@@ -36,7 +37,7 @@ def ready(config: RunConfig, registry: Registry, environ: MutableMapping[str, st
 
 
 def written_out(config: RunConfig, registry: Registry, environ: Mapping[str, str]) -> RunConfig:
-    """The configuration with the tasks of its set, and with corpora below ``BENCH_DATA`` where it names none.
+    """The configuration with the tasks of its set, with corpora below ``BENCH_DATA`` where it names none, and whole paths.
 
     Args:
         config: of a run that begins; one that is written out already stays as it is.
@@ -50,7 +51,21 @@ def written_out(config: RunConfig, registry: Registry, environ: Mapping[str, str
     more = task_set(config.task_set, registry) if config.task_set is not None else ()
     names = {registry.get("tasks", ref).name for ref in own} if more else set()
     tasks = (*own, *(name for name in more if name not in names))
-    return replace(config, task=tasks, data=corpora_below(tasks, environ) | dict(config.data))
+    data = corpora_below(tasks, environ) | dict(config.data)
+    return replace(
+        config,
+        task=tasks,
+        data={task: whole_path(folder) for task, folder in data.items()},
+        concepts={task: whole_path(file) for task, file in config.concepts.items()},
+        tokens_like=config.tokens_like and _whole_run(config.tokens_like),
+        init_from=config.init_from and _whole_run(config.init_from),
+        teacher=tuple(map(_whole_run, config.teacher)),
+    )
+
+
+def _whole_run(ref: str) -> str:
+    """A run's folder, or RUN:TASK, with its whole path; an id stays, which is looked for in ``--out``."""
+    return whole_path(ref) if is_run(Path(ref)) or is_run(Path(ref.rpartition(":")[0] or ref)) else ref
 
 
 def task_set(name: str, registry: Registry) -> tuple[str, ...]:

@@ -18,6 +18,7 @@ from bench.steps.resolve import Parts
 
 if TYPE_CHECKING:
     from bench.invariants.parity import ParityReport
+    from bench.steps.context import Planned
     from bench.training.loop import Device
     from bench.training.model import TaskData
     from bench.training.plan import Budget
@@ -149,8 +150,21 @@ def together(plan: Mapping[str, Any]) -> list[tuple[str, str]]:
     ]
 
 
-def show_plan(plan: Mapping[str, Any], parity: ParityReport, console: Reporter) -> None:
+def given(planned: Planned) -> list[tuple[str, str]]:
+    """Rows on other runs, a frozen part and drawn documents; none for a run of neither."""
+    config, start = planned.config, planned.parts.start
+    drawn = (f"{task} {one['documents']:,} of {one['of']:,}" for task, one in planned.facts.get("shots", {}).items())
+    return [
+        *([("starts from", f"{start.result.id}, trained on {', '.join(start.result.scores)}")] if start is not None else []),
+        *([("frozen", "what tasks share")] if config.freeze_shared else []),
+        *(("teacher", f"{one.result.id}, of {', '.join(one.tasks)}") for one in planned.teachers),
+        *([("training documents drawn", ", ".join(drawn))] if config.shots is not None else []),
+    ]
+
+
+def show_plan(planned: Planned, console: Reporter) -> None:
     """Prints the plan."""
+    plan, parity = planned.plan, planned.parity
     rows = [
         (f"{row.arm} *" if row.arm == parity.arm else row.arm, f"{row.adapters:,}", f"{row.fusion:,}", f"{row.heads:,}",
          f"{row.total:,}", f"{row.ratio:.4f}", f"{row.ratio_all:.4f}", ", ".join(f"{n} {r}" for n, r in row.ranks.items()))
@@ -186,6 +200,7 @@ def show_plan(plan: Mapping[str, Any], parity: ParityReport, console: Reporter) 
             ("tokens per epoch", ", ".join(f"{task} {count:,}" for task, count in budget["epoch_tokens"].items())),
             ("epochs", epochs),
             *together(plan),
+            *given(planned),
             ("updates", f"{budget['updates']:,}"),
             ("adapters on disk", human(guess["adapter_bytes"])),
             ("estimated peak memory", human(guess["memory"])),
