@@ -80,12 +80,7 @@ class RunConfig:
         None, TRAINING, "RATE", "peak learning rate", unset="what the heads ask for", low=0, most=1000, hint="Try 0.001."
     )
     init_from: str | None = option(
-        None,
-        TRAINING,
-        "RUN",
-        "start from a finished run's shared weights (its id or folder)",
-        identity="given",
-        place="run",
+        None, TRAINING, "RUN", "start from a finished run's shared weights (its id or folder)", identity="given", place="run"
     )
     freeze_shared: bool = option(
         False, TRAINING, "", "train heads and private adapters alone; not parameter-matched", identity="given"

@@ -266,8 +266,8 @@ def plan(
             f"Of what {parts.start.result.id} was trained on, {', '.join(parts.start.unread)} cannot be read again: whether "
             "documents of it stand in dev or test is not known, which the result records."
         )
-    told = plan_step.describe(config, ident, parts, data, device, budget, parity)
-    return Planned(config, facts, ident, folder, parts, data, device, budget, parity, told, terminologies or {}, teachers)
+    made = Planned(config, facts, ident, folder, parts, data, device, budget, parity, {}, terminologies or {}, teachers)
+    return replace(made, plan=plan_step.describe(made))
 
 
 def assist(planned: Planned, console: Reporter, clock: Clock, processes: Processes) -> Outcome:

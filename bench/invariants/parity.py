@@ -10,17 +10,10 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass, replace
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, TypeVar
 
 from bench.adapters.ranks import FUSION, smallest_common_rank, solve_ranks
-from bench.api.architecture import (
-    UNMATCHED,
-    Architecture,
-    ArchitectureModule,
-    BaseArchitecture,
-    LoraVariant,
-    ParameterBudget,
-)
+from bench.api.architecture import UNMATCHED, Architecture, ArchitectureModule, BaseArchitecture, LoraVariant, ParameterBudget
 from bench.errors import BenchError, InvariantError
 from bench.results.invariants import ArmParameters, Parity
 from bench.results.reading import narrowed, plain
@@ -28,6 +21,7 @@ from bench.results.reading import narrowed, plain
 if TYPE_CHECKING:
     from torch import nn
 
+M = TypeVar("M", bound="nn.Module")
 RULE = 0.95
 """count / max count has to exceed this."""
 
@@ -267,7 +261,7 @@ def _apart(found: ParityRow, own: ParityRow) -> str | None:
     return f"it trains {found.body:,} parameters beside the {own.body:,}"
 
 
-def on_meta(make: Callable[[], nn.Module]) -> nn.Module:
+def on_meta(make: Callable[[], M]) -> M:
     """A module on the meta device, where it can be made there; the random stream is left as it was."""
     import torch
 

@@ -15,7 +15,6 @@ from bench.api.architecture import BaseArchitecture, ParameterBudget
 from bench.api.quantizer import QuantizedWeights, Quantizer
 from bench.config import RunConfig
 from bench.errors import RunStateError
-from bench.modeling.files import copy_companions
 from bench.results.layout import QUANTIZED
 from bench.results.schema import Stage
 from bench.results.store import write_json
@@ -99,21 +98,14 @@ def kept_quantized(quantizer: Quantizer, folder: Path) -> Path:
 
 
 def load_base(
-    parts: Parts,
-    data: Mapping[str, TaskData],
-    folder: Path,
-    device: Device,
-    warn: Callable[[str], None] = lambda message: None,
+    parts: Parts, data: Mapping[str, TaskData], folder: Path, device: Device, warn: Callable[[str], None] = lambda message: None
 ) -> tuple[nn.Module, QuantizedWeights | None]:
     """The base model to train on, quantized first where that is when the quantizer works."""
-    from bench.modeling.backbone import load_backbone
-    from bench.training.build import base_dtype
-
     if parts.quantizes and parts.when == "load":
         sample, _ = calibration_sample(data)
         out, weights = quantized_base(parts.quantizer, parts.model.folder(), sample, folder, device.name, warn)
         return parts.quantizer.load(out, device.dtype, device.name), weights
-    return load_backbone(parts.model.folder(), base_dtype(parts.architecture, device.dtype), device.name), None
+    return finished_base(parts, folder, "trained", device), None
 
 
 def finished_base(parts: Parts, folder: Path, stage: Stage, device: Device) -> nn.Module:
@@ -165,21 +157,6 @@ def rebuilding(config: RunConfig, parts: Parts, folder: Path, heads: Mapping[str
         "linears": [linear.name for linear in parts.model.spec.linears],
         "seed": config.seed,
     }
-
-
-def trained_base(backbone: nn.Module, source: Path, out: Path) -> Path:
-    """Makes a folder like that of the base model with the weights as they were trained, for a quantizer to take.
-
-    Args:
-        backbone: whose own weights were trained.
-        source: folder of the base model.
-        out: the folder, empty.
-    """
-    from bench.modeling.backbone import save_backbone
-
-    copy_companions(source, out)
-    save_backbone(backbone, out)
-    return out
 
 
 def attach(

@@ -161,8 +161,8 @@ def encode(parts: Parts, sources: Mapping[str, Source], config: RunConfig, conso
 
     rows = parts.model.rows
     tokenizer = load_tokenizer(parts.model.folder())
-    framing = framing_ids(parts.model.folder(), tokenizer)
-    refuse_past_table(parts.model.name, "padding and special tokens", max(framing, default=-1), rows)
+    before, after = special_tokens(tokenizer)  # they stand in every batch, whatever the text
+    refuse_past_table(parts.model.name, "padding and special tokens", max(pad_id(parts.model.folder()), *before, *after), rows)
     most, tokenizing = text_positions(parts), tokenizer_digest(tokenizer)
     if (beside := parts.architecture.virtual_tokens) and (config.max_length or 0) > most:
         console.warn(
@@ -221,12 +221,6 @@ def pad_id(folder: Path) -> int:
 
     tokenizer: Any = load_tokenizer(folder)
     return int(tokenizer.pad_token_id if tokenizer.pad_token_id is not None else tokenizer.eos_token_id or 0)
-
-
-def framing_ids(folder: Path, tokenizer: Any) -> list[int]:
-    """Ids that stand in every batch whatever the text: padding, and what a window begins and ends with."""
-    before, after = special_tokens(tokenizer)
-    return [pad_id(folder), *before, *after]
 
 
 def refuse_past_table(model: str, where: str, largest: int, rows: int | None) -> None:

@@ -6,8 +6,7 @@ import os
 from collections.abc import Mapping, Sequence
 from dataclasses import asdict
 from functools import partial
-from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 from bench import user_cache
 from bench.api.data import Judgement
@@ -16,9 +15,8 @@ from bench.invariants.batch import cpu_limit, search
 from bench.reporting import Reporter
 from bench.results.invariants import BatchReport, SmokeReport
 from bench.steps.base import rebuilding
-from bench.steps.context import RunContext
+from bench.steps.context import Planned, RunContext
 from bench.steps.corpora import labelled
-from bench.steps.resolve import Parts
 
 if TYPE_CHECKING:
     from torch import Tensor
@@ -50,8 +48,7 @@ def pass_gates(run: RunContext, trainer: Trainer, others: int) -> BatchReport:
     config, data = planned.config, planned.data
     with run.clock("batch"):
         if state.batch is None:
-            teachers = [teacher.spec for teacher in planned.teachers]
-            state.batch = settle_batch(config, planned.parts, data, planned.folder, trainer, run.console, others, teachers)
+            state.batch = settle_batch(planned, trainer, run.console, others)
             run.journal.write("batch", **asdict(state.batch))
             state.save()
     with run.clock("smoke"):
@@ -69,23 +66,21 @@ def resident() -> int:
     return int(psutil.Process().memory_info().rss)
 
 
-def settle_batch(
-    config: RunConfig,
-    parts: Parts,
-    data: Mapping[str, TaskData],
-    folder: Path,
-    trainer: Trainer,
-    console: Reporter,
-    others: int = 0,
-    teachers: Sequence[Mapping[str, Any]] = (),
-) -> BatchReport:
+def settle_batch(planned: Planned, trainer: Trainer, console: Reporter, others: int = 0) -> BatchReport:
     """Finds the micro-batch, or takes the one that was given.
+
+    Args:
+        planned: the run.
+        trainer: as it will train.
+        console: shows progress.
+        others: bytes that other processes of the run hold.
 
     Raises:
         InvariantError: not even one example fits.
     """
     import torch
 
+    config, data, parts, folder = planned.config, planned.data, planned.parts, planned.folder
     longest = max(int(one.splits["train"].lengths.max()) for one in data.values())
     update = -(-max(config.batch_tokens + longest, trainer.sampler.widest) // longest) * longest
     held = resident()
@@ -116,7 +111,7 @@ def settle_batch(
         "threads": torch.get_num_threads(),
         "schedule": parts.schedule.name,
         "schedule_options": dict(parts.schedule_options),
-        "teachers": list(teachers),
+        "teachers": [teacher.spec for teacher in planned.teachers],
     }
     # it holds the token ids of a few examples a task
     job = user_cache.private("encoded") / f"probe.{folder.name}.{os.getpid()}.json"

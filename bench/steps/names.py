@@ -125,16 +125,13 @@ def check(config: RunConfig, registry: Registry, resuming: bool = False) -> None
         if name != "none":
             registry.get("trackers", name)
     devices.check_name(config.device)
+    for flag, given in (("--data", config.data), ("--concepts", config.concepts)):
+        if odd := [name for name in given if tasks and name not in tasks]:
+            raise UsageError(f"{flag} names the task {odd[0]!r}, which this run does not have.", f"It has {', '.join(tasks)}.")
     for name, folder in config.data.items():
-        if tasks and name not in tasks:
-            raise UsageError(f"--data names the task {name!r}, which this run does not have.", f"It has {', '.join(tasks)}.")
         if not Path(folder).is_dir():
             raise UsageError(f"--data {name}={folder}: there is no such folder.")
     for name, file in config.concepts.items():
-        if tasks and name not in tasks:
-            raise UsageError(
-                f"--concepts names the task {name!r}, which this run does not have.", f"It has {', '.join(tasks)}."
-            )
         if not Path(file).is_file():
             there = "that is a folder; wanted a file" if Path(file).is_dir() else "there is no such file"
             raise UsageError(f"--concepts {name}={file}: {there}.")

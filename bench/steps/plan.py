@@ -19,9 +19,7 @@ from bench.steps.resolve import Parts
 if TYPE_CHECKING:
     from bench.invariants.parity import ParityReport
     from bench.steps.context import Planned
-    from bench.training.loop import Device
     from bench.training.model import TaskData
-    from bench.training.plan import Budget
 
 
 def tokens_like(config: RunConfig) -> int | None:
@@ -67,20 +65,13 @@ def check_parity(config: RunConfig, parts: Parts, data: Mapping[str, TaskData]) 
     )
 
 
-def describe(
-    config: RunConfig,
-    ident: str,
-    parts: Parts,
-    data: Mapping[str, TaskData],
-    device: Device,
-    budget: Budget,
-    parity: ParityReport,
-) -> dict[str, Any]:
+def describe(planned: Planned) -> dict[str, Any]:
     """The plan, JSON-able."""
     from bench.training.plan import estimate, updates_between_evaluations
 
+    config, parts, data, budget, device = planned.config, planned.parts, planned.data, planned.budget, planned.device
     longest = max(int(one.splits["train"].lengths.max()) for one in data.values())
-    row = parity.row
+    row = planned.parity.row
     passes = max(row.passes.values())
     several = {name: getattr(config, name) for name in ("sampling", "temperature", "loss_weighting", "gradients")}
     if config.loss_weights:
@@ -92,22 +83,12 @@ def describe(
     looks = -(-budget.updates // updates_between_evaluations(config.eval_every, budget.updates))
     stages = 2 if parts.quantizes and parts.when == "after" else 1
     evaluated = looks * split_tokens["dev"] + stages * split_tokens["test"]
-    adapters = row.adapters + row.fusion
     guess = estimate(
-        parts.model.spec,
-        budget,
-        evaluated,
-        adapters,
-        row.heads,
-        longest,
-        padded,
-        passes,
-        device.precision,
-        device.name,
-        row.frozen,
-    )
+        parts.model.spec, budget, evaluated, row.adapters + row.fusion, row.heads, longest, padded, passes,
+        device.precision, device.name, row.frozen,
+    )  # fmt: skip
     return {
-        "id": ident,
+        "id": planned.ident,
         "device": device.name,
         "precision": device.precision,
         "quantizer": {"name": parts.quantizer.name, "when": parts.when if parts.quantizes else None},
@@ -122,7 +103,7 @@ def describe(
         "adjusted": {name: dict(one.corpus.adjusted) for name, one in data.items() if one.corpus.adjusted},
         "synthetic": [name for name, one in data.items() if one.corpus.synthetic],
         "budget": budget.as_json(),
-        "parity": parity.as_json(),
+        "parity": planned.parity.as_json(),
         "estimate": {
             "memory": guess.memory,
             "seconds": round(guess.seconds, 1),

@@ -119,9 +119,10 @@ def find_start(config: RunConfig, parts: Parts) -> Start | None:
         ("architecture", "--arch ", theirs.config["arch"], config.arch),
         ("version of the architecture", "the release with ", theirs.versions["parts"].get(version), arm.version),
         ("budget", "--rank ", theirs.config["rank"], config.rank),
-        ("base model", "--model ", _model(theirs.resolved("model")), _model(_named(parts))),
-        ("quantizer before training", "--quant ", *(_at_load(*pair) for pair in _quantizers(theirs, parts))),
-    )
+        ("base model", "--model ", _model(**theirs.resolved("model")), _model(parts.model.name, parts.model.sha256())),
+        ("quantizer before training", "--quant ", _at_load(theirs.config["quant"], theirs.resolved("quant_when")),
+         _at_load(parts.quantizer.name, parts.when)),
+    )  # fmt: skip
     for what, flag, its, own in facts:
         if its != own:
             raise UsageError(
@@ -235,16 +236,8 @@ def _given(result: Result) -> RunConfig:
     return from_mapping({name: value for name, value in result.config.items() if name != "resolved"}, f"run {result.id}")
 
 
-def _model(found: Mapping[str, Any]) -> str:
-    return f"{found['name']} ({str(found['sha256'])[:8]})"
-
-
-def _named(parts: Parts) -> dict[str, str]:
-    return {"name": parts.model.name, "sha256": parts.model.sha256()}
-
-
-def _quantizers(theirs: Result, parts: Parts) -> tuple[tuple[str, Any], tuple[str, Any]]:
-    return (theirs.config["quant"], theirs.resolved("quant_when")), (parts.quantizer.name, parts.when)
+def _model(name: str, sha256: str) -> str:
+    return f"{name} ({sha256[:8]})"
 
 
 def _at_load(name: str, when: str | None) -> str:

@@ -12,7 +12,7 @@ pytest.importorskip("torch")
 from bench.config import RunConfig
 from bench.errors import UsageError
 from bench.heads.bio import TokenClassificationHead
-from bench.heads.classify import ClassifyHead
+from bench.heads.classify import ClassificationHead
 from bench.steps.teachers import refuse_unfit
 
 
@@ -31,7 +31,7 @@ def test_a_teacher_that_was_let_through_with_leaks_wants_the_same_of_the_run() -
             refuse_unfit([one], config, parts, {})  # type: ignore[arg-type]
 
 
-@pytest.mark.parametrize(("kind", "key"), [(TokenClassificationHead, "labels"), (ClassifyHead, "classes")])
+@pytest.mark.parametrize(("kind", "key"), [(TokenClassificationHead, "labels"), (ClassificationHead, "classes")])
 def test_how_common_labels_were_is_no_part_of_what_outputs_stand_for(kind: Any, key: str) -> None:
     def outputs(label: str, rate: float) -> Any:
         head = kind()
