@@ -222,7 +222,7 @@ def _on_meta(
         base = backbone()
         own = {id(parameter) for parameter in base.parameters()}
         model = attach(architecture, base, tasks, budget)
-        made = {task: on_meta(make) for task, make in heads.items()}
+        made = {task: meta_module(make) for task, make in heads.items()}
         groups = count(model, made)
     trained = {id(parameter) for task in tasks for parameter in model.learning(task).values()}
     tables = {id(m.weight) for m in model.backbone.modules() if isinstance(m, torch.nn.Embedding)}
@@ -261,7 +261,7 @@ def _apart(found: ParityRow, own: ParityRow) -> str | None:
     return f"it trains {found.body:,} parameters beside the {own.body:,}"
 
 
-def on_meta(make: Callable[[], M]) -> M:
+def meta_module(make: Callable[[], M]) -> M:
     """A module on the meta device, where it can be made there; the random stream is left as it was."""
     import torch
 

@@ -101,7 +101,7 @@ def refuse_unfit(teachers: Sequence[Teacher], config: RunConfig, parts: Parts, d
     Raises:
         UsageError: naming what differs.
     """
-    from bench.invariants.parity import on_meta
+    from bench.invariants.parity import meta_module
     from bench.modeling.backbone import load_tokenizer
 
     taught: dict[str, HeadModule] = {}
@@ -128,7 +128,7 @@ def refuse_unfit(teachers: Sequence[Teacher], config: RunConfig, parts: Parts, d
                 refuse(one, f"has the head {theirs.name!r} for {task}, or other labels; wanted {head.name!r}")
             if length > (most := spec.max_length - one.parts.architecture.virtual_tokens):
                 refuse(one, f"reads windows of {most} tokens at most; those of {task} have {length}")
-            taught[task] = on_meta(partial(head.module, parts.model.spec.hidden_size))
+            taught[task] = meta_module(partial(head.module, parts.model.spec.hidden_size))
     parts.schedule.check(parts.schedule_options, taught)
 
 
