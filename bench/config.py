@@ -80,12 +80,7 @@ class RunConfig:
         None, TRAINING, "RATE", "peak learning rate", unset="what the heads ask for", low=0, most=1000, hint="Try 0.001."
     )
     init_from: str | None = option(
-        None,
-        TRAINING,
-        "RUN",
-        "start from a finished run's shared weights (its id or folder)",
-        identity="given",
-        place="run",
+        None, TRAINING, "RUN", "start from a finished run's shared weights (its id or folder)", identity="given", place="run"
     )
     freeze_shared: bool = option(
         False, TRAINING, "", "train heads and private adapters alone; not parameter-matched", identity="given"
@@ -228,9 +223,14 @@ def from_mapping(values: Mapping[str, Any], source: str, base: RunConfig | None 
     return replace(base or RunConfig(), **clean)
 
 
+def whole_path(path: str) -> str:
+    """A path that names the same file from any folder, so that a run can be resumed from there."""
+    return str(Path(path).absolute())
+
+
 def whole_paths(tasks: Iterable[str]) -> tuple[str, ...]:
-    """Names of tasks, those of files with their whole path, so that a run can be resumed from any folder."""
-    return tuple(str(Path(task).absolute()) if task.endswith(".toml") else task for task in tasks)
+    """Names of tasks, those of files with their whole path."""
+    return tuple(whole_path(task) if task.endswith(".toml") else task for task in tasks)
 
 
 def replacing(values: Mapping[str, Any]) -> dict[str, Any]:

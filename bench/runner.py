@@ -129,7 +129,7 @@ def run(
             lambda: plan(config, facts, ident, folder, parts, sources, console, clock, terminologies, teachers)
         )
         if dry_run:
-            plan_step.show_plan(planned.plan, planned.parity, console)
+            plan_step.show_plan(planned, console)
             return Outcome(None, None, {}, planned.plan)
         if processes.main:
             return execute(planned, registry, console, clock, processes)
@@ -257,8 +257,8 @@ def plan(
             f"Of what {parts.start.result.id} was trained on, {', '.join(parts.start.unread)} cannot be read again: whether "
             "documents of it stand in dev or test is not known, which the result records."
         )
-    record = plan_step.describe(config, ident, parts, data, device, budget, parity)
-    return Planned(config, facts, ident, folder, parts, data, device, budget, parity, record, terminologies or {}, teachers)
+    planned = Planned(config, facts, ident, folder, parts, data, device, budget, parity, {}, terminologies or {}, teachers)
+    return replace(planned, plan=plan_step.describe(planned))
 
 
 def assist(planned: Planned, console: Reporter, clock: Clock, processes: Processes) -> Outcome:

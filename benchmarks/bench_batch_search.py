@@ -91,7 +91,7 @@ def child(options: argparse.Namespace) -> dict[str, Any]:
     )  # fmt: skip
     with common.prepared(config, sizes={"train": 60, "dev": 4, "test": 4}) as (planned, _):
         trainer = common.built(planned)
-        settle = (config, planned.parts, planned.data, planned.folder, trainer, SilentReporter())
+        settle = (planned, trainer, SilentReporter())
         if options.child == "ends":
             ends: dict[str, Any] = {"error": "no error"}
 

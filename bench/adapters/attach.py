@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from contextlib import suppress
+from pathlib import Path
 from typing import Any, cast
 
 from torch import nn
@@ -68,6 +69,9 @@ class BareModule(ArchitectureModule, nn.Module):
     def trained(self) -> Mapping[str, nn.Parameter]:
         """Nothing."""
         return {}
+
+    def load(self, folder: Path) -> None:
+        """Reads nothing: what was trained is in the backbone already."""
 
 
 def prepare(backbone: nn.Module) -> None:

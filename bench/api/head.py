@@ -115,6 +115,14 @@ class Head(Part):
     def restore(self, state: Mapping[str, Any]) -> None:
         """Puts back a `state`, in place of `fit`."""
 
+    def outputs(self) -> dict[str, Any]:
+        """The part of `state` that says what each output stands for, such as the labels in their order.
+
+        A run may learn from another one's outputs where both heads agree in it. All of the state by default; a head leaves out
+        what only sets where training starts, such as how common the labels were.
+        """
+        return self.state()
+
     @abstractmethod
     def encode(self, window: Window, gold: Document) -> Encoding:
         """Gold of a window.

@@ -134,6 +134,17 @@ class Schedule(Part):
     restarts: ClassVar[bool] = False
     """Whether the learning rate rises and falls once a phase, instead of once a run."""
 
+    def check(self, options: Mapping[str, float], taught: Mapping[str, HeadModule]) -> None:
+        """Refuses what it cannot work with; asked at plan time.
+
+        Args:
+            options: every one of `options`, as the user set it.
+            taught: the head of each task that a teacher has, as a rule on the meta device, where tensors have no values.
+
+        Raises:
+            UsageError: an option is out of range, or it cannot learn from another model's head of this kind.
+        """
+
     @abstractmethod
     def phases(self, shares: Mapping[str, float]) -> Sequence[Phase]:
         """The phases of a run, given each task's share of its tokens by ``--sampling``; tasks are in the order of naming."""
@@ -150,8 +161,5 @@ class Schedule(Part):
         """What is trained in the place of the heads' losses, with every one of `options` as the user set it; None: those.
 
         `teachers` maps a task to the model of the finished run that had it; of tasks that no ``--teacher`` had there is none.
-
-        Raises:
-            UsageError: it cannot learn from these.
         """
         return None

@@ -23,6 +23,7 @@ def metadata(schedule: Schedule, bench: Workbench) -> str:
         alone = checked(schedule.phases({"a": 1.0}), ["a"], schedule.name)
     odd = [name for name, value in schedule.options.items() if not isinstance(value, float) or value < 0]
     expect(not odd, f"options has defaults that are no number of at least 0: {', '.join(odd)}")
+    schedule.check(schedule.options, {})
     return f"{len(phases)} phases of three tasks, {len(alone)} of one"
 
 

@@ -175,6 +175,9 @@ def survives(task: Task, corpus: Corpus) -> None:
         again = task.head(name)
         again.restore(json.loads(text))
         expect(_json(again, name) == text, f"head {name!r} has another state after restore")
+        known = head.state()
+        odd = [key for key, value in head.outputs().items() if key not in known or known[key] != value]
+        expect(not odd, f"outputs() of head {name!r} holds what state() does not: {', '.join(odd)}")
         left, right = (encode(fitted_head, corpus["test"]) for fitted_head in (head, again))
         expect([e.encoding for e in left] == [e.encoding for e in right], f"head {name!r} encodes otherwise after restore")
         oracle = [head.oracle(e.encoding) for e in left]

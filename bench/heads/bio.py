@@ -140,6 +140,10 @@ class TokenClassificationHead(Head):
         """Puts back a `state`."""
         self.labels, self.rates = tuple(state["labels"]), tuple(state["rates"])
 
+    def outputs(self) -> dict[str, Any]:
+        """The labels."""
+        return {"labels": list(self.labels)}
+
     def encode(self, window: Window, gold: Document) -> Encoding:
         """Gold of a window: the column ``tags``, one a word."""
         lost: Counter[str] = Counter()

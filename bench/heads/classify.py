@@ -81,6 +81,10 @@ class ClassificationHead(Head):
         """Puts back a `state`."""
         self.classes, self.rates = tuple(state["classes"]), tuple(state["rates"])
 
+    def outputs(self) -> dict[str, Any]:
+        """The classes."""
+        return {"classes": list(self.classes)}
+
     def encode(self, window: Window, gold: Document) -> Encoding:
         """Gold of a document: the column ``class``, one number. A class that training never saw is lost under ``label``."""
         index = {name: i for i, name in enumerate(self.classes)}

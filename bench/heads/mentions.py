@@ -183,10 +183,7 @@ def measure(documents: Sequence[Document]) -> Rates:
     from bench.data.windows import words  # its patterns take 9 ms to compile, which listing heads does not need
 
     total = pieces = links = 0
-    fragments: Counter[str] = Counter()
-    alone: Counter[str] = Counter()
-    joined: Counter[str] = Counter()
-    continued: Counter[str] = Counter()
+    fragments, alone, joined, continued = (Counter[str]() for _ in range(4))
     for document in documents:
         starts = [start for start, _ in words(document.text)]
         total += len(starts)

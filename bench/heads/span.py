@@ -166,13 +166,8 @@ class SpanClassificationHead(Head):
             "candidate_labels": np.zeros((len(rows), wide, kinds), np.float32),
         }
         for i, row in enumerate(rows):
-            for name, shape in (
-                ("fragments", 2),
-                ("fragment_labels", kinds),
-                ("candidates", most),
-                ("candidate_labels", kinds),
-            ):
-                values = np.asarray(row[name], np.int64).reshape(-1, shape)
+            for name in made.keys() - {"links"}:
+                values = np.asarray(row[name], np.int64).reshape(-1, made[name].shape[2])
                 made[name][i, : len(values)] = values
             a, b = np.asarray(row["links"], np.int64).reshape(-1, 2).T
             made["links"][i, a, b] = made["links"][i, b, a] = 1

@@ -61,11 +61,7 @@ def save(root: Path, checkpoint: Checkpoint, keep: int = 2, best: int | None = N
     aside = root / f".writing-{checkpoint.step:08d}"
     with whole_or_nothing(aside, f"checkpoint at update {checkpoint.step}"):
         aside.mkdir(parents=True)
-        for name, tensors in (
-            ("model", checkpoint.model),
-            ("optimizer", checkpoint.optimizer),
-            ("random", checkpoint.random),
-        ):
+        for name, tensors in (("model", checkpoint.model), ("optimizer", checkpoint.optimizer), ("random", checkpoint.random)):
             contiguous = {key: tensor.detach().contiguous().cpu() for key, tensor in tensors.items()}
             save_file(contiguous, aside / f"{name}.safetensors")
         (aside / "state.json").write_text(json.dumps(checkpoint.state), encoding="utf-8")

@@ -10,17 +10,10 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass, replace
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, TypeVar
 
 from bench.adapters.ranks import FUSION, smallest_common_rank, solve_ranks
-from bench.api.architecture import (
-    UNMATCHED,
-    Architecture,
-    ArchitectureModule,
-    BaseArchitecture,
-    LoraVariant,
-    ParameterBudget,
-)
+from bench.api.architecture import UNMATCHED, Architecture, ArchitectureModule, BaseArchitecture, LoraVariant, ParameterBudget
 from bench.errors import BenchError, InvariantError
 from bench.results.invariants import ArmParameters, Parity
 from bench.results.reading import narrowed, plain
@@ -28,6 +21,7 @@ from bench.results.reading import narrowed, plain
 if TYPE_CHECKING:
     from torch import nn
 
+M = TypeVar("M", bound="nn.Module")
 RULE = 0.95
 """count / max count has to exceed this."""
 
@@ -228,7 +222,7 @@ def _on_meta(
         base = backbone()
         base_ids = {id(parameter) for parameter in base.parameters()}
         model = attach(architecture, base, tasks, budget)
-        built = {task: _head(make) for task, make in heads.items()}
+        built = {task: meta_module(make) for task, make in heads.items()}
         groups = count(model, built)
     trained = {id(parameter) for task in tasks for parameter in model.learning(task).values()}
     tables = {id(m.weight) for m in model.backbone.modules() if isinstance(m, torch.nn.Embedding)}
@@ -267,14 +261,16 @@ def _gap(row: ParityRow, reference: ParityRow) -> str | None:
     return f"it trains {row.body:,} parameters beside the {reference.body:,}"
 
 
-def _head(make: Callable[[], nn.Module]) -> nn.Module:
+def meta_module(make: Callable[[], M]) -> M:
+    """A module on the meta device, where it can be made there; the random stream is left as it was."""
     import torch
 
-    try:
-        with torch.device("meta"):
+    with torch.random.fork_rng(devices=[]):
+        try:
+            with torch.device("meta"):
+                return make()
+        except (RuntimeError, NotImplementedError):  # it reads a value while it starts, which meta tensors do not have
             return make()
-    except (RuntimeError, NotImplementedError):  # it reads a value while it starts, which meta tensors do not have
-        return make()
 
 
 def _with_ratios(rows: Sequence[ParityRow]) -> tuple[ParityRow, ...]:

@@ -15,12 +15,11 @@ from bench.api.architecture import BaseArchitecture, ParameterBudget
 from bench.api.quantizer import QuantizedWeights, Quantizer
 from bench.config import RunConfig
 from bench.errors import RunStateError
-from bench.modeling.files import copy_companions
 from bench.results.layout import QUANTIZED
 from bench.results.schema import Stage
 from bench.results.store import write_json
 from bench.sealed import digests, read_sealed, sealed
-from bench.steps.resolve import Parts
+from bench.steps.resolve import Parts, level_of
 
 if TYPE_CHECKING:
     from torch import nn
@@ -96,21 +95,14 @@ def kept_quantized(quantizer: Quantizer, folder: Path) -> Path:
 
 
 def load_base(
-    parts: Parts,
-    data: Mapping[str, TaskData],
-    folder: Path,
-    device: Device,
-    warn: Callable[[str], None] = lambda message: None,
+    parts: Parts, data: Mapping[str, TaskData], folder: Path, device: Device, warn: Callable[[str], None] = lambda message: None
 ) -> tuple[nn.Module, QuantizedWeights | None]:
     """The base model to train on, quantized first where that is when the quantizer works."""
-    from bench.modeling.backbone import load_backbone
-    from bench.training.build import base_dtype
-
     if parts.quantizes and parts.when == "load":
         sample, _ = calibration_sample(data, parts.quantizer.calibration)
         out, weights = quantized_base(parts.quantizer, parts.model.folder(), sample, folder, device.name, warn)
         return parts.quantizer.load(out, device.dtype, device.name), weights
-    return load_backbone(parts.model.folder(), base_dtype(parts.architecture, device.dtype), device.name), None
+    return finished_base(parts, folder, "trained", device), None
 
 
 def finished_base(parts: Parts, folder: Path, stage: Stage, device: Device) -> nn.Module:
@@ -135,19 +127,33 @@ def parameter_budget(config: RunConfig, parts: Parts) -> ParameterBudget:
     return ParameterBudget(config.rank, linears, "parity" not in config.waive, parts.model.name, ranks, config.freeze_shared)
 
 
-def trained_base(backbone: nn.Module, source: Path, out: Path) -> Path:
-    """Makes a folder like that of the base model with the weights as they were trained, for a quantizer to take.
+def rebuilding(config: RunConfig, parts: Parts, folder: Path, heads: Mapping[str, tuple[str, Any]]) -> dict[str, Any]:
+    """What `bench.training.build.rebuilt` makes a run's model of, in another process or for another run; JSON-able.
 
     Args:
-        backbone: whose own weights were trained.
-        source: folder of the base model.
-        out: the folder, empty.
-    """
-    from bench.modeling.backbone import save_backbone
+        config: of the run.
+        parts: of the run.
+        folder: of the run.
+        heads: task to the name and the state of its head.
 
-    copy_companions(source, out)
-    save_backbone(backbone, out)
-    return out
+    Raises:
+        RunStateError: the run trains on a quantized base model, and it is not there as it was written.
+    """
+    quantized = parts.quantizes and parts.when == "load"
+    return {
+        "base": str((kept_quantized(parts.quantizer, folder) if quantized else parts.model.folder()).absolute()),
+        "quantizer": parts.quantizer.name if quantized else None,
+        "architecture": parts.architecture.name,
+        "levels": {name: level_of(task, parts.heads[name]) for name, task in parts.tasks.items()},
+        "rank": config.rank,
+        "shared_ranks": parameter_budget(config, parts).shared_ranks,
+        "frozen": config.freeze_shared,
+        "tasks": dict(heads),
+        "files": {name: str(task.file) for name, task in parts.tasks.items() if task.file is not None},
+        "hidden": parts.model.spec.hidden_size,
+        "linears": [linear.name for linear in parts.model.spec.linears],
+        "seed": config.seed,
+    }
 
 
 def attach(

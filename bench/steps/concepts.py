@@ -107,11 +107,7 @@ class TaskLinking:
 
 
 def linkings(
-    data: Mapping[str, TaskData],
-    terminologies: Mapping[str, Terminology],
-    model: BaseModel,
-    device: str,
-    console: Reporter,
+    data: Mapping[str, TaskData], terminologies: Mapping[str, Terminology], model: BaseModel, device: str, console: Reporter
 ) -> dict[str, TaskLinking]:
     """Task to what links its mentions, for those whose training mentions have concepts."""
     found = {}
@@ -128,11 +124,7 @@ def linkings(
 
 
 def trained_linking(
-    corpus: Corpus,
-    unlinked: str | None,
-    terminology: Terminology,
-    model: BaseModel | None = None,
-    device: str = "cpu",
+    corpus: Corpus, unlinked: str | None, terminology: Terminology, model: BaseModel | None = None, device: str = "cpu"
 ) -> TaskLinking:
     """The linker of a corpus, with embeddings where train and dev say that they help.
 

@@ -13,6 +13,7 @@ from typing import TYPE_CHECKING, Any
 from bench.api.quantizer import QuantizedWeights
 from bench.data import leaks
 from bench.invariants import checkpoint as checkpoints
+from bench.modeling.files import copy_companions
 from bench.peak import peak_of_process
 from bench.results.environment import git, hardware, versions
 from bench.results.evidence import Plan, Training
@@ -21,7 +22,7 @@ from bench.results.layout import CHECKPOINTS
 from bench.results.reading import read_as
 from bench.results.schema import BestCheckpoint, Headline, Quantization, Result, Stage, TaskScores
 from bench.results.scores import FlatScores, interval_of, score_of
-from bench.steps.base import attach, calibration_sample, quantized_base, trained_base
+from bench.steps.base import attach, calibration_sample, quantized_base
 from bench.steps.evidence import Efficiency, concepts_found, evidence
 from bench.steps.finish import Scoring, dev_states, save_trained, states_error
 from bench.steps.resume import State
@@ -124,7 +125,7 @@ def _quantize(
     """
     from bench.adapters.attach import Bare
     from bench.evaluation.quantization import floor_backbone
-    from bench.modeling.backbone import load_backbone
+    from bench.modeling.backbone import load_backbone, save_backbone
 
     planned, console, clock = run.planned, run.console, run.clock
     config, data, parts, device = planned.config, planned.data, planned.parts, planned.device
@@ -135,7 +136,9 @@ def _quantize(
             for left in planned.folder.glob(".trained-*"):  # by a run that was killed here
                 rmtree(left, ignore_errors=True)
             aside = stack.enter_context(TemporaryDirectory(prefix=".trained-", dir=planned.folder))
-            source = trained_base(trainer.model.adapted.backbone, source, Path(aside))
+            copy_companions(source, Path(aside))
+            source = Path(aside)
+            save_backbone(trainer.model.adapted.backbone, source)
             trained, arm = {name: t for name, t in trained.items() if name.startswith("heads.")}, Bare()
         micro = replace(device, precision="bf16" if "bfloat16" in str(dtype) else "fp32")
 

@@ -20,9 +20,10 @@ from bench.data import leaks, shots
 from bench.data.content import class_of, code_digest, documents_digest, tokenizer_digest
 from bench.data.spans import tidied_corpus
 from bench.data.windows import special_tokens
-from bench.errors import DataError, UsageError, storable
+from bench.errors import DataError, RunStateError, UsageError, storable
 from bench.reporting import Reporter
 from bench.results.layout import CORPUS
+from bench.results.schema import Result
 from bench.steps.resolve import Parts
 
 if TYPE_CHECKING:
@@ -85,6 +86,27 @@ def read_corpora(tasks: Mapping[str, Task], config: RunConfig) -> Iterator[dict[
 
 
 @contextmanager
+def read_again(tasks: Mapping[str, Task], config: RunConfig, folder: Path, result: Result) -> Iterator[dict[str, Source]]:
+    """The corpora of a finished run; a synthetic one is the copy that the run keeps. Leaks were judged when it ran.
+
+    Args:
+        tasks: those of the run that are wanted.
+        config: of the run.
+        folder: of the run.
+        result: of the run.
+
+    Raises:
+        BenchError: a corpus cannot be read, or is not what it was.
+    """
+    copies = {name: str(folder / CORPUS / name) for name in tasks if (folder / CORPUS / name).is_dir()}
+    with read_corpora(tasks, replace(config, data={**config.data, **copies}, allow_leak=True)) as sources:
+        for name, source in sources.items():
+            if source.corpus.sha256 != result.hashes["data"].get(name):
+                raise RunStateError(f"The corpus of {name} is not the one that run {result.id} read.", "Put it back.")
+        yield sources
+
+
+@contextmanager
 def gc_paused() -> Iterator[None]:
     """Leaves the garbage collector out while documents are made: none are garbage, and looking at all of them takes a fifth."""
     running = gc.isenabled()
@@ -139,8 +161,8 @@ def encode(parts: Parts, sources: Mapping[str, Source], config: RunConfig, conso
 
     rows = parts.model.rows
     tokenizer = load_tokenizer(parts.model.folder())
-    framing = framing_ids(parts.model.folder(), tokenizer)
-    refuse_past_table(parts.model.name, "padding and special tokens", max(framing, default=-1), rows)
+    before, after = special_tokens(tokenizer)  # they stand in every batch, whatever the text
+    refuse_past_table(parts.model.name, "padding and special tokens", max(pad_id(parts.model.folder()), *before, *after), rows)
     most, tokenizing = text_positions(parts), tokenizer_digest(tokenizer)
     if (beside := parts.architecture.virtual_tokens) and (config.max_length or 0) > most:
         console.warn(
@@ -199,12 +221,6 @@ def pad_id(folder: Path) -> int:
 
     tokenizer: Any = load_tokenizer(folder)
     return int(tokenizer.pad_token_id if tokenizer.pad_token_id is not None else tokenizer.eos_token_id or 0)
-
-
-def framing_ids(folder: Path, tokenizer: Any) -> list[int]:
-    """Ids that stand in every batch whatever the text: padding, and what a window begins and ends with."""
-    before, after = special_tokens(tokenizer)
-    return [pad_id(folder), *before, *after]
 
 
 def refuse_past_table(model: str, where: str, largest: int, rows: int | None) -> None:

@@ -64,13 +64,7 @@ class Scoring:
     _selects_concepts: dict[str, bool] = field(default_factory=dict)
 
     def predict(
-        self,
-        model: TaskModel,
-        task: str,
-        split: str,
-        choose: bool = False,
-        funnel: Funnel | None = None,
-        concepts: bool = True,
+        self, model: TaskModel, task: str, split: str, choose: bool = False, funnel: Funnel | None = None, concepts: bool = True
     ) -> Predicted:
         """Predictions of a model on a split.
 

@@ -6,8 +6,7 @@ import os
 from collections.abc import Mapping, Sequence
 from dataclasses import asdict
 from functools import partial
-from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 from bench import user_cache
 from bench.api.data import Judgement
@@ -15,11 +14,9 @@ from bench.config import RunConfig
 from bench.invariants.batch import cpu_limit, search
 from bench.reporting import Reporter
 from bench.results.invariants import BatchReport, SmokeReport
-from bench.results.layout import QUANTIZED
-from bench.steps.base import parameter_budget
-from bench.steps.context import RunContext
+from bench.steps.base import rebuilding
+from bench.steps.context import Planned, RunContext
 from bench.steps.corpora import labelled
-from bench.steps.resolve import Parts, level_of
 
 if TYPE_CHECKING:
     from torch import Tensor
@@ -51,8 +48,7 @@ def pass_gates(run: RunContext, trainer: Trainer, others: int) -> BatchReport:
     config, data = planned.config, planned.data
     with run.clock("batch"):
         if state.batch is None:
-            teachers = [teacher.spec for teacher in planned.teachers]
-            state.batch = settle_batch(config, planned.parts, data, planned.folder, trainer, run.console, others, teachers)
+            state.batch = settle_batch(planned, trainer, run.console, others)
             run.journal.write("batch", **asdict(state.batch))
             state.save()
     with run.clock("smoke"):
@@ -70,23 +66,21 @@ def resident() -> int:
     return int(psutil.Process().memory_info().rss)
 
 
-def settle_batch(
-    config: RunConfig,
-    parts: Parts,
-    data: Mapping[str, TaskData],
-    folder: Path,
-    trainer: Trainer,
-    console: Reporter,
-    others: int = 0,
-    teachers: Sequence[Mapping[str, Any]] = (),
-) -> BatchReport:
+def settle_batch(planned: Planned, trainer: Trainer, console: Reporter, others: int = 0) -> BatchReport:
     """Finds the micro-batch, or takes the one that was given.
+
+    Args:
+        planned: the run.
+        trainer: as it will train.
+        console: shows progress.
+        others: bytes that other processes of the run hold.
 
     Raises:
         InvariantError: not even one example fits.
     """
     import torch
 
+    config, data, parts, folder = planned.config, planned.data, planned.parts, planned.folder
     longest = max(int(one.splits["train"].lengths.max()) for one in data.values())
     update = -(-max(config.batch_tokens + longest, trainer.sampler.widest) // longest) * longest
     held = resident()
@@ -109,27 +103,15 @@ def settle_batch(
         return report
     from bench.training.probe import Probe
 
-    quantized = parts.quantizes and parts.when == "load"
     spec = {
-        "base": str(folder / QUANTIZED / parts.quantizer.name if quantized else parts.model.folder()),
-        "quantizer": parts.quantizer.name if quantized else None,
-        "architecture": parts.architecture.name,
-        "levels": {name: level_of(task, heads[name]) for name, task in parts.tasks.items()},
-        "rank": config.rank,
-        "shared_ranks": parameter_budget(config, parts).shared_ranks,
-        "frozen": config.freeze_shared,
-        "tasks": {name: (head.name, head.state()) for name, head in heads.items()},
-        "files": {name: str(task.file) for name, task in parts.tasks.items() if task.file is not None},
+        **rebuilding(config, parts, folder, {name: (head.name, head.state()) for name, head in heads.items()}),
         "rows": rows,
-        "hidden": parts.model.spec.hidden_size,
-        "linears": [linear.name for linear in parts.model.spec.linears],
-        "seed": config.seed,
         "precision": trainer.device.precision,
         "pad": trainer.pad,
         "threads": torch.get_num_threads(),
         "schedule": parts.schedule.name,
         "schedule_options": dict(parts.schedule_options),
-        "teachers": list(teachers),
+        "teachers": [teacher.spec for teacher in planned.teachers],
     }
     # it holds the token ids of a few examples a task
     job = user_cache.private("encoded") / f"probe.{folder.name}.{os.getpid()}.json"

@@ -9,9 +9,10 @@ from collections.abc import Iterable, Mapping, MutableMapping
 from dataclasses import replace
 from pathlib import Path
 
-from bench.config import RunConfig
+from bench.config import RunConfig, whole_path
 from bench.errors import UsageError, unknown
 from bench.registry import Registry
+from bench.results.store import is_run
 from bench.steps.resolve import tasks_by_name, tolerating, when_of
 from bench.steps.threads import settle_threads
 from bench.training import devices
@@ -36,7 +37,7 @@ def ready(config: RunConfig, registry: Registry, environ: MutableMapping[str, st
 
 
 def written_out(config: RunConfig, registry: Registry, environ: Mapping[str, str]) -> RunConfig:
-    """The configuration with the tasks of its set, and with corpora below ``BENCH_DATA`` where it names none.
+    """The configuration with the tasks of its set, with corpora below ``BENCH_DATA`` where it names none, and whole paths.
 
     Args:
         config: of a run that begins; one that is written out already stays as it is.
@@ -50,7 +51,21 @@ def written_out(config: RunConfig, registry: Registry, environ: Mapping[str, str
     more = task_set(config.task_set, registry) if config.task_set is not None else ()
     names = {registry.get("tasks", ref).name for ref in own} if more else set()
     tasks = (*own, *(name for name in more if name not in names))
-    return replace(config, task=tasks, data=corpora_below(tasks, environ) | dict(config.data))
+    data = corpora_below(tasks, environ) | dict(config.data)
+    return replace(
+        config,
+        task=tasks,
+        data={task: whole_path(folder) for task, folder in data.items()},
+        concepts={task: whole_path(file) for task, file in config.concepts.items()},
+        tokens_like=config.tokens_like and _whole_run(config.tokens_like),
+        init_from=config.init_from and _whole_run(config.init_from),
+        teacher=tuple(map(_whole_run, config.teacher)),
+    )
+
+
+def _whole_run(ref: str) -> str:
+    """A run's folder, or RUN:TASK, with its whole path; an id stays, which is looked for in ``--out``."""
+    return whole_path(ref) if is_run(Path(ref)) or is_run(Path(ref.rpartition(":")[0] or ref)) else ref
 
 
 def task_set(name: str, registry: Registry) -> tuple[str, ...]:
@@ -110,16 +125,13 @@ def check(config: RunConfig, registry: Registry, resuming: bool = False) -> None
         if name != "none":
             registry.get("trackers", name)
     devices.check_name(config.device)
+    for flag, given in (("--data", config.data), ("--concepts", config.concepts)):
+        if odd := [name for name in given if tasks and name not in tasks]:
+            raise UsageError(f"{flag} names the task {odd[0]!r}, which this run does not have.", f"It has {', '.join(tasks)}.")
     for name, folder in config.data.items():
-        if tasks and name not in tasks:
-            raise UsageError(f"--data names the task {name!r}, which this run does not have.", f"It has {', '.join(tasks)}.")
         if not Path(folder).is_dir():
             raise UsageError(f"--data {name}={folder}: there is no such folder.")
     for name, file in config.concepts.items():
-        if tasks and name not in tasks:
-            raise UsageError(
-                f"--concepts names the task {name!r}, which this run does not have.", f"It has {', '.join(tasks)}."
-            )
         if not Path(file).is_file():
             there = "that is a folder; wanted a file" if Path(file).is_dir() else "there is no such file"
             raise UsageError(f"--concepts {name}={file}: {there}.")

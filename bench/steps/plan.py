@@ -18,9 +18,8 @@ from bench.steps.resolve import Parts
 
 if TYPE_CHECKING:
     from bench.invariants.parity import ParityReport
-    from bench.training.loop import Device
+    from bench.steps.context import Planned
     from bench.training.model import TaskData
-    from bench.training.plan import Budget
 
 
 def tokens_like(config: RunConfig) -> int | None:
@@ -66,20 +65,13 @@ def check_parity(config: RunConfig, parts: Parts, data: Mapping[str, TaskData]) 
     )
 
 
-def describe(
-    config: RunConfig,
-    ident: str,
-    parts: Parts,
-    data: Mapping[str, TaskData],
-    device: Device,
-    budget: Budget,
-    parity: ParityReport,
-) -> dict[str, Any]:
+def describe(planned: Planned) -> dict[str, Any]:
     """The plan, JSON-able."""
     from bench.training.plan import estimate, updates_between_evaluations
 
+    config, parts, data, budget, device = planned.config, planned.parts, planned.data, planned.budget, planned.device
     longest = max(int(one.splits["train"].lengths.max()) for one in data.values())
-    row = parity.row
+    row = planned.parity.row
     passes = max(row.passes.values())
     several = {name: getattr(config, name) for name in ("sampling", "temperature", "loss_weighting", "gradients")}
     if config.loss_weights:
@@ -91,22 +83,12 @@ def describe(
     looks = -(-budget.updates // updates_between_evaluations(config.eval_every, budget.updates))
     stages = 2 if parts.quantizes and parts.when == "after" else 1
     evaluated = looks * split_tokens["dev"] + stages * split_tokens["test"]
-    adapters = row.adapters + row.fusion
     guess = estimate(
-        parts.model.spec,
-        budget,
-        evaluated,
-        adapters,
-        row.heads,
-        longest,
-        padded,
-        passes,
-        device.precision,
-        device.name,
-        row.frozen,
-    )
+        parts.model.spec, budget, evaluated, row.adapters + row.fusion, row.heads, longest, padded, passes,
+        device.precision, device.name, row.frozen,
+    )  # fmt: skip
     return {
-        "id": ident,
+        "id": planned.ident,
         "device": device.name,
         "precision": device.precision,
         "quantizer": {"name": parts.quantizer.name, "when": parts.when if parts.quantizes else None},
@@ -121,7 +103,7 @@ def describe(
         "adjusted": {name: dict(one.corpus.adjusted) for name, one in data.items() if one.corpus.adjusted},
         "synthetic": [name for name, one in data.items() if one.corpus.synthetic],
         "budget": budget.as_json(),
-        "parity": parity.as_json(),
+        "parity": planned.parity.as_json(),
         "estimate": {
             "memory": guess.memory,
             "seconds": round(guess.seconds, 1),
@@ -149,8 +131,21 @@ def together(plan: Mapping[str, Any]) -> list[tuple[str, str]]:
     ]
 
 
-def show_plan(plan: Mapping[str, Any], parity: ParityReport, console: Reporter) -> None:
+def given(planned: Planned) -> list[tuple[str, str]]:
+    """Rows on other runs, a frozen part and drawn documents; none for a run of neither."""
+    config, start = planned.config, planned.parts.start
+    drawn = (f"{task} {one['documents']:,} of {one['of']:,}" for task, one in planned.facts.get("shots", {}).items())
+    return [
+        *([("starts from", f"{start.result.id}, trained on {', '.join(start.result.scores)}")] if start is not None else []),
+        *([("frozen", "what tasks share")] if config.freeze_shared else []),
+        *(("teacher", f"{one.result.id}, of {', '.join(one.tasks)}") for one in planned.teachers),
+        *([("training documents drawn", ", ".join(drawn))] if config.shots is not None else []),
+    ]
+
+
+def show_plan(planned: Planned, console: Reporter) -> None:
     """Prints the plan."""
+    plan, parity = planned.plan, planned.parity
     rows = [
         (f"{row.arm} *" if row.arm == parity.arm else row.arm, f"{row.adapters:,}", f"{row.fusion:,}", f"{row.heads:,}",
          f"{row.total:,}", f"{row.ratio:.4f}", f"{row.ratio_all:.4f}", ", ".join(f"{n} {r}" for n, r in row.ranks.items()))
@@ -186,6 +181,7 @@ def show_plan(plan: Mapping[str, Any], parity: ParityReport, console: Reporter) 
             ("tokens per epoch", ", ".join(f"{task} {count:,}" for task, count in budget["epoch_tokens"].items())),
             ("epochs", epochs),
             *together(plan),
+            *given(planned),
             ("updates", f"{budget['updates']:,}"),
             ("adapters on disk", human(guess["adapter_bytes"])),
             ("estimated peak memory", human(guess["memory"])),

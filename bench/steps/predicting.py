@@ -18,16 +18,14 @@ from bench.api.data import Document
 from bench.api.head import Head
 from bench.api.spool import Spool
 from bench.api.task import Task
-from bench.config import RunConfig
 from bench.errors import DataError, UsageError, storable, unknown
 from bench.kit import brat, texts
 from bench.modeling.files import written_whole
 from bench.registry import Registry
 from bench.reporting import Reporter
 from bench.results.schema import Stage
-from bench.results.store import read_result, write_json, write_predictions
-from bench.steps.resolve import resolve
-from bench.steps.resume import stored_config
+from bench.results.store import write_json, write_predictions
+from bench.steps.finished import finished_run
 from bench.steps.trained import chosen_task, given, load_trained
 
 FORMATS = ("jsonl", "official", "brat")
@@ -103,8 +101,8 @@ def predict_files(folder: Path, registry: Registry, request: Request, console: R
         RunStateError: the run did not finish, or its weights are missing or damaged.
         StorageError: the disk is full or cannot be written.
     """
-    result = read_result(folder)
-    parts = resolve(stored_config(RunConfig(), folder), registry)
+    run = finished_run(folder, registry)
+    result, parts = run.result, run.parts
     name = chosen_task(result, tuple(parts.tasks), request.task)
     task, head = parts.tasks[name], parts.fresh_head(name)
     _check(request, name, head)

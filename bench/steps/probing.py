@@ -9,17 +9,15 @@ from typing import TYPE_CHECKING, Any
 from bench.adapters.ranks import AdapterRanks, RankPlan
 from bench.api.architecture import Architecture
 from bench.api.data import SPLITS
-from bench.config import RunConfig
 from bench.errors import RunStateError, UsageError
 from bench.registry import Registry
 from bench.reporting import Reporter
 from bench.results.evidence import Plan
 from bench.results.layout import ADAPTERS
-from bench.results.store import read_result
 from bench.steps.base import finished_base
-from bench.steps.corpora import Source, pad_id, read_corpora
-from bench.steps.resolve import Parts, resolve
-from bench.steps.resume import stored_config
+from bench.steps.corpora import Source, pad_id, read_again
+from bench.steps.finished import finished_run
+from bench.steps.resolve import Parts
 from bench.steps.trial import as_loaded
 
 if TYPE_CHECKING:
@@ -56,16 +54,12 @@ def probe_run(folder: Path, registry: Registry, console: Reporter, examples: int
     from bench.evaluation.linear_probe import Conditions, probed_labels
     from bench.training.loop import Device
 
-    result = read_result(folder)
-    config = stored_config(RunConfig(), folder)
-    parts = resolve(config, registry)
+    run = finished_run(folder, registry)
+    result, parts = run.result, run.parts
     resolved = result.config["resolved"]
     device = Device(str(resolved["device"]), str(resolved["precision"]))
     console.step("reading corpora")
-    with read_corpora(parts.tasks, config) as sources:
-        for name, source in sources.items():
-            if source.corpus.sha256 != result.hashes["data"].get(name):
-                raise RunStateError(f"The corpus of {name} is not the one that run {folder.name} read.", "Put it back.")
+    with read_again(parts.tasks, run.config, folder, result) as sources:
         cuts = _cuts(parts, sources, result.plan, examples)
     labels = {name: probed_labels(splits) for name, splits in cuts.items()}
     if len(cuts) < 2 and not any(labels.values()):

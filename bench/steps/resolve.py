@@ -103,14 +103,15 @@ def resolve(config: RunConfig, registry: Registry) -> Parts:
     tasks = named_tasks(config, registry)
     heads = {name: registry.head(task, config.head) for name, task in tasks.items()}
     quantizer = _ready(registry.get("quantizers", config.quant))
-    for requirement in _training_needs():
-        if not requirement.present():
-            raise MissingError(f"Training needs {requirement.module}, which is not installed.", requirement.command)
+    for module in ("torch", "transformers", "peft", "datasets", "safetensors"):
+        if not (requirement := Requirement(module, "bench-suite[train]")).present():
+            raise MissingError(f"Training needs {module}, which is not installed.", requirement.command)
     model = find_model(config.model, registry, user_cache.folder("models"))
     levels = {name: level_of(task, heads[name]) for name, task in tasks.items()}
     architecture = _ready(registry.get("architectures", config.arch)).bound(levels)
     schedule = _ready(registry.get("schedules", config.schedule))
-    _refuse_weights(config.loss_weights, tasks)
+    if odd := [name for name in config.loss_weights if name not in tasks]:
+        raise unknown("task after --loss-weight:", odd[0], tasks, hint=f"The run's tasks: {', '.join(tasks)}.")
     trackers = [] if config.tracker == ("none",) else [registry.get("trackers", name) for name in config.tracker]
     return Parts(
         tasks=tasks,
@@ -160,12 +161,6 @@ def options_of(schedule: Schedule, given: Mapping[str, float]) -> dict[str, floa
     return {**schedule.options, **given}
 
 
-def _refuse_weights(weights: Mapping[str, float], tasks: Mapping[str, Task]) -> None:
-    for name in weights:
-        if name not in tasks:
-            raise unknown("task after --loss-weight:", name, tasks, hint=f"The run's tasks: {', '.join(tasks)}.")
-
-
 def refuse_misfit(parts: Parts, config: RunConfig, registry: Registry) -> None:
     """Asks architecture and quantizer whether they fit the model on the device of the run, which takes torch to know.
 
@@ -184,8 +179,7 @@ def refuse_misfit(parts: Parts, config: RunConfig, registry: Registry) -> None:
     known = [registry.get("quantizers", entry.name) for entry in registry.entries("quantizers")]
     fitting = [q.name for q in known if not misfit(q, parts.model.spec, q.when[0], config.device)]
     raise UsageError(
-        f"Quantizer {parts.quantizer.name!r} does not fit {parts.model.name!r}: {reason}",
-        f"These fit: {', '.join(fitting)}.",
+        f"Quantizer {parts.quantizer.name!r} does not fit {parts.model.name!r}: {reason}", f"These fit: {', '.join(fitting)}."
     )
 
 
@@ -245,10 +239,6 @@ def tolerating(tasks: Mapping[str, Task], kinds: Sequence[str]) -> dict[str, Tas
             hint = f"These can be left out: {', '.join(known)}." if known else "The run's tasks can leave none out."
             raise unknown("kind of faulty line after --tolerate:", kind, known, hint=hint)
     return {name: task.tolerating(kind for kind in kinds if kind in task.faults) for name, task in tasks.items()}
-
-
-def _training_needs() -> tuple[Requirement, ...]:
-    return tuple(Requirement(m, "bench-suite[train]") for m in ("torch", "transformers", "peft", "datasets", "safetensors"))
 
 
 def _ready(part: P) -> P:

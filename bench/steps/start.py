@@ -9,7 +9,6 @@ from __future__ import annotations
 import hashlib
 import json
 from collections.abc import Iterable, Iterator, Mapping, Sequence
-from contextlib import contextmanager
 from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
@@ -23,10 +22,10 @@ from bench.errors import BenchError, RunStateError, UsageError
 from bench.kit.repeats import repeated_texts
 from bench.modeling.files import read_sha256
 from bench.registry import Registry
-from bench.results.layout import ADAPTERS, CORPUS
+from bench.results.layout import ADAPTERS
 from bench.results.schema import Result
 from bench.results.store import find_run, read_result
-from bench.steps.corpora import Source, read_corpora
+from bench.steps.corpora import Source, read_again, read_corpora
 from bench.steps.resolve import Parts, named_tasks
 
 WORDS = 8
@@ -120,9 +119,10 @@ def find_start(config: RunConfig, parts: Parts) -> Start | None:
         ("architecture", "--arch ", theirs.config["arch"], config.arch),
         ("version of the architecture", "the release with ", theirs.versions["parts"].get(version), arm.version),
         ("budget", "--rank ", theirs.config["rank"], config.rank),
-        ("base model", "--model ", _model(theirs.resolved("model")), _model(_named(parts))),
-        ("quantizer before training", "--quant ", *(_at_load(*pair) for pair in _quantizers(theirs, parts))),
-    )
+        ("base model", "--model ", _model(**theirs.resolved("model")), _model(parts.model.name, parts.model.sha256())),
+        ("quantizer before training", "--quant ", _at_load(theirs.config["quant"], theirs.resolved("quant_when")),
+         _at_load(parts.quantizer.name, parts.when)),
+    )  # fmt: skip
     for what, flag, its, own in facts:
         if its != own:
             raise UsageError(
@@ -159,9 +159,11 @@ def held_against(
             if not others:
                 continue
             try:
-                with _training(folder, result, task, registry) as documents:
+                given = _given(result)
+                tasks = {task: named_tasks(given, registry)[task]}
+                with read_again(tasks, given, folder, result) as read:
                     for name, source in others.items():
-                        found[name] += repeated(task, documents, source.corpus)
+                        found[name] += repeated(task, read[task].corpus["train"], source.corpus)
             except BenchError:
                 unread.append(task)
     for name, source in sources.items():
@@ -229,37 +231,13 @@ def _lineage(start: Start, unread: list[str]) -> Iterator[tuple[Path, Result]]:
         yield folder, result
 
 
-@contextmanager
-def _training(folder: Path, result: Result, task: str, registry: Registry) -> Iterator[Sequence[Document]]:
-    """The training documents of a task of a finished run.
-
-    Raises:
-        BenchError: they cannot be read, or are not what they were.
-    """
-    config, kept = _given(result), folder / CORPUS / task
-    if kept.is_dir():  # where the corpus was synthetic
-        config = replace(config, data={**config.data, task: str(kept)})
-    with read_corpora({task: named_tasks(config, registry)[task]}, replace(config, allow_leak=True)) as sources:
-        if sources[task].corpus.sha256 != result.hashes["data"][task]:
-            raise RunStateError(f"The corpus of {task} is not the one that run {result.id} read.")
-        yield sources[task].corpus["train"]
-
-
 def _given(result: Result) -> RunConfig:
     """The configuration of a finished run, as it was given."""
     return from_mapping({name: value for name, value in result.config.items() if name != "resolved"}, f"run {result.id}")
 
 
-def _model(found: Mapping[str, Any]) -> str:
-    return f"{found['name']} ({str(found['sha256'])[:8]})"
-
-
-def _named(parts: Parts) -> dict[str, str]:
-    return {"name": parts.model.name, "sha256": parts.model.sha256()}
-
-
-def _quantizers(theirs: Result, parts: Parts) -> tuple[tuple[str, Any], tuple[str, Any]]:
-    return (theirs.config["quant"], theirs.resolved("quant_when")), (parts.quantizer.name, parts.when)
+def _model(name: str, sha256: str) -> str:
+    return f"{name} ({sha256[:8]})"
 
 
 def _at_load(name: str, when: str | None) -> str:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
+from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -14,14 +15,15 @@ from bench.registry import Registry
 from bench.results.layout import ADAPTERS
 from bench.results.reading import plain
 from bench.results.schema import Result
-from bench.results.store import find_run, read_json, read_result
-from bench.steps.base import kept_quantized
-from bench.steps.resolve import Parts, level_of, resolve
-from bench.steps.resume import stored_config
-from bench.steps.start import Start, recipe_of, weights_sha256
+from bench.results.store import find_run
+from bench.steps.base import rebuilding
+from bench.steps.finished import finished_run
+from bench.steps.resolve import Parts
+from bench.steps.start import recipe_of, weights_sha256
 from bench.steps.trial import as_loaded
 
 if TYPE_CHECKING:
+    from bench.api.head import HeadModule
     from bench.steps.context import Planned
     from bench.training.model import TaskData, TaskModel
 
@@ -85,37 +87,24 @@ def find_teachers(config: RunConfig, parts: Parts, registry: Registry) -> tuple[
 
 
 def _teacher(folder: Path, parts: Parts, registry: Registry, precision: str) -> Teacher:
-    result, config = read_result(folder), stored_config(RunConfig(), folder)
-    own = as_loaded(resolve(config, registry), precision)
-    saved = {name: read_json(folder / ADAPTERS / f"head-{index}.json") for index, name in enumerate(own.tasks)}
-    kept = own.quantizes and own.when == "load"
+    run = finished_run(folder, registry)
+    own = as_loaded(run.parts, precision)
+    heads = {name: (saved["head"], saved["state"]) for name, saved in run.saved_heads().items()}
     shared = tuple(name for name in own.tasks if name in parts.tasks)
-    spec = {
-        "base": str((kept_quantized(own.quantizer, folder) if kept else own.model.folder()).absolute()),
-        "quantizer": own.quantizer.name if kept else None,
-        "architecture": own.architecture.name,
-        "levels": {name: level_of(task, own.heads[name]) for name, task in own.tasks.items()},
-        "rank": config.rank,
-        "shared_ranks": Start(folder, result).shared_ranks(own.model.spec.linears) if config.init_from else {},
-        "frozen": False,
-        "tasks": {name: (one["head"], one["state"]) for name, one in saved.items()},
-        "files": {name: str(task.file) for name, task in own.tasks.items() if task.file is not None},
-        "hidden": own.model.spec.hidden_size,
-        "linears": [linear.name for linear in own.model.spec.linears],
-        "seed": config.seed,
-        "adapters": str((folder / ADAPTERS).absolute()),
-        "teaches": shared,
-    }
-    return Teacher(result, shared, own, spec, registry)
+    spec = rebuilding(run.config, own, folder, heads) | {"adapters": str((folder / ADAPTERS).absolute()), "teaches": shared}
+    return Teacher(run.result, shared, own, spec, registry)
 
 
 def refuse_unfit(teachers: Sequence[Teacher], config: RunConfig, parts: Parts, data: Mapping[str, TaskData]) -> None:
-    """Refuses teachers that saw another corpus, or whose outputs cannot be held against the run's own.
+    """Refuses teachers that saw another corpus or have outputs of another kind, and what the schedule cannot work with.
 
     Raises:
         UsageError: naming what differs.
     """
+    from bench.invariants.parity import meta_module
     from bench.modeling.backbone import load_tokenizer
+
+    taught: dict[str, HeadModule] = {}
 
     def refuse(teacher: Teacher, what: str) -> None:
         raise UsageError(f"The teacher {teacher.result.id} {what}.", "Take another --teacher.")
@@ -133,23 +122,20 @@ def refuse_unfit(teachers: Sequence[Teacher], config: RunConfig, parts: Parts, d
             head, length = data[task].head, data[task].max_length
             if one.result.hashes["data"][task] != data[task].corpus.sha256:
                 refuse(one, f"was trained on another corpus of {task}")
-            taught, state = one.spec["tasks"][task]
-            if (taught, _fitted(state)) != (head.name, _fitted(plain(head.state()))):
-                refuse(one, f"has the head {one.spec['tasks'][task][0]!r} for {task}, or other labels; wanted {head.name!r}")
+            theirs = one.parts.fresh_head(task)
+            theirs.restore(one.spec["tasks"][task][1])
+            if (theirs.name, plain(theirs.outputs())) != (head.name, plain(head.outputs())):
+                refuse(one, f"has the head {theirs.name!r} for {task}, or other labels; wanted {head.name!r}")
             if length > (most := spec.max_length - one.parts.architecture.virtual_tokens):
                 refuse(one, f"reads windows of {most} tokens at most; those of {task} have {length}")
-
-
-def _fitted(state: Mapping[str, Any]) -> dict[str, Any]:
-    """What of a head's state its outputs mean something by: not how common labels were, which sets where training starts."""
-    return {name: value for name, value in state.items() if name != "rates"}
+            taught[task] = meta_module(partial(head.module, parts.model.spec.hidden_size))
+    parts.schedule.check(parts.schedule_options, taught)
 
 
 def teach(model: TaskModel, planned: Planned) -> None:
     """Gives the run's model the objective of its schedule, with the models of its teachers.
 
     Raises:
-        UsageError: the schedule cannot learn from them.
         RunStateError: weights are missing or damaged.
     """
     from bench.training.build import teachers

@@ -11,7 +11,6 @@ from functools import cached_property
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from bench.api.architecture import BaseArchitecture, read_tensors
 from bench.api.data import Corpus, Document
 from bench.api.head import Head
 from bench.config import RunConfig
@@ -20,21 +19,17 @@ from bench.evaluation.thresholds import Thresholds
 from bench.kit.texts import Given
 from bench.registry import Registry
 from bench.reporting import Reporter
-from bench.results.layout import ADAPTERS, CORPUS
+from bench.results.layout import ADAPTERS
 from bench.results.schema import Result, Stage
-from bench.results.store import read_json, read_result
 from bench.steps import base as base_step
 from bench.steps import concepts as concepts_step
-from bench.steps.corpora import pad_id, read_corpora, refuse_past_table
+from bench.steps.corpora import pad_id, read_again, refuse_past_table
 from bench.steps.finish import Scoring
-from bench.steps.resolve import Parts, resolve
-from bench.steps.resume import stored_config
-from bench.steps.start import Start
+from bench.steps.finished import finished_run
+from bench.steps.resolve import Parts
 from bench.steps.trial import as_loaded
 
 if TYPE_CHECKING:
-    from torch import nn
-
     from bench.training.loop import Device
     from bench.training.model import TaskModel
 
@@ -166,18 +161,12 @@ class TrainedModel:
 
         parts, config, hashes = self._parts, self._config, self.result.hashes
         tasks = {task: parts.tasks[task]}
-        kept = self.folder / CORPUS / task  # where the corpus was synthetic
-        if kept.is_dir():
-            config = replace(config, data={**config.data, task: str(kept)})
-        with read_corpora(tasks, config) as sources:
-            source = sources[task]
-            if source.corpus.sha256 != hashes["data"][task]:
-                raise RunStateError(f"The corpus in {source.folder} is not the one that run {self.result.id} read.")
+        with read_again(tasks, config, self.folder, self.result) as sources:
             terminologies = concepts_step.open_terminologies(tasks, sources, config, self._console)
             names = {name: one.sha256 for name, one in terminologies.items()}
             if names.get(task) != hashes.get("concepts", {}).get(task):
                 raise RunStateError(f"The names of its concepts are not those that run {self.result.id} read.")
-            data = {task: TaskData(parts.tasks[task], source.corpus, self._heads[task], {})}
+            data = {task: TaskData(parts.tasks[task], sources[task].corpus, self._heads[task], {})}
             return concepts_step.linkings(data, terminologies, parts.model, self._device.name, self._console)
 
 
@@ -225,18 +214,16 @@ def load_trained(folder: Path, registry: Registry, stage: Stage, device: str | N
     """
     from bench.adapters.attach import Bare
     from bench.modeling.noise import import_heavy
+    from bench.training.build import build_model
     from bench.training.devices import current, resolve_device
     from bench.training.loop import Device
 
-    result = read_result(folder)
+    run = finished_run(folder, registry)
+    result, config, parts = run.result, run.config, run.parts
     if stage not in ("trained", "quantized"):
         raise unknown("stage", stage, ("trained", "quantized"), f"bench show run {result.id}")
-    config = stored_config(RunConfig(), folder)
-    parts = resolve(config, registry)
     if stage == "quantized" and not parts.quantizes:
         raise UsageError(f"Run {result.id} quantized nothing: it has the stage 'trained' alone.", "Leave stage out.")
-    if config.init_from is not None:  # it has the ranks of the run that it began with
-        parts = replace(parts, start=Start(folder, result))
     import_heavy()
     resolved = result.config["resolved"]
     where = Device(resolve_device(device or str(resolved["device"])), str(resolved["precision"]))
@@ -246,36 +233,17 @@ def load_trained(folder: Path, registry: Registry, stage: Stage, device: str | N
         )
     console.step("loading the base model")
     parts = as_loaded(parts, where.precision)
-    heads, thresholds, files = {}, {}, {}
-    for index, name in enumerate(parts.tasks):
-        saved = read_json(folder / ADAPTERS / f"head-{index}.json")
+    heads, thresholds = {}, {}
+    for name, saved in run.saved_heads().items():
         heads[name] = parts.fresh_head(name)
         heads[name].restore(saved["state"])
         thresholds[name] = Thresholds.from_json(saved.get("thresholds", {}))
-        files[name] = folder / ADAPTERS / f"head-{index}.safetensors"
     with current(where.name):
         # Where the base's own weights were trained, it is these that were quantized, and there is nothing more to load.
         alone = stage == "quantized" and parts.architecture.trains_base
         architecture = Bare() if alone else parts.architecture
-        model = _built(base_step.finished_base(parts, folder, stage, where), parts, architecture, heads, config, where)
-        if not alone:
-            model.adapted.load(folder / ADAPTERS)
-        for name, path in files.items():
-            model.load_head(name, read_tensors(path, f"Weights of the head of {name},"))
+        base, budget = base_step.finished_base(parts, folder, stage, where), base_step.parameter_budget(config, parts)
+        model = build_model(base, architecture, budget, heads, parts.model.spec.hidden_size, config.seed, where.name)
+        model.load(folder / ADAPTERS)
     model.eval()
     return TrainedModel(result, folder, stage, config, parts, model, heads, thresholds, where, console)
-
-
-def _built(
-    base: nn.Module,
-    parts: Parts,
-    architecture: BaseArchitecture,
-    heads: Mapping[str, Head],
-    config: RunConfig,
-    device: Device,
-) -> TaskModel:
-    """Architecture and heads as the run attached them, before any of them is loaded."""
-    from bench.training.build import build_model
-
-    budget = base_step.parameter_budget(config, parts)
-    return build_model(base, architecture, budget, heads, parts.model.spec.hidden_size, config.seed, device.name)

@@ -2,9 +2,7 @@
 
 from __future__ import annotations
 
-from pathlib import Path
-
-from bench.config import OPTIONS, RunConfig
+from bench.config import OPTIONS, RunConfig, whole_path
 
 _WRITTEN_OUT = "task_set"  # its tasks stand in `task`
 
@@ -19,14 +17,10 @@ def argv_of(config: RunConfig) -> tuple[str, ...]:
         if option.type is bool:
             argv.append(option.flag)
             continue
-        shown = _whole_path if option.place == "path" else str
+        shown = whole_path if option.place == "path" else str
         if option.type is dict:
             words = [f"{key}={shown(each)}" for key, each in value.items()]
         else:
             words = [shown(each) for each in (value if option.type is tuple else [value])]
         argv += [word for each in words for word in (option.flag, each)]
     return tuple(argv)
-
-
-def _whole_path(path: object) -> str:
-    return str(Path(str(path)).absolute())

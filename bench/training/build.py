@@ -12,7 +12,7 @@ import torch
 from torch import nn
 
 from bench.adapters.attach import attach
-from bench.api.architecture import BaseArchitecture, ParameterBudget, read_tensors
+from bench.api.architecture import BaseArchitecture, ParameterBudget
 from bench.api.head import Head
 from bench.registry import Registry
 from bench.training.model import TaskModel
@@ -100,10 +100,7 @@ def teachers(specs: Sequence[Mapping[str, Any]], registry: Registry, device: Dev
     by_task: dict[str, TaskModel] = {}
     for spec in specs:
         model = rebuilt(spec, registry, device)
-        folder = Path(spec["adapters"])
-        model.adapted.load(folder)
-        for index, task in enumerate(spec["tasks"]):
-            model.load_head(task, read_tensors(folder / f"head-{index}.safetensors", f"Weights of the head of {task},"))
+        model.load(Path(spec["adapters"]))
         model.requires_grad_(False).eval()
         by_task |= dict.fromkeys(spec["teaches"], model)
     return by_task

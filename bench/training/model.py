@@ -4,13 +4,14 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import dataclass
+from pathlib import Path
 from typing import Any
 
 import torch
 from torch import Tensor, nn
 
 from bench.adapters.attach import Attention
-from bench.api.architecture import ArchitectureModule
+from bench.api.architecture import ArchitectureModule, read_tensors
 from bench.api.data import Corpus
 from bench.api.head import Head, HeadModule
 from bench.api.schedule import Objective
@@ -132,6 +133,16 @@ class TaskModel(nn.Module):
         for task in self.tasks:
             prefix = f"heads.{task}."
             self.load_head(task, {n[len(prefix) :]: t for n, t in tensors.items() if n.startswith(prefix)})
+
+    def load(self, folder: Path) -> None:
+        """Reads what a run saved of its model.
+
+        Raises:
+            RunStateError: a file is missing or damaged, or its tensors are not those of this model.
+        """
+        self.adapted.load(folder)
+        for index, task in enumerate(self.tasks):
+            self.load_head(task, read_tensors(folder / f"head-{index}.safetensors", f"Weights of the head of {task},"))
 
     def load_head(self, task: str, tensors: Mapping[str, Tensor]) -> None:
         """Puts back the tensors of one task's head.

@@ -53,8 +53,8 @@ class Progress:
 class Intervals:
     """How many updates lie between checkpoints and between evaluations.
 
-    With `early_stopping`, of runs without a budget, a stale score ends training. At `deadline`, a value of `time.monotonic`, the
-    run saves and stops.
+    With `early_stopping`, of runs without a budget, a stale score ends training. At `deadline`, a value of `time.monotonic`,
+    the run saves and stops.
     """
 
     checkpoint_every: int

@@ -115,7 +115,7 @@ def test_bench_data_fills_in_the_tasks_that_have_a_folder(tmp_path: Path) -> Non
     (tmp_path / "c").mkdir()
     environ = {"BENCH_DATA": str(tmp_path)}
     assert configure(["--task", "a", "--task", "b"], environ).data == {"a": str(tmp_path / "a")}
-    assert configure(["--task", "a", "--data", "a=mine"], environ).data == {"a": "mine"}
+    assert configure(["--task", "a", "--data", "a=mine"], environ).data == {"a": str(Path("mine").absolute())}
     with pytest.raises(UsageError, match=r"BENCH_DATA is .* no folder"):
         configure(["--task", "a"], {"BENCH_DATA": str(tmp_path / "nowhere")})
 

@@ -137,9 +137,7 @@ def arms_counted_once() -> Iterator[None]:
     def counted(arm: Any, tasks: Any, budget: Any, backbone: Any, heads: Any) -> Any:
         if not type(arm).__module__.startswith("bench_plugins.") or not isinstance(backbone, partial):
             return build(arm, tasks, budget, backbone, heads)
-        torch = sys.modules["torch"]
-        with torch.random.fork_rng(devices=[]):
-            made = {task: parity._head(make) for task, make in heads.items()}
+        made = {task: parity.meta_module(make) for task, make in heads.items()}
         sizes = [(task, sum(p.numel() for p in head.parameters() if p.requires_grad)) for task, head in made.items()]
         key = (type(arm), arm.name, *tasks, repr(budget), backbone.func, *backbone.args, *sizes)
         if key not in known:

@@ -6,7 +6,7 @@ import json
 import os
 import shutil
 import signal
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
@@ -16,17 +16,21 @@ import pytest
 torch = pytest.importorskip("torch")
 pytest.importorskip("peft")
 
-from safetensors.torch import load_file  # noqa: E402
+from safetensors.torch import load_file, save_file  # noqa: E402
 
 from bench import runner  # noqa: E402
 from bench.config import RunConfig  # noqa: E402
-from bench.errors import BenchError, LeakError, UsageError  # noqa: E402
+from bench.errors import BenchError, LeakError, RunStateError, UsageError  # noqa: E402
 from bench.reporting import SilentReporter  # noqa: E402
 from bench.results.layout import ADAPTERS, CHECKPOINTS, RESULT  # noqa: E402
 from bench.results.store import read_result  # noqa: E402
+from bench.steps.resolve import resolve  # noqa: E402
 from bench.steps.start import Start  # noqa: E402
+from bench.steps.teachers import find_teachers  # noqa: E402
 from bench.steps.trained import load_trained  # noqa: E402
 from bench.studies.contract import facts  # noqa: E402
+from bench.training.build import teachers  # noqa: E402
+from bench.training.loop import Device  # noqa: E402
 
 Make = Callable[..., RunConfig]
 SOURCES, TARGET = ("2015-T14", "second"), "third"
@@ -86,13 +90,14 @@ def test_arms_with_files_of_their_own_start_from_a_run(arch: str, make: Make, re
 
 @pytest.mark.parametrize("arch", ["A1", "A4"])
 def test_what_is_shared_stays_as_it_was_and_a_killed_run_goes_on_bit_for_bit(
-    arch: str, make: Make, registry: Any, tmp_path: Path, kit: Any
+    arch: str, make: Make, registry: Any, tmp_path: Path, kit: Any, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    source = runner.run(make(*SOURCES, arch=arch, sampling="uniform"), registry).folder
+    # At this budget A4 gives a task alone other ranks than two.
+    source = runner.run(make(*SOURCES, arch=arch, sampling="uniform", rank=27), registry).folder
     assert source is not None
     before = kit.files(source)
     how: dict[str, Any] = {
-        "arch": arch, "init_from": str(source), "freeze_shared": True, "shots": 3, "checkpoint_every": 1,
+        "arch": arch, "rank": 27, "init_from": str(source), "freeze_shared": True, "shots": 3, "checkpoint_every": 1,
     }  # fmt: skip
     whole = runner.run(make(TARGET, out=str(tmp_path / "whole"), **how), registry).folder
     assert whole is not None
@@ -128,7 +133,9 @@ def test_what_is_shared_stays_as_it_was_and_a_killed_run_goes_on_bit_for_bit(
         if (event.kind, event.step) == ("step", 4):
             os.kill(os.getpid(), signal.SIGKILL)
 
-    config = make(TARGET, out=str(tmp_path / "killed"), **how)
+    monkeypatch.chdir(source.parent)  # what is typed here goes on from elsewhere
+    config = make(TARGET, out=str(tmp_path / "killed"), **how | {"init_from": f"../{source.parent.name}/{source.name}"})
+    stopped = RunConfig(out=config.out, tracker=("none",))
 
     def first(told: Any) -> None:
         registry.add(kit.Observer(die), "test:kill", "test")
@@ -136,13 +143,28 @@ def test_what_is_shared_stays_as_it_was_and_a_killed_run_goes_on_bit_for_bit(
 
     assert kit.forked(first).signal == signal.SIGKILL
     assert (Path(config.out) / whole.name / CHECKPOINTS).is_dir()
-    again = runner.run(RunConfig(out=config.out, tracker=("none",)), registry, resume=whole.name).folder
+    monkeypatch.chdir("/")
+    # With other weights to start from it does not go on; a head of the other run is no part of the start.
+    for file, refused in (("shared/adapter_model.safetensors", True), ("head-0.safetensors", False)):
+        weights = (source / ADAPTERS / file).read_bytes()
+        save_file({name: tensor + 1 for name, tensor in load_file(source / ADAPTERS / file).items()}, source / ADAPTERS / file)
+        if refused:
+            with pytest.raises(RunStateError, match="the weights of the run that it began with changed since it began"):
+                runner.run(stopped, registry, resume=whole.name)
+            (source / ADAPTERS / file).write_bytes(weights)
+    again = runner.run(stopped, registry, resume=whole.name).folder
     assert again is not None
     found = result_of(again)
     assert found["invariants"]["checkpoint"]["resumed_from"] == [3]
     assert found["scores"] == result["scores"]
     for name in ("head-0.safetensors", *(p.relative_to(whole).as_posix()[9:] for p in whole.glob("adapters/*/*.safetensors"))):
         assert equal(load_file(again / ADAPTERS / name), load_file(whole / ADAPTERS / name))
+    # It predicts and teaches at the ranks that it was given.
+    config = make(TARGET, arch=arch, schedule="distill", teacher=(str(again),))
+    (teacher,) = find_teachers(config, resolve(config, registry), registry)
+    theirs = teachers([teacher.spec], registry, Device("cpu", "fp32"))[TARGET]
+    own = load_trained(again, registry, "trained", "cpu", SilentReporter())._model
+    assert equal(theirs.state(), own.state())
 
 
 def test_without_freezing_it_trains_as_many_parameters_as_any_arm(make: Make, registry: Any) -> None:
@@ -214,6 +236,24 @@ def source(kit: Any, small_corpus: Path, tmp_path_factory: pytest.TempPathFactor
     ).folder  # fmt: skip
     assert folder is not None
     return folder
+
+
+def test_a_plan_tells_what_a_run_takes_from_others(make: Make, registry: Any, source: Path) -> None:
+    class Tables(SilentReporter):
+        def table(self, title: str, columns: Sequence[str], rows: Sequence[Sequence[object]]) -> None:
+            told.update({row[0]: row[1] for row in rows if title == "plan"})
+
+    told: dict[object, object] = {}
+    runner.run(make("2015-T14"), registry, dry_run=True, console=Tables())
+    plain = dict(told)
+    taken = {"init_from": str(source), "freeze_shared": True, "shots": 3, "schedule": "distill", "teacher": (str(source),)}
+    runner.run(make("2015-T14", **taken), registry, dry_run=True, console=Tables())
+    assert {what: told[what] for what in told.keys() - plain.keys()} == {
+        "starts from": f"{source.name}, trained on 2015-T14",
+        "frozen": "what tasks share",
+        "teacher": f"{source.name}, of 2015-T14",
+        "training documents drawn": "2015-T14 3 of 4",
+    }
 
 
 def test_starts_of_one_recipe_differ_by_seed_alone(source: Path) -> None:

@@ -221,7 +221,7 @@ def test_a_taught_run_goes_on_bit_for_bit_with_the_same_teacher_alone(
 def test_what_cannot_teach_is_refused(long: Make, teacher: Path, other_corpus: Path, kit: Any) -> None:
     def refused(error: type[Exception], said: str, config: RunConfig, registry: Any = None) -> None:
         with pytest.raises(error, match=said):
-            runner.run(config, registry or load(), dry_run="choices" not in said)
+            runner.run(config, registry or load(), dry_run=True)
 
     refused(UsageError, "learns from a finished run; got none", long(schedule="distill"))
     refused(UsageError, "'joint' learns from no teacher", long(teacher=(teacher.name,)))
@@ -230,6 +230,7 @@ def test_what_cannot_teach_is_refused(long: Make, teacher: Path, other_corpus: P
     refused(UsageError, "both had 2015-T14; wanted one", both)
     refused(UsageError, "another corpus of 2015-T14", taught(long, teacher, data={"2015-T14": str(other_corpus)}))
     refused(UsageError, "has the head 'bio' for 2015-T14", taught(long, teacher, head="span"))
+    refused(UsageError, "weight is 1.5 and temperature 2", taught(long, teacher, schedule_options={"weight": 1.5}))
     refused(UsageError, "by another tokenizer", taught(long, teacher, model="tiny-llama"))
     registry = kit.with_parts(tasks=[kit.task_like("second")])
     other = taught(long, teacher, task=("second",), data={"second": str(other_corpus)})
@@ -240,4 +241,4 @@ def test_a_head_without_choices_is_refused(long: Make) -> None:
     folder = runner.run(long(head="span", steps=2, eval_every=2), load()).folder
     assert folder is not None
     with pytest.raises(UsageError, match="makes no choices among classes"):
-        runner.run(taught(long, folder, head="span"), load())
+        runner.run(taught(long, folder, head="span"), load(), dry_run=True)

@@ -120,7 +120,8 @@ def test_everything_is_asked_of_the_runs_device(cuda: Cuda, monkeypatch: pytest.
     data: Any = {"t": SimpleNamespace(splits={"train": SimpleNamespace(lengths=lengths)})}
     trainer: Any = SimpleNamespace(device=device, sampler=SimpleNamespace(widest=1))
     config: Any = SimpleNamespace(batch_tokens=100, memory_limit=None, micro_batch=64, waive=())
-    report = settle_batch(config, None, data, Path(), trainer, None)  # type: ignore[arg-type]
+    planned: Any = SimpleNamespace(config=config, data=data, parts=None, folder=Path())
+    report = settle_batch(planned, trainer, None)  # type: ignore[arg-type]
     assert report.limit == 6 * GIB
     counter = SimpleNamespace(
         nvmlInit=lambda: None,

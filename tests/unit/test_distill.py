@@ -102,7 +102,7 @@ def test_options_and_heads_that_make_no_sense_are_refused() -> None:
         """Makes no choices."""
 
     with pytest.raises(UsageError, match="The head of a makes no choices among classes"):
-        Distill().objective({"weight": 0.5, "temperature": 2.0}, {"a": Teacher(Silent())})
+        Distill().check({"weight": 0.5, "temperature": 2.0}, {"a": Silent()})
     for weight, temperature in ((1.5, 2.0), (0.5, 0.0)):
         with pytest.raises(UsageError, match="wanted at most 1, and above 0"):
-            Distill().objective({"weight": weight, "temperature": temperature}, {})
+            Distill().check({"weight": weight, "temperature": temperature}, {})

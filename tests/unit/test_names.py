@@ -12,11 +12,13 @@ pytest.importorskip("torch")
 
 from bench import runner
 from bench.api.study import Request
-from bench.config import RunConfig
+from bench.config import RunConfig, from_mapping
 from bench.errors import UsageError
 from bench.registry import Registry, load
+from bench.results.layout import JOURNAL
 from bench.steps.names import ready, task_set, written_out
 from bench.studies.request import StudyConfig, planned
+from bench.studies.study import Study, open_study
 
 
 class ReachedError(Exception):
@@ -92,6 +94,44 @@ def test_a_study_finds_the_corpora_of_tasks_that_its_grid_or_its_sets_name(regis
     assert {tuple(run.config.data) for run in sets.runs} == {("gad", "bc5cdr")}
     with pytest.raises(UsageError, match="given twice"):
         planned(StudyConfig("sweep", RunConfig(task=("gad",)), grid={"task": ["bc5cdr"]}), registry, environ)
+
+
+def test_a_study_whose_target_is_a_file_goes_on_and_refuses_it_as_a_source(
+    registry: Registry, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.chdir(tmp_path)
+    (tmp_path / "corpus").mkdir()
+    for name in ("mine", "other"):
+        Path(f"{name}.toml").write_text('kind = "mentions"\nformat = "brat"\nfolder = "corpus"\n')
+
+    def study(*sources: str) -> Study:
+        base = from_mapping({"task": sources, "tokens": 100}, "the command line")
+        return planned(StudyConfig("unseen", base, shots=(4,), seeds=1, targets=("mine.toml",)), registry, {})
+
+    begun = study("other.toml")
+    begun.save()
+    assert [run.key for run in open_study(study("other.toml")).runs] == [run.key for run in begun.runs]
+    with pytest.raises(UsageError, match="mine is both a source and a target"):
+        study("mine.toml")
+
+
+def test_places_are_whole_so_that_a_run_goes_on_from_any_folder(
+    reached: Any, registry: Registry, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.chdir(tmp_path)
+    for name in ("gad", "runs/old"):
+        (tmp_path / name).mkdir(parents=True)
+    (tmp_path / "runs" / "old" / JOURNAL).touch()
+    (tmp_path / "names.tsv").touch()
+    places = {"data": {"gad": "gad"}, "concepts": {"gad": "names.tsv"}}
+    found = reached(
+        RunConfig(task=("gad",), init_from="runs/old", teacher=("runs/old", "old"), tokens_like="runs/old:gad", **places),
+        registry,
+    )
+    old = str(tmp_path / "runs" / "old")
+    assert (found.init_from, found.teacher, found.tokens_like) == (old, (old, "old"), f"{old}:gad")
+    assert (found.data, found.concepts) == ({"gad": str(tmp_path / "gad")}, {"gad": str(tmp_path / "names.tsv")})
+    assert found.out == "runs"
 
 
 @pytest.mark.parametrize(

@@ -32,7 +32,7 @@ def backbone() -> torch.nn.Module:
     return transformers.BertModel(config, add_pooling_layer=False)
 
 
-def on_meta() -> torch.nn.Module:
+def meta_module() -> torch.nn.Module:
     with torch.device("meta"):
         return backbone()
 
@@ -40,7 +40,7 @@ def on_meta() -> torch.nn.Module:
 def linears() -> tuple[LinearShape, ...]:
     return tuple(
         LinearShape(name, one.in_features, one.out_features)
-        for name, one in on_meta().named_modules()
+        for name, one in meta_module().named_modules()
         if isinstance(one, torch.nn.Linear)
     )
 
@@ -60,7 +60,7 @@ def checked(
     more: Sequence[BaseArchitecture] = (),
     waived: bool = False,
 ) -> ParityReport:
-    return check([*FOUR, *more], arm, tasks, budget(rank, waived), on_meta, heads(tasks))
+    return check([*FOUR, *more], arm, tasks, budget(rank, waived), meta_module, heads(tasks))
 
 
 def budget(rank: int = 16, waived: bool = False) -> ParameterBudget:
@@ -104,7 +104,7 @@ def test_five_tasks_at_a_small_rank_agree_with_the_real_model(architecture: Arch
 @pytest.mark.parametrize("architecture", [a for a in FOUR if a.name != "A2"], ids=lambda a: a.name)
 def test_what_is_frozen_is_not_counted_and_held_to_no_other_arm(architecture: BaseArchitecture) -> None:
     frozen = ParameterBudget(16, linears(), frozen=True)
-    report = check([*FOUR], architecture.name, ["x"], frozen, on_meta, heads(["x"]))
+    report = check([*FOUR], architecture.name, ["x"], frozen, meta_module, heads(["x"]))
     assert not report.matched
     assert report.holds
     (row,) = report.rows
@@ -377,6 +377,6 @@ def test_a_head_that_reads_values_while_it_starts_is_counted() -> None:
     torch.manual_seed(4)
     want = torch.rand(1)
     torch.manual_seed(4)
-    report = check(FOUR, "A1", ["x"], budget(), on_meta, {"x": awkward})
+    report = check(FOUR, "A1", ["x"], budget(), meta_module, {"x": awkward})
     assert report.row.heads == HEAD
     assert torch.equal(torch.rand(1), want)

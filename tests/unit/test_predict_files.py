@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import json
+import os
+import signal
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import replace
 from pathlib import Path
@@ -12,13 +14,15 @@ from typing import Any
 import pytest
 
 from bench.api.data import Document, Mention, Passage, Relation
+from bench.cli import main
 from bench.errors import BenchError, DataError, UsageError
 from bench.kit import brat, texts
 from bench.registry import load
 from bench.reporting import SilentReporter
+from bench.results.layout import JOURNAL
 from bench.results.store import read_predictions
 from bench.steps import predicting
-from bench.steps.predicting import Request
+from bench.steps.predicting import CHUNK, Request
 
 PUBTATOR = "7|t|Torsade\n7|a|with cisplatin\n7\t13\t22\tcisplatin\tChemical\tD002945\n"
 
@@ -144,9 +148,8 @@ def predict(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> Callable[..., An
     """`predict_files` with the head and the writer of 2015-T14, and `Model` in the place of a run's."""
     task = load().get("tasks", "2015-T14")
     parts = SimpleNamespace(tasks={task.name: task}, fresh_head=lambda name: task.head("span"))
-    monkeypatch.setattr(predicting, "read_result", lambda folder: SimpleNamespace(id="a1", synthetic=True))
-    monkeypatch.setattr(predicting, "stored_config", lambda config, folder: config)
-    monkeypatch.setattr(predicting, "resolve", lambda config, registry: parts)
+    run = SimpleNamespace(result=SimpleNamespace(id="a1", synthetic=True), parts=parts)
+    monkeypatch.setattr(predicting, "finished_run", lambda folder, registry: run)
 
     def go(*inputs: Path, model: Any = None, out: Path = tmp_path / "out", **request: Any) -> Any:
         monkeypatch.setattr(predicting, "load_trained", lambda *a: model or Model())
@@ -208,6 +211,28 @@ def test_the_folder_appears_whole_or_not_at_all(predict: Callable[..., Any], tmp
     assert sorted(path.name for path in tmp_path.iterdir()) == ["notes", "out"]
     with pytest.raises(UsageError, match="holds files already"):
         predict(notes)
+
+
+def test_sigterm_ends_the_command_as_an_interruption_and_leaves_nothing(
+    predict: Callable[..., Any], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    class Terminated(Model):
+        def predict(self, documents: Sequence[Document], task: str) -> tuple[Document, ...]:
+            if self.chunks:
+                os.kill(os.getpid(), signal.SIGTERM)
+            return super().predict(documents, task)
+
+    (tmp_path / "run").mkdir()
+    (tmp_path / "run" / JOURNAL).touch()
+    (tmp_path / "many.jsonl").write_text("".join(f'{{"id": "{n}", "text": "x"}}\n' for n in range(CHUNK + 1)))
+    monkeypatch.setattr(predicting, "load_trained", lambda *a: Terminated())
+    before = signal.signal(signal.SIGTERM, lambda *_: None)
+    try:
+        code = main(["predict", str(tmp_path / "run"), str(tmp_path / "many.jsonl"), "--out", str(tmp_path / "out")])
+    finally:
+        signal.signal(signal.SIGTERM, before)
+    assert code == 130
+    assert sorted(path.name for path in tmp_path.iterdir()) == ["many.jsonl", "run"]
 
 
 def test_the_working_folder_is_no_place_for_it(

@@ -16,6 +16,7 @@ from bench.api.study import Cost, Request, StudyRun
 from bench.config import RunConfig
 from bench.errors import RunStateError, UsageError
 from bench.registry import Registry
+from bench.studies import scheduler
 from bench.studies.finished import planned_runs
 from bench.studies.request import read_grid, study_kind
 from bench.studies.study import Study, find_study, open_study, plan_name, read_study, studies
@@ -113,6 +114,25 @@ def test_a_start_is_whole_once_its_source_is_finished_and_comes_back_from_the_di
     assert back.runs == one.runs
     assert back.to_json()["runs"][1]["config"]["init_from"] == "a+b_a1_none_1"
     assert open_study(study(tmp_path, plan("unseen", unseen(8)), kind="unseen"))["source-s0"].run == "a+b_a1_none_1"
+
+
+@pytest.mark.parametrize(("shots", "asked"), [(None, [0]), (4, [0, 1])])
+def test_a_dry_run_speaks_for_other_seeds_where_these_draw_no_documents(
+    shots: int | None, asked: list[int], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    seeds: list[int] = []
+
+    def dry_run(run: StudyRun, like: int | None, logs: Path) -> dict[str, Any]:
+        seeds.append(run.config.seed)
+        budget = {"tokens": 10 + run.config.seed, "task_tokens": {"a": 10 + run.config.seed}}
+        return {"budget": budget, "estimate": {"seconds": 1, "evaluation": 0, "memory": 1}}
+
+    monkeypatch.setattr(scheduler, "_dry_run", dry_run)
+    asking = replace(request("a", epochs=1.0, shots=shots), arms=("A1", "A2"))
+    one = study(tmp_path, [run for run in plan("ablation", asking) if run.arm == "A1"])
+    scheduler.survey(one, lambda run, place, total: None, tmp_path)
+    assert seeds == asked
+    assert [run.estimate.tokens for run in one.runs if run.estimate] == [10, 10 + asked[-1]]
 
 
 def test_a_sweep_is_the_product_of_its_grid_and_the_seeds() -> None:

@@ -11,7 +11,9 @@ pytest.importorskip("torch")
 
 from bench.config import RunConfig
 from bench.errors import UsageError
-from bench.steps.teachers import _fitted, refuse_unfit
+from bench.heads.bio import TokenClassificationHead
+from bench.heads.classify import ClassificationHead
+from bench.steps.teachers import refuse_unfit
 
 
 def teacher(leaks: dict[str, Any]) -> Any:
@@ -29,6 +31,12 @@ def test_a_teacher_that_was_let_through_with_leaks_wants_the_same_of_the_run() -
             refuse_unfit([one], config, parts, {})  # type: ignore[arg-type]
 
 
-def test_how_common_labels_were_is_no_part_of_what_outputs_mean() -> None:
-    assert _fitted({"labels": ["X"], "rates": [0.1]}) == _fitted({"labels": ["X"], "rates": [0.2]})
-    assert _fitted({"labels": ["X"], "rates": [0.1]}) != _fitted({"labels": ["Y"], "rates": [0.1]})
+@pytest.mark.parametrize(("kind", "key"), [(TokenClassificationHead, "labels"), (ClassificationHead, "classes")])
+def test_how_common_labels_were_is_no_part_of_what_outputs_stand_for(kind: Any, key: str) -> None:
+    def outputs(label: str, rate: float) -> Any:
+        head = kind()
+        head.restore({key: [label, "Z"], "rates": [rate, 0.1]})
+        return head.outputs()
+
+    assert outputs("X", 0.1) == outputs("X", 0.2) == {key: ["X", "Z"]}
+    assert outputs("X", 0.1) != outputs("Y", 0.1)

@@ -35,27 +35,26 @@ class Distill(Schedule):
     options: ClassVar[Mapping[str, float]] = {"weight": 0.5, "temperature": 2.0}
     taught = True
 
-    def phases(self, shares: Mapping[str, float]) -> Sequence[Phase]:
-        """One phase of all tasks."""
-        return [Phase(1.0, dict(shares))]
-
-    def objective(self, options: Mapping[str, float], teachers: Mapping[str, FrozenModel]) -> Objective:
-        """The teachers' outputs beside gold.
-
-        Raises:
-            UsageError: a head makes no choices among classes, or an option is out of range.
-        """
+    def check(self, options: Mapping[str, float], taught: Mapping[str, HeadModule]) -> None:
+        """Refuses options out of range, and heads that make no choices among classes."""
         if not (options["weight"] <= 1 and options["temperature"] > 0):
             raise UsageError(
                 f"--schedule-option weight is {options['weight']:g} and temperature {options['temperature']:g}; "
                 "wanted at most 1, and above 0."
             )
-        for task, teacher in teachers.items():
-            if type(teacher.head(task)).choices is HeadModule.choices:
+        for task, head in taught.items():
+            if type(head).choices is HeadModule.choices:
                 raise UsageError(
                     f"The head of {task} makes no choices among classes, which a teacher could say more of than gold.",
                     "Take --head bio, bioes or classify for the teacher and the run, or leave the teacher of this task out.",
                 )
+
+    def phases(self, shares: Mapping[str, float]) -> Sequence[Phase]:
+        """One phase of all tasks."""
+        return [Phase(1.0, dict(shares))]
+
+    def objective(self, options: Mapping[str, float], teachers: Mapping[str, FrozenModel]) -> Objective:
+        """The teachers' outputs beside gold."""
         return SoftTargets(options["weight"], options["temperature"], teachers)
 
 
