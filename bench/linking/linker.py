@@ -25,6 +25,8 @@ learn that every mention is in the dictionary."""
 
 MOST, AT_ONCE = 2000, 64
 """Distinct training mentions that the re-ranker learns from; and documents that are looked up together."""
+RECENT = 20_000
+"""Mentions and documents whose ranking is kept: both stages of a run, and its accuracies, ask for most of them again."""
 
 
 @dataclass(frozen=True)
@@ -85,6 +87,8 @@ class Linker:
         kept: Path | None = None,
     ) -> None:
         self._unlinked = unlinked
+        self._recent: dict[tuple[str, frozenset[Query]], dict[Query, tuple[str, ...]]] = {}
+        self._kept = 0
         trained: Trained = learn(train, FOLDS, unlinked)
         self._finder = Finder(names, trained, meanings(trained.table) if meanings is not None else None)
         facts = None if kept is None else read_sealed(kept)
@@ -95,7 +99,11 @@ class Linker:
         lessons = self._lessons(train)
         self.prepare(dev)
         self._ranker = _fitted(lessons)
-        ranked = [pair for d in dev for pair in zip(d.mentions, self._scored(d, d.mentions), strict=True)]
+        ranked = []
+        for document in dev:
+            wanted = queries(document, document.mentions)
+            scored = self._scored(document, wanted)
+            ranked += [(mention, scored[query]) for mention, query in zip(document.mentions, wanted, strict=True)]
         self.judged = self._accuracy(lessons, ranked)
         self.threshold = self._cut(ranked)
         if kept is not None:
@@ -125,7 +133,15 @@ class Linker:
 
         All mentions of a document are wanted at once: features of one use the others.
         """
-        return [self._ordered(concepts) for concepts in self._scored(document, mentions)]
+        wanted = queries(document, mentions)
+        key = document.text, frozenset(wanted)
+        if key not in self._recent:
+            if self._kept > RECENT:
+                self._recent.clear()
+                self._kept = 0
+            self._kept += 1 + len(wanted)
+            self._recent[key] = {query: self._ordered(scores) for query, scores in self._scored(document, wanted).items()}
+        return [self._recent[key][query] for query in wanted]
 
     def _accuracy(self, lessons: Sequence[Lesson], dev: Sequence[tuple[Mention, list[Ranked]]]) -> LinkAccuracy:
         """Accuracy on the training mentions, cross-validated over folds, and on those of dev, taken together."""
@@ -152,8 +168,7 @@ class Linker:
         below = [candidate.concept for candidate in concepts if candidate.score < self.threshold]
         return tuple(dict.fromkeys([*above, self._unlinked, *below]))
 
-    def _scored(self, document: Document, mentions: Sequence[Mention]) -> list[list[Ranked]]:
-        wanted = queries(document, mentions)
+    def _scored(self, document: Document, wanted: Sequence[Query]) -> dict[Query, list[Ranked]]:
         self._finder.prepare(wanted)
         candidates_of = {query: self._finder.find(query) for query in dict.fromkeys(wanted)}
         place = setting(document, candidates_of)
@@ -164,7 +179,7 @@ class Linker:
                 scores = self._ranker(rows(query, candidates, self._finder, place))
                 pairs = [Ranked(concept, float(score)) for concept, score in zip(candidates, scores, strict=True)]
                 scored[query] = sorted(pairs, key=lambda candidate: (-candidate.score, candidate.concept))
-        return [scored[query] for query in wanted]
+        return scored
 
     def _lessons(self, train: Sequence[Document]) -> list[Lesson]:
         """Mentions of training documents in random order, about `MOST` of them."""

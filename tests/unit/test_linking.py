@@ -173,6 +173,20 @@ def test_what_was_found_of_many_texts_is_forgotten_and_found_again(
     assert linker.rank(target, target.mentions) == before
 
 
+@pytest.mark.parametrize("kept", [0, 4, 1000])
+def test_a_ranking_that_is_kept_is_the_one_of_these_mentions_in_this_note(
+    table: NameTable, linker: Linker, monkeypatch: pytest.MonkeyPatch, kept: int
+) -> None:
+    monkeypatch.setattr("bench.linking.linker.RECENT", kept)
+    dev = [document("v", ("bladder pain", "C50"), ("unheard of", NONE), ("colon cysts", "C71"))]
+    fresh = [document("n", ("kidney pain", None), ("pain", None), ("spleen cyst", None)), document("m", ("pain", None))]
+    asked = [(fresh[0], part) for part in (fresh[0].mentions, fresh[0].mentions[1:], fresh[0].mentions[::-1], ())]
+    asked += [(fresh[1], fresh[1].mentions), (fresh[0], fresh[0].mentions)]
+    wanted = [Linker(table, training(), dev, NONE).rank(text, mentions) for text, mentions in asked]
+    for _ in range(2):
+        assert [linker.rank(text, mentions) for text, mentions in asked] == wanted
+
+
 def test_dev_notes_are_looked_up_together(table: NameTable, monkeypatch: pytest.MonkeyPatch) -> None:
     """Once through the terminology for them all: of ten million names that is several seconds."""
     asked: list[int] = []
