@@ -19,6 +19,8 @@ class QueuedLauncher(ABC, Generic[Handle]):
 
     tick: ClassVar[float] = 0.2
     """Seconds between two checks."""
+    ask_again: ClassVar[float] = 30.0
+    """Seconds after which a job that was asked to stop, and still runs, is asked again: Ray may lose a request."""
 
     def __init__(self, jobs: int) -> None:
         self._jobs = jobs
@@ -64,11 +66,13 @@ class QueuedLauncher(ABC, Generic[Handle]):
     def stop(self, patience: float = 150.0) -> list[JobOutcome]:
         """Asks every run to save a checkpoint and stop, drops waiting jobs, and waits at most `patience` seconds."""
         self._waiting.clear()
-        for handle in self._live.values():
-            self._cancel(handle)
-        ended = []
-        until = time.monotonic() + patience
+        ended: list[JobOutcome] = []
+        until, ask = time.monotonic() + patience, 0.0
         while self._live and time.monotonic() < until:
+            if time.monotonic() >= ask:
+                ask = time.monotonic() + self.ask_again
+                for handle in self._live.values():
+                    self._cancel(handle)
             ended += self._collect()
             time.sleep(0.1)
         self._live.clear()

@@ -162,7 +162,9 @@ def encode(parts: Parts, sources: Mapping[str, Source], config: RunConfig, conso
     rows = parts.model.rows
     tokenizer = load_tokenizer(parts.model.folder())
     before, after = special_tokens(tokenizer)  # they stand in every batch, whatever the text
-    refuse_past_table(parts.model.name, "padding and special tokens", max(pad_id(parts.model.folder()), *before, *after), rows)
+    refuse_past_table(
+        parts.model.name, "padding and special tokens", max([pad_id(parts.model.folder()), *before, *after]), rows
+    )
     most, tokenizing = text_positions(parts), tokenizer_digest(tokenizer)
     if (beside := parts.architecture.virtual_tokens) and (config.max_length or 0) > most:
         console.warn(
