@@ -92,7 +92,7 @@ class Calibrated(Quantizer):
 
         from bench.training.plan import resolve_precision
 
-        # AWQ of gptqmodel wants bf16. In bf16, GPTQ on 96 windows takes less time than in fp32 on 64, at a smaller error.
+        # AWQ of gptqmodel wants bf16. In bf16, GPTQ on 96 windows takes less time than in fp32 on 64, at about the same error.
         dtype = "bf16" if self.name == "awq" else resolve_precision("auto", device)
         with tempfile.TemporaryDirectory(prefix="bench-") as private:  # only its owner can read what is in it
             job, rows = Path(private) / "job.json", Path(private) / "rows.json"
