@@ -173,13 +173,13 @@ def in_order(mentions: Sequence[Mention]) -> tuple[Mention, ...]:
 
 def apart(fragments: Sequence[Fragment]) -> tuple[Fragment, ...]:
     """Fragments in ascending order, those that overlap as one: a mention is a set of characters."""
-    found: list[Fragment] = []
+    merged: list[Fragment] = []
     for start, end in sorted(fragments):
-        if found and start < found[-1][1]:
-            start, last = found.pop()
+        if merged and start < merged[-1][1]:
+            start, last = merged.pop()
             end = max(end, last)
-        found.append((start, end))
-    return tuple(found)
+        merged.append((start, end))
+    return tuple(merged)
 
 
 def tidy(fragments: Sequence[Fragment], text: str) -> tuple[Fragment, ...]:
@@ -192,11 +192,11 @@ def tidy(fragments: Sequence[Fragment], text: str) -> tuple[Fragment, ...]:
         (start, end) = fragments[0]
         if 0 <= start < end <= len(text) and not text[start].isspace() and not text[end - 1].isspace():
             return (fragments[0],)
-    found = apart(fragments)
-    if found[0][0] < 0 or found[-1][1] > len(text):
-        return found
+    merged = apart(fragments)
+    if merged[0][0] < 0 or merged[-1][1] > len(text):
+        return merged
     pieces: list[Fragment] = []
-    for start, end in found:
+    for start, end in merged:
         piece = text[start:end]
         low = start + len(piece) - len(piece.lstrip())
         high = end - (len(piece) - len(piece.rstrip()))
@@ -205,4 +205,4 @@ def tidy(fragments: Sequence[Fragment], text: str) -> tuple[Fragment, ...]:
         if pieces and not text[pieces[-1][1] : low].strip():
             low = pieces.pop()[0]
         pieces.append((low, high))
-    return tuple(pieces) or found
+    return tuple(pieces) or merged

@@ -28,19 +28,19 @@ def spooled(documents: Iterable[Document], limit: int = LIMIT) -> Sequence[Docum
     Raises:
         StorageError: the disk is full.
     """
-    kept: list[Document] = []
+    buffered: list[Document] = []
     size = 0
     rest = iter(documents)
     for document in rest:
-        kept.append(document)
+        buffered.append(document)
         size += _size(document)
         if size > limit:
             spool = Spool()
-            spool.extend(kept)
-            kept.clear()
+            spool.extend(buffered)
+            buffered.clear()
             spool.extend(rest)
             return spool
-    return tuple(kept)
+    return tuple(buffered)
 
 
 class Spool(Sequence[Document]):

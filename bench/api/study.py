@@ -168,7 +168,7 @@ class Request:
     def planned(self, key: str, role: str, config: RunConfig, like: str | None = None, group: str | None = None) -> StudyRun:
         """The same of a whole configuration, which keeps the corpora of its own tasks alone."""
         names = [self.names.get(task, task) for task in config.task]
-        data, concepts = ({name: given[name] for name in names if name in given} for given in (config.data, config.concepts))
+        data, concepts = ({name: paths[name] for name in names if name in paths} for paths in (config.data, config.concepts))
         config = replace(config, task_set=None, data=data, concepts=concepts)
         file = bounded("".join(c if c.isalnum() or c in "._+-=," else "-" for c in key))
         return StudyRun(file, role, names[0] if len(names) == 1 else None, config.seed, config.arch, config, like, group)
@@ -190,9 +190,9 @@ class Request:
         Raises:
             UsageError: there is none, or another budget.
         """
-        given = [name for name in BUDGETS if getattr(self.base, name) is not None]
+        budgets = [name for name in BUDGETS if getattr(self.base, name) is not None]
         if self.base.tokens is None:
-            got = f"got {', '.join(f'--{name}' for name in given).replace('_', '-')}" if given else "got none"
+            got = f"got {', '.join(f'--{name}' for name in budgets).replace('_', '-')}" if budgets else "got none"
             raise UsageError(f"A {kind} study counts its budget in tokens; {got}.", f"Add --tokens N, the tokens {what}.")
         return self.base.tokens
 
@@ -255,7 +255,7 @@ class StudyKind(Part):
         The default reads lists under ``tasks``, ``comparisons``, ``questions`` and ``verdicts`` whose members have ``kind`` and
         ``reason``; else a ``summary``, ``reason`` or ``note`` of the whole.
         """
-        found = [
+        statements = [
             Statement(
                 str(item.get("task") or item.get("name") or item.get("subject") or ""),
                 str(item["kind"]),
@@ -265,8 +265,8 @@ class StudyKind(Part):
             for item in _judgements(verdict)
         ]
         whole = [str(verdict[key]) for key in ("summary", "reason", "note") if verdict.get(key)]
-        if found or not whole:
-            return found
+        if statements or not whole:
+            return statements
         return [Statement(str(verdict.get("name") or self.name), str(verdict.get("kind", "verdict")), " ".join(whole))]
 
     def tables(self, verdict: Mapping[str, Any]) -> list[Table]:

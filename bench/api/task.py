@@ -77,16 +77,16 @@ class Task(Part):
         Raises:
             UsageError: a name that is none of them.
         """
-        wanted = {*self.tolerated, *kinds}
-        for kind in sorted(wanted):
+        tolerated = {*self.tolerated, *kinds}
+        for kind in sorted(tolerated):
             if kind not in self.faults:
                 hint = f"It can leave out {', '.join(self.faults)}." if self.faults else "Its loader can leave out none."
                 raise unknown(f"kind of faulty line of {self.name}:", kind, self.faults, hint=hint)
-        if wanted == set(self.tolerated):
+        if tolerated == set(self.tolerated):
             return self
-        made = copy(self)
-        made.tolerated = tuple(sorted(wanted))
-        return made
+        tolerant = copy(self)
+        tolerant.tolerated = tuple(sorted(tolerated))
+        return tolerant
 
     @abstractmethod
     def load(self, folder: Path) -> Corpus:

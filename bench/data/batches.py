@@ -64,10 +64,10 @@ class Stream:
         """Makes the epoch's order, which the seed and the epoch decide."""
         self.ordered(bundles(self.lengths, (*self.seed, self.epoch), self.bundle_tokens))
 
-    def ordered(self, found: Sequence[NDArray[np.int64]]) -> None:
+    def ordered(self, bundled: Sequence[NDArray[np.int64]]) -> None:
         """Takes bundles as the order of the epoch."""
-        self._order = np.concatenate(found)
-        self._starts = frozenset(np.cumsum([0, *map(len, found[:-1])]).tolist())
+        self._order = np.concatenate(bundled)
+        self._starts = frozenset(np.cumsum([0, *map(len, bundled[:-1])]).tolist())
 
     def state(self) -> dict[str, int | None]:
         """The position, JSON-able."""
@@ -105,9 +105,9 @@ def units_of(documents: NDArray[np.int64], lengths: NDArray[np.int64], most: int
     units = np.empty(len(lengths), dtype=np.int64)
     count = 0
     order = np.argsort(documents, kind="stable")
-    for own in np.split(order, np.flatnonzero(np.diff(documents[order])) + 1):
-        parts = min(len(own), -(-int(lengths[own].sum()) // most))
-        units[own] = count + np.arange(len(own)) % max(1, parts)
+    for members in np.split(order, np.flatnonzero(np.diff(documents[order])) + 1):
+        parts = min(len(members), -(-int(lengths[members].sum()) // most))
+        units[members] = count + np.arange(len(members)) % max(1, parts)
         count += parts
     return units
 
@@ -174,7 +174,7 @@ class Sampler:
         """Task to the unit of each example, for the tasks in `documents`."""
         self._members = {task: _members(units) for task, units in self.units.items()}
         self.widest = max(
-            (len(own) * int(lengths[task][own].max()) for task, found in self._members.items() for own in found), default=0
+            (len(unit) * int(lengths[task][unit].max()) for task, units in self._members.items() for unit in units), default=0
         )
         """Padded tokens of the largest unit; 0 where all units are single examples."""
         self._streams = {
@@ -188,7 +188,7 @@ class Sampler:
     def _unit_tokens(self, task: str, lengths: NDArray[np.int64]) -> NDArray[np.int64]:
         if task not in self._members:
             return lengths
-        return np.array([int(lengths[own].sum()) for own in self._members[task]], dtype=np.int64)
+        return np.array([int(lengths[members].sum()) for members in self._members[task]], dtype=np.int64)
 
     def shortest(self, task: str) -> int:
         """Marked tokens of the smallest unit of a task."""

@@ -108,22 +108,22 @@ def encode_split(
     from datasets import Dataset
 
     facts = path.with_suffix(".json")
-    kept = read_sealed(facts)
-    if kept is None or not path.is_file() or digest(path) != kept["digest"]:
+    stored = read_sealed(facts)
+    if stored is None or not path.is_file() or digest(path) != stored["digest"]:
         if facts.exists() or path.exists():
             warn(f"{path.parent.name}/{path.name} or its facts are damaged or incomplete: the windows are encoded again.")
-        kept = _encode(documents, head, tokenizer, max_length, path, advance)
-        write_sealed(facts, kept)
+        stored = _encode(documents, head, tokenizer, max_length, path, advance)
+        write_sealed(facts, stored)
     else:
         advance(len(documents))
     return EncodedSplit(
-        rows=Dataset.from_file(str(path)) if kept["lengths"] else None,
-        lengths=np.array(kept["lengths"], dtype=np.int64),
-        supervised=np.array(kept["supervised"], dtype=np.int64),
-        documents=tuple(kept["documents"]),
-        lost=kept["lost"],
-        gold=kept["gold"],
-        largest=kept["largest"],
+        rows=Dataset.from_file(str(path)) if stored["lengths"] else None,
+        lengths=np.array(stored["lengths"], dtype=np.int64),
+        supervised=np.array(stored["supervised"], dtype=np.int64),
+        documents=tuple(stored["documents"]),
+        lost=stored["lost"],
+        gold=stored["gold"],
+        largest=stored["largest"],
     )
 
 

@@ -26,8 +26,8 @@ def cut(document: Document, tokenizer: Any, max_length: int, how: Cut) -> tuple[
         UsageError: `max_length` leaves no room beside the special tokens.
     """
     if how == "sentences":
-        made = windows(document, tokenizer, max_length)
-        return (made, *assign(document, made))
+        cut_windows = windows(document, tokenizer, max_length)
+        return (cut_windows, *assign(document, cut_windows))
     spans = words(document.text)
     ids, first, last = tokenized(document.text, spans, tokenizer) if spans else ([], [], [])
     before, after = special_tokens(tokenizer)
@@ -36,13 +36,13 @@ def cut(document: Document, tokenizer: Any, max_length: int, how: Cut) -> tuple[
     if room < 2:
         raise UsageError(f"--max-length {max_length} leaves no room for text beside the special tokens.")
     starts = [start for start, _ in spans]
-    made, gold, lost = [], [], Counter[str]()
-    for part, (texts, own) in enumerate(_parts(document, how)):
+    cut_windows, gold, lost = [], [], Counter[str]()
+    for part, (texts, bounds) in enumerate(_parts(document, how)):
         ranges = [(bisect_left(starts, low), bisect_left(starts, high)) for low, high in texts]
         sizes = [last[high - 1] + 1 - first[low] if high > low else 0 for low, high in ranges]
-        kept = shared(sizes, room)
+        shares = shared(sizes, room)
         inside, places = list(before), []
-        for number, ((low, high), keep) in enumerate(zip(ranges, kept, strict=True)):
+        for number, ((low, high), keep) in enumerate(zip(ranges, shares, strict=True)):
             inside += between if number else []
             for word in range(low, high):
                 if first[word] - first[low] < keep:
@@ -50,16 +50,16 @@ def cut(document: Document, tokenizer: Any, max_length: int, how: Cut) -> tuple[
                     places.append((spans[word], first[word] + shift, min(last[word], first[low] + keep - 1) + shift))
             inside += ids[first[low] : first[low] + keep] if high > low else []
         inside += after
-        lost["truncated"] += kept != sizes
-        made.append(
+        lost["truncated"] += shares != sizes
+        cut_windows.append(
             Window(
                 document=document.id,
                 input_ids=tuple(inside),
                 words=tuple(span for span, _, _ in places),
                 first=tuple(begin for _, begin, _ in places),
                 last=tuple(end for _, _, end in places),
-                start=own[0],
-                end=own[1],
+                start=bounds[0],
+                end=bounds[1],
                 part=part,
             )
         )
@@ -67,18 +67,18 @@ def cut(document: Document, tokenizer: Any, max_length: int, how: Cut) -> tuple[
         if how == "passages":
             seen = tuple(j for j in seen if j.name == document.passages[part].id)
         gold.append(replace(document, text="", judgements=seen))
-    return made, gold, +lost
+    return cut_windows, gold, +lost
 
 
-def joined(document: Document, found: Sequence[Annotation]) -> Document:
+def joined(document: Document, annotations: Sequence[Annotation]) -> Document:
     """What the windows of a document say, as one document without text; a judgement named ``#n`` is about its passage n.
 
     The document comes with its text, for white space in mentions, which is treated as in gold.
     """
-    found = tidied(found, document.text)
-    mentions = {a for a in found if isinstance(a, Mention)}
-    relations = {a for a in found if isinstance(a, Relation)}
-    judgements = {a.name: a for a in found if isinstance(a, Judgement)}
+    annotations = tidied(annotations, document.text)
+    mentions = {a for a in annotations if isinstance(a, Mention)}
+    relations = {a for a in annotations if isinstance(a, Relation)}
+    judgements = {a.name: a for a in annotations if isinstance(a, Judgement)}
     named = {f"#{i}": passage.id for i, passage in enumerate(document.passages)}
     return Document(
         document.id,

@@ -25,12 +25,12 @@ def leaks_of(corpus: Corpus) -> tuple[Leak, ...]:
     leaks: dict[tuple[str, str], Leak] = {}
     home: dict[str, str] = {}
     for split in corpus:
-        own = [document.id.casefold() for document in corpus[split]]
-        if not home.keys().isdisjoint(own):  # rare: only then documents are compared one by one
-            for document, name in zip(corpus[split], own, strict=True):
+        ids = [document.id.casefold() for document in corpus[split]]
+        if not home.keys().isdisjoint(ids):  # rare: only then documents are compared one by one
+            for document, name in zip(corpus[split], ids, strict=True):
                 if name in home:
                     leaks.setdefault((document.id, split), Leak(document.id, split, home[name]))
-        home = dict.fromkeys(own, split) | home
+        home = dict.fromkeys(ids, split) | home
     for leak in corpus.leaks:
         leaks.setdefault((leak.document, leak.split), leak)
     return tuple(leaks.values())

@@ -72,9 +72,9 @@ def kept_length(path: Path, documents: Sequence[Document], tokenizer: Any, how: 
 
     The file's name must contain a hash of everything that decides the choice.
     """
-    kept = read_sealed(path)
-    if kept is not None:
-        return WindowLength(**kept)
+    stored = read_sealed(path)
+    if stored is not None:
+        return WindowLength(**stored)
     chosen = choose_length(documents, tokenizer, how, most)
     write_sealed(path, chosen.as_json())
     return chosen

@@ -45,8 +45,8 @@ class _PacedStream(Stream):
             chosen = rng.permutation(self.easiest[:reach])
             before = np.cumsum(self.lengths[chosen]) - self.lengths[chosen]
             chosen = np.sort(chosen[before < BUNDLES * self.bundle_tokens])
-        found = bundles(self.lengths[chosen], (*self.seed, self.epoch), self.bundle_tokens)
-        self.ordered([chosen[one] for one in found])
+        bundled = bundles(self.lengths[chosen], (*self.seed, self.epoch), self.bundle_tokens)
+        self.ordered([chosen[members] for members in bundled])
 
     def state(self) -> dict[str, int | None]:
         """The position, JSON-able."""
@@ -66,14 +66,14 @@ class PacedSampler(Sampler):
     `difficulty` maps a task to how hard each of its training examples is, shape (examples,); the others are as for `Sampler`.
     """
 
-    def __init__(self, *given: Any, curriculum: Curriculum, difficulty: Mapping[str, NDArray[np.float64]]) -> None:
+    def __init__(self, *args: Any, curriculum: Curriculum, difficulty: Mapping[str, NDArray[np.float64]]) -> None:
         self._curriculum, self._difficulty = curriculum, difficulty
-        super().__init__(*given)
+        super().__init__(*args)
 
     def _stream(self, task: str, lengths: NDArray[np.int64], seed: tuple[int, ...], bundle_tokens: int) -> Stream:
         hard = self._difficulty[task]
         if task in self._members:
-            hard = np.array([hard[own].mean() for own in self._members[task]])
+            hard = np.array([hard[members].mean() for members in self._members[task]])
         easiest = np.argsort(hard, kind="stable")
         return _PacedStream(lengths, seed, bundle_tokens, easiest=easiest, competence=self._competence)
 
@@ -89,7 +89,7 @@ def difficulties(
     Raises:
         UsageError: the curriculum, of the schedule `name`, does not give one number a window.
     """
-    found = {}
+    difficulty = {}
     for task, (tokens, supervised) in windows.items():
         hard = np.asarray(curriculum.difficulty(task, tokens.copy(), supervised.copy()), dtype=np.float64)
         if hard.shape != tokens.shape or not np.isfinite(hard).all():
@@ -98,5 +98,5 @@ def difficulties(
                 "wanted a finite one for each.",
                 f"Run 'bench check {name}'.",
             )
-        found[task] = hard
-    return found
+        difficulty[task] = hard
+    return difficulty

@@ -60,9 +60,9 @@ def _tidied(document: Document, counts: Counter[str]) -> Document:
             mentions.setdefault((mention.key, mention.concept), mention)
             continue
         counts[TRIMMED] += _ends(fragments) != _ends(mention.fragments) or len(fragments) == len(mention.fragments)
-        made = replace(mention, fragments=fragments, written=mention.as_written)
-        moved[mention.key] = made.key
-        mentions.setdefault((made.key, made.concept), made)
+        tidy_mention = replace(mention, fragments=fragments, written=mention.as_written)
+        moved[mention.key] = tidy_mention.key
+        mentions.setdefault((tidy_mention.key, tidy_mention.concept), tidy_mention)
     if not moved:
         return document
     relations = dict.fromkeys(

@@ -80,12 +80,12 @@ def windows(document: Document, tokenizer: Any, max_length: int) -> list[Window]
             f"--max-length is {max_length}, of which special tokens take {len(before) + len(after)}; leave room for text."
         )
     ids, first, last = tokenized(document.text, spans, tokenizer)
-    made = []
+    cut_windows = []
     for low, high in _pack(first, last, _boundaries(document.text, spans), room):
         begin = first[low]
         stop = min(max(last[high - 1] + 1, begin), begin + room)
         inside = before + ids[begin:stop] + after
-        made.append(
+        cut_windows.append(
             Window(
                 document=document.id,
                 input_ids=tuple(inside) if inside else (_filler(tokenizer),),
@@ -96,7 +96,7 @@ def windows(document: Document, tokenizer: Any, max_length: int) -> list[Window]
                 end=spans[high - 1][1],
             )
         )
-    return made
+    return cut_windows
 
 
 def assign(document: Document, windows: Sequence[Window]) -> tuple[list[Document], Counter[str]]:
@@ -125,7 +125,7 @@ def assign(document: Document, windows: Sequence[Window]) -> tuple[list[Document
         else:
             lost["window"] += 1
     parts = zip(mentions, relations, strict=True)
-    return [replace(document, text="", mentions=tuple(own), relations=tuple(joined)) for own, joined in parts], lost
+    return [replace(document, text="", mentions=tuple(contained), relations=tuple(joined)) for contained, joined in parts], lost
 
 
 def tokenized(text: str, spans: Sequence[Fragment], tokenizer: Any) -> tuple[list[int], list[int], list[int]]:
@@ -256,9 +256,9 @@ def _pack(first: Sequence[int], last: Sequence[int], strength: Sequence[int], ro
     return packed
 
 
-def _place(token: int, kept: int, before: int, length: int) -> int:
+def _place(token: int, text_tokens: int, before: int, length: int) -> int:
     """Position of a token in its window; that of the last token that is kept where the token itself was cut off."""
-    return max(min(before + min(token, kept - 1), length - 1), 0)
+    return max(min(before + min(token, text_tokens - 1), length - 1), 0)
 
 
 def _filler(tokenizer: Any) -> int:

@@ -229,12 +229,12 @@ def last_line(log: Path) -> str:
 
 def _resume_words(words: tuple[str, ...]) -> tuple[str, ...]:
     """The arguments of a run that may stand beside `--resume`: its folder, trackers, names and limits."""
-    kept: list[str] = []
+    accepted: list[str] = []
     taken = {"--out", "--name", "--study", "--tracker", "--memory-limit"}
     for place, word in enumerate(words):
         if word in taken:
-            kept += words[place : place + 2]
-    return (*kept, "--json")
+            accepted += words[place : place + 2]
+    return (*accepted, "--json")
 
 
 def _answer(text: str) -> Mapping[str, Any] | None:

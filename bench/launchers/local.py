@@ -83,5 +83,5 @@ def threads(jobs: int, environ: Mapping[str, str]) -> dict[str, str]:
     import psutil
 
     physical = min(cores(), psutil.cpu_count(logical=False) or cores())
-    wanted = {"OMP_NUM_THREADS": str(max(1, physical // jobs)), "OMP_WAIT_POLICY": "PASSIVE"}
-    return {name: value for name, value in wanted.items() if name not in environ}
+    variables = {"OMP_NUM_THREADS": str(max(1, physical // jobs)), "OMP_WAIT_POLICY": "PASSIVE"}
+    return {name: value for name, value in variables.items() if name not in environ}

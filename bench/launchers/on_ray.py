@@ -38,13 +38,13 @@ class RayLauncher(QueuedLauncher[Any]):
             UsageError: an option is unknown, or the cluster cannot be reached.
             BenchError: no cluster can be started.
         """
-        given = parse_options(options, OPTIONS, "ray")
-        cpus = parse_number(given, "num_cpus", max(1, cores() // jobs))
-        gpus = parse_number(given, "num_gpus", 0.0)
+        parsed = parse_options(options, OPTIONS, "ray")
+        cpus = parse_number(parsed, "num_cpus", max(1, cores() // jobs))
+        gpus = parse_number(parsed, "num_gpus", 0.0)
         ray = _ray()
         quiet = {"include_dashboard": False, "log_to_driver": False, "logging_level": "ERROR"}
         started = False
-        address = given.get("address") or os.environ.get("RAY_ADDRESS")
+        address = parsed.get("address") or os.environ.get("RAY_ADDRESS")
         if not ray.is_initialized():
             try:
                 ray.init(address=address or "auto", log_to_driver=False, logging_level="ERROR")
@@ -64,7 +64,7 @@ class RayLauncher(QueuedLauncher[Any]):
                         "Start it with 'ray start --head', which says why, or take --launcher local.",
                     ) from None
         devices = ray.cluster_resources().get("GPU", 0.0)
-        if "num_gpus" not in given and devices:
+        if "num_gpus" not in parsed and devices:
             gpus = min(1.0, devices / jobs)
         return cls(jobs, cpus, gpus, started)
 

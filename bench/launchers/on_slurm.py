@@ -72,8 +72,8 @@ class SlurmLauncher(QueuedLauncher[Any]):
             MissingError: submitit is not installed, or this machine has no Slurm.
             UsageError: submitit does not know an option, or the folder's name has a ``%``.
         """
-        given: dict[str, Any] = {key: _typed(value) for key, value in parse_options(options, None, "slurm").items()}
-        cluster = given.pop("cluster", "slurm")
+        parsed: dict[str, Any] = {key: _typed(value) for key, value in parse_options(options, None, "slurm").items()}
+        cluster = parsed.pop("cluster", "slurm")
         if cluster not in ("slurm", "local"):
             raise UsageError(f"--option cluster={cluster}: the cluster is slurm or local.")
         try:
@@ -90,7 +90,7 @@ class SlurmLauncher(QueuedLauncher[Any]):
                 "Take another --out for studies that go to Slurm.",
             )
         executor = submitit.AutoExecutor(folder=str(folder.absolute() / "slurm"), cluster=cluster)
-        parameters = {"timeout_min": MINUTES, "name": "bench", **given}
+        parameters = {"timeout_min": MINUTES, "name": "bench", **parsed}
         try:
             executor.update_parameters(**parameters)
         except (NameError, TypeError, ValueError) as error:

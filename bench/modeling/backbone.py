@@ -71,8 +71,8 @@ def from_state(folder: Path, state: Mapping[str, Tensor], dtype: torch.dtype) ->
             **_no_pooler(model_class),
         )  # fmt: skip
     missing = sorted(name for name in info["missing_keys"] if not name.startswith("pooler."))
-    for name, stored, wanted in sorted(info["mismatched_keys"])[:1]:
-        shapes = [" x ".join(map(str, shape)) for shape in (stored, wanted)]
+    for name, stored, expected in sorted(info["mismatched_keys"])[:1]:
+        shapes = [" x ".join(map(str, shape)) for shape in (stored, expected)]
         raise UsageError(
             f"The weights in {folder} do not fit its config.json: {name} is {shapes[0]} in the weights and {shapes[1]} by the "
             "configuration.",
@@ -219,8 +219,8 @@ def _configuration(folder: Path) -> tuple[Any, Any]:
 
 def _no_backbone(folder: Path) -> UsageError:
     raw = read_config(folder)
-    own = " It wants to run code that comes with it (auto_map), which bench never does." if "auto_map" in raw else ""
-    return UsageError(f"transformers has no backbone for model type {raw['model_type']!r} of {folder}.{own}")
+    remote_code = " It wants to run code that comes with it (auto_map), which bench never does." if "auto_map" in raw else ""
+    return UsageError(f"transformers has no backbone for model type {raw['model_type']!r} of {folder}.{remote_code}")
 
 
 def _no_pooler(model_class: Any) -> dict[str, bool]:

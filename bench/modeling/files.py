@@ -185,9 +185,9 @@ def _sha256(path: Path, size: int, *stamps: int) -> str:
     # The time of the last change of the inode is none that a program can set back.
     key = {"path": str(path), "size": size, "stamps": stamps}
     with contextlib.suppress(OSError, StorageError):  # a cache that cannot be written costs the next run some seconds
-        kept = user_cache.path("hashes", "weights", ".json", key)
-        known = read_sealed(kept) or {"of": read_sha256(path)}
-        write_sealed(kept, known)
+        cache_file = user_cache.path("hashes", "weights", ".json", key)
+        known = read_sealed(cache_file) or {"of": read_sha256(path)}
+        write_sealed(cache_file, known)
         return str(known["of"])
     return read_sha256(path)
 

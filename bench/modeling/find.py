@@ -107,7 +107,7 @@ def pickled_folder(name: str) -> Path:
     return _download(match["repo"], match["revision"], _PICKLED)
 
 
-def _download(repo: str, revision: str | None, wanted: Sequence[str]) -> Path:
+def _download(repo: str, revision: str | None, patterns: Sequence[str]) -> Path:
     """Downloads the wanted files of a hub id, none of which is code; gives the snapshot folder."""
     try:
         from huggingface_hub import errors, snapshot_download
@@ -116,7 +116,7 @@ def _download(repo: str, revision: str | None, wanted: Sequence[str]) -> Path:
             "A hub id needs huggingface_hub, which is not installed.", "pip install 'bench-suite[train]'"
         ) from None
     try:
-        folder = snapshot_download(repo, revision=revision, allow_patterns=list(wanted), etag_timeout=10)
+        folder = snapshot_download(repo, revision=revision, allow_patterns=list(patterns), etag_timeout=10)
     except errors.RevisionNotFoundError:
         raise UsageError(
             f"The hub's model {repo} has no revision {revision!r}.", f"See https://huggingface.co/{repo}/commits"

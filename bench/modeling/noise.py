@@ -59,15 +59,15 @@ def uncompiled() -> Iterator[None]:
     """
     import torch
 
-    def given(model: Any = None, **options: Any) -> Any:
+    def unchanged(model: Any = None, **options: Any) -> Any:
         return (lambda function: function) if model is None else model
 
-    kept = torch.compile
-    torch.compile = given
+    original = torch.compile
+    torch.compile = unchanged
     try:
         yield
     finally:
-        torch.compile = kept
+        torch.compile = original
 
 
 @contextlib.contextmanager

@@ -65,8 +65,8 @@ def pack_bits(values: Tensor, bits: int) -> Tensor:
     wide = values.to(torch.int64) << shift
     words.index_add_(1, first, wide & 0xFFFFFFFF)  # bits never overlap, so adding is or-ing
     words.index_add_(1, first + 1, wide >> 32)
-    kept = words[:, :-1]
-    return torch.where(kept >= 1 << 31, kept - (1 << 32), kept).to(torch.int32)
+    packed = words[:, :-1]
+    return torch.where(packed >= 1 << 31, packed - (1 << 32), packed).to(torch.int32)
 
 
 def dense_gptq(parts: Mapping[str, Tensor], bits: int, group_size: int, form: str = "gptq") -> Tensor:

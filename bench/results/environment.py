@@ -42,7 +42,7 @@ def hardware(device: str | None = None) -> dict[str, Any]:
     """
     import psutil
 
-    found: dict[str, Any] = {
+    facts: dict[str, Any] = {
         "cpu": _cpu(),
         "machine": platform.machine(),
         "system": f"{platform.system()} {platform.release()}",
@@ -52,18 +52,18 @@ def hardware(device: str | None = None) -> dict[str, Any]:
     }
     torch = sys.modules.get("torch")
     if torch is not None:
-        found["threads"] = torch.get_num_threads()
-        found["cpu_capability"] = torch.backends.cpu.get_cpu_capability()
+        facts["threads"] = torch.get_num_threads()
+        facts["cpu_capability"] = torch.backends.cpu.get_cpu_capability()
         if torch.cuda.is_available():
             named = device if device is not None and device.startswith("cuda") else torch.cuda.current_device()
             accelerator = torch.cuda.get_device_properties(named)
-            found["gpu"] = {
+            facts["gpu"] = {
                 "name": accelerator.name,
                 "memory": int(accelerator.total_memory),
                 "count": torch.cuda.device_count(),
                 "cuda": torch.version.cuda,
             }
-    return found
+    return facts
 
 
 def git(folder: Path | None = None) -> dict[str, Any]:

@@ -50,7 +50,7 @@ def read_as(kind: Any, value: Any, place: str = "", whole: bool = False) -> Any:
     if origin is Literal and value in inner:
         return value
     if origin in (Mapping, dict) and isinstance(value, Mapping):
-        return _read_all({str(name): (inner[1], one) for name, one in value.items()}, place, whole)
+        return _read_all({str(name): (inner[1], member) for name, member in value.items()}, place, whole)
     if origin in (tuple, list) and isinstance(value, (list, tuple)):
         each = inner[:1] * len(value) if origin is list or inner[-1] is Ellipsis else inner
         if len(each) == len(value):
@@ -105,8 +105,8 @@ def narrowed(kind: type[Kind], value: Any) -> Kind:
 def _read_all(values: dict[Any, tuple[Any, Any]], place: str, whole: bool) -> dict[Any, Any]:
     """Each value as its hint says; most stand for themselves, and a report reads hundreds of results."""
     return {
-        name: one if type(one) in _as_is(hint) else read_as(hint, one, _below(place, name), whole)
-        for name, (hint, one) in values.items()
+        name: member if type(member) in _as_is(hint) else read_as(hint, member, _below(place, name), whole)
+        for name, (hint, member) in values.items()
     }
 
 

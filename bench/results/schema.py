@@ -82,8 +82,8 @@ class TaskScores:
     @property
     def stages(self) -> dict[Stage, FlatScores]:
         """Stage to scores on the test split, ``trained`` first."""
-        every: dict[Stage, FlatScores | None] = {"trained": self.trained, "quantized": self.quantized}
-        return {stage: scores for stage, scores in every.items() if scores is not None}
+        by_stage: dict[Stage, FlatScores | None] = {"trained": self.trained, "quantized": self.quantized}
+        return {stage: scores for stage, scores in by_stage.items() if scores is not None}
 
     @property
     def last(self) -> FlatScores:
@@ -191,9 +191,9 @@ class Result:
         clash = sorted(set(names) & set(self.extra))
         if clash:
             raise ValueError(f"Extra keys of a result stand for promised ones: {', '.join(clash)}.")
-        told = {name: plain(getattr(self, name)) for name in names if name not in OPTIONAL or getattr(self, name)}
-        told |= {name: plain(value) for name, value in self.extra.items()}
-        return {name: told.pop(name) for name in first if name in told} | told
+        mapping = {name: plain(getattr(self, name)) for name in names if name not in OPTIONAL or getattr(self, name)}
+        mapping |= {name: plain(value) for name, value in self.extra.items()}
+        return {name: mapping.pop(name) for name in first if name in mapping} | mapping
 
     def resolved(self, name: str) -> Any:
         """A field of the configuration as the run resolved it, else as it was given; None where there is none."""
@@ -201,8 +201,8 @@ class Result:
 
     def metric(self, task: str) -> str:
         """Dotted name of a task's primary metric; empty where the result does not tell it."""
-        every = {row.task: row.metric for row in self.macro.tasks} if self.macro is not None else {}
-        return (every | {self.headline.task: self.headline.metric}).get(task, "")
+        metrics = {row.task: row.metric for row in self.macro.tasks} if self.macro is not None else {}
+        return (metrics | {self.headline.task: self.headline.metric}).get(task, "")
 
     @classmethod
     def from_json(cls, value: Any, source: str = "The result") -> Result:
@@ -213,7 +213,7 @@ class Result:
         """
         value = current(value, source)
         try:
-            extra = {name: one for name, one in value.items() if name not in _NAMES}
+            extra = {name: member for name, member in value.items() if name not in _NAMES}
             result: Result = read_as(cls, {**value, "extra": extra})
             if result.headline.task not in result.scores:
                 raise ValueError("scores lack the headline's task")
@@ -243,11 +243,11 @@ def current(value: Any, source: str) -> Mapping[str, Any]:
     Raises:
         RunStateError: it is no result, of another schema version, or damaged.
     """
-    found = check_version(value, VERSIONS, source, "a result of bench")
-    if found["schema_version"] == SCHEMA_VERSION:
-        return found
+    parsed = check_version(value, VERSIONS, source, "a result of bench")
+    if parsed["schema_version"] == SCHEMA_VERSION:
+        return parsed
     try:
-        return from_version_1(found) | {"schema_version": SCHEMA_VERSION}
+        return from_version_1(parsed) | {"schema_version": SCHEMA_VERSION}
     except (AttributeError, KeyError, TypeError) as error:
         what = f"it lacks {error.args[0]}" if isinstance(error, KeyError) else "scores or headline are no object"
         raise RunStateError(f"{source} is not what schema version 1 promises: {what}.") from None

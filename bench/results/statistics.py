@@ -83,7 +83,7 @@ def read_statistics(folder: Path, task: str, split: str, stage: str) -> Statisti
         )
     value = check_version(read_json(path), (STATISTICS_VERSION,), str(path), "a file of statistics")
     try:
-        found = Statistics(
+        statistics = Statistics(
             str(value["task"]),
             str(value["split"]),
             str(value["stage"]),
@@ -93,20 +93,20 @@ def read_statistics(folder: Path, task: str, split: str, stage: str) -> Statisti
         )
     except (KeyError, TypeError, ValueError):
         raise RunStateError(f"{path} does not hold one number a document and name, or lacks a key.") from None
-    _check(path, found, (task, split, stage))
-    return found
+    _check(path, statistics, (task, split, stage))
+    return statistics
 
 
-def _check(path: Path, found: Statistics, wanted: tuple[str, str, str]) -> None:
+def _check(path: Path, stats: Statistics, expected: tuple[str, str, str]) -> None:
     import numpy as np
 
-    if (found.task, found.split, found.stage) != wanted:
-        raise RunStateError(f"{path} says it is of {found.task}, {found.split}, {found.stage}: it was moved or changed.")
-    if len(found.rows) != len(found.documents):
-        raise RunStateError(f"{path} has {len(found.rows)} rows for {len(found.documents)} documents.")
-    if len(set(found.documents)) != len(found.documents) or len(set(found.names)) != len(found.names):
+    if (stats.task, stats.split, stats.stage) != expected:
+        raise RunStateError(f"{path} says it is of {stats.task}, {stats.split}, {stats.stage}: it was moved or changed.")
+    if len(stats.rows) != len(stats.documents):
+        raise RunStateError(f"{path} has {len(stats.rows)} rows for {len(stats.documents)} documents.")
+    if len(set(stats.documents)) != len(stats.documents) or len(set(stats.names)) != len(stats.names):
         raise RunStateError(f"{path} names a document or a statistic twice.")
-    if not np.isfinite(found.rows).all():
+    if not np.isfinite(stats.rows).all():
         raise RunStateError(f"{path} holds something that is not a finite number.")
 
 

@@ -23,11 +23,11 @@ def from_version_1(value: Mapping[str, Any]) -> dict[str, Any]:
 
     stages = {
         task: {
-            **{stage: flat(task, one[stage]) for stage in ("trained", "quantized")},
-            **{kind: {name: flat(task, scores) for name, scores in one[kind].items()} for kind in ("dev", "baselines")},
-            "best": None if one["best"] is None else {**one["best"], "scores": flat(task, one["best"]["scores"])},
+            **{stage: flat(task, entry[stage]) for stage in ("trained", "quantized")},
+            **{kind: {name: flat(task, scores) for name, scores in entry[kind].items()} for kind in ("dev", "baselines")},
+            "best": None if entry["best"] is None else {**entry["best"], "scores": flat(task, entry["best"]["scores"])},
         }
-        for task, one in value["scores"].items()
+        for task, entry in value["scores"].items()
     }
     return {**value, "scores": stages}
 
@@ -36,12 +36,12 @@ def _flat(scores: Mapping[str, Any], primary: str) -> dict[str, Any]:
     """Scores by dotted name. ``ci95`` stood beside the score that it was of: the primary metric, else ``f1``; that of a further
     one was ``<name>_ci95``.
     """
-    found: dict[str, Any] = {}
+    flat: dict[str, Any] = {}
     for name, value in flatten(scores).items():
         group, dot, last = name.rpartition(".")
         if last == "ci95":
-            name = f"{group}{dot}{primary if f'{group}{dot}{primary}' in found else 'f1'}{INTERVAL}"
+            name = f"{group}{dot}{primary if f'{group}{dot}{primary}' in flat else 'f1'}{INTERVAL}"
         elif last.endswith("_ci95"):
             name = name.removesuffix("_ci95") + INTERVAL
-        found[name] = value
-    return found
+        flat[name] = value
+    return flat

@@ -94,8 +94,8 @@ class Journal:
         """
         # After a power cut the journal can be shorter than it was at the checkpoint: events are lost, the run is not.
         position = min(position, self._seq)
-        kept = self.events()
-        dropped = sum(1 for event in kept if event.seq >= position and not _is_checkpoint(event, step))
+        events = self.events()
+        dropped = sum(1 for event in events if event.seq >= position and not _is_checkpoint(event, step))
         return self.write("resume", step, position=position, dropped=dropped)
 
     def events(self) -> list[RunEvent]:
@@ -185,13 +185,13 @@ def checked(record: bytes) -> bytes:
 
 def timeline(events: Iterable[RunEvent]) -> list[RunEvent]:
     """The events without those that a later ``resume`` replaces."""
-    kept: list[RunEvent] = []
+    remaining: list[RunEvent] = []
     for event in events:
         if event.kind == "resume":
             first = event.values["position"]
-            kept = [e for e in kept if e.seq < first or _is_checkpoint(e, event.step)]
-        kept.append(event)
-    return kept
+            remaining = [e for e in remaining if e.seq < first or _is_checkpoint(e, event.step)]
+        remaining.append(event)
+    return remaining
 
 
 class Replay:
