@@ -184,25 +184,25 @@ class TokenClassificationHead(Head):
             window: the tokenized window.
             prediction: see `Tagged`.
         """
-        found: list[Mention] = []
+        mentions: list[Mention] = []
         taken: set[int] = set()
-        for first, last, kind, sure in sorted(prediction, key=lambda one: (-one[3], one)):
+        for first, last, kind, sure in sorted(prediction, key=lambda tagged: (-tagged[3], tagged)):
             words = range(first, last + 1)
             if taken.isdisjoint(words):
                 taken.update(words)
-                found.append(Mention(characters_of(window, ((first, last),)), self.labels[kind], confidence=round(sure, 4)))
-        return in_order(found)
+                mentions.append(Mention(characters_of(window, ((first, last),)), self.labels[kind], confidence=round(sure, 4)))
+        return in_order(mentions)
 
     def oracle(self, encoding: Encoding) -> list[tuple[int, int, int, float]]:
         """The mentions of the gold tags, beyond doubt."""
-        found: list[tuple[int, int, int, float]] = []
+        mentions: list[tuple[int, int, int, float]] = []
         for at, tag in enumerate(encoding.columns["tags"]):
             kind, role = divmod(tag - 1, len(self.scheme))
             if tag and role in CONTINUING[self.scheme]:
-                found[-1] = (found[-1][0], at, kind, 1.0)
+                mentions[-1] = (mentions[-1][0], at, kind, 1.0)
             elif tag:
-                found.append((at, at, kind, 1.0))
-        return found
+                mentions.append((at, at, kind, 1.0))
+        return mentions
 
 
 class BioesHead(TokenClassificationHead):
@@ -261,33 +261,33 @@ class BioModule(HeadModule, Module):
         begin, inside = slice(1, None, parts), slice(2, None, parts)
         single, end = (begin, inside) if self.scheme == "BI" else (slice(4, None, parts), slice(3, None, parts))
         closed = self._closed(scores, after)
-        found: list[list[tuple[int, int, int, float]]] = [[] for _ in scores]
+        mentions: list[list[tuple[int, int, int, float]]] = [[] for _ in scores]
         ahead, length = before[..., begin], 1  # (B, starts, L): all rows up to the mention's last word
         chance = before[..., single] + closed[..., single] - rows
         while True:
             chance = chance.exp()
             for i, first, kind in (chance >= self.floor).nonzero().tolist():
-                found[i].append((first, first + length - 1, kind, min(float(chance[i, first, kind]), 1.0)))
+                mentions[i].append((first, first + length - 1, kind, min(float(chance[i, first, kind]), 1.0)))
             going_on = ahead + after[:, length - 1 :, begin if length == 1 else inside] - rows
             if length == scores.shape[1] or going_on.exp().max() < self.floor:
-                return found
+                return mentions
             ahead, next_word = ahead[:, :-1], scores[:, length:]
             chance = ahead + next_word[..., end] + closed[:, length:, end] - rows
             ahead, length = ahead + next_word[..., inside], length + 1
 
     def _before(self, scores: Tensor) -> Tensor:
         """Log-probability of all rows up to a word, for each tag of that word (B, W, T), the word's own included."""
-        made = [scores[:, 0] + self.allowed[0]]
+        forward = [scores[:, 0] + self.allowed[0]]
         for at in range(1, scores.shape[1]):
-            made.append((made[-1][:, :, None] + self.allowed).logsumexp(1) + scores[:, at])
-        return torch.stack(made, 1)
+            forward.append((forward[-1][:, :, None] + self.allowed).logsumexp(1) + scores[:, at])
+        return torch.stack(forward, 1)
 
     def _after(self, scores: Tensor) -> Tensor:
         """Log-probability of all rows behind a word, for each tag of that word (B, W, T), the word's own left out."""
-        made = [self.allowed[:, 0].expand_as(scores[:, 0])]
+        backward = [self.allowed[:, 0].expand_as(scores[:, 0])]
         for at in range(scores.shape[1] - 1, 0, -1):
-            made.append((self.allowed + (scores[:, at] + made[-1])[:, None]).logsumexp(2))
-        return torch.stack(made[::-1], 1)
+            backward.append((self.allowed + (scores[:, at] + backward[-1])[:, None]).logsumexp(2))
+        return torch.stack(backward[::-1], 1)
 
     def _closed(self, scores: Tensor, after: Tensor) -> Tensor:
         """As `_after`, of the rows in which the word's mention does not go on (B, W, T)."""
@@ -295,8 +295,8 @@ class BioModule(HeadModule, Module):
         for role in CONTINUING[self.scheme]:
             stop[:, 1 + role :: len(self.scheme)] = NEVER
         ahead = (scores + after)[:, 1:]
-        made = [(stop + ahead[:, at, None]).logsumexp(2) for at in range(ahead.shape[1])]
-        return torch.stack([*made, stop[:, 0].expand_as(scores[:, 0])], 1)
+        closed = [(stop + ahead[:, at, None]).logsumexp(2) for at in range(ahead.shape[1])]
+        return torch.stack([*closed, stop[:, 0].expand_as(scores[:, 0])], 1)
 
     def _logits(self, hidden: Tensor, batch: Mapping[str, Tensor]) -> Tensor:
         with torch.autocast(hidden.device.type, enabled=False):

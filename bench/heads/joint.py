@@ -81,21 +81,21 @@ class MentionRelationHead(Head):
         """Gold of a window: the columns of both parts, and ``origin``, the index of each related mention's source among those
         that the span part can reach. A relation of a mention that it cannot reach is lost to ``mention``.
         """
-        found = self.span.encode(window, self._folded(gold))
+        encoded = self.span.encode(window, self._folded(gold))
         reached: dict[Key, int] = {}
-        for index, mention in enumerate(self._mentions(window, self.span.oracle(found))):
+        for index, mention in enumerate(self._mentions(window, self.span.oracle(encoded))):
             reached.setdefault(mention.key, index)
         mentions = tuple({m.key: m for m in gold.mentions if m.key in reached}.values())
         relations = dict.fromkeys(gold.relations)
-        kept = tuple(r for r in relations if r.source in reached and r.target in reached)
-        related = self.relation.encode(window, replace(gold, mentions=mentions, relations=kept))
-        lost = Counter(found.lost)
+        reachable = tuple(r for r in relations if r.source in reached and r.target in reached)
+        related = self.relation.encode(window, replace(gold, mentions=mentions, relations=reachable))
+        lost = Counter(encoded.lost)
         lost.update(related.lost)
-        lost["mention"] += len(relations) - len(kept)
+        lost["mention"] += len(relations) - len(reachable)
         most = self.relation.fitted().fragments
         origin = [reached[m.key] for m in mentions if len(m.fragments) <= most]
-        columns = {**found.columns, **related.columns, "origin": origin}
-        return Encoding(columns=columns, supervised=found.supervised, lost=+lost)
+        columns = {**encoded.columns, **related.columns, "origin": origin}
+        return Encoding(columns=columns, supervised=encoded.supervised, lost=+lost)
 
     def collate(self, rows: Sequence[Mapping[str, Sequence[int]]], words: int) -> dict[str, Tensor]:
         """What both parts make of their columns; their names differ."""
@@ -113,19 +113,19 @@ class MentionRelationHead(Head):
         the likeliest stands. A relation is right only where both of its mentions are, so that its confidence is the product of
         three probabilities, as if they were independent.
         """
-        found, pairs = prediction
-        mentions = self._mentions(window, found)
-        kept: dict[Key, Mention] = {}
-        for i in sorted(range(len(found)), key=lambda i: -found[i][2]):
-            kept.setdefault(mentions[i].key, mentions[i])
+        accepted, pairs = prediction
+        mentions = self._mentions(window, accepted)
+        likeliest: dict[Key, Mention] = {}
+        for i in sorted(range(len(accepted)), key=lambda i: -accepted[i][2]):
+            likeliest.setdefault(mentions[i].key, mentions[i])
         labels = self.relation.fitted().labels
         relations: dict[Relation, Relation] = {}
-        for a, b, label, sure in sorted(pairs, key=lambda pair: -pair[3] * found[pair[0]][2] * found[pair[1]][2]):
-            chance = round(sure * found[a][2] * found[b][2], 4)
+        for a, b, label, sure in sorted(pairs, key=lambda pair: -pair[3] * accepted[pair[0]][2] * accepted[pair[1]][2]):
+            chance = round(sure * accepted[a][2] * accepted[b][2], 4)
             relation = Relation(mentions[a].key, mentions[b].key, labels[label], chance)
             if self.floor is None or chance >= self.floor:
                 relations.setdefault(relation, relation)
-        return (*in_order(tuple(kept.values())), *relations.values())
+        return (*in_order(tuple(likeliest.values())), *relations.values())
 
     def proposals(self, window: Window, prediction: Related) -> Proposals | None:
         """What the span part considered."""
@@ -143,9 +143,9 @@ class MentionRelationHead(Head):
         mentions = tuple(replace(m, label=self.written(m)) for m in document.mentions)
         return replace(document, mentions=mentions, relations=())
 
-    def _mentions(self, window: Window, found: Sequence[Accepted]) -> list[Mention]:
+    def _mentions(self, window: Window, spans: Sequence[Accepted]) -> list[Mention]:
         labels = self.span.labels
-        return [replace(self.read(characters_of(window, parts), labels[kind]), confidence=sure) for parts, kind, sure in found]
+        return [replace(self.read(characters_of(window, parts), labels[kind]), confidence=sure) for parts, kind, sure in spans]
 
 
 class MentionRelationModule(HeadModule, Module):
@@ -171,18 +171,18 @@ class MentionRelationModule(HeadModule, Module):
 
     def predict(self, hidden: Tensor, batch: Mapping[str, Tensor]) -> list[Related]:
         """The mentions of each window, and the relations between those."""
-        found = self.span.predict(hidden, batch)
-        most = max(1, *(len(mentions) for mentions in found))
+        accepted = self.span.predict(hidden, batch)
+        most = max(1, *(len(mentions) for mentions in accepted))
         rows, places, pairs = [], [], []
-        for window, mentions in enumerate(found):
+        for window, mentions in enumerate(accepted):
             kinds = [self.kinds[kind] for _, kind, _ in mentions]
             ends = [(parts[0][0], parts[-1][1]) for parts, *_ in mentions]
             source, target = self.facts.near(kinds, ends, [0] * len(ends))
             pairs += [(window, a, b) for a, b in zip(source.tolist(), target.tolist(), strict=True)]
             rows.append([[kind] for kind in kinds] + [[-1]] * (most - len(kinds)))
             places.append([*ends, *[(0, 0)] * (most - len(ends))])
-        made: list[Related] = [(mentions, []) for mentions in found]
-        given = {
+        related: list[Related] = [(mentions, []) for mentions in accepted]
+        inputs = {
             **batch,
             "mentions": torch.tensor(rows, device=hidden.device),
             "places": torch.tensor(places, device=hidden.device),
@@ -190,9 +190,9 @@ class MentionRelationModule(HeadModule, Module):
         for low in range(0, len(pairs), _AT_ONCE):
             part = torch.tensor(pairs[low : low + _AT_ONCE], device=hidden.device)
             with torch.no_grad():
-                logits = self.relation.logits(hidden, {**given, "pairs": part})
+                logits = self.relation.logits(hidden, {**inputs, "pairs": part})
             chosen = logits > self.relation.least
             for (pair, label), sure in zip(chosen.nonzero().tolist(), probabilities(logits[chosen]).tolist(), strict=True):
                 window, a, b = pairs[low + pair]
-                made[window][1].append((a, b, label, sure))
-        return made
+                related[window][1].append((a, b, label, sure))
+        return related

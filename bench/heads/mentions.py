@@ -62,18 +62,18 @@ def cliques(count: int, links: Iterable[tuple[int, int]], size: int, cap: int) -
     after: list[set[int]] = [set() for _ in range(count)]
     for a, b in links:
         after[min(a, b)].add(max(a, b))
-    found: list[tuple[int, ...]] = [(i,) for i in range(min(count, cap))]
-    level = found
+    all_cliques: list[tuple[int, ...]] = [(i,) for i in range(min(count, cap))]
+    level = all_cliques
     for _ in range(size - 1):
         grown: list[tuple[int, ...]] = []
         for clique in level:
-            if len(found) + len(grown) >= cap:
+            if len(all_cliques) + len(grown) >= cap:
                 break
             common = set.intersection(*(after[i] for i in clique))
             grown.extend((*clique, i) for i in sorted(common))
-        level = grown[: cap - len(found)]
-        found = found + level
-    return found
+        level = grown[: cap - len(all_cliques)]
+        all_cliques = all_cliques + level
+    return all_cliques
 
 
 def words_of(window: Window, mentions: Sequence[Mention], lost: Counter[str]) -> list[tuple[Parts, str]]:
@@ -86,14 +86,14 @@ def words_of(window: Window, mentions: Sequence[Mention], lost: Counter[str]) ->
     """
     starts = {start: i for i, (start, _) in enumerate(window.words)}
     ends = {end: i for i, (_, end) in enumerate(window.words)}
-    found = []
+    in_words = []
     for fragments, label in dict.fromkeys(mention.key for mention in mentions):
         parts = [(starts.get(start, -1), ends.get(end, -1)) for start, end in fragments]
         if all(0 <= first <= last for first, last in parts):
-            found.append((tuple(parts), label))
+            in_words.append((tuple(parts), label))
         else:
             lost["inside-word"] += 1
-    return found
+    return in_words
 
 
 def characters_of(window: Window, parts: Parts) -> tuple[Fragment, ...]:

@@ -149,7 +149,7 @@ class RelationExtractionHead(Head):
             source, target = pairs.near(text.kinds, text.places, text.parts)
             count += len(source)
             there = set(zip(source.tolist(), target.tolist(), strict=True))
-            carried.update(label for one, other, label in text.relations() if (one, other) in there)
+            carried.update(label for start, end, label in text.relations() if (start, end) in there)
         self.pairs = replace(pairs, candidates=count, related=tuple(carried[label] for label in labels))
 
     def state(self) -> dict[str, Any]:
@@ -223,9 +223,9 @@ class RelationExtractionHead(Head):
         places = np.zeros((len(rows), most, 2), np.int64)
         pairs, targets = [], []
         for i, row in enumerate(rows):
-            for made, name in ((mentions, "mentions"), (places, "places")):
-                values = np.asarray(row[name], np.int64).reshape(-1, made.shape[2])
-                made[i, : len(values)] = values
+            for padded, name in ((mentions, "mentions"), (places, "places")):
+                values = np.asarray(row[name], np.int64).reshape(-1, padded.shape[2])
+                padded[i, : len(values)] = values
             ends = np.asarray(row["pairs"], np.int64).reshape(-1, 2)
             pairs.append(np.insert(ends, 0, i, axis=1))
             targets.append(np.asarray(row["targets"], np.float32).reshape(-1, labels))
@@ -245,8 +245,8 @@ class RelationExtractionHead(Head):
             prediction: see `Related`.
         """
         labels = self.fitted().labels
-        made = (Relation(self._key(source), self._key(target), labels[kind], sure) for source, target, kind, sure in prediction)
-        return tuple(dict.fromkeys(made))
+        relations = (Relation(self._key(a), self._key(b), labels[kind], sure) for a, b, kind, sure in prediction)
+        return tuple(dict.fromkeys(relations))
 
     def oracle(self, encoding: Encoding) -> list[Related]:
         """The gold relations among the candidates."""
@@ -357,10 +357,10 @@ class RelationModule(HeadModule, Module):
         pair, kind = (logits > self.least).nonzero().unbind(1)
         ends, sure = batch["pairs"][pair].tolist(), probabilities(logits[pair, kind]).tolist()
         rows: list[list[list[int]]] = batch["mentions"].tolist()
-        found: list[list[Related]] = [[] for _ in rows]
+        related: list[list[Related]] = [[] for _ in rows]
         for (window, source, target), label, chance in zip(ends, kind.tolist(), sure, strict=True):
-            found[window].append((trimmed(rows[window][source]), trimmed(rows[window][target]), label, chance))
-        return found
+            related[window].append((trimmed(rows[window][source]), trimmed(rows[window][target]), label, chance))
+        return related
 
     def logits(self, hidden: Tensor, batch: Mapping[str, Tensor]) -> Tensor:
         """Logits (P, L) of the candidates.
@@ -379,7 +379,7 @@ class RelationModule(HeadModule, Module):
             mentions = F.gelu(self.start(gather_rows(first, begin)) + self.end(gather_rows(last, stop)) + kinds)
 
             window, source, target = batch["pairs"].unbind(-1)
-            one, other = _at(mentions, window, source), _at(mentions, window, target)
+            sources, targets = _at(mentions, window, source), _at(mentions, window, target)
             ahead = begin[window, source] <= begin[window, target]
             low = torch.minimum(stop[window, source], stop[window, target]) + 1
             high = torch.maximum(begin[window, source], begin[window, target])
@@ -388,7 +388,7 @@ class RelationModule(HeadModule, Module):
             between = between / apart.clamp(min=1)[:, None] * (apart > 0)[:, None]
             bucket = (apart + 1).float().add(1).log2().mul(2).long().clamp(max=_BUCKETS - 1)
             far = self.distances(bucket + _BUCKETS * ahead)
-            pair = F.gelu(self.source(one) + self.target(other) + self.both(one * other) + self.gap(between) + far)
+            pair = F.gelu(self.source(sources) + self.target(targets) + self.both(sources * targets) + self.gap(between) + far)
             logits: Tensor = self.label(F.gelu(self.mix(pair)) + pair)
             return logits
 

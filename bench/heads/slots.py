@@ -81,11 +81,11 @@ class Inventory(tuple[Slot, ...]):
 
     def of(self, slots: Mapping[str, tuple[str, ...]]) -> list[int]:
         """The columns of a mention's values, ascending; nothing for a slot whose values were never seen."""
-        found = []
+        columns = []
         for slot, start in zip(self, self.starts, strict=True):
             held = set(slots.get(slot.name, ()))
-            found += [start + 1 + i for i, value in enumerate(slot.values) if value in held] if held else [start]
-        return found
+            columns += [start + 1 + i for i, value in enumerate(slot.values) if value in held] if held else [start]
+        return columns
 
 
 def inventory(documents: Sequence[Document]) -> Inventory:
@@ -102,12 +102,12 @@ def inventory(documents: Sequence[Document]) -> Inventory:
                 values_of.setdefault(name, Counter()).update(distinct)
             if len(distinct) > 1:
                 several.add(name)
-    made = []
+    slots = []
     for name, common in sorted(values_of.items()):
-        kept = sorted(common, key=lambda value: (-common[value], value))[:MOST_VALUES]
-        counts = (total - filled[name], *(common[value] for value in kept))
-        made.append(Slot(name, tuple(kept), counts, name in several))
-    return Inventory(made)
+        frequent = sorted(common, key=lambda value: (-common[value], value))[:MOST_VALUES]
+        counts = (total - filled[name], *(common[value] for value in frequent))
+        slots.append(Slot(name, tuple(frequent), counts, name in several))
+    return Inventory(slots)
 
 
 class SlotSpanHead(SpanClassificationHead):
@@ -131,7 +131,7 @@ class SlotSpanHead(SpanClassificationHead):
         """Puts back a `state`."""
         super().restore({k: v for k, v in state.items() if k != "slots"})
         self.slots = Inventory(
-            Slot(name, tuple(one["values"]), tuple(one["counts"]), one["several"]) for name, one in state["slots"].items()
+            Slot(name, tuple(slot["values"]), tuple(slot["counts"]), slot["several"]) for name, slot in state["slots"].items()
         )
 
     def encode(self, window: Window, gold: Document) -> Encoding:
@@ -159,15 +159,15 @@ class SlotSpanHead(SpanClassificationHead):
         """
         import numpy as np
 
-        made = super().collate(rows, words)
+        tensors = super().collate(rows, words)
         if not self.slots:
-            return made
-        target = np.zeros((*made["candidates"].shape[:2], sum(self.slots.sizes)), np.float32)
+            return tensors
+        target = np.zeros((*tensors["candidates"].shape[:2], sum(self.slots.sizes)), np.float32)
         for i, row in enumerate(rows):
             candidate, column = np.asarray(row["slots"], np.int64).reshape(-1, 2).T
             target[i, candidate, column] = 1
         shared = np.add.reduceat(target, self.slots.starts, -1).repeat(self.slots.sizes, -1)
-        return {**made, "slots": torch.from_numpy(target / shared.clip(min=1))}
+        return {**tensors, "slots": torch.from_numpy(target / shared.clip(min=1))}
 
     def module(self, hidden_size: int) -> HeadModule:
         """The trainable module; without slots that of the span head."""
@@ -185,14 +185,14 @@ class SlotSpanHead(SpanClassificationHead):
         """
         if not self.slots:
             return super().decode(window, prediction)
-        columns, found = self.slots.columns, {}
+        columns, mentions = self.slots.columns, {}
         for (parts, kind, sure), values in zip(*prediction, strict=True):
             slots: dict[str, tuple[str, ...]] = {}
             for name, value in (columns[i] for i in values):
                 if value:
                     slots[name] = (*slots.get(name, ()), value)
-            found[parts, kind] = Mention(characters_of(window, parts), self.labels[kind], slots=slots, confidence=sure)
-        return in_order(tuple(found.values()))
+            mentions[parts, kind] = Mention(characters_of(window, parts), self.labels[kind], slots=slots, confidence=sure)
+        return in_order(tuple(mentions.values()))
 
     def proposals(self, window: Window, prediction: Any) -> Proposals:
         """Fragments, links and candidates of a window, which slots do not change."""
@@ -200,16 +200,16 @@ class SlotSpanHead(SpanClassificationHead):
 
     def oracle(self, encoding: Encoding) -> Any:
         """What a perfect module gives: gold mentions as the span head reaches them, with the gold values of each."""
-        found = super().oracle(encoding)
+        accepted = super().oracle(encoding)
         if not self.slots:
-            return found
+            return accepted
         spans = rows_of(encoding.columns["fragments"], 2)
         values: dict[Parts, tuple[int, ...]] = {}
         cliques = rows_of(encoding.columns["candidates"], self.fragments)
         for index, column in rows_of(encoding.columns["slots"], 2):
             parts = tuple(spans[i] for i in cliques[index] if i >= 0)
             values[parts] = (*values.get(parts, ()), column)
-        return found, [values.get(parts, ()) for parts, *_ in found]
+        return accepted, [values.get(parts, ()) for parts, *_ in accepted]
 
 
 class SlotModule(Module):
@@ -255,19 +255,19 @@ class SlotModule(Module):
         key, value = (layer(seen).view(rows, words, HEADS, depth).transpose(1, 2) for layer in (self.key, self.value))
         outside = ~batch["word_mask"].bool()[:, None, None]
         bias = self.places(_side(judged, words)).permute(0, 3, 1, 2).masked_fill(outside, NEVER)
-        found = F.scaled_dot_product_attention(query, key, value, attn_mask=bias)
-        logits = self.classes(GAIN * F.gelu(judged.mixed + CONTEXT * found.transpose(1, 2).flatten(2)))
+        attended = F.scaled_dot_product_attention(query, key, value, attn_mask=bias)
+        logits = self.classes(GAIN * F.gelu(judged.mixed + CONTEXT * attended.transpose(1, 2).flatten(2)))
         return torch.cat([part.log_softmax(-1) for part in torch.split(logits, self.sizes, -1)], -1)
 
     def chosen(self, logs: Tensor) -> Tensor:
         """Which values are predicted, (B, M, V): the likeliest of each slot, with others where a slot may have several."""
-        made = []
+        selected = []
         for part, several in zip(torch.split(logs, self.sizes, -1), self.several, strict=True):
             best, at = part.max(-1, keepdim=True)
             default = torch.arange(part.shape[-1], device=part.device) == 0
             also = (part >= best + torch.tensor(SHARE).log()) & (at > 0) & ~default
-            made.append((also if several else torch.zeros_like(also)).scatter(-1, at, True))
-        return torch.cat(made, -1)
+            selected.append((also if several else torch.zeros_like(also)).scatter(-1, at, True))
+        return torch.cat(selected, -1)
 
 
 class SlotSpanModule(SpanModule):
@@ -305,13 +305,13 @@ class SlotSpanModule(SpanModule):
     def predict(self, hidden: Tensor, batch: Mapping[str, Tensor]) -> list[Any]:
         """Accepted candidates of each window and the columns of their slots' values; see `Filled`."""
         with torch.no_grad(), torch.autocast(hidden.device.type, enabled=False):
-            found, proposed, judged = self._accepted(hidden, batch)
-            filled: list[dict[int, list[int]]] = [{} for _ in found]
+            accepted, proposed, judged = self._accepted(hidden, batch)
+            filled: list[dict[int, list[int]]] = [{} for _ in accepted]
             for i, at, column in self.slots.chosen(self.slots(hidden, batch, judged)).nonzero().tolist():
                 filled[i].setdefault(at, []).append(column)
         return [
-            (Found((accepted for accepted, _ in mentions), made), [tuple(filled[i][at]) for _, at in mentions])
-            for i, (mentions, made) in enumerate(zip(found, proposed, strict=True))
+            (Found((mention for mention, _ in mentions), proposal), [tuple(filled[i][at]) for _, at in mentions])
+            for i, (mentions, proposal) in enumerate(zip(accepted, proposed, strict=True))
         ]
 
 

@@ -158,7 +158,7 @@ class SpanClassificationHead(Head):
         kinds, most = len(self.labels), self.fragments
         tall = max(1, *(len(row["fragments"]) // 2 for row in rows))
         wide = max(1, *(len(row["candidates"]) // most for row in rows))
-        made: dict[str, Any] = {
+        arrays: dict[str, Any] = {
             "fragments": np.full((len(rows), tall, 2), -1, np.int64),
             "fragment_labels": np.zeros((len(rows), tall, kinds), np.float32),
             "links": np.zeros((len(rows), tall, tall), np.float32),
@@ -166,12 +166,12 @@ class SpanClassificationHead(Head):
             "candidate_labels": np.zeros((len(rows), wide, kinds), np.float32),
         }
         for i, row in enumerate(rows):
-            for name in made.keys() - {"links"}:
-                values = np.asarray(row[name], np.int64).reshape(-1, made[name].shape[2])
-                made[name][i, : len(values)] = values
+            for name in arrays.keys() - {"links"}:
+                values = np.asarray(row[name], np.int64).reshape(-1, arrays[name].shape[2])
+                arrays[name][i, : len(values)] = values
             a, b = np.asarray(row["links"], np.int64).reshape(-1, 2).T
-            made["links"][i, a, b] = made["links"][i, b, a] = 1
-        return {name: torch.from_numpy(array) for name, array in made.items()}
+            arrays["links"][i, a, b] = arrays["links"][i, b, a] = 1
+        return {name: torch.from_numpy(array) for name, array in arrays.items()}
 
     def module(self, hidden_size: int) -> HeadModule:
         """The trainable module; the same number of parameters for every arm."""
@@ -184,9 +184,9 @@ class SpanClassificationHead(Head):
             window: the tokenized window.
             prediction: see `Accepted`.
         """
-        found = {(parts, kind): sure for parts, kind, sure in prediction}
+        probs = {(parts, kind): sure for parts, kind, sure in prediction}
         return in_order(
-            [Mention(characters_of(window, parts), self.labels[kind], confidence=sure) for (parts, kind), sure in found.items()]
+            [Mention(characters_of(window, parts), self.labels[kind], confidence=sure) for (parts, kind), sure in probs.items()]
         )
 
     def proposals(self, window: Window, prediction: Found) -> Proposals:
@@ -216,8 +216,8 @@ class SpanClassificationHead(Head):
         }
         links = rows_of(columns["links"], 2)
         proposed = cliques(len(spans), links, most, self.cap)
-        found = ((tuple(spans[i] for i in clique), kind, 1.0) for clique in proposed for kind in accepted.get(clique, ()))
-        return Found(found, Proposed(spans, links, proposed))
+        mentions = ((tuple(spans[i] for i in clique), kind, 1.0) for clique in proposed for kind in accepted.get(clique, ()))
+        return Found(mentions, Proposed(spans, links, proposed))
 
     def _fitted(self) -> Rates:
         if self.rates is None:
@@ -317,8 +317,8 @@ class SpanModule(HeadModule, Module):
     def predict(self, hidden: Tensor, batch: Mapping[str, Tensor]) -> list[Any]:
         """Accepted candidates of each window, as `Found`."""
         with torch.no_grad(), torch.autocast(hidden.device.type, enabled=False):
-            found, proposed, _ = self._accepted(hidden, batch)
-        return [Found((one for one, _ in window), made) for window, made in zip(found, proposed, strict=True)]
+            accepted, proposed, _ = self._accepted(hidden, batch)
+        return [Found((span for span, _ in window), proposal) for window, proposal in zip(accepted, proposed, strict=True)]
 
     def _trained(self, hidden: Tensor, batch: Mapping[str, Tensor]) -> tuple[Tensor, Judged]:
         """The loss, and the candidates that it was taken over: those of gold first, as `batch` has them."""
@@ -368,14 +368,14 @@ class SpanModule(HeadModule, Module):
             [[[*c, *blank][: self.most] for c in p] + [blank] * (tall - len(p)) for p in proposed], device=hidden.device
         )
         judged = self._judge(seen, parts, chosen)
-        found: list[list[tuple[Accepted, int]]] = [[] for _ in proposed]
+        accepted: list[list[tuple[Accepted, int]]] = [[] for _ in proposed]
         positive = judged.logits > math.log(self.floor / (1 - self.floor))
         sure = probabilities(judged.logits[positive]).tolist()
         for (i, at, kind), chance in zip(positive.nonzero().tolist(), sure, strict=True):
             if at < len(proposed[i]):
-                found[i].append(((tuple(spans[i][n] for n in proposed[i][at]), kind, chance), at))
-        kept = [row[:count] for row, count in zip(spans, counts, strict=True)]
-        return found, list(map(Proposed, kept, links, proposed)), judged
+                accepted[i].append(((tuple(spans[i][n] for n in proposed[i][at]), kind, chance), at))
+        fragments = [row[:count] for row, count in zip(spans, counts, strict=True)]
+        return accepted, list(map(Proposed, fragments, links, proposed)), judged
 
     def _places(self, fragments: Tensor) -> tuple[Tensor, Tensor]:
         """Flat index into the spans of fragments (B, G, 2), and which of them are real; padding points at span 0."""
@@ -388,16 +388,16 @@ class SpanModule(HeadModule, Module):
         known = batch["candidates"]
         rows, count, most = known.shape[0], parts.place.shape[1], self.most
         single = torch.arange(count - extra, count, device=known.device).expand(rows, extra)
-        made = [padded(torch.where(parts.real[:, count - extra :], single, -1)[..., None], most)]
+        negatives = [padded(torch.where(parts.real[:, count - extra :], single, -1)[..., None], most)]
         score = parts.links.detach()
         pair = score.masked_fill(~parts.linkable | gold, NEVER).flatten(1)
-        made.append(padded(highest(pair, NEGATIVES, count, 2), most))
+        negatives.append(padded(highest(pair, NEGATIVES, count, 2), most))
         if most > 2:
             open_ = score.masked_fill(~parts.linkable, NEVER)
             triple = open_[:, :, :, None] + open_[:, None] + open_[:, :, None, :]
             whole = gold[:, :, :, None] & gold[:, None] & gold[:, :, None, :]
-            made.append(padded(highest(triple.masked_fill(whole, NEVER).flatten(1), NEGATIVES // 2, count, 3), most))
-        wrong = torch.cat(made, 1)
+            negatives.append(padded(highest(triple.masked_fill(whole, NEVER).flatten(1), NEGATIVES // 2, count, 3), most))
+        wrong = torch.cat(negatives, 1)
         verdict = F.pad(batch["candidate_labels"].to(score), (0, 0, 0, wrong.shape[1]))
         return torch.cat([known, wrong], 1), verdict
 
@@ -498,6 +498,6 @@ class _Parts:
         return (pairs * both).sum(-1) / both.sum(-1).clamp(min=1)
 
 
-def _in_order(spans: list[tuple[int, int]], found: list[tuple[int, ...]]) -> list[tuple[int, ...]]:
+def _in_order(spans: list[tuple[int, int]], proposed: list[tuple[int, ...]]) -> list[tuple[int, ...]]:
     """Cliques with their fragments from left to right, as training shows them."""
-    return [tuple(sorted(clique, key=lambda n: spans[n])) for clique in found]
+    return [tuple(sorted(clique, key=lambda n: spans[n])) for clique in proposed]
