@@ -33,8 +33,8 @@ _FACTS = "bench.json"
 def calibration_sample(data: Mapping[str, TaskData], most: int) -> tuple[list[list[int]], str]:
     """A fixed sample of at most so many training windows, some of every task, as token ids, and the SHA-256 of it."""
     sample: list[list[int]] = []
-    for one in data.values():
-        train = one.splits["train"]
+    for task_data in data.values():
+        train = task_data.splits["train"]
         count = min(len(train), max(1, most // len(data)))
         chosen = np.sort(np.random.default_rng(0).permutation(len(train))[:count]).tolist()
         sample += [list(row["input_ids"]) for row in train.take(chosen)]
@@ -64,17 +64,17 @@ def quantized_base(
     """
     out = folder / QUANTIZED / quantizer.name
     facts = folder / QUANTIZED / f"{quantizer.name}.{_FACTS}"
-    kept = read_sealed(facts)
-    if kept is None or digests(out) != kept["files"]:
+    stored = read_sealed(facts)
+    if stored is None or digests(out) != stored["files"]:
         if facts.exists():
             warn(f"{QUANTIZED}/{quantizer.name} or its facts are damaged: the base model is quantized again.")
         facts.unlink(missing_ok=True)
         shutil.rmtree(out, ignore_errors=True)
         out.parent.mkdir(parents=True, exist_ok=True)
         weights = quantizer.quantize(source, out, calibration, device)
-        kept = {"bits_per_weight": weights.bits_per_weight, "bytes": weights.bytes, "files": digests(out)}
-        write_json(facts, sealed(kept))
-    return out, QuantizedWeights(kept["bits_per_weight"], kept["bytes"])
+        stored = {"bits_per_weight": weights.bits_per_weight, "bytes": weights.bytes, "files": digests(out)}
+        write_json(facts, sealed(stored))
+    return out, QuantizedWeights(stored["bits_per_weight"], stored["bytes"])
 
 
 def kept_quantized(quantizer: Quantizer, folder: Path) -> Path:
@@ -84,8 +84,8 @@ def kept_quantized(quantizer: Quantizer, folder: Path) -> Path:
         RunStateError: it is not there, or not as it was written.
     """
     out = folder / QUANTIZED / quantizer.name
-    kept = read_sealed(folder / QUANTIZED / f"{quantizer.name}.{_FACTS}")
-    if kept is None or digests(out) != kept["files"]:
+    stored = read_sealed(folder / QUANTIZED / f"{quantizer.name}.{_FACTS}")
+    if stored is None or digests(out) != stored["files"]:
         what = "is not there" if not out.is_dir() else "or its facts are damaged"
         raise RunStateError(
             f"The quantized base model {out} {what}.",
@@ -167,7 +167,7 @@ def attach(
     """The run's architecture (or another) and heads on a base model; the same start for every arm of a seed."""
     from bench.training.build import build_model
 
-    heads: dict[str, Any] = {name: one.head for name, one in data.items()}
+    heads: dict[str, Any] = {name: task_data.head for name, task_data in data.items()}
     budget = parameter_budget(config, parts)
     return build_model(
         base, architecture or parts.architecture, budget, heads, parts.model.spec.hidden_size, config.seed, device.name

@@ -45,7 +45,7 @@ def open_terminologies(
         UsageError: a file for a task whose training mentions have no concepts.
     """
     selection = Selection(config.concept_language, config.concept_sources)
-    found = {}
+    terminologies = {}
     for name, task in tasks.items():
         source = sources[name]
         path = _file(task, source, config.concepts.get(name))
@@ -59,21 +59,21 @@ def open_terminologies(
         if not _NEEDED.present():
             raise MissingError(f"Linking concepts needs {_NEEDED.module}, which is not installed.", _NEEDED.command)
         console.step(f"reading the names of concepts of {name}")
-        found[name] = open_terminology(path, selection)
-        unknown = unknown_concepts(source.corpus, found[name], task.unlinked)
+        terminologies[name] = open_terminology(path, selection)
+        unknown = unknown_concepts(source.corpus, terminologies[name], task.unlinked)
         if any(unknown.values()):
-            told = ", ".join(f"{split} {count}" for split, count in unknown.items())
-            console.note(f"{name}: concepts of the corpus that {path.name} does not name: {told}.")
-    return found
+            counts = ", ".join(f"{split} {count}" for split, count in unknown.items())
+            console.note(f"{name}: concepts of the corpus that {path.name} does not name: {counts}.")
+    return terminologies
 
 
-def _file(task: Task, source: Source, given: str | None) -> Path | None:
-    if given is not None:
-        return Path(given)
+def _file(task: Task, source: Source, path: str | None) -> Path | None:
+    if path is not None:
+        return Path(path)
     if task.concepts is not None:
         return task.concepts
-    made = source.folder / SYNTHETIC_NAMES
-    return made if source.synthetic and made.is_file() else None
+    synthetic = source.folder / SYNTHETIC_NAMES
+    return synthetic if source.synthetic and synthetic.is_file() else None
 
 
 def has_concepts(documents: Sequence[Document]) -> bool:
@@ -99,28 +99,28 @@ class TaskLinking:
 
     Args:
         linking: the linker, or the dictionary of training mentions where there is no file of names.
-        told: what the result says of it.
+        facts: what the result says of it.
     """
 
     linking: Linking
-    told: Mapping[str, Any]
+    facts: Mapping[str, Any]
 
 
 def linkings(
     data: Mapping[str, TaskData], terminologies: Mapping[str, Terminology], model: BaseModel, device: str, console: Reporter
 ) -> dict[str, TaskLinking]:
     """Task to what links its mentions, for those whose training mentions have concepts."""
-    found = {}
-    for name, one in data.items():
-        train = one.corpus["train"]
+    by_task = {}
+    for name, task_data in data.items():
+        train = task_data.corpus["train"]
         if not has_concepts(train):
             continue
         if name not in terminologies:
-            found[name] = TaskLinking(ConceptDictionary(one.task.unlinked).fit(train), {"linker": "dictionary"})
+            by_task[name] = TaskLinking(ConceptDictionary(task_data.task.unlinked).fit(train), {"linker": "dictionary"})
             continue
         console.step(f"training the linker of {name}")
-        found[name] = trained_linking(one.corpus, one.task.unlinked, terminologies[name], model, device)
-    return found
+        by_task[name] = trained_linking(task_data.corpus, task_data.task.unlinked, terminologies[name], model, device)
+    return by_task
 
 
 def trained_linking(
@@ -157,7 +157,7 @@ def trained_linking(
 
     linker = trained(None, None)
     judged = linker.judged
-    told: dict[str, Any] = {
+    facts: dict[str, Any] = {
         "linker": "re-ranked", "file": terminology.path.name, "names": len(table), "concepts": terminology.concepts,
         "unknown": unknown_concepts(corpus, terminology, unlinked), "judged": judged.accuracy, "missed": judged.missed,
         "embeddings": False,
@@ -165,7 +165,7 @@ def trained_linking(
     if judged.missed >= MISSED and model is not None and is_sentence_encoder(model.folder()):
         embedded = terminology.folder / f"meanings-{model.sha256()[:16]}.npy"
         other = trained(partial(Meanings, Encoder(model.folder(), device), table, kept=embedded), model.sha256())
-        told["judged_with_embeddings"] = other.judged.accuracy
+        facts["judged_with_embeddings"] = other.judged.accuracy
         if other.judged.accuracy > judged.accuracy:
-            linker, told["embeddings"] = other, True
-    return TaskLinking(linker, told | {"threshold": linker.threshold})
+            linker, facts["embeddings"] = other, True
+    return TaskLinking(linker, facts | {"threshold": linker.threshold})

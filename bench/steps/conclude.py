@@ -104,7 +104,7 @@ def conclude(
         for split, by_task in splits.items():
             run.journal.write("scores", stage=stage, split=split, scores=by_task)
     with clock("evidence"):
-        more = evidence(data, tuple(stages), planned.folder, scoring.funnels) | {"efficiency": efficiency.found}
+        more = evidence(data, tuple(stages), planned.folder, scoring.funnels) | {"efficiency": efficiency.measured}
         more["concepts"] = concepts_found(data, scoring.linkings, tuple(stages)[-1], planned.folder)
     return _result(run, trainer, progress, scoring, Evaluated(stages, baselines, at_best, quantization, more))
 
@@ -176,8 +176,8 @@ def _result(run: RunContext, trainer: Trainer, progress: Progress, scoring: Scor
     last: Stage = "quantized" if "quantized" in stages else "trained"
     name, first = next(iter(data.items()))
     metric = first.task.metadata.primary_metric
-    found = stages[last]["test"][name]
-    headline = Headline(name, "test", last, metric, score_of(found, metric) or 0.0, interval_of(found, metric))
+    test_scores = stages[last]["test"][name]
+    headline = Headline(name, "test", last, metric, score_of(test_scores, metric) or 0.0, interval_of(test_scores, metric))
     best = progress.best
     scores = {
         task: TaskScores(
@@ -212,9 +212,9 @@ def _result(run: RunContext, trainer: Trainer, progress: Progress, scoring: Scor
         git=git(),
         waivers=config.waive,
         matched=planned.parity.matched,
-        synthetic=any(one.corpus.synthetic for one in data.values())
+        synthetic=any(task_data.corpus.synthetic for task_data in data.values())
         or any(before.result.synthetic for before in (*planned.teachers, *((start,) if start is not None else ()))),
-        leaks={name: leaks.as_json(one.corpus.leaks) for name, one in data.items() if one.corpus.leaks},
+        leaks={name: leaks.as_json(task_data.corpus.leaks) for name, task_data in data.items() if task_data.corpus.leaks},
         left_out=planned.plan["left_out"],
         adjusted=planned.plan["adjusted"],
         init_from={} if start is None else {**planned.facts["init_from"], **start.as_json()},

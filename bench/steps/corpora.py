@@ -65,23 +65,23 @@ def read_corpora(tasks: Mapping[str, Task], config: RunConfig) -> Iterator[dict[
     with tempfile.TemporaryDirectory(prefix="bench-corpus-") as temporary:
         sources = {}
         for name, task in tasks.items():
-            given = config.data.get(name)
-            own = Path(given) if given is not None else task.folder
-            folder = own or Path(temporary) / name
-            if own is None:
+            path = config.data.get(name)
+            source_folder = Path(path) if path is not None else task.folder
+            folder = source_folder or Path(temporary) / name
+            if source_folder is None:
                 task.synthesize(folder, SEED)
             with gc_paused():
                 corpus = tidied_corpus(task.load(folder))
             for split in SPLITS:
                 if not corpus.splits.get(split):
                     raise DataError(f"{name}: the {split} split in {folder} holds no document.", task.metadata.layout)
-            found = leaks.leaks_of(corpus)
+            leaked = leaks.leaks_of(corpus)
             if not config.allow_leak:
-                leaks.refuse(folder, found)
+                leaks.refuse(folder, leaked)
             if config.shots is not None:
                 corpus = shots.few(corpus, config.shots, config.seed)
-            synthetic = own is None or corpus.synthetic
-            sources[name] = Source(replace(corpus, synthetic=synthetic, leaks=found), folder, synthetic)
+            synthetic = source_folder is None or corpus.synthetic
+            sources[name] = Source(replace(corpus, synthetic=synthetic, leaks=leaked), folder, synthetic)
         yield sources
 
 
@@ -142,8 +142,8 @@ def keep_synthetic(sources: Mapping[str, Source], folder: Path, console: Reporte
 def _alike(source: Path, copy: Path) -> bool:
     """Whether two folders hold the same files."""
     names = sorted(path.relative_to(source) for path in source.rglob("*") if path.is_file())
-    found = sorted(path.relative_to(copy) for path in copy.rglob("*") if path.is_file())
-    return names == found and all(filecmp.cmp(source / name, copy / name, shallow=False) for name in names)
+    copied = sorted(path.relative_to(copy) for path in copy.rglob("*") if path.is_file())
+    return names == copied and all(filecmp.cmp(source / name, copy / name, shallow=False) for name in names)
 
 
 def encode(parts: Parts, sources: Mapping[str, Source], config: RunConfig, console: Reporter) -> dict[str, TaskData]:
@@ -252,11 +252,11 @@ def encoding_facts(data: Mapping[str, TaskData]) -> dict[str, Any]:
         name: {
             split: {
                 "documents": len(encoded.documents), "windows": len(encoded), "tokens": encoded.tokens,
-                "annotations": encoded.gold, "lost": dict(encoded.lost), "max_length": one.max_length,
+                "annotations": encoded.gold, "lost": dict(encoded.lost), "max_length": task_data.max_length,
             }
-            for split, encoded in one.splits.items()
+            for split, encoded in task_data.splits.items()
         }
-        for name, one in data.items()
+        for name, task_data in data.items()
     }  # fmt: skip
 
 
@@ -275,9 +275,9 @@ def labelled(data: TaskData) -> NDArray[np.bool_]:
         return encoded.supervised > 0
     starts = {d.id: np.sort([m.fragments[0][0] for m in d.mentions]) for d in data.corpus["train"]}
     spans = np.asarray(encoded.rows["span"], dtype=np.int64).reshape(-1, 2)
-    found = np.zeros(len(encoded), dtype=np.bool_)
+    mask = np.zeros(len(encoded), dtype=np.bool_)
     for index, document in enumerate(encoded.documents):
-        own = encoded.sources == index
+        in_document = encoded.sources == index
         held = starts[document]
-        found[own] = np.searchsorted(held, spans[own, 1]) > np.searchsorted(held, spans[own, 0])
-    return found
+        mask[in_document] = np.searchsorted(held, spans[in_document, 1]) > np.searchsorted(held, spans[in_document, 0])
+    return mask

@@ -43,29 +43,29 @@ class Efficiency:
         data: task to its data.
         device: where and in what precision.
         pad: id of the padding token.
-        found: stage to what was measured.
+        measured: stage to what was measured.
     """
 
     data: Mapping[str, TaskData]
     device: Device
     pad: int
-    found: dict[str, Measured] = field(default_factory=dict)
+    measured: dict[str, Measured] = field(default_factory=dict)
 
     @contextmanager
     def over_test(self, stage: str) -> Iterator[None]:
         """Takes the energy of a block that predicts and scores the test split of every task once."""
-        tokens = sum(one.splits["test"].tokens for one in self.data.values())
+        tokens = sum(task_data.splits["test"].tokens for task_data in self.data.values())
         with metered(self.device.name) as energy:
             yield
-        self.found[stage] = replace(self.found.get(stage, Measured()), energy=energy_use(energy, tokens))
+        self.measured[stage] = replace(self.measured.get(stage, Measured()), energy=energy_use(energy, tokens))
 
     def measure(self, stage: str, model: TaskModel) -> None:
         """Latency of every task, which share the time that it may take."""
         from bench.evaluation.efficiency import SECONDS, latency
 
         share = SECONDS / len(self.data)
-        taken = {name: latency(model, name, one, self.device, self.pad, share) for name, one in self.data.items()}
-        self.found[stage] = replace(self.found.get(stage, Measured()), latency=taken)
+        taken = {name: latency(model, name, task_data, self.device, self.pad, share) for name, task_data in self.data.items()}
+        self.measured[stage] = replace(self.measured.get(stage, Measured()), latency=taken)
 
 
 def concepts_found(
@@ -79,16 +79,16 @@ def concepts_found(
         stage: whose predictions of test were saved.
         folder: of the run.
     """
-    found = {}
+    concepts = {}
     for name, linking in linkings.items():
         gold, seen = data[name].corpus["test"], Seen.of(data[name].corpus["train"])
         predicted = read_predictions(folder / PREDICTIONS / predictions_name(name, "test", stage))
-        found[name] = Concepts(
-            **linking.told,
+        concepts[name] = Concepts(
+            **linking.facts,
             gold=accuracies(gold, linking.linking, seen),
             found=accuracies(gold, linking.linking, seen, predicted),
         )
-    return found
+    return concepts
 
 
 def evidence(
@@ -102,25 +102,25 @@ def evidence(
         folder: of the run; the offsets of every error are written below it.
         funnels: stage to task to what followed its gold mentions.
     """
-    found: dict[str, Any] = {"calibration": {}, "errors": {}, "funnel": {}, "overlap": {}}
-    for name, one in data.items():
-        gold = one.corpus["test"]
-        sorter = Sorter.fit(one.corpus["train"]) if one.head.finds_mentions else None
-        found["overlap"][name] = {pair: SharedText(**counts) for pair, counts in overlap(one.corpus.splits).items()}
-        found["calibration"][name] = {}
+    fields: dict[str, Any] = {"calibration": {}, "errors": {}, "funnel": {}, "overlap": {}}
+    for name, task_data in data.items():
+        gold = task_data.corpus["test"]
+        sorter = Sorter.fit(task_data.corpus["train"]) if task_data.head.finds_mentions else None
+        fields["overlap"][name] = {pair: SharedText(**counts) for pair, counts in overlap(task_data.corpus.splits).items()}
+        fields["calibration"][name] = {}
         if sorter is not None:
-            found["errors"][name] = {}
+            fields["errors"][name] = {}
         for stage in stages:
             file = predictions_name(name, "test", stage)
             predicted = read_predictions(folder / PREDICTIONS / file)
             kinds = calibration(gold, predicted)
-            found["calibration"][name][stage] = {kind: read_as(Calibration, one, kind, True) for kind, one in kinds.items()}
+            fields["calibration"][name][stage] = {kind: read_as(Calibration, raw, kind, True) for kind, raw in kinds.items()}
             if sorter is not None:
                 compared = compare(gold, predicted)
-                found["errors"][name][stage] = read_as(Errors, tabulate(compared, sorter), ERRORS, True)
+                fields["errors"][name][stage] = read_as(Errors, tabulate(compared, sorter), ERRORS, True)
                 if funnels[stage][name].seen:
                     reached = funnels[stage][name].tabulate(predicted, sorter)
-                    found["funnel"].setdefault(name, {})[stage] = read_as(GoldFunnel, reached, "funnel", True)
+                    fields["funnel"].setdefault(name, {})[stage] = read_as(GoldFunnel, reached, "funnel", True)
                 lines = [json.dumps(record, ensure_ascii=False) for record in records(compared)]
                 write_bytes(folder / ERRORS / file, "".join(f"{line}\n" for line in lines).encode(errors="backslashreplace"))
-    return found
+    return fields

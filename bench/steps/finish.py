@@ -78,23 +78,23 @@ class Scoring:
         """
         from bench.evaluation.predict import predict
 
-        one = self.data[task]
+        data = self.data[task]
 
         def finish(documents: Sequence[Document]) -> Sequence[Document]:
-            if one.head.floor is not None:
+            if data.head.floor is not None:
                 if choose:
                     self.thresholds[task] = self.chosen(task, split, documents)
                 documents = self.thresholds.get(task, Thresholds()).accept(documents)
             return self.linked(task, split, documents) if concepts else documents
 
         see = None if funnel is None else funnel.see
-        return predict(model, task, one, split, self.device, self.pad, self.padded, finish=finish, see=see)
+        return predict(model, task, data, split, self.device, self.pad, self.padded, finish=finish, see=see)
 
     def chosen(self, task: str, split: str, handed: Sequence[Document]) -> Thresholds:
         """The thresholds that suit what a head hands over for a split, which is dev."""
-        one = self.data[task]
-        found = thresholds.choose(one.corpus[split], handed)
-        return replace(found, classes=class_thresholds.choose(one.corpus[split], handed, one.task))
+        data = self.data[task]
+        general = thresholds.choose(data.corpus[split], handed)
+        return replace(general, classes=class_thresholds.choose(data.corpus[split], handed, data.task))
 
     def linked(self, task: str, split: str, predicted: Sequence[Document]) -> tuple[Document, ...]:
         """Predictions of a split with the concepts of their mentions filled in; as they are where the corpus has none."""
@@ -131,8 +131,8 @@ class Scoring:
 
     def selected(self, task: str, split: str, documents: Sequence[Document]) -> float:
         """The selection metric of predictions on a split."""
-        one = self.data[task]
-        return score_of(flatten(one.task.score(one.corpus[split], documents)), one.task.metadata.selects_by) or 0.0
+        data = self.data[task]
+        return score_of(flatten(data.task.score(data.corpus[split], documents)), data.task.metadata.selects_by) or 0.0
 
     def selection(self, model: TaskModel, step: int) -> dict[str, float]:
         """Each task's selection metric on dev after an update, and their mean as ``mean``."""
@@ -153,7 +153,7 @@ class Scoring:
             step: update after which the model had these very weights; None where it never trained with them.
         """
         known = self.latest[1] if split == "dev" and self.latest is not None and self.latest[0] == step else {}
-        found = {}
+        scores = {}
         tokens, seconds = 0, 0.0
         for name in self.data:
             first = stage == "trained"
@@ -171,32 +171,32 @@ class Scoring:
                 self.compare_with_half(name, split, predicted)
             tokens, seconds = tokens + predicted.tokens, seconds + predicted.seconds
             rows = self.statistics(name, split, predicted.documents)
-            found[name] = self.scores(name, rows)
+            scores[name] = self.scores(name, rows)
             write_predictions(self.folder / PREDICTIONS / predictions_name(name, split, stage), predicted.documents)
             documents = [document.id for document in self.data[name].corpus[split]]
             write_statistics(self.folder, Statistics.of(name, split, stage, documents, rows))
         if split == "test":
             self.throughput[stage] = tokens / max(seconds, 1e-9)
-        return found
+        return scores
 
     def statistics(self, task: str, split: str, predicted: Sequence[Document]) -> list[Mapping[str, float]]:
         """Additive statistics of every document of a split, in its order."""
-        one = self.data[task]
-        return one.task.statistics(one.corpus[split], predicted)
+        data = self.data[task]
+        return data.task.statistics(data.corpus[split], predicted)
 
     def scores(self, task: str, rows: Sequence[Mapping[str, float]]) -> FlatScores:
         """Official scores of statistics, with document-clustered intervals."""
-        one = self.data[task]
-        names = dict.fromkeys(path.rpartition(".")[2] for path in (one.task.metadata.primary_metric, "f1"))
-        return with_intervals(rows, one.task.summarise, names=tuple(names))
+        data = self.data[task]
+        names = dict.fromkeys(path.rpartition(".")[2] for path in (data.task.metadata.primary_metric, "f1"))
+        return with_intervals(rows, data.task.summarise, names=tuple(names))
 
     def baselines(self, task: str) -> dict[str, FlatScores]:
         """Scores on test of what needs no model: a dictionary of the training mentions, where mentions are to be found."""
-        one = self.data[task]
-        if not one.head.finds_mentions:
+        data = self.data[task]
+        if not data.head.finds_mentions:
             return {}
-        dictionary = ConceptDictionary(one.task.unlinked).fit(one.corpus["train"])
-        predicted = [Document(d.id, "", dictionary.annotate(d)) for d in one.corpus["test"]]
+        dictionary = ConceptDictionary(data.task.unlinked).fit(data.corpus["train"])
+        predicted = [Document(d.id, "", dictionary.annotate(d)) for d in data.corpus["test"]]
         return {"dictionary": self.scores(task, self.statistics(task, "test", predicted))}
 
 
@@ -205,10 +205,10 @@ def save_trained(model: TaskModel, data: Mapping[str, TaskData], folder: Path, c
     from safetensors.torch import save_file
 
     model.adapted.save(folder / ADAPTERS)
-    for index, (name, one) in enumerate(data.items()):
+    for index, (name, task_data) in enumerate(data.items()):
         tensors = {key: value.detach().cpu().contiguous() for key, value in model.head(name).state_dict().items()}
         save_file(tensors, folder / ADAPTERS / f"head-{index}.safetensors")
-        facts = {"task": name, "head": one.head.name, "state": one.head.state()}
+        facts = {"task": name, "head": task_data.head.name, "state": task_data.head.state()}
         accept = chosen.get(name, Thresholds()).as_json()
         write_json(folder / ADAPTERS / f"head-{index}.json", facts | ({"thresholds": accept} if accept else {}))
 
@@ -220,20 +220,20 @@ def dev_states(
     from bench.evaluation.predict import hidden_states
 
     states = []
-    for name, one in data.items():
-        chosen = evenly(len(one.splits["dev"]), max(1, ERROR_WINDOWS // len(data)))
-        states += hidden_states(model, name, one, chosen.tolist(), "dev", device, pad)
+    for name, task_data in data.items():
+        chosen = evenly(len(task_data.splits["dev"]), max(1, ERROR_WINDOWS // len(data)))
+        states += hidden_states(model, name, task_data, chosen.tolist(), "dev", device, pad)
     return states
 
 
 def states_error(
-    found: Sequence[tuple[torch.Tensor, torch.Tensor]], reference: Sequence[tuple[torch.Tensor, torch.Tensor]]
+    measured: Sequence[tuple[torch.Tensor, torch.Tensor]], reference: Sequence[tuple[torch.Tensor, torch.Tensor]]
 ) -> float:
     """Relative error of hidden states that were taken one model after the other, so that no two need fit into memory."""
     from bench.evaluation.quantization import relative_error
 
     pairs = [
         {"attention_mask": mask, "found": states, "reference": whole}
-        for (states, mask), (whole, _) in zip(found, reference, strict=True)
+        for (states, mask), (whole, _) in zip(measured, reference, strict=True)
     ]
     return relative_error(lambda pair: pair["reference"], lambda pair: pair["found"], pairs)

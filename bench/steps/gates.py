@@ -81,7 +81,7 @@ def settle_batch(planned: Planned, trainer: Trainer, console: Reporter, others: 
     import torch
 
     config, data, parts, folder = planned.config, planned.data, planned.parts, planned.folder
-    longest = max(int(one.splits["train"].lengths.max()) for one in data.values())
+    longest = max(int(task_data.splits["train"].lengths.max()) for task_data in data.values())
     update = -(-max(config.batch_tokens + longest, trainer.sampler.widest) // longest) * longest
     held = resident()
     limit = cpu_limit(config.memory_limit, held, others)
@@ -92,7 +92,7 @@ def settle_batch(planned: Planned, trainer: Trainer, console: Reporter, others: 
         size = config.micro_batch if config.micro_batch is not None else update
         return BatchReport(size, limit, None, "user", longest, waived="batch" in config.waive)
     rows = _rows(data, trainer.sampler)
-    heads = {name: one.head for name, one in data.items()}
+    heads = {name: task_data.head for name, task_data in data.items()}
     console.step("searching the micro-batch")
     if trainer.device.name != "cpu":
         from bench.training.probe import cuda_probe, discard
@@ -129,10 +129,10 @@ def _rows(data: Mapping[str, TaskData], sampler: Sampler | Phases) -> Rows:
     drawn = sampler.draw().examples
     sampler.restore(position)
     rows = {}
-    for name, one in data.items():
-        train, own, units = one.splits["train"], list(drawn.get(name, ())), sampler.units.get(name)
-        longest, *examples = train.take([int(train.lengths.argmax()), *own])
-        rows[name] = (longest, examples, None if units is None else units[own].tolist())
+    for name, task_data in data.items():
+        train, indices, units = task_data.splits["train"], list(drawn.get(name, ())), sampler.units.get(name)
+        longest, *examples = train.take([int(train.lengths.argmax()), *indices])
+        rows[name] = (longest, examples, None if units is None else units[indices].tolist())
     return rows
 
 
@@ -157,8 +157,8 @@ def run_smoke(trainer: Trainer, data: Mapping[str, TaskData], config: RunConfig,
         return loss, int(split.supervised[chosen].sum())
 
     examples = {
-        name: Examples(labelled(one), one.splits["train"].lengths, trainer.sampler.units.get(name), partial(kinds, one))
-        for name, one in data.items()
+        name: Examples(labelled(entry), entry.splits["train"].lengths, trainer.sampler.units.get(name), partial(kinds, entry))
+        for name, entry in data.items()
     }
     with console.progress("smoke test", UPDATES, "updates") as bar:
         gate = Gate(
@@ -176,11 +176,11 @@ def kinds(data: TaskData, indices: Sequence[int]) -> frozenset[str]:
     judged = {_verdict(data, j) for d in data.corpus["train"] for j in d.judgements} - {""}
     if len(judged) == 1:
         return frozenset()
-    found = set()
+    labels = set()
     for row in split.take(list(indices)):
         for annotation in data.head.decode(split.window(row), data.head.oracle(split.encoding(row))):
-            found.add(_verdict(data, annotation) if isinstance(annotation, Judgement) else annotation.label)
-    return frozenset(found - {""})
+            labels.add(_verdict(data, annotation) if isinstance(annotation, Judgement) else annotation.label)
+    return frozenset(labels - {""})
 
 
 def _verdict(data: TaskData, judgement: Judgement) -> str:

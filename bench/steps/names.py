@@ -47,10 +47,10 @@ def written_out(config: RunConfig, registry: Registry, environ: Mapping[str, str
     Raises:
         UsageError: no such set, or `BENCH_DATA` is no folder.
     """
-    own = config.task
+    named = config.task
     more = task_set(config.task_set, registry) if config.task_set is not None else ()
-    names = {registry.get("tasks", ref).name for ref in own} if more else set()
-    tasks = (*own, *(name for name in more if name not in names))
+    names = {registry.get("tasks", ref).name for ref in named} if more else set()
+    tasks = (*named, *(name for name in more if name not in names))
     data = corpora_below(tasks, environ) | dict(config.data)
     return replace(
         config,
@@ -125,8 +125,8 @@ def check(config: RunConfig, registry: Registry, resuming: bool = False) -> None
         if name != "none":
             registry.get("trackers", name)
     devices.check_name(config.device)
-    for flag, given in (("--data", config.data), ("--concepts", config.concepts)):
-        if odd := [name for name in given if tasks and name not in tasks]:
+    for flag, paths in (("--data", config.data), ("--concepts", config.concepts)):
+        if odd := [name for name in paths if tasks and name not in tasks]:
             raise UsageError(f"{flag} names the task {odd[0]!r}, which this run does not have.", f"It has {', '.join(tasks)}.")
     for name, folder in config.data.items():
         if not Path(folder).is_dir():

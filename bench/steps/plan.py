@@ -53,15 +53,15 @@ def check_parity(config: RunConfig, parts: Parts, data: Mapping[str, TaskData]) 
     from bench.modeling.backbone import meta_backbone
     from bench.steps.base import parameter_budget
 
-    spec, own = parts.model.spec, parts.architecture.name
+    spec, arm_name = parts.model.spec, parts.architecture.name
     return check(
         # what cannot be trained on this base model claims nothing of it
-        [one for one in parts.installed if one.name == own or one.supports(spec, None) is None],
-        own,
+        [arm for arm in parts.installed if arm.name == arm_name or arm.supports(spec, None) is None],
+        arm_name,
         tuple(data),
         parameter_budget(config, parts),
         partial(meta_backbone, parts.model.folder()),
-        {name: partial(one.head.module, spec.hidden_size) for name, one in data.items()},
+        {name: partial(task_data.head.module, spec.hidden_size) for name, task_data in data.items()},
     )
 
 
@@ -70,7 +70,7 @@ def describe(planned: Planned) -> dict[str, Any]:
     from bench.training.plan import estimate, updates_between_evaluations
 
     config, parts, data, budget, device = planned.config, planned.parts, planned.data, planned.budget, planned.device
-    longest = max(int(one.splits["train"].lengths.max()) for one in data.values())
+    longest = max(int(task_data.splits["train"].lengths.max()) for task_data in data.values())
     row = planned.parity.row
     passes = max(row.passes.values())
     several = {name: getattr(config, name) for name in ("sampling", "temperature", "loss_weighting", "gradients")}
@@ -79,7 +79,7 @@ def describe(planned: Planned) -> dict[str, Any]:
     if config.schedule != RunConfig.schedule:
         several["schedule"] = {"name": config.schedule, "options": dict(parts.schedule_options)}
     padded = min(config.micro_batch or config.batch_tokens, config.batch_tokens) + longest
-    split_tokens = {split: sum(one.splits[split].tokens for one in data.values()) for split in ("dev", "test")}
+    split_tokens = {split: sum(task_data.splits[split].tokens for task_data in data.values()) for split in ("dev", "test")}
     looks = -(-budget.updates // updates_between_evaluations(config.eval_every, budget.updates))
     stages = 2 if parts.quantizes and parts.when == "after" else 1
     evaluated = looks * split_tokens["dev"] + stages * split_tokens["test"]
@@ -98,10 +98,10 @@ def describe(planned: Planned) -> dict[str, Any]:
             "plumbing_only": parts.model.plumbing_only,
         },
         "data": encoding_facts(data),
-        "leaks": {name: leaks.counted(one.corpus.leaks) for name, one in data.items() if one.corpus.leaks},
-        "left_out": {name: dict(one.corpus.left_out) for name, one in data.items() if one.corpus.left_out},
-        "adjusted": {name: dict(one.corpus.adjusted) for name, one in data.items() if one.corpus.adjusted},
-        "synthetic": [name for name, one in data.items() if one.corpus.synthetic],
+        "leaks": {name: leaks.counted(task_data.corpus.leaks) for name, task_data in data.items() if task_data.corpus.leaks},
+        "left_out": {name: dict(task_data.corpus.left_out) for name, task_data in data.items() if task_data.corpus.left_out},
+        "adjusted": {name: dict(task_data.corpus.adjusted) for name, task_data in data.items() if task_data.corpus.adjusted},
+        "synthetic": [name for name, task_data in data.items() if task_data.corpus.synthetic],
         "budget": budget.as_json(),
         "parity": planned.parity.as_json(),
         "estimate": {
@@ -117,28 +117,28 @@ def together(plan: Mapping[str, Any]) -> list[tuple[str, str]]:
     """Rows on what tasks share; none for a run of one task."""
     if "together" not in plan:
         return []
-    told = plan["together"]
-    sampling = told["sampling"] + (f", τ = {told['temperature']:g}" if told["sampling"] == "temperature" else "")
+    shared = plan["together"]
+    sampling = shared["sampling"] + (f", τ = {shared['temperature']:g}" if shared["sampling"] == "temperature" else "")
     tokens = ", ".join(f"{task} {count:,}" for task, count in plan["budget"]["task_tokens"].items())
-    given = ", ".join(f"{task} {weight:g}" for task, weight in told.get("loss_weights", {}).items())
-    order = told.get("schedule")
+    weights = ", ".join(f"{task} {weight:g}" for task, weight in shared.get("loss_weights", {}).items())
+    order = shared.get("schedule")
     options = "".join(f", {name} = {value:g}" for name, value in order["options"].items()) if order else ""
     return [
         (f"tokens of each task ({sampling})", tokens),
         *([("order of the tasks", f"{order['name']}{options}")] if order else []),
-        ("weights of the losses", given or told["loss_weighting"]),
-        ("gradients over what is shared", told["gradients"]),
+        ("weights of the losses", weights or shared["loss_weighting"]),
+        ("gradients over what is shared", shared["gradients"]),
     ]
 
 
 def given(planned: Planned) -> list[tuple[str, str]]:
     """Rows on other runs, a frozen part and drawn documents; none for a run of neither."""
     config, start = planned.config, planned.parts.start
-    drawn = (f"{task} {one['documents']:,} of {one['of']:,}" for task, one in planned.facts.get("shots", {}).items())
+    drawn = (f"{task} {counts['documents']:,} of {counts['of']:,}" for task, counts in planned.facts.get("shots", {}).items())
     return [
         *([("starts from", f"{start.result.id}, trained on {', '.join(start.result.scores)}")] if start is not None else []),
         *([("frozen", "what tasks share")] if config.freeze_shared else []),
-        *(("teacher", f"{one.result.id}, of {', '.join(one.tasks)}") for one in planned.teachers),
+        *(("teacher", f"{teacher.result.id}, of {', '.join(teacher.tasks)}") for teacher in planned.teachers),
         *([("training documents drawn", ", ".join(drawn))] if config.shots is not None else []),
     ]
 

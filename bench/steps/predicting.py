@@ -114,15 +114,15 @@ def predict_files(folder: Path, registry: Registry, request: Request, console: R
     console.step(f"predicting {name} with the {request.stage} model")
     with written_whole(request.out.absolute()) as aside, console.progress("predicting", total, "documents") as progress:
         for chunk in _chunks(request, head):
-            found = model.predict(chunk, name)
-            _write(aside, chunk, found, request)
+            predictions = model.predict(chunk, name)
+            _write(aside, chunk, predictions, request)
             if "official" in request.formats:
-                predicted.extend(document.without_text() for document in found)
+                predicted.extend(document.without_text() for document in predictions)
             about = replace(
                 about,
-                mentions=about.mentions + sum(len(d.mentions) for d in found),
-                relations=about.relations + sum(len(d.relations) for d in found),
-                judgements=about.judgements + sum(j.chosen for d in found for j in d.judgements),
+                mentions=about.mentions + sum(len(d.mentions) for d in predictions),
+                relations=about.relations + sum(len(d.relations) for d in predictions),
+                judgements=about.judgements + sum(j.chosen for d in predictions for j in d.judgements),
             )
             progress.advance(len(chunk))
         if "official" in request.formats:  # by one call, since a format need not be one that can be written in parts
@@ -134,9 +134,9 @@ def predict_files(folder: Path, registry: Registry, request: Request, console: R
 
 def _check(request: Request, name: str, head: Head) -> None:
     """Refuses what can be refused before any text is read."""
-    for wanted in request.formats:
-        if wanted not in FORMATS:
-            raise unknown("format", wanted, FORMATS, "bench predict --help")
+    for requested in request.formats:
+        if requested not in FORMATS:
+            raise unknown("format", requested, FORMATS, "bench predict --help")
     if "brat" in request.formats and not {"mentions", "relations"} & set(head.predicts):
         raise UsageError(
             f"brat holds mentions and relations; {name} predicts {' and '.join(head.predicts)}.", "Leave --format brat out."
@@ -180,17 +180,17 @@ def _chunks(request: Request, head: Head) -> Iterator[list[Document]]:
         yield chunk
 
 
-def _write(whole: Path, chunk: Sequence[Document], found: Sequence[Document], request: Request) -> None:
+def _write(whole: Path, chunk: Sequence[Document], predictions: Sequence[Document], request: Request) -> None:
     """Adds the predictions of a chunk to what is written chunk by chunk."""
     with storable(request.out, "Make room and try again."):
         if "jsonl" in request.formats:
             aside = whole / f".{LINES}"
-            write_predictions(aside, found)
+            write_predictions(aside, predictions)
             with (whole / LINES).open("ab") as file:
                 file.write(aside.read_bytes())
             aside.unlink()
         if "brat" in request.formats:
-            drawn = [_for_brat(before, after) for before, after in zip(chunk, found, strict=True)]
+            drawn = [_for_brat(before, after) for before, after in zip(chunk, predictions, strict=True)]
             brat.write(whole / "brat", drawn, notes=True, text=request.with_text)
 
 

@@ -78,13 +78,13 @@ def probe_run(folder: Path, registry: Registry, console: Reporter, examples: int
     parts = as_loaded(parts, device.precision)
     adapted = _adapted(folder, parts, conditions, device)
     pad = pad_id(parts.model.folder())
-    found: dict[str, Any] = {"run": folder.name, "conditions": list(conditions.names), "task": {}}
-    found["labels"] = {name: {label: {} for label in chosen} for name, chosen in labels.items()}
+    probed: dict[str, Any] = {"run": folder.name, "conditions": list(conditions.names), "task": {}}
+    probed["labels"] = {name: {label: {} for label in chosen} for name, chosen in labels.items()}
     with console.progress("probing", len(conditions.names), "conditions") as bar:
         for condition in conditions.names:
-            _probe_one(condition, conditions, adapted, cuts, labels, found, device, pad)
+            _probe_one(condition, conditions, adapted, cuts, labels, probed, device, pad)
             bar.advance(1)
-    return found
+    return probed
 
 
 def _probe_one(
@@ -93,7 +93,7 @@ def _probe_one(
     adapted: AdaptedModel,
     cuts: Cuts,
     labels: Mapping[str, list[str]],
-    found: dict[str, Any],
+    probed: dict[str, Any],
     device: Device,
     pad: int,
 ) -> None:
@@ -101,22 +101,22 @@ def _probe_one(
 
     from bench.evaluation.linear_probe import probe, states
 
-    own = conditions.trained.get(condition)
+    task = conditions.trained.get(condition)
     read: dict[str, dict[str, Tensor]] = {
         name: {split: states(adapted, condition, part, device, pad) for split, part in splits.items()}
         for name, splits in cuts.items()
-        if own in (None, name)
+        if task in (None, name)
     }
-    if own is None and len(cuts) > 1:
+    if task is None and len(cuts) > 1:
         features = {split: torch.cat([read[name][split] for name in cuts]) for split in SPLITS}
         classes = {split: [n for n, name in enumerate(cuts) for _ in cuts[name][split]] for split in SPLITS}
         documents = [f"{name} {s.document}" for name in cuts for s in cuts[name]["test"]]
-        found["task"][condition] = probe(features, classes, documents, len(cuts))
+        probed["task"][condition] = probe(features, classes, documents, len(cuts))
     for name, features in read.items():
         for label in labels[name]:
             classes = {split: [int(label in s.labels) for s in cuts[name][split]] for split in SPLITS}
             documents = [s.document for s in cuts[name]["test"]]
-            found["labels"][name][label][condition] = probe(features, classes, documents, 2)
+            probed["labels"][name][label][condition] = probe(features, classes, documents, 2)
 
 
 def _cuts(parts: Parts, sources: Mapping[str, Source], planned: Plan, examples: int) -> Cuts:
@@ -124,12 +124,12 @@ def _cuts(parts: Parts, sources: Mapping[str, Source], planned: Plan, examples: 
     from bench.modeling.backbone import load_tokenizer
 
     tokenizer = load_tokenizer(parts.model.folder())
-    made: Cuts = {}
+    cuts: Cuts = {}
     for name, head in parts.heads.items():
         length = planned.data[name]["train"].max_length
         corpus = sources[name].corpus
-        made[name] = {split: stretches(corpus[split], tokenizer, length, head.cuts, examples) for split in SPLITS}
-    return made
+        cuts[name] = {split: stretches(corpus[split], tokenizer, length, head.cuts, examples) for split in SPLITS}
+    return cuts
 
 
 def _adapted(folder: Path, parts: Parts, conditions: Conditions, device: Device) -> AdaptedModel:
@@ -151,7 +151,7 @@ def _ranks(saved: Path, parts: Parts, conditions: Conditions) -> RankPlan:
     from bench.adapters.model import WEIGHTS
     from bench.adapters.naming import stable, to_peft
 
-    found = {}
+    adapters = {}
     for name, adapter in conditions.own.items():
         path = saved / name / WEIGHTS
         if not path.exists():
@@ -159,5 +159,5 @@ def _ranks(saved: Path, parts: Parts, conditions: Conditions) -> RankPlan:
         with safe_open(path, framework="pt") as tensors:
             sizes = {key: tensors.get_slice(key).get_shape()[0] for key in tensors.keys()}  # noqa: SIM118 - no mapping
         rows = ((linear, sizes.get(to_peft(stable(name, linear.name, "A")), 0)) for linear in parts.model.spec.linears)
-        found[name] = AdapterRanks(adapter, tuple((linear, rank) for linear, rank in rows if rank))
-    return RankPlan(conditions.name, 0, 0, found, 0, {})
+        adapters[name] = AdapterRanks(adapter, tuple((linear, rank) for linear, rank in rows if rank))
+    return RankPlan(conditions.name, 0, 0, adapters, 0, {})

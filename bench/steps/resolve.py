@@ -80,17 +80,17 @@ class Parts:
 
     def versions(self) -> dict[str, str]:
         """Version of every part that can change the outcome, by kind and name."""
-        found = {f"task {name}": task.version for name, task in self.tasks.items()}
+        versions = {f"task {name}": task.version for name, task in self.tasks.items()}
         # A head that the task itself makes is covered by the task's version.
         added = [head for name, head in self.heads.items() if head.name not in self.tasks[name].heads]
-        found |= {f"head {head.name}": head.version for head in added}
-        found[f"architecture {self.architecture.name}"] = self.architecture.version
-        found[f"quantizer {self.quantizer.name}"] = self.quantizer.version
+        versions |= {f"head {head.name}": head.version for head in added}
+        versions[f"architecture {self.architecture.name}"] = self.architecture.version
+        versions[f"quantizer {self.quantizer.name}"] = self.quantizer.version
         if self.schedule.name != RunConfig.schedule:
-            found[f"schedule {self.schedule.name}"] = self.schedule.version
+            versions[f"schedule {self.schedule.name}"] = self.schedule.version
         if self.model.part is not None:
-            found[f"model {self.model.name}"] = self.model.part.version
-        return found
+            versions[f"model {self.model.name}"] = self.model.part.version
+        return versions
 
 
 def resolve(config: RunConfig, registry: Registry) -> Parts:
@@ -148,17 +148,17 @@ def level_of(task: Task, head: Head) -> int:
     return task.level or (1 if "mentions" in head.predicts else 2)
 
 
-def options_of(schedule: Schedule, given: Mapping[str, float]) -> dict[str, float]:
+def options_of(schedule: Schedule, options: Mapping[str, float]) -> dict[str, float]:
     """Every option of a schedule, as given or at its default.
 
     Raises:
         UsageError: the schedule has no option of that name.
     """
-    for name in given:
+    for name in options:
         if name not in schedule.options:
             hint = f"It takes: {', '.join(schedule.options)}." if schedule.options else "It takes none."
             raise unknown(f"option of the schedule {schedule.name}:", name, schedule.options, hint=hint)
-    return {**schedule.options, **given}
+    return {**schedule.options, **options}
 
 
 def refuse_misfit(parts: Parts, config: RunConfig, registry: Registry) -> None:

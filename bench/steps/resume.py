@@ -78,10 +78,10 @@ def open_state(folder: Path, plan: Mapping[str, Any], config: RunConfig, facts: 
     """The folder's memory, new or as it stands."""
     state = State(folder, plan, config.as_json(), facts, machine())
     if (folder / PLAN).exists():
-        kept = read_plan(folder)
-        state.machine = kept["machine"]
-        state.smoke, state.batch = read_as(SmokeReport | None, kept["smoke"]), read_as(BatchReport | None, kept["batch"])
-        state.deaths, state.resumed_from = kept["deaths"], kept["resumed_from"]
+        stored = read_plan(folder)
+        state.machine = stored["machine"]
+        state.smoke, state.batch = read_as(SmokeReport | None, stored["smoke"]), read_as(BatchReport | None, stored["batch"])
+        state.deaths, state.resumed_from = stored["deaths"], stored["resumed_from"]
         if config.micro_batch is not None and state.batch is not None and config.micro_batch != state.batch.micro_batch:
             state.batch = None  # a size given by hand replaces the one that was found
     state.save()
@@ -94,13 +94,13 @@ def read_plan(folder: Path) -> dict[str, Any]:
     Raises:
         RunStateError: it is not what was written.
     """
-    kept = unsealed(read_json(folder / PLAN))
-    if kept is None:
+    stored = unsealed(read_json(folder / PLAN))
+    if stored is None:
         raise RunStateError(
             f"{folder / PLAN} is not what bench wrote: its hash does not hold, so the run cannot be trusted to go on.",
             "Put the file back, or begin the run anew with --replicate N or another --out.",
         )
-    return kept
+    return stored
 
 
 def stored_config(config: RunConfig, folder: Path) -> RunConfig:
@@ -120,8 +120,8 @@ def stored_config(config: RunConfig, folder: Path) -> RunConfig:
             "Type the run's own command again, without --resume.",
         )
     stored = from_mapping(read_plan(folder)["config"], str(path))
-    given = {name: getattr(config, name) for name in OPTIONS if name != "out"}
-    typed = {name: value for name, value in given.items() if value != OPTIONS[name].default}
+    current = {name: getattr(config, name) for name in OPTIONS if name != "out"}
+    typed = {name: value for name, value in current.items() if value != OPTIONS[name].default}
     changed = sorted(flag(n) for n, value in typed.items() if n not in LIMITS and value != getattr(stored, n))
     if changed:
         raise RunStateError(
@@ -138,13 +138,13 @@ def refuse_change(folder: Path, config: RunConfig, facts: Mapping[str, Any], ide
     Raises:
         RunStateError: naming what changed.
     """
-    kept = read_plan(folder)
-    if kept["plan"]["id"] == ident:
+    stored = read_plan(folder)
+    if stored["plan"]["id"] == ident:
         return
-    before = from_mapping(kept["config"], str(folder)).identity(**kept["facts"])
+    before = from_mapping(stored["config"], str(folder)).identity(**stored["facts"])
     now = config.identity(**facts)
     changed = sorted(name for name in before.keys() | now.keys() if before.get(name) != now.get(name))
-    told = {
+    descriptions = {
         "data": "the corpus files",
         "concepts": "the files of concept names",
         "model": "the base model's files",
@@ -153,7 +153,7 @@ def refuse_change(folder: Path, config: RunConfig, facts: Mapping[str, Any], ide
         "init_from": "the weights of the run that it began with",
     }
     raise RunStateError(
-        f"Run {folder.name} cannot be resumed: {', '.join(told.get(n, n) for n in changed)} changed since it began.",
+        f"Run {folder.name} cannot be resumed: {', '.join(descriptions.get(n, n) for n in changed)} changed since it began.",
         "Put it back, or start another run without --resume.",
     )
 
@@ -165,11 +165,11 @@ def with_less_memory(run: str, root: Path) -> str:
         run: how it is typed after `--resume`.
         root: folder of its checkpoints.
     """
-    kept = "Its last checkpoint is kept. " if steps(root) else ""
-    return f"{kept}Free memory, or make --micro-batch smaller, and go on with: bench run --resume {run}"
+    note = "Its last checkpoint is kept. " if steps(root) else ""
+    return f"{note}Free memory, or make --micro-batch smaller, and go on with: bench run --resume {run}"
 
 
-def begin_again(journal: Journal, found: Checkpoint | None, state: State, warn: Callable[[str], None]) -> None:
+def begin_again(journal: Journal, checkpoint: Checkpoint | None, state: State, warn: Callable[[str], None]) -> None:
     """Says where the run carries on, and counts deaths so that a step which kills twice gets smaller micro-batches."""
     events = journal.events()
     last = max((event.step for event in events if event.step is not None), default=0)
@@ -182,12 +182,12 @@ def begin_again(journal: Journal, found: Checkpoint | None, state: State, warn: 
     changed += [n for n, v in now["versions"].items() if state.machine["versions"].get(n) != v]
     if changed:
         warn(f"{', '.join(changed)} changed since the run began: it carries on, but not bit for bit.")
-    if found is None:
+    if checkpoint is None:
         warn("The run was killed before its first checkpoint; it starts over.")
         # What was settled before the first update is remembered and not written again.
         journal.resume(next((event.seq for event in events if event.step is not None), journal.position), 0)
         state.resumed_from.append(0)
     else:
-        journal.resume(int(found.state["journal"]), found.step)
-        state.resumed_from.append(found.step)
+        journal.resume(int(checkpoint.state["journal"]), checkpoint.step)
+        state.resumed_from.append(checkpoint.step)
     state.save()

@@ -66,21 +66,21 @@ class Start:
         """Its shared adapters with the rank of each linear layer; empty where it has no LoRA adapters."""
         adapters = self.result.invariants.parity.plan.get("adapters", {})
         return {
-            name: tuple(int(one["rank_pattern"].get(linear.name, one["rank"])) for linear in linears)
-            for name, one in adapters.items()
-            if one["role"] == "shared"
+            name: tuple(int(adapter["rank_pattern"].get(linear.name, adapter["rank"])) for linear in linears)
+            for name, adapter in adapters.items()
+            if adapter["role"] == "shared"
         }
 
 
 def recipe_of(result: Result) -> str:
     """The id that a run would have at seed 0, with runs at seed 0 before it: all seeds of one arm share it."""
-    given, resolved = _given(result), dict(result.config["resolved"])
+    config, resolved = _given(result), dict(result.config["resolved"])
     resolved.pop("shots", None)  # which documents were drawn goes by the seed
     if "init_from" in resolved:
         resolved["init_from"] = resolved["init_from"]["recipe"]
     if "teacher" in resolved:
         resolved["teacher"] = [teacher["recipe"] for teacher in resolved["teacher"]]
-    return run_id(replace(given, seed=0, replicate=1), **resolved)
+    return run_id(replace(config, seed=0, replicate=1), **resolved)
 
 
 def weights_sha256(folder: Path, heads: bool = False) -> str:
@@ -106,7 +106,7 @@ def find_start(config: RunConfig, parts: Parts) -> Start | None:
     if config.init_from is None and not config.freeze_shared:
         return None
     arm, tasks = parts.architecture, tuple(parts.tasks)
-    shared = [one.name for one in arm.adapters(tasks) if one.role == "shared"] if isinstance(arm, Architecture) else None
+    shared = [lora.name for lora in arm.adapters(tasks) if lora.role == "shared"] if isinstance(arm, Architecture) else None
     if shared == []:
         flag = "--freeze-shared" if config.init_from is None else "--init-from"
         raise UsageError(f"{arm.name} has nothing that tasks share, which {flag} is about.", "Name another --arch, such as A1.")
@@ -123,10 +123,10 @@ def find_start(config: RunConfig, parts: Parts) -> Start | None:
         ("quantizer before training", "--quant ", _at_load(theirs.config["quant"], theirs.resolved("quant_when")),
          _at_load(parts.quantizer.name, parts.when)),
     )  # fmt: skip
-    for what, flag, its, own in facts:
-        if its != own:
+    for what, flag, its, ours in facts:
+        if its != ours:
             raise UsageError(
-                f"This run cannot start from {theirs.id}: the {what} of that is {its}, of this one {own}.",
+                f"This run cannot start from {theirs.id}: the {what} of that is {its}, of this one {ours}.",
                 f"Take {flag}{its}, or another run for --init-from.",
             )
     lacks = [name for name in shared or () if name not in known]
@@ -151,7 +151,7 @@ def held_against(
     Raises:
         LeakError: documents were found, and the run does not allow them.
     """
-    found: dict[str, list[Leak]] = {name: [] for name in sources}
+    repeats: dict[str, list[Leak]] = {name: [] for name in sources}
     unread: list[str] = []
     for folder, result in _lineage(start, unread):
         for task, digest in result.hashes["data"].items():
@@ -159,17 +159,17 @@ def held_against(
             if not others:
                 continue
             try:
-                given = _given(result)
-                tasks = {task: named_tasks(given, registry)[task]}
-                with read_again(tasks, given, folder, result) as read:
+                earlier = _given(result)
+                tasks = {task: named_tasks(earlier, registry)[task]}
+                with read_again(tasks, earlier, folder, result) as read:
                     for name, source in others.items():
-                        found[name] += repeated(task, read[task].corpus["train"], source.corpus)
+                        repeats[name] += repeated(task, read[task].corpus["train"], source.corpus)
             except BenchError:
                 unread.append(task)
     for name, source in sources.items():
         if not config.allow_leak:
-            leaks.refuse(source.folder, found[name])
-    both = {n: replace(s, corpus=replace(s.corpus, leaks=(*s.corpus.leaks, *found[n]))) for n, s in sources.items()}
+            leaks.refuse(source.folder, repeats[name])
+    both = {n: replace(s, corpus=replace(s.corpus, leaks=(*s.corpus.leaks, *repeats[n]))) for n, s in sources.items()}
     return replace(start, unread=tuple(dict.fromkeys(unread))), both
 
 
@@ -203,10 +203,10 @@ def repeated(task: str, documents: Iterable[Document], corpus: Corpus) -> list[L
     """
     home = f"train of {task}"
     splits = {home: _long(documents)} | {split: _long(corpus[split]) for split in ("dev", "test")}
-    found = [leak for leak in repeated_texts(splits) if leak.other == home]
+    shared = [leak for leak in repeated_texts(splits) if leak.other == home]
     sentences = {document.id for split in ("dev", "test") for document in corpus[split] if _words(document) < SENTENCE}
-    few = len(found) <= FEW * sum(len(corpus[split]) for split in ("dev", "test"))
-    return [replace(leak, tolerated=few and leak.document in sentences) for leak in found]
+    few = len(shared) <= FEW * sum(len(corpus[split]) for split in ("dev", "test"))
+    return [replace(leak, tolerated=few and leak.document in sentences) for leak in shared]
 
 
 def _long(documents: Iterable[Document]) -> Iterator[Document]:

@@ -75,24 +75,24 @@ def find_teachers(config: RunConfig, parts: Parts, registry: Registry) -> tuple[
     from bench.training.plan import resolve_precision
 
     precision = resolve_precision(config.precision, resolve_device(config.device))
-    found = tuple(_teacher(find_run(ref, Path(config.out)), parts, registry, precision) for ref in config.teacher)
-    for index, one in enumerate(found):
-        if not one.tasks:
-            had, own = ", ".join(one.result.scores), ", ".join(parts.tasks)
-            raise UsageError(f"The teacher {one.result.id} had {had}; wanted one of the run's tasks, {own}.")
-        for other in found[:index]:
-            if both := [task for task in one.tasks if task in other.tasks]:
-                raise UsageError(f"The teachers {other.result.id} and {one.result.id} both had {both[0]}; wanted one.")
-    return found
+    teachers = tuple(_teacher(find_run(ref, Path(config.out)), parts, registry, precision) for ref in config.teacher)
+    for index, teacher in enumerate(teachers):
+        if not teacher.tasks:
+            had, tasks = ", ".join(teacher.result.scores), ", ".join(parts.tasks)
+            raise UsageError(f"The teacher {teacher.result.id} had {had}; wanted one of the run's tasks, {tasks}.")
+        for other in teachers[:index]:
+            if both := [task for task in teacher.tasks if task in other.tasks]:
+                raise UsageError(f"The teachers {other.result.id} and {teacher.result.id} both had {both[0]}; wanted one.")
+    return teachers
 
 
 def _teacher(folder: Path, parts: Parts, registry: Registry, precision: str) -> Teacher:
     run = finished_run(folder, registry)
-    own = as_loaded(run.parts, precision)
+    loaded = as_loaded(run.parts, precision)
     heads = {name: (saved["head"], saved["state"]) for name, saved in run.saved_heads().items()}
-    shared = tuple(name for name in own.tasks if name in parts.tasks)
-    spec = rebuilding(run.config, own, folder, heads) | {"adapters": str((folder / ADAPTERS).absolute()), "teaches": shared}
-    return Teacher(run.result, shared, own, spec, registry)
+    shared = tuple(name for name in loaded.tasks if name in parts.tasks)
+    spec = rebuilding(run.config, loaded, folder, heads) | {"adapters": str((folder / ADAPTERS).absolute()), "teaches": shared}
+    return Teacher(run.result, shared, loaded, spec, registry)
 
 
 def refuse_unfit(teachers: Sequence[Teacher], config: RunConfig, parts: Parts, data: Mapping[str, TaskData]) -> None:
@@ -109,25 +109,25 @@ def refuse_unfit(teachers: Sequence[Teacher], config: RunConfig, parts: Parts, d
     def refuse(teacher: Teacher, what: str) -> None:
         raise UsageError(f"The teacher {teacher.result.id} {what}.", "Take another --teacher.")
 
-    for one in teachers:
-        spec = one.parts.model.spec
-        if any(found.get("allowed") for found in one.result.leaks.values()) and not config.allow_leak:
-            refuse(one, "was trained with --allow-leak; without it a run may not learn from such a teacher")
-        if one.parts.model.sha256() != one.result.hashes["model"]:
-            refuse(one, f"was trained on another {spec.name} than is there now")
-        digests = [tokenizer_digest(load_tokenizer(each.model.folder())) for each in (parts, one.parts)]
+    for teacher in teachers:
+        spec = teacher.parts.model.spec
+        if any(counts.get("allowed") for counts in teacher.result.leaks.values()) and not config.allow_leak:
+            refuse(teacher, "was trained with --allow-leak; without it a run may not learn from such a teacher")
+        if teacher.parts.model.sha256() != teacher.result.hashes["model"]:
+            refuse(teacher, f"was trained on another {spec.name} than is there now")
+        digests = [tokenizer_digest(load_tokenizer(each.model.folder())) for each in (parts, teacher.parts)]
         if digests[0] != digests[1]:
-            refuse(one, f"reads text by another tokenizer, that of {spec.name}; wanted that of {parts.model.name}")
-        for task in one.tasks:
+            refuse(teacher, f"reads text by another tokenizer, that of {spec.name}; wanted that of {parts.model.name}")
+        for task in teacher.tasks:
             head, length = data[task].head, data[task].max_length
-            if one.result.hashes["data"][task] != data[task].corpus.sha256:
-                refuse(one, f"was trained on another corpus of {task}")
-            theirs = one.parts.fresh_head(task)
-            theirs.restore(one.spec["tasks"][task][1])
+            if teacher.result.hashes["data"][task] != data[task].corpus.sha256:
+                refuse(teacher, f"was trained on another corpus of {task}")
+            theirs = teacher.parts.fresh_head(task)
+            theirs.restore(teacher.spec["tasks"][task][1])
             if (theirs.name, plain(theirs.outputs())) != (head.name, plain(head.outputs())):
-                refuse(one, f"has the head {theirs.name!r} for {task}, or other labels; wanted {head.name!r}")
-            if length > (most := spec.max_length - one.parts.architecture.virtual_tokens):
-                refuse(one, f"reads windows of {most} tokens at most; those of {task} have {length}")
+                refuse(teacher, f"has the head {theirs.name!r} for {task}, or other labels; wanted {head.name!r}")
+            if length > (most := spec.max_length - teacher.parts.architecture.virtual_tokens):
+                refuse(teacher, f"reads windows of {most} tokens at most; those of {task} have {length}")
             taught[task] = meta_module(partial(head.module, parts.model.spec.hidden_size))
     parts.schedule.check(parts.schedule_options, taught)
 
@@ -141,6 +141,6 @@ def teach(model: TaskModel, planned: Planned) -> None:
     from bench.training.build import teachers
 
     models: dict[str, TaskModel] = {}
-    for one in planned.teachers:
-        models |= teachers([one.spec], one.registry, planned.device)
+    for teacher in planned.teachers:
+        models |= teachers([teacher.spec], teacher.registry, planned.device)
     model.learns(planned.parts.schedule.objective(planned.parts.schedule_options, models))

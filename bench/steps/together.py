@@ -60,11 +60,11 @@ def transfer_between_phases(rows: Sequence[Mapping[str, Any]]) -> dict[str, Any]
     """
     backward, forward = {}, {}
     for task in dict.fromkeys(task for row in rows for task in row["tasks"]):
-        own = [index for index, row in enumerate(rows) if task in row["tasks"]]
-        if own[-1] < len(rows) - 1:
-            backward[task] = rows[-1]["scores"][task] - rows[own[-1]]["scores"][task]
-        if own[0] > 1:
-            forward[task] = rows[own[0] - 1]["scores"][task] - rows[0]["scores"][task]
+        indices = [index for index, row in enumerate(rows) if task in row["tasks"]]
+        if indices[-1] < len(rows) - 1:
+            backward[task] = rows[-1]["scores"][task] - rows[indices[-1]]["scores"][task]
+        if indices[0] > 1:
+            forward[task] = rows[indices[0] - 1]["scores"][task] - rows[0]["scores"][task]
     return {
         "phases": [dict(row) for row in rows], "backward": backward, "forward": forward,
         "backward_transfer": fmean(backward.values()) if backward else None,
@@ -83,7 +83,7 @@ def macro(data: Mapping[str, TaskData], scores: Mapping[str, FlatScores], stage:
     """
     if len(data) < 2:
         return None
-    metrics = {name: one.task.metadata.primary_metric for name, one in data.items()}
+    metrics = {name: task_data.task.metadata.primary_metric for name, task_data in data.items()}
     rows = tuple(PrimaryScore(name, metric, score_of(scores[name], metric)) for name, metric in metrics.items())
     values = [row.value for row in rows if row.value is not None]
     return Macro("test", stage, sum(values) / len(values) if len(values) == len(rows) else None, rows)

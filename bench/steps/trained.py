@@ -94,29 +94,29 @@ class TrainedModel:
         with tempfile.TemporaryDirectory(prefix="bench-predict-") as aside, current(self._device.name):
             scoring = self._scoring(name, documents, Path(aside))
             predicted = scoring.predict(self._model, name, GIVEN)
-        for one in scoring.linkings.values():
-            one.linking.forget()
+        for task_linking in scoring.linkings.values():
+            task_linking.linking.forget()
         return tuple(replace(p, text=d.text) for d, p in zip(documents, predicted.documents, strict=True))
 
     def _documents(self, texts: Sequence[str | Document], task: str) -> list[Document]:
         """The texts as documents without gold."""
         needs = given(self._heads[task])
-        made = []
+        documents = []
         for number, text in enumerate(texts):
             if isinstance(text, Document):
                 mentions = text.mentions if needs == "mentions" else ()
-                made.append(replace(text, mentions=mentions, relations=(), judgements=()))
+                documents.append(replace(text, mentions=mentions, relations=(), judgements=()))
             elif needs is None:
-                made.append(Document(str(number), text))
+                documents.append(Document(str(number), text))
             else:
                 raise UsageError(
                     f"Task {task} predicts from texts with their {needs}; got a string.",
                     f"Give bench.api.data.Document(id, text, {needs}=(…)).",
                 )
-        twice = [name for name, count in Counter(document.id for document in made).items() if count > 1]
+        twice = [name for name, count in Counter(document.id for document in documents).items() if count > 1]
         if twice:
             raise UsageError(f"{len(twice)} ids name more than one document, {twice[0]!r} among them; wanted each once.")
-        return [self._parts.tasks[task].prepared(document) for document in made]
+        return [self._parts.tasks[task].prepared(document) for document in documents]
 
     def _scoring(self, task: str, documents: Sequence[Document], aside: Path) -> Scoring:
         """What scores a run, with the documents as its only split."""
@@ -163,7 +163,7 @@ class TrainedModel:
         tasks = {task: parts.tasks[task]}
         with read_again(tasks, config, self.folder, self.result) as sources:
             terminologies = concepts_step.open_terminologies(tasks, sources, config, self._console)
-            names = {name: one.sha256 for name, one in terminologies.items()}
+            names = {name: terminology.sha256 for name, terminology in terminologies.items()}
             if names.get(task) != hashes.get("concepts", {}).get(task):
                 raise RunStateError(f"The names of its concepts are not those that run {self.result.id} read.")
             data = {task: TaskData(parts.tasks[task], sources[task].corpus, self._heads[task], {})}

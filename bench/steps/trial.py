@@ -278,8 +278,8 @@ def _first_apart(backbone: nn.Module, *passes: Callable[[], Tensor]) -> str:
             seen.append([])
             run()
     finally:
-        for one in hooks:
-            one.remove()
+        for handle in hooks:
+            handle.remove()
     pairs = zip(*seen, strict=False)
     return next((a for (a, x), (b, y) in pairs if a != b or x.shape != y.shape or _gap(x, y) > MOVED), "the model itself")
 
