@@ -60,38 +60,38 @@ def run(args: argparse.Namespace) -> int:
     field, _, direction = args.sort.partition(":")
     if direction not in ("", "asc", "desc"):
         raise UsageError(f"--sort is {args.sort!r}; wanted FIELD, FIELD:asc or FIELD:desc.")
-    every = [*entries(args.out, needs_whole([field, *(name for name, _ in args.where)]))]
-    if not every:
+    runs = [*entries(args.out, needs_whole([field, *(name for name, _ in args.where)]))]
+    if not runs:
         raise RunStateError(f"{args.out} holds no run.", "Name a folder of runs with --out DIR.")
-    _known(field, every)
+    _known(field, runs)
     for name, _ in args.where:
-        _known(name, every)
-    kept = [entry for entry in every if _wanted(entry, args.task, args.arch, args.where)]
-    kept = _sorted(kept, field, direction == "desc")
+        _known(name, runs)
+    chosen = [entry for entry in runs if _wanted(entry, args.task, args.arch, args.where)]
+    chosen = _sorted(chosen, field, direction == "desc")
     extra = [
         name
         for name in dict.fromkeys([field, *(name for name, _ in args.where)])
         if name not in (*HEADER, "value", "id", "state")
     ]
     if args.json:
-        say(dump([_record(entry, extra) for entry in kept]))
+        say(dump([_record(entry, extra) for entry in chosen]))
         return 0
-    synthetic = any(entry.known.get("synthetic") for entry in kept)
-    if kept:
-        say(columns((*HEADER[:-1], *extra, "marks"), [_row(entry, extra) for entry in kept]))
-    told = some(len(kept), "run") if len(kept) == len(every) else f"{len(kept):,} of {some(len(every), 'run')}"
+    synthetic = any(entry.known.get("synthetic") for entry in chosen)
+    if chosen:
+        say(columns((*HEADER[:-1], *extra, "marks"), [_row(entry, extra) for entry in chosen]))
+    summary = some(len(chosen), "run") if len(chosen) == len(runs) else f"{len(chosen):,} of {some(len(runs), 'run')}"
     counts = [
-        f"{n:,} {state}" for state in ("unfinished", "damaged", "other schema") if (n := sum(e.state == state for e in kept))
+        f"{n:,} {state}" for state in ("unfinished", "damaged", "other schema") if (n := sum(e.state == state for e in chosen))
     ]
-    say(f"\n{told}{''.join(f', {count}' for count in counts)}")
+    say(f"\n{summary}{''.join(f', {count}' for count in counts)}")
     if synthetic:
         say(paint("SYNTHETIC data: such scores say nothing about the real corpora.", "yellow"))
     return 0
 
 
-def _known(name: str, every: Iterable[Entry]) -> None:
+def _known(name: str, runs: Iterable[Entry]) -> None:
     """Refuses a field that no run has: a typing mistake would otherwise look like an empty folder."""
-    listed = [*every]
+    listed = [*runs]
     if any(entry.field(name) is not None for entry in listed):
         return
     fields: dict[str, None] = {"id": None, "state": None, "task": None}
@@ -113,27 +113,27 @@ def _wanted(entry: Entry, tasks: list[str], archs: list[str], where: list[tuple[
     return all(_equal(entry.field(name), value) for name, value in where)
 
 
-def _equal(found: Any, wanted: str) -> bool:
-    if isinstance(found, bool) or found is None:
-        return wanted.lower() in (("true", "yes") if found else ("false", "no") if found is False else ("none", "null", ""))
-    if isinstance(found, (int, float)):
+def _equal(actual: Any, expected: str) -> bool:
+    if isinstance(actual, bool) or actual is None:
+        return expected.lower() in (("true", "yes") if actual else ("false", "no") if actual is False else ("none", "null", ""))
+    if isinstance(actual, (int, float)):
         try:
-            return float(wanted) == float(found)
+            return float(expected) == float(actual)
         except ValueError:
             return False
-    if isinstance(found, (list, tuple)):
-        return wanted in map(str, found)
-    return str(found) == wanted
+    if isinstance(actual, (list, tuple)):
+        return expected in map(str, actual)
+    return str(actual) == expected
 
 
-def _sorted(kept: list[Entry], name: str, descending: bool) -> list[Entry]:
+def _sorted(runs: list[Entry], name: str, descending: bool) -> list[Entry]:
     """By a field, numbers before words; runs without it stand at the end whichever way it goes."""
-    keyed = [(value, entry) for entry in kept if (value := entry.field(name)) is not None]
+    keyed = [(value, entry) for entry in runs if (value := entry.field(name)) is not None]
     numbers = [(v, e) for v, e in keyed if isinstance(v, (int, float))]
     words = [(str(v), e) for v, e in keyed if not isinstance(v, (int, float))]
     numbers.sort(key=lambda pair: pair[0], reverse=descending)
     words.sort(key=lambda pair: pair[0], reverse=descending)
-    return [entry for _, entry in [*numbers, *words]] + [entry for entry in kept if entry.field(name) is None]
+    return [entry for _, entry in [*numbers, *words]] + [entry for entry in runs if entry.field(name) is None]
 
 
 def _row(entry: Entry, extra: list[str]) -> list[str]:
@@ -146,11 +146,11 @@ def _row(entry: Entry, extra: list[str]) -> list[str]:
         value, metric = paint(entry.state, "yellow"), ""
     marks = ["synthetic"] * bool(entry.known.get("synthetic")) + [f"waived {name}" for name in entry.known.get("waivers", ())]
     marks += [UNMATCHED] * (entry.known.get("matched") is False)
-    told = (_text(entry.field(name)) for name in SHOWN)
+    cells = (_text(entry.field(name)) for name in SHOWN)
     return [
         entry.id,
         "+".join(entry.tasks),
-        *told,
+        *cells,
         value,
         metric,
         *(_text(entry.field(name)) for name in extra),

@@ -44,16 +44,16 @@ def run(args: argparse.Namespace) -> int:
 
     by, allow = check_fields(args.by, "--by"), check_fields(args.allow, "--allow")
     runs, passed_over = read_runs(args.runs, args.out)
-    found = compare(
+    comparison = compare(
         runs, load(), by=by, metric=args.metric, split=args.split, allow=allow, resamples=args.resamples, tell=_tell
     )
     _done()
     if args.json:
-        say(dump(found.to_json() | {"notes": [*passed_over, *found.notes]}))
+        say(dump(comparison.to_json() | {"notes": [*passed_over, *comparison.notes]}))
     else:
         from bench.cli.comparison import show
 
-        show(found, passed_over)
+        show(comparison, passed_over)
     return 0
 
 

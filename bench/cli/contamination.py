@@ -54,10 +54,10 @@ def run(args: argparse.Namespace) -> int:
     config = RunConfig(task=(args.task,), data={name: str(args.data)} if args.data else config.data)
     with read_corpora({name: task}, config) as sources:
         corpus, synthetic = sources[name].corpus, sources[name].synthetic
-    found: dict[str, Any] = {"task": name, "synthetic": synthetic, "overlap": overlap(corpus.splits)}
+    facts: dict[str, Any] = {"task": name, "synthetic": synthetic, "overlap": overlap(corpus.splits)}
     if args.model is not None:
-        found["min_k"] = _min_k(args, task, corpus["test"], synthetic, registry)
-    say(dump(found) if args.json else report(found))
+        facts["min_k"] = _min_k(args, task, corpus["test"], synthetic, registry)
+    say(dump(facts) if args.json else report(facts))
     return 0
 
 
@@ -79,8 +79,8 @@ def _min_k(args: argparse.Namespace, task: Task, test: Sequence[Document], synth
     ours, control = _spread([document.text for document in test], args.documents), _spread(control, args.documents)
     console = RichReporter(stderr=True)
     with console.progress("reading texts", len(ours) + len(control), "texts") as bar:
-        found = contamination(model.folder(), ours, control, args.device, bar.advance)
-    return {"model": args.model, "control_text": "given" if args.control else "synthetic"} | found
+        min_k = contamination(model.folder(), ours, control, args.device, bar.advance)
+    return {"model": args.model, "control_text": "given" if args.control else "synthetic"} | min_k
 
 
 def _folder_texts(folder: Path) -> list[str]:
@@ -112,22 +112,22 @@ def _spread(texts: Sequence[str], most: int) -> list[str]:
     return [texts[n * len(texts) // most] for n in range(most)] if len(texts) > most else list(texts)
 
 
-def report(found: Mapping[str, Any]) -> str:
+def report(facts: Mapping[str, Any]) -> str:
     """Overlap as a table, then what min-k% says."""
     names = ("documents", "exact", "touched", "grams", "shared")
     header = ["splits", "documents", "the same", "share 13 words", "13-grams", "shared"]
-    rows = [[pair, *(f"{told[name]:,}" for name in names)] for pair, told in found["overlap"].items()]
+    rows = [[pair, *(f"{counts[name]:,}" for name in names)] for pair, counts in facts["overlap"].items()]
     parts = [columns(header, rows)]
-    if found["synthetic"]:
+    if facts["synthetic"]:
         parts.append("SYNTHETIC: this corpus was generated; it says nothing about a real one.")
-    if told := found.get("min_k"):
-        low, high = told["ci95"]
-        sides = [(kind, told[kind]) for kind in ("test", "control")]
+    if min_k := facts.get("min_k"):
+        low, high = min_k["ci95"]
+        sides = [(kind, min_k[kind]) for kind in ("test", "control")]
         rows = [[kind, f"{side['texts']}", number(side["min_k"]), number(side["perplexity"])] for kind, side in sides]
-        parts.append(columns(["text", "texts", f"min-{100 * told['share']:g}%", "perplexity"], rows))
+        parts.append(columns(["text", "texts", f"min-{100 * min_k['share']:g}%", "perplexity"], rows))
         interval = f"[{number(low)}, {number(high)}]"
-        parts.append(f"test above control: {number(told['auc'])} {interval}; .5 where nothing sets them apart")
-        if told["control_text"] == "synthetic":
+        parts.append(f"test above control: {number(min_k['auc'])} {interval}; .5 where nothing sets them apart")
+        if min_k["control_text"] == "synthetic":
             parts.append(
                 "The control text was generated and differs from real text in more than having been seen: compare models, not "
                 "with .5.\nFor more, give --control a folder of like texts that were written after the model was trained."

@@ -105,7 +105,7 @@ def pins() -> dict[str, str]:
 
 def packages() -> Iterator[Finding]:
     """Installed packages against the pins: those that bench uses itself one by one, the others by number."""
-    own = {
+    extras = {
         "numpy": "", "scipy": "", "pluggy": "", "rich": "", "psutil": "", "packaging": "",
         "torch": "train", "transformers": "train", "peft": "train", "accelerate": "train", "datasets": "train",
         "tokenizers": "train", "safetensors": "train", "bitsandbytes": "quant", "GPTQModel": "quant", "optimum": "quant",
@@ -114,18 +114,18 @@ def packages() -> Iterator[Finding]:
     tested = pins()
     others = []
     for name, pin in tested.items():
-        found = installed(name)
-        if name not in own and found and found.partition("+")[0] != pin:
-            others.append(f"{name} {found} (tested {pin})")
-    for name, extra in own.items():
-        found, pin = installed(name), tested.get(name, "")
-        if found is None:
+        version = installed(name)
+        if name not in extras and version and version.partition("+")[0] != pin:
+            others.append(f"{name} {version} (tested {pin})")
+    for name, extra in extras.items():
+        version, pin = installed(name), tested.get(name, "")
+        if version is None:
             target = f".[{extra}]" if extra else "."
             yield Finding("packages", name, "missing", "-", f"pip install -c constraints.txt '{target}'")
-        elif pin and found.partition("+")[0] != pin:
-            yield Finding("packages", name, "note", f"{found}, tested {pin}", f"pip install {name}=={pin}")
+        elif pin and version.partition("+")[0] != pin:
+            yield Finding("packages", name, "note", f"{version}, tested {pin}", f"pip install {name}=={pin}")
         else:
-            yield Finding("packages", name, "ok", found)
+            yield Finding("packages", name, "ok", version)
     text = "all as tested" if not others else f"{', '.join(others[:6])}{' and others' if len(others) > 6 else ''}"
     yield Finding(
         "packages", "all others", "note" if others else "ok", text if tested else "no constraints.txt to compare with"

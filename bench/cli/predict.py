@@ -57,15 +57,15 @@ def run(args: argparse.Namespace) -> int:
     folder = find_run(args.run, args.runs)
     settle_threads(os.environ)
     formats = args.format or ["jsonl"]
-    wanted = Request(args.inputs, args.out, formats, args.task, args.stage, args.device, args.with_text)
+    request = Request(args.inputs, args.out, formats, args.task, args.stage, args.device, args.with_text)
     with terminated_as_interrupted():
-        done = predict_files(folder, load(), wanted, RichReporter(stderr=args.json))
+        done = predict_files(folder, load(), request, RichReporter(stderr=args.json))
     if args.json:
         say(dump(asdict(done) | {"out": str(args.out)}))
         return 0
     counts = {"mentions": done.mentions, "relations": done.relations, "judgements": done.judgements}
-    found = ", ".join(f"{count:,} {what}" for what, count in counts.items() if count) or "nothing found"
-    say(f"{done.documents:,} documents: {found}")
+    summary = ", ".join(f"{count:,} {what}" for what, count in counts.items() if count) or "nothing found"
+    say(f"{done.documents:,} documents: {summary}")
     if done.synthetic:
         say(paint("SYNTHETIC: the run was trained on generated text, so this says nothing about real text", "yellow"))
     say("\n".join(f"  {path}" for path in sorted(args.out.iterdir())))

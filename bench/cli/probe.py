@@ -42,27 +42,27 @@ def run(args: argparse.Namespace) -> int:
     from bench.steps.probing import probe_run
 
     folder = find_run(args.run, args.out)
-    found = plain(probe_run(folder, load(), RichReporter(stderr=True), args.examples))
-    write_json(folder / PROBE, found)
-    say(dump(found) if args.json else report(found))
+    probe = plain(probe_run(folder, load(), RichReporter(stderr=True), args.examples))
+    write_json(folder / PROBE, probe)
+    say(dump(probe) if args.json else report(probe))
     return 0
 
 
-def report(found: Mapping[str, Any]) -> str:
+def report(probe: Mapping[str, Any]) -> str:
     """A row for each question, a column for each condition."""
-    questions = {"task": found["task"]} if found["task"] else {}
-    questions |= {f"{task}: {label}": told for task, labels in found["labels"].items() for label, told in labels.items()}
-    shown = [condition for condition in found["conditions"] if any(condition in told for told in questions.values())]
+    questions = {"task": probe["task"]} if probe["task"] else {}
+    questions |= {f"{task}: {label}": scores for task, labels in probe["labels"].items() for label, scores in labels.items()}
+    shown = [condition for condition in probe["conditions"] if any(condition in scores for scores in questions.values())]
     rows = []
-    for question, told in questions.items():
-        chance = next(iter(told.values()))["chance"]
-        rows.append([question, number(chance), *(_cell(told.get(condition)) for condition in shown)])
+    for question, scores in questions.items():
+        chance = next(iter(scores.values()))["chance"]
+        rows.append([question, number(chance), *(_cell(scores.get(condition)) for condition in shown)])
     return columns(["balanced accuracy", "chance", *shown], rows)
 
 
-def _cell(told: Mapping[str, Any] | None) -> str:
-    if told is None:
+def _cell(scores: Mapping[str, Any] | None) -> str:
+    if scores is None:
         return ""
-    low_high = told["ci95"]
+    low_high = scores["ci95"]
     spread = f" [{number(low_high[0])}, {number(low_high[1])}]" if low_high else ""
-    return number(told["balanced_accuracy"]) + spread
+    return number(scores["balanced_accuracy"]) + spread

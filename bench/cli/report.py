@@ -48,9 +48,9 @@ def run(args: argparse.Namespace) -> int:
     evidence, out = written.evidence, written.page.parent
     if args.json:
         say(dump({"page": written.page, "bytes": written.bytes, "figures": written.figures, "tables": written.tables,
-                    "runs": [one.id for one in evidence.runs], "unfinished": evidence.unfinished}))  # fmt: skip
+                    "runs": [run.id for run in evidence.runs], "unfinished": evidence.unfinished}))  # fmt: skip
         return 0
-    synthetic = any(one.result.synthetic for one in evidence.runs)
+    synthetic = any(run.result.synthetic for run in evidence.runs)
     left = f", {len(evidence.unfinished)} unfinished" if evidence.unfinished else ""
     stamp = paint("  SYNTHETIC data", "yellow") if synthetic else ""
     say(f"{paint(evidence.title, 'bold')}: {some(len(evidence.runs), 'run')}{left}{stamp}")

@@ -18,11 +18,11 @@ from bench.screen.terminal import paint
 from bench.screen.text import fields, number
 
 
-def headline(found: Mapping[str, Any], synthetic: bool = False) -> str:
+def headline(head: Mapping[str, Any], synthetic: bool = False) -> str:
     """The headline in one line, e.g. ``2015-T14 test, quantized: task1.strict.f1 .612 [.580, .641]``."""
-    bounds = interval(found.get("ci95"))
+    bounds = interval(head.get("ci95"))
     label = "  SYNTHETIC data: not a result about the real corpus" if synthetic else ""
-    text = f"{found['task']} {found['split']}, {found['stage']}: {found['metric']} {number(found['value'])} {bounds}".rstrip()
+    text = f"{head['task']} {head['split']}, {head['stage']}: {head['metric']} {number(head['value'])} {bounds}".rstrip()
     return f"{paint(text, 'bold')}{paint(label, 'yellow')}"
 
 
@@ -56,7 +56,7 @@ def _any(scores: FlatScores | None, group: str) -> bool:
 
 def report(result: Result, folder: Path) -> str:
     """All of a result that fits a screen or two, and the run's folder."""
-    config, told = result.config, result.to_json()
+    config, record = result.config, result.to_json()
     lines = [f"{paint(result.id, 'bold')}  {folder}"]
     if result.waivers:
         lines.append(paint(f"waived: {', '.join(result.waivers)}; comparisons refuse this run", "yellow"))
@@ -67,15 +67,15 @@ def report(result: Result, folder: Path) -> str:
         lines.append(paint(f"documents in two splits, allowed: {', '.join(leaking)}; comparisons refuse this run", "yellow"))
     for task, counts in result.left_out.items():
         lines.append(paint(f"faulty lines of {task} left out, as tolerated: {listed(counts)}", "yellow"))
-    lines += [headline(told["headline"], result.synthetic), *explanation(result), ""]
+    lines += [headline(record["headline"], result.synthetic), *explanation(result), ""]
     keys = ("task", "arch", "rank", "quant", "model", "seed", "replicate")
     lines += [fields({key: _text(config[key]) for key in keys if key in config})]
-    for task, stages in told["scores"].items():
+    for task, stages in record["scores"].items():
         for stage, scores in stages.items():
             if isinstance(scores, Mapping):
                 lines += ["", paint(f"{task}, {stage}", "bold"), score_report(scores)]
     for section in ("invariants", "quantization", "timings", "memory", "hashes", "versions", "hardware", "git"):
-        if content := told[section]:
+        if content := record[section]:
             lines += ["", paint(section, "bold"), fields({k: _text(v) for k, v in flatten(content).items()}, indent="  ")]
     return "\n".join(lines)
 

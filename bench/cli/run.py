@@ -109,20 +109,20 @@ def typed(args: argparse.Namespace, options: Mapping[str, Option], base: object 
     Raises:
         UsageError: a repeatable flag gives one name two values, of which one would be passed over.
     """
-    found = {name: value for name in options if (value := getattr(args, name)) is not None}
+    values = {name: value for name in options if (value := getattr(args, name)) is not None}
     for name, option in options.items():
-        if option.type is not dict or name not in found:
+        if option.type is not dict or name not in values:
             continue
-        given: dict[str, Any] = {}
-        for key, value in found[name]:
-            if key in given:
+        pairs: dict[str, Any] = {}
+        for key, value in values[name]:
+            if key in pairs:
                 noun = option.metavar.partition("=")[0].lower()
                 raise UsageError(
                     f"{option.flag} names the {noun} {key!r} twice; wanted once.", f"Take one {option.flag} {key}=… out."
                 )
-            given[key] = value
-        found[name] = {**getattr(base, name, {}), **given}
-    return found
+            pairs[key] = value
+        values[name] = {**getattr(base, name, {}), **pairs}
+    return values
 
 
 def _relay(reporter: Any) -> None:

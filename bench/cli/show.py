@@ -51,31 +51,31 @@ def run(args: argparse.Namespace) -> int:
 
 def facts(part: Part, registry: Registry) -> dict[str, Any]:
     """What `bench show` prints of a part beside its name and status, JSON-able; with a task's heads, and a head's tasks."""
-    found: dict[str, Any] = {"licence": part.licence, "citation": part.citation}
+    details: dict[str, Any] = {"licence": part.licence, "citation": part.citation}
     if isinstance(part, Task):
         meta = part.metadata
-        found |= {"reference": meta.reference, "access": meta.access, "layout": meta.layout}
-        found |= {"heads": [*registry.heads_of(part)]}
-        found |= {"primary_metric": meta.primary_metric, "published_best": dict(meta.published_best)}
-        found |= {"published_source": meta.published_source}
-        found |= {"can_leave_out": [*part.faults]} if part.faults else {}
+        details |= {"reference": meta.reference, "access": meta.access, "layout": meta.layout}
+        details |= {"heads": [*registry.heads_of(part)]}
+        details |= {"primary_metric": meta.primary_metric, "published_best": dict(meta.published_best)}
+        details |= {"published_source": meta.published_source}
+        details |= {"can_leave_out": [*part.faults]} if part.faults else {}
     if isinstance(part, Head):
         fits = [entry.name for entry in registry.entries("tasks") if part.name in registry.heads_of(cast(Task, entry.part))]
-        found |= {"predicts": [*part.predicts], "learning_rate": part.learning_rate, "tasks": fits}
+        details |= {"predicts": [*part.predicts], "learning_rate": part.learning_rate, "tasks": fits}
     if isinstance(part, StudyKind):
-        found |= {"roles": [*part.roles], "takes": [*part.takes]}
-        found |= {"options": [f"{name}={value}" for name, value in part.options.items()]} if part.options else {}
+        details |= {"roles": [*part.roles], "takes": [*part.takes]}
+        details |= {"options": [f"{name}={value}" for name, value in part.options.items()]} if part.options else {}
     if isinstance(part, Schedule) and part.options:
-        found |= {"options": [f"{name}={value:g}" for name, value in part.options.items()]}
+        details |= {"options": [f"{name}={value:g}" for name, value in part.options.items()]}
     if isinstance(part, Quantizer):
-        found |= {"applied": [*part.when], "bits": part.bits}
-    return found | {"parameters": dict(part.parameters())}
+        details |= {"applied": [*part.when], "bits": part.bits}
+    return details | {"parameters": dict(part.parameters())}
 
 
-def _flat(found: dict[str, Any]) -> dict[str, str]:
-    parameters = found.pop("parameters")
+def _flat(details: dict[str, Any]) -> dict[str, str]:
+    parameters = details.pop("parameters")
     shown = {}
-    for key, value in found.items():
+    for key, value in details.items():
         if isinstance(value, dict):
             value = ", ".join(f"{name} {number(best)}" for name, best in value.items())
         elif isinstance(value, list):

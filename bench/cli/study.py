@@ -51,11 +51,11 @@ def configure(parser: Parser) -> None:
     parser.epilog = EPILOG
     parser.add_argument("kind", metavar="KIND", help="a kind of study, or show")
     parser.add_argument("file", nargs="?", metavar="FILE|NAME", help="the grid of a sweep, or the study to show")
-    own = add_flags(parser, STUDY_OPTIONS.values())
-    own.add_argument("--source", action="append", dest="task", metavar="NAME", help="of unseen: the same as --task")
-    own.add_argument("--jobs", type=whole, default=1, metavar="N", help="runs at once (default: 1)")
-    own.add_argument("--launcher", default="local", metavar="NAME", help="local, ray or slurm (default: local)")
-    own.add_argument("--option", action="append", metavar="KEY=VALUE", help="of the launcher, such as slurm_partition=gpu")
+    group = add_flags(parser, STUDY_OPTIONS.values())
+    group.add_argument("--source", action="append", dest="task", metavar="NAME", help="of unseen: the same as --task")
+    group.add_argument("--jobs", type=whole, default=1, metavar="N", help="runs at once (default: 1)")
+    group.add_argument("--launcher", default="local", metavar="NAME", help="local, ray or slurm (default: local)")
+    group.add_argument("--option", action="append", metavar="KEY=VALUE", help="of the launcher, such as slurm_partition=gpu")
     changed = {
         "arch": "architecture (default: A1); of an ablation repeatable (default: A1, A2, A3 and A4)",
         "shots": "at most K training documents of each task (default: all); of unseen repeatable",
@@ -98,8 +98,8 @@ def planned_study(args: argparse.Namespace, registry: Registry) -> Study:
     from bench.studies.request import STUDY_OPTIONS, StudyConfig, planned, study_kind
 
     takes = study_kind(args.kind, registry).takes
-    for flag, given in (("--resume", args.resume), ("--study", args.study)):
-        if given is not None:
+    for flag, value in (("--resume", args.resume), ("--study", args.study)):
+        if value is not None:
             raise UsageError(f"{flag} is for one run; a study goes on when its command is typed again.")
     check(args.launcher, args.jobs)
     if args.file is not None and "grid" not in takes:
@@ -111,8 +111,8 @@ def planned_study(args: argparse.Namespace, registry: Registry) -> Study:
     args.shots = shots[0] if len(shots) == 1 else None
     start, grid = _sweep(args) if "grid" in takes else (None, None)
     counts = shots if len(shots) > 1 else ()
-    wanted = StudyConfig(args.kind, configuration(args, start), several, grid, counts, **typed(args, STUDY_OPTIONS))
-    return planned(wanted, registry, os.environ)
+    request = StudyConfig(args.kind, configuration(args, start), several, grid, counts, **typed(args, STUDY_OPTIONS))
+    return planned(request, registry, os.environ)
 
 
 def _sweep(args: argparse.Namespace) -> tuple[RunConfig, dict[str, list[Any]]]:
@@ -162,11 +162,11 @@ def _show(args: argparse.Namespace) -> int:
     out = Path(args.out or "runs")
     watcher = StudyWatcher(stderr=False)
     if args.file is None:
-        found = [read_study(out / STUDIES / name) for name in studies(out)]
+        listed = [read_study(out / STUDIES / name) for name in studies(out)]
         if args.json:
-            say(dump([study.to_json() for study in found]))
+            say(dump([study.to_json() for study in listed]))
         else:
-            watcher.overview(found, out)
+            watcher.overview(listed, out)
         return 0
     study = find_study(args.file, out)
     if args.json:
@@ -179,9 +179,9 @@ def _show(args: argparse.Namespace) -> int:
 
 def metrics(study: Study, registry: Registry) -> dict[str, str]:
     """Task to its primary metric, for those that are installed."""
-    found = {}
+    metric_of = {}
     for ref in dict.fromkeys(task for run in study.runs for task in run.config.task):
         with suppress(BenchError):
             task = registry.get("tasks", ref)
-            found[task.name] = task.metadata.primary_metric
-    return found
+            metric_of[task.name] = task.metadata.primary_metric
+    return metric_of

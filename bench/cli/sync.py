@@ -30,8 +30,8 @@ def run(args: argparse.Namespace) -> int:
     warnings: list[str] = []
     handed = sync(find_run(args.run, args.out), load(), warnings.append)
     for tracker, events in handed.items():
-        told = f"{some(events, 'event')} handed over" if events else "was up to date"
-        say(f"{paint(tracker, 'cyan')}: {told}")
+        outcome = f"{some(events, 'event')} handed over" if events else "was up to date"
+        say(f"{paint(tracker, 'cyan')}: {outcome}")
     for warning in warnings:
         say(f"{paint('warning:', 'yellow', sys.stderr)} {warning}", sys.stderr)
     if not handed and not warnings:

@@ -96,10 +96,10 @@ def gradients(arm: BaseArchitecture, bench: Workbench) -> str:
     for task in TASKS:
         model = build(arm, bench, seed=1)
         train(model, task)
-        own = model.trainable(task)
-        still = dead(own)
-        expect(not still, f"no gradient after two updates and one evaluation for {named(still)} ({len(still)} of {len(own)})")
-        unused = [n for n, p in model.trained().items() if n not in own and p.grad is not None]
+        used = model.trainable(task)
+        still = dead(used)
+        expect(not still, f"no gradient after two updates and one evaluation for {named(still)} ({len(still)} of {len(used)})")
+        unused = [n for n, p in model.trained().items() if n not in used and p.grad is not None]
         expect(not unused, f"a batch of {task!r} trains {named(unused)}, which it does not use")
     everything = {n for task in TASKS for n in model.trainable(task)}
     idle = sorted(set(model.trained()) - everything)
@@ -125,8 +125,8 @@ def token_counts(arm: BaseArchitecture, bench: Workbench) -> str:
             model.train(mode)
             tally.expect(model.entering(task, int(mask.sum()), len(mask)))
             out = model(task, ids, mask)
-            wanted = (*ids.shape, _hidden(bench))
-            expect(tuple(out.shape) == wanted, f"hidden states have shape {tuple(out.shape)}; wanted {wanted}")
+            shape = (*ids.shape, _hidden(bench))
+            expect(tuple(out.shape) == shape, f"hidden states have shape {tuple(out.shape)}; wanted {shape}")
             try:
                 tally.check(0)
             except InvariantError as error:

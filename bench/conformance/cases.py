@@ -83,8 +83,8 @@ class Case:
 
     def needs(self) -> tuple[Requirement, ...]:
         """Packages that the check needs and that are not installed."""
-        own = self.entry.part.missing()
-        return own + tuple(r for r in _NEEDS[self.entry.kind][self.check] if not r.present())
+        missing = self.entry.part.missing()
+        return missing + tuple(r for r in _NEEDS[self.entry.kind][self.check] if not r.present())
 
     def run(self, bench: Workbench) -> CheckResult:
         """Runs the check; an exception of the part is a failed check."""

@@ -41,8 +41,8 @@ def corpus_folder(task: Task, bench: Workbench, seed: int = SEED) -> Path:
     folder = bench.fresh("corpus") / "c"
     if task.synthesizes:
         task.synthesize(folder, seed, SIZES)
-    elif (given := bench.data.get(task.name, task.folder)) is not None:
-        shutil.copytree(given, folder)
+    elif (source := bench.data.get(task.name, task.folder)) is not None:
+        shutil.copytree(source, folder)
     return folder
 
 
@@ -64,12 +64,12 @@ def fitted(task: Task, name: str, corpus: Corpus) -> Head:
 
 def encode(head: Head, documents: Sequence[Document]) -> list[Encoded]:
     """Every encoded window of some documents; repeated mentions are encoded once."""
-    made = []
+    encoded = []
     for document in documents:
         unique = replace(document, mentions=tuple({m.key: m for m in document.mentions}.values()))
         windows, golds, _ = cut(unique, Pieces(), LENGTH, head.cuts)
-        made += [Encoded(w, gold, head.encode(w, gold)) for w, gold in zip(windows, golds, strict=True)]
-    return made
+        encoded += [Encoded(w, gold, head.encode(w, gold)) for w, gold in zip(windows, golds, strict=True)]
+    return encoded
 
 
 def identity(annotation: Annotation) -> Hashable:
@@ -100,11 +100,11 @@ def through(head: Head, documents: Sequence[Document]) -> tuple[list[Document], 
     for item in encode(head, documents):
         lost += item.encoding.lost
         oracle = head.oracle(item.encoding)
-        found = head.decode(item.window, oracle)
-        decoded[item.window.document] += found
+        output = head.decode(item.window, oracle)
+        decoded[item.window.document] += output
         seen[item.window.document].append(item.gold)
         if (proposals := head.proposals(item.window, oracle)) is not None:
-            extra = len({a.fragments for a in found if isinstance(a, Mention)} - proposals.candidates)
+            extra = len({a.fragments for a in output if isinstance(a, Mention)} - proposals.candidates)
             expect(extra == 0, f"head {head.name!r} decodes {extra} mentions of a window that its proposals() do not hold")
     # Only kinds that the head predicts: others, such as gold mentions, may be its input.
     kinds = tuple({type(a) for annotations in decoded.values() for a in annotations})
@@ -127,13 +127,13 @@ def worse(gold: Sequence[Document]) -> list[Document]:
     Every third mention and relation is missing, a document with mentions has a wrong one more, and in every third document the
     judgements are moved to the next class or passage.
     """
-    made = []
+    predictions = []
     for number, document in enumerate(gold):
-        kept = tuple(m for i, m in enumerate(document.mentions) if i % 3 != 2)
-        wrong = tuple(replace(m, fragments=((0, 1),)) for m in kept[:1] if m.fragments != ((0, 1),))
+        mentions = tuple(m for i, m in enumerate(document.mentions) if i % 3 != 2)
+        wrong = tuple(replace(m, fragments=((0, 1),)) for m in mentions[:1] if m.fragments != ((0, 1),))
         related = tuple(r for i, r in enumerate(document.relations) if i % 3 != 2)
         said = document.judgements
         if number % 3 == 0:
             said = tuple(replace(j, name=after.name) for j, after in zip(said, (*said[1:], *said[:1]), strict=True))
-        made.append(replace(document, text="", mentions=(*wrong, *kept), relations=related, judgements=said))
-    return made
+        predictions.append(replace(document, text="", mentions=(*wrong, *mentions), relations=related, judgements=said))
+    return predictions

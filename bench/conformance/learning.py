@@ -72,8 +72,8 @@ def token_counts(task: Task, bench: Workbench) -> str:
         targets = head.collate(
             [{k[2:]: v for k, v in r.items() if k.startswith("t.")} for r in rows], max(len(r["first"]) for r in rows)
         )
-        own = sorted({"input_ids", "attention_mask", "first", "last", "word_mask"} & set(targets))
-        expect(not own, f"collate of head {name!r} returns {named(own)}, which is the core's: tokens would escape the ledger")
+        core = sorted({"input_ids", "attention_mask", "first", "last", "word_mask"} & set(targets))
+        expect(not core, f"collate of head {name!r} returns {named(core)}, which is the core's: tokens would escape the ledger")
         batch = collate(rows, head, Pieces.pad_token_id)
         expect(int(batch["attention_mask"].sum()) == sum(len(r["input_ids"]) for r in rows), "the mask marks other tokens")
         bad = [i for i, n in enumerate(split.supervised.tolist()) if n < 0] if len(split) else [0]
@@ -84,10 +84,10 @@ def token_counts(task: Task, bench: Workbench) -> str:
         with torch.no_grad():
             together = float(module.loss(embed(batch["input_ids"]), batch))
             single = [collate([row], head, Pieces.pad_token_id) for row in rows]
-            apart = sum(float(module.loss(embed(one["input_ids"]), one)) for one in single)
-            choices, wanted = module.choices(embed(batch["input_ids"]), batch), sum(r["supervised"] for r in rows)
-            rows_given = wanted if choices is None else len(choices)
-        expect(rows_given == wanted, f"choices of head {name!r} gives {rows_given} rows for {wanted} supervised positions")
+            apart = sum(float(module.loss(embed(window["input_ids"]), window)) for window in single)
+            choices, expected = module.choices(embed(batch["input_ids"]), batch), sum(r["supervised"] for r in rows)
+            rows_given = expected if choices is None else len(choices)
+        expect(rows_given == expected, f"choices of head {name!r} gives {rows_given} rows for {expected} supervised positions")
         expect(
             math.isclose(together, apart, rel_tol=1e-3, abs_tol=1e-3),
             f"the loss of head {name!r} over three windows is {together:.4f} at once and {apart:.4f} one by one; wanted the "

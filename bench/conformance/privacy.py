@@ -127,13 +127,13 @@ def head_places(task: Task, corpus: Corpus) -> Iterator[tuple[str, str]]:
         head.fit(corpus["train"])
         yield f"the state of head {name!r}", json.dumps(head.state(), default=repr)
         yield f"repr of head {name!r}", f"{head!r} {head}"
-        made = []
+        reprs = []
         for document in corpus["test"]:
             windows, golds, _ = cut(document, Pieces(), 128, head.cuts)
             for window, gold in zip(windows, golds, strict=True):
                 encoding = head.encode(window, gold)
-                made.append((repr(window), repr(encoding), repr(head.decode(window, head.oracle(encoding)))))
-        yield f"windows, encodings or predictions of head {name!r}", repr(made)
+                reprs.append((repr(window), repr(encoding), repr(head.decode(window, head.oracle(encoding)))))
+        yield f"windows, encodings or predictions of head {name!r}", repr(reprs)
 
 
 def _damage(task: Task, bench: Workbench, planted: Planted) -> int:

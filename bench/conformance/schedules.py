@@ -42,7 +42,7 @@ def determinism(schedule: Schedule, bench: Workbench) -> str:
     again = difficulties(curriculum, schedule.name, {"a": (tokens, supervised)})["a"]
     expect(np.array_equal(hard, again), "difficulty() gives other numbers for the same windows")
     reached = [curriculum.competence(progress / 10) for progress in range(11)]
-    expect(all(0 < one <= 1 for one in reached), f"competence() gives {reached[0]:g} at first; wanted above 0, at most 1")
+    expect(all(0 < level <= 1 for level in reached), f"competence() gives {reached[0]:g} at first; wanted above 0, at most 1")
     expect(reached[-1] == 1, f"competence() ends at {reached[-1]:g}; the hardest windows would never be drawn")
     return f"{len(first)} phases twice, competence from {reached[0]:.2f} to 1"
 

@@ -23,7 +23,7 @@ def request(kind: StudyKind) -> Request:
     """A request with two tasks, a budget in tokens, two seeds, two of whatever the kind takes, and its default options."""
     base = RunConfig(task=TASKS, tokens=1000, seed=3)
     asked = Request(base, 2, {task: task for task in TASKS}, options=kind.options)
-    given: dict[Takes, dict[str, object]] = {
+    fields: dict[Takes, dict[str, object]] = {
         "arms": {"arms": ("A1", "A2")},
         "sets": {"sets": {"both": TASKS, "one": TASKS[:1]}},
         "grid": {"grid": {"rank": [8, 16]}},
@@ -32,7 +32,7 @@ def request(kind: StudyKind) -> Request:
         "shots": {"shots": (2, 4)},
     }
     for what in kind.takes:
-        asked = replace(asked, **given[what])  # type: ignore[arg-type]
+        asked = replace(asked, **fields[what])  # type: ignore[arg-type]
     return asked
 
 

@@ -99,8 +99,8 @@ def learns_alike(task: Task, corpus: Corpus) -> None:
             scramble(salt)
             heads.append(fitted(task, name, corpus))
         expect(heads[0].state() == heads[1].state(), f"head {name!r} learns two states from the same documents")
-        made = [[e.encoding for e in encode(head, corpus["test"])] for head in heads]
-        expect(made[0] == made[1], f"head {name!r} encodes the same windows in two ways")
+        encodings = [[e.encoding for e in encode(head, corpus["test"])] for head in heads]
+        expect(encodings[0] == encodings[1], f"head {name!r} encodes the same windows in two ways")
 
 
 def round_trip(task: Task, bench: Workbench) -> str:

@@ -163,10 +163,10 @@ def _mention(line: str, where: str, document: str | None) -> tuple[str, Mention]
     match = _MENTION.fullmatch(line)
     if match is None:
         raise Fault(MALFORMED, f"{where}: {len(line)} characters that are no mention; wanted 'T1<TAB>Type a b;c d<TAB>text'.")
-    given: list[Fragment] = []
+    written: list[Fragment] = []
     for piece in match[3].split(";"):
         start, end = map(int, piece.split())
-        given.append((start, end))
+        written.append((start, end))
         if end <= start:
             raise Fault(
                 "empty-span", f"{where}: span {start} {end} ends before or where it starts; wanted an end after its start."
@@ -175,16 +175,16 @@ def _mention(line: str, where: str, document: str | None) -> tuple[str, Mention]
             raise Fault(
                 "outside-text", f"{where}: span {start} {end} lies outside the text, which has {len(document)} characters."
             )
-    fragments = apart(given)
+    fragments = apart(written)
     if document is not None and match[4]:
-        under = (" ".join(document[start:end] for start, end in order).split() for order in (given, sorted(given)))
+        under = (" ".join(document[start:end] for start, end in order).split() for order in (written, sorted(written)))
         if match[4].split() not in under:
             raise Fault(
                 "text-mismatch",
                 f"{where}: the text column is not what stands at these offsets; wanted the same words.",
                 "Offsets count characters of the .txt file as it is, line breaks of two characters included.",
             )
-    return match[1], Mention(fragments, match[2], written=None if list(fragments) == given else tuple(given))
+    return match[1], Mention(fragments, match[2], written=None if list(fragments) == written else tuple(written))
 
 
 def read(path: Path, *, related: bool = True, roles: Roles | None = None, faults: Faults | None = None) -> dict[str, Document]:

@@ -51,10 +51,10 @@ class ClassTask(CorpusTask):
         """
         from bench.kit import classes
 
-        wanted, given = (classes.read_labels(path, resolve_name(self.labeller)) for path in (gold, pred))
-        classes.check_same_documents(gold, pred, wanted, given)
+        truth, output = (classes.read_labels(path, resolve_name(self.labeller)) for path in (gold, pred))
+        classes.check_same_documents(gold, pred, truth, output)
         sides = [
-            [Document(n, "", judgements=classes.judgements(self.classes, side[n])) for n in wanted] for side in (wanted, given)
+            [Document(n, "", judgements=classes.judgements(self.classes, side[n])) for n in truth] for side in (truth, output)
         ]
         return self.score(*sides)
 

@@ -40,8 +40,8 @@ def statistics(classes: Sequence[str], gold: Sequence[Document], predicted: Iter
 
     A document without a prediction counts as missed.
     """
-    given = {document.id: chosen_class(document) for document in predicted}
-    return [document_statistics(classes, chosen_class(document), given.get(document.id)) for document in gold]
+    predicted_class = {document.id: chosen_class(document) for document in predicted}
+    return [document_statistics(classes, chosen_class(document), predicted_class.get(document.id)) for document in gold]
 
 
 def document_statistics(classes: Sequence[str], gold: str | None, predicted: str | None) -> dict[str, float]:

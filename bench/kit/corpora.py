@@ -52,11 +52,11 @@ def documents(
     content = read_bytes(path)
     digest.update(f"{path.name}\0{len(content)}\0".encode())
     digest.update(content)
-    made: dict[str, Document] = {}
+    by_id: dict[str, Document] = {}
     for record in read(path, content, faults):
         with faults.apart():
             parsed = document(record)
-            if parsed.id in made:
+            if parsed.id in by_id:
                 raise record.error(f"document {parsed.id!r} occurs twice; wanted it once.", kind="repeated-id")
-            made[parsed.id] = parsed
-    return tuple(made.values())
+            by_id[parsed.id] = parsed
+    return tuple(by_id.values())

@@ -289,10 +289,10 @@ def _columns(block: str, first: int, path: Path, layers: bool) -> list[list[str]
     width = len(rows[0]) if layers and len(rows[0]) > 2 else 2
     if any(len(row) != width for row in rows):
         at = next(i for i, row in enumerate(rows) if len(row) != width)
-        wanted = "2: token, tab, tag" if width == 2 else f"{width}, as at line {first}"
+        expected = "2: token, tab, tag" if width == 2 else f"{width}, as at line {first}"
         spaces = " ".join(rows[at]).count(" ") >= 1 and len(rows[at]) == 1
         hint = "Its columns are divided by spaces, as in CoNLL files; wanted a tab." if spaces else None
-        raise Fault(MALFORMED, f"{path}, line {first + at}: {len(rows[at])} columns; wanted {wanted}.", hint)
+        raise Fault(MALFORMED, f"{path}, line {first + at}: {len(rows[at])} columns; wanted {expected}.", hint)
     return list(map(list, zip(*rows, strict=True)))
 
 

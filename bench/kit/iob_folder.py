@@ -67,15 +67,15 @@ def _file(folder: Path, split: str) -> Path:
 
 
 def _known(
-    entries: Sequence[Entry], path: Path, wanted: Collection[str], trained: Collection[str], faults: Faults
+    entries: Sequence[Entry], path: Path, declared: Collection[str], trained: Collection[str], faults: Faults
 ) -> list[Entry]:
     """The documents without mentions of unknown labels."""
     # Errors do not name labels of a file: where columns are shifted they are words of the text.
-    hint = f"Wanted {' or '.join(wanted)}." if wanted else "Labels of all splits must be those of train."
-    known = wanted or trained
+    hint = f"Wanted {' or '.join(declared)}." if declared else "Labels of all splits must be those of train."
+    known = declared or trained
     if not known:  # a corpus without any mention; `load` says so
         return list(entries)
-    made = []
+    checked = []
     for entry in entries:
         strange = [mention for mention in entry.document.mentions if mention.label not in known]
         for mention in strange:
@@ -87,9 +87,9 @@ def _known(
                     hint,
                 )
             )
-        kept = tuple(mention for mention in entry.document.mentions if mention.label in known)
-        made.append(replace(entry, document=replace(entry.document, mentions=kept)) if strange else entry)
-    return made
+        mentions = tuple(mention for mention in entry.document.mentions if mention.label in known)
+        checked.append(replace(entry, document=replace(entry.document, mentions=mentions)) if strange else entry)
+    return checked
 
 
 def score_files(gold: Path, pred: Path, labels: Iterable[str] = ()) -> Scores:
@@ -113,8 +113,8 @@ def scored(gold: Path, pred: Path, faults: Faults | None = None) -> tuple[list[D
     Raises:
         DataError: naming file and line; also for predictions of a document that is not in gold.
     """
-    wanted: list[Document] = []
-    given: list[Document] = []
+    gold_documents: list[Document] = []
+    pred_documents: list[Document] = []
     for gold_file, pred_file, split in _pairs(gold, pred):
         right = read(gold_file, split, layers=True, faults=faults)
         if faults is not None:
@@ -126,10 +126,10 @@ def scored(gold: Path, pred: Path, faults: Faults | None = None) -> tuple[list[D
             left = _kept(right, left, gold_file, pred_file)
         for document, mine in _matched(right, left, gold_file, pred_file):
             # Files of one folder may number their documents alike.
-            place = f"{len(wanted)}"
-            wanted.append(Document(place, "", document.mentions))
-            given.append(Document(place, "", mine.mentions))
-    return wanted, given
+            place = f"{len(gold_documents)}"
+            gold_documents.append(Document(place, "", document.mentions))
+            pred_documents.append(Document(place, "", mine.mentions))
+    return gold_documents, pred_documents
 
 
 def _refuse_iob1(tally: Tally, path: Path) -> None:

@@ -91,10 +91,10 @@ class Record:
             raise self.error(f"{what} holds half of a surrogate pair; wanted valid Unicode.")
         return value
 
-    def _typed(self, name: str, wanted: type) -> Any:
+    def _typed(self, name: str, expected: type) -> Any:
         value = self._get(name)
-        if type(value) is not wanted:  # a bool is no whole number
-            raise self.error(f"field {name!r} is {kind(value)}; wanted {_KINDS[wanted]}.")
+        if type(value) is not expected:  # a bool is no whole number
+            raise self.error(f"field {name!r} is {kind(value)}; wanted {_KINDS[expected]}.")
         return value
 
     def _get(self, name: str) -> Any:
@@ -148,22 +148,22 @@ def stream(path: Path) -> Iterator[Record]:
 
 
 def _record(path: Path, number: int, raw: bytes) -> Record:
-    where, wanted = f"{path}:{number}", "wanted one JSON object a line."
+    where, expected = f"{path}:{number}", "wanted one JSON object a line."
     try:
         line = raw.removesuffix(b"\r").decode("utf-8")
     except UnicodeDecodeError as error:
         raise Fault("not-utf8", f"{where}: byte {error.start + 1} of the line is not UTF-8; wanted UTF-8 text.") from None
     if not line.strip():
-        raise Fault(MALFORMED, f"{where}: the line is blank; {wanted}")
+        raise Fault(MALFORMED, f"{where}: the line is blank; {expected}")
     try:
         values = json.loads(line, object_pairs_hook=_unique, parse_constant=_no_constant)
     except json.JSONDecodeError as error:
-        raise Fault(MALFORMED, f"{where}: no JSON from character {error.pos + 1} on; {wanted}") from None
+        raise Fault(MALFORMED, f"{where}: no JSON from character {error.pos + 1} on; {expected}") from None
     except ValueError as error:
         reason = str(error) if isinstance(error, _Refused) else "a number that is too long"
         raise Fault(MALFORMED, f"{where}: the line holds {reason}; wanted one plain JSON object a line.") from None
     except RecursionError:
-        raise Fault(MALFORMED, f"{where}: the line is nested too deeply; {wanted}") from None
+        raise Fault(MALFORMED, f"{where}: the line is nested too deeply; {expected}") from None
     if not isinstance(values, dict):
         raise Fault(MALFORMED, f"{where}: the line is {kind(values)}; wanted an object.")
     return Record(path, number, values)

@@ -26,8 +26,8 @@ def statistics(
     A document without a prediction has none of its mentions found. `labels` are types that have a row even where nothing
     carries them.
     """
-    given = {document.id: document for document in predicted}
-    return [_counts(_keys(document), _keys(given.get(document.id)), labels) for document in gold]
+    predictions = {document.id: document for document in predicted}
+    return [_counts(_keys(document), _keys(predictions.get(document.id)), labels) for document in gold]
 
 
 def summarise(sums: Mapping[str, Any]) -> Scores:

@@ -57,13 +57,13 @@ def read(path: Path, annotated: bool = True) -> Iterator[Document]:
 
 def _article(path: Path, lines: Sequence[tuple[int, str]], annotated: bool) -> Document:
     texts = [
-        found for (_, line), kind in zip(lines, "ta", strict=False) if (found := _TEXT.fullmatch(line)) and found[2] == kind
+        match for (_, line), kind in zip(lines, "ta", strict=False) if (match := _TEXT.fullmatch(line)) and match[2] == kind
     ]
     if not texts or texts[0][2] != "t":
         raise Fault(
             MALFORMED, f"{path}, line {lines[0][0]}: an article that does not begin with 'ID|t|title' and 'ID|a|abstract'."
         )
-    name, text = texts[0][1], "\n".join(found[3] for found in texts)
+    name, text = texts[0][1], "\n".join(match[3] for match in texts)
     mentions: dict[object, Mention] = {}
     for place, (number, line) in enumerate(lines):
         where, columns = f"{path}, line {number}", line.split("\t")

@@ -25,8 +25,8 @@ def statistics(gold: Sequence[Document], predicted: Iterable[Document]) -> list[
 
     A query without a prediction has nothing ranked.
     """
-    given = {document.id: {j.name: j.score for j in document.judgements} for document in predicted}
-    return [query_statistics(_relevance(document), given.get(document.id, {})) for document in gold]
+    scores = {document.id: {j.name: j.score for j in document.judgements} for document in predicted}
+    return [query_statistics(_relevance(document), scores.get(document.id, {})) for document in gold]
 
 
 def _relevance(document: Document) -> dict[str, bool]:

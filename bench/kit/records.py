@@ -48,16 +48,16 @@ def documents(
         "classification": partial(_classified, bare=bare),
         "ranking": partial(_ranked, bare=bare, scored=scored),
     }
-    made: dict[str, Document] = {}
+    by_name: dict[str, Document] = {}
     for record in records:
         with collected.apart():
             name = record.identifier("id")
-            if name.casefold() in made:
+            if name.casefold() in by_name:
                 raise record.error("an earlier line has the same 'id'; wanted each document once.", kind="repeated-id")
-            made[name.casefold()] = readers[what](record, name)
+            by_name[name.casefold()] = readers[what](record, name)
     if faults is None and records:
         collected.check(records[0].path)
-    return tuple(made.values())
+    return tuple(by_name.values())
 
 
 def read_annotations(path: Path, what: str, *, scored: bool = False, faults: Faults | None = None) -> dict[str, Document]:
@@ -98,9 +98,9 @@ def _annotated(record: Record, name: str, related: bool, bare: bool, faults: Fau
         with faults.apart():
             written = _fragments(item, f"mention {number}", text)
             fragments = apart(written)
-            kept = written if written != fragments else None
+            file_order = written if written != fragments else None
             concept = item.identifier("concept") if "concept" in item.values else None
-            mention = Mention(fragments, item.identifier("label"), concept, written=kept)
+            mention = Mention(fragments, item.identifier("label"), concept, written=file_order)
             if mention.key in mentions:
                 raise record.error(
                     f"mention {number} repeats the fragments and the label of an earlier one; wanted each once.",

@@ -23,11 +23,11 @@ def statistics(
 
     A document without a prediction has nothing found. `labels` are types that have a row even where nothing carries them.
     """
-    given = {document.id: set(document.relations) for document in predicted}
+    predictions = {document.id: set(document.relations) for document in predicted}
     types = tuple(labels)
     rows: list[Mapping[str, float]] = []
     for document in gold:
-        sides = set(document.relations), given.get(document.id, set())
+        sides = set(document.relations), predictions.get(document.id, set())
         row = counts(MICRO, *sides)
         for label in sorted({*types, *(relation.label for side in sides for relation in side)}):
             row |= counts(f"{BY_TYPE}{label}", *({relation for relation in side if relation.label == label} for side in sides))

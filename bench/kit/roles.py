@@ -49,25 +49,25 @@ class Roles:
         Raises:
             Fault: its roles are not those of its type; `where`, file and line, begins the message.
         """
-        wanted = USUAL if set(given) == set(USUAL) else self.declared.get(label)
-        if wanted is None:
+        source_first = USUAL if set(given) == set(USUAL) else self.declared.get(label)
+        if source_first is None:
             if given[0] == given[1]:
                 raise Fault(
                     "unknown-role", f"{where}: both roles of this relation are the same; wanted two, such as Arg1 and Arg2."
                 )
             if label not in self.first:
                 self.first[label], self.places[label] = given, where
-            wanted = self.first[label]
-        elif wanted is not USUAL:
+            source_first = self.first[label]
+        elif source_first is not USUAL:
             self.used.add(label)
-        if set(given) != set(wanted):
+        if set(given) != set(source_first):
             expected = "as declared" if label in self.declared else f"as at {self.places.get(label, 'the first such relation')}"
             raise Fault(
                 "unknown-role",
                 f"{where}: the roles of this relation are not those of its type; wanted two {expected}.",
                 "Declare them, source first: a table [roles] in the task's file, or [relations] of annotation.conf.",
             )
-        turned = given != wanted
+        turned = given != source_first
         self.swapped += turned
         return turned
 

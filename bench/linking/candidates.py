@@ -159,9 +159,9 @@ class Finder:
         """(mention, left-out fold) to the features that do not depend on the document; see `bench.linking.features`."""
         self._near: dict[str, tuple[list[tuple[int, float]], list[tuple[int, float]]]] = {}
 
-    def prepare(self, wanted: Iterable[Query]) -> None:
+    def prepare(self, lookups: Iterable[Query]) -> None:
         """Looks up many mentions at once."""
-        texts = sorted({text for query in wanted for text in query.texts} - self._near.keys())
+        texts = sorted({text for query in lookups for text in query.texts} - self._near.keys())
         if texts:
             pairs = zip(self.names.nearest(texts, NEAREST), self.trained.table.nearest(texts, 2 * NEAREST), strict=True)
             self._near.update(zip(texts, pairs, strict=True))
@@ -182,8 +182,8 @@ class Finder:
             near, known = self._near[text]
             for index, score in near:
                 _keep(candidates[self.names.concept(index)].names, index, score)
-            kept = [(i, s) for i, s in known if self._counts(i, query, without) and not self.trained.unlinked(i)]
-            for index, score in kept[:NEAREST]:
+            usable = [(i, s) for i, s in known if self._counts(i, query, without) and not self.trained.unlinked(i)]
+            for index, score in usable[:NEAREST]:
                 _keep(candidates[self.trained.table.concept(index)].trained, index, score)
             for level, key in zip(LEVELS, keys(text), strict=True):
                 for index in self.names.with_key(level, key)[:MOST]:

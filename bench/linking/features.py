@@ -66,9 +66,9 @@ def rows(
             finder.text_features.clear()
         finder.text_features[key] = _text_features(query, candidates, finder, without)
     features = finder.text_features[key].copy()
-    own = {s for text in query.texts for s in stems(text)}
+    mention_stems = {s for text in query.texts for s in stems(text)}
     for row, concept in zip(features, candidates, strict=True):
-        names = [finder.name_stems(i) - own for i in finder.of_concept(concept)]
+        names = [finder.name_stems(i) - mention_stems for i in finder.of_concept(concept)]
         row[SAID] = _said(names, place.stems, finder)
         row[SUPPORT] = log1p(place.support(query, concept))
     leading = features[:, :RELATIVE]

@@ -88,7 +88,7 @@ class Linker:
     ) -> None:
         self._unlinked = unlinked
         self._recent: dict[tuple[str, frozenset[Query]], dict[Query, tuple[str, ...]]] = {}
-        self._kept = 0
+        self._recent_size = 0
         trained: Trained = learn(train, FOLDS, unlinked)
         self._finder = Finder(names, trained, meanings(trained.table) if meanings is not None else None)
         facts = None if kept is None else read_sealed(kept)
@@ -101,9 +101,9 @@ class Linker:
         self._ranker = _fitted(lessons)
         ranked = []
         for document in dev:
-            wanted = queries(document, document.mentions)
-            scored = self._scored(document, wanted)
-            ranked += [(mention, scored[query]) for mention, query in zip(document.mentions, wanted, strict=True)]
+            lookups = queries(document, document.mentions)
+            scored = self._scored(document, lookups)
+            ranked += [(mention, scored[query]) for mention, query in zip(document.mentions, lookups, strict=True)]
         self.judged = self._accuracy(lessons, ranked)
         self.threshold = self._cut(ranked)
         if kept is not None:
@@ -133,15 +133,15 @@ class Linker:
 
         All mentions of a document are wanted at once: features of one use the others.
         """
-        wanted = queries(document, mentions)
-        key = document.text, frozenset(wanted)
+        lookups = queries(document, mentions)
+        key = document.text, frozenset(lookups)
         if key not in self._recent:
-            if self._kept > RECENT:
+            if self._recent_size > RECENT:
                 self._recent.clear()
-                self._kept = 0
-            self._kept += 1 + len(wanted)
-            self._recent[key] = {query: self._ordered(scores) for query, scores in self._scored(document, wanted).items()}
-        return [self._recent[key][query] for query in wanted]
+                self._recent_size = 0
+            self._recent_size += 1 + len(lookups)
+            self._recent[key] = {query: self._ordered(scores) for query, scores in self._scored(document, lookups).items()}
+        return [self._recent[key][query] for query in lookups]
 
     def _accuracy(self, lessons: Sequence[Lesson], dev: Sequence[tuple[Mention, list[Ranked]]]) -> LinkAccuracy:
         """Accuracy on the training mentions, cross-validated over folds, and on those of dev, taken together."""
@@ -168,9 +168,9 @@ class Linker:
         below = [candidate.concept for candidate in concepts if candidate.score < self.threshold]
         return tuple(dict.fromkeys([*above, self._unlinked, *below]))
 
-    def _scored(self, document: Document, wanted: Sequence[Query]) -> dict[Query, list[Ranked]]:
-        self._finder.prepare(wanted)
-        candidates_of = {query: self._finder.find(query) for query in dict.fromkeys(wanted)}
+    def _scored(self, document: Document, lookups: Sequence[Query]) -> dict[Query, list[Ranked]]:
+        self._finder.prepare(lookups)
+        candidates_of = {query: self._finder.find(query) for query in dict.fromkeys(lookups)}
         place = setting(document, candidates_of)
         scored: dict[Query, list[Ranked]] = {}
         for query, candidates in candidates_of.items():
@@ -195,11 +195,11 @@ class Linker:
 
     def _lessons_of(self, document: Document, fold: int) -> Iterator[Lesson]:
         """The distinct mentions of a training document that have a concept; training mentions of its fold are not used."""
-        wanted = queries(document, document.mentions)
-        candidates_of = {query: self._finder.find(query, fold) for query in dict.fromkeys(wanted)}
+        lookups = queries(document, document.mentions)
+        candidates_of = {query: self._finder.find(query, fold) for query in dict.fromkeys(lookups)}
         place = setting(document, candidates_of)
         concepts = [mention.concept or self._unlinked for mention in document.mentions]
-        counts = Counter((q, concept) for q, concept in zip(wanted, concepts, strict=True) if concept is not None)
+        counts = Counter((q, concept) for q, concept in zip(lookups, concepts, strict=True) if concept is not None)
         for (query, concept), count in counts.items():
             candidates = list(candidates_of[query])
             if concept in candidates:

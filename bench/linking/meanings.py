@@ -57,7 +57,7 @@ class Encoder:
             self._loaded = load_backbone(self._folder, torch.float32, self._device), load_tokenizer(self._folder)
         model, tokenizer = self._loaded
         order = sorted(range(len(texts)), key=lambda i: (len(texts[i]), texts[i]))
-        made: list[Vectors] = []
+        batches: list[Vectors] = []
         for low in range(0, len(order), BATCH):
             part = [texts[i] or " " for i in order[low : low + BATCH]]
             batch = tokenizer(part, padding=True, truncation=True, max_length=LONGEST, return_tensors="pt").to(self._device)
@@ -65,10 +65,10 @@ class Encoder:
                 hidden = model(input_ids=batch["input_ids"], attention_mask=batch["attention_mask"]).last_hidden_state
                 mask = batch["attention_mask"].unsqueeze(-1)
                 mean = (hidden * mask).sum(1) / mask.sum(1).clamp(min=1)
-                made.append(torch.nn.functional.normalize(mean, dim=-1).cpu().numpy())
+                batches.append(torch.nn.functional.normalize(mean, dim=-1).cpu().numpy())
         back = np.empty(len(order), dtype=np.int64)
         back[order] = np.arange(len(order))
-        return np.concatenate(made)[back] if made else np.zeros((0, 0), np.float32)
+        return np.concatenate(batches)[back] if batches else np.zeros((0, 0), np.float32)
 
 
 class Meanings:
@@ -122,15 +122,15 @@ class Meanings:
         return dict(zip(chosen, best.tolist(), strict=True))
 
 
-def _all_names(encode: Encode, names: NameTable, kept: Path | None) -> Vectors:
-    if kept is not None and kept.is_file():
-        vectors: NDArray[np.float16] = np.load(kept)
+def _all_names(encode: Encode, names: NameTable, path: Path | None) -> Vectors:
+    if path is not None and path.is_file():
+        vectors: NDArray[np.float16] = np.load(path)
         if len(vectors) == len(names):
             return vectors.astype(np.float32)
     encoded = encode([names.texts[i] for i in range(len(names))]).astype(np.float16)
-    if kept is not None:
-        aside = kept.with_name(f".{kept.name}.{os.getpid()}")
+    if path is not None:
+        aside = path.with_name(f".{path.name}.{os.getpid()}")
         with aside.open("wb") as file:
             np.save(file, encoded)
-        aside.replace(kept)
+        aside.replace(path)
     return encoded.astype(np.float32)

@@ -98,8 +98,8 @@ def stem(word: str) -> str:
 def stems(text: str) -> tuple[str, ...]:
     """The stems of a name, each once, sorted; words such as "of" are left out unless there is nothing else."""
     ordered = lemmas(text)
-    kept = [word for word in ordered if word not in STOP_WORDS] or ordered
-    return tuple(sorted({stem(word) for word in kept}))
+    content_words = [word for word in ordered if word not in STOP_WORDS] or ordered
+    return tuple(sorted({stem(word) for word in content_words}))
 
 
 def keys(text: str) -> tuple[str, str, str]:

@@ -138,7 +138,7 @@ def _obo(path: Path, selection: Selection) -> Iterator[Name]:
 
 
 def _rrf(path: Path, selection: Selection) -> Iterator[Name]:
-    wanted: Collection[str] = frozenset(selection.sources)
+    sources: Collection[str] = frozenset(selection.sources)
     for number, line in _lines(path):
         cells = line.split("|")
         # Every row ends with a bar, so that splitting gives one more cell.
@@ -148,10 +148,10 @@ def _rrf(path: Path, selection: Selection) -> Iterator[Name]:
             )
         if selection.language and cells[_LANGUAGE] != selection.language:
             continue
-        if (wanted and cells[_SOURCE] not in wanted) or cells[_SUPPRESSED] not in ("N", ""):
+        if (sources and cells[_SOURCE] not in sources) or cells[_SUPPRESSED] not in ("N", ""):
             continue
-        own = cells[_STATUS] == "P" and cells[_FORM] == "PF" and cells[_PREFERRED] == "Y"
-        yield Name(_concept(path, number, cells[0]), _name(path, number, cells[_NAME]), 0 if own else 1)
+        preferred = cells[_STATUS] == "P" and cells[_FORM] == "PF" and cells[_PREFERRED] == "Y"
+        yield Name(_concept(path, number, cells[0]), _name(path, number, cells[_NAME]), 0 if preferred else 1)
 
 
 _READERS: Mapping[str, Callable[[Path, Selection], Iterator[Name]]] = {"tsv": _table, "obo": _obo, "rrf": _rrf}

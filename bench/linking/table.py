@@ -123,11 +123,11 @@ class NameTable:
     def _nearest(self, texts: Sequence[str], count: int) -> list[list[tuple[int, float]]]:
         from scipy.sparse import csr_matrix, diags
 
-        wanted = (self.vectors(texts) @ diags(self.idf)).tocsc()
+        queries = (self.vectors(texts) @ diags(self.idf)).tocsc()
         if len(self) > LARGE:
             keep = self.idf > np.log(1 / COMMON) + 1
-            wanted = (wanted @ diags(keep.astype(np.float32))).tocsc()
-        right = wanted.T.tocsr()
+            queries = (queries @ diags(keep.astype(np.float32))).tocsc()
+        right = queries.T.tocsr()
         best: list[tuple[Array, Array]] = [(np.zeros(0, np.int64), np.zeros(0, np.float32)) for _ in texts]
         for low in range(0, len(self), CHUNK):
             high = min(low + CHUNK, len(self))
@@ -200,8 +200,8 @@ def _chunks(names: Iterable[Name]) -> Iterator[list[Name]]:
         yield chunk
 
 
-def _equal(keys: Array, places: Array, wanted: int) -> list[int]:
-    key = np.uint64(wanted)
+def _equal(keys: Array, places: Array, hashed: int) -> list[int]:
+    key = np.uint64(hashed)
     low = high = int(keys.searchsorted(key))
     while high < len(keys) and keys[high] == key:
         high += 1
@@ -213,7 +213,7 @@ def _merged(places: Array, scores: Array, more: Array, scored: Array, count: int
     places, scores = np.concatenate([places, more.astype(np.int64)]), np.concatenate([scores, scored.astype(np.float32)])
     if len(scores) > 4 * count:
         bound = np.partition(scores, len(scores) - count)[len(scores) - count]
-        kept = scores >= bound
-        places, scores = places[kept], scores[kept]
+        above = scores >= bound
+        places, scores = places[above], scores[above]
     order = np.lexsort((places, -scores))[:count]
     return places[order], scores[order]
