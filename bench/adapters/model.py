@@ -20,7 +20,7 @@ from bench.adapters.fused import fuse
 from bench.adapters.ranks import FUSION, AdapterRanks, RankPlan, solve_ranks
 from bench.api.architecture import Architecture, ArchitectureModule, LoraVariant, ParameterBudget, read_tensors
 from bench.errors import InvariantError, UsageError
-from bench.modeling.noise import found_since
+from bench.modeling.noise import let_peft_look_again
 
 WEIGHTS = "adapter_model.safetensors"
 FUSION_WEIGHTS = "fusion.safetensors"
@@ -256,7 +256,7 @@ class AdaptedModel(ArchitectureModule, nn.Module):
 def _inject(backbone: nn.Module, plan: RankPlan, variant: LoraVariant, dropout: float, base_name: str | None) -> PeftModel:
     """Wraps the backbone's linears, freezes it, and leaves every adapter active and trainable."""
     names = list(plan.adapters)
-    found_since()
+    let_peft_look_again()
     # PEFT draws starting values that are overwritten; the global generator must not advance.
     with torch.random.fork_rng(devices=[]), _device_of(backbone), warnings.catch_warnings():
         warnings.filterwarnings("ignore", message=".*is_gradient_checkpointing", category=FutureWarning)  # PEFT's, not ours

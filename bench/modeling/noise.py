@@ -41,7 +41,7 @@ def import_heavy() -> None:
             getattr(peft_imports, f"is_{name}_available", bool)()
 
 
-def found_since() -> None:
+def let_peft_look_again() -> None:
     """Lets peft adapt layers of a package of `UNUSED` that something, such as a plugin's quantizer, imported after all."""
     peft_imports = importlib.import_module("peft.import_utils")
     for name in UNUSED:

@@ -37,3 +37,7 @@ class Awq(Calibrated):
                 f"({', '.join(self.decoders)})."
             )
         return super().supports(spec, when, device)
+
+    def precision(self, device: str) -> str:
+        """Always ``bf16``: gptqmodel's AWQ wants it."""
+        return "bf16"
