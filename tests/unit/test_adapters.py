@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import copy
 import json
+import sys
 from collections.abc import Callable, Sequence
 from pathlib import Path
 
@@ -21,7 +22,6 @@ from bench.adapters.ranks import solve_ranks  # noqa: E402
 from bench.api.architecture import Adapter, Architecture  # noqa: E402
 from bench.api.model import LinearShape  # noqa: E402
 from bench.errors import RunStateError, UsageError  # noqa: E402
-from bench.modeling.noise import import_heavy  # noqa: E402
 from bench.training.model import TaskModel  # noqa: E402
 
 TASKS = ["a", "b"]
@@ -401,7 +401,12 @@ def test_passes_and_fusion_have_to_agree(architecture: Architecture, said: str) 
 def test_gptq_layers_get_adapters_through_which_gradients_flow(monkeypatch: pytest.MonkeyPatch) -> None:
     pytest.importorskip("gptqmodel")
     pytest.importorskip("optimum")
-    import_heavy()  # as each run does, after which peft believes that gptqmodel is not installed
+    from peft.import_utils import is_gptqmodel_available
+
+    is_gptqmodel_available.cache_clear()
+    with monkeypatch.context() as hidden:
+        hidden.setitem(sys.modules, "gptqmodel", None)  # type: ignore[arg-type]
+        assert not is_gptqmodel_available()  # which peft remembers: what a run imports first leaves it like that
     monkeypatch.setattr("torch.compile", lambda function, **_: function)  # gptqmodel compiles its unpacking, half a minute here
     from gptqmodel.nn_modules.qlinear.torch import TorchLinear
 
