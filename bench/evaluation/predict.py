@@ -3,9 +3,10 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from time import perf_counter
+from typing import Any
 
 import numpy as np
 import torch
@@ -16,6 +17,7 @@ from bench.api.head import Proposals, Window
 from bench.data.cache import collate
 from bench.data.cuts import joined
 from bench.errors import DivergedError
+from bench.evaluation.replicas import side_by_side
 from bench.training.loop import Device
 from bench.training.model import DIVERGED, TaskData, TaskModel
 
@@ -74,11 +76,13 @@ def predict(
     by_document: dict[str, list[Annotation]] = {document: [] for document in encoded.documents}
     started, aside = perf_counter(), 0.0
     model.eval()
-    for part in by_length(encoded.lengths, min(micro_batch, PADDED_TOKENS)):
-        rows = encoded.take(part)
-        batch = device.move(collate(rows, data.head, pad))
+    batches = map(encoded.take, by_length(encoded.lengths, min(micro_batch, PADDED_TOKENS)))
+
+    def forward(model: TaskModel, rows: Sequence[Mapping[str, Any]]) -> list[Any]:
         with device.autocast():
-            predictions = model.predict(name, batch)
+            return model.predict(name, device.move(collate(rows, data.head, pad)))
+
+    for rows, predictions in side_by_side(model, device.name, forward, batches):
         for row, prediction in zip(rows, predictions, strict=True):
             window = encoded.window(row)
             annotations = data.head.decode(window, prediction)

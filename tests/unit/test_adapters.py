@@ -22,6 +22,7 @@ from bench.adapters.ranks import solve_ranks  # noqa: E402
 from bench.api.architecture import Adapter, Architecture  # noqa: E402
 from bench.api.model import LinearShape  # noqa: E402
 from bench.errors import RunStateError, UsageError  # noqa: E402
+from bench.evaluation.replicas import copied, side_by_side  # noqa: E402
 from bench.training.model import TaskModel  # noqa: E402
 
 TASKS = ["a", "b"]
@@ -334,6 +335,26 @@ def test_a_copy_routes_and_trains_on_its_own() -> None:
             tensor.zero_()
         assert not torch.allclose(model("a", IDS, MASK), twin("a", IDS, MASK), atol=1e-3)
     assert {id(p) for p in twin.trainable("a").values()} <= {id(p) for p in twin.parameters()}
+
+
+@ARMS
+def test_batches_side_by_side_give_the_states_of_one_after_the_other(architecture: Architecture) -> None:
+    model = trained(architecture)
+    batches = [torch.randint(1, 50, (3, 4 + n)) for n in range(12)]
+    threads = torch.get_num_threads()
+    assert copied(model) is not None
+
+    def work(used: AdaptedModel, ids: torch.Tensor) -> torch.Tensor:
+        with torch.no_grad():
+            out: torch.Tensor = used("ab"[ids.shape[1] % 2], ids, torch.ones_like(ids))
+        return out
+
+    torch.set_num_threads(2)
+    try:
+        beside = [states for _, states in side_by_side(model, "cpu", work, batches)]
+    finally:
+        torch.set_num_threads(threads)
+    assert all(torch.equal(states, work(model, ids)) for states, ids in zip(beside, batches, strict=True))
 
 
 @pytest.mark.parametrize("kind", ["Linear8bitLt", "Linear4bit"])
