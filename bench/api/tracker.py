@@ -6,7 +6,7 @@ from abc import abstractmethod
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Any
+from typing import Any, Literal
 
 from bench.api.part import Part
 from bench.naming import flatten
@@ -52,6 +52,23 @@ class RunInfo:
     config: Mapping[str, Any]
 
 
+@dataclass(frozen=True)
+class StudyInfo:
+    """How a study stands, for trackers that show its runs below it.
+
+    Args:
+        name: of the study; its runs have it as ``study`` in their configuration.
+        root: the folder of all runs.
+        state: ``running``, ``finished``, ``failed`` where it has no verdict, or ``stopped``.
+        facts: by name, in words: how many runs are finished, and the verdict on each subject.
+    """
+
+    name: str
+    root: Path
+    state: Literal["running", "finished", "failed", "stopped"]
+    facts: Mapping[str, str] = field(default_factory=dict)
+
+
 class Tracker(Part):
     """A mirror of the journal. All calls come from one thread, which is not the training thread."""
 
@@ -66,3 +83,6 @@ class Tracker(Part):
     @abstractmethod
     def close(self, finished: bool) -> None:
         """Closes the run; `finished` is False where it was interrupted or failed."""
+
+    def mark_study(self, study: StudyInfo) -> None:
+        """Shows how a study stands, where there is a place for it; called without `open` when it begins, ends or is stopped."""

@@ -103,6 +103,9 @@ def conclude(
     for stage, splits in stages.items():
         for split, by_task in splits.items():
             run.journal.write("scores", stage=stage, split=split, scores=by_task)
+    for name in dict.fromkeys(name for scores in baselines.values() for name in scores):
+        scored = {task: scores[name] for task, scores in baselines.items() if name in scores}
+        run.journal.write("scores", stage=name, split="test", scores=scored)
     with clock("evidence"):
         more = evidence(data, tuple(stages), planned.folder, scoring.funnels) | {"efficiency": efficiency.measured}
         more["concepts"] = concepts_found(data, scoring.linkings, tuple(stages)[-1], planned.folder)

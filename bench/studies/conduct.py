@@ -14,7 +14,8 @@ from bench.errors import BenchError, Interrupted
 from bench.launchers import launcher as open_launcher
 from bench.registry import Registry
 from bench.results.lock import RunLock
-from bench.studies.finished import judged
+from bench.studies.finished import judged, kind_of
+from bench.studies.mark import StudyMark
 from bench.studies.scheduler import Watcher, drive, share_of_memory, survey
 from bench.studies.study import Study
 
@@ -65,9 +66,11 @@ def conduct(
         for key in study.forget_missing():
             audience.warn(f"The folder of {key} is gone; it runs again.")
         whole = len(study.finished()) == len(study.runs)
+        mark = StudyMark(study, registry, audience.warn)
         if not whole:
             running = open_launcher(launcher, jobs, study.folder, tuple(options))
             study.save()
+            mark.begin()
             try:
                 refuse_repeats(study, registry)
                 survey(study, audience.surveying, study.folder)
@@ -75,7 +78,11 @@ def conduct(
                 deadline = None if max_hours is None else started + 3600 * max_hours
                 with audience.watching(study):
                     whole = drive(study, running, audience, deadline, share_of_memory(launcher, jobs))
+            except BenchError:
+                mark.end("failed", {})
+                raise
             except KeyboardInterrupt:
+                mark.end("stopped", {})
                 raise Interrupted(
                     f"Study {study.name} stopped with {len(study.finished())} of {len(study.runs)} runs finished; "
                     "those that ran saved a checkpoint.",
@@ -83,13 +90,25 @@ def conduct(
                 ) from None
             finally:
                 running.close()
-        if whole and study.verdict is None:
+        if not whole:
+            failed = _failed(study)
+            mark.end("stopped" if failed is None else "failed", {})
+        elif study.verdict is None:
             try:
                 study.verdict = judged(study, registry, audience.warn)
             except BenchError as refused:
+                mark.end("failed", {})
                 return refused
             study.save()
+            mark.end("finished", _said(study, registry))
     return _failed(study)
+
+
+def _said(study: Study, registry: Registry) -> dict[str, str]:
+    """The verdict on each subject, in a word or two."""
+    if study.verdict is None:
+        return {}
+    return {f"verdict.{said.subject}": said.verdict for said in kind_of(study.kind, registry).statements(study.verdict)}
 
 
 def estimate(study: Study, registry: Registry, audience: Audience) -> None:

@@ -5,7 +5,7 @@ from __future__ import annotations
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 from threading import Barrier
-from typing import Any
+from typing import Any, Literal
 
 import pytest
 
@@ -15,7 +15,11 @@ from bench_plugins.trackers import MlflowTracker
 from bench_plugins.trackers.mlflow import PARENT_TAG, RUN_TAG, STANDS_FOR_TAG
 from mlflow import MlflowClient
 
-from bench.api.tracker import RunInfo
+from bench.api.study import StudyRun
+from bench.api.tracker import RunInfo, StudyInfo, Tracker
+from bench.config import RunConfig
+from bench.studies.mark import StudyMark
+from bench.studies.study import Study
 
 
 @pytest.fixture
@@ -51,6 +55,60 @@ def test_runs_of_a_study_have_one_parent_and_others_none(root: Path) -> None:
     parents = {name: run.data.tags.get(PARENT_TAG) for name, run in found.items()}
     one, two = found["one"].info.run_id, found["two"].info.run_id
     assert parents == {"one": None, "two": None, "one/a": one, "one/b": one, "two/c": two, "None/d": None}
+
+
+@pytest.mark.parametrize(
+    ("state", "status"), [("running", "RUNNING"), ("finished", "FINISHED"), ("failed", "FAILED"), ("stopped", "KILLED")]
+)
+def test_the_run_that_stands_for_a_study_has_its_state_and_its_verdict(
+    root: Path, state: Literal["running", "finished", "failed", "stopped"], status: str
+) -> None:
+    facts = {"runs": "8 of 8 finished", "verdict.chem prot": "genuine transfer"}
+    MlflowTracker().mark_study(StudyInfo("one", root, "running"))
+    MlflowTracker().open(info(root, "a", "one"))
+    MlflowTracker().mark_study(StudyInfo("one", root, state, facts))
+    found = runs(root)
+    assert {*found} == {"one", "one/a"}
+    assert found["one"].info.status == status
+    said = {"bench.state": state, "bench.runs": "8 of 8 finished", "bench.verdict.chem prot": "genuine transfer"}
+    assert said.items() <= found["one"].data.tags.items()
+
+
+class Silent:
+    """An audience that keeps what it is warned of, and in which nothing happens."""
+
+    def __init__(self) -> None:
+        self.warned: list[str] = []
+
+    def warn(self, message: str) -> None:
+        self.warned.append(message)
+
+
+def test_a_tracker_that_fails_is_named_and_the_others_are_told(root: Path) -> None:
+    class Failing(Tracker):
+        name = "failing"
+        version = "1"
+        summary = "fails"
+        citation = licence = "none"
+        open = write = close = None  # type: ignore[assignment]
+
+        def mark_study(self, study: StudyInfo) -> None:
+            raise ValueError("zqx")
+
+    class Parts:
+        def get(self, kind: str, name: str) -> Tracker:
+            return Failing() if name == "failing" else MlflowTracker()
+
+    config = RunConfig(task=("toy",), tracker=("failing", "mlflow"))
+    study = Study(root, "token-control", "one", {}, [StudyRun("a", "role", "toy", 0, "A1", config)])
+    audience = Silent()
+    mark = StudyMark(study, Parts(), audience.warn)  # type: ignore[arg-type]
+    mark.begin()
+    mark.end("stopped", {})
+    assert runs(root)["one"].info.status == "KILLED"
+    assert runs(root)["one"].data.tags["bench.runs"] == "0 of 1 finished"
+    assert len(audience.warned) == 2
+    assert all("'failing'" in line and "ValueError" in line and "zqx" not in line for line in audience.warned)
 
 
 def test_a_run_that_is_opened_again_stays_where_it_is(root: Path) -> None:

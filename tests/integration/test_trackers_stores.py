@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import os
 import platform
 import shutil
@@ -113,6 +114,32 @@ def mlflow_steps(root: Path, key: str) -> Counter[int]:
 
 def wandb_steps(root: Path, key: str) -> Counter[int]:
     return Counter(row["step"] for row in history(root / "wandb", ID) if key in row)
+
+
+def test_what_the_numbers_rest_on_stands_beside_them(root: Path) -> None:
+    about = info(root)
+    with Journal(about.folder / "journal.jsonl") as journal:
+        journal.write("start", id=ID, config={"data": {"2015-T14": "5a" * 32}, "waive": ["smoke"]})
+        journal.write("plan", synthetic=["2015-T14"])
+        write(journal, range(1, 3))
+        journal.write("scores", stage="dictionary", split="test", scores={"2015-T14": {"task1.strict.f1": 0.5}})
+        (about.folder / "result.json").write_text('{"config": {"out": "/home/CANARY-FOLDER", "lr": 0.002}}', encoding="utf-8")
+        journal.write("result", headline={"value": 0.75})
+        journal.write("end", status="finished")
+    mirrors = Mirrors([kind() for kind in BOTH], about, pytest.fail, interval=0.1)
+    mirrors.close(True, 60)
+    said = {"data.2015-T14": "5a" * 32, "waived": "smoke", "synthetic": "2015-T14", "state": "finished"}
+    tags = dict(mlflow_rows(root, "select key, value from tags"))  # type: ignore[arg-type]
+    assert {key: tags.get(f"bench.{key}") for key in said} == said
+    assert mlflow_rows(root, "select value from metrics where key like 'test/dictionary/%f1'") == [(0.5,)]
+    (artifact,) = root.glob("mlartifacts/*/artifacts/result.json")
+    (beside,) = root.glob("wandb/offline-run-*/files/result.json")
+    for kept in (artifact, beside):
+        assert json.loads(kept.read_text(encoding="utf-8")) == {"config": {"lr": 0.002}}
+    (file,) = root.glob("wandb/offline-run-*/*.wandb")
+    content = file.read_bytes()
+    assert all(word.encode() in content for word in ("synthetic", "5a" * 32, "test/dictionary/2015-T14/task1/strict/f1"))
+    assert b"CANARY" not in content
 
 
 def test_killed_resumed_and_synced_twice_without_doubles(root: Path) -> None:

@@ -1,10 +1,12 @@
 from __future__ import annotations
 
+import json
 import subprocess
 import sys
+from pathlib import Path
 
 from bench_plugins import trackers
-from bench_plugins.trackers.content import metrics, parameters
+from bench_plugins.trackers.content import facts, metrics, parameters, result
 
 from bench.api.tracker import RunEvent
 from bench.hooks import hookimpl
@@ -23,6 +25,22 @@ def test_numbers_are_named_by_what_they_are() -> None:
     }
     assert metrics(event("plan", tokens=5)) == {}
     assert list(metrics(event("step", **{"a+b:c": 1}))) == ["train/a_b_c"]
+
+
+def test_what_the_numbers_rest_on_goes_with_them() -> None:
+    config = {"data": {"a": "1f", "b": "2e"}, "waive": ["smoke", "parity"]}
+    assert facts(event("start", config=config)) == {"data.a": "1f", "data.b": "2e", "waived": "smoke, parity"}
+    assert facts(event("start", config={"waive": []})) == {"waived": "nothing"}
+    assert facts(event("plan", synthetic=["a", "b"])) == {"synthetic": "a, b"}
+    assert facts(event("plan", synthetic=[])) == {"synthetic": "no"}
+    assert facts(event("end", status="interrupted", message="text")) == {"state": "interrupted"}
+    assert facts(event("step", loss=1.0)) == facts(event("scores", scores={})) == {}
+
+
+def test_the_result_goes_without_the_users_folders(tmp_path: Path) -> None:
+    config = {"lr": 0.1, "data": {"a": "/secret"}, "out": "/secret", "init_from": "/secret", "teacher": ["/secret"]}
+    (tmp_path / "result.json").write_text(json.dumps({"scores": {"a": 1}, "config": config}), encoding="utf-8")
+    assert result(tmp_path) == {"scores": {"a": 1}, "config": {"lr": 0.1}}
 
 
 def test_the_configuration_goes_without_the_users_folders() -> None:

@@ -14,8 +14,9 @@ from typing import TYPE_CHECKING
 from urllib.parse import quote
 
 from bench.api.part import Requirement
-from bench.api.tracker import RunEvent, RunInfo, Tracker
-from bench_plugins.trackers.content import metrics, parameters, readable
+from bench.api.tracker import RunEvent, RunInfo, StudyInfo, Tracker
+from bench.results.layout import RESULT
+from bench_plugins.trackers.content import facts, metrics, parameters, readable, result, tag_name
 
 if TYPE_CHECKING:
     from mlflow import MlflowClient
@@ -27,6 +28,7 @@ STUDY_TAG = "bench.study"
 STANDS_FOR_TAG = "bench.stands_for_study"
 PARENT_TAG = "mlflow.parentRunId"  # MLflow's own: its UI folds runs below the one that it names
 NEXT_TAG = "bench.next_event"
+_STATUS = {"finished": "FINISHED", "failed": "FAILED", "stopped": "KILLED"}
 _MOST_METRICS = 900  # MLflow takes 1,000 entities a call, parameters and tags included
 _MOST_PARAMS = 90
 
@@ -44,6 +46,7 @@ class MlflowTracker(Tracker):
     def __init__(self) -> None:
         self._client: MlflowClient | None = None
         self._run = ""
+        self._folder = Path()
         self._study: tuple[str, str] | None = None
         self._last_step = 0
 
@@ -53,17 +56,10 @@ class MlflowTracker(Tracker):
 
     def open(self, run: RunInfo) -> int:
         """Finds the run by its tag, or makes it, and returns the position kept in another tag."""
-        os.environ.setdefault("MLFLOW_DISABLE_TELEMETRY", "true")  # read when mlflow is imported
-        from mlflow import MlflowClient
+        client, experiment = _store(run.root)
         from mlflow.entities import Param
 
-        for noisy in ("alembic", "mlflow"):  # creating the tables is logged line by line otherwise
-            logging.getLogger(noisy).setLevel(logging.ERROR)
-        uri = os.environ.get("MLFLOW_TRACKING_URI") or database_uri(run.root / "mlflow.db")
-        client = self._client = MlflowClient(tracking_uri=uri)
-        known = client.get_experiment_by_name(EXPERIMENT)
-        artifacts = (run.root / "mlartifacts").resolve().as_uri() if uri.startswith("sqlite") else None
-        experiment = known.experiment_id if known else client.create_experiment(EXPERIMENT, artifact_location=artifacts)
+        self._client, self._folder = client, run.folder
         runs = client.search_runs([experiment], _tagged(RUN_TAG, run.id), max_results=1)
         if runs:
             self._run = runs[0].info.run_id
@@ -82,11 +78,21 @@ class MlflowTracker(Tracker):
         return 0
 
     def write(self, events: Sequence[RunEvent]) -> None:
-        """Sends the numbers in as few calls as MLflow allows. It leaves out by itself what it has already."""
-        from mlflow.entities import Metric
+        """Sends the numbers in as few calls as MLflow allows. It leaves out by itself what it has already.
 
+        The result follows as the artifact ``result.json``, and what the numbers rest on as tags ``bench.…``.
+        """
+        from mlflow.entities import Metric, RunTag
+
+        assert self._client is not None, "open comes first"
         rows: list[Metric] = []
         for event in events:
+            if said := facts(event):
+                self._client.log_batch(
+                    self._run, tags=[RunTag(f"bench.{tag_name(key)}", readable(text)) for key, text in said.items()]
+                )
+            if event.kind == "result" and (self._folder / RESULT).exists():
+                self._client.log_dict(self._run, result(self._folder), RESULT)
             self._last_step = self._last_step if event.step is None else event.step
             batch = [Metric(k, v, round(event.time * 1000), self._last_step) for k, v in metrics(event).items()]
             if rows and len(rows) + len(batch) > _MOST_METRICS:
@@ -102,6 +108,17 @@ class MlflowTracker(Tracker):
                 self._client.set_tag(self._run, PARENT_TAG, _parent(self._client, *self._study))
             self._client.set_terminated(self._run, status="FINISHED" if finished else "KILLED")
 
+    def mark_study(self, study: StudyInfo) -> None:
+        """Gives the run that stands for the study its state, and its verdict as tags."""
+        client, experiment = _store(study.root)
+        parent = _parent(client, experiment, readable(study.name))
+        for key, text in {"state": study.state, **study.facts}.items():
+            client.set_tag(parent, f"bench.{tag_name(key)}", readable(text))
+        if study.state == "running":
+            client.update_run(parent, status="RUNNING")
+        else:
+            client.set_terminated(parent, status=_STATUS[study.state])
+
     def _send(self, rows: Sequence[Metric], position: int) -> None:
         from mlflow.entities import RunTag
 
@@ -109,6 +126,20 @@ class MlflowTracker(Tracker):
         for start in range(0, len(rows), _MOST_METRICS):
             self._client.log_batch(self._run, metrics=rows[start : start + _MOST_METRICS])
         self._client.log_batch(self._run, tags=[RunTag(NEXT_TAG, str(position))])
+
+
+def _store(root: Path) -> tuple[MlflowClient, str]:
+    """A client of the tracking store, and the id of the experiment in it."""
+    os.environ.setdefault("MLFLOW_DISABLE_TELEMETRY", "true")  # read when mlflow is imported
+    from mlflow import MlflowClient
+
+    for noisy in ("alembic", "mlflow"):  # creating the tables is logged line by line otherwise
+        logging.getLogger(noisy).setLevel(logging.ERROR)
+    uri = os.environ.get("MLFLOW_TRACKING_URI") or database_uri(root / "mlflow.db")
+    client = MlflowClient(tracking_uri=uri)
+    known = client.get_experiment_by_name(EXPERIMENT)
+    artifacts = (root / "mlartifacts").resolve().as_uri() if uri.startswith("sqlite") else None
+    return client, known.experiment_id if known else client.create_experiment(EXPERIMENT, artifact_location=artifacts)
 
 
 def database_uri(path: Path) -> str:

@@ -19,7 +19,9 @@ from urllib.parse import urlsplit
 from bench.api.part import Requirement
 from bench.api.tracker import RunEvent, RunInfo, Tracker
 from bench.errors import BenchError
-from bench_plugins.trackers.content import metrics, parameters, readable
+from bench.results.layout import RESULT
+from bench.results.store import write_json
+from bench_plugins.trackers.content import facts, metrics, parameters, readable, result
 from bench_plugins.trackers.wandb_files import next_event
 
 if TYPE_CHECKING:
@@ -44,6 +46,7 @@ class WandbTracker(Tracker):
         self._info: RunInfo | None = None
         self._run: Run | None = None
         self._next = 0
+        self._facts: dict[str, str] = {}
 
     def parameters(self) -> Mapping[str, str]:
         """Online or offline, and the project, as the environment says now."""
@@ -57,13 +60,26 @@ class WandbTracker(Tracker):
         return _next_event(run, self.name)
 
     def write(self, events: Sequence[RunEvent]) -> None:
-        """Logs the numbers, each event under its position in the journal, which wandb takes once and in rising order only."""
+        """Logs the numbers, each event under its position in the journal, which wandb takes once and in rising order only.
+
+        What they rest on follows as configuration and tags, and the result as the file ``result.json``.
+        """
+        assert self._info is not None, "open comes first"
         for event in events:
+            self._facts |= facts(event)
             numbers = metrics(event)
             if numbers:
                 at = {} if event.step is None else {"step": event.step}
                 self._started().log({**at, **numbers, "_timestamp": event.time}, step=event.seq)
                 self._next = event.seq + 1
+            if self._run is not None and event.kind == "result" and (self._info.folder / RESULT).exists():
+                write_json(Path(self._run.dir, RESULT), result(self._info.folder))
+                self._run.save(escape(str(Path(self._run.dir, RESULT))), base_path=self._run.dir, policy="end")
+        if self._run is not None and self._facts:
+            self._run.config.update(self._facts, allow_val_change=True)
+            stamps = {name for name in ("synthetic", "waived") if self._facts.get(name, "no") not in ("no", "nothing")}
+            self._run.tags = tuple({*(self._run.tags or ()), *stamps})
+            self._facts = {}
 
     def close(self, finished: bool) -> None:
         """Finishes the run and waits until all is in the file.
