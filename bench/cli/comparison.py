@@ -20,7 +20,7 @@ def show(comparison: Comparison, passed_over: Sequence[str] = (), reporter: Rich
     if comparison.synthetic:
         console.warn("SYNTHETIC data: the figures say that the plumbing works, nothing about clinical text.")
     for difference in comparison.differences:
-        console.warn(f"allowed: the runs also differ in {difference.field}: {difference.told}.")
+        console.warn(f"allowed: {difference.sentence}.")
     for note in (*passed_over, *comparison.notes):
         console.note(note)
     arms = ", ".join(f"{name} ({some(len(runs), 'run')})" for name, runs in comparison.arms.items())

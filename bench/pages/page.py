@@ -20,6 +20,7 @@ from bench.pages.overlap import flagged
 from bench.pages.vega import INSTALL, javascript, specifications, style
 from bench.pages.verdicts import statements, tested
 from bench.results.display import some
+from bench.studies.contract import Difference
 
 ROWS = 400
 """Most rows of a table on the page; its CSV has all."""
@@ -139,10 +140,12 @@ def notices(evidence: Evidence) -> list[Notice]:
     if dropped:
         listing = "; ".join(f"{task}: {counts}" for task, counts in dropped.items())
         warnings.append(Notice("Left out", f"Faulty lines of corpora that runs tolerated: {listing}."))
-    for stored in ((evidence.study.verdict if evidence.study else None) or {}).get("differences", ()):
-        warnings.append(Notice("Differs", f"The runs differ in {stored['field']}: {stored['told']}."))
-    for difference in evidence.comparison.differences if evidence.comparison is not None and evidence.comparison.judged else ():
-        warnings.append(Notice("Differs", f"The runs also differ in {difference.field}, which was allowed: {difference.told}."))
+    stored = ((evidence.study.verdict if evidence.study else None) or {}).get("differences", ())
+    compared = evidence.comparison.differences if evidence.comparison is not None and evidence.comparison.judged else ()
+    for difference in (*(Difference(**fields) for fields in stored), *compared):
+        title = "In all runs" if difference.same else "Differs"
+        said = difference.sentence[0].upper() + difference.sentence[1:]
+        warnings.append(Notice(title, f"{said}."))
     if evidence.unfinished:
         left = evidence.unfinished
         named = ", ".join(left[:4]) + (f" and {len(left) - 4} more" if len(left) > 4 else "")

@@ -134,11 +134,24 @@ def facts(result: Result) -> dict[str, Any]:
 
 @dataclass(frozen=True)
 class Difference:
-    """A field in which runs differ beyond what is compared; `told` gives the values, and how many runs have each."""
+    """A field that forbids a comparison: runs differ in it beyond what is compared, or have what none should have.
+
+    Args:
+        field: its name.
+        told: the values, and how many runs have each.
+        allowed: whether the user allowed it.
+        same: whether all runs have the same, such as a waived invariant.
+    """
 
     field: str
     told: str
     allowed: bool
+    same: bool = False
+
+    @property
+    def sentence(self) -> str:
+        """The field and its values, as what is said of the runs."""
+        return f"{'all runs have' if self.same else 'the runs differ in'} {self.field}: {self.told}"
 
     def to_json(self) -> dict[str, Any]:
         """Every field."""
@@ -179,8 +192,9 @@ def differences(runs: Sequence[Facts], by: Sequence[str], allow: Iterable[str] =
     for name in FIELDS:
         values = [run[name] for run in runs]
         spoilt = name in _SPOILS and name not in by and any(map(_SPOILS[name], values))
-        if spoilt or (name not in expected and differs(name, values)):
-            differing.append(Difference(name, summary(name, values), name in allowed))
+        unlike = differs(name, values)
+        if spoilt or (name not in expected and unlike):
+            differing.append(Difference(name, summary(name, values), name in allowed, not unlike))
     return differing
 
 
@@ -190,7 +204,9 @@ def refusal(differing: Sequence[Difference], by: Sequence[str]) -> tuple[str, st
     if not refused:
         return None
     what = f"in more than {' and '.join(by)}" if by else "though nothing is compared"
-    return f"they differ {what}", f"If you mean to: {' '.join(f'--allow {difference.field}' for difference in refused)}"
+    alike = all(difference.same for difference in refused)
+    why = "all of them have what a comparison forbids" if alike else f"they differ {what}"
+    return why, f"If you mean to: {' '.join(f'--allow {difference.field}' for difference in refused)}"
 
 
 def listed(differing: Sequence[Difference]) -> str:

@@ -101,7 +101,7 @@ def compared_by(runs: Mapping[str, Run], by: tuple[str, ...], warn: Callable[[st
     refuse(differing, by)
     for difference in differing:
         if difference.field not in _PLANNED:
-            warn(f"The runs of the study differ in {difference.field}: {difference.told}.")
+            warn(f"In this study {difference.sentence}.")
     return [difference.to_json() for difference in differing]
 
 

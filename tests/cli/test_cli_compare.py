@@ -137,7 +137,7 @@ def test_people_read_arms_scores_and_what_is_missing(make: Make, capsys: pytest.
     assert ".125 exact" in text
     assert "A conclusion wants 6 seeds or more" in text
     assert "warning: SYNTHETIC data" in text
-    assert "warning: allowed: the runs also differ in synthetic: False in 1 run, True in 1 run." in text
+    assert "warning: allowed: the runs differ in synthetic: False in 1 run, True in 1 run." in text
     assert "Noise floor of ncbi-disease: not known; it wants two seeds of an arm." in text
 
 
@@ -299,7 +299,22 @@ def test_leaks_that_were_allowed_count_even_if_all_runs_have_them(
     change = {"leaks": {"ncbi-disease": {"allowed": allowed, "tolerated": 5}}}
     runs = [make(WEAK if arch == "A1" else STRONG, arch=arch, change=change) for arch in ("A1", "A2")]
     assert main(["compare", *map(str, runs), "--by", "arch"]) == code
-    assert ("leaks: ncbi-disease 2 in 2 runs" in capsys.readouterr().err) is (code == 3)
+    error = capsys.readouterr().err
+    assert ("leaks: ncbi-disease 2 in 2 runs" in error) is (code == 3)
+    assert "they differ" not in error  # none differs: all have it
+
+
+def test_what_all_runs_have_is_not_called_a_difference(make: Make, capsys: pytest.CaptureFixture[str]) -> None:
+    runs = [make(WEAK if arch == "A1" else STRONG, arch=arch, change={"waivers": ("smoke",)}) for arch in ("A1", "A2")]
+    assert main(["compare", *map(str, runs), "--by", "arch"]) == 3
+    error = " ".join(capsys.readouterr().err.split())
+    assert "all of them have what a comparison forbids: waivers: smoke in 2 runs" in error
+    assert "differ" not in error
+    assert main(["compare", *map(str, runs), "--by", "arch", "--allow", "waivers"]) == 0
+    assert "allowed: all runs have waivers: smoke in 2 runs." in " ".join(capsys.readouterr().out.split())
+    runs.append(make(arch="A3"))
+    assert main(["compare", *map(str, runs), "--by", "arch"]) == 3
+    assert "they differ in more than arch: waivers: smoke in 2 runs, none in 1 run" in " ".join(capsys.readouterr().err.split())
 
 
 def test_a_study_holds_its_runs_with_what_its_plan_says_itself(make: Make) -> None:
@@ -308,7 +323,7 @@ def test_a_study_holds_its_runs_with_what_its_plan_says_itself(make: Make) -> No
     runs = {arch: Run.read(make(arch=arch, change=change)) for arch, change in (("A1", planned), ("A2", moved))}
     told: list[str] = []
     assert {one["field"] for one in compared_by(runs, ("arch",), told.append)} == {"leaks", "waivers", "git"}
-    assert [line.split(":")[0] for line in told] == ["The runs of the study differ in git"]
+    assert [line.split(":")[0] for line in told] == ["In this study the runs differ in git"]
     with pytest.raises(ContractError, match="arch"):
         compared_by(runs, (), told.append)
 
