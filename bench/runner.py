@@ -19,7 +19,7 @@ from typing import TYPE_CHECKING, Any
 from bench.api.tracker import RunInfo
 from bench.config import RunConfig, run_id
 from bench.data import faults, leaks, shots
-from bench.errors import BenchError, DivergedError, Interrupted, OutOfMemory, RunStateError
+from bench.errors import BenchError, DivergedError, Interrupted, InvariantError, OutOfMemory, RunStateError
 from bench.invariants import checkpoint as checkpoints
 from bench.modeling.noise import import_heavy
 from bench.registry import Registry
@@ -27,7 +27,7 @@ from bench.reporting import Reporter, SilentReporter
 from bench.results.invariants import BatchReport
 from bench.results.layout import ADAPTERS, CHECKPOINTS, JOURNAL, PLAN, RESULT
 from bench.results.lock import RunLock
-from bench.results.store import find_run, read_result, write_result
+from bench.results.store import find_run, read_result, refused, write_result
 from bench.steps import base as base_step
 from bench.steps import concepts as concepts_step
 from bench.steps import corpora as corpora_step
@@ -147,7 +147,7 @@ def claim(stack: ExitStack, folder: Path, config: RunConfig, resumed: bool, cons
     if (folder / RESULT).exists():
         console.note(f"Run {ident} is finished; --replicate 2 repeats it.")
         return True
-    if not resumed and (folder / PLAN).exists():
+    if not resumed and (folder / PLAN).exists() and refused(folder) is None:  # of one that was refused nothing can be lost
         begun = RunStateError(
             f"Run {ident} was begun and is not finished.",
             f"Go on with 'bench run --resume {named(folder)}', or begin another with '--replicate {config.replicate + 1}'.",
@@ -308,12 +308,15 @@ def execute(planned: Planned, registry: Registry, console: Reporter, clock: Cloc
             interrupted.resume = ident
             raise interrupted from None
         except BenchError as error:
+            kept = checkpoints.newest(root, lambda message: None) is not None
+            more = dict(error.values) if isinstance(error, DivergedError) else {}
+            if isinstance(error, InvariantError) and not kept:
+                more["refused"] = error.invariant
             with suppress(BenchError):  # a full disk stops the journal as well
-                more = error.values if isinstance(error, DivergedError) else {}
                 journal.write("end", status="failed", error=type(error).__name__, message=error.message, **more)
             if isinstance(error, OutOfMemory):
                 error = OutOfMemory(error.doing, resume_step.with_less_memory(named(folder), root))
-            error.resume = ident
+            error.resume = None if "refused" in more else ident
             raise error from None
 
 

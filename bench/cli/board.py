@@ -81,7 +81,9 @@ def run(args: argparse.Namespace) -> int:
         say(columns((*HEADER[:-1], *extra, "marks"), [_row(entry, extra) for entry in chosen]))
     summary = some(len(chosen), "run") if len(chosen) == len(runs) else f"{len(chosen):,} of {some(len(runs), 'run')}"
     counts = [
-        f"{n:,} {state}" for state in ("unfinished", "damaged", "other schema") if (n := sum(e.state == state for e in chosen))
+        f"{n:,} {state}"
+        for state in ("unfinished", "refused", "damaged", "other schema")
+        if (n := sum(e.state == state for e in chosen))
     ]
     say(f"\n{summary}{''.join(f', {count}' for count in counts)}")
     if synthetic:

@@ -18,8 +18,9 @@ from bench.results.evidence import Macro
 from bench.results.layout import INFO, RESULT
 from bench.results.reading import read_as
 from bench.results.schema import OPTIONAL, VERSIONS, Headline, current
+from bench.results.store import refused
 
-State = Literal["finished", "unfinished", "damaged", "other schema"]
+State = Literal["finished", "unfinished", "refused", "damaged", "other schema"]
 HEAD = 8192
 """Bytes that hold the keys up to `LAST_OF_HEAD`, except for the longest configurations."""
 LAST_OF_HEAD = "config"
@@ -32,7 +33,8 @@ class Entry:
 
     Args:
         id: of the run, the name of its folder.
-        state: whether it has a result that can be read.
+        state: whether it has a result that can be read; ``refused`` where an invariant ended it before it had a
+            checkpoint.
         known: the top level of its result as far as it was decoded; of an unfinished run its configuration.
     """
 
@@ -89,7 +91,7 @@ def entries(out: Path, whole: bool = False) -> Iterator[Entry]:
                     end = head[-2:]
         except OSError:
             if (out / name / INFO).exists():
-                yield Entry(name, "unfinished", _started(out / name / INFO))
+                yield Entry(name, "refused" if refused(out / name) else "unfinished", _started(out / name / INFO))
             continue
         yield Entry(name, *_decoded(f"{folder}/{RESULT}", head, end, whole))
 

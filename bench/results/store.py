@@ -17,6 +17,9 @@ from bench.errors import RunStateError, StorageError
 from bench.results.layout import CHECKPOINTS, INFO, JOURNAL, LOCK, RESULT
 from bench.results.schema import Result
 
+_LAST_LINE = 1 << 16
+"""Bytes at the end of a journal that hold its last line."""
+
 
 def write_bytes(path: Path, content: bytes, durable: bool = True) -> None:
     """Writes a file whole or not at all: aside, renamed, and on the disk before this returns if `durable`. Makes its folder.
@@ -84,8 +87,25 @@ def read_result(folder: Path) -> Result:
     """
     path = folder / RESULT
     if folder.is_dir() and not path.exists():
+        if (invariant := refused(folder)) is not None:
+            raise RunStateError(
+                f"Run {folder.name} has no result: the invariant {invariant!r} refused it before anything was kept.",
+                "Begin another, as the message of that run said.",
+            )
         raise RunStateError(f"Run {folder.name} has no result: it did not finish.", f"Type 'bench run --resume {folder.name}'.")
     return Result.from_json(read_json(path), str(path))
+
+
+def refused(folder: Path) -> str | None:
+    """The invariant that ended a run before it had a checkpoint, so that there is nothing to go on from; None for others."""
+    try:
+        with (folder / JOURNAL).open("rb") as file:
+            file.seek(max(0, file.seek(0, os.SEEK_END) - _LAST_LINE))
+            last = json.loads(file.read().splitlines()[-1])
+        invariant = last["values"].get("refused") if last["kind"] == "end" else None
+    except (OSError, ValueError, LookupError, AttributeError, TypeError):
+        return None
+    return invariant if isinstance(invariant, str) else None
 
 
 def is_run(folder: Path) -> bool:

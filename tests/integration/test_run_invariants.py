@@ -14,10 +14,12 @@ pytest.importorskip("peft")
 
 from bench import runner  # noqa: E402
 from bench.config import RunConfig  # noqa: E402
-from bench.errors import InvariantError  # noqa: E402
+from bench.errors import InvariantError, RunStateError  # noqa: E402
 from bench.heads.bio import TokenClassificationHead  # noqa: E402
+from bench.pages.board import entries  # noqa: E402
 from bench.registry import Registry, load  # noqa: E402
 from bench.results.layout import RESULT  # noqa: E402
+from bench.results.store import read_result  # noqa: E402
 
 Make = Callable[..., RunConfig]
 ARMS = {name: type(load().get("architectures", name)) for name in ("A1", "A4")}
@@ -93,6 +95,18 @@ def waived(config: RunConfig, registry: Registry, *names: str) -> dict[str, Any]
         assert told["status"] == ("waived" if name in names else "held")
     found: dict[str, Any] = result["invariants"]
     return found
+
+
+def test_a_run_that_a_gate_refused_is_no_unfinished_one(tiny: Make) -> None:
+    config = tiny(lr=0.0, waive=())
+    error = stopped(config, load(), "smoke", "learning rate 0;")
+    assert error.resume is None  # there is nothing to go on from
+    (entry,) = entries(Path(config.out))
+    assert entry.state == "refused"
+    with pytest.raises(RunStateError, match="'smoke' refused it"):
+        read_result(Path(config.out) / entry.id)
+    stopped(config, load(), "smoke", "learning rate 0;")  # typed again, it is tried again
+    assert len(list(entries(Path(config.out)))) == 1
 
 
 def test_a_head_that_trains_while_the_adapters_do_not(kit: Any, cheat: Make, monkeypatch: pytest.MonkeyPatch) -> None:
