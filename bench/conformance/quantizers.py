@@ -23,6 +23,8 @@ EXAMPLES = 12
 _TELLING = 5
 """So many consecutive token ids are not in a file by chance."""
 _WORST = 0.9
+_BITS_OFF = 0.1
+"""Share by which the bits that a quantizer tells of may be off; scales and zero points count as bits."""
 
 
 class _OneAdapter(Architecture):
@@ -94,6 +96,7 @@ def save_and_load(quantizer: Quantizer, bench: Workbench) -> str:
 
     from bench.modeling.backbone import load_backbone
     from bench.modeling.files import PICKLES, weight_bytes, weight_files
+    from bench.modeling.packed import bits_per_weight
 
     folder, weights = quantized(quantizer, bench)
     weight_files(folder)
@@ -103,6 +106,11 @@ def save_and_load(quantizer: Quantizer, bench: Workbench) -> str:
     expect(weights.bytes == size, f"quantize tells of {weights.bytes:,} bytes; the weight files have {size:,}")
     bits = weights.bits_per_weight
     expect(0.9 * min(quantizer.bits, 16) <= bits <= 33, f"{bits:.2f} bits per weight for {quantizer.bits:g} nominal bits")
+    kept = bits_per_weight(folder, _subject(quantizer, bench).spec().linears)  # 0 where tensors have names of their own
+    expect(
+        not kept or abs(kept - bits) <= _BITS_OFF * bits,
+        f"quantize tells of {bits:.2f} bits per weight; the files hold {kept:.2f} for each weight of the linear layers",
+    )
     before = _hidden(_load(quantizer, folder))
     moved = bench.fresh("moved") / "q"
     shutil.copytree(folder, moved)

@@ -6,6 +6,7 @@ import copy
 import os
 from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager, suppress
+from dataclasses import replace
 from pathlib import Path
 from unittest.mock import patch
 
@@ -14,6 +15,7 @@ from bench.conformance.common import described
 from bench.conformance.workbench import Workbench, contents, expect, named, without_heavy_imports
 
 ID = "conformance-0123456789ab"
+OTHER = "conformance-ba9876543210"
 CANARY = "zqxconformancezqx"
 SENTINEL = 0.123456789012
 STEPS = 6
@@ -48,7 +50,10 @@ def determinism(tracker: Tracker, bench: Workbench) -> str:
 
 
 def save_and_load(tracker: Tracker, bench: Workbench) -> str:
-    """An interrupted run can be continued: `open` tells how many events are stored, and opening again changes nothing."""
+    """An interrupted run can be continued: `open` tells how many events are stored, and opening again changes nothing.
+
+    Nor does another run in the same folder of runs, which is a new one to the tracker.
+    """
     with stage(bench) as info:
         events = run()
         first = copy.deepcopy(tracker)
@@ -66,7 +71,16 @@ def save_and_load(tracker: Tracker, bench: Workbench) -> str:
         expect(stored <= known <= len(events), f"after all {len(events)} events open gives {known}; it gave {stored} before")
         again = copy.deepcopy(tracker).open(info)
         expect(again == known, f"open gives {known} and then {again}, with nothing written between")
-    return f"held {stored} of 4, then {known} of {len(events)}"
+        other = replace(info, id=OTHER, folder=info.root / OTHER)
+        other.folder.mkdir()
+        beside = copy.deepcopy(tracker)
+        new = beside.open(other)
+        expect(new == 0, f"open gives {new} for a second run in the same folder of runs; wanted 0, since it is another run")
+        beside.write(events[:4])
+        beside.close(True)
+        after = copy.deepcopy(tracker).open(info)
+        expect(after == known, f"once a second run was written, open gives {after} for the first, which held {known}")
+    return f"held {stored} of 4, then {known} of {len(events)}, also beside a second run"
 
 
 def privacy(tracker: Tracker, bench: Workbench) -> str:

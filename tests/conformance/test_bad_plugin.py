@@ -457,6 +457,18 @@ class WrongBytes(Halved):
         return QuantizedWeights(made.bits_per_weight, made.bytes // 2)
 
 
+class SixBits(Halved):
+    """Stores every weight whole and tells of six bits."""
+
+    bits = 6
+
+    def quantize(self, source: Path, out: Path, calibration: Sequence[Sequence[int]], device: str) -> QuantizedWeights:
+        return QuantizedWeights(6.0, super().quantize(source, out, calibration, device).bytes)
+
+    def rounded(self, tensor: Tensor) -> Tensor:
+        return tensor.contiguous()
+
+
 class KeepsCalibration(Halved):
     def extra(self, folder: Path, calibration: Sequence[Sequence[int]]) -> None:
         (folder / "calibration.json").write_text(json.dumps([list(row) for row in calibration]))
@@ -478,6 +490,25 @@ class Restless(Lines):
             with self.path.open("a") as file:
                 file.write(json.dumps({"seq": held}) + "\n")
         return held
+
+
+class OneFile(Lines):
+    """Takes every run of a folder for the same."""
+
+    def open(self, run: RunInfo) -> int:
+        self.path = run.root / "log.jsonl"
+        return self.held()
+
+
+class LastRun(Lines):
+    """Keeps the last run alone."""
+
+    def open(self, run: RunInfo) -> int:
+        self.path = run.root / f"{run.id}.jsonl"
+        for other in run.root.glob("*.jsonl"):
+            if other != self.path:
+                other.unlink()
+        return self.held()
 
 
 class Telling(Lines):
@@ -620,6 +651,7 @@ BAD: list[tuple[str, Callable[[], Part], str, str]] = [
     ("quantizers", Dithered, "determinism", "model.safetensors"),
     ("quantizers", Severed, "gradients", "no gradient after two updates"),
     ("quantizers", WrongBytes, "save-and-load", "the weight files have"),
+    ("quantizers", SixBits, "save-and-load", "the files hold 32.00"),
     ("quantizers", KeepsCalibration, "privacy", "calibration.json"),
     ("studies", Picky, "metadata", "roles declares together"),
     ("studies", Drawing, "determinism", "other runs for the same request"),
@@ -627,6 +659,8 @@ BAD: list[tuple[str, Callable[[], Part], str, str]] = [
     ("trackers", Unsourced, "metadata", "licence is empty"),
     ("trackers", Doubling, "determinism", "2 times"),
     ("trackers", Restless, "save-and-load", "nothing written between"),
+    ("trackers", OneFile, "save-and-load", "open gives 9 for a second run"),
+    ("trackers", LastRun, "save-and-load", "for the first, which held 9"),
     ("trackers", Telling, "privacy", "lines|conformance-"),
 ]
 
