@@ -8,7 +8,7 @@ Source: https://labelstud.io/guide/export, formats JSON and JSON-MIN, as one lis
     {"id": 1, "text": "no fever", "label": [{"start": 3, "end": 8, "text": "fever", "labels": ["Symptom"]}]}
 
 A task with several annotations that were not cancelled needs one that is marked as ground truth. Offsets are those of a
-browser, which counts characters beyond U+FFFF (emoji) as two, unless the words of the file stand elsewhere; ends are exclusive.
+browser, which counts characters beyond U+FFFF (emoji) as two, unless the file's words show that it did not; ends are exclusive.
 """
 
 from __future__ import annotations
@@ -115,10 +115,8 @@ def _choices(result: Record) -> list[str]:
 
 
 def _characters(text: str, span: Fragment, words: str) -> Fragment:
-    """A span in characters. Unless the words that stand there are those of the file, it counts as browsers do, in UTF-16."""
+    """A span in characters, given as browsers count, in UTF-16; or in characters, where the words of the file stand there alone."""
     if text.isascii() or max(text, default="") <= "\uffff":
-        return span
-    if words and text[slice(*span)].split() == words.split():
         return span
     units = 0
     places = {}
@@ -128,4 +126,5 @@ def _characters(text: str, span: Fragment, words: str) -> Fragment:
     places[units] = len(text)
     start, end = span
     # An end behind the text stays behind it, and a place within a character is before the text: both are faults then.
-    return places.get(start, -1), places.get(end, -1 if end < units else end)
+    counted = places.get(start, -1), places.get(end, -1 if end < units else end)
+    return span if words and text[slice(*counted)] != words == text[start:end] else counted

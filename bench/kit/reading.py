@@ -1,6 +1,6 @@
 """What readers of corpora share: the shape of a reader, one pass over its files, and the checks of what files say of a text.
 
-A format is a module with a function ``read(path, source)``, such as `bench.kit.bioc`. It yields the documents of a split (or of
+A reader is a function of a path and a `Source`, such as `bench.kit.bioc.read`; `bench.kit.formats.READERS` lists them. It yields the documents of a split (or of
 one file) with their places, one at a time:
 
     source = Source("mentions")
@@ -51,7 +51,7 @@ class Found:
 
 
 Reader = Callable[[Path, "Source"], Iterator[Found]]
-"""A format's function ``read``."""
+"""Reads a split in one format."""
 
 
 @dataclass
@@ -121,8 +121,8 @@ class Source:
 
 
 def reader(form: str) -> Reader:
-    """The function ``read`` of a format, one of `bench.kit.formats.READERS`."""
-    read: Reader = resolve_name(f"{READERS[form]}:read")
+    """The reader of a format, one of `bench.kit.formats.READERS`."""
+    read: Reader = resolve_name(READERS[form])
     return read
 
 

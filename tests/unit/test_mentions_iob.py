@@ -180,7 +180,7 @@ def test_other_schemes_are_read_with_a_word(scheme: str, tmp_path: Path) -> None
     text = "".join(f"word\t{role if role == 'O' else role + '-Disease'}\n" for role in roles)
     with pytest.warns(DataWarning, match=rf"train\.tsv: its tags are {scheme}, read as IOB2: "):
         (document,) = load(corpus(tmp_path, text))["train"]
-    assert [m.fragments for m in document.mentions] == [((0, 4),), ((5, 19),), ((22, 26),)]
+    assert [m.fragments for m in document.mentions] == [((0, 4),), ((5, 19),), ((25, 29),)]
     gold = write(tmp_path, "g.tsv", "word\tB-Disease\n" * 2 + "word\tI-Disease\n" * 2 + "word\tO\nword\tB-Disease\n")
     with pytest.warns(DataWarning, match=rf"p\.tsv: its tags are {scheme}"):
         assert mentions.score(*scored(gold, write(tmp_path, "p.tsv", text)))["strict"]["f1"] == 1
