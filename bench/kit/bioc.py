@@ -24,7 +24,7 @@ from pathlib import Path
 from typing import Any
 
 from bench.api.data import Fragment
-from bench.kit.faults import MALFORMED, Fault
+from bench.kit.faults import MALFORMED, Fault, Faults
 from bench.kit.jsonl import Record, whole
 from bench.kit.reading import Found, Marks, Source, placed
 from bench.kit.xmltree import Node, elements
@@ -107,15 +107,17 @@ def _found(document: _Document, path: Path, source: Source) -> Found:
 def _of_xml(path: Path, source: Source) -> Iterator[_Document]:
     for node in elements(path, source.blocks(path), "document", dtd=True):
         with source.faults.apart():
-            yield _document(node)
+            yield _document(node, source.faults)
 
 
-def _document(node: Node) -> _Document:
+def _document(node: Node, faults: Faults) -> _Document:
     name = _child(node, "id").text
     document = _Document(f"{node.path}:{node.line}", node.line, _name(name, f"{node.path}:{node.line}"))
     passages = node.of("passage")
     for part in (node, *passages, *(sentence for passage in passages for sentence in passage.of("sentence"))):
-        document.annotations += [_annotation(annotation) for annotation in part.of("annotation")]
+        for annotation in part.of("annotation"):
+            with faults.apart():
+                document.annotations.append(_annotation(annotation))
         document.relations += [_relation(relation) for relation in part.of("relation")]
     for passage in passages:
         # A passage has a text, or sentences that have one each; where it has both, they say the same.
@@ -175,19 +177,21 @@ def _of_json(path: Path, source: Source) -> Iterator[_Document]:
     documents = Record(path, 0, values if isinstance(values, dict) else {"documents": values})
     for number, record in enumerate(documents.objects(key or "documents"), 1):
         with source.faults.apart():
-            yield _json_document(Record(path, number, record.values, "document"))
+            yield _json_document(Record(path, number, record.values, "document"), source.faults)
 
 
-def _json_document(record: Record) -> _Document:
+def _json_document(record: Record, faults: Faults) -> _Document:
     name = record.identifier("id")
     document = _Document(record.where, 0, _name(name, str(record.path)))
     passages = record.objects("passages")
     sentences = [s for passage in passages for s in _objects(passage, "sentences")]
     for part in (record, *passages, *sentences):
         for annotation in _objects(part, "annotations"):
-            document.annotations.append(_json_annotation(annotation, len(document.annotations) + 1))
+            with faults.apart():
+                document.annotations.append(_json_annotation(annotation, len(document.annotations) + 1))
         for relation in _objects(part, "relations"):
-            document.relations.append(_json_relation(relation, len(document.relations) + 1))
+            with faults.apart():
+                document.relations.append(_json_relation(relation, len(document.relations) + 1))
     for passage in passages:
         for part in [passage] if passage.values.get("text") else (_objects(passage, "sentences") or [passage]):
             text = part.text("text", empty=True) if part.values.get("text") is not None else ""

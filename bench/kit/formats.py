@@ -41,7 +41,7 @@ BY_FORMAT: Mapping[str, tuple[str, ...]] = {
         "self-relation", "unknown-role",
     ),
     "pubtator": (
-        "not-utf8", MALFORMED, "repeated-id", "empty-span", "outside-text", "text-mismatch", "other-document", "unknown-label",
+        MALFORMED, "repeated-id", "empty-span", "outside-text", "text-mismatch", "other-document", "unknown-label",
     ),
     "i2b2": (
         "missing-file", "not-utf8", MALFORMED, "empty-span", "outside-text", "text-mismatch", "unknown-label",

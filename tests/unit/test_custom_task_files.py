@@ -269,7 +269,7 @@ BASE = 'kind = "mentions"\nformat = "brat"\nfolder = "corpus"\n'
         ('kind = "mentions"\nformat = "brat"\n', "no key 'folder'"),
         (BASE.replace("kind", "kinds"), "'kinds'. Did you mean 'kind'?"),
         (BASE.replace('"mentions"', '"mention"'), "'mention'. Did you mean 'mentions'"),
-        (BASE.replace("brat", "brta"), "'brta'. Did you mean 'brat'?"),
+        (BASE.replace("brat", "brta"), "'brta'. Did you mean 'brat'"),
         (BASE.replace("brat", "conll"), "It is called 'iob' here, two columns, token and tag"),
         (BASE.replace("brat", "CoNLL-2003"), "It is called 'iob' here"),
         (BASE.replace("brat", "BIO"), "It is called 'iob' here"),
