@@ -133,7 +133,9 @@ def _annotation(node: Node) -> _Annotation:
         start = _whole(location, location.attributes.get("offset", ""), "offset")
         locations.append((start, start + _whole(location, location.attributes.get("length", ""), "length")))
     text = node.of("text")
-    return _Annotation(f"{node.path}:{node.line}", node.attributes.get("id", ""), _infons(node), locations, text[0].raw if text else "")
+    return _Annotation(
+        f"{node.path}:{node.line}", node.attributes.get("id", ""), _infons(node), locations, text[0].raw if text else ""
+    )
 
 
 def _relation(node: Node) -> _Relation:
@@ -169,7 +171,7 @@ def _name(name: str, where: str) -> str:
 
 
 def _of_json(path: Path, source: Source) -> Iterator[_Document]:
-    values = whole(path, source.bytes(path))
+    values = whole(path, source.content(path))
     # PubTator's service gives a list under its own name, and one document a line in older files.
     key = next((k for k in ("documents", "PubTator3", "collections") if isinstance(values, dict) and k in values), "")
     if isinstance(values, dict) and not key:

@@ -29,7 +29,7 @@ def read(path: Path, source: Source) -> Iterator[Found]:
         DataError: naming file and line or example, what is there and what was wanted.
     """
     for file in source.files(path, SUFFIXES):
-        for record in items(file, source.bytes(file), "example", source.faults):
+        for record in items(file, source.content(file), "example", source.faults):
             with source.faults.apart():
                 yield Found(_document(record, source, file), file, 0 if record.item else record.line)
 

@@ -37,7 +37,7 @@ BY_FORMAT: Mapping[str, tuple[str, ...]] = {
         "unknown-label", "missing-mention", "self-relation",
     ),
     "bioc": (
-        "not-utf8", MALFORMED, "repeated-id", "empty-span", "outside-text", "text-mismatch", "unknown-label", "missing-mention",
+        MALFORMED, "repeated-id", "empty-span", "outside-text", "text-mismatch", "unknown-label", "missing-mention",
         "self-relation", "unknown-role",
     ),
     "pubtator": (

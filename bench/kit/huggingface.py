@@ -104,12 +104,13 @@ def _files(path: Path, source: Source) -> list[Path]:
     """The data files; of a saved split those that it names, since others beside them are caches."""
     if not (path / STATE).is_file():
         return source.files(path, SUFFIXES)
-    state = whole(path / STATE, source.bytes(path / STATE))
+    state = whole(path / STATE, source.content(path / STATE))
     listed = state.get("_data_files") if isinstance(state, dict) else None
     names = [item.get("filename") if isinstance(item, dict) else None for item in listed] if isinstance(listed, list) else []
-    if not names or not all(isinstance(name, str) and name == Path(name).name and (path / name).is_file() for name in names):
+    files = [path / name for name in names if isinstance(name, str) and name == Path(name).name]
+    if not names or len(files) != len(names) or not all(file.is_file() for file in files):
         raise DataError(f"{path / STATE} does not name the data files beside it.", "Save the data set again by save_to_disk.")
-    return [path / name for name in names]
+    return files
 
 
 @contextmanager
@@ -196,9 +197,7 @@ def _tagged(tables: Sequence[_Table], source: Source) -> Iterator[Found]:
     tags: dict[str, Tag] = {}
     scheme = scheme_of(_listed(row[column], names) for table in tables for row in table.rows([column])) if column else IOB2
     if scheme.said and source.kind != "text":
-        warnings.warn(
-            f"{tables[0].path}: its tags are {scheme.name}, read as IOB2: {scheme.said}.", DataWarning, stacklevel=2
-        )
+        warnings.warn(f"{tables[0].path}: its tags are {scheme.name}, read as IOB2: {scheme.said}.", DataWarning, stacklevel=2)
 
     def document(record: Record, table: _Table, name: str) -> Document:
         tokens = record.items(table.first(TOKENS) or TOKENS[0])
@@ -269,9 +268,9 @@ def _knowledge_base(record: Record, source: Source) -> Document:
     passages = []
     for passage in _objects(record, "passages"):
         offsets, pieces = _offsets(passage), _strings(passage.values.get("text"))
-        if len(offsets) != len(pieces) or any(end - start != len(text) for (start, end), text in zip(offsets, pieces, strict=False)):
+        if [end - start for start, end in offsets] != [len(piece) for piece in pieces]:
             raise record.error("a passage is not as long as its offsets say; wanted characters of its text.")
-        passages += [(start, text) for (start, _), text in zip(offsets, pieces, strict=True)]
+        passages += [(start, piece) for (start, _), piece in zip(offsets, pieces, strict=True)]
     marks = Marks(placed(passages, record.where, gap=" "), source)
     if source.kind == "text":
         return marks.document(name)
@@ -280,7 +279,12 @@ def _knowledge_base(record: Record, source: Source) -> Document:
         concept = next((c.strip() for c in concepts if isinstance(c, str) and c.strip()), None)
         words = " ".join(_strings(entity.values.get("text")))
         marks.mention(
-            f"{record.where}, entity {number}", entity.identifier("id"), _offsets(entity), entity.values.get("type"), concept, words
+            f"{record.where}, entity {number}",
+            entity.identifier("id"),
+            _offsets(entity),
+            entity.values.get("type"),
+            concept,
+            words,
         )
     if source.kind == "relations":
         for number, relation in enumerate(_objects(record, "relations"), 1):

@@ -14,7 +14,7 @@ document's name is its path without these. The words of a line are compared with
 from __future__ import annotations
 
 import re
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator
 from pathlib import Path, PurePosixPath
 
 from bench.api.data import Document, Fragment
@@ -53,7 +53,7 @@ def read(path: Path, source: Source) -> Iterator[Found]:
             source.faults.add(Fault("missing-file", f"{have} has no {lack} file of the same name.", hint))
     for name in sorted(texts if source.kind == "text" else texts.keys() & concepts.keys()):
         with source.faults.apart():
-            text = decode(source.bytes(texts[name]), texts[name])
+            text = decode(source.content(texts[name]), texts[name])
             if source.kind == "text":
                 yield Found(Document(name, text), texts[name])
                 continue
@@ -71,16 +71,14 @@ def _by_name(folder: Path, suffix: str) -> dict[str, Path]:
         path = PurePosixPath(found)
         name = "/".join(part for part in (*path.parts[:-1], path.name) if part == path.name or part not in _FOLDERS)
         if name in files:
-            raise DataError(
-                f"{files[name]} and {folder / found}{suffix} are both document {name!r}; wanted one file of each."
-            )
+            raise DataError(f"{files[name]} and {folder / found}{suffix} are both document {name!r}; wanted one file of each.")
         files[name] = folder / f"{found}{suffix}"
     return files
 
 
 def _lines(path: Path, source: Source) -> Iterator[tuple[str, str]]:
     """Place and content of each line that is not blank."""
-    text = decode(source.bytes(path), path).removeprefix("\ufeff")
+    text = decode(source.content(path), path).removeprefix("\ufeff")
     for number, line in enumerate(text.replace("\r\n", "\n").split("\n"), 1):
         if line.strip():
             yield f"{path}, line {number}", line
@@ -92,7 +90,7 @@ def _concepts(path: Path, marks: Marks, tokens: list[list[Fragment]], source: So
         with source.faults.apart():
             match = _CONCEPT.fullmatch(line)
             if match is None:
-                raise Fault(MALFORMED, f"{where}: {len(line)} characters; wanted 'c=\"words\" 1:0 1:2||t=\"type\"'.")
+                raise Fault(MALFORMED, f'{where}: {len(line)} characters; wanted \'c="words" 1:0 1:2||t="type"\'.')
             place = _place(match.groups()[1:5])
             name = "" if _key(place) in named else _key(place)  # of two concepts at one place, relations are of the first
             named.add(name)
@@ -104,7 +102,7 @@ def _relations(path: Path, marks: Marks, source: Source) -> None:
         with source.faults.apart():
             match = _RELATION.fullmatch(line)
             if match is None:
-                form = "'c=\"words\" 1:0 1:2||r=\"type\"||c=\"words\" 1:4 1:4'"
+                form = '\'c="words" 1:0 1:2||r="type"||c="words" 1:4 1:4\''
                 raise Fault(MALFORMED, f"{where}: {len(line)} characters; wanted {form}.")
             groups = match.groups()
             marks.relation(where, match[6], (_key(_place(groups[1:5])), _key(_place(groups[7:11]))))

@@ -135,8 +135,8 @@ def scored(gold: Path, pred: Path, faults: Faults | None = None) -> tuple[list[D
 def _warn_of_orphans(tally: Tally, path: Path) -> None:
     if tally.orphans:
         warnings.warn(
-            f"{path}: {tally.orphans:,} tags make no mention, the first in line {tally.line}; they are skipped, as seqeval does "
-            "in strict mode.",
+            f"{path}: {tally.orphans:,} tags make no mention, the first in line {tally.line}; they are skipped, as seqeval "
+            "does in strict mode.",
             DataWarning,
             stacklevel=2,
         )

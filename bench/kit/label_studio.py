@@ -33,7 +33,7 @@ def read(path: Path, source: Source) -> Iterator[Found]:
         DataError: naming file and line or task, what is there and what was wanted.
     """
     for file in source.files(path, SUFFIXES):
-        for record in items(file, source.bytes(file), "task", source.faults):
+        for record in items(file, source.content(file), "task", source.faults):
             with source.faults.apart():
                 yield Found(_document(record, source), file, 0 if record.item else record.line)
 
@@ -58,19 +58,17 @@ def _document(record: Record, source: Source) -> Document:
             words = value.values.get("text")
             given = words.replace("\\n", " ") if isinstance(words, str) else ""
             span = _characters(text, (value.integer("start"), value.integer("end")), given)
-            labels = value.texts("labels")
-            for label in labels:
+            for place, label in enumerate(value.texts("labels")):
                 # One region with two labels is two mentions; a relation of it is one of the first.
-                named = str(result.values.get("id", "")) if label == labels[0] else ""
-                marks.mention(where, named, [span], label, None, given)
+                marks.mention(where, "" if place else str(result.values.get("id", "")), [span], label, None, given)
     for number, result in enumerate(results, 1):
         if result.values.get("type") != "relation":
             continue
         ends = result.identifier("from_id"), result.identifier("to_id")
-        named = result.values.get("labels")
-        label = named[0] if isinstance(named, list) and len(named) == 1 else None
+        types = result.values.get("labels")
+        kind = types[0] if isinstance(types, list) and len(types) == 1 else None
         ends = ends[::-1] if result.values.get("direction") == "left" else ends
-        marks.relation(f"{record.where}, result {number}", label, ends)
+        marks.relation(f"{record.where}, result {number}", kind, ends)
     return marks.document(name)
 
 
@@ -92,7 +90,7 @@ def _results(record: Record) -> list[Record]:
     if len(annotations) != 1:
         given = len(record.items("annotations"))
         raise record.error(
-            f"of {given} annotations {len(annotations)} count; wanted one that was not cancelled, or one marked as ground truth."
+            f"of {given} annotations {len(annotations)} count; wanted one that was not cancelled, or is marked as ground truth."
         )
     return annotations[0].objects("result")
 
@@ -115,7 +113,7 @@ def _choices(result: Record) -> list[str]:
 
 
 def _characters(text: str, span: Fragment, words: str) -> Fragment:
-    """A span in characters, given as browsers count, in UTF-16; or in characters, where the words of the file stand there alone."""
+    """A span in characters. It is given as browsers count, in UTF-16, unless the words of the file show that it is not."""
     if text.isascii() or max(text, default="") <= "\uffff":
         return span
     units = 0

@@ -1,7 +1,7 @@
 """What readers of corpora share: the shape of a reader, one pass over its files, and the checks of what files say of a text.
 
-A reader is a function of a path and a `Source`, such as `bench.kit.bioc.read`; `bench.kit.formats.READERS` lists them. It yields the documents of a split (or of
-one file) with their places, one at a time:
+A reader is a function of a path and a `Source`, such as `bench.kit.bioc.read`; `bench.kit.formats.READERS` lists them. It
+yields the documents of a split, or of one file, with their places, one at a time:
 
     source = Source("mentions")
     for found in bioc.read(Path("corpus/train.xml"), source):
@@ -90,7 +90,7 @@ class Source:
             raise DataError(f"{path} holds no {' or '.join(suffixes)} file; wanted at least one.")
         return files
 
-    def bytes(self, path: Path) -> bytes:
+    def content(self, path: Path) -> bytes:
         """The content of a file, which is added to the hash.
 
         Raises:
@@ -170,7 +170,7 @@ class Marks:
         words: str = "",
         case: bool = True,
     ) -> None:
-        """Adds a mention, unless it is a fault; one with the fragments and label of an earlier one counts as ``repeated`` and is not added.
+        """Adds a mention, unless it is a fault, or has the fragments and label of an earlier one, which counts as ``repeated``.
 
         Args:
             where: its place, which begins an error.
@@ -195,9 +195,7 @@ class Marks:
         if name:
             self._named[name] = mention
 
-    def relation(
-        self, where: str, label: object, ends: tuple[str, str], roles: tuple[str, str] = ("Arg1", "Arg2")
-    ) -> None:
+    def relation(self, where: str, label: object, ends: tuple[str, str], roles: tuple[str, str] = ("Arg1", "Arg2")) -> None:
         """Adds a relation between two mentions by their names, if relations are read; arguments as of `mention`.
 
         `roles` are those of the two ends; which of them is the source is decided as in `bench.kit.roles`.

@@ -1,4 +1,4 @@
-"""The files of a corpus's release: a zip or tar file, also compressed, or a folder, with archives inside it; nothing is unpacked.
+"""The files of a corpus's release: a zip or tar file, also compressed, or a folder, with archives in it; nothing is unpacked.
 
 An archive is not trusted. Its names are never used as paths, links and devices in it are not files, and what is read of it has
 a limit. Errors name files and quote no text.
@@ -27,6 +27,8 @@ LARGEST_ARCHIVE = 2 * 2**30
 """Bytes of an archive inside the release, which is read into memory."""
 MOST = 8 * 2**30
 """Bytes of all files that are read of a release."""
+
+_DAMAGED = (zipfile.BadZipFile, tarfile.TarError, zlib.error, lzma.LZMAError, EOFError, OSError, NotImplementedError)
 
 
 @dataclass(frozen=True)
@@ -70,10 +72,7 @@ class Release:
                 out of it, or is too large.
         """
         if self.path.is_dir():
-            found = (p for p in sorted(self.path.rglob("*")) if p.is_file() and not p.is_symlink())
-            yield from self._visible(
-                ReleaseFile(PurePosixPath(p.relative_to(self.path).as_posix()), p.stat().st_size, self._of_file(p)) for p in found
-            )
+            yield from self._visible(self._below())
             return
         if not self.path.is_file():
             raise DataError(f"There is no file or folder {self.path}.", "Check the path.")
@@ -81,6 +80,12 @@ class Release:
             raise DataError(f"{self.path} is no archive; wanted a folder, or a file that ends in {', '.join(ARCHIVES)}.")
         with self._readable(), self.path.open("rb") as stream:
             yield from self._visible(self._in(stream, PurePosixPath(self.path.name)))
+
+    def _below(self) -> Iterator[ReleaseFile]:
+        for path in sorted(self.path.rglob("*")):
+            if path.is_file() and not path.is_symlink():
+                name = PurePosixPath(path.relative_to(self.path).as_posix())
+                yield ReleaseFile(name, path.stat().st_size, self._of_file(path))
 
     def _visible(self, files: Iterator[ReleaseFile], within: bool = False) -> Iterator[ReleaseFile]:
         for file in files:
@@ -154,7 +159,7 @@ class Release:
     def _readable(self) -> Iterator[None]:
         try:
             yield
-        except (zipfile.BadZipFile, tarfile.TarError, zlib.error, lzma.LZMAError, EOFError, OSError, NotImplementedError) as error:
+        except _DAMAGED as error:
             raise DataError(
                 f"{self.path} cannot be read as an archive ({type(error).__name__}).", "Download it again, or unpack it."
             ) from None

@@ -5,8 +5,8 @@ Source: Ramshaw and Marcus 1995, arXiv:cmp-lg/9505040 (IOB1); Ratinov and Roth 2
     IOB2    B-Drug I-Drug O B-Drug        IOBES   B-Drug E-Drug O S-Drug
     IOB1    I-Drug I-Drug O I-Drug        BILOU   B-Drug L-Drug O U-Drug        BMEWO   B-Drug E-Drug O W-Drug
 
-In IOB1 a mention begins with B- only where it follows directly on one of its label. Its tags mean other mentions in IOB2, so the
-scheme is found out from a whole file: `scheme_of`.
+In IOB1 a mention begins with B- only where it follows directly on one of its label. In IOB2 its tags mean other mentions, so
+that the scheme is found out from a whole file: `scheme_of`.
 """
 
 from __future__ import annotations

@@ -67,7 +67,7 @@ def _documents(path: Path, name: str, given: Given | None) -> Iterator[Document]
         yield _text(path, name, given)
     else:
         raise UsageError(
-            f"{path} ends in none of {', '.join(TEXTS + LINES + CORPORA)}, and does not begin as PubTator does; wanted one of these.",
+            f"{path} ends in none of {', '.join(TEXTS + LINES + CORPORA)}, and does not begin as PubTator does.",
             "Rename it, or convert it.",
         )
 

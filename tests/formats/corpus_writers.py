@@ -1,4 +1,4 @@
-"""Writes documents in the formats that `bench.kit.formats.READERS` reads, as their own tools write them, for tests of readers."""
+"""Writes documents in the formats of `bench.kit.formats.READERS`, as their own tools write them, for tests of readers."""
 
 from __future__ import annotations
 
@@ -109,7 +109,9 @@ def i2b2(path: Path, documents: Sequence[Document]) -> None:
         said = {}
         for m in document.mentions:
             ((start, end),) = m.fragments
-            said[m.key] = 'c="{}" {}:{} {}:{}'.format(" ".join(document.text[start:end].lower().split()), *starts[start], *ends[end])
+            said[m.key] = 'c="{}" {}:{} {}:{}'.format(
+                " ".join(document.text[start:end].lower().split()), *starts[start], *ends[end]
+            )
         concepts = "".join(f'{said[m.key]}||t="{m.label}"\n' for m in document.mentions)
         relations = "".join(f'{said[r.source]}||r="{r.label}"||{said[r.target]}\n' for r in document.relations)
         name = document.id.removeprefix("beth/")
@@ -204,7 +206,9 @@ def label_studio(path: Path, documents: Sequence[Document]) -> None:
             result.append({"type": "relation", "from_id": first, "to_id": second, "direction": where, "labels": [r.label]})
         result += [{"type": "choices", "value": {"choices": [j.name]}} for j in document.judgements if j.chosen]
         cancelled = {"was_cancelled": True, "result": []}
-        rows.append({"id": document.id, "data": {"text": text}, "annotations": [cancelled, {"was_cancelled": False, "result": result}]})
+        rows.append(
+            {"id": document.id, "data": {"text": text}, "annotations": [cancelled, {"was_cancelled": False, "result": result}]}
+        )
     lines = "".join(json.dumps(row) + "\n" for row in rows)
     path.write_text(lines if path.suffix == ".jsonl" else json.dumps(rows), encoding="utf-8")
 

@@ -153,8 +153,8 @@ def test_splits_and_documents_that_lack_something(files: Files, tmp_path: Path) 
     blind = {n: c for n, c in files.items() if not ("/test/" in n and n.endswith(".pipe"))}
     assert "holds 3 texts and 0 .pipe files of the test split" in refused(blind, tmp_path)
     assert "two different files of document" in refused(files | {text.replace("discharge", "more"): b"secretword"}, tmp_path)
-    moved = {n.replace("/devel/", "/train/") if n == text or n == text.replace(".text", ".pipe") else n: c for n, c in files.items()}
-    both = moved | {text: files[text], text.replace(".text", ".pipe"): files[text.replace(".text", ".pipe")]}
+    pair = (text, text.replace(".text", ".pipe"))
+    both = files | {name.replace("/devel/", "/train/"): files[name] for name in pair}
     assert "1 document stands in two splits" in refused(both, tmp_path)
 
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 import copy
 import json
 import warnings
-from collections.abc import Callable, Iterator
+from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
@@ -15,6 +15,7 @@ from corpus_writers import WRITERS, bioc_xml, knowledge_base
 
 from bench.api.data import SPLITS, Corpus, Document, Judgement, Mention, Relation
 from bench.errors import DataError, DataWarning
+from bench.kit.bioc import read as read_bioc
 from bench.kit.faults import DEPENDENT
 from bench.kit.formats import BY_FORMAT, READERS
 from bench.kit.reading import Source, documents
@@ -67,6 +68,10 @@ def changed(path: Path, change: Callable[[Any], None]) -> None:
     path.write_text("".join(json.dumps(row) + "\n" for row in rows) if lines else json.dumps(rows), encoding="utf-8")
 
 
+def written(path: Path, content: bytes) -> None:
+    path.write_bytes(content)
+
+
 def copied(rows: Any) -> None:
     rows.append(copy.deepcopy(rows[0]))
 
@@ -98,7 +103,7 @@ def bioc(path: Path) -> dict[str, Callable[[], None]]:
 
 def lines(path: Path, rows: dict[str, bytes]) -> dict[str, Callable[[], None]]:
     def added(content: bytes) -> Callable[[], None]:
-        return lambda: path.write_bytes(path.read_bytes().rstrip(b"\n") + b"\n" + content) and None
+        return lambda: written(path, path.read_bytes().rstrip(b"\n") + b"\n" + content)
 
     return {kind: added(content) for kind, content in rows.items()}
 
@@ -118,13 +123,14 @@ def pubtator(path: Path) -> dict[str, Callable[[], None]]:
 def i2b2(path: Path) -> dict[str, Callable[[], None]]:
     concepts, relations = path / "beth" / "concept" / "train.con", path / "beth" / "rel" / "train.rel"
     first, second = b'c="one" 1:0 1:0', b'c="three" 2:0 2:0'
+
+    def bad_bytes() -> None:
+        written(path / "beth" / "txt" / "more.txt", b"\xff")
+        written(path / "beth" / "concept" / "more.con", b"")
+
     return {
-        "missing-file": lambda: (path / "beth" / "txt" / "more.txt").write_bytes(b"secretword") and None,
-        "not-utf8": lambda: (
-            (path / "beth" / "txt" / "more.txt").write_bytes(b"\xff"),
-            (path / "beth" / "concept" / "more.con").write_bytes(b""),
-        )
-        and None,
+        "missing-file": lambda: written(path / "beth" / "txt" / "more.txt", b"secretword"),
+        "not-utf8": bad_bytes,
         **lines(concepts, {
             "malformed-line": b'c="secretword" 1:1||t="A"\n',
             "empty-span": b'c="secretword" 1:1 1:0||t="A"\n',
@@ -186,7 +192,7 @@ def doccano(path: Path) -> dict[str, Callable[[], None]]:
         return lambda: changed(path, lambda rows: rows[0]["relations"].append(more))
 
     return {
-        "not-utf8": lambda: path.write_bytes(path.read_bytes() + b"\xff\n") and None,
+        "not-utf8": lambda: written(path, path.read_bytes() + b"\xff\n"),
         "malformed-line": span(label=[SECRET]),
         "repeated-id": lambda: changed(path, copied),
         "empty-span": span(end_offset=4),
@@ -223,8 +229,7 @@ FAULTS: dict[str, Callable[[Path], dict[str, Callable[[], None]]]] = {
     "bioc-json": bioc, "pubtator": pubtator, "i2b2": i2b2, "huggingface": huggingface, "doccano": doccano,
     "label-studio": label_studio,
 }  # fmt: skip
-# A file that is one JSON or XML value has no part that could be left out where its bytes are no UTF-8; tags: the next test.
-ELSEWHERE = {("bioc", "not-utf8"), ("label-studio", "not-utf8"), ("huggingface", "orphan-tag")}
+ELSEWHERE = {("label-studio", "not-utf8"), ("huggingface", "orphan-tag")}
 TRIED = [(name, kind) for name, faults in FAULTS.items() for kind in faults(Path("x"))]
 
 
@@ -357,12 +362,10 @@ def test_memory_does_not_grow_with_the_number_of_documents(tmp_path: Path) -> No
     def peak(count: int) -> int:
         bioc_xml(tmp_path / "a.xml", [document(f"d{n}", f"{TEXT} {'x' * 200}") for n in range(count)])
         tracemalloc.start()
-        assert sum(1 for _ in READ(tmp_path / "a.xml", Source("mentions"))) == count
+        assert sum(1 for _ in read_bioc(tmp_path / "a.xml", Source("mentions"))) == count
         used = tracemalloc.get_traced_memory()[1]
         tracemalloc.stop()
         return used
-
-    from bench.kit.bioc import read as READ  # noqa: N812
 
     few, many = peak(2_000), peak(6_000)
     assert many < 1.5 * few
@@ -386,8 +389,8 @@ def test_i2b2_files_beside_each_other_two_lines_and_words_in_any_case(tmp_path: 
 
 
 @pytest.fixture
-def datasets() -> Iterator[Any]:
-    yield pytest.importorskip("datasets")
+def datasets() -> Any:
+    return pytest.importorskip("datasets")
 
 
 def tagged(datasets: Any, rows: list[list[str]], names: list[str] | None) -> Any:
@@ -430,9 +433,10 @@ def test_numbers_without_names_and_rows_that_do_not_fit_are_told(datasets: Any, 
     assert "token 1 is empty or has white space" in told([{"tokens": ["a", SECRET + " b"], "ner_tags": ["O", "O"]}])
     assert "tag 0 (10 characters) is none" in told([{"tokens": ["a"], "ner_tags": [SECRET]}])
     bad = [{"tokens": ["a", "b"], "ner_tags": ["B-A", "I-B"]}, {"tokens": ["a"], "ner_tags": ["B-A"]}]
-    assert "row 1, tag 1" in told(bad) or "row 1: tag 1: a tag I- continues no mention" in told(bad)
-    assert "has the columns words, x; wanted tokens with ner_tags" in told([{"wordz": 1}]).replace("wordz", "words, x")
-    assert "has the columns tokens, ner_tags; wanted text and label" in told([{"tokens": ["a"], "ner_tags": ["O"]}], "classification")
+    assert "row 1: tag 1: a tag I- continues no mention" in told(bad)
+    assert "has the columns a, b; wanted tokens with ner_tags" in told([{"a": 1, "b": SECRET}])
+    tokens = [{"tokens": ["a"], "ner_tags": ["O"]}]
+    assert "has the columns tokens, ner_tags; wanted text and label" in told(tokens, "classification")
     (tmp_path / "a.parquet").write_bytes(b"PAR1 secretword")
     with pytest.raises(DataError, match=r"a\.parquet cannot be read as Parquet"):
         read("huggingface", tmp_path / "a.parquet")
@@ -458,8 +462,10 @@ def test_classes_of_texts_by_name_or_number(datasets: Any, tmp_path: Path) -> No
 
 def test_bigbio_s_discontiguous_offsets_and_gaps_of_passages_are_kept(datasets: Any, tmp_path: Path) -> None:
     row = knowledge_base(Document("d", TEXT, (SPLIT,)))
-    texts = ["one two", "three four"]
-    row["passages"] = [{"id": "p", "type": "x", "text": [t], "offsets": [[at, at + len(t)]]} for t, at in zip(texts, (0, 8), strict=True)]
+    row["passages"] = [
+        {"id": "p", "type": "x", "text": [text], "offsets": [[at, at + len(text)]]}
+        for text, at in (("one two", 0), ("three four", 8))
+    ]
     datasets.Dataset.from_list([row]).to_parquet(str(tmp_path / "a.parquet"))
     assert read("huggingface", tmp_path / "a.parquet") == [Document("d", TEXT.replace("\n", " "), (SPLIT,))]
 
@@ -491,3 +497,13 @@ def test_label_studio_s_short_form_and_several_annotators(tmp_path: Path) -> Non
     two[0]["ground_truth"] = True
     (tmp_path / "a.json").write_text(json.dumps([{"id": 1, "data": {"text": "one"}, "annotations": two}]))
     assert len(read("label-studio", tmp_path / "a.json")[0].mentions) == 2
+
+
+def test_a_line_of_label_studio_that_is_no_utf_8_can_be_left_out(tmp_path: Path) -> None:
+    (tmp_path / "a.jsonl").write_bytes(b'{"id": 1, "text": "one", "ner": []}\n{"id": 2, "text": "\xff"}\n')
+    with pytest.raises(DataError, match=r"a\.jsonl:2: byte 22 of the line is not UTF-8"):
+        read("label-studio", tmp_path / "a.jsonl")
+    source = Source("mentions")
+    source.faults.tolerated = ["not-utf8"]
+    assert [f.document.id for f in documents("label-studio", tmp_path / "a.jsonl", source)] == ["1"]
+    assert dict(source.faults.left_out) == {"not-utf8": 1}

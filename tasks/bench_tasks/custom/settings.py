@@ -33,7 +33,9 @@ KINDS: Mapping[str, tuple[tuple[str, ...], tuple[str, ...], str]] = {
         "strict.f1",
     ),
     "relations": (
-        ("brat", "jsonl", "bioc", "i2b2", "huggingface", "doccano", "label-studio"), ("relation", "joint"), "relations.f1",
+        ("brat", "jsonl", "bioc", "i2b2", "huggingface", "doccano", "label-studio"),
+        ("relation", "joint"),
+        "relations.f1",
     ),
     "classification": (("jsonl", "huggingface", "doccano", "label-studio"), ("classify",), "macro_f1"),
     "ranking": (("jsonl",), ("ranking",), "map"),

@@ -2,8 +2,8 @@
 
 The release has the splits in folders, at any depth, such as ``semeval-2015-task-14/data/train/discharge/DOC.text`` with
 ``DOC.pipe``; the folder of the second split is called ``devel``. The nearest folder above a file that names a split decides.
-Annotations may also be called ``DOC.pipe.txt``, or carry a mark, such as ``DOC.mapped.pipe`` or ``DOC.pipe-cui``, where concepts
-were mapped; of several files of a document the marked one is taken. Files are copied byte for byte.
+Annotations may also be called ``DOC.pipe.txt``, or carry a mark, such as ``DOC.mapped.pipe`` or ``DOC.pipe-cui``, where
+concepts were mapped; of several files of a document the marked one is taken. Files are copied byte for byte.
 """
 
 from __future__ import annotations
@@ -15,7 +15,8 @@ from bench.errors import DataError
 from bench.kit.release import Release
 
 SPLIT_NAMES = {
-    "train": "train", "training": "train", "dev": "dev", "devel": "dev", "development": "dev", "test": "test", "testing": "test",
+    "train": "train", "training": "train", "dev": "dev", "devel": "dev", "development": "dev", "test": "test",
+    "testing": "test",
 }  # fmt: skip
 """Word in the name of a folder to the split."""
 _MARKS = r"(?:mapped|mapping|cuis?|norm|normali[sz]ed)"
