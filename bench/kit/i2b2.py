@@ -6,8 +6,8 @@ doi:10.1136/amiajnl-2011-000203. A made-up line, and a relation of ``DOC.rel`` b
     c="pain control" 40:3 40:4||t="treatment"
     c="pain control" 40:3 40:4||r="TrAP"||c="pain" 40:7 40:7
 
-Lines count from 1, tokens of a line from 0, both ends inclusive; tokens are what white space divides. The two files lie in one
-folder, or as the release has them, in ``txt`` and ``concept`` (or ``concepts``) beside each other, ``rel`` for relations. A
+Lines count from 1, tokens of a line from 0, both ends inclusive; tokens are what blanks and tabs divide. The two files lie in
+one folder, or as the release has them, in ``txt`` and ``concept`` (or ``concepts``) beside each other, ``rel`` for relations. A
 document's name is its path without these. The words of a line are compared with the text, but for case. n2c2 2018 is brat.
 """
 
@@ -28,7 +28,7 @@ _PLACE = r"([0-9]{1,9}):([0-9]{1,9}) ([0-9]{1,9}):([0-9]{1,9})"
 _CONCEPT = re.compile(rf'c="(.*)" {_PLACE}\|\|t="([^"|]*)"\s*')
 _RELATION = re.compile(rf'c="(.*?)" {_PLACE}\|\|r="([^"|]*)"\|\|c="(.*)" {_PLACE}\s*')
 _FOLDERS = ("txt", "concept", "concepts", "con", "rel", "entries")
-_WORD = re.compile(r"\S+")
+_WORD = re.compile(r"[^ \t\n\r\f\v]+")
 
 Place = tuple[int, int, int, int]
 """First line and token, last line and token."""

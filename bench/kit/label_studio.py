@@ -13,7 +13,8 @@ browser, which counts characters beyond U+FFFF (emoji) as two, unless the file's
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
+from itertools import accumulate
 from pathlib import Path
 from typing import Any
 
@@ -50,14 +51,14 @@ def _document(record: Record, source: Source) -> Document:
         if len(choices) != 1:
             raise record.error(f"the annotation holds {len(choices)} choices; wanted one.")
         return Document(name, text, judgements=(Judgement(named_label(record.where, choices[0]), 1.0, True),))
-    marks = Marks(text, source)
+    marks, units = Marks(text, source), _units(text)
     for number, result in enumerate(results, 1):
         where = f"{record.where}, result {number}"
         if result.values.get("type") in ("labels", "hypertextlabels"):
             value = result.object("value")
             words = value.values.get("text")
             given = words.replace("\\n", " ") if isinstance(words, str) else ""
-            span = _characters(text, (value.integer("start"), value.integer("end")), given)
+            span = _characters(text, units, (value.integer("start"), value.integer("end")), given)
             for place, label in enumerate(value.texts("labels")):
                 # One region with two labels is two mentions; a relation of it is one of the first.
                 marks.mention(where, "" if place else str(result.values.get("id", "")), [span], label, None, given)
@@ -112,17 +113,19 @@ def _choices(result: Record) -> list[str]:
     return result.object("value").texts("choices")
 
 
-def _characters(text: str, span: Fragment, words: str) -> Fragment:
-    """A span in characters. It is given as browsers count, in UTF-16, unless the words of the file show that it is not."""
+def _units(text: str) -> dict[int, int]:
+    """Position in UTF-16 code units, as browsers count, to position in characters; empty where the two are the same."""
     if text.isascii() or max(text, default="") <= "\uffff":
+        return {}
+    ends = accumulate((1 + (character > "\uffff") for character in text), initial=0)
+    return {units: place for place, units in enumerate(ends)}
+
+
+def _characters(text: str, units: Mapping[int, int], span: Fragment, words: str) -> Fragment:
+    """A span in characters. It is given in code units unless the words of the file show that it is not."""
+    if not units:
         return span
-    units = 0
-    places = {}
-    for place, character in enumerate(text):
-        places[units] = place
-        units += 1 + (character > "\uffff")
-    places[units] = len(text)
     start, end = span
     # An end behind the text stays behind it, and a place within a character is before the text: both are faults then.
-    counted = places.get(start, -1), places.get(end, -1 if end < units else end)
+    counted = units.get(start, -1), units.get(end, -1 if end < next(reversed(units)) else end)
     return span if words and text[slice(*counted)] != words == text[start:end] else counted
