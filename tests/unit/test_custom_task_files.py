@@ -529,7 +529,7 @@ def page(root: Path) -> str:
 
 def test_every_example_of_the_page_is_a_task(page: str, tmp_path: Path) -> None:
     blocks = re.findall(r"```toml\n# (\S+)\n(.*?)```", page, re.DOTALL)
-    assert len(blocks) == page.count("```toml") == 8
+    assert len(blocks) == page.count("```toml") == 14
     seen = set()
     for name, content in blocks:
         path = tmp_path / name
@@ -542,7 +542,9 @@ def test_every_example_of_the_page_is_a_task(page: str, tmp_path: Path) -> None:
         results = check_file(path, load())
         assert [r for r in results if not r.passed] == [], name
         assert len(results) == len(CHECKS)
-    assert seen == set(PAIRS)
+    assert {form for _, form in seen} == set(FORMATS)
+    assert {kind for kind, _ in seen} == set(KINDS)
+    assert {pair for pair in PAIRS if pair[1] not in READERS} <= seen
 
 
 def test_every_line_of_the_page_is_a_document(page: str) -> None:
