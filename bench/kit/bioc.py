@@ -172,12 +172,13 @@ def _name(name: str, where: str) -> str:
 
 def _of_json(path: Path, source: Source) -> Iterator[_Document]:
     values = whole(path, source.content(path))
-    # PubTator's service gives a list under its own name, and one document a line in older files.
-    key = next((k for k in ("documents", "PubTator3", "collections") if isinstance(values, dict) and k in values), "")
-    if isinstance(values, dict) and not key:
-        values = {"documents": [values] if "passages" in values else None}
-    documents = Record(path, 0, values if isinstance(values, dict) else {"documents": values})
-    for number, record in enumerate(documents.objects(key or "documents"), 1):
+    # The service for PMC gives a list of collections, PubTator's a list of documents under its own name.
+    documents: list[Record] = []
+    for value in values if isinstance(values, list) else [values]:
+        key = next((key for key in ("documents", "PubTator3") if isinstance(value, dict) and key in value), "")
+        part = value if key else {"documents": [value]}
+        documents += Record(path, len(documents) + 1, part, "document").objects(key or "documents")
+    for number, record in enumerate(documents, 1):
         with source.faults.apart():
             yield _json_document(Record(path, number, record.values, "document"), source.faults)
 

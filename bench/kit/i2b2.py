@@ -8,13 +8,14 @@ doi:10.1136/amiajnl-2011-000203. A made-up line, and a relation of ``DOC.rel`` b
 
 Lines count from 1, tokens of a line from 0, both ends inclusive; tokens are what blanks and tabs divide. The two files lie in
 one folder, or as the release has them, in ``txt`` and ``concept`` (or ``concepts``) beside each other, ``rel`` for relations. A
-document's name is its path without these. The words of a line are compared with the text, but for case. n2c2 2018 is brat.
+document's name is the path of its text without these; annotations of the same name may lie elsewhere in the split's folder. The
+words of a line are compared with the text, but for case. n2c2 2018 is brat.
 """
 
 from __future__ import annotations
 
 import re
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from pathlib import Path, PurePosixPath
 
 from bench.api.data import Document, Fragment
@@ -27,7 +28,7 @@ from bench.kit.reading import Found, Marks, Source
 _PLACE = r"([0-9]{1,9}):([0-9]{1,9}) ([0-9]{1,9}):([0-9]{1,9})"
 _CONCEPT = re.compile(rf'c="(.*)" {_PLACE}\|\|t="([^"|]*)"\s*')
 _RELATION = re.compile(rf'c="(.*?)" {_PLACE}\|\|r="([^"|]*)"\|\|c="(.*)" {_PLACE}\s*')
-_FOLDERS = ("txt", "concept", "concepts", "con", "rel", "entries")
+_FOLDERS = ("txt", "concept", "concepts", "con", "rel")
 _WORD = re.compile(r"[^ \t\n\r\f\v]+")
 
 Place = tuple[int, int, int, int]
@@ -44,6 +45,7 @@ def read(path: Path, source: Source) -> Iterator[Found]:
         raise DataError(f"{path} is no folder; wanted one with DOC.txt and DOC.con files.")
     texts, concepts = (_by_name(path, suffix) for suffix in (".txt", ".con"))
     relations = _by_name(path, ".rel")
+    concepts, relations = _where_texts_are(texts, concepts), _where_texts_are(texts, relations)
     if not texts and not concepts:
         raise DataError(f"{path} holds no .txt and no .con file; wanted both of each document.")
     for name in sorted(texts.keys() ^ concepts.keys()):
@@ -74,6 +76,18 @@ def _by_name(folder: Path, suffix: str) -> dict[str, Path]:
             raise DataError(f"{files[name]} and {folder / found}{suffix} are both document {name!r}; wanted one file of each.")
         files[name] = folder / f"{found}{suffix}"
     return files
+
+
+def _where_texts_are(texts: Mapping[str, Path], annotations: Mapping[str, Path]) -> dict[str, Path]:
+    """Annotations by the names of their texts: of the same path, else of the same file name where only one text has it."""
+    named: dict[str, list[str]] = {}
+    for name in texts.keys() - annotations.keys():
+        named.setdefault(PurePosixPath(name).name, []).append(name)
+    moved = {}
+    for name, path in annotations.items():
+        alike = named.get(PurePosixPath(name).name, [])
+        moved[alike[0] if name not in texts and len(alike) == 1 else name] = path
+    return moved
 
 
 def _lines(path: Path, source: Source) -> Iterator[tuple[str, str]]:

@@ -181,14 +181,16 @@ def whole(path: Path, content: bytes) -> Any:
 
 
 def items(path: Path, content: bytes, item: str, faults: Faults | None = None) -> list[Record]:
-    """The objects of a file: one a line where its name ends as JSON Lines, else a list of them; arguments as of `read`.
+    """The objects of a file: one list of them, or one a line; arguments as of `read`.
+
+    It is lines where its name says so, or where it begins with an object.
 
     `item` says what one is, such as ``task``, for errors.
 
     Raises:
         DataError: the file is not what its name says, or empty.
     """
-    if path.suffix.lower() in LINES:
+    if path.suffix.lower() in LINES or content.removeprefix(b"\xef\xbb\xbf").lstrip()[:1] == b"{":
         return read(path, content, faults)
     values = whole(path, content)
     if not isinstance(values, list) or not values:

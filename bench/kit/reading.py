@@ -174,7 +174,7 @@ class Marks:
 
         Args:
             where: its place, which begins an error.
-            name: its identifier in the document, for relations; empty where it has none.
+            name: its identifier in the document, which counts where relations are read; empty where it has none.
             fragments: (start, end) in characters of the text, in file order.
             label: its type; anything but a short string is a fault.
             concept: its normalisation.
@@ -183,7 +183,7 @@ class Marks:
         """
         try:
             mention = self._checked(where, fragments, label, concept, words, case)
-            if name and name in self._named:
+            if name and name in self._named and self._source.kind == "relations":
                 raise Fault("repeated-id", f"{where}: an identifier that an earlier mention has; wanted each once.")
         except Fault as fault:
             self._source.faults.add(fault)

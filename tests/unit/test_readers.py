@@ -338,6 +338,15 @@ def test_sentences_gaps_and_annotations_of_a_document(tmp_path: Path) -> None:
     assert source.passed == {"annotation without location": 1}
 
 
+def test_identifiers_of_annotations_count_where_relations_are_read(tmp_path: Path) -> None:
+    mark = '<annotation id="1"><infon key="type">{}</infon><location offset="0" length="3"/></annotation>'
+    inner = "<passage><offset>0</offset><text>one</text>" + mark.format("A") + mark.format("B") + "</passage>"
+    path = bioc_file(tmp_path, f"<document><id>1</id>{inner}</document>")
+    assert len(read("bioc", path)[0].mentions) == 2
+    with pytest.raises(DataError, match="an identifier that an earlier mention has"):
+        read("bioc", path, "relations")
+
+
 @pytest.mark.parametrize(
     ("second", "wanted"), [("2", "a passage starts at 2, and what stands before it ends at 7"), ("900000", "starts at 900000")]
 )
@@ -351,7 +360,7 @@ def test_passages_out_of_place_are_a_fault(second: str, wanted: str, tmp_path: P
 
 def test_json_of_pubtator_s_service_and_a_document_alone(tmp_path: Path) -> None:
     row = {"id": "1", "passages": [{"offset": 0, "text": "one"}]}
-    for values in ({"PubTator3": [row]}, {"documents": [row]}, row, [row]):
+    for values in ({"PubTator3": [row]}, {"documents": [row]}, row, [row], [{"documents": [row]}]):
         (tmp_path / "a.json").write_text(json.dumps(values))
         assert read("bioc", tmp_path / "a.json") == [Document("1", "one")]
 
@@ -383,6 +392,13 @@ def test_i2b2_files_beside_each_other_two_lines_and_words_in_any_case(tmp_path: 
     (tmp_path / "txt" / "a.txt").write_bytes(b"x")
     with pytest.raises(DataError, match=r"are both document 'a'"):
         read("i2b2", tmp_path)
+
+
+def test_i2b2_s_test_texts_and_concepts_in_folders_of_their_own(tmp_path: Path) -> None:
+    for place, content in (("test_data/1.txt", b"pain"), ("reference/concepts/1.con", b'c="pain" 1:0 1:0||t="problem"\n')):
+        (tmp_path / place).parent.mkdir(parents=True)
+        (tmp_path / place).write_bytes(content)
+    assert read("i2b2", tmp_path) == [Document("test_data/1", "pain", (Mention(((0, 4),), "problem"),))]
 
 
 # Hugging Face
@@ -476,6 +492,8 @@ def test_bigbio_s_discontiguous_offsets_and_gaps_of_passages_are_kept(datasets: 
 def test_doccano_s_other_forms(tmp_path: Path) -> None:
     (tmp_path / "a.jsonl").write_text('{"data": "one two", "labels": [[0, 3, "A"]]}\n{"id": 4, "text": "", "label": []}\n')
     assert read("doccano", tmp_path / "a.jsonl") == [Document("a-1", "one two", (Mention(((0, 3),), "A"),)), Document("4", "")]
+    (tmp_path / "a.jsonl").rename(tmp_path / "a.json")  # as older versions called lines
+    assert len(read("doccano", tmp_path / "a.json")) == 2
     (tmp_path / "a.jsonl").write_text('{"id": 1, "text": "x", "label": ["a", "b"]}\n')
     with pytest.raises(DataError, match="'label' holds 2 classes; wanted one"):
         read("doccano", tmp_path / "a.jsonl", "classification")
