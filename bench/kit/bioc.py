@@ -26,7 +26,7 @@ from typing import Any
 from bench.api.data import Fragment
 from bench.kit.faults import MALFORMED, Fault, Faults
 from bench.kit.jsonl import Record, whole
-from bench.kit.reading import Found, Marks, Source, placed
+from bench.kit.reading import Located, Marks, Source, placed
 from bench.kit.xmltree import Node, elements
 
 SUFFIXES = (".xml", ".json")
@@ -69,7 +69,7 @@ class _Document:
     relations: list[_Relation] = field(default_factory=list)
 
 
-def read(path: Path, source: Source) -> Iterator[Found]:
+def read(path: Path, source: Source) -> Iterator[Located]:
     """The documents of a file, of every ``.xml`` and ``.json`` file below a folder, or of those that match a pattern.
 
     Raises:
@@ -79,14 +79,14 @@ def read(path: Path, source: Source) -> Iterator[Found]:
         documents = _of_json(file, source) if file.suffix.lower() == ".json" else _of_xml(file, source)
         for document in documents:
             with source.faults.apart():
-                yield _found(document, file, source)
+                yield _located(document, file, source)
 
 
-def _found(document: _Document, path: Path, source: Source) -> Found:
+def _located(document: _Document, path: Path, source: Source) -> Located:
     text = placed(((passage.offset, passage.text) for passage in document.passages), document.where)
     marks = Marks(text, source)
     if source.kind == "text":
-        return Found(marks.document(document.id), path, document.line)
+        return Located(marks.document(document.id), path, document.line)
     for annotation in document.annotations:
         if not annotation.locations:  # of the whole passage
             source.passed["annotation without location"] += 1
@@ -98,10 +98,10 @@ def _found(document: _Document, path: Path, source: Source) -> Found:
         if len(relation.nodes) != 2:
             source.passed["relation without two nodes"] += 1
             continue
-        (first, one), (second, other) = relation.nodes
+        names, roles = zip(*relation.nodes, strict=True)
         label = relation.infons.get("type") or relation.infons.get("relation")
-        marks.relation(relation.where, label, (first, second), (one, other))
-    return Found(marks.document(document.id), path, document.line)
+        marks.relation(relation.where, label, (names[0], names[1]), (roles[0], roles[1]))
+    return Located(marks.document(document.id), path, document.line)
 
 
 def _of_xml(path: Path, source: Source) -> Iterator[_Document]:

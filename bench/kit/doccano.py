@@ -17,12 +17,12 @@ from pathlib import Path
 
 from bench.api.data import Document, Judgement
 from bench.kit.jsonl import LINES, Record, items, kind
-from bench.kit.reading import Found, Marks, Source, named_label
+from bench.kit.reading import Located, Marks, Source, named_label
 
 SUFFIXES = (*LINES, ".json")
 
 
-def read(path: Path, source: Source) -> Iterator[Found]:
+def read(path: Path, source: Source) -> Iterator[Located]:
     """The documents of a file: ``.jsonl``, one a line, or ``.json``, a list of them.
 
     Raises:
@@ -31,7 +31,7 @@ def read(path: Path, source: Source) -> Iterator[Found]:
     for file in source.files(path, SUFFIXES):
         for record in items(file, source.content(file), "example", source.faults):
             with source.faults.apart():
-                yield Found(_document(record, source, file), file, 0 if record.item else record.line)
+                yield Located(_document(record, source, file), file, 0 if record.item else record.line)
 
 
 def _document(record: Record, source: Source, path: Path) -> Document:

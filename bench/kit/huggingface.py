@@ -27,7 +27,7 @@ from typing import Any
 from bench.api.data import Document, Fragment, Judgement, Mention
 from bench.errors import DataError, DataWarning, MissingError
 from bench.kit.jsonl import Record, kind, whole
-from bench.kit.reading import Found, Marks, Source, named_label, placed
+from bench.kit.reading import Located, Marks, Source, named_label, placed
 from bench.kit.tagging import IOB2, OUTSIDE, Tag, parsed, runs, scheme_of
 
 SUFFIXES = (".arrow", ".parquet")
@@ -66,7 +66,7 @@ class _Table:
                 yield from batch.to_pylist()
 
 
-def read(path: Path, source: Source) -> Iterator[Found]:
+def read(path: Path, source: Source) -> Iterator[Located]:
     """The documents of a saved split, of an ``.arrow`` or ``.parquet`` file, or of all below a folder or of a pattern.
 
     Raises:
@@ -162,7 +162,7 @@ def _class_names(feature: Any) -> Sequence[str]:
     return names if isinstance(names, list) and all(isinstance(name, str) for name in names) else ()
 
 
-def _rows(tables: Sequence[_Table], source: Source, document: Callable[[Record, _Table, str], Document]) -> Iterator[Found]:
+def _rows(tables: Sequence[_Table], source: Source, document: Callable[[Record, _Table, str], Document]) -> Iterator[Located]:
     """A document for each row; `document` gets the row as a record, its table, and a name made of split and number.
 
     Documents without text, of which some data sets have a few, are counted and left out.
@@ -175,7 +175,7 @@ def _rows(tables: Sequence[_Table], source: Source, document: Callable[[Record, 
                 record = Record(table.path, place, row, "row")
                 made = document(record, table, f"{source.split}-{number:06d}")
                 if made.text or source.kind == "text":
-                    yield Found(made, table.path)
+                    yield Located(made, table.path)
                 else:
                     source.passed["row without text"] += 1
 
@@ -195,7 +195,7 @@ def _text(record: Record, table: _Table, name: str, source: Source) -> Document:
     return Document(name, text, judgements=(Judgement(named_label(record.where, label), 1.0, True),))
 
 
-def _tagged(tables: Sequence[_Table], source: Source) -> Iterator[Found]:
+def _tagged(tables: Sequence[_Table], source: Source) -> Iterator[Located]:
     """Tokens with tags. The tags are read once before, since a scheme shows in all of them together."""
     column = tables[0].first(TAGS)
     if column is None and source.kind != "text":

@@ -23,7 +23,7 @@ from bench.errors import DataError
 from bench.kit.documents import names_below
 from bench.kit.faults import MALFORMED, Fault
 from bench.kit.files import decode
-from bench.kit.reading import Found, Marks, Source
+from bench.kit.reading import Located, Marks, Source
 
 _PLACE = r"([0-9]{1,9}):([0-9]{1,9}) ([0-9]{1,9}):([0-9]{1,9})"
 _CONCEPT = re.compile(rf'c="(.*)" {_PLACE}\|\|t="([^"|]*)"\s*')
@@ -35,7 +35,7 @@ Place = tuple[int, int, int, int]
 """First line and token, last line and token."""
 
 
-def read(path: Path, source: Source) -> Iterator[Found]:
+def read(path: Path, source: Source) -> Iterator[Located]:
     """The documents below a folder, sorted by name.
 
     Raises:
@@ -57,24 +57,24 @@ def read(path: Path, source: Source) -> Iterator[Found]:
         with source.faults.apart():
             text = decode(source.content(texts[name]), texts[name])
             if source.kind == "text":
-                yield Found(Document(name, text), texts[name])
+                yield Located(Document(name, text), texts[name])
                 continue
             marks, tokens = Marks(text, source), _tokens(text)
             _concepts(concepts[name], marks, tokens, source)
             if name in relations and source.kind == "relations":
                 _relations(relations[name], marks, source)
-            yield Found(marks.document(name), concepts[name])
+            yield Located(marks.document(name), concepts[name])
 
 
 def _by_name(folder: Path, suffix: str) -> dict[str, Path]:
     """Name of a document, its path without the folders of the release, to its file."""
     files: dict[str, Path] = {}
-    for found in names_below(folder, suffix):
-        path = PurePosixPath(found)
+    for below in names_below(folder, suffix):
+        path = PurePosixPath(below)
         name = "/".join(part for part in (*path.parts[:-1], path.name) if part == path.name or part not in _FOLDERS)
         if name in files:
-            raise DataError(f"{files[name]} and {folder / found}{suffix} are both document {name!r}; wanted one file of each.")
-        files[name] = folder / f"{found}{suffix}"
+            raise DataError(f"{files[name]} and {folder / below}{suffix} are both document {name!r}; wanted one file of each.")
+        files[name] = folder / f"{below}{suffix}"
     return files
 
 
@@ -123,8 +123,8 @@ def _relations(path: Path, marks: Marks, source: Source) -> None:
 
 
 def _place(numbers: tuple[str, ...]) -> Place:
-    first, token, last, other = map(int, numbers)
-    return first, token, last, other
+    first, first_token, last, last_token = map(int, numbers)
+    return first, first_token, last, last_token
 
 
 def _key(place: Place) -> str:
@@ -141,12 +141,12 @@ def _tokens(text: str) -> list[list[Fragment]]:
 
 
 def _span(place: Place, tokens: list[list[Fragment]], where: str) -> Fragment:
-    first, token, last, other = place
-    for line, at in ((first, token), (last, other)):
+    first, first_token, last, last_token = place
+    for line, at in ((first, first_token), (last, last_token)):
         if not 0 < line <= len(tokens):
             raise Fault("outside-text", f"{where}: line {line} of the text, which has {len(tokens)} lines.")
         if at >= len(tokens[line - 1]):
             raise Fault(
                 "outside-text", f"{where}: token {at} of line {line} of the text, which has {len(tokens[line - 1])} from 0 on."
             )
-    return tokens[first - 1][token][0], tokens[last - 1][other][1]
+    return tokens[first - 1][first_token][0], tokens[last - 1][last_token][1]

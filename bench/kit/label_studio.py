@@ -21,13 +21,13 @@ from typing import Any
 from bench.api.data import Document, Fragment, Judgement
 from bench.kit.doccano import SUFFIXES
 from bench.kit.jsonl import Record, items
-from bench.kit.reading import Found, Marks, Source, named_label
+from bench.kit.reading import Located, Marks, Source, named_label
 
 _OWN = ("id", "annotator", "annotation_id", "created_at", "updated_at", "lead_time")
 """Fields of JSON-MIN that are neither text nor annotations."""
 
 
-def read(path: Path, source: Source) -> Iterator[Found]:
+def read(path: Path, source: Source) -> Iterator[Located]:
     """The documents of a file: ``.json``, a list of tasks, or ``.jsonl``, one a line.
 
     Raises:
@@ -36,7 +36,7 @@ def read(path: Path, source: Source) -> Iterator[Found]:
     for file in source.files(path, SUFFIXES):
         for record in items(file, source.content(file), "task", source.faults):
             with source.faults.apart():
-                yield Found(_document(record, source), file, 0 if record.item else record.line)
+                yield Located(_document(record, source), file, 0 if record.item else record.line)
 
 
 def _document(record: Record, source: Source) -> Document:

@@ -21,7 +21,7 @@ from pathlib import Path
 from bench.api.data import Document, Mention
 from bench.kit.faults import MALFORMED, Fault, Faults
 from bench.kit.files import raw_lines
-from bench.kit.reading import Found, Source
+from bench.kit.reading import Located, Source
 
 SUFFIXES = (".pubtator", ".txt")
 _TEXT = re.compile(r"([^|\t]{1,64})\|([ta])\|(.*)", re.DOTALL)
@@ -60,7 +60,7 @@ def read(path: Path, annotated: bool = True, faults: Faults | None = None) -> It
         yield from _articles(path, lines, annotated, faults)
 
 
-def read_split(path: Path, source: Source) -> Iterator[Found]:
+def read_split(path: Path, source: Source) -> Iterator[Located]:
     """The articles of a file, of every ``.pubtator`` and ``.txt`` file below a folder, or of those that match a pattern.
 
     A reader as `bench.kit.reading` describes them; errors as of `read`.
@@ -69,7 +69,7 @@ def read_split(path: Path, source: Source) -> Iterator[Found]:
         for _ in source.blocks(file):
             pass
         for document in read(file, source.kind != "text", source.faults):
-            yield Found(document, file)
+            yield Located(document, file)
 
 
 def _apart(faults: Faults | None) -> AbstractContextManager[None]:

@@ -4,8 +4,8 @@ A reader is a function of a path and a `Source`, such as `bench.kit.bioc.read`; 
 yields the documents of a split, or of one file, with their places, one at a time:
 
     source = Source("mentions")
-    for found in bioc.read(Path("corpus/train.xml"), source):
-        print(found.document.id, len(found.document.mentions))
+    for located in bioc.read(Path("corpus/train.xml"), source):
+        print(located.document.id, len(located.document.mentions))
     source.faults.check(Path("corpus/train.xml"))
 
 `path` is a file, a folder (its sub-folders included) or a pattern such as ``data/train-*.parquet``. Faulty lines are collected
@@ -42,7 +42,7 @@ _CONCEPT = 128
 
 
 @dataclass(frozen=True)
-class Found:
+class Located:
     """A document and its place: its file and, where files have lines, the line that it starts in, from 1."""
 
     document: Document
@@ -50,7 +50,7 @@ class Found:
     line: int = 0
 
 
-Reader = Callable[[Path, "Source"], Iterator[Found]]
+Reader = Callable[[Path, "Source"], Iterator[Located]]
 """Reads a split in one format."""
 
 
@@ -126,23 +126,23 @@ def reader(form: str) -> Reader:
     return read
 
 
-def documents(form: str, path: Path, source: Source) -> Iterator[Found]:
+def documents(form: str, path: Path, source: Source) -> Iterator[Located]:
     """The documents of a split in a format; a name that an earlier document has, but for case, is a fault.
 
     Raises:
         DataError: naming file and line or document, what is there and what was wanted; no text is quoted.
     """
     names: set[str] = set()
-    for found in reader(form)(path, source):
-        name = found.document.id.casefold()
+    for located in reader(form)(path, source):
+        name = located.document.id.casefold()
         if name in names:
-            where = f"{found.path}, line {found.line}" if found.line else f"{found.path}"
+            where = f"{located.path}, line {located.line}" if located.line else f"{located.path}"
             source.faults.add(
-                Fault("repeated-id", f"{where}: document {found.document.id!r} stands here a second time; wanted each once.")
+                Fault("repeated-id", f"{where}: document {located.document.id!r} stands here a second time; wanted each once.")
             )
             continue
         names.add(name)
-        yield found
+        yield located
 
 
 class Marks:

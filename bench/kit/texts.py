@@ -74,9 +74,9 @@ def _documents(path: Path, name: str, given: Given | None) -> Iterator[Document]
 
 def _corpus(path: Path, given: Given | None) -> Iterator[Document]:
     source = Source("text" if given is None else "mentions", path.stem)
-    for found in documents_in(_form(path), path, source):
+    for located in documents_in(_form(path), path, source):
         source.faults.check(path)
-        yield found.document
+        yield located.document
     source.faults.check(path)
 
 

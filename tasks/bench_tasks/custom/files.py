@@ -142,7 +142,7 @@ def _annotated(spec: TaskFile, path: Path, roles: Roles, faults: Faults | None =
     if spec.format not in READERS or _is_lines(path):
         return records.read_annotations(path, spec.kind, scored=faults is None, faults=faults)
     source = Source(WHAT[spec.kind], faults=faults or Faults(tolerable=False), roles=roles)
-    by_name = {found.document.id: found.document for found in documents_in(spec.format, path, source)}
+    by_name = {located.document.id: located.document for located in documents_in(spec.format, path, source)}
     source.faults.check(path)
     return by_name
 

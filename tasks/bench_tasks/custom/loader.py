@@ -279,9 +279,9 @@ def _of_kit(reading: _Reading, home: Path, split: str) -> Iterator[Document]:
     """Any of the formats that have a reader in `READERS`."""
     kind: What = WHAT[reading.spec.kind]
     source = Source(kind, split, reading.faults, reading.roles, reading.digest, reading.passed)
-    for found in documents_in(reading.spec.format, home, source):
-        reading.places[split, found.document.id] = Place(found.path, {"": found.line} if found.line else {})
-        yield found.document
+    for located in documents_in(reading.spec.format, home, source):
+        reading.places[split, located.document.id] = Place(located.path, {"": located.line} if located.line else {})
+        yield located.document
 
 
 WHAT: Mapping[str, What] = {"mentions": "mentions", "relations": "relations", "classification": "classification"}

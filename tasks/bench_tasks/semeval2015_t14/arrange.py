@@ -23,7 +23,7 @@ _MARKS = r"(?:mapped|mapping|cuis?|norm|normali[sz]ed)"
 _PIPE = re.compile(rf"(?P<doc>.+?)(?P<before>[._-]{_MARKS})?\.pipe(?P<after>[._-]{_MARKS})?(?:\.txt)?", re.IGNORECASE)
 _TEXT = re.compile(r"(?P<doc>.+?)\.(?:text(?:\.txt)?|txt)", re.IGNORECASE)
 
-Found = dict[tuple[str, str], tuple[int, bytes]]
+Files = dict[tuple[str, str], tuple[int, bytes]]
 """Split and document to the rank of the file that is taken, and its content."""
 
 
@@ -38,8 +38,8 @@ def arrange(release: Path, out: Path) -> None:
         DataError: the release cannot be read, lacks a split, has a document without its text or its annotations, or different
             files of one document.
     """
-    texts: Found = {}
-    pipes: Found = {}
+    texts: Files = {}
+    pipes: Files = {}
     for file in Release(release).files():
         split = _split(file.name)
         pipe, text = _PIPE.fullmatch(file.name.name), _TEXT.fullmatch(file.name.name)
@@ -55,10 +55,10 @@ def arrange(release: Path, out: Path) -> None:
     for split, name in sorted(texts):
         folder = out / split
         folder.mkdir(exist_ok=True, mode=0o700)
-        for suffix, found in ((".text", texts), (".pipe", pipes)):
+        for suffix, files in ((".text", texts), (".pipe", pipes)):
             path = folder / f"{name}{suffix}"
             path.touch(mode=0o600)
-            path.write_bytes(found[split, name][1])
+            path.write_bytes(files[split, name][1])
 
 
 def _split(name: PurePosixPath) -> str | None:
@@ -69,19 +69,19 @@ def _split(name: PurePosixPath) -> str | None:
     return None
 
 
-def _take(found: Found, key: tuple[str, str], rank: int, content: bytes, release: Path) -> None:
-    before = found.get(key)
+def _take(files: Files, key: tuple[str, str], rank: int, content: bytes, release: Path) -> None:
+    before = files.get(key)
     if before is not None and before[0] == rank and before[1] != content:
         raise DataError(
             f"{release} holds two different files of document {key[1]!r} ({key[0]}); wanted one.", "Take one of them out."
         )
     if before is None or rank > before[0]:
-        found[key] = rank, content
+        files[key] = rank, content
 
 
-def _check(release: Path, texts: Found, pipes: Found) -> None:
+def _check(release: Path, texts: Files, pipes: Files) -> None:
     for split in ("train", "dev", "test"):
-        counts = [sum(key[0] == split for key in found) for found in (texts, pipes)]
+        counts = [sum(key[0] == split for key in files) for files in (texts, pipes)]
         if not all(counts):
             raise DataError(
                 f"{release} holds {counts[0]} texts and {counts[1]} .pipe files of the {split} split; wanted both.",
