@@ -486,6 +486,31 @@ def test_bigbio_s_discontiguous_offsets_and_gaps_of_passages_are_kept(datasets: 
     assert read("huggingface", tmp_path / "a.parquet") == [Document("d", TEXT.replace("\n", " "), (SPLIT,))]
 
 
+def test_lists_by_field_as_the_package_stores_some(datasets: Any, tmp_path: Path) -> None:
+    row = knowledge_base(Document("d", TEXT, (SPLIT, TWO), (Relation(TWO.key, SPLIT.key, "r"),)))
+    for name in ("passages", "entities", "relations"):
+        fields = [key for key in row[name][0] if key != "normalized"]
+        row[name] = {key: [item[key] for item in row[name]] for key in fields}
+    datasets.Dataset.from_list([row]).to_parquet(str(tmp_path / "a.parquet"))
+    (found,) = read("huggingface", tmp_path / "a.parquet", "relations")
+    assert found == Document("d", TEXT, (SPLIT, TWO), (Relation(TWO.key, SPLIT.key, "r"),))
+
+
+@pytest.mark.parametrize("kind", ["Sequence", "List", "LargeList"])
+def test_names_of_tags_as_older_and_newer_versions_write_them(kind: str, tmp_path: Path) -> None:
+    pyarrow = pytest.importorskip("pyarrow")
+    parquet = pytest.importorskip("pyarrow.parquet")
+    tag = {"num_classes": 2, "names": ["O", "B-A"], "id": None, "_type": "ClassLabel"}
+    features = {"ner_tags": {"feature": tag, "length": -1, "_type": kind}, "tokens": {"feature": {"dtype": "string"}}}
+    table = pyarrow.table({"tokens": [["a", "b"]], "ner_tags": [[0, 1]]})
+    described = table.replace_schema_metadata({"huggingface": json.dumps({"info": {"features": features}})})
+    parquet.write_table(described, tmp_path / "a.parquet")
+    assert [m.fragments for m in read("huggingface", tmp_path / "a.parquet")[0].mentions] == [((2, 3),)]
+    parquet.write_table(table.replace_schema_metadata({"huggingface": "[1"}), tmp_path / "a.parquet")
+    with pytest.raises(DataError, match="the file has 0 names of classes"):
+        read("huggingface", tmp_path / "a.parquet")
+
+
 # doccano and Label Studio
 
 
