@@ -1,13 +1,11 @@
 """Data sets of Hugging Face: saved to disk (``save_to_disk``) or in Parquet, read with pyarrow alone, so that no code of a data
 set runs and nothing is downloaded.
 
-Source: https://huggingface.co/docs/datasets; BigBIO: Fries et al. 2022, arXiv:2206.15076, its schema ``kb``. Made-up rows:
+Source: https://huggingface.co/docs/datasets. Made-up rows:
 
     {"tokens": ["no", "fever"], "ner_tags": [0, 1]}          names of tags are those of the ClassLabel, or the tags are strings
     {"text": "no fever", "label": 1}                         for classification
-    {"document_id": "d1", "passages": [{"text": ["no fever"], "offsets": [[0, 8]]}],
-     "entities": [{"id": "T1", "type": "Symptom", "text": ["fever"], "offsets": [[3, 8]], "normalized": [{"db_id": "C1"}]}],
-     "relations": [{"type": "causes", "arg1_id": "T1", "arg2_id": "T2"}]}
+    {"document_id": "d1", "passages": […], "entities": […], "relations": […]}      see `bench.kit.bigbio`
 
 Tokens are joined by single spaces; their tags may be of any scheme (`bench.kit.tagging`). Rows of tokens and of texts are named
 by split and number, BigBIO's documents by ``document_id``. Errors name file and row, and quote no text.
@@ -24,10 +22,11 @@ from itertools import accumulate
 from pathlib import Path
 from typing import Any
 
-from bench.api.data import Document, Fragment, Judgement, Mention
+from bench.api.data import Document, Judgement, Mention
 from bench.errors import DataError, DataWarning, MissingError
+from bench.kit import bigbio
 from bench.kit.jsonl import Record, kind, whole
-from bench.kit.reading import Located, Marks, Source, named_label, placed
+from bench.kit.reading import Located, Source, named_label
 from bench.kit.tagging import IOB2, OUTSIDE, Tag, parsed, runs, scheme_of
 
 SUFFIXES = (".arrow", ".parquet")
@@ -80,7 +79,7 @@ def read(path: Path, source: Source) -> Iterator[Located]:
     tables = [_table(file) for file in files]
     columns = set(tables[0].columns)
     if columns >= {"passages", "entities"} and source.kind != "classification":
-        yield from _rows(tables, source, lambda record, table, name: _knowledge_base(record, source))
+        yield from _rows(tables, source, lambda record, table, name: bigbio.document(record, source))
     elif source.kind in ("classification", "text") and columns & set(TEXTS):
         yield from _rows(tables, source, lambda record, table, name: _text(record, table, name, source))
     elif source.kind in ("mentions", "text") and columns & set(TOKENS):
@@ -265,56 +264,3 @@ def _named(values: Sequence[Any], names: Sequence[str], record: Record, column: 
         else:
             raise record.error(f"column {column!r} holds {kind(value)}; wanted strings, or numbers of classes.")
     return named
-
-
-def _knowledge_base(record: Record, source: Source) -> Document:
-    """A document of BigBIO's schema kb."""
-    names = [record.values.get(field) for field in ("document_id", "id")]
-    field = next((f for f, n in zip(("document_id", "id"), names, strict=True) if isinstance(n, str) and n.strip()), "id")
-    name = record.identifier(field)
-    passages = []
-    for passage in _objects(record, "passages"):
-        offsets, pieces = _offsets(passage), _strings(passage.values.get("text"))
-        if [end - start for start, end in offsets] != [len(piece) for piece in pieces]:
-            raise record.error("a passage is not as long as its offsets say; wanted characters of its text.")
-        passages += [(start, piece) for (start, _), piece in zip(offsets, pieces, strict=True)]
-    marks = Marks(placed(passages, record.where, gap=" "), source)
-    if source.kind == "text":
-        return marks.document(name)
-    for number, entity in enumerate(_objects(record, "entities"), 1):
-        concepts = [o.values.get("db_id") for o in _objects(entity, "normalized")] if entity.values.get("normalized") else []
-        concept = next((c.strip() for c in concepts if isinstance(c, str) and c.strip()), None)
-        words = " ".join(_strings(entity.values.get("text")))
-        marks.mention(
-            f"{record.where}, entity {number}",
-            entity.identifier("id"),
-            _offsets(entity),
-            entity.values.get("type"),
-            concept,
-            words,
-        )
-    if source.kind == "relations":
-        for number, relation in enumerate(_objects(record, "relations"), 1):
-            ends = relation.identifier("arg1_id"), relation.identifier("arg2_id")
-            marks.relation(f"{record.where}, relation {number}", relation.values.get("type"), ends)
-    return marks.document(name)
-
-
-def _objects(record: Record, name: str) -> list[Record]:
-    """The objects in a column: a list of them, or, as the package datasets stores some, lists by field."""
-    value = record.values.get(name)
-    if isinstance(value, dict) and all(isinstance(column, list) for column in value.values()):
-        rows = [dict(zip(value, row, strict=False)) for row in zip(*value.values(), strict=False)]
-        record = Record(record.path, record.line, {name: rows}, record.item)
-    return record.objects(name)
-
-
-def _offsets(record: Record) -> list[Fragment]:
-    spans = record.items("offsets")
-    if not all(isinstance(span, list) and len(span) == 2 and all(type(end) is int for end in span) for span in spans):
-        raise record.error("an item of 'offsets' is no [start, end] of whole numbers.")
-    return [(start, end) for start, end in spans]
-
-
-def _strings(value: Any) -> list[str]:
-    return [item for item in (value if isinstance(value, list) else [value]) if isinstance(item, str)]
