@@ -96,6 +96,22 @@ class Task(Part):
             DataError: naming file, line, what stood there and what was wanted.
         """
 
+    def arrange(self, release: Path, out: Path) -> None:
+        """Writes the files of the corpus's release below an empty folder in the layout that `load` reads, for `bench data`.
+
+        A task need not have this. `bench.kit.release.Release` reads archives without unpacking them.
+
+        Args:
+            release: an archive or a folder as the corpus is published; only read.
+            out: an empty folder, for its owner alone.
+
+        Raises:
+            DataError: the release cannot be read, or lacks something.
+            UsageError: the task does not know its release.
+        """
+        hint = f"Bring it into the layout {self.metadata.layout}."
+        raise UsageError(f"The task {self.name!r} does not know how its corpus is published.", hint)
+
     def prepared(self, document: Document) -> Document:
         """A text from elsewhere, without gold, as `load` would give it, such as with sentences as passages; else unchanged."""
         return document

@@ -17,8 +17,9 @@ def configure(parser: Parser) -> None:
     """Adds the flags of `bench predict`, what `--help` says of it and its examples."""
     parser.description = (
         "Predicts texts with the model of a finished run: the windows, thresholds and code of its own evaluation.\n"
-        'INPUT is a text file, a folder of .txt or .text files (sub-folders too), JSON Lines ({"id": …, "text": …}) or\n'
-        "PubTator; of a task that relates given mentions brat (.txt with .ann), PubTator or JSON Lines with mentions.\n"
+        'INPUT is a text file, a folder of .txt or .text files (sub-folders too), JSON Lines ({"id": …, "text": …}),\n'
+        "PubTator, BioC (.xml, .json), Parquet, or an export of doccano or Label Studio (.json); of a task that relates\n"
+        "given mentions one with mentions: brat (.txt with .ann), JSON Lines, and all of these after it.\n"
         "The folder of --out appears when all is done, whole. It holds offsets, labels and concepts, and no text."
     )
     parser.epilog = (

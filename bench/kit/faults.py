@@ -34,7 +34,7 @@ KINDS: Mapping[str, str] = {
     "missing-mention": "a relation whose mention is missing: the relation",
     "self-relation": "a relation that joins a mention with itself: the relation",
     "unknown-role": "a relation whose roles are not those of its type: the relation",
-    "orphan-tag": "an I- tag that continues no mention: the sentence",
+    "orphan-tag": "a tag that continues no mention, or a mention without the end that its scheme wants: the sentence",
 }
 """Kind of fault to its meaning and, after the colon, what is left out where the kind is tolerated."""
 

@@ -1,4 +1,4 @@
-"""IOB2 in TSV: ``token<TAB>tag`` a line, a blank line after a sentence.
+"""IOB2 in TSV: ``token<TAB>tag`` a line, a blank line after a sentence. Other schemes of tags are read with a warning.
 
 A made-up sentence as BC5CDR is written (Crichton et al. 2017, https://github.com/cambridgeltl/MTL-Bioinformatics-2016):
 
@@ -20,31 +20,20 @@ mention.
 from __future__ import annotations
 
 import re
+import warnings
 from collections.abc import Collection, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from itertools import accumulate
 from pathlib import Path
 
-from bench.api.data import Document, Fragment, Mention, in_order
-from bench.errors import DataError
+from bench.api.data import Document, Mention, in_order
+from bench.errors import DataError, DataWarning
 from bench.kit.faults import MALFORMED, Fault, Faults
 from bench.kit.files import read_text
+from bench.kit.tagging import LABEL, OUTSIDE, Scheme, Tag, parsed, runs, scheme_of
 
 DOCSTART = "-DOCSTART-"
 MASK = "_"
-OUTSIDE = "O"
-_LABEL = r"\w[\w.:/+-]{0,63}"
-TAG = re.compile(rf"([BIF])-({_LABEL})")
-_OTHER_TAG = re.compile(rf"([SELUMW])-{_LABEL}")
-_SCHEMES = {"S": "IOBES", "E": "IOBES", "L": "BILOU", "U": "BILOU", "M": "BMES", "W": "BMEWO"}
-_CONVERT = {
-    "S": "S- becomes B- and E- becomes I-",
-    "E": "S- becomes B- and E- becomes I-",
-    "L": "U- becomes B- and L- becomes I-",
-    "U": "U- becomes B- and L- becomes I-",
-    "M": "M- and E- become I- and S- becomes B-",
-    "W": "W- becomes B-, M- and E- become I-",
-}
 NAMED = re.compile(r"[\s(]*([\w.:-]{1,80})[\s)]*")
 _UNNAMED = re.compile(r"(\s+(-X-|O|_|-))*\s*")
 _GAP = "\n\n"
@@ -53,10 +42,7 @@ _BLOCK = re.compile(r"(?: *[^ \n][^\n]*(?:\n|\Z))+")
 _PAIRS = re.compile(r"[^\t\n]*\t[^\t\n]*(?:\n[^\t\n]*\t[^\t\n]*)*")
 """Lines of two columns each: one `split` reads them all, without a list per line."""
 
-_TAGGED = re.compile(rf"\t([BI])-({_LABEL})\n")
-
-Tag = tuple[str, str]
-"""Role (O, B, I or F) and label."""
+_TAGGED = re.compile(rf"\t([BI])-({LABEL})\n")
 
 
 @dataclass(frozen=True)
@@ -82,13 +68,8 @@ class _Sentence:
 
 @dataclass
 class Tally:
-    """How the tags of a file begin mentions.
+    """Tags of a file that make no mention and were skipped: how many, and the line of the first."""
 
-    `begun` counts B- tags that do not follow directly on a mention of the same label, `orphans` the I- tags that continue no
-    mention and were skipped; `line` is the first orphan's.
-    """
-
-    begun: int = 0
     orphans: int = 0
     line: int = 0
 
@@ -98,8 +79,8 @@ def read(
 ) -> list[Entry]:
     """Reads the documents of one file; `split` begins the names of those that have none.
 
-    With `layers`, lines may be characters and have further columns, as in files that `iob_write` makes. With a `tally`, an I-
-    tag that continues no mention is skipped and counted, as seqeval's strict mode does. `faults` collects faults, at most one a
+    With `layers`, lines may be characters and have further columns, as in files that `iob_write` makes. With a `tally`, a tag
+    that makes no mention is skipped and counted, as seqeval's strict mode does. `faults` collects faults, at most one a
     document; without it they are raised.
 
     Raises:
@@ -120,12 +101,15 @@ def parse(
         yield from plain
         return
     collected = Faults(tolerable=False) if faults is None else faults
+    scheme = _scheme(text)
+    if scheme.said:
+        warnings.warn(f"{path}: its tags are {scheme.name}, read as IOB2: {scheme.said}.", DataWarning, stacklevel=2)
     tags: dict[str, Tag] = {OUTSIDE: (OUTSIDE, "")}
     names: set[str] = set()
     for number, (line, name, sentences) in enumerate(_documents(text, path, tags, layers), start=1):
         ident = name or f"{split}-{number:06d}"
         with collected.apart():
-            entry = _entry(line, name, ident, names, sentences, path, tags, layers, tally)
+            entry = _entry(line, name, ident, names, sentences, path, tags, layers, scheme, tally)
             names.add(ident)
             yield entry
     if faults is None:
@@ -141,6 +125,7 @@ def _entry(
     path: Path,
     tags: Mapping[str, Tag],
     layers: bool,
+    scheme: Scheme,
     tally: Tally | None,
 ) -> Entry:
     if not sentences:
@@ -155,7 +140,7 @@ def _entry(
     offset = 0
     for sentence in sentences:
         words = MASK * len(sentence.tokens) if masked else " ".join(sentence.tokens)
-        in_file_order += _mentions(sentence, tags, offset, path, 0 if masked else 1, tally)
+        in_file_order += _mentions(sentence, tags, offset, path, 0 if masked else 1, scheme, tally)
         offset += len(words) + (0 if masked else len(_GAP))
         texts.append(words)
     mentions = in_order(in_file_order) if len(sentences[0].columns) > 1 else tuple(in_file_order)
@@ -268,16 +253,31 @@ def _name(line: str, path: Path, number: int) -> str | None:
     return named[1]
 
 
+def _scheme(text: str) -> Scheme:
+    """The scheme of a file's tags; files of several columns of tags, which `bench.kit.iob_write` makes, are IOB2."""
+
+    def sentences() -> Iterator[list[str]]:
+        tags: list[str] = []
+        for line in text.split("\n"):
+            _, tab, tag = line.rstrip("\r").partition("\t")
+            if tab and "\t" not in tag and not line.startswith(DOCSTART):
+                tags.append(tag)
+            else:
+                yield tags
+                tags = []
+        yield tags
+
+    return scheme_of(sentences())
+
+
 def _tag(tag: str, path: Path, number: int, layers: bool) -> Tag:
-    known = TAG.fullmatch(tag)
-    if known is None or (known[1] == "F" and not layers):
-        other = _OTHER_TAG.fullmatch(tag)
+    known = parsed(tag)
+    if known is None or (known[0] == "F" and not layers):
         raise Fault(
             MALFORMED,
             f"{path}, line {number}: the tag ({len(tag)} characters) is none; wanted O, B-Label or I-Label.",
-            f"Tags of {_SCHEMES[other[1]]} have to be converted to IOB2: {_CONVERT[other[1]]}." if other else None,
         )
-    return known[1], known[2]
+    return known
 
 
 def _columns(block: str, first: int, path: Path, layers: bool) -> list[list[str]]:
@@ -316,45 +316,22 @@ def _sentence(block: str, first: int, path: Path, tags: dict[str, Tag], layers: 
 
 
 def _mentions(
-    sentence: _Sentence, tags: Mapping[str, Tag], offset: int, path: Path, gap: int, tally: Tally | None
+    sentence: _Sentence, tags: Mapping[str, Tag], offset: int, path: Path, gap: int, scheme: Scheme, tally: Tally | None
 ) -> Iterator[Mention]:
     """Mentions of a sentence that starts at character `offset`; `gap` characters lie between tokens."""
+
+    def refuse(at: int, what: str) -> None:
+        if tally is None:
+            hint = "In IOB2 a mention begins with B-. A file is read as IOB1 where B- begins only what follows on a mention."
+            raise Fault("orphan-tag", f"{path}, line {sentence.line + at}: {what}; wanted a B- first.", hint)
+        tally.line = tally.line or sentence.line + at
+        tally.orphans += 1
+
     starts: list[int] | None = None
     for column in sentence.columns:
         if column.count(OUTSIDE) == len(column):
             continue
         if starts is None:
             starts = list(accumulate([len(token) + gap for token in sentence.tokens], initial=offset))
-        parts: list[Fragment] = []
-        label = ""
-        inside, before = False, -1
-        last = ""
-        for at in [place for place, tag in enumerate(column) if tag != OUTSIDE]:
-            role, kind = tags[column[at]]
-            follows = before == at - 1 and last == kind
-            inside = inside and before == at - 1
-            before, last = at, kind
-            if role == "B":
-                if tally is not None:
-                    tally.begun += not follows
-                if parts:
-                    yield Mention(tuple(parts), label)
-                parts = [(starts[at], starts[at + 1] - gap)]
-                label, inside = kind, True
-            elif role == "I" and inside and kind == label:
-                parts[-1] = (parts[-1][0], starts[at + 1] - gap)
-            elif role == "F" and parts and kind == label:
-                parts.append((starts[at], starts[at + 1] - gap))
-                inside = True
-            elif tally is not None:
-                inside = False
-                tally.line = tally.line or sentence.line + at
-                tally.orphans += 1
-            else:
-                raise Fault(
-                    "orphan-tag",
-                    f"{path}, line {sentence.line + at}: a tag {role}- continues no mention of its label; wanted a B- first.",
-                    "IOB1 and IOBES files have to be converted to IOB2.",
-                )
-        if parts:
-            yield Mention(tuple(parts), label)
+        for parts, label in runs(column, tags, scheme, refuse):
+            yield Mention(tuple((starts[first], starts[behind] - gap) for first, behind in parts), label)

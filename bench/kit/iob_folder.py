@@ -121,7 +121,7 @@ def scored(gold: Path, pred: Path, faults: Faults | None = None) -> tuple[list[D
             faults.check(gold_file)
         tally = Tally()
         left = read(pred_file, split, layers=True, tally=tally)
-        _refuse_iob1(tally, pred_file)
+        _warn_of_orphans(tally, pred_file)
         if faults is not None and faults.left_out:
             left = _kept(right, left, gold_file, pred_file)
         for document, mine in _matched(right, left, gold_file, pred_file):
@@ -132,24 +132,14 @@ def scored(gold: Path, pred: Path, faults: Faults | None = None) -> tuple[list[D
     return gold_documents, pred_documents
 
 
-def _refuse_iob1(tally: Tally, path: Path) -> None:
-    """Refuses predictions in IOB1, which would lose nearly all mentions; warns of other I- tags that continue no mention.
-
-    In IOB1 a mention begins with B- only if it follows directly on another one of the same label.
-    """
-    if not tally.orphans:
-        return
-    if not tally.begun:
-        raise DataError(
-            f"{path}, line {tally.line}: mentions begin with I- here and nowhere in the file with B- as in IOB2; wanted IOB2.",
-            "This is IOB1, it seems: its mentions have to begin with B-.",
+def _warn_of_orphans(tally: Tally, path: Path) -> None:
+    if tally.orphans:
+        warnings.warn(
+            f"{path}: {tally.orphans:,} tags make no mention, the first in line {tally.line}; they are skipped, as seqeval "
+            "does in strict mode.",
+            DataWarning,
+            stacklevel=2,
         )
-    warnings.warn(
-        f"{path}: {tally.orphans:,} tags I- continue no mention, the first in line {tally.line}; they are skipped, as "
-        "seqeval does in strict mode.",
-        DataWarning,
-        stacklevel=2,
-    )
 
 
 def _pairs(gold: Path, pred: Path) -> Iterator[tuple[Path, Path, str]]:

@@ -9,7 +9,8 @@ from typing import IO
 
 from bench.api.data import Document, Key
 from bench.errors import DataError
-from bench.kit.iob import DOCSTART, MASK, NAMED, OUTSIDE, TAG
+from bench.kit.iob import DOCSTART, MASK, NAMED
+from bench.kit.tagging import OUTSIDE, TAG
 
 
 def write(folder: Path, documents: Sequence[Document]) -> None:

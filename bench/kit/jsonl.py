@@ -1,4 +1,4 @@
-"""A strict JSON Lines reader: one object a line; every error says file, line, what is there and what was wanted.
+"""A strict reader of JSON and JSON Lines; every error says file, line or item, what is there and what was wanted.
 
 Errors name fields and kinds of values, never values: they are corpus text.
 """
@@ -13,8 +13,10 @@ from typing import Any
 
 from bench.errors import DataError
 from bench.kit.faults import MALFORMED, Fault, Faults
-from bench.kit.files import raw_lines, read_bytes
+from bench.kit.files import decode, raw_lines, read_bytes
 
+LINES = (".jsonl", ".ndjson")
+"""What the names of files of JSON Lines end in."""
 _KINDS = {dict: "an object", list: "a list", str: "a string", bool: "true or false", int: "a whole number", float: "a number"}
 
 
@@ -23,15 +25,22 @@ class Record:
     """One line of a file, counted from 1, with typed access to its fields.
 
     A field that is missing, of another kind or out of range raises a `Fault`, a `DataError`, which names file, line and field.
+    Where a file is one list, `item` says what its members are, such as ``document``, and `line` counts them.
     """
 
     path: Path
     line: int
     values: dict[str, Any] = field(repr=False)
+    item: str = ""
+
+    @property
+    def where(self) -> str:
+        """File and line, or file and number of the item."""
+        return f"{self.path}, {self.item} {self.line}" if self.item else f"{self.path}:{self.line}"
 
     def error(self, message: str, hint: str | None = None, kind: str = MALFORMED) -> Fault:
         """A fault that begins with file and line; `hint` is the next move."""
-        return Fault(kind, f"{self.path}:{self.line}: {message}", hint)
+        return Fault(kind, f"{self.where}: {message}", hint)
 
     def text(self, name: str, empty: bool = False) -> str:
         """The string in a field, valid Unicode; it may be blank only if `empty`."""
@@ -64,7 +73,7 @@ class Record:
 
     def object(self, name: str) -> Record:
         """The object in a field, as a `Record`."""
-        return Record(self.path, self.line, self._typed(name, dict))
+        return Record(self.path, self.line, self._typed(name, dict), self.item)
 
     def objects(self, name: str) -> list[Record]:
         """The list of objects in a field, as `Record`s."""
@@ -72,7 +81,7 @@ class Record:
         odd = next((i for i, item in enumerate(items, 1) if not isinstance(item, dict)), None)
         if odd is not None:
             raise self.error(f"item {odd} of field {name!r} is {kind(items[odd - 1])}; wanted an object.")
-        return [Record(self.path, self.line, item) for item in items]
+        return [Record(self.path, self.line, item, self.item) for item in items]
 
     def one_of(self, name: str, allowed: Sequence[str]) -> str:
         """The string in a field, which must be one of `allowed`."""
@@ -155,18 +164,60 @@ def _record(path: Path, number: int, raw: bytes) -> Record:
         raise Fault("not-utf8", f"{where}: byte {error.start + 1} of the line is not UTF-8; wanted UTF-8 text.") from None
     if not line.strip():
         raise Fault(MALFORMED, f"{where}: the line is blank; {expected}")
+    values = _parsed(line, where, "line", expected)
+    if not isinstance(values, dict):
+        raise Fault(MALFORMED, f"{where}: the line is {kind(values)}; wanted an object.")
+    return Record(path, number, values)
+
+
+def whole(path: Path, content: bytes) -> Any:
+    """The value of a file that is one JSON value; a byte-order mark before it is allowed.
+
+    Raises:
+        Fault: it is not UTF-8 or no JSON, names a field of an object twice, or holds a number that is not finite.
+    """
+    text = decode(content.removeprefix(b"\xef\xbb\xbf"), path)
+    return _parsed(text, f"{path}", "file", "wanted one JSON value.")
+
+
+def items(path: Path, content: bytes, item: str, faults: Faults | None = None) -> list[Record]:
+    """The objects of a file: one list of them, or one a line; arguments as of `read`.
+
+    It is lines where its name says so, or where it begins with an object.
+
+    `item` says what one is, such as ``task``, for errors.
+
+    Raises:
+        DataError: the file is not what its name says, or empty.
+    """
+    if path.suffix.lower() in LINES or content.removeprefix(b"\xef\xbb\xbf").lstrip()[:1] == b"{":
+        return read(path, content, faults)
+    values = whole(path, content)
+    if not isinstance(values, list) or not values:
+        raise Fault(MALFORMED, f"{path} holds {'an empty list' if values == [] else kind(values)}; wanted a list of objects.")
+    records = []
+    for number, value in enumerate(values, 1):
+        record = Record(path, number, value if isinstance(value, dict) else {}, item)
+        if isinstance(value, dict):
+            records.append(record)
+            continue
+        fault = record.error(f"it is {kind(value)}; wanted an object.")
+        if faults is None:
+            raise fault
+        faults.add(fault)
+    return records
+
+
+def _parsed(text: str, where: str, what: str, expected: str) -> Any:
     try:
-        values = json.loads(line, object_pairs_hook=_unique, parse_constant=_no_constant)
+        return json.loads(text, object_pairs_hook=_unique, parse_constant=_no_constant)
     except json.JSONDecodeError as error:
         raise Fault(MALFORMED, f"{where}: no JSON from character {error.pos + 1} on; {expected}") from None
     except ValueError as error:
         reason = str(error) if isinstance(error, _Refused) else "a number that is too long"
-        raise Fault(MALFORMED, f"{where}: the line holds {reason}; wanted one plain JSON object a line.") from None
+        raise Fault(MALFORMED, f"{where}: the {what} holds {reason}; wanted plain JSON.") from None
     except RecursionError:
-        raise Fault(MALFORMED, f"{where}: the line is nested too deeply; {expected}") from None
-    if not isinstance(values, dict):
-        raise Fault(MALFORMED, f"{where}: the line is {kind(values)}; wanted an object.")
-    return Record(path, number, values)
+        raise Fault(MALFORMED, f"{where}: the {what} is nested too deeply; {expected}") from None
 
 
 class _Refused(ValueError):

@@ -15,12 +15,15 @@ from __future__ import annotations
 
 import re
 from collections.abc import Iterator, Sequence
+from contextlib import AbstractContextManager, nullcontext
 from pathlib import Path
 
 from bench.api.data import Document, Mention
-from bench.kit.faults import MALFORMED, Fault
+from bench.kit.faults import MALFORMED, Fault, Faults
 from bench.kit.files import raw_lines
+from bench.kit.reading import Located, Source
 
+SUFFIXES = (".pubtator", ".txt")
 _TEXT = re.compile(r"([^|\t]{1,64})\|([ta])\|(.*)", re.DOTALL)
 _TITLE = re.compile(rb"(?:\xef\xbb\xbf)?\s*[0-9A-Za-z_.:-]{1,64}\|t\|")
 
@@ -31,8 +34,10 @@ def is_pubtator(path: Path) -> bool:
     return _TITLE.match(first) is not None
 
 
-def read(path: Path, annotated: bool = True) -> Iterator[Document]:
+def read(path: Path, annotated: bool = True, faults: Faults | None = None) -> Iterator[Document]:
     """The articles of a file, one at a time; unless `annotated`, the lines below each may say anything.
+
+    `faults` collects faulty lines and leaves them out; without it the first one is raised.
 
     Raises:
         DataError: naming file and line: no UTF-8, no line of the format, a line of another article, or a span that is not in
@@ -47,15 +52,40 @@ def read(path: Path, annotated: bool = True) -> Iterator[Document]:
             raise Fault("not-utf8", f"{where} is not UTF-8, which is what was wanted.", "Convert the file to UTF-8.") from None
         text = _TEXT.fullmatch(line)
         if lines and (not line.strip() or (text and text[2] == "t")):
-            yield _article(path, lines, annotated)
+            yield from _articles(path, lines, annotated, faults)
             lines = []
         if line.strip():
             lines.append((number, line))
     if lines:
-        yield _article(path, lines, annotated)
+        yield from _articles(path, lines, annotated, faults)
 
 
-def _article(path: Path, lines: Sequence[tuple[int, str]], annotated: bool) -> Document:
+def read_split(path: Path, source: Source) -> Iterator[Located]:
+    """The articles of a file, of every ``.pubtator`` and ``.txt`` file below a folder, or of those that match a pattern.
+
+    A reader as `bench.kit.reading` describes them; errors as of `read`.
+    """
+    for file in source.files(path, SUFFIXES):
+        for _ in source.blocks(file):
+            pass
+        for document in read(file, source.kind != "text", source.faults):
+            yield Located(document, file)
+
+
+def _apart(faults: Faults | None) -> AbstractContextManager[None]:
+    return nullcontext() if faults is None else faults.apart()
+
+
+def _articles(path: Path, lines: Sequence[tuple[int, str]], annotated: bool, faults: Faults | None) -> Iterator[Document]:
+    """The article of some lines; none where its head is a fault that is left out."""
+    document = None
+    with _apart(faults):
+        document = _article(path, lines, annotated, faults)
+    if document is not None:
+        yield document
+
+
+def _article(path: Path, lines: Sequence[tuple[int, str]], annotated: bool, faults: Faults | None) -> Document:
     texts = [
         match for (_, line), kind in zip(lines, "ta", strict=False) if (match := _TEXT.fullmatch(line)) and match[2] == kind
     ]
@@ -67,19 +97,20 @@ def _article(path: Path, lines: Sequence[tuple[int, str]], annotated: bool) -> D
     mentions: dict[object, Mention] = {}
     for place, (number, line) in enumerate(lines):
         where, columns = f"{path}, line {number}", line.split("\t")
-        if (texts[place][1] if place < len(texts) else columns[0]) != name:
-            raise Fault(
-                "other-document", f"{where}: it does not name the article above it; wanted a blank line between articles."
-            )
-        if place < len(texts) or not annotated:
-            continue
-        if len(columns) >= 5 and all(re.fullmatch("[0-9]{1,12}", column) for column in columns[1:3]):
-            mention = _mention(columns, text, where)
-            mentions.setdefault(mention.key, mention)
-        elif len(columns) not in (4, 5):  # a relation, in BioRED with a word on whether it is new
-            raise Fault(
-                MALFORMED, f"{where}: {len(columns)} columns; wanted ID, start, end, text, type, concept, tabs between."
-            )
+        with _apart(faults):
+            if (texts[place][1] if place < len(texts) else columns[0]) != name:
+                raise Fault(
+                    "other-document", f"{where}: it does not name the article above it; wanted a blank line between articles."
+                )
+            if place < len(texts) or not annotated:
+                continue
+            if len(columns) >= 5 and all(re.fullmatch("[0-9]{1,12}", column) for column in columns[1:3]):
+                mention = _mention(columns, text, where)
+                mentions.setdefault(mention.key, mention)
+            elif len(columns) not in (4, 5):  # a relation, in BioRED with a word on whether it is new
+                raise Fault(
+                    MALFORMED, f"{where}: {len(columns)} columns; wanted ID, start, end, text, type, concept, tabs between."
+                )
     return Document(name, text, tuple(mentions.values()))
 
 

@@ -5,6 +5,8 @@
 - JSON Lines, ``.jsonl`` or ``.ndjson``: ``{"id": "d1", "text": "…"}``; without an id ``FILE-LINE``. Mentions and passages as in
   `bench.kit.records`, the relevance of passages left out
 - PubTator (`bench.kit.pubtator`), known by its first line
+- BioC (``.xml``, ``.json``), exports of doccano and Label Studio (``.json``), and data sets of Hugging Face (``.parquet``,
+  ``.arrow``, a folder that ``save_to_disk`` made), as their readers name documents; of a folder where it has no text file
 """
 
 from __future__ import annotations
@@ -15,16 +17,19 @@ from typing import Literal
 
 from bench.api.data import Document
 from bench.errors import DataError, UsageError
-from bench.kit import brat, pubtator, records
+from bench.kit import brat, huggingface, pubtator, records
 from bench.kit.documents import names_below
-from bench.kit.files import read_text
-from bench.kit.jsonl import Record, stream
+from bench.kit.files import read_bytes, read_text
+from bench.kit.jsonl import LINES, Record, stream, whole
+from bench.kit.reading import Source
+from bench.kit.reading import documents as documents_in
 
 Given = Literal["mentions", "passages"]
 """What a task is given beside the text: the mentions that it relates, or the passages that it ranks."""
 
 TEXTS = (".txt", ".text")
-LINES = (".jsonl", ".ndjson")
+CORPORA = (".xml", ".json", ".parquet", ".arrow")
+"""What other files than texts and JSON Lines end in that can be read."""
 
 
 def read(path: Path, given: Given | None = None) -> Iterator[Document]:
@@ -36,18 +41,23 @@ def read(path: Path, given: Given | None = None) -> Iterator[Document]:
         DataError: there is no such file, a folder holds none, or a file is not what it claims to be.
         UsageError: files of another kind, or files that cannot hold what the task is given.
     """
-    if not path.is_dir():
+    if not path.is_dir() or (path / huggingface.STATE).is_file():
         yield from _documents(path, path.stem, given)
         return
-    files = sorted((name, suffix) for suffix in TEXTS for name in names_below(path, suffix))
-    if not files:
-        raise DataError(f"Folder {path} holds no {' or '.join(TEXTS)} file, nor does a folder in it.", "Name another folder.")
+    suffixes = next((some for some in (TEXTS, CORPORA) if any(names_below(path, suffix) for suffix in some)), None)
+    if suffixes is None:
+        wanted = " or ".join((", ".join(TEXTS + CORPORA[:-1]), CORPORA[-1]))
+        raise DataError(f"Folder {path} holds no {wanted} file, nor does a folder in it.", "Name another folder.")
+    files = sorted((name, suffix) for suffix in suffixes for name in names_below(path, suffix))
     for name, suffix in files:
         yield from _documents(path / f"{name}{suffix}", name, given)
 
 
 def _documents(path: Path, name: str, given: Given | None) -> Iterator[Document]:
-    if path.suffix.lower() in LINES:
+    if path.is_dir() or path.suffix.lower() in CORPORA:
+        _refuse_without_passages(path, given)
+        yield from _corpus(path, given)
+    elif path.suffix.lower() in LINES:
         yield from (_line(record, given) for record in stream(path))
     elif pubtator.is_pubtator(path):
         _refuse_without_passages(path, given)
@@ -57,9 +67,30 @@ def _documents(path: Path, name: str, given: Given | None) -> Iterator[Document]
         yield _text(path, name, given)
     else:
         raise UsageError(
-            f"{path} ends in none of {', '.join(TEXTS + LINES)}, and does not begin as PubTator does; wanted one of these.",
+            f"{path} ends in none of {', '.join(TEXTS + LINES + CORPORA)}, and does not begin as PubTator does.",
             "Rename it, or convert it.",
         )
+
+
+def _corpus(path: Path, given: Given | None) -> Iterator[Document]:
+    source = Source("text" if given is None else "mentions", path.stem)
+    for located in documents_in(_form(path), path, source):
+        source.faults.check(path)
+        yield located.document
+    source.faults.check(path)
+
+
+def _form(path: Path) -> str:
+    """The format of a file that is no text, or of a saved data set."""
+    if path.suffix.lower() == ".xml":
+        return "bioc"
+    if path.suffix.lower() != ".json":
+        return "huggingface"
+    values = whole(path, read_bytes(path))
+    first = values[0] if isinstance(values, list) and values else values
+    if isinstance(values, dict) or (isinstance(first, dict) and "passages" in first):
+        return "bioc"
+    return "label-studio" if isinstance(first, dict) and "data" in first and "annotations" in first else "doccano"
 
 
 def _text(path: Path, name: str, given: Given | None) -> Document:

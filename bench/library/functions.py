@@ -20,6 +20,7 @@ from bench.studies.arms import read_runs
 if TYPE_CHECKING:
     from typing_extensions import Unpack
 
+    from bench.kit.prepare import Prepared
     from bench.runner import Outcome
     from bench.studies.compare import Comparison
 
@@ -193,6 +194,24 @@ def score(task: str, gold: Place, pred: Place, tolerate: Sequence[str] = ()) -> 
     from bench.evaluation.score import score_files
 
     return score_files(task, Path(gold), Path(pred), installed(), tolerate)
+
+
+def prepare(task: str, release: Place, out: Place, tolerate: Sequence[str] = ()) -> Prepared:
+    """Arranges the release of a task's corpus in the layout that ``data`` wants, as ``bench data prepare`` does.
+
+    Args:
+        task: its name, such as ``2015-T14``.
+        release: an archive or a folder as the corpus is published; only read.
+        out: the folder to be made, new or empty.
+        tolerate: kinds of faulty lines that the check lets pass.
+
+    Raises:
+        DataError: the release cannot be read, or the task's loader refuses it.
+        UsageError: no such task, or one that does not know its release; or the folder holds something.
+    """
+    from bench.kit.prepare import prepare as prepare_release
+
+    return prepare_release(installed().get("tasks", task), Path(release), Path(out), tolerate)
 
 
 def report(

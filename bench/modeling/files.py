@@ -237,8 +237,10 @@ def weight_bytes(folder: Path) -> int:
 
 
 @contextlib.contextmanager
-def written_whole(out: Path) -> Iterator[Path]:
+def written_whole(out: Path, mode: int = 0o755) -> Iterator[Path]:
     """Gives an empty folder that becomes `out` when the block ends without an error, and is deleted otherwise.
+
+    `mode` says who may use the folder.
 
     Raises:
         StorageError: the disk is full or cannot be written.
@@ -250,7 +252,7 @@ def written_whole(out: Path) -> Iterator[Path]:
     try:
         out.parent.mkdir(parents=True, exist_ok=True)
         temporary = Path(tempfile.mkdtemp(prefix=f".{out.name}.", dir=out.parent))
-        temporary.chmod(0o755)
+        temporary.chmod(mode)
         yield temporary
         for path in temporary.rglob("*"):
             if path.is_file():

@@ -14,7 +14,10 @@ torch = pytest.importorskip("torch")
 pytest.importorskip("peft")
 pytest.importorskip("datasets")
 
+from corpus_writers import bioc_xml  # noqa: E402
+
 from bench import runner  # noqa: E402
+from bench.api.data import Document, Mention  # noqa: E402
 from bench.cli import main  # noqa: E402
 from bench.config import RunConfig  # noqa: E402
 from bench.errors import DataError, Interrupted, RunStateError, UsageError  # noqa: E402
@@ -153,3 +156,33 @@ def test_a_dirty_corpus_runs_with_its_kinds_named_and_the_result_says_what_was_l
     assert plan["left_out"] == found["left_out"]
     assert plan["id"] not in (before["id"], found["id"])
     assert shown.said("text-mismatch 1")
+
+
+def test_a_run_on_bioc_reads_its_own_test_file_for_predicting(
+    tiny: Callable[..., RunConfig], tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    (tmp_path / "bioc").mkdir()
+    for split in SPLITS:
+        documents = []
+        for name, text in sentences(split, 12 if split == "train" else 4):
+            hand, swollen, feet = (text.index(word) for word in ("hand", "swollen", "feet"))
+            whole = Mention(((hand, swollen + 7),), "Symptom", "D1")
+            documents.append(Document(name, text, (whole, Mention(((swollen, swollen + 7), (feet, feet + 4)), "Symptom"))))
+        bioc_xml(tmp_path / "bioc" / f"{split}.xml", documents)
+    task = tmp_path / "swelling.toml"
+    task.write_text('kind = "mentions"\nformat = "bioc"\nfolder = "bioc"\n')
+    outcome = runner.run(tiny(task=(str(task),), data={}, head="span"), load())
+    found = result(outcome)
+    scores = found["scores"]["swelling"]["trained"]
+    assert scores["discontiguous.tp"] + scores["discontiguous.fn"] == 4
+    assert scores["strict.tp"] + scores["strict.fn"] == 8
+    assert outcome.result_path is not None
+    folder = outcome.result_path.parent
+    test, out = tmp_path / "bioc" / "test.xml", tmp_path / "out"
+    assert main(["predict", str(folder), str(test), "--out", str(out), "--format", "jsonl", "--format", "official"]) == 0
+    predictions = folder / "predictions" / "swelling.test.trained.jsonl"
+    assert (out / "predictions.jsonl").read_text() == predictions.read_text()
+    capsys.readouterr()
+    assert main(["score", str(task), "--gold", str(test), "--pred", str(out / "official"), "--json"]) == 0
+    scored = json.loads(capsys.readouterr().out)["scores"]
+    assert scored["strict"]["tp"] == scores["strict.tp"]

@@ -45,7 +45,7 @@ def test_counts_are_those_of_seqeval_in_strict_mode(rows: list[list[str]], rng: 
     scheme = pytest.importorskip("seqeval.scheme").IOB2
     gold = valid(rows)
     pred = [[tag if rng.random() < 0.6 else rng.choice(TAGS) for tag in row] for row in gold]
-    # Without a mention that begins with B- where none ends before it a file is taken for IOB1, and refused.
+    # Without a mention that begins with B- where none ends before it a file is taken for IOB1.
     assume(any(tag[0] == "B" and before[1:] != tag[1:] for row in pred for before, tag in zip(["O", *row], row, strict=False)))
     with tempfile.TemporaryDirectory() as name, warnings.catch_warnings():
         warnings.simplefilter("ignore", DataWarning)
@@ -61,6 +61,52 @@ def test_counts_are_those_of_seqeval_in_strict_mode(rows: list[list[str]], rng: 
         assert [row[k] for k in names] == pytest.approx([report[label][k] for k in names.values()])
         assert row["tp"] + row["fn"] == report[label]["support"]
     assert not any(scores["discontiguous"].values())
+
+
+SCHEMES = {"IOBES": "BIES", "BILOU": "BILU", "IOB1": "BI"}
+
+
+@pytest.mark.parametrize("scheme", SCHEMES)
+@given(rows=ROWS, rng=st.randoms(use_true_random=False))
+@settings(max_examples=100)
+def test_other_schemes_are_the_same_mentions_and_count_as_seqeval_does(scheme: str, rows: list[list[str]], rng: Any) -> None:
+    """Gold in a scheme is what it is in IOB2; of a system's tags, right or wrong, exactly seqeval's mentions are counted."""
+    seqeval = pytest.importorskip("seqeval.metrics")
+    # A system's B- that begins a mention makes its file IOB2, which seqeval is told is IOB1.
+    known = getattr(pytest.importorskip("seqeval.scheme"), scheme) if scheme != "IOB1" else None
+    plain = valid(rows)
+    gold = [in_scheme(row, scheme) for row in plain]
+    tags = ["O", *(f"{role}-{label}" for role in SCHEMES[scheme] for label in "AB")]
+    pred = [[tag if rng.random() < 0.7 else rng.choice(tags) for tag in row] for row in gold]
+    # What tells a scheme from IOB2 has to be in the file: a tag of its own, or in IOB1 a mention.
+    shown = [any(tag[0] in "ESLU" or (scheme == "IOB1" and tag != "O") for row in rows for tag in row) for rows in (gold, pred)]
+    assume(all(shown))
+    with tempfile.TemporaryDirectory() as name, warnings.catch_warnings():
+        warnings.simplefilter("ignore", DataWarning)
+        paths = [as_file(Path(name) / f"{n}.tsv", rows) for n, rows in enumerate((plain, gold, pred))]
+        reference, same = scored(paths[0], paths[1])
+        assert reference == same
+        scores = mentions.score(*scored(paths[1], paths[2]))["strict"] if known else None
+    if scores is not None:
+        report = seqeval.classification_report(gold, pred, scheme=known, mode="strict", output_dict=True, zero_division=0)
+        assert scores["f1"] == pytest.approx(report["micro avg"]["f1-score"])
+
+
+def in_scheme(row: list[str], scheme: str) -> list[str]:
+    """A sentence in IOB2 in another scheme."""
+    last, single = {"IOBES": "ES", "BILOU": "LU", "IOB1": "IB"}[scheme]
+    made = []
+    for before, tag, after in zip(["O", *row], row, [*row[1:], "O"], strict=False):
+        goes_on = after[0] == "I"
+        if tag == "O":
+            made.append(tag)
+        elif scheme == "IOB1":
+            made.append(("B" if tag[0] == "B" and before[1:] == tag[1:] else "I") + tag[1:])
+        elif tag[0] == "B":
+            made.append(("B" if goes_on else single) + tag[1:])
+        else:
+            made.append(("I" if goes_on else last) + tag[1:])
+    return made
 
 
 @st.composite

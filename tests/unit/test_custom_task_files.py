@@ -9,6 +9,7 @@ from collections.abc import Callable, Mapping
 from pathlib import Path
 from typing import Any
 
+import corpus_writers
 import pytest
 from bench_tasks.custom.settings import FORMATS, KEYS, KINDS
 
@@ -21,6 +22,7 @@ from bench.conformance.task_files import check_file
 from bench.errors import BenchError, DataError, DataWarning, UsageError
 from bench.hooks import hookimpl
 from bench.kit import records
+from bench.kit.formats import READERS
 from bench.kit.jsonl import Record
 from bench.registry import Registry, load
 
@@ -107,8 +109,38 @@ def _jsonl(home: Path, split: str, kind: str, labels: tuple[str, ...]) -> None:
     home.write_text("".join(json.dumps(row) + "\n" for row in rows), encoding="utf-8")
 
 
+def _of_kit(form: str) -> Callable[[Path, str, str, tuple[str, ...]], None]:
+    """A split as a tool of that format writes it; discontiguous mentions only where the format has them."""
+    write = next(write for other, _, write in corpus_writers.WRITERS.values() if other == form)
+
+    def made(home: Path, split: str, kind: str, labels: tuple[str, ...]) -> None:
+        documents = []
+        for number, (name, text, at) in enumerate(texts(split)):
+            if form == "pubtator":
+                text = text.replace(" took", "\ntook")
+            if form == "i2b2":
+                text = text.replace(".", " .")
+            found = mentions_of(text, at, labels if kind == "mentions" and labels else ("Symptom", "Drug"))
+            found[2:] = found[2:] if form in ("bioc", "huggingface") else [Mention(((at - 5, at + 7),), found[0].label)]
+            ends = [(a, b) for a, b in ENDS if kind == "relations"]
+            related = tuple(Relation(found[a].key, found[b].key, (labels or ("causes",))[0]) for a, b in ends)
+            said = (Judgement((labels or ("0", "1"))[number % 2], 1.0, True),) if kind == "classification" else ()
+            documents.append(Document(name, text, () if said else tuple(found), related, said))
+        if form == "huggingface" and kind == "classification":
+            datasets = pytest.importorskip("datasets")
+            rows = [{"text": d.text, "label": d.judgements[0].name} for d in documents]
+            datasets.Dataset.from_list(rows).save_to_disk(str(home))
+        elif form == "huggingface":
+            pytest.importorskip("datasets")
+            write(home, documents)
+        else:
+            write(home, documents)
+
+    return made
+
+
 WRITERS: Mapping[str, Callable[[Path, str, str, tuple[str, ...]], None]] = {
-    "brat": _brat, "pipe": _pipe, "iob": _iob, "jsonl": _jsonl,
+    "brat": _brat, "pipe": _pipe, "iob": _iob, "jsonl": _jsonl, **{form: _of_kit(form) for form in READERS},
 }  # fmt: skip
 PAIRS = [(kind, form) for kind, (formats, _, _) in KINDS.items() for form in formats]
 
@@ -237,8 +269,8 @@ BASE = 'kind = "mentions"\nformat = "brat"\nfolder = "corpus"\n'
         ('kind = "mentions"\nformat = "brat"\n', "no key 'folder'"),
         (BASE.replace("kind", "kinds"), "'kinds'. Did you mean 'kind'?"),
         (BASE.replace('"mentions"', '"mention"'), "'mention'. Did you mean 'mentions'"),
-        (BASE.replace("brat", "brta"), "'brta'. Did you mean 'brat'?"),
-        (BASE.replace("brat", "conll"), "It is called 'iob' here, IOB2 in two columns"),
+        (BASE.replace("brat", "brta"), "'brta'. Did you mean 'brat'"),
+        (BASE.replace("brat", "conll"), "It is called 'iob' here, two columns, token and tag"),
         (BASE.replace("brat", "CoNLL-2003"), "It is called 'iob' here"),
         (BASE.replace("brat", "BIO"), "It is called 'iob' here"),
         (BASE.replace("brat", "iob2"), "It is called 'iob' here"),
@@ -248,10 +280,14 @@ BASE = 'kind = "mentions"\nformat = "brat"\nfolder = "corpus"\n'
         (BASE.replace("brat", "semeval"), "It is called 'pipe' here"),
         (BASE.replace("brat", "json-lines"), "It is called 'jsonl' here"),
         (BASE.replace("brat", "ndjson"), "It is called 'jsonl' here"),
-        (BASE.replace("brat", "xlsx"), "Wanted brat, iob, pipe, jsonl"),
+        (BASE.replace("brat", "xlsx"), "Wanted brat, iob, pipe, jsonl, bioc, pubtator"),
+        (BASE.replace("brat", "parquet"), "It is called 'huggingface' here, a data set saved to disk, or Parquet"),
+        (BASE.replace("brat", "BioC XML"), "It is called 'bioc' here"),
+        (BASE.replace("brat", "labelstudio"), "It is called 'label-studio' here"),
+        (BASE.replace("brat", "n2c2"), "It is called 'brat' here"),
         (BASE.replace('"mentions"', '"NER"'), "It is called 'mentions' here"),
         (BASE.replace('"mentions"', '"text-classification"'), "It is called 'classification' here"),
-        (BASE + '[roles]\na = ["From", "To"]', "'roles' are those of relations in brat; this file describes mentions in brat"),
+        (BASE + '[roles]\na = ["From", "To"]', "'roles' are those of relations in brat or bioc; this file describes mentions"),
         (BASE.replace("mentions", "relations") + '[roles]\na = ["From"]', "'roles.a' holds 1 roles; wanted two"),
         (BASE.replace("mentions", "relations") + '[roles]\na = ["From", "From"]', "'From' twice"),
         (BASE.replace("mentions", "relations") + 'roles = "From"', "wanted a table [roles]"),
@@ -493,7 +529,7 @@ def page(root: Path) -> str:
 
 def test_every_example_of_the_page_is_a_task(page: str, tmp_path: Path) -> None:
     blocks = re.findall(r"```toml\n# (\S+)\n(.*?)```", page, re.DOTALL)
-    assert len(blocks) == page.count("```toml") == 8
+    assert len(blocks) == page.count("```toml") == 14
     seen = set()
     for name, content in blocks:
         path = tmp_path / name
@@ -506,7 +542,9 @@ def test_every_example_of_the_page_is_a_task(page: str, tmp_path: Path) -> None:
         results = check_file(path, load())
         assert [r for r in results if not r.passed] == [], name
         assert len(results) == len(CHECKS)
-    assert seen == set(PAIRS)
+    assert {form for _, form in seen} == set(FORMATS)
+    assert {kind for kind, _ in seen} == set(KINDS)
+    assert {pair for pair in PAIRS if pair[1] not in READERS} <= seen
 
 
 def test_every_line_of_the_page_is_a_document(page: str) -> None:

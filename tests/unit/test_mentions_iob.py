@@ -55,10 +55,12 @@ BAD = {
     "three columns": (TRAIN + "a\tNN\tO\n", "line 11", "3 columns"),
     "one column": ("word\n", "line 1", "1 columns"),
     "spaces for tabs": ("word O\n", "line 1", "1 columns"),
-    "an I that starts": ("No\tO\nsecret\tI-Disease\n", "line 2", "continues no mention"),
+    "an I that starts": ("Pain\tB-Disease\nNo\tO\nsecret\tI-Disease\n", "line 3", "continues no mention"),
     "an I of another label": ("No\tB-Chemical\nsecret\tI-Disease\n", "line 2", "continues no mention"),
     "an I after a sentence's end": ("No\tB-Disease\n\nsecret\tI-Disease\n", "line 3", "continues no mention"),
-    "an unknown tag": ("No\tO\nsecret\tS-Disease\n", "line 2", "O, B-Label or I-Label"),
+    "an E after its mention": ("No\tS-Disease\nsecret\tE-Disease\n", "line 2", "continues no mention"),
+    "a mention without its E": ("No\tS-Disease\nsecret\tB-Disease\n", "line 2", "no tag for its end, as IOBES wants"),
+    "an unknown tag": ("No\tO\nsecret\tX-Disease\n", "line 2", "O, B-Label or I-Label"),
     "a label without a name": ("secret\tB-\n", "line 1", "O, B-Label or I-Label"),
     "a lower-case tag": ("secret\to\n", "line 1", "O, B-Label or I-Label"),
     "a layer's tag": ("a\tB-Disease\nsecret\tF-Disease\n", "line 2", "O, B-Label or I-Label"),
@@ -166,16 +168,30 @@ def test_a_system_s_tag_that_continues_nothing_is_no_mention(tmp_path: Path) -> 
         scored(pred, gold)
 
 
-@pytest.mark.parametrize(
-    ("tags", "scheme"),
-    [("BIE", "IOBES"), ("S", "IOBES"), ("BIL", "BILOU"), ("U", "BILOU"), ("BME", "BMES"), ("W", "BMEWO")],
-)
-def test_other_schemes_are_named_with_what_each_of_their_tags_becomes(tags: str, scheme: str, tmp_path: Path) -> None:
-    text = "".join(f"word\t{tag}-Disease\n" for tag in tags)
-    with pytest.raises(DataError, match=rf"Tags of {scheme} have to be converted to IOB2: .*becomes? [BI]-"):
-        load(corpus(tmp_path, text))
-    with pytest.raises(DataError, match=f"Tags of {scheme}"):
-        scored(write(tmp_path, "g.tsv", "word\tB-Disease\n" * len(tags)), write(tmp_path, "p.tsv", text))
+SCHEMES = {
+    "IOBES": "S B,I,E O S", "BILOU": "U B,I,L O U", "BMES": "S B,M,E O S", "BMEWO": "W B,M,E O W", "IOB1": "I B,I,I O I",
+}  # fmt: skip
+
+
+@pytest.mark.parametrize("scheme", SCHEMES)
+def test_other_schemes_are_read_with_a_word(scheme: str, tmp_path: Path) -> None:
+    """Two mentions that touch and, after a word outside, a third, whatever the tags are called."""
+    roles = SCHEMES[scheme].replace(",", " ").split()
+    text = "".join(f"word\t{role if role == 'O' else role + '-Disease'}\n" for role in roles)
+    with pytest.warns(DataWarning, match=rf"train\.tsv: its tags are {scheme}, read as IOB2: "):
+        (document,) = load(corpus(tmp_path, text))["train"]
+    assert [m.fragments for m in document.mentions] == [((0, 4),), ((5, 19),), ((25, 29),)]
+    gold = write(tmp_path, "g.tsv", "word\tB-Disease\n" * 2 + "word\tI-Disease\n" * 2 + "word\tO\nword\tB-Disease\n")
+    with pytest.warns(DataWarning, match=rf"p\.tsv: its tags are {scheme}"):
+        assert mentions.score(*scored(gold, write(tmp_path, "p.tsv", text)))["strict"]["f1"] == 1
+
+
+def test_a_system_s_mention_without_its_end_is_none_as_in_seqeval(tmp_path: Path) -> None:
+    gold = write(tmp_path, "g.tsv", "a\tS-X\nb\tB-X\nc\tE-X\n")
+    pred = write(tmp_path, "p.tsv", "a\tS-X\nb\tB-X\nc\tI-X\n")
+    with pytest.warns(DataWarning, match=r"p\.tsv: 1 tags make no mention, the first in line 2"):
+        strict = mentions.score(*scored(gold, pred))["strict"]
+    assert [strict[count] for count in ("tp", "fp", "fn")] == [1, 0, 1]
 
 
 def test_columns_divided_by_spaces_are_told(tmp_path: Path) -> None:
@@ -187,13 +203,13 @@ IOB1 = "a\tI-A\nb\tI-A\nc\tO\nd\tI-A\ne\tB-A\nf\tI-A\n"
 IOB2 = IOB1.replace("a\tI", "a\tB").replace("d\tI", "d\tB")
 
 
-def test_a_system_s_tags_in_iob1_are_refused_and_do_not_score_nothing(tmp_path: Path) -> None:
+def test_a_system_s_tags_in_iob1_are_read_and_do_not_score_nothing(tmp_path: Path) -> None:
     """Such a file has a B- only right after a mention of the same label, or none at all."""
     gold = write(tmp_path, "gold.tsv", IOB2)
-    for text in (IOB1, IOB1.replace("B-A", "O")):
-        with pytest.raises(DataError, match=r"iob1\.tsv, line 1: .*This is IOB1"):
-            scored(gold, write(tmp_path, "iob1.tsv", text))
-    with pytest.warns(DataWarning, match=r"pred\.tsv: 1 tags I- continue no mention, the first in line 4"):
+    for text, right in ((IOB1, 3), (IOB1.replace("B-A", "I-A"), 1)):
+        with pytest.warns(DataWarning, match=r"iob1\.tsv: its tags are IOB1"):
+            assert mentions.score(*scored(gold, write(tmp_path, "iob1.tsv", text)))["strict"]["tp"] == right
+    with pytest.warns(DataWarning, match=r"pred\.tsv: 1 tags make no mention, the first in line 4"):
         scored(gold, write(tmp_path, "pred.tsv", IOB2.replace("d\tB", "d\tI")))
     assert mentions.score(*scored(gold, gold))["strict"]["tp"] == 3
 

@@ -11,6 +11,7 @@ from pathlib import Path
 from types import SimpleNamespace
 from typing import Any
 
+import corpus_writers
 import pytest
 
 from bench.api.data import Document, Mention, Passage, Relation
@@ -64,7 +65,7 @@ def test_what_a_task_is_given_comes_along(tmp_path: Path) -> None:
     ("name", "content", "given", "error", "says"),
     [
         ("a.txt", b"secret \xe9", None, DataError, "cannot be read as UTF-8"),
-        ("a.csv", b"secret", None, UsageError, "ends in none of .txt, .text, .jsonl, .ndjson"),
+        ("a.csv", b"secret", None, UsageError, "ends in none of .txt, .text, .jsonl, .ndjson, .xml, .json, .parquet, .arrow"),
         ("a.txt", b"secret", "mentions", UsageError, "has no a.ann beside it"),
         ("a.txt", b"secret", "passages", UsageError, "ranks passages"),
         ("a.jsonl", b'{"text": "secret"}', "mentions", DataError, "no field 'mentions'"),
@@ -93,8 +94,31 @@ def test_pubtator_is_known_after_blank_lines_and_relations_may_say_whether_they_
     assert (only.id, only.text, [m.fragments for m in only.mentions]) == ("7", "A b\nC", [((0, 1),)])
 
 
+@pytest.mark.parametrize("name", ["bioc-xml", "bioc-json", "doccano", "label-studio", "huggingface"])
+def test_corpora_of_other_tools_are_texts_too(tmp_path: Path, name: str) -> None:
+    if name == "huggingface":
+        pytest.importorskip("datasets")
+    _, suffix, write = corpus_writers.WRITERS[name]
+    documents = [Document("1", "no fever", (Mention(((3, 8),), "X"),)), Document("2", "none", ())]
+    path = tmp_path / "in" / f"notes{suffix if name != 'doccano' else '.json'}"
+    path.parent.mkdir()
+    write(path, documents)
+    for place in {path, path if path.is_dir() else path.parent}:
+        assert list(texts.read(place)) == [replace(d, mentions=()) for d in documents]
+        assert list(texts.read(place, "mentions")) == documents
+    with pytest.raises(UsageError, match="has no passages"):
+        list(texts.read(path, "passages"))
+
+
+def test_a_faulty_corpus_of_texts_is_named_without_its_text(tmp_path: Path) -> None:
+    (tmp_path / "a.json").write_text('{"documents": [{"id": "1", "passages": [{"offset": -1, "text": "secret"}]}]}')
+    with pytest.raises(DataError, match=r"a\.json, document 1: field 'offset' is below 0") as raised:
+        list(texts.read(tmp_path))
+    assert "secret" not in str(raised.value)
+
+
 def test_an_empty_folder_and_a_path_that_is_not_there(tmp_path: Path) -> None:
-    with pytest.raises(DataError, match=r"holds no \.txt or \.text file"):
+    with pytest.raises(DataError, match=r"holds no \.txt, \.text, \.xml, \.json, \.parquet or \.arrow file"):
         list(texts.read(tmp_path))
     with pytest.raises(DataError, match="No such file"):
         list(texts.read(tmp_path / "none.txt"))

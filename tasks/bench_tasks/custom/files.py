@@ -1,4 +1,8 @@
-"""Reads gold and predicted files of a task from a file, and writes predictions, in the task's format."""
+"""Reads gold and predicted files of a task from a file, and writes predictions, in the task's format.
+
+The formats of `bench.kit.formats.READERS` hold texts with their annotations. Predictions have no text: they are written as JSON
+Lines, and both sides may be in either.
+"""
 
 from __future__ import annotations
 
@@ -15,8 +19,13 @@ from bench.kit.classes import check_same_documents, judgements
 from bench.kit.documents import refuse_disjoint
 from bench.kit.faults import Faults
 from bench.kit.files import read_text
+from bench.kit.formats import READERS
+from bench.kit.jsonl import LINES, stream
+from bench.kit.reading import Source
+from bench.kit.reading import documents as documents_in
 from bench.kit.roles import Roles, declared_in
 from bench_tasks.common import pipe, pipe_scoring
+from bench_tasks.custom.loader import WHAT
 from bench_tasks.custom.settings import TaskFile
 
 Pair = tuple[list[Document], list[Document]]
@@ -29,7 +38,7 @@ def write(spec: TaskFile, folder: Path, documents: Sequence[Document]) -> None:
     Raises:
         DataError: a document's name or a label cannot be written in the format.
     """
-    if spec.format == "jsonl":
+    if spec.format == "jsonl" or spec.format in READERS:
         records.write(folder, documents, spec.kind)
     else:
         {"brat": brat.write, "iob": iob_write.write, "pipe": pipe.write_folder}[spec.format](folder, documents)
@@ -53,7 +62,7 @@ def pairs(spec: TaskFile, gold: Path, pred: Path, faults: Faults) -> Pair:
     """
     if spec.format == "iob":
         return iob_folder.scored(gold, pred, faults)
-    if spec.format == "jsonl":
+    if spec.format == "jsonl" or spec.format in READERS:
         reference, predicted = _lines(spec, gold, pred, faults)
     else:
         reference, predicted = _documents(spec, gold, pred, faults)
@@ -107,9 +116,10 @@ def _checked(text_path: Path, faults: Faults) -> Document:
 
 
 def _lines(spec: TaskFile, gold: Path, pred: Path, faults: Faults) -> Pair:
-    reference = records.read_annotations(gold, spec.kind, faults=faults)
+    roles = Roles(spec.roles)
+    reference = _annotated(spec, gold, roles, faults)
     faults.check(gold)
-    predicted = records.read_annotations(pred, spec.kind, scored=True)
+    predicted = _annotated(spec, pred, roles)
     # Predictions for lines of gold that were left out are allowed.
     compared = {name: document for name, document in predicted.items() if name in reference} if faults.left_out else predicted
     check_same_documents(gold, pred, reference, compared)
@@ -125,6 +135,25 @@ def _lines(spec: TaskFile, gold: Path, pred: Path, faults: Faults) -> Pair:
         names_of = spec.labels or tuple(sorted(seen))
         reference, predicted = ({n: _chosen(d, names_of) for n, d in side.items()} for side in (reference, predicted))
     return list(reference.values()), [predicted[name] for name in reference]
+
+
+def _annotated(spec: TaskFile, path: Path, roles: Roles, faults: Faults | None = None) -> dict[str, Document]:
+    """Documents of a file or a folder, in the task's own format or as JSON Lines; faults of gold alone are collected."""
+    if spec.format not in READERS or _is_lines(path):
+        return records.read_annotations(path, spec.kind, scored=faults is None, faults=faults)
+    source = Source(WHAT[spec.kind], faults=faults or Faults(tolerable=False), roles=roles)
+    by_name = {located.document.id: located.document for located in documents_in(spec.format, path, source)}
+    source.faults.check(path)
+    return by_name
+
+
+def _is_lines(path: Path) -> bool:
+    """Whether a file, or the one that `records.write` makes in a folder, is JSON Lines of `bench.kit.records`."""
+    file = path / records.FILE if path.is_dir() else path
+    if file.suffix.lower() not in LINES or not file.is_file():
+        return False
+    first = next(iter(stream(file)))
+    return "mentions" in first.values or isinstance(first.values.get("label"), (str, int))
 
 
 def _chosen(document: Document, names: Sequence[str]) -> Document:

@@ -17,8 +17,10 @@ from bench.kit.classes import judgements
 from bench.kit.documents import names_of
 from bench.kit.faults import Fault, Faults
 from bench.kit.files import decode, read_bytes
-from bench.kit.formats import LAYOUTS
+from bench.kit.formats import LAYOUTS, READERS
 from bench.kit.jsonl import read as read_records
+from bench.kit.reading import Source, What
+from bench.kit.reading import documents as documents_in
 from bench.kit.repeats import repeated_sentences
 from bench.kit.roles import CONF, Roles, declared_in
 from bench.kit.synthetic import is_synthetic
@@ -54,7 +56,7 @@ class _Reading:
         faults: collects faults.
         roles: which argument of a brat relation is its source.
         digest: hash of every byte that was read.
-        passed: number of skipped lines, by their first character.
+        passed: number of skipped lines, by their first character, or of skipped annotations, by what they are.
         places: (split, document) to the place of its annotations.
     """
 
@@ -114,7 +116,7 @@ def load(spec: TaskFile, folder: Path, faults: Faults) -> Corpus:
         splits = {
             s: spooled(replace(d, judgements=judgements(classes, d.judgements[0].name)) for d in splits[s]) for s in SPLITS
         }
-    for message in (_passed(reading.passed), reading.roles.notice()):
+    for message in (_passed(reading.passed, spec.format), reading.roles.notice()):
         if message:
             warnings.warn(f"{spec.name}: {message}", DataWarning, stacklevel=2)
     return Corpus(
@@ -134,7 +136,7 @@ def _home(spec: TaskFile, folder: Path, split: str) -> Path:
         DataError: it is missing, or exists under two of its possible names.
     """
     names = spec.splits[split]
-    present = [folder / name for name in names if (folder / name).exists()]
+    present = [folder / name for name in names if _there(folder, name)]
     if len(present) == 1:
         return present[0]
     if present:
@@ -143,11 +145,18 @@ def _home(spec: TaskFile, folder: Path, split: str) -> Path:
     raise DataError(f"There is no {' or '.join(names)} in {folder} for the {split} split.", hint)
 
 
-def _passed(passed: Counter[str]) -> str | None:
+def _there(folder: Path, name: str) -> bool:
+    return any(folder.glob(name)) if "*" in name else (folder / name).exists()
+
+
+def _passed(passed: Counter[str], form: str) -> str | None:
+    passed = +passed
     if not passed:
         return None
+    brat_lines = "lines of .ann files were not read, by their first character"
+    what = brat_lines if form == "brat" else "annotations were not read, by what they are"
     lines = ", ".join(f"{name} {count}" for name, count in sorted(passed.items()))
-    return f"{sum(passed.values())} lines of .ann files were not read, by their first character: {lines}."
+    return f"{sum(passed.values())} {what}: {lines}."
 
 
 _GOLD = {"mentions": "mention", "relations": "relation", "classification": "class", "ranking": "relevant passage"}
@@ -266,6 +275,18 @@ def _jsonl(reading: _Reading, home: Path, split: str) -> Iterator[Document]:
         yield document
 
 
+def _of_kit(reading: _Reading, home: Path, split: str) -> Iterator[Document]:
+    """Any of the formats that have a reader in `READERS`."""
+    kind: What = WHAT[reading.spec.kind]
+    source = Source(kind, split, reading.faults, reading.roles, reading.digest, reading.passed)
+    for located in documents_in(reading.spec.format, home, source):
+        reading.places[split, located.document.id] = Place(located.path, {"": located.line} if located.line else {})
+        yield located.document
+
+
+WHAT: Mapping[str, What] = {"mentions": "mentions", "relations": "relations", "classification": "classification"}
+"""Kind of task to what is read for it."""
+
 _READERS: Mapping[str, Callable[[_Reading, Path, str], Iterator[Document]]] = {
-    "brat": _brat, "iob": _iob, "pipe": _pipe, "jsonl": _jsonl,
+    "brat": _brat, "iob": _iob, "pipe": _pipe, "jsonl": _jsonl, **dict.fromkeys(READERS, _of_kit),
 }  # fmt: skip

@@ -27,9 +27,17 @@ else:
     import tomli as tomllib
 
 KINDS: Mapping[str, tuple[tuple[str, ...], tuple[str, ...], str]] = {
-    "mentions": (("brat", "iob", "pipe", "jsonl"), ("span", "bio"), "strict.f1"),
-    "relations": (("brat", "jsonl"), ("relation", "joint"), "relations.f1"),
-    "classification": (("jsonl",), ("classify",), "macro_f1"),
+    "mentions": (
+        ("brat", "iob", "pipe", "jsonl", "bioc", "pubtator", "i2b2", "huggingface", "doccano", "label-studio"),
+        ("span", "bio"),
+        "strict.f1",
+    ),
+    "relations": (
+        ("brat", "jsonl", "bioc", "i2b2", "huggingface", "doccano", "label-studio"),
+        ("relation", "joint"),
+        "relations.f1",
+    ),
+    "classification": (("jsonl", "huggingface", "doccano", "label-studio"), ("classify",), "macro_f1"),
     "ranking": (("jsonl",), ("ranking",), "map"),
 }
 """Kind to its formats, its heads with the default first, and its default metric."""
@@ -39,12 +47,28 @@ FORMATS: Mapping[str, Mapping[str, tuple[str, ...]]] = {
     "iob": {"train": ("train.tsv",), "dev": ("devel.tsv", "dev.tsv"), "test": ("test.tsv",)},
     "pipe": {split: (split,) for split in SPLITS},
     "jsonl": {split: (f"{split}.jsonl",) for split in SPLITS},
+    "bioc": {split: (f"{split}.xml", f"{split}.json", split) for split in SPLITS},
+    "pubtator": {split: (f"{split}.pubtator", f"{split}.txt", split) for split in SPLITS},
+    "i2b2": {split: (split,) for split in SPLITS},
+    "huggingface": {
+        split: tuple(
+            f"{place}{name}{end}"
+            for name in (("validation", "dev") if split == "dev" else (split,))
+            for place, end in (("", ""), ("", ".parquet"), ("", "-*.parquet"), ("data/", "-*.parquet"))
+        )
+        for split in SPLITS
+    },
+    "doccano": {split: (f"{split}.jsonl", f"{split}.json") for split in SPLITS},
+    "label-studio": {split: (f"{split}.json", f"{split}.jsonl") for split in SPLITS},
 }
-"""Format to the default names of each split's folder or file; exactly one must exist."""
+"""Format to the default names of each split's folder or file; exactly one must exist. A name may be a pattern of files."""
 
 OTHER_NAMES: Mapping[str, str] = {
     "conll": "iob", "conll2000": "iob", "conll2002": "iob", "conll2003": "iob", "bio": "iob", "iob2": "iob", "iob1": "iob",
-    "iobes": "iob", "bioes": "iob", "bilou": "iob", "tsv": "iob", "tags": "iob", "token": "iob", "tokens": "iob",
+    "iobes": "iob", "bioes": "iob", "bilou": "iob", "bmewo": "iob", "bmes": "iob", "tsv": "iob", "tags": "iob", "token": "iob",
+    "tokens": "iob", "n2c2": "brat", "biocxml": "bioc", "biocjson": "bioc", "xml": "bioc", "pubtator3": "pubtator",
+    "i2b22010": "i2b2", "con": "i2b2", "datasets": "huggingface", "hf": "huggingface", "parquet": "huggingface",
+    "arrow": "huggingface", "bigbio": "huggingface", "kb": "huggingface", "labelstudio": "label-studio",
     "standoff": "brat", "ann": "brat", "a1": "brat", "txt": "brat", "bionlp": "brat",
     "semeval": "pipe", "semeval2015": "pipe", "share": "pipe", "t14": "pipe", "pipes": "pipe", "|": "pipe", "||": "pipe",
     "json": "jsonl", "ndjson": "jsonl", "jsonlines": "jsonl", "jsonlist": "jsonl", "jl": "jsonl",
@@ -56,10 +80,16 @@ OTHER_NAMES: Mapping[str, str] = {
 """Other names of formats and kinds, in lower case without ``-``, ``_`` and ``.``."""
 
 DESCRIBED: Mapping[str, str] = {
-    "iob": "IOB2 in two columns, token and tag, divided by a tab",
+    "iob": "two columns, token and tag, divided by a tab, in any usual scheme of tags",
     "brat": "standoff, a .txt with an .ann file beside it",
     "pipe": "the '|' lines of SemEval-2015 Task 14",
     "jsonl": "JSON Lines, one object a line",
+    "bioc": "BioC XML or BioC JSON",
+    "pubtator": "articles of title, abstract and tab-divided mentions",
+    "i2b2": "the .con files of i2b2/VA 2010",
+    "huggingface": "a data set saved to disk, or Parquet",
+    "doccano": "an export of doccano",
+    "label-studio": "an export of Label Studio",
 }
 
 KEYS = (
@@ -67,6 +97,7 @@ KEYS = (
     "licence", "citation", "level",
 )  # fmt: skip
 _NO_TEXT = ("labels", "splits", "roles", "tolerate", "level")
+_WITH_ROLES = ("brat", "bioc")
 _NEEDED = ("kind", "format", "folder")
 LEVELS = (1, 2)
 _LONGEST = 255
@@ -86,7 +117,7 @@ class TaskFile:
         folder: of the corpus.
         labels: types or classes; where empty, those of the training split.
         splits: split to the names that its folder or file may have.
-        roles: type of relation to the roles of its source and its target.
+        roles: type of relation to the roles of its source and its target, in brat and BioC.
         tolerate: kinds of faulty lines that are left out, sorted.
         metric: dotted path into the scores.
         heads: names of heads, the default first.
@@ -227,8 +258,10 @@ def _tolerate(path: Path, form: str, value: Any) -> tuple[str, ...]:
 def _roles(path: Path, kind: str, form: str, value: Any) -> dict[str, tuple[str, str]]:
     if not isinstance(value, dict):
         raise UsageError(f"{path}: 'roles' is {_kind(value)}; wanted a table [roles] of types, each with its two roles.")
-    if value and (kind != "relations" or form != "brat"):
-        raise UsageError(f"{path}: 'roles' are those of relations in brat; this file describes {kind} in {form}.")
+    if value and (kind != "relations" or form not in _WITH_ROLES):
+        raise UsageError(
+            f"{path}: 'roles' are those of relations in {' or '.join(_WITH_ROLES)}; this file describes {kind} in {form}."
+        )
     roles_of = {}
     for label, pair in value.items():
         roles = _labels(path, pair, f"roles.{label}")

@@ -87,7 +87,7 @@ class FileTask(CorpusTask):
         return self.score(reference, predicted)
 
     def write(self, folder: Path, documents: Sequence[Document]) -> None:
-        """Writes annotations without text, in the task's format."""
+        """Writes annotations without text, in the task's format, or as JSON Lines where that holds texts too."""
         files.write(self.spec, folder, documents)
 
 

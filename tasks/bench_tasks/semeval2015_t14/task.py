@@ -58,6 +58,16 @@ class SemEval2015T14(CorpusTask):
         "scores": "task1: strict, relaxed, span_only, discontiguous; task2: accuracy and weighted accuracy of nine slots",
     }
 
+    def arrange(self, release: Path, out: Path) -> None:
+        """Arranges the PhysioNet release: a zip or tar file, or a folder.
+
+        Raises:
+            DataError: it cannot be read, or lacks something.
+        """
+        from bench_tasks.semeval2015_t14.arrange import arrange
+
+        arrange(release, out)
+
     def head(self, name: str) -> Head:
         """A new head; ``span`` is one that also fills slots."""
         if name != "span":

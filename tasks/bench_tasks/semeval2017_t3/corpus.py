@@ -16,8 +16,8 @@ from bench.api.data import SPLITS, Corpus, Document, Judgement, Passage
 from bench.errors import DataError
 from bench.kit.files import read_bytes
 from bench.kit.synthetic import is_synthetic
+from bench.kit.xmltree import Node, parse
 from bench_tasks.semeval2017_t3.task import LAYOUT
-from bench_tasks.semeval2017_t3.xmltree import Node, parse
 
 SKIP = "SubtaskA_Skip_Because_Same_As_RelQuestion_ID"
 """Attribute of a thread that is also in another place, with another original question."""

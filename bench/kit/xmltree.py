@@ -1,12 +1,13 @@
-"""Reads XML safely into a small tree with line numbers.
+"""Reads XML safely into a small tree with line numbers, a whole file or one element of it after the other.
 
-Expat parses the file. An inline DTD, which official files may have, is ignored. Entity declarations, external DTDs and
-references to other files are refused, so that nothing is expanded and no other file is opened.
+Expat parses the file. An inline DTD, which official files may have, is ignored. Entity declarations and references to other
+files are refused, so that nothing is expanded and no other file is opened; so are external DTDs, unless the caller's format
+names one in every file, which is then not read.
 """
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 from xml.parsers import expat
@@ -41,9 +42,14 @@ class Node:
         return DataError(f"{self.path}:{self.line}: {message}", hint)
 
     @property
+    def raw(self) -> str:
+        """Its own text as it is."""
+        return "".join(self.pieces)
+
+    @property
     def text(self) -> str:
         """Its own text without the blanks around it."""
-        return "".join(self.pieces).strip()
+        return self.raw.strip()
 
     def attribute(self, name: str) -> str:
         """The value of a required attribute.
@@ -98,21 +104,40 @@ def parse(path: Path, content: bytes) -> Node:
     Raises:
         DataError: it is not well-formed, not UTF-8, too deep, or declares entities or an external subset.
     """
+    (root,) = elements(path, [content])
+    return root
+
+
+def elements(path: Path, blocks: Iterable[bytes], tag: str | None = None, dtd: bool = False) -> Iterator[Node]:
+    """Every element of a file with a name, one at a time as its end is read, so that memory holds one of them.
+
+    Args:
+        path: of the file, for errors.
+        blocks: its bytes, in pieces of any size; read as UTF-8, whatever encoding is declared.
+        tag: name of the elements, which are not inside one another; None: the root alone.
+        dtd: whether the file may name an external DTD, which is never read.
+
+    Raises:
+        DataError: it is not well-formed, not UTF-8, too deep, or declares entities or an external subset.
+    """
     parser = expat.ParserCreate(encoding="utf-8")
     parser.buffer_text = True
     parser.specified_attributes = True
-    roots: list[Node] = []
+    ended: list[Node] = []
     depth: list[Node] = []
 
-    def start(tag: str, attributes: dict[str, str]) -> None:
-        node = Node(path, tag, parser.CurrentLineNumber, attributes)
+    def start(name: str, attributes: dict[str, str]) -> None:
+        node = Node(path, name, parser.CurrentLineNumber, attributes)
         if len(depth) == _DEEPEST:
             raise node.error(f"elements are nested more than {_DEEPEST} deep; wanted the task's own format.")
-        (depth[-1].children if depth else roots).append(node)
+        if depth and (tag is None or name != tag):
+            depth[-1].children.append(node)
         depth.append(node)
 
-    def end(tag: str) -> None:
-        depth.pop()
+    def end(name: str) -> None:
+        node = depth.pop()
+        if name == tag or (tag is None and not depth):
+            ended.append(node)
 
     def text(data: str) -> None:
         depth[-1].pieces.append(data)
@@ -121,7 +146,7 @@ def parse(path: Path, content: bytes) -> Node:
         return DataError(f"{path}:{parser.CurrentLineNumber}: the file {what}, which is refused.", "Take it out of the file.")
 
     def doctype(name: str, system: str | None, public: str | None, inline: int) -> None:
-        if system is not None or public is not None:
+        if not dtd and (system is not None or public is not None):
             raise refuse("asks for an external DTD")
 
     def entity(*declaration: object) -> None:
@@ -132,9 +157,15 @@ def parse(path: Path, content: bytes) -> Node:
 
     parser.StartElementHandler, parser.EndElementHandler, parser.CharacterDataHandler = start, end, text
     parser.StartDoctypeDeclHandler, parser.EntityDeclHandler, parser.ExternalEntityRefHandler = doctype, entity, external
+    # A file that names an external DTD may use entities of it, which expat would pass over in silence.
+    parser.SkippedEntityHandler = external
     try:
-        parser.Parse(content, True)
+        for block in blocks:
+            parser.Parse(block, False)
+            yield from ended
+            ended.clear()
+        parser.Parse(b"", True)
     except expat.ExpatError as error:
         reason = expat.ErrorString(error.code)
         raise DataError(f"{path}:{error.lineno}: not well-formed XML in UTF-8: {reason}.") from None
-    return roots[0]
+    yield from ended
