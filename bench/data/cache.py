@@ -1,4 +1,7 @@
-"""Cache of encoded windows: a memory-mapped Arrow file in the user's cache, keyed by content, checked when opened."""
+"""Cache of encoded windows: a memory-mapped Arrow file in the user's cache, keyed by content, checked when opened.
+
+Windows that are read once, such as those of a few texts to be predicted, stay in memory and are written nowhere.
+"""
 
 from __future__ import annotations
 
@@ -6,7 +9,7 @@ from collections import Counter
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import IO, TYPE_CHECKING, Any
 
 import numpy as np
 from numpy.typing import NDArray
@@ -26,10 +29,10 @@ _GOLD = "t."  # prefix of the names of a head's own columns
 
 @dataclass(frozen=True)
 class EncodedSplit:
-    """One split of one task, on disk.
+    """One split of one task, on disk or in memory.
 
     Args:
-        rows: memory-mapped; one window a row.
+        rows: one window a row; memory-mapped where they are on disk.
         lengths: marked tokens of each window, shape (windows,).
         supervised: supervised positions of each window, shape (windows,).
         documents: ids of the split's documents; rows refer to them by index.
@@ -112,12 +115,31 @@ def encode_split(
     if stored is None or not path.is_file() or digest(path) != stored["digest"]:
         if facts.exists() or path.exists():
             warn(f"{path.parent.name}/{path.name} or its facts are damaged or incomplete: the windows are encoded again.")
-        stored = _encode(documents, head, tokenizer, max_length, path, advance)
+        path.parent.mkdir(parents=True, exist_ok=True)
+        aside = beside(path)
+        with aside.open("wb") as file:
+            stored = _encode(documents, head, tokenizer, max_length, file, advance)
+        stored["digest"] = digest(aside)
+        aside.replace(path)
         write_sealed(facts, stored)
     else:
         advance(len(documents))
+    return _split(Dataset.from_file(str(path)) if stored["lengths"] else None, stored)
+
+
+def encode_in_memory(documents: Sequence[Document], head: Head, tokenizer: Any, max_length: int) -> EncodedSplit:
+    """The same windows as of `encode_split`, without a file: about 25 bytes a token."""
+    from datasets import Dataset
+    from pyarrow import BufferOutputStream
+
+    memory = BufferOutputStream()
+    facts = _encode(documents, head, tokenizer, max_length, memory, lambda n: None)
+    return _split(Dataset.from_buffer(memory.getvalue()) if facts["lengths"] else None, facts)
+
+
+def _split(rows: Dataset | None, stored: Mapping[str, Any]) -> EncodedSplit:
     return EncodedSplit(
-        rows=Dataset.from_file(str(path)) if stored["lengths"] else None,
+        rows=rows,
         lengths=np.array(stored["lengths"], dtype=np.int64),
         supervised=np.array(stored["supervised"], dtype=np.int64),
         documents=tuple(stored["documents"]),
@@ -128,18 +150,16 @@ def encode_split(
 
 
 def _encode(
-    documents: Sequence[Document], head: Head, tokenizer: Any, max_length: int, path: Path, advance: Callable[[int], None]
+    documents: Sequence[Document], head: Head, tokenizer: Any, max_length: int, file: IO[bytes], advance: Callable[[int], None]
 ) -> dict[str, Any]:
-    """Writes the Arrow file of a split and gives its facts."""
+    """Writes the windows of a split in Arrow's format, nothing where there are none, and gives their facts."""
     from datasets import Features, List, Value
     from datasets.arrow_writer import ArrowWriter
 
-    path.parent.mkdir(parents=True, exist_ok=True)
     lost: Counter[str] = Counter()
     lengths: list[int] = []
     supervised: list[int] = []
     largest = -1
-    aside = beside(path)
     writer: ArrowWriter | None = None
     for number, document in enumerate(documents):
         windows, golds, missed = cut(document, tokenizer, max_length, head.cuts)
@@ -153,15 +173,11 @@ def _encode(
             if writer is None:  # types are set here: a column that is empty at first would have none
                 integer = Value("int32")
                 types = Features({k: List(integer) if isinstance(v, list) else integer for k, v in row.items()})
-                writer = ArrowWriter(path=str(aside), features=types, writer_batch_size=256)
+                writer = ArrowWriter(stream=file, features=types, writer_batch_size=256)
             writer.write(row)
         advance(1)
-    if writer is None:
-        aside.touch()
-    else:
+    if writer is not None:
         writer.finalize()
-    found_digest = digest(aside)
-    aside.replace(path)
     return {
         "documents": [d.id for d in documents],
         "lost": dict(lost),
@@ -169,7 +185,6 @@ def _encode(
         "lengths": lengths,
         "supervised": supervised,
         "largest": largest,
-        "digest": found_digest,
     }
 
 

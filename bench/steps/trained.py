@@ -6,6 +6,7 @@ import tempfile
 import warnings
 from collections import Counter
 from collections.abc import Mapping, Sequence
+from contextlib import ExitStack
 from dataclasses import dataclass, field, replace
 from functools import cached_property
 from pathlib import Path
@@ -35,6 +36,8 @@ if TYPE_CHECKING:
 
 GIVEN = "given"
 """Name of the split that texts to be predicted make."""
+IN_MEMORY = 8 * 1024**2
+"""Characters of texts whose encoded windows stay in memory; those of more lie in a file while they are predicted."""
 
 
 @dataclass(frozen=True)
@@ -91,8 +94,8 @@ class TrainedModel:
 
         name = chosen_task(self.result, self.tasks, task)
         documents = self._documents([texts] if isinstance(texts, (str, Document)) else texts, name)
-        with tempfile.TemporaryDirectory(prefix="bench-predict-") as aside, current(self._device.name):
-            scoring = self._scoring(name, documents, Path(aside))
+        with ExitStack() as stack, current(self._device.name):
+            scoring = self._scoring(name, documents, stack)
             predicted = scoring.predict(self._model, name, GIVEN)
         for task_linking in scoring.linkings.values():
             task_linking.linking.forget()
@@ -118,14 +121,18 @@ class TrainedModel:
             raise UsageError(f"{len(twice)} ids name more than one document, {twice[0]!r} among them; wanted each once.")
         return [self._parts.tasks[task].prepared(document) for document in documents]
 
-    def _scoring(self, task: str, documents: Sequence[Document], aside: Path) -> Scoring:
-        """What scores a run, with the documents as its only split."""
-        from bench.data.cache import encode_split
+    def _scoring(self, task: str, documents: Sequence[Document], stack: ExitStack) -> Scoring:
+        """What scores a run, with the documents as its only split; `stack` holds what is on disk for them."""
+        from bench.data.cache import encode_in_memory, encode_split
         from bench.training.model import TaskData
 
         head, base = self._heads[task], self._parts.model
         length = self.result.plan.data[task]["train"].max_length
-        encoded = encode_split(documents, head, self._tokenizer, length, aside / f"{GIVEN}.arrow")
+        if sum(len(document.text) for document in documents) <= IN_MEMORY:
+            encoded = encode_in_memory(documents, head, self._tokenizer, length)
+        else:
+            aside = Path(stack.enter_context(tempfile.TemporaryDirectory(prefix="bench-predict-")))
+            encoded = encode_split(documents, head, self._tokenizer, length, aside / f"{GIVEN}.arrow")
         refuse_past_table(base.name, "the texts given", encoded.largest, base.rows)
         corpus = Corpus({GIVEN: documents}, synthetic=False, sha256="")
         return Scoring(
