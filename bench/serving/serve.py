@@ -7,7 +7,7 @@ import secrets
 import socket
 from collections.abc import Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from dataclasses import dataclass
 from ipaddress import ip_address
 from pathlib import Path
@@ -60,7 +60,7 @@ def serve(folder: Path, registry: Registry, config: ServeConfig, console: Report
         console: shows steps, the address, and a line for each request.
 
     Raises:
-        UsageError: no such task, stage, device or host; the task needs more than a text; the port is taken; a token that is none.
+        UsageError: no such task, stage, device or host; the task needs more than a text; the port is taken; the token is short.
         RunStateError: the run did not finish, or its weights are missing or damaged.
         MissingError: the extra ``serve`` is not installed.
     """
@@ -94,10 +94,8 @@ def serve(folder: Path, registry: Registry, config: ServeConfig, console: Report
         )  # fmt: skip
         console.step(f"serving {task} with the {config.stage} model of {run.result.id}")
         _tell(config, listener.getsockname()[1], token, loopback, run.result.synthetic, console)
-        try:
+        with suppress(KeyboardInterrupt):  # uvicorn raises the signal again once it has ended
             uvicorn.Server(settings).run([listener])
-        except KeyboardInterrupt:  # uvicorn raises the signal again once it has ended
-            pass
         worker.shutdown(wait=False, cancel_futures=True)
     console.note("ended")
 
@@ -127,9 +125,8 @@ def _listening(host: str, port: int) -> Iterator[socket.socket]:
             host or "?", port, type=socket.SOCK_STREAM, flags=socket.AI_PASSIVE
         )[0]
     except (OSError, UnicodeError):
-        raise UsageError(
-            f"There is no host {host!r}; wanted a name or an address of this machine.", "Use --host 127.0.0.1."
-        ) from None
+        message = f"There is no host {host!r}; wanted a name or an address of this machine."
+        raise UsageError(message, "Use --host 127.0.0.1.") from None
     with socket.socket(family, kind, protocol) as listener:
         listener.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
         try:
@@ -137,14 +134,12 @@ def _listening(host: str, port: int) -> Iterator[socket.socket]:
             listener.listen(WAITING)
         except OSError as error:
             if error.errno == errno.EADDRINUSE:
-                message, hint = (
-                    f"Port {port} of {host} is taken by another program; wanted a free one.",
-                    "Use --port 0 for any that is free.",
-                )
+                message = f"Port {port} of {host} is taken by another program; wanted a free one."
+                hint = "Use --port 0 for any that is free."
             elif error.errno == errno.EACCES:
-                message, hint = f"Port {port} may not be taken by this user; wanted one from 1024 on.", f"Use --port {PORT}."
+                message, hint = f"Port {port} is not for this user; wanted one from 1024 on.", f"Use --port {PORT}."
             else:
-                message = f"{host}, port {port}, cannot be listened on: {error.strerror}; wanted an address of this machine."
+                message = f"{host} cannot be listened on: {error.strerror or error}; wanted an address of this machine."
                 hint = "Use --host 127.0.0.1."
             raise UsageError(message, hint) from None
         yield listener

@@ -3,7 +3,7 @@
 (() => {
   const $ = (id) => document.getElementById(id);
   const SVG = "http://www.w3.org/2000/svg";
-  const COLOURS = 8, LANE = 4, STEP = 13, FOOT = 2;
+  const COLOURS = 8, LANE = 4, STEP = 9, FOOT = 2;
   let about = null, token = "", busy = false, view = null;
 
   const make = (name, words = "", kind = "") => {
@@ -115,10 +115,9 @@
     for (const mention of mentions) mention.colour = `c${labels.indexOf(mention.label) % COLOURS}`;
     view = { text, at, mentions, marks: [], rows: [], boxes: [], width: 0 };
     hideTip();
-    $("result").hidden = false;
+    $("result").hidden = $("skip").hidden = false;
     $("classes").hidden = !classes;
     $("found").hidden = classes;
-    $("shown").replaceChildren(classes ? "" : text);
     if (classes) showClasses(document_.judgements || []);
     else showMentions(mentions, labels, piece);
     showRelations(document_.relations || [], piece);
@@ -191,7 +190,7 @@
       row.append(head, type);
       if (has.concept) row.append(make("td", mention.concept || "none"));
       if (has.confidence) row.append(make("td", probability(mention.confidence), "n"));
-      if (has.slots) row.append(make("td", slotsOf(mention)));
+      if (has.slots) row.append(make("td", slotsOf(mention), "words"));
       row.append(make("td", mention.fragments.map(([a, b]) => `${a}–${b}`).join(", ")));
       row.addEventListener("mouseenter", () => mark([mention]));
       row.addEventListener("mouseleave", () => mark([]));
@@ -213,7 +212,7 @@
     if (!relations.length) return;
     columns($("relations"), [["From", ""], ["Relation", ""], ["To", ""], ["Confidence", "n"]]);
     $("relations").querySelector("tbody").replaceChildren(...relations.map((relation) => {
-      const row = make("tr"), head = make("th"), to = make("td");
+      const row = make("tr"), head = make("th"), to = make("td", "", "words");
       head.scope = "row";
       head.append(...fragmentsOf({ fragments: relation.source[0] }, piece), ` (${relation.source[1]})`);
       to.append(...fragmentsOf({ fragments: relation.target[0] }, piece), ` (${relation.target[1]})`);
@@ -236,21 +235,32 @@
     return taken.length;
   }
 
-  // The fragments of all mentions with what the browser says of their place, one box for each line that they touch.
-  function measure(node, frame, height) {
-    const range = document.createRange(), fragments = [];
-    for (const mention of view.mentions) {
-      for (const [start, end] of mention.fragments) {
-        range.setStart(node, view.at[start]);
-        range.setEnd(node, view.at[end]);
-        const boxes = [...range.getClientRects()].filter((r) => r.width > 0.5).map((r) => {
-          const line = Math.max(0, Math.floor(((r.top + r.bottom) / 2 - frame.top) / height));
-          return { left: r.left - frame.left, right: r.right - frame.left, line };
-        });
-        fragments.push({ mention, start, end, boxes });
-      }
+  // While all lines are equally high: the fragments of all mentions, with one box for each line that they touch, and where in
+  // the text each line starts, by the words that begin on it.
+  function measure(node, height) {
+    const frame = $("shown").getBoundingClientRect(), range = document.createRange();
+    const boxes = (start, end) => {
+      range.setStart(node, start);
+      range.setEnd(node, end);
+      return [...range.getClientRects()].filter((r) => r.width > 0.5).map((r) => (
+        { left: r.left - frame.left, right: r.right - frame.left, line: Math.max(0, Math.floor(((r.top + r.bottom) / 2 - frame.top) / height)) }
+      ));
+    };
+    const fragments = view.mentions.flatMap((mention) => mention.fragments.map(
+      ([start, end]) => ({ mention, start, end, boxes: boxes(view.at[start], view.at[end]) }),
+    ));
+    const starts = new Map();
+    const lineAt = (place, end) => {
+      const [box] = boxes(place, end);
+      if (box && !starts.has(box.line)) starts.set(box.line, place);
+    };
+    for (const word of view.text.matchAll(/\S+/gu)) {
+      lineAt(word.index, word.index + [...word[0]][0].length);
+      if (boxes(word.index, word.index + word[0].length).length < 2) continue;
+      let place = word.index; // a word that is broken over lines
+      for (const character of word[0]) { lineAt(place, place + character.length); place += character.length; }
     }
-    return fragments;
+    return { fragments, starts };
   }
 
   // The pieces of every arc, one for each line that it passes, each with its lane above the line.
@@ -262,17 +272,18 @@
         all.push({ mention, from: own[i - 1].boxes.at(-1), to: own[i].boxes[0] });
       }
     }
-    // Arcs that end at one box get their own places on it: those to the left first, and within others, inside.
+    // Arcs that end at one box get their own places on it, so that one of two lies within the other and they do not cross.
     const ends = new Map();
-    for (const arc of all) {
+    for (const [index, arc] of all.entries()) {
       for (const [box, other, side] of [[arc.from, arc.to, "x1"], [arc.to, arc.from, "x2"]]) {
         const key = `${box.line}:${box.left.toFixed(1)}:${box.right.toFixed(1)}`;
         if (!ends.has(key)) ends.set(key, []);
-        ends.get(key).push({ arc, box, side, far: other.line * 1e6 + other.left, left: other.line < box.line || (other.line === box.line && other.left < box.left) });
+        const far = other.line * 1e6 + other.left, left = far < box.line * 1e6 + box.left;
+        ends.get(key).push({ arc, box, side, far, left, index: left ? index : -index });
       }
     }
     for (const there of ends.values()) {
-      there.sort((a, b) => b.left - a.left || b.far - a.far);
+      there.sort((a, b) => b.left - a.left || b.far - a.far || b.index - a.index);
       there.forEach((end, i) => { end.arc[end.side] = end.box.left + ((end.box.right - end.box.left) * (i + 1)) / (there.length + 1); });
     }
     const byLine = new Map();
@@ -286,55 +297,75 @@
         byLine.get(line).push(part);
       }
     }
-    let most = 0;
     for (const parts of byLine.values()) {
       parts.sort((a, b) => a.high - a.low - (b.high - b.low) || a.low - b.low);
-      most = Math.max(most, lanes(parts, (a, b) => a.low < b.high + 5 && b.low < a.high + 5));
+      lanes(parts, (a, b) => a.low < b.high + 5 && b.low < a.high + 5);
     }
-    return { parts: [...byLine.values()].flat(), most };
+    return [...byLine.values()].flat();
+  }
+
+  // Makes room on the lines that want it, {above, below} in pixels by line. One character of such a line is set in a box that is
+  // as high as the line is to be; it is raised by half of what is wanted more above than below, and drawn that much lower, in
+  // its place. Unlike an element of its own, this adds no place where a line could break.
+  function space(room, starts, glyphs) {
+    const parts = [], marks = new Map();
+    let from = 0;
+    for (const line of [...room.keys()].filter((l) => starts.has(l)).sort((a, b) => a - b)) {
+      const { above, below } = room.get(line), start = starts.get(line), span = make("span");
+      const end = start + String.fromCodePoint(view.text.codePointAt(start)).length;
+      span.append(view.text.slice(start, end));
+      span.style.lineHeight = `${glyphs + above + below}px`;
+      span.style.position = "relative";
+      span.style.verticalAlign = span.style.top = `${(above - below) / 2}px`;
+      parts.push(view.text.slice(from, start), span);
+      marks.set(line, span);
+      from = end;
+    }
+    $("shown").replaceChildren(...parts, view.text.slice(from));
+    return marks;
   }
 
   function layOut() {
     if (!view || $("found").hidden) return;
-    const shown = $("shown"), svg = $("under"), node = shown.firstChild;
+    const shown = $("shown"), svg = $("under");
     view.width = shown.clientWidth;
     view.boxes = [];
     view.marks = view.mentions.map((mention) => draw("g", { class: mention.colour }));
     svg.replaceChildren(...view.marks);
-    if (!node) return;
-    const size = parseFloat(getComputedStyle(shown).fontSize), glyphs = Math.round(size * 1.25);
-    // Where lines break does not depend on their height: it is measured once, then the lines are set as far apart as is needed.
-    const set = (height, top, bottom) => {
-      shown.style.lineHeight = `${height}px`;
-      shown.style.paddingTop = `${top}px`;
-      shown.style.paddingBottom = `${bottom}px`;
+    shown.replaceChildren(view.text);
+    if (!view.mentions.length) return;
+    const size = parseFloat(getComputedStyle(shown).fontSize), glyphs = 2 * Math.round(size * 0.62), height = 2 * Math.round(size * 0.8);
+    shown.style.lineHeight = `${height}px`;
+    const { fragments, starts } = measure(shown.firstChild, height);
+    lanes([...fragments].sort((a, b) => a.start - b.start || b.end - a.end), (a, b) => a.start < b.end && b.start < a.end);
+    const parts = arcs(fragments, view.width), room = new Map();
+    const want = (line, side, pixels) => {
+      if (!room.has(line)) room.set(line, { above: 0, below: 0 });
+      room.get(line)[side] = Math.max(room.get(line)[side], pixels);
     };
-    set(2 * glyphs, 0, 0);
-    const fragments = measure(node, shown.getBoundingClientRect(), 2 * glyphs);
-    const order = [...fragments].sort((a, b) => a.start - b.start || b.end - a.end);
-    const below = FOOT + LANE * lanes(order, (a, b) => a.start < b.end && b.start < a.end);
-    const { parts, most } = arcs(fragments, view.width);
-    const above = most ? most * STEP + 6 : 2;
-    const height = Math.max(glyphs + above + below, Math.round(size * 1.7)), half = (height - glyphs) / 2;
-    const [top, bottom] = [Math.max(0, above - half), Math.max(0, below - half)];
-    set(height, top, bottom);
+    for (const part of parts) want(part.line, "above", 2 * Math.ceil((12 + part.lane * STEP) / 2));
+    for (const { boxes, lane } of fragments) for (const box of boxes) want(box.line, "below", 2 * Math.ceil((FOOT + (lane + 1) * LANE + 1) / 2));
+    const marks = space(room, starts, glyphs);
     const outer = $("drawing").getBoundingClientRect(), inner = shown.getBoundingClientRect();
-    const dx = inner.left - outer.left - $("drawing").clientLeft, dy = inner.top - outer.top - $("drawing").clientTop + top;
-    const head = (line) => dy + line * height + half;
+    const dx = inner.left - outer.left - $("drawing").clientLeft, dy = outer.top + $("drawing").clientTop;
+    const heads = new Map([...marks].map(([line, span]) => {
+      const box = span.getBoundingClientRect();
+      return [line, (box.top + box.bottom) / 2 - dy - glyphs / 2];
+    }));
     for (const { mention, boxes, lane } of fragments) {
-      for (const box of boxes) {
+      for (const box of boxes.filter((b) => heads.has(b.line))) {
+        const head = heads.get(box.line), foot = head + glyphs + FOOT + lane * LANE;
         const place = { x: dx + box.left, width: box.right - box.left };
-        const foot = head(box.line) + glyphs + FOOT + lane * LANE;
         view.marks[mention.index].append(
-          draw("rect", { ...place, class: "area", y: head(box.line) - 1, height: foot - head(box.line) + 1, rx: 2 }),
+          draw("rect", { ...place, class: lane ? "area deep" : "area", y: head, height: foot - head, rx: 2 }),
           draw("rect", { ...place, class: "bar", y: foot, height: LANE - 1.2 }),
         );
-        view.boxes.push({ mention, left: place.x, right: place.x + place.width, top: head(box.line) - 4, bottom: foot + LANE });
+        view.boxes.push({ mention, left: place.x, right: place.x + place.width, top: head - 3, bottom: foot + LANE });
       }
     }
-    for (const part of parts) {
-      const y = head(part.line) - 5 - part.lane * STEP - 6, foot = head(part.line) - 1;
-      const [low, high] = [dx + part.low, dx + part.high], r = Math.min(9, (high - low) / 2, foot - y);
+    for (const part of parts.filter((p) => heads.has(p.line))) {
+      const foot = heads.get(part.line) - 1, y = foot - 9 - part.lane * STEP;
+      const [low, high] = [dx + part.low, dx + part.high], r = Math.min(9, (high - low) / 2);
       let path = part.rises ? `M${low} ${foot}V${y + r}Q${low} ${y} ${low + r} ${y}` : `M${low} ${y}`;
       path += part.falls ? `H${high - r}Q${high} ${y} ${high} ${y + r}V${foot}` : `H${high}`;
       view.marks[part.arc.mention.index].append(draw("path", { class: "arc", d: path }));
@@ -400,7 +431,7 @@
     $("text").value = "";
     for (const id of ["shown", "under", "legend", "bars"]) $(id).replaceChildren();
     for (const id of ["list", "relations"]) for (const part of $(id).children) part.replaceChildren();
-    $("result").hidden = true;
+    $("result").hidden = $("skip").hidden = true;
     hideTip();
     complain(null);
     count();
