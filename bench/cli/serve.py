@@ -48,7 +48,7 @@ def run(args: argparse.Namespace) -> int:
 
     folder = find_run(args.run, args.runs)
     settle_threads(os.environ)
-    token = args.token if args.token is not None else os.environ.get(TOKEN)
+    token = args.token if args.token is not None else os.environ.get(TOKEN) or None
     config = ServeConfig(args.task, args.stage, args.device, args.host, args.port, token)
     with terminated_as_interrupted():
         serve(folder, load(), config, RichReporter())

@@ -134,6 +134,36 @@ class RunResult(Run, Tabular):
         request = Request(tuple(map(Path, inputs)), Path(out), tuple(formats), task, stage, device, with_text)
         return predict_files(self.folder, load(), request, reporter(progress))
 
+    def serve(
+        self,
+        *,
+        task: str | None = None,
+        stage: Stage = "trained",
+        device: str | None = None,
+        host: str = "127.0.0.1",
+        port: int = 8000,
+        token: str | None = None,
+    ) -> None:
+        """Serves the trained model as ``bench serve`` does; prints the address, and returns when it is interrupted.
+
+        Args:
+            task: which of the run's tasks; may be left out where it has one.
+            stage: as of `model`.
+            device: as of `model`.
+            host: name or address to listen on.
+            port: to listen on; 0 for any that is free.
+            token: that requests have to bring; one is made and printed where `host` is more than this machine.
+
+        Raises:
+            BenchError: with the words of the command line.
+        """
+        from bench.library.reporters import reporter
+        from bench.serving.serve import ServeConfig, serve
+        from bench.steps.threads import settle_threads
+
+        settle_threads(os.environ)
+        serve(self.folder, load(), ServeConfig(task, stage, device, host, port, token), reporter(progress=True))
+
     def figures(self) -> Figures:
         """The figures of `bench.report` about this run, by name; in a notebook each is drawn."""
         return Runs([self]).figures()

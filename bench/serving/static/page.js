@@ -113,7 +113,7 @@
     const mentions = document_.mentions.map((mention, index) => ({ ...mention, index }));
     const labels = [...new Set(mentions.map((m) => m.label))].sort();
     for (const mention of mentions) mention.colour = `c${labels.indexOf(mention.label) % COLOURS}`;
-    view = { text, at, mentions, marks: [], rows: [], boxes: [], width: 0 };
+    view = { text, at, mentions, marks: [], rows: [], boxes: [], width: 0, chosen: null };
     hideTip();
     $("result").hidden = $("skip").hidden = false;
     $("classes").hidden = !classes;
@@ -195,7 +195,7 @@
       row.addEventListener("mouseenter", () => mark([mention]));
       row.addEventListener("mouseleave", () => mark([]));
       button.addEventListener("focus", () => mark([mention]));
-      button.addEventListener("blur", () => { mark([]); hideTip(); });
+      button.addEventListener("blur", () => { hideTip(); mark([]); });
       button.addEventListener("click", () => point(mention));
       return row;
     });
@@ -373,13 +373,17 @@
   }
 
   // ---- pointing ---------------------------------------------------------------------------------------------------------
+  // A mention that was chosen in the list stays marked until the focus leaves it.
   function mark(mentions) {
-    const on = new Set(mentions.map((m) => m.index));
+    const on = new Set([...mentions, ...(view.chosen ? [view.chosen] : [])].map((m) => m.index));
     view.marks.forEach((group, i) => group.classList.toggle("on", on.has(i)));
     view.rows.forEach((row, i) => row.classList.toggle("on", on.has(i)));
   }
 
-  function hideTip() { $("tip").hidden = true; }
+  function hideTip() {
+    $("tip").hidden = true;
+    if (view) view.chosen = null;
+  }
 
   function tip(mentions, x, y) {
     $("tip").replaceChildren(...mentions.map((mention) => {
@@ -405,7 +409,8 @@
     let frame = $("drawing").getBoundingClientRect();
     if (frame.top + box.top < 0 || frame.top + box.bottom > innerHeight - 60) scrollBy(0, frame.top + box.top - innerHeight / 3);
     frame = $("drawing").getBoundingClientRect();
-    mark([mention]);
+    view.chosen = mention;
+    mark([]);
     tip([mention], frame.left + (box.left + box.right) / 2, frame.top + box.bottom);
   }
 
@@ -414,9 +419,9 @@
     const frame = $("drawing").getBoundingClientRect(), x = event.clientX - frame.left, y = event.clientY - frame.top;
     const there = view.boxes.filter((b) => b.left - 1 <= x && x <= b.right + 1 && b.top <= y && y <= b.bottom);
     const mentions = [...new Set(there.map((b) => b.mention))];
+    if (mentions.length || !view.chosen) hideTip();
     mark(mentions);
     if (mentions.length) tip(mentions, event.clientX, frame.top + Math.max(...there.map((b) => b.bottom)));
-    else hideTip();
   }
 
   // ---- wiring -----------------------------------------------------------------------------------------------------------
@@ -439,8 +444,16 @@
   });
   $("drawing").addEventListener("mousemove", hover);
   $("drawing").addEventListener("click", hover);
-  $("drawing").addEventListener("mouseleave", () => { if (view) mark([]); hideTip(); });
-  document.addEventListener("keydown", (event) => { if (event.key === "Escape") hideTip(); });
+  $("drawing").addEventListener("mouseleave", () => {
+    if (!view || view.chosen) return;
+    hideTip();
+    mark([]);
+  });
+  document.addEventListener("keydown", (event) => {
+    if (event.key !== "Escape" || !view) return;
+    hideTip();
+    mark([]);
+  });
   new ResizeObserver(() => { if (view && $("shown").clientWidth !== view.width) { hideTip(); layOut(); } }).observe($("shown"));
   start();
 })();
