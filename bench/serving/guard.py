@@ -163,7 +163,7 @@ async def _body(scope: Scope, receive: Receive) -> bytes | None:
     announced = Headers(scope=scope).get("content-length", "0")
     if not announced.isdecimal() or int(announced[:12]) > LARGEST_BODY:
         return None
-    body, more = b"", True
+    body, more = bytearray(), True
     while more:
         message = await receive()
         if message["type"] != "http.request":  # whoever asked has gone
@@ -172,7 +172,7 @@ async def _body(scope: Scope, receive: Receive) -> bytes | None:
         more = message.get("more_body", False)
         if len(body) > LARGEST_BODY:
             return None
-    return body
+    return bytes(body)
 
 
 def _replayed(body: bytes, receive: Receive) -> Receive:

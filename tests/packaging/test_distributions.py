@@ -59,6 +59,7 @@ def test_the_wheel_installs_three_packages_and_nothing_else(wheel: zipfile.ZipFi
         for path in folder.glob("bench*/**/*.py")
     } - {str(path.relative_to(root)) for path in root.glob("benchmarks/**/*.py")}
     assert sources == {name for name in names if name.endswith(".py")}
+    assert {f"bench/serving/static/page.{kind}" for kind in ("html", "css", "js")} <= set(names)
     words = {str(path.relative_to(root / "tasks")) for path in (root / "tasks" / "bench_tasks").glob("**/*.json")}
     assert len(words) >= 10
     assert words <= set(names)
