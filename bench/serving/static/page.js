@@ -250,15 +250,16 @@
       ([start, end]) => ({ mention, start, end, boxes: boxes(view.at[start], view.at[end]) }),
     ));
     const starts = new Map();
-    const lineAt = (place, end) => {
-      const [box] = boxes(place, end);
-      if (box && !starts.has(box.line)) starts.set(box.line, place);
-    };
+    const begin = (box, place) => { if (box && !starts.has(box.line)) starts.set(box.line, place); };
     for (const word of view.text.matchAll(/\S+/gu)) {
-      lineAt(word.index, word.index + [...word[0]][0].length);
-      if (boxes(word.index, word.index + word[0].length).length < 2) continue;
+      const there = boxes(word.index, word.index + word[0].length);
+      begin(there[0], word.index);
+      if (there.length < 2) continue;
       let place = word.index; // a word that is broken over lines
-      for (const character of word[0]) { lineAt(place, place + character.length); place += character.length; }
+      for (const character of word[0]) {
+        begin(boxes(place, place + character.length)[0], place);
+        place += character.length;
+      }
     }
     return { fragments, starts };
   }
