@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import argparse
 import os
+import sys
 from pathlib import Path
 
 from bench.cli.parser import Parser, whole
@@ -51,5 +52,8 @@ def run(args: argparse.Namespace) -> int:
     token = args.token if args.token is not None else os.environ.get(TOKEN) or None
     config = ServeConfig(args.task, args.stage, args.device, args.host, args.port, token)
     with terminated_as_interrupted():
-        serve(folder, load(), config, RichReporter())
+        idle = serve(folder, load(), config, RichReporter())
+    if not idle:  # Python would wait for the thread of a prediction that nobody wants any more
+        sys.stdout.flush()
+        os._exit(0)
     return 0

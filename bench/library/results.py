@@ -146,6 +146,8 @@ class RunResult(Run, Tabular):
     ) -> None:
         """Serves the trained model as ``bench serve`` does; prints the address, and returns when it is interrupted.
 
+        A prediction that takes some seconds longer goes on in its thread until it is done.
+
         Args:
             task: which of the run's tasks; may be left out where it has one.
             stage: as of `model`.

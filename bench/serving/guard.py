@@ -5,6 +5,7 @@ A request's text passes through and is never quoted: not in an answer, not in a 
 
 from __future__ import annotations
 
+import asyncio
 import hmac
 import traceback
 from collections.abc import Callable, Mapping
@@ -99,6 +100,9 @@ class Guard:
                 await self._app(scope, _replayed(body or b"", receive), marked)
             else:
                 await refusal(scope, receive, marked)
+        except asyncio.CancelledError:  # only at the end of the server, for an answer that took too long
+            if not status:
+                await problem(503, "The server is ending.", "Ask again when it has been started.")(scope, receive, marked)
         except Exception as error:
             self._log(f"error: {place(error)}")
             if not status:

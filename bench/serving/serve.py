@@ -5,6 +5,7 @@ from __future__ import annotations
 import errno
 import secrets
 import socket
+import threading
 from collections.abc import Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import contextmanager, suppress
@@ -50,14 +51,19 @@ class ServeConfig:
     token: str | None = None
 
 
-def serve(folder: Path, registry: Registry, config: ServeConfig, console: Reporter) -> None:
+def serve(folder: Path, registry: Registry, config: ServeConfig, console: Reporter) -> bool:
     """Serves the model of a finished run, and returns when it is interrupted (SIGINT, SIGTERM).
+
+    Answers are waited for a few seconds. A prediction that takes longer goes on in its thread, and nobody gets it.
 
     Args:
         folder: of the run.
         registry: the plugins.
         config: what, and where.
         console: shows steps, the address, and a line for each request.
+
+    Returns:
+        Whether no prediction is still going on.
 
     Raises:
         UsageError: no such task, stage, device or host; the task needs more than a text; the port is taken; the token is short.
@@ -75,13 +81,15 @@ def serve(folder: Path, registry: Registry, config: ServeConfig, console: Report
     task = chosen_task(run.result, tuple(run.parts.tasks), config.task)
     head = run.parts.fresh_head(task)
     _check(config, run.result, task, given(head))
-    with _listening(config.host, config.port) as listener, ThreadPoolExecutor(1, "predict") as worker:
+    worker, predicting = ThreadPoolExecutor(1, "predict"), threading.Lock()
+    with _listening(config.host, config.port) as listener:
         loopback = ip_address(listener.getsockname()[0]).is_loopback
         token = config.token or (None if loopback else secrets.token_urlsafe(24))
         model = load_trained(folder, registry, config.stage, config.device, console)
 
         def predict(texts: Sequence[str]) -> Sequence[Document]:
-            return model.predict(texts, task)
+            with predicting:
+                return model.predict(texts, task)
 
         console.step("trying it on a text")  # the linker learns at the first call, and what is amiss is told now
         worker.submit(predict, ["This text stands for the first one."]).result()
@@ -96,8 +104,9 @@ def serve(folder: Path, registry: Registry, config: ServeConfig, console: Report
         _tell(config, listener.getsockname()[1], token, loopback, run.result.synthetic, console)
         with suppress(KeyboardInterrupt):  # uvicorn raises the signal again once it has ended
             uvicorn.Server(settings).run([listener])
-        worker.shutdown(wait=False, cancel_futures=True)
+    worker.shutdown(wait=False, cancel_futures=True)
     console.note("ended")
+    return not predicting.locked()
 
 
 def _check(config: ServeConfig, result: Result, task: str, needed: str | None) -> None:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 import json
 import logging
 import socket
@@ -168,6 +169,16 @@ def test_what_fails_outside_the_model_ends_in_the_guard(served: Served, capfd: p
     assert CANARY not in answer.text + out + err + "".join(log)
     served.client.get(f"/{CANARY}?{CANARY}")
     assert served.log[-1].startswith("other 404")
+
+
+def test_what_takes_too_long_at_the_end_is_told() -> None:
+    async def cancelled(scope: Any, receive: Any, send: Any) -> None:
+        raise asyncio.CancelledError
+
+    log: list[str] = []
+    answer = TestClient(guard.Guard(cancelled, guard.Rules({"/": True}), log.append), base_url=HERE).get("/")
+    assert (answer.status_code, answer.json()["error"][:21]) == (503, "The server is ending.")
+    assert log[0].startswith("GET / 503")
 
 
 def test_a_name_that_is_not_this_machine_s_is_refused(served: Served) -> None:
