@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Iterable
 from contextlib import ExitStack
 from pathlib import Path
 from typing import IO
@@ -13,7 +13,7 @@ from bench.kit.iob import DOCSTART, MASK, NAMED
 from bench.kit.tagging import OUTSIDE, TAG
 
 
-def write(folder: Path, documents: Sequence[Document]) -> None:
+def write(folder: Path, documents: Iterable[Document]) -> None:
     """Writes annotations without text, one file for each split that begins document names, and one for other documents.
 
     Raises:

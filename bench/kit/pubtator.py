@@ -8,23 +8,26 @@ Source: https://www.ncbi.nlm.nih.gov/research/pubtator3/, the format in which BC
     1001	CID	D002945	D016171
 
 Offsets count characters of title, one separator (here a line feed) and abstract. A mention's last column, its concept, may be
-missing. Relations are passed over: they join concepts, not mentions. Errors name file and line and quote no text.
+missing. Relations are passed over: they join concepts, not mentions. Errors name file and line and quote no text. A mention's
+words are compared with the text by their letters and digits: published files have blanks where the text has quotation marks.
 """
 
 from __future__ import annotations
 
 import re
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from contextlib import AbstractContextManager, nullcontext
 from pathlib import Path
 
 from bench.api.data import Document, Mention
+from bench.errors import DataError
 from bench.kit.faults import MALFORMED, Fault, Faults
 from bench.kit.files import raw_lines
 from bench.kit.reading import Located, Source
 
 SUFFIXES = (".pubtator", ".txt")
 _TEXT = re.compile(r"([^|\t]{1,64})\|([ta])\|(.*)", re.DOTALL)
+_NAME = re.compile(r"[^|\s]{1,64}")
 _TITLE = re.compile(rb"(?:\xef\xbb\xbf)?\s*[0-9A-Za-z_.:-]{1,64}\|t\|")
 
 
@@ -34,10 +37,12 @@ def is_pubtator(path: Path) -> bool:
     return _TITLE.match(first) is not None
 
 
-def read(path: Path, annotated: bool = True, faults: Faults | None = None) -> Iterator[Document]:
+def read(path: Path, annotated: bool = True, faults: Faults | None = None, masked: bool = False) -> Iterator[Document]:
     """The articles of a file, one at a time; unless `annotated`, the lines below each may say anything.
 
-    `faults` collects faulty lines and leaves them out; without it the first one is raised.
+    `faults` collects faulty lines and leaves them out; without it the first one is raised. `masked`: articles with an empty
+    title and an empty abstract, as `write` makes them, hold annotations of a text that is not there, whose offsets are not
+    checked; their documents have no text.
 
     Raises:
         DataError: naming file and line: no UTF-8, no line of the format, a line of another article, or a span that is not in
@@ -52,12 +57,12 @@ def read(path: Path, annotated: bool = True, faults: Faults | None = None) -> It
             raise Fault("not-utf8", f"{where} is not UTF-8, which is what was wanted.", "Convert the file to UTF-8.") from None
         text = _TEXT.fullmatch(line)
         if lines and (not line.strip() or (text and text[2] == "t")):
-            yield from _articles(path, lines, annotated, faults)
+            yield from _articles(path, lines, annotated, faults, masked)
             lines = []
         if line.strip():
             lines.append((number, line))
     if lines:
-        yield from _articles(path, lines, annotated, faults)
+        yield from _articles(path, lines, annotated, faults, masked)
 
 
 def read_split(path: Path, source: Source) -> Iterator[Located]:
@@ -72,20 +77,42 @@ def read_split(path: Path, source: Source) -> Iterator[Located]:
             yield Located(document, file)
 
 
+def write(path: Path, documents: Iterable[Document]) -> None:
+    """Writes mentions and their concepts, without text: title and abstract of every document are empty.
+
+    Raises:
+        DataError: the format cannot hold a document's name, a label, a concept, or a mention of several fragments.
+    """
+    with path.open("w", encoding="utf-8", newline="\n") as file:
+        for document in documents:
+            lines = [f"{document.id}|t|", f"{document.id}|a|"]
+            for mention in document.mentions:
+                last = [] if mention.concept is None else [mention.concept]
+                if len(mention.fragments) > 1:
+                    raise DataError(f"Document {document.id!r} has a discontiguous mention, which PubTator cannot hold.")
+                ((start, end),) = mention.fragments
+                lines.append("\t".join([document.id, str(start), str(end), "", mention.label, *last]))
+            if any(not _NAME.fullmatch(name) for name in (document.id, *(m.label for m in document.mentions))):
+                raise DataError(f"The name of document {document.id!r} or one of its labels cannot be in a PubTator file.")
+            file.write("".join(f"{line}\n" for line in [*lines, ""]))
+
+
 def _apart(faults: Faults | None) -> AbstractContextManager[None]:
     return nullcontext() if faults is None else faults.apart()
 
 
-def _articles(path: Path, lines: Sequence[tuple[int, str]], annotated: bool, faults: Faults | None) -> Iterator[Document]:
+def _articles(
+    path: Path, lines: Sequence[tuple[int, str]], annotated: bool, faults: Faults | None, masked: bool
+) -> Iterator[Document]:
     """The article of some lines; none where its head is a fault that is left out."""
     document = None
     with _apart(faults):
-        document = _article(path, lines, annotated, faults)
+        document = _article(path, lines, annotated, faults, masked)
     if document is not None:
         yield document
 
 
-def _article(path: Path, lines: Sequence[tuple[int, str]], annotated: bool, faults: Faults | None) -> Document:
+def _article(path: Path, lines: Sequence[tuple[int, str]], annotated: bool, faults: Faults | None, masked: bool) -> Document:
     texts = [
         match for (_, line), kind in zip(lines, "ta", strict=False) if (match := _TEXT.fullmatch(line)) and match[2] == kind
     ]
@@ -94,6 +121,7 @@ def _article(path: Path, lines: Sequence[tuple[int, str]], annotated: bool, faul
             MALFORMED, f"{path}, line {lines[0][0]}: an article that does not begin with 'ID|t|title' and 'ID|a|abstract'."
         )
     name, text = texts[0][1], "\n".join(match[3] for match in texts)
+    masked = masked and not text.strip()
     mentions: dict[object, Mention] = {}
     for place, (number, line) in enumerate(lines):
         where, columns = f"{path}, line {number}", line.split("\t")
@@ -105,22 +133,29 @@ def _article(path: Path, lines: Sequence[tuple[int, str]], annotated: bool, faul
             if place < len(texts) or not annotated:
                 continue
             if len(columns) >= 5 and all(re.fullmatch("[0-9]{1,12}", column) for column in columns[1:3]):
-                mention = _mention(columns, text, where)
+                mention = _mention(columns, None if masked else text, where)
                 mentions.setdefault(mention.key, mention)
             elif len(columns) not in (4, 5):  # a relation, in BioRED with a word on whether it is new
                 raise Fault(
                     MALFORMED, f"{where}: {len(columns)} columns; wanted ID, start, end, text, type, concept, tabs between."
                 )
-    return Document(name, text, tuple(mentions.values()))
+    return Document(name, "" if masked else text, tuple(mentions.values()))
 
 
-def _mention(columns: Sequence[str], text: str, where: str) -> Mention:
+def _mention(columns: Sequence[str], text: str | None, where: str) -> Mention:
     start, end, words, label = int(columns[1]), int(columns[2]), columns[3], columns[4].strip()
-    if not start < end <= len(text):
-        kind = "outside-text" if start < end else "empty-span"
-        raise Fault(kind, f"{where}: span {start} {end}; wanted one inside the text, which has {len(text)} characters.")
-    if text[start:end].split() != words.split():
+    if not start < end:
+        raise Fault("empty-span", f"{where}: span {start} {end} ends before or where it starts; wanted an end after its start.")
+    if text is not None and end > len(text):
+        raise Fault(
+            "outside-text", f"{where}: span {start} {end}; wanted one inside the text, which has {len(text)} characters."
+        )
+    if text is not None and _plain(text[start:end]) != _plain(words):
         raise Fault("text-mismatch", f"{where}: the text column is not what stands at {start} to {end}; wanted the same words.")
     if not label:
         raise Fault(MALFORMED, f"{where}: a mention without a type.")
     return Mention(((start, end),), label, (columns[5].strip() or None) if len(columns) > 5 else None)
+
+
+def _plain(text: str) -> str:
+    return "".join(filter(str.isalnum, text))

@@ -7,7 +7,7 @@ Lines, and both sides may be in either.
 from __future__ import annotations
 
 import warnings
-from collections.abc import Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import replace
 from pathlib import Path
 
@@ -41,7 +41,10 @@ def write(spec: TaskFile, folder: Path, documents: Sequence[Document]) -> None:
     if spec.format == "jsonl" or spec.format in READERS:
         records.write(folder, documents, spec.kind)
     else:
-        {"brat": brat.write, "iob": iob_write.write, "pipe": pipe.write_folder}[spec.format](folder, documents)
+        writers: Mapping[str, Callable[[Path, Sequence[Document]], None]] = {
+            "brat": brat.write, "iob": iob_write.write, "pipe": pipe.write_folder,
+        }  # fmt: skip
+        writers[spec.format](folder, documents)
 
 
 def pairs(spec: TaskFile, gold: Path, pred: Path, faults: Faults) -> Pair:
