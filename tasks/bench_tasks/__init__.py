@@ -10,7 +10,9 @@ from bench.hooks import hookimpl
 from bench_tasks.bc2gm.task import Bc2gm
 from bench_tasks.bc5cdr.task import Bc5cdr
 from bench_tasks.chemprot.task import ChemProt
+from bench_tasks.ddi2013.task import DDI2013
 from bench_tasks.gad.task import GAD
+from bench_tasks.jnlpba.task import Jnlpba
 from bench_tasks.ncbi_disease.task import NcbiDisease
 from bench_tasks.pubmedqa.task import PubMedQA
 from bench_tasks.semeval2014_t7.task import SemEval2014T7
@@ -32,5 +34,5 @@ def bench_tasks() -> Sequence[Task]:
     """The tasks of this package: clinical notes first, then biomedical articles."""
     return (
         SemEval2015T14(), SemEval2014T7(), SemEval2016T12(), SubtaskA(), SubtaskB(), SubtaskC(),
-        NcbiDisease(), Bc5cdr(), Bc2gm(), ChemProt(), GAD(), PubMedQA(),
+        NcbiDisease(), Bc5cdr(), Bc2gm(), Jnlpba(), ChemProt(), DDI2013(), GAD(), PubMedQA(),
     )  # fmt: skip

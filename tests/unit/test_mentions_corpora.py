@@ -1,4 +1,4 @@
-"""ncbi-disease, bc5cdr and bc2gm: synthetic corpora that give nothing away, and gold that comes back from the real ones."""
+"""ncbi-disease, bc5cdr, bc2gm and jnlpba: synthetic corpora that give nothing away, and gold that comes back from the real ones."""
 
 from __future__ import annotations
 
@@ -11,6 +11,7 @@ from bench_tasks.bc2gm.task import Bc2gm
 from bench_tasks.bc5cdr.task import Bc5cdr
 from bench_tasks.common.iob_synthesis import _PLACE, Language, _expand
 from bench_tasks.common.iob_task import IobTask
+from bench_tasks.jnlpba.task import Jnlpba
 from bench_tasks.ncbi_disease.task import NcbiDisease
 
 from bench.api.data import SPLITS, Corpus, Document, Mention
@@ -19,7 +20,8 @@ from bench.data.cuts import cut
 from bench.errors import DataError, UsageError
 from bench.kit.synthetic import Draws
 
-TASKS: tuple[IobTask, ...] = (NcbiDisease(), Bc5cdr(), Bc2gm())
+TASKS: tuple[IobTask, ...] = (NcbiDisease(), Bc5cdr(), Bc2gm(), Jnlpba())
+SHARED = TASKS[:3]  # those whose real corpora lie beside the repository
 REAL = Path(__file__).parents[2].parent / "shared" / "data" / "mtl-bioinformatics-2016"
 FOLDERS = {"ncbi-disease": "NCBI-disease-IOB", "bc5cdr": "BC5CDR-IOB", "bc2gm": "BC2GM-IOB"}
 COUNTS = {
@@ -29,6 +31,7 @@ COUNTS = {
 }
 
 each = pytest.mark.parametrize("task", TASKS, ids=lambda task: task.name)
+each_real = pytest.mark.parametrize("task", SHARED, ids=lambda task: task.name)
 real = [pytest.mark.shared, pytest.mark.skipif(not REAL.is_dir(), reason="the corpora are not beside the repository")]
 
 
@@ -162,13 +165,13 @@ def test_synthetic_gold_comes_back_whole(task: IobTask, head: str, synthetic: di
 
 @pytest.fixture(scope="module")
 def corpora() -> dict[str, Corpus]:
-    return {task.name: task.load(REAL / FOLDERS[task.name]) for task in TASKS}
+    return {task.name: task.load(REAL / FOLDERS[task.name]) for task in SHARED}
 
 
 class TestReal:
     pytestmark = real
 
-    @each
+    @each_real
     def test_sentences_and_mentions(self, task: IobTask, corpora: dict[str, Corpus]) -> None:
         corpus = corpora[task.name]
         assert not corpus.synthetic
@@ -193,7 +196,7 @@ class TestReal:
         assert scores["strict"]["fp"] == 0
         assert scores["strict"]["fn"] == sum(lost.values())
 
-    @each
+    @each_real
     def test_figures_are_those_of_seqeval(self, task: IobTask, corpora: dict[str, Corpus]) -> None:
         metrics = pytest.importorskip("seqeval.metrics")
         scheme = pytest.importorskip("seqeval.scheme").IOB2

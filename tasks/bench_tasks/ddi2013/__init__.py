@@ -1,0 +1,1 @@
+"""ddi-2013: interactions between drugs, DDIExtraction 2013."""

@@ -1,0 +1,1 @@
+"""jnlpba: the bio-entity task of JNLPBA 2004."""
