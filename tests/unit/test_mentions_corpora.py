@@ -1,4 +1,4 @@
-"""ncbi-disease, bc5cdr, bc2gm and jnlpba: synthetic corpora that give nothing away, and gold that comes back from the real ones."""
+"""ncbi-disease, bc5cdr, bc2gm, jnlpba: synthetic corpora that give nothing away, and gold that comes back from real ones."""
 
 from __future__ import annotations
 
