@@ -22,10 +22,12 @@ if TYPE_CHECKING:
     Batch = Mapping[str, Tensor]
 
 
-Cut = Literal["sentences", "whole", "passages"]
-"""How a document becomes windows: stretches of whole sentences, one window cut at the end, or one for each passage."""
-Gold = Literal["mentions", "relations", "classes", "rankings"]
-"""A kind of annotation: mentions, relations between mentions, one class a document, or the relevance of each passage."""
+Cut = Literal["sentences", "whole", "passages", "pair"]
+"""How a document becomes windows: stretches of whole sentences, one window cut at the end, one for each passage together with
+the query, of which those of one query are drawn and weighed together, or the same with each by itself."""
+Gold = Literal["mentions", "relations", "classes", "labels", "rankings", "ratings"]
+"""A kind of annotation: mentions, relations between mentions, one class a document, any number of classes a document, the
+relevance of each passage, or a number for a text with its passage."""
 
 
 @dataclass(frozen=True)

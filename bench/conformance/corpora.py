@@ -125,7 +125,7 @@ def worse(gold: Sequence[Document]) -> list[Document]:
     """Predictions that are partly wrong.
 
     Every third mention and relation is missing, a document with mentions has a wrong one more, and in every third document the
-    judgements are moved to the next class or passage.
+    judgements are moved to the next class or passage; a single one, such as a rating, gets another score.
     """
     predictions = []
     for number, document in enumerate(gold):
@@ -135,5 +135,6 @@ def worse(gold: Sequence[Document]) -> list[Document]:
         said = document.judgements
         if number % 3 == 0:
             said = tuple(replace(j, name=after.name) for j, after in zip(said, (*said[1:], *said[:1]), strict=True))
+            said = (replace(said[0], score=1 - said[0].score),) if len(said) == 1 else said
         predictions.append(replace(document, text="", mentions=(*wrong, *mentions), relations=related, judgements=said))
     return predictions

@@ -31,7 +31,7 @@ def cut(document: Document, tokenizer: Any, max_length: int, how: Cut) -> tuple[
     spans = words(document.text)
     ids, first, last = tokenized(document.text, spans, tokenizer) if spans else ([], [], [])
     before, after = special_tokens(tokenizer)
-    between = separator(tokenizer) if how == "passages" else []
+    between = separator(tokenizer) if how in ("passages", "pair") else []
     room = max_length - len(before) - len(between) - len(after)
     if room < 2:
         raise UsageError(f"--max-length {max_length} leaves no room for text beside the special tokens.")
@@ -64,7 +64,7 @@ def cut(document: Document, tokenizer: Any, max_length: int, how: Cut) -> tuple[
             )
         )
         seen = document.judgements
-        if how == "passages":
+        if how in ("passages", "pair"):
             seen = tuple(j for j in seen if j.name == document.passages[part].id)
         gold.append(replace(document, text="", judgements=seen))
     return cut_windows, gold, +lost

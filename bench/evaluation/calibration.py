@@ -16,12 +16,13 @@ El-Yaniv & Wiener 2010, JMLR 11 (abstention); Geifman & El-Yaniv 2017, arXiv 170
 from __future__ import annotations
 
 import math
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Collection, Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from itertools import pairwise
 from typing import TYPE_CHECKING, Any, Literal
 
 from bench.api.data import Document
+from bench.api.head import Gold
 
 if TYPE_CHECKING:
     import numpy as np
@@ -56,17 +57,18 @@ class Outcomes:
     decided: tuple[bool, ...] | None = None
 
 
-def calibration(gold: Sequence[Document], predicted: Sequence[Document]) -> dict[str, Any]:
+def calibration(gold: Sequence[Document], predicted: Sequence[Document], predicts: Collection[Gold] = ()) -> dict[str, Any]:
     """Calibration and abstention for every kind of prediction with a confidence.
 
     Args:
         gold: with annotations, and passages where those are ranked.
         predicted: matched by id; a missing document has no predictions.
+        predicts: what the head predicts, which tells one class a document from several, and from ratings.
 
     Returns:
-        ``mentions``, ``relations``, ``classes`` or ``passages`` to `describe`.
+        ``mentions``, ``relations``, ``classes``, ``labels`` or ``passages`` to `describe`.
     """
-    return {kind: describe(predictions) for kind, predictions in outcomes(gold, predicted).items()}
+    return {kind: describe(predictions) for kind, predictions in outcomes(gold, predicted, predicts).items()}
 
 
 def describe(predictions: Outcomes) -> dict[str, Any]:
@@ -93,8 +95,8 @@ def describe(predictions: Outcomes) -> dict[str, Any]:
     return figures | {"abstention": abstention(sure, decided, predictions.gold)}
 
 
-def outcomes(gold: Sequence[Document], predicted: Sequence[Document]) -> dict[str, Outcomes]:
-    """Kind to its predictions, compared with gold; kinds without a confidence are left out."""
+def outcomes(gold: Sequence[Document], predicted: Sequence[Document], predicts: Collection[Gold] = ()) -> dict[str, Outcomes]:
+    """Kind to its predictions, compared with gold; kinds without a confidence are left out. Arguments as of `calibration`."""
     answers = {document.id: document for document in predicted}
     pairs = [(document, answers.get(document.id, Document(document.id, ""))) for document in gold]
     mentions = [
@@ -113,8 +115,7 @@ def outcomes(gold: Sequence[Document], predicted: Sequence[Document]) -> dict[st
     by_kind = {
         "mentions": _outcomes(mentions, sum(len({m.key for m in truth.mentions}) for truth, _ in pairs)),
         "relations": _outcomes(relations, sum(len(set(truth.relations)) for truth, _ in pairs)),
-        "classes": _outcomes([pair for truth, answer in pairs for pair in _classes(truth, answer)], None),
-        "passages": _passages(pairs),
+        **_judged(pairs, predicts),
     }
     return {kind: predictions for kind, predictions in by_kind.items() if predictions is not None}
 
@@ -215,6 +216,33 @@ def _classes(truth: Document, answer: Document) -> Iterable[tuple[float, bool]]:
     chosen = {j.name for j in truth.judgements if j.chosen}
     if chosen and not ranked & {j.name for j in truth.judgements}:
         yield from ((j.score, j.name in chosen) for j in answer.judgements if j.chosen)
+
+
+def _judged(pairs: Sequence[tuple[Document, Document]], predicts: Collection[Gold]) -> Mapping[str, Outcomes | None]:
+    """What is said of whole documents and of passages; a rating has no confidence."""
+    if "ratings" in predicts:
+        return {}
+    if "labels" in predicts:
+        return {"labels": _labels(pairs)}
+    return {
+        "classes": _outcomes([pair for truth, answer in pairs for pair in _classes(truth, answer)], None),
+        "passages": _passages(pairs),
+    }
+
+
+def _labels(pairs: Sequence[tuple[Document, Document]]) -> Outcomes | None:
+    """Every class of documents that may have any number of them."""
+    said = [
+        (j.score, yes, max(j.score, 1 - j.score), j.chosen == yes)
+        for truth, answer in pairs
+        for chosen in [{j.name for j in truth.judgements if j.chosen}]
+        for j in answer.judgements
+        for yes in [j.name in chosen]
+    ]
+    if not said:
+        return None
+    probability, right, sure, decided = zip(*said, strict=True)
+    return Outcomes(probability, right, sure=sure, decided=decided)
 
 
 def _passages(pairs: Sequence[tuple[Document, Document]]) -> Outcomes | None:

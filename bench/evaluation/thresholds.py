@@ -26,7 +26,7 @@ from typing import Literal
 import numpy as np
 from numpy.typing import NDArray
 
-from bench.api.data import Document, Judgement, Mention, Relation
+from bench.api.data import Annotation, Document, Judgement, Mention, Relation
 
 HALF = 0.5
 GRID: NDArray[np.float64] = np.round(np.arange(0.05, 0.96, 0.01), 2)
@@ -37,7 +37,7 @@ ROUNDS = 20
 COST = 0.005
 """Most by which the threshold of discontiguous mentions may lower the F1 of all mentions on dev."""
 
-Kind = Literal["mention", "relation"]
+Kind = Literal["mention", "relation", "label"]
 
 
 @dataclass(frozen=True, order=True)
@@ -45,9 +45,9 @@ class Group:
     """A group of predictions with its own threshold, if there are enough of them.
 
     Args:
-        label: of the mentions or relations.
+        label: of the mentions or relations; the class, where documents may have any number of them.
         several: whether they are mentions of several fragments.
-        kind: mentions or relations.
+        kind: mentions, relations, or classes of which each is decided by itself.
     """
 
     label: str
@@ -55,27 +55,31 @@ class Group:
     kind: Kind = "mention"
 
     @classmethod
-    def of(cls, item: Mention | Relation) -> Group:
+    def of(cls, item: Annotation) -> Group:
         """The group of a gold annotation or a prediction."""
+        if isinstance(item, Judgement):
+            return cls(item.name, kind="label")
         return cls(item.label, item.discontiguous) if isinstance(item, Mention) else cls(item.label, kind="relation")
 
     @classmethod
     def named(cls, name: str) -> Group:
         """The group of a name, as ``str(group)`` gives it."""
-        if name.startswith("relation "):
-            return cls(name.removeprefix("relation "), kind="relation")
+        kinds: tuple[Kind, ...] = ("relation", "label")
+        for kind in kinds:
+            if name.startswith(f"{kind} "):
+                return cls(name.removeprefix(f"{kind} "), kind=kind)
         label = name.removeprefix("mention ")
         if label.endswith(" contiguous"):
             return cls(label.removesuffix(" contiguous"))
         return cls(label.removesuffix(" discontiguous"), label.endswith(" discontiguous"))
 
     def __str__(self) -> str:
-        if self.kind == "relation":
-            return f"relation {self.label}"
+        if self.kind != "mention":
+            return f"{self.kind} {self.label}"
         # A label that begins or ends with one of these words gets one more of them as a separator.
         ambiguous = self.label.endswith((" contiguous", " discontiguous"))
         name = self.label + (" discontiguous" if self.several else " contiguous" if ambiguous else "")
-        return f"mention {name}" if name.startswith(("mention ", "relation ", "class ")) else name
+        return f"mention {name}" if name.startswith(("mention ", "relation ", "label ", "class ")) else name
 
 
 @dataclass(frozen=True)
@@ -83,7 +87,7 @@ class Thresholds:
     """The least probabilities at which predictions are accepted.
 
     Args:
-        groups: group of mentions or relations of the dev split to its threshold; 0.5 for any other group.
+        groups: group of the dev split to its threshold; 0.5 for any other group.
         classes: class to its threshold t, 0.5 for any other class. The odds of a class are multiplied by (1 − t)/t before the
             likeliest class is chosen, so that one of two classes is chosen from t on. Where empty, the head's choice is kept.
     """
@@ -113,6 +117,8 @@ class Thresholds:
 
     def _chosen(self, document: Document) -> tuple[Judgement, ...]:
         judgements = document.judgements
+        if any(group.kind == "label" for group in self.groups):
+            return tuple(replace(j, chosen=j.score >= self.groups.get(Group.of(j), HALF)) for j in judgements)
         if not self.classes or not judgements or document.passages:
             return judgements
         weighed = [j.score * odds(self.classes.get(j.name, HALF)) for j in judgements]
@@ -120,7 +126,7 @@ class Thresholds:
         return tuple(replace(j, chosen=place == best) for place, j in enumerate(judgements))
 
     def as_json(self) -> dict[str, float]:
-        """``LABEL``, ``LABEL discontiguous``, ``relation LABEL`` and ``class NAME`` to the threshold, sorted."""
+        """``LABEL``, ``LABEL discontiguous``, ``relation LABEL``, ``label NAME`` and ``class NAME`` to their thresholds."""
         groups = {str(group): value for group, value in sorted(self.groups.items())}
         return groups | {f"class {name}": value for name, value in sorted(self.classes.items())}
 
@@ -137,13 +143,16 @@ def odds(threshold: float) -> float:
     return (1 - threshold) / threshold
 
 
-def choose(gold: Sequence[Document], predicted: Sequence[Document]) -> Thresholds:
+def choose(gold: Sequence[Document], predicted: Sequence[Document], labels: bool = False) -> Thresholds:
     """The thresholds of the highest F1 of mentions (fragments and label equal), and of relations (ends and label equal).
 
     Args:
         gold: documents of dev.
         predicted: the same documents in the same order, with all predictions of the head and their probabilities.
+        labels: whether judgements are classes of which a document may have any number; theirs is then the micro F1 of these.
     """
+    if labels:
+        return Thresholds(_of_kind("label", gold, predicted))
     chosen: dict[Group, float] = {}
     for kind in ("mention", "relation"):
         documents = [Thresholds(chosen).mentions_of(d) if kind == "relation" else d for d in predicted]
@@ -160,9 +169,10 @@ def _of_kind(kind: Kind, gold: Sequence[Document], predicted: Sequence[Document]
         keys = _items(kind, document)
         for item in keys.values():
             gold_counts[Group.of(item)] += 1
-        for key, item in _items(kind, answer).items():
-            if item.confidence is not None:
-                sure[Group.of(item)].append(item.confidence)
+        for key, item in _items(kind, answer, handed=True).items():
+            confidence = item.score if isinstance(item, Judgement) else item.confidence
+            if confidence is not None:
+                sure[Group.of(item)].append(confidence)
                 right[Group.of(item)].append(key in keys)
     if not sure:
         return {}
@@ -182,8 +192,10 @@ def _of_kind(kind: Kind, gold: Sequence[Document], predicted: Sequence[Document]
     return {group: float(GRID[at]) for p, at in places.items() for group in p.groups}
 
 
-def _items(kind: Kind, document: Document) -> Mapping[Hashable, Mention | Relation]:
-    """Mentions or relations by the key under which they are compared."""
+def _items(kind: Kind, document: Document, handed: bool = False) -> Mapping[Hashable, Annotation]:
+    """Annotations of a kind by the key under which they are compared; of classes the chosen ones, or all that were `handed`."""
+    if kind == "label":
+        return {j.name: j for j in document.judgements if handed or j.chosen}
     return {m.key: m for m in document.mentions} if kind == "mention" else {r: r for r in document.relations}
 
 

@@ -14,17 +14,19 @@ from bench.hooks import hookimpl
 
 @hookimpl
 def bench_heads() -> Sequence[Head]:
-    """One fresh head of each kind: those of mentions first, then relations, classes and rankings."""
+    """One fresh head of each kind: those of mentions first, then relations, classes, rankings and ratings."""
     from bench.heads.bio import BioesHead, TokenClassificationHead
     from bench.heads.classify import ClassificationHead
     from bench.heads.joint import MentionRelationHead
+    from bench.heads.multilabel import MultiLabelHead
     from bench.heads.ranking import SequenceRankingHead
+    from bench.heads.regress import RegressionHead
     from bench.heads.relation import RelationExtractionHead
     from bench.heads.span import SpanClassificationHead
 
     return (
         SpanClassificationHead(), TokenClassificationHead(), BioesHead(), RelationExtractionHead(), MentionRelationHead(),
-        ClassificationHead(), SequenceRankingHead(),
+        ClassificationHead(), MultiLabelHead(), SequenceRankingHead(), RegressionHead(),
     )  # fmt: skip
 
 

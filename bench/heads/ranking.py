@@ -90,12 +90,13 @@ class SequenceRankingHead(Head):
             The columns ``relevant`` (1, 0 or `IGNORE`), ``query`` (a number for the document) and ``passage`` (the token at
             which the passage begins).
         """
-        starts = [start for start, _ in window.words]
-        word = bisect_left(starts, window.start)
-        first = window.first[word] if word < len(starts) else len(window.input_ids)
         relevant = int(any(j.chosen for j in gold.judgements)) if gold.judgements else IGNORE
         return Encoding(
-            columns={"relevant": [relevant], "query": [crc32(window.document.encode()) & _BITS], "passage": [first]},
+            columns={
+                "relevant": [relevant],
+                "query": [crc32(window.document.encode()) & _BITS],
+                "passage": [passage_start(window)],
+            },
             supervised=int(relevant != IGNORE),
             lost=Counter(),
         )
@@ -125,6 +126,13 @@ class SequenceRankingHead(Head):
         """1 for a relevant passage, -1 for another; not a number where nobody judged it."""
         (relevant,) = encoding.columns["relevant"]
         return {1: 1.0, 0: -1.0}.get(relevant, float("nan"))
+
+
+def passage_start(window: Window) -> int:
+    """The token at which the passage of a window begins; the window's length where nothing of it is left."""
+    starts = [start for start, _ in window.words]
+    word = bisect_left(starts, window.start)
+    return window.first[word] if word < len(starts) else len(window.input_ids)
 
 
 class RankingModule(HeadModule, Module):

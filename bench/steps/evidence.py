@@ -113,7 +113,7 @@ def evidence(
         for stage in stages:
             file = predictions_name(name, "test", stage)
             predicted = read_predictions(folder / PREDICTIONS / file)
-            kinds = calibration(gold, predicted)
+            kinds = calibration(gold, predicted, task_data.head.predicts)
             fields["calibration"][name][stage] = {kind: read_as(Calibration, raw, kind, True) for kind, raw in kinds.items()}
             if sorter is not None:
                 compared = compare(gold, predicted)

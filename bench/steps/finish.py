@@ -93,7 +93,10 @@ class Scoring:
     def chosen(self, task: str, split: str, handed: Sequence[Document]) -> Thresholds:
         """The thresholds that suit what a head hands over for a split, which is dev."""
         data = self.data[task]
-        general = thresholds.choose(data.corpus[split], handed)
+        labels = "labels" in data.head.predicts
+        general = thresholds.choose(data.corpus[split], handed, labels)
+        if labels:
+            return general
         return replace(general, classes=class_thresholds.choose(data.corpus[split], handed, data.task))
 
     def linked(self, task: str, split: str, predicted: Sequence[Document]) -> tuple[Document, ...]:

@@ -170,7 +170,7 @@ def run_smoke(trainer: Trainer, data: Mapping[str, TaskData], config: RunConfig,
 def kinds(data: TaskData, indices: Sequence[int]) -> frozenset[str]:
     """Labels in the encoded gold of training windows, as a perfect model would predict them.
 
-    Empty also where the training split judges everything alike: one class, or no relevant passage.
+    Empty also where the training split judges everything alike: one class, no relevant passage, or one rating.
     """
     split = data.splits["train"]
     judged = {_verdict(data, j) for d in data.corpus["train"] for j in d.judgements} - {""}
@@ -184,7 +184,9 @@ def kinds(data: TaskData, indices: Sequence[int]) -> frozenset[str]:
 
 
 def _verdict(data: TaskData, judgement: Judgement) -> str:
-    """The class that a judgement chooses, empty where it chooses none; of a passage whether it is relevant."""
+    """The class that a judgement chooses, empty where it chooses none; of a passage whether it is relevant; or its rating."""
+    if "ratings" in data.head.predicts:
+        return f"{judgement.score:g}"
     if data.compared:
         return "relevant" if judgement.chosen else "other"
     return judgement.name if judgement.chosen else ""

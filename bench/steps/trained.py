@@ -201,7 +201,7 @@ def given(head: Head) -> Given | None:
     """What a head is given beside the text; None where it reads text alone."""
     if head.finds_mentions or head.cuts == "whole":
         return None
-    return "passages" if head.cuts == "passages" else "mentions"
+    return "passages" if head.cuts in ("passages", "pair") else "mentions"
 
 
 def load_trained(folder: Path, registry: Registry, stage: Stage, device: str | None, console: Reporter) -> TrainedModel:

@@ -9,9 +9,11 @@ from bench.api.task import Task
 from bench.hooks import hookimpl
 from bench_tasks.bc2gm.task import Bc2gm
 from bench_tasks.bc5cdr.task import Bc5cdr
+from bench_tasks.biosses.task import Biosses
 from bench_tasks.chemprot.task import ChemProt
 from bench_tasks.ddi2013.task import DDI2013
 from bench_tasks.gad.task import GAD
+from bench_tasks.hoc.task import HoC
 from bench_tasks.jnlpba.task import Jnlpba
 from bench_tasks.ncbi_disease.task import NcbiDisease
 from bench_tasks.pubmedqa.task import PubMedQA
@@ -34,5 +36,5 @@ def bench_tasks() -> Sequence[Task]:
     """The tasks of this package: clinical notes first, then biomedical articles."""
     return (
         SemEval2015T14(), SemEval2014T7(), SemEval2016T12(), SubtaskA(), SubtaskB(), SubtaskC(),
-        NcbiDisease(), Bc5cdr(), Bc2gm(), Jnlpba(), ChemProt(), DDI2013(), GAD(), PubMedQA(),
+        NcbiDisease(), Bc5cdr(), Bc2gm(), Jnlpba(), ChemProt(), DDI2013(), GAD(), HoC(), PubMedQA(), Biosses(),
     )  # fmt: skip

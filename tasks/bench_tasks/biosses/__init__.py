@@ -1,0 +1,1 @@
+"""biosses: how similar two biomedical sentences are."""

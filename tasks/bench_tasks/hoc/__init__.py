@@ -1,0 +1,1 @@
+"""hoc: hallmarks of cancer in abstracts."""
