@@ -9,6 +9,7 @@ Learning Algorithms", doi:10.1109/TKDE.2013.39.
 
 from __future__ import annotations
 
+import math
 from collections import Counter
 from collections.abc import Mapping, Sequence
 from typing import TYPE_CHECKING, ClassVar
@@ -18,7 +19,7 @@ from bench.api.head import Encoding, Gold, HeadModule, Window
 from bench.errors import DataError
 from bench.heads.classify import ClassificationHead, ClassifyModule
 from bench.heads.lazy import F, torch
-from bench.heads.tensors import log_odds, probabilities
+from bench.heads.tensors import probabilities
 
 if TYPE_CHECKING:
     from torch import Tensor
@@ -82,7 +83,7 @@ class MultiLabelModule(ClassifyModule):
     def __init__(self, hidden_size: int, rates: Sequence[float]) -> None:
         super().__init__(hidden_size, rates)
         with torch.no_grad():
-            self.classes.bias.copy_(torch.tensor([log_odds(rate, 1.0) for rate in rates]))
+            self.classes.bias.copy_(torch.tensor([math.log(rate / (1 - rate)) for rate in rates]))
 
     def loss(self, hidden: Tensor, batch: Mapping[str, Tensor]) -> Tensor:
         """Binary cross-entropy of ``labels`` (batch, classes), summed; hidden states are (batch, seq, hidden)."""

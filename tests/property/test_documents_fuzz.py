@@ -1,4 +1,4 @@
-"""Bytes of any kind give the loaders of ranking and classification a corpus or a `DataError`, and nothing else."""
+"""Bytes of any kind give the loaders of rankings, classes, labels and ratings a corpus or a `DataError`, and nothing else."""
 
 from __future__ import annotations
 
@@ -8,7 +8,9 @@ from pathlib import Path
 from tempfile import mkdtemp
 
 import pytest
+from bench_tasks.biosses.task import Biosses
 from bench_tasks.gad.task import GAD
+from bench_tasks.hoc.task import HoC
 from bench_tasks.pubmedqa.task import PubMedQA
 from bench_tasks.semeval2017_t3.task import SubtaskA, SubtaskC
 from hypothesis import HealthCheck, given, settings
@@ -20,7 +22,7 @@ from bench.errors import DataError
 from bench.kit.faults import KINDS, SHOWN
 
 SIZES = {"train": 6, "dev": 3, "test": 3}
-TASKS: tuple[Task, ...] = (GAD(), PubMedQA(), SubtaskA(), SubtaskC())
+TASKS: tuple[Task, ...] = (GAD(), PubMedQA(), HoC(), Biosses(), SubtaskA(), SubtaskC())
 quick = settings(max_examples=40, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
 
 

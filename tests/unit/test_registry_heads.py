@@ -66,6 +66,9 @@ def known() -> Registry:
         ("2017-T3-A", ("ranking",)),
         ("chemprot", ("relation",)),
         ("gad", ("classify",)),
+        ("ddi-2013", ("relation",)),
+        ("hoc", ("multilabel",)),
+        ("biosses", ("regress",)),
     ],
 )
 def test_a_head_fits_a_task_that_asks_for_what_it_predicts(known: Registry, task: str, fitting: tuple[str, ...]) -> None:

@@ -21,9 +21,13 @@ KNOWN = {
     "ncbi-disease": "dbadf2e10b3a02d4",
     "bc5cdr": "8346885ebafd3286",
     "bc2gm": "1ac5de0a402738c1",
+    "jnlpba": "642c510f504b7294",
     "chemprot": "72fb40635d2c9fa8",
+    "ddi-2013": "24e9114fff386fa6",
     "gad": "66e0cd29645d918a",
+    "hoc": "65fa78c0ec8e5117",
     "pubmedqa": "85f5974eb9c4774a",
+    "biosses": "8c9b2b564090d20e",
 }
 """Beginning of the SHA-256 over names and checksums of a corpus's files, for one seed and the usual sizes."""
 
