@@ -149,7 +149,7 @@ class ClassifyModule(HeadModule, Module):
         with torch.autocast(hidden.device.type, enabled=False):
             return F.cross_entropy(self._logits(hidden, batch), batch["class"], ignore_index=IGNORE, reduction="sum")
 
-    def choices(self, hidden: Tensor, batch: Mapping[str, Tensor]) -> Tensor | None:
+    def choices(self, hidden: Tensor, batch: Mapping[str, Tensor]) -> Tensor:
         """(windows with a class, classes)."""
         with torch.autocast(hidden.device.type, enabled=False):
             return self._logits(hidden, batch)[batch["class"] != IGNORE]

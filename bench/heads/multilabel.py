@@ -1,10 +1,12 @@
-"""The multi-label head: any number of classes a document, from the mean of its hidden states, each with a probability.
+"""The multi-label head: any number of classes a document, each with a probability of its own.
 
-Documents are read and pooled as by the classification head (`bench.heads.classify`). The loss is the binary cross-entropy of
-every class. A class is accepted from one half on, or from its threshold on dev (`bench.evaluation.thresholds`).
+A document is one window, cut at the end where it is too long, as for the classification head (`bench.heads.classify`). Every
+class attends to the tokens by itself and decides on what it sees: the one sentence that speaks of it, which a mean over the
+document would dilute. The loss is the binary cross-entropy of every class. A class is accepted from one half on, or from its
+threshold on dev (`bench.evaluation.thresholds`).
 
-Source: independent binary decisions with one shared encoder, "binary relevance": Zhang & Zhou 2014, "A Review on Multi-Label
-Learning Algorithms", doi:10.1109/TKDE.2013.39.
+Source: label-wise attention, Mullenbach et al. 2018, "Explainable Prediction of Medical Codes from Clinical Text", arXiv
+1802.05695.
 """
 
 from __future__ import annotations
@@ -17,9 +19,9 @@ from typing import TYPE_CHECKING, ClassVar
 from bench.api.data import Document, Judgement
 from bench.api.head import Encoding, Gold, HeadModule, Window
 from bench.errors import DataError
-from bench.heads.classify import ClassificationHead, ClassifyModule
-from bench.heads.lazy import F, torch
-from bench.heads.tensors import probabilities
+from bench.heads.classify import SIZE, ClassificationHead
+from bench.heads.lazy import F, Module, nn, torch
+from bench.heads.tensors import NEVER, probabilities
 
 if TYPE_CHECKING:
     from torch import Tensor
@@ -31,8 +33,8 @@ class MultiLabelHead(ClassificationHead):
     """Encodes the chosen classes of a document as zeros and ones; decodes a probability for each class."""
 
     name = "multilabel"
-    summary = "any number of classes a document, from the mean of its hidden states"
-    citation = "binary relevance as in Zhang & Zhou 2014, doi:10.1109/TKDE.2013.39"
+    summary = "any number of classes a document, each from what it attends to"
+    citation = "label-wise attention as in Mullenbach et al. 2018, arXiv:1802.05695"
     predicts: ClassVar[tuple[Gold, ...]] = ("labels",)
 
     def fit(self, documents: Sequence[Document]) -> None:
@@ -77,25 +79,40 @@ class MultiLabelHead(ClassificationHead):
         return [float(label) for label in encoding.columns["labels"]]
 
 
-class MultiLabelModule(ClassifyModule):
-    """Decides on every class by the mean of a window's hidden states; arguments as of `ClassifyModule`."""
+class MultiLabelModule(HeadModule, Module):
+    """Decides on every class by what it attends to in a window.
+
+    Args:
+        hidden_size: of the backbone.
+        rates: share of the training documents that have each class; the biases start from it.
+    """
 
     def __init__(self, hidden_size: int, rates: Sequence[float]) -> None:
-        super().__init__(hidden_size, rates)
+        super().__init__()
+        self.project = nn.Linear(hidden_size, SIZE)
+        self.norm = nn.LayerNorm(SIZE)
+        self.attend = nn.Linear(SIZE, len(rates), bias=False)
+        self.mix = nn.Linear(SIZE, SIZE)
+        self.label = nn.Linear(SIZE, len(rates))
+        nn.init.normal_(self.label.weight, std=0.02)
         with torch.no_grad():
-            self.classes.bias.copy_(torch.tensor([math.log(rate / (1 - rate)) for rate in rates]))
+            self.label.bias.copy_(torch.tensor([math.log(rate / (1 - rate)) for rate in rates]))
 
     def loss(self, hidden: Tensor, batch: Mapping[str, Tensor]) -> Tensor:
         """Binary cross-entropy of ``labels`` (batch, classes), summed; hidden states are (batch, seq, hidden)."""
         with torch.autocast(hidden.device.type, enabled=False):
             return F.binary_cross_entropy_with_logits(self._logits(hidden, batch), batch["labels"], reduction="sum")
 
-    def choices(self, hidden: Tensor, batch: Mapping[str, Tensor]) -> Tensor | None:
-        """None: a document's classes are no choice of one among several."""
-        return None
-
     def predict(self, hidden: Tensor, batch: Mapping[str, Tensor]) -> list[list[float]]:
         """Probability of each class, for each window."""
         with torch.no_grad(), torch.autocast(hidden.device.type, enabled=False):
             rows: list[list[float]] = probabilities(self._logits(hidden, batch)).tolist()
             return rows
+
+    def _logits(self, hidden: Tensor, batch: Mapping[str, Tensor]) -> Tensor:
+        """(batch, classes)."""
+        tokens = self.norm(self.project(hidden.float()))
+        scores = self.attend(tokens).masked_fill(~batch["attention_mask"].bool()[..., None], NEVER)
+        seen = scores.softmax(1).transpose(1, 2) @ tokens  # (batch, classes, SIZE)
+        logits: Tensor = (F.gelu(self.mix(seen)) * self.label.weight).sum(-1) + self.label.bias
+        return logits

@@ -263,7 +263,7 @@ def encoding_facts(data: Mapping[str, TaskData]) -> dict[str, Any]:
 def labelled(data: TaskData) -> NDArray[np.bool_]:
     """Whether each training window holds something to learn.
 
-    A gold mention where those are looked for, else a supervised position.
+    A gold mention where those are looked for, a class where a document may have none, else a supervised position.
 
     Returns:
         Shape (windows,).
@@ -271,6 +271,10 @@ def labelled(data: TaskData) -> NDArray[np.bool_]:
     import numpy as np
 
     encoded = data.splits["train"]
+    if "labels" in data.head.predicts:
+        some = np.array([any(j.chosen for j in document.judgements) for document in data.corpus["train"]], dtype=np.bool_)
+        chosen: NDArray[np.bool_] = some[encoded.sources]
+        return chosen
     if not data.head.finds_mentions:
         return encoded.supervised > 0
     starts = {d.id: np.sort([m.fragments[0][0] for m in d.mentions]) for d in data.corpus["train"]}

@@ -190,7 +190,7 @@ def test_the_module_starts_at_the_rates_and_decides_each_class_by_itself() -> No
     head.fit([said("1", CLASSES[:1]), said("2", CLASSES[:1]), said("3", CLASSES[:2]), said("4", [])])
     module = head.module(16).eval()
     with torch.no_grad():
-        module.classes.weight.zero_()
+        module.label.weight.zero_()
     batch = {"attention_mask": torch.ones(2, 3), "labels": torch.tensor([[1.0] * 10, [0.0] * 10])}
     hidden = torch.randn(2, 3, 16)
     first, second = module.predict(hidden, batch)
