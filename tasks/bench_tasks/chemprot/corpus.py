@@ -15,14 +15,14 @@ import hashlib
 from collections.abc import Sequence
 from pathlib import Path
 
-from bench.api.data import SPLITS, Corpus, Document, Fragment, Mention, Passage, Relation, apart
-from bench.data.windows import sentences, words
+from bench.api.data import SPLITS, Corpus, Document, Fragment, Mention, Relation, apart
 from bench.errors import DataError
 from bench.kit.faults import Faults
 from bench.kit.files import read_bytes
 from bench.kit.jsonl import Record, kind, read
 from bench.kit.synthetic import is_synthetic
 from bench_tasks.chemprot.task import LAYOUT
+from bench_tasks.common.sentences import sentence_passages
 
 FILES = {"train": "train.jsonl", "dev": "validation.jsonl", "test": "test.jsonl"}
 
@@ -133,14 +133,6 @@ def _text(record: Record) -> str:
     if not text:
         raise record.error("there is no passage; wanted the abstract's text.")
     return text
-
-
-def sentence_passages(text: str) -> tuple[Passage, ...]:
-    """The sentences of an abstract."""
-    spans = words(text)
-    return tuple(
-        Passage(f"s{number}", (spans[low][0], spans[high - 1][1])) for number, (low, high) in enumerate(sentences(text), 1)
-    )
 
 
 def _spans(record: Record, what: str) -> list[Fragment]:

@@ -57,7 +57,7 @@ class ChemProt(CorpusTask):
 
     def prepared(self, document: Document) -> Document:
         """The sentences of an abstract become its passages, as those of the corpus do."""
-        from bench_tasks.chemprot.corpus import sentence_passages
+        from bench_tasks.common.sentences import sentence_passages
 
         return replace(document, passages=document.passages or sentence_passages(document.text))
 

@@ -64,7 +64,7 @@ class DDI2013(CorpusTask):
 
     def prepared(self, document: Document) -> Document:
         """The sentences of a text become its passages, as those of the corpus do."""
-        from bench_tasks.chemprot.corpus import sentence_passages
+        from bench_tasks.common.sentences import sentence_passages
 
         return replace(document, passages=document.passages or sentence_passages(document.text))
 
