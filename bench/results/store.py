@@ -141,7 +141,7 @@ def find_run(ref: str, out: Path) -> Path:
 
 def write_predictions(path: Path, documents: Iterable[Document]) -> None:
     """Saves annotations as JSON Lines of offsets, labels and scores, one document a line, never text; whole or not at all."""
-    lines = [json.dumps(_record(d), ensure_ascii=False) for d in documents]
+    lines = [json.dumps(as_record(d), ensure_ascii=False) for d in documents]
     write_bytes(path, "".join(f"{line}\n" for line in lines).encode(errors="backslashreplace"))
 
 
@@ -165,7 +165,8 @@ def read_predictions(path: Path) -> tuple[Document, ...]:
     return tuple(documents)
 
 
-def _record(document: Document) -> dict[str, Any]:
+def as_record(document: Document) -> dict[str, Any]:
+    """A document's annotations as a line of a prediction file."""
     record: dict[str, Any] = {"id": document.id, "mentions": [_mention(m) for m in document.mentions]}
     if document.relations:
         record["relations"] = [
