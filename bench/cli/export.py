@@ -54,7 +54,8 @@ def configure(parser: Parser) -> None:
 
 def run(args: argparse.Namespace) -> int:
     """Exports, and prints what there is now; returns 0."""
-    from bench.exporting.export import Request, export
+    from bench.exporting.export import export
+    from bench.exporting.requests import Request
     from bench.registry import load
     from bench.results.store import find_run
     from bench.screen.console import RichReporter
@@ -66,7 +67,8 @@ def run(args: argparse.Namespace) -> int:
     with terminated_as_interrupted():
         done = export(folder, load(), request, RichReporter(stderr=args.json))
     if args.json:
-        say(dump({"out": str(args.out), "tasks": [asdict(one) | {"folder": str(one.folder)} for one in done]}))
+        rows = [asdict(one) | {"folder": str(one.folder), "beside": one.beside and str(one.beside)} for one in done]
+        say(dump({"out": str(args.out), "tasks": rows}))
         return 0
     for one in done:
         say(f"{one.folder}: {one.task}, {one.parameters:,} parameters")
@@ -75,6 +77,6 @@ def run(args: argparse.Namespace) -> int:
             say(paint("  trained on text under a data-use agreement: do not publish or pass on", "yellow"))
         if one.synthetic:
             say(paint("  SYNTHETIC: trained on generated text, so it says nothing about real text", "yellow"))
-    base = f', base="{done[0].base}"' if args.form == "peft" else ""
-    say(paint(f'  python -c \'import modeling; print(modeling.load("."{base}).predict(["…"]))\'   in that folder', "cyan"))
+    base = f', base="{done[0].beside}"' if done[0].beside else ""
+    say(paint(f'  in that folder: python -c \'import modeling; print(modeling.load("."{base}).predict(["…"]))\'', "cyan"))
     return 0

@@ -8,61 +8,35 @@ cannot be imported loads it, and its numbers are held against the run's own mode
 
 from __future__ import annotations
 
-import json
+import re
 import shutil
 from collections.abc import Mapping, Sequence
-from dataclasses import asdict, dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, Literal, cast
+from typing import TYPE_CHECKING, Any, cast
 
-from bench import __version__
 from bench.api.architecture import Architecture
-from bench.api.head import Head
-from bench.api.task import Task
-from bench.errors import BenchError, MissingError, UsageError, storable, unknown
+from bench.errors import BenchError, storable
 from bench.exporting import card, parity, runtime
-from bench.exporting.standalone import Bundle, Origin
-from bench.modeling.files import written_whole
+from bench.exporting.code import facts_of, write_code
+from bench.exporting.parity import Outputs, Parity
+from bench.exporting.requests import Request, at_load, check, restricted
+from bench.exporting.weights import merged, write_adapter, write_backbone
+from bench.modeling.files import read_headers, written_whole
 from bench.registry import Registry
 from bench.reporting import Reporter
 from bench.results.layout import ADAPTERS
-from bench.results.schema import Result, Stage
 from bench.results.store import write_json
 from bench.steps.base import kept_quantized
-from bench.steps.corpora import pad_id
 from bench.steps.finished import FinishedRun, finished_run
 from bench.steps.trained import TrainedModel, chosen_task, load_trained
 
 if TYPE_CHECKING:
-    from torch import nn
+    import torch
 
-Form = Literal["merge", "peft", "onnx"]
-FORMS = ("merge", "peft", "onnx")
-DTYPES = ("auto", "fp32", "bf16", "fp16")
-MODELING, CARD, BASE = "modeling.py", "README.md", "base"
+CARD = "README.md"
 PRIVATE = 0o700
-"""Of a folder trained on text under an agreement: the weights may hold some of it."""
-
-
-@dataclass(frozen=True)
-class Request:
-    """What is to be written, and where to.
-
-    Args:
-        out: the folder to be made; with several tasks it holds a folder for each.
-        form: ``merge``, ``peft`` or ``onnx``.
-        task: one of the run's; None for all of them.
-        stage: ``trained``, or ``quantized`` for the quantized base model with the adapters beside it.
-        dtype: of the merged weights: ``fp32``, ``bf16``, ``fp16``; ``auto``: as the base model is stored.
-        device: where the run's model computes what the folder is held against, e.g. ``cpu``.
-    """
-
-    out: Path
-    form: Form = "merge"
-    task: str | None = None
-    stage: Stage = "trained"
-    dtype: str = "auto"
-    device: str = "cpu"
+"""Mode of a folder trained on text under an agreement: weights can hold some of it."""
 
 
 @dataclass(frozen=True)
@@ -76,10 +50,12 @@ class Exported:
         form: as requested.
         stage: as requested.
         base: name of the base model.
+        beside: folder of the base model, where what was written is an adapter without it.
+        dtype: of the weights.
         parameters: of base model, adapters and head.
         restricted: whether it was trained on text under an agreement.
         synthetic: whether the run was trained on generated text.
-        parity: what the comparison with the run's own model gave; None where the base model's kernels are not here.
+        parity: how it differs from the run's own model; None where transformers cannot load the quantized base model here.
     """
 
     folder: Path
@@ -88,14 +64,16 @@ class Exported:
     form: str
     stage: str
     base: str
+    beside: Path | None
+    dtype: str
     parameters: int
     restricted: bool
     synthetic: bool
-    parity: parity.Parity | None
+    parity: Parity | None
 
 
 def export(folder: Path, registry: Registry, request: Request, console: Reporter) -> tuple[Exported, ...]:
-    """Writes what a finished run trained as one folder a task.
+    """Writes what a finished run trained, one folder a task.
 
     Args:
         folder: of the run.
@@ -104,7 +82,7 @@ def export(folder: Path, registry: Registry, request: Request, console: Reporter
         console: shows progress.
 
     Raises:
-        UsageError: an unknown form, task, stage or dtype; `out` exists; or the run has no such form, with the one it has.
+        UsageError: an unknown form, task, stage or dtype; the output folder exists; or the run has no such form.
         RunStateError: the run did not finish, or its weights are missing or damaged.
         MissingError: ONNX needs packages that are not installed.
         BenchError: the folder, loaded again, does not give what the run's model gives.
@@ -113,303 +91,135 @@ def export(folder: Path, registry: Registry, request: Request, console: Reporter
     run = finished_run(folder, registry)
     every = tuple(run.parts.tasks)
     tasks = every if request.task is None else (chosen_task(run.result, every, request.task),)
-    _check(run, request)
-    for task in tasks:
-        _refuse_form(run, request, task)
+    check(run, request, tasks)
     if len(tasks) == 1:
-        return (_one(run, registry, request, tasks[0], request.out, console),)
+        return (_Job(run, registry, request, tasks[0], console).write(request.out),)
     done = []
     with written_whole(request.out.absolute()) as aside:
         for task in tasks:
-            done.append(_one(run, registry, request, task, aside / _file_name(task), console))
-        if any(one.restricted for one in done):
+            done.append(_Job(run, registry, request, task, console).write(aside / re.sub(r"[^A-Za-z0-9._-]", "-", task)))
+        if any(exported.restricted for exported in done):
             aside.chmod(PRIVATE)
-    return tuple(replaced(one, request.out / one.folder.name) for one in done)
+    return tuple(replace(exported, folder=request.out / exported.folder.name) for exported in done)
 
 
-def replaced(exported: Exported, folder: Path) -> Exported:
-    """The same at another place."""
-    return Exported(**{**{name: getattr(exported, name) for name in asdict(exported)}, "folder": folder})
+@dataclass(frozen=True)
+class _Job:
+    """One task's folder.
 
-
-def _file_name(task: str) -> str:
-    from re import sub
-
-    return sub(r"[^A-Za-z0-9._-]", "-", task)
-
-
-def _check(run: FinishedRun, request: Request) -> None:
-    """Refuses what can be refused before anything is loaded."""
-    if request.form not in FORMS:
-        raise unknown("form", request.form, FORMS, "bench export --help")
-    if request.dtype not in DTYPES:
-        raise unknown("dtype", request.dtype, DTYPES, "bench export --help")
-    if request.stage not in ("trained", "quantized"):
-        raise unknown("stage", request.stage, ("trained", "quantized"), f"bench show run {run.result.id}")
-    if request.out.exists() or request.out.is_symlink():
-        raise UsageError(f"{request.out} exists; wanted a folder that is not there yet.", "Name another one, or take it away.")
-    if request.stage == "quantized" and not run.parts.quantizes:
-        raise UsageError(f"Run {run.result.id} quantized nothing: it has the stage 'trained' alone.", "Leave --stage out.")
-    if request.form == "onnx":
-        _refuse_without("onnx", "onnxruntime", "onnxscript")
-
-
-def _refuse_without(*modules: str) -> None:
-    from importlib.util import find_spec
-
-    absent = [module for module in modules if find_spec(module) is None]
-    if absent:
-        raise MissingError(
-            f"--onnx needs {' and '.join(absent)}, not installed here.", "pip install 'bench-suite[onnx]'"
-        )
-
-
-def _refuse_form(run: FinishedRun, request: Request, task: str) -> None:
-    """Refuses forms that what the run trained does not have.
-
-    Raises:
-        UsageError: with the reason, and the form that it has.
+    Args:
+        run: the finished run.
+        registry: the plugins.
+        request: what is wanted.
+        task: one of the run's.
+        console: shows progress.
     """
-    architecture, name = run.parts.architecture, run.parts.architecture.name
-    predicts = "bench predict and bench.load(RUN).predict use the run as it is."
-    if architecture.trains_base:
-        if request.form == "peft":
-            raise UsageError(f"{name} trains the base model's own weights and has no adapter.", "Take --merge.")
-        if request.stage == "quantized" and request.form == "onnx":
-            raise UsageError("A quantized base model is not written as ONNX.", "Take --stage trained, or --merge.")
-        return
-    if not isinstance(architecture, Architecture):
-        raise UsageError(
-            f"{name} trains vectors beside the text, which are neither weights to merge nor a LoRA adapter.", predicts
-        )
-    passes = architecture.passes(task)
-    if len(passes) > 1:
-        shown = "; ".join(" + ".join(names) for names in passes)
-        raise UsageError(
-            f"{name} reads a text of {task} in {len(passes)} passes ({shown}) and joins them, which no single set of weights "
-            "does.",
-            predicts,
-        )
-    if request.form != "peft" and (request.stage == "quantized" or _at_load(run)):
-        raise UsageError(
-            f"The adapters of run {run.result.id} were scored on weights of {run.parts.quantizer.name}, into which they cannot "
-            "be merged without rounding them.",
-            f"Take --peft --stage {request.stage}, which keeps them beside the quantized base model.",
-        )
-    if request.form == "peft" and len(passes[0]) > 1 and (architecture.variant.dora or architecture.variant.rslora):
-        raise UsageError(f"{name} adds {len(passes[0])} adapters of a kind that PEFT cannot hold as one.", "Take --merge.")
+
+    run: FinishedRun
+    registry: Registry
+    request: Request
+    task: str
+    console: Reporter
+
+    @property
+    def quantized(self) -> bool:
+        """Whether the base model that is written is quantized."""
+        return self.request.stage == "quantized" or at_load(self.run)
+
+    @property
+    def beside(self) -> Path | None:
+        """Folder of the base model, where an adapter is written without it."""
+        return self.run.parts.model.folder() if self.request.form == "peft" and not self.quantized else None
+
+    def write(self, out: Path) -> Exported:
+        """Writes the folder; what was written."""
+        run, request, dtype = self.run, self.request, self._dtype()
+        precision = "bf16" if dtype == "bfloat16" else "fp32"
+        trained = load_trained(run.folder, self.registry, request.stage, request.device, self.console, precision)
+        self.console.step(f"exporting {self.task}")
+        facts = facts_of(run, trained, self.task, request.form)
+        texts = parity.made_up(trained._heads[self.task])
+        expected = parity.of_run(trained, self.task, facts, texts)
+        closed = restricted(run, self.task)
+        with written_whole(out.absolute()) as aside, storable(out, "Make room and try again."):
+            if closed:
+                aside.chmod(PRIVATE)
+            write_code(aside, run.parts.tasks[self.task], trained._heads[self.task])
+            write_json(aside / runtime.FACTS, facts)
+            trained._tokenizer.save_pretrained(aside)
+            parameters = self._write_weights(aside, trained, dtype, facts, texts)
+            self.console.step("loading the folder again, without bench")
+            exported = Exported(
+                out, run.result.id, self.task, request.form, request.stage, run.parts.model.name, self.beside, dtype,
+                parameters, closed, run.result.synthetic, self._parity(aside, texts, expected, dtype),
+            )  # fmt: skip
+            (aside / CARD).write_text(card.written(run, exported, trained._heads[self.task]), encoding="utf-8")
+        return exported
+
+    def _dtype(self) -> str:
+        """The dtype of what is written, as torch names it."""
+        names = {"fp32": "float32", "bf16": "bfloat16", "fp16": "float16"}
+        if self.request.dtype != "auto":
+            return names[self.request.dtype]
+        if self.request.form == "onnx" or self.run.parts.architecture.trains_base:
+            return "float32"
+        stored: dict[str, int] = {}
+        for header in read_headers(self.run.parts.model.folder()).values():
+            stored[header.dtype] = stored.get(header.dtype, 0) + header.bytes
+        return {"BF16": "bfloat16", "F16": "float16"}.get(max(stored, key=lambda name: stored[name]), "float32")
+
+    def _write_weights(
+        self, folder: Path, trained: TrainedModel, dtype: str, facts: Mapping[str, Any], texts: Sequence[Mapping[str, Any]]
+    ) -> int:
+        """Writes the head, and the base model with what was trained; gives the number of parameters of all."""
+        import torch
+        from safetensors.torch import save_file
+
+        model, head = trained._model, trained._model.head(self.task)
+        save_file({n: t.detach().cpu().clone() for n, t in head.state_dict().items()}, folder / runtime.HEAD)
+        count = _count(model.adapted.backbone) + _count(head)
+        if self.request.form == "peft":
+            architecture = self.run.parts.architecture
+            assert isinstance(architecture, Architecture)
+            (names,) = architecture.passes(self.task)
+            write_adapter([self.run.folder / ADAPTERS / name for name in names], folder)
+            if self.quantized:
+                self._copy_quantized(folder / runtime.BASE, trained)
+            return count
+        if self.request.stage == "quantized":  # the base's own weights were trained, and it is these that were quantized
+            self._copy_quantized(folder, trained)
+            return count
+        batches = parity.batches_of(trained, self.task, facts, texts)
+        backbone = merged(model.adapted, self.task).to(getattr(torch, dtype))
+        if self.request.form == "merge":
+            write_backbone(backbone, self.run.parts.model.folder(), folder)
+        else:
+            from bench.exporting.onnx import write_graphs
+
+            tokens = int(cast(Any, backbone).get_input_embeddings().num_embeddings)
+            on_cpu = [{name: tensor.cpu() for name, tensor in batch.items()} for batch in batches]
+            write_graphs(backbone.cpu(), head.cpu(), folder, tokens, on_cpu)
+        return _count(backbone) + _count(head)
+
+    def _copy_quantized(self, out: Path, trained: TrainedModel) -> None:
+        """Copies the quantized base model that the run keeps, with its tokenizer."""
+        out.mkdir(exist_ok=True)
+        trained._tokenizer.save_pretrained(out)
+        for path in sorted(kept_quantized(self.run.parts.quantizer, self.run.folder).iterdir()):
+            if ".safetensors" in path.name or path.name in ("config.json", "generation_config.json", "quantize_config.json"):
+                shutil.copyfile(path, out / path.name)
+
+    def _parity(self, folder: Path, texts: Sequence[Mapping[str, Any]], expected: Outputs, dtype: str) -> Parity | None:
+        """How the folder differs from the run's model; None where transformers cannot load the quantized base model here."""
+        try:
+            loaded = parity.of_folder(folder, texts, self.beside)
+        except BenchError as error:
+            if not self.quantized:
+                raise
+            self.console.warn(f"The quantized base model was copied, and not tried: {error.message}")
+            return None
+        return parity.compared(expected, loaded, "quantized" if self.quantized else dtype)
 
 
-def _at_load(run: FinishedRun) -> bool:
-    return run.parts.quantizes and run.parts.when == "load"
-
-
-def restricted(result: Result, task: Task) -> bool:
-    """Whether a run read text of a task whose data is under an agreement."""
-    given = not result.synthetic or bool(result.config.get("data", {}).get(task.name))
-    return given and not task.metadata.access.startswith("open")
-
-
-def _one(
-    run: FinishedRun, registry: Registry, request: Request, task: str, out: Path, console: Reporter
-) -> Exported:
-    """Writes one task's folder."""
-    import torch
-
-    wanted = _dtype(run, request)
-    trained = load_trained(
-        run.folder, registry, request.stage, request.device, console, precision="bf16" if wanted == torch.bfloat16 else "fp32"
-    )
-    head = trained._heads[task]
-    facts = _facts(run, trained, task, request)
-    console.step(f"exporting {task}")
-    texts = parity.made_up(head)
-    expected = parity.of_run(trained, task, facts, texts)
-    closed = restricted(run.result, run.parts.tasks[task]) or _shares_restricted(run, task)
-    with written_whole(out.absolute()) as aside, storable(out, "Make room and try again."):
-        if closed:
-            aside.chmod(PRIVATE)
-        kinds = _write_code(aside, run.parts.tasks[task], head)
-        write_json(aside / runtime.FACTS, facts | {"kinds": kinds})
-        _write_head(aside, trained, task)
-        trained._tokenizer.save_pretrained(aside)
-        parameters = _write_model(aside, run, trained, task, request, wanted, parity.batch_of(trained, task, facts, texts))
-        console.step("loading the folder again, without bench")
-        verdict = _checked(run, request, aside, texts, expected, wanted, console)
-        done = Exported(
-            out, run.result.id, task, request.form, request.stage, run.parts.model.name, parameters, closed,
-            run.result.synthetic, verdict,
-        )  # fmt: skip
-        (aside / CARD).write_text(card.written(run, done, head, wanted), encoding="utf-8")
-    return done
-
-
-def _checked(
-    run: FinishedRun,
-    request: Request,
-    folder: Path,
-    texts: Sequence[Mapping[str, Any]],
-    expected: parity.Outputs,
-    dtype: Any,
-    console: Reporter,
-) -> parity.Parity | None:
-    """How the folder differs from the run's model; None where transformers cannot load the quantized base model here."""
-    base, quantized = _base_of(run, request, folder), request.stage == "quantized" or _at_load(run)
-    try:
-        loaded = parity.of_folder(folder, texts, base)
-    except BenchError as error:
-        if not quantized:
-            raise
-        console.warn(f"The quantized base model was copied, and not loaded by transformers: {error.message}")
-        return None
-    return parity.compared(expected, loaded, "quantized" if quantized else str(dtype).removeprefix("torch."))
-
-
-def _shares_restricted(run: FinishedRun, task: str) -> bool:
-    """Whether weights that this task uses saw another task's text that is under an agreement; a private adapter alone did not."""
-    architecture = run.parts.architecture
-    others = [other for name, other in run.parts.tasks.items() if name != task and restricted(run.result, other)]
-    if isinstance(architecture, Architecture):
-        own = {name for names in architecture.passes(task) for name in names}
-        others = [o for o in others if own & {name for names in architecture.passes(o.name) for name in names}]
-    return bool(others)
-
-
-def _dtype(run: FinishedRun, request: Request) -> Any:
-    """The torch dtype of what is written."""
-    import torch
-
-    from bench.modeling.files import read_headers
-
-    names = {"fp32": torch.float32, "bf16": torch.bfloat16, "fp16": torch.float16}
-    if request.dtype != "auto":
-        return names[request.dtype]
-    if request.form == "onnx" or run.parts.architecture.trains_base:
-        return torch.float32
-    stored = {header.dtype: header.bytes for header in read_headers(run.parts.model.folder()).values()}
-    most = max(stored, key=lambda dtype: stored[dtype])
-    return {"BF16": torch.bfloat16, "F16": torch.float16}.get(most, torch.float32)
-
-
-def _facts(run: FinishedRun, trained: TrainedModel, task: str, request: Request) -> dict[str, Any]:
-    """What ``modeling.py`` needs to know; JSON-able."""
-    from bench.evaluation.predict import PADDED_TOKENS
-
-    result, part = run.result, run.parts.tasks[task]
-    prepares = _origin(type(part), "prepared")
-    return {
-        "bench": __version__,
-        "run": result.id,
-        "task": task,
-        "form": {"merge": "merged"}.get(request.form, request.form),
-        "head": _settings(trained._heads[task]),
-        "state": run.saved_heads()[task]["state"],
-        "thresholds": trained._thresholds[task].as_json(),
-        "prepare": None if prepares[0] == "bench.api.task" else ":".join(prepares),
-        "hidden_size": run.parts.model.spec.hidden_size,
-        "max_length": result.plan.data[task]["train"].max_length,
-        "padded": min(result.invariants.batch.micro_batch, PADDED_TOKENS),
-        "pad": pad_id(run.parts.model.folder()),
-    }
-
-
-def _settings(head: Head) -> dict[str, Any]:
-    """What makes a head of its class this one, beside its `state`: its numbers and words, and the heads that it holds."""
-    held = {name: value for name, value in vars(head).items() if isinstance(value, (Head, str, int, float))}
-    values = {name: _settings(value) if isinstance(value, Head) else value for name, value in held.items()}
-    return {"class": f"{type(head).__module__}:{type(head).__qualname__}", "values": values}
-
-
-def _classes(settings: Mapping[str, Any]) -> list[str]:
-    inner = [value for value in settings["values"].values() if isinstance(value, Mapping)]
-    return [settings["class"], *(name for value in inner for name in _classes(value))]
-
-
-def _origin(kind: type, method: str) -> Origin:
-    """Module and ``Class.method`` of where a class has a method from."""
-    owner = next(base for base in kind.__mro__ if method in vars(base))
-    return owner.__module__, f"{owner.__qualname__}.{method}"
-
-
-def _write_code(folder: Path, task: Task, head: Head) -> list[str]:
-    """Writes ``modeling.py``; gives the names by which it knows the run's parts."""
-    parts = dict.fromkeys(_classes(_settings(head)))
-    prepares = _origin(type(task), "prepared")
-    if prepares[0] != "bench.api.task":
-        parts[":".join(prepares)] = None
-    origins: dict[str, Origin] = {name: (name.partition(":")[0], name.partition(":")[2]) for name in parts}
-    module = runtime.__name__
-    ours = [(module, name) for name in ("ExportedModel", "document", "load", "PARTS")]
-    packages = {"bench", *(module.partition(".")[0] for module, _ in origins.values())}
-    bundle = Bundle([*ours, *origins.values()], ("predict", "batches"), packages)
-    register = "".join(f"PARTS[{name!r}] = {bundle.name(origin)}\n" for name, origin in origins.items())
-    (folder / MODELING).write_text(f"{bundle.text(_HEADER)}\n\n{register}", encoding="utf-8")
-    return list(parts)
-
-
-_HEADER = f'''"""Predicts with this folder; needs torch, transformers and safetensors, and nothing of bench.
-
-    import modeling
-
-    model = modeling.load("FOLDER")
-    model.predict(["The left atrium is mildly dilated."])
-
-`ExportedModel` says more. Written by bench {__version__} out of its own source, so that texts are cut, scored and decoded as in
-the run. Copyright the authors of bench; Apache-2.0.
-"""'''
-
-
-def _write_head(folder: Path, trained: TrainedModel, task: str) -> None:
-    from safetensors.torch import save_file
-
-    state = trained._model.head(task).state_dict()
-    save_file({n: t.detach().cpu().contiguous().clone() for n, t in state.items()}, folder / runtime.HEAD)
-
-
-def _write_model(
-    folder: Path, run: FinishedRun, trained: TrainedModel, task: str, request: Request, dtype: Any, batch: Mapping[str, Any]
-) -> int:
-    """Writes the base model with what was trained; gives the number of parameters of all."""
-    from bench.exporting.weights import merged, write_adapter, write_backbone
-
-    model = trained._model
-    count = sum(p.numel() for p in model.adapted.backbone.parameters()) + sum(p.numel() for p in model.head(task).parameters())
-    if request.form == "peft":
-        architecture = run.parts.architecture
-        assert isinstance(architecture, Architecture)
-        (names,) = architecture.passes(task)
-        write_adapter([run.folder / ADAPTERS / name for name in names], folder)
-        if request.stage == "quantized" or _at_load(run):
-            _copy_quantized(run, folder / BASE, trained)
-        return count
-    if request.stage == "quantized":  # of weights that were trained themselves: what was trained is in the quantized folder
-        _copy_quantized(run, folder, trained)
-        return count
-    backbone: nn.Module = merged(model.adapted, task).to(dtype)
-    if request.form == "merge":
-        write_backbone(backbone, run.parts.model.folder(), folder)
-    else:
-        from bench.exporting.onnx import write_graphs
-
-        rows = int(cast(Any, backbone).get_input_embeddings().num_embeddings)
-        write_graphs(backbone.cpu(), model.head(task).cpu(), folder, rows, {n: t.cpu() for n, t in batch.items()})
-    return sum(p.numel() for p in backbone.parameters()) + sum(p.numel() for p in model.head(task).parameters())
-
-
-def _copy_quantized(run: FinishedRun, out: Path, trained: TrainedModel) -> None:
-    """Copies the quantized base model, with its tokenizer."""
-    out.mkdir(exist_ok=True)
-    trained._tokenizer.save_pretrained(out)
-    for path in sorted(kept_quantized(run.parts.quantizer, run.folder).iterdir()):
-        if ".safetensors" in path.name or path.name in ("config.json", "generation_config.json", "quantize_config.json"):
-            shutil.copyfile(path, out / path.name)
-
-
-def _base_of(run: FinishedRun, request: Request, folder: Path) -> Path | None:
-    """The base model that an adapter is loaded on; None where the folder is whole."""
-    if request.form != "peft":
-        return None
-    return folder / BASE if (folder / BASE).is_dir() else run.parts.model.folder()
-
-
-__all__: Sequence[str] = ("Exported", "Request", "export", "restricted")
+def _count(module: torch.nn.Module) -> int:
+    return sum(parameter.numel() for parameter in module.parameters())

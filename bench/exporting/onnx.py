@@ -14,6 +14,7 @@ from typing import TYPE_CHECKING, Any
 
 from bench.errors import BenchError
 from bench.exporting import runtime
+from bench.exporting.parity import difference
 from bench.heads.lazy import Module, torch
 
 if TYPE_CHECKING:
@@ -29,6 +30,8 @@ AXES: Mapping[str, Sequence[str | None]] = {
 }  # fmt: skip
 """The axes of every tensor of a batch that the graphs know; those with a name may be of any length."""
 OPSET = 18
+MOST = 1_500_000_000
+"""Bytes of weights in one file; ONNX itself ends at 2 GB."""
 TOLERANCE = 1e-3
 """Of onnxruntime against torch, relative to the largest number, in fp32."""
 _SHAPES = ((1, 5), (3, 17), (2, 64))
@@ -79,7 +82,9 @@ class _Read(dict[str, Any]):
         return super().__getitem__(name)
 
 
-def write_graphs(backbone: Any, head: HeadModule, folder: Path, vocabulary: int, batch: Mapping[str, Tensor]) -> bool:
+def write_graphs(
+    backbone: Any, head: HeadModule, folder: Path, vocabulary: int, batches: Sequence[Mapping[str, Tensor]]
+) -> bool:
     """Writes ``model.onnx``, and ``head.onnx`` where the head's logits need nothing but known tensors; whether it did.
 
     Args:
@@ -87,12 +92,12 @@ def write_graphs(backbone: Any, head: HeadModule, folder: Path, vocabulary: int,
         head: on the CPU.
         folder: that they go to.
         vocabulary: token ids that the base model has.
-        batch: of some texts, as ``modeling.py`` makes it; every axis that may vary is longer than 1.
+        batches: of texts, as ``modeling.py`` makes them, of different shapes; in the first every axis is longer than 1.
 
     Raises:
         BenchError: torch cannot write the base model as a graph, or onnxruntime computes something else.
     """
-    states = States(backbone).eval()
+    states, batch = States(backbone).eval(), batches[0]
     example = (batch["input_ids"], batch["attention_mask"])
     _write(states, example, ("input_ids", "attention_mask"), "hidden_states", folder / runtime.ONNX)
     for rows, tokens in _SHAPES:
@@ -106,20 +111,21 @@ def write_graphs(backbone: Any, head: HeadModule, folder: Path, vocabulary: int,
         read = _Read(batch)
         if head.logits(hidden, read) is None or not set(read.names) <= set(AXES):
             return False
-    names = tuple(read.names)
-    scores, arguments = Scores(head, names).eval(), (hidden, *(batch[name] for name in names))
-    _write(scores, arguments, ("hidden_states", *names), "logits", folder / HEAD)
-    one = tuple(a if n == "pairs" else a[:1] for n, a in zip(("hidden_states", *names), arguments, strict=True))
-    for inputs in (arguments, *(() if "pairs" in names else (one,))):
-        _hold(scores, inputs, ("hidden_states", *names), folder / HEAD)
+    scores, names = Scores(head, tuple(read.names)).eval(), ("hidden_states", *read.names)
+    for number, batch in enumerate(batches):
+        with torch.no_grad():
+            hidden = states(batch["input_ids"], batch["attention_mask"])
+        inputs = (hidden, *(batch[name] for name in read.names))
+        if number == 0:
+            _write(scores, inputs, names, "logits", folder / HEAD)
+        _hold(scores, inputs, names, folder / HEAD)
     return True
 
 
 def _write(module: Any, example: Sequence[Tensor], names: Sequence[str], output: str, path: Path) -> None:
     dynamic = {axis: torch.export.Dim.DYNAMIC for axes in AXES.values() for axis in axes if axis is not None}
-    shapes = tuple({at: dynamic[axis] for at, axis in enumerate(AXES[name]) if axis is not None} for name in names)
-    if isinstance(module, Scores):
-        shapes = (shapes[0], tuple(shapes[1:]))
+    each = [{at: dynamic[axis] for at, axis in enumerate(AXES[name]) if axis is not None} for name in names]
+    shapes = (each[0], tuple(each[1:])) if isinstance(module, Scores) else tuple(each)
     try:
         with _quiet(), torch.no_grad():
             torch.onnx.export(
@@ -144,18 +150,20 @@ def _hold(module: Any, inputs: Sequence[Tensor], names: Sequence[str], path: Pat
         wanted = module(*inputs)
     if seen is not None:
         got, wanted = got[seen], wanted[seen]
-    apart = float((got - wanted).abs().max()) / max(float(wanted.abs().max()), 1e-12) if got.shape == wanted.shape else None
-    if apart is None or not apart <= TOLERANCE:
+    apart = difference([(wanted, got)])
+    if not apart <= TOLERANCE:
         shape = " x ".join(map(str, inputs[0].shape))
         raise BenchError(
-            f"onnxruntime computes something else than torch for inputs of {shape} ({apart}); nothing was written.",
+            f"onnxruntime computes something else than torch for inputs of {shape}: the relative difference is {apart:.1e}. "
+            "Nothing was written.",
             "Take --merge.",
         )
 
 
 def _large(module: Any) -> bool:
-    """Whether the weights do not fit a file of ONNX, which holds 2 GB, and are written beside it."""
-    return sum(p.numel() * p.element_size() for p in module.parameters()) > 1.5e9
+    """Whether the weights are written beside the graph, in ``*.data``."""
+    size: int = sum(p.numel() * p.element_size() for p in module.parameters())
+    return size > MOST
 
 
 @contextlib.contextmanager

@@ -1,6 +1,6 @@
 """Whether an exported folder gives what the run's model gives, on texts that are made up here.
 
-The folder is loaded in a process of its own in which bench cannot be imported. Compared are the hidden states at real tokens, the
+The folder is loaded in a process of its own in which bench cannot be imported. Compared are hidden states at real tokens, the
 head's logits and the predictions; differences of the first two are relative to the largest number of the run's.
 """
 
@@ -26,8 +26,8 @@ if TYPE_CHECKING:
     from bench.steps.trained import TrainedModel
 
 BOUNDS = {"float32": 1e-4, "float16": 1e-2, "bfloat16": 1e-1, "quantized": 1e-1}
-"""Largest relative difference by the dtype that is written; kernels for quantized weights compute in 16 bits. Merging rounds each weight once: in fp32 some 1e-6 is left of it after
-all layers, in bf16, of eight bits, some percent."""
+"""Largest relative difference by the dtype that is written. Merging rounds each weight once: in fp32 some 1e-6 is left of it
+after all layers, in bf16, of eight bits, some percent. Kernels for quantized weights compute in 16 bits."""
 _TEXTS = (
     "The left atrium is mildly dilated. There is no pericardial effusion; mitral regurgitation was seen.",
     "Aspirin inhibits COX-1 and reduces the risk of stroke.",
@@ -139,10 +139,12 @@ def of_run(trained: TrainedModel, task: str, facts: Mapping[str, Any], texts: Se
         return tensors, own.predict(documents, everything=True)
 
 
-def batch_of(trained: TrainedModel, task: str, facts: Mapping[str, Any], texts: Sequence[Mapping[str, Any]]) -> dict[str, Any]:
-    """The first batch of some texts, as ``modeling.py`` makes it."""
-    own = _own(trained, task, facts)
-    return next(iter(own.batches(_prepared(trained, task, texts))))[1]
+def batches_of(
+    trained: TrainedModel, task: str, facts: Mapping[str, Any], texts: Sequence[Mapping[str, Any]]
+) -> list[dict[str, Any]]:
+    """Texts as batches of ``modeling.py``: all of them, then one at a time."""
+    own, documents = _own(trained, task, facts), _prepared(trained, task, texts)
+    return [batch for part in (documents, *([d] for d in documents)) for _, batch in own.batches(part)]
 
 
 def of_folder(folder: Path, texts: Sequence[Mapping[str, Any]], base: Path | None) -> Outputs:
@@ -163,8 +165,8 @@ def of_folder(folder: Path, texts: Sequence[Mapping[str, Any]], base: Path | Non
         place = Path(aside) / "outputs.safetensors"
         words = [str(folder), "" if base is None else str(base.absolute()), str(place), str(torch.get_num_threads())]
         done = subprocess.run(
-            [sys.executable, "-I", "-B", "-c", _CHILD, *words], input=json.dumps(texts), text=True, capture_output=True, cwd=aside,
-            check=False,
+            [sys.executable, "-I", "-B", "-c", _CHILD, *words], input=json.dumps(texts), text=True, capture_output=True,
+            cwd=aside, check=False,
         )  # fmt: skip
         if done.returncode:
             last = (done.stderr.strip().splitlines() or ["it said nothing"])[-1]
@@ -189,8 +191,8 @@ def compared(expected: Outputs, loaded: Outputs, dtype: str) -> Parity:
     by_key, own = _by_key(run_found), _by_key(found)
     both = by_key.keys() & own.keys()
     parity = Parity(
-        hidden=_difference(states),
-        logits=_difference(logits) if logits else None,
+        hidden=difference(states),
+        logits=difference(logits) if logits else None,
         predictions=len(by_key),
         equal=len(both),
         moved=max((abs(by_key[key] - own[key]) for key in both), default=0.0),
@@ -205,8 +207,8 @@ def compared(expected: Outputs, loaded: Outputs, dtype: str) -> Parity:
     return parity
 
 
-def _difference(pairs: Sequence[tuple[Tensor, Tensor]]) -> float:
-    """The largest difference over the largest number, of tensors of logits without those that stand for *never*."""
+def difference(pairs: Sequence[tuple[Tensor, Tensor]]) -> float:
+    """The largest difference within pairs, relative to the largest number of the first ones; infinite where shapes differ."""
     filled = [(a, b) for a, b in pairs if a.numel()]
     if any(a.shape != b.shape for a, b in pairs):
         return float("inf")

@@ -28,6 +28,7 @@ from bench.results.store import as_record
 FACTS = "head.json"
 HEAD = "head.safetensors"
 ONNX = "model.onnx"
+BASE = "base"
 
 
 class ExportedModel(Module):
@@ -79,9 +80,7 @@ class ExportedModel(Module):
         hidden = self.states(input_ids=batch["input_ids"], attention_mask=batch["attention_mask"])
         return {"hidden_states": hidden, "logits": self.module.logits(hidden, batch)}
 
-    def predict(
-        self, texts: Sequence[str | Mapping[str, Any] | Document], everything: bool = False
-    ) -> list[dict[str, Any]]:
+    def predict(self, texts: Sequence[str | Mapping[str, Any] | Document], everything: bool = False) -> list[dict[str, Any]]:
         """What the model finds in texts, one mapping for each, as in a run's prediction files.
 
         Offsets count characters of the text, ends exclusive.
@@ -115,8 +114,8 @@ def document(text: str | Mapping[str, Any], name: str = "0") -> Document:
     """A text with what the task is given beside it.
 
     Args:
-        text: a string; or ``{"id": …, "text": …, "mentions": [{"fragments": [[0, 4]], "label": …}]}``, mentions where they are to
-            be related; or ``{"id": …, "query": …, "passages": [{"id": …, "text": …}]}``.
+        text: a string; or ``{"id": …, "text": …, "mentions": [{"fragments": [[0, 4]], "label": …}]}``, mentions where they
+            are to be related; or ``{"id": …, "query": …, "passages": [{"id": …, "text": …}]}``.
         name: of the document where it has no id.
     """
     if isinstance(text, str):
@@ -135,7 +134,7 @@ def load(folder: str | Path, base: str | Path | None = None, device: str = "cpu"
 
     Args:
         folder: what was exported.
-        base: the base model's folder or hub id, where the folder holds an adapter alone.
+        base: the base model's folder or hub id, where the folder holds an adapter and no ``base``.
         device: e.g. ``cpu`` or ``cuda``; ONNX computes on the CPU.
         dtype: of the base model, as transformers takes it; ``auto``: as it is stored.
     """
@@ -158,9 +157,11 @@ def _states(folder: Path, form: str, base: str | Path | None, device: str, dtype
     from transformers import AutoConfig, AutoModel
     from transformers.models.auto.modeling_auto import MODEL_MAPPING
 
-    if form == "peft" and base is None:
-        raise ValueError("This folder holds an adapter alone; give the base model that it was trained on: load(folder, base=…).")
-    source = folder if base is None or form != "peft" else base
+    if form == "peft" and base is None and not (folder / BASE).is_dir():
+        raise ValueError(
+            "This folder holds an adapter alone; wanted load(folder, base=…), the base model that it was trained on."
+        )
+    source = folder if form != "peft" else base or folder / BASE
     kind = MODEL_MAPPING[type(AutoConfig.from_pretrained(source))]
     kind = kind[0] if isinstance(kind, (tuple, list)) else kind
     poolerless = "add_pooling_layer" in inspect.signature(kind.__init__).parameters

@@ -1,10 +1,10 @@
 """One Python file out of bench's own source: what some of its definitions need, and nothing else.
 
-An exported folder predicts without bench. Were its code written by hand, it would be a second implementation of every head, which
-could differ. So the file is made of the definitions that evaluate a run, as they stand in the source: those that are named, and
-whatever these refer to by name, module by module in the order of their imports. A method is taken where its name is an attribute
-of something that is taken, so that losses and the counting of training labels stay behind. A name that two modules use for two
-things is preceded by its module's in the file.
+An exported folder predicts without bench. Were its code written by hand, it would be a second implementation of every head,
+which could differ. So the file is made of the definitions that evaluate a run, as they stand in the source: those that are
+named, and whatever these refer to by name, module by module in the order of their imports. A method is taken where its name is
+an attribute of something that is taken, so that losses and the counting of training labels stay behind. A name that two modules
+use for two things is preceded by its module's in the file.
 
 The source is read, never run.
 """
@@ -14,11 +14,12 @@ from __future__ import annotations
 import ast
 import textwrap
 from collections import Counter
-from collections.abc import Collection, Iterator, Mapping, Sequence
+from collections.abc import Collection, Iterator, Mapping, Sequence, Set
 from dataclasses import dataclass, field
 from functools import cached_property
 from importlib.util import find_spec
 from pathlib import Path
+from types import MappingProxyType
 
 from bench.errors import UsageError
 
@@ -351,13 +352,16 @@ def _keeps(owner: ast.ClassDef, member: ast.stmt, attributes: Collection[str]) -
 
 
 def _names(
-    node: ast.AST, local: frozenset[str] = frozenset(), imports: Mapping[str, Origin] | None = None
+    node: ast.AST, local: Set[str] = frozenset(), imports: Mapping[str, Origin] = MappingProxyType({})
 ) -> Iterator[tuple[str, ast.Name, Mapping[str, Origin]]]:
     """Every global name that is read below a node, with its place and what its function itself imports."""
-    imports = imports or {}
     if isinstance(node, (ast.Lambda, *_FUNCTIONS)):
         arguments = node.args
-        outer = [*arguments.defaults, *(d for d in arguments.kw_defaults if d is not None), *getattr(node, "decorator_list", ())]
+        outer = [
+            *arguments.defaults,
+            *(d for d in arguments.kw_defaults if d is not None),
+            *getattr(node, "decorator_list", ()),
+        ]
         for part in outer:
             yield from _names(part, local, imports)
         bound = {a.arg for a in ast.walk(arguments) if isinstance(a, ast.arg)}
@@ -366,7 +370,7 @@ def _names(
             if isinstance(part, ast.Name) and isinstance(part.ctx, ast.Store):
                 bound.add(part.id)
             elif isinstance(part, ast.ImportFrom) and part.module:
-                imports = imports | {alias.asname or alias.name: (part.module, alias.name) for alias in part.names}
+                imports = {**imports, **{alias.asname or alias.name: (part.module, alias.name) for alias in part.names}}
             elif isinstance(part, ast.ExceptHandler) and part.name:
                 bound.add(part.name)
             elif isinstance(part, ast.Import):

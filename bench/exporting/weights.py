@@ -9,6 +9,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any, cast
 
 from bench.api.architecture import ArchitectureModule, read_tensors
+from bench.errors import UsageError
 from bench.modeling.files import read_json
 
 if TYPE_CHECKING:
@@ -21,13 +22,27 @@ def merged(adapted: ArchitectureModule, task: str) -> nn.Module:
     """The base model with a task's adapters added to its weights; the adapted model is used up.
 
     Args:
-        adapted: of one pass; its linear layers are dense.
+        adapted: of one pass.
         task: whose adapters are meant.
+
+    Raises:
+        UsageError: weights are kept as integers, which an adapter cannot be added to.
     """
+    from peft.tuners.lora import LoraLayer
+    from torch import nn
+
     from bench.adapters.model import AdaptedModel
 
     if not isinstance(adapted, AdaptedModel):
         return adapted.backbone
+    layers = [layer.get_base_layer() for layer in adapted.backbone.modules() if isinstance(layer, LoraLayer)]
+    packed = {type(layer).__name__ for layer in layers if type(layer) is not nn.Linear}
+    if packed:
+        raise UsageError(
+            f"The run trained on quantized weights ({', '.join(sorted(packed))}), into which its adapter cannot be merged without "
+            "rounding it.",
+            "Take --peft, which writes the quantized base model with the adapter beside it.",
+        )
     (names,) = adapted.route(task)
     backbone: nn.Module = cast(Any, adapted.peft.base_model).merge_and_unload(adapter_names=list(names))
     return backbone
