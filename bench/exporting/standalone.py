@@ -34,6 +34,7 @@ _WHOLE = ("dataclass", "NamedTuple", "TypedDict", "Enum")
 """Classes marked by these, as decorator or base, keep all that is assigned in their body."""
 _FUNCTIONS = (ast.FunctionDef, ast.AsyncFunctionDef)
 _BLOCKS = (ast.ClassDef, *_FUNCTIONS)
+_COMPREHENSIONS = (ast.ListComp, ast.SetComp, ast.DictComp, ast.GeneratorExp)
 
 
 @dataclass
@@ -389,6 +390,14 @@ def _names(
         for member in node.body:
             yield from _names(member, local if isinstance(member, _FUNCTIONS) else local | bound, imports)
         return
+    if isinstance(node, _COMPREHENSIONS):
+        yield from _names(node.generators[0].iter, local, imports)
+        targets = {n.id for g in node.generators for n in ast.walk(g.target) if isinstance(n, ast.Name)}
+        inside = [node.key, node.value] if isinstance(node, ast.DictComp) else [node.elt]
+        inside += [part for g in node.generators for part in (g.target, *g.ifs)] + [g.iter for g in node.generators[1:]]
+        for part in inside:
+            yield from _names(part, local | targets, imports)
+        return
     if isinstance(node, ast.Name):
         if node.id not in local:
             yield node.id, node, imports
@@ -398,8 +407,11 @@ def _names(
 
 
 def _scope(body: Sequence[ast.AST]) -> Iterator[ast.AST]:
-    """The nodes of a function's own scope: what functions and lambdas in it bind is theirs."""
+    """The nodes of a function's own scope: what functions, lambdas and comprehensions in it bind is theirs, but for ``:=``."""
     for node in body:
+        if isinstance(node, _COMPREHENSIONS):
+            yield from (part.target for part in ast.walk(node) if isinstance(part, ast.NamedExpr))
+            continue
         yield node
         if not isinstance(node, (ast.Lambda, *_BLOCKS)):
             yield from _scope(list(ast.iter_child_nodes(node)))

@@ -39,8 +39,8 @@ def merged(adapted: ArchitectureModule, task: str) -> nn.Module:
     packed = {type(layer).__name__ for layer in layers if type(layer) is not nn.Linear}
     if packed:
         raise UsageError(
-            f"The run trained on quantized weights ({', '.join(sorted(packed))}), into which its adapter cannot be merged without "
-            "rounding it.",
+            f"The run trained on quantized weights ({', '.join(sorted(packed))}), into which its adapter cannot be merged "
+            "without rounding it.",
             "Take --peft, which writes the quantized base model with the adapter beside it.",
         )
     (names,) = adapted.route(task)
