@@ -202,7 +202,8 @@ def test_the_card_says_what_was_trained_and_no_text(
     account = run.result.invariants.tokens.tasks["ncbi-disease"]
     for wanted in (
         "**SYNTHETIC.**", "**Do not publish or pass on.**", "**Waived:** smoke", "| smoke | waived |", "| parity | held |",
-        f"{account.tokens:,}", run.result.hashes["data"]["ncbi-disease"], "train 24 documents, dev 6 documents, test 6 ", "Not for decisions about patients", "largest relative difference", run.id,
+        f"{account.tokens:,}", run.result.hashes["data"]["ncbi-disease"], "train 24 documents, dev 6 documents, test 6 ",
+        "Not for decisions about patients", "largest relative difference", run.id,
     ):  # fmt: skip
         assert wanted in body
     written = "".join(
