@@ -177,15 +177,16 @@ class _Job:
 
         model, head = trained._model, trained._model.head(self.task)
         save_file({n: t.detach().cpu().clone() for n, t in head.state_dict().items()}, folder / runtime.HEAD)
-        count = _count(model.adapted.backbone) + _count(head)
+        # A packed weight stands for several; the spec has the number of them.
+        count = self.run.parts.model.spec.parameters + _count(head)
         if self.request.form == "peft":
             architecture = self.run.parts.architecture
             assert isinstance(architecture, Architecture)
             (names,) = architecture.passes(self.task)
-            write_adapter([self.run.folder / ADAPTERS / name for name in names], folder)
+            adapter = write_adapter([self.run.folder / ADAPTERS / name for name in names], folder)
             if self.quantized:
                 self._copy_quantized(folder / runtime.BASE, trained)
-            return count
+            return count + adapter
         if self.request.stage == "quantized":  # the base's own weights were trained, and it is these that were quantized
             self._copy_quantized(folder, trained)
             return count

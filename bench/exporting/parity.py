@@ -82,9 +82,10 @@ class Parity:
 
     def __str__(self) -> str:
         logits = "" if self.logits is None else f", logits {self.logits:.1e}"
+        found = f"{self.equal} of {self.predictions} predictions on made-up texts equal, probabilities within {self.moved:.1e}"
         return (
             f"largest relative difference from the run's model: hidden states {self.hidden:.1e}{logits}; "
-            f"{self.equal} of {self.predictions} predictions on made-up texts equal, probabilities within {self.moved:.1e}"
+            f"{found if self.predictions else 'no predictions on made-up texts'}"
         )
 
 

@@ -66,12 +66,15 @@ def write_backbone(backbone: nn.Module, source: Path, out: Path) -> None:
         config.save_pretrained(out)
 
 
-def write_adapter(folders: Sequence[Path], out: Path) -> None:
+def write_adapter(folders: Sequence[Path], out: Path) -> int:
     """Writes adapters that are active together as one: their ranks side by side, which is the sum of their products.
 
     Args:
         folders: of one adapter each, as PEFT saves it, for the same layers.
         out: gets ``adapter_model.safetensors`` and ``adapter_config.json``.
+
+    Returns:
+        The number of its parameters.
 
     Raises:
         RunStateError: an adapter is missing or damaged.
@@ -97,6 +100,7 @@ def write_adapter(folders: Sequence[Path], out: Path) -> None:
     out.mkdir(exist_ok=True)
     save_file({name: tensor.contiguous() for name, tensor in joined.items()}, out / ADAPTER, metadata={"format": "pt"})
     (out / ADAPTER_CONFIG).write_text(json.dumps(config, indent=2, sort_keys=True), encoding="utf-8")
+    return sum(tensor.numel() for tensor in joined.values())
 
 
 def _escaped(name: str) -> str:
