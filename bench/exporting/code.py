@@ -10,7 +10,8 @@ from bench import __version__
 from bench.api.head import Head
 from bench.api.task import Task
 from bench.exporting import runtime
-from bench.exporting.standalone import Bundle, Origin
+from bench.exporting.source import Origin
+from bench.exporting.standalone import Bundle
 from bench.steps.corpora import pad_id
 from bench.steps.finished import FinishedRun
 from bench.steps.trained import TrainedModel

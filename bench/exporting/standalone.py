@@ -14,17 +14,10 @@ from __future__ import annotations
 import ast
 import textwrap
 from collections import Counter
-from collections.abc import Collection, Iterator, Mapping, Sequence, Set
-from dataclasses import dataclass, field
-from functools import cached_property
-from importlib.util import find_spec
-from pathlib import Path
-from types import MappingProxyType
+from collections.abc import Collection, Iterator, Mapping, Sequence
 
 from bench.errors import UsageError
-
-Origin = tuple[str, str]
-"""Module and name of a definition; an empty name is the module itself."""
+from bench.exporting.source import BLOCKS, FUNCTIONS, Definition, Origin, Source, defined, is_text, names_in
 
 LAZY = "bench.heads.lazy"
 _TORCH: Mapping[str, Origin] = {
@@ -32,89 +25,6 @@ _TORCH: Mapping[str, Origin] = {
 }  # fmt: skip
 _WHOLE = ("dataclass", "NamedTuple", "TypedDict", "Enum")
 """Classes marked by these, as decorator or base, keep all that is assigned in their body."""
-_FUNCTIONS = (ast.FunctionDef, ast.AsyncFunctionDef)
-_BLOCKS = (ast.ClassDef, *_FUNCTIONS)
-_COMPREHENSIONS = (ast.ListComp, ast.SetComp, ast.DictComp, ast.GeneratorExp)
-
-
-@dataclass
-class _Definition:
-    """A statement at the top of a module, with the string that documents it."""
-
-    node: ast.stmt
-    doc: ast.stmt | None = None
-
-
-@dataclass
-class _Source:
-    """A module's source: its definitions, and where its imported names come from."""
-
-    name: str
-    text: bytes
-    tree: ast.Module
-    definitions: dict[str, _Definition] = field(default_factory=dict)
-    imports: dict[str, Origin] = field(default_factory=dict)
-    runtime: list[str] = field(default_factory=list)
-    """Modules that it imports when it is imported itself."""
-
-    @classmethod
-    def read(cls, name: str) -> _Source:
-        """Parses a module.
-
-        Raises:
-            UsageError: it has no source file.
-        """
-        spec = find_spec(name)
-        if spec is None or spec.origin is None or not spec.origin.endswith(".py"):
-            raise UsageError(f"The source of {name} is not there, of which the exported code would be made.")
-        text = Path(spec.origin).read_bytes()
-        source = cls(name, text, ast.parse(text))
-        source._take(source.tree.body, runtime=True)
-        return source
-
-    def open(self, name: str) -> None:
-        """Makes ``Class.method`` a definition of its own: a function that takes any `self`."""
-        owner, _, method = name.rpartition(".")
-        for node in self.definitions[owner].node.body if owner else ():  # type: ignore[attr-defined]
-            if isinstance(node, _FUNCTIONS) and node.name == method:
-                self.definitions[name] = _Definition(node)
-
-    @cached_property
-    def lines(self) -> list[int]:
-        """Offset of each line's first byte."""
-        starts = [0]
-        for line in self.text.splitlines(keepends=True):
-            starts.append(starts[-1] + len(line))
-        return starts
-
-    def span(self, node: ast.stmt | ast.expr) -> tuple[int, int]:
-        """First byte of a node, its decorators included, and the byte behind it."""
-        first = min([node.lineno, *(d.lineno for d in getattr(node, "decorator_list", ()))])
-        start = self.lines[first - 1] if isinstance(node, ast.stmt) else self.lines[node.lineno - 1] + node.col_offset
-        assert node.end_lineno is not None
-        assert node.end_col_offset is not None
-        end = self.lines[node.end_lineno - 1] + node.end_col_offset
-        if isinstance(node, ast.stmt):  # with a comment behind it
-            end = self.lines[node.end_lineno] - 1 if node.end_lineno < len(self.lines) else end
-        return start, max(end, start)
-
-    def _take(self, body: Sequence[ast.stmt], runtime: bool) -> None:
-        for at, node in enumerate(body):
-            if isinstance(node, ast.ImportFrom) and node.module and not node.level:
-                for alias in node.names:
-                    self.imports[alias.asname or alias.name] = (node.module, alias.name)
-                if runtime:
-                    self.runtime.append(node.module)
-            elif isinstance(node, ast.Import):
-                for alias in node.names:
-                    self.imports[alias.asname or alias.name.partition(".")[0]] = (alias.name, "")
-            elif isinstance(node, ast.If):  # of TYPE_CHECKING: where both branches define a name, the one that runs counts
-                self._take(node.body, runtime=False)
-                self._take(node.orelse, runtime)
-            else:
-                following = body[at + 1] if at + 1 < len(body) else None
-                for name in _defined(node):
-                    self.definitions[name] = _Definition(node, following if _is_text(following) else None)
 
 
 class Bundle:
@@ -131,7 +41,7 @@ class Bundle:
 
     def __init__(self, roots: Sequence[Origin], used: Collection[str], packages: Collection[str]) -> None:
         self._packages = frozenset(packages)
-        self._sources: dict[str, _Source] = {}
+        self._sources: dict[str, Source] = {}
         self._taken: dict[Origin, None] = {}
         self._members: set[tuple[Origin, int]] = set()
         self._attributes: set[str] = set(used)
@@ -164,13 +74,13 @@ class Bundle:
                 text += f"\n\n\n# {module}: {_first_line(source.tree)}\n"
             apart = False
             for node, piece in pieces:
-                text += ("\n\n\n" if apart or isinstance(node, _BLOCKS) else "\n") + piece
-                apart = isinstance(node, _BLOCKS)
+                text += ("\n\n\n" if apart or isinstance(node, BLOCKS) else "\n") + piece
+                apart = isinstance(node, BLOCKS)
         return text + "\n"
 
-    def _source(self, module: str) -> _Source:
+    def _source(self, module: str) -> Source:
         if module not in self._sources:
-            self._sources[module] = _Source.read(module)
+            self._sources[module] = Source.read(module)
         return self._sources[module]
 
     def _inside(self, module: str) -> bool:
@@ -185,7 +95,7 @@ class Bundle:
             module, name = source.imports[name]
         return _TORCH[name] if module == LAZY else (module, name)
 
-    def _need(self, source: _Source, name: str, imports: Mapping[str, Origin] | None = None) -> None:
+    def _need(self, source: Source, name: str, imports: Mapping[str, Origin] | None = None) -> None:
         """Takes what a name of a module stands for, if it is a global one."""
         if imports and name in imports:
             if not self._inside(imports[name][0]):
@@ -217,7 +127,7 @@ class Bundle:
             if before == (len(self._taken), len(self._members), len(self._attributes)):
                 return
 
-    def _scan_class(self, source: _Source, name: str, node: ast.ClassDef) -> None:
+    def _scan_class(self, source: Source, name: str, node: ast.ClassDef) -> None:
         for part in (*node.bases, *node.decorator_list, *(k.value for k in node.keywords)):
             self._scan(source, part)
         for at, member in enumerate(node.body):
@@ -225,11 +135,11 @@ class Bundle:
                 self._members.add(((source.name, name), at))
                 self._scan(source, member)
 
-    def _scan(self, source: _Source, node: ast.AST) -> None:
+    def _scan(self, source: Source, node: ast.AST) -> None:
         if id(node) in self._scanned:
             return
         self._scanned.add(id(node))
-        for name, _, imports in _names(node):
+        for name, _, imports in names_in(node):
             self._need(source, name, imports)
         self._attributes |= {part.attr for part in ast.walk(node) if isinstance(part, ast.Attribute)}
 
@@ -273,7 +183,7 @@ class Bundle:
             visit(module)
         return list(order)
 
-    def _written(self, source: _Source, name: str, definition: _Definition) -> str:
+    def _written(self, source: Source, name: str, definition: Definition) -> str:
         """The text of a definition, without what it does not need and with the names of the file."""
         start, end = source.span(definition.node)
         if definition.doc is not None:
@@ -286,45 +196,34 @@ class Bundle:
         lines = (text + source.text[at:end]).decode()
         return textwrap.dedent(lines).strip("\n")
 
-    def _edits(self, source: _Source, name: str, node: ast.stmt) -> Iterator[tuple[int, int, str]]:
+    def _edits(self, source: Source, name: str, node: ast.stmt) -> Iterator[tuple[int, int, str]]:
         if isinstance(node, ast.ClassDef):
             behind = node.body[0].lineno - 1
             for at, member in enumerate(node.body):
                 low, high = source.lines[behind], source.span(member)[1] + 1
                 assert member.end_lineno is not None
                 behind = member.end_lineno
-                doc = _is_text(member) and at and not isinstance(node.body[at - 1], _BLOCKS)
+                doc = is_text(member) and at and not isinstance(node.body[at - 1], BLOCKS)
                 if ((source.name, name), at - bool(doc)) not in self._members:
                     yield low, high, ""
         for part in ast.walk(node):
             if isinstance(part, ast.ImportFrom) and part.module and self._inside(part.module):
                 low, high = source.span(part)
                 yield low, high + 1, ""
-        if isinstance(node, _BLOCKS) and (flat := self.name((source.name, name))) != node.name:
+        if isinstance(node, BLOCKS) and (flat := self.name((source.name, name))) != node.name:
             low = source.text.index(node.name.encode(), source.lines[node.lineno - 1])  # behind ``def`` or ``class``
             yield low, low + len(node.name.encode()), flat
-        for used, place, imports in _names(node):
+        for used, place, imports in names_in(node):
             flat = self._flat(source, used, imports)
             if flat != used:
                 low, high = source.span(place)
                 yield low, high, flat
 
-    def _flat(self, source: _Source, name: str, imports: Mapping[str, Origin]) -> str:
+    def _flat(self, source: Source, name: str, imports: Mapping[str, Origin]) -> str:
         if name in imports:
             return self._names.get(self._home(*imports[name]), name) if self._inside(imports[name][0]) else name
         known = name in source.definitions or name in source.imports
         return self._names.get(self._home(source.name, name), name) if known else name
-
-
-def _defined(node: ast.stmt) -> list[str]:
-    if isinstance(node, _BLOCKS):
-        return [node.name]
-    targets = node.targets if isinstance(node, ast.Assign) else [node.target] if isinstance(node, ast.AnnAssign) else []
-    return [part.id for target in targets for part in ast.walk(target) if isinstance(part, ast.Name)]
-
-
-def _is_text(node: ast.stmt | None) -> bool:
-    return isinstance(node, ast.Expr) and isinstance(node.value, ast.Constant) and isinstance(node.value.value, str)
 
 
 def _first_line(tree: ast.Module) -> str:
@@ -344,74 +243,9 @@ def _told(origin: Origin) -> str:
 
 def _keeps(owner: ast.ClassDef, member: ast.stmt, attributes: Collection[str]) -> bool:
     """Whether a member of a class is taken, given the names of attributes that are used anywhere."""
-    if isinstance(member, _FUNCTIONS):
+    if isinstance(member, FUNCTIONS):
         called = member.name.startswith("__") and member.name.endswith("__")  # by Python, or by torch
         return called or member.name == "forward" or member.name in attributes
-    names = _defined(member)
+    names = defined(member)
     marks = {n.id for part in (*owner.bases, *owner.decorator_list) for n in ast.walk(part) if isinstance(n, ast.Name)}
     return not names or bool(marks.intersection(_WHOLE)) or any(n in attributes or n.startswith("__") for n in names)
-
-
-def _names(
-    node: ast.AST, local: Set[str] = frozenset(), imports: Mapping[str, Origin] = MappingProxyType({})
-) -> Iterator[tuple[str, ast.Name, Mapping[str, Origin]]]:
-    """Every global name that is read below a node, with its place and what its function itself imports."""
-    if isinstance(node, (ast.Lambda, *_FUNCTIONS)):
-        arguments = node.args
-        outer = [
-            *arguments.defaults,
-            *(d for d in arguments.kw_defaults if d is not None),
-            *getattr(node, "decorator_list", ()),
-        ]
-        for part in outer:
-            yield from _names(part, local, imports)
-        bound = {a.arg for a in ast.walk(arguments) if isinstance(a, ast.arg)}
-        body = node.body if isinstance(node.body, list) else [node.body]
-        for part in _scope(body):
-            if isinstance(part, ast.Name) and isinstance(part.ctx, ast.Store):
-                bound.add(part.id)
-            elif isinstance(part, ast.ImportFrom) and part.module:
-                imports = {**imports, **{alias.asname or alias.name: (part.module, alias.name) for alias in part.names}}
-            elif isinstance(part, ast.ExceptHandler) and part.name:
-                bound.add(part.name)
-            elif isinstance(part, ast.Import):
-                bound |= {alias.asname or alias.name.partition(".")[0] for alias in part.names}
-        annotated = [a.annotation for a in ast.walk(arguments) if isinstance(a, ast.arg) and a.annotation is not None]
-        returns = [node.returns] if isinstance(node, _FUNCTIONS) and node.returns is not None else []
-        for part in (*annotated, *returns):
-            yield from _names(part, local, imports)
-        for part in body:
-            yield from _names(part, local | bound, imports)
-        return
-    if isinstance(node, ast.ClassDef):
-        bound = {name for member in node.body for name in _defined(member)}  # its methods do not see them
-        for part in (*node.bases, *node.keywords, *node.decorator_list):
-            yield from _names(part, local, imports)
-        for member in node.body:
-            yield from _names(member, local if isinstance(member, _FUNCTIONS) else local | bound, imports)
-        return
-    if isinstance(node, _COMPREHENSIONS):
-        yield from _names(node.generators[0].iter, local, imports)
-        targets = {n.id for g in node.generators for n in ast.walk(g.target) if isinstance(n, ast.Name)}
-        inside = [node.key, node.value] if isinstance(node, ast.DictComp) else [node.elt]
-        inside += [part for g in node.generators for part in (g.target, *g.ifs)] + [g.iter for g in node.generators[1:]]
-        for part in inside:
-            yield from _names(part, local | targets, imports)
-        return
-    if isinstance(node, ast.Name):
-        if node.id not in local:
-            yield node.id, node, imports
-        return
-    for child in ast.iter_child_nodes(node):
-        yield from _names(child, local, imports)
-
-
-def _scope(body: Sequence[ast.AST]) -> Iterator[ast.AST]:
-    """The nodes of a function's own scope: what functions, lambdas and comprehensions in it bind is theirs, but for ``:=``."""
-    for node in body:
-        if isinstance(node, _COMPREHENSIONS):
-            yield from (part.target for part in ast.walk(node) if isinstance(part, ast.NamedExpr))
-            continue
-        yield node
-        if not isinstance(node, (ast.Lambda, *_BLOCKS)):
-            yield from _scope(list(ast.iter_child_nodes(node)))
