@@ -185,6 +185,13 @@ class HeadModule(_Module):
         """
         return None
 
+    def logits(self, hidden: Tensor, batch: Batch) -> Tensor | None:
+        """Scores by one pass, before anything is chosen from them: what `bench export` compares, and writes into ONNX.
+
+        None, the default: the head has no such scores to show.
+        """
+        return None
+
     def predict(self, hidden: Tensor, batch: Batch) -> list[Any]:
         """One prediction a window, for `Head.decode`; no gradient is needed."""
         raise NotImplementedError

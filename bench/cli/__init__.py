@@ -26,6 +26,7 @@ COMMANDS = {
     "contamination": "text that splits share, and whether a decoder seems to know the test text",
     "predict": "what a finished run's model finds in your own texts",
     "serve": "a page, and an endpoint for programs, that tell what a run's model finds in a text",
+    "export": "what a run trained as a folder used without bench: merged, as PEFT adapter, or as ONNX",
     "score": "score any system's files by a task's official rules",
     "data": "arrange a corpus's release in the layout that --data wants",
     "convert": "write a model's pickled weights as safetensors, without running what is in them",

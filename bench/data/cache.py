@@ -165,7 +165,7 @@ def _encode(
         windows, golds, missed = cut(document, tokenizer, max_length, head.cuts)
         lost += missed
         for window, gold in zip(windows, golds, strict=True):
-            row, not_encoded = _row(number, window, gold, head)
+            row, not_encoded = as_row(number, window, gold, head)
             lost += not_encoded
             lengths.append(len(row["input_ids"]))
             largest = max(largest, *row["input_ids"])
@@ -188,7 +188,8 @@ def _encode(
     }
 
 
-def _row(number: int, window: Window, gold: Document, head: Head) -> tuple[dict[str, Any], Counter[str]]:
+def as_row(number: int, window: Window, gold: Document, head: Head) -> tuple[dict[str, Any], Counter[str]]:
+    """A window of document `number` as a row, and its annotations that decoding cannot reproduce, by cause."""
     encoding = head.encode(window, gold)
     row: dict[str, Any] = {
         "input_ids": list(window.input_ids),

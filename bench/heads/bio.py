@@ -241,18 +241,18 @@ class BioModule(HeadModule, Module):
 
     def loss(self, hidden: Tensor, batch: Mapping[str, Tensor]) -> Tensor:
         """Cross-entropy of the tags (batch, words), summed."""
-        logits = self._logits(hidden, batch)
+        logits = self.logits(hidden, batch)
         return F.cross_entropy(logits.flatten(0, 1), batch["tags"].flatten(), ignore_index=IGNORE, reduction="sum")
 
     def choices(self, hidden: Tensor, batch: Mapping[str, Tensor]) -> Tensor:
         """(words, tags), the words of all windows together."""
-        return self._logits(hidden, batch)[batch["tags"] != IGNORE]
+        return self.logits(hidden, batch)[batch["tags"] != IGNORE]
 
     def predict(self, hidden: Tensor, batch: Mapping[str, Tensor]) -> list[list[tuple[int, int, int, float]]]:
         """Every mention of each window from `floor` on; see `Tagged`."""
         words = batch["word_mask"].bool()
         with torch.no_grad():
-            scores = self._logits(hidden, batch).double().log_softmax(-1)
+            scores = self.logits(hidden, batch).double().log_softmax(-1)
         scores[~words] = NEVER
         scores[..., 0].masked_fill_(~words, 0.0)  # behind the last word of a window there is nothing but O
         before, after = self._before(scores), self._after(scores)
@@ -298,7 +298,8 @@ class BioModule(HeadModule, Module):
         closed = [(stop + ahead[:, at, None]).logsumexp(2) for at in range(ahead.shape[1])]
         return torch.stack([*closed, stop[:, 0].expand_as(scores[:, 0])], 1)
 
-    def _logits(self, hidden: Tensor, batch: Mapping[str, Tensor]) -> Tensor:
+    def logits(self, hidden: Tensor, batch: Mapping[str, Tensor]) -> Tensor:
+        """Scores of the tags, (batch, words, tags)."""
         with torch.autocast(hidden.device.type, enabled=False):
             tokens = self.norm(self.project(hidden.float()))
             ends = [tokens.gather(1, batch[name][..., None].expand(-1, -1, SIZE)) for name in ("first", "last")]

@@ -147,21 +147,21 @@ class ClassifyModule(HeadModule, Module):
             batch: see `HeadModule` and `ClassificationHead.collate`.
         """
         with torch.autocast(hidden.device.type, enabled=False):
-            return F.cross_entropy(self._logits(hidden, batch), batch["class"], ignore_index=IGNORE, reduction="sum")
+            return F.cross_entropy(self.logits(hidden, batch), batch["class"], ignore_index=IGNORE, reduction="sum")
 
     def choices(self, hidden: Tensor, batch: Mapping[str, Tensor]) -> Tensor:
         """(windows with a class, classes)."""
         with torch.autocast(hidden.device.type, enabled=False):
-            return self._logits(hidden, batch)[batch["class"] != IGNORE]
+            return self.logits(hidden, batch)[batch["class"] != IGNORE]
 
     def predict(self, hidden: Tensor, batch: Mapping[str, Tensor]) -> list[list[float]]:
         """Probability of each class, for each window."""
         with torch.no_grad(), torch.autocast(hidden.device.type, enabled=False):
-            rows: list[list[float]] = self._logits(hidden, batch).softmax(-1).tolist()
+            rows: list[list[float]] = self.logits(hidden, batch).softmax(-1).tolist()
             return rows
 
-    def _logits(self, hidden: Tensor, batch: Mapping[str, Tensor]) -> Tensor:
-        """(batch, classes)."""
+    def logits(self, hidden: Tensor, batch: Mapping[str, Tensor]) -> Tensor:
+        """Scores of the classes, (batch, classes)."""
         pooled = mean(hidden.float(), batch["attention_mask"])
         logits: Tensor = self.classes(F.gelu(self.mix(self.norm(self.project(pooled)))))
         return logits

@@ -169,6 +169,10 @@ class MentionRelationModule(HeadModule, Module):
         """The losses of both, summed; the relation part's is over gold mentions."""
         return self.span.loss(hidden, batch) + self.relation.loss(hidden, batch)
 
+    def logits(self, hidden: Tensor, batch: Mapping[str, Tensor]) -> Tensor | None:
+        """Those of the span part."""
+        return self.span.logits(hidden, batch)
+
     def predict(self, hidden: Tensor, batch: Mapping[str, Tensor]) -> list[Related]:
         """The mentions of each window, and the relations between those."""
         accepted = self.span.predict(hidden, batch)

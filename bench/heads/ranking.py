@@ -165,7 +165,7 @@ class RankingModule(HeadModule, Module):
             batch: see `HeadModule` and `SequenceRankingHead.collate`.
         """
         with torch.autocast(hidden.device.type, enabled=False):
-            scores, relevant = self._scores(hidden, batch), batch["relevant"]
+            scores, relevant = self.logits(hidden, batch), batch["relevant"]
             judged = relevant != IGNORE
             alone = F.binary_cross_entropy_with_logits(scores, (relevant > 0).to(scores), reduction="none")
             return (alone * judged).sum() + self._pairwise(scores, relevant, batch["query"])
@@ -173,7 +173,7 @@ class RankingModule(HeadModule, Module):
     def predict(self, hidden: Tensor, batch: Mapping[str, Tensor]) -> list[float]:
         """The score of each window."""
         with torch.no_grad(), torch.autocast(hidden.device.type, enabled=False):
-            scores: list[float] = self._scores(hidden, batch).tolist()
+            scores: list[float] = self.logits(hidden, batch).tolist()
             return scores
 
     @staticmethod
@@ -185,8 +185,8 @@ class RankingModule(HeadModule, Module):
         partners = better | better.T
         return ((short + short.T) / partners.sum(1, keepdim=True).clamp(min=1)).sum()
 
-    def _scores(self, hidden: Tensor, batch: Mapping[str, Tensor]) -> Tensor:
-        """(batch,)."""
+    def logits(self, hidden: Tensor, batch: Mapping[str, Tensor]) -> Tensor:
+        """Scores of the passages, (batch,)."""
         tokens = self.norm(self.project(hidden.float()))
         marked = batch["attention_mask"].bool()
         later = torch.arange(hidden.shape[1], device=hidden.device) >= batch["passage"][:, None]

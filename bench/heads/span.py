@@ -304,6 +304,11 @@ class SpanModule(HeadModule, Module):
         around = torch.stack([F.gelu(layer(seen)) for layer in self.context]).sum(0)
         return dropout(tokens + around.transpose(1, 2), DROPOUT, batch, place=1)
 
+    def logits(self, hidden: Tensor, batch: Mapping[str, Tensor]) -> Tensor:
+        """Scores of the labels of every span as a fragment, (batch, words · width, labels)."""
+        with torch.autocast(hidden.device.type, enabled=False):
+            return _Words(self, hidden, batch).span_logits
+
     def loss(self, hidden: Tensor, batch: Mapping[str, Tensor]) -> Tensor:
         """Cross-entropies of spans, links and candidates, summed.
 

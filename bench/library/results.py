@@ -22,6 +22,8 @@ if TYPE_CHECKING:
     import polars
 
     from bench.api.data import Document
+    from bench.exporting.export import Exported
+    from bench.exporting.requests import Form
     from bench.pages.collect import Evidence
     from bench.pages.inline import Figures
     from bench.steps.predicting import Written
@@ -133,6 +135,39 @@ class RunResult(Run, Tabular):
         settle_threads(os.environ)
         request = Request(tuple(map(Path, inputs)), Path(out), tuple(formats), task, stage, device, with_text)
         return predict_files(self.folder, load(), request, reporter(progress))
+
+    def export(
+        self,
+        out: str | Path,
+        form: Form = "merge",
+        *,
+        task: str | None = None,
+        stage: Stage = "trained",
+        dtype: str = "auto",
+        device: str = "cpu",
+        progress: bool = False,
+    ) -> tuple[Exported, ...]:
+        """Writes what the run trained as a folder that is used without bench, as ``bench export`` does; one for each task.
+
+        Args:
+            out: the folder to be made; it must not exist.
+            form: ``merge``, ``peft`` or ``onnx``.
+            task: which of the run's tasks; all of them where None.
+            stage: ``trained``, or ``quantized`` for the quantized base model with the adapter beside it.
+            dtype: of merged weights: ``fp32``, ``bf16``, ``fp16``; ``auto``: as the base model is stored.
+            device: where the run's model computes what the folder is held against.
+            progress: whether progress is printed.
+
+        Raises:
+            BenchError: with the words of the command line.
+        """
+        from bench.exporting.export import export
+        from bench.exporting.requests import Request
+        from bench.library.reporters import reporter
+        from bench.steps.threads import settle_threads
+
+        settle_threads(os.environ)
+        return export(self.folder, load(), Request(Path(out), form, task, stage, dtype, device), reporter(progress))
 
     def serve(
         self,

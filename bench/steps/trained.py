@@ -204,7 +204,9 @@ def given(head: Head) -> Given | None:
     return "passages" if head.cuts in ("passages", "pair") else "mentions"
 
 
-def load_trained(folder: Path, registry: Registry, stage: Stage, device: str | None, console: Reporter) -> TrainedModel:
+def load_trained(
+    folder: Path, registry: Registry, stage: Stage, device: str | None, console: Reporter, precision: str | None = None
+) -> TrainedModel:
     """Loads the model that a finished run saved, counterpart of `bench.steps.finish.save_trained`.
 
     Args:
@@ -213,6 +215,7 @@ def load_trained(folder: Path, registry: Registry, stage: Stage, device: str | N
         stage: ``trained`` or ``quantized``.
         device: where it computes, e.g. ``cpu``; the run's where None.
         console: shows progress.
+        precision: ``fp32`` or ``bf16``; the run's where None.
 
     Raises:
         UsageError: the run has no such stage, or there is no such device.
@@ -233,7 +236,7 @@ def load_trained(folder: Path, registry: Registry, stage: Stage, device: str | N
         raise UsageError(f"Run {result.id} quantized nothing: it has the stage 'trained' alone.", "Leave stage out.")
     import_heavy()
     resolved = result.config["resolved"]
-    where = Device(resolve_device(device or str(resolved["device"])), str(resolved["precision"]))
+    where = Device(resolve_device(device or str(resolved["device"])), precision or str(resolved["precision"]))
     if parts.model.sha256() != result.hashes["model"]:
         raise RunStateError(
             f"The base model {parts.model.name} is not the one that run {result.id} trained on.", "Put it back."

@@ -131,7 +131,7 @@ def test_a_mention_is_as_probable_as_all_allowed_rows_that_hold_it(kind: type[To
         places = torch.arange(1, 6).repeat(2, 1)
         mask = torch.tensor([[1, 1, 1, 1, 1], [1, 1, 1, 0, 0]])
         data = {"first": places, "last": places, "word_mask": mask}
-        scores = module._logits(hidden, data).detach().softmax(-1).double()
+        scores = module.logits(hidden, data).detach().softmax(-1).double()
         rows = module.predict(hidden, data)
         for i, length in enumerate((5, 3)):
             weights: dict[tuple[int, int, int], float] = {}

@@ -1,0 +1,1 @@
+"""What a run trained, written as a folder that is used without bench."""
