@@ -334,12 +334,7 @@ def train_and_score(run: RunContext, checkpoint: checkpoints.Checkpoint | None) 
     config, folder, parts, data = planned.config, planned.folder, planned.parts, planned.data
     with clock("model"):  # 6
         console.step("loading the base model")
-        base, weights = processes.main_first(lambda: base_step.load_base(parts, data, folder, planned.device, console.warn))
-        model = base_step.attach(base, parts, data, config, planned.device)
-        if parts.start is not None:
-            model.adapted.load_shared(parts.start.folder / ADAPTERS)
-        teachers_step.teach(model, planned)
-        trainer = make_trainer(planned, model, processes)
+        trainer = load_trainer(run)
         recount(planned, trainer)
     linkings: Mapping[str, concepts_step.TaskLinking] = {}
     if processes.main:
@@ -379,11 +374,22 @@ def train_and_score(run: RunContext, checkpoint: checkpoints.Checkpoint | None) 
     processes.leave()
     if not processes.main:
         return Outcome(folder, None, {}, {})
-    result = conclude(run, trainer, progress, weights, scoring)  # 9, 10
+    result = conclude(run, trainer, progress, scoring)  # 9, 10
     path = write_result(folder, result)  # 11
     headline = result.to_json()["headline"]
     run.journal.write("result", path=str(path), headline=headline)
     return outcome_of(folder)
+
+
+def load_trainer(run: RunContext) -> Trainer:
+    """The loop on the loaded base model; it alone refers to the model, so that the model goes when it does."""
+    planned, processes, parts, warn = run.planned, run.processes, run.planned.parts, run.console.warn
+    base = processes.main_first(lambda: base_step.load_base(parts, planned.data, planned.folder, planned.device, warn))
+    model = base_step.attach(base, parts, planned.data, planned.config, planned.device)
+    if parts.start is not None:
+        model.adapted.load_shared(parts.start.folder / ADAPTERS)
+    teachers_step.teach(model, planned)
+    return make_trainer(planned, model, processes)
 
 
 def make_trainer(planned: Planned, model: Any, processes: Processes | None = None) -> Trainer:

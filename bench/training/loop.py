@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import gc
 import math
 from collections.abc import Mapping, Sequence
 from contextlib import AbstractContextManager, nullcontext, suppress
@@ -395,6 +396,12 @@ class Trainer:
         if self.uncertainty is not None:
             self.uncertainty.restore(state["weighting"])
 
+    def free(self) -> None:
+        """Lets go of the model and of all that trains it, once nothing more is trained; what was counted stays."""
+        self.tally.close()
+        del self.model, self.optimizer, self.parameters, self.named, self.shared
+        self.penalty = None
+
 
 def make_optimizer(parameters: Any, lr: float) -> torch.optim.AdamW:
     """AdamW as every arm gets it. Source: Loshchilov & Hutter 2019, arXiv 1711.05101."""
@@ -410,6 +417,20 @@ def return_freed_memory() -> None:
 
     with suppress(OSError, AttributeError):  # another C library
         ctypes.CDLL(None).malloc_trim(0)
+
+
+def reclaim(device: str) -> None:
+    """Gives the memory of models that nobody refers to any more back, before the next one is loaded.
+
+    Modules refer to one another in circles, which wait for Python's collector.
+
+    Args:
+        device: ``cpu`` or ``cuda``, with or without an index.
+    """
+    gc.collect()
+    return_freed_memory()
+    if device != "cpu":
+        torch.cuda.empty_cache()
 
 
 def _cuda_states() -> list[Tensor]:

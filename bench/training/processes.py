@@ -21,7 +21,7 @@ from pathlib import Path
 from traceback import extract_tb
 from typing import TYPE_CHECKING, Any, TypeVar
 
-from bench.errors import BenchError, UsageError
+from bench.errors import BenchError, OutOfMemory, UsageError, out_of_memory
 
 if TYPE_CHECKING:
     from torch import nn
@@ -67,6 +67,8 @@ class Failure:
         """Of an error in the process of this index."""
         if isinstance(error, BenchError):
             return cls(error.message, error.hint, error.exit_code)
+        if out_of_memory(error):
+            return cls.of(OutOfMemory(f"in process {index}"), index)
         frames = extract_tb(error.__traceback__)[-4:]
         places = ", ".join(f"{'/'.join(Path(f.filename).parts[-3:])}:{f.lineno} in {f.name}" for f in frames)
         message = f"This is a bug in bench or in a plugin: {type(error).__name__} in process {index}, raised in {places}."

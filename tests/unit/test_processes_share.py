@@ -66,3 +66,5 @@ def test_a_failure_keeps_what_a_bench_error_says_and_nothing_that_another_quotes
     assert "KeyError in process 1, raised in " in found.message
     assert "unit/test_processes_share.py" in found.message
     assert "text of a corpus" not in found.message
+    full = Failure.of(RuntimeError("DefaultCPUAllocator: can't allocate memory"), 2)
+    assert (full.message, full.exit_code) == ("Out of memory in process 2.", 8)
