@@ -45,7 +45,7 @@ from bench.tracking.journal import Journal
 from bench.tracking.memory import MemoryWatch
 from bench.tracking.mirrors import Mirrors
 from bench.training import probe
-from bench.training.devices import current, resolve_device
+from bench.training.devices import current, deterministic, resolve_device
 from bench.training.processes import Processes, joined
 
 if TYPE_CHECKING:
@@ -102,7 +102,9 @@ def run(
         refuse_misfit(parts, config, registry)
         teachers = teachers_step.find_teachers(config, parts, registry)
         start = start_step.find_start(config, parts)
-        stack.enter_context(current(resolve_device(config.device)))
+        device = resolve_device(config.device)
+        stack.enter_context(current(device))
+        stack.enter_context(deterministic(device))
         with clock("data"):
             console.step("reading corpora")
             sources = stack.enter_context(corpora_step.read_corpora(parts.tasks, config))  # 4
@@ -223,11 +225,15 @@ def plan(
     from bench.data.batches import shares
     from bench.data.phases import total_shares
     from bench.training.loop import Device
+    from bench.training.optimizers import refuse_unfit
     from bench.training.plan import budget_of, refuse_unreachable
 
     with clock("trial"):
         console.step("trying the base model")
         parts = as_loaded(parts, str(facts["precision"]))
+    refuse_unfit(config.optimizer, str(facts["device"]))
+    if config.gradient_checkpointing == "on":
+        plan_step.refuse_uncheckpointed(parts)
     if unused := parts.model.unused:
         console.note(
             f"No forward pass goes through {len(unused)} linear layers, which get no adapters: {', '.join(unused[:2])}, …"
@@ -346,6 +352,7 @@ def train_and_score(run: RunContext, checkpoint: checkpoints.Checkpoint | None) 
         return gates.pass_gates(run, trainer, others), run.state.micro_batch, checkpoint
 
     batch, trainer.micro_batch, checkpoint = processes.from_main(settle)  # 7
+    trainer.model.checkpoint(batch.gradient_checkpointing)
     progress = Progress()
     base_step.seed_everything(config.seed)
     if checkpoint is not None:
@@ -441,6 +448,7 @@ def make_trainer(planned: Planned, model: Any, processes: Processes | None = Non
         seed=config.seed,
         processes=processes or Processes(),
         loss_weights=config.loss_weights,
+        optimizer_name=config.optimizer,
         penalty=schedule.penalty(options) if several else None,
     )
 

@@ -188,4 +188,3 @@ def test_a_training_model_is_gone_once_it_is_freed(tiny: Make) -> None:
     assert model() is None
     assert all(parameter() is None for parameter in parameters)
     assert tokens > 0
-
