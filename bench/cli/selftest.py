@@ -160,7 +160,7 @@ class SelfTest:
         except Interrupted as error:
             run = str(error.resume)
         else:
-            raise NotSoError("a run that was to stop after its first update did not.")
+            raise NotSoError("A run that was to stop after its first update did not.")
         self._finish(RunConfig(out=stopped.out, tracker=("none",), max_hours=24), resume=str(Path(stopped.out) / run))
         folders = [Path(out) / run / ADAPTERS for out in (straight.out, stopped.out)]
         worst = 0.0
