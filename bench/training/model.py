@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping
 from contextlib import AbstractContextManager, contextmanager, nullcontext
 from dataclasses import dataclass
 from functools import partial
@@ -87,10 +87,9 @@ class TaskModel(nn.Module):
 
         Source: Chen et al. 2016, arXiv 1604.06174.
         """
-        layers = checkpointable(self.adapted.backbone)
-        again = partial(checkpoint, use_reentrant=False, context_fn=self._contexts)
-        for layer in layers:
-            layer._gradient_checkpointing_func, layer.gradient_checkpointing = again, on
+        for layer in checkpointable(self.adapted.backbone):
+            layer._gradient_checkpointing_func = partial(_computed_again, self._contexts) if on else None
+            layer.gradient_checkpointing = on
 
     def _contexts(self) -> tuple[AbstractContextManager[None], AbstractContextManager[None]]:
         """Of a layer's first computation and of its second, in which all is as it was in the first."""
@@ -182,3 +181,8 @@ class TaskModel(nn.Module):
                 f"The saved head of {task} does not fit the head that this version builds.",
                 "Use the version that wrote it; result and journal name it.",
             ) from None
+
+
+def _computed_again(contexts: Callable[[], Any], layer: Callable[..., Any], *inputs: Any) -> Any:
+    """The output of a layer, of which the inputs alone are kept; `contexts` gives those of its first and second computation."""
+    return checkpoint(layer, *inputs, use_reentrant=False, context_fn=contexts)

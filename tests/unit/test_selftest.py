@@ -57,10 +57,10 @@ def test_a_healthy_machine(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> N
     checks = checked(monkeypatch, tmp_path, result())
     assert {name for name, check in checks.items() if check.verdict != "ok"} == {"resume"}
     assert checks["resume"].saw == "A run that was to stop after its first update did not."
-    assert checks["memory against the plan"].saw == "3 MiB taken, 2 MiB planned (of the process)"
+    assert checks["memory against the plan"].saw == "3.0 MiB taken, 2.0 MiB planned (of the process)"
     assert checks["8-bit optimizer"].saw.startswith("adamw-8bit")
     on_device = checked(monkeypatch, tmp_path, result(memory={"peak_rss": 1, "peak_device": MIB}), "cuda")
-    assert on_device["memory against the plan"].saw == "1 MiB taken, 1 MiB planned (of the device)"
+    assert on_device["memory against the plan"].saw == "1.0 MiB taken, 1.0 MiB planned (of the device)"
     assert on_device["8-bit optimizer"].saw.startswith("paged-adamw-8bit")
 
 
@@ -69,7 +69,7 @@ def test_a_healthy_machine(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> N
     ("gates", {"smoke": SimpleNamespace(dead={"t": ["a", "b"]}, loss={})}, "2 trained tensors got no gradient"),
     ("gates", {"parity": SimpleNamespace(holds=False, problem="by a lot")}, "Parity does not hold: by a lot"),
     ("batch search", {"batch": SimpleNamespace(peak=3, limit=2)}, "The search passed its limit"),
-    ("memory against the plan", {"memory": {"peak_rss": 1, "peak_device": 2 * MIB}}, "A run took 2 MiB, planned were 1 MiB"),
+    ("memory against the plan", {"memory": {"peak_rss": 1, "peak_device": 2 * MIB}}, "A run took 2.0 MiB, planned were 1.0 MiB"),
     ("nf4", {"quantization": SimpleNamespace(error=1.5)}, "The error of its states is 1.5"),
     ("gptq", {"quantization": SimpleNamespace(error=0.5, missing={"rtn_error": "full"})}, "Not measured: rtn_error"),
 ])  # fmt: skip
