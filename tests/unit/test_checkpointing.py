@@ -130,3 +130,15 @@ def test_a_model_that_transformers_has_not_prepared_has_no_such_layers() -> None
         max_position_embeddings=20,
     )  # fmt: skip
     assert checkpointable(MPNetModel(small)) == []
+
+
+@pytest.mark.parametrize("on", [False, True])
+def test_a_model_can_be_copied_for_evaluation_side_by_side(folders: dict[str, Path], on: bool) -> None:
+    from bench.evaluation.replicas import copied
+
+    model = model_of(folders["tiny-bert"], "A4")
+    model.checkpoint(True)
+    model.checkpoint(on)
+    replica = copied(model)
+    assert replica is not None
+    assert step(replica)[0] == step(model)[0]

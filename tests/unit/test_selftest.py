@@ -69,7 +69,7 @@ def test_a_healthy_machine(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> N
     ("gates", {"smoke": SimpleNamespace(dead={"t": ["a", "b"]}, loss={})}, "2 trained tensors got no gradient"),
     ("gates", {"parity": SimpleNamespace(holds=False, problem="by a lot")}, "Parity does not hold: by a lot"),
     ("batch search", {"batch": SimpleNamespace(peak=3, limit=2)}, "The search passed its limit"),
-    ("memory against the plan", {"memory": {"peak_rss": 1, "peak_device": 2 * MIB}}, "A run took 2.0 MiB, planned were 1.0 MiB"),
+    ("memory against the plan", {"memory": {"peak_rss": 1, "peak_device": 2 * MIB}}, "A run took 2.0 MiB, planned were 1"),
     ("nf4", {"quantization": SimpleNamespace(error=1.5)}, "The error of its states is 1.5"),
     ("gptq", {"quantization": SimpleNamespace(error=0.5, missing={"rtn_error": "full"})}, "Not measured: rtn_error"),
 ])  # fmt: skip

@@ -127,8 +127,5 @@ class Calibrated(Quantizer):
         raised = json.loads(error.read_text(encoding="utf-8")) if error.is_file() else {}
         if code == -signal.SIGKILL or raised.get("memory"):
             return OutOfMemory(f"while {self.name} was quantizing the model", "Free memory, or take --quant rtn, nf4 or int8.")
-        if raised:
-            reason = f"gptqmodel raised {raised['type']} ({raised['where']})"
-        else:
-            reason = f"its process ended with code {code}"
+        reason = f"gptqmodel raised {raised['type']} ({raised['where']})" if raised else f"its process ended with code {code}"
         return BenchError(f"{self.name} could not quantize the model: {reason}.", "Take --quant rtn, nf4 or int8.")
