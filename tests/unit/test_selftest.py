@@ -14,7 +14,7 @@ pytest.importorskip("torch")
 from bench.cli import main, selftest
 from bench.cli.selftest import Check, SelfTest
 from bench.config import RunConfig
-from bench.errors import MissingError, OutOfMemory
+from bench.errors import Interrupted, MissingError, OutOfMemory
 
 MIB = 2**20
 
@@ -95,6 +95,11 @@ def test_a_run_that_fails_stops_no_other_check(
     for check in checks.values():
         assert (check.verdict, check.fix) == (verdict, fix)
         assert check.saw.startswith(said)
+
+
+def test_a_stop_that_was_asked_for_ends_all_checks(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
+    with pytest.raises(Interrupted):
+        checked(monkeypatch, tmp_path, Interrupted("Stopped on SIGINT."))
 
 
 @pytest.mark.parametrize(("verdict", "code"), [("ok", 0), ("absent", 0), ("failed", 1)])
