@@ -48,7 +48,7 @@ def one(model: str, arch: str, quant: str, again: bool, padded: int) -> tuple[in
     """Bytes that three quarters of so many padded tokens add: planned, and measured."""
     from bench.config import RunConfig
 
-    config = RunConfig(task=(TASK,), model=model, arch=arch, quant=quant, steps=1, batch_tokens=padded)
+    config = RunConfig(task=(TASK,), model=model, arch=arch, quant=quant, head="bio", steps=1, batch_tokens=padded)
     with common.prepared(config, {"train": 60, "dev": 2, "test": 2}) as (planned, _):
         from bench.steps.gates import probed, probed_rows
         from bench.steps.plan import load_of

@@ -17,6 +17,8 @@ KEPT, KEPT_CAUSAL = 1.0, 1.3
 """Numbers kept of a token, per input and output of a linear layer: .9 to 1.0 in encoders, 1.1 to 1.4 in decoders."""
 STATES, STATES_CAUSAL = 1.0, 1.7
 """Hidden states kept of a token and a layer that is computed again; decoders keep some in fp32 as well."""
+BACKWARD = 2
+"""What the backward pass of a layer computes, over what its forward pass keeps."""
 MOMENTS = {"adamw": 12.0, "adamw-8bit": 2.04, "paged-adamw-8bit": 2.04}
 """Bytes of a trained number's moments, and of what a step of all tensors at once puts aside for it."""
 
@@ -85,7 +87,7 @@ class Load:
         return int(sum(weights) * self.packed_bits / 8) + rest + max(weights) * self.size
 
     def activations(self, padded: int, again: bool) -> int:
-        """Bytes that a forward pass keeps for the backward pass, and the gradients of its widest layer.
+        """Bytes that a forward pass keeps for the backward pass, and what the latter computes of a layer; heads are left out.
 
         Args:
             padded: tokens of a micro-batch.
@@ -96,13 +98,13 @@ class Load:
         if kind(self.device) == "cpu":  # eager attention keeps its probabilities; decoders compute them in fp32
             scores = 3 if spec.causal and self.precision == "bf16" else 1
             numbers += scores * spec.layers * self.attention_heads * self.longest
+        of_layer = numbers / max(1, spec.layers)
         if again:
             states = (STATES_CAUSAL if spec.causal else STATES) * spec.layers * spec.hidden_size
-            numbers = self.passes * states + numbers / max(1, spec.layers)
+            numbers = self.passes * states + of_layer
         else:
             numbers *= self.passes
-        widest = max(linear.inputs + linear.outputs for linear in spec.linears)
-        return int(padded * self.size * (numbers + 2 * widest))
+        return int(padded * self.size * (numbers + BACKWARD * of_layer))
 
     def memory(self, padded: int, again: bool) -> Memory:
         """The peak of an update in micro-batches of so many padded tokens; `again` as in `activations`."""

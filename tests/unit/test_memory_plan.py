@@ -43,7 +43,7 @@ def test_attention_that_keeps_its_probabilities_is_counted_on_a_cpu_alone() -> N
     assert longer.activations(4096, False) == DENSE.activations(4096, False)
     on_cpu = replace(DENSE, device="cpu")
     more = replace(on_cpu, longest=2048).activations(4096, False) - on_cpu.activations(4096, False)
-    assert more == pytest.approx(4096 * 2 * 3 * 36 * 32 * (2048 - 512), rel=1e-6)
+    assert more == pytest.approx(4096 * 2 * 3 * (36 + 2) * 32 * (2048 - 512), rel=1e-6)
 
 
 def test_moments_of_eight_bits_take_a_sixth_and_a_trained_base_is_counted_once() -> None:
