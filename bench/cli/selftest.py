@@ -251,7 +251,7 @@ def machine(device: str) -> dict[str, str]:
 
     name = resolve_device(device)
     facts = hardware(name)
-    rows = {"bench": __version__, "python": platform.python_version(), "system": platform.system()}
+    rows = {"bench-suite": __version__, "python": platform.python_version(), "system": platform.system()}
     rows |= {package: installed(package) or "-" for package in ("torch", "transformers", "peft", "bitsandbytes", "gptqmodel")}
     if kind(name) != "cuda":
         return {"device": f"{name}: {facts['cpu']}, {facts['cores']} cores, {size(facts['memory'])}"} | rows
