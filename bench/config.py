@@ -85,6 +85,10 @@ class RunConfig:
     freeze_shared: bool = option(
         False, TRAINING, "", "train heads and private adapters alone; not parameter-matched", identity="given"
     )
+    optimizer: Literal["adamw", "adamw-8bit", "paged-adamw-8bit"] = option(
+        "adamw", TRAINING, "NAME", "adamw; with moments of 8 bits, adamw-8bit; those paged to the host, paged-adamw-8bit",
+        identity="given",
+    )  # fmt: skip
     batch_tokens: int = option(2048, TRAINING, "N", "marked tokens of an update, to within one example")
     micro_batch: int | None = option(None, TRAINING, "N", "padded tokens of a micro-batch", unset="searched", identity="never")
     eval_every: int | None = option(
@@ -130,6 +134,10 @@ class RunConfig:
     precision: Literal["auto", "fp32", "bf16"] = option(
         "auto", MACHINE, "NAME", "fp32, bf16, or auto: what the device does best"
     )
+    gradient_checkpointing: Literal["auto", "on", "off"] = option(
+        "auto", MACHINE, "NAME", "compute layers again in the backward pass: on, off, or auto: where no example fits otherwise",
+        identity="never",
+    )  # fmt: skip
     memory_limit: int | None = option(
         None, MACHINE, "SIZE", "such as 2GiB or 500MB", unset="what is free", size=True, identity="never"
     )

@@ -45,7 +45,7 @@ from bench.tracking.journal import Journal
 from bench.tracking.memory import MemoryWatch
 from bench.tracking.mirrors import Mirrors
 from bench.training import probe
-from bench.training.devices import current, resolve_device
+from bench.training.devices import current, deterministic, resolve_device
 from bench.training.processes import Processes, joined
 
 if TYPE_CHECKING:
@@ -102,7 +102,9 @@ def run(
         refuse_misfit(parts, config, registry)
         teachers = teachers_step.find_teachers(config, parts, registry)
         start = start_step.find_start(config, parts)
-        stack.enter_context(current(resolve_device(config.device)))
+        device = resolve_device(config.device)
+        stack.enter_context(current(device))
+        stack.enter_context(deterministic(device))
         with clock("data"):
             console.step("reading corpora")
             sources = stack.enter_context(corpora_step.read_corpora(parts.tasks, config))  # 4
@@ -223,11 +225,15 @@ def plan(
     from bench.data.batches import shares
     from bench.data.phases import total_shares
     from bench.training.loop import Device
+    from bench.training.optimizers import refuse_unfit
     from bench.training.plan import budget_of, refuse_unreachable
 
     with clock("trial"):
         console.step("trying the base model")
         parts = as_loaded(parts, str(facts["precision"]))
+    refuse_unfit(config.optimizer, str(facts["device"]))
+    if config.gradient_checkpointing == "on":
+        plan_step.refuse_uncheckpointed(parts)
     if unused := parts.model.unused:
         console.note(
             f"No forward pass goes through {len(unused)} linear layers, which get no adapters: {', '.join(unused[:2])}, …"
@@ -334,12 +340,7 @@ def train_and_score(run: RunContext, checkpoint: checkpoints.Checkpoint | None) 
     config, folder, parts, data = planned.config, planned.folder, planned.parts, planned.data
     with clock("model"):  # 6
         console.step("loading the base model")
-        base, weights = processes.main_first(lambda: base_step.load_base(parts, data, folder, planned.device, console.warn))
-        model = base_step.attach(base, parts, data, config, planned.device)
-        if parts.start is not None:
-            model.adapted.load_shared(parts.start.folder / ADAPTERS)
-        teachers_step.teach(model, planned)
-        trainer = make_trainer(planned, model, processes)
+        trainer = load_trainer(run)
         recount(planned, trainer)
     linkings: Mapping[str, concepts_step.TaskLinking] = {}
     if processes.main:
@@ -351,6 +352,7 @@ def train_and_score(run: RunContext, checkpoint: checkpoints.Checkpoint | None) 
         return gates.pass_gates(run, trainer, others), run.state.micro_batch, checkpoint
 
     batch, trainer.micro_batch, checkpoint = processes.from_main(settle)  # 7
+    trainer.model.checkpoint(batch.gradient_checkpointing)
     progress = Progress()
     base_step.seed_everything(config.seed)
     if checkpoint is not None:
@@ -379,11 +381,22 @@ def train_and_score(run: RunContext, checkpoint: checkpoints.Checkpoint | None) 
     processes.leave()
     if not processes.main:
         return Outcome(folder, None, {}, {})
-    result = conclude(run, trainer, progress, weights, scoring)  # 9, 10
+    result = conclude(run, trainer, progress, scoring)  # 9, 10
     path = write_result(folder, result)  # 11
     headline = result.to_json()["headline"]
     run.journal.write("result", path=str(path), headline=headline)
     return outcome_of(folder)
+
+
+def load_trainer(run: RunContext) -> Trainer:
+    """The loop on the loaded base model; it alone refers to the model, so that the model goes when it does."""
+    planned, processes, parts, warn = run.planned, run.processes, run.planned.parts, run.console.warn
+    base = processes.main_first(lambda: base_step.load_base(parts, planned.data, planned.folder, planned.device, warn))
+    model = base_step.attach(base, parts, planned.data, planned.config, planned.device)
+    if parts.start is not None:
+        model.adapted.load_shared(parts.start.folder / ADAPTERS)
+    teachers_step.teach(model, planned)
+    return make_trainer(planned, model, processes)
 
 
 def make_trainer(planned: Planned, model: Any, processes: Processes | None = None) -> Trainer:
@@ -435,6 +448,7 @@ def make_trainer(planned: Planned, model: Any, processes: Processes | None = Non
         seed=config.seed,
         processes=processes or Processes(),
         loss_weights=config.loss_weights,
+        optimizer_name=config.optimizer,
         penalty=schedule.penalty(options) if several else None,
     )
 

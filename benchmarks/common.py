@@ -323,7 +323,7 @@ def built(planned: Planned) -> Trainer:
     from bench.runner import make_trainer, recount
     from bench.steps.base import attach, load_base
 
-    base, _ = load_base(planned.parts, planned.data, planned.folder, planned.device)
+    base = load_base(planned.parts, planned.data, planned.folder, planned.device)
     model = attach(base, planned.parts, planned.data, planned.config, planned.device)
     trainer = make_trainer(planned, model)
     recount(planned, trainer)

@@ -120,6 +120,13 @@ class Attention:
             cast(Any, self._backbone).set_attn_implementation(name)
 
 
+def checkpointable(backbone: nn.Module) -> list[Any]:
+    """The layers of a base model that the backward pass can compute again; none where transformers has not prepared them."""
+    from transformers.modeling_layers import GradientCheckpointingLayer
+
+    return [module for module in backbone.modules() if isinstance(module, GradientCheckpointingLayer)]
+
+
 def without_dropout(model: nn.Module) -> None:
     """Sets every dropout of a model to zero, those included that a forward pass reads as a bare number."""
     for owner, name, _ in dropout_rates(model):

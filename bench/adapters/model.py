@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 import warnings
-from collections.abc import Collection, Iterable, Mapping, Sequence
+from collections.abc import Collection, Iterable, Iterator, Mapping, Sequence
+from contextlib import AbstractContextManager, contextmanager
 from copy import copy
 from math import sqrt
 from pathlib import Path
@@ -122,6 +123,7 @@ class AdaptedModel(ArchitectureModule, nn.Module):
         self._layers: dict[str, LoraLayer] = {
             name: layer for name, layer in self.backbone.named_modules() if isinstance(layer, LoraLayer)
         }
+        self._active: list[str] = []
         for layer in self._layers.values():
             fuse(layer)
         planned = {linear.name for ranks in plan.adapters.values() for linear, _ in ranks.ranks}
@@ -222,9 +224,24 @@ class AdaptedModel(ArchitectureModule, nn.Module):
             state |= {f"{FUSION}.{name}": tensor for name, tensor in read_tensors(folder / FUSION_WEIGHTS).items()}
         return state
 
+    def recomputing(self) -> AbstractContextManager[None]:
+        """The adapters of the present pass are active; in the backward pass those of the last one would be."""
+        return self._with(self._active)
+
+    @contextmanager
+    def _with(self, names: Sequence[str]) -> Iterator[None]:
+        before = self._active
+        if names != before:
+            self._activate(names)
+        try:
+            yield
+        finally:
+            if names != before:
+                self._activate(before)
+
     def _activate(self, names: Sequence[str]) -> None:
         # PEFT's own set_adapter flips requires_grad and is some thirty times slower; this is the one place that goes around it.
-        active = list(names)
+        active = self._active = list(names)
         for layer in self._layers.values():
             layer._active_adapter = active
 

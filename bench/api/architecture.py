@@ -8,6 +8,7 @@ from __future__ import annotations
 
 from abc import abstractmethod
 from collections.abc import Collection, Mapping, Sequence
+from contextlib import AbstractContextManager, nullcontext
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any, ClassVar, Final, Literal
 
@@ -123,6 +124,13 @@ class ArchitectureModule(_Module):
     def entering(self, task: str, tokens: int, windows: int) -> int:
         """Positions that enter the base model, over all passes, with so many tokens of text in so many windows of a task."""
         return (tokens + windows * self.virtual_tokens) * self.passes(task)
+
+    def recomputing(self) -> AbstractContextManager[None]:
+        """A context in which a layer of the pass under way is computed once more, in the backward pass, as it was before.
+
+        Called while the pass is under way. A module whose passes differ in what is active restores here what was.
+        """
+        return nullcontext()
 
     def trainable(self, task: str) -> dict[str, nn.Parameter]:
         """Those of `trained` that a batch of this task uses."""

@@ -41,6 +41,8 @@ class Quantizer(Part):
     """Inputs that share a scale, -1 for a whole row; round-to-nearest is measured beside it at the same."""
     sym: ClassVar[bool] = True
     """Whether its grid is symmetric about zero; round-to-nearest is measured beside it with the same."""
+    packed_bits: ClassVar[float | None] = None
+    """Bits that a weight of a linear layer takes in memory once it is loaded, scales included; None where it is dense there."""
     calibration: ClassVar[int] = 64
     """Training windows that calibrate it, the same for every arm and seed."""
 

@@ -49,11 +49,17 @@ def configure(parser: Parser) -> None:
         "trackers are ready. Holds no names, no environment values and no secrets: it can be pasted into a bug report."
     )
     parser.add_argument("--json", action="store_true", help="print one JSON object")
+    parser.add_argument(
+        "--selftest", action="store_true", help="short runs with tiny models that try the device, in a few minutes"
+    )
+    parser.add_argument("--device", metavar="NAME", default="auto", help="of --selftest: cpu, cuda, cuda:N or auto (default)")
 
 
 def run(args: argparse.Namespace) -> int:
-    """Reports; always 0, since what is missing may never be needed."""
+    """Reports; always 0, since what is missing may never be needed. With `--selftest` 1 where a check fails."""
     registry = load()
+    if args.selftest:
+        return _selftest(registry, args.device, args.json)
     findings = [
         *interpreter(),
         *packages(),
@@ -91,6 +97,30 @@ def interpreter() -> Iterator[Finding]:
         "interpreter", "python", "ok" if tested else "note", python if tested else f"{python}; the pins were tested on 3.11"
     )
     yield Finding("interpreter", "platform", "ok", f"{platform.system()} {platform.release()} {platform.machine()}")
+
+
+def _selftest(registry: Registry, device: str, as_json: bool) -> int:
+    from bench.cli.selftest import machine as tried
+    from bench.cli.selftest import selftest
+
+    checks = []
+    for check in selftest(registry, device):
+        checks.append(check)
+        if not as_json:
+            say(f"{check.name}: {check.verdict} after {check.seconds:.0f} s", sys.stderr)
+    failed = any(check.verdict == "failed" for check in checks)
+    if as_json:
+        say(dump({"version": __version__, "machine": tried(device), "checks": [asdict(check) for check in checks]}))
+        return int(failed)
+    for name, value in tried(device).items():
+        say(f"{name.ljust(12)}  {value}")
+    say("")
+    width = max(len(check.name) for check in checks)
+    for check in checks:
+        say(f"{check.verdict.ljust(6)}  {check.name.ljust(width)}  {check.seconds:5.1f} s  {check.saw}")
+        if check.fix:
+            say(f"{' ' * 8}{' ' * width}  {' ' * 7}  {check.fix}")
+    return int(failed)
 
 
 def pins() -> dict[str, str]:

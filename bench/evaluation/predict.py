@@ -16,7 +16,7 @@ from bench.api.data import Annotation, Document, Judgement
 from bench.api.head import Proposals, Window
 from bench.data.cache import collate
 from bench.data.cuts import joined
-from bench.errors import DivergedError
+from bench.errors import DivergedError, out_of_memory
 from bench.evaluation.replicas import side_by_side
 from bench.training.loop import Device
 from bench.training.model import DIVERGED, TaskData, TaskModel
@@ -119,12 +119,22 @@ def by_length(lengths: NDArray[np.int64], padded: int) -> list[list[int]]:
 def hidden_states(
     model: TaskModel, name: str, data: TaskData, indices: Sequence[int], split: str, device: Device, pad: int
 ) -> list[tuple[torch.Tensor, torch.Tensor]]:
-    """Hidden states (batch, seq, hidden) in fp32 and masks (batch, seq), with adapters, in evaluation mode."""
+    """Hidden states (batch, seq, hidden) in fp32 and masks (batch, seq), with adapters, in evaluation mode.
+
+    Eight windows go together, fewer where they do not fit into memory.
+    """
     model.eval()
     encoded = data.splits[split]
-    states = []
-    for low in range(0, len(indices), 8):
-        batch = device.move(collate(encoded.take(indices[low : low + 8]), data.head, pad))
-        with torch.no_grad(), device.autocast():
-            states.append((model.hidden(name, batch).float().cpu(), batch["attention_mask"].cpu()))
+    states: list[tuple[torch.Tensor, torch.Tensor]] = []
+    low, together = 0, 8
+    while low < len(indices):
+        try:
+            batch = device.move(collate(encoded.take(indices[low : low + together]), data.head, pad))
+            with torch.no_grad(), device.autocast():
+                states.append((model.hidden(name, batch).float().cpu(), batch["attention_mask"].cpu()))
+            low += together
+        except (MemoryError, RuntimeError) as error:
+            if together == 1 or not out_of_memory(error):
+                raise
+            together //= 2
     return states

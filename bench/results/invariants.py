@@ -166,6 +166,7 @@ class BatchReport:
         longest: tokens of the longest example.
         probes: padded tokens tried and the peak each gave (None: out of memory).
         waived: whether ``--waive batch`` was given.
+        gradient_checkpointing: whether layers are computed again in the backward pass.
     """
 
     micro_batch: int
@@ -175,6 +176,7 @@ class BatchReport:
     longest: int
     probes: list[tuple[int, int | None]] = field(default_factory=list)
     waived: bool = False
+    gradient_checkpointing: bool = False
 
 
 @dataclass(kw_only=True)

@@ -100,12 +100,14 @@ class Quantization:
         bytes: of the weight files.
         error: relative output error on dev text against the unquantized model, adapters attached.
         rtn_error: the same for round-to-nearest in the same dtype, bits, group size and symmetry.
+        missing: figure (``error``, ``rtn_error``, or the scores ``unquantized``) to why it could not be measured here.
     """
 
     bits_per_weight: float | None = None
     bytes: int | None = None
     error: float | None = None
     rtn_error: float | None = None
+    missing: Mapping[str, str] = field(default_factory=dict)
 
 
 @dataclass(frozen=True)

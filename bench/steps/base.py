@@ -96,13 +96,13 @@ def kept_quantized(quantizer: Quantizer, folder: Path) -> Path:
 
 def load_base(
     parts: Parts, data: Mapping[str, TaskData], folder: Path, device: Device, warn: Callable[[str], None] = lambda message: None
-) -> tuple[nn.Module, QuantizedWeights | None]:
+) -> nn.Module:
     """The base model to train on, quantized first where that is when the quantizer works."""
     if parts.quantizes and parts.when == "load":
         sample, _ = calibration_sample(data, parts.quantizer.calibration)
-        out, weights = quantized_base(parts.quantizer, parts.model.folder(), sample, folder, device.name, warn)
-        return parts.quantizer.load(out, device.dtype, device.name), weights
-    return finished_base(parts, folder, "trained", device), None
+        out, _ = quantized_base(parts.quantizer, parts.model.folder(), sample, folder, device.name, warn)
+        return parts.quantizer.load(out, device.dtype, device.name)
+    return finished_base(parts, folder, "trained", device)
 
 
 def finished_base(parts: Parts, folder: Path, stage: Stage, device: Device) -> nn.Module:

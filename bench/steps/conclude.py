@@ -2,21 +2,22 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
-from contextlib import ExitStack
-from dataclasses import asdict, dataclass, replace
+from collections.abc import Iterator, Mapping
+from contextlib import ExitStack, contextmanager
+from dataclasses import asdict, dataclass, field, replace
 from pathlib import Path
 from shutil import rmtree
 from tempfile import TemporaryDirectory
 from typing import TYPE_CHECKING, Any
 
-from bench.api.quantizer import QuantizedWeights
 from bench.data import leaks
+from bench.errors import out_of_memory
 from bench.invariants import checkpoint as checkpoints
+from bench.invariants.batch import human
 from bench.modeling.files import copy_companions
 from bench.peak import peak_of_process
 from bench.results.environment import git, hardware, versions
-from bench.results.evidence import Plan, Training
+from bench.results.evidence import Plan, Together, Training
 from bench.results.invariants import Batch, Checkpoint, Invariants, Smoke, Status, Tokens
 from bench.results.layout import CHECKPOINTS
 from bench.results.reading import read_as
@@ -30,9 +31,12 @@ from bench.steps.together import macro, schedule, together
 
 if TYPE_CHECKING:
     import torch
+    from torch import nn
 
+    from bench.reporting import Reporter
     from bench.steps.context import Planned, RunContext
     from bench.training.loop import Trainer
+    from bench.training.model import TaskModel
     from bench.training.stage import Progress
 
 States = list[tuple["torch.Tensor", "torch.Tensor"]]
@@ -49,6 +53,8 @@ class Evaluated:
         baselines: task to the scores of what needs no training.
         at_best: task to the scores on test of the best model on dev, where that is not the result.
         quantization: what quantizing did.
+        attention: how attention was computed in training and in evaluation; None of a model that does not say.
+        together: how several tasks were trained together; None for a run of one.
         evidence: what else the result says, by its field.
     """
 
@@ -56,19 +62,18 @@ class Evaluated:
     baselines: Mapping[str, Mapping[str, FlatScores]]
     at_best: Mapping[str, FlatScores] | None
     quantization: Quantization
+    attention: tuple[str | None, str | None]
+    together: Together | None
     evidence: Mapping[str, Any]
 
 
-def conclude(
-    run: RunContext, trainer: Trainer, progress: Progress, weights: QuantizedWeights | None, scoring: Scoring
-) -> Result:
+def conclude(run: RunContext, trainer: Trainer, progress: Progress, scoring: Scoring) -> Result:
     """Evaluates, quantizes, evaluates again, and puts the result together.
 
     Args:
         run: its journal is told the scores of every stage.
-        trainer: at its last update.
+        trainer: at its last update; where the run quantizes, its model is freed.
         progress: of training.
-        weights: what a load-time quantizer left, else None.
         scoring: predicts and scores.
     """
     planned, console, clock = run.planned, run.console, run.clock
@@ -93,10 +98,13 @@ def conclude(
             trainer.model.load_state(checkpoints.load(root, int(best["step"])).model)
             at_best = scoring.stage(trainer.model, "best", "test")
             trainer.model.load_state(last)
+            del last
         baselines = {name: scoring.baselines(name) for name in data}
     quantization = Quantization()
+    attention = trainer.model.attention.training, trainer.model.attention.evaluation
+    shared = together(planned, trainer)
     if parts.quantizes:
-        quantization, quantized, unquantized = _quantize(run, trainer, weights, scoring, efficiency)
+        quantization, quantized, unquantized = _quantize(run, trainer, scoring, efficiency)
         stages["quantized"] = quantized
         for name, scores in unquantized.items():
             baselines[name]["unquantized"] = scores
@@ -109,7 +117,8 @@ def conclude(
     with clock("evidence"):
         more = evidence(data, tuple(stages), planned.folder, scoring.funnels) | {"efficiency": efficiency.measured}
         more["concepts"] = concepts_found(data, scoring.linkings, tuple(stages)[-1], planned.folder)
-    return _result(run, trainer, progress, scoring, Evaluated(stages, baselines, at_best, quantization, more))
+    evaluated = Evaluated(stages, baselines, at_best, quantization, attention, shared, more)
+    return _result(run, trainer, progress, scoring, evaluated)
 
 
 def _splits(scoring: Scoring, model: Any, stage: str, efficiency: Efficiency, step: int | None = None) -> ScoresBySplit:
@@ -119,21 +128,24 @@ def _splits(scoring: Scoring, model: Any, stage: str, efficiency: Efficiency, st
 
 
 def _quantize(
-    run: RunContext, trainer: Trainer, weights: QuantizedWeights | None, scoring: Scoring, efficiency: Efficiency
+    run: RunContext, trainer: Trainer, scoring: Scoring, efficiency: Efficiency
 ) -> tuple[Quantization, ScoresBySplit, dict[str, FlatScores]]:
     """Errors and scores of the quantized model, always as it was saved and loaded again.
 
     The reference is the unquantized base with the very same adapters, in the same dtype; rounding to nearest is held against
-    it too. Where the base's own weights were trained, it is these that are quantized.
+    it too. Where the base's own weights were trained, it is these that are quantized. One model is in memory at a time, the
+    one that was trained gone before the first. Where the dense ones do not fit, what they are for is missing from the result.
     """
     from bench.adapters.attach import Bare
     from bench.evaluation.quantization import floor_backbone
     from bench.modeling.backbone import load_backbone, save_backbone
+    from bench.training.loop import reclaim
 
     planned, console, clock = run.planned, run.console, run.clock
     config, data, parts, device = planned.config, planned.data, planned.parts, planned.device
     dtype = parts.quantizer.floor_dtype(device.dtype)
-    source, trained, arm = parts.model.folder(), trainer.model.state(), parts.architecture
+    source, arm = parts.model.folder(), parts.architecture
+    trained = {name: tensor.cpu() for name, tensor in trainer.model.state().items()}
     with ExitStack() as stack:
         if parts.architecture.trains_base:
             for left in planned.folder.glob(".trained-*"):  # by a run that was killed here
@@ -143,33 +155,83 @@ def _quantize(
             source = Path(aside)
             save_backbone(trainer.model.adapted.backbone, source)
             trained, arm = {name: t for name, t in trained.items() if name.startswith("heads.")}, Bare()
+        trainer.free()
         micro = replace(device, precision="bf16" if "bfloat16" in str(dtype) else "fp32")
+        gaps = Gaps(console, device.name, f"about {human(parts.model.spec.parameters * dtype.itemsize)} of weights")
 
-        def on(base: Any) -> Any:
+        def on(base: nn.Module) -> TaskModel:
             model = attach(base, parts, data, config, device, arm)
             model.load_state(trained)
             return model
 
+        def unquantized() -> tuple[States, dict[str, FlatScores]]:
+            whole = on(load_backbone(source, dtype, device.name))
+            # The other half of before and after where training was on the quantized base already.
+            scores = scoring.stage(whole, "unquantized", "test") if parts.when == "load" else {}
+            return dev_states(whole, data, micro, scoring.pad), scores
+
+        def rounded() -> States | None:
+            floor = floor_backbone(source, parts.quantizer, dtype, device.name)
+            return None if floor is None else dev_states(on(floor), data, micro, scoring.pad)
+
         with clock("quantizing"):
+            reclaim(device.name)
             console.step(f"quantizing with {parts.quantizer.name}")
             sample, _ = calibration_sample(data, parts.quantizer.calibration)
             out, weights = quantized_base(parts.quantizer, source, sample, planned.folder, device.name, console.warn)
         with clock("evaluation"):
             console.step("evaluating the quantized model")
-            whole = on(load_backbone(source, dtype, device.name))
-            reference = dev_states(whole, data, micro, scoring.pad)
-            # The other half of before and after where training was on the quantized base already.
-            unquantized = scoring.stage(whole, "unquantized", "test") if parts.when == "load" else {}
-            del whole
-            floor = floor_backbone(source, parts.quantizer, dtype, device.name)
-            rtn_error = None if floor is None else states_error(dev_states(on(floor), data, micro, scoring.pad), reference)
-            del floor
+            before: dict[str, FlatScores] = {}
+            reference = error = rtn_error = None
+            with gaps.of("the unquantized model", "error", "rtn_error", *(["unquantized"] if parts.when == "load" else [])):
+                reference, before = unquantized()
+            if reference is not None:
+                with gaps.of("the model rounded to nearest", "rtn_error"):
+                    floor = rounded()
+                    rtn_error = None if floor is None else states_error(floor, reference)
+            reclaim(device.name)
             model = on(parts.quantizer.load(out, dtype, device.name))
-            error = states_error(dev_states(model, data, micro, scoring.pad), reference)
+            if reference is not None:
+                error = states_error(dev_states(model, data, micro, scoring.pad), reference)
             scores = _splits(scoring, model, "quantized", efficiency)
         with clock("efficiency"):
             efficiency.measure("quantized", model)
-        return Quantization(weights.bits_per_weight, weights.bytes, error, rtn_error), scores, unquantized
+        figures = Quantization(weights.bits_per_weight, weights.bytes, error, rtn_error, gaps.missing)
+        return figures, scores, before
+
+
+@dataclass
+class Gaps:
+    """Figures that are missing from a result, since the model that they are measured on did not fit into memory.
+
+    Args:
+        console: warned of each.
+        device: that had too little of it.
+        size: of the model's weights, in words.
+        missing: figure to the reason.
+    """
+
+    console: Reporter
+    device: str
+    size: str
+    missing: dict[str, str] = field(default_factory=dict)
+
+    @contextmanager
+    def of(self, model: str, *figures: str) -> Iterator[None]:
+        """Runs a block that loads a model to measure figures; where memory runs out, the run goes on without them."""
+        from bench.training.loop import reclaim
+
+        reclaim(self.device)
+        try:
+            yield
+        except Exception as error:
+            if not out_of_memory(error):
+                raise
+            self.missing |= dict.fromkeys(figures, f"out of memory: {model} has {self.size}")
+            self.console.warn(
+                f"Out of memory on {self.device} while {model} was evaluated ({self.size}). The result lacks "
+                f"{', '.join(figures)} of quantization and says why; a device with more memory measures them."
+            )
 
 
 def _result(run: RunContext, trainer: Trainer, progress: Progress, scoring: Scoring, evaluated: Evaluated) -> Result:
@@ -226,15 +288,15 @@ def _result(run: RunContext, trainer: Trainer, progress: Progress, scoring: Scor
         training=Training(
             evaluations=tuple(progress.evaluations), best=progress.best, stopped=progress.stopped,
             reported="best on dev" if not planned.budget.controlled else "last checkpoint of the budget",
-            attention=trainer.model.attention.training,
-            evaluation_attention=trainer.model.attention.evaluation,
+            attention=evaluated.attention[0],
+            evaluation_attention=evaluated.attention[1],
             tokens_per_second=trainer.ledger.tokens / max(progress.seconds, 1e-9),
             evaluation_tokens_per_second=scoring.throughput,
         ),
         thresholds={
             task: {"accept": scoring.thresholds[task].as_json(), **scoring.at_half[task]} for task in scoring.at_half
         },
-        together=together(planned, trainer),
+        together=evaluated.together,
         macro=macro(planned.data, stages[last]["test"], last),
         schedule=schedule(planned, progress),
         **evaluated.evidence,

@@ -3,14 +3,15 @@
 from __future__ import annotations
 
 import os
-from collections.abc import Mapping, Sequence
-from dataclasses import asdict
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import asdict, replace
 from functools import partial
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 from bench import user_cache
 from bench.api.data import Judgement
 from bench.config import RunConfig
+from bench.errors import InvariantError
 from bench.invariants.batch import cpu_limit, search
 from bench.reporting import Reporter
 from bench.results.invariants import BatchReport, SmokeReport
@@ -51,6 +52,7 @@ def pass_gates(run: RunContext, trainer: Trainer, others: int) -> BatchReport:
             state.batch = settle_batch(planned, trainer, run.console, others)
             run.journal.write("batch", **asdict(state.batch))
             state.save()
+    trainer.model.checkpoint(state.batch.gradient_checkpointing)
     with run.clock("smoke"):
         if state.smoke is None:
             state.smoke = run_smoke(trainer, data, config, run.console)
@@ -80,7 +82,7 @@ def settle_batch(planned: Planned, trainer: Trainer, console: Reporter, others: 
     """
     import torch
 
-    config, data, parts, folder = planned.config, planned.data, planned.parts, planned.folder
+    config, data, folder = planned.config, planned.data, planned.folder
     longest = max(int(task_data.splits["train"].lengths.max()) for task_data in data.values())
     update = -(-max(config.batch_tokens + longest, trainer.sampler.widest) // longest) * longest
     held = resident()
@@ -88,42 +90,91 @@ def settle_batch(planned: Planned, trainer: Trainer, console: Reporter, others: 
     if trainer.device.name != "cpu":
         free, _ = torch.cuda.mem_get_info(trainer.device.name)
         limit = min(config.memory_limit or 2**62, free + torch.cuda.memory_reserved(trainer.device.name))
+    wanted = config.gradient_checkpointing
     if config.micro_batch is not None or "batch" in config.waive:
         size = config.micro_batch if config.micro_batch is not None else update
-        return BatchReport(size, limit, None, "user", longest, waived="batch" in config.waive)
-    rows = _rows(data, trainer.sampler)
+        waived = "batch" in config.waive
+        return BatchReport(size, limit, None, "user", longest, waived=waived, gradient_checkpointing=wanted == "on")
+    rows = probed_rows(data, trainer.sampler)
     heads = {name: task_data.head for name, task_data in data.items()}
     console.step("searching the micro-batch")
     if trainer.device.name != "cpu":
         from bench.training.probe import cuda_probe, discard
 
         discard()
-        report = search(cuda_probe(trainer.model, heads, rows, trainer.device, trainer.pad), longest, update, limit)
-        trainer.tally.reset()
-        return report
+
+        def on_device(again: bool) -> BatchReport:
+            trainer.model.checkpoint(again)
+            try:
+                return search(cuda_probe(trainer, heads, rows), longest, update, limit)
+            finally:
+                trainer.tally.reset()
+
+        return _checkpointed(on_device, wanted, trainer, console)
     from bench.training.probe import Probe
 
-    spec = {
-        **rebuilding(config, parts, folder, {name: (head.name, head.state()) for name, head in heads.items()}),
+    # it holds the token ids of a few examples a task
+    job = user_cache.private("encoded") / f"probe.{folder.name}.{os.getpid()}.json"
+
+    def in_a_child(again: bool) -> BatchReport:
+        probe = Probe(probed(planned, trainer, rows, again), job, held)
+        try:
+            return search(probe, longest, update, limit)
+        finally:
+            probe.close()
+            job.unlink(missing_ok=True)
+
+    return _checkpointed(in_a_child, wanted, trainer, console)
+
+
+def probed(planned: Planned, trainer: Trainer, rows: Rows, again: bool) -> dict[str, Any]:
+    """What a probe in a child process makes the run's model and its updates of; JSON-able.
+
+    Args:
+        planned: the run.
+        trainer: as it will train.
+        rows: examples of every task.
+        again: whether layers are computed again in the backward pass.
+    """
+    import torch
+
+    heads = {name: (task_data.head.name, task_data.head.state()) for name, task_data in planned.data.items()}
+    return {
+        **rebuilding(planned.config, planned.parts, planned.folder, heads),
         "rows": rows,
         "precision": trainer.device.precision,
         "pad": trainer.pad,
+        "optimizer": trainer.optimizer_name,
+        "gradient_checkpointing": again,
         "threads": torch.get_num_threads(),
-        "schedule": parts.schedule.name,
-        "schedule_options": dict(parts.schedule_options),
+        "schedule": planned.parts.schedule.name,
+        "schedule_options": dict(planned.parts.schedule_options),
         "teachers": [teacher.spec for teacher in planned.teachers],
     }
-    # it holds the token ids of a few examples a task
-    job = user_cache.private("encoded") / f"probe.{folder.name}.{os.getpid()}.json"
-    probe = Probe(spec, job, held)
+
+
+def _checkpointed(search_with: Callable[[bool], BatchReport], wanted: str, trainer: Trainer, console: Reporter) -> BatchReport:
+    """Searches the micro-batch with or without gradient checkpointing.
+
+    Args:
+        search_with: told whether layers are computed again.
+        wanted: ``on``, ``off``, or ``auto``: where not even one example fits without.
+        trainer: whose base model may not be able to.
+        console: told where it is switched on.
+    """
+    from bench.adapters.attach import checkpointable
+
     try:
-        return search(probe, longest, update, limit)
-    finally:
-        probe.close()
-        job.unlink(missing_ok=True)
+        report = search_with(wanted == "on")
+    except InvariantError as error:
+        if wanted != "auto" or not checkpointable(trainer.model.adapted.backbone):
+            raise
+        console.note(f"Gradient checkpointing is on, for without it {error.message.partition(': ')[2]}")
+        return replace(search_with(True), gradient_checkpointing=True)
+    return replace(report, gradient_checkpointing=wanted == "on")
 
 
-def _rows(data: Mapping[str, TaskData], sampler: Sampler | Phases) -> Rows:
+def probed_rows(data: Mapping[str, TaskData], sampler: Sampler | Phases) -> Rows:
     """The longest example of each task, and what the first update of the run holds of it."""
     position = sampler.state()
     drawn = sampler.draw().examples
@@ -144,7 +195,7 @@ def run_smoke(trainer: Trainer, data: Mapping[str, TaskData], config: RunConfig,
     """
     from bench.data.cache import collate
     from bench.invariants.smoke import UPDATES, Examples, Gate
-    from bench.training.loop import make_optimizer
+    from bench.training.optimizers import make_optimizer
 
     def loss_of(task: str, indices: Sequence[int]) -> tuple[Tensor, int]:
         split = data[task].splits["train"]
@@ -161,8 +212,9 @@ def run_smoke(trainer: Trainer, data: Mapping[str, TaskData], config: RunConfig,
         for name, entry in data.items()
     }
     with console.progress("smoke test", UPDATES, "updates") as bar:
+        optimizer = partial(make_optimizer, name=trainer.optimizer_name)
         gate = Gate(
-            trainer.model, trainer.model, loss_of, examples, make_optimizer, trainer.tally, trainer.device.dtype, bar.advance
+            trainer.model, trainer.model, loss_of, examples, optimizer, trainer.tally, trainer.device.dtype, bar.advance
         )
         return gate.run(trainer.lr, waived="smoke" in config.waive)
 

@@ -3,18 +3,21 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
+from dataclasses import asdict
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from bench.api.architecture import UNMATCHED
 from bench.config import RunConfig
 from bench.data import faults, leaks
-from bench.errors import RunStateError
+from bench.errors import RunStateError, UsageError
 from bench.invariants.batch import human
+from bench.modeling.spec import read_config
 from bench.reporting import Reporter
 from bench.results.store import find_run, read_result
 from bench.steps.corpora import encoding_facts
 from bench.steps.resolve import Parts
+from bench.training.memory import Load
 
 if TYPE_CHECKING:
     from bench.invariants.parity import ParityReport
@@ -65,6 +68,22 @@ def check_parity(config: RunConfig, parts: Parts, data: Mapping[str, TaskData]) 
     )
 
 
+def refuse_uncheckpointed(parts: Parts) -> None:
+    """Refuses a base model whose layers transformers cannot compute again in the backward pass.
+
+    Raises:
+        UsageError: naming it.
+    """
+    from bench.adapters.attach import checkpointable
+    from bench.modeling.backbone import meta_backbone
+
+    if not checkpointable(meta_backbone(parts.model.folder())):
+        raise UsageError(
+            f"--gradient-checkpointing on: transformers has not prepared {parts.model.spec.model_type} for it.",
+            "Leave it out, or take another --model.",
+        )
+
+
 def describe(planned: Planned) -> dict[str, Any]:
     """The plan, JSON-able."""
     from bench.training.plan import estimate, updates_between_evaluations
@@ -84,9 +103,11 @@ def describe(planned: Planned) -> dict[str, Any]:
     stages = 2 if parts.quantizes and parts.when == "after" else 1
     evaluated = looks * split_tokens["dev"] + stages * split_tokens["test"]
     guess = estimate(
-        parts.model.spec, budget, evaluated, row.adapters + row.fusion, row.heads, longest, padded, passes,
-        device.precision, device.name, row.frozen,
+        parts.model.spec, budget, evaluated, row.adapters + row.fusion, longest, passes, device.precision, device.name,
+        row.frozen,
     )  # fmt: skip
+    load = load_of(planned, longest)
+    memory = load.memory(padded, config.gradient_checkpointing == "on")
     return {
         "id": planned.ident,
         "device": device.name,
@@ -105,12 +126,35 @@ def describe(planned: Planned) -> dict[str, Any]:
         "budget": budget.as_json(),
         "parity": planned.parity.as_json(),
         "estimate": {
-            "memory": guess.memory,
+            "memory": memory.total,
+            "memory_for": asdict(memory),
+            "memory_least": load.memory(longest, config.gradient_checkpointing != "off").total,
+            **({"dense": load.dense()} if parts.quantizes else {}),
             "seconds": round(guess.seconds, 1),
             "evaluation": round(guess.evaluation, 1),
             "adapter_bytes": guess.adapter_bytes,
         },
     } | ({"together": several} if len(data) > 1 else {})
+
+
+def load_of(planned: Planned, longest: int) -> Load:
+    """What decides the memory of an update whose longest example has so many tokens."""
+    parts, row = planned.parts, planned.parity.row
+    raw = read_config(parts.model.folder())
+    names = ("num_attention_heads", "n_heads", "n_head", "num_heads", "encoder_attention_heads")
+    heads = next((raw[name] for name in names if isinstance(raw.get(name), int)), parts.model.spec.hidden_size // 64)
+    return Load(
+        spec=parts.model.spec,
+        trained=row.adapters + row.fusion + row.heads,
+        trains_base=parts.architecture.trains_base,
+        passes=max(row.passes.values()),
+        precision=planned.device.precision,
+        device=planned.device.name,
+        packed_bits=parts.quantizer.packed_bits if parts.quantizes and parts.when == "load" else None,
+        optimizer=planned.config.optimizer,
+        attention_heads=heads,
+        longest=longest,
+    )
 
 
 def together(plan: Mapping[str, Any]) -> list[tuple[str, str]]:
@@ -184,12 +228,18 @@ def show_plan(planned: Planned, console: Reporter) -> None:
             *given(planned),
             ("updates", f"{budget['updates']:,}"),
             ("adapters on disk", human(guess["adapter_bytes"])),
-            ("estimated peak memory", human(guess["memory"])),
+            ("estimated peak memory", f"{human(guess['memory'])} ({_memory(guess['memory_for'])})"),
+            ("at least, one example at a time", human(guess["memory_least"])),
+            *([("dense base, to measure quantizing", human(guess["dense"]))] if "dense" in guess else []),
             ("estimated time", f"{_time(guess)} (from a matrix product timed here)"),
         ],
     )
     if plan["synthetic"]:
         console.warn(f"Synthetic data for {', '.join(plan['synthetic'])}: give the real corpus with --data TASK=DIR.")
+
+
+def _memory(parts: Mapping[str, int]) -> str:
+    return ", ".join(f"{what} {human(size)}" for what, size in parts.items())
 
 
 def _time(guess: Mapping[str, float]) -> str:

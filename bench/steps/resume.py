@@ -84,6 +84,9 @@ def open_state(folder: Path, plan: Mapping[str, Any], config: RunConfig, facts: 
         state.deaths, state.resumed_from = stored["deaths"], stored["resumed_from"]
         if config.micro_batch is not None and state.batch is not None and config.micro_batch != state.batch.micro_batch:
             state.batch = None  # a size given by hand replaces the one that was found
+        wanted = config.gradient_checkpointing
+        if state.batch is not None and wanted != "auto" and (wanted == "on") != state.batch.gradient_checkpointing:
+            state.batch = None
     state.save()
     return state
 
@@ -166,7 +169,8 @@ def with_less_memory(run: str, root: Path) -> str:
         root: folder of its checkpoints.
     """
     note = "Its last checkpoint is kept. " if steps(root) else ""
-    return f"{note}Free memory, or make --micro-batch smaller, and go on with: bench run --resume {run}"
+    less = "make --micro-batch smaller, or add --gradient-checkpointing on"
+    return f"{note}Free memory, {less}, and go on with: bench run --resume {run}"
 
 
 def begin_again(journal: Journal, checkpoint: Checkpoint | None, state: State, warn: Callable[[str], None]) -> None:

@@ -2,9 +2,12 @@
 
 from __future__ import annotations
 
+import os
 import re
+import warnings
 from collections.abc import Iterator
 from contextlib import contextmanager
+from typing import Any
 
 from bench.errors import UsageError, unknown
 
@@ -45,6 +48,32 @@ def resolve_device(device: str) -> str:
     if index and int(index) >= count:
         raise UsageError(f"--device {device}, but torch finds {count} CUDA devices, from cuda:0.", "Run 'bench doctor'.")
     return device
+
+
+@contextmanager
+def deterministic(device: str) -> Iterator[None]:
+    """Takes CUDA's deterministic kernels while the block lasts, wherever there are some; a CPU needs none.
+
+    The workspace of cuBLAS is set once a process, before CUDA is used; a value of the user's own is kept.
+    """
+    if kind(device) != "cuda":
+        yield
+        return
+    import torch
+
+    os.environ.setdefault("CUBLAS_WORKSPACE_CONFIG", ":4096:8")
+    before = torch.are_deterministic_algorithms_enabled(), torch.is_deterministic_algorithms_warn_only_enabled()
+    settings: Any = torch.utils.deterministic
+    fill = settings.fill_uninitialized_memory
+    torch.use_deterministic_algorithms(True, warn_only=True)
+    settings.fill_uninitialized_memory = False  # finds bugs of others, and costs a pass over all memory
+    try:
+        with warnings.catch_warnings():
+            warnings.filterwarnings("ignore", message=".*does not have a deterministic implementation")
+            yield
+    finally:
+        torch.use_deterministic_algorithms(before[0], warn_only=before[1])
+        settings.fill_uninitialized_memory = fill
 
 
 @contextmanager

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import gc
 import math
 from collections.abc import Mapping, Sequence
 from contextlib import AbstractContextManager, nullcontext, suppress
@@ -20,7 +21,7 @@ from bench.data.phases import Phases
 from bench.errors import DivergedError, out_of_memory
 from bench.invariants.tokens import Ledger, Tally, operations
 from bench.results.invariants import Account
-from bench.training import gradients, weighting
+from bench.training import gradients, optimizers, weighting
 from bench.training.devices import kind
 from bench.training.model import TaskData, TaskModel
 from bench.training.processes import Processes
@@ -31,7 +32,6 @@ CLIP = 1.0
 """Largest gradient norm."""
 TRIM_EVERY = 10
 """Updates after which freed memory goes back to the system, on CPU."""
-WEIGHT_DECAY = 0.01
 FISHER_WINDOWS = 200
 """Training windows of a task that a penalty looks at, at most."""
 _PENALTY = "penalty/"
@@ -56,7 +56,9 @@ class Device:
         return nullcontext()
 
     def move(self, batch: Mapping[str, Tensor]) -> dict[str, Tensor]:
-        """The batch on the device."""
+        """The batch on the device, to a GPU through pinned memory: the host goes on while it is copied."""
+        if kind(self.name) == "cuda":
+            batch = {name: tensor.pin_memory() for name, tensor in batch.items()}
         return {name: tensor.to(self.name, non_blocking=True) for name, tensor in batch.items()}
 
 
@@ -129,6 +131,7 @@ class Trainer:
         processes: that share every update.
         loss_weights: task to what its loss is multiplied by; 1 where it is not there.
         penalty: of the schedule, added to the loss; None for most.
+        optimizer_name: of the optimizer.
     """
 
     model: TaskModel
@@ -148,13 +151,14 @@ class Trainer:
     loss_weights: Mapping[str, float] = field(default_factory=dict)
     penalty: Penalty | None = None
     step: int = 0
-    optimizer: torch.optim.AdamW = field(init=False)
+    optimizer_name: optimizers.Name = "adamw"
+    optimizer: torch.optim.Optimizer = field(init=False)
 
     def __post_init__(self) -> None:
         tasks = self.model.tasks
         trainable = self.model.all_trainable()
         self.parameters = tuple(trainable.values())
-        self.optimizer = make_optimizer(self.parameters, self.lr)
+        self.optimizer = optimizers.make_optimizer(self.parameters, self.lr, self.optimizer_name)
         self.uncertainty: weighting.Uncertainty | None = None
         if self.loss_weighting == "uncertainty" and len(tasks) > 1:
             self.uncertainty = weighting.Uncertainty(tasks)
@@ -358,7 +362,9 @@ class Trainer:
         state = self.optimizer.state
         penalty = {} if self.penalty is None else {f"{_PENALTY}{name}": value for name, value in self.penalty.state().items()}
         return penalty | {
-            f"{name}/{key}": value for name, parameter in self.named.items() for key, value in state.get(parameter, {}).items()
+            f"{name}/{key}": value
+            for name, parameter in self.named.items()
+            for key, value in optimizers.kept(state.get(parameter, {})).items()
         }
 
     def restore_optimizer(self, tensors: Mapping[str, Tensor]) -> None:
@@ -367,14 +373,13 @@ class Trainer:
         if self.penalty is not None:
             penalty = {name[len(_PENALTY) :]: value for name, value in tensors.items() if name.startswith(_PENALTY)}
             self.penalty.load_state({name: value.to(self.device.name) for name, value in penalty.items()})
+        states: dict[str, dict[str, Tensor]] = {}
         for full, value in tensors.items():
-            if full.startswith(_PENALTY):
-                continue
-            name, key = full.rsplit("/", 1)
-            parameter = self.named[name]
-            # Adam's step count lives on the CPU, its moments where the parameter is.
-            moved = value.clone() if key == "step" else value.to(parameter.device).clone()
-            self.optimizer.state[parameter][key] = moved
+            if not full.startswith(_PENALTY):
+                name, key = full.rsplit("/", 1)
+                states.setdefault(name, {})[key] = value
+        for name, state in states.items():
+            optimizers.put_back(self.optimizer, self.named[name], state)
 
     def state(self) -> dict[str, Any]:
         """The JSON-able part of the state."""
@@ -395,10 +400,11 @@ class Trainer:
         if self.uncertainty is not None:
             self.uncertainty.restore(state["weighting"])
 
-
-def make_optimizer(parameters: Any, lr: float) -> torch.optim.AdamW:
-    """AdamW as every arm gets it. Source: Loshchilov & Hutter 2019, arXiv 1711.05101."""
-    return torch.optim.AdamW(parameters, lr=lr, betas=(0.9, 0.98), weight_decay=WEIGHT_DECAY, foreach=True)
+    def free(self) -> None:
+        """Lets go of the model and of all that trains it, once nothing more is trained; what was counted stays."""
+        self.tally.close()
+        del self.model, self.optimizer, self.parameters, self.named, self.shared
+        self.penalty = None
 
 
 def return_freed_memory() -> None:
@@ -410,6 +416,20 @@ def return_freed_memory() -> None:
 
     with suppress(OSError, AttributeError):  # another C library
         ctypes.CDLL(None).malloc_trim(0)
+
+
+def reclaim(device: str) -> None:
+    """Gives the memory of models that nobody refers to any more back, before the next one is loaded.
+
+    Modules refer to one another in circles, which wait for Python's collector.
+
+    Args:
+        device: ``cpu`` or ``cuda``, with or without an index.
+    """
+    gc.collect()
+    return_freed_memory()
+    if device != "cpu":
+        torch.cuda.empty_cache()
 
 
 def _cuda_states() -> list[Tensor]:

@@ -2,15 +2,18 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Callable, Iterator, Mapping
+from contextlib import AbstractContextManager, contextmanager, nullcontext
 from dataclasses import dataclass
+from functools import partial
 from pathlib import Path
 from typing import Any
 
 import torch
 from torch import Tensor, nn
+from torch.utils.checkpoint import checkpoint
 
-from bench.adapters.attach import Attention
+from bench.adapters.attach import Attention, checkpointable
 from bench.api.architecture import ArchitectureModule, read_tensors
 from bench.api.data import Corpus
 from bench.api.head import Head, HeadModule
@@ -76,6 +79,27 @@ class TaskModel(nn.Module):
         self.attention.choose(torch.is_grad_enabled())
         hidden: Tensor = self.adapted(task, batch["input_ids"], batch["attention_mask"])
         return hidden
+
+    def checkpoint(self, on: bool) -> None:
+        """Whether the layers of the base model are computed again in the backward pass instead of keeping what they computed.
+
+        Gradients are the same; a batch keeps one tensor of hidden states a layer, and takes a forward pass more.
+
+        Source: Chen et al. 2016, arXiv 1604.06174.
+        """
+        for layer in checkpointable(self.adapted.backbone):
+            layer._gradient_checkpointing_func = partial(_computed_again, self._contexts) if on else None
+            layer.gradient_checkpointing = on
+
+    def _contexts(self) -> tuple[AbstractContextManager[None], AbstractContextManager[None]]:
+        """Of a layer's first computation and of its second, in which all is as it was in the first."""
+        return nullcontext(), self._again(self.adapted.recomputing())
+
+    @contextmanager
+    def _again(self, adapters: AbstractContextManager[None]) -> Iterator[None]:
+        self.attention.choose(True)
+        with adapters:
+            yield
 
     def learns(self, objective: Objective | None) -> None:
         """Replaces the heads' losses from now on; None restores them."""
@@ -157,3 +181,8 @@ class TaskModel(nn.Module):
                 f"The saved head of {task} does not fit the head that this version builds.",
                 "Use the version that wrote it; result and journal name it.",
             ) from None
+
+
+def _computed_again(contexts: Callable[[], Any], layer: Callable[..., Any], *inputs: Any) -> Any:
+    """The output of a layer, of which the inputs alone are kept; `contexts` gives those of its first and second computation."""
+    return checkpoint(layer, *inputs, use_reentrant=False, context_fn=contexts)

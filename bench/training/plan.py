@@ -175,10 +175,10 @@ def _cpu_flags() -> str:
 class Estimate:
     """A rough estimate of what a run needs.
 
-    That is peak bytes of training, seconds of training and of evaluating on dev and test, and bytes of the adapters on disk.
+    That is seconds of training and of evaluating on dev and test, and bytes of the adapters on disk; for memory see
+    `bench.training.memory`.
     """
 
-    memory: int
     seconds: float
     evaluation: float
     adapter_bytes: int
@@ -189,36 +189,25 @@ def estimate(
     budget: Budget,
     evaluated: int,
     adapters: int,
-    heads: int,
     longest: int,
-    padded: int,
     passes: int,
     precision: str,
     device: str,
     frozen: int,
 ) -> Estimate:
-    """Estimates memory from parameter counts and activations, and time from a matrix product timed here and now.
+    """Estimates time from a matrix product timed here and now.
 
     Args:
         spec: of the base model.
         budget: of the run.
         evaluated: tokens that are predicted, each as often as it is.
         adapters: adapter and fusion parameters.
-        heads: head parameters.
         longest: tokens of the longest example.
-        padded: padded tokens of a micro-batch.
         passes: of the base model for a batch.
         precision: ``fp32`` or ``bf16``.
         device: ``cpu`` or ``cuda``.
         frozen: weights of the linear layers that are not trained.
     """
-    size = 2 if precision == "bf16" else 4
-    linear = sum(s.inputs + s.outputs for s in spec.linears)
-    # What a backward pass keeps of every padded token: the input and output of each linear layer, and as much again for
-    # norms, activations and the adapters' own products.
-    activations = padded * passes * 2 * linear * size + spec.layers * passes * padded * longest * size
-    process = 700 * 2**20 if device == "cpu" else 400 * 2**20
-    memory = process + spec.parameters * size + 16 * (adapters + heads) + activations
     attended = 4 * spec.layers * longest * spec.hidden_size
     # The frozen weights need no gradient of their own: four operations a token, where adapters take six and prediction two.
     # Where there are no adapters to train, no gradient goes back through the base model.
@@ -227,7 +216,7 @@ def estimate(
     evaluation = evaluated * (passes * (2 * frozen + attended) + 2 * adapters)
     # Attention, norms and Python reach about 0.6 of a bare product's rate.
     rate = 0.6 * product_rate(spec.hidden_size, precision, device)
-    return Estimate(memory, training / rate, evaluation / rate, 4 * adapters)
+    return Estimate(training / rate, evaluation / rate, 4 * adapters)
 
 
 def updates_between_evaluations(every: int | None, updates: int) -> int:

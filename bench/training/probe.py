@@ -11,13 +11,16 @@ import json
 import os
 import subprocess
 import sys
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from contextlib import suppress
 from pathlib import Path
-from typing import IO, Any
+from typing import IO, TYPE_CHECKING, Any
 
 from bench.errors import BenchError
 from bench.peak import peak_since_reset, reset_peak
+
+if TYPE_CHECKING:
+    from bench.training.loop import Trainer
 
 Rows = Mapping[str, tuple[Mapping[str, Any], Sequence[Mapping[str, Any]], Sequence[int] | None]]
 """Task to its longest example, its examples in an update, and the unit of each where a unit has several examples."""
@@ -109,7 +112,7 @@ def serve(spec: Mapping[str, Any], lines: Sequence[str] | IO[str], out: IO[str])
 
     Args:
         spec: what `bench.training.build.rebuilt` takes, ``rows`` (`Rows`), ``precision``, ``pad``, ``threads``, ``schedule``,
-            ``schedule_options`` and ``teachers``.
+            ``schedule_options``, ``teachers``, ``gradient_checkpointing`` and ``optimizer``.
         lines: padded tokens, one a line.
         out: answers, one a line.
     """
@@ -119,7 +122,8 @@ def serve(spec: Mapping[str, Any], lines: Sequence[str] | IO[str], out: IO[str])
     from bench.errors import out_of_memory
     from bench.registry import load
     from bench.training.build import rebuilt, restored_heads, teachers
-    from bench.training.loop import Device, make_optimizer, return_freed_memory
+    from bench.training.loop import Device, return_freed_memory
+    from bench.training.optimizers import make_optimizer
 
     torch.set_num_threads(spec["threads"])
     registry = load()
@@ -127,9 +131,10 @@ def serve(spec: Mapping[str, Any], lines: Sequence[str] | IO[str], out: IO[str])
     model = rebuilt(spec, registry, device)
     schedule = registry.get("schedules", spec["schedule"])
     model.learns(schedule.objective(spec["schedule_options"], teachers(spec["teachers"], registry, device)))
+    model.checkpoint(spec["gradient_checkpointing"])
     heads = restored_heads(spec, registry)
     parameters = list(model.all_trainable().values())
-    optimizer = make_optimizer(parameters, 0.0)
+    optimizer = make_optimizer(parameters, 0.0, spec["optimizer"])
     resident = psutil.Process().memory_info().rss
     for line in lines:
         try:
@@ -169,19 +174,21 @@ def heaviest_step(model: Any, heads: Mapping[str, Any], rows: Rows, padded: int,
     optimizer.zero_grad(set_to_none=True)
 
 
-def cuda_probe(model: Any, heads: Mapping[str, Any], rows: Rows, device: Any, pad: int) -> Any:
+def cuda_probe(trainer: Trainer, heads: Mapping[str, Any], rows: Rows) -> Callable[[int], int | None]:
     """A probe for `bench.invariants.batch.search` that reads the CUDA allocator's peak in this process."""
     import torch
 
     from bench.errors import out_of_memory
-    from bench.training.loop import make_optimizer
+    from bench.training.optimizers import make_optimizer
+
+    model, device = trainer.model, trainer.device
 
     def probe(padded: int) -> int | None:
         state = model.state()
-        optimizer = make_optimizer(list(model.all_trainable().values()), 0.0)
+        optimizer = make_optimizer(list(model.all_trainable().values()), 0.0, trainer.optimizer_name)
         torch.cuda.reset_peak_memory_stats(device.name)
         try:
-            heaviest_step(model, heads, rows, padded, device, pad, optimizer)
+            heaviest_step(model, heads, rows, padded, device, trainer.pad, optimizer)
             return int(torch.cuda.max_memory_reserved(device.name))
         except RuntimeError as error:
             if not out_of_memory(error):

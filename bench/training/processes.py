@@ -1,8 +1,8 @@
 """Several processes of one run: each computes its part of every update, and the first one alone owns the run's folder.
 
 ``accelerate launch`` starts the processes; each draws the same updates (the order is a function of seed and step), runs its
-rows of every micro-batch, and takes the same optimizer step from the gradients of all. They use the backend gloo, on a GPU as
-well: an adapter's gradients are small, and a process that dies is noticed at once.
+rows of every micro-batch, and takes the same optimizer step from the gradients of all. Messages go through the backend gloo, by
+which a process that dies is noticed at once; gradients are added up through NCCL where every process has a GPU of its own.
 
 All messages go through `Processes.exchange`, and gradients are only added up after an exchange in which no process failed. So
 a failure reaches the other processes at their next exchange, wherever that is, and no process waits for a dead one.
@@ -21,7 +21,7 @@ from pathlib import Path
 from traceback import extract_tb
 from typing import TYPE_CHECKING, Any, TypeVar
 
-from bench.errors import BenchError, UsageError
+from bench.errors import BenchError, OutOfMemory, UsageError, out_of_memory
 
 if TYPE_CHECKING:
     from torch import nn
@@ -32,6 +32,8 @@ T = TypeVar("T")
 
 WAIT = timedelta(days=7)
 """How long a process waits for the others: as long as an evaluation on dev, or quantizing, can take."""
+SUM = timedelta(minutes=10)
+"""How long NCCL waits for the others' gradients, who are at the same place when it begins."""
 _BUG = 70
 
 
@@ -67,6 +69,8 @@ class Failure:
         """Of an error in the process of this index."""
         if isinstance(error, BenchError):
             return cls(error.message, error.hint, error.exit_code)
+        if out_of_memory(error):
+            return cls.of(OutOfMemory(f"in process {index}"), index)
         frames = extract_tb(error.__traceback__)[-4:]
         places = ", ".join(f"{'/'.join(Path(f.filename).parts[-3:])}:{f.lineno} in {f.name}" for f in frames)
         message = f"This is a bug in bench or in a plugin: {type(error).__name__} in process {index}, raised in {places}."
@@ -83,6 +87,8 @@ class Processes:
     index: int = 0
     count: int = 1
     _joined: bool = field(default=False, repr=False)
+    _sums: Any = field(default=None, repr=False)
+    """The group of processes in which gradients are added up on the GPUs; None: through the CPU, by the group of messages."""
 
     @property
     def main(self) -> bool:
@@ -158,9 +164,10 @@ class Processes:
         device = next(iter(parameters)).device
         pieces = [torch.zeros(p.numel(), device=device) if p.grad is None else p.grad.reshape(-1) for p in unshared]
         pieces += [group.aside.get(task, torch.zeros(size, device=device)) for group, task, size in aside]
-        flat = torch.cat([*pieces, torch.tensor(reached, dtype=torch.float32, device=device)]).cpu()
+        flat = torch.cat([*pieces, torch.tensor(reached, dtype=torch.float32, device=device)])
+        flat = flat if self._sums is not None else flat.cpu()
         with self._listening():
-            dist.all_reduce(flat)
+            dist.all_reduce(flat, group=self._sums)
         *sums, flags = torch.split(flat.to(device), [len(piece) for piece in pieces] + [len(reached)])
         reached_by_any = [flag > 0 for flag in flags.tolist()]
         for parameter, gradient, reached_it in zip(unshared, sums, reached_by_any, strict=False):
@@ -183,7 +190,7 @@ class Processes:
     def _listening(self) -> Iterator[None]:
         try:
             yield
-        except RuntimeError:  # gloo's error for a connection whose other side is gone
+        except RuntimeError:  # gloo's error for a connection whose other side is gone, or NCCL's that nobody came
             self._joined = False
             raise LostError(
                 "Another process of this run is gone without a word: it was killed, or ran out of memory.",
@@ -202,10 +209,23 @@ class Processes:
         cpu = device == "cpu" or not torch.cuda.is_available()
         PartialState(cpu=cpu, backend="gloo", timeout=WAIT)  # makes the process's own GPU the current one, too
         self._joined = True
+        self._sums = None if cpu else self._on_gpus()
         if not self.main and threading.current_thread() is threading.main_thread():
             # The first process is asked to stop as well, and says when; training listens again.
             signal.signal(signal.SIGINT, signal.SIG_IGN)
             signal.signal(signal.SIGTERM, signal.SIG_IGN)
+
+    def _on_gpus(self) -> Any:
+        """A group that adds up through NCCL; None where it is not there, or where processes share a GPU, which it refuses."""
+        import socket
+
+        import torch
+        import torch.distributed as dist
+
+        devices = self.exchange((socket.gethostname(), torch.cuda.current_device()))
+        if len({*devices}) < self.count or not dist.is_nccl_available():
+            return None
+        return dist.new_group(backend="nccl", timeout=SUM)
 
 
 def launched(environ: Mapping[str, str] = os.environ) -> Processes:

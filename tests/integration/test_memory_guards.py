@@ -9,7 +9,7 @@ import subprocess
 import sys
 from collections.abc import Callable
 from pathlib import Path
-from typing import Any
+from typing import Any, ClassVar
 
 import pytest
 
@@ -152,3 +152,66 @@ def test_a_run_leaves_no_prepared_child_behind(tiny: Make) -> None:
     with pytest.raises(BenchError):
         runner.run(tiny(micro_batch=None, rank=1, arch="A4", steps=1, seed=5, data={"2015-T14": "/nowhere"}), load())
     assert probe._spare == []
+
+
+class Tight(probe.Probe):
+    """One example does not fit unless layers are computed again."""
+
+    asked: ClassVar[list[bool]] = []
+
+    def __init__(self, spec: Any, path: Path, resident: int) -> None:
+        self.again = spec["gradient_checkpointing"]
+        self.asked.append(self.again)
+
+    def __call__(self, padded: int) -> int | None:
+        return 2**20 if self.again else 2**50
+
+    def close(self) -> None: ...
+
+
+def test_checkpointing_is_switched_on_where_no_example_fits_without(
+    tiny: Make, kit: Any, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    changes = {"steps": 2, "eval_every": 2, "arch": "A4"}
+    plain = runner.run(tiny(**changes), load())
+    monkeypatch.setattr(probe, "Probe", Tight)
+    monkeypatch.setattr(Tight, "asked", [])
+    told = kit.Told()
+    tight = runner.run(tiny(**changes, micro_batch=None, out=str(plain.folder) + "-tight"), load(), console=told)
+    assert Tight.asked == [False, True]
+    assert told.said("Gradient checkpointing is on, for without it one example of ")
+    assert plain.folder is not None
+    assert tight.folder is not None
+    assert plain.folder.name == tight.folder.name
+    one, other = (json.loads((folder / RESULT).read_text(encoding="utf-8")) for folder in (plain.folder, tight.folder))
+    assert not one["invariants"]["batch"]["gradient_checkpointing"]
+    assert other["invariants"]["batch"]["gradient_checkpointing"]
+    assert one["scores"] == other["scores"]
+    assert one["invariants"]["tokens"]["total"] == other["invariants"]["tokens"]["total"]
+    monkeypatch.setattr(Tight, "asked", [])
+    with pytest.raises(BenchError, match=r"one example of .* needs at least"):
+        runner.run(tiny(**changes, micro_batch=None, gradient_checkpointing="off", replicate=2), load())
+    assert Tight.asked == [False]
+
+
+def test_a_run_that_was_stopped_goes_on_with_checkpointing(tiny: Make, monkeypatch: pytest.MonkeyPatch) -> None:
+    config = tiny(steps=4, eval_every=4, checkpoint_every=1)
+    real = loop.Trainer.run_update
+
+    def full(self: loop.Trainer) -> Any:
+        if self.step == 2:
+            raise MemoryError("one example of 64 tokens does not fit into memory")
+        return real(self)
+
+    with monkeypatch.context() as patch:
+        patch.setattr(loop.Trainer, "run_update", full)
+        with pytest.raises(BenchError, match="add --gradient-checkpointing on"):
+            runner.run(config, load())
+    (folder,) = Path(config.out).iterdir()
+    limits = RunConfig(out=config.out, gradient_checkpointing="on", tracker=("none",))
+    runner.run(limits, load(), resume=str(folder))
+    result = json.loads((folder / RESULT).read_text(encoding="utf-8"))
+    assert result["invariants"]["batch"]["gradient_checkpointing"]
+    straight = runner.run(tiny(steps=4, eval_every=4, out=config.out + "-straight"), load())
+    assert straight.folder is not None
+    assert result["scores"] == json.loads((straight.folder / RESULT).read_text(encoding="utf-8"))["scores"]

@@ -37,7 +37,7 @@ def test_full_articles_of_which_most_windows_hold_no_mention_pass(tmp_path: Path
     with read_corpora(parts.tasks, config) as sources:
         facts = resolved_facts(config, parts, sources)
         planned = plan(config, facts, "a_b", tmp_path, parts, sources, console, clock)
-        base, _ = load_base(parts, planned.data, tmp_path, planned.device)
+        base = load_base(parts, planned.data, tmp_path, planned.device)
         model = attach(base, parts, planned.data, config, planned.device)
         report = run_smoke(make_trainer(planned, model), planned.data, config, console)
     before, after = report.loss["2015-T14"]

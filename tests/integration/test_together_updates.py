@@ -54,7 +54,7 @@ def trainer(tiny: Callable[..., RunConfig], corpora: dict[str, str], kit: Any, t
         with read_corpora(parts.tasks, config) as sources:
             facts = runner.resolved_facts(config, parts, sources)
             planned = runner.plan(config, facts, "id", folder, parts, sources, SilentReporter(), Clock())
-        base, _ = base_step.load_base(parts, planned.data, folder, planned.device)
+        base = base_step.load_base(parts, planned.data, folder, planned.device)
         model = base_step.attach(base, parts, planned.data, config, planned.device)
         base_step.seed_everything(config.seed)
         return runner.make_trainer(planned, model)

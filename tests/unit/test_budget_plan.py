@@ -101,7 +101,7 @@ def test_the_estimate_counts_training_and_evaluation_apart(monkeypatch: pytest.M
 
     def guess(tokens: int, evaluated: int) -> Estimate:
         budget = budget_of(config(tokens=tokens), EPOCH, shares(EPOCH), None)
-        return plan.estimate(spec, budget, evaluated, 1000, 10, 32, 256, 1, "fp32", "cpu", 20_480)
+        return plan.estimate(spec, budget, evaluated, 1000, 32, 1, "fp32", "cpu", 20_480)
 
     one = guess(5000, 3000)
     assert guess(10_000, 3000).seconds == pytest.approx(2 * one.seconds)

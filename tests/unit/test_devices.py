@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import ast
+import os
 from contextlib import contextmanager
 from pathlib import Path
 from types import ModuleType, SimpleNamespace
@@ -22,7 +23,7 @@ from bench.steps.conclude import _memory  # noqa: E402
 from bench.steps.gates import settle_batch  # noqa: E402
 from bench.steps.resolve import misfit  # noqa: E402
 from bench.training import probe as probes  # noqa: E402
-from bench.training.devices import current, kind, resolve_device  # noqa: E402
+from bench.training.devices import current, deterministic, kind, resolve_device  # noqa: E402
 from bench.training.loop import Device  # noqa: E402
 from bench.training.plan import resolve_precision  # noqa: E402
 
@@ -119,7 +120,7 @@ def test_everything_is_asked_of_the_runs_device(cuda: Cuda, monkeypatch: pytest.
     lengths = SimpleNamespace(max=lambda: 10)
     data: Any = {"t": SimpleNamespace(splits={"train": SimpleNamespace(lengths=lengths)})}
     trainer: Any = SimpleNamespace(device=device, sampler=SimpleNamespace(widest=1))
-    config: Any = SimpleNamespace(batch_tokens=100, memory_limit=None, micro_batch=64, waive=())
+    config: Any = SimpleNamespace(batch_tokens=100, memory_limit=None, micro_batch=64, waive=(), gradient_checkpointing="auto")
     planned: Any = SimpleNamespace(config=config, data=data, parts=None, folder=Path())
     report = settle_batch(planned, trainer, None)  # type: ignore[arg-type]
     assert report.limit == 6 * GIB
@@ -139,9 +140,10 @@ def test_everything_is_asked_of_the_runs_device(cuda: Cuda, monkeypatch: pytest.
 
 def test_the_probe_reads_the_peak_of_the_runs_device(cuda: Cuda, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(probes, "heaviest_step", lambda *_: None)
-    monkeypatch.setattr("bench.training.loop.make_optimizer", lambda *_: None)
+    monkeypatch.setattr("bench.training.optimizers.make_optimizer", lambda *_: None)
     model = SimpleNamespace(state=dict, all_trainable=dict, load_state=lambda _: None, zero_grad=lambda set_to_none: None)
-    assert probes.cuda_probe(model, {}, {}, Device("cuda:1", "fp32"), 0)(100) == 3 * GIB
+    trainer: Any = SimpleNamespace(model=model, device=Device("cuda:1", "fp32"), pad=0, optimizer_name="adamw")
+    assert probes.cuda_probe(trainer, {}, {})(100) == 3 * GIB
     assert cuda.asked == [("reset_peak_memory_stats", "cuda:1"), ("max_memory_reserved", "cuda:1")]
 
 
@@ -162,3 +164,37 @@ def test_no_code_asks_the_device_that_happens_to_be_the_current_one() -> None:
     # `bench doctor` tells of the machine and not of a run.
     assert _of_the_current_device(bench) == ["cli/doctor.py mem_get_info"]
     assert _of_the_current_device(bench_plugins) == []
+
+
+def test_a_batch_goes_to_a_gpu_through_pinned_memory() -> None:
+    class Told:
+        pinned = False
+
+        def pin_memory(self) -> Told:
+            self.pinned = True
+            return self
+
+        def to(self, place: str, non_blocking: bool) -> tuple[str, bool, bool]:
+            return place, non_blocking, self.pinned
+
+    batch: Any = {"input_ids": Told()}
+    assert Device("cuda:1", "fp32").move(batch) == {"input_ids": ("cuda:1", True, True)}
+    batch = {"input_ids": Told()}
+    assert Device("cpu", "fp32").move(batch) == {"input_ids": ("cpu", True, False)}
+
+
+def test_cuda_takes_deterministic_kernels_while_a_run_lasts(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.delenv("CUBLAS_WORKSPACE_CONFIG", raising=False)
+    with deterministic("cpu"):
+        assert not torch.are_deterministic_algorithms_enabled()
+    assert "CUBLAS_WORKSPACE_CONFIG" not in os.environ
+    with deterministic("cuda:1"):
+        assert torch.are_deterministic_algorithms_enabled()
+        assert torch.is_deterministic_algorithms_warn_only_enabled()
+        assert not torch.utils.deterministic.fill_uninitialized_memory
+        assert os.environ["CUBLAS_WORKSPACE_CONFIG"] == ":4096:8"
+    assert not torch.are_deterministic_algorithms_enabled()
+    assert torch.utils.deterministic.fill_uninitialized_memory
+    monkeypatch.setenv("CUBLAS_WORKSPACE_CONFIG", ":16:8")
+    with deterministic("cuda"):
+        assert os.environ["CUBLAS_WORKSPACE_CONFIG"] == ":16:8"

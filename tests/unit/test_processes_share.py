@@ -2,11 +2,14 @@
 
 from __future__ import annotations
 
+from typing import Any
+
+import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
 from bench.errors import DataError
-from bench.training.processes import Failure, Processes, launched, started_alone
+from bench.training.processes import SUM, Failure, Processes, launched, started_alone
 
 LAUNCHED = {"RANK": "1", "LOCAL_RANK": "1", "WORLD_SIZE": "2", "MASTER_ADDR": "127.0.0.1", "MASTER_PORT": "29500"}
 
@@ -66,3 +69,47 @@ def test_a_failure_keeps_what_a_bench_error_says_and_nothing_that_another_quotes
     assert "KeyError in process 1, raised in " in found.message
     assert "unit/test_processes_share.py" in found.message
     assert "text of a corpus" not in found.message
+    full = Failure.of(RuntimeError("DefaultCPUAllocator: can't allocate memory"), 2)
+    assert (full.message, full.exit_code) == ("Out of memory in process 2.", 8)
+
+
+@pytest.mark.parametrize(("devices", "there", "own"), [((0, 1), True, True), ((0, 0), True, False), ((0, 1), False, False)])
+def test_gradients_go_through_nccl_where_every_process_has_a_gpu(
+    monkeypatch: pytest.MonkeyPatch, devices: tuple[int, int], there: bool, own: bool
+) -> None:
+    torch = pytest.importorskip("torch")
+    groups: list[Any] = []
+
+    def group(backend: str, timeout: Any) -> str:
+        groups.append((backend, timeout))
+        return "the GPUs"
+
+    monkeypatch.setattr(torch.cuda, "current_device", lambda: devices[0])
+    monkeypatch.setattr(torch.distributed, "is_nccl_available", lambda: there)
+    monkeypatch.setattr(torch.distributed, "new_group", group)
+    pair = Processes(0, 2)
+    monkeypatch.setattr(pair, "exchange", lambda value: [(value[0], device) for device in devices])
+    assert pair._on_gpus() == ("the GPUs" if own else None)
+    assert groups == ([("nccl", SUM)] if own else [])
+
+
+@pytest.mark.parametrize("group", [None, "the GPUs"])
+def test_gradients_are_added_up_where_the_group_is(monkeypatch: pytest.MonkeyPatch, group: Any) -> None:
+    torch = pytest.importorskip("torch")
+    asked: list[Any] = []
+
+    def twice(flat: Any, group: Any) -> None:
+        asked.append(group)
+        flat.mul_(2)
+
+    moved: list[int] = []
+    real = torch.Tensor.cpu
+    monkeypatch.setattr(torch.distributed, "all_reduce", twice)
+    monkeypatch.setattr(torch.Tensor, "cpu", lambda tensor: (moved.append(1), real(tensor))[1])
+    weights = [torch.nn.Parameter(torch.ones(3)), torch.nn.Parameter(torch.ones(2))]
+    weights[0].grad = torch.ones(3)
+    Processes(0, 2, _sums=group).add_gradients(weights, [], [])
+    assert asked == [group]
+    assert bool(moved) == (group is None)
+    assert weights[0].grad.tolist() == [2, 2, 2]
+    assert weights[1].grad is None

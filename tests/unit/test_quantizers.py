@@ -22,7 +22,7 @@ from bench_plugins.quantizers.rtn import RoundToNearest
 
 from bench.api.model import LinearShape, ModelSpec
 from bench.api.quantizer import Quantizer
-from bench.errors import BenchError, Interrupted, UsageError
+from bench.errors import BenchError, Interrupted, OutOfMemory, UsageError
 from bench.registry import Registry
 
 ALL: list[Quantizer] = [Unquantized(), RoundToNearest(), Int8(), Nf4(), Gptq(), Awq()]
@@ -200,7 +200,12 @@ class TestCalibrated:
 
     @pytest.mark.parametrize(
         ("code", "error", "said"),
-        [(1, BenchError, "raised ValueError"), (-9, BenchError, "want of memory"), (-2, Interrupted, "Stopped while")],
+        [
+            (1, BenchError, "raised ValueError"),
+            (3, OutOfMemory, "while gptq was quantizing"),
+            (-9, OutOfMemory, "while gptq was quantizing"),
+            (-2, Interrupted, "Stopped while"),
+        ],
     )
     def test_failure_leaves_nothing(
         self, bases: dict[str, Path], tmp_path: Path, monkeypatch: pytest.MonkeyPatch, code: int, error: type, said: str
@@ -212,8 +217,9 @@ class TestCalibrated:
             seen.append(job.parent)
             assert job.parent.stat().st_mode & 0o77 == 0
             assert settings["stdout"] == settings["stderr"] == subprocess.DEVNULL
-            if code == 1:
-                job.with_name("error.json").write_text(json.dumps({"type": "ValueError", "where": "x.py:1"}))
+            if code > 0:
+                failure = {"type": "ValueError", "where": "x.py:1", "memory": code == 3}
+                job.with_name("error.json").write_text(json.dumps(failure))
             return subprocess.CompletedProcess(command, code)
 
         monkeypatch.setattr(subprocess, "run", worker)

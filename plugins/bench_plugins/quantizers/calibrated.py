@@ -18,7 +18,7 @@ from typing import TYPE_CHECKING, ClassVar
 from bench.api.model import ModelSpec
 from bench.api.part import Requirement
 from bench.api.quantizer import QuantizedWeights, Quantizer, When
-from bench.errors import BenchError, Interrupted, UsageError
+from bench.errors import BenchError, Interrupted, OutOfMemory, UsageError
 from bench.kit.weights import already, narrow
 from bench.modeling.files import copy_companions, weight_bytes, written_whole
 from bench.modeling.packed import bits_per_weight
@@ -62,7 +62,8 @@ class Calibrated(Quantizer):
 
         Raises:
             UsageError: too few calibration examples.
-            BenchError: gptqmodel failed.
+            OutOfMemory: gptqmodel's process had too little memory.
+            BenchError: gptqmodel failed otherwise.
             Interrupted: it was asked to stop.
         """
         from shutil import rmtree
@@ -123,11 +124,8 @@ class Calibrated(Quantizer):
                 raise self._failure(done.returncode, job.with_name("error.json"))
 
     def _failure(self, code: int, error: Path) -> BenchError:
-        if error.is_file():
-            raised = json.loads(error.read_text(encoding="utf-8"))
-            reason = f"gptqmodel raised {raised['type']} ({raised['where']})"
-        else:
-            reason = f"its process ended with code {code}" + (
-                ", probably for want of memory" if code == -signal.SIGKILL else ""
-            )
+        raised = json.loads(error.read_text(encoding="utf-8")) if error.is_file() else {}
+        if code == -signal.SIGKILL or raised.get("memory"):
+            return OutOfMemory(f"while {self.name} was quantizing the model", "Free memory, or take --quant rtn, nf4 or int8.")
+        reason = f"gptqmodel raised {raised['type']} ({raised['where']})" if raised else f"its process ended with code {code}"
         return BenchError(f"{self.name} could not quantize the model: {reason}.", "Take --quant rtn, nf4 or int8.")

@@ -26,6 +26,7 @@ class Int8(BitsAndBytes):
     citation = "Dettmers et al. 2022, LLM.int8(): 8-bit Matrix Multiplication for Transformers at Scale, arXiv:2208.07339"
     licence = "MIT"
     bits = 8
+    packed_bits = 8
     group_size = -1
     flag = "load_in_8bit"
     settings: ClassVar[Mapping[str, Any]] = {"llm_int8_threshold": 6.0}

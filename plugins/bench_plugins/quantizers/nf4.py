@@ -29,6 +29,7 @@ class Nf4(BitsAndBytes):
     citation = "Dettmers et al. 2023, QLoRA: Efficient Finetuning of Quantized LLMs, arXiv:2305.14314"
     licence = "MIT"
     bits = 4
+    packed_bits = 4.5
     flag = "load_in_4bit"
     settings: ClassVar[Mapping[str, Any]] = {"bnb_4bit_quant_type": "nf4", "bnb_4bit_use_double_quant": False}
 

@@ -15,6 +15,8 @@ import traceback
 from pathlib import Path
 from typing import Any
 
+from bench.errors import out_of_memory
+
 BERT = ["encoder", "layer", "#", {
     "attention": {"self": ("query:0", "key:0", "value:0"), "output": ("dense:1",)},
     "intermediate": ("dense:0",), "output": ("dense:0",),
@@ -34,7 +36,8 @@ def main(job: Path) -> int:
         quantize(**json.loads(job.read_text(encoding="utf-8")))
     except Exception as error:
         frame = traceback.extract_tb(error.__traceback__)[-1]
-        failure = {"type": type(error).__name__, "where": f"{Path(frame.filename).name}:{frame.lineno}"}
+        where = f"{Path(frame.filename).name}:{frame.lineno}"
+        failure = {"type": type(error).__name__, "where": where, "memory": out_of_memory(error)}
         job.with_name("error.json").write_text(json.dumps(failure), encoding="utf-8")
         return 1
     return 0
