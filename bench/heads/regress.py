@@ -124,11 +124,11 @@ class RegressionModule(RankingModule):
         """
         with torch.autocast(hidden.device.type, enabled=False):
             target = (batch["rating"].float() / STEPS - self.mean) / self.spread
-            return ((self._scores(hidden, batch) - target).square() * batch["rated"]).sum()
+            return ((self.logits(hidden, batch) - target).square() * batch["rated"]).sum()
 
     def predict(self, hidden: Tensor, batch: Mapping[str, Tensor]) -> list[float]:
         """The rating of each window, to four decimals: what lies beyond moves with the padding of a batch."""
         with torch.no_grad(), torch.autocast(hidden.device.type, enabled=False):
-            scores = self._scores(hidden, batch).double() * self.spread + self.mean
+            scores = self.logits(hidden, batch).double() * self.spread + self.mean
             ratings: list[float] = scores.round(decimals=4).tolist()
             return ratings
