@@ -42,6 +42,10 @@ class RunConfig:
         None, COMPARED, "load|after", "quantize before training (load) or after it", unset="the quantizer's own"
     )
     model: str = option("minilm-l6", COMPARED, "NAME", "short name, local folder, or org/name@revision")
+    attention: Literal["causal", "bidirectional"] | None = option(
+        None, COMPARED, "NAME", "of a decoder: causal, or bidirectional, so that a token sees what comes after it",
+        unset="the model's own", identity="given",
+    )  # fmt: skip
     # The most is far above the width of any layer.
     rank: int = option(16, COMPARED, "N", "parameter budget: an arm trains N x S of them; see docs/running.md", most=100_000)
     head: str | None = option(None, COMPARED, "NAME", "what turns hidden states into predictions", unset="each task's first")

@@ -94,6 +94,7 @@ def run(
             config = written_out(config, registry, os.environ)  # 1
             check(config, registry)
         parts = resolve(config, registry)  # 2
+        config = replace(config, attention="bidirectional" if parts.model.bidirectional else None)  # causal is a decoder's own
         stack.callback(probe.discard)
         if not dry_run and before is None and processes.main and gates.probes_in_a_child(config):
             probe.prepare()

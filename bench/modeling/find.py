@@ -5,17 +5,21 @@ from __future__ import annotations
 import re
 from collections.abc import Sequence
 from copy import copy
+from dataclasses import replace
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Literal
 
 from bench.api.model import Model, ModelSpec
 from bench.api.part import Part
 from bench.errors import BenchError, MissingError, UsageError, unknown
+from bench.modeling.bidirectional import bidirectional_folder, refuse_slopes
 from bench.modeling.files import sha256_folder
-from bench.modeling.spec import inspect
+from bench.modeling.spec import inspect, read_config
 
 if TYPE_CHECKING:
     from bench.registry import Registry
+
+Attention = Literal["causal", "bidirectional"]
 
 _HUB = re.compile(r"(?P<repo>[\w.-]+/[\w.-]+)(?:@(?P<revision>[\w./-]+))?")
 _WANTED = ("*.safetensors", "*.safetensors.index.json", "*.json", "vocab.txt", "merges.txt", "*.model")
@@ -25,8 +29,8 @@ _PICKLED = ("pytorch_model*.bin", "*.json", "vocab.txt", "merges.txt", "*.model"
 class BaseModel:
     """A base model, named as the user typed it: its spec, its folder and its hash.
 
-    It is a plugin's `model`, which may make a folder in the cache, or a folder that exists. A trial of it (`bench.steps.trial`)
-    shows the `rows` of its embedding table, if it tells, and the linear layers that no forward pass goes through (`unused`).
+    It is a plugin's `model`, which may make a folder in the cache, or a folder that exists. A decoder may be `bidirectional`
+    (`attending`), which its hash does not tell. A trial of it (`bench.steps.trial`) shows the `rows` of its embedding table, if it tells, and the linear layers that no forward pass goes through (`unused`).
     """
 
     def __init__(self, name: str, cache: Path, model: Model | None = None, folder: Path | None = None) -> None:
@@ -35,6 +39,7 @@ class BaseModel:
         self.plumbing_only = bool(model and model.plumbing_only)
         self.rows: int | None = None
         self.unused: tuple[str, ...] = ()
+        self.bidirectional = False
         self._cache = cache
         self._folder = folder
         self._spec = model.spec() if model else inspect(self.folder(), name)
@@ -45,7 +50,33 @@ class BaseModel:
         return self._spec
 
     def folder(self) -> Path:
-        """The folder in Hugging Face's layout; a plugin's is made at the first call."""
+        """The folder in Hugging Face's layout that is loaded; a plugin's is made at the first call."""
+        source = self._source()
+        return bidirectional_folder(source, self._cache, self.sha256()) if self.bidirectional else source
+
+    def attending(self, attention: Attention | None) -> BaseModel:
+        """The same decoder with causal attention, which is its own, or with bidirectional attention.
+
+        Raises:
+            UsageError: it is no decoder, or cannot see both ways.
+        """
+        if attention is None:
+            return self
+        spec = self.spec
+        if not spec.causal:
+            raise UsageError(
+                f"--attention is for decoders; {spec.name} ({spec.model_type}) sees both ways as it is.",
+                "Leave --attention out, or take a decoder, such as smollm2-135m.",
+            )
+        if attention == "causal":
+            return self
+        refuse_slopes(spec.name, read_config(self._source()))
+        model = copy(self)
+        model.bidirectional, model._spec = True, replace(spec, causal=False)
+        return model
+
+    def _source(self) -> Path:
+        """The folder that identifies the model."""
         if self._folder is None:
             if self.part is None:
                 raise MissingError(f"Model {self.name!r} has neither a plugin nor a folder.")
@@ -59,8 +90,8 @@ class BaseModel:
         return model
 
     def sha256(self) -> str:
-        """SHA-256 over weights, configuration and tokenizer; cached for files that have not changed."""
-        return sha256_folder(self.folder())
+        """SHA-256 over weights, configuration and tokenizer as they came; cached for files that have not changed."""
+        return sha256_folder(self._source())
 
 
 def find_model(name: str, registry: Registry, cache: Path) -> BaseModel:

@@ -206,6 +206,8 @@ def _causal(config: Mapping[str, Any]) -> bool:
     kind = str(config["model_type"])
     if kind in ENCODERS:
         return bool(config.get("is_decoder"))
+    if config.get("is_causal") is False or config.get("use_bidirectional_attention") in (True, "all"):
+        return False
     return "MaskedLM" not in str(config.get("architectures"))
 
 

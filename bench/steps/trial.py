@@ -87,6 +87,8 @@ def kept(model: BaseModel) -> Trial:
     """The trial of a model, from the user's cache or made now."""
     versions = {name: version(name) for name in ("torch", "transformers")}
     key = {"model": model.sha256(), "trial": VERSION, **versions}
+    if model.bidirectional:
+        key["attention"] = "bidirectional"
     path = user_cache.path("trials", model.spec.model_type, ".json", key)
     known = read_sealed(path)
     if known is None:
@@ -154,6 +156,8 @@ def attempt(model: BaseModel) -> Trial:
                 f"first in {module}.",
                 _TAKE_ANOTHER,
             )
+        if model.bidirectional:
+            _refuse_one_way(spec, ids, states)
         try:
             with torch.autocast("cpu", torch.bfloat16):
                 states(True)
@@ -219,6 +223,30 @@ def _refuse_layers(spec: ModelSpec, backbone: nn.Module, linears: Sequence[Linea
             f"{largest}; adapters and quantizers would reach the rest only.",
             _TAKE_ANOTHER,
         )
+
+
+def _refuse_one_way(spec: ModelSpec, ids: Tensor, states: Callable[[bool], Tensor]) -> None:
+    """Refuses a decoder that was told to see both ways and does not, in training or in evaluation.
+
+    Args:
+        spec: of the decoder.
+        ids: that `states` reads, shape (2, longer); the last token of the first text is changed for a while.
+        states: hidden states of the batch, in training mode or not.
+
+    Raises:
+        UsageError: another last token changes no state before it.
+    """
+    for training in (False, True):
+        before, last = states(training)[0, :-1], int(ids[0, -1])
+        ids[0, -1] = next(int(token) for token in ids[0] if int(token) != last)
+        after = states(training)[0, :-1]
+        ids[0, -1] = last
+        if _gap(after, before) == 0:
+            raise UsageError(
+                f"{spec.name} ({spec.model_type}) sees one way alone: with --attention bidirectional, too, its hidden states do "
+                "not depend on the tokens after them.",
+                "Leave --attention out, or take another decoder; docs/models.md lists families that were tried.",
+            )
 
 
 def _rows(backbone: nn.Module) -> int | None:
