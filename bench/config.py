@@ -42,6 +42,9 @@ class RunConfig:
         None, COMPARED, "load|after", "quantize before training (load) or after it", unset="the quantizer's own"
     )
     model: str = option("minilm-l6", COMPARED, "NAME", "short name, local folder, or org/name@revision")
+    convert: bool = option(
+        False, COMPARED, "", "write pickled weights of --model as safetensors, in the cache", identity="never",
+    )  # fmt: skip
     attention: Literal["causal", "bidirectional"] | None = option(
         None, COMPARED, "NAME", "of a decoder: causal, or bidirectional, so that a token sees what comes after it",
         unset="the model's own", identity="given",

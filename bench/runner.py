@@ -16,6 +16,7 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+from bench import user_cache
 from bench.api.tracker import RunInfo
 from bench.config import RunConfig, run_id
 from bench.data import faults, leaks, shots
@@ -229,6 +230,11 @@ def plan(
     with clock("trial"):
         console.step("trying the base model")
         parts = as_loaded(parts, str(facts["precision"]))
+    if parts.model.whole is not None:
+        console.note(
+            f"{parts.model.name} ({parts.model.whole}) reads more than text: its text stack ({parts.model.spec.model_type}) is "
+            f"taken alone, from a copy in {user_cache.shown('derived')}."
+        )
     if unused := parts.model.unused:
         console.note(
             f"No forward pass goes through {len(unused)} linear layers, which get no adapters: {', '.join(unused[:2])}, …"
