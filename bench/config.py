@@ -134,8 +134,8 @@ class RunConfig:
     )
 
     device: str = option("auto", MACHINE, "NAME", "cpu, cuda, cuda:N or auto")
-    precision: Literal["auto", "fp32", "bf16"] = option(
-        "auto", MACHINE, "NAME", "fp32, bf16, or auto: what the device does best"
+    precision: Literal["auto", "fp32", "bf16", "fp16"] = option(
+        "auto", MACHINE, "NAME", "fp32, bf16, fp16 (for cards without bf16), or auto: fp32 or bf16, what the device does best"
     )
     memory_limit: int | None = option(
         None, MACHINE, "SIZE", "such as 2GiB or 500MB", unset="what is free", size=True, identity="never"

@@ -53,7 +53,7 @@ class RunFields(TypedDict, total=False):
     schedule_options: Mapping[str, float]
     teacher: str | Sequence[str]
     device: str
-    precision: Literal["auto", "fp32", "bf16"]
+    precision: Literal["auto", "fp32", "bf16", "fp16"]
     memory_limit: int | str | None
     max_hours: float | None
     out: Place

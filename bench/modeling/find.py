@@ -32,9 +32,9 @@ _PICKLED = ("pytorch_model*.bin", "*.json", "vocab.txt", "merges.txt", "*.model"
 class BaseModel:
     """A base model, named as the user typed it: its spec, its folder and its hash.
 
-    It is a plugin's `model`, which may make a folder in the cache, or a folder that exists. Of a model that reads more than text
-    it is the text stack, and `whole` names the kind of the whole. A decoder may be `bidirectional` (`attending`). The hash is
-    that of the files as they came. A trial of the model (`bench.steps.trial`) shows the `rows` of its embedding table, if it
+    It is a plugin's `model`, which may make a folder in the cache, or a folder that exists. Of a model that reads more than
+    text it is the text stack, and `whole` names the kind of the whole. A decoder may be `bidirectional` (`attending`). The hash
+    is that of the files as they came. A trial of the model (`bench.steps.trial`) shows the `rows` of its embedding table, if it
     tells, and the linear layers that no forward pass goes through (`unused`).
     """
 

@@ -105,7 +105,7 @@ def _write(source: Path, name: str, out: Path) -> None:
 
 
 def _prefix(wanted: Collection[str], stored: Collection[str]) -> str | None:
-    """What stands before the names of a text stack's tensors on disk, such as ``language_model.model.``; None where it lacks one.
+    """What stands before the names of a text stack's tensors on disk, such as ``language_model.model.``; None where one lacks.
 
     It differs between versions of transformers that saved the same model, so that it is read from the names themselves.
     """

@@ -129,6 +129,7 @@ def _quantize(
     from bench.adapters.attach import Bare
     from bench.evaluation.quantization import floor_backbone
     from bench.modeling.backbone import load_backbone, save_backbone
+    from bench.training.loop import DTYPES
 
     planned, console, clock = run.planned, run.console, run.clock
     config, data, parts, device = planned.config, planned.data, planned.parts, planned.device
@@ -143,7 +144,7 @@ def _quantize(
             source = Path(aside)
             save_backbone(trainer.model.adapted.backbone, source)
             trained, arm = {name: t for name, t in trained.items() if name.startswith("heads.")}, Bare()
-        micro = replace(device, precision="bf16" if "bfloat16" in str(dtype) else "fp32")
+        micro = replace(device, precision=next(name for name, each in DTYPES.items() if each == dtype))
 
         def on(base: Any) -> Any:
             model = attach(base, parts, data, config, device, arm)
@@ -230,6 +231,7 @@ def _result(run: RunContext, trainer: Trainer, progress: Progress, scoring: Scor
             evaluation_attention=trainer.model.attention.evaluation,
             tokens_per_second=trainer.ledger.tokens / max(progress.seconds, 1e-9),
             evaluation_tokens_per_second=scoring.throughput,
+            repeated_updates=trainer.scale.repeated,
         ),
         thresholds={
             task: {"accept": scoring.thresholds[task].as_json(), **scoring.at_half[task]} for task in scoring.at_half

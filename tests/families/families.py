@@ -26,7 +26,8 @@ BUCKETS = {**RELATIVE, "pos_att_type": ["p2c", "c2p"], "position_buckets": 64, "
 GEMMA = {**DECODER, "head_dim": 32}
 SLIDING = {**GEMMA, "sliding_window": 64, "query_pre_attn_scalar": 32}
 VISION = {
-    "hidden_size": 32, "num_hidden_layers": 1, "num_attention_heads": 2, "intermediate_size": 64, "image_size": 28, "patch_size": 14,
+    "hidden_size": 32, "num_hidden_layers": 1, "num_attention_heads": 2, "intermediate_size": 64, "image_size": 28,
+    "patch_size": 14,
 }  # fmt: skip
 LOOKING = {"depth": 1, "hidden_size": 32, "out_hidden_size": 128, "num_heads": 2, "intermediate_size": 64}
 SECTIONS = {"rope_parameters": {"rope_type": "default", "rope_theta": 1e6, "mrope_section": [4, 6, 6]}}
