@@ -40,6 +40,7 @@ from bench.steps import teachers as teachers_step
 from bench.steps.conclude import conclude
 from bench.steps.context import Clock, Planned, RunContext
 from bench.steps.names import check, written_out
+from bench.steps.quantizer_trial import refuse_unquantizable
 from bench.steps.resolve import Parts, refuse_misfit, resolve
 from bench.steps.trial import as_loaded
 from bench.tracking.journal import Journal
@@ -230,6 +231,8 @@ def plan(
     with clock("trial"):
         console.step("trying the base model")
         parts = as_loaded(parts, str(facts["precision"]))
+    with clock("trial"):
+        refuse_unquantizable(parts, str(facts["device"]))
     if parts.model.whole is not None:
         console.note(
             f"{parts.model.name} ({parts.model.whole}) reads more than text: its text stack ({parts.model.spec.model_type}) is "

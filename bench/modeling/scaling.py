@@ -14,6 +14,8 @@ from typing import Any
 import torch
 from torch import Tensor
 
+FIRST = 2.0**16
+"""Scale of a run's first update."""
 LEAST = 1.0
 """Scale at which gradients that still overflow are those of training that diverges."""
 
@@ -27,7 +29,7 @@ class LossScale:
     """
 
     def __init__(self, device: str = "cpu", precision: str = "fp32") -> None:
-        self._scaler = torch.amp.GradScaler(device, enabled=precision == "fp16")
+        self._scaler = torch.amp.GradScaler(device, init_scale=FIRST, enabled=precision == "fp16")
         self.repeated = 0
 
     @property
