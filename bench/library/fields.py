@@ -20,6 +20,8 @@ class RunFields(TypedDict, total=False):
     quant: str
     quant_when: Literal["load", "after"] | None
     model: Place
+    convert: bool
+    attention: Literal["causal", "bidirectional"] | None
     rank: int
     head: str | None
     seed: int

@@ -24,7 +24,7 @@ from bench.training.devices import kind
 VERSION = 1
 """Raised when a trial looks at more, so that kept ones are made again."""
 LAYERS, WIDTH, VOCABULARY, TEXTS = 2, 512, 512, 12
-"""Of the copy: layers, hidden size at most as far as heads can be left out, rows of the table of tokens; texts to calibrate with."""
+"""Of the copy: layers, hidden size from which on heads are left out, rows of the table of tokens; texts to calibrate with."""
 _COUNTS = ("num_hidden_layers", "n_layers", "n_layer", "num_layers")
 
 
@@ -86,8 +86,8 @@ def _attempt(parts: Parts, folder: Path, device: str) -> str | None:
             return f"{type(error).__name__} in {type(parts.quantizer).__module__}"
     if not bool(states.isfinite().all()):
         return "the hidden states are no numbers"
-    error = float((states - whole).norm() / whole.norm().clamp(min=1e-30))
-    return f"it changes the hidden states by {error:.0%}" if error >= 1 else None
+    gap = float((states - whole).norm() / whole.norm().clamp(min=1e-30))
+    return f"it changes the hidden states by {gap:.0%}" if gap >= 1 else None
 
 
 def _write(folder: Path, out: Path) -> None:
@@ -128,9 +128,12 @@ def _two_layers(config: Mapping[str, Any]) -> dict[str, Any]:
 
 def _narrow(config: Mapping[str, Any]) -> dict[str, Any]:
     """The fields that leave heads of a wide model out; its heads stay as wide as they are."""
-    hidden, heads, inner = (config.get(name) for name in ("hidden_size", "num_attention_heads", "intermediate_size"))
+    sizes = [config.get(name) for name in ("hidden_size", "num_attention_heads", "intermediate_size")]
+    if not all(isinstance(number, int) and number > 0 for number in sizes):
+        return {}
+    hidden, heads, _ = (int(number or 0) for number in sizes)
     pairs = config.get("num_key_value_heads") or heads
-    if not all(isinstance(number, int) and number > 0 for number in (hidden, heads, inner, pairs)) or hidden <= WIDTH:
+    if hidden <= WIDTH:
         return {}
     width = hidden // heads
     kept = next((n for n in range(2, heads, 2) if not n * width % 64 and n * width >= WIDTH // 2), heads)
