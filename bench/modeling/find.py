@@ -47,7 +47,7 @@ class BaseModel:
         self.bidirectional = False
         self._cache = cache
         self._folder = folder
-        config = {} if model else read_config(self._source())
+        config = read_config(folder) if folder is not None and folder.is_dir() else {}
         self.whole = str(config["model_type"]) if reads_more_than_text(config) else None
         self._spec = model.spec() if model else inspect(self.folder(), name)
 

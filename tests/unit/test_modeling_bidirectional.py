@@ -77,7 +77,7 @@ def test_a_trial_of_one_kind_says_nothing_of_the_other(
     monkeypatch.setenv("XDG_CACHE_HOME", str(tmp_path / "fresh"))
 
     looked = []
-    monkeypatch.setattr(trial, "attempt", lambda model: looked.append(model.bidirectional) or attempt(model))
+    monkeypatch.setattr(trial, "attempt", lambda model, fp16: looked.append(model.bidirectional) or attempt(model))
     for model in (decoder, decoder.attending("bidirectional"), decoder, decoder.attending("bidirectional")):
         kept(model)
     assert looked == [False, True]
