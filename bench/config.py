@@ -42,6 +42,13 @@ class RunConfig:
         None, COMPARED, "load|after", "quantize before training (load) or after it", unset="the quantizer's own"
     )
     model: str = option("minilm-l6", COMPARED, "NAME", "short name, local folder, or org/name@revision")
+    convert: bool = option(
+        False, COMPARED, "", "write pickled weights of --model as safetensors, in the cache", identity="never",
+    )  # fmt: skip
+    attention: Literal["causal", "bidirectional"] | None = option(
+        None, COMPARED, "NAME", "of a decoder: causal, or bidirectional, so that a token sees what comes after it",
+        unset="the model's own", identity="given",
+    )  # fmt: skip
     # The most is far above the width of any layer.
     rank: int = option(16, COMPARED, "N", "parameter budget: an arm trains N x S of them; see docs/running.md", most=100_000)
     head: str | None = option(None, COMPARED, "NAME", "what turns hidden states into predictions", unset="each task's first")
@@ -131,8 +138,8 @@ class RunConfig:
     )
 
     device: str = option("auto", MACHINE, "NAME", "cpu, cuda, cuda:N or auto")
-    precision: Literal["auto", "fp32", "bf16"] = option(
-        "auto", MACHINE, "NAME", "fp32, bf16, or auto: what the device does best"
+    precision: Literal["auto", "fp32", "bf16", "fp16"] = option(
+        "auto", MACHINE, "NAME", "fp32, bf16, fp16 (for cards without bf16), or auto: fp32 or bf16, what the device does best"
     )
     gradient_checkpointing: Literal["auto", "on", "off"] = option(
         "auto", MACHINE, "NAME", "compute layers again in the backward pass: on, off, or auto: where no example fits otherwise",

@@ -16,6 +16,7 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+from bench import user_cache
 from bench.api.tracker import RunInfo
 from bench.config import RunConfig, run_id
 from bench.data import faults, leaks, shots
@@ -39,6 +40,7 @@ from bench.steps import teachers as teachers_step
 from bench.steps.conclude import conclude
 from bench.steps.context import Clock, Planned, RunContext
 from bench.steps.names import check, written_out
+from bench.steps.quantizer_trial import refuse_unquantizable
 from bench.steps.resolve import Parts, refuse_misfit, resolve
 from bench.steps.trial import as_loaded
 from bench.tracking.journal import Journal
@@ -94,6 +96,7 @@ def run(
             config = written_out(config, registry, os.environ)  # 1
             check(config, registry)
         parts = resolve(config, registry)  # 2
+        config = replace(config, attention="bidirectional" if parts.model.bidirectional else None)  # causal is a decoder's own
         stack.callback(probe.discard)
         if not dry_run and before is None and processes.main and gates.probes_in_a_child(config):
             probe.prepare()
@@ -234,6 +237,13 @@ def plan(
     refuse_unfit(config.optimizer, str(facts["device"]))
     if config.gradient_checkpointing == "on":
         plan_step.refuse_uncheckpointed(parts)
+    with clock("trial"):
+        refuse_unquantizable(parts, str(facts["device"]))
+    if parts.model.whole is not None:
+        console.note(
+            f"{parts.model.name} ({parts.model.whole}) reads more than text: its text stack ({parts.model.spec.model_type}) is "
+            f"taken alone, from a copy in {user_cache.shown('derived')}."
+        )
     if unused := parts.model.unused:
         console.note(
             f"No forward pass goes through {len(unused)} linear layers, which get no adapters: {', '.join(unused[:2])}, …"

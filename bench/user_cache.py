@@ -14,7 +14,7 @@ from typing import Any, Literal
 
 from bench.errors import storable
 
-Kind = Literal["models", "encoded", "linkers", "concepts", "hashes", "trials"]
+Kind = Literal["models", "encoded", "linkers", "concepts", "hashes", "trials", "derived"]
 HELD: Mapping[Kind, str] = {
     "models": "base models that were made or unpacked",
     "encoded": "encoded corpora",
@@ -22,6 +22,7 @@ HELD: Mapping[Kind, str] = {
     "concepts": "names of concepts",
     "hashes": "hashes of large weight files",
     "trials": "what trials of base models showed",
+    "derived": "converted pickles, text stacks, and links to decoders that see both ways",
 }
 """What each folder holds, in words."""
 
@@ -65,4 +66,4 @@ def path(kind: Kind, name: str, suffix: str, key: Mapping[str, Any]) -> Path:
 
 def size(kind: Kind) -> int:
     """Bytes of all files of a folder."""
-    return sum(found.stat().st_size for found in folder(kind).rglob("*") if found.is_file())
+    return sum(found.stat().st_size for found in folder(kind).rglob("*") if found.is_file() and not found.is_symlink())

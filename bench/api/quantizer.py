@@ -65,6 +65,14 @@ class Quantizer(Part):
     def load(self, folder: Path, dtype: torch.dtype, device: str) -> nn.Module:
         """The frozen backbone, as `AutoModel` gives it, from a folder that `quantize` wrote; LoRA gradients flow through it."""
 
+    def proven(self, spec: ModelSpec) -> bool:
+        """Whether it is known to work with every model of this kind that `supports` lets through.
+
+        Where it is not, it is tried before training on two random layers of the kind; that must leave hidden states that
+        differ from the unquantized ones by less than their size.
+        """
+        return False
+
     def floor_dtype(self, dtype: torch.dtype) -> torch.dtype:
         """The dtype its kernels compute in; round-to-nearest is measured beside it in the same one."""
         return dtype

@@ -11,7 +11,7 @@ from __future__ import annotations
 import math
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 
 import numpy as np
 import torch
@@ -25,6 +25,7 @@ from bench.invariants import diagnosis
 from bench.invariants.checkpoint import random_state, set_random_state
 from bench.invariants.diagnosis import Learner
 from bench.invariants.tokens import Tally
+from bench.modeling.scaling import LossScale
 from bench.results.invariants import SmokeReport
 
 UPDATES = 50
@@ -84,6 +85,7 @@ class Gate:
         tally: reset afterwards; what the gate feeds is no training token.
         dtype: that the frozen base computes in; None where that is not looked at.
         advance: called after every update.
+        scale: of the loss; the run's begins anew.
     """
 
     model: nn.Module
@@ -94,6 +96,7 @@ class Gate:
     tally: Tally
     dtype: torch.dtype | None = None
     advance: Callable[[int], None] = lambda n: None
+    scale: LossScale = field(default_factory=LossScale)
 
     def run(self, lr: float, waived: bool = False) -> SmokeReport:
         """Runs the gate for the run's learning rate; if `waived`, a failure is only recorded.
@@ -163,24 +166,42 @@ class Gate:
         report: SmokeReport,
     ) -> None:
         """One update over the mean of the tasks' mean losses."""
-        optimizer.zero_grad(set_to_none=True)
-        for task, indices in batch.items():
-            loss, supervised = self.loss_of(task, indices)
-            loss = loss / max(1, supervised)
-            if loss.requires_grad:
-                torch.autograd.backward(loss / len(batch))
-            report.curve.setdefault(task, []).append(float(loss.detach()))
+
+        def gradients() -> dict[str, float]:
+            losses = {}
+            for task, indices in batch.items():
+                loss, supervised = self.loss_of(task, indices)
+                loss = loss / max(1, supervised)
+                if loss.requires_grad:
+                    self.scale.backward(loss / len(batch))
+                losses[task] = float(loss.detach())
+            return losses
+
+        for task, loss in self.settled(gradients, optimizer).items():
+            report.curve.setdefault(task, []).append(loss)
         torch.nn.utils.clip_grad_norm_([p for p in parameters if p.grad is not None], 1.0)
-        optimizer.step()
+        self.scale.step(optimizer)
+
+    def settled(self, gradients: Callable[[], dict[str, float]], optimizer: torch.optim.Optimizer) -> dict[str, float]:
+        """Losses that `gradients` gives, once it gave gradients that do not overflow in fp16; they are in place."""
+        while True:
+            optimizer.zero_grad(set_to_none=True)
+            losses = gradients()
+            if not all(map(math.isfinite, losses.values())) or self.scale.settled(optimizer):
+                return losses
 
     def guard(self, batch: Mapping[str, Sequence[int]], optimizer: torch.optim.Optimizer, report: SmokeReport) -> None:
         """One more update, task by task: every trainable tensor must get a gradient and an update that are not zero."""
         for task, indices in batch.items():
-            optimizer.zero_grad(set_to_none=True)
-            loss, supervised = self.loss_of(task, indices)
-            loss = loss / max(1, supervised)
-            if loss.requires_grad:
-                torch.autograd.backward(loss)
+
+            def gradients(task: str = task, indices: Sequence[int] = indices) -> dict[str, float]:
+                loss, supervised = self.loss_of(task, indices)
+                loss = loss / max(1, supervised)
+                if loss.requires_grad:
+                    self.scale.backward(loss)
+                return {task: float(loss.detach())}
+
+            (loss,) = self.settled(gradients, optimizer).values()
             trainable = self.learner.trainable(task)
             old = {name: p.detach().clone() for name, p in trainable.items()}
             norms: dict[str, float] = {}
@@ -190,11 +211,11 @@ class Gate:
                 norms[diagnosis.component(name)] = norms.get(diagnosis.component(name), 0.0) + size**2
                 if size == 0.0:
                     still.append(name)
-            optimizer.step()
+            self.scale.step(optimizer)
             moved = {name for name, p in trainable.items() if not torch.equal(p.detach(), old[name])}
             report.gradients[task] = {name: value**0.5 for name, value in norms.items()}
             report.dead[task] = [n for n in trainable if n in still or n not in moved]
-            report.curve.setdefault(task, []).append(float(loss.detach()))
+            report.curve.setdefault(task, []).append(loss)
 
     def mean_loss(self, task: str, parts: Sequence[Sequence[int]]) -> tuple[float, int]:
         """Mean loss over examples, measured part by part, without a gradient; and their supervised positions."""

@@ -20,6 +20,8 @@ class RunFields(TypedDict, total=False):
     quant: str
     quant_when: Literal["load", "after"] | None
     model: Place
+    convert: bool
+    attention: Literal["causal", "bidirectional"] | None
     rank: int
     head: str | None
     seed: int
@@ -53,7 +55,7 @@ class RunFields(TypedDict, total=False):
     schedule_options: Mapping[str, float]
     teacher: str | Sequence[str]
     device: str
-    precision: Literal["auto", "fp32", "bf16"]
+    precision: Literal["auto", "fp32", "bf16", "fp16"]
     memory_limit: int | str | None
     max_hours: float | None
     out: Place

@@ -15,6 +15,7 @@ from typing import TYPE_CHECKING, Any, cast
 from bench.api.model import LinearShape
 from bench.api.part import Requirement
 from bench.errors import BenchError, MissingError, UsageError, out_of_memory
+from bench.modeling.bidirectional import look_both_ways
 from bench.modeling.files import WEIGHTS, weight_files
 from bench.modeling.packed import dense_state
 from bench.modeling.spec import natural, quantization, read_config
@@ -86,6 +87,7 @@ def from_state(folder: Path, state: Mapping[str, Tensor], dtype: torch.dtype) ->
     broken = [n for n, p in model.named_parameters() if p.is_floating_point() and p.numel() and not _finite(p)]
     if broken:
         raise UsageError(f"{len(broken)} tensors in {folder} hold numbers that are not finite, {broken[0]} among them.", _AGAIN)
+    look_both_ways(model)
     return freeze(model)
 
 

@@ -20,8 +20,18 @@ from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+from bench import user_cache
 from bench.errors import MissingError, OutOfMemory, UsageError
-from bench.modeling.files import INDEX, WEIGHTS, copy_companions, pickle_files, read_json, sha256_file, written_whole
+from bench.modeling.files import (
+    COMPANIONS,
+    INDEX,
+    WEIGHTS,
+    copy_companions,
+    pickle_files,
+    read_json,
+    sha256_file,
+    written_whole,
+)
 
 if TYPE_CHECKING:
     import torch
@@ -94,6 +104,24 @@ def convert(source: Path, out: Path, name: str | None = None) -> Converted:
         converted = Converted(name or source.resolve().name, files, **done)
         (folder / NOTE).write_text(json.dumps(asdict(converted), indent=2) + "\n", encoding="utf-8")
     return converted
+
+
+def converted(source: Path, name: str | None = None) -> Path:
+    """The conversion of a model folder in the user's cache, made at the first call.
+
+    Args:
+        source: a model folder with ``config.json`` and pickled weights.
+        name: name of the source in the record; None: its folder's name.
+
+    Raises:
+        BenchError: as `convert`.
+    """
+    companions = (p for p in source.iterdir() if p.is_file() and p.suffix in COMPANIONS)
+    files = {path.name: sha256_file(path) for path in (*pickle_files(source), *companions)}
+    out = user_cache.path("derived", "converted", "", files)
+    if not out.is_dir():
+        convert(source, out, name)
+    return out
 
 
 def _keep_case(folder: Path) -> bool:

@@ -24,6 +24,8 @@ WEIGHTS = "model.safetensors"
 INDEX = f"{WEIGHTS}.index.json"
 PICKLE = "pytorch_model.bin"
 PICKLE_INDEX = f"{PICKLE}.index.json"
+COMPANIONS = (".json", ".txt", ".model", ".jinja")
+"""Suffixes of what stands beside the weights: configuration and tokenizer."""
 _NO_WEIGHTS = ("training_args", "optimizer", "scheduler", "scaler", "rng_state", "tf_model")
 
 
@@ -76,11 +78,17 @@ def weight_files(folder: Path) -> tuple[Path, ...]:
     if pickles:
         raise UsageError(
             f"Model folder {folder} has only pickle weights ({', '.join(pickles[:3])}), which can run code and are never read.",
-            f"bench convert {folder} NEW_FOLDER writes them as safetensors, without running anything.",
+            f"bench convert {folder} NEW_FOLDER writes them as safetensors, without running anything; "
+            "--convert does so into the cache.",
         )
     raise UsageError(
         f"Model folder {folder} has no safetensors weights.", "It must hold config.json, model.safetensors and tokenizer.json."
     )
+
+
+def only_pickles(folder: Path) -> bool:
+    """Whether a model folder has pickles and no safetensors."""
+    return folder.is_dir() and not any(folder.glob("*.safetensors")) and any(p.suffix in PICKLES for p in folder.iterdir())
 
 
 def pickle_files(folder: Path) -> tuple[Path, ...]:
@@ -283,5 +291,5 @@ def copy_companions(source: Path, out: Path) -> None:
     from shutil import copyfile
 
     for path in sorted(source.iterdir()):
-        if path.is_file() and path.name not in (INDEX, PICKLE_INDEX) and path.suffix in (".json", ".txt", ".model", ".jinja"):
+        if path.is_file() and path.name not in (INDEX, PICKLE_INDEX) and path.suffix in COMPANIONS:
             copyfile(path, out / path.name)

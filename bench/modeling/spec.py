@@ -133,11 +133,6 @@ def describe(
         raise UsageError(f"{name} is a mixture of experts ({kind}), whose experts are no nn.Linear layers; take a dense model.")
     if kind in _CONV1D:
         raise UsageError(f"{name} ({kind}) is built of Conv1D, not of nn.Linear layers, which adapters and quantizers need.")
-    if "text_config" in config and "hidden_size" not in config:
-        raise UsageError(
-            f"{name} ({kind}) reads more than text; wanted is a model of text alone.",
-            "Save its text model in a folder of its own: load it with transformers, then model.language_model.save_pretrained.",
-        )
     prefix = backbone_prefix(headers)
     inside = {n[len(prefix) :]: h for n, h in headers.items() if n.startswith(prefix)}
     linears = tuple(sorted(_linears(inside, quantized), key=lambda s: natural(s.name)))
@@ -206,6 +201,8 @@ def _causal(config: Mapping[str, Any]) -> bool:
     kind = str(config["model_type"])
     if kind in ENCODERS:
         return bool(config.get("is_decoder"))
+    if config.get("is_causal") is False or config.get("use_bidirectional_attention") in (True, "all"):
+        return False
     return "MaskedLM" not in str(config.get("architectures"))
 
 

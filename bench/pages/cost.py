@@ -13,7 +13,7 @@ from bench.pages.tables import hardware, table_of
 from bench.results.evidence import Efficiency, Latency
 
 UNQUANTIZED = "unquantized"
-NUMBER = {"fp32": 4, "bf16": 2}
+NUMBER = {"fp32": 4, "bf16": 2, "fp16": 2}
 """Bytes of a weight in each precision."""
 
 
@@ -81,7 +81,7 @@ def pareto(evidence: Evidence) -> Figure | None:
     marks = _cloud([(stage, (stage.bytes or 0) / 1e6) for stage in measured])
     return figure_of(
         evidence, "pareto", "Quality against size",
-        "Weights of the base model: as saved where it was quantized, else parameters times 4 bytes (fp32) or 2 (bf16). "
+        "Weights of the base model: as saved where it was quantized, else parameters times 4 bytes (fp32) or 2 (bf16, fp16). "
         "Large marks are means, small dots runs; the line joins the means that no smaller model equals.",
         f"Primary metric against megabytes. {_best(marks, 'MB')}.", "points", "weights, MB", "primary metric, test", marks,
         _groups(evidence, measured), [stage.run for stage in measured], front=True,

@@ -62,6 +62,7 @@ class Training:
         evaluation_attention: that of passes without gradients.
         tokens_per_second: of training.
         evaluation_tokens_per_second: stage to those of the test split.
+        repeated_updates: updates that overflowed in fp16 and were computed again; their tokens count once.
     """
 
     evaluations: tuple[Mapping[str, Any], ...] = ()
@@ -72,6 +73,7 @@ class Training:
     evaluation_attention: str | None = None
     tokens_per_second: float | None = None
     evaluation_tokens_per_second: Mapping[str, float] = field(default_factory=dict)
+    repeated_updates: int = 0
 
 
 @dataclass(frozen=True)

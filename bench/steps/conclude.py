@@ -139,7 +139,7 @@ def _quantize(
     from bench.adapters.attach import Bare
     from bench.evaluation.quantization import floor_backbone
     from bench.modeling.backbone import load_backbone, save_backbone
-    from bench.training.loop import reclaim
+    from bench.training.loop import DTYPES, reclaim
 
     planned, console, clock = run.planned, run.console, run.clock
     config, data, parts, device = planned.config, planned.data, planned.parts, planned.device
@@ -156,7 +156,7 @@ def _quantize(
             save_backbone(trainer.model.adapted.backbone, source)
             trained, arm = {name: t for name, t in trained.items() if name.startswith("heads.")}, Bare()
         trainer.free()
-        micro = replace(device, precision="bf16" if "bfloat16" in str(dtype) else "fp32")
+        micro = replace(device, precision=next(name for name, each in DTYPES.items() if each == dtype))
         gaps = Gaps(console, device.name, f"about {human(parts.model.spec.parameters * dtype.itemsize)} of weights")
 
         def on(base: nn.Module) -> TaskModel:
@@ -292,6 +292,7 @@ def _result(run: RunContext, trainer: Trainer, progress: Progress, scoring: Scor
             evaluation_attention=evaluated.attention[1],
             tokens_per_second=trainer.ledger.tokens / max(progress.seconds, 1e-9),
             evaluation_tokens_per_second=scoring.throughput,
+            repeated_updates=trainer.scale.repeated,
         ),
         thresholds={
             task: {"accept": scoring.thresholds[task].as_json(), **scoring.at_half[task]} for task in scoring.at_half

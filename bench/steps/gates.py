@@ -195,6 +195,8 @@ def run_smoke(trainer: Trainer, data: Mapping[str, TaskData], config: RunConfig,
     """
     from bench.data.cache import collate
     from bench.invariants.smoke import UPDATES, Examples, Gate
+    from bench.modeling.scaling import LossScale
+    from bench.training.devices import kind
     from bench.training.optimizers import make_optimizer
 
     def loss_of(task: str, indices: Sequence[int]) -> tuple[Tensor, int]:
@@ -214,8 +216,9 @@ def run_smoke(trainer: Trainer, data: Mapping[str, TaskData], config: RunConfig,
     with console.progress("smoke test", UPDATES, "updates") as bar:
         optimizer = partial(make_optimizer, name=trainer.optimizer_name)
         gate = Gate(
-            trainer.model, trainer.model, loss_of, examples, optimizer, trainer.tally, trainer.device.dtype, bar.advance
-        )
+            trainer.model, trainer.model, loss_of, examples, optimizer, trainer.tally, trainer.device.dtype, bar.advance,
+            LossScale(kind(trainer.device.name), trainer.device.precision),
+        )  # fmt: skip
         return gate.run(trainer.lr, waived="smoke" in config.waive)
 
 

@@ -106,7 +106,7 @@ def resolve(config: RunConfig, registry: Registry) -> Parts:
     for module in ("torch", "transformers", "peft", "datasets", "safetensors"):
         if not (requirement := Requirement(module, "bench-suite[train]")).present():
             raise MissingError(f"Training needs {module}, which is not installed.", requirement.command)
-    model = find_model(config.model, registry, user_cache.folder("models"))
+    model = find_model(config.model, registry, user_cache.folder("models"), config.convert).attending(config.attention)
     levels = {name: level_of(task, heads[name]) for name, task in tasks.items()}
     architecture = _ready(registry.get("architectures", config.arch)).bound(levels)
     schedule = _ready(registry.get("schedules", config.schedule))

@@ -120,6 +120,7 @@ def find_start(config: RunConfig, parts: Parts) -> Start | None:
         ("version of the architecture", "the release with ", theirs.versions["parts"].get(version), arm.version),
         ("budget", "--rank ", theirs.config["rank"], config.rank),
         ("base model", "--model ", _model(**theirs.resolved("model")), _model(parts.model.name, parts.model.sha256())),
+        ("attention", "--attention ", theirs.resolved("attention") or "causal", config.attention or "causal"),
         ("quantizer before training", "--quant ", _at_load(theirs.config["quant"], theirs.resolved("quant_when")),
          _at_load(parts.quantizer.name, parts.when)),
     )  # fmt: skip

@@ -53,6 +53,7 @@ class Trial:
         max_length: longest input in tokens that the table of positions has rows for.
         rows: of the embedding table; None where the model does not tell its table.
         bf16: whether it computes under autocast to bf16.
+        fp16: whether its weights and states stay finite in fp16; None where that was not tried.
     """
 
     linears: tuple[LinearShape, ...]
@@ -60,6 +61,7 @@ class Trial:
     max_length: int
     rows: int | None
     bf16: bool
+    fp16: bool | None = None
 
 
 def as_loaded(parts: Parts, precision: str) -> Parts:
@@ -67,38 +69,52 @@ def as_loaded(parts: Parts, precision: str) -> Parts:
 
     Args:
         parts: of a run.
-        precision: that it computes in, ``fp32`` or ``bf16``.
+        precision: that it computes in: ``fp32``, ``bf16`` or ``fp16``.
 
     Raises:
         UsageError: the model cannot be loaded or run, or is of a kind that no arm could be compared on: random numbers in
             training mode, padding that moves hidden states, or layers that are mostly not `nn.Linear`.
     """
     model, spec = parts.model, parts.model.spec
-    seen = kept(model)
+    seen = kept(model, precision == "fp16")
     if precision == "bf16" and not seen.bf16:
         raise UsageError(
             f"{spec.name} ({spec.model_type}) cannot compute in bf16: its own code fails.", "Add --precision fp32."
+        )
+    if precision == "fp16" and not seen.fp16:
+        raise UsageError(
+            f"{spec.name} ({spec.model_type}) cannot compute in fp16: its weights or states leave the range of fp16, or its "
+            "own code fails.",
+            "Add --precision fp32.",
         )
     loaded = replace(spec, linears=seen.linears, max_length=seen.max_length)
     return replace(parts, model=model.loaded(loaded, seen.rows, seen.unused))
 
 
-def kept(model: BaseModel) -> Trial:
-    """The trial of a model, from the user's cache or made now."""
+def kept(model: BaseModel, fp16: bool = False) -> Trial:
+    """The trial of a model, in fp16 too or not, from the user's cache or made now."""
     versions = {name: version(name) for name in ("torch", "transformers")}
     key = {"model": model.sha256(), "trial": VERSION, **versions}
+    if model.bidirectional:
+        key["attention"] = "bidirectional"
+    if fp16:
+        key["precision"] = "fp16"
     path = user_cache.path("trials", model.spec.model_type, ".json", key)
     known = read_sealed(path)
     if known is None:
-        known = asdict(attempt(model))
+        known = asdict(attempt(model, fp16))
         with suppress(OSError):  # where it cannot be written, the next run tries the model again
             write_sealed(path, known)
     linears = tuple(LinearShape(**linear) for linear in known["linears"])
-    return Trial(linears, tuple(known["unused"]), known["max_length"], known["rows"], known["bf16"])
+    return Trial(linears, tuple(known["unused"]), known["max_length"], known["rows"], known["bf16"], known.get("fp16"))
 
 
-def attempt(model: BaseModel) -> Trial:
+def attempt(model: BaseModel, fp16: bool = False) -> Trial:
     """Loads a base model on the CPU and runs it on two short texts: alone, in a batch, and twice in training mode.
+
+    Args:
+        model: to be tried.
+        fp16: whether it is tried in fp16 too.
 
     Raises:
         UsageError: as `as_loaded`.
@@ -154,6 +170,8 @@ def attempt(model: BaseModel) -> Trial:
                 f"first in {module}.",
                 _TAKE_ANOTHER,
             )
+        if model.bidirectional:
+            _refuse_one_way(spec, ids, states)
         try:
             with torch.autocast("cpu", torch.bfloat16):
                 states(True)
@@ -161,6 +179,7 @@ def attempt(model: BaseModel) -> Trial:
         except RuntimeError:  # such as DeBERTa's, which fills a mask with the least number of another dtype
             bf16 = False
         alone = [states(False, slice(index, index + 1), length)[0] for index, length in enumerate(lengths)]
+        finite = _finite_in_fp16(backbone, states, real) if fp16 else None
     if (gap := _gap(together[real], torch.cat(alone))) > limit:
         raise UsageError(
             f"Padding moves the hidden states of {spec.name} ({spec.model_type}) by {gap:.1%}: what a text gives would depend "
@@ -170,7 +189,8 @@ def attempt(model: BaseModel) -> Trial:
     live = tuple(linear for linear in linears if linear.name in called)
     if not live:
         raise UsageError(f"No linear layer of {spec.name} ({spec.model_type}) is used in a forward pass.", _TAKE_ANOTHER)
-    return Trial(live, tuple(linear.name for linear in linears if linear.name not in called), longest, rows, bf16)
+    unused = tuple(linear.name for linear in linears if linear.name not in called)
+    return Trial(live, unused, longest, rows, bf16, finite)
 
 
 def _batch(model: BaseModel, longest: int, rows: int | None) -> tuple[Tensor, Tensor, tuple[int, int]]:
@@ -219,6 +239,48 @@ def _refuse_layers(spec: ModelSpec, backbone: nn.Module, linears: Sequence[Linea
             f"{largest}; adapters and quantizers would reach the rest only.",
             _TAKE_ANOTHER,
         )
+
+
+def _finite_in_fp16(backbone: nn.Module, states: Callable[[bool], Tensor], real: Tensor) -> bool:
+    """Whether the states of a batch are numbers once the weights are in fp16, which they stay in.
+
+    Args:
+        backbone: changed in place.
+        states: hidden states of the batch, in training mode or not.
+        real: marks the positions that are no padding, shape (2, longer).
+    """
+    import torch
+
+    backbone.half()
+    try:
+        with torch.autocast("cpu", torch.float16):
+            return all(bool(states(training)[real].isfinite().all()) for training in (False, True))
+    except RuntimeError:
+        return False
+
+
+def _refuse_one_way(spec: ModelSpec, ids: Tensor, states: Callable[[bool], Tensor]) -> None:
+    """Refuses a decoder that was told to see both ways and does not, in training or in evaluation.
+
+    Args:
+        spec: of the decoder.
+        ids: that `states` reads, shape (2, longer); the last token of the first text is changed for a while.
+        states: hidden states of the batch, in training mode or not.
+
+    Raises:
+        UsageError: another last token changes no state before it.
+    """
+    for training in (False, True):
+        before, last = states(training)[0, :-1], int(ids[0, -1])
+        ids[0, -1] = next(int(token) for token in ids[0] if int(token) != last)
+        after = states(training)[0, :-1]
+        ids[0, -1] = last
+        if _gap(after, before) == 0:
+            raise UsageError(
+                f"{spec.name} ({spec.model_type}) sees one way alone: with --attention bidirectional, too, its hidden states "
+                "do not depend on the tokens after them.",
+                "Leave --attention out, or take another decoder; docs/models.md lists families that were tried.",
+            )
 
 
 def _rows(backbone: nn.Module) -> int | None:

@@ -89,6 +89,7 @@ def _parts(result: Result, tasks: bool) -> dict[str, Any]:
 _READ: Mapping[str, Callable[[Result], Any]] = {
     "tasks": lambda result: "+".join(sorted(result.scores)),
     "model": _model,
+    "attention": lambda result: result.resolved("attention") or "the model's own",
     "head": lambda result: dict(result.resolved("head") or {}),
     "teacher": lambda result: ", ".join(one["recipe"] for one in result.resolved("teacher") or ()) or "none",
     "budget": lambda result: "whole" if result.invariants.tokens.controlled else "early stopping",

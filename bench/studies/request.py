@@ -223,7 +223,7 @@ def fitting(base: RunConfig, registry: Registry) -> dict[str, str | None]:
 
     if base.quant != "none" or base.quant_when is not None:
         raise UsageError("The study takes every quantizer that fits; leave --quant and --quant-when out.")
-    model = find_model(base.model, registry, user_cache.folder("models"))
+    model = find_model(base.model, registry, user_cache.folder("models"), base.convert).attending(base.attention)
     parts: list[Quantizer] = [registry.get("quantizers", entry.name) for entry in registry.entries("quantizers")]
     fits = [q for q in parts if q.name != "none" and not q.missing() and not misfit(q, model.spec, q.when[0], base.device)]
     if not fits:

@@ -20,6 +20,7 @@ from bench.data.cache import collate
 from bench.data.phases import Phases
 from bench.errors import DivergedError, out_of_memory
 from bench.invariants.tokens import Ledger, Tally, operations
+from bench.modeling.scaling import LossScale
 from bench.results.invariants import Account
 from bench.training import gradients, optimizers, weighting
 from bench.training.devices import kind
@@ -35,11 +36,13 @@ TRIM_EVERY = 10
 FISHER_WINDOWS = 200
 """Training windows of a task that a penalty looks at, at most."""
 _PENALTY = "penalty/"
+DTYPES = {"fp32": torch.float32, "bf16": torch.bfloat16, "fp16": torch.float16}
+"""Precision to the dtype of the frozen base model and of matrix products."""
 
 
 @dataclass(frozen=True)
 class Device:
-    """Where to compute, ``cpu`` or ``cuda``, with or without an index, and in what precision, ``fp32`` or ``bf16``."""
+    """Where to compute, ``cpu`` or ``cuda``, with or without an index, and in what precision, one of `DTYPES`."""
 
     name: str
     precision: str
@@ -47,13 +50,11 @@ class Device:
     @property
     def dtype(self) -> torch.dtype:
         """Dtype of the frozen base model."""
-        return torch.bfloat16 if self.precision == "bf16" else torch.float32
+        return DTYPES[self.precision]
 
     def autocast(self) -> AbstractContextManager[Any]:
         """Adapters and heads stay in fp32; matrix products run in the precision."""
-        if self.precision == "bf16":
-            return torch.autocast(kind(self.name), dtype=torch.bfloat16)
-        return nullcontext()
+        return nullcontext() if self.precision == "fp32" else torch.autocast(kind(self.name), dtype=self.dtype)
 
     def move(self, batch: Mapping[str, Tensor]) -> dict[str, Tensor]:
         """The batch on the device, to a GPU through pinned memory: the host goes on while it is copied."""
@@ -92,6 +93,7 @@ class StepReport:
         cosines: pair of tasks to the cosine of their gradients over what they share.
         penalty: the schedule's penalty before the update; None where it has none.
         observed: what the architecture says of the last batch.
+        loss_scale: of fp16, the ``value`` it was computed with, and ``repeated``, how many updates so far overflowed.
     """
 
     step: int
@@ -104,10 +106,13 @@ class StepReport:
     cosines: dict[gradients.Pair, float]
     penalty: float | None = None
     observed: dict[str, float] = field(default_factory=dict)
+    loss_scale: dict[str, float] = field(default_factory=dict)
 
 
 _Accumulated = tuple[dict[str, float], dict[str, Account], int]
 """Mean losses and ledger entries by task, and micro-batches."""
+_Computed = tuple[dict[str, float], dict[str, Account], int, dict[gradients.Pair, float]]
+"""The same, and the cosines of pairs of tasks."""
 
 
 @dataclass
@@ -159,6 +164,7 @@ class Trainer:
         trainable = self.model.all_trainable()
         self.parameters = tuple(trainable.values())
         self.optimizer = optimizers.make_optimizer(self.parameters, self.lr, self.optimizer_name)
+        self.scale = LossScale(kind(self.device.name), self.device.precision)
         self.uncertainty: weighting.Uncertainty | None = None
         if self.loss_weighting == "uncertainty" and len(tasks) > 1:
             self.uncertainty = weighting.Uncertainty(tasks)
@@ -191,13 +197,7 @@ class Trainer:
         before = self.sampler.tokens
         drawn = self.sampler.draw()
         rate = self.rate(before)
-        while (done := self._attempt(drawn)) is None:
-            longest = max(int(self.data[t].splits["train"].lengths[list(e)].max()) for t, e in drawn.examples.items())
-            if self.micro_batch <= longest:
-                raise MemoryError(f"one example of {longest} tokens does not fit into memory")
-            self.micro_batch = max(longest, self.micro_batch // 2)
-            self.tally.reset()
-        losses, entries, count, cosines = done
+        losses, entries, count, cosines = self._gradients(drawn)
         penalty = None if self.penalty is None else self.penalty.add_gradients(self.named)
         for group in self.optimizer.param_groups:
             group["lr"] = rate
@@ -214,7 +214,8 @@ class Trainer:
         if self.uncertainty is not None:
             weights = {task: self.uncertainty.weight(task) for task in losses}
             self.uncertainty.set_gradients(losses)
-        self.optimizer.step()
+        loss_scale = {"value": self.scale.value, "repeated": self.scale.repeated} if self.scale.state() else {}
+        self.scale.step(self.optimizer)
         # None, not zero: Adam's momentum would move the adapters of tasks outside the update.
         self.optimizer.zero_grad(set_to_none=True)
         self.step += 1
@@ -224,10 +225,26 @@ class Trainer:
         if self.device.name == "cpu" and self.step % TRIM_EVERY == 0:
             return_freed_memory()
         return StepReport(
-            self.step, losses, norm, rate, drawn.tokens, count, weights, cosines, penalty, self.model.adapted.observed()
-        )
+            self.step, losses, norm, rate, drawn.tokens, count, weights, cosines, penalty, self.model.adapted.observed(),
+            loss_scale,
+        )  # fmt: skip
 
-    def _attempt(self, drawn: Update) -> tuple[dict[str, float], dict[str, Account], int, dict[gradients.Pair, float]] | None:
+    def _gradients(self, drawn: Update) -> _Computed:
+        """`_attempt` until the update fits into memory and, in fp16, its gradients into their range; its tokens count once."""
+        while True:
+            before, devices = torch.get_rng_state(), _cuda_states()
+            if (done := self._attempt(drawn)) is None:
+                longest = max(int(self.data[t].splits["train"].lengths[list(e)].max()) for t, e in drawn.examples.items())
+                if self.micro_batch <= longest:
+                    raise MemoryError(f"one example of {longest} tokens does not fit into memory")
+                self.micro_batch = max(longest, self.micro_batch // 2)
+            elif not all(map(math.isfinite, done[0].values())) or self.scale.settled(self.optimizer):
+                return done
+            else:
+                _put_back(before, devices)
+            self.tally.reset()
+
+    def _attempt(self, drawn: Update) -> _Computed | None:
         """`_accumulate` and the cosines of pairs of tasks, or None where memory ran out, in whichever process.
 
         The random state is then as it was, so that the update can be cut smaller.
@@ -243,9 +260,8 @@ class Trainer:
             if agreed or not out_of_memory(error):
                 raise
             self.processes.exchange(None)
-        torch.set_rng_state(before)
+        _put_back(before, devices)
         if devices:
-            torch.cuda.set_rng_state_all(devices)
             torch.cuda.empty_cache()
         return None
 
@@ -296,7 +312,7 @@ class Trainer:
                     self.tally.expect(adapted.entering(task, int(split.lengths[list(rows)].sum()), len(rows)))
                     with self.device.autocast():
                         loss = self.model.loss(task, batch) / supervised
-                    torch.autograd.backward(loss * weight / len(drawn.examples))
+                    self.scale.backward(loss * weight / len(drawn.examples))
                     total += float(loss.detach())
                 positions = longest * len(part)
                 entry.tokens += marked
@@ -350,10 +366,10 @@ class Trainer:
                 batch = self.device.move(collate(split.take([index]), self.data[task].head, self.pad))
                 with self.device.autocast():
                     loss = self.model.loss(task, batch) / int(split.supervised[index])
-                torch.autograd.backward(loss)
+                self.scale.backward(loss)
                 for name, weight in weights.items():
                     if weight.grad is not None:
-                        squares[name].addcmul_(weight.grad, weight.grad, value=1 / len(chosen))
+                        squares[name].addcmul_(weight.grad, weight.grad, value=1 / len(chosen) / self.scale.value**2)
                 self.optimizer.zero_grad(set_to_none=True)
         return squares, int(split.lengths[chosen].sum())
 
@@ -389,6 +405,7 @@ class Trainer:
             "ledger": self.ledger.state(),
             "shared": self.shared.state(),
             "weighting": self.uncertainty.state() if self.uncertainty is not None else {},
+            "loss_scale": self.scale.state(),
         }
 
     def restore(self, state: Mapping[str, Any]) -> None:
@@ -399,6 +416,7 @@ class Trainer:
         self.shared.restore(state["shared"])
         if self.uncertainty is not None:
             self.uncertainty.restore(state["weighting"])
+        self.scale.restore(state.get("loss_scale", {}))  # of an older checkpoint there is none
 
     def free(self) -> None:
         """Lets go of the model and of all that trains it, once nothing more is trained; what was counted stays."""
@@ -430,6 +448,13 @@ def reclaim(device: str) -> None:
     return_freed_memory()
     if device != "cpu":
         torch.cuda.empty_cache()
+
+
+def _put_back(state: Tensor, devices: list[Tensor]) -> None:
+    """Restores the random states of the CPU and of CUDA devices."""
+    torch.set_rng_state(state)
+    if devices:
+        torch.cuda.set_rng_state_all(devices)
 
 
 def _cuda_states() -> list[Tensor]:

@@ -48,7 +48,7 @@ class Load:
         trained: numbers that are trained, heads included.
         trains_base: whether those are weights of the base model.
         passes: of the base model for a batch.
-        precision: ``fp32`` or ``bf16``.
+        precision: ``fp32``, ``bf16`` or ``fp16``.
         device: ``cpu`` or ``cuda``, with or without an index.
         packed_bits: of a weight of a linear layer of the base in memory; None where it is dense.
         optimizer: its name.
@@ -70,7 +70,7 @@ class Load:
     @property
     def size(self) -> int:
         """Bytes of a number in the run's precision."""
-        return 2 if self.precision == "bf16" else 4
+        return 4 if self.precision == "fp32" else 2
 
     def dense(self) -> int:
         """Bytes of the unquantized base model."""
@@ -96,7 +96,7 @@ class Load:
         spec = self.spec
         numbers = (KEPT_CAUSAL if spec.causal else KEPT) * sum(linear.inputs + linear.outputs for linear in spec.linears)
         if kind(self.device) == "cpu":  # eager attention keeps its probabilities; decoders compute them in fp32
-            scores = 3 if spec.causal and self.precision == "bf16" else 1
+            scores = 3 if spec.causal and self.precision != "fp32" else 1
             numbers += scores * spec.layers * self.attention_heads * self.longest
         of_layer = numbers / max(1, spec.layers)
         if again:

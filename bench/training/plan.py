@@ -146,7 +146,7 @@ def resolve_precision(precision: str, device: str) -> str:
     """fp32, or bf16 where the device is better at it.
 
     Args:
-        precision: ``auto``, ``fp32`` or ``bf16``.
+        precision: ``auto``, ``fp32``, ``bf16`` or ``fp16``.
         device: ``cpu`` or ``cuda``, with or without an index.
     """
     import torch
@@ -204,7 +204,7 @@ def estimate(
         adapters: adapter and fusion parameters.
         longest: tokens of the longest example.
         passes: of the base model for a batch.
-        precision: ``fp32`` or ``bf16``.
+        precision: ``fp32``, ``bf16`` or ``fp16``.
         device: ``cpu`` or ``cuda``.
         frozen: weights of the linear layers that are not trained.
     """
@@ -228,7 +228,9 @@ def product_rate(width: int, precision: str, device: str) -> float:
     """Floating-point operations a second of a matrix product of this width, timed in about a tenth of a second."""
     import torch
 
-    dtype = torch.bfloat16 if precision == "bf16" else torch.float32
+    from bench.training.loop import DTYPES
+
+    dtype = DTYPES[precision]
     left = torch.ones(2048, width, dtype=dtype, device=device)
     right = torch.ones(width, 4 * width, dtype=dtype, device=device)
     best = math.inf

@@ -158,10 +158,11 @@ def train(
 
 
 def between_tasks(report: StepReport) -> dict[str, dict[str, float]]:
-    """Optional figures of an update: weights of the tasks, cosines of their gradients, a penalty, an arm's own figures."""
+    """Optional figures of an update: tasks' weights, cosines of their gradients, a penalty, an arm's own, the loss scale."""
     cosines = {f"{a} {b}": cosine for (a, b), cosine in report.cosines.items()}
     penalty = {} if report.penalty is None else {"value": report.penalty}
     kinds = {"weight": report.weights, "cosine": cosines, "penalty": penalty, "observed": report.observed}
+    kinds["loss_scale"] = report.loss_scale
     return {name: values for name, values in kinds.items() if values}
 
 

@@ -25,6 +25,12 @@ RELATIVE = {"relative_attention": True, "type_vocab_size": 0, "max_position_embe
 BUCKETS = {**RELATIVE, "pos_att_type": ["p2c", "c2p"], "position_buckets": 64, "norm_rel_ebd": "layer_norm"}
 GEMMA = {**DECODER, "head_dim": 32}
 SLIDING = {**GEMMA, "sliding_window": 64, "query_pre_attn_scalar": 32}
+VISION = {
+    "hidden_size": 32, "num_hidden_layers": 1, "num_attention_heads": 2, "intermediate_size": 64, "image_size": 28,
+    "patch_size": 14,
+}  # fmt: skip
+LOOKING = {"depth": 1, "hidden_size": 32, "out_hidden_size": 128, "num_heads": 2, "intermediate_size": 64}
+SECTIONS = {"rope_parameters": {"rope_type": "default", "rope_theta": 1e6, "mrope_section": [4, 6, 6]}}
 OPT = {"hidden_size": 128, "num_hidden_layers": 2, "num_attention_heads": 4, "ffn_dim": 256, "max_position_embeddings": 2048}
 ROPE = {
     "rope_type": "llama3", "rope_theta": 500000.0, "factor": 32.0, "high_freq_factor": 4.0, "low_freq_factor": 1.0,
@@ -44,6 +50,8 @@ class Family:
         refused: part of the message that refuses it; None where it works.
         mechanism: what sets it apart; one of each is tried at every push.
         precision: that it is tried in; where it is ``fp32``, ``bf16`` is refused.
+        senses: of the configuration of a model that reads more than text; `settings` are then those of its text.
+        one_way: part of the message that refuses ``--attention bidirectional`` for a decoder; None where it works.
     """
 
     name: str
@@ -53,6 +61,8 @@ class Family:
     refused: str | None = None
     mechanism: str = ""
     precision: str = "bf16"
+    senses: Mapping[str, Any] = field(default_factory=dict)
+    one_way: str | None = None
 
 
 PADDING, BESIDE, BOTH, ROUTED = "Padding moves the hidden states", "in no nn.Linear", "encoder-decoder", "mixture of experts"
@@ -163,15 +173,16 @@ FAMILIES: tuple[Family, ...] = (
     ),
     Family("BioGPT", "BioGptForCausalLM", "bytes", {**PAIRS, "intermediate_size": 256, "max_position_embeddings": 1024}),
     Family("Falcon", "FalconForCausalLM", "bare", PAIRS),
-    Family("Falcon with ALiBi", "FalconForCausalLM", "bare", {**PAIRS, "alibi": True}),
+    Family("Falcon with ALiBi", "FalconForCausalLM", "bare", {**PAIRS, "alibi": True}, one_way="ALiBi"),
     Family("Granite", "GraniteForCausalLM", "bare", DECODER),
-    Family("Bloom", "BloomForCausalLM", "bare", {"hidden_size": 64, "n_layer": 2, "n_head": 2}),
+    Family("Bloom", "BloomForCausalLM", "bare", {"hidden_size": 64, "n_layer": 2, "n_head": 2}, one_way="ALiBi"),
     Family("StableLM", "StableLmForCausalLM", "bare", DECODER),
     Family("StarCoder2", "Starcoder2ForCausalLM", "bare", DECODER),
     Family("Cohere", "CohereForCausalLM", "bare", DECODER),
     Family(
         "GPT-Neo", "GPTNeoForCausalLM", "bare",
         {"hidden_size": 64, "num_layers": 2, "num_heads": 2, "attention_types": [[["global", "local"], 1]]},
+        one_way="sees one way alone", mechanism="a mask of its own",
     ),
     Family("GPT-J", "GPTJForCausalLM", "bare", {"n_embd": 64, "n_layer": 2, "n_head": 2, "rotary_dim": 16}),
     Family(
@@ -199,6 +210,55 @@ FAMILIES: tuple[Family, ...] = (
     Family(
         "ERNIE 4.5 MoE", "Ernie4_5_MoeForCausalLM", "bare",
         {**EXPERTS, "moe_num_experts": 4, "moe_k": 2, "moe_intermediate_size": 64, "moe_layer_start_index": 0}, refused=ROUTED,
+    ),
+    # a tower beside the text
+    Family(
+        "Gemma 3", "Gemma3ForConditionalGeneration", "llama", SLIDING,
+        senses={"vision_config": VISION, "mm_tokens_per_image": 4}, mechanism="a tower beside the text",
+    ),
+    Family(
+        "Qwen2-VL", "Qwen2VLForConditionalGeneration", "bare", {**DECODER, **SECTIONS},
+        senses={"vision_config": {"depth": 1, "embed_dim": 32, "hidden_size": 128, "num_heads": 2, "patch_size": 14}},
+    ),
+    Family(
+        "Qwen2.5-VL", "Qwen2_5_VLForConditionalGeneration", "bare", {**DECODER, **SECTIONS},
+        senses={"vision_config": {**LOOKING, "fullatt_block_indexes": [0]}}, mechanism="a text stack without a head of its own",
+    ),
+    Family(
+        "Qwen3-VL", "Qwen3VLForConditionalGeneration", "bare", {**GEMMA, **SECTIONS},
+        senses={"vision_config": {**LOOKING, "deepstack_visual_indexes": [0]}},
+    ),
+    Family(
+        "Qwen3.5", "Qwen3_5ForConditionalGeneration", "bare",
+        {**GEMMA, "layer_types": ["linear_attention", "full_attention"], "linear_num_key_heads": 2, "linear_num_value_heads": 2,
+         "linear_key_head_dim": 32, "linear_value_head_dim": 32},
+        senses={"vision_config": LOOKING},
+    ),
+    Family(
+        "LLaVA", "LlavaForConditionalGeneration", "llama", {**DECODER, "model_type": "llama"},
+        senses={"vision_config": {**VISION, "model_type": "clip_vision_model"}},
+    ),
+    Family(
+        "Mistral Small 3.1", "Mistral3ForConditionalGeneration", "llama", {**GEMMA, "model_type": "mistral"},
+        senses={"vision_config": {**VISION, "model_type": "pixtral", "head_dim": 16}},
+    ),
+    Family(
+        "Idefics 3", "Idefics3ForConditionalGeneration", "llama", {**DECODER, "model_type": "llama", "pad_token_id": 0},
+        senses={"vision_config": VISION},
+    ),
+    Family(
+        "PaliGemma", "PaliGemmaForConditionalGeneration", "llama", {**GEMMA, "model_type": "gemma"},
+        senses={"vision_config": VISION, "projection_dim": 128}, refused=PADDING,
+    ),
+    Family(
+        "Llama 3.2 Vision", "MllamaForConditionalGeneration", "llama",
+        {**DECODER, "cross_attention_layers": [1], "pad_token_id": 0},
+        senses={"vision_config": {
+            "hidden_size": 32, "num_hidden_layers": 1, "num_global_layers": 1, "attention_heads": 2, "intermediate_size": 64,
+            "image_size": 28, "patch_size": 14, "supported_aspect_ratios": [[1, 1]], "intermediate_layers_indices": [0],
+            "vision_output_dim": 64,
+        }},
+        refused="no model of its text alone",
     ),
     # two stacks
     Family(
@@ -240,7 +300,8 @@ def make(family: Family, folder: Path, texts: Sequence[str]) -> bool:
     tokenizer = TOKENIZERS[family.tokenizer](texts)
     ids = {f"{name}_token_id": getattr(tokenizer, f"{name}_token_id") for name in ("pad", "bos", "eos", "cls", "sep", "mask")}
     known = {name: number for name, number in ids.items() if number is not None}
-    config = model_class.config_class(**{"vocab_size": len(tokenizer), "pad_token_id": None, **known, **family.settings})
+    settings = {"vocab_size": len(tokenizer), "pad_token_id": None, **known, **family.settings}
+    config = model_class.config_class(**({"text_config": settings, **family.senses} if family.senses else settings))
     with torch.random.fork_rng(devices=[]):
         torch.manual_seed(1)
         model = model_class(config)

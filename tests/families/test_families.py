@@ -15,7 +15,11 @@ pytest.importorskip("tokenizers")
 from families import FAMILIES, Family, make  # noqa: E402
 
 from bench.cli import main  # noqa: E402
+from bench.errors import UsageError  # noqa: E402
+from bench.modeling.files import read_headers  # noqa: E402
+from bench.modeling.find import BaseModel  # noqa: E402
 from bench.registry import load  # noqa: E402
+from bench.steps.trial import attempt  # noqa: E402
 
 TASK = "2015-T14"
 
@@ -83,6 +87,46 @@ def test_family(family: Family, tmp_path: Path, texts: Sequence[str], typed: Cal
     if family.precision == "fp32":
         code, errors, _ = typed(tmp_path / "model", "--precision", "bf16", "--dry-run")
         assert (code, "Add --precision fp32." in errors) == (2, True), errors
+
+
+def _decoders() -> list[Any]:
+    every = [one for one in FAMILIES if one.refused is None and ("Causal" in one.model or one.senses)]
+    return [pytest.param(one, id=one.name, marks=() if one.mechanism else pytest.mark.nightly) for one in every]
+
+
+@pytest.mark.parametrize("family", _decoders())
+def test_a_decoder_sees_both_ways_or_is_refused(family: Family, tmp_path: Path, texts: Sequence[str]) -> None:
+    if not make(family, tmp_path / "model", texts):
+        pytest.skip(f"this transformers has no {family.model}")
+    decoder = BaseModel(family.name, tmp_path / "cache", folder=tmp_path / "model")
+    assert decoder.spec.causal
+    if family.one_way is None:
+        both = decoder.attending("bidirectional")
+        assert attempt(both).linears == attempt(decoder).linears
+        return
+    with pytest.raises(UsageError, match=family.one_way):
+        attempt(decoder.attending("bidirectional"))
+
+
+@pytest.mark.parametrize("name", ["Gemma 3", "Qwen2.5-VL"])
+def test_a_text_stack_gives_the_states_of_the_whole_model(name: str, tmp_path: Path, texts: Sequence[str]) -> None:
+    import transformers
+
+    from bench.modeling.backbone import load_backbone
+
+    (family,) = (one for one in FAMILIES if one.name == name)
+    if not make(family, tmp_path / "model", texts):
+        pytest.skip(f"this transformers has no {family.model}")
+    whole = getattr(transformers, family.model).from_pretrained(tmp_path / "model", dtype=torch.float32).eval()
+    text = BaseModel(name, tmp_path / "cache", folder=tmp_path / "model")
+    names = read_headers(text.folder())
+    assert names
+    assert not [each for each in names if "vis" in each]
+    ids = torch.arange(5, 17)[None]
+    with torch.no_grad():
+        wanted = whole(input_ids=ids, attention_mask=torch.ones_like(ids), output_hidden_states=True).hidden_states[-1]
+        states = load_backbone(text.folder(), torch.float32, "cpu")(input_ids=ids, attention_mask=torch.ones_like(ids))
+    assert torch.equal(states.last_hidden_state, wanted)
 
 
 @pytest.mark.parametrize(

@@ -75,7 +75,7 @@ def test_a_learning_rate_of_zero_is_for_the_smoke_invariant_to_refuse() -> None:
         ({"rank": None}, "rank is None; it must be a whole number."),
         ({"memory_limit": "lots"}, "f.toml: memory_limit: 'lots' is not a size such as 2GiB"),
         ({"model": 3}, "model is 3; it must be a string."),
-        ({"precision": "fp16"}, "Unknown value of precision in f.toml 'fp16'. Did you mean"),
+        ({"precision": "fp8"}, "Unknown value of precision in f.toml 'fp8'. Did you mean"),
         ({"sampling": "unifrom"}, "Unknown value of sampling in f.toml 'unifrom'. Did you mean 'uniform'?"),
         ({"loss-weighting": "unsure"}, "Unknown value of loss_weighting in f.toml 'unsure'."),
         ({"gradients": "pcgrab"}, "Unknown value of gradients in f.toml 'pcgrab'. Did you mean 'pcgrad'?"),

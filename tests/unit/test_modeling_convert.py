@@ -226,10 +226,43 @@ def test_a_run_takes_what_was_converted(tmp_path: Path, capsys: pytest.CaptureFi
     torch.save(load_file(made / "model.safetensors"), old / PICKLE)
     run = ["run", "--task", "2015-T14", "--steps", "2", "--dry-run", "--tracker", "none", "--model"]
     assert main([*run, str(old)]) == 2
-    assert f"bench convert {old} NEW_FOLDER" in capsys.readouterr().err
+    refused = capsys.readouterr().err
+    assert f"bench convert {old} NEW_FOLDER" in refused
+    assert "--convert does so into the cache" in refused
     assert main(["convert", str(old), str(tmp_path / "new")]) == 0
     assert "each equals its source" in capsys.readouterr().out
     assert (
         find_model(str(tmp_path / "new"), load(), tmp_path).spec.parameters
         == find_model("tiny-bert", load(), tmp_path).spec.parameters
     )
+
+
+def test_a_run_converts_on_the_fly_and_once(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    from safetensors.torch import load_file
+
+    from bench import user_cache
+    from bench.modeling.find import find_model
+    from bench.registry import load
+
+    made = find_model("tiny-bert", load(), user_cache.folder("models")).folder()
+    monkeypatch.setenv("XDG_CACHE_HOME", str(tmp_path / "cache"))
+    old = tmp_path / "old"
+    old.mkdir()
+    for path in made.iterdir():
+        if path.suffix == ".json":
+            (old / path.name).write_bytes(path.read_bytes())
+    torch.save(load_file(made / "model.safetensors"), old / PICKLE)
+    times = []
+    real = converting.convert
+    monkeypatch.setattr(converting, "convert", lambda *given: times.append(given) or real(*given))
+    run = ["run", "--task", "2015-T14", "--steps", "2", "--dry-run", "--tracker", "none", "--model", str(old), "--convert"]
+    assert main(run) == 0
+    first = find_model(str(old), load(), tmp_path, convert=True)
+    assert len(times) == 1
+    assert first.folder().parent == user_cache.folder("derived")
+    assert first.folder().parent.stat().st_mode & 0o777 == 0o700
+    assert json.loads((first.folder() / NOTE).read_text())["source"] == "old"
+    (old / "config.json").write_text((old / "config.json").read_text() + " ")
+    assert find_model(str(old), load(), tmp_path, convert=True).folder() != first.folder()
+    # What has safetensors is taken as it is.
+    assert find_model(str(made), load(), tmp_path, convert=True).folder() == made.resolve()

@@ -126,9 +126,9 @@ def test_it_is_tried_once(model: BaseModel, own_cache: Path, monkeypatch: pytest
     tried: list[str] = []
     real = trial.attempt
 
-    def counted(one: BaseModel) -> Any:
+    def counted(one: BaseModel, fp16: bool) -> Any:
         tried.append(one.name)
-        return real(one)
+        return real(one, fp16)
 
     monkeypatch.setattr(trial, "attempt", counted)
     first = trial.kept(model)

@@ -13,6 +13,7 @@ from typing import ClassVar
 
 from bench.api.model import ModelSpec
 from bench.api.quantizer import When
+from bench.modeling.spec import ENCODERS
 from bench_plugins.quantizers.calibrated import Calibrated
 
 
@@ -30,7 +31,7 @@ class Awq(Calibrated):
 
     def supports(self, spec: ModelSpec, when: When, device: str) -> str | None:
         """Refuses encoders, and names the pairs that work."""
-        if not spec.causal:
+        if spec.model_type in ENCODERS:
             return (
                 f"awq needs a norm in front of the layers it scales, which the encoder {spec.name} does not have. "
                 "Take --quant gptq, int8 or nf4 with it, or awq with a decoder such as smollm2-135m "

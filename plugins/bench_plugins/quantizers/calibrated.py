@@ -28,6 +28,8 @@ if TYPE_CHECKING:
     import torch
     from torch import nn
 
+TRIED = "7.6"
+"""Release of gptqmodel that the architectures named here were tried with; with any other, a run tries them first."""
 FEWEST = 8
 """Calibration examples below which the result would be noise."""
 
@@ -56,6 +58,12 @@ class Calibrated(Quantizer):
             known = ", ".join(self.encoders + self.decoders)
             return f"{self.name} cannot quantize {spec.name} ({spec.model_type}); it works with {known}."
         return narrow(spec, self.group_size, f"{self.name} in groups of {self.group_size}")
+
+    def proven(self, spec: ModelSpec) -> bool:
+        """Known architectures, by the release of gptqmodel that they were tried with."""
+        from importlib.metadata import version
+
+        return spec.model_type in self.encoders + self.decoders and version("gptqmodel").startswith(f"{TRIED}.")
 
     def quantize(self, source: Path, out: Path, calibration: Sequence[Sequence[int]], device: str) -> QuantizedWeights:
         """Quantizes by gptqmodel, in a process of its own; nothing it prints is kept.

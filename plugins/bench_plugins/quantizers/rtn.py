@@ -40,6 +40,10 @@ class RoundToNearest(Quantizer):
         """Wants unquantized weights whose widths fill 32-bit words."""
         return already(spec) or narrow(spec, 32, "packing four-bit integers into words")
 
+    def proven(self, spec: ModelSpec) -> bool:
+        """Always: it looks at each linear layer alone."""
+        return True
+
     def quantize(self, source: Path, out: Path, calibration: Sequence[Sequence[int]], device: str) -> QuantizedWeights:
         """Rounds each linear layer on its own; takes a second."""
         return write_packed(source, out, int(self.bits), GROUP_SIZE, self.sym)

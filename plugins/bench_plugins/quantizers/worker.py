@@ -69,6 +69,8 @@ def quantize(
     from gptqmodel import BACKEND, GPTQModel, QuantizeConfig
     from gptqmodel.quantization.config import FORMAT, METHOD
 
+    from bench.modeling.bidirectional import look_both_ways
+
     if model_type in ENCODERS:
         _register(model_type)
     settings: dict[str, Any] = {"bits": bits, "group_size": group_size, "sym": sym, "device": device, "offload_to_disk": False}
@@ -80,6 +82,7 @@ def quantize(
     rows = sorted(json.loads(Path(calibration).read_text(encoding="utf-8")), key=len)
     data = [{"input_ids": row, "attention_mask": [1] * len(row)} for row in rows]
     model = GPTQModel.load(source, QuantizeConfig(**settings), dtype=torch.bfloat16 if dtype == "bf16" else torch.float32)
+    look_both_ways(model.model)
     model.quantize(data, batch_size=8, **({"backend": BACKEND.AWQ_TORCH} if method == "awq" else {}))
     model.save(out)
 
