@@ -74,6 +74,12 @@ def check(run: FinishedRun, request: Request, tasks: Sequence[str]) -> None:
 def _check_form(run: FinishedRun, request: Request, task: str) -> None:
     architecture, quantizer = run.parts.architecture, run.parts.quantizer.name
     predicts = "'bench predict' and bench.load(RUN).predict use the run as it is."
+    if run.config.attention == "bidirectional":
+        raise UsageError(
+            f"Run {run.result.id} lets a decoder see both ways, which transformers alone does not do: what is exported would "
+            "predict something else.",
+            predicts,
+        )
     if architecture.trains_base:
         if request.form == "peft":
             raise UsageError(f"{architecture.name} trains the base model's own weights and has no adapter.", "Take --merge.")
