@@ -15,7 +15,14 @@ from bench.registry import load
 OPEN, CLOSED = "ncbi-disease", "2016-T12"
 
 
-def run(arch: str, *tasks: str, synthetic: bool = False, when: str | None = None, folder: Path = Path("none")) -> Any:
+def run(
+    arch: str,
+    *tasks: str,
+    synthetic: bool = False,
+    when: str | None = None,
+    folder: Path = Path("none"),
+    attention: str | None = None,
+) -> Any:
     """A finished run as far as a request looks at it."""
     registry = load()
     architecture = registry.get("architectures", arch).bound(dict.fromkeys(tasks, 1))
@@ -23,7 +30,8 @@ def run(arch: str, *tasks: str, synthetic: bool = False, when: str | None = None
         architecture=architecture, tasks={name: registry.get("tasks", name) for name in tasks},
         quantizer=SimpleNamespace(name="gptq"), quantizes=when is not None, when=when,
     )  # fmt: skip
-    return SimpleNamespace(parts=parts, result=SimpleNamespace(id="a-run", synthetic=synthetic), folder=folder)
+    result, config = SimpleNamespace(id="a-run", synthetic=synthetic), SimpleNamespace(attention=attention)
+    return SimpleNamespace(parts=parts, result=result, config=config, folder=folder)
 
 
 @pytest.mark.parametrize(
@@ -45,6 +53,12 @@ def test_a_form_that_a_run_does_not_have_is_refused_with_the_one_it_has(
     with pytest.raises(UsageError, match=says) as refused:
         check(finished, Request(tmp_path / "out", form, stage=stage), [OPEN])
     assert instead in str(refused.value.hint)
+
+
+def test_a_decoder_that_sees_both_ways_is_refused(tmp_path: Path) -> None:
+    with pytest.raises(UsageError, match="see both ways"):
+        check(run("A1", OPEN, attention="bidirectional"), Request(tmp_path / "out"), [OPEN])
+    check(run("A1", OPEN, attention="causal"), Request(tmp_path / "out"), [OPEN])
 
 
 def test_names_and_places_are_looked_at_first(tmp_path: Path) -> None:
