@@ -41,6 +41,7 @@ class RunFields(TypedDict, total=False):
     lr: float | None
     init_from: str | None
     freeze_shared: bool
+    optimizer: Literal["adamw", "adamw-8bit", "paged-adamw-8bit"]
     batch_tokens: int
     micro_batch: int | None
     eval_every: int | None
@@ -56,6 +57,7 @@ class RunFields(TypedDict, total=False):
     teacher: str | Sequence[str]
     device: str
     precision: Literal["auto", "fp32", "bf16", "fp16"]
+    gradient_checkpointing: Literal["auto", "on", "off"]
     memory_limit: int | str | None
     max_hours: float | None
     out: Place

@@ -109,4 +109,5 @@ def test_a_report_is_json() -> None:
         "longest": 100,
         "probes": report.probes,
         "waived": False,
+        "gradient_checkpointing": False,
     }

@@ -168,7 +168,17 @@ def test_a_field_means_the_same_as_a_flag_in_a_file_and_in_python(name: str, tmp
 
 
 def test_what_a_resumed_run_may_be_told_and_what_a_comparison_holds_follow_from_the_table() -> None:
-    assert {*LIMITS} == {"memory_limit", "max_hours", "tracker", "name", "study", "micro_batch", "checkpoint_every", "convert"}
+    assert {*LIMITS} == {
+        "memory_limit",
+        "max_hours",
+        "tracker",
+        "name",
+        "study",
+        "micro_batch",
+        "checkpoint_every",
+        "convert",
+        "gradient_checkpointing",
+    }
     assert {*CHOICES} == {
         "arch", "quant", "model", "tasks", "head", "rank", "sampling", "temperature", "loss_weighting", "loss_weights",
         "gradients", "schedule", "schedule_options", "teacher", "lr", "batch_tokens", "max_length", "quant_when",
