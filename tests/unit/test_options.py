@@ -182,7 +182,7 @@ def test_what_a_resumed_run_may_be_told_and_what_a_comparison_holds_follow_from_
     assert {*CHOICES} == {
         "arch", "quant", "model", "tasks", "head", "rank", "sampling", "temperature", "loss_weighting", "loss_weights",
         "gradients", "schedule", "schedule_options", "teacher", "lr", "batch_tokens", "max_length", "quant_when",
-        "shots", "init_from", "freeze_shared", "attention",
+        "shots", "init_from", "freeze_shared", "attention", "optimizer",
     }  # fmt: skip
     assert {*FIELDS} & OPTIONS.keys() == {*CHOICES, "tokens", "eval_every", "precision", "device", "data", "concepts"} - {
         "tasks"
