@@ -107,7 +107,7 @@ class StudyWatcher:
         several = f", {duration(seconds / min(jobs, max(1, len(left))))} with --jobs {jobs} at best" if jobs > 1 else ""
         self._reporter.note(
             f"{len(study.runs)} runs, {len(study.runs) - len(left)} finished; left are {tokens:,} tokens, "
-            f"{seconds / 3600:.1f} hours one after another{several} (training and evaluation, from a matrix product timed here)"
+            f"{seconds / 3600:.1f} hours one after another{several} (from a layer timed here; without quantizing)"
         )
 
     def report(self, study: Study, metrics: Mapping[str, str], kind: StudyKind) -> None:

@@ -86,6 +86,7 @@ def refuse_uncheckpointed(parts: Parts) -> None:
 
 def describe(planned: Planned) -> dict[str, Any]:
     """The plan, JSON-able."""
+    from bench.invariants.smoke import UPDATE_EXAMPLES, UPDATES
     from bench.training.plan import estimate, updates_between_evaluations
 
     config, parts, data, budget, device = planned.config, planned.parts, planned.data, planned.budget, planned.device
@@ -101,9 +102,11 @@ def describe(planned: Planned) -> dict[str, Any]:
     split_tokens = {split: sum(task_data.splits[split].tokens for task_data in data.values()) for split in ("dev", "test")}
     looks = -(-budget.updates // updates_between_evaluations(config.eval_every, budget.updates))
     stages = 2 if parts.quantizes and parts.when == "after" else 1
-    evaluated = looks * split_tokens["dev"] + stages * split_tokens["test"]
+    evaluated = (looks + stages - 1) * split_tokens["dev"] + stages * split_tokens["test"]
+    typical = sum(task_data.splits["train"].tokens / max(1, len(task_data.splits["train"])) for task_data in data.values())
+    gated = 0 if "smoke" in config.waive else round(UPDATES * UPDATE_EXAMPLES * typical)
     guess = estimate(
-        parts.model.spec, budget, evaluated, row.adapters + row.fusion, longest, passes, device.precision, device.name,
+        parts.model.spec, budget, evaluated, gated, row.adapters + row.fusion, longest, passes, device.precision, device.name,
         row.frozen,
     )  # fmt: skip
     load = load_of(planned, longest)
@@ -130,6 +133,7 @@ def describe(planned: Planned) -> dict[str, Any]:
             "memory_for": asdict(memory),
             "memory_least": load.memory(longest, config.gradient_checkpointing != "off").total,
             **({"dense": load.dense()} if parts.quantizes else {}),
+            "before": round(guess.before, 1),
             "seconds": round(guess.seconds, 1),
             "evaluation": round(guess.evaluation, 1),
             "adapter_bytes": guess.adapter_bytes,
@@ -231,7 +235,7 @@ def show_plan(planned: Planned, console: Reporter) -> None:
             ("estimated peak memory", f"{human(guess['memory'])} ({_memory(guess['memory_for'])})"),
             ("at least, one example at a time", human(guess["memory_least"])),
             *([("dense base, to measure quantizing", human(guess["dense"]))] if "dense" in guess else []),
-            ("estimated time", f"{_time(guess)} (from a matrix product timed here)"),
+            ("estimated time", f"{_time(guess)} (from a layer timed here)"),
         ],
     )
     if plan["synthetic"]:
@@ -243,5 +247,6 @@ def _memory(parts: Mapping[str, int]) -> str:
 
 
 def _time(guess: Mapping[str, float]) -> str:
-    training, evaluation = guess["seconds"] / 60, guess["evaluation"] / 60
-    return f"{training + evaluation:.1f} min, {evaluation:.1f} of them evaluation"
+    before, training, evaluation = (guess[name] / 60 for name in ("before", "seconds", "evaluation"))
+    whole = f"{before + training + evaluation:.1f} min"
+    return f"{whole}, {before:.1f} of them before training and {evaluation:.1f} evaluation"

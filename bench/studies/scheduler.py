@@ -142,7 +142,7 @@ def survey(study: Study, announce: Callable[[StudyRun, int, int], None], folder:
         share = count / int(budget["tokens"])
         tokens[run.key] = count
         by_task[run.key] = {task: round(n * share) for task, n in budget["task_tokens"].items()}
-        seconds = float(guess["seconds"]) * share + float(guess["evaluation"])
+        seconds = float(guess["before"]) + float(guess["seconds"]) * share + float(guess["evaluation"])
         estimate = Cost(count, round(seconds, 1), int(guess["memory"]))
         place = study.runs.index(run)
         study.runs[place] = replace(run, estimate=estimate)

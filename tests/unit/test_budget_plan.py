@@ -13,6 +13,7 @@ from bench.data.batches import shares
 from bench.errors import DataError, UsageError
 from bench.training import plan
 from bench.training.plan import Estimate, budget_of, refuse_unreachable
+from bench.training.rates import layer_rates
 
 EPOCH = {"large": 900, "small": 100}
 LENGTHS = {task: np.full(tokens // 10, 10, dtype=np.int64) for task, tokens in EPOCH.items()}
@@ -95,17 +96,19 @@ def test_a_budget_that_holds_no_query_with_its_passages() -> None:
 
 
 def test_the_estimate_counts_training_and_evaluation_apart(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(plan, "product_rate", lambda *given: 1e9)
+    monkeypatch.setattr(plan, "layer_rates", lambda *given: (1e9, 1e9))
     linears = (LinearShape("layer.0.a", 64, 64), LinearShape("layer.0.b", 64, 256))
     spec = ModelSpec("x", "bert", False, 64, 1, 512, 30_000, linears)
 
-    def guess(tokens: int, evaluated: int) -> Estimate:
+    def guess(tokens: int, evaluated: int, gated: int = 0) -> Estimate:
         budget = budget_of(config(tokens=tokens), EPOCH, shares(EPOCH), None)
-        return plan.estimate(spec, budget, evaluated, 1000, 32, 1, "fp32", "cpu", 20_480)
+        return plan.estimate(spec, budget, evaluated, gated, 1000, 32, 1, "fp32", "cpu", 20_480)
 
     one = guess(5000, 3000)
     assert guess(10_000, 3000).seconds == pytest.approx(2 * one.seconds)
     assert guess(10_000, 3000).evaluation == one.evaluation
+    assert one.before == plan.STARTING
+    assert guess(5000, 3000, 500).before == pytest.approx(plan.STARTING + one.seconds / 10)
     assert guess(5000, 9000).evaluation == pytest.approx(3 * one.evaluation)
     assert 1.8 < one.seconds / 5000 / (one.evaluation / 3000) < 3.2  # a backward pass costs as much as a forward one, and more
 
@@ -113,3 +116,10 @@ def test_the_estimate_counts_training_and_evaluation_apart(monkeypatch: pytest.M
 @pytest.mark.parametrize(("given", "updates", "every"), [(None, 98, 49), (None, 1, 1), (None, 99, 50), (10, 98, 10)])
 def test_dev_is_looked_at_twice_unless_the_user_says_otherwise(given: int | None, updates: int, every: int) -> None:
     assert plan.updates_between_evaluations(given, updates) == every
+
+
+@pytest.mark.parametrize(("width", "precision"), [(64, "fp32"), (96, "bf16")])
+def test_a_layer_is_timed_with_and_without_gradients(width: int, precision: str) -> None:
+    training, evaluation = layer_rates(width, precision, "cpu")
+    assert 1e6 < training < 1e15
+    assert 1e6 < evaluation < 1e15
