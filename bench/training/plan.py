@@ -28,8 +28,8 @@ EVALUATIONS = 2
 STARTING = 10.0
 """Seconds that imports, the search of the micro-batch and reading take: 7 and 4 s of a main job on two cores."""
 REACHED = 0.45
-"""Share of a bare layer's rate that a run reaches, for its head, optimizer, Python and padding: 2,300 tokens a second in training
-where the layer says 5,200, and 7,800 in evaluation where it says 13,500 (minilm-l6, bf16, two cores of a Xeon with AMX)."""
+"""Share of a bare layer's rate that a run reaches, for its head, optimizer, Python and padding: 2,300 tokens a second in
+training where the layer says 5,200, and 7,800 in evaluation where it says 13,500 (minilm-l6, bf16, a Xeon with AMX)."""
 COUNTS = "tokens the attention mask marks in training, of all tasks together; repeats count again, padding and passes do not"
 EPOCHS_AT_MOST = 10_000
 """A budget that repeats the data more often than this is taken for a slip."""
