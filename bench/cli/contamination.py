@@ -28,6 +28,7 @@ def configure(parser: Parser) -> None:
     parser.add_argument("--data", type=Path, metavar="DIR", help="the corpus; a synthetic one is made where it is not given")
     parser.add_argument("--tolerate", action="append", metavar="KIND", help="leave faulty lines of a kind out; repeatable")
     parser.add_argument("--model", metavar="NAME", help="a decoder: a name, a folder or a hub id")
+    parser.add_argument("--convert", action="store_true", help="convert pickled weights into the cache")
     parser.add_argument(
         "--control", type=Path, metavar="DIR", help=".txt files like the test text that the model cannot have seen"
     )
@@ -72,7 +73,7 @@ def _min_k(args: argparse.Namespace, task: Task, test: Sequence[Document], synth
             "The test text is synthetic: it was written just now, and no model can have seen it.",
             f"Give the real corpus with --data DIR; 'bench show task {task.name}' says where it is had.",
         )
-    model = find_model(args.model, registry, folder("models"))
+    model = find_model(args.model, registry, folder("models"), args.convert)
     if not model.spec.causal:
         raise UsageError(f"Min-k% wants a decoder; {args.model!r} is an encoder.", "Name another one, e.g. smollm2-135m.")
     control = _folder_texts(args.control) if args.control else _generated(task)

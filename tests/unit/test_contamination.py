@@ -2,6 +2,7 @@ from __future__ import annotations
 
 import json
 import math
+import shutil
 from pathlib import Path
 from typing import Any
 
@@ -112,6 +113,27 @@ def test_a_decoder_is_held_against_control_text(corpus: Path, tmp_path: Path, ca
     assert "garden" not in json.dumps(found)
     assert main([*words[:4], "--model", "tiny-bert"]) == 2
     assert "wants a decoder" in capsys.readouterr().err
+
+
+def test_pickled_weights_are_converted_where_that_is_asked(
+    corpus: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    torch = pytest.importorskip("torch")
+    pytest.importorskip("transformers")
+    from safetensors.torch import load_file
+
+    from bench.registry import load
+
+    monkeypatch.setenv("XDG_CACHE_HOME", str(tmp_path / "cache"))
+    pickled = tmp_path / "pickled"
+    shutil.copytree(load().get("models", "tiny-llama").folder(tmp_path / "made"), pickled)
+    (weights,) = pickled.glob("*.safetensors")
+    torch.save(load_file(weights), pickled / "pytorch_model.bin")
+    weights.unlink()
+    words = ["contamination", "2015-T14", "--data", str(corpus), "--model", str(pickled), "--json"]
+    assert main(words) != 0
+    assert "--convert" in capsys.readouterr().err
+    assert main([*words, "--convert"]) == 0
 
 
 def test_a_report_says_what_generated_control_text_cannot_show() -> None:
