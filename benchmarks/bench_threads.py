@@ -1,12 +1,12 @@
-"""What a second core adds to training: the same updates by one torch thread and by two, in turn.
+"""What a second core adds to training and to evaluation: the same work by one torch thread and by two, in turn.
 
 Two processes build the same run and wait for each other: round after round each trains on the same draws, alone on the machine,
-and multiplies matrices of the base's largest layer, whose gain is what the machine can give. The rate is of wall seconds, so a
-busy machine says nothing: look at the load average.
+predicts dev (with two threads, two batches side by side), and multiplies matrices of the base's largest layer, whose gain is
+what the machine can give. The rate is of wall seconds, so a busy machine says nothing: look at the load average.
 
     python benchmarks/bench_threads.py [--quick] [--precision fp32] [--rounds 5] [--updates 4] [--json FILE]
 
-Target: with two threads at least 1.8 times the tokens a second of one.
+Target: with two threads at least 1.8 times the tokens a second of one in training; the gain of evaluation is told.
 """
 
 from __future__ import annotations
@@ -52,11 +52,11 @@ def measure(options: argparse.Namespace) -> list[Figure]:
             child.kill()
             child.wait()
     figures = []
-    for kind, least in (("training", GAIN), ("matrix products", None)):
+    for kind, least in (("training", GAIN), ("evaluation", None), ("matrix products", None)):
         gain = statistics.median(lap[2][kind] / lap[1][kind] for lap in found)
         promised = ("", None) if least is None else (f"≥ {least} ×", gain >= least)
         rates = " and ".join(f"{statistics.median(lap[count][kind] for lap in found):,.0f}" for count in COUNTS)
-        unit = "tokens" if kind == "training" else "GFLOP"
+        unit = "GFLOP" if kind == "matrix products" else "tokens"
         figures.append(Figure(f"{kind}: two threads over one", promised[0], f"{gain:.2f} × ({rates} {unit}/s)", promised[1]))
     return figures
 
@@ -83,6 +83,8 @@ def serve(options: argparse.Namespace) -> None:
     with common.prepared(config, {"train": 40, "dev": 2, "test": 2} if options.quick else None) as (planned, _):
         import torch
 
+        from bench.evaluation.predict import predict
+
         trainer = common.built(planned)
         trainer.micro_batch = common.whole_update(planned)
         trainer.model.train()
@@ -95,10 +97,15 @@ def serve(options: argparse.Namespace) -> None:
             seen = sum(trainer.run_update().tokens for _ in range(options.updates))
             training = watch.stop(seen).rate("wall")
             watch.start()
+            read = predict(trainer.model, TASK, trainer.data[TASK], "dev", trainer.device, trainer.pad).tokens
+            evaluation = watch.stop(read).rate("wall")
+            trainer.tally.reset()  # what was predicted is no training token
+            trainer.model.train()
+            watch.start()
             for _ in range(PRODUCTS):
                 rows @ weight
             products = watch.stop(2 * PRODUCTS * rows.numel() * weight.shape[1]).rate("wall") / 1e9
-            print(json.dumps({"training": training, "matrix products": products}), flush=True)
+            print(json.dumps({"training": training, "evaluation": evaluation, "matrix products": products}), flush=True)
 
 
 def _options(parser: argparse.ArgumentParser) -> None:
