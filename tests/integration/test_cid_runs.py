@@ -70,11 +70,8 @@ def test_a_run_its_predictions_and_new_articles(tmp_path: Path, capsys: pytest.C
     assert main(["predict", str(run), str(new), "--out", str(out), "--format", "official", "--format", "jsonl"]) == 0
     lines = [json.loads(line) for line in (out / "predictions.jsonl").read_text().splitlines()]
     found = [relation for line in lines for relation in line.get("relations", ())]
-    assert (
-        {tuple(relation["source"]["fragments"]) for relation in found} == {()}
-        if isinstance(found[0]["source"], dict)
-        else found
-    )
+    assert {tuple(relation["source"][0]) for relation in found} == {()}
+    assert {(relation["source"][1], relation["target"][1]) for relation in found} == {("C1", "D1"), ("C1", "D2")}
     capsys.readouterr()
     assert main(["score", "bc5cdr-cid", "--gold", str(truth), "--pred", str(out / "official"), "--json"]) == 0
     scored = json.loads(capsys.readouterr().out)["scores"]["relations"]

@@ -9,8 +9,9 @@ from bench.api.data import Corpus, Document, Relation
 from bench.errors import DataError
 from bench.kit.faults import Fault, Faults
 from bench_tasks.bc5cdr_cid.task import LAYOUT, RELATION
-from bench_tasks.common import abstracts
 from bench_tasks.common.abstract_task import CDR_FILES
+from bench_tasks.common.abstracts import NO_CONCEPT, pubtator_files, read_annotations
+from bench_tasks.common.abstracts import load as load_abstracts
 
 LABELS = ("Chemical", "Disease")
 
@@ -20,7 +21,7 @@ def load(folder: Path, faults: Faults | None = None) -> Corpus:
     if not any((folder / name).is_file() for name in CDR_FILES.values()):
         raise DataError(f"{folder} holds no {CDR_FILES['train']}.", f"Wanted {LAYOUT}.")
     faults = faults or Faults(tolerable=False)
-    corpus = abstracts.load(folder, LABELS, CDR_FILES, {}, faults, related=True)
+    corpus = load_abstracts(folder, LABELS, CDR_FILES, {}, faults, related=True)
     splits = {}
     for split, name in CDR_FILES.items():
         splits[split] = tuple(_checked(document, folder / name, faults) for document in corpus[split])
@@ -37,10 +38,10 @@ def read(path: Path) -> dict[str, Document]:
     Raises:
         DataError: there is no such file, or a line cannot be read.
     """
-    files = abstracts.pubtator_files(path)
+    files = pubtator_files(path)
     if not files:
         raise DataError(f"{path} holds no PubTator.", "Wanted 'ID|t|title', 'ID|a|abstract' and 'ID<tab>CID<tab>ID<tab>ID'.")
-    return abstracts.read_annotations(files, {}, related=True)
+    return read_annotations(files, {}, related=True)
 
 
 def plain(document: Document) -> Document:
@@ -62,7 +63,7 @@ def pairs(document: Document) -> frozenset[tuple[str, str]]:
 
 def _ids(concept: str) -> list[str]:
     """The concepts of one string, each once."""
-    return [part for part in dict.fromkeys(concept.split("|")) if part not in ("", abstracts.NO_CONCEPT)]
+    return [part for part in dict.fromkeys(concept.split("|")) if part not in ("", NO_CONCEPT)]
 
 
 def _checked(document: Document, path: Path, faults: Faults) -> Document:
