@@ -77,5 +77,7 @@ def test_a_run_its_predictions_and_new_articles(tmp_path: Path, capsys: pytest.C
     scored = json.loads(capsys.readouterr().out)["scores"]["relations"]
     assert scored["tp"] + scored["fp"] == len(found)
     assert scored["f1"] > 0.8
+    assert main(["export", str(run), str(tmp_path / "e"), "--merge"]) == 2
+    assert "relates concepts" in capsys.readouterr().err
     assert main(["predict", str(run), str(new), "--out", str(tmp_path / "b"), "--format", "brat"]) == 2
     assert "brat holds mentions and relations; bc5cdr-cid predicts pairs." in capsys.readouterr().err
