@@ -102,4 +102,5 @@ def _named(concept: _Concept, seen: set[str], draws: Draws) -> str:
 
 def _word(kind: str, split: str, draws: Draws) -> str:
     words = _LISTS[kind]
-    return draws.choose(words[split if draws.chance(_OWN) else "shared"])
+    word: str = draws.choose(words[split if draws.chance(_OWN) else "shared"])
+    return word
