@@ -54,12 +54,18 @@ class Mention:
         """Identity without the concept: fragments and label."""
         return self.fragments, self.label
 
+    @property
+    def concepts(self) -> tuple[str, ...]:
+        """Each concept: those of a composite mention stand in one string, ``D001|D002``."""
+        return tuple(part for part in (self.concept or "").split("|") if part)
+
 
 @dataclass(frozen=True)
 class Relation:
     """A directed, labelled pair of mentions of one document, by their keys, e.g. ``CPR:4`` or ``CONTAINS``.
 
-    Pairs that are not related are left out. The confidence is as of a mention.
+    Where the pair is one of concepts, such as ``CID``, an end has no fragments and the concept in place of the label:
+    ``((), "D002945")``. Pairs that are not related are left out. The confidence is as of a mention.
     """
 
     source: Key

@@ -25,9 +25,9 @@ if TYPE_CHECKING:
 Cut = Literal["sentences", "whole", "passages", "pair"]
 """How a document becomes windows: stretches of whole sentences, one window cut at the end, one for each passage together with
 the query, of which those of one query are drawn and weighed together, or the same with each by itself."""
-Gold = Literal["mentions", "relations", "classes", "labels", "rankings", "ratings"]
-"""A kind of annotation: mentions, relations between mentions, one class a document, any number of classes a document, the
-relevance of each passage, or a number for a text with its passage."""
+Gold = Literal["mentions", "relations", "pairs", "classes", "labels", "rankings", "ratings"]
+"""A kind of annotation: mentions, relations between mentions or between the concepts of a document (``pairs``), one class a
+document, any number of classes a document, the relevance of each passage, or a number for a text with its passage."""
 
 
 @dataclass(frozen=True)

@@ -36,7 +36,7 @@ def tidied(annotations: Iterable[A], text: str) -> list[A]:
                 annotation if fragments == annotation.fragments else replace(annotation, fragments=fragments)
             )
         elif isinstance(annotation, Relation):
-            ends = [(tidy(fragments, text), label) for fragments, label in (annotation.source, annotation.target)]
+            ends = [(tidy(parts, text) if parts else (), label) for parts, label in (annotation.source, annotation.target)]
             same = ends == [annotation.source, annotation.target]
             tidy_annotations.append(annotation if same else replace(annotation, source=ends[0], target=ends[1]))
         else:

@@ -14,11 +14,12 @@ from bench.hooks import hookimpl
 
 @hookimpl
 def bench_heads() -> Sequence[Head]:
-    """One fresh head of each kind: those of mentions first, then relations, classes, rankings and ratings."""
+    """One fresh head of each kind: those of mentions first, then relations, pairs, classes, rankings and ratings."""
     from bench.heads.bio import BioesHead, TokenClassificationHead
     from bench.heads.classify import ClassificationHead
     from bench.heads.joint import MentionRelationHead
     from bench.heads.multilabel import MultiLabelHead
+    from bench.heads.pairs import ConceptPairHead
     from bench.heads.ranking import SequenceRankingHead
     from bench.heads.regress import RegressionHead
     from bench.heads.relation import RelationExtractionHead
@@ -26,7 +27,7 @@ def bench_heads() -> Sequence[Head]:
 
     return (
         SpanClassificationHead(), TokenClassificationHead(), BioesHead(), RelationExtractionHead(), MentionRelationHead(),
-        ClassificationHead(), MultiLabelHead(), SequenceRankingHead(), RegressionHead(),
+        ConceptPairHead(), ClassificationHead(), MultiLabelHead(), SequenceRankingHead(), RegressionHead(),
     )  # fmt: skip
 
 

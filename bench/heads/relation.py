@@ -116,6 +116,8 @@ class RelationExtractionHead(Head):
     requires = (Requirement("torch", "bench-suite[train]"),)
     predicts: ClassVar[tuple[Gold, ...]] = ("relations",)
     learning_rate: ClassVar[float] = 1e-3
+    facts: ClassVar[type[Pairs]] = Pairs
+    """What `fit` learns."""
 
     def __init__(self, share: float = 0.99, floor: float = 0.05) -> None:
         self.share = share
@@ -133,7 +135,7 @@ class RelationExtractionHead(Head):
             )
         kinds = tuple(sorted({kind for source, target, _ in related for kind in (source, target)}))
         labels = tuple(sorted({label for _, _, label in related}))
-        texts = [_Mentions(d, {key: n for n, key in enumerate(_keys(d))}, words(d.text), kinds) for d in documents]
+        texts = [Places(d, {key: n for n, key in enumerate(_keys(d))}, words(d.text), kinds) for d in documents]
         apart = sorted(distance for text in texts for distance in text.distances())
         pairs = Pairs(
             labels=labels,
@@ -160,7 +162,7 @@ class RelationExtractionHead(Head):
         """Puts back a `state`."""
         facts: dict[str, Any] = {k: tuple(v) if isinstance(v, list | tuple) else v for k, v in state.items()}
         facts["types"] = tuple((int(source), int(target)) for source, target in state["types"])
-        self.pairs = Pairs(**facts)
+        self.pairs = self.facts(**facts)
 
     def encode(self, window: Window, gold: Document) -> Encoding:
         """Gold of a window.
@@ -174,7 +176,7 @@ class RelationExtractionHead(Head):
         """
         pairs = self.fitted()
         known = [key for key in _keys(gold) if len(key[0]) <= pairs.fragments]
-        text = _Mentions(gold, {key: n for n, key in enumerate(known)}, window.words, pairs.kinds)
+        text = Places(gold, {key: n for n, key in enumerate(known)}, window.words, pairs.kinds)
         source, target = pairs.near(text.kinds, text.places, text.parts)
         row = {pair: n for n, pair in enumerate(zip(source.tolist(), target.tolist(), strict=True))}
         targets = [[0] * len(pairs.labels) for _ in row]
@@ -277,7 +279,7 @@ def _keys(document: Document) -> Iterable[Key]:
     return dict.fromkeys(mention.key for mention in document.mentions)
 
 
-class _Mentions:
+class Places:
     """Mentions of a text as numbers: labels, words, passages."""
 
     def __init__(self, document: Document, index: Mapping[Key, int], spans: Sequence[Fragment], kinds: Sequence[str]) -> None:

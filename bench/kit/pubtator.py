@@ -8,8 +8,9 @@ Source: https://www.ncbi.nlm.nih.gov/research/pubtator3/, the format in which BC
     1001	CID	D002945	D016171
 
 Offsets count characters of title, one separator (here a line feed) and abstract. A mention's last column, its concept, may be
-missing. Relations are passed over: they join concepts, not mentions. Errors name file and line and quote no text. A mention's
-words are compared with the text by their letters and digits: published files have blanks where the text has quotation marks.
+missing. Relations join concepts, not mentions, and are read where they are asked for. Errors name file and line and quote no
+text. A mention's words are compared with the text by their letters and digits: published files have blanks where the text has
+quotation marks.
 """
 
 from __future__ import annotations
@@ -19,7 +20,7 @@ from collections.abc import Iterable, Iterator, Sequence
 from contextlib import AbstractContextManager, nullcontext
 from pathlib import Path
 
-from bench.api.data import Document, Mention
+from bench.api.data import Document, Mention, Relation
 from bench.errors import DataError
 from bench.kit.faults import MALFORMED, Fault, Faults
 from bench.kit.files import raw_lines
@@ -37,12 +38,14 @@ def is_pubtator(path: Path) -> bool:
     return _TITLE.match(first) is not None
 
 
-def read(path: Path, annotated: bool = True, faults: Faults | None = None, masked: bool = False) -> Iterator[Document]:
+def read(
+    path: Path, annotated: bool = True, faults: Faults | None = None, masked: bool = False, related: bool = False
+) -> Iterator[Document]:
     """The articles of a file, one at a time; unless `annotated`, the lines below each may say anything.
 
     `faults` collects faulty lines and leaves them out; without it the first one is raised. `masked`: articles with an empty
     title and an empty abstract, as `write` makes them, hold annotations of a text that is not there, whose offsets are not
-    checked; their documents have no text.
+    checked; their documents have no text. `related`: relations between concepts are read, as `Relation` has them.
 
     Raises:
         DataError: naming file and line: no UTF-8, no line of the format, a line of another article, or a span that is not in
@@ -57,12 +60,12 @@ def read(path: Path, annotated: bool = True, faults: Faults | None = None, maske
             raise Fault("not-utf8", f"{where} is not UTF-8, which is what was wanted.", "Convert the file to UTF-8.") from None
         text = _TEXT.fullmatch(line)
         if lines and (not line.strip() or (text and text[2] == "t")):
-            yield from _articles(path, lines, annotated, faults, masked)
+            yield from _articles(path, lines, annotated, faults, masked, related)
             lines = []
         if line.strip():
             lines.append((number, line))
     if lines:
-        yield from _articles(path, lines, annotated, faults, masked)
+        yield from _articles(path, lines, annotated, faults, masked, related)
 
 
 def read_split(path: Path, source: Source) -> Iterator[Located]:
@@ -78,7 +81,9 @@ def read_split(path: Path, source: Source) -> Iterator[Located]:
 
 
 def write(path: Path, documents: Iterable[Document]) -> None:
-    """Writes mentions and their concepts, without text: title and abstract of every document are empty.
+    """Writes mentions and their concepts, and relations between concepts, without text: titles and abstracts are empty.
+
+    Relations between mentions are left out.
 
     Raises:
         DataError: the format cannot hold a document's name, a label, a concept, or a mention of several fragments.
@@ -92,7 +97,12 @@ def write(path: Path, documents: Iterable[Document]) -> None:
                     raise DataError(f"Document {document.id!r} has a discontiguous mention, which PubTator cannot hold.")
                 ((start, end),) = mention.fragments
                 lines.append("\t".join([document.id, str(start), str(end), "", mention.label, *last]))
-            if any(not _NAME.fullmatch(name) for name in (document.id, *(m.label for m in document.mentions))):
+            names = [document.id, *(mention.label for mention in document.mentions)]
+            for (places, source), (_, target), label in ((r.source, r.target, r.label) for r in document.relations):
+                if not places:
+                    lines.append("\t".join([document.id, label, source, target]))
+                    names += [label, source, target]
+            if any(not _NAME.fullmatch(name) for name in names):
                 raise DataError(f"The name of document {document.id!r} or one of its labels cannot be in a PubTator file.")
             file.write("".join(f"{line}\n" for line in [*lines, ""]))
 
@@ -102,17 +112,19 @@ def _apart(faults: Faults | None) -> AbstractContextManager[None]:
 
 
 def _articles(
-    path: Path, lines: Sequence[tuple[int, str]], annotated: bool, faults: Faults | None, masked: bool
+    path: Path, lines: Sequence[tuple[int, str]], annotated: bool, faults: Faults | None, masked: bool, related: bool
 ) -> Iterator[Document]:
     """The article of some lines; none where its head is a fault that is left out."""
     document = None
     with _apart(faults):
-        document = _article(path, lines, annotated, faults, masked)
+        document = _article(path, lines, annotated, faults, masked, related)
     if document is not None:
         yield document
 
 
-def _article(path: Path, lines: Sequence[tuple[int, str]], annotated: bool, faults: Faults | None, masked: bool) -> Document:
+def _article(
+    path: Path, lines: Sequence[tuple[int, str]], annotated: bool, faults: Faults | None, masked: bool, related: bool
+) -> Document:
     texts = [
         match for (_, line), kind in zip(lines, "ta", strict=False) if (match := _TEXT.fullmatch(line)) and match[2] == kind
     ]
@@ -123,6 +135,7 @@ def _article(path: Path, lines: Sequence[tuple[int, str]], annotated: bool, faul
     name, text = texts[0][1], "\n".join(match[3] for match in texts)
     masked = masked and not text.strip()
     mentions: dict[object, Mention] = {}
+    relations: dict[Relation, None] = {}
     for place, (number, line) in enumerate(lines):
         where, columns = f"{path}, line {number}", line.split("\t")
         with _apart(faults):
@@ -139,7 +152,12 @@ def _article(path: Path, lines: Sequence[tuple[int, str]], annotated: bool, faul
                 raise Fault(
                     MALFORMED, f"{where}: {len(columns)} columns; wanted ID, start, end, text, type, concept, tabs between."
                 )
-    return Document(name, "" if masked else text, tuple(mentions.values()))
+            elif related:
+                label, source, target = (column.strip() for column in columns[1:4])
+                if not (label and source and target):
+                    raise Fault(MALFORMED, f"{where}: an empty column; wanted ID, type of relation, concept, concept.")
+                relations[Relation(((), source), ((), target), label)] = None
+    return Document(name, "" if masked else text, tuple(mentions.values()), tuple(relations))
 
 
 def _mention(columns: Sequence[str], text: str | None, where: str) -> Mention:

@@ -199,6 +199,8 @@ def chosen_task(result: Result, tasks: Sequence[str], task: str | None) -> str:
 
 def given(head: Head) -> Given | None:
     """What a head is given beside the text; None where it reads text alone."""
+    if "pairs" in head.predicts:
+        return "mentions"
     if head.finds_mentions or head.cuts == "whole":
         return None
     return "passages" if head.cuts in ("passages", "pair") else "mentions"

@@ -9,6 +9,7 @@ from bench.api.task import Task
 from bench.hooks import hookimpl
 from bench_tasks.bc2gm.task import Bc2gm
 from bench_tasks.bc5cdr.task import Bc5cdr
+from bench_tasks.bc5cdr_cid.task import Bc5cdrCid
 from bench_tasks.biosses.task import Biosses
 from bench_tasks.chemprot.task import ChemProt
 from bench_tasks.ddi2013.task import DDI2013
@@ -36,5 +37,6 @@ def bench_tasks() -> Sequence[Task]:
     """The tasks of this package: clinical notes first, then biomedical articles."""
     return (
         SemEval2015T14(), SemEval2014T7(), SemEval2016T12(), SubtaskA(), SubtaskB(), SubtaskC(),
-        NcbiDisease(), Bc5cdr(), Bc2gm(), Jnlpba(), ChemProt(), DDI2013(), GAD(), HoC(), PubMedQA(), Biosses(),
+        NcbiDisease(), Bc5cdr(), Bc2gm(), Jnlpba(), ChemProt(), DDI2013(), Bc5cdrCid(), GAD(), HoC(), PubMedQA(),
+        Biosses(),
     )  # fmt: skip

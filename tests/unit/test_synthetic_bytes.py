@@ -24,6 +24,7 @@ KNOWN = {
     "jnlpba": "642c510f504b7294",
     "chemprot": "72fb40635d2c9fa8",
     "ddi-2013": "24e9114fff386fa6",
+    "bc5cdr-cid": "59bdf348620f94c6",
     "gad": "66e0cd29645d918a",
     "hoc": "65fa78c0ec8e5117",
     "pubmedqa": "85f5974eb9c4774a",

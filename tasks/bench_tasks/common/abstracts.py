@@ -27,7 +27,12 @@ REPEATED = "an article again"
 
 
 def load(
-    folder: Path, labels: Sequence[str], files: Mapping[str, str], types: Mapping[str, str], faults: Faults | None = None
+    folder: Path,
+    labels: Sequence[str],
+    files: Mapping[str, str],
+    types: Mapping[str, str],
+    faults: Faults | None = None,
+    related: bool = False,
 ) -> Corpus:
     """Reads and checks a corpus, in PubTator if the folder has one of the `files`, else in IOB2.
 
@@ -39,6 +44,7 @@ def load(
         files: split to the name of its PubTator file.
         types: types of these files to labels, for those that differ.
         faults: collects faults; without it every fault is an error.
+        related: whether relations between concepts are read.
 
     Raises:
         DataError: naming file, line, what is there and what was wanted.
@@ -66,7 +72,7 @@ def load(
         digest.update(f"{split}\0{len(data)}\0".encode())
         digest.update(data)
         articles: dict[str, Document] = {}
-        for read in pubtator.read(path, faults=faults):
+        for read in pubtator.read(path, faults=faults, related=related):
             article = _labelled(read, labels, types, path, faults)
             first = articles.setdefault(article.id, article)
             if first is article:
@@ -124,10 +130,10 @@ def pubtator_files(path: Path) -> list[Path]:
     return files
 
 
-def read_annotations(files: Sequence[Path], types: Mapping[str, str]) -> dict[str, Document]:
-    """Article to its annotations; the first of those that share a name counts."""
+def read_annotations(files: Sequence[Path], types: Mapping[str, str], related: bool = False) -> dict[str, Document]:
+    """Article to its annotations, with relations where they are wanted; the first of those that share a name counts."""
     documents: dict[str, Document] = {}
     for file in files:
-        for document in pubtator.read(file, masked=True):
+        for document in pubtator.read(file, masked=True, related=related):
             documents.setdefault(document.id, _renamed(document, types))
     return documents

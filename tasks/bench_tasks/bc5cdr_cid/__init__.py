@@ -1,0 +1,1 @@
+"""BioCreative V CDR corpus: which chemicals induce which diseases, by document."""
