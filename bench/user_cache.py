@@ -14,7 +14,7 @@ from typing import Any, Literal
 
 from bench.errors import storable
 
-Kind = Literal["models", "encoded", "linkers", "concepts", "hashes", "trials", "derived"]
+Kind = Literal["models", "encoded", "linkers", "concepts", "hashes", "trials", "derived", "quantized"]
 HELD: Mapping[Kind, str] = {
     "models": "base models that were made or unpacked",
     "encoded": "encoded corpora",
@@ -23,6 +23,7 @@ HELD: Mapping[Kind, str] = {
     "hashes": "hashes of large weight files",
     "trials": "what trials of base models showed",
     "derived": "converted pickles, text stacks, and links to decoders that see both ways",
+    "quantized": "quantized base models",
 }
 """What each folder holds, in words."""
 

@@ -18,6 +18,9 @@ if TYPE_CHECKING:
 When = Literal["load", "after"]
 """``load``: the base is quantized before training (QLoRA). ``after``: it is quantized once the adapters are trained."""
 
+Reuse = Literal["model", "calibration"]
+"""``model``: files of the model decide what is made. ``calibration``: these and the calibration windows."""
+
 
 @dataclass(frozen=True)
 class QuantizedWeights:
@@ -45,6 +48,11 @@ class Quantizer(Part):
     """Bits that a weight of a linear layer takes in memory once it is loaded, scales included; None where it is dense there."""
     calibration: ClassVar[int] = 64
     """Training windows that calibrate it, the same for every arm and seed."""
+    reused: ClassVar[Reuse | None] = None
+    """What decides every byte that it writes, beside its version and settings, the machine and the packages of `requires`.
+
+    What it makes of a base model is then kept in the user's cache for later runs; None keeps nothing.
+    """
 
     @abstractmethod
     def supports(self, spec: ModelSpec, when: When, device: str) -> str | None:

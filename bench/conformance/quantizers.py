@@ -45,6 +45,8 @@ def metadata(quantizer: Quantizer, bench: Workbench) -> str:
     expect(0 < quantizer.bits <= 32, f"bits is {quantizer.bits!r}; wanted bits per weight, up to 32")
     expect(quantizer.group_size == -1 or quantizer.group_size > 0, f"group_size is {quantizer.group_size!r}; -1 is a whole row")
     expect(isinstance(quantizer.sym, bool), f"sym is {quantizer.sym!r}; wanted True or False")
+    reused = quantizer.reused
+    expect(reused in (None, "model", "calibration"), f"reused is {reused!r}; wanted 'model', 'calibration' or None")
     answers = []
     with without_heavy_imports():
         for model in bench.tiny_models():
@@ -58,14 +60,16 @@ def metadata(quantizer: Quantizer, bench: Workbench) -> str:
 
 
 def determinism(quantizer: Quantizer, bench: Workbench) -> str:
-    """The same model and calibration give the same bytes."""
+    """The same model and calibration give the same bytes; so does another calibration where ``reused`` is ``model``."""
     first, _ = quantized(quantizer, bench)
     scramble(2)
     again = bench.fresh("again") / "q"
-    quantizer.quantize(_source(quantizer, bench), again, calibration(), "cpu")
+    other = quantizer.reused == "model"
+    quantizer.quantize(_source(quantizer, bench), again, calibration()[1 if other else 0 :], "cpu")
     left, right = contents(first), contents(again)
     odd = sorted(n for n in {*left, *right} if left.get(n) != right.get(n))
-    expect(not odd, f"quantizing twice gives other bytes in {named(odd)}")
+    how = "on another calibration, which reused = 'model' says is nothing to it," if other else "twice"
+    expect(not odd, f"quantizing {how} gives other bytes in {named(odd)}")
     return f"{len(left)} files"
 
 

@@ -27,8 +27,8 @@ from bench.registry import Registry
 from bench.reporting import Reporter
 from bench.results.layout import ADAPTERS
 from bench.results.store import write_json
-from bench.steps.base import kept_quantized
 from bench.steps.finished import FinishedRun, finished_run
+from bench.steps.quantized import kept_quantized
 from bench.steps.trained import TrainedModel, chosen_task, load_trained
 
 if TYPE_CHECKING:

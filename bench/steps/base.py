@@ -2,23 +2,16 @@
 
 from __future__ import annotations
 
-import hashlib
-import json
-import shutil
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Mapping
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
 from bench.api.architecture import BaseArchitecture, ParameterBudget
-from bench.api.quantizer import QuantizedWeights, Quantizer
 from bench.config import RunConfig
-from bench.errors import RunStateError
-from bench.results.layout import QUANTIZED
 from bench.results.schema import Stage
-from bench.results.store import write_json
-from bench.sealed import digests, read_sealed, sealed
+from bench.steps.quantized import calibration_sample, kept_quantized, quantized_base
 from bench.steps.resolve import Parts, level_of
 
 if TYPE_CHECKING:
@@ -26,72 +19,6 @@ if TYPE_CHECKING:
 
     from bench.training.loop import Device
     from bench.training.model import TaskData, TaskModel
-
-_FACTS = "bench.json"
-
-
-def calibration_sample(data: Mapping[str, TaskData], most: int) -> tuple[list[list[int]], str]:
-    """A fixed sample of at most so many training windows, some of every task, as token ids, and the SHA-256 of it."""
-    sample: list[list[int]] = []
-    for task_data in data.values():
-        train = task_data.splits["train"]
-        count = min(len(train), max(1, most // len(data)))
-        chosen = np.sort(np.random.default_rng(0).permutation(len(train))[:count]).tolist()
-        sample += [list(row["input_ids"]) for row in train.take(chosen)]
-    return sample, hashlib.sha256(json.dumps(sample).encode()).hexdigest()
-
-
-def quantized_base(
-    quantizer: Quantizer,
-    source: Path,
-    calibration: Sequence[Sequence[int]],
-    folder: Path,
-    device: str,
-    warn: Callable[[str], None] = lambda message: None,
-) -> tuple[Path, QuantizedWeights]:
-    """Quantizes a base model from disk into the run's folder, or finds it there, every file as it was written.
-
-    Args:
-        quantizer: of the run.
-        source: folder of the base model, pristine unless its own weights were trained.
-        calibration: training windows as token ids.
-        folder: of the run.
-        device: ``cpu`` or ``cuda``.
-        warn: told where what was found is damaged, and is made again.
-
-    Returns:
-        The folder of the quantized model, and what it weighs.
-    """
-    out = folder / QUANTIZED / quantizer.name
-    facts = folder / QUANTIZED / f"{quantizer.name}.{_FACTS}"
-    stored = read_sealed(facts)
-    if stored is None or digests(out) != stored["files"]:
-        if facts.exists():
-            warn(f"{QUANTIZED}/{quantizer.name} or its facts are damaged: the base model is quantized again.")
-        facts.unlink(missing_ok=True)
-        shutil.rmtree(out, ignore_errors=True)
-        out.parent.mkdir(parents=True, exist_ok=True)
-        weights = quantizer.quantize(source, out, calibration, device)
-        stored = {"bits_per_weight": weights.bits_per_weight, "bytes": weights.bytes, "files": digests(out)}
-        write_json(facts, sealed(stored))
-    return out, QuantizedWeights(stored["bits_per_weight"], stored["bytes"])
-
-
-def kept_quantized(quantizer: Quantizer, folder: Path) -> Path:
-    """Folder of the quantized base model that a finished run keeps.
-
-    Raises:
-        RunStateError: it is not there, or not as it was written.
-    """
-    out = folder / QUANTIZED / quantizer.name
-    stored = read_sealed(folder / QUANTIZED / f"{quantizer.name}.{_FACTS}")
-    if stored is None or digests(out) != stored["files"]:
-        what = "is not there" if not out.is_dir() else "or its facts are damaged"
-        raise RunStateError(
-            f"The quantized base model {out} {what}.",
-            "Put the folder back, or run the same configuration again in another --out.",
-        )
-    return out
 
 
 def load_base(

@@ -23,9 +23,10 @@ from bench.results.layout import CHECKPOINTS
 from bench.results.reading import read_as
 from bench.results.schema import BestCheckpoint, Headline, Quantization, Result, Stage, TaskScores
 from bench.results.scores import FlatScores, interval_of, score_of
-from bench.steps.base import attach, calibration_sample, quantized_base
+from bench.steps.base import attach
 from bench.steps.evidence import Efficiency, concepts_found, evidence
 from bench.steps.finish import Scoring, dev_states, save_trained, states_error
+from bench.steps.quantized import calibration_sample, quantized_base
 from bench.steps.resume import State
 from bench.steps.together import macro, schedule, together
 
@@ -178,7 +179,9 @@ def _quantize(
             reclaim(device.name)
             console.step(f"quantizing with {parts.quantizer.name}")
             sample, _ = calibration_sample(data, parts.quantizer.calibration)
-            out, weights = quantized_base(parts.quantizer, source, sample, planned.folder, device.name, console.warn)
+            out, weights = quantized_base(
+                parts.quantizer, source, sample, planned.folder, device.name, console.warn, not parts.architecture.trains_base
+            )
         with clock("evaluation"):
             console.step("evaluating the quantized model")
             before: dict[str, FlatScores] = {}

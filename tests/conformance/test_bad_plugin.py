@@ -429,6 +429,19 @@ class NoBits(Halved):
     bits = 0
 
 
+class ReusedAlways(Halved):
+    reused: Any = "always"
+
+
+class CalibratedAfterAll(Halved):
+    """Says that the model alone decides, and stores how much calibration it was given."""
+
+    reused = "model"
+
+    def extra(self, folder: Path, calibration: Sequence[Sequence[int]]) -> None:
+        (folder / "calibration.json").write_text(json.dumps(len(calibration)))
+
+
 class ImportsTorch(Halved):
     def supports(self, spec: ModelSpec, when: When, device: str) -> str | None:
         import torch
@@ -647,6 +660,8 @@ BAD: list[tuple[str, Callable[[], Part], str, str]] = [
     ("architectures", lambda: attaching(Small, "budget"), "parity", "more than 95% is asked"),
     ("architectures", lambda: attaching(Pickling), "save-and-load", "extra.bin"),
     ("quantizers", NoBits, "metadata", "bits is 0"),
+    ("quantizers", ReusedAlways, "metadata", "reused is 'always'"),
+    ("quantizers", CalibratedAfterAll, "determinism", "on another calibration"),
     ("quantizers", ImportsTorch, "metadata", "imports torch"),
     ("quantizers", Dithered, "determinism", "model.safetensors"),
     ("quantizers", Severed, "gradients", "no gradient after two updates"),

@@ -31,6 +31,7 @@ class BitsAndBytes(Quantizer):
     version = "1"
     requires = (Requirement("bitsandbytes", "bench-suite[quant]"), Requirement("transformers", "bench-suite[train]"))
     when: ClassVar[tuple[When, ...]] = ("load", "after")
+    reused = "model"
     flag: ClassVar[str]
     """What transformers calls it, ``load_in_4bit`` or ``load_in_8bit``."""
     settings: ClassVar[Mapping[str, Any]] = {}

@@ -44,6 +44,7 @@ class Calibrated(Quantizer):
     )
     when: ClassVar[tuple[When, ...]] = ("after", "load")
     bits = 4
+    reused = "calibration"
     encoders: ClassVar[tuple[str, ...]] = ()
     """Model types of encoders it works with."""
     decoders: ClassVar[tuple[str, ...]]

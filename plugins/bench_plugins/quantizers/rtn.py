@@ -33,6 +33,7 @@ class RoundToNearest(Quantizer):
     requires = (Requirement("torch", "bench-suite[train]"), Requirement("transformers", "bench-suite[train]"))
     when: ClassVar[tuple[When, ...]] = ("after", "load")
     bits = 4
+    reused = "model"
     sym: ClassVar[bool] = True
     """Whether the grid is symmetric about zero."""
 
