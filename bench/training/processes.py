@@ -181,6 +181,20 @@ class Processes:
             group.reached = {at for at in range(len(group.parameters)) if reached_by_any[start + at]}
             start += len(group.parameters)
 
+    def tensors(self, device: str) -> Any:
+        """The group of processes in which tensors on a device, ``cpu`` or ``cuda``, are gathered.
+
+        Raises:
+            UsageError: processes share a GPU, or NCCL is not there.
+        """
+        import torch.distributed as dist
+
+        if device == "cpu":
+            return dist.group.WORLD
+        if self._sums is None:
+            raise UsageError("--shard needs a GPU for every process, and NCCL.", "Start fewer processes, or leave --shard out.")
+        return self._sums
+
     def leave(self) -> None:
         """Leaves the group once all processes are here; the first process continues alone."""
         self.exchange(None)

@@ -256,3 +256,56 @@ def test_a_token_hidden_in_one_process_is_found_by_all(pair: Make, launch: Launc
     assert [child.code for child in children] == [3, 3]
     assert children[0].message == children[1].message
     assert "at update 1 the base model saw" in children[0].message
+
+
+def shards_base() -> bool:
+    from torch.distributed import fsdp
+
+    return hasattr(getattr(fsdp, "FSDPModule", None), "set_custom_all_gather")
+
+
+sharding = pytest.mark.skipif(not shards_base(), reason="needs a torch whose FSDP2 gathers by a callback")
+_sharded: dict[str, Any] = {}
+
+
+def measuring(path: Path) -> Callable[[], None]:
+    """Writes down the bytes that this process holds of the frozen base between two updates."""
+
+    def patch() -> None:
+        run_update = Trainer.run_update
+
+        def patched(self: Trainer) -> Any:
+            frozen = [p for p in self.model.adapted.backbone.parameters() if not p.requires_grad]
+            held = sum(getattr(p, "_local_tensor", p).untyped_storage().nbytes() for p in frozen)
+            path.write_text(f"{held} {sum(p.numel() * p.element_size() for p in frozen)}")
+            return run_update(self)
+
+        Trainer.run_update = patched  # type: ignore[method-assign]
+
+    return patch
+
+
+@pytest.fixture
+def sharded(pair: Make, launch: Launch, tmp_path: Path) -> Path:
+    """The folder of a run of two processes that each held half of the base; the same for every test."""
+    if not _sharded:
+        config = pair(out=str(tmp_path / "sharded"), shard=True)
+        measured = tmp_path / "held"
+        _sharded.update(children=launch(config, second=measuring(measured)), folder=only(config), held=measured.read_text())
+    folder: Path = _sharded["folder"]
+    return folder
+
+
+@sharding
+def test_a_sharded_base_gives_the_ledger_and_the_curves_of_a_whole_one(sharded: Path, two: Path) -> None:
+    first, second = _sharded["children"]
+    assert (first.code, second.code) == (0, 0), (first, second)
+    same_run(sharded, two)
+    hardware = result_of(sharded)["hardware"]
+    assert (hardware["processes"], hardware["sharded"]) == (2, True)
+    assert "sharded" not in result_of(two)["hardware"]
+    assert [p.name for p in sorted((sharded / CHECKPOINTS).iterdir())] == [
+        p.name for p in sorted((two / CHECKPOINTS).iterdir())
+    ]
+    held, whole = map(int, _sharded["held"].split())
+    assert 0.45 < held / whole < 0.55
