@@ -337,14 +337,14 @@ class Trainer:
         return losses, entries, count
 
     def _take_part(self, task: str, example: int) -> None:
-        """A pass, with one example and gradients of zero, beside the other processes, which need this one's part of the base."""
+        """A pass with one example and gradients of zero, for the other processes need this one's part of the base model."""
         split = self.data[task].splits["train"]
         batch = self.device.move(collate(split.take([example]), self.data[task].head, self.pad))
         self.tally.expect(self.model.adapted.entering(task, int(split.lengths[example]), 1))
         with self.device.autocast():
             hidden = self.model.hidden(task, batch)
         if hidden.requires_grad:
-            hidden.backward(torch.zeros_like(hidden))
+            torch.autograd.backward(hidden, torch.zeros_like(hidden))
 
     def from_main(self, work: Callable[[], T]) -> T:
         """The result of the first process's work with the model, in every process."""

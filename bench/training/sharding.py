@@ -1,4 +1,4 @@
-"""The frozen base model in equal parts over the processes of a run, put together a layer at a time while a pass goes through it.
+"""The frozen base model in equal parts over the processes of a run, put together a layer at a time during a pass.
 
 Each process holds its part of every weight (FSDP2, `torch.distributed.fsdp.fully_shard`). What is trained stays whole in every
 process. Before a layer is put together the processes meet in `Processes.exchange`, so that one that failed or died is noticed
@@ -81,10 +81,16 @@ class Shards:
         self._mesh = DeviceMesh.from_group(processes.tensors(kind), kind)
 
     def split(self, adapted: ArchitectureModule) -> None:
-        """Keeps this process's part of every frozen weight of the base model, on the run's device; the model was on the CPU."""
+        """Keeps this process's part of every weight of the base model, on the run's device; the model was on the CPU.
+
+        Args:
+            adapted: the base model with adapters, which stay as they are.
+        """
         from torch.distributed.fsdp import fully_shard
 
-        backbone, kept = adapted.backbone, {*adapted.trained().values()}
+        backbone = adapted.backbone
+        stored = {tensor.data_ptr() for tensor in adapted.state().values()}  # what a checkpoint holds stays whole
+        kept = {parameter for parameter in backbone.parameters() if parameter.data_ptr() in stored}
         for module in (*layers(backbone), backbone):
             place = type(module).__module__
             sharded = fully_shard(module, mesh=self._mesh, reshard_after_forward=True, ignored_params=kept)
@@ -144,7 +150,7 @@ class Shards:
                 with torch.set_grad_enabled(order.gradients), self._device.autocast():
                     hidden = model.hidden(order.task, batch)
             elif isinstance(order, _Backward) and hidden is not None:
-                hidden.backward(torch.zeros_like(hidden))
+                torch.autograd.backward(hidden, torch.zeros_like(hidden))
                 hidden = None
                 model.zero_grad(set_to_none=True)
             else:
