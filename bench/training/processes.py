@@ -19,7 +19,8 @@ from dataclasses import dataclass, field
 from datetime import timedelta
 from pathlib import Path
 from traceback import extract_tb
-from typing import TYPE_CHECKING, Any, TypeVar
+from types import FrameType
+from typing import TYPE_CHECKING, Any, TypeVar, cast
 
 from bench.errors import BenchError, OutOfMemory, UsageError, out_of_memory
 
@@ -110,7 +111,7 @@ class Processes:
         import torch.distributed as dist
 
         values: list[Any] = [None] * self.count
-        with self._listening():
+        with undisturbed(), self._listening():
             dist.all_gather_object(values, value)
         for answer in values:
             if isinstance(answer, Failure):
@@ -240,6 +241,26 @@ class Processes:
         if len({*devices}) < self.count or not dist.is_nccl_available():
             return None
         return dist.new_group(backend="nccl", timeout=SUM)
+
+
+@contextmanager
+def undisturbed() -> Iterator[None]:
+    """Handles SIGINT and SIGTERM after the block, which the other processes of the run go through to its end as well."""
+    if threading.current_thread() is not threading.main_thread():  # signals are handled in the main thread alone
+        yield
+        return
+    received: list[tuple[int, FrameType | None]] = []
+    before = {number: signal.getsignal(number) for number in (signal.SIGINT, signal.SIGTERM)}
+    before = {number: handler for number, handler in before.items() if callable(handler)}
+    for number in before:
+        signal.signal(number, lambda number, frame: received.append((number, frame)))
+    try:
+        yield
+    finally:
+        for number, handler in before.items():
+            signal.signal(number, handler)
+    for number, frame in received:
+        cast("Callable[[int, FrameType | None], object]", before[signal.Signals(number)])(number, frame)
 
 
 def launched(environ: Mapping[str, str] = os.environ) -> Processes:

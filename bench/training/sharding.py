@@ -21,7 +21,7 @@ from torch import Tensor, nn
 
 from bench.api.architecture import ArchitectureModule
 from bench.errors import OutOfMemory
-from bench.training.processes import Processes
+from bench.training.processes import Processes, undisturbed
 
 if TYPE_CHECKING:
     from bench.training.loop import Device
@@ -125,9 +125,10 @@ class Shards:
         """
         import torch.distributed as dist
 
-        if any(answer != _GATHER for answer in self._processes.exchange(_GATHER)):
-            raise OutOfMemory("while the base model is sharded", "Give --micro-batch a smaller number.")
-        return dist.all_gather_into_tensor(output_tensor, input_tensor, group=group, async_op=async_op)
+        with undisturbed():
+            if any(answer != _GATHER for answer in self._processes.exchange(_GATHER)):
+                raise OutOfMemory("while the base model is sharded", "Give --micro-batch a smaller number.")
+            return dist.all_gather_into_tensor(output_tensor, input_tensor, group=group, async_op=async_op)
 
     def _announce(self, module: nn.Module, args: tuple[Any, ...]) -> None:
         if self._leading:

@@ -370,7 +370,7 @@ def within_a_pass(what: Callable[[], None]) -> Callable[[], None]:
 
 
 @sharding
-def test_the_first_process_that_fails_while_the_others_follow_it_ends_both(pair: Make, launch: Launch, monkeypatch: Any) -> None:
+def test_the_first_process_that_fails_while_another_follows_it_ends_both(pair: Make, launch: Launch, monkeypatch: Any) -> None:
     def failing(self: Any, task: str, parts: Any) -> Any:
         loss, _ = self.loss_of(task, parts[0])
         assert loss.requires_grad  # the others go through this pass, and not back
@@ -382,8 +382,26 @@ def test_the_first_process_that_fails_while_the_others_follow_it_ends_both(pair:
 
 
 @sharding
+def test_the_first_process_is_interrupted_while_another_follows_it(pair: Make, launch: Launch, monkeypatch: Any) -> None:
+    gather = torch.distributed.all_gather_into_tensor
+    calls: list[int] = []
+
+    def interrupted(*args: Any, **kwargs: Any) -> Any:
+        calls.append(1)
+        if len(calls) == 3 and os.environ["RANK"] == "0":  # what was begun together is ended together first
+            os.kill(os.getpid(), signal.SIGINT)
+        return gather(*args, **kwargs)
+
+    monkeypatch.setattr(torch.distributed, "all_gather_into_tensor", interrupted)
+    for child in launch(pair(shard=True)):
+        assert child.code == 130, child
+        assert child.message == "Stopped on SIGINT; what was saved before is whole."
+
+
+@sharding
 def test_a_process_without_rows_and_layers_that_are_computed_again(pair: Make, registry: Any, launch: Launch) -> None:
-    changes: dict[str, Any] = {"arch": "A2", "micro_batch": 1, "steps": 3, "gradient_checkpointing": "on", "model": "tiny-llama"}
+    changes: dict[str, Any] = {"arch": "A2", "micro_batch": 1, "steps": 3, "model": "tiny-llama"}
+    changes["gradient_checkpointing"] = "on"
     config = pair(shard=True, **changes)
     for child in launch(config):
         assert child.code == 0, child
