@@ -415,7 +415,7 @@ def test_a_process_without_rows_and_layers_that_are_computed_again(pair: Make, r
     ("changes", "message"),
     [
         ({}, "--shard in one process"),
-        ({"quant": "nf4"}, "--shard beside --quant nf4"),
+        ({"quant": "rtn"}, "--shard beside --quant rtn"),
         ({"micro_batch": None}, "leaves the micro-batch to you"),
         ({"arch": "prompt"}, "--shard beside --arch prompt"),
     ],
