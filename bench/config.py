@@ -145,6 +145,9 @@ class RunConfig:
         "auto", MACHINE, "NAME", "compute layers again in the backward pass: on, off, or auto: where no example fits otherwise",
         identity="never",
     )  # fmt: skip
+    shard: bool = option(
+        False, MACHINE, "", "split the base model over the processes of accelerate launch, a part for each", identity="never"
+    )
     memory_limit: int | None = option(
         None, MACHINE, "SIZE", "such as 2GiB or 500MB", unset="what is free", size=True, identity="never"
     )

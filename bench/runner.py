@@ -41,7 +41,7 @@ from bench.steps.conclude import conclude
 from bench.steps.context import Clock, Planned, RunContext
 from bench.steps.names import check, written_out
 from bench.steps.quantizer_trial import refuse_unquantizable
-from bench.steps.resolve import Parts, refuse_misfit, resolve
+from bench.steps.resolve import Parts, refuse_misfit, refuse_unshardable, resolve
 from bench.steps.trial import as_loaded
 from bench.tracking.journal import Journal
 from bench.tracking.memory import MemoryWatch
@@ -52,8 +52,10 @@ from bench.training.processes import Processes, joined
 
 if TYPE_CHECKING:
     from bench.linking.cache import Terminology
+    from bench.results.schema import Result
     from bench.training.loop import Trainer
-    from bench.training.model import TaskData
+    from bench.training.model import TaskData, TaskModel
+    from bench.training.sharding import Shards
 
 
 @dataclass(frozen=True)
@@ -103,6 +105,7 @@ def run(
         with clock("imports"):
             import_heavy()
         refuse_misfit(parts, config, registry)
+        refuse_unshardable(config, parts, processes)
         teachers = teachers_step.find_teachers(config, parts, registry)
         start = start_step.find_start(config, parts)
         device = resolve_device(config.device)
@@ -361,7 +364,10 @@ def train_and_score(run: RunContext, checkpoint: checkpoints.Checkpoint | None) 
     def settle() -> tuple[BatchReport, int, checkpoints.Checkpoint | None]:
         return gates.pass_gates(run, trainer, others), run.state.micro_batch, checkpoint
 
-    batch, trainer.micro_batch, checkpoint = processes.from_main(settle)  # 7
+    known = processes.from_main(lambda: run.state.batch)  # so that layers are computed again in all processes or in none
+    trainer.model.checkpoint(config.gradient_checkpointing == "on" if known is None else known.gradient_checkpointing)
+    batch, trainer.micro_batch, checkpoint = trainer.from_main(settle)  # 7
+    trainer.tally.reset()
     trainer.model.checkpoint(batch.gradient_checkpointing)
     progress = Progress()
     base_step.seed_everything(config.seed)
@@ -380,7 +386,7 @@ def train_and_score(run: RunContext, checkpoint: checkpoints.Checkpoint | None) 
 
     def evaluate() -> dict[str, float]:
         with clock("evaluation on dev"):
-            scores = processes.from_main(lambda: scoring.selection(trainer.model, trainer.step))
+            scores = trainer.from_main(lambda: scoring.selection(trainer.model, trainer.step))
         trainer.tally.reset()  # what evaluation reads is no training token
         return scores
 
@@ -388,10 +394,14 @@ def train_and_score(run: RunContext, checkpoint: checkpoints.Checkpoint | None) 
         train(trainer, progress, intervals, folder / CHECKPOINTS, run.journal, evaluate, memory, console)
     recount(planned, trainer)
     trainer.model.learns(None)  # frees the teachers
+    if trainer.shards is None:
+        processes.leave()  # the others are of no more use
+    concluded: list[Result] = []
+    trainer.from_main(lambda: concluded.append(conclude(run, trainer, progress, scoring)))  # 9, 10
     processes.leave()
-    if not processes.main:
+    if not concluded:
         return Outcome(folder, None, {}, {})
-    result = conclude(run, trainer, progress, scoring)  # 9, 10
+    (result,) = concluded
     path = write_result(folder, result)  # 11
     headline = result.to_json()["headline"]
     run.journal.write("result", path=str(path), headline=headline)
@@ -400,16 +410,24 @@ def train_and_score(run: RunContext, checkpoint: checkpoints.Checkpoint | None) 
 
 def load_trainer(run: RunContext) -> Trainer:
     """The loop on the loaded base model; it alone refers to the model, so that the model goes when it does."""
+    from bench.training.sharding import Shards
+
     planned, processes, parts, warn = run.planned, run.processes, run.planned.parts, run.console.warn
-    base = processes.main_first(lambda: base_step.load_base(parts, planned.data, planned.folder, planned.device, warn))
-    model = base_step.attach(base, parts, planned.data, planned.config, planned.device)
+    shards = Shards(processes, planned.device) if planned.config.shard else None
+    device = planned.device if shards is None else replace(planned.device, name="cpu")  # whole it may not fit on a GPU
+
+    def load() -> TaskModel:
+        base = base_step.load_base(parts, planned.data, planned.folder, device, warn)
+        return base_step.attach(base, parts, planned.data, planned.config, planned.device, shards=shards)
+
+    model = processes.main_first(load)
     if parts.start is not None:
         model.adapted.load_shared(parts.start.folder / ADAPTERS)
     teachers_step.teach(model, planned)
-    return make_trainer(planned, model, processes)
+    return make_trainer(planned, model, processes, shards)
 
 
-def make_trainer(planned: Planned, model: Any, processes: Processes | None = None) -> Trainer:
+def make_trainer(planned: Planned, model: Any, processes: Processes | None = None, shards: Shards | None = None) -> Trainer:
     """The loop with its sampler, ledger and tally."""
     from bench.data.batches import Sampler
     from bench.data.paced import PacedSampler, difficulties
@@ -457,6 +475,7 @@ def make_trainer(planned: Planned, model: Any, processes: Processes | None = Non
         merging=config.gradients,
         seed=config.seed,
         processes=processes or Processes(),
+        shards=shards,
         loss_weights=config.loss_weights,
         optimizer_name=config.optimizer,
         penalty=schedule.penalty(options) if several else None,

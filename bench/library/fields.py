@@ -58,6 +58,7 @@ class RunFields(TypedDict, total=False):
     device: str
     precision: Literal["auto", "fp32", "bf16", "fp16"]
     gradient_checkpointing: Literal["auto", "on", "off"]
+    shard: bool
     memory_limit: int | str | None
     max_hours: float | None
     out: Place

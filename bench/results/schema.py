@@ -125,7 +125,7 @@ class Result:
         memory: name to bytes.
         hashes: name to SHA-256: data by task, model, configuration.
         versions: packages, the interpreter, and every part used.
-        hardware: processor, cores, memory, accelerator, and the processes that shared the updates.
+        hardware: processor, cores, memory, accelerator, the processes that shared the updates, and whether the base too.
         git: ``commit`` and ``dirty`` of the checkout that ran; both None outside one.
         waivers: invariants that were not enforced.
         synthetic: whether any task's text was generated.

@@ -19,6 +19,7 @@ if TYPE_CHECKING:
 
     from bench.training.loop import Device
     from bench.training.model import TaskData, TaskModel
+    from bench.training.sharding import Shards
 
 
 def load_base(
@@ -90,15 +91,15 @@ def attach(
     config: RunConfig,
     device: Device,
     architecture: BaseArchitecture | None = None,
+    shards: Shards | None = None,
 ) -> TaskModel:
     """The run's architecture (or another) and heads on a base model; the same start for every arm of a seed."""
     from bench.training.build import build_model
 
     heads: dict[str, Any] = {name: task_data.head for name, task_data in data.items()}
     budget = parameter_budget(config, parts)
-    return build_model(
-        base, architecture or parts.architecture, budget, heads, parts.model.spec.hidden_size, config.seed, device.name
-    )
+    arm, hidden = architecture or parts.architecture, parts.model.spec.hidden_size
+    return build_model(base, arm, budget, heads, hidden, config.seed, device.name, shards)
 
 
 def seed_everything(seed: int) -> None:

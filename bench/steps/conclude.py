@@ -276,7 +276,9 @@ def _result(run: RunContext, trainer: Trainer, progress: Progress, scoring: Scor
             **({"concepts": dict(planned.facts["concepts"])} if "concepts" in planned.facts else {}),
         },
         versions=versions() | {"parts": parts.versions()},
-        hardware=hardware(planned.device.name) | {"processes": trainer.processes.count},
+        hardware=hardware(planned.device.name)
+        | {"processes": trainer.processes.count}
+        | ({"sharded": True} if trainer.shards is not None else {}),
         git=git(),
         waivers=config.waive,
         matched=planned.parity.matched,

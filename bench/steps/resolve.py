@@ -8,7 +8,7 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING, TypeVar
 
 from bench import user_cache
-from bench.api.architecture import BaseArchitecture
+from bench.api.architecture import Architecture, BaseArchitecture
 from bench.api.head import Head
 from bench.api.model import ModelSpec
 from bench.api.part import Part, Requirement
@@ -24,6 +24,7 @@ from bench.registry import Registry
 
 if TYPE_CHECKING:
     from bench.steps.start import Start
+    from bench.training.processes import Processes
 
 P = TypeVar("P", bound=Part)
 
@@ -181,6 +182,34 @@ def refuse_misfit(parts: Parts, config: RunConfig, registry: Registry) -> None:
     raise UsageError(
         f"Quantizer {parts.quantizer.name!r} does not fit {parts.model.name!r}: {reason}", f"These fit: {', '.join(fitting)}."
     )
+
+
+def refuse_unshardable(config: RunConfig, parts: Parts, processes: Processes) -> None:
+    """Refuses to shard what cannot be sharded.
+
+    Raises:
+        UsageError: says which, and the next move.
+    """
+    if not config.shard:
+        return
+    import torch
+    from torch.distributed.fsdp import FSDPModule
+
+    wrong = None
+    if processes.count == 1:
+        wrong = ("in one process has nobody to share the base model with", "Start several: accelerate launch --multi_gpu …")
+    elif parts.quantizes:
+        wrong = (f"beside --quant {parts.quantizer.name}: one process quantizes a base model whole", "Take --quant none.")
+    elif config.teacher:
+        wrong = ("beside --teacher: a teacher's base model is not sharded", "Leave one of them out.")
+    elif not isinstance(parts.architecture, Architecture):
+        wrong = (f"beside --arch {config.arch}: it changes the base model by more than LoRA adapters", "Take A1, for example.")
+    elif config.micro_batch is None and "batch" not in config.waive:
+        wrong = ("leaves the micro-batch to you: what fits is not searched", "Add --micro-batch N, in padded tokens.")
+    elif not hasattr(FSDPModule, "set_custom_all_gather"):
+        wrong = (f"needs a newer torch than {torch.__version__}", "pip install --upgrade torch")
+    if wrong is not None:
+        raise UsageError(f"--shard {wrong[0]}.", wrong[1])
 
 
 def misfit(quantizer: Quantizer, spec: ModelSpec, when: When, device: str) -> str | None:

@@ -19,6 +19,7 @@ from bench.training.model import TaskModel
 
 if TYPE_CHECKING:
     from bench.training.loop import Device
+    from bench.training.sharding import Shards
 
 
 def build_model(
@@ -29,6 +30,7 @@ def build_model(
     hidden_size: int,
     seed: int,
     device: str,
+    shards: Shards | None = None,
 ) -> TaskModel:
     """Attaches an architecture and heads.
 
@@ -42,9 +44,12 @@ def build_model(
         hidden_size: of the backbone.
         seed: of the run.
         device: ``cpu`` or ``cuda``.
+        shards: of the processes that share the backbone, which is then on the CPU; None where each holds it whole.
     """
     with seeded(seed, "adapters"):
         adapted = attach(architecture, backbone, tuple(heads), budget)
+    if shards is not None:
+        shards.split(adapted)
     modules: dict[str, Any] = {}
     for task, head in heads.items():
         with seeded(seed, f"head {task}"):

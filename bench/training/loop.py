@@ -4,10 +4,10 @@ from __future__ import annotations
 
 import gc
 import math
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from contextlib import AbstractContextManager, nullcontext, suppress
 from dataclasses import dataclass, field
-from typing import Any
+from typing import Any, TypeVar
 from zlib import crc32
 
 import numpy as np
@@ -26,6 +26,9 @@ from bench.training import gradients, optimizers, weighting
 from bench.training.devices import kind
 from bench.training.model import TaskData, TaskModel
 from bench.training.processes import Processes
+from bench.training.sharding import Shards
+
+T = TypeVar("T")
 
 WARM_UP = 0.06
 """Share of the planned tokens over which the rate rises."""
@@ -134,6 +137,7 @@ class Trainer:
         merging: of the tasks' gradients over what they share.
         seed: of the order of projections.
         processes: that share every update.
+        shards: of the base model; None where every process holds it whole.
         loss_weights: task to what its loss is multiplied by; 1 where it is not there.
         penalty: of the schedule, added to the loss; None for most.
         optimizer_name: of the optimizer.
@@ -153,6 +157,7 @@ class Trainer:
     merging: gradients.Kind = "plain"
     seed: int = 0
     processes: Processes = field(default_factory=Processes)
+    shards: Shards | None = None
     loss_weights: Mapping[str, float] = field(default_factory=dict)
     penalty: Penalty | None = None
     step: int = 0
@@ -259,6 +264,8 @@ class Trainer:
         except (MemoryError, RuntimeError) as error:
             if agreed or not out_of_memory(error):
                 raise
+            if self.shards is not None:  # the others are within a pass, which cannot be begun again
+                raise MemoryError("a micro-batch does not fit, and a sharded base model does not try smaller ones") from None
             self.processes.exchange(None)
         _put_back(before, devices)
         if devices:
@@ -314,6 +321,8 @@ class Trainer:
                         loss = self.model.loss(task, batch) / supervised
                     self.scale.backward(loss * weight / len(drawn.examples))
                     total += float(loss.detach())
+                elif self.shards is not None:
+                    self._take_part(task, part[0])
                 positions = longest * len(part)
                 entry.tokens += marked
                 entry.padded += positions - marked
@@ -326,6 +335,20 @@ class Trainer:
             self.shared.take(task)
             losses[task] = total
         return losses, entries, count
+
+    def _take_part(self, task: str, example: int) -> None:
+        """A pass with one example and gradients of zero, for the other processes need this one's part of the base model."""
+        split = self.data[task].splits["train"]
+        batch = self.device.move(collate(split.take([example]), self.data[task].head, self.pad))
+        self.tally.expect(self.model.adapted.entering(task, int(split.lengths[example]), 1))
+        with self.device.autocast():
+            hidden = self.model.hidden(task, batch)
+        if hidden.requires_grad:
+            torch.autograd.backward(hidden, torch.zeros_like(hidden))
+
+    def from_main(self, work: Callable[[], T]) -> T:
+        """The result of the first process's work with the model, in every process."""
+        return self.processes.from_main(work) if self.shards is None else self.shards.from_main(self.model, work)
 
     def _noise(self, step: int, task: str, examples: Sequence[int]) -> Tensor:
         """A seed for each window of an update, (windows,)."""

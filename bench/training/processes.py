@@ -19,7 +19,8 @@ from dataclasses import dataclass, field
 from datetime import timedelta
 from pathlib import Path
 from traceback import extract_tb
-from typing import TYPE_CHECKING, Any, TypeVar
+from types import FrameType
+from typing import TYPE_CHECKING, Any, TypeVar, cast
 
 from bench.errors import BenchError, OutOfMemory, UsageError, out_of_memory
 
@@ -110,7 +111,7 @@ class Processes:
         import torch.distributed as dist
 
         values: list[Any] = [None] * self.count
-        with self._listening():
+        with undisturbed(), self._listening():
             dist.all_gather_object(values, value)
         for answer in values:
             if isinstance(answer, Failure):
@@ -181,6 +182,20 @@ class Processes:
             group.reached = {at for at in range(len(group.parameters)) if reached_by_any[start + at]}
             start += len(group.parameters)
 
+    def tensors(self, device: str) -> Any:
+        """The group of processes in which tensors on a device, ``cpu`` or ``cuda``, are gathered.
+
+        Raises:
+            UsageError: processes share a GPU, or NCCL is not there.
+        """
+        import torch.distributed as dist
+
+        if device == "cpu":
+            return dist.group.WORLD
+        if self._sums is None:
+            raise UsageError("--shard needs a GPU for every process, and NCCL.", "Start fewer processes, or leave --shard out.")
+        return self._sums
+
     def leave(self) -> None:
         """Leaves the group once all processes are here; the first process continues alone."""
         self.exchange(None)
@@ -226,6 +241,26 @@ class Processes:
         if len({*devices}) < self.count or not dist.is_nccl_available():
             return None
         return dist.new_group(backend="nccl", timeout=SUM)
+
+
+@contextmanager
+def undisturbed() -> Iterator[None]:
+    """Handles SIGINT and SIGTERM after the block, which the other processes of the run go through to its end as well."""
+    if threading.current_thread() is not threading.main_thread():  # signals are handled in the main thread alone
+        yield
+        return
+    received: list[tuple[int, FrameType | None]] = []
+    before = {number: signal.getsignal(number) for number in (signal.SIGINT, signal.SIGTERM)}
+    before = {number: handler for number, handler in before.items() if callable(handler)}
+    for number in before:
+        signal.signal(number, lambda number, frame: received.append((number, frame)))
+    try:
+        yield
+    finally:
+        for number, handler in before.items():
+            signal.signal(number, handler)
+    for number, frame in received:
+        cast("Callable[[int, FrameType | None], object]", before[signal.Signals(number)])(number, frame)
 
 
 def launched(environ: Mapping[str, str] = os.environ) -> Processes:

@@ -21,11 +21,14 @@ pytest.importorskip("accelerate")
 
 from bench import runner  # noqa: E402
 from bench.config import RunConfig  # noqa: E402
-from bench.errors import DataError  # noqa: E402
+from bench.errors import DataError, UsageError  # noqa: E402
 from bench.registry import load  # noqa: E402
 from bench.results.layout import ADAPTERS, CHECKPOINTS, JOURNAL, RESULT  # noqa: E402
+from bench.steps.resolve import refuse_unshardable, resolve  # noqa: E402
 from bench.tracking.journal import read_journal, timeline  # noqa: E402
 from bench.training.loop import Trainer  # noqa: E402
+from bench.training.processes import Processes  # noqa: E402
+from bench.training.sharding import Shards  # noqa: E402
 
 pytestmark = pytest.mark.skipif(not hasattr(os, "fork"), reason="needs fork")
 
@@ -256,3 +259,170 @@ def test_a_token_hidden_in_one_process_is_found_by_all(pair: Make, launch: Launc
     assert [child.code for child in children] == [3, 3]
     assert children[0].message == children[1].message
     assert "at update 1 the base model saw" in children[0].message
+
+
+def shards_base() -> bool:
+    from torch.distributed import fsdp
+
+    return hasattr(getattr(fsdp, "FSDPModule", None), "set_custom_all_gather")
+
+
+sharding = pytest.mark.skipif(not shards_base(), reason="needs a torch whose FSDP2 gathers by a callback")
+_sharded: dict[str, Any] = {}
+
+
+def measuring(path: Path) -> Callable[[], None]:
+    """Writes down the bytes that this process holds of the frozen base between two updates."""
+
+    def patch() -> None:
+        run_update = Trainer.run_update
+
+        def patched(self: Trainer) -> Any:
+            frozen = [p for p in self.model.adapted.backbone.parameters() if not p.requires_grad]
+            held = sum(getattr(p, "_local_tensor", p).untyped_storage().nbytes() for p in frozen)
+            path.write_text(f"{held} {sum(p.numel() * p.element_size() for p in frozen)}")
+            return run_update(self)
+
+        Trainer.run_update = patched  # type: ignore[method-assign]
+
+    return patch
+
+
+@pytest.fixture
+def sharded(pair: Make, launch: Launch, tmp_path: Path) -> Path:
+    """The folder of a run of two processes that each held half of the base; the same for every test."""
+    if not _sharded:
+        config = pair(out=str(tmp_path / "sharded"), shard=True)
+        measured = tmp_path / "held"
+        _sharded.update(children=launch(config, second=measuring(measured)), folder=only(config), held=measured.read_text())
+    folder: Path = _sharded["folder"]
+    return folder
+
+
+@sharding
+def test_a_sharded_base_gives_the_ledger_and_the_curves_of_a_whole_one(sharded: Path, two: Path) -> None:
+    first, second = _sharded["children"]
+    assert (first.code, second.code) == (0, 0), (first, second)
+    same_run(sharded, two)
+    hardware = result_of(sharded)["hardware"]
+    assert (hardware["processes"], hardware["sharded"]) == (2, True)
+    assert "sharded" not in result_of(two)["hardware"]
+    assert [p.name for p in sorted((sharded / CHECKPOINTS).iterdir())] == [
+        p.name for p in sorted((two / CHECKPOINTS).iterdir())
+    ]
+    held, whole = map(int, _sharded["held"].split())
+    assert 0.45 < held / whole < 0.55
+
+
+@sharding
+def test_stopped_while_sharded_it_goes_on_bit_for_bit_and_one_process_may_go_on_with_the_whole_base(
+    pair: Make, registry: Any, launch: Launch, sharded: Path, kit: Any
+) -> None:
+    config = pair(shard=True)
+    for child in launch(config, second=at_update(3, lambda: os.kill(os.getpid(), signal.SIGTERM))):
+        assert (child.error, child.code) == ("Interrupted", 130), child
+    folder = only(config)
+    assert [step for step, _ in told(folder, "checkpoint")].count(3) == 1
+    rest = RunConfig(out=config.out, tracker=("none",))
+    with pytest.raises(UsageError, match="--shard in one process"):
+        runner.run(rest, registry, resume=folder.name)
+    first, second = launch(rest, resume=folder.name)
+    assert (first.code, second.code) == (0, 0), (first, second)
+    assert not any("bit for bit" in line for line in first.told)
+    assert weights(folder) == weights(sharded)
+
+
+@sharding
+@pytest.mark.parametrize("kind", ["bench", "bug", "memory", "killed"])
+def test_one_that_fails_within_a_pass_of_a_sharded_base_ends_both(kind: str, pair: Make, launch: Launch) -> None:
+    error = {"bench": DataError("Row 7 is odd.", "Mend it."), "bug": KeyError("text of a corpus"), "memory": MemoryError()}
+
+    def fail() -> None:
+        if kind == "killed":
+            os.kill(os.getpid(), signal.SIGKILL)
+        raise error[kind]
+
+    config = pair(shard=True, steps=3)
+    first, second = launch(config, second=at_update(2, within_a_pass(fail)))
+    codes = {"bench": 4, "bug": 70, "memory": 8, "killed": 1}
+    assert (first.error, first.code) == ("LostError" if kind == "killed" else "RelayedError", codes[kind]), first
+    assert second.signal == signal.SIGKILL if kind == "killed" else second.error is not None
+    assert "text of a corpus" not in first.message
+    assert told(only(config), "end")[-1][1]["status"] == "failed"
+
+
+def within_a_pass(what: Callable[[], None]) -> Callable[[], None]:
+    """Does something to a process in the middle of its next pass: the first layer is put together, the second is not."""
+
+    def arm() -> None:
+        gather = Shards.__call__
+        calls: list[int] = []
+
+        def patched(self: Shards, *args: Any, **kwargs: Any) -> Any:
+            calls.append(1)
+            if len(calls) == 3:
+                what()
+            return gather(self, *args, **kwargs)
+
+        Shards.__call__ = patched  # type: ignore[method-assign]
+
+    return arm
+
+
+@sharding
+def test_the_first_process_that_fails_while_another_follows_it_ends_both(pair: Make, launch: Launch, monkeypatch: Any) -> None:
+    def failing(self: Any, task: str, parts: Any) -> Any:
+        loss, _ = self.loss_of(task, parts[0])
+        assert loss.requires_grad  # the others go through this pass, and not back
+        raise DataError("Row 7 is odd.", "Mend it.")
+
+    monkeypatch.setattr("bench.invariants.smoke.Gate.mean_loss", failing)
+    for child in launch(pair(shard=True)):
+        assert (child.code, child.message) == (4, "Row 7 is odd."), child
+
+
+@sharding
+def test_the_first_process_is_interrupted_while_another_follows_it(pair: Make, launch: Launch, monkeypatch: Any) -> None:
+    gather = torch.distributed.all_gather_into_tensor
+    calls: list[int] = []
+
+    def interrupted(*args: Any, **kwargs: Any) -> Any:
+        calls.append(1)
+        if len(calls) == 3 and os.environ["RANK"] == "0":  # what was begun together is ended together first
+            os.kill(os.getpid(), signal.SIGINT)
+        return gather(*args, **kwargs)
+
+    monkeypatch.setattr(torch.distributed, "all_gather_into_tensor", interrupted)
+    for child in launch(pair(shard=True)):
+        assert child.code == 130, child
+        assert child.message == "Stopped on SIGINT; what was saved before is whole."
+
+
+@sharding
+def test_a_process_without_rows_and_layers_that_are_computed_again(pair: Make, registry: Any, launch: Launch) -> None:
+    changes: dict[str, Any] = {"arch": "A2", "micro_batch": 1, "steps": 3, "model": "tiny-llama"}
+    changes["gradient_checkpointing"] = "on"
+    config = pair(shard=True, **changes)
+    for child in launch(config):
+        assert child.code == 0, child
+    whole = runner.run(pair(**changes, out=str(Path(config.out) / "whole")), registry).folder
+    assert whole is not None
+    (found,) = Path(config.out).glob("[!w]*")
+    same_run(found, whole)
+
+
+@pytest.mark.parametrize(
+    ("changes", "message"),
+    [
+        ({}, "--shard in one process"),
+        ({"quant": "rtn"}, "--shard beside --quant rtn"),
+        ({"micro_batch": None}, "leaves the micro-batch to you"),
+        ({"arch": "prompt"}, "--shard beside --arch prompt"),
+    ],
+)
+def test_what_cannot_be_sharded_is_refused(changes: dict[str, Any], message: str, tiny: Make) -> None:
+    registry = load()
+    config = tiny(shard=True, **changes)
+    processes = Processes() if not changes else Processes(0, 2)
+    with pytest.raises(UsageError, match=message):
+        refuse_unshardable(config, resolve(config, registry), processes)

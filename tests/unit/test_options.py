@@ -170,6 +170,7 @@ def test_a_field_means_the_same_as_a_flag_in_a_file_and_in_python(name: str, tmp
 def test_what_a_resumed_run_may_be_told_and_what_a_comparison_holds_follow_from_the_table() -> None:
     assert {*LIMITS} == {
         "memory_limit",
+        "shard",
         "max_hours",
         "tracker",
         "name",
