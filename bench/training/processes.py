@@ -259,8 +259,8 @@ def undisturbed() -> Iterator[None]:
     finally:
         for number, handler in before.items():
             signal.signal(number, handler)
-    for number, frame in received:
-        cast("Callable[[int, FrameType | None], object]", before[signal.Signals(number)])(number, frame)
+    for raised, frame in received:
+        cast("Callable[[int, FrameType | None], object]", before[signal.Signals(raised)])(raised, frame)
 
 
 def launched(environ: Mapping[str, str] = os.environ) -> Processes:
