@@ -46,6 +46,7 @@ def test_only_the_heads_that_hand_over_improbable_things_have_thresholds() -> No
         "classify",
         "joint",
         "multilabel",
+        "pairs",
     }
     assert floors["relation"] == pytest.approx(0.05)
 

@@ -120,6 +120,7 @@ def test_dev_is_looked_at_twice_unless_the_user_says_otherwise(given: int | None
 
 @pytest.mark.parametrize(("width", "precision"), [(64, "fp32"), (96, "bf16")])
 def test_a_layer_is_timed_with_and_without_gradients(width: int, precision: str) -> None:
+    pytest.importorskip("torch")
     training, evaluation = layer_rates(width, precision, "cpu")
     assert 1e6 < training < 1e15
     assert 1e6 < evaluation < 1e15

@@ -22,6 +22,7 @@ def run(
     when: str | None = None,
     folder: Path = Path("none"),
     attention: str | None = None,
+    predicts: tuple[str, ...] = ("mentions",),
 ) -> Any:
     """A finished run as far as a request looks at it."""
     registry = load()
@@ -29,6 +30,7 @@ def run(
     parts = SimpleNamespace(
         architecture=architecture, tasks={name: registry.get("tasks", name) for name in tasks},
         quantizer=SimpleNamespace(name="gptq"), quantizes=when is not None, when=when,
+        heads={name: SimpleNamespace(predicts=predicts) for name in tasks},
     )  # fmt: skip
     result, config = SimpleNamespace(id="a-run", synthetic=synthetic), SimpleNamespace(attention=attention)
     return SimpleNamespace(parts=parts, result=result, config=config, folder=folder)
@@ -59,6 +61,11 @@ def test_a_decoder_that_sees_both_ways_is_refused(tmp_path: Path) -> None:
     with pytest.raises(UsageError, match="see both ways"):
         check(run("A1", OPEN, attention="bidirectional"), Request(tmp_path / "out"), [OPEN])
     check(run("A1", OPEN, attention="causal"), Request(tmp_path / "out"), [OPEN])
+
+
+def test_a_head_that_relates_concepts_is_refused(tmp_path: Path) -> None:
+    with pytest.raises(UsageError, match="relates concepts"):
+        check(run("A1", OPEN, predicts=("pairs",)), Request(tmp_path / "out"), [OPEN])
 
 
 def test_names_and_places_are_looked_at_first(tmp_path: Path) -> None:

@@ -121,6 +121,7 @@ def test_a_module_that_is_used_as_a_whole_is_refused(package: None) -> None:
 
 
 def test_every_head_of_bench_makes_a_file_that_imports_nothing_of_bench() -> None:
+    pytest.importorskip("torch")
     import ast
 
     from bench.exporting.code import _classes, _settings

@@ -125,7 +125,7 @@ def test_a_dry_run_speaks_for_other_seeds_where_these_draw_no_documents(
     def dry_run(run: StudyRun, like: int | None, logs: Path) -> dict[str, Any]:
         seeds.append(run.config.seed)
         budget = {"tokens": 10 + run.config.seed, "task_tokens": {"a": 10 + run.config.seed}}
-        return {"budget": budget, "estimate": {"seconds": 1, "evaluation": 0, "memory": 1}}
+        return {"budget": budget, "estimate": {"before": 0, "seconds": 1, "evaluation": 0, "memory": 1}}
 
     monkeypatch.setattr(scheduler, "_dry_run", dry_run)
     asking = replace(request("a", epochs=1.0, shots=shots), arms=("A1", "A2"))
