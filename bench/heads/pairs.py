@@ -89,7 +89,7 @@ class ConceptPairHead(RelationExtractionHead):
             sizes += [math.log(len(members)) for members in candidates.members.values()]
             carried.update(r.label for r in set(document.relations) if (r.source[1], r.target[1]) in candidates.members)
         related = tuple(carried[label] for label in labels)
-        self.pairs = ConceptPairs(labels, kinds, indices, ANYWHERE, 0, len(sizes), related, round(fmean(sizes), 6))
+        self.pairs = ConceptPairs(labels, kinds, indices, ANYWHERE, 0, len(sizes), related, spread=round(fmean(sizes), 6))
 
     def encode(self, window: Window, gold: Document) -> Encoding:
         """Gold of a document, of the mentions that lie in its window.

@@ -57,6 +57,7 @@ class Pairs:
         fragments: most fragments of a mention.
         candidates: in the training documents.
         related: for each label, how many candidates carry it.
+        forward: whether only pairs from the mention that comes first in the text to the other are candidates.
     """
 
     labels: tuple[str, ...]
@@ -66,6 +67,7 @@ class Pairs:
     fragments: int
     candidates: int
     related: tuple[int, ...]
+    forward: bool = False
 
     def near(self, kinds: Sequence[int], places: Sequence[Fragment], parts: Sequence[int]) -> tuple[Indices, Indices]:
         """The candidates among the mentions of a text.
@@ -91,6 +93,8 @@ class Pairs:
             near &= part[:, None] == part
         else:
             near &= np.maximum(first[:, None] - last, first - last[:, None]) - 1 <= self.reach
+        if self.forward:
+            near &= (first[:, None] < first) | ((first[:, None] == first) & (last[:, None] <= last))
         source, target = near.nonzero()
         return source, target
 
@@ -106,6 +110,8 @@ class RelationExtractionHead(Head):
         share: of the related pairs of the training documents that may be candidates, where distance is the limit; the rest,
             which is far apart, would cost more wrong candidates than it brings.
         floor: least probability of a relation that the module hands over; see `Head.floor`.
+        forward: whether only pairs from the mention that comes first in the text to the other are candidates, for corpora whose
+            relations have no direction and are written so.
     """
 
     name = "relation"
@@ -119,8 +125,9 @@ class RelationExtractionHead(Head):
     facts: ClassVar[type[Pairs]] = Pairs
     """What `fit` learns."""
 
-    def __init__(self, share: float = 0.99, floor: float = 0.05) -> None:
+    def __init__(self, share: float = 0.99, floor: float = 0.05, forward: bool = False) -> None:
         self.share = share
+        self.forward = forward
         self.floor: float = floor
         self.pairs: Pairs | None = None
 
@@ -145,6 +152,7 @@ class RelationExtractionHead(Head):
             fragments=max(len(parts) for d in documents for r in d.relations for parts, _ in (r.source, r.target)),
             candidates=0,
             related=(0,) * len(labels),
+            forward=self.forward,
         )
         count, carried = 0, Counter[str]()
         for text in texts:
@@ -171,8 +179,9 @@ class RelationExtractionHead(Head):
         that takes part in no relation), then start and end of each fragment in characters of the document, -1 where there are
         fewer; ``places`` (n, 2) first and last word; ``pairs`` (p, 2) indices of source and target; ``targets`` (p, L) 0/1.
         Relations that are no candidate are lost: to ``label``, ``pair`` (labels of mentions that never occurred related),
-        ``cap`` (fragments), ``distance`` or ``passage``. Words are what is counted as supervised: windows hold anything from no
-        pair to dozens, and a mean over pairs would let those of an update that happens to hold few weigh the most.
+        ``cap`` (fragments), ``direction``, ``distance`` or ``passage``. Words are what is counted as supervised: windows hold
+        anything from no pair to dozens, and a mean over pairs would let those of an update that happens to hold few weigh the
+        most.
         """
         pairs = self.fitted()
         known = [key for key in _keys(gold) if len(key[0]) <= pairs.fragments]
@@ -191,6 +200,8 @@ class RelationExtractionHead(Head):
                 targets[row[ends]][pairs.labels.index(relation.label)] = 1
             elif (text.kinds[ends[0]], text.kinds[ends[1]]) not in pairs.types or ends[0] == ends[1]:
                 lost["pair"] += 1
+            elif pairs.forward and text.places[ends[0]] > text.places[ends[1]]:
+                lost["direction"] += 1
             else:
                 lost["passage" if pairs.reach is None else "distance"] += 1
         blank = (-1,) * (2 * pairs.fragments)

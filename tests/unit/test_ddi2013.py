@@ -73,6 +73,13 @@ def test_the_order_of_the_two_drugs_does_not_count(folder: Path) -> None:
     assert [scores["relations"][k] for k in ("tp", "fp", "fn")] == [1, 0, 0]
 
 
+def test_a_pair_of_drugs_is_one_candidate(corpus: Corpus) -> None:
+    pytest.importorskip("torch")
+    head = DDI2013().head("relation")
+    head.fit(corpus["train"])
+    assert head.state()["forward"] is True
+
+
 def test_of_two_test_sets_the_one_with_pairs_is_read(folder: Path) -> None:
     (folder / "Test" / "MedLine" / "a.xml").unlink()
     put(folder / "Test" / WITHIN_TEST / "DrugBank" / "x.xml", document("DDI-DrugBank.d7"))

@@ -117,6 +117,22 @@ def test_given_mentions_lose_nothing_inside_words_and_none_to_their_fragments() 
     assert through(narrow, given)[1] == Counter({"cap": 2})
 
 
+def test_relations_without_direction_are_no_candidates_backwards() -> None:
+    forward, backward = related((DEF, GHI, "binds")), related((GHI, DEF, "binds"))
+    genes = 3 * 2 + 2 * 1  # ordered pairs of genes in either sentence
+    assert through(fitted(document(forward)), document(forward))[2] == genes
+    head = RelationExtractionHead(share=1.0, forward=True)
+    head.fit([document(forward)])
+    back, lost, candidates = through(head, document(forward))
+    assert (set(back.relations), lost, candidates) == (set(forward), Counter(), genes // 2)
+    assert through(head, document(backward))[1] == Counter({"direction": 1})
+    older = head.state()
+    del older["forward"]
+    restored = RelationExtractionHead()
+    restored.restore(older)
+    assert not restored.fitted().forward
+
+
 def test_a_mention_across_sentences_is_near_nothing() -> None:
     across = Mention(((36, 44),), "G")
     given = Document("d", TEXT, (ABC, MNO, across, DEF), related((ABC, across, "down"), (ABC, DEF, "down")), passages=SENTENCES)

@@ -17,6 +17,7 @@ from pathlib import Path
 from typing import Any, ClassVar
 
 from bench.api.data import Document
+from bench.api.head import Head
 from bench.api.task import Scores, TaskMetadata
 from bench.kit.corpus_task import CorpusTask
 from bench.kit.faults import of_documents
@@ -61,6 +62,14 @@ class DDI2013(CorpusTask):
         "synthetic corpus": "240 train, 60 dev and 60 test documents, seeded, in the same format",
         "scores": "relations (micro over the four classes), by_type; the order of the two drugs does not count",
     }
+
+    def head(self, name: str) -> Head:
+        """A new head of this name; an interaction has no direction, so that a pair is one candidate."""
+        if name != "relation":
+            return super().head(name)
+        from bench.heads.relation import RelationExtractionHead
+
+        return RelationExtractionHead(forward=True)
 
     def prepared(self, document: Document) -> Document:
         """The sentences of a text become its passages, as those of the corpus do."""
