@@ -67,7 +67,7 @@ def _front(run: FinishedRun, exported: Exported, head: Head) -> str:
                 "dataset": {"name": exported.task, "type": exported.task, "split": "test"},
                 "metrics": [{"type": metric, "value": round(scores[metric], 4)}],
             }]}
-        ] if metric in scores else None,
+        ] if metric in scores and exported.task not in run.result.concepts else None,
     }  # fmt: skip
     lines = [f"{name}: {json.dumps(value, ensure_ascii=False)}" for name, value in entries.items() if value is not None]
     return "\n".join(["---", *lines, "---", ""])
@@ -147,7 +147,7 @@ def _training(run: FinishedRun, exported: Exported, task: Task) -> str:
         "parameters in all": f"{exported.parameters:,}",
         "architecture": f"{run.parts.architecture.name}: {run.parts.architecture.summary}",
         "base model": f"{exported.base}, SHA-256 `{result.hashes['model']}`",
-        "stage": exported.stage + (f", {run.parts.quantizer.name}" if run.parts.quantizes else ""),
+        "stage": exported.stage + (f", {run.parts.quantizer.name}" if exported.stage == "quantized" else ""),
         "dtype": exported.dtype,
         "seed": str(result.resolved("seed")),
     }
@@ -165,9 +165,14 @@ def _scores(result: Result, exported: Exported) -> str:
     ]
     rated.sort(key=lambda row: row[0] != first)
     rows = "\n".join(f"| {metric} | {shown} |" for metric, shown in rated[:_MOST_SCORES])
+    linked = (
+        " The run filled concepts in, which this folder does not do: scores that count concepts are the run's alone."
+        if exported.task in result.concepts
+        else ""
+    )
     return (
         f"## Scores\n\nTest split, {exported.stage} model, as the run computed them; in brackets 95% intervals by bootstrap "
-        f"over documents.\n\n| metric | score |\n|---|---|\n{rows}\n"
+        f"over documents.{linked}\n\n| metric | score |\n|---|---|\n{rows}\n"
     )
 
 

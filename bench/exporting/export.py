@@ -12,11 +12,12 @@ import re
 import shutil
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
+from importlib.util import find_spec
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, cast
 
 from bench.api.architecture import Architecture
-from bench.errors import BenchError, storable
+from bench.errors import BenchError, UsageError, storable
 from bench.exporting import card, parity, runtime
 from bench.exporting.code import facts_of, write_code
 from bench.exporting.parity import Outputs, Parity
@@ -211,13 +212,21 @@ class _Job:
                 shutil.copyfile(path, out / path.name)
 
     def _parity(self, folder: Path, texts: Sequence[Mapping[str, Any]], expected: Outputs, dtype: str) -> Parity | None:
-        """How the folder differs from the run's model; None where transformers cannot load the quantized base model here."""
+        """How the folder differs from the run's model; None where packages that load a quantized base model are missing."""
         try:
             loaded = parity.of_folder(folder, texts, self.beside)
         except BenchError as error:
             if not self.quantized:
                 raise
-            self.console.warn(f"The quantized base model was copied, and not tried: {error.message}")
+            absent = [name for name in ("gptqmodel", "optimum", "bitsandbytes") if find_spec(name) is None]
+            if not absent:
+                spec, quantizer = self.run.parts.model.spec, self.run.parts.quantizer.name
+                raise UsageError(
+                    f"transformers cannot load a model of the type {spec.model_type} that {quantizer} quantized without bench; "
+                    "nothing was written.",
+                    "Take --merge, which writes the trained model unquantized; 'bench predict' uses the quantized one.",
+                ) from error
+            self.console.warn(f"The quantized base model was copied, and not tried: {', '.join(absent)} is not installed.")
             return None
         return parity.compared(expected, loaded, "quantized" if self.quantized else dtype)
 

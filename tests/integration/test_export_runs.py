@@ -6,6 +6,7 @@ import json
 import subprocess
 import sys
 from collections.abc import Callable, Iterator, Mapping, Sequence
+from importlib.util import find_spec
 from pathlib import Path
 from typing import Any
 
@@ -265,3 +266,12 @@ def test_a_quantized_base_model_is_written_with_the_adapter_beside_it(
     settings = json.loads((out / "base" / "config.json").read_text())["quantization_config"]
     assert (settings["quant_method"], settings["bits"], settings["checkpoint_format"]) == ("gptq", 4, "gptq")
     assert (out / "base" / "tokenizer.json").is_file()
+    encoder = bench.run(tiny(arch="A1", quant="rtn", precision="fp32"))
+    capsys.readouterr()
+    code = main(["export", str(encoder.folder), str(tmp_path / "encoder"), "--peft", "--stage", "quantized"])
+    if find_spec("gptqmodel") and find_spec("optimum") and find_spec("bitsandbytes"):
+        assert code == 2
+        assert "transformers cannot load a model of the type bert that rtn quantized" in capsys.readouterr().err
+        assert not (tmp_path / "encoder").exists()
+    else:
+        assert code == 0
