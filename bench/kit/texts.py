@@ -6,7 +6,8 @@
   `bench.kit.records`, the relevance of passages left out
 - PubTator (`bench.kit.pubtator`), known by its first line
 - BioC (``.xml``, ``.json``), exports of doccano and Label Studio (``.json``), and data sets of Hugging Face (``.parquet``,
-  ``.arrow``, a folder that ``save_to_disk`` made), as their readers name documents; of a folder where it has no text file
+  ``.arrow``, a folder that ``save_to_disk`` made), as their readers name documents; of a folder these and JSON Lines where
+  it has no text file
 """
 
 from __future__ import annotations
@@ -44,9 +45,9 @@ def read(path: Path, given: Given | None = None) -> Iterator[Document]:
     if not path.is_dir() or (path / huggingface.STATE).is_file():
         yield from _documents(path, path.stem, given)
         return
-    suffixes = next((some for some in (TEXTS, CORPORA) if any(names_below(path, suffix) for suffix in some)), None)
+    suffixes = next((some for some in (TEXTS, LINES + CORPORA) if any(names_below(path, suffix) for suffix in some)), None)
     if suffixes is None:
-        wanted = " or ".join((", ".join(TEXTS + CORPORA[:-1]), CORPORA[-1]))
+        wanted = " or ".join((", ".join(TEXTS + LINES + CORPORA[:-1]), CORPORA[-1]))
         raise DataError(f"Folder {path} holds no {wanted} file, nor does a folder in it.", "Name another folder.")
     files = sorted((name, suffix) for suffix in suffixes for name in names_below(path, suffix))
     for name, suffix in files:

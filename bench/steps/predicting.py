@@ -7,6 +7,7 @@ fault is told before the model is loaded and not after hours; then chunk by chun
 from __future__ import annotations
 
 import re
+from collections import Counter
 from collections.abc import Iterator, Sequence
 from dataclasses import asdict, dataclass, replace
 from itertools import islice
@@ -107,7 +108,9 @@ def predict_files(folder: Path, registry: Registry, request: Request, console: R
     task, head = parts.tasks[name], parts.fresh_head(name)
     _check(request, name, head)
     console.step("checking the texts")
-    total = _survey(request, task, head)
+    total, labels = _survey(request, task, head)
+    if labels:
+        _warn_of_labels(labels, run.saved_heads()[name]["state"].get("kinds"), console)
     model = load_trained(folder, registry, request.stage, request.device, console)
     about = Written(result.id, name, request.stage, result.synthetic, tuple(dict.fromkeys(request.formats)), total)
     predicted = Spool()
@@ -153,11 +156,16 @@ def _check(request: Request, name: str, head: Head) -> None:
         raise UsageError(f"{out} {what}; wanted a new or an empty folder.", "Name another one with --out.")
 
 
-def _survey(request: Request, task: Task, head: Head) -> int:
-    """The number of documents, all of them read once; their ids differ, and can name what is to be written."""
+def _survey(request: Request, task: Task, head: Head) -> tuple[int, Counter[str]]:
+    """The number of documents, all of them read once, and the labels of the mentions given, by how often each comes.
+
+    The documents' ids differ, and can name what is to be written.
+    """
     seen: set[str] = set()
+    labels: Counter[str] = Counter()
     for chunk in _chunks(request, head):
         for document in chunk:
+            labels.update(mention.label for mention in document.mentions)
             name = document.id.casefold()
             if name in seen:
                 raise DataError(
@@ -171,7 +179,18 @@ def _survey(request: Request, task: Task, head: Head) -> int:
                 task.write(Path(aside, "official"), named)
             if "brat" in request.formats:
                 brat.write(Path(aside, "brat"), named)
-    return len(seen)
+    return len(seen), labels
+
+
+def _warn_of_labels(given: Counter[str], known: Sequence[str] | None, console: Reporter) -> None:
+    """Says which given mentions can take part in no relation, since the run met none of their label in one."""
+    if known is None or not (strange := {label: count for label, count in given.items() if label not in known}):
+        return
+    named = ", ".join(f"{label} {count:,}" for label, count in sorted(strange.items(), key=lambda row: -row[1])[:6])
+    console.warn(
+        f"{sum(strange.values()):,} of {given.total():,} mentions have labels that the run knows in no relation, and get none: "
+        f"{named}. It knows {', '.join(known)}."
+    )
 
 
 def _chunks(request: Request, head: Head) -> Iterator[list[Document]]:

@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import os
 import signal
+from collections import Counter
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import replace
 from pathlib import Path
@@ -23,7 +24,7 @@ from bench.reporting import SilentReporter
 from bench.results.layout import JOURNAL
 from bench.results.store import read_predictions
 from bench.steps import predicting
-from bench.steps.predicting import CHUNK, Request
+from bench.steps.predicting import CHUNK, Request, _warn_of_labels
 
 PUBTATOR = "7|t|Torsade\n7|a|with cisplatin\n7\t13\t22\tcisplatin\tChemical\tD002945\n"
 
@@ -117,8 +118,33 @@ def test_a_faulty_corpus_of_texts_is_named_without_its_text(tmp_path: Path) -> N
     assert "secret" not in str(raised.value)
 
 
+def test_a_folder_without_texts_is_read_for_lines(tmp_path: Path) -> None:
+    (tmp_path / "deep").mkdir()
+    (tmp_path / "deep" / "a.jsonl").write_text('{"id": "one", "text": "x"}\n{"id": "two", "text": "y"}\n')
+    assert [document.id for document in texts.read(tmp_path)] == ["one", "two"]
+    (tmp_path / "b.txt").write_text("text")
+    assert [document.id for document in texts.read(tmp_path)] == ["b"]
+
+
+def test_mentions_of_labels_that_a_run_relates_nowhere_are_told_of() -> None:
+    class Console(SilentReporter):
+        said = ""
+
+        def warn(self, message: str) -> None:
+            self.said += message
+
+    console = Console()
+    _warn_of_labels(Counter({"Drug": 3, "drug": 2}), ("brand", "drug"), console)
+    assert console.said.startswith("3 of 5 mentions have labels that the run knows in no relation, and get none: Drug 3.")
+    assert "It knows brand, drug." in console.said
+    console = Console()
+    _warn_of_labels(Counter({"drug": 2}), ("brand", "drug"), console)
+    _warn_of_labels(Counter({"Drug": 2}), None, console)
+    assert console.said == ""
+
+
 def test_an_empty_folder_and_a_path_that_is_not_there(tmp_path: Path) -> None:
-    with pytest.raises(DataError, match=r"holds no \.txt, \.text, \.xml, \.json, \.parquet or \.arrow file"):
+    with pytest.raises(DataError, match=r"holds no \.txt, \.text, \.jsonl, \.ndjson, \.xml, \.json, \.parquet or \.arrow file"):
         list(texts.read(tmp_path))
     with pytest.raises(DataError, match="No such file"):
         list(texts.read(tmp_path / "none.txt"))
