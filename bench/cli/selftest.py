@@ -209,8 +209,8 @@ class SelfTest:
             return Check(name, "ok", check())
         except MissingError as error:
             return Check(name, "absent", error.message, error.hint or "")
-        except Interrupted:  # by the user, who wants no further check
-            raise
+        except Interrupted:  # by the user, who wants no further check; nothing of its runs stays to go on with
+            raise Interrupted("The self-test was stopped, and its folder is removed.", "Type the command again.") from None
         except BenchError as error:
             return Check(name, "failed", error.message, error.hint or "Report it with this table.")
         except Exception as error:  # what a broken driver or package raises is what this command is for

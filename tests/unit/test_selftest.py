@@ -98,8 +98,10 @@ def test_a_run_that_fails_stops_no_other_check(
 
 
 def test_a_stop_that_was_asked_for_ends_all_checks(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
-    with pytest.raises(Interrupted):
-        checked(monkeypatch, tmp_path, Interrupted("Stopped on SIGINT."))
+    stopped = Interrupted("Stopped after update 3.", "Go on with 'bench run --resume /tmp/x'.")
+    with pytest.raises(Interrupted) as raised:
+        checked(monkeypatch, tmp_path, stopped)
+    assert "--resume" not in str(raised.value)  # what it would go on with is removed
 
 
 @pytest.mark.parametrize(("verdict", "code"), [("ok", 0), ("absent", 0), ("failed", 1)])
