@@ -7,6 +7,7 @@ from collections.abc import Iterable, Iterator, Mapping
 from contextlib import contextmanager
 
 _SHOWN = 5
+_FEW = 8
 
 
 class BenchError(Exception):
@@ -154,13 +155,15 @@ def out_of_memory(error: BaseException) -> bool:
 
 
 def unknown(kind: str, name: str, known: Iterable[str], listing: str = "", hint: str | None = None) -> UsageError:
-    """The error for a name that nothing carries, with the nearest names that exist.
+    """The error for a name that nothing carries, with the nearest names that exist, or all of them where they are few.
 
     `kind` is singular, as in "quantizer"; `listing` the command that lists the names. `hint` stands in its place where the next
     move is another.
     """
     from difflib import get_close_matches
 
-    near = get_close_matches(name, sorted(known), n=2, cutoff=0.5)
-    meant = f" Did you mean {' or '.join(repr(n) for n in near)}?" if near else ""
+    names = list(known)
+    near = get_close_matches(name, sorted(names), n=2, cutoff=0.5)
+    few = f" Wanted {', '.join(names)}." if 0 < len(names) <= _FEW else ""
+    meant = f" Did you mean {' or '.join(repr(n) for n in near)}?" if near else few
     return UsageError(f"Unknown {kind} {name!r}.{meant}", hint or f"Run '{listing}'.")
