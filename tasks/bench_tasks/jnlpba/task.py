@@ -26,9 +26,4 @@ class Jnlpba(IobTask):
         domain="biomedical",
         primary_metric="strict.f1",
         layout=LAYOUTS["iob"],
-        published_best={"strict.f1": 0.7728},
-        published_source=(
-            "SciBERT, Beltagy et al. 2019, arXiv 1903.10676, five types at once; figures near .80, such as BLURB's, do not "
-            "tell the types apart"
-        ),
     )
