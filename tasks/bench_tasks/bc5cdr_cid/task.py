@@ -37,7 +37,7 @@ class Bc5cdrCid(CorpusTask):
         "Li et al. 2016, BioCreative V CDR task corpus, doi:10.1093/database/baw068; Wei et al. 2016, Assessing the state of "
         "the art in biomedical relation extraction, doi:10.1093/database/baw032"
     )
-    licence = "public domain, as BioCreative publishes it; abstracts are PubMed's (the synthetic corpus: Apache-2.0)"
+    licence = "Public Domain Mark 1.0 as BigBIO lists it; abstracts are PubMed's (the synthetic corpus: Apache-2.0)"
     heads = ("pairs",)
     reader = "bench_tasks.bc5cdr_cid.corpus:load"
     writer = "bench_tasks.bc5cdr_cid.synthetic:write_corpus"

@@ -30,7 +30,7 @@ class Biosses(CorpusTask):
         "Sogancioglu, Ozturk, Ozgur 2017, BIOSSES: a semantic sentence similarity estimation system for the biomedical domain, "
         "doi:10.1093/bioinformatics/btx238; split of BLUE, Peng et al. 2019, arXiv 1906.05474"
     )
-    licence = "GPL 3.0 as its authors publish it (the synthetic corpus: Apache-2.0)"
+    licence = "GPL 3.0 as BigBIO lists it (the synthetic corpus: Apache-2.0)"
     heads = ("regress",)
     reader = "bench_tasks.biosses.corpus:load"
     writer = "bench_tasks.biosses.synthetic:write_corpus"

@@ -39,7 +39,7 @@ class DDI2013(CorpusTask):
         "Herrero-Zazo et al. 2013, The DDI corpus, doi:10.1016/j.jbi.2013.07.011; Segura-Bedmar, Martinez, Herrero-Zazo 2013, "
         "SemEval-2013 Task 9, ACL S13-2056"
     )
-    licence = "CC BY-NC 4.0 (the synthetic corpus: Apache-2.0)"
+    licence = "CC BY-NC 4.0 as BigBIO lists it (the synthetic corpus: Apache-2.0)"
     heads = ("relation",)
     reader = "bench_tasks.ddi2013.corpus:load"
     writer = "bench_tasks.ddi2013.synthetic:write_corpus"

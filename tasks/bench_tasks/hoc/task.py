@@ -35,7 +35,7 @@ class HoC(CorpusTask):
         "Baker et al. 2016, Automatic semantic classification of scientific literature according to the hallmarks of cancer, "
         "doi:10.1093/bioinformatics/btv585; in the form of BLUE, Peng et al. 2019, arXiv 1906.05474"
     )
-    licence = "GPL 3.0 as its authors publish it (the synthetic corpus: Apache-2.0)"
+    licence = "GPL 3.0 as BigBIO lists it (the synthetic corpus: Apache-2.0)"
     heads = ("multilabel",)
     reader = "bench_tasks.hoc.corpus:load"
     writer = "bench_tasks.hoc.synthetic:write_corpus"

@@ -17,7 +17,7 @@ class Jnlpba(IobTask):
         "Collier & Kim 2004, Introduction to the Bio-entity Recognition Task at JNLPBA, ACL W04-1213; splits of Crichton et "
         "al. 2017, doi:10.1186/s12859-017-1776-8"
     )
-    licence = "CC BY 3.0 for the annotations, of the GENIA corpus (the synthetic corpus: Apache-2.0)"
+    licence = "CC BY 3.0 as BigBIO lists it (the synthetic corpus: Apache-2.0)"
     labels = ("DNA", "RNA", "cell_line", "cell_type", "protein")
     wording = ("jnlpba/language.json",)
     metadata = TaskMetadata(
