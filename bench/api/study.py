@@ -54,8 +54,11 @@ class StudyRun:
         like: ``KEY`` or ``KEY:TASK`` of a run of this study whose tokens are the budget.
         group: runs of one group are compared with one another, e.g. a set of tasks; None where all are.
         start: key of a run of this study whose shared weights it begins with.
+        best_of: keys of trials, of which one lends it the learning rate.
+        place: which of them: 0 the best on dev, 1 the next.
         run: the id; None until it is finished.
         error: why it failed the last time it was tried.
+        refused: of a trial: an invariant refused it or it diverged, which counts as worse than any score.
         estimate: what it costs; None until it was asked.
     """
 
@@ -68,8 +71,11 @@ class StudyRun:
     like: str | None = None
     group: str | None = None
     start: str | None = None
+    best_of: tuple[str, ...] = ()
+    place: int = 0
     run: str | None = None
     error: str | None = None
+    refused: bool = False
     estimate: Cost | None = None
 
     @property
@@ -80,7 +86,7 @@ class StudyRun:
     @property
     def waits_for(self) -> tuple[str, ...]:
         """The keys of all runs that must be finished before this one can start."""
-        return tuple(dict.fromkeys(key for key in (self.after, self.start) if key is not None))
+        return tuple(dict.fromkeys(key for key in (self.after, self.start, *self.best_of) if key is not None))
 
     def identity(self) -> dict[str, Any]:
         """What the plan says of it, JSON-able: all that can change the outcome, and where the corpora are."""
@@ -92,11 +98,13 @@ class StudyRun:
             | {"data": dict(sorted(self.config.data.items())), "tokens_like": self._settled().tokens_like}
             | ({"concepts": dict(sorted(self.config.concepts.items()))} if self.config.concepts else {}),
             **({"start": self.start} if self.start is not None else {}),
+            **({"best_of": list(self.best_of), "place": self.place} if self.best_of else {}),
         }
 
     def _settled(self) -> RunConfig:
-        """The configuration without the ids of runs of this study, which the plan does not know."""
+        """The configuration without what other runs of this study decide, which the plan does not know."""
         config = self.config if self.like is None else replace(self.config, tokens_like=None)
+        config = replace(config, lr=None) if self.best_of else config
         return config if self.start is None else replace(config, init_from=None)
 
 
@@ -150,6 +158,8 @@ class Request:
         like: str | None = None,
         group: str | None = None,
         start: str | None = None,
+        best_of: Sequence[str] = (),
+        place: int = 0,
         **changes: Any,
     ) -> StudyRun:
         """A run of the plan, from what all runs share.
@@ -161,9 +171,12 @@ class Request:
             like: ``KEY`` or ``KEY:TASK`` of a run whose tokens are its budget.
             group: runs of one group are compared with one another.
             start: key of a run whose shared weights it begins with.
+            best_of: keys of trials, of which the one that is best on dev, or comes in `place`, lends the learning rate.
+            place: 0 for the best.
             changes: fields of the configuration that are this run's own, its seed among them.
         """
-        return replace(self.planned(key, role, replace(self.base, **changes, task=tuple(tasks)), like, group), start=start)
+        run = self.planned(key, role, replace(self.base, **changes, task=tuple(tasks)), like, group)
+        return replace(run, start=start, best_of=tuple(best_of), place=place)
 
     def planned(self, key: str, role: str, config: RunConfig, like: str | None = None, group: str | None = None) -> StudyRun:
         """The same of a whole configuration, which keeps the corpora of its own tasks alone."""

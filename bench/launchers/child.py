@@ -53,6 +53,7 @@ class JobOutcome:
         answer: the JSON that it printed; empty unless `code` is 0.
         message: the error in one or two lines; empty where it succeeded.
         attempts: number of processes that were started for it.
+        kind: of the error, e.g. ``InvariantError``; empty where it succeeded or did not say.
     """
 
     key: str
@@ -60,6 +61,7 @@ class JobOutcome:
     answer: Mapping[str, Any] = field(default_factory=dict)
     message: str = ""
     attempts: int = 1
+    kind: str = ""
 
     @property
     def run(self) -> str | None:
@@ -164,7 +166,8 @@ class Child:
             self._later(min(0.5 * 2**self._retries, 30.0))
             return None
         error_text = "\n".join(str(error[name]) for name in ("message", "hint") if error.get(name))
-        return self._ended(code, error_text or _error(self._said()) or f"It was ended by {_signal_name(code)}.")
+        said = error_text or _error(self._said()) or f"It was ended by {_signal_name(code)}."
+        return self._ended(code, said, kind=str(error.get("kind", "")))
 
     def _later(self, seconds: float) -> None:
         self._again = time.monotonic() + seconds
@@ -174,8 +177,8 @@ class Child:
         self._in_use_since = self._in_use_since or time.monotonic()
         return time.monotonic() - self._in_use_since < _SECONDS_IN_USE
 
-    def _ended(self, code: int, message: str, answer: Mapping[str, Any] | None = None) -> JobOutcome:
-        return JobOutcome(self.job.key, code, answer or {}, message, self.attempts)
+    def _ended(self, code: int, message: str, answer: Mapping[str, Any] | None = None, kind: str = "") -> JobOutcome:
+        return JobOutcome(self.job.key, code, answer or {}, message, self.attempts, kind)
 
     def _said(self) -> str:
         with self.job.log.open("rb") as log:

@@ -183,7 +183,7 @@ def find(ref: str, runs: Path) -> Study | None:
 
 
 def of_study(study: Study, kind: StudyKind) -> Evidence:
-    """Reads the finished runs of a study.
+    """Reads the finished runs of a study; of trials, which only search, its kind tells.
 
     Args:
         study: the study.
@@ -194,8 +194,9 @@ def of_study(study: Study, kind: StudyKind) -> Evidence:
     """
     finished: dict[tuple[str, str], ReportedRun] = {}
     unfinished = []
-    updates = SOME if len(study.runs) > LINES else None
-    for entry, label in zip(study.runs, _labels(study.runs, kind), strict=True):
+    entries = [run for run in study.runs if run.key not in study.trials]
+    updates = SOME if len(entries) > LINES else None
+    for entry, label in zip(entries, _labels(entries, kind), strict=True):
         place = study.out / str(entry.run)
         if entry.run is None or not (place / RESULT).exists():
             unfinished.append(entry.key)

@@ -84,7 +84,7 @@ class StudyWatcher:
         seconds = time.monotonic() - self._since.pop(run.key, time.monotonic())
         again = f", {outcome.attempts} processes" if outcome.attempts > 1 else ""
         if run.run is None:
-            self.warn(f"{run.key} failed{again}: {run.error}")
+            self.warn(f"{run.key} {'was refused' if run.refused else 'failed'}{again}: {run.error}")
             return
         if run.estimate is not None:
             self._seconds.append((seconds, run.estimate.seconds))
@@ -173,7 +173,7 @@ class StudyWatcher:
             table.add_row(
                 Text(run.key), Text(status, style=style), since, Text(line(said.splitlines()[0]) if said else "", style="dim")
             )
-        done, failed = len(study.finished()), sum(run.error is not None for run in study.runs)
+        done, failed = len(study.finished()), sum(run.error is not None and not run.refused for run in study.runs)
         more = f", {len(rows) - ROWS} more" if len(rows) > ROWS else ""
         wrong = f", [red]{failed} failed[/]" if failed else ""
         total = f"{done} of {len(study.runs)} finished, {len(active)} running{wrong}{more}; {duration(now - self._began)}"
@@ -191,9 +191,11 @@ class StudyWatcher:
 
 
 def state(study: Study, run: StudyRun, active: set[str] | None = None) -> str:
-    """State of a run: finished, failed, running, next or waiting."""
+    """State of a run: finished, refused, failed, running, next or waiting."""
     if run.run is not None:
         return "finished"
+    if run.refused:
+        return "refused"
     if run.error is not None:
         return "failed"
     if active is not None and run.key in active:

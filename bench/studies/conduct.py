@@ -65,7 +65,7 @@ def conduct(
     with RunLock(study.folder):
         for key in study.forget_missing():
             audience.warn(f"The folder of {key} is gone; it runs again.")
-        whole = len(study.finished()) == len(study.runs)
+        whole = study.whole
         mark = StudyMark(study, registry, audience.warn)
         if not whole:
             running = open_launcher(launcher, jobs, study.folder, tuple(options))
@@ -142,10 +142,10 @@ def refuse_repeats(study: Study, registry: Registry) -> None:
 
 
 def _failed(study: Study) -> BenchError | None:
-    failed = [run for run in study.runs if run.error is not None]
+    failed = [run for run in study.runs if run.error is not None and not run.refused]
     if not failed:
         return None
-    left = len(study.runs) - len(study.finished())
+    left = sum(run.run is None and not run.refused for run in study.runs)
     return BenchError(
         f"{len(failed)} of {len(study.runs)} runs failed, and {left} are not finished; {failed[0].key}: {failed[0].error}",
         f"What it printed is in {study.folder / 'logs'}; the same command tries again.",

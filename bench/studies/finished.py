@@ -3,11 +3,11 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
 from functools import cached_property
-from typing import Any, cast
+from typing import TYPE_CHECKING, Any, cast
 
 from bench.api.study import Option, Request, StudyKind, StudyRun
 from bench.api.task import Task
@@ -18,6 +18,9 @@ from bench.stats.intervals import Measure
 from bench.studies.arms import Run, agree, measure_of, metrics_of, tasks_of
 from bench.studies.contract import differences, refuse
 from bench.studies.study import Study
+
+if TYPE_CHECKING:
+    from bench.studies.compare import Comparison
 
 _PLANNED = ("waivers", "leaks")  # these are part of the study's plan
 # A checkout or a package that moved on while it ran is a warning, not a refusal.
@@ -41,8 +44,8 @@ class FinishedStudy:
 
     @cached_property
     def runs(self) -> dict[str, Run]:
-        """Key to finished run."""
-        return {run.key: Run.read(self.study.out / str(run.run)) for run in self.study.runs}
+        """Key to finished run; trials that were refused are not among them."""
+        return {run.key: Run.read(self.study.out / str(run.run)) for run in self.study.finished()}
 
     @cached_property
     def tasks(self) -> dict[str, Task]:
@@ -65,16 +68,33 @@ class FinishedStudy:
         options: Mapping[str, Option] = self.study.settings.get("options", {})
         return options
 
-    def differences(self, by: tuple[str, ...]) -> list[dict[str, Any]]:
+    def differences(self, by: tuple[str, ...], keys: Iterable[str] | None = None) -> list[dict[str, Any]]:
         """Checks the runs by the contract of comparisons, and returns what they differ in beyond what is compared.
 
         Args:
             by: the fields that are compared.
+            keys: of the runs that are; all where None.
 
         Raises:
             ContractError: the runs differ in something that no study may differ in.
         """
-        return compared_by(self.runs, by, self.warn)
+        runs = self.runs if keys is None else {key: self.runs[key] for key in keys}
+        return compared_by(runs, by, self.warn)
+
+    def compare(self, keys: Iterable[str], by: Sequence[str], allow: Sequence[str] = ()) -> Comparison:
+        """Some of the runs as `bench compare` compares them; what no study is refused for is allowed.
+
+        Args:
+            keys: of the runs.
+            by: fields that set arms apart.
+            allow: further fields that may differ.
+
+        Raises:
+            ContractError: they differ in something else.
+        """
+        from bench.studies.compare import compare
+
+        return compare([self.runs[key] for key in keys], self.registry, by=by, allow=(*_ALLOWED, *allow))
 
     def statistics(self, key: str) -> dict[str, Statistics]:
         """Task to the statistics of every test document of a run, checked against the scores of its result.

@@ -10,7 +10,7 @@ from typing import Protocol
 
 from bench.api.study import Cost, StudyRun
 from bench.config import RunConfig
-from bench.errors import BenchError
+from bench.errors import BenchError, DivergedError, InvariantError
 from bench.launchers import Job, JobOutcome, Launcher
 from bench.launchers.child import Child, end
 from bench.studies.argv import argv_of
@@ -18,6 +18,9 @@ from bench.studies.study import Study
 
 LOGS = "logs"
 INTERRUPTED = 130
+_REFUSALS = (InvariantError.__name__, DivergedError.__name__)
+"""Errors that say of a trial's learning rate that it is none."""
+_NO_TRIAL = "Too few of the trials that its learning rate is chosen from ended with a score on dev."
 
 
 class Watcher(Protocol):
@@ -57,25 +60,28 @@ def drive(
         memory_limit: bytes of a run that was given no limit.
 
     Returns:
-        Whether every run is finished; False where some failed, or wait for one that did.
+        Whether every run is finished, or a trial that was refused; False where some failed, or wait for one that did.
 
     Raises:
         KeyboardInterrupt: asked to stop; every run has saved a checkpoint and ended.
     """
     for run in study.runs:
-        if run.error is not None:
+        if run.error is not None and not run.refused:
             study.update(run.key, error=None)
     submitted: set[str] = set()
     live: set[str] = set()
     try:
         while True:
             for run in study.runs:
-                if run.run is None and run.key not in submitted and study.ready(run):
+                if run.error is None and study.stranded(run):
+                    # A trial without a rate is refused as those were that it is chosen from; a run without one has failed.
+                    study.update(run.key, error=_NO_TRIAL, refused=run.key in study.trials)
+                elif run.run is None and run.key not in submitted and not run.refused and study.ready(run):
                     launcher.submit(job_of(study, run, memory_limit))
                     submitted.add(run.key)
                     live.add(run.key)
             if not live:
-                return len(study.finished()) == len(study.runs)
+                return study.whole
             for outcome in launcher.poll(0.5):
                 live.discard(outcome.key)
                 _record(study, outcome, watcher)
@@ -93,7 +99,8 @@ def drive(
 
 def _record(study: Study, outcome: JobOutcome, watcher: Watcher) -> None:
     error = None if outcome.run else outcome.message or f"exit code {outcome.code}"
-    study.update(outcome.key, run=outcome.run, error=error)
+    refused = outcome.kind in _REFUSALS and outcome.key in study.trials
+    study.update(outcome.key, run=outcome.run, error=error, refused=refused)
     watcher.ended(study[outcome.key], outcome)
 
 

@@ -11,6 +11,7 @@ import json
 import re
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field, replace
+from functools import cached_property
 from pathlib import Path
 from typing import Any
 
@@ -20,7 +21,8 @@ from bench.errors import RunStateError, UsageError
 from bench.naming import LONGEST_NAME
 from bench.results.layout import RESULT
 from bench.results.reading import check_version, read_as
-from bench.results.store import read_json, write_json
+from bench.results.store import read_json, read_result, write_json
+from bench.studies.trials import ranked
 
 SCHEMA_VERSION = 1
 STUDIES = "studies"
@@ -47,6 +49,7 @@ class Study:
     runs: list[StudyRun]
     verdict: Mapping[str, Any] | None = None
     _places: dict[str, int] = field(init=False, repr=False)
+    _ranked: dict[tuple[str, ...], list[str]] = field(init=False, repr=False, default_factory=dict)
 
     def __post_init__(self) -> None:
         self._places = {run.key: place for place, run in enumerate(self.runs)}
@@ -77,18 +80,48 @@ class Study:
         """Runs that have a result."""
         return [run for run in self.runs if run.run is not None]
 
+    @property
+    def whole(self) -> bool:
+        """Whether every run is finished; a refused trial is."""
+        return all(run.run is not None or run.refused for run in self.runs)
+
+    @cached_property
+    def trials(self) -> frozenset[str]:
+        """Keys of the runs that only search: they may be refused, and the study goes on."""
+        return frozenset(key for run in self.runs for key in run.best_of)
+
     def ready(self, run: StudyRun) -> bool:
         """Whether all that a run needs is finished."""
-        return all(self[key].run is not None for key in run.waits_for)
+        needed = (key for key in run.waits_for if key not in run.best_of)
+        return all(self[key].run is not None for key in needed) and (not run.best_of or self.lender(run) is not None)
+
+    def lender(self, run: StudyRun) -> str | None:
+        """The key of the trial that lends a run its learning rate; None before all trials ended, and where too few did well."""
+        trials = self._ranking(run.best_of) if run.best_of else None
+        return trials[run.place] if trials is not None and run.place < len(trials) else None
+
+    def stranded(self, run: StudyRun) -> bool:
+        """Whether all trials of a run ended, and too few of them well for it to get a learning rate."""
+        return bool(run.best_of) and self._ranking(run.best_of) is not None and self.lender(run) is None
+
+    def _ranking(self, keys: tuple[str, ...]) -> list[str] | None:
+        if any(self[key].run is None and not self[key].refused for key in keys):
+            return None
+        if keys not in self._ranked:
+            done = (self[key] for key in keys if self[key].run is not None)
+            self._ranked[keys] = ranked({run.key: read_result(self.out / str(run.run)) for run in done})
+        return self._ranked[keys]
 
     def config_of(self, run: StudyRun) -> RunConfig:
-        """The whole configuration of a run; one that is not `ready` has no budget, or no start, yet."""
+        """The whole configuration of a run; one that is not `ready` has no budget, no start, or not its learning rate, yet."""
         config = run.config
         if not self.ready(run):
             return config
         if run.like is not None:
             key, colon, task = run.like.partition(":")
             config = replace(config, tokens_like=f"{self[key].run}{colon}{task}")
+        if (lender := self.lender(run)) is not None:
+            config = replace(config, lr=self.config_of(self[lender]).lr)
         return config if run.start is None else replace(config, init_from=self[run.start].run)
 
     def forget_missing(self) -> list[str]:
@@ -98,6 +131,7 @@ class Study:
             self.runs[self._places[key]] = replace(self[key], run=None)
         if gone:
             self.verdict = None
+            self._ranked.clear()
         return gone
 
     def save(self) -> None:
@@ -117,7 +151,9 @@ class Study:
 
     def _written(self, run: StudyRun) -> dict[str, Any]:
         estimate = None if run.estimate is None else vars(run.estimate)
-        return vars(run) | {"estimate": estimate, "config": self.config_of(run).as_json()}
+        return vars(run) | {
+            "estimate": estimate, "config": self.config_of(run).as_json(), "best_of": list(run.best_of),
+        }  # fmt: skip
 
     @classmethod
     def from_json(cls, value: Any, out: Path, source: str) -> Study:

@@ -33,6 +33,7 @@ from bench.studies.finished import judged
 from bench.studies.request import study_kind
 from bench.studies.scheduler import drive
 from bench.studies.study import Study, find_study
+from bench.studies.trials import dev_score
 
 torch = pytest.importorskip("torch")
 pytest.importorskip("statsmodels")
@@ -269,6 +270,31 @@ def test_unseen_from_plan_to_verdict(corpora: dict[str, Path], tmp_path: Path) -
     frozen = read_runs([str(study["bc2gm-3-target-s0"].run), str(study["bc2gm-3-fresh-s0"].run)], tmp_path)[0]
     with pytest.raises(ContractError, match="parameters"):
         refuse(differences([run.facts for run in frozen], ("init_from", "freeze_shared"), ("waivers",)), ("init_from",))
+
+
+def test_tuned_from_plan_to_verdict(corpora: dict[str, Path], tmp_path: Path) -> None:
+    typed = ["tuned", *words(corpora, "bc5cdr", tokens=4000), "--arch", "A1", "--arch", "A2", "--seeds", "2"]
+    study, results, ran, told = run_here(tmp_path, *typed, "--kind-option", "rates=2")
+    assert study.whole
+    assert len(ran) == 2 * (2 + 1 + 2)
+    for arm in ("A1", "A2"):
+        dev = {key: dev_score(results[key]) for key in results if key.startswith(f"{arm}-lr")}
+        best = max(dev, key=lambda key: dev[key])
+        rates = {results[f"{arm}-{run}"].config["resolved"]["lr"] for run in ("half-1", "s0", "s1")}
+        assert rates == {results[best].config["resolved"]["lr"]}
+    assert study.verdict is not None
+    spent = {arm: search["tokens"] for arm, search in study.verdict["search"].items()}
+    assert abs(spent["A1"] - spent["A2"]) <= 3 * LONGEST
+    (pair,) = study.verdict["comparisons"]
+    assert (pair["first"], pair["second"], pair["kind"]) == ("A1", "A2", "not resolved at this number of seeds")
+    assert not told
+    study.save()
+    page = tmp_path / "page"
+    with contextlib.redirect_stdout(io.StringIO()):
+        assert main(["report", study.name, "--runs", str(tmp_path), "--out", str(page)]) == 0
+    html = (page / "index.html").read_text()
+    assert "Score on dev by learning rate" in html
+    assert "What the search cost" in html
 
 
 def test_a_source_whose_text_is_in_the_targets_test_is_refused_early(corpora: dict[str, Path], tmp_path: Path) -> None:

@@ -15,6 +15,7 @@ from bench_plugins.studies.ablation import ARMS
 from bench.api.study import Cost, Request, StudyRun
 from bench.config import RunConfig
 from bench.errors import RunStateError, UsageError
+from bench.launchers import JobOutcome
 from bench.registry import Registry
 from bench.studies import scheduler
 from bench.studies.finished import planned_runs
@@ -84,6 +85,93 @@ def test_transfer_gives_each_task_of_a_pair_what_it_has_alone() -> None:
     pair = runs["a+c-s0"].config
     assert (pair.task, pair.tokens, pair.sampling) == (("a", "c"), 1000, "uniform")
     assert (runs["a-s0"].config.tokens, runs["a-total-s0"].config.tokens) == (500, 1000)
+
+
+def test_tuned_gives_every_arm_the_same_search() -> None:
+    asked = replace(request("a", tokens=1000, seeds=2, lr=1e-3, seed=3), arms=("A1", "A2"), options={"rates": 4, "step": 4.0})
+    runs = plan("tuned", asked)
+    of = {arm: [run for run in runs if run.arm == arm] for arm in ("A1", "A2")}
+    assert [(run.role, run.config.tokens, run.config.lr) for run in of["A1"]] == [
+        *(("trial", 250, rate) for rate in (0.000125, 0.0005, 0.002, 0.008)),
+        *[("finalist", 500, 1e-3)] * 2, *[("tuned", 1000, 1e-3)] * 2,
+    ]  # fmt: skip
+    same = [[(run.role, run.config.tokens, run.config.lr, run.seed, run.place) for run in each] for each in of.values()]
+    assert same[0] == same[1]
+    trials, finalists = ([run.key for run in of["A2"] if run.role == role] for role in ("trial", "finalist"))
+    assert {run.best_of for run in of["A2"]} == {(), tuple(trials), tuple(finalists)}
+    assert [run.place for run in of["A2"] if run.role == "finalist"] == [0, 1]
+
+
+def test_a_rate_is_that_of_the_best_trial_and_a_refused_one_comes_last(tmp_path: Path, made: Any) -> None:
+    asked = replace(request("bc5cdr", tokens=1000, seeds=1, lr=1e-3), arms=("A1", "A2"), options={"rates": 3, "step": 2.0})
+    one = study(tmp_path, plan("tuned", asked), kind="tuned")
+    trials = [run for run in one.runs if run.arm == "A1" and run.role == "trial"]
+    first, second = (run for run in one.runs if run.arm == "A1" and run.role == "finalist")
+    final = next(run for run in one.runs if run.arm == "A1" and run.role == "tuned")
+
+    def ends(key: str, dev: float) -> None:
+        (folder,) = made.make(tmp_path, [made.Made(("bc5cdr",), seed=len([*tmp_path.iterdir()]))])
+        result = json.loads((folder / "result.json").read_text())
+        result["scores"]["bc5cdr"]["dev"] = {"trained": {result["headline"]["metric"]: dev}}
+        (folder / "result.json").write_text(json.dumps(result))
+        one.update(key, run=folder.name)
+
+    ends(trials[0].key, 0.4)
+    ends(trials[1].key, 0.6)
+    assert not one.ready(first)
+    assert one.config_of(first).lr == 1e-3  # not known yet
+    one.update(trials[2].key, error="It diverged.", refused=True)
+    assert one.ready(first)
+    assert [one.config_of(run).lr for run in (first, second)] == [trials[1].config.lr, trials[0].config.lr]
+    assert first.identity() == replace(first, config=one.config_of(first)).identity()
+    ends(first.key, 0.1)
+    ends(second.key, 0.2)
+    assert one.config_of(final).lr == trials[0].config.lr
+    assert read_study(one.folder).config_of(final) == one.config_of(final)
+    assert not one.whole
+
+
+def test_an_arm_whose_trials_are_all_refused_has_no_rate(tmp_path: Path) -> None:
+    asked = replace(request("a", tokens=1000, seeds=1, lr=1e-3), arms=("A1", "A2"), options={"rates": 2, "step": 2.0})
+    one = study(tmp_path, plan("tuned", asked), kind="tuned")
+
+    class Refusing:
+        def __init__(self) -> None:
+            self.waiting: list[str] = []
+            self.ran: list[str] = []
+
+        def submit(self, job: Any) -> None:
+            self.waiting.append(job.key)
+
+        def poll(self, seconds: float) -> list[JobOutcome]:
+            self.ran += (keys := self.waiting)
+            self.waiting = []
+            return [JobOutcome(key, 3, {}, "The smoke gate failed.", kind="InvariantError") for key in keys]
+
+        def active(self) -> set[str]:
+            return set()
+
+        def stop(self) -> list[JobOutcome]:
+            return []
+
+        def close(self) -> None:
+            pass
+
+    class Quiet:
+        def look(self, study: Study, active: set[str]) -> None:
+            pass
+
+        def ended(self, run: StudyRun, outcome: JobOutcome) -> None:
+            assert run.refused
+
+    for _ in range(2):  # typed again: what an invariant refused is not tried anew
+        launcher = Refusing()
+        assert scheduler.drive(one, launcher, Quiet()) is False  # type: ignore[arg-type]
+    assert not launcher.ran
+    assert {run.refused for run in one.runs if run.role != "tuned"} == {True}
+    assert {run.error for run in one.runs if run.role == "tuned"} == {
+        "Too few of the trials that its learning rate is chosen from ended with a score on dev."
+    }
 
 
 def unseen(*shots: int, targets: tuple[str, ...] = ("c",), **changes: Any) -> Request:

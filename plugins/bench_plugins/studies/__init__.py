@@ -7,6 +7,7 @@
 | ``quantization`` | ``quantizer`` | quantizers of one model; each run holds its scores before and after |
 | ``transfer`` | ``single``, ``total``, ``pair`` | each task alone, alone on twice the tokens, and with every other one |
 | ``unseen`` | ``source``, ``target``, ``fresh`` | few documents: from what other tasks share, and afresh |
+| ``tuned`` | ``trial``, ``finalist``, ``tuned`` | architectures, each at its own learning rate |
 | ``sweep`` | ``point`` | the points of a grid |
 """
 
@@ -21,10 +22,11 @@ from bench_plugins.studies.quantization import Quantization
 from bench_plugins.studies.sweep import Sweep
 from bench_plugins.studies.token_control import TokenControl
 from bench_plugins.studies.transfer import Transfer
+from bench_plugins.studies.tuned import Tuned
 from bench_plugins.studies.unseen import Unseen
 
 
 @hookimpl
 def bench_studies() -> Sequence[StudyKind]:
     """The kinds with a verdict, then those whose runs are compared as `bench compare` does."""
-    return (TokenControl(), Transfer(), Unseen(), Ablation(), Quantization(), Sweep())
+    return (TokenControl(), Transfer(), Unseen(), Tuned(), Ablation(), Quantization(), Sweep())
