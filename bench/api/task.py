@@ -165,6 +165,25 @@ class Task(Part):
     def score_files(self, gold: Path, pred: Path) -> Scores:
         """Official scores of files or folders in the official format; no text, no model."""
 
+    def read_predictions(self, path: Path, gold: Sequence[Document]) -> Sequence[Document]:
+        """A system's annotations of documents, from files in the official format, under the documents' own ids.
+
+        A task need not have this; `bench import-predictions` then takes the JSON Lines of `bench predict` alone. Documents that
+        the files do not have can be left out: nothing was predicted for them.
+
+        Args:
+            path: a file or a folder.
+            gold: the documents of the split, with text.
+
+        Raises:
+            DataError: a line cannot be read, or is of a document that is none of these.
+            UsageError: the task does not read them.
+        """
+        raise UsageError(
+            f"The task {self.name!r} reads no system's files in its official format.",
+            "Give them as JSON Lines, as 'bench predict' writes them: docs/predicting.md.",
+        )
+
     @abstractmethod
     def write(self, folder: Path, documents: Sequence[Document]) -> None:
         """Writes annotations (not text) in the official format, for the official tools; the folder is made where it is missing.

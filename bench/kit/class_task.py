@@ -58,6 +58,29 @@ class ClassTask(CorpusTask):
         ]
         return self.score(*sides)
 
+    def read_predictions(self, path: Path, gold: Sequence[Document]) -> Sequence[Document]:
+        """A system's annotations, from files as `score_files` reads them.
+
+        Raises:
+            DataError: a line cannot be read, or is of a document that is none of gold.
+        """
+        from bench.kit import classes
+        from bench.kit.documents import of_gold
+
+        found = classes.read_labels(path, resolve_name(self.labeller))
+        names = {document.id.partition("-")[2]: document.id for document in gold}  # as in folders of several splits
+        known = {document.id for document in gold}
+        return of_gold(
+            [
+                Document(
+                    name if name in known else names.get(name, name), "", judgements=classes.judgements(self.classes, chosen)
+                )
+                for name, chosen in found.items()
+            ],
+            gold,
+            path,
+        )
+
     def write(self, folder: Path, documents: Sequence[Document]) -> None:
         """Writes the class of each document as JSON Lines, without text.
 

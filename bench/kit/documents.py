@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import warnings
+from collections import Counter
 from collections.abc import Callable, Collection, Iterable, Sequence
 from pathlib import Path, PurePosixPath
 
@@ -81,6 +82,25 @@ def refuse_disjoint(gold: Collection[str], pred: Collection[str], gold_path: Pat
     if not warn:
         raise DataError(message)
     warnings.warn(message, DataWarning, stacklevel=3)
+
+
+def of_gold(found: Iterable[Document], gold: Sequence[Document], path: Path) -> list[Document]:
+    """A system's documents, which must be among those of gold and come once each.
+
+    Raises:
+        DataError: naming a document that is not, or comes twice.
+    """
+    known, listed = {document.id for document in gold}, list(found)
+    strange = sorted({document.id for document in listed} - known)
+    if strange:
+        raise DataError(
+            f"{path} has predictions for {strange[0]!r} ({len(strange)} such), which is no document of the split; wanted "
+            f"names such as {min(known)!r}.",
+        )
+    twice = [name for name, count in Counter(document.id for document in listed).items() if count > 1]
+    if twice:
+        raise DataError(f"{path} has predictions for {twice[0]!r} twice ({len(twice)} such); wanted them once.")
+    return listed
 
 
 def write_each(folder: Path, documents: Sequence[Document], suffix: str, content: Callable[[Document], str]) -> None:

@@ -12,7 +12,7 @@ from bench.api.data import SPLITS, Corpus, Document
 from bench.api.task import Scores
 from bench.errors import DataError, DataWarning
 from bench.kit import mentions
-from bench.kit.documents import names_below, refuse_below
+from bench.kit.documents import names_below, of_gold, refuse_below
 from bench.kit.faults import Fault, Faults
 from bench.kit.files import decode, read_bytes
 from bench.kit.formats import LAYOUTS
@@ -130,6 +130,38 @@ def scored(gold: Path, pred: Path, faults: Faults | None = None) -> tuple[list[D
             gold_documents.append(Document(place, "", document.mentions))
             pred_documents.append(Document(place, "", mine.mentions))
     return gold_documents, pred_documents
+
+
+def predicted(path: Path, gold: Sequence[Document], split: str = "test") -> list[Document]:
+    """A system's documents under the ids of gold: by name where the file names them, else by position.
+
+    Args:
+        path: a file, or a folder with the file of the split.
+        gold: with text, whose tokens the file must have.
+        split: of gold.
+
+    Raises:
+        DataError: a line cannot be read, or a document is not that of gold.
+    """
+    file = _file(path, split) if path.is_dir() else path
+    tally = Tally()
+    entries = read(file, split, layers=True, tally=tally)
+    _warn_of_orphans(tally, file)
+    if not any(entry.named for entry in entries):
+        if len(entries) != len(gold):
+            raise DataError(f"{file} has {len(entries)} documents and the split has {len(gold)}; wanted the same, in order.")
+        entries = [
+            replace(entry, document=replace(entry.document, id=document.id))
+            for entry, document in zip(entries, gold, strict=True)
+        ]
+    texts = {document.id: document.text for document in gold}
+    for entry in entries:
+        if not entry.masked and texts.get(entry.document.id, entry.document.text) != entry.document.text:
+            raise DataError(
+                f"{file}, document at line {entry.line}: its tokens are not those of the corpus.",
+                "Offsets would not mean the same; write the tags beside the corpus's own tokens.",
+            )
+    return of_gold((entry.document for entry in entries), gold, file)
 
 
 def _warn_of_orphans(tally: Tally, path: Path) -> None:

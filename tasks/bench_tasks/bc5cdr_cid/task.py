@@ -88,6 +88,17 @@ class Bc5cdrCid(CorpusTask):
             raise DataError(f"{pred} has an article {min(unknown)!r} that is not in {gold} ({len(unknown)} such).")
         return self.score(list(wanted.values()), list(given.values()))
 
+    def read_predictions(self, path: Path, gold: Sequence[Document]) -> Sequence[Document]:
+        """A system's annotations, from files as `score_files` reads them.
+
+        Raises:
+            DataError: a line cannot be read, or is of a document that is none of gold.
+        """
+        from bench.kit.documents import of_gold
+        from bench_tasks.bc5cdr_cid import corpus
+
+        return of_gold(corpus.read(path).values(), gold, path)
+
     def write(self, folder: Path, documents: Sequence[Document]) -> None:
         """Writes relations and mentions in PubTator, titles and abstracts empty."""
         from bench.kit import pubtator

@@ -9,6 +9,7 @@ A row of the corpus (this one is made up; columns that are not read are left out
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
+from dataclasses import replace
 from pathlib import Path
 from typing import Any, ClassVar
 
@@ -71,6 +72,20 @@ class Biosses(CorpusTask):
         wanted, given = corpus.read_annotations(gold), corpus.read_annotations(pred)
         check_same_documents(gold, pred, wanted, given)
         return self.score(list(wanted.values()), list(given.values()))
+
+    def read_predictions(self, path: Path, gold: Sequence[Document]) -> Sequence[Document]:
+        """A system's annotations, from files as `score_files` reads them.
+
+        Raises:
+            DataError: a line cannot be read, or is of a document that is none of gold.
+        """
+        from bench.kit.documents import of_gold
+        from bench_tasks.biosses import corpus
+
+        # Rows of one file are numbered alike in every split.
+        names = {document.id.partition("-")[2]: document.id for document in gold}
+        found = corpus.read_annotations(path).values()
+        return of_gold([replace(document, id=names.get(document.id, document.id)) for document in found], gold, path)
 
     def write(self, folder: Path, documents: Sequence[Document]) -> None:
         """Writes the score of each pair, without text, to tables named as the files that the pairs came from.

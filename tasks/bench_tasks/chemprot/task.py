@@ -84,6 +84,17 @@ class ChemProt(CorpusTask):
 
         return self.score(corpus.read_annotations(gold), corpus.read_annotations(pred))
 
+    def read_predictions(self, path: Path, gold: Sequence[Document]) -> Sequence[Document]:
+        """A system's annotations, from files as `score_files` reads them.
+
+        Raises:
+            DataError: a line cannot be read, or is of a document that is none of gold.
+        """
+        from bench.kit.documents import of_gold
+        from bench_tasks.chemprot import corpus
+
+        return of_gold(corpus.read_annotations(path), gold, path)
+
     def write(self, folder: Path, documents: Sequence[Document]) -> None:
         """Writes ``relations.jsonl``, one document a line, without text; mentions that only relations name are written too."""
         folder.mkdir(parents=True, exist_ok=True)

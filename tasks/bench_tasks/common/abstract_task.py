@@ -56,6 +56,19 @@ class AbstractTask(IobTask):
             raise DataError(f"{pred} has an article {min(unknown)!r} that is not in {gold} ({len(unknown)} such).")
         return self.score(list(wanted.values()), list(given.values()))
 
+    def read_predictions(self, path: Path, gold: Sequence[Document]) -> Sequence[Document]:
+        """A system's annotations, from files as `score_files` reads them.
+
+        Raises:
+            DataError: a line cannot be read, or is of a document that is none of gold.
+        """
+        from bench.kit.documents import of_gold
+        from bench_tasks.common.abstracts import pubtator_files, read_annotations
+
+        if found := pubtator_files(path):
+            return of_gold(read_annotations(found, self.types).values(), gold, path)
+        return super().read_predictions(path, gold)
+
     def write(self, folder: Path, documents: Sequence[Document]) -> None:
         """Writes annotations without text: in PubTator where a number names the document, as PubMed's do, else in IOB2."""
         from bench.kit import iob_write, pubtator

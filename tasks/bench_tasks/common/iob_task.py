@@ -76,6 +76,16 @@ class IobTask(CorpusTask):
 
         return iob_folder.score_files(gold, pred, self.labels)
 
+    def read_predictions(self, path: Path, gold: Sequence[Document]) -> Sequence[Document]:
+        """A system's annotations, from files as `score_files` reads them.
+
+        Raises:
+            DataError: a line cannot be read, or is of a document that is none of gold.
+        """
+        from bench.kit import iob_folder
+
+        return iob_folder.predicted(path, gold)
+
     def write(self, folder: Path, documents: Sequence[Document]) -> None:
         """Writes annotations without text, a line a character."""
         from bench.kit import iob_write

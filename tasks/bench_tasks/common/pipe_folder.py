@@ -6,13 +6,14 @@ import hashlib
 import re
 from collections.abc import Callable, Sequence
 from pathlib import Path
+from typing import Any
 
 from bench.api.data import SPLITS, Corpus, Document, Mention
 from bench.api.spool import spooled
 from bench.errors import DataError
-from bench.kit.documents import names_below, names_of, refuse_below
+from bench.kit.documents import names_below, names_of, of_gold, refuse_below
 from bench.kit.faults import Fault, Faults
-from bench.kit.files import decode, read_bytes
+from bench.kit.files import decode, read_bytes, read_text
 from bench.kit.synthetic import is_synthetic
 
 SUFFIXES = (".text", ".pipe")
@@ -87,6 +88,31 @@ def read_document(
     except Fault as fault:
         faults.add(fault)
         return None
+
+
+def predicted(
+    path: Path, gold: Sequence[Document], divider: str, mentions: Callable[[str, Path, str, int], Any]
+) -> list[Document]:
+    """A system's documents, from a file or every `.pipe` file of a folder; the first column names the document.
+
+    Args:
+        path: file or folder.
+        gold: the documents, with text.
+        divider: of columns.
+        mentions: reads the lines of one document: their text, the file, the document's name, its length in characters.
+
+    Raises:
+        DataError: a line cannot be read, or is of a document that is none of gold.
+    """
+    lines: dict[tuple[str, Path], list[str]] = {}
+    for file in pipe_files(path):
+        for number, line in enumerate(read_text(file).removeprefix("\ufeff").split("\n"), 1):
+            if line.strip():
+                own = lines.setdefault((document_name(line.split(divider, 1)[0]), file), [])
+                own += [""] * (number - 1 - len(own)) + [line]  # so that errors name the line of the file
+    lengths = {document.id: len(document.text) for document in gold}
+    of_gold((Document(name, "") for name, _ in lines), gold, path)
+    return [Document(name, "", mentions("\n".join(found), file, name, lengths[name])) for (name, file), found in lines.items()]
 
 
 def pipe_files(path: Path) -> list[Path]:

@@ -6,13 +6,15 @@ import warnings
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import replace
 from pathlib import Path
+from tempfile import TemporaryDirectory
 from typing import Any, ClassVar
 
 from bench.api.data import Corpus, Document, Key, Mention, in_order
 from bench.api.task import Scores, Task, TaskMetadata
 from bench.errors import DataError, DataWarning, UsageError, unknown
-from bench.kit import classes, mentions, rankings, relations
+from bench.kit import classes, iob_folder, mentions, rankings, relations
 from bench.kit.corpus_task import CorpusTask
+from bench.kit.documents import of_gold
 from bench.kit.faults import KINDS, Faults
 from bench.kit.formats import BY_FORMAT, LAYOUTS
 from bench.kit.scores import COUNTS
@@ -85,6 +87,21 @@ class FileTask(CorpusTask):
             counts = ", ".join(f"{kind} {count}" for kind, count in faults.left_out.items() if count)
             warnings.warn(f"Faulty lines of {gold} were left out: {counts}.", DataWarning, stacklevel=2)
         return self.score(reference, predicted)
+
+    def read_predictions(self, path: Path, gold: Sequence[Document]) -> Sequence[Document]:
+        """A system's annotations, from files as `score_files` reads them.
+
+        Raises:
+            DataError: a line cannot be read, or is of a document that is none of gold.
+        """
+        if self.spec.format == "iob":
+            return iob_folder.predicted(path, gold)
+        with TemporaryDirectory(prefix="bench-import-") as aside:
+            self.write(Path(aside), gold)
+            _, predicted = files.pairs(self.spec, Path(aside), path, Faults(tolerable=False))
+        names = {document.id.casefold(): document.id for document in gold}  # pipe files are matched without case
+        found = (replace(document, id=names.get(document.id.casefold(), document.id)) for document in predicted)
+        return of_gold(found, gold, path)
 
     def write(self, folder: Path, documents: Sequence[Document]) -> None:
         """Writes annotations without text, in the task's format, or as JSON Lines where that holds texts too."""

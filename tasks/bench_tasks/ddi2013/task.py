@@ -101,6 +101,17 @@ class DDI2013(CorpusTask):
         refuse_disjoint([d.id for d in wanted], [d.id for d in given], gold, pred)
         return self.score(wanted, given)
 
+    def read_predictions(self, path: Path, gold: Sequence[Document]) -> Sequence[Document]:
+        """A system's annotations, from files as `score_files` reads them.
+
+        Raises:
+            DataError: a line cannot be read, or is of a document that is none of gold.
+        """
+        from bench.kit.documents import of_gold
+        from bench_tasks.ddi2013 import corpus
+
+        return of_gold(corpus.read_annotations(path), gold, path)
+
     def write(self, folder: Path, documents: Sequence[Document]) -> None:
         """Writes an ``.xml`` file a document, without text: one sentence whose offsets are those of the whole document."""
         from bench.kit.documents import write_each

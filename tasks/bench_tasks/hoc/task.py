@@ -78,6 +78,17 @@ class HoC(CorpusTask):
         check_same_documents(gold, pred, wanted, given)
         return self.score(list(wanted.values()), list(given.values()))
 
+    def read_predictions(self, path: Path, gold: Sequence[Document]) -> Sequence[Document]:
+        """A system's annotations, from files as `score_files` reads them.
+
+        Raises:
+            DataError: a line cannot be read, or is of a document that is none of gold.
+        """
+        from bench.kit.documents import of_gold
+        from bench_tasks.hoc import corpus
+
+        return of_gold(corpus.read_annotations(path).values(), gold, path)
+
     def write(self, folder: Path, documents: Sequence[Document]) -> None:
         """Writes ``labels.tsv``, a row an abstract, without text."""
         from bench.kit import tables

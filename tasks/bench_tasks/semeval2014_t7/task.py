@@ -90,6 +90,17 @@ class SemEval2014T7(CorpusTask):
                 total[key] += value
         return scorer.summarise(total)
 
+    def read_predictions(self, path: Path, gold: Sequence[Document]) -> Sequence[Document]:
+        """A system's annotations, from files as `score_files` reads them.
+
+        Raises:
+            DataError: a line cannot be read, or is of a document that is none of gold.
+        """
+        from bench_tasks.common.pipe_folder import predicted
+        from bench_tasks.semeval2014_t7.pipe import read_mentions
+
+        return predicted(path, gold, "||", read_mentions)
+
     def write(self, folder: Path, documents: Sequence[Document]) -> None:
         """Writes one ``.pipe`` file a document."""
         from bench_tasks.semeval2014_t7 import pipe

@@ -6,7 +6,7 @@ from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any, ClassVar
 
-from bench.api.data import Document
+from bench.api.data import Document, Judgement
 from bench.api.task import Scores, TaskMetadata
 from bench.kit.corpus_task import CorpusTask
 
@@ -93,6 +93,20 @@ class _CommunityQuestionAnswering(CorpusTask):
             ranked.setdefault(gold_row.query, {})[gold_row.candidate] = pred_row.score
         rows = (rankings.query_statistics(judged, ranked[query]) for query, judged in relevance.items())
         return rankings.summarise(scores.summed(rows))
+
+    def read_predictions(self, path: Path, gold: Sequence[Document]) -> Sequence[Document]:
+        """A system's annotations, from files as `score_files` reads them.
+
+        Raises:
+            DataError: a line cannot be read, or is of a document that is none of gold.
+        """
+        from bench.kit.documents import of_gold
+        from bench_tasks.semeval2017_t3 import files
+
+        ranked: dict[str, list[Judgement]] = {}
+        for row in files.read(path):
+            ranked.setdefault(row.query, []).append(Judgement(row.candidate, row.score, row.relevant))
+        return of_gold([Document(query, "", judgements=tuple(said)) for query, said in ranked.items()], gold, path)
 
     def write(self, folder: Path, documents: Sequence[Document]) -> None:
         """Writes one file of lines ``qid aid rank score true|false``."""
