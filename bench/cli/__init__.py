@@ -28,12 +28,16 @@ COMMANDS = {
     "serve": "a page, and an endpoint for programs, that tell what a run's model finds in a text",
     "export": "what a run trained as a folder used without bench: merged, as PEFT adapter, or as ONNX",
     "score": "score any system's files by a task's official rules",
+    "import-predictions": "the prediction files of any system as results beside runs",
     "data": "arrange a corpus's release in the layout that --data wants",
     "convert": "write a model's pickled weights as safetensors, without running what is in them",
     "check": "hold a plugin against the conformance checks",
     "doctor": "what this machine has, what is missing, and how to get it",
     "sync": "bring a run's trackers up to date with its journal",
 }
+
+MODULES = {"list": "list_", "import-predictions": "import_predictions"}
+"""Commands whose module cannot have their name."""
 
 EXIT_CODES = """exit codes:
   0    done                                  5    a package, compiler or model is missing
@@ -89,14 +93,14 @@ def _dispatch(words: list[str]) -> int:
 
     if words and words[0] in COMMANDS:
         name = words[0]
-        module = import_module(f"bench.cli.{name if name != 'list' else 'list_'}")
+        module = import_module(f"bench.cli.{MODULES.get(name, name)}")
         parser = Parser(prog=f"bench {name}")
         module.configure(parser)
         args = parse(parser, words[1:])
         return int(module.run(args)) if args is not None else 0
     if words and not words[0].startswith("-"):
         raise unknown("command", words[0], COMMANDS, "bench --help")
-    listing = "\n".join(f"  {name:<13} {summary}" for name, summary in COMMANDS.items())
+    listing = "\n".join(f"  {name:<18} {summary}" for name, summary in COMMANDS.items())
     parser = Parser(
         prog="bench",
         usage="bench COMMAND [...]   (bench COMMAND --help says more)",

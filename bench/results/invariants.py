@@ -6,7 +6,8 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field
 from typing import Any, Literal
 
-Status = Literal["held", "waived", "not parameter-matched"]
+Status = Literal["held", "waived", "not parameter-matched", "unknown"]
+"""``unknown`` of a system that was imported."""
 
 
 @dataclass

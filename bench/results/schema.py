@@ -19,6 +19,7 @@ from bench.results.evidence import (
     Together,
     Training,
 )
+from bench.results.imported import Imported
 from bench.results.invariants import Invariants
 from bench.results.reading import check_version, plain, read_as
 from bench.results.scores import FlatScores, Interval
@@ -148,6 +149,7 @@ class Result:
         overlap: by task and pair of splits, such as ``test-train``.
         efficiency: by stage.
         concepts: by task whose mentions have concepts.
+        imported: of a system that bench did not run, what is known of it.
         extra: further keys, written at the top level beside the promised ones, such as those of a newer version.
     """
 
@@ -184,6 +186,7 @@ class Result:
     overlap: Mapping[str, Mapping[str, SharedText]] = field(default_factory=dict)
     efficiency: Mapping[str, Efficiency] = field(default_factory=dict)
     concepts: Mapping[str, Concepts] = field(default_factory=dict)
+    imported: Imported | None = None
     extra: Mapping[str, Any] = field(default_factory=dict)
 
     def to_json(self) -> dict[str, Any]:

@@ -108,6 +108,7 @@ _READ: Mapping[str, Callable[[Result], Any]] = {
     "shots": lambda result: result.config.get("shots") or "all",
     "init_from": lambda result: result.config.get("resolved", {}).get("init_from", {}).get("recipe", "none"),
     "synthetic": lambda result: result.synthetic,
+    "imported": lambda result: _imported(result),
 }
 _CONFIG = {n: option.default for n, option in OPTIONS.items() if n not in _READ and option.compared("choice", "control")}
 """Fields of the configuration that can change the outcome, each with the value of results older than the field."""
@@ -119,7 +120,22 @@ _SPOILS: Mapping[str, Callable[[Any], bool]] = {
     "waivers": lambda value: value != "none",
     "leaks": bool,
     "parameters": lambda value: isinstance(value, str),
+    "imported": lambda value: value != "no",
 }
+_KNOWN = ("tasks", "model", "data", "scorer", "waivers", "leaks", "left_out", "synthetic", "imported")
+"""Fields that are known of a system that was imported."""
+
+
+def _imported(result: Result) -> str:
+    if result.imported is None:
+        return "no"
+    known = {"training tokens": result.imported.tokens, "parameters": result.imported.parameters}
+    unknown_of = [name for name, value in known.items() if value is None]
+    return (
+        f"{result.imported.system} ({' and '.join(unknown_of)} unknown)"
+        if unknown_of
+        else f"{result.imported.system} (as declared)"
+    )
 
 
 def facts(result: Result) -> dict[str, Any]:
@@ -128,6 +144,10 @@ def facts(result: Result) -> dict[str, Any]:
     values |= {name: default for name, default in _CONFIG.items() if values[name] is None}
     if len(result.scores) < 2:
         values |= dict.fromkeys(set(_TOGETHER) - {"schedule", "schedule_options"})
+    if result.imported is not None:
+        # None is no difference: what is not known is said once, by the field `imported`.
+        values = {name: value if name in _KNOWN else None for name, value in values.items()}
+        values |= {"tokens": result.imported.tokens, "parameters": result.imported.parameters}
     if values["budget"] == "whole":
         values["eval_every"] = None  # the last checkpoint is the result, whenever dev was looked at
     return values
