@@ -44,6 +44,7 @@ def configure(parser: Parser) -> None:
 def run(args: argparse.Namespace) -> int:
     """Imports and prints each result's headline; returns 0."""
     from bench.registry import load
+    from bench.results.reading import plain
     from bench.results.store import read_result
     from bench.steps.imports import ImportRequest, import_predictions
 
@@ -61,7 +62,7 @@ def run(args: argparse.Namespace) -> int:
     folders = import_predictions(request, registry)
     results = [read_result(folder) for folder in folders]
     if args.json:
-        said = [{"id": r.id, "headline": r.headline, "imported": r.imported} for r in results]
+        said = [{"id": r.id, "headline": plain(r.headline), "imported": plain(r.imported)} for r in results]
         say(dump({"results": [place / "result.json" for place in folders], "imported": said}))
         return 0
     for result in results:

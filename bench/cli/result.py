@@ -67,14 +67,17 @@ def report(result: Result, folder: Path) -> str:
         lines.append(paint(f"documents in two splits, allowed: {', '.join(leaking)}; comparisons refuse this run", "yellow"))
     for task, counts in result.left_out.items():
         lines.append(paint(f"faulty lines of {task} left out, as tolerated: {listed(counts)}", "yellow"))
+    if result.imported is not None:
+        lines.append(paint("imported: bench did not run this system; comparisons want --allow imported", "yellow"))
     lines += [headline(record["headline"], result.synthetic), *explanation(result), ""]
-    keys = ("task", "arch", "rank", "quant", "model", "seed", "replicate")
+    keys = ("task", "arch", "rank", "quant", "model", "seed", "replicate") if result.imported is None else ("task", "seed")
     lines += [fields({key: _text(config[key]) for key in keys if key in config})]
     for task, stages in record["scores"].items():
         for stage, scores in stages.items():
-            if isinstance(scores, Mapping):
+            if isinstance(scores, Mapping) and scores:
                 lines += ["", paint(f"{task}, {stage}", "bold"), score_report(scores)]
-    for section in ("invariants", "quantization", "timings", "memory", "hashes", "versions", "hardware", "git"):
+    sections = ("invariants", "quantization", "timings", "memory") if result.imported is None else ("imported",)
+    for section in (*sections, "hashes", "versions", "hardware", "git"):
         if content := record[section]:
             lines += ["", paint(section, "bold"), fields({k: _text(v) for k, v in flatten(content).items()}, indent="  ")]
     return "\n".join(lines)

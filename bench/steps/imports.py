@@ -1,8 +1,8 @@
 """`bench import-predictions`: the prediction files of any system become a result, scored as a run is and stamped *imported*.
 
 Example: an API model's annotations of the test notes, three files of three samplings, become three results of one arm with
-seeds 0, 1 and 2, which the board lists and `bench compare` holds against runs. Training tokens and parameters are unknown unless
-they are declared; a comparison says so, and wants ``--allow imported``.
+seeds 0, 1 and 2, which the board lists and `bench compare` holds against runs. Training tokens and parameters are unknown
+unless they are declared; a comparison says so, and wants ``--allow imported``.
 """
 
 from __future__ import annotations
@@ -189,7 +189,7 @@ def _write(
     )  # fmt: skip
     write_predictions(folder / PREDICTIONS / predictions_name(task.name, "test", STAGE), predicted)
     write_statistics(folder, Statistics.of(task.name, "test", STAGE, [document.id for document in gold], rows))
-    write_json(folder / INFO, {"id": ident, "config": result.config})
+    write_json(folder / INFO, {"id": ident, "name": about.system, "config": result.config})
     write_result(folder, result)
     return folder
 

@@ -12,7 +12,7 @@ from bench.errors import RunStateError
 from bench.invariants.checkpoint import Checkpoint, steps
 from bench.results.environment import versions
 from bench.results.invariants import BatchReport, SmokeReport
-from bench.results.layout import PLAN
+from bench.results.layout import PLAN, RESULT
 from bench.results.reading import plain, read_as
 from bench.results.store import read_json, write_json
 from bench.sealed import sealed, unsealed
@@ -117,6 +117,11 @@ def stored_config(config: RunConfig, folder: Path) -> RunConfig:
         RunStateError: the folder does not say what it was begun with, or something else was typed now.
     """
     path = folder / PLAN
+    if not path.exists() and (folder / RESULT).exists():
+        raise RunStateError(
+            f"{folder.name} was imported: there are its predictions, and no model of it.",
+            "Name a run of 'bench run'; 'bench show run' shows either.",
+        )
     if not path.exists():
         raise RunStateError(
             f"{folder} holds no {PLAN}: it was killed before it was planned.",
