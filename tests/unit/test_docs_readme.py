@@ -69,7 +69,7 @@ def commands(page: Path) -> Iterator[str]:
 
 
 def parser_of(command: str) -> Parser:
-    module = import_module(f"bench.cli.{'list_' if command == 'list' else command}")
+    module = import_module(f"bench.cli.{MODULES.get(command, command)}")
     parser = Parser(prog=f"bench {command}")
     module.configure(parser)
     return parser
