@@ -18,6 +18,7 @@ import pytest
 
 from bench import cli, errors
 from bench.api.architecture import Adapter
+from bench.cli import MODULES
 from bench.cli.parser import Parser, parse
 from bench.cli.run import configuration
 from bench.config import INVARIANTS, OPTIONS
