@@ -17,7 +17,7 @@ from bench.pages.content import Column, Mark, Table, front, shown
 from bench.pages.curves import read_curves, thin
 from bench.pages.files import figure_csv, table_csv
 from bench.pages.latex import table_tex, tex
-from bench.pages.transfer import transfer
+from bench.pages.transfer import OTHER, OWN, TOTAL, transfer
 from bench.pages.vega import specifications, style
 from bench.pages.verdicts import estimates, statements, summaries
 from bench.results.store import read_result
@@ -103,8 +103,30 @@ def test_transfer_is_the_mean_together_less_the_mean_alone(made: ModuleType, tmp
     (mark,) = (m for m in figure.marks if m.x == "bc5cdr")
     together = [run.score("bc5cdr") or 0 for run in evidence.of("bc5cdr") if len(run.tasks) == 2]
     alone = [run.score("bc5cdr") or 0 for run in evidence.of("bc5cdr") if len(run.tasks) == 1]
-    assert mark.y == "ncbi-disease"
+    assert (mark.y, mark.panel) == ("ncbi-disease", TOTAL)
     assert mark.value == pytest.approx(sum(together) / 2 - sum(alone) / 2)
+
+
+def test_transfer_of_a_token_control_study_keeps_both_contrasts_apart_with_the_sign_of_each(
+    made: ModuleType, tmp_path: Path
+) -> None:
+    # At equal total the tasks together are worse, on their own share better: an average of the two would show a gain.
+    both = ("ncbi-disease", "bc5cdr")
+    made.make(tmp_path, [made.Made(both, gain=-0.2, seed=s) for s in range(2)])
+    made.make(tmp_path, [made.Made((task,), seed=s) for task in both for s in range(2)])
+    made.make(tmp_path, [made.Made((task,), gain=-0.5, seed=s, tokens=30_000) for task in both for s in range(2)])
+    figure = transfer(collect((), tmp_path))
+    assert figure is not None
+    gains = {(m.x, m.panel): m.value or 0 for m in figure.marks}
+    assert {contrast: [gains[task, contrast] > 0 for task in both] for contrast in (TOTAL, OWN)} == {
+        TOTAL: [False, False], OWN: [True, True],
+    }  # fmt: skip
+    assert len(gains) == 4
+    odd = made.make(tmp_path, [made.Made(("bc5cdr",), tokens=45_000)])
+    figure = transfer(collect((), tmp_path))
+    assert odd
+    assert figure is not None
+    assert {m.panel for m in figure.marks if m.x == "bc5cdr"} == {TOTAL, OWN, OTHER}
 
 
 def test_curves_leave_out_what_a_resume_repeats(made: ModuleType, tmp_path: Path) -> None:
