@@ -79,8 +79,8 @@ class Mark:
         panel: name of the plot that it is in.
         group: decides colour and shape.
         value: of a cell of a heat map.
-        low: lower end of its interval.
-        high: upper end of its interval.
+        low: lower end of its interval, of x.
+        high: upper end of its interval, of x.
         run: id of the run, for a mark of a single run.
         faint: whether it is drawn faintly, in a figure of stages.
     """
@@ -114,7 +114,7 @@ class Figure:
         runs: ids of the runs that it is made from.
         synthetic: whether any of them was trained or scored on synthetic text.
         diagonal: whether the line x = y is drawn, as in a reliability diagram.
-        front: whether the Pareto front (less x, more y) is drawn.
+        front: whether the Pareto front (less x, more y) is drawn; a plot whose front has no order in y has none.
         zero: whether a line at 0 is drawn.
     """
 
@@ -208,15 +208,25 @@ def means_and_runs(marks: Iterable[Mark]) -> tuple[list[Mark], list[Mark]]:
 
 
 def front(marks: Iterable[Mark]) -> list[Mark]:
-    """The Pareto front (less x, more y) of the means, in the order of x; of the runs where there are no means.
+    """The means that no other surely dominates (less x, more y), in the order of x; of the runs where there are no means.
 
-    The best of several runs can be the best by chance, so that means are used where they exist.
+    The best of several runs can be the best by chance, so that means are used where they exist. Where x has an interval, one
+    mean dominates another only if the intervals do not overlap.
     """
+    means = sorted(means_and_runs(marks)[0], key=lambda m: (float(m.x), -float(m.y)))
     optimal: list[Mark] = []
-    for mark in sorted(means_and_runs(marks)[0], key=lambda m: (float(m.x), -float(m.y))):
-        if not optimal or float(mark.y) > float(optimal[-1].y):
+    for mark in means:
+        if not any(_dominates(other, mark) for other in means) and all((m.x, m.y) != (mark.x, mark.y) for m in optimal):
             optimal.append(mark)
     return optimal
+
+
+def _dominates(first: Mark, second: Mark) -> bool:
+    if float(first.y) < float(second.y):
+        return False
+    if first.high is not None and second.low is not None:
+        return first.high < second.low
+    return float(first.x) < float(second.x) or (first.x == second.x and float(first.y) > float(second.y))
 
 
 def _fraction(value: float) -> str:

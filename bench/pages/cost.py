@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterable, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from statistics import fmean
 
 from bench.pages.collect import Evidence, ReportedRun
@@ -89,17 +89,27 @@ def pareto(evidence: Evidence) -> Figure | None:
 
 
 def speed(evidence: Evidence) -> Figure | None:
-    """Quality against latency; None where there is only one model."""
+    """Quality against latency; None where there is only one model.
+
+    Bars are the range over runs: the same model takes longer on a busier machine, which an interval of the mean leaves out.
+    """
     measured = [stage for stage in stages(evidence) if stage.latency is not None]
     if len({stage.group for stage in measured}) < 2:
         return None
-    marks = _cloud([(stage, 1e3 * (stage.latency or 0.0)) for stage in measured])
+    marks = _ranged(_cloud([(stage, 1e3 * (stage.latency or 0.0)) for stage in measured]))
+    known = any(mark.low is not None for mark in marks)
+    rule = (
+        "Bars reach from the fastest run to the slowest, and of a single run as far as elsewhere. Models whose bars overlap "
+        "are not told apart; the line joins the means that no clearly faster model equals, where these have an order."
+        if known
+        else "With one run of each, the spread from run to run is not known, and no model is called faster."
+    )
     return figure_of(
         evidence, "latency", "Quality against latency",
         "Median milliseconds of one window at batch 1, token ids to annotations, on the hardware that the table names. Large "
-        "marks are means, small dots runs; the line joins the means that no faster model equals.",
-        f"Primary metric against milliseconds. {_best(marks, 'ms')}.", "points", "latency p50, ms", "primary metric, test",
-        marks, _groups(evidence, measured), [stage.run for stage in measured], front=True,
+        f"marks are means, small dots runs. {rule}",
+        f"Primary metric against milliseconds. {_best(marks, 'ms')}. {rule}", "points", "latency p50, ms",
+        "primary metric, test", marks, _groups(evidence, measured), [stage.run for stage in measured], front=known,
     )  # fmt: skip
 
 
@@ -136,7 +146,9 @@ def efficiency(evidence: Evidence) -> Table | None:
     """Latency, throughput, memory and energy of every arm, task and stage, on each kind of hardware."""
     columns = (
         Column("arm", "arm"), Column("task", "task"), Column("stage", "stage"), Column("runs", "runs", "count"),
-        Column("p50", "p50, ms", "ratio"), Column("p95", "p95, ms", "ratio"), Column("tokens", "tokens a window", "ratio"),
+        Column("p50", "p50, ms", "ratio"), Column("p50_low", "fastest run", "ratio"),
+        Column("p50_high", "slowest run", "ratio"), Column("p95", "p95, ms", "ratio"),
+        Column("tokens", "tokens a window", "ratio"),
         Column("throughput", "tokens/s", "count"), Column("memory", "peak memory", "bytes"),
         Column("device_memory", "device memory", "bytes"), Column("energy", "J per 1,000 tokens", "ratio"),
         Column("counter", "counter"), Column("hardware", "hardware"),
@@ -149,9 +161,11 @@ def efficiency(evidence: Evidence) -> Table | None:
     for (arm, task, stage, machine), runs in groups.items():
         measured = [run.result.efficiency.get(stage, Efficiency()) for run in runs]
         times = [each.latency.get(task, Latency()) for each in measured]
+        p50s = [1e3 * each.p50 for each in times if each.p50 is not None] if len(runs) > 1 else []
         energy = [each.energy for each in measured if each.energy is not None]
         rows.append((
-            arm, task, stage, len(runs), _mean((each.p50 for each in times), 1e3), _mean((each.p95 for each in times), 1e3),
+            arm, task, stage, len(runs), _mean((each.p50 for each in times), 1e3),
+            min(p50s, default=None), max(p50s, default=None), _mean((each.p95 for each in times), 1e3),
             _mean(each.tokens for each in times), _mean(_throughput(run).get(stage) for run in runs),
             max((run.result.memory["peak_rss"] for run in runs if "peak_rss" in run.result.memory), default=None),
             max((run.result.memory["peak_device"] for run in runs if "peak_device" in run.result.memory), default=None),
@@ -159,7 +173,8 @@ def efficiency(evidence: Evidence) -> Table | None:
             ", ".join(dict.fromkeys(str(each.source) for each in energy)), machine,
         ))  # fmt: skip
     caption = (
-        "Means over an arm's runs; memory is the largest. Latency is of one window at batch 1; throughput and energy are of "
+        "Means over an arm's runs; memory is the largest. The fastest and slowest run say how far p50 varies by chance: models "
+        "whose ranges overlap are not told apart. Latency is of one window at batch 1; throughput and energy are of "
         "predicting all of a run's tasks in full batches; memory is the peak of the whole run, training included. Empty: not "
         "measured, or no counter that can be read."
     )
@@ -178,6 +193,23 @@ def _cloud(points: Sequence[tuple[Stage, float]]) -> list[Mark]:
         if len(members) > 1:
             marks += [Mark(x, stage.score, task, group, run=stage.run.id) for stage, x in members]
     return marks
+
+
+def _ranged(marks: Sequence[Mark]) -> list[Mark]:
+    """The marks, means with the range of x over their runs; that of a single run is as wide as the widest, in proportion."""
+    ranges: dict[tuple[str, str], list[float]] = {}
+    for mark in marks:
+        if mark.run:
+            ranges.setdefault((mark.panel, mark.group), []).append(float(mark.x))
+    if not ranges:
+        return [*marks]
+    widest = max((max(xs) / min(xs) for xs in ranges.values() if min(xs) > 0), default=1.0)
+
+    def ranged(mark: Mark) -> Mark:
+        xs = ranges.get((mark.panel, mark.group), [float(mark.x) / widest, float(mark.x) * widest])
+        return mark if mark.run else replace(mark, low=min(xs), high=max(xs))
+
+    return [ranged(mark) for mark in marks]
 
 
 def _measured(run: ReportedRun) -> list[tuple[str, str]]:
@@ -204,8 +236,12 @@ def _best(marks: Iterable[Mark], unit: str) -> str:
         if mark.panel not in best or float(mark.y) > float(best[mark.panel].y):
             best[mark.panel] = mark
     return "; ".join(
-        f"{m.panel}: best {shown(m.y, 'score')} at {shown(m.x, 'ratio')} {unit} ({m.group})" for m in best.values()
+        f"{m.panel}: best {shown(m.y, 'score')} at {shown(m.x, 'ratio')} {unit}{_range(m)} ({m.group})" for m in best.values()
     )
+
+
+def _range(mark: Mark) -> str:
+    return "" if mark.low is None else f", {shown(mark.low, 'ratio')} to {shown(mark.high, 'ratio')} over runs"
 
 
 def _mean(values: Iterable[float | None], times: float = 1) -> float | None:

@@ -7,6 +7,7 @@ mode and print need no new drawing.
 from __future__ import annotations
 
 from collections.abc import Sequence
+from itertools import pairwise
 from typing import Any
 
 from bench.errors import MissingError
@@ -202,8 +203,15 @@ def _points(figure: Figure, marks: Sequence[Mark]) -> Spec:
     line = {"type": "line", "color": "var(--muted)", "strokeDash": [4, 3]}
     if figure.zero:
         layers.insert(0, _zero("y"))
-    if figure.front:
-        joined = [_row(m) for m in front(marks)]
+    if ranges := [row for row in values if "low" in row and not figure.diagonal]:
+        bar: Spec = {"mark": {"type": "rule", "strokeWidth": 2, "opacity": 0.6}, "data": {"values": ranges}}
+        layers.append(
+            bar | {"encoding": {"x": x | {"field": "low"}, "x2": {"field": "high"}, "y": y, "color": _colour(figure)}}
+        )
+    optimal = front(marks) if figure.front else []
+    # Where means that cannot be told apart stand on the front, it has no order, and a line would claim one.
+    if optimal and all(float(a.y) < float(b.y) for a, b in pairwise(optimal)):
+        joined = [_row(m) for m in optimal]
         layers.insert(
             0, {"data": {"values": joined}, "mark": line | {"interpolate": "step-after"}, "encoding": {"x": x, "y": y}}
         )

@@ -158,6 +158,13 @@ def test_nothing_beats_what_is_on_the_front() -> None:
     assert front([*points, Mark(50, 0.5), Mark(70, 0.4)]) == [Mark(50, 0.5)]  # of means, where there are any
 
 
+def test_what_overlaps_in_x_dominates_nothing() -> None:
+    fast, slow, apart = (Mark(x, y, low=low, high=high) for x, y, low, high in (
+        (57.6, 0.7, 55.0, 63.0), (61.8, 0.6, 58.0, 65.0), (80.0, 0.65, 75.0, 85.0)
+    ))  # fmt: skip
+    assert front([fast, slow, apart]) == [fast, slow]
+
+
 def test_every_synthetic_table_and_figure_says_so(made: ModuleType, tmp_path: Path) -> None:
     made.make(tmp_path, [made.Made(seed=0), made.Made(seed=1, synthetic=False)])
     evidence = collect((), tmp_path)

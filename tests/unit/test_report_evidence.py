@@ -15,11 +15,12 @@ from bench_plugins.studies.transfer import NONE
 from bench.pages import cost, errors, evaluation, funnel
 from bench.pages.collect import Evidence, collect
 from bench.pages.comparison import with_comparison
-from bench.pages.content import Cell, Column, Table
+from bench.pages.content import Cell, Column, Table, front
 from bench.pages.latex import LONG, table_tex, tex
 from bench.pages.linking import concepts
 from bench.pages.overlap import flagged, overlap
 from bench.pages.page import lead, notices
+from bench.pages.vega import specifications
 from bench.pages.verdicts import differences, statements
 from bench.pages.verdicts import tested as judged
 from bench.pages.write import sections
@@ -102,6 +103,50 @@ def test_efficiency_is_the_mean_of_an_arm(made: ModuleType, tmp_path: Path) -> N
     assert row["p95"] is None
     assert (row["runs"], row["throughput"], row["energy"], row["counter"]) == (2, pytest.approx(600.0), 10.0, "nvml")
     assert (row["memory"], row["device_memory"], row["hardware"]) == (3, 7, "H")
+
+
+def timed(made: ModuleType, folder: Path, seconds: dict[str, tuple[float, ...]]) -> Evidence:
+    """Runs of architectures with these latencies, whose scores fall with each further architecture."""
+    for place, (arch, latencies) in enumerate(seconds.items()):
+        for seed, p50 in enumerate(latencies):
+            latency = {TASK: {"p50": p50, "p95": None, "windows": 9, "tokens": 30.0}}
+            extra = {"efficiency": {"trained": {"latency": latency, "energy": None}}}
+            made.make(folder, [made.Made(arch=arch, seed=seed, gain=-0.2 * place, extra=extra)])
+    return collect((), folder)
+
+
+def test_models_whose_latency_overlaps_are_not_told_apart(made: ModuleType, tmp_path: Path) -> None:
+    evidence = timed(made, tmp_path, {"A1": (0.054, 0.063), "A2": (0.058, 0.065), "A3": (0.080,)})
+    figure = cost.speed(evidence)
+    assert figure is not None
+    means = {mark.group: mark for mark in figure.marks if not mark.run}
+    assert (means["A1"].low, means["A1"].high) == pytest.approx((54, 63))
+    # A single run varies as much as the others do.
+    assert (means["A3"].low, means["A3"].high) == pytest.approx((80 * 54 / 63, 80 * 63 / 54))
+    assert [mark.group for mark in front(figure.marks)] == ["A1", "A2"]  # A1 is faster by its mean alone
+    ((_, spec),) = specifications(figure)
+    drawn = [layer["mark"]["type"] for layer in spec["layer"]]
+    assert "line" not in drawn  # which would say that A1 is better at a lower latency
+    assert "rule" in drawn
+    assert "54 to 63 over runs" in figure.says
+    rows = {row["arm"]: row for row in told(cost.efficiency(evidence))}
+    assert (rows["A1"]["p50_low"], rows["A1"]["p50_high"]) == pytest.approx((54, 63))
+    assert rows["A3"]["p50_low"] is None
+
+
+def test_with_one_run_of_each_no_model_is_called_faster(made: ModuleType, tmp_path: Path) -> None:
+    figure = cost.speed(timed(made, tmp_path, {"A1": (0.054,), "A2": (0.058,)}))
+    assert figure is not None
+    assert not figure.front
+    assert "no model is called faster" in figure.caption
+
+
+def test_a_front_of_clearly_different_latencies_is_drawn(made: ModuleType, tmp_path: Path) -> None:
+    figure = cost.speed(timed(made, tmp_path, {"A1": (0.090, 0.091), "A2": (0.050, 0.051)}))
+    assert figure is not None
+    assert [mark.group for mark in front(figure.marks)] == ["A2", "A1"]
+    ((_, spec),) = specifications(figure)
+    assert "line" in [layer["mark"]["type"] for layer in spec["layer"]]
 
 
 def test_overlap_is_told_once_a_corpus_and_flagged(made: ModuleType, tmp_path: Path) -> None:
