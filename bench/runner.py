@@ -323,7 +323,8 @@ def execute(planned: Planned, registry: Registry, console: Reporter, clock: Cloc
             return outcome
         except Interrupted as stopped:
             journal.write("end", status="interrupted", message=stopped.message)
-            interrupted = Interrupted(stopped.message, (stopped.hint or "").format(run=named(folder)))
+            anew = "" if checkpoints.steps(root) else " No checkpoint was due yet: training will begin at its first update."
+            interrupted = Interrupted(f"{stopped.message}{anew}", (stopped.hint or "").format(run=named(folder)))
             interrupted.resume = ident
             raise interrupted from None
         except BenchError as error:

@@ -45,7 +45,7 @@ EXIT_CODES = """exit codes:
   2    a name, number or option is wrong     7    the disk is full or cannot be written
   3    an invariant or a contract fails      8    memory ran out; a run that was begun can be resumed
   4    a corpus file cannot be read          70   a bug in bench
-                                             130  interrupted; a run saved a checkpoint first
+                                             130  interrupted; a run in training saved a checkpoint
                                              141  the reader of the output closed the pipe"""
 
 EXAMPLES = """examples:

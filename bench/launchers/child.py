@@ -54,6 +54,7 @@ class JobOutcome:
         message: the error in one or two lines; empty where it succeeded.
         attempts: number of processes that were started for it.
         kind: of the error, e.g. ``InvariantError``; empty where it succeeded or did not say.
+        begun: id of the run, as far as a process that did not finish told it.
     """
 
     key: str
@@ -62,6 +63,7 @@ class JobOutcome:
     message: str = ""
     attempts: int = 1
     kind: str = ""
+    begun: str | None = None
 
     @property
     def run(self) -> str | None:
@@ -85,6 +87,7 @@ class Child:
         self._again = 0.0
         self._in_use_since: float | None = None
         self._resume: str | None = None
+        self._begun: str | None = None
         self._offset = 0
         self._process: subprocess.Popen[bytes] | None = None
         self._start()
@@ -152,6 +155,7 @@ class Child:
             return self._ended(0, "", answer)
         error = answer.get("error", {})
         begun = error.get("resume")
+        self._begun = begun or self._begun
         if code == REFUSED and not self._stopping:
             if begun and self._resume is None:
                 self._resume = begun
@@ -178,7 +182,7 @@ class Child:
         return time.monotonic() - self._in_use_since < _SECONDS_IN_USE
 
     def _ended(self, code: int, message: str, answer: Mapping[str, Any] | None = None, kind: str = "") -> JobOutcome:
-        return JobOutcome(self.job.key, code, answer or {}, message, self.attempts, kind)
+        return JobOutcome(self.job.key, code, answer or {}, message, self.attempts, kind, self._begun)
 
     def _said(self) -> str:
         with self.job.log.open("rb") as log:

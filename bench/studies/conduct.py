@@ -11,12 +11,16 @@ from typing import Protocol
 
 from bench.api.study import StudyRun
 from bench.errors import BenchError, Interrupted
+from bench.invariants import checkpoint as checkpoints
+from bench.launchers import JobOutcome
 from bench.launchers import launcher as open_launcher
 from bench.registry import Registry
+from bench.results.display import some
+from bench.results.layout import CHECKPOINTS
 from bench.results.lock import RunLock
 from bench.studies.finished import judged, kind_of
 from bench.studies.mark import StudyMark
-from bench.studies.scheduler import Watcher, drive, share_of_memory, survey
+from bench.studies.scheduler import Stopped, Watcher, drive, share_of_memory, survey
 from bench.studies.study import Study
 
 
@@ -81,12 +85,12 @@ def conduct(
             except BenchError:
                 mark.end("failed", {})
                 raise
-            except KeyboardInterrupt:
+            except KeyboardInterrupt as stopped:
                 mark.end("stopped", {})
+                done = f"{len(study.finished())} of {len(study.runs)} runs finished"
+                runs = stopped.runs if isinstance(stopped, Stopped) else ()
                 raise Interrupted(
-                    f"Study {study.name} stopped with {len(study.finished())} of {len(study.runs)} runs finished; "
-                    "those that ran saved a checkpoint.",
-                    "Go on by typing the same command again.",
+                    f"Study {study.name} stopped with {done}; {kept(study, runs)}", "Go on by typing the same command again."
                 ) from None
             finally:
                 running.close()
@@ -102,6 +106,17 @@ def conduct(
             study.save()
             mark.end("finished", _said(study, registry))
     return _failed(study)
+
+
+def kept(study: Study, stopped: Sequence[JobOutcome]) -> str:
+    """What the runs that were stopped left to go on from."""
+    if not stopped:
+        return "no other run had begun."
+    saved = sum(bool(run.begun and checkpoints.steps(study.out / run.begun / CHECKPOINTS)) for run in stopped)
+    if saved == len(stopped):
+        return f"{some(saved, 'run')} will go on from {'its' if saved == 1 else 'their'} last checkpoint."
+    anew = f"{some(len(stopped) - saved, 'run')} had not come to a first checkpoint and will train from the beginning."
+    return f"{some(saved, 'run')} will go on from a checkpoint, {anew}" if saved else anew
 
 
 def _said(study: Study, registry: Registry) -> dict[str, str]:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import time
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import replace
 from pathlib import Path
 from typing import Protocol
@@ -21,6 +21,14 @@ INTERRUPTED = 130
 _REFUSALS = (InvariantError.__name__, DivergedError.__name__)
 """Errors that say of a trial's learning rate that it is none."""
 _NO_TRIAL = "Too few of the trials that its learning rate is chosen from ended with a score on dev."
+
+
+class Stopped(KeyboardInterrupt):
+    """Runs were asked to stop, and have ended; `runs` says how each of those that ran did."""
+
+    def __init__(self, runs: Sequence[JobOutcome]) -> None:
+        super().__init__()
+        self.runs = tuple(runs)
 
 
 class Watcher(Protocol):
@@ -63,7 +71,7 @@ def drive(
         Whether every run is finished, or a trial that was refused; False where some failed, or wait for one that did.
 
     Raises:
-        KeyboardInterrupt: asked to stop; every run has saved a checkpoint and ended.
+        Stopped: asked to stop; every run has ended, those in training with a checkpoint.
     """
     for run in study.runs:
         if run.error is not None and not run.refused:
@@ -89,10 +97,11 @@ def drive(
             if deadline is not None and time.monotonic() >= deadline:
                 raise KeyboardInterrupt
     except KeyboardInterrupt:
-        for outcome in launcher.stop():
+        ended = launcher.stop()
+        for outcome in ended:
             if outcome.code != INTERRUPTED and outcome.code >= 0:
                 _record(study, outcome, watcher)
-        raise
+        raise Stopped([outcome for outcome in ended if outcome.run is None]) from None
     finally:
         launcher.close()
 

@@ -395,7 +395,7 @@ def test_the_first_process_is_interrupted_while_another_follows_it(pair: Make, l
     monkeypatch.setattr(torch.distributed, "all_gather_into_tensor", interrupted)
     for child in launch(pair(shard=True)):
         assert child.code == 130, child
-        assert child.message == "Stopped on SIGINT; what was saved before is whole."
+        assert child.message.startswith("Stopped on SIGINT; what was saved before is whole.")
 
 
 @sharding

@@ -73,6 +73,12 @@ def test_a_dry_run_answers_with_its_plan(stand_in: Callable[[str], Path]) -> Non
     assert (outcome.code, outcome.run, outcome.answer) == (0, None, {"plan": {"budget": 1}})
 
 
+def test_a_job_that_was_stopped_names_the_run_that_it_began(stand_in: Callable[[str], Path]) -> None:
+    folder = stand_in("fail(130, kind='Interrupted', message='Stopped on SIGTERM.', resume='r7')")
+    outcome = run_here(job(folder, retries=0), 0.01)
+    assert (outcome.code, outcome.run, outcome.begun) == (130, None, "r7")
+
+
 def test_a_run_that_was_begun_is_gone_on_with(stand_in: Callable[[str], Path]) -> None:
     folder = stand_in(
         "if '--resume' in words: finish(words[1])\n"

@@ -18,6 +18,7 @@ from bench.errors import RunStateError, UsageError
 from bench.launchers import JobOutcome
 from bench.registry import Registry
 from bench.studies import scheduler
+from bench.studies.conduct import kept
 from bench.studies.finished import planned_runs
 from bench.studies.request import read_grid, study_kind
 from bench.studies.study import Study, find_study, open_study, plan_name, read_study, studies
@@ -221,6 +222,18 @@ def test_a_dry_run_speaks_for_other_seeds_where_these_draw_no_documents(
     scheduler.survey(one, lambda run, place, total: None, tmp_path)
     assert seeds == asked
     assert [run.estimate.tokens for run in one.runs if run.estimate] == [10, 10 + asked[-1]]
+
+
+def test_a_study_that_is_stopped_says_which_runs_have_a_checkpoint(tmp_path: Path) -> None:
+    one = study(tmp_path, plan("token-control", request("a", "b", tokens=9)))
+    ended = [JobOutcome(key, 130, begun=begun) for key, begun in (("a", "r1"), ("b", "r2"), ("c", None))]
+    assert kept(one, []) == "no other run had begun."
+    assert kept(one, ended) == "3 runs had not come to a first checkpoint and will train from the beginning."
+    (tmp_path / "r1" / "checkpoints" / "step-00000200").mkdir(parents=True)
+    assert kept(one, ended[:1]) == "1 run will go on from its last checkpoint."
+    assert kept(one, ended) == (
+        "1 run will go on from a checkpoint, 2 runs had not come to a first checkpoint and will train from the beginning."
+    )
 
 
 def test_a_sweep_is_the_product_of_its_grid_and_the_seeds() -> None:
