@@ -91,10 +91,12 @@ def advice(report: SmokeReport, attempt: Callable[[float], SmokeReport]) -> str:
     lower, higher = [report.lr / f for f in TRIALS], [report.lr * f for f in TRIALS]
     # Higher rates first where the loss hardly moved; lower ones where it is no number, or moved without falling.
     for lr in [*higher, *lower] if math.isfinite(ratio) and 0.9 < ratio <= 1.001 else [*lower, *higher[:1]]:
-        report.trials[f"{lr:.2g}"] = tried = worst(attempt(lr))
-        if tried <= HALF:
+        rate = f"{lr:g}"
+        tried = attempt(float(rate))  # the very number that is printed, so that whoever types it gets what was tried
+        report.trials[rate] = ratio = worst(tried)
+        if ratio <= HALF and not any(tried.dead.values()):
             way = "Lower" if lr < report.lr else "Raise"
-            return f"{way} --lr: at {lr:.2g} the same examples' loss fell to {tried:.0%} of what it was."
+            return f"{way} --lr: at {rate} the same examples' loss fell to {ratio:.0%} of what it was."
     rates = ", ".join(f"{r} to {v:.0%}" if math.isfinite(v) else f"{r} to no number" for r, v in report.trials.items())
     return f"Other rates do not help (the loss goes at {rates}): look at the labels; {WAIVE}"
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from collections import Counter
 from collections.abc import Mapping, Sequence
 from typing import Any
@@ -16,7 +17,7 @@ torch = pytest.importorskip("torch")
 from torch import Tensor, nn  # noqa: E402
 
 from bench.errors import InvariantError  # noqa: E402
-from bench.invariants import smoke  # noqa: E402
+from bench.invariants import diagnosis, smoke  # noqa: E402
 from bench.invariants.smoke import CHUNK, EXAMPLES, SHORT, Examples, Gate, examples_at, sample, update_examples  # noqa: E402
 from bench.invariants.tokens import Tally  # noqa: E402
 from bench.results.invariants import SmokeReport  # noqa: E402
@@ -118,6 +119,27 @@ def test_a_rate_that_is_too_high_is_told_a_lower_one_that_passes() -> None:
     assert str(caught.value.hint).startswith("Lower --lr: at 0.5 ")
     report = gate(Toy(), lr=5.0, waived=True)
     assert (report.passed, report.trials) == (False, {})  # nobody asked for advice
+
+
+@pytest.mark.parametrize("lr", [1e-4, 1.234567e-4, 5.0])
+def test_the_rate_that_is_advised_passes_when_it_is_typed(lr: float) -> None:
+    with pytest.raises(InvariantError) as caught:
+        gate(Toy(), lr=lr)
+    assert f"(learning rate {lr:g};" in caught.value.message  # the rate that was given, not a multiple of it
+    advised = re.match(r"(?:Raise|Lower) --lr: at (\S+) ", str(caught.value.hint))
+    assert advised is not None
+    assert gate(Toy(), lr=float(advised[1])).passed
+
+
+def test_a_rate_at_which_a_part_does_not_learn_is_not_advised() -> None:
+    report = SmokeReport(lr=1e-4, loss={"toy": (1.0, 0.99)}, dead={"toy": []})
+
+    def attempt(rate: float) -> SmokeReport:
+        # The first higher rate halves the loss by the head alone, which the gate would refuse as well.
+        return SmokeReport(lr=rate, loss={"toy": (1.0, 0.2)}, dead={"toy": ["adapter"] if rate < 5e-3 else []})
+
+    assert diagnosis.advice(report, attempt).startswith("Raise --lr: at 0.01 ")
+    assert report.trials == {"0.001": 0.2, "0.01": 0.2}
 
 
 def test_a_loss_that_no_rate_lowers_is_not_blamed_on_the_rate() -> None:
