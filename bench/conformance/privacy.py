@@ -16,11 +16,13 @@ from pathlib import Path
 from bench.api.data import Corpus, Document
 from bench.api.task import Task
 from bench.conformance.corpora import corpus_folder
-from bench.conformance.workbench import Pieces, Workbench, contents, expect, named, one_line
+from bench.conformance.workbench import Failure, Pieces, Workbench, contents, expect, named, one_line
 from bench.data.cuts import cut
 from bench.errors import BenchError
 
 _WORD = re.compile(r"(?<![A-Za-z])[a-z]{5,}(?![A-Za-z])")
+_NAME = re.compile(r"""([A-Za-z_]\w*)(?:=|["']\s*:)""")
+"""A field of a repr, or a key of JSON, before its value."""
 _MOST = 16
 _SHORTEST = 5
 
@@ -42,7 +44,34 @@ class Planted:
         """Fails the check if a text holds a canary; `places` maps a description to the text."""
         for where, text in places.items():
             canaries = self.in_text(text)
-            expect(not canaries, f"{where} holds text of the corpus ({len(canaries)} of {len(self.canaries)} planted words)")
+            if canaries:
+                count = f"{len(canaries)} of {len(self.canaries)} planted words"
+                raise Failure(
+                    f"{where} holds text of the corpus ({count}): {self.about(canaries[0])} {self.spot(text, canaries[0])}"
+                )
+
+    def about(self, word: str) -> str:
+        """Which sort of word a canary is, e.g. ``'zqxkbd', a word inside a mention, of train and test,``."""
+        inside = outside = False
+        splits = []
+        for split in self.corpus:
+            texts = [(d, d.text.lower()) for d in self.corpus[split]]
+            splits += [split] if any(word in text for _, text in texts) else []
+            spans = [(text, text[a:b]) for d, text in texts for m in d.mentions for a, b in m.fragments]
+            within = sum(text.count(word) for _, text in spans)
+            inside, outside = inside or within > 0, outside or sum(text.count(word) for _, text in texts) > within
+        sort = (
+            "inside and outside of mentions" if inside and outside else "inside a mention" if inside else "outside of mentions"
+        )
+        return f"{word!r}, a word {sort}, of {' and '.join(splits) or 'no document'},"
+
+    def spot(self, text: str, word: str) -> str:
+        """Where in a text a canary stands: its line and the name before it, unless that is a word of the corpus as well."""
+        before = text[: text.lower().index(word)]
+        line = f"in line {before.count(chr(10)) + 1}" if "\n" in text.strip() else f"at character {len(before) + 1:,}"
+        known = {w for split in self.corpus for d in self.corpus[split] for w in re.findall(r"\w+", d.text.lower())}
+        names = [name for name in _NAME.findall(before) if name.lower() not in known]
+        return f"{line}, after the name {names[-1]!r}" if names else line
 
 
 def plant(task: Task, bench: Workbench) -> Planted:
@@ -155,7 +184,9 @@ def _damage(task: Task, bench: Workbench, planted: Planted) -> int:
             except BenchError as error:
                 errors += 1
                 quoted = planted.in_text(str(error))
-                expect(not quoted, f"the error for a {path.suffix} file {what} quotes text of the corpus; say where, not what")
+                sort = f"{planted.about(quoted[0])} {planted.spot(str(error), quoted[0])}" if quoted else ""
+                kind = f"the error for a {path.suffix} file {what}"
+                expect(not quoted, f"{kind} quotes text of the corpus: {sort}; say where, not what")
             except Exception as error:
                 expect(
                     False, f"load of a {path.suffix} file {what} {one_line(error)}; wanted a DataError that names file and line"

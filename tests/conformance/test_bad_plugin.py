@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import os
 import random
+import re
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import replace
 from pathlib import Path
@@ -641,7 +642,7 @@ BAD: list[tuple[str, Callable[[], Part], str, str]] = [
     ("tasks", lambda: head(Forgetful), "save-and-load", "another state after restore"),
     ("tasks", LosesPredictions, "save-and-load", "disagree in f1"),
     ("tasks", lambda: head(Remembers), "privacy", "state of head"),
-    ("tasks", Quoting, "privacy", "quotes text of the corpus"),
+    ("tasks", Quoting, "privacy", "quotes text of the corpus: 'zqx"),
     ("tasks", WritesText, "privacy", "texts.txt"),
     ("heads", Unnamed, "metadata", "citation is empty"),
     ("heads", Wavering, "determinism", "two states from the same documents"),
@@ -667,7 +668,12 @@ BAD: list[tuple[str, Callable[[], Part], str, str]] = [
     ("quantizers", Severed, "gradients", "no gradient after two updates"),
     ("quantizers", WrongBytes, "save-and-load", "the weight files have"),
     ("quantizers", SixBits, "save-and-load", "the files hold 32.00"),
-    ("quantizers", KeepsCalibration, "privacy", "calibration.json"),
+    (
+        "quantizers",
+        KeepsCalibration,
+        "privacy",
+        "calibration.json holds token ids as numbers of the calibration examples, at byte",
+    ),
     ("studies", Picky, "metadata", "roles declares together"),
     ("studies", Drawing, "determinism", "other runs for the same request"),
     ("studies", Grouping, "save-and-load", "group is of the type list; wanted text"),
@@ -688,6 +694,9 @@ def test_a_bad_part_fails_its_check_by_name(
     assert list(failed) == [check], failed
     assert any(word in failed[check] for word in words.split("|")), failed[check]
     assert "\n" not in failed[check]
+    if check == "privacy" and kind in ("tasks", "heads"):  # which word it is, and where it stands
+        sort = r"'zqx\w+', a word (inside a mention|outside of mentions|inside and outside of mentions), of (train|dev|test)"
+        assert re.search(sort + r"[\w ]*, (in line \d|at character \d)", failed[check]), failed[check]
     assert len(failed[check]) < 500
 
 
