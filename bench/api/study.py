@@ -230,6 +230,8 @@ class StudyKind(Part):
     """What it can be given beside the configuration that its runs share."""
     options: ClassVar[Mapping[str, Option]] = {}
     """Its own options with their defaults, such as ``{"examples": 16}``; what is typed gets the type of the default."""
+    margin: ClassVar[bool] = True
+    """Whether its verdict has a use for the margin of equivalence; without one, or without a verdict, a margin is refused."""
     one_rate: ClassVar[bool] = False
     """Whether all runs have the lowest learning rate that a head of the study's tasks asks for. A run of one task would take
     another one than a run of several, and that would be compared as well."""
@@ -237,6 +239,10 @@ class StudyKind(Part):
     """Every role of its runs, with the words of the report for it."""
     named_by_key: ClassVar[bool] = False
     """Whether the report tells runs apart by their key, less the seed at its end, and not by role and architecture."""
+    question: ClassVar[str] = ""
+    """What it asks, as the title of its report; ``{tasks}`` stands for the tasks. Empty: what its arms differ in is asked."""
+    meanings: ClassVar[Mapping[str, str]] = {}
+    """Verdicts of `statements` by their words, each as half a sentence for somebody who does not know these words."""
     title: ClassVar[str] = "What the study shows"
     """Heading of its figures and tables in the report."""
     tones: ClassVar[Mapping[str, Tone]] = {}

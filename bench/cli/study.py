@@ -94,8 +94,9 @@ def planned_study(args: argparse.Namespace, registry: Registry) -> Study:
         UsageError: something that was typed means nothing.
     """
     from bench.cli.run import configuration, typed
+    from bench.config import OPTIONS
     from bench.launchers import check
-    from bench.studies.request import STUDY_OPTIONS, StudyConfig, planned, study_kind
+    from bench.studies.request import STUDY_OPTIONS, StudyConfig, planned, refuse_swept, study_kind
 
     takes = study_kind(args.kind, registry).takes
     for flag, value in (("--resume", args.resume), ("--study", args.study)):
@@ -110,6 +111,7 @@ def planned_study(args: argparse.Namespace, registry: Registry) -> Study:
     shots = tuple(args.shots or ())
     args.shots = shots[0] if len(shots) == 1 else None
     start, grid = _sweep(args) if "grid" in takes else (None, None)
+    refuse_swept([name for name in typed(args, OPTIONS | STUDY_OPTIONS) if name != "task"], grid or ())
     counts = shots if len(shots) > 1 else ()
     request = StudyConfig(args.kind, configuration(args, start), several, grid, counts, **typed(args, STUDY_OPTIONS))
     return planned(request, registry, os.environ)
@@ -137,7 +139,22 @@ def _dry_run(args: argparse.Namespace, study: Study, watcher: StudyWatcher, regi
         say(dump(study.to_json()))
     else:
         watcher.plan(study, args.jobs)
+        if tasks := made_up(study, registry):
+            watcher.warn(f"SYNTHETIC data of {', '.join(tasks)}: no result about the real corpora. Give theirs with --data.")
     return 0
+
+
+def made_up(study: Study, registry: Registry) -> list[str]:
+    """Names of the tasks of a study that write their own corpus, or are given one that is marked as written."""
+    from bench.kit.synthetic import MARKER
+
+    written = {}
+    for run in study.runs:
+        for ref in run.config.task:
+            task = registry.get("tasks", ref)
+            folder = run.config.data.get(task.name) or task.folder
+            written[task.name] = folder is None or (Path(folder) / MARKER).exists()
+    return [name for name, synthetic in written.items() if synthetic]
 
 
 def _run(args: argparse.Namespace, study: Study, watcher: StudyWatcher, registry: Registry) -> int:
@@ -159,6 +176,7 @@ def _show(args: argparse.Namespace) -> int:
     from bench.studies.finished import kind_of
     from bench.studies.study import STUDIES, find_study, read_study, studies
 
+    _refuse_beside_show(args)
     out = Path(args.out or "runs")
     watcher = StudyWatcher(stderr=False)
     if args.file is None:
@@ -175,6 +193,18 @@ def _show(args: argparse.Namespace) -> int:
         registry = load()
         watcher.report(study, metrics(study, registry), kind_of(study.kind, registry))
     return 0
+
+
+def _refuse_beside_show(args: argparse.Namespace) -> None:
+    """Refuses flags of runs and plans, which a study that is only shown has no use for."""
+    from bench.cli.run import typed
+    from bench.config import OPTIONS
+    from bench.studies.request import STUDY_OPTIONS
+
+    flags = [option.flag for name, option in (OPTIONS | STUDY_OPTIONS).items() if name in typed(args, OPTIONS | STUDY_OPTIONS)]
+    flags += [f"--{name.replace('_', '-')}" for name in ("config", "dry_run", "resume", "option") if getattr(args, name)]
+    if others := [name for name in flags if name != "--out"]:
+        raise UsageError(f"'bench study show' takes --out and --json; got {others[0]}.", "It shows a study as it is.")
 
 
 def metrics(study: Study, registry: Registry) -> dict[str, str]:

@@ -5,7 +5,7 @@ Nothing here imports torch: a name that nothing carries, or a combination that i
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
@@ -14,7 +14,7 @@ from bench import user_cache
 from bench.api.quantizer import Quantizer
 from bench.api.study import BUDGETS, SEEDS, Option, Request, StudyKind, Takes
 from bench.api.task import Task
-from bench.config import OPTIONS, RunConfig, whole_paths
+from bench.config import OPTIONS, RunConfig, flag, whole_paths
 from bench.errors import UsageError, unknown
 from bench.options import Group, option, table
 from bench.registry import Registry
@@ -86,6 +86,7 @@ def planned(config: StudyConfig, registry: Registry, environ: Mapping[str, str])
     if "shots" in part.takes:
         shots, run = shots or (() if run.shots is None else (run.shots,)), replace(run, shots=None)
     _refuse_unused(part, registry, arms, sets, config.grid, targets, shots)
+    refuse_ignored(part, config)
     sources = [registry.get("tasks", ref).name for ref in run.task] if targets else []
     if both := [name for name in (registry.get("tasks", ref).name for ref in targets) if name in sources]:
         raise UsageError(f"{both[0]} is both a source and a target; wanted a target that no source is.")
@@ -188,6 +189,45 @@ def _refuse_unused(
         raise UsageError(f"A {kind.name} wants a grid.", "It holds a list of values a field; see docs/studies.md.")
 
 
+def refuse_ignored(kind: StudyKind, config: StudyConfig) -> None:
+    """Refuses what no run and no verdict of the study would have a use for, instead of passing over it.
+
+    Raises:
+        UsageError: naming it, and what decides in its place.
+    """
+    judges = type(kind).judge is not StudyKind.judge
+    if config.margin != StudyConfig.margin and not (judges and kind.margin):
+        what = "has no verdict" if not judges else "asks for differences alone"
+        raise UsageError(f"--margin is of equivalence, and a {kind.name} study {what}.", "Leave --margin out.")
+    if config.sets and (config.run.task or config.run.task_set):
+        given = " and ".join(flag(name) for name in ("task", "task_set") if getattr(config.run, name))
+        raise UsageError(f"Tasks are given twice: by --set, and by {given}.", f"Leave {given} out, or make it a --set.")
+    if config.grid is not None:
+        changed = [name for name, each in OPTIONS.items() if name != "task" and getattr(config.run, name) != each.default]
+        refuse_swept([*changed, *["seeds"] * (config.seeds != SEEDS)], config.grid)
+
+
+def refuse_swept(given: Iterable[str], grid: Iterable[str]) -> None:
+    """Refuses fields that are given beside a grid which decides them.
+
+    Args:
+        given: fields of a run, or ``seeds``.
+        grid: fields that are swept over.
+
+    Raises:
+        UsageError: naming the field.
+    """
+    swept = set(grid)
+    for name in given:
+        decides = {"seed"} if name == "seeds" else {*BUDGETS} if name in BUDGETS else {name}
+        if both := sorted(decides & swept):
+            spelt = "--seeds" if name == "seeds" else flag(name)
+            raise UsageError(
+                f"The grid sweeps over {both[0]}, and {spelt} is given beside it; one of them would be ignored.",
+                f"Leave {spelt} out, or take {both[0]} out of [grid].",
+            )
+
+
 def members(label: str, registry: Registry) -> tuple[str, ...]:
     """The tasks of a set of an ablation: tasks joined by +, one task, or a domain.
 
@@ -246,6 +286,7 @@ def read_grid(values: Mapping[str, Any], source: str) -> tuple[dict[str, Any], d
         if name not in tables:
             raise unknown(f"table in {source}", name, tables, "bench study --help")
     run, grid = dict(values.get("run", {})), values.get("grid", {})
+    named = {key.replace("-", "_") for key in run}
     fixed = {name for name, each in OPTIONS.items() if each.identity == "never" or each.place == "path"} | {"task_set"}
     clean: dict[str, list[Any]] = {}
     for key, listed in grid.items():
@@ -263,4 +304,5 @@ def read_grid(values: Mapping[str, Any], source: str) -> tuple[dict[str, Any], d
         clean[name] = listed
     if len(set(clean) & set(BUDGETS)) > 1:
         raise UsageError(f"{source}: a run has one budget; [grid] names {' and '.join(sorted(set(clean) & set(BUDGETS)))}.")
+    refuse_swept([name for name in OPTIONS if name in named and name != "task"], clean)
     return run, clean

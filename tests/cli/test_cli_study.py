@@ -12,15 +12,17 @@ from pathlib import Path
 import pytest
 from bench_plugins.studies.token_control import TokenControl
 
-from bench.api.study import Cost, Request
+from bench.api.study import Cost, Request, StudyKind
 from bench.cli import main
 from bench.cli.parser import Parser, parse
 from bench.cli.study import configure, planned_study
-from bench.config import RunConfig
+from bench.config import OPTIONS, TOGETHER, RunConfig
+from bench.errors import UsageError
 from bench.launchers import JobOutcome
 from bench.registry import Registry
+from bench.results.display import duration
 from bench.screen.console import CleanConsole
-from bench.screen.studytable import StudyWatcher, duration, state
+from bench.screen.studytable import StudyWatcher, state
 from bench.studies.finished import planned_runs
 from bench.studies.study import Study
 
@@ -166,6 +168,96 @@ def test_a_sweep_over_tasks_and_seeds(registry: Registry, tmp_path: Path) -> Non
     assert [run.key for run in one.runs][:2] == ["task=bc5cdr+gad,s4", "task=bc5cdr+gad,s5"]
 
 
+BASE = {
+    "token-control": [*TWO, "--tokens", "100"],
+    "ablation": [*TWO],
+    "quantization": [*TWO],
+    "transfer": [*TWO, "--tokens", "100"],
+    "unseen": ["--source", "ncbi-disease", "--source", "gad", "--target", "bc5cdr", "--shots", "4", "--tokens", "100"],
+    "sweep": ["grid.toml", *TWO],
+}
+OTHER = {
+    "arch": "A3", "quant": "rtn", "quant_when": "load", "model": "tiny-llama", "attention": "bidirectional", "head": "bio",
+    "concept_sources": "SNOMEDCT_US", "tolerate": "order", "steps": "9", "epochs": "2", "tokens": "77", "tokens_like": "r1",
+    "loss_weights": "bc5cdr=0.5", "sampling": "proportional", "loss_weighting": "uncertainty", "gradients": "pcgrad",
+    "schedule": "sequential", "schedule_options": "lambda=10", "teacher": "r1", "init_from": "r1", "data": "bc5cdr=corpus",
+    "concepts": "bc5cdr=names.tsv", "optimizer": "adamw-8bit", "precision": "fp32", "gradient_checkpointing": "on",
+    "memory_limit": "2GiB", "waive": "smoke", "device": "cpu", "temperature": "3", "task_set": "clinical",
+}  # fmt: skip
+"""A value of each field that is not its default; numbers that are not here are 3."""
+OF_THE_STUDY = {"name", "max_hours", "study", "out", "task", "convert", "tracker"}
+"""What the study itself takes, or what every command line here gives."""
+
+
+@pytest.mark.parametrize("name", sorted(set(OPTIONS) - OF_THE_STUDY))
+@pytest.mark.parametrize("kind", BASE)
+def test_no_flag_of_a_run_is_passed_over_by_a_kind_of_study(
+    kind: str, name: str, registry: Registry, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.chdir(tmp_path)
+    monkeypatch.setattr("bench.studies.request.fitting", lambda base, registry: _fitting(base))
+    monkeypatch.setattr("bench.studies.request.check", lambda config, registry: None)  # of whether values fit each other
+    Path("grid.toml").write_text("[grid]\nrank = [8, 12]\nseed = [4]\n")
+    option = OPTIONS[name]
+    words = [option.flag] if option.type is bool else [option.flag, OTHER.get(name, "3")]
+    try:
+        runs = planned(registry, kind, *BASE[kind], *words).runs
+    except UsageError:
+        return  # refused, with a reason
+    default = RunConfig()
+    meant = [run for run in runs if option.group is not TOGETHER or len(run.config.task) > 1] or runs
+    if name == "task_set":
+        assert any({"2014-T7", "2016-T12"} & set(run.config.task) for run in runs)
+    else:
+        assert any(getattr(run.config, name) != getattr(default, name) for run in meant), f"{kind} passes over {option.flag}"
+    if name in ("rank", "seed", "tokens", "lr"):
+        given = option.type(words[1])
+        assert {getattr(run.config, name) for run in runs} & {given, 2 * given}, (kind, name)
+
+
+def _fitting(base: RunConfig) -> dict[str, str | None]:
+    if base.quant != "none" or base.quant_when is not None:
+        raise UsageError("The study takes every quantizer that fits.")
+    return {"none": None, "rtn": "after"}
+
+
+@pytest.mark.parametrize("kind", BASE)
+@pytest.mark.parametrize("words", [["--margin", "0.5"], ["--seeds", "3"], ["--set", "gad"], ["--shots", "8"], ["--arch", "A3"]])
+def test_no_flag_of_a_study_is_passed_over_by_a_kind(
+    kind: str, words: list[str], registry: Registry, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.chdir(tmp_path)
+    monkeypatch.setattr("bench.studies.request.fitting", lambda base, registry: _fitting(base))
+    Path("grid.toml").write_text("[grid]\nrank = [8, 12]\nseed = [4]\n")
+    without = planned(registry, kind, *BASE[kind])
+    try:
+        given = planned(registry, kind, *BASE[kind], *words)
+    except UsageError:
+        return  # refused, with a reason
+    assert [run.identity() for run in given.runs] != [run.identity() for run in without.runs] or (
+        words[0] == "--margin" and StudyKind.judge is not type(registry.get("studies", kind)).judge
+    ), f"{kind} passes over {words[0]}"
+
+
+def test_a_grid_decides_alone_what_it_sweeps_over(registry: Registry, tmp_path: Path) -> None:
+    def refused(content: str, *words: str) -> str:
+        (tmp_path / "grid.toml").write_text(content)
+        with pytest.raises(UsageError) as caught:
+            planned(registry, "sweep", str(tmp_path / "grid.toml"), *TWO, *words)
+        return caught.value.message
+
+    assert refused("[grid]\nrank = [8, 12]\n", "--rank", "16").startswith("The grid sweeps over rank, and --rank is given")
+    assert "sweeps over tokens, and --steps" in refused("[grid]\ntokens = [80, 90]\n", "--steps", "16")
+    assert "sweeps over seed, and --seeds" in refused("[grid]\nseed = [1, 2]\n", "--seeds", "6")
+    assert "sweeps over arch, and --arch" in refused("[run]\narch = 'A1'\n[grid]\narch = ['A1', 'A2']\n")
+
+
+def test_show_takes_no_flag_of_a_run(capsys: pytest.CaptureFixture[str]) -> None:
+    for words in (["--task", "gad"], ["--dry-run"], ["--seeds", "3"]):
+        assert main(["study", "show", *words]) == 2
+        assert f"takes --out and --json; got {words[0]}" in capsys.readouterr().err
+
+
 def test_show_lists_and_prints(registry: Registry, tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
     out = str(tmp_path / "runs")
     assert main(["study", "show", "--out", out]) == 0
@@ -201,8 +293,8 @@ def test_the_plan_counts_what_is_left(tmp_path: Path) -> None:
     told.plan(study, jobs=2)
     said = text.getvalue()
     rows = [line.split() for line in said.splitlines()]
-    assert ["multi-s0", "multi", "a+b", "A1", "0", "1,000", "1:30", "0.50", "GiB", "finished"] in rows
-    assert ["a-share-s0", "share", "a", "A1", "0", "1,000", "1:30", "0.50", "GiB", "next"] in rows
+    assert ["multi-s0", "multi", "a+b", "A1", "0", "1,000", "1:30", "512.0", "MiB", "finished"] in rows
+    assert ["a-share-s0", "share", "a", "A1", "0", "1,000", "1:30", "512.0", "MiB", "next"] in rows
     assert "5 runs, 1 finished; left are 4,000 tokens, 0.1 hours" in said
     assert "3:00 with --jobs 2 at best" in said
 

@@ -22,6 +22,7 @@ class Ablation(StudyKind):
     citation = "bench's own design; see docs/studies.md"
     licence = "Apache-2.0"
     takes: ClassVar[tuple[Takes, ...]] = ("arms", "sets")
+    question: ClassVar[str] = "Which architecture is best on {tasks}?"
     roles: ClassVar[Mapping[str, str]] = {"arm": "architecture"}
 
     def plan(self, request: Request) -> list[StudyRun]:

@@ -18,6 +18,7 @@ class Quantization(StudyKind):
     citation = "bench's own design; see docs/studies.md"
     licence = "Apache-2.0"
     takes: ClassVar[tuple[Takes, ...]] = ("quantizers",)
+    question: ClassVar[str] = "What does quantizing the base model cost on {tasks}?"
     roles: ClassVar[Mapping[str, str]] = {"quantizer": "quantizer"}
     named_by_key: ClassVar[bool] = True
 

@@ -21,6 +21,7 @@ class Sweep(StudyKind):
     citation = "bench's own design; see docs/studies.md"
     licence = "Apache-2.0"
     takes: ClassVar[tuple[Takes, ...]] = ("grid",)
+    question: ClassVar[str] = "What do the fields of the grid change on {tasks}?"
     roles: ClassVar[Mapping[str, str]] = {"point": "point of the grid"}
     named_by_key: ClassVar[bool] = True
 

@@ -28,6 +28,13 @@ class TokenControl(StudyKind):
     tones: ClassVar[Mapping[str, Tone]] = {
         "genuine transfer": "good", "data exposure": "even", "negative transfer": "bad", "unresolved": "open",
     }  # fmt: skip
+    question: ClassVar[str] = "Does training on {tasks} together help, beyond more training tokens?"
+    meanings: ClassVar[Mapping[str, str]] = {
+        "genuine transfer": "training with the other tasks is worth more than as many more tokens of its own",
+        "data exposure": "the gain is that of more training tokens, which its own text would give as well",
+        "negative transfer": "training with the other tasks does harm",
+        "unresolved": "these runs cannot tell; the card says what is missing",
+    }
     words: ClassVar[Mapping[str, str]] = {"at_total": "against alone, equal total", "at_own": "against alone, own share"}
 
     def plan(self, request: Request) -> list[StudyRun]:

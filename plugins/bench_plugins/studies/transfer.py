@@ -12,6 +12,7 @@ from itertools import combinations
 from typing import TYPE_CHECKING, Any, ClassVar
 
 from bench.api.study import Request, Statement, StudyKind, StudyRun, Tone
+from bench.errors import UsageError
 
 if TYPE_CHECKING:
     from bench.pages.content import Cell, Figure, Table
@@ -34,7 +35,9 @@ class Transfer(StudyKind):
     summary = "what training two tasks together does to each, and whether alike tasks gain more"
     citation = "bench's own design; see docs/studies.md"
     licence = "Apache-2.0"
+    margin: ClassVar[bool] = False
     one_rate: ClassVar[bool] = True
+    question: ClassVar[str] = "Which of {tasks} gain from each other?"
     roles: ClassVar[Mapping[str, str]] = {"single": "alone", "total": "alone, equal total", "pair": "pair"}
     title: ClassVar[str] = "Transfer"
     words: ClassVar[Mapping[str, str]] = {"at_total": "against alone, equal total", "at_own": "against alone, own share"}
@@ -45,6 +48,10 @@ class Transfer(StudyKind):
 
         tasks = request.several_tasks(self.name)
         tokens = request.token_budget(self.name, "of each task")
+        for name in ("sampling", "temperature"):
+            if (value := getattr(request.base, name)) != getattr(RunConfig, name):
+                why = f"A transfer study gives each task of a pair half of the tokens; got --{name} {value}."
+                raise UsageError(why, f"Leave --{name} out.")
         runs = []
         for seed in request.seed_list:
             for task in tasks:

@@ -39,6 +39,7 @@ class Unseen(StudyKind):
     takes: ClassVar[tuple[Takes, ...]] = ("targets", "shots")
     options: ClassVar[Mapping[str, Option]] = {"source-tokens": 0}
     one_rate: ClassVar[bool] = True
+    question: ClassVar[str] = "How much is the shared part of other tasks worth with few documents: {tasks}?"
     roles: ClassVar[Mapping[str, str]] = {"source": "sources", "target": "from the sources, frozen", "fresh": "fresh start"}
     title: ClassVar[str] = "An unseen task"
     tones: ClassVar[Mapping[str, Tone]] = {
@@ -75,6 +76,7 @@ class Unseen(StudyKind):
 
     def judge(self, finished: FinishedStudy) -> Mapping[str, Any]:
         """The difference for every target and number of documents, adjusted by Holm for all of them."""
+        from bench.results.display import some
         from bench.stats.intervals import LEVEL, align, estimate, scores
         from bench.stats.multiplicity import holm
         from bench.studies.contract import TOKENS
@@ -92,7 +94,7 @@ class Unseen(StudyKind):
         for (task, count, seed), both in tokens.items():
             if max(both) - min(both) > TOKENS * max(both):
                 unequal = " and ".join(f"{total:,}" for total in sorted(both))
-                runs = f"The two runs of {task} on {count} documents, seed {seed}"
+                runs = f"The two runs of {task} on {some(count, 'document')}, seed {seed}"
                 why = f"{runs}, were trained on {unequal} tokens: no equal budget."
                 raise ContractError(why, "Remove their folders and type the study's command again.")
         gains: list[tuple[float, float, Estimate]] = []
@@ -109,8 +111,8 @@ class Unseen(StudyKind):
             kind, reason = verdict_of(gain, margin, 1 - LEVEL)
             comparisons.append(
                 {
-                    "subject": f"{task}, {count} documents", "target": task, "shots": count, "kind": kind, "reason": reason,
-                    "from_sources": target_mean, "fresh": fresh_mean, "gain": gain.to_json(),
+                    "subject": f"{task}, {some(count, 'document')}", "target": task, "shots": count, "kind": kind,
+                    "reason": reason, "from_sources": target_mean, "fresh": fresh_mean, "gain": gain.to_json(),
                 }
             )  # fmt: skip
         return {
@@ -150,6 +152,7 @@ def verdict_of(gain: Estimate, margin: float, alpha: float) -> tuple[str, str]:
         margin: of equivalence, in the metric's own unit.
         alpha: error rate.
     """
+    from bench.results.display import score
     from bench.stats.intervals import MINIMUM_SEEDS
     from bench.studies.verdict import beats, loses, shown
 
@@ -162,5 +165,5 @@ def verdict_of(gain: Estimate, margin: float, alpha: float) -> tuple[str, str]:
         return "worse than a fresh start", f"What the sources share, frozen, gives less than a fresh start: {shown(gain)}."
     if gain.within(margin):
         return "no difference", f"It equals a fresh start within ±{margin:g}: {shown(gain)}."
-    could = "" if gain.detectable is None else f" A true difference of {gain.detectable:.4f} would have been found."
+    could = "" if gain.detectable is None else f" A true difference of {score(gain.detectable)} would have been found."
     return "unresolved", f"It neither beats a fresh start nor loses to it: {shown(gain)}.{could}"
