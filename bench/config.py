@@ -197,6 +197,8 @@ class RunConfig:
 OPTIONS = table(RunConfig)
 """Every field of a run, by name."""
 _KEYS = {spelling: name for name, each in OPTIONS.items() for spelling in (name, each.flag[2:].replace("-", "_"))}
+DIGITS = 12
+"""Hexadecimal digits at the end of a run's id."""
 BUDGETS = tuple(name for name, each in OPTIONS.items() if each.group is BUDGET)
 """Fields that say how long a run trains; it has one of them."""
 
@@ -207,7 +209,7 @@ def run_id(config: RunConfig, **resolved: Any) -> str:
     Of tasks whose names would make it longer than a file's name may be, the last ones are counted instead of named.
     """
     identity = config.identity(**resolved)
-    digest = hashlib.sha256(json.dumps(identity, sort_keys=True).encode()).hexdigest()[:12]
+    digest = hashlib.sha256(json.dumps(identity, sort_keys=True).encode()).hexdigest()[:DIGITS]
     arm = f"_{config.arch}_{config.quant}_{digest}"
     return f"{joined(identity['task'], LONGEST_ID - len(arm.encode()))}{arm}".lower()
 

@@ -10,15 +10,17 @@ import os
 import shutil
 import sys
 import tempfile
+import warnings
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import ExitStack, contextmanager, suppress
 from dataclasses import dataclass, replace
+from glob import escape
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from bench import user_cache
 from bench.api.tracker import RunInfo
-from bench.config import RunConfig, run_id
+from bench.config import DIGITS, RunConfig, run_id
 from bench.data import faults, leaks, shots
 from bench.errors import BenchError, DivergedError, Interrupted, InvariantError, OutOfMemory, RunStateError
 from bench.invariants import checkpoint as checkpoints
@@ -47,7 +49,8 @@ from bench.tracking.journal import Journal
 from bench.tracking.memory import MemoryWatch
 from bench.tracking.mirrors import Mirrors
 from bench.training import probe
-from bench.training.devices import current, deterministic, resolve_device
+from bench.training.devices import cpu_alone, current, deterministic, resolve_device
+from bench.training.plan import likely_precision
 from bench.training.processes import Processes, joined
 
 if TYPE_CHECKING:
@@ -56,6 +59,9 @@ if TYPE_CHECKING:
     from bench.training.loop import Trainer
     from bench.training.model import TaskData, TaskModel
     from bench.training.sharding import Shards
+
+
+FINISHED = "Run {id} is finished; --replicate 2 repeats it."
 
 
 @dataclass(frozen=True)
@@ -100,10 +106,13 @@ def run(
         parts = resolve(config, registry)  # 2
         config = replace(config, attention="bidirectional" if parts.model.bidirectional else None)  # causal is a decoder's own
         stack.callback(probe.discard)
+        if not dry_run and before is None and processes.count == 1 and (done := finished_before(config, parts)) is not None:
+            console.note(FINISHED.format(id=done.name))
+            return outcome_of(done)
         if not dry_run and before is None and processes.main and gates.probes_in_a_child(config):
             probe.prepare()
         with clock("imports"):
-            import_heavy()
+            import_heavy(console.note)
         refuse_misfit(parts, config, registry)
         refuse_unshardable(config, parts, processes)
         teachers = teachers_step.find_teachers(config, parts, registry)
@@ -153,7 +162,7 @@ def claim(stack: ExitStack, folder: Path, config: RunConfig, resumed: bool, cons
     stack.enter_context(RunLock(folder))
     ident = folder.name
     if (folder / RESULT).exists():
-        console.note(f"Run {ident} is finished; --replicate 2 repeats it.")
+        console.note(FINISHED.format(id=ident))
         return True
     if not resumed and (folder / PLAN).exists() and refused(folder) is None:  # of one that was refused nothing can be lost
         begun = RunStateError(
@@ -163,6 +172,25 @@ def claim(stack: ExitStack, folder: Path, config: RunConfig, resumed: bool, cons
         begun.resume = ident
         raise begun
     return False
+
+
+def finished_before(config: RunConfig, parts: Parts) -> Path | None:
+    """The folder of a configuration's run that is finished, found without torch, whose import takes longer than all the rest.
+
+    None where no finished run has these tasks and this arm, or where it takes torch or other runs to know the id.
+    """
+    arm = run_id(config, task=list(parts.tasks))[:-DIGITS]
+    begun_elsewhere = config.teacher or config.init_from or config.tokens_like
+    if begun_elsewhere or not cpu_alone(config.device) or not any(Path(config.out).glob(f"{escape(arm)}*/{RESULT}")):
+        return None
+    with suppress(BenchError), warnings.catch_warnings():  # whatever is wrong is told where the corpora are read for the run
+        warnings.simplefilter("ignore")
+        with corpora_step.read_corpora(parts.tasks, config) as sources:
+            terminologies = concepts_step.open_terminologies(parts.tasks, sources, config, SilentReporter())
+            on = ("cpu", likely_precision(config.precision))
+            folder = Path(config.out) / run_id(config, **resolved_facts(config, parts, sources, terminologies, on=on))
+            return folder if (folder / RESULT).exists() else None
+    return None
 
 
 def named(folder: Path) -> str:
@@ -187,11 +215,10 @@ def resolved_facts(
     sources: Mapping[str, corpora_step.Source],
     terminologies: Mapping[str, Terminology] | None = None,
     teachers: Sequence[teachers_step.Teacher] = (),
+    on: tuple[str, str] | None = None,
 ) -> dict[str, Any]:
-    """The facts that the flags leave open and the outcome depends on."""
-    from bench.training.plan import resolve_precision
-
-    device = resolve_device(config.device)
+    """The facts that the flags leave open and the outcome depends on; `on` are device and precision where they are known."""
+    device, precision = on or _machine(config)
     names = {name: terminology.sha256 for name, terminology in (terminologies or {}).items()}
     rates = [head.learning_rate for head in parts.heads.values()]
     adjusted = {name: dict(source.corpus.adjusted) for name, source in sources.items() if source.corpus.adjusted}
@@ -199,7 +226,7 @@ def resolved_facts(
         "task": list(parts.tasks),
         "data": {name: source.corpus.sha256 for name, source in sources.items()},
         "device": device,
-        "precision": resolve_precision(config.precision, device),
+        "precision": precision,
         "quant_when": parts.when if parts.quantizes else None,
         "head": {name: head.name for name, head in parts.heads.items()},
         "model": {"name": parts.model.name, "sha256": parts.model.sha256()},
@@ -213,6 +240,14 @@ def resolved_facts(
         **({"init_from": parts.start.facts()} if parts.start is not None else {}),
         **({"shots": {name: shots.facts(each.corpus) for name, each in sources.items()}} if config.shots is not None else {}),
     }
+
+
+def _machine(config: RunConfig) -> tuple[str, str]:
+    """Device and precision of a run on this machine."""
+    from bench.training.plan import resolve_precision
+
+    device = resolve_device(config.device)
+    return device, resolve_precision(config.precision, device)
 
 
 def plan(

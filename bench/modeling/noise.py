@@ -8,19 +8,21 @@ import logging
 import os
 import sys
 import warnings
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from importlib.util import find_spec
 from typing import Any
 
+LOADING = "loading libraries"
 UNUSED = ("gptqmodel", "torchao")
 """Packages that peft and transformers import if they are installed, for layers that no run has: weights in GPTQ's layout are
 dense in memory, and quantizing is done in another process. gptqmodel also patches transformers and sets environment
 variables."""
 
 
-def import_heavy() -> None:
+def import_heavy(announce: Callable[[str], None] | None = None) -> None:
     """Imports torch, transformers and peft without the optional packages in `UNUSED`.
 
+    It takes seconds, in which a terminal would show nothing, so that it is announced; by default on stderr, if that is one.
     Environment variables that the libraries read on import are set before.
 
     Raises:
@@ -29,6 +31,11 @@ def import_heavy() -> None:
     # oneDNN keeps compiled code for up to 1,024 shapes of matrix products. Shapes of micro-batches keep changing: a run of the
     # default model held half a gibibyte of such code within a dozen updates. One micro-batch has some twenty shapes.
     os.environ.setdefault("ONEDNN_PRIMITIVE_CACHE_CAPACITY", "64")
+    if not {"torch", "transformers", "peft"} <= sys.modules.keys():
+        if announce is not None:
+            announce(LOADING)
+        elif sys.stderr.isatty():
+            sys.stderr.write(f"    {LOADING}\n")
     with silenced(), hidden(UNUSED):
         importlib.import_module("torch")
         importlib.import_module("transformers")

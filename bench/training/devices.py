@@ -4,9 +4,11 @@ from __future__ import annotations
 
 import os
 import re
+import sys
 import warnings
 from collections.abc import Iterator
 from contextlib import contextmanager
+from pathlib import Path
 from typing import Any
 
 from bench.errors import UsageError, unknown
@@ -25,6 +27,17 @@ def check_name(device: str) -> None:
     """
     if not re.fullmatch(r"auto|cpu|cuda(:\d+)?", device):
         raise unknown("device", device, ("auto", "cpu", "cuda"), "bench doctor")
+
+
+def cpu_alone(device: str) -> bool:
+    """Whether a run surely computes on the CPU, told without torch; False where it takes torch to know.
+
+    Args:
+        device: as it was asked for.
+    """
+    drivers = ("/dev/nvidiactl", "/dev/dxg", "/dev/kfd")  # of NVIDIA, of either in a Windows subsystem, of AMD
+    none = sys.platform == "darwin" or (sys.platform == "linux" and not any(Path(path).exists() for path in drivers))
+    return device == "cpu" or (device == "auto" and none)
 
 
 def resolve_device(device: str) -> str:

@@ -154,16 +154,24 @@ def resolve_precision(precision: str, device: str) -> str:
         precision: ``auto``, ``fp32``, ``bf16`` or ``fp16``.
         device: ``cpu`` or ``cuda``, with or without an index.
     """
-    import torch
-
     if precision != "auto":
         return precision
+    import torch
+
     if device.startswith("cuda"):
         with current(device):
             return "bf16" if torch.cuda.is_bf16_supported(including_emulation=False) else "fp32"
-    capability = torch.backends.cpu.get_cpu_capability()
-    flags = _cpu_flags()
-    return "bf16" if "AVX512" in capability and ("avx512_bf16" in flags or "amx_bf16" in flags) else "fp32"
+    return "bf16" if "AVX512" in torch.backends.cpu.get_cpu_capability() and _multiplies_bf16() else "fp32"
+
+
+def likely_precision(precision: str) -> str:
+    """What `resolve_precision` says of a CPU, as far as its flags tell; torch, which has the last word, is not imported."""
+    return precision if precision != "auto" else "bf16" if _multiplies_bf16() else "fp32"
+
+
+def _multiplies_bf16() -> bool:
+    flags = _cpu_flags().split()
+    return "avx512_bf16" in flags or "amx_bf16" in flags
 
 
 def _cpu_flags() -> str:

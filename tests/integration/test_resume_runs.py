@@ -5,9 +5,12 @@ from __future__ import annotations
 import json
 import os
 import signal
+import subprocess
+import sys
 from collections.abc import Callable, Mapping
 from dataclasses import replace
 from pathlib import Path
+from types import SimpleNamespace
 from typing import Any
 
 import pytest
@@ -20,6 +23,7 @@ from bench.config import RunConfig  # noqa: E402
 from bench.errors import DataError, RunStateError  # noqa: E402
 from bench.registry import load  # noqa: E402
 from bench.results.layout import ADAPTERS, CHECKPOINTS, JOURNAL, PLAN, PREDICTIONS, RESULT  # noqa: E402
+from bench.steps.resolve import resolve  # noqa: E402
 from bench.tracking.journal import read_journal, timeline  # noqa: E402
 
 pytestmark = pytest.mark.skipif(not hasattr(os, "fork"), reason="needs fork")
@@ -299,3 +303,38 @@ def test_a_finished_run_prints_its_result_again(tiny: Make, kit: Any) -> None:
     other = runner.run(replace(config, replicate=2), load())
     assert other.folder != first.folder
     assert (other.folder / PLAN).exists()
+
+
+def test_a_finished_run_is_printed_again_without_torch(tiny: Make, kit: Any) -> None:
+    config = tiny()
+    first = runner.run(config, load())
+    assert first.folder is not None
+    program = f"""
+import sys
+from bench import runner
+from bench.config import RunConfig
+from bench.registry import load
+outcome = runner.run(RunConfig(**{vars(config)!r}), load())
+print(outcome.headline["value"], [m for m in ("torch", "transformers", "peft") if m in sys.modules])
+"""
+    done = subprocess.run([sys.executable, "-c", program], capture_output=True, text=True, timeout=300)
+    assert done.stdout.split("\n")[-2] == f"{first.headline['value']} []", done.stderr
+    # Of another configuration nothing is known before everything is loaded.
+    console = kit.Told()
+    runner.run(replace(config, seed=7), load(), dry_run=True, console=console)
+    assert not console.said("is finished")
+    assert runner.finished_before(replace(config, seed=7), resolve(replace(config, seed=7), load())) is None
+    assert runner.finished_before(config, resolve(config, load())) == first.folder
+
+
+def test_what_takes_seconds_to_load_is_announced(monkeypatch: pytest.MonkeyPatch) -> None:
+    from bench.modeling import noise
+
+    told: list[str] = []
+    noise.import_heavy()
+    noise.import_heavy(told.append)  # it is loaded by now
+    assert told == []
+    monkeypatch.setattr(noise.importlib, "import_module", lambda name: SimpleNamespace())
+    monkeypatch.delitem(sys.modules, "peft")
+    noise.import_heavy(told.append)
+    assert told == [noise.LOADING]
