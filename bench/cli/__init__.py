@@ -17,6 +17,7 @@ from bench.errors import BenchError, DataWarning, OutOfMemory, StorageError, Usa
 COMMANDS = {
     "list": "every installed part (tasks, heads, architectures, models and more), and what is broken",
     "show": "one part, or one run, in detail",
+    "demo": "a small comparison on made-up text, trained in a minute, for trying the other commands",
     "run": "train, quantize and evaluate one arm under all five invariants",
     "study": "run a plan of runs that are compared, stopped and continued at any time",
     "compare": "compare finished runs: the contract, then the statistics",
@@ -116,22 +117,26 @@ def _dispatch(words: list[str]) -> int:
 def _warn(message: Warning | str, category: type[Warning], filename: str, lineno: int, *rest: Any, **named: Any) -> None:
     """In our words where it is ours, else in Python's; in both without control characters."""
     from bench.registry import PluginWarning
-    from bench.screen.terminal import paint, say
+    from bench.screen.terminal import clean, paint, say
+    from bench.screen.text import wrapped
 
     if issubclass(category, (DataWarning, PluginWarning)):
-        say(f"{paint('warning:', 'yellow', sys.stderr)} {message}", sys.stderr)
+        text = wrapped(f"warning: {clean(str(message))}", sys.stderr).removeprefix("warning:")
+        say(f"{paint('warning:', 'yellow', sys.stderr)}{text}", sys.stderr)
     else:
         say(warnings.formatwarning(message, category, filename, lineno), sys.stderr, end="")
 
 
 def _tell(error: BenchError, code: int | None = None) -> int:
     from bench.screen.terminal import paint, say
+    from bench.screen.text import wrapped
 
     code = error.exit_code if code is None else code
     if _another_tells():
         return code
     hint = f"\n{error.hint}" if error.hint else ""
-    say(f"{paint('error:', 'red', sys.stderr)} {error.message}{hint}", sys.stderr)
+    text = wrapped(f"error: {error.message}{hint}", sys.stderr).removeprefix("error:")
+    say(f"{paint('error:', 'red', sys.stderr)}{text}", sys.stderr)
     return code
 
 

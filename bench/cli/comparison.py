@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 
-from bench.results.display import change, p_value, some
+from bench.results.display import NOT_ESTIMABLE, change, estimable, interval, p_value, some
 from bench.screen.console import RichReporter
 from bench.screen.text import number
 from bench.stats.intervals import MINIMUM_SEEDS
@@ -38,11 +38,6 @@ def show(comparison: Comparison, passed_over: Sequence[str] = (), reporter: Rich
         console.note(f"A conclusion wants {MINIMUM_SEEDS} seeds or more in both arms; what is told above is no verdict.")
 
 
-def between(low: float | None, high: float | None) -> str:
-    """An interval as ``[-.012, +.034]``; empty where there is none."""
-    return "" if low is None or high is None else f"[{change(low)}, {change(high)}]"
-
-
 def _title(comparison: Comparison) -> str:
     return f"Compared by {' and '.join(comparison.by)}" if comparison.by else "Compared"
 
@@ -57,9 +52,9 @@ def _answers(comparison: Comparison) -> Table:
     rows: list[tuple[str, ...]] = []
     for pair in comparison.pairs:
         estimate = pair.estimate
-        interval, p = between(estimate.low, estimate.high) or "–", p_value(estimate.p_holm) or "–"
+        bounds, p = interval(estimate.low, estimate.high, estimate.seeds) or "–", p_value(estimate.p_holm) or "–"
         detectable = "–" if estimate.detectable is None else number(estimate.detectable)
-        rows.append((pair.task, _versus(pair), change(estimate.difference), interval, p, detectable, pair.conclusion))
+        rows.append((pair.task, _versus(pair), change(estimate.difference), bounds, p, detectable, pair.conclusion))
     return columns, rows
 
 
@@ -69,6 +64,7 @@ def _scores(comparison: Comparison) -> Table:
     for row in comparison.scores:
         spread = row.spread
         bounds = "–" if spread.low is None or spread.high is None else f"[{number(spread.low)}, {number(spread.high)}]"
+        bounds = bounds if bounds == "–" or estimable(spread.seeds) else NOT_ESTIMABLE
         sd = "–" if spread.sd is None else number(spread.sd)
         rows.append((row.task, row.metric, row.arm, number(spread.mean), sd, bounds, str(spread.seeds)))
     return columns, rows
@@ -80,8 +76,8 @@ def _documents(comparison: Comparison) -> Table:
     for pair in comparison.pairs:
         estimate = pair.documents
         p = p_value(estimate.p) + (" exact" if estimate.exact else "")
-        interval = between(estimate.low, estimate.high) or "–"
-        rows.append((pair.task, _versus(pair), interval, p, p_value(pair.documents_p_holm), _effect(estimate.d_documents)))
+        bounds = interval(estimate.low, estimate.high) or "–"
+        rows.append((pair.task, _versus(pair), bounds, p, p_value(pair.documents_p_holm), _effect(estimate.d_documents)))
     return columns, rows
 
 
@@ -89,13 +85,13 @@ def _seeds(comparison: Comparison) -> Table:
     columns = ("task", "arms", f"{comparison.level:.0%} interval", "d_z", "seeds won–tied–lost")
     rows: list[tuple[str, ...]] = []
     for pair in comparison.pairs:
-        interval = between(pair.seeds.low, pair.seeds.high) or "–"
-        rows.append((pair.task, _versus(pair), interval, _effect(pair.documents.d_seeds), str(pair.tally)))
+        bounds = interval(pair.seeds.low, pair.seeds.high, pair.seeds.seeds) or "–"
+        rows.append((pair.task, _versus(pair), bounds, _effect(pair.documents.d_seeds), str(pair.tally)))
     return columns, rows
 
 
 def _effect(value: float | None) -> str:
-    return "–" if value is None else f"{value:+.2f}"
+    return change(value) or "–"
 
 
 def _floors(comparison: Comparison, console: RichReporter) -> None:

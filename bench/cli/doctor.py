@@ -8,7 +8,7 @@ import platform
 import shutil
 import subprocess
 import sys
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from contextlib import suppress
 from dataclasses import asdict, dataclass
 from importlib.util import find_spec
@@ -75,7 +75,7 @@ def run(args: argparse.Namespace) -> int:
     width = max(len(finding.name) for finding in findings)
     for section in dict.fromkeys(finding.section for finding in findings):
         say(paint(section, "bold"))
-        for finding in findings:
+        for finding in findings if section != "corpora" else _gathered(findings):
             if finding.section == section:
                 say(f"  {paint(finding.state.ljust(7), _COLOURS[finding.state])}  {finding.name.ljust(width)}  {finding.found}")
                 if finding.fix:
@@ -175,9 +175,9 @@ def machine() -> Iterator[Finding]:
     yield Finding("machine", "cores", "ok", f"{cores()} usable, {_features()}")
     memory = psutil.virtual_memory()
     limit = _cgroup_limit()
-    capped = f", limited to {_gib(limit)} by the container" if limit and limit < memory.total else ""
-    yield Finding("machine", "memory", "ok", f"{_gib(memory.available)} available of {_gib(memory.total)}{capped}")
-    yield Finding("machine", "disk", "ok", f"{_gib(shutil.disk_usage(Path.cwd()).free)} free here")
+    capped = f", limited to {size(limit)} by the container" if limit and limit < memory.total else ""
+    yield Finding("machine", "memory", "ok", f"{size(memory.available)} available of {size(memory.total)}{capped}")
+    yield Finding("machine", "disk", "ok", f"{size(shutil.disk_usage(Path.cwd()).free)} free here")
     yield _gpu()
 
 
@@ -216,6 +216,17 @@ def corpora(registry: Registry, environ: Mapping[str, str]) -> Iterator[Finding]
             why = "BENCH_DATA is not set" if not root else "no such folder below BENCH_DATA"
             instead = "it runs with --data only" if getattr(entry.part, "needs_data", False) else "synthetic stand-in"
             yield Finding("corpora", entry.name, "note", f"{why}: {instead}", fix)
+
+
+def _gathered(findings: Sequence[Finding]) -> Iterator[Finding]:
+    """The findings on corpora, those of the same words on one line: there are as many as tasks."""
+    names: dict[tuple[State, str], list[str]] = {}
+    for finding in findings:
+        if finding.section == "corpora":
+            names.setdefault((finding.state, finding.found), []).append(finding.name)
+    for (state, found), tasks in names.items():
+        fix = "" if state == "ok" else "bench show task NAME says where from; then --data NAME=FOLDER, or BENCH_DATA"
+        yield Finding("corpora", f"{len(tasks)} of them", state, f"{found}: {', '.join(tasks)}", fix)
 
 
 def plugins(registry: Registry) -> Iterator[Finding]:
@@ -260,7 +271,7 @@ def _gpu() -> Finding:
         return Finding("machine", "cuda", "note", "no device: runs use the CPU")
     names = [torch.cuda.get_device_name(i) for i in range(torch.cuda.device_count())]
     free, total = torch.cuda.mem_get_info()
-    return Finding("machine", "cuda", "ok", f"{', '.join(names)}; {_gib(free)} free of {_gib(total)}")
+    return Finding("machine", "cuda", "ok", f"{', '.join(names)}; {size(free)} free of {size(total)}")
 
 
 def _wandb_login() -> bool:
@@ -271,7 +282,3 @@ def _wandb_login() -> bool:
         return "api.wandb.ai" in (Path.home() / ".netrc").read_text(encoding="utf-8")
     except (OSError, UnicodeDecodeError, RuntimeError):
         return False
-
-
-def _gib(size: float) -> str:
-    return f"{size / 1024**3:.1f} GiB"

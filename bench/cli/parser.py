@@ -4,7 +4,9 @@ from __future__ import annotations
 
 import argparse
 import re
+import sys
 from collections.abc import Callable, Iterable, Sequence
+from shutil import get_terminal_size
 from typing import TYPE_CHECKING, Any, NoReturn
 
 from bench.errors import UsageError, unknown
@@ -24,7 +26,7 @@ class Parser(argparse.ArgumentParser):
             description=description,
             epilog=epilog,
             allow_abbrev=False,
-            formatter_class=lambda prog: argparse.RawDescriptionHelpFormatter(prog, max_help_position=30, width=110),
+            formatter_class=lambda prog: argparse.RawDescriptionHelpFormatter(prog, max_help_position=30, width=_width()),
         )
 
     def error(self, message: str) -> NoReturn:
@@ -37,6 +39,11 @@ class Parser(argparse.ArgumentParser):
         if choice:
             raise unknown(f"value of {choice[1]}", choice[2], re.findall(r"[\w-]+", choice[3]), f"{self.prog} --help")
         raise UsageError(f"{text}.", f"See '{self.prog} --help'.")
+
+
+def _width() -> int:
+    """Columns of the help: no more than a terminal has, so that it wraps at words."""
+    return min(110, get_terminal_size().columns - 2) if sys.stdout.isatty() else 110
 
 
 def parse(parser: Parser, words: Sequence[str]) -> argparse.Namespace | None:

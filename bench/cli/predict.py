@@ -9,6 +9,7 @@ from pathlib import Path
 
 from bench.cli.parser import Parser
 from bench.cli.signals import terminated_as_interrupted
+from bench.results.display import some
 from bench.screen.terminal import paint, say
 from bench.screen.text import dump
 
@@ -66,7 +67,7 @@ def run(args: argparse.Namespace) -> int:
         return 0
     counts = {"mentions": done.mentions, "relations": done.relations, "judgements": done.judgements}
     summary = ", ".join(f"{count:,} {what}" for what, count in counts.items() if count) or "nothing found"
-    say(f"{done.documents:,} documents: {summary}")
+    say(f"{some(done.documents, 'document')}: {summary}")
     if done.synthetic:
         say(paint("SYNTHETIC: the run was trained on generated text, so this says nothing about real text", "yellow"))
     say("\n".join(f"  {path}" for path in sorted(args.out.iterdir())))

@@ -55,6 +55,8 @@ def run(args: argparse.Namespace) -> int:
     stamp = paint("  SYNTHETIC data", "yellow") if synthetic else ""
     say(f"{paint(evidence.title, 'bold')}: {some(len(evidence.runs), 'run')}{left}{stamp}")
     say(f"  {written.page}  {written.bytes / 1e6:.1f} MB, opens in any browser")
+    if written.replaced:
+        say("  The report that stood there is replaced; another --out keeps it.")
     say(f"  {out / 'tables'}/  {written.tables} tables as CSV and LaTeX")
     say(f"  {out / 'figures'}/  {written.figures} figures as PDF and SVG")
     return 0

@@ -7,6 +7,7 @@ from pathlib import Path
 from typing import Any, cast
 
 from bench.api.head import Head
+from bench.api.model import Model
 from bench.api.part import Part
 from bench.api.quantizer import Quantizer
 from bench.api.schedule import Schedule
@@ -15,6 +16,7 @@ from bench.api.task import Task
 from bench.cli.list_ import describe, status, wants
 from bench.cli.parser import Parser
 from bench.cli.parser import kind as parse_kind
+from bench.config import RunConfig
 from bench.registry import KINDS, Entry, Registry, load, singular
 from bench.screen.terminal import paint, say
 from bench.screen.text import dump, fields, number
@@ -45,7 +47,7 @@ def run(args: argparse.Namespace) -> int:
     say(f"{paint(entry.name, 'bold')}  {singular(entry.kind)}, version {entry.part.version}, from {entry.distribution}")
     say(f"{entry.part.summary}\n")
     say(fields({"status": status(entry), **_flat(facts(entry.part, registry))}))
-    _next(entry)
+    say(f"\n{paint('use it:', 'dim')} {usage(entry, registry)}")
     return 0
 
 
@@ -84,16 +86,33 @@ def _flat(details: dict[str, Any]) -> dict[str, str]:
     return shown | {str(name): str(value) for name, value in parameters.items()}
 
 
-def _next(entry: Entry) -> None:
-    flag = {
-        "tasks": "--task", "heads": "--head", "architectures": "--arch", "quantizers": "--quant", "models": "--model",
-        "schedules": "--schedule", "trackers": "--tracker",
-    }  # fmt: skip
-    task = {"tasks": "", "heads": " --task NAME"}.get(entry.kind, " --task 2015-T14")
-    file = entry.part.file if isinstance(entry.part, Task) else None
-    data = f" {wants(entry)}" if wants(entry) else ""
-    run = f"bench run{task} {flag.get(entry.kind, '')} {file or entry.name}{data}"
-    say(f"\n{paint('use it:', 'dim')} {f'bench study {entry.name}' if entry.kind == 'studies' else run}")
+def usage(entry: Entry, registry: Registry) -> str:
+    """A command that uses a part: with a task, a model and whatever else it needs, of those that are installed here.
+
+    What only the user has stands as ``RUN``, a finished run, or ``FILE.toml``, the grid of a sweep.
+    """
+    part, name = entry.part, entry.name
+    two = "--task ncbi-disease --task bc5cdr"
+    if isinstance(part, StudyKind):
+        words = "--source ncbi-disease --source bc5cdr --target gad --shots 32" if "targets" in part.takes else two
+        return f"bench study {name}{' FILE.toml' * ('grid' in part.takes)} {words} --tokens 200000"
+    if isinstance(part, Task):
+        return " ".join(filter(None, ("bench run --task", str(part.file or name), wants(entry))))
+    if isinstance(part, Head):
+        return f"bench run --task {next(iter(facts(part, registry)['tasks']), 'NAME')} --head {name}"
+    if isinstance(part, Schedule):
+        return f"bench run {two} --schedule {name}{' --teacher RUN' * part.taught}"
+    flag = {"architectures": "--arch", "quantizers": "--quant", "models": "--model", "trackers": "--tracker"}[entry.kind]
+    model = f" --model {_fitting(part, registry)}" if isinstance(part, Quantizer) else ""
+    return f"bench run --task 2015-T14 {flag} {name}{model}"
+
+
+def _fitting(quantizer: Quantizer, registry: Registry) -> str:
+    """The first installed model that a quantizer fits, the default before all others, tiny ones last."""
+    models = [cast(Model, entry.part) for entry in registry.entries("models") if not entry.part.missing()]
+    models.sort(key=lambda model: (model.name != RunConfig.model, model.plumbing_only))
+    fits = (model.name for model in models if quantizer.supports(model.spec(), quantizer.when[0], "cpu") is None)
+    return next(fits, "FOLDER")
 
 
 def _show_run(ref: str, out: Path, as_json: bool) -> int:

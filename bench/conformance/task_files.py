@@ -23,6 +23,7 @@ from bench.data.leaks import leaks_of, refuse
 from bench.data.spans import tidied_corpus
 from bench.errors import BenchError, DataWarning
 from bench.registry import Registry
+from bench.results.display import some
 
 _SHOWN = 12
 _LONG = 8
@@ -79,7 +80,8 @@ def _corpus(task: Task, read: list[Corpus]) -> str:
             "relations": sum(len(d.relations) for d in documents),
             "passages": sum(len(d.passages) for d in documents),
         }
-        counts.append(f"{split} {len(documents)} documents" + "".join(f", {n} {name}" for name, n in counted.items() if n))
+        named_counts = "".join(f", {n} {name}" for name, n in counted.items() if n)
+        counts.append(f"{split} {some(len(documents), 'document')}{named_counts}")
     left_out, adjusted = listed(corpus.left_out), listed(corpus.adjusted)
     said = [f"faulty lines left out: {left_out}"] if left_out else []
     said += [f"put right: {adjusted}"] if adjusted else []
@@ -167,7 +169,7 @@ def _leaks(task: Task, corpus: Corpus) -> str:
             home = texts.setdefault(hashlib.sha256(" ".join(words).encode()).digest(), split)
             repeated[f"{home} and {split}" + ("" if len(words) >= _LONG else f", below {_LONG} words")] += home != split
     shown = "; ".join(f"{count} in {where}" for where, count in sorted(repeated.items()) if count)
-    return f"{sum(len(corpus[split]) for split in SPLITS)} documents; texts that stand in two splits: {shown or 'none'}"
+    return f"{some(sum(len(corpus[split]) for split in SPLITS), 'document')}; texts that stand in two splits: {shown or 'none'}"
 
 
 CHECKS: Mapping[str, Callable[[Task, Corpus], str]] = {

@@ -5,10 +5,12 @@ It decides only how an update is cut; the loss is normalised over the whole upda
 
 from __future__ import annotations
 
+import math
 from collections.abc import Callable
 from pathlib import Path
 
 from bench.errors import InvariantError
+from bench.results.display import size
 from bench.results.invariants import BatchReport
 
 TARGET = 0.85
@@ -48,10 +50,10 @@ def search(probe: Callable[[int], int | None], longest: int, update: int, limit:
 
     if not fits(1):
         need = tried[1]
-        smallest = f"at least {human(int(need / TARGET) + 1)}" if need is not None else f"more than {human(limit)}"
+        smallest = f"at least {size(_rounded_up(need / TARGET))}" if need is not None else f"more than {size(limit)}"
         raise InvariantError(
             "batch",
-            f"one example of {longest} tokens needs {smallest} of memory; the limit is {human(limit)}.",
+            f"one example of {longest} tokens needs {smallest} of memory; the limit is {size(limit)}.",
             "Give --memory-limit more, or lower --max-length.",
         )
     low, high = 1, most + 1  # low fits, high does not (or is more than an update needs)
@@ -111,10 +113,7 @@ def cpu_limit(asked: int | None, resident: int, others: int = 0) -> int:
     return min(limits)
 
 
-def human(size: float) -> str:
-    """Bytes with a binary unit."""
-    for unit in ("B", "KiB", "MiB"):
-        if size < 1024:
-            return f"{size:.0f} {unit}"
-        size /= 1024
-    return f"{size:.2f} GiB"
+def _rounded_up(count: float) -> float:
+    """Bytes rounded up to a tenth of the unit that they are shown in: a limit that is a little less would not do."""
+    step = (2**30 if count >= 2**30 else 2**20) / 10
+    return math.ceil(count / step) * step

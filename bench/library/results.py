@@ -290,7 +290,7 @@ class Runs(Sequence[RunResult], Tabular):
             for run in self
         ]
         synthetic = any(run.result.synthetic for run in self)
-        return display.html_table(f"{len(self)} runs", ("run", "task", "metric", "test"), rows, synthetic)
+        return display.html_table(display.some(len(self), "run"), ("run", "task", "metric", "test"), rows, synthetic)
 
 
 class StudyResult(Tabular):

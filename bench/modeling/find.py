@@ -143,7 +143,8 @@ def find_model(name: str, registry: Registry, cache: Path, convert: bool = False
                 )
             folder = converted(pickled_folder(name), name)
         return BaseModel(name, cache, folder=folder)
-    raise unknown("model", name, known, "bench list models")
+    hint = f"Wanted a name of 'bench list models', a folder such as ./{name}, or the hub's org/name, such as org/{name}."
+    raise unknown("model", name, known, hint=hint)
 
 
 def pickled_folder(name: str) -> Path:

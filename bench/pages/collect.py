@@ -25,7 +25,7 @@ from bench.studies.finished import kind_of
 from bench.studies.study import STUDIES, STUDY, Study, read_study
 
 LINES = 60
-"""Runs of a report whose learning curves are read whole; the curves of more are drawn as means of their arms."""
+"""Runs of a report whose learning curves are read whole; of more, some of the updates are read, evenly spaced."""
 
 
 @dataclass(frozen=True)
@@ -75,6 +75,7 @@ class Evidence:
         unfinished: keys, or ids, of the runs without a result.
         comparison: of the runs, where there is no verdict of a study; None where it was not tried.
         kind: kind of the study; words its verdict.
+        command: that the report is made by, for its page; empty where a program makes it.
     """
 
     title: str
@@ -83,6 +84,7 @@ class Evidence:
     unfinished: tuple[str, ...] = ()
     comparison: PageComparison | None = None
     kind: StudyKind | None = field(default=None, compare=False)
+    command: str = field(default="", compare=False)
 
     @property
     def arms(self) -> tuple[str, ...]:

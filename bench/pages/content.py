@@ -10,7 +10,7 @@ from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, replace
 from typing import Any, Literal
 
-from bench.results.display import change, p_value, size
+from bench.results.display import change, duration, interval, p_value, short, size
 
 ColumnKind = Literal["text", "score", "change", "count", "ratio", "bytes", "seconds", "p", "flag"]
 FigureKind = Literal["intervals", "lines", "stages", "bars", "heat", "points"]
@@ -105,11 +105,13 @@ class Figure:
         title: its heading.
         caption: how to read it.
         says: its content in words, for readers who do not see it.
-        kind: ``intervals``: dots with bars, one a line of the plot; ``lines``: one line a run; ``stages``: one line a group
+        kind: ``intervals``: dots with bars, one a line of the plot; ``lines``: one line a run, or the mean of several with
+            a band from `low` to `high` of y; ``stages``: one line a group
             over named stages; ``bars``: stacked by group; ``heat``: a grid of coloured cells; ``points``: a scatter plot.
         x: title of the horizontal axis.
         y: title of the vertical axis.
         marks: of all plots.
+        references: lines through a plot, such as the score of a dictionary: `panel`, `group` as its name, and `x`.
         groups: in the order of their colours.
         runs: ids of the runs that it is made from.
         synthetic: whether any of them was trained or scored on synthetic text.
@@ -132,6 +134,7 @@ class Figure:
     diagonal: bool = False
     front: bool = False
     zero: bool = False
+    references: tuple[Mark, ...] = ()
 
     @property
     def panels(self) -> tuple[str, ...]:
@@ -182,7 +185,7 @@ def shown(value: Any, kind: ColumnKind = "text") -> str:
     if isinstance(value, str) or kind == "text":
         return str(value)
     if kind == "score":
-        return _fraction(value)
+        return short(value)
     if kind == "change":
         return change(value)
     if kind == "p":
@@ -190,14 +193,14 @@ def shown(value: Any, kind: ColumnKind = "text") -> str:
     if kind == "bytes":
         return size(value)
     if kind == "seconds":
-        return _seconds(value)
+        return duration(value)
     return f"{value:,.0f}" if kind == "count" or 1000 <= abs(value) < 1e6 else f"{value:.3g}"
 
 
 def difference(estimate: Mapping[str, Any]) -> str:
     """A difference with its interval, from the JSON of an estimate."""
-    low, high = shown(estimate.get("low"), "change"), shown(estimate.get("high"), "change")
-    return f"{shown(estimate['difference'], 'change')}{f' [{low}, {high}]' if low and high else ''}"
+    bounds = interval(estimate.get("low"), estimate.get("high"), estimate.get("seeds"))
+    return f"{change(estimate['difference'])} {bounds}".rstrip()
 
 
 def means_and_runs(marks: Iterable[Mark]) -> tuple[list[Mark], list[Mark]]:
@@ -227,15 +230,3 @@ def _dominates(first: Mark, second: Mark) -> bool:
     if first.high is not None and second.low is not None:
         return first.high < second.low
     return float(first.x) < float(second.x) or (first.x == second.x and float(first.y) > float(second.y))
-
-
-def _fraction(value: float) -> str:
-    text = f"{value:.3f}"
-    return text.replace("0.", ".", 1) if text.startswith(("0.", "-0.")) else text
-
-
-def _seconds(value: float) -> str:
-    if value < 60:
-        return f"{value:.1f} s"
-    minutes = round(value / 60)
-    return f"{minutes} min" if minutes < 100 else f"{value / 3600:.1f} h"

@@ -8,7 +8,7 @@ from statistics import fmean
 
 from bench.pages.collect import Evidence, ReportedRun
 from bench.pages.content import Cell, Column, Figure, Mark, Table, shown
-from bench.pages.figures import figure_of
+from bench.pages.figures import figure_of, references
 from bench.pages.tables import hardware, table_of
 from bench.results.evidence import Efficiency, Latency
 
@@ -84,7 +84,7 @@ def pareto(evidence: Evidence) -> Figure | None:
         "Weights of the base model: as saved where it was quantized, else parameters times 4 bytes (fp32) or 2 (bf16, fp16). "
         "Large marks are means, small dots runs; the line joins the means that no smaller model equals.",
         f"Primary metric against megabytes. {_best(marks, 'MB')}.", "points", "weights, MB", "primary metric, test", marks,
-        _groups(evidence, measured), [stage.run for stage in measured], front=True,
+        _groups(evidence, measured), [stage.run for stage in measured], front=True, references=references(evidence),
     )  # fmt: skip
 
 
@@ -110,6 +110,7 @@ def speed(evidence: Evidence) -> Figure | None:
         f"marks are means, small dots runs. {rule}",
         f"Primary metric against milliseconds. {_best(marks, 'ms')}. {rule}", "points", "latency p50, ms",
         "primary metric, test", marks, _groups(evidence, measured), [stage.run for stage in measured], front=known,
+        references=references(evidence),
     )  # fmt: skip
 
 

@@ -5,10 +5,14 @@ from __future__ import annotations
 from collections.abc import Sequence
 from statistics import fmean
 
-from bench.pages.collect import LINES, Evidence, ReportedRun, rests
+from bench.pages.collect import Evidence, ReportedRun, rests
 from bench.pages.content import Figure, FigureKind, Mark, shown
 from bench.pages.verdicts import Summary, summaries
 from bench.results.display import some
+from bench.results.scores import score_of
+
+SINGLE = 12
+"""Runs of a task that a plot of curves shows one by one; of more, an arm is a mean with a band."""
 
 
 def arms(evidence: Evidence) -> Figure:
@@ -22,9 +26,26 @@ def arms(evidence: Evidence) -> Figure:
     says = "; ".join(f"{s.task}, {s.arm}: {_bounds(s)}" for s in scored)
     return figure_of(
         evidence, "arms", "Scores by arm",
-        "Large dots are means, bars 95% intervals (t over seeds; of a single run over documents), small dots runs.",
-        f"Mean primary metric on test by task and arm. {says}.", "intervals", "primary metric, test", "", marks,
+        "Large dots are means, bars 95% intervals (t over seeds; of a single run over documents; of two runs none is "
+        "estimable), small dots runs. The dashed line is what a dictionary of the training mentions scores.",
+        f"Mean primary metric on test by task and arm. {says}.{_referred(evidence)}", "intervals", "primary metric, test", "",
+        marks, references=references(evidence),
     )  # fmt: skip
+
+
+def references(evidence: Evidence) -> tuple[Mark, ...]:
+    """What needs no training, by the same metric on the same split: for each task the dictionary of its training mentions."""
+    found = []
+    for task in evidence.tasks:
+        result = evidence.of(task)[0].result
+        value = score_of(result.scores[task].baselines.get("dictionary"), result.metric(task))
+        found += [] if value is None else [Mark(value, "", task, "dictionary of training mentions")]
+    return tuple(found)
+
+
+def _referred(evidence: Evidence) -> str:
+    said = "; ".join(f"{mark.panel}, {mark.group}: {shown(mark.x, 'score')}" for mark in references(evidence))
+    return f" The dashed line: {said}." if said else ""
 
 
 def curves(evidence: Evidence, what: str) -> Figure | None:
@@ -38,8 +59,9 @@ def curves(evidence: Evidence, what: str) -> Figure | None:
     for task in evidence.tasks:
         for arm in evidence.arms:
             runs = [run for run in evidence.of(task, arm) if getattr(run.curves, what).get(task)]
-            if sum(len(evidence.of(task, a)) for a in evidence.arms) > LINES and len(runs) > 1:
-                marks += [Mark(x, y, task, arm, run=f"mean of {len(runs)} runs of {arm}") for x, y in _mean(runs, task, what)]
+            if len(evidence.of(task)) > SINGLE and len(runs) > 1:
+                name = f"mean of {len(runs)} runs of {arm}"
+                marks += [Mark(x, y, task, arm, low=a, high=b, run=name) for x, y, a, b in _mean(runs, task, what)]
             else:
                 marks += [Mark(x, y, task, arm, run=run.id) for run in runs for x, y in getattr(run.curves, what)[task]]
     if not marks:
@@ -55,6 +77,8 @@ def curves(evidence: Evidence, what: str) -> Figure | None:
         "Scores on dev while training; they choose checkpoints and are no results." if what == "dev" else
         "Mean loss of the updates around each point; losses of different tasks are on different scales."
     )  # fmt: skip
+    if any(mark.low is not None for mark in marks):
+        caption += " Lines are means over an arm's runs, bands reach from the lowest run to the highest."
     return figure_of(
         evidence, f"curves-{what}", title, f"{caption} Tokens are those of all tasks of a run.",
         f"{title}. At the end, mean of the runs: {'; '.join(ends)}.", "lines", "tokens seen", y, marks,
@@ -124,8 +148,8 @@ def _by_arm(evidence: Evidence) -> dict[tuple[str, str], list[ReportedRun]]:
     return runs_of
 
 
-def _mean(runs: Sequence[ReportedRun], task: str, what: str, points: int = 40) -> list[tuple[float, float]]:
-    """The mean curve of several runs over the tokens that all of them saw."""
+def _mean(runs: Sequence[ReportedRun], task: str, what: str, points: int = 40) -> list[tuple[float, float, float, float]]:
+    """The mean curve of several runs over the tokens that all of them saw: tokens, mean, lowest and highest."""
     import numpy as np
 
     lines: list[Sequence[tuple[float, float]]] = [getattr(run.curves, what)[task] for run in runs]
@@ -133,8 +157,9 @@ def _mean(runs: Sequence[ReportedRun], task: str, what: str, points: int = 40) -
     if high < low:
         return []
     xs = np.linspace(low, high, points if high > low else 1)
-    ys = np.mean([np.interp(xs, [x for x, _ in line], [y for _, y in line]) for line in lines], axis=0)
-    return [(round(float(x)), float(y)) for x, y in zip(xs, ys, strict=True)]
+    ys = np.array([np.interp(xs, [x for x, _ in line], [y for _, y in line]) for line in lines])
+    bounds = zip(xs, ys.mean(axis=0), ys.min(axis=0), ys.max(axis=0), strict=True)
+    return [(round(float(x)), float(y), float(low), float(high)) for x, y, low, high in bounds]
 
 
 def _bounds(s: Summary) -> str:
@@ -145,11 +170,14 @@ def _bounds(s: Summary) -> str:
 def figure_of(
     evidence: Evidence, name: str, title: str, caption: str, says: str, kind: FigureKind, x: str, y: str,
     marks: Sequence[Mark], groups: Sequence[str] | None = None, runs: Sequence[ReportedRun] | None = None, front: bool = False,
-    zero: bool = False,
+    zero: bool = False, references: Sequence[Mark] = (),
 ) -> Figure:  # fmt: skip
     """A figure of some runs, by default all; groups are in the order of arms unless `groups` gives another."""
     drawn = {mark.group for mark in marks}
     order = evidence.arms if groups is None else groups
     ids, synthetic = rests(evidence.runs if runs is None else runs)
     present = tuple(group for group in order if group in drawn)
-    return Figure(name, title, caption, says, kind, x, y, tuple(marks), present, ids, synthetic, front=front, zero=zero)
+    return Figure(
+        name, title, caption, says, kind, x, y, tuple(marks), present, ids, synthetic, front=front, zero=zero,
+        references=tuple(references),
+    )  # fmt: skip

@@ -15,10 +15,16 @@
     rule: { color: muted },
   };
   const specs = JSON.parse(document.getElementById("specs").textContent);
+  // A plot is one image whose content is told in words below it: what Vega says of every mark would be read out a hundred times.
+  const silent = (plot) => {
+    for (const part of plot.querySelectorAll("[role], [aria-label], [aria-roledescription]"))
+      for (const name of ["role", "aria-label", "aria-roledescription"]) part.removeAttribute(name);
+    for (const svg of plot.querySelectorAll("svg")) svg.setAttribute("aria-hidden", "true");
+  };
   const draw = (id) =>
     vegaEmbed(document.getElementById(id), { $schema: "https://vega.github.io/schema/vega-lite/v6.json", ...specs[id] }, {
       renderer: "svg", actions: false, config, tooltip: { theme: "custom", disableDefaultStyle: true },
-    }).catch((error) => console.error(id, error));
+    }).then(() => silent(document.getElementById(id))).catch((error) => console.error(id, error));
   const plots = Object.keys(specs).reduce((before, id) => before.then(() => draw(id)), Promise.resolve());
   plots.then(() => document.documentElement.setAttribute("data-drawn", "yes"));
 
@@ -48,6 +54,19 @@
         table.tBodies[0].append(...rows.map(([, row]) => row));
         told.textContent = `Sorted by ${head.textContent.trim()}, ${next}.`;
       });
+    });
+  }
+
+  for (const input of document.querySelectorAll(".filter input")) {
+    input.closest(".filter").hidden = false;
+    const rows = [...document.getElementById(input.dataset.table).closest("table").tBodies[0].rows];
+    input.addEventListener("input", () => {
+      const words = input.value.toLowerCase().split(/\s+/).filter(Boolean);
+      const shown = rows.filter((row) => {
+        const text = [...row.cells].map((cell) => cell.textContent).join(" ").toLowerCase();
+        return !(row.hidden = !words.every((word) => text.includes(word)));
+      });
+      told.textContent = `${shown.length} of ${rows.length} lines.`;
     });
   }
 

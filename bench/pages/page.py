@@ -6,6 +6,7 @@ import json
 from collections import Counter
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
+from datetime import date
 from importlib.resources import files
 from typing import Any
 
@@ -22,6 +23,8 @@ from bench.pages.verdicts import statements, tested
 from bench.results.display import some
 from bench.studies.contract import Difference
 
+LONG_TABLE = 12
+"""Rows from which on a table can be filtered."""
 ROWS = 400
 """Most rows of a table on the page; its CSV has all."""
 
@@ -70,11 +73,48 @@ def render(evidence: Evidence, sections: Sequence[Section]) -> str:
     compact = [replace(section, tables=tuple(table.compact() for table in section.tables)) for section in sections]
     return template.render(
         evidence=evidence, sections=compact, statements=sentences, tested=tested(evidence), lead=lead(evidence),
+        question=question(evidence), meaning=meaning(evidence, sentences), date=date.today().isoformat(), long=LONG_TABLE,
         notices=notices(evidence), plots=_script(plots), panels=panels, legends=legends, most=ROWS, version=__version__,
         css=(here / "page.css").read_text(encoding="utf-8"),
         js=(here / "page.js").read_text(encoding="utf-8"), vega=_inline(javascript()),
         synthetic=any(run.result.synthetic for run in evidence.runs),
     )  # fmt: skip
+
+
+def question(evidence: Evidence) -> str:
+    """What the page answers: the question of the study's kind, or what its runs differ in."""
+    tasks = _and(evidence.tasks)
+    if evidence.kind is not None and evidence.kind.question:
+        return evidence.kind.question.format(tasks=tasks)
+    if len(evidence.arms) == 1:
+        return f"How good is {evidence.arms[0]} on {tasks}?"
+    arms = _and(evidence.arms) if len(evidence.arms) <= 4 else f"{len(evidence.arms)} arms"
+    return f"Do {arms} differ on {tasks}?"
+
+
+def meaning(evidence: Evidence, sentences: Sequence[Statement]) -> str:
+    """The verdict in a sentence for somebody who does not know its words; empty where the cards say it already."""
+    known = evidence.kind.meanings if evidence.kind is not None else {}
+    subjects: dict[str, list[str]] = {}
+    for sentence in sentences:
+        if sentence.verdict in known:
+            subjects.setdefault(known[sentence.verdict], []).append(sentence.subject)
+    if subjects:
+        return " ".join(f"For {_and(names)}, {words}." for words, names in subjects.items())
+    pairs = evidence.comparison.result.pairs if evidence.comparison is not None and evidence.comparison.result else ()
+    if not pairs:
+        return (
+            "" if tested(evidence) else "These scores describe the runs; they do not show that one arm is better than another."
+        )
+    sure = sum(pair.better is not None for pair in pairs)
+    if not sure:
+        return "No difference is shown: chance could bring about as large ones, with these seeds and documents."
+    rest = "" if sure == len(pairs) else " About the others nothing is shown, which is not that they are equal."
+    return f"{some(sure, 'difference')} of {len(pairs)} would be expected again with other seeds and other documents.{rest}"
+
+
+def _and(names: Sequence[str]) -> str:
+    return names[0] if len(names) == 1 else f"{', '.join(names[:-1])} and {names[-1]}"
 
 
 def lead(evidence: Evidence) -> str:

@@ -83,8 +83,8 @@ def parity(evidence: Evidence) -> Table | None:
     columns = (
         Column("arm", "arm"), Column("tasks", "tasks"), Column("architecture", "architecture"),
         Column("adapters", "adapters", "count"), Column("fusion", "fusion", "count"), Column("heads", "heads", "count"),
-        Column("total", "trainable", "count"), Column("ratio", "ratio (adapters)", "ratio"),
-        Column("ratio_all", "ratio (all)", "ratio"), Column("status", "status"), Column("runs", "runs", "count"),
+        Column("total", "trainable", "count"), Column("ratio", "ratio (adapters)", "score"),
+        Column("ratio_all", "ratio (all)", "score"), Column("status", "status"), Column("runs", "runs", "count"),
     )  # fmt: skip
     counts: dict[tuple[Cell, ...], int] = {}
     for run in evidence.runs:

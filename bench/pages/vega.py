@@ -99,6 +99,7 @@ def _intervals(figure: Figure, marks: Sequence[Mark]) -> Spec:
     layers = [layer for layer in layers if layer["data"]["values"]]
     if figure.zero:
         layers.insert(0, _zero("x"))
+    layers += _references(figure, marks[0].panel, "x")
     return {"height": (max(44, 16 * len(figure.groups)) if several else 38) * len(lines), "layer": layers}
 
 
@@ -115,7 +116,11 @@ def _lines(figure: Figure, marks: Sequence[Mark]) -> Spec:
         "encoding": encoding | {"strokeDash": _scaled(figure, "strokeDash"), "tooltip": tip},
     }
     layers = [lines]
-    if figure.name.endswith("dev"):
+    if any(m.low is not None for m in marks):
+        band = {"mark": {"type": "area", "opacity": 0.16}, "encoding": {**encoding, "y": encoding["y"] | {"field": "low"},
+                "y2": {"field": "high"}}}  # fmt: skip
+        layers.insert(0, band)
+    elif figure.name.endswith("dev"):
         dots = {"type": "point", "filled": True, "size": 24, "opacity": 0.9}
         layers.append({"mark": dots, "encoding": encoding | {"shape": _shape(figure), "tooltip": tip}})
     return {"height": 240, "data": {"values": [_row(m) for m in marks]}, "layer": layers}
@@ -203,6 +208,7 @@ def _points(figure: Figure, marks: Sequence[Mark]) -> Spec:
     line = {"type": "line", "color": "var(--muted)", "strokeDash": [4, 3]}
     if figure.zero:
         layers.insert(0, _zero("y"))
+    layers += _references(figure, marks[0].panel, "y")
     if ranges := [row for row in values if "low" in row and not figure.diagonal]:
         bar: Spec = {"mark": {"type": "rule", "strokeWidth": 2, "opacity": 0.6}, "data": {"values": ranges}}
         layers.append(
@@ -221,6 +227,17 @@ def _points(figure: Figure, marks: Sequence[Mark]) -> Spec:
         joined_line: Spec = {"mark": {"type": "line", "strokeWidth": 1.6, "opacity": 0.8}, "data": {"values": values}}
         layers.append(joined_line | {"encoding": {"x": x, "y": y, "color": _colour(figure), "detail": {"field": "run"}}})
     return {"height": 260, "layer": layers}
+
+
+def _references(figure: Figure, panel: str, axis: str) -> list[Spec]:
+    """The lines of reference of a plot, across the axis of scores."""
+    found = [{"x": mark.x, "name": mark.group} for mark in figure.references if mark.panel == panel]
+    if not found:
+        return []
+    rule = {"type": "rule", "color": "var(--muted)", "strokeDash": [2, 3], "strokeWidth": 1.5}
+    place = {axis: {"field": "x", "type": "quantitative"}}
+    tip = [_tip("name", "reference"), _tip("x", "value", ".4f")]
+    return [{"data": {"values": found}, "mark": rule, "encoding": place | {"tooltip": tip}}]
 
 
 def _zero(axis: str) -> Spec:

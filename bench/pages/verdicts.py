@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Any
 from bench.api.study import Statement, Tone
 from bench.pages.collect import Evidence, ReportedRun, rests
 from bench.pages.content import Cell, Column, Figure, Mark, Table, difference, shown
-from bench.results.display import some
+from bench.results.display import NOT_ESTIMABLE, estimable, some
 from bench.studies.contract import listed
 from bench.studies.finished import own_faults
 
@@ -37,7 +37,8 @@ class Summary:
         spread: standard deviation over runs; None for a single run.
         low: lower end of the 95% interval, at least 0.
         high: upper end of the 95% interval, at most 1.
-        over: the interval is over ``seeds`` (t, from two runs on) or ``documents`` (bootstrap, for a single run).
+        over: the interval is over ``seeds`` (t, from three runs on) or ``documents`` (bootstrap, for a single run); of two
+            runs it is not estimable.
     """
 
     task: str
@@ -61,6 +62,8 @@ def summary(task: str, arm: str, runs: tuple[ReportedRun, ...]) -> Summary:
     values = [value for run in runs if (value := run.score(task)) is not None]
     if len(values) > 1:
         seeds = spread(values)
+        if not estimable(seeds.seeds):
+            return Summary(task, arm, runs, seeds.mean, seeds.sd, None, None, NOT_ESTIMABLE)
         return Summary(task, arm, runs, seeds.mean, seeds.sd, *cut(seeds), "seeds")
     low, high = (runs[0].interval(task) if len(runs) == 1 else None) or (None, None)
     return Summary(task, arm, runs, values[0] if values else None, None, low, high, "documents" if low is not None else "")
@@ -135,21 +138,20 @@ def differences(evidence: Evidence) -> tuple[list[Figure], list[Table]]:
         Column("documents", "documents", "count"),
         Column("detectable", "detectable", "score"),
     )
-    rows: list[tuple[Cell, ...]] = [
-        (subject, name, *(_number(e.get(c.name)) for c in columns[2:])) for subject, name, e in known
-    ]
+    rows: list[tuple[Cell, ...]] = [(subject, name, *(_bounded(e, c.name) for c in columns[2:])) for subject, name, e in known]
     caption = (
         "The first arm less the second. Detectable: the smallest true difference that this many seeds and documents would have "
         "found with the study's power."
     )
     marks = tuple(
-        Mark(float(e["difference"]), subject or name, "", name, low=_number(e.get("low")), high=_number(e.get("high")))
+        Mark(float(e["difference"]), subject or name, "", name, low=_bound(e, "low"), high=_bound(e, "high"))
         for subject, name, e in known
     )
     said = "; ".join(f"{subject} {name}: {difference(e)}" for subject, name, e in known)
     figure = Figure(
         "differences", "Differences between arms", "Points are means over seeds, bars 95% intervals over seeds and documents. "
-        "An interval that holds 0 leaves the sign open.", f"Differences with 95% intervals. {said}.", "intervals",
+        "An interval that holds 0 leaves the sign open; from two seeds none is estimable.",
+        f"Differences with 95% intervals. {said}.", "intervals",
         "difference in the primary metric", "", marks, tuple(dict.fromkeys(m.group for m in marks)), runs, synthetic, zero=True,
     )  # fmt: skip
     table = Table("differences", "Differences", caption, columns, tuple(rows), runs, synthetic)
@@ -164,8 +166,8 @@ def _documents(evidence: Evidence, runs: tuple[str, ...], synthetic: bool) -> It
     columns = (
         Column("task", "task"), Column("comparison", "comparison"), Column("metric", "metric"),
         Column("low", "95% low", "change"), Column("high", "95% high", "change"), Column("p", "p", "p"),
-        Column("p_holm", "p (Holm)", "p"), Column("d_documents", "d over documents", "ratio"),
-        Column("d_seeds", "d over seeds", "ratio"), Column("tally", "seeds won–tied–lost"), Column("conclusion", "conclusion"),
+        Column("p_holm", "p (Holm)", "p"), Column("d_documents", "d over documents", "change"),
+        Column("d_seeds", "d over seeds", "change"), Column("tally", "seeds won–tied–lost"), Column("conclusion", "conclusion"),
     )  # fmt: skip
     rows: list[tuple[Cell, ...]] = []
     for pair in pairs:
@@ -226,7 +228,7 @@ def _compared(evidence: Evidence) -> list[Statement]:
 
 def _card(evidence: Evidence, pair: Pair) -> Statement:
     estimate = pair.estimate
-    seeds = f"{some(estimate.seeds, 'seed')} and {estimate.documents:,} documents"
+    seeds = f"{some(estimate.seeds, 'seed')} and {some(estimate.documents, 'document')}"
     holm = f", p {shown(estimate.p_holm, 'p')} after Holm" if estimate.p_holm is not None else ""
     reason = f"{pair.metric} {difference(estimate.to_json())} over {seeds}{holm}."
     alone = pair.documents
@@ -274,6 +276,18 @@ def _described(evidence: Evidence, task: str) -> Statement | None:
         return Statement(task, "one arm", f"{arms}; there is nothing to compare it with.")
     close = f" With {some(fewest, 'run')} in an arm, {SEEDS} being the least, no difference is resolved."
     return Statement(task, "not tested", f"By mean: {arms}{more}.{close if fewest < SEEDS else ''}")
+
+
+def _bound(estimate: Mapping[str, Any], name: str) -> float | None:
+    """An end of a difference's interval; None where there is none, or the seeds are too few for one."""
+    return _number(estimate.get(name)) if estimable(estimate.get("seeds")) else None
+
+
+def _bounded(estimate: Mapping[str, Any], name: str) -> Cell:
+    """A figure of a difference for a table, with a word in the place of an interval that is not estimable."""
+    if name in ("low", "high") and not estimable(estimate.get("seeds")):
+        return NOT_ESTIMABLE if name == "low" else None
+    return _number(estimate.get(name))
 
 
 def _number(value: Any) -> float | None:

@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
+from shlex import quote
 
 from bench.errors import MissingError
 from bench.pages import cost, errors, evaluation, figures, forgetting, tables, transfer
@@ -38,6 +39,7 @@ class Written:
         figures: number of figures.
         tables: number of tables.
         evidence: the runs or study that it is about.
+        replaced: whether a page stood there, which is no more.
     """
 
     page: Path
@@ -45,6 +47,7 @@ class Written:
     figures: int
     tables: int
     evidence: Evidence
+    replaced: bool = False
 
 
 def require() -> None:
@@ -87,7 +90,15 @@ def report(
     """
     require()
     evidence = with_comparison(collect(refs, runs, tasks, registry), registry, by, allow)
+    evidence = replace(evidence, command=command(refs, tasks, by, allow))
     return write(evidence, out or (evidence.study.folder if evidence.study is not None else runs) / "report")
+
+
+def command(refs: Sequence[str], tasks: Sequence[str] = (), by: Sequence[str] = (), allow: Sequence[str] = ()) -> str:
+    """The command of a report, for its page: as `report` takes them, but without folders of the user's own."""
+    flags = [("--task", tasks), ("--by", by), ("--allow", allow)]
+    words = [*(Path(ref).name for ref in refs), *(word for flag, values in flags for value in values for word in (flag, value))]
+    return " ".join(["bench report", *map(quote, words)])
 
 
 def sections(evidence: Evidence) -> list[Section]:
@@ -139,6 +150,7 @@ def write(evidence: Evidence, out: Path) -> Written:
     listed = sections(evidence)
     drawn = [figure for section in listed for figure in section.figures]
     tabled = [table for section in listed for table in section.tables]
+    replaced = (out / PAGE).exists()
     page = render(evidence, listed).encode(errors="backslashreplace")
     write_bytes(out / PAGE, page, durable=False)
     for table in tabled:
@@ -147,7 +159,7 @@ def write(evidence: Evidence, out: Path) -> Written:
     save(drawn, out / "figures")
     for figure in drawn:
         write_bytes(out / "figures" / f"{figure.name}.csv", figure_csv(figure).encode(errors="backslashreplace"), durable=False)
-    return Written(out / PAGE, len(page), len(drawn), len(tabled), evidence)
+    return Written(out / PAGE, len(page), len(drawn), len(tabled), evidence, replaced)
 
 
 def _study(evidence: Evidence) -> Section | None:

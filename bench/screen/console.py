@@ -8,8 +8,9 @@ from collections.abc import Iterable, Iterator, Sequence
 from contextlib import contextmanager
 
 from rich import box
-from rich.console import Console, ConsoleOptions, RenderableType
+from rich.console import Console, ConsoleOptions, JustifyMethod, RenderableType
 from rich.markup import escape
+from rich.padding import Padding
 from rich.progress import (
     BarColumn,
     MofNCompleteColumn,
@@ -84,23 +85,35 @@ class RichReporter:
 
     def warn(self, message: str) -> None:
         """Prints a warning that does not stop the run."""
-        self.console.print(f"[yellow]warning:[/] {escape(message)}")
+        self._wrapped(f"[yellow]warning:[/] {escape(message)}", 0)
 
     def note(self, message: str) -> None:
         """Prints one indented line that is neither a step nor a warning."""
-        self.console.print(f"    {escape(message)}")
+        self._wrapped(escape(message), 4)
+
+    def _wrapped(self, text: str, indent: int) -> None:
+        """Prints a text, on a terminal wrapped at words with every line indented; a pipe has no width."""
+        if self.console.is_terminal:
+            self.console.print(Padding(Text.from_markup(text), (0, 0, 0, indent)), soft_wrap=False)
+        else:
+            self.console.print(f"{' ' * indent}{text}")
 
     def table(self, title: str, columns: Sequence[str], rows: Sequence[Sequence[object]]) -> None:
         """Prints a table; numbers are aligned to the right."""
         columns = [line(name) for name in columns]
         cells = [[line(_cell(cell)) for cell in row] for row in rows]
         right = [bool(rows) and all(row[i] == "" or _numeric(row[i]) for row in rows) for i in range(len(columns))]
-        if not self.console.is_terminal:
+        words = [
+            max((len(word) for row in (columns, *cells) for word in row[i].split()), default=0) for i in range(len(columns))
+        ]
+        # A table in which not every word has room is printed whole, for the terminal to break, as in a pipe.
+        if not self.console.is_terminal or sum(words) + 2 * len(words) > self.console.width:
             self.console.print(f"{title}\n{_plain_table(columns, cells, right)}", markup=False)
             return
         table = Table(title=escape(title), title_justify="left", title_style="bold", box=box.SIMPLE_HEAD, pad_edge=False)
-        for name, to_the_right in zip(columns, right, strict=True):
-            table.add_column(escape(name), justify="right" if to_the_right else "left", header_style="dim")
+        for name, to_the_right, least in zip(columns, right, words, strict=True):
+            side: JustifyMethod = "right" if to_the_right else "left"
+            table.add_column(escape(name), justify=side, header_style="dim", min_width=least)
         for row in cells:
             table.add_row(*map(Text, row))
         self.console.print(table, soft_wrap=False)
@@ -221,7 +234,7 @@ def _shown(stats: dict[str, float | str]) -> str:
 def _numeric(cell: object) -> bool:
     if isinstance(cell, bool):
         return False
-    return isinstance(cell, (int, float)) or str(cell).strip("+-.%[], ").replace(",", "").replace(".", "").isdigit()
+    return isinstance(cell, (int, float)) or str(cell).strip("+-−.%[], ").replace(",", "").replace(".", "").isdigit()
 
 
 def _cell(cell: object) -> str:

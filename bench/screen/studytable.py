@@ -21,6 +21,7 @@ from bench.errors import BenchError
 from bench.launchers import JobOutcome
 from bench.launchers.child import last_line
 from bench.pages.content import shown
+from bench.results.display import duration, size, some
 from bench.results.schema import Result
 from bench.results.scores import score_of
 from bench.results.store import read_result
@@ -95,7 +96,7 @@ class StudyWatcher:
         rows = []
         for run in study.runs:
             guess = run.estimate
-            cost = (guess.tokens, duration(guess.seconds), gib(guess.memory)) if guess else ("", "", "")
+            cost = (guess.tokens, duration(guess.seconds), size(guess.memory)) if guess else ("", "", "")
             rows.append(
                 (run.key, run.role, run.task or "+".join(run.config.task), run.arm, str(run.seed), *cost, state(study, run))
             )
@@ -106,7 +107,7 @@ class StudyWatcher:
         seconds, tokens = sum(e.seconds for e in known), sum(e.tokens for e in known)
         several = f", {duration(seconds / min(jobs, max(1, len(left))))} with --jobs {jobs} at best" if jobs > 1 else ""
         self._reporter.note(
-            f"{len(study.runs)} runs, {len(study.runs) - len(left)} finished; left are {tokens:,} tokens, "
+            f"{some(len(study.runs), 'run')}, {len(study.runs) - len(left)} finished; left are {tokens:,} tokens, "
             f"{seconds / 3600:.1f} hours one after another{several} (from a layer timed here; without quantizing)"
         )
 
@@ -203,20 +204,6 @@ def state(study: Study, run: StudyRun, active: set[str] | None = None) -> str:
     if study.ready(run):
         return "next"
     return "waiting"
-
-
-def duration(seconds: float) -> str:
-    """Seconds for people, as in ``42 s``, ``3:05`` or ``2:10 h``."""
-    minutes, rest = divmod(round(seconds), 60)
-    if minutes < 1:
-        return f"{rest} s"
-    hours, minutes = divmod(minutes, 60)
-    return f"{hours}:{minutes:02d} h" if hours else f"{minutes}:{rest:02d}"
-
-
-def gib(size: int) -> str:
-    """Bytes as GiB with two digits, e.g. ``1.08 GiB``."""
-    return f"{size / 2**30:.2f} GiB"
 
 
 def _headlines(result: Result, metrics: Mapping[str, str]) -> Iterator[tuple[str, float]]:

@@ -7,8 +7,9 @@ import sys
 import textwrap
 from collections.abc import Mapping, Sequence
 from pathlib import Path
-from typing import Any
+from typing import IO, Any
 
+from bench.results.display import short
 from bench.screen.terminal import line, paint, width
 
 
@@ -32,6 +33,18 @@ def columns(header: Sequence[str], rows: Sequence[Sequence[str]], flexible: int 
     )
 
 
+def wrapped(text: str, stream: IO[str]) -> str:
+    """A text as it is printed to a stream: on a terminal wrapped at words, never inside of one such as a path or a flag."""
+    if not stream.isatty():
+        return text
+    room = max(_terminal(), 40)
+    return "\n".join(
+        piece
+        for part in text.split("\n")
+        for piece in textwrap.wrap(part, room, break_long_words=False, break_on_hyphens=False) or [""]
+    )
+
+
 def _terminal() -> int:
     from shutil import get_terminal_size
 
@@ -41,7 +54,7 @@ def _terminal() -> int:
 def _wrap(row: list[str], flexible: int | None, widths: list[int]) -> list[list[str]]:
     if flexible is None or width(row[flexible]) <= widths[flexible]:
         return [row]
-    pieces = textwrap.wrap(row[flexible], widths[flexible])
+    pieces = textwrap.wrap(row[flexible], widths[flexible], break_on_hyphens=False)
     blank = [""] * len(row)
     lines = [[*row[:flexible], pieces[0], *row[flexible + 1 :]]]
     return lines + [[*blank[:flexible], piece, *blank[flexible + 1 :]] for piece in pieces[1:]]
@@ -54,7 +67,8 @@ def fields(pairs: Mapping[str, str], indent: str = "") -> str:
     room = max(_terminal() - widest - 2 - len(indent), 30) if sys.stdout.isatty() else 10**6
     lines = []
     for name, value in shown.items():
-        pieces = [piece for part in value.split("\n") for piece in textwrap.wrap(line(part), room)] or [""]
+        parts = (textwrap.wrap(line(part), room, break_on_hyphens=False) for part in value.split("\n"))
+        pieces = [piece for part in parts for piece in part] or [""]
         lines.append(f"{indent}{paint(name.ljust(widest), 'dim')}  {pieces[0]}")
         lines += [f"{indent}{' ' * (widest + 2)}{piece}" for piece in pieces[1:]]
     return "\n".join(lines)
@@ -79,6 +93,4 @@ def number(value: Any) -> str:
         return str(value)
     if float(value).is_integer() and (isinstance(value, int) or abs(value) > 1):
         return f"{int(value):,}"
-    if abs(value) <= 1:
-        return f"{value:.3f}".replace("0.", ".", 1) if abs(value) < 1 else f"{value:.3f}"
-    return f"{value:,.4g}"
+    return short(value) if abs(value) <= 1 else f"{value:,.4g}"

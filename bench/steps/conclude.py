@@ -13,9 +13,9 @@ from typing import TYPE_CHECKING, Any
 from bench.data import leaks
 from bench.errors import out_of_memory
 from bench.invariants import checkpoint as checkpoints
-from bench.invariants.batch import human
 from bench.modeling.files import copy_companions
 from bench.peak import peak_of_process
+from bench.results.display import size
 from bench.results.environment import git, hardware, versions
 from bench.results.evidence import Plan, Together, Training
 from bench.results.invariants import Batch, Checkpoint, Invariants, Smoke, Status, Tokens
@@ -158,7 +158,7 @@ def _quantize(
             trained, arm = {name: t for name, t in trained.items() if name.startswith("heads.")}, Bare()
         trainer.free()
         micro = replace(device, precision=next(name for name, each in DTYPES.items() if each == dtype))
-        gaps = Gaps(console, device.name, f"about {human(parts.model.spec.parameters * dtype.itemsize)} of weights")
+        gaps = Gaps(console, device.name, f"about {size(parts.model.spec.parameters * dtype.itemsize)} of weights")
 
         def on(base: nn.Module) -> TaskModel:
             model = attach(base, parts, data, config, device, arm)

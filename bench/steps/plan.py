@@ -11,9 +11,9 @@ from bench.api.architecture import UNMATCHED
 from bench.config import RunConfig
 from bench.data import faults, leaks
 from bench.errors import RunStateError, UsageError
-from bench.invariants.batch import human
 from bench.modeling.spec import read_config
 from bench.reporting import Reporter
+from bench.results.display import short, size
 from bench.results.store import find_run, read_result
 from bench.steps.corpora import encoding_facts
 from bench.steps.resolve import Parts
@@ -196,7 +196,7 @@ def show_plan(planned: Planned, console: Reporter) -> None:
     plan, parity = planned.plan, planned.parity
     rows = [
         (f"{row.arm} *" if row.arm == parity.arm else row.arm, f"{row.adapters:,}", f"{row.fusion:,}", f"{row.heads:,}",
-         f"{row.total:,}", f"{row.ratio:.4f}", f"{row.ratio_all:.4f}", ", ".join(f"{n} {r}" for n, r in row.ranks.items()))
+         f"{row.total:,}", short(row.ratio), short(row.ratio_all), ", ".join(f"{n} {r}" for n, r in row.ranks.items()))
         for row in parity.rows
     ] + [(name, *["–"] * 6, "cannot be counted") for name in parity.uncounted]  # fmt: skip
     console.table(
@@ -231,10 +231,10 @@ def show_plan(planned: Planned, console: Reporter) -> None:
             *together(plan),
             *given(planned),
             ("updates", f"{budget['updates']:,}"),
-            ("adapters on disk", human(guess["adapter_bytes"])),
-            ("estimated peak memory", f"{human(guess['memory'])} ({_memory(guess['memory_for'])})"),
-            ("at least, one example at a time", human(guess["memory_least"])),
-            *([("dense base, to measure quantizing", human(guess["dense"]))] if "dense" in guess else []),
+            ("adapters on disk", size(guess["adapter_bytes"])),
+            ("estimated peak memory", f"{size(guess['memory'])} ({_memory(guess['memory_for'])})"),
+            ("at least, one example at a time", size(guess["memory_least"])),
+            *([("dense base, to measure quantizing", size(guess["dense"]))] if "dense" in guess else []),
             ("estimated time", f"{_time(guess)} (from a layer timed here)"),
         ],
     )
@@ -243,7 +243,7 @@ def show_plan(planned: Planned, console: Reporter) -> None:
 
 
 def _memory(parts: Mapping[str, int]) -> str:
-    return ", ".join(f"{what} {human(size)}" for what, size in parts.items())
+    return ", ".join(f"{what} {size(count)}" for what, count in parts.items())
 
 
 def _time(guess: Mapping[str, float]) -> str:

@@ -21,6 +21,7 @@ from collections.abc import Mapping
 from dataclasses import asdict, dataclass, replace
 from typing import Any, Literal
 
+from bench.results.display import change, interval
 from bench.results.statistics import Statistics
 from bench.stats.intervals import LEVEL, MINIMUM_SEEDS, POWER, Estimate, Measure, align, estimate, scores
 from bench.stats.multiplicity import holm
@@ -190,8 +191,7 @@ def loses(estimate: Estimate, alpha: float) -> bool:
 
 def shown(estimate: Estimate) -> str:
     """A difference and its interval, as in ``+.012 [+.004, +.020]``."""
-    number = f"{estimate.difference:+.4f}"
-    return number if estimate.low is None or estimate.high is None else f"{number} [{estimate.low:+.4f}, {estimate.high:+.4f}]"
+    return f"{change(estimate.difference)} {interval(estimate.low, estimate.high, estimate.seeds)}".rstrip()
 
 
 def _power_note(estimate: Estimate, power: float) -> str:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import re
 import shutil
 from collections.abc import Iterator
@@ -21,12 +22,12 @@ MARKS = ".mark-symbol path, .mark-rule line, .mark-line path, .mark-rect path"
 
 @pytest.fixture(scope="module")
 def report(made: ModuleType, tmp_path_factory: pytest.TempPathFactory) -> Path:
-    from bench.pages.collect import collect
-    from bench.pages.write import write
+    from bench.pages import write
+    from bench.registry import load
 
     out = tmp_path_factory.mktemp("report")
     made.token_control(out / "runs", seeds=2)
-    return write(collect(["made-up"], out / "runs"), out / "page").page.parent
+    return write.report(["made-up"], out / "runs", load(), out / "page").page.parent
 
 
 @pytest.fixture(scope="module")
@@ -106,6 +107,65 @@ def test_it_can_be_read_without_a_mouse_or_eyes(page: Any) -> None:
         "[...document.querySelectorAll('[id]')].length === new Set([...document.querySelectorAll('[id]')].map(e => e.id)).size"
     )
     assert page.evaluate("document.documentElement.lang") == "en"
+
+
+AXE = [
+    Path(path) for path in (os.environ.get("AXE_CORE", ""), "node_modules/axe-core/axe.min.js", "/tmp/axe/package/axe.min.js")
+]
+"""`npm pack axe-core` unpacked, or AXE_CORE; https://github.com/dequelabs/axe-core"""
+
+
+def test_axe_finds_nothing_to_complain_of(page: Any) -> None:
+    script = next((path for path in AXE if path.is_file()), None)
+    if script is None:
+        pytest.skip("axe-core is not here")
+    page.evaluate(script.read_text(encoding="utf-8"))
+    found = page.evaluate("axe.run()")
+    assert len(found["passes"]) > 10
+    assert [(one["id"], one["nodes"][0]["html"][:200]) for one in found["violations"]] == []
+
+
+def test_a_plot_is_one_image_and_not_a_hundred(page: Any) -> None:
+    assert page.query_selector_all(".plot svg")
+    assert page.query_selector_all(".plot svg:not([aria-hidden])") == []
+    assert page.query_selector_all(".plot [role], .plot [aria-roledescription]") == []
+
+
+def test_what_is_read_from_top_to_bottom_stands_in_one_column(page: Any) -> None:
+    edges = {
+        what: page.evaluate(
+            f"(() => {{ const e = document.querySelector('{what}'), s = getComputedStyle(e);"
+            " return e.getBoundingClientRect().left + parseFloat(s.paddingLeft); })()"
+        )
+        for what in (".top", "nav ul", "main", "footer")
+    }
+    assert len(set(edges.values())) == 1, edges
+    assert edges["main"] > 60  # the column stands in the middle of 1,280 pixels
+    last = page.query_selector_all("nav a")[-1].bounding_box()
+    assert last["x"] + last["width"] <= 1280  # every section is in sight
+
+
+def test_a_long_table_filters_by_what_is_typed(page: Any) -> None:
+    box = page.query_selector('input[data-table="table-runs"]')
+    rows = page.query_selector_all("table:has(#table-runs) tbody tr")
+    assert len(rows) > 12
+    box.fill("bc5cdr own")
+    kept = [row.text_content() for row in rows if row.is_visible()]
+    assert 0 < len(kept) < len(rows)
+    assert all("bc5cdr" in text and "own share" in text for text in kept)
+    assert page.query_selector("#told").text_content() == f"{len(kept)} of {len(rows)} lines."
+    box.fill("")
+    assert all(row.is_visible() for row in rows)
+    assert page.query_selector('input[data-table="table-parity"]') is None  # a short one needs none
+
+
+def test_the_page_says_what_it_asks_when_it_was_made_and_what_it_means(page: Any) -> None:
+    title = page.query_selector("h1").text_content()
+    assert title == "Does training on ncbi-disease and bc5cdr together help, beyond more training tokens?"
+    assert page.title().startswith(title)
+    assert re.search(r"Written 20\d\d-\d\d-\d\d by bench report made-up", page.query_selector(".top").text_content())
+    said = page.query_selector(".meaning").text_content()
+    assert said.startswith("What this means: For ncbi-disease, training with the other tasks is worth more")
 
 
 def test_a_phone_needs_no_sideways_scrolling(page: Any, browser: Any, report: Path) -> None:

@@ -85,7 +85,7 @@ def test_a_limit_too_tiny_names_the_smallest_need() -> None:
         search(memory(990 * MIB, 10 * MIB), 100, 2048, 500 * MIB)
     assert caught.value.exit_code == 3
     # 1000 MiB / 0.85
-    assert "one example of 100 tokens needs at least 1.15 GiB of memory; the limit is 500 MiB" in caught.value.message
+    assert "one example of 100 tokens needs at least 1.2 GiB of memory; the limit is 500.0 MiB" in caught.value.message
     assert "--memory-limit" in str(caught.value.hint)
 
 

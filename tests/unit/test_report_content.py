@@ -13,7 +13,7 @@ from bench.errors import RunStateError, UsageError
 from bench.pages import errors, evaluation, figures, tables
 from bench.pages.board import entries, needs_whole
 from bench.pages.collect import collect
-from bench.pages.content import Column, Mark, Table, front, shown
+from bench.pages.content import Column, Mark, Table, difference, front, shown
 from bench.pages.curves import read_curves, thin
 from bench.pages.files import figure_csv, table_csv
 from bench.pages.latex import table_tex, tex
@@ -129,6 +129,49 @@ def test_transfer_of_a_token_control_study_keeps_both_contrasts_apart_with_the_s
     assert {m.panel for m in figure.marks if m.x == "bc5cdr"} == {TOTAL, OWN, OTHER}
 
 
+def test_curves_of_many_runs_are_means_with_a_band(made: ModuleType, tmp_path: Path) -> None:
+    made.make(tmp_path, made.grid(12))
+    few = figures.curves(collect((), tmp_path), "loss")
+    assert few is not None
+    assert len({m.run for m in few.marks}) == 12
+    made.make(tmp_path, made.grid(16)[12:])
+    evidence = collect((), tmp_path)
+    many = figures.curves(evidence, "loss")
+    assert many is not None
+    assert {m.run for m in many.marks} == {f"mean of 4 runs of {arm}" for arm in evidence.arms}
+    for mark in many.marks:
+        assert mark.low is not None
+        assert mark.high is not None
+        assert mark.low < float(mark.y) < mark.high
+    ((_, spec),) = specifications(many)
+    assert [layer["mark"]["type"] for layer in spec["layer"]] == ["area", "line"]
+
+
+def test_the_score_of_a_dictionary_is_a_line_in_the_plots(made: ModuleType, tmp_path: Path) -> None:
+    (folder, *_) = made.make(tmp_path, made.grid(4))
+    value = read_result(folder).scores["ncbi-disease"].baselines["dictionary"]["strict.f1"]
+    figure = figures.arms(collect((), tmp_path))
+    assert [(mark.panel, mark.x) for mark in figure.references] == [("ncbi-disease", value)]
+    assert f"dictionary of training mentions: {shown(value, 'score')}" in figure.says
+    ((_, spec),) = specifications(figure)
+    drawn = [
+        layer for layer in spec["layer"] if layer["data"]["values"] == [{"x": value, "name": "dictionary of training mentions"}]
+    ]
+    assert [layer["mark"]["type"] for layer in drawn] == ["rule"]
+
+
+def test_an_interval_of_two_seeds_is_not_estimable(made: ModuleType, tmp_path: Path) -> None:
+    made.make(tmp_path, [made.Made(seed=s) for s in range(2)])
+    evidence = collect((), tmp_path)
+    (found,) = summaries(evidence)
+    assert (found.low, found.high, found.over) == (None, None, "not estimable")
+    assert found.spread is not None
+    estimate = {"difference": -0.395, "low": -5.39, "high": 4.60, "seeds": 2}
+    assert difference(estimate) == "−.395 [not estimable from 2 seeds]"
+    assert difference(estimate | {"seeds": 3}) == "−.395 [−5.390, +4.600]"
+    assert difference(estimate | {"low": None, "high": None}) == "−.395"
+
+
 def test_curves_leave_out_what_a_resume_repeats(made: ModuleType, tmp_path: Path) -> None:
     (folder,) = made.make(tmp_path, [made.Made(steps=10)])
     whole = read_curves(folder)
@@ -193,8 +236,9 @@ def test_latex_is_booktabs_with_everything_escaped() -> None:
 @pytest.mark.parametrize(
     ("value", "kind", "reads"),
     [(0.5, "score", ".500"), (1.0, "score", "1.000"), (-0.0123, "change", "−.012"), (0.0001, "change", ".000"),
-     (None, "score", ""), (1234567, "count", "1,234,567"), (54_000_000, "bytes", "51.5 MiB"), (12.34, "seconds", "12.3 s"),
-     (7200, "seconds", "2.0 h"), (0.0312, "p", ".031"), (0.0004, "p", "<.001"), (1.0, "p", "1.000"), (1143.4, "ratio", "1,143"),
+     (None, "score", ""), (1234567, "count", "1,234,567"), (54_000_000, "bytes", "51.5 MiB"), (12.34, "seconds", "12 s"),
+     (7200, "seconds", "2:00 h"),
+     (0.0312, "p", ".031"), (0.0004, "p", "<.001"), (1.0, "p", "1.000"), (1143.4, "ratio", "1,143"),
      (True, "flag", "yes"), (float("nan"), "score", "")],
 )  # fmt: skip
 def test_cells_read_well(value: Any, kind: Any, reads: str) -> None:

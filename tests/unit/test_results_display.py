@@ -11,7 +11,7 @@ from bench.results.display import change, p_value, score, size
 
 
 def test_numbers_read_well() -> None:
-    assert [score(0.0), score(1.0), score(-0.25)] == [".000", "1.000", "-0.250"]
+    assert [score(0.0), score(1.0), score(-0.25)] == [".000", "1.000", "−.250"]
     assert [size(0), size(1023), size(1024), size(5 << 40)] == ["0 B", "1023 B", "1.0 KiB", "5.0 TiB"]
 
 

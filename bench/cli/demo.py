@@ -1,0 +1,93 @@
+"""`bench demo`: a small comparison that is really trained, in about a minute, so that what comes after a run can be tried.
+
+A model that knows no language learns generated sentences: figures of a demo show what the commands do, and nothing else. No
+control is waived; every run is what `bench run` makes of the same flags.
+"""
+
+from __future__ import annotations
+
+import argparse
+from collections.abc import Iterator
+from dataclasses import replace
+from itertools import product
+from pathlib import Path
+from shlex import quote
+
+from bench.cli.parser import Parser, whole
+from bench.config import RunConfig
+from bench.errors import UsageError
+from bench.registry import Registry, load
+from bench.screen.terminal import paint, say
+
+TASKS = ("ncbi-disease", "bc5cdr")
+ARMS = ("A1", "A2")
+SIZES = {"train": 300, "dev": 60, "test": 150}
+"""Sentences of each split."""
+SEED = 2015
+CONFIG = RunConfig(
+    task=TASKS, model="tiny-bert", head="bio", lr=3e-2, tokens=40_000, batch_tokens=1024, micro_batch=1024, eval_every=20,
+    tracker=("none",), device="cpu",
+)  # fmt: skip
+"""What all runs share. At this rate the tiny model passes the smoke test."""
+
+
+def configure(parser: Parser) -> None:
+    """Adds the flags of `bench demo`, what `--help` says of it and its examples."""
+    parser.description = (
+        f"Trains {' and '.join(ARMS)} on two small generated corpora with a tiny model, for several seeds, so that there are\n"
+        "runs for 'bench board', 'compare', 'report' and 'show'. The data is SYNTHETIC and the model knows no language."
+    )
+    parser.epilog = "examples:\n  bench demo\n  bench demo try --seeds 2"
+    parser.add_argument(
+        "folder", nargs="?", type=Path, default=Path("demo"), metavar="DIR", help="where corpora and runs go (default: demo)"
+    )
+    parser.add_argument(
+        "--seeds", type=whole, default=6, metavar="N", help="runs of each arm (default: 6; fewer give no verdict)"
+    )
+
+
+def run(args: argparse.Namespace) -> int:
+    """Trains the runs that are not there yet, and prints what to try next; returns 0."""
+    if args.seeds < 1:
+        raise UsageError(f"--seeds is {args.seeds}; it must be at least 1.")
+    registry = load()
+    from bench.runner import run as run_arm
+    from bench.screen.console import RichReporter
+
+    reporter = RichReporter()
+    reporter.warn("SYNTHETIC data and a model that knows no language: these scores say nothing about any method.")
+    planned = list(configurations(args.folder, args.seeds, registry))
+    reporter.note("loading libraries")
+    folders = []
+    with reporter.progress("demo", len(planned), "runs") as bar:
+        for config in planned:
+            outcome = run_arm(config, registry)
+            bar.advance(1, arm=config.arch, seed=str(config.seed))
+            folders.append(outcome.folder)
+    runs = quote(str(args.folder / "runs"))
+    commands = {
+        f"bench board --out {runs}": "all runs, their scores",
+        f"bench compare {runs} --by arch": "may the arms be compared, and does one win?",
+        f"bench report --runs {runs}": "the same as a page, with figures and tables",
+        f"bench show run {quote(str(folders[0]))}": "everything about one run",
+    }
+    width = max(map(len, commands))
+    say("\n".join(f"  {paint(command.ljust(width), 'cyan')}  {what}" for command, what in commands.items()))
+    return 0
+
+
+def configurations(folder: Path, seeds: int, registry: Registry) -> Iterator[RunConfig]:
+    """What every run of a demo is made from; its corpora are written where they are not there.
+
+    Args:
+        folder: of the demo.
+        seeds: runs of each arm.
+        registry: has the tasks.
+    """
+    data = {name: folder / "corpora" / name for name in TASKS}
+    for name, corpus in data.items():
+        if not corpus.exists():
+            registry.get("tasks", name).synthesize(corpus, SEED, SIZES)
+    paths = {name: str(corpus.absolute()) for name, corpus in data.items()}
+    for seed, arm in product(range(seeds), ARMS):
+        yield replace(CONFIG, arch=arm, seed=seed, data=paths, out=str(folder / "runs"), name=f"demo {arm}, seed {seed}")
