@@ -3,15 +3,22 @@
 from __future__ import annotations
 
 import json
+from dataclasses import replace
+from importlib import import_module
 from pathlib import Path
 
 import pytest
 
 from bench.api.part import Requirement
-from bench.cli import main
-from bench.cli.doctor import packages, pins
+from bench.cli import main, study
+from bench.cli.doctor import _gathered, corpora, packages, pins
+from bench.cli.parser import Parser, parse
+from bench.cli.run import configuration
+from bench.cli.show import usage
 from bench.registry import KINDS, Registry, singular
 from bench.screen.text import columns, fields, number
+from bench.steps.names import check
+from bench.steps.resolve import refuse_misfit, resolve
 
 # Worked case A of docs: one strict hit, two more relaxed ones.
 GOLD = "10-20,30-35|C0000001 40-50|C0000002 60-70|CUI-less 80-90|C0000004 100-110|C0000005"
@@ -71,6 +78,52 @@ def test_everything_that_is_listed_can_be_shown(registry: Registry, capsys: pyte
             assert main(["show", singular(kind), entry.name]) == 0
             out = capsys.readouterr().out
             assert out.startswith(f"{entry.name}  {singular(kind)}, version {entry.part.version}, from {entry.distribution}\n")
+
+
+def test_every_command_that_show_gives_would_run(registry: Registry, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    pytest.importorskip("torch")
+    monkeypatch.chdir(tmp_path)
+    Path("FILE.toml").write_text("[grid]\nrank = [8, 12]\n")
+    for kind in KINDS:
+        for entry in registry.entries(kind):
+            if entry.part.missing():
+                continue
+            command = usage(entry, registry)
+            _, name, *words = command.split()
+            parser = Parser(prog=f"bench {name}")
+            import_module(f"bench.cli.{name}").configure(parser)
+            args = parse(parser, words)
+            assert args is not None, command
+            if name == "study":
+                assert study.planned_study(args, registry).runs, command
+                continue
+            args.data = None  # DIR stands for a corpus that is not here
+            config = configuration(args)
+            check(config, registry)
+            parts = resolve(replace(config, tracker=("none",)), registry)
+            refuse_misfit(parts, config, registry)
+            assert parts.schedule.taught == bool(config.teacher), command
+            assert len(parts.phases({task: 1 / len(parts.tasks) for task in parts.tasks})) > 0, command
+
+
+def test_doctor_tells_corpora_in_a_few_lines(registry: Registry, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    (tmp_path / "bc5cdr").mkdir()
+    found = [*corpora(registry, {"BENCH_DATA": str(tmp_path)})]
+    tasks = registry.entries("tasks")
+    assert len(found) == len(tasks)
+    gathered = [*_gathered(found)]
+    assert len(gathered) <= 3
+    assert sum(int(finding.name.split()[0]) for finding in gathered) == len(tasks)
+    assert [finding.found for finding in gathered if finding.state == "ok"] == ["below BENCH_DATA: bc5cdr"]
+    assert all(entry.name in " ".join(finding.found for finding in gathered) for entry in tasks)
+
+
+def test_a_name_of_the_hub_without_its_organisation_is_told_what_is_missing(capsys: pytest.CaptureFixture[str]) -> None:
+    assert main(["run", "--task", "2015-T14", "--model", "bert-base-uncased", "--dry-run"]) == 2
+    told = capsys.readouterr().err
+    assert "Unknown model 'bert-base-uncased'." in told
+    assert "the hub's org/name, such as org/bert-base-uncased" in told
+    assert "a folder such as ./bert-base-uncased" in told
 
 
 def test_score_worked_case_a(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:

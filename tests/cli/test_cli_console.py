@@ -45,6 +45,30 @@ def test_a_pipe_gets_plain_lines() -> None:
     assert "\x1b" not in stream.getvalue()
 
 
+def test_messages_and_tables_wrap_at_words_on_a_terminal() -> None:
+    sink, stream = reporter(terminal=True, width=40)
+    text = "The corpus of ncbi-disease is not the one that run a1_none_0123456789ab read; put it back"
+    sink.note(text)
+    sink.warn(text)
+    sink.table("runs", ("run", "what it says"), [("a1_none_0123456789ab", "not the one that was read")])
+    lines = stream.getvalue().splitlines()
+    assert all(len(line.rstrip()) <= 40 for line in lines)
+    said = [word for line in lines for word in line.split()]
+    assert [word for word in text.split() if word not in said] == []  # none is cut
+    assert all(line.startswith("    ") for line in lines[:3])
+    assert "a1_none_0123456789ab" in said
+    # Where not every word has room, the terminal breaks lines, and no cell is folded.
+    sink, stream = reporter(terminal=True, width=30)
+    sink.table("runs", ("run", "score"), [("a1_none_0123456789ab-a-long-name-of-a-run", "1")])
+    assert "a1_none_0123456789ab-a-long-name-of-a-run" in stream.getvalue()
+
+
+def test_differences_are_aligned_as_numbers() -> None:
+    sink, stream = reporter()
+    sink.table("differences", ("task", "difference"), [("a", "+.012"), ("b", "−.1")])
+    assert stream.getvalue().splitlines()[-2:] == ["  a          +.012", "  b            −.1"]
+
+
 def test_a_notebook_has_one_line_that_is_written_over(monkeypatch: pytest.MonkeyPatch) -> None:
     pytest.importorskip("IPython")
     shown: list[tuple[str, bool]] = []

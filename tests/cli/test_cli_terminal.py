@@ -18,7 +18,7 @@ from bench.cli.result import next_commands
 from bench.errors import DataWarning
 from bench.screen.console import CleanConsole, RichReporter
 from bench.screen.terminal import STYLES, clean, line, over, paint, say, width
-from bench.screen.text import columns, fields
+from bench.screen.text import columns, fields, wrapped
 
 HOSTILE = "a\x1b[2Jb\x1b]0;t\x07c\x9b31md\u202ee\rf\x08g\x7fh\u2066i\udc9b"
 SPELT = r"a\x1b[2Jb\x1b]0;t\x07c\x9b31md\u202ee\rf\x08g\x7fh\u2066i\udc9b"
@@ -54,6 +54,18 @@ def test_what_is_said_holds_our_colours_and_no_other_control(text: str, style: s
     assert not odd(clean(text))
     assert len(line(text).splitlines()) <= 1
     assert width(paint(line(text), style, stream)) == len(line(text))
+
+
+def test_errors_wrap_at_words_on_a_terminal_and_stay_whole_in_a_pipe(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("bench.screen.text._terminal", lambda: 50)
+    place = "/a/path-that/must/not/be-cut/anywhere/at/all/x."
+    error = f"error: Unknown task '2015-T15'. Did you mean '2015-T14'?\nRun 'bench list tasks' or name {place}"
+    stream = Terminal()
+    lines = wrapped(error, stream).split("\n")
+    assert lines[0] == "error: Unknown task '2015-T15'. Did you mean"
+    assert place in lines
+    assert " ".join(lines) == error.replace("\n", " ")
+    assert wrapped(error, io.StringIO()) == error
 
 
 def test_the_line_is_written_over_on_a_terminal_only() -> None:
