@@ -173,6 +173,7 @@ BASE = {
     "ablation": [*TWO],
     "quantization": [*TWO],
     "transfer": [*TWO, "--tokens", "100"],
+    "tuned": [*TWO, "--tokens", "100"],
     "unseen": ["--source", "ncbi-disease", "--source", "gad", "--target", "bc5cdr", "--shots", "4", "--tokens", "100"],
     "sweep": ["grid.toml", *TWO],
 }

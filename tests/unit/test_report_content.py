@@ -17,9 +17,12 @@ from bench.pages.content import Column, Mark, Table, difference, front, shown
 from bench.pages.curves import read_curves, thin
 from bench.pages.files import figure_csv, table_csv
 from bench.pages.latex import table_tex, tex
+from bench.pages.page import meaning, question
 from bench.pages.transfer import OTHER, OWN, TOTAL, transfer
 from bench.pages.vega import specifications, style
 from bench.pages.verdicts import estimates, statements, summaries
+from bench.pages.write import command
+from bench.registry import Registry
 from bench.results.store import read_result
 
 
@@ -84,6 +87,29 @@ def test_a_study_speaks_by_its_verdict(made: ModuleType, tmp_path: Path) -> None
     assert ("bc5cdr", "against alone, equal total", 0.002) in told
     assert len(told) == 4
     assert collect([str(tmp_path / "studies" / "made-up" / "study.json")], tmp_path / "none") == evidence
+
+
+def test_the_title_is_a_question_and_the_verdict_has_a_meaning(made: ModuleType, tmp_path: Path) -> None:
+    made.token_control(tmp_path / "study", seeds=6)
+    evidence = collect(["made-up"], tmp_path / "study")
+    assert question(evidence) == "Does training on ncbi-disease and bc5cdr together help, beyond more training tokens?"
+    assert meaning(evidence, statements(evidence)).startswith("For ncbi-disease, training with the other tasks is worth more")
+    made.make(tmp_path / "two", made.grid(2))
+    runs = collect((), tmp_path / "two")
+    assert question(runs) == "Do A1 and A2 differ on ncbi-disease?"
+    assert meaning(runs, statements(runs)).endswith("they do not show that one arm is better.")
+    made.make(tmp_path / "one", made.grid(1))
+    assert question(collect((), tmp_path / "one")) == "How good is A1 on ncbi-disease?"
+
+
+def test_every_verdict_that_a_kind_colours_has_a_meaning(registry: Registry) -> None:
+    told = {entry.name: entry.part for entry in registry.entries("studies")}
+    assert all(kind.question for kind in told.values())
+    assert {*told["token-control"].meanings} >= {*told["token-control"].tones}
+
+
+def test_the_command_of_a_page_names_no_folder_of_the_user() -> None:
+    assert command(["/home/somebody/runs/r1", "my study"], by=["arch"]) == "bench report r1 'my study' --by arch"
 
 
 def test_an_unfinished_study_has_no_verdict_and_says_what_is_left(made: ModuleType, tmp_path: Path) -> None:

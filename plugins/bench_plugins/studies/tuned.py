@@ -38,7 +38,9 @@ class Tuned(StudyKind):
     licence = "Apache-2.0"
     takes: ClassVar[tuple[Takes, ...]] = ("arms",)
     options: ClassVar[Mapping[str, Option]] = {"rates": 5, "step": 2.0}
+    margin: ClassVar[bool] = False
     one_rate: ClassVar[bool] = True
+    question: ClassVar[str] = "Which architecture is best on {tasks}, each at its own learning rate?"
     roles: ClassVar[Mapping[str, str]] = {
         "trial": "search, a quarter of the tokens", "finalist": "search, half of the tokens", "tuned": "at its own rate",
     }  # fmt: skip
