@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from copy import copy
 from dataclasses import replace
 from pathlib import Path
@@ -143,8 +143,18 @@ def find_model(name: str, registry: Registry, cache: Path, convert: bool = False
                 )
             folder = converted(pickled_folder(name), name)
         return BaseModel(name, cache, folder=folder)
+    raise unknown_model(name, known)
+
+
+def unknown_model(name: str, known: Iterable[str]) -> UsageError:
+    """The error for a name that is no base model: models of the hub have their organisation before them.
+
+    Args:
+        name: as it was typed.
+        known: the short names that there are.
+    """
     hint = f"Wanted a name of 'bench list models', a folder such as ./{name}, or the hub's org/name, such as org/{name}."
-    raise unknown("model", name, known, hint=hint)
+    return unknown("model", name, known, hint=hint)
 
 
 def pickled_folder(name: str) -> Path:

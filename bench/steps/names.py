@@ -11,6 +11,7 @@ from pathlib import Path
 
 from bench.config import RunConfig, whole_path
 from bench.errors import UsageError, unknown
+from bench.modeling.find import unknown_model
 from bench.registry import Registry
 from bench.results.store import is_run
 from bench.steps.resolve import tasks_by_name, tolerating, when_of
@@ -118,7 +119,9 @@ def check(config: RunConfig, registry: Registry, resuming: bool = False) -> None
     when_of(registry.get("quantizers", config.quant), config)
     # A folder and a hub id need no plugin; whether they hold a model is for the model step to say.
     if "/" not in config.model and not Path(config.model).exists():
-        registry.get("models", config.model)
+        known = [entry.name for entry in registry.entries("models")]
+        if config.model not in known:
+            raise unknown_model(config.model, known)
     if "none" in config.tracker and len(config.tracker) > 1:
         raise UsageError(f"--tracker none beside {' and '.join(t for t in config.tracker if t != 'none')} means nothing.")
     for name in config.tracker:

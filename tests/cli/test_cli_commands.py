@@ -178,7 +178,7 @@ def test_doctor_marks_what_differs_from_the_pins(monkeypatch: pytest.MonkeyPatch
         (0.8234, ".823"),
         (1.0, "1.000"),
         (0.0, ".000"),
-        (-0.25, "-.250"),
+        (-0.25, "−.250"),
         (3, "3"),
         (12345, "12,345"),
         (2048.0, "2,048"),

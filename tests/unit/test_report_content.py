@@ -97,7 +97,7 @@ def test_the_title_is_a_question_and_the_verdict_has_a_meaning(made: ModuleType,
     made.make(tmp_path / "two", made.grid(2))
     runs = collect((), tmp_path / "two")
     assert question(runs) == "Do A1 and A2 differ on ncbi-disease?"
-    assert meaning(runs, statements(runs)).endswith("they do not show that one arm is better.")
+    assert meaning(runs, statements(runs)).endswith("they do not show that one arm is better than another.")
     made.make(tmp_path / "one", made.grid(1))
     assert question(collect((), tmp_path / "one")) == "How good is A1 on ncbi-disease?"
 

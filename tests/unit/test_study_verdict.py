@@ -35,15 +35,15 @@ def known(difference: float, half: float, seeds: int = 6, p: float | None = None
 @pytest.mark.parametrize(
     ("at_total", "at_own", "kind", "reason"),
     [
-        (known(0.03, 0.01), known(0.05, 0.01), "genuine transfer", "beats the single run at equal total: +0.0300"),
+        (known(0.03, 0.01), known(0.05, 0.01), "genuine transfer", "beats the single run at equal total: +.030"),
         (known(0.03, 0.01), known(0.00, 0.01), "genuine transfer", "beats the single run at equal total"),
         (known(0.004, 0.003), known(0.05, 0.01), "genuine transfer", "smaller than the margin"),
         (known(0.001, 0.005), known(0.05, 0.01), "data exposure", "only"),
         (known(-0.004, 0.003), known(0.05, 0.01), "data exposure", "within ±0.01"),
         (known(0.001, 0.02), known(0.05, 0.01), "unresolved", "nor is shown to be within ±0.01. With 6 seeds"),
-        (known(-0.03, 0.01), known(0.05, 0.01), "unresolved", "and loses to it at equal total (-0.0300"),
+        (known(-0.03, 0.01), known(0.05, 0.01), "unresolved", "and loses to it at equal total (−.030"),
         (known(-0.03, 0.01, p=0.06), known(0.05, 0.01), "unresolved", "nor is shown"),
-        (known(0.001, 0.005), known(-0.05, 0.01), "negative transfer", "loses at the task's own tokens: -0.0500"),
+        (known(0.001, 0.005), known(-0.05, 0.01), "negative transfer", "loses at the task's own tokens: −.050"),
         (known(0.03, 0.01), known(-0.05, 0.01), "unresolved", "contradict"),
         (known(0.001, 0.005), known(0.001, 0.005), "unresolved", "neither beats nor loses"),
         # A difference without an interval that leaves out 0 is none, and neither is one that the family takes back.
