@@ -25,7 +25,7 @@ SIZES = {"train": 300, "dev": 60, "test": 150}
 """Sentences of each split."""
 SEED = 2015
 CONFIG = RunConfig(
-    task=TASKS, model="tiny-bert", head="bio", lr=3e-2, tokens=40_000, batch_tokens=1024, micro_batch=1024, eval_every=20,
+    task=TASKS, model="tiny-bert", head="bio", lr=3e-3, tokens=80_000, batch_tokens=1024, micro_batch=1024, eval_every=40,
     tracker=("none",), device="cpu",
 )  # fmt: skip
 """What all runs share. At this rate the tiny model passes the smoke test."""

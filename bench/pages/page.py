@@ -23,7 +23,7 @@ from bench.pages.verdicts import statements, tested
 from bench.results.display import some
 from bench.studies.contract import Difference
 
-LONG_TABLE = 12
+LONG_TABLE = 10
 """Rows from which on a table can be filtered."""
 ROWS = 400
 """Most rows of a table on the page; its CSV has all."""

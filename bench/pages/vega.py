@@ -75,7 +75,7 @@ def _intervals(figure: Figure, marks: Sequence[Mark]) -> Spec:
     tip = [_tip("group", "arm"), _tip("x", "value", ".4f"), _tip("low", "95% low", ".4f"), _tip("high", "95% high", ".4f")]
     layers: list[Spec] = [
         {
-            "data": {"values": means},
+            "data": {"values": [row for row in means if "low" in row and "high" in row]},
             "mark": {"type": "rule", "strokeWidth": 2.5, "opacity": 0.85},
             "encoding": {"x": x | {"field": "low"}, "x2": {"field": "high"}, "y": y, **offset, "color": _colour(figure)},
         },

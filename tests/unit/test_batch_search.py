@@ -95,7 +95,7 @@ def test_the_need_that_is_named_is_enough() -> None:
 
 
 def test_one_example_that_dies_of_it_has_no_known_need() -> None:
-    with pytest.raises(InvariantError, match="needs more than 500.0 MiB"):
+    with pytest.raises(InvariantError, match=r"needs more than 500\.0 MiB"):
         search(lambda padded: None, 100, 2048, 500 * MIB)
 
 
