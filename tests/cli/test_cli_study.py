@@ -15,7 +15,7 @@ from bench_plugins.studies.token_control import TokenControl
 from bench.api.study import Cost, Request, StudyKind
 from bench.cli import main
 from bench.cli.parser import Parser, parse
-from bench.cli.study import configure, planned_study
+from bench.cli.study import configure, made_up, planned_study
 from bench.config import OPTIONS, TOGETHER, RunConfig
 from bench.errors import UsageError
 from bench.launchers import JobOutcome
@@ -251,6 +251,14 @@ def test_a_grid_decides_alone_what_it_sweeps_over(registry: Registry, tmp_path: 
     assert "sweeps over tokens, and --steps" in refused("[grid]\ntokens = [80, 90]\n", "--steps", "16")
     assert "sweeps over seed, and --seeds" in refused("[grid]\nseed = [1, 2]\n", "--seeds", "6")
     assert "sweeps over arch, and --arch" in refused("[run]\narch = 'A1'\n[grid]\narch = ['A1', 'A2']\n")
+
+
+def test_a_plan_says_which_corpora_are_made_up(registry: Registry, tmp_path: Path) -> None:
+    (tmp_path / "bc5cdr").mkdir()
+    words = ["ablation", *TWO, "--data", f"bc5cdr={tmp_path / 'bc5cdr'}", "--seeds", "1"]
+    assert made_up(planned(registry, *words), registry) == ["ncbi-disease"]
+    (tmp_path / "bc5cdr" / "SYNTHETIC").touch()  # a folder that a task wrote
+    assert made_up(planned(registry, *words), registry) == ["ncbi-disease", "bc5cdr"]
 
 
 def test_show_takes_no_flag_of_a_run(capsys: pytest.CaptureFixture[str]) -> None:

@@ -83,6 +83,19 @@ def test_a_missing_package_is_told_with_its_install_command(
     assert "pip install 'bench-suite[report]'" in err
 
 
+def test_a_report_that_takes_the_place_of_another_says_so(
+    made: ModuleType, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    pytest.importorskip("jinja2")
+    pytest.importorskip("vl_convert")
+    made.make(tmp_path, made.grid(1))
+    said = []
+    for _ in range(2):
+        assert main(["report", "--runs", str(tmp_path)]) == 0
+        said.append("The report that stood there is replaced" in capsys.readouterr().out)
+    assert said == [False, True]
+
+
 def test_bad_input_is_one_line(made: ModuleType, tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
     for name in ("jinja2", "vl_convert"):
         pytest.importorskip(name)
