@@ -235,6 +235,7 @@ def plan(
     from bench.training.plan import budget_of, refuse_unreachable
 
     with clock("trial"):
+        plan_step.refuse_attention(config, parts, str(facts["device"]), str(facts["precision"]))
         console.step("trying the base model")
         parts = as_loaded(parts, str(facts["precision"]))
     refuse_unfit(config.optimizer, str(facts["device"]))

@@ -224,7 +224,7 @@ def load_trained(
         RunStateError: the run did not finish, or weights are missing, damaged, or of another base model.
         MissingError: a part of the run is not installed.
     """
-    from bench.adapters.attach import Bare
+    from bench.adapters.attach import Bare, attention_on
     from bench.modeling.noise import import_heavy
     from bench.training.build import build_model
     from bench.training.devices import current, resolve_device
@@ -255,7 +255,10 @@ def load_trained(
         alone = stage == "quantized" and parts.architecture.trains_base
         architecture = Bare() if alone else parts.architecture
         base, budget = base_step.finished_base(parts, folder, stage, where), base_step.parameter_budget(config, parts)
-        model = build_model(base, architecture, budget, heads, parts.model.spec.hidden_size, config.seed, where.name)
+        model = build_model(
+            base, architecture, budget, heads, parts.model.spec.hidden_size, config.seed, where.name,
+            attention=attention_on(config.attention_implementation, where.name, where.precision),
+        )  # fmt: skip
         model.load(folder / ADAPTERS)
     model.eval()
     return TrainedModel(result, folder, stage, config, parts, model, heads, thresholds, where, console)
