@@ -58,7 +58,7 @@ def test_implementations_give_the_same_losses_and_are_told_apart(tiny: Callable[
     assert differences([facts(old), facts(results["auto"])], ()) == []
 
     model = load_trained(folders["sdpa"], registry, "trained", "cpu", SilentReporter())
-    assert model._model.attention.training == "sdpa"
+    assert model.model.attention.training == "sdpa"
 
 
 def test_an_implementation_that_cannot_be_is_refused_before_anything_is_loaded(
@@ -112,6 +112,6 @@ def test_a_run_that_sees_both_ways(tiny: Callable[..., RunConfig], tmp_path: Pat
         for last in (40, 41):
             ids = torch.tensor([[20, 21, 22, 23, last]])
             with torch.no_grad():
-                states.append(model._model.adapted(TASK, ids, torch.ones_like(ids))[0, :4])
+                states.append(model.model.adapted(TASK, ids, torch.ones_like(ids))[0, :4])
         assert float((states[0] - states[1]).abs().max()) > 1e-4
         assert model.predict([Document("a", "The left atrium is dilated.")])[0].id == "a"
