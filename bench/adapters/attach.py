@@ -13,7 +13,6 @@ from torch.nn.modules.dropout import _DropoutNd
 from bench.api.architecture import ArchitectureModule, BaseArchitecture, ParameterBudget
 from bench.errors import BenchError, MissingError, UsageError
 from bench.modeling.backbone import quiet
-from bench.training.devices import kind
 
 IMPLEMENTATIONS = {"eager": "eager", "sdpa": "sdpa", "flash": "flash_attention_2"}
 """Values of ``--attention-implementation`` but ``auto``, to the names that transformers has for them."""
@@ -141,7 +140,7 @@ def without_flash(device: str, precision: str) -> BenchError | None:
     from transformers.utils import is_flash_attn_2_available
 
     told = "--attention-implementation flash"
-    if kind(device) != "cuda":
+    if not device.startswith("cuda"):
         return UsageError(f"{told} works on CUDA cards alone; the device is {device}.", "Leave it out, or take sdpa.")
     if precision == "fp32":
         return UsageError(f"{told} computes in 16 bits; the precision is fp32.", "Add --precision bf16, or take sdpa.")
