@@ -146,8 +146,8 @@ def without_flash(device: str, precision: str) -> BenchError | None:
         return UsageError(f"{told} computes in 16 bits; the precision is fp32.", "Add --precision bf16, or take sdpa.")
     if not is_flash_attn_2_available():
         return MissingError(
-            f"{told} needs the package flash-attn, 2.3.3 or later, not installed here.",
-            "pip install flash-attn --no-build-isolation, or take sdpa.",
+            f"{told} needs the package flash-attn, 2.3.3 or later, not installed here; sdpa needs none.",
+            "pip install flash-attn --no-build-isolation",
         )
     return None
 
