@@ -233,14 +233,14 @@ def test_memory_holds_a_chunk_whatever_the_number(
 ) -> None:
     lines = tmp_path / "n.jsonl"
     lines.write_text("".join(json.dumps({"id": f"d{n}", "text": f"note {n}"}) + "\n" for n in range(2000)), encoding="utf-8")
-    model, ahead, whole = Model(), [], texts.read
+    model, ahead, whole = Model(), [], texts.located
 
-    def read(path: Path, given: Any) -> Iterator[Document]:
+    def located(path: Path, given: Any) -> Iterator[tuple[Path, Document]]:
         for number, document in enumerate(whole(path, given), 1):
             ahead.append(number - sum(model.chunks))
             yield document
 
-    monkeypatch.setattr(predicting.texts, "read", read)
+    monkeypatch.setattr(predicting.texts, "located", located)
     done = predict(lines, model=model, formats=("jsonl", "official"), chunk=64)
     assert (done.documents, done.mentions, done.synthetic) == (2000, 2000, True)
     assert model.chunks == [64] * 31 + [16]
