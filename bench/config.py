@@ -145,6 +145,10 @@ class RunConfig:
         "auto", MACHINE, "NAME", "compute layers again in the backward pass: on, off, or auto: where no example fits otherwise",
         identity="never",
     )  # fmt: skip
+    attention_implementation: Literal["auto", "eager", "sdpa", "flash"] = option(
+        "auto", MACHINE, "NAME", "how the base model computes attention: eager, sdpa, flash (CUDA), or auto: what is fastest",
+        identity="given",
+    )  # fmt: skip
     shard: bool = option(
         False, MACHINE, "", "split the base model over the processes of accelerate launch, a part for each", identity="never"
     )

@@ -26,6 +26,7 @@ from bench.errors import BenchError, DivergedError, Interrupted, InvariantError,
 from bench.invariants import checkpoint as checkpoints
 from bench.modeling.noise import import_heavy
 from bench.registry import Registry
+from bench.reporting import Progress as Bar
 from bench.reporting import Reporter, SilentReporter
 from bench.results.invariants import BatchReport
 from bench.results.layout import ADAPTERS, CHECKPOINTS, JOURNAL, PLAN, RESULT
@@ -270,6 +271,7 @@ def plan(
     from bench.training.plan import budget_of, refuse_unreachable
 
     with clock("trial"):
+        plan_step.refuse_attention(config, parts, str(facts["device"]), str(facts["precision"]))
         console.step("trying the base model")
         parts = as_loaded(parts, str(facts["precision"]))
     refuse_unfit(config.optimizer, str(facts["device"]))
@@ -420,9 +422,9 @@ def train_and_score(run: RunContext, checkpoint: checkpoints.Checkpoint | None) 
     )
     memory = MemoryWatch(planned.device.name, run.journal, console.warn)
 
-    def evaluate() -> dict[str, float]:
+    def evaluate(bar: Bar) -> dict[str, float]:
         with clock("evaluation on dev"):
-            scores = trainer.from_main(lambda: scoring.selection(trainer.model, trainer.step))
+            scores = trainer.from_main(lambda: scoring.selection(trainer.model, trainer.step, bar))
         trainer.tally.reset()  # what evaluation reads is no training token
         return scores
 

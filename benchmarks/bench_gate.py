@@ -148,14 +148,15 @@ def gate(planned: Planned, trainer: Trainer) -> SmokeReport:
 def gain(planned: Planned, trainer: Trainer) -> float:
     """What some updates of the run itself gain in its selection metric on dev; nothing where the loss is no number."""
     from bench.errors import BenchError
+    from bench.reporting import SilentProgress
     from bench.steps.finish import Scoring
 
     scoring = Scoring(planned.data, planned.folder, {}, planned.device, trainer.pad, 2048)
-    before = scoring.selection(trainer.model, 0)["mean"]
+    before = scoring.selection(trainer.model, 0, SilentProgress())["mean"]
     with suppress(BenchError):
         for _ in range(UPDATES):
             trainer.run_update()
-        return scoring.selection(trainer.model, UPDATES)["mean"] - before
+        return scoring.selection(trainer.model, UPDATES, SilentProgress())["mean"] - before
     return 0.0
 
 

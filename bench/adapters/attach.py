@@ -11,8 +11,11 @@ from torch import nn
 from torch.nn.modules.dropout import _DropoutNd
 
 from bench.api.architecture import ArchitectureModule, BaseArchitecture, ParameterBudget
-from bench.errors import UsageError
+from bench.errors import BenchError, MissingError, UsageError
 from bench.modeling.backbone import quiet
+
+IMPLEMENTATIONS = {"eager": "eager", "sdpa": "sdpa", "flash": "flash_attention_2"}
+"""Values of ``--attention-implementation`` but ``auto``, to the names that transformers has for them."""
 
 
 def attach(
@@ -90,19 +93,23 @@ def prepare(backbone: nn.Module) -> None:
 class Attention:
     """Which implementation of attention the base model uses, with gradients and without.
 
-    On a CPU the backward pass of torch's fused attention takes twelve times as long as its forward pass, so that training is
+    A named one is used in both; where the model has no such attention, it keeps its own. What follows is ``auto``: on a CPU the
+    backward pass of torch's fused attention takes twelve times as long as its forward pass, so that training is
     faster through ``eager``; what needs no gradient is faster through the fused one (`benchmarks/bench_attention.py` times
     both). Elsewhere both are what transformers chose.
 
     Args:
         backbone: what `AutoModel` gives.
+        implementation: ``auto``, or a key of `IMPLEMENTATIONS`.
     """
 
-    def __init__(self, backbone: nn.Module) -> None:
+    def __init__(self, backbone: nn.Module, implementation: str = "auto") -> None:
         self._backbone = backbone
+        if implementation != "auto":
+            self._set(IMPLEMENTATIONS[implementation])
         self.evaluation = self._current()
         self.training = self.evaluation
-        if next(backbone.parameters()).device.type == "cpu" and self.evaluation is not None:
+        if implementation == "auto" and next(backbone.parameters()).device.type == "cpu" and self.evaluation is not None:
             self._set("eager")
             self.training = self._current()
 
@@ -116,8 +123,38 @@ class Attention:
         return getattr(getattr(self._backbone, "config", None), "_attn_implementation", None)
 
     def _set(self, name: str) -> None:
+        compatible = getattr(self._backbone, "_compatible_flash_implementations", None)
+        if name == IMPLEMENTATIONS["flash"] and compatible and name not in compatible:
+            return  # transformers would download a kernel in its place, which is somebody's code
         with suppress(ValueError), quiet():  # a model that has no such attention keeps its own
             cast(Any, self._backbone).set_attn_implementation(name)
+
+
+def without_flash(device: str, precision: str) -> BenchError | None:
+    """Why the base model cannot use flash attention on a device; None where it can.
+
+    Args:
+        device: ``cpu`` or ``cuda``, with or without an index.
+        precision: ``fp32``, ``bf16`` or ``fp16``.
+    """
+    from transformers.utils import is_flash_attn_2_available
+
+    told = "--attention-implementation flash"
+    if not device.startswith("cuda"):
+        return UsageError(f"{told} works on CUDA cards alone; the device is {device}.", "Leave it out, or take sdpa.")
+    if precision == "fp32":
+        return UsageError(f"{told} computes in 16 bits; the precision is fp32.", "Add --precision bf16, or take sdpa.")
+    if not is_flash_attn_2_available():
+        return MissingError(
+            f"{told} needs the package flash-attn, 2.3.3 or later, not installed here; sdpa needs none.",
+            "pip install flash-attn --no-build-isolation",
+        )
+    return None
+
+
+def attention_on(implementation: str, device: str, precision: str) -> str:
+    """The implementation that a finished run's model is used with: its own, or ``auto`` where this device has no flash."""
+    return "auto" if implementation == "flash" and without_flash(device, precision) else implementation
 
 
 def checkpointable(backbone: nn.Module) -> list[Any]:

@@ -61,7 +61,7 @@ def run(args: argparse.Namespace) -> int:
     from bench.screen.console import RichReporter
     from bench.steps.threads import settle_threads
 
-    folder = find_run(args.run, args.runs)
+    folder = find_run(args.run, args.runs, "--runs")
     settle_threads(os.environ)
     request = Request(args.out, args.form, args.task, args.stage, args.dtype, args.device)
     with terminated_as_interrupted():

@@ -9,7 +9,6 @@ from pathlib import Path
 
 from bench.cli.parser import Parser
 from bench.cli.signals import terminated_as_interrupted
-from bench.results.display import some
 from bench.screen.terminal import paint, say
 from bench.screen.text import dump
 
@@ -56,7 +55,7 @@ def run(args: argparse.Namespace) -> int:
     from bench.steps.predicting import Request, predict_files
     from bench.steps.threads import settle_threads
 
-    folder = find_run(args.run, args.runs)
+    folder = find_run(args.run, args.runs, "--runs")
     settle_threads(os.environ)
     formats = args.format or ["jsonl"]
     request = Request(args.inputs, args.out, formats, args.task, args.stage, args.device, args.with_text)
@@ -65,9 +64,7 @@ def run(args: argparse.Namespace) -> int:
     if args.json:
         say(dump(asdict(done) | {"out": str(args.out)}))
         return 0
-    counts = {"mentions": done.mentions, "relations": done.relations, "judgements": done.judgements}
-    summary = ", ".join(f"{count:,} {what}" for what, count in counts.items() if count) or "nothing found"
-    say(f"{some(done.documents, 'document')}: {summary}")
+    say(done.summary)
     if done.synthetic:
         say(paint("SYNTHETIC: the run was trained on generated text, so this says nothing about real text", "yellow"))
     say("\n".join(f"  {path}" for path in sorted(args.out.iterdir())))

@@ -47,7 +47,7 @@ def run(args: argparse.Namespace) -> int:
     from bench.serving.serve import ServeConfig, serve
     from bench.steps.threads import settle_threads
 
-    folder = find_run(args.run, args.runs)
+    folder = find_run(args.run, args.runs, "--runs")
     settle_threads(os.environ)
     token = args.token if args.token is not None else os.environ.get(TOKEN) or None
     config = ServeConfig(args.task, args.stage, args.device, args.host, args.port, token)

@@ -18,6 +18,7 @@ from bench.data.cache import collate
 from bench.data.cuts import joined
 from bench.errors import DivergedError, out_of_memory
 from bench.evaluation.replicas import side_by_side
+from bench.reporting import Progress
 from bench.training.loop import Device
 from bench.training.model import DIVERGED, TaskData, TaskModel
 
@@ -52,6 +53,7 @@ def predict(
     micro_batch: int = PADDED_TOKENS,
     finish: Callable[[Sequence[Document]], Sequence[Document]] = tuple,
     see: Callable[[Window, Proposals], None] | None = None,
+    progress: Progress | None = None,
 ) -> Predicted:
     """Predicts every window of a split and joins the windows of each document.
 
@@ -65,6 +67,7 @@ def predict(
         micro_batch: padded tokens of a batch at most.
         finish: leaves out what is too improbable and fills in concepts.
         see: called with what was proposed in each window, where the head says so.
+        progress: moved on by the marked tokens of each batch.
 
     Raises:
         DivergedError: what the model gives is not finite.
@@ -94,6 +97,8 @@ def predict(
                 if (proposals := data.head.proposals(window, prediction)) is not None:
                     see(window, proposals)
                 aside += perf_counter() - paused
+        if progress is not None:
+            progress.advance(sum(len(row["input_ids"]) for row in rows))
     raw = tuple(joined(d, by_document[d.id]) for d in data.corpus[split])
     documents = tuple(finish(raw))
     return Predicted(documents, encoded.tokens, perf_counter() - started - aside, raw)

@@ -139,22 +139,26 @@ class _Job:
         trained = load_trained(run.folder, self.registry, request.stage, request.device, self.console, precision)
         self.console.step(f"exporting {self.task}")
         facts = facts_of(run, trained, self.task, request.form)
-        texts = parity.made_up(trained._heads[self.task])
+        texts = parity.made_up(trained.heads[self.task])
         expected = parity.of_run(trained, self.task, facts, texts)
         closed = restricted(run, self.task)
         with written_whole(out.absolute()) as aside, storable(out, "Make room and try again."):
             if closed:
                 aside.chmod(PRIVATE)
-            write_code(aside, run.parts.tasks[self.task], trained._heads[self.task])
+            write_code(aside, run.parts.tasks[self.task], trained.heads[self.task])
             write_json(aside / runtime.FACTS, facts)
-            trained._tokenizer.save_pretrained(aside)
+            trained.tokenizer.save_pretrained(aside)
             parameters = self._write_weights(aside, trained, dtype, facts, texts)
             self.console.step("loading the folder again, without bench")
             exported = Exported(
                 out, run.result.id, self.task, request.form, request.stage, run.parts.model.name, self.beside, dtype,
                 parameters, closed, run.result.synthetic, self._parity(aside, texts, expected, dtype),
             )  # fmt: skip
-            (aside / CARD).write_text(card.written(run, exported, trained._heads[self.task]), encoding="utf-8")
+            (aside / CARD).write_text(card.written(run, exported, trained.heads[self.task]), encoding="utf-8")
+            mode = (aside / CARD).stat().st_mode  # safetensors' files would be their owner's alone
+            for path in aside.rglob("*"):
+                if path.is_file():
+                    path.chmod(mode)
         return exported
 
     def _dtype(self) -> str:
@@ -176,7 +180,7 @@ class _Job:
         import torch
         from safetensors.torch import save_file
 
-        model, head = trained._model, trained._model.head(self.task)
+        model, head = trained.model, trained.model.head(self.task)
         save_file({n: t.detach().cpu().clone() for n, t in head.state_dict().items()}, folder / runtime.HEAD)
         # A packed weight stands for several; the spec has the number of them.
         count = self.run.parts.model.spec.parameters + _count(head)
@@ -206,7 +210,7 @@ class _Job:
     def _copy_quantized(self, out: Path, trained: TrainedModel) -> None:
         """Copies the quantized base model that the run keeps, with its tokenizer."""
         out.mkdir(exist_ok=True)
-        trained._tokenizer.save_pretrained(out)
+        trained.tokenizer.save_pretrained(out)
         for path in sorted(kept_quantized(self.run.parts.quantizer, self.run.folder).iterdir()):
             if ".safetensors" in path.name or path.name in ("config.json", "generation_config.json", "quantize_config.json"):
                 shutil.copyfile(path, out / path.name)

@@ -111,18 +111,18 @@ def made_up(head: Head) -> list[dict[str, Any]]:
 
 def _own(trained: TrainedModel, task: str, facts: Mapping[str, Any]) -> runtime.ExportedModel:
     """What ``modeling.py`` makes of the folder, made of the run's own modules."""
-    model, device = trained._model, trained._device
+    model, device = trained.model, trained.device
 
     def states(input_ids: Tensor, attention_mask: Tensor) -> Tensor:
         with device.autocast():
             return model.hidden(task, {"input_ids": input_ids, "attention_mask": attention_mask})
 
     plain = {**facts, "prepare": None}
-    return runtime.ExportedModel(plain, trained._tokenizer, states, trained._heads[task], model.head(task), device.name)
+    return runtime.ExportedModel(plain, trained.tokenizer, states, trained.heads[task], model.head(task), device.name)
 
 
 def _prepared(trained: TrainedModel, task: str, texts: Sequence[Mapping[str, Any]]) -> list[Document]:
-    return [trained._parts.tasks[task].prepared(runtime.document(text)) for text in texts]
+    return [trained.parts.tasks[task].prepared(runtime.document(text)) for text in texts]
 
 
 def of_run(trained: TrainedModel, task: str, facts: Mapping[str, Any], texts: Sequence[Mapping[str, Any]]) -> Outputs:

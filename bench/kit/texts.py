@@ -34,7 +34,12 @@ CORPORA = (".xml", ".json", ".parquet", ".arrow")
 
 
 def read(path: Path, given: Given | None = None) -> Iterator[Document]:
-    """The documents of a file or a folder, in the order of their names, or of the file.
+    """The documents of a file or a folder, as `located` gives them, without their files."""
+    return (document for _, document in located(path, given))
+
+
+def located(path: Path, given: Given | None = None) -> Iterator[tuple[Path, Document]]:
+    """The documents of a file or a folder, each with its file, in the order of their names, or of the file.
 
     What the task is given beside the text is read as well, and has to be there.
 
@@ -43,7 +48,7 @@ def read(path: Path, given: Given | None = None) -> Iterator[Document]:
         UsageError: files of another kind, or files that cannot hold what the task is given.
     """
     if not path.is_dir() or (path / huggingface.STATE).is_file():
-        yield from _documents(path, path.stem, given)
+        yield from ((path, document) for document in _documents(path, path.stem, given))
         return
     suffixes = next((some for some in (TEXTS, LINES + CORPORA) if any(names_below(path, suffix) for suffix in some)), None)
     if suffixes is None:
@@ -51,7 +56,8 @@ def read(path: Path, given: Given | None = None) -> Iterator[Document]:
         raise DataError(f"Folder {path} holds no {wanted} file, nor does a folder in it.", "Name another folder.")
     files = sorted((name, suffix) for suffix in suffixes for name in names_below(path, suffix))
     for name, suffix in files:
-        yield from _documents(path / f"{name}{suffix}", name, given)
+        file = path / f"{name}{suffix}"
+        yield from ((file, document) for document in _documents(file, name, given))
 
 
 def _documents(path: Path, name: str, given: Given | None) -> Iterator[Document]:

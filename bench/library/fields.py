@@ -58,6 +58,7 @@ class RunFields(TypedDict, total=False):
     device: str
     precision: Literal["auto", "fp32", "bf16", "fp16"]
     gradient_checkpointing: Literal["auto", "on", "off"]
+    attention_implementation: Literal["auto", "eager", "sdpa", "flash"]
     shard: bool
     memory_limit: int | str | None
     max_hours: float | None

@@ -128,7 +128,7 @@ def collect(refs: Sequence[str], runs: Path, tasks: Sequence[str] = (), registry
         elif not refs:
             raise RunStateError(f"There is no folder of runs {path}.", "Name one with --runs DIR.")
         else:
-            folder = find_run(ref, runs)
+            folder = find_run(ref, runs, "--runs")
             folders[folder] = None
             chosen.add(folder)
     return of_runs(tuple(folders), chosen, tasks)

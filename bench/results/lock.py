@@ -11,6 +11,28 @@ from bench.errors import RunInUseError, StorageError
 from bench.results.layout import LOCK
 
 
+def holder(folder: Path) -> str | None:
+    """The process that holds a run's folder, as in ``process 123``, or ``another process``; None where none does."""
+    try:
+        import fcntl  # not on Windows
+
+        handle = os.open(folder / LOCK, os.O_RDONLY)
+    except (ImportError, OSError):
+        return None
+    try:
+        # A lock that is held tells its process. Where none is told, it is not tried, which would be in a run's way.
+        if not (pid := os.read(handle, 32).decode(errors="replace").strip()):
+            return None
+        fcntl.flock(handle, fcntl.LOCK_SH | fcntl.LOCK_NB)
+    except BlockingIOError:
+        return f"process {pid}" if pid.isdigit() else "another process"
+    except OSError:
+        return None
+    finally:
+        os.close(handle)
+    return None
+
+
 class RunLock:
     """Holds a run's folder for this process while the ``with`` block lasts; the system lets go of it when the process dies.
 

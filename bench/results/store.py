@@ -15,6 +15,7 @@ from bench.api.data import Document, Judgement, Key, Mention, Relation
 from bench.durable import sync
 from bench.errors import RunStateError, StorageError
 from bench.results.layout import CHECKPOINTS, INFO, JOURNAL, LOCK, RESULT
+from bench.results.lock import holder
 from bench.results.schema import Result
 
 _LAST_LINE = 1 << 16
@@ -92,6 +93,11 @@ def read_result(folder: Path) -> Result:
                 f"Run {folder.name} has no result: the invariant {invariant!r} refused it before anything was kept.",
                 "Begin another, as the message of that run said.",
             )
+        if (process := holder(folder)) is not None:
+            raise RunStateError(
+                f"Run {folder.name} has no result yet: it is still running, in {process}.",
+                f"Wait for it to end; {folder / JOURNAL} grows meanwhile.",
+            )
         raise RunStateError(f"Run {folder.name} has no result: it did not finish.", f"Type 'bench run --resume {folder.name}'.")
     return Result.from_json(read_json(path), str(path))
 
@@ -113,8 +119,10 @@ def is_run(folder: Path) -> bool:
     return folder.is_dir() and any((folder / name).exists() for name in (JOURNAL, RESULT, INFO, LOCK, CHECKPOINTS))
 
 
-def find_run(ref: str, out: Path) -> Path:
+def find_run(ref: str, out: Path, option: str = "--out") -> Path:
     """The folder of a run below `out`, by its id, a beginning of it that no other id has, or the folder itself.
+
+    `option` is what names another `out`, for the message where no run is found.
 
     Raises:
         RunStateError: none or several carry it; the nearest ids are named.
@@ -134,9 +142,11 @@ def find_run(ref: str, out: Path) -> Path:
     if begun:
         raise RunStateError(f"{ref!r} is the beginning of {len(begun)} runs: {_listed(begun)}.", "Type more of the id.")
     near = get_close_matches(ref.lower(), runs, n=2, cutoff=0.5)
-    meant = f" Did you mean {' or '.join(map(repr, near))}?" if near else ""
-    there = f"It holds {_listed(runs)}." if runs else "It holds no run."
-    raise RunStateError(f"There is no run {ref!r} in {out}.{meant}", there if not near else None)
+    if near:
+        more = f"Did you mean {' or '.join(map(repr, near))}?"
+    else:
+        more = f"It holds {_listed(runs)}." if runs else "It holds no run." if out.is_dir() else "There is no such folder."
+    raise RunStateError(f"There is no run {ref!r} in {out.absolute()}. {more}", f"{option} names another folder of runs.")
 
 
 def write_predictions(path: Path, documents: Iterable[Document]) -> None:

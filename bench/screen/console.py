@@ -181,7 +181,7 @@ class PlainProgress:
         parts = [f"{self._done:,.0f}{of} {self._unit}".strip(), _rate(speed, self._unit), _shown(self._stats)]
         if last:
             parts.append(f"{_seconds(seconds)} in all")
-        elif self._total is not None and speed:
+        elif self._total is not None and speed and self._done < self._total:  # else what is shown is beside the work
             parts.append(f"{_seconds((self._total - self._done) / speed)} left")
         self._write(f"    {self._title}: {', '.join(part for part in parts if part)}")
 

@@ -125,13 +125,15 @@ def make_app(
 
     @app.exception_handler(RequestValidationError)
     async def refuse_body(request: Request, error: RequestValidationError) -> Response:
-        return problem(422, f"{_fault(error)}  {WANTED}")  # FastAPI's own answer would quote the text
+        return problem(422, f"{_fault(error)} {WANTED}")  # FastAPI's own answer would quote the text
 
     @app.exception_handler(HTTPException)
     async def refuse(request: Request, error: HTTPException) -> Response:
         if request.scope["path"] in ROUTES:
-            known = {400: f"The body cannot be read.  {WANTED}", 405: "This method is not for this path."}
-            return problem(error.status_code, known.get(error.status_code, "The request is refused."))
+            known = {400: f"The body cannot be read. {WANTED}", 405: "This method is not for this path."}
+            refusal = problem(error.status_code, known.get(error.status_code, "The request is refused."))
+            refusal.headers.update(error.headers or {})  # 405 has to say which methods are
+            return refusal
         return problem(error.status_code, f"There is nothing here; wanted one of {', '.join(ROUTES)}.")
 
     return Guard(app, Rules(ROUTES, hosts, token), log)

@@ -145,7 +145,7 @@ _METHODS = ("GET", "HEAD", "POST", "OPTIONS")
 
 def problem(status: int, message: str, hint: str = "") -> Response:
     """An answer that says in one line what is wrong, as ``{"error": …}``."""
-    return JSONResponse({"error": f"{message}  {hint}".strip()}, status)
+    return JSONResponse({"error": f"{message} {hint}".strip()}, status)
 
 
 def place(error: BaseException) -> str:

@@ -81,6 +81,7 @@ def rebuilding(config: RunConfig, parts: Parts, folder: Path, heads: Mapping[str
         "hidden": parts.model.spec.hidden_size,
         "linears": [linear.name for linear in parts.model.spec.linears],
         "seed": config.seed,
+        "attention": config.attention_implementation,
     }
 
 
@@ -99,7 +100,7 @@ def attach(
     heads: dict[str, Any] = {name: task_data.head for name, task_data in data.items()}
     budget = parameter_budget(config, parts)
     arm, hidden = architecture or parts.architecture, parts.model.spec.hidden_size
-    return build_model(base, arm, budget, heads, hidden, config.seed, device.name, shards)
+    return build_model(base, arm, budget, heads, hidden, config.seed, device.name, shards, config.attention_implementation)
 
 
 def seed_everything(seed: int) -> None:

@@ -88,7 +88,7 @@ def conclude(run: RunContext, trainer: Trainer, progress: Progress, scoring: Sco
     efficiency = Efficiency(data, planned.device, scoring.pad)
     with clock("evaluation"):
         console.step("evaluating the trained model")
-        stages: dict[str, ScoresBySplit] = {"trained": _splits(scoring, trainer.model, "trained", efficiency, step)}
+        stages: dict[str, ScoresBySplit] = {"trained": _splits(run, scoring, trainer.model, "trained", efficiency, step)}
     with clock("efficiency"):
         efficiency.measure("trained", trainer.model)
     with clock("evaluation"):
@@ -122,10 +122,14 @@ def conclude(run: RunContext, trainer: Trainer, progress: Progress, scoring: Sco
     return _result(run, trainer, progress, scoring, evaluated)
 
 
-def _splits(scoring: Scoring, model: Any, stage: str, efficiency: Efficiency, step: int | None = None) -> ScoresBySplit:
-    dev = scoring.stage(model, stage, "dev", step)
-    with efficiency.over_test(stage):
-        return {"dev": dev, "test": scoring.stage(model, stage, "test", step)}
+def _splits(
+    run: RunContext, scoring: Scoring, model: Any, stage: str, efficiency: Efficiency, step: int | None = None
+) -> ScoresBySplit:
+    total = scoring.tokens(*scoring.unread(step))
+    with run.console.progress("predicting", total, "tokens") as bar, scoring.showing(bar):
+        dev = scoring.stage(model, stage, "dev", step)
+        with efficiency.over_test(stage):
+            return {"dev": dev, "test": scoring.stage(model, stage, "test", step)}
 
 
 def _quantize(
@@ -196,7 +200,7 @@ def _quantize(
             model = on(parts.quantizer.load(out, dtype, device.name))
             if reference is not None:
                 error = states_error(dev_states(model, data, micro, scoring.pad), reference)
-            scores = _splits(scoring, model, "quantized", efficiency)
+            scores = _splits(run, scoring, model, "quantized", efficiency)
         with clock("efficiency"):
             efficiency.measure("quantized", model)
         figures = Quantization(weights.bits_per_weight, weights.bytes, error, rtn_error, gaps.missing)

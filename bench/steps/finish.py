@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
+from contextlib import contextmanager
 from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -15,6 +16,7 @@ from bench.evaluation.funnel import Funnel
 from bench.evaluation.statistics import with_intervals
 from bench.evaluation.thresholds import Thresholds
 from bench.naming import flatten
+from bench.reporting import Progress, SilentProgress
 from bench.results.layout import ADAPTERS, PREDICTIONS, predictions_name
 from bench.results.scores import FlatScores, score_of
 from bench.results.statistics import Statistics, write_statistics
@@ -48,6 +50,7 @@ class Scoring:
         thresholds: task to what its mentions are accepted from, as chosen on dev last.
         funnels: stage to task to how far gold mentions of the test split came.
         at_half: task to split to the selection metric of the trained model as chosen, and with every threshold at one half.
+        progress: moved on by the tokens that are predicted, while `showing`.
     """
 
     data: Mapping[str, TaskData]
@@ -61,6 +64,7 @@ class Scoring:
     thresholds: dict[str, Thresholds] = field(default_factory=dict)
     funnels: dict[str, dict[str, Funnel]] = field(default_factory=dict)
     at_half: dict[str, dict[str, dict[str, float]]] = field(default_factory=dict)
+    progress: Progress = field(default_factory=SilentProgress)
     _selects_concepts: dict[str, bool] = field(default_factory=dict)
 
     def predict(
@@ -88,7 +92,7 @@ class Scoring:
             return self.linked(task, split, documents) if concepts else documents
 
         see = None if funnel is None else funnel.see
-        return predict(model, task, data, split, self.device, self.pad, self.padded, finish=finish, see=see)
+        return predict(model, task, data, split, self.device, self.pad, self.padded, finish, see, self.progress)
 
     def chosen(self, task: str, split: str, handed: Sequence[Document]) -> Thresholds:
         """The thresholds that suit what a head hands over for a split, which is dev."""
@@ -137,14 +141,40 @@ class Scoring:
         data = self.data[task]
         return score_of(flatten(data.task.score(data.corpus[split], documents)), data.task.metadata.selects_by) or 0.0
 
-    def selection(self, model: TaskModel, step: int) -> dict[str, float]:
-        """Each task's selection metric on dev after an update, and their mean as ``mean``."""
-        predicted = {
-            name: self.predict(model, name, "dev", choose=True, concepts=self.selects_concepts(name)) for name in self.data
-        }
+    def selection(self, model: TaskModel, step: int, bar: Progress) -> dict[str, float]:
+        """Each task's selection metric on dev after an update, and their mean as ``mean``.
+
+        Args:
+            model: what predicts.
+            step: the update.
+            bar: of training; ``dev`` stands beside it, as the share of dev that is read, then as the mean.
+        """
+        with self.showing(_ShareRead(bar, self.tokens("dev"))):
+            predicted = {
+                name: self.predict(model, name, "dev", choose=True, concepts=self.selects_concepts(name)) for name in self.data
+            }
         self.latest = step, predicted
         values = {name: self.selected(name, "dev", predicted[name].documents) for name in self.data}
-        return values | {"mean": sum(values.values()) / len(values)}
+        mean = sum(values.values()) / len(values)
+        bar.advance(0, dev=f"{mean:.3f}")
+        return values | {"mean": mean}
+
+    def tokens(self, *splits: str) -> int:
+        """Marked tokens of splits, of all tasks."""
+        return sum(data.splits[split].tokens for data in self.data.values() for split in splits)
+
+    def unread(self, step: int | None) -> tuple[str, ...]:
+        """The splits that a stage has to read; not dev where the last `selection` was of the same weights, those of a step."""
+        return ("test",) if self.latest is not None and self.latest[0] == step else ("dev", "test")
+
+    @contextmanager
+    def showing(self, progress: Progress) -> Iterator[None]:
+        """Moves a bar on while the block predicts."""
+        self.progress = progress
+        try:
+            yield
+        finally:
+            self.progress = SilentProgress()
 
     def stage(self, model: TaskModel, stage: str, split: str, step: int | None = None) -> dict[str, FlatScores]:
         """Task to its scores with intervals; predictions (offsets and labels) and their statistics are saved beside the result.
@@ -155,7 +185,7 @@ class Scoring:
             split: its name.
             step: update after which the model had these very weights; None where it never trained with them.
         """
-        known = self.latest[1] if split == "dev" and self.latest is not None and self.latest[0] == step else {}
+        known = self.latest[1] if self.latest is not None and split not in self.unread(step) else {}
         scores = {}
         tokens, seconds = 0, 0.0
         for name in self.data:
@@ -201,6 +231,18 @@ class Scoring:
         dictionary = ConceptDictionary(data.task.unlinked).fit(data.corpus["train"])
         predicted = [Document(d.id, "", dictionary.annotate(d)) for d in data.corpus["test"]]
         return {"dictionary": self.scores(task, self.statistics(task, "test", predicted))}
+
+
+class _ShareRead:
+    """Shows beside another bar how much of dev is read."""
+
+    def __init__(self, bar: Progress, total: int) -> None:
+        self._bar, self._total, self._read = bar, total, 0.0
+
+    def advance(self, n: float = 1, **stats: float | str) -> None:
+        """Counts `n` tokens more."""
+        self._read += n
+        self._bar.advance(0, dev=f"{self._read / self._total:.0%}")
 
 
 def save_trained(model: TaskModel, data: Mapping[str, TaskData], folder: Path, chosen: Mapping[str, Thresholds]) -> None:

@@ -7,7 +7,7 @@ from dataclasses import asdict
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from bench.api.architecture import UNMATCHED
+from bench.api.architecture import UNMATCHED, Architecture
 from bench.config import RunConfig
 from bench.data import faults, leaks
 from bench.errors import RunStateError, UsageError
@@ -84,6 +84,45 @@ def refuse_uncheckpointed(parts: Parts) -> None:
         )
 
 
+def refuse_attention(config: RunConfig, parts: Parts, device: str, precision: str) -> None:
+    """Refuses an implementation of attention that the base model, the device or the arm cannot do.
+
+    Args:
+        config: of the run.
+        parts: of the run.
+        device: ``cpu`` or ``cuda``, with or without an index.
+        precision: that the run computes in.
+
+    Raises:
+        UsageError: naming what cannot, and the next move.
+        MissingError: flash attention is not installed.
+    """
+    from bench.adapters.attach import IMPLEMENTATIONS, Attention, without_flash
+    from bench.modeling.backbone import meta_backbone
+
+    wanted = config.attention_implementation
+    if wanted == "auto":
+        return
+    if wanted == "flash":
+        if reason := without_flash(device, precision):
+            raise reason
+        if not isinstance(parts.architecture, Architecture):
+            raise UsageError(
+                f"--attention-implementation flash beside --arch {config.arch}, which changes the base model by more than LoRA "
+                "adapters, is not supported.",
+                "Take sdpa.",
+            )
+    backbone = meta_backbone(parts.model.folder())
+    has = [name for name, known in IMPLEMENTATIONS.items() if name in (wanted, "eager", "sdpa")
+           and Attention(backbone, name).training == known]  # fmt: skip
+    if wanted not in has:
+        raise UsageError(
+            f"--attention-implementation {wanted}: transformers has none for {parts.model.spec.name} "
+            f"({parts.model.spec.model_type}).",
+            f"Leave it out, or take {' or '.join(has)}." if has else "Leave it out.",
+        )
+
+
 def describe(planned: Planned) -> dict[str, Any]:
     """The plan, JSON-able."""
     from bench.invariants.smoke import UPDATE_EXAMPLES, UPDATES
@@ -156,6 +195,7 @@ def load_of(planned: Planned, longest: int) -> Load:
         device=planned.device.name,
         packed_bits=parts.quantizer.packed_bits if parts.quantizes and parts.when == "load" else None,
         optimizer=planned.config.optimizer,
+        attention=planned.config.attention_implementation,
         attention_heads=heads,
         longest=longest,
     )
@@ -177,6 +217,11 @@ def together(plan: Mapping[str, Any]) -> list[tuple[str, str]]:
         ("weights of the losses", weights or shared["loss_weighting"]),
         ("gradients over what is shared", shared["gradients"]),
     ]
+
+
+def attention(implementation: str) -> list[tuple[str, str]]:
+    """A row on how the base model computes attention; none where that is left to the run."""
+    return [] if implementation == RunConfig.attention_implementation else [("attention", implementation)]
 
 
 def given(planned: Planned) -> list[tuple[str, str]]:
@@ -225,6 +270,7 @@ def show_plan(planned: Planned, console: Reporter) -> None:
         [
             ("run id", plan["id"]),
             ("device, precision", f"{plan['device']}, {plan['precision']}"),
+            *attention(planned.config.attention_implementation),
             ("training tokens", f"{budget['tokens']:,} (from {budget['given_as']}{like})"),
             ("tokens per epoch", ", ".join(f"{task} {count:,}" for task, count in budget["epoch_tokens"].items())),
             ("epochs", epochs),

@@ -24,6 +24,7 @@ from bench.kit import brat, texts
 from bench.modeling.files import written_whole
 from bench.registry import Registry
 from bench.reporting import Reporter
+from bench.results.display import some
 from bench.results.schema import Stage
 from bench.results.store import write_json, write_predictions
 from bench.steps.finished import finished_run
@@ -73,7 +74,8 @@ class Written:
         formats: that were written.
         documents: how many there were.
         mentions: how many were found; likewise `relations`.
-        judgements: how many classes or passages were chosen.
+        judgements: how many labels, passages or ratings were given to all documents.
+        judged: which of them, ``label``, ``passage`` or ``rating``; None where documents are not judged.
     """
 
     run: str
@@ -85,6 +87,16 @@ class Written:
     mentions: int = 0
     relations: int = 0
     judgements: int = 0
+    judged: str | None = None
+
+    @property
+    def summary(self) -> str:
+        """Documents, and what was found in them, as in ``1 document judged: 2 labels given``."""
+        kinds = {"mention": self.mentions, "relation": self.relations}
+        found = [some(count, kind) for kind, count in kinds.items() if count]
+        if self.judged:
+            found.append(f"{some(self.judgements, self.judged)} {'chosen' if self.judged == 'passage' else 'given'}")
+        return f"{some(self.documents, 'document')}{' judged' if self.judged else ''}: {', '.join(found) or 'nothing found'}"
 
 
 def predict_files(folder: Path, registry: Registry, request: Request, console: Reporter) -> Written:
@@ -110,13 +122,16 @@ def predict_files(folder: Path, registry: Registry, request: Request, console: R
     console.step("checking the texts")
     total, labels = _survey(request, task, head)
     if labels:
-        _warn_of_labels(labels, run.saved_heads()[name]["state"].get("kinds"), console)
+        warn_of_labels(labels, run.saved_heads()[name]["state"].get("kinds"), console)
     model = load_trained(folder, registry, request.stage, request.device, console)
-    about = Written(result.id, name, request.stage, result.synthetic, tuple(dict.fromkeys(request.formats)), total)
+    about = Written(
+        result.id, name, request.stage, result.synthetic, tuple(dict.fromkeys(request.formats)), total, judged=_judged(head)
+    )
     predicted = Spool()
     console.step(f"predicting {name} with the {request.stage} model")
     with written_whole(request.out.absolute()) as aside, console.progress("predicting", total, "documents") as progress:
-        for chunk in _chunks(request, head):
+        for located in _chunks(request, head):
+            chunk = [document for _, document in located]
             predictions = model.predict(chunk, name)
             _write(aside, chunk, predictions, request)
             if "official" in request.formats:
@@ -133,6 +148,11 @@ def predict_files(folder: Path, registry: Registry, request: Request, console: R
                 task.write(aside / "official", predicted)
         write_json(aside / ABOUT, asdict(about) | {"bench": __version__})
     return about
+
+
+def _judged(head: Head) -> str | None:
+    kinds = {"classes": "label", "labels": "label", "rankings": "passage", "ratings": "rating"}
+    return next((kinds[gold] for gold in head.predicts if gold in kinds), None)
 
 
 def _check(request: Request, name: str, head: Head) -> None:
@@ -161,18 +181,20 @@ def _survey(request: Request, task: Task, head: Head) -> tuple[int, Counter[str]
 
     The documents' ids differ, and can name what is to be written.
     """
-    seen: set[str] = set()
+    seen: dict[str, Path] = {}
     labels: Counter[str] = Counter()
-    for chunk in _chunks(request, head):
-        for document in chunk:
+    for located in _chunks(request, head):
+        chunk = [document for _, document in located]
+        for path, document in located:
             labels.update(mention.label for mention in document.mentions)
             name = document.id.casefold()
             if name in seen:
+                where = f"both in {path}" if path == seen[name] else f"one in {seen[name]}, one in {path}"
                 raise DataError(
-                    f"Two documents are named {document.id!r}; wanted names that differ, and not in case alone.",
+                    f"Two documents are named {document.id!r}, {where}; wanted names that differ, and not in case alone.",
                     "Files are named by their path in the folder that was given, without what they end in.",
                 )
-            seen.add(name)
+            seen[name] = path
         named = [Document(document.id, "") for document in chunk]
         with TemporaryDirectory(prefix="bench-predict-") as aside:
             if "official" in request.formats and head.finds_mentions:
@@ -182,7 +204,7 @@ def _survey(request: Request, task: Task, head: Head) -> tuple[int, Counter[str]
     return len(seen), labels
 
 
-def _warn_of_labels(given: Counter[str], known: Sequence[str] | None, console: Reporter) -> None:
+def warn_of_labels(given: Counter[str], known: Sequence[str] | None, console: Reporter) -> None:
     """Says which given mentions can take part in no relation, since the run met none of their label in one."""
     if known is None or not (strange := {label: count for label, count in given.items() if label not in known}):
         return
@@ -193,8 +215,8 @@ def _warn_of_labels(given: Counter[str], known: Sequence[str] | None, console: R
     )
 
 
-def _chunks(request: Request, head: Head) -> Iterator[list[Document]]:
-    documents = (document for path in request.inputs for document in texts.read(path, given(head)))
+def _chunks(request: Request, head: Head) -> Iterator[list[tuple[Path, Document]]]:
+    documents = (located for path in request.inputs for located in texts.located(path, given(head)))
     while chunk := list(islice(documents, request.chunk)):
         yield chunk
 

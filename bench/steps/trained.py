@@ -50,24 +50,29 @@ class TrainedModel:
         result: of the run.
         folder: of the run.
         stage: ``trained``, or ``quantized`` for the same adapters on the quantized base.
+        parts: of the run, with the base model's spec as it was loaded.
+        model: base model, adapters and the heads' modules, in evaluation mode.
+        heads: task to its head, as it was fitted.
+        thresholds: task to the probabilities from which on a prediction counts.
+        device: where the model is, and in what precision it computes.
     """
 
     result: Result = field(repr=False)
     folder: Path
     stage: Stage
+    parts: Parts = field(repr=False)
+    model: TaskModel = field(repr=False)
+    heads: Mapping[str, Head] = field(repr=False)
+    thresholds: Mapping[str, Thresholds] = field(repr=False)
+    device: Device = field(repr=False)
     _config: RunConfig = field(repr=False)
-    _parts: Parts = field(repr=False)
-    _model: TaskModel = field(repr=False)
-    _heads: Mapping[str, Head] = field(repr=False)
-    _thresholds: Mapping[str, Thresholds] = field(repr=False)
-    _device: Device = field(repr=False)
     _console: Reporter = field(repr=False)
     _linkings: dict[str, dict[str, concepts_step.TaskLinking]] = field(repr=False, default_factory=dict)
 
     @property
     def tasks(self) -> tuple[str, ...]:
         """Names of the run's tasks."""
-        return tuple(self._heads)
+        return tuple(self.heads)
 
     def predict(self, texts: str | Document | Sequence[str | Document], task: str | None = None) -> tuple[Document, ...]:
         """What the model finds in texts.
@@ -94,16 +99,16 @@ class TrainedModel:
 
         name = chosen_task(self.result, self.tasks, task)
         documents = self._documents([texts] if isinstance(texts, (str, Document)) else texts, name)
-        with ExitStack() as stack, current(self._device.name):
+        with ExitStack() as stack, current(self.device.name):
             scoring = self._scoring(name, documents, stack)
-            predicted = scoring.predict(self._model, name, GIVEN)
+            predicted = scoring.predict(self.model, name, GIVEN)
         for task_linking in scoring.linkings.values():
             task_linking.linking.forget()
         return tuple(replace(p, text=d.text) for d, p in zip(documents, predicted.documents, strict=True))
 
     def _documents(self, texts: Sequence[str | Document], task: str) -> list[Document]:
         """The texts as documents without gold."""
-        needs = given(self._heads[task])
+        needs = given(self.heads[task])
         documents = []
         for number, text in enumerate(texts):
             if isinstance(text, Document):
@@ -119,39 +124,39 @@ class TrainedModel:
         twice = [name for name, count in Counter(document.id for document in documents).items() if count > 1]
         if twice:
             raise UsageError(f"{len(twice)} ids name more than one document, {twice[0]!r} among them; wanted each once.")
-        return [self._parts.tasks[task].prepared(document) for document in documents]
+        return [self.parts.tasks[task].prepared(document) for document in documents]
 
     def _scoring(self, task: str, documents: Sequence[Document], stack: ExitStack) -> Scoring:
         """What scores a run, with the documents as its only split; `stack` holds what is on disk for them."""
         from bench.data.cache import encode_in_memory, encode_split
         from bench.training.model import TaskData
 
-        head, base = self._heads[task], self._parts.model
+        head, base = self.heads[task], self.parts.model
         length = self.result.plan.data[task]["train"].max_length
         if sum(len(document.text) for document in documents) <= IN_MEMORY:
-            encoded = encode_in_memory(documents, head, self._tokenizer, length)
+            encoded = encode_in_memory(documents, head, self.tokenizer, length)
         else:
             aside = Path(stack.enter_context(tempfile.TemporaryDirectory(prefix="bench-predict-")))
-            encoded = encode_split(documents, head, self._tokenizer, length, aside / f"{GIVEN}.arrow")
+            encoded = encode_split(documents, head, self.tokenizer, length, aside / f"{GIVEN}.arrow")
         refuse_past_table(base.name, "the texts given", encoded.largest, base.rows)
         corpus = Corpus({GIVEN: documents}, synthetic=False, sha256="")
         return Scoring(
-            data={task: TaskData(self._parts.tasks[task], corpus, head, {GIVEN: encoded}, length)},
+            data={task: TaskData(self.parts.tasks[task], corpus, head, {GIVEN: encoded}, length)},
             folder=self.folder,
             linkings=self._linking(task),
-            device=self._device,
+            device=self.device,
             pad=pad_id(base.folder()),
             # Batches as in the run: what else is in a batch moves the last digits of a probability.
             padded=self.result.invariants.batch.micro_batch,
-            thresholds=dict(self._thresholds),
+            thresholds=dict(self.thresholds),
         )
 
     @cached_property
-    def _tokenizer(self) -> Any:
+    def tokenizer(self) -> Any:
         """The base model's tokenizer."""
         from bench.modeling.backbone import load_tokenizer
 
-        return load_tokenizer(self._parts.model.folder())
+        return load_tokenizer(self.parts.model.folder())
 
     def _linking(self, task: str) -> dict[str, concepts_step.TaskLinking]:
         """What links a task's mentions, learned from the run's corpus at the first call; empty where there is nothing."""
@@ -166,15 +171,15 @@ class TrainedModel:
     def _learned_linking(self, task: str) -> dict[str, concepts_step.TaskLinking]:
         from bench.training.model import TaskData
 
-        parts, config, hashes = self._parts, self._config, self.result.hashes
+        parts, config, hashes = self.parts, self._config, self.result.hashes
         tasks = {task: parts.tasks[task]}
         with read_again(tasks, config, self.folder, self.result) as sources:
             terminologies = concepts_step.open_terminologies(tasks, sources, config, self._console)
             names = {name: terminology.sha256 for name, terminology in terminologies.items()}
             if names.get(task) != hashes.get("concepts", {}).get(task):
                 raise RunStateError(f"The names of its concepts are not those that run {self.result.id} read.")
-            data = {task: TaskData(parts.tasks[task], sources[task].corpus, self._heads[task], {})}
-            return concepts_step.linkings(data, terminologies, parts.model, self._device.name, self._console)
+            data = {task: TaskData(parts.tasks[task], sources[task].corpus, self.heads[task], {})}
+            return concepts_step.linkings(data, terminologies, parts.model, self.device.name, self._console)
 
 
 def chosen_task(result: Result, tasks: Sequence[str], task: str | None) -> str:
@@ -224,7 +229,7 @@ def load_trained(
         RunStateError: the run did not finish, or weights are missing, damaged, or of another base model.
         MissingError: a part of the run is not installed.
     """
-    from bench.adapters.attach import Bare
+    from bench.adapters.attach import Bare, attention_on
     from bench.modeling.noise import import_heavy
     from bench.training.build import build_model
     from bench.training.devices import current, resolve_device
@@ -255,7 +260,10 @@ def load_trained(
         alone = stage == "quantized" and parts.architecture.trains_base
         architecture = Bare() if alone else parts.architecture
         base, budget = base_step.finished_base(parts, folder, stage, where), base_step.parameter_budget(config, parts)
-        model = build_model(base, architecture, budget, heads, parts.model.spec.hidden_size, config.seed, where.name)
+        model = build_model(
+            base, architecture, budget, heads, parts.model.spec.hidden_size, config.seed, where.name,
+            attention=attention_on(config.attention_implementation, where.name, where.precision),
+        )  # fmt: skip
         model.load(folder / ADAPTERS)
     model.eval()
-    return TrainedModel(result, folder, stage, config, parts, model, heads, thresholds, where, console)
+    return TrainedModel(result, folder, stage, parts, model, heads, thresholds, where, config, console)

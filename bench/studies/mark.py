@@ -7,7 +7,7 @@ from collections.abc import Callable, Mapping
 from typing import TYPE_CHECKING, Literal
 
 from bench.api.tracker import StudyInfo
-from bench.errors import BenchError
+from bench.tracking.mirrors import busy, failed, trouble
 
 if TYPE_CHECKING:
     from bench.registry import Registry
@@ -29,6 +29,7 @@ class StudyMark:
     def __init__(self, study: Study, registry: Registry, warn: Callable[[str], None]) -> None:
         self._study, self._registry, self._warn = study, registry, warn
         self._thread: threading.Thread | None = None
+        self._told = ""  # the tracker that is being told
 
     def begin(self) -> None:
         """Marks it as running, in a thread of its own: importing a tracker takes seconds."""
@@ -41,7 +42,7 @@ class StudyMark:
         thread.start()
         thread.join(WAIT)
         if thread.is_alive():
-            self._warn(f"Trackers were not told within {WAIT:g} s that study {self._study.name} is {state}.")
+            self._warn(trouble(self._told, busy(WAIT), self._untold(state)))
 
     def _mark(
         self,
@@ -54,11 +55,13 @@ class StudyMark:
         study = self._study
         facts = {"runs": f"{len(study.finished())} of {len(study.runs)} finished", **verdict}
         for name in dict.fromkeys(name for run in study.runs for name in run.config.tracker if name != "none"):
+            self._told = name
             try:
                 tracker = self._registry.get("trackers", name)
                 if not tracker.missing():
                     tracker.mark_study(StudyInfo(study.name, study.out, state, facts))
             except Exception as error:
-                # The message of a foreign exception may hold anything, so that only its type is shown.
-                why = str(error) if isinstance(error, BenchError) else type(error).__name__
-                self._warn(f"Tracker {name!r} was not told that study {study.name} is {state} ({why}).")
+                self._warn(trouble(name, failed(error), self._untold(state)))
+
+    def _untold(self, state: str) -> str:
+        return f"was not told that study {self._study.name} is {state}."

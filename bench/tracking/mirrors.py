@@ -86,7 +86,7 @@ class Mirrors:
                 mirror.thread.join(min(left, 0.05))
                 mirror.check(time.monotonic())
             if mirror.thread.is_alive():
-                mirror.give_up(f"is still busy after {wait:g} s")
+                mirror.give_up(busy(wait))
         sys.setswitchinterval(self._switch)
         self._tell()
 
@@ -120,12 +120,27 @@ def sync(
             mirror.thread.start()
             mirror.thread.join(timeout)
             if mirror.thread.is_alive():
-                mirror.give_up(f"is still busy after {timeout:g} s")
+                mirror.give_up(busy(timeout))
             if not mirror.off():
                 handed[tracker.name] = mirror.handed
     while news:
         warn(news.popleft())
     return handed
+
+
+def trouble(tracker: str, reason: str, outcome: str) -> str:
+    """The line that warns of a tracker: a reason by `failed` or `busy`, and what comes of it."""
+    return f"Tracker {tracker!r} {reason} and {outcome}"
+
+
+def failed(error: Exception) -> str:
+    """That a call into a tracker raised; of a foreign exception the type alone, since its message may hold corpus text."""
+    return f"failed ({error if isinstance(error, BenchError) else type(error).__name__})"
+
+
+def busy(seconds: float) -> str:
+    """That a tracker did not end within so many seconds."""
+    return f"is still busy after {seconds:g} s"
 
 
 def position(folder: Path, tracker: str) -> int:
@@ -197,15 +212,13 @@ class _Mirror:
             if self._off:
                 return
             self._off = True
-        self._warn(f"Tracker {self.tracker.name!r} {reason} and is switched off; later: bench sync {self.info.id}")
+        self._warn(trouble(self.tracker.name, reason, f"is switched off; later: bench sync {self.info.id}"))
 
     def _run(self) -> None:
         try:
             self._follow()
         except Exception as error:
-            # The message of a foreign exception may hold corpus text, so that only its type is shown.
-            detail = str(error) if isinstance(error, BenchError) else type(error).__name__
-            self.give_up(f"failed ({detail})")
+            self.give_up(failed(error))
 
     def _follow(self) -> None:
         with self._timed("open"):

@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, Any
 import torch
 from torch import nn
 
-from bench.adapters.attach import attach
+from bench.adapters.attach import attach, attention_on
 from bench.api.architecture import BaseArchitecture, ParameterBudget
 from bench.api.head import Head
 from bench.registry import Registry
@@ -31,6 +31,7 @@ def build_model(
     seed: int,
     device: str,
     shards: Shards | None = None,
+    attention: str = "auto",
 ) -> TaskModel:
     """Attaches an architecture and heads.
 
@@ -45,6 +46,7 @@ def build_model(
         seed: of the run.
         device: ``cpu`` or ``cuda``.
         shards: of the processes that share the backbone, which is then on the CPU; None where each holds it whole.
+        attention: its implementation in the backbone, as configured.
     """
     with seeded(seed, "adapters"):
         adapted = attach(architecture, backbone, tuple(heads), budget)
@@ -54,7 +56,7 @@ def build_model(
     for task, head in heads.items():
         with seeded(seed, f"head {task}"):
             modules[task] = head.module(hidden_size)
-    return TaskModel(adapted, modules).to(device)
+    return TaskModel(adapted, modules, attention).to(device)
 
 
 def rebuilt(spec: Mapping[str, Any], registry: Registry, device: Device) -> TaskModel:
@@ -64,7 +66,7 @@ def rebuilt(spec: Mapping[str, Any], registry: Registry, device: Device) -> Task
         spec: ``base`` (folder), ``quantizer`` (name, or None where the folder is plain), ``architecture``, ``levels``,
             ``rank``, ``shared_ranks`` and ``frozen`` (as in `ParameterBudget`), ``tasks`` (task to head name and state),
             ``files`` (task to the file that it was made from, if it was), ``hidden``, ``linears`` (names of those to adapt),
-            ``seed``.
+            ``seed``, ``attention`` (as configured).
         registry: the plugins.
         device: where and in what precision.
     """
@@ -79,7 +81,8 @@ def rebuilt(spec: Mapping[str, Any], registry: Registry, device: Device) -> Task
     linears = tuple(linear for linear in adapted_linears(base) if linear.name in spec["linears"])
     budget = ParameterBudget(spec["rank"], linears, False, shared_ranks=shared, frozen=spec["frozen"])
     heads = restored_heads(spec, registry)
-    return build_model(base, architecture, budget, heads, int(spec["hidden"]), spec["seed"], device.name)
+    attention = attention_on(spec["attention"], device.name, device.precision)
+    return build_model(base, architecture, budget, heads, int(spec["hidden"]), spec["seed"], device.name, attention=attention)
 
 
 def restored_heads(spec: Mapping[str, Any], registry: Registry) -> dict[str, Head]:

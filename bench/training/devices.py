@@ -67,7 +67,8 @@ def resolve_device(device: str) -> str:
 def deterministic(device: str) -> Iterator[None]:
     """Takes CUDA's deterministic kernels while the block lasts, wherever there are some; a CPU needs none.
 
-    The workspace of cuBLAS is set once a process, before CUDA is used; a value of the user's own is kept.
+    What cuBLAS and flash attention read from the environment is set once a process, before CUDA is used; a value of the user's
+    own is kept.
     """
     if kind(device) != "cuda":
         yield
@@ -75,6 +76,7 @@ def deterministic(device: str) -> Iterator[None]:
     import torch
 
     os.environ.setdefault("CUBLAS_WORKSPACE_CONFIG", ":4096:8")
+    os.environ.setdefault("FLASH_ATTENTION_DETERMINISTIC", "1")  # transformers hands it to flash-attn
     before = torch.are_deterministic_algorithms_enabled(), torch.is_deterministic_algorithms_warn_only_enabled()
     settings: Any = torch.utils.deterministic
     fill = settings.fill_uninitialized_memory

@@ -54,6 +54,7 @@ class Load:
         optimizer: its name.
         attention_heads: of a layer.
         longest: tokens of the longest example.
+        attention: its implementation, as configured.
     """
 
     spec: ModelSpec
@@ -66,6 +67,7 @@ class Load:
     optimizer: str
     attention_heads: int
     longest: int
+    attention: str = "auto"
 
     @property
     def size(self) -> int:
@@ -95,7 +97,8 @@ class Load:
         """
         spec = self.spec
         numbers = (KEPT_CAUSAL if spec.causal else KEPT) * sum(linear.inputs + linear.outputs for linear in spec.linears)
-        if kind(self.device) == "cpu":  # eager attention keeps its probabilities; decoders compute them in fp32
+        eager = self.attention == "eager" or (self.attention == "auto" and kind(self.device) == "cpu")
+        if eager:  # its probabilities are kept; decoders compute them in fp32
             scores = 3 if spec.causal and self.precision != "fp32" else 1
             numbers += scores * spec.layers * self.attention_heads * self.longest
         of_layer = numbers / max(1, spec.layers)

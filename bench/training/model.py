@@ -55,14 +55,15 @@ class TaskModel(nn.Module):
     Args:
         adapted: what the architecture attached.
         heads: task to its head module, in the order of the run's tasks.
+        attention: its implementation in the base model, as `Attention` takes it.
     """
 
-    def __init__(self, adapted: ArchitectureModule, heads: Mapping[str, HeadModule]) -> None:
+    def __init__(self, adapted: ArchitectureModule, heads: Mapping[str, HeadModule], attention: str = "auto") -> None:
         super().__init__()
         self.adapted = adapted
         self._objectives: tuple[Objective, ...] = ()  # in a tuple, so that no module in it becomes a part of this one
         self._keys = {task: f"{i}" for i, task in enumerate(heads)}  # a module's name may hold no dot; a task's may
-        self.attention = Attention(adapted.backbone)
+        self.attention = Attention(adapted.backbone, attention)
         self.heads = nn.ModuleDict({self._keys[task]: head for task, head in heads.items()})
 
     @property

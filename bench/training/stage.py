@@ -14,7 +14,8 @@ from typing import Any
 from bench.data.phases import Phases
 from bench.errors import Interrupted, OutOfMemory
 from bench.invariants import checkpoint as checkpoints
-from bench.reporting import Reporter
+from bench.reporting import Progress as Bar
+from bench.reporting import Reporter, SilentProgress
 from bench.tracking.journal import Journal
 from bench.tracking.memory import MemoryWatch
 from bench.training.loop import StepReport, Trainer
@@ -69,7 +70,7 @@ def train(
     intervals: Intervals,
     root: Path,
     journal: Journal,
-    evaluate: Callable[[], Mapping[str, float]],
+    evaluate: Callable[[Bar], Mapping[str, float]],
     memory: MemoryWatch,
     console: Reporter,
 ) -> None:
@@ -81,7 +82,7 @@ def train(
         intervals: when things happen.
         root: folder of checkpoints.
         journal: gets an event for everything that happens.
-        evaluate: each task's selection metric on dev, and their mean as ``mean``.
+        evaluate: each task's selection metric on dev, and their mean as ``mean``; given the bar of training.
         memory: watched every few updates.
         console: shows progress.
 
@@ -105,7 +106,7 @@ def train(
 
     phases = trainer.sampler if isinstance(trainer.sampler, Phases) else None
     if phases is not None and not progress.phases:
-        note_phase(progress, trainer, evaluate(), (), 0, journal)
+        note_phase(progress, trainer, evaluate(SilentProgress()), (), 0, journal)
     with stop_requests() as signals, console.progress("training", trainer.sampler.budget, "tokens") as bar:
         bar.advance(trainer.sampler.tokens)
         while not trainer.sampler.done and not progress.stopped:
@@ -135,7 +136,7 @@ def train(
             memory.observe(report.step)
             ended = phases is not None and phases.ended > len(progress.phases) - 1  # the first row is from before all phases
             if ended or report.step % intervals.eval_every == 0 or trainer.sampler.done:
-                scores = evaluate()
+                scores = evaluate(bar)
                 better = note_scores(progress, scores, trainer, journal)
                 if phases is not None and ended:
                     tasks = tuple(phases.phases[len(progress.phases) - 1].shares)

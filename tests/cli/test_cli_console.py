@@ -112,6 +112,11 @@ def test_a_pipe_hears_of_long_work_now_and_then(monkeypatch: pytest.MonkeyPatch)
         "    updates: 30/100 tokens, 1 tokens/s, 1:10 left",
         "    updates: 40/100 tokens, 1 tokens/s, 40.0 s in all",
     ]
+    with sink.progress("more", total=10, unit="tokens") as bar:
+        bar.advance(11)  # a budget is met to within an example
+        now[0] += 20.0
+        bar.advance(0, dev="50%")
+    assert stream.getvalue().splitlines()[-2] == "    more: 11/10 tokens, 0.55 tokens/s, dev 50%"
 
 
 def test_wide_tables_are_not_folded_in_a_pipe() -> None:

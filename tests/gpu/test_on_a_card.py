@@ -29,11 +29,11 @@ def folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
     return made
 
 
-def model_on(folder: Path, device: str, arm: str = "A4", precision: str = "fp32") -> TaskModel:
+def model_on(folder: Path, device: str, arm: str = "A4", precision: str = "fp32", attention: str = "auto") -> TaskModel:
     torch.manual_seed(0)
     backbone = load_backbone(folder, Device(device, precision).dtype, device)
     budget = ParameterBudget(4, adapted_linears(backbone), False)
-    model = TaskModel(attach(load().get("architectures", arm), backbone, ("a",), budget), {}).to(device)
+    model = TaskModel(attach(load().get("architectures", arm), backbone, ("a",), budget), {}, attention).to(device)
     with torch.no_grad():
         for parameter in model.adapted.trained().values():
             parameter.add_((torch.randn(parameter.shape) * 0.05).to(device))
@@ -62,6 +62,31 @@ def test_gradients_are_those_of_the_cpu(folder: Path, device: str, again: bool) 
     assert found.keys() == wanted.keys()
     for name, gradient in wanted.items():
         assert float((found[name] - gradient).norm() / gradient.norm().clamp(min=1e-9)) < 1e-3, name
+
+
+@pytest.mark.parametrize(
+    ("device", "name"), [("cpu", "sdpa"), *(pytest.param("cuda", n, marks=pytest.mark.gpu) for n in ("eager", "sdpa"))]
+)
+def test_every_implementation_of_attention_gives_the_gradients_of_the_cpu(folder: Path, device: str, name: str) -> None:
+    wanted = gradients(model_on(folder, "cpu"), "cpu")
+    model = model_on(folder, device, attention=name)
+    assert model.attention.training == name
+    for parameter, gradient in gradients(model, device).items():
+        assert float((wanted[parameter] - gradient).norm() / gradient.norm().clamp(min=1e-9)) < 1e-3, parameter
+
+
+@pytest.mark.gpu
+def test_flash_attention_gives_the_states_of_sdpa_but_for_rounding(folder: Path) -> None:
+    pytest.importorskip("flash_attn")
+    device, states = Device("cuda", "bf16"), []
+    batch = device.move({"input_ids": torch.arange(5, 101).view(4, 24), "attention_mask": torch.ones(4, 24, dtype=torch.long)})
+    batch["attention_mask"][0, -7:] = 0
+    for name, used in (("flash", "flash_attention_2"), ("sdpa", "sdpa")):
+        model = model_on(folder, "cuda", precision="bf16", attention=name)
+        assert model.attention.training == used
+        with device.autocast():
+            states.append(model.hidden("a", batch)[batch["attention_mask"].bool()].float())
+    assert float((states[0] - states[1]).norm() / states[1].norm()) < 0.05
 
 
 @pytest.mark.parametrize(

@@ -116,6 +116,8 @@ def test_merged_folders_of_every_head_predict_what_the_run_saved(
     assert {task["task"]: task["folder"] for task in done["tasks"]} == {name: str(out / name) for name in TASKS}
     assert sorted(path.name for path in out.iterdir()) == sorted(TASKS)
     assert not list(tmp_path.glob(".*"))
+    (tmp_path / "file").touch()
+    assert {path.stat().st_mode for path in out.rglob("*") if path.is_file()} == {(tmp_path / "file").stat().st_mode}
     for task in done["tasks"]:
         assert task["parity"]["hidden"] < 1e-5
         assert task["parity"]["equal"] == task["parity"]["predictions"]
@@ -130,7 +132,7 @@ def test_merged_folders_of_every_head_predict_what_the_run_saved(
     model, info = AutoModel.from_pretrained(out / "pubmedqa", output_loading_info=True, add_pooling_layer=False)
     assert not any(info[what] for what in ("missing_keys", "unexpected_keys", "mismatched_keys"))
     batch = AutoTokenizer.from_pretrained(out / "pubmedqa")("No fever.", return_tensors="pt")
-    trained = run.model()._model
+    trained = run.model().model
     with torch.no_grad():
         own = trained.eval().hidden("pubmedqa", {n: batch[n] for n in ("input_ids", "attention_mask")})
         states = model.eval()(input_ids=batch["input_ids"], attention_mask=batch["attention_mask"]).last_hidden_state
@@ -149,14 +151,14 @@ def test_an_adapter_in_peft_s_format_gives_equal_states(
     assert main(["export", str(run.folder), str(out), "--peft", "--task", "chemprot"]) == 0
     assert "SYNTHETIC" in capsys.readouterr().out
     trained = run.model()
-    base = trained._parts.model.folder()
+    base = trained.parts.model.folder()
     model = PeftModel.from_pretrained(AutoModel.from_pretrained(base), str(out)).eval()
     batch = {"input_ids": torch.arange(5, 17)[None], "attention_mask": torch.ones(1, 12, dtype=torch.long)}
     with torch.no_grad():
-        own = trained._model.eval().hidden("chemprot", batch)
+        own = trained.model.eval().hidden("chemprot", batch)
         assert torch.equal(model(**batch).last_hidden_state, own)
     # Ranks of the shared and of the private adapter stand side by side.
-    ranks = trained._model.adapted.plan.adapters  # type: ignore[attr-defined]
+    ranks = trained.model.adapted.plan.adapters  # type: ignore[attr-defined]
     config = json.loads((out / "adapter_config.json").read_text())
     first = next(iter(ranks["shared"].ranks))[0].name
     each = [{linear.name: rank for linear, rank in ranks[name].ranks}[first] for name in ("shared", "private-chemprot")]

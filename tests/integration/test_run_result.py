@@ -3,8 +3,10 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 from pathlib import Path
+from types import SimpleNamespace
 from typing import Any
 
 import pytest
@@ -18,6 +20,7 @@ from bench.cli import main  # noqa: E402
 from bench.config import RunConfig  # noqa: E402
 from bench.naming import flatten  # noqa: E402
 from bench.registry import load  # noqa: E402
+from bench.reporting import Progress, SilentReporter  # noqa: E402
 from bench.results.layout import PREDICTIONS  # noqa: E402
 from bench.results.store import read_predictions  # noqa: E402
 
@@ -27,6 +30,42 @@ PROMISED = {
     "schema_version", "id", "config", "headline", "scores", "invariants", "quantization", "timings", "memory", "hashes",
     "versions", "hardware", "git", "waivers", "synthetic",
 }  # fmt: skip
+
+
+class Bars(SilentReporter):
+    """Keeps what is moved on, by the titles of the bars."""
+
+    def __init__(self) -> None:
+        self.totals: list[tuple[str, float | None]] = []
+        self.read: dict[str, float] = {}
+        self.dev: list[str] = []
+
+    @contextmanager
+    def progress(self, title: str, total: float | None = None, unit: str = "") -> Iterator[Progress]:
+        self.totals.append((title, total))
+
+        def advance(n: float = 1, **stats: float | str) -> None:
+            self.read[title] = self.read.get(title, 0) + n
+            self.dev += [str(stats["dev"])] if "dev" in stats else []
+
+        yield SimpleNamespace(advance=advance)
+
+
+def test_evaluation_shows_how_far_it_is(tiny: Make) -> None:
+    bars = Bars()
+    outcome = runner.run(tiny(quant="rtn"), load(), console=bars)
+    assert outcome.folder is not None
+    result = json.loads(outcome.result_path.read_text(encoding="utf-8"))  # type: ignore[union-attr]
+    tokens = {split: result["plan"]["data"][TASK][split]["tokens"] for split in ("dev", "test")}
+    # The last evaluation of training was of the weights of the last update, whose dev predictions are known.
+    whole = [("predicting", tokens["test"]), ("predicting", tokens["dev"] + tokens["test"])]
+    assert [bar for bar in bars.totals if bar[0] == "predicting"] == whole
+    assert bars.read["predicting"] == sum(total for _, total in whole)
+    assert bars.read["training"] == result["invariants"]["tokens"]["total"]
+    scores = [f"{evaluation['scores']['mean']:.3f}" for evaluation in result["training"]["evaluations"]]
+    assert len(scores) == 2
+    assert [said for said in bars.dev if not said.endswith("%")] == scores
+    assert bars.dev[-2] == "100%"
 
 
 def test_a_run_gives_what_is_promised(tiny: Make, small_corpus: Path, tmp_path: Path, capsys: Any) -> None:

@@ -163,7 +163,7 @@ def test_what_is_shared_stays_as_it_was_and_a_killed_run_goes_on_bit_for_bit(
     config = make(TARGET, arch=arch, schedule="distill", teacher=(str(again),))
     (teacher,) = find_teachers(config, resolve(config, registry), registry)
     theirs = teachers([teacher.spec], registry, Device("cpu", "fp32"))[TARGET]
-    own = load_trained(again, registry, "trained", "cpu", SilentReporter())._model
+    own = load_trained(again, registry, "trained", "cpu", SilentReporter()).model
     assert equal(theirs.state(), own.state())
 
 

@@ -4,7 +4,8 @@ from __future__ import annotations
 
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
-from threading import Barrier
+from threading import Barrier, Event
+from types import SimpleNamespace
 from typing import Any, Literal
 
 import pytest
@@ -18,6 +19,7 @@ from mlflow import MlflowClient
 from bench.api.study import StudyRun
 from bench.api.tracker import RunInfo, StudyInfo, Tracker
 from bench.config import RunConfig
+from bench.studies import mark as mark_module
 from bench.studies.mark import StudyMark
 from bench.studies.study import Study
 
@@ -107,8 +109,25 @@ def test_a_tracker_that_fails_is_named_and_the_others_are_told(root: Path) -> No
     mark.end("stopped", {})
     assert runs(root)["one"].info.status == "KILLED"
     assert runs(root)["one"].data.tags["bench.runs"] == "0 of 1 finished"
-    assert len(audience.warned) == 2
-    assert all("'failing'" in line and "ValueError" in line and "zqx" not in line for line in audience.warned)
+    assert audience.warned == [
+        f"Tracker 'failing' failed (ValueError) and was not told that study one is {state}." for state in ("running", "stopped")
+    ]
+
+
+def test_a_tracker_that_does_not_come_back_is_not_waited_for(root: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    over = Event()
+
+    class Parts:
+        def get(self, kind: str, name: str) -> object:
+            return SimpleNamespace(missing=tuple, mark_study=lambda info: over.wait(60))
+
+    monkeypatch.setattr(mark_module, "WAIT", 0.1)
+    study = Study(root, "token-control", "one", {}, [StudyRun("a", "role", "toy", 0, "A1", RunConfig(tracker=("slow",)))])
+    audience = Silent()
+    mark = StudyMark(study, Parts(), audience.warn)  # type: ignore[arg-type]
+    mark.end("finished", {})
+    over.set()
+    assert audience.warned == ["Tracker 'slow' is still busy after 0.1 s and was not told that study one is finished."]
 
 
 def test_a_run_that_is_opened_again_stays_where_it_is(root: Path) -> None:

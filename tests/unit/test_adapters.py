@@ -6,7 +6,9 @@ import copy
 import json
 import sys
 from collections.abc import Callable, Sequence
+from importlib.util import find_spec
 from pathlib import Path
+from typing import Any
 
 import pytest
 
@@ -17,6 +19,7 @@ transformers = pytest.importorskip("transformers")
 from bench_plugins.architectures import Fused, PrivateOnly, SharedAndPrivate, SharedOnly, bench_architectures  # noqa: E402
 from bench_plugins.architectures.variants import Dora, RankStabilised  # noqa: E402
 
+from bench.adapters.attach import Attention, attention_on, without_flash  # noqa: E402
 from bench.adapters.model import AdaptedModel, fusion_parameters  # noqa: E402
 from bench.adapters.ranks import solve_ranks  # noqa: E402
 from bench.api.architecture import Adapter, Architecture  # noqa: E402
@@ -133,6 +136,50 @@ def test_attention_is_the_fused_one_where_no_gradient_is_needed_and_both_give_th
     assert not fused.requires_grad
     assert eager.requires_grad
     assert torch.allclose(fused[MASK.bool()], eager[MASK.bool()], atol=1e-5)
+
+
+@BACKBONES
+def test_a_named_implementation_of_attention_is_used_in_every_pass(make: Callable[[], torch.nn.Module]) -> None:
+    losses = {}
+    for name in ("eager", "sdpa"):
+        model = TaskModel(trained(SharedOnly(), make), {}, name)
+        seen: list[str] = []
+        model.adapted.backbone.register_forward_pre_hook(
+            lambda module, _, seen=seen: seen.append(module.config._attn_implementation)
+        )
+        with torch.no_grad():
+            model.hidden("a", {"input_ids": IDS, "attention_mask": MASK})
+        losses[name] = model.hidden("a", {"input_ids": IDS, "attention_mask": MASK})[MASK.bool()].square().mean()
+        losses[name].backward()
+        assert seen == [name, name]
+        assert (model.attention.training, model.attention.evaluation) == (name, name)
+    assert losses["eager"].item() == pytest.approx(losses["sdpa"].item(), rel=1e-5)
+
+
+def test_a_model_keeps_its_attention_where_it_has_no_other() -> None:
+    config = transformers.DebertaV2Config(
+        vocab_size=50, hidden_size=16, num_hidden_layers=1, num_attention_heads=2, intermediate_size=16
+    )
+    assert Attention(transformers.DebertaV2Model(config), "sdpa").training == "eager"
+    other: Any = llama()
+    other._compatible_flash_implementations = ["kernels-community/vllm-flash-attn3"]
+    assert Attention(other, "flash").training == "sdpa"  # no kernel is downloaded in its place
+
+
+@pytest.mark.parametrize(
+    ("device", "precision", "says"),
+    [("cpu", "bf16", "CUDA cards alone; the device is cpu"), ("cuda:1", "fp32", "16 bits; the precision is fp32"),
+     ("cuda", "bf16", "package flash-attn")],
+)  # fmt: skip
+def test_what_flash_attention_lacks_here(device: str, precision: str, says: str) -> None:
+    if find_spec("flash_attn") and precision == "bf16":
+        pytest.skip("flash-attn is installed")
+    reason = without_flash(device, precision)
+    assert reason is not None
+    assert says in reason.message
+    assert "sdpa" in str(reason)
+    assert attention_on("flash", device, precision) == "auto"
+    assert attention_on("sdpa", device, precision) == "sdpa"
 
 
 @ARMS

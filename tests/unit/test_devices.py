@@ -185,6 +185,8 @@ def test_a_batch_goes_to_a_gpu_through_pinned_memory() -> None:
 
 def test_cuda_takes_deterministic_kernels_while_a_run_lasts(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.delenv("CUBLAS_WORKSPACE_CONFIG", raising=False)
+    monkeypatch.setenv("FLASH_ATTENTION_DETERMINISTIC", "")  # so that it is put back afterwards
+    monkeypatch.delenv("FLASH_ATTENTION_DETERMINISTIC")
     with deterministic("cpu"):
         assert not torch.are_deterministic_algorithms_enabled()
     assert "CUBLAS_WORKSPACE_CONFIG" not in os.environ
@@ -193,6 +195,7 @@ def test_cuda_takes_deterministic_kernels_while_a_run_lasts(monkeypatch: pytest.
         assert torch.is_deterministic_algorithms_warn_only_enabled()
         assert not torch.utils.deterministic.fill_uninitialized_memory
         assert os.environ["CUBLAS_WORKSPACE_CONFIG"] == ":4096:8"
+        assert os.environ["FLASH_ATTENTION_DETERMINISTIC"] == "1"
     assert not torch.are_deterministic_algorithms_enabled()
     assert torch.utils.deterministic.fill_uninitialized_memory
     monkeypatch.setenv("CUBLAS_WORKSPACE_CONFIG", ":16:8")

@@ -38,12 +38,14 @@ def test_passes_and_checkpointing_decide_activations_alone() -> None:
     assert replace(again, activations=0) == replace(one, activations=0)
 
 
-def test_attention_that_keeps_its_probabilities_is_counted_on_a_cpu_alone() -> None:
+def test_attention_that_keeps_its_probabilities_is_counted_where_it_is_eager() -> None:
     longer = replace(DENSE, longest=2048)
     assert longer.activations(4096, False) == DENSE.activations(4096, False)
     on_cpu = replace(DENSE, device="cpu")
     more = replace(on_cpu, longest=2048).activations(4096, False) - on_cpu.activations(4096, False)
     assert more == pytest.approx(4096 * 2 * 3 * (36 + 2) * 32 * (2048 - 512), rel=1e-6)
+    assert replace(on_cpu, attention="sdpa").activations(4096, False) == DENSE.activations(4096, False)
+    assert replace(DENSE, attention="eager").activations(4096, False) == on_cpu.activations(4096, False)
 
 
 def test_moments_of_eight_bits_take_a_sixth_and_a_trained_base_is_counted_once() -> None:

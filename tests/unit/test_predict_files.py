@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import os
+import re
 import signal
 from collections import Counter
 from collections.abc import Callable, Iterator, Sequence
@@ -24,7 +25,7 @@ from bench.reporting import SilentReporter
 from bench.results.layout import JOURNAL
 from bench.results.store import read_predictions
 from bench.steps import predicting
-from bench.steps.predicting import CHUNK, Request, _warn_of_labels
+from bench.steps.predicting import CHUNK, Request, Written, warn_of_labels
 
 PUBTATOR = "7|t|Torsade\n7|a|with cisplatin\n7\t13\t22\tcisplatin\tChemical\tD002945\n"
 
@@ -134,13 +135,31 @@ def test_mentions_of_labels_that_a_run_relates_nowhere_are_told_of() -> None:
             self.said += message
 
     console = Console()
-    _warn_of_labels(Counter({"Drug": 3, "drug": 2}), ("brand", "drug"), console)
+    warn_of_labels(Counter({"Drug": 3, "drug": 2}), ("brand", "drug"), console)
     assert console.said.startswith("3 of 5 mentions have labels that the run knows in no relation, and get none: Drug 3.")
     assert "It knows brand, drug." in console.said
     console = Console()
-    _warn_of_labels(Counter({"drug": 2}), ("brand", "drug"), console)
-    _warn_of_labels(Counter({"Drug": 2}), None, console)
+    warn_of_labels(Counter({"drug": 2}), ("brand", "drug"), console)
+    warn_of_labels(Counter({"Drug": 2}), None, console)
     assert console.said == ""
+
+
+@pytest.mark.parametrize(
+    ("head", "counts", "says"),
+    [
+        ("multilabel", {"judgements": 2}, "1 document judged: 2 labels given"),
+        ("classify", {"documents": 3, "judgements": 3}, "3 documents judged: 3 labels given"),
+        ("multilabel", {}, "1 document judged: 0 labels given"),
+        ("ranking", {"judgements": 1}, "1 document judged: 1 passage chosen"),
+        ("regress", {"documents": 2, "judgements": 2}, "2 documents judged: 2 ratings given"),
+        ("joint", {"documents": 1200, "mentions": 1, "relations": 4}, "1,200 documents: 1 mention, 4 relations"),
+        ("span", {}, "1 document: nothing found"),
+    ],
+)
+def test_what_is_said_of_what_was_found(head: str, counts: dict[str, int], says: str) -> None:
+    found: Any = {"documents": 1} | counts
+    written = Written("run", "task", "trained", False, (), judged=predicting._judged(load().get("heads", head)), **found)
+    assert written.summary == says
 
 
 def test_an_empty_folder_and_a_path_that_is_not_there(tmp_path: Path) -> None:
@@ -214,14 +233,14 @@ def test_memory_holds_a_chunk_whatever_the_number(
 ) -> None:
     lines = tmp_path / "n.jsonl"
     lines.write_text("".join(json.dumps({"id": f"d{n}", "text": f"note {n}"}) + "\n" for n in range(2000)), encoding="utf-8")
-    model, ahead, whole = Model(), [], texts.read
+    model, ahead, whole = Model(), [], texts.located
 
-    def read(path: Path, given: Any) -> Iterator[Document]:
+    def located(path: Path, given: Any) -> Iterator[tuple[Path, Document]]:
         for number, document in enumerate(whole(path, given), 1):
             ahead.append(number - sum(model.chunks))
             yield document
 
-    monkeypatch.setattr(predicting.texts, "read", read)
+    monkeypatch.setattr(predicting.texts, "located", located)
     done = predict(lines, model=model, formats=("jsonl", "official"), chunk=64)
     assert (done.documents, done.mentions, done.synthetic) == (2000, 2000, True)
     assert model.chunks == [64] * 31 + [16]
@@ -300,8 +319,12 @@ def test_mistakes_are_told_before_anything_is_predicted(predict: Callable[..., A
     (tmp_path / "b").mkdir()
     (tmp_path / "b" / "A.txt").write_text("x", encoding="utf-8")
     model = Model()
-    with pytest.raises(DataError, match="Two documents are named 'A'"):
+    where = f"'A', one in {tmp_path / 'a.txt'}, one in {tmp_path / 'b' / 'A.txt'}; wanted names that differ"
+    with pytest.raises(DataError, match=f"Two documents are named {re.escape(where)}"):
         predict(tmp_path / "a.txt", tmp_path / "b", model=model)
+    (tmp_path / "twice.jsonl").write_text('{"id": "d", "text": "x"}\n' * 2, encoding="utf-8")
+    with pytest.raises(DataError, match=f"'d', both in {re.escape(str(tmp_path / 'twice.jsonl'))};"):
+        predict(tmp_path / "twice.jsonl", model=model)
     for words, says in (
         ({"formats": ("bart",)}, "Did you mean 'brat'"),
         ({"task": "2015-T15"}, "Unknown task"),

@@ -151,7 +151,11 @@ def test_splits_and_documents_that_lack_something(files: Files, tmp_path: Path) 
     assert "needs an empty .pipe file" in told
     assert "1 documents have no .text file" in refused({n: c for n, c in files.items() if n != text}, tmp_path)
     blind = {n: c for n, c in files.items() if not ("/test/" in n and n.endswith(".pipe"))}
-    assert "holds 3 texts and 0 .pipe files of the test split" in refused(blind, tmp_path)
+    assert "holds 3 .text or .txt and 0 .pipe files of the test split" in refused(blind, tmp_path)
+    strange = {f"notes/{n}.csv": b"secretword" for n in range(3)}
+    assert "is not the release: of its 3 files none is a DOC.text, DOC.txt or DOC.pipe in a folder" in refused(
+        strange, tmp_path
+    )
     assert "two different files of document" in refused(files | {text.replace("discharge", "more"): b"secretword"}, tmp_path)
     pair = (text, text.replace(".text", ".pipe"))
     both = files | {name.replace("/devel/", "/train/"): files[name] for name in pair}

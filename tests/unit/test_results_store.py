@@ -11,11 +11,12 @@ from pathlib import Path
 import pytest
 
 from bench.api.data import Document, Judgement, Mention, Relation
-from bench.errors import RunStateError, StorageError
+from bench.errors import RunInUseError, RunStateError, StorageError
 from bench.naming import flatten
 from bench.results.evidence import Calibration
 from bench.results.invariants import Account, ArmParameters, Batch, Checkpoint, Invariants, Parity, Smoke, Tokens
-from bench.results.lock import RunLock
+from bench.results.layout import LOCK
+from bench.results.lock import RunLock, holder
 from bench.results.schema import SCHEMA_VERSION, Headline, Quantization, Result, TaskScores
 from bench.results.scores import interval_of, score_of
 from bench.results.store import (
@@ -123,6 +124,21 @@ def test_another_schema_version_is_refused(tmp_path: Path) -> None:
         read_result(tmp_path)
 
 
+def test_a_run_that_another_process_works_on_is_told_from_one_that_ended_early(tmp_path: Path) -> None:
+    with RunLock(tmp_path):
+        assert holder(tmp_path) == f"process {os.getpid()}"
+        with pytest.raises(RunStateError, match=f"no result yet: it is still running, in process {os.getpid()}") as raised:
+            read_result(tmp_path)
+        assert str(tmp_path / "journal.jsonl") in str(raised.value.hint)
+    assert holder(tmp_path) is None
+    (tmp_path / LOCK).write_text("4711\n", encoding="utf-8")  # of a process that was killed
+    assert holder(tmp_path) is None
+    with RunLock(tmp_path), pytest.raises(RunInUseError, match="is in use by process"):
+        RunLock(tmp_path).__enter__()
+    with pytest.raises(RunStateError, match="did not finish"):
+        read_result(tmp_path)
+
+
 def test_damage_is_told_not_thrown(tmp_path: Path) -> None:
     with pytest.raises(RunStateError, match="did not finish"):
         read_result(tmp_path)
@@ -198,15 +214,21 @@ def test_a_run_is_found_by_id_prefix_or_folder(runs: Path) -> None:
     assert find_run(str(runs / "toy_a1_none_aabb"), runs / "elsewhere") == runs / "toy_a1_none_aabb"
 
 
-def test_a_run_that_is_not_there_names_the_near_ones(runs: Path) -> None:
+def test_a_run_that_is_not_there_names_the_near_ones(runs: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     with pytest.raises(RunStateError, match=r"beginning of 2 runs: toy_a1_none_aaaa, toy_a1_none_aabb"):
         find_run("toy_a1", runs)
     with pytest.raises(RunStateError, match="Did you mean 'toy_a2_gptq_cccc'"):
         find_run("toy_a2_gptq_cccd", runs)
     with pytest.raises(RunStateError, match="There is no run 'wandb'"):
         find_run("wandb", runs)
+    with pytest.raises(RunStateError, match="It holds toy_a1_none_aaaa, toy_a1_none_aabb, toy_a2_gptq_cccc"):
+        find_run("qqqqqqq", runs)
     with pytest.raises(RunStateError, match="It holds no run"):
-        find_run("x", runs / "missing")
+        find_run("x", runs / "wandb")
+    monkeypatch.chdir(runs)
+    with pytest.raises(RunStateError, match=f"in {runs / 'missing'}. There is no such folder") as raised:
+        find_run("x", Path("missing"), "--runs")
+    assert raised.value.hint == "--runs names another folder of runs."
     with pytest.raises(RunStateError, match="got nothing"):
         find_run(" ", runs)
 
@@ -238,7 +260,8 @@ def test_damaged_predictions_name_the_line(tmp_path: Path) -> None:
 HOLD = """
 import sys, time
 from pathlib import Path
-from bench.results.lock import RunLock
+from bench.results.layout import LOCK
+from bench.results.lock import RunLock, holder
 with RunLock(Path(sys.argv[1])):
     print("held", flush=True)
     time.sleep(60)

@@ -86,6 +86,9 @@ def test_every_answer_is_kept_nowhere_and_loads_nothing_from_elsewhere(served: S
         assert "unsafe" not in policy
         assert headers["x-content-type-options"] == "nosniff"
         assert "access-control-allow-origin" not in headers
+    for method, path, allowed in (("GET", "/predict", "POST"), ("POST", "/", "GET"), ("DELETE", "/about", "GET")):
+        refusal = served.client.request(method, path)
+        assert (refusal.status_code, refusal.headers["allow"]) == (405, allowed)
     assert served.client.get("/healthz").json() == {"status": "ok"}
     about = served.client.get("/about").json()
     assert about["limits"] == {"texts": MOST_TEXTS, "characters": LONGEST_TEXT}
@@ -124,6 +127,7 @@ def test_a_body_that_is_refused_is_told_and_not_quoted(
         answer = served.ask(**how)
     assert (answer.status_code, set(answer.json())) == (status, {"error"})
     assert says in answer.json()["error"]
+    assert "  " not in answer.json()["error"]
     out, err = capfd.readouterr()
     assert CANARY not in answer.text + out + err + caplog.text + "".join(served.log)
     assert served.ask(["a bc"]).status_code == 200
@@ -134,7 +138,7 @@ def test_a_body_that_is_refused_is_told_and_not_quoted(
     [
         (ValueError(CANARY), 500, "ValueError"),
         (MemoryError(CANARY), 503, "Memory ran out"),
-        (UsageError("What is told.", "What to do."), 422, "What is told.  What to do."),
+        (UsageError("What is told.", "What to do."), 422, "What is told. What to do."),
         (DivergedError("Not finite."), 500, "Not finite."),
     ],
 )

@@ -40,7 +40,8 @@ def arrange(release: Path, out: Path) -> None:
     """
     texts: Files = {}
     pipes: Files = {}
-    for file in Release(release).files():
+    count = 0
+    for count, file in enumerate(Release(release).files(), 1):  # noqa: B007
         split = _split(file.name)
         pipe, text = _PIPE.fullmatch(file.name.name), _TEXT.fullmatch(file.name.name)
         if split is None or (pipe is None and text is None):
@@ -50,6 +51,12 @@ def arrange(release: Path, out: Path) -> None:
         elif text is not None:
             # A .txt beside a .text is something else, such as a list or notes of the annotators.
             _take(texts, (split, text["doc"]), ".text" in file.name.name.lower(), file.bytes(), release)
+    if not texts and not pipes:
+        raise DataError(
+            f"{release} is not the release: of its {count:,} files none is a DOC.text, DOC.txt or DOC.pipe in a folder "
+            "that is named for its split.",
+            "Give the archive as it was downloaded, or its folder: folders in it are named train, devel (or dev) and test.",
+        )
     texts = {key: value for key, value in texts.items() if value[0] or key in pipes}
     _check(release, texts, pipes)
     for split, name in sorted(texts):
@@ -84,7 +91,7 @@ def _check(release: Path, texts: Files, pipes: Files) -> None:
         counts = [sum(key[0] == split for key in files) for files in (texts, pipes)]
         if not all(counts):
             raise DataError(
-                f"{release} holds {counts[0]} texts and {counts[1]} .pipe files of the {split} split; wanted both.",
+                f"{release} holds {counts[0]} .text or .txt and {counts[1]} .pipe files of the {split} split; wanted both.",
                 "Its folders are recognised by the words train, devel (or dev) and test in their names.",
             )
     for have, lack, suffix in ((texts, pipes, ".pipe"), (pipes, texts, ".text")):
