@@ -114,6 +114,7 @@
     $("marking").hidden = false;
     $("go").textContent = "Relate";
     if (pairsConcepts()) $("mark-hint").textContent = "This model finds relations between concepts, by their mentions, which you give. Select words in the text, then choose their type. Mentions of one concept have its id or name in common.";
+    if (!about.labels.length) $("mark-hint").textContent = "This run does not say which types of mentions it relates, so none can be marked here. Ask with POST /predict.";
     $("types").replaceChildren(...about.labels.map((label, i) => {
       const button = make("button");
       button.type = "button";
@@ -151,6 +152,7 @@
       if (!known) given.push({ start: at, end: at + words.length, label, concept: twin ? twin.concept : nameOf(words) });
     }
     showGiven();
+    $("status").textContent = `${plural(given.length, "mention")} marked.`;
   }
 
   // Mentions stay with their words while the text around them changes; those whose words change go.
@@ -160,11 +162,12 @@
     let same = 0, tail = 0;
     while (same < shorter && text[same] === marked[same]) same += 1;
     while (tail < shorter - same && text.at(-1 - tail) === marked.at(-1 - tail)) tail += 1;
-    const changed = marked.length - tail, shift = text.length - marked.length;
+    const changed = marked.length - tail, shift = text.length - marked.length, before = given.length;
     given = given.filter((m) => m.end <= same || m.start >= changed);
     for (const mention of given) if (mention.start >= changed) { mention.start += shift; mention.end += shift; }
     marked = text;
     showGiven();
+    if (given.length < before) $("status").textContent = `${plural(before - given.length, "mark")} went with the words that changed.`;
   }
 
   function showGiven() {
