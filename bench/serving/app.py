@@ -125,6 +125,8 @@ def make_app(
             )
         if any(len(document.mentions) > MOST_MENTIONS for document in documents):
             return problem(413, f"A text comes with more than {MOST_MENTIONS:,} mentions.", "Cut it, or use 'bench predict'.")
+        if "pairs" in about.predicts and any(d.mentions and not any(m.concept for m in d.mentions) for d in documents):
+            return problem(422, f"The mentions of a text have no concepts, and it is these that are related.  {wanted}")
         if not all(_encodable(document.text) for document in documents):
             return problem(422, "A text holds half of a surrogate pair, which is no character.", "Send Unicode text.")
         try:

@@ -404,6 +404,7 @@ def test_mentions_are_marked_and_their_relations_are_arcs(page: Any, width: int)
     select(page, "ibuprofen", "CHEMICAL")
     select(page, "COX-1", "GENE")
     assert given_on(page) == ["AspirinCHEMICAL×", "ibuprofenCHEMICAL×", "COX-1GENE×", "aspirinCHEMICAL×"]
+    assert page.text_content("#status") == "4 mentions marked."
     page.locator("#given .gone").nth(1).click()
     page.click("#go")
     page.wait_for_selector("#result:not([hidden])")
@@ -453,6 +454,7 @@ def test_marked_words_keep_their_place_while_the_text_changes(page: Any) -> None
     assert not page.query_selector_all("#under .head")  # a relation without a direction has no arrow
     page.fill("#text", CHEM.replace("ibuprofen", "naproxen"))
     assert given_on(page) == ["COX-1GENE×"]
+    assert page.text_content("#status") == "1 mark went with the words that changed."
     page.click("#clear")
     assert given_on(page) == []
 

@@ -329,6 +329,7 @@ def test_mentions_come_with_a_text_where_these_are_related(relating: Served) -> 
         (422, "whole numbers", [{"text": CANARY, "mentions": [mention(0, 1.5)]}]),
         (422, "'label'", [{"text": CANARY, "mentions": [mention(0, 1, label=[CANARY])]}]),
         (422, "'concept'", [{"text": CANARY, "mentions": [mention(0, 1, concept={CANARY: 1})]}]),
+        (422, "have no concepts", [{"text": CANARY, "mentions": [{"fragments": [[0, 2]], "label": "Chemical"}]}]),
         (413, "more than 1,000 mentions", [{"text": CANARY * 300, "mentions": [mention(n, n + 1) for n in range(1001)]}]),
         (413, "wanted at most 50,000", [{"text": CANARY * 10_000, "mentions": []}]),
     ],
