@@ -78,5 +78,7 @@ def run(args: argparse.Namespace) -> int:
         if one.synthetic:
             say(paint("  SYNTHETIC: trained on generated text, so it says nothing about real text", "yellow"))
     base = f', base="{done[0].beside}"' if done[0].beside else ""
-    say(paint(f'  in that folder: python -c \'import modeling; print(modeling.load("."{base}).predict(["…"]))\'', "cyan"))
+    texts = {None: '"…"', "mentions": '{"text": "…", "mentions": […]}', "passages": '{"query": "…", "passages": […]}'}
+    call = f'modeling.load("."{base}).predict([{texts[done[0].given]}])'
+    say(paint(f"  in that folder: python -c 'import modeling; print({call})'", "cyan"))
     return 0

@@ -12,6 +12,7 @@ from typing import TYPE_CHECKING, Any
 from bench import __version__
 from bench.api.head import Head
 from bench.api.task import Task
+from bench.exporting.code import example
 from bench.results import display
 from bench.results.schema import Result
 from bench.results.scores import interval_of, numbers
@@ -22,6 +23,11 @@ if TYPE_CHECKING:
 
 _MOST_SCORES = 24
 _PIPELINES = {"mentions": "token-classification", "classes": "text-classification", "rankings": "text-ranking"}
+_FOUND = {"pairs": "related concepts"}
+_CONCEPTS = {
+    "mentions": "Concepts are not filled in: what linked them learned from the corpus, which is not here.",
+    "pairs": "A mention without a concept is in no relation; several concepts of one mention are written `D1|D2`.",
+}
 
 
 def written(run: FinishedRun, exported: Exported, head: Head) -> str:
@@ -37,7 +43,7 @@ def written(run: FinishedRun, exported: Exported, head: Head) -> str:
         _front(run, exported, head),
         f"# {exported.task} by {result.resolved('arch')} on {exported.base}\n",
         *_warnings(exported, result),
-        _use(exported),
+        _use(exported, head),
         _limits(exported, head, result),
         _training(run, exported, task),
         _scores(result, exported),
@@ -87,7 +93,7 @@ def _warnings(exported: Exported, result: Result) -> Iterator[str]:
         yield "> **Not parameter-matched:** it trained another number of parameters than the arms that are compared.\n"
 
 
-def _use(exported: Exported) -> str:
+def _use(exported: Exported, head: Head) -> str:
     base = ', base="BASE"' if exported.beside else ""
     lines = [
         "## Use\n",
@@ -96,7 +102,7 @@ def _use(exported: Exported) -> str:
         "import modeling",
         "",
         f'model = modeling.load("FOLDER"{base})',
-        'model.predict(["The left atrium is mildly dilated."])',
+        f"model.predict([{example(head)}])",
         "```\n",
     ]
     if exported.form == "peft":
@@ -116,15 +122,16 @@ def _use(exported: Exported) -> str:
         lines.append('`AutoModel.from_pretrained("FOLDER")` gives the base model with the training in it, without the head.\n')
     lines.append(
         "`modeling.py` needs torch, transformers and safetensors; no remote code is run. Offsets count characters, ends "
-        "exclusive. Concepts are not filled in: what linked them learned from the corpus, which is not here.\n"
+        "exclusive." + "".join(f" {_CONCEPTS[gold]}" for gold in head.predicts if gold in _CONCEPTS) + "\n"
     )
     return "\n".join(lines)
 
 
 def _limits(exported: Exported, head: Head, result: Result) -> str:
+    found = " and ".join(_FOUND.get(gold, gold) for gold in head.predicts)
     return (
         "## What it is for, and what not\n\n"
-        f"For research on finding {' and '.join(head.predicts)} in text like that of {exported.task}. "
+        f"For research on finding {found} in text like that of {exported.task}. "
         "It was scored on one test split; other hospitals, notes, years and languages are other data.\n\n"
         "Not for decisions about patients: not for diagnosis, treatment, triage, coding for billing or the finding of persons. "
         "It is no medical device and nobody has validated it for such use.\n"

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
@@ -14,17 +15,17 @@ from bench.exporting.source import Origin
 from bench.exporting.standalone import Bundle
 from bench.steps.corpora import pad_id
 from bench.steps.finished import FinishedRun
-from bench.steps.trained import TrainedModel
+from bench.steps.trained import TrainedModel, given
 
 MODELING = "modeling.py"
-_HEAD = f'''"""Predicts with this folder; needs torch, transformers and safetensors, and nothing of bench.
+_HEAD = '''"""Predicts with this folder; needs torch, transformers and safetensors, and nothing of bench.
 
     import modeling
 
     model = modeling.load("FOLDER")
-    model.predict(["The left atrium is mildly dilated."])
+    model.predict([EXAMPLE])
 
-`ExportedModel` says more. Written by bench {__version__} out of its own source, so that texts are cut, scored and decoded as in
+`ExportedModel` says more. Written by bench VERSION out of its own source, so that texts are cut, scored and decoded as in
 the run. Copyright the authors of bench; Apache-2.0.
 """'''
 
@@ -69,7 +70,23 @@ def write_code(folder: Path, task: Task, head: Head) -> None:
     packages = {"bench", *(module.partition(".")[0] for module, _ in parts.values())}
     bundle = Bundle([*ours, *parts.values()], ("predict", "batches"), packages)
     register = "".join(f"PARTS[{name!r}] = {bundle.name(origin)}\n" for name, origin in parts.items())
-    (folder / MODELING).write_text(f"{bundle.text(_HEAD)}\n\n{register}", encoding="utf-8")
+    top = _HEAD.replace("VERSION", __version__).replace("EXAMPLE", example(head))
+    (folder / MODELING).write_text(f"{bundle.text(top)}\n\n{register}", encoding="utf-8")
+
+
+def example(head: Head) -> str:
+    """A text as `predict` of the folder takes it, written as Python, with the mentions or passages that the head is given."""
+    text, needs = "The left atrium is mildly dilated.", given(head)
+    if needs == "passages":
+        return json.dumps({"query": "What is dilated?", "passages": [{"id": "p0", "text": text}]})
+    if needs is None:
+        return json.dumps(text)
+    facts = getattr(head, "pairs", None)
+    kinds = [facts.kinds[kind] for kind in facts.types[0]] if facts else ["", ""]
+    mentions = [{"fragments": [[4, 15]], "label": kinds[0]}, {"fragments": [[26, 33]], "label": kinds[1]}]
+    if "pairs" in head.predicts:
+        mentions = [{**mention, "concept": f"C{number}"} for number, mention in enumerate(mentions)]
+    return json.dumps({"text": text, "mentions": mentions}, ensure_ascii=False)
 
 
 def _preparing(task: Task) -> str | None:

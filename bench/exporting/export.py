@@ -23,6 +23,7 @@ from bench.exporting.code import facts_of, write_code
 from bench.exporting.parity import Outputs, Parity
 from bench.exporting.requests import Request, at_load, check, restricted
 from bench.exporting.weights import merged, write_adapter, write_backbone
+from bench.kit.texts import Given
 from bench.modeling.files import read_headers, written_whole
 from bench.registry import Registry
 from bench.reporting import Reporter
@@ -30,7 +31,7 @@ from bench.results.layout import ADAPTERS
 from bench.results.store import write_json
 from bench.steps.finished import FinishedRun, finished_run
 from bench.steps.quantized import kept_quantized
-from bench.steps.trained import TrainedModel, chosen_task, load_trained
+from bench.steps.trained import TrainedModel, chosen_task, given, load_trained
 
 if TYPE_CHECKING:
     import torch
@@ -50,6 +51,7 @@ class Exported:
         task: its name.
         form: as requested.
         stage: as requested.
+        given: what its texts come with, ``mentions`` or ``passages``; None where they are read alone.
         base: name of the base model.
         beside: folder of the base model, where what was written is an adapter without it.
         dtype: of the weights.
@@ -64,6 +66,7 @@ class Exported:
     task: str
     form: str
     stage: str
+    given: Given | None
     base: str
     beside: Path | None
     dtype: str
@@ -139,22 +142,23 @@ class _Job:
         trained = load_trained(run.folder, self.registry, request.stage, request.device, self.console, precision)
         self.console.step(f"exporting {self.task}")
         facts = facts_of(run, trained, self.task, request.form)
-        texts = parity.made_up(trained.heads[self.task])
+        head = trained.heads[self.task]
+        texts = parity.made_up(head)
         expected = parity.of_run(trained, self.task, facts, texts)
         closed = restricted(run, self.task)
         with written_whole(out.absolute()) as aside, storable(out, "Make room and try again."):
             if closed:
                 aside.chmod(PRIVATE)
-            write_code(aside, run.parts.tasks[self.task], trained.heads[self.task])
+            write_code(aside, run.parts.tasks[self.task], head)
             write_json(aside / runtime.FACTS, facts)
             trained.tokenizer.save_pretrained(aside)
             parameters = self._write_weights(aside, trained, dtype, facts, texts)
             self.console.step("loading the folder again, without bench")
             exported = Exported(
-                out, run.result.id, self.task, request.form, request.stage, run.parts.model.name, self.beside, dtype,
-                parameters, closed, run.result.synthetic, self._parity(aside, texts, expected, dtype),
+                out, run.result.id, self.task, request.form, request.stage, given(head), run.parts.model.name, self.beside,
+                dtype, parameters, closed, run.result.synthetic, self._parity(aside, texts, expected, dtype),
             )  # fmt: skip
-            (aside / CARD).write_text(card.written(run, exported, trained.heads[self.task]), encoding="utf-8")
+            (aside / CARD).write_text(card.written(run, exported, head), encoding="utf-8")
             mode = (aside / CARD).stat().st_mode  # safetensors' files would be their owner's alone
             for path in aside.rglob("*"):
                 if path.is_file():

@@ -27,6 +27,7 @@ AXES: Mapping[str, Sequence[str | None]] = {
     "input_ids": ("batch", "tokens"), "attention_mask": ("batch", "tokens"), "hidden_states": ("batch", "tokens", None),
     "first": ("batch", "words"), "last": ("batch", "words"), "word_mask": ("batch", "words"), "passage": ("batch",),
     "places": ("batch", "mentions", None), "mentions": ("batch", "mentions", None), "pairs": ("pairs", None),
+    "members": ("concepts", "together"),
 }  # fmt: skip
 """The axes of every tensor of a batch that the graphs know; those with a name may be of any length."""
 OPSET = 18

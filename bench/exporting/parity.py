@@ -90,7 +90,10 @@ class Parity:
 
 
 def made_up(head: Head) -> list[dict[str, Any]]:
-    """A few texts, with mentions and passages for heads that are given these."""
+    """A few texts, with mentions and passages for heads that are given these.
+
+    Every mention has a concept, which heads that relate mentions do not read. Mentions share concepts, and some have two.
+    """
     from bench.data.windows import words
     from bench.steps.trained import given
 
@@ -103,8 +106,10 @@ def made_up(head: Head) -> list[dict[str, Any]]:
         kinds = list(getattr(getattr(head, "pairs", None), "kinds", ())) or [""]
         for record in texts:
             places = words(record["text"])[::3]
+            labels = [kinds[number % len(kinds)] for number in range(len(places))]
             record["mentions"] = [
-                {"fragments": [list(place)], "label": kinds[number % len(kinds)]} for number, place in enumerate(places)
+                {"fragments": [list(place)], "label": label, "concept": f"{label}{at % 3}" + f"|{label}9" * (at % 4 == 3)}
+                for at, (place, label) in enumerate(zip(places, labels, strict=True))
             ]
     return texts
 

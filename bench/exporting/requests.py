@@ -80,11 +80,6 @@ def _check_form(run: FinishedRun, request: Request, task: str) -> None:
             "predict something else.",
             predicts,
         )
-    if "pairs" in run.parts.heads[task].predicts:
-        raise UsageError(
-            f"The head of {task} relates concepts, and what is exported is given mentions without them: it would find nothing.",
-            predicts,
-        )
     if architecture.trains_base:
         if request.form == "peft":
             raise UsageError(f"{architecture.name} trains the base model's own weights and has no adapter.", "Take --merge.")

@@ -24,6 +24,7 @@ from bench.evaluation.thresholds import Thresholds
 from bench.heads.lazy import Module, torch
 from bench.modeling.backbone import freeze
 from bench.results.store import as_record
+from bench.steps.trained import given
 
 FACTS = "head.json"
 HEAD = "head.safetensors"
@@ -74,8 +75,8 @@ class ExportedModel(Module):
         """``hidden_states`` (batch, seq, hidden) of a batch of `batches`, and the head's ``logits``.
 
         What logits there are depends on the head: of tags (batch, words, tags), of classes (batch, classes), of passages
-        (batch,), of the labels of given pairs (pairs, labels), or of spans (batch, words · width, labels), which are then made
-        into mentions by `predict`.
+        (batch,), of the labels of given pairs (pairs, labels), be they of mentions or of concepts, or of spans (batch,
+        words · width, labels), which are then made into mentions by `predict`.
         """
         hidden = self.states(input_ids=batch["input_ids"], attention_mask=batch["attention_mask"])
         return {"hidden_states": hidden, "logits": self.module.logits(hidden, batch)}
@@ -102,6 +103,11 @@ class ExportedModel(Module):
         return [as_record(d) for d in accepted]
 
     def _document(self, number: int, text: str | Mapping[str, Any] | Document) -> Document:
+        needs = given(self.head)
+        if needs is not None and not isinstance(text, Document) and (isinstance(text, str) or needs not in text):
+            raise ValueError(
+                f"Task {self.facts['task']} reads texts with their {needs}; text {number} has none. See `document`."
+            )
         whole = text if isinstance(text, Document) else document(text, str(number))
         mentions = () if self.head.finds_mentions else whole.mentions
         whole = replace(whole, mentions=mentions, relations=(), judgements=())
@@ -115,7 +121,8 @@ def document(text: str | Mapping[str, Any], name: str = "0") -> Document:
 
     Args:
         text: a string; or ``{"id": …, "text": …, "mentions": [{"fragments": [[0, 4]], "label": …}]}``, mentions where they
-            are to be related; or ``{"id": …, "query": …, "passages": [{"id": …, "text": …}]}``.
+            are to be related, with their ``"concept": …`` where it is concepts that are; or
+            ``{"id": …, "query": …, "passages": [{"id": …, "text": …}]}``.
         name: of the document where it has no id.
     """
     if isinstance(text, str):
@@ -125,7 +132,9 @@ def document(text: str | Mapping[str, Any], name: str = "0") -> Document:
         start = len(whole) + 2
         whole += f"\n\n{passage['text']}"
         passages.append(Passage(str(passage["id"]), (start, len(whole))))
-    mentions = [Mention(tuple((a, b) for a, b in m["fragments"]), m["label"]) for m in text.get("mentions", ())]
+    mentions = [
+        Mention(tuple((a, b) for a, b in m["fragments"]), m["label"], m.get("concept")) for m in text.get("mentions", ())
+    ]
     return Document(str(text.get("id", name)), whole, tuple(mentions), passages=tuple(passages))
 
 

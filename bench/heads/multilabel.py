@@ -103,16 +103,16 @@ class MultiLabelModule(HeadModule, Module):
     def loss(self, hidden: Tensor, batch: Mapping[str, Tensor]) -> Tensor:
         """Binary cross-entropy of ``labels`` (batch, classes), summed; hidden states are (batch, seq, hidden)."""
         with torch.autocast(hidden.device.type, enabled=False):
-            return F.binary_cross_entropy_with_logits(self._logits(hidden, batch), batch["labels"], reduction="sum")
+            return F.binary_cross_entropy_with_logits(self.logits(hidden, batch), batch["labels"], reduction="sum")
 
     def predict(self, hidden: Tensor, batch: Mapping[str, Tensor]) -> list[list[float]]:
         """Probability of each class, for each window."""
         with torch.no_grad(), torch.autocast(hidden.device.type, enabled=False):
-            rows: list[list[float]] = probabilities(self._logits(hidden, batch)).tolist()
+            rows: list[list[float]] = probabilities(self.logits(hidden, batch)).tolist()
             return rows
 
-    def _logits(self, hidden: Tensor, batch: Mapping[str, Tensor]) -> Tensor:
-        """(batch, classes)."""
+    def logits(self, hidden: Tensor, batch: Mapping[str, Tensor]) -> Tensor:
+        """Scores of the classes, (batch, classes)."""
         tokens = self.norm(self.project(hidden.float()))
         scores = self.attend(tokens).masked_fill(~batch["attention_mask"].bool()[..., None], NEVER)
         seen = scores.softmax(1).transpose(1, 2) @ tokens  # (batch, classes, SIZE)

@@ -235,7 +235,7 @@ class ConceptPairModule(RelationModule):
             batch: as of the relation head's module; ``members`` (Q, K).
         """
         scores = super().logits(hidden, batch)
-        if not len(scores):  # a window without a pair of mentions has no pair of concepts
+        if not scores.shape[0]:  # a window without a pair of mentions has no pair of concepts; `len` would fix it in a graph
             return scores
         members = batch["members"]
         # By way of `embedding`, whose gradient is summed in a fixed order on CPU.

@@ -17,7 +17,7 @@ from bench.api.data import Document
 from bench.errors import MissingError, UsageError
 from bench.registry import Registry
 from bench.reporting import Reporter
-from bench.results.schema import Result, Stage
+from bench.results.schema import Stage
 from bench.steps.finished import finished_run
 from bench.steps.trained import chosen_task, given, load_trained
 
@@ -80,21 +80,31 @@ def serve(folder: Path, registry: Registry, config: ServeConfig, console: Report
     run = finished_run(folder, registry)
     task = chosen_task(run.result, tuple(run.parts.tasks), config.task)
     head = run.parts.fresh_head(task)
-    _check(config, run.result, task, given(head))
+    needed = given(head)
+    if needed == "passages":
+        raise UsageError(
+            f"Task {task} of run {run.result.id} needs texts with their passages, which the page does not take.",
+            f"Predict files: bench predict {run.result.id} INPUT --task {task} --out DIR.",
+        )
+    _check(config)
     worker, predicting = ThreadPoolExecutor(1, "predict"), threading.Lock()
     with _listening(config.host, config.port) as listener:
         loopback = ip_address(listener.getsockname()[0]).is_loopback
         token = config.token or (None if loopback else secrets.token_urlsafe(24))
         model = load_trained(folder, registry, config.stage, config.device, console)
 
-        def predict(texts: Sequence[str]) -> Sequence[Document]:
+        def predict(documents: Sequence[Document]) -> Sequence[Document]:
             with predicting:
-                return model.predict(texts, task)
+                return model.predict(documents, task)
 
         console.step("trying it on a text")  # the linker learns at the first call, and what is amiss is told now
-        worker.submit(predict, ["This text stands for the first one."]).result()
+        worker.submit(predict, [Document("0", "This text stands for the first one.")]).result()
         hosts = frozenset({"localhost", "127.0.0.1", "::1", config.host.lower()}) if loopback else None
-        about = About(run.result.id, task, config.stage, run.result.synthetic, head.predicts)
+        kinds = run.saved_heads()[task]["state"].get("kinds", ())
+        about = About(
+            run.result.id, task, config.stage, run.result.synthetic, head.predicts, needed,
+            labels=tuple(kinds) if needed else (), directed=not getattr(head, "forward", False),
+        )  # fmt: skip
         app = make_app(predict, about, worker, console.note, hosts, token)
         settings = uvicorn.Config(
             app, http="h11", ws="none", lifespan="off", log_config=None, log_level="critical", access_log=False,
@@ -109,13 +119,8 @@ def serve(folder: Path, registry: Registry, config: ServeConfig, console: Report
     return not predicting.locked()
 
 
-def _check(config: ServeConfig, result: Result, task: str, needed: str | None) -> None:
-    """Refuses what can be refused before the model is loaded."""
-    if needed is not None:
-        raise UsageError(
-            f"Task {task} of run {result.id} needs texts with their {needed}; a page takes a text alone.",
-            f"Predict files: bench predict {result.id} INPUT --task {task} --out DIR.",
-        )
+def _check(config: ServeConfig) -> None:
+    """Refuses a port or a token before the model is loaded."""
     if not 0 <= config.port < 2**16:
         raise UsageError(f"--port is {config.port}; wanted a number from 0 (any that is free) to 65535.")
     token = config.token

@@ -15,17 +15,21 @@ import pytest
 pytest.importorskip("torch")
 pytest.importorskip("peft")
 
+from bench_plugins.models.tiny import TinyLlama
+from vllm_layout import faults
+
 import bench
 from bench.api.data import Document
 from bench.cli import main
 from bench.config import RunConfig
 from bench.errors import BenchError
 from bench.exporting import export as exporting
+from bench.modeling.spec import inspect
 from bench.registry import load
 from bench.results.layout import PREDICTIONS, predictions_name
 
 TASKS = ("2015-T14", "2016-T12", "2017-T3-A", "chemprot", "ncbi-disease", "pubmedqa")
-"""One for each head: span with slots, temporal (joint), ranking, relation, bioes, classify."""
+"""Of several kinds: span with slots, temporal, ranking, relation, bio, classify; `test_export_heads.py` has every head."""
 SIZES = {"train": 24, "dev": 6, "test": 6}
 LONE = """
 import importlib.util, json, sys
@@ -210,11 +214,29 @@ def test_the_card_says_what_was_trained_and_no_text(
     ):  # fmt: skip
         assert wanted in body
     written = "".join(
-        path.read_text(encoding="utf-8") for path in (tmp_path / "out").iterdir() if path.suffix in (".md", ".py")
+        path.read_text(encoding="utf-8") for path in (tmp_path / "out").iterdir() if path.suffix in (".md", ".py", ".json")
     )
     for text in texts_of(run, "ncbi-disease"):
         assert text["text"][:40] not in written
     assert str(tmp_path) not in written
+
+
+def test_a_folder_of_several_tasks_is_private_where_one_of_them_is(
+    run: bench.RunResult, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    closed: set[str] = set()
+
+    def write(job: Any, out: Path) -> Any:
+        out.mkdir()
+        return exporting.Exported(
+            out, run.id, job.task, "merge", "trained", None, "tiny-bert", None, "float32", 1, job.task in closed, True, None
+        )
+
+    monkeypatch.setattr(exporting._Job, "write", write)
+    run.export(tmp_path / "open")
+    closed.add(TASKS[2])
+    run.export(tmp_path / "closed")
+    assert [(tmp_path / name).stat().st_mode & 0o777 == 0o700 for name in ("open", "closed")] == [False, True]
 
 
 def test_a_folder_that_gives_something_else_does_not_appear(
@@ -277,3 +299,17 @@ def test_a_quantized_base_model_is_written_with_the_adapter_beside_it(
         assert not (tmp_path / "encoder").exists()
     else:
         assert code == 0
+
+
+def test_a_quantized_decoder_is_written_as_vllm_reads_it(
+    tiny: Callable[..., RunConfig], tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    for module in ("gptqmodel", "optimum"):
+        pytest.importorskip(module)
+    result = bench.run(tiny(arch="full", quant="gptq", model="tiny-llama", precision="fp32"))
+    out = tmp_path / "out"
+    assert main(["export", str(result.folder), str(out), "--merge", "--stage", "quantized"]) == 0
+    assert "largest relative difference from the run's model" in capsys.readouterr().out
+    assert faults(out, inspect(TinyLlama().folder(tmp_path / "models")).linears) == []
+    assert json.loads((out / "config.json").read_text())["quantization_config"]["quant_method"] == "gptq"
+    assert (out / "tokenizer.json").is_file()

@@ -18,6 +18,7 @@ pytest.importorskip("transformers")
 from bench_plugins.models.minilm import MiniLM  # noqa: E402
 from bench_plugins.models.tiny import TinyBert, TinyLlama  # noqa: E402
 from bench_plugins.quantizers import bench_quantizers  # noqa: E402
+from vllm_layout import KEYS, faults  # noqa: E402
 
 from bench.api.quantizer import QuantizedWeights, Quantizer  # noqa: E402
 from bench.evaluation.quantization import floor_backbone, relative_errors  # noqa: E402
@@ -87,6 +88,45 @@ def test_calibrated_beats_rounding(bases: dict[str, Path], quantized: Quantized,
     assert inspect(out).quantization == name
     assert inspect(out).linears == inspect(bases[model]).linears
     assert sorted(p.suffix for p in out.iterdir() if p.suffix != ".json") == [".safetensors"]
+
+
+@pytest.mark.parametrize("name", ["gptq", "awq"])
+def test_decoders_are_laid_out_as_vllm_reads_them(
+    bases: dict[str, Path], quantized: Quantized, tmp_path: Path, name: str
+) -> None:
+    from safetensors.torch import load_file, save_file
+
+    _, out, _ = quantized("tiny-llama", name)
+    linears = inspect(bases["tiny-llama"]).linears
+    assert faults(out, linears) == []
+    # What it is held to is wanted: no setting and no tensor may be missing, or be another one.
+    config = json.loads((out / "config.json").read_text())
+    tensors = load_file(out / "model.safetensors")
+    query = next(linear for linear in linears if linear.name.endswith("q_proj"))
+    layer = f"model.{query.name}"
+    if name == "gptq":  # inputs in their own order, in groups of 64
+        assert torch.equal(tensors[f"{layer}.g_idx"], torch.arange(query.inputs, dtype=torch.int32) // 64)
+    changes: list[dict[str, Any]] = [
+        {"quantization_config": {**config["quantization_config"], key: None}} for key in KEYS[name]
+    ]
+    changes += [
+        {"architectures": ["LlamaModel"]},
+        {"quantization_config": {**config["quantization_config"], "quant_method": "x"}},
+    ]
+    for change in changes:
+        (tmp_path / "config.json").write_text(json.dumps(config | change))
+        save_file(tensors, tmp_path / "model.safetensors")
+        assert faults(tmp_path, linears), change
+    (tmp_path / "config.json").write_text(json.dumps(config))
+    wrong = [
+        {f"{layer}.scales": tensors[f"{layer}.scales"].float()}, {f"{layer}.qzeros": tensors[f"{layer}.qzeros"][:, :1]},
+        {f"{layer}.weight": tensors[f"{layer}.scales"]}, {"embed_tokens.weight": tensors["model.embed_tokens.weight"]},
+    ]  # fmt: skip
+    for more in wrong:
+        save_file({key: value.clone().contiguous() for key, value in (tensors | more).items()}, tmp_path / "model.safetensors")
+        assert len(faults(tmp_path, linears)) == 1
+    save_file({key: value for key, value in tensors.items() if not key.startswith(f"{layer}.")}, tmp_path / "model.safetensors")
+    assert any("some are not" in fault for fault in faults(tmp_path, linears))
 
 
 def test_gptq_beats_rounding_on_minilm(tmp_path: Path) -> None:

@@ -353,6 +353,131 @@ def test_classes_are_bars_the_likeliest_first(page: Any) -> None:
     assert not page.is_visible("#found")
 
 
+CHEM = "😀 Aspirin and ibuprofen inhibit COX-1, and in the second experiment aspirin alone had no effect on it at any dose."
+
+
+def relating(page: Any, **changes: Any) -> list[Any]:
+    """Makes the page that of a task that relates given mentions; gives a list of the bodies that it will ask with."""
+    asked: list[Any] = []
+    about = {
+        "run": "r", "task": "chemprot", "stage": "trained", "synthetic": False, "predicts": ["relations"], "given": "mentions",
+        "labels": ["CHEMICAL", "GENE"], "directed": True, "limits": {"texts": 1, "characters": 50_000, "mentions": 10},
+    } | changes  # fmt: skip
+
+    def answer(route: Any) -> None:
+        asked.append(json.loads(route.request.post_data))
+        given = asked[-1]["texts"][0]["mentions"]
+        concepts = "pairs" in about["predicts"]
+        ends = [[[], m["concept"]] if concepts else [m["fragments"], m["label"]] for m in given]
+        unique = list({json.dumps(end): end for end in ends}.values())
+        relations = [{"source": end, "target": unique[-1], "label": "CPR:4", "confidence": 0.75} for end in unique[:-1]]
+        route.fulfill(json={"predictions": [{"id": "0", "mentions": [], "relations": relations}]})
+
+    page.route("**/about", lambda route: route.fulfill(json=about))
+    page.route("**/predict", answer)
+    page.reload()
+    page.locator("#facts", has_text=about["task"]).wait_for()
+    return asked
+
+
+def select(page: Any, words: str, label: str) -> None:
+    """Selects the first place of some words in the text box, and chooses their type."""
+    page.evaluate(
+        "w => { const t = document.getElementById('text'), at = t.value.indexOf(w); t.setSelectionRange(at, at + w.length); }",
+        words,
+    )
+    page.locator("#types button", has_text=label).click()
+
+
+def given_on(page: Any) -> list[str]:
+    return [item.text_content() for item in page.query_selector_all("#given li")]
+
+
+@pytest.mark.parametrize("width", [1280, 390])
+def test_mentions_are_marked_and_their_relations_are_arcs(page: Any, width: int) -> None:
+    asked = relating(page)
+    page.set_viewport_size({"width": width, "height": 900})
+    page.fill("#text", CHEM)
+    page.click("#go")
+    assert "Mark two mentions or more" in page.text_content("#error")
+    select(page, " Aspirin ", "CHEMICAL")  # blanks at the ends are left out; the same words are marked in any case of letters
+    select(page, "ibuprofen", "CHEMICAL")
+    select(page, "COX-1", "GENE")
+    assert given_on(page) == ["AspirinCHEMICAL×", "ibuprofenCHEMICAL×", "COX-1GENE×", "aspirinCHEMICAL×"]
+    assert page.text_content("#status") == "4 mentions marked."
+    page.locator("#given .gone").nth(1).click()
+    page.click("#go")
+    page.wait_for_selector("#result:not([hidden])")
+    (text,) = asked[-1]["texts"]
+    assert text["text"] == CHEM
+    assert [CHEM[m["fragments"][0][0] : m["fragments"][0][1]] for m in text["mentions"]] == ["Aspirin", "COX-1", "aspirin"]
+    assert page.text_content("#status") == "3 mentions given. 2 relations."
+    rows = [
+        [cell.text_content() for cell in row.query_selector_all("th, td")]
+        for row in page.query_selector_all("#relations tbody tr")
+    ]
+    assert rows == [
+        ["Aspirin (CHEMICAL)", "CPR:4", "aspirin (CHEMICAL)", "0.75"], ["COX-1 (GENE)", "CPR:4", "aspirin (CHEMICAL)", "0.75"],
+    ]  # fmt: skip
+    # Each relation has one label, and one arrow, which stands on the mention that it goes to; nothing is wider than the page.
+    assert [item.text_content() for item in page.query_selector_all("#under .relation text")] == ["CPR:4", "CPR:4"]
+    goal = words(page, CHEM, "aspirin")
+    for head in boxes(page, "#under .relation .head"):
+        assert goal["left"] < (head["left"] + head["right"]) / 2 < goal["right"]
+        assert head["bottom"] == pytest.approx(goal["top"], abs=6)
+    assert len(boxes(page, "#under .relation .head")) == 2
+    labels, frame = boxes(page, "#under .relation text"), boxes(page, "#drawing")[0]
+    assert all(frame["left"] <= box["left"] and box["right"] <= frame["right"] for box in labels)
+    assert not (labels[0]["bottom"] > labels[1]["top"] + 2 and labels[1]["bottom"] > labels[0]["top"] + 2
+                and labels[0]["right"] > labels[1]["left"] and labels[1]["right"] > labels[0]["left"])  # fmt: skip
+    assert page.evaluate("document.documentElement.scrollWidth") <= width
+    page.hover("#relations tbody tr:nth-child(2)")
+    assert len(page.query_selector_all("#under .relation.on")) == 1
+    assert len(page.query_selector_all("#under g.on:not(.relation)")) == 2
+    page.uncheck("#arcs")
+    assert not page.query_selector_all("#under .relation *")
+    assert [line for line in page.told if line] == []
+
+
+def test_marked_words_keep_their_place_while_the_text_changes(page: Any) -> None:
+    asked = relating(page, directed=False)
+    page.fill("#text", CHEM)
+    select(page, "ibuprofen", "CHEMICAL")
+    select(page, "COX-1", "GENE")
+    page.evaluate("() => { const t = document.getElementById('text'); t.focus(); t.setSelectionRange(0, 0); }")
+    page.keyboard.type("Here: 😀 ")
+    page.keyboard.press("Control+Enter")
+    page.wait_for_selector("#result:not([hidden])")
+    (text,) = asked[-1]["texts"]
+    assert text["text"].startswith("Here: 😀 ")
+    assert [text["text"][m["fragments"][0][0] : m["fragments"][0][1]] for m in text["mentions"]] == ["ibuprofen", "COX-1"]
+    assert not page.query_selector_all("#under .head")  # a relation without a direction has no arrow
+    page.fill("#text", CHEM.replace("ibuprofen", "naproxen"))
+    assert given_on(page) == ["COX-1GENE×"]
+    assert page.text_content("#status") == "1 mark went with the words that changed."
+    page.click("#clear")
+    assert given_on(page) == []
+
+
+def test_concepts_are_joined_by_their_nearest_mentions(page: Any) -> None:
+    asked = relating(page, task="bc5cdr-cid", predicts=["pairs"])
+    page.fill("#text", CHEM)
+    for word, label in (("aspirin", "CHEMICAL"), ("effect", "GENE")):
+        select(page, word, label)
+    names = page.locator("#given input")
+    assert [names.nth(i).input_value() for i in range(3)] == ["aspirin", "aspirin", "effect"]
+    names.nth(0).fill("D001")
+    names.nth(0).press("Tab")
+    assert [names.nth(i).input_value() for i in range(3)] == ["D001", "D001", "effect"]  # all mentions of these words
+    page.click("#go")
+    page.wait_for_selector("#result:not([hidden])")
+    assert [m["concept"] for m in asked[-1]["texts"][0]["mentions"]] == ["D001", "D001", "effect"]
+    (row,) = page.query_selector_all("#relations tbody tr")
+    assert [cell.text_content() for cell in row.query_selector_all("th, td")] == ["aspirin (D001)", "CPR:4", "effect", "0.75"]
+    arc = boxes(page, "#under .relation .arc")[0]
+    assert words(page, CHEM, "aspirin")["left"] < arc["left"] < words(page, CHEM, "aspirin")["right"]  # not the first one
+
+
 def test_what_is_wrong_is_said_on_the_page(page: Any) -> None:
     page.click("#go")
     assert page.text_content("#error") == "There is no text yet."

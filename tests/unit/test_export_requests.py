@@ -2,13 +2,16 @@
 
 from __future__ import annotations
 
+from copy import copy
 from pathlib import Path
 from types import SimpleNamespace
 from typing import Any
 
 import pytest
 
-from bench.errors import UsageError
+from bench.api.architecture import LoraVariant
+from bench.errors import MissingError, UsageError
+from bench.exporting import requests
 from bench.exporting.requests import Request, check, restricted
 from bench.registry import load
 
@@ -22,7 +25,6 @@ def run(
     when: str | None = None,
     folder: Path = Path("none"),
     attention: str | None = None,
-    predicts: tuple[str, ...] = ("mentions",),
 ) -> Any:
     """A finished run as far as a request looks at it."""
     registry = load()
@@ -30,7 +32,6 @@ def run(
     parts = SimpleNamespace(
         architecture=architecture, tasks={name: registry.get("tasks", name) for name in tasks},
         quantizer=SimpleNamespace(name="gptq"), quantizes=when is not None, when=when,
-        heads={name: SimpleNamespace(predicts=predicts) for name in tasks},
     )  # fmt: skip
     result, config = SimpleNamespace(id="a-run", synthetic=synthetic), SimpleNamespace(attention=attention)
     return SimpleNamespace(parts=parts, result=result, config=config, folder=folder)
@@ -63,9 +64,25 @@ def test_a_decoder_that_sees_both_ways_is_refused(tmp_path: Path) -> None:
     check(run("A1", OPEN, attention="causal"), Request(tmp_path / "out"), [OPEN])
 
 
-def test_a_head_that_relates_concepts_is_refused(tmp_path: Path) -> None:
-    with pytest.raises(UsageError, match="relates concepts"):
-        check(run("A1", OPEN, predicts=("pairs",)), Request(tmp_path / "out"), [OPEN])
+def test_adapters_that_peft_cannot_hold_as_one_are_refused(tmp_path: Path) -> None:
+    finished = run("A3", OPEN)
+    shared_and_private = copy(finished.parts.architecture)
+    shared_and_private.__class__ = type("Dora", (type(shared_and_private),), {"variant": LoraVariant(dora=True)})
+    finished.parts.architecture = shared_and_private
+    with pytest.raises(UsageError, match="PEFT cannot hold as one") as refused:
+        check(finished, Request(tmp_path / "out", "peft"), [OPEN])
+    assert refused.value.hint == "Take --merge."
+    check(finished, Request(tmp_path / "out", "merge"), [OPEN])
+    for arch in ("A1-dora", "A1-rslora"):  # one adapter each
+        check(run(arch, OPEN), Request(tmp_path / "out", "peft"), [OPEN])
+
+
+def test_packages_that_onnx_needs_are_named(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(requests, "find_spec", lambda name: None if name == "onnxscript" else object())
+    with pytest.raises(MissingError, match="needs onnxscript, not installed") as refused:
+        check(run("A1", OPEN), Request(tmp_path / "out", "onnx"), [OPEN])
+    assert refused.value.hint == "pip install 'bench-suite[onnx]'"
+    check(run("A1", OPEN), Request(tmp_path / "out", "merge"), [OPEN])
 
 
 def test_names_and_places_are_looked_at_first(tmp_path: Path) -> None:

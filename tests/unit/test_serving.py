@@ -20,12 +20,12 @@ pytest.importorskip("httpx2")
 
 from starlette.testclient import TestClient
 
-from bench.api.data import Document, Judgement, Mention
+from bench.api.data import Document, Judgement, Mention, Relation
 from bench.errors import DivergedError, UsageError
 from bench.reporting import SilentReporter
 from bench.results.store import read_predictions
 from bench.serving import guard
-from bench.serving.app import LONGEST_TEXT, MOST_TEXTS, PAGE, About, make_app
+from bench.serving.app import LONGEST_TEXT, MOST_MENTIONS, MOST_TEXTS, PAGE, About, make_app
 from bench.serving.serve import ServeConfig, _check, _listening, _tell
 
 HERE = "http://127.0.0.1:8000"
@@ -33,22 +33,22 @@ TOKEN = "a-token-that-is-long-enough"
 CANARY = "Zyxqanary"
 
 
-def found(texts: Sequence[str]) -> list[Document]:
+def found(documents: Sequence[Document]) -> list[Document]:
     """What a model could give: every text has a mention in two fragments, and a class."""
     mention = Mention(((0, 1), (2, 4)), "Disorder", "C0000001", {"NI": ("yes",)}, 0.123456789)
     return [
-        Document(str(i), text, (mention,) if text else (), judgements=(Judgement("a", 0.75, True),))
-        for i, text in enumerate(texts)
+        Document(document.id, document.text, (mention,) if document.text else (), judgements=(Judgement("a", 0.75, True),))
+        for document in documents
     ]
 
 
 class Served:
     """An application with what it logged."""
 
-    def __init__(self, predict: Any = found, **guarded: Any) -> None:
+    def __init__(self, predict: Any = found, about: About | None = None, **guarded: Any) -> None:
         self.log: list[str] = []
         self.worker = ThreadPoolExecutor(1)
-        about = About("run-1", "2015-T14", "trained", True, ("mentions",))
+        about = about or About("run-1", "2015-T14", "trained", True, ("mentions",))
         self.app = make_app(predict, about, self.worker, self.log.append, **guarded)
         self.client = TestClient(self.app, base_url=HERE)
 
@@ -71,7 +71,8 @@ def test_an_answer_holds_what_a_prediction_file_holds(served: Served, tmp_path: 
         "run": "run-1", "task": "2015-T14", "stage": "trained", "synthetic": True,
     }  # fmt: skip
     (tmp_path / "p.jsonl").write_text("".join(json.dumps(line) + "\n" for line in told["predictions"]), encoding="utf-8")
-    expected = [document.without_text() for document in found(["a bc", "", "😀 né"])]
+    texts = [Document(str(number), text) for number, text in enumerate(("a bc", "", "😀 né"))]
+    expected = [document.without_text() for document in found(texts)]
     assert list(read_predictions(tmp_path / "p.jsonl")) == expected
     assert "né" not in answer.text
     assert served.log == [f"POST /predict 200, 3 texts, {served.log[0].rpartition(', ')[2]}"]
@@ -91,7 +92,7 @@ def test_every_answer_is_kept_nowhere_and_loads_nothing_from_elsewhere(served: S
         assert (refusal.status_code, refusal.headers["allow"]) == (405, allowed)
     assert served.client.get("/healthz").json() == {"status": "ok"}
     about = served.client.get("/about").json()
-    assert about["limits"] == {"texts": MOST_TEXTS, "characters": LONGEST_TEXT}
+    assert about["limits"] == {"texts": MOST_TEXTS, "characters": LONGEST_TEXT, "mentions": MOST_MENTIONS}
     page = served.client.get("/").text
     assert "http" not in page.replace("http-equiv", "")  # nothing to fetch from another place
     assert "style=" not in page
@@ -107,6 +108,7 @@ def test_every_answer_is_kept_nowhere_and_loads_nothing_from_elsewhere(served: S
         (422, "other than 'texts'", {"json": {"texts": ["a"], CANARY: 1}}),
         (422, "no list", {"json": {"texts": CANARY}}),
         (422, "other than strings", {"json": {"texts": [CANARY, 5]}}),
+        (422, "other than strings", {"json": {"texts": [{"text": CANARY, "mentions": []}]}}),
         (422, "surrogate", {"content": f'{{"texts": ["{CANARY} \\ud800"]}}', "headers": {"Content-Type": "application/json"}}),
         (400, "cannot be read", {"content": "[" * 50_000, "headers": {"Content-Type": "application/json"}}),
         (413, "wanted at most", {"json": {"texts": [CANARY] * (MOST_TEXTS + 1)}}),
@@ -145,7 +147,7 @@ def test_a_body_that_is_refused_is_told_and_not_quoted(
 def test_an_error_of_the_model_is_told_by_kind_and_place(
     error: Exception, status: int, says: str, capfd: pytest.CaptureFixture[str], caplog: pytest.LogCaptureFixture
 ) -> None:
-    def fail(texts: Sequence[str]) -> list[Document]:
+    def fail(documents: Sequence[Document]) -> list[Document]:
         raise error
 
     served = Served(fail)
@@ -216,14 +218,14 @@ def test_a_token_is_wanted_for_all_but_the_page_and_the_health() -> None:
 def test_predictions_wait_for_one_another_and_the_health_does_not() -> None:
     together, most, release = 0, 0, threading.Event()
 
-    def slow(texts: Sequence[str]) -> list[Document]:
+    def slow(documents: Sequence[Document]) -> list[Document]:
         nonlocal together, most
         together += 1
         most = max(most, together)
         release.wait(10)
         time.sleep(0.02)
         together -= 1
-        return found(texts)
+        return found(documents)
 
     served = Served(slow)
     with served.client as client, ThreadPoolExecutor(4) as askers:
@@ -254,11 +256,11 @@ def test_a_port_that_is_taken_and_a_host_that_is_not_are_told() -> None:
 def test_tokens_that_are_easily_guessed_or_cannot_be_sent_are_refused() -> None:
     for token in ("", "short", "with a blank in its middle", "ein-schlüssel-aus-umlauten", "two\nlines-of-a-token"):
         with pytest.raises(UsageError, match="wanted at least 16") as caught:
-            _check(ServeConfig(token=token), None, "2015-T14", None)  # type: ignore[arg-type]
+            _check(ServeConfig(token=token))
         assert not token or token not in str(caught.value)
-    _check(ServeConfig(token=TOKEN), None, "2015-T14", None)  # type: ignore[arg-type]
+    _check(ServeConfig(token=TOKEN))
     with pytest.raises(UsageError, match="65535"):
-        _check(ServeConfig(port=70_000), None, "2015-T14", None)  # type: ignore[arg-type]
+        _check(ServeConfig(port=70_000))
 
 
 def test_a_token_of_the_user_s_own_is_not_printed() -> None:
@@ -280,3 +282,65 @@ def test_a_token_of_the_user_s_own_is_not_printed() -> None:
     assert any("not encrypted" in line for line in own.lines)
     assert not any("encrypted" in line or "token" in line for line in near.lines)
     assert any("SYNTHETIC" in line for line in near.lines)
+
+
+# ---- mentions that come with a text -----------------------------------------------------------------------------------------
+def related(documents: Sequence[Document]) -> list[Document]:
+    """Relates the first mention of a text to each of the others, by their concepts."""
+    made = []
+    for document in documents:
+        first, *others = [((), mention.concept or "none") for mention in document.mentions] or [((), "none")]
+        made.append(Document(document.id, "", relations=tuple(Relation(first, other, "CID", 0.5) for other in others)))
+    return made
+
+
+def mention(start: Any, end: Any, **more: Any) -> dict[str, Any]:
+    return {"fragments": [[start, end]], "label": "Chemical", "concept": "C1"} | more
+
+
+@pytest.fixture
+def relating() -> Iterator[Served]:
+    made = Served(related, About("run-1", "bc5cdr-cid", "trained", True, ("pairs",), "mentions", ("Chemical", "Disease")))
+    yield made
+    made.worker.shutdown()
+
+
+def test_mentions_come_with_a_text_where_these_are_related(relating: Served) -> None:
+    text = "😀 melprilol causes gout"
+    answer = relating.ask([
+        {"id": "ignored", "text": text, "mentions": [mention(2, 11), mention(19, 23, label="Disease", concept="D1")]},
+        {"text": "Nothing.", "mentions": []},
+    ])  # fmt: skip
+    assert answer.status_code == 200
+    first, second = answer.json()["predictions"]
+    assert first["id"] == "0"
+    assert first["relations"] == [{"source": [[], "C1"], "target": [[], "D1"], "label": "CID", "confidence": 0.5}]
+    assert "relations" not in second
+    about = relating.client.get("/about").json()
+    assert (about["given"], about["labels"], about["directed"]) == ("mentions", ["Chemical", "Disease"], True)
+
+
+@pytest.mark.parametrize(
+    ("status", "says", "texts"),
+    [
+        (422, "other than objects with a text and its mentions", [CANARY]),
+        (422, "other than objects with a text and its mentions", [5]),
+        (422, "no field 'mentions'", [{"text": CANARY}]),
+        (422, "no field 'text'", [{"mentions": []}]),
+        (422, "text 2: mention 1: the fragment 0-99 lies outside the text", [
+            {"text": CANARY, "mentions": []}, {"text": CANARY, "mentions": [mention(0, 1), mention(0, 99)]},
+        ]),
+        (422, "whole numbers", [{"text": CANARY, "mentions": [mention(0, 1.5)]}]),
+        (422, "'label'", [{"text": CANARY, "mentions": [mention(0, 1, label=[CANARY])]}]),
+        (422, "'concept'", [{"text": CANARY, "mentions": [mention(0, 1, concept={CANARY: 1})]}]),
+        (422, "have no concepts", [{"text": CANARY, "mentions": [{"fragments": [[0, 2]], "label": "Chemical"}]}]),
+        (413, "more than 1,000 mentions", [{"text": CANARY * 300, "mentions": [mention(n, n + 1) for n in range(1001)]}]),
+        (413, "wanted at most 50,000", [{"text": CANARY * 10_000, "mentions": []}]),
+    ],
+)  # fmt: skip
+def test_mentions_that_are_wrong_are_told_and_not_quoted(status: int, says: str, texts: Any, relating: Served) -> None:
+    answer = relating.ask(texts)
+    assert answer.status_code == status
+    assert says in answer.json()["error"]
+    assert CANARY not in answer.text
+    assert CANARY not in "".join(relating.log)
