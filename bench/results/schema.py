@@ -21,7 +21,7 @@ from bench.results.evidence import (
 )
 from bench.results.invariants import Invariants
 from bench.results.reading import check_version, plain, read_as
-from bench.results.scores import FlatScores, Interval
+from bench.results.scores import FlatScores, Interval, IntervalBy
 from bench.results.version_1 import from_version_1
 
 SCHEMA_VERSION = 2
@@ -41,7 +41,8 @@ class Headline:
         stage: ``quantized`` where the base was quantized, else ``trained``.
         metric: dotted path into the task's scores, e.g. ``task1.strict.f1``.
         value: in [0, 1].
-        ci95: document-clustered bootstrap interval, low and high; None where it cannot be had.
+        ci95: its interval, low and high; None where it cannot be had.
+        ci95_by: ``bootstrap`` over documents; ``beta`` or ``wilson``, from counts, where too little is right or wrong for that.
     """
 
     task: str
@@ -50,6 +51,7 @@ class Headline:
     metric: str
     value: float
     ci95: Interval | None
+    ci95_by: IntervalBy = "bootstrap"
 
 
 @dataclass(frozen=True)
