@@ -3,8 +3,8 @@
     python benchmarks/bench_small_counts.py [--quick] [--json FILE]
 
 500 corpora of each kind (20 with ``--quick``): n gold mentions over 100 documents, or over five, that find them with a share
-of their own (beta, intraclass correlation .1, mean equal to recall), and false ones so that precision equals recall, which is then
-the true F1. Promised: what a result states for n up to 30 in 100 documents holds the truth in at least 90% of them.
+of their own (beta, intraclass correlation .1, mean equal to recall), and false ones so that precision equals recall, which is
+then the true F1. Promised: what a result states for n up to 30 in 100 documents holds the truth in at least 90% of them.
 """
 
 from __future__ import annotations

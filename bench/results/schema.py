@@ -144,6 +144,7 @@ class Result:
         schedule: of tasks that came one after another, what was learned and forgotten; its options are open.
         init_from: of a run that starts from another one, which, and what that was trained on; open.
         shots: by task, how many training documents were drawn, of a run with ``--shots``.
+        train_resample: the same of a run with ``--train-resample``; `config` has the number of the draw.
         calibration: by task, stage and kind of prediction.
         errors: by task and stage.
         funnel: by task and stage, how far gold mentions come.
@@ -180,6 +181,7 @@ class Result:
     schedule: Mapping[str, Any] = field(default_factory=dict)
     init_from: Mapping[str, Any] = field(default_factory=dict)
     shots: Mapping[str, Mapping[str, Any]] = field(default_factory=dict)
+    train_resample: Mapping[str, Mapping[str, Any]] = field(default_factory=dict)
     calibration: Mapping[str, Mapping[str, Mapping[str, Calibration]]] = field(default_factory=dict)
     errors: Mapping[str, Mapping[str, Errors]] = field(default_factory=dict)
     funnel: Mapping[str, Mapping[str, GoldFunnel]] = field(default_factory=dict)

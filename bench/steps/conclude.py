@@ -290,6 +290,7 @@ def _result(run: RunContext, trainer: Trainer, progress: Progress, scoring: Scor
         adjusted=planned.plan["adjusted"],
         init_from={} if start is None else {**planned.facts["init_from"], **start.as_json()},
         shots=dict(planned.facts.get("shots", {})),
+        train_resample=dict(planned.facts.get("train_resample", {})),
         plan=read_as(Plan, {key: planned.plan[key] for key in ("budget", "data", "estimate", "model", "quantizer")}, "plan"),
         training=Training(
             evaluations=tuple(progress.evaluations), best=progress.best, stopped=progress.stopped,
