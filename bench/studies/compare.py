@@ -349,7 +349,8 @@ def _some_scores(runs: Sequence[Run], task: str) -> FlatScores:
 
 def _notes(arms: Sequence[Arm], fields: Sequence[str], named: bool) -> list[str]:
     configs = [run.result.config for arm in arms for run in arm.runs]
-    notes = [training_set(all(config.get("train_resample") is not None or config.get("shots") for config in configs))]
+    drawn = all(config.get("train_resample") is not None or config.get("shots") for config in configs)
+    notes = [training_set(drawn)] if len(arms) > 1 else []
     if len(arms) == 1:
         notes.append("The runs differ in nothing but their seeds or replicates: there is nothing to compare but luck.")
     if len(fields) > 1 and not named:

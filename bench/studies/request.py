@@ -95,6 +95,8 @@ def planned(config: StudyConfig, registry: Registry, environ: Mapping[str, str])
     chosen = own_options(part, config.options)
     if config.resample_train is not None and run.train_resample is not None:
         raise UsageError("--train-resample is one draw for all runs, --resample-train one for each seed; got both.")
+    if config.resample_train is not None and (shots or run.shots is not None):
+        raise UsageError("--shots draws training documents by seed already; --resample-train beside it means nothing.")
     if config.resample_train is not None and config.seeds not in (SEEDS, config.resample_train):
         raise UsageError(
             f"--resample-train is {config.resample_train} and --seeds {config.seeds}: every seed has a draw of its own.",
