@@ -22,7 +22,7 @@ if TYPE_CHECKING:
     Array = NDArray[np.float64]
 
 RESAMPLES = 2000
-SHARES = ("accuracy", "balanced_accuracy", "precision", "recall", "f1", "macro_f1", "map", "avg_rec", "trec_map")
+SHARES = ("accuracy", "precision", "recall", "f1", "macro_f1", "map", "avg_rec", "trec_map")
 """Scores that are shares of documents or means of shares, by the last of their dotted names."""
 _BATCH = 4_000_000  # drawn documents held at a time: 32 MB of indices
 
