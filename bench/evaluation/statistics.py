@@ -73,7 +73,7 @@ def _chosen(name: str, point: FlatScores, documents: int, drawn: Interval | None
     if last == "f1" and tp is not None and fp is not None and fn is not None:
         return (f1_interval(tp, fp, fn), "beta") if tp + fp + fn and (same or few(tp, fp + fn)) else (drawn, "bootstrap")
     share = score_of(point, name)
-    if last in SHARES and share is not None and 0 <= share <= 1:
+    if last in SHARES and documents and share is not None and 0 <= share <= 1:
         right = share * documents
         if same or (last == "accuracy" and few(right, documents - right)):
             return wilson(right, documents), "wilson"

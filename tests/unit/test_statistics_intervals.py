@@ -152,11 +152,11 @@ def test_other_names_get_intervals_of_their_own() -> None:
         return {"f1": sums["a"] / 4, "accuracy": sums["b"] / 4}
 
     scores = with_intervals([{"a": 1.0, "b": 0.0}, {"a": 0.0, "b": 1.0}], two, names=("f1", "accuracy"))
-    assert list(scores) == ["f1", "f1.ci95", "accuracy", "accuracy.ci95"]
+    assert list(scores) == ["f1", "f1.ci95", "accuracy", "accuracy.ci95", "accuracy.ci95_by"]
     assert scores["f1.ci95"] == (0.0, 0.5)  # a share without counts, as two documents say it
 
 
 def test_rows_may_lack_keys_and_no_rows_is_no_crash() -> None:
     scores = with_intervals([{"a": 1.0}, {"b": 1.0}], lambda s: {"f1": s["a"] / (s["a"] + s["b"])})
     assert scores["f1"] == 0.5
-    assert with_intervals([], lambda s: {"f1": 0.0})["f1.ci95"] is None
+    assert with_intervals([], lambda s: {"f1": 0.0}) == {"f1": 0.0, "f1.ci95": None}
