@@ -17,7 +17,7 @@ INTERVAL_BY = ".ci95_by"
 Interval = tuple[float, float]
 IntervalBy = Literal["bootstrap", "beta", "wilson"]
 """How an interval was computed: over resampled documents, or from counts (`bench.evaluation.small_counts`)."""
-Score = float | Interval | str | None
+Score = Literal["beta", "wilson"] | float | Interval | None
 """A number, an interval or its method; None for what cannot be had."""
 FlatScores = Mapping[str, Score]
 """By dotted name; what `bench.api.task.Scores` is, flattened."""
