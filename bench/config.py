@@ -71,6 +71,10 @@ class RunConfig:
     shots: int | None = option(
         None, DATA, "K", "at most K training documents of each task, drawn by seed", unset="all", identity="given"
     )
+    train_resample: int | None = option(
+        None, DATA, "DRAW", "train on a random half of each task's documents, by the number of its draw", unset="all",
+        low=0, most=2**32 - 1, identity="given", contract="elsewhere",
+    )  # fmt: skip
     max_length: int | None = option(
         None, DATA, "TOKENS", "longest window, with special tokens", unset="from the data", low=16, identity="always"
     )
@@ -170,6 +174,8 @@ class RunConfig:
             raise UsageError(f"--temperature beside --sampling {self.sampling} means nothing.")
         if self.loss_weights and self.loss_weighting != "equal":
             raise UsageError("--loss-weight beside --loss-weighting uncertainty, which trains the weights, means nothing.")
+        if self.train_resample is not None and self.shots is not None:
+            raise UsageError("--train-resample beside --shots, which draws training documents by seed already, means nothing.")
         budgets = [name for name in BUDGETS if getattr(self, name) is not None]
         if len(budgets) > 1:
             raise UsageError(f"A run has one budget; got {' and '.join(map(flag, budgets))}.")

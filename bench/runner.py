@@ -239,7 +239,11 @@ def resolved_facts(
         **({"concepts": names} if names else {}),
         **({"teacher": [teacher.identity() for teacher in teachers]} if teachers else {}),
         **({"init_from": parts.start.facts()} if parts.start is not None else {}),
-        **({"shots": {name: shots.facts(each.corpus) for name, each in sources.items()}} if config.shots is not None else {}),
+        **{
+            name: {task: shots.facts(source.corpus) for task, source in sources.items()}
+            for name in ("shots", "train_resample")
+            if getattr(config, name) is not None
+        },
     }
 
 

@@ -123,6 +123,7 @@ class Request:
         options: the kind's own, every one of `StudyKind.options`.
         targets: tasks of the study that others are held apart from, as typed, for a kind that takes them.
         shots: numbers of training documents, for a kind that takes them.
+        resample: whether each seed draws its training documents, the same for all runs of that seed.
     """
 
     base: RunConfig
@@ -135,6 +136,7 @@ class Request:
     options: Mapping[str, Option] = field(default_factory=dict)
     targets: tuple[str, ...] = ()
     shots: tuple[int, ...] = ()
+    resample: bool = False
 
     def __post_init__(self) -> None:
         if self.base.task_set is not None:
@@ -183,6 +185,7 @@ class Request:
         names = [self.names.get(task, task) for task in config.task]
         data, concepts = ({name: paths[name] for name in names if name in paths} for paths in (config.data, config.concepts))
         config = replace(config, task_set=None, data=data, concepts=concepts)
+        config = replace(config, train_resample=config.seed) if self.resample else config
         file = bounded("".join(c if c.isalnum() or c in "._+-=," else "-" for c in key))
         return StudyRun(file, role, names[0] if len(names) == 1 else None, config.seed, config.arch, config, like, group)
 

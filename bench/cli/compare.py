@@ -31,6 +31,9 @@ def configure(parser: Parser) -> None:
     parser.add_argument(
         "--allow", action="append", default=[], metavar="FIELD", help="a field that may differ as well; repeatable"
     )
+    parser.add_argument(
+        "--rope", type=float, default=0.01, metavar="D", help="differences that count as none on a further task (default: 0.01)"
+    )
     parser.add_argument("--resamples", type=whole, default=10_000, metavar="N", help="of documents (default: 10,000)")
     parser.add_argument("--out", type=Path, default=Path("runs"), metavar="DIR", help="folder of runs (default: runs)")
     parser.add_argument("--json", action="store_true", help="print one JSON object")
@@ -45,8 +48,9 @@ def run(args: argparse.Namespace) -> int:
     by, allow = check_fields(args.by, "--by"), check_fields(args.allow, "--allow")
     runs, passed_over = read_runs(args.runs, args.out)
     comparison = compare(
-        runs, load(), by=by, metric=args.metric, split=args.split, allow=allow, resamples=args.resamples, tell=_tell
-    )
+        *(runs, load()), by=by, metric=args.metric, split=args.split, allow=allow, resamples=args.resamples, rope=args.rope,
+        tell=_tell,
+    )  # fmt: skip
     _done()
     if args.json:
         say(dump(comparison.to_json() | {"notes": [*passed_over, *comparison.notes]}))

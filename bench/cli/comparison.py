@@ -7,6 +7,7 @@ from collections.abc import Sequence
 from bench.results.display import NOT_ESTIMABLE, change, estimable, interval, p_value, some
 from bench.screen.console import RichReporter
 from bench.screen.text import number
+from bench.stats.across import meaning
 from bench.stats.intervals import MINIMUM_SEEDS
 from bench.studies.compare import TOO_FEW, Comparison, Pair
 
@@ -33,6 +34,7 @@ def show(comparison: Comparison, passed_over: Sequence[str] = (), reporter: Rich
         columns = ("second arm", "first arm", "wins", "ties", "losses")
         rows = [(pair.second, pair.first, pair.tally.wins, pair.tally.ties, pair.tally.losses) for pair in comparison.tasks]
         console.table("Tasks won, tied, lost (a tie is within the noise floor)", columns, rows)
+    _across(comparison, console)
     _floors(comparison, console)
     if any(pair.conclusion == TOO_FEW for pair in comparison.pairs):
         console.note(f"A conclusion wants {MINIMUM_SEEDS} seeds or more in both arms; what is told above is no verdict.")
@@ -92,6 +94,25 @@ def _seeds(comparison: Comparison) -> Table:
 
 def _effect(value: float | None) -> str:
     return change(value) or "–"
+
+
+def _across(comparison: Comparison, console: RichReporter) -> None:
+    """Two arms over several tasks, with a sentence on what it means."""
+    together = [(tasks.first, tasks.second, tasks.across) for tasks in comparison.tasks if tasks.across is not None]
+    if not together:
+        return
+    level = f"{comparison.level:.0%}"
+    columns = ("second arm", "first arm", "IQM", f"{level} over seeds", "IQM difference", f"{level} over seeds", "better on")
+    rows: list[tuple[str, ...]] = []
+    for first, second, whole in together:
+        of, less = whole.aggregate.second, whole.aggregate.difference
+        bounds = f"[{number(of.low)}, {number(of.high)}]"
+        side = whole.second_better
+        better = "–" if side is None else f"≥ {side.dependent} of {whole.tasks}"
+        rows.append((second, first, number(of.value), bounds, change(less.value), between(less.low, less.high), better))
+    console.table("All tasks together (IQM: mean of the middle half of all scores)", columns, rows)
+    for first, second, whole in together:
+        console.note(f"What this means: {meaning(whole, first, second)}")
 
 
 def _floors(comparison: Comparison, console: RichReporter) -> None:

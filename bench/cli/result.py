@@ -13,7 +13,7 @@ from bench.cli.score import report as score_report
 from bench.data.faults import listed
 from bench.naming import flatten
 from bench.results.schema import Result
-from bench.results.scores import FlatScores, score_of
+from bench.results.scores import FlatScores, interval_by, interval_of, score_of
 from bench.screen.terminal import paint
 from bench.screen.text import fields, number
 
@@ -32,11 +32,14 @@ def explanation(result: Result) -> list[str]:
     scores, linked = result.scores[task], result.concepts.get(task)
     group = metric.rpartition(".")[0].rpartition(".")[0]
     beside, last = f"{group}." if group else "", scores.stages.get(result.headline.stage)
+    pieces = f"{beside}discontiguous.f1"
     held = {
         "mentions alone, without concepts": None
         if metric.endswith("span_only.f1")
         else score_of(last, f"{beside}span_only.f1"),
-        "discontiguous mentions": score_of(last, f"{beside}discontiguous.f1") if _any(last, f"{beside}discontiguous") else None,
+        _of_few("discontiguous mentions", last, pieces): score_of(last, pieces)
+        if _any(last, f"{beside}discontiguous")
+        else None,
         "concepts right of mentions found": None if linked is None else linked.found.accuracy,
         "a dictionary of the training mentions, by the same metric": score_of(scores.baselines.get("dictionary"), metric),
     }
@@ -46,6 +49,12 @@ def explanation(result: Result) -> list[str]:
     if result.synthetic:
         lines.append(f"         made-up notes; the real corpus: --data {task}=DIR (bench show task {task})")
     return lines
+
+
+def _of_few(what: str, scores: FlatScores | None, name: str) -> str:
+    """What a score is of, with its interval where that comes from few items."""
+    few = interval_by(scores, name) != "bootstrap"
+    return f"{what} {interval(interval_of(scores, name))}, of few" if few else what
 
 
 def _any(scores: FlatScores | None, group: str) -> bool:

@@ -14,7 +14,7 @@ from bench.errors import DataWarning
 from bench.evaluation.score import score_files
 from bench.naming import flatten
 from bench.registry import load
-from bench.results.scores import INTERVAL
+from bench.results.scores import INTERVAL, INTERVAL_BY
 from bench.screen.terminal import paint, say
 from bench.screen.text import columns, dump, fields, number
 
@@ -57,16 +57,19 @@ def report(scores: Mapping[str, Any]) -> str:
     groups = {name[:-2] for name in flat if name.endswith(".f1") or name == "f1"}  # up to the last dot
     header = ["measure", *_COUNTED]
     intervals = any(f"{group}f1{INTERVAL}" in flat for group in groups)
-    rows = []
+    rows, noted = [], False
     for group in dict.fromkeys(name[: name.rfind(".") + 1] for name in flat):
         if group in groups:
             row = [group.rstrip("."), *(number(flat[group + key]) if group + key in flat else "" for key in _COUNTED)]
-            rows.append(row + ([interval(flat.get(f"{group}f1{INTERVAL}"))] if intervals else []))
+            noted |= f"{group}f1{INTERVAL_BY}" in flat
+            mark = "*" if f"{group}f1{INTERVAL_BY}" in flat else ""
+            rows.append(row + ([f"{interval(flat.get(f'{group}f1{INTERVAL}'))}{mark}"] if intervals else []))
     header += ["95% interval"] if intervals else []
     text = columns([header[0], *header[1:]], [_right(row, header, rows) for row in rows]) if rows else ""
     counted = {group + key for group in groups for key in _COUNTED}
     loose = {name: number(v) for name, v in flat.items() if name not in counted and isinstance(v, (int, float))}
-    return "\n\n".join(part for part in (text, fields(loose) if loose else "") if part)
+    note = "* from counts: too few items for a bootstrap over documents" if noted else ""
+    return "\n\n".join(part for part in (text, note, fields(loose) if loose else "") if part)
 
 
 def interval(bounds: Any) -> str:

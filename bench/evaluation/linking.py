@@ -7,6 +7,7 @@ from dataclasses import dataclass
 
 from bench.api.data import Document, Mention
 from bench.data.concepts import ConceptDictionary, Linking, mention_words
+from bench.evaluation.small_counts import wilson
 from bench.results.evidence import ConceptAccuracy
 
 RANKS = (1, 5, 20)
@@ -47,7 +48,7 @@ def accuracies(
         words are those of a training mention (``accuracy_seen``), for the others (``accuracy_unseen``), and for those whose
         concept is not in training (``accuracy_new``); ``unseen`` and ``new``, the numbers of these; ``recall_at_1``,
         ``recall_at_5``, ``recall_at_20``, the share whose concept is among the first so many. Shares are None where no mention
-        counts.
+        counts; ``ci95`` has Wilson's interval of each of the others.
     """
     known: list[bool] = []
     new: list[bool] = []
@@ -59,15 +60,20 @@ def accuracies(
             new.append(concept not in seen.concepts)
             places.append(ranked.index(concept) if concept in ranked else max(RANKS))
     first = [place == 0 for place in places]
+    judged = {
+        "accuracy": first,
+        "accuracy_seen": [right for right, flag in zip(first, known, strict=True) if flag],
+        "accuracy_unseen": [right for right, flag in zip(first, known, strict=True) if not flag],
+        "accuracy_new": [right for right, flag in zip(first, new, strict=True) if flag],
+        **{f"recall_at_{rank}": [place < rank for place in places] for rank in RANKS},
+    }
+    intervals = {name: wilson(sum(right), len(right)) for name, right in judged.items()}
     return ConceptAccuracy(
         mentions=len(places),
         unseen=known.count(False),
         new=sum(new),
-        accuracy=_share(first),
-        accuracy_seen=_share([right for right, flag in zip(first, known, strict=True) if flag]),
-        accuracy_unseen=_share([right for right, flag in zip(first, known, strict=True) if not flag]),
-        accuracy_new=_share([right for right, flag in zip(first, new, strict=True) if flag]),
-        **{f"recall_at_{rank}": _share([place < rank for place in places]) for rank in RANKS},
+        **{name: sum(right) / len(right) if right else None for name, right in judged.items()},
+        ci95={name: interval for name, interval in intervals.items() if interval is not None},
     )
 
 
@@ -84,7 +90,3 @@ def _ranked(
         for mention, ranked in zip(mentions, linking.rank(document, mentions), strict=True):
             if mention.key in gold_mentions:
                 yield document, gold_mentions.pop(mention.key), ranked
-
-
-def _share(values: Sequence[bool]) -> float | None:
-    return sum(values) / len(values) if values else None

@@ -178,8 +178,8 @@ def _scores(result: Result, exported: Exported) -> str:
         else ""
     )
     return (
-        f"## Scores\n\nTest split, {exported.stage} model, as the run computed them; in brackets 95% intervals by bootstrap "
-        f"over documents.{linked}\n\n| metric | score |\n|---|---|\n{rows}\n"
+        f"## Scores\n\nTest split, {exported.stage} model, as the run computed them; in brackets 95% intervals, by bootstrap "
+        f"over documents, or from counts where few items are right or wrong.{linked}\n\n| metric | score |\n|---|---|\n{rows}\n"
     )
 
 

@@ -33,6 +33,7 @@ class RunFields(TypedDict, total=False):
     allow_leak: bool
     tolerate: str | Sequence[str]
     shots: int | None
+    train_resample: int | None
     max_length: int | None
     steps: int | None
     epochs: float | None

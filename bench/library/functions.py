@@ -93,6 +93,7 @@ def compare(
     split: Literal["test", "dev"] = "test",
     allow: Sequence[str] = (),
     resamples: int = 10_000,
+    rope: float = 0.01,
 ) -> Comparison:
     """Compares runs, as ``bench compare`` does: refuses runs that may not be compared, then paired statistics.
 
@@ -103,6 +104,7 @@ def compare(
         split: that is compared.
         allow: fields beyond `by` that may differ.
         resamples: of the bootstrap and of the permutation test.
+        rope: differences that count as none on a further task, in the metric's own unit.
 
     Raises:
         ContractError: they differ in what was not allowed, or share no task.
@@ -112,7 +114,9 @@ def compare(
     from bench.studies.contract import check_fields
 
     fields, further = check_fields(by, "by"), check_fields(allow, "allow")
-    return compare_runs(results, installed(), by=fields, metric=metric, split=split, allow=further, resamples=resamples)
+    return compare_runs(
+        *(results, installed()), by=fields, metric=metric, split=split, allow=further, resamples=resamples, rope=rope
+    )
 
 
 def study(
@@ -130,6 +134,7 @@ def study(
     kind_options: Mapping[str, int | float | str] | None = None,
     targets: Sequence[str] = (),
     shot_counts: Sequence[int] = (),
+    resample_train: int | None = None,
     dry_run: bool = False,
     progress: bool = False,
     **fields: Unpack[RunFields],
@@ -150,6 +155,7 @@ def study(
         kind_options: of the kind itself, by name.
         targets: of a study of unseen tasks: those that are not trained on first.
         shot_counts: of the same: numbers of training documents; the field `shots` where there is one.
+        resample_train: so many seeds instead, each on a random half of the training documents of its own.
         dry_run: plan its runs and estimate their tokens, time and memory, and leave no study behind.
         progress: whether progress and warnings are printed.
         fields: what all runs share, see `RunFields`; `name` and `max_hours` are the study's.
@@ -167,7 +173,9 @@ def study(
     if base.study is not None:
         raise UsageError("study is for one run; a study is named by name, and goes on when it is called again.")
     own_options = {name: str(value) for name, value in (kind_options or {}).items()}
-    request = StudyConfig(kind, base, arms, plain(grid), shot_counts, seeds, tuple(sets), tuple(targets), margin, own_options)
+    request = StudyConfig(
+        *(kind, base, arms, plain(grid), shot_counts, seeds, tuple(sets), tuple(targets), margin, own_options), resample_train
+    )
     opened = open_study(planned(request, registry, os.environ))
     if dry_run:
         estimate(opened, registry, watcher(progress))

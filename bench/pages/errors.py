@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterator, Mapping
 from statistics import fmean
 
+from bench.evaluation.small_counts import FEW, SMALL
 from bench.pages.collect import Evidence, ReportedRun, rests
 from bench.pages.content import Cell, Column, Figure, Mark, Table, in_words
 from bench.pages.evaluation import last_stage
@@ -18,6 +19,11 @@ SORTS = {
     "abbreviation": "abbreviation",
 }  # fmt: skip
 """Sort of mentions to its label."""
+BARS = (
+    f"Bars are 95% t-intervals over runs; of a single run, or with fewer than {SMALL} mentions or {FEW} right or wrong, "
+    "Wilson's over mentions where that is wider."
+)
+"""What the intervals of shares of mentions are."""
 
 
 def errors(evidence: Evidence) -> Figure | None:
@@ -65,11 +71,14 @@ def sorts(evidence: Evidence) -> Figure | None:
     several = [row for row in known if len(groups[row[0], row[1]]) > 1]  # one group alone is all mentions
     if not several:
         return None
-    marks = [mean_mark(shares, f"{SORTS.get(sort, sort)}: {group}", task, arm) for task, sort, group, arm, shares, _ in several]
+    marks = [
+        mean_mark(shares, _items(counts), f"{SORTS.get(sort, sort)}: {group}", task, arm)
+        for task, sort, group, arm, shares, counts in several
+    ]
     arms = tuple(arm for arm in evidence.arms if any(arm == m.group for m in marks))
     return Figure(
         "sorts", "Mentions found by sort", "Share of gold mentions found exactly: by words, by how often the same words are a "
-        "mention in training, in one piece or several, negated, abbreviated. Means over an arm's runs, bars 95% t-intervals.",
+        f"mention in training, in one piece or several, negated, abbreviated. Means over an arm's runs. {BARS}",
         f"Share of mentions found. {in_words(marks)}.", "intervals", "share of gold mentions found", "", tuple(marks), arms,
         *rests([run for run, _, _ in _by_sort(evidence)]),
     )  # fmt: skip
@@ -80,7 +89,8 @@ def sort_table(evidence: Evidence) -> Table | None:
     columns = (
         Column("task", "task"), Column("sort", "sort"), Column("group", "group"), Column("arm", "arm"),
         Column("runs", "runs", "count"), Column("gold", "in gold", "count"), Column("found", "found", "score"),
-        Column("sd", "SD", "score"), Column("missed", "missed", "score"), Column("otherwise", "otherwise", "score"),
+        Column("sd", "SD", "score"), Column("low", "95% low", "score"), Column("high", "95% high", "score"),
+        Column("missed", "missed", "score"), Column("otherwise", "otherwise", "score"),
         Column("predicted", "predicted", "count"), Column("right", "right", "score"),
         Column("spurious", "spurious", "score"),
     )  # fmt: skip
@@ -89,16 +99,19 @@ def sort_table(evidence: Evidence) -> Table | None:
         gold, predicted = [kinds.gold for kinds in counts], [kinds.predicted for kinds in counts]
         known = spread(shares) if shares else None
         mean, sd = (None, None) if known is None else (known.mean, known.sd)
+        mark = mean_mark(shares, _items(counts), group, task, arm) if shares else None
+        bounds = (None, None) if mark is None else (mark.low, mark.high)
         missed = _mean_share(gold, "missed")
         other = None if mean is None or missed is None else max(0.0, 1 - mean - missed)
-        of_gold = (fmean(sum(kinds.values()) for kinds in gold), mean, sd, missed, other)
+        of_gold = (fmean(sum(kinds.values()) for kinds in gold), mean, sd, *bounds, missed, other)
         of_predicted = (fmean(sum(kinds.values()) for kinds in predicted), _mean_share(predicted, "correct"))
         rows.append((
             task, SORTS.get(sort, sort), group, arm, len(counts), *of_gold, *of_predicted, _mean_share(predicted, "spurious")
         ))  # fmt: skip
     caption = (
         "Means over an arm's runs, test split. Gold mentions are sorted by gold, predicted ones by themselves; otherwise: "
-        "with another boundary, label, concept or link. Abbreviations go by a rule of thumb on their letters."
+        "with another boundary, label, concept or link. Abbreviations go by a rule of thumb on their letters. Of *found*, the "
+        f"interval: {BARS[0].lower()}{BARS[1:]}"
     )
     using = [run for run, _, _ in _by_sort(evidence)]
     return Table("sorts", "Errors by sort of mention", caption, columns, tuple(rows), *rests(using)) if rows else None
@@ -124,6 +137,12 @@ def _last(evidence: Evidence) -> Iterator[tuple[ReportedRun, str, Errors]]:
 
 def _by_sort(evidence: Evidence) -> list[tuple[ReportedRun, str, Mapping[str, Mapping[str, ErrorKinds]]]]:
     return [(run, task, errors.by) for run, task, errors in _last(evidence) if errors.by]
+
+
+def _items(counts: list[ErrorKinds]) -> float:
+    """Gold mentions of a run that has some, as a mean over runs; the test split is the same in all, so that they agree."""
+    totals = [total for kinds in counts if (total := sum(kinds.gold.values()))]
+    return fmean(totals) if totals else 0.0
 
 
 def _shares(counts: list[Mapping[str, int]], kind: str) -> list[float]:

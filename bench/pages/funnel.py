@@ -3,10 +3,11 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
+from statistics import fmean
 
 from bench.pages.collect import Evidence, ReportedRun, rests
 from bench.pages.content import Cell, Column, Figure, Table, in_words
-from bench.pages.errors import SORTS
+from bench.pages.errors import BARS, SORTS
 from bench.pages.evaluation import last_stage
 from bench.pages.verdicts import mean_mark
 from bench.results.evidence import FunnelStages, GoldFunnel, Reached
@@ -20,27 +21,30 @@ PIECES = {"1": "1 piece", "2+": "2+ pieces"}
 
 def funnel(evidence: Evidence) -> Figure | None:
     """Share of gold at each stage, for contiguous and discontiguous mentions: one plot a task, one colour an arm."""
-    shares: dict[tuple[str, str, str, str], list[float]] = {}
+    reached: dict[tuple[str, str, str, str], list[Reached]] = {}
     used: list[ReportedRun] = []
     for run, task, sort, group, stages in _by_group(evidence):
         if sort == "fragments":
             used.append(run)
             for stage in STAGES:
-                share = getattr(stages, stage).share
-                if share is not None:
-                    shares.setdefault((task, group, stage, run.arm), []).append(share)
-    if not shares:
+                if (counts := getattr(stages, stage)).gold:
+                    reached.setdefault((task, group, stage, run.arm), []).append(counts)
+    if not reached:
         return None
     places = [(t, g, s, a) for t in evidence.tasks for g in PIECES for s in STAGES for a in evidence.arms]
     marks = [
-        mean_mark(shares[task, group, stage, arm], f"{PIECES[group]}: {STAGES[stage]}", task, arm)
+        mean_mark(
+            [counts.reached / counts.gold for counts in reached[task, group, stage, arm]],
+            fmean(counts.gold for counts in reached[task, group, stage, arm]),
+            *(f"{PIECES[group]}: {STAGES[stage]}", task, arm),
+        )
         for task, group, stage, arm in places
-        if (task, group, stage, arm) in shares
+        if (task, group, stage, arm) in reached
     ]
     arms = tuple(arm for arm in evidence.arms if any(arm == m.group for m in marks))
     return Figure(
         "funnel", "How far gold mentions come", "Share of gold at each stage of the head, of mentions in one piece and of "
-        "discontiguous ones: where it falls, gold is lost. Means over an arm's runs, bars 95% t-intervals.",
+        f"discontiguous ones: where it falls, gold is lost. Means over an arm's runs. {BARS}",
         f"Share of gold at each stage. {in_words(marks)}.", "intervals", "share of gold", "", tuple(marks), arms, *rests(used),
     )  # fmt: skip
 

@@ -7,6 +7,7 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
 from bench.api.study import Statement, Tone
+from bench.evaluation.small_counts import few, wilson
 from bench.pages.collect import Evidence, ReportedRun, rests
 from bench.pages.content import Cell, Column, Figure, Mark, Table, difference, shown
 from bench.results.display import NOT_ESTIMABLE, estimable, some
@@ -37,7 +38,7 @@ class Summary:
         spread: standard deviation over runs; None for a single run.
         low: lower end of the 95% interval, at least 0.
         high: upper end of the 95% interval, at most 1.
-        over: the interval is over ``seeds`` (t, from three runs on) or ``documents`` (bootstrap, for a single run); of two
+        over: the interval is over ``seeds`` (t, from three runs on) or ``documents`` (that of a single run's result); of two
             runs it is not estimable.
     """
 
@@ -83,10 +84,24 @@ def cut(seeds: SeedSpread) -> tuple[float | None, float | None]:
     return (None if seeds.low is None else max(0.0, seeds.low)), (None if seeds.high is None else min(1.0, seeds.high))
 
 
-def mean_mark(shares: Sequence[float], name: str, task: str, arm: str) -> Mark:
-    """The mean of shares over an arm's runs, with its interval."""
+def mean_mark(shares: Sequence[float], items: float, name: str, task: str, arm: str) -> Mark:
+    """The mean of shares over an arm's runs, with an interval: t over runs; where there is one run, or too few items are right
+    or wrong for runs to tell how far luck goes, at least Wilson's.
+
+    Args:
+        shares: one a run.
+        items: that a share is of, as a mean over runs.
+        name: of the line.
+        task: of the runs.
+        arm: of the runs.
+    """
     over = spread(shares)
     low, high = cut(over)
+    counted = wilson(over.mean * items, items)
+    if counted is not None and (low is None or high is None):
+        low, high = counted
+    elif counted is not None and low is not None and high is not None and few(over.mean * items, items - over.mean * items):
+        low, high = min(low, counted[0]), max(high, counted[1])
     return Mark(over.mean, name, task, arm, low=low, high=high)
 
 

@@ -9,6 +9,7 @@ from shlex import quote
 
 from bench.errors import MissingError
 from bench.pages import cost, errors, evaluation, figures, forgetting, tables, transfer
+from bench.pages.across import across
 from bench.pages.collect import Evidence, collect, rests
 from bench.pages.comparison import with_comparison
 from bench.pages.content import Figure, Section, Table
@@ -106,6 +107,7 @@ def sections(evidence: Evidence) -> list[Section]:
     drawn, tabled = differences(evidence)
     listed = [
         _section("scores", "Scores by arm", [*drawn, figures.arms(evidence)], [*tabled, tables.arms(evidence)]),
+        _section("across", "All tasks together", [], [across(evidence)]),
         _section("learning", "Learning curves", [figures.curves(evidence, "dev"), figures.curves(evidence, "loss")], []),
         _section("tokens", "Token ledger", [figures.ledger(evidence)], [tables.ledger(evidence)]),
         _section("parity", "Parity", [figures.parity(evidence)], [tables.parity(evidence)]),

@@ -255,7 +255,7 @@ class Efficiency:
 
 @dataclass(frozen=True)
 class ConceptAccuracy:
-    """Shares of mentions whose concept is found, and how many count."""
+    """Shares of mentions whose concept is found, how many count, and Wilson's interval of each share by its name."""
 
     mentions: int = 0
     unseen: int = 0
@@ -267,6 +267,7 @@ class ConceptAccuracy:
     recall_at_1: float | None = None
     recall_at_5: float | None = None
     recall_at_20: float | None = None
+    ci95: Mapping[str, tuple[float, float]] = field(default_factory=dict)
 
 
 @dataclass(frozen=True)

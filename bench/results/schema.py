@@ -22,7 +22,7 @@ from bench.results.evidence import (
 from bench.results.imported import Imported
 from bench.results.invariants import Invariants
 from bench.results.reading import check_version, plain, read_as
-from bench.results.scores import FlatScores, Interval
+from bench.results.scores import FlatScores, Interval, IntervalBy
 from bench.results.version_1 import from_version_1
 
 SCHEMA_VERSION = 2
@@ -42,7 +42,8 @@ class Headline:
         stage: ``quantized`` where the base was quantized, else ``trained``.
         metric: dotted path into the task's scores, e.g. ``task1.strict.f1``.
         value: in [0, 1].
-        ci95: document-clustered bootstrap interval, low and high; None where it cannot be had.
+        ci95: its interval, low and high; None where it cannot be had.
+        ci95_by: ``bootstrap`` over documents; ``beta`` or ``wilson``, from counts, where too little is right or wrong for that.
     """
 
     task: str
@@ -51,6 +52,7 @@ class Headline:
     metric: str
     value: float
     ci95: Interval | None
+    ci95_by: IntervalBy = "bootstrap"
 
 
 @dataclass(frozen=True)
@@ -143,6 +145,7 @@ class Result:
         schedule: of tasks that came one after another, what was learned and forgotten; its options are open.
         init_from: of a run that starts from another one, which, and what that was trained on; open.
         shots: by task, how many training documents were drawn, of a run with ``--shots``.
+        train_resample: the same of a run with ``--train-resample``; `config` has the number of the draw.
         calibration: by task, stage and kind of prediction.
         errors: by task and stage.
         funnel: by task and stage, how far gold mentions come.
@@ -180,6 +183,7 @@ class Result:
     schedule: Mapping[str, Any] = field(default_factory=dict)
     init_from: Mapping[str, Any] = field(default_factory=dict)
     shots: Mapping[str, Mapping[str, Any]] = field(default_factory=dict)
+    train_resample: Mapping[str, Mapping[str, Any]] = field(default_factory=dict)
     calibration: Mapping[str, Mapping[str, Mapping[str, Calibration]]] = field(default_factory=dict)
     errors: Mapping[str, Mapping[str, Errors]] = field(default_factory=dict)
     funnel: Mapping[str, Mapping[str, GoldFunnel]] = field(default_factory=dict)

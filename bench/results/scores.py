@@ -6,13 +6,19 @@ A task's scorer gives nested mappings, which `bench.naming.flatten` turns into t
 from __future__ import annotations
 
 from collections.abc import Iterator, Mapping
+from typing import Literal
 
 INTERVAL = ".ci95"
 """What the name of a score's interval ends in, after the name of the score."""
 
+INTERVAL_BY = ".ci95_by"
+"""What the name of an interval's method ends in, where it is not the bootstrap over documents: ``beta`` or ``wilson``."""
+
 Interval = tuple[float, float]
-Score = float | Interval | None
-"""A number or an interval; None for what cannot be had."""
+IntervalBy = Literal["bootstrap", "beta", "wilson"]
+"""How an interval was computed: over resampled documents, or from counts (`bench.evaluation.small_counts`)."""
+Score = Literal["beta", "wilson"] | float | Interval | None
+"""A number, an interval or its method; None for what cannot be had."""
 FlatScores = Mapping[str, Score]
 """By dotted name; what `bench.api.task.Scores` is, flattened."""
 
@@ -27,6 +33,12 @@ def interval_of(scores: FlatScores | None, name: str) -> Interval | None:
     """The interval of a score, low and high; None where there is none."""
     value = None if scores is None else scores.get(name + INTERVAL)
     return (float(value[0]), float(value[1])) if isinstance(value, (list, tuple)) else None
+
+
+def interval_by(scores: FlatScores | None, name: str) -> IntervalBy:
+    """How the interval of a score was computed."""
+    method = None if scores is None else scores.get(name + INTERVAL_BY)
+    return "beta" if method == "beta" else "wilson" if method == "wilson" else "bootstrap"
 
 
 def numbers(scores: FlatScores | None) -> Iterator[tuple[str, float]]:

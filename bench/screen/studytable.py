@@ -28,6 +28,7 @@ from bench.results.store import read_result
 from bench.screen.console import CleanConsole, RichReporter
 from bench.screen.terminal import line
 from bench.screen.text import number
+from bench.studies.contract import training_set
 from bench.studies.finished import own_faults
 from bench.studies.scheduler import LOGS
 from bench.studies.study import Study
@@ -132,6 +133,8 @@ class StudyWatcher:
             self.warn("SYNTHETIC data: not a result about the real corpora.")
         if study.verdict is not None:
             self._verdict(study.verdict, kind)
+            drawn = all(config.train_resample is not None or config.shots for config in (run.config for run in study.runs))
+            self._reporter.note(training_set(drawn))
         if study.finished():
             self._reporter.note(f"as a page: bench report {study.name} --runs {quote(str(study.out))}")
 

@@ -22,7 +22,7 @@ from bench.results.invariants import Batch, Checkpoint, Invariants, Smoke, Statu
 from bench.results.layout import CHECKPOINTS
 from bench.results.reading import read_as
 from bench.results.schema import BestCheckpoint, Headline, Quantization, Result, Stage, TaskScores
-from bench.results.scores import FlatScores, interval_of, score_of
+from bench.results.scores import FlatScores, interval_by, interval_of, score_of
 from bench.steps.base import attach
 from bench.steps.evidence import Efficiency, concepts_found, evidence
 from bench.steps.finish import Scoring, dev_states, save_trained, states_error
@@ -249,7 +249,8 @@ def _result(run: RunContext, trainer: Trainer, progress: Progress, scoring: Scor
     name, first = next(iter(data.items()))
     metric = first.task.metadata.primary_metric
     test_scores = stages[last]["test"][name]
-    headline = Headline(name, "test", last, metric, score_of(test_scores, metric) or 0.0, interval_of(test_scores, metric))
+    value, interval = score_of(test_scores, metric) or 0.0, interval_of(test_scores, metric)
+    headline = Headline(name, "test", last, metric, value, interval, interval_by(test_scores, metric))
     best = progress.best
     scores = {
         task: TaskScores(
@@ -293,6 +294,7 @@ def _result(run: RunContext, trainer: Trainer, progress: Progress, scoring: Scor
         adjusted=planned.plan["adjusted"],
         init_from={} if start is None else {**planned.facts["init_from"], **start.as_json()},
         shots=dict(planned.facts.get("shots", {})),
+        train_resample=dict(planned.facts.get("train_resample", {})),
         plan=read_as(Plan, {key: planned.plan[key] for key in ("budget", "data", "estimate", "model", "quantizer")}, "plan"),
         training=Training(
             evaluations=tuple(progress.evaluations), best=progress.best, stopped=progress.stopped,

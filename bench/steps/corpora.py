@@ -80,6 +80,8 @@ def read_corpora(tasks: Mapping[str, Task], config: RunConfig) -> Iterator[dict[
                 leaks.refuse(folder, leaked)
             if config.shots is not None:
                 corpus = shots.few(corpus, config.shots, config.seed)
+            if config.train_resample is not None:
+                corpus = shots.resampled(corpus, config.train_resample)
             synthetic = source_folder is None or corpus.synthetic
             sources[name] = Source(replace(corpus, synthetic=synthetic, leaks=leaked), folder, synthetic)
         yield sources

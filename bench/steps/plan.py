@@ -227,12 +227,13 @@ def attention(implementation: str) -> list[tuple[str, str]]:
 def given(planned: Planned) -> list[tuple[str, str]]:
     """Rows on other runs, a frozen part and drawn documents; none for a run of neither."""
     config, start = planned.config, planned.parts.start
-    drawn = (f"{task} {counts['documents']:,} of {counts['of']:,}" for task, counts in planned.facts.get("shots", {}).items())
+    taken = planned.facts.get("shots") or planned.facts.get("train_resample") or {}
+    drawn = ", ".join(f"{task} {counts['documents']:,} of {counts['of']:,}" for task, counts in taken.items())
     return [
         *([("starts from", f"{start.result.id}, trained on {', '.join(start.result.scores)}")] if start is not None else []),
         *([("frozen", "what tasks share")] if config.freeze_shared else []),
         *(("teacher", f"{teacher.result.id}, of {', '.join(teacher.tasks)}") for teacher in planned.teachers),
-        *([("training documents drawn", ", ".join(drawn))] if config.shots is not None else []),
+        *([("training documents drawn", drawn)] if drawn else []),
     ]
 
 

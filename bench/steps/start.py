@@ -76,11 +76,12 @@ def recipe_of(result: Result) -> str:
     """The id that a run would have at seed 0, with runs at seed 0 before it: all seeds of one arm share it."""
     config, resolved = _given(result), dict(result.config["resolved"])
     resolved.pop("shots", None)  # which documents were drawn goes by the seed
+    resampled = resolved.pop("train_resample", None) is not None
     if "init_from" in resolved:
         resolved["init_from"] = resolved["init_from"]["recipe"]
     if "teacher" in resolved:
         resolved["teacher"] = [teacher["recipe"] for teacher in resolved["teacher"]]
-    return run_id(replace(config, seed=0, replicate=1), **resolved)
+    return run_id(replace(config, seed=0, replicate=1, train_resample=0 if resampled else None), **resolved)
 
 
 def weights_sha256(folder: Path, heads: bool = False) -> str:

@@ -9,6 +9,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Sequence
 from dataclasses import asdict, dataclass, replace
+from html import escape
 from itertools import combinations
 from typing import Any
 
@@ -20,11 +21,12 @@ from bench.registry import Registry
 from bench.results.display import change, html_table
 from bench.results.scores import FlatScores
 from bench.results.statistics import Statistics
-from bench.stats.intervals import LEVEL, MINIMUM_SEEDS, Estimate, Measure, align, estimate, scores
+from bench.stats.across import ROPE, Across, across, meaning
+from bench.stats.intervals import LEVEL, MINIMUM_SEEDS, Array, Estimate, Measure, align, estimate, scores
 from bench.stats.multiplicity import Floor, SeedSpread, Tally, holm, noise_floor, over_seeds, unequal
 from bench.stats.paired import RESAMPLES, Paired, paired
 from bench.studies.arms import Arm, Run, agree, arms_of, measure_of, metrics_of, tasks_of
-from bench.studies.contract import Difference, compared, differences, refuse
+from bench.studies.contract import Difference, compared, differences, refuse, training_set
 
 TOO_FEW = "not resolved at this number of seeds"
 UNRESOLVED = "not resolved"
@@ -80,11 +82,19 @@ class Pair:
 
 @dataclass(frozen=True)
 class Tasks:
-    """Wins, ties and losses of the second arm by task; differences within the noise floor are ties."""
+    """Two arms over their tasks.
+
+    Args:
+        first: name of an arm.
+        second: name of the other.
+        tally: tasks that the second arm won, tied and lost; differences within the noise floor are ties.
+        across: what the tasks say together; None where there are fewer than `bench.stats.across.TASKS`.
+    """
 
     first: str
     second: str
     tally: Tally
+    across: Across | None = None
 
 
 @dataclass(frozen=True)
@@ -97,7 +107,7 @@ class Comparison:
         arms: name to the ids of its runs.
         scores: of every arm and task.
         pairs: every two arms on every task that both have.
-        tasks: wins, ties and losses of every two arms.
+        tasks: every two arms over the tasks that they share.
         floors: task to its noise floor.
         differences: what else the runs differ in, all of it allowed.
         notes: what a reader must know.
@@ -133,7 +143,9 @@ class Comparison:
             for pair in self.pairs
         ]
         columns = ("task", "metric", "first", "second", "second less first", "95% low", "95% high", "conclusion")
-        return html_table(f"Compared by {', '.join(self.by)}, on {self.split}", columns, rows, self.synthetic)
+        table = html_table(f"Compared by {', '.join(self.by)}, on {self.split}", columns, rows, self.synthetic)
+        together = [meaning(tasks.across, tasks.first, tasks.second) for tasks in self.tasks if tasks.across is not None]
+        return table + "".join(f"<p>{escape(text)}</p>" for text in together)
 
 
 def compare(
@@ -146,6 +158,7 @@ def compare(
     allow: Sequence[str] = (),
     resamples: int = RESAMPLES,
     level: float = LEVEL,
+    rope: float = ROPE,
     seed: int = 0,
     tell: Callable[[str], None] = lambda what: None,
 ) -> Comparison:
@@ -160,14 +173,17 @@ def compare(
         allow: fields beyond `by` that may differ.
         resamples: of the bootstrap and of the permutation test.
         level: of intervals.
+        rope: differences up to it count as none where a further task is looked ahead to, in the metric's own unit.
         seed: of the resampling.
         tell: called with what is being worked at.
 
     Raises:
         ContractError: they differ in what was not allowed, or share no task.
         RunStateError: a run has no statistics, or damaged ones.
-        UsageError: fewer than two runs, a name that means nothing, or too few resamples.
+        UsageError: fewer than two runs, a name that means nothing, too few resamples, or a `rope` that is not above 0.
     """
+    if not rope > 0:
+        raise UsageError(f"The region of practical equivalence is {rope:g}; it must be above 0.", "Try 0.01, a point of F.")
     if split not in ("test", "dev"):
         raise UsageError(f"The split is {split!r}; it must be test or dev.")
     if resamples < LEAST:
@@ -203,7 +219,12 @@ def compare(
         between = [pair for pair in pairs if (pair.first, pair.second) == (first.name, second.name)]
         ties = [floors[pair.task].sd or 0.0 for pair in between]
         if between:
-            by_task.append(Tasks(first.name, second.name, Tally.of([pair.estimate.difference for pair in between], ties)))
+            scored = [tables.paired_scores(pair.task, first, second) for pair in between]
+            firsts, seconds = [one for one, _ in scored], [two for _, two in scored]
+            estimates = {pair.task: pair.estimate for pair in between}
+            together = across(estimates, firsts, seconds, level=level, rope=rope, seed=seed)
+            tally = Tally.of([pair.estimate.difference for pair in between], ties)
+            by_task.append(Tasks(first.name, second.name, tally, together))
     return Comparison(
         fields,
         split,
@@ -245,6 +266,13 @@ class _Tables:
     def scores(self, task: str, arm: Arm) -> Any:
         """One score a seed."""
         return np.array([self._score(task, run) for run in arm.by_seed().values()])
+
+    def paired_scores(self, task: str, first: Arm, second: Arm) -> tuple[Array, Array]:
+        """The scores of both arms at the seeds that both have, of shape (seeds,) each."""
+        one, two = first.by_seed(), second.by_seed()
+        seeds = [seed for seed in one if seed in two]
+        both = [np.array([self._score(task, runs[seed]) for seed in seeds]) for runs in (one, two)]
+        return both[0], both[1]
 
     def _score(self, task: str, run: Run) -> float:
         return float(self._measures[task](self.of(task, run).sums()))
@@ -320,7 +348,9 @@ def _some_scores(runs: Sequence[Run], task: str) -> FlatScores:
 
 
 def _notes(arms: Sequence[Arm], fields: Sequence[str], named: bool) -> list[str]:
-    notes = []
+    configs = [run.result.config for arm in arms for run in arm.runs]
+    drawn = all(config.get("train_resample") is not None or config.get("shots") for config in configs)
+    notes = [training_set(drawn)] if len(arms) > 1 else []
     if len(arms) == 1:
         notes.append("The runs differ in nothing but their seeds or replicates: there is nothing to compare but luck.")
     if len(fields) > 1 and not named:

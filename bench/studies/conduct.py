@@ -151,7 +151,7 @@ def refuse_repeats(study: Study, registry: Registry) -> None:
     from bench.steps.start import refuse_repeated
 
     pairs = [(study[run.start].config, run.config) for run in study.runs if run.start is not None and run.run is None]
-    by_data = {repr((a.data, a.task, a.shots and a.seed, b.data, b.task)): (a, b) for a, b in pairs}
+    by_data = {repr((a.data, a.task, a.shots and a.seed, a.train_resample, b.data, b.task)): (a, b) for a, b in pairs}
     for source, target in by_data.values():
         refuse_repeated(source, target, registry)
 

@@ -76,6 +76,14 @@ def _concepts(result: Result) -> dict[str, str]:
     return {task: str(hashes.get(task, "none"))[:16] for task in result.scores}
 
 
+def _train_resample(result: Result) -> dict[str, str]:
+    """Whether training documents were drawn, and which draw a seed has: arms are paired by seed, and share its draw."""
+    draw = result.config.get("train_resample")
+    if draw is None:
+        return {"documents": "all"}
+    return {"documents": "a random half", f"seed {result.config.get('seed', 0)}": f"draw {draw}"}
+
+
 def _versions(result: Result) -> dict[str, Any]:
     return {name: value for name, value in result.versions.items() if name not in ("parts", *_TRACKERS)}
 
@@ -106,6 +114,7 @@ _READ: Mapping[str, Callable[[Result], Any]] = {
     "left_out": _left_out,
     "adjusted": _adjusted,
     "shots": lambda result: result.config.get("shots") or "all",
+    "train_resample": _train_resample,
     "init_from": lambda result: result.config.get("resolved", {}).get("init_from", {}).get("recipe", "none"),
     "synthetic": lambda result: result.synthetic,
     "imported": lambda result: _imported(result),
@@ -177,6 +186,13 @@ class Difference:
     def to_json(self) -> dict[str, Any]:
         """Every field."""
         return asdict(self)
+
+
+def training_set(drawn: bool) -> str:
+    """For which training documents a conclusion holds: where every seed has `drawn` its own, or where all have the same."""
+    if drawn:
+        return "Over training documents as well: each seed has drawn its own, from the corpus that is there."
+    return "For this training set: seeds and test documents vary, training documents do not ('bench study --resample-train')."
 
 
 def check_fields(names: Iterable[str], option: str) -> tuple[str, ...]:

@@ -57,6 +57,9 @@ class StudyConfig:
         unset="the kind's",
         example="examples=16",
     )
+    resample_train: int | None = option(
+        None, STUDY, "B", "B seeds, each on a random half of the training documents of its own", unset="all train on all"
+    )
 
 
 STUDY_OPTIONS = table(StudyConfig)
@@ -91,12 +94,22 @@ def planned(config: StudyConfig, registry: Registry, environ: Mapping[str, str])
     if both := [name for name in (registry.get("tasks", ref).name for ref in targets) if name in sources]:
         raise UsageError(f"{both[0]} is both a source and a target; wanted a target that no source is.")
     chosen = own_options(part, config.options)
+    if config.resample_train is not None and run.train_resample is not None:
+        raise UsageError("--train-resample is one draw for all runs, --resample-train one for each seed; got both.")
+    if config.resample_train is not None and (shots or run.shots is not None):
+        raise UsageError("--shots draws training documents by seed already; --resample-train beside it means nothing.")
+    if config.resample_train is not None and config.seeds not in (SEEDS, config.resample_train):
+        raise UsageError(
+            f"--resample-train is {config.resample_train} and --seeds {config.seeds}: every seed has a draw of its own.",
+            "Leave --seeds out.",
+        )
     tasks = dict.fromkeys((*run.task, *swept, *targets, *(task for listed in sets.values() for task in listed)))
     base = written_out(replace(run, task=tuple(tasks)), registry, environ)
     base = replace(base, name=None, task_set=None, max_hours=None, lr=shared_rate(part, base, registry))
     request = Request(
         base=base,
-        seeds=config.seeds,
+        seeds=config.resample_train or config.seeds,
+        resample=config.resample_train is not None,
         names={ref: registry.get("tasks", ref).name for ref in base.task},
         arms=arms,
         sets=sets,
@@ -119,6 +132,8 @@ def planned(config: StudyConfig, registry: Registry, environ: Mapping[str, str])
         "sets": {label: list(members) for label, members in request.sets.items()},
         "grid": {field: list(values) for field, values in request.grid.items()},
     }
+    if request.resample:
+        settings["resample_train"] = request.seeds
     if chosen:
         settings["options"] = dict(chosen)
     return Study(Path(base.out), part.name, run.name or plan_name(part.name, names, runs), settings, runs)

@@ -15,7 +15,7 @@ from bench.cli import main
 from bench.config import RunConfig
 from bench.errors import ContractError, UsageError
 from bench.naming import flatten
-from bench.registry import Registry
+from bench.registry import Registry, load
 from bench.results.invariants import ArmParameters, Batch, Checkpoint, Invariants, Parity, Smoke, Tokens
 from bench.results.schema import Headline, Quantization, Result, TaskScores
 from bench.results.statistics import Statistics, write_statistics
@@ -181,7 +181,66 @@ def test_a_seed_that_one_arm_lacks_is_left_out_and_told(make: Make, capsys: pyte
     assert main(["compare", str(folder.parent), "--json"]) == 0
     found = json.loads(capsys.readouterr().out)
     assert found["pairs"][0]["estimate"]["seeds"] == 2
-    assert found["notes"] == ["Seeds 2 are in one of A1 and A2 only, and left out."]
+    fixed, alone = found["notes"]
+    assert fixed.startswith("For this training set")
+    assert alone == "Seeds 2 are in one of A1 and A2 only, and left out."
+
+
+THREE = (*TASKS, "bc2gm")
+
+
+def test_three_tasks_are_also_judged_together(make: Make, capsys: pytest.CaptureFixture[str]) -> None:
+    pytest.importorskip("statsmodels")
+    for seed in range(6):
+        for arch, better in (("A1", 0), ("A2", 1)):
+            folder = make(noisy(seed, better), arch=arch, seed=seed, tasks=THREE).parent
+    assert main(["compare", str(folder), "--by", "arch", "--json", "--resamples", "500", "--rope", "0.02"]) == 0
+    (tasks,) = json.loads(capsys.readouterr().out)["tasks"]
+    whole = tasks["across"]
+    assert whole["tasks"] == 3
+    assert whole["second_better"] == {"dependent": 3, "independent": 3, "tasks": [*THREE]}
+    assert whole["first_better"] == {"dependent": 0, "independent": 0, "tasks": []}
+    assert whole["aggregate"]["improvement"]["value"] > 0.9
+    less = whole["aggregate"]["difference"]
+    assert 0 < less["low"] <= less["value"] <= less["high"]
+    assert whole["posterior"]["rope"] == 0.02
+    assert whole["posterior"]["right"] > 0.9
+    assert sum(whole["posterior"][name] for name in ("left", "inside", "right")) == pytest.approx(1)
+    assert main(["compare", str(folder), "--by", "arch", "--resamples", "500"]) == 0
+    text = " ".join(capsys.readouterr().out.split())
+    assert "All tasks together" in text
+    assert "What this means: A2 is better on at least 3 of 3 tasks, by name ncbi-disease, bc5cdr, bc2gm." in text
+    comparison = compare(read_runs([str(folder)], folder)[0], load(), by=("arch",), resamples=200)
+    assert "A2 is better on at least 3 of 3 tasks" in comparison._repr_html_()
+    few = [str(path) for path in folder.iterdir() if path.name.endswith(("s0-r1", "s1-r1"))]
+    assert main(["compare", *few, "--by", "arch", "--json", "--resamples", "500"]) == 0
+    whole = json.loads(capsys.readouterr().out)["tasks"][0]["across"]
+    assert (whole["second_better"], whole["posterior"]) == (None, None)
+    assert whole["aggregate"]["improvement"]["value"] > 0.9
+
+
+def test_two_tasks_say_nothing_about_others(make: Make, capsys: pytest.CaptureFixture[str]) -> None:
+    folder = (make(WEAK, arch="A1", tasks=TASKS), make(STRONG, arch="A2", tasks=TASKS))[0].parent
+    assert main(["compare", str(folder), "--json"]) == 0
+    assert json.loads(capsys.readouterr().out)["tasks"][0]["across"] is None
+    assert "it must be above 0" in failed(["compare", str(folder), "--rope", "0"], capsys, 2)
+
+
+def test_arms_share_the_draw_of_a_seed(make: Make, capsys: pytest.CaptureFixture[str]) -> None:
+    """Seeds of an arm have draws of their own; both arms of a seed the same one, and none is held against a whole corpus."""
+    runs = [
+        make(WEAK if arch == "A1" else STRONG, arch=arch, seed=seed, train_resample=seed)
+        for seed in (0, 1)
+        for arch in ("A1", "A2")
+    ]
+    assert main(["compare", *map(str, runs), "--by", "arch", "--json"]) == 0
+    assert json.loads(capsys.readouterr().out)["notes"][0].startswith("Over training documents as well")
+    other = make(STRONG, name="other", arch="A2", seed=1, train_resample=5)
+    message = failed(["compare", *map(str, (*runs[:3], other)), "--by", "arch"], capsys, 3)
+    assert "train_resample: seed 1 draw 1 in 1 run, draw 5 in 1 run" in message
+    whole = make(STRONG, name="whole", arch="A2")
+    message = failed(["compare", str(runs[0]), str(whole), "--by", "arch"], capsys, 3)
+    assert "train_resample: documents a random half in 1 run, all in 1 run" in message
 
 
 def test_replicates_are_checked(make: Make, capsys: pytest.CaptureFixture[str]) -> None:

@@ -62,6 +62,7 @@ def test_flags_as_they_are_spelt_arrive() -> None:
     assert configure(["--epochs", "2.5"]).epochs == 2.5
     assert configure(["--tokens", "1_000,000"]).tokens == 1_000_000
     assert configure(["--tokens-like", "r"]).tokens_like == "r"
+    assert configure(["--train-resample", "3"]).train_resample == 3
 
 
 def test_flags_win_over_the_file_and_a_budget_replaces_a_budget(tmp_path: Path) -> None:

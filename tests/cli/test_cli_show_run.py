@@ -10,6 +10,8 @@ from typing import Any
 import pytest
 
 from bench.cli import main
+from bench.cli.result import explanation
+from bench.cli.score import report
 from bench.config import RunConfig
 from bench.naming import flatten
 from bench.results.evidence import ConceptAccuracy, Concepts
@@ -48,6 +50,21 @@ def out(tmp_path: Path) -> Path:
     folder.mkdir(parents=True)
     write_result(folder, RESULT)
     return folder.parent
+
+
+def test_an_interval_of_few_mentions_is_marked() -> None:
+    few = {"task1.discontiguous.f1": 0.0, "task1.discontiguous.f1.ci95": (0.0, 0.23), "task1.discontiguous.f1.ci95_by": "beta"}
+    counts = {f"task1.discontiguous.{name}": value for name, value in {"tp": 0.0, "fp": 0.0, "fn": 14.0}.items()}
+    trained = {**RESULT.scores["2015-T14"].trained, **counts, **few}
+    text = report(trained)
+    assert "[.000, .230]*" in text
+    assert "* from counts: too few items" in text
+    assert "*" not in report(RESULT.scores["2015-T14"].trained)
+    scores = replace(RESULT.scores["2015-T14"], trained=trained, quantized=None)
+    result = replace(RESULT, scores={"2015-T14": scores}, headline=replace(RESULT.headline, stage="trained"))
+    assert any("discontiguous mentions [.000, .230], of few" in line for line in explanation(result))
+    back = Result.from_json(json.loads(json.dumps(result.to_json()))).scores["2015-T14"].trained
+    assert {name: back[name] for name in few} == few
 
 
 def test_json_is_the_stored_result(out: Path, capsys: pytest.CaptureFixture[str]) -> None:

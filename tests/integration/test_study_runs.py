@@ -239,6 +239,33 @@ def test_transfer_from_plan_to_matrix(corpora: dict[str, Path], tmp_path: Path) 
     assert one["at_own"]["difference"] == pytest.approx(both[metric] - own[metric])
 
 
+def test_seeds_that_draw_their_training_documents(corpora: dict[str, Path], tmp_path: Path) -> None:
+    typed = words(corpora, *TASKS[:2], tokens=600)
+    study, results, ran, told = run_here(tmp_path, "token-control", *typed, "--resample-train", "2")
+    assert study.settings["resample_train"] == 2
+    assert len(ran) == 10
+    for key, result in results.items():
+        seed = result.config["seed"]
+        assert result.config["train_resample"] == seed
+        for task, drawn in result.train_resample.items():
+            assert (drawn["documents"], drawn["of"]) == (4, 8)
+            assert drawn == results[f"multi-s{seed}"].train_resample[task], key  # the same documents in every arm of a seed
+            assert result.plan.data[task]["train"].documents == 4
+    for task in TASKS[:2]:
+        assert len({results[f"multi-s{seed}"].train_resample[task]["sha256"] for seed in (0, 1)}) == 2
+        share, own = (results["multi-s0"].invariants.tokens.tasks[task].tokens, results[f"{task}-share-s0"])
+        assert abs(own.invariants.tokens.total - share) <= LONGEST  # budgets are met as ever
+    assert study.verdict is not None
+    assert {one["task"] for one in study.verdict["tasks"]} == {*TASKS[:2]}
+    assert not told
+    # Without the draw it is another run, which may not be held against these.
+    whole, *_ = run_here(tmp_path, "token-control", *typed, "--seeds", "1")
+    assert whole["multi-s0"].run != study["multi-s0"].run
+    mixed = read_runs([str(study["multi-s0"].run), str(whole["multi-s0"].run)], tmp_path)[0]
+    with pytest.raises(ContractError, match="train_resample: documents a random half in 1 run, all in 1 run"):
+        refuse(differences([run.facts for run in mixed], (), ("waivers",)), ())
+
+
 def test_unseen_from_plan_to_verdict(corpora: dict[str, Path], tmp_path: Path) -> None:
     typed = words(corpora, *TASKS, tokens=600)
     typed[typed.index("ncbi-disease") - 1] = "--source"

@@ -6,7 +6,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from bench.api.data import Corpus, Document
-from bench.data.shots import drawn, facts, few
+from bench.data.shots import drawn, facts, few, resampled
 
 documents = st.lists(st.text(min_size=1, max_size=6), min_size=1, max_size=30, unique=True).map(
     lambda names: [Document(name, f"text of {name}") for name in names]
@@ -43,3 +43,22 @@ def test_seeds_draw_other_documents_and_dev_and_test_stay_whole() -> None:
     counts = [sum(d in drawn(train, 10, seed) for seed in range(200)) for d in train]
     assert min(counts) > 5
     assert max(counts) < 40
+
+
+@given(documents, st.integers(0, 2**32 - 1))
+def test_a_resample_is_a_half_rounded_up_by_its_draw_alone(found: list[Document], draw: int) -> None:
+    corpus = Corpus({"train": tuple(found), "dev": (), "test": ()}, synthetic=False, sha256="a")
+    taken = resampled(corpus, draw)
+    assert taken["train"] == drawn(found, -(-len(found) // 2), draw)
+    assert (facts(taken)["documents"], facts(taken)["of"]) == (-(-len(found) // 2), len(found))
+
+
+def test_a_mean_varies_over_halves_as_it_does_over_whole_training_sets() -> None:
+    import numpy as np
+
+    rng = np.random.default_rng(0)
+    values = {f"{i}": float(v) for i, v in enumerate(rng.exponential(size=200))}
+    corpus = Corpus({"train": tuple(Document(name, "x") for name in values)}, synthetic=False, sha256="a")
+    means = [np.mean([values[d.id] for d in resampled(corpus, draw)["train"]]) for draw in range(400)]
+    expected = np.std([*values.values()], ddof=1) / np.sqrt(200)
+    assert abs(np.std(means, ddof=1) / expected - 1) < 0.15

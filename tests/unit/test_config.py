@@ -133,6 +133,7 @@ def test_files_that_are_no_toml(tmp_path: Path) -> None:
         {"allow_leak": True},
         {"tolerate": ("text-mismatch",)},
         {"shots": 8},
+        {"train_resample": 0},
         {"init_from": "a-run"},
         {"freeze_shared": True},
     ],
@@ -170,7 +171,7 @@ def test_resolved_facts_replace_the_flags_and_join_the_id() -> None:
 
 def test_runs_from_before_a_field_came_keep_their_id() -> None:
     later = {"sampling", "temperature", "loss_weighting", "gradients", "allow_leak", "tolerate"}
-    assert not (later | {"shots", "init_from", "freeze_shared"}) & BASE.identity().keys()
+    assert not (later | {"shots", "train_resample", "init_from", "freeze_shared"}) & BASE.identity().keys()
     assert BASE.identity(init_from={"run": "a", "sha256": "b"})["init_from"]["run"] == "a"
     assert replace(BASE, gradients="pcgrad").identity().keys() - BASE.identity().keys() == {"gradients"}
 

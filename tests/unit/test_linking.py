@@ -14,6 +14,7 @@ pytest.importorskip("sklearn")
 from bench.api.data import Corpus, Document, Mention
 from bench.data.concepts import ConceptDictionary
 from bench.evaluation.linking import Seen, accuracies
+from bench.evaluation.small_counts import wilson
 from bench.linking.abbreviations import definitions, expanded, initials
 from bench.linking.candidates import Finder, Query, learn
 from bench.linking.columns import Columns
@@ -291,7 +292,10 @@ def test_accuracies_count_what_they_say() -> None:
             return mentions
 
     seen = Seen.of(train)
-    assert asdict(accuracies(gold, Fixed(), seen)) == {
+    counted = asdict(accuracies(gold, Fixed(), seen))
+    intervals = counted.pop("ci95")
+    assert (intervals["accuracy"], intervals["accuracy_new"]) == (wilson(2, 4), wilson(0, 1))
+    assert counted == {
         "mentions": 4, "unseen": 2, "new": 1, "accuracy": 0.5,
         "accuracy_seen": 0.5, "accuracy_unseen": 0.5, "accuracy_new": 0.0,
         "recall_at_1": 0.5, "recall_at_5": 0.75, "recall_at_20": 1.0,
@@ -307,6 +311,7 @@ def test_accuracies_count_what_they_say() -> None:
     nothing = accuracies(gold, Blank(), seen, [Document("t", "")])
     assert nothing.mentions == 0
     assert nothing.accuracy is nothing.recall_at_20 is None
+    assert nothing.ci95 == {}
 
 
 def test_the_ranker_is_the_same_on_any_number_of_threads() -> None:

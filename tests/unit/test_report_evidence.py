@@ -299,6 +299,29 @@ def test_runs_that_may_be_compared_have_a_verdict(made: ModuleType, tmp_path: Pa
     assert (documents["p"], documents["conclusion"]) == (pair.documents.p, "A2 is better")
 
 
+def test_three_tasks_have_a_section_of_their_own(made: ModuleType, tmp_path: Path, registry: Registry) -> None:
+    pytest.importorskip("statsmodels")
+    three = (TASK, "bc5cdr", "bc2gm")
+    runs = [
+        made.Made(three, arch, seed, gain=gain, documents=40) for arch, gain in (("A1", 0), ("A2", 0.15)) for seed in range(6)
+    ]
+    made.make(tmp_path, runs)
+    evidence = with_comparison(collect((), tmp_path), registry)
+    assert "For this training set" in lead(evidence)
+    (section,) = (section for section in sections(evidence) if section.name == "across")
+    ((row,),) = (told(table) for table in section.tables)
+    assert evidence.comparison is not None
+    assert evidence.comparison.result is not None
+    whole = evidence.comparison.result.tasks[0].across
+    assert whole is not None
+    assert (row["second"], row["first"], row["tasks"], row["better"], row["worse"]) == ("A2", "A1", 3, 3, 0)
+    assert (row["difference"], row["low"]) == (whole.aggregate.difference.value, whole.aggregate.difference.low)
+    assert whole.posterior is not None
+    assert row["right"] == whole.posterior.right
+    assert section.tables[0].caption.startswith("What this means: A2 is better on at least 3 of 3 tasks")
+    assert evidence.comparison.names == {"A1": "A1", "A2": "A2"}
+
+
 def test_few_seeds_resolve_nothing_and_say_so(made: ModuleType, tmp_path: Path, registry: Registry) -> None:
     (card,) = statements(with_comparison(arms(made, tmp_path, seeds=2, gain=0.15), registry))
     assert (card.verdict, card.tone) == ("not resolved at this number of seeds", "open")

@@ -8,6 +8,7 @@ from typing import Any
 import numpy as np
 import pytest
 
+from bench.evaluation.small_counts import f1_interval, wilson
 from bench.evaluation.statistics import with_intervals
 
 Rows = list[Mapping[str, float]]
@@ -78,7 +79,10 @@ def test_documents_and_not_mentions_are_resampled() -> None:
     alike = make(np.array([5] * 20), np.array([5] * 20), np.array([5] * 20))
     low, high = with_intervals(apart, summarise)["task1.strict.f1.ci95"]
     assert high - low > 0.3
-    assert with_intervals(alike, summarise)["task1.strict.f1.ci95"] == (0.5, 0.5)
+    # Documents that are all the same leave nothing to draw: what is left are the mentions.
+    scores = with_intervals(alike, summarise)
+    assert scores["task1.strict.f1.ci95"] == f1_interval(100, 100, 100)
+    assert scores["task1.strict.f1.ci95_by"] == "beta"
 
 
 def test_same_seed_same_interval() -> None:
@@ -88,21 +92,49 @@ def test_same_seed_same_interval() -> None:
 
 
 @pytest.mark.parametrize(
-    "rows",
-    [corpus(1, 1), make(np.zeros(5), np.zeros(5), np.zeros(5)), make(np.zeros(5), np.ones(5), np.ones(5))],
-    ids=["one document", "nothing at all", "nothing right"],
+    ("rows", "counts"),
+    [
+        (make(np.array([9]), np.array([2]), np.array([7])), (9, 2, 7)),
+        (make(np.zeros(14), np.zeros(14), np.ones(14)), (0, 0, 14)),
+        (make(np.full(5, 3), np.zeros(5), np.zeros(5)), (15, 0, 0)),
+        (make(np.array([3, 0, 2, 4]), np.array([1, 0, 2, 0]), np.array([2, 1, 0, 1])), (9, 3, 4)),
+        (make(np.array([1] + [0] * 99), np.full(100, 6), np.full(100, 2)), (1, 600, 200)),
+    ],
+    ids=["one document", "nothing right", "all right", "few", "one right of many"],
 )
-def test_where_there_is_no_interval_it_is_null_without_a_warning(rows: Rows) -> None:
+def test_few_items_get_an_interval_from_their_counts(rows: Rows, counts: tuple[int, int, int]) -> None:
     with warnings.catch_warnings():
         warnings.simplefilter("error")
         scores = with_intervals(rows, summarise)
-    assert scores["task1.strict.f1.ci95"] is None
-    assert scores["task1.other.f1.ci95"] is None
+    assert scores["task1.strict.f1.ci95"] == f1_interval(*counts)
+    assert scores["task1.strict.f1.ci95_by"] == "beta"
+    assert scores["task1.other.f1.ci95"] is None  # nothing to find and nothing found
+    assert "task1.other.f1.ci95_by" not in scores
 
 
-def test_all_right_is_an_interval_at_one() -> None:
-    scores = with_intervals(make(np.full(5, 3), np.zeros(5), np.zeros(5)), summarise)
-    assert scores["task1.strict.f1.ci95"] == (1.0, 1.0)
+def test_many_items_keep_the_interval_of_the_bootstrap() -> None:
+    def other(sums: Mapping[str, Any]) -> dict[str, Any]:
+        return {"plain": f1(*(sums[f"strict.{name}"] for name in ("tp", "fp", "fn")))}
+
+    scores = with_intervals(corpus(1), summarise)
+    assert scores["task1.strict.f1.ci95"] == with_intervals(corpus(1), other, names=("plain",))["plain.ci95"]
+    assert "task1.strict.f1.ci95_by" not in scores
+
+
+def test_a_share_of_documents_gets_wilsons_interval() -> None:
+    def accuracy(sums: Mapping[str, Any]) -> dict[str, Any]:
+        return {"accuracy": sums["right"] / sums["documents"], "map": sums["right"] / sums["documents"], "kappa": sums["kappa"]}
+
+    def scored(right: int, documents: int) -> Mapping[str, Any]:
+        rows = [{"documents": 1.0, "right": float(i < right), "kappa": 0.0} for i in range(documents)]
+        return with_intervals(rows, accuracy, names=("accuracy", "map", "kappa"))
+
+    assert scored(0, 9)["accuracy.ci95"] == scored(0, 9)["map.ci95"] == wilson(0, 9)
+    assert scored(97, 100)["accuracy.ci95"] == wilson(97, 100)
+    assert scored(97, 100)["accuracy.ci95_by"] == "wilson"
+    assert "map.ci95_by" not in scored(97, 100)  # whose hits cannot be counted in documents
+    assert "accuracy.ci95_by" not in scored(60, 100)
+    assert scored(0, 9)["kappa.ci95"] is None  # which may be below 0, so that 0 is no end
 
 
 def test_a_score_that_is_not_a_number_in_some_resample_has_no_interval() -> None:
@@ -120,8 +152,8 @@ def test_other_names_get_intervals_of_their_own() -> None:
         return {"f1": sums["a"] / 4, "accuracy": sums["b"] / 4}
 
     scores = with_intervals([{"a": 1.0, "b": 0.0}, {"a": 0.0, "b": 1.0}], two, names=("f1", "accuracy"))
-    assert list(scores) == ["f1", "f1.ci95", "accuracy", "accuracy.ci95"]
-    assert scores["f1.ci95"] == (0.0, 0.5)
+    assert list(scores) == ["f1", "f1.ci95", "accuracy", "accuracy.ci95", "accuracy.ci95_by"]
+    assert scores["f1.ci95"] == (0.0, 0.5)  # a share without counts, as two documents say it
 
 
 def test_rows_may_lack_keys_and_no_rows_is_no_crash() -> None:

@@ -20,7 +20,7 @@ from bench.registry import Registry
 from bench.studies import scheduler
 from bench.studies.conduct import kept
 from bench.studies.finished import planned_runs
-from bench.studies.request import read_grid, study_kind
+from bench.studies.request import StudyConfig, planned, read_grid, study_kind
 from bench.studies.study import Study, find_study, open_study, plan_name, read_study, studies
 
 KINDS = {kind.name: kind for kind in bench_studies()}
@@ -203,6 +203,28 @@ def test_a_start_is_whole_once_its_source_is_finished_and_comes_back_from_the_di
     assert back.runs == one.runs
     assert back.to_json()["runs"][1]["config"]["init_from"] == "a+b_a1_none_1"
     assert open_study(study(tmp_path, plan("unseen", unseen(8)), kind="unseen"))["source-s0"].run == "a+b_a1_none_1"
+
+
+def test_all_runs_of_a_seed_share_its_draw_of_training_documents() -> None:
+    runs = plan("token-control", replace(request("a", "b", tokens=100, seed=4, seeds=3), resample=True))
+    assert {run.seed for run in runs} == {4, 5, 6}
+    assert all(run.config.train_resample == run.seed for run in runs)
+    assert {run.config.train_resample for run in plan("token-control", request("a", "b", tokens=100))} == {None}
+
+
+def test_what_a_draw_a_seed_is_not_asked_beside(registry: Registry) -> None:
+    base = RunConfig(task=("bc5cdr", "bc2gm"), tokens=100)
+    whole = planned(StudyConfig("token-control", base, resample_train=3), registry, {})
+    assert {run.seed for run in whole.runs} == {0, 1, 2}
+    assert whole.settings["resample_train"] == 3
+    assert "resample_train" not in planned(StudyConfig("token-control", base), registry, {}).settings
+    for changes, more, says in (
+        ({"shots": 4}, {}, "--shots"), ({"train_resample": 1}, {}, "got both"), ({}, {"seeds": 8}, "--seeds 8"),
+    ):  # fmt: skip
+        with pytest.raises(UsageError, match=says):
+            planned(StudyConfig("token-control", replace(base, **changes), resample_train=3, **more), registry, {})
+    with pytest.raises(UsageError, match="beside --shots"):
+        replace(base, shots=4, train_resample=1)
 
 
 @pytest.mark.parametrize(("shots", "asked"), [(None, [0]), (4, [0, 1])])
