@@ -19,6 +19,7 @@ simulated runs: `benchmarks/simulated_studies.py`.
 from __future__ import annotations
 
 import math
+from bisect import bisect_left
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import asdict, dataclass
 from typing import Any
@@ -127,9 +128,65 @@ def estimate(
     # Rounding leaves a small variance where every seed and document has the same score.
     if not math.isfinite(variance) or variance <= 1e-24:
         return Estimate(difference, seeds=seeds, documents=documents, **known)
-    spread = by_seed**2 / (seeds - 1) + by_document**2 / (documents - 1) + both**2 / ((seeds - 1) * (documents - 1))
-    df = max(variance**2 / spread, min(seeds, documents) - 1.0)
+    df = _freedom(variance, by_seed, by_document, both, seeds, documents)
     return _interval(difference, math.sqrt(variance), df, seeds, documents, known, (level, power, family))
+
+
+def wanted(
+    estimate: Estimate, margin: float, *, level: float = LEVEL, power: float = POWER, most: int = 1000
+) -> list[tuple[int, int]]:
+    """Seeds and documents that would show truly equal arms equal within a margin: more of one alone, or where neither alone
+    would do, as many times of both.
+
+    As many also find a true difference of about the margin's size. The variances are those of the estimate, which are
+    uncertain themselves: six seeds know theirs to within a factor of two or so.
+
+    Args:
+        estimate: of a study that was run; it has a standard error.
+        margin: of equivalence.
+        level: of the interval.
+        power: how often equality is to be shown.
+        most: seeds, and times as many documents, that are considered; none where even these would not do.
+    """
+    if estimate.se is None or estimate.se_seeds is None or estimate.se_documents is None:
+        return []
+    by_seed, by_document = estimate.se_seeds**2, estimate.se_documents**2
+    both = max(by_seed + by_document - estimate.se**2, 0.0)
+
+    def shows(seeds: int, documents: int) -> bool:
+        more, longer = estimate.seeds / seeds, estimate.documents / documents
+        joint = both * more * longer
+        of_seeds, of_documents = (by_seed - both) * more + joint, (by_document - both) * longer + joint
+        variance = of_seeds + of_documents - joint
+        df = _freedom(variance, of_seeds, of_documents, joint, seeds, documents)
+        return _equality(math.sqrt(variance), df, 1 - level, power) <= margin
+
+    least, documents = max(estimate.seeds, MINIMUM_SEEDS), estimate.documents
+    seeds = bisect_left(range(most), True, lo=MINIMUM_SEEDS, key=lambda count: shows(count, documents))
+    longer = documents + bisect_left(range(documents, most * documents), True, key=lambda count: shows(least, count))
+    alone = [(seeds, documents)] * (seeds < most) + [(least, longer)] * (longer < most * documents)
+    times = bisect_left(range(most), True, lo=1, key=lambda count: shows(count * least, count * documents))
+    return alone or [(times * least, times * documents)] * (times < most)
+
+
+def _freedom(variance: float, by_seed: float, by_document: float, both: float, seeds: int, documents: int) -> float:
+    """Satterthwaite's degrees of freedom."""
+    spread = by_seed**2 / (seeds - 1) + by_document**2 / (documents - 1) + both**2 / ((seeds - 1) * (documents - 1))
+    return max(variance**2 / spread, min(seeds, documents) - 1.0)
+
+
+def _fair(se: float, df: float) -> float:
+    """A standard error from few seeds is too small on average, though its square is not; here it is not."""
+    from scipy import special
+
+    return se / (math.sqrt(2 / df) * math.exp(float(special.gammaln((df + 1) / 2) - special.gammaln(df / 2))))
+
+
+def _equality(se: float, df: float, alpha: float, power: float) -> float:
+    """The margin within which two one-sided tests show equal arms equal: the true difference lies in the middle of it."""
+    from scipy import special
+
+    return float(special.stdtrit(df, 1 - alpha) + special.stdtrit(df, (1 + power) / 2)) * _fair(se, df)
 
 
 def _interval(
@@ -150,9 +207,6 @@ def _interval(
         return float(special.stdtrit(df, p))
 
     wide, tight = quantile(1 - alpha / 2) * se, quantile(1 - alpha) * se
-    # A standard error from few seeds is too small on average, though its square is not.
-    small = math.sqrt(2 / df) * math.exp(float(special.gammaln((df + 1) / 2) - special.gammaln(df / 2)))
-    fair = se / small
     return Estimate(
         difference,
         low=difference - wide,
@@ -165,9 +219,8 @@ def _interval(
         se=se,
         df=df,
         # The non-central t that exceeds the critical value, on the effect's own side, with the given power.
-        detectable=float(special.nctdtrinc(df, 1 - power, quantile(1 - alpha / 2 / family))) * fair,
-        # Two one-sided tests of arms that are equal: the true difference lies in the middle of the margin.
-        margin_detectable=(quantile(1 - alpha) + quantile((1 + power) / 2)) * fair,
+        detectable=float(special.nctdtrinc(df, 1 - power, quantile(1 - alpha / 2 / family))) * _fair(se, df),
+        margin_detectable=_equality(se, df, alpha, power),
         **known,
     )
 

@@ -1,18 +1,35 @@
 """The verdict of the token-control study: why a multi-task run beats, or does not beat, a single-task one.
 
 Per task the multi-task run is compared with the task alone on as many tokens **in all** (`at_total`), and with the task alone
-on the tokens that **it** had in the multi-task run (`at_own`). Differences are the multi-task score less the single one.
+on the tokens that **it** had in the multi-task run (`at_own`). Differences are the multi-task score less the single one. Each
+of the two comparisons has one of four outcomes, taken in this order:
 
-- *genuine transfer*: it beats the single run at equal total;
-- *data exposure*: it beats the single run at the task's own tokens only, and is equivalent to it, within the margin, at equal
-  total;
-- *negative transfer*: it loses at the task's own tokens;
-- *unresolved*: anything else, fewer than six seeds included, with the effect that this design could have detected.
+1. *equivalent*: two one-sided tests (Schuirmann 1987), the tight interval inside of the margin, also where the difference is
+   not 0: the margin is what the study counts as a difference, fixed before its first run;
+2. *better*, 3. *worse*: the interval over seeds and documents (`bench.stats.intervals`) leaves out 0, and still does after
+   Holm's adjustment for the tasks that are asked about at once;
+4. *open*: none of these.
 
-"Beats" and "loses" are intervals over seeds and documents (`bench.stats.intervals`) that leave out 0, adjusted by Holm for the
-tasks that are asked about at once; "equivalent" is two one-sided tests (Schuirmann 1987): the tight interval inside of the
-margin. Where it beats the single run at equal total and loses to the one at its own tokens, two of these hold at once, the data
-contradict themselves, and nothing is resolved.
+The two outcomes give one word (`WORDS`):
+
+| at equal total ↓, at own tokens → | better | equivalent | worse | open |
+|---|---|---|---|---|
+| **better** | genuine transfer | genuine transfer | unresolved (they contradict) | genuine transfer |
+| **equivalent** | data exposure | no effect | negative transfer | unresolved |
+| **worse** | costly sharing | no transfer | negative transfer | unresolved |
+| **open** | unresolved | unresolved | negative transfer | unresolved |
+
+- *genuine transfer*: better at equal total. The other tasks' tokens are worth more than as many of its own.
+- *data exposure*: better at own tokens, equivalent at equal total. The gain is that of more training tokens.
+- *costly sharing*: better at own tokens, worse at equal total. The other tasks' tokens help less than as many of its own.
+- *no transfer*: equivalent at own tokens, worse at equal total. The other tasks' tokens do nothing, its own would help.
+- *negative transfer*: worse at own tokens. The other tasks' tokens do harm.
+- *no effect*: equivalent at both. Neither the other tasks' tokens nor more of its own change the score.
+- *unresolved*: the design cannot tell, fewer than six seeds included; the reason says which seeds, documents or effect could.
+
+Equivalence comes first, so that the word of a large study is that of the true differences: without it, any difference, however
+small, would become a win or a loss with enough documents. Where a task is better at equal total and worse at own tokens, its
+single run must get worse with more of its own tokens: the data contradict themselves, and nothing is resolved.
 """
 
 from __future__ import annotations
@@ -22,13 +39,45 @@ from dataclasses import asdict, dataclass, replace
 from typing import Any, Literal
 
 from bench.results.statistics import Statistics
-from bench.stats.intervals import LEVEL, MINIMUM_SEEDS, POWER, Estimate, Measure, align, estimate, scores
+from bench.stats.intervals import LEVEL, MINIMUM_SEEDS, POWER, Estimate, Measure, align, estimate, scores, wanted
 from bench.stats.multiplicity import holm
 
 MARGIN = 0.01
 """Default of the equivalence margin: one point of F, absolute."""
 
-Kind = Literal["genuine transfer", "data exposure", "negative transfer", "unresolved"]
+Outcome = Literal["better", "equivalent", "worse", "open"]
+"""Of one comparison: the multi-task run against the single one."""
+Kind = Literal[
+    "genuine transfer", "data exposure", "costly sharing", "no transfer", "negative transfer", "no effect", "unresolved"
+]
+WORDS: Mapping[tuple[Outcome, Outcome], Kind] = {
+    ("better", "better"): "genuine transfer",
+    ("better", "equivalent"): "genuine transfer",
+    ("better", "worse"): "unresolved",
+    ("better", "open"): "genuine transfer",
+    ("equivalent", "better"): "data exposure",
+    ("equivalent", "equivalent"): "no effect",
+    ("equivalent", "worse"): "negative transfer",
+    ("equivalent", "open"): "unresolved",
+    ("worse", "better"): "costly sharing",
+    ("worse", "equivalent"): "no transfer",
+    ("worse", "worse"): "negative transfer",
+    ("worse", "open"): "unresolved",
+    ("open", "better"): "unresolved",
+    ("open", "equivalent"): "unresolved",
+    ("open", "worse"): "negative transfer",
+    ("open", "open"): "unresolved",
+}
+"""Outcome at equal total and at own tokens to the verdict: every pair has one word."""
+MEANING: Mapping[Kind, str] = {
+    "genuine transfer": "the other tasks' tokens are worth more than as many of its own",
+    "data exposure": "the gain is that of more training tokens",
+    "costly sharing": "the other tasks' tokens help, but less than as many of its own",
+    "no transfer": "the other tasks' tokens do nothing for it, where as many of its own help",
+    "negative transfer": "the other tasks' tokens do harm",
+    "no effect": "neither the other tasks' tokens nor more of its own change the score",
+}
+"""What a verdict says of the other tasks' tokens."""
 Arm = Mapping[str, Mapping[int, Statistics]]
 """Task to seed to the statistics of the run of that seed, all of one split and stage."""
 
@@ -137,45 +186,36 @@ def judge(at_total: Estimate, at_own: Estimate, margin: float, level: float = LE
     equivalence, `level` that of the intervals, `power` that of what could have been detected.
     """
     seeds = min(at_total.seeds, at_own.seeds)
-    note = _power_note(at_total, power)
     if seeds < MINIMUM_SEEDS:
-        return (
-            "unresolved",
-            f"Not resolved at this number of seeds: {seeds}, and a verdict wants {MINIMUM_SEEDS} or more.{note}",
-        )
+        could = _could(at_total, margin, level, power)
+        return "unresolved", f"Not resolved at this number of seeds: {seeds}, and a verdict wants {MINIMUM_SEEDS} or more.{could}"
     if at_total.se is None or at_own.se is None:
         return "unresolved", "Seeds or documents do not vary at all, so that nothing says how far luck alone goes."
-    alpha = 1 - level
-    better, gained, lost = beats(at_total, alpha), beats(at_own, alpha), loses(at_own, alpha)
-    if better and lost:
-        outcomes = (
-            f"It beats the single run at equal total ({shown(at_total)}) and loses at the task's own tokens ({shown(at_own)})"
-        )
-        return "unresolved", f"{outcomes}: the two contradict each other."
-    if better:
-        small = " The gain is real but smaller than the margin." if at_total.within(margin) else ""
-        return "genuine transfer", f"It beats the single run at equal total: {shown(at_total)}.{small}"
-    if lost:
-        return "negative transfer", f"It loses at the task's own tokens: {shown(at_own)}."
-    if gained and at_total.within(margin):
-        return "data exposure", (
-            f"It beats the single run at the task's own tokens only ({shown(at_own)}) and equals it, within ±{margin:g}, "
-            f"at equal total ({shown(at_total)})."
-        )
-    if gained and loses(at_total, alpha):
-        return "unresolved", (
-            f"It beats the single run at the task's own tokens ({shown(at_own)}) and loses to it at equal total "
-            f"({shown(at_total)}): the other tasks' tokens helped, but less than as many of its own.{note}"
-        )
-    if gained:
-        return "unresolved", (
-            f"It beats the single run at the task's own tokens ({shown(at_own)}), but at equal total ({shown(at_total)}) "
-            f"it neither beats it nor is shown to be within ±{margin:g}.{note}"
-        )
-    return (
-        "unresolved",
-        f"It neither beats nor loses: {shown(at_total)} at equal total, {shown(at_own)} at its own tokens.{note}",
+    outcomes = outcome(at_total, margin, 1 - level), outcome(at_own, margin, 1 - level)
+    kind = WORDS[outcomes]
+    places = ((at_total, "equal total"), (at_own, "its own tokens"))
+    one, other = (
+        f"{_told(state, estimate, margin)} at {place} ({shown(estimate)})"
+        for state, (estimate, place) in zip(outcomes, places, strict=True)
     )
+    told = f"Against the single runs it is {one} and {other}"
+    if kind != "unresolved":
+        return kind, f"{told}: {MEANING[kind]}."
+    unclear = [estimate for state, (estimate, _) in zip(outcomes, places, strict=True) if state == "open"]
+    if unclear:
+        widest = max(unclear, key=lambda estimate: estimate.margin_detectable or 0.0)
+        return kind, f"{told}.{_could(widest, margin, level, power)}"
+    return kind, (
+        f"{told}: the two contradict each other, unless the single run gets worse with more tokens of its own. Its learning curve "
+        "says whether it does; another learning rate or budget could tell, more seeds hardly."
+    )
+
+
+def outcome(estimate: Estimate, margin: float, alpha: float) -> Outcome:
+    """The outcome of one comparison; see the module for its order."""
+    if estimate.within(margin):
+        return "equivalent"
+    return "better" if beats(estimate, alpha) else "worse" if loses(estimate, alpha) else "open"
 
 
 def beats(estimate: Estimate, alpha: float) -> bool:
@@ -194,13 +234,29 @@ def shown(estimate: Estimate) -> str:
     return number if estimate.low is None or estimate.high is None else f"{number} [{estimate.low:+.4f}, {estimate.high:+.4f}]"
 
 
-def _power_note(estimate: Estimate, power: float) -> str:
+def _told(state: Outcome, estimate: Estimate, margin: float) -> str:
+    """An outcome in words; equivalence says where the difference is not 0."""
+    if state == "equivalent":
+        sign = {(True, False): ", though above 0,", (False, True): ", though below 0,"}
+        above, below = (estimate.low or 0.0) > 0, (estimate.high or 0.0) < 0
+        return f"equal within ±{margin:g}{sign.get((above, below), '')}"
+    return "not resolved" if state == "open" else state
+
+
+def _could(estimate: Estimate, margin: float, level: float, power: float) -> str:
+    """What this design could have found, and which one could tell equality from a difference of the margin's size."""
     if estimate.detectable is None or estimate.margin_detectable is None:
         return ""
-    return (
+    could = (
         f" With {estimate.seeds} seeds and {estimate.documents:,} documents a true difference of {estimate.detectable:.4f} "
         f"would have been found {power:.0%} of the time, and equality shown within ±{estimate.margin_detectable:.4f}."
     )
+    if estimate.margin_detectable <= margin:
+        return f"{could} That is enough for ±{margin:g}: the true difference may lie near the margin, where only many more tell."
+    designs = wanted(estimate, margin, level=level, power=power)
+    known = {estimate.documents: estimate.documents}
+    ways = [f"{seeds:,} seeds and {known.get(d, float(f'{d:.2g}')):,.0f} documents" for seeds, d in designs]
+    return f"{could} For ±{margin:g} it takes about {', or '.join(ways)}." if ways else could
 
 
-__all__ = ["MARGIN", "Arm", "Kind", "TaskVerdict", "Verdict", "judge", "verdicts"]
+__all__ = ["MARGIN", "MEANING", "WORDS", "Arm", "Kind", "Outcome", "TaskVerdict", "Verdict", "judge", "outcome", "verdicts"]
