@@ -32,7 +32,7 @@ def show(comparison: Comparison, passed_over: Sequence[str] = (), reporter: Rich
     if len(comparison.floors) > 1 and comparison.tasks:
         columns = ("second arm", "first arm", "wins", "ties", "losses")
         rows = [(pair.second, pair.first, pair.tally.wins, pair.tally.ties, pair.tally.losses) for pair in comparison.tasks]
-        console.table("Tasks won, tied, lost (a tie is within the noise floor)", columns, rows)
+        console.table("Tasks won, tied, lost (a tie is within the noise of a mean over seeds)", columns, rows)
     _floors(comparison, console)
     if any(pair.conclusion == TOO_FEW for pair in comparison.pairs):
         console.note(f"A conclusion wants {MINIMUM_SEEDS} seeds or more in both arms; what is told above is no verdict.")
@@ -101,7 +101,9 @@ def _effect(value: float | None) -> str:
 def _floors(comparison: Comparison, console: RichReporter) -> None:
     for task, floor in comparison.floors.items():
         if floor.sd is not None:
-            text = f"sd {number(floor.sd)} over {floor.source} ({floor.runs} runs in {floor.groups} groups)."
+            text = f"sd {number(floor.sd)} of one score over {floor.source} ({floor.runs} runs in {floor.groups} groups)"
         else:
-            text = f"not known; it wants two {'seeds of an arm' if floor.source == 'seeds' else 'replicates of a run'}."
-        console.note(f"Noise floor of {task}: {text}")
+            text = "not known; it wants two seeds of an arm"
+        ties = sorted({number(pair.ties[task]) for pair in comparison.tasks if task in pair.ties})
+        tie = f"; means over seeds tie within {' or '.join(ties)}" if ties else ""
+        console.note(f"Noise floor of {task}: {text}{tie}.")

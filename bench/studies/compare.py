@@ -25,6 +25,7 @@ from bench.stats.multiplicity import Floor, SeedSpread, Tally, holm, noise_floor
 from bench.stats.paired import RESAMPLES, Paired, paired
 from bench.studies.arms import Arm, Run, agree, arms_of, measure_of, metrics_of, tasks_of
 from bench.studies.contract import Difference, compared, differences, refuse
+from bench.studies.verdict import MARGIN
 
 TOO_FEW = "not resolved at this number of seeds"
 UNRESOLVED = "not resolved"
@@ -80,11 +81,19 @@ class Pair:
 
 @dataclass(frozen=True)
 class Tasks:
-    """Wins, ties and losses of the second arm by task; differences within the noise floor are ties."""
+    """Wins, ties and losses of the second arm by task.
+
+    Args:
+        first: name of an arm.
+        second: name of the other.
+        tally: tasks that the second arm won, tied and lost.
+        ties: task to the largest difference of the means over seeds that is a tie: `Floor.tie`.
+    """
 
     first: str
     second: str
     tally: Tally
+    ties: dict[str, float]
 
 
 @dataclass(frozen=True)
@@ -201,9 +210,10 @@ def compare(
     by_task = []
     for first, second in combinations(arms, 2):
         between = [pair for pair in pairs if (pair.first, pair.second) == (first.name, second.name)]
-        ties = [floors[pair.task].sd or 0.0 for pair in between]
+        ties = {pair.task: floors[pair.task].tie(pair.estimate.seeds, MARGIN) for pair in between}
         if between:
-            by_task.append(Tasks(first.name, second.name, Tally.of([pair.estimate.difference for pair in between], ties)))
+            tally = Tally.of([pair.estimate.difference for pair in between], ties.values())
+            by_task.append(Tasks(first.name, second.name, tally, ties))
     return Comparison(
         fields,
         split,
@@ -258,7 +268,9 @@ class _Tables:
                 groups.setdefault((arm.name, run.seed), []).append(run)
         repeated = {key: group for key, group in groups.items() if len(group) > 1}
         if any(run.facts["device"] != "cpu" for arm in having for run in arm.runs):
-            return noise_floor([[self._score(task, run) for run in group] for group in repeated.values()], "replicates"), []
+            floor = noise_floor([[self._score(task, run) for run in group] for group in repeated.values()], "replicates")
+            # Without replicates, or where they are equal, what seeds change is left, which holds what replicates would.
+            return floor if floor.sd else noise_floor([self.scores(task, arm).tolist() for arm in having], "seeds"), []
         unlike = unequal({key: [self.of(task, run).rows for run in group] for key, group in repeated.items()})
         notes = [
             f"Replicates of {name}, seed {seed}, are not identical on {task}, though they ran on a CPU: threads, instruction "

@@ -14,7 +14,7 @@ from bench.errors import BenchError, Interrupted
 from bench.launchers import launcher as open_launcher
 from bench.registry import Registry
 from bench.results.lock import RunLock
-from bench.studies.finished import judged, kind_of
+from bench.studies.finished import judged, kind_of, outdated
 from bench.studies.mark import StudyMark
 from bench.studies.scheduler import Watcher, drive, share_of_memory, survey
 from bench.studies.study import Study
@@ -93,7 +93,7 @@ def conduct(
         if not whole:
             failed = _failed(study)
             mark.end("stopped" if failed is None else "failed", {})
-        elif study.verdict is None:
+        elif study.verdict is None or outdated(study, kind_of(study.kind, registry)):
             try:
                 study.verdict = judged(study, registry, audience.warn)
             except BenchError as refused:

@@ -188,7 +188,10 @@ def judge(at_total: Estimate, at_own: Estimate, margin: float, level: float = LE
     seeds = min(at_total.seeds, at_own.seeds)
     if seeds < MINIMUM_SEEDS:
         could = _could(at_total, margin, level, power)
-        return "unresolved", f"Not resolved at this number of seeds: {seeds}, and a verdict wants {MINIMUM_SEEDS} or more.{could}"
+        return (
+            "unresolved",
+            f"Not resolved at this number of seeds: {seeds}, and a verdict wants {MINIMUM_SEEDS} or more.{could}",
+        )
     if at_total.se is None or at_own.se is None:
         return "unresolved", "Seeds or documents do not vary at all, so that nothing says how far luck alone goes."
     outcomes = outcome(at_total, margin, 1 - level), outcome(at_own, margin, 1 - level)
@@ -206,8 +209,8 @@ def judge(at_total: Estimate, at_own: Estimate, margin: float, level: float = LE
         widest = max(unclear, key=lambda estimate: estimate.margin_detectable or 0.0)
         return kind, f"{told}.{_could(widest, margin, level, power)}"
     return kind, (
-        f"{told}: the two contradict each other, unless the single run gets worse with more tokens of its own. Its learning curve "
-        "says whether it does; another learning rate or budget could tell, more seeds hardly."
+        f"{told}: the two contradict each other, unless the single run gets worse with more tokens of its own. Its learning "
+        "curve says whether it does; another learning rate or budget could tell, more seeds hardly."
     )
 
 
@@ -235,12 +238,13 @@ def shown(estimate: Estimate) -> str:
 
 
 def _told(state: Outcome, estimate: Estimate, margin: float) -> str:
-    """An outcome in words; equivalence says where the difference is not 0."""
+    """An outcome in words; where the interval leaves out 0 and the outcome does not follow it, they say so."""
+    side = "above" if (estimate.low or 0.0) > 0 else "below" if (estimate.high or 0.0) < 0 else ""
     if state == "equivalent":
-        sign = {(True, False): ", though above 0,", (False, True): ", though below 0,"}
-        above, below = (estimate.low or 0.0) > 0, (estimate.high or 0.0) < 0
-        return f"equal within ±{margin:g}{sign.get((above, below), '')}"
-    return "not resolved" if state == "open" else state
+        return f"equal within ±{margin:g}{f', though {side} 0,' if side else ''}"
+    if state == "open":
+        return "not resolved" + (f", after Holm's adjustment (p {estimate.p_holm:.3f})," if side else "")
+    return state
 
 
 def _could(estimate: Estimate, margin: float, level: float, power: float) -> str:
@@ -252,7 +256,9 @@ def _could(estimate: Estimate, margin: float, level: float, power: float) -> str
         f"would have been found {power:.0%} of the time, and equality shown within ±{estimate.margin_detectable:.4f}."
     )
     if estimate.margin_detectable <= margin:
-        return f"{could} That is enough for ±{margin:g}: the true difference may lie near the margin, where only many more tell."
+        return (
+            f"{could} That is enough for ±{margin:g}: the true difference may lie near the margin, where only many more tell."
+        )
     designs = wanted(estimate, margin, level=level, power=power)
     known = {estimate.documents: estimate.documents}
     ways = [f"{seeds:,} seeds and {known.get(d, float(f'{d:.2g}')):,.0f} documents" for seeds, d in designs]
