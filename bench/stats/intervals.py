@@ -28,6 +28,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from bench.errors import ContractError
+from bench.evaluation.clusters import PARTS, caution, design_effect
 from bench.results.statistics import Statistics
 
 Array = NDArray[np.float64]
@@ -60,6 +61,8 @@ class Estimate:
         df: Satterthwaite's degrees of freedom.
         detectable: smallest true difference that this many seeds and documents would have detected with the stated power.
         margin_detectable: smallest margin within which truly equal arms would have been shown equal with that power.
+        unit: what is counted as documents, where the corpus says it; see `bench.api.data.Corpus.unit`.
+        design_effect: of units that are parts of longer texts, as `bench.evaluation.clusters` estimates it; None of others.
     """
 
     difference: float
@@ -77,6 +80,13 @@ class Estimate:
     df: float | None = None
     detectable: float | None = None
     margin_detectable: float | None = None
+    unit: str = ""
+    design_effect: float | None = None
+
+    @property
+    def caution(self) -> str:
+        """What to say of an interval over parts of longer texts; empty of others."""
+        return caution(self.unit, self.documents, self.design_effect)
 
     def to_json(self) -> dict[str, Any]:
         """Every field, JSON-able."""
@@ -98,6 +108,7 @@ def estimate(
     level: float = LEVEL,
     power: float = POWER,
     family: int = 1,
+    unit: str = "",
 ) -> Estimate:
     """The difference of two arms over the same seeds and documents.
 
@@ -109,6 +120,7 @@ def estimate(
         level: of the interval.
         power: of `Estimate.detectable`.
         family: questions asked at once; what could have been detected is stated at ``(1 - level) / family``.
+        unit: of the documents, whose order is that of the corpus.
     """
     seeds, documents = first.shape[:2]
     differences = scores(second, names, measure) - scores(first, names, measure)
@@ -116,7 +128,9 @@ def estimate(
     pseudo = contributions(second, names, measure) - contributions(first, names, measure) if documents > 1 else None
     by_seed = float(differences.var(ddof=1)) / seeds if seeds > 1 else None
     by_document = float(pseudo.mean(axis=0).var(ddof=1)) / documents if pseudo is not None else None
-    known: dict[str, float | None] = {
+    known: dict[str, Any] = {
+        "unit": unit,
+        "design_effect": design_effect(pseudo.mean(axis=0)) if pseudo is not None and unit in PARTS else None,
         "se_seeds": None if by_seed is None else math.sqrt(by_seed),
         "se_documents": None if by_document is None else math.sqrt(by_document),
     }
@@ -269,6 +283,11 @@ def align(
     documents = statistics[0].documents
     tables = [_table(run, documents, names) for run in statistics]
     return np.stack(tables[: len(seeds)]), np.stack(tables[len(seeds) :]), names, seeds
+
+
+def unit_of(arm: Mapping[int, Statistics]) -> str:
+    """What the documents of an arm are, in the plural; empty where its statistics do not say it."""
+    return next((statistics.unit for statistics in arm.values()), "")
 
 
 def _table(statistics: Statistics, documents: tuple[str, ...], names: tuple[str, ...]) -> Array:

@@ -11,10 +11,12 @@ from bench.api.data import Document
 from bench.data.batches import evenly
 from bench.data.concepts import ConceptDictionary
 from bench.evaluation import class_thresholds, thresholds
+from bench.evaluation.clusters import PARTS, design_effect
 from bench.evaluation.funnel import Funnel
 from bench.evaluation.statistics import with_intervals
 from bench.evaluation.thresholds import Thresholds
 from bench.naming import flatten
+from bench.results.evidence import Unit
 from bench.results.layout import ADAPTERS, PREDICTIONS, predictions_name
 from bench.results.scores import FlatScores, score_of
 from bench.results.statistics import Statistics, write_statistics
@@ -47,6 +49,7 @@ class Scoring:
         latest: step and dev predictions of the last `selection`, so that the same weights need not read dev again.
         thresholds: task to what its mentions are accepted from, as chosen on dev last.
         funnels: stage to task to how far gold mentions of the test split came.
+        units: task to what its intervals on test are over.
         at_half: task to split to the selection metric of the trained model as chosen, and with every threshold at one half.
     """
 
@@ -61,6 +64,7 @@ class Scoring:
     thresholds: dict[str, Thresholds] = field(default_factory=dict)
     funnels: dict[str, dict[str, Funnel]] = field(default_factory=dict)
     at_half: dict[str, dict[str, dict[str, float]]] = field(default_factory=dict)
+    units: dict[str, Unit] = field(default_factory=dict)
     _selects_concepts: dict[str, bool] = field(default_factory=dict)
 
     def predict(
@@ -177,7 +181,10 @@ class Scoring:
             scores[name] = self.scores(name, rows)
             write_predictions(self.folder / PREDICTIONS / predictions_name(name, split, stage), predicted.documents)
             documents = [document.id for document in self.data[name].corpus[split]]
-            write_statistics(self.folder, Statistics.of(name, split, stage, documents, rows))
+            statistics = Statistics.of(name, split, stage, documents, rows, self.data[name].corpus.unit)
+            write_statistics(self.folder, statistics)
+            if followed and statistics.unit:
+                self.units[name] = self.unit(statistics)
         if split == "test":
             self.throughput[stage] = tokens / max(seconds, 1e-9)
         return scores
@@ -186,6 +193,19 @@ class Scoring:
         """Additive statistics of every document of a split, in its order."""
         data = self.data[task]
         return data.task.statistics(data.corpus[split], predicted)
+
+    def unit(self, statistics: Statistics) -> Unit:
+        """What the intervals of a task are over, with the design effect of its primary metric where it has one."""
+        task, count = self.data[statistics.task].task, len(statistics.documents)
+        if statistics.unit not in PARTS or count < 2:
+            return Unit(statistics.unit, count)
+        whole = statistics.rows.sum(axis=0)
+        total, without = (
+            flatten(task.summarise(dict(zip(statistics.names, sums, strict=True))))[task.metadata.primary_metric]
+            for sums in (whole, (whole - statistics.rows).T)
+        )
+        # Jackknife pseudo-values: what each sentence contributes to the score.
+        return Unit(statistics.unit, count, design_effect(count * total - (count - 1) * without))
 
     def scores(self, task: str, rows: Sequence[Mapping[str, float]]) -> FlatScores:
         """Official scores of statistics, with document-clustered intervals."""

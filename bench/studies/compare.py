@@ -20,7 +20,7 @@ from bench.registry import Registry
 from bench.results.display import change, html_table
 from bench.results.scores import FlatScores
 from bench.results.statistics import Statistics
-from bench.stats.intervals import LEVEL, MINIMUM_SEEDS, Estimate, Measure, align, estimate, scores
+from bench.stats.intervals import LEVEL, MINIMUM_SEEDS, Estimate, Measure, align, estimate, scores, unit_of
 from bench.stats.multiplicity import Floor, SeedSpread, Tally, holm, noise_floor, over_seeds, unequal
 from bench.stats.paired import RESAMPLES, Paired, paired
 from bench.studies.arms import Arm, Run, agree, arms_of, measure_of, metrics_of, tasks_of
@@ -207,6 +207,7 @@ def compare(
         tell(f"{second.name} against {first.name} on {task}")
         pairs.append(tables.pair(task, first, second, resamples, level, len(shared), seed))
     pairs = _concluded(pairs, level)
+    notes += _cautions(pairs)
     by_task = []
     for first, second in combinations(arms, 2):
         between = [pair for pair in pairs if (pair.first, pair.second) == (first.name, second.name)]
@@ -284,14 +285,15 @@ class _Tables:
     def pair(self, task: str, first: Arm, second: Arm, resamples: int, level: float, family: int, seed: int) -> Pair:
         """Two arms on a task, before any adjustment."""
         measure = self._measures[task]
-        first_table, second_table, names, _ = align(self.by_seed(task, first), self.by_seed(task, second))
+        by_seed_first = self.by_seed(task, first)
+        first_table, second_table, names, _ = align(by_seed_first, self.by_seed(task, second))
         by_seed = scores(second_table, names, measure) - scores(first_table, names, measure)
         return Pair(
             task,
             self._metrics[task],
             first.name,
             second.name,
-            estimate(first_table, second_table, names, measure, level=level, family=family),
+            estimate(first_table, second_table, names, measure, level=level, family=family, unit=unit_of(by_seed_first)),
             paired(first_table, second_table, names, measure, resamples=resamples, level=level, seed=seed),
             None,
             over_seeds(by_seed, level),
@@ -316,6 +318,16 @@ def _concluded(pairs: Sequence[Pair], level: float) -> list[Pair]:
             replace(pair, estimate=replace(pair.estimate, p_holm=p), documents_p_holm=p_documents, conclusion=conclusion)
         )
     return concluded
+
+
+def _cautions(pairs: Sequence[Pair]) -> list[str]:
+    """What to say of each task whose units are parts of longer texts: the largest design effect of its comparisons."""
+    widest: dict[str, Estimate] = {}
+    for pair in pairs:
+        known = widest.setdefault(pair.task, pair.estimate)
+        if (pair.estimate.design_effect or 0.0) > (known.design_effect or 0.0):
+            widest[pair.task] = pair.estimate
+    return [f"{task}: {estimate.caution}" for task, estimate in widest.items() if estimate.caution]
 
 
 def _share_a_task(arms: Sequence[Arm]) -> None:

@@ -39,7 +39,7 @@ from dataclasses import asdict, dataclass, replace
 from typing import Any, Literal
 
 from bench.results.statistics import Statistics
-from bench.stats.intervals import LEVEL, MINIMUM_SEEDS, POWER, Estimate, Measure, align, estimate, scores, wanted
+from bench.stats.intervals import LEVEL, MINIMUM_SEEDS, POWER, Estimate, Measure, align, estimate, scores, unit_of, wanted
 from bench.stats.multiplicity import holm
 
 MARGIN = 0.01
@@ -162,11 +162,12 @@ def verdicts(
     family, named = len(measures), metrics or {}
     estimates = []
     for task, measure in measures.items():
+        unit = unit_of(multi[task])
         first, second, names, _ = align(total[task], multi[task])
-        at_total = estimate(first, second, names, measure, level=level, power=power, family=family)
+        at_total = estimate(first, second, names, measure, level=level, power=power, family=family, unit=unit)
         multis, totals = (float(scores(table, names, measure).mean()) for table in (second, first))
         first, second, names, _ = align(own[task], multi[task])
-        at_own = estimate(first, second, names, measure, level=level, power=power, family=family)
+        at_own = estimate(first, second, names, measure, level=level, power=power, family=family, unit=unit)
         owns = float(scores(first, names, measure).mean())
         estimates.append((task, (multis, totals, owns), at_total, at_own))
     by_total = holm([at_total.p for *_, at_total, _ in estimates], 1 - level)
@@ -175,6 +176,8 @@ def verdicts(
     for (task, means, at_total, at_own), p_total, p_own in zip(estimates, by_total, by_own, strict=True):
         at_total, at_own = replace(at_total, p_holm=p_total), replace(at_own, p_holm=p_own)
         kind, reason = judge(at_total, at_own, margin, level, power)
+        widest = max(at_total, at_own, key=lambda estimate: estimate.design_effect or 0.0)
+        reason = " ".join(filter(None, (reason, widest.caution)))
         judged.append(TaskVerdict(task, kind, reason, named.get(task, ""), *means, at_total, at_own))
     return Verdict(tuple(judged), margin, level, power)
 

@@ -40,6 +40,7 @@ def make(tmp_path: Path, registry: Registry) -> Make:
     def write(
         rows: list[tuple[int, int, int]] = WEAK,
         *,
+        unit: str = "",
         tasks: tuple[str, ...] = TASKS[:1],
         name: str | None = None,
         tokens: int = 200_000,
@@ -58,7 +59,7 @@ def make(tmp_path: Path, registry: Registry) -> Make:
             columns = [{f"{prefix}.{n}": float(v) for n, v in zip(("tp", "fp", "fn"), row, strict=True)} for row in rows]
             every = dict.fromkeys(_names(registry, task), 0.0)
             documents = [f"d{i}" for i in range(len(rows))]
-            statistics = Statistics.of(task, "test", "trained", documents, [every | row for row in columns])
+            statistics = Statistics.of(task, "test", "trained", documents, [every | row for row in columns], unit)
             write_statistics(folder, statistics)
             with np.errstate(all="ignore"):
                 scores[task] = TaskScores(flatten(registry.get("tasks", task).summarise(statistics.sums())))
@@ -234,6 +235,21 @@ def test_one_seed_ties_within_the_margin(make: Make, capsys: pytest.CaptureFixtu
     assert (pair["ties"], pair["tally"]["ties"]) == ({"ncbi-disease": 0.01}, 1)
     assert main(["compare", str(folder), "--resamples", "100"]) == 0
     assert "wants two seeds of an arm; means over seeds tie within .010." in " ".join(capsys.readouterr().out.split())
+
+
+def test_sentences_are_told_with_their_design_effect(make: Make, capsys: pytest.CaptureFixture[str]) -> None:
+    easy, hard = [(3, 0, 0)] * 5, [(1, 2, 2)] * 5  # five sentences of each document are alike
+    make((easy + hard) * 10, arch="A1", unit="sentences")
+    folder = make((hard + hard + easy + hard) * 5, arch="A2", unit="sentences").parent
+    assert main(["compare", str(folder), "--json", "--resamples", "100"]) == 0
+    found = json.loads(capsys.readouterr().out)
+    estimate = found["pairs"][0]["estimate"]
+    assert estimate["unit"] == "sentences"
+    assert estimate["design_effect"] > 2
+    effect = f"√{estimate['design_effect']:.2f}"
+    (note,) = (note for note in found["notes"] if "sentences" in note)
+    assert note.startswith("ncbi-disease: 100 sentences, not documents: intervals may be too narrow")
+    assert effect in note
 
 
 def test_a_run_of_several_tasks_and_one_of_one_share_what_they_share(make: Make, capsys: pytest.CaptureFixture[str]) -> None:

@@ -121,6 +121,21 @@ def test_a_verdict_is_json_with_every_number() -> None:
     assert found[TASK].multi == task["multi"]
 
 
+def test_a_verdict_over_sentences_says_so() -> None:
+    arms = study(Shape(), Effect(0.05, 0.08), np.random.default_rng(1))
+    as_sentences = {
+        name: {TASK: {seed: replace(one, unit="sentences") for seed, one in arm[TASK].items()}} for name, arm in arms.items()
+    }
+    plain = verdicts(arms["multi"], arms["total"], arms["own"], {TASK: f1})[TASK]
+    found = verdicts(as_sentences["multi"], as_sentences["total"], as_sentences["own"], {TASK: f1})[TASK]
+    assert plain.at_total.caution == ""
+    assert (
+        found.reason == f"{plain.reason} {found.at_total.caution}" or found.reason == f"{plain.reason} {found.at_own.caution}"
+    )
+    assert "100 sentences, not documents: intervals may be too narrow, over sentences alone by about √" in found.reason
+    assert (found.at_total.low, found.at_total.high) == (plain.at_total.low, plain.at_total.high)
+
+
 def test_many_tasks_are_one_family() -> None:
     pytest.importorskip("statsmodels")
     arms = study(Shape(), Effect(0.02, 0.02), np.random.default_rng(4))

@@ -75,7 +75,7 @@ class Unseen(StudyKind):
 
     def judge(self, finished: FinishedStudy) -> Mapping[str, Any]:
         """The difference for every target and number of documents, adjusted by Holm for all of them."""
-        from bench.stats.intervals import LEVEL, align, estimate, scores
+        from bench.stats.intervals import LEVEL, align, estimate, scores, unit_of
         from bench.stats.multiplicity import holm
         from bench.studies.contract import TOKENS
         from bench.studies.finished import SPLIT
@@ -100,7 +100,8 @@ class Unseen(StudyKind):
             fresh, target, names, _ = align(arms["fresh"], arms["target"])
             measure = finished.measures[task]
             means = [float(scores(table, names, measure).mean()) for table in (target, fresh)]
-            gains.append((means[0], means[1], estimate(fresh, target, names, measure, family=len(asked))))
+            unit = unit_of(arms["target"])
+            gains.append((means[0], means[1], estimate(fresh, target, names, measure, family=len(asked), unit=unit)))
         adjusted = holm([gain.p for *_, gain in gains], 1 - LEVEL)
         margin = finished.study.settings["margin"]
         comparisons = []
@@ -109,7 +110,8 @@ class Unseen(StudyKind):
             kind, reason = verdict_of(gain, margin, 1 - LEVEL)
             comparisons.append(
                 {
-                    "subject": f"{task}, {count} documents", "target": task, "shots": count, "kind": kind, "reason": reason,
+                    "subject": f"{task}, {count} documents", "target": task, "shots": count, "kind": kind,
+                    "reason": " ".join(filter(None, (reason, gain.caution))),
                     "from_sources": target_mean, "fresh": fresh_mean, "gain": gain.to_json(),
                 }
             )  # fmt: skip
