@@ -254,8 +254,9 @@ def _could(estimate: Estimate, margin: float, level: float, power: float) -> str
     """What this design could have found, and which one could tell equality from a difference of the margin's size."""
     if estimate.detectable is None or estimate.margin_detectable is None:
         return ""
+    unit = estimate.unit or "documents"
     could = (
-        f" With {estimate.seeds} seeds and {estimate.documents:,} documents a true difference of {estimate.detectable:.4f} "
+        f" With {estimate.seeds} seeds and {estimate.documents:,} {unit} a true difference of {estimate.detectable:.4f} "
         f"would have been found {power:.0%} of the time, and equality shown within ±{estimate.margin_detectable:.4f}."
     )
     if estimate.margin_detectable <= margin:
@@ -264,7 +265,7 @@ def _could(estimate: Estimate, margin: float, level: float, power: float) -> str
         )
     designs = wanted(estimate, margin, level=level, power=power)
     known = {estimate.documents: estimate.documents}
-    ways = [f"{seeds:,} seeds and {known.get(d, float(f'{d:.2g}')):,.0f} documents" for seeds, d in designs]
+    ways = [f"{seeds:,} seeds and {known.get(d, float(f'{d:.2g}')):,.0f} {unit}" for seeds, d in designs]
     return f"{could} For ±{margin:g} it takes about {', or '.join(ways)}." if ways else could
 
 

@@ -27,6 +27,8 @@ def known(difference: float, half: float, seeds: int = 6, p: float | None = None
         p=p_holm,
         p_holm=p_holm,
         se=half / 2,
+        se_seeds=half / 2.6,
+        se_documents=half / 2.6,
         detectable=1.5 * half,
         margin_detectable=1.4 * half,
     )
@@ -87,12 +89,12 @@ def test_the_margin_decides_what_is_equivalent() -> None:
 
 def test_an_open_verdict_says_what_could_tell() -> None:
     arms = study(Shape(seed_sd=0.1), Effect(), np.random.default_rng(2))
-    found = verdicts(arms["multi"], arms["total"], arms["own"], {TASK: f1}, margin=0.03)[TASK]
+    found = verdicts(arms["multi"], arms["total"], arms["own"], {TASK: f1})[TASK]
     ((seeds, documents), *_) = wanted(found.at_total, 0.03)
     assert (found.kind, documents) == ("unresolved", 100)
     assert seeds > 6
     larger = study(Shape(seed_sd=0.1, seeds=seeds), Effect(), np.random.default_rng(2))
-    enough = verdicts(larger["multi"], larger["total"], larger["own"], {TASK: f1}, margin=0.03)[TASK]
+    enough = verdicts(larger["multi"], larger["total"], larger["own"], {TASK: f1})[TASK]
     assert enough.at_total.margin_detectable == pytest.approx(0.03, rel=0.35)
 
 
@@ -129,9 +131,7 @@ def test_a_verdict_over_sentences_says_so() -> None:
     plain = verdicts(arms["multi"], arms["total"], arms["own"], {TASK: f1})[TASK]
     found = verdicts(as_sentences["multi"], as_sentences["total"], as_sentences["own"], {TASK: f1})[TASK]
     assert plain.at_total.caution == ""
-    assert (
-        found.reason == f"{plain.reason} {found.at_total.caution}" or found.reason == f"{plain.reason} {found.at_own.caution}"
-    )
+    assert found.reason in [f"{plain.reason} {one.caution}" for one in (found.at_total, found.at_own)]
     assert "100 sentences, not documents: intervals may be too narrow, over sentences alone by about √" in found.reason
     assert (found.at_total.low, found.at_total.high) == (plain.at_total.low, plain.at_total.high)
 
