@@ -12,9 +12,15 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
+from bench.naming import flatten
+from bench.results.evidence import Unit
+
 if TYPE_CHECKING:
     import numpy as np
     from numpy.typing import NDArray
+
+    from bench.api.task import Task
+    from bench.results.statistics import Statistics
 
 PARTS = ("sentences",)
 """Units of which several stand in one text."""
@@ -41,6 +47,20 @@ def design_effect(values: NDArray[np.float64]) -> float | None:
     ends = np.flatnonzero(pairs <= 0)
     total = float(pairs[: ends[0] if len(ends) else len(pairs)].sum())
     return max(1.0, 2 * total - 1)
+
+
+def unit_of(task: Task, statistics: Statistics) -> Unit:
+    """What the intervals of a task are over, of sentences with the design effect of the primary metric."""
+    count = len(statistics.documents)
+    if statistics.unit not in PARTS or count < 2:
+        return Unit(statistics.unit, count)
+    whole = statistics.rows.sum(axis=0)
+    total, without = (
+        flatten(task.summarise(dict(zip(statistics.names, sums, strict=True))))[task.metadata.primary_metric]
+        for sums in (whole, (whole - statistics.rows).T)
+    )
+    # Jackknife pseudo-values: what each sentence contributes to the score.
+    return Unit(statistics.unit, count, design_effect(count * total - (count - 1) * without))
 
 
 def caution(unit: str, count: int, effect: float | None) -> str:

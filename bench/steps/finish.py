@@ -11,7 +11,7 @@ from bench.api.data import Document
 from bench.data.batches import evenly
 from bench.data.concepts import ConceptDictionary
 from bench.evaluation import class_thresholds, thresholds
-from bench.evaluation.clusters import PARTS, design_effect
+from bench.evaluation.clusters import unit_of
 from bench.evaluation.funnel import Funnel
 from bench.evaluation.statistics import with_intervals
 from bench.evaluation.thresholds import Thresholds
@@ -184,7 +184,7 @@ class Scoring:
             statistics = Statistics.of(name, split, stage, documents, rows, self.data[name].corpus.unit)
             write_statistics(self.folder, statistics)
             if followed and statistics.unit:
-                self.units[name] = self.unit(statistics)
+                self.units[name] = unit_of(self.data[name].task, statistics)
         if split == "test":
             self.throughput[stage] = tokens / max(seconds, 1e-9)
         return scores
@@ -193,19 +193,6 @@ class Scoring:
         """Additive statistics of every document of a split, in its order."""
         data = self.data[task]
         return data.task.statistics(data.corpus[split], predicted)
-
-    def unit(self, statistics: Statistics) -> Unit:
-        """What the intervals of a task are over, with the design effect of its primary metric where it has one."""
-        task, count = self.data[statistics.task].task, len(statistics.documents)
-        if statistics.unit not in PARTS or count < 2:
-            return Unit(statistics.unit, count)
-        whole = statistics.rows.sum(axis=0)
-        total, without = (
-            flatten(task.summarise(dict(zip(statistics.names, sums, strict=True))))[task.metadata.primary_metric]
-            for sums in (whole, (whole - statistics.rows).T)
-        )
-        # Jackknife pseudo-values: what each sentence contributes to the score.
-        return Unit(statistics.unit, count, design_effect(count * total - (count - 1) * without))
 
     def scores(self, task: str, rows: Sequence[Mapping[str, float]]) -> FlatScores:
         """Official scores of statistics, with document-clustered intervals."""
