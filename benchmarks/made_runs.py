@@ -90,7 +90,9 @@ def make(out: Path, runs: Sequence[Made]) -> list[Path]:
     return [_make(out / run.id, run) for run in runs]
 
 
-def token_control(out: Path, seeds: int = 6, tasks: tuple[str, str] = ("ncbi-disease", "bc5cdr"), unfinished: int = 0) -> Study:
+def token_control(
+    out: Path, seeds: int = 6, tasks: tuple[str, str] = ("ncbi-disease", "bc5cdr"), unfinished: int = 0, documents: int = 0
+) -> Study:
     """A study of token control whose runs and verdict are made up.
 
     Args:
@@ -98,12 +100,13 @@ def token_control(out: Path, seeds: int = 6, tasks: tuple[str, str] = ("ncbi-dis
         seeds: of it.
         tasks: of it.
         unfinished: how many of its runs have no result; with any there is no verdict.
+        documents: of the test split, whose statistics are saved.
     """
     runs: list[StudyRun] = []
     for seed in range(seeds):
-        planned: list[tuple[str, str | None, Made]] = [("multi", None, Made(tasks, seed=seed, gain=0.05))]
-        planned += [("total", task, Made((task,), seed=seed, gain=0.01)) for task in tasks]
-        planned += [("share", task, Made((task,), seed=seed, tokens=30_000)) for task in tasks]
+        planned: list[tuple[str, str | None, Made]] = [("multi", None, Made(tasks, seed=seed, gain=0.05, documents=documents))]
+        planned += [("total", task, Made((task,), seed=seed, gain=0.01, documents=documents)) for task in tasks]
+        planned += [("share", task, Made((task,), seed=seed, tokens=30_000, documents=documents)) for task in tasks]
         for role, task, made in planned:
             key = f"{task}-{role}-s{seed}" if task else f"{role}-s{seed}"
             config = _planned(made)
@@ -118,7 +121,9 @@ def token_control(out: Path, seeds: int = 6, tasks: tuple[str, str] = ("ncbi-dis
     second = TaskVerdict(tasks[1], "data exposure", "It beats the task alone on its own tokens; at "
                          "equal total the two are equivalent within .010.", "strict.f1", 0.65, 0.648, 0.6, even,
                          known)  # fmt: skip
-    verdict = None if unfinished else Verdict((first, second)).to_json() | {"split": "test", "differences": []}
+    verdict = (
+        None if unfinished else Verdict((first, second)).to_json() | {"split": "test", "differences": [], "kind_version": "2"}
+    )
     study = Study(out, "token-control", "made-up", {"seeds": seeds}, runs, verdict)
     study.save()
     return study

@@ -155,6 +155,8 @@ class Corpus:
         left_out: faulty lines that the loader left out because their kind is tolerated, by kind.
         adjusted: what was put right without being a fault, by what was done; the core adds what it does to mentions.
         drawn_from: training documents that there are where a run takes a few of them; 0 where it takes all.
+        unit: what one of its documents is, in the plural, such as ``abstracts``, ``notes`` or ``questions``; ``sentences``
+            where several of one text are documents of their own. Empty where every corpus of the task has `TaskMetadata.unit`.
     """
 
     splits: Mapping[str, Sequence[Document]]
@@ -164,6 +166,7 @@ class Corpus:
     left_out: Mapping[str, int] = field(default_factory=dict)
     adjusted: Mapping[str, int] = field(default_factory=dict)
     drawn_from: int = 0
+    unit: str = ""
 
     def __getitem__(self, split: str) -> Sequence[Document]:
         return self.splits[split]

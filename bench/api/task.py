@@ -32,6 +32,8 @@ class TaskMetadata:
         selection_metric: dotted path of what early stopping and the best checkpoint go by; the primary metric where empty.
             Wanted where the primary metric also counts something that training does not touch, such as looked-up concepts.
         domain: the set of tasks that it belongs to, which `--task-set` takes, e.g. ``clinical``; in none where empty.
+        unit: what one document of the corpus is, in the plural, which intervals are over: ``notes``, ``abstracts``, …;
+            ``sentences`` where several of one text are documents of their own. Empty where `Corpus.unit` says it.
     """
 
     reference: str
@@ -42,6 +44,7 @@ class TaskMetadata:
     published_source: str = ""
     selection_metric: str = ""
     domain: str = ""
+    unit: str = ""
 
     @property
     def selects_by(self) -> str:

@@ -33,7 +33,7 @@ def show(comparison: Comparison, passed_over: Sequence[str] = (), reporter: Rich
     if len(comparison.floors) > 1 and comparison.tasks:
         columns = ("second arm", "first arm", "wins", "ties", "losses")
         rows = [(pair.second, pair.first, pair.tally.wins, pair.tally.ties, pair.tally.losses) for pair in comparison.tasks]
-        console.table("Tasks won, tied, lost (a tie is within the noise floor)", columns, rows)
+        console.table("Tasks won, tied, lost (a tie is within the noise of a mean over seeds)", columns, rows)
     _across(comparison, console)
     _floors(comparison, console)
     if any(pair.conclusion == TOO_FEW for pair in comparison.pairs):
@@ -109,7 +109,7 @@ def _across(comparison: Comparison, console: RichReporter) -> None:
         bounds = f"[{number(of.low)}, {number(of.high)}]"
         side = whole.second_better
         better = "–" if side is None else f"≥ {side.dependent} of {whole.tasks}"
-        rows.append((second, first, number(of.value), bounds, change(less.value), between(less.low, less.high), better))
+        rows.append((second, first, number(of.value), bounds, change(less.value), interval(less.low, less.high) or "–", better))
     console.table("All tasks together (IQM: mean of the middle half of all scores)", columns, rows)
     for first, second, whole in together:
         console.note(f"What this means: {meaning(whole, first, second)}")
@@ -118,7 +118,9 @@ def _across(comparison: Comparison, console: RichReporter) -> None:
 def _floors(comparison: Comparison, console: RichReporter) -> None:
     for task, floor in comparison.floors.items():
         if floor.sd is not None:
-            text = f"sd {number(floor.sd)} over {floor.source} ({floor.runs} runs in {floor.groups} groups)."
+            text = f"sd {number(floor.sd)} of one score over {floor.source} ({floor.runs} runs in {floor.groups} groups)"
         else:
-            text = f"not known; it wants two {'seeds of an arm' if floor.source == 'seeds' else 'replicates of a run'}."
-        console.note(f"Noise floor of {task}: {text}")
+            text = "not known; it wants two seeds of an arm"
+        ties = sorted({number(pair.ties[task]) for pair in comparison.tasks if task in pair.ties})
+        tie = f"; means over seeds tie within {' or '.join(ties)}" if ties else ""
+        console.note(f"Noise floor of {task}: {text}{tie}.")

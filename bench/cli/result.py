@@ -11,6 +11,7 @@ from bench.api.architecture import UNMATCHED
 from bench.cli.score import interval
 from bench.cli.score import report as score_report
 from bench.data.faults import listed
+from bench.evaluation.clusters import caution
 from bench.naming import flatten
 from bench.results.schema import Result
 from bench.results.scores import FlatScores, interval_by, interval_of, score_of
@@ -44,6 +45,9 @@ def explanation(result: Result) -> list[str]:
         "a dictionary of the training mentions, by the same metric": score_of(scores.baselines.get("dictionary"), metric),
     }
     lines = [f"  {number(value):>5}  {what}" for what, value in held.items() if value is not None]
+    unit = result.units.get(task)
+    if unit is not None and (careful := caution(unit.name, unit.test, unit.design_effect)):
+        lines.append(f"         {careful}")
     if not result.matched:
         lines.append(f"         {UNMATCHED}: {result.config.get('arch')} is held to no other arm's number of parameters")
     if result.synthetic:

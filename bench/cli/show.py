@@ -57,6 +57,7 @@ def facts(part: Part, registry: Registry) -> dict[str, Any]:
     if isinstance(part, Task):
         meta = part.metadata
         details |= {"reference": meta.reference, "access": meta.access, "layout": meta.layout}
+        details |= {"unit": meta.unit} if meta.unit else {}
         details |= {"heads": [*registry.heads_of(part)]}
         details |= {"primary_metric": meta.primary_metric, "published_best": dict(meta.published_best)}
         details |= {"published_source": meta.published_source}

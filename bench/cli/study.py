@@ -173,7 +173,7 @@ def _run(args: argparse.Namespace, study: Study, watcher: StudyWatcher, registry
 
 def _show(args: argparse.Namespace) -> int:
     from bench.screen.studytable import StudyWatcher
-    from bench.studies.finished import kind_of
+    from bench.studies.finished import judged_again, kind_of
     from bench.studies.study import STUDIES, find_study, read_study, studies
 
     _refuse_beside_show(args)
@@ -186,11 +186,13 @@ def _show(args: argparse.Namespace) -> int:
         else:
             watcher.overview(listed, out)
         return 0
-    study = find_study(args.file, out)
+    study, registry = find_study(args.file, out), load()
+    said = judged_again(study, registry)
     if args.json:
         say(dump(study.to_json()))
     else:
-        registry = load()
+        if said:
+            watcher.warn(said)
         watcher.report(study, metrics(study, registry), kind_of(study.kind, registry))
     return 0
 

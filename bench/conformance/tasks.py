@@ -57,7 +57,11 @@ def metadata(task: Task, bench: Workbench) -> str:
         corpus.synthetic or not task.synthesizes,
         "load does not say that the synthetic corpus is synthetic, so results could pass for real ones",
     )
-    return done
+    expect(
+        bool(corpus.unit or facts.unit),
+        "neither the metadata nor load says what a document is; wanted unit='notes', 'abstracts', …, or 'sentences'",
+    )
+    return f"{done}, intervals over {corpus.unit or facts.unit}"
 
 
 def determinism(task: Task, bench: Workbench) -> str:

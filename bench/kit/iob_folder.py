@@ -36,12 +36,15 @@ def load(folder: Path, labels: Collection[str] = (), faults: Faults | None = Non
     faults = faults or Faults(tolerable=False)
     digest = hashlib.sha256()
     entries: dict[str, list[Entry]] = {}
+    whole = False
     for split in SPLITS:
         path = _file(folder, split)
         data = read_bytes(path)
         digest.update(f"{split}\0{len(data)}\0".encode())
         digest.update(data)
-        entries[split] = list(parse(decode(data, path), path, split, faults=faults))
+        text = decode(data, path)
+        whole = whole or DOCSTART in text
+        entries[split] = list(parse(text, path, split, faults=faults))
         trained = {m.label for entry in entries["train"] for m in entry.document.mentions}
         entries[split] = _known(entries[split], path, labels, trained, faults)
     faults.check(folder)
@@ -54,7 +57,8 @@ def load(folder: Path, labels: Collection[str] = (), faults: Faults | None = Non
     splits = {split: tuple(entry.document for entry in split_entries) for split, split_entries in entries.items()}
     named = any(entry.named for split_entries in entries.values() for entry in split_entries)
     leaks = repeated_sentences(splits, words=1, share=0.0) if named else repeated_sentences(splits)
-    return Corpus(splits, is_synthetic(folder), digest.hexdigest(), leaks, faults.left_out)
+    unit = "documents" if whole else "sentences"
+    return Corpus(splits, is_synthetic(folder), digest.hexdigest(), leaks, faults.left_out, unit=unit)
 
 
 def _file(folder: Path, split: str) -> Path:

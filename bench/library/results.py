@@ -331,9 +331,8 @@ class StudyResult(Tabular):
             RunStateError: none of its runs has finished.
         """
         from bench.pages.collect import of_study
-        from bench.studies.finished import kind_of
 
-        return _figures(of_study(self.study, kind_of(self.study.kind, load())))
+        return _figures(of_study(self.study, load()))
 
     def __repr__(self) -> str:
         return f"StudyResult({self._title()})"

@@ -21,7 +21,7 @@ from bench.results.schema import Result
 from bench.results.scores import interval_of, score_of
 from bench.results.store import find_run, is_run, read_result
 from bench.studies.arms import Run as FinishedRun
-from bench.studies.finished import kind_of
+from bench.studies.finished import judged_again, kind_of
 from bench.studies.study import STUDIES, STUDY, Study, read_study
 
 LINES = 60
@@ -76,6 +76,7 @@ class Evidence:
         comparison: of the runs, where there is no verdict of a study; None where it was not tried.
         kind: kind of the study; words its verdict.
         command: that the report is made by, for its page; empty where a program makes it.
+        again: what there is to say of a verdict that another version of the kind wrote; see `judged_again`.
     """
 
     title: str
@@ -85,6 +86,7 @@ class Evidence:
     comparison: PageComparison | None = None
     kind: StudyKind | None = field(default=None, compare=False)
     command: str = field(default="", compare=False)
+    again: str = ""
 
     @property
     def arms(self) -> tuple[str, ...]:
@@ -115,7 +117,7 @@ def collect(refs: Sequence[str], runs: Path, tasks: Sequence[str] = (), registry
         UsageError: the runs have no task in common, directly or through others.
     """
     if len(refs) == 1 and (study := find(refs[0], runs)) is not None:
-        return of_study(study, kind_of(study.kind, load() if registry is None else registry))
+        return of_study(study, load() if registry is None else registry)
     folders: dict[Path, None] = {}
     chosen: set[Path] = set()
     for ref in refs or (str(runs),):
@@ -184,16 +186,17 @@ def find(ref: str, runs: Path) -> Study | None:
     return read_study(runs.resolve() / STUDIES / ref) if ref and (runs / STUDIES / ref / STUDY).is_file() else None
 
 
-def of_study(study: Study, kind: StudyKind) -> Evidence:
+def of_study(study: Study, registry: Registry) -> Evidence:
     """Reads the finished runs of a study; of trials, which only search, its kind tells.
 
     Args:
         study: the study.
-        kind: of the study; decides the names of arms.
+        registry: has its kind, which decides the names of arms.
 
     Raises:
         RunStateError: a result is damaged or of another version, or no run has finished.
     """
+    kind = kind_of(study.kind, registry)
     finished: dict[tuple[str, str], ReportedRun] = {}
     unfinished = []
     entries = [run for run in study.runs if run.key not in study.trials]
@@ -208,7 +211,8 @@ def of_study(study: Study, kind: StudyKind) -> Evidence:
         raise RunStateError(
             f"No run of the study {study.name!r} has finished.", f"'bench study {study.kind}' carries on with it."
         )
-    return Evidence(study.name, _ordered(finished.values(), keep=True), study, tuple(unfinished), kind=kind)
+    again = judged_again(study, registry)
+    return Evidence(study.name, _ordered(finished.values(), keep=True), study, tuple(unfinished), kind=kind, again=again)
 
 
 def _labels(entries: Sequence[StudyRun], kind: StudyKind) -> list[str]:

@@ -127,7 +127,7 @@ def lead(evidence: Evidence) -> str:
             for task, floor in compared.result.floors.items()
             if floor.sd is not None
         ]
-        noise = f" Noise floor, as a standard deviation: {', '.join(floors)}." if floors else ""
+        noise = f" Noise floor, as the standard deviation of one score: {', '.join(floors)}." if floors else ""
         return f"Compared by {by}, on {split}, as 'bench compare' does.{noise} {' '.join(compared.result.notes)}".strip()
     if study is not None and isinstance(study.verdict, Mapping):
         return training_set(all(c.train_resample is not None or c.shots for c in (run.config for run in study.runs)))
@@ -175,6 +175,8 @@ def notices(evidence: Evidence) -> list[Notice]:
                 f"Arms that are {UNMATCHED}: {listing}. A difference to others may come of the number of parameters.",
             )
         )
+    if evidence.again:
+        warnings.append(Notice("Other words", evidence.again))
     warnings += leaking(evidence)
     dropped = {task: listed(counts) for run in evidence.runs for task, counts in run.result.left_out.items()}
     if dropped:

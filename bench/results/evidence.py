@@ -19,6 +19,21 @@ class PlannedModel:
 
 
 @dataclass(frozen=True)
+class Unit:
+    """What intervals are over.
+
+    Args:
+        name: what a document is, in the plural, e.g. ``abstracts``; ``sentences`` where several of one text are documents.
+        test: documents of the test split.
+        design_effect: of sentences, for the primary metric: see `bench.evaluation.clusters`; else, or where not known, None.
+    """
+
+    name: str
+    test: int
+    design_effect: float | None = None
+
+
+@dataclass(frozen=True)
 class SplitFacts:
     """A split as it was encoded: counts, annotations out of reach by cause, and tokens of a window at most."""
 

@@ -18,6 +18,7 @@ from bench.results.evidence import (
     SharedText,
     Together,
     Training,
+    Unit,
 )
 from bench.results.imported import Imported
 from bench.results.invariants import Invariants
@@ -135,6 +136,7 @@ class Result:
         leaks: by task, the documents that stand in two splits: ``allowed`` by ``--allow-leak``, or ``tolerated`` by the loader.
         left_out: by task, faulty lines that were left out of its corpus because their kind is tolerated, by kind.
         adjusted: by task, mentions and relations that were put right without being at fault, by what was done.
+        units: by task, what a document of the test split is, which intervals are over.
         matched: whether the arm is held to training as many parameters as others; False is *not parameter-matched*.
         schema_version: of this layout; raised when a name changes its meaning or goes.
         plan: what was planned.
@@ -173,6 +175,7 @@ class Result:
     leaks: Mapping[str, Any] = field(default_factory=dict)
     left_out: Mapping[str, Mapping[str, int]] = field(default_factory=dict)
     adjusted: Mapping[str, Mapping[str, int]] = field(default_factory=dict)
+    units: Mapping[str, Unit] = field(default_factory=dict)
     matched: bool = True
     schema_version: int = SCHEMA_VERSION
     plan: Plan = field(default_factory=Plan)

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import json
 import math
+import re
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -22,13 +23,25 @@ if TYPE_CHECKING:
     import numpy as np
     from numpy.typing import NDArray
 
+NUMBERED = re.compile(r"(train|dev|test)-\d{6}")
+"""Names that `bench.kit.iob` gives to sentences that belong to no document."""
 STATISTICS_VERSION = 1
 """Of the layout of these files; another one than `bench.results.schema.SCHEMA_VERSION`."""
 
 
 @dataclass(frozen=True, eq=False)
 class Statistics:
-    """Additive statistics of one task, split and stage: a row for each document, a column for each name, none twice."""
+    """Additive statistics of one task, split and stage: a row for each document, a column for each name, none twice.
+
+    Args:
+        task: its name.
+        split: its name.
+        stage: of the run.
+        documents: ids, in the order of the corpus.
+        names: of the statistics.
+        rows: of shape (documents, names).
+        unit: what a document is, in the plural; see `bench.api.data.Corpus.unit`. Empty where nobody says it.
+    """
 
     task: str
     split: str
@@ -36,15 +49,24 @@ class Statistics:
     documents: tuple[str, ...]
     names: tuple[str, ...]
     rows: NDArray[np.float64]
+    unit: str = ""
 
     @classmethod
-    def of(cls, task: str, split: str, stage: str, documents: Sequence[str], rows: Sequence[Mapping[str, float]]) -> Statistics:
+    def of(
+        cls,
+        task: str,
+        split: str,
+        stage: str,
+        documents: Sequence[str],
+        rows: Sequence[Mapping[str, float]],
+        unit: str = "",
+    ) -> Statistics:
         """From what `bench.api.Task.statistics` gives; a statistic that a document does not have is 0."""
         import numpy as np
 
         names = tuple(dict.fromkeys(name for row in rows for name in row))
         table = np.array([[row.get(name, 0.0) for name in names] for row in rows], dtype=np.float64)
-        return cls(task, split, stage, tuple(documents), names, table.reshape(len(rows), len(names)))
+        return cls(task, split, stage, tuple(documents), names, table.reshape(len(rows), len(names)), unit)
 
     def sums(self) -> dict[str, float]:
         """Over all documents: what `bench.api.Task.summarise` takes."""
@@ -59,6 +81,7 @@ def write_statistics(folder: Path, statistics: Statistics) -> Path:
         "task": statistics.task,
         "split": statistics.split,
         "stage": statistics.stage,
+        **({"unit": statistics.unit} if statistics.unit else {}),
         "documents": list(statistics.documents),
         "names": list(statistics.names),
         "rows": [[_number(cell) for cell in row] for row in statistics.rows.tolist()],
@@ -90,11 +113,17 @@ def read_statistics(folder: Path, task: str, split: str, stage: str) -> Statisti
             tuple(str(name) for name in value["documents"]),
             tuple(str(name) for name in value["names"]),
             np.array(value["rows"], dtype=np.float64).reshape(len(value["rows"]), len(value["names"])),
+            str(value.get("unit", "")) or _unit(value["documents"]),
         )
     except (KeyError, TypeError, ValueError):
         raise RunStateError(f"{path} does not hold one number a document and name, or lacks a key.") from None
     _check(path, statistics, (task, split, stage))
     return statistics
+
+
+def _unit(documents: Sequence[str]) -> str:
+    """The unit in a file that does not say it, of an older run: sentences without a document have a number for a name."""
+    return "sentences" if documents and all(NUMBERED.fullmatch(str(document)) for document in documents) else ""
 
 
 def _check(path: Path, stats: Statistics, expected: tuple[str, str, str]) -> None:

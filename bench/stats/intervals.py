@@ -19,6 +19,7 @@ simulated runs: `benchmarks/simulated_studies.py`.
 from __future__ import annotations
 
 import math
+from bisect import bisect_left
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import asdict, dataclass
 from typing import Any
@@ -27,6 +28,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from bench.errors import ContractError
+from bench.evaluation.clusters import PARTS, caution, design_effect
 from bench.results.statistics import Statistics
 
 Array = NDArray[np.float64]
@@ -59,6 +61,8 @@ class Estimate:
         df: Satterthwaite's degrees of freedom.
         detectable: smallest true difference that this many seeds and documents would have detected with the stated power.
         margin_detectable: smallest margin within which truly equal arms would have been shown equal with that power.
+        unit: what is counted as documents, where the corpus says it; see `bench.api.data.Corpus.unit`.
+        design_effect: of units that are parts of longer texts, as `bench.evaluation.clusters` estimates it; None of others.
     """
 
     difference: float
@@ -76,6 +80,13 @@ class Estimate:
     df: float | None = None
     detectable: float | None = None
     margin_detectable: float | None = None
+    unit: str = ""
+    design_effect: float | None = None
+
+    @property
+    def caution(self) -> str:
+        """What to say of an interval over parts of longer texts; empty of others."""
+        return caution(self.unit, self.documents, self.design_effect)
 
     def to_json(self) -> dict[str, Any]:
         """Every field, JSON-able."""
@@ -97,6 +108,7 @@ def estimate(
     level: float = LEVEL,
     power: float = POWER,
     family: int = 1,
+    unit: str = "",
 ) -> Estimate:
     """The difference of two arms over the same seeds and documents.
 
@@ -108,6 +120,7 @@ def estimate(
         level: of the interval.
         power: of `Estimate.detectable`.
         family: questions asked at once; what could have been detected is stated at ``(1 - level) / family``.
+        unit: of the documents, whose order is that of the corpus.
     """
     seeds, documents = first.shape[:2]
     differences = scores(second, names, measure) - scores(first, names, measure)
@@ -115,7 +128,9 @@ def estimate(
     pseudo = contributions(second, names, measure) - contributions(first, names, measure) if documents > 1 else None
     by_seed = float(differences.var(ddof=1)) / seeds if seeds > 1 else None
     by_document = float(pseudo.mean(axis=0).var(ddof=1)) / documents if pseudo is not None else None
-    known: dict[str, float | None] = {
+    known: dict[str, Any] = {
+        "unit": unit,
+        "design_effect": design_effect(pseudo.mean(axis=0)) if pseudo is not None and unit in PARTS else None,
         "se_seeds": None if by_seed is None else math.sqrt(by_seed),
         "se_documents": None if by_document is None else math.sqrt(by_document),
     }
@@ -127,9 +142,65 @@ def estimate(
     # Rounding leaves a small variance where every seed and document has the same score.
     if not math.isfinite(variance) or variance <= 1e-24:
         return Estimate(difference, seeds=seeds, documents=documents, **known)
-    spread = by_seed**2 / (seeds - 1) + by_document**2 / (documents - 1) + both**2 / ((seeds - 1) * (documents - 1))
-    df = max(variance**2 / spread, min(seeds, documents) - 1.0)
+    df = _freedom(variance, by_seed, by_document, both, seeds, documents)
     return _interval(difference, math.sqrt(variance), df, seeds, documents, known, (level, power, family))
+
+
+def wanted(
+    estimate: Estimate, margin: float, *, level: float = LEVEL, power: float = POWER, most: int = 1000
+) -> list[tuple[int, int]]:
+    """Seeds and documents that would show truly equal arms equal within a margin: more of one alone, or where neither alone
+    would do, as many times of both.
+
+    As many also find a true difference of about the margin's size. The variances are those of the estimate, which are
+    uncertain themselves: six seeds know theirs to within a factor of two or so.
+
+    Args:
+        estimate: of a study that was run; it has a standard error.
+        margin: of equivalence.
+        level: of the interval.
+        power: how often equality is to be shown.
+        most: seeds, and times as many documents, that are considered; none where even these would not do.
+    """
+    if estimate.se is None or estimate.se_seeds is None or estimate.se_documents is None:
+        return []
+    by_seed, by_document = estimate.se_seeds**2, estimate.se_documents**2
+    both = max(by_seed + by_document - estimate.se**2, 0.0)
+
+    def shows(seeds: int, documents: int) -> bool:
+        more, longer = estimate.seeds / seeds, estimate.documents / documents
+        joint = both * more * longer
+        of_seeds, of_documents = (by_seed - both) * more + joint, (by_document - both) * longer + joint
+        variance = of_seeds + of_documents - joint
+        df = _freedom(variance, of_seeds, of_documents, joint, seeds, documents)
+        return _equality(math.sqrt(variance), df, 1 - level, power) <= margin
+
+    least, documents = max(estimate.seeds, MINIMUM_SEEDS), estimate.documents
+    seeds = bisect_left(range(most), True, lo=MINIMUM_SEEDS, key=lambda count: shows(count, documents))
+    longer = documents + bisect_left(range(documents, most * documents), True, key=lambda count: shows(least, count))
+    alone = [(seeds, documents)] * (seeds < most) + [(least, longer)] * (longer < most * documents)
+    times = bisect_left(range(most), True, lo=1, key=lambda count: shows(count * least, count * documents))
+    return alone or [(times * least, times * documents)] * (times < most)
+
+
+def _freedom(variance: float, by_seed: float, by_document: float, both: float, seeds: int, documents: int) -> float:
+    """Satterthwaite's degrees of freedom."""
+    spread = by_seed**2 / (seeds - 1) + by_document**2 / (documents - 1) + both**2 / ((seeds - 1) * (documents - 1))
+    return max(variance**2 / spread, min(seeds, documents) - 1.0)
+
+
+def _fair(se: float, df: float) -> float:
+    """A standard error from few seeds is too small on average, though its square is not; here it is not."""
+    from scipy import special
+
+    return se / (math.sqrt(2 / df) * math.exp(float(special.gammaln((df + 1) / 2) - special.gammaln(df / 2))))
+
+
+def _equality(se: float, df: float, alpha: float, power: float) -> float:
+    """The margin within which two one-sided tests show equal arms equal: the true difference lies in the middle of it."""
+    from scipy import special
+
+    return float(special.stdtrit(df, 1 - alpha) + special.stdtrit(df, (1 + power) / 2)) * _fair(se, df)
 
 
 def _interval(
@@ -150,9 +221,6 @@ def _interval(
         return float(special.stdtrit(df, p))
 
     wide, tight = quantile(1 - alpha / 2) * se, quantile(1 - alpha) * se
-    # A standard error from few seeds is too small on average, though its square is not.
-    small = math.sqrt(2 / df) * math.exp(float(special.gammaln((df + 1) / 2) - special.gammaln(df / 2)))
-    fair = se / small
     return Estimate(
         difference,
         low=difference - wide,
@@ -165,9 +233,8 @@ def _interval(
         se=se,
         df=df,
         # The non-central t that exceeds the critical value, on the effect's own side, with the given power.
-        detectable=float(special.nctdtrinc(df, 1 - power, quantile(1 - alpha / 2 / family))) * fair,
-        # Two one-sided tests of arms that are equal: the true difference lies in the middle of the margin.
-        margin_detectable=(quantile(1 - alpha) + quantile((1 + power) / 2)) * fair,
+        detectable=float(special.nctdtrinc(df, 1 - power, quantile(1 - alpha / 2 / family))) * _fair(se, df),
+        margin_detectable=_equality(se, df, alpha, power),
         **known,
     )
 
@@ -216,6 +283,11 @@ def align(
     documents = statistics[0].documents
     tables = [_table(run, documents, names) for run in statistics]
     return np.stack(tables[: len(seeds)]), np.stack(tables[len(seeds) :]), names, seeds
+
+
+def unit_of(arm: Mapping[int, Statistics]) -> str:
+    """What the documents of an arm are, in the plural; empty where its statistics do not say it."""
+    return next((statistics.unit for statistics in arm.values()), "")
 
 
 def _table(statistics: Statistics, documents: tuple[str, ...], names: tuple[str, ...]) -> Array:

@@ -104,11 +104,11 @@ def over_seeds(values: Array, level: float = 0.95) -> SeedSpread:
 
 @dataclass(frozen=True)
 class Floor:
-    """The noise floor: how far scores move where nothing that is compared has changed.
+    """The noise floor: how far one score moves where nothing that is compared has changed.
 
     Args:
-        source: ``seeds`` on a CPU, where replicates are identical; ``replicates`` on an accelerator, where they are not.
-        sd: standard deviation of a score, pooled over groups; None where no group has two members.
+        source: ``replicates`` where there are any on an accelerator; else ``seeds``, since on a CPU replicates are identical.
+        sd: standard deviation of one score, pooled over groups; None where no group has two members.
         groups: sets of runs that it was pooled from.
         runs: runs in them.
     """
@@ -117,6 +117,14 @@ class Floor:
     sd: float | None
     groups: int
     runs: int
+
+    def tie(self, seeds: int, margin: float) -> float:
+        """The largest difference between two arms, each a mean over so many `seeds`, that counts as a tie.
+
+        It is the standard deviation of such a difference where nothing but chance is different, sd·√(2/seeds); the `margin` of
+        equivalence where the floor is not known.
+        """
+        return margin if self.sd is None else self.sd * math.sqrt(2 / seeds)
 
 
 def noise_floor(groups: Iterable[Sequence[float]], source: Literal["seeds", "replicates"]) -> Floor:

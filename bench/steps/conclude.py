@@ -292,6 +292,7 @@ def _result(run: RunContext, trainer: Trainer, progress: Progress, scoring: Scor
         leaks={name: leaks.as_json(task_data.corpus.leaks) for name, task_data in data.items() if task_data.corpus.leaks},
         left_out=planned.plan["left_out"],
         adjusted=planned.plan["adjusted"],
+        units=scoring.units,
         init_from={} if start is None else {**planned.facts["init_from"], **start.as_json()},
         shots=dict(planned.facts.get("shots", {})),
         train_resample=dict(planned.facts.get("train_resample", {})),

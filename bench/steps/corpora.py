@@ -83,7 +83,8 @@ def read_corpora(tasks: Mapping[str, Task], config: RunConfig) -> Iterator[dict[
             if config.train_resample is not None:
                 corpus = shots.resampled(corpus, config.train_resample)
             synthetic = source_folder is None or corpus.synthetic
-            sources[name] = Source(replace(corpus, synthetic=synthetic, leaks=leaked), folder, synthetic)
+            unit = corpus.unit or task.metadata.unit
+            sources[name] = Source(replace(corpus, synthetic=synthetic, leaks=leaked, unit=unit), folder, synthetic)
         yield sources
 
 

@@ -12,11 +12,13 @@ from bench.api.data import Document
 from bench.data.batches import evenly
 from bench.data.concepts import ConceptDictionary
 from bench.evaluation import class_thresholds, thresholds
+from bench.evaluation.clusters import unit_of
 from bench.evaluation.funnel import Funnel
 from bench.evaluation.statistics import with_intervals
 from bench.evaluation.thresholds import Thresholds
 from bench.naming import flatten
 from bench.reporting import Progress, SilentProgress
+from bench.results.evidence import Unit
 from bench.results.layout import ADAPTERS, PREDICTIONS, predictions_name
 from bench.results.scores import FlatScores, score_of
 from bench.results.statistics import Statistics, write_statistics
@@ -49,6 +51,7 @@ class Scoring:
         latest: step and dev predictions of the last `selection`, so that the same weights need not read dev again.
         thresholds: task to what its mentions are accepted from, as chosen on dev last.
         funnels: stage to task to how far gold mentions of the test split came.
+        units: task to what its intervals on test are over.
         at_half: task to split to the selection metric of the trained model as chosen, and with every threshold at one half.
         progress: moved on by the tokens that are predicted, while `showing`.
     """
@@ -65,6 +68,7 @@ class Scoring:
     funnels: dict[str, dict[str, Funnel]] = field(default_factory=dict)
     at_half: dict[str, dict[str, dict[str, float]]] = field(default_factory=dict)
     progress: Progress = field(default_factory=SilentProgress)
+    units: dict[str, Unit] = field(default_factory=dict)
     _selects_concepts: dict[str, bool] = field(default_factory=dict)
 
     def predict(
@@ -207,7 +211,10 @@ class Scoring:
             scores[name] = self.scores(name, rows)
             write_predictions(self.folder / PREDICTIONS / predictions_name(name, split, stage), predicted.documents)
             documents = [document.id for document in self.data[name].corpus[split]]
-            write_statistics(self.folder, Statistics.of(name, split, stage, documents, rows))
+            statistics = Statistics.of(name, split, stage, documents, rows, self.data[name].corpus.unit)
+            write_statistics(self.folder, statistics)
+            if followed and statistics.unit:
+                self.units[name] = unit_of(self.data[name].task, statistics)
         if split == "test":
             self.throughput[stage] = tokens / max(seconds, 1e-9)
         return scores

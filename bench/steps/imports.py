@@ -19,6 +19,7 @@ from bench.api.task import Task
 from bench.config import RunConfig
 from bench.data.concepts import ConceptDictionary
 from bench.errors import DataError, UsageError
+from bench.evaluation.clusters import unit_of
 from bench.evaluation.statistics import with_intervals
 from bench.naming import bounded
 from bench.registry import Registry
@@ -110,7 +111,7 @@ def import_predictions(request: ImportRequest, registry: Registry) -> list[Path]
             )  # fmt: skip
             config = replace(base, seed=request.seed + place)
             hashes = {"data": {task.name: corpus.sha256}}
-            folders.append(_write(config, about, task, gold, predicted, baselines, hashes, synthetic))
+            folders.append(_write(config, about, task, gold, predicted, baselines, hashes, synthetic, corpus.unit))
     return folders
 
 
@@ -156,6 +157,7 @@ def _write(
     baselines: Mapping[str, FlatScores],
     hashes: Mapping[str, object],
     synthetic: bool,
+    unit: str,
 ) -> Path:
     identity = [about.system, about.version, about.sha256, about.tokens, about.parameters, config.seed, hashes, task.version]
     digest = hashlib.sha256(json.dumps(identity, sort_keys=True).encode()).hexdigest()
@@ -163,6 +165,7 @@ def _write(
     ident = f"{bounded(f'{task.name}_imported-{label}'.lower())}_{digest[:12]}"
     folder = Path(config.out) / ident
     rows = task.statistics(gold, predicted)
+    statistics = Statistics.of(task.name, "test", STAGE, [document.id for document in gold], rows, unit)
     scores = _scores(task, rows)
     metric = task.metadata.primary_metric
     value = score_of(scores, metric)
@@ -186,9 +189,10 @@ def _write(
         hashes={**hashes, "model": about.sha256, "config": digest[:12]},
         versions=versions() | {"parts": {f"task {task.name}": task.version}},
         hardware=hardware(), git=git(), waivers=(), synthetic=synthetic, imported=about,
+        units={task.name: unit_of(task, statistics)} if unit else {},
     )  # fmt: skip
     write_predictions(folder / PREDICTIONS / predictions_name(task.name, "test", STAGE), predicted)
-    write_statistics(folder, Statistics.of(task.name, "test", STAGE, [document.id for document in gold], rows))
+    write_statistics(folder, statistics)
     write_json(folder / INFO, {"id": ident, "name": about.system, "config": result.config})
     write_result(folder, result)
     return folder

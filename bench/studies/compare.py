@@ -22,11 +22,12 @@ from bench.results.display import change, html_table
 from bench.results.scores import FlatScores
 from bench.results.statistics import Statistics
 from bench.stats.across import ROPE, Across, across, meaning
-from bench.stats.intervals import LEVEL, MINIMUM_SEEDS, Array, Estimate, Measure, align, estimate, scores
+from bench.stats.intervals import LEVEL, MINIMUM_SEEDS, Array, Estimate, Measure, align, estimate, scores, unit_of
 from bench.stats.multiplicity import Floor, SeedSpread, Tally, holm, noise_floor, over_seeds, unequal
 from bench.stats.paired import RESAMPLES, Paired, paired
 from bench.studies.arms import Arm, Run, agree, arms_of, measure_of, metrics_of, tasks_of
 from bench.studies.contract import Difference, compared, differences, refuse, training_set
+from bench.studies.verdict import MARGIN
 
 TOO_FEW = "not resolved at this number of seeds"
 UNRESOLVED = "not resolved"
@@ -87,13 +88,15 @@ class Tasks:
     Args:
         first: name of an arm.
         second: name of the other.
-        tally: tasks that the second arm won, tied and lost; differences within the noise floor are ties.
+        tally: tasks that the second arm won, tied and lost.
+        ties: task to the largest difference of the means over seeds that is a tie: `Floor.tie`.
         across: what the tasks say together; None where there are fewer than `bench.stats.across.TASKS`.
     """
 
     first: str
     second: str
     tally: Tally
+    ties: dict[str, float]
     across: Across | None = None
 
 
@@ -214,17 +217,18 @@ def compare(
         tell(f"{second.name} against {first.name} on {task}")
         pairs.append(tables.pair(task, first, second, resamples, level, len(shared), seed))
     pairs = _concluded(pairs, level)
+    notes += _cautions(pairs)
     by_task = []
     for first, second in combinations(arms, 2):
         between = [pair for pair in pairs if (pair.first, pair.second) == (first.name, second.name)]
-        ties = [floors[pair.task].sd or 0.0 for pair in between]
+        ties = {pair.task: floors[pair.task].tie(pair.estimate.seeds, MARGIN) for pair in between}
         if between:
             scored = [tables.paired_scores(pair.task, first, second) for pair in between]
             firsts, seconds = [one for one, _ in scored], [two for _, two in scored]
             estimates = {pair.task: pair.estimate for pair in between}
             together = across(estimates, firsts, seconds, level=level, rope=rope, seed=seed)
-            tally = Tally.of([pair.estimate.difference for pair in between], ties)
-            by_task.append(Tasks(first.name, second.name, tally, together))
+            tally = Tally.of([pair.estimate.difference for pair in between], ties.values())
+            by_task.append(Tasks(first.name, second.name, tally, ties, together))
     return Comparison(
         fields,
         split,
@@ -286,7 +290,9 @@ class _Tables:
                 groups.setdefault((arm.name, run.seed), []).append(run)
         repeated = {key: group for key, group in groups.items() if len(group) > 1}
         if any(run.facts["device"] != "cpu" for arm in having for run in arm.runs):
-            return noise_floor([[self._score(task, run) for run in group] for group in repeated.values()], "replicates"), []
+            floor = noise_floor([[self._score(task, run) for run in group] for group in repeated.values()], "replicates")
+            # Without replicates, or where they are equal, what seeds change is left, which holds what replicates would.
+            return floor if floor.sd else noise_floor([self.scores(task, arm).tolist() for arm in having], "seeds"), []
         unlike = unequal({key: [self.of(task, run).rows for run in group] for key, group in repeated.items()})
         notes = [
             f"Replicates of {name}, seed {seed}, are not identical on {task}, though they ran on a CPU: threads, instruction "
@@ -300,14 +306,15 @@ class _Tables:
     def pair(self, task: str, first: Arm, second: Arm, resamples: int, level: float, family: int, seed: int) -> Pair:
         """Two arms on a task, before any adjustment."""
         measure = self._measures[task]
-        first_table, second_table, names, _ = align(self.by_seed(task, first), self.by_seed(task, second))
+        by_seed_first = self.by_seed(task, first)
+        first_table, second_table, names, _ = align(by_seed_first, self.by_seed(task, second))
         by_seed = scores(second_table, names, measure) - scores(first_table, names, measure)
         return Pair(
             task,
             self._metrics[task],
             first.name,
             second.name,
-            estimate(first_table, second_table, names, measure, level=level, family=family),
+            estimate(first_table, second_table, names, measure, level=level, family=family, unit=unit_of(by_seed_first)),
             paired(first_table, second_table, names, measure, resamples=resamples, level=level, seed=seed),
             None,
             over_seeds(by_seed, level),
@@ -332,6 +339,16 @@ def _concluded(pairs: Sequence[Pair], level: float) -> list[Pair]:
             replace(pair, estimate=replace(pair.estimate, p_holm=p), documents_p_holm=p_documents, conclusion=conclusion)
         )
     return concluded
+
+
+def _cautions(pairs: Sequence[Pair]) -> list[str]:
+    """What to say of each task whose units are parts of longer texts: the largest design effect of its comparisons."""
+    widest: dict[str, Estimate] = {}
+    for pair in pairs:
+        known = widest.setdefault(pair.task, pair.estimate)
+        if (pair.estimate.design_effect or 0.0) > (known.design_effect or 0.0):
+            widest[pair.task] = pair.estimate
+    return [f"{task}: {estimate.caution}" for task, estimate in widest.items() if estimate.caution]
 
 
 def _share_a_task(arms: Sequence[Arm]) -> None:

@@ -18,7 +18,7 @@ from bench.registry import Registry
 from bench.results.display import some
 from bench.results.layout import CHECKPOINTS
 from bench.results.lock import RunLock
-from bench.studies.finished import judged, kind_of
+from bench.studies.finished import judged, kind_of, outdated
 from bench.studies.mark import StudyMark
 from bench.studies.scheduler import Stopped, Watcher, drive, share_of_memory, survey
 from bench.studies.study import Study
@@ -97,7 +97,7 @@ def conduct(
         if not whole:
             failed = _failed(study)
             mark.end("stopped" if failed is None else "failed", {})
-        elif study.verdict is None:
+        elif study.verdict is None or outdated(study, kind_of(study.kind, registry)):
             try:
                 study.verdict = judged(study, registry, audience.warn)
             except BenchError as refused:

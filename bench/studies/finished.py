@@ -26,6 +26,8 @@ _PLANNED = ("waivers", "leaks")  # these are part of the study's plan
 # A checkout or a package that moved on while it ran is a warning, not a refusal.
 _ALLOWED = (*_PLANNED, "git", "versions")
 SPLIT = "test"
+KIND_VERSION = "kind_version"
+"""In a saved verdict: the version of the kind that judged; one without it is of version 1."""
 
 
 @dataclass(frozen=True)
@@ -128,6 +130,8 @@ def compared_by(runs: Mapping[str, Run], by: tuple[str, ...], warn: Callable[[st
 def judged(study: Study, registry: Registry, warn: Callable[[str], None]) -> Mapping[str, Any] | None:
     """The verdict of a study whose runs are all finished; None for a kind that judges nothing.
 
+    It has the version of the kind that judged as ``kind_version``, so that `judged_again` knows one of an earlier version.
+
     Raises:
         BenchError: the runs cannot be compared, a package is missing, or the kind's own code failed.
     """
@@ -135,7 +139,34 @@ def judged(study: Study, registry: Registry, warn: Callable[[str], None]) -> Map
     with own_faults(kind, "judging"):
         verdict = kind.judge(FinishedStudy(study, registry, warn))
         json.dumps(verdict)  # a verdict that is no JSON is the kind's fault too
-    return verdict
+    return None if verdict is None else {**verdict, KIND_VERSION: kind.version}
+
+
+def outdated(study: Study, kind: StudyKind) -> bool:
+    """Whether the verdict of a study was written by another version of its kind than the one installed."""
+    return (
+        study.verdict is not None and not isinstance(kind, UnknownKind) and study.verdict.get(KIND_VERSION, "1") != kind.version
+    )
+
+
+def judged_again(study: Study, registry: Registry) -> str:
+    """Judges a study again, in memory, whose verdict another version of its kind wrote: its words have other meanings.
+
+    Returns:
+        What a reader must know of it; empty where the verdict stands as it is.
+    """
+    kind = kind_of(study.kind, registry)
+    if study.verdict is None or not outdated(study, kind):
+        return ""
+    versions = f"version {study.verdict.get(KIND_VERSION, '1')} of the study kind {kind.name!r}"
+    try:
+        study.verdict = judged(study, registry, lambda difference: None)
+    except BenchError as refused:
+        return (
+            f"The verdict is in the words of {versions}; in those of version {kind.version} it may be another. "
+            f"It cannot be judged again here: {refused.message}"
+        )
+    return f"The verdict that {versions} wrote was judged again, from the statistics of its runs, by version {kind.version}."
 
 
 def planned_runs(kind: StudyKind, request: Request) -> list[StudyRun]:

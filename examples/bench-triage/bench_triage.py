@@ -31,6 +31,7 @@ class Triage(class_task.ClassTask):
         access="open: messages of your own",
         primary_metric="kappa",
         layout="FOLDER/{train,dev,test}.jsonl, a line a message: id, text and level, '1' (most urgent) to '5'",
+        unit="messages",
     )
 
     def line(self, document: Document, chosen: str) -> tuple[str, Mapping[str, Any]]:

@@ -40,6 +40,7 @@ def make(tmp_path: Path, registry: Registry) -> Make:
     def write(
         rows: list[tuple[int, int, int]] = WEAK,
         *,
+        unit: str = "",
         tasks: tuple[str, ...] = TASKS[:1],
         name: str | None = None,
         tokens: int = 200_000,
@@ -58,7 +59,7 @@ def make(tmp_path: Path, registry: Registry) -> Make:
             columns = [{f"{prefix}.{n}": float(v) for n, v in zip(("tp", "fp", "fn"), row, strict=True)} for row in rows]
             every = dict.fromkeys(_names(registry, task), 0.0)
             documents = [f"d{i}" for i in range(len(rows))]
-            statistics = Statistics.of(task, "test", "trained", documents, [every | row for row in columns])
+            statistics = Statistics.of(task, "test", "trained", documents, [every | row for row in columns], unit)
             write_statistics(folder, statistics)
             with np.errstate(all="ignore"):
                 scores[task] = TaskScores(flatten(registry.get("tasks", task).summarise(statistics.sums())))
@@ -138,7 +139,7 @@ def test_people_read_arms_scores_and_what_is_missing(make: Make, capsys: pytest.
     assert "A conclusion wants 6 seeds or more" in text
     assert "warning: SYNTHETIC data" in text
     assert "warning: allowed: the runs differ in synthetic: False in 1 run, True in 1 run." in text
-    assert "Noise floor of ncbi-disease: not known; it wants two seeds of an arm." in text
+    assert "Noise floor of ncbi-disease: not known; it wants two seeds of an arm; means over seeds tie within .010." in text
 
 
 def noisy(seed: int, better: int, documents: int = 40) -> list[tuple[int, int, int]]:
@@ -165,6 +166,8 @@ def test_six_seeds_resolve_what_five_do_not(make: Make, capsys: pytest.CaptureFi
         assert found["floors"][task]["source"] == "seeds"
         assert found["floors"][task]["sd"] > 0
     by_task = {(one["first"], one["second"]): one["tally"] for one in found["tasks"]}
+    for pair in found["tasks"]:  # of means over six seeds, not of one score
+        assert pair["ties"] == {task: pytest.approx(found["floors"][task]["sd"] * np.sqrt(2 / 6)) for task in TASKS}
     assert by_task["A1", "A2"] == {"wins": 2, "ties": 0, "losses": 0}
     assert by_task["A2", "A4"] == {"wins": 0, "ties": 0, "losses": 2}
     assert sum(by_task["A1", "A4"].values()) == 2
@@ -265,6 +268,47 @@ def test_on_an_accelerator_the_noise_is_that_of_replicates(make: Make, capsys: p
     assert (floor["source"], floor["runs"]) == ("replicates", 2)
     assert floor["sd"] == pytest.approx((16 / 18 - 8 / 17) / np.sqrt(2))
     assert not any("identical" in note for note in found["notes"])
+
+
+def test_on_an_accelerator_without_replicates_the_noise_is_that_of_seeds(
+    make: Make, capsys: pytest.CaptureFixture[str]
+) -> None:
+    gpu = {"device": "cuda"}
+    for seed, better in enumerate((0, 1, 0)):
+        for arch in ("A1", "A2"):
+            folder = make(noisy(seed, better + (arch == "A2") * (-1) ** seed), arch=arch, seed=seed, resolved=gpu).parent
+    assert main(["compare", str(folder), "--by", "arch", "--json", "--resamples", "100"]) == 0
+    found = json.loads(capsys.readouterr().out)
+    floor = found["floors"]["ncbi-disease"]
+    assert (floor["source"], floor["groups"], floor["runs"]) == ("seeds", 2, 6)
+    (pair,) = found["tasks"]
+    assert abs(found["pairs"][0]["estimate"]["difference"]) < pair["ties"]["ncbi-disease"] < floor["sd"]
+    assert pair["tally"] == {"wins": 0, "ties": 1, "losses": 0}
+
+
+def test_one_seed_ties_within_the_margin(make: Make, capsys: pytest.CaptureFixture[str]) -> None:
+    make([(1000, 100, 100)] * 4, arch="A1")
+    folder = make([(1002, 98, 98)] * 4, arch="A2").parent
+    assert main(["compare", str(folder), "--json", "--resamples", "100"]) == 0
+    (pair,) = json.loads(capsys.readouterr().out)["tasks"]
+    assert (pair["ties"], pair["tally"]["ties"]) == ({"ncbi-disease": 0.01}, 1)
+    assert main(["compare", str(folder), "--resamples", "100"]) == 0
+    assert "wants two seeds of an arm; means over seeds tie within .010." in " ".join(capsys.readouterr().out.split())
+
+
+def test_sentences_are_told_with_their_design_effect(make: Make, capsys: pytest.CaptureFixture[str]) -> None:
+    easy, hard = [(3, 0, 0)] * 5, [(1, 2, 2)] * 5  # five sentences of each document are alike
+    make((easy + hard) * 10, arch="A1", unit="sentences")
+    folder = make((hard + hard + easy + hard) * 5, arch="A2", unit="sentences").parent
+    assert main(["compare", str(folder), "--json", "--resamples", "100"]) == 0
+    found = json.loads(capsys.readouterr().out)
+    estimate = found["pairs"][0]["estimate"]
+    assert estimate["unit"] == "sentences"
+    assert estimate["design_effect"] > 2
+    effect = f"√{estimate['design_effect']:.2f}"
+    (note,) = (note for note in found["notes"] if "sentences" in note)
+    assert note.startswith("ncbi-disease: 100 sentences, not documents: intervals may be too narrow")
+    assert effect in note
 
 
 def test_a_run_of_several_tasks_and_one_of_one_share_what_they_share(make: Make, capsys: pytest.CaptureFixture[str]) -> None:

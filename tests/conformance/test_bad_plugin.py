@@ -47,7 +47,9 @@ class Notes(Task):
     name, version, summary = "notes", "1", "symptoms in one-line notes"
     citation, licence = "made for this test", "Apache-2.0"
     heads = ("bio",)
-    metadata = TaskMetadata("https://example.org/notes", "open: synthetic only", "f1", "FOLDER/{train,dev,test}.tsv")
+    metadata = TaskMetadata(
+        "https://example.org/notes", "open: synthetic only", "f1", "FOLDER/{train,dev,test}.tsv", unit="notes"
+    )
 
     def synthesize(self, folder: Path, seed: int, sizes: Mapping[str, int] | None = None) -> None:
         folder.mkdir(parents=True)
@@ -269,6 +271,10 @@ class Lines(Tracker):
 
 class NoSuchMetric(Notes):
     metadata = TaskMetadata("https://example.org", "open: synthetic only", "strict.f1", "FOLDER")
+
+
+class NoUnit(Notes):
+    metadata = TaskMetadata("https://example.org/notes", "open: synthetic only", "f1", "FOLDER/{train,dev,test}.tsv")
 
 
 class Unseeded(Notes):
@@ -633,6 +639,7 @@ def test_the_good_ones_pass(kind: str, make: Callable[[], Part], bench: Workbenc
 
 BAD: list[tuple[str, Callable[[], Part], str, str]] = [
     ("tasks", NoSuchMetric, "metadata", "no path into the scores"),
+    ("tasks", NoUnit, "metadata", "neither the metadata nor load says what a document is"),
     ("tasks", Unseeded, "determinism", "other bytes for the same seed"),
     ("tasks", lambda: head(Uncounted), "oracle-round-trip", "counts 0"),
     ("tasks", lambda: head(Understating), "oracle-round-trip", "proposals() do not hold"),

@@ -14,7 +14,7 @@ from simulated_studies import NAMES, f1
 from bench.errors import ContractError, MissingError
 from bench.results.statistics import Statistics
 from bench.stats.intervals import align, contributions, estimate, scores
-from bench.stats.multiplicity import Tally, holm, noise_floor, over_seeds, unequal
+from bench.stats.multiplicity import Floor, Tally, holm, noise_floor, over_seeds, unequal
 from bench.stats.paired import bootstrap, d_z, paired, permutation
 
 Table = NDArray[np.float64]
@@ -173,6 +173,16 @@ def test_the_noise_floor_is_pooled_within_groups() -> None:
     assert found.sd == pytest.approx(np.sqrt(10 / 3))
     assert (found.groups, found.runs) == (2, 5)
     assert noise_floor([[1.0]], "replicates").sd is None
+
+
+def test_a_tie_is_within_the_noise_of_means_over_seeds() -> None:
+    """Two arms that differ by chance alone tie as often as a normal value lies within one standard deviation."""
+    rng, floor = np.random.default_rng(6), Floor("seeds", 0.01, 2, 12)
+    for seeds in (1, 6, 24):
+        first, second = rng.normal(0.8, 0.01, (2, 4000, seeds)).mean(axis=2)
+        assert np.mean(np.abs(second - first) <= floor.tie(seeds, 0.01)) == pytest.approx(0.683, abs=0.03)
+    assert floor.tie(2, 0.5) == 0.01
+    assert Floor("seeds", None, 0, 0).tie(6, 0.02) == 0.02
 
 
 def test_replicates_that_differ_are_found() -> None:

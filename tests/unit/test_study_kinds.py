@@ -5,22 +5,25 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from dataclasses import replace
 from pathlib import Path
+from shutil import rmtree
 from typing import Any
 
 import pytest
 
 from bench.api.study import Request, Statement, StudyKind, StudyRun
+from bench.cli import main
 from bench.cli.show import facts
 from bench.config import RunConfig
 from bench.errors import BenchError, UsageError
 from bench.hooks import hookimpl
 from bench.pages.collect import collect
+from bench.pages.page import notices
 from bench.pages.verdicts import statements
 from bench.pages.write import sections
 from bench.registry import Registry, load
-from bench.studies.finished import UnknownKind, judged, kind_of, planned_runs
+from bench.studies.finished import UnknownKind, judged, judged_again, kind_of, planned_runs
 from bench.studies.request import StudyConfig, own_options, planned
-from bench.studies.study import Study, open_study
+from bench.studies.study import Study, find_study, open_study
 
 
 class Seeds(StudyKind):
@@ -134,7 +137,7 @@ def test_what_a_kind_raises_is_its_own_fault_and_quotes_nothing(tmp_path: Path) 
         with pytest.raises(BenchError, match=r"The study kind 'seeds' raised (KeyError|TypeError) while judging"):
             judged(study, known, pytest.fail)
     kind.verdict = {"note": "Nothing differs."}
-    assert judged(study, known, pytest.fail) == {"note": "Nothing differs."}
+    assert judged(study, known, pytest.fail) == {"note": "Nothing differs.", "kind_version": "1"}
 
 
 def test_a_kind_that_is_gone_still_shows_what_was_kept(tmp_path: Path) -> None:
@@ -176,3 +179,40 @@ def test_a_report_tells_what_the_kind_tells(made: Any, tmp_path: Path) -> None:
     assert (table.rows, table.synthetic, len(table.runs)) == ((("b",),), True, 5)
     with pytest.raises(BenchError, match="raised KeyError while drawing the verdict"):
         sections(replace(evidence, kind=Failing()))
+
+
+def test_a_verdict_in_the_words_of_an_earlier_version_is_judged_again(made: Any, tmp_path: Path, capsys: Any) -> None:
+    pytest.importorskip("statsmodels")
+    known = load()
+    if not known.entries("studies"):
+        pytest.skip("bench is not installed here, so it has no parts")
+    study = made.token_control(tmp_path, seeds=6, documents=60)
+    settings = {"seeds": 6, "margin": 0.01}
+    now = judged(replace(study, settings=settings), known, pytest.fail)
+    assert now is not None
+    assert now["kind_version"] == "2"
+    old = {**now, "tasks": [{**task, "kind": "old word"} for task in now["tasks"]]}
+    del old["kind_version"]  # as version 1 wrote it
+    Study(study.out, study.kind, study.name, settings, study.runs, old).save()
+
+    back = find_study("made-up", tmp_path)
+    assert "judged again, from the statistics of its runs, by version 2" in judged_again(back, known)
+    assert [task["kind"] for task in back.verdict["tasks"]] == [task["kind"] for task in now["tasks"]]
+    assert judged_again(back, known) == ""
+    assert find_study("made-up", tmp_path).verdict == old  # the file stays as it is
+    evidence = collect(["made-up"], tmp_path)
+    assert [said.verdict for said in statements(evidence)] == [task["kind"] for task in now["tasks"]]
+    assert "judged again" in next(notice.text for notice in notices(evidence) if notice.word == "Other words")
+    assert main(["study", "show", "made-up", "--out", str(tmp_path)]) == 0
+    shown = capsys.readouterr().out
+    assert "judged again" in shown
+    assert "old word" not in shown
+
+    # Without the statistics of its runs it is told in the old words, and that they are old.
+    for folder in tmp_path.glob("bc5cdr_*/statistics"):
+        rmtree(folder)
+    back = find_study("made-up", tmp_path)
+    assert "in the words of version 1 of the study kind 'token-control'" in judged_again(back, known)
+    assert back.verdict == old
+    assert main(["study", "show", "made-up", "--out", str(tmp_path)]) == 0
+    assert "old word" in capsys.readouterr().out

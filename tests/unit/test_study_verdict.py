@@ -9,7 +9,7 @@ import numpy as np
 import pytest
 from simulated_studies import TASK, Effect, Shape, f1, outcome, study
 
-from bench.stats.intervals import Estimate
+from bench.stats.intervals import Estimate, wanted
 from bench.studies.verdict import judge, verdicts
 
 
@@ -27,6 +27,8 @@ def known(difference: float, half: float, seeds: int = 6, p: float | None = None
         p=p_holm,
         p_holm=p_holm,
         se=half / 2,
+        se_seeds=half / 2.6,
+        se_documents=half / 2.6,
         detectable=1.5 * half,
         margin_detectable=1.4 * half,
     )
@@ -35,20 +37,39 @@ def known(difference: float, half: float, seeds: int = 6, p: float | None = None
 @pytest.mark.parametrize(
     ("at_total", "at_own", "kind", "reason"),
     [
-        (known(0.03, 0.01), known(0.05, 0.01), "genuine transfer", "beats the single run at equal total: +.030"),
-        (known(0.03, 0.01), known(0.00, 0.01), "genuine transfer", "beats the single run at equal total"),
-        (known(0.004, 0.003), known(0.05, 0.01), "genuine transfer", "smaller than the margin"),
-        (known(0.001, 0.005), known(0.05, 0.01), "data exposure", "only"),
-        (known(-0.004, 0.003), known(0.05, 0.01), "data exposure", "within ±0.01"),
-        (known(0.001, 0.02), known(0.05, 0.01), "unresolved", "nor is shown to be within ±0.01. With 6 seeds"),
-        (known(-0.03, 0.01), known(0.05, 0.01), "unresolved", "and loses to it at equal total (−.030"),
-        (known(-0.03, 0.01, p=0.06), known(0.05, 0.01), "unresolved", "nor is shown"),
-        (known(0.001, 0.005), known(-0.05, 0.01), "negative transfer", "loses at the task's own tokens: −.050"),
+        (known(0.03, 0.01), known(0.05, 0.01), "genuine transfer", "better at equal total (+.030 [+.020, +.040])"),
+        (known(0.03, 0.01), known(0.00, 0.01), "genuine transfer", "equal within ±0.01 at its own tokens"),
+        (known(0.03, 0.01), known(0.00, 0.03), "genuine transfer", "not resolved at its own tokens"),
+        (known(0.001, 0.005), known(0.05, 0.01), "data exposure", "equal within ±0.01 at equal total"),
+        (known(-0.03, 0.01), known(0.05, 0.01), "costly sharing", "less than as many of its own"),
+        (known(-0.03, 0.01), known(0.001, 0.005), "no transfer", "do nothing for it"),
+        (known(-0.03, 0.01), known(-0.05, 0.01), "negative transfer", "do harm"),
+        (known(0.001, 0.005), known(-0.05, 0.01), "negative transfer", "worse at its own tokens (−.050"),
+        (known(0.001, 0.02), known(-0.05, 0.01), "negative transfer", "not resolved at equal total"),
+        (known(0.001, 0.005), known(0.001, 0.005), "no effect", "nor more of its own"),
         (known(0.03, 0.01), known(-0.05, 0.01), "unresolved", "contradict"),
-        (known(0.001, 0.005), known(0.001, 0.005), "unresolved", "neither beats nor loses"),
+        (
+            known(0.001, 0.02),
+            known(0.05, 0.01),
+            "unresolved",
+            "not resolved at equal total (+.001 [−.019",
+        ),
+        (known(0.001, 0.02), known(0.001, 0.005), "unresolved", "equality shown within ±.028. For ±0.01 it takes about"),
+        (known(0.001, 0.005), known(0.001, 0.02), "unresolved", "equality shown within ±.028"),
+        (known(-0.03, 0.01), known(0.001, 0.02), "unresolved", "worse at equal total"),
+        # What is shown to be within the margin is equal, also where it is not 0.
+        (known(0.004, 0.003), known(0.05, 0.01), "data exposure", "equal within ±0.01, though above 0, at equal total"),
+        (known(-0.004, 0.003), known(0.05, 0.01), "data exposure", "though below 0"),
+        (known(-0.004, 0.003), known(-0.004, 0.003), "no effect", "though below 0"),
         # A difference without an interval that leaves out 0 is none, and neither is one that the family takes back.
-        (known(0.05, 0.06), known(0.05, 0.06), "unresolved", "true difference of 0.0900 would have been found 80%"),
-        (known(0.03, 0.01, p=0.06), known(0.001, 0.005), "unresolved", "neither"),
+        (known(0.05, 0.06), known(0.05, 0.06), "unresolved", "true difference of .090 would have been found 80%"),
+        (known(0.03, 0.01, p=0.06), known(0.001, 0.005), "unresolved", "Holm's adjustment (p .060), at equal total"),
+        (
+            known(-0.03, 0.01, p=0.06),
+            known(0.05, 0.01),
+            "unresolved",
+            "not resolved, after Holm's adjustment (p .060), at equal",
+        ),
         (known(0.03, 0.01, seeds=5), known(0.05, 0.01), "unresolved", "Not resolved at this number of seeds: 5"),
         (known(0.03, 0.01), known(0.05, 0.01, seeds=5), "unresolved", "Not resolved at this number of seeds: 5"),
         (Estimate(0.03, 6, 100), Estimate(0.05, 6, 100), "unresolved", "do not vary"),
@@ -66,6 +87,28 @@ def test_the_margin_decides_what_is_equivalent() -> None:
     assert judge(at_total, at_own, 0.02)[0] == "data exposure"
 
 
+def test_an_open_verdict_says_what_could_tell() -> None:
+    arms = study(Shape(seed_sd=0.1), Effect(), np.random.default_rng(2))
+    found = verdicts(arms["multi"], arms["total"], arms["own"], {TASK: f1})[TASK]
+    ((seeds, documents), *_) = wanted(found.at_total, 0.03)
+    assert (found.kind, documents) == ("unresolved", 100)
+    assert seeds > 6
+    larger = study(Shape(seed_sd=0.1, seeds=seeds), Effect(), np.random.default_rng(2))
+    enough = verdicts(larger["multi"], larger["total"], larger["own"], {TASK: f1})[TASK]
+    assert enough.at_total.margin_detectable == pytest.approx(0.03, rel=0.35)
+
+
+def test_what_is_wanted_is_what_the_same_variances_give() -> None:
+    arms = study(Shape(seed_sd=0.003, arm_sd=0.3), Effect(), np.random.default_rng(3))
+    at_total = verdicts(arms["multi"], arms["total"], arms["own"], {TASK: f1})[TASK].at_total
+    assert wanted(at_total, (at_total.margin_detectable or 0.0) * 1.001) == [(6, 100), (6, 100)]
+    ((seeds, documents),) = wanted(at_total, 0.01)  # more seeds do not help where documents decide
+    assert seeds == 6
+    assert documents == pytest.approx(100 * ((at_total.margin_detectable or 0.0) / 0.01) ** 2, rel=0.1)
+    assert wanted(at_total, 1e-6) == []
+    assert wanted(Estimate(0.1, 6, 100), 0.01) == []
+
+
 def test_a_verdict_is_json_with_every_number() -> None:
     arms = study(Shape(), Effect(0.05, 0.08), np.random.default_rng(1))
     found = verdicts(arms["multi"], arms["total"], arms["own"], {TASK: f1}, {TASK: "strict.f1"}, margin=0.02)
@@ -78,6 +121,19 @@ def test_a_verdict_is_json_with_every_number() -> None:
     assert task["at_total"]["low"] < task["at_total"]["difference"] < task["at_total"]["high"]
     assert task["at_total"]["p_holm"] == task["at_total"]["p"]
     assert found[TASK].multi == task["multi"]
+
+
+def test_a_verdict_over_sentences_says_so() -> None:
+    arms = study(Shape(), Effect(0.05, 0.08), np.random.default_rng(1))
+    as_sentences = {
+        name: {TASK: {seed: replace(one, unit="sentences") for seed, one in arm[TASK].items()}} for name, arm in arms.items()
+    }
+    plain = verdicts(arms["multi"], arms["total"], arms["own"], {TASK: f1})[TASK]
+    found = verdicts(as_sentences["multi"], as_sentences["total"], as_sentences["own"], {TASK: f1})[TASK]
+    assert plain.at_total.caution == ""
+    assert found.reason in [f"{plain.reason} {one.caution}" for one in (found.at_total, found.at_own)]
+    assert "100 sentences, not documents: intervals may be too narrow, over sentences alone by about √" in found.reason
+    assert (found.at_total.low, found.at_total.high) == (plain.at_total.low, plain.at_total.high)
 
 
 def test_many_tasks_are_one_family() -> None:
@@ -136,7 +192,10 @@ def test_seeds_and_documents_must_both_enter_the_interval() -> None:
     [
         (Shape(), Effect(0.03, 0.05), "genuine transfer", 0.95),
         (Shape(), Effect(-0.03, -0.03), "negative transfer", 0.95),
+        (Shape(), Effect(-0.03, 0.03), "costly sharing", 0.95),
         (Shape(documents=500, seed_sd=0.02, seeds=12), Effect(0.0, 0.03), "data exposure", 0.85),
+        (Shape(documents=500, seed_sd=0.02, seeds=12), Effect(-0.03, 0.0), "no transfer", 0.85),
+        (Shape(documents=500, seed_sd=0.02, seeds=12), Effect(0.0, 0.0), "no effect", 0.75),
     ],
 )
 def test_planted_effects_are_found(shape: Shape, effect: Effect, kind: str, least: float) -> None:

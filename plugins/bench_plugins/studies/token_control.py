@@ -14,10 +14,10 @@ if TYPE_CHECKING:
 
 
 class TokenControl(StudyKind):
-    """Genuine transfer, data exposure, negative transfer or unresolved, for every task; see `bench.studies.verdict`."""
+    """Why a multi-task run beats a single one or does not, in one of seven words a task; see `bench.studies.verdict`."""
 
     name = "token-control"
-    version = "1"
+    version = "2"  # 1 had no word for costly sharing, no transfer and no effect
     summary = "the tasks together; each alone on as many tokens in all; each alone on its own share; a verdict a task"
     citation = "bench's own design, with two one-sided tests after Schuirmann 1987, doi:10.1007/BF01068419"
     licence = "Apache-2.0"
@@ -26,7 +26,8 @@ class TokenControl(StudyKind):
         "multi": "multi-task", "total": "alone, equal total", "share": "alone, own share",
     }  # fmt: skip
     tones: ClassVar[Mapping[str, Tone]] = {
-        "genuine transfer": "good", "data exposure": "even", "negative transfer": "bad", "unresolved": "open",
+        "genuine transfer": "good", "data exposure": "even", "no effect": "even", "costly sharing": "bad", "no transfer": "bad",
+        "negative transfer": "bad", "unresolved": "open",
     }  # fmt: skip
     question: ClassVar[str] = "Does training on {tasks} together help, beyond more training tokens?"
     meanings: ClassVar[Mapping[str, str]] = {

@@ -67,7 +67,7 @@ class Transfer(StudyKind):
 
     def judge(self, finished: FinishedStudy) -> Mapping[str, Any]:
         """Every ordered pair of tasks, and the rank correlation of gain with similarity."""
-        from bench.stats.intervals import LEVEL, align, estimate
+        from bench.stats.intervals import LEVEL, align, estimate, unit_of
         from bench.stats.multiplicity import holm
         from bench.studies.finished import SPLIT
         from bench.studies.similarity import correlation
@@ -83,7 +83,8 @@ class Transfer(StudyKind):
             for name, role in (("at_own", "single"), ("at_total", "total")):
                 alone, together, names, _ = align(arms[role, task, task], arms["pair", task, partner])
                 by_pair[task, partner][name] = estimate(
-                    alone, together, names, finished.measures[task], family=len(ordered)
+                    alone, together, names, finished.measures[task], family=len(ordered),
+                    unit=unit_of(arms["pair", task, partner]),
                 )  # fmt: skip
         for name in ("at_own", "at_total"):
             adjusted = holm([by_pair[pair][name].p for pair in ordered], 1 - LEVEL)

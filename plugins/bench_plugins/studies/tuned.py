@@ -204,6 +204,7 @@ def _told(pair: Pair, search: Mapping[str, Mapping[str, Any]]) -> dict[str, Any]
     )
     if estimate.detectable is not None and pair.better is None:
         reason += f" A true difference of {shown(estimate.detectable, 'score')} would probably have been found."
+    reason = " ".join(filter(None, (reason, estimate.caution)))
     return {
         "task": pair.task, "first": pair.first, "second": pair.second, "subject": f"{pair.task}: {pair.second} − {pair.first}",
         "kind": pair.conclusion, "better": pair.better, "reason": reason, "ahead": ahead, "rates": len(common),

@@ -77,7 +77,7 @@ class Unseen(StudyKind):
     def judge(self, finished: FinishedStudy) -> Mapping[str, Any]:
         """The difference for every target and number of documents, adjusted by Holm for all of them."""
         from bench.results.display import some
-        from bench.stats.intervals import LEVEL, align, estimate, scores
+        from bench.stats.intervals import LEVEL, align, estimate, scores, unit_of
         from bench.stats.multiplicity import holm
         from bench.studies.contract import TOKENS
         from bench.studies.finished import SPLIT
@@ -102,7 +102,8 @@ class Unseen(StudyKind):
             fresh, target, names, _ = align(arms["fresh"], arms["target"])
             measure = finished.measures[task]
             means = [float(scores(table, names, measure).mean()) for table in (target, fresh)]
-            gains.append((means[0], means[1], estimate(fresh, target, names, measure, family=len(asked))))
+            unit = unit_of(arms["target"])
+            gains.append((means[0], means[1], estimate(fresh, target, names, measure, family=len(asked), unit=unit)))
         adjusted = holm([gain.p for *_, gain in gains], 1 - LEVEL)
         margin = finished.study.settings["margin"]
         comparisons = []
@@ -112,7 +113,8 @@ class Unseen(StudyKind):
             comparisons.append(
                 {
                     "subject": f"{task}, {some(count, 'document')}", "target": task, "shots": count, "kind": kind,
-                    "reason": reason, "from_sources": target_mean, "fresh": fresh_mean, "gain": gain.to_json(),
+                    "reason": " ".join(filter(None, (reason, gain.caution))),
+                    "from_sources": target_mean, "fresh": fresh_mean, "gain": gain.to_json(),
                 }
             )  # fmt: skip
         return {

@@ -48,6 +48,7 @@ class Bc5cdrCid(CorpusTask):
         domain="biomedical",
         primary_metric="relations.f1",
         layout=LAYOUT,
+        unit="abstracts",
     )
     facts: ClassVar[Mapping[str, str]] = {
         "mentions": "chemicals and diseases are given, with their MeSH ids; many published systems are given them too, not all",

@@ -42,6 +42,7 @@ class Biosses(CorpusTask):
         domain="biomedical",
         primary_metric="pearson",
         layout=LAYOUT,
+        unit="pairs of sentences",
     )
     facts: ClassVar[Mapping[str, str]] = {
         "synthetic corpus": "200 train, 40 dev and 60 test pairs, seeded, in the same format",

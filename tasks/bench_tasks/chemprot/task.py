@@ -39,6 +39,7 @@ class ChemProt(CorpusTask):
         domain="biomedical",
         primary_metric="relations.f1",
         layout=LAYOUT,
+        unit="abstracts",
         published_best={"relations.f1": 0.7998},
         published_source="BioLinkBERT-large on BLURB, Yasunaga et al. 2022, arXiv 2203.15827",
     )

@@ -89,7 +89,8 @@ def load(
         if not any(document.mentions for document in documents):
             raise DataError(f"{folder / files[split]} holds no mention at all; wanted annotated abstracts.")
     adjusted = {REPEATED: repeated} if repeated else {}
-    return Corpus(splits, is_synthetic(folder), digest.hexdigest(), repeated_texts(splits), faults.left_out, adjusted)
+    leaks = repeated_texts(splits)
+    return Corpus(splits, is_synthetic(folder), digest.hexdigest(), leaks, faults.left_out, adjusted, unit="abstracts")
 
 
 def _labelled(document: Document, labels: Sequence[str], types: Mapping[str, str], path: Path, faults: Faults) -> Document:

@@ -58,6 +58,7 @@ class _Reading:
         digest: hash of every byte that was read.
         passed: number of skipped lines, by their first character, or of skipped annotations, by what they are.
         places: (split, document) to the place of its annotations.
+        whole: whether a file of tags is divided into documents, and not into sentences alone.
     """
 
     spec: TaskFile
@@ -67,6 +68,7 @@ class _Reading:
     digest: hashlib._Hash = field(default_factory=hashlib.sha256)
     passed: Counter[str] = field(default_factory=Counter)
     places: dict[tuple[str, str], Place] = field(default_factory=dict)
+    whole: bool = False
 
     def bytes(self, path: Path, split: str, home: Path | None = None) -> bytes:
         """Reads a file and adds its bytes, and its path below `home`, to the corpus's hash."""
@@ -126,6 +128,7 @@ def load(spec: TaskFile, folder: Path, faults: Faults) -> Corpus:
         repeated_sentences(splits),
         left_out=dict(+faults.left_out),
         adjusted={"swapped": reading.roles.swapped} if reading.roles.swapped else {},
+        unit=spec.unit or ("documents" if reading.whole else "sentences"),
     )
 
 
@@ -259,7 +262,9 @@ def _pairs(
 
 
 def _iob(reading: _Reading, home: Path, split: str) -> Iterator[Document]:
-    for entry in iob.parse(decode(reading.bytes(home, split), home), home, split, faults=reading.faults):
+    text = decode(reading.bytes(home, split), home)
+    reading.whole = reading.whole or iob.DOCSTART in text
+    for entry in iob.parse(text, home, split, faults=reading.faults):
         reading.places[split, entry.document.id] = Place(home, {"": entry.line})
         yield entry.document
 

@@ -94,12 +94,14 @@ DESCRIBED: Mapping[str, str] = {
 
 KEYS = (
     "name", "kind", "format", "folder", "labels", "splits", "roles", "tolerate", "metric", "head", "concepts", "reference",
-    "licence", "citation", "level",
+    "licence", "citation", "level", "unit",
 )  # fmt: skip
 _NO_TEXT = ("labels", "splits", "roles", "tolerate", "level")
 _WITH_ROLES = ("brat", "bioc")
 _NEEDED = ("kind", "format", "folder")
 LEVELS = (1, 2)
+UNITS = ("documents", "notes", "articles", "abstracts", "sentences", "questions", "messages", "texts")
+"""What a document of a corpus may be called; `sentences` where several of one text are documents of their own."""
 _LONGEST = 255
 _NAME = re.compile(r"[A-Za-z0-9][A-Za-z0-9._-]{0,63}")
 
@@ -122,6 +124,7 @@ class TaskFile:
         metric: dotted path into the scores.
         heads: names of heads, the default first.
         concepts: file with the names of concepts; None: concepts come from training mentions alone.
+        unit: what a document is, one of `UNITS`; empty where the corpus itself says it.
         level: 1 or 2, see `bench.api.task.Task.level`; None: the head's.
         reference: page of the corpus.
         licence: of the corpus.
@@ -142,6 +145,7 @@ class TaskFile:
     heads: tuple[str, ...]
     concepts: Path | None
     level: int | None
+    unit: str
     reference: str
     licence: str
     citation: str
@@ -211,6 +215,7 @@ def _checked(values: Mapping[str, Any], path: Path, digest: str) -> TaskFile:
         heads=(head, *(other for other in heads if other != head)),
         concepts=_concepts(path, kind, form, texts.get("concepts")),
         level=_level(path, values.get("level")),
+        unit=_unit(path, kind, form, texts.get("unit")),
         reference=texts.get("reference", ""),
         licence=texts.get("licence", "not stated"),
         citation=texts.get("citation", ""),
@@ -224,6 +229,14 @@ def _level(path: Path, level: object) -> int | None:
             "1: mentions are found; 2: something is said of a text or of its mentions. Left out, the head says which.",
         )
     return None if level is None else int(str(level))
+
+
+def _unit(path: Path, kind: str, form: str, unit: str | None) -> str:
+    if unit is not None and unit not in UNITS:
+        raise _unknown("unit", unit, UNITS, path)
+    if unit is None and form == "iob":
+        return ""  # its files say whether they are divided into documents
+    return unit or {"ranking": "questions", "classification": "texts"}.get(kind, "documents")
 
 
 def _concepts(path: Path, kind: str, form: str, file: str | None) -> Path | None:

@@ -186,6 +186,7 @@ def task_from_file(path: Path) -> Task:
         access=f"your own corpus, as {path} describes it; its terms are yours to know",
         primary_metric=spec.metric,
         layout=LAYOUTS[spec.format],
+        unit=spec.unit,
     )
     facts: dict[str, Any] = {
         "name": spec.name,

@@ -52,6 +52,7 @@ class DDI2013(CorpusTask):
         domain="biomedical",
         primary_metric="relations.f1",
         layout=LAYOUT,
+        unit="documents",
     )
     facts: ClassVar[Mapping[str, str]] = {
         "classes": ", ".join(CLASSES),

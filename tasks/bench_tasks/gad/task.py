@@ -40,6 +40,7 @@ class GAD(ClassTask):
         domain="biomedical",
         primary_metric="by_class.1.f1",
         layout=LAYOUT,
+        unit="sentences",
         published_best={"by_class.1.f1": 0.849},
         published_source="BioLinkBERT-large, Yasunaga et al. 2022, arXiv 2203.15827, F1 of the positive class on the same test",
     )

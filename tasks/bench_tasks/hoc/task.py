@@ -45,6 +45,7 @@ class HoC(CorpusTask):
         domain="biomedical",
         primary_metric="micro.f1",
         layout=LAYOUT,
+        unit="abstracts",
     )
     facts: ClassVar[Mapping[str, str]] = {
         "classes": ", ".join(CLASSES),

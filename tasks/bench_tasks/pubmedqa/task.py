@@ -37,6 +37,7 @@ class PubMedQA(ClassTask):
         domain="biomedical",
         primary_metric="accuracy",
         layout=LAYOUT,
+        unit="questions",
         published_best={"accuracy": 0.722},
         published_source=(
             "BioLinkBERT-large, Yasunaga et al. 2022, arXiv 2203.15827, the best of fine-tuned encoders there, on the official "

@@ -43,6 +43,7 @@ class SemEval2014T7(CorpusTask):
         domain="clinical",
         primary_metric="task_a.strict.f1",
         layout=LAYOUT,
+        unit="notes",
         published_best={"task_a.strict.f1": 0.813, "task_b.strict": 0.741},
         published_source="best systems of the shared task, Pradhan et al. 2014",
     )

@@ -41,6 +41,7 @@ class SemEval2015T14(CorpusTask):
         # finds mentions that are not in training, and links them wrongly, would count as worse.
         selection_metric="task1.span_only.f1",
         layout=LAYOUT,
+        unit="notes",
         published_best={
             "task1.strict.f1": 0.757,
             "task1.strict.precision": 0.783,

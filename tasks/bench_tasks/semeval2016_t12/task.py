@@ -40,6 +40,7 @@ class SemEval2016T12(CorpusTask):
         domain="clinical",
         primary_metric="closure.TLINK:Type:CONTAINS.f1",
         layout=LAYOUT,
+        unit="notes",
         published_best={"closure.TLINK:Type:CONTAINS.f1": 0.479},
         published_source="best system from text alone (phase 1), Bethard et al. 2016",
     )

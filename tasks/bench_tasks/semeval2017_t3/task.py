@@ -22,6 +22,7 @@ def _metadata(best: float) -> TaskMetadata:
         domain="community",
         primary_metric="map",
         layout=LAYOUT,
+        unit="questions",
         published_best={"map": best},
         published_source=_SOURCE,
     )

@@ -36,6 +36,7 @@ class Medication(CorpusTask):
         access="open: write your own annotations in this format, or use the synthetic corpus",
         primary_metric="strict.f1",
         layout=corpus.LAYOUT,
+        unit="notes",
     )
 
     def statistics(self, gold: Sequence[Document], predicted: Sequence[Document]) -> list[Mapping[str, float]]:
