@@ -13,7 +13,7 @@ NAME = "bench/commit.json"
 
 
 class CommitHook(BuildHookInterface):
-    """Adds the commit of the checkout that is built; of an unpacked sdist the one that it came with; nothing where neither is."""
+    """Adds the commit of the checkout that is built; an unpacked sdist has the file that it came with already."""
 
     def initialize(self, version: str, build_data: dict[str, Any]) -> None:
         """Hands the file over. An editable installation asks git each time, and gets none."""

@@ -2,8 +2,8 @@
 
     python benchmarks/bench_startup.py [--quick] [--repeats 15] [--json FILE]
 
-Targets: `bench list` costs at most 0.25 CPU seconds, completing a part's name for a shell at most 0.3. Each command runs in fresh processes, turn by turn, beside an empty
-interpreter.
+Targets: `bench list` costs at most 0.25 CPU seconds, completing a part's name for a shell at most 0.3. Each command runs in
+fresh processes, turn by turn, beside an empty interpreter.
 """
 
 from __future__ import annotations

@@ -1,4 +1,4 @@
-"""`bench completion`: the lines that make a shell complete commands, flags, parts and runs, and the answers that it then asks for."""
+"""`bench completion`: what makes a shell complete commands, flags, parts and runs, and the answers that it asks for."""
 
 from __future__ import annotations
 

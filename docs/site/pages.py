@@ -25,16 +25,19 @@ ROOT = Path(__file__).resolve().parents[2]
 TOP = ("README.md", "CHANGELOG.md", "CONTRIBUTING.md", "SECURITY.md", "LICENSE")
 FOLDERS = ("docs/*", "docs/results/**/*", "tasks/bench_tasks/*/README.md", "examples/*/README.md", "benchmarks/README.md")
 LEFT_OUT = (".py", ".pyc", ".tex")
-API = ("bench.library.functions", "bench.library.results", "bench.steps.trained", "bench.config", "bench.results.schema",
-       "bench.errors", "bench.hooks", "bench.testing", *sorted(f"bench.api.{path.stem}" for path in ROOT.glob("bench/api/[a-z]*.py")))  # fmt: skip
+API = (
+    *("bench.library.functions", "bench.library.results", "bench.steps.trained", "bench.config", "bench.results.schema"),
+    *("bench.errors", "bench.hooks", "bench.testing"),
+    *sorted(f"bench.api.{path.stem}" for path in ROOT.glob("bench/api/[a-z]*.py")),
+)
 KIT = sorted(f"bench.kit.{path.stem}" for path in ROOT.glob("bench/kit/[a-z]*.py"))
-LINK = re.compile(r"(\]\()([^)\s#]+\.(?:py|toml|ipynb))(?:#(\w+))?\)")
+LINK = re.compile(r"(\]\()([^)\s#]+\.(?:py|toml|ipynb))\)")
 LANGUAGES = {"py": "python", "toml": "toml", "ipynb": "json"}
 
 
 def on_config(config: MkDocsConfig) -> MkDocsConfig:
     """Puts the pages that are counted, not listed, into the navigation."""
-    tasks = [{path.parent.name: _uri(path)} for path in sorted(ROOT.glob("tasks/bench_tasks/*/README.md"))]
+    tasks = [{_name(path): _uri(path)} for path in sorted(ROOT.glob("tasks/bench_tasks/*/README.md"))]
     python = [
         *({name: f"reference/{name}.md"} for name in API),
         {"bench.kit": [{name.rpartition(".")[2]: f"reference/{name}.md"} for name in KIT]},
@@ -67,7 +70,7 @@ def on_files(files: Files, config: MkDocsConfig) -> Files:
 
 
 def on_page_markdown(markdown: str, page: Page, config: MkDocsConfig, files: Files) -> str:
-    """Sends links to sources to the pages that show them, at the line of the function that the link's text names."""
+    """Sends links to sources to the pages that show them."""
     folder = posixpath.dirname(page.file.src_uri)
     # GitHub wants a pipe in a table's code escaped, Python-Markdown does not.
     markdown = re.sub(
@@ -79,10 +82,25 @@ def on_page_markdown(markdown: str, page: Page, config: MkDocsConfig, files: Fil
         shown = f"source/{uri}.md"
         if files.get_file_from_path(shown) is None:
             return link[0]
-        line = _line(ROOT / uri, re.findall(r"::(\w+)`?\]\($", markdown[: link.start(2)][-200:]))
-        return f"{link[1]}{posixpath.relpath(shown, folder or '.')}{f'#__codelineno-0-{line}' if line else ''})"
+        return f"{link[1]}{posixpath.relpath(shown, folder or '.')})"
 
     return LINK.sub(sent, markdown)
+
+
+def on_page_content(html: str, page: Page, config: MkDocsConfig, files: Files) -> str:
+    """Sends a link named `FILE::FUNCTION` to the line where the function begins; a heading of a table without text is none."""
+
+    def sent(link: re.Match[str]) -> str:
+        line, name = _line(ROOT / link[2], link[3]), link[3].replace("_", "_<wbr>")
+        return f'<a href="{link[1]}#__codelineno-0-{line}" title="{link[2]}">{name}</a>' if line else link[0]
+
+    html = re.sub(r"<th[^>]*></th>", "<td></td>", html)
+    return re.sub(r'<a href="([^"#]+)">([\w/.]+\.py)::(\w+)</a>', sent, html)
+
+
+def on_post_page(output: str, page: Page, config: MkDocsConfig) -> str:
+    """Names the dialog of the search, which the theme leaves without a name, for readers of the screen."""
+    return output.replace('class="md-search"', 'class="md-search" aria-label="Search"', 1)
 
 
 def on_post_build(config: MkDocsConfig) -> None:
@@ -117,6 +135,11 @@ def _uri(path: Path) -> str:
     return path.relative_to(ROOT).as_posix()
 
 
+def _name(readme: Path) -> str:
+    """What a task's page is about, without what the name stands for."""
+    return readme.read_text(encoding="utf-8").splitlines()[0].removeprefix("# ").partition(":")[0]
+
+
 def _filled(nav: Any, lists: dict[str, list[Any]]) -> Any:
     """The navigation with each ``[NAME]`` replaced by the list of that name."""
     if isinstance(nav, list):
@@ -132,13 +155,14 @@ def _linked(pages: Iterable[Path]) -> set[Path]:
 
 def _source(path: Path) -> str:
     language = LANGUAGES[path.suffix[1:]]
-    return f"# {_uri(path)}\n\n`````{{.{language} linenums=1}}\n{path.read_text(encoding='utf-8')}\n`````\n"
+    head = "---\nsearch: {exclude: true}\n---\n\n"
+    return f"{head}# {_uri(path)}\n\n`````{{.{language} linenums=1}}\n{path.read_text(encoding='utf-8')}\n`````\n"
 
 
-def _line(path: Path, names: list[str]) -> int | None:
+def _line(path: Path, name: str) -> int | None:
     """Where a function of a Python file begins."""
-    tree = ast.parse(path.read_text(encoding="utf-8")) if names and path.suffix == ".py" else ast.Module([], [])
-    return next((node.lineno for node in tree.body if isinstance(node, ast.FunctionDef) and node.name == names[-1]), None)
+    tree = ast.parse(path.read_text(encoding="utf-8"))
+    return next((node.lineno for node in tree.body if isinstance(node, ast.FunctionDef) and node.name == name), None)
 
 
 def _module(name: str) -> str:
@@ -156,7 +180,8 @@ def _code(text: str) -> str:
 
 def _commands() -> str:
     """Every command with its flags, from the parsers themselves."""
-    text = "# Commands\n\nMade from what `bench COMMAND --help` prints. [Running](../docs/running.md#flags) explains the flags of a run.\n\n"
+    text = "# Commands\n\nMade from the parsers, as `bench COMMAND --help` is. [Running](../docs/running.md#flags) explains "
+    text += "the flags of a run.\n\n"
     text += _table(("command", "what it does"), ((f"[`bench {name}`](#bench-{name})", line) for name, line in COMMANDS.items()))
     for name, summary in COMMANDS.items():
         parser = Parser(prog=f"bench {name}")
@@ -185,8 +210,8 @@ def _result() -> str:
     schema = run_path(str(ROOT / "docs" / "result_schema.py"))["schema"]()
     parts = {"Result": schema, **schema["$defs"]}
     text = (
-        "# Types of result.json\n\nMade from the dataclasses of `bench.results`, as [result.schema.json](../docs/result.schema.json) is. "
-        "[Files of a run](../docs/results.md) says what each name means. A name that is not *always* there may be absent.\n\n"
+        "# Types of result.json\n\nMade from the dataclasses of `bench.results`, as its [JSON Schema](../docs/result.schema.json) "
+        "is. [Files of a run](../docs/results.md) says what each name means. A name that is not *always* there may be absent.\n\n"
     )
     for name, part in parts.items():
         always = set(part["required"])
