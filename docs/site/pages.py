@@ -26,7 +26,7 @@ TOP = ("README.md", "CHANGELOG.md", "CONTRIBUTING.md", "SECURITY.md", "LICENSE")
 FOLDERS = ("docs/*", "docs/results/**/*", "tasks/bench_tasks/*/README.md", "examples/*/README.md", "benchmarks/README.md")
 LEFT_OUT = (".py", ".pyc", ".tex")
 API = (
-    *("bench.library.functions", "bench.library.results", "bench.steps.trained", "bench.config", "bench.results.schema"),
+    *("bench.library.functions", "bench.library.results", "bench.steps.trained", "bench.results.schema"),
     *("bench.errors", "bench.hooks", "bench.testing"),
     *sorted(f"bench.api.{path.stem}" for path in ROOT.glob("bench/api/[a-z]*.py")),
 )
@@ -186,12 +186,12 @@ def _commands() -> str:
     for name, summary in COMMANDS.items():
         parser = Parser(prog=f"bench {name}")
         import_module(f"bench.cli.{'list_' if name == 'list' else name}").configure(parser)
-        usage = re.sub(r"^usage: ", "", parser.format_usage()).rstrip()
+        usage = re.sub(r"^(usage:)? +", "", parser.format_usage().rstrip(), flags=re.MULTILINE)
         text += f"## bench {name}\n\n{parser.description or summary}\n\n```\n{usage}\n```\n\n"
         for group in parser._action_groups:
             rows = [_row(action) for action in group._group_actions if action.help != SUPPRESS and action.dest != "help"]
             if rows:
-                text += f"**{group.title}**\n\n{_table(('argument', 'what it is'), rows)}"
+                text += f"**{(group.title or '').capitalize()}**\n\n{_table(('argument', 'what it is'), rows)}"
         if parser.epilog:
             text += f"```\n{parser.epilog}\n```\n\n"
     return f"{text}## Exit codes\n\n```\n{EXIT_CODES}\n```\n"
@@ -210,8 +210,9 @@ def _result() -> str:
     schema = run_path(str(ROOT / "docs" / "result_schema.py"))["schema"]()
     parts = {"Result": schema, **schema["$defs"]}
     text = (
-        "# Types of result.json\n\nMade from the dataclasses of `bench.results`, as its [JSON Schema](../docs/result.schema.json) "
-        "is. [Files of a run](../docs/results.md) says what each name means. A name that is not *always* there may be absent.\n\n"
+        "# Types of result.json\n\nMade from the dataclasses of `bench.results`, as its "
+        "[JSON Schema](../docs/result.schema.json) is. [Files of a run](../docs/results.md) says what each name means. "
+        "A name that is not *always* there may be absent.\n\n"
     )
     for name, part in parts.items():
         always = set(part["required"])
