@@ -143,7 +143,7 @@ def _name(readme: Path) -> str:
 def _filled(nav: Any, lists: dict[str, list[Any]]) -> Any:
     """The navigation with each ``[NAME]`` replaced by the list of that name."""
     if isinstance(nav, list):
-        return lists[nav[0]] if len(nav) == 1 and nav[0] in lists else [_filled(item, lists) for item in nav]
+        return next((pages for name, pages in lists.items() if nav == [name]), [_filled(item, lists) for item in nav])
     return {title: _filled(item, lists) for title, item in nav.items()} if isinstance(nav, dict) else nav
 
 

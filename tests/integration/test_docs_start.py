@@ -1,4 +1,7 @@
-"""docs/start.md: its commands are typed in order, on a tiny model with few tokens, and do what the page says of them."""
+"""docs/start.md: its commands are typed in order, on a tiny model with few tokens, and do what the page says of them.
+
+The block of Python of docs/howto.md runs after them, on the same runs.
+"""
 
 from __future__ import annotations
 
@@ -13,9 +16,11 @@ pytest.importorskip("peft")
 pytest.importorskip("statsmodels")
 pytest.importorskip("vl_convert")
 
+import bench
 from bench import cli
 
 PAGE = Path(__file__).parents[2] / "docs" / "start.md"
+RECIPES = PAGE.with_name("howto.md")
 SMALL = ["--model", "tiny-bert", "--batch-tokens", "256", "--micro-batch", "256", "--waive", "smoke", "--tracker", "none"]
 
 
@@ -51,3 +56,12 @@ def test_every_command_does_what_the_page_says(
     predictions = (tmp_path / "found" / "predictions.jsonl").read_text(encoding="utf-8")
     assert '"id": "first"' in predictions
     assert "cancer" not in predictions
+
+    (block,) = re.findall(r"^```python\n(.*?)^```$", RECIPES.read_text(encoding="utf-8"), re.MULTILINE | re.DOTALL)
+    small = 'tokens=3000, model="tiny-bert", batch_tokens=256, micro_batch=256, waive="smoke", tracker="none"'
+    names: dict[str, object] = {}
+    exec(compile(block.replace("tokens=30_000", small), str(RECIPES), "exec"), names)
+    result = names["result"]
+    assert isinstance(result, bench.RunResult)
+    assert result.folder.name.startswith("ncbi-disease_a1_")
+    assert len(list((tmp_path / "runs").glob("ncbi-disease_*/result.json"))) == 2  # the finished run, not a third one
