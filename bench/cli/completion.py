@@ -59,7 +59,7 @@ def parser_for(command: str) -> argparse.ArgumentParser:
     Args:
         command: the word after `bench`, whole or not.
     """
-    from bench.cli import COMMANDS
+    from bench.cli import COMMANDS, MODULES
 
     parser = argparse.ArgumentParser(prog="bench")
     parser.add_argument("--version", action="store_true")
@@ -67,7 +67,7 @@ def parser_for(command: str) -> argparse.ArgumentParser:
     for name in COMMANDS:
         typed = commands.add_parser(name, help=COMMANDS[name], prog=f"bench {name}")
         if name == command:
-            import_module(f"bench.cli.{'list_' if name == 'list' else name}").configure(typed)
+            import_module(f"bench.cli.{MODULES.get(name, name)}").configure(typed)
             for action in typed._actions:
                 if completer := _completer(action, name):
                     action.completer = completer  # type: ignore[attr-defined]

@@ -18,7 +18,7 @@ from mkdocs.exceptions import PluginError
 from mkdocs.structure.files import File, Files
 from mkdocs.structure.pages import Page
 
-from bench.cli import COMMANDS, EXIT_CODES
+from bench.cli import COMMANDS, EXIT_CODES, MODULES
 from bench.cli.parser import Parser
 
 ROOT = Path(__file__).resolve().parents[2]
@@ -185,7 +185,7 @@ def _commands() -> str:
     text += _table(("command", "what it does"), ((f"[`bench {name}`](#bench-{name})", line) for name, line in COMMANDS.items()))
     for name, summary in COMMANDS.items():
         parser = Parser(prog=f"bench {name}")
-        import_module(f"bench.cli.{'list_' if name == 'list' else name}").configure(parser)
+        import_module(f"bench.cli.{MODULES.get(name, name)}").configure(parser)
         usage = re.sub(r"^(usage:)? +", "", parser.format_usage().rstrip(), flags=re.MULTILINE)
         text += f"## bench {name}\n\n{parser.description or summary}\n\n```\n{usage}\n```\n\n"
         for group in parser._action_groups:
