@@ -35,6 +35,7 @@ COMMANDS = {
     "check": "hold a plugin against the conformance checks",
     "doctor": "what this machine has, what is missing, and how to get it",
     "sync": "bring a run's trackers up to date with its journal",
+    "completion": "what makes the Tab key complete bench in a shell",
 }
 
 MODULES = {"list": "list_", "import-predictions": "import_predictions"}
@@ -63,6 +64,10 @@ _PATHS = (errno.ENAMETOOLONG, errno.ELOOP, errno.ENOTDIR, errno.EISDIR)
 
 def main(argv: Sequence[str] | None = None) -> int:
     """Runs one command from the words after `bench`, the process's own where None; returns one of `EXIT_CODES`."""
+    if "_ARGCOMPLETE" in os.environ:  # a shell asks, after `bench completion`
+        from bench.cli.completion import complete
+
+        complete()
     try:
         with warnings.catch_warnings():
             warnings.showwarning = _warn
@@ -108,10 +113,22 @@ def _dispatch(words: list[str]) -> int:
         description="Fair fine-tuning comparisons for clinical and biomedical NLP: tokens, parameters and chance controlled.",
         epilog=f"commands:\n{listing}\n\n{EXAMPLES}\n\n{EXIT_CODES}",
     )
-    parser.add_argument("--version", action="version", version=f"bench {__version__}")
-    if parse(parser, words) is not None:
+    parser.add_argument("--version", action="store_true", help="show the version and the commit, and exit")
+    args = parse(parser, words)
+    if args is not None and args.version:
+        _version()
+    elif args is not None:
         parser.print_help()
     return 0
+
+
+def _version() -> None:
+    from bench.results.environment import git
+    from bench.screen.terminal import say
+
+    at = git()
+    commit = f", commit {at['commit'][:12]}" if at["commit"] else ""
+    say(f"bench {__version__}{commit}{', changed since' * bool(at['dirty'])}")
 
 
 def _warn(message: Warning | str, category: type[Warning], filename: str, lineno: int, *rest: Any, **named: Any) -> None:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import os
 import platform
 import subprocess
@@ -66,8 +67,15 @@ def hardware(device: str | None = None) -> dict[str, Any]:
     return facts
 
 
+BUILT = Path(__file__).resolve().parents[1] / "commit.json"
+"""The commit that was built, as `.ci/commit.py` writes it into a wheel."""
+
+
 def git(folder: Path | None = None) -> dict[str, Any]:
-    """Commit of the checkout of bench, or of a folder, and whether it was changed; both None outside a checkout."""
+    """Commit of the checkout of bench, else the one that was built, or of a folder, and whether it was changed; else None."""
+    if folder is None and BUILT.is_file():
+        built = json.loads(BUILT.read_text(encoding="utf-8"))
+        return {"commit": built["commit"], "dirty": built["dirty"]}
     where = folder or Path(__file__).resolve().parent
     commit = _git(where, "rev-parse", "HEAD")
     # Installed into an environment that lies inside some other project's checkout is not a checkout of bench.

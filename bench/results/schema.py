@@ -130,7 +130,7 @@ class Result:
         hashes: name to SHA-256: data by task, model, configuration.
         versions: packages, the interpreter, and every part used.
         hardware: processor, cores, memory, accelerator, the processes that shared the updates, and whether the base too.
-        git: ``commit`` and ``dirty`` of the checkout that ran; both None outside one.
+        git: ``commit`` and ``dirty`` of the checkout that ran or was built; both None where neither is known.
         waivers: invariants that were not enforced.
         synthetic: whether any task's text was generated.
         leaks: by task, the documents that stand in two splits: ``allowed`` by ``--allow-leak``, or ``tolerated`` by the loader.

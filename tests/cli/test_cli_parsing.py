@@ -192,11 +192,21 @@ def test_help_lists_every_command_and_exit_code(capsys: pytest.CaptureFixture[st
         assert capsys.readouterr().out.startswith(f"usage: bench {command}")
 
 
-def test_version(capsys: pytest.CaptureFixture[str]) -> None:
+@pytest.mark.parametrize(
+    ("at", "told"),
+    [
+        ({"commit": None, "dirty": None}, ""),
+        ({"commit": "0123456789abcdef", "dirty": False}, ", commit 0123456789ab"),
+        ({"commit": "0123456789abcdef", "dirty": True}, ", commit 0123456789ab, changed since"),
+    ],
+)
+def test_version(at: dict[str, object], told: str, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]) -> None:
     from bench import __version__
+    from bench.results import environment
 
+    monkeypatch.setattr(environment, "git", lambda: at)
     assert main(["--version"]) == 0
-    assert capsys.readouterr().out == f"bench {__version__}\n"
+    assert capsys.readouterr().out == f"bench {__version__}{told}\n"
 
 
 def raising(error: BaseException) -> object:

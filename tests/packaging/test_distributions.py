@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import email
+import json
+import os
 import shutil
 import subprocess
 import sys
@@ -121,11 +123,49 @@ def test_every_declared_package_is_pinned_in_a_version_it_allows(metadata: Messa
         assert wanted.specifier.contains(pins[name]), f"{line} excludes the pin {pins[name]}"
 
 
+def test_a_checkout_s_commit_is_in_the_sdist_and_in_the_wheel_built_from_it(root: Path, tmp_path: Path) -> None:
+    """Of a small checkout with the real hook and table, so that it builds in a second."""
+    if shutil.which("git") is None:
+        pytest.skip("no git")
+    tree = tmp_path / "tree"
+    for name in ("pyproject.toml", "README.md", "LICENSE", "constraints.txt", ".ci/commit.py", "bench/__init__.py"):
+        (tree / name).parent.mkdir(parents=True, exist_ok=True)
+        shutil.copyfile(root / name, tree / name)
+    for package in ("plugins/bench_plugins", "tasks/bench_tasks"):
+        (tree / package).mkdir(parents=True)
+        (tree / package / "__init__.py").write_text("")
+    env = {name: value for name, value in os.environ.items() if not name.startswith("GIT_")}
+
+    def call(*words: str) -> str:
+        done = subprocess.run(words, cwd=tree, env=env, capture_output=True, text=True, timeout=300)
+        assert done.returncode == 0, done.stdout[-2000:] + done.stderr[-2000:]
+        return done.stdout.strip()
+
+    call("git", "init", "-q")
+    call("git", "add", ".")
+    call("git", "-c", "user.name=a", "-c", "user.email=a@b.c", "commit", "-qm", "x")
+    commit = call("git", "rev-parse", "HEAD")
+    call(sys.executable, "-m", "build", "--no-isolation", "--outdir", str(tmp_path / "dist"), str(tree))
+    (path,) = (tmp_path / "dist").glob("*.whl")
+    told = json.loads(zipfile.ZipFile(path).read("bench/commit.json"))
+    assert told == {"commit": commit, "dirty": False}
+    assert call("git", "status", "--porcelain") == ""
+
+
 def test_the_sdist_can_build_and_test_itself(built: Path) -> None:
     (path,) = built.glob("*.tar.gz")
     with tarfile.open(path) as archive:
         names = {name.partition("/")[2] for name in archive.getnames()}
     assert "tasks/bench_tasks/semeval2015_t14/synthesis/words.json" in names
-    for wanted in ("pyproject.toml", "README.md", "LICENSE", "constraints.txt", "tox.ini", "toxfile.py", "tests/conftest.py"):
+    for wanted in (
+        "pyproject.toml",
+        "README.md",
+        "LICENSE",
+        "constraints.txt",
+        "tox.ini",
+        "toxfile.py",
+        "tests/conftest.py",
+        ".ci/commit.py",
+    ):
         assert wanted in names
     assert not [name for name in names if name.startswith((".git/", ".tox/", "runs/", "dist/"))]

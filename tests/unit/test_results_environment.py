@@ -68,6 +68,14 @@ def test_git_tells_commit_and_whether_it_was_changed(checkout: Path) -> None:
     assert git(checkout)["dirty"] is True
 
 
+def test_where_a_commit_was_built_it_is_that_one(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    built = tmp_path / "commit.json"
+    built.write_text('{"commit": "0123456789abcdef", "dirty": false}\n')
+    monkeypatch.setattr("bench.results.environment.BUILT", built)
+    assert git() == {"commit": "0123456789abcdef", "dirty": False}
+    assert git(tmp_path)["commit"] != "0123456789abcdef"
+
+
 def test_an_environment_inside_someone_elses_checkout_is_no_checkout(checkout: Path) -> None:
     installed = checkout / ".venv" / "bench"
     installed.mkdir(parents=True)
