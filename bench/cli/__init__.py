@@ -22,6 +22,7 @@ COMMANDS = {
     "study": "run a plan of runs that are compared, stopped and continued at any time",
     "compare": "compare finished runs: the contract, then the statistics",
     "board": "all runs of a folder, filtered and sorted",
+    "pool": "one study at several sites whose corpora stay there: share, check, pool",
     "report": "runs or a study as one page, with tables and figures as files",
     "probe": "what a run's shared and private adapters encode, by linear probes",
     "contamination": "text that splits share, and whether a decoder seems to know the test text",

@@ -42,11 +42,51 @@ class Notice:
     text: str
 
 
-def render(evidence: Evidence, sections: Sequence[Section]) -> str:
+@dataclass(frozen=True)
+class Front:
+    """The top of a page: what it asks, warnings, and the verdict.
+
+    Args:
+        title: of what it is about.
+        question: that it answers, its heading.
+        facts: in a word or two each.
+        command: that wrote it.
+        lead: what the verdict is based on, or why there is none.
+        notices: warnings.
+        statements: of the verdict, or of a description.
+        tested: whether there is a verdict.
+        meaning: the verdict in a sentence for everybody.
+        synthetic: whether any text was generated.
+    """
+
+    title: str
+    question: str
+    facts: tuple[str, ...]
+    command: str
+    lead: str
+    notices: tuple[Notice, ...]
+    statements: tuple[Statement, ...]
+    tested: bool
+    meaning: str = ""
+    synthetic: bool = False
+
+
+def front_of(evidence: Evidence) -> Front:
+    """The top of the page of runs, or of a study."""
+    said = statements(evidence)
+    kind = "" if evidence.study is None else f"{evidence.study.kind} study "
+    facts = (some(len(evidence.runs), "run"), some(len(evidence.arms), "arm"), ", ".join(evidence.tasks))
+    return Front(
+        f"{kind}{evidence.title}", question(evidence), facts, evidence.command, lead(evidence), tuple(notices(evidence)),
+        tuple(said), tested(evidence), meaning(evidence, said), any(run.result.synthetic for run in evidence.runs),
+    )  # fmt: skip
+
+
+def render(front: Front, sections: Sequence[Section]) -> str:
     """The whole page.
 
     Args:
-        evidence: the runs or study that it is about.
+        front: its top.
         sections: below the verdict, in order.
 
     Raises:
@@ -69,15 +109,12 @@ def render(evidence: Evidence, sections: Sequence[Section]) -> str:
             plots[place] = spec
             panels.setdefault(figure.name, []).append((place, title))
         legends[figure.name] = [(g, *style(i)[:2], _dashed(i)) for i, g in enumerate(figure.groups)]
-    sentences: list[Statement] = statements(evidence)
     compact = [replace(section, tables=tuple(table.compact() for table in section.tables)) for section in sections]
     return template.render(
-        evidence=evidence, sections=compact, statements=sentences, tested=tested(evidence), lead=lead(evidence),
-        question=question(evidence), meaning=meaning(evidence, sentences), date=date.today().isoformat(), long=LONG_TABLE,
-        notices=notices(evidence), plots=_script(plots), panels=panels, legends=legends, most=ROWS, version=__version__,
+        front=front, sections=compact, date=date.today().isoformat(), long=LONG_TABLE, plots=_script(plots), panels=panels,
+        legends=legends, most=ROWS, version=__version__,
         css=(here / "page.css").read_text(encoding="utf-8"),
         js=(here / "page.js").read_text(encoding="utf-8"), vega=_inline(javascript()),
-        synthetic=any(run.result.synthetic for run in evidence.runs),
     )  # fmt: skip
 
 

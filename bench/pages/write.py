@@ -19,7 +19,7 @@ from bench.pages.funnel import funnel, funnel_table
 from bench.pages.latex import table_tex
 from bench.pages.linking import concepts
 from bench.pages.overlap import overlap
-from bench.pages.page import render
+from bench.pages.page import Front, front_of, render
 from bench.pages.vega import INSTALL
 from bench.pages.verdicts import differences
 from bench.registry import Registry
@@ -149,11 +149,28 @@ def write(evidence: Evidence, out: Path) -> Written:
         StorageError: the disk is full or cannot be written.
     """
     require()
-    listed = sections(evidence)
+    listed, replaced = sections(evidence), (out / PAGE).exists()
+    size = write_page(front_of(evidence), listed, out)
+    drawn, tabled = sum(len(each.figures) for each in listed), sum(len(each.tables) for each in listed)
+    return Written(out / PAGE, size, drawn, tabled, evidence, replaced)
+
+
+def write_page(front: Front, listed: Sequence[Section], out: Path) -> int:
+    """Writes a page with its tables and figures beside it, and returns the page's bytes.
+
+    Args:
+        front: its top.
+        listed: its sections.
+        out: the folder; files of the same name are replaced.
+
+    Raises:
+        MissingError: a package is not installed.
+        StorageError: the disk is full or cannot be written.
+    """
+    require()
     drawn = [figure for section in listed for figure in section.figures]
     tabled = [table for section in listed for table in section.tables]
-    replaced = (out / PAGE).exists()
-    page = render(evidence, listed).encode(errors="backslashreplace")
+    page = render(front, listed).encode(errors="backslashreplace")
     write_bytes(out / PAGE, page, durable=False)
     for table in tabled:
         write_bytes(out / "tables" / f"{table.name}.csv", table_csv(table).encode(errors="backslashreplace"), durable=False)
@@ -161,7 +178,7 @@ def write(evidence: Evidence, out: Path) -> Written:
     save(drawn, out / "figures")
     for figure in drawn:
         write_bytes(out / "figures" / f"{figure.name}.csv", figure_csv(figure).encode(errors="backslashreplace"), durable=False)
-    return Written(out / PAGE, len(page), len(drawn), len(tabled), evidence, replaced)
+    return len(page)
 
 
 def _study(evidence: Evidence) -> Section | None:

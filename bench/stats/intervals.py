@@ -143,7 +143,7 @@ def estimate(
     if not math.isfinite(variance) or variance <= 1e-24:
         return Estimate(difference, seeds=seeds, documents=documents, **known)
     df = _freedom(variance, by_seed, by_document, both, seeds, documents)
-    return _interval(difference, math.sqrt(variance), df, seeds, documents, known, (level, power, family))
+    return interval(difference, math.sqrt(variance), df, seeds, documents, known, (level, power, family))
 
 
 def wanted(
@@ -203,7 +203,7 @@ def _equality(se: float, df: float, alpha: float, power: float) -> float:
     return float(special.stdtrit(df, 1 - alpha) + special.stdtrit(df, (1 + power) / 2)) * _fair(se, df)
 
 
-def _interval(
+def interval(
     difference: float,
     se: float,
     df: float,
@@ -212,6 +212,17 @@ def _interval(
     known: Mapping[str, Any],
     settings: tuple[float, float, int],
 ) -> Estimate:
+    """A difference with all that follows from its standard error.
+
+    Args:
+        difference: mean over seeds.
+        se: over seeds and documents.
+        df: degrees of freedom of `se`.
+        seeds: how many.
+        documents: how many.
+        known: further fields of `Estimate`.
+        settings: level of the interval, power, and questions asked at once, as in `estimate`.
+    """
     from scipy import special
 
     level, power, family = settings

@@ -1,0 +1,243 @@
+"""Pools a study over sites: what every contrast comes to at each site, over the sites, and how far they disagree.
+
+A site with a problem is named and left out. Of the kind ``token-control`` the contrasts are the multi-task run against each
+task alone, at equal total and at the task's own tokens, and the pooled intervals give a verdict; of other kinds every two arms.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, replace
+from itertools import combinations
+from pathlib import Path
+from typing import Any
+
+from bench.errors import ContractError, UsageError
+from bench.pooling.checks import Site, held_together, read_site
+from bench.pooling.share import SharedRun
+from bench.registry import Registry
+from bench.results.statistics import Statistics
+from bench.sealed import read_sealed
+from bench.stats.intervals import LEVEL, MINIMUM_SEEDS, Measure, align, estimate, scores
+from bench.stats.multiplicity import holm
+from bench.stats.pooled import PooledDifference, pooled, tie_groups
+from bench.studies.arms import measure_of
+from bench.studies.verdict import MARGIN, TaskVerdict, judge
+
+CONTROL = {"total": "equal total", "share": "own tokens"}
+"""Roles of the kind ``token-control`` that the role ``multi`` is held against."""
+
+
+@dataclass(frozen=True)
+class Contrast:
+    """Two arms on a task. Differences are the second arm's score less the first's.
+
+    Args:
+        task: its name.
+        first: name of an arm.
+        second: name of the other.
+        group: set of tasks that both were trained on, where the study has several.
+        metric: dotted path of the score.
+        difference: at every site, and over them.
+    """
+
+    task: str
+    first: str
+    second: str
+    group: str | None
+    metric: str
+    difference: PooledDifference
+
+    @property
+    def name(self) -> str:
+        """Both arms, as ``A2 − A1``."""
+        if self.first in CONTROL:
+            return f"multi-task − alone, {CONTROL[self.first]}"
+        return f"{self.second} − {self.first}" + (f" ({self.group})" if self.group else "")
+
+    @property
+    def better(self) -> str | None:
+        """The arm that is better at these sites; None where that is not resolved."""
+        over = self.difference.estimate
+        if over.seeds < MINIMUM_SEEDS or over.p_holm is None or over.p_holm >= 1 - LEVEL:
+            return None
+        return self.second if over.difference > 0 else self.first
+
+
+@dataclass(frozen=True)
+class Pool:
+    """A study pooled over sites.
+
+    Args:
+        kind: of the study.
+        sites: all that were given, those with problems too.
+        contrasts: over the sites without.
+        verdicts: of the kind ``token-control``, one a task.
+        ties: task, and group, to its arms from the best down in groups that are not told apart.
+        means: task, and group, to the mean score of each arm, weighted by documents.
+        registered: names of the sites that registered their corpora beforehand.
+        margin: of equivalence.
+    """
+
+    kind: str
+    sites: tuple[Site, ...]
+    contrasts: tuple[Contrast, ...]
+    verdicts: tuple[TaskVerdict, ...]
+    ties: Mapping[str, Sequence[tuple[str, ...]]]
+    means: Mapping[str, Mapping[str, float]]
+    registered: tuple[str, ...]
+    margin: float
+
+    @property
+    def sound(self) -> tuple[Site, ...]:
+        """The sites that are pooled."""
+        return tuple(site for site in self.sites if not site.problems)
+
+    def to_json(self) -> dict[str, Any]:
+        """Every figure, JSON-able."""
+        return {
+            "kind": self.kind,
+            "margin": self.margin,
+            "sites": [
+                {
+                    "site": site.name, "path": str(site.path), "problems": list(site.problems), "documents": site.documents,
+                    "runs": len(site.manifests), "plan": site.plan, "code": site.code, "data": dict(site.data),
+                    "registered": site.name in self.registered, "synthetic": bool(site.about.get("synthetic")),
+                }
+                for site in self.sites
+            ],
+            "contrasts": [
+                {
+                    "task": c.task, "first": c.first, "second": c.second, "group": c.group, "metric": c.metric,
+                    "better": c.better, **c.difference.to_json(),
+                }
+                for c in self.contrasts
+            ],
+            "verdicts": [verdict.to_json() for verdict in self.verdicts],
+            "ties": {key: [list(group) for group in groups] for key, groups in self.ties.items()},
+            "means": {key: dict(means) for key, means in self.means.items()},
+        }  # fmt: skip
+
+
+def pool(paths: Sequence[Path], registry: Registry, registrations: Sequence[Path] = ()) -> Pool:
+    """Reads sites, checks them, and pools those without a problem.
+
+    Args:
+        paths: folders or zip files of sites, one or more.
+        registry: knows the tasks, whose scorers turn statistics into scores.
+        registrations: what sites registered before the study.
+
+    Raises:
+        UsageError: a path holds no site, or a registration was changed.
+        ContractError: every site has a problem; they are named.
+    """
+    if not paths:
+        raise UsageError(
+            "A pool wants sites; got none.", "bench pool SITE SITE, each a folder or zip file of 'bench pool pack'."
+        )
+    registered = {}
+    for path in registrations:
+        known = read_sealed(path)
+        if known is None or not isinstance(known.get("data"), Mapping):
+            raise UsageError(
+                f"{path} is no registration, or was changed since it was written.", "'bench pool register' writes one."
+            )
+        registered[str(known.get("site"))] = known
+    sites = held_together([read_site(path, lambda name: registry.get("tasks", name)) for path in paths], registered)
+    sound = [site for site in sites if not site.problems]
+    if not sound:
+        named = "; ".join(f"{site.name}: {site.problems[0]}" for site in sites[:4])
+        raise ContractError(f"None of {len(sites)} sites can be pooled: {named}", "Ask the sites to pack their studies again.")
+    contrasts, means = _contrasts(sound, registry)
+    margin = float(sound[0].about["settings"].get("margin") or MARGIN)
+    control = sound[0].about["kind"] == "token-control"
+    return Pool(
+        str(sound[0].about["kind"]), tuple(sites), tuple(contrasts),
+        tuple(_verdicts(contrasts, means, margin)) if control else (),
+        {} if control else _ties(contrasts, means), means, tuple(s.name for s in sites if s.name in registered), margin,
+    )  # fmt: skip
+
+
+def _arm(run: SharedRun, runs: Sequence[SharedRun]) -> str:
+    """The name of a run's arm: its role and architecture, each where there are several."""
+    kept = [each for each in runs if not each.trial]
+    words = [run.role] if len({each.role for each in kept}) > 1 else []
+    return " ".join([*words, *([run.arm] if len({each.arm for each in kept}) > 1 or not words else [])])
+
+
+def _contrasts(sites: Sequence[Site], registry: Registry) -> tuple[list[Contrast], dict[str, dict[str, float]]]:
+    by_site = {site.name: _tables(site) for site in sites}
+    first = by_site[sites[0].name]
+    control = sites[0].about["kind"] == "token-control"
+    asked = []
+    for task, group in first:
+        arms = [*first[task, group]]
+        pairs = [(role, "multi") for role in CONTROL if role in arms and "multi" in arms] if control else combinations(arms, 2)
+        asked += [(task, group, one, other) for one, other in pairs]
+    metrics = {task: registry.get("tasks", task).metadata.primary_metric for task, _ in first}
+    measures: dict[str, Measure] = {task: measure_of(registry.get("tasks", task), metric) for task, metric in metrics.items()}
+    contrasts = []
+    for task, group, one, other in asked:
+        at_site = {}
+        for name, tables in by_site.items():
+            a, b, names, _ = align(tables[task, group][one], tables[task, group][other])
+            at_site[name] = estimate(a, b, names, measures[task], family=len(asked))
+        contrasts.append(Contrast(task, one, other, group, metrics[task], pooled(at_site, family=len(asked))))
+    adjusted = holm([contrast.difference.estimate.p for contrast in contrasts], 1 - LEVEL)
+    contrasts = [
+        replace(c, difference=replace(c.difference, estimate=replace(c.difference.estimate, p_holm=p)))
+        for c, p in zip(contrasts, adjusted, strict=True)
+    ]
+    means: dict[str, dict[str, float]] = {}
+    for (task, group), arms_of in first.items():
+        for arm in arms_of:
+            rows = [tables[task, group][arm] for tables in by_site.values()]
+            means.setdefault(_place(task, group), {})[arm] = _mean(rows, measures[task])
+    return contrasts, means
+
+
+def _tables(site: Site) -> dict[tuple[str, str | None], dict[str, dict[int, Statistics]]]:
+    """Task and group to arm to seed to statistics."""
+    tables: dict[tuple[str, str | None], dict[str, dict[int, Statistics]]] = {}
+    for run in (run for run in site.runs if run.run is not None and not run.trial):
+        for (ident, task), statistics in site.statistics.items():
+            if ident == run.run:
+                tables.setdefault((task, run.group), {}).setdefault(_arm(run, site.runs), {})[run.seed] = statistics
+    return tables
+
+
+def _mean(sites: Sequence[Mapping[int, Statistics]], measure: Measure) -> float:
+    values, weights = [], []
+    for by_seed in sites:
+        table, _, names, _ = align(by_seed, by_seed)
+        values.append(float(scores(table, names, measure).mean()))
+        weights.append(table.shape[1])
+    return sum(v * w for v, w in zip(values, weights, strict=True)) / sum(weights)
+
+
+def _place(task: str, group: str | None) -> str:
+    return f"{task} ({group})" if group else task
+
+
+def _ties(contrasts: Sequence[Contrast], means: Mapping[str, Mapping[str, float]]) -> dict[str, list[tuple[str, ...]]]:
+    return {
+        place: tie_groups(
+            arms, {(c.first, c.second): c.better is not None for c in contrasts if _place(c.task, c.group) == place}
+        )
+        for place, arms in means.items()
+        if len(arms) > 1
+    }
+
+
+def _verdicts(contrasts: Sequence[Contrast], means: Mapping[str, Mapping[str, float]], margin: float) -> list[TaskVerdict]:
+    """The verdict of `bench.studies.verdict`, on what is pooled of these sites."""
+    judged = []
+    for task in dict.fromkeys(contrast.task for contrast in contrasts):
+        by_role = {contrast.first: contrast for contrast in contrasts if contrast.task == task}
+        if set(by_role) != set(CONTROL):
+            continue
+        at_total, at_own = (by_role[role].difference.estimate for role in CONTROL)
+        kind, reason = judge(at_total, at_own, margin)
+        shown = [means[task][role] for role in ("multi", *CONTROL)]
+        judged.append(TaskVerdict(task, kind, reason, by_role["total"].metric, *shown, at_total, at_own))
+    return judged

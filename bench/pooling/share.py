@@ -1,0 +1,216 @@
+"""What a site shares of a finished study: its plan, the manifest of every run, and statistics of the test split. No text.
+
+    site.json                     who, the plan, and which run is which
+    runs/<id>/manifest.json       hashes of all that the run wrote, its tokens, waivers, data and code
+    runs/<id>/statistics/*.json   additive statistics of every test document, with the documents' ids
+
+A folder or a zip file. A site may register its corpora beforehand: a file with their hashes, which tells later whether the
+study ran on them.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import json
+import re
+import zipfile
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
+from dataclasses import dataclass
+from datetime import datetime, timezone
+from pathlib import Path
+from tempfile import TemporaryDirectory
+from typing import Any
+
+from bench import __version__
+from bench.api.study import StudyRun
+from bench.errors import ContractError, UsageError
+from bench.registry import Registry
+from bench.results.layout import MANIFEST, STATISTICS, statistics_name
+from bench.results.store import read_result, write_bytes, write_json
+from bench.sealed import sealed
+from bench.studies.arms import Run
+from bench.studies.study import Study
+
+POOL_VERSION = 1
+"""Of the layout of what is shared."""
+SITE = "site.json"
+SPLIT = "test"
+LARGEST = 1 << 28
+"""Bytes of a member of a zip file that is read at most: more is no file of a study."""
+NAME = r"[\w+][\w.+-]*"
+"""Of a run, as a regular expression."""
+_MEMBER = re.compile(rf"{re.escape(SITE)}|runs/{NAME}/({re.escape(MANIFEST)}|{STATISTICS}/{NAME}\.json)")
+_PATHS = ("data", "concepts", "tokens_like")
+
+
+@dataclass(frozen=True)
+class SharedRun:
+    """A run of the plan of a site, as it was shared.
+
+    Args:
+        key: in the plan.
+        role: what it is compared as.
+        task: the task's name; None of several.
+        seed: of the run.
+        arm: architecture.
+        group: runs of one group are compared.
+        like: the run, and task of it, whose tokens are its budget.
+        tokens: its own budget; None where it is another's.
+        trial: whether it only searches; such runs are pooled with nothing.
+        run: id of the run; None of a trial that was refused.
+        stage: of its scores.
+        identity: all of its settings that can change the outcome, without paths.
+    """
+
+    key: str
+    role: str
+    task: str | None
+    seed: int
+    arm: str
+    group: str | None
+    like: str | None
+    tokens: int | None
+    trial: bool
+    run: str | None
+    stage: str
+    identity: Mapping[str, Any]
+
+
+@dataclass(frozen=True)
+class Packed:
+    """What `pack` wrote: where, how many runs, and the plan's hash, which is the same at every site."""
+
+    path: Path
+    runs: int
+    plan: str
+
+
+def pack(study: Study, site: str, out: Path) -> Packed:
+    """Writes what a site shares of a finished study.
+
+    Args:
+        study: whose runs are all finished.
+        site: the name that it will have.
+        out: a new folder, or a file that ends in ``.zip``.
+
+    Raises:
+        UsageError: the place is taken, or the name is none.
+        ContractError: a run is not finished, has no manifest, or was changed since it was written.
+        StorageError: the disk is full or cannot be written.
+    """
+    if not site.strip() or any(sign in site for sign in "/\\\n"):
+        raise UsageError(f"--site is {site!r}; wanted a name without slashes.")
+    if out.exists():
+        raise UsageError(f"{out} is there already; wanted a new folder or zip file.", "Name another place.")
+    left = [run.key for run in study.runs if run.run is None and not run.refused]
+    if left:
+        raise ContractError(
+            f"{len(left)} of {len(study.runs)} runs of study {study.name} are not finished: {', '.join(left[:4])}.",
+            "Type the study's command again first: a site shares a whole study.",
+        )
+    files: dict[str, bytes] = {}
+    for run in study.finished():
+        folder = study.out / str(run.run)
+        whole = Run.read(folder)
+        if whole.standing.manifest != "there" or whole.standing.changed:
+            raise ContractError(f"Run {run.run} ({run.key}): {whole.standing}.", f"bench verify {run.run}")
+        files[f"runs/{run.run}/{MANIFEST}"] = (folder / MANIFEST).read_bytes()
+        for task in whole.result.scores:
+            name = statistics_name(task, SPLIT, whole.result.headline.stage)
+            files[f"runs/{run.run}/{STATISTICS}/{name}"] = (folder / STATISTICS / name).read_bytes()
+    shared = [_shared(study, run) for run in study.runs]
+    settings = {key: study.settings.get(key) for key in ("seeds", "tasks", "arms", "tokens", "margin", "options")}
+    plan = plan_sha256(study.kind, settings, shared)
+    about = {
+        "pool_version": POOL_VERSION, "site": site.strip(), "kind": study.kind,
+        "settings": settings, "plan_sha256": plan, "runs": [vars(run) | {} for run in shared],
+        "synthetic": any(read_result(study.out / str(run.run)).synthetic for run in study.finished()),
+        "bench": __version__, "date": _today(),
+    }  # fmt: skip
+    files[SITE] = (json.dumps(sealed(about), indent=1, ensure_ascii=False) + "\n").encode()
+    _write(out, files)
+    return Packed(out, len(study.finished()), plan)
+
+
+def _shared(study: Study, run: StudyRun) -> SharedRun:
+    identity = run.identity()
+    identity["config"] = {name: value for name, value in identity["config"].items() if name not in _PATHS}
+    stage = "trained" if run.run is None else read_result(study.out / str(run.run)).headline.stage
+    return SharedRun(
+        run.key, run.role, run.task, run.seed, run.arm, run.group, run.like, run.config.tokens if run.like is None else None,
+        run.key in study.trials, run.run, stage, identity,
+    )  # fmt: skip
+
+
+def plan_sha256(kind: str, settings: Mapping[str, Any], runs: list[SharedRun]) -> str:
+    """The hash of a plan: its kind, margin and options, and the identity of every run without paths."""
+    content = [kind, settings.get("margin"), settings.get("options"), [dict(run.identity) for run in runs]]
+    return hashlib.sha256(json.dumps(content, sort_keys=True).encode()).hexdigest()
+
+
+def _write(out: Path, files: Mapping[str, bytes]) -> None:
+    if out.suffix != ".zip":
+        for name, content in files.items():
+            write_bytes(out / name, content)
+        return
+    from io import BytesIO
+
+    memory = BytesIO()
+    with zipfile.ZipFile(memory, "w", zipfile.ZIP_DEFLATED) as archive:
+        for name, content in sorted(files.items()):
+            archive.writestr(zipfile.ZipInfo(name, (2026, 1, 1, 0, 0, 0)), content)
+    write_bytes(out, memory.getvalue())
+
+
+def register(site: str, corpora: Mapping[str, Path], out: Path, registry: Registry) -> Mapping[str, Any]:
+    """Writes the hashes and sizes of a site's corpora, before a study runs on them; returns what it wrote.
+
+    Raises:
+        UsageError: no corpus, no such task, or the file is there already.
+        DataError: a corpus cannot be read.
+    """
+    if not corpora:
+        raise UsageError("A site registers its corpora; got none.", "Add --data TASK=DIR, repeated for several.")
+    if out.exists():
+        raise UsageError(f"{out} is there already; wanted a new file.", "A registration is made once, before the study.")
+    data = {}
+    for name, folder in corpora.items():
+        task = registry.get("tasks", name)
+        corpus = task.load(folder)
+        data[task.name] = {
+            "sha256": corpus.sha256, "documents": {split: len(documents) for split, documents in corpus.splits.items()},
+        }  # fmt: skip
+    about = {"pool_version": POOL_VERSION, "site": site, "data": data, "bench": __version__, "date": _today()}
+    write_json(out, sealed(about))
+    return about
+
+
+@contextmanager
+def opened(path: Path) -> Iterator[Path]:
+    """The folder of what a site shares; of a zip file a private one for the block, with no other files than a site shares.
+
+    Raises:
+        UsageError: there is nothing at the path, or nothing of a site.
+    """
+    hint = "'bench pool pack STUDY --site NAME OUT' writes what a site shares."
+    if path.is_dir():
+        if not (path / SITE).is_file():
+            raise UsageError(f"{path} holds no {SITE}.", hint)
+        yield path
+        return
+    if not path.is_file() or not zipfile.is_zipfile(path):
+        raise UsageError(f"{path} is no folder and no zip file of a site.", hint)
+    with TemporaryDirectory(prefix="bench-pool-") as aside, zipfile.ZipFile(path) as archive:
+        for member in archive.infolist():
+            if _MEMBER.fullmatch(member.filename) and member.file_size <= LARGEST:
+                place = Path(aside) / member.filename
+                place.parent.mkdir(parents=True, exist_ok=True)
+                place.write_bytes(archive.read(member))
+        if not (Path(aside) / SITE).exists():
+            raise UsageError(f"{path} holds no {SITE}.", hint)
+        yield Path(aside)
+
+
+def _today() -> str:
+    return datetime.now(timezone.utc).date().isoformat()

@@ -1,0 +1,309 @@
+"""Studies pooled over sites: what a site shares, the sites that are named and left out, and what the others come to."""
+
+from __future__ import annotations
+
+import json
+import shutil
+import zipfile
+from dataclasses import replace
+from hashlib import sha256
+from pathlib import Path
+from typing import Any
+
+import pytest
+from bench.results.manifest import JournalEnd, file_sums, write_manifest
+
+from bench.api.study import StudyRun
+from bench.cli import main
+from bench.config import from_mapping
+from bench.errors import ContractError, UsageError
+from bench.naming import flatten
+from bench.pooling.pool import pool
+from bench.pooling.share import pack, register
+from bench.registry import load
+from bench.results.statistics import read_statistics
+from bench.results.store import last_line, read_json, read_result, write_json
+from bench.sealed import SEAL, sealed
+from bench.stats.intervals import Estimate, interval
+from bench.stats.pooled import pooled, tie_groups
+from bench.studies.study import Study, find_study
+
+pytest.importorskip("statsmodels")
+
+TASKS = ("ncbi-disease", "bc5cdr")
+
+
+def sign(folder: Path, data: str, waive: str | None) -> None:
+    """Makes a made-up run what the runner would have left: scores that its statistics give, and a manifest."""
+    result = read_json(folder / "result.json")
+    for name in result["scores"]:
+        task = load().get("tasks", name)
+        scores = flatten(task.summarise(read_statistics(folder, name, "test", "trained").sums()))
+        result["scores"][name] |= {"trained": {key: float(value) for key, value in scores.items()}, "dev": {}, "baselines": {}}
+    metric = result["headline"]["metric"]
+    values = {name: scores["trained"][metric] for name, scores in result["scores"].items()}
+    result["headline"] |= {"value": values[result["headline"]["task"]], "ci95": None}
+    if len(values) > 1:
+        result["macro"] |= {
+            "mean": sum(values.values()) / len(values),
+            "tasks": [{"task": name, "metric": metric, "value": value} for name, value in values.items()],
+        }
+    result["hashes"]["data"] = dict.fromkeys(values, data * 32)
+    result["waivers"] = [waive] if waive else []
+    write_json(folder / "result.json", result)
+    (folder / "journal.jsonl").write_text('{"kind": "end", "status": "finished"}\n')
+    end = last_line(folder / "journal.jsonl")
+    journal = JournalEnd(1, (folder / "journal.jsonl").stat().st_size, sha256(end).hexdigest())
+    write_manifest(folder, read_result(folder), file_sums(folder), journal, "c0" * 32)
+
+
+def studied(out: Path, made: Any, data: str, gain: float, documents: int, waive: str | None = None) -> Study:
+    """A finished token-control study of a site, with a corpus of its own."""
+    runs = []
+    for seed in range(6):
+        multi = f"multi-s{seed}"
+        planned = [(multi, "multi", None, None, made.Made(TASKS, seed=seed, gain=gain, documents=documents))]
+        for task in TASKS:
+            alone = made.Made((task,), seed=seed, documents=documents)
+            planned.append((f"{task}-total-s{seed}", "total", task, multi, alone))
+            half = made.Made((task,), seed=seed, documents=documents, tokens=30_000)
+            planned.append((f"{task}-share-s{seed}", "share", task, f"{multi}:{task}", half))
+        for key, role, task, like, one in planned:
+            (folder,) = made.make(out, [one])
+            sign(folder, data, waive if key == "multi-s3" else None)
+            config = from_mapping({name: v for name, v in one.config.items() if name != "resolved"}, "made up")
+            config = config if like is None else replace(config, tokens=None)
+            runs.append(StudyRun(key, role, task, seed, "A1", config, like=like, run=folder.name))
+    study = Study(out, "token-control", "made", {"margin": 0.01}, runs)
+    study.save()
+    return study
+
+
+SITES = {"north": ("a1", 0.05, 40), "south": ("b2", 0.08, 60), "east": ("c3", 0.02, 80)}
+
+
+@pytest.fixture(scope="module")
+def folders(made: Any, tmp_path_factory: pytest.TempPathFactory) -> dict[str, Path]:
+    """The folders of runs of three sites."""
+    root = tmp_path_factory.mktemp("sites")
+    for name, (data, gain, documents) in SITES.items():
+        studied(root / name, made, data, gain, documents)
+    return {name: root / name for name in SITES}
+
+
+def shared(folders: dict[str, Path], tmp_path: Path) -> dict[str, Path]:
+    """What the sites share, as folders that a test may change."""
+    return {name: pack(find_study("made", folder), name, tmp_path / name).path for name, folder in folders.items()}
+
+
+def problems(paths: dict[str, Path], *registrations: Path) -> dict[str, str]:
+    """Site to what is wrong with it; sites that are pooled are left out."""
+    found = pool([*paths.values()], load(), registrations)
+    return {site.name: " ".join(site.problems) for site in found.sites if site.problems}
+
+
+def reseal(path: Path, change: Any) -> None:
+    """Changes sealed JSON and its seal with it, as a forger would."""
+    value = json.loads(path.read_bytes())
+    del value[SEAL]
+    change(value)
+    write_json(path, sealed(value))
+
+
+def test_three_honest_sites_are_pooled(folders: dict[str, Path], tmp_path: Path) -> None:
+    found = pool([*shared(folders, tmp_path).values()], load())
+    assert [site.name for site in found.sound] == [*SITES]
+    assert {(c.task, c.first, c.second) for c in found.contrasts} == {
+        (t, r, "multi") for t in TASKS for r in ("total", "share")
+    }
+    for contrast in found.contrasts:
+        assert contrast.difference.estimate.documents == 180
+        weights = {name: documents / 180 for name, (_, _, documents) in SITES.items()}
+        mean = sum(weights[name] * each.difference for name, each in contrast.difference.sites.items())
+        assert contrast.difference.estimate.difference == pytest.approx(mean)
+        assert contrast.difference.heterogeneity is not None
+        assert contrast.difference.heterogeneity.df == 2
+    assert {verdict.task: verdict.kind for verdict in found.verdicts} == dict.fromkeys(TASKS, "genuine transfer")
+    json.dumps(found.to_json(), allow_nan=False)
+
+
+def test_a_zip_file_is_the_same_as_a_folder(folders: dict[str, Path], tmp_path: Path) -> None:
+    study = find_study("made", folders["north"])
+    archive = pack(study, "north", tmp_path / "north.zip").path
+    folder = pack(study, "north", tmp_path / "north").path
+    assert pool([archive], load()).contrasts == pool([folder], load()).contrasts
+    assert sorted(zipfile.ZipFile(archive).namelist()) == sorted(
+        path.relative_to(folder).as_posix() for path in folder.rglob("*") if path.is_file()
+    )
+    text = b"".join(zipfile.ZipFile(archive).read(name) for name in zipfile.ZipFile(archive).namelist())
+    assert str(folders["north"]).encode() not in text  # paths are the site's own
+
+
+def test_what_a_zip_file_smuggles_is_not_unpacked(folders: dict[str, Path], tmp_path: Path) -> None:
+    archive = pack(find_study("made", folders["north"]), "north", tmp_path / "north.zip").path
+    with zipfile.ZipFile(archive, "a") as file:
+        file.writestr("../outside", "x")
+        file.writestr("runs/../../outside", "x")
+        file.writestr("more.txt", "x")
+    assert not problems({"north": archive})
+    assert not (tmp_path.parent / "outside").exists()
+
+
+@pytest.mark.parametrize("again", [False, True], ids=["edited", "edited and sealed again"])
+def test_an_edited_score_is_named(folders: dict[str, Path], tmp_path: Path, again: bool) -> None:
+    paths = shared(folders, tmp_path)
+    file = next((paths["south"] / "runs").glob("*/statistics/*.json"))
+    value = json.loads(file.read_bytes())
+    value["rows"] = [[number + 1 for number in row] for row in value["rows"]]
+    file.write_text(json.dumps(value))
+    if again:  # the manifest's seal is made anew around the old hash of the file
+        reseal(file.parent.parent / "manifest.json", lambda manifest: manifest.update(waivers=[]))
+    named = problems(paths)
+    assert [*named] == ["south"]
+    assert "was changed since it was written" in named["south"]
+
+
+def test_other_data_than_registered_is_named(folders: dict[str, Path], tmp_path: Path) -> None:
+    paths = shared(folders, tmp_path)
+    known = {}
+    for name, (data, _, _) in SITES.items():
+        digest = "d4" * 32 if name == "east" else data * 32
+        known[name] = tmp_path / f"{name}.json"
+        about = {"pool_version": 1, "site": name, "data": {task: {"sha256": digest} for task in TASKS}}
+        known[name].write_text(json.dumps(sealed(about)))
+    named = problems(paths, *known.values())
+    assert [*named] == ["east"]
+    assert "its corpus of ncbi-disease is not the one that it registered" in named["east"]
+    assert pool([*paths.values()], load(), [known["north"]]).registered == ("north",)
+    known["north"].write_text(known["north"].read_text().replace("a1a1", "b1a1"))
+    with pytest.raises(UsageError, match="was changed since it was written"):
+        pool([*paths.values()], load(), [known["north"]])
+
+
+def test_a_waived_gate_is_named(made: Any, folders: dict[str, Path], tmp_path: Path) -> None:
+    studied(tmp_path / "runs", made, "e5", 0.05, 30, waive="smoke")
+    paths = shared(folders, tmp_path) | {"west": pack(find_study("made", tmp_path / "runs"), "west", tmp_path / "west").path}
+    assert problems(paths) == {"west": "multi-s3: the invariant smoke was waived."}
+
+
+def test_a_run_of_more_tokens_another_plan_and_a_missing_file_are_named(folders: dict[str, Path], tmp_path: Path) -> None:
+    paths = shared(folders, tmp_path)
+    about = json.loads((paths["north"] / "site.json").read_bytes())
+    total = next(run["run"] for run in about["runs"] if run["key"] == "bc5cdr-total-s2")
+
+    def more(manifest: dict[str, Any]) -> None:
+        manifest["ledger"]["bc5cdr"]["tokens"] *= 2
+
+    reseal(paths["north"] / "runs" / total / "manifest.json", more)
+    reseal(paths["south"] / "site.json", lambda site: site["settings"].update(margin=0.05))
+    next((paths["east"] / "runs").glob("*/statistics/*.json")).unlink()
+    with pytest.raises(ContractError) as caught:
+        pool([*paths.values()], load())
+    for words in (
+        "north: bc5cdr-total-s2: 120,000 tokens were counted; the plan says 60,000.",
+        "south: the plan's hash is not that of its runs.",
+        "is missing.",
+    ):
+        assert words in caught.value.message
+
+
+def test_a_plan_unlike_that_of_the_others_is_named(made: Any, folders: dict[str, Path], tmp_path: Path) -> None:
+    study = studied(tmp_path / "runs", made, "e5", 0.05, 30)
+    study.settings = {"margin": 0.05}
+    study.save()
+    paths = shared(folders, tmp_path) | {"west": pack(find_study("made", tmp_path / "runs"), "west", tmp_path / "west").path}
+    named = problems(paths)
+    assert [*named] == ["west"]
+    assert "margin 0.05, not 0.01" in named["west"]
+
+
+def test_the_same_corpus_does_not_count_twice(folders: dict[str, Path], tmp_path: Path) -> None:
+    paths = shared(folders, tmp_path)
+    shutil.copytree(paths["north"], tmp_path / "twin")
+    reseal(tmp_path / "twin" / "site.json", lambda site: site.update(site="twin"))
+    named = problems(paths | {"twin": tmp_path / "twin"})
+    assert sorted(named) == ["north", "twin"]
+    assert "documents would count twice" in named["twin"]
+
+
+def test_an_unfinished_study_or_a_changed_run_is_not_packed(made: Any, tmp_path: Path) -> None:
+    study = studied(tmp_path, made, "a1", 0.05, 10)
+    folder = tmp_path / str(study.runs[0].run)
+    (folder / "result.json").write_text((folder / "result.json").read_text().replace('"seed": 0', '"seed": 9'))
+    with pytest.raises(ContractError, match=r"changed since it was written: result\.json"):
+        pack(study, "north", tmp_path / "shared")
+    study.update(study.runs[1].key, run=None)
+    with pytest.raises(ContractError, match="1 of 30 runs of study made are not finished"):
+        pack(study, "north", tmp_path / "shared")
+    assert not (tmp_path / "shared").exists()
+
+
+def test_a_registration_holds_the_hash_that_runs_state(tmp_path: Path) -> None:
+    task = load().get("tasks", "ncbi-disease")
+    task.synthesize(tmp_path / "corpus", 1, {"train": 6, "dev": 2, "test": 2})
+    about = register("north", {"ncbi-disease": tmp_path / "corpus"}, tmp_path / "north.json", load())
+    assert about["data"]["ncbi-disease"]["sha256"] == task.load(tmp_path / "corpus").sha256
+    assert about["data"]["ncbi-disease"]["documents"]["train"] >= 6
+    with pytest.raises(UsageError, match="is there already"):
+        register("north", {"ncbi-disease": tmp_path / "corpus"}, tmp_path / "north.json", load())
+
+
+def test_the_command_line_names_who_is_left_out(
+    folders: dict[str, Path], tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    for name, folder in folders.items():
+        assert main(["pool", "pack", "made", str(tmp_path / f"{name}.zip"), "--site", name, "--runs", str(folder)]) == 0
+    archives = [str(tmp_path / f"{name}.zip") for name in SITES]
+    assert main(["pool", *archives]) == 0
+    capsys.readouterr()
+    with zipfile.ZipFile(archives[0], "a") as file:
+        file.writestr("site.json", "{}")
+    assert main(["pool", *archives, "--json"]) == 3
+    told = json.loads(capsys.readouterr().out)
+    assert [bool(site["problems"]) for site in told["sites"]] == [True, False, False]
+    assert main(["pool", str(tmp_path)]) == 2
+    assert "holds no site.json" in capsys.readouterr().err
+
+
+def at(difference: float, se: float, documents: int = 100) -> Estimate:
+    return interval(difference, se, 8.0, 6, documents, {}, (0.95, 0.8, 1))
+
+
+def test_sites_that_disagree_are_told_apart_from_sites_that_agree() -> None:
+    alike = pooled({"a": at(0.02, 0.005), "b": at(0.021, 0.005), "c": at(0.019, 0.005)})
+    unlike = pooled({"a": at(0.08, 0.005), "b": at(0.02, 0.005), "c": at(-0.04, 0.005)})
+    assert alike.heterogeneity is not None
+    assert unlike.heterogeneity is not None
+    assert (alike.heterogeneity.tau2, alike.heterogeneity.i2) == (0.0, 0.0)
+    assert unlike.heterogeneity.p < 0.001
+    assert unlike.heterogeneity.tau2**0.5 == pytest.approx(0.06, rel=0.02)  # the sites' own spread, less their errors
+    assert alike.estimate.difference == pytest.approx(unlike.estimate.difference)
+    assert alike.low is not None
+    assert unlike.low is not None
+    assert alike.low > 0 > unlike.low
+
+
+def test_one_site_alone_is_what_it_says() -> None:
+    alone = at(0.02, 0.005)
+    found = pooled({"a": alone})
+    assert (found.estimate.low, found.estimate.high) == pytest.approx((alone.low, alone.high))
+    assert found.heterogeneity is None
+
+
+def test_arms_that_are_not_told_apart_stand_together() -> None:
+    means = {"A1": 0.50, "A2": 0.49, "A3": 0.40, "A4": 0.30}
+    apart = {("A1", "A3"): True, ("A1", "A4"): True, ("A2", "A4"): True, ("A4", "A3"): True}
+    assert tie_groups(means, apart) == [("A1", "A2"), ("A2", "A3"), ("A4",)]
+    assert tie_groups(means, {}) == [("A1", "A2", "A3", "A4")]
+
+
+def test_the_page_shows_every_site_and_names_who_is_left_out(made: Any, folders: dict[str, Path], tmp_path: Path) -> None:
+    pytest.importorskip("vl_convert")
+    studied(tmp_path / "runs", made, "e5", 0.05, 30, waive="smoke")
+    paths = shared(folders, tmp_path) | {"west": pack(find_study("made", tmp_path / "runs"), "west", tmp_path / "west").path}
+    assert main(["pool", *map(str, paths.values()), "--out", str(tmp_path / "page")]) == 3
+    page = (tmp_path / "page" / "index.html").read_text()
+    for words in ("north", "sites like these", "the invariant smoke was waived", "not registered before the study"):
+        assert words in page
+    table = (tmp_path / "page" / "tables" / "sites-differences.csv").read_text().splitlines()
+    assert len(table) == 1 + len(TASKS) * 2 * (3 + 2)
