@@ -33,7 +33,10 @@ class TokenControl(StudyKind):
     meanings: ClassVar[Mapping[str, str]] = {
         "genuine transfer": "training with the other tasks is worth more than as many more tokens of its own",
         "data exposure": "the gain is that of more training tokens, which its own text would give as well",
+        "costly sharing": "the other tasks help, but as much text of its own would help more",
+        "no transfer": "the other tasks do nothing for it, while as much text of its own would help",
         "negative transfer": "training with the other tasks does harm",
+        "no effect": "neither the other tasks nor more text of its own changes the score",
         "unresolved": "these runs cannot tell; the card says what is missing",
     }
     words: ClassVar[Mapping[str, str]] = {"at_total": "against alone, equal total", "at_own": "against alone, own share"}
