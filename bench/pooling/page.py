@@ -15,7 +15,7 @@ from bench.stats.intervals import MINIMUM_SEEDS
 
 TONES: dict[str, Tone] = {
     "genuine transfer": "good", "data exposure": "even", "no effect": "even", "costly sharing": "bad",
-    "negative transfer": "bad",
+    "no transfer": "bad", "negative transfer": "bad",
 }  # fmt: skip
 POOLED = "all sites"
 
