@@ -1,7 +1,7 @@
 """bench: fair fine-tuning comparisons for clinical and biomedical NLP.
 
 The commands as Python functions are those of `bench.library`: `run`, `plan`, `study`, `runs`, `load`, `compare`,
-`score`, `report`, `prepare`.
+`plan_power`, `score`, `report`, `prepare`.
 """
 
 from __future__ import annotations
@@ -10,7 +10,21 @@ from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
     from bench.config import RunConfig
-    from bench.library import RunResult, Runs, StudyResult, compare, load, plan, prepare, report, run, runs, score, study
+    from bench.library import (
+        RunResult,
+        Runs,
+        StudyResult,
+        compare,
+        load,
+        plan,
+        plan_power,
+        prepare,
+        report,
+        run,
+        runs,
+        score,
+        study,
+    )
     from bench.steps.trained import TrainedModel
 
 __version__ = "0.1.0"
@@ -24,6 +38,7 @@ __all__ = [
     "compare",
     "load",
     "plan",
+    "plan_power",
     "prepare",
     "report",
     "run",

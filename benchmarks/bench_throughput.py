@@ -167,7 +167,7 @@ def take_turns(planned: Planned, rounds: int, updates: int, rivals: bool) -> Lap
         journal.observe(mirrors.feed)
         seen = 0
 
-        def turn() -> Mapping[str, float]:
+        def turn(bar: object) -> Mapping[str, float]:
             """Stands where an evaluation would: bench's clock stops, the others take their turn."""
             nonlocal seen
             lap = watches["bench"].stop(trainer.ledger.tokens - seen)

@@ -81,9 +81,9 @@ def measure(options: argparse.Namespace) -> list[Figure]:
                one.rate("genuine transfer") <= FALSE)
         for name, one in wrong.items()
     ]  # fmt: skip
-    for shape, effect in stated.items():
-        power = outcome(shape, Effect(effect, effect), count, 300).rate("genuine transfer")
-        name = f"power at the stated effect of {effect:.4f} ({shape.seeds} seeds, SD over seeds {shape.seed_sd:g})"
+    for shape, detectable in stated.items():
+        power = outcome(shape, Effect(detectable, detectable), count, 300).rate("genuine transfer")
+        name = f"power at the stated effect of {detectable:.4f} ({shape.seeds} seeds, SD over seeds {shape.seed_sd:g})"
         figures.append(Figure(name, f"{POWER:.0%} ± 5", f"{power:.1%}", abs(power - POWER) <= 0.05))
     for (word, shape), one in truths.items():
         wrong_words = 1 - one.rate(word) - one.rate("unresolved")

@@ -19,16 +19,19 @@ of one configuration are seen to move by. `Shape` holds them all, so that anothe
 from __future__ import annotations
 
 import math
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from statistics import NormalDist
 from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
+from scipy import special
 
 from bench.results.statistics import Statistics
-from bench.stats.intervals import Array
+from bench.stats.intervals import Array, Estimate, align, estimate
+from bench.stats.power import Components
+from bench.stats.sequential import Look
 from bench.studies.verdict import MARGIN, Arm, TaskVerdict, verdicts
 
 ARMS = ("multi", "total", "own")
@@ -110,6 +113,29 @@ class Outcome:
         return self.kinds.get(kind, 0) / self.studies
 
 
+@dataclass
+class Looked:
+    """What many simulated studies came to that were judged at several looks, and ended at the first that resolves something.
+
+    Args:
+        studies: how many.
+        found: how many found a difference at equal total, by look.
+        wrong: how many of these had the wrong sign, or any sign where nothing is planted.
+        covered: at how many the interval held the planted difference at every look that was had.
+        seeds: used by all of them.
+    """
+
+    studies: int
+    found: list[int]
+    wrong: int = 0
+    covered: int = 0
+    seeds: int = 0
+
+    def rate(self, looks: int | None = None) -> float:
+        """Share that found a difference, by the first `looks` of them or all."""
+        return sum(self.found[:looks]) / self.studies
+
+
 def f1(sums: Mapping[str, Any]) -> Any:
     """Strict F of summed counts, numbers or arrays."""
     tp, fp, fn = (np.asarray(sums[name], dtype=np.float64) for name in NAMES)
@@ -166,6 +192,56 @@ def outcome(shape: Shape, effect: Effect, count: int, seed: int = 0, margin: flo
             found.margin_detectable += (known.margin_detectable or 0.0) / count
             found.spread += (known.se_seeds or 0.0) * (shape.seeds / 2) ** 0.5 / count
     return found
+
+
+def looked(shape: Shape, effect: Effect, designs: Mapping[str, Sequence[Look]], count: int, seed: int = 0) -> dict[str, Looked]:
+    """Simulated studies that are judged look by look at equal total, the same studies by each of several designs.
+
+    Args:
+        shape: what runs vary by; its seeds are at least those of any look.
+        effect: what is planted.
+        designs: name to looks, each at more seeds than the one before.
+        count: studies.
+        seed: same seed, same studies, whatever the designs are.
+    """
+    rng = np.random.default_rng(seed)
+    outcomes = {name: Looked(count, [0] * len(looks)) for name, looks in designs.items()}
+    counts = sorted({look.seeds[-1] for looks in designs.values() for look in looks})
+    for _ in range(count):
+        arms = study(shape, effect, rng)
+        first, second, names, _ = align(arms["total"][TASK], arms["multi"][TASK])
+        at = {seeds: estimate(first[:seeds], second[:seeds], names, f1) for seeds in counts}
+        for name, looks in designs.items():
+            _look_by_look(outcomes[name], looks, at, effect.at_total)
+    return outcomes
+
+
+def _look_by_look(outcome: Looked, looks: Sequence[Look], at: Mapping[int, Estimate], truth: float) -> None:
+    """Adds what one study comes to, from its estimates at each number of seeds."""
+    held = True
+    for place, look in enumerate(looks):
+        known = at[look.seeds[-1]]
+        outcome.seeds += look.seeds[-1] - (looks[place - 1].seeds[-1] if place else 0)
+        if known.p is None or known.se is None or known.df is None:
+            continue
+        held = held and abs(known.difference - truth) <= float(special.stdtrit(known.df, (1 + look.level) / 2)) * known.se
+        if known.p < look.alpha:
+            outcome.found[place] += 1
+            outcome.wrong += truth == 0 or (known.difference > 0) != (truth > 0)
+            break
+    outcome.covered += held
+
+
+def pilot(shape: Shape, effect: Effect, count: int, seed: int = 900) -> Components:
+    """The variance components of the difference at equal total, mean over some simulated studies."""
+    rng = np.random.default_rng(seed)
+    found = []
+    for _ in range(count):
+        arms = study(shape, effect, rng)
+        first, second, names, _ = align(arms["total"][TASK], arms["multi"][TASK])
+        components = Components.of(estimate(first, second, names, f1))
+        found += [] if components is None else [components]
+    return Components(*(sum(getattr(one, name) for one in found) / len(found) for name in ("seeds", "documents", "both")))
 
 
 def _by_document(right: NDArray[np.bool_], mentions: NDArray[np.int64]) -> NDArray[np.int64]:

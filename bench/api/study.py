@@ -24,8 +24,8 @@ SEEDS = 6
 """Fewer carry no verdict of significance."""
 BUDGETS = ("steps", "epochs", "tokens", "tokens_like")
 """Fields of a run that say how long it trains; a run has one of them."""
-Takes = Literal["arms", "sets", "grid", "quantizers", "targets", "shots"]
-"""What a study can be given beside the configuration that its runs share."""
+Takes = Literal["arms", "sets", "grid", "quantizers", "targets", "shots", "looks"]
+"""What a study can be given beside what its runs share. A kind that takes looks judges at the level of `FinishedStudy.look`."""
 Option = int | float | str
 """A value of a kind's own option."""
 Tone = Literal["good", "bad", "even", "open"]
@@ -279,12 +279,12 @@ class StudyKind(Part):
         """
         statements = [
             Statement(
-                str(item.get("task") or item.get("name") or item.get("subject") or ""),
+                subject_of(item),
                 str(item["kind"]),
                 str(item["reason"]),
                 self.tones.get(str(item["kind"]), "open"),
             )
-            for item in _judgements(verdict)
+            for item in judgements(verdict)
         ]
         whole = [str(verdict[key]) for key in ("summary", "reason", "note") if verdict.get(key)]
         if statements or not whole:
@@ -300,8 +300,14 @@ class StudyKind(Part):
         return []
 
 
-def _judgements(verdict: Mapping[str, Any]) -> Iterator[Mapping[str, Any]]:
+def judgements(verdict: Mapping[str, Any]) -> Iterator[Mapping[str, Any]]:
+    """The members of a verdict that judge one subject each: those with a kind and a reason, see `StudyKind.statements`."""
     for key in ("tasks", "comparisons", "questions", "verdicts"):
         listed = verdict.get(key)
         if isinstance(listed, list):
             yield from (item for item in listed if isinstance(item, Mapping) and item.get("kind") and item.get("reason"))
+
+
+def subject_of(judgement: Mapping[str, Any]) -> str:
+    """What a member of a verdict judges, such as a task; empty where it does not say."""
+    return str(judgement.get("task") or judgement.get("name") or judgement.get("subject") or "")

@@ -20,6 +20,7 @@ COMMANDS = {
     "demo": "a small comparison on made-up text, trained in a minute, for trying the other commands",
     "run": "train, quantize and evaluate one arm under all five invariants",
     "study": "run a plan of runs that are compared, stopped and continued at any time",
+    "plan-power": "how many seeds and documents find a difference, from runs or stated variances",
     "compare": "compare finished runs: the contract, then the statistics",
     "board": "all runs of a folder, filtered and sorted",
     "pool": "one study at several sites whose corpora stay there: share, check, pool",
@@ -39,7 +40,7 @@ COMMANDS = {
     "completion": "what makes the Tab key complete bench in a shell",
 }
 
-MODULES = {"list": "list_", "import-predictions": "import_predictions"}
+MODULES = {"list": "list_", "import-predictions": "import_predictions", "plan-power": "plan_power"}
 """Commands whose module cannot have their name."""
 
 EXIT_CODES = """exit codes:

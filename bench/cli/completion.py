@@ -37,9 +37,9 @@ def configure(parser: Parser) -> None:
 
 def run(args: argparse.Namespace) -> int:
     """Prints the lines for one shell; returns 0."""
-    import argcomplete
+    from argcomplete.shell_integration import shellcode
 
-    say(argcomplete.shellcode(["bench"], shell=args.shell), end="")
+    say(shellcode(["bench"], shell=args.shell), end="")
     return 0
 
 

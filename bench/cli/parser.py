@@ -88,6 +88,11 @@ def whole(text: str) -> int:
         raise argparse.ArgumentTypeError(f"{text!r} is not a whole number") from None
 
 
+def wholes(text: str) -> tuple[int, ...]:
+    """Parses whole numbers with commas between them, for argparse."""
+    return tuple(whole(part) for part in text.split(",") if part.strip())
+
+
 def real(text: str) -> float:
     """Parses a number, for argparse."""
     try:

@@ -9,7 +9,8 @@ from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from bench.cli.parser import Parser, add_flags, whole
+from bench.cli.parser import Parser, add_flags, whole, wholes
+from bench.cli.plan_power import add_power_flags
 from bench.cli.signals import terminated_as_interrupted
 from bench.errors import BenchError, UsageError
 from bench.registry import Registry, load
@@ -19,6 +20,7 @@ from bench.screen.text import dump
 if TYPE_CHECKING:
     from bench.config import RunConfig
     from bench.screen.studytable import StudyWatcher
+    from bench.studies.power import PowerPlan, Question
     from bench.studies.study import Study
 
 EPILOG = """kinds are parts: 'bench list studies' shows them, 'bench show study KIND' one of them; a plugin may bring others.
@@ -31,10 +33,12 @@ checkpoint. The same command again continues a stopped study; finished runs are 
 
 examples:
   bench study token-control --task ncbi-disease --task bc5cdr --arch A1 --tokens 200000 --seeds 6 --jobs 2
+  bench study token-control --task ncbi-disease --task bc5cdr --tokens 200000 --seeds 24 --looks 6,12,18
   bench study ablation --task-set clinical --seeds 6 --dry-run
   bench study ablation --task bc2gm --task bc5cdr --arch A1 --arch A3 --arch my-arm
   bench study unseen --source bc5cdr --source 2015-T14 --target ncbi-disease --shots 8 --shots 32 --tokens 200000
   bench study sweep grid.toml --launcher slurm --jobs 20 --option slurm_partition=gpu
+  bench study token-control --task ncbi-disease --task bc5cdr --tokens 200000 --dry-run --effect .01
   bench study show token-control"""
 
 
@@ -52,10 +56,17 @@ def configure(parser: Parser) -> None:
     parser.add_argument("kind", metavar="KIND", help="a kind of study, or show")
     parser.add_argument("file", nargs="?", metavar="FILE|NAME", help="the grid of a sweep, or the study to show")
     group = add_flags(parser, STUDY_OPTIONS.values())
+    group.add_argument(
+        "--looks",
+        type=wholes,
+        metavar="N,N,…",
+        help="judge at these numbers of seeds, 5%% over all looks; end when nothing is open",
+    )
     group.add_argument("--source", action="append", dest="task", metavar="NAME", help="of unseen: the same as --task")
     group.add_argument("--jobs", type=whole, default=1, metavar="N", help="runs at once (default: 1)")
     group.add_argument("--launcher", default="local", metavar="NAME", help="local, ray or slurm (default: local)")
     group.add_argument("--option", action="append", metavar="KEY=VALUE", help="of the launcher, such as slurm_partition=gpu")
+    add_power_flags(parser.add_argument_group("power, with --dry-run"))
     changed = {
         "arch": "architecture (default: A1); of an ablation repeatable (default: A1, A2, A3 and A4)",
         "shots": "at most K training documents of each task (default: all); of unseen repeatable",
@@ -103,6 +114,8 @@ def planned_study(args: argparse.Namespace, registry: Registry) -> Study:
         if value is not None:
             raise UsageError(f"{flag} is for one run; a study goes on when its command is typed again.")
     check(args.launcher, args.jobs)
+    if args.effect is not None and not args.dry_run:
+        raise UsageError("--effect plans a study before it is run; got no --dry-run.", "Add --dry-run.")
     if args.file is not None and "grid" not in takes:
         raise UsageError(f"'bench study {args.kind}' does not know what to do with {args.file!r}.", "See 'bench study --help'.")
     arms = tuple(args.arch or ())
@@ -113,7 +126,8 @@ def planned_study(args: argparse.Namespace, registry: Registry) -> Study:
     start, grid = _sweep(args) if "grid" in takes else (None, None)
     refuse_swept([name for name in typed(args, OPTIONS | STUDY_OPTIONS) if name != "task"], grid or ())
     counts = shots if len(shots) > 1 else ()
-    request = StudyConfig(args.kind, configuration(args, start), several, grid, counts, **typed(args, STUDY_OPTIONS))
+    looks = args.looks or ()
+    request = StudyConfig(args.kind, configuration(args, start), several, grid, counts, looks, **typed(args, STUDY_OPTIONS))
     return planned(request, registry, os.environ)
 
 
@@ -133,14 +147,25 @@ def _sweep(args: argparse.Namespace) -> tuple[RunConfig, dict[str, list[Any]]]:
 
 def _dry_run(args: argparse.Namespace, study: Study, watcher: StudyWatcher, registry: Registry) -> int:
     from bench.studies.conduct import estimate
+    from bench.studies.finished import kind_of
+    from bench.studies.looks import looked_already
 
     estimate(study, registry, watcher)
+    looked = looked_already(study, kind_of(study.kind, registry))
+    power = None if args.effect is None else _power(args, study, watcher, registry)
     if args.json:
-        say(dump(study.to_json()))
-    else:
-        watcher.plan(study, args.jobs)
-        if tasks := made_up(study, registry):
-            watcher.warn(f"SYNTHETIC data of {', '.join(tasks)}: no result about the real corpora. Give theirs with --data.")
+        asked = {} if power is None else {"power": {"question": power[1].to_json(), "plans": [p.to_json() for p in power[0]]}}
+        say(dump(study.to_json() | asked))
+        return 0
+    watcher.plan(study, args.jobs)
+    if tasks := made_up(study, registry):
+        watcher.warn(f"SYNTHETIC data of {', '.join(tasks)}: no result about the real corpora. Give theirs with --data.")
+    if looked is not None:
+        watcher.warn(looked)
+    if power is not None:
+        from bench.screen.power import show
+
+        show(*power)
     return 0
 
 
@@ -155,6 +180,33 @@ def made_up(study: Study, registry: Registry) -> list[str]:
             folder = run.config.data.get(task.name) or task.folder
             written[task.name] = folder is None or (Path(folder) / MARKER).exists()
     return [name for name, synthetic in written.items() if synthetic]
+
+
+def _power(
+    args: argparse.Namespace, study: Study, watcher: StudyWatcher, registry: Registry
+) -> tuple[list[PowerPlan], Question]:
+    """What it takes to find `--effect` in this study, from stated variances or from finished runs of the same arms."""
+    from bench.stats.sequential import looks_of_plan
+    from bench.studies.finished import kind_of
+    from bench.studies.power import Question, family_of, pilots_of_study, power_plan, seconds_a_seed, stated_or_none
+
+    pilots = stated_or_none(args.seeds_sd, args.documents_sd, args.documents)
+    if pilots is not None:
+        pilots = [replace(pilot, seconds=seconds_a_seed(study)) for pilot in pilots]
+        family = len(study.settings["tasks"])
+    else:
+        pilots = pilots_of_study(study, registry, watcher.warn)
+        if not pilots:
+            raise UsageError(
+                f"No two seeds of these arms are finished in {study.out}, so that nothing is known of their variance.",
+                "Finish a pilot (--seeds 2, the same flags), or state --seeds-sd, --documents-sd and --documents.",
+            )
+        if args.documents is not None:
+            pilots = [pilot.with_documents(args.documents) for pilot in pilots]
+        family = family_of(pilots, kind_of(study.kind, registry))
+    looks = looks_of_plan(study.planned_looks, study.settings["spending"]) if "looks" in study.settings else ()
+    question = Question(args.effect, args.power, study.settings["margin"], family, looks)
+    return [power_plan(pilot, question) for pilot in pilots], question
 
 
 def _run(args: argparse.Namespace, study: Study, watcher: StudyWatcher, registry: Registry) -> int:

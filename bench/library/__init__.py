@@ -10,7 +10,7 @@ Importing it loads nothing heavy. Errors are `bench.errors.BenchError`, with the
 """
 
 from bench.library.fields import RunFields
-from bench.library.functions import compare, load, plan, prepare, report, run, runs, score, study
+from bench.library.functions import compare, load, plan, plan_power, prepare, report, run, runs, score, study
 from bench.library.results import RunResult, Runs, StudyResult
 
 __all__ = [
@@ -21,6 +21,7 @@ __all__ = [
     "compare",
     "load",
     "plan",
+    "plan_power",
     "prepare",
     "report",
     "run",

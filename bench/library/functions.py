@@ -23,6 +23,7 @@ if TYPE_CHECKING:
     from bench.kit.prepare import Prepared
     from bench.runner import Outcome
     from bench.studies.compare import Comparison
+    from bench.studies.power import PowerPlan
 
 
 def run(
@@ -119,11 +120,71 @@ def compare(
     )
 
 
+def plan_power(
+    results: Runs | Sequence[RunResult] = (),
+    *,
+    effect: float,
+    power: float = 0.8,
+    margin: float = 0.01,
+    family: int | None = None,
+    looks: Sequence[int] = (),
+    spending: Literal["obrien-fleming", "pocock"] = "obrien-fleming",
+    seeds_sd: float | None = None,
+    documents_sd: float | None = None,
+    documents: int | None = None,
+    by: Sequence[str] = (),
+    metric: str | None = None,
+    split: Literal["test", "dev"] = "test",
+    allow: Sequence[str] = (),
+) -> tuple[PowerPlan, ...]:
+    """How many seeds and documents find a difference, as ``bench plan-power`` says it; one plan a difference.
+
+    Args:
+        results: finished runs of two arms or more, with two seeds each at least; none where the variances are stated.
+        effect: the true difference to be found, in the metric's own unit.
+        power: how often it shall be found.
+        margin: of equivalence, in the same unit.
+        family: questions asked at once; as many as the runs answer, or 1, where None.
+        looks: planned numbers of seeds at which a study is judged.
+        spending: form of the error rate spent over the looks.
+        seeds_sd: standard deviation over seeds of the difference of two runs.
+        documents_sd: standard deviation over documents of what each adds to the difference.
+        documents: in the test split; those of the runs where None.
+        by: as of `compare`.
+        metric: as of `compare`.
+        split: as of `compare`.
+        allow: as of `compare`.
+
+    Raises:
+        BenchError: with the words of the command line.
+    """
+    from bench.stats.sequential import looks_of_plan, planned_looks
+    from bench.studies.contract import check_fields
+    from bench.studies.power import Question, pilots_of_runs, power_plan, stated_or_none
+
+    pilots = stated_or_none(seeds_sd, documents_sd, documents)
+    if (pilots is None) == (not results):
+        raise UsageError(
+            f"Power is planned from finished runs or from stated variances; got {'neither' if pilots is None else 'both'}.",
+            "Name runs, or state the standard deviations over seeds and over documents, and the number of documents.",
+        )
+    if pilots is None:
+        fields, further = check_fields(by, "by"), check_fields(allow, "allow")
+        pilots = pilots_of_runs(results, installed(), fields, metric, split, further)
+        if documents is not None:
+            pilots = [pilot.with_documents(documents) for pilot in pilots]
+    planned = looks_of_plan(planned_looks(looks, max(looks)), spending) if looks else ()
+    question = Question(effect, power, margin, family if family is not None else len(pilots), planned)
+    return tuple(power_plan(pilot, question) for pilot in pilots)
+
+
 def study(
     kind: str,
     config: RunConfig | None = None,
     *,
-    seeds: int = 6,
+    seeds: int | None = None,
+    looks: Sequence[int] = (),
+    spending: Literal["obrien-fleming", "pocock"] = "obrien-fleming",
     arms: Sequence[str] = (),
     sets: Sequence[str] = (),
     grid: Mapping[str, Sequence[Any]] | None = None,
@@ -144,7 +205,9 @@ def study(
     Args:
         kind: what is compared with what, as ``bench list studies`` shows it; see docs/studies.md.
         config: what the fields are laid over; the defaults where None.
-        seeds: runs of each sort that differ in their seed; the first one is the field `seed`.
+        seeds: runs of each sort that differ in their seed, by default 6 or those of the last look; `seed` is the first.
+        looks: numbers of seeds at which it is judged, and ends if nothing is open; only at all of them where empty.
+        spending: form of the error rate spent over the looks.
         arms: of an ablation: architectures; A1 to A4 where empty.
         sets: of an ablation: domains, or tasks joined by +.
         grid: of a sweep: field to its values.
@@ -174,7 +237,8 @@ def study(
         raise UsageError("study is for one run; a study is named by name, and goes on when it is called again.")
     own_options = {name: str(value) for name, value in (kind_options or {}).items()}
     request = StudyConfig(
-        *(kind, base, arms, plain(grid), shot_counts, seeds, tuple(sets), tuple(targets), margin, own_options), resample_train
+        *(kind, base, arms, plain(grid), shot_counts, looks, seeds, tuple(sets), tuple(targets), margin, spending, own_options),
+        resample_train,
     )
     opened = open_study(planned(request, registry, os.environ))
     if dry_run:

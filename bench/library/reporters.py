@@ -37,6 +37,9 @@ class _SilentWatcher:
     def warn(self, message: str) -> None:
         pass
 
+    def looked(self, message: str) -> None:
+        pass
+
     def surveying(self, run: StudyRun, place: int, total: int) -> None:
         pass
 

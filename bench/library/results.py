@@ -338,7 +338,7 @@ class StudyResult(Tabular):
         return f"StudyResult({self._title()})"
 
     def _title(self) -> str:
-        return f"{self.study.kind} {self.name}: {len(self.study.finished())} of {len(self.study.runs)} runs finished"
+        return f"{self.study.kind} {self.name}: {len(self.study.finished())} of {len(self.study.due())} runs finished"
 
     def _repr_html_(self) -> str:
         from bench.studies.finished import kind_of, own_faults

@@ -199,7 +199,8 @@ def of_study(study: Study, registry: Registry) -> Evidence:
     kind = kind_of(study.kind, registry)
     finished: dict[tuple[str, str], ReportedRun] = {}
     unfinished = []
-    entries = [run for run in study.runs if run.key not in study.trials]
+    due = {run.key for run in study.due()}
+    entries = [run for run in study.runs if run.key in due and run.key not in study.trials]
     updates = SOME if len(entries) > LINES else None
     for entry, label in zip(entries, _labels(entries, kind), strict=True):
         place = study.out / str(entry.run)

@@ -22,6 +22,7 @@ from bench.pages.vega import INSTALL, javascript, specifications, style
 from bench.pages.verdicts import statements, tested
 from bench.results.display import some
 from bench.studies.contract import Difference, training_set
+from bench.studies.looks import about_looks
 
 LONG_TABLE = 10
 """Rows from which on a table can be filtered."""
@@ -167,7 +168,8 @@ def lead(evidence: Evidence) -> str:
         noise = f" Noise floor, as the standard deviation of one score: {', '.join(floors)}." if floors else ""
         return f"Compared by {by}, on {split}, as 'bench compare' does.{noise} {' '.join(compared.result.notes)}".strip()
     if study is not None and isinstance(study.verdict, Mapping):
-        return training_set(all(c.train_resample is not None or c.shots for c in (run.config for run in study.runs)))
+        drawn = training_set(all(c.train_resample is not None or c.shots for c in (run.config for run in study.runs)))
+        return " ".join([*(() if evidence.kind is None else about_looks(study, evidence.kind)), drawn]).strip()
     if study is not None and evidence.unfinished:
         return "The study has no verdict yet: the page describes the runs that finished and tests nothing."
     what = "These runs are no study" if study is None else f"A study of the kind {study.kind} has no verdict of its own"

@@ -12,14 +12,12 @@ from bench.pages.collect import Evidence, ReportedRun, rests
 from bench.pages.content import Cell, Column, Figure, Mark, Table, difference, shown
 from bench.results.display import NOT_ESTIMABLE, estimable, some
 from bench.studies.contract import listed
-from bench.studies.finished import own_faults
+from bench.studies.finished import estimates_in, own_faults
 
 if TYPE_CHECKING:
     from bench.stats.multiplicity import SeedSpread
     from bench.studies.compare import Pair
 
-STRUCTURE = {"pairs": "", "estimate": "", "tasks": ""}
-"""Keys of a verdict that are no part of the name of a comparison."""
 SEEDS = 6
 """Fewest seeds for a verdict on a difference."""
 CARDS = 8
@@ -131,8 +129,7 @@ def estimates(evidence: Evidence) -> list[tuple[str, str, Mapping[str, Any]]]:
     """Every known difference: its subject, the comparison, and the estimate."""
     if evidence.comparison is not None:
         return [(pair.task, _versus(evidence, pair), pair.estimate.to_json()) for pair in _pairs(evidence)]
-    words = STRUCTURE | dict(evidence.kind.words if evidence.kind is not None else {})
-    return [*_estimates(_verdict(evidence), words, "", "")]
+    return [*estimates_in(_verdict(evidence), evidence.kind)]
 
 
 def differences(evidence: Evidence) -> tuple[list[Figure], list[Table]]:
@@ -260,22 +257,6 @@ def _card(evidence: Evidence, pair: Pair) -> Statement:
 
 def _verdict(evidence: Evidence) -> Mapping[str, Any] | None:
     return None if evidence.study is None else evidence.study.verdict
-
-
-def _estimates(node: Any, words: Mapping[str, str], subject: str, name: str) -> Iterator[tuple[str, str, Mapping[str, Any]]]:
-    if isinstance(node, Mapping):
-        if isinstance(node.get("difference"), (int, float)):
-            yield subject, name, node
-            return
-        here = str(node.get("task") or node.get("subject") or subject)
-        pair = f"{node['second']} − {node['first']}" if "first" in node and "second" in node else ""
-        pair = f"with {node['partner']}" if "partner" in node else pair
-        for key, value in node.items():
-            word = words.get(str(key), str(key).replace("_", " "))
-            yield from _estimates(value, words, here, ", ".join(filter(None, (pair, word))))
-    elif isinstance(node, list):
-        for value in node:
-            yield from _estimates(value, words, subject, name)
 
 
 def _described(evidence: Evidence, task: str) -> Statement | None:

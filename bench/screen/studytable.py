@@ -30,6 +30,7 @@ from bench.screen.terminal import line
 from bench.screen.text import number
 from bench.studies.contract import training_set
 from bench.studies.finished import own_faults
+from bench.studies.looks import about_looks
 from bench.studies.scheduler import LOGS
 from bench.studies.study import Study
 
@@ -52,6 +53,10 @@ class StudyWatcher:
         """Prints a warning; the live table stays."""
         self._reporter.warn(message)
 
+    def looked(self, message: str) -> None:
+        """Prints what a look showed."""
+        self._reporter.note(message)
+
     def surveying(self, run: StudyRun, place: int, total: int) -> None:
         """Prints the run that is planned next, its place and the number of runs."""
         if place == 1:
@@ -61,8 +66,9 @@ class StudyWatcher:
     @contextmanager
     def watching(self, study: Study) -> Iterator[None]:
         """Shows the live table of runs, refreshed four times a second, until the block ends; plain lines in a pipe."""
-        left = len(study.runs) - len(study.finished())
-        self._reporter.step(f"running {left} of {len(study.runs)} runs of study {study.name}")
+        due = study.due()
+        left = sum(run.run is None for run in due)
+        self._reporter.step(f"running {left} of {len(due)} runs of study {study.name}")
         if not self._console.is_terminal:
             yield
             return
@@ -107,6 +113,9 @@ class StudyWatcher:
         known = [run.estimate for run in left if run.estimate]
         seconds, tokens = sum(e.seconds for e in known), sum(e.tokens for e in known)
         several = f", {duration(seconds / min(jobs, max(1, len(left))))} with --jobs {jobs} at best" if jobs > 1 else ""
+        if "looks" in study.settings:
+            looks = ", ".join(f"{seeds} ({_hours(study.upto(seeds)):.1f} hours)" for seeds in study.planned_looks)
+            self._reporter.note(f"judged at {looks} seeds, 5% over all looks; it ends at the first that leaves nothing open")
         self._reporter.note(
             f"{some(len(study.runs), 'run')}, {len(study.runs) - len(left)} finished; left are {tokens:,} tokens, "
             f"{seconds / 3600:.1f} hours one after another{several} (from a layer timed here; without quantizing)"
@@ -116,7 +125,8 @@ class StudyWatcher:
         """Prints the runs with each task's primary metric, and the verdict in the words of the study's kind."""
         rows = []
         synthetic = False
-        for run in study.runs:
+        due = study.due()
+        for run in due:
             shown: Sequence[str] = ("", "", "")
             if run.run is not None:
                 try:
@@ -133,6 +143,8 @@ class StudyWatcher:
             self.warn("SYNTHETIC data: not a result about the real corpora.")
         if study.verdict is not None:
             self._verdict(study.verdict, kind)
+            for sentence in about_looks(study, kind):
+                self._reporter.note(sentence)
             drawn = all(config.train_resample is not None or config.shots for config in (run.config for run in study.runs))
             self._reporter.note(training_set(drawn))
         if study.finished():
@@ -141,7 +153,7 @@ class StudyWatcher:
     def overview(self, studies: Sequence[Study], out: Path) -> None:
         """Prints the studies of a folder, a row each: kind, finished runs, whether it has a verdict."""
         rows = [
-            (study.name, study.kind, f"{len(study.finished())}/{len(study.runs)}", "yes" if study.verdict else "no")
+            (study.name, study.kind, f"{len(study.finished())}/{len(study.due())}", "yes" if study.judged else "no")
             for study in studies
         ]
         if rows:
@@ -162,7 +174,7 @@ class StudyWatcher:
     def _table(self, study: Study, active: set[str]) -> Group:
         now = time.monotonic()
         order = {"running": 0, "failed": 1, "next": 2, "waiting": 3}
-        rows = [(order[status], run, status) for run in study.runs if (status := state(study, run, active)) in order]
+        rows = [(order[status], run, status) for run in study.due() if (status := state(study, run, active)) in order]
         rows.sort(key=lambda row: row[0])
         table = Table(box=box.SIMPLE_HEAD, pad_edge=False, expand=True)
         table.add_column("run", header_style="dim", no_wrap=True)
@@ -178,9 +190,10 @@ class StudyWatcher:
                 Text(run.key), Text(status, style=style), since, Text(line(said.splitlines()[0]) if said else "", style="dim")
             )
         done, failed = len(study.finished()), sum(run.error is not None and not run.refused for run in study.runs)
+        due = study.due()
         more = f", {len(rows) - ROWS} more" if len(rows) > ROWS else ""
         wrong = f", [red]{failed} failed[/]" if failed else ""
-        total = f"{done} of {len(study.runs)} finished, {len(active)} running{wrong}{more}; {duration(now - self._began)}"
+        total = f"{done} of {len(due)} finished, {len(active)} running{wrong}{more}; {duration(now - self._began)}"
         return Group(table, Text.from_markup(f"{total}{self._left(study, active)}", style="bold"))
 
     def _left(self, study: Study, active: set[str]) -> str:
@@ -189,7 +202,7 @@ class StudyWatcher:
         if not known:
             return ""
         speed = sum(seconds for seconds, _ in self._seconds) / known
-        left = sum(run.estimate.seconds for run in study.runs if run.run is None and run.estimate) * speed
+        left = sum(run.estimate.seconds for run in study.due() if run.run is None and run.estimate) * speed
         gone = sum(time.monotonic() - self._since[key] for key in active if key in self._since)
         return f", about {duration(max(0.0, left - gone) / max(1, len(active)))} left"
 
@@ -207,6 +220,11 @@ def state(study: Study, run: StudyRun, active: set[str] | None = None) -> str:
     if study.ready(run):
         return "next"
     return "waiting"
+
+
+def _hours(study: Study) -> float:
+    """Hours of all runs one after another, as far as they are estimated."""
+    return sum(run.estimate.seconds for run in study.runs if run.estimate) / 3600
 
 
 def _headlines(result: Result, metrics: Mapping[str, str]) -> Iterator[tuple[str, float]]:

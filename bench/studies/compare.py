@@ -27,10 +27,15 @@ from bench.stats.multiplicity import Floor, SeedSpread, Tally, holm, noise_floor
 from bench.stats.paired import RESAMPLES, Paired, paired
 from bench.studies.arms import Arm, Run, agree, arms_of, measure_of, metrics_of, tasks_of
 from bench.studies.contract import Difference, compared, differences, refuse, training_set
+from bench.studies.looks import judged_by
 from bench.studies.verdict import MARGIN
 
 TOO_FEW = "not resolved at this number of seeds"
 UNRESOLVED = "not resolved"
+ONE_LOOK = (
+    "Levels are for one look: comparing again whenever seeds are added finds more than 5% by chance alone. "
+    "Plan looks before the first run: bench study --looks."
+)
 LEAST = 100
 """Resamples that an interval is read off, at least."""
 
@@ -218,6 +223,8 @@ def compare(
         pairs.append(tables.pair(task, first, second, resamples, level, len(shared), seed))
     pairs = _concluded(pairs, level)
     notes += _cautions(pairs)
+    if any(pair.estimate.seeds >= MINIMUM_SEEDS for pair in pairs):
+        notes += one_look(runs)
     by_task = []
     for first, second in combinations(arms, 2):
         between = [pair for pair in pairs if (pair.first, pair.second) == (first.name, second.name)]
@@ -349,6 +356,13 @@ def _cautions(pairs: Sequence[Pair]) -> list[str]:
         if (pair.estimate.design_effect or 0.0) > (known.design_effect or 0.0):
             widest[pair.task] = pair.estimate
     return [f"{task}: {estimate.caution}" for task, estimate in widest.items() if estimate.caution]
+
+
+def one_look(runs: Sequence[Run]) -> list[str]:
+    """What to know of looking repeatedly: that it is not covered, and which studies judged some of these runs already."""
+    judged = judged_by({run.id for run in runs}, {run.folder.parent for run in runs})
+    already = [f"Judged already: {'; '.join(judged)}."] if judged else []
+    return [" ".join([ONE_LOOK, *already])]
 
 
 def _share_a_task(arms: Sequence[Arm]) -> None:

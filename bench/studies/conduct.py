@@ -18,7 +18,8 @@ from bench.registry import Registry
 from bench.results.display import some
 from bench.results.layout import CHECKPOINTS
 from bench.results.lock import RunLock
-from bench.studies.finished import judged, kind_of, outdated
+from bench.studies.finished import judged, kind_of, outdated, own_faults
+from bench.studies.looks import looked_already, record
 from bench.studies.mark import StudyMark
 from bench.studies.scheduler import Stopped, Watcher, drive, share_of_memory, survey
 from bench.studies.study import Study
@@ -29,6 +30,9 @@ class Audience(Watcher, Protocol):
 
     def warn(self, message: str) -> None:
         """Takes one line."""
+
+    def looked(self, message: str) -> None:
+        """A look was had at which something is open, and the runs of the next one begin."""
 
     def surveying(self, run: StudyRun, place: int, total: int) -> None:
         """A run's dry run begins."""
@@ -47,7 +51,9 @@ def conduct(
     options: Sequence[str] = (),
     max_hours: float | None = None,
 ) -> BenchError | None:
-    """Runs the unfinished runs of a study and judges it; every run that ends is saved at once.
+    """Runs the unfinished runs of a study and judges it, look by look; every run that ends is saved at once.
+
+    Where looks were planned, the runs of the next one begin only if this one leaves something open.
 
     Args:
         study: opened by `bench.studies.study.open_study`.
@@ -65,46 +71,51 @@ def conduct(
         Interrupted: stopped before its end.
         BenchError: a dry run was refused.
     """
-    started = time.monotonic()
+    deadline = None if max_hours is None else time.monotonic() + 3600 * max_hours
     with RunLock(study.folder):
         for key in study.forget_missing():
             audience.warn(f"The folder of {key} is gone; it runs again.")
-        whole = study.whole
+        if (looked := looked_already(study, kind_of(study.kind, registry))) is not None:
+            audience.warn(looked)
         mark = StudyMark(study, registry, audience.warn)
-        if not whole:
-            running = open_launcher(launcher, jobs, study.folder, tuple(options))
-            study.save()
-            mark.begin()
-            try:
-                refuse_repeats(study, registry)
-                survey(study, audience.surveying, study.folder)
+        while True:
+            if not study.whole:
+                running = open_launcher(launcher, jobs, study.folder, tuple(options))
                 study.save()
-                deadline = None if max_hours is None else started + 3600 * max_hours
-                with audience.watching(study):
-                    whole = drive(study, running, audience, deadline, share_of_memory(launcher, jobs))
-            except BenchError:
-                mark.end("failed", {})
-                raise
-            except KeyboardInterrupt as stopped:
-                mark.end("stopped", {})
-                done = f"{len(study.finished())} of {len(study.runs)} runs finished"
-                runs = stopped.runs if isinstance(stopped, Stopped) else ()
-                raise Interrupted(
-                    f"Study {study.name} stopped with {done}; {kept(study, runs)}", "Go on by typing the same command again."
-                ) from None
-            finally:
-                running.close()
-        if not whole:
-            failed = _failed(study)
-            mark.end("stopped" if failed is None else "failed", {})
-        elif study.verdict is None or outdated(study, kind_of(study.kind, registry)):
+                mark.begin()
+                try:
+                    refuse_repeats(study, registry)
+                    survey(study, audience.surveying, study.folder)
+                    study.save()
+                    with audience.watching(study):
+                        drive(study, running, audience, deadline, share_of_memory(launcher, jobs))
+                except BenchError:
+                    mark.end("failed", {})
+                    raise
+                except KeyboardInterrupt as stopped:
+                    mark.end("stopped", {})
+                    done = f"{len(study.finished())} of {len(study.due())} runs finished"
+                    runs = stopped.runs if isinstance(stopped, Stopped) else ()
+                    raise Interrupted(
+                        f"Study {study.name} stopped with {done}; {kept(study, runs)}",
+                        "Go on by typing the same command again.",
+                    ) from None
+                finally:
+                    running.close()
+            if not study.whole:
+                failed = _failed(study)
+                mark.end("stopped" if failed is None else "failed", {})
+                break
+            if study.judged and not outdated(study, kind_of(study.kind, registry)):
+                break
             try:
-                study.verdict = judged(study, registry, audience.warn)
+                another = _look(study, registry, audience)
             except BenchError as refused:
                 mark.end("failed", {})
                 return refused
-            study.save()
-            mark.end("finished", _said(study, registry))
+            if not another:
+                mark.end("finished", _said(study, registry))
+                break
     return _failed(study)
 
 
@@ -117,6 +128,21 @@ def kept(study: Study, stopped: Sequence[JobOutcome]) -> str:
         return f"{some(saved, 'run')} will go on from {'its' if saved == 1 else 'their'} last checkpoint."
     anew = f"{some(len(stopped) - saved, 'run')} had not come to a first checkpoint and will train from the beginning."
     return f"{some(saved, 'run')} will go on from a checkpoint, {anew}" if saved else anew
+
+
+def _look(study: Study, registry: Registry, audience: Audience) -> bool:
+    """Judges a study at the look that it has reached, keeps both in it, and returns whether another look follows."""
+    reached, kind = study.reach, kind_of(study.kind, registry)
+    study.verdict = judged(study, registry, audience.warn)
+    if study.verdict is not None and all(look.seeds != reached for look in study.looks):
+        with own_faults(kind, "telling the verdict"):
+            study.looks.append(record(study, study.verdict, kind))
+    study.save()
+    another = study.verdict is not None and not study.judged
+    if another:
+        said = "; ".join(f"{subject} {words}" for subject, words in study.looks[-1].verdicts.items())
+        audience.looked(f"look at {reached} seeds: {said}; on to {study.reach} seeds")
+    return another
 
 
 def _said(study: Study, registry: Registry) -> dict[str, str]:
@@ -160,8 +186,8 @@ def _failed(study: Study) -> BenchError | None:
     failed = [run for run in study.runs if run.error is not None and not run.refused]
     if not failed:
         return None
-    left = sum(run.run is None and not run.refused for run in study.runs)
+    left = sum(run.run is None and not run.refused for run in study.due())
     return BenchError(
-        f"{len(failed)} of {len(study.runs)} runs failed, and {left} are not finished; {failed[0].key}: {failed[0].error}",
+        f"{len(failed)} of {len(study.due())} runs failed, and {left} are not finished; {failed[0].key}: {failed[0].error}",
         f"What it printed is in {study.folder / 'logs'}; the same command tries again.",
     )

@@ -15,8 +15,10 @@ from bench.errors import BenchError, UsageError
 from bench.registry import Registry, place_of
 from bench.results.statistics import Statistics
 from bench.stats.intervals import Measure
+from bench.stats.sequential import ONE_LOOK, Look
 from bench.studies.arms import Run, agree, measure_of, metrics_of, tasks_of
 from bench.studies.contract import differences, refuse
+from bench.studies.looks import earlier_looks, looks_of, with_look
 from bench.studies.study import Study
 
 if TYPE_CHECKING:
@@ -28,6 +30,8 @@ _ALLOWED = (*_PLANNED, "git", "versions")
 SPLIT = "test"
 KIND_VERSION = "kind_version"
 """In a saved verdict: the version of the kind that judged; one without it is of version 1."""
+_STRUCTURE = {"pairs": "", "estimate": "", "tasks": ""}
+"""Keys of a verdict that are no part of the name of a comparison."""
 
 
 @dataclass(frozen=True)
@@ -38,11 +42,13 @@ class FinishedStudy:
         study: its plan.
         registry: knows the tasks.
         warn: called with what the runs differ in beyond what was planned.
+        look: at the runs, whose level a verdict keeps to; a single one at 5% where it does not say otherwise.
     """
 
     study: Study
     registry: Registry
     warn: Callable[[str], None]
+    look: Look = ONE_LOOK
 
     @cached_property
     def runs(self) -> dict[str, Run]:
@@ -128,7 +134,9 @@ def compared_by(runs: Mapping[str, Run], by: tuple[str, ...], warn: Callable[[st
 
 
 def judged(study: Study, registry: Registry, warn: Callable[[str], None]) -> Mapping[str, Any] | None:
-    """The verdict of a study whose runs are all finished; None for a kind that judges nothing.
+    """The verdict of a study at the look that it has reached; None for a kind that judges nothing.
+
+    All runs of that look must be finished. The looks before it are judged again: what they resolved stays.
 
     It has the version of the kind that judged as ``kind_version``, so that `judged_again` knows one of an earlier version.
 
@@ -136,9 +144,14 @@ def judged(study: Study, registry: Registry, warn: Callable[[str], None]) -> Map
         BenchError: the runs cannot be compared, a package is missing, or the kind's own code failed.
     """
     kind = kind_of(study.kind, registry)
-    with own_faults(kind, "judging"):
-        verdict = kind.judge(FinishedStudy(study, registry, warn))
-        json.dumps(verdict)  # a verdict that is no JSON is the kind's fault too
+    looks = looks_of(study, kind)
+    verdict: Mapping[str, Any] | None = None
+    for look in looks:
+        runs = study.upto(look.seeds[-1]) if look.planned > 1 else study
+        with own_faults(kind, "judging"):
+            seen = kind.judge(FinishedStudy(runs, registry, warn if look is looks[-1] else _silent, look))
+            json.dumps(seen)  # a verdict that is no JSON is the kind's fault too
+        verdict = seen if seen is None or look.alone else with_look(seen, look, verdict, kind, earlier_looks(study))
     return None if verdict is None else {**verdict, KIND_VERSION: kind.version}
 
 
@@ -160,13 +173,17 @@ def judged_again(study: Study, registry: Registry) -> str:
         return ""
     versions = f"version {study.verdict.get(KIND_VERSION, '1')} of the study kind {kind.name!r}"
     try:
-        study.verdict = judged(study, registry, lambda difference: None)
+        study.verdict = judged(study.at_last_look(), registry, _silent)
     except BenchError as refused:
         return (
             f"The verdict is in the words of {versions}; in those of version {kind.version} it may be another. "
             f"It cannot be judged again here: {refused.message}"
         )
     return f"The verdict that {versions} wrote was judged again, from the statistics of its runs, by version {kind.version}."
+
+
+def _silent(message: str) -> None:
+    """Takes what was told at an earlier look."""
 
 
 def planned_runs(kind: StudyKind, request: Request) -> list[StudyRun]:
@@ -228,3 +245,27 @@ def own_faults(kind: StudyKind, what: str) -> Iterator[None]:
             f"The study kind {kind.name!r} raised {type(error).__name__} while {what} ({place_of(error)}).",
             "Report it to its authors; 'bench list studies' says where it comes from.",
         ) from None
+
+
+def estimates_in(verdict: Any, kind: StudyKind | None) -> list[tuple[str, str, Mapping[str, Any]]]:
+    """Every difference that a verdict holds: its subject, the comparison in the words of the kind, and the estimate.
+
+    An estimate is a mapping with the keys of `bench.stats.intervals.Estimate`.
+    """
+    return [*_estimates(verdict, _STRUCTURE | dict(kind.words if kind is not None else {}), "", "")]
+
+
+def _estimates(node: Any, words: Mapping[str, str], subject: str, name: str) -> Iterator[tuple[str, str, Mapping[str, Any]]]:
+    if isinstance(node, Mapping):
+        if isinstance(node.get("difference"), (int, float)):
+            yield subject, name, node
+            return
+        here = str(node.get("task") or node.get("subject") or subject)
+        pair = f"{node['second']} − {node['first']}" if "first" in node and "second" in node else ""
+        pair = f"with {node['partner']}" if "partner" in node else pair
+        for key, value in node.items():
+            word = words.get(str(key), str(key).replace("_", " "))
+            yield from _estimates(value, words, here, ", ".join(filter(None, (pair, word))))
+    elif isinstance(node, list):
+        for value in node:
+            yield from _estimates(value, words, subject, name)

@@ -53,7 +53,7 @@ class StudyMark:
         if after is not None:
             after.join()
         study = self._study
-        facts = {"runs": f"{len(study.finished())} of {len(study.runs)} finished", **verdict}
+        facts = {"runs": f"{len(study.finished())} of {len(study.due())} finished", **verdict}
         for name in dict.fromkeys(name for run in study.runs for name in run.config.tracker if name != "none"):
             self._told = name
             try:

@@ -8,7 +8,7 @@ from __future__ import annotations
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
-from typing import Any
+from typing import Any, Literal
 
 from bench import user_cache
 from bench.api.quantizer import Quantizer
@@ -18,6 +18,7 @@ from bench.config import OPTIONS, RunConfig, flag, whole_paths
 from bench.errors import UsageError, unknown
 from bench.options import Group, option, table
 from bench.registry import Registry
+from bench.stats.sequential import planned_looks
 from bench.steps.names import check, task_set, written_out
 from bench.studies.finished import planned_runs
 from bench.studies.study import Study, plan_name
@@ -34,6 +35,7 @@ class StudyConfig:
         run: what all runs share, as it was typed; its seed is the first one, its name the study's.
         arms: architectures, for a kind that takes several; the kind's own choice where empty.
         shots: numbers of training documents, for a kind that takes several; that of `run` where empty.
+        looks: numbers of seeds at which the study is judged; the last may be left out, and without any it is judged once.
         grid: of a sweep: field to its values.
 
     The other fields say themselves what they are. An option of the kind is taken for the type of its default.
@@ -44,10 +46,16 @@ class StudyConfig:
     arms: Sequence[str] = ()
     grid: Mapping[str, Sequence[Any]] | None = None
     shots: Sequence[int] = ()
-    seeds: int = option(SEEDS, STUDY, "N", "runs of each kind that differ in their seed")
+    looks: Sequence[int] = ()
+    seeds: int | None = option(
+        None, STUDY, "N", "runs of each kind that differ in their seed", unset=f"{SEEDS}, or those of the last look"
+    )
     sets: tuple[str, ...] = option((), STUDY, "A+B", "of an ablation: a domain, or tasks joined by +", flag="--set")
     targets: tuple[str, ...] = option((), STUDY, "NAME", "of unseen: a task that is not trained on first", flag="--target")
     margin: float = option(0.01, STUDY, "D", "of equivalence, in the metric's own unit")
+    spending: Literal["obrien-fleming", "pocock"] = option(
+        "obrien-fleming", STUDY, "NAME", "of several looks: obrien-fleming or pocock"
+    )
     options: Mapping[str, str] = option(
         {},
         STUDY,
@@ -88,7 +96,9 @@ def planned(config: StudyConfig, registry: Registry, environ: Mapping[str, str])
     shots, targets = tuple(config.shots), whole_paths(config.targets)
     if "shots" in part.takes:
         shots, run = shots or (() if run.shots is None else (run.shots,)), replace(run, shots=None)
-    _refuse_unused(part, registry, arms, sets, config.grid, targets, shots)
+    _refuse_unused(part, registry, arms, sets, config.grid, targets, shots, config.looks)
+    seeds = config.seeds if config.seeds is not None else max(config.looks, default=SEEDS)
+    looks = planned_looks(config.looks, seeds)
     refuse_ignored(part, config)
     sources = [registry.get("tasks", ref).name for ref in run.task] if targets else []
     if both := [name for name in (registry.get("tasks", ref).name for ref in targets) if name in sources]:
@@ -98,7 +108,7 @@ def planned(config: StudyConfig, registry: Registry, environ: Mapping[str, str])
         raise UsageError("--train-resample is one draw for all runs, --resample-train one for each seed; got both.")
     if config.resample_train is not None and (shots or run.shots is not None):
         raise UsageError("--shots draws training documents by seed already; --resample-train beside it means nothing.")
-    if config.resample_train is not None and config.seeds not in (SEEDS, config.resample_train):
+    if config.resample_train is not None and config.seeds not in (None, config.resample_train):
         raise UsageError(
             f"--resample-train is {config.resample_train} and --seeds {config.seeds}: every seed has a draw of its own.",
             "Leave --seeds out.",
@@ -108,7 +118,7 @@ def planned(config: StudyConfig, registry: Registry, environ: Mapping[str, str])
     base = replace(base, name=None, task_set=None, max_hours=None, lr=shared_rate(part, base, registry))
     request = Request(
         base=base,
-        seeds=config.resample_train or config.seeds,
+        seeds=config.resample_train or seeds,
         resample=config.resample_train is not None,
         names={ref: registry.get("tasks", ref).name for ref in base.task},
         arms=arms,
@@ -136,7 +146,9 @@ def planned(config: StudyConfig, registry: Registry, environ: Mapping[str, str])
         settings["resample_train"] = request.seeds
     if chosen:
         settings["options"] = dict(chosen)
-    return Study(Path(base.out), part.name, run.name or plan_name(part.name, names, runs), settings, runs)
+    design = {"looks": list(looks), "spending": config.spending} if looks else {}
+    name = run.name or plan_name(part.name, names, runs, design)
+    return Study(Path(base.out), part.name, name, settings | design, runs)
 
 
 def study_kind(name: str, registry: Registry) -> StudyKind:
@@ -183,6 +195,7 @@ def _refuse_unused(
     grid: Mapping[str, Sequence[Any]] | None,
     targets: Sequence[str],
     shots: Sequence[int],
+    looks: Sequence[int],
 ) -> None:
     """Refuses arguments that the kind of study does not take, and a missing grid."""
 
@@ -191,6 +204,8 @@ def _refuse_unused(
 
     if targets and "targets" not in kind.takes:
         raise UsageError(f"Targets are for {others('targets')}; a {kind.name} study takes --task or --task-set.")
+    if looks and "looks" not in kind.takes:
+        raise UsageError(f"Looks are for {others('looks')}; a {kind.name} study has no verdict to plan looks for.")
     if shots and "shots" not in kind.takes:
         raise UsageError(f"A {kind.name} study has one --shots; several are for {others('shots')}.")
     if sets and "sets" not in kind.takes:
@@ -219,7 +234,7 @@ def refuse_ignored(kind: StudyKind, config: StudyConfig) -> None:
         raise UsageError(f"Tasks are given twice: by --set, and by {given}.", f"Leave {given} out, or make it a --set.")
     if config.grid is not None:
         changed = [name for name, each in OPTIONS.items() if name != "task" and getattr(config.run, name) != each.default]
-        refuse_swept([*changed, *["seeds"] * (config.seeds != SEEDS)], config.grid)
+        refuse_swept([*changed, *["seeds"] * (config.seeds not in (None, SEEDS))], config.grid)
 
 
 def refuse_swept(given: Iterable[str], grid: Iterable[str]) -> None:

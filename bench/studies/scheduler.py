@@ -80,7 +80,7 @@ def drive(
     live: set[str] = set()
     try:
         while True:
-            for run in study.runs:
+            for run in study.due():
                 if run.error is None and study.stranded(run):
                     # A trial without a rate is refused as those were that it is chosen from; a run without one has failed.
                     study.update(run.key, error=_NO_TRIAL, refused=run.key in study.trials)

@@ -10,7 +10,7 @@ import hashlib
 import json
 import re
 from collections.abc import Iterable, Mapping, Sequence
-from dataclasses import dataclass, field, replace
+from dataclasses import asdict, dataclass, field, replace
 from functools import cached_property
 from pathlib import Path
 from typing import Any
@@ -29,6 +29,31 @@ STUDIES = "studies"
 STUDY = "study.json"
 
 
+@dataclass(frozen=True)
+class LookRecord:
+    """A look that a study had at its runs.
+
+    Args:
+        seeds: at that look.
+        date: and time, UTC.
+        level: that p was held to; 0 where nothing was left of the error rate.
+        spent: the part of it that is gone by this look alone; 0 with too few seeds for a verdict.
+        cumulative: error rate that this look and those before it have spent.
+        elsewhere: what other studies had spent on the same runs.
+        last: whether no look follows: nothing is open, the plan is at its end, or the error rate is spent.
+        verdicts: subject, such as a task, to the words of its verdict.
+    """
+
+    seeds: int
+    date: str
+    level: float
+    spent: float
+    cumulative: float
+    elsewhere: float
+    last: bool
+    verdicts: Mapping[str, str]
+
+
 @dataclass
 class Study:
     """A plan and the state of its runs.
@@ -40,6 +65,7 @@ class Study:
         settings: of the request, JSON-able.
         runs: the plan, in the order of starting.
         verdict: what the finished runs show; None until all are, or where the kind has none.
+        looks: that were had at its runs so far, each at more seeds than the one before.
     """
 
     out: Path
@@ -48,6 +74,7 @@ class Study:
     settings: Mapping[str, Any]
     runs: list[StudyRun]
     verdict: Mapping[str, Any] | None = None
+    looks: list[LookRecord] = field(default_factory=list)
     _places: dict[str, int] = field(init=False, repr=False)
     _ranked: dict[tuple[str, ...], list[str]] = field(init=False, repr=False, default_factory=dict)
 
@@ -81,9 +108,46 @@ class Study:
         return [run for run in self.runs if run.run is not None]
 
     @property
+    def planned_looks(self) -> tuple[int, ...]:
+        """Numbers of seeds at which it is judged; all of them where no looks were planned."""
+        return tuple(self.settings.get("looks", ())) or (len({run.seed for run in self.runs}),)
+
+    @property
+    def over(self) -> bool:
+        """Whether no look is left: all were had, or one that resolved everything or spent the last of the error rate."""
+        return bool(self.looks) and self.looks[-1].last
+
+    @property
+    def reach(self) -> int:
+        """Seeds at the look that it is on the way to, or at the last one where none is left."""
+        if self.over:
+            return self.looks[-1].seeds
+        had = self.looks[-1].seeds if self.looks else 0
+        return next((seeds for seeds in self.planned_looks if seeds > had), self.planned_looks[-1])
+
+    @property
+    def judged(self) -> bool:
+        """Whether it has its last verdict."""
+        return self.verdict is not None and (self.over or "looks" not in self.settings)
+
+    def upto(self, seeds: int) -> Study:
+        """The study with its first seeds alone."""
+        kept = list(dict.fromkeys(run.seed for run in self.runs))[:seeds]
+        runs = [run for run in self.runs if run.seed in kept]
+        return replace(self, settings={**self.settings, "seeds": kept}, runs=runs, looks=list(self.looks))
+
+    def at_last_look(self) -> Study:
+        """The study as it stood at its last look, whatever is planned beyond it."""
+        return replace(self, looks=[*self.looks[:-1], *(replace(look, last=True) for look in self.looks[-1:])])
+
+    def due(self) -> list[StudyRun]:
+        """Runs of the look that it is on the way to; all runs where no looks were planned."""
+        return self.upto(self.reach).runs if "looks" in self.settings else self.runs
+
+    @property
     def whole(self) -> bool:
-        """Whether every run is finished; a refused trial is."""
-        return all(run.run is not None or run.refused for run in self.runs)
+        """Whether every run that is due is finished; a refused trial is."""
+        return all(run.run is not None or run.refused for run in self.due())
 
     @cached_property
     def trials(self) -> frozenset[str]:
@@ -147,6 +211,7 @@ class Study:
             "settings": dict(self.settings),
             "runs": [self._written(run) for run in self.runs],
             "verdict": self.verdict,
+            "looks": [asdict(look) for look in self.looks],
         }
 
     def _written(self, run: StudyRun) -> dict[str, Any]:
@@ -165,7 +230,8 @@ class Study:
         value = check_version(value, (SCHEMA_VERSION,), source, "a study of bench")
         try:
             runs = [_run(record, source) for record in value["runs"]]
-            return cls(out, value["kind"], value["name"], dict(value["settings"]), runs, value["verdict"])
+            looks = [read_as(LookRecord, look) for look in value.get("looks", ())]
+            return cls(out, value["kind"], value["name"], dict(value["settings"]), runs, value["verdict"], looks)
         except (KeyError, TypeError, AttributeError, ValueError) as error:
             raise RunStateError(f"{source} is not what schema version {SCHEMA_VERSION} promises: {error!r}.") from None
 
@@ -203,9 +269,9 @@ def studies(out: Path) -> list[str]:
     return sorted(path.parent.name for path in (out / STUDIES).glob(f"*/{STUDY}"))
 
 
-def plan_name(kind: str, tasks: Iterable[str], runs: Sequence[StudyRun]) -> str:
-    """The default name of a study; the same plan always has the same name."""
-    content = json.dumps([run.identity() for run in runs], sort_keys=True)
+def plan_name(kind: str, tasks: Iterable[str], runs: Sequence[StudyRun], design: Mapping[str, Any] | None = None) -> str:
+    """The default name of a study; the same plan, with the same looks as its `design`, always has the same name."""
+    content = json.dumps([*(run.identity() for run in runs), *([design] if design else [])], sort_keys=True)
     label = "+".join(dict.fromkeys(tasks)).lower()
     label = label if len(label) <= 60 else f"{label[:60].rstrip('+')}…"
     return f"{kind}_{re.sub(r'[^a-z0-9.+-]+', '-', label)}_{hashlib.sha256(content.encode()).hexdigest()[:8]}"
@@ -256,10 +322,17 @@ def _changes(stored: Study, planned: Study) -> str:
         changes.append(f"a margin of {stored.settings.get('margin')}, not {planned.settings.get('margin')}")
     if (was := stored.settings.get("options")) != (now_given := planned.settings.get("options")):
         changes.append(f"the options {was}, not {now_given}")
+    if (was := _design(stored)) != (now_given := _design(planned)):
+        changes.append(f"{was}, not {now_given}")
     changes += [f"{len(before)} runs, not {len(now)}"] if len(before) != len(now) else []
     if not changes and before != now:
         changes = ["other runs"]
     return "; ".join(changes)
+
+
+def _design(study: Study) -> str:
+    looks = study.settings.get("looks")
+    return f"looks at {', '.join(map(str, looks))} seeds ({study.settings['spending']})" if looks else "no planned looks"
 
 
 def _run(record: Mapping[str, Any], source: str) -> StudyRun:

@@ -42,6 +42,7 @@ from bench.results.display import change, interval, p_value, short
 from bench.results.statistics import Statistics
 from bench.stats.intervals import LEVEL, MINIMUM_SEEDS, POWER, Estimate, Measure, align, estimate, scores, unit_of, wanted
 from bench.stats.multiplicity import holm
+from bench.stats.sequential import ONE_LOOK, Look
 
 MARGIN = 0.01
 """Default of the equivalence margin: one point of F, absolute."""
@@ -150,29 +151,31 @@ def verdicts(
     margin: float = MARGIN,
     level: float = LEVEL,
     power: float = POWER,
+    look: Look = ONE_LOOK,
 ) -> Verdict:
     """The verdict of every task, from the multi-task runs, each task alone at equal total, and each at its own tokens.
 
     `measures` maps a task to the score that is compared, from its summed statistics; its tasks are the ones judged. `metrics`
     names that score. `margin` is that of equivalence, in the metric's own unit, `level` that of intervals, and `power` that of
-    what could have been detected.
+    what could have been detected. At one `look` of several the intervals have the look's level, and p the adjustment for all.
 
     Raises:
         BenchError: arms that were not scored on the same documents, or that share no seed.
     """
     family, named = len(measures), metrics or {}
+    here = level if look.alone else look.level
     estimates = []
     for task, measure in measures.items():
         unit = unit_of(multi[task])
         first, second, names, _ = align(total[task], multi[task])
-        at_total = estimate(first, second, names, measure, level=level, power=power, family=family, unit=unit)
+        at_total = estimate(first, second, names, measure, level=here, power=power, family=family, unit=unit)
         multis, totals = (float(scores(table, names, measure).mean()) for table in (second, first))
         first, second, names, _ = align(own[task], multi[task])
-        at_own = estimate(first, second, names, measure, level=level, power=power, family=family, unit=unit)
+        at_own = estimate(first, second, names, measure, level=here, power=power, family=family, unit=unit)
         owns = float(scores(first, names, measure).mean())
         estimates.append((task, (multis, totals, owns), at_total, at_own))
-    by_total = holm([at_total.p for *_, at_total, _ in estimates], 1 - level)
-    by_own = holm([at_own.p for *_, at_own in estimates], 1 - level)
+    by_total = holm([look.adjusted(at_total.p) for *_, at_total, _ in estimates], 1 - level)
+    by_own = holm([look.adjusted(at_own.p) for *_, at_own in estimates], 1 - level)
     judged = []
     for (task, means, at_total, at_own), p_total, p_own in zip(estimates, by_total, by_own, strict=True):
         at_total, at_own = replace(at_total, p_holm=p_total), replace(at_own, p_holm=p_own)
@@ -180,7 +183,7 @@ def verdicts(
         widest = max(at_total, at_own, key=lambda estimate: estimate.design_effect or 0.0)
         reason = " ".join(filter(None, (reason, widest.caution)))
         judged.append(TaskVerdict(task, kind, reason, named.get(task, ""), *means, at_total, at_own))
-    return Verdict(tuple(judged), margin, level, power)
+    return Verdict(tuple(judged), margin, here, power)
 
 
 def judge(at_total: Estimate, at_own: Estimate, margin: float, level: float = LEVEL, power: float = POWER) -> tuple[Kind, str]:

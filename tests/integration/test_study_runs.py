@@ -240,7 +240,7 @@ def test_transfer_from_plan_to_matrix(corpora: dict[str, Path], tmp_path: Path) 
 
 
 def test_seeds_that_draw_their_training_documents(corpora: dict[str, Path], tmp_path: Path) -> None:
-    typed = words(corpora, *TASKS[:2], tokens=600)
+    typed = words(corpora, *TASKS[:2], tokens=4800)
     study, results, ran, told = run_here(tmp_path, "token-control", *typed, "--resample-train", "2")
     assert study.settings["resample_train"] == 2
     assert len(ran) == 10

@@ -7,7 +7,7 @@ from typing import Any
 
 import numpy as np
 import pytest
-from hypothesis import assume, given
+from hypothesis import assume, given, settings
 from hypothesis import strategies as st
 from scipy import stats
 
@@ -45,6 +45,7 @@ def test_replicability_by_hand() -> None:
     assert weak.independent == 6
 
 
+@settings(max_examples=40)
 @given(p_values)
 def test_replicability_is_the_last_of_the_rejected_partial_conjunctions(values: list[float]) -> None:
     assume(all(abs(p - 0.05) > 1e-9 for conjunctions in partial_conjunctions(values) for p in conjunctions))
@@ -58,7 +59,8 @@ def test_replicability_is_the_last_of_the_rejected_partial_conjunctions(values: 
     assert (turned.dependent, turned.independent, {*turned.tasks}) == (found.dependent, found.independent, {*found.tasks})
 
 
-def test_the_estimate_is_too_high_in_at_most_alpha_of_all_cases() -> None:
+def test_the_estimate_is_too_high_in_at_most_alpha_of_all_cases(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("gc.collect", lambda *_: 0)  # statsmodels' Holm calls it every time, for tens of milliseconds
     rng = np.random.default_rng(1)
     too_high = np.zeros(2)
     for _ in range(1000):

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping
 from typing import TYPE_CHECKING, Any, ClassVar
 
-from bench.api.study import Request, StudyKind, StudyRun, Tone
+from bench.api.study import Request, StudyKind, StudyRun, Takes, Tone
 from bench.errors import ContractError
 
 if TYPE_CHECKING:
@@ -21,6 +21,7 @@ class TokenControl(StudyKind):
     summary = "the tasks together; each alone on as many tokens in all; each alone on its own share; a verdict a task"
     citation = "bench's own design, with two one-sided tests after Schuirmann 1987, doi:10.1007/BF01068419"
     licence = "Apache-2.0"
+    takes: ClassVar[tuple[Takes, ...]] = ("looks",)
     one_rate: ClassVar[bool] = True
     roles: ClassVar[Mapping[str, str]] = {
         "multi": "multi-task", "total": "alone, equal total", "share": "alone, own share",
@@ -68,7 +69,7 @@ class TokenControl(StudyKind):
         _equal_total(finished)
         verdict = verdicts(
             arms["multi"], arms["total"], arms["share"], finished.measures, finished.metrics,
-            margin=finished.study.settings["margin"],
+            margin=finished.study.settings["margin"], look=finished.look,
         )  # fmt: skip
         return verdict.to_json() | {"split": SPLIT, "differences": differences}
 

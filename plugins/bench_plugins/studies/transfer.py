@@ -11,7 +11,7 @@ from dataclasses import replace
 from itertools import combinations
 from typing import TYPE_CHECKING, Any, ClassVar
 
-from bench.api.study import Request, Statement, StudyKind, StudyRun, Tone
+from bench.api.study import Request, Statement, StudyKind, StudyRun, Takes, Tone
 from bench.errors import UsageError
 
 if TYPE_CHECKING:
@@ -36,6 +36,7 @@ class Transfer(StudyKind):
     citation = "bench's own design; see docs/studies.md"
     licence = "Apache-2.0"
     margin: ClassVar[bool] = False
+    takes: ClassVar[tuple[Takes, ...]] = ("looks",)
     one_rate: ClassVar[bool] = True
     question: ClassVar[str] = "Which of {tasks} gain from each other?"
     roles: ClassVar[Mapping[str, str]] = {"single": "alone", "total": "alone, equal total", "pair": "pair"}
@@ -83,11 +84,11 @@ class Transfer(StudyKind):
             for name, role in (("at_own", "single"), ("at_total", "total")):
                 alone, together, names, _ = align(arms[role, task, task], arms["pair", task, partner])
                 by_pair[task, partner][name] = estimate(
-                    alone, together, names, finished.measures[task], family=len(ordered),
+                    alone, together, names, finished.measures[task], level=finished.look.level, family=len(ordered),
                     unit=unit_of(arms["pair", task, partner]),
                 )  # fmt: skip
         for name in ("at_own", "at_total"):
-            adjusted = holm([by_pair[pair][name].p for pair in ordered], 1 - LEVEL)
+            adjusted = holm([finished.look.adjusted(by_pair[pair][name].p) for pair in ordered], 1 - LEVEL)
             for pair, p in zip(ordered, adjusted, strict=True):
                 by_pair[pair][name] = replace(by_pair[pair][name], p_holm=p)
         gains = {pair: estimates["at_own"].difference for pair, estimates in by_pair.items()}

@@ -36,7 +36,7 @@ class Unseen(StudyKind):
     summary = "a task on few documents: from what other tasks share, frozen, against a fresh start; --source, --target, --shots"
     citation = "bench's own design, after Conneau et al. 2017, arXiv:1705.02364; see docs/studies.md"
     licence = "Apache-2.0"
-    takes: ClassVar[tuple[Takes, ...]] = ("targets", "shots")
+    takes: ClassVar[tuple[Takes, ...]] = ("targets", "shots", "looks")
     options: ClassVar[Mapping[str, Option]] = {"source-tokens": 0}
     one_rate: ClassVar[bool] = True
     question: ClassVar[str] = "How much is the shared part of other tasks worth with few documents: {tasks}?"
@@ -103,8 +103,9 @@ class Unseen(StudyKind):
             measure = finished.measures[task]
             means = [float(scores(table, names, measure).mean()) for table in (target, fresh)]
             unit = unit_of(arms["target"])
-            gains.append((means[0], means[1], estimate(fresh, target, names, measure, family=len(asked), unit=unit)))
-        adjusted = holm([gain.p for *_, gain in gains], 1 - LEVEL)
+            known = estimate(fresh, target, names, measure, level=finished.look.level, family=len(asked), unit=unit)
+            gains.append((means[0], means[1], known))
+        adjusted = holm([finished.look.adjusted(gain.p) for *_, gain in gains], 1 - LEVEL)
         margin = finished.study.settings["margin"]
         comparisons = []
         for (task, count), (target_mean, fresh_mean, gain), p in zip(asked, gains, adjusted, strict=True):
