@@ -102,7 +102,8 @@ class FinishedStudy:
         """
         from bench.studies.compare import compare
 
-        return compare([self.runs[key] for key in keys], self.registry, by=by, allow=(*_ALLOWED, *allow))
+        runs = [self.runs[key] for key in keys]
+        return compare(runs, self.registry, by=by, allow=(*_ALLOWED, *allow), level=self.look.level)
 
     def statistics(self, key: str) -> dict[str, Statistics]:
         """Task to the statistics of every test document of a run, checked against the scores of its result.
