@@ -95,7 +95,7 @@ class Tasks:
         second: name of the other.
         tally: tasks that the second arm won, tied and lost.
         ties: task to the largest difference of the means over seeds that is a tie: `Floor.tie`.
-        across: what the tasks say together; None where there are fewer than `bench.stats.across.TASKS`.
+        across: what the tasks say together; None where there are too few of them, or of seeds.
     """
 
     first: str
