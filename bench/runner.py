@@ -335,7 +335,7 @@ def execute(planned: Planned, registry: Registry, console: Reporter, clock: Cloc
     config, folder, ident = planned.config, planned.folder, planned.ident
     root = folder / CHECKPOINTS
     with ExitStack() as stack:
-        journal = stack.enter_context(Journal(folder / JOURNAL))
+        journal = stack.enter_context(Journal(folder / JOURNAL, identity=ident))
 
         def warn(message: str) -> None:
             console.warn(message)
