@@ -26,11 +26,10 @@ from zlib import crc32
 
 from bench.api.tracker import RunEvent
 from bench.errors import RunStateError, StorageError
+from bench.results.store import PREVIOUS
 
 DURABLE = frozenset({"checkpoint", "result", "end"})
 """Kinds of events that are synced to disk before `Journal.write` returns."""
-PREVIOUS = "previous"
-"""Key of the SHA-256 of the line before, line end included; in the first line of the run's id."""
 LONGEST = 400
 """Most characters of a string; the rest is cut off. Enough for a path or a message, too few for a document."""
 
@@ -218,19 +217,6 @@ def read_chain(path: Path, identity: str) -> Chain:
             broken = event.seq
         previous, events, size = line, events + 1, size + len(line)
     return Chain(events, unchained, sha256(previous).hexdigest(), broken, size != path.stat().st_size)
-
-
-def last_line(path: Path) -> bytes:
-    """The last complete line of a journal, empty where there is none; read from the end."""
-    end, block = _whole_lines(path), 1 << 12
-    with path.open("rb") as file:
-        while True:
-            start = max(0, end - block)
-            file.seek(start)
-            content = file.read(end - start)
-            if not start or b"\n" in content[:-1]:
-                return content[content[:-1].rfind(b"\n") + 1 :]
-            block *= 4
 
 
 def parse(line: bytes, seq: int, path: Path) -> RunEvent:

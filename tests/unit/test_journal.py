@@ -15,8 +15,9 @@ import pytest
 from bench.api.data import Document
 from bench.api.tracker import RunEvent
 from bench.errors import RunStateError, StorageError
+from bench.results.store import last_line
 from bench.tracking import Journal, read_journal
-from bench.tracking.journal import LONGEST, Chain, Replay, checked, last_line, read_chain
+from bench.tracking.journal import LONGEST, Chain, Replay, checked, read_chain
 
 
 def raw(path: Path) -> list[dict[str, object]]:
