@@ -15,7 +15,7 @@ from bench.registry import Registry
 from bench.results.environment import installed
 from bench.results.layout import CORPUS, PREDICTIONS, predictions_name
 from bench.results.schema import Result
-from bench.results.scores import INTERVAL, FlatScores, interval_of, numbers, score_of
+from bench.results.scores import INTERVAL, FlatScores, interval_by, interval_of, numbers, score_of
 from bench.results.statistics import Statistics, read_statistics
 from bench.results.store import read_predictions
 from bench.steps.corpora import read_corpora
@@ -117,7 +117,12 @@ def _against(what: str, stated: FlatScores, again: FlatScores, alike: bool) -> C
         if not same(value, score_of(again, name))
     ]
     bounds = [name.removesuffix(INTERVAL) for name in stated if name.endswith(INTERVAL)]
-    other = [name for name in bounds if not same_bounds(interval_of(stated, name), interval_of(again, name))]
+    other = [
+        name
+        for name in bounds
+        if not same_bounds(interval_of(stated, name), interval_of(again, name))
+        or interval_by(stated, name) != interval_by(again, name)
+    ]
     if other and not wrong and not alike:
         return Check(what, "not checked", "scores hold; intervals were drawn with another numpy or scipy")
     return verdict(what, wrong + [f"the interval of {name}" for name in other],
