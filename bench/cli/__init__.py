@@ -22,6 +22,7 @@ COMMANDS = {
     "study": "run a plan of runs that are compared, stopped and continued at any time",
     "plan-power": "how many seeds and documents find a difference, from runs or stated variances",
     "compare": "compare finished runs: the contract, then the statistics",
+    "verify": "hold finished runs against all that is there, and sign what was found",
     "board": "all runs of a folder, filtered and sorted",
     "report": "runs or a study as one page, with tables and figures as files",
     "probe": "what a run's shared and private adapters encode, by linear probes",
