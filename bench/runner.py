@@ -22,12 +22,14 @@ from bench import user_cache
 from bench.api.tracker import RunInfo
 from bench.config import DIGITS, RunConfig, run_id
 from bench.data import faults, leaks, shots
+from bench.data.content import code_digest
 from bench.errors import BenchError, DivergedError, Interrupted, InvariantError, OutOfMemory, RunStateError
 from bench.invariants import checkpoint as checkpoints
 from bench.modeling.noise import import_heavy
 from bench.registry import Registry
 from bench.reporting import Progress as Bar
 from bench.reporting import Reporter, SilentReporter
+from bench.results import manifest as manifests
 from bench.results.invariants import BatchReport
 from bench.results.layout import ADAPTERS, CHECKPOINTS, JOURNAL, PLAN, RESULT
 from bench.results.lock import RunLock
@@ -162,7 +164,7 @@ def claim(stack: ExitStack, folder: Path, config: RunConfig, resumed: bool, cons
     """
     stack.enter_context(RunLock(folder))
     ident = folder.name
-    if (folder / RESULT).exists():
+    if (folder / RESULT).exists() and not manifests.cut_short(folder):
         console.note(FINISHED.format(id=ident))
         return True
     if not resumed and (folder / PLAN).exists() and refused(folder) is None:  # of one that was refused nothing can be lost
@@ -190,7 +192,7 @@ def finished_before(config: RunConfig, parts: Parts) -> Path | None:
             terminologies = concepts_step.open_terminologies(parts.tasks, sources, config, SilentReporter())
             on = ("cpu", likely_precision(config.precision))
             folder = Path(config.out) / run_id(config, **resolved_facts(config, parts, sources, terminologies, on=on))
-            return folder if (folder / RESULT).exists() else None
+            return folder if (folder / RESULT).exists() and not manifests.cut_short(folder) else None
     return None
 
 
@@ -318,7 +320,8 @@ def plan(
             "documents of it stand in dev or test is not known, which the result records."
         )
     planned = Planned(config, facts, ident, folder, parts, data, device, budget, parity, {}, terminologies or {}, teachers)
-    return replace(planned, plan=plan_step.describe(planned))
+    code = code_digest(*parts.used())  # now, when the code is what was imported
+    return replace(planned, plan=plan_step.describe(planned), code=code)
 
 
 def assist(planned: Planned, console: Reporter, clock: Clock, processes: Processes) -> Outcome:
@@ -335,7 +338,7 @@ def execute(planned: Planned, registry: Registry, console: Reporter, clock: Cloc
     config, folder, ident = planned.config, planned.folder, planned.ident
     root = folder / CHECKPOINTS
     with ExitStack() as stack:
-        journal = stack.enter_context(Journal(folder / JOURNAL))
+        journal = stack.enter_context(Journal(folder / JOURNAL, identity=ident))
 
         def warn(message: str) -> None:
             console.warn(message)
@@ -359,7 +362,6 @@ def execute(planned: Planned, registry: Registry, console: Reporter, clock: Cloc
         try:
             with interruptible():
                 outcome = train_and_score(RunContext(planned, state, journal, console, clock, processes), checkpoint)
-            journal.write("end", status="finished")
             ended = True
             return outcome
         except Interrupted as stopped:
@@ -445,8 +447,12 @@ def train_and_score(run: RunContext, checkpoint: checkpoints.Checkpoint | None) 
         return Outcome(folder, None, {}, {})
     (result,) = concluded
     path = write_result(folder, result)  # 11
+    files = manifests.file_sums(folder)  # before a plugin is told of the result
     headline = result.to_json()["headline"]
-    run.journal.write("result", path=str(path), headline=headline)
+    run.journal.write("result", path=str(path), headline=headline, sha256=manifests.sums_sha256(files))
+    run.journal.write("end", status="finished")
+    journal = manifests.JournalEnd(run.journal.position, (folder / JOURNAL).stat().st_size, run.journal.sha256)
+    manifests.write_manifest(folder, result, files, journal, planned.code)
     return outcome_of(folder)
 
 

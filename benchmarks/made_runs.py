@@ -180,7 +180,7 @@ def _make(folder: Path, run: Made) -> Path:
         pair |= {"conflict_frequency": (run.steps // 3) / run.steps, "mean_cosine": 0.15}
         extra["together"] = {"gradients": {"kind": "plain", "pairs": [pair]}}
         tasks = [{"task": t, "metric": "strict.f1", "value": primary[t]} for t in run.tasks]
-        extra["macro"] = {"split": "test", "stage": last, "mean": None, "tasks": tasks}
+        extra["macro"] = {"split": "test", "stage": last, "mean": sum(primary.values()) / len(primary), "tasks": tasks}
     if run.evaluated:
         extra["calibration"] = {task: {"trained": {"mentions": _calibration(chance)}} for task in run.tasks}
         extra["errors"] = {task: {"trained": _errors(chance)} for task in run.tasks}
@@ -239,7 +239,7 @@ def _scores(value: float, chance: random.Random) -> dict[str, Any]:
 
 
 def _documents(folder: Path, task: str, stage: str, value: float, count: int, chance: random.Random) -> dict[str, float]:
-    """Saves statistics of documents, as hard in every run, with about this F, and returns the F that they give."""
+    """Saves statistics of documents, as hard in every run, with about this F, and returns the scores that they give."""
     rows = []
     for index in range(count):
         document = random.Random(f"{task} {index}")
@@ -249,9 +249,7 @@ def _documents(folder: Path, task: str, stage: str, value: float, count: int, ch
     every = dict.fromkeys(_scorer(task)[1], 0.0)
     made = Statistics.of(task, "test", stage, [f"d{i}" for i in range(count)], [every | row for row in rows])
     write_statistics(folder, made)
-    sums = made.sums()
-    f1 = 2 * sums["strict.tp"] / (2 * sums["strict.tp"] + sums["strict.fp"] + sums["strict.fn"])
-    return {f"strict.{name}": f1 for name in ("precision", "recall", "f1")}
+    return flatten(load().get("tasks", task).summarise(made.sums()))
 
 
 @cache

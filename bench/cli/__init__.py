@@ -17,11 +17,12 @@ from bench.errors import BenchError, DataWarning, OutOfMemory, StorageError, Usa
 COMMANDS = {
     "list": "every installed part (tasks, heads, architectures, models and more), and what is broken",
     "show": "one part, or one run, in detail",
-    "demo": "a small comparison on made-up text, trained in a minute, for trying the other commands",
+    "demo": "a small comparison on made-up text, trained in a minute or two, for trying the other commands",
     "run": "train, quantize and evaluate one arm under all five invariants",
     "study": "run a plan of runs that are compared, stopped and continued at any time",
     "plan-power": "how many seeds and documents find a difference, from runs or stated variances",
     "compare": "compare finished runs: the contract, then the statistics",
+    "verify": "hold finished runs against all that is there, and sign what was found",
     "board": "all runs of a folder, filtered and sorted",
     "pool": "one study at several sites whose corpora stay there: share, check, pool",
     "report": "runs or a study as one page, with tables and figures as files",

@@ -10,13 +10,15 @@ from typing import Any
 from bench.api.architecture import UNMATCHED
 from bench.cli.parser import Parser
 from bench.errors import RunStateError, UsageError
-from bench.pages.board import Entry, entries, needs_whole
+from bench.pages.board import Entry, entries, held, needs_whole
 from bench.results.display import score, some
 from bench.screen.terminal import paint, say
 from bench.screen.text import columns, dump, number
 
 HEADER = ("run", "task", "arch", "quant", "model", "seed", "score", "metric", "marks")
 SHOWN = ("arch", "quant", "model", "seed")
+HELD = 100
+"""Most runs whose files and statistics are all looked at; of more the results alone are held against their manifests."""
 
 
 def configure(parser: Parser) -> None:
@@ -73,6 +75,8 @@ def run(args: argparse.Namespace) -> int:
         for name in dict.fromkeys([field, *(name for name, _ in args.where)])
         if name not in (*HEADER, "value", "id", "state")
     ]
+    if len(chosen) <= HELD:
+        chosen = [held(entry, args.out) for entry in chosen]
     if args.json:
         say(dump([_record(entry, extra) for entry in chosen]))
         return 0
@@ -86,6 +90,11 @@ def run(args: argparse.Namespace) -> int:
         if (n := sum(e.state == state for e in chosen))
     ]
     say(f"\n{summary}{''.join(f', {count}' for count in counts)}")
+    changed = sum(bool(entry.changed) for entry in chosen)
+    if changed:
+        say(paint(f"CHANGED since they were written: {some(changed, 'run')}; what still holds: bench verify RUN", "red"))
+    if len(chosen) > HELD:
+        say(paint(f"More than {HELD} runs: results are held against their manifests, not against their statistics.", "dim"))
     if synthetic:
         say(paint("SYNTHETIC data: such scores say nothing about the real corpora.", "yellow"))
     return 0
@@ -146,7 +155,8 @@ def _row(entry: Entry, extra: list[str]) -> list[str]:
         metric += "".join(f"; {row['task']} {'–' if row['value'] is None else score(row['value'])}" for row in entry.rest)
     else:
         value, metric = paint(entry.state, "yellow"), ""
-    marks = ["synthetic"] * bool(entry.known.get("synthetic")) + [f"waived {name}" for name in entry.known.get("waivers", ())]
+    marks = [f"CHANGED: {', '.join(entry.changed[:2])}"] * bool(entry.changed)
+    marks += ["synthetic"] * bool(entry.known.get("synthetic")) + [f"waived {name}" for name in entry.known.get("waivers", ())]
     marks += [UNMATCHED] * (entry.known.get("matched") is False)
     cells = (_text(entry.field(name)) for name in SHOWN)
     return [
@@ -165,6 +175,7 @@ def _record(entry: Entry, extra: list[str]) -> dict[str, Any]:
     record: dict[str, Any] = {"id": entry.id, "state": entry.state, "task": [*entry.tasks]}
     record |= {name: _name(entry.field(name)) for name in SHOWN}
     record |= {"headline": head, "rest": entry.rest, "synthetic": entry.known.get("synthetic")}
+    record["changed"] = [*entry.changed]
     record["waivers"] = entry.known.get("waivers", [])
     record["matched"] = entry.known.get("matched", True)
     return record | {name: entry.field(name) for name in extra}

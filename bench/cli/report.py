@@ -48,12 +48,16 @@ def run(args: argparse.Namespace) -> int:
     evidence, out = written.evidence, written.page.parent
     if args.json:
         say(dump({"page": written.page, "bytes": written.bytes, "figures": written.figures, "tables": written.tables,
-                    "runs": [run.id for run in evidence.runs], "unfinished": evidence.unfinished}))  # fmt: skip
+                    "runs": [run.id for run in evidence.runs], "unfinished": evidence.unfinished,
+                    "changed": {run.id: run.standing.changed for run in evidence.runs if run.standing.changed}}))  # fmt: skip
         return 0
     synthetic = any(run.result.synthetic for run in evidence.runs)
     left = f", {len(evidence.unfinished)} unfinished" if evidence.unfinished else ""
     stamp = paint("  SYNTHETIC data", "yellow") if synthetic else ""
     say(f"{paint(evidence.title, 'bold')}: {some(len(evidence.runs), 'run')}{left}{stamp}")
+    for run in evidence.runs:
+        if run.standing.changed:
+            say(paint(f"  {run.id} {run.standing}", "red"))
     say(f"  {written.page}  {written.bytes / 1e6:.1f} MB, opens in any browser")
     if written.replaced:
         say("  The report that stood there is replaced; another --out keeps it.")

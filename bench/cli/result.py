@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping
 from pathlib import Path
 from shlex import quote
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from bench.api.architecture import UNMATCHED
 from bench.cli.score import interval
@@ -17,6 +17,9 @@ from bench.results.schema import Result
 from bench.results.scores import FlatScores, interval_by, interval_of, score_of
 from bench.screen.terminal import paint
 from bench.screen.text import fields, number
+
+if TYPE_CHECKING:
+    from bench.studies.arms import Run
 
 
 def headline(head: Mapping[str, Any], synthetic: bool = False) -> str:
@@ -67,10 +70,16 @@ def _any(scores: FlatScores | None, group: str) -> bool:
     return None in counts or any(counts)
 
 
-def report(result: Result, folder: Path) -> str:
+def report(run: Run) -> str:
     """All of a result that fits a screen or two, and the run's folder."""
+    result, standing = run.result, run.standing
     config, record = result.config, result.to_json()
-    lines = [f"{paint(result.id, 'bold')}  {folder}"]
+    lines = [f"{paint(result.id, 'bold')}  {run.folder}"]
+    if standing.changed:
+        lines.append(paint(f"CHANGED since it was written: {', '.join(standing.changed)}", "red"))
+        lines.append(f"what still holds: bench verify {quote(str(run.folder))}; comparisons refuse this run")
+    elif standing.manifest == "older" and result.imported is None:
+        lines.append(paint(str(standing), "dim"))
     if result.waivers:
         lines.append(paint(f"waived: {', '.join(result.waivers)}; comparisons refuse this run", "yellow"))
     if not result.matched:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import argparse
+from dataclasses import asdict
 from pathlib import Path
 from typing import Any, cast
 
@@ -120,10 +121,13 @@ def _show_run(ref: str, out: Path, as_json: bool) -> int:
     from bench.cli.result import report
     from bench.results.layout import RESULT
     from bench.results.schema import current
-    from bench.results.store import find_run, read_json, read_result
+    from bench.results.store import find_run, read_json
+    from bench.studies.arms import Run
 
-    folder = find_run(ref, out)
-    result = read_result(folder)  # refuses what is unfinished, damaged or of another schema
-    # As it is stored: a newer bench may have written names that this one does not know.
-    say(dump(current(read_json(folder / RESULT), folder.name)) if as_json else report(result, folder))
+    run = Run.read(find_run(ref, out))  # refuses what is unfinished, damaged or of another schema
+    if as_json:  # as it is stored: a newer bench may have written names that this one does not know
+        stored = current(read_json(run.folder / RESULT), run.folder.name)
+        say(dump({**stored, "standing": asdict(run.standing)}))
+    else:
+        say(report(run))
     return 0

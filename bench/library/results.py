@@ -29,6 +29,7 @@ if TYPE_CHECKING:
     from bench.steps.predicting import Written
     from bench.steps.trained import TrainedModel
     from bench.studies.study import Study
+    from bench.verifying.check import Verification
 
 
 class Tabular(ABC):
@@ -56,7 +57,7 @@ class Tabular(ABC):
 
 
 class RunResult(Run, Tabular):
-    """A finished run: `folder` of its files, and `result`, what ``result.json`` holds."""
+    """A finished run: `folder` of its files, `result`, what ``result.json`` holds, and `standing`, whether it changed since."""
 
     @property
     def headline(self) -> Headline:
@@ -201,6 +202,16 @@ class RunResult(Run, Tabular):
         settle_threads(os.environ)
         serve(self.folder, load(), ServeConfig(task, stage, device, host, port, token), reporter(progress=True))
 
+    def verify(self, data: Mapping[str, str | Path] | None = None) -> Verification:
+        """Holds the run against all that is there, as ``bench verify`` does; its ``differs`` is empty where all holds.
+
+        Args:
+            data: task to the folder of its corpus; those that the run read, where they still are.
+        """
+        from bench.verifying.checks import verify
+
+        return verify(self.folder, load(), {task: str(place) for task, place in (data or {}).items()})
+
     def figures(self) -> Figures:
         """The figures of `bench.report` about this run, by name; in a notebook each is drawn."""
         return Runs([self]).figures()
@@ -218,6 +229,7 @@ class RunResult(Run, Tabular):
             "synthetic": self.result.synthetic,
             "waived": ", ".join(self.result.waivers),
             "matched": self.result.matched,
+            "changed": bool(self.standing.changed),
         }
         rows = []
         for task, scores in self.result.scores.items():
@@ -232,6 +244,7 @@ class RunResult(Run, Tabular):
     def __repr__(self) -> str:
         head = self.headline
         stamp = ", synthetic" if self.result.synthetic else ""
+        stamp += f", {self.standing}" if self.standing.changed else ""
         return f"RunResult({self.id}: {head.task} {head.metric} {display.score(head.value, head.ci95)}{stamp})"
 
     def _repr_html_(self) -> str:
@@ -244,6 +257,7 @@ class RunResult(Run, Tabular):
             if metric.rpartition(".")[2] in ("f1", "accuracy") or metric == head.metric
         ]
         title = f"{self.id}: {head.metric} {display.score(head.value, head.ci95)}"
+        title += f" – {self.standing}" if self.standing.changed else ""
         return display.html_table(title, ("task", "stage", "metric", "test"), rows, synthetic=self.result.synthetic)
 
 
@@ -286,7 +300,10 @@ class Runs(Sequence[RunResult], Tabular):
 
     def _repr_html_(self) -> str:
         rows = [
-            (run.id, run.headline.task, run.headline.metric, display.score(run.headline.value, run.headline.ci95))
+            (
+                f"{run.id} (changed since it was written)" if run.standing.changed else run.id,
+                *(run.headline.task, run.headline.metric, display.score(run.headline.value, run.headline.ci95)),
+            )
             for run in self
         ]
         synthetic = any(run.result.synthetic for run in self)

@@ -1,7 +1,7 @@
-"""Lists all runs of a folder, and reads no more of each result than is needed.
+"""Lists all runs of a folder, and decodes no more of each result than is needed.
 
 Headline and configuration are in the first kilobytes of ``result.json``. To list ten thousand results, only these are decoded;
-a file is read completely only for fields further down.
+all of a file only for fields further down. Every result is held against its manifest; `held` looks further.
 """
 
 from __future__ import annotations
@@ -9,13 +9,14 @@ from __future__ import annotations
 import json
 import os
 from collections.abc import Iterator, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any, Literal
 
 from bench.errors import RunStateError
 from bench.results.evidence import Macro
 from bench.results.layout import INFO, RESULT
+from bench.results.manifest import result_changed
 from bench.results.reading import read_as
 from bench.results.schema import OPTIONAL, VERSIONS, Headline, current
 from bench.results.store import refused
@@ -36,11 +37,13 @@ class Entry:
         state: whether it has a result that can be read; ``refused`` where an invariant ended it before it had a
             checkpoint.
         known: the top level of its result as far as it was decoded; of an unfinished run its configuration.
+        changed: what of it is not as it was written, in a few words; empty where nothing is, or nothing tells.
     """
 
     id: str
     state: State
     known: Mapping[str, Any]
+    changed: tuple[str, ...] = ()
 
     @property
     def tasks(self) -> tuple[str, ...]:
@@ -82,18 +85,12 @@ def entries(out: Path, whole: bool = False) -> Iterator[Entry]:
         folder = f"{out}/{name}"
         try:
             with open(f"{folder}/{RESULT}", "rb") as file:  # noqa: PTH123 - a path object for each costs as much as reading
-                head = file.read(-1 if whole else HEAD)
-                size = os.fstat(file.fileno()).st_size
-                if size > len(head):
-                    file.seek(size - 2)
-                    end = file.read()
-                else:
-                    end = head[-2:]
+                content = file.read()
         except OSError:
             if (out / name / INFO).exists():
                 yield Entry(name, "refused" if refused(out / name) else "unfinished", _started(out / name / INFO))
             continue
-        yield Entry(name, *_decoded(f"{folder}/{RESULT}", head, end, whole))
+        yield Entry(name, *_decoded(f"{folder}/{RESULT}", content, whole), (RESULT,) if result_changed(folder, content) else ())
 
 
 def needs_whole(names: Iterator[str] | list[str]) -> bool:
@@ -106,8 +103,20 @@ def needs_whole(names: Iterator[str] | list[str]) -> bool:
     return any(name.partition(".")[0] in below for name in names)
 
 
-def _decoded(path: str, head: bytes, end: bytes, whole: bool) -> tuple[State, dict[str, Any]]:
-    text = head.decode("utf-8", "ignore")
+def held(entry: Entry, out: Path) -> Entry:
+    """A run with all that `bench.studies.standing` finds changed, its scores against its statistics included."""
+    from bench.studies.arms import Run  # numpy, which most boards need not wait for
+
+    if entry.state != "finished":
+        return entry
+    try:
+        return replace(entry, changed=Run.read(out / entry.id).standing.changed)
+    except RunStateError:  # damaged below what the board decodes
+        return replace(entry, changed=entry.changed or (RESULT,))
+
+
+def _decoded(path: str, content: bytes, whole: bool) -> tuple[State, dict[str, Any]]:
+    text = (content if whole else content[:HEAD]).decode("utf-8", "ignore")
     try:
         known = json.loads(text) if whole else _members(text, LAST_OF_HEAD)
         if not isinstance(known, dict):
@@ -116,8 +125,8 @@ def _decoded(path: str, head: bytes, end: bytes, whole: bool) -> tuple[State, di
         if whole:
             return "damaged", {}
         try:
-            known = json.loads(Path(path).read_bytes())
-        except (OSError, ValueError):
+            known = json.loads(content)
+        except ValueError:
             return "damaged", {}
         if not isinstance(known, dict):
             return "damaged", {}
@@ -125,7 +134,7 @@ def _decoded(path: str, head: bytes, end: bytes, whole: bool) -> tuple[State, di
         return "other schema", {}
     # A complete file ends with a brace and a line end; one that a full disk or a copy cut off does not.
     if (
-        not end.rstrip().endswith(b"}")
+        not content[-2:].rstrip().endswith(b"}")
         or not isinstance(known.get("config"), dict)
         or not isinstance(known["config"].get("resolved", {}), dict)
         or not isinstance(known.get("waivers", []), list)

@@ -181,7 +181,7 @@ def lead(evidence: Evidence) -> str:
 
 
 def notices(evidence: Evidence) -> list[Notice]:
-    """Warnings: synthetic data, plumbing models, waived invariants, unmatched arms, leaks, differences, unfinished runs."""
+    """Warnings: synthetic data, changed runs, plumbing models, waivers, unmatched arms, leaks, differences, unfinished runs."""
     runs = evidence.runs
     warnings = []
     synthetic = sum(run.result.synthetic for run in runs)
@@ -189,6 +189,11 @@ def notices(evidence: Evidence) -> list[Notice]:
         which = "All" if synthetic == len(runs) else f"{synthetic} of {len(runs)}"
         warnings.append(Notice("Synthetic", f"{which} runs rest on generated text: their figures say that the plumbing works, "
                             "nothing about clinical text."))  # fmt: skip
+    changed = list(dict.fromkeys(f"{run.id} ({', '.join(run.standing.changed[:2])})" for run in runs if run.standing.changed))
+    if changed:
+        listing = "; ".join(changed[:4]) + (f" and {len(changed) - 4} more" if len(changed) > 4 else "")
+        warnings.append(Notice("Changed", f"Since they were written: {listing}. What rests on these runs does not hold until "
+                                "'bench verify' says what of them does."))  # fmt: skip
     plumbing = sorted({str(run.result.config.get("model")) for run in runs if run.result.plan.model.plumbing_only})
     if plumbing:
         warnings.append(

@@ -9,6 +9,10 @@ from bench.pages.content import Cell, Column, Table
 from bench.pages.verdicts import summaries
 from bench.results.scores import score_of
 
+FILES = {(False, "there"): "as written", (False, "older"): "no manifest"} | dict.fromkeys(
+    [(True, state) for state in ("there", "missing", "older")], "CHANGED"
+)
+"""What a run's files are, by whether they changed and what there is of a manifest."""
 DIGITS = 12
 """Shown digits of a hash."""
 
@@ -41,6 +45,7 @@ def runs(evidence: Evidence) -> Table:
         Column("score", "score", "score"), Column("low", "95% low", "score"), Column("high", "95% high", "score"),
         Column("tokens", "tokens", "count"), Column("model", "model"), Column("quant", "quantizer"),
         Column("seconds", "training", "seconds"), Column("waived", "waived"), Column("synthetic", "synthetic", "flag"),
+        Column("files", "files"),
     )  # fmt: skip
     rows: list[tuple[Cell, ...]] = []
     for run in evidence.runs:
@@ -51,9 +56,12 @@ def runs(evidence: Evidence) -> Table:
             rows.append((
                 run.id, run.arm, task, run.seed, run.score(task), low, high, run.result.invariants.tokens.total,
                 str(config.get("model", "")), str(config.get("quant", "")), seconds, ", ".join(run.result.waivers),
-                run.result.synthetic,
+                run.result.synthetic, FILES[bool(run.standing.changed), run.standing.manifest],
             ))  # fmt: skip
-    caption = "One line a run and task. The interval is over documents; tokens are those of all of the run's tasks."
+    caption = (
+        "One line a run and task. The interval is over documents; tokens are those of all of the run's tasks. Files that are "
+        "CHANGED are not what the run wrote; an older bench wrote no manifest, so that nothing tells."
+    )
     return table_of("runs", "Runs", caption, columns, rows, evidence.runs)
 
 

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 JOURNAL = "journal.jsonl"
 RESULT = "result.json"
+MANIFEST = "manifest.json"
 INFO = "run.json"
 LOCK = "lock"
 PLAN = "plan.json"
@@ -12,6 +13,7 @@ ADAPTERS = "adapters"
 QUANTIZED = "quantized"
 PREDICTIONS = "predictions"
 STATISTICS = "statistics"
+ERRORS = "errors"
 CORPUS = "corpus"
 MIRRORS = "mirrors"
 

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import json
 import os
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping
 from contextlib import suppress
 from difflib import get_close_matches
 from pathlib import Path
@@ -18,8 +18,8 @@ from bench.results.layout import CHECKPOINTS, INFO, JOURNAL, LOCK, RESULT
 from bench.results.lock import holder
 from bench.results.schema import Result
 
-_LAST_LINE = 1 << 16
-"""Bytes at the end of a journal that hold its last line."""
+PREVIOUS = "previous"
+"""Key in a journal's line of the SHA-256 of the line before, line end included; in the first line of the run's id."""
 
 
 def write_bytes(path: Path, content: bytes, durable: bool = True) -> None:
@@ -53,8 +53,13 @@ def write_json(path: Path, value: Any, durable: bool = True) -> None:
 
     What is no character, such as a byte of a folder's name that is not UTF-8, is escaped, and reads back as it was.
     """
+    write_bytes(path, as_json(value), durable)
+
+
+def as_json(value: Any) -> bytes:
+    """What `write_json` writes."""
     text = json.dumps(value, indent=2, allow_nan=False, ensure_ascii=False)
-    write_bytes(path, f"{text}\n".encode(errors="backslashreplace"), durable)
+    return f"{text}\n".encode(errors="backslashreplace")
 
 
 def read_json(path: Path) -> Any:
@@ -104,14 +109,36 @@ def read_result(folder: Path) -> Result:
 
 def refused(folder: Path) -> str | None:
     """The invariant that ended a run before it had a checkpoint, so that there is nothing to go on from; None for others."""
-    try:
-        with (folder / JOURNAL).open("rb") as file:
-            file.seek(max(0, file.seek(0, os.SEEK_END) - _LAST_LINE))
-            last = json.loads(file.read().splitlines()[-1])
-        invariant = last["values"].get("refused") if last["kind"] == "end" else None
-    except (OSError, ValueError, LookupError, AttributeError, TypeError):
-        return None
+    invariant = ending(folder).get("refused")
     return invariant if isinstance(invariant, str) else None
+
+
+def ending(folder: Path) -> Mapping[str, Any]:
+    """The values of the event that ended a run; empty where its journal does not end with one."""
+    try:
+        last = json.loads(last_line(folder / JOURNAL))
+        values = last["values"] if last["kind"] == "end" else {}
+    except (OSError, ValueError, LookupError, TypeError):
+        return {}
+    return values if isinstance(values, dict) else {}
+
+
+def last_line(path: Path) -> bytes:
+    """The last whole line of a file with its end, read from the file's end; empty where there is none.
+
+    Raises:
+        OSError: the file cannot be read.
+    """
+    with path.open("rb") as file:
+        end, block = file.seek(0, os.SEEK_END), 1 << 12
+        while True:
+            start = max(0, end - block)
+            file.seek(start)
+            content = file.read(end - start)
+            content = content[: content.rfind(b"\n") + 1]
+            if not start or b"\n" in content[:-1]:
+                return content[content[:-1].rfind(b"\n") + 1 :]
+            block *= 4
 
 
 def is_run(folder: Path) -> bool:

@@ -113,7 +113,7 @@ def make_app(
                 413, f"Got {len(body.texts):,} texts; wanted at most {MOST_TEXTS}.", "Send them in several requests."
             )
         if any(isinstance(text, str) is (about.given is not None) for text in body.texts):
-            return problem(422, f"'texts' holds something other than {item}.  {wanted}")
+            return problem(422, f"'texts' holds something other than {item}.", wanted)
         try:
             documents = [_document(number, text) for number, text in enumerate(body.texts)]
         except DataError as error:
@@ -126,7 +126,7 @@ def make_app(
         if any(len(document.mentions) > MOST_MENTIONS for document in documents):
             return problem(413, f"A text comes with more than {MOST_MENTIONS:,} mentions.", "Cut it, or use 'bench predict'.")
         if "pairs" in about.predicts and any(d.mentions and not any(m.concept for m in d.mentions) for d in documents):
-            return problem(422, f"The mentions of a text have no concepts, and it is these that are related.  {wanted}")
+            return problem(422, "The mentions of a text have no concepts, and it is these that are related.", wanted)
         if not all(_encodable(document.text) for document in documents):
             return problem(422, "A text holds half of a surrogate pair, which is no character.", "Send Unicode text.")
         try:

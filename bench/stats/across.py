@@ -23,6 +23,8 @@ from bench.stats.multiplicity import holm
 
 TASKS = 3
 """Fewer tasks say nothing about others."""
+FEWEST_SEEDS = 3
+"""Fewer seeds on a task leave a bootstrap over seeds next to nothing to draw; its interval would be too narrow by far."""
 ROPE = 0.01
 """Half the width of the region of practical equivalence: one point of F, absolute."""
 SPREAD = 5.0
@@ -123,7 +125,7 @@ def across(
     rope: float = ROPE,
     seed: int = 0,
 ) -> Across | None:
-    """Two arms over their tasks; None where there are fewer than `TASKS`.
+    """Two arms over their tasks; None where there are fewer than `TASKS`, or fewer than `FEWEST_SEEDS` on one of them.
 
     Args:
         estimates: task to the difference, second arm less first.
@@ -133,9 +135,10 @@ def across(
         rope: of `posterior`.
         seed: of the resampling.
     """
-    if len(estimates) < TASKS:
+    fewest = min((estimate.seeds for estimate in estimates.values()), default=0)
+    if len(estimates) < TASKS or fewest < FEWEST_SEEDS:
         return None
-    enough = min(estimate.seeds for estimate in estimates.values()) >= MINIMUM_SEEDS
+    enough = fewest >= MINIMUM_SEEDS
     sides: list[Replicated | None] = []
     for sign in (1, -1):
         p_values = {task: _one_sided(estimate, sign) for task, estimate in estimates.items()}

@@ -68,6 +68,7 @@ class Planned:
         plan: all of it, JSON-able.
         terminologies: task to the names of its concepts, for those that have a file of them.
         teachers: finished runs that the schedule learns from.
+        code: SHA-256 of the sources that run.
     """
 
     config: RunConfig
@@ -82,6 +83,7 @@ class Planned:
     plan: Mapping[str, Any]
     terminologies: Mapping[str, Terminology] = field(default_factory=dict)
     teachers: tuple[Teacher, ...] = ()
+    code: str = ""
 
 
 @dataclass(frozen=True)

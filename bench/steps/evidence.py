@@ -22,7 +22,7 @@ from bench.evaluation.mention_sorts import Sorter
 from bench.evaluation.overlap import overlap
 from bench.results.evidence import Calibration, Concepts, Errors, GoldFunnel, SharedText
 from bench.results.evidence import Efficiency as Measured
-from bench.results.layout import PREDICTIONS, predictions_name
+from bench.results.layout import ERRORS, PREDICTIONS, predictions_name
 from bench.results.reading import read_as
 from bench.results.store import read_predictions, write_bytes
 from bench.steps.concepts import TaskLinking
@@ -30,9 +30,6 @@ from bench.steps.concepts import TaskLinking
 if TYPE_CHECKING:
     from bench.training.loop import Device
     from bench.training.model import TaskData, TaskModel
-
-ERRORS = "errors"
-"""Folder of what went wrong with each mention, named as the predictions are."""
 
 
 @dataclass

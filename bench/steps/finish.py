@@ -8,7 +8,8 @@ from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from bench.api.data import Document
+from bench.api.data import Corpus, Document
+from bench.api.task import Task
 from bench.data.batches import evenly
 from bench.data.concepts import ConceptDictionary
 from bench.evaluation import class_thresholds, thresholds
@@ -32,6 +33,8 @@ if TYPE_CHECKING:
     from bench.training.loop import Device
     from bench.training.model import TaskData, TaskModel
 
+DICTIONARY = "dictionary"
+"""Name of the baseline that is a dictionary of the training mentions."""
 ERROR_WINDOWS = 32
 """Windows of dev text over which output errors are measured."""
 
@@ -226,18 +229,25 @@ class Scoring:
 
     def scores(self, task: str, rows: Sequence[Mapping[str, float]]) -> FlatScores:
         """Official scores of statistics, with document-clustered intervals."""
-        data = self.data[task]
-        names = dict.fromkeys(path.rpartition(".")[2] for path in (data.task.metadata.primary_metric, "f1"))
-        return with_intervals(rows, data.task.summarise, names=tuple(names))
+        return official_scores(self.data[task].task, rows)
 
     def baselines(self, task: str) -> dict[str, FlatScores]:
         """Scores on test of what needs no model: a dictionary of the training mentions, where mentions are to be found."""
         data = self.data[task]
-        if not data.head.finds_mentions:
-            return {}
-        dictionary = ConceptDictionary(data.task.unlinked).fit(data.corpus["train"])
-        predicted = [Document(d.id, "", dictionary.annotate(d)) for d in data.corpus["test"]]
-        return {"dictionary": self.scores(task, self.statistics(task, "test", predicted))}
+        return {DICTIONARY: dictionary_scores(data.task, data.corpus)} if data.head.finds_mentions else {}
+
+
+def official_scores(task: Task, rows: Sequence[Mapping[str, float]]) -> FlatScores:
+    """A task's scores of the statistics of documents, with an interval over documents of its primary metric and of every F1."""
+    names = dict.fromkeys(path.rpartition(".")[2] for path in (task.metadata.primary_metric, "f1"))
+    return with_intervals(rows, task.summarise, names=tuple(names))
+
+
+def dictionary_scores(task: Task, corpus: Corpus) -> FlatScores:
+    """Scores on test of a dictionary of the training mentions."""
+    dictionary = ConceptDictionary(task.unlinked).fit(corpus["train"])
+    predicted = [Document(d.id, "", dictionary.annotate(d)) for d in corpus["test"]]
+    return official_scores(task, task.statistics(corpus["test"], predicted))
 
 
 class _ShareRead:

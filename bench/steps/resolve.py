@@ -79,6 +79,11 @@ class Parts:
         """Whether the base model's weights are changed at all."""
         return self.quantizer.name != "none"
 
+    def used(self) -> tuple[Part, ...]:
+        """Every part that can change the outcome."""
+        model = () if self.model.part is None else (self.model.part,)
+        return (*self.tasks.values(), *self.heads.values(), self.architecture, self.quantizer, self.schedule, *model)
+
     def versions(self) -> dict[str, str]:
         """Version of every part that can change the outcome, by kind and name."""
         versions = {f"task {name}": task.version for name, task in self.tasks.items()}

@@ -74,7 +74,7 @@ class Start:
 
 def recipe_of(result: Result) -> str:
     """The id that a run would have at seed 0, with runs at seed 0 before it: all seeds of one arm share it."""
-    config, resolved = _given(result), dict(result.config["resolved"])
+    config, resolved = given(result), dict(result.config["resolved"])
     resolved.pop("shots", None)  # which documents were drawn goes by the seed
     resampled = resolved.pop("train_resample", None) is not None
     if "init_from" in resolved:
@@ -161,7 +161,7 @@ def held_against(
             if not others:
                 continue
             try:
-                earlier = _given(result)
+                earlier = given(result)
                 tasks = {task: named_tasks(earlier, registry)[task]}
                 with read_again(tasks, earlier, folder, result) as read:
                     for name, source in others.items():
@@ -233,7 +233,7 @@ def _lineage(start: Start, unread: list[str]) -> Iterator[tuple[Path, Result]]:
         yield folder, result
 
 
-def _given(result: Result) -> RunConfig:
+def given(result: Result) -> RunConfig:
     """The configuration of a finished run, as it was given."""
     return from_mapping({name: value for name, value in result.config.items() if name != "resolved"}, f"run {result.id}")
 

@@ -13,12 +13,14 @@ from bench.errors import ContractError, RunStateError, unknown
 from bench.naming import flatten
 from bench.registry import Registry
 from bench.results.layout import RESULT
+from bench.results.manifest import Standing
 from bench.results.schema import Result
 from bench.results.scores import FlatScores, numbers, score_of
 from bench.results.statistics import Statistics, read_statistics
 from bench.results.store import find_run, is_run, read_result
 from bench.stats.intervals import Measure
-from bench.studies.contract import facts, label
+from bench.studies.contract import UNCHANGED, facts, label
+from bench.studies.standing import same, standing_of
 
 if TYPE_CHECKING:
     from typing_extensions import Self
@@ -43,7 +45,13 @@ class Run:
     @cached_property
     def facts(self) -> Mapping[str, Any]:
         """The value of every field of the contract."""
-        return facts(self.result)
+        changed = self.standing.changed
+        return {**facts(self.result), "changed": f"{self.id}: {', '.join(changed[:2])}" if changed else UNCHANGED}
+
+    @cached_property
+    def standing(self) -> Standing:
+        """Whether its files are those that were written, and its scores those that its statistics give."""
+        return standing_of(self.folder, self.result)
 
     @property
     def id(self) -> str:
@@ -98,7 +106,17 @@ def read_runs(refs: Iterable[str], out: Path) -> tuple[list[Run], list[str]]:
     Raises:
         RunStateError: nothing carries a name, a folder holds no finished run, or a result cannot be read.
     """
-    runs: dict[Path, Run] = {}
+    folders, notes = finished_folders(refs, out)
+    return [Run.read(folder) for folder in folders], notes
+
+
+def finished_folders(refs: Iterable[str], out: Path) -> tuple[list[Path], list[str]]:
+    """The folders of the runs that `read_runs` reads, each once, and its notes.
+
+    Raises:
+        RunStateError: nothing carries a name, or a folder holds no finished run.
+    """
+    folders: dict[Path, Path] = {}
     notes = []
     for ref in refs:
         folder = Path(ref)
@@ -113,8 +131,8 @@ def read_runs(refs: Iterable[str], out: Path) -> tuple[list[Run], list[str]]:
         else:
             finished = [find_run(ref, out)]
         for path in finished:
-            runs.setdefault(path.resolve(), Run.read(path))
-    return list(runs.values()), notes
+            folders.setdefault(path.resolve(), path)
+    return list(folders.values()), notes
 
 
 def arms_of(runs: Sequence[Run], by: Sequence[str]) -> list[Arm]:
@@ -150,6 +168,22 @@ def tasks_of(runs: Sequence[Run], registry: Registry) -> dict[str, Task]:
                     "Scores of two versions are two metrics: run it again, or install the bench that wrote it.",
                 )
     return tasks
+
+
+def refuse_changed(runs: Iterable[Run]) -> None:
+    """Stops what would rest on runs that are not what they were when they were written.
+
+    Raises:
+        ContractError: naming the first of them, and what of it changed.
+    """
+    changed = [run for run in runs if run.standing.changed]
+    if changed:
+        more = f" So did {len(changed) - 1} more." if len(changed) > 1 else ""
+        raise ContractError(
+            f"Run {changed[0].id} {changed[0].standing}.{more}",
+            f"See what of it holds with 'bench verify {changed[0].folder}', or run it again. "
+            "'bench compare' and 'bench report' take it as it is with --allow changed.",
+        )
 
 
 def measure_of(task: Task, metric: str) -> Measure:
@@ -188,7 +222,7 @@ def agree(run: Run, statistics: Statistics, metric: str, measure: Measure) -> Ru
     scores = run.result.scores[statistics.task]
     stated = score_of(scores.quantized if statistics.stage == "quantized" else scores.trained, metric)
     computed = float(measure(statistics.sums()))
-    if stated is not None and abs(computed - stated) > 1e-6 * max(1.0, abs(stated)):
+    if stated is not None and not same(stated, computed):
         raise RunStateError(
             f"Run {run.result.id} tells {metric} {stated:.6f} of {statistics.task}, but its statistics give {computed:.6f}.",
             "One of the two files was changed; run it again.",

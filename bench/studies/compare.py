@@ -18,14 +18,14 @@ import numpy as np
 from bench.api.task import Task
 from bench.errors import ContractError, UsageError
 from bench.registry import Registry
-from bench.results.display import change, html_table
+from bench.results.display import change, html_table, some
 from bench.results.scores import FlatScores
 from bench.results.statistics import Statistics
 from bench.stats.across import ROPE, Across, across, meaning
 from bench.stats.intervals import LEVEL, MINIMUM_SEEDS, Array, Estimate, Measure, align, estimate, scores, unit_of
 from bench.stats.multiplicity import Floor, SeedSpread, Tally, holm, noise_floor, over_seeds, unequal
 from bench.stats.paired import RESAMPLES, Paired, paired
-from bench.studies.arms import Arm, Run, agree, arms_of, measure_of, metrics_of, tasks_of
+from bench.studies.arms import Arm, Run, agree, arms_of, measure_of, metrics_of, refuse_changed, tasks_of
 from bench.studies.contract import Difference, compared, differences, refuse, training_set
 from bench.studies.looks import judged_by
 from bench.studies.verdict import MARGIN
@@ -95,7 +95,7 @@ class Tasks:
         second: name of the other.
         tally: tasks that the second arm won, tied and lost.
         ties: task to the largest difference of the means over seeds that is a tie: `Floor.tie`.
-        across: what the tasks say together; None where there are fewer than `bench.stats.across.TASKS`.
+        across: what the tasks say together; None where there are too few of them, or of seeds.
     """
 
     first: str
@@ -186,7 +186,7 @@ def compare(
         tell: called with what is being worked at.
 
     Raises:
-        ContractError: they differ in what was not allowed, or share no task.
+        ContractError: they differ in what was not allowed, share no task, or changed since they were written.
         RunStateError: a run has no statistics, or damaged ones.
         UsageError: fewer than two runs, a name that means nothing, too few resamples, or a `rope` that is not above 0.
     """
@@ -198,6 +198,8 @@ def compare(
         raise UsageError(f"The number of resamples is {resamples}; it must be at least {LEAST}.")
     if len(runs) < 2:
         raise UsageError(f"A comparison wants two runs or more; got {len(runs)}.", "Name another run, or a folder of runs.")
+    if "changed" not in allow:
+        refuse_changed(runs)
     run_facts = [run.facts for run in runs]
     fields = tuple(by) or compared(run_facts)
     arms = arms_of(runs, fields)
@@ -208,7 +210,7 @@ def compare(
     example_scores = {name: _some_scores(runs, name) for name in tasks}
     metrics = metrics_of(tasks, example_scores, metric)
     notes = _notes(arms, fields, bool(by))
-    tables = _Tables(tasks, metrics, split)
+    tables = _Tables(tasks, metrics, split, strict="changed" not in allow)
     arm_scores, floors = [], {}
     for task, path in metrics.items():
         tell(f"scores of {task}")
@@ -253,10 +255,14 @@ def compare(
 
 
 class _Tables:
-    """Reads each run's statistics of a split once; `metrics` gives the score that is compared on each task."""
+    """Reads each run's statistics of a split once; `metrics` gives the score that is compared on each task.
 
-    def __init__(self, tasks: dict[str, Task], metrics: dict[str, str], split: str) -> None:
+    If `strict`, statistics that do not give the score which the result states are refused.
+    """
+
+    def __init__(self, tasks: dict[str, Task], metrics: dict[str, str], split: str, strict: bool) -> None:
         self._split = split
+        self._strict = strict
         self._metrics = metrics
         self._measures: dict[str, Measure] = {name: measure_of(tasks[name], path) for name, path in metrics.items()}
         self._read: dict[tuple[str, str], Statistics] = {}
@@ -266,7 +272,8 @@ class _Tables:
         key = task, str(run.folder)
         if key not in self._read:
             statistics = run.statistics(task, self._split)
-            agree(run, statistics, self._metrics[task], self._measures[task])
+            if self._strict:
+                agree(run, statistics, self._metrics[task], self._measures[task])
             self._read[key] = statistics
         return self._read[key]
 
@@ -382,6 +389,9 @@ def _notes(arms: Sequence[Arm], fields: Sequence[str], named: bool) -> list[str]
     configs = [run.result.config for arm in arms for run in arm.runs]
     drawn = all(config.get("train_resample") is not None or config.get("shots") for config in configs)
     notes = [training_set(drawn)] if len(arms) > 1 else []
+    older = sum(run.standing.manifest == "older" and run.result.imported is None for arm in arms for run in arm.runs)
+    if older:
+        notes.append(f"Of {some(older, 'run')} nothing says whether files changed: an older bench wrote no manifest.")
     if len(arms) == 1:
         notes.append("The runs differ in nothing but their seeds or replicates: there is nothing to compare but luck.")
     if len(fields) > 1 and not named:

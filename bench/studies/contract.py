@@ -23,6 +23,9 @@ PARAMETERS = 0.05
 """Adapters and fusion may differ by this share, the rule of the parity invariant. Heads are left out: studies pair runs with
 different numbers of heads."""
 
+UNCHANGED = "no"
+"""Of the field ``changed``, where a run's files are those that were written."""
+
 Facts = Mapping[str, Any]
 """Field to a value, to a number that has a tolerance, or to a mapping of which only common keys are compared."""
 
@@ -118,6 +121,7 @@ _READ: Mapping[str, Callable[[Result], Any]] = {
     "init_from": lambda result: result.config.get("resolved", {}).get("init_from", {}).get("recipe", "none"),
     "synthetic": lambda result: result.synthetic,
     "imported": lambda result: _imported(result),
+    "changed": lambda result: UNCHANGED,  # the files tell, see `bench.studies.arms.Run.facts`
 }
 _CONFIG = {n: option.default for n, option in OPTIONS.items() if n not in _READ and option.compared("choice", "control")}
 """Fields of the configuration that can change the outcome, each with the value of results older than the field."""
@@ -130,8 +134,9 @@ _SPOILS: Mapping[str, Callable[[Any], bool]] = {
     "leaks": bool,
     "parameters": lambda value: isinstance(value, str),
     "imported": lambda value: value != "no",
+    "changed": lambda value: value != UNCHANGED,
 }
-_KNOWN = ("tasks", "model", "data", "scorer", "waivers", "leaks", "left_out", "synthetic", "imported")
+_KNOWN = ("tasks", "model", "data", "scorer", "waivers", "leaks", "left_out", "synthetic", "imported", "changed")
 """Fields that are known of a system that was imported."""
 
 

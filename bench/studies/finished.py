@@ -16,7 +16,7 @@ from bench.registry import Registry, place_of
 from bench.results.statistics import Statistics
 from bench.stats.intervals import Measure
 from bench.stats.sequential import ONE_LOOK, Look
-from bench.studies.arms import Run, agree, measure_of, metrics_of, tasks_of
+from bench.studies.arms import Run, agree, measure_of, metrics_of, refuse_changed, tasks_of
 from bench.studies.contract import differences, refuse
 from bench.studies.looks import earlier_looks, looks_of, with_look
 from bench.studies.study import Study
@@ -102,7 +102,8 @@ class FinishedStudy:
         """
         from bench.studies.compare import compare
 
-        return compare([self.runs[key] for key in keys], self.registry, by=by, allow=(*_ALLOWED, *allow))
+        runs = [self.runs[key] for key in keys]
+        return compare(runs, self.registry, by=by, allow=(*_ALLOWED, *allow), level=self.look.level)
 
     def statistics(self, key: str) -> dict[str, Statistics]:
         """Task to the statistics of every test document of a run, checked against the scores of its result.
@@ -141,6 +142,7 @@ def judged(study: Study, registry: Registry, warn: Callable[[str], None]) -> Map
     It has the version of the kind that judged as ``kind_version``, so that `judged_again` knows one of an earlier version.
 
     Raises:
+        ContractError: a run changed since it was written.
         BenchError: the runs cannot be compared, a package is missing, or the kind's own code failed.
     """
     kind = kind_of(study.kind, registry)
@@ -148,8 +150,10 @@ def judged(study: Study, registry: Registry, warn: Callable[[str], None]) -> Map
     verdict: Mapping[str, Any] | None = None
     for look in looks:
         runs = study.upto(look.seeds[-1]) if look.planned > 1 else study
+        finished = FinishedStudy(runs, registry, warn if look is looks[-1] else _silent, look)
+        refuse_changed(finished.runs.values())
         with own_faults(kind, "judging"):
-            seen = kind.judge(FinishedStudy(runs, registry, warn if look is looks[-1] else _silent, look))
+            seen = kind.judge(finished)
             json.dumps(seen)  # a verdict that is no JSON is the kind's fault too
         verdict = seen if seen is None or look.alone else with_look(seen, look, verdict, kind, earlier_looks(study))
     return None if verdict is None else {**verdict, KIND_VERSION: kind.version}

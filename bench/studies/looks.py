@@ -209,8 +209,8 @@ def about_looks(study: Study, kind: StudyKind) -> list[str]:
         seeds = study.reach
         if seeds >= MINIMUM_SEEDS:
             sentences.append(
-                f"The 5% are spent by this look at {seeds} seeds: more seeds cannot resolve what is open. A replication on fresh "
-                f"seeds may, with looks planned from its start: --seed {max(run.seed for run in study.runs) + 1} "
+                f"The 5% are spent by this look at {seeds} seeds: more seeds cannot resolve what is open. A replication on "
+                f"fresh seeds may, with looks planned from its start: --seed {max(run.seed for run in study.runs) + 1} "
                 f"--looks {seeds},{2 * seeds},{4 * seeds}."
             )
     return sentences

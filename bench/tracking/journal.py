@@ -3,7 +3,8 @@
 The file only grows. A run that resumes from a checkpoint repeats the steps after it, so that the file holds those steps twice.
 Its ``resume`` event names the first position that is replaced, and `timeline` leaves the replaced events out. Positions
 (`RunEvent.seq`) are never reused, so that one number says what a mirror has received. Every line ends with a CRC-32 of its
-content, so that a changed line is noticed.
+content, so that a changed line is noticed, and holds the SHA-256 of the line before it, so that a line that was put in, taken
+out or moved is noticed too, though every CRC be right (`read_chain`).
 """
 
 from __future__ import annotations
@@ -16,6 +17,8 @@ import time
 from bisect import bisect_left
 from collections import Counter, deque
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from dataclasses import dataclass
+from hashlib import sha256
 from pathlib import Path, PurePath
 from types import TracebackType
 from typing import Any
@@ -23,6 +26,7 @@ from zlib import crc32
 
 from bench.api.tracker import RunEvent
 from bench.errors import RunStateError, StorageError
+from bench.results.store import PREVIOUS
 
 DURABLE = frozenset({"checkpoint", "result", "end"})
 """Kinds of events that are synced to disk before `Journal.write` returns."""
@@ -38,13 +42,14 @@ class Journal:
     Args:
         path: the file; continued if it exists, else made with its folder.
         observers: called with every event after it is in the file, on the thread that wrote it.
+        identity: id of the run; the first line holds its hash.
 
     Raises:
         RunStateError: a line of an existing file is no event of a journal.
         StorageError: the file cannot be opened.
     """
 
-    def __init__(self, path: Path, observers: Sequence[Callable[[RunEvent], None]] = ()) -> None:
+    def __init__(self, path: Path, observers: Sequence[Callable[[RunEvent], None]] = (), identity: str = "") -> None:
         self.path = path
         self._observers = list(observers)
         self._lock = threading.RLock()
@@ -57,7 +62,14 @@ class Journal:
             self._file.truncate(self._size)
         except OSError as error:
             raise StorageError(f"The journal {path} cannot be opened: {error.strerror or error}.") from None
-        self._seq = sum(1 for _ in read_journal(path))
+        self._seq, self._last = 0, identity.encode()
+        for line, _ in _lines(path):
+            self._seq, self._last = self._seq + 1, line
+
+    @property
+    def sha256(self) -> str:
+        """Of the last line: with the chain it stands for all lines."""
+        return sha256(self._last).hexdigest()
 
     @property
     def position(self) -> int:
@@ -117,6 +129,7 @@ class Journal:
 
     def _append(self, event: RunEvent) -> None:
         record = {"seq": event.seq, "time": event.time, "kind": event.kind, "step": event.step, "values": event.values}
+        record[PREVIOUS] = self.sha256
         line = checked(json.dumps(record, allow_nan=False, separators=(",", ":")).encode())
         try:
             written = self._file.write(line)
@@ -132,6 +145,7 @@ class Journal:
             ) from None
         self._size += len(line)
         self._seq += 1
+        self._last = line
 
     def _deliver(self) -> None:
         # An observer may write an event itself (a warning). It is queued, so that all observers see the same order.
@@ -151,12 +165,58 @@ def read_journal(path: Path, start: int = 0) -> Iterator[RunEvent]:
     Raises:
         RunStateError: a line is no event, or out of order.
     """
+    for _, event in _lines(path, start):
+        yield event
+
+
+def _lines(path: Path, start: int = 0) -> Iterator[tuple[bytes, RunEvent]]:
+    """Every complete line with its event."""
     with path.open("rb") as file:
         for seq, line in enumerate(file):
             if not line.endswith(b"\n"):
                 return
             if seq >= start:
-                yield parse(line, seq, path)
+                yield line, parse(line, seq, path)
+
+
+@dataclass(frozen=True)
+class Chain:
+    """How the lines of a journal hang together.
+
+    Args:
+        events: complete lines.
+        unchained: lines at the beginning that an older bench wrote, which hold no hash of the line before.
+        sha256: of the last line.
+        broken: position of the first line that does not hold the hash of the line before it; None where all do.
+        torn: whether an incomplete line follows.
+    """
+
+    events: int
+    unchained: int
+    sha256: str
+    broken: int | None
+    torn: bool
+
+
+def read_chain(path: Path, identity: str) -> Chain:
+    """Holds every line of a journal against the line before it.
+
+    Args:
+        path: the file.
+        identity: id of the run, whose hash the first line holds.
+
+    Raises:
+        RunStateError: a line is no event, or out of order.
+    """
+    previous, events, unchained, broken, size = identity.encode(), 0, 0, None, 0
+    for line, event in _lines(path):
+        stated = json.loads(line).get(PREVIOUS)
+        if stated is None and unchained == event.seq:
+            unchained += 1
+        elif stated != sha256(previous).hexdigest() and broken is None:
+            broken = event.seq
+        previous, events, size = line, events + 1, size + len(line)
+    return Chain(events, unchained, sha256(previous).hexdigest(), broken, size != path.stat().st_size)
 
 
 def parse(line: bytes, seq: int, path: Path) -> RunEvent:

@@ -215,7 +215,7 @@ def test_three_tasks_are_also_judged_together(make: Make, capsys: pytest.Capture
     assert "What this means: A2 is better on at least 3 of 3 tasks, by name ncbi-disease, bc5cdr, bc2gm." in text
     comparison = compare(read_runs([str(folder)], folder)[0], load(), by=("arch",), resamples=200)
     assert "A2 is better on at least 3 of 3 tasks" in comparison._repr_html_()
-    few = [str(path) for path in folder.iterdir() if path.name.endswith(("s0-r1", "s1-r1"))]
+    few = [str(path) for path in folder.iterdir() if path.name.endswith(("s0-r1", "s1-r1", "s2-r1"))]
     assert main(["compare", *few, "--by", "arch", "--json", "--resamples", "500"]) == 0
     whole = json.loads(capsys.readouterr().out)["tasks"][0]["across"]
     assert (whole["second_better"], whole["posterior"]) == (None, None)

@@ -198,6 +198,7 @@ def test_a_difference_without_variance_proves_nothing() -> None:
 
 def test_fewer_tasks_or_seeds() -> None:
     assert across(estimates([0.03, 0.02]), [np.zeros(6)] * 2, [np.ones(6)] * 2) is None
+    assert across(estimates([0.03, 0.02, 0.03], seeds=2), [np.zeros(2)] * 3, [np.ones(2)] * 3) is None
     found = judged([0.03, 0.02, 0.03], seeds=3)
     assert (found.second_better, found.first_better, found.posterior) == (None, None, None)
     assert "With fewer than 6 seeds nothing is said" in meaning(found, "A1", "A2")

@@ -6,6 +6,7 @@ import signal
 import subprocess
 import sys
 from contextlib import suppress
+from hashlib import sha256
 from pathlib import Path
 
 import numpy as np
@@ -14,8 +15,9 @@ import pytest
 from bench.api.data import Document
 from bench.api.tracker import RunEvent
 from bench.errors import RunStateError, StorageError
+from bench.results.store import last_line
 from bench.tracking import Journal, read_journal
-from bench.tracking.journal import LONGEST, Replay
+from bench.tracking.journal import LONGEST, Chain, Replay, checked, read_chain
 
 
 def raw(path: Path) -> list[dict[str, object]]:
@@ -253,3 +255,84 @@ def test_a_journal_of_lines_without_a_checksum_is_read(tmp_path: Path) -> None:
     with Journal(path) as journal:
         journal.write("end", status="finished")
     assert [event.kind for event in read_journal(path)] == ["step", "end"]
+
+
+def lines(path: Path) -> list[bytes]:
+    return path.read_bytes().splitlines(keepends=True)
+
+
+def forged(line: bytes, **changes: object) -> bytes:
+    """A line with other content, and a CRC that fits it."""
+    record = {**json.loads(line), **changes}
+    record.pop("crc32")
+    return checked(json.dumps(record, separators=(",", ":")).encode())
+
+
+@pytest.fixture
+def chained(tmp_path: Path) -> Path:
+    """Five steps, with a resume after three of them and what a kill left of a line."""
+    path = tmp_path / "journal.jsonl"
+    with Journal(path, identity="a run") as journal:
+        for step in (1, 2, 3):
+            journal.write("step", step, tokens=step * 10)
+    path.write_bytes(path.read_bytes() + b'{"seq":3,"ti')
+    with Journal(path, identity="a run") as journal:
+        journal.resume(2, 2)
+        journal.write("step", 3, tokens=30)
+    return path
+
+
+def test_every_line_holds_the_hash_of_the_one_before_also_after_a_kill(chained: Path) -> None:
+    held = lines(chained)
+    before = [b"a run", *held[:-1]]
+    assert [record["previous"] for record in raw(chained)] == [sha256(line).hexdigest() for line in before]
+    assert read_chain(chained, "a run") == Chain(5, 0, sha256(held[-1]).hexdigest(), None, torn=False)
+    assert read_chain(chained, "another run").broken == 0
+    with Journal(chained, identity="a run") as journal:
+        assert journal.sha256 == sha256(held[-1]).hexdigest()
+    assert last_line(chained) == held[-1]
+    chained.write_bytes(chained.read_bytes() + b"{")
+    assert read_chain(chained, "a run").torn
+    assert last_line(chained) == held[-1]
+
+
+def test_lines_taken_out_put_in_moved_or_changed_break_the_chain(chained: Path) -> None:
+    held = lines(chained)
+
+    def broken(*changed: bytes) -> int | None:
+        chained.write_bytes(b"".join(forged(line, seq=seq) for seq, line in enumerate(changed)))
+        return read_chain(chained, "a run").broken
+
+    assert broken(*held) is None
+    assert broken(held[0], *held[2:]) == 1
+    assert broken(held[1], held[0], *held[2:]) == 0
+    assert broken(*held[:2], held[1], *held[2:]) == 2
+    assert broken(held[0], forged(held[1], values={"tokens": 1}), *held[2:]) == 2
+    assert broken(*held[:3], forged(held[3], previous=None), held[4]) == 3
+
+
+def test_a_journal_of_an_older_bench_is_read_and_chained_from_where_it_goes_on(tmp_path: Path) -> None:
+    path = tmp_path / "journal.jsonl"
+    older = [{"seq": seq, "time": 1.0, "kind": "step", "step": seq, "values": {}} for seq in range(3)]
+    path.write_bytes(b"".join(checked(json.dumps(record).encode()) for record in older))
+    assert read_chain(path, "a run").unchained == 3
+    with Journal(path, identity="a run") as journal:
+        journal.write("step", 3)
+    chain = read_chain(path, "a run")
+    assert (chain.events, chain.unchained, chain.broken) == (4, 3, None)
+    whole = lines(path)
+    path.write_bytes(b"".join([whole[0], forged(whole[1], values={"tokens": 1}), *whole[2:]]))
+    assert read_chain(path, "a run").broken is None  # within the older lines nothing tells
+    path.write_bytes(b"".join([*whole[:2], forged(whole[2], values={"tokens": 1}), *whole[3:]]))
+    assert read_chain(path, "a run").broken == 3
+
+
+@pytest.mark.parametrize("size", [10, 5_000, 70_000])
+def test_the_last_line_is_read_from_the_end_whatever_its_length(tmp_path: Path, size: int) -> None:
+    path = tmp_path / "journal.jsonl"
+    path.write_bytes(b"")
+    assert last_line(path) == b""
+    path.write_bytes(b"x" * size + b"\n")
+    assert last_line(path) == b"x" * size + b"\n"
+    path.write_bytes(b"a\n" * 4000 + b"x" * size + b"\n" + b"torn")
+    assert last_line(path) == b"x" * size + b"\n"

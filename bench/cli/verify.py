@@ -1,0 +1,77 @@
+"""`bench verify`: finished runs against their manifests, journals, statistics, weights and corpora; signs what was found."""
+
+from __future__ import annotations
+
+import argparse
+from collections import Counter
+from dataclasses import replace
+from pathlib import Path
+
+from bench.cli.parser import Parser, flag_type
+from bench.config import OPTIONS
+from bench.errors import RunStateError
+from bench.registry import load
+from bench.screen.terminal import paint, say
+from bench.screen.text import columns, dump
+from bench.verifying.check import Outcome
+
+COLOURS: dict[Outcome, str] = {"holds": "green", "differs": "red", "not checked": "dim"}
+
+
+def configure(parser: Parser) -> None:
+    """Adds the flags of `bench verify`, what `--help` says of it and its examples."""
+    parser.description = (
+        "Holds finished runs against everything that is there: files against the manifest, the chain of the journal, the\n"
+        "ledger added up again, predictions scored again where the corpus is there, scores and intervals from the saved\n"
+        "statistics, parameters from the saved adapters, hashes of data, model and code. Ends with 6 where anything differs."
+    )
+    parser.epilog = (
+        "examples:\n  bench verify RUN\n  bench verify runs/ --json\n  bench verify RUN --data ncbi-disease=corpus/\n"
+        "  bench verify RUN --sign ~/.ssh/id_ed25519\n  bench verify RUN --signer allowed_signers"
+    )
+    parser.add_argument("runs", nargs="+", metavar="RUN", help="id, beginning of an id, folder of a run, or folder of runs")
+    parser.add_argument(
+        "--data",
+        action="append",
+        type=flag_type(OPTIONS["data"]),
+        default=[],
+        metavar="TASK=DIR",
+        help="a task's corpus (default: where the run read it)",
+    )
+    parser.add_argument("--sign", type=Path, metavar="KEY", help="sign what was found with a key of OpenSSH or minisign")
+    parser.add_argument(
+        "--signer", type=Path, metavar="FILE", help="allowed signers (OpenSSH) or public key (minisign) of the attestation"
+    )
+    parser.add_argument("--out", type=Path, default=Path("runs"), metavar="DIR", help="folder of runs (default: runs)")
+    parser.add_argument("--json", action="store_true", help="print one JSON array, an object a run")
+
+
+def run(args: argparse.Namespace) -> int:
+    """Prints what holds, differs or was not checked of each run; returns 0, or 6 where anything differs."""
+    from bench.studies.arms import finished_folders
+    from bench.verifying.attestation import attested, sign
+    from bench.verifying.checks import verify
+
+    registry = load()
+    folders, notes = finished_folders(args.runs, args.out)
+    found = []
+    for folder in folders:
+        verification = verify(folder, registry, dict(args.data))
+        if args.sign is not None:
+            signature = sign(verification, args.sign)
+            notes.append(f"{verification.run}: signed, {signature}")
+        if (attestation := attested(folder, args.signer)) is not None:
+            verification = replace(verification, checks=(*verification.checks, attestation))
+        found.append(verification)
+        if not args.json:
+            say(f"{paint(verification.run, 'bold')}  {folder}")
+            rows = [(c.what, paint(c.outcome, COLOURS[c.outcome]), c.note) for c in verification.checks]
+            say(columns(("check", "outcome", "what was found"), rows, flexible=2))
+            counts = Counter(check.outcome for check in verification.checks)
+            say(f"{', '.join(f'{counts[outcome]} {outcome}' for outcome in COLOURS if counts[outcome])}\n")
+    if args.json:
+        say(dump([verification.to_json() for verification in found]))
+    else:
+        for note in notes:
+            say(note)
+    return RunStateError.exit_code if any(verification.differs for verification in found) else 0

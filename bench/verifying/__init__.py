@@ -1,0 +1,1 @@
+"""Verifying finished runs: `bench.verifying.checks` holds a run against itself and its corpora, `attestation` signs that."""
