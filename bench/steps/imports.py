@@ -10,6 +10,7 @@ from __future__ import annotations
 import hashlib
 import json
 from collections.abc import Mapping, Sequence
+from contextlib import closing
 from dataclasses import dataclass, replace
 from datetime import datetime, timezone
 from pathlib import Path
@@ -18,6 +19,7 @@ from bench.api.data import Document
 from bench.api.task import Task
 from bench.config import RunConfig
 from bench.data.concepts import ConceptDictionary
+from bench.data.content import code_digest
 from bench.errors import DataError, UsageError
 from bench.evaluation.clusters import unit_of
 from bench.evaluation.statistics import with_intervals
@@ -26,12 +28,15 @@ from bench.registry import Registry
 from bench.results.environment import git, hardware, versions
 from bench.results.imported import Imported
 from bench.results.invariants import Batch, Checkpoint, Invariants, Parity, Smoke, Tokens
-from bench.results.layout import INFO, PREDICTIONS, predictions_name
+from bench.results.layout import INFO, JOURNAL, MANIFEST, PREDICTIONS, predictions_name
+from bench.results.manifest import JournalEnd, file_sums, write_manifest
+from bench.results.reading import plain
 from bench.results.schema import Headline, Quantization, Result, Stage, TaskScores
 from bench.results.scores import FlatScores, interval_of, score_of
 from bench.results.statistics import Statistics, write_statistics
 from bench.results.store import read_predictions, write_json, write_predictions, write_result
 from bench.steps.corpora import read_corpora
+from bench.tracking.journal import Journal
 
 ARM = "imported"
 """In the place of the architecture."""
@@ -164,6 +169,8 @@ def _write(
     label = "".join(sign if sign.isalnum() else "-" for sign in about.system.lower()).strip("-") or "system"
     ident = f"{bounded(f'{task.name}_imported-{label}'.lower())}_{digest[:12]}"
     folder = Path(config.out) / ident
+    if (folder / MANIFEST).exists():
+        return folder
     rows = task.statistics(gold, predicted)
     statistics = Statistics.of(task.name, "test", STAGE, [document.id for document in gold], rows, unit)
     scores = _scores(task, rows)
@@ -195,6 +202,12 @@ def _write(
     write_statistics(folder, statistics)
     write_json(folder / INFO, {"id": ident, "name": about.system, "config": result.config})
     write_result(folder, result)
+    files = file_sums(folder)
+    with closing(Journal(folder / JOURNAL, identity=ident)) as journal:
+        journal.write("imported", **plain(about))
+        journal.write("end", status="finished")
+        end = JournalEnd(journal.position, (folder / JOURNAL).stat().st_size, journal.sha256)
+    write_manifest(folder, result, files, end, code_digest(task))
     return folder
 
 

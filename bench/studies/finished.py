@@ -52,8 +52,14 @@ class FinishedStudy:
 
     @cached_property
     def runs(self) -> dict[str, Run]:
-        """Key to finished run; trials that were refused are not among them."""
-        return {run.key: Run.read(self.study.out / str(run.run)) for run in self.study.finished()}
+        """Key to finished run; trials that were refused are not among them.
+
+        Raises:
+            ContractError: a run changed since it was written.
+        """
+        runs = {run.key: Run.read(self.study.out / str(run.run)) for run in self.study.finished()}
+        refuse_changed(runs.values())
+        return runs
 
     @cached_property
     def tasks(self) -> dict[str, Task]:
@@ -151,7 +157,6 @@ def judged(study: Study, registry: Registry, warn: Callable[[str], None]) -> Map
     for look in looks:
         runs = study.upto(look.seeds[-1]) if look.planned > 1 else study
         finished = FinishedStudy(runs, registry, warn if look is looks[-1] else _silent, look)
-        refuse_changed(finished.runs.values())
         with own_faults(kind, "judging"):
             seen = kind.judge(finished)
             json.dumps(seen)  # a verdict that is no JSON is the kind's fault too

@@ -82,7 +82,9 @@ def test_official_files_of_several_seeds_are_one_arm(folder: Path, tmp_path: Pat
     assert len({result.id for result in results}) == 3
     assert all(result.headline.value > 0.5 for result in results)
     assert {result.invariants.tokens.total for result in results} == {5000}
+    written = [(path / "manifest.json").read_bytes() for path in sorted((tmp_path / "runs").iterdir())]
     again = bring(folder, tmp_path / "runs", *paths, more=("--tokens", "5000"))
+    assert [(path / "manifest.json").read_bytes() for path in sorted((tmp_path / "runs").iterdir())] == written
     assert [path.name for path in again] == [result.id for result in results]
 
 
@@ -146,3 +148,16 @@ def test_documents_without_a_prediction_count_and_are_told(folder: Path, tmp_pat
     assert result.imported.missing == {"bc5cdr": len(gold) - 5}
     empty = [Document(d.id, "") for d in gold]
     assert result.scores["bc5cdr"].trained["strict.fn"] >= task.statistics(gold[5:], empty)[0]["strict.fn"]
+
+
+def test_an_imported_result_is_verified_and_one_that_was_edited_is_named(folder: Path, tmp_path: Path) -> None:
+    (own,) = bring(folder, tmp_path, run_of(folder) / "predictions" / "bc5cdr.test.trained.jsonl")
+    code, out = told("verify", str(own), "--data", f"bc5cdr={folder / 'corpus'}")
+    assert code == 0, out
+    assert "scored again" in out
+    text = (own / "result.json").read_text()
+    value = read_result(own).headline.value
+    (own / "result.json").write_text(text.replace(f'"value": {value!r}', '"value": 0.99'))
+    assert told("verify", str(own))[0] != 0
+    code, out = told("show", "run", str(own))
+    assert "CHANGED since it was written" in out
