@@ -205,8 +205,8 @@ def held_together(sites: Sequence[Site], registered: Mapping[str, Mapping[str, A
                 if known.get(task, {}).get("sha256") != digest:
                     problems.append(f"its corpus of {task} is not the one that it registered.")
         for other in sound:
-            if other is not site and (task := next((t for t, d in site.data.items() if other.data.get(t) == d), None)):
-                problems.append(f"its corpus of {task} is that of {other.name}: documents would count twice.")
+            if other is not site and (twin := next((t for t, d in site.data.items() if other.data.get(t) == d), None)):
+                problems.append(f"its corpus of {twin} is that of {other.name}: documents would count twice.")
             if other is not site and other.name == site.name:
                 problems.append(f"{other.path} has the same name.")
         checked.append(site.refused(*_few(problems)))

@@ -238,6 +238,6 @@ def _verdicts(contrasts: Sequence[Contrast], means: Mapping[str, Mapping[str, fl
             continue
         at_total, at_own = (by_role[role].difference.estimate for role in CONTROL)
         kind, reason = judge(at_total, at_own, margin)
-        shown = [means[task][role] for role in ("multi", *CONTROL)]
-        judged.append(TaskVerdict(task, kind, reason, by_role["total"].metric, *shown, at_total, at_own))
+        multi, total, own = (means[task][role] for role in ("multi", *CONTROL))
+        judged.append(TaskVerdict(task, kind, reason, by_role["total"].metric, multi, total, own, at_total, at_own))
     return judged
