@@ -18,7 +18,7 @@ from bench.pooling.share import SharedRun
 from bench.registry import Registry
 from bench.results.statistics import Statistics
 from bench.sealed import read_sealed
-from bench.stats.intervals import LEVEL, MINIMUM_SEEDS, Measure, align, estimate, scores
+from bench.stats.intervals import LEVEL, MINIMUM_SEEDS, Measure, align, estimate, scores, unit_of
 from bench.stats.multiplicity import holm
 from bench.stats.pooled import PooledDifference, pooled, tie_groups
 from bench.studies.arms import measure_of
@@ -181,7 +181,8 @@ def _contrasts(sites: Sequence[Site], registry: Registry) -> tuple[list[Contrast
         at_site = {}
         for name, tables in by_site.items():
             a, b, names, _ = align(tables[task, group][one], tables[task, group][other])
-            at_site[name] = estimate(a, b, names, measures[task], family=len(asked))
+            unit = unit_of(tables[task, group][other])
+            at_site[name] = estimate(a, b, names, measures[task], family=len(asked), unit=unit)
         contrasts.append(Contrast(task, one, other, group, metrics[task], pooled(at_site, family=len(asked))))
     adjusted = holm([contrast.difference.estimate.p for contrast in contrasts], 1 - LEVEL)
     contrasts = [
@@ -238,6 +239,7 @@ def _verdicts(contrasts: Sequence[Contrast], means: Mapping[str, Mapping[str, fl
             continue
         at_total, at_own = (by_role[role].difference.estimate for role in CONTROL)
         kind, reason = judge(at_total, at_own, margin)
+        reason = " ".join(filter(None, (reason, at_total.caution)))
         multi, total, own = (means[task][role] for role in ("multi", *CONTROL))
         judged.append(TaskVerdict(task, kind, reason, by_role["total"].metric, multi, total, own, at_total, at_own))
     return judged

@@ -93,7 +93,14 @@ def pooled(sites: Mapping[str, Estimate], *, level: float = LEVEL, power: float 
     freedom = np.array([float(each.df or 1.0) for each in listed])
     parts = weights**2 * variances
     df = float(parts.sum() ** 2 / (parts**2 / freedom).sum())
-    known = {name: _joined(weights, [getattr(each, name) for each in listed]) for name in ("se_seeds", "se_documents")}
+    known: dict[str, Any] = {
+        name: _joined(weights, [getattr(each, name) for each in listed]) for name in ("se_seeds", "se_documents")
+    }
+    effects = [each.design_effect for each in listed if each.design_effect is not None]
+    known |= {
+        "unit": listed[0].unit if len({each.unit for each in listed}) == 1 else "",
+        "design_effect": max(effects, default=None),
+    }
     whole = interval(difference, math.sqrt(float(parts.sum())), df, seeds, documents, known, (level, power, family))
     if len(listed) < 2:
         return PooledDifference(dict(sites), whole)

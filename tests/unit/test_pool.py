@@ -307,3 +307,12 @@ def test_the_page_shows_every_site_and_names_who_is_left_out(made: Any, folders:
         assert words in page
     table = (tmp_path / "page" / "tables" / "sites-differences.csv").read_text().splitlines()
     assert len(table) == 1 + len(TASKS) * 2 * (3 + 2)
+
+
+def test_what_is_counted_as_a_document_is_told_of_all_sites_alike() -> None:
+    sentences = [replace(at(0.02, 0.005), unit="sentences", design_effect=effect) for effect in (2.0, 3.0)]
+    both = pooled(dict(zip("ab", sentences, strict=True)))
+    assert (both.estimate.unit, both.estimate.design_effect) == ("sentences", 3.0)
+    assert "sentences" in both.estimate.caution
+    mixed = pooled({"a": sentences[0], "b": replace(at(0.02, 0.005), unit="notes")})
+    assert mixed.estimate.unit == ""
