@@ -284,6 +284,10 @@ def test_looks_are_part_of_the_plan(tmp_path: Path, ran: list[str]) -> None:
         for looks in ((), (6,), (8,))
     ]
     assert len(set(unnamed)) == 3
+    with pytest.raises(UsageError, match="Did you mean 'pocock'"):
+        study(kind, tmp_path, "two", 12, 6, spending="pocok")
+    with pytest.raises(UsageError, match="--spending pocock is for several looks"):
+        study(kind, tmp_path, "two", 12, spending="pocock")
     with pytest.raises(UsageError, match=r"Looks are for .*token-control"):
         planned(StudyConfig("ablation", BASE, looks=(6, 12)), known(kind), {})
 
