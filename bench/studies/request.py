@@ -18,7 +18,7 @@ from bench.config import OPTIONS, RunConfig, flag, whole_paths
 from bench.errors import UsageError, unknown
 from bench.options import Group, option, table
 from bench.registry import Registry
-from bench.stats.sequential import planned_looks
+from bench.stats.sequential import SPENDINGS, planned_looks
 from bench.steps.names import check, task_set, written_out
 from bench.studies.finished import planned_runs
 from bench.studies.study import Study, plan_name
@@ -97,8 +97,13 @@ def planned(config: StudyConfig, registry: Registry, environ: Mapping[str, str])
     if "shots" in part.takes:
         shots, run = shots or (() if run.shots is None else (run.shots,)), replace(run, shots=None)
     _refuse_unused(part, registry, arms, sets, config.grid, targets, shots, config.looks)
-    seeds = config.seeds if config.seeds is not None else max(config.looks, default=SEEDS)
+    given = config.resample_train if config.resample_train is not None else config.seeds
+    seeds = given if given is not None else max(config.looks, default=SEEDS)
     looks = planned_looks(config.looks, seeds)
+    if config.spending not in SPENDINGS:
+        raise unknown("value of --spending", config.spending, SPENDINGS, "bench study --help")
+    if config.spending != StudyConfig.spending and not looks:
+        raise UsageError(f"--spending {config.spending} is for several looks; got one.", "Add --looks, such as --looks 6,12.")
     refuse_ignored(part, config)
     sources = [registry.get("tasks", ref).name for ref in run.task] if targets else []
     if both := [name for name in (registry.get("tasks", ref).name for ref in targets) if name in sources]:
@@ -118,7 +123,7 @@ def planned(config: StudyConfig, registry: Registry, environ: Mapping[str, str])
     base = replace(base, name=None, task_set=None, max_hours=None, lr=shared_rate(part, base, registry))
     request = Request(
         base=base,
-        seeds=config.resample_train or seeds,
+        seeds=seeds,
         resample=config.resample_train is not None,
         names={ref: registry.get("tasks", ref).name for ref in base.task},
         arms=arms,
@@ -205,7 +210,7 @@ def _refuse_unused(
     if targets and "targets" not in kind.takes:
         raise UsageError(f"Targets are for {others('targets')}; a {kind.name} study takes --task or --task-set.")
     if looks and "looks" not in kind.takes:
-        raise UsageError(f"Looks are for {others('looks')}; a {kind.name} study has no verdict to plan looks for.")
+        raise UsageError(f"Looks are for {others('looks')}; studies of the kind {kind.name} are judged once at most.")
     if shots and "shots" not in kind.takes:
         raise UsageError(f"A {kind.name} study has one --shots; several are for {others('shots')}.")
     if sets and "sets" not in kind.takes:

@@ -111,6 +111,7 @@ def ran(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> list[str]:
     keys: list[str] = []
     monkeypatch.setattr(conducting, "open_launcher", lambda *given: AtOnce(tmp_path, keys))
     monkeypatch.setattr(conducting, "survey", lambda *given: None)
+    monkeypatch.setattr(FinishedStudy, "runs", {})  # their results are empty, and nothing here reads them
     return keys
 
 
@@ -284,6 +285,10 @@ def test_looks_are_part_of_the_plan(tmp_path: Path, ran: list[str]) -> None:
         for looks in ((), (6,), (8,))
     ]
     assert len(set(unnamed)) == 3
+    with pytest.raises(UsageError, match="Did you mean 'pocock'"):
+        study(kind, tmp_path, "two", 12, 6, spending="pocok")
+    with pytest.raises(UsageError, match="--spending pocock is for several looks"):
+        study(kind, tmp_path, "two", 12, spending="pocock")
     with pytest.raises(UsageError, match=r"Looks are for .*token-control"):
         planned(StudyConfig("ablation", BASE, looks=(6, 12)), known(kind), {})
 

@@ -5,6 +5,7 @@ from __future__ import annotations
 import pytest
 from bench_plugins.studies.unseen import Unseen, verdict_of
 
+from bench.results.display import change
 from bench.stats.intervals import Estimate
 
 
@@ -29,7 +30,7 @@ def gain(difference: float, half: float, p: float | None = 0.001, seeds: int = 6
 def test_what_is_said_of_a_difference(estimate: Estimate, kind: str) -> None:
     found, reason = verdict_of(estimate, 0.01, 0.05)
     assert found == kind
-    assert f"{estimate.difference:+.4f}" in reason
+    assert change(estimate.difference) in reason
     assert found in Unseen.tones
 
 
