@@ -78,8 +78,6 @@ def report(run: Run) -> str:
     if standing.changed:
         lines.append(paint(f"CHANGED since it was written: {', '.join(standing.changed)}", "red"))
         lines.append(f"what still holds: bench verify {quote(str(run.folder))}; comparisons refuse this run")
-    elif standing.manifest == "older" and result.imported is None:
-        lines.append(paint(str(standing), "dim"))
     if result.waivers:
         lines.append(paint(f"waived: {', '.join(result.waivers)}; comparisons refuse this run", "yellow"))
     if not result.matched:
@@ -102,6 +100,8 @@ def report(run: Run) -> str:
     for section in (*sections, "hashes", "versions", "hardware", "git"):
         if content := record[section]:
             lines += ["", paint(section, "bold"), fields({k: _text(v) for k, v in flatten(content).items()}, indent="  ")]
+    if standing.manifest == "older" and not standing.changed and result.imported is None:
+        lines += ["", paint(str(standing), "dim")]
     return "\n".join(lines)
 
 

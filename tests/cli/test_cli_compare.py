@@ -184,7 +184,8 @@ def test_a_seed_that_one_arm_lacks_is_left_out_and_told(make: Make, capsys: pyte
     assert main(["compare", str(folder.parent), "--json"]) == 0
     found = json.loads(capsys.readouterr().out)
     assert found["pairs"][0]["estimate"]["seeds"] == 2
-    fixed, alone = found["notes"]
+    fixed, older, alone = found["notes"]
+    assert older == "Of 5 runs nothing says whether files changed: an older bench wrote no manifest."
     assert fixed.startswith("For this training set")
     assert alone == "Seeds 2 are in one of A1 and A2 only, and left out."
 
@@ -507,11 +508,14 @@ def test_statistics_must_be_those_of_the_result_and_of_the_same_documents(
     value = json.loads(path.read_text())
     changed = value | {"rows": [[cell + 1 for cell in row] for row in value["rows"]]}
     path.write_text(json.dumps(changed))
-    assert "tells strict.f1 0.888889" in failed(["compare", str(good), str(other)], capsys, 6)
+    refused = failed(["compare", str(good), str(other)], capsys, 3)
+    assert "changed since it was written: " in refused
+    assert "strict.tp, strict.fp, strict.fn and " in refused
     path.write_text(json.dumps(value | {"documents": ["d0", "d1", "d2", "other"]}))
     assert "4 and 4 documents, 3 of them the same" in failed(["compare", str(good), str(other)], capsys, 3)
     path.write_text(path.read_text()[:30])
-    assert "truncated" in failed(["compare", str(good), str(other)], capsys, 6)
+    assert f"statistics/{path.name} (unreadable)" in failed(["compare", str(good), str(other)], capsys, 3)
+    assert "truncated" in failed(["compare", str(good), str(other), "--allow", "changed"], capsys, 6)
 
 
 def test_a_scorer_of_another_version_than_the_installed_one_is_refused(make: Make, capsys: pytest.CaptureFixture[str]) -> None:
