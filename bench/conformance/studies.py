@@ -30,6 +30,7 @@ def request(kind: StudyKind) -> Request:
         "quantizers": {"quantizers": {"none": None, "rtn": "after"}},
         "targets": {"targets": TASKS[1:]},
         "shots": {"shots": (2, 4)},
+        "looks": {},  # they say when a study is judged, not what runs
     }
     for what in kind.takes:
         asked = replace(asked, **fields[what])  # type: ignore[arg-type]

@@ -53,10 +53,9 @@ class Triage(class_task.ClassTask):
         said = {b: sum(sums[f"{a}.{b}"] for a in LEVELS) for b in LEVELS}
         seen = sum(weight * sums[f"{a}.{b}"] for a, b, weight in pairs)
         chance = sum(weight * gold[a] * said[b] for a, b, weight in pairs)
-        far = sum(sums[f"{a}.{b}"] for a, b, weight in pairs if weight > 1)
-        right = sum(sums[f"{a}.{a}"] for a in LEVELS)
-        kappa = 1 - scores.ratio(seen * total, chance)
-        return {"kappa": kappa, "accuracy": scores.ratio(right, total), "far_off": scores.ratio(far, total)}
+        far_off = scores.ratio(sum(sums[f"{a}.{b}"] for a, b, weight in pairs if weight > 1), total)
+        accuracy = scores.ratio(sum(sums[f"{a}.{a}"] for a in LEVELS), total)
+        return {"kappa": 1 - scores.ratio(seen * total, chance), "accuracy": accuracy, "far_off": far_off}
 
 
 def label(record: jsonl.Record) -> tuple[str, str]:

@@ -115,7 +115,7 @@ def test_doctor_tells_no_secrets(tmp_path: Path) -> None:
     lines = {
         line.split("  ")[1].strip() + "|" + " ".join(line.split()[1:]) for line in done.stdout.splitlines() if line[:2] == "  "
     }
-    assert "ok|2015-T14 below BENCH_DATA" in lines
+    assert "ok|1 of them below BENCH_DATA: 2015-T14" in lines
     assert "ok|wandb login yes" in lines
 
 
