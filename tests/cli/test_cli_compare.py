@@ -224,6 +224,7 @@ def test_three_tasks_are_also_judged_together(make: Make, capsys: pytest.Capture
 
 
 def test_two_tasks_say_nothing_about_others(make: Make, capsys: pytest.CaptureFixture[str]) -> None:
+    pytest.importorskip("statsmodels")
     folder = (make(WEAK, arch="A1", tasks=TASKS), make(STRONG, arch="A2", tasks=TASKS))[0].parent
     assert main(["compare", str(folder), "--json"]) == 0
     assert json.loads(capsys.readouterr().out)["tasks"][0]["across"] is None

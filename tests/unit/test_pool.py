@@ -11,7 +11,6 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from bench.results.manifest import JournalEnd, file_sums, write_manifest
 
 from bench.api.study import StudyRun
 from bench.cli import main
@@ -21,6 +20,7 @@ from bench.naming import flatten
 from bench.pooling.pool import pool
 from bench.pooling.share import pack, register
 from bench.registry import load
+from bench.results.manifest import JournalEnd, file_sums, write_manifest
 from bench.results.statistics import read_statistics
 from bench.results.store import last_line, read_json, read_result, write_json
 from bench.sealed import SEAL, sealed
