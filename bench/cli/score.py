@@ -74,7 +74,8 @@ def report(scores: Mapping[str, Any]) -> str:
 
 def interval(bounds: Any) -> str:
     """A confidence interval; empty where there is none."""
-    return f"[{number(bounds[0])}, {number(bounds[1])}]" if bounds else ""
+    pair = isinstance(bounds, (list, tuple)) and len(bounds) == 2  # a result can be edited
+    return f"[{number(bounds[0])}, {number(bounds[1])}]" if pair else ""
 
 
 def _right(row: list[str], header: list[str], rows: list[list[str]]) -> list[str]:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 import re
 from collections import Counter
 from collections.abc import Callable, Mapping, Sequence
@@ -10,9 +11,10 @@ from pathlib import Path
 from typing import Any
 
 from bench.api.task import Task
-from bench.errors import RunStateError
+from bench.errors import BenchError, RunStateError, UsageError
 from bench.modeling.files import read_sha256
-from bench.pooling.share import NAME, POOL_VERSION, SITE, SPLIT, SharedRun, opened, plan_sha256
+from bench.naming import flatten
+from bench.pooling.share import NAME, POOL_VERSION, SITE, SPLIT, SharedRun, opened, plan_sha256, site_name
 from bench.results.layout import STATISTICS, statistics_name
 from bench.results.manifest import Manifest, UnreadableManifest, read_manifest
 from bench.results.reading import read_as
@@ -88,14 +90,43 @@ def read_site(path: Path, tasks: Callable[[str], Task]) -> Site:
             runs: tuple[SharedRun, ...] = tuple(read_as(SharedRun, run) for run in about["runs"])
             if any(run.run is not None and not re.fullmatch(NAME, run.run) for run in runs):
                 raise ValueError("it names a run that is no run")
-            if not isinstance(about["settings"], Mapping):
-                raise ValueError("settings are no object")
-            site = Site(str(about["site"]), path, about, runs, {}, {}, {}, ())
+            if not isinstance(about["settings"], Mapping) or not isinstance(about["kind"], str):
+                raise ValueError("it tells no kind or no settings")
+            site = Site(site_name(about["site"]), path, about, runs, {}, {}, {}, ())
+        except UsageError:
+            return Site(path.stem, path, {}, (), {}, {}, {}, (f"{SITE} has no name that a site can have.",))
         except (ValueError, KeyError, TypeError) as error:
             why = str(error) if type(error) is ValueError else "it is not what bench writes"
             return Site(path.stem, path, {}, (), {}, {}, {}, (f"{SITE} was changed since it was written: {why}.",))
-        site = _with_files(site, folder, tasks)
-    return site if site.problems else site.refused(*_against_plan(site))
+        try:
+            site = site.refused(*_plan_alone(site))
+            site = site if site.problems else _with_files(site, folder, tasks)
+            return site if site.problems else site.refused(*_against_plan(site, tasks))
+        except (AttributeError, LookupError, TypeError, ValueError, ArithmeticError):  # sealed anew, of any shape
+            return site.refused("what it shares is not what bench writes.")
+
+
+def _plan_alone(site: Site) -> list[str]:
+    """What of a plan does not agree with itself."""
+    problems = []
+    margin = site.about["settings"].get("margin")
+    if margin is not None and not (type(margin) in (int, float) and 0 <= margin < math.inf):
+        problems.append("its margin is no number.")
+    if not site.runs:
+        problems.append("its plan holds no run.")
+    if len({run.key for run in site.runs}) != len(site.runs):
+        problems.append("its plan holds a run twice.")
+    configs: dict[str, Mapping[str, Any]] = {}
+    for run in site.runs:
+        config = run.identity["config"]
+        told = (run.key, run.role, run.like, run.seed, run.arm)
+        if told != (*(run.identity.get(name) for name in ("key", "role", "like")), config["seed"], config["arch"]):
+            problems.append(f"{run.key}: it is not what its settings say.")
+        if run.run is None and not run.trial:
+            problems.append(f"{run.key}: the run is missing; a site shares a whole study.")
+        if run.run is not None and configs.setdefault(run.run, config) != config:
+            problems.append(f"{run.key}: its run {run.run} stands for another of the plan too.")
+    return _few(problems)
 
 
 def _with_files(site: Site, folder: Path, tasks: Callable[[str], Task]) -> Site:
@@ -128,9 +159,7 @@ def _with_files(site: Site, folder: Path, tasks: Callable[[str], Task]) -> Site:
             except RunStateError as error:
                 problems.append(f"{run.key}: {error.message}")
                 continue
-            scored = str(manifest.code.get("versions", {}).get("parts", {}).get(f"task {task}"))
-            if scored != str(tasks(task).version):
-                problems.append(f"{run.key}: scored by version {scored} of {task}; version {tasks(task).version} is here.")
+            problems += _unscored(run.key, statistics[ident, task], manifest, tasks)
     data = Counter((task, str(digest)) for m in manifests.values() for task, digest in m.hashes.get("data", {}).items())
     for task in sorted({task for task, _ in data}):
         digests = [digest for name, digest in data if name == task]
@@ -141,7 +170,25 @@ def _with_files(site: Site, folder: Path, tasks: Callable[[str], Task]) -> Site:
     )
 
 
-def _against_plan(site: Site) -> list[str]:
+def _unscored(key: str, statistics: Statistics, manifest: Manifest, tasks: Callable[[str], Task]) -> list[str]:
+    """What of statistics the scorer that is installed here cannot make a score of."""
+    try:
+        task = tasks(statistics.task)
+    except UsageError:
+        return [f"{key}: the task {statistics.task} is not installed here."]
+    scored = str(manifest.code.get("versions", {}).get("parts", {}).get(f"task {task.name}"))
+    if scored != str(task.version):
+        return [f"{key}: scored by version {scored} of {task.name}; version {task.version} is here."]
+    if not statistics.documents or not statistics.names:
+        return [f"{key}: it was scored on no document of {task.name}."]
+    try:
+        score = float(flatten(task.summarise(statistics.sums()))[task.metadata.primary_metric])
+    except Exception:  # what a task's scorer raises on numbers that it did not write
+        score = math.nan
+    return [] if math.isfinite(score) else [f"{key}: its statistics give no {task.metadata.primary_metric} of {task.name}."]
+
+
+def _against_plan(site: Site, tasks: Callable[[str], Task]) -> list[str]:
     """What the runs did that the plan does not say, and the documents that they do not share."""
     problems = []
     by_key = {run.key: run for run in site.runs}
@@ -160,8 +207,12 @@ def _against_plan(site: Site) -> list[str]:
             wanted = spent[key].get(task, 0) if task else sum(spent[key].values()) if key in by_key else 0
         if wanted is not None and abs(total - wanted) > TOKENS * max(total, wanted):
             problems.append(f"{run.key}: {total:,} tokens were counted; the plan says {wanted:,}.")
-        if not str(run.run).endswith(str(manifest.hashes.get("config"))):
+        if str(run.run).rpartition("_")[2] != manifest.hashes.get("config"):
             problems.append(f"{run.key}: the manifest is of another configuration.")
+        if {*manifest.ledger} != {_named(name, tasks) for name in run.identity["config"]["task"]}:
+            problems.append(f"{run.key}: tokens were counted of other tasks than the plan has.")
+        if any(not manifest.hashes.get("data", {}).get(name) for name in manifest.ledger):
+            problems.append(f"{run.key}: the manifest does not tell the hash of its corpus.")
     for task in site.documents:
         sets = {statistics.documents for (_, name), statistics in site.statistics.items() if name == task}
         if len({frozenset(documents) for documents in sets}) > 1:
@@ -169,6 +220,14 @@ def _against_plan(site: Site) -> list[str]:
     if site.about.get("plan_sha256") != site.plan:
         problems.append("the plan's hash is not that of its runs.")
     return _few(problems)
+
+
+def _named(name: str, tasks: Callable[[str], Task]) -> str:
+    """The name of a task that was typed in one of its ways."""
+    try:
+        return tasks(name).name
+    except BenchError:
+        return Path(name).stem if name.endswith(".toml") else name
 
 
 def _few(problems: Sequence[str]) -> list[str]:

@@ -6,7 +6,7 @@ task alone, at equal total and at the task's own tokens, and the pooled interval
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
 from itertools import combinations
 from pathlib import Path
@@ -138,11 +138,14 @@ def pool(paths: Sequence[Path], registry: Registry, registrations: Sequence[Path
     registered = {}
     for path in registrations:
         known = read_sealed(path)
-        if known is None or not isinstance(known.get("data"), Mapping):
+        data = None if known is None else known.get("data")
+        if known is None or not isinstance(data, dict) or not all(isinstance(corpus, dict) for corpus in data.values()):
             raise UsageError(
                 f"{path} is no registration, or was changed since it was written.", "'bench pool register' writes one."
             )
-        registered[str(known.get("site"))] = known
+        name = str(known.get("site"))
+        if registered.setdefault(name, known) != known:
+            raise UsageError(f"{name} registered twice, and not the same corpora.", "Name the one that came first.")
     sites = held_together([read_site(path, lambda name: registry.get("tasks", name)) for path in paths], registered)
     sound = [site for site in sites if not site.problems]
     if not sound:
@@ -158,11 +161,26 @@ def pool(paths: Sequence[Path], registry: Registry, registrations: Sequence[Path
     )  # fmt: skip
 
 
-def _arm(run: SharedRun, runs: Sequence[SharedRun]) -> str:
-    """The name of a run's arm: its role and architecture, each where there are several."""
-    kept = [each for each in runs if not each.trial]
-    words = [run.role] if len({each.role for each in kept}) > 1 else []
-    return " ".join([*words, *([run.arm] if len({each.arm for each in kept}) > 1 or not words else [])])
+def _arms(runs: Sequence[SharedRun]) -> dict[str, str]:
+    """Key of a run to the name of its arm: role and architecture, each where there are several, and then what else differs."""
+    several = [len({getattr(run, name) for run in runs}) > 1 for name in ("role", "arm")]
+    named: dict[str, list[SharedRun]] = {}
+    for run in runs:
+        words = [*([run.role] * several[0]), *([run.arm] * (several[1] or not several[0]))]
+        named.setdefault(" ".join(words), []).append(run)
+    return {run.key: " ".join([name, *rest]) for name, group in named.items() for run, rest in _unlike(group)}
+
+
+def _unlike(runs: Sequence[SharedRun]) -> Iterator[tuple[SharedRun, list[str]]]:
+    """Runs of one role and architecture, each with the settings that tell it from those that were scored beside it."""
+    fields: dict[str, None] = {}
+    for one, other in combinations(runs, 2):
+        a, b = one.identity["config"], other.identity["config"]
+        if (one.seed, one.group) == (other.seed, other.group) and {*a["task"]} & {*b["task"]}:
+            fields |= dict.fromkeys(name for name in (*a, *(b.keys() - a.keys())) if a.get(name) != b.get(name))
+    for run in runs:
+        values = ((name, run.identity["config"].get(name)) for name in fields)
+        yield run, ["+".join(map(str, value)) if name == "task" else f"{name}={value}" for name, value in values]
 
 
 def _contrasts(sites: Sequence[Site], registry: Registry) -> tuple[list[Contrast], dict[str, dict[str, float]]]:
@@ -200,10 +218,12 @@ def _contrasts(sites: Sequence[Site], registry: Registry) -> tuple[list[Contrast
 def _tables(site: Site) -> dict[tuple[str, str | None], dict[str, dict[int, Statistics]]]:
     """Task and group to arm to seed to statistics."""
     tables: dict[tuple[str, str | None], dict[str, dict[int, Statistics]]] = {}
-    for run in (run for run in site.runs if run.run is not None and not run.trial):
+    kept = [run for run in site.runs if run.run is not None and not run.trial]
+    arms = _arms(kept)
+    for run in kept:
         for (ident, task), statistics in site.statistics.items():
             if ident == run.run:
-                tables.setdefault((task, run.group), {}).setdefault(_arm(run, site.runs), {})[run.seed] = statistics
+                tables.setdefault((task, run.group), {}).setdefault(arms[run.key], {})[run.seed] = statistics
     return tables
 
 

@@ -12,8 +12,10 @@ from __future__ import annotations
 
 import hashlib
 import json
+import lzma
 import re
 import zipfile
+import zlib
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass
@@ -38,10 +40,14 @@ SITE = "site.json"
 SPLIT = "test"
 LARGEST = 1 << 28
 """Bytes of a member of a zip file that is read at most: more is no file of a study."""
-NAME = r"[\w+][\w.+-]*"
+NAME = r"[\w+][\w.+-]{0,200}"
 """Of a run, as a regular expression."""
 _MEMBER = re.compile(rf"{re.escape(SITE)}|runs/{NAME}/({re.escape(MANIFEST)}|{STATISTICS}/{NAME}\.json)")
 _PATHS = ("data", "concepts", "tokens_like")
+_WHOLE = 1 << 30
+"""Bytes that a zip file unpacks to at most."""
+_LONGEST = 80
+"""Characters of a site's name."""
 
 
 @dataclass(frozen=True)
@@ -99,18 +105,19 @@ def pack(study: Study, site: str, out: Path) -> Packed:
         ContractError: a run is not finished, has no manifest, or was changed since it was written.
         StorageError: the disk is full or cannot be written.
     """
-    if not site.strip() or any(sign in site for sign in "/\\\n"):
-        raise UsageError(f"--site is {site!r}; wanted a name without slashes.")
+    site = site_name(site)
     if out.exists():
         raise UsageError(f"{out} is there already; wanted a new folder or zip file.", "Name another place.")
-    left = [run.key for run in study.runs if run.run is None and not run.refused]
+    due = study.due()
+    left = [run.key for run in due if run.run is None and not run.refused]
     if left:
         raise ContractError(
-            f"{len(left)} of {len(study.runs)} runs of study {study.name} are not finished: {', '.join(left[:4])}.",
+            f"{len(left)} of {len(due)} runs of study {study.name} are not finished: {', '.join(left[:4])}.",
             "Type the study's command again first: a site shares a whole study.",
         )
     files: dict[str, bytes] = {}
-    for run in study.finished():
+    finished = [run for run in due if run.run is not None]
+    for run in finished:
         folder = study.out / str(run.run)
         whole = Run.read(folder)
         if whole.standing.manifest != "there" or whole.standing.changed:
@@ -119,18 +126,30 @@ def pack(study: Study, site: str, out: Path) -> Packed:
         for task in whole.result.scores:
             name = statistics_name(task, SPLIT, whole.result.headline.stage)
             files[f"runs/{run.run}/{STATISTICS}/{name}"] = (folder / STATISTICS / name).read_bytes()
-    shared = [_shared(study, run) for run in study.runs]
+    shared = [_shared(study, run) for run in due]
     settings = {key: study.settings.get(key) for key in ("seeds", "tasks", "arms", "tokens", "margin", "options")}
     plan = plan_sha256(study.kind, settings, shared)
     about = {
-        "pool_version": POOL_VERSION, "site": site.strip(), "kind": study.kind,
+        "pool_version": POOL_VERSION, "site": site, "kind": study.kind,
         "settings": settings, "plan_sha256": plan, "runs": [vars(run) | {} for run in shared],
-        "synthetic": any(read_result(study.out / str(run.run)).synthetic for run in study.finished()),
+        "synthetic": any(read_result(study.out / str(run.run)).synthetic for run in finished),
         "bench": __version__, "date": _today(),
     }  # fmt: skip
     files[SITE] = (json.dumps(sealed(about), indent=1, ensure_ascii=False) + "\n").encode()
     _write(out, files)
-    return Packed(out, len(study.finished()), plan)
+    return Packed(out, len(finished), plan)
+
+
+def site_name(name: object) -> str:
+    """The name of a site, without blanks around it.
+
+    Raises:
+        UsageError: it is none: empty, too long, or with slashes or signs that are not printed.
+    """
+    text = name.strip() if isinstance(name, str) else ""
+    if not 0 < len(text) <= _LONGEST or not text.isprintable() or "/" in text or "\\" in text:
+        raise UsageError(f"--site is {name!r:.100}; wanted a name of 1 to {_LONGEST} characters without slashes.")
+    return text
 
 
 def _shared(study: Study, run: StudyRun) -> SharedRun:
@@ -144,8 +163,9 @@ def _shared(study: Study, run: StudyRun) -> SharedRun:
 
 
 def plan_sha256(kind: str, settings: Mapping[str, Any], runs: list[SharedRun]) -> str:
-    """The hash of a plan: its kind, margin and options, and the identity of every run without paths."""
-    content = [kind, settings.get("margin"), settings.get("options"), [dict(run.identity) for run in runs]]
+    """The hash of a plan: its kind, margin and options, and of every run all but its id, without paths."""
+    planned = [{name: value for name, value in vars(run).items() if name != "run"} for run in runs]
+    content = [kind, settings.get("margin"), settings.get("options"), planned]
     return hashlib.sha256(json.dumps(content, sort_keys=True).encode()).hexdigest()
 
 
@@ -181,7 +201,7 @@ def register(site: str, corpora: Mapping[str, Path], out: Path, registry: Regist
         data[task.name] = {
             "sha256": corpus.sha256, "documents": {split: len(documents) for split, documents in corpus.splits.items()},
         }  # fmt: skip
-    about = {"pool_version": POOL_VERSION, "site": site, "data": data, "bench": __version__, "date": _today()}
+    about = {"pool_version": POOL_VERSION, "site": site_name(site), "data": data, "bench": __version__, "date": _today()}
     write_json(out, sealed(about))
     return about
 
@@ -201,15 +221,28 @@ def opened(path: Path) -> Iterator[Path]:
         return
     if not path.is_file() or not zipfile.is_zipfile(path):
         raise UsageError(f"{path} is no folder and no zip file of a site.", hint)
-    with TemporaryDirectory(prefix="bench-pool-") as aside, zipfile.ZipFile(path) as archive:
-        for member in archive.infolist():
-            if _MEMBER.fullmatch(member.filename) and member.file_size <= LARGEST:
-                place = Path(aside) / member.filename
-                place.parent.mkdir(parents=True, exist_ok=True)
-                place.write_bytes(archive.read(member))
+    with TemporaryDirectory(prefix="bench-pool-") as aside:
+        try:
+            _unpack(path, Path(aside))
+        except (zipfile.BadZipFile, zlib.error, RuntimeError, EOFError, ValueError, lzma.LZMAError):
+            raise UsageError(
+                f"{path} is a damaged zip file, or not one of a site.", "Ask the site to pack its study again."
+            ) from None
         if not (Path(aside) / SITE).exists():
             raise UsageError(f"{path} holds no {SITE}.", hint)
         yield Path(aside)
+
+
+def _unpack(path: Path, aside: Path) -> None:
+    with zipfile.ZipFile(path) as archive:
+        members = [m for m in archive.infolist() if _MEMBER.fullmatch(m.filename) and m.file_size <= LARGEST]
+        if sum(member.file_size for member in members) > _WHOLE:
+            raise UsageError(f"{path} would unpack to more than {_WHOLE >> 30} GiB: it is not of a site.")
+        for member in members:
+            place = aside / member.filename
+            place.parent.mkdir(parents=True, exist_ok=True)
+            with archive.open(member) as file:
+                place.write_bytes(file.read(LARGEST))  # by blocks: what is packed can be more than the header says
 
 
 def _today() -> str:

@@ -219,7 +219,7 @@ def result_changed(folder: str, content: bytes) -> bool | None:
             stated = json.loads(file.read())["files"][RESULT]["sha256"]
     except FileNotFoundError:
         return None
-    except (OSError, ValueError, KeyError, TypeError):
+    except (OSError, ValueError, KeyError, TypeError, RecursionError):
         return True
     return bool(stated != sha256(content).hexdigest())
 
@@ -235,5 +235,5 @@ def chained(folder: Path) -> bool:
     """Whether the journal is one whose lines hold hashes, so that its run was written with a manifest."""
     try:
         return PREVIOUS in json.loads(last_line(folder / JOURNAL))
-    except (OSError, ValueError, TypeError):
+    except (OSError, ValueError, TypeError, RecursionError):
         return False

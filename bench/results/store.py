@@ -118,7 +118,7 @@ def ending(folder: Path) -> Mapping[str, Any]:
     try:
         last = json.loads(last_line(folder / JOURNAL))
         values = last["values"] if last["kind"] == "end" else {}
-    except (OSError, ValueError, LookupError, TypeError):
+    except (OSError, ValueError, LookupError, TypeError, RecursionError):
         return {}
     return values if isinstance(values, dict) else {}
 

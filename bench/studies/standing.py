@@ -38,7 +38,9 @@ def standing_of(folder: Path, result: Result) -> Standing:
     """
     held = files_standing(folder)
     tasks = {name: task for name in result.scores if (task := task_of(result, name, installed())) is not None}
-    return replace(held, changed=(*held.changed, *misstated(folder, result, tasks)))
+    return replace(
+        held, changed=tuple(dict.fromkeys((*held.changed, *misstated(folder, result, tasks, held.manifest == "there"))))
+    )
 
 
 @cache
@@ -59,13 +61,14 @@ def task_of(result: Result, name: str, registry: Registry) -> Task | None:
     return None
 
 
-def misstated(folder: Path, result: Result, tasks: Mapping[str, Task]) -> Iterator[str]:
+def misstated(folder: Path, result: Result, tasks: Mapping[str, Task], whole: bool = False) -> Iterator[str]:
     """What a result states and its statistics do not give, each in a few words.
 
     Args:
         folder: of the run.
         result: of the run.
-        tasks: whose scorers turn statistics into scores; other tasks are passed over, as are scores without statistics.
+        tasks: whose scorers turn statistics into scores; other tasks are passed over.
+        whole: whether scores without statistics are told too, as of a run with a manifest; others may be older than statistics.
     """
     if not headline_holds(result):
         yield f"{RESULT} (the headline is not among its scores)"
@@ -73,7 +76,11 @@ def misstated(folder: Path, result: Result, tasks: Mapping[str, Task]) -> Iterat
         yield f"{RESULT} (the mean over tasks is not that of its scores)"
     for name, split, stage, values in stated_scores(result):
         file = f"{STATISTICS}/{statistics_name(name, split, stage)}"
-        if name not in tasks or not (folder / file).exists():
+        if not (folder / file).exists():
+            if whole:
+                yield f"{file} (missing)"
+            continue
+        if name not in tasks:
             continue
         try:
             found = flatten(tasks[name].summarise(read_statistics(folder, name, split, stage).sums()))

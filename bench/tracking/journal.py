@@ -230,7 +230,7 @@ def parse(line: bytes, seq: int, path: Path) -> RunEvent:
         if "crc32" in record and line != checked(line.rpartition(b',"crc32":')[0] + b"}"):
             raise ValueError("the line was changed")
         event = RunEvent(record["seq"], record["time"], record["kind"], record["step"], record["values"])
-    except (ValueError, KeyError, TypeError):
+    except (ValueError, KeyError, TypeError, RecursionError):
         event = None
     if event is None or event.seq != seq:
         raise RunStateError(f"{path}, line {seq + 1} is not event {seq} of a journal; the file was changed by something else.")

@@ -17,8 +17,8 @@ from bench.cli import main
 from bench.config import from_mapping
 from bench.errors import ContractError, UsageError
 from bench.naming import flatten
-from bench.pooling.pool import pool
-from bench.pooling.share import pack, register
+from bench.pooling.pool import _arms, pool
+from bench.pooling.share import SharedRun, pack, register
 from bench.registry import load
 from bench.results.manifest import JournalEnd, file_sums, write_manifest
 from bench.results.statistics import read_statistics
@@ -205,6 +205,91 @@ def test_a_run_of_more_tokens_another_plan_and_a_missing_file_are_named(folders:
         "is missing.",
     ):
         assert words in caught.value.message
+
+
+def each(site: dict[str, Any], change: Any, **of: Any) -> None:
+    """Changes the runs of a plan that have these values."""
+    for run in site["runs"]:
+        if all(run[name] == value for name, value in of.items()):
+            change(run)
+
+
+PLANS = {
+    "a seed left out": (lambda site: each(site, lambda run: run.update(run=None), seed=0, role="multi"), "run is missing"),
+    "a seed that only searched": (lambda site: each(site, lambda run: run.update(trial=True), seed=0), "plan's hash"),
+    "another role": (lambda site: each(site, lambda run: run.update(role="total"), role="multi"), "not what its settings say"),
+    "another seed": (lambda site: each(site, lambda run: run.update(seed=run["seed"] + 1), role="multi"), "not what its"),
+    "one run for all": (
+        lambda site: each(site, lambda run: run.update(run=site["runs"][0]["run"]), role="multi"), "stands for another",
+    ),
+    "no budget": (lambda site: each(site, lambda run: run.update(tokens=None)), "plan's hash"),
+    "another group": (lambda site: each(site, lambda run: run.update(group="g")), "plan's hash"),
+    "no kind": (lambda site: site.pop("kind"), "not what bench writes"),
+    "no settings of a run": (lambda site: each(site, lambda run: run["identity"].update(config=[1])), "not what bench writes"),
+    "waivers of no kind": (lambda site: each(site, lambda run: run["identity"]["config"].update(waive=5)), "not what bench"),
+    "tokens of nobody": (lambda site: each(site, lambda run: run.update(like="x:y")), "not what its"),
+    "no margin": (lambda site: site["settings"].update(margin="wide"), "margin is no number"),
+    "no name": (lambda site: site.update(site="\x1b[31m"), "no name"),
+}  # fmt: skip
+
+
+@pytest.mark.parametrize("name", PLANS)
+def test_a_plan_that_was_sealed_anew_is_named(folders: dict[str, Path], tmp_path: Path, name: str) -> None:
+    paths = shared(folders, tmp_path)
+    change, words = PLANS[name]
+    reseal(paths["north"] / "site.json", change)
+    named = problems(paths)
+    assert [*named] == ["north"]
+    assert words in named["north"]
+
+
+@pytest.mark.parametrize(
+    ("change", "words"),
+    [
+        (lambda manifest: manifest["hashes"].update(data={}), "does not tell the hash of its corpus"),
+        (lambda manifest: manifest["hashes"].update(data=[1]), "not what bench writes"),
+        (lambda manifest: manifest["code"].update(versions=[1]), "not what bench writes"),
+        (lambda manifest: manifest["hashes"].update(config=""), "of another configuration"),
+    ],
+    ids=["no corpus", "corpora of no kind", "versions of no kind", "no configuration"],
+)
+def test_a_manifest_that_was_sealed_anew_is_named(folders: dict[str, Path], tmp_path: Path, change: Any, words: str) -> None:
+    paths = shared(folders, tmp_path)
+    for path in paths["north"].glob("runs/*/manifest.json"):
+        reseal(path, change)
+    named = problems(paths)
+    assert [*named] == ["north"]
+    assert words in named["north"]
+
+
+def test_damaged_and_vast_zip_files_are_told(folders: dict[str, Path], tmp_path: Path) -> None:
+    archive = pack(find_study("made", folders["north"]), "north", tmp_path / "north.zip").path
+    content = bytearray(archive.read_bytes())
+    content[content.rfind(b"PK\1\2") + 8] |= 1  # says that it is encrypted
+    (tmp_path / "locked.zip").write_bytes(content)
+    with pytest.raises(UsageError, match="damaged zip file"):
+        pool([tmp_path / "locked.zip"], load())
+    content = bytearray(archive.read_bytes())
+    place = -1
+    for _ in range(5):
+        place = content.rfind(b"PK\1\2", 0, place)
+        content[place + 24 : place + 28] = (1 << 28).to_bytes(4, "little")
+    (tmp_path / "vast.zip").write_bytes(content)
+    with pytest.raises(UsageError, match="unpack to more than 1 GiB"):
+        pool([tmp_path / "vast.zip"], load())
+
+
+def test_arms_that_differ_in_a_setting_alone_stay_apart() -> None:
+    def run(key: str, role: str, seed: int, **config: Any) -> SharedRun:
+        identity = {"config": {"task": ["bc5cdr"], "seed": seed} | config}
+        return SharedRun(key, role, None, seed, config["arch"], None, None, 1, False, "x", "trained", identity)
+
+    grid = [run(f"{a}{r}{s}", "point", s, arch=a, rank=r) for a in ("A1", "A2") for r in (8, 16) for s in (0, 1)]
+    assert {*_arms(grid).values()} == {"A1 rank=8", "A1 rank=16", "A2 rank=8", "A2 rank=16"}
+    quantized = [run(f"{q}{s}", "quantizer", s, arch="A1", quant=q) for q in ("none", "rtn") for s in (0, 1)]
+    assert {*_arms(quantized).values()} == {"A1 quant=none", "A1 quant=rtn"}
+    pairs = [run(f"{t}0", "pair", 0, arch="A1", task=["bc5cdr", t]) for t in ("a", "b")]
+    assert [*_arms([*pairs, run("s0", "single", 0, arch="A1")]).values()] == ["pair bc5cdr+a", "pair bc5cdr+b", "single"]
 
 
 def test_a_plan_unlike_that_of_the_others_is_named(made: Any, folders: dict[str, Path], tmp_path: Path) -> None:

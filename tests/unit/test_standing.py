@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import math
+import shutil
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
@@ -12,13 +13,15 @@ import pytest
 from made_runs import Made, make, token_control
 
 from bench.cli import main
-from bench.errors import ContractError
+from bench.errors import ContractError, RunStateError
 from bench.registry import load
-from bench.results.layout import MANIFEST, RESULT
-from bench.results.manifest import result_changed
+from bench.results.layout import JOURNAL, MANIFEST, RESULT
+from bench.results.manifest import chained, result_changed
+from bench.results.store import ending
 from bench.studies.arms import Run
 from bench.studies.finished import judged
-from bench.studies.standing import same, same_bounds
+from bench.studies.standing import misstated, same, same_bounds
+from bench.tracking.journal import read_chain
 
 
 def edited(folder: Path, change: Callable[[Any], None]) -> None:
@@ -98,3 +101,31 @@ def test_scores_are_the_same_but_for_rounding() -> None:
     assert not same_bounds((0.1, 0.2), None)
     assert same_bounds((0.1, 0.2), (0.1 + 1e-9, 0.2))
     assert not same_bounds((0.1, 0.2), (0.1, 0.3))
+
+
+def test_files_that_nest_too_deep_are_damaged_and_no_bug(tmp_path: Path) -> None:
+    (folder,) = make(tmp_path, [Made(documents=5)])
+    deep = b"[" * 100_000 + b"\n"
+    (folder / JOURNAL).write_bytes(deep)
+    assert not chained(folder)
+    assert ending(folder) == {}
+    with pytest.raises(RunStateError, match="line 1 is not event 0"):
+        read_chain(folder / JOURNAL, folder.name)
+    (folder / MANIFEST).write_bytes(deep)
+    assert result_changed(str(folder), b"")
+    assert main(["board", "--out", str(tmp_path)]) == 0
+    assert main(["verify", str(folder)]) == 6
+
+
+def test_an_interval_that_is_a_number_is_not_shown(tmp_path: Path) -> None:
+    (folder,) = make(tmp_path, [Made(documents=5)])
+    edited(folder, lambda result: result["scores"]["ncbi-disease"]["trained"].update({"strict.f1_ci95": 0.5}))
+    assert main(["show", "run", str(folder)]) == 0
+
+
+def test_scores_whose_statistics_were_taken_away_are_told(tmp_path: Path) -> None:
+    (folder,) = make(tmp_path, [Made(documents=5)])
+    result = Run.read(folder).result
+    shutil.rmtree(folder / "statistics")
+    assert not [*misstated(folder, result, {})]
+    assert "statistics/ncbi-disease.test.trained.json (missing)" in [*misstated(folder, result, {}, whole=True)]
