@@ -10,6 +10,7 @@ study ran on them.
 
 from __future__ import annotations
 
+import errno
 import hashlib
 import json
 import lzma
@@ -224,6 +225,10 @@ def opened(path: Path) -> Iterator[Path]:
     with TemporaryDirectory(prefix="bench-pool-") as aside:
         try:
             _unpack(path, Path(aside))
+        except OSError as error:
+            if error.errno != errno.EINVAL:  # of a place before the file's beginning, where its end alone is left
+                raise
+            raise UsageError(f"{path} is a part of a zip file.", "Ask the site to send it again.") from None
         except (zipfile.BadZipFile, zlib.error, RuntimeError, EOFError, ValueError, lzma.LZMAError):
             raise UsageError(
                 f"{path} is a damaged zip file, or not one of a site.", "Ask the site to pack its study again."

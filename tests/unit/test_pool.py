@@ -269,6 +269,9 @@ def test_damaged_and_vast_zip_files_are_told(folders: dict[str, Path], tmp_path:
     (tmp_path / "locked.zip").write_bytes(content)
     with pytest.raises(UsageError, match="damaged zip file"):
         pool([tmp_path / "locked.zip"], load())
+    (tmp_path / "half.zip").write_bytes(archive.read_bytes()[archive.stat().st_size // 2 :])
+    with pytest.raises(UsageError, match="part of a zip file"):
+        pool([tmp_path / "half.zip"], load())
     content = bytearray(archive.read_bytes())
     place = -1
     for _ in range(5):
