@@ -133,8 +133,8 @@ _SPOILS: Mapping[str, Callable[[Any], bool]] = {
     "waivers": lambda value: value != "none",
     "leaks": bool,
     "parameters": lambda value: isinstance(value, str),
-    "imported": lambda value: value != "no",
-    "changed": lambda value: value != UNCHANGED,
+    "imported": lambda value: value not in (None, "no"),
+    "changed": lambda value: value not in (None, UNCHANGED),
 }
 _KNOWN = ("tasks", "model", "data", "scorer", "waivers", "leaks", "left_out", "synthetic", "imported", "changed")
 """Fields that are known of a system that was imported."""

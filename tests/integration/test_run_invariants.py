@@ -227,7 +227,7 @@ def test_a_base_model_that_a_quantizer_unfroze_is_frozen_again(kit: Any, tiny: M
 
 def test_a_memory_limit_too_tiny(tiny: Make) -> None:
     error = stopped(tiny(micro_batch=None, memory_limit=1 << 20), load(), "batch", "one example of .* needs at least")
-    assert "the limit is 1 MiB" in error.message
+    assert "the limit is 1.0 MiB" in error.message
     told = waived(tiny(micro_batch=None, memory_limit=1 << 20, waive=("smoke", "batch")), load(), "smoke", "batch")
     assert told["batch"]["limit"] == 1 << 20
 
