@@ -214,7 +214,7 @@ def opened(path: Path) -> Iterator[Path]:
     Raises:
         UsageError: there is nothing at the path, or nothing of a site.
     """
-    hint = "'bench pool pack STUDY --site NAME OUT' writes what a site shares."
+    hint = "'bench pool pack STUDY OUT --site NAME' writes what a site shares."
     if path.is_dir():
         if not (path / SITE).is_file():
             raise UsageError(f"{path} holds no {SITE}.", hint)

@@ -116,9 +116,10 @@ class StudyWatcher:
         if "looks" in study.settings:
             looks = ", ".join(f"{seeds} ({_hours(study.upto(seeds)):.1f} hours)" for seeds in study.planned_looks)
             self._reporter.note(f"judged at {looks} seeds, 5% over all looks; it ends at the first that leaves nothing open")
+        quantizing = "; without quantizing" if any(run.config.quant != "none" for run in left) else ""
         self._reporter.note(
             f"{some(len(study.runs), 'run')}, {len(study.runs) - len(left)} finished; left are {tokens:,} tokens, "
-            f"{seconds / 3600:.1f} hours one after another{several} (from a layer timed here; without quantizing)"
+            f"{seconds / 3600:.1f} hours one after another{several} (from a layer timed here{quantizing})"
         )
 
     def report(self, study: Study, metrics: Mapping[str, str], kind: StudyKind) -> None:

@@ -167,7 +167,7 @@ def _write(
     identity = [about.system, about.version, about.sha256, about.tokens, about.parameters, config.seed, hashes, task.version]
     digest = hashlib.sha256(json.dumps(identity, sort_keys=True).encode()).hexdigest()
     label = "".join(sign if sign.isalnum() else "-" for sign in about.system.lower()).strip("-") or "system"
-    ident = f"{bounded(f'{task.name}_imported-{label}'.lower())}_{digest[:12]}"
+    ident = f"{bounded(f'imported-{label}_{task.name}'.lower())}_{digest[:12]}"  # no run's id begins so
     folder = Path(config.out) / ident
     if (folder / MANIFEST).exists():
         return folder
