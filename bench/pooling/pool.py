@@ -135,7 +135,7 @@ def pool(paths: Sequence[Path], registry: Registry, registrations: Sequence[Path
         raise UsageError(
             "A pool wants sites; got none.", "bench pool SITE SITE, each a folder or zip file of 'bench pool pack'."
         )
-    registered = {}
+    registered: dict[str, Mapping[str, Any]] = {}
     for path in registrations:
         known = read_sealed(path)
         data = None if known is None else known.get("data")

@@ -181,6 +181,8 @@ def parity(folder: Path, result: Result, registry: Registry) -> Check:
         return Check(what, "not checked", "the result tells no parameters")
     try:
         saved = _saved_numbers(folder / ADAPTERS)
+    except ImportError:
+        return Check(what, "not checked", "safetensors is not installed")
     except (OSError, RunStateError):
         return Check(what, "differs", f"{ADAPTERS}/ cannot be read")
     counted, stated = saved["heads"], row.heads
