@@ -18,11 +18,9 @@ from pathlib import Path
 from bench.api.data import Document
 from bench.api.task import Task
 from bench.config import RunConfig
-from bench.data.concepts import ConceptDictionary
 from bench.data.content import code_digest
 from bench.errors import DataError, UsageError
 from bench.evaluation.clusters import unit_of
-from bench.evaluation.statistics import with_intervals
 from bench.naming import bounded
 from bench.registry import Registry
 from bench.results.environment import git, hardware, versions
@@ -36,6 +34,7 @@ from bench.results.scores import FlatScores, interval_of, score_of
 from bench.results.statistics import Statistics, write_statistics
 from bench.results.store import read_predictions, write_json, write_predictions, write_result
 from bench.steps.corpora import read_corpora
+from bench.steps.finish import dictionary_scores, official_scores
 from bench.tracking.journal import Journal
 
 ARM = "imported"
@@ -106,7 +105,8 @@ def import_predictions(request: ImportRequest, registry: Registry) -> list[Path]
     with read_corpora({task.name: task}, base) as sources:
         corpus, synthetic = sources[task.name].corpus, sources[task.name].synthetic
         gold = list(corpus["test"])
-        baselines = _baselines(task, corpus["train"], gold)
+        annotated = any(document.mentions for document in gold) and not any(document.relations for document in gold)
+        baselines = {"dictionary": dictionary_scores(task, corpus)} if annotated else {}
         for place, path in enumerate(request.predictions):
             predicted = _read(path, task, gold)
             about = Imported(
@@ -139,20 +139,6 @@ def _is_ours(path: Path) -> bool:
     return isinstance(first, dict) and "id" in first and bool({"mentions", "relations", "judgements"} & first.keys())
 
 
-def _baselines(task: Task, train: Sequence[Document], gold: Sequence[Document]) -> dict[str, FlatScores]:
-    """A dictionary of the training mentions, where mentions are annotated."""
-    if not any(document.mentions for document in gold) or any(document.relations for document in gold):
-        return {}
-    dictionary = ConceptDictionary(task.unlinked).fit(train)
-    predicted = [Document(d.id, "", dictionary.annotate(d)) for d in gold]
-    return {"dictionary": _scores(task, task.statistics(gold, predicted))}
-
-
-def _scores(task: Task, rows: Sequence[Mapping[str, float]]) -> FlatScores:
-    names = dict.fromkeys(path.rpartition(".")[2] for path in (task.metadata.primary_metric, "f1"))
-    return with_intervals(rows, task.summarise, names=tuple(names))
-
-
 def _write(
     config: RunConfig,
     about: Imported,
@@ -173,7 +159,7 @@ def _write(
         return folder
     rows = task.statistics(gold, predicted)
     statistics = Statistics.of(task.name, "test", STAGE, [document.id for document in gold], rows, unit)
-    scores = _scores(task, rows)
+    scores = official_scores(task, rows)
     metric = task.metadata.primary_metric
     value = score_of(scores, metric)
     if value is None:
