@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING
 from bench.cli.parser import Parser
 from bench.errors import ContractError, UsageError
 from bench.registry import load
-from bench.results.display import change, p_value
+from bench.results.display import change, interval, p_value
 from bench.screen.terminal import paint, say
 from bench.screen.text import columns, dump
 
@@ -84,8 +84,8 @@ def _tell(pooled: Pool) -> None:
         over, rest = contrast.difference, contrast.difference.heterogeneity
         est = over.estimate
         rows.append(
-            [contrast.task, contrast.name, f"{len(over.sites)}", change(est.difference), _interval(est.low, est.high),
-             _interval(over.low, over.high), "" if rest is None else f"{rest.q:.2f} (p {p_value(rest.p)})",
+            [contrast.task, contrast.name, f"{len(over.sites)}", change(est.difference), interval(est.low, est.high),
+             interval(over.low, over.high), "" if rest is None else f"{rest.q:.2f} (p {p_value(rest.p)})",
              "" if rest is None else change(rest.tau2**0.5).lstrip("+")]
         )  # fmt: skip
     header = ["task", "difference", "sites", "pooled", "95% these sites", "95% sites like these", "Q", "τ"]
@@ -96,10 +96,6 @@ def _tell(pooled: Pool) -> None:
     for place, groups in pooled.ties.items():
         said = "; ".join(" = ".join(group) for group in groups)
         say(f"{paint(place, 'bold')}, from the best down, = where not told apart: {said}")
-
-
-def _interval(low: float | None, high: float | None) -> str:
-    return "" if low is None or high is None else f"[{change(low)}, {change(high)}]"
 
 
 def _pack(args: argparse.Namespace) -> int:
