@@ -9,8 +9,9 @@ from typing import Any
 
 from bench.api.architecture import UNMATCHED
 from bench.cli.parser import Parser
-from bench.errors import RunStateError, UsageError
+from bench.errors import UsageError
 from bench.pages.board import Entry, entries, held, needs_whole
+from bench.registry import load
 from bench.results.display import score, some
 from bench.screen.terminal import paint, say
 from bench.screen.text import columns, dump, number
@@ -58,16 +59,20 @@ def condition(text: str) -> tuple[str, str]:
 def run(args: argparse.Namespace) -> int:
     """Prints the runs of a folder that match, sorted, as a table or as JSON; returns 0."""
     if not args.out.is_dir():
-        raise RunStateError(f"There is no folder of runs {args.out}.", "Name one with --out DIR.")
+        raise UsageError(f"There is no folder of runs {args.out}.", "Name one with --out DIR.")
     field, _, direction = args.sort.partition(":")
     if direction not in ("", "asc", "desc"):
         raise UsageError(f"--sort is {args.sort!r}; wanted FIELD, FIELD:asc or FIELD:desc.")
     runs = [*entries(args.out, needs_whole([field, *(name for name, _ in args.where)]))]
     if not runs:
-        raise RunStateError(f"{args.out} holds no run.", "Name a folder of runs with --out DIR.")
+        raise UsageError(f"{args.out} holds no run.", "Name a folder of runs with --out DIR.")
     _known(field, runs)
     for name, _ in args.where:
         _known(name, runs)
+    known = {name for entry in runs for name in (*entry.tasks, str(entry.field("arch")))}
+    for kind, names in (("tasks", args.task), ("architectures", args.arch)):
+        for name in {*names} - known:
+            load().get(kind, name)  # a name that nothing carries, as a mistyped field
     chosen = [entry for entry in runs if _wanted(entry, args.task, args.arch, args.where)]
     chosen = _sorted(chosen, field, direction == "desc")
     extra = [

@@ -15,6 +15,7 @@ from bench.errors import MissingError, UsageError
 from bench.registry import TASK_FILE, Registry, load
 from bench.screen.terminal import paint, say
 from bench.screen.text import columns, dump
+from bench.steps.names import refuse_missing
 
 if TYPE_CHECKING:
     from bench.conformance import CheckResult
@@ -76,7 +77,7 @@ def _results(ref: str, registry: Registry, tolerate: tuple[str, ...], data: Mapp
 
         if data:
             raise UsageError("--data beside a task's .toml file, which names its corpus itself.", "Take it out.")
-        if tolerate:  # a kind that nothing carries ends here, as a mistyped flag does
+        if tolerate or not Path(ref).is_file():  # what nothing carries ends here, as a mistyped flag does
             registry.get("tasks", ref).tolerating(tolerate)
         return check_file(Path(ref), registry, tolerate=tolerate)
     if tolerate:
@@ -86,9 +87,8 @@ def _results(ref: str, registry: Registry, tolerate: tuple[str, ...], data: Mapp
     cases(ref, registry)  # a name that nothing carries ends here, before anything heavy is imported
     with suppress(ImportError):  # checks that want it say so themselves
         import_heavy()
-    for name, folder in data.items():
-        if not folder.is_dir():
-            raise UsageError(f"--data {name}={folder}: there is no such folder.")
+    refuse_missing(data)
+    for name in data:
         registry.get("tasks", name)  # a name that no task carries
     return check(ref, registry, data=data)
 

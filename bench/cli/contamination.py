@@ -43,6 +43,7 @@ def run(args: argparse.Namespace) -> int:
     from bench.evaluation.overlap import overlap
     from bench.registry import load
     from bench.steps.corpora import read_corpora
+    from bench.steps.names import refuse_missing
     from bench.steps.resolve import named_tasks
 
     if args.control is not None and args.model is None:
@@ -53,6 +54,7 @@ def run(args: argparse.Namespace) -> int:
     config = RunConfig(task=(args.task,), tolerate=tuple(args.tolerate or ()))
     ((name, task),) = named_tasks(config, registry).items()
     config = RunConfig(task=(args.task,), data={name: str(args.data)} if args.data else config.data)
+    refuse_missing(config.data)
     with read_corpora({name: task}, config) as sources:
         corpus, synthetic = sources[name].corpus, sources[name].synthetic
     facts: dict[str, Any] = {"task": name, "synthetic": synthetic, "overlap": overlap(corpus.splits)}

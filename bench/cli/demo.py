@@ -14,9 +14,11 @@ from pathlib import Path
 from shlex import quote
 
 from bench.cli.parser import Parser, whole
+from bench.cli.signals import terminated_as_interrupted
 from bench.config import RunConfig
-from bench.errors import UsageError
+from bench.errors import Interrupted, RunStateError, UsageError
 from bench.registry import Registry, load
+from bench.results.display import some
 from bench.screen.terminal import paint, say
 
 TASKS = ("ncbi-disease", "bc5cdr")
@@ -47,23 +49,30 @@ def configure(parser: Parser) -> None:
 
 
 def run(args: argparse.Namespace) -> int:
-    """Trains the runs that are not there yet, and prints what to try next; returns 0."""
+    """Trains the runs that are not there yet, and prints what to try next; returns 0.
+
+    Raises:
+        Interrupted: stopped before its end; the same command goes on with it.
+    """
     if args.seeds < 1:
         raise UsageError(f"--seeds is {args.seeds}; it must be at least 1.")
     registry = load()
-    from bench.runner import run as run_arm
     from bench.screen.console import RichReporter
 
     reporter = RichReporter()
     reporter.warn("SYNTHETIC data and a model that knows no language: these scores say nothing about any method.")
     planned = list(configurations(args.folder, args.seeds, registry))
     reporter.note("loading libraries")
-    folders = []
-    with reporter.progress("demo", len(planned), "runs") as bar:
-        for config in planned:
-            outcome = run_arm(config, registry)
-            bar.advance(1, arm=config.arch, seed=str(config.seed))
-            folders.append(outcome.folder)
+    folders: list[Path | None] = []
+    try:
+        with terminated_as_interrupted(), reporter.progress("demo", len(planned), "runs") as bar:
+            for config in planned:
+                folders.append(_finished(config, registry))
+                bar.advance(1, arm=config.arch, seed=str(config.seed))
+    except (Interrupted, KeyboardInterrupt):
+        same = f"bench demo {quote(str(args.folder))} --seeds {args.seeds}"
+        done = f"The demo was stopped with {len(folders)} of {some(len(planned), 'run')} finished."
+        raise Interrupted(done, f"Go on with the same command: {same}") from None
     runs = quote(str(args.folder / "runs"))
     commands = {
         f"bench board --out {runs}": "all runs, their scores",
@@ -74,6 +83,18 @@ def run(args: argparse.Namespace) -> int:
     width = max(map(len, commands))
     say("\n".join(f"  {paint(command.ljust(width), 'cyan')}  {what}" for command, what in commands.items()))
     return 0
+
+
+def _finished(config: RunConfig, registry: Registry) -> Path | None:
+    """The folder of a run that is trained now, or to its end where it was begun before."""
+    from bench.runner import run as run_arm
+
+    try:
+        return run_arm(config, registry).folder
+    except RunStateError as begun:
+        if begun.resume is None:
+            raise
+        return run_arm(RunConfig(out=config.out), registry, resume=begun.resume).folder
 
 
 def configurations(folder: Path, seeds: int, registry: Registry) -> Iterator[RunConfig]:

@@ -4,15 +4,19 @@ from __future__ import annotations
 
 import argparse
 from collections import Counter
+from collections.abc import Iterable, Mapping
+from contextlib import suppress
 from dataclasses import replace
 from pathlib import Path
 
 from bench.cli.parser import Parser, flag_type
 from bench.config import OPTIONS
-from bench.errors import RunStateError
+from bench.errors import RunStateError, unknown
 from bench.registry import load
+from bench.results.store import read_result
 from bench.screen.terminal import paint, say
 from bench.screen.text import columns, dump
+from bench.steps.names import refuse_missing
 from bench.verifying.check import Outcome
 
 COLOURS: dict[Outcome, str] = {"holds": "green", "differs": "red", "not checked": "dim"}
@@ -54,6 +58,8 @@ def run(args: argparse.Namespace) -> int:
 
     registry = load()
     folders, notes = finished_folders(args.runs, args.out)
+    if args.data:
+        _refuse_unknown(dict(args.data), folders)
     found = []
     for folder in folders:
         verification = verify(folder, registry, dict(args.data))
@@ -75,3 +81,14 @@ def run(args: argparse.Namespace) -> int:
         for note in notes:
             say(note)
     return RunStateError.exit_code if any(verification.differs for verification in found) else 0
+
+
+def _refuse_unknown(data: Mapping[str, str], folders: Iterable[Path]) -> None:
+    """Refuses a corpus that is not there, or of a task that none of the runs has."""
+    refuse_missing(data)
+    tasks: set[str] = set()
+    for folder in folders:
+        with suppress(RunStateError):  # a damaged result is told with the other checks
+            tasks |= read_result(folder).scores.keys()
+    for name in data.keys() - tasks:
+        raise unknown("task", name, sorted(tasks), hint="--data names a task of the runs.")

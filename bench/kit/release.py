@@ -17,7 +17,7 @@ from dataclasses import dataclass, field
 from pathlib import Path, PurePosixPath
 from typing import IO
 
-from bench.errors import DataError
+from bench.errors import DataError, UsageError
 from bench.kit.files import read_bytes
 
 ARCHIVES = (".zip", ".tar", ".tar.gz", ".tgz", ".tar.bz2", ".tbz2", ".tar.xz", ".txz")
@@ -68,14 +68,14 @@ class Release:
         """Every file, those of archives inside it too, without hidden ones; one at a time.
 
         Raises:
-            DataError: there is no such file or folder, it is no archive or a damaged one, is encrypted, holds a name that leads
-                out of it, or is too large.
+            UsageError: there is no such file or folder.
+            DataError: it is no archive or a damaged one, is encrypted, holds a name that leads out of it, or is too large.
         """
         if self.path.is_dir():
             yield from self._visible(self._below())
             return
         if not self.path.is_file():
-            raise DataError(f"There is no file or folder {self.path}.", "Check the path.")
+            raise UsageError(f"There is no file or folder {self.path}.", "Correct the path.")
         if _ending(self.path.name) is None:
             raise DataError(f"{self.path} is no archive; wanted a folder, or a file that ends in {', '.join(ARCHIVES)}.")
         with self._readable(), self.path.open("rb") as stream:

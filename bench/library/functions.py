@@ -67,7 +67,8 @@ def runs(*refs: Place, out: Place = "runs") -> Runs:
         out: where ids are looked for.
 
     Raises:
-        RunStateError: nothing carries a name, a folder holds no finished run, or a result cannot be read.
+        UsageError: nothing carries a name, or a folder holds no run.
+        RunStateError: no run of a folder is finished, or a result cannot be read.
     """
     finished, notes = read_runs([str(ref) for ref in refs or (out,)], Path(out))
     return Runs([RunResult(run.folder, run.result) for run in finished], notes)
@@ -81,7 +82,8 @@ def load(ref: Place, *, out: Place = "runs") -> RunResult:
         out: where ids are looked for.
 
     Raises:
-        RunStateError: nothing or several carry the name, or the run did not finish.
+        UsageError: nothing or several carry the name.
+        RunStateError: the run did not finish.
     """
     return RunResult.read(find_run(str(ref), Path(out)))
 
@@ -309,7 +311,7 @@ def report(
 
     Raises:
         MissingError: the extra ``report`` is not installed.
-        RunStateError: nothing carries a name.
+        UsageError: nothing carries a name.
     """
     from bench.pages.write import report as write_report
     from bench.studies.contract import check_fields

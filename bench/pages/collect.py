@@ -113,8 +113,8 @@ def collect(refs: Sequence[str], runs: Path, tasks: Sequence[str] = (), registry
         registry: has the kinds of study; None: what is installed.
 
     Raises:
-        RunStateError: there is no run or study of a name, no result, or one that is damaged or of another schema.
-        UsageError: the runs have no task in common, directly or through others.
+        UsageError: there is no run or study of a name, or the runs have no task in common, directly or through others.
+        RunStateError: there is no result, or one that is damaged or of another schema.
     """
     if len(refs) == 1 and (study := find(refs[0], runs)) is not None:
         return of_study(study, load() if registry is None else registry)
@@ -125,10 +125,10 @@ def collect(refs: Sequence[str], runs: Path, tasks: Sequence[str] = (), registry
         if path.is_dir() and not is_run(path):
             folders_inside = sorted(item for item in path.iterdir() if is_run(item))
             if not folders_inside:
-                raise RunStateError(f"{path} holds no run.", "Name a folder of runs, such as runs/, or runs by their ids.")
+                raise UsageError(f"{path} holds no run.", "Name a folder of runs, such as runs/, or runs by their ids.")
             folders |= dict.fromkeys(folders_inside)
         elif not refs:
-            raise RunStateError(f"There is no folder of runs {path}.", "Name one with --runs DIR.")
+            raise UsageError(f"There is no folder of runs {path}.", "Name one with --runs DIR.")
         else:
             folder = find_run(ref, runs, "--runs")
             folders[folder] = None
@@ -151,17 +151,17 @@ def of_runs(folders: Sequence[Path], chosen: Collection[Path] = (), tasks: Seque
 
     Raises:
         RunStateError: see `collect`.
-        UsageError: see `collect`.
+        UsageError: no run has one of `tasks`; and see `collect`.
     """
     done = [folder for folder in folders if folder in chosen or (folder / RESULT).exists()]
     results = {folder: read_result(folder) for folder in done}
+    if not results:
+        raise RunStateError("There is no finished run to report on.", "'bench board' lists the runs that there are.")
     if tasks:
+        known = dict.fromkeys(task for result in results.values() for task in result.scores)
         results = {folder: result for folder, result in results.items() if set(tasks) & set(result.scores)}
     if not results:
-        what = f"a finished run of {' or '.join(tasks)}" if tasks else "a finished run"
-        raise RunStateError(
-            f"There is no {what.removeprefix('a ')} to report on.", "'bench board' lists the runs that there are."
-        )
+        raise UsageError(f"There is no finished run of {' or '.join(tasks)} to report on; there are of {', '.join(known)}.")
     _connected(results.values())
     arms = _arms([*results.values()])
     updates = SOME if len(results) > LINES else None

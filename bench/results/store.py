@@ -13,7 +13,7 @@ from typing import Any
 
 from bench.api.data import Document, Judgement, Key, Mention, Relation
 from bench.durable import sync
-from bench.errors import RunStateError, StorageError
+from bench.errors import RunStateError, StorageError, UsageError
 from bench.results.layout import CHECKPOINTS, INFO, JOURNAL, LOCK, RESULT
 from bench.results.lock import holder
 from bench.results.schema import Result
@@ -152,28 +152,35 @@ def find_run(ref: str, out: Path, option: str = "--out") -> Path:
     `option` is what names another `out`, for the message where no run is found.
 
     Raises:
-        RunStateError: none or several carry it; the nearest ids are named.
+        UsageError: none or several carry it; the nearest ids are named.
     """
     if not ref.strip():
-        raise RunStateError("A run is named by its id, the beginning of its id, or its folder; got nothing.")
+        raise UsageError("A run is named by its id, the beginning of its id, or its folder; got nothing.")
     if is_run(Path(ref)):
         return Path(ref)
     runs = sorted(path.name for path in out.iterdir() if is_run(path)) if out.is_dir() else []
-    if ref.lower() in runs:
-        return out / ref.lower()
-    if ref in runs:
-        return out / ref
-    begun = [name for name in runs if name.startswith(ref.lower())]
-    if len(begun) == 1:
-        return out / begun[0]
-    if begun:
-        raise RunStateError(f"{ref!r} is the beginning of {len(begun)} runs: {_listed(begun)}.", "Type more of the id.")
+    if (name := by_beginning(ref if ref in runs else ref.lower(), runs, "runs")) is not None:
+        return out / name
     near = get_close_matches(ref.lower(), runs, n=2, cutoff=0.5)
     if near:
         more = f"Did you mean {' or '.join(map(repr, near))}?"
     else:
         more = f"It holds {_listed(runs)}." if runs else "It holds no run." if out.is_dir() else "There is no such folder."
-    raise RunStateError(f"There is no run {ref!r} in {out.absolute()}. {more}", f"{option} names another folder of runs.")
+    raise UsageError(f"There is no run {ref!r} in {out.absolute()}. {more}", f"{option} names another folder of runs.")
+
+
+def by_beginning(ref: str, known: Iterable[str], nouns: str) -> str | None:
+    """The name that `ref` is, or that alone begins with it; None where none does.
+
+    Raises:
+        UsageError: several names begin with it; `nouns` says what they are of.
+    """
+    begun = [name for name in known if name.startswith(ref)]
+    if ref in begun or len(begun) == 1:
+        return ref if ref in begun else begun[0]
+    if begun:
+        raise UsageError(f"{ref!r} is the beginning of {len(begun)} {nouns}: {_listed(begun)}.", "Type more of it.")
+    return None
 
 
 def write_predictions(path: Path, documents: Iterable[Document]) -> None:

@@ -35,6 +35,7 @@ from bench.results.statistics import Statistics, write_statistics
 from bench.results.store import read_predictions, write_json, write_predictions, write_result
 from bench.steps.corpora import read_corpora
 from bench.steps.finish import dictionary_scores, official_scores
+from bench.steps.names import refuse_missing
 from bench.tracking.journal import Journal
 
 ARM = "imported"
@@ -97,6 +98,8 @@ def import_predictions(request: ImportRequest, registry: Registry) -> list[Path]
     for path in request.predictions:
         if not path.exists():
             raise UsageError(f"There is no file or folder {path}.")
+    if request.data is not None:
+        refuse_missing({task.name: request.data})
     base = RunConfig(
         task=(request.task,), arch=ARM, out=str(request.out), tracker=(), allow_leak=request.allow_leak,
         data={} if request.data is None else {task.name: str(request.data)}, tolerate=tuple(request.tolerate),

@@ -131,10 +131,19 @@ def check(config: RunConfig, registry: Registry, resuming: bool = False) -> None
     for flag, paths in (("--data", config.data), ("--concepts", config.concepts)):
         if odd := [name for name in paths if tasks and name not in tasks]:
             raise UsageError(f"{flag} names the task {odd[0]!r}, which this run does not have.", f"It has {', '.join(tasks)}.")
-    for name, folder in config.data.items():
-        if not Path(folder).is_dir():
-            raise UsageError(f"--data {name}={folder}: there is no such folder.")
+    refuse_missing(config.data)
     for name, file in config.concepts.items():
         if not Path(file).is_file():
             there = "that is a folder; wanted a file" if Path(file).is_dir() else "there is no such file"
             raise UsageError(f"--concepts {name}={file}: {there}.")
+
+
+def refuse_missing(data: Mapping[str, str | Path]) -> None:
+    """Checks that there is a folder for every task of ``--data``.
+
+    Raises:
+        UsageError: naming the first that is not there.
+    """
+    for name, folder in data.items():
+        if not Path(folder).is_dir():
+            raise UsageError(f"--data {name}={folder}: there is no such folder.")

@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Any
 from bench.api.architecture import UNMATCHED, Architecture
 from bench.config import RunConfig
 from bench.data import faults, leaks
-from bench.errors import RunStateError, UsageError
+from bench.errors import UsageError
 from bench.modeling.spec import read_config
 from bench.reporting import Reporter
 from bench.results.display import short, size
@@ -29,7 +29,8 @@ def tokens_like(config: RunConfig) -> int | None:
     """Tokens of the run that `--tokens-like RUN[:TASK]` names, or None where it was not given.
 
     Raises:
-        RunStateError: the run is not there or not finished, or had no such task.
+        UsageError: the run is not there, or had no such task.
+        RunStateError: it is not finished.
     """
     if config.tokens_like is None:
         return None
@@ -40,7 +41,7 @@ def tokens_like(config: RunConfig) -> int | None:
     result = read_result(find_run(ref, Path(config.out)))
     by_task = result.invariants.tokens.tasks
     if task and task not in by_task:
-        raise RunStateError(f"Run {ref!r} had no task {task!r}; it had {', '.join(by_task)}.")
+        raise UsageError(f"Run {ref!r} had no task {task!r}; it had {', '.join(by_task)}.")
     return sum(account.tokens for name, account in by_task.items() if task in ("", name))
 
 

@@ -168,6 +168,8 @@ def _check(request: Request, name: str, head: Head) -> None:
         raise UsageError("--with-text is for brat alone: no other format holds text.", "Add --format brat, or leave it out.")
     if not request.inputs or request.chunk < 1:
         raise UsageError(f"{len(request.inputs) or 'no'} inputs in chunks of {request.chunk}; wanted at least one of each.")
+    if absent := [path for path in request.inputs if not path.exists()]:
+        raise UsageError(f"There is no file or folder {absent[0]}.", "Correct the path.")
     out = request.out.absolute()
     if out == Path.cwd():
         raise UsageError("--out is the working folder; wanted one whose place can be taken.", "Name another folder.")

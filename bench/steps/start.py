@@ -101,8 +101,8 @@ def find_start(config: RunConfig, parts: Parts) -> Start | None:
     """The run that ``--init-from`` names, or None where none is named.
 
     Raises:
-        RunStateError: it is not there or not finished.
-        UsageError: its shared weights do not fit this run, or the architecture shares nothing.
+        UsageError: it is not there, its shared weights do not fit this run, or the architecture shares nothing.
+        RunStateError: it is not finished.
     """
     if config.init_from is None and not config.freeze_shared:
         return None
@@ -227,7 +227,7 @@ def _lineage(start: Start, unread: list[str]) -> Iterator[tuple[Path, Result]]:
         try:
             folder = find_run(str(earlier["run"]), folder.parent)
             result = read_result(folder)
-        except RunStateError:
+        except (RunStateError, UsageError):
             unread.append(f"run {earlier['run']}")
             return
         yield folder, result

@@ -61,8 +61,9 @@ def find_teachers(config: RunConfig, parts: Parts, registry: Registry) -> tuple[
     """The runs that ``--teacher`` names.
 
     Raises:
-        UsageError: the schedule learns from none or wants one, a run has no task of this one, or two have the same.
-        RunStateError: a run is not there, or did not finish.
+        UsageError: the schedule learns from none or wants one, a run is not there or has no task of this one, or two have the
+            same.
+        RunStateError: a run did not finish.
     """
     name = parts.schedule.name
     if bool(config.teacher) != parts.schedule.taught:

@@ -9,9 +9,10 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from bench.api.task import Task
-from bench.errors import ContractError, RunStateError, unknown
+from bench.errors import ContractError, RunStateError, UsageError, unknown
 from bench.naming import flatten
 from bench.registry import Registry
+from bench.results.display import some
 from bench.results.layout import RESULT
 from bench.results.manifest import Standing
 from bench.results.schema import Result
@@ -104,7 +105,8 @@ def read_runs(refs: Iterable[str], out: Path) -> tuple[list[Run], list[str]]:
     A reference is an id, looked for in `out`, the beginning of one, a run's folder, or a folder that holds such folders.
 
     Raises:
-        RunStateError: nothing carries a name, a folder holds no finished run, or a result cannot be read.
+        UsageError: nothing carries a name, or a folder holds no run.
+        RunStateError: no run of a folder is finished, or a result cannot be read.
     """
     folders, notes = finished_folders(refs, out)
     return [Run.read(folder) for folder in folders], notes
@@ -114,7 +116,8 @@ def finished_folders(refs: Iterable[str], out: Path) -> tuple[list[Path], list[s
     """The folders of the runs that `read_runs` reads, each once, and its notes.
 
     Raises:
-        RunStateError: nothing carries a name, or a folder holds no finished run.
+        UsageError: nothing carries a name, or a folder holds no run.
+        RunStateError: no run of a folder is finished.
     """
     folders: dict[Path, Path] = {}
     notes = []
@@ -124,10 +127,11 @@ def finished_folders(refs: Iterable[str], out: Path) -> tuple[list[Path], list[s
             inside = sorted(path for path in folder.iterdir() if is_run(path))
             finished = [path for path in inside if (path / RESULT).exists()]
             if not finished:
-                what = f"{len(inside)} runs, none of them finished" if inside else "no run"
-                raise RunStateError(f"Folder {folder} holds {what}.", "Name runs, or a folder of finished runs.")
+                what = f"{some(len(inside), 'run')}, none of them finished" if inside else "no run"
+                error = RunStateError if inside else UsageError
+                raise error(f"Folder {folder} holds {what}.", "Name runs, or a folder of finished runs.")
             if len(inside) > len(finished):
-                notes.append(f"{len(inside) - len(finished)} unfinished runs of {folder} are left out.")
+                notes.append(f"Left out of {folder}: {some(len(inside) - len(finished), 'unfinished run')}.")
         else:
             finished = [find_run(ref, out)]
         for path in finished:

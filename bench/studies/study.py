@@ -21,7 +21,7 @@ from bench.errors import RunStateError, UsageError
 from bench.naming import LONGEST_NAME
 from bench.results.layout import RESULT
 from bench.results.reading import check_version, read_as
-from bench.results.store import read_json, read_result, write_json
+from bench.results.store import by_beginning, read_json, read_result, write_json
 from bench.studies.trials import ranked
 
 SCHEMA_VERSION = 1
@@ -250,18 +250,15 @@ def find_study(name: str, out: Path) -> Study:
     """A study by its name, the beginning of it that no other has, or its folder.
 
     Raises:
-        RunStateError: none or several carry it; those that are there are named.
+        UsageError: none or several carry it; those that are there are named.
     """
     if name and (Path(name) / STUDY).exists():
         return read_study(Path(name).resolve())
     known = studies(out)
-    begun = [name] if name in known else [candidate for candidate in known if candidate.startswith(name)]
-    if len(begun) == 1:
-        return read_study(out / STUDIES / begun[0])
-    if begun:
-        raise RunStateError(f"{name!r} is the beginning of {len(begun)} studies: {', '.join(begun[:4])}.", "Type more of it.")
+    if (found := by_beginning(name, known, "studies")) is not None:
+        return read_study(out / STUDIES / found)
     there = f"It holds {', '.join(known[:6])}." if known else "It holds no study."
-    raise RunStateError(f"There is no study {name!r} in {out}.", there)
+    raise UsageError(f"There is no study {name!r} in {out}.", there)
 
 
 def studies(out: Path) -> list[str]:

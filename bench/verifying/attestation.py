@@ -39,19 +39,19 @@ def sign(verification: Verification, key: Path) -> Path:
         The signature.
 
     Raises:
-        RunStateError: a check differs, the run has no manifest, or the key does not sign.
-        UsageError: there is no such key.
+        RunStateError: a check differs, or the run has no manifest.
+        UsageError: there is no such key, or it does not sign.
         MissingError: the signing program is not installed.
         StorageError: the disk is full or cannot be written.
     """
     folder = verification.folder
+    if not key.is_file():
+        raise UsageError(f"--sign: there is no key {key}.", "Make one with: ssh-keygen -t ed25519 -f KEY")
     if verification.differs:
         what = ", ".join(check.what for check in verification.differs[:3])
         raise RunStateError(f"Run {verification.run} is not signed: {what} differ.", "Run it again, and verify that.")
     if not (folder / MANIFEST).exists():
         raise RunStateError(f"Run {verification.run} is not signed: it has no {MANIFEST}.", "Run it again with this bench.")
-    if not key.is_file():
-        raise UsageError(f"--sign: there is no key {key}.", "Make one with: ssh-keygen -t ed25519 -f KEY")
     mini = _of_minisign(key)
     path = folder / ATTESTATION
     write_json(path, _statement(verification))
@@ -63,7 +63,7 @@ def sign(verification: Verification, key: Path) -> Path:
     done = _called(words, asks=True)
     if done.returncode or not signature.is_file():
         path.unlink(missing_ok=True)
-        raise RunStateError(f"{words[0]} did not sign with {key}.", "Name a private key of yours, and its passphrase.")
+        raise UsageError(f"{words[0]} did not sign with {key}.", "Name a private key of yours, and its passphrase.")
     return signature
 
 

@@ -153,9 +153,9 @@ def test_score_says_what_is_not_there(tmp_path: Path, capsys: pytest.CaptureFixt
 
 
 def test_a_run_that_is_not_there(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
-    assert main(["show", "run", "x", "--out", str(tmp_path)]) == 6
+    assert main(["show", "run", "x", "--out", str(tmp_path)]) == 2
     assert "There is no run 'x'" in capsys.readouterr().err
-    assert main(["sync", "x", "--out", str(tmp_path)]) == 6
+    assert main(["sync", "x", "--out", str(tmp_path)]) == 2
 
 
 def test_doctor_marks_what_differs_from_the_pins(monkeypatch: pytest.MonkeyPatch) -> None:

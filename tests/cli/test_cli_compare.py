@@ -487,13 +487,13 @@ def test_bad_input_is_one_clear_message(make: Make, tmp_path: Path, capsys: pyte
     assert "bc5cdr" in message
     empty = tmp_path / "empty"
     empty.mkdir()
-    assert f"{empty} holds no run" in failed(["compare", str(empty)], capsys, 6)
+    assert f"{empty} holds no run" in failed(["compare", str(empty)], capsys, 2)
     (empty / "begun").mkdir()
     (empty / "begun" / "journal.jsonl").touch()
-    assert "1 runs, none of them finished" in failed(["compare", str(empty)], capsys, 6)
+    assert "1 run, none of them finished" in failed(["compare", str(empty)], capsys, 6)
     assert "did not finish" in failed(["compare", str(good), str(empty / "begun")], capsys, 6)
     assert "wants two runs or more; got 1" in failed(["compare", str(good), str(good)], capsys, 2)
-    assert "There is no run 'nope'" in failed(["compare", str(good), "nope", "--out", str(good.parent)], capsys, 6)
+    assert "There is no run 'nope'" in failed(["compare", str(good), "nope", "--out", str(good.parent)], capsys, 2)
     assert "Did you mean 'tokens'" in failed(["compare", str(good), str(other), "--allow", "token"], capsys, 2)
     assert "Unknown field of --by 'archi'" in failed(["compare", str(good), str(other), "--by", "archi"], capsys, 2)
     assert "split is 'train'" in failed(["compare", str(good), str(other), "--split", "train"], capsys, 2)

@@ -3,14 +3,23 @@
 from __future__ import annotations
 
 import json
+import os
+import signal
+from dataclasses import replace
 from pathlib import Path
+from typing import Any
 
 import pytest
 
 pytest.importorskip("peft")
 
-from bench.cli import main
+from bench.cli import demo, main
+from bench.hooks import hookimpl
+from bench.invariants import smoke
+from bench.registry import load
+from bench.results.layout import JOURNAL
 from bench.results.store import read_result
+from bench.tracking.journal import read_journal
 
 
 def test_a_demo_is_trained_passes_every_control_and_is_there_for_the_other_commands(
@@ -46,3 +55,40 @@ def test_a_demo_is_trained_passes_every_control_and_is_there_for_the_other_comma
 def test_no_seed_is_no_demo(capsys: pytest.CaptureFixture[str]) -> None:
     assert main(["demo", "--seeds", "0"]) == 2
     assert "--seeds is 0; it must be at least 1." in capsys.readouterr().err
+
+
+class Stop:
+    """Stops the process at the first event of a kind, once."""
+
+    def __init__(self, kind: str, number: signal.Signals) -> None:
+        self.kind, self.number = kind, number
+
+    @hookimpl
+    def bench_event(self, event: Any) -> None:
+        if event.kind == self.kind:
+            self.kind = ""
+            os.kill(os.getpid(), self.number)
+
+
+@pytest.mark.parametrize(("kind", "number"), [("plan", signal.SIGTERM), ("step", signal.SIGTERM), ("step", signal.SIGINT)])
+def test_a_demo_that_was_stopped_goes_on_with_its_own_command(
+    kind: str, number: signal.Signals, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    monkeypatch.chdir(tmp_path)
+    monkeypatch.setattr(demo, "ARMS", ("A1",))
+    monkeypatch.setattr(demo, "SIZES", {"train": 20, "dev": 5, "test": 5})
+    monkeypatch.setattr(demo, "CONFIG", replace(demo.CONFIG, tokens=None, steps=4, waive=("smoke",)))
+    monkeypatch.setattr(smoke, "UPDATES", 5)  # this test is about something else
+    registry = load()
+    registry.add(Stop(kind, number), "test:stop", "test")
+    monkeypatch.setattr(demo, "load", lambda: registry)
+    assert main(["demo", "some where", "--seeds", "1"]) == 130
+    said = capsys.readouterr().err
+    assert "The demo was stopped with 0 of 1 run finished." in said
+    assert "Go on with the same command: bench demo 'some where' --seeds 1" in said
+    assert "--resume" not in said
+    (begun,) = Path("some where/runs").iterdir()
+    assert not (begun / "result.json").exists()
+    assert main(["demo", "some where", "--seeds", "1"]) == 0
+    assert [path.parent for path in Path("some where/runs").glob("*/result.json")] == [begun]
+    assert any(event.kind == "resume" for event in read_journal(begun / JOURNAL))

@@ -76,11 +76,14 @@ def test_files_are_predicted_as_the_run_s_own_test_split_was(
     assert (tmp_path / "whole" / "brat" / "note.txt").read_text(encoding="utf-8").startswith("Zyxqanary")
 
     # What is wrong is told before the model is loaded, and nothing is left behind.
+    assert main(["predict", str(result.folder), str(tmp_path / "no-such-file"), "--out", str(tmp_path / "new")]) == 2
+    assert "no-such-file" in capsys.readouterr().err
     (tmp_path / "note.txt").write_bytes(b"Zyxqanary \xff")
     for words, code, says in (
         (["--out", str(tmp_path / "plain")], 2, "holds files already"),
         (["--out", str(tmp_path / "new")], 4, "cannot be read as UTF-8"),
         (["--out", str(tmp_path / "new"), "--format", "bart"], 2, "Did you mean 'brat'"),
+        (["--out", str(tmp_path / "new"), "--task", "no-such-task"], 2, "'no-such-task'"),
     ):
         assert main(["predict", str(result.folder), str(tmp_path / "note.txt"), *words]) == code
         said = capsys.readouterr()

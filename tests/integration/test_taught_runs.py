@@ -225,7 +225,7 @@ def test_what_cannot_teach_is_refused(long: Make, teacher: Path, other_corpus: P
 
     refused(UsageError, "learns from a finished run; got none", long(schedule="distill"))
     refused(UsageError, "'joint' learns from no teacher", long(teacher=(teacher.name,)))
-    refused(RunStateError, "nowhere", taught(long, teacher, teacher=("nowhere",)))
+    refused(UsageError, "nowhere", taught(long, teacher, teacher=("nowhere",)))
     both = taught(long, teacher, teacher=(teacher.name, str(teacher)))
     refused(UsageError, "both had 2015-T14; wanted one", both)
     refused(UsageError, "another corpus of 2015-T14", taught(long, teacher, data={"2015-T14": str(other_corpus)}))

@@ -18,7 +18,7 @@ from safetensors.torch import load_file  # noqa: E402
 
 from bench import runner  # noqa: E402
 from bench.config import RunConfig  # noqa: E402
-from bench.errors import RunStateError, UsageError  # noqa: E402
+from bench.errors import UsageError  # noqa: E402
 from bench.registry import load  # noqa: E402
 from bench.results.layout import ADAPTERS, JOURNAL, PREDICTIONS, RESULT  # noqa: E402
 from bench.tracking.journal import read_journal, timeline  # noqa: E402
@@ -115,7 +115,7 @@ def test_as_many_tokens_as_one_task_of_another_run(pair: Make, tiny: Make, regis
         assert (budget["given_as"], budget["like"], budget["tokens"]) == ("--tokens-like", ref, wanted)
         assert budget["controlled"]
         assert budget["counts"].startswith("tokens the attention mask marks")
-    with pytest.raises(RunStateError, match="had no task 'third'; it had 2015-T14, second"):
+    with pytest.raises(UsageError, match="had no task 'third'; it had 2015-T14, second"):
         runner.run(tiny(steps=None, tokens_like=f"{first.folder.name}:third"), registry)
 
 

@@ -269,7 +269,7 @@ from bench_plugins.trackers import MlflowTracker, WandbTracker
 
 root, last, how = Path(sys.argv[1]), int(sys.argv[2]), sys.argv[3]
 info = RunInfo(sys.argv[4], "my run", root / sys.argv[4], root, {})
-trackers = [WandbTracker()] if how == "stopped" else [WandbTracker(), MlflowTracker()]
+trackers = [WandbTracker(), MlflowTracker()] if how == "killed" else [WandbTracker()]
 mirrors = Mirrors(trackers, info, lambda text: print("WARNED", text, flush=True), interval=0.05)
 journal = Journal(info.folder / "journal.jsonl", [mirrors.feed])
 for step in range(1, last + 1):
@@ -284,7 +284,7 @@ if how == "killed":
 import psutil, signal
 core = [c for c in psutil.Process().children() if c.name().startswith("wandb-core")]
 assert core, "no wandb-core below this process"
-core[0].send_signal(signal.SIGSTOP)
+core[0].send_signal(getattr(signal, how))
 journal.write("step", last + 1, loss=1 / step)
 mirrors.close(True, 1.0)
 print("CLOSED", flush=True)
@@ -306,11 +306,12 @@ def test_after_a_sigkill_sync_fills_both_stores_up(root: Path) -> None:
     assert wandb_steps(root, "train/loss") == Counter(range(1, 101))
 
 
-def test_a_wandb_service_that_stands_still_keeps_no_process_alive(root: Path) -> None:
-    done = life(root, 20, "stopped", 60)
-    assert done.returncode == 0, done.stderr
+@pytest.mark.parametrize(("end", "said"), [("SIGSTOP", "still busy after 1 s"), ("SIGKILL", "failed (")])
+def test_a_wandb_service_that_is_gone_keeps_no_process_alive_and_says_nothing_itself(end: str, said: str, root: Path) -> None:
+    done = life(root, 20, end, 60)
+    assert (done.returncode, done.stderr) == (0, "")
     assert done.stdout.count("WARNED") == 1
-    assert "still busy after 1 s" in done.stdout
+    assert said in done.stdout
     assert done.stdout.endswith("CLOSED\n")
     assert set(sync(root / ID, Parts(), pytest.fail, ["wandb"])) == {"wandb"}
     assert wandb_steps(root, "train/loss") == Counter(range(1, 22))

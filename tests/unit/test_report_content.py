@@ -311,15 +311,15 @@ def test_reliability_pools_the_runs_of_an_arm(made: ModuleType, tmp_path: Path) 
 def test_bad_input_is_one_clear_message(made: ModuleType, tmp_path: Path) -> None:
     first, second = made.make(tmp_path, made.grid(2))
     (tmp_path / "empty").mkdir()
-    with pytest.raises(RunStateError, match="no run"):
+    with pytest.raises(UsageError, match="no run"):
         collect([str(tmp_path / "empty")], tmp_path)
-    with pytest.raises(RunStateError, match="There is no folder of runs"):
+    with pytest.raises(UsageError, match="There is no folder of runs"):
         collect((), tmp_path / "nowhere")
     (gad,) = made.make(tmp_path, [made.Made(("gad",))])
     with pytest.raises(UsageError, match=r"different tasks.* gad, 1 of them; ncbi-disease, 2 of them"):
         collect((), tmp_path)
     assert collect((), tmp_path, ["gad"]).tasks == ("gad",)
-    with pytest.raises(RunStateError, match="no finished run of chemprot"):
+    with pytest.raises(UsageError, match="no finished run of chemprot"):
         collect((), tmp_path, ["chemprot"])
     change(first, schema_version=99)
     with pytest.raises(RunStateError, match="schema version 99; this bench reads 1 and 2"):

@@ -11,7 +11,7 @@ from pathlib import Path
 import pytest
 
 from bench.api.data import Document, Judgement, Mention, Relation
-from bench.errors import RunInUseError, RunStateError, StorageError
+from bench.errors import RunInUseError, RunStateError, StorageError, UsageError
 from bench.naming import flatten
 from bench.results.evidence import Calibration
 from bench.results.invariants import Account, ArmParameters, Batch, Checkpoint, Invariants, Parity, Smoke, Tokens
@@ -215,21 +215,21 @@ def test_a_run_is_found_by_id_prefix_or_folder(runs: Path) -> None:
 
 
 def test_a_run_that_is_not_there_names_the_near_ones(runs: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    with pytest.raises(RunStateError, match=r"beginning of 2 runs: toy_a1_none_aaaa, toy_a1_none_aabb"):
+    with pytest.raises(UsageError, match=r"beginning of 2 runs: toy_a1_none_aaaa, toy_a1_none_aabb"):
         find_run("toy_a1", runs)
-    with pytest.raises(RunStateError, match="Did you mean 'toy_a2_gptq_cccc'"):
+    with pytest.raises(UsageError, match="Did you mean 'toy_a2_gptq_cccc'"):
         find_run("toy_a2_gptq_cccd", runs)
-    with pytest.raises(RunStateError, match="There is no run 'wandb'"):
+    with pytest.raises(UsageError, match="There is no run 'wandb'"):
         find_run("wandb", runs)
-    with pytest.raises(RunStateError, match="It holds toy_a1_none_aaaa, toy_a1_none_aabb, toy_a2_gptq_cccc"):
+    with pytest.raises(UsageError, match="It holds toy_a1_none_aaaa, toy_a1_none_aabb, toy_a2_gptq_cccc"):
         find_run("qqqqqqq", runs)
-    with pytest.raises(RunStateError, match="It holds no run"):
+    with pytest.raises(UsageError, match="It holds no run"):
         find_run("x", runs / "wandb")
     monkeypatch.chdir(runs)
-    with pytest.raises(RunStateError, match=f"in {runs / 'missing'}. There is no such folder") as raised:
+    with pytest.raises(UsageError, match=f"in {runs / 'missing'}. There is no such folder") as raised:
         find_run("x", Path("missing"), "--runs")
     assert raised.value.hint == "--runs names another folder of runs."
-    with pytest.raises(RunStateError, match="got nothing"):
+    with pytest.raises(UsageError, match="got nothing"):
         find_run(" ", runs)
 
 

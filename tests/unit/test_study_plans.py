@@ -423,9 +423,9 @@ def test_studies_are_found_by_name_beginning_and_folder(tmp_path: Path) -> None:
     assert studies(tmp_path) == ["first", "second", "seven"]
     assert find_study("fi", tmp_path).name == "first"
     assert find_study(str(tmp_path / "studies" / "seven"), tmp_path / "elsewhere").out == tmp_path
-    with pytest.raises(RunStateError, match="the beginning of 2 studies"):
+    with pytest.raises(UsageError, match="the beginning of 2 studies"):
         find_study("se", tmp_path)
-    with pytest.raises(RunStateError, match="There is no study 'third'"):
+    with pytest.raises(UsageError, match="There is no study 'third'"):
         find_study("third", tmp_path)
 
 

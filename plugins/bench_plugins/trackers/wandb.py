@@ -108,6 +108,7 @@ class WandbTracker(Tracker):
             assert self._info is not None, "open comes first"
             info, how = self._info, mode()
             _another_second(info.root / "wandb", info.id)
+            wandb.setup(wandb.Settings(mode=how, silent=True))  # what it says outside a run, such as of one that it cannot end
             self._run = wandb.init(
                 project=os.environ.get("WANDB_PROJECT") or PROJECT,
                 id=info.id,
@@ -187,8 +188,11 @@ def _another_second(folder: Path, run_id: str) -> None:
 def _stop_service() -> None:
     """Stops wandb's helper process, this process's own child, where a run could not be finished; its file stays."""
     import psutil
+    import wandb
 
     for child in psutil.Process().children():
         with suppress(psutil.Error):
             if child.name().startswith("wandb-core"):
                 child.kill()
+    with suppress(Exception, SystemExit):  # its own exit handler, which this takes away, would print that the helper is gone
+        wandb.teardown()
