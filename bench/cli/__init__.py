@@ -44,6 +44,9 @@ COMMANDS = {
 MODULES = {"list": "list_", "import-predictions": "import_predictions", "plan-power": "plan_power"}
 """Commands whose module cannot have their name."""
 
+COMPUTE = ("demo", "probe", "contamination", "predict", "serve", "export", "check")
+"""Commands that run a model in this process, beside `run`, which settles threads itself."""
+
 EXIT_CODES = """exit codes:
   0    done                                  5    a package, compiler or model is missing
   1    failed, e.g. a conformance check      6    the run folder is locked, unfinished, damaged or changed
@@ -106,7 +109,13 @@ def _dispatch(words: list[str]) -> int:
         parser = Parser(prog=f"bench {name}")
         module.configure(parser)
         args = parse(parser, words[1:])
-        return int(module.run(args)) if args is not None else 0
+        if args is None:
+            return 0
+        if name in COMPUTE:
+            from bench.steps.threads import settle_threads
+
+            settle_threads(os.environ)
+        return int(module.run(args))
     if words and not words[0].startswith("-"):
         raise unknown("command", words[0], COMMANDS, "bench --help")
     listing = "\n".join(f"  {name:<18} {summary}" for name, summary in COMMANDS.items())

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import argparse
-import os
 from dataclasses import asdict
 from pathlib import Path
 
@@ -59,10 +58,8 @@ def run(args: argparse.Namespace) -> int:
     from bench.registry import load
     from bench.results.store import find_run
     from bench.screen.console import RichReporter
-    from bench.steps.threads import settle_threads
 
     folder = find_run(args.run, args.runs, "--runs")
-    settle_threads(os.environ)
     request = Request(args.out, args.form, args.task, args.stage, args.dtype, args.device)
     with terminated_as_interrupted():
         done = export(folder, load(), request, RichReporter(stderr=args.json))
