@@ -172,33 +172,6 @@ def judged_by_look(study: Study, registry: Registry, warn: Callable[[str], None]
     return verdicts
 
 
-def outdated(study: Study, kind: StudyKind) -> bool:
-    """Whether the verdict of a study was written by another version of its kind than the one installed."""
-    return (
-        study.verdict is not None and not isinstance(kind, UnknownKind) and study.verdict.get(KIND_VERSION, "1") != kind.version
-    )
-
-
-def judged_again(study: Study, registry: Registry) -> str:
-    """Judges a study again, in memory, whose verdict another version of its kind wrote: its words have other meanings.
-
-    Returns:
-        What a reader must know of it; empty where the verdict stands as it is.
-    """
-    kind = kind_of(study.kind, registry)
-    if study.verdict is None or not outdated(study, kind):
-        return ""
-    versions = f"version {study.verdict.get(KIND_VERSION, '1')} of the study kind {kind.name!r}"
-    try:
-        study.verdict = judged(study.at_last_look(), registry, _silent)
-    except BenchError as refused:
-        return (
-            f"The verdict is in the words of {versions}; in those of version {kind.version} it may be another. "
-            f"It cannot be judged again here: {refused.message}"
-        )
-    return f"The verdict that {versions} wrote was judged again, from the statistics of its runs, by version {kind.version}."
-
-
 def _silent(message: str) -> None:
     """Takes what was told at an earlier look."""
 
