@@ -35,12 +35,14 @@ class EarlierLook:
         seeds: at that look.
         level: of the error rate that it spent.
         verdicts: subject to the words of its verdict there.
+        date: and time, UTC; empty where it was not kept.
     """
 
     study: str
     seeds: int
     level: float
     verdicts: Mapping[str, str]
+    date: str = ""
 
     def __str__(self) -> str:
         return f"study {self.study!r} at {self.seeds} seeds, at {percent(self.level)}"
@@ -104,7 +106,7 @@ def changed_beside(study: Study) -> list[str]:
 def _spent(study: Study) -> list[EarlierLook]:
     """Every look of a study; one that was judged before looks were kept had one, with the whole of the error rate."""
     if study.looks or study.verdict is None:
-        return [EarlierLook(study.name, look.seeds, look.spent, look.verdicts) for look in study.looks]
+        return [EarlierLook(study.name, look.seeds, look.spent, look.verdicts, look.date) for look in study.looks]
     seeds = study.planned_looks[-1]
     words = {subject_of(item): str(item["kind"]) for item in judgements(study.verdict)}
     return [EarlierLook(study.name, seeds, spent_at(seeds, ALPHA), words)]

@@ -6,8 +6,9 @@ statistics of the runs, and every run must be the one that the plan names. As wi
 
 from __future__ import annotations
 
+import json
 from collections.abc import Iterator, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any
 
 from bench.api.study import StudyKind
@@ -16,14 +17,12 @@ from bench.registry import Registry
 from bench.results.layout import RESULT
 from bench.results.manifest import Standing
 from bench.results.store import read_result
+from bench.stats.sequential import ALPHA
 from bench.studies.arms import Run
-from bench.studies.finished import KIND_VERSION, UnknownKind, estimates_in, judged, judged_by_look, kind_of, own_faults
-from bench.studies.looks import changed_beside, looks_of, spent_at
-from bench.studies.standing import same
+from bench.studies.finished import KIND_VERSION, UnknownKind, judged, judged_by_look, kind_of, own_faults
+from bench.studies.looks import changed_beside, earlier_looks, looks_of, spent_at
+from bench.studies.standing import CLOSE, same
 from bench.studies.study import STUDY, Seal, Study
-
-FIGURES = ("difference", "low", "high", "p", "p_holm")
-"""Of an estimate in a verdict, those that are held against what is computed again."""
 
 
 @dataclass(frozen=True)
@@ -120,14 +119,28 @@ def _misjudged(study: Study, kind: StudyKind, registry: Registry) -> Iterator[st
     for record, words in zip(study.looks, told, strict=False):
         yield from _unlike(f"the verdict at {record.seeds} seeds", record.verdicts, words)
     yield from _unlike("the verdict", _words(kind, study.verdict), told[-1])
-    stated, found = (
-        {(subject, name): estimate for subject, name, estimate in estimates_in(verdict, kind)}
-        for verdict in (study.verdict, again[-1])
-    )
-    for place in dict.fromkeys((*stated, *found)):
-        one, other = stated.get(place, {}), found.get(place, {})
-        if any(not same(_number(one.get(name)), _number(other.get(name))) for name in FIGURES):
-            yield f"figures of {', '.join(filter(None, place))} (not what its runs' statistics give)"
+    stated, found = dict(_figures(study.verdict)), dict(_figures(json.loads(json.dumps(again[-1]))))
+    for place in stated.keys() & found.keys():
+        one, other = stated[place], found[place]
+        if type(one) is bool or type(other) is bool:
+            unlike = one is not other
+        else:
+            unlike = not (isinstance(one, str) or isinstance(other, str)) and not same(one, other)
+        if unlike or isinstance(one, str) != isinstance(other, str):
+            yield f"{place} of the verdict (not what its runs' statistics give)"
+
+
+def _figures(value: Any, place: str = "") -> Iterator[tuple[str, Any]]:
+    """Every leaf of a verdict by the names and numbers that lead to it, and how long each list is."""
+    if isinstance(value, Mapping):
+        for name, member in value.items():
+            yield from _figures(member, f"{place}.{name}" if place else str(name))
+    elif isinstance(value, list):
+        yield f"{place}, length", len(value)
+        for number, member in enumerate(value, 1):
+            yield from _figures(member, f"{place}.{number}")
+    else:
+        yield place, value
 
 
 def _words(kind: StudyKind, verdict: Mapping[str, Any] | None) -> dict[str, str]:
@@ -144,14 +157,15 @@ def _unlike(what: str, stated: Mapping[str, str], found: Mapping[str, str]) -> I
             yield f"{what} on {subject} ({stated.get(subject, 'missing')}; its runs' statistics give: {words})"
 
 
-def _number(value: object) -> float | None:
-    return float(value) if isinstance(value, (int, float)) else None
-
-
 def _levels(study: Study, kind: StudyKind) -> Iterator[str]:
     """Looks that were held to other levels than the plan, and what was spent elsewhere, give."""
     if not study.looks or isinstance(kind, UnknownKind):
         return
+    for number, record in enumerate(study.looks):
+        then = replace(study, looks=study.looks[:number])
+        spent = sum(look.level for look in earlier_looks(then) if look.date < record.date)
+        if min(spent, ALPHA) > record.elsewhere + CLOSE:
+            yield f"the look at {record.seeds} seeds (it leaves out what other studies had spent on the same runs)"
     for record, look in zip(study.looks, looks_of(study.at_last_look(), kind), strict=True):
         alpha = look.alpha
         stated = ((record.level, alpha), (record.cumulative, look.cumulative), (record.spent, spent_at(record.seeds, alpha)))
@@ -173,6 +187,8 @@ def _runs(study: Study) -> Iterator[str]:
         except BenchError as error:
             yield f"run {planned.key} ({error.message})"
             continue
+        if run.id != planned.run:
+            yield f"run {planned.key} (the folder {planned.run} holds {run.id})"
         if stranger:
             yield f"run {planned.key} ({planned.run} has other settings than the plan)"
         if run.standing.changed:

@@ -17,10 +17,11 @@ from bench.errors import RunStateError
 from bench.library.results import StudyResult
 from bench.registry import load
 from bench.sealed import SEAL, sealed
+from bench.stats.sequential import ALPHA
 from bench.studies.finished import judged
 from bench.studies.looks import record
 from bench.studies.review import reviewed
-from bench.studies.study import STUDY, Study, find_study, folder_of, open_study, read_study
+from bench.studies.study import STUDY, LookRecord, Study, find_study, folder_of, open_study, read_study
 from bench.verifying.study import verify_study
 
 pytest.importorskip("statsmodels")
@@ -79,6 +80,14 @@ def no_figure(value: Any) -> None:
     value["verdict"]["tasks"][0]["at_total"]["low"] = "low"
 
 
+def mean(value: Any) -> None:
+    value["verdict"]["tasks"][0]["multi"] = 0.99
+
+
+def flag(value: Any) -> None:
+    value["verdict"]["differences"] = [1, 2]
+
+
 def level(value: Any) -> None:
     value["looks"][0]["spent"] = 0.0
 
@@ -112,8 +121,10 @@ def no_verdict(value: Any) -> None:
 CHANGES: dict[str, tuple[Callable[[Any], None], str | None]] = {
     "word": (word, f"the verdict on {TASK} (negative transfer; its runs' statistics give: "),
     "word of a look": (word_of_a_look, "the verdict at 6 seeds on"),
-    "figure": (figure, f"figures of {TASK}"),
-    "no figure": (no_figure, f"figures of {TASK}"),
+    "figure": (figure, "tasks.1.at_total.low of the verdict"),
+    "no figure": (no_figure, "tasks.1.at_total.low of the verdict"),
+    "mean": (mean, "tasks.1.multi of the verdict"),
+    "what differs": (flag, "differences, length of the verdict"),
     "level": (level, "the look at 6 seeds (another level"),
     "another run": (another_run, "run multi-s0"),
     "reason": (reason, None),
@@ -208,6 +219,38 @@ def test_a_run_of_a_study_that_changed_or_is_gone_is_told(out: Path, capsys: pyt
     (out / other / "result.json").write_text(json.dumps(value))
     assert reviewed(find_study("made-up", out), load()).changed == (
         "run multi-s1 (result.json (the headline is not among its scores))",
+    )
+
+
+def test_what_another_study_had_spent_cannot_be_left_out(out: Path) -> None:
+    """Twelve seeds after six at 5% resolve nothing, unless somebody writes that nothing was spent."""
+    study = find_study("made-up", out)
+    kind = load().get("studies", study.kind)
+    runs = [replace(run, seed=run.seed % 4) for run in study.runs if run.seed < 4]
+    fewer = replace(study, name="fewer", runs=runs, looks=[])
+    fewer.looks = [LookRecord(4, "2026-01-01T00:00:00+00:00", ALPHA, ALPHA, ALPHA, 0.0, True, {})]
+    fewer.save()
+    later = replace(study, looks=[])
+    later.looks = [record(later, study.verdict or {}, kind)]
+    assert later.looks[0].elsewhere == ALPHA
+    later.verdict = judged(later, load(), pytest.fail)
+    later.looks[0] = replace(later.looks[0], verdicts={task["task"]: task["kind"] for task in (later.verdict or {})["tasks"]})
+    later.save()
+    assert reviewed(find_study("made-up", out), load()).changed == ()
+    study.save()  # as if nothing had been spent, with a hash that holds
+    assert reviewed(find_study("made-up", out), load()).looks == (
+        "the look at 6 seeds (it leaves out what other studies had spent on the same runs)",
+    )
+
+
+def test_a_folder_that_holds_another_run_is_told(out: Path) -> None:
+    study = find_study("made-up", out)
+    first, second = (str(study[f"multi-s{seed}"].run) for seed in (0, 1))
+    shutil.rmtree(out / first)
+    (out / first).symlink_to(out / second)
+    assert reviewed(find_study("made-up", out), load()).runs == (
+        f"run multi-s0 (the folder {first} holds {second})",
+        f"run multi-s0 ({first} has other settings than the plan)",
     )
 
 
