@@ -309,5 +309,5 @@ def judgements(verdict: Mapping[str, Any]) -> Iterator[Mapping[str, Any]]:
 
 
 def subject_of(judgement: Mapping[str, Any]) -> str:
-    """What a member of a verdict judges, such as a task; empty where it does not say."""
-    return str(judgement.get("task") or judgement.get("name") or judgement.get("subject") or "")
+    """What a member of a verdict judges: what it calls its subject, else its task or name; empty where it does not say."""
+    return str(judgement.get("subject") or judgement.get("task") or judgement.get("name") or "")

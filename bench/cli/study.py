@@ -212,12 +212,16 @@ def _power(
 def _run(args: argparse.Namespace, study: Study, watcher: StudyWatcher, registry: Registry) -> int:
     from bench.studies.conduct import conduct
     from bench.studies.finished import kind_of
+    from bench.studies.review import reviewed
 
+    before = study.verdict
     problem = conduct(study, registry, watcher, args.launcher, args.jobs, args.option or (), args.max_hours)
     if args.json:
         say(dump(study.to_json()))
     else:
         watcher.report(study, metrics(study, registry), kind_of(study.kind, registry))
+    if before is not None and study.verdict is before:  # nothing was judged now: what is shown is what stood there
+        watcher.reviewed(study, reviewed(study, registry))
     if problem is not None:
         raise problem
     return 0
@@ -225,7 +229,8 @@ def _run(args: argparse.Namespace, study: Study, watcher: StudyWatcher, registry
 
 def _show(args: argparse.Namespace) -> int:
     from bench.screen.studytable import StudyWatcher
-    from bench.studies.finished import judged_again, kind_of
+    from bench.studies.finished import kind_of
+    from bench.studies.review import reviewed
     from bench.studies.study import STUDIES, find_study, read_study, studies
 
     _refuse_beside_show(args)
@@ -239,13 +244,14 @@ def _show(args: argparse.Namespace) -> int:
             watcher.overview(listed, out)
         return 0
     study, registry = find_study(args.file, out), load()
-    said = judged_again(study, registry)
+    review = reviewed(study, registry)
     if args.json:
-        say(dump(study.to_json()))
+        say(dump(study.to_json() | {"standing": review.to_json()}))
     else:
-        if said:
-            watcher.warn(said)
+        if review.note:
+            watcher.warn(review.note)
         watcher.report(study, metrics(study, registry), kind_of(study.kind, registry))
+        watcher.reviewed(study, review)
     return 0
 
 

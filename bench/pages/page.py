@@ -194,6 +194,9 @@ def notices(evidence: Evidence) -> list[Notice]:
         listing = "; ".join(changed[:4]) + (f" and {len(changed) - 4} more" if len(changed) > 4 else "")
         warnings.append(Notice("Changed", f"Since they were written: {listing}. What rests on these runs does not hold until "
                                 "'bench verify' says what of them does."))  # fmt: skip
+    if evidence.review is not None and evidence.review.changed:
+        words = "The verdict does not hold until 'bench verify' says what of it does."
+        warnings.append(Notice("Changed", f"The study {evidence.review}. {words}"))
     plumbing = sorted({str(run.result.config.get("model")) for run in runs if run.result.plan.model.plumbing_only})
     if plumbing:
         warnings.append(
@@ -219,8 +222,8 @@ def notices(evidence: Evidence) -> list[Notice]:
                 f"Arms that are {UNMATCHED}: {listing}. A difference to others may come of the number of parameters.",
             )
         )
-    if evidence.again:
-        warnings.append(Notice("Other words", evidence.again))
+    if evidence.review is not None and evidence.review.note:
+        warnings.append(Notice("Other words", evidence.review.note))
     warnings += leaking(evidence)
     dropped = {task: listed(counts) for run in evidence.runs for task, counts in run.result.left_out.items()}
     if dropped:

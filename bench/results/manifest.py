@@ -20,7 +20,7 @@ from bench.results.invariants import Account
 from bench.results.layout import ADAPTERS, ERRORS, JOURNAL, MANIFEST, PLAN, PREDICTIONS, QUANTIZED, RESULT, STATISTICS
 from bench.results.reading import plain, read_as
 from bench.results.schema import Result
-from bench.results.store import PREVIOUS, as_json, ending, last_line, write_json
+from bench.results.store import PREVIOUS, as_json, ending, last_line, last_lines, write_json
 from bench.sealed import SEAL, sealed, unsealed
 
 MANIFEST_VERSION = 1
@@ -32,6 +32,8 @@ WEIGHTS = (ADAPTERS, QUANTIZED)
 HEAD = 8192
 """Bytes of a result that a list of thousands of runs decodes: headline and configuration are at its beginning."""
 _HEAD_SUM = re.compile(rb'^  "head": "([0-9a-f]{64})",?$', re.MULTILINE)
+TAIL = 6
+"""Lines at the end of a journal that are read where a run is shown; the last is its end, the one before tells of its files."""
 
 
 class UnreadableManifest(Exception):
@@ -183,10 +185,29 @@ def standing(folder: Path) -> Standing:
     if manifest is None:
         killed = f"; 'bench run --resume {folder.name}' goes on" if cut_short(folder) else ""
         return Standing("missing", (f"{MANIFEST} (missing{killed})",))
-    return Standing("there", tuple(name if why == CHANGED else f"{name} ({why})" for name, why in differing(folder, manifest)))
+    found = [*differing(folder, manifest)]
+    if all(name != JOURNAL for name, _ in found):
+        found += _ending(folder, manifest)
+    return Standing("there", tuple(name if why == CHANGED else f"{name} ({why})" for name, why in found))
 
 
 CHANGED = "changed"
+
+
+def _ending(folder: Path, manifest: Manifest) -> Iterator[tuple[str, str]]:
+    """What the end of a journal does not say as a finished run's does, though a manifest was made that fits it."""
+    lines = last_lines(folder / JOURNAL, TAIL)
+    try:
+        records = [json.loads(line) for line in lines]
+        chained = all(record[PREVIOUS] == sha256(line).hexdigest() for line, record in zip(lines, records[1:], strict=False))
+        ends = records[-1]["kind"] == "end" and chained
+        told = [record["values"].get("sha256") for record in records if record["kind"] == "result"]
+    except (ValueError, LookupError, TypeError, AttributeError, RecursionError):
+        ends, told = False, []
+    if not ends or not told:
+        yield JOURNAL, "does not end as that of a finished run"
+    elif told[-1] != sums_sha256(manifest.files):
+        yield MANIFEST, "not of the files that the journal tells of"
 
 
 def differing(folder: Path, manifest: Manifest, whole: bool = False) -> Iterator[tuple[str, str]]:

@@ -124,7 +124,12 @@ def ending(folder: Path) -> Mapping[str, Any]:
 
 
 def last_line(path: Path) -> bytes:
-    """The last whole line of a file with its end, read from the file's end; empty where there is none.
+    """The last whole line of a file with its end; empty where there is none. Raises as `last_lines`."""
+    return b"".join(last_lines(path, 1))
+
+
+def last_lines(path: Path, count: int) -> list[bytes]:
+    """The last whole lines of a file with their ends, read from the file's end; fewer where there are not as many.
 
     Raises:
         OSError: the file cannot be read.
@@ -135,9 +140,9 @@ def last_line(path: Path) -> bytes:
             start = max(0, end - block)
             file.seek(start)
             content = file.read(end - start)
-            content = content[: content.rfind(b"\n") + 1]
-            if not start or b"\n" in content[:-1]:
-                return content[content[:-1].rfind(b"\n") + 1 :]
+            lines = content[: content.rfind(b"\n") + 1].splitlines(keepends=True)
+            if not start or len(lines) > count:  # the first of these may be the end of a line
+                return lines[-count:]
             block *= 4
 
 

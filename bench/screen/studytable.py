@@ -31,6 +31,7 @@ from bench.screen.text import number
 from bench.studies.contract import training_set
 from bench.studies.finished import own_faults
 from bench.studies.looks import about_looks
+from bench.studies.review import Review
 from bench.studies.scheduler import LOGS
 from bench.studies.study import Study
 
@@ -151,10 +152,25 @@ class StudyWatcher:
         if study.finished():
             self._reporter.note(f"as a page: bench report {study.name} --runs {quote(str(study.out))}")
 
+    def reviewed(self, study: Study, review: Review) -> None:
+        """Prints what of a study is not as it was written, or that nothing tells."""
+        if review.changed:
+            more = f"bench verify {study.name} --out {quote(str(study.out))}"
+            self.warn(f"CHANGED since it was written: {'; '.join(review.changed)}. What of it still holds: {more}")
+        elif review.unjudged:
+            self._reporter.note(f"The verdict is the one that was written; it cannot be judged again: {review.unjudged}")
+        elif review.seal == "none":
+            self._reporter.note(str(review))
+
     def overview(self, studies: Sequence[Study], out: Path) -> None:
         """Prints the studies of a folder, a row each: kind, finished runs, whether it has a verdict."""
         rows = [
-            (study.name, study.kind, f"{len(study.finished())}/{len(study.due())}", "yes" if study.judged else "no")
+            (
+                study.name,
+                study.kind,
+                f"{len(study.finished())}/{len(study.due())}",
+                "changed" if study.seal == "broken" else "yes" if study.judged else "no",
+            )
             for study in studies
         ]
         if rows:

@@ -18,9 +18,10 @@ from bench.registry import Registry
 from bench.results.display import some
 from bench.results.layout import CHECKPOINTS
 from bench.results.lock import RunLock
-from bench.studies.finished import judged, kind_of, outdated, own_faults
+from bench.studies.finished import judged, kind_of, own_faults
 from bench.studies.looks import looked_already, record
 from bench.studies.mark import StudyMark
+from bench.studies.review import outdated
 from bench.studies.scheduler import Stopped, Watcher, drive, share_of_memory, survey
 from bench.studies.study import Study
 

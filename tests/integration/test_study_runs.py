@@ -31,6 +31,7 @@ from bench.studies.arms import read_runs
 from bench.studies.contract import differences, refuse
 from bench.studies.finished import judged
 from bench.studies.request import study_kind
+from bench.studies.review import reviewed
 from bench.studies.scheduler import drive
 from bench.studies.study import Study, find_study
 from bench.studies.trials import dev_score
@@ -192,6 +193,7 @@ def run_here(out: Path, *typed: str) -> tuple[Study, dict[str, Result], list[str
     launcher, told = Here(), []
     assert drive(study, launcher, Quiet())
     study.verdict = judged(study, load(), told.append)
+    assert reviewed(study, load()).changed == ()  # its runs have the settings of the plan, and give this verdict
     results = {run.key: read_result(out / str(run.run)) for run in study.runs}
     return study, results, launcher.ran, told
 

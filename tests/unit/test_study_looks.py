@@ -9,8 +9,9 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+from scipy import stats
 
-from bench.api.study import Cost, Request, StudyKind, StudyRun
+from bench.api.study import Cost, Request, Statement, StudyKind, StudyRun
 from bench.config import RunConfig
 from bench.errors import RunStateError, UsageError
 from bench.hooks import hookimpl
@@ -18,11 +19,11 @@ from bench.launchers import Job, JobOutcome
 from bench.library.reporters import watcher
 from bench.registry import Registry, load
 from bench.stats.intervals import Estimate
-from bench.stats.sequential import ALPHA
+from bench.stats.sequential import ALPHA, looks_of_plan
 from bench.studies import conduct as conducting
 from bench.studies.conduct import conduct
-from bench.studies.finished import FinishedStudy, judged
-from bench.studies.looks import about_looks, earlier_looks, judged_by, looked_already
+from bench.studies.finished import FinishedStudy, judged, planned_runs
+from bench.studies.looks import about_looks, earlier_looks, judged_by, looked_already, record
 from bench.studies.power import family_of, pilots_of_study
 from bench.studies.request import StudyConfig, planned
 from bench.studies.study import Study, open_study, read_study
@@ -323,3 +324,84 @@ def test_a_pilot_is_found_by_its_arms_whatever_its_seeds(tmp_path: Path, ran: li
     for key in ("same-s1", "other-s2"):
         (tmp_path / key / "result.json").unlink()
     assert pilots_of_study(larger, known(kind), pytest.fail) == []
+
+
+class Worded(Told):
+    """Its verdicts have words of their own, such as the name of an arm, and several are on one task."""
+
+    tones: Mapping[str, Any] = {}  # type: ignore[misc]
+
+    def judge(self, finished: FinishedStudy) -> Mapping[str, Any]:
+        items = list(super().judge(finished)["tasks"])
+        for item in items:
+            better = item["task"] if item["kind"] == "found" else None
+            kind = f"{better} is better" if better else "not resolved"
+            item.update(subject=f"bc2gm: {item['task']}", task="bc2gm", kind=kind, better=better)
+        return {"tasks": items}
+
+    def statements(self, verdict: Mapping[str, Any]) -> list[Statement]:
+        return [Statement(i["subject"], i["kind"], i["reason"], "good" if i["better"] else "open") for i in verdict["tasks"]]
+
+
+def test_what_is_open_goes_by_the_tones_of_statements_whatever_the_words_are(tmp_path: Path, ran: list[str]) -> None:
+    found = run(Worded(a={6: 0.5, 12: 0.001, 24: 0.9}, b={6: 1e-7, 12: 0.9, 24: 0.9}), tmp_path, "worded", 24, 6, 12)
+    assert found.looks[-1].verdicts == {"bc2gm: a": "a is better", "bc2gm: b": "b is better"}
+    assert found.verdict is not None
+    assert [item["reason"] for item in found.verdict["tasks"]] == [
+        "At 12. Resolved at look 2 of 3, 12 seeds.", "At 6. Resolved at look 1 of 3, 6 seeds.",
+    ]  # fmt: skip
+
+
+def tuned(out: Path, made: Any, gain: float) -> Study:
+    """A study of two arms at their own rates whose runs are all finished, with looks at six and at twelve seeds."""
+    base = replace(BASE, task=("bc5cdr",), tokens=1000, lr=1e-3, out=str(out))
+    options = {"rates": 2, "step": 2.0}
+    asked = Request(base, 12, {"bc5cdr": "bc5cdr"}, arms=("A1", "A2"), options=options)
+    runs = planned_runs(load().get("studies", "tuned"), asked)
+    tokens = {"trial": 250, "finalist": 500, "tuned": 1000}
+    one = [
+        made.Made(
+            ("bc5cdr",), run.arm, run.seed, gain=gain * (run.arm == "A2"), documents=40,
+            tokens=tokens[run.role] + 10 * (run.role == "trial" and run.key.endswith("lr0.00141")),
+        )
+        for run in runs
+    ]  # fmt: skip
+    done = [replace(run, run=folder.name) for run, folder in zip(runs, made.make(out, one), strict=True)]
+    settings = {"seeds": 12, "looks": [6, 12], "spending": "obrien-fleming", "options": options}
+    return Study(out, "tuned", "rates", settings, done)
+
+
+def test_tuned_is_judged_at_the_level_of_its_look(tmp_path: Path, made: Any) -> None:
+    pytest.importorskip("statsmodels")
+    kind = load().get("studies", "tuned")
+    study = tuned(tmp_path, made, 0.3)
+    first, second = looks_of_plan((6, 12))
+    verdict = judged(study, load(), pytest.fail)
+    assert verdict is not None
+    (told,) = verdict["comparisons"]
+    assert (told["kind"], told["estimate"]["seeds"], told["look"]) == ("A2 is better", 6, 1)
+    assert told["reason"].endswith("Resolved at look 1 of 2, 6 seeds.")
+    estimate = told["estimate"]
+    half = float(stats.t.ppf((1 + first.level) / 2, estimate["df"])) * estimate["se"]
+    assert estimate["high"] == pytest.approx(estimate["difference"] + half)
+    assert estimate["p_holm"] == first.adjusted(estimate["p"])
+    assert {trial["role"] for trial in verdict["search"]["A1"]["trials"]} == {"trial", "finalist"}
+    study.looks = [record(study, verdict, kind)]
+    assert study.over
+
+    alike = tuned(tmp_path / "alike", made, 0.07)  # found at 5%, and not at the level of the first look
+    verdict = judged(alike, load(), pytest.fail)
+    assert verdict is not None
+    told = verdict["comparisons"][0]
+    assert (told["kind"], told["estimate"]["p"] < ALPHA) == ("not resolved", True)
+    alike.looks = [record(alike, verdict, kind)]
+    assert (alike.over, alike.reach) == (False, 12)
+    verdict = judged(alike, load(), pytest.fail)
+    assert verdict is not None
+    assert (verdict["look"]["level"], verdict["comparisons"][0]["estimate"]["seeds"]) == (second.alpha, 12)
+
+    alike.looks = [replace(alike.looks[0], elsewhere=ALPHA)]  # other studies have spent the whole of the 5% on its runs
+    verdict = judged(alike.at_last_look(), load(), pytest.fail)
+    assert verdict is not None
+    (told,) = verdict["comparisons"]
+    assert (told["kind"], told["better"], kind.statements(verdict)[0].tone) == ("unresolved", None, "open")

@@ -17,6 +17,7 @@ from bench.config import RunConfig
 from bench.errors import RunStateError, UsageError
 from bench.launchers import JobOutcome
 from bench.registry import Registry
+from bench.sealed import unsealed
 from bench.studies import scheduler
 from bench.studies.conduct import kept
 from bench.studies.finished import planned_runs
@@ -329,7 +330,7 @@ def test_a_study_comes_back_as_it_was_saved(tmp_path: Path) -> None:
     one.update("multi-s0", run="a+b_a1_none_1", estimate=Cost(100, 1.5, 2**30))
     one.update("a-total-s0", error="it failed")
     back = read_study(one.folder)
-    assert back.to_json() == one.to_json() == json.loads((one.folder / "study.json").read_text())
+    assert back.to_json() == one.to_json() == unsealed(json.loads((one.folder / "study.json").read_text()))
     assert back.runs == one.runs
     # Its budget is whole once the run that it follows is finished.
     written = {run["key"]: run["config"] for run in back.to_json()["runs"]}

@@ -36,7 +36,7 @@ class Tuned(StudyKind):
     summary = "architectures, each at its own learning rate, searched on dev with equally many trials and tokens for all"
     citation = "successive halving, Jamieson & Talwalkar 2016, arXiv:1502.07943; see docs/studies.md"
     licence = "Apache-2.0"
-    takes: ClassVar[tuple[Takes, ...]] = ("arms",)
+    takes: ClassVar[tuple[Takes, ...]] = ("arms", "looks")
     options: ClassVar[Mapping[str, Option]] = {"rates": 5, "step": 2.0}
     margin: ClassVar[bool] = False
     one_rate: ClassVar[bool] = True
