@@ -29,7 +29,7 @@ def tokens_like(config: RunConfig) -> int | None:
     """Tokens of the run that `--tokens-like RUN[:TASK]` names, or None where it was not given.
 
     Raises:
-        RunStateError: the run is not there or not finished, or had no such task.
+        RunStateError: the run is not there or not finished, was imported, or had no such task.
     """
     if config.tokens_like is None:
         return None
@@ -39,6 +39,8 @@ def tokens_like(config: RunConfig) -> int | None:
         ref, task = config.tokens_like, ""
     result = read_result(find_run(ref, Path(config.out)))
     by_task = result.invariants.tokens.tasks
+    if result.imported is not None:
+        raise RunStateError(f"{ref!r} was imported: bench counted no token of it.", "Name a run, or give --tokens N.")
     if task and task not in by_task:
         raise RunStateError(f"Run {ref!r} had no task {task!r}; it had {', '.join(by_task)}.")
     return sum(account.tokens for name, account in by_task.items() if task in ("", name))
