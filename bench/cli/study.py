@@ -10,7 +10,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from bench.cli.parser import Parser, add_flags, whole, wholes
-from bench.cli.plan_power import add_power_flags
+from bench.cli.plan_power import add_power_flags, power_flags
 from bench.cli.signals import terminated_as_interrupted
 from bench.errors import BenchError, UsageError
 from bench.registry import Registry, load
@@ -116,6 +116,15 @@ def planned_study(args: argparse.Namespace, registry: Registry) -> Study:
     check(args.launcher, args.jobs)
     if args.effect is not None and not args.dry_run:
         raise UsageError("--effect plans a study before it is run; got no --dry-run.", "Add --dry-run.")
+    if args.effect is None and (alone := power_flags(args)):
+        raise UsageError(
+            f"{alone[0]} is about finding --effect; got no --effect.", "Add --effect D --dry-run, or leave it out."
+        )
+    if args.effect is not None:  # what means nothing is told before any dry run
+        from bench.studies.power import Question, stated_or_none
+
+        Question(args.effect, args.power)
+        stated_or_none(args.seeds_sd, args.documents_sd, args.documents)
     if args.file is not None and "grid" not in takes:
         raise UsageError(f"'bench study {args.kind}' does not know what to do with {args.file!r}.", "See 'bench study --help'.")
     arms = tuple(args.arch or ())
@@ -263,6 +272,7 @@ def _refuse_beside_show(args: argparse.Namespace) -> None:
 
     flags = [option.flag for name, option in (OPTIONS | STUDY_OPTIONS).items() if name in typed(args, OPTIONS | STUDY_OPTIONS)]
     flags += [f"--{name.replace('_', '-')}" for name in ("config", "dry_run", "resume", "option") if getattr(args, name)]
+    flags += power_flags(args)
     if others := [name for name in flags if name != "--out"]:
         raise UsageError(f"'bench study show' takes --out and --json; got {others[0]}.", "It shows a study as it is.")
 

@@ -188,7 +188,9 @@ def _failed(study: Study) -> BenchError | None:
     if not failed:
         return None
     left = sum(run.run is None and not run.refused for run in study.due())
+    logs = f"What it printed is in {study.folder / 'logs'}"
+    again = "search other rates: --lr is their middle" if study.stranded(failed[0]) else "the same command tries again"
     return BenchError(
         f"{len(failed)} of {len(study.due())} runs failed, and {left} are not finished; {failed[0].key}: {failed[0].error}",
-        f"What it printed is in {study.folder / 'logs'}; the same command tries again.",
+        f"{logs}; {again}.",
     )

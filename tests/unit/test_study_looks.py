@@ -405,3 +405,54 @@ def test_tuned_is_judged_at_the_level_of_its_look(tmp_path: Path, made: Any) -> 
     assert verdict is not None
     (told,) = verdict["comparisons"]
     assert (told["kind"], told["better"], kind.statements(verdict)[0].tone) == ("unresolved", None, "open")
+
+
+def test_a_pilot_of_draws_is_one_of_another_number_of_draws_and_of_nothing_else(tmp_path: Path, ran: list[str]) -> None:
+    kind = Told(a={3: 0.5})
+    drawn = study(kind, tmp_path, "drawn", resample_train=24)
+    run(kind, tmp_path, "whole", 3)
+    assert pilots_of_study(drawn, known(kind), pytest.fail) == []
+    run(kind, tmp_path, "pilot", resample_train=3)
+    assert [pilot.subject for pilot in pilots_of_study(drawn, known(kind), pytest.fail)] == ["a"]
+
+
+class Searched(Told):
+    """Every seed takes the rate of the better of two trials, which have the first seed; the verdict looks at both."""
+
+    takes = ()
+
+    def plan(self, request: Request) -> list[StudyRun]:
+        first, task = request.base.seed, request.base.task
+        trials = [request.run(f"trial-{n}", "same", task, seed=first, lr=1e-3 * n) for n in (1, 2)]
+        keys = [run.key for run in trials]
+        return [*trials, *(request.run(f"s{seed}", "other", task, best_of=keys, seed=seed) for seed in request.seed_list)]
+
+    def judge(self, finished: FinishedStudy) -> Mapping[str, Any]:
+        self.seen.append(len(finished.study.runs))
+        assert [finished.study[key].refused for key in ("trial-1", "trial-2")] == [True, False]
+        return {"tasks": [{"task": "a", "kind": "unresolved", "reason": "So.", "gain": KNOWN}]}
+
+
+def test_a_pilot_keeps_its_search_whatever_seeds_are_whole_and_was_refused(
+    tmp_path: Path, ran: list[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("bench.studies.study.read_result", lambda folder: folder)
+    monkeypatch.setattr("bench.studies.study.ranked", lambda results: [*results])
+    submit = AtOnce.submit
+
+    def refusing(launcher: AtOnce, job: Job) -> None:
+        submit(launcher, job)
+        if job.key == "trial-1":
+            launcher.done[-1] = JobOutcome(job.key, 3, {}, "It diverged.", kind="DivergedError")
+
+    monkeypatch.setattr(AtOnce, "submit", refusing)
+    kind = Searched()
+    run(kind, tmp_path, "pilot", 3)
+    (tmp_path / "s0" / "result.json").unlink()  # of the seed that the trials have
+    larger = study(kind, tmp_path, "larger", 24)
+    larger.runs = [replace(each, estimate=Cost(100, 90.0, 2**20)) for each in larger.runs]
+    (pilot,) = pilots_of_study(larger, known(kind), pytest.fail)
+    assert kind.seen == [5, 4]
+    assert pilot.seconds == 90  # the search is there once, whatever the number of seeds
+    (tmp_path / "trial-2" / "result.json").unlink()
+    assert pilots_of_study(larger, known(kind), pytest.fail) == []
