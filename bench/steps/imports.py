@@ -27,7 +27,7 @@ from bench.results.environment import git, hardware, versions
 from bench.results.imported import Imported
 from bench.results.invariants import Batch, Checkpoint, Invariants, Parity, Smoke, Tokens
 from bench.results.layout import INFO, JOURNAL, MANIFEST, PREDICTIONS, predictions_name
-from bench.results.manifest import JournalEnd, file_sums, write_manifest
+from bench.results.manifest import JournalEnd, file_sums, sums_sha256, write_manifest
 from bench.results.reading import plain
 from bench.results.schema import Headline, Quantization, Result, Stage, TaskScores
 from bench.results.scores import FlatScores, interval_of, score_of
@@ -191,6 +191,7 @@ def _write(
     files = file_sums(folder)
     with closing(Journal(folder / JOURNAL, identity=ident)) as journal:
         journal.write("imported", **plain(about))
+        journal.write("result", sha256=sums_sha256(files))
         journal.write("end", status="finished")
         end = JournalEnd(journal.position, (folder / JOURNAL).stat().st_size, journal.sha256)
     write_manifest(folder, result, files, end, code_digest(task))
