@@ -12,7 +12,7 @@ from pathlib import Path
 from typing import Any
 
 from bench import __version__
-from bench.errors import BenchError, DataWarning, OutOfMemory, StorageError, UsageError, out_of_memory, unknown
+from bench.errors import BenchError, DataWarning, MissingError, OutOfMemory, StorageError, UsageError, out_of_memory, unknown
 
 COMMANDS = {
     "list": "every installed part (tasks, heads, architectures, models and more), and what is broken",
@@ -62,6 +62,7 @@ EXAMPLES = """examples:
   bench score 2015-T14 --gold gold/ --pred mine/"""
 
 BUG = 70
+INSTALL = "pip install 'bench-suite[all]'; bench doctor says what is missing"
 LONGEST_PATH = 200
 _STORAGE = (errno.ENOSPC, errno.EDQUOT, errno.EROFS, errno.EACCES, errno.EPERM)
 _PATHS = (errno.ENAMETOOLONG, errno.ELOOP, errno.ENOTDIR, errno.EISDIR)
@@ -91,6 +92,8 @@ def main(argv: Sequence[str] | None = None) -> int:
     except Exception as error:
         if out_of_memory(error):
             return _tell(OutOfMemory("in this command", "Free memory, or give it less at once."))
+        if isinstance(error, ModuleNotFoundError) and (absent := (error.name or "").partition(".")[0]) and absent != "bench":
+            return _tell(MissingError(f"This command needs the package {absent}, which is not installed.", INSTALL))
         if isinstance(error, OSError) and error.errno in _STORAGE:
             return _tell(StorageError(f"Cannot write {error.filename or 'to disk'}: {error.strerror}."))
         if isinstance(error, OSError) and error.filename is not None and error.errno in _PATHS:

@@ -225,7 +225,7 @@ def summary(look: Look) -> str:
 def about_looks(study: Study, kind: StudyKind) -> list[str]:
     """What a reader of the verdict must know of looks: which one it is, what is not needed, or that more seeds cannot help."""
     verdict = study.verdict or {}
-    sentences = [verdict["look"]["summary"]] if "look" in verdict else []
+    sentences = [str(verdict["look"]["summary"])] if "look" in verdict else []
     left = len(study.runs) - len(study.due())
     if study.judged and left:
         sentences.append(f"The study ended at this look: {some(left, 'run')} of later looks are not needed.")

@@ -120,7 +120,7 @@ def _misjudged(study: Study, kind: StudyKind, registry: Registry) -> Iterator[st
         yield from _unlike(f"the verdict at {record.seeds} seeds", record.verdicts, words)
     yield from _unlike("the verdict", _words(kind, study.verdict), told[-1])
     stated, found = dict(_figures(study.verdict)), dict(_figures(json.loads(json.dumps(again[-1]))))
-    for place in stated.keys() & found.keys():
+    for place in (place for place in stated if place in found):
         one, other = stated[place], found[place]
         if type(one) is bool or type(other) is bool:
             unlike = one is not other

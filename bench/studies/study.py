@@ -237,7 +237,10 @@ class Study:
         try:
             runs = [_run(record, source) for record in value["runs"]]
             looks = [read_as(LookRecord, look) for look in value.get("looks", ())]
-            study = cls(out, value["kind"], value["name"], dict(value["settings"]), runs, value["verdict"], looks)
+            verdict = value["verdict"]
+            if not (isinstance(value["kind"], str) and isinstance(value["name"], str) and isinstance(verdict, dict | None)):
+                raise TypeError("kind and name are words, and a verdict is an object")
+            study = cls(out, value["kind"], value["name"], dict(value["settings"]), runs, verdict, looks)
             had = tuple(look.seeds for look in looks)
             if had != study.planned_looks[: len(had)]:
                 raise ValueError(f"looks at {', '.join(map(str, had))} seeds, which the plan does not have")

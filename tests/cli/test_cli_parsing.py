@@ -237,6 +237,8 @@ def test_a_bug_names_the_place_and_never_a_value(capsys: pytest.CaptureFixture[s
         (OSError(28, "No space left on device", "runs/x"), 7, "error: Cannot write runs/x: No space left on device."),
         (PermissionError(13, "Permission denied", "runs"), 7, "error: Cannot write runs: Permission denied."),
         (OSError(5, "Input/output error"), BUG, "This is a bug in bench"),
+        (ModuleNotFoundError("No module", name="torch.nn"), 5, "needs the package torch, which is not installed."),
+        (ModuleNotFoundError("No module", name="bench.gone"), BUG, "This is a bug in bench"),
     ],
 )
 def test_what_ends_a_command_from_outside(

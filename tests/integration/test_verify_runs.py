@@ -292,6 +292,18 @@ JOURNALS: dict[str, Callable[[list[dict[str, Any]]], Any]] = {
 }
 
 
+def test_a_journal_that_holds_nothing_but_its_end_is_named(copy: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    """Scores and statistics that fit, and a journal that says nothing against them."""
+
+    def cut(records: list[dict[str, Any]]) -> None:
+        records[:] = [record for record in records if record["kind"] in ("start", "end")]
+
+    relined(copy, cut, chain=True)
+    resealed(copy)
+    assert {"ledger", "files in the journal"} <= set(differing(copy, capsys))
+    assert f"{JOURNAL} (does not end as that of a finished run)" in RunResult.read(copy).standing.changed
+
+
 @pytest.mark.parametrize("what", JOURNALS)
 def test_a_bent_journal_is_named(what: str, copy: Path, capsys: pytest.CaptureFixture[str]) -> None:
     relined(copy, JOURNALS[what])

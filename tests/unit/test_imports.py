@@ -28,7 +28,8 @@ from bench.steps.imports import ImportRequest, import_predictions
 
 pytest.importorskip("numpy")
 pytest.importorskip("scipy")
-TASKS = [entry.name for entry in load().entries("tasks") if entry.distribution == "bench-suite"]
+OURS = [entry for entry in load().entries("tasks") if entry.distribution == "bench-suite"]
+TASKS = [entry.name for entry in OURS if not entry.part.missing()]
 SECRET = "sekretwort"
 
 
@@ -74,7 +75,7 @@ def test_scores_are_those_of_the_documents_in_any_order_and_verify(name: str, tm
     write_predictions(tmp_path / "mine.jsonl", mine)
     (result,) = brought(name, tmp_path / "corpus", tmp_path / "mine.jsonl")
     scored = dict(numbers(result.scores[name].trained))
-    assert scored == flatten(task.score(gold, mine))
+    assert scored == pytest.approx(flatten(task.score(gold, mine)), rel=1e-12)
     head = result.headline
     trained = result.scores[name].trained
     interval = interval_of(trained, head.metric), interval_by(trained, head.metric)
