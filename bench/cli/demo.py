@@ -15,7 +15,8 @@ from shlex import quote
 
 from bench.cli.parser import Parser, whole
 from bench.config import RunConfig
-from bench.errors import UsageError
+from bench.errors import RunStateError, UsageError
+from bench.modeling.files import written_whole
 from bench.registry import Registry, load
 from bench.screen.terminal import paint, say
 
@@ -24,6 +25,8 @@ ARMS = ("A1", "A2")
 SIZES = {"train": 300, "dev": 60, "test": 150}
 """Sentences of each split."""
 SEED = 2015
+MOST = 1000
+"""Seeds; each is two runs of half a minute."""
 CONFIG = RunConfig(
     task=TASKS, model="tiny-bert", head="bio", lr=3e-3, tokens=80_000, batch_tokens=1024, micro_batch=1024, eval_every=40,
     tracker=("none",), device="cpu",
@@ -48,8 +51,8 @@ def configure(parser: Parser) -> None:
 
 def run(args: argparse.Namespace) -> int:
     """Trains the runs that are not there yet, and prints what to try next; returns 0."""
-    if args.seeds < 1:
-        raise UsageError(f"--seeds is {args.seeds}; it must be at least 1.")
+    if not 1 <= args.seeds <= MOST:
+        raise UsageError(f"--seeds is {args.seeds}; it must be {'at least 1' if args.seeds < 1 else f'at most {MOST:,}'}.")
     registry = load()
     from bench.runner import run as run_arm
     from bench.screen.console import RichReporter
@@ -61,7 +64,12 @@ def run(args: argparse.Namespace) -> int:
     folders = []
     with reporter.progress("demo", len(planned), "runs") as bar:
         for config in planned:
-            outcome = run_arm(config, registry)
+            try:
+                outcome = run_arm(config, registry)
+            except RunStateError as begun:  # by a demo that was stopped
+                if begun.resume is None:
+                    raise
+                outcome = run_arm(config, registry, resume=begun.resume)
             bar.advance(1, arm=config.arch, seed=str(config.seed))
             folders.append(outcome.folder)
     runs = quote(str(args.folder / "runs"))
@@ -77,7 +85,7 @@ def run(args: argparse.Namespace) -> int:
 
 
 def configurations(folder: Path, seeds: int, registry: Registry) -> Iterator[RunConfig]:
-    """What every run of a demo is made from; its corpora are written where they are not there.
+    """What every run of a demo is made from; its corpora are written, whole, where they are not there.
 
     Args:
         folder: of the demo.
@@ -87,7 +95,8 @@ def configurations(folder: Path, seeds: int, registry: Registry) -> Iterator[Run
     data = {name: folder / "corpora" / name for name in TASKS}
     for name, corpus in data.items():
         if not corpus.exists():
-            registry.get("tasks", name).synthesize(corpus, SEED, SIZES)
+            with written_whole(corpus.absolute()) as aside:
+                registry.get("tasks", name).synthesize(aside, SEED, SIZES)
     paths = {name: str(corpus.absolute()) for name, corpus in data.items()}
     for seed, arm in product(range(seeds), ARMS):
         yield replace(CONFIG, arch=arm, seed=seed, data=paths, out=str(folder / "runs"), name=f"demo {arm}, seed {seed}")
