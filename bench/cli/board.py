@@ -61,6 +61,7 @@ def run(args: argparse.Namespace) -> int:
     if not args.out.is_dir():
         raise UsageError(f"There is no folder of runs {args.out}.", "Name one with --out DIR.")
     field, _, direction = args.sort.partition(":")
+    field = {"score": "value"}.get(field, field)  # as its column is headed
     if direction not in ("", "asc", "desc"):
         raise UsageError(f"--sort is {args.sort!r}; wanted FIELD, FIELD:asc or FIELD:desc.")
     runs = [*entries(args.out, needs_whole([field, *(name for name, _ in args.where)]))]

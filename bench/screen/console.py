@@ -107,7 +107,7 @@ class RichReporter:
             max((len(word) for row in (columns, *cells) for word in row[i].split()), default=0) for i in range(len(columns))
         ]
         # A table in which not every word has room is printed whole, for the terminal to break, as in a pipe.
-        if not self.console.is_terminal or sum(words) + 2 * len(words) > self.console.width:
+        if not self.console.is_terminal or sum(words) + 3 * len(words) >= self.console.width:
             self.console.print(f"{title}\n{_plain_table(columns, cells, right)}", markup=False)
             return
         table = Table(title=escape(title), title_justify="left", title_style="bold", box=box.SIMPLE_HEAD, pad_edge=False)

@@ -18,6 +18,7 @@ from bench.cli import main
 from bench.errors import DataError
 from bench.kit import release
 from bench.kit.release import Release
+from bench.kit.synthetic import is_synthetic
 
 TASK = SemEval2015T14()
 SIZES = {"train": 6, "dev": 3, "test": 3}
@@ -89,6 +90,13 @@ def test_a_release_becomes_the_folder_that_the_loader_reads(name: str, files: Fi
     assert done.mentions == {split: sum(len(d.mentions) for d in wanted[split]) for split in SIZES}
     paths = [tmp_path / "out", *(tmp_path / "out").rglob("*")]
     assert {stat.S_IMODE(p.stat().st_mode) for p in paths} == {0o700, 0o600}
+
+
+@pytest.mark.parametrize("name", ["r.zip", "r.tgz", "folder"])
+def test_generated_text_stays_marked(name: str, files: Files, tmp_path: Path) -> None:
+    bench.prepare("2015-T14", RELEASES[name](tmp_path / name, files), tmp_path / "real")
+    bench.prepare("2015-T14", RELEASES[name](tmp_path / f"made-{name}", files | {"made/SYNTHETIC": b"x"}), tmp_path / "made")
+    assert [is_synthetic(tmp_path / folder) for folder in ("real", "made")] == [False, True]
 
 
 def test_the_command_prints_counts_and_no_text(files: Files, tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
