@@ -198,6 +198,8 @@ def test_names_that_are_read_are_files_and_folders_and_each_once(corpus: Path, t
     mine.write_bytes(line())
     pipe = tmp_path / "pipe"
     os.mkfifo(pipe)
+    with pytest.raises(UsageError, match="There is no file or folder"):
+        brought("ncbi-disease", corpus, tmp_path / "none", out=tmp_path)
     with pytest.raises(UsageError, match="neither a file nor a folder"):
         brought("ncbi-disease", corpus, pipe, out=tmp_path)
     with pytest.raises(UsageError, match="is named twice"):

@@ -109,6 +109,8 @@ def test_the_command_prints_counts_and_no_text(files: Files, tmp_path: Path, cap
     assert "holds something" in capsys.readouterr().err
     assert main(["data", "prepare", "2015-T14", str(source), str(tmp_path / "more"), "--json"]) == 0
     assert json.loads(capsys.readouterr().out)["documents"] == SIZES
+    assert main(["data", "prepare", "2015-T14", str(source), str(tmp_path / "my notes")]) == 0
+    assert f"--data '2015-T14={tmp_path / 'my notes'}'" in capsys.readouterr().out
     assert main(["data", "prepare", "gad", str(source), str(tmp_path / "gad")]) == 2
     assert "does not know how its corpus is published" in capsys.readouterr().err
     assert main(["data", "prepair", "2015-T14", str(source), str(tmp_path / "x")]) == 2
