@@ -21,6 +21,7 @@ from bench.pages.overlap import flagged
 from bench.pages.vega import INSTALL, javascript, specifications, style
 from bench.pages.verdicts import statements, tested
 from bench.results.display import some
+from bench.stats.intervals import MINIMUM_SEEDS
 from bench.studies.contract import Difference, training_set
 from bench.studies.looks import about_looks
 
@@ -144,6 +145,8 @@ def meaning(evidence: Evidence, sentences: Sequence[Statement]) -> str:
         return (
             "" if tested(evidence) else "These scores describe the runs; they do not show that one arm is better than another."
         )
+    if all(pair.estimate.seeds < MINIMUM_SEEDS for pair in pairs):
+        return f"Nothing is shown: fewer than {MINIMUM_SEEDS} seeds do not tell a difference from chance."
     sure = sum(pair.better is not None for pair in pairs)
     if not sure:
         return "No difference is shown: chance could bring about as large ones, with these seeds and documents."
