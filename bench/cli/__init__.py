@@ -17,7 +17,7 @@ from bench.errors import BenchError, DataWarning, MissingError, OutOfMemory, Sto
 COMMANDS = {
     "list": "every installed part (tasks, heads, architectures, models and more), and what is broken",
     "show": "one part, or one run, in detail",
-    "demo": "a small comparison on made-up text, trained in a minute or two, for trying the other commands",
+    "demo": "a small comparison on made-up text, trained in a few minutes, for trying the other commands",
     "run": "train, quantize and evaluate one arm under all five invariants",
     "study": "run a plan of runs that are compared, stopped and continued at any time",
     "plan-power": "how many seeds and documents find a difference, from runs or stated variances",

@@ -1,4 +1,4 @@
-"""`bench demo`: a small comparison that is really trained, in a minute or two, so that what comes after a run can be tried.
+"""`bench demo`: a small comparison that is really trained, in a few minutes, so that what comes after a run can be tried.
 
 A model that knows no language learns generated sentences: figures of a demo show what the commands do, and nothing else. No
 control is waived; every run is what `bench run` makes of the same flags.
