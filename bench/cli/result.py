@@ -37,7 +37,7 @@ def explanation(result: Result) -> list[str]:
     group = metric.rpartition(".")[0].rpartition(".")[0]
     beside, last = f"{group}." if group else "", scores.stages.get(result.headline.stage)
     pieces = f"{beside}discontiguous.f1"
-    listed_up = score_of(scores.baselines.get("dictionary"), metric)
+    dictionary = score_of(scores.baselines.get("dictionary"), metric)
     others = () if result.macro is None else (row for row in result.macro.tasks if row.task != task)
     held = {f"{row.task}, {row.metric}": row.value for row in others} | {
         "mentions alone, without concepts": None
@@ -47,7 +47,7 @@ def explanation(result: Result) -> list[str]:
         if _any(last, f"{beside}discontiguous")
         else None,
         "concepts right of mentions found": None if linked is None else linked.found.accuracy,
-        _dictionary(result.headline.value, listed_up): listed_up,
+        _of_dictionary(result.headline.value, dictionary): dictionary,
     }
     lines = [f"  {number(value):>5}  {what}" for what, value in held.items() if value is not None]
     unit = result.units.get(task)
@@ -60,9 +60,9 @@ def explanation(result: Result) -> list[str]:
     return lines
 
 
-def _dictionary(score: float, listed_up: float | None) -> str:
+def _of_dictionary(score: float, dictionary: float | None) -> str:
     """What the dictionary's score is of, and what a model that does not reach it wants."""
-    below = "; the model is below it: train longer, --tokens N" if listed_up is not None and score < listed_up else ""
+    below = "; the model is below it: train longer, --tokens N" if dictionary is not None and score < dictionary else ""
     return f"a dictionary of the training mentions, by the same metric{below}"
 
 

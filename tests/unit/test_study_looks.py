@@ -9,6 +9,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+from launching import Idle
 from scipy import stats
 
 from bench.api.study import Cost, Request, Statement, StudyKind, StudyRun
@@ -79,7 +80,7 @@ class Plugin:
         return [self.kind]
 
 
-class AtOnce:
+class AtOnce(Idle):
     """A launcher whose runs are finished as they are submitted."""
 
     def __init__(self, out: Path, ran: list[str]) -> None:
@@ -95,15 +96,6 @@ class AtOnce:
     def poll(self, seconds: float) -> list[JobOutcome]:
         done, self.done = self.done, []
         return done
-
-    def active(self) -> set[str]:
-        return set()
-
-    def stop(self) -> list[JobOutcome]:
-        return []
-
-    def close(self) -> None:
-        pass
 
 
 @pytest.fixture

@@ -11,6 +11,7 @@ from typing import Any
 import pytest
 from bench_plugins.studies import bench_studies
 from bench_plugins.studies.ablation import ARMS
+from launching import Idle, Quiet
 
 from bench.api.study import Cost, Request, StudyRun
 from bench.config import RunConfig
@@ -133,7 +134,7 @@ def test_a_rate_is_that_of_the_best_trial_and_a_refused_one_comes_last(tmp_path:
     assert not one.whole
 
 
-class Refusing:
+class Refusing(Idle):
     """A launcher whose runs all end with an error of a kind and a message."""
 
     def __init__(self, kind: str, message: str) -> None:
@@ -148,25 +149,6 @@ class Refusing:
         self.ran += (keys := self.waiting)
         self.waiting = []
         return [JobOutcome(key, 3, {}, self.message, kind=self.kind) for key in keys]
-
-    def active(self) -> set[str]:
-        return set()
-
-    def stop(self) -> list[JobOutcome]:
-        return []
-
-    def close(self) -> None:
-        pass
-
-
-class Quiet:
-    """A watcher that looks away."""
-
-    def look(self, study: Study, active: set[str]) -> None:
-        pass
-
-    def ended(self, run: StudyRun, outcome: JobOutcome) -> None:
-        pass
 
 
 @pytest.mark.parametrize("error", [InvariantError("smoke", "Nothing moved."), DivergedError("The loss is NaN.")])
