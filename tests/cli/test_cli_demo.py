@@ -17,6 +17,7 @@ pytest.importorskip("peft")
 from bench import runner
 from bench.cli import demo, main
 from bench.cli.demo import SIZES, configurations
+from bench.errors import RunStateError
 from bench.hooks import hookimpl
 from bench.invariants import smoke
 from bench.registry import load
@@ -124,3 +125,18 @@ def test_a_corpus_is_there_whole_or_not_at_all(tmp_path: Path) -> None:
     config = next(configurations(tmp_path, 1, load()))
     for name, folder in config.data.items():
         assert len(load().get("tasks", name).load(Path(folder))["train"]) == SIZES["train"]
+
+
+def test_a_run_that_cannot_be_gone_on_with_ends_the_demo_with_its_own_words(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    asked: list[object] = []
+
+    def locked(*given: object, **more: object) -> None:
+        asked.append(more)
+        raise RunStateError("Another process has it.", "Wait.")
+
+    monkeypatch.setattr(runner, "run", locked)
+    assert main(["demo", str(tmp_path / "demo"), "--seeds", "1"]) == RunStateError.exit_code
+    assert "Another process has it." in capsys.readouterr().err
+    assert asked == [{}]

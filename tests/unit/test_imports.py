@@ -275,3 +275,12 @@ def test_white_space_at_the_ends_of_a_systems_spans_is_treated_as_in_gold(tmp_pa
     write_predictions(tmp_path / "wider.jsonl", [replace(d, id=f"test-{n}") for n, d in enumerate(wider)])
     (lines,) = brought(str(task_file), tmp_path / "corpus", tmp_path / "wider.jsonl")
     assert lines.headline.value == 1.0
+
+
+@pytest.mark.parametrize("data", ["", "corpus", "=corpus", "bc5cdr=corpus", "nothing=corpus"])
+def test_a_corpus_is_given_for_the_task_that_is_imported(data: str, tmp_path: Path) -> None:
+    (tmp_path / "mine.jsonl").write_bytes(line())
+    words = ("import-predictions", "ncbi-disease", tmp_path / "mine.jsonl", "--system", "x", "--out", tmp_path / "runs")
+    code, said = told(*words, "--data", data)
+    assert code == UsageError.exit_code, said
+    assert "wanted ncbi-disease=DIR" in said or "Unknown task" in said

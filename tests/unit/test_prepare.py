@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import io
 import json
+import os
 import stat
 import tarfile
 import zipfile
@@ -15,7 +16,7 @@ from bench_tasks.semeval2015_t14.task import SemEval2015T14
 
 import bench
 from bench.cli import main
-from bench.errors import DataError
+from bench.errors import DataError, UsageError
 from bench.kit import release
 from bench.kit.release import Release
 from bench.kit.synthetic import is_synthetic
@@ -225,3 +226,16 @@ def test_archives_that_are_damaged_encrypted_or_too_large(
     with pytest.raises(DataError, match="holds more than is read of a release"):
         bench.prepare("2015-T14", tmp_path / "good.zip", tmp_path / "out")
     assert not (tmp_path / "out").exists()
+
+
+def test_a_release_that_is_not_there_or_is_no_file(tmp_path: Path) -> None:
+    os.mkfifo(tmp_path / "pipe.zip")
+    for name in ("none.zip", "none", "pipe.zip"):
+        with pytest.raises(UsageError, match=f"There is no file or folder {tmp_path / name}"):
+            bench.prepare("2015-T14", tmp_path / name, tmp_path / "out")
+
+
+def test_archives_are_read_one_level_deep(files: Files, tmp_path: Path) -> None:
+    inner = as_zip(tmp_path / "inner.zip", files).read_bytes()
+    middle = as_zip(tmp_path / "middle.zip", {"inner.zip": inner}).read_bytes()
+    assert "holds an archive in an archive in it; wanted one level" in refused({"middle.zip": middle}, tmp_path)
