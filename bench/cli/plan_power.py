@@ -42,6 +42,7 @@ def configure(parser: Parser) -> None:
     group.add_argument("--looks", type=wholes, metavar="N,N,…", help="planned looks at these numbers of seeds")
     group.add_argument("--spending", default="obrien-fleming", metavar="NAME", help="obrien-fleming (default) or pocock")
     group = parser.add_argument_group("the runs")
+    group.add_argument("--task", action="append", default=[], metavar="NAME", help="only runs of this task; repeatable")
     group.add_argument("--by", action="append", default=[], metavar="FIELD", help="what is compared (default: what differs)")
     group.add_argument("--metric", metavar="PATH", help="dotted path of a score (default: each task's primary metric)")
     group.add_argument("--split", default="test", metavar="NAME", help="test or dev (default: test)")
@@ -88,7 +89,7 @@ def run(args: argparse.Namespace) -> int:
                 "Name runs, or add --seeds-sd X --documents-sd Y --documents N.",
             )
         by, allow = check_fields(args.by, "--by"), check_fields(args.allow, "--allow")
-        runs, notes = read_runs(args.runs, args.out)
+        runs, notes = read_runs(args.runs, args.out, args.task)
         pilots = pilots_of_runs(runs, load(), by, args.metric, args.split, allow)
         if args.documents is not None:
             pilots = [pilot.with_documents(args.documents) for pilot in pilots]

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import sys
 from collections.abc import Mapping
 from pathlib import Path
 from shlex import quote
@@ -16,10 +17,15 @@ from bench.naming import flatten
 from bench.results.schema import Result
 from bench.results.scores import FlatScores, interval_by, interval_of, score_of
 from bench.screen.terminal import paint
-from bench.screen.text import fields, number
+from bench.screen.text import fields, number, wrapped
 
 if TYPE_CHECKING:
     from bench.studies.arms import Run
+
+
+def summary(result: Result, head: Mapping[str, Any]) -> str:
+    """The headline and what it has to be read beside, wrapped at words on a terminal."""
+    return wrapped("\n".join([headline(head, result.synthetic), *explanation(result)]), sys.stdout, 9)
 
 
 def headline(head: Mapping[str, Any], synthetic: bool = False) -> str:
@@ -97,7 +103,7 @@ def report(run: Run) -> str:
         lines.append(paint(f"faulty lines of {task} left out, as tolerated: {listed(counts)}", "yellow"))
     if result.imported is not None:
         lines.append(paint("imported: bench did not run this system; comparisons want --allow imported", "yellow"))
-    lines += [headline(record["headline"], result.synthetic), *explanation(result), ""]
+    lines += [summary(result, record["headline"]), ""]
     keys = ("task", "arch", "rank", "quant", "model", "seed", "replicate") if result.imported is None else ("task", "seed")
     lines += [fields({key: _text(config[key]) for key in keys if key in config})]
     for task, stages in record["scores"].items():
@@ -124,10 +130,10 @@ def _text(value: Any) -> str:
     return number(value)
 
 
-def next_commands(folder: Path, tracked: bool = True) -> str:
-    """The commands that a user is likely to type after a run, each with what it does; `sync` only if the run has trackers."""
+def next_commands(folder: Path, behind: bool = False) -> str:
+    """The commands that a user is likely to type after a run, each with what it does; `sync` where a tracker is behind."""
     commands = {f"bench show run {quote(str(folder))}": "all scores, invariants and hashes"}
-    if tracked:
-        commands[f"bench sync {quote(str(folder))}"] = "bring trackers up to date, should one have been down"
+    if behind:
+        commands[f"bench sync {quote(str(folder))}"] = "bring the trackers up to date"
     width = max(map(len, commands))
     return "\n".join(f"  {paint(command.ljust(width), 'cyan')}  {why}" for command, why in commands.items())

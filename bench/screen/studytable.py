@@ -24,7 +24,7 @@ from bench.pages.content import shown
 from bench.results.display import duration, size, some
 from bench.results.schema import Result
 from bench.results.scores import score_of
-from bench.results.store import read_result
+from bench.results.store import is_run, read_result
 from bench.screen.console import CleanConsole, RichReporter
 from bench.screen.terminal import line
 from bench.screen.text import number
@@ -33,7 +33,7 @@ from bench.studies.finished import own_faults
 from bench.studies.looks import about_looks
 from bench.studies.review import Review
 from bench.studies.scheduler import LOGS
-from bench.studies.study import Study
+from bench.studies.study import STUDY, Study
 
 ROWS = 12
 """Most rows of the live table: running, failed and next runs."""
@@ -122,6 +122,8 @@ class StudyWatcher:
             f"{some(len(study.runs), 'run')}, {len(study.runs) - len(left)} finished; left are {tokens:,} tokens, "
             f"{seconds / 3600:.1f} hours one after another{several} (from a layer timed here{quantizing})"
         )
+        if not (study.folder / STUDY).exists() and any(map(is_run, study.out.glob("*"))):
+            self._reporter.note(f"what {study.out} holds of these runs already is found when the study begins, not repeated")
 
     def report(self, study: Study, metrics: Mapping[str, str], kind: StudyKind) -> None:
         """Prints the runs with each task's primary metric, and the verdict in the words of the study's kind."""

@@ -99,17 +99,23 @@ class Arm:
         return runs
 
 
-def read_runs(refs: Iterable[str], out: Path) -> tuple[list[Run], list[str]]:
+def read_runs(refs: Iterable[str], out: Path, tasks: Sequence[str] = ()) -> tuple[list[Run], list[str]]:
     """The runs that were named, each once, and notes on runs that are left out.
 
-    A reference is an id, looked for in `out`, the beginning of one, a run's folder, or a folder that holds such folders.
+    A reference is an id, looked for in `out`, the beginning of one, a run's folder, or a folder that holds such folders. Of
+    `tasks`, where any are named, every run that is kept has one.
 
     Raises:
-        UsageError: nothing carries a name, or a folder holds no run.
+        UsageError: nothing carries a name, a folder holds no run, or no run has one of `tasks`.
         RunStateError: no run of a folder is finished, or a result cannot be read.
     """
     folders, notes = finished_folders(refs, out)
-    return [Run.read(folder) for folder in folders], notes
+    runs = [Run.read(folder) for folder in folders]
+    known = dict.fromkeys(task for run in runs for task in run.tasks)
+    for name in tasks:
+        if name not in known:
+            raise unknown("task of these runs", name, known, "bench board")
+    return [run for run in runs if not tasks or {*tasks} & {*run.tasks}], notes
 
 
 def finished_folders(refs: Iterable[str], out: Path) -> tuple[list[Path], list[str]]:

@@ -209,7 +209,7 @@ def compare(
     arms = arms_of(runs, fields)
     _share_a_task(arms)
     differing = differences(run_facts, fields, allow)
-    refuse(differing, fields)
+    refuse(differing, fields, () if by or "tasks" not in fields else dict.fromkeys(task for run in runs for task in run.tasks))
     tasks = tasks_of(runs, registry)
     example_scores = {name: _some_scores(runs, name) for name in tasks}
     metrics = metrics_of(tasks, example_scores, metric)

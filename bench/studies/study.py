@@ -21,7 +21,7 @@ from bench.errors import RunStateError, UsageError
 from bench.naming import LONGEST_NAME
 from bench.results.layout import RESULT
 from bench.results.reading import check_version, read_as
-from bench.results.store import as_json, by_beginning, read_json, read_result, write_json
+from bench.results.store import as_json, by_beginning, is_run, read_json, read_result, write_json
 from bench.sealed import SEAL, sealed, unsealed
 from bench.studies.trials import ranked
 
@@ -263,10 +263,19 @@ def read_study(folder: Path) -> Study:
 
 
 def folder_of(ref: str, out: Path) -> Path | None:
-    """The folder of the study that a whole name, a folder or its file names; None where it may be a run."""
+    """The folder of the study that a name, the beginning of one, a folder or its file names; None where it may be a run.
+
+    Raises:
+        UsageError: several studies and no run begin with it.
+    """
     place = Path(ref).parent if Path(ref).name == STUDY else Path(ref)
-    named = out / STUDIES / ref
-    return next((folder.resolve() for folder in (place, named) if ref and (folder / STUDY).is_file()), None)
+    for folder in (place, out / STUDIES / ref):
+        if ref and (folder / STUDY).is_file():
+            return folder.resolve()
+    if not ref or Path(ref).exists() or any(path.name.startswith(ref.lower()) for path in out.glob("*") if is_run(path)):
+        return None
+    begun = by_beginning(ref, studies(out), "studies")
+    return None if begun is None else (out / STUDIES / begun).resolve()
 
 
 def find_study(name: str, out: Path) -> Study:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import io
 import re
+import time
 from typing import Any
 
 import pytest
@@ -169,3 +170,17 @@ def test_bars_close_when_the_work_raises() -> None:
         fail()
     with sink.progress("again", total=1) as bar:
         bar.advance()
+
+
+@pytest.mark.parametrize("terminal", [False, True])
+def test_what_was_done_before_counts_for_no_rate(terminal: bool) -> None:
+    sink, stream = reporter(terminal, width=120)
+    with sink.progress("training", 10_000_000, "tokens", done=9_000_000) as bar:
+        for _ in range(2):
+            bar.advance(10)
+            time.sleep(0.02)
+    said = stream.getvalue()
+    assert ("9000020/10000000" if terminal else "9,000,020/10,000,000") in said
+    rates = [float(rate.replace(",", "")) for rate in re.findall(r"([\d.,]+) tokens/s", said)]
+    assert rates
+    assert max(rates) <= 1_000

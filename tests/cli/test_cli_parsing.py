@@ -11,7 +11,7 @@ import pytest
 
 from bench.cli import BUG, COMMANDS, EXIT_CODES, main
 from bench.cli import run as run_command
-from bench.cli.parser import Parser, parse, size
+from bench.cli.parser import Parser, parse, size, whole
 from bench.config import RunConfig
 from bench.errors import UsageError
 from bench.hooks import hookimpl
@@ -134,6 +134,20 @@ def test_bench_data_fills_in_the_tasks_that_have_a_folder(tmp_path: Path) -> Non
 )
 def test_sizes(text: str, value: int) -> None:
     assert size(text) == value
+
+
+@pytest.mark.parametrize(
+    ("text", "value"),
+    [("0", 0), ("-3", -3), ("200000", 200_000), ("200,000", 200_000), ("20_000", 20_000), ("200k", 200_000), ("2M", 2_000_000)],
+)
+def test_whole_numbers(text: str, value: int) -> None:
+    assert whole(text) == value
+
+
+@pytest.mark.parametrize("text", ["", "k", "M", "1.5", "1e6", "2kM", "2kk", "k2", "2K", "2G", "nan"])
+def test_what_is_no_whole_number(text: str) -> None:
+    with pytest.raises(argparse.ArgumentTypeError):
+        whole(text)
 
 
 @pytest.mark.parametrize("text", ["", "GB", "-1", "2XB", "1e9", "2 GiB/s", "nan"])

@@ -93,6 +93,13 @@ def test_one_message_says_what_is_wrong(words: list[str], told: str, capsys: pyt
     assert told in capsys.readouterr().err
 
 
+def test_a_folder_of_several_tasks_is_planned_for_one(made: ModuleType, runs: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    made.make(runs, [made.Made(("bc5cdr",), arch=arch, documents=30, tokens=9_000, synthetic=False) for arch in ("A1", "A2")])
+    assert main(["plan-power", str(runs), "--effect", ".01"]) == 3
+    assert "--task bc5cdr" in capsys.readouterr().err
+    assert len(answer(capsys, str(runs), "--task", "ncbi-disease", "--effect", ".01")["plans"]) == 1
+
+
 def test_one_seed_tells_nothing(made: ModuleType, tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
     pytest.importorskip("statsmodels")
     made.make(tmp_path, [made.Made(arch=arch, documents=30, synthetic=False) for arch in ("A1", "A2")])

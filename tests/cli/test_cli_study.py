@@ -315,6 +315,14 @@ def test_the_plan_counts_what_is_left(tmp_path: Path) -> None:
     assert ["a-share-s0", "share", "a", "A1", "0", "1,000", "1:30", "512.0", "MiB", "next"] in rows
     assert "5 runs, 1 finished; left are 4,000 tokens, 0.1 hours" in said
     assert "3:00 with --jobs 2 at best" in said
+    assert "not repeated" not in said
+    (study.out / "r1").mkdir(parents=True)
+    (study.out / "r1" / "journal.jsonl").touch()  # a run that no study's file knows of
+    told.plan(study, jobs=2)
+    assert f"what {study.out} holds of these runs already is found when the study begins, not repeated" in text.getvalue()
+    study.save()
+    told.plan(study, jobs=2)
+    assert text.getvalue().count("not repeated") == 1
 
 
 def test_the_live_table_says_who_runs_and_what_failed(tmp_path: Path) -> None:

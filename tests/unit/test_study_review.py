@@ -13,7 +13,7 @@ import pytest
 from made_runs import Made, make, token_control
 
 from bench.cli import main
-from bench.errors import RunStateError
+from bench.errors import RunStateError, UsageError
 from bench.library.results import StudyResult
 from bench.registry import load
 from bench.sealed import SEAL, sealed
@@ -21,7 +21,7 @@ from bench.stats.sequential import ALPHA
 from bench.studies.finished import judged
 from bench.studies.looks import record
 from bench.studies.review import reviewed
-from bench.studies.study import STUDY, LookRecord, Study, find_study, folder_of, open_study, read_study
+from bench.studies.study import STUDIES, STUDY, LookRecord, Study, find_study, folder_of, open_study, read_study
 from bench.verifying.study import verify_study
 
 pytest.importorskip("statsmodels")
@@ -145,6 +145,20 @@ def test_a_study_as_it_was_written_holds(out: Path, capsys: pytest.CaptureFixtur
         (STUDY, "runs", "looks", "verdict"), "holds"
     )
     assert (told[-1]["study"], len(told)) == ("made-up", 31)  # every run of the study, and the study
+
+
+def test_a_study_is_named_by_the_beginning_of_its_name_unless_a_run_begins_so_too(out: Path, tmp_path: Path) -> None:
+    shutil.copytree(out, runs := tmp_path / "copy")
+    found = (runs / STUDIES / "made-up").resolve()
+    assert folder_of("made", runs) == found == folder_of("made-up", runs) == folder_of(str(found), runs)
+    assert folder_of("ncbi", runs) is None
+    assert folder_of("", runs) is None
+    shutil.copytree(found, found.with_name("made-too"))
+    with pytest.raises(UsageError, match="is the beginning of 2 studies: made-too, made-up"):
+        folder_of("made", runs)
+    (runs / "made_a1").mkdir()
+    (runs / "made_a1" / "journal.jsonl").touch()
+    assert folder_of("made", runs) is None
 
 
 @pytest.mark.parametrize("again", [False, True], ids=["edited", "edited and hashed again"])
