@@ -25,7 +25,7 @@ class Reporter(Protocol):
         """Announces the next step of a run."""
 
     def progress(
-        self, title: str, total: float | None = None, unit: str = "", done: float = 0
+        self, title: str, total: float | None = None, unit: str = "", done: int = 0
     ) -> AbstractContextManager[Progress]:
         """Opens a progress bar, which closes with the context, over so many units; None where that is unknown.
 
@@ -56,7 +56,7 @@ class SilentReporter:
         """Does nothing."""
 
     @contextmanager
-    def progress(self, title: str, total: float | None = None, unit: str = "", done: float = 0) -> Iterator[Progress]:
+    def progress(self, title: str, total: float | None = None, unit: str = "", done: int = 0) -> Iterator[Progress]:
         """Yields a bar that shows nothing."""
         yield SilentProgress()
 

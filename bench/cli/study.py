@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING, Any
 from bench.cli.parser import Parser, add_flags, whole, wholes
 from bench.cli.plan_power import add_power_flags, power_flags
 from bench.cli.signals import terminated_as_interrupted
-from bench.errors import BenchError, UsageError
+from bench.errors import BenchError, ContractError, UsageError
 from bench.registry import Registry, load
 from bench.screen.terminal import say
 from bench.screen.text import dump
@@ -204,7 +204,11 @@ def _power(
         pilots = [replace(pilot, seconds=seconds_a_seed(study)) for pilot in pilots]
         family = len(study.settings["tasks"])
     else:
-        pilots = pilots_of_study(study, registry, watcher.warn)
+        try:
+            pilots = pilots_of_study(study, registry, watcher.warn)
+        except ContractError as refused:  # whose hint is about flags of a comparison
+            stated = "State what is known of variance: --seeds-sd, --documents-sd and --documents."
+            raise ContractError(refused.message, stated) from None
         if not pilots:
             raise UsageError(
                 f"No two seeds of these arms are finished in {study.out}, so that nothing is known of their variance.",

@@ -63,7 +63,7 @@ class RichReporter:
         self.console.print(f"[dim]{self._steps:>2}[/]  [bold]{escape(title)}[/]")
 
     @contextmanager
-    def progress(self, title: str, total: float | None = None, unit: str = "", done: float = 0) -> Iterator[Progress]:
+    def progress(self, title: str, total: float | None = None, unit: str = "", done: int = 0) -> Iterator[Progress]:
         """A bar with rate and time left on a terminal; one updated line in a notebook; a line now and then in a pipe."""
         if not self.console.is_terminal:
             plain = (NotebookProgress if in_notebook() else PlainProgress)(self.console, title, total, unit, done)
@@ -156,12 +156,12 @@ class PlainProgress:
 
     seconds = 15.0
 
-    def __init__(self, console: CleanConsole, title: str, total: float | None, unit: str, done: float = 0) -> None:
+    def __init__(self, console: CleanConsole, title: str, total: float | None, unit: str, done: int = 0) -> None:
         self._console = console
         self._title = title
         self._total = total
         self._unit = unit
-        self._before = self._done = done
+        self._before, self._done = done, float(done)
         self._stats: dict[str, float | str] = {}
         self._start = self._said = time.monotonic()
 
@@ -197,7 +197,7 @@ class NotebookProgress(PlainProgress):
 
     seconds = 0.5
 
-    def __init__(self, console: CleanConsole, title: str, total: float | None, unit: str, done: float = 0) -> None:
+    def __init__(self, console: CleanConsole, title: str, total: float | None, unit: str, done: int = 0) -> None:
         super().__init__(console, title, total, unit, done)
         from IPython.display import display
 

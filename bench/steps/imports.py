@@ -40,7 +40,7 @@ from bench.results.reading import plain
 from bench.results.schema import Headline, Quantization, Result, Stage, TaskScores
 from bench.results.scores import FlatScores, interval_by, interval_of, score_of
 from bench.results.statistics import Statistics, write_statistics
-from bench.results.store import as_document, as_kept, write_json, write_predictions, write_result
+from bench.results.store import as_document, as_kept, read_result, write_json, write_predictions, write_result
 from bench.steps.corpora import read_corpora
 from bench.steps.finish import DICTIONARY, dictionary_scores, official_scores
 from bench.steps.names import refuse_missing
@@ -149,6 +149,9 @@ def import_predictions(request: ImportRequest, registry: Registry) -> list[Path]
                     system.write(made, task, result, corpus.unit)
                     shutil.rmtree(folder, ignore_errors=True)
                     made.rename(folder)
+                elif request.note and (kept := read_result(folder).imported) is not None and kept.note != request.note:
+                    message = f"{result.id} was imported before; it keeps the note of then, since no result is changed."
+                    warnings.warn(message, DataWarning, stacklevel=2)
     return [request.out / result.id for _, result in systems]
 
 

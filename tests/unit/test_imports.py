@@ -284,3 +284,14 @@ def test_a_corpus_is_given_for_the_task_that_is_imported(data: str, tmp_path: Pa
     code, said = told(*words, "--data", data)
     assert code == UsageError.exit_code, said
     assert "wanted ncbi-disease=DIR" in said or "Unknown task" in said
+
+
+def test_another_note_does_not_change_a_result_and_is_told(tmp_path: Path, recwarn: pytest.WarningsRecorder) -> None:
+    write_predictions(tmp_path / "mine.jsonl", worse(corpus_of(load().get("tasks", TASKS[0]), tmp_path / "corpus")))
+    for note, warned in (("a first note", 0), ("a first note", 0), ("", 0), ("quite another one", 1)):
+        (result,) = brought(TASKS[0], tmp_path / "corpus", tmp_path / "mine.jsonl", note=note)
+        assert result.imported is not None
+        assert result.imported.note == "a first note"
+        said = [str(w.message) for w in recwarn.list if "was imported before" in str(w.message)]
+        assert len(said) == warned
+        assert all("another one" not in message for message in said)
