@@ -81,9 +81,10 @@ class ChemProt(CorpusTask):
         Raises:
             DataError: a path or a line that cannot be read.
         """
+        from bench.kit.documents import scored
         from bench_tasks.chemprot import corpus
 
-        return self.score(corpus.read_annotations(gold), corpus.read_annotations(pred))
+        return self.score(*scored(corpus.read_annotations(gold), corpus.read_annotations(pred)))
 
     def read_predictions(self, path: Path, gold: Sequence[Document]) -> Sequence[Document]:
         """A system's annotations, from files as `score_files` reads them.
