@@ -16,7 +16,7 @@ from typing import Any
 
 from bench.api.data import Document, Fragment
 from bench.kit.jsonl import Record
-from bench.kit.reading import Marks, Source, placed
+from bench.kit.reading import Marks, Source, first_concept, placed
 
 
 def document(record: Record, source: Source) -> Document:
@@ -39,7 +39,7 @@ def document(record: Record, source: Source) -> Document:
         return marks.document(name)
     for number, entity in enumerate(_objects(record, "entities"), 1):
         concepts = [o.values.get("db_id") for o in _objects(entity, "normalized")] if entity.values.get("normalized") else []
-        concept = next((c.strip() for c in concepts if isinstance(c, str) and c.strip()), None)
+        concept = first_concept(concepts)
         words = " ".join(_strings(entity.values.get("text")))
         marks.mention(
             f"{record.where}, entity {number}",

@@ -26,7 +26,7 @@ from typing import Any
 from bench.api.data import Fragment
 from bench.kit.faults import MALFORMED, Fault, Faults
 from bench.kit.jsonl import Record, whole
-from bench.kit.reading import Located, Marks, Source, placed
+from bench.kit.reading import Located, Marks, Source, first_concept, placed
 from bench.kit.xmltree import Node, elements
 
 SUFFIXES = (".xml", ".json")
@@ -91,7 +91,7 @@ def _located(document: _Document, path: Path, source: Source) -> Located:
         if not annotation.locations:  # of the whole passage
             source.passed["annotation without location"] += 1
             continue
-        concept = next((c for key in CONCEPTS if (c := annotation.infons.get(key, "").strip())), None)
+        concept = first_concept(annotation.infons.get(key) for key in CONCEPTS)
         label = annotation.infons.get("type")
         marks.mention(annotation.where, annotation.id, annotation.locations, label, concept, annotation.text)
     for relation in document.relations:

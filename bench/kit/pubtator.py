@@ -24,7 +24,7 @@ from bench.api.data import Document, Mention, Relation
 from bench.errors import DataError
 from bench.kit.faults import MALFORMED, Fault, Faults
 from bench.kit.files import raw_lines
-from bench.kit.reading import Located, Source
+from bench.kit.reading import Located, Source, first_concept
 
 SUFFIXES = (".pubtator", ".txt")
 _TEXT = re.compile(r"([^|\t]{1,64})\|([ta])\|(.*)", re.DOTALL)
@@ -172,7 +172,7 @@ def _mention(columns: Sequence[str], text: str | None, where: str) -> Mention:
         raise Fault("text-mismatch", f"{where}: the text column is not what stands at {start} to {end}; wanted the same words.")
     if not label:
         raise Fault(MALFORMED, f"{where}: a mention without a type.")
-    return Mention(((start, end),), label, (columns[5].strip() or None) if len(columns) > 5 else None)
+    return Mention(((start, end),), label, first_concept(columns[5:6]))
 
 
 def _plain(text: str) -> str:

@@ -39,6 +39,8 @@ FARTHEST = 100_000
 _BLOCK = 1 << 20
 _LABEL = re.compile(r"\S(?:.{0,62}\S)?")
 _CONCEPT = 128
+UNLINKED = ("-1", "-")
+"""What CDR, and the services of PubTator, write for a mention that stands for no concept."""
 
 
 @dataclass(frozen=True)
@@ -274,6 +276,12 @@ def named_label(where: str, label: object) -> str:
     if not _LABEL.fullmatch(text) or not text.isprintable():
         raise Fault(MALFORMED, f"{where}: a label ({len(text)} characters) that is none; wanted 1 to 64 printable characters.")
     return text
+
+
+def first_concept(values: Iterable[object]) -> str | None:
+    """The first of a mention's normalisations that is a concept; blank ones and `UNLINKED` are none."""
+    texts = (value.strip() for value in values if isinstance(value, str))
+    return next((text for text in texts if text and text not in UNLINKED), None)
 
 
 def placed(passages: Iterable[tuple[int, str]], where: str, gap: str = "\n") -> str:

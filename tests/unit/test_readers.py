@@ -15,9 +15,11 @@ from corpus_writers import WRITERS, bioc_xml, knowledge_base
 
 from bench.api.data import SPLITS, Corpus, Document, Judgement, Mention, Relation
 from bench.errors import DataError, DataWarning
+from bench.kit import bigbio
 from bench.kit.bioc import read as read_bioc
 from bench.kit.faults import DEPENDENT
 from bench.kit.formats import BY_FORMAT, READERS
+from bench.kit.jsonl import Record
 from bench.kit.reading import Source, documents
 
 TEXT = "one two\nthree four"
@@ -285,6 +287,19 @@ def test_a_relation_of_a_mention_that_was_left_out_goes_with_it(tmp_path: Path) 
     (found,) = documents("bioc", path, source)
     assert dict(source.faults.left_out) == {"text-mismatch": 1, DEPENDENT: 1}
     assert found.document.relations == ()
+
+
+@pytest.mark.parametrize("name", ["bioc-xml", "bioc-json", "pubtator", "huggingface"])
+def test_what_stands_for_no_concept_is_none(name: str, tmp_path: Path) -> None:
+    form, suffix, write = WRITERS[name]
+    marks = [Mention(((0, 3),), "A", "-1"), Mention(((4, 7),), "A", "-"), Mention(((8, 13),), "A", "D1|-1")]
+    made = Document("1", TEXT, tuple(marks))
+    if form == "huggingface":
+        found = bigbio.document(Record(tmp_path, 1, knowledge_base(made)), Source("mentions"))
+    else:
+        write(tmp_path / f"a{suffix}", [made])
+        (found,) = read(form, tmp_path / f"a{suffix}")
+    assert [m.concept for m in found.mentions] == [None, None, "D1|-1"]
 
 
 # BioC

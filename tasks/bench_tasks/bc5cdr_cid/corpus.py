@@ -8,10 +8,11 @@ from pathlib import Path
 from bench.api.data import Corpus, Document, Relation
 from bench.errors import DataError
 from bench.kit.faults import Fault, Faults
+from bench.kit.reading import UNLINKED
 from bench_tasks.bc5cdr_cid.task import LAYOUT, RELATION
 from bench_tasks.common.abstract_task import CDR_FILES
-from bench_tasks.common.abstracts import NO_CONCEPT, pubtator_files, read_annotations
 from bench_tasks.common.abstracts import load as load_abstracts
+from bench_tasks.common.abstracts import pubtator_files, read_annotations
 
 LABELS = ("Chemical", "Disease")
 
@@ -63,7 +64,7 @@ def pairs(document: Document) -> frozenset[tuple[str, str]]:
 
 def _ids(concept: str) -> list[str]:
     """The concepts of one string, each once."""
-    return [part for part in dict.fromkeys(concept.split("|")) if part not in ("", NO_CONCEPT)]
+    return [part for part in dict.fromkeys(concept.split("|")) if part not in ("", *UNLINKED)]
 
 
 def _checked(document: Document, path: Path, faults: Faults) -> Document:

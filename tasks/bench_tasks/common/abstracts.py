@@ -20,8 +20,6 @@ from bench.kit.formats import LAYOUTS
 from bench.kit.repeats import repeated_texts
 from bench.kit.synthetic import is_synthetic
 
-NO_CONCEPT = "-1"
-"""What CDR writes for a mention that stands for no concept."""
 REPEATED = "an article again"
 """In `Corpus.adjusted`: an article that stands twice in a file, word for word, was read once."""
 
@@ -111,11 +109,7 @@ def _labelled(document: Document, labels: Sequence[str], types: Mapping[str, str
 
 
 def _renamed(document: Document, types: Mapping[str, str]) -> Document:
-    found = (
-        replace(m, label=types.get(m.label, m.label), concept=None if m.concept == NO_CONCEPT else m.concept)
-        for m in document.mentions
-    )
-    return replace(document, mentions=tuple(found))
+    return replace(document, mentions=tuple(replace(m, label=types.get(m.label, m.label)) for m in document.mentions))
 
 
 def pubtator_files(path: Path) -> list[Path]:
