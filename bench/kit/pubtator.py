@@ -16,6 +16,7 @@ quotation marks.
 from __future__ import annotations
 
 import re
+from collections import Counter
 from collections.abc import Iterable, Iterator, Sequence
 from contextlib import AbstractContextManager, nullcontext
 from pathlib import Path
@@ -24,7 +25,7 @@ from bench.api.data import Document, Mention, Relation
 from bench.errors import DataError
 from bench.kit.faults import MALFORMED, Fault, Faults
 from bench.kit.files import raw_lines
-from bench.kit.reading import Located, Source, first_concept
+from bench.kit.reading import Located, Source, first_concept, named_label
 
 SUFFIXES = (".pubtator", ".txt")
 _TEXT = re.compile(r"([^|\t]{1,64})\|([ta])\|(.*)", re.DOTALL)
@@ -39,18 +40,25 @@ def is_pubtator(path: Path) -> bool:
 
 
 def read(
-    path: Path, annotated: bool = True, faults: Faults | None = None, masked: bool = False, related: bool = False
+    path: Path,
+    annotated: bool = True,
+    faults: Faults | None = None,
+    masked: bool = False,
+    related: bool = False,
+    passed: Counter[str] | None = None,
 ) -> Iterator[Document]:
     """The articles of a file, one at a time; unless `annotated`, the lines below each may say anything.
 
     `faults` collects faulty lines and leaves them out; without it the first one is raised. `masked`: articles with an empty
     title and an empty abstract, as `write` makes them, hold annotations of a text that is not there, whose offsets are not
-    checked; their documents have no text. `related`: relations between concepts are read, as `Relation` has them.
+    checked; their documents have no text. `related`: relations between concepts are read, as `Relation` has them. `passed`
+    counts the lines that were not read: other relations, and mentions with the place and type of an earlier one.
 
     Raises:
         DataError: naming file and line: no UTF-8, no line of the format, a line of another article, or a span that is not in
             the text or not the words that the line gives.
     """
+    passed = Counter() if passed is None else passed
     lines: list[tuple[int, str]] = []
     for number, raw in enumerate(raw_lines(path), 1):
         try:
@@ -60,12 +68,12 @@ def read(
             raise Fault("not-utf8", f"{where} is not UTF-8, which is what was wanted.", "Convert the file to UTF-8.") from None
         text = _TEXT.fullmatch(line)
         if lines and (not line.strip() or (text and text[2] == "t")):
-            yield from _articles(path, lines, annotated, faults, masked, related)
+            yield from _articles(path, lines, annotated, faults, masked, related, passed)
             lines = []
         if line.strip():
             lines.append((number, line))
     if lines:
-        yield from _articles(path, lines, annotated, faults, masked, related)
+        yield from _articles(path, lines, annotated, faults, masked, related, passed)
 
 
 def read_split(path: Path, source: Source) -> Iterator[Located]:
@@ -76,7 +84,7 @@ def read_split(path: Path, source: Source) -> Iterator[Located]:
     for file in source.files(path, SUFFIXES):
         for _ in source.blocks(file):
             pass
-        for document in read(file, source.kind != "text", source.faults):
+        for document in read(file, source.kind != "text", source.faults, passed=source.passed):
             yield Located(document, file)
 
 
@@ -112,18 +120,30 @@ def _apart(faults: Faults | None) -> AbstractContextManager[None]:
 
 
 def _articles(
-    path: Path, lines: Sequence[tuple[int, str]], annotated: bool, faults: Faults | None, masked: bool, related: bool
+    path: Path,
+    lines: Sequence[tuple[int, str]],
+    annotated: bool,
+    faults: Faults | None,
+    masked: bool,
+    related: bool,
+    passed: Counter[str],
 ) -> Iterator[Document]:
     """The article of some lines; none where its head is a fault that is left out."""
     document = None
     with _apart(faults):
-        document = _article(path, lines, annotated, faults, masked, related)
+        document = _article(path, lines, annotated, faults, masked, related, passed)
     if document is not None:
         yield document
 
 
 def _article(
-    path: Path, lines: Sequence[tuple[int, str]], annotated: bool, faults: Faults | None, masked: bool, related: bool
+    path: Path,
+    lines: Sequence[tuple[int, str]],
+    annotated: bool,
+    faults: Faults | None,
+    masked: bool,
+    related: bool,
+    passed: Counter[str],
 ) -> Document:
     texts = [
         match for (_, line), kind in zip(lines, "ta", strict=False) if (match := _TEXT.fullmatch(line)) and match[2] == kind
@@ -139,6 +159,8 @@ def _article(
     for place, (number, line) in enumerate(lines):
         where, columns = f"{path}, line {number}", line.split("\t")
         with _apart(faults):
+            if place >= len(texts) and len(columns) == 1 and annotated:
+                raise Fault(MALFORMED, f"{where}: no tab; wanted ID, start, end, text, type, concept, tabs between.")
             if (texts[place][1] if place < len(texts) else columns[0]) != name:
                 raise Fault(
                     "other-document", f"{where}: it does not name the article above it; wanted a blank line between articles."
@@ -147,6 +169,7 @@ def _article(
                 continue
             if len(columns) >= 5 and all(re.fullmatch("[0-9]{1,12}", column) for column in columns[1:3]):
                 mention = _mention(columns, None if masked else text, where)
+                passed["repeated"] += mention.key in mentions
                 mentions.setdefault(mention.key, mention)
             elif len(columns) not in (4, 5):  # a relation, in BioRED with a word on whether it is new
                 raise Fault(
@@ -157,11 +180,13 @@ def _article(
                 if not (label and source and target):
                     raise Fault(MALFORMED, f"{where}: an empty column; wanted ID, type of relation, concept, concept.")
                 relations[Relation(((), source), ((), target), label)] = None
+            else:
+                passed["relation"] += 1
     return Document(name, "" if masked else text, tuple(mentions.values()), tuple(relations))
 
 
 def _mention(columns: Sequence[str], text: str | None, where: str) -> Mention:
-    start, end, words, label = int(columns[1]), int(columns[2]), columns[3], columns[4].strip()
+    start, end, words, label = int(columns[1]), int(columns[2]), columns[3], named_label(where, columns[4])
     if not start < end:
         raise Fault("empty-span", f"{where}: span {start} {end} ends before or where it starts; wanted an end after its start.")
     if text is not None and end > len(text):
@@ -170,8 +195,6 @@ def _mention(columns: Sequence[str], text: str | None, where: str) -> Mention:
         )
     if text is not None and _plain(text[start:end]) != _plain(words):
         raise Fault("text-mismatch", f"{where}: the text column is not what stands at {start} to {end}; wanted the same words.")
-    if not label:
-        raise Fault(MALFORMED, f"{where}: a mention without a type.")
     return Mention(((start, end),), label, first_concept(columns[5:6]))
 
 

@@ -302,6 +302,34 @@ def test_what_stands_for_no_concept_is_none(name: str, tmp_path: Path) -> None:
     assert [m.concept for m in found.mentions] == [None, None, "D1|-1"]
 
 
+# PubTator
+
+
+def test_pubtator_s_repeats_and_relations_are_counted_and_the_first_mention_stays(tmp_path: Path) -> None:
+    line = "1\t0\t3\tone\tA\t"
+    (tmp_path / "a.txt").write_text(f"1|t|one\n1|a|two\n{line}D1\n{line}D2\n{line[:-2]}B\tD1\n1\tCID\tD1\tD2\n")
+    source = Source("mentions")
+    (found,) = documents("pubtator", tmp_path / "a.txt", source)
+    assert [(m.label, m.concept) for m in found.document.mentions] == [("A", "D1"), ("B", "D1")]
+    assert dict(source.passed) == {"repeated": 1, "relation": 1}
+
+
+@pytest.mark.parametrize(
+    ("line", "wanted"),
+    [
+        (f"1 0 3 one {SECRET}", "line 3: no tab; wanted ID, start"),
+        (f"1|b|{SECRET}", "line 3: no tab"),
+        (f"1\t0\t3\tone\t{SECRET * 9}\tD1", r"line 3: a label \(90 characters\)"),
+        ("1\t0\t3\tone\t \tD1", r"line 3: a label \(0 characters\)"),
+    ],
+)
+def test_lines_of_pubtator_that_are_none_are_told_for_what_they_are(line: str, wanted: str, tmp_path: Path) -> None:
+    (tmp_path / "a.txt").write_text(f"1|t|one\n1|a|two\n{line}\n")
+    with pytest.raises(DataError, match=wanted) as caught:
+        read("pubtator", tmp_path / "a.txt")
+    assert SECRET not in str(caught.value)
+
+
 # BioC
 
 
