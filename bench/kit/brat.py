@@ -21,11 +21,12 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from pathlib import Path
 
-from bench.api.data import Document, Fragment, Mention, Relation, apart
+from bench.api.data import Document, Fragment, Key, Mention, Relation, apart
 from bench.errors import DataError
 from bench.kit.documents import names_below, write_each
 from bench.kit.faults import DEPENDENT, MALFORMED, Fault, Faults
 from bench.kit.files import read_text
+from bench.kit.repeats import add_once
 from bench.kit.roles import Roles
 
 _MENTION = re.compile(r"(T\S{1,32})\t(\S{1,64}) ([0-9]{1,12} [0-9]{1,12}(?:;[0-9]{1,12} [0-9]{1,12})*)(?:\t(.*))?")
@@ -114,7 +115,9 @@ def parse(
             named[name] = replace(named[name], concept=concept)
         else:
             passed["N"] += 1
-    unique = {mention.key: mention for mention in named.values()}
+    unique: dict[Key, Mention] = {}
+    for mention in named.values():
+        add_once(unique, mention)
     relations: dict[Relation, None] = {}
     for number, match in related_lines:
         with collected.apart():

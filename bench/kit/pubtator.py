@@ -21,11 +21,12 @@ from collections.abc import Iterable, Iterator, Sequence
 from contextlib import AbstractContextManager, nullcontext
 from pathlib import Path
 
-from bench.api.data import Document, Mention, Relation
+from bench.api.data import Document, Key, Mention, Relation
 from bench.errors import DataError
 from bench.kit.faults import MALFORMED, Fault, Faults
 from bench.kit.files import raw_lines
 from bench.kit.reading import Located, Source, first_concept, named_label
+from bench.kit.repeats import add_once
 
 SUFFIXES = (".pubtator", ".txt")
 _TEXT = re.compile(r"([^|\t]{1,64})\|([ta])\|(.*)", re.DOTALL)
@@ -154,7 +155,7 @@ def _article(
         )
     name, text = texts[0][1], "\n".join(match[3] for match in texts)
     masked = masked and not text.strip()
-    mentions: dict[object, Mention] = {}
+    mentions: dict[Key, Mention] = {}
     relations: dict[Relation, None] = {}
     for place, (number, line) in enumerate(lines):
         where, columns = f"{path}, line {number}", line.split("\t")
@@ -169,8 +170,7 @@ def _article(
                 continue
             if len(columns) >= 5 and all(re.fullmatch("[0-9]{1,12}", column) for column in columns[1:3]):
                 mention = _mention(columns, None if masked else text, where)
-                passed["repeated"] += mention.key in mentions
-                mentions.setdefault(mention.key, mention)
+                passed["repeated"] += not add_once(mentions, mention)
             elif len(columns) not in (4, 5):  # a relation, in BioRED with a word on whether it is new
                 raise Fault(
                     MALFORMED, f"{where}: {len(columns)} columns; wanted ID, start, end, text, type, concept, tabs between."

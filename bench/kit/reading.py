@@ -23,12 +23,13 @@ from pathlib import Path
 from pkgutil import resolve_name
 from typing import Literal
 
-from bench.api.data import Document, Fragment, Mention, Relation, apart
+from bench.api.data import Document, Fragment, Key, Mention, Relation, apart
 from bench.errors import DataError
 from bench.kit.documents import names_below
 from bench.kit.faults import DEPENDENT, MALFORMED, Fault, Faults
 from bench.kit.files import read_bytes
 from bench.kit.formats import READERS
+from bench.kit.repeats import add_once
 from bench.kit.roles import Roles
 
 What = Literal["mentions", "relations", "classification", "text"]
@@ -158,7 +159,7 @@ class Marks:
     def __init__(self, text: str, source: Source) -> None:
         self._text, self._source = text, source
         self._named: dict[str, Mention] = {}
-        self._mentions: dict[object, Mention] = {}
+        self._mentions: dict[Key, Mention] = {}
         self._out: set[str] = set()
         self._relations: dict[Relation, None] = {}
 
@@ -191,9 +192,7 @@ class Marks:
             self._source.faults.add(fault)
             self._out |= {name} - {"", *self._named}
             return
-        if mention.key in self._mentions:
-            self._source.passed["repeated"] += 1
-        self._mentions.setdefault(mention.key, mention)
+        self._source.passed["repeated"] += not add_once(self._mentions, mention)
         if name:
             self._named[name] = mention
 

@@ -1,11 +1,22 @@
-"""Texts that are in two splits of a corpus, under the same id or another; no text is kept or shown."""
+"""What is there twice: a mention in a document, and texts in two splits of a corpus, under the same id or another.
+
+No text is kept or shown.
+"""
 
 from __future__ import annotations
 
 import hashlib
-from collections.abc import Container, Iterable, Mapping, Sequence
+from collections.abc import Container, Iterable, Mapping, MutableMapping, Sequence
 
-from bench.api.data import Document, Leak
+from bench.api.data import Document, Key, Leak, Mention
+
+
+def add_once(mentions: MutableMapping[Key, Mention], mention: Mention) -> bool:
+    """Adds a mention unless one with its key is there, and says whether; of these the first with a concept stays."""
+    before = mentions.setdefault(mention.key, mention)
+    if before.concept is None and mention.concept is not None:
+        mentions[mention.key] = mention
+    return before is mention
 
 
 def repeated_texts(splits: Mapping[str, Iterable[Document]], published: Container[str] = ()) -> tuple[Leak, ...]:

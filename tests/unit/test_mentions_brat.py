@@ -76,6 +76,13 @@ def test_what_repeats_is_one_and_is_counted(tmp_path: Path) -> None:
     assert "repeated 2" in said
 
 
+@pytest.mark.parametrize(("linked", "wanted"), [((9,), "DB:9"), ((1, 9), "DB:1"), ((1,), "DB:1"), ((), None)])
+def test_of_a_mention_that_repeats_the_first_concept_stays(linked: tuple[int, ...], wanted: str | None) -> None:
+    norms = "".join(f"N{n}\tReference T{n} DB:{n}\t\n" for n in linked)
+    (mention,) = brat.parse(f"T1\tDrug 0 9\t\nT9\tDrug 0 9\t\n{norms}", Path("a.ann")).mentions
+    assert mention.concept == wanted
+
+
 TWO = "T1\tDrug 0 9\t\nT2\tEffect 29 42\t\n"
 DRUG, PAINFUL = (((0, 9),), "Drug"), (((29, 42),), "Effect")
 
