@@ -14,12 +14,13 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 from pathlib import Path
-from typing import Literal
+from typing import Any, Literal
 
 from bench.api.data import Document
 from bench.errors import DataError, UsageError
 from bench.kit import brat, huggingface, pubtator, records
 from bench.kit.documents import names_below
+from bench.kit.faults import Fault
 from bench.kit.files import read_bytes, read_text
 from bench.kit.jsonl import LINES, Record, stream, whole
 from bench.kit.reading import Source
@@ -81,10 +82,14 @@ def _documents(path: Path, name: str, given: Given | None) -> Iterator[Document]
 
 def _corpus(path: Path, given: Given | None) -> Iterator[Document]:
     source = Source("text" if given is None else "mentions", path.stem)
-    for located in documents_in(_form(path), path, source):
+    form, empty = _form(path), True
+    for located in documents_in(form, path, source):
         source.faults.check(path)
         yield located.document
+        empty = False
     source.faults.check(path)
+    if empty:
+        raise DataError(f"{path}, read as {form}, holds no document; wanted one at least.")
 
 
 def _form(path: Path) -> str:
@@ -93,11 +98,23 @@ def _form(path: Path) -> str:
         return "bioc"
     if path.suffix.lower() != ".json":
         return "huggingface"
-    values = whole(path, read_bytes(path))
-    first = values[0] if isinstance(values, list) and values else values
-    if isinstance(values, dict) or (isinstance(first, dict) and "passages" in first):
+    first = _first(path)
+    if isinstance(first, dict) and not first.keys().isdisjoint(("passages", "documents", "PubTator3")):
         return "bioc"
-    return "label-studio" if isinstance(first, dict) and "data" in first and "annotations" in first else "doccano"
+    return "label-studio" if isinstance(first, dict) and isinstance(first.get("data"), dict) else "doccano"
+
+
+def _first(path: Path) -> Any:
+    """The first value of a JSON file: of a list, or of lines, as doccano's reader takes them; else the file's own value."""
+    content = read_bytes(path)
+    try:
+        values = whole(path, content)
+    except Fault as fault:
+        try:
+            return next(stream(path)).values
+        except Fault:
+            raise fault from None
+    return values[0] if isinstance(values, list) and values else values
 
 
 def _text(path: Path, name: str, given: Given | None) -> Document:

@@ -77,6 +77,9 @@ def test_what_a_task_is_given_comes_along(tmp_path: Path) -> None:
         ("a.jsonl", b"secret", None, DataError, "no JSON"),
         ("a.pubtator", b"1|t|x\n1\t0\t1\tsecret\tD\n", "mentions", DataError, "line 2: the text column"),
         ("a.pubtator", b"1|t|x\n2|a|secret\n", None, DataError, "line 2: it does not name the article"),
+        ("a.xml", b"<html><p>secret</p></html>", None, DataError, "a.xml, read as bioc, holds no document"),
+        ("a.json", b'{"documents": []}', None, DataError, "a.json, read as bioc, holds no document"),
+        ("a.json", b'{"secret', None, DataError, "wanted one JSON value"),
     ],
 )
 def test_what_cannot_be_read_is_named_without_its_text(
@@ -110,6 +113,24 @@ def test_corpora_of_other_tools_are_texts_too(tmp_path: Path, name: str) -> None
         assert list(texts.read(place, "mentions")) == documents
     with pytest.raises(UsageError, match="has no passages"):
         list(texts.read(path, "passages"))
+
+
+@pytest.mark.parametrize(
+    "content",
+    [
+        '{"id": 1, "text": "no fever", "label": []}\n{"id": 2, "text": "none", "label": []}\n',
+        '[{"id": 1, "data": {"text": "no fever"}}, {"id": 2, "data": {"text": "none"}, "predictions": []}]',
+    ],
+    ids=["lines of doccano", "tasks of Label Studio before annotation"],
+)
+def test_json_that_a_corpus_may_be_is_texts_too(content: str, tmp_path: Path) -> None:
+    (tmp_path / "a.json").write_text(content)
+    assert list(texts.read(tmp_path / "a.json")) == [Document("1", "no fever"), Document("2", "none")]
+
+
+def test_one_line_of_json_is_one_text(tmp_path: Path) -> None:
+    (tmp_path / "a.json").write_text('{"id": 1, "text": "no fever", "label": []}\n')
+    assert list(texts.read(tmp_path / "a.json")) == [Document("1", "no fever")]
 
 
 def test_a_faulty_corpus_of_texts_is_named_without_its_text(tmp_path: Path) -> None:
