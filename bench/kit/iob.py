@@ -79,8 +79,8 @@ def read(
 ) -> list[Entry]:
     """Reads the documents of one file; `split` begins the names of those that have none.
 
-    With `layers`, lines may be characters and have further columns, as in files that `iob_write` makes. With a `tally`, a tag
-    that makes no mention is skipped and counted, as seqeval's strict mode does. `faults` collects faults, at most one a
+    With `layers`, lines may be characters, and these have further columns, as in files that `iob_write` makes. With a `tally`,
+    a tag that makes no mention is skipped and counted, as seqeval's strict mode does. `faults` collects faults, at most one a
     document; without it they are raised.
 
     Raises:
@@ -286,12 +286,15 @@ def _columns(block: str, first: int, path: Path, layers: bool) -> list[list[str]
         cells = block.replace("\n", "\t").split("\t")
         return [cells[::2], cells[1::2]]
     rows = [line.split("\t") for line in block.split("\n")]
-    width = len(rows[0]) if layers and len(rows[0]) > 2 else 2
+    # Beside real tokens a third column is another annotator's or the gold that a system was given, and no layer of its own.
+    width = len(rows[0]) if layers and len(rows[0]) > 2 and all(row[0] == MASK for row in rows) else 2
     if any(len(row) != width for row in rows):
         at = next(i for i, row in enumerate(rows) if len(row) != width)
         expected = "2: token, tab, tag" if width == 2 else f"{width}, as at line {first}"
         spaces = " ".join(rows[at]).count(" ") >= 1 and len(rows[at]) == 1
         hint = "Its columns are divided by spaces, as in CoNLL files; wanted a tab." if spaces else None
+        if layers and len(rows[at]) > 2:
+            hint = "Of several tags of a token none is known to be the one that counts; keep that one alone."
         raise Fault(MALFORMED, f"{path}, line {first + at}: {len(rows[at])} columns; wanted {expected}.", hint)
     return list(map(list, zip(*rows, strict=True)))
 

@@ -203,6 +203,17 @@ IOB1 = "a\tI-A\nb\tI-A\nc\tO\nd\tI-A\ne\tB-A\nf\tI-A\n"
 IOB2 = IOB1.replace("a\tI", "a\tB").replace("d\tI", "d\tB")
 
 
+@pytest.mark.parametrize("side", ["gold", "pred"])
+def test_a_file_of_gold_and_predicted_tags_is_refused_and_not_scored_as_both(side: str, tmp_path: Path) -> None:
+    """Token, gold, prediction, as many systems write: the gold column would be found in the prediction."""
+    for name in ("gold", "pred"):
+        (tmp_path / f"{name}.tsv").write_text("no\tO\nfever\tB-A\n")
+    (tmp_path / f"{side}.tsv").write_text("no\tO\tB-A\nfever\tB-A\tO\n")
+    with pytest.raises(DataError, match=rf"{side}\.tsv, line 1: 3 columns; wanted 2: .* keep that one alone") as caught:
+        scored(tmp_path / "gold.tsv", tmp_path / "pred.tsv")
+    assert "fever" not in str(caught.value)
+
+
 def test_a_system_s_tags_in_iob1_are_read_and_do_not_score_nothing(tmp_path: Path) -> None:
     """Such a file has a B- only right after a mention of the same label, or none at all."""
     gold = write(tmp_path, "gold.tsv", IOB2)
