@@ -121,7 +121,7 @@ class Release:
 
     def _safe(self, name: str) -> PurePosixPath:
         path = PurePosixPath(name.replace("\\", "/"))
-        if path.is_absolute() or ".." in path.parts or ":" in path.parts[0] or not path.name or "\0" in name:
+        if not path.name or path.is_absolute() or ".." in path.parts or ":" in path.parts[0] or "\0" in name:
             raise DataError(f"{self.path} holds a file whose name leads out of it, which is refused.")
         return path
 

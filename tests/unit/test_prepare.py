@@ -173,7 +173,7 @@ def test_splits_and_documents_that_lack_something(files: Files, tmp_path: Path) 
     assert "1 document stands in two splits" in refused(both, tmp_path)
 
 
-EVIL = ["../../evil.text", "/tmp/evil.text", "train/../../evil.text", "C:\\evil.text", "..\\evil.text"]
+EVIL = ["../../evil.text", "/tmp/evil.text", "train/../../evil.text", "C:\\evil.text", "..\\evil.text", "."]
 
 
 @pytest.mark.parametrize("name", EVIL)
