@@ -178,6 +178,9 @@ def test_files_score_like_documents(corpus: Corpus, tmp_path: Path) -> None:
     assert "text" not in (tmp_path / "gold" / "relations.jsonl").read_text(encoding="utf-8")
     with pytest.raises(DataError, match=r"no \.jsonl"):
         TASK.score_files(tmp_path, tmp_path)
+    TASK.write(tmp_path / "other", [Document("other", "")])
+    with pytest.raises(DataError, match="no document in common"):
+        TASK.score_files(tmp_path / "gold", tmp_path / "other")
     assert TASK.score(gold, [])["relations"]["recall"] == 0.0
 
 

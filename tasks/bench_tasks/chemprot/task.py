@@ -79,12 +79,14 @@ class ChemProt(CorpusTask):
         """Scores of JSON Lines files, each one file or a folder of them; texts are not needed.
 
         Raises:
-            DataError: a path or a line that cannot be read.
+            DataError: a path or a line that cannot be read, or no abstract in common.
         """
-        from bench.kit.documents import scored
+        from bench.kit.documents import refuse_disjoint, scored
         from bench_tasks.chemprot import corpus
 
-        return self.score(*scored(corpus.read_annotations(gold), corpus.read_annotations(pred)))
+        wanted, given = corpus.read_annotations(gold), corpus.read_annotations(pred)
+        refuse_disjoint([d.id for d in wanted], [d.id for d in given], gold, pred)
+        return self.score(*scored(wanted, given))
 
     def read_predictions(self, path: Path, gold: Sequence[Document]) -> Sequence[Document]:
         """A system's annotations, from files as `score_files` reads them.
