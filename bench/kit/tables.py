@@ -16,8 +16,8 @@ from bench.kit.jsonl import Record
 def read(path: Path, columns: Sequence[str], content: bytes | None = None, faults: Faults | None = None) -> list[Record]:
     """The rows of a table as records of strings; columns are found by the header's names, further ones are passed over.
 
-    `content` is the file's bytes, if the caller has read them already. `faults` collects rows of another width; without it the
-    first one is raised.
+    `content` is the file's bytes, if the caller has read them already. `faults` collects rows of another width, and rows that a
+    stray quote makes one; without it the first one is raised.
 
     Raises:
         DataError: the file cannot be read, is not UTF-8, has a quote that does not end, or lacks one of the `columns`.
@@ -37,10 +37,12 @@ def read(path: Path, columns: Sequence[str], content: bytes | None = None, fault
                         f"{path}:1: the header has no column {missing[0]!r}; wanted {', '.join(columns)}, tabs between."
                     )
                 continue
-            if len(row) == len(header):
+            swallowed = any("\t" in cell and "\n" in cell for cell in row)
+            if len(row) == len(header) and not swallowed:
                 records.append(Record(path, first, dict(zip(header, row, strict=True))))
                 continue
-            fault = Fault(MALFORMED, f"{path}:{first}: {len(row)} columns; wanted {len(header)}, as in the header.")
+            found = "a quote that begins a column ends in a later row" if swallowed else f"{len(row)} columns"
+            fault = Fault(MALFORMED, f"{path}:{first}: {found}; wanted {len(header)} columns, as in the header.")
             if faults is None:
                 raise fault
             faults.add(fault)

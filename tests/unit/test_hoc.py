@@ -114,6 +114,7 @@ def test_predictions_by_sentence_are_joined_to_abstracts(tmp_path: Path) -> None
         (row("1_s0", 0, sentence=" "), ":2: field 'sentence' is blank"),
         ("a\tb\n", ":2: 2 columns; wanted 3"),
         (row("1_s0", 0, sentence='"open'), ":2: unexpected end of data"),
+        (row("1_s0", 0, sentence='"open') + row("2_s0", 1) + row("3_s0", sentence='shut"'), ":2: a quote that begins a column"),
         ("", "holds no abstract with a hallmark"),
     ],
 )
