@@ -135,7 +135,8 @@ def _tokens(text: str) -> list[list[Fragment]]:
     """The spans of the tokens of every line."""
     lines, start = [], 0
     for line in text.split("\n"):
-        lines.append([(start + word.start(), start + word.end()) for word in _WORD.finditer(line)])
+        # A byte-order mark, which the text keeps, is no part of the first token.
+        lines.append([(start + word.start(), start + word.end()) for word in _WORD.finditer(line, line.startswith("\ufeff"))])
         start += len(line) + 1
     return lines
 

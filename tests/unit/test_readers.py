@@ -437,6 +437,13 @@ def test_i2b2_files_beside_each_other_two_lines_and_words_in_any_case(tmp_path: 
         read("i2b2", tmp_path)
 
 
+def test_a_byte_order_mark_is_no_part_of_i2b2_s_first_token(tmp_path: Path) -> None:
+    (tmp_path / "a.txt").write_text("\ufeffpain here\n", encoding="utf-8")
+    (tmp_path / "a.con").write_text('\ufeffc="pain" 1:0 1:0||t="problem"\n', encoding="utf-8")
+    (found,) = read("i2b2", tmp_path)
+    assert [(m.fragments, found.text[1:5]) for m in found.mentions] == [(((1, 5),), "pain")]
+
+
 def test_i2b2_s_test_texts_and_concepts_in_folders_of_their_own(tmp_path: Path) -> None:
     for place, content in (("test_data/1.txt", b"pain"), ("reference/concepts/1.con", b'c="pain" 1:0 1:0||t="problem"\n')):
         (tmp_path / place).parent.mkdir(parents=True)
