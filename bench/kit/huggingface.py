@@ -128,6 +128,8 @@ def _opened(path: Path) -> Iterator[tuple[Any, Callable[[Sequence[str] | None], 
             with pyarrow.memory_map(str(path)) as mapped:
                 stream = pyarrow.ipc.open_stream(mapped)
                 yield stream.schema, lambda columns: _pieces(stream, columns)
+    except UnicodeDecodeError:
+        raise DataError(f"{path} has a column of strings with bytes that are not UTF-8, which is what was wanted.") from None
     except (pyarrow.ArrowException, OSError) as error:
         kind = "Parquet" if path.suffix.lower() == ".parquet" else "an Arrow stream"
         raise DataError(f"{path} cannot be read as {kind} ({type(error).__name__}).", "Save it again.") from None

@@ -526,6 +526,15 @@ def test_classes_of_texts_by_name_or_number(datasets: Any, tmp_path: Path) -> No
         assert [d.text for d in read("huggingface", tmp_path / "a.parquet", "text")] == ["a", "b"]
 
 
+def test_strings_that_are_no_utf_8_name_their_file(tmp_path: Path) -> None:
+    arrow, parquet = pytest.importorskip("pyarrow"), pytest.importorskip("pyarrow.parquet")
+    ends = arrow.array([0, 1, 3], arrow.int32()).buffers()[1]
+    words = arrow.Array.from_buffers(arrow.string(), 2, [None, ends, arrow.py_buffer(b"a\xff\xfe")])
+    parquet.write_table(arrow.table({"text": words, "label": ["x", "y"]}), tmp_path / "a.parquet")
+    with pytest.raises(DataError, match=r"a\.parquet has a column of strings with bytes that are not UTF-8"):
+        read("huggingface", tmp_path / "a.parquet", "classification")
+
+
 def test_bigbio_s_discontiguous_offsets_and_gaps_of_passages_are_kept(datasets: Any, tmp_path: Path) -> None:
     row = knowledge_base(Document("d", TEXT, (SPLIT,)))
     row["passages"] = [
