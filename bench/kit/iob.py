@@ -291,9 +291,12 @@ def _columns(block: str, first: int, path: Path, layers: bool) -> list[list[str]
     if any(len(row) != width for row in rows):
         at = next(i for i, row in enumerate(rows) if len(row) != width)
         expected = "2: token, tab, tag" if width == 2 else f"{width}, as at line {first}"
-        spaces = " ".join(rows[at]).count(" ") >= 1 and len(rows[at]) == 1
-        hint = "Its columns are divided by spaces, as in CoNLL files; wanted a tab." if spaces else None
-        if layers and len(rows[at]) > 2:
+        hint = None
+        if len(rows[at]) == 1 and " " in rows[at][0]:
+            hint = "Its columns are divided by spaces, as in CoNLL files; wanted a tab."
+            if any(len(row) > 1 for row in rows):
+                hint = "If it is a comment, take it out: every line that is not blank is a token with its tag."
+        elif layers and len(rows[at]) > 2:
             hint = "Of several tags of a token none is known to be the one that counts; keep that one alone."
         raise Fault(MALFORMED, f"{path}, line {first + at}: {len(rows[at])} columns; wanted {expected}.", hint)
     return list(map(list, zip(*rows, strict=True)))
