@@ -9,7 +9,7 @@ from dataclasses import replace
 from pathlib import Path, PurePosixPath
 
 from bench.api.data import Document
-from bench.data.spans import tidied, tidied_document
+from bench.data.spans import tidied
 from bench.errors import DataError, DataWarning
 from bench.kit.faults import Fault, Faults
 
@@ -102,18 +102,14 @@ def of_gold(found: Iterable[Document], gold: Sequence[Document], path: Path) -> 
     twice = [name for name, count in Counter(document.id for document in listed).items() if count > 1]
     if twice:
         raise DataError(f"{path} has predictions for {twice[0]!r} twice ({len(twice)} such); wanted them once.")
-    return [_tidied(document, texts[document.id]) for document in listed]
-
-
-def scored(gold: Iterable[Document], pred: Iterable[Document]) -> tuple[list[Document], list[Document]]:
-    """Both sides of a score of files, with white space in spans as a run has it, by the texts of gold where it has them."""
-    reference = [tidied_document(document) for document in gold]
-    texts = {document.id: document.text for document in reference}
-    return reference, [_tidied(document, texts.get(document.id, "")) for document in pred]
-
-
-def _tidied(document: Document, text: str) -> Document:
-    return replace(document, mentions=tuple(tidied(document.mentions, text)), relations=tuple(tidied(document.relations, text)))
+    return [
+        replace(
+            document,
+            mentions=tuple(tidied(document.mentions, texts[document.id])),
+            relations=tuple(tidied(document.relations, texts[document.id])),
+        )
+        for document in listed
+    ]
 
 
 def write_each(folder: Path, documents: Sequence[Document], suffix: str, content: Callable[[Document], str]) -> None:

@@ -6,10 +6,7 @@ from itertools import pairwise
 from pathlib import Path
 
 import pytest
-from bench_tasks.chemprot import corpus as chemprot
-from bench_tasks.common.abstracts import read_annotations
 from bench_tasks.custom.task import task_from_file
-from bench_tasks.ddi2013 import corpus as ddi2013
 from bench_tasks.semeval2014_t7.task import SemEval2014T7
 from bench_tasks.semeval2015_t14.task import SemEval2015T14
 from bench_tasks.semeval2016_t12.task import SemEval2016T12
@@ -20,7 +17,6 @@ from bench.api.data import Corpus, Document, Mention, Relation, tidy
 from bench.api.task import Task
 from bench.data.cuts import joined
 from bench.data.spans import tidied_corpus
-from bench.registry import load
 
 TEXT = "glim and\n  swollen hands \t x"
 
@@ -154,42 +150,3 @@ def test_files_are_scored_alike_where_gold_has_its_text(form: str, tmp_path: Pat
         (tmp_path / "gold" / ("d.txt" if form == "brat" else "d.text")).write_text(TEXT)
     scores = task.score_files(tmp_path / "gold", tmp_path / "pred")
     assert (scores["strict"]["f1"], scores["discontiguous"]["fn"]) == (1, 0)
-
-
-DRUG = '<entity id="{0}" charOffset="{1}" type="drug" text="{2}"/>'
-OPEN: dict[str, tuple[str, str]] = {
-    "ncbi-disease": (
-        "gold.txt",
-        "1|t|Old gout \n1|a|No rash.\n1\t4\t9\tgout \tDiseaseClass\tD1\n1\t13\t17\trash\tDiseaseClass\tD2\n",
-    ),
-    "chemprot": (
-        "gold.jsonl",
-        '{"document_id": "1", "passages": [{"text": ["glim slows COX"], "offsets": [[0, 14]]}], "entities": '
-        '[{"id": "a", "type": "CHEMICAL", "text": ["glim "], "offsets": [[0, 5]]}, '
-        '{"id": "b", "type": "GENE", "text": ["COX"], "offsets": [[11, 14]]}], '
-        '"relations": [{"type": "CPR:4", "arg1_id": "a", "arg2_id": "b"}]}\n',
-    ),
-    "ddi-2013": (
-        "gold.xml",
-        f'<document id="1"><sentence id="s" text="glim raises tan.">{DRUG.format("a", "0-4", "glim")}'
-        f'{DRUG.format("b", "12-14", "tan")}<pair id="p" e1="a" e2="b" ddi="true" type="effect"/></sentence></document>',
-    ),
-}
-
-
-@pytest.mark.parametrize("name", OPEN)
-def test_files_with_texts_are_scored_as_a_run_scores_them(name: str, tmp_path: Path) -> None:
-    """What a run predicts and writes has no white space at the end of a span; the release's own file has."""
-    task: Task = load().get("tasks", name)
-    file, content = OPEN[name]
-    (tmp_path / "gold").mkdir()
-    (tmp_path / "gold" / file).write_text(content)
-    read = {"ncbi-disease": lambda p: read_annotations([p], {"DiseaseClass": "Disease"}).values(),
-            "chemprot": chemprot.read_annotations, "ddi-2013": ddi2013.read_annotations}[name]  # fmt: skip
-    gold = tidied_corpus(Corpus({"train": tuple(read(tmp_path / "gold" / file))}, False, ""))
-    assert gold.adjusted == {"trimmed": 1}
-    task.write(tmp_path / "mine", [document.without_text() for document in gold["train"]])
-    scores = task.score_files(tmp_path / "gold", tmp_path / "mine")
-    row = scores["strict"] if name == "ncbi-disease" else scores["relations"]
-    assert (row["f1"], row["fp"], row["fn"]) == (1, 0, 0)
-    assert scores == task.score(gold["train"], gold["train"])

@@ -81,12 +81,12 @@ class ChemProt(CorpusTask):
         Raises:
             DataError: a path or a line that cannot be read, or no abstract in common.
         """
-        from bench.kit.documents import refuse_disjoint, scored
+        from bench.kit.documents import refuse_disjoint
         from bench_tasks.chemprot import corpus
 
         wanted, given = corpus.read_annotations(gold), corpus.read_annotations(pred)
         refuse_disjoint([d.id for d in wanted], [d.id for d in given], gold, pred)
-        return self.score(*scored(wanted, given))
+        return self.score(wanted, given)
 
     def read_predictions(self, path: Path, gold: Sequence[Document]) -> Sequence[Document]:
         """A system's annotations, from files as `score_files` reads them.

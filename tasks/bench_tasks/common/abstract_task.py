@@ -43,7 +43,6 @@ class AbstractTask(IobTask):
         Raises:
             DataError: a path or a line cannot be read, one side alone is PubTator, or an article is not in gold.
         """
-        from bench.kit.documents import scored
         from bench_tasks.common.abstracts import pubtator_files, read_annotations
 
         sides = [pubtator_files(path) for path in (gold, pred)]
@@ -55,7 +54,7 @@ class AbstractTask(IobTask):
         wanted, given = (read_annotations(side, self.types) for side in sides)
         if unknown := given.keys() - wanted.keys():
             raise DataError(f"{pred} has an article {min(unknown)!r} that is not in {gold} ({len(unknown)} such).")
-        return self.score(*scored(wanted.values(), given.values()))
+        return self.score(list(wanted.values()), list(given.values()))
 
     def read_predictions(self, path: Path, gold: Sequence[Document]) -> Sequence[Document]:
         """A system's annotations, from files as `score_files` reads them.
