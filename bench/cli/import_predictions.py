@@ -9,6 +9,7 @@ from bench.cli.parser import Parser
 from bench.errors import UsageError
 from bench.screen.terminal import paint, say
 from bench.screen.text import dump, number
+from bench.wording import some
 
 
 def configure(parser: Parser) -> None:
@@ -71,6 +72,6 @@ def run(args: argparse.Namespace) -> int:
         stamp = paint("  SYNTHETIC data", "yellow") if result.synthetic else ""
         say(f"{head.task} test, imported: {head.metric} {number(head.value)}{bounds}  {about.system if about else ''}{stamp}")
         if about is not None and (left := about.missing.get(head.task)):
-            say(paint(f"  {left:,} documents of the split have no prediction: they count as nothing found", "yellow"))
+            say(paint(f"  no prediction for {some(left, 'document')} of the split: counted as nothing found", "yellow"))
         say(f"  {result.id}")
     return 0

@@ -11,6 +11,7 @@ from bench.errors import DataError
 from bench.kit.faults import MALFORMED, Fault, Faults
 from bench.kit.files import decode, read_bytes
 from bench.kit.jsonl import Record
+from bench.wording import some
 
 
 def read(path: Path, columns: Sequence[str], content: bytes | None = None, faults: Faults | None = None) -> list[Record]:
@@ -40,7 +41,7 @@ def read(path: Path, columns: Sequence[str], content: bytes | None = None, fault
             if len(row) == len(header):
                 records.append(Record(path, first, dict(zip(header, row, strict=True))))
                 continue
-            fault = Fault(MALFORMED, f"{path}:{first}: {len(row)} columns; wanted {len(header)}, as in the header.")
+            fault = Fault(MALFORMED, f"{path}:{first}: {some(len(row), 'column')}; wanted {len(header)}, as in the header.")
             if faults is None:
                 raise fault
             faults.add(fault)

@@ -23,6 +23,7 @@ from bench.stats.multiplicity import holm
 from bench.stats.pooled import PooledDifference, pooled, tie_groups
 from bench.studies.arms import measure_of
 from bench.studies.verdict import MARGIN, TaskVerdict, judge
+from bench.wording import some
 
 CONTROL = {"total": "equal total", "share": "own tokens"}
 """Roles of the kind ``token-control`` that the role ``multi`` is held against."""
@@ -150,7 +151,9 @@ def pool(paths: Sequence[Path], registry: Registry, registrations: Sequence[Path
     sound = [site for site in sites if not site.problems]
     if not sound:
         named = "; ".join(f"{site.name}: {site.problems[0]}" for site in sites[:4])
-        raise ContractError(f"None of {len(sites)} sites can be pooled: {named}", "Ask the sites to pack their studies again.")
+        raise ContractError(
+            f"None of {some(len(sites), 'site')} can be pooled: {named}", "Ask the sites to pack their studies again."
+        )
     contrasts, means = _contrasts(sound, registry)
     margin = float(sound[0].about["settings"].get("margin") or MARGIN)
     control = sound[0].about["kind"] == "token-control"

@@ -34,6 +34,7 @@ from bench.results.store import read_result, write_bytes, write_json
 from bench.sealed import sealed
 from bench.studies.arms import Run
 from bench.studies.study import Study
+from bench.wording import some
 
 POOL_VERSION = 1
 """Of the layout of what is shared."""
@@ -113,7 +114,7 @@ def pack(study: Study, site: str, out: Path) -> Packed:
     left = [run.key for run in due if run.run is None and not run.refused]
     if left:
         raise ContractError(
-            f"{len(left)} of {len(due)} runs of study {study.name} are not finished: {', '.join(left[:4])}.",
+            f"Not finished: {len(left)} of {some(len(due), 'run')} of study {study.name}: {', '.join(left[:4])}.",
             "Type the study's command again first: a site shares a whole study.",
         )
     files: dict[str, bytes] = {}

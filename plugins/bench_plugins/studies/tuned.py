@@ -18,6 +18,7 @@ from typing import TYPE_CHECKING, Any, ClassVar
 
 from bench.api.study import Option, Request, Statement, StudyKind, StudyRun, Takes
 from bench.errors import UsageError
+from bench.wording import some
 from bench_plugins.studies.ablation import ARMS
 
 if TYPE_CHECKING:
@@ -199,8 +200,9 @@ def _told(pair: Pair, search: Mapping[str, Mapping[str, Any]]) -> dict[str, Any]
     rates = " and ".join(f"{arm} at {search[arm]['rate']:g}" for arm in (pair.first, pair.second))
     holm = f", p {shown(estimate.p_holm, 'p')} after Holm" if estimate.p_holm is not None else ""
     reason = (
-        f"{pair.metric} {difference(estimate.to_json())} over {estimate.seeds} seeds and {estimate.documents:,} documents"
-        f"{holm}; {rates}. In the search {pair.second} was ahead on dev at {ahead} of {len(common)} rates that both tried."
+        f"{pair.metric} {difference(estimate.to_json())} over {some(estimate.seeds, 'seed')} and "
+        f"{some(estimate.documents, 'document')}{holm}; {rates}. In the search {pair.second} was ahead on dev at {ahead} of "
+        f"{some(len(common), 'rate')} that both tried."
     )
     if estimate.detectable is not None and pair.better is None:
         reason += f" A true difference of {shown(estimate.detectable, 'score')} would probably have been found."
