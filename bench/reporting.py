@@ -24,10 +24,12 @@ class Reporter(Protocol):
     def step(self, title: str) -> None:
         """Announces the next step of a run."""
 
-    def progress(self, title: str, total: float | None = None, unit: str = "") -> AbstractContextManager[Progress]:
+    def progress(
+        self, title: str, total: float | None = None, unit: str = "", done: int = 0
+    ) -> AbstractContextManager[Progress]:
         """Opens a progress bar, which closes with the context, over so many units; None where that is unknown.
 
-        `unit` is what is counted, in the plural, e.g. ``tokens``.
+        `unit` is what is counted, in the plural, e.g. ``tokens``; `done` of them were done before, and count for no rate.
         """
 
     def warn(self, message: str) -> None:
@@ -54,7 +56,7 @@ class SilentReporter:
         """Does nothing."""
 
     @contextmanager
-    def progress(self, title: str, total: float | None = None, unit: str = "") -> Iterator[Progress]:
+    def progress(self, title: str, total: float | None = None, unit: str = "", done: int = 0) -> Iterator[Progress]:
         """Yields a bar that shows nothing."""
         yield SilentProgress()
 

@@ -7,6 +7,8 @@ difference at equal total. Promised: with planned looks, a difference where ther
 Beside it stands what happens if every look tests at 5% again, and one look at all seeds. How studies are simulated:
 `benchmarks/simulated_studies.py`.
 
+The same of studies that three sites pool look by look (`bench pool`), each with documents of its own.
+
 Designs that `bench.stats.power` plans for 80%, from the variances of other simulated studies, are simulated as well, without
 looks and with. Promised: power within 5 points of what was planned.
 """
@@ -35,6 +37,8 @@ SHAPES = {
     "20 documents": replace(USUAL, documents=20),
 }
 EFFECTS = (0.01, 0.02, 0.03)
+SITES = (40, 100, 160)
+"""Documents of each of the sites that pool a study."""
 
 
 DESIGNS = {
@@ -56,6 +60,13 @@ def measure(options: argparse.Namespace) -> list[Figure]:
             if design != "5% at every look":
                 figures.append(_held(f"false differences over all looks: {name}, {design}", outcome))
     common.table(f"Nothing to be found: differences found in {count:,} studies", columns, rows)
+    rows = []
+    for number, name in enumerate(("usual", "seeds decide", "seeds decide, heavy tails", "documents decide")):
+        for design, outcome in looked(SHAPES[name], Effect(), DESIGNS, count, 200 + number, SITES).items():
+            rows.append((name, design, *_by_look(outcome), f"{outcome.covered / count:.1%}"))
+            if design != "5% at every look":
+                figures.append(_held(f"false differences over all looks, pooled over sites: {name}, {design}", outcome))
+    common.table(f"The same, pooled over {len(SITES)} sites", columns, rows)
     rows = []
     for place, effect in enumerate(EFFECTS):
         for design, outcome in looked(SEEDS_DECIDE, Effect(effect, effect), DESIGNS, count, 100 + place).items():

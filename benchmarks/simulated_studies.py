@@ -20,7 +20,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Iterator, Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from statistics import NormalDist
 from typing import Any
 
@@ -30,6 +30,7 @@ from scipy import special
 
 from bench.results.statistics import Statistics
 from bench.stats.intervals import Array, Estimate, align, estimate
+from bench.stats.pooled import pooled
 from bench.stats.power import Components
 from bench.stats.sequential import Look
 from bench.studies.verdict import MARGIN, Arm, TaskVerdict, verdicts
@@ -194,7 +195,9 @@ def outcome(shape: Shape, effect: Effect, count: int, seed: int = 0, margin: flo
     return found
 
 
-def looked(shape: Shape, effect: Effect, designs: Mapping[str, Sequence[Look]], count: int, seed: int = 0) -> dict[str, Looked]:
+def looked(
+    shape: Shape, effect: Effect, designs: Mapping[str, Sequence[Look]], count: int, seed: int = 0, sites: Sequence[int] = ()
+) -> dict[str, Looked]:
     """Simulated studies that are judged look by look at equal total, the same studies by each of several designs.
 
     Args:
@@ -203,17 +206,25 @@ def looked(shape: Shape, effect: Effect, designs: Mapping[str, Sequence[Look]], 
         designs: name to looks, each at more seeds than the one before.
         count: studies.
         seed: same seed, same studies, whatever the designs are.
+        sites: documents of each site, where a study is pooled over several.
     """
     rng = np.random.default_rng(seed)
     outcomes = {name: Looked(count, [0] * len(looks)) for name, looks in designs.items()}
     counts = sorted({look.seeds[-1] for looks in designs.values() for look in looks})
     for _ in range(count):
-        arms = study(shape, effect, rng)
-        first, second, names, _ = align(arms["total"][TASK], arms["multi"][TASK])
-        at = {seeds: estimate(first[:seeds], second[:seeds], names, f1) for seeds in counts}
+        at_sites = [_at(counts, study(replace(shape, documents=size), effect, rng)) for size in sites or (shape.documents,)]
+        at = at_sites[0]
+        if sites:
+            at = {seeds: pooled({str(i): site[seeds] for i, site in enumerate(at_sites)}).estimate for seeds in counts}
         for name, looks in designs.items():
             _look_by_look(outcomes[name], looks, at, effect.at_total)
     return outcomes
+
+
+def _at(counts: Sequence[int], arms: Mapping[str, Arm]) -> dict[int, Estimate]:
+    """The difference at equal total, at each number of seeds."""
+    first, second, names, _ = align(arms["total"][TASK], arms["multi"][TASK])
+    return {seeds: estimate(first[:seeds], second[:seeds], names, f1) for seeds in counts}
 
 
 def _look_by_look(outcome: Looked, looks: Sequence[Look], at: Mapping[int, Estimate], truth: float) -> None:

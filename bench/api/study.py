@@ -22,6 +22,8 @@ if TYPE_CHECKING:
 
 SEEDS = 6
 """Fewer carry no verdict of significance."""
+MOST = 10_000
+"""Seeds of a plan, which memory has to hold."""
 BUDGETS = ("steps", "epochs", "tokens", "tokens_like")
 """Fields of a run that say how long it trains; a run has one of them."""
 Takes = Literal["arms", "sets", "grid", "quantizers", "targets", "shots", "looks"]
@@ -144,8 +146,10 @@ class Request:
                 f"The set of tasks {self.base.task_set!r} of a study is not written out.",
                 "Write them out: replace(written_out(config, registry, os.environ), task_set=None).",
             )
-        if self.seeds < 1:
-            raise UsageError(f"--seeds is {self.seeds}; it must be at least 1.", f"A verdict wants {SEEDS} or more.")
+        if not 1 <= self.seeds <= MOST:
+            flag = "--resample-train" if self.resample else "--seeds"
+            wanted = "at least 1" if self.seeds < 1 else f"at most {MOST:,}"
+            raise UsageError(f"{flag} is {self.seeds}; it must be {wanted}.", f"A verdict wants {SEEDS} or more.")
 
     @property
     def seed_list(self) -> tuple[int, ...]:
@@ -309,5 +313,5 @@ def judgements(verdict: Mapping[str, Any]) -> Iterator[Mapping[str, Any]]:
 
 
 def subject_of(judgement: Mapping[str, Any]) -> str:
-    """What a member of a verdict judges, such as a task; empty where it does not say."""
-    return str(judgement.get("task") or judgement.get("name") or judgement.get("subject") or "")
+    """What a member of a verdict judges: what it calls its subject, else its task or name; empty where it does not say."""
+    return str(judgement.get("subject") or judgement.get("task") or judgement.get("name") or "")

@@ -12,12 +12,12 @@ from pathlib import Path
 from typing import Any
 
 from bench import __version__
-from bench.errors import BenchError, DataWarning, OutOfMemory, StorageError, UsageError, out_of_memory, unknown
+from bench.errors import BenchError, DataWarning, MissingError, OutOfMemory, StorageError, UsageError, out_of_memory, unknown
 
 COMMANDS = {
     "list": "every installed part (tasks, heads, architectures, models and more), and what is broken",
     "show": "one part, or one run, in detail",
-    "demo": "a small comparison on made-up text, trained in a minute or two, for trying the other commands",
+    "demo": "a small comparison on made-up text, trained in a few minutes, for trying the other commands",
     "run": "train, quantize and evaluate one arm under all five invariants",
     "study": "run a plan of runs that are compared, stopped and continued at any time",
     "plan-power": "how many seeds and documents find a difference, from runs or stated variances",
@@ -44,6 +44,9 @@ COMMANDS = {
 MODULES = {"list": "list_", "import-predictions": "import_predictions", "plan-power": "plan_power"}
 """Commands whose module cannot have their name."""
 
+COMPUTE = ("demo", "probe", "contamination", "predict", "serve", "export", "check")
+"""Commands that run a model in this process, beside `run`, which settles threads itself."""
+
 EXIT_CODES = """exit codes:
   0    done                                  5    a package, compiler or model is missing
   1    failed, e.g. a conformance check      6    the run folder is locked, unfinished, damaged or changed
@@ -59,6 +62,7 @@ EXAMPLES = """examples:
   bench score 2015-T14 --gold gold/ --pred mine/"""
 
 BUG = 70
+INSTALL = "pip install 'bench-suite[all]'; bench doctor says what is missing"
 LONGEST_PATH = 200
 _STORAGE = (errno.ENOSPC, errno.EDQUOT, errno.EROFS, errno.EACCES, errno.EPERM)
 _PATHS = (errno.ENAMETOOLONG, errno.ELOOP, errno.ENOTDIR, errno.EISDIR)
@@ -88,6 +92,8 @@ def main(argv: Sequence[str] | None = None) -> int:
     except Exception as error:
         if out_of_memory(error):
             return _tell(OutOfMemory("in this command", "Free memory, or give it less at once."))
+        if isinstance(error, ModuleNotFoundError) and (absent := (error.name or "").partition(".")[0]) and absent != "bench":
+            return _tell(MissingError(f"This command needs the package {absent}, which is not installed.", INSTALL))
         if isinstance(error, OSError) and error.errno in _STORAGE:
             return _tell(StorageError(f"Cannot write {error.filename or 'to disk'}: {error.strerror}."))
         if isinstance(error, OSError) and error.filename is not None and error.errno in _PATHS:
@@ -106,7 +112,13 @@ def _dispatch(words: list[str]) -> int:
         parser = Parser(prog=f"bench {name}")
         module.configure(parser)
         args = parse(parser, words[1:])
-        return int(module.run(args)) if args is not None else 0
+        if args is None:
+            return 0
+        if name in COMPUTE:
+            from bench.steps.threads import settle_threads
+
+            settle_threads(os.environ)
+        return int(module.run(args))
     if words and not words[0].startswith("-"):
         raise unknown("command", words[0], COMMANDS, "bench --help")
     listing = "\n".join(f"  {name:<18} {summary}" for name, summary in COMMANDS.items())

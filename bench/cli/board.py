@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import argparse
+import sys
 from collections.abc import Iterable, Mapping
 from pathlib import Path
 from typing import Any
@@ -14,7 +15,7 @@ from bench.pages.board import Entry, entries, held, needs_whole
 from bench.registry import load
 from bench.results.display import score
 from bench.screen.terminal import paint, say
-from bench.screen.text import columns, dump, number
+from bench.screen.text import columns, dump, folded, number, wrapped
 from bench.wording import some
 
 HEADER = ("run", "task", "arch", "quant", "model", "seed", "score", "metric", "marks")
@@ -62,6 +63,7 @@ def run(args: argparse.Namespace) -> int:
     if not args.out.is_dir():
         raise UsageError(f"There is no folder of runs {args.out}.", "Name one with --out DIR.")
     field, _, direction = args.sort.partition(":")
+    field = {"score": "value"}.get(field, field)  # as its column is headed
     if direction not in ("", "asc", "desc"):
         raise UsageError(f"--sort is {args.sort!r}; wanted FIELD, FIELD:asc or FIELD:desc.")
     runs = [*entries(args.out, needs_whole([field, *(name for name, _ in args.where)]))]
@@ -88,7 +90,14 @@ def run(args: argparse.Namespace) -> int:
         return 0
     synthetic = any(entry.known.get("synthetic") for entry in chosen)
     if chosen:
-        say(columns((*HEADER[:-1], *extra, "marks"), [_row(entry, extra) for entry in chosen]))
+        rows = [_row(entry, extra) for entry in chosen]
+        # an id spells what it was trained on and with
+        header, rows, same = folded(
+            (*HEADER[:-1], *extra, "marks"), rows, ("run", "score", "metric"), ("quant", "arch", "task")
+        )
+        say(columns(header, rows, header.index("metric")))
+        if told := [f"{title} {value}" for title, value in same.items() if value]:
+            say(wrapped(paint(f"\nThe same in all: {', '.join(told)}", "dim"), sys.stdout))
     summary = some(len(chosen), "run") if len(chosen) == len(runs) else f"{len(chosen):,} of {some(len(runs), 'run')}"
     counts = [
         f"{n:,} {state}"

@@ -89,7 +89,11 @@ def _results(ref: str, registry: Registry, tolerate: tuple[str, ...], data: Mapp
         import_heavy()
     refuse_missing(data)
     for name in data:
-        registry.get("tasks", name)  # a name that no task carries
+        if registry.get("tasks", name).synthesizes:
+            raise UsageError(
+                f"{name} writes a corpus for its checks, so that --data would not be read.",
+                f"Take it out. A corpus is read by: bench run --task {name} --data {name}=DIR --dry-run",
+            )
     return check(ref, registry, data=data)
 
 

@@ -25,6 +25,7 @@ def configure(parser: Parser) -> None:
         "  bench compare RUN RUN --by quant --metric task1.relaxed.f1 --allow versions --json"
     )
     parser.add_argument("runs", nargs="+", metavar="RUN", help="id, beginning of an id, folder of a run, or folder of runs")
+    parser.add_argument("--task", action="append", default=[], metavar="NAME", help="only runs of this task; repeatable")
     parser.add_argument("--by", action="append", default=[], metavar="FIELD", help="what is compared (default: what differs)")
     parser.add_argument("--metric", metavar="PATH", help="dotted path of a score (default: each task's primary metric)")
     parser.add_argument("--split", default="test", metavar="NAME", help="test or dev (default: test)")
@@ -46,7 +47,7 @@ def run(args: argparse.Namespace) -> int:
     from bench.studies.contract import check_fields
 
     by, allow = check_fields(args.by, "--by"), check_fields(args.allow, "--allow")
-    runs, passed_over = read_runs(args.runs, args.out)
+    runs, passed_over = read_runs(args.runs, args.out, args.task)
     comparison = compare(
         *(runs, load()), by=by, metric=args.metric, split=args.split, allow=allow, resamples=args.resamples, rope=args.rope,
         tell=_tell,

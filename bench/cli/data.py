@@ -5,6 +5,7 @@ from __future__ import annotations
 import argparse
 from dataclasses import asdict
 from pathlib import Path
+from shlex import quote
 
 from bench.cli.parser import Parser
 from bench.cli.signals import terminated_as_interrupted
@@ -49,5 +50,5 @@ def run(args: argparse.Namespace) -> int:
     say(columns(["split", "documents", "mentions", "discontiguous"], rows))
     for kind, count in done.left_out.items():
         say(paint(f"{kind} {count:,}: such lines stay in the files; runs need --tolerate {kind}", "yellow"))
-    say(paint(f"  bench run --task {done.task} --data {done.task}={args.out}", "cyan"))
+    say(paint(f"  bench run --task {done.task} --data {quote(f'{done.task}={args.out}')}", "cyan"))
     return 0

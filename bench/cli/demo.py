@@ -1,4 +1,4 @@
-"""`bench demo`: a small comparison that is really trained, in a minute or two, so that what comes after a run can be tried.
+"""`bench demo`: a small comparison that is really trained, in a few minutes, so that what comes after a run can be tried.
 
 A model that knows no language learns generated sentences: figures of a demo show what the commands do, and nothing else. No
 control is waived; every run is what `bench run` makes of the same flags.
@@ -7,6 +7,7 @@ control is waived; every run is what `bench run` makes of the same flags.
 from __future__ import annotations
 
 import argparse
+import os
 from collections.abc import Iterator
 from dataclasses import replace
 from itertools import product
@@ -17,6 +18,7 @@ from bench.cli.parser import Parser, whole
 from bench.cli.signals import terminated_as_interrupted
 from bench.config import RunConfig
 from bench.errors import Interrupted, RunStateError, UsageError
+from bench.modeling.files import written_whole
 from bench.registry import Registry, load
 from bench.screen.terminal import paint, say
 from bench.wording import some
@@ -26,8 +28,10 @@ ARMS = ("A1", "A2")
 SIZES = {"train": 300, "dev": 60, "test": 150}
 """Sentences of each split."""
 SEED = 2015
+MOST = 1000
+"""Seeds; each is two runs of half a minute."""
 CONFIG = RunConfig(
-    task=TASKS, model="tiny-bert", head="bio", lr=3e-3, tokens=80_000, batch_tokens=1024, micro_batch=1024, eval_every=40,
+    task=TASKS, model="tiny-bert", head="bio", lr=3e-3, tokens=40_000, batch_tokens=1024, micro_batch=1024, eval_every=20,
     tracker=("none",), device="cpu",
 )  # fmt: skip
 """What all runs share. At this rate the tiny model passes the smoke test."""
@@ -54,9 +58,11 @@ def run(args: argparse.Namespace) -> int:
     Raises:
         Interrupted: stopped before its end; the same command goes on with it.
     """
-    if args.seeds < 1:
-        raise UsageError(f"--seeds is {args.seeds}; it must be at least 1.")
+    if not 1 <= args.seeds <= MOST:
+        raise UsageError(f"--seeds is {args.seeds}; it must be {'at least 1' if args.seeds < 1 else f'at most {MOST:,}'}.")
     registry = load()
+    # So small a model gains nothing from a second thread; beside another process it loses most of its time to waiting for one.
+    os.environ.setdefault("OMP_NUM_THREADS", "1")
     from bench.screen.console import RichReporter
 
     reporter = RichReporter()
@@ -98,7 +104,7 @@ def _finished(config: RunConfig, registry: Registry) -> Path | None:
 
 
 def configurations(folder: Path, seeds: int, registry: Registry) -> Iterator[RunConfig]:
-    """What every run of a demo is made from; its corpora are written where they are not there.
+    """What every run of a demo is made from; its corpora are written, whole, where they are not there.
 
     Args:
         folder: of the demo.
@@ -108,7 +114,8 @@ def configurations(folder: Path, seeds: int, registry: Registry) -> Iterator[Run
     data = {name: folder / "corpora" / name for name in TASKS}
     for name, corpus in data.items():
         if not corpus.exists():
-            registry.get("tasks", name).synthesize(corpus, SEED, SIZES)
+            with written_whole(corpus.absolute()) as aside:
+                registry.get("tasks", name).synthesize(aside, SEED, SIZES)
     paths = {name: str(corpus.absolute()) for name, corpus in data.items()}
     for seed, arm in product(range(seeds), ARMS):
         yield replace(CONFIG, arch=arm, seed=seed, data=paths, out=str(folder / "runs"), name=f"demo {arm}, seed {seed}")

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import argparse
-import os
 from dataclasses import asdict
 from pathlib import Path
 
@@ -55,15 +54,14 @@ def configure(parser: Parser) -> None:
 
 def run(args: argparse.Namespace) -> int:
     """Exports, and prints what there is now; returns 0."""
-    from bench.exporting.export import export
     from bench.exporting.requests import Request
     from bench.registry import load
     from bench.results.store import find_run
     from bench.screen.console import RichReporter
-    from bench.steps.threads import settle_threads
 
     folder = find_run(args.run, args.runs, "--runs")
-    settle_threads(os.environ)
+    from bench.exporting.export import export  # which needs torch: a wrong name is told first
+
     request = Request(args.out, args.form, args.task, args.stage, args.dtype, args.device)
     with terminated_as_interrupted():
         done = export(folder, load(), request, RichReporter(stderr=args.json))

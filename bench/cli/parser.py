@@ -81,9 +81,10 @@ def kind(word: str) -> Kind:
 
 
 def whole(text: str) -> int:
-    """Parses a whole number, for argparse; underscores and commas may group its digits."""
+    """Parses a whole number, for argparse; underscores and commas may group its digits, and k or M stand behind them."""
+    digits, unit = (text[:-1], text[-1]) if text.endswith(("k", "M")) else (text, "")
     try:
-        return int(text.replace(",", ""))
+        return int(digits.replace(",", "")) * {"k": 1_000, "M": 1_000_000, "": 1}[unit]
     except ValueError:
         raise argparse.ArgumentTypeError(f"{text!r} is not a whole number") from None
 

@@ -11,6 +11,9 @@ from bench.registry import load
 from bench.screen.terminal import say
 from bench.screen.text import dump
 
+POWER = 0.8
+_POWER_FLAGS = ("effect", "seeds_sd", "documents_sd", "documents")
+
 
 def configure(parser: Parser) -> None:
     """Adds the flags of `bench plan-power`, what `--help` says of it and its examples."""
@@ -39,6 +42,7 @@ def configure(parser: Parser) -> None:
     group.add_argument("--looks", type=wholes, metavar="N,N,…", help="planned looks at these numbers of seeds")
     group.add_argument("--spending", default="obrien-fleming", metavar="NAME", help="obrien-fleming (default) or pocock")
     group = parser.add_argument_group("the runs")
+    group.add_argument("--task", action="append", default=[], metavar="NAME", help="only runs of this task; repeatable")
     group.add_argument("--by", action="append", default=[], metavar="FIELD", help="what is compared (default: what differs)")
     group.add_argument("--metric", metavar="PATH", help="dotted path of a score (default: each task's primary metric)")
     group.add_argument("--split", default="test", metavar="NAME", help="test or dev (default: test)")
@@ -50,10 +54,16 @@ def configure(parser: Parser) -> None:
 def add_power_flags(group: argparse._ArgumentGroup) -> None:
     """Adds the flags that say what is to be found, and the variances that may be stated."""
     group.add_argument("--effect", type=real, metavar="D", help="the true difference to be found, in the metric's unit, as .01")
-    group.add_argument("--power", type=real, default=0.8, metavar="P", help="how often it shall be found (default: .8)")
+    group.add_argument("--power", type=real, default=POWER, metavar="P", help="how often it shall be found (default: .8)")
     group.add_argument("--seeds-sd", type=real, metavar="X", help="standard deviation over seeds of the difference of two runs")
     group.add_argument("--documents-sd", type=real, metavar="Y", help="the same over documents, of what each adds to it")
     group.add_argument("--documents", type=whole, metavar="N", help="documents in the test split (default: those of the runs)")
+
+
+def power_flags(args: argparse.Namespace) -> list[str]:
+    """Those of `add_power_flags` that were typed with another value than their default."""
+    typed = {"power": args.power != POWER, **{name: getattr(args, name) is not None for name in _POWER_FLAGS}}
+    return [f"--{name.replace('_', '-')}" for name, given in typed.items() if given]
 
 
 def run(args: argparse.Namespace) -> int:
@@ -79,7 +89,7 @@ def run(args: argparse.Namespace) -> int:
                 "Name runs, or add --seeds-sd X --documents-sd Y --documents N.",
             )
         by, allow = check_fields(args.by, "--by"), check_fields(args.allow, "--allow")
-        runs, notes = read_runs(args.runs, args.out)
+        runs, notes = read_runs(args.runs, args.out, args.task)
         pilots = pilots_of_runs(runs, load(), by, args.metric, args.split, allow)
         if args.documents is not None:
             pilots = [pilot.with_documents(args.documents) for pilot in pilots]

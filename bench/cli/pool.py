@@ -26,7 +26,8 @@ def configure(parser: Parser) -> None:
     )
     parser.description = (
         "Pools a study that several sites ran on corpora of their own. A site shares manifests and statistics of test\n"
-        "documents, no text. A site whose files do not hold together is named and left out (exit code 3)."
+        "documents, no text. A site whose files do not hold together is named and left out (exit code 3); so is one that\n"
+        "registered and is missing."
     )
     parser.epilog = (
         "examples:\n  bench pool register north.json --site north --data 2015-T14=/secure/notes    # before the study\n"
@@ -47,7 +48,7 @@ def configure(parser: Parser) -> None:
 
 
 def run(args: argparse.Namespace) -> int:
-    """Pools sites, or writes what a site shares; returns 0, or 3 where a site was left out."""
+    """Pools sites, or writes what a site shares; returns 0, or 3 where a site was left out or is missing."""
     if args.words[0] in ("pack", "register"):
         return _pack(args) if args.words[0] == "pack" else _register(args)
     from bench.pooling.pool import pool
@@ -65,7 +66,7 @@ def run(args: argparse.Namespace) -> int:
         _tell(pooled)
         if page is not None:
             say(f"  {page}, opens in any browser")
-    return 0 if len(pooled.sound) == len(pooled.sites) else ContractError.exit_code
+    return 0 if len(pooled.sound) == len(pooled.sites) and not pooled.absent else ContractError.exit_code
 
 
 def _tell(pooled: Pool) -> None:
@@ -78,6 +79,8 @@ def _tell(pooled: Pool) -> None:
     for site in pooled.sites:
         for problem in site.problems:
             say(f"{paint(site.name, 'red')}: {problem}")
+    for sentence in pooled.missing:
+        say(paint(sentence, "red"))
     if any(site.about.get("synthetic") for site in pooled.sound):
         say(paint("SYNTHETIC data: not a result about real corpora.", "yellow"))
     rows = []
@@ -92,6 +95,8 @@ def _tell(pooled: Pool) -> None:
     header = ["task", "difference", "sites", "pooled", "95% these sites", "95% sites like these", "Q", "τ"]
     say("")
     say(columns(header, rows))
+    for sentence in pooled.looks:
+        say(sentence)
     for verdict in pooled.verdicts:
         say(f"{paint(verdict.task, 'bold')}: {verdict.kind}.  {verdict.reason}")
     for place, groups in pooled.ties.items():

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import argparse
-import os
 from dataclasses import asdict
 from pathlib import Path
 
@@ -53,10 +52,8 @@ def run(args: argparse.Namespace) -> int:
     from bench.results.store import find_run
     from bench.screen.console import RichReporter
     from bench.steps.predicting import Request, predict_files
-    from bench.steps.threads import settle_threads
 
     folder = find_run(args.run, args.runs, "--runs")
-    settle_threads(os.environ)
     formats = args.format or ["jsonl"]
     request = Request(args.inputs, args.out, formats, args.task, args.stage, args.device, args.with_text)
     with terminated_as_interrupted():

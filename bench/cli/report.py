@@ -41,23 +41,26 @@ def configure(parser: Parser) -> None:
 def run(args: argparse.Namespace) -> int:
     """Writes the page, its tables and figures, and prints where they are; returns 0."""
     from bench.pages.write import report
+    from bench.results.manifest import Standing
     from bench.studies.contract import check_fields
 
     by, allow = check_fields(args.by, "--by"), check_fields(args.allow, "--allow")
     written = report(args.refs, args.runs, load(), args.out, args.task, by, allow)
     evidence, out = written.evidence, written.page.parent
+    changed = {run.id: run.standing.changed for run in evidence.runs if run.standing.changed}
+    if evidence.review is not None and evidence.review.changed:
+        changed[evidence.title] = evidence.review.changed
     if args.json:
         say(dump({"page": written.page, "bytes": written.bytes, "figures": written.figures, "tables": written.tables,
                     "runs": [run.id for run in evidence.runs], "unfinished": evidence.unfinished,
-                    "changed": {run.id: run.standing.changed for run in evidence.runs if run.standing.changed}}))  # fmt: skip
+                    "changed": changed}))  # fmt: skip
         return 0
     synthetic = any(run.result.synthetic for run in evidence.runs)
     left = f", {len(evidence.unfinished)} unfinished" if evidence.unfinished else ""
     stamp = paint("  SYNTHETIC data", "yellow") if synthetic else ""
     say(f"{paint(evidence.title, 'bold')}: {some(len(evidence.runs), 'run')}{left}{stamp}")
-    for run in evidence.runs:
-        if run.standing.changed:
-            say(paint(f"  {run.id} {run.standing}", "red"))
+    for name, what in changed.items():
+        say(paint(f"  {name} {Standing('there', what)}", "red"))
     say(f"  {written.page}  {written.bytes / 1e6:.1f} MB, opens in any browser")
     if written.replaced:
         say("  The report that stood there is replaced; another --out keeps it.")

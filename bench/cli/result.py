@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import sys
 from collections.abc import Mapping
 from pathlib import Path
 from shlex import quote
@@ -16,11 +17,16 @@ from bench.naming import flatten
 from bench.results.schema import Result
 from bench.results.scores import FlatScores, interval_by, interval_of, score_of
 from bench.screen.terminal import paint
-from bench.screen.text import fields, number
+from bench.screen.text import fields, number, wrapped
 from bench.wording import some
 
 if TYPE_CHECKING:
     from bench.studies.arms import Run
+
+
+def summary(result: Result, head: Mapping[str, Any]) -> str:
+    """The headline and what it has to be read beside, wrapped at words on a terminal."""
+    return wrapped("\n".join([headline(head, result.synthetic), *explanation(result)]), sys.stdout, 9)
 
 
 def headline(head: Mapping[str, Any], synthetic: bool = False) -> str:
@@ -38,7 +44,9 @@ def explanation(result: Result) -> list[str]:
     group = metric.rpartition(".")[0].rpartition(".")[0]
     beside, last = f"{group}." if group else "", scores.stages.get(result.headline.stage)
     pieces = f"{beside}discontiguous.f1"
-    held = {
+    dictionary = score_of(scores.baselines.get("dictionary"), metric)
+    others = () if result.macro is None else (row for row in result.macro.tasks if row.task != task)
+    held = {f"{row.task}, {row.metric}": row.value for row in others} | {
         "mentions alone, without concepts": None
         if metric.endswith("span_only.f1")
         else score_of(last, f"{beside}span_only.f1"),
@@ -46,7 +54,7 @@ def explanation(result: Result) -> list[str]:
         if _any(last, f"{beside}discontiguous")
         else None,
         "concepts right of mentions found": None if linked is None else linked.found.accuracy,
-        "a dictionary of the training mentions, by the same metric": score_of(scores.baselines.get("dictionary"), metric),
+        _of_dictionary(result.headline.value, dictionary): dictionary,
     }
     lines = [f"  {number(value):>5}  {what}" for what, value in held.items() if value is not None]
     unit = result.units.get(task)
@@ -57,6 +65,12 @@ def explanation(result: Result) -> list[str]:
     if result.synthetic:
         lines.append(f"         made-up notes; the real corpus: --data {task}=DIR (bench show task {task})")
     return lines
+
+
+def _of_dictionary(score: float, dictionary: float | None) -> str:
+    """What the dictionary's score is of, and what a model that does not reach it wants."""
+    below = "; the model is below it: train longer, --tokens N" if dictionary is not None and score < dictionary else ""
+    return f"a dictionary of the training mentions, by the same metric{below}"
 
 
 def _of_few(what: str, scores: FlatScores | None, name: str) -> str:
@@ -90,7 +104,7 @@ def report(run: Run) -> str:
         lines.append(paint(f"faulty lines of {task} left out, as tolerated: {listed(counts)}", "yellow"))
     if result.imported is not None:
         lines.append(paint("imported: bench did not run this system; comparisons want --allow imported", "yellow"))
-    lines += [headline(record["headline"], result.synthetic), *explanation(result), ""]
+    lines += [summary(result, record["headline"]), ""]
     keys = ("task", "arch", "rank", "quant", "model", "seed", "replicate") if result.imported is None else ("task", "seed")
     lines += [fields({key: _text(config[key]) for key in keys if key in config})]
     for task, stages in record["scores"].items():
@@ -117,10 +131,10 @@ def _text(value: Any) -> str:
     return number(value)
 
 
-def next_commands(folder: Path, tracked: bool = True) -> str:
-    """The commands that a user is likely to type after a run, each with what it does; `sync` only if the run has trackers."""
+def next_commands(folder: Path, behind: bool = False) -> str:
+    """The commands that a user is likely to type after a run, each with what it does; `sync` where a tracker is behind."""
     commands = {f"bench show run {quote(str(folder))}": "all scores, invariants and hashes"}
-    if tracked:
-        commands[f"bench sync {quote(str(folder))}"] = "bring trackers up to date, should one have been down"
+    if behind:
+        commands[f"bench sync {quote(str(folder))}"] = "bring the trackers up to date"
     width = max(map(len, commands))
     return "\n".join(f"  {paint(command.ljust(width), 'cyan')}  {why}" for command, why in commands.items())

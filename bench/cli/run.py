@@ -81,13 +81,15 @@ def _run(args: argparse.Namespace) -> int:
         path = str(outcome.result_path) if outcome.result_path else None
         say(dump({"plan": outcome.plan} if args.dry_run else {"result": path, "headline": outcome.headline}))
     elif outcome.result_path is not None:
-        from bench.cli.result import explanation, headline, next_commands
+        from bench.cli.result import next_commands, summary
         from bench.results.store import read_result
+        from bench.tracking.mirrors import behind
 
-        result = read_result(outcome.result_path.parent)
+        folder = outcome.result_path.parent
+        result = read_result(folder)
         reporter.blank()
-        say("\n".join([headline(outcome.headline, result.synthetic), *explanation(result)]))
-        say(next_commands(outcome.result_path.parent, tuple(result.config["tracker"]) != ("none",)))
+        say(summary(result, outcome.headline))
+        say(next_commands(folder, behind(folder, result.config["tracker"])))
     return 0
 
 

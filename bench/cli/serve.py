@@ -45,10 +45,8 @@ def run(args: argparse.Namespace) -> int:
     from bench.results.store import find_run
     from bench.screen.console import RichReporter
     from bench.serving.serve import ServeConfig, serve
-    from bench.steps.threads import settle_threads
 
     folder = find_run(args.run, args.runs, "--runs")
-    settle_threads(os.environ)
     token = args.token if args.token is not None else os.environ.get(TOKEN) or None
     config = ServeConfig(args.task, args.stage, args.device, args.host, args.port, token)
     with terminated_as_interrupted():

@@ -18,6 +18,7 @@ from bench.cli.list_ import describe, status, wants
 from bench.cli.parser import Parser
 from bench.cli.parser import kind as parse_kind
 from bench.config import RunConfig
+from bench.errors import UsageError
 from bench.registry import KINDS, Entry, Registry, load, singular
 from bench.screen.terminal import paint, say
 from bench.screen.text import dump, fields, number
@@ -41,7 +42,10 @@ def run(args: argparse.Namespace) -> int:
     if args.kind in ("run", "runs"):
         return _show_run(args.name, args.out, args.json)
     registry = load()
-    entry = registry.entry(parse_kind(args.kind), args.name)
+    kind = parse_kind(args.kind)
+    if kind == "heads":
+        _refuse_head_of_a_task(args.name, registry)
+    entry = registry.entry(kind, args.name)
     if args.json:
         say(dump(describe(entry) | {"kind": entry.kind} | facts(entry.part, registry)))
         return 0
@@ -50,6 +54,13 @@ def run(args: argparse.Namespace) -> int:
     say(fields({"status": status(entry), **_flat(facts(entry.part, registry))}))
     say(f"\n{paint('use it:', 'dim')} {usage(entry, registry)}")
     return 0
+
+
+def _refuse_head_of_a_task(name: str, registry: Registry) -> None:
+    """Refuses a head that a task brings along, which is no part of its own, with the command that shows the task."""
+    tasks = [entry.name for entry in registry.entries("tasks") if name in cast(Task, entry.part).heads]
+    if tasks and name not in {entry.name for entry in registry.entries("heads")}:
+        raise UsageError(f"Head {name!r} is defined by task {tasks[0]}.", f"Type: bench show task {tasks[0]}")
 
 
 def facts(part: Part, registry: Registry) -> dict[str, Any]:

@@ -10,9 +10,9 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from bench.cli.parser import Parser, add_flags, whole, wholes
-from bench.cli.plan_power import add_power_flags
+from bench.cli.plan_power import add_power_flags, power_flags
 from bench.cli.signals import terminated_as_interrupted
-from bench.errors import BenchError, UsageError
+from bench.errors import BenchError, ContractError, UsageError
 from bench.registry import Registry, load
 from bench.screen.terminal import say
 from bench.screen.text import dump
@@ -116,6 +116,15 @@ def planned_study(args: argparse.Namespace, registry: Registry) -> Study:
     check(args.launcher, args.jobs)
     if args.effect is not None and not args.dry_run:
         raise UsageError("--effect plans a study before it is run; got no --dry-run.", "Add --dry-run.")
+    if args.effect is None and (alone := power_flags(args)):
+        raise UsageError(
+            f"{alone[0]} is about finding --effect; got no --effect.", "Add --effect D --dry-run, or leave it out."
+        )
+    if args.effect is not None:  # what means nothing is told before any dry run
+        from bench.studies.power import Question, stated_or_none
+
+        Question(args.effect, args.power)
+        stated_or_none(args.seeds_sd, args.documents_sd, args.documents)
     if args.file is not None and "grid" not in takes:
         raise UsageError(f"'bench study {args.kind}' does not know what to do with {args.file!r}.", "See 'bench study --help'.")
     arms = tuple(args.arch or ())
@@ -195,7 +204,11 @@ def _power(
         pilots = [replace(pilot, seconds=seconds_a_seed(study)) for pilot in pilots]
         family = len(study.settings["tasks"])
     else:
-        pilots = pilots_of_study(study, registry, watcher.warn)
+        try:
+            pilots = pilots_of_study(study, registry, watcher.warn)
+        except ContractError as refused:  # whose hint is about flags of a comparison
+            stated = "State what is known of variance: --seeds-sd, --documents-sd and --documents."
+            raise ContractError(refused.message, stated) from None
         if not pilots:
             raise UsageError(
                 f"No two seeds of these arms are finished in {study.out}, so that nothing is known of their variance.",
@@ -212,12 +225,16 @@ def _power(
 def _run(args: argparse.Namespace, study: Study, watcher: StudyWatcher, registry: Registry) -> int:
     from bench.studies.conduct import conduct
     from bench.studies.finished import kind_of
+    from bench.studies.review import reviewed
 
+    before = study.verdict
     problem = conduct(study, registry, watcher, args.launcher, args.jobs, args.option or (), args.max_hours)
     if args.json:
         say(dump(study.to_json()))
     else:
         watcher.report(study, metrics(study, registry), kind_of(study.kind, registry))
+    if before is not None and study.verdict is before:  # nothing was judged now: what is shown is what stood there
+        watcher.reviewed(study, reviewed(study, registry))
     if problem is not None:
         raise problem
     return 0
@@ -225,7 +242,8 @@ def _run(args: argparse.Namespace, study: Study, watcher: StudyWatcher, registry
 
 def _show(args: argparse.Namespace) -> int:
     from bench.screen.studytable import StudyWatcher
-    from bench.studies.finished import judged_again, kind_of
+    from bench.studies.finished import kind_of
+    from bench.studies.review import reviewed
     from bench.studies.study import STUDIES, find_study, read_study, studies
 
     _refuse_beside_show(args)
@@ -239,13 +257,14 @@ def _show(args: argparse.Namespace) -> int:
             watcher.overview(listed, out)
         return 0
     study, registry = find_study(args.file, out), load()
-    said = judged_again(study, registry)
+    review = reviewed(study, registry)
     if args.json:
-        say(dump(study.to_json()))
+        say(dump(study.to_json() | {"standing": review.to_json()}))
     else:
-        if said:
-            watcher.warn(said)
+        if review.note:
+            watcher.warn(review.note)
         watcher.report(study, metrics(study, registry), kind_of(study.kind, registry))
+        watcher.reviewed(study, review)
     return 0
 
 
@@ -257,6 +276,7 @@ def _refuse_beside_show(args: argparse.Namespace) -> None:
 
     flags = [option.flag for name, option in (OPTIONS | STUDY_OPTIONS).items() if name in typed(args, OPTIONS | STUDY_OPTIONS)]
     flags += [f"--{name.replace('_', '-')}" for name in ("config", "dry_run", "resume", "option") if getattr(args, name)]
+    flags += power_flags(args)
     if others := [name for name in flags if name != "--out"]:
         raise UsageError(f"'bench study show' takes --out and --json; got {others[0]}.", "It shows a study as it is.")
 

@@ -24,6 +24,8 @@ if TYPE_CHECKING:
 
 PARTS = ("sentences",)
 """Units of which several stand in one text."""
+SLIGHT = 1.01
+"""A smaller design effect widens intervals by less than half a percent."""
 LEAST = 50
 """Fewer values say nothing of their correlation."""
 
@@ -75,5 +77,7 @@ def caution(unit: str, count: int, effect: float | None) -> str:
         return ""
     if effect is None:
         return f"{count:,} {unit}, not documents: intervals may be too narrow by about √(design effect), not known here."
+    if effect < SLIGHT:
+        return f"{count:,} {unit}, not documents; neighbours are no more alike than others, so that intervals hold (estimated)."
     estimated = f"about √{effect:.2f} = {effect**0.5:.2f} (design effect, estimated from how alike neighbours are)"
     return f"{count:,} {unit}, not documents: intervals may be too narrow, over {unit} alone by {estimated}."

@@ -5,9 +5,11 @@ from __future__ import annotations
 import warnings
 from collections import Counter
 from collections.abc import Callable, Collection, Iterable, Sequence
+from dataclasses import replace
 from pathlib import Path, PurePosixPath
 
 from bench.api.data import Document
+from bench.data.spans import tidied
 from bench.errors import DataError, DataWarning
 from bench.kit.faults import Fault, Faults
 
@@ -85,22 +87,29 @@ def refuse_disjoint(gold: Collection[str], pred: Collection[str], gold_path: Pat
 
 
 def of_gold(found: Iterable[Document], gold: Sequence[Document], path: Path) -> list[Document]:
-    """A system's documents, which must be among those of gold and come once each.
+    """A system's documents, which must be among those of gold and come once each, with white space in spans as gold has it.
 
     Raises:
         DataError: naming a document that is not, or comes twice.
     """
-    known, listed = {document.id for document in gold}, list(found)
-    strange = sorted({document.id for document in listed} - known)
-    if strange:
+    texts, listed = {document.id: document.text for document in gold}, list(found)
+    strange = [place for place, document in enumerate(listed, 1) if document.id not in texts]
+    if strange:  # their names are not quoted: in a file of another format they are its text
         raise DataError(
-            f"{path} has predictions for {strange[0]!r} ({len(strange)} such), which is no document of the split; wanted "
-            f"names such as {min(known)!r}.",
+            f"{path} has predictions for what is no document of the split ({len(strange)} such, the first as its document "
+            f"{strange[0]}); wanted names such as {min(texts)!r}.",
         )
     twice = [name for name, count in Counter(document.id for document in listed).items() if count > 1]
     if twice:
         raise DataError(f"{path} has predictions for {twice[0]!r} twice ({len(twice)} such); wanted them once.")
-    return listed
+    return [
+        replace(
+            document,
+            mentions=tuple(tidied(document.mentions, texts[document.id])),
+            relations=tuple(tidied(document.relations, texts[document.id])),
+        )
+        for document in listed
+    ]
 
 
 def write_each(folder: Path, documents: Sequence[Document], suffix: str, content: Callable[[Document], str]) -> None:

@@ -60,6 +60,6 @@ def _keys(document: Document | None) -> set[Key]:
 def _counts(gold: set[Key], predicted: set[Key], labels: Iterable[str]) -> dict[str, float]:
     row = counts("strict", gold, predicted)
     row |= counts("discontiguous", *({key for key in keys if len(key[0]) > 1} for keys in (gold, predicted)))
-    for label in {*labels, *(key[1] for key in gold | predicted)}:
+    for label in sorted({*labels, *(key[1] for key in gold | predicted)}):
         row |= counts(f"{BY_TYPE}{label}", *({key for key in keys if key[1] == label} for keys in (gold, predicted)))
     return row

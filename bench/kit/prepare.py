@@ -9,6 +9,8 @@ from pathlib import Path
 from bench.api.task import Task
 from bench.data.leaks import leaks_of, refuse
 from bench.errors import DataError, LeakError, UsageError
+from bench.kit.release import Release
+from bench.kit.synthetic import MARKER, mark_synthetic
 from bench.modeling.files import written_whole
 
 
@@ -56,6 +58,8 @@ def prepare(task: Task, release: Path, out: Path, tolerate: Sequence[str] = ()) 
         raise UsageError(f"{out} is there and holds something; wanted a new or an empty folder.", "Name another folder.")
     with written_whole(out, mode=0o700) as aside:
         task.arrange(release, aside)
+        if any(file.name.name == MARKER for file in Release(release).files()):
+            mark_synthetic(aside)
         try:
             corpus = tolerant.load(aside)
             refuse(release, leaks_of(corpus))

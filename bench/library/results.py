@@ -29,6 +29,7 @@ if TYPE_CHECKING:
     from bench.pages.inline import Figures
     from bench.steps.predicting import Written
     from bench.steps.trained import TrainedModel
+    from bench.studies.review import Review
     from bench.studies.study import Study
     from bench.verifying.check import Verification
 
@@ -332,6 +333,13 @@ class StudyResult(Tabular):
         """The verdict of its runs, as ``bench study --json`` prints it; None where its kind has no verdict."""
         return self.study.verdict
 
+    @cached_property
+    def standing(self) -> Review:
+        """Whether it is as it was written: its file, the runs of its plan, and its verdict, which is judged again."""
+        from bench.studies.review import reviewed
+
+        return reviewed(self.study, load())
+
     @property
     def runs(self) -> Runs:
         """Its finished runs, in the order of the plan."""
@@ -367,7 +375,8 @@ class StudyResult(Tabular):
             for planned, run in zip(done, runs, strict=True)
         ]
         synthetic = any(run.result.synthetic for run in runs)
-        table = display.html_table(self._title(), ("run", "role", "metric", "test"), rows, synthetic)
+        title = f"{self._title()}{f' – {self.standing}' if self.standing.changed else ''}"
+        table = display.html_table(title, ("run", "role", "metric", "test"), rows, synthetic)
         kind = kind_of(self.study.kind, load())
         with own_faults(kind, "telling the verdict"):
             statements = kind.statements(self.verdict) if self.verdict is not None else []

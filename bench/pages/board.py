@@ -16,15 +16,14 @@ from typing import Any, Literal
 from bench.errors import RunStateError
 from bench.results.evidence import Macro
 from bench.results.layout import INFO, RESULT
-from bench.results.manifest import result_changed
+from bench.results.manifest import HEAD, result_changed
 from bench.results.reading import read_as
 from bench.results.schema import OPTIONAL, VERSIONS, Headline, current
 from bench.results.store import refused
 
 State = Literal["finished", "unfinished", "refused", "damaged", "other schema"]
-HEAD = 8192
-"""Bytes that hold the keys up to `LAST_OF_HEAD`, except for the longest configurations."""
 LAST_OF_HEAD = "config"
+"""Key of a result that ends within `HEAD` bytes, except for the longest configurations."""
 _DECODER = json.JSONDecoder()
 
 
@@ -90,7 +89,9 @@ def entries(out: Path, whole: bool = False) -> Iterator[Entry]:
             if (out / name / INFO).exists():
                 yield Entry(name, "refused" if refused(out / name) else "unfinished", _started(out / name / INFO))
             continue
-        yield Entry(name, *_decoded(f"{folder}/{RESULT}", content, whole), (RESULT,) if result_changed(folder, content) else ())
+        state, known = _decoded(f"{folder}/{RESULT}", content, whole)
+        changed = result_changed(folder, content, whole="scores" in known)
+        yield Entry(name, state, known, (RESULT,) if changed else ())
 
 
 def needs_whole(names: Iterator[str] | list[str]) -> bool:

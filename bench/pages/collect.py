@@ -21,8 +21,9 @@ from bench.results.schema import Result
 from bench.results.scores import interval_of, score_of
 from bench.results.store import find_run, is_run, read_result
 from bench.studies.arms import Run as FinishedRun
-from bench.studies.finished import judged_again, kind_of
-from bench.studies.study import STUDIES, STUDY, Study, read_study
+from bench.studies.finished import kind_of
+from bench.studies.review import Review, reviewed
+from bench.studies.study import Study, folder_of, read_study
 from bench.wording import some
 
 LINES = 60
@@ -77,7 +78,7 @@ class Evidence:
         comparison: of the runs, where there is no verdict of a study; None where it was not tried.
         kind: kind of the study; words its verdict.
         command: that the report is made by, for its page; empty where a program makes it.
-        again: what there is to say of a verdict that another version of the kind wrote; see `judged_again`.
+        review: what of the study is not as it was written; None for runs that are no study.
     """
 
     title: str
@@ -87,7 +88,7 @@ class Evidence:
     comparison: PageComparison | None = None
     kind: StudyKind | None = field(default=None, compare=False)
     command: str = field(default="", compare=False)
-    again: str = ""
+    review: Review | None = None
 
     @property
     def arms(self) -> tuple[str, ...]:
@@ -117,8 +118,8 @@ def collect(refs: Sequence[str], runs: Path, tasks: Sequence[str] = (), registry
         UsageError: there is no run or study of a name, or the runs have no task in common, directly or through others.
         RunStateError: there is no result, or one that is damaged or of another schema.
     """
-    if len(refs) == 1 and (study := find(refs[0], runs)) is not None:
-        return of_study(study, load() if registry is None else registry)
+    if len(refs) == 1 and (place := folder_of(refs[0], runs)) is not None:
+        return of_study(read_study(place), load() if registry is None else registry)
     folders: dict[Path, None] = {}
     chosen: set[Path] = set()
     for ref in refs or (str(runs),):
@@ -179,14 +180,6 @@ def _title(runs: Sequence[ReportedRun]) -> str:
     return " and ".join(tasks) if len(tasks) < 3 else some(len(tasks), "task")
 
 
-def find(ref: str, runs: Path) -> Study | None:
-    """The study of a name or a folder; None where there is none, since the reference may be a run."""
-    place = Path(ref).parent if Path(ref).name == STUDY else Path(ref)
-    if (place / STUDY).is_file():
-        return read_study(place.resolve())
-    return read_study(runs.resolve() / STUDIES / ref) if ref and (runs / STUDIES / ref / STUDY).is_file() else None
-
-
 def of_study(study: Study, registry: Registry) -> Evidence:
     """Reads the finished runs of a study; of trials, which only search, its kind tells.
 
@@ -213,8 +206,8 @@ def of_study(study: Study, registry: Registry) -> Evidence:
         raise RunStateError(
             f"No run of the study {study.name!r} has finished.", f"'bench study {study.kind}' carries on with it."
         )
-    again = judged_again(study, registry)
-    return Evidence(study.name, _ordered(finished.values(), keep=True), study, tuple(unfinished), kind=kind, again=again)
+    review = reviewed(study, registry)
+    return Evidence(study.name, _ordered(finished.values(), keep=True), study, tuple(unfinished), kind=kind, review=review)
 
 
 def _labels(entries: Sequence[StudyRun], kind: StudyKind) -> list[str]:

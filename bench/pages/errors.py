@@ -110,8 +110,8 @@ def sort_table(evidence: Evidence) -> Table | None:
         ))  # fmt: skip
     caption = (
         "Means over an arm's runs, test split. Gold mentions are sorted by gold, predicted ones by themselves; otherwise: "
-        "with another boundary, label, concept or link. Abbreviations go by a rule of thumb on their letters. Of *found*, the "
-        f"interval: {BARS[0].lower()}{BARS[1:]}"
+        "with another boundary, label, concept or link. Abbreviations go by a rule of thumb on their letters. "
+        f"Intervals are those of the share that is found: {BARS[0].lower()}{BARS[1:]}"
     )
     using = [run for run, _, _ in _by_sort(evidence)]
     return Table("sorts", "Errors by sort of mention", caption, columns, tuple(rows), *rests(using)) if rows else None

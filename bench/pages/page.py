@@ -20,6 +20,7 @@ from bench.pages.content import Section, shown
 from bench.pages.overlap import flagged
 from bench.pages.vega import INSTALL, javascript, specifications, style
 from bench.pages.verdicts import statements, tested
+from bench.stats.intervals import MINIMUM_SEEDS
 from bench.studies.contract import Difference, training_set
 from bench.studies.looks import about_looks
 from bench.wording import some
@@ -144,6 +145,8 @@ def meaning(evidence: Evidence, sentences: Sequence[Statement]) -> str:
         return (
             "" if tested(evidence) else "These scores describe the runs; they do not show that one arm is better than another."
         )
+    if all(pair.estimate.seeds < MINIMUM_SEEDS for pair in pairs):
+        return f"Nothing is shown: fewer than {MINIMUM_SEEDS} seeds do not tell a difference from chance."
     sure = sum(pair.better is not None for pair in pairs)
     if not sure:
         return "No difference is shown: chance could bring about as large ones, with these seeds and documents."
@@ -194,6 +197,9 @@ def notices(evidence: Evidence) -> list[Notice]:
         listing = "; ".join(changed[:4]) + (f" and {len(changed) - 4} more" if len(changed) > 4 else "")
         warnings.append(Notice("Changed", f"Since they were written: {listing}. What rests on these runs does not hold until "
                                 "'bench verify' says what of them does."))  # fmt: skip
+    if evidence.review is not None and evidence.review.changed:
+        words = "The verdict does not hold until 'bench verify' says what of it does."
+        warnings.append(Notice("Changed", f"The study {evidence.review}. {words}"))
     plumbing = sorted({str(run.result.config.get("model")) for run in runs if run.result.plan.model.plumbing_only})
     if plumbing:
         warnings.append(
@@ -219,8 +225,8 @@ def notices(evidence: Evidence) -> list[Notice]:
                 f"Arms that are {UNMATCHED}: {listing}. A difference to others may come of the number of parameters.",
             )
         )
-    if evidence.again:
-        warnings.append(Notice("Other words", evidence.again))
+    if evidence.review is not None and evidence.review.note:
+        warnings.append(Notice("Other words", evidence.review.note))
     warnings += leaking(evidence)
     dropped = {task: listed(counts) for run in evidence.runs for task, counts in run.result.left_out.items()}
     if dropped:

@@ -153,8 +153,8 @@ def differences(evidence: Evidence) -> tuple[list[Figure], list[Table]]:
     )
     rows: list[tuple[Cell, ...]] = [(subject, name, *(_bounded(e, c.name) for c in columns[2:])) for subject, name, e in known]
     caption = (
-        "The first arm less the second. Detectable: the smallest true difference that this many seeds and documents would have "
-        "found with the study's power."
+        "The arm that is named first less the other. Detectable: the smallest true difference that this many seeds and "
+        "documents would have found with the study's power."
     )
     marks = tuple(
         Mark(float(e["difference"]), subject or name, "", name, low=_bound(e, "low"), high=_bound(e, "high"))

@@ -20,6 +20,7 @@ from bench.results.manifest import Manifest, UnreadableManifest, read_manifest
 from bench.results.reading import read_as
 from bench.results.statistics import Statistics, read_statistics
 from bench.sealed import read_sealed
+from bench.stats.sequential import ALPHA, SPENDINGS, planned_looks
 from bench.studies.contract import TOKENS
 from bench.wording import some
 
@@ -50,6 +51,26 @@ class Site:
     statistics: Mapping[tuple[str, str], Statistics]
     data: Mapping[str, str]
     problems: tuple[str, ...]
+
+    @property
+    def seeds(self) -> list[int]:
+        """Of its plan, in its order."""
+        return list(dict.fromkeys(run.seed for run in self.runs))
+
+    @property
+    def plan_looks(self) -> tuple[int, ...]:
+        """Numbers of seeds at which its plan is judged; all of them where no looks were planned."""
+        return tuple(self.about["settings"].get("looks") or (len(self.seeds),))
+
+    @property
+    def elsewhere(self) -> dict[int, float]:
+        """Seeds of every look that it had to what other studies had spent on the same runs."""
+        return {look["seeds"]: look["elsewhere"] for look in self.about["looks"]}
+
+    @property
+    def stands(self) -> int:
+        """Seeds at the last look that it had."""
+        return max(self.elsewhere, default=self.plan_looks[-1])
 
     @property
     def documents(self) -> dict[str, int]:
@@ -87,7 +108,8 @@ def read_site(path: Path, tasks: Callable[[str], Task]) -> Site:
             if about is None:
                 raise ValueError("its own hash does not hold")
             if about["pool_version"] != POOL_VERSION:
-                raise ValueError(f"of version {about['pool_version']}; this bench reads {POOL_VERSION}")
+                said = f"{SITE} is of version {about['pool_version']}; this bench reads {POOL_VERSION}. Pack the study again."
+                return Site(site_name(about["site"]), path, {}, (), {}, {}, {}, (said,))
             runs: tuple[SharedRun, ...] = tuple(read_as(SharedRun, run) for run in about["runs"])
             if any(run.run is not None and not re.fullmatch(NAME, run.run) for run in runs):
                 raise ValueError("it names a run that is no run")
@@ -115,19 +137,40 @@ def _plan_alone(site: Site) -> list[str]:
         problems.append("its margin is no number.")
     if not site.runs:
         problems.append("its plan holds no run.")
+    problems += _looks_alone(site)
     if len({run.key for run in site.runs}) != len(site.runs):
         problems.append("its plan holds a run twice.")
     configs: dict[str, Mapping[str, Any]] = {}
+    had = site.seeds[: site.stands]
     for run in site.runs:
         config = run.identity["config"]
         told = (run.key, run.role, run.like, run.seed, run.arm)
         if told != (*(run.identity.get(name) for name in ("key", "role", "like")), config["seed"], config["arch"]):
             problems.append(f"{run.key}: it is not what its settings say.")
-        if run.run is None and not run.trial:
+        if run.run is None and not run.trial and run.seed in had:
             problems.append(f"{run.key}: the run is missing; a site shares a whole study.")
+        if run.run is not None and run.seed not in had:
+            problems.append(f"{run.key}: it is of a look that the site did not have.")
         if run.run is not None and configs.setdefault(run.run, config) != config:
             problems.append(f"{run.key}: its run {run.run} stands for another of the plan too.")
     return _few(problems)
+
+
+def _looks_alone(site: Site) -> list[str]:
+    """What of a site's looks is none: not those of its plan, from the first on, or with more spent than there is."""
+    settings, looks, had = site.about["settings"], site.plan_looks, site.elsewhere
+    planned = bool(settings.get("looks"))
+    try:
+        sound = not planned or (settings.get("spending") in SPENDINGS and planned_looks(looks, len(site.seeds)) == looks)
+    except UsageError:
+        sound = False
+    if not sound:
+        return ["its looks are no plan of looks."]
+    if tuple(had) != looks[: len(had)] or len(had) != len(site.about["looks"]) or (planned and not had):
+        return ["the looks that it had are not those of its plan."]
+    if any(not 0 <= spent <= ALPHA for spent in had.values()):
+        return ["what was spent elsewhere on its runs is no error rate."]
+    return []
 
 
 def _with_files(site: Site, folder: Path, tasks: Callable[[str], Task]) -> Site:
@@ -282,7 +325,7 @@ def _unlike(site: Site, sites: Sequence[Site], plan: str) -> str:
     other = next(each for each in sites if each.plan == plan)
     if (site.about["kind"], len(site.runs)) != (other.about["kind"], len(other.runs)):
         return f"{some(len(site.runs), 'run')} of {site.about['kind']}, not {len(other.runs)} of {other.about['kind']}"
-    for name in ("margin", "options"):
+    for name in ("margin", "options", "looks", "spending"):
         if site.about["settings"].get(name) != other.about["settings"].get(name):
             return f"{name} {site.about['settings'].get(name)}, not {other.about['settings'].get(name)}"
     for mine, theirs in zip(site.runs, other.runs, strict=True):

@@ -46,6 +46,7 @@ def _front(pooled: Pool, synthetic: bool) -> Front:
     left_out = [site for site in pooled.sites if site.problems]
     notices = [Notice("Synthetic", "Some sites rest on generated text: nothing about clinical text.")] if synthetic else []
     notices += [Notice("Left out", f"{site.name}: {' '.join(site.problems)}") for site in left_out]
+    notices += [Notice("Missing", sentence) for sentence in pooled.missing]
     if unregistered := [site.name for site in pooled.sound if site.name not in pooled.registered]:
         notices.append(
             Notice("Unregistered", f"{', '.join(unregistered)}: the corpora were not registered before the study, so that "
@@ -58,7 +59,8 @@ def _front(pooled: Pool, synthetic: bool) -> Front:
         "Weighted by test documents: what holds at these sites. Random effects: what to expect at a site like them, wider "
         "where sites disagree."
     )
-    return Front(f"pooled {pooled.kind} study", question, facts, words, lead, tuple(notices), tuple(_said(pooled)), True, "",
+    lead, tested = " ".join([*pooled.looks, lead]), not pooled.apart
+    return Front(f"pooled {pooled.kind} study", question, facts, words, lead, tuple(notices), tuple(_said(pooled)), tested, "",
                  synthetic)  # fmt: skip
 
 

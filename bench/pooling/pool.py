@@ -2,6 +2,10 @@
 
 A site with a problem is named and left out. Of the kind ``token-control`` the contrasts are the multi-task run against each
 task alone, at equal total and at the task's own tokens, and the pooled intervals give a verdict; of other kinds every two arms.
+
+Where the study planned looks, the pool is a look too, at the seeds that all sites have, and is held to the level of that look.
+The levels of a plan hold 5% over all of its looks whatever makes a site go on, as long as every pool is at a look of the plan.
+Something is concluded only where all sites stand at the same look: others ended where their own data pleased.
 """
 
 from __future__ import annotations
@@ -21,7 +25,9 @@ from bench.sealed import read_sealed
 from bench.stats.intervals import LEVEL, MINIMUM_SEEDS, Measure, align, estimate, scores, unit_of
 from bench.stats.multiplicity import holm
 from bench.stats.pooled import PooledDifference, pooled, tie_groups
+from bench.stats.sequential import ALPHA, Look, Spending
 from bench.studies.arms import measure_of
+from bench.studies.looks import NOTHING_LEFT, UNRESOLVED, resolved_at, summary
 from bench.studies.verdict import MARGIN, TaskVerdict, judge
 from bench.wording import some
 
@@ -78,6 +84,8 @@ class Pool:
         means: task, and group, to the mean score of each arm, weighted by documents.
         registered: names of the sites that registered their corpora beforehand.
         margin: of equivalence.
+        look: at the seeds that are pooled.
+        absent: names of the sites that registered and are not among those that were given.
     """
 
     kind: str
@@ -88,6 +96,32 @@ class Pool:
     means: Mapping[str, Mapping[str, float]]
     registered: tuple[str, ...]
     margin: float
+    look: Look
+    absent: tuple[str, ...] = ()
+
+    @property
+    def apart(self) -> bool:
+        """Whether the sites stand at different looks, so that nothing is concluded."""
+        return _apart(self.sound)
+
+    @property
+    def missing(self) -> list[str]:
+        """A sentence for every site that registered and was not given."""
+        return [
+            f"{name} registered its corpora, and no site of that name is here. Ask why it is missing." for name in self.absent
+        ]
+
+    @property
+    def looks(self) -> list[str]:
+        """What a reader must know of the looks, in sentences; empty of a study with one look."""
+        said = []
+        if self.apart:
+            stand = ", ".join(f"{site.name} at {site.stands}" for site in self.sound)
+            said.append(
+                f"The sites stand at different looks ({stand} of {some(self.look.total, 'seed')}), so nothing is concluded. "
+                f"Differences are those of the first {some(self.look.seeds[-1], 'seed')}, which all sites have."
+            )
+        return said if self.look.alone else [*said, summary(self.look)]
 
     @property
     def sound(self) -> tuple[Site, ...]:
@@ -99,11 +133,15 @@ class Pool:
         return {
             "kind": self.kind,
             "margin": self.margin,
+            "look": {"seeds": self.look.seeds[-1], "total": self.look.total, "level": self.look.alpha},
+            "absent": list(self.absent),
+            "notes": [*self.missing, *self.looks],
             "sites": [
                 {
                     "site": site.name, "path": str(site.path), "problems": list(site.problems), "documents": site.documents,
                     "runs": len(site.manifests), "plan": site.plan, "code": site.code, "data": dict(site.data),
                     "registered": site.name in self.registered, "synthetic": bool(site.about.get("synthetic")),
+                    "seeds": site.stands if site.about else None,
                 }
                 for site in self.sites
             ],
@@ -154,14 +192,38 @@ def pool(paths: Sequence[Path], registry: Registry, registrations: Sequence[Path
         raise ContractError(
             f"None of {some(len(sites), 'site')} can be pooled: {named}", "Ask the sites to pack their studies again."
         )
-    contrasts, means = _contrasts(sound, registry)
     margin = float(sound[0].about["settings"].get("margin") or MARGIN)
     control = sound[0].about["kind"] == "token-control"
+    apart = _apart(sound)
+    verdicts: dict[str, TaskVerdict] = {}
+    for look in _looks(sound):
+        contrasts, means = _contrasts(sound, registry, look)
+        for verdict in _verdicts(contrasts, means, margin, look) if control and not apart else ():
+            if verdict.task not in verdicts or verdicts[verdict.task].kind == UNRESOLVED:  # what an earlier look resolved stays
+                verdicts[verdict.task] = verdict
+    if apart:  # no adjusted p, so that no arm is called better
+        contrasts = [_adjusted(contrast, None) for contrast in contrasts]
+    ties = {} if control or apart else _ties(contrasts, means)
+    here = {site.name for site in sites}
     return Pool(
-        str(sound[0].about["kind"]), tuple(sites), tuple(contrasts),
-        tuple(_verdicts(contrasts, means, margin)) if control else (),
-        {} if control else _ties(contrasts, means), means, tuple(s.name for s in sites if s.name in registered), margin,
+        str(sound[0].about["kind"]), tuple(sites), tuple(contrasts), tuple(verdicts.values()), ties, means,
+        tuple(s.name for s in sites if s.name in registered), margin, look,
+        tuple(name for name in registered if name not in here),
     )  # fmt: skip
+
+
+def _apart(sites: Sequence[Site]) -> bool:
+    return len({site.stands for site in sites}) > 1
+
+
+def _looks(sites: Sequence[Site]) -> list[Look]:
+    """The looks that all sites had. Of what was spent elsewhere on their runs the most that was at any site counts."""
+    settings, plan = sites[0].about["settings"], sites[0].plan_looks
+    seeds = [count for count in plan if count <= min(site.stands for site in sites)]
+    spent = [max(site.elsewhere.get(count, 0.0) for site in sites) for count in seeds]
+    budgets = tuple(1 - gone / ALPHA for gone in spent)
+    spending: Spending = settings.get("spending") or "obrien-fleming"
+    return [Look(tuple(seeds[: i + 1]), plan[-1], len(plan), spending, budgets[: i + 1]) for i in range(len(seeds))]
 
 
 def _arms(runs: Sequence[SharedRun]) -> dict[str, str]:
@@ -186,8 +248,8 @@ def _unlike(runs: Sequence[SharedRun]) -> Iterator[tuple[SharedRun, list[str]]]:
         yield run, ["+".join(map(str, value)) if name == "task" else f"{name}={value}" for name, value in values]
 
 
-def _contrasts(sites: Sequence[Site], registry: Registry) -> tuple[list[Contrast], dict[str, dict[str, float]]]:
-    by_site = {site.name: _tables(site) for site in sites}
+def _contrasts(sites: Sequence[Site], registry: Registry, look: Look) -> tuple[list[Contrast], dict[str, dict[str, float]]]:
+    by_site = {site.name: _tables(site, look.seeds[-1]) for site in sites}
     first = by_site[sites[0].name]
     control = sites[0].about["kind"] == "token-control"
     asked = []
@@ -203,13 +265,11 @@ def _contrasts(sites: Sequence[Site], registry: Registry) -> tuple[list[Contrast
         for name, tables in by_site.items():
             a, b, names, _ = align(tables[task, group][one], tables[task, group][other])
             unit = unit_of(tables[task, group][other])
-            at_site[name] = estimate(a, b, names, measures[task], family=len(asked), unit=unit)
-        contrasts.append(Contrast(task, one, other, group, metrics[task], pooled(at_site, family=len(asked))))
-    adjusted = holm([contrast.difference.estimate.p for contrast in contrasts], 1 - LEVEL)
-    contrasts = [
-        replace(c, difference=replace(c.difference, estimate=replace(c.difference.estimate, p_holm=p)))
-        for c, p in zip(contrasts, adjusted, strict=True)
-    ]
+            at_site[name] = estimate(a, b, names, measures[task], level=look.level, family=len(asked), unit=unit)
+        over = pooled(at_site, level=look.level, family=len(asked))
+        contrasts.append(Contrast(task, one, other, group, metrics[task], over))
+    adjusted = holm([look.adjusted(contrast.difference.estimate.p) for contrast in contrasts], 1 - LEVEL)
+    contrasts = [_adjusted(contrast, p) for contrast, p in zip(contrasts, adjusted, strict=True)]
     means: dict[str, dict[str, float]] = {}
     for (task, group), arms_of in first.items():
         for arm in arms_of:
@@ -218,10 +278,17 @@ def _contrasts(sites: Sequence[Site], registry: Registry) -> tuple[list[Contrast
     return contrasts, means
 
 
-def _tables(site: Site) -> dict[tuple[str, str | None], dict[str, dict[int, Statistics]]]:
-    """Task and group to arm to seed to statistics."""
+def _adjusted(contrast: Contrast, p: float | None) -> Contrast:
+    """A contrast with its p adjusted for all of them."""
+    difference = contrast.difference
+    return replace(contrast, difference=replace(difference, estimate=replace(difference.estimate, p_holm=p)))
+
+
+def _tables(site: Site, seeds: int) -> dict[tuple[str, str | None], dict[str, dict[int, Statistics]]]:
+    """Task and group to arm to seed to statistics, of the first seeds of the plan."""
     tables: dict[tuple[str, str | None], dict[str, dict[int, Statistics]]] = {}
-    kept = [run for run in site.runs if run.run is not None and not run.trial]
+    first = site.seeds[:seeds]
+    kept = [run for run in site.runs if run.run is not None and not run.trial and run.seed in first]
     arms = _arms(kept)
     for run in kept:
         for (ident, task), statistics in site.statistics.items():
@@ -253,7 +320,9 @@ def _ties(contrasts: Sequence[Contrast], means: Mapping[str, Mapping[str, float]
     }
 
 
-def _verdicts(contrasts: Sequence[Contrast], means: Mapping[str, Mapping[str, float]], margin: float) -> list[TaskVerdict]:
+def _verdicts(
+    contrasts: Sequence[Contrast], means: Mapping[str, Mapping[str, float]], margin: float, look: Look
+) -> list[TaskVerdict]:
     """The verdict of `bench.studies.verdict`, on what is pooled of these sites."""
     judged = []
     for task in dict.fromkeys(contrast.task for contrast in contrasts):
@@ -262,6 +331,10 @@ def _verdicts(contrasts: Sequence[Contrast], means: Mapping[str, Mapping[str, fl
             continue
         at_total, at_own = (by_role[role].difference.estimate for role in CONTROL)
         kind, reason = judge(at_total, at_own, margin)
+        if look.exhausted:
+            kind, reason = UNRESOLVED, f"{NOTHING_LEFT} Seen alone: {reason}"
+        elif kind != UNRESOLVED:
+            reason += resolved_at(look)
         reason = " ".join(filter(None, (reason, at_total.caution)))
         multi, total, own = (means[task][role] for role in ("multi", *CONTROL))
         judged.append(TaskVerdict(task, kind, reason, by_role["total"].metric, multi, total, own, at_total, at_own))

@@ -19,7 +19,7 @@ import zipfile
 import zlib
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from datetime import datetime, timezone
 from pathlib import Path
 from tempfile import TemporaryDirectory
@@ -33,12 +33,16 @@ from bench.results.layout import MANIFEST, STATISTICS, statistics_name
 from bench.results.store import read_result, write_bytes, write_json
 from bench.sealed import sealed
 from bench.studies.arms import Run
+from bench.studies.review import reviewed
+from bench.studies.standing import installed
 from bench.studies.study import Study
 from bench.wording import some
 
-POOL_VERSION = 1
+POOL_VERSION = 2
 """Of the layout of what is shared."""
 SITE = "site.json"
+SETTINGS = ("seeds", "tasks", "arms", "tokens", "margin", "options", "looks", "spending")
+"""Of a study, those that a site shares."""
 SPLIT = "test"
 LARGEST = 1 << 28
 """Bytes of a member of a zip file that is read at most: more is no file of a study."""
@@ -54,7 +58,7 @@ _LONGEST = 80
 
 @dataclass(frozen=True)
 class SharedRun:
-    """A run of the plan of a site, as it was shared.
+    """A run of the plan of a site, as it was shared; those of looks that the site did not have are in the plan alone.
 
     Args:
         key: in the plan.
@@ -66,7 +70,7 @@ class SharedRun:
         like: the run, and task of it, whose tokens are its budget.
         tokens: its own budget; None where it is another's.
         trial: whether it only searches; such runs are pooled with nothing.
-        run: id of the run; None of a trial that was refused.
+        run: id of the run; None of a trial that was refused, and of a look that was not had.
         stage: of its scores.
         identity: all of its settings that can change the outcome, without paths.
     """
@@ -95,21 +99,25 @@ class Packed:
 
 
 def pack(study: Study, site: str, out: Path) -> Packed:
-    """Writes what a site shares of a finished study.
+    """Writes what a site shares of a finished study, or of the last look that a study had.
 
     Args:
-        study: whose runs are all finished.
+        study: whose runs are all finished, or all of a look.
         site: the name that it will have.
         out: a new folder, or a file that ends in ``.zip``.
 
     Raises:
         UsageError: the place is taken, or the name is none.
-        ContractError: a run is not finished, has no manifest, or was changed since it was written.
+        ContractError: a run is not finished or has no manifest, or it or the study was changed since it was written.
         StorageError: the disk is full or cannot be written.
     """
     site = site_name(site)
     if out.exists():
         raise UsageError(f"{out} is there already; wanted a new folder or zip file.", "Name another place.")
+    if "looks" in study.settings:
+        if not study.looks:
+            raise ContractError(f"Study {study.name} has had no look yet.", "Type the study's command again first.")
+        study = study.at_last_look()
     due = study.due()
     left = [run.key for run in due if run.run is None and not run.refused]
     if left:
@@ -124,16 +132,26 @@ def pack(study: Study, site: str, out: Path) -> Packed:
         whole = Run.read(folder)
         if whole.standing.manifest != "there" or whole.standing.changed:
             raise ContractError(f"Run {run.run} ({run.key}): {whole.standing}.", f"bench verify {run.run}")
+        stage = whole.result.headline.stage
+        if stage != _stage(run):
+            raise ContractError(
+                f"Run {run.run} ({run.key}) has no scores of the {_stage(run)} model.",
+                "Run it again, where there is more memory.",
+            )
         files[f"runs/{run.run}/{MANIFEST}"] = (folder / MANIFEST).read_bytes()
         for task in whole.result.scores:
-            name = statistics_name(task, SPLIT, whole.result.headline.stage)
+            name = statistics_name(task, SPLIT, stage)
             files[f"runs/{run.run}/{STATISTICS}/{name}"] = (folder / STATISTICS / name).read_bytes()
-    shared = [_shared(study, run) for run in due]
-    settings = {key: study.settings.get(key) for key in ("seeds", "tasks", "arms", "tokens", "margin", "options")}
+    if (review := reviewed(study, installed())).changed:
+        raise ContractError(f"Study {study.name} {review}.", f"bench verify {study.name} --out {study.out}")
+    kept = {run.key for run in due}
+    shared = [_shared(run if run.key in kept else replace(run, run=None), run.key in study.trials) for run in study.runs]
+    settings = {key: study.settings.get(key) for key in SETTINGS}
     plan = plan_sha256(study.kind, settings, shared)
     about = {
         "pool_version": POOL_VERSION, "site": site, "kind": study.kind,
         "settings": settings, "plan_sha256": plan, "runs": [vars(run) | {} for run in shared],
+        "looks": [{"seeds": look.seeds, "elsewhere": look.elsewhere} for look in study.looks],
         "synthetic": any(read_result(study.out / str(run.run)).synthetic for run in finished),
         "bench": __version__, "date": _today(),
     }  # fmt: skip
@@ -154,20 +172,24 @@ def site_name(name: object) -> str:
     return text
 
 
-def _shared(study: Study, run: StudyRun) -> SharedRun:
+def _shared(run: StudyRun, trial: bool) -> SharedRun:
     identity = run.identity()
     identity["config"] = {name: value for name, value in identity["config"].items() if name not in _PATHS}
-    stage = "trained" if run.run is None else read_result(study.out / str(run.run)).headline.stage
+    tokens = run.config.tokens if run.like is None else None
     return SharedRun(
-        run.key, run.role, run.task, run.seed, run.arm, run.group, run.like, run.config.tokens if run.like is None else None,
-        run.key in study.trials, run.run, stage, identity,
-    )  # fmt: skip
+        run.key, run.role, run.task, run.seed, run.arm, run.group, run.like, tokens, trial, run.run, _stage(run), identity
+    )
+
+
+def _stage(run: StudyRun) -> str:
+    """The stage that a run is compared by: known from the plan, so that it is the same for runs of looks that were not had."""
+    return "trained" if run.config.quant == "none" else "quantized"
 
 
 def plan_sha256(kind: str, settings: Mapping[str, Any], runs: list[SharedRun]) -> str:
-    """The hash of a plan: its kind, margin and options, and of every run all but its id, without paths."""
+    """The hash of a plan: its kind, margin, options and looks, and of every run all but its id, without paths."""
     planned = [{name: value for name, value in vars(run).items() if name != "run"} for run in runs]
-    content = [kind, settings.get("margin"), settings.get("options"), planned]
+    content = [kind, *(settings.get(name) for name in ("margin", "options", "looks", "spending")), planned]
     return hashlib.sha256(json.dumps(content, sort_keys=True).encode()).hexdigest()
 
 

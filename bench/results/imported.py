@@ -5,6 +5,8 @@ from __future__ import annotations
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 
+from bench.errors import RunStateError
+
 
 @dataclass(frozen=True)
 class Imported:
@@ -29,3 +31,11 @@ class Imported:
     parameters: int | None = None
     note: str = ""
     missing: Mapping[str, int] = field(default_factory=dict)
+
+
+def no_model(run: str) -> RunStateError:
+    """The error where the model of an imported result is wanted."""
+    return RunStateError(
+        f"{run} was imported: there are its predictions, and no model of it.",
+        "Name a run of 'bench run'; 'bench show run' shows either.",
+    )

@@ -29,16 +29,16 @@ def read_as(kind: Any, value: Any, place: str = "", whole: bool = False) -> Any:
     Raises:
         ValueError: what is wrong where, and what was wanted; never the value.
     """
-    origin, inner = get_origin(kind), get_args(kind)
     if type(value) in _as_is(kind) or (isinstance(kind, type) and type(value) is kind):
         return value
-    if isinstance(kind, type) and is_dataclass(kind) and isinstance(value, Mapping):
+    if isinstance(value, Mapping) and isinstance(kind, type) and is_dataclass(kind):
         hints = _hints(kind)
         if missing := [_below(place, name) for name in _required(kind) if name not in value]:
             raise ValueError(f"it lacks {', '.join(missing)}")
         if unknown := [_below(place, name) for name in value if whole and name not in hints]:
             raise ValueError(f"nothing is known of {', '.join(unknown)}")
         return kind(**_read_all({n: (hint, value[n]) for n, hint in hints.items() if n in value}, place, whole))
+    origin, inner = get_origin(kind), get_args(kind)
     if origin in (Union, UnionType):
         options = [option for option in inner if option is not NoneType]
         for option in options[:-1]:

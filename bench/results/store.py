@@ -11,7 +11,7 @@ from pathlib import Path
 from threading import get_ident
 from typing import Any
 
-from bench.api.data import Document, Judgement, Key, Mention, Relation
+from bench.api.data import Document, Fragment, Judgement, Key, Mention, Relation
 from bench.durable import sync
 from bench.errors import RunStateError, StorageError, UsageError
 from bench.results.layout import CHECKPOINTS, INFO, JOURNAL, LOCK, RESULT
@@ -124,7 +124,12 @@ def ending(folder: Path) -> Mapping[str, Any]:
 
 
 def last_line(path: Path) -> bytes:
-    """The last whole line of a file with its end, read from the file's end; empty where there is none.
+    """The last whole line of a file with its end; empty where there is none. Raises as `last_lines`."""
+    return b"".join(last_lines(path, 1))
+
+
+def last_lines(path: Path, count: int) -> list[bytes]:
+    """The last whole lines of a file with their ends, read from the file's end; fewer where there are not as many.
 
     Raises:
         OSError: the file cannot be read.
@@ -135,9 +140,9 @@ def last_line(path: Path) -> bytes:
             start = max(0, end - block)
             file.seek(start)
             content = file.read(end - start)
-            content = content[: content.rfind(b"\n") + 1]
-            if not start or b"\n" in content[:-1]:
-                return content[content[:-1].rfind(b"\n") + 1 :]
+            lines = content[: content.rfind(b"\n") + 1].splitlines(keepends=True)
+            if not start or len(lines) > count:  # the first of these may be the end of a line
+                return lines[-count:]
             block *= 4
 
 
@@ -196,15 +201,14 @@ def read_predictions(path: Path) -> tuple[Document, ...]:
         RunStateError: the file is missing or a line is no document.
     """
     try:
-        lines = path.read_text(encoding="utf-8").splitlines()
+        lines = path.read_text(encoding="utf-8").removesuffix("\n").split("\n")
     except (OSError, UnicodeDecodeError):
         raise RunStateError(f"{path} cannot be read as predictions.") from None
     documents = []
-    for number, line in enumerate(lines, 1):
+    for number, line in enumerate(lines if lines != [""] else [], 1):
         try:
-            record = json.loads(line)
-            documents.append(_as_document(record))
-        except (ValueError, KeyError, TypeError):
+            documents.append(as_document(json.loads(line)))
+        except (ValueError, RecursionError):
             raise RunStateError(f"{path}, line {number} is not a document's predictions.") from None
     return tuple(documents)
 
@@ -221,21 +225,54 @@ def as_record(document: Document) -> dict[str, Any]:
     return record
 
 
-def _as_document(record: dict[str, Any]) -> Document:
-    return Document(
-        record["id"],
-        "",
-        tuple(_as_mention(m) for m in record["mentions"]),
-        tuple(
-            Relation(_key(r["source"]), _key(r["target"]), r["label"], r.get("confidence")) for r in record.get("relations", ())
-        ),
-        tuple(Judgement(j["name"], float(j["score"]), bool(j["chosen"])) for j in record.get("judgements", ())),
-    )
+def as_document(record: Any) -> Document:
+    """Annotations from what `as_record` made, or a system's own file says in its words.
+
+    Raises:
+        ValueError: it is something else; the value is not shown.
+    """
+    try:
+        return Document(
+            _a(str, record["id"]),
+            "",
+            tuple(map(_as_mention, record["mentions"])),
+            tuple(
+                Relation(_key(r["source"]), _key(r["target"]), _a(str, r["label"]), _confidence(r))
+                for r in record.get("relations", ())
+            ),
+            tuple(
+                Judgement(_a(str, j["name"]), float(_a((int, float), j["score"])), _a(bool, j["chosen"]))
+                for j in record.get("judgements", ())
+            ),
+        )
+    except (KeyError, TypeError, AttributeError, OverflowError):
+        raise ValueError("no document's predictions") from None
+
+
+def as_kept(document: Document) -> Document:
+    """The document as a prediction file gives it back: without text, passages, and how a file wrote its spans."""
+    return as_document(as_record(document))
+
+
+def _a(kind: type | tuple[type, ...], value: Any) -> Any:
+    """The value, if it is of a kind; True and False are no numbers."""
+    if not isinstance(value, kind) or (isinstance(value, bool) and kind is not bool):
+        raise TypeError
+    return value
+
+
+def _fragments(value: Any) -> tuple[Fragment, ...]:
+    return tuple((_a(int, start), _a(int, end)) for start, end in value)
+
+
+def _confidence(record: Mapping[str, Any]) -> float | None:
+    value = record.get("confidence")
+    return value if value is None else _a((int, float), value)
 
 
 def _key(value: Any) -> Key:
     fragments, label = value
-    return tuple((int(start), int(end)) for start, end in fragments), str(label)
+    return _fragments(fragments), _a(str, label)
 
 
 def _mention(mention: Mention) -> dict[str, Any]:
@@ -251,10 +288,14 @@ def _sure(annotation: Mention | Relation) -> dict[str, float]:
     return {} if annotation.confidence is None else {"confidence": annotation.confidence}
 
 
-def _as_mention(record: dict[str, Any]) -> Mention:
-    fragments = tuple((int(start), int(end)) for start, end in record["fragments"])
-    slots = {name: tuple(values) for name, values in record.get("slots", {}).items()}
-    return Mention(fragments, record["label"], record.get("concept"), slots, record.get("confidence"))
+def _as_mention(record: Any) -> Mention:
+    fragments, concept = _fragments(record["fragments"]), record.get("concept")
+    if not fragments:
+        raise ValueError("a mention without a span")
+    slots = {name: tuple(_a(str, value) for value in _a(list, values)) for name, values in record.get("slots", {}).items()}
+    return Mention(
+        fragments, _a(str, record["label"]), concept if concept is None else _a(str, concept), slots, _confidence(record)
+    )
 
 
 def _listed(names: list[str], most: int = 4) -> str:

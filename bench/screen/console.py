@@ -63,10 +63,10 @@ class RichReporter:
         self.console.print(f"[dim]{self._steps:>2}[/]  [bold]{escape(title)}[/]")
 
     @contextmanager
-    def progress(self, title: str, total: float | None = None, unit: str = "") -> Iterator[Progress]:
+    def progress(self, title: str, total: float | None = None, unit: str = "", done: int = 0) -> Iterator[Progress]:
         """A bar with rate and time left on a terminal; one updated line in a notebook; a line now and then in a pipe."""
         if not self.console.is_terminal:
-            plain = (NotebookProgress if in_notebook() else PlainProgress)(self.console, title, total, unit)
+            plain = (NotebookProgress if in_notebook() else PlainProgress)(self.console, title, total, unit, done)
             yield plain
             plain.close()
             return
@@ -81,7 +81,7 @@ class RichReporter:
             TextColumn("[dim]{task.fields[stats]}"),
         )
         with Bars(*columns, console=self.console) as bars:
-            yield _Bar(bars, bars.add_task(escape(title), total=total, stats=""))
+            yield _Bar(bars, bars.add_task(escape(title), total=total, completed=done, stats=""))
 
     def warn(self, message: str) -> None:
         """Prints a warning that does not stop the run."""
@@ -107,7 +107,7 @@ class RichReporter:
             max((len(word) for row in (columns, *cells) for word in row[i].split()), default=0) for i in range(len(columns))
         ]
         # A table in which not every word has room is printed whole, for the terminal to break, as in a pipe.
-        if not self.console.is_terminal or sum(words) + 2 * len(words) > self.console.width:
+        if not self.console.is_terminal or sum(words) + 3 * len(words) >= self.console.width:
             self.console.print(f"{title}\n{_plain_table(columns, cells, right)}", markup=False)
             return
         table = Table(title=escape(title), title_justify="left", title_style="bold", box=box.SIMPLE_HEAD, pad_edge=False)
@@ -149,16 +149,19 @@ class _Bar:
 
 
 class PlainProgress:
-    """Lines instead of a bar: at most one every `seconds`, and one at the end. `total` is None where it is unknown."""
+    """Lines instead of a bar: at most one every `seconds`, and one at the end. `total` is None where it is unknown.
+
+    What was `done` before counts for no rate.
+    """
 
     seconds = 15.0
 
-    def __init__(self, console: CleanConsole, title: str, total: float | None, unit: str) -> None:
+    def __init__(self, console: CleanConsole, title: str, total: float | None, unit: str, done: int = 0) -> None:
         self._console = console
         self._title = title
         self._total = total
         self._unit = unit
-        self._done = 0.0
+        self._before, self._done = done, float(done)
         self._stats: dict[str, float | str] = {}
         self._start = self._said = time.monotonic()
 
@@ -176,7 +179,7 @@ class PlainProgress:
     def _say(self, last: bool = False) -> None:
         self._said = time.monotonic()
         seconds = max(self._said - self._start, 1e-9)
-        speed = self._done / seconds
+        speed = (self._done - self._before) / seconds
         of = f"/{self._total:,.0f}" if self._total is not None else ""
         parts = [_units(f"{self._done:,.0f}{of}", self._unit), _rate(speed, self._unit), _shown(self._stats)]
         if last:
@@ -194,8 +197,8 @@ class NotebookProgress(PlainProgress):
 
     seconds = 0.5
 
-    def __init__(self, console: CleanConsole, title: str, total: float | None, unit: str) -> None:
-        super().__init__(console, title, total, unit)
+    def __init__(self, console: CleanConsole, title: str, total: float | None, unit: str, done: int = 0) -> None:
+        super().__init__(console, title, total, unit, done)
         from IPython.display import display
 
         self._line = display({"text/plain": f"    {title}"}, raw=True, display_id=True)

@@ -24,15 +24,16 @@ from bench.pages.content import shown
 from bench.results.display import duration, size
 from bench.results.schema import Result
 from bench.results.scores import score_of
-from bench.results.store import read_result
+from bench.results.store import is_run, read_result
 from bench.screen.console import CleanConsole, RichReporter
 from bench.screen.terminal import line
 from bench.screen.text import number
 from bench.studies.contract import training_set
 from bench.studies.finished import own_faults
 from bench.studies.looks import about_looks
+from bench.studies.review import Review
 from bench.studies.scheduler import LOGS
-from bench.studies.study import Study
+from bench.studies.study import STUDY, Study
 from bench.wording import some
 
 ROWS = 12
@@ -122,6 +123,8 @@ class StudyWatcher:
             f"{some(len(study.runs), 'run')}, {len(study.runs) - len(left)} finished; left are {some(tokens, 'token')}, "
             f"{seconds / 3600:.1f} hours one after another{several} (from a layer timed here{quantizing})"
         )
+        if not (study.folder / STUDY).exists() and any(map(is_run, study.out.glob("*"))):
+            self._reporter.note(f"what {study.out} holds of these runs already is found when the study begins, not repeated")
 
     def report(self, study: Study, metrics: Mapping[str, str], kind: StudyKind) -> None:
         """Prints the runs with each task's primary metric, and the verdict in the words of the study's kind."""
@@ -152,10 +155,25 @@ class StudyWatcher:
         if study.finished():
             self._reporter.note(f"as a page: bench report {study.name} --runs {quote(str(study.out))}")
 
+    def reviewed(self, study: Study, review: Review) -> None:
+        """Prints what of a study is not as it was written, or that nothing tells."""
+        if review.changed:
+            more = f"bench verify {study.name} --out {quote(str(study.out))}"
+            self.warn(f"CHANGED since it was written: {'; '.join(review.changed)}. What of it still holds: {more}")
+        elif review.unjudged:
+            self._reporter.note(f"The verdict is the one that was written; it cannot be judged again: {review.unjudged}")
+        elif review.seal == "none":
+            self._reporter.note(str(review))
+
     def overview(self, studies: Sequence[Study], out: Path) -> None:
         """Prints the studies of a folder, a row each: kind, finished runs, whether it has a verdict."""
         rows = [
-            (study.name, study.kind, f"{len(study.finished())}/{len(study.due())}", "yes" if study.judged else "no")
+            (
+                study.name,
+                study.kind,
+                f"{len(study.finished())}/{len(study.due())}",
+                "changed" if study.seal == "broken" else "yes" if study.judged else "no",
+            )
             for study in studies
         ]
         if rows:

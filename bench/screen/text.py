@@ -22,7 +22,7 @@ def columns(header: Sequence[str], rows: Sequence[Sequence[str]], flexible: int 
     widths = [max(width(row[i]) for row in table) for i in range(len(header))]
     if flexible is not None and sys.stdout.isatty():
         room = _terminal() - len(indent) - sum(widths) - 2 * (len(widths) - 1) + widths[flexible]
-        widths[flexible] = min(widths[flexible], max(room, 24))
+        widths[flexible] = min(widths[flexible], max(room, 20))
     lines = []
     for row in table:
         first, *rest = _wrap(row, flexible, widths)
@@ -33,16 +33,43 @@ def columns(header: Sequence[str], rows: Sequence[Sequence[str]], flexible: int 
     )
 
 
-def wrapped(text: str, stream: IO[str]) -> str:
-    """A text as it is printed to a stream: on a terminal wrapped at words, never inside of one such as a path or a flag."""
+def folded(
+    header: Sequence[str], rows: Sequence[Sequence[str]], keep: Sequence[str] = (), spare: Sequence[str] = ()
+) -> tuple[list[str], list[list[str]], dict[str, str]]:
+    """A table with as many of its columns as a terminal has room for; piped output has all.
+
+    Those that have the same in every row go first, but for those of `keep`; then those of `spare`, one after another.
+
+    Returns:
+        What is left of header and rows, and by its title what was the same in every row.
+    """
+    table = [[*header], *([line(cell) for cell in row] for row in rows)]
+    columns = dict(zip(header, zip(*table, strict=True), strict=True))
+    same: dict[str, str] = {}
+
+    def narrow() -> bool:
+        shown = sum(max(map(width, cells)) + 2 for cells in columns.values()) - 2
+        return sys.stdout.isatty() and shown > _terminal()
+
+    if len(rows) > 1 and narrow():
+        same = {title: cells[1] for title, cells in columns.items() if len({*cells[1:]}) == 1 and title not in keep}
+    for title in (*same, *spare):
+        if title in columns and (title in same or narrow()):
+            del columns[title]
+    return [*columns], [[*row] for row in [*zip(*columns.values(), strict=True)][1:]], same
+
+
+def wrapped(text: str, stream: IO[str], indent: int = 0) -> str:
+    """A text as it is printed to a stream: on a terminal wrapped at words, never inside of one such as a path or a flag.
+
+    `indent` is that of the lines which go on with one.
+    """
     if not stream.isatty():
         return text
-    room = max(_terminal(), 40)
-    return "\n".join(
-        piece
-        for part in text.split("\n")
-        for piece in textwrap.wrap(part, room, break_long_words=False, break_on_hyphens=False) or [""]
+    wrapper = textwrap.TextWrapper(
+        max(_terminal(), 40), subsequent_indent=" " * indent, break_long_words=False, break_on_hyphens=False
     )
+    return "\n".join(piece for part in text.split("\n") for piece in wrapper.wrap(part) or [""])
 
 
 def _terminal() -> int:

@@ -9,39 +9,51 @@ from __future__ import annotations
 
 import hashlib
 import json
-from collections.abc import Mapping, Sequence
+import shutil
+import warnings
+from collections.abc import Iterator, Mapping, Sequence
 from contextlib import closing
 from dataclasses import dataclass, replace
 from datetime import datetime, timezone
+from math import isfinite
 from pathlib import Path
+from tempfile import TemporaryDirectory
 
-from bench.api.data import Document
+from bench.api.data import Corpus, Document
 from bench.api.task import Task
-from bench.config import RunConfig
+from bench.config import DIGITS, RunConfig, whole_path, whole_paths
+from bench.data import leaks
 from bench.data.content import code_digest
-from bench.errors import DataError, UsageError
+from bench.errors import DataError, DataWarning, UsageError, storable
 from bench.evaluation.clusters import unit_of
+from bench.kit.documents import of_gold
+from bench.kit.files import read_bytes
+from bench.kit.jsonl import LINES, stream
 from bench.naming import bounded
 from bench.registry import Registry
 from bench.results.environment import git, hardware, versions
 from bench.results.imported import Imported
 from bench.results.invariants import Batch, Checkpoint, Invariants, Parity, Smoke, Tokens
 from bench.results.layout import INFO, JOURNAL, MANIFEST, PREDICTIONS, predictions_name
-from bench.results.manifest import JournalEnd, file_sums, write_manifest
+from bench.results.manifest import JournalEnd, file_sums, sums_sha256, write_manifest
 from bench.results.reading import plain
 from bench.results.schema import Headline, Quantization, Result, Stage, TaskScores
-from bench.results.scores import FlatScores, interval_of, score_of
+from bench.results.scores import FlatScores, interval_by, interval_of, score_of
 from bench.results.statistics import Statistics, write_statistics
-from bench.results.store import read_predictions, write_json, write_predictions, write_result
+from bench.results.store import as_document, as_kept, read_result, write_json, write_predictions, write_result
 from bench.steps.corpora import read_corpora
-from bench.steps.finish import dictionary_scores, official_scores
+from bench.steps.finish import DICTIONARY, dictionary_scores, official_scores
 from bench.steps.names import refuse_missing
 from bench.tracking.journal import Journal
 
 ARM = "imported"
 """In the place of the architecture."""
 STAGE: Stage = "trained"
-LINES = "predictions.jsonl"
+WHOLE = "predictions.jsonl"
+"""The file of predictions in a folder of `bench predict`."""
+
+LARGEST = 1e100
+"""Of a score; the squares of larger ones leave the range of a float."""
 
 
 @dataclass(frozen=True)
@@ -80,10 +92,10 @@ class ImportRequest:
 def import_predictions(request: ImportRequest, registry: Registry) -> list[Path]:
     """Scores prediction files of the test split and writes a result for each; returns the results' folders.
 
-    Files that were imported already are the same result again.
+    Files that were imported already are the same result again. Nothing is written before all files were read.
 
     Raises:
-        UsageError: no such task, or the system has no name.
+        UsageError: no such task, the system has no name, or a path is named twice.
         DataError: the corpus or a prediction cannot be read, or a document is none of the test split.
         StorageError: the disk is full or cannot be written.
     """
@@ -95,109 +107,192 @@ def import_predictions(request: ImportRequest, registry: Registry) -> list[Path]
     task: Task = registry.get("tasks", request.task).tolerating(request.tolerate)
     if request.data is None and task.folder is None:
         raise UsageError(f"Which corpus did {request.system} read?", f"Add --data {task.name}=DIR.")
+    sums: dict[Path, str] = {}
     for path in request.predictions:
         if not path.exists():
             raise UsageError(f"There is no file or folder {path}.")
+        if not (path.is_file() or path.is_dir()):
+            raise UsageError(f"{path} is neither a file nor a folder; wanted one, which is read twice.", "Write it to a file.")
+        if path.resolve() in (other.resolve() for other in sums):
+            raise UsageError(f"{path} is named twice; wanted the predictions of each seed once.")
+        sums[path] = _sha256(path)
+    if len(set(sums.values())) < len(sums):
+        message = "Some of these hold the same predictions: seeds that are copies of one make intervals too narrow."
+        warnings.warn(message, DataWarning, stacklevel=2)
     if request.data is not None:
         refuse_missing({task.name: request.data})
     base = RunConfig(
-        task=(request.task,), arch=ARM, out=str(request.out), tracker=(), allow_leak=request.allow_leak,
-        data={} if request.data is None else {task.name: str(request.data)}, tolerate=tuple(request.tolerate),
+        task=whole_paths((request.task,)), arch=ARM, out=whole_path(str(request.out)), tracker=(), seed=request.seed,
+        data={} if request.data is None else {task.name: whole_path(str(request.data))}, tolerate=tuple(request.tolerate),
+        allow_leak=request.allow_leak,
     )  # fmt: skip
-    folders = []
+    systems = []
     with read_corpora({task.name: task}, base) as sources:
-        corpus, synthetic = sources[task.name].corpus, sources[task.name].synthetic
+        corpus = sources[task.name].corpus
         gold = list(corpus["test"])
-        annotated = any(document.mentions for document in gold) and not any(document.relations for document in gold)
-        baselines = {"dictionary": dictionary_scores(task, corpus)} if annotated else {}
-        for place, path in enumerate(request.predictions):
-            predicted = _read(path, task, gold)
+        baselines = {DICTIONARY: dictionary_scores(task, corpus)} if registry.head(task).finds_mentions else {}
+        for place, (path, sha256) in enumerate(sums.items()):
+            found = {document.id: as_kept(document) for document in _read(path, task, gold)}
             about = Imported(
-                request.system.strip(), request.version, _sha256(path), datetime.now(timezone.utc).date().isoformat(),
-                request.tokens, request.parameters, request.note,
-                {task.name: len(gold) - len({document.id for document in predicted})},
+                request.system.strip(), request.version, sha256, datetime.now(timezone.utc).date().isoformat(),
+                request.tokens, request.parameters, request.note, {task.name: len(gold) - len(found)},
             )  # fmt: skip
-            config = replace(base, seed=request.seed + place)
-            hashes = {"data": {task.name: corpus.sha256}}
-            folders.append(_write(config, about, task, gold, predicted, baselines, hashes, synthetic, corpus.unit))
-    return folders
+            predicted = [found.get(document.id) or Document(document.id, "") for document in gold]
+            system = _System(replace(base, seed=request.seed + place), about, predicted, task.statistics(gold, predicted))
+            systems.append((system, system.result(task, corpus, baselines)))
+    with storable(request.out):
+        request.out.mkdir(parents=True, exist_ok=True)
+        with TemporaryDirectory(prefix=".importing-", dir=request.out) as aside:  # a result is there whole or not at all
+            for system, result in systems:
+                folder, made = request.out / result.id, Path(aside) / result.id
+                if not (folder / MANIFEST).exists():
+                    system.write(made, task, result, corpus.unit)
+                    shutil.rmtree(folder, ignore_errors=True)
+                    made.rename(folder)
+                elif request.note and (kept := read_result(folder).imported) is not None and kept.note != request.note:
+                    message = f"{result.id} was imported before; it keeps the note of then, since no result is changed."
+                    warnings.warn(message, DataWarning, stacklevel=2)
+    return [request.out / result.id for _, result in systems]
+
+
+@dataclass(frozen=True)
+class _System:
+    """One seed of a system: its configuration, what is known of it, and its documents with their statistics."""
+
+    config: RunConfig
+    about: Imported
+    predicted: Sequence[Document]
+    rows: Sequence[Mapping[str, float]]
+
+    def statistics(self, task: Task, unit: str) -> Statistics:
+        """Of every document of the split."""
+        return Statistics.of(task.name, "test", STAGE, [document.id for document in self.predicted], self.rows, unit)
+
+    def result(self, task: Task, corpus: Corpus, baselines: Mapping[str, FlatScores]) -> Result:
+        """The result, as a run's but for what nobody knows.
+
+        Raises:
+            DataError: the scorer has no number for these predictions.
+        """
+        about, config = self.about, self.config
+        scores, metric = official_scores(task, self.rows), task.metadata.primary_metric
+        value = score_of(scores, metric)
+        if value is None or not isfinite(value):
+            raise DataError(f"{task.name} gives these predictions no {metric}.", "Is the file of the test split, and complete?")
+        # A system is one arm, whose seeds have files of their own.
+        system = json.dumps([about.system, about.version, about.tokens, about.parameters])
+        model = {"name": f"{about.system} {about.version}".strip(), "sha256": hashlib.sha256(system.encode()).hexdigest()}
+        hashes = {"data": {task.name: corpus.sha256}, "model": model["sha256"]}
+        identity = [hashes, about.sha256, config.seed, config.tolerate, config.allow_leak, task.version]
+        digest = hashlib.sha256(json.dumps(identity, sort_keys=True).encode()).hexdigest()[:DIGITS]
+        label = "".join(sign if sign.isalnum() else "-" for sign in about.system.lower()).strip("-") or "system"
+        left_out, adjusted = dict(corpus.left_out), dict(corpus.adjusted)
+        resolved = {
+            "task": [task.name], "model": model, "head": {task.name: ARM}, "device": "unknown", "precision": "unknown",
+            "lr": None, "quant_when": None, "data": hashes["data"],
+        }  # fmt: skip
+        return Result(
+            id=f"{bounded(f'imported-{label}_{task.name}'.lower())}_{digest}",  # no run's id begins so
+            config=config.as_json() | {"model": model["name"], "resolved": resolved},
+            headline=Headline(
+                task.name, "test", STAGE, metric, value, interval_of(scores, metric), interval_by(scores, metric)
+            ),
+            scores={task.name: TaskScores(trained=scores, baselines=baselines)},
+            invariants=Invariants(
+                Tokens(status="unknown", total=about.tokens, controlled=False),
+                Parity(status="unknown"),
+                Smoke(status="unknown"),
+                Batch(status="unknown", micro_batch=0, limit=0, peak=None, binds="unknown", longest=0),
+                Checkpoint(status="unknown"),
+            ),
+            quantization=Quantization(),
+            timings={},
+            memory={},
+            hashes=hashes | {"config": digest},
+            versions=versions() | {"parts": {f"task {task.name}": task.version}},
+            hardware=hardware(),
+            git=git(),
+            waivers=(),
+            synthetic=corpus.synthetic,
+            imported=about,
+            leaks={task.name: leaks.as_json(corpus.leaks)} if corpus.leaks else {},
+            left_out={task.name: left_out} if left_out else {},
+            adjusted={task.name: adjusted} if adjusted else {},
+            units={task.name: unit_of(task, self.statistics(task, corpus.unit))} if corpus.unit else {},
+        )
+
+    def write(self, folder: Path, task: Task, result: Result, unit: str) -> None:
+        """Writes the result with its predictions, statistics and manifest."""
+        write_predictions(folder / PREDICTIONS / predictions_name(task.name, "test", STAGE), self.predicted)
+        write_statistics(folder, self.statistics(task, unit))
+        write_json(folder / INFO, {"id": result.id, "name": result.config["model"], "config": result.config})
+        write_result(folder, result)
+        files = file_sums(folder)
+        with closing(Journal(folder / JOURNAL, identity=result.id)) as journal:
+            journal.write("imported", **plain(self.about))
+            journal.write("result", sha256=sums_sha256(files))
+            journal.write("end", status="finished")
+            end = JournalEnd(journal.position, (folder / JOURNAL).stat().st_size, journal.sha256)
+        write_manifest(folder, result, files, end, code_digest(task))
 
 
 def _read(path: Path, task: Task, gold: Sequence[Document]) -> Sequence[Document]:
-    lines = path / LINES if path.is_dir() else path
-    if lines.suffix == ".jsonl" and lines.is_file() and _is_ours(lines):
-        from bench.kit.documents import of_gold
+    """A system's documents, whatever it says them in; spans lie in the text, and judgements are of what gold judges.
 
-        return of_gold(read_predictions(lines), gold, lines)
-    return task.read_predictions(path, gold)
+    Raises:
+        DataError: naming the file, or the document, and never what stands there.
+    """
+    lines = path / WHOLE if path.is_dir() else path
+    found = of_gold(_documents(lines), gold, lines) if _is_ours(lines) else task.read_predictions(path, gold)
+    by_name = {document.id: document for document in gold}
+    for document in found:
+        if fault := _fault(document, by_name[document.id]):
+            raise DataError(f"{path}: of document {document.id!r} {fault}.", "Offsets count characters of the corpus's text.")
+    return found
+
+
+def _documents(path: Path) -> Iterator[Document]:
+    for record in stream(path):
+        try:
+            yield as_document(record.values)
+        except ValueError:
+            raise record.error(
+                "no document's predictions; wanted 'id', 'mentions' and more as 'bench predict' writes."
+            ) from None
+
+
+def _fault(document: Document, gold: Document) -> str:
+    """What cannot be in predictions of a document; empty where all can."""
+    related = (end[0] for relation in document.relations for end in (relation.source, relation.target))
+    for fragments in (*(mention.fragments for mention in document.mentions), *related):
+        if any(start >= end for start, end in fragments):
+            return "a span ends before or where it starts"
+        if any(start < 0 or end > len(gold.text) for start, end in fragments):
+            return f"a span lies outside the text, which has {len(gold.text):,} characters"
+    if any(not values for mention in document.mentions for values in mention.slots.values()):
+        return "a slot has no value"
+    names = [judgement.name for judgement in document.judgements]
+    strange = set(names) - {judgement.name for judgement in gold.judgements} - {passage.id for passage in gold.passages}
+    if strange or len(set(names)) != len(names):
+        return "a judgement comes twice, or is of what gold does not judge"
+    if not all(abs(judgement.score) <= LARGEST for judgement in document.judgements):
+        return f"a score is no number from -{LARGEST:g} to {LARGEST:g}"
+    sure = [*(mention.confidence for mention in document.mentions), *(relation.confidence for relation in document.relations)]
+    if not all(confidence is None or 0 <= confidence <= 1 for confidence in sure):
+        return "a confidence is no number from 0 to 1"
+    return ""
 
 
 def _is_ours(path: Path) -> bool:
     """Whether a file holds predictions as `bench predict` writes them: each line an object with ``id`` and what was found."""
+    if path.suffix.lower() not in LINES or not path.is_file():
+        return False
     try:
-        with path.open(encoding="utf-8") as file:
+        with path.open(encoding="utf-8-sig") as file:
             first = json.loads(next((line for line in file if line.strip()), "{}"))
-    except (OSError, ValueError):
+    except (OSError, ValueError, RecursionError):
         return False
     return isinstance(first, dict) and "id" in first and bool({"mentions", "relations", "judgements"} & first.keys())
-
-
-def _write(
-    config: RunConfig,
-    about: Imported,
-    task: Task,
-    gold: Sequence[Document],
-    predicted: Sequence[Document],
-    baselines: Mapping[str, FlatScores],
-    hashes: Mapping[str, object],
-    synthetic: bool,
-    unit: str,
-) -> Path:
-    identity = [about.system, about.version, about.sha256, about.tokens, about.parameters, config.seed, hashes, task.version]
-    digest = hashlib.sha256(json.dumps(identity, sort_keys=True).encode()).hexdigest()
-    label = "".join(sign if sign.isalnum() else "-" for sign in about.system.lower()).strip("-") or "system"
-    ident = f"{bounded(f'imported-{label}_{task.name}'.lower())}_{digest[:12]}"  # no run's id begins so
-    folder = Path(config.out) / ident
-    if (folder / MANIFEST).exists():
-        return folder
-    rows = task.statistics(gold, predicted)
-    statistics = Statistics.of(task.name, "test", STAGE, [document.id for document in gold], rows, unit)
-    scores = official_scores(task, rows)
-    metric = task.metadata.primary_metric
-    value = score_of(scores, metric)
-    if value is None:
-        raise DataError(f"{task.name} gives these predictions no {metric}.", "Is the file of the test split, and complete?")
-    resolved = {
-        "task": [task.name], "model": {"name": about.system, "sha256": about.sha256}, "head": {task.name: ARM},
-        "device": "unknown", "precision": "unknown", "lr": None, "quant_when": None, **hashes,
-    }  # fmt: skip
-    result = Result(
-        id=ident,
-        config=config.as_json() | {"model": about.system, "resolved": resolved},
-        headline=Headline(task.name, "test", STAGE, metric, value, interval_of(scores, metric)),
-        scores={task.name: TaskScores(trained=scores, baselines=baselines)},
-        invariants=Invariants(
-            Tokens(status="unknown", total=about.tokens, controlled=False), Parity(status="unknown"), Smoke(status="unknown"),
-            Batch(status="unknown", micro_batch=0, limit=0, peak=None, binds="unknown", longest=0),
-            Checkpoint(status="unknown"),
-        ),
-        quantization=Quantization(), timings={}, memory={},
-        hashes={**hashes, "model": about.sha256, "config": digest[:12]},
-        versions=versions() | {"parts": {f"task {task.name}": task.version}},
-        hardware=hardware(), git=git(), waivers=(), synthetic=synthetic, imported=about,
-        units={task.name: unit_of(task, statistics)} if unit else {},
-    )  # fmt: skip
-    write_predictions(folder / PREDICTIONS / predictions_name(task.name, "test", STAGE), predicted)
-    write_statistics(folder, statistics)
-    write_json(folder / INFO, {"id": ident, "name": about.system, "config": result.config})
-    write_result(folder, result)
-    files = file_sums(folder)
-    with closing(Journal(folder / JOURNAL, identity=ident)) as journal:
-        journal.write("imported", **plain(about))
-        journal.write("end", status="finished")
-        end = JournalEnd(journal.position, (folder / JOURNAL).stat().st_size, journal.sha256)
-    write_manifest(folder, result, files, end, code_digest(task))
-    return folder
 
 
 def _sha256(path: Path) -> str:
@@ -205,7 +300,7 @@ def _sha256(path: Path) -> str:
     files = sorted(file for file in path.rglob("*") if file.is_file()) if path.is_dir() else [path]
     for file in files:
         name = file.relative_to(path).as_posix() if path.is_dir() else ""
-        content = file.read_bytes()
-        digest.update(f"{name}\0{len(content)}\0".encode())
+        content = read_bytes(file)
+        digest.update(f"{name}\0{len(content)}\0".encode(errors="surrogateescape"))
         digest.update(content)
     return digest.hexdigest()

@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Any
 from bench.api.architecture import UNMATCHED, Architecture
 from bench.config import RunConfig
 from bench.data import faults, leaks
-from bench.errors import UsageError
+from bench.errors import RunStateError, UsageError
 from bench.modeling.spec import read_config
 from bench.reporting import Reporter
 from bench.results.display import short, size
@@ -30,7 +30,7 @@ def tokens_like(config: RunConfig) -> int | None:
 
     Raises:
         UsageError: the run is not there, or had no such task.
-        RunStateError: it is not finished.
+        RunStateError: it is not finished, or was imported.
     """
     if config.tokens_like is None:
         return None
@@ -40,6 +40,8 @@ def tokens_like(config: RunConfig) -> int | None:
         ref, task = config.tokens_like, ""
     result = read_result(find_run(ref, Path(config.out)))
     by_task = result.invariants.tokens.tasks
+    if result.imported is not None:
+        raise RunStateError(f"{ref!r} was imported: bench counted no token of it.", "Name a run, or give --tokens N.")
     if task and task not in by_task:
         raise UsageError(f"Run {ref!r} had no task {task!r}; it had {', '.join(by_task)}.")
     return sum(account.tokens for name, account in by_task.items() if task in ("", name))

@@ -11,10 +11,11 @@ from bench.config import OPTIONS, RunConfig, flag, from_mapping
 from bench.errors import RunStateError
 from bench.invariants.checkpoint import Checkpoint, steps
 from bench.results.environment import versions
+from bench.results.imported import no_model
 from bench.results.invariants import BatchReport, SmokeReport
 from bench.results.layout import PLAN, RESULT
 from bench.results.reading import plain, read_as
-from bench.results.store import read_json, write_json
+from bench.results.store import read_json, read_result, write_json
 from bench.sealed import sealed, unsealed
 from bench.tracking.journal import Journal
 from bench.training.processes import launched
@@ -118,11 +119,8 @@ def stored_config(config: RunConfig, folder: Path) -> RunConfig:
         RunStateError: the folder does not say what it was begun with, or something else was typed now.
     """
     path = folder / PLAN
-    if not path.exists() and (folder / RESULT).exists():
-        raise RunStateError(
-            f"{folder.name} was imported: there are its predictions, and no model of it.",
-            "Name a run of 'bench run'; 'bench show run' shows either.",
-        )
+    if not path.exists() and (folder / RESULT).exists() and read_result(folder).imported is not None:
+        raise no_model(folder.name)
     if not path.exists():
         raise RunStateError(
             f"{folder} holds no {PLAN}: it was killed before it was planned.",

@@ -22,6 +22,7 @@ from bench.errors import BenchError, RunStateError, UsageError
 from bench.kit.repeats import repeated_texts
 from bench.modeling.files import read_sha256
 from bench.registry import Registry
+from bench.results.imported import no_model
 from bench.results.layout import ADAPTERS
 from bench.results.schema import Result
 from bench.results.store import find_run, read_result
@@ -115,6 +116,8 @@ def find_start(config: RunConfig, parts: Parts) -> Start | None:
         return None
     start = Start(folder := find_run(config.init_from, Path(config.out)), read_result(folder))
     theirs, known = start.result, start.shared_ranks(())
+    if theirs.imported is not None:
+        raise no_model(theirs.id)
     version = f"architecture {arm.name}"
     facts = (
         ("architecture", "--arch ", theirs.config["arch"], config.arch),

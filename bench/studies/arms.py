@@ -99,17 +99,23 @@ class Arm:
         return runs
 
 
-def read_runs(refs: Iterable[str], out: Path) -> tuple[list[Run], list[str]]:
+def read_runs(refs: Iterable[str], out: Path, tasks: Sequence[str] = ()) -> tuple[list[Run], list[str]]:
     """The runs that were named, each once, and notes on runs that are left out.
 
-    A reference is an id, looked for in `out`, the beginning of one, a run's folder, or a folder that holds such folders.
+    A reference is an id, looked for in `out`, the beginning of one, a run's folder, or a folder that holds such folders. Of
+    `tasks`, where any are named, every run that is kept has one.
 
     Raises:
-        UsageError: nothing carries a name, or a folder holds no run.
+        UsageError: nothing carries a name, a folder holds no run, or no run has one of `tasks`.
         RunStateError: no run of a folder is finished, or a result cannot be read.
     """
     folders, notes = finished_folders(refs, out)
-    return [Run.read(folder) for folder in folders], notes
+    runs = [Run.read(folder) for folder in folders]
+    known = dict.fromkeys(task for run in runs for task in run.tasks)
+    for name in tasks:
+        if name not in known:
+            raise unknown("task of these runs", name, known, "bench board")
+    return [run for run in runs if not tasks or {*tasks} & {*run.tasks}], notes
 
 
 def finished_folders(refs: Iterable[str], out: Path) -> tuple[list[Path], list[str]]:
@@ -140,13 +146,30 @@ def finished_folders(refs: Iterable[str], out: Path) -> tuple[list[Path], list[s
 
 
 def arms_of(runs: Sequence[Run], by: Sequence[str]) -> list[Arm]:
-    """Runs grouped by what is compared, in the order in which they first come."""
+    """Runs grouped by what is compared, in the order in which they first come.
+
+    Raises:
+        ContractError: an arm has a seed of an imported system twice.
+    """
     groups: dict[str, list[Run]] = {}
     values = {name: [run.facts[name] for run in runs] for name in by}
     for run in runs:
         name = ", ".join(label(field, run.facts[field], values[field]) for field in by)
         groups.setdefault(name or "all runs", []).append(run)
+    for name, group in groups.items():
+        _refuse_twice(name, group)
     return [Arm(name, tuple(group)) for name, group in groups.items()]
+
+
+def _refuse_twice(arm: str, runs: Sequence[Run]) -> None:
+    """Refuses an arm that has a seed of an imported system twice: nothing says which of the two is meant."""
+    seen: dict[tuple[object, ...], Run] = {}
+    for run in (run for run in runs if run.result.imported is not None):
+        if (other := seen.setdefault((run.tasks, run.seed), run)) is not run:
+            raise ContractError(
+                f"{other.id} and {run.id} are both seed {run.seed} of {arm!r}; wanted each seed once.",
+                "Name one of them, compare by model, or import the other with a --seed or --system-version of its own.",
+            )
 
 
 def tasks_of(runs: Sequence[Run], registry: Registry) -> dict[str, Task]:

@@ -25,6 +25,7 @@ from bench.stats.across import ROPE, Across, across, meaning
 from bench.stats.intervals import LEVEL, MINIMUM_SEEDS, Array, Estimate, Measure, align, estimate, scores, unit_of
 from bench.stats.multiplicity import Floor, SeedSpread, Tally, holm, noise_floor, over_seeds, unequal
 from bench.stats.paired import RESAMPLES, Paired, paired
+from bench.stats.sequential import ONE_LOOK, Look
 from bench.studies.arms import Arm, Run, agree, arms_of, measure_of, metrics_of, refuse_changed, tasks_of
 from bench.studies.contract import Difference, compared, differences, refuse, training_set
 from bench.studies.looks import judged_by
@@ -33,7 +34,7 @@ from bench.wording import some
 
 TOO_FEW = "not resolved at this number of seeds"
 UNRESOLVED = "not resolved"
-ONE_LOOK = (
+FOR_ONE_LOOK = (
     "Levels are for one look: comparing again whenever seeds are added finds more than 5% by chance alone. "
     "Plan looks before the first run: bench study --looks."
 )
@@ -167,6 +168,7 @@ def compare(
     allow: Sequence[str] = (),
     resamples: int = RESAMPLES,
     level: float = LEVEL,
+    look: Look = ONE_LOOK,
     rope: float = ROPE,
     seed: int = 0,
     tell: Callable[[str], None] = lambda what: None,
@@ -182,6 +184,7 @@ def compare(
         allow: fields beyond `by` that may differ.
         resamples: of the bootstrap and of the permutation test.
         level: of intervals.
+        look: of several: intervals have its level, and p is that over all looks.
         rope: differences up to it count as none where a further task is looked ahead to, in the metric's own unit.
         seed: of the resampling.
         tell: called with what is being worked at.
@@ -201,12 +204,13 @@ def compare(
         raise UsageError(f"A comparison wants two runs or more; got {len(runs)}.", "Name another run, or a folder of runs.")
     if "changed" not in allow:
         refuse_changed(runs)
+    conclusive, level = level, level if look.alone else look.level
     run_facts = [run.facts for run in runs]
     fields = tuple(by) or compared(run_facts)
     arms = arms_of(runs, fields)
     _share_a_task(arms)
     differing = differences(run_facts, fields, allow)
-    refuse(differing, fields)
+    refuse(differing, fields, () if by or "tasks" not in fields else dict.fromkeys(task for run in runs for task in run.tasks))
     tasks = tasks_of(runs, registry)
     example_scores = {name: _some_scores(runs, name) for name in tasks}
     metrics = metrics_of(tasks, example_scores, metric)
@@ -224,7 +228,7 @@ def compare(
     for first, second, task in shared:
         tell(f"{second.name} against {first.name} on {task}")
         pairs.append(tables.pair(task, first, second, resamples, level, len(shared), seed))
-    pairs = _concluded(pairs, level)
+    pairs = _concluded(pairs, conclusive, look)
     notes += _cautions(pairs)
     if any(pair.estimate.seeds >= MINIMUM_SEEDS for pair in pairs):
         notes += one_look(runs)
@@ -338,10 +342,10 @@ class _Tables:
         )
 
 
-def _concluded(pairs: Sequence[Pair], level: float) -> list[Pair]:
-    """Pairs with p values adjusted for all of them, and their conclusions."""
-    combined = holm([pair.estimate.p for pair in pairs], 1 - level)
-    documents = holm([pair.documents.p for pair in pairs], 1 - level)
+def _concluded(pairs: Sequence[Pair], level: float, look: Look) -> list[Pair]:
+    """Pairs with p values adjusted for all of them and for all looks, and their conclusions."""
+    combined = holm([look.adjusted(pair.estimate.p) for pair in pairs], 1 - level)
+    documents = holm([look.adjusted(pair.documents.p) for pair in pairs], 1 - level)
     concluded = []
     for pair, p, p_documents in zip(pairs, combined, documents, strict=True):
         if pair.estimate.seeds < MINIMUM_SEEDS:
@@ -370,7 +374,7 @@ def one_look(runs: Sequence[Run]) -> list[str]:
     """What to know of looking repeatedly: that it is not covered, and which studies judged some of these runs already."""
     judged = judged_by({run.id for run in runs}, {run.folder.parent for run in runs})
     already = [f"Judged already: {'; '.join(judged)}."] if judged else []
-    return [" ".join([ONE_LOOK, *already])]
+    return [" ".join([FOR_ONE_LOOK, *already])]
 
 
 def _share_a_task(arms: Sequence[Arm]) -> None:

@@ -17,9 +17,10 @@ from bench.launchers import launcher as open_launcher
 from bench.registry import Registry
 from bench.results.layout import CHECKPOINTS
 from bench.results.lock import RunLock
-from bench.studies.finished import judged, kind_of, outdated, own_faults
+from bench.studies.finished import judged, kind_of, own_faults
 from bench.studies.looks import looked_already, record
 from bench.studies.mark import StudyMark
+from bench.studies.review import outdated
 from bench.studies.scheduler import Stopped, Watcher, drive, share_of_memory, survey
 from bench.studies.study import Study
 from bench.wording import some
@@ -187,7 +188,9 @@ def _failed(study: Study) -> BenchError | None:
     if not failed:
         return None
     left = sum(run.run is None and not run.refused for run in study.due())
+    logs = f"What it printed is in {study.folder / 'logs'}"
+    again = "search other rates: --lr is their middle" if study.stranded(failed[0]) else "the same command tries again"
     return BenchError(
         f"{len(failed)} of {some(len(study.due()), 'run')} failed, {left} not finished; {failed[0].key}: {failed[0].error}",
-        f"What it printed is in {study.folder / 'logs'}; the same command tries again.",
+        f"{logs}; {again}.",
     )

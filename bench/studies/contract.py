@@ -8,6 +8,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import asdict, dataclass
+from shlex import quote
 from typing import Any
 
 from bench.api.architecture import UNMATCHED
@@ -256,15 +257,20 @@ def listed(differing: Sequence[Difference]) -> str:
     return "; ".join(f"{difference.field}: {difference.told}" for difference in differing if not difference.allowed)
 
 
-def refuse(differing: Sequence[Difference], by: Sequence[str]) -> None:
+def refuse(differing: Sequence[Difference], by: Sequence[str], tasks: Iterable[str] = ()) -> None:
     """Stops a comparison of runs that differ in what was not allowed.
+
+    `tasks` are those of the runs where nobody asked to compare runs of different tasks: one of them may have been meant.
 
     Raises:
         ContractError: naming every field, its values, and how to allow it.
     """
     refused = refusal(differing, by)
     if refused is not None:
-        raise ContractError(f"The runs cannot be compared, {refused[0]}: {listed(differing)}.", refused[1])
+        why, allowing = refused
+        of_one = " or ".join(f"--task {quote(name)}" for name in tasks)
+        hint = f"Runs of one task: {of_one}. {allowing}" if of_one else allowing
+        raise ContractError(f"The runs cannot be compared, {why}: {listed(differing)}.", hint)
 
 
 def differs(name: str, values: Sequence[Any]) -> bool:

@@ -109,7 +109,7 @@ class FinishedStudy:
         from bench.studies.compare import compare
 
         runs = [self.runs[key] for key in keys]
-        return compare(runs, self.registry, by=by, allow=(*_ALLOWED, *allow), level=self.look.level)
+        return compare(runs, self.registry, by=by, allow=(*_ALLOWED, *allow), look=self.look)
 
     def statistics(self, key: str) -> dict[str, Statistics]:
         """Task to the statistics of every test document of a run, checked against the scores of its result.
@@ -145,50 +145,31 @@ def judged(study: Study, registry: Registry, warn: Callable[[str], None]) -> Map
 
     All runs of that look must be finished. The looks before it are judged again: what they resolved stays.
 
-    It has the version of the kind that judged as ``kind_version``, so that `judged_again` knows one of an earlier version.
+    It has the version of the kind that judged as ``kind_version``, so that a verdict of an earlier version is known as such.
 
     Raises:
         ContractError: a run changed since it was written.
         BenchError: the runs cannot be compared, a package is missing, or the kind's own code failed.
     """
+    verdict = judged_by_look(study, registry, warn)[-1]
+    return None if verdict is None else {**verdict, KIND_VERSION: kind_of(study.kind, registry).version}
+
+
+def judged_by_look(study: Study, registry: Registry, warn: Callable[[str], None]) -> list[Mapping[str, Any] | None]:
+    """The verdict at every look up to the one that a study has reached, as `judged` gives the last of them."""
     kind = kind_of(study.kind, registry)
     looks = looks_of(study, kind)
-    verdict: Mapping[str, Any] | None = None
+    verdicts: list[Mapping[str, Any] | None] = []
     for look in looks:
         runs = study.upto(look.seeds[-1]) if look.planned > 1 else study
         finished = FinishedStudy(runs, registry, warn if look is looks[-1] else _silent, look)
         with own_faults(kind, "judging"):
             seen = kind.judge(finished)
             json.dumps(seen)  # a verdict that is no JSON is the kind's fault too
-        verdict = seen if seen is None or look.alone else with_look(seen, look, verdict, kind, earlier_looks(study))
-    return None if verdict is None else {**verdict, KIND_VERSION: kind.version}
-
-
-def outdated(study: Study, kind: StudyKind) -> bool:
-    """Whether the verdict of a study was written by another version of its kind than the one installed."""
-    return (
-        study.verdict is not None and not isinstance(kind, UnknownKind) and study.verdict.get(KIND_VERSION, "1") != kind.version
-    )
-
-
-def judged_again(study: Study, registry: Registry) -> str:
-    """Judges a study again, in memory, whose verdict another version of its kind wrote: its words have other meanings.
-
-    Returns:
-        What a reader must know of it; empty where the verdict stands as it is.
-    """
-    kind = kind_of(study.kind, registry)
-    if study.verdict is None or not outdated(study, kind):
-        return ""
-    versions = f"version {study.verdict.get(KIND_VERSION, '1')} of the study kind {kind.name!r}"
-    try:
-        study.verdict = judged(study.at_last_look(), registry, _silent)
-    except BenchError as refused:
-        return (
-            f"The verdict is in the words of {versions}; in those of version {kind.version} it may be another. "
-            f"It cannot be judged again here: {refused.message}"
-        )
-    return f"The verdict that {versions} wrote was judged again, from the statistics of its runs, by version {kind.version}."
+            if seen is not None and not look.alone:
+                seen = with_look(seen, look, verdicts[-1] if verdicts else None, kind, earlier_looks(study))
+        verdicts.append(seen)
+    return verdicts
 
 
 def _silent(message: str) -> None:

@@ -14,7 +14,7 @@ from contextlib import suppress
 from dataclasses import dataclass, replace
 from datetime import datetime, timezone
 from pathlib import Path
-from typing import Any
+from typing import Any, Final
 
 from bench.api.study import StudyKind, StudyRun, judgements, subject_of
 from bench.errors import BenchError
@@ -23,7 +23,7 @@ from bench.stats.sequential import ALPHA, ONE_LOOK, Look
 from bench.studies.study import STUDIES, LookRecord, Study, read_study, studies
 from bench.wording import some
 
-UNRESOLVED = "unresolved"
+UNRESOLVED: Final = "unresolved"
 
 
 @dataclass(frozen=True)
@@ -35,12 +35,14 @@ class EarlierLook:
         seeds: at that look.
         level: of the error rate that it spent.
         verdicts: subject to the words of its verdict there.
+        date: and time, UTC; empty where it was not kept.
     """
 
     study: str
     seeds: int
     level: float
     verdicts: Mapping[str, str]
+    date: str = ""
 
     def __str__(self) -> str:
         return f"study {self.study!r} at {some(self.seeds, 'seed')}, at {percent(self.level)}"
@@ -95,13 +97,19 @@ def _others(study: Study) -> Iterator[Study]:
                     yield other
 
 
+def changed_beside(study: Study) -> list[str]:
+    """Names of other studies over runs of this one whose files were changed, so that nothing says what they have spent."""
+    here = _marks(study.runs)
+    return [other.name for other in _others(study) if other.seal == "broken" and here & _marks(other.runs)]
+
+
 def _spent(study: Study) -> list[EarlierLook]:
     """Every look of a study; one that was judged before looks were kept had one, with the whole of the error rate."""
     if study.looks or study.verdict is None:
-        return [EarlierLook(study.name, look.seeds, look.spent, look.verdicts) for look in study.looks]
+        return [EarlierLook(study.name, look.seeds, look.spent, look.verdicts, look.date) for look in study.looks]
     seeds = study.planned_looks[-1]
     words = {subject_of(item): str(item["kind"]) for item in judgements(study.verdict)}
-    return [EarlierLook(study.name, seeds, ALPHA if seeds >= MINIMUM_SEEDS else 0.0, words)]
+    return [EarlierLook(study.name, seeds, spent_at(seeds, ALPHA), words)]
 
 
 def _mark(run: StudyRun) -> str:
@@ -129,12 +137,17 @@ def record(study: Study, verdict: Mapping[str, Any], kind: StudyKind) -> LookRec
         seeds=study.reach,
         date=datetime.now(timezone.utc).isoformat(timespec="seconds"),
         level=alpha,
-        spent=alpha if study.reach >= MINIMUM_SEEDS else 0.0,
+        spent=spent_at(study.reach, alpha),
         cumulative=look.cumulative,
         elsewhere=ALPHA * (1 - look.budgets[-1]),
         last=resolved or look.exhausted or look.number == look.planned,
         verdicts={statement.subject: statement.verdict for statement in statements},
     )
+
+
+def spent_at(seeds: int, level: float) -> float:
+    """What a look at so many seeds spends of the error rate: nothing where it cannot resolve anything."""
+    return level if seeds >= MINIMUM_SEEDS else 0.0
 
 
 def with_look(
@@ -153,24 +166,24 @@ def with_look(
         verdict: of this look alone.
         look: this look.
         before: the verdict of the look before, from this function.
-        kind: of the study; says by the tones of its verdicts which are open.
+        kind: of the study; says by the tones of its statements which verdicts are open.
         earlier: looks of other studies at these runs, whose verdicts are named where nothing is left of the error rate.
     """
     verdict = json.loads(json.dumps(verdict))  # a copy
-    known = {subject_of(item): item for item in judgements(before or {})}
+    then, now = (_resolved(each, kind) for each in (before, verdict))
+    known = {subject_of(item): item for item in judgements(before or {}) if subject_of(item) in then}
     for item in [item for item in judgements(verdict) if isinstance(item, dict)]:
-        kept = known.get(subject_of(item))
-        if kept is not None and kind.tones.get(str(kept["kind"]), "open") != "open":
+        subject = subject_of(item)
+        if subject in known:
             item.clear()
-            item.update(kept)
+            item.update(known[subject])
             continue
         item["look"] = look.number
         if look.exhausted:
-            subject = subject_of(item)
-            then = "".join(f" In {had}: {had.verdicts[subject]}." for had in earlier if subject in had.verdicts)
-            item.update(kind=UNRESOLVED, reason=f"{_NOTHING_LEFT}{then} Seen alone: {item['reason']}")
-        elif look.planned > 1 and kind.tones.get(str(item["kind"]), "open") != "open":
-            item["reason"] += f" Resolved at look {look.number} of {look.planned}, {some(look.seeds[-1], 'seed')}."
+            earlier_words = "".join(f" In {had}: {had.verdicts[subject]}." for had in earlier if subject in had.verdicts)
+            item.update(kind=UNRESOLVED, reason=f"{NOTHING_LEFT}{earlier_words} Seen alone: {item['reason']}")
+        elif subject in now:
+            item["reason"] += resolved_at(look)
     shown = {
         "number": look.number, "planned": look.planned, "seeds": look.seeds[-1], "total": look.total, "level": look.alpha,
         "cumulative": look.cumulative, "spending": look.spending, "summary": summary(look),
@@ -178,17 +191,28 @@ def with_look(
     return {**verdict, "look": shown}
 
 
-_NOTHING_LEFT = "The 5% were spent at an earlier look: this look cannot resolve anything by the same data."
+def _resolved(verdict: Mapping[str, Any] | None, kind: StudyKind) -> set[str]:
+    """The subjects on which a verdict leaves nothing open."""
+    return set() if verdict is None else {said.subject for said in kind.statements(verdict) if said.tone != "open"}
+
+
+def resolved_at(look: Look) -> str:
+    """What is added to the reason of a verdict that was resolved at one look of several."""
+    return f" Resolved at look {look.number} of {look.planned}, {some(look.seeds[-1], 'seed')}." if look.planned > 1 else ""
+
+
+NOTHING_LEFT = "The 5% were spent at an earlier look: this look cannot resolve anything by the same data."
+"""What is said of every verdict where other studies spent the whole of the error rate."""
 
 
 def summary(look: Look) -> str:
     """At which look and level, in a sentence or two."""
     if look.planned == 1 and look.exhausted:
-        return _NOTHING_LEFT
+        return NOTHING_LEFT
     gone = "" if look.budgets[-1] == 1 else f" Other studies spent {percent(ALPHA * (1 - look.budgets[-1]))} on the same runs."
     where = f"Look {look.number} of {look.planned}, {look.seeds[-1]} of {some(look.total, 'seed')}"
     if look.exhausted:
-        return f"{where}.{gone} {_NOTHING_LEFT}"
+        return f"{where}.{gone} {NOTHING_LEFT}"
     if look.planned == 1:
         return f"Judged at {percent(look.alpha)}, so that {percent(ALPHA)} hold over all looks.{gone}"
     words = {"obrien-fleming": "O'Brien–Fleming", "pocock": "Pocock"}[look.spending]
@@ -201,7 +225,7 @@ def summary(look: Look) -> str:
 def about_looks(study: Study, kind: StudyKind) -> list[str]:
     """What a reader of the verdict must know of looks: which one it is, what is not needed, or that more seeds cannot help."""
     verdict = study.verdict or {}
-    sentences = [verdict["look"]["summary"]] if "look" in verdict else []
+    sentences = [str(verdict["look"]["summary"])] if "look" in verdict else []
     left = len(study.runs) - len(study.due())
     if study.judged and left:
         sentences.append(f"The study ended at this look: it needs no more of the {some(left, 'run')} of later looks.")
@@ -225,7 +249,7 @@ def looked_already(study: Study, kind: StudyKind) -> str | None:
     look = looks_of(study, kind)[-1]
     if look.exhausted:
         return (
-            f"Looked at these runs already: {looked}. {_NOTHING_LEFT} It describes them only. "
+            f"Looked at these runs already: {looked}. {NOTHING_LEFT} It describes them only. "
             "Fresh seeds (--seed N) make a study of their own; --looks plans several looks before the first."
         )
     return f"Looked at these runs already: {looked}. This look is held to {percent(look.alpha)} for it."

@@ -13,6 +13,8 @@ from bench.registry import Registry
 from bench.results.layout import RESULT
 from bench.stats.intervals import POWER, Estimate
 from bench.stats.power import (
+    MOST_DOCUMENTS,
+    MOST_SEEDS,
     Components,
     SequentialPower,
     detectable,
@@ -31,6 +33,9 @@ SHOWN = (6, 12, 24)
 """Numbers of seeds that every plan shows."""
 UNSURE = 0.2
 """The larger variance over seeds that a plan also shows is exceeded with this probability."""
+LEAST, LARGEST = 1e-9, 1e6
+"""Of a difference and of standard deviations, in a metric's own unit: beyond them figures say nothing."""
+MOST_QUESTIONS = 1_000_000
 RESAMPLES = 100
 """Of the documents, in a comparison of which only variances are used."""
 
@@ -58,12 +63,17 @@ class Question:
         return {**asdict(self), "looks": [{"seeds": look.seeds[-1], "level": look.alpha} for look in self.looks]}
 
     def __post_init__(self) -> None:
-        if self.effect <= 0:
-            raise UsageError(f"--effect is {self.effect:g}; it must be above 0, such as .01 for one point.")
-        if not 0 < self.power < 1:
-            raise UsageError(f"--power is {self.power:g}; it must lie between 0 and 1, such as .8.")
-        if self.family < 1:
-            raise UsageError(f"--family is {self.family}; it must be at least 1.")
+        if not LEAST <= self.effect <= LARGEST:
+            why = "it must be above 0" if self.effect <= 0 else f"wanted {LEAST:g} to {LARGEST:g}"
+            raise UsageError(f"--effect is {self.effect:g}; {why}, such as .01 for one point.")
+        if not ALPHA < self.power < 1 - LEAST:
+            raise UsageError(f"--power is {self.power:g}; it must lie between {ALPHA:g} and 1, such as .8.")
+        if not 0 <= self.margin <= LARGEST:
+            raise UsageError(f"--margin is {self.margin:g}; wanted 0 to {LARGEST:g}, such as .01 for one point.")
+        if not 1 <= self.family <= MOST_QUESTIONS:
+            raise UsageError(f"--family is {self.family}; it must lie between 1 and {MOST_QUESTIONS:,}.")
+        if self.looks and self.looks[-1].total > MOST_SEEDS:
+            raise UsageError(f"--looks goes to {self.looks[-1].total} seeds; power is planned up to {MOST_SEEDS}.")
 
 
 @dataclass(frozen=True)
@@ -90,10 +100,10 @@ class Pilot:
         """The same difference with another number of documents.
 
         Raises:
-            UsageError: fewer than two.
+            UsageError: fewer than two, or more than are looked through.
         """
-        if documents < 2:
-            raise UsageError(f"--documents is {documents}; it must be at least 2.")
+        if not 2 <= documents <= MOST_DOCUMENTS:
+            raise UsageError(f"--documents is {documents}; it must lie between 2 and {MOST_DOCUMENTS:,}.")
         return replace(self, documents=documents)
 
 
@@ -194,11 +204,11 @@ def stated(seeds_sd: float, documents_sd: float, documents: int) -> Pilot:
         documents: in the test split.
 
     Raises:
-        UsageError: a negative one, none at all, or fewer than two documents.
+        UsageError: one that is negative or no number, none at all, or fewer than two documents.
     """
-    if seeds_sd < 0 or documents_sd < 0 or seeds_sd + documents_sd == 0:
+    if not all(sd == 0 or LEAST <= sd <= LARGEST for sd in (seeds_sd, documents_sd)) or seeds_sd == documents_sd == 0:
         raise UsageError(
-            f"--seeds-sd is {seeds_sd:g} and --documents-sd {documents_sd:g}; wanted 0 or more, one of them above 0."
+            f"--seeds-sd is {seeds_sd:g}, --documents-sd {documents_sd:g}; wanted 0 or {LEAST:g} to {LARGEST:g}, one above 0."
         )
     pilot = Pilot("as stated", "second − first", Components(seeds_sd**2, documents_sd**2), documents)
     return pilot.with_documents(documents)
@@ -231,10 +241,14 @@ def pilots_of_runs(
     from bench.studies.compare import compare
 
     comparison = compare(runs, registry, by=by, metric=metric, split=split, allow=allow, resamples=RESAMPLES)
-    seconds = {run.id: sum(run.result.timings.values()) for run in runs}
-    of_arm = {name: sum(seconds[run] for run in ids) / len(ids) for name, ids in comparison.arms.items()}
+    seconds = {run.id: sum(run.result.timings.values()) for run in runs if run.result.timings}  # an imported one has none
+
+    def both(*arms: str) -> float | None:
+        known = [[seconds[run] for run in comparison.arms[arm] if run in seconds] for arm in arms]
+        return sum(sum(of_arm) / len(of_arm) for of_arm in known) if all(known) else None
+
     found = [
-        _pilot(pair.task, f"{pair.second} − {pair.first}", pair.estimate, of_arm[pair.first] + of_arm[pair.second])
+        _pilot(pair.task, f"{pair.second} − {pair.first}", pair.estimate, both(pair.first, pair.second))
         for pair in comparison.pairs
     ]
     pilots = [pilot for pilot in found if pilot is not None]
@@ -275,8 +289,9 @@ def pilots_of_study(study: Study, registry: Registry, warn: Callable[[str], None
 
 def seconds_a_seed(study: Study) -> float | None:
     """What the runs of one seed take one after another, by the estimates of a dry run; None where one is missing."""
-    estimates = [run.estimate.seconds for run in study.runs if run.estimate is not None]
-    return sum(estimates) / len({run.seed for run in study.runs}) if len(estimates) == len(study.runs) else None
+    runs = [run for run in study.runs if run.key not in study.trials]  # a search is there once
+    estimates = [run.estimate.seconds for run in runs if run.estimate is not None]
+    return sum(estimates) / len({run.seed for run in runs}) if len(estimates) == len(runs) else None
 
 
 def family_of(pilots: Sequence[Pilot], kind: StudyKind) -> int:
@@ -298,14 +313,19 @@ def _arms(study: Study) -> frozenset[str]:
 
 def _without_seed(run: StudyRun) -> list[Any]:
     identity: Mapping[str, Any] = run.identity()["config"]
-    return [run.role, run.task, run.group, {name: value for name, value in identity.items() if name != "seed"}]
+    own = {name: value for name, value in identity.items() if name != "seed"}
+    if run.config.train_resample == run.seed:
+        own["train_resample"] = "by seed"
+    return [run.role, run.task, run.group, own]
 
 
 def _finished_seeds(study: Study) -> Study | None:
-    """A study with the seeds alone of which all runs are finished; None where they are fewer than two."""
-    whole = {run.seed for run in study.runs}
-    for run in study.runs:
-        if run.run is None or not (study.out / run.run / RESULT).exists():
-            whole.discard(run.seed)
+    """A study with the seeds alone of which all runs are finished, and its search; None where they are fewer than two."""
+    search = [run for run in study.runs if run.key in study.trials]
+    rest = [run for run in study.runs if run.key not in study.trials]
+    missing = {run.key for run in study.runs if run.run is None or not (study.out / run.run / RESULT).exists()}
+    whole = {run.seed for run in rest} - {run.seed for run in rest if run.key in missing}
+    if len(whole) < 2 or any(run.key in missing and not run.refused for run in search):
+        return None
     settings = {name: value for name, value in study.settings.items() if name != "looks"}
-    return replace(study, settings=settings, runs=[run for run in study.runs if run.seed in whole]) if len(whole) > 1 else None
+    return replace(study, settings=settings, runs=[*search, *(run for run in rest if run.seed in whole)])

@@ -18,8 +18,8 @@ from bench.studies.study import Study
 
 LOGS = "logs"
 INTERRUPTED = 130
-_REFUSALS = (InvariantError.__name__, DivergedError.__name__)
-"""Errors that say of a trial's learning rate that it is none."""
+_SMOKE = InvariantError("smoke", "").message
+"""How the message of a smoke test that failed begins."""
 _NO_TRIAL = "Too few of the trials that its learning rate is chosen from ended with a score on dev."
 
 
@@ -83,7 +83,7 @@ def drive(
             for run in study.due():
                 if run.error is None and study.stranded(run):
                     # A trial without a rate is refused as those were that it is chosen from; a run without one has failed.
-                    study.update(run.key, error=_NO_TRIAL, refused=run.key in study.trials)
+                    study.update(run.key, error=_stranded(study, run), refused=run.key in study.trials)
                 elif run.run is None and run.key not in submitted and not run.refused and study.ready(run):
                     launcher.submit(job_of(study, run, memory_limit))
                     submitted.add(run.key)
@@ -106,11 +106,24 @@ def drive(
         launcher.close()
 
 
+def _stranded(study: Study, run: StudyRun) -> str:
+    """Why a run has no learning rate: what refused the first of the trials that it is chosen from."""
+    first = next((study[key] for key in run.best_of if study[key].error is not None), None)
+    return _NO_TRIAL if first is None else f"{_NO_TRIAL} {first.key}: {str(first.error).removeprefix(_NO_TRIAL).strip()}"
+
+
 def _record(study: Study, outcome: JobOutcome, watcher: Watcher) -> None:
     error = None if outcome.run else outcome.message or f"exit code {outcome.code}"
-    refused = outcome.kind in _REFUSALS and outcome.key in study.trials
+    refused = outcome.key in study.trials and _says_of_the_rate(outcome)
     study.update(outcome.key, run=outcome.run, error=error, refused=refused)
     watcher.ended(study[outcome.key], outcome)
+
+
+def _says_of_the_rate(outcome: JobOutcome) -> bool:
+    """Whether a trial ended by what says of its learning rate that it is none; lack of memory, say, does not."""
+    if outcome.kind == InvariantError.__name__:
+        return outcome.message.startswith(_SMOKE)
+    return outcome.kind == DivergedError.__name__
 
 
 def share_of_memory(launcher: str, jobs: int) -> int | None:

@@ -13,7 +13,7 @@ from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import asdict, dataclass, field, replace
 from functools import cached_property
 from pathlib import Path
-from typing import Any
+from typing import Any, Literal
 
 from bench.api.study import StudyRun
 from bench.config import RunConfig, from_mapping
@@ -21,13 +21,16 @@ from bench.errors import RunStateError, UsageError
 from bench.naming import LONGEST_NAME
 from bench.results.layout import RESULT
 from bench.results.reading import check_version, read_as
-from bench.results.store import by_beginning, read_json, read_result, write_json
+from bench.results.store import as_json, by_beginning, is_run, read_json, read_result, write_json
+from bench.sealed import SEAL, sealed, unsealed
 from bench.studies.trials import ranked
 from bench.wording import some
 
 SCHEMA_VERSION = 1
 STUDIES = "studies"
 STUDY = "study.json"
+Seal = Literal["holds", "broken", "none"]
+"""Of ``study.json``: whether it is what was written; ``none`` of one that an older bench wrote, or that is not written yet."""
 
 
 @dataclass(frozen=True)
@@ -67,6 +70,7 @@ class Study:
         runs: the plan, in the order of starting.
         verdict: what the finished runs show; None until all are, or where the kind has none.
         looks: that were had at its runs so far, each at more seeds than the one before.
+        seal: whether the file that it was read from is what was written.
     """
 
     out: Path
@@ -76,6 +80,7 @@ class Study:
     runs: list[StudyRun]
     verdict: Mapping[str, Any] | None = None
     looks: list[LookRecord] = field(default_factory=list)
+    seal: Seal = field(default="none", compare=False)
     _places: dict[str, int] = field(init=False, repr=False)
     _ranked: dict[tuple[str, ...], list[str]] = field(init=False, repr=False, default_factory=dict)
 
@@ -200,8 +205,9 @@ class Study:
         return gone
 
     def save(self) -> None:
-        """Writes ``study.json`` whole or not at all."""
-        write_json(self.folder / STUDY, self.to_json())
+        """Writes ``study.json`` whole or not at all, with its own hash."""
+        write_json(self.folder / STUDY, sealed(json.loads(as_json(self.to_json()))))  # of what is read back, not of tuples
+        self.seal = "holds"
 
     def to_json(self) -> dict[str, Any]:
         """The mapping that ``study.json`` holds."""
@@ -226,15 +232,22 @@ class Study:
         """A study from what `to_json` made, in the folder of runs `out`; `source` is named in errors.
 
         Raises:
-            RunStateError: another schema version, or not a study.
+            RunStateError: another schema version, not a study, or one with looks that its plan does not have.
         """
         value = check_version(value, (SCHEMA_VERSION,), source, "a study of bench")
         try:
             runs = [_run(record, source) for record in value["runs"]]
             looks = [read_as(LookRecord, look) for look in value.get("looks", ())]
-            return cls(out, value["kind"], value["name"], dict(value["settings"]), runs, value["verdict"], looks)
+            verdict = value["verdict"]
+            if not (isinstance(value["kind"], str) and isinstance(value["name"], str) and isinstance(verdict, dict | None)):
+                raise TypeError("kind and name are words, and a verdict is an object")
+            study = cls(out, value["kind"], value["name"], dict(value["settings"]), runs, verdict, looks)
+            had = tuple(look.seeds for look in looks)
+            if had != study.planned_looks[: len(had)]:
+                raise ValueError(f"looks at {', '.join(map(str, had))} seeds, which the plan does not have")
         except (KeyError, TypeError, AttributeError, ValueError) as error:
             raise RunStateError(f"{source} is not what schema version {SCHEMA_VERSION} promises: {error!r}.") from None
+        return study
 
 
 def read_study(folder: Path) -> Study:
@@ -244,7 +257,26 @@ def read_study(folder: Path) -> Study:
         RunStateError: there is none, or it is damaged.
     """
     path = folder / STUDY
-    return Study.from_json(read_json(path), folder.parent.parent, str(path))
+    value = read_json(path)
+    study = Study.from_json(value, folder.parent.parent, str(path))
+    study.seal = "none" if SEAL not in value else "broken" if unsealed(value) is None else "holds"
+    return study
+
+
+def folder_of(ref: str, out: Path) -> Path | None:
+    """The folder of the study that a name, the beginning of one, a folder or its file names; None where it may be a run.
+
+    Raises:
+        UsageError: several studies and no run begin with it.
+    """
+    place = Path(ref).parent if Path(ref).name == STUDY else Path(ref)
+    for folder in (place, out / STUDIES / ref):
+        if ref and (folder / STUDY).is_file():
+            return folder.resolve()
+    if not ref or Path(ref).exists() or any(path.name.startswith(ref.lower()) for path in out.glob("*") if is_run(path)):
+        return None
+    begun = by_beginning(ref, studies(out), "studies")
+    return None if begun is None else (out / STUDIES / begun).resolve()
 
 
 def find_study(name: str, out: Path) -> Study:
@@ -279,7 +311,7 @@ def open_study(planned: Study) -> Study:
     """The study as it stands on the disk, or the plan that was made now as a new one.
 
     Raises:
-        RunStateError: the folder holds another study.
+        RunStateError: the folder holds another study, or one that was changed since it was written.
     """
     if not re.fullmatch(r"[\w+][\w.+-]*", planned.name):
         raise UsageError(f"--name is {planned.name!r}; a study's name is letters, digits and . _ + -, not . or - first.")
@@ -289,6 +321,11 @@ def open_study(planned: Study) -> Study:
         return planned
     stored = read_study(planned.folder)
     stored.out = planned.out
+    if stored.seal == "broken":  # going on would write it anew, with a hash that holds
+        raise RunStateError(
+            f"Study {stored.name!r} changed since it was written: the hash in {planned.folder / STUDY} does not hold.",
+            "Put back the file that bench wrote, or take another --name: studies share finished runs and never repeat them.",
+        )
     changed = _changes(stored, planned)
     if changed:
         raise RunStateError(

@@ -7,11 +7,12 @@ warning and the mirror is switched off; `sync` brings it up to date later.
 
 from __future__ import annotations
 
+import json
 import sys
 import threading
 import time
 from collections import deque
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from contextlib import contextmanager, suppress
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -20,7 +21,7 @@ from bench.api.tracker import RunEvent, RunInfo, Tracker
 from bench.errors import BenchError, RunStateError
 from bench.results.layout import INFO, JOURNAL, MIRRORS, RESULT
 from bench.results.lock import RunLock
-from bench.results.store import read_json, write_json
+from bench.results.store import last_line, read_json, write_json
 from bench.tracking.journal import Replay, parse
 
 if TYPE_CHECKING:
@@ -149,6 +150,15 @@ def position(folder: Path, tracker: str) -> int:
         return max(0, int(read_json(folder / MIRRORS / f"{tracker}.json")["next"]))
     except (RunStateError, KeyError, TypeError, ValueError):
         return 0
+
+
+def behind(folder: Path, trackers: Iterable[str]) -> bool:
+    """Whether a tracker of a run has not received all of its journal, as far as the folder tells."""
+    try:
+        end = json.loads(last_line(folder / JOURNAL))["seq"]
+    except (OSError, ValueError, LookupError, TypeError):  # a damaged journal is told elsewhere
+        return False
+    return any(position(folder, name) <= end for name in trackers if name != "none")
 
 
 def write_info(info: RunInfo) -> None:

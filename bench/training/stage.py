@@ -108,8 +108,8 @@ def train(
     phases = trainer.sampler if isinstance(trainer.sampler, Phases) else None
     if phases is not None and not progress.phases:
         note_phase(progress, trainer, evaluate(SilentProgress()), (), 0, journal)
-    with stop_requests() as signals, console.progress("training", trainer.sampler.budget, "tokens") as bar:
-        bar.advance(trainer.sampler.tokens)
+    sampler = trainer.sampler
+    with stop_requests() as signals, console.progress("training", sampler.budget, "tokens", sampler.tokens) as bar:
         while not trainer.sampler.done and not progress.stopped:
             round_started, started = time.monotonic(), time.perf_counter()
             before = trainer.micro_batch

@@ -17,6 +17,7 @@ from bench.modeling.files import read_sha256
 from bench.results.environment import versions
 from bench.results.layout import MANIFEST
 from bench.results.store import read_json, write_json
+from bench.studies.study import STUDY
 from bench.verifying.check import Check, Verification
 
 ATTESTATION = "attestation.json"
@@ -29,10 +30,10 @@ _INSTALL = {"ssh-keygen": "apt install openssh-client", "minisign": "apt install
 
 
 def sign(verification: Verification, key: Path) -> Path:
-    """Writes the attestation of a run that was verified, and signs it; a passphrase is asked for by the signing program.
+    """Writes the attestation of a run or study that was verified, and signs it; the signing program asks for a passphrase.
 
     Args:
-        verification: of the run.
+        verification: of the run or study.
         key: a private key of OpenSSH or minisign.
 
     Returns:
@@ -44,14 +45,14 @@ def sign(verification: Verification, key: Path) -> Path:
         MissingError: the signing program is not installed.
         StorageError: the disk is full or cannot be written.
     """
-    folder = verification.folder
+    folder, named = verification.folder, f"{verification.kind.capitalize()} {verification.run}"
     if not key.is_file():
         raise UsageError(f"--sign: there is no key {key}.", "Make one with: ssh-keygen -t ed25519 -f KEY")
     if verification.differs:
         what = ", ".join(check.what for check in verification.differs[:3])
-        raise RunStateError(f"Run {verification.run} is not signed: {what} differ.", "Run it again, and verify that.")
-    if not (folder / MANIFEST).exists():
-        raise RunStateError(f"Run {verification.run} is not signed: it has no {MANIFEST}.", "Run it again with this bench.")
+        raise RunStateError(f"{named} is not signed: {what} differ.", "Run it again, and verify that.")
+    if not _attested_file(folder).exists():
+        raise RunStateError(f"{named} is not signed: it has no {MANIFEST}.", "Run it again with this bench.")
     mini = _of_minisign(key)
     path = folder / ATTESTATION
     write_json(path, _statement(verification))
@@ -88,7 +89,7 @@ def attested(folder: Path, signer: Path | None) -> Check | None:
         when, manifest = str(stated["date"]), str(stated["manifest"])
     except (RunStateError, KeyError, TypeError):
         return Check(what, "differs", f"{ATTESTATION} is damaged")
-    if not (folder / MANIFEST).exists() or manifest != read_sha256(folder / MANIFEST):
+    if not _attested_file(folder).exists() or manifest != read_sha256(_attested_file(folder)):
         return Check(what, "differs", "it is of another manifest")
     if signer is None:
         return Check(what, "not checked", f"made {when}; --signer FILE checks by whom")
@@ -98,12 +99,17 @@ def attested(folder: Path, signer: Path | None) -> Check | None:
     )  # fmt: skip
 
 
+def _attested_file(folder: Path) -> Path:
+    """The file whose hash stands for all that is attested: the manifest of a run, ``study.json`` of a study."""
+    return folder / (STUDY if (folder / STUDY).exists() else MANIFEST)
+
+
 def _statement(verification: Verification) -> dict[str, Any]:
     told = verification.to_json()
     return {
         "attestation_version": ATTESTATION_VERSION,
-        "run": verification.run,
-        "manifest": read_sha256(verification.folder / MANIFEST),
+        verification.kind: verification.run,
+        "manifest": read_sha256(_attested_file(verification.folder)),
         "date": datetime.now(timezone.utc).isoformat(timespec="seconds"),
         "holds": told["holds"],
         "checks": told["checks"],

@@ -29,17 +29,19 @@ class Check:
 
 @dataclass(frozen=True)
 class Verification:
-    """All checks of a run.
+    """All checks of a run, or of a study.
 
     Args:
-        run: its id; the folder's name where the result cannot be read.
-        folder: of the run.
+        run: its id, or the study's name; the folder's name where it cannot be read.
+        folder: of the run or the study.
         checks: in the order in which they were made.
+        kind: which of the two it is.
     """
 
     run: str
     folder: Path
     checks: tuple[Check, ...]
+    kind: Literal["run", "study"] = "run"
 
     @property
     def differs(self) -> tuple[Check, ...]:
@@ -49,7 +51,7 @@ class Verification:
     def to_json(self) -> dict[str, Any]:
         """JSON-able, with ``holds``: whether nothing differs."""
         checks = [asdict(check) for check in self.checks]
-        return {"run": self.run, "folder": str(self.folder), "holds": not self.differs, "checks": checks}
+        return {self.kind: self.run, "folder": str(self.folder), "holds": not self.differs, "checks": checks}
 
 
 def verdict(what: str, wrong: Sequence[str], note: str = "") -> Check:

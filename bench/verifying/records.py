@@ -5,6 +5,7 @@ from __future__ import annotations
 import math
 from collections.abc import Mapping, Sequence
 from contextlib import suppress
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -98,15 +99,18 @@ def journal(folder: Path, result: Result, manifest: Manifest | None) -> list[Che
             "journal", "not checked", f"an older bench wrote {chain.unchained:,} of {some(chain.events, 'event')}: not chained"
         )
     kept = timeline(events)
-    checks = [lines, _ledger(kept, events, result), _journal_scores(kept, result)]
+    ledger = _ledger(kept, events, result)
+    if manifest is not None and result.imported is None and ledger.outcome == "not checked":
+        ledger = replace(ledger, outcome="differs")  # a run that has a manifest logs every update
+    checks = [lines, ledger, _journal_scores(kept, result)]
     begun = next((event.values.get("config", {}).get("waive") for event in events if event.kind == "start"), None)
     if begun is not None:
         checks.append(
             verdict("waivers in the journal", ["the run was begun with others"] * (set(begun) != set(result.waivers)))
         )
     told = [event.values.get("sha256") for event in kept if event.kind == "result"]
-    if manifest is not None and told:
-        wrong = [f"not those that were there when {RESULT} was written"] * (told[-1] != sums_sha256(manifest.files))
+    if manifest is not None:
+        wrong = [f"not those that were there when {RESULT} was written"] * (told[-1:] != [sums_sha256(manifest.files)])
         checks.append(verdict("files in the journal", wrong, "the hashes of the manifest"))
     return checks
 

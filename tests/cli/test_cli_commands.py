@@ -158,6 +158,16 @@ def test_a_run_that_is_not_there(tmp_path: Path, capsys: pytest.CaptureFixture[s
     assert main(["sync", "x", "--out", str(tmp_path)]) == 2
 
 
+def test_a_corpus_that_a_check_would_not_read_is_refused(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    assert main(["check", "ncbi-disease", "--data", f"ncbi-disease={tmp_path}"]) == 2
+    assert "ncbi-disease writes a corpus for its checks" in capsys.readouterr().err
+
+
+def test_a_head_of_one_task_is_shown_with_the_task(capsys: pytest.CaptureFixture[str]) -> None:
+    assert main(["show", "head", "temporal"]) == 2
+    assert capsys.readouterr().err.endswith("Head 'temporal' is defined by task 2016-T12.\nType: bench show task 2016-T12\n")
+
+
 def test_doctor_marks_what_differs_from_the_pins(monkeypatch: pytest.MonkeyPatch) -> None:
     from bench.cli import doctor
 

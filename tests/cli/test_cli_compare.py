@@ -547,3 +547,17 @@ def test_the_functions_are_there_for_programs(make: Make, registry: Registry) ->
     assert 0 < found.pairs[0].documents.low < found.pairs[0].estimate.difference
     with pytest.raises(UsageError, match="two runs or more"):
         compare(runs[:1], registry)
+
+
+def test_a_folder_of_several_tasks_is_compared_task_by_task(make: Make, capsys: pytest.CaptureFixture[str]) -> None:
+    one, two = TASKS[:2]
+    kept = [make(rows, arch=arch, tasks=(one,)) for arch, rows in (("A1", WEAK), ("A2", STRONG))]
+    for arch in ("A1", "A2"):
+        make(WEAK, arch=arch, tasks=(two,), tokens=1_000)
+    folder = str(kept[0].parent)
+    assert f"Runs of one task: --task {two} or --task {one}." in failed(["compare", folder], capsys, 3)
+    assert main(["compare", folder, "--task", one, "--json"]) == 0
+    compared = json.loads(capsys.readouterr().out)
+    assert {pair["task"] for pair in compared["pairs"]} == {one}
+    assert "--task" not in failed(["compare", folder, "--by", "arch"], capsys, 3)
+    assert "Unknown task of these runs 'x'" in failed(["compare", folder, "--task", "x"], capsys, 2)

@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import io
+import re
+import time
 from typing import Any
 
 import pytest
@@ -61,6 +63,16 @@ def test_messages_and_tables_wrap_at_words_on_a_terminal() -> None:
     sink, stream = reporter(terminal=True, width=30)
     sink.table("runs", ("run", "score"), [("a1_none_0123456789ab-a-long-name-of-a-run", "1")])
     assert "a1_none_0123456789ab-a-long-name-of-a-run" in stream.getvalue()
+
+
+@pytest.mark.parametrize("width", range(24, 60))
+def test_a_table_loses_no_letter_at_any_width(width: int) -> None:
+    header = ("task", "arms", "detectable", "conclusion")
+    rows = [("ncbi-disease", "A2 - A1", ".029", "A1 is better"), ("bc5cdr", "A2 - A1", ".056", "not resolved at this number")]
+    sink, stream = reporter(terminal=True, width=width)
+    sink.table("differences", header, rows)
+    said = re.sub(r"\x1b\[[0-9;]*m", "", stream.getvalue()).split()
+    assert [word for row in (header, *rows) for cell in row for word in cell.split() if word not in said] == []
 
 
 def test_differences_are_aligned_as_numbers() -> None:
@@ -158,3 +170,17 @@ def test_bars_close_when_the_work_raises() -> None:
         fail()
     with sink.progress("again", total=1) as bar:
         bar.advance()
+
+
+@pytest.mark.parametrize("terminal", [False, True])
+def test_what_was_done_before_counts_for_no_rate(terminal: bool) -> None:
+    sink, stream = reporter(terminal, width=120)
+    with sink.progress("training", 10_000_000, "tokens", done=9_000_000) as bar:
+        for _ in range(2):
+            bar.advance(10)
+            time.sleep(0.02)
+    said = stream.getvalue()
+    assert ("9000020/10000000" if terminal else "9,000,020/10,000,000") in said
+    rates = [float(rate.replace(",", "")) for rate in re.findall(r"([\d.,]+) tokens/s", said)]
+    assert rates
+    assert max(rates) <= 1_000

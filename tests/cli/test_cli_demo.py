@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import json
 import os
 import signal
@@ -13,7 +14,10 @@ import pytest
 
 pytest.importorskip("peft")
 
+from bench import runner
 from bench.cli import demo, main
+from bench.cli.demo import SIZES, configurations
+from bench.errors import RunStateError
 from bench.hooks import hookimpl
 from bench.invariants import smoke
 from bench.registry import load
@@ -26,6 +30,14 @@ def test_a_demo_is_trained_passes_every_control_and_is_there_for_the_other_comma
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> None:
     monkeypatch.chdir(tmp_path)
+    with monkeypatch.context() as patched:  # a demo that is stopped in its first run
+
+        def stop(*given: object) -> None:
+            raise KeyboardInterrupt
+
+        patched.setattr(runner, "recount", stop)
+        assert main(["demo", "--seeds", "1"]) == 130
+    capsys.readouterr()
     assert main(["demo", "--seeds", "1"]) == 0
     said = capsys.readouterr()
     assert "SYNTHETIC data and a model that knows no language" in said.out
@@ -52,9 +64,10 @@ def test_a_demo_is_trained_passes_every_control_and_is_there_for_the_other_comma
     assert {run["id"] for run in json.loads(capsys.readouterr().out)} == {folder.name for folder in folders}
 
 
-def test_no_seed_is_no_demo(capsys: pytest.CaptureFixture[str]) -> None:
-    assert main(["demo", "--seeds", "0"]) == 2
-    assert "--seeds is 0; it must be at least 1." in capsys.readouterr().err
+@pytest.mark.parametrize(("seeds", "wanted"), [("0", "at least 1"), ("-7", "at least 1"), ("9" * 30, "at most 1,000")])
+def test_no_seed_is_no_demo(seeds: str, wanted: str, capsys: pytest.CaptureFixture[str]) -> None:
+    assert main(["demo", "--seeds", seeds]) == 2
+    assert f"--seeds is {seeds}; it must be {wanted}." in " ".join(capsys.readouterr().err.split())
 
 
 class Stop:
@@ -92,3 +105,38 @@ def test_a_demo_that_was_stopped_goes_on_with_its_own_command(
     assert main(["demo", "some where", "--seeds", "1"]) == 0
     assert [path.parent for path in Path("some where/runs").glob("*/result.json")] == [begun]
     assert any(event.kind == "resume" for event in read_journal(begun / JOURNAL))
+
+
+def test_a_corpus_is_there_whole_or_not_at_all(tmp_path: Path) -> None:
+    child = os.fork()
+    if child == 0:  # killed outright when half of the first corpus is written
+        writing = Path.write_bytes
+
+        def half(path: Path, content: bytes) -> int:
+            written = writing(path, content)
+            return written if path.name != "train.tsv" else os._exit(9)
+
+        Path.write_bytes = half  # type: ignore[method-assign]
+        with contextlib.suppress(BaseException):
+            next(configurations(tmp_path, 1, load()))
+        os._exit(1)
+    assert os.waitstatus_to_exitcode(os.waitpid(child, 0)[1]) == 9
+    assert [path.name[0] for path in (tmp_path / "corpora").iterdir()] == ["."]
+    config = next(configurations(tmp_path, 1, load()))
+    for name, folder in config.data.items():
+        assert len(load().get("tasks", name).load(Path(folder))["train"]) == SIZES["train"]
+
+
+def test_a_run_that_cannot_be_gone_on_with_ends_the_demo_with_its_own_words(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    asked: list[object] = []
+
+    def locked(*given: object, **more: object) -> None:
+        asked.append(more)
+        raise RunStateError("Another process has it.", "Wait.")
+
+    monkeypatch.setattr(runner, "run", locked)
+    assert main(["demo", str(tmp_path / "demo"), "--seeds", "1"]) == RunStateError.exit_code
+    assert "Another process has it." in capsys.readouterr().err
+    assert asked == [{}]

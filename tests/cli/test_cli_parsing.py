@@ -11,7 +11,7 @@ import pytest
 
 from bench.cli import BUG, COMMANDS, EXIT_CODES, main
 from bench.cli import run as run_command
-from bench.cli.parser import Parser, parse, size
+from bench.cli.parser import Parser, parse, size, whole
 from bench.config import RunConfig
 from bench.errors import UsageError
 from bench.hooks import hookimpl
@@ -136,6 +136,20 @@ def test_sizes(text: str, value: int) -> None:
     assert size(text) == value
 
 
+@pytest.mark.parametrize(
+    ("text", "value"),
+    [("0", 0), ("-3", -3), ("200000", 200_000), ("200,000", 200_000), ("20_000", 20_000), ("200k", 200_000), ("2M", 2_000_000)],
+)
+def test_whole_numbers(text: str, value: int) -> None:
+    assert whole(text) == value
+
+
+@pytest.mark.parametrize("text", ["", "k", "M", "1.5", "1e6", "2kM", "2kk", "k2", "2K", "2G", "nan"])
+def test_what_is_no_whole_number(text: str) -> None:
+    with pytest.raises(argparse.ArgumentTypeError):
+        whole(text)
+
+
 @pytest.mark.parametrize("text", ["", "GB", "-1", "2XB", "1e9", "2 GiB/s", "nan"])
 def test_what_is_no_size(text: str) -> None:
     with pytest.raises(argparse.ArgumentTypeError):
@@ -237,6 +251,8 @@ def test_a_bug_names_the_place_and_never_a_value(capsys: pytest.CaptureFixture[s
         (OSError(28, "No space left on device", "runs/x"), 7, "error: Cannot write runs/x: No space left on device."),
         (PermissionError(13, "Permission denied", "runs"), 7, "error: Cannot write runs: Permission denied."),
         (OSError(5, "Input/output error"), BUG, "This is a bug in bench"),
+        (ModuleNotFoundError("No module", name="torch.nn"), 5, "needs the package torch, which is not installed."),
+        (ModuleNotFoundError("No module", name="bench.gone"), BUG, "This is a bug in bench"),
     ],
 )
 def test_what_ends_a_command_from_outside(

@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import json
+import re
+from argparse import Namespace
 from pathlib import Path
 from types import ModuleType
 from typing import Any
@@ -11,7 +13,11 @@ import pytest
 
 import bench
 from bench.cli import main
+from bench.cli.parser import Parser
+from bench.cli.study import _power, configure
+from bench.errors import ContractError
 from bench.registry import load
+from bench.screen.studytable import StudyWatcher
 from bench.stats.power import Components, power_of
 from bench.studies.power import pilots_of_runs
 
@@ -93,6 +99,13 @@ def test_one_message_says_what_is_wrong(words: list[str], told: str, capsys: pyt
     assert told in capsys.readouterr().err
 
 
+def test_a_folder_of_several_tasks_is_planned_for_one(made: ModuleType, runs: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    made.make(runs, [made.Made(("bc5cdr",), arch=arch, documents=30, tokens=9_000, synthetic=False) for arch in ("A1", "A2")])
+    assert main(["plan-power", str(runs), "--effect", ".01"]) == 3
+    assert "--task bc5cdr" in capsys.readouterr().err
+    assert len(answer(capsys, str(runs), "--task", "ncbi-disease", "--effect", ".01")["plans"]) == 1
+
+
 def test_one_seed_tells_nothing(made: ModuleType, tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
     pytest.importorskip("statsmodels")
     made.make(tmp_path, [made.Made(arch=arch, documents=30, synthetic=False) for arch in ("A1", "A2")])
@@ -104,6 +117,24 @@ def test_effect_is_for_a_dry_run(capsys: pytest.CaptureFixture[str]) -> None:
     words = ["study", "token-control", "--task", "ncbi-disease", "--task", "bc5cdr", "--tokens", "900", "--effect", ".01"]
     assert main(words) == 2
     assert "--effect plans a study before it is run" in capsys.readouterr().err
+
+
+def test_pilots_that_cannot_be_compared_are_told_with_flags_that_a_study_has(
+    made: ModuleType, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def refuses(*given: object) -> list[object]:
+        raise ContractError("All of them have what a comparison forbids: waivers: smoke.", "If you mean to: --allow waivers")
+
+    monkeypatch.setattr("bench.studies.power.pilots_of_study", refuses)
+    args = Namespace(seeds_sd=None, documents_sd=None, documents=None, effect=0.01, power=0.8)
+    watcher, study = StudyWatcher(stderr=False), made.token_control(tmp_path, seeds=1)
+    with pytest.raises(ContractError, match="what a comparison forbids") as refused:
+        _power(args, study, watcher, load())
+    assert refused.value.hint is not None
+    parser = Parser("bench study")
+    configure(parser)
+    flags = {flag for action in parser._actions for flag in action.option_strings}
+    assert {*re.findall(r"--[a-z-]+", refused.value.hint)} <= flags
 
 
 def test_a_comparison_says_that_it_holds_for_one_look(runs: Path, capsys: pytest.CaptureFixture[str]) -> None:

@@ -14,7 +14,7 @@ from bench.cli.result import explanation
 from bench.cli.score import report
 from bench.config import RunConfig
 from bench.naming import flatten
-from bench.results.evidence import ConceptAccuracy, Concepts
+from bench.results.evidence import ConceptAccuracy, Concepts, Macro, PrimaryScore
 from bench.results.invariants import Batch, Checkpoint, Invariants, Parity, Smoke, Tokens
 from bench.results.schema import Headline, Quantization, Result, TaskScores
 from bench.results.store import write_result
@@ -65,6 +65,19 @@ def test_an_interval_of_few_mentions_is_marked() -> None:
     assert any("discontiguous mentions [.000, .230], of few" in line for line in explanation(result))
     back = Result.from_json(json.loads(json.dumps(result.to_json()))).scores["2015-T14"].trained
     assert {name: back[name] for name in few} == few
+
+
+def test_a_model_below_the_dictionary_is_told_so_and_every_task_of_a_run_is_shown() -> None:
+    task = RESULT.headline.task
+    for score, below in ((0.3, True), (0.6, False)):
+        scores = replace(RESULT.scores[task], baselines={"dictionary": {RESULT.headline.metric: 0.5}})
+        others = Macro(
+            "test", "trained", 0.4, (PrimaryScore(task, RESULT.headline.metric, score), PrimaryScore("bc5cdr", "f1", 0.2))
+        )
+        head = replace(RESULT.headline, value=score)
+        said = "\n".join(explanation(replace(RESULT, scores={**RESULT.scores, task: scores}, headline=head, macro=others)))
+        assert ("the model is below it: train longer, --tokens N" in said) is below
+        assert ".200  bc5cdr, f1" in said
 
 
 def test_json_is_the_stored_result(out: Path, capsys: pytest.CaptureFixture[str]) -> None:

@@ -45,6 +45,15 @@ def planned(registry: Registry, *words: str) -> Study:
         (["token-control", "--task", "bc5cdr", "--tokens", "9"], "wants two tasks or more; got bc5cdr."),
         (["token-control", "--task", "bc5cdr", "--task", "bc5cd", "--tokens", "9"], "Did you mean 'bc5cdr'"),
         (["ablation", *TWO, "--seeds", "0"], "--seeds is 0"),
+        (["ablation", *TWO, "--seeds", "1000000000"], "--seeds is 1000000000; it must be at most 10,000"),
+        (["ablation", *TWO, "--resample-train", "0"], "--resample-train is 0; it must be at least 1"),
+        *(
+            (["ablation", *TWO, "--dry-run", flag, "9"], f"{flag} is about finding --effect; got no --effect.")
+            for flag in ("--power", "--seeds-sd", "--documents-sd", "--documents")
+        ),
+        (["ablation", *TWO, "--dry-run", "--effect", "nan"], "--effect is nan"),
+        (["ablation", *TWO, "--dry-run", "--effect", ".1", "--power", "2"], "--power is 2"),
+        (["ablation", *TWO, "--dry-run", "--effect", ".1", "--seeds-sd", "1"], "Stated variances also want --documents-sd"),
         (["ablation", *TWO, "--jobs", "0"], "--jobs is 0"),
         (["ablation", *TWO, "--resume", "x"], "--resume is for one run"),
         (["ablation", *TWO, "grid.toml"], "does not know what to do with 'grid.toml'"),
@@ -262,7 +271,7 @@ def test_a_plan_says_which_corpora_are_made_up(registry: Registry, tmp_path: Pat
 
 
 def test_show_takes_no_flag_of_a_run(capsys: pytest.CaptureFixture[str]) -> None:
-    for words in (["--task", "gad"], ["--dry-run"], ["--seeds", "3"]):
+    for words in (["--task", "gad"], ["--dry-run"], ["--seeds", "3"], ["--effect", ".1"], ["--power", ".9"]):
         assert main(["study", "show", *words]) == 2
         assert f"takes --out and --json; got {words[0]}" in capsys.readouterr().err
 
@@ -306,6 +315,14 @@ def test_the_plan_counts_what_is_left(tmp_path: Path) -> None:
     assert ["a-share-s0", "share", "a", "A1", "0", "1,000", "1:30", "512.0", "MiB", "next"] in rows
     assert "5 runs, 1 finished; left are 4,000 tokens, 0.1 hours" in said
     assert "3:00 with --jobs 2 at best" in said
+    assert "not repeated" not in said
+    (study.out / "r1").mkdir(parents=True)
+    (study.out / "r1" / "journal.jsonl").touch()  # a run that no study's file knows of
+    told.plan(study, jobs=2)
+    assert f"what {study.out} holds of these runs already is found when the study begins, not repeated" in text.getvalue()
+    study.save()
+    told.plan(study, jobs=2)
+    assert text.getvalue().count("not repeated") == 1
 
 
 def test_the_live_table_says_who_runs_and_what_failed(tmp_path: Path) -> None:

@@ -18,7 +18,7 @@ from bench.cli.result import next_commands
 from bench.errors import DataWarning
 from bench.screen.console import CleanConsole, RichReporter
 from bench.screen.terminal import STYLES, clean, line, over, paint, say, width
-from bench.screen.text import columns, fields, wrapped
+from bench.screen.text import columns, fields, folded, wrapped
 
 HOSTILE = "a\x1b[2Jb\x1b]0;t\x07c\x9b31md\u202ee\rf\x08g\x7fh\u2066i\udc9b"
 SPELT = r"a\x1b[2Jb\x1b]0;t\x07c\x9b31md\u202ee\rf\x08g\x7fh\u2066i\udc9b"
@@ -139,5 +139,37 @@ def test_warnings_of_loaders_and_of_libraries(monkeypatch: pytest.MonkeyPatch, c
 
 
 def test_commands_to_type_next_hold_in_a_shell() -> None:
-    for command in (row.split("  ")[1] for row in next_commands(Path("O'Neil $(x) ;")).splitlines()):
-        assert shlex.split(command)[-1] == "O'Neil $(x) ;"
+    for behind, count in ((False, 1), (True, 2)):
+        rows = next_commands(Path("O'Neil $(x) ;"), behind).splitlines()
+        assert len(rows) == count
+        for command in (row.split("  ")[1] for row in rows):
+            assert shlex.split(command)[-1] == "O'Neil $(x) ;"
+
+
+HEADER, ROWS = ("run", "task", "model", "score", "marks"), [[f"run-{i:030}", "bc5cdr", "tiny", f".{i}", ""] for i in (1, 2)]
+
+
+def test_a_table_leaves_out_columns_where_a_terminal_has_no_room(monkeypatch: pytest.MonkeyPatch) -> None:
+    assert folded(HEADER, ROWS) == ([*HEADER], ROWS, {})  # piped: all
+    monkeypatch.setattr("sys.stdout", Terminal())
+    monkeypatch.setenv("COLUMNS", "100")
+    assert folded(HEADER, ROWS) == ([*HEADER], ROWS, {})
+    monkeypatch.setenv("COLUMNS", "50")
+    header, rows, same = folded(HEADER, ROWS, keep=("run", "task"))
+    assert (header, rows[0]) == (["run", "task", "score"], [ROWS[0][0], "bc5cdr", ".1"])
+    assert same == {"model": "tiny", "marks": ""}
+    monkeypatch.setenv("COLUMNS", "45")
+    assert folded(HEADER, ROWS, keep=("run", "task"), spare=("task", "score"))[0] == ["run", "score"]
+    assert folded(HEADER, ROWS[:1])[0] == [*HEADER]  # of one row everything is the same
+    assert folded(HEADER, []) == ([*HEADER], [], {})
+
+
+@given(st.text(" abc-", max_size=300), st.integers(0, 12))
+def test_lines_that_go_on_are_indented_and_no_word_is_cut(text: str, indent: int) -> None:
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setenv("COLUMNS", "60")
+        lines = wrapped(text, Terminal(), indent).split("\n")
+        assert wrapped(text, io.StringIO(), indent) == text
+    assert [word for part in lines for word in part.split()] == text.split()
+    assert all(part.startswith(" " * indent) for part in lines[1:])
+    assert all(len(part) <= 60 or len(part.split()) == 1 for part in lines)

@@ -24,6 +24,8 @@ def test_the_board_filters_and_sorts(made: ModuleType, tmp_path: Path, capsys: p
     assert main([*board, "--arch", "A2", "--where", "seed=1"]) == 0
     (one,) = json.loads(capsys.readouterr().out)
     assert (one["arch"], one["seed"]) == ("A2", 1)
+    assert main([*board, "--sort", "score"]) == 0  # as the column is headed
+    capsys.readouterr()
     assert main([*board, "--sort", "seed"]) == 0
     assert [row["seed"] for row in json.loads(capsys.readouterr().out)] == [0] * 4 + [1] * 4
     assert main([*board, "--where", "invariants.tokens.total=60000", "--sort", "arch:desc"]) == 0

@@ -6,9 +6,11 @@ import json
 import os
 import random
 import re
+import shutil
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import replace
 from pathlib import Path
+from tempfile import TemporaryDirectory
 from types import SimpleNamespace
 from typing import Any, ClassVar
 
@@ -489,6 +491,30 @@ class SixBits(Halved):
         return tensor.contiguous()
 
 
+class SixBitsOfItsOwn(SixBits):
+    """The same, under names of its own."""
+
+    def quantize(self, source: Path, out: Path, calibration: Sequence[Sequence[int]], device: str) -> QuantizedWeights:
+        from safetensors.torch import load_file, save_file
+
+        made = super().quantize(source, out, calibration, device)
+        weights = load_file(out / "model.safetensors")
+        (out / "model.safetensors").unlink()
+        save_file({f"own.{n}": t for n, t in weights.items()}, out / "own.safetensors")
+        return replace(made, bytes=(out / "own.safetensors").stat().st_size)
+
+    def load(self, folder: Path, dtype: torch.dtype, device: str) -> nn.Module:
+        from safetensors.torch import load_file, save_file
+
+        with TemporaryDirectory() as place:
+            whole = Path(place) / "whole"
+            shutil.copytree(folder, whole)
+            weights = load_file(whole / "own.safetensors")
+            (whole / "own.safetensors").unlink()
+            save_file({n.removeprefix("own."): t for n, t in weights.items()}, whole / "model.safetensors")
+            return super().load(whole, dtype, device)
+
+
 class KeepsCalibration(Halved):
     def extra(self, folder: Path, calibration: Sequence[Sequence[int]]) -> None:
         (folder / "calibration.json").write_text(json.dumps([list(row) for row in calibration]))
@@ -675,6 +701,7 @@ BAD: list[tuple[str, Callable[[], Part], str, str]] = [
     ("quantizers", Severed, "gradients", "no gradient after two updates"),
     ("quantizers", WrongBytes, "save-and-load", "the weight files have"),
     ("quantizers", SixBits, "save-and-load", "the files hold 32.00"),
+    ("quantizers", SixBitsOfItsOwn, "save-and-load", "the files hold 32."),
     (
         "quantizers",
         KeepsCalibration,

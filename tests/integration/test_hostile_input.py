@@ -74,9 +74,9 @@ def run(tmp_path: Path, small_corpus: Path, capfd: Any) -> Callable[..., tuple[i
         (["--device", "tpu"], 2, "tpu"),
         (["--tokens", "1"], 2, "holds not one training example"),
         (["--tokens", "999999999999999"], 2, "times"),
-        (["--tokens-like", "no-such-run"], 6, "no-such-run"),
+        (["--tokens-like", "no-such-run"], 2, "no-such-run"),
         (["--config", "/no/such.toml"], 2, "There is no configuration file"),
-        (["--resume", "no-such-run"], 6, "There is no run 'no-such-run'"),
+        (["--resume", "no-such-run"], 2, "There is no run 'no-such-run'"),
     ],
     ids=lambda value: " ".join(value) if isinstance(value, list) else "",
 )

@@ -74,7 +74,7 @@ def test_official_files_of_several_seeds_are_one_arm(folder: Path, tmp_path: Pat
     gold = list(task.load(folder / "corpus")["test"])
     paths = []
     for seed in range(3):
-        found = [replace(d, mentions=d.mentions[: len(d.mentions) - (n + seed) % 2]) for n, d in enumerate(gold)]
+        found = [replace(d, mentions=d.mentions[: len(d.mentions) - (n % 3 == seed)]) for n, d in enumerate(gold)]
         task.write(tmp_path / f"system-{seed}", found)
         paths.append(next((tmp_path / f"system-{seed}").glob("*.tsv")))
     results = [read_result(path) for path in bring(folder, tmp_path / "runs", *paths, more=("--tokens", "5000"))]
@@ -86,6 +86,27 @@ def test_official_files_of_several_seeds_are_one_arm(folder: Path, tmp_path: Pat
     again = bring(folder, tmp_path / "runs", *paths, more=("--tokens", "5000"))
     assert [(path / "manifest.json").read_bytes() for path in sorted((tmp_path / "runs").iterdir())] == written
     assert [path.name for path in again] == [result.id for result in results]
+    # Another system with as many seeds: two arms of three seeds each, paired by seed.
+    for path in paths:
+        path.write_text(path.read_text() + "\n")
+    bring(folder, tmp_path / "runs", *paths[::-1], system="lab y")
+    code, out = told("compare", str(tmp_path / "runs"), "--allow", "imported", "--allow", "tokens", "--json")
+    assert code == 0, out
+    compared = json.loads(out[out.index("{") :])
+    assert {arm: len(runs) for arm, runs in compared["arms"].items()} == {"lab x": 3, "lab y": 3}
+    assert [pair["estimate"]["seeds"] for pair in compared["pairs"]] == [3]
+    allowed = ("--allow", "imported", "--allow", "tokens")
+    code, out = told("plan-power", str(tmp_path / "runs"), *allowed, "--effect", ".05", "--json")
+    assert {design["hours"] for design in json.loads(out[out.index("{") :])["plans"][0]["designs"]} == {None}
+    # A seed that was imported again from other files: nothing says which of the two is meant.
+    bring(folder, tmp_path / "runs", paths[0], system="lab y")
+    code, out = told("compare", str(tmp_path / "runs"), *allowed)
+    assert (code, "are both seed 0 of 'lab y'" in " ".join(out.split())) == (3, True)
+    # Another version of a system is another arm.
+    bring(folder, tmp_path / "versions", paths[0], system="lab y")
+    bring(folder, tmp_path / "versions", paths[1], system="lab y", more=("--system-version", "2"))
+    code, out = told("compare", str(tmp_path / "versions"), "--allow", "imported")
+    assert (code, "lab y 2 − lab y" in out or "lab y − lab y 2" in out) == (0, True)
 
 
 def test_a_comparison_with_a_run_wants_leave(folder: Path, tmp_path: Path) -> None:
@@ -114,6 +135,14 @@ def test_board_and_show_say_imported(folder: Path, tmp_path: Path) -> None:
     assert "imported" in out
     assert "micro_batch" not in out
     assert told("predict", str(own), str(own / "result.json"), "--out", str(tmp_path / "found"))[0] != 70
+    words = ("run", "--task", "bc5cdr", "--data", f"bc5cdr={folder / 'corpus'}", "--model", "tiny-bert", "--out", str(tmp_path))
+    for flags, wanted in (
+        (("--init-from", str(own), "--steps", "3"), "was imported: there are its predictions, and no model of it"),
+        (("--tokens-like", str(own)), "was imported: bench counted no token of it"),
+        (("--resume", str(own)), "was imported: there are its predictions, and no model of it"),
+    ):
+        code, out = told(*(words[:1] if "--resume" in flags else words), *flags, "--dry-run")
+        assert (code, wanted in " ".join(out.split())) == (6, True), out
 
 
 def test_what_is_wrong_is_said(folder: Path, tmp_path: Path) -> None:

@@ -41,7 +41,7 @@ class Bars(SilentReporter):
         self.dev: list[str] = []
 
     @contextmanager
-    def progress(self, title: str, total: float | None = None, unit: str = "") -> Iterator[Progress]:
+    def progress(self, title: str, total: float | None = None, unit: str = "", done: int = 0) -> Iterator[Progress]:
         self.totals.append((title, total))
 
         def advance(n: float = 1, **stats: float | str) -> None:

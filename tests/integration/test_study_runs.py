@@ -17,6 +17,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+from launching import Idle, Quiet
 
 from bench.api.study import Cost, StudyRun
 from bench.cli import main
@@ -31,6 +32,7 @@ from bench.studies.arms import read_runs
 from bench.studies.contract import differences, refuse
 from bench.studies.finished import judged
 from bench.studies.request import study_kind
+from bench.studies.review import reviewed
 from bench.studies.scheduler import drive
 from bench.studies.study import Study, find_study
 from bench.studies.trials import dev_score
@@ -143,7 +145,7 @@ def test_a_signal_ends_every_run_with_a_checkpoint(corpora: dict[str, Path], tmp
     assert (study.runs[0].run, study.runs[0].error) == (None, None)
 
 
-class Here:
+class Here(Idle):
     """Runs in this process, which has everything imported, one after another."""
 
     def __init__(self) -> None:
@@ -161,21 +163,9 @@ class Here:
             code = main(["run", *job.words])
         return [JobOutcome(job.key, code, json.loads(out.getvalue()) if code == 0 else {}, err.getvalue())]
 
-    def active(self) -> set[str]:
-        return set()
 
-    def stop(self) -> list[JobOutcome]:
-        return []
-
-    def close(self) -> None:
-        pass
-
-
-class Quiet:
-    """A watcher that looks away."""
-
-    def look(self, study: Study, active: set[str]) -> None:
-        pass
+class Whole(Quiet):
+    """No run fails."""
 
     def ended(self, run: StudyRun, outcome: JobOutcome) -> None:
         assert run.run is not None, outcome.message
@@ -190,8 +180,9 @@ def run_here(out: Path, *typed: str) -> tuple[Study, dict[str, Result], list[str
     study = planned_study(args, load())
     study.runs = [replace(run, estimate=Cost(1, 1.0, 1)) for run in study.runs]
     launcher, told = Here(), []
-    assert drive(study, launcher, Quiet())
+    assert drive(study, launcher, Whole())
     study.verdict = judged(study, load(), told.append)
+    assert reviewed(study, load()).changed == ()  # its runs have the settings of the plan, and give this verdict
     results = {run.key: read_result(out / str(run.run)) for run in study.runs}
     return study, results, launcher.ran, told
 
@@ -216,7 +207,7 @@ def test_token_control_from_plan_to_verdict(corpora: dict[str, Path], tmp_path: 
     # Another study that asks for one of these runs finds it: what a run is has nothing to do with who asks.
     other = replace(study["multi-s0"], key="again", run=None)
     more = Study(tmp_path, "ablation", "other", {}, [other])
-    assert drive(more, Here(), Quiet())
+    assert drive(more, Here(), Whole())
     assert more["again"].run == study["multi-s0"].run
 
 

@@ -24,7 +24,7 @@ from bench.config import RunConfig  # noqa: E402
 from bench.library.results import RunResult  # noqa: E402
 from bench.registry import load  # noqa: E402
 from bench.results.layout import ADAPTERS, CORPUS, JOURNAL, MANIFEST, PREDICTIONS, RESULT, STATISTICS  # noqa: E402
-from bench.results.manifest import cut_short, file_sums, read_manifest  # noqa: E402
+from bench.results.manifest import cut_short, file_sums, read_manifest, sums_sha256  # noqa: E402
 from bench.results.reading import plain  # noqa: E402
 from bench.results.store import as_json  # noqa: E402
 from bench.sealed import SEAL, sealed  # noqa: E402
@@ -155,6 +155,23 @@ def waiver(folder: Path) -> None:
     edited(folder / RESULT, change)
 
 
+def scorer(folder: Path) -> None:
+    """A score, and the version of the scorer, so that the one that is installed does not compute it again."""
+    every_score(folder)
+    edited(folder / RESULT, lambda result: result["versions"]["parts"].update({f"task {TASK}": "99"}))
+
+
+def told_anew(folder: Path) -> None:
+    """Makes the journal tell of the files as they are now, and the manifest fit that: the work of a careful forger."""
+
+    def change(records: list[dict[str, Any]]) -> None:
+        (result,) = (record for record in records if record["kind"] == "result")
+        result["values"]["sha256"] = sums_sha256(file_sums(folder))
+
+    relined(folder, change, chain=True)
+    resealed(folder)
+
+
 def swapped(seed: int) -> Callable[[Path, Mapping[int, Path]], None]:
     def swap(folder: Path, runs: Mapping[int, Path]) -> None:
         shutil.rmtree(folder / ADAPTERS)
@@ -201,7 +218,7 @@ def test_a_run_as_it_was_written_holds(runs: Mapping[int, Path], capsys: pytest.
 
 
 BENT: dict[str, tuple[Bend, set[str], set[str]]] = {
-    # what is bent, to what differs; then what still differs where the manifest was made to fit
+    # what is bent, to what differs; then what is still marked where journal and manifest were made to fit
     "score": (score, {"headline", "files in the journal"}, {"headline"}),
     "every score": (
         every_score,
@@ -217,6 +234,7 @@ BENT: dict[str, tuple[Bend, set[str], set[str]]] = {
     "predictions": (predictions, {f"{TASK}: test, trained, predictions", "files in the journal"}, set()),
     "tokens": (tokens, {"ledger", "files in the journal"}, set()),
     "waiver": (waiver, {"waivers in the journal", "run id", "files in the journal"}, set()),
+    "scorer": (scorer, {"result and manifest", "files in the journal"}, set()),
 }
 
 
@@ -234,9 +252,37 @@ def test_each_bent_file_is_named_with_and_without_a_manifest_that_fits(
     wrong = differing(copy, capsys)
     assert set(wrong) >= differ, wrong
     assert "files against the manifest" not in wrong
-    # scores are computed again wherever a result is shown, so that a manifest that fits does not hide them
+    # the end of the journal holds the hash of all files, so that a manifest that fits does not hide a change
+    assert f"{MANIFEST} (not of the files that the journal tells of)" in RunResult.read(copy).standing.changed
+    told_anew(copy)
+    # scores are computed again wherever a result is shown, whatever manifest and journal say
     changed = RunResult.read(copy).standing.changed
     assert bool(changed) == bool(BENT[what][2]), changed
+    assert differing(copy, capsys)
+
+
+JUNK: dict[str, Callable[[list[bytes]], Any]] = {
+    "last line of junk": lambda lines: lines.__setitem__(-1, b"junk\n"),
+    "last line of other JSON": lambda lines: lines.__setitem__(-1, b"[]\n"),
+    "end that follows from nothing": lambda lines: lines.__setitem__(-1, lines[-1].replace(b'"previous":"', b'"previous":"0')),
+    "no end": lambda lines: lines.pop(),
+    "an end alone": lambda lines: lines.__delitem__(slice(0, -1)),
+}
+
+
+@pytest.mark.parametrize("what", JUNK)
+def test_a_journal_that_ends_otherwise_is_marked_wherever_the_run_is_shown(
+    what: str, copy: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    lines = (copy / JOURNAL).read_bytes().splitlines(keepends=True)
+    JUNK[what](lines)
+    (copy / JOURNAL).write_bytes(b"".join(lines))
+    assert JOURNAL in RunResult.read(copy).standing.changed
+    resealed(copy)
+    assert f"{JOURNAL} (does not end as that of a finished run)" in RunResult.read(copy).standing.changed
+    assert main(["board", "--out", str(copy.parent)]) == 0
+    assert "CHANGED" in capsys.readouterr().out
+    assert "journal" in differing(copy, capsys)
 
 
 JOURNALS: dict[str, Callable[[list[dict[str, Any]]], Any]] = {
@@ -244,6 +290,18 @@ JOURNALS: dict[str, Callable[[list[dict[str, Any]]], Any]] = {
     "lines reordered": lambda records: records.insert(4, records.pop(5)),
     "token count": tokens_in_the_journal,
 }
+
+
+def test_a_journal_that_holds_nothing_but_its_end_is_named(copy: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    """Scores and statistics that fit, and a journal that says nothing against them."""
+
+    def cut(records: list[dict[str, Any]]) -> None:
+        records[:] = [record for record in records if record["kind"] in ("start", "end")]
+
+    relined(copy, cut, chain=True)
+    resealed(copy)
+    assert {"ledger", "files in the journal"} <= set(differing(copy, capsys))
+    assert f"{JOURNAL} (does not end as that of a finished run)" in RunResult.read(copy).standing.changed
 
 
 @pytest.mark.parametrize("what", JOURNALS)
@@ -305,7 +363,7 @@ def test_the_board_the_page_and_json_mark_a_changed_run(
 ) -> None:
     shutil.copytree(runs[2], copy.parent / runs[2].name)
     every_score(copy)
-    resealed(copy)
+    told_anew(copy)
     assert main(["board", "--out", str(copy.parent)]) == 0
     told = capsys.readouterr().out
     assert sum("CHANGED: task1" in row for row in told.splitlines()) == 1

@@ -6,34 +6,38 @@ import json
 import shutil
 import zipfile
 from dataclasses import replace
-from hashlib import sha256
 from pathlib import Path
 from typing import Any
 
 import pytest
+from scipy import stats
 
 from bench.api.study import StudyRun
 from bench.cli import main
 from bench.config import from_mapping
 from bench.errors import ContractError, UsageError
 from bench.naming import flatten
-from bench.pooling.pool import _arms, pool
+from bench.pooling.pool import Pool, _arms, pool
 from bench.pooling.share import SharedRun, pack, register
 from bench.registry import load
-from bench.results.manifest import JournalEnd, file_sums, write_manifest
+from bench.results.manifest import JournalEnd, file_sums, sums_sha256, write_manifest
 from bench.results.statistics import read_statistics
-from bench.results.store import last_line, read_json, read_result, write_json
+from bench.results.store import read_json, read_result, write_json
 from bench.sealed import SEAL, sealed
 from bench.stats.intervals import Estimate, interval
+from bench.stats.multiplicity import holm
 from bench.stats.pooled import pooled, tie_groups
-from bench.studies.study import Study, find_study
+from bench.stats.sequential import looks_of_plan
+from bench.studies.looks import looks_of, spent_at
+from bench.studies.study import LookRecord, Study, find_study
+from bench.tracking.journal import Journal
 
 pytest.importorskip("statsmodels")
 
 TASKS = ("ncbi-disease", "bc5cdr")
 
 
-def sign(folder: Path, data: str, waive: str | None) -> None:
+def sign(folder: Path, data: str, waive: str | None, like: str | None = None) -> None:
     """Makes a made-up run what the runner would have left: scores that its statistics give, and a manifest."""
     result = read_json(folder / "result.json")
     for name in result["scores"]:
@@ -50,17 +54,23 @@ def sign(folder: Path, data: str, waive: str | None) -> None:
         }
     result["hashes"]["data"] = dict.fromkeys(values, data * 32)
     result["waivers"] = [waive] if waive else []
+    if like is not None:
+        result["config"] |= {"tokens": None, "tokens_like": like}
     write_json(folder / "result.json", result)
-    (folder / "journal.jsonl").write_text('{"kind": "end", "status": "finished"}\n')
-    end = last_line(folder / "journal.jsonl")
-    journal = JournalEnd(1, (folder / "journal.jsonl").stat().st_size, sha256(end).hexdigest())
-    write_manifest(folder, read_result(folder), file_sums(folder), journal, "c0" * 32)
+    files, path = file_sums(folder), folder / "journal.jsonl"
+    path.unlink()
+    with Journal(path, identity=folder.name) as journal:
+        journal.write("result", sha256=sums_sha256(files))
+        journal.write("end", status="finished")
+    write_manifest(
+        folder, read_result(folder), files, JournalEnd(journal.position, path.stat().st_size, journal.sha256), "c0" * 32
+    )
 
 
-def studied(out: Path, made: Any, data: str, gain: float, documents: int, waive: str | None = None) -> Study:
+def studied(out: Path, made: Any, data: str, gain: float, documents: int, waive: str | None = None, seeds: int = 6) -> Study:
     """A finished token-control study of a site, with a corpus of its own."""
-    runs = []
-    for seed in range(6):
+    runs, names = [], dict[str, str]()
+    for seed in range(seeds):
         multi = f"multi-s{seed}"
         planned = [(multi, "multi", None, None, made.Made(TASKS, seed=seed, gain=gain, documents=documents))]
         for task in TASKS:
@@ -70,7 +80,9 @@ def studied(out: Path, made: Any, data: str, gain: float, documents: int, waive:
             planned.append((f"{task}-share-s{seed}", "share", task, f"{multi}:{task}", half))
         for key, role, task, like, one in planned:
             (folder,) = made.make(out, [one])
-            sign(folder, data, waive if key == "multi-s3" else None)
+            copied, _, of = (like or "").partition(":")
+            sign(folder, data, waive if key == "multi-s3" else None, like and f"{names[copied]}{':' * bool(of)}{of}")
+            names[key] = folder.name
             config = from_mapping({name: v for name, v in one.config.items() if name != "resolved"}, "made up")
             config = config if like is None else replace(config, tokens=None)
             runs.append(StudyRun(key, role, task, seed, "A1", config, like=like, run=folder.name))
@@ -169,7 +181,7 @@ def test_other_data_than_registered_is_named(folders: dict[str, Path], tmp_path:
     for name, (data, _, _) in SITES.items():
         digest = "d4" * 32 if name == "east" else data * 32
         known[name] = tmp_path / f"{name}.json"
-        about = {"pool_version": 1, "site": name, "data": {task: {"sha256": digest} for task in TASKS}}
+        about = {"pool_version": 2, "site": name, "data": {task: {"sha256": digest} for task in TASKS}}
         known[name].write_text(json.dumps(sealed(about)))
     named = problems(paths, *known.values())
     assert [*named] == ["east"]
@@ -326,6 +338,18 @@ def test_an_unfinished_study_or_a_changed_run_is_not_packed(made: Any, tmp_path:
     assert not (tmp_path / "shared").exists()
 
 
+def test_a_study_that_was_changed_is_not_packed(made: Any, tmp_path: Path) -> None:
+    study = studied(tmp_path, made, "a1", 0.05, 10)
+    path = study.folder / "study.json"
+    path.write_text(path.read_text().replace('"margin": 0.01', '"margin": 0.02'))
+    with pytest.raises(ContractError, match=r"Study made changed since it was written: study\.json"):
+        pack(find_study("made", tmp_path), "north", tmp_path / "shared")
+    reseal(path, lambda value: value["runs"][0].update(run=value["runs"][5]["run"]))
+    with pytest.raises(ContractError, match=r"run multi-s0 \(.* has other settings than the plan\)"):
+        pack(find_study("made", tmp_path), "north", tmp_path / "shared")
+    assert not (tmp_path / "shared").exists()
+
+
 def test_a_registration_holds_the_hash_that_runs_state(tmp_path: Path) -> None:
     task = load().get("tasks", "ncbi-disease")
     task.synthesize(tmp_path / "corpus", 1, {"train": 6, "dev": 2, "test": 2})
@@ -355,6 +379,157 @@ def test_the_command_line_names_who_is_left_out(
 
 def at(difference: float, se: float, documents: int = 100) -> Estimate:
     return interval(difference, se, 8.0, 6, documents, {}, (0.95, 0.8, 1))
+
+
+def looked_at(study: Study, had: int, looks: tuple[int, ...], name: str, elsewhere: float = 0.0) -> Study:
+    """The study with planned looks, at the first `had` of them."""
+    settings = {**study.settings, "looks": [*looks], "spending": "obrien-fleming"}
+    one = replace(study, name=name, settings=settings, looks=[])
+    for seeds in looks[:had]:
+        one.looks.append(LookRecord(seeds, "", 0.0, 0.0, 0.0, elsewhere, False, {}))
+        look = looks_of(one.at_last_look(), load().get("studies", one.kind))[-1]
+        spent = spent_at(seeds, look.alpha)
+        one.looks[-1] = replace(one.looks[-1], level=look.alpha, spent=spent, cumulative=look.cumulative)
+    one.save()
+    return one
+
+
+@pytest.fixture(scope="module")
+def longer(made: Any, tmp_path_factory: pytest.TempPathFactory) -> dict[str, Study]:
+    """Studies of seven seeds at two sites."""
+    root = tmp_path_factory.mktemp("longer")
+    return {name: studied(root / name, made, data, 0.08, 60, seeds=7) for name, data in {"north": "a1", "south": "b2"}.items()}
+
+
+def looks_pooled(longer: dict[str, Study], out: Path, had: dict[str, int], **elsewhere: float) -> Pool:
+    paths = []
+    for name, study in longer.items():
+        one = looked_at(study, had[name], (6, 7), f"looked-{len([*study.out.glob('studies/*')])}", elsewhere.get(name, 0.0))
+        paths.append(pack(one, name, out / f"{name}-{one.name}").path)
+    return pool(paths, load())
+
+
+def test_looks_of_the_plan_are_looks_of_the_pool(longer: dict[str, Study], tmp_path: Path) -> None:
+    first, second = looks_of_plan((6, 7))
+    early = looks_pooled(longer, tmp_path, {"north": 1, "south": 1})
+    assert [site.problems for site in early.sites] == [(), ()]
+    assert (early.look, early.apart) == (first, False)
+    assert {contrast.difference.estimate.seeds for contrast in early.contrasts} == {6}
+    late = looks_pooled(longer, tmp_path, {"north": 2, "south": 2})
+    assert (late.look, {c.difference.estimate.seeds for c in late.contrasts}) == (second, {7})
+    # Intervals have the level of the look, at every site and over them; p is that over all looks.
+    once = pool([pack(study, name, tmp_path / f"{name}-once").path for name, study in longer.items()], load())
+    for one, other in zip(late.contrasts, once.contrasts, strict=True):
+        at_look, alone = one.difference.estimate, other.difference.estimate
+        assert at_look.df is not None
+        assert at_look.se is not None
+        half = float(stats.t.ppf((1 + second.level) / 2, at_look.df)) * at_look.se
+        assert (at_look.difference, at_look.high) == pytest.approx((alone.difference, at_look.difference + half))
+        assert at_look.p == alone.p
+    adjusted = holm([second.adjusted(c.difference.estimate.p) for c in once.contrasts], 0.95)
+    assert [c.difference.estimate.p_holm for c in late.contrasts] == pytest.approx(adjusted)
+    assert "Look 2 of 2" in late.looks[0]
+    assert once.looks == []
+    json.dumps(late.to_json(), allow_nan=False)
+
+
+def test_what_a_look_of_the_pool_resolved_stays(
+    longer: dict[str, Study], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    asked: list[int] = []
+
+    def told(at_total: Estimate, at_own: Estimate, margin: float) -> tuple[str, str]:
+        asked.append(at_total.seeds)
+        return ("genuine transfer", "By much.") if at_total.seeds == 6 else ("unresolved", "By nothing.")
+
+    monkeypatch.setattr("bench.pooling.pool.judge", told)
+    late = looks_pooled(longer, tmp_path, {"north": 2, "south": 2})
+    assert asked == [6, 6, 7, 7]
+    assert [(v.kind, v.reason) for v in late.verdicts] == [
+        ("genuine transfer", "By much. Resolved at look 1 of 2, 6 seeds.")
+    ] * 2
+
+
+def test_sites_at_different_looks_conclude_nothing(
+    longer: dict[str, Study], tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    found = looks_pooled(longer, tmp_path, {"north": 1, "south": 2})
+    assert [site.problems for site in found.sites] == [(), ()]
+    assert (found.verdicts, found.ties, {c.better for c in found.contrasts}) == ((), {}, {None})
+    assert found.look == looks_of_plan((6, 7))[0]
+    assert {c.difference.estimate.seeds for c in found.contrasts} == {6}
+    assert "north at 6, south at 7 of 7 seeds" in found.looks[0]
+    assert main(["pool", *(str(site.path) for site in found.sites)]) == 0
+    assert "nothing is concluded" in capsys.readouterr().out
+
+
+def test_what_was_spent_on_the_runs_of_one_site_is_gone_for_the_pool(longer: dict[str, Study], tmp_path: Path) -> None:
+    found = looks_pooled(longer, tmp_path, {"north": 2, "south": 2}, south=0.05)
+    assert found.look.exhausted
+    assert {verdict.kind for verdict in found.verdicts} == {"unresolved"}
+    assert found.verdicts[0].reason.startswith("The 5% were spent at an earlier look")
+
+
+def test_sites_with_other_looks_are_of_another_plan(longer: dict[str, Study], tmp_path: Path) -> None:
+    once = pack(longer["north"], "north", tmp_path / "north").path
+    several = pack(looked_at(longer["south"], 2, (6, 7), "several"), "south", tmp_path / "south").path
+    named = {site.name: " ".join(site.problems) for site in pool([once, several], load()).sites if site.problems}
+    assert [*named] == ["south"]
+    assert "looks [6, 7], not None" in named["south"]
+
+
+LOOKS = {
+    "looks that do not grow": (lambda site: site["settings"].update(looks=[7, 6]), "no plan of looks"),
+    "more seeds than there are": (lambda site: site["settings"].update(looks=[6, 12]), "no plan of looks"),
+    "no such spending": (lambda site: site["settings"].update(spending="all"), "no plan of looks"),
+    "a look that is not planned": (lambda site: site["looks"][0].update(seeds=5), "not those of its plan"),
+    "a look twice": (lambda site: site["looks"].append(site["looks"][0]), "not those of its plan"),
+    "no look": (lambda site: site.update(looks=[]), "not those of its plan"),
+    "looks of no kind": (lambda site: site.update(looks=5), "not what bench writes"),
+    "too much spent": (lambda site: site["looks"][0].update(elsewhere=-1), "no error rate"),
+    "a look less": (lambda site: site["looks"].pop(), "of a look that the site did not have"),
+    "another plan of looks": (lambda site: site["settings"].update(spending="pocock"), "the plan's hash is not"),
+}
+
+
+@pytest.mark.parametrize("name", LOOKS)
+def test_looks_that_were_sealed_anew_are_named(longer: dict[str, Study], tmp_path: Path, name: str) -> None:
+    path = pack(looked_at(longer["north"], 2, (6, 7), "sealed"), "north", tmp_path / "north").path
+    change, words = LOOKS[name]
+    reseal(path / "site.json", change)
+    with pytest.raises(ContractError, match=words):
+        pool([path], load())
+
+
+def test_a_study_that_planned_looks_and_had_none_is_not_packed(longer: dict[str, Study], tmp_path: Path) -> None:
+    with pytest.raises(ContractError, match="has had no look yet"):
+        pack(looked_at(longer["north"], 0, (6, 7), "none"), "north", tmp_path / "north")
+
+
+def test_a_site_that_registered_and_is_missing_is_named(
+    folders: dict[str, Path], tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    paths = shared(folders, tmp_path)
+    known = {}
+    for name in (*SITES, "west"):
+        data = SITES.get(name, ("f6",))[0]
+        known[name] = tmp_path / f"{name}.json"
+        about = {"pool_version": 2, "site": name, "data": {task: {"sha256": data * 32} for task in TASKS}}
+        known[name].write_text(json.dumps(sealed(about)))
+    found = pool([*paths.values()], load(), [*known.values()])
+    assert (found.absent, found.registered) == (("west",), (*SITES,))
+    flags = [word for path in known.values() for word in ("--registered", str(path))]
+    assert main(["pool", *map(str, paths.values()), *flags]) == 3
+    assert "west registered its corpora, and no site of that name is here" in capsys.readouterr().out
+    # A site that is there and has a problem is named as such.
+    reseal(paths["east"] / "site.json", lambda site: site["settings"].update(margin=0.05))
+    assert pool([*paths.values()], load(), [*known.values()]).absent == ("west",)
+
+
+def test_a_site_packed_by_an_older_bench_is_asked_to_pack_again(folders: dict[str, Path], tmp_path: Path) -> None:
+    paths = shared(folders, tmp_path)
+    reseal(paths["north"] / "site.json", lambda site: site.update(pool_version=1))
+    assert problems(paths) == {"north": "site.json is of version 1; this bench reads 2. Pack the study again."}
 
 
 def test_sites_that_disagree_are_told_apart_from_sites_that_agree() -> None:

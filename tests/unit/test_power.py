@@ -93,6 +93,23 @@ def test_a_plan_says_what_stated_variances_come_to() -> None:
     assert same == plan
 
 
+NAN, INF = float("nan"), float("inf")
+HOSTILE: dict[str, tuple[float, ...]] = {
+    "effect": (NAN, INF, -1.0, 1e-320, 1e300), "power": (NAN, INF, -0.5, 0.01, 1e-300, 1 - 1e-12), "margin": (NAN, INF, -0.1),
+    "family": (-1, 10**30), "seeds_sd": (NAN, INF, -1.0, 1e-320, 1e200), "documents": (-3, 10**30),
+}  # fmt: skip
+
+
+@pytest.mark.parametrize(
+    "asked", [("effect", 1e-9), ("effect", 1e6), ("seeds_sd", 1e-9), ("seeds_sd", 1e6), ("power", 0.999999)]
+)
+def test_what_is_taken_comes_to_numbers(asked: tuple[str, float]) -> None:
+    given: dict[str, float] = {"effect": 0.01, "seeds_sd": 0.01, "documents_sd": 0.1, "documents": 40, "power": 0.8}
+    (plan,) = bench.plan_power(**{**given, asked[0]: asked[1]})  # type: ignore[arg-type]
+    json.dumps(plan.to_json(), allow_nan=False)
+    assert all(0 <= design.power <= 1 and design.detectable > 0 for design in plan.designs)
+
+
 @pytest.mark.parametrize(
     ("asked", "told"),
     [
@@ -100,9 +117,19 @@ def test_a_plan_says_what_stated_variances_come_to() -> None:
         ({"effect": 0.1, "power": 1.0, "seeds_sd": 0.1, "documents_sd": 0.1, "documents": 9}, "--power is 1"),
         ({"effect": 0.1, "family": 0, "seeds_sd": 0.1, "documents_sd": 0.1, "documents": 9}, "--family is 0"),
         ({"effect": 0.1, "seeds_sd": 0.1}, "also want --documents-sd and --documents"),
-        ({"effect": 0.1, "seeds_sd": 0.0, "documents_sd": 0.0, "documents": 9}, "one of them above 0"),
+        ({"effect": 0.1, "seeds_sd": 0.0, "documents_sd": 0.0, "documents": 9}, "one above 0"),
         ({"effect": 0.1, "seeds_sd": 0.1, "documents_sd": 0.0, "documents": 1}, "--documents is 1"),
         ({"effect": 0.1}, "got neither"),
+        *(
+            (
+                {"effect": 0.1, "seeds_sd": 0.1, "documents_sd": 0.1, "documents": 9, name: value},
+                f"--{name.replace('_', '-')} is",
+            )
+            for name, values in HOSTILE.items()
+            for value in values
+        ),
+        ({"effect": 0.1, "seeds_sd": 0.1, "documents_sd": 0.1, "documents": 9, "looks": (6, 501)}, "--looks goes to 501 seeds"),
+        ({"effect": 0.1, "seeds_sd": 0.1, "documents_sd": 0.1, "documents": 9, "looks": (6, 10**30)}, "--looks goes to"),
     ],
 )
 def test_what_means_nothing_is_refused(asked: dict[str, float], told: str) -> None:

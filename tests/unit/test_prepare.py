@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import io
 import json
+import os
 import stat
 import tarfile
 import zipfile
@@ -15,9 +16,10 @@ from bench_tasks.semeval2015_t14.task import SemEval2015T14
 
 import bench
 from bench.cli import main
-from bench.errors import DataError
+from bench.errors import DataError, UsageError
 from bench.kit import release
 from bench.kit.release import Release
+from bench.kit.synthetic import is_synthetic
 
 TASK = SemEval2015T14()
 SIZES = {"train": 6, "dev": 3, "test": 3}
@@ -91,6 +93,13 @@ def test_a_release_becomes_the_folder_that_the_loader_reads(name: str, files: Fi
     assert {stat.S_IMODE(p.stat().st_mode) for p in paths} == {0o700, 0o600}
 
 
+@pytest.mark.parametrize("name", ["r.zip", "r.tgz", "folder"])
+def test_generated_text_stays_marked(name: str, files: Files, tmp_path: Path) -> None:
+    bench.prepare("2015-T14", RELEASES[name](tmp_path / name, files), tmp_path / "real")
+    bench.prepare("2015-T14", RELEASES[name](tmp_path / f"made-{name}", files | {"made/SYNTHETIC": b"x"}), tmp_path / "made")
+    assert [is_synthetic(tmp_path / folder) for folder in ("real", "made")] == [False, True]
+
+
 def test_the_command_prints_counts_and_no_text(files: Files, tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
     source = as_zip(tmp_path / "r.zip", files)
     assert main(["data", "prepare", "2015-T14", str(source), str(tmp_path / "out")]) == 0
@@ -101,6 +110,8 @@ def test_the_command_prints_counts_and_no_text(files: Files, tmp_path: Path, cap
     assert "holds something" in capsys.readouterr().err
     assert main(["data", "prepare", "2015-T14", str(source), str(tmp_path / "more"), "--json"]) == 0
     assert json.loads(capsys.readouterr().out)["documents"] == SIZES
+    assert main(["data", "prepare", "2015-T14", str(source), str(tmp_path / "my notes")]) == 0
+    assert f"--data '2015-T14={tmp_path / 'my notes'}'" in capsys.readouterr().out
     assert main(["data", "prepare", "gad", str(source), str(tmp_path / "gad")]) == 2
     assert "does not know how its corpus is published" in capsys.readouterr().err
     assert main(["data", "prepair", "2015-T14", str(source), str(tmp_path / "x")]) == 2
@@ -215,3 +226,16 @@ def test_archives_that_are_damaged_encrypted_or_too_large(
     with pytest.raises(DataError, match="holds more than is read of a release"):
         bench.prepare("2015-T14", tmp_path / "good.zip", tmp_path / "out")
     assert not (tmp_path / "out").exists()
+
+
+def test_a_release_that_is_not_there_or_is_no_file(tmp_path: Path) -> None:
+    os.mkfifo(tmp_path / "pipe.zip")
+    for name in ("none.zip", "none", "pipe.zip"):
+        with pytest.raises(UsageError, match=f"There is no file or folder {tmp_path / name}"):
+            bench.prepare("2015-T14", tmp_path / name, tmp_path / "out")
+
+
+def test_archives_are_read_one_level_deep(files: Files, tmp_path: Path) -> None:
+    inner = as_zip(tmp_path / "inner.zip", files).read_bytes()
+    middle = as_zip(tmp_path / "middle.zip", {"inner.zip": inner}).read_bytes()
+    assert "holds an archive in an archive in it; wanted one level" in refused({"middle.zip": middle}, tmp_path)

@@ -4,7 +4,7 @@ import csv
 import io
 import json
 from pathlib import Path
-from types import ModuleType
+from types import ModuleType, SimpleNamespace
 from typing import Any
 
 import pytest
@@ -100,6 +100,13 @@ def test_the_title_is_a_question_and_the_verdict_has_a_meaning(made: ModuleType,
     assert meaning(runs, statements(runs)).endswith("they do not show that one arm is better than another.")
     made.make(tmp_path / "one", made.grid(1))
     assert question(collect((), tmp_path / "one")) == "How good is A1 on ncbi-disease?"
+
+
+@pytest.mark.parametrize(("seeds", "begins"), [(1, "Nothing is shown: fewer than 6 seeds"), (6, "No difference is shown")])
+def test_what_few_seeds_mean_is_not_put_down_to_chance(seeds: int, begins: str) -> None:
+    pair = SimpleNamespace(estimate=SimpleNamespace(seeds=seeds), better=None)
+    runs: Any = SimpleNamespace(kind=None, comparison=SimpleNamespace(result=SimpleNamespace(pairs=[pair])))
+    assert meaning(runs, []).startswith(begins)
 
 
 def test_every_verdict_that_a_kind_colours_has_a_meaning(registry: Registry) -> None:

@@ -139,6 +139,18 @@ def test_simulated_studies_find_a_difference_that_is_not_there_in_five_of_a_hund
     assert found.seeds < 40 * 24  # studies end where they have found it
 
 
+def test_pools_of_sites_find_a_difference_that_is_not_there_in_five_of_a_hundred_over_all_looks() -> None:
+    pytest.importorskip("statsmodels")
+    shape = Shape(seeds=24, mentions=6, seed_sd=0.1)
+    again = [look for seeds in (6, 12, 18, 24) for look in looks_of_plan([seeds])]
+    outcomes = looked(shape, Effect(), {"planned": LOOKS, "again": again}, 300, seed=8, sites=(20, 40))
+    assert outcomes["planned"].rate() <= 0.07
+    assert outcomes["again"].rate() > 1.5 * outcomes["planned"].rate()
+    assert outcomes["planned"].covered / 300 >= 0.92
+    found = looked(shape, Effect(0.04, 0.04), {"planned": LOOKS}, 30, seed=9, sites=(20, 40))["planned"]
+    assert (found.rate(), found.wrong) == (1.0, 0)
+
+
 def test_a_verdict_at_a_look_goes_by_its_level() -> None:
     arms = study(Shape(), Effect(0.02, 0.02), np.random.default_rng(1))
     given = (arms["multi"], arms["total"], arms["own"], {TASK: f1})

@@ -14,10 +14,11 @@ from made_runs import Made, make, token_control
 
 from bench.cli import main
 from bench.errors import ContractError, RunStateError
+from bench.pages.board import entries
 from bench.registry import load
 from bench.results.layout import JOURNAL, MANIFEST, RESULT
-from bench.results.manifest import chained, result_changed
-from bench.results.store import ending
+from bench.results.manifest import HEAD, JournalEnd, chained, file_sums, result_changed, write_manifest
+from bench.results.store import ending, read_result
 from bench.studies.arms import Run
 from bench.studies.finished import judged
 from bench.studies.standing import misstated, same, same_bounds
@@ -88,6 +89,32 @@ def test_a_result_against_its_manifest_by_bytes(tmp_path: Path) -> None:
     assert result_changed(str(tmp_path), b"{}") is None
     (tmp_path / MANIFEST).write_text("{")
     assert result_changed(str(tmp_path), b"{}") is True
+
+
+@pytest.mark.parametrize("place", [0, HEAD - 1, HEAD, -1])
+@pytest.mark.parametrize("longer", [False, True])
+def test_a_board_of_many_runs_notices_any_change_of_size_and_of_what_it_shows(tmp_path: Path, place: int, longer: bool) -> None:
+    (folder,) = make(tmp_path, [Made(seed=1, steps=1)])
+    write_manifest(folder, read_result(folder), file_sums(folder), JournalEnd(1, 1, "0" * 64), "c0" * 32)
+    content = bytearray((folder / RESULT).read_bytes())
+    assert len(content) > HEAD
+    assert result_changed(str(folder), bytes(content)) is False
+    assert result_changed(str(folder), bytes(content), whole=True) is False
+    content[place] ^= 1
+    if longer:
+        content += b" "
+    assert result_changed(str(folder), bytes(content)) is (longer or 0 <= place < HEAD)
+    assert result_changed(str(folder), bytes(content), whole=True) is True
+
+
+def test_a_board_that_shows_more_than_the_beginning_of_a_result_looks_at_all_of_it(tmp_path: Path) -> None:
+    long = Made(seed=1, steps=1, extra={"config": {**Made(seed=1).config, "note": "n" * HEAD}})
+    for folder in make(tmp_path, [long, Made(seed=2, steps=1)]):
+        write_manifest(folder, read_result(folder), file_sums(folder), JournalEnd(1, 1, "0" * 64), "c0" * 32)
+        content = (folder / RESULT).read_bytes()
+        (folder / RESULT).write_bytes(content[:-3] + b" " + content[-2:])  # of the same size, after all that a board decodes
+    assert sorted(bool(entry.changed) for entry in entries(tmp_path)) == [False, True]
+    assert all(entry.changed for entry in entries(tmp_path, whole=True))
 
 
 def test_scores_are_the_same_but_for_rounding() -> None:

@@ -21,8 +21,9 @@ from bench.pages.page import notices
 from bench.pages.verdicts import statements
 from bench.pages.write import sections
 from bench.registry import Registry, load
-from bench.studies.finished import UnknownKind, judged, judged_again, kind_of, planned_runs
+from bench.studies.finished import UnknownKind, judged, kind_of, planned_runs
 from bench.studies.request import StudyConfig, own_options, planned
+from bench.studies.review import reviewed
 from bench.studies.study import Study, find_study, open_study
 
 
@@ -196,9 +197,9 @@ def test_a_verdict_in_the_words_of_an_earlier_version_is_judged_again(made: Any,
     Study(study.out, study.kind, study.name, settings, study.runs, old).save()
 
     back = find_study("made-up", tmp_path)
-    assert "judged again, from the statistics of its runs, by version 2" in judged_again(back, known)
+    assert "judged again, from the statistics of its runs, by version 2" in reviewed(back, known).note
     assert [task["kind"] for task in back.verdict["tasks"]] == [task["kind"] for task in now["tasks"]]
-    assert judged_again(back, known) == ""
+    assert reviewed(back, known).note == ""
     assert find_study("made-up", tmp_path).verdict == old  # the file stays as it is
     evidence = collect(["made-up"], tmp_path)
     assert [said.verdict for said in statements(evidence)] == [task["kind"] for task in now["tasks"]]
@@ -212,7 +213,7 @@ def test_a_verdict_in_the_words_of_an_earlier_version_is_judged_again(made: Any,
     for folder in tmp_path.glob("bc5cdr_*/statistics"):
         rmtree(folder)
     back = find_study("made-up", tmp_path)
-    assert "in the words of version 1 of the study kind 'token-control'" in judged_again(back, known)
+    assert "in the words of version 1 of the study kind 'token-control'" in reviewed(back, known).note
     assert back.verdict == old
     assert main(["study", "show", "made-up", "--out", str(tmp_path)]) == 0
     assert "old word" in capsys.readouterr().out

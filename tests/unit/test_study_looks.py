@@ -9,8 +9,10 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+from launching import Idle
+from scipy import stats
 
-from bench.api.study import Cost, Request, StudyKind, StudyRun
+from bench.api.study import Cost, Request, Statement, StudyKind, StudyRun
 from bench.config import RunConfig
 from bench.errors import RunStateError, UsageError
 from bench.hooks import hookimpl
@@ -18,11 +20,11 @@ from bench.launchers import Job, JobOutcome
 from bench.library.reporters import watcher
 from bench.registry import Registry, load
 from bench.stats.intervals import Estimate
-from bench.stats.sequential import ALPHA
+from bench.stats.sequential import ALPHA, looks_of_plan
 from bench.studies import conduct as conducting
 from bench.studies.conduct import conduct
-from bench.studies.finished import FinishedStudy, judged
-from bench.studies.looks import about_looks, earlier_looks, judged_by, looked_already
+from bench.studies.finished import FinishedStudy, judged, planned_runs
+from bench.studies.looks import about_looks, earlier_looks, judged_by, looked_already, record
 from bench.studies.power import family_of, pilots_of_study
 from bench.studies.request import StudyConfig, planned
 from bench.studies.study import Study, open_study, read_study
@@ -78,7 +80,7 @@ class Plugin:
         return [self.kind]
 
 
-class AtOnce:
+class AtOnce(Idle):
     """A launcher whose runs are finished as they are submitted."""
 
     def __init__(self, out: Path, ran: list[str]) -> None:
@@ -94,15 +96,6 @@ class AtOnce:
     def poll(self, seconds: float) -> list[JobOutcome]:
         done, self.done = self.done, []
         return done
-
-    def active(self) -> set[str]:
-        return set()
-
-    def stop(self) -> list[JobOutcome]:
-        return []
-
-    def close(self) -> None:
-        pass
 
 
 @pytest.fixture
@@ -322,4 +315,136 @@ def test_a_pilot_is_found_by_its_arms_whatever_its_seeds(tmp_path: Path, ran: li
     # A seed of which a run is missing is left out; one seed alone is no pilot.
     for key in ("same-s1", "other-s2"):
         (tmp_path / key / "result.json").unlink()
+    assert pilots_of_study(larger, known(kind), pytest.fail) == []
+
+
+class Worded(Told):
+    """Its verdicts have words of their own, such as the name of an arm, and several are on one task."""
+
+    tones: Mapping[str, Any] = {}  # type: ignore[misc]
+
+    def judge(self, finished: FinishedStudy) -> Mapping[str, Any]:
+        items = list(super().judge(finished)["tasks"])
+        for item in items:
+            better = item["task"] if item["kind"] == "found" else None
+            kind = f"{better} is better" if better else "not resolved"
+            item.update(subject=f"bc2gm: {item['task']}", task="bc2gm", kind=kind, better=better)
+        return {"tasks": items}
+
+    def statements(self, verdict: Mapping[str, Any]) -> list[Statement]:
+        return [Statement(i["subject"], i["kind"], i["reason"], "good" if i["better"] else "open") for i in verdict["tasks"]]
+
+
+def test_what_is_open_goes_by_the_tones_of_statements_whatever_the_words_are(tmp_path: Path, ran: list[str]) -> None:
+    found = run(Worded(a={6: 0.5, 12: 0.001, 24: 0.9}, b={6: 1e-7, 12: 0.9, 24: 0.9}), tmp_path, "worded", 24, 6, 12)
+    assert found.looks[-1].verdicts == {"bc2gm: a": "a is better", "bc2gm: b": "b is better"}
+    assert found.verdict is not None
+    assert [item["reason"] for item in found.verdict["tasks"]] == [
+        "At 12. Resolved at look 2 of 3, 12 seeds.", "At 6. Resolved at look 1 of 3, 6 seeds.",
+    ]  # fmt: skip
+
+
+def tuned(out: Path, made: Any, gain: float) -> Study:
+    """A study of two arms at their own rates whose runs are all finished, with looks at six and at twelve seeds."""
+    base = replace(BASE, task=("bc5cdr",), tokens=1000, lr=1e-3, out=str(out))
+    options = {"rates": 2, "step": 2.0}
+    asked = Request(base, 12, {"bc5cdr": "bc5cdr"}, arms=("A1", "A2"), options=options)
+    runs = planned_runs(load().get("studies", "tuned"), asked)
+    tokens = {"trial": 250, "finalist": 500, "tuned": 1000}
+    one = [
+        made.Made(
+            ("bc5cdr",), run.arm, run.seed, gain=gain * (run.arm == "A2"), documents=40,
+            tokens=tokens[run.role] + 10 * (run.role == "trial" and run.key.endswith("lr0.00141")),
+        )
+        for run in runs
+    ]  # fmt: skip
+    done = [replace(run, run=folder.name) for run, folder in zip(runs, made.make(out, one), strict=True)]
+    settings = {"seeds": 12, "looks": [6, 12], "spending": "obrien-fleming", "options": options}
+    return Study(out, "tuned", "rates", settings, done)
+
+
+def test_tuned_is_judged_at_the_level_of_its_look(tmp_path: Path, made: Any) -> None:
+    pytest.importorskip("statsmodels")
+    kind = load().get("studies", "tuned")
+    study = tuned(tmp_path, made, 0.3)
+    first, second = looks_of_plan((6, 12))
+    verdict = judged(study, load(), pytest.fail)
+    assert verdict is not None
+    (told,) = verdict["comparisons"]
+    assert (told["kind"], told["estimate"]["seeds"], told["look"]) == ("A2 is better", 6, 1)
+    assert told["reason"].endswith("Resolved at look 1 of 2, 6 seeds.")
+    estimate = told["estimate"]
+    half = float(stats.t.ppf((1 + first.level) / 2, estimate["df"])) * estimate["se"]
+    assert estimate["high"] == pytest.approx(estimate["difference"] + half)
+    assert estimate["p_holm"] == first.adjusted(estimate["p"])
+    assert {trial["role"] for trial in verdict["search"]["A1"]["trials"]} == {"trial", "finalist"}
+    study.looks = [record(study, verdict, kind)]
+    assert study.over
+
+    alike = tuned(tmp_path / "alike", made, 0.07)  # found at 5%, and not at the level of the first look
+    verdict = judged(alike, load(), pytest.fail)
+    assert verdict is not None
+    told = verdict["comparisons"][0]
+    assert (told["kind"], told["estimate"]["p"] < ALPHA) == ("not resolved", True)
+    alike.looks = [record(alike, verdict, kind)]
+    assert (alike.over, alike.reach) == (False, 12)
+    verdict = judged(alike, load(), pytest.fail)
+    assert verdict is not None
+    assert (verdict["look"]["level"], verdict["comparisons"][0]["estimate"]["seeds"]) == (second.alpha, 12)
+
+    alike.looks = [replace(alike.looks[0], elsewhere=ALPHA)]  # other studies have spent the whole of the 5% on its runs
+    verdict = judged(alike.at_last_look(), load(), pytest.fail)
+    assert verdict is not None
+    (told,) = verdict["comparisons"]
+    assert (told["kind"], told["better"], kind.statements(verdict)[0].tone) == ("unresolved", None, "open")
+
+
+def test_a_pilot_of_draws_is_one_of_another_number_of_draws_and_of_nothing_else(tmp_path: Path, ran: list[str]) -> None:
+    kind = Told(a={3: 0.5})
+    drawn = study(kind, tmp_path, "drawn", resample_train=24)
+    run(kind, tmp_path, "whole", 3)
+    assert pilots_of_study(drawn, known(kind), pytest.fail) == []
+    run(kind, tmp_path, "pilot", resample_train=3)
+    assert [pilot.subject for pilot in pilots_of_study(drawn, known(kind), pytest.fail)] == ["a"]
+
+
+class Searched(Told):
+    """Every seed takes the rate of the better of two trials, which have the first seed; the verdict looks at both."""
+
+    takes = ()
+
+    def plan(self, request: Request) -> list[StudyRun]:
+        first, task = request.base.seed, request.base.task
+        trials = [request.run(f"trial-{n}", "same", task, seed=first, lr=1e-3 * n) for n in (1, 2)]
+        keys = [run.key for run in trials]
+        return [*trials, *(request.run(f"s{seed}", "other", task, best_of=keys, seed=seed) for seed in request.seed_list)]
+
+    def judge(self, finished: FinishedStudy) -> Mapping[str, Any]:
+        self.seen.append(len(finished.study.runs))
+        assert [finished.study[key].refused for key in ("trial-1", "trial-2")] == [True, False]
+        return {"tasks": [{"task": "a", "kind": "unresolved", "reason": "So.", "gain": KNOWN}]}
+
+
+def test_a_pilot_keeps_its_search_whatever_seeds_are_whole_and_was_refused(
+    tmp_path: Path, ran: list[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("bench.studies.study.read_result", lambda folder: folder)
+    monkeypatch.setattr("bench.studies.study.ranked", lambda results: [*results])
+    submit = AtOnce.submit
+
+    def refusing(launcher: AtOnce, job: Job) -> None:
+        submit(launcher, job)
+        if job.key == "trial-1":
+            launcher.done[-1] = JobOutcome(job.key, 3, {}, "It diverged.", kind="DivergedError")
+
+    monkeypatch.setattr(AtOnce, "submit", refusing)
+    kind = Searched()
+    run(kind, tmp_path, "pilot", 3)
+    (tmp_path / "s0" / "result.json").unlink()  # of the seed that the trials have
+    larger = study(kind, tmp_path, "larger", 24)
+    larger.runs = [replace(each, estimate=Cost(100, 90.0, 2**20)) for each in larger.runs]
+    (pilot,) = pilots_of_study(larger, known(kind), pytest.fail)
+    assert kind.seen == [5, 4]
+    assert pilot.seconds == 90  # the search is there once, whatever the number of seeds
+    (tmp_path / "trial-2" / "result.json").unlink()
     assert pilots_of_study(larger, known(kind), pytest.fail) == []

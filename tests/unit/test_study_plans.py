@@ -11,14 +11,16 @@ from typing import Any
 import pytest
 from bench_plugins.studies import bench_studies
 from bench_plugins.studies.ablation import ARMS
+from launching import Idle, Quiet
 
 from bench.api.study import Cost, Request, StudyRun
 from bench.config import RunConfig
-from bench.errors import RunStateError, UsageError
+from bench.errors import BenchError, DivergedError, InvariantError, OutOfMemory, RunStateError, UsageError
 from bench.launchers import JobOutcome
 from bench.registry import Registry
+from bench.sealed import unsealed
 from bench.studies import scheduler
-from bench.studies.conduct import kept
+from bench.studies.conduct import _failed, kept
 from bench.studies.finished import planned_runs
 from bench.studies.request import StudyConfig, planned, read_grid, study_kind
 from bench.studies.study import Study, find_study, open_study, plan_name, read_study, studies
@@ -132,47 +134,57 @@ def test_a_rate_is_that_of_the_best_trial_and_a_refused_one_comes_last(tmp_path:
     assert not one.whole
 
 
-def test_an_arm_whose_trials_are_all_refused_has_no_rate(tmp_path: Path) -> None:
-    asked = replace(request("a", tokens=1000, seeds=1, lr=1e-3), arms=("A1", "A2"), options={"rates": 2, "step": 2.0})
-    one = study(tmp_path, plan("tuned", asked), kind="tuned")
+class Refusing(Idle):
+    """A launcher whose runs all end with an error of a kind and a message."""
 
-    class Refusing:
-        def __init__(self) -> None:
-            self.waiting: list[str] = []
-            self.ran: list[str] = []
+    def __init__(self, kind: str, message: str) -> None:
+        self.kind, self.message = kind, message
+        self.waiting: list[str] = []
+        self.ran: list[str] = []
 
-        def submit(self, job: Any) -> None:
-            self.waiting.append(job.key)
+    def submit(self, job: Any) -> None:
+        self.waiting.append(job.key)
 
-        def poll(self, seconds: float) -> list[JobOutcome]:
-            self.ran += (keys := self.waiting)
-            self.waiting = []
-            return [JobOutcome(key, 3, {}, "The smoke gate failed.", kind="InvariantError") for key in keys]
+    def poll(self, seconds: float) -> list[JobOutcome]:
+        self.ran += (keys := self.waiting)
+        self.waiting = []
+        return [JobOutcome(key, 3, {}, self.message, kind=self.kind) for key in keys]
 
-        def active(self) -> set[str]:
-            return set()
 
-        def stop(self) -> list[JobOutcome]:
-            return []
-
-        def close(self) -> None:
-            pass
-
-    class Quiet:
-        def look(self, study: Study, active: set[str]) -> None:
-            pass
-
-        def ended(self, run: StudyRun, outcome: JobOutcome) -> None:
-            assert run.refused
-
+@pytest.mark.parametrize("error", [InvariantError("smoke", "Nothing moved."), DivergedError("The loss is NaN.")])
+def test_an_arm_whose_trials_are_all_refused_has_no_rate(error: BenchError, tmp_path: Path) -> None:
+    one = study(tmp_path, plan("tuned", tuned(2)), kind="tuned")
     for _ in range(2):  # typed again: what an invariant refused is not tried anew
-        launcher = Refusing()
-        assert scheduler.drive(one, launcher, Quiet()) is False  # type: ignore[arg-type]
+        launcher = Refusing(type(error).__name__, error.message)
+        assert scheduler.drive(one, launcher, Quiet()) is False
     assert not launcher.ran
     assert {run.refused for run in one.runs if run.role != "tuned"} == {True}
-    assert {run.error for run in one.runs if run.role == "tuned"} == {
-        "Too few of the trials that its learning rate is chosen from ended with a score on dev."
-    }
+    told = "Too few of the trials that its learning rate is chosen from ended with a score on dev."
+    (final,) = (run for run in one.runs if run.role == "tuned" and run.arm == "A1")
+    assert final.error == f"{told} A1-half-1: A1-lr{one.runs[0].config.lr:g}: {error.message}"
+    problem = _failed(one)
+    assert problem is not None
+    assert str(problem.hint).endswith("search other rates: --lr is their middle.")
+
+
+@pytest.mark.parametrize(
+    "error", [InvariantError("batch", "One example needs 9 GiB."), InvariantError("tokens", "x"), OutOfMemory("x")]
+)
+def test_a_trial_that_lacked_memory_says_nothing_of_its_rate_and_is_tried_again(error: BenchError, tmp_path: Path) -> None:
+    one = study(tmp_path, plan("tuned", tuned(2)), kind="tuned")
+    for _ in range(2):
+        launcher = Refusing(type(error).__name__, error.message)
+        assert scheduler.drive(one, launcher, Quiet()) is False
+        assert launcher.ran == [run.key for run in one.runs if run.role == "trial"]
+    assert not any(run.refused for run in one.runs)
+    problem = _failed(one)
+    assert problem is not None
+    assert str(problem.hint).endswith("the same command tries again.")
+
+
+def tuned(rates: int = 5, step: float = 2.0, arms: tuple[str, ...] = ("A1", "A2")) -> Request:
+    asked = request("a", tokens=1000, seeds=1, lr=1e-3)
+    return replace(asked, arms=arms, options={"rates": rates, "step": step})
 
 
 def unseen(*shots: int, targets: tuple[str, ...] = ("c",), **changes: Any) -> Request:
@@ -281,6 +293,14 @@ def test_a_sweep_is_the_product_of_its_grid_and_the_seeds() -> None:
         ("unseen", unseen(8, tokens=None), "counts its budget in tokens"),
         ("unseen", unseen(8, freeze_shared=True), "says itself what starts from what"),
         ("ablation", replace(request("a"), arms=("A2",)), "wants two architectures or more; got A2"),
+        ("tuned", tuned(arms=("A1",)), "wants two architectures or more; got A1"),
+        ("tuned", replace(tuned(), base=RunConfig(task=("a",))), "counts its budget in tokens; got none"),
+        *(
+            ("tuned", tuned(rates, step), f"searches 2 to 50 rates, 1 to 100 times apart; got {rates}, {step:g} times apart")
+            for rates, step in ((1, 2.0), (-3, 2.0), (3000, 2.0), (5, 1.0), (5, float("nan")), (5, float("inf")), (5, 100.0))
+        ),
+        ("tuned", tuned(5, 1.0001), "go from 0.001 to 0.001; wanted rates that differ"),
+        ("tuned", tuned(50, 99.0), r"go from .* to .*; wanted rates that differ, above 0 and up to 1000"),
         ("sweep", request("a"), "grid of a sweep is empty"),
         ("sweep", replace(request("a"), grid={"rank": []}), "'rank' has no value"),
         ("sweep", replace(request("a"), grid={"rank": [*range(1, 300)], "seed": [*range(300)]}), "89,700 points"),
@@ -299,9 +319,13 @@ def test_an_unknown_kind_is_told_what_comes_near(registry: Registry) -> None:
         study_kind("token-controll", registry)
 
 
-def test_no_seed_is_no_study() -> None:
-    with pytest.raises(UsageError, match="--seeds is 0"):
+def test_no_seed_is_no_study_and_a_plan_has_to_fit_into_memory() -> None:
+    with pytest.raises(UsageError, match="--seeds is 0; it must be at least 1"):
         request("a", seeds=0)
+    with pytest.raises(UsageError, match="--seeds is 10001; it must be at most 10,000"):
+        request("a", seeds=10_001)
+    with pytest.raises(UsageError, match="--resample-train is -1; it must be at least 1"):
+        replace(request("a"), seeds=-1, resample=True)
 
 
 @pytest.mark.parametrize(
@@ -329,7 +353,7 @@ def test_a_study_comes_back_as_it_was_saved(tmp_path: Path) -> None:
     one.update("multi-s0", run="a+b_a1_none_1", estimate=Cost(100, 1.5, 2**30))
     one.update("a-total-s0", error="it failed")
     back = read_study(one.folder)
-    assert back.to_json() == one.to_json() == json.loads((one.folder / "study.json").read_text())
+    assert back.to_json() == one.to_json() == unsealed(json.loads((one.folder / "study.json").read_text()))
     assert back.runs == one.runs
     # Its budget is whole once the run that it follows is finished.
     written = {run["key"]: run["config"] for run in back.to_json()["runs"]}

@@ -132,7 +132,7 @@ def test_a_verdict_over_sentences_says_so() -> None:
     found = verdicts(as_sentences["multi"], as_sentences["total"], as_sentences["own"], {TASK: f1})[TASK]
     assert plain.at_total.caution == ""
     assert found.reason in [f"{plain.reason} {one.caution}" for one in (found.at_total, found.at_own)]
-    assert "100 sentences, not documents: intervals may be too narrow, over sentences alone by about √" in found.reason
+    assert "100 sentences, not documents; neighbours are no more alike than others" in found.reason
     assert (found.at_total.low, found.at_total.high) == (plain.at_total.low, plain.at_total.high)
 
 

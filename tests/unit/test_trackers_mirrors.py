@@ -18,6 +18,7 @@ from bench.api.tracker import RunEvent, RunInfo, Tracker
 from bench.errors import RunStateError, UsageError
 from bench.results.lock import RunLock
 from bench.tracking import Journal, Mirrors, position, sync
+from bench.tracking.mirrors import behind
 
 
 class Memory(Tracker):
@@ -234,8 +235,11 @@ def test_sync_brings_a_mirror_up_to_date_once(tmp_path: Path) -> None:
     assert sync(folder, parts, warned.append, ["memory"]) == {"memory": 0}
     assert [e.seq for e in store] == list(range(32))
     assert len(warned) == 1
+    assert not behind(folder, ["memory", "none"])
+    assert behind(folder, ["memory", "absent"])
     with Journal(folder / "journal.jsonl") as journal:
         journal.write("step", 31)
+    assert behind(folder, ["memory"])
     assert sync(folder, parts, warned.append, ["memory"]) == {"memory": 1}
     assert len(store) == 33
 

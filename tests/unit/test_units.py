@@ -49,6 +49,8 @@ def test_too_few_or_equal_values_say_nothing() -> None:
 
 def test_only_parts_of_texts_want_caution() -> None:
     assert caution("abstracts", 100, None) == caution("", 100, None) == ""
+    assert "intervals hold" in caution("sentences", 940, 1.0)
+    assert "too narrow" not in caution("sentences", 940, 1.004)
     assert caution("sentences", 940, 1.44).startswith("940 sentences, not documents: intervals may be too narrow")
     assert "about √1.44 = 1.20" in caution("sentences", 940, 1.44)
     assert "√(design effect), not known here" in caution("sentences", 12, None)

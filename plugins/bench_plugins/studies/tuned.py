@@ -27,6 +27,8 @@ if TYPE_CHECKING:
     from bench.studies.finished import FinishedStudy
 
 COMPARED = ("arch", "lr")
+MOST, HIGHEST = 50, 1000
+"""Rates of a search, and the highest that a run takes."""
 
 
 class Tuned(StudyKind):
@@ -37,7 +39,7 @@ class Tuned(StudyKind):
     summary = "architectures, each at its own learning rate, searched on dev with equally many trials and tokens for all"
     citation = "successive halving, Jamieson & Talwalkar 2016, arXiv:1502.07943; see docs/studies.md"
     licence = "Apache-2.0"
-    takes: ClassVar[tuple[Takes, ...]] = ("arms",)
+    takes: ClassVar[tuple[Takes, ...]] = ("arms", "looks")
     options: ClassVar[Mapping[str, Option]] = {"rates": 5, "step": 2.0}
     margin: ClassVar[bool] = False
     one_rate: ClassVar[bool] = True
@@ -51,9 +53,9 @@ class Tuned(StudyKind):
         """For every architecture: a trial a rate, the better half of them again, and a run a seed at the best rate."""
         tokens = request.token_budget(self.name, "of every run after the search")
         count, step = int(request.options["rates"]), float(request.options["step"])
-        if count < 2 or not 1 < step < 100:
+        if not 2 <= count <= MOST or not 1 < step < 100:
             raise UsageError(
-                f"A {self.name} study searches two rates or more, 1 to 100 times apart; got {count}, {step:g} times apart.",
+                f"A {self.name} study searches 2 to {MOST} rates, 1 to 100 times apart; got {count}, {step:g} times apart.",
                 "Leave --kind-option rates=N and step=X out for 5 and 2.",
             )
         arms = request.arms or ARMS
@@ -62,6 +64,12 @@ class Tuned(StudyKind):
         tasks, seed = request.base.task, request.base.seed
         centre = request.base.lr or 1e-3
         rates = [float(f"{centre * step ** (place - (count - 1) / 2):.3g}") for place in range(count)]
+        if len(set(rates)) < count or not 0 < rates[0] < rates[-1] <= HIGHEST:
+            raise UsageError(
+                f"{count} rates, {step:g} times apart around {centre:g}, go from {rates[0]:g} to {rates[-1]:g}; "
+                f"wanted rates that differ, above 0 and up to {HIGHEST}.",
+                "Change --lr, --kind-option rates=N or step=X.",
+            )
         runs = []
         for arm in arms:
             common: dict[str, Any] = {"arch": arm, "group": None}
@@ -204,6 +212,10 @@ def _told(pair: Pair, search: Mapping[str, Mapping[str, Any]]) -> dict[str, Any]
         f"{some(estimate.documents, 'document')}{holm}; {rates}. In the search {pair.second} was ahead on dev at {ahead} of "
         f"{some(len(common), 'rate')} that both tried."
     )
+    for arm in (pair.first, pair.second):
+        trials = search[arm]["trials"]
+        if refused := sum(trial["refused"] for trial in trials):
+            reason += f" Of the search of {arm} {refused} of {len(trials)} trials were refused, so that it used fewer tokens."
     if estimate.detectable is not None and pair.better is None:
         reason += f" A true difference of {shown(estimate.detectable, 'score')} would probably have been found."
     reason = " ".join(filter(None, (reason, estimate.caution)))
