@@ -27,7 +27,7 @@ def verify_study(folder: Path, registry: Registry) -> Verification:
     review = reviewed(study, registry)
     checks = [_file(review), _runs(study, review)]
     if study.looks:
-        told = ", ".join(f"{look.seeds} seeds at {100 * look.level:.2g}%" for look in study.looks)
+        told = ", ".join(f"{some(look.seeds, 'seed')} at {100 * look.level:.2g}%" for look in study.looks)
         checks.append(verdict("looks", review.looks, told))
     if study.verdict is not None:
         checks.append(_verdict(study, review, registry))

@@ -66,7 +66,7 @@ class Tuned(StudyKind):
         rates = [float(f"{centre * step ** (place - (count - 1) / 2):.3g}") for place in range(count)]
         if len(set(rates)) < count or not 0 < rates[0] < rates[-1] <= HIGHEST:
             raise UsageError(
-                f"{count} rates, {step:g} times apart around {centre:g}, go from {rates[0]:g} to {rates[-1]:g}; "
+                f"{some(count, 'rate')}, {step:g} times apart around {centre:g}, go from {rates[0]:g} to {rates[-1]:g}; "
                 f"wanted rates that differ, above 0 and up to {HIGHEST}.",
                 "Change --lr, --kind-option rates=N or step=X.",
             )
