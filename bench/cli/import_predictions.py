@@ -5,7 +5,7 @@ from __future__ import annotations
 import argparse
 from pathlib import Path
 
-from bench.cli.parser import Parser
+from bench.cli.parser import Parser, whole
 from bench.errors import UsageError
 from bench.screen.terminal import paint, say
 from bench.screen.text import dump, number
@@ -32,10 +32,10 @@ def configure(parser: Parser) -> None:
     parser.add_argument("--system", required=True, metavar="NAME", help="the system's name, which boards show")
     parser.add_argument("--data", metavar="TASK=DIR", help="the corpus that it read")
     parser.add_argument("--system-version", default="", metavar="V", help="its version")
-    parser.add_argument("--tokens", type=int, metavar="N", help="training tokens, where you know them")
-    parser.add_argument("--parameters", type=int, metavar="N", help="trained parameters, where you know them")
+    parser.add_argument("--tokens", type=whole, metavar="N", help="training tokens, where you know them")
+    parser.add_argument("--parameters", type=whole, metavar="N", help="trained parameters, where you know them")
     parser.add_argument("--note", default="", metavar="TEXT", help="what else there is to say, such as where it is described")
-    parser.add_argument("--seed", type=int, default=0, metavar="N", help="of the first path; the next ones follow (default: 0)")
+    parser.add_argument("--seed", type=whole, default=0, metavar="N", help="of the first path, the next follow (default: 0)")
     parser.add_argument("--tolerate", action="append", default=[], metavar="KIND", help="as of 'bench run'; repeatable")
     parser.add_argument("--allow-leak", action="store_true", help="as of 'bench run'")
     parser.add_argument("--out", type=Path, default=Path("runs"), metavar="DIR", help="folder of runs (default: runs)")

@@ -1,8 +1,8 @@
 """Some training documents of a task, drawn at random: what a run with ``--shots K`` or ``--train-resample DRAW`` trains on.
 
 Documents are ordered by a hash of seed and id, and the first K are taken. So a draw depends on nothing else: it is the same for
-every architecture, in whatever order the corpus lists its documents (sentences of a tag file have no ids but their numbers: there
-the order counts), and a smaller K takes a part of what a larger one does.
+every architecture, in whatever order the corpus lists its documents, and a smaller K takes a part of what a larger one does.
+Sentences of a tag file have their numbers as ids: there the order counts.
 
 A resample is a random half. Scores vary over halves about as much as over whole training sets of that size: the variance of a
 mean over a half, drawn without putting back, is the same. A bootstrap would hold a document several times, which a method that
