@@ -13,6 +13,7 @@ from types import NoneType, UnionType
 from typing import Any, Literal, TypeVar, Union, get_args, get_origin, get_type_hints
 
 from bench.errors import UsageError, unknown
+from bench.wording import some
 
 T = TypeVar("T")
 _METADATA = "option"
@@ -187,7 +188,7 @@ def parsed_size(text: str) -> int:
     try:
         return int(float(match[1]) * _UNITS[match[2].upper()])
     except OverflowError:
-        raise ValueError(f"a size of {len(match[1])} digits is none") from None
+        raise ValueError(f"a size of {some(len(match[1]), 'digit')} is none") from None
 
 
 def _is_a(value: Any, kind: Any) -> bool:

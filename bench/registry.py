@@ -29,6 +29,7 @@ from bench.api.task import Task
 from bench.api.tracker import RunEvent, Tracker
 from bench.discovery import Point, entry_points
 from bench.errors import BenchError, MissingError, UsageError, unknown
+from bench.wording import some
 
 Kind = Literal["tasks", "heads", "architectures", "quantizers", "models", "schedules", "studies", "trackers"]
 KINDS: tuple[Kind, ...] = ("tasks", "heads", "architectures", "quantizers", "models", "schedules", "studies", "trackers")
@@ -352,4 +353,4 @@ def _report(distribution: str) -> str:
 
 
 def _plugins(count: int) -> str:
-    return "one plugin" if count == 1 else f"{count} plugins"
+    return "one plugin" if count == 1 else some(count, "plugin")

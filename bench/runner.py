@@ -55,6 +55,7 @@ from bench.training import probe
 from bench.training.devices import cpu_alone, current, deterministic, resolve_device
 from bench.training.plan import likely_precision
 from bench.training.processes import Processes, joined
+from bench.wording import some
 
 if TYPE_CHECKING:
     from bench.linking.cache import Terminology
@@ -292,7 +293,7 @@ def plan(
         )
     if unused := parts.model.unused:
         console.note(
-            f"No forward pass goes through {len(unused)} linear layers, which get no adapters: {', '.join(unused[:2])}, …"
+            f"No adapters for {some(len(unused), 'linear layer')} that no forward pass goes through: {', '.join(unused[:2])}, …"
         )
     with clock("encoding"):
         data = corpora_step.encode(parts, sources, config, console)

@@ -13,6 +13,7 @@ from torch.nn.modules.dropout import _DropoutNd
 from bench.api.architecture import ArchitectureModule, BaseArchitecture, ParameterBudget
 from bench.errors import BenchError, MissingError, UsageError
 from bench.modeling.backbone import quiet
+from bench.wording import some
 
 IMPLEMENTATIONS = {"eager": "eager", "sdpa": "sdpa", "flash": "flash_attention_2"}
 """Values of ``--attention-implementation`` but ``auto``, to the names that transformers has for them."""
@@ -42,7 +43,7 @@ def attach(
     if module.backbone is not backbone:  # else the tokens that enter it could not be counted
         wrong = "does not keep the base model that it was given as its backbone"
     elif architecture.virtual_tokens < 0:  # else text could be hidden from the count
-        wrong = f"takes {architecture.virtual_tokens} positions for itself"
+        wrong = f"takes {some(architecture.virtual_tokens, 'position')} for itself"
     elif hidden:  # else parity could not count it
         wrong = f"trains {hidden[0]!r}, which trained() does not name or no submodule holds"
     if wrong:

@@ -22,6 +22,7 @@ from bench.adapters.ranks import FUSION, AdapterRanks, RankPlan, solve_ranks
 from bench.api.architecture import Architecture, ArchitectureModule, LoraVariant, ParameterBudget, read_tensors
 from bench.errors import InvariantError, UsageError
 from bench.modeling.noise import let_peft_look_again
+from bench.wording import some
 
 WEIGHTS = "adapter_model.safetensors"
 FUSION_WEIGHTS = "fusion.safetensors"
@@ -129,7 +130,9 @@ class AdaptedModel(ArchitectureModule, nn.Module):
         planned = {linear.name for ranks in plan.adapters.values() for linear, _ in ranks.ranks}
         if planned != set(self._layers):
             odd = sorted(planned ^ set(self._layers))
-            raise UsageError(f"The adapters were to sit on {len(planned)} layers; {len(odd)} differ, such as {odd[0]!r}.")
+            raise UsageError(
+                f"The adapters were to sit on {some(len(planned), 'layer')}; {len(odd)} differ, such as {odd[0]!r}."
+            )
         self._trainable = dict(self._collect())
         self._initialise(seed)
 

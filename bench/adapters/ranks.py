@@ -19,6 +19,7 @@ from bench.adapters.subset import even_subset
 from bench.api.architecture import Adapter, Architecture
 from bench.api.model import LinearShape
 from bench.errors import InvariantError, UsageError
+from bench.wording import some
 
 WHOLE = 0.01
 """Whole ranks are good enough within this share of the budget."""
@@ -185,7 +186,7 @@ def solve_ranks(
         smallest = _least_rank(least, size)
         raise InvariantError(
             "parity",
-            f"--rank {budget_rank} gives {architecture.name} {budget:,} adapter parameters for {len(tasks)} "
+            f"--rank {budget_rank} gives {architecture.name} {some(budget, 'adapter parameter')} for {len(tasks)} "
             f"{'task' if len(tasks) == 1 else 'tasks'}; rank 1 in every layer already takes {least:,}.",
             f"The smallest that works for {architecture.name} is --rank {smallest}.",
         )

@@ -16,6 +16,7 @@ from bench.api.model import LinearShape, ModelSpec
 from bench.api.part import Part
 from bench.api.quantizer import When
 from bench.errors import RunStateError
+from bench.wording import some
 
 if TYPE_CHECKING:
     from pathlib import Path
@@ -325,9 +326,11 @@ def match(wanted: Mapping[str, tuple[int, ...]], got: Mapping[str, tuple[int, ..
         RunStateError: naming the first tensor that differs, and how many do.
     """
     if odd := sorted(wanted.keys() - got.keys()):
-        raise RunStateError(f"The stored state lacks {len(odd)} of {len(wanted)} trainable tensors, such as {odd[0]!r}.")
+        raise RunStateError(
+            f"The stored state lacks {len(odd)} of {some(len(wanted), 'trainable tensor')}, such as {odd[0]!r}."
+        )
     if odd := sorted(got.keys() - wanted.keys()):
-        raise RunStateError(f"The stored state has {len(odd)} tensors that this model does not, such as {odd[0]!r}.")
+        raise RunStateError(f"The stored state has {some(len(odd), 'tensor')} that this model does not, such as {odd[0]!r}.")
     for name, shape in wanted.items():
         if got[name] != shape:
             raise RunStateError(f"Tensor {name!r} is stored as {got[name]}; this model has {shape}.")

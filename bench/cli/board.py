@@ -13,9 +13,10 @@ from bench.cli.parser import Parser
 from bench.errors import UsageError
 from bench.pages.board import Entry, entries, held, needs_whole
 from bench.registry import load
-from bench.results.display import score, some
+from bench.results.display import score
 from bench.screen.terminal import paint, say
 from bench.screen.text import columns, dump, folded, number, wrapped
+from bench.wording import some
 
 HEADER = ("run", "task", "arch", "quant", "model", "seed", "score", "metric", "marks")
 SHOWN = ("arch", "quant", "model", "seed")

@@ -4,12 +4,13 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 
-from bench.results.display import NOT_ESTIMABLE, change, estimable, interval, p_value, some
+from bench.results.display import NOT_ESTIMABLE, change, estimable, interval, p_value
 from bench.screen.console import RichReporter
 from bench.screen.text import number
 from bench.stats.across import meaning
 from bench.stats.intervals import MINIMUM_SEEDS
 from bench.studies.compare import TOO_FEW, Comparison, Pair
+from bench.wording import some
 
 Table = tuple[tuple[str, ...], list[tuple[str, ...]]]
 """Titles and rows."""
@@ -118,7 +119,10 @@ def _across(comparison: Comparison, console: RichReporter) -> None:
 def _floors(comparison: Comparison, console: RichReporter) -> None:
     for task, floor in comparison.floors.items():
         if floor.sd is not None:
-            text = f"sd {number(floor.sd)} of one score over {floor.source} ({floor.runs} runs in {floor.groups} groups)"
+            text = (
+                f"sd {number(floor.sd)} of one score over {floor.source} ({some(floor.runs, 'run')} in "
+                f"{some(floor.groups, 'group')})"
+            )
         else:
             text = "not known; it wants two seeds of an arm"
         ties = sorted({number(pair.ties[task]) for pair in comparison.tasks if task in pair.ties})

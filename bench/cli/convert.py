@@ -9,6 +9,7 @@ from pathlib import Path
 from bench.cli.parser import Parser
 from bench.screen.terminal import paint, say
 from bench.screen.text import dump
+from bench.wording import some
 
 
 def configure(parser: Parser) -> None:
@@ -35,13 +36,13 @@ def run(args: argparse.Namespace) -> int:
     if args.json:
         say(dump(asdict(done)))
         return 0
-    say(f"{done.tensors:,} tensors, {done.parameters:,} parameters, {size(done.bytes)}; each equals its source")
+    say(f"{some(done.tensors, 'tensor')}, {some(done.parameters, 'parameter')}, {size(done.bytes)}; each equals its source")
     if done.renamed:
-        say(f"{done.renamed:,} names ended in gamma or beta and now end in weight or bias")
+        say(f"{some(done.renamed, 'name')} ended in gamma or beta and now end in weight or bias")
     if done.keeps_case:
         say("the tokenizer now keeps case, as its vocabulary does; nothing in the source said so")
     if done.left_out:
-        say(f"{len(done.left_out):,} entries that are no tensors were left out")
+        say(f"left out, being no tensors: {some(len(done.left_out), 'entry')}")
     if not done.offline:
         say("this system did not let the reading process give up the network")
     say(f"the source's SHA-256 is in {args.out / NOTE}\n{paint(f'  bench run --model {args.out} …', 'cyan')}")

@@ -20,8 +20,8 @@ from bench.config import RunConfig
 from bench.errors import Interrupted, RunStateError, UsageError
 from bench.modeling.files import written_whole
 from bench.registry import Registry, load
-from bench.results.display import some
 from bench.screen.terminal import paint, say
+from bench.wording import some
 
 TASKS = ("ncbi-disease", "bc5cdr")
 ARMS = ("A1", "A2")

@@ -10,6 +10,7 @@ from bench.cli.parser import Parser
 from bench.cli.signals import terminated_as_interrupted
 from bench.screen.terminal import paint, say
 from bench.screen.text import dump
+from bench.wording import some
 
 
 def configure(parser: Parser) -> None:
@@ -69,7 +70,7 @@ def run(args: argparse.Namespace) -> int:
         say(dump({"out": str(args.out), "tasks": rows}))
         return 0
     for one in done:
-        say(f"{one.folder}: {one.task}, {one.parameters:,} parameters")
+        say(f"{one.folder}: {one.task}, {some(one.parameters, 'parameter')}")
         say(f"  {one.parity or 'the quantized base model was copied and not loaded'}")
         if one.restricted:
             say(paint("  trained on text under a data-use agreement: do not publish or pass on", "yellow"))

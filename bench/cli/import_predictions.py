@@ -5,10 +5,11 @@ from __future__ import annotations
 import argparse
 from pathlib import Path
 
-from bench.cli.parser import Parser
+from bench.cli.parser import Parser, whole
 from bench.errors import UsageError
 from bench.screen.terminal import paint, say
 from bench.screen.text import dump, number
+from bench.wording import some
 
 
 def configure(parser: Parser) -> None:
@@ -31,10 +32,10 @@ def configure(parser: Parser) -> None:
     parser.add_argument("--system", required=True, metavar="NAME", help="the system's name, which boards show")
     parser.add_argument("--data", metavar="TASK=DIR", help="the corpus that it read")
     parser.add_argument("--system-version", default="", metavar="V", help="its version")
-    parser.add_argument("--tokens", type=int, metavar="N", help="training tokens, where you know them")
-    parser.add_argument("--parameters", type=int, metavar="N", help="trained parameters, where you know them")
+    parser.add_argument("--tokens", type=whole, metavar="N", help="training tokens, where you know them")
+    parser.add_argument("--parameters", type=whole, metavar="N", help="trained parameters, where you know them")
     parser.add_argument("--note", default="", metavar="TEXT", help="what else there is to say, such as where it is described")
-    parser.add_argument("--seed", type=int, default=0, metavar="N", help="of the first path; the next ones follow (default: 0)")
+    parser.add_argument("--seed", type=whole, default=0, metavar="N", help="of the first path, the next follow (default: 0)")
     parser.add_argument("--tolerate", action="append", default=[], metavar="KIND", help="as of 'bench run'; repeatable")
     parser.add_argument("--allow-leak", action="store_true", help="as of 'bench run'")
     parser.add_argument("--out", type=Path, default=Path("runs"), metavar="DIR", help="folder of runs (default: runs)")
@@ -71,6 +72,6 @@ def run(args: argparse.Namespace) -> int:
         stamp = paint("  SYNTHETIC data", "yellow") if result.synthetic else ""
         say(f"{head.task} test, imported: {head.metric} {number(head.value)}{bounds}  {about.system if about else ''}{stamp}")
         if about is not None and (left := about.missing.get(head.task)):
-            say(paint(f"  {left:,} documents of the split have no prediction: they count as nothing found", "yellow"))
+            say(paint(f"  no prediction for {some(left, 'document')} of the split: counted as nothing found", "yellow"))
         say(f"  {result.id}")
     return 0

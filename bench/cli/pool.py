@@ -12,6 +12,7 @@ from bench.registry import load
 from bench.results.display import change, interval, p_value
 from bench.screen.terminal import paint, say
 from bench.screen.text import columns, dump
+from bench.wording import some
 
 if TYPE_CHECKING:
     from bench.pooling.pool import Pool
@@ -113,7 +114,7 @@ def _pack(args: argparse.Namespace) -> int:
     if args.json:
         say(dump({"path": done.path, "runs": done.runs, "plan_sha256": done.plan}))
         return 0
-    say(f"{done.path}: {done.runs} runs of the plan {done.plan[:12]}, which is the same at every site")
+    say(f"{done.path}: {some(done.runs, 'run')} of the plan {done.plan[:12]}, which is the same at every site")
     say("It holds hashes, counts and scores by test document, with the documents' ids: look whether these may leave your site.")
     return 0
 

@@ -7,9 +7,9 @@ from pathlib import Path
 
 from bench.cli.parser import Parser
 from bench.registry import load
-from bench.results.display import some
 from bench.screen.terminal import paint, say
 from bench.screen.text import dump
+from bench.wording import some
 
 
 def configure(parser: Parser) -> None:
@@ -64,6 +64,6 @@ def run(args: argparse.Namespace) -> int:
     say(f"  {written.page}  {written.bytes / 1e6:.1f} MB, opens in any browser")
     if written.replaced:
         say("  The report that stood there is replaced; another --out keeps it.")
-    say(f"  {out / 'tables'}/  {written.tables} tables as CSV and LaTeX")
-    say(f"  {out / 'figures'}/  {written.figures} figures as PDF and SVG")
+    say(f"  {out / 'tables'}/  {some(written.tables, 'table')} as CSV and LaTeX")
+    say(f"  {out / 'figures'}/  {some(written.figures, 'figure')} as PDF and SVG")
     return 0

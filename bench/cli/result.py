@@ -18,6 +18,7 @@ from bench.results.schema import Result
 from bench.results.scores import FlatScores, interval_by, interval_of, score_of
 from bench.screen.terminal import paint
 from bench.screen.text import fields, number, wrapped
+from bench.wording import some
 
 if TYPE_CHECKING:
     from bench.studies.arms import Run
@@ -124,7 +125,7 @@ def _text(value: Any) -> str:
         return ""
     # Long lists (loss curves, tables) are what the JSON is for.
     if isinstance(value, list) and (len(value) > 8 or any(isinstance(item, (list, Mapping)) for item in value)):
-        return f"{len(value)} entries, in result.json"
+        return f"{some(len(value), 'entry')}, in result.json"
     if isinstance(value, (list, tuple)):
         return ", ".join(_text(item) for item in value)
     return number(value)

@@ -25,6 +25,7 @@ from bench.results.environment import hardware, installed
 from bench.results.layout import ADAPTERS
 from bench.results.schema import Result
 from bench.results.store import read_result
+from bench.wording import some
 
 Verdict = Literal["ok", "failed", "absent"]
 TASK = "2015-T14"
@@ -87,15 +88,15 @@ class SelfTest:
         """A run of the plainest kind: its losses are finite, and the model saw the tokens that were counted."""
         result = self._run("plain")
         tokens = result.invariants.tokens
-        _hold(bool(tokens.total) and not tokens.disagreements, f"{tokens.disagreements} updates counted other tokens.")
-        training = result.training
-        return f"{tokens.total:,} tokens at {training.tokens_per_second or 0:,.0f} a second, attention {training.attention}"
+        _hold(bool(tokens.total) and not tokens.disagreements, f"{some(tokens.disagreements, 'update')} counted other tokens.")
+        training, count = result.training, some(tokens.total or 0, "token")
+        return f"{count} at {training.tokens_per_second or 0:,.0f} a second, attention {training.attention}"
 
     def gates(self) -> str:
         """Every trained tensor got a gradient and moved, and the arms hold as many parameters as planned."""
         smoke, parity = self._run("plain").invariants.smoke, self._run("plain").invariants.parity
         dead = sum(map(len, smoke.dead.values()))
-        _hold(dead == 0, f"{dead} trained tensors got no gradient.", "Run it with --device cpu: does it pass there?")
+        _hold(dead == 0, f"{some(dead, 'trained tensor')} got no gradient.", "Run it with --device cpu: does it pass there?")
         _hold(parity.holds is True, f"parity does not hold: {parity.problem}")
         falls = ", ".join(f"{before:.2f} to {after:.2f}" for before, after in smoke.loss.values())
         return f"no dead tensor, loss {falls} in the smoke test"
@@ -106,7 +107,10 @@ class SelfTest:
         _hold(
             batch.peak is not None and batch.peak <= batch.limit, "the search passed its limit.", "Give --micro-batch by hand."
         )
-        return f"{batch.micro_batch} padded tokens, {batch.binds} binds, {len(batch.probes)} probes, limit {size(batch.limit)}"
+        return (
+            f"{some(batch.micro_batch, 'padded token')}, {batch.binds} binds, {some(len(batch.probes), 'probe')}, limit "
+            f"{size(batch.limit)}"
+        )
 
     def memory(self) -> str:
         """What the run took is no more than a half above what was planned."""
@@ -136,7 +140,7 @@ class SelfTest:
         """Some updates with moments of eight bits, paged where there is a GPU."""
         name = "adamw-8bit" if self._kind() == "cpu" else "paged-adamw-8bit"
         result = self._run("optimizer", optimizer=name)
-        return f"{name}, {result.invariants.tokens.total:,} tokens"
+        return f"{name}, {some(result.invariants.tokens.total or 0, 'token')}"
 
     def quantized(self, name: str) -> str:
         """A run with a quantizer: better than nothing at its bits, everything measured."""
@@ -254,7 +258,7 @@ def machine(device: str) -> dict[str, str]:
     rows = {"bench-suite": __version__, "python": platform.python_version(), "system": platform.system()}
     rows |= {package: installed(package) or "-" for package in ("torch", "transformers", "peft", "bitsandbytes", "gptqmodel")}
     if kind(name) != "cuda":
-        return {"device": f"{name}: {facts['cpu']}, {facts['cores']} cores, {size(facts['memory'])}"} | rows
+        return {"device": f"{name}: {facts['cpu']}, {some(facts['cores'], 'core')}, {size(facts['memory'])}"} | rows
     gpu, (major, minor) = facts["gpu"], torch.cuda.get_device_capability(name)
     what = f"{name}: {gpu['name']}, {size(gpu['memory'])}, compute {major}.{minor}, {gpu['count']} in all"
     return {"device": what, "driver": _driver(), "CUDA": str(gpu["cuda"])} | rows

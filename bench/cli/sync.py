@@ -8,8 +8,8 @@ from pathlib import Path
 
 from bench.cli.parser import Parser
 from bench.registry import load
-from bench.results.display import some
 from bench.screen.terminal import paint, say
+from bench.wording import some
 
 
 def configure(parser: Parser) -> None:

@@ -11,6 +11,7 @@ from bench.api.model import ModelSpec
 from bench.conformance.common import RATE, dead, described, same
 from bench.conformance.workbench import Failure, Workbench, expect, named, scramble, without_heavy_imports
 from bench.registry import FIRST_PARTY
+from bench.wording import some
 
 if TYPE_CHECKING:
     from torch import Tensor
@@ -43,7 +44,9 @@ def metadata(arm: BaseArchitecture, bench: Workbench) -> str:
             count = len(names)
             odd = [n for n in names if not _NAME.fullmatch(n)]
             expect(not odd, f"adapter names {odd[:3]!r}: wanted letters, digits, '-' and '_'")
-            expect(len(set(names)) == len(names) > 0, f"adapters {names!r} for {len(tasks)} tasks; wanted distinct names")
+            expect(
+                len(set(names)) == len(names) > 0, f"adapters {names!r} for {some(len(tasks), 'task')}; wanted distinct names"
+            )
             for a in adapters:
                 fits = (a.role == "shared" and a.task is None) or (a.role == "private" and a.task in tasks)
                 expect(
@@ -59,7 +62,7 @@ def metadata(arm: BaseArchitecture, bench: Workbench) -> str:
                     expect(owner[name] in (None, task), f"a pass of {task!r} activates {name!r}, private to {owner[name]!r}")
                     used.add(name)
             expect(used == set(names), f"{named(sorted(set(names) - used))} is never active, so it would never train")
-    return f"{count} adapters for three tasks"
+    return f"{some(count, 'adapter')} for three tasks"
 
 
 def determinism(arm: BaseArchitecture, bench: Workbench) -> str:
@@ -86,7 +89,7 @@ def determinism(arm: BaseArchitecture, bench: Workbench) -> str:
             left = a(task, ids, mask)
             scramble(5)
             expect(torch.equal(left, a(task, ids, mask)), f"two evaluations of {task!r} give different hidden states")
-    return f"{len(a.state())} tensors"
+    return some(len(a.state()), "tensor")
 
 
 def gradients(arm: BaseArchitecture, bench: Workbench) -> str:
@@ -109,7 +112,7 @@ def gradients(arm: BaseArchitecture, bench: Workbench) -> str:
     expect(not loose, f"the base model is not frozen: {named(loose)}")
     out = model(TASKS[0], *batch())
     expect(bool(torch.isfinite(out).all()), "hidden states are not finite after two updates")
-    return f"{len(everything)} tensors over {len(TASKS)} tasks"
+    return f"{some(len(everything), 'tensor')} over {some(len(TASKS), 'task')}"
 
 
 def token_counts(arm: BaseArchitecture, bench: Workbench) -> str:
@@ -132,7 +135,7 @@ def token_counts(arm: BaseArchitecture, bench: Workbench) -> str:
             except InvariantError as error:
                 raise Failure(error.message) from None
     tally.close()
-    return f"{int(mask.sum())} tokens, passes " + ", ".join(str(model.passes(t)) for t in TASKS)
+    return f"{some(int(mask.sum()), 'token')}, passes " + ", ".join(str(model.passes(t)) for t in TASKS)
 
 
 def parity(arm: BaseArchitecture, bench: Workbench) -> str:
@@ -166,7 +169,7 @@ def parity(arm: BaseArchitecture, bench: Workbench) -> str:
         except InvariantError as error:
             raise Failure(error.message) from None
         comparison = f"{report.row.ratio:.1%} of the largest" if report.matched else "compared with nothing"
-        details.append(f"{report.row.adapters + report.row.fusion:,} parameters, {comparison}")
+        details.append(f"{some(report.row.adapters + report.row.fusion, 'parameter')}, {comparison}")
     return "; ".join(details)
 
 
@@ -199,7 +202,7 @@ def save_and_load(arm: BaseArchitecture, bench: Workbench) -> str:
                 torch.equal(model(task, *batch()), other(task, *batch())),
                 f"written and read again, the hidden states of {task!r} differ: something that matters is no parameter",
             )
-    return f"{len(model.state())} tensors"
+    return some(len(model.state()), "tensor")
 
 
 def build(arm: BaseArchitecture, bench: Workbench, seed: int, tasks: Sequence[str] = TASKS) -> ArchitectureModule:

@@ -15,6 +15,7 @@ from bench.api.task import Task
 from bench.conformance.workbench import Pieces, Workbench, expect
 from bench.data.cuts import cut, joined
 from bench.data.spans import tidied_corpus
+from bench.wording import some
 
 SIZES: Mapping[str, int] = {"train": 12, "dev": 3, "test": 6}
 SEED = 7
@@ -105,7 +106,9 @@ def through(head: Head, documents: Sequence[Document]) -> tuple[list[Document], 
         seen[item.window.document].append(item.gold)
         if (proposals := head.proposals(item.window, oracle)) is not None:
             extra = len({a.fragments for a in output if isinstance(a, Mention)} - proposals.candidates)
-            expect(extra == 0, f"head {head.name!r} decodes {extra} mentions of a window that its proposals() do not hold")
+            expect(
+                extra == 0, f"head {head.name!r} decodes {some(extra, 'mention')} of a window that its proposals() do not hold"
+            )
     # Only kinds that the head predicts: others, such as gold mentions, may be its input.
     kinds = tuple({type(a) for annotations in decoded.values() for a in annotations})
     back, total, reached = [], 0, 0

@@ -13,6 +13,7 @@ from bench.conformance.common import described
 from bench.conformance.corpora import corpus_of
 from bench.conformance.privacy import head_places, plant
 from bench.conformance.workbench import Workbench, expect, named, without_heavy_imports
+from bench.wording import some
 
 
 def task_with(head: Head, bench: Workbench) -> Task:
@@ -66,7 +67,7 @@ def privacy(head: Head, bench: Workbench) -> str:
     planted = plant(task, bench)
     places = dict(head_places(task, planted.corpus))
     planted.nowhere_in(places)
-    return f"{len(planted.canaries)} planted words, {len(places)} places, on {task.name}"
+    return f"{some(len(planted.canaries), 'planted word')}, {some(len(places), 'place')}, on {task.name}"
 
 
 CHECKS: Mapping[str, Callable[[Head, Workbench], str]] = {

@@ -11,6 +11,7 @@ from bench.api.head import Head
 from bench.api.task import Task
 from bench.conformance.corpora import HIDDEN, LENGTH, Encoded, corpus_of, encode, fitted
 from bench.conformance.workbench import Pieces, Workbench, expect, named
+from bench.wording import some
 
 if TYPE_CHECKING:
     from torch import Tensor
@@ -35,7 +36,10 @@ def gradients(task: Task, bench: Workbench) -> str:
             if update == 2:
                 module.eval()
                 predictions = module.predict(hidden, batch)
-                expect(len(predictions) == len(chosen), f"head {name!r} predicts {len(predictions)} windows of {len(chosen)}")
+                expect(
+                    len(predictions) == len(chosen),
+                    f"head {name!r} predicts {some(len(predictions), 'window')} of {len(chosen)}",
+                )
                 for item, prediction in zip(chosen, predictions, strict=True):
                     head.decode(item.window, prediction)
                 module.train()
@@ -53,7 +57,7 @@ def gradients(task: Task, bench: Workbench) -> str:
             f"head {name!r} passes no gradient on to the base model, so adapters could not learn",
         )
         count += len(parameters)
-    return f"{count} tensors in {len(task.heads)} heads"
+    return f"{some(count, 'tensor')} in {some(len(task.heads), 'head')}"
 
 
 def token_counts(task: Task, bench: Workbench) -> str:
@@ -87,14 +91,17 @@ def token_counts(task: Task, bench: Workbench) -> str:
             apart = sum(float(module.loss(embed(window["input_ids"]), window)) for window in single)
             choices, expected = module.choices(embed(batch["input_ids"]), batch), sum(r["supervised"] for r in rows)
             rows_given = expected if choices is None else len(choices)
-        expect(rows_given == expected, f"choices of head {name!r} gives {rows_given} rows for {expected} supervised positions")
+        expect(
+            rows_given == expected,
+            f"choices of head {name!r} gives {some(rows_given, 'row')} for {some(expected, 'supervised position')}",
+        )
         expect(
             math.isclose(together, apart, rel_tol=1e-3, abs_tol=1e-3),
             f"the loss of head {name!r} over three windows is {together:.4f} at once and {apart:.4f} one by one; wanted the "
             "sum over supervised positions, without a mean and without padding",
         )
         positions += int(split.supervised.sum())
-    return f"{positions:,} supervised positions in {len(task.heads)} heads"
+    return f"{some(positions, 'supervised position')} in {some(len(task.heads), 'head')}"
 
 
 def _batch(head: Head, documents: Sequence[Document], count: int) -> tuple[dict[str, Tensor], list[Encoded]]:

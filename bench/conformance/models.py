@@ -9,6 +9,7 @@ from typing import Any
 from bench.api.model import Model
 from bench.conformance.common import described
 from bench.conformance.workbench import Workbench, expect, named, scramble, without_heavy_imports
+from bench.wording import some
 
 
 def metadata(model: Model, bench: Workbench) -> str:
@@ -20,7 +21,7 @@ def metadata(model: Model, bench: Workbench) -> str:
     for field in ("hidden_size", "layers", "max_length", "parameters"):
         expect(getattr(spec, field) > 0, f"spec().{field} is {getattr(spec, field)!r}")
     expect(bool(spec.linears), "spec().linears is empty, so there is nothing to adapt")
-    return f"{spec.model_type}, {spec.parameters:,} parameters, {len(spec.linears)} linear layers"
+    return f"{spec.model_type}, {some(spec.parameters, 'parameter')}, {some(len(spec.linears), 'linear layer')}"
 
 
 def determinism(model: Model, bench: Workbench) -> str:
@@ -60,7 +61,7 @@ def token_counts(model: Model, bench: Workbench) -> str:
     seen = float((_states(backbone, other, torch.ones_like(ids))[:, 0] - short[:, 0]).abs().max()) > 1e-6
     causal = model.spec().causal
     expect(seen != causal, f"spec().causal is {causal}, yet the first token {'sees' if seen else 'does not see'} the last")
-    return f"{ids.shape[1]} tokens for {len(words(text))} words, {'causal' if causal else 'both sides'}"
+    return f"{some(ids.shape[1], 'token')} for {some(len(words(text)), 'word')}, {'causal' if causal else 'both sides'}"
 
 
 def parity(model: Model, bench: Workbench) -> str:
@@ -75,11 +76,14 @@ def parity(model: Model, bench: Workbench) -> str:
     backbone: Any = meta_backbone(folder)
     expect(adapted_linears(backbone) == spec.linears, "spec().linears are not the linear layers of the loaded model")
     count = sum(p.numel() for p in backbone.parameters())
-    expect(count == spec.parameters or spec.quantization is not None, f"{count:,} parameters, spec() says {spec.parameters:,}")
+    expect(
+        count == spec.parameters or spec.quantization is not None,
+        f"{some(count, 'parameter')}, spec() says {spec.parameters:,}",
+    )
     expect(
         backbone.config.hidden_size == spec.hidden_size, f"hidden size {backbone.config.hidden_size}, not {spec.hidden_size}"
     )
-    return f"{len(spec.linears)} linear layers, {count:,} parameters"
+    return f"{some(len(spec.linears), 'linear layer')}, {some(count, 'parameter')}"
 
 
 def save_and_load(model: Model, bench: Workbench) -> str:
@@ -102,7 +106,7 @@ def save_and_load(model: Model, bench: Workbench) -> str:
     ids = torch.arange(5, 25)[None]
     out = _states(backbone, ids, torch.ones_like(ids))
     expect(bool(torch.isfinite(out).all()), "hidden states are not finite")
-    return f"{sum(p.stat().st_size for p in weight_files(folder)):,} bytes"
+    return some(sum(p.stat().st_size for p in weight_files(folder)), "byte")
 
 
 def _states(backbone: Any, ids: Any, mask: Any) -> Any:

@@ -19,6 +19,7 @@ from bench.conformance.corpora import corpus_folder
 from bench.conformance.workbench import Failure, Pieces, Workbench, contents, expect, named, one_line
 from bench.data.cuts import cut
 from bench.errors import BenchError
+from bench.wording import some
 
 _WORD = re.compile(r"(?<![A-Za-z])[a-z]{5,}(?![A-Za-z])")
 _NAME = re.compile(r"""([A-Za-z_]\w*)(?:=|["']\s*:)""")
@@ -45,7 +46,7 @@ class Planted:
         for where, text in places.items():
             canaries = self.in_text(text)
             if canaries:
-                count = f"{len(canaries)} of {len(self.canaries)} planted words"
+                count = f"{len(canaries)} of {some(len(self.canaries), 'planted word')}"
                 raise Failure(
                     f"{where} holds text of the corpus ({count}): {self.about(canaries[0])} {self.spot(text, canaries[0])}"
                 )
@@ -102,7 +103,7 @@ def privacy(task: Task, bench: Workbench) -> str:
     places = dict(_places(task, bench, corpus))
     planted.nowhere_in(places)
     errors = _damage(task, bench, planted)
-    return f"{len(planted.canaries)} planted words, {len(places)} places, {errors} error messages"
+    return f"{some(len(planted.canaries), 'planted word')}, {some(len(places), 'place')}, {some(errors, 'error message')}"
 
 
 def _words(corpus: Corpus) -> list[str]:

@@ -15,6 +15,7 @@ from bench.api.quantizer import QuantizedWeights, Quantizer
 from bench.conformance import architectures
 from bench.conformance.common import dead, described
 from bench.conformance.workbench import Workbench, contents, expect, named, own_temp, scramble, without_heavy_imports
+from bench.wording import some
 
 if TYPE_CHECKING:
     from torch import Tensor, nn
@@ -70,7 +71,7 @@ def determinism(quantizer: Quantizer, bench: Workbench) -> str:
     odd = sorted(n for n in {*left, *right} if left.get(n) != right.get(n))
     how = "on another calibration, which reused = 'model' says is nothing to it," if other else "twice"
     expect(not odd, f"quantizing {how} gives other bytes in {named(odd)}")
-    return f"{len(left)} files"
+    return some(len(left), "file")
 
 
 def gradients(quantizer: Quantizer, bench: Workbench) -> str:
@@ -89,9 +90,10 @@ def gradients(quantizer: Quantizer, bench: Workbench) -> str:
     still = dead(trainable)
     expect(
         not still,
-        f"{len(still)} of {len(trainable)} adapter tensors: no gradient after two updates and an evaluation: {named(still)}",
+        f"{len(still)} of {some(len(trainable), 'adapter tensor')}: no gradient after two updates and an evaluation: "
+        f"{named(still)}",
     )
-    return f"{len(trainable)} adapter tensors"
+    return some(len(trainable), "adapter tensor")
 
 
 def save_and_load(quantizer: Quantizer, bench: Workbench) -> str:
@@ -107,7 +109,7 @@ def save_and_load(quantizer: Quantizer, bench: Workbench) -> str:
     foreign = sorted(p.name for p in folder.rglob("*") if p.suffix in (*PICKLES, ".py"))
     expect(not foreign, f"the folder holds {named(foreign)}; wanted safetensors, JSON and text, nothing that could run")
     size = weight_bytes(folder)
-    expect(weights.bytes == size, f"quantize tells of {weights.bytes:,} bytes; the weight files have {size:,}")
+    expect(weights.bytes == size, f"quantize tells of {some(weights.bytes, 'byte')}; the weight files have {size:,}")
     bits = weights.bits_per_weight
     expect(0.9 * min(quantizer.bits, 16) <= bits <= 33, f"{bits:.2f} bits per weight for {quantizer.bits:g} nominal bits")
     spec = _subject(quantizer, bench).spec()
@@ -127,7 +129,7 @@ def save_and_load(quantizer: Quantizer, bench: Workbench) -> str:
     plain = _hidden(load_backbone(_source(quantizer, bench), torch.float32, "cpu"))
     error = float((after - plain).norm() / plain.norm())
     expect(error < _WORST, f"relative output error {error:.2f} against the unquantized model; that is another model")
-    return f"{bits:.2f} bits per weight, {size:,} bytes, relative output error {error:.3f}"
+    return f"{bits:.2f} bits per weight, {some(size, 'byte')}, relative output error {error:.3f}"
 
 
 def privacy(quantizer: Quantizer, bench: Workbench) -> str:
@@ -152,7 +154,7 @@ def privacy(quantizer: Quantizer, bench: Workbench) -> str:
             }
             for sort, at in places.items():
                 expect(at < 0, f"{path.name} holds {sort} of the calibration examples, at byte {at:,}")
-    return f"{len(files)} files, {EXAMPLES} calibration examples"
+    return f"{some(len(files), 'file')}, {EXAMPLES} calibration examples"
 
 
 def quantized(quantizer: Quantizer, bench: Workbench) -> tuple[Path, QuantizedWeights]:

@@ -11,6 +11,7 @@ from bench.conformance.common import described
 from bench.conformance.workbench import Workbench, expect, scramble, without_heavy_imports
 from bench.data.paced import difficulties
 from bench.data.phases import checked
+from bench.wording import some
 
 SHARES = {"a": 0.5, "b": 0.3, "c": 0.2}
 
@@ -24,7 +25,7 @@ def metadata(schedule: Schedule, bench: Workbench) -> str:
     odd = [name for name, value in schedule.options.items() if not isinstance(value, float) or value < 0]
     expect(not odd, f"options has defaults that are no number of at least 0: {', '.join(odd)}")
     schedule.check(schedule.options, {})
-    return f"{len(phases)} phases of three tasks, {len(alone)} of one"
+    return f"{some(len(phases), 'phase')} of three tasks, {len(alone)} of one"
 
 
 def determinism(schedule: Schedule, bench: Workbench) -> str:
@@ -35,7 +36,7 @@ def determinism(schedule: Schedule, bench: Workbench) -> str:
     expect(list(schedule.phases(SHARES)) == first, "phases() gives other phases for the same shares")
     curriculum = schedule.curriculum(numbers(schedule))
     if curriculum is None:
-        return f"{len(first)} phases twice"
+        return f"{some(len(first), 'phase')} twice"
     tokens, supervised = np.array([7, 3, 9, 3, 120]), np.array([1, 0, 4, 2, 9])
     hard = difficulties(curriculum, schedule.name, {"a": (tokens, supervised)})["a"]
     scramble(3)
@@ -44,7 +45,7 @@ def determinism(schedule: Schedule, bench: Workbench) -> str:
     reached = [curriculum.competence(progress / 10) for progress in range(11)]
     expect(all(0 < level <= 1 for level in reached), f"competence() gives {reached[0]:g} at first; wanted above 0, at most 1")
     expect(reached[-1] == 1, f"competence() ends at {reached[-1]:g}; the hardest windows would never be drawn")
-    return f"{len(first)} phases twice, competence from {reached[0]:.2f} to 1"
+    return f"{some(len(first), 'phase')} twice, competence from {reached[0]:.2f} to 1"
 
 
 def save_and_load(schedule: Schedule, bench: Workbench) -> str:
@@ -77,7 +78,7 @@ def save_and_load(schedule: Schedule, bench: Workbench) -> str:
     expect(first[0] == second[0] and torch.equal(first[1], second[1]), "load_state() gives another penalty than was saved")
     expect(first[2] is None, "add_gradients() gives a gradient to a tensor that had none, which the update would then move")
     expect(first[0] > 0 and bool(first[1].abs().sum() > 0), "the penalty of moved weights is 0")
-    return f"{len(state)} tensors"
+    return some(len(state), "tensor")
 
 
 def numbers(schedule: Schedule) -> dict[str, float]:

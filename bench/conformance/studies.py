@@ -15,6 +15,7 @@ from bench.conformance.workbench import Failure, Workbench, expect, named, scram
 from bench.errors import BenchError
 from bench.studies.finished import planned_runs
 from bench.studies.study import Study
+from bench.wording import some
 
 TASKS = ("a", "b")
 
@@ -58,7 +59,7 @@ def metadata(kind: StudyKind, bench: Workbench) -> str:
         runs = plan(kind)
     unused = sorted(set(kind.roles) - {run.role for run in runs})
     expect(not unused, f"roles declares {named(unused)}, which no run of the plan has")
-    return f"{len(runs)} runs of {len(kind.roles)} roles"
+    return f"{some(len(runs), 'run')} of {some(len(kind.roles), 'role')}"
 
 
 def determinism(kind: StudyKind, bench: Workbench) -> str:
@@ -75,7 +76,7 @@ def determinism(kind: StudyKind, bench: Workbench) -> str:
     expect(seeds == {3, 4}, f"the runs have the seeds {sorted(seeds)}; wanted 3 and 4, as they were asked for")
     early = [run.key for place, run in enumerate(runs) if set(run.waits_for) - set(keys[:place])]
     expect(not early, f"{named(early)} takes its budget from a run that does not stand before it in the plan")
-    return f"{len(runs)} runs"
+    return some(len(runs), "run")
 
 
 def save_and_load(kind: StudyKind, bench: Workbench) -> str:
@@ -88,7 +89,7 @@ def save_and_load(kind: StudyKind, bench: Workbench) -> str:
     back = Study.from_json(json.loads(text), Path("runs"), "study.json")
     odd = [run.key for run, again in zip(study.runs, back.runs, strict=True) if run != again]
     expect(not odd, f"written and read again, {named(odd)} differ")
-    return f"{len(text):,} bytes"
+    return some(len(text), "byte")
 
 
 CHECKS: Mapping[str, Callable[[StudyKind, Workbench], str]] = {

@@ -23,7 +23,7 @@ from bench.data.leaks import leaks_of, refuse
 from bench.data.spans import tidied_corpus
 from bench.errors import BenchError, DataWarning
 from bench.registry import Registry
-from bench.results.display import some
+from bench.wording import some
 
 _SHOWN = 12
 _LONG = 8
@@ -141,9 +141,12 @@ def _round_trip(task: Task, corpus: Corpus) -> str:
             counted = sum(lost.values())
             expect(
                 total - reached == counted,
-                f"head {name!r} loses {total - reached} annotations of {split} and counts {counted}; report it to its author",
+                f"head {name!r} loses {some(total - reached, 'annotation')} of {split} and counts {counted}; report it to "
+                "its author",
             )
-            expect(reached > 0, f"head {name!r} brings none of {total} gold annotations of {split} back ({_causes(lost)})")
+            expect(
+                reached > 0, f"head {name!r} brings none of {some(total, 'gold annotation')} of {split} back ({_causes(lost)})"
+            )
             value, best = (flat(task.score(gold, documents))[path] for documents in (back, gold))
             expect(
                 bool(lost) or math.isclose(value, best),

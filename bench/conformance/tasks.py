@@ -28,6 +28,7 @@ from bench.conformance.learning import gradients, token_counts
 from bench.conformance.privacy import privacy
 from bench.conformance.workbench import Failure, Workbench, contents, expect, named, one_line, scramble, without_heavy_imports
 from bench.naming import flatten
+from bench.wording import some
 
 
 def metadata(task: Task, bench: Workbench) -> str:
@@ -88,11 +89,11 @@ def determinism(task: Task, bench: Workbench) -> str:
         expect(left != contents(other), "synthesize gives the same bytes for two seeds")
         expect(a.sha256 != task.load(other).sha256, "load gives the same sha256 for other bytes")
         for split, size in SIZES.items():
-            expect(len(a[split]) == size, f"{split} has {len(a[split])} documents; {size} were asked for")
+            expect(len(a[split]) == size, f"{split} has {some(len(a[split]), 'document')}; {size} were asked for")
     ids = [d.id for split in SPLITS for d in a[split]]
     expect(len(set(ids)) == len(ids), "a document's id stands in the corpus twice")
     learns_alike(task, a)
-    return f"{len(left)} files, {len(ids)} documents"
+    return f"{some(len(left), 'file')}, {some(len(ids), 'document')}"
 
 
 def learns_alike(task: Task, corpus: Corpus) -> None:
@@ -115,8 +116,10 @@ def round_trip(task: Task, bench: Workbench) -> str:
         head = fitted(task, name, corpus)
         back, total, reached, causes = through(head, corpus["test"])
         lost, counted = total - reached, sum(causes.values())
-        expect(lost == counted, f"head {name!r} loses {lost} annotations and counts {counted}; count each under its cause")
-        expect(reached > 0, f"head {name!r} brings none of {total} gold annotations back")
+        expect(
+            lost == counted, f"head {name!r} loses {some(lost, 'annotation')} and counts {counted}; count each under its cause"
+        )
+        expect(reached > 0, f"head {name!r} brings none of {some(total, 'gold annotation')} back")
         value = _primary(task, task.score(corpus["test"], back), 1.0)
         fell = value < 1.0 - 1e-12
         expect(
@@ -140,7 +143,10 @@ def _arrays(task: Task, corpus: Corpus) -> None:
     import numpy as np
 
     rows = task.statistics(corpus["test"], worse(corpus["test"]))
-    expect(len(rows) == len(corpus["test"]), f"statistics gives {len(rows)} rows for {len(corpus['test'])} gold documents")
+    expect(
+        len(rows) == len(corpus["test"]),
+        f"statistics gives {some(len(rows), 'row')} for {some(len(corpus['test']), 'gold document')}",
+    )
     sums = {key: float(sum(row.get(key, 0.0) for row in rows)) for row in rows for key in row}
     single, path = flat(task.summarise(sums)), task.metadata.primary_metric
     if path not in single:
@@ -168,7 +174,7 @@ def save_and_load(task: Task, bench: Workbench) -> str:
         + (f": {written.get(odd[0])} and {direct.get(odd[0])}" if odd else ""),
     )
     expect(direct.get(task.metadata.primary_metric, 0.0) < 1, "predictions with mentions left out and made up score 1")
-    return f"{len(task.heads)} heads, {len(direct)} scores"
+    return f"{some(len(task.heads), 'head')}, {some(len(direct), 'score')}"
 
 
 def survives(task: Task, corpus: Corpus) -> None:

@@ -13,6 +13,7 @@ from unittest.mock import patch
 from bench.api.tracker import RunEvent, RunInfo, Tracker
 from bench.conformance.common import described
 from bench.conformance.workbench import Workbench, contents, expect, named, without_heavy_imports
+from bench.wording import some
 
 ID = "conformance-0123456789ab"
 OTHER = "conformance-ba9876543210"
@@ -42,11 +43,11 @@ def determinism(tracker: Tracker, bench: Workbench) -> str:
         first.write(events[4:])
         first.close(True)
         stored = copy.deepcopy(tracker).open(info)
-        expect(0 <= stored <= len(events), f"after {len(events)} events, four of them twice, open gives {stored}")
+        expect(0 <= stored <= len(events), f"after {some(len(events), 'event')}, four of them twice, open gives {stored}")
         count = sum(str(SENTINEL) in line for text in _texts(info.root) for line in text.splitlines())
     # Only stores of text lines are searched: a binary store may keep a number twice for its own reasons.
-    expect(count <= 1, f"an event that was handed over twice stands in the store {count} times")
-    return f"{len(events)} events, open then gives {stored}"
+    expect(count <= 1, f"an event that was handed over twice stands in the store {some(count, 'time')}")
+    return f"{some(len(events), 'event')}, open then gives {stored}"
 
 
 def save_and_load(tracker: Tracker, bench: Workbench) -> str:
@@ -68,7 +69,10 @@ def save_and_load(tracker: Tracker, bench: Workbench) -> str:
         third = copy.deepcopy(tracker)
         known = third.open(info)
         third.close(True)
-        expect(stored <= known <= len(events), f"after all {len(events)} events open gives {known}; it gave {stored} before")
+        expect(
+            stored <= known <= len(events),
+            f"after all {some(len(events), 'event')} open gives {known}; it gave {stored} before",
+        )
         again = copy.deepcopy(tracker).open(info)
         expect(again == known, f"open gives {known} and then {again}, with nothing written between")
         other = replace(info, id=OTHER, folder=info.root / OTHER)
@@ -101,7 +105,7 @@ def privacy(tracker: Tracker, bench: Workbench) -> str:
             f"{named(leaks)} holds folders of the user's configuration or words of an event; mirror RunEvent.metrics() and "
             "leave out data, out, resume and tokens_like",
         )
-    return f"{len(files)} files"
+    return some(len(files), "file")
 
 
 def _texts(folder: Path) -> Iterator[str]:

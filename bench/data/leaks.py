@@ -12,6 +12,7 @@ from typing import Any
 
 from bench.api.data import Corpus, Leak
 from bench.errors import LeakError
+from bench.wording import some
 
 NAMED = 100
 """Number of documents that a result names; all are counted."""
@@ -70,8 +71,8 @@ def notice(task: str, leaks: Sequence[Leak]) -> str | None:
     count = sum(not leak.tolerated for leak in leaks)
     if not count:
         return None
-    documents = "1 document stands" if count == 1 else f"{count} documents stand"
-    return f"{documents} in two splits of {task}: allowed by --allow-leak, and recorded; the scores are not of unseen text."
+    where = f"{'stands' if count == 1 else 'stand'} in two splits of {task}"
+    return f"{some(count, 'document')} {where}: allowed by --allow-leak, and recorded; the scores are not of unseen text."
 
 
 def _name(leak: Leak) -> str:

@@ -17,6 +17,7 @@ from numpy.typing import NDArray
 from bench.api.schedule import Curriculum
 from bench.data.batches import BUNDLES, Sampler, Stream, bundles
 from bench.errors import UsageError
+from bench.wording import some
 
 _SALT = 1903_09848
 """Keeps the choice of units apart from the shuffles of the same seed."""
@@ -94,7 +95,7 @@ def difficulties(
         hard = np.asarray(curriculum.difficulty(task, tokens.copy(), supervised.copy()), dtype=np.float64)
         if hard.shape != tokens.shape or not np.isfinite(hard).all():
             raise UsageError(
-                f"The curriculum of {name!r} gives {hard.size:,} numbers for {len(tokens):,} windows of {task}; "
+                f"The curriculum of {name!r} gives {some(hard.size, 'number')} for {some(len(tokens), 'window')} of {task}; "
                 "wanted a finite one for each.",
                 f"Run 'bench check {name}'.",
             )

@@ -2,6 +2,7 @@
 
 Documents are ordered by a hash of seed and id, and the first K are taken. So a draw depends on nothing else: it is the same for
 every architecture, in whatever order the corpus lists its documents, and a smaller K takes a part of what a larger one does.
+Sentences of a tag file have their numbers as ids: there the order counts.
 
 A resample is a random half. Scores vary over halves about as much as over whole training sets of that size: the variance of a
 mean over a half, drawn without putting back, is the same. A bootstrap would hold a document several times, which a method that

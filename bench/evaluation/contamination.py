@@ -19,6 +19,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from bench.errors import UsageError
+from bench.wording import some
 
 if TYPE_CHECKING:
     from numpy.typing import NDArray
@@ -143,7 +144,10 @@ def _language_model(folder: Path, device: str) -> Callable[[Tensor], Tensor]:
             folder, dtype=torch.float32, local_files_only=True, trust_remote_code=False, output_loading_info=True
         )
     if info["missing_keys"]:
-        raise UsageError(f"{folder.name} lacks {len(info['missing_keys'])} tensors that predict the next token, such as the "
-                         f"output layer.", "Name a folder of the whole language model.")  # fmt: skip
+        lacks = some(len(info["missing_keys"]), "tensor")
+        raise UsageError(
+            f"{folder.name} lacks {lacks} to predict the next token with, such as the output layer.",
+            "Name a folder of the whole language model.",
+        )
     model = model.to(device).eval()
     return lambda ids: model(input_ids=ids.to(device)).logits

@@ -21,6 +21,7 @@ from bench.evaluation.replicas import side_by_side
 from bench.reporting import Progress
 from bench.training.loop import Device
 from bench.training.model import DIVERGED, TaskData, TaskModel
+from bench.wording import some
 
 PADDED_TOKENS = 2048
 """Padded tokens of an evaluation batch."""
@@ -74,7 +75,7 @@ def predict(
     """
     wrong = [parameter for parameter in model.trainable(name).values() if not torch.isfinite(parameter).all()]
     if wrong:  # a head of NaN finds nothing, which would look like a model that learned nothing
-        raise DivergedError(f"{len(wrong)} trained tensors of {name} hold numbers that are not finite.", DIVERGED)
+        raise DivergedError(f"Numbers that are not finite in {some(len(wrong), 'trained tensor')} of {name}.", DIVERGED)
     encoded = data.splits[split]
     by_document: dict[str, list[Annotation]] = {document: [] for document in encoded.documents}
     started, aside = perf_counter(), 0.0

@@ -17,6 +17,7 @@ from bench.results import display
 from bench.results.schema import Result
 from bench.results.scores import interval_of, numbers
 from bench.steps.finished import FinishedRun
+from bench.wording import some
 
 if TYPE_CHECKING:
     from bench.exporting.export import Exported
@@ -146,7 +147,7 @@ def _training(run: FinishedRun, exported: Exported, task: Task) -> str:
     rows: dict[str, str] = {
         "task": f"{exported.task} (version {task.version}), {task.metadata.reference}",
         "data": f"SHA-256 `{result.hashes['data'][exported.task]}`" + (", synthetic" if exported.synthetic else ""),
-        "splits": ", ".join(f"{split} {display.some(facts.documents, 'document')}" for split, facts in plan.items()),
+        "splits": ", ".join(f"{split} {some(facts.documents, 'document')}" for split, facts in plan.items()),
         "trained together with": ", ".join(name for name in result.scores if name != exported.task),
         "tokens of the task in training": f"{account.tokens:,}" if account else "",
         "tokens in training, all tasks": f"{tokens.total:,}" if tokens.total else "",

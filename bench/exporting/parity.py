@@ -19,6 +19,7 @@ from bench.api.data import Document
 from bench.api.head import Head
 from bench.errors import BenchError
 from bench.exporting import runtime
+from bench.wording import some
 
 if TYPE_CHECKING:
     from torch import Tensor
@@ -82,7 +83,10 @@ class Parity:
 
     def __str__(self) -> str:
         logits = "" if self.logits is None else f", logits {self.logits:.1e}"
-        found = f"{self.equal} of {self.predictions} predictions on made-up texts equal, probabilities within {self.moved:.1e}"
+        found = (
+            f"{self.equal} of {some(self.predictions, 'prediction')} on made-up texts equal, probabilities within "
+            f"{self.moved:.1e}"
+        )
         return (
             f"largest relative difference from the run's model: hidden states {self.hidden:.1e}{logits}; "
             f"{found if self.predictions else 'no predictions on made-up texts'}"

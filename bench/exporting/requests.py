@@ -13,6 +13,7 @@ from bench.errors import MissingError, UsageError, unknown
 from bench.results.layout import CORPUS
 from bench.results.schema import Stage
 from bench.steps.finished import FinishedRun
+from bench.wording import some
 
 Form = Literal["merge", "peft", "onnx"]
 FORMS = ("merge", "peft", "onnx")
@@ -95,8 +96,8 @@ def _check_form(run: FinishedRun, request: Request, task: str) -> None:
     if len(passes) > 1:
         shown = "; ".join(" + ".join(names) for names in passes)
         raise UsageError(
-            f"{architecture.name} reads texts of {task} in {len(passes)} passes ({shown}) and joins them: no single set of "
-            "weights or adapter does that.",
+            f"{architecture.name} reads texts of {task} in {some(len(passes), 'pass')} ({shown}) and joins them: no single "
+            "set of weights or adapter does that.",
             predicts,
         )
     if request.form != "peft" and request.stage == "quantized":

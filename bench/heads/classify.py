@@ -19,6 +19,7 @@ from bench.api.part import Requirement
 from bench.errors import DataError
 from bench.heads.lazy import F, Module, nn, torch
 from bench.heads.tensors import mean
+from bench.wording import some
 
 if TYPE_CHECKING:
     from torch import Tensor
@@ -58,14 +59,15 @@ class ClassificationHead(Head):
             chosen = [j.name for j in document.judgements if j.chosen]
             if len(chosen) != 1:
                 raise DataError(
-                    f"Training document {document.id!r} has {len(chosen)} classes; a classification head wants exactly one.",
+                    f"Training document {document.id!r} has {some(len(chosen), 'class')}; a classification head wants "
+                    "exactly one.",
                     "Check the task's data folder.",
                 )
             counts.update(chosen)
             names.update(j.name for j in document.judgements)
         if len(counts) < 2:
             raise DataError(
-                f"The training documents hold {len(counts)} classes; a classification head needs at least two.",
+                f"The training documents hold {some(len(counts), 'class')}; a classification head needs at least two.",
                 "Check the task's data folder.",
             )
         self.classes = tuple(sorted(names))

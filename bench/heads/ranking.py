@@ -32,6 +32,7 @@ from bench.api.part import Requirement
 from bench.errors import DataError
 from bench.heads.lazy import F, Module, nn, torch
 from bench.heads.tensors import mean
+from bench.wording import some
 
 if TYPE_CHECKING:
     from torch import Tensor
@@ -70,7 +71,7 @@ class SequenceRankingHead(Head):
         relevant = sum(judged)
         if not 0 < relevant < len(judged):
             raise DataError(
-                f"{relevant} of {len(judged)} training passages are relevant; a ranking head needs both kinds.",
+                f"Relevant: {relevant} of {some(len(judged), 'training passage')}; a ranking head needs both kinds.",
                 "Check the task's data folder.",
             )
         self.rate = relevant / len(judged)

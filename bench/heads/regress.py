@@ -18,6 +18,7 @@ from bench.api.part import Requirement
 from bench.errors import DataError
 from bench.heads.lazy import torch
 from bench.heads.ranking import RankingModule, passage_start
+from bench.wording import some
 
 if TYPE_CHECKING:
     from torch import Tensor
@@ -52,7 +53,8 @@ class RegressionHead(Head):
         ratings = [j.score for document in documents for j in document.judgements]
         if len(set(ratings)) < 2:
             raise DataError(
-                f"The {len(ratings)} training ratings hold {len(set(ratings))} values; a regression head needs at least two.",
+                f"{some(len(set(ratings)), 'value')} in {some(len(ratings), 'training rating')}; a regression head needs at "
+                "least two.",
                 "Check the task's data folder.",
             )
         self.mean, self.spread = fmean(ratings), pstdev(ratings)

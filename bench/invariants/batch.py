@@ -12,6 +12,7 @@ from pathlib import Path
 from bench.errors import InvariantError
 from bench.results.display import size
 from bench.results.invariants import BatchReport
+from bench.wording import some
 
 TARGET = 0.85
 """Share of the limit that the peak may reach."""
@@ -53,7 +54,7 @@ def search(probe: Callable[[int], int | None], longest: int, update: int, limit:
         smallest = f"at least {size(_rounded_up(need / TARGET))}" if need is not None else f"more than {size(limit)}"
         raise InvariantError(
             "batch",
-            f"one example of {longest} tokens needs {smallest} of memory; the limit is {size(limit)}.",
+            f"one example of {some(longest, 'token')} needs {smallest} of memory; the limit is {size(limit)}.",
             "Give --memory-limit more, or lower --max-length.",
         )
     low, high = 1, most + 1  # low fits, high does not (or is more than an update needs)

@@ -176,7 +176,7 @@ def newest(root: Path, warn: Callable[[str], None]) -> Checkpoint | None:
             warn(f"{damaged.message}; the checkpoint before it is taken.")
     if saved:
         raise RunStateError(
-            f"All {len(saved)} checkpoints below {root} are damaged.",
+            f"No checkpoint below {root} is whole.",
             "Start the run again with '--replicate N' or another --out.",
         )
     return None

@@ -9,6 +9,7 @@ from typing import Protocol
 from torch import Tensor, nn
 
 from bench.results.invariants import SmokeReport
+from bench.wording import some
 
 HALF = 0.5
 """What a task's loss must fall to, of what it was."""
@@ -39,7 +40,7 @@ def unseen_tokens(seen: int, expected: int) -> list[str]:
     """Whether the base model saw the tokens that the examples hold."""
     if not expected or seen == expected:
         return []
-    return [f"The base model saw {seen:,} tokens where the examples hold {expected:,}: something hides or adds tokens."]
+    return [f"The base model saw {some(seen, 'token')} where the examples hold {expected:,}: something hides or adds tokens."]
 
 
 def diagnose(task: str, report: SmokeReport, tensors: int) -> list[str]:
@@ -51,8 +52,8 @@ def diagnose(task: str, report: SmokeReport, tensors: int) -> list[str]:
         parts = sorted({component(name) for name in dead})
         named = ", ".join(dead[:3]) + (f" and {len(dead) - 3} more" if len(dead) > 3 else "")
         problems.append(
-            f"{task}: {len(dead)} of {tensors} trainable tensors ({', '.join(parts)}) have a gradient or an update of zero "
-            f"after two updates and one evaluation: {named}."
+            f"{task}: {len(dead)} of {some(tensors, 'trainable tensor')} ({', '.join(parts)}) have a gradient or an update of "
+            f"zero after two updates and one evaluation: {named}."
         )
     curve = report.curve.get(task, [])
     if not math.isfinite(before) or not math.isfinite(after):
@@ -62,9 +63,9 @@ def diagnose(task: str, report: SmokeReport, tensors: int) -> list[str]:
     elif not after <= HALF * before:
         shown = " ".join(f"{v:.3f}" for v in curve[:: max(1, len(curve) // 5)])
         problems.append(
-            f"{task}: the loss over {report.examples[task]} examples went from {before:.4f} to {after:.4f} in {len(curve)} "
-            f"updates; it must fall by half (learning rate {report.lr:g}; updates: {shown}; training examples without a "
-            f"label: {report.unlabelled[task]:.0%})."
+            f"{task}: the loss over {some(report.examples[task], 'example')} went from {before:.4f} to {after:.4f} in "
+            f"{some(len(curve), 'update')}; it must fall by half (learning rate {report.lr:g}; updates: {shown}; training "
+            f"examples without a label: {report.unlabelled[task]:.0%})."
         )
     return problems
 

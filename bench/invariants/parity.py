@@ -17,6 +17,7 @@ from bench.api.architecture import UNMATCHED, Architecture, ArchitectureModule, 
 from bench.errors import BenchError, InvariantError
 from bench.results.invariants import ArmParameters, Parity
 from bench.results.reading import narrowed, plain
+from bench.wording import some
 
 if TYPE_CHECKING:
     from torch import nn
@@ -83,7 +84,7 @@ class ParityReport(Parity):
     def warning(self) -> str | None:
         """The warning about an arm outside every group, or about the arms that are left out; None where there are none."""
         if not self.matched:
-            return f"{self.arm} is {UNMATCHED}: it trains {self.row.body:,} parameters beside the heads."
+            return f"{self.arm} is {UNMATCHED}: it trains {some(self.row.body, 'parameter')} beside the heads."
         if not self.uncounted:
             return None
         reasons = "; ".join(f"{name}: {reason}" for name, reason in self.uncounted.items())
@@ -251,14 +252,14 @@ def _frozen_note(model: ArchitectureModule) -> str:
 
 def _refuse_base(architecture: BaseArchitecture, counted: Mapping[str, int]) -> None:
     if counted.get(_BASE):
-        raise InvariantError("parity", f"{architecture.name} trains {counted[_BASE]:,} parameters of the base model.")
+        raise InvariantError("parity", f"{architecture.name} trains {some(counted[_BASE], 'parameter')} of the base model.")
 
 
 def _gap(row: ParityRow, reference: ParityRow) -> str | None:
     """How far an arm's count, heads left out, is from that of the arm that runs, where that breaks the rule."""
     if min(row.body, reference.body) > RULE * max(row.body, reference.body):
         return None
-    return f"it trains {row.body:,} parameters beside the {reference.body:,}"
+    return f"it trains {some(row.body, 'parameter')} beside the {reference.body:,}"
 
 
 def meta_module(make: Callable[[], M]) -> M:

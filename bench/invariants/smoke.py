@@ -27,6 +27,7 @@ from bench.invariants.diagnosis import Learner
 from bench.invariants.tokens import Tally
 from bench.modeling.scaling import LossScale
 from bench.results.invariants import SmokeReport
+from bench.wording import some
 
 UPDATES = 50
 EXAMPLES = 100
@@ -233,7 +234,7 @@ class Gate:
             kinds = self.examples[task].kinds
             if kinds is not None and not kinds([i for part in parts for i in part]):
                 problems.append(
-                    f"{task}: none of the {sum(map(len, parts))} examples carries a label; there is nothing to learn."
+                    f"{task}: none of the {some(sum(map(len, parts)), 'example')} carries a label; there is nothing to learn."
                 )
         if still := diagnosis.frozen_whole(self.model, self.learner):
             problems.append(f"Nothing of {', '.join(still)} is trainable.")

@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Any
 
 from bench.errors import InvariantError
 from bench.results.invariants import Account
+from bench.wording import some
 
 if TYPE_CHECKING:
     from torch import Tensor, nn
@@ -93,8 +94,8 @@ class Tally:
         if not self._waived:
             raise InvariantError(
                 "tokens",
-                f"at update {step} the base model saw {seen:,} tokens where the examples drawn hold {expected:,}; "
-                "a plugin feeds or hides tokens that the ledger does not count.",
+                f"at update {step} the base model saw {some(seen, 'token')} where the examples drawn hold {expected:,}; a "
+                "plugin feeds or hides tokens that the ledger does not count.",
                 "Run 'bench check PLUGIN', or record the gap with --waive tokens.",
             )
 

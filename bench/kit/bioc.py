@@ -28,6 +28,7 @@ from bench.kit.faults import MALFORMED, Fault, Faults
 from bench.kit.jsonl import Record, whole
 from bench.kit.reading import Located, Marks, Source, first_concept, placed
 from bench.kit.xmltree import Node, elements
+from bench.wording import some
 
 SUFFIXES = (".xml", ".json")
 CONCEPTS = ("identifier", "Identifier", "concept", "CUI", "MESH", "OMIM", "NCBI Gene", "NCBI GENE")
@@ -150,7 +151,9 @@ def _infons(node: Node) -> dict[str, str]:
 def _child(node: Node, tag: str) -> Node:
     children = node.of(tag)
     if len(children) != 1:
-        raise Fault(MALFORMED, f"{node.path}:{node.line}: <{node.tag}> holds {len(children)} times <{tag}>; wanted it once.")
+        raise Fault(
+            MALFORMED, f"{node.path}:{node.line}: <{node.tag}> holds {some(len(children), 'time')} <{tag}>; wanted it once."
+        )
     return children[0]
 
 
@@ -160,13 +163,15 @@ def _number(node: Node, what: str) -> int:
 
 def _whole(node: Node, value: str, what: str) -> int:
     if not (value.isascii() and value.isdigit() and len(value) <= 12):
-        raise Fault(MALFORMED, f"{node.path}:{node.line}: the {what} ({len(value)} characters) is no whole number.")
+        raise Fault(MALFORMED, f"{node.path}:{node.line}: the {what} ({some(len(value), 'character')}) is no whole number.")
     return int(value)
 
 
 def _name(name: str, where: str) -> str:
     if not 0 < len(name) <= 200 or not name.isprintable():
-        raise Fault(MALFORMED, f"{where}: the id of a document has {len(name)} characters; wanted 1 to 200 printable ones.")
+        raise Fault(
+            MALFORMED, f"{where}: the id of a document has {some(len(name), 'character')}; wanted 1 to 200 printable ones."
+        )
     return name
 
 

@@ -28,6 +28,7 @@ from bench.kit.faults import DEPENDENT, MALFORMED, Fault, Faults
 from bench.kit.files import read_text
 from bench.kit.repeats import add_once
 from bench.kit.roles import Roles
+from bench.wording import some
 
 _MENTION = re.compile(r"(T\S{1,32})\t(\S{1,64}) ([0-9]{1,12} [0-9]{1,12}(?:;[0-9]{1,12} [0-9]{1,12})*)(?:\t(.*))?")
 _NAME = re.compile(r"(T\S{1,32})\s")
@@ -95,7 +96,7 @@ def parse(
                 if match is None:
                     raise Fault(
                         MALFORMED,
-                        f"{where}: {len(line)} characters that are no relation; wanted 'R1<TAB>Type Arg1:T1 Arg2:T2'.",
+                        f"{where}: {some(len(line), 'character')}, no relation; wanted 'R1<TAB>Type Arg1:T1 Arg2:T2'.",
                     )
                 related_lines.append((number, match))
             elif (reference := _REFERENCE.fullmatch(line)) is not None:
@@ -104,7 +105,8 @@ def parse(
                 passed[line[0]] += 1
             elif line.strip():
                 raise Fault(
-                    MALFORMED, f"{where}: {len(line)} characters that are no annotation; wanted a line that starts with T or R."
+                    MALFORMED,
+                    f"{where}: {some(len(line), 'character')}, no annotation; wanted a line that starts with T or R.",
                 )
         except Fault as fault:
             collected.add(fault)
@@ -165,7 +167,7 @@ def _relation(
 def _mention(line: str, where: str, document: str | None) -> tuple[str, Mention]:
     match = _MENTION.fullmatch(line)
     if match is None:
-        raise Fault(MALFORMED, f"{where}: {len(line)} characters that are no mention; wanted 'T1<TAB>Type a b;c d<TAB>text'.")
+        raise Fault(MALFORMED, f"{where}: {some(len(line), 'character')}, no mention; wanted 'T1<TAB>Type a b;c d<TAB>text'.")
     written: list[Fragment] = []
     for piece in match[3].split(";"):
         start, end = map(int, piece.split())
@@ -176,7 +178,8 @@ def _mention(line: str, where: str, document: str | None) -> tuple[str, Mention]
             )
         if document is not None and end > len(document):
             raise Fault(
-                "outside-text", f"{where}: span {start} {end} lies outside the text, which has {len(document)} characters."
+                "outside-text",
+                f"{where}: span {start} {end} lies outside the text, which has {some(len(document), 'character')}.",
             )
     fragments = apart(written)
     if document is not None and match[4]:
@@ -249,7 +252,9 @@ def format_annotations(document: Document, *, notes: bool = False, text: bool = 
     linked = {mention.key: mention.concept for mention in document.mentions if mention.concept is not None}
     for number, (key, concept) in enumerate(linked.items(), start=1):
         if not _CONCEPT.fullmatch(concept):
-            raise DataError(f"A concept of document {document.id!r} ({len(concept)} characters) cannot stand in a brat file.")
+            raise DataError(
+                f"A concept of document {document.id!r} ({some(len(concept), 'character')}) cannot stand in a brat file."
+            )
         lines.append(f"N{number}\tReference {names[key]} {concept}\t")
     for number, relation in enumerate(dict.fromkeys(document.relations), start=1):
         if relation.source not in names or relation.target not in names:
@@ -273,5 +278,7 @@ def _within_lines(fragments: Sequence[Fragment], text: str) -> list[Fragment]:
 
 def _type(label: str, document: Document) -> str:
     if not _TYPE.fullmatch(label):
-        raise DataError(f"A label of document {document.id!r} ({len(label)} characters) cannot be a type of a brat file.")
+        raise DataError(
+            f"A label of document {document.id!r} ({some(len(label), 'character')}) cannot be a type of a brat file."
+        )
     return label

@@ -18,6 +18,7 @@ from pathlib import Path
 from bench.api.data import Document, Judgement
 from bench.kit.jsonl import LINES, Record, items, kind
 from bench.kit.reading import Located, Marks, Source, named_label
+from bench.wording import some
 
 SUFFIXES = (*LINES, ".json")
 
@@ -68,5 +69,5 @@ def class_of(record: Record, field: str) -> str:
     value = record.values.get(field)
     classes = value if isinstance(value, list) else [value]
     if len(classes) != 1:
-        raise record.error(f"field {field!r} holds {len(classes)} classes; wanted one.")
+        raise record.error(f"field {field!r} holds {some(len(classes), 'class')}; wanted one.")
     return named_label(record.where, str(classes[0]) if type(classes[0]) is int else classes[0])

@@ -13,6 +13,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 
 from bench.errors import DataError
+from bench.wording import some
 
 SHOWN = 10
 """Number of faults that an error lists; all are counted."""
@@ -106,4 +107,4 @@ class Faults:
         lines = "".join(f"\n  {fault.kind}: {fault.message}" for fault in self.first)
         hints = list(dict.fromkeys(fault.hint for fault in self.first if fault.hint))[:2]
         hint = " ".join([*hints, *([leave] if self.tolerable else [])])
-        raise DataError(f"{where} has {total:,} faults: {counts}. {head}{lines}", hint or None)
+        raise DataError(f"{where} has {some(total, 'fault')}: {counts}. {head}{lines}", hint or None)

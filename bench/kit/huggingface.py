@@ -28,6 +28,7 @@ from bench.kit import bigbio
 from bench.kit.jsonl import Record, kind, whole
 from bench.kit.reading import Located, Source, named_label
 from bench.kit.tagging import IOB2, OUTSIDE, Tag, parsed, runs, scheme_of
+from bench.wording import some
 
 SUFFIXES = (".arrow", ".parquet")
 STATE = "state.json"
@@ -191,7 +192,7 @@ def _text(record: Record, table: _Table, name: str, source: Source) -> Document:
     chosen = value if isinstance(value, list) else [value]
     if column is None or len(chosen) != 1 or chosen[0] is None:
         count = 0 if column is None else len([c for c in chosen if c is not None])
-        raise record.error(f"the row has {count} classes; wanted one, in a column {' or '.join(CLASSES)}.")
+        raise record.error(f"the row has {some(count, 'class')}; wanted one, in a column {' or '.join(CLASSES)}.")
     (label,) = _named(chosen, table.classes.get(column, ()), record, column, numbers=True)
     return Document(name, text, judgements=(Judgement(named_label(record.where, label), 1.0, True),))
 
@@ -218,11 +219,11 @@ def _tagged(tables: Sequence[_Table], source: Source) -> Iterator[Located]:
             return Document(name, text)
         given = _named(record.items(column or TAGS[0]), table.classes.get(column or "", ()), record, column or TAGS[0])
         if len(given) != len(words):
-            raise record.error(f"the row has {len(words)} tokens and {len(given)} tags; wanted as many.")
+            raise record.error(f"the row has {some(len(words), 'token')} and {some(len(given), 'tag')}; wanted as many.")
         for place, tag in enumerate(given):
             role = tags.get(tag) or parsed(tag)
             if role is None or role[0] == "F":
-                raise record.error(f"tag {place} ({len(tag)} characters) is none; wanted O, B-Label or I-Label.")
+                raise record.error(f"tag {place} ({some(len(tag), 'character')}) is none; wanted O, B-Label or I-Label.")
             tags[tag] = role
         starts = list(accumulate((len(word) + 1 for word in words), initial=0))
 
@@ -262,7 +263,9 @@ def _named(values: Sequence[Any], names: Sequence[str], record: Record, column: 
             named.append(str(value))
         elif type(value) is int:
             hint = "Save the data set with a ClassLabel as the feature of this column, or with strings in it."
-            raise record.error(f"column {column!r} holds numbers; the file has {len(names)} names of classes for them.", hint)
+            raise record.error(
+                f"column {column!r} holds numbers; the file has {some(len(names), 'name')} of classes for them.", hint
+            )
         else:
             raise record.error(f"column {column!r} holds {kind(value)}; wanted strings, or numbers of classes.")
     return named

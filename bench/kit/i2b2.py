@@ -24,6 +24,7 @@ from bench.kit.documents import names_below
 from bench.kit.faults import MALFORMED, Fault
 from bench.kit.files import decode
 from bench.kit.reading import Located, Marks, Source
+from bench.wording import some
 
 _PLACE = r"([0-9]{1,9}):([0-9]{1,9}) ([0-9]{1,9}):([0-9]{1,9})"
 _CONCEPT = re.compile(rf'c="(.*)" {_PLACE}\|\|t="([^"|]*)"\s*')
@@ -104,7 +105,7 @@ def _concepts(path: Path, marks: Marks, tokens: list[list[Fragment]], source: So
         with source.faults.apart():
             match = _CONCEPT.fullmatch(line)
             if match is None:
-                raise Fault(MALFORMED, f'{where}: {len(line)} characters; wanted \'c="words" 1:0 1:2||t="type"\'.')
+                raise Fault(MALFORMED, f'{where}: {some(len(line), "character")}; wanted \'c="words" 1:0 1:2||t="type"\'.')
             place = _place(match.groups()[1:5])
             name = "" if _key(place) in named else _key(place)  # of two concepts at one place, relations are of the first
             named.add(name)
@@ -117,7 +118,7 @@ def _relations(path: Path, marks: Marks, source: Source) -> None:
             match = _RELATION.fullmatch(line)
             if match is None:
                 form = '\'c="words" 1:0 1:2||r="type"||c="words" 1:4 1:4\''
-                raise Fault(MALFORMED, f"{where}: {len(line)} characters; wanted {form}.")
+                raise Fault(MALFORMED, f"{where}: {some(len(line), 'character')}; wanted {form}.")
             groups = match.groups()
             marks.relation(where, match[6], (_key(_place(groups[1:5])), _key(_place(groups[7:11]))))
 
@@ -145,7 +146,7 @@ def _span(place: Place, tokens: list[list[Fragment]], where: str) -> Fragment:
     first, first_token, last, last_token = place
     for line, at in ((first, first_token), (last, last_token)):
         if not 0 < line <= len(tokens):
-            raise Fault("outside-text", f"{where}: line {line} of the text, which has {len(tokens)} lines.")
+            raise Fault("outside-text", f"{where}: line {line} of the text, which has {some(len(tokens), 'line')}.")
         if at >= len(tokens[line - 1]):
             raise Fault(
                 "outside-text", f"{where}: token {at} of line {line} of the text, which has {len(tokens[line - 1])} from 0 on."

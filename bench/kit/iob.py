@@ -31,6 +31,7 @@ from bench.errors import DataError, DataWarning
 from bench.kit.faults import MALFORMED, Fault, Faults
 from bench.kit.files import read_text
 from bench.kit.tagging import LABEL, OUTSIDE, Scheme, Tag, parsed, runs, scheme_of
+from bench.wording import some
 
 DOCSTART = "-DOCSTART-"
 MASK = "_"
@@ -248,7 +249,7 @@ def _name(line: str, path: Path, number: int) -> str | None:
     named = NAMED.fullmatch(rest)
     if named is None or not rest[:1].isspace():
         raise DataError(
-            f"{path}, line {number}: {DOCSTART} is followed by {len(rest)} characters that are no name; wanted '(name)'."
+            f"{path}, line {number}: {DOCSTART} is followed by {some(len(rest), 'character')}, no name; wanted '(name)'."
         )
     return named[1]
 
@@ -275,7 +276,7 @@ def _tag(tag: str, path: Path, number: int, layers: bool) -> Tag:
     if known is None or (known[0] == "F" and not layers):
         raise Fault(
             MALFORMED,
-            f"{path}, line {number}: the tag ({len(tag)} characters) is none; wanted O, B-Label or I-Label.",
+            f"{path}, line {number}: the tag ({some(len(tag), 'character')}) is none; wanted O, B-Label or I-Label.",
         )
     return known
 
@@ -298,7 +299,7 @@ def _columns(block: str, first: int, path: Path, layers: bool) -> list[list[str]
                 hint = "If it is a comment, take it out: every line that is not blank is a token with its tag."
         elif layers and len(rows[at]) > 2:
             hint = "Of several tags of a token none is known to be the one that counts; keep that one alone."
-        raise Fault(MALFORMED, f"{path}, line {first + at}: {len(rows[at])} columns; wanted {expected}.", hint)
+        raise Fault(MALFORMED, f"{path}, line {first + at}: {some(len(rows[at]), 'column')}; wanted {expected}.", hint)
     return list(map(list, zip(*rows, strict=True)))
 
 

@@ -19,6 +19,7 @@ from bench.kit.formats import LAYOUTS
 from bench.kit.iob import DOCSTART, Entry, Tally, parse, read
 from bench.kit.repeats import repeated_sentences
 from bench.kit.synthetic import is_synthetic
+from bench.wording import some
 
 FILES: Mapping[str, tuple[str, ...]] = {"train": ("train.tsv",), "dev": ("devel.tsv", "dev.tsv"), "test": ("test.tsv",)}
 
@@ -87,7 +88,7 @@ def _known(
                 Fault(
                     "unknown-label",
                     f"{path}, line {entry.line}: a mention in the document that starts here has a label "
-                    f"({len(mention.label)} characters) that is none of this corpus.",
+                    f"({some(len(mention.label), 'character')}) that is none of this corpus.",
                     hint,
                 )
             )
@@ -153,7 +154,9 @@ def predicted(path: Path, gold: Sequence[Document], split: str = "test") -> list
     _warn_of_orphans(tally, file)
     if not any(entry.named for entry in entries):
         if len(entries) != len(gold):
-            raise DataError(f"{file} has {len(entries)} documents and the split has {len(gold)}; wanted the same, in order.")
+            raise DataError(
+                f"{file} has {some(len(entries), 'document')} and the split has {len(gold)}; wanted the same, in order."
+            )
         entries = [
             replace(entry, document=replace(entry.document, id=document.id))
             for entry, document in zip(entries, gold, strict=True)
@@ -171,8 +174,8 @@ def predicted(path: Path, gold: Sequence[Document], split: str = "test") -> list
 def _warn_of_orphans(tally: Tally, path: Path) -> None:
     if tally.orphans:
         warnings.warn(
-            f"{path}: {tally.orphans:,} tags make no mention, the first in line {tally.line}; they are skipped, as seqeval "
-            "does in strict mode.",
+            f"{path}: {some(tally.orphans, 'tag')} of no mention, the first in line {tally.line}; skipped, as "
+            "seqeval does in strict mode.",
             DataWarning,
             stacklevel=2,
         )
@@ -230,7 +233,8 @@ def _matched(
     by_place = not any(entry.named for entry in pred)
     if by_place and len(gold) != len(pred):
         raise DataError(
-            f"{pred_path} has {len(pred)} documents and {gold_path} has {len(gold)}; wanted the same, in the same order."
+            f"{pred_path} has {some(len(pred), 'document')} and {gold_path} has {len(gold)}; wanted the same, in the same "
+            "order."
         )
     names = [str(i) if by_place else entry.document.id for i, entry in enumerate(gold)]
     predicted = {str(i) if by_place else entry.document.id: entry for i, entry in enumerate(pred)}

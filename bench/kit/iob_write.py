@@ -11,6 +11,7 @@ from bench.api.data import Document, Key
 from bench.errors import DataError
 from bench.kit.iob import DOCSTART, MASK, NAMED
 from bench.kit.tagging import OUTSIDE, TAG
+from bench.wording import some
 
 
 def write(folder: Path, documents: Iterable[Document]) -> None:
@@ -41,7 +42,9 @@ def _layers(document: Document) -> list[list[str]]:
     free = [0]
     for fragments, label in mentions:
         if not TAG.fullmatch(f"B-{label}"):
-            raise DataError(f"A label of document {document.id!r} ({len(label)} characters) cannot be written as a tag.")
+            raise DataError(
+                f"A label of document {document.id!r} ({some(len(label), 'character')}) cannot be written as a tag."
+            )
         begin, end = fragments[0][0], fragments[-1][1]
         usable = range(1 if len(fragments) > 1 else 0, len(columns))
         at = next((i for i in usable if free[i] <= begin), len(columns))

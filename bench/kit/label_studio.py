@@ -22,6 +22,7 @@ from bench.api.data import Document, Fragment, Judgement
 from bench.kit.doccano import SUFFIXES
 from bench.kit.jsonl import Record, items
 from bench.kit.reading import Located, Marks, Source, named_label
+from bench.wording import some
 
 _OWN = ("id", "annotator", "annotation_id", "created_at", "updated_at", "lead_time")
 """Fields of JSON-MIN that are neither text nor annotations."""
@@ -49,7 +50,7 @@ def _document(record: Record, source: Source) -> Document:
     if source.kind == "classification":
         choices = [choice for result in results if result.values.get("type") == "choices" for choice in _choices(result)]
         if len(choices) != 1:
-            raise record.error(f"the annotation holds {len(choices)} choices; wanted one.")
+            raise record.error(f"the annotation holds {some(len(choices), 'choice')}; wanted one.")
         return Document(name, text, judgements=(Judgement(named_label(record.where, choices[0]), 1.0, True),))
     marks, units = Marks(text, source), _units(text)
     for number, result in enumerate(results, 1):
@@ -79,7 +80,7 @@ def _text(data: Record) -> str:
         return data.text("text", empty=True)
     names = [name for name, value in data.values.items() if isinstance(value, str) and name not in _OWN]
     if len(names) != 1:
-        raise data.error(f"there is no field 'text', and {len(names)} other fields are strings; wanted one.")
+        raise data.error(f"there is no field 'text', and {some(len(names), 'other field')} of text; wanted one.")
     return data.text(names[0], empty=True)
 
 
@@ -91,7 +92,8 @@ def _results(record: Record) -> list[Record]:
     if len(annotations) != 1:
         given = len(record.items("annotations"))
         raise record.error(
-            f"of {given} annotations {len(annotations)} count; wanted one that was not cancelled, or is marked as ground truth."
+            f"of {some(given, 'annotation')} {len(annotations)} count; wanted one that was not cancelled, or is marked as "
+            "ground truth."
         )
     return annotations[0].objects("result")
 

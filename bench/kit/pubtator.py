@@ -27,6 +27,7 @@ from bench.kit.faults import MALFORMED, Fault, Faults
 from bench.kit.files import raw_lines
 from bench.kit.reading import Located, Source, first_concept, named_label
 from bench.kit.repeats import add_once
+from bench.wording import some
 
 SUFFIXES = (".pubtator", ".txt")
 _TEXT = re.compile(r"([^|\t]{1,64})\|([ta])\|(.*)", re.DOTALL)
@@ -173,7 +174,8 @@ def _article(
                 passed["repeated"] += not add_once(mentions, mention)
             elif len(columns) not in (4, 5):  # a relation, in BioRED with a word on whether it is new
                 raise Fault(
-                    MALFORMED, f"{where}: {len(columns)} columns; wanted ID, start, end, text, type, concept, tabs between."
+                    MALFORMED,
+                    f"{where}: {some(len(columns), 'column')}; wanted ID, start, end, text, type, concept, tabs between.",
                 )
             elif related:
                 label, source, target = (column.strip() for column in columns[1:4])
@@ -191,7 +193,8 @@ def _mention(columns: Sequence[str], text: str | None, where: str) -> Mention:
         raise Fault("empty-span", f"{where}: span {start} {end} ends before or where it starts; wanted an end after its start.")
     if text is not None and end > len(text):
         raise Fault(
-            "outside-text", f"{where}: span {start} {end}; wanted one inside the text, which has {len(text)} characters."
+            "outside-text",
+            f"{where}: span {start} {end}; wanted one inside the text, which has {some(len(text), 'character')}.",
         )
     if text is not None and _plain(text[start:end]) != _plain(words):
         raise Fault("text-mismatch", f"{where}: the text column is not what stands at {start} to {end}; wanted the same words.")

@@ -31,6 +31,7 @@ from bench.kit.files import read_bytes
 from bench.kit.formats import READERS
 from bench.kit.repeats import add_once
 from bench.kit.roles import Roles
+from bench.wording import some
 
 What = Literal["mentions", "relations", "classification", "text"]
 """What is read besides the text; ``text``: nothing, so that annotations may be missing or faulty."""
@@ -237,7 +238,7 @@ class Marks:
                 )
             if end > length:
                 raise Fault(
-                    "outside-text", f"{where}: span {start} {end} lies outside the text, which has {length} characters."
+                    "outside-text", f"{where}: span {start} {end} lies outside the text, which has {some(length, 'character')}."
                 )
         if words and not self._says(fragments, words, case):
             raise Fault(
@@ -246,7 +247,9 @@ class Marks:
                 "Offsets count characters of the text as it is.",
             )
         if concept is not None and (not 0 < len(concept) <= _CONCEPT or not concept.isprintable()):
-            raise Fault(MALFORMED, f"{where}: a concept of {len(concept)} characters; wanted up to {_CONCEPT} printable ones.")
+            raise Fault(
+                MALFORMED, f"{where}: a concept of {some(len(concept), 'character')}; wanted up to {_CONCEPT} printable ones."
+            )
         ordered = apart(fragments)
         written = tuple(fragments)
         return Mention(ordered, named_label(where, label), concept, written=written if written != ordered else None)
@@ -273,7 +276,9 @@ def named_label(where: str, label: object) -> str:
     """
     text = label.strip() if isinstance(label, str) else ""
     if not _LABEL.fullmatch(text) or not text.isprintable():
-        raise Fault(MALFORMED, f"{where}: a label ({len(text)} characters) that is none; wanted 1 to 64 printable characters.")
+        raise Fault(
+            MALFORMED, f"{where}: a label ({some(len(text), 'character')}) that is none; wanted 1 to 64 printable characters."
+        )
     return text
 
 

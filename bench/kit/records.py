@@ -24,6 +24,7 @@ from bench.kit.classes import chosen_class, write_labels
 from bench.kit.documents import names_below, refuse_below
 from bench.kit.faults import DEPENDENT, Faults
 from bench.kit.jsonl import Record, kind, read
+from bench.wording import some
 
 FILE = "annotations.jsonl"
 """Name of the file that `write` makes."""
@@ -124,7 +125,7 @@ def _fragments(item: Record, what: str, text: str | None) -> tuple[Fragment, ...
             )
         if text is not None and end > len(text):
             raise item.error(
-                f"{what}: the fragment {start}-{end} lies outside the text, which has {len(text)} characters.",
+                f"{what}: the fragment {start}-{end} lies outside the text, which has {some(len(text), 'character')}.",
                 kind="outside-text",
             )
         fragments.append((start, end))
@@ -156,7 +157,7 @@ def _end(item: Record, number: int, name: str, keys: Sequence[Key | None]) -> in
     place = item.integer(name)
     if place >= len(keys):
         raise item.error(
-            f"relation {number}: {name!r} is {place}, but the document has {len(keys)} mentions, from 0 on.",
+            f"relation {number}: {name!r} is {place}, but the document has {some(len(keys), 'mention')}, from 0 on.",
             kind="missing-mention",
         )
     return place

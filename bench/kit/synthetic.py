@@ -14,6 +14,7 @@ from typing import Any, TypeVar
 
 from bench.api.data import SPLITS
 from bench.errors import UsageError
+from bench.wording import some
 
 MARKER = "SYNTHETIC"
 """A file of this name in a corpus's folder marks the corpus as synthetic."""
@@ -34,7 +35,7 @@ def begin(folder: Path, sizes: Mapping[str, int] | None, usual: Mapping[str, int
         if split not in SPLITS:
             raise UsageError(f"The synthetic corpus has no split {split!r}; wanted {', '.join(SPLITS)}.")
         if size < 1:
-            raise UsageError(f"The synthetic corpus was asked for {size} documents in {split}; wanted at least 1.")
+            raise UsageError(f"The synthetic corpus was asked for {some(size, 'document')} in {split}; wanted at least 1.")
     if folder.exists() and not (folder.is_dir() and not any(folder.iterdir())):
         raise UsageError(f"{folder} is not empty; a synthetic corpus beside other files would be read as one with them.")
     folder.mkdir(parents=True, exist_ok=True)

@@ -11,6 +11,7 @@ from bench.errors import DataError
 from bench.kit.faults import MALFORMED, Fault, Faults
 from bench.kit.files import decode, read_bytes
 from bench.kit.jsonl import Record
+from bench.wording import some
 
 
 def read(path: Path, columns: Sequence[str], content: bytes | None = None, faults: Faults | None = None) -> list[Record]:
@@ -41,8 +42,8 @@ def read(path: Path, columns: Sequence[str], content: bytes | None = None, fault
             if len(row) == len(header) and not swallowed:
                 records.append(Record(path, first, dict(zip(header, row, strict=True))))
                 continue
-            found = "a quote that begins a column ends in a later row" if swallowed else f"{len(row)} columns"
-            fault = Fault(MALFORMED, f"{path}:{first}: {found}; wanted {len(header)} columns, as in the header.")
+            found = "a quote that begins a column ends in a later row" if swallowed else some(len(row), "column")
+            fault = Fault(MALFORMED, f"{path}:{first}: {found}; wanted {some(len(header), 'column')}, as in the header.")
             if faults is None:
                 raise fault
             faults.add(fault)

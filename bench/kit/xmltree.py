@@ -13,6 +13,7 @@ from pathlib import Path
 from xml.parsers import expat
 
 from bench.errors import DataError
+from bench.wording import some
 
 _DEEPEST = 16
 
@@ -74,7 +75,7 @@ class Node:
         """
         children = self.of(*tags)
         if len(children) != 1:
-            raise self.error(f"<{self.tag}> holds {len(children)} times <{'> or <'.join(tags)}>; wanted it once.")
+            raise self.error(f"<{self.tag}> holds {some(len(children), 'time')} <{'> or <'.join(tags)}>; wanted it once.")
         return children[0]
 
     def check(self, allowed: Sequence[str]) -> None:

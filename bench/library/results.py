@@ -16,6 +16,7 @@ from bench.results import display
 from bench.results.schema import Headline, Stage, TaskScores
 from bench.results.scores import interval_of, numbers
 from bench.studies.arms import Run
+from bench.wording import some
 
 if TYPE_CHECKING:
     import pandas
@@ -283,7 +284,7 @@ class Runs(Sequence[RunResult], Tabular):
         return len(self._runs)
 
     def __repr__(self) -> str:
-        return "\n".join([f"{display.some(len(self), 'run')}", *(f"  {run!r}" for run in self)])
+        return "\n".join([some(len(self), "run"), *(f"  {run!r}" for run in self)])
 
     def rows(self) -> list[dict[str, Any]]:
         """Tidy rows: one a run, task, split, stage and metric."""
@@ -308,7 +309,7 @@ class Runs(Sequence[RunResult], Tabular):
             for run in self
         ]
         synthetic = any(run.result.synthetic for run in self)
-        return display.html_table(display.some(len(self), "run"), ("run", "task", "metric", "test"), rows, synthetic)
+        return display.html_table(some(len(self), "run"), ("run", "task", "metric", "test"), rows, synthetic)
 
 
 class StudyResult(Tabular):
@@ -363,7 +364,7 @@ class StudyResult(Tabular):
         return f"StudyResult({self._title()})"
 
     def _title(self) -> str:
-        return f"{self.study.kind} {self.name}: {len(self.study.finished())} of {len(self.study.due())} runs finished"
+        return f"{self.study.kind} {self.name}: {len(self.study.finished())} of {some(len(self.study.due()), 'run')} finished"
 
     def _repr_html_(self) -> str:
         from bench.studies.finished import kind_of, own_faults

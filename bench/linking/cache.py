@@ -16,6 +16,7 @@ from bench.linking.columns import Columns
 from bench.linking.readers import Selection, form_of, read
 from bench.linking.table import Name, NameTable, write
 from bench.modeling.files import sha256_file, written_whole
+from bench.wording import some
 
 VERSION = 1
 """Version of keys and columns; raise it when the cached content changes."""
@@ -68,8 +69,8 @@ def open_terminology(path: Path, selection: Selection, root: Path | None = None)
     facts = json.loads((folder / FACTS).read_text(encoding="utf-8"))
     if facts["repeated"]:
         warnings.warn(
-            f"{path}, line {facts['line']}: the concept has this name already; {facts['repeated']:,} such lines, "
-            "which change nothing.",
+            f"{path}, line {facts['line']}: the concept has this name already; {some(facts['repeated'], 'such line')}, without "
+            "effect.",
             DataWarning,
             stacklevel=2,
         )

@@ -27,6 +27,7 @@ from shlex import quote
 
 from bench.errors import DataError
 from bench.linking.table import Name
+from bench.wording import some
 
 KINDS = ("name", "exact", "narrow", "broad", "related")
 """Relation of a name to its concept; the first is the preferred name."""
@@ -87,13 +88,13 @@ def _table(path: Path, selection: Selection) -> Iterator[Name]:
     first, header = next((number, text) for number, text in lines if text.strip())
     columns = header.split("\t")
     if columns not in (["concept", "name"], ["concept", "name", "kind"]):
-        raise DataError(f"{path}, line {first}: {len(columns)} columns of other names than are known.", _WANTED)
+        raise DataError(f"{path}, line {first}: {some(len(columns), 'column')} of other names than are known.", _WANTED)
     for number, line in lines:
         if not line:
             continue
         cells = line.split("\t")
         if len(cells) != len(columns):
-            raise DataError(f"{path}, line {number}: {len(cells)} columns; wanted {len(columns)}, as in line {first}.")
+            raise DataError(f"{path}, line {number}: {some(len(cells), 'column')}; wanted {len(columns)}, as in line {first}.")
         kind = cells[2] if len(cells) == 3 else KINDS[0]
         if kind not in KINDS:
             raise DataError(f"{path}, line {number}: the kind is none that is known; wanted {', '.join(KINDS)}.")
@@ -144,7 +145,8 @@ def _rrf(path: Path, selection: Selection) -> Iterator[Name]:
         # Every row ends with a bar, so that splitting gives one more cell.
         if len(cells) != _COLUMNS + 1 or cells[-1]:
             raise DataError(
-                f"{path}, line {number}: {len(cells) - 1} columns; wanted {_COLUMNS}, a '|' after each, as UMLS has them."
+                f"{path}, line {number}: {some(len(cells) - 1, 'column')}; wanted {_COLUMNS}, a '|' after each, as UMLS has "
+                "them."
             )
         if selection.language and cells[_LANGUAGE] != selection.language:
             continue

@@ -19,6 +19,7 @@ from bench.modeling.bidirectional import look_both_ways
 from bench.modeling.files import WEIGHTS, weight_files
 from bench.modeling.packed import dense_state
 from bench.modeling.spec import natural, quantization, read_config
+from bench.wording import some
 
 if TYPE_CHECKING:
     import torch
@@ -81,12 +82,15 @@ def from_state(folder: Path, state: Mapping[str, Tensor], dtype: torch.dtype) ->
         )
     if missing:
         raise UsageError(
-            f"The weights in {folder} do not fit its config.json: {len(missing)} tensors are missing, {missing[0]} among them.",
+            f"The weights in {folder} do not fit its config.json: they lack {some(len(missing), 'tensor')}, such as "
+            f"{missing[0]}.",
             _AGAIN,
         )
     broken = [n for n, p in model.named_parameters() if p.is_floating_point() and p.numel() and not _finite(p)]
     if broken:
-        raise UsageError(f"{len(broken)} tensors in {folder} hold numbers that are not finite, {broken[0]} among them.", _AGAIN)
+        raise UsageError(
+            f"Numbers that are not finite in {some(len(broken), 'tensor')} of {folder}, {broken[0]} among them.", _AGAIN
+        )
     look_both_ways(model)
     return freeze(model)
 

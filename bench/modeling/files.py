@@ -16,6 +16,7 @@ from bench import user_cache
 from bench.durable import sync
 from bench.errors import StorageError, UsageError
 from bench.sealed import read_sealed, write_sealed
+from bench.wording import some
 
 PICKLES = (".bin", ".pt", ".pth", ".ckpt", ".pkl")
 REMEMBERED = 256 * 2**20
@@ -152,7 +153,7 @@ def _header(path: Path) -> dict[str, Header]:
         except (ValueError, KeyError, TypeError, AttributeError, IndexError, RecursionError):
             raise UsageError(f"{path} is no safetensors file: its header cannot be read.", "Copy it again, whole.") from None
     if end + 8 + length > size:
-        raise UsageError(f"{path} is cut short: {size:,} bytes of {end + 8 + length:,}.", "Copy it again, whole.")
+        raise UsageError(f"{path} is cut short: {some(size, 'byte')} of {end + 8 + length:,}.", "Copy it again, whole.")
     return tensors
 
 

@@ -10,6 +10,7 @@ from typing import Any
 from bench.api.model import LinearShape, ModelSpec
 from bench.errors import UsageError
 from bench.modeling.files import Header, read_headers, read_json
+from bench.wording import some
 
 _BOTH_SIDES = """
     albert bert big_bird camembert convbert deberta deberta-v2 distilbert electra ernie esm eurobert flaubert fnet funnel ibert
@@ -103,8 +104,8 @@ def quantization(folder: Path, config: Mapping[str, Any]) -> dict[str, Any] | No
         )
     if not readable:
         raise UsageError(
-            f"Model folder {folder} stores {method} in layout {form!r} with {bits} bits; "
-            "read are gptq and gptq_v2 (2, 3, 4 or 8 bits) and awq gemm (4 bits).",
+            f"Model folder {folder} stores {method} in layout {form!r} with {some(bits, 'bit')}; read are gptq and gptq_v2 "
+            "(2, 3, 4 or 8 bits) and awq gemm (4 bits).",
             "Save it again with gptqmodel in one of these.",
         )
     group = int(settings.get("group_size") or settings.get("q_group_size") or 128)

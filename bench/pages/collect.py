@@ -24,6 +24,7 @@ from bench.studies.arms import Run as FinishedRun
 from bench.studies.finished import kind_of
 from bench.studies.review import Review, reviewed
 from bench.studies.study import Study, folder_of, read_study
+from bench.wording import some
 
 LINES = 60
 """Runs of a report whose learning curves are read whole; of more, some of the updates are read, evenly spaced."""
@@ -176,7 +177,7 @@ def _title(runs: Sequence[ReportedRun]) -> str:
     if len(runs) == 1:
         return runs[0].id
     tasks = dict.fromkeys(task for run in runs for task in run.tasks)
-    return " and ".join(tasks) if len(tasks) < 3 else f"{len(tasks)} tasks"
+    return " and ".join(tasks) if len(tasks) < 3 else some(len(tasks), "task")
 
 
 def of_study(study: Study, registry: Registry) -> Evidence:
@@ -236,7 +237,7 @@ def _arms(results: Sequence[Result]) -> list[str]:
         words = [str(config.get("arch", "?"))]
         words += [_named(name, config[name]) for name in differ if (name, config[name]) != ("quant", "none")]
         if len(sets) > 1 and any(len(tasks) > 1 for tasks in sets):
-            words.append("alone" if len(result.scores) == 1 else f"{len(result.scores)} tasks")
+            words.append("alone" if len(result.scores) == 1 else some(len(result.scores), "task"))
         if tuple(result.scores) in many and (budget := _budget(result)):
             words.append(budget)
         names.append(" · ".join(words))

@@ -8,6 +8,7 @@ from itertools import combinations
 from typing import TYPE_CHECKING
 
 from bench.errors import BenchError
+from bench.wording import some
 
 if TYPE_CHECKING:
     from bench.pages.collect import Evidence
@@ -86,7 +87,7 @@ def _comparison_of(evidence: Evidence, registry: Registry, by: tuple[str, ...], 
     arms = arms_of(runs, fields)
     pairs = sum(len(set(first.tasks) & set(second.tasks)) for first, second in combinations(arms, 2))
     if pairs > PAIRS:
-        why = f"{len(arms)} arms make {pairs} comparisons; a page holds {PAIRS}."
+        why = f"{some(pairs, 'comparison')} of {some(len(arms), 'arm')}; a page holds {PAIRS}."
         return PageComparison(fields, None, differing, why, "Name fewer runs, or what is compared with --by.")
     resamples = FEWER if len(runs) > MANY else RESAMPLES
     try:

@@ -8,8 +8,8 @@ from statistics import fmean
 from bench.pages.collect import Evidence, ReportedRun, rests
 from bench.pages.content import Figure, FigureKind, Mark, shown
 from bench.pages.verdicts import Summary, summaries
-from bench.results.display import some
 from bench.results.scores import score_of
+from bench.wording import some
 
 SINGLE = 12
 """Runs of a task that a plot of curves shows one by one; of more, an arm is a mean with a band."""
@@ -60,7 +60,7 @@ def curves(evidence: Evidence, what: str) -> Figure | None:
         for arm in evidence.arms:
             runs = [run for run in evidence.of(task, arm) if getattr(run.curves, what).get(task)]
             if len(evidence.of(task)) > SINGLE and len(runs) > 1:
-                name = f"mean of {len(runs)} runs of {arm}"
+                name = f"mean of {some(len(runs), 'run')} of {arm}"
                 marks += [Mark(x, y, task, arm, low=a, high=b, run=name) for x, y, a, b in _mean(runs, task, what)]
             else:
                 marks += [Mark(x, y, task, arm, run=run.id) for run in runs for x, y in getattr(run.curves, what)[task]]

@@ -9,6 +9,7 @@ from typing import Any
 from bench.pages.content import Figure
 from bench.pages.drawing import unstyled
 from bench.results.display import html_table
+from bench.wording import some
 
 VEGA_LITE = "application/vnd.vegalite.v5+json"
 SCHEMA = "https://vega.github.io/schema/vega-lite/v5.json"
@@ -50,4 +51,4 @@ class Figures(Mapping[str, Figure]):
     def _repr_html_(self) -> str:
         rows = [(name, figure.title) for name, figure in self._figures.items()]
         synthetic = any(figure.synthetic for figure in self._figures.values())
-        return html_table(f"{len(rows)} figures", ("name", "figure"), rows, synthetic)
+        return html_table(some(len(rows), "figure"), ("name", "figure"), rows, synthetic)

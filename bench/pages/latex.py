@@ -7,6 +7,7 @@ import unicodedata
 from collections.abc import Sequence
 
 from bench.pages.content import Table, shown
+from bench.wording import some
 
 LONG = 40
 """A table of more rows is a ``longtable``, which breaks over pages."""
@@ -41,7 +42,7 @@ def table_tex(table: Table) -> str:
     stamp = r"\textbf{Synthetic data.} " if table.synthetic else ""
     caption = f"\\caption{{{stamp}{tex(table.title)}. {tex(table.caption)}}}"
     label = f"\\label{{tab:{table.name}}}"
-    named = f"% {_comment(table.title)}. Rests on {len(table.runs)} runs: {_comment(', '.join(table.runs))}"
+    named = f"% {_comment(table.title)}. Rests on {some(len(table.runs), 'run')}: {_comment(', '.join(table.runs))}"
     body = _long(table, caption, label, head, lines) if len(lines) > LONG else _floating(table, caption, label, head, lines)
     return "\n".join([named, *body]) + "\n"
 

@@ -7,6 +7,7 @@ from collections.abc import Iterator, Mapping
 from bench.pages.collect import Evidence, ReportedRun, rests
 from bench.pages.content import Cell, Column, Table, shown
 from bench.results.evidence import SharedText
+from bench.wording import some
 
 FLAG = 0.01
 """Least share of shared 13-grams for a flag; a split that shares a document word for word is always flagged."""
@@ -51,7 +52,7 @@ def flagged(evidence: Evidence) -> Iterator[tuple[str, str]]:
         if text is not None and flag(text):
             share = _share(text.shared, text.grams)
             grams = f", {shown(share, 'score')} of its 13-grams" if share is not None and share >= 0.001 else ""
-            whole = f"{text.exact:,} of {text.documents:,} documents word for word"
+            whole = f"{text.exact:,} of {some(text.documents, 'document')} word for word"
             yield task, f"{whole}, {text.touched:,} in whole or in part{grams}"
 
 

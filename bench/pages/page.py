@@ -20,10 +20,10 @@ from bench.pages.content import Section, shown
 from bench.pages.overlap import flagged
 from bench.pages.vega import INSTALL, javascript, specifications, style
 from bench.pages.verdicts import statements, tested
-from bench.results.display import some
 from bench.stats.intervals import MINIMUM_SEEDS
 from bench.studies.contract import Difference, training_set
 from bench.studies.looks import about_looks
+from bench.wording import some
 
 LONG_TABLE = 10
 """Rows from which on a table can be filtered."""
@@ -127,7 +127,7 @@ def question(evidence: Evidence) -> str:
         return evidence.kind.question.format(tasks=tasks)
     if len(evidence.arms) == 1:
         return f"How good is {evidence.arms[0]} on {tasks}?"
-    arms = _and(evidence.arms) if len(evidence.arms) <= 4 else f"{len(evidence.arms)} arms"
+    arms = _and(evidence.arms) if len(evidence.arms) <= 4 else some(len(evidence.arms), "arm")
     return f"Do {arms} differ on {tasks}?"
 
 
@@ -241,7 +241,7 @@ def notices(evidence: Evidence) -> list[Notice]:
     if evidence.unfinished:
         left = evidence.unfinished
         named = ", ".join(left[:4]) + (f" and {len(left) - 4} more" if len(left) > 4 else "")
-        warnings.append(Notice("Unfinished", f"{len(left)} of {len(left) + len(runs)} runs have no result yet: {named}."))
+        warnings.append(Notice("Unfinished", f"No result yet of {len(left)} of {some(len(left) + len(runs), 'run')}: {named}."))
     return warnings
 
 

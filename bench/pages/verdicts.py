@@ -10,9 +10,10 @@ from bench.api.study import Statement, Tone
 from bench.evaluation.small_counts import few, wilson
 from bench.pages.collect import Evidence, ReportedRun, rests
 from bench.pages.content import Cell, Column, Figure, Mark, Table, difference, shown
-from bench.results.display import NOT_ESTIMABLE, estimable, some
+from bench.results.display import NOT_ESTIMABLE, estimable
 from bench.studies.contract import listed
 from bench.studies.finished import estimates_in, own_faults
+from bench.wording import some
 
 if TYPE_CHECKING:
     from bench.stats.multiplicity import SeedSpread
@@ -188,8 +189,8 @@ def _documents(evidence: Evidence, runs: tuple[str, ...], synthetic: bool) -> It
         rows.append((pair.task, _versus(evidence, pair), pair.metric, *values, str(pair.tally), _conclusion(evidence, pair)))
     caption = (
         "Given the trained models, without variance over seeds: bootstrap and permutation test with "
-        f"{evidence.comparison.result.resamples:,} resamples of documents; d is Cohen's d_z. The conclusion follows from the "
-        "interval over seeds and documents."
+        f"{some(evidence.comparison.result.resamples, 'resample')} of documents; d is Cohen's d_z. The conclusion follows "
+        "from the interval over seeds and documents."
     )
     yield Table("documents", "Differences over documents alone", caption, columns, tuple(rows), runs, synthetic)
 
@@ -232,7 +233,8 @@ def _compared(evidence: Evidence) -> list[Statement]:
         group = [pair for pair in pairs if pair.task == task]
         sure = [pair for pair in group if pair.better is not None]
         texts = [f"{_conclusion(evidence, p)}, {_versus(evidence, p)} {difference(p.estimate.to_json())}" for p in sure]
-        rest = f"{len(group) - len(sure)} of {len(group)} differences are {'not resolved' if sure else group[0].conclusion}."
+        left = f"{len(group) - len(sure)} of {some(len(group), 'difference')}"
+        rest = f"{'Not resolved' if sure else group[0].conclusion.capitalize()}: {left}."
         word = f"{len(sure)} of {len(group)} resolved"
         cards.append(Statement(task, word, f"{'; '.join(texts)}. {rest}" if texts else rest, "good" if sure else "open"))
     return cards
@@ -267,7 +269,7 @@ def _described(evidence: Evidence, task: str) -> Statement | None:
     ranked = sorted(scored, key=lambda s: -(s.mean or 0.0))
     fewest = min(len(s.runs) for s in scored)
     arms = "; ".join(f"{s.arm}, {shown(s.mean, 'score')} ({some(len(s.runs), 'run')})" for s in ranked[:4])
-    more = f" and {len(ranked) - 4} more arms" if len(ranked) > 4 else ""
+    more = f" and {some(len(ranked) - 4, 'more arm')}" if len(ranked) > 4 else ""
     if len(ranked) == 1:
         return Statement(task, "one arm", f"{arms}; there is nothing to compare it with.")
     close = f" With {some(fewest, 'run')} in an arm, {SEEDS} being the least, no difference is resolved."

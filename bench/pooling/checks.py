@@ -22,6 +22,7 @@ from bench.results.statistics import Statistics, read_statistics
 from bench.sealed import read_sealed
 from bench.stats.sequential import ALPHA, SPENDINGS, planned_looks
 from bench.studies.contract import TOKENS
+from bench.wording import some
 
 CLAIMED = 3
 """Runs that a sentence names at most."""
@@ -249,7 +250,7 @@ def _against_plan(site: Site, tasks: Callable[[str], Task]) -> list[str]:
             key, _, task = run.like.partition(":")
             wanted = spent[key].get(task, 0) if task else sum(spent[key].values()) if key in by_key else 0
         if wanted is not None and abs(total - wanted) > TOKENS * max(total, wanted):
-            problems.append(f"{run.key}: {total:,} tokens were counted; the plan says {wanted:,}.")
+            problems.append(f"{run.key}: {some(total, 'token')} counted; the plan says {wanted:,}.")
         if str(run.run).rpartition("_")[2] != manifest.hashes.get("config"):
             problems.append(f"{run.key}: the manifest is of another configuration.")
         if {*manifest.ledger} != {_named(name, tasks) for name in run.identity["config"]["task"]}:
@@ -323,7 +324,7 @@ def _unlike(site: Site, sites: Sequence[Site], plan: str) -> str:
     """The first settings in which a plan differs from that of most."""
     other = next(each for each in sites if each.plan == plan)
     if (site.about["kind"], len(site.runs)) != (other.about["kind"], len(other.runs)):
-        return f"{len(site.runs)} runs of {site.about['kind']}, not {len(other.runs)} of {other.about['kind']}"
+        return f"{some(len(site.runs), 'run')} of {site.about['kind']}, not {len(other.runs)} of {other.about['kind']}"
     for name in ("margin", "options", "looks", "spending"):
         if site.about["settings"].get(name) != other.about["settings"].get(name):
             return f"{name} {site.about['settings'].get(name)}, not {other.about['settings'].get(name)}"

@@ -10,8 +10,8 @@ from bench.pages.content import Cell, Column, Figure, Mark, Section, Table, diff
 from bench.pages.page import Front, Notice
 from bench.pages.write import PAGE, write_page
 from bench.pooling.pool import Contrast, Pool
-from bench.results.display import some
 from bench.stats.intervals import MINIMUM_SEEDS
+from bench.wording import some
 
 TONES: dict[str, Tone] = {
     "genuine transfer": "good", "data exposure": "even", "no effect": "even", "costly sharing": "bad",
@@ -72,7 +72,9 @@ def _said(pooled: Pool) -> list[Statement]:
         over = contrast.difference.estimate
         word = f"{contrast.better} is better" if contrast.better else "not resolved"
         few = f" A verdict needs at least {MINIMUM_SEEDS} seeds at every site." if over.seeds < MINIMUM_SEEDS else ""
-        reason = f"{contrast.metric} {difference(over.to_json())} over {over.documents:,} documents.{few}{_disagree(contrast)}"
+        reason = (
+            f"{contrast.metric} {difference(over.to_json())} over {some(over.documents, 'document')}.{few}{_disagree(contrast)}"
+        )
         tone: Tone = "good" if contrast.better else "open"
         said.append(Statement(f"{contrast.task}: {contrast.name}", word, reason, tone))
     return said

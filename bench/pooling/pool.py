@@ -29,6 +29,7 @@ from bench.stats.sequential import ALPHA, Look, Spending
 from bench.studies.arms import measure_of
 from bench.studies.looks import NOTHING_LEFT, UNRESOLVED, resolved_at, summary
 from bench.studies.verdict import MARGIN, TaskVerdict, judge
+from bench.wording import some
 
 CONTROL = {"total": "equal total", "share": "own tokens"}
 """Roles of the kind ``token-control`` that the role ``multi`` is held against."""
@@ -117,8 +118,8 @@ class Pool:
         if self.apart:
             stand = ", ".join(f"{site.name} at {site.stands}" for site in self.sound)
             said.append(
-                f"The sites stand at different looks ({stand} of {self.look.total} seeds), so nothing is concluded. "
-                f"Differences are those of the first {self.look.seeds[-1]} seeds, which all sites have."
+                f"The sites stand at different looks ({stand} of {some(self.look.total, 'seed')}), so nothing is concluded. "
+                f"Differences are those of the first {some(self.look.seeds[-1], 'seed')}, which all sites have."
             )
         return said if self.look.alone else [*said, summary(self.look)]
 
@@ -188,7 +189,9 @@ def pool(paths: Sequence[Path], registry: Registry, registrations: Sequence[Path
     sound = [site for site in sites if not site.problems]
     if not sound:
         named = "; ".join(f"{site.name}: {site.problems[0]}" for site in sites[:4])
-        raise ContractError(f"None of {len(sites)} sites can be pooled: {named}", "Ask the sites to pack their studies again.")
+        raise ContractError(
+            f"None of {some(len(sites), 'site')} can be pooled: {named}", "Ask the sites to pack their studies again."
+        )
     margin = float(sound[0].about["settings"].get("margin") or MARGIN)
     control = sound[0].about["kind"] == "token-control"
     apart = _apart(sound)

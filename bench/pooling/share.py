@@ -36,6 +36,7 @@ from bench.studies.arms import Run
 from bench.studies.review import reviewed
 from bench.studies.standing import installed
 from bench.studies.study import Study
+from bench.wording import some
 
 POOL_VERSION = 2
 """Of the layout of what is shared."""
@@ -121,7 +122,7 @@ def pack(study: Study, site: str, out: Path) -> Packed:
     left = [run.key for run in due if run.run is None and not run.refused]
     if left:
         raise ContractError(
-            f"{len(left)} of {len(due)} runs of study {study.name} are not finished: {', '.join(left[:4])}.",
+            f"Not finished: {len(left)} of {some(len(due), 'run')} of study {study.name}: {', '.join(left[:4])}.",
             "Type the study's command again first: a site shares a whole study.",
         )
     files: dict[str, bytes] = {}

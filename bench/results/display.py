@@ -6,6 +6,8 @@ from collections.abc import Sequence
 from html import escape
 from typing import Any
 
+from bench.wording import some
+
 NOT_ESTIMABLE = "not estimable"
 FEWEST = 3
 """Fewest seeds whose interval is told. That of two is the t-interval with one degree of freedom, which reaches further than
@@ -47,11 +49,6 @@ def interval(low: float | None, high: float | None, seeds: int | None = None) ->
 def estimable(seeds: int | None) -> bool:
     """Whether an interval over so many seeds says anything; None where it is over something else."""
     return seeds is None or seeds >= FEWEST
-
-
-def some(count: int, noun: str) -> str:
-    """A count with its noun, as in ``1 run`` and ``1,200 runs``."""
-    return f"{count:,} {noun}{'s' * (count != 1)}"
 
 
 def size(count: float) -> str:

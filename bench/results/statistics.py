@@ -18,6 +18,7 @@ from bench.errors import RunStateError
 from bench.results.layout import STATISTICS, statistics_name
 from bench.results.reading import check_version
 from bench.results.store import read_json, write_bytes
+from bench.wording import some
 
 if TYPE_CHECKING:
     import numpy as np
@@ -132,7 +133,7 @@ def _check(path: Path, stats: Statistics, expected: tuple[str, str, str]) -> Non
     if (stats.task, stats.split, stats.stage) != expected:
         raise RunStateError(f"{path} says it is of {stats.task}, {stats.split}, {stats.stage}: it was moved or changed.")
     if len(stats.rows) != len(stats.documents):
-        raise RunStateError(f"{path} has {len(stats.rows)} rows for {len(stats.documents)} documents.")
+        raise RunStateError(f"{path} has {some(len(stats.rows), 'row')} for {some(len(stats.documents), 'document')}.")
     if len(set(stats.documents)) != len(stats.documents) or len(set(stats.names)) != len(stats.names):
         raise RunStateError(f"{path} names a document or a statistic twice.")
     if not np.isfinite(stats.rows).all():

@@ -181,7 +181,7 @@ class PlainProgress:
         seconds = max(self._said - self._start, 1e-9)
         speed = (self._done - self._before) / seconds
         of = f"/{self._total:,.0f}" if self._total is not None else ""
-        parts = [f"{self._done:,.0f}{of} {self._unit}".strip(), _rate(speed, self._unit), _shown(self._stats)]
+        parts = [_units(f"{self._done:,.0f}{of}", self._unit), _rate(speed, self._unit), _shown(self._stats)]
         if last:
             parts.append(f"{_seconds(seconds)} in all")
         elif self._total is not None and speed and self._done < self._total:  # else what is shown is beside the work
@@ -221,8 +221,13 @@ def _plain_table(header: Sequence[str], rows: Sequence[Sequence[str]], right: Se
 
 
 def _rate(speed: float, unit: str) -> str:
-    amount = f"{speed:,.0f}" if speed >= 10 else f"{speed:.2g}"
-    return f"{amount} {unit}/s".replace(" /", "/")
+    amount = _units(f"{speed:,.0f}" if speed >= 10 else f"{speed:.2g}", unit)
+    return f"{amount}/s"
+
+
+def _units(amount: str, unit: str) -> str:
+    """An amount with its unit, a plural, as in ``1 token``, ``1/6 runs`` and, without a unit, ``1``."""
+    return f"{amount} {unit.removesuffix('s') if amount.rpartition('/')[2] == '1' else unit}".rstrip()
 
 
 def _seconds(seconds: float) -> str:

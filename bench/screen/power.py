@@ -4,9 +4,9 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 
-from bench.results.display import some
 from bench.screen.console import RichReporter
 from bench.studies.power import PowerPlan, Question
+from bench.wording import some
 
 
 def show(
@@ -39,10 +39,17 @@ def show(
         )
         for design in hardest.designs
     ]  # fmt: skip
-    console.table(f"{hardest.subject}, {hardest.comparison}: one look, {hardest.documents:,} documents", columns, rows)
+    console.table(f"{hardest.subject}, {hardest.comparison}: one look, {some(hardest.documents, 'document')}", columns, rows)
     if question.looks:
-        columns = ("of", "difference", *(f"found by {look.seeds[-1]} seeds" for look in question.looks), "seeds on average")
-        console.table(f"with {len(question.looks)} looks, 5% over all of them", columns, [_looks(plan) for plan in plans])
+        columns = (
+            "of",
+            "difference",
+            *(f"found by {some(look.seeds[-1], 'seed')}" for look in question.looks),
+            "seeds on average",
+        )
+        console.table(
+            f"with {some(len(question.looks), 'look')}, 5% over all of them", columns, [_looks(plan) for plan in plans]
+        )
     for sentence in advice(plans, question):
         console.note(sentence)
 
@@ -52,7 +59,7 @@ def advice(plans: Sequence[PowerPlan], question: Question) -> list[str]:
     sentences = []
     if question.family > 1:
         sentences.append(
-            f"Holm's adjustment for {question.family} questions at once is counted at its first and strictest step."
+            f"Holm's adjustment for {some(question.family, 'question')} at once is counted at its first and strictest step."
         )
     never = [plan for plan in plans if plan.seeds is None]
     if never:

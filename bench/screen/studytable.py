@@ -21,7 +21,7 @@ from bench.errors import BenchError
 from bench.launchers import JobOutcome
 from bench.launchers.child import last_line
 from bench.pages.content import shown
-from bench.results.display import duration, size, some
+from bench.results.display import duration, size
 from bench.results.schema import Result
 from bench.results.scores import score_of
 from bench.results.store import is_run, read_result
@@ -34,6 +34,7 @@ from bench.studies.looks import about_looks
 from bench.studies.review import Review
 from bench.studies.scheduler import LOGS
 from bench.studies.study import STUDY, Study
+from bench.wording import some
 
 ROWS = 12
 """Most rows of the live table: running, failed and next runs."""
@@ -69,7 +70,7 @@ class StudyWatcher:
         """Shows the live table of runs, refreshed four times a second, until the block ends; plain lines in a pipe."""
         due = study.due()
         left = sum(run.run is None for run in due)
-        self._reporter.step(f"running {left} of {len(due)} runs of study {study.name}")
+        self._reporter.step(f"running {left} of {some(len(due), 'run')} of study {study.name}")
         if not self._console.is_terminal:
             yield
             return
@@ -91,7 +92,7 @@ class StudyWatcher:
     def ended(self, run: StudyRun, outcome: JobOutcome) -> None:
         """Prints how long a run took and its id, or why it failed."""
         seconds = time.monotonic() - self._since.pop(run.key, time.monotonic())
-        again = f", {outcome.attempts} processes" if outcome.attempts > 1 else ""
+        again = f", {some(outcome.attempts, 'process')}" if outcome.attempts > 1 else ""
         if run.run is None:
             self.warn(f"{run.key} {'was refused' if run.refused else 'failed'}{again}: {run.error}")
             return
@@ -119,7 +120,7 @@ class StudyWatcher:
             self._reporter.note(f"judged at {looks} seeds, 5% over all looks; it ends at the first that leaves nothing open")
         quantizing = "; without quantizing" if any(run.config.quant != "none" for run in left) else ""
         self._reporter.note(
-            f"{some(len(study.runs), 'run')}, {len(study.runs) - len(left)} finished; left are {tokens:,} tokens, "
+            f"{some(len(study.runs), 'run')}, {len(study.runs) - len(left)} finished; left are {some(tokens, 'token')}, "
             f"{seconds / 3600:.1f} hours one after another{several} (from a layer timed here{quantizing})"
         )
         if not (study.folder / STUDY).exists() and any(map(is_run, study.out.glob("*"))):

@@ -25,6 +25,7 @@ from bench.kit.jsonl import Record
 from bench.results.schema import Stage
 from bench.results.store import as_record
 from bench.serving.guard import Guard, Rules, place, problem
+from bench.wording import some
 
 MOST_TEXTS = 100
 LONGEST_TEXT = 50_000
@@ -110,7 +111,7 @@ def make_app(
         request.state.texts = len(body.texts)
         if len(body.texts) > MOST_TEXTS:
             return problem(
-                413, f"Got {len(body.texts):,} texts; wanted at most {MOST_TEXTS}.", "Send them in several requests."
+                413, f"Got {some(len(body.texts), 'text')}; wanted at most {MOST_TEXTS}.", "Send them in several requests."
             )
         if any(isinstance(text, str) is (about.given is not None) for text in body.texts):
             return problem(422, f"'texts' holds something other than {item}.", wanted)
@@ -121,7 +122,9 @@ def make_app(
         longest = max((len(document.text) for document in documents), default=0)
         if longest > LONGEST_TEXT:
             return problem(
-                413, f"A text has {longest:,} characters; wanted at most {LONGEST_TEXT:,}.", "Cut it, or use 'bench predict'."
+                413,
+                f"A text has {some(longest, 'character')}; wanted at most {LONGEST_TEXT:,}.",
+                "Cut it, or use 'bench predict'.",
             )
         if any(len(document.mentions) > MOST_MENTIONS for document in documents):
             return problem(413, f"A text comes with more than {MOST_MENTIONS:,} mentions.", "Cut it, or use 'bench predict'.")

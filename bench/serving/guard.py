@@ -17,6 +17,8 @@ from starlette.datastructures import Headers, MutableHeaders
 from starlette.responses import JSONResponse, Response
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
+from bench.wording import some
+
 LARGEST_BODY = 1024**2
 """Bytes of a request."""
 
@@ -113,7 +115,7 @@ class Guard:
             else "other"
         )
         texts = scope.get("state", {}).get("texts")
-        count = "" if texts is None else f", {texts} text{'s' * (texts != 1)}"
+        count = "" if texts is None else f", {some(texts, 'text')}"
         self._log(f"{what} {status}{count}, {perf_counter() - started:.2f} s")
 
     def _refusal(self, headers: Headers, path: str) -> Response | None:

@@ -20,6 +20,7 @@ from bench.reporting import Reporter
 from bench.results.schema import Stage
 from bench.steps.finished import finished_run
 from bench.steps.trained import chosen_task, given, load_trained
+from bench.wording import some
 
 PORT = 8000
 SHORTEST_TOKEN = 16
@@ -126,7 +127,7 @@ def _check(config: ServeConfig) -> None:
     token = config.token
     if token is not None and (len(token) < SHORTEST_TOKEN or not token.isascii() or not token.isprintable() or " " in token):
         raise UsageError(
-            f"The token has {len(token)} characters; wanted at least {SHORTEST_TOKEN}, ASCII and without blanks.",
+            f"The token has {some(len(token), 'character')}; wanted at least {SHORTEST_TOKEN}, ASCII and without blanks.",
             "Leave it out where the server is not on this machine alone, and one is made.",
         )
 

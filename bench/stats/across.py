@@ -20,6 +20,7 @@ from numpy.typing import NDArray
 
 from bench.stats.intervals import LEVEL, MINIMUM_SEEDS, Array, Estimate
 from bench.stats.multiplicity import holm
+from bench.wording import some
 
 TASKS = 3
 """Fewer tasks say nothing about others."""
@@ -278,7 +279,7 @@ def meaning(across: Across, first: str, second: str) -> str:
     for arm, side in ((second, across.second_better), (first, across.first_better)):
         if side is not None and (side.dependent or arm == second):
             named = f", by name {', '.join(side.tasks)}" if side.tasks else ""
-            parts.append(f"{arm} is better on at least {side.dependent} of {across.tasks} tasks{named}.")
+            parts.append(f"{arm} is better on at least {side.dependent} of {some(across.tasks, 'task')}{named}.")
     if across.second_better is None:
         parts.append(f"With fewer than {MINIMUM_SEEDS} seeds nothing is said about how many tasks are won.")
     chance = across.aggregate.improvement

@@ -30,6 +30,7 @@ from numpy.typing import NDArray
 from bench.errors import ContractError
 from bench.evaluation.clusters import PARTS, caution, design_effect
 from bench.results.statistics import Statistics
+from bench.wording import some
 
 Array = NDArray[np.float64]
 Measure = Callable[[Mapping[str, Any]], Any]
@@ -307,7 +308,8 @@ def _table(statistics: Statistics, documents: tuple[str, ...], names: tuple[str,
     if set(statistics.documents) != set(documents):
         raise ContractError(
             f"The runs were not scored on the same documents of {statistics.task}, {statistics.split}: {len(documents)} and "
-            f"{len(statistics.documents)} documents, {len(set(statistics.documents) & set(documents))} of them the same.",
+            f"{some(len(statistics.documents), 'document')}, {len(set(statistics.documents) & set(documents))} of them the "
+            "same.",
             "Only scores of the same documents can be compared: give every run the same --data.",
         )
     rows = dict(zip(statistics.documents, range(len(documents)), strict=True))

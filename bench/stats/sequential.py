@@ -37,6 +37,7 @@ import numpy as np
 
 from bench.errors import UsageError, unknown
 from bench.stats.intervals import LEVEL, MINIMUM_SEEDS, Array
+from bench.wording import some
 
 Spending = Literal["obrien-fleming", "pocock"]
 SPENDINGS: tuple[str, ...] = get_args(Spending)
@@ -257,7 +258,7 @@ def planned_looks(looks: Sequence[int], seeds: int) -> tuple[int, ...]:
         raise UsageError(f"--looks is {given}; the numbers of seeds must grow.", "For example: --seeds 24 --looks 6,12,18")
     if plan and plan[-1] != seeds:
         raise UsageError(
-            f"--looks is {given}, and the study has {seeds} seeds; no look can have more.", f"Add --seeds {plan[-1]}."
+            f"--looks is {given}, and the study has {some(seeds, 'seed')}; no look can have more.", f"Add --seeds {plan[-1]}."
         )
     if plan and plan[0] < MINIMUM_SEEDS:
         raise UsageError(

@@ -25,6 +25,7 @@ from bench.reporting import Reporter
 from bench.results.layout import CORPUS
 from bench.results.schema import Result
 from bench.steps.resolve import Parts
+from bench.wording import some
 
 if TYPE_CHECKING:
     import numpy as np
@@ -172,7 +173,7 @@ def encode(parts: Parts, sources: Mapping[str, Source], config: RunConfig, conso
     if (beside := parts.architecture.virtual_tokens) and (config.max_length or 0) > most:
         console.warn(
             f"--max-length is {most}, not {config.max_length}: {parts.architecture.name} takes {beside} of the "
-            f"{parts.model.spec.max_length} positions of {parts.model.name}."
+            f"{some(parts.model.spec.max_length, 'position')} of {parts.model.name}."
         )
     data = {}
     for name, task in parts.tasks.items():
@@ -213,8 +214,8 @@ def text_positions(parts: Parts) -> int:
     whole, beside = parts.model.spec.max_length, parts.architecture.virtual_tokens
     if beside and whole - beside < SHORTEST:
         raise UsageError(
-            f"{parts.architecture.name} takes {beside} positions of {parts.model.name}, which has {whole}; "
-            f"text needs {SHORTEST} at least.",
+            f"{parts.architecture.name} takes {some(beside, 'position')} of {parts.model.name}, which has {whole}; text "
+            f"needs {SHORTEST} at least.",
             "Take another architecture or a base model with a longer input.",
         )
     return whole - beside
@@ -242,8 +243,8 @@ def refuse_past_table(model: str, where: str, largest: int, rows: int | None) ->
     """
     if rows is not None and largest >= rows:
         raise UsageError(
-            f"The tokenizer of {model} gives token ids up to {largest:,} for {where}; its embedding table has {rows:,} rows, "
-            f"so that ids below {rows:,} are wanted.",
+            f"The tokenizer of {model} gives token ids up to {largest:,} for {where}; its embedding table has "
+            f"{some(rows, 'row')}, so that ids below {rows:,} are wanted.",
             "Put the tokenizer that belongs to these weights beside them, or give the model the rows: "
             "model.resize_token_embeddings(len(tokenizer)), then save_pretrained.",
         )

@@ -45,6 +45,7 @@ from bench.steps.corpora import read_corpora
 from bench.steps.finish import DICTIONARY, dictionary_scores, official_scores
 from bench.steps.names import refuse_missing
 from bench.tracking.journal import Journal
+from bench.wording import some
 
 ARM = "imported"
 """In the place of the architecture."""
@@ -268,7 +269,7 @@ def _fault(document: Document, gold: Document) -> str:
         if any(start >= end for start, end in fragments):
             return "a span ends before or where it starts"
         if any(start < 0 or end > len(gold.text) for start, end in fragments):
-            return f"a span lies outside the text, which has {len(gold.text):,} characters"
+            return f"a span lies outside the text, which has {some(len(gold.text), 'character')}"
     if any(not values for mention in document.mentions for values in mention.slots.values()):
         return "a slot has no value"
     names = [judgement.name for judgement in document.judgements]

@@ -24,11 +24,11 @@ from bench.kit import brat, texts
 from bench.modeling.files import written_whole
 from bench.registry import Registry
 from bench.reporting import Reporter
-from bench.results.display import some
 from bench.results.schema import Stage
 from bench.results.store import write_json, write_predictions
 from bench.steps.finished import finished_run
 from bench.steps.trained import chosen_task, given, load_trained
+from bench.wording import some
 
 FORMATS = ("jsonl", "official", "brat")
 LINES = "predictions.jsonl"
@@ -167,7 +167,7 @@ def _check(request: Request, name: str, head: Head) -> None:
     if request.with_text and "brat" not in request.formats:
         raise UsageError("--with-text is for brat alone: no other format holds text.", "Add --format brat, or leave it out.")
     if not request.inputs or request.chunk < 1:
-        raise UsageError(f"{len(request.inputs) or 'no'} inputs in chunks of {request.chunk}; wanted at least one of each.")
+        raise UsageError(f"{some(len(request.inputs), 'input')} in chunks of {request.chunk}; wanted at least one of each.")
     if absent := [path for path in request.inputs if not path.exists()]:
         raise UsageError(f"There is no file or folder {absent[0]}.", "Correct the path.")
     out = request.out.absolute()
@@ -212,7 +212,7 @@ def warn_of_labels(given: Counter[str], known: Sequence[str] | None, console: Re
         return
     named = ", ".join(f"{label} {count:,}" for label, count in sorted(strange.items(), key=lambda row: -row[1])[:6])
     console.warn(
-        f"{sum(strange.values()):,} of {given.total():,} mentions have labels that the run knows in no relation, and get none: "
+        f"No relation for {sum(strange.values()):,} of {some(given.total(), 'mention')}, whose labels the run knows in none: "
         f"{named}. It knows {', '.join(known)}."
     )
 

@@ -19,6 +19,7 @@ from bench.results.store import read_json, read_result, write_json
 from bench.sealed import sealed, unsealed
 from bench.tracking.journal import Journal
 from bench.training.processes import launched
+from bench.wording import some
 
 LIMITS = tuple(name for name, option in OPTIONS.items() if option.identity == "never" and name != "out")
 """What a resumed run may be told anew, since it cannot change the outcome; its folder stays where it is."""
@@ -183,7 +184,7 @@ def begin_again(journal: Journal, checkpoint: Checkpoint | None, state: State, w
     if events and events[-1].kind != "end" and last:
         state.deaths[str(last)] = state.deaths.get(str(last), 0) + 1
         if state.deaths[str(last)] > 1 and state.batch is not None:
-            warn(f"The run died again at update {last}: micro-batches now hold {state.micro_batch} padded tokens.")
+            warn(f"The run died again at update {last}: micro-batches now hold {some(state.micro_batch, 'padded token')}.")
     now = machine()
     changed = [name for name in ("processes", "threads", "capability") if now[name] != state.machine.get(name, 1)]
     changed += [n for n, v in now["versions"].items() if state.machine["versions"].get(n) != v]

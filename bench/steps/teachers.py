@@ -21,6 +21,7 @@ from bench.steps.finished import finished_run
 from bench.steps.resolve import Parts
 from bench.steps.start import recipe_of, weights_sha256
 from bench.steps.trial import as_loaded
+from bench.wording import some
 
 if TYPE_CHECKING:
     from bench.api.head import HeadModule
@@ -128,7 +129,7 @@ def refuse_unfit(teachers: Sequence[Teacher], config: RunConfig, parts: Parts, d
             if (theirs.name, plain(theirs.outputs())) != (head.name, plain(head.outputs())):
                 refuse(teacher, f"has the head {theirs.name!r} for {task}, or other labels; wanted {head.name!r}")
             if length > (most := spec.max_length - teacher.parts.architecture.virtual_tokens):
-                refuse(teacher, f"reads windows of {most} tokens at most; those of {task} have {length}")
+                refuse(teacher, f"reads windows of {some(most, 'token')} at most; those of {task} have {length}")
             taught[task] = meta_module(partial(head.module, parts.model.spec.hidden_size))
     parts.schedule.check(parts.schedule_options, taught)
 

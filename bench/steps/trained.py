@@ -29,6 +29,7 @@ from bench.steps.finish import Scoring
 from bench.steps.finished import finished_run
 from bench.steps.resolve import Parts
 from bench.steps.trial import as_loaded
+from bench.wording import some
 
 if TYPE_CHECKING:
     from bench.training.loop import Device
@@ -123,7 +124,7 @@ class TrainedModel:
                 )
         twice = [name for name, count in Counter(document.id for document in documents).items() if count > 1]
         if twice:
-            raise UsageError(f"{len(twice)} ids name more than one document, {twice[0]!r} among them; wanted each once.")
+            raise UsageError(f"{some(len(twice), 'id')} of more than one document, {twice[0]!r} among them; wanted each once.")
         return [self.parts.tasks[task].prepared(document) for document in documents]
 
     def _scoring(self, task: str, documents: Sequence[Document], stack: ExitStack) -> Scoring:

@@ -12,7 +12,6 @@ from bench.api.task import Task
 from bench.errors import ContractError, RunStateError, UsageError, unknown
 from bench.naming import flatten
 from bench.registry import Registry
-from bench.results.display import some
 from bench.results.layout import RESULT
 from bench.results.manifest import Standing
 from bench.results.schema import Result
@@ -22,6 +21,7 @@ from bench.results.store import find_run, is_run, read_result
 from bench.stats.intervals import Measure
 from bench.studies.contract import UNCHANGED, facts, label
 from bench.studies.standing import same, standing_of
+from bench.wording import some
 
 if TYPE_CHECKING:
     from typing_extensions import Self

@@ -18,7 +18,7 @@ import numpy as np
 from bench.api.task import Task
 from bench.errors import ContractError, UsageError
 from bench.registry import Registry
-from bench.results.display import change, html_table, some
+from bench.results.display import change, html_table
 from bench.results.scores import FlatScores
 from bench.results.statistics import Statistics
 from bench.stats.across import ROPE, Across, across, meaning
@@ -30,6 +30,7 @@ from bench.studies.arms import Arm, Run, agree, arms_of, measure_of, metrics_of,
 from bench.studies.contract import Difference, compared, differences, refuse, training_set
 from bench.studies.looks import judged_by
 from bench.studies.verdict import MARGIN
+from bench.wording import some
 
 TOO_FEW = "not resolved at this number of seeds"
 UNRESOLVED = "not resolved"

@@ -15,7 +15,6 @@ from bench.invariants import checkpoint as checkpoints
 from bench.launchers import JobOutcome
 from bench.launchers import launcher as open_launcher
 from bench.registry import Registry
-from bench.results.display import some
 from bench.results.layout import CHECKPOINTS
 from bench.results.lock import RunLock
 from bench.studies.finished import judged, kind_of, own_faults
@@ -24,6 +23,7 @@ from bench.studies.mark import StudyMark
 from bench.studies.review import outdated
 from bench.studies.scheduler import Stopped, Watcher, drive, share_of_memory, survey
 from bench.studies.study import Study
+from bench.wording import some
 
 
 class Audience(Watcher, Protocol):
@@ -95,7 +95,7 @@ def conduct(
                     raise
                 except KeyboardInterrupt as stopped:
                     mark.end("stopped", {})
-                    done = f"{len(study.finished())} of {len(study.due())} runs finished"
+                    done = f"{len(study.finished())} of {some(len(study.due()), 'run')} finished"
                     runs = stopped.runs if isinstance(stopped, Stopped) else ()
                     raise Interrupted(
                         f"Study {study.name} stopped with {done}; {kept(study, runs)}",
@@ -142,7 +142,7 @@ def _look(study: Study, registry: Registry, audience: Audience) -> bool:
     another = study.verdict is not None and not study.judged
     if another:
         said = "; ".join(f"{subject} {words}" for subject, words in study.looks[-1].verdicts.items())
-        audience.looked(f"look at {reached} seeds: {said}; on to {study.reach} seeds")
+        audience.looked(f"look at {some(reached, 'seed')}: {said}; on to {some(study.reach, 'seed')}")
     return another
 
 
@@ -191,6 +191,6 @@ def _failed(study: Study) -> BenchError | None:
     logs = f"What it printed is in {study.folder / 'logs'}"
     again = "search other rates: --lr is their middle" if study.stranded(failed[0]) else "the same command tries again"
     return BenchError(
-        f"{len(failed)} of {len(study.due())} runs failed, and {left} are not finished; {failed[0].key}: {failed[0].error}",
+        f"{len(failed)} of {some(len(study.due()), 'run')} failed, {left} not finished; {failed[0].key}: {failed[0].error}",
         f"{logs}; {again}.",
     )

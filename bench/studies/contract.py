@@ -15,8 +15,8 @@ from bench.api.architecture import UNMATCHED
 from bench.config import OPTIONS, TOGETHER
 from bench.data.faults import listed as listed_faults
 from bench.errors import ContractError, unknown
-from bench.results.display import some
 from bench.results.schema import Result
+from bench.wording import some
 
 TOKENS = 0.01
 """Training tokens may differ by this share of the larger count: budgets are met to within one example."""

@@ -18,10 +18,10 @@ from typing import Any, Final
 
 from bench.api.study import StudyKind, StudyRun, judgements, subject_of
 from bench.errors import BenchError
-from bench.results.display import some
 from bench.stats.intervals import MINIMUM_SEEDS
 from bench.stats.sequential import ALPHA, ONE_LOOK, Look
 from bench.studies.study import STUDIES, LookRecord, Study, read_study, studies
+from bench.wording import some
 
 UNRESOLVED: Final = "unresolved"
 
@@ -45,7 +45,7 @@ class EarlierLook:
     date: str = ""
 
     def __str__(self) -> str:
-        return f"study {self.study!r} at {self.seeds} seeds, at {percent(self.level)}"
+        return f"study {self.study!r} at {some(self.seeds, 'seed')}, at {percent(self.level)}"
 
 
 def looks_of(study: Study, kind: StudyKind) -> list[Look]:
@@ -210,7 +210,7 @@ def summary(look: Look) -> str:
     if look.planned == 1 and look.exhausted:
         return NOTHING_LEFT
     gone = "" if look.budgets[-1] == 1 else f" Other studies spent {percent(ALPHA * (1 - look.budgets[-1]))} on the same runs."
-    where = f"Look {look.number} of {look.planned}, {look.seeds[-1]} of {look.total} seeds"
+    where = f"Look {look.number} of {look.planned}, {look.seeds[-1]} of {some(look.total, 'seed')}"
     if look.exhausted:
         return f"{where}.{gone} {NOTHING_LEFT}"
     if look.planned == 1:
@@ -228,14 +228,14 @@ def about_looks(study: Study, kind: StudyKind) -> list[str]:
     sentences = [str(verdict["look"]["summary"])] if "look" in verdict else []
     left = len(study.runs) - len(study.due())
     if study.judged and left:
-        sentences.append(f"The study ended at this look: {some(left, 'run')} of later looks are not needed.")
+        sentences.append(f"The study ended at this look: it needs no more of the {some(left, 'run')} of later looks.")
     if "look" not in verdict and "looks" in kind.takes and any(said.tone == "open" for said in kind.statements(verdict)):
         seeds = study.reach
         if seeds >= MINIMUM_SEEDS:
             sentences.append(
-                f"The 5% are spent by this look at {seeds} seeds: more seeds cannot resolve what is open. A replication on "
-                f"fresh seeds may, with looks planned from its start: --seed {max(run.seed for run in study.runs) + 1} "
-                f"--looks {seeds},{2 * seeds},{4 * seeds}."
+                f"The 5% are spent by this look at {some(seeds, 'seed')}: more seeds cannot resolve what is open. A "
+                "replication on fresh seeds may, with looks planned from its start: --seed "
+                f"{max(run.seed for run in study.runs) + 1} --looks {seeds},{2 * seeds},{4 * seeds}."
             )
     return sentences
 

@@ -28,6 +28,7 @@ from bench.stats.sequential import ALPHA, Look
 from bench.studies.arms import Run
 from bench.studies.finished import FinishedStudy, estimates_in, kind_of, own_faults
 from bench.studies.study import STUDIES, Study, read_study, studies
+from bench.wording import some
 
 SHOWN = (6, 12, 24)
 """Numbers of seeds that every plan shows."""
@@ -73,7 +74,7 @@ class Question:
         if not 1 <= self.family <= MOST_QUESTIONS:
             raise UsageError(f"--family is {self.family}; it must lie between 1 and {MOST_QUESTIONS:,}.")
         if self.looks and self.looks[-1].total > MOST_SEEDS:
-            raise UsageError(f"--looks goes to {self.looks[-1].total} seeds; power is planned up to {MOST_SEEDS}.")
+            raise UsageError(f"--looks goes to {some(self.looks[-1].total, 'seed')}; power is planned up to {MOST_SEEDS}.")
 
 
 @dataclass(frozen=True)

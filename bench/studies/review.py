@@ -23,6 +23,7 @@ from bench.studies.finished import KIND_VERSION, UnknownKind, judged, judged_by_
 from bench.studies.looks import changed_beside, earlier_looks, looks_of, spent_at
 from bench.studies.standing import CLOSE, same
 from bench.studies.study import STUDY, Seal, Study
+from bench.wording import some
 
 
 @dataclass(frozen=True)
@@ -117,7 +118,7 @@ def _misjudged(study: Study, kind: StudyKind, registry: Registry) -> Iterator[st
     again = judged_by_look(study.at_last_look(), registry, _silent)
     told = [_words(kind, verdict) for verdict in again]
     for record, words in zip(study.looks, told, strict=False):
-        yield from _unlike(f"the verdict at {record.seeds} seeds", record.verdicts, words)
+        yield from _unlike(f"the verdict at {some(record.seeds, 'seed')}", record.verdicts, words)
     yield from _unlike("the verdict", _words(kind, study.verdict), told[-1])
     stated, found = dict(_figures(study.verdict)), dict(_figures(json.loads(json.dumps(again[-1]))))
     for place in (place for place in stated if place in found):
@@ -165,12 +166,12 @@ def _levels(study: Study, kind: StudyKind) -> Iterator[str]:
         then = replace(study, looks=study.looks[:number])
         spent = sum(look.level for look in earlier_looks(then) if look.date < record.date)
         if min(spent, ALPHA) > record.elsewhere + CLOSE:
-            yield f"the look at {record.seeds} seeds (it leaves out what other studies had spent on the same runs)"
+            yield f"the look at {some(record.seeds, 'seed')} (it leaves out what other studies had spent on the same runs)"
     for record, look in zip(study.looks, looks_of(study.at_last_look(), kind), strict=True):
         alpha = look.alpha
         stated = ((record.level, alpha), (record.cumulative, look.cumulative), (record.spent, spent_at(record.seeds, alpha)))
         if not all(same(one, other) for one, other in stated):
-            yield f"the look at {record.seeds} seeds (another level than the plan gives)"
+            yield f"the look at {some(record.seeds, 'seed')} (another level than the plan gives)"
 
 
 def _runs(study: Study) -> Iterator[str]:

@@ -24,6 +24,7 @@ from bench.results.reading import check_version, read_as
 from bench.results.store import as_json, by_beginning, is_run, read_json, read_result, write_json
 from bench.sealed import SEAL, sealed, unsealed
 from bench.studies.trials import ranked
+from bench.wording import some
 
 SCHEMA_VERSION = 1
 STUDIES = "studies"
@@ -315,7 +316,7 @@ def open_study(planned: Study) -> Study:
     if not re.fullmatch(r"[\w+][\w.+-]*", planned.name):
         raise UsageError(f"--name is {planned.name!r}; a study's name is letters, digits and . _ + -, not . or - first.")
     if (size := len(planned.name.encode())) > LONGEST_NAME:
-        raise UsageError(f"--name has {size} bytes; the name of a study, and its folder, has {LONGEST_NAME} at most.")
+        raise UsageError(f"--name has {some(size, 'byte')}; the name of a study, and its folder, has {LONGEST_NAME} at most.")
     if not (planned.folder / STUDY).exists():
         return planned
     stored = read_study(planned.folder)
@@ -358,7 +359,7 @@ def _changes(stored: Study, planned: Study) -> str:
         changes.append(f"the options {was}, not {now_given}")
     if (was := _design(stored)) != (now_given := _design(planned)):
         changes.append(f"{was}, not {now_given}")
-    changes += [f"{len(before)} runs, not {len(now)}"] if len(before) != len(now) else []
+    changes += [f"{some(len(before), 'run')}, not {len(now)}"] if len(before) != len(now) else []
     if not changes and before != now:
         changes = ["other runs"]
     return "; ".join(changes)

@@ -43,6 +43,7 @@ from bench.results.statistics import Statistics
 from bench.stats.intervals import LEVEL, MINIMUM_SEEDS, POWER, Estimate, Measure, align, estimate, scores, unit_of, wanted
 from bench.stats.multiplicity import holm
 from bench.stats.sequential import ONE_LOOK, Look
+from bench.wording import some
 
 MARGIN = 0.01
 """Default of the equivalence margin: one point of F, absolute."""
@@ -259,8 +260,9 @@ def _could(estimate: Estimate, margin: float, level: float, power: float) -> str
         return ""
     unit = estimate.unit or "documents"
     could = (
-        f" With {estimate.seeds} seeds and {estimate.documents:,} {unit} a true difference of {short(estimate.detectable)} "
-        f"would have been found {power:.0%} of the time, and equality shown within ±{short(estimate.margin_detectable)}."
+        f" With {some(estimate.seeds, 'seed')} and {estimate.documents:,} {unit} a true difference of "
+        f"{short(estimate.detectable)} would have been found {power:.0%} of the time, and equality shown within "
+        f"±{short(estimate.margin_detectable)}."
     )
     if estimate.margin_detectable <= margin:
         return (
@@ -268,7 +270,7 @@ def _could(estimate: Estimate, margin: float, level: float, power: float) -> str
         )
     designs = wanted(estimate, margin, level=level, power=power)
     known = {estimate.documents: estimate.documents}
-    ways = [f"{seeds:,} seeds and {known.get(d, float(f'{d:.2g}')):,.0f} {unit}" for seeds, d in designs]
+    ways = [f"{some(seeds, 'seed')} and {known.get(d, float(f'{d:.2g}')):,.0f} {unit}" for seeds, d in designs]
     return f"{could} For ±{margin:g} it takes about {', or '.join(ways)}." if ways else could
 
 

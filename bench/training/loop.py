@@ -27,6 +27,7 @@ from bench.training.devices import kind
 from bench.training.model import TaskData, TaskModel
 from bench.training.processes import Processes
 from bench.training.sharding import Shards
+from bench.wording import some
 
 T = TypeVar("T")
 
@@ -241,7 +242,7 @@ class Trainer:
             if (done := self._attempt(drawn)) is None:
                 longest = max(int(self.data[t].splits["train"].lengths[list(e)].max()) for t, e in drawn.examples.items())
                 if self.micro_batch <= longest:
-                    raise MemoryError(f"one example of {longest} tokens does not fit into memory")
+                    raise MemoryError(f"one example of {some(longest, 'token')} does not fit into memory")
                 self.micro_batch = max(longest, self.micro_batch // 2)
             elif not all(map(math.isfinite, done[0].values())) or self.scale.settled(self.optimizer):
                 return done

@@ -12,6 +12,7 @@ from bench.config import RunConfig
 from bench.errors import UsageError
 from bench.training.devices import current
 from bench.training.rates import layer_rates
+from bench.wording import some
 
 if TYPE_CHECKING:
     import numpy as np
@@ -98,7 +99,7 @@ def budget_of(
     most = max(epochs, key=lambda task: epochs[task])
     if epochs[most] > EPOCHS_AT_MOST:
         raise UsageError(
-            f"A budget of {tokens:,} tokens would repeat the {epoch_tokens[most]:,} training tokens of {most} "
+            f"A budget of {some(tokens, 'token')} would repeat the {some(epoch_tokens[most], 'training token')} of {most} "
             f"{epochs[most]:,.0f} times; at most {EPOCHS_AT_MOST:,} makes sense.",
             "Lower the budget, or give the task its whole corpus with --data.",
         )
@@ -137,12 +138,13 @@ def refuse_unreachable(
     sampler = Sampler(lengths, config.seed, config.batch_tokens, budget.tokens, config.sampling, config.temperature, documents)
     if sampler.done:
         unit = "query with its passages" if documents else "training example"
-        raise UsageError(f"A budget of {budget.tokens:,} tokens holds not one {unit}.", "Give it more.")
+        raise UsageError(f"A budget of {some(budget.tokens, 'token')} holds not one {unit}.", "Give it more.")
     for task, tokens in budget.task_tokens.items():
         if len(lengths) > 1 and tokens < (shortest := sampler.shortest(task)):
             unit = "query with its passages" if task in sampler.units else "training example"
             raise UsageError(
-                f"A budget of {budget.tokens:,} tokens leaves {tokens:,} to {task}, whose shortest {unit} has {shortest:,}.",
+                f"A budget of {some(budget.tokens, 'token')} leaves {tokens:,} to {task}, whose shortest {unit} has "
+                f"{shortest:,}.",
                 "Give it more, or share it otherwise with --sampling.",
             )
 

@@ -19,6 +19,7 @@ from bench.reporting import Reporter, SilentProgress
 from bench.tracking.journal import Journal
 from bench.tracking.memory import MemoryWatch
 from bench.training.loop import StepReport, Trainer
+from bench.wording import some
 
 PATIENCE = 3
 """Evaluations without a better score after which an unbudgeted run stops."""
@@ -118,7 +119,10 @@ def train(
                 raise OutOfMemory(f"at update {trainer.step + 1}: {error}") from None
             progress.seconds += time.perf_counter() - started
             if trainer.micro_batch != before:
-                message = f"Out of memory at update {report.step}: micro-batches now hold {trainer.micro_batch} padded tokens."
+                message = (
+                    f"Out of memory at update {report.step}: micro-batches now hold "
+                    f"{some(trainer.micro_batch, 'padded token')}."
+                )
                 console.warn(message)
                 journal.write("warning", report.step, message=message, micro_batch=trainer.micro_batch)
             bar.advance(report.tokens, loss=f"{sum(report.loss.values()) / len(report.loss):.3f}")

@@ -24,6 +24,7 @@ from bench.steps.start import given
 from bench.studies.standing import headline_holds, mean_holds, same, same_bounds, stated_scores
 from bench.tracking.journal import read_chain, read_journal, timeline
 from bench.verifying.check import Check, verdict
+from bench.wording import some
 
 
 def files(folder: Path) -> tuple[Manifest | None, list[Check]]:
@@ -38,7 +39,7 @@ def files(folder: Path) -> tuple[Manifest | None, list[Check]]:
             return None, [Check(what, "differs", f"{MANIFEST} is missing")]
         return None, [Check(what, "not checked", "no manifest: an older bench wrote this run")]
     wrong = [f"{name} {why}" for name, why in differing(folder, manifest, whole=True)]
-    return manifest, [verdict(what, wrong, f"{len(manifest.files)} files and the journal")]
+    return manifest, [verdict(what, wrong, f"{some(len(manifest.files), 'file')} and the journal")]
 
 
 def cross_checks(result: Result, manifest: Manifest | None) -> list[Check]:
@@ -91,11 +92,11 @@ def journal(folder: Path, result: Result, manifest: Manifest | None) -> list[Che
     wrong += ["it ends in the middle of a line"] * chain.torn
     if manifest is not None and (not events or events[-1].kind != "end"):
         wrong.append("it does not end with the end of the run")
-    note = f"{chain.events:,} events, each with the hash of the one before"
+    note = f"{some(chain.events, 'event')}, each with the hash of the one before"
     lines = verdict("journal", wrong, note)
     if not wrong and chain.unchained:
         lines = Check(
-            "journal", "not checked", f"an older bench wrote {chain.unchained:,} of {chain.events:,} events: not chained"
+            "journal", "not checked", f"an older bench wrote {chain.unchained:,} of {some(chain.events, 'event')}: not chained"
         )
     kept = timeline(events)
     ledger = _ledger(kept, events, result)
@@ -149,8 +150,8 @@ def _ledger(kept: Sequence[RunEvent], events: Sequence[RunEvent], result: Result
               if name != "tokens" and amount != stated.get(task, {}).get(name)]  # fmt: skip
     total = sum(row.get("tokens", 0) for row in sums.values())
     if result.invariants.tokens.total != total:
-        wrong.append(f"in all {total:,} tokens in the journal, {result.invariants.tokens.total} in the result")
-    note = f"{total:,} tokens in {number:,} updates" + (f", {lost} of them lost in a power cut" if lost else "")
+        wrong.append(f"in all {some(total, 'token')} in the journal, {result.invariants.tokens.total} in the result")
+    note = f"{some(total, 'token')} in {some(number, 'update')}" + (f", {lost} of them lost in a power cut" if lost else "")
     return verdict(what, wrong, note)
 
 
@@ -166,7 +167,7 @@ def _journal_scores(kept: Sequence[RunEvent], result: Result) -> Check:
     ]
     if not stated:
         return Check("scores in the journal", "not checked", "the journal tells none")
-    return verdict("scores in the journal", wrong, f"{len(stated)} sets of scores")
+    return verdict("scores in the journal", wrong, f"{some(len(stated), 'set')} of scores")
 
 
 def _same_score(stated: Any, told: Any) -> bool:
@@ -191,11 +192,11 @@ def parity(folder: Path, result: Result, registry: Registry) -> Check:
         return Check(what, "differs", f"{ADAPTERS}/ cannot be read")
     counted, stated = saved["heads"], row.heads
     if counted != stated:
-        return Check(what, "differs", f"heads: {counted:,} parameters saved, {stated:,} in the result")
+        return Check(what, "differs", f"heads: {some(counted, 'parameter')} saved, {stated:,} in the result")
     body = row.adapters + row.fusion
     if (saved["adapters"], saved[FUSION]) == (row.adapters, row.fusion) or saved["adapters"] + saved[FUSION] == body:
-        return Check(what, "holds", f"{body:,} parameters of adapters and {stated:,} of heads are saved")
-    found = f"adapters: {saved['adapters'] + saved[FUSION]:,} parameters saved, {body:,} in the result"
+        return Check(what, "holds", f"{some(body, 'parameter')} of adapters and {stated:,} of heads are saved")
+    found = f"adapters: {some(saved['adapters'] + saved[FUSION], 'parameter')} saved, {body:,} in the result"
     with suppress(BenchError):
         solved = isinstance(registry.get("architectures", str(result.config["arch"])), Architecture)
         if (

@@ -24,6 +24,7 @@ from bench.steps.resolve import named_tasks
 from bench.steps.start import given
 from bench.studies.standing import same, same_bounds, stated_scores, task_of
 from bench.verifying.check import Check, verdict
+from bench.wording import some
 
 ROUNDING = 1e-9
 """Statistics of a document that differ by less are the same."""
@@ -96,8 +97,8 @@ def _predictions(folder: Path, what: str, task: Task, corpus: Corpus, saved: Sta
     unlike = np.zeros(len(ids), dtype=bool)
     for name in {*columns, *stated}:
         unlike |= ~np.isclose(columns.get(name, zero), stated.get(name, zero), rtol=ROUNDING, atol=ROUNDING)
-    wrong = [f"{int(unlike.sum()):,} of {len(ids):,} documents have other statistics"] * bool(unlike.any())
-    return verdict(what, wrong, f"scored again: {len(ids):,} documents")
+    wrong = [f"other statistics of {int(unlike.sum()):,} of {some(len(ids), 'document')}"] * bool(unlike.any())
+    return verdict(what, wrong, f"scored again: {some(len(ids), 'document')}")
 
 
 def _scores(what: str, task: Task, saved: Statistics, stated: FlatScores, alike: bool) -> Check:
@@ -126,7 +127,7 @@ def _against(what: str, stated: FlatScores, again: FlatScores, alike: bool) -> C
     if other and not wrong and not alike:
         return Check(what, "not checked", "scores hold; intervals were drawn with another numpy or scipy")
     return verdict(what, wrong + [f"the interval of {name}" for name in other],
-                    f"{len(stated) - len(bounds)} scores and {len(bounds)} intervals")  # fmt: skip
+                    f"{some(len(stated) - len(bounds), 'score')} and {some(len(bounds), 'interval')}")  # fmt: skip
 
 
 def _baseline(result: Result, name: str, task: Task, corpus: Corpus | None, alike: bool) -> Iterator[Check]:

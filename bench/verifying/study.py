@@ -6,11 +6,11 @@ from pathlib import Path
 
 from bench.errors import RunStateError
 from bench.registry import Registry
-from bench.results.display import some
 from bench.studies.finished import kind_of, own_faults
 from bench.studies.review import Review, reviewed
 from bench.studies.study import STUDY, Study, read_study
 from bench.verifying.check import Check, Verification, verdict
+from bench.wording import some
 
 
 def verify_study(folder: Path, registry: Registry) -> Verification:
@@ -27,7 +27,7 @@ def verify_study(folder: Path, registry: Registry) -> Verification:
     review = reviewed(study, registry)
     checks = [_file(review), _runs(study, review)]
     if study.looks:
-        told = ", ".join(f"{look.seeds} seeds at {100 * look.level:.2g}%" for look in study.looks)
+        told = ", ".join(f"{some(look.seeds, 'seed')} at {100 * look.level:.2g}%" for look in study.looks)
         checks.append(verdict("looks", review.looks, told))
     if study.verdict is not None:
         checks.append(_verdict(study, review, registry))

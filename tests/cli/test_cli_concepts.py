@@ -45,7 +45,7 @@ def plan(tmp_path: Path, own_cache: Path, capsys: pytest.CaptureFixture[str], mo
 @pytest.mark.parametrize(
     ("name", "content", "says"),
     [
-        ("a.tsv", TABLE + f"C0000001 {SECRET}\n", "a.tsv, line 3: 1 columns; wanted 2"),
+        ("a.tsv", TABLE + f"C0000001 {SECRET}\n", "a.tsv, line 3: 1 column; wanted 2"),
         ("a.tsv", TABLE.encode() + b"C0000001\tcaf\xe9\n", "a.tsv, line 3: byte 12 is not UTF-8"),
         ("a.tsv", TABLE.encode("utf-16"), "a.tsv, line 1: UTF-16; wanted UTF-8 text"),
         ("a.tsv", TABLE.replace("\n", "\0\n"), "a.tsv, line 1: a zero byte"),
@@ -95,5 +95,5 @@ def test_line_ends_a_byte_order_mark_doubles_and_ids_without_a_name_are_told_and
     (tmp_path / "a.tsv").write_bytes("\r\n".join(rows).encode())
     code, told = plan("--concepts", f"{TASK}=a.tsv")
     assert code == 0
-    assert "a.tsv, line 4: the concept has this name already; 1 such lines, which change nothing." in told
+    assert "a.tsv, line 4: the concept has this name already; 1 such line, without effect." in told
     assert "2015-T14: concepts of the corpus that a.tsv does not name: train " in told

@@ -120,9 +120,9 @@ def test_a_pipe_hears_of_long_work_now_and_then(monkeypatch: pytest.MonkeyPatch)
             bar.advance(1)
     lines = stream.getvalue().splitlines()
     assert lines == [
-        "    updates: 15/100 tokens, 1 tokens/s, 1:25 left",
-        "    updates: 30/100 tokens, 1 tokens/s, 1:10 left",
-        "    updates: 40/100 tokens, 1 tokens/s, 40.0 s in all",
+        "    updates: 15/100 tokens, 1 token/s, 1:25 left",
+        "    updates: 30/100 tokens, 1 token/s, 1:10 left",
+        "    updates: 40/100 tokens, 1 token/s, 40.0 s in all",
     ]
     with sink.progress("more", total=10, unit="tokens") as bar:
         bar.advance(11)  # a budget is met to within an example

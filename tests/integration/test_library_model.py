@@ -52,7 +52,7 @@ def test_both_stages_predict_what_the_run_saved(
     assert all(m.confidence is not None and m.concept is not None for m in mentions)
     assert model.predict("")[0].mentions == ()
     assert model.predict([]) == ()
-    with pytest.raises(UsageError, match="name more than one document, 'a'"):
+    with pytest.raises(UsageError, match="of more than one document, 'a'"):
         model.predict([Document("a", "one"), Document("a", "two")])
     with pytest.raises(UsageError, match="Unknown task"):
         model.predict("fever", task="2015-T15")

@@ -86,7 +86,7 @@ def test_what_a_broken_file_is_stops_the_run_before_anything_is_trained(tiny: Ca
     names = tmp_path / "names.tsv"
     names.write_text("concept\tname\nC1 fever\n", encoding="utf-8")
     config = tiny(concepts={TASK: str(names)})
-    with pytest.raises(DataError, match=r"names\.tsv, line 2: 1 columns; wanted 2"):
+    with pytest.raises(DataError, match=r"names\.tsv, line 2: 1 column; wanted 2"):
         runner.run(config, load(), dry_run=True)
     with pytest.raises(DataError):
         runner.run(config, load())

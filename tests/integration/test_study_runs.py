@@ -138,7 +138,7 @@ def test_a_signal_ends_every_run_with_a_checkpoint(corpora: dict[str, Path], tmp
     process.send_signal(signal.SIGTERM)
     out, _ = process.communicate(timeout=PATIENCE)
     assert process.returncode == 130, out
-    assert "Study stopped stopped with 0 of 1 runs finished; 1 run will go on from its last checkpoint." in out
+    assert "Study stopped stopped with 0 of 1 run finished; 1 run will go on from its last checkpoint." in out
     assert "Go on by typing the same command again." in out
     study = find_study("stopped", tmp_path / "runs")
     assert "Stopped on SIGTERM" in (study.folder / "logs" / "rank=8,s0.log").read_text()

@@ -125,7 +125,7 @@ def test_a_budget_out_of_reach_is_refused_before_any_weight_is_loaded(
     from bench.steps import base
 
     monkeypatch.setattr(base, "load_base", None)
-    with pytest.raises(UsageError, match="A budget of 1 tokens holds not one training example"):
+    with pytest.raises(UsageError, match="A budget of 1 token holds not one training example"):
         runner.run(pair(steps=None, tokens=1), registry)
     with pytest.raises(UsageError, match=r"would repeat the .* training tokens of .* times"):
         runner.run(pair(steps=None, tokens=10**12), registry)

@@ -349,7 +349,7 @@ def test_a_state_that_is_not_this_models_is_refused_whole(tmp_path: Path) -> Non
     first = next(iter(state))
     for broken, said in (
         ({n: t for n, t in state.items() if n != first}, f"lacks 1 of {len(state)} trainable tensors, such as {first!r}"),
-        (state | {"fusion.extra": torch.zeros(1)}, "has 1 tensors that this model does not, such as 'fusion.extra'"),
+        (state | {"fusion.extra": torch.zeros(1)}, "has 1 tensor that this model does not, such as 'fusion.extra'"),
         (state | {first: torch.zeros(1, 1)}, r"is stored as \(1, 1\); this model has"),
     ):
         fresh = adapted(Fused(), seed=1)

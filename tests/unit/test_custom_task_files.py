@@ -288,7 +288,7 @@ BASE = 'kind = "mentions"\nformat = "brat"\nfolder = "corpus"\n'
         (BASE.replace('"mentions"', '"NER"'), "It is called 'mentions' here"),
         (BASE.replace('"mentions"', '"text-classification"'), "It is called 'classification' here"),
         (BASE + '[roles]\na = ["From", "To"]', "'roles' are those of relations in brat or bioc; this file describes mentions"),
-        (BASE.replace("mentions", "relations") + '[roles]\na = ["From"]', "'roles.a' holds 1 roles; wanted two"),
+        (BASE.replace("mentions", "relations") + '[roles]\na = ["From"]', "'roles.a' holds 1 role; wanted two"),
         (BASE.replace("mentions", "relations") + '[roles]\na = ["From", "From"]', "'From' twice"),
         (BASE.replace("mentions", "relations") + 'roles = "From"', "wanted a table [roles]"),
         (BASE.replace("brat", "iob").replace("mentions", "relations"), "format 'iob' cannot hold relations; wanted 'brat'"),

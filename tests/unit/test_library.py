@@ -144,10 +144,10 @@ def test_in_a_notebook_a_study_shows_its_verdict(tmp_path: Path) -> None:
     planned = StudyRun("multi-s0", "multi", None, 0, "A1", RunConfig(task=("gad",)))
     study = bench.StudyResult(Study(tmp_path, "token-control", "one", {}, [planned], verdict=verdict))
     shown = study._repr_html_()
-    assert "token-control one: 0 of 1 runs finished" in shown
+    assert "token-control one: 0 of 1 run finished" in shown
     assert "<td>gad</td><td>no effect</td><td>a &lt; b</td>" in shown
     assert "another shape" not in shown
-    assert repr(study) == "StudyResult(token-control one: 0 of 1 runs finished)"
+    assert repr(study) == "StudyResult(token-control one: 0 of 1 run finished)"
 
 
 def test_comparing_is_what_the_command_does(made: ModuleType, tmp_path: Path) -> None:

@@ -84,7 +84,7 @@ def test_rrf_by_language_source_and_suppression(tmp_path: Path) -> None:
 @pytest.mark.parametrize(
     ("name", "content", "line", "says"),
     [
-        ("a.tsv", f"concept\tname\tkind\nC:1\t{SECRET}\tname\nC:2 {SECRET}\n", 3, "1 columns; wanted 3"),
+        ("a.tsv", f"concept\tname\tkind\nC:1\t{SECRET}\tname\nC:2 {SECRET}\n", 3, "1 column; wanted 3"),
         ("a.tsv", f"concept\tname\tkind\nC:1\t{SECRET}\t{SECRET}\n", 2, "the kind is none that is known"),
         ("a.tsv", "concept\tname\nC:1\t \n", 2, "a concept with an empty name"),
         ("a.tsv", f"concept\tname\n{SECRET} x\tname\n", 2, "is empty or no single word"),
@@ -92,7 +92,7 @@ def test_rrf_by_language_source_and_suppression(tmp_path: Path) -> None:
         ("a.tsv", f"{SECRET}\tfever\n", 1, "no known first line"),
         ("a.tsv", f"\n\nname\tconcept\n{SECRET}\tC:1\n", 3, "no known first line"),
         ("a.tsv", f"concept\tname\tkind\tsource\nC:1\t{SECRET}\tname\tx\n", 1, "4 columns of other names"),
-        ("a.tsv", f"\n\nconcept\tname\nC:1 {SECRET}\n", 4, "1 columns; wanted 2, as in line 3"),
+        ("a.tsv", f"\n\nconcept\tname\nC:1 {SECRET}\n", 4, "1 column; wanted 2, as in line 3"),
         ("a.tsv", f"concept\tname\nC:1\t{SECRET}\n".encode("utf-16"), 1, "UTF-16; wanted UTF-8 text"),
         ("a.tsv", f"concept\tname\nC:1\t{SECRET}\n".encode("utf-16-le"), 1, "a zero byte"),
         ("a.tsv.gz", gzip.compress(f"concept\tname\nC:1\t{SECRET}\n".encode(), mtime=0), 1, "a gzip file; wanted UTF-8 text"),
@@ -151,7 +151,7 @@ def test_a_name_that_stands_twice_is_told_by_line_and_changes_nothing(tmp_path: 
     path = written(tmp_path, "a.tsv", f"concept\tname\nC:1\t{SECRET}\nC:2\tother\nC:1\t{SECRET}\nC:2\t{SECRET}\n")
     with pytest.warns(DataWarning) as told:
         found = open_terminology(path, Selection(), tmp_path / "cache")
-    assert f"{path}, line 4: the concept has this name already; 1 such lines" in str(told[0].message)
+    assert f"{path}, line 4: the concept has this name already; 1 such line" in str(told[0].message)
     assert SECRET not in str(told[0].message)
     assert found.concepts == 2
     once = written(tmp_path, "MRCONSO.RRF", rrf("C1", "fever") + rrf("C1", "fever", source="SNOMEDCT_US"))

@@ -190,11 +190,11 @@ BAD = {
     "other words than its text column": ("T1\tDrug 0 8\tsecret\n", "line 1", "the text column is not what stands"),
     "an identifier twice": ("T1\tDrug 0 9\tCisplatin\nT1\tDrug 17 24\tswollen\n", "line 2", "an earlier line has"),
     "a relation of nothing": ("T1\tDrug 0 9\t\nR1\tCauses Arg1:T1 Arg2:T7\n", "line 2", "does not have"),
-    "a relation of one": ("T1\tDrug 0 9\t\nR1\tCauses Arg1:T1\n", "line 2", "that are no relation"),
-    "words for offsets": ("T1\tDrug secret 9\tx\n", "line 1", "that are no mention"),
-    "spaces for tabs": ("T1 Drug 0 9 secret\n", "line 1", "that are no mention"),
-    "a line that is none": ("T1\tDrug 0 9\t\nsecret words\n", "line 2", "that are no annotation"),
-    "a note without a tab": ("#secret\n", "line 1", "that are no annotation"),
+    "a relation of one": ("T1\tDrug 0 9\t\nR1\tCauses Arg1:T1\n", "line 2", ", no relation"),
+    "words for offsets": ("T1\tDrug secret 9\tx\n", "line 1", ", no mention"),
+    "spaces for tabs": ("T1 Drug 0 9 secret\n", "line 1", ", no mention"),
+    "a line that is none": ("T1\tDrug 0 9\t\nsecret words\n", "line 2", ", no annotation"),
+    "a note without a tab": ("#secret\n", "line 1", ", no annotation"),
     "nothing": ("", "train", "no relation at all"),
 }  # fmt: skip
 

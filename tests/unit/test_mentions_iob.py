@@ -53,8 +53,8 @@ def test_docstart_makes_documents_of_several_sentences(tmp_path: Path) -> None:
 
 BAD = {
     "three columns": (TRAIN + "a\tNN\tO\n", "line 11", "3 columns"),
-    "one column": ("word\n", "line 1", "1 columns"),
-    "spaces for tabs": ("word O\n", "line 1", "1 columns"),
+    "one column": ("word\n", "line 1", "1 column"),
+    "spaces for tabs": ("word O\n", "line 1", "1 column"),
     "an I that starts": ("Pain\tB-Disease\nNo\tO\nsecret\tI-Disease\n", "line 3", "continues no mention"),
     "an I of another label": ("No\tB-Chemical\nsecret\tI-Disease\n", "line 2", "continues no mention"),
     "an I after a sentence's end": ("No\tB-Disease\n\nsecret\tI-Disease\n", "line 3", "continues no mention"),
@@ -189,13 +189,13 @@ def test_other_schemes_are_read_with_a_word(scheme: str, tmp_path: Path) -> None
 def test_a_system_s_mention_without_its_end_is_none_as_in_seqeval(tmp_path: Path) -> None:
     gold = write(tmp_path, "g.tsv", "a\tS-X\nb\tB-X\nc\tE-X\n")
     pred = write(tmp_path, "p.tsv", "a\tS-X\nb\tB-X\nc\tI-X\n")
-    with pytest.warns(DataWarning, match=r"p\.tsv: 1 tags make no mention, the first in line 2"):
+    with pytest.warns(DataWarning, match=r"p\.tsv: 1 tag of no mention, the first in line 2"):
         strict = mentions.score(*scored(gold, pred))["strict"]
     assert [strict[count] for count in ("tp", "fp", "fn")] == [1, 0, 1]
 
 
 def test_columns_divided_by_spaces_are_told(tmp_path: Path) -> None:
-    with pytest.raises(DataError, match=r"line 1: 1 columns.* divided by spaces, as in CoNLL files"):
+    with pytest.raises(DataError, match=r"line 1: 1 column.* divided by spaces, as in CoNLL files"):
         load(corpus(tmp_path, "EU NNP B-NP B-ORG\nrejects VBZ B-VP O\n"))
     with pytest.raises(DataError, match=r"line 1: 1 columns.* If it is a comment, take it out"):
         load(corpus(tmp_path / "b", "# sent 1\nEU\tB-ORG\nrejects\tO\n"))
@@ -222,14 +222,14 @@ def test_a_system_s_tags_in_iob1_are_read_and_do_not_score_nothing(tmp_path: Pat
     for text, right in ((IOB1, 3), (IOB1.replace("B-A", "I-A"), 1)):
         with pytest.warns(DataWarning, match=r"iob1\.tsv: its tags are IOB1"):
             assert mentions.score(*scored(gold, write(tmp_path, "iob1.tsv", text)))["strict"]["tp"] == right
-    with pytest.warns(DataWarning, match=r"pred\.tsv: 1 tags make no mention, the first in line 4"):
+    with pytest.warns(DataWarning, match=r"pred\.tsv: 1 tag of no mention, the first in line 4"):
         scored(gold, write(tmp_path, "pred.tsv", IOB2.replace("d\tB", "d\tI")))
     assert mentions.score(*scored(gold, gold))["strict"]["tp"] == 3
 
 
 def test_files_that_do_not_belong_together_are_refused(tmp_path: Path) -> None:
     gold = write(tmp_path / "gold", "test.tsv", TRAIN)
-    with pytest.raises(DataError, match=r"has 1 documents and .* has 2"):
+    with pytest.raises(DataError, match=r"has 1 document and .* has 2"):
         scored(gold, write(tmp_path / "a", "test.tsv", OTHER))
     with pytest.raises(DataError, match="its tokens are not those at line 1") as error:
         scored(gold, write(tmp_path / "b", "test.tsv", TRAIN.replace("mild", "secret")))

@@ -212,7 +212,7 @@ def test_a_run_of_more_tokens_another_plan_and_a_missing_file_are_named(folders:
     with pytest.raises(ContractError) as caught:
         pool([*paths.values()], load())
     for words in (
-        "north: bc5cdr-total-s2: 120,000 tokens were counted; the plan says 60,000.",
+        "north: bc5cdr-total-s2: 120,000 tokens counted; the plan says 60,000.",
         "south: the plan's hash is not that of its runs.",
         "is missing.",
     ):
@@ -333,7 +333,7 @@ def test_an_unfinished_study_or_a_changed_run_is_not_packed(made: Any, tmp_path:
     with pytest.raises(ContractError, match=r"changed since it was written: result\.json"):
         pack(study, "north", tmp_path / "shared")
     study.update(study.runs[1].key, run=None)
-    with pytest.raises(ContractError, match="1 of 30 runs of study made are not finished"):
+    with pytest.raises(ContractError, match="Not finished: 1 of 30 runs of study made"):
         pack(study, "north", tmp_path / "shared")
     assert not (tmp_path / "shared").exists()
 

@@ -157,7 +157,7 @@ def test_mentions_of_labels_that_a_run_relates_nowhere_are_told_of() -> None:
 
     console = Console()
     warn_of_labels(Counter({"Drug": 3, "drug": 2}), ("brand", "drug"), console)
-    assert console.said.startswith("3 of 5 mentions have labels that the run knows in no relation, and get none: Drug 3.")
+    assert console.said.startswith("No relation for 3 of 5 mentions, whose labels the run knows in none: Drug 3.")
     assert "It knows brand, drug." in console.said
     console = Console()
     warn_of_labels(Counter({"drug": 2}), ("brand", "drug"), console)
@@ -354,7 +354,7 @@ def test_mistakes_are_told_before_anything_is_predicted(predict: Callable[..., A
     ):
         with pytest.raises(UsageError, match=says):
             predict(tmp_path / "a.txt", model=model, **words)
-    with pytest.raises(UsageError, match="no inputs"):
+    with pytest.raises(UsageError, match="0 inputs"):
         predict(model=model)
     (tmp_path / "n.jsonl").write_text('{"id": "a/../b", "text": ""}\n', encoding="utf-8")
     for kind in ("official", "brat"):

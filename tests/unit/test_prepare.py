@@ -158,9 +158,9 @@ def test_what_the_loader_refuses_leaves_no_folder(files: Files, tmp_path: Path) 
 def test_splits_and_documents_that_lack_something(files: Files, tmp_path: Path) -> None:
     pipe, text = first(files, "train", ".pipe"), first(files, "devel", ".text")
     told = refused({n: c for n, c in files.items() if n != pipe}, tmp_path)
-    assert "1 documents have no .pipe file" in told
+    assert "1 document without a .pipe file" in told
     assert "needs an empty .pipe file" in told
-    assert "1 documents have no .text file" in refused({n: c for n, c in files.items() if n != text}, tmp_path)
+    assert "1 document without a .text file" in refused({n: c for n, c in files.items() if n != text}, tmp_path)
     blind = {n: c for n, c in files.items() if not ("/test/" in n and n.endswith(".pipe"))}
     assert "holds 3 .text or .txt and 0 .pipe files of the test split" in refused(blind, tmp_path)
     strange = {f"notes/{n}.csv": b"secretword" for n in range(3)}

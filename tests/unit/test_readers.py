@@ -495,7 +495,7 @@ def test_numbers_without_names_and_rows_that_do_not_fit_are_told(datasets: Any, 
         return str(caught.value)
 
     assert "column 'ner_tags' holds numbers; the file has 0 names" in told([{"tokens": ["a"], "ner_tags": [1]}])
-    assert "row 1: the row has 1 tokens and 2 tags" in told([{"tokens": ["a"], "ner_tags": ["O", "O"]}])
+    assert "row 1: the row has 1 token and 2 tags" in told([{"tokens": ["a"], "ner_tags": ["O", "O"]}])
     assert "token 1 is empty or has white space" in told([{"tokens": ["a", SECRET + " b"], "ner_tags": ["O", "O"]}])
     assert "tag 0 (10 characters) is none" in told([{"tokens": ["a"], "ner_tags": [SECRET]}])
     bad = [{"tokens": ["a", "b"], "ner_tags": ["B-A", "I-B"]}, {"tokens": ["a"], "ner_tags": ["B-A"]}]

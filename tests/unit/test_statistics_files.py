@@ -45,7 +45,7 @@ def test_what_is_no_number_costs_the_run_nothing_and_is_refused_later(tmp_path: 
     [
         ({"schema_version": 99}, "schema version 99; this bench reads 1"),
         ({"task": "other"}, "says it is of other, test, trained"),
-        ({"documents": ["a"]}, "2 rows for 1 documents"),
+        ({"documents": ["a"]}, "2 rows for 1 document"),
         ({"documents": ["a", "a"]}, "twice"),
         ({"names": ["tp", "tp", "fn"]}, "twice"),
         ({"rows": [[1, 2, 3], [4, 5]]}, "one number a document and name"),

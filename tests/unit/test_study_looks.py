@@ -149,7 +149,7 @@ def test_a_study_ends_at_the_first_look_that_leaves_nothing_open(tmp_path: Path,
     assert found.verdict["look"]["level"] == second.level
     told = about_looks(found, kind)
     assert told[0].startswith("Look 2 of 3, 12 of 24 seeds: p is held to 0.3%, so that 5% hold over all looks (O'Brien–Fleming")
-    assert told[1] == "The study ended at this look: 24 runs of later looks are not needed."
+    assert told[1] == "The study ended at this look: it needs no more of the 24 runs of later looks."
     # The same command again trains and judges nothing.
     seen = list(kind.seen)
     again = run(kind, tmp_path, "planned", 24, 6, 12)

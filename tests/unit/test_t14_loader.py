@@ -194,7 +194,7 @@ def test_craft_is_read_whole_and_scores_one_against_itself() -> None:
 
 def test_an_offset_of_five_thousand_digits_is_an_error_like_any_other(folder: Path) -> None:
     (folder / "train" / "a.pipe").write_text(row(f"1-{'9' * 5000}"), encoding="utf-8")
-    with pytest.raises(DataError, match=r"line 1: column 2 \(5002 characters\) is no span"):
+    with pytest.raises(DataError, match=r"line 1: column 2 \(5,002 characters\) is no span"):
         TASK.load(folder)
 
 

@@ -94,7 +94,7 @@ BAD_LINES = {
     "overlapping fragments": ("d||Disease_Disorder||C1||10||20||15||30", "the offset 15 in column 6 follows 20"),
     "an odd number of offsets": ("d||Disease_Disorder||C1||10||20||30", "6 columns"),
     "no offset": ("d||Disease_Disorder||C1", "3 columns"),
-    "single bars": ("d|Disease_Disorder|C1|10|20", "1 columns"),
+    "single bars": ("d|Disease_Disorder|C1|10|20", "1 column;"),
     "a word for an offset": ("d||Disease_Disorder||C1||secret||20", "column 4 (6 characters)"),
     "a negative offset": ("d||Disease_Disorder||C1||-1||20", "column 4"),
     "a number of another script": ("d||Disease_Disorder||C1||\u0661||20", "column 4"),

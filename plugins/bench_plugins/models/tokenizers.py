@@ -5,6 +5,8 @@ from __future__ import annotations
 from itertools import product
 from string import ascii_lowercase, digits
 
+from bench.wording import some
+
 _FREQUENT = """
     the of and to in a with is was for on at by from as no not or he she his her patient history pain left right without
     are were be been has had have this that which an it there but than also after before during
@@ -67,5 +69,5 @@ def _numbered(pieces: list[str], size: int) -> dict[str, int]:
     distinct = list(dict.fromkeys(pieces))
     distinct += [f"[unused{i}]" for i in range(size - len(distinct))]
     if len(distinct) != size:
-        raise ValueError(f"{len(distinct)} pieces do not fit a vocabulary of {size}.")
+        raise ValueError(f"No room for {some(len(distinct), 'piece')} in a vocabulary of {size}.")
     return {piece: number for number, piece in enumerate(distinct)}

@@ -23,6 +23,7 @@ from bench.kit.weights import already, narrow
 from bench.modeling.files import copy_companions, weight_bytes, written_whole
 from bench.modeling.packed import bits_per_weight
 from bench.modeling.spec import inspect, read_config
+from bench.wording import some
 
 if TYPE_CHECKING:
     import torch
@@ -78,7 +79,9 @@ class Calibrated(Quantizer):
         from shutil import rmtree
 
         if len(calibration) < FEWEST:
-            raise UsageError(f"{self.name} was given {len(calibration)} calibration examples; it wants {FEWEST} at least.")
+            raise UsageError(
+                f"{self.name} was given {some(len(calibration), 'calibration example')}; it wants {FEWEST} at least."
+            )
         with written_whole(out) as folder:
             self._work(source, folder / "made", calibration, device)
             copy_companions(source, folder)

@@ -8,6 +8,7 @@ from typing import Any, ClassVar
 
 from bench.api.study import BUDGETS, Request, StudyKind, StudyRun, Takes
 from bench.errors import UsageError
+from bench.wording import some
 
 MOST_RUNS = 10_000
 
@@ -39,7 +40,7 @@ class Sweep(StudyKind):
             count *= len(values)
         if not 0 < count <= MOST_RUNS:
             none = [name for name, values in grid.items() if not values]
-            why = f"'{none[0]}' has no value" if none else f"it has {count:,} points, and {MOST_RUNS:,} is the most"
+            why = f"'{none[0]}' has no value" if none else f"it has {some(count, 'point')}, and {MOST_RUNS:,} is the most"
             raise UsageError(f"The grid of a sweep must have points: {why}.")
         runs = []
         for chosen in product(*grid.values()):

@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING, Any, ClassVar
 
 from bench.api.study import Request, StudyKind, StudyRun, Takes, Tone
 from bench.errors import ContractError
+from bench.wording import some
 
 if TYPE_CHECKING:
     from bench.results.statistics import Statistics
@@ -83,6 +84,6 @@ def _equal_total(finished: FinishedStudy) -> None:
             multi, single = finished.tokens(run.after), finished.tokens(run.key)
             if abs(multi - single) > TOKENS * max(multi, single):
                 raise ContractError(
-                    f"{run.key} was trained on {single:,} tokens and {run.after} on {multi:,}: no equal total.",
+                    f"{run.key} was trained on {some(single, 'token')} and {run.after} on {multi:,}: no equal total.",
                     "Remove the folder of the first and type the study's command again.",
                 )

@@ -13,6 +13,7 @@ from typing import TYPE_CHECKING, Any, ClassVar
 
 from bench.api.study import Request, Statement, StudyKind, StudyRun, Takes, Tone
 from bench.errors import UsageError
+from bench.wording import some
 
 if TYPE_CHECKING:
     from bench.pages.content import Cell, Figure, Table
@@ -249,6 +250,7 @@ def _kinds(pairs: list[Mapping[str, Any]]) -> list[str]:
 def _rho(correlation: Mapping[str, Any]) -> str:
     from bench.pages.content import shown
 
+    pairs = some(correlation.get("n", 0), "pair")
     if correlation.get("rho") is None:
-        return f"{NONE} ({correlation.get('n')} pairs)"
-    return f"ρ {shown(correlation['rho'], 'change')}, p {shown(correlation.get('p'), 'p')}, {correlation.get('n')} pairs"
+        return f"{NONE} ({pairs})"
+    return f"ρ {shown(correlation['rho'], 'change')}, p {shown(correlation.get('p'), 'p')}, {pairs}"

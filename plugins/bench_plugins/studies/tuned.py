@@ -18,6 +18,7 @@ from typing import TYPE_CHECKING, Any, ClassVar
 
 from bench.api.study import Option, Request, Statement, StudyKind, StudyRun, Takes
 from bench.errors import UsageError
+from bench.wording import some
 from bench_plugins.studies.ablation import ARMS
 
 if TYPE_CHECKING:
@@ -65,7 +66,7 @@ class Tuned(StudyKind):
         rates = [float(f"{centre * step ** (place - (count - 1) / 2):.3g}") for place in range(count)]
         if len(set(rates)) < count or not 0 < rates[0] < rates[-1] <= HIGHEST:
             raise UsageError(
-                f"{count} rates, {step:g} times apart around {centre:g}, go from {rates[0]:g} to {rates[-1]:g}; "
+                f"{some(count, 'rate')}, {step:g} times apart around {centre:g}, go from {rates[0]:g} to {rates[-1]:g}; "
                 f"wanted rates that differ, above 0 and up to {HIGHEST}.",
                 "Change --lr, --kind-option rates=N or step=X.",
             )
@@ -207,8 +208,9 @@ def _told(pair: Pair, search: Mapping[str, Mapping[str, Any]]) -> dict[str, Any]
     rates = " and ".join(f"{arm} at {search[arm]['rate']:g}" for arm in (pair.first, pair.second))
     holm = f", p {shown(estimate.p_holm, 'p')} after Holm" if estimate.p_holm is not None else ""
     reason = (
-        f"{pair.metric} {difference(estimate.to_json())} over {estimate.seeds} seeds and {estimate.documents:,} documents"
-        f"{holm}; {rates}. In the search {pair.second} was ahead on dev at {ahead} of {len(common)} rates that both tried."
+        f"{pair.metric} {difference(estimate.to_json())} over {some(estimate.seeds, 'seed')} and "
+        f"{some(estimate.documents, 'document')}{holm}; {rates}. In the search {pair.second} was ahead on dev at {ahead} of "
+        f"{some(len(common), 'rate')} that both tried."
     )
     for arm in (pair.first, pair.second):
         trials = search[arm]["trials"]

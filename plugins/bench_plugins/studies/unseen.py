@@ -76,11 +76,11 @@ class Unseen(StudyKind):
 
     def judge(self, finished: FinishedStudy) -> Mapping[str, Any]:
         """The difference for every target and number of documents, adjusted by Holm for all of them."""
-        from bench.results.display import some
         from bench.stats.intervals import LEVEL, align, estimate, scores, unit_of
         from bench.stats.multiplicity import holm
         from bench.studies.contract import TOKENS
         from bench.studies.finished import SPLIT
+        from bench.wording import some
 
         differences = finished.differences(COMPARED)
         asked: dict[tuple[str, int], dict[str, dict[int, Statistics]]] = {}

@@ -9,6 +9,7 @@ from bench.api.data import Corpus, Document, Relation
 from bench.errors import DataError
 from bench.kit.faults import Fault, Faults
 from bench.kit.reading import UNLINKED
+from bench.wording import some
 from bench_tasks.bc5cdr_cid.task import LAYOUT, RELATION
 from bench_tasks.common.abstract_task import CDR_FILES
 from bench_tasks.common.abstracts import load as load_abstracts
@@ -74,7 +75,8 @@ def _checked(document: Document, path: Path, faults: Faults) -> Document:
             faults.add(
                 Fault(
                     "unknown-label",
-                    f"{path}, article {document.id}: a relation has a type ({len(relation.label)} characters) of none here.",
+                    f"{path}, article {document.id}: a relation has a type ({some(len(relation.label), 'character')}) of "
+                    "none here.",
                     f"Wanted {RELATION}.",
                 )
             )

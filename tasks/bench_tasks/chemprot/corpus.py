@@ -21,6 +21,7 @@ from bench.kit.faults import Faults
 from bench.kit.files import read_bytes
 from bench.kit.jsonl import Record, kind, read
 from bench.kit.synthetic import is_synthetic
+from bench.wording import some
 from bench_tasks.chemprot.task import LAYOUT
 from bench_tasks.common.sentences import sentence_passages
 
@@ -123,12 +124,16 @@ def _text(record: Record) -> str:
         pieces = passage.texts("text")
         spans = _spans(passage, f"passage {number}")
         if len(pieces) != 1 or len(spans) != 1:
-            raise record.error(f"passage {number} has {len(pieces)} texts and {len(spans)} offsets; wanted one of each.")
+            raise record.error(
+                f"passage {number} has {some(len(pieces), 'text')} and {some(len(spans), 'offset')}; wanted one of each."
+            )
         ((start, end),) = spans
         if start not in (len(text), len(text) + bool(text)):
             raise record.error(f"passage {number} starts at {start}; wanted it right after what precedes it, at {len(text)}.")
         if end - start != len(pieces[0]):
-            raise record.error(f"passage {number} has {len(pieces[0])} characters, its offsets {start}-{end} say otherwise.")
+            raise record.error(
+                f"passage {number} has {some(len(pieces[0]), 'character')}, its offsets {start}-{end} say otherwise."
+            )
         text += " " * (start - len(text)) + pieces[0]
     if not text:
         raise record.error("there is no passage; wanted the abstract's text.")
@@ -162,7 +167,8 @@ def _mentions(record: Record, text: str | None) -> dict[str, Mention]:
         if text is not None:
             if fragments[-1][1] > len(text):
                 raise record.error(
-                    f"{what}: offsets {fragments[-1][0]}-{fragments[-1][1]} lie outside the text of {len(text)} characters.",
+                    f"{what}: offsets {fragments[-1][0]}-{fragments[-1][1]} lie outside the text of "
+                    f"{some(len(text), 'character')}.",
                     kind="outside-text",
                 )
             if entity.items("text") != [text[start:end] for start, end in spans]:

@@ -19,6 +19,7 @@ from bench.kit.files import read_bytes
 from bench.kit.formats import LAYOUTS
 from bench.kit.repeats import repeated_texts
 from bench.kit.synthetic import is_synthetic
+from bench.wording import some
 
 REPEATED = "an article again"
 """In `Corpus.adjusted`: an article that stands twice in a file, word for word, was read once."""
@@ -101,7 +102,8 @@ def _labelled(document: Document, labels: Sequence[str], types: Mapping[str, str
         faults.add(
             Fault(
                 "unknown-label",
-                f"{path}, article {document.id}: a mention has a type ({len(mention.label)} characters) of no mention here.",
+                f"{path}, article {document.id}: a mention has a type ({some(len(mention.label), 'character')}) of no "
+                "mention here.",
                 f"Wanted {', '.join([*types, *labels])}.",
             )
         )

@@ -21,6 +21,7 @@ from bench.errors import DataError
 from bench.kit.documents import write_each
 from bench.kit.faults import MALFORMED, Fault, Faults
 from bench.kit.files import read_text
+from bench.wording import some
 from bench_tasks.common.pipe_folder import document_name
 
 CUI_LESS = "CUI-less"
@@ -155,7 +156,7 @@ def _concept(columns: Sequence[str], where: str) -> str:
     if not _CONCEPT.fullmatch(concept):
         raise Fault(
             "unknown-value",
-            f"{where}: column 3 holds no concept ({len(concept)} characters); wanted a CUI or '{CUI_LESS}'.",
+            f"{where}: column 3 holds no concept ({some(len(concept), 'character')}); wanted a CUI or '{CUI_LESS}'.",
         )
     return CUI_LESS if concept.lower() == CUI_LESS.lower() else concept
 
@@ -165,19 +166,23 @@ def _spans_of(columns: list[str], where: str, name: str, length: int) -> tuple[F
     if len(columns) - 1 in COLUMNS and columns[-1].strip() == "":
         columns.pop()
     if len(columns) not in COLUMNS:
-        raise Fault(MALFORMED, f"{where}: {len(columns)} columns; wanted 19 (older release: 22), a last '|' or none.")
+        raise Fault(MALFORMED, f"{where}: {some(len(columns), 'column')}; wanted 19 (older release: 22), a last '|' or none.")
     if name not in (columns[0].strip(), document_name(columns[0])):
         raise Fault("other-document", f"{where}: column 1 names another document; wanted {name!r}, as the file is named.")
     fragments = parse_spans(columns[1])
     if fragments is None:
-        raise Fault(MALFORMED, f"{where}: column 2 ({len(columns[1])} characters) is no span; wanted 'a-b' or 'a-b,c-d,…'.")
+        raise Fault(
+            MALFORMED, f"{where}: column 2 ({some(len(columns[1]), 'character')}) is no span; wanted 'a-b' or 'a-b,c-d,…'."
+        )
     for start, end in fragments:
         if end <= start:
             raise Fault(
                 "empty-span", f"{where}: span {start}-{end} ends before or where it starts; wanted an end after its start."
             )
         if end > length:
-            raise Fault("outside-text", f"{where}: span {start}-{end} lies outside the text, which has {length} characters.")
+            raise Fault(
+                "outside-text", f"{where}: span {start}-{end} lies outside the text, which has {some(length, 'character')}."
+            )
     return fragments
 
 

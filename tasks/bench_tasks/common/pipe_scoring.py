@@ -12,6 +12,7 @@ from pathlib import Path
 
 from bench.api.data import Document, Fragment
 from bench.errors import DataError
+from bench.wording import some
 from bench_tasks.common.pipe import (
     BODY_LOCATION,
     CUI_LESS,
@@ -74,11 +75,11 @@ def read(path: Path) -> dict[str, dict[str, Annotation]]:
         for number, columns in lines_of(file):
             where = f"{file}, line {number}"
             if len(columns) < 3:
-                raise DataError(f"{where}: {len(columns)} columns; wanted at least three: document, spans and CUI.")
+                raise DataError(f"{where}: {some(len(columns), 'column')}; wanted at least three: document, spans and CUI.")
             key = columns[1].strip().lower()
             fragments = parse_spans(key)
             if fragments is None:
-                raise DataError(f"{where}: column 2 ({len(key)} characters) is no span; wanted 'a-b' or 'a-b,c-d,…'.")
+                raise DataError(f"{where}: column 2 ({some(len(key), 'character')}) is no span; wanted 'a-b' or 'a-b,c-d,…'.")
             slots = tuple(slot_value(_column(columns, slot.column)) or slot.default for slot in SLOTS)
             concept = columns[2].strip().lower()
             annotations = documents.setdefault(document_name(columns[0]).lower(), {})

@@ -24,6 +24,7 @@ from bench.kit.jsonl import LINES, stream
 from bench.kit.reading import Source
 from bench.kit.reading import documents as documents_in
 from bench.kit.roles import Roles, declared_in
+from bench.wording import some
 from bench_tasks.common import pipe, pipe_scoring
 from bench_tasks.custom.loader import WHAT
 from bench_tasks.custom.settings import TaskFile
@@ -134,7 +135,7 @@ def _lines(spec: TaskFile, gold: Path, pred: Path, faults: Faults) -> Pair:
         seen = {d.judgements[0].name for side in (reference, predicted) for d in side.values()}
         if spec.labels and seen - set(spec.labels):
             odd = len(seen - set(spec.labels))
-            raise DataError(f"{gold} and {pred} hold {odd} classes that are not listed.", f"Wanted {', '.join(spec.labels)}.")
+            raise DataError(f"{gold} and {pred} hold {some(odd, 'class')} not listed.", f"Wanted {', '.join(spec.labels)}.")
         names_of = spec.labels or tuple(sorted(seen))
         reference, predicted = ({n: _chosen(d, names_of) for n, d in side.items()} for side in (reference, predicted))
     return list(reference.values()), [predicted[name] for name in reference]

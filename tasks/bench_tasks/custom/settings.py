@@ -20,6 +20,7 @@ from typing import Any
 from bench.api.data import SPLITS
 from bench.errors import UsageError, unknown
 from bench.kit.formats import BY_FORMAT
+from bench.wording import some
 
 if sys.version_info >= (3, 11):
     import tomllib
@@ -280,7 +281,8 @@ def _roles(path: Path, kind: str, form: str, value: Any) -> dict[str, tuple[str,
         roles = _labels(path, pair, f"roles.{label}")
         if len(roles) != 2:
             raise UsageError(
-                f"{path}: 'roles.{label}' holds {len(roles)} roles; wanted two, that of the source and that of the target."
+                f"{path}: 'roles.{label}' holds {some(len(roles), 'role')}; wanted two, that of the source and that of the "
+                "target."
             )
         roles_of[label] = (roles[0], roles[1])
     return roles_of

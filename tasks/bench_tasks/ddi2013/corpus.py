@@ -21,6 +21,7 @@ from bench.kit.files import read_bytes
 from bench.kit.repeats import repeated_texts
 from bench.kit.synthetic import is_synthetic
 from bench.kit.xmltree import Node, parse
+from bench.wording import some
 from bench_tasks.ddi2013.task import CLASSES, LAYOUT
 
 TYPES = ("drug", "brand", "group", "drug_n")
@@ -48,7 +49,7 @@ def load(folder: Path, faults: Faults | None = None) -> Corpus:
     faults.check(folder)
     if strange[False] > MISMATCHED * strange.total():
         raise DataError(
-            f"{folder}: the text of {strange[False]:,} of {strange.total():,} drugs is not what stands at their offsets.",
+            f"{folder}: the text of {strange[False]:,} of {some(strange.total(), 'drug')} is not what stands at their offsets.",
             "Offsets count characters of the sentence, and the last one belongs to the drug.",
         )
     if "dev" not in splits:
@@ -212,7 +213,7 @@ def _mention(entity: Node, text: str | None, start: int) -> Mention:
             raise _fault(
                 entity,
                 "outside-text",
-                f"charOffset {int(low)}-{int(high)} lies outside the sentence of {len(text)} characters.",
+                f"charOffset {int(low)}-{int(high)} lies outside the sentence of {some(len(text), 'character')}.",
             )
         spans.append((start + int(low), start + int(high) + 1))
     return Mention(apart(spans), label)

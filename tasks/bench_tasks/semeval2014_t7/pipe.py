@@ -20,6 +20,7 @@ from bench.errors import DataError
 from bench.kit.documents import write_each
 from bench.kit.faults import MALFORMED, Fault, Faults
 from bench.kit.files import read_text
+from bench.wording import some
 from bench_tasks.common.pipe_folder import document_name, pipe_files
 
 LABEL = "Disease_Disorder"
@@ -58,12 +59,12 @@ def lines_of(text: str, path: Path, faults: Faults | None = None) -> Iterator[tu
 
 def _line(columns: Sequence[str], where: str) -> tuple[str, Mention]:
     if len(columns) < 5 or len(columns) % 2 == 0:
-        raise Fault(MALFORMED, f"{where}: {len(columns)} columns; {_WANTED}.")
+        raise Fault(MALFORMED, f"{where}: {some(len(columns), 'column')}; {_WANTED}.")
     concept = columns[2].strip()
     if not _CONCEPT.fullmatch(concept):
         raise Fault(
             "unknown-value",
-            f"{where}: column 3 holds no concept ({len(concept)} characters); wanted a CUI or '{CUI_LESS}'.",
+            f"{where}: column 3 holds no concept ({some(len(concept), 'character')}); wanted a CUI or '{CUI_LESS}'.",
         )
     concept = CUI_LESS if concept.lower() == CUI_LESS.lower() else concept
     return document_name(columns[0]), Mention(_fragments(columns[3:], where), columns[1].strip(), concept)
@@ -73,7 +74,9 @@ def _fragments(columns: Sequence[str], where: str) -> tuple[Fragment, ...]:
     numbers: list[int] = []
     for at, column in enumerate(columns, start=4):
         if not _NUMBER.fullmatch(column.strip()):
-            raise Fault(MALFORMED, f"{where}: column {at} ({len(column)} characters) is no offset; wanted a whole number.")
+            raise Fault(
+                MALFORMED, f"{where}: column {at} ({some(len(column), 'character')}) is no offset; wanted a whole number."
+            )
         numbers.append(int(column))
     for at, (before, after) in enumerate(pairwise(numbers), start=5):
         if after < before:
@@ -117,13 +120,15 @@ def _check(where: str, document: str, mention: Mention, name: str, length: int) 
     if mention.label != LABEL:
         raise Fault(
             "unknown-label",
-            f"{where}: column 2 ({len(mention.label)} characters) is no type of this task; wanted '{LABEL}'.",
+            f"{where}: column 2 ({some(len(mention.label), 'character')}) is no type of this task; wanted '{LABEL}'.",
         )
     for start, end in mention.fragments:
         if end == start:
             raise Fault("empty-span", f"{where}: span {start}-{end} ends where it starts; wanted an end after its start.")
         if end > length:
-            raise Fault("outside-text", f"{where}: span {start}-{end} lies outside the text, which has {length} characters.")
+            raise Fault(
+                "outside-text", f"{where}: span {start}-{end} lies outside the text, which has {some(length, 'character')}."
+            )
 
 
 def read_documents(path: Path) -> dict[str, dict[tuple[Fragment, ...], str]]:

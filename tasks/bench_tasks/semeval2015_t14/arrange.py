@@ -13,6 +13,7 @@ from pathlib import Path, PurePosixPath
 
 from bench.errors import DataError
 from bench.kit.release import Release
+from bench.wording import some
 
 SPLIT_NAMES = {
     "train": "train", "training": "train", "dev": "dev", "devel": "dev", "development": "dev", "test": "test",
@@ -53,7 +54,7 @@ def arrange(release: Path, out: Path) -> None:
             _take(texts, (split, text["doc"]), ".text" in file.name.name.lower(), file.bytes(), release)
     if not texts and not pipes:
         raise DataError(
-            f"{release} is not the release: of its {count:,} files none is a DOC.text, DOC.txt or DOC.pipe in a folder "
+            f"{release} is not the release: of its {some(count, 'file')} none is a DOC.text, DOC.txt or DOC.pipe in a folder "
             "that is named for its split.",
             "Give the archive as it was downloaded, or its folder: folders in it are named train, devel (or dev) and test.",
         )
@@ -99,6 +100,7 @@ def _check(release: Path, texts: Files, pipes: Files) -> None:
         if missing:
             split, name = missing[0]
             raise DataError(
-                f"{release}: {len(missing)} documents have no {suffix} file, such as {name!r} ({split}); wanted one of each.",
+                f"{release}: {some(len(missing), 'document')} without a {suffix} file, such as {name!r} ({split}); wanted "
+                "one of each.",
                 "A document without mentions needs an empty .pipe file." if suffix == ".pipe" else None,
             )

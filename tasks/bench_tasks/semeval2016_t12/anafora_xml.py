@@ -25,6 +25,7 @@ from bench.api.data import Fragment
 from bench.errors import DataError
 from bench.kit.faults import MALFORMED, Fault
 from bench.kit.files import read_bytes
+from bench.wording import some
 
 if TYPE_CHECKING:
     from xml.etree.ElementTree import Element
@@ -105,7 +106,7 @@ def spans(annotations: Annotations, entity: Element) -> tuple[Fragment, ...]:
     """
     text = _only(annotations, entity, "span")
     if not _SPANS.fullmatch(text):
-        raise annotations.error(entity, f"<span> holds {len(text)} characters that are no span; wanted 'a,b' or 'a,b;c,d'.")
+        raise annotations.error(entity, f"<span> holds {some(len(text), 'character')}, no span; wanted 'a,b' or 'a,b;c,d'.")
     fragments = [(int(a), int(b)) for a, _, b in (part.partition(",") for part in text.split(";"))]
     for start, end in fragments:
         if end <= start:

@@ -11,6 +11,7 @@ from bench.errors import DataError
 from bench.kit.faults import Fault, Faults
 from bench.kit.files import decode, read_bytes
 from bench.kit.synthetic import is_synthetic
+from bench.wording import some
 from bench_tasks.semeval2016_t12 import anafora_xml
 from bench_tasks.semeval2016_t12.layout import annotation_files, texts_of
 from bench_tasks.semeval2016_t12.task import LAYOUT
@@ -81,7 +82,7 @@ def _document(name: str, text: str, annotations: anafora_xml.Annotations) -> Doc
         fragments = apart(written)
         if fragments[-1][1] > len(text):
             raise annotations.error(
-                entity, f"span {fragments[-1][0]},{fragments[-1][1]} lies outside the text of {len(text)} characters."
+                entity, f"span {fragments[-1][0]},{fragments[-1][1]} lies outside the text of {some(len(text), 'character')}."
             )
         slots = {}
         for slot, values in MENTIONS[label].items():

@@ -11,6 +11,7 @@ from collections.abc import Collection
 from pathlib import Path
 
 from bench.errors import DataError
+from bench.wording import some
 
 SCHEMA = "temporal-relation"
 
@@ -75,6 +76,6 @@ def _chosen(name: str, files: list[Path]) -> Path:
     if len(best) != 1:
         shown = ", ".join(file.name for file in files[:3])
         raise DataError(
-            f"Document {name!r} has {len(files)} annotation files ({shown}); wanted one, or one of Temporal-Relation."
+            f"Document {name!r} has {some(len(files), 'annotation file')} ({shown}); wanted one, or one of Temporal-Relation."
         )
     return best[0]

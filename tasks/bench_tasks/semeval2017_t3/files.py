@@ -14,6 +14,7 @@ from pathlib import Path
 from bench.api.data import Document
 from bench.errors import DataError
 from bench.kit.files import decode, read_bytes
+from bench.wording import some
 
 FILE = "ranking.tsv"
 """Name of the file that `write` makes."""
@@ -46,7 +47,9 @@ def read(path: Path) -> list[Row]:
     if path.is_dir():
         files = sorted(p for p in path.iterdir() if not p.name.startswith("."))
         if len(files) != 1:
-            raise DataError(f"{path} holds {len(files)} files; wanted one file of lines 'qid aid rank score true|false'.")
+            raise DataError(
+                f"{path} holds {some(len(files), 'file')}; wanted one file of lines 'qid aid rank score true|false'."
+            )
         path = files[0]
     lines = decode(read_bytes(path), path).rstrip().split("\n")
     if lines == [""]:
@@ -74,7 +77,9 @@ def read_pair(gold: Path, pred: Path) -> list[tuple[Row, Row]]:
                 "The official scorer wants both files in the same order.",
             )
     if len(golds) != len(preds):
-        raise DataError(f"{pred} has {len(preds)} lines and {gold} has {len(golds)}; wanted a prediction for every candidate.")
+        raise DataError(
+            f"{pred} has {some(len(preds), 'line')} and {gold} has {len(golds)}; wanted a prediction for every candidate."
+        )
     return list(zip(golds, preds, strict=True))
 
 
@@ -108,7 +113,7 @@ def _row(path: Path, number: int, line: str) -> Row:
     where = f"{path}:{number}"
     columns = line.split()
     if len(columns) != _COLUMNS:
-        raise DataError(f"{where}: {len(columns)} columns; wanted {_COLUMNS}, 'qid aid rank score true|false'.")
+        raise DataError(f"{where}: {some(len(columns), 'column')}; wanted {_COLUMNS}, 'qid aid rank score true|false'.")
     query, candidate, _, score, label = columns
     if label not in ("true", "false"):
         raise DataError(f"{where}: the last column is neither true nor false.")

@@ -9,6 +9,7 @@ from typing import Any, ClassVar
 from bench.api.data import Document, Judgement
 from bench.api.task import Scores, TaskMetadata
 from bench.kit.corpus_task import CorpusTask
+from bench.wording import some
 
 LAYOUT = "FOLDER/{train,dev,test}/*.xml, the official files (for subtask A also the '-subtaskA' ones)"
 
@@ -52,7 +53,7 @@ class _CommunityQuestionAnswering(CorpusTask):
         return {
             **super().parameters(),
             "relevance": Subtask(self.letter).attribute,
-            "synthetic corpus": f"{sizes} queries with {shape.candidates} candidates each, seeded, in the same format",
+            "synthetic corpus": f"{sizes} queries with {some(shape.candidates, 'candidate')} each, seeded, in the same format",
             "scores": "map (top 10, over those found there), avg_rec, mrr (of 100), trec_map",
         }
 
