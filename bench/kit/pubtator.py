@@ -171,7 +171,8 @@ def _article(
                 continue
             if len(columns) >= 5 and all(re.fullmatch("[0-9]{1,12}", column) for column in columns[1:3]):
                 mention = _mention(columns, None if masked else text, where)
-                passed["repeated"] += not add_once(mentions, mention)
+                if not add_once(mentions, mention):
+                    passed["repeated"] += 1
             elif len(columns) not in (4, 5):  # a relation, in BioRED with a word on whether it is new
                 raise Fault(
                     MALFORMED,

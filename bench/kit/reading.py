@@ -193,7 +193,8 @@ class Marks:
             self._source.faults.add(fault)
             self._out |= {name} - {"", *self._named}
             return
-        self._source.passed["repeated"] += not add_once(self._mentions, mention)
+        if not add_once(self._mentions, mention):
+            self._source.passed["repeated"] += 1
         if name:
             self._named[name] = mention
 

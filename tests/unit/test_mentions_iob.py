@@ -197,7 +197,7 @@ def test_a_system_s_mention_without_its_end_is_none_as_in_seqeval(tmp_path: Path
 def test_columns_divided_by_spaces_are_told(tmp_path: Path) -> None:
     with pytest.raises(DataError, match=r"line 1: 1 column.* divided by spaces, as in CoNLL files"):
         load(corpus(tmp_path, "EU NNP B-NP B-ORG\nrejects VBZ B-VP O\n"))
-    with pytest.raises(DataError, match=r"line 1: 1 columns.* If it is a comment, take it out"):
+    with pytest.raises(DataError, match=r"line 1: 1 column.* If it is a comment, take it out"):
         load(corpus(tmp_path / "b", "# sent 1\nEU\tB-ORG\nrejects\tO\n"))
 
 
