@@ -24,6 +24,9 @@ DEFAULT_TOKENS, DEFAULT_EPOCHS_AT_MOST = 1_000_000, 10.0
 """Tokens of a run on real text where no budget is given, unless they are more than so many passes. On joined layers of CRAFT
 span-only F went from .70 at 2.7 passes (300,000 tokens) to .72 at eight (docs/performance.md); synthetic text shows that a run
 works, for which two passes are enough."""
+DEFAULT_UPDATES = 100
+"""Updates at least of a run on real text where no budget is given: 50 sentences of `ncbi-disease` reach .37 on dev with these,
+and .16 with the 8 that ten passes come to (docs/performance.md)."""
 EVALUATIONS = 2
 """Evaluations on dev over a run (of two epochs: one an epoch) where `--eval-every` is not given."""
 STARTING = 10.0
@@ -93,7 +96,8 @@ def budget_of(
     elif config.epochs is not None:
         tokens, given_as = round(config.epochs * whole), "--epochs"
     else:
-        enough = 0.0 if synthetic else min(DEFAULT_TOKENS, DEFAULT_EPOCHS_AT_MOST * whole)
+        wanted = max(DEFAULT_EPOCHS_AT_MOST * whole, DEFAULT_UPDATES * config.batch_tokens)
+        enough = 0.0 if synthetic else min(DEFAULT_TOKENS, wanted)
         tokens = round(max(DEFAULT_EPOCHS * whole, enough))
     epochs = {task: tokens * shares[task] / n for task, n in epoch_tokens.items()}
     most = max(epochs, key=lambda task: epochs[task])

@@ -24,7 +24,7 @@ from bench.results.display import duration
 from bench.screen.console import CleanConsole
 from bench.screen.studytable import StudyWatcher, state
 from bench.studies.finished import planned_runs
-from bench.studies.study import Study
+from bench.studies.study import STUDY, Study
 
 TWO = ("--task", "ncbi-disease", "--task", "bc5cdr", "--tracker", "none")
 
@@ -316,7 +316,8 @@ def test_the_plan_counts_what_is_left(tmp_path: Path) -> None:
     assert "5 runs, 1 finished; left are 4,000 tokens, 0.1 hours" in said
     assert "3:00 with --jobs 2 at best" in said
     assert "not repeated" not in said
-    (study.out / "r1").mkdir(parents=True)
+    (study.folder / STUDY).unlink()
+    (study.out / "r1").mkdir()
     (study.out / "r1" / "journal.jsonl").touch()  # a run that no study's file knows of
     told.plan(study, jobs=2)
     assert f"what {study.out} holds of these runs already is found when the study begins, not repeated" in text.getvalue()

@@ -25,9 +25,17 @@ def config(**changes: Any) -> RunConfig:
 
 @pytest.mark.parametrize(
     ("tokens", "wanted"),
-    [(1_000, 10_000), (50_000, 500_000), (112_000, 1_000_000), (400_000, 1_000_000), (600_000, 1_200_000)],
+    [
+        (2, 10_000),
+        (900, 10_000),
+        (1_100, 11_000),
+        (50_000, 500_000),
+        (112_000, 1_000_000),
+        (400_000, 1_000_000),
+        (600_000, 1_200_000),
+    ],
 )
-def test_real_text_gets_a_million_tokens_by_default_within_two_and_ten_passes(tokens: int, wanted: int) -> None:
+def test_real_text_gets_a_million_tokens_by_default_or_ten_passes_or_a_hundred_updates(tokens: int, wanted: int) -> None:
     epoch = {"a": tokens}
     assert budget_of(config(), epoch, shares(epoch), synthetic=False).tokens == wanted
     assert budget_of(config(), epoch, shares(epoch)).tokens == 2 * tokens
