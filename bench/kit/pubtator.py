@@ -19,6 +19,7 @@ import re
 from collections import Counter
 from collections.abc import Iterable, Iterator, Sequence
 from contextlib import AbstractContextManager, nullcontext
+from dataclasses import dataclass
 from pathlib import Path
 
 from bench.api.data import Document, Key, Mention, Relation
@@ -30,6 +31,7 @@ from bench.kit.repeats import add_once
 from bench.wording import some
 
 SUFFIXES = (".pubtator", ".txt")
+_WANTED = "ID, start, end, text, type, concept, tabs between"
 _TEXT = re.compile(r"([^|\t]{1,64})\|([ta])\|(.*)", re.DOTALL)
 _NAME = re.compile(r"[^|\s]{1,64}")
 _TITLE = re.compile(rb"(?:\xef\xbb\xbf)?\s*[0-9A-Za-z_.:-]{1,64}\|t\|")
@@ -60,7 +62,7 @@ def read(
         DataError: naming file and line: no UTF-8, no line of the format, a line of another article, or a span that is not in
             the text or not the words that the line gives.
     """
-    passed = Counter() if passed is None else passed
+    reading = _Reading(path, annotated, faults, masked, related, Counter() if passed is None else passed)
     lines: list[tuple[int, str]] = []
     for number, raw in enumerate(raw_lines(path), 1):
         try:
@@ -70,12 +72,12 @@ def read(
             raise Fault("not-utf8", f"{where} is not UTF-8, which is what was wanted.", "Convert the file to UTF-8.") from None
         text = _TEXT.fullmatch(line)
         if lines and (not line.strip() or (text and text[2] == "t")):
-            yield from _articles(path, lines, annotated, faults, masked, related, passed)
+            yield from reading.articles(lines)
             lines = []
         if line.strip():
             lines.append((number, line))
     if lines:
-        yield from _articles(path, lines, annotated, faults, masked, related, passed)
+        yield from reading.articles(lines)
 
 
 def read_split(path: Path, source: Source) -> Iterator[Located]:
@@ -117,75 +119,67 @@ def write(path: Path, documents: Iterable[Document]) -> None:
             file.write("".join(f"{line}\n" for line in [*lines, ""]))
 
 
-def _apart(faults: Faults | None) -> AbstractContextManager[None]:
-    return nullcontext() if faults is None else faults.apart()
+@dataclass(frozen=True)
+class _Reading:
+    """How a file is read; the fields are the arguments of `read`."""
 
+    path: Path
+    annotated: bool
+    faults: Faults | None
+    masked: bool
+    related: bool
+    passed: Counter[str]
 
-def _articles(
-    path: Path,
-    lines: Sequence[tuple[int, str]],
-    annotated: bool,
-    faults: Faults | None,
-    masked: bool,
-    related: bool,
-    passed: Counter[str],
-) -> Iterator[Document]:
-    """The article of some lines; none where its head is a fault that is left out."""
-    document = None
-    with _apart(faults):
-        document = _article(path, lines, annotated, faults, masked, related, passed)
-    if document is not None:
-        yield document
+    def articles(self, lines: Sequence[tuple[int, str]]) -> Iterator[Document]:
+        """The article of some lines; none where its head is a fault that is left out."""
+        document = None
+        with self._apart():
+            document = self._article(lines)
+        if document is not None:
+            yield document
 
+    def _apart(self) -> AbstractContextManager[None]:
+        return nullcontext() if self.faults is None else self.faults.apart()
 
-def _article(
-    path: Path,
-    lines: Sequence[tuple[int, str]],
-    annotated: bool,
-    faults: Faults | None,
-    masked: bool,
-    related: bool,
-    passed: Counter[str],
-) -> Document:
-    texts = [
-        match for (_, line), kind in zip(lines, "ta", strict=False) if (match := _TEXT.fullmatch(line)) and match[2] == kind
-    ]
-    if not texts or texts[0][2] != "t":
-        raise Fault(
-            MALFORMED, f"{path}, line {lines[0][0]}: an article that does not begin with 'ID|t|title' and 'ID|a|abstract'."
-        )
-    name, text = texts[0][1], "\n".join(match[3] for match in texts)
-    masked = masked and not text.strip()
-    mentions: dict[Key, Mention] = {}
-    relations: dict[Relation, None] = {}
-    for place, (number, line) in enumerate(lines):
-        where, columns = f"{path}, line {number}", line.split("\t")
-        with _apart(faults):
-            if place >= len(texts) and len(columns) == 1 and annotated:
-                raise Fault(MALFORMED, f"{where}: no tab; wanted ID, start, end, text, type, concept, tabs between.")
-            if (texts[place][1] if place < len(texts) else columns[0]) != name:
-                raise Fault(
-                    "other-document", f"{where}: it does not name the article above it; wanted a blank line between articles."
-                )
-            if place < len(texts) or not annotated:
-                continue
-            if len(columns) >= 5 and all(re.fullmatch("[0-9]{1,12}", column) for column in columns[1:3]):
-                mention = _mention(columns, None if masked else text, where)
-                if not add_once(mentions, mention):
-                    passed["repeated"] += 1
-            elif len(columns) not in (4, 5):  # a relation, in BioRED with a word on whether it is new
-                raise Fault(
-                    MALFORMED,
-                    f"{where}: {some(len(columns), 'column')}; wanted ID, start, end, text, type, concept, tabs between.",
-                )
-            elif related:
-                label, source, target = (column.strip() for column in columns[1:4])
-                if not (label and source and target):
-                    raise Fault(MALFORMED, f"{where}: an empty column; wanted ID, type of relation, concept, concept.")
-                relations[Relation(((), source), ((), target), label)] = None
-            else:
-                passed["relation"] += 1
-    return Document(name, "" if masked else text, tuple(mentions.values()), tuple(relations))
+    def _article(self, lines: Sequence[tuple[int, str]]) -> Document:
+        texts = [
+            match for (_, line), kind in zip(lines, "ta", strict=False) if (match := _TEXT.fullmatch(line)) and match[2] == kind
+        ]
+        if not texts or texts[0][2] != "t":
+            raise Fault(
+                MALFORMED,
+                f"{self.path}, line {lines[0][0]}: an article that does not begin with 'ID|t|title' and 'ID|a|abstract'.",
+            )
+        name, text = texts[0][1], "\n".join(match[3] for match in texts)
+        masked = self.masked and not text.strip()
+        mentions: dict[Key, Mention] = {}
+        relations: dict[Relation, None] = {}
+        for place, (number, line) in enumerate(lines):
+            where, columns = f"{self.path}, line {number}", line.split("\t")
+            with self._apart():
+                if place >= len(texts) and len(columns) == 1 and self.annotated:
+                    raise Fault(MALFORMED, f"{where}: no tab; wanted {_WANTED}.")
+                if (texts[place][1] if place < len(texts) else columns[0]) != name:
+                    raise Fault(
+                        "other-document",
+                        f"{where}: it does not name the article above it; wanted a blank line between articles.",
+                    )
+                if place < len(texts) or not self.annotated:
+                    continue
+                if len(columns) >= 5 and all(re.fullmatch("[0-9]{1,12}", column) for column in columns[1:3]):
+                    mention = _mention(columns, None if masked else text, where)
+                    if not add_once(mentions, mention):
+                        self.passed["repeated"] += 1
+                elif len(columns) not in (4, 5):  # a relation, in BioRED with a word on whether it is new
+                    raise Fault(MALFORMED, f"{where}: {some(len(columns), 'column')}; wanted {_WANTED}.")
+                elif self.related:
+                    label, source, target = (column.strip() for column in columns[1:4])
+                    if not (label and source and target):
+                        raise Fault(MALFORMED, f"{where}: an empty column; wanted ID, type of relation, concept, concept.")
+                    relations[Relation(((), source), ((), target), label)] = None
+                else:
+                    self.passed["relation"] += 1
+        return Document(name, "" if masked else text, tuple(mentions.values()), tuple(relations))
 
 
 def _mention(columns: Sequence[str], text: str | None, where: str) -> Mention:
