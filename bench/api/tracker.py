@@ -86,3 +86,12 @@ class Tracker(Part):
 
     def mark_study(self, study: StudyInfo) -> None:
         """Shows how a study stands, where there is a place for it; called without `open` when it begins, ends or is stopped."""
+
+    def add_report(self, study: str, root: Path, page: Path) -> None:
+        """Keeps the report of a study that it was told of, not of one that came from elsewhere; called without `open`.
+
+        Args:
+            study: its name.
+            root: the folder of all runs.
+            page: one HTML file, without corpus text and without the user's folders.
+        """

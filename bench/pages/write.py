@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import warnings
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
@@ -22,9 +23,10 @@ from bench.pages.overlap import overlap
 from bench.pages.page import Front, front_of, render
 from bench.pages.vega import INSTALL
 from bench.pages.verdicts import differences
-from bench.registry import Registry
+from bench.registry import PluginWarning, Registry
 from bench.results.store import write_bytes
 from bench.studies.finished import own_faults
+from bench.studies.mark import StudyMark
 
 NEEDED = {"jinja2": "jinja2", "vl_convert": "vl-convert-python"}
 PAGE = "index.html"
@@ -75,6 +77,8 @@ def report(
 ) -> Written:
     """Reads runs or a study, compares the runs, and writes the page with its tables and figures.
 
+    Trackers that were told of the study get its page; one that fails is warned of.
+
     Args:
         refs: a study, or runs; all of `runs` where empty.
         runs: folder of runs.
@@ -92,7 +96,10 @@ def report(
     require()
     evidence = with_comparison(collect(refs, runs, tasks, registry), registry, by, allow)
     evidence = replace(evidence, command=command(refs, tasks, by, allow))
-    return write(evidence, out or (evidence.study.folder if evidence.study is not None else runs) / "report")
+    written = write(evidence, out or (evidence.study.folder if evidence.study is not None else runs) / "report")
+    if evidence.study is not None:
+        StudyMark(evidence.study, registry, lambda line: warnings.warn(line, PluginWarning, stacklevel=2)).report(written.page)
+    return written
 
 
 def command(refs: Sequence[str], tasks: Sequence[str] = (), by: Sequence[str] = (), allow: Sequence[str] = ()) -> str:

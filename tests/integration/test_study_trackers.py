@@ -11,10 +11,13 @@ from typing import Any, Literal
 import pytest
 
 pytest.importorskip("mlflow")
+pytest.importorskip("wandb")
 
-from bench_plugins.trackers import MlflowTracker
+from bench_plugins.trackers import MlflowTracker, WandbTracker
 from bench_plugins.trackers.mlflow import PARENT_TAG, RUN_TAG, STANDS_FOR_TAG
+from bench_plugins.trackers.wandb_files import records
 from mlflow import MlflowClient
+from wandb.proto import wandb_internal_pb2
 
 from bench.api.study import StudyRun
 from bench.api.tracker import RunInfo, StudyInfo, Tracker
@@ -74,6 +77,44 @@ def test_the_run_that_stands_for_a_study_has_its_state_and_its_verdict(
     assert found["one"].info.status == status
     said = {"bench.state": state, "bench.runs": "8 of 8 finished", "bench.verdict.chem prot": "genuine transfer"}
     assert said.items() <= found["one"].data.tags.items()
+
+
+def artifacts(root: Path, name: str) -> list[str]:
+    known = client(root)
+    return [file.path for file in known.list_artifacts(runs(root)[name].info.run_id)]
+
+
+def test_the_report_of_a_study_is_kept_where_the_study_is_known(root: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("WANDB_MODE", "offline")
+    page = root / "index.html"
+    page.write_text("<p>a verdict")
+    for tracker in (MlflowTracker(), WandbTracker()):
+        tracker.mark_study(StudyInfo("a 'study' [1]", root, "finished", {"verdict.x": "no effect"}))
+        tracker.add_report("a 'study' [1]", root, page)
+        tracker.add_report("another", root, page)
+    assert artifacts(root, "a 'study' [1]") == ["index.html"]
+    assert {*runs(root)} == {"a 'study' [1]"}
+    (kept,) = (root / "wandb").glob("*run-*-study-*/files/*")  # and nothing of the machine or of what is installed
+    assert (kept.name, kept.read_text()) == ("report.html", "<p>a verdict")
+    said = {}
+    for path in (root / "wandb").glob("*run-*-study-*/*.wandb"):
+        for content in records(path.read_bytes()):
+            record = wandb_internal_pb2.Record()
+            record.ParseFromString(content)
+            if record.WhichOneof("record_type") == "run":
+                assert (record.run.run_group, record.run.job_type) == ("a 'study' [1]", "study")
+            for item in [*record.run.config.update, *record.config.update]:
+                said[item.key] = item.value_json
+    assert {"state": '"finished"', "verdict.x": '"no effect"'}.items() <= said.items()
+
+
+def test_a_study_that_came_from_elsewhere_makes_no_store(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.delenv("MLFLOW_TRACKING_URI", raising=False)
+    page = tmp_path / "index.html"
+    page.write_text("<p>")
+    for tracker in (MlflowTracker(), WandbTracker()):
+        tracker.add_report("one", tmp_path, page)
+    assert [*tmp_path.iterdir()] == [page]
 
 
 class Silent:

@@ -23,6 +23,7 @@ if TYPE_CHECKING:
     from mlflow.entities import Metric
 
 EXPERIMENT = "bench"
+DATABASE = "mlflow.db"
 RUN_TAG = "bench.run_id"
 STUDY_TAG = "bench.study"
 STANDS_FOR_TAG = "bench.stands_for_study"
@@ -119,6 +120,14 @@ class MlflowTracker(Tracker):
         else:
             client.set_terminated(parent, status=_STATUS[study.state])
 
+    def add_report(self, study: str, root: Path, page: Path) -> None:
+        """Keeps the report as an artifact of the run that stands for the study."""
+        if not os.environ.get("MLFLOW_TRACKING_URI") and not (root / DATABASE).exists():
+            return
+        client, experiment = _store(root)
+        for run in client.search_runs([experiment], _tagged(STANDS_FOR_TAG, readable(study)), max_results=1):
+            client.log_artifact(run.info.run_id, str(page))
+
     def _send(self, rows: Sequence[Metric], position: int) -> None:
         from mlflow.entities import RunTag
 
@@ -135,7 +144,7 @@ def _store(root: Path) -> tuple[MlflowClient, str]:
 
     for noisy in ("alembic", "mlflow"):  # creating the tables is logged line by line otherwise
         logging.getLogger(noisy).setLevel(logging.ERROR)
-    uri = os.environ.get("MLFLOW_TRACKING_URI") or database_uri(root / "mlflow.db")
+    uri = os.environ.get("MLFLOW_TRACKING_URI") or database_uri(root / DATABASE)
     client = MlflowClient(tracking_uri=uri)
     known = client.get_experiment_by_name(EXPERIMENT)
     artifacts = (root / "mlartifacts").resolve().as_uri() if uri.startswith("sqlite") else None

@@ -1,6 +1,8 @@
 """Weights & Biases: https://docs.wandb.ai. Offline, in ``<out>/wandb``, unless an API key is set up; upload an offline run
 with ``wandb sync --append runs/wandb/offline-run-*``.
 
+A study is a group of runs, and one of its own, of job type "study", for its state, verdict and report.
+
 Example history row: ``{"step": 120, "train/loss": 0.41, "_step": 123}``, where ``_step`` is the position in the journal.
 """
 
@@ -12,12 +14,13 @@ import time
 from collections.abc import Mapping, Sequence
 from contextlib import suppress
 from glob import escape
+from hashlib import sha256
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 from urllib.parse import urlsplit
 
 from bench.api.part import Requirement
-from bench.api.tracker import RunEvent, RunInfo, Tracker
+from bench.api.tracker import RunEvent, RunInfo, StudyInfo, Tracker
 from bench.errors import BenchError
 from bench.results.layout import RESULT
 from bench.results.store import write_json
@@ -88,8 +91,7 @@ class WandbTracker(Tracker):
             BenchError: the file lacks numbers that wandb has taken.
         """
         if self._run is not None:
-            self._run.finish(exit_code=0 if finished else 1)
-            atexit.unregister(_stop_service)
+            _finish(self._run, finished)
             self._wait_for_file()
 
     def _wait_for_file(self) -> None:
@@ -101,28 +103,68 @@ class WandbTracker(Tracker):
                 raise BenchError(f"wandb's file lacks numbers {_FLUSH_SECONDS:g} s after its end")
             time.sleep(0.05)
 
+    def mark_study(self, study: StudyInfo) -> None:
+        """Says in a run of the study's group how it ended, and its verdict; while it runs, its runs say so themselves."""
+        if study.state != "running":
+            run = _of_study(study.name, study.root)
+            run.config.update({"state": study.state, **study.facts}, allow_val_change=True)
+            _finish(run, study.state == "finished")
+
+    def add_report(self, study: str, root: Path, page: Path) -> None:
+        """Keeps the report as a file of the run that says how the study ended."""
+        if not any((root / "wandb").glob(f"*run-*-{_ident(study)}")):
+            return
+        run = _of_study(study, root)
+        copy = Path(run.dir, f"report{page.suffix}")
+        copy.write_bytes(page.read_bytes())
+        run.save(escape(str(copy)), base_path=run.dir, policy="end")
+        _finish(run, True)
+
     def _started(self) -> Run:
         if self._run is None:
-            import wandb
-
             assert self._info is not None, "open comes first"
-            info, how = self._info, mode()
-            _another_second(info.root / "wandb", info.id)
-            wandb.setup(wandb.Settings(mode=how, silent=True))  # what it says outside a run, such as of one that it cannot end
-            self._run = wandb.init(
-                project=os.environ.get("WANDB_PROJECT") or PROJECT,
-                id=info.id,
-                name=readable(info.name),
-                group=readable(info.config.get("study") or "") or None,
-                dir=str(info.root.absolute()),  # wandb would take a name that begins with ~ for a user's
-                config=parameters(info.config),
-                resume="allow" if how == "online" else None,
-                settings=private_settings(how),
-            )
-            # wandb's own exit handler waits for an upload without a limit; ours runs before it.
-            atexit.register(_stop_service)
+            info = self._info
+            self._run = _begun(info.root, info.id, info.name, info.config.get("study") or "", parameters(info.config))
             self._run.define_metric("*", step_metric="step")
         return self._run
+
+
+def _of_study(study: str, root: Path) -> Run:
+    """The run that stands for a study, in the group of its runs."""
+    return _begun(root, _ident(study), study, study, {}, "study")
+
+
+def _ident(study: str) -> str:
+    """Wandb's id of that run: a name may hold what it does not take."""
+    return f"study-{sha256(study.encode(errors='replace')).hexdigest()[:12]}"
+
+
+def _begun(root: Path, ident: str, name: str, study: str, config: Mapping[str, str], kind: str | None = None) -> Run:
+    """A run of wandb, new or known."""
+    import wandb
+
+    how = mode()
+    _another_second(root / "wandb", ident)
+    wandb.setup(wandb.Settings(mode=how, silent=True))  # what it says outside a run, such as of one that it cannot end
+    run = wandb.init(
+        project=os.environ.get("WANDB_PROJECT") or PROJECT,
+        id=ident,
+        name=readable(name),
+        group=readable(study) or None,
+        job_type=kind,
+        dir=str(root.absolute()),  # wandb would take a name that begins with ~ for a user's
+        config=dict(config),
+        resume="allow" if how == "online" else None,
+        settings=private_settings(how),
+    )
+    # wandb's own exit handler waits for an upload without a limit; ours runs before it.
+    atexit.register(_stop_service)
+    return run
+
+
+def _finish(run: Run, well: bool) -> None:
+    run.finish(exit_code=0 if well else 1)
+    atexit.unregister(_stop_service)
 
 
 def mode() -> str:
@@ -160,6 +202,7 @@ def private_settings(how: str) -> Any:
         x_disable_stats=True,
         x_disable_meta=True,
         x_disable_machine_info=True,
+        x_save_requirements=False,
     )
 
 
