@@ -1,4 +1,4 @@
-"""`bench demo`: a small comparison that is really trained, in a few minutes, so that what comes after a run can be tried.
+"""`bench demo`: a small comparison that is really trained, in a minute or two, so that what comes after a run can be tried.
 
 A model that knows no language learns generated sentences: figures of a demo show what the commands do, and nothing else. No
 control is waived; every run is what `bench run` makes of the same flags.
@@ -29,9 +29,9 @@ SIZES = {"train": 300, "dev": 60, "test": 150}
 """Sentences of each split."""
 SEED = 2015
 MOST = 1000
-"""Seeds; each is two runs of half a minute."""
+"""Seeds; each is two runs of ten seconds."""
 CONFIG = RunConfig(
-    task=TASKS, model="tiny-bert", head="bio", lr=3e-3, tokens=40_000, batch_tokens=1024, micro_batch=1024, eval_every=20,
+    task=TASKS, model="tiny-bert", head="bio", lr=3e-3, tokens=20_000, batch_tokens=512, micro_batch=512, eval_every=20,
     tracker=("none",), device="cpu",
 )  # fmt: skip
 """What all runs share. At this rate the tiny model passes the smoke test."""

@@ -166,10 +166,11 @@ class PlainProgress:
         self._start = self._said = time.monotonic()
 
     def advance(self, n: float = 1, **stats: float | str) -> None:
-        """Adds `n` units; prints a line if the last one is `seconds` old."""
+        """Adds `n` units; prints a line if the last one is `seconds` old. Where they complete the work, `close` prints it."""
         self._done += n
         self._stats |= stats
-        if time.monotonic() - self._said >= self.seconds:
+        complete = n > 0 and self._total is not None and self._done >= self._total
+        if time.monotonic() - self._said >= self.seconds and not complete:
             self._say()
 
     def close(self) -> None:

@@ -129,6 +129,13 @@ def test_a_pipe_hears_of_long_work_now_and_then(monkeypatch: pytest.MonkeyPatch)
         now[0] += 20.0
         bar.advance(0, dev="50%")
     assert stream.getvalue().splitlines()[-2] == "    more: 11/10 tokens, 0.55 tokens/s, dev 50%"
+    with sink.progress("runs", total=1, unit="runs") as bar:
+        now[0] += 20.0
+        bar.advance(1)
+    # What completes the work is told once, with its time.
+    assert [line for line in stream.getvalue().splitlines() if "runs:" in line] == [
+        "    runs: 1/1 run, 0.05 runs/s, 20.0 s in all"
+    ]
 
 
 def test_wide_tables_are_not_folded_in_a_pipe() -> None:
