@@ -10,7 +10,7 @@ from bench.api.study import Statement, Tone
 from bench.evaluation.small_counts import few, wilson
 from bench.pages.collect import Evidence, ReportedRun, rests
 from bench.pages.content import Cell, Column, Figure, Mark, Table, difference, shown
-from bench.results.display import NOT_ESTIMABLE, estimable
+from bench.results.display import NOT_ESTIMABLE, estimable, findable
 from bench.studies.contract import listed
 from bench.studies.finished import estimates_in, own_faults
 from bench.wording import some
@@ -250,7 +250,7 @@ def _card(evidence: Evidence, pair: Pair) -> Statement:
         bounds = f"[{shown(alone.low, 'change')}, {shown(alone.high, 'change')}]"
         reason += f" Over documents alone {bounds}, p {shown(pair.documents_p_holm, 'p')}."
     if pair.better is None and estimate.detectable is not None:
-        reason += f" A true difference of {shown(estimate.detectable, 'score')} would probably have been found."
+        reason += f" {findable(estimate.detectable).capitalize()} would probably have been found."
     if estimate.seeds < SEEDS:
         reason += f" A verdict needs at least {SEEDS} seeds."
     tone: Tone = "open" if pair.better is None else "good"

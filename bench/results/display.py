@@ -51,6 +51,11 @@ def estimable(seeds: int | None) -> bool:
     return seeds is None or seeds >= FEWEST
 
 
+def findable(detectable: float) -> str:
+    """What seeds and documents could have found, as in ``a true difference of .026``: scores differ by 1 at most."""
+    return f"a true difference of {short(detectable)}" if detectable <= 1 else "no true difference, however large,"
+
+
 def size(count: float) -> str:
     """Bytes in the largest binary unit that leaves a number of at least 1."""
     for unit in ("B", "KiB", "MiB", "GiB"):

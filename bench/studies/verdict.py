@@ -38,7 +38,7 @@ from collections.abc import Mapping
 from dataclasses import asdict, dataclass, replace
 from typing import Any, Literal
 
-from bench.results.display import change, interval, p_value, short
+from bench.results.display import change, findable, interval, p_value, short
 from bench.results.statistics import Statistics
 from bench.stats.intervals import LEVEL, MINIMUM_SEEDS, POWER, Estimate, Measure, align, estimate, scores, unit_of, wanted
 from bench.stats.multiplicity import holm
@@ -260,9 +260,8 @@ def _could(estimate: Estimate, margin: float, level: float, power: float) -> str
         return ""
     unit = estimate.unit or "documents"
     could = (
-        f" With {some(estimate.seeds, 'seed')} and {estimate.documents:,} {unit} a true difference of "
-        f"{short(estimate.detectable)} would have been found {power:.0%} of the time, and equality shown within "
-        f"±{short(estimate.margin_detectable)}."
+        f" With {some(estimate.seeds, 'seed')} and {estimate.documents:,} {unit} {findable(estimate.detectable)} would have "
+        f"been found {power:.0%} of the time, and equality shown within ±{short(estimate.margin_detectable)}."
     )
     if estimate.margin_detectable <= margin:
         return (
@@ -271,7 +270,7 @@ def _could(estimate: Estimate, margin: float, level: float, power: float) -> str
     designs = wanted(estimate, margin, level=level, power=power)
     known = {estimate.documents: estimate.documents}
     ways = [f"{some(seeds, 'seed')} and {known.get(d, float(f'{d:.2g}')):,.0f} {unit}" for seeds, d in designs]
-    return f"{could} For ±{margin:g} it takes about {', or '.join(ways)}." if ways else could
+    return f"{could} For ±{margin:g} it takes about {', or '.join(dict.fromkeys(ways))}." if ways else could
 
 
 __all__ = ["MARGIN", "MEANING", "WORDS", "Arm", "Kind", "Outcome", "TaskVerdict", "Verdict", "judge", "outcome", "verdicts"]

@@ -98,6 +98,13 @@ def test_an_open_verdict_says_what_could_tell() -> None:
     assert enough.at_total.margin_detectable == pytest.approx(0.03, rel=0.35)
 
 
+def test_no_difference_beyond_what_scores_can_have_is_told_and_no_way_twice() -> None:
+    two = replace(known(0.0, 0.005, seeds=2), detectable=1.03, margin_detectable=0.3)
+    _, reason = judge(two, two, 0.01)
+    assert "With 2 seeds and 100 documents no true difference, however large, would have been found 80% of the time" in reason
+    assert "it takes about 6 seeds and 100 documents." in reason
+
+
 def test_what_is_wanted_is_what_the_same_variances_give() -> None:
     arms = study(Shape(seed_sd=0.003, arm_sd=0.3), Effect(), np.random.default_rng(3))
     at_total = verdicts(arms["multi"], arms["total"], arms["own"], {TASK: f1})[TASK].at_total

@@ -193,6 +193,7 @@ def _search(finished: FinishedStudy, arm: str) -> dict[str, Any]:
 def _told(pair: Pair, search: Mapping[str, Mapping[str, Any]]) -> dict[str, Any]:
     """A pair of architectures with the sentence that says what the rates do to it."""
     from bench.pages.content import difference, shown
+    from bench.results.display import findable
 
     estimate = pair.estimate
     first, second = (
@@ -217,7 +218,7 @@ def _told(pair: Pair, search: Mapping[str, Mapping[str, Any]]) -> dict[str, Any]
         if refused := sum(trial["refused"] for trial in trials):
             reason += f" Of the search of {arm} {refused} of {len(trials)} trials were refused, so that it used fewer tokens."
     if estimate.detectable is not None and pair.better is None:
-        reason += f" A true difference of {shown(estimate.detectable, 'score')} would probably have been found."
+        reason += f" {findable(estimate.detectable).capitalize()} would probably have been found."
     reason = " ".join(filter(None, (reason, estimate.caution)))
     return {
         "task": pair.task, "first": pair.first, "second": pair.second, "subject": f"{pair.task}: {pair.second} − {pair.first}",

@@ -155,7 +155,7 @@ def verdict_of(gain: Estimate, margin: float, alpha: float) -> tuple[str, str]:
         margin: of equivalence, in the metric's own unit.
         alpha: error rate.
     """
-    from bench.results.display import score
+    from bench.results.display import findable
     from bench.stats.intervals import MINIMUM_SEEDS
     from bench.studies.verdict import beats, loses, shown
 
@@ -168,5 +168,5 @@ def verdict_of(gain: Estimate, margin: float, alpha: float) -> tuple[str, str]:
         return "worse than a fresh start", f"What the sources share, frozen, gives less than a fresh start: {shown(gain)}."
     if gain.within(margin):
         return "no difference", f"It equals a fresh start within ±{margin:g}: {shown(gain)}."
-    could = "" if gain.detectable is None else f" A true difference of {score(gain.detectable)} would have been found."
+    could = "" if gain.detectable is None else f" {findable(gain.detectable).capitalize()} would have been found."
     return "unresolved", f"It neither beats a fresh start nor loses to it: {shown(gain)}.{could}"
