@@ -3,13 +3,18 @@
 from __future__ import annotations
 
 import argparse
+import sys
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 from bench.cli.parser import Parser
 from bench.registry import load
 from bench.screen.terminal import paint, say
 from bench.screen.text import dump
 from bench.wording import some
+
+if TYPE_CHECKING:
+    from bench.pages.write import Written
 
 
 def configure(parser: Parser) -> None:
@@ -40,21 +45,30 @@ def configure(parser: Parser) -> None:
 
 def run(args: argparse.Namespace) -> int:
     """Writes the page, its tables and figures, and prints where they are; returns 0."""
-    from bench.pages.write import report
-    from bench.results.manifest import Standing
+    from bench.pages.write import hand_over, report
     from bench.studies.contract import check_fields
 
     by, allow = check_fields(args.by, "--by"), check_fields(args.allow, "--allow")
-    written = report(args.refs, args.runs, load(), args.out, args.task, by, allow)
+    registry = load()
+    written = report(args.refs, args.runs, registry, args.out, args.task, by, allow)
+    _say(written, args.json)
+    sys.stdout.flush()
+    hand_over(written, registry)
+    return 0
+
+
+def _say(written: Written, as_json: bool) -> None:
+    from bench.results.manifest import Standing
+
     evidence, out = written.evidence, written.page.parent
     changed = {run.id: run.standing.changed for run in evidence.runs if run.standing.changed}
     if evidence.review is not None and evidence.review.changed:
         changed[evidence.title] = evidence.review.changed
-    if args.json:
+    if as_json:
         say(dump({"page": written.page, "bytes": written.bytes, "figures": written.figures, "tables": written.tables,
                     "runs": [run.id for run in evidence.runs], "unfinished": evidence.unfinished,
                     "changed": changed}))  # fmt: skip
-        return 0
+        return
     synthetic = any(run.result.synthetic for run in evidence.runs)
     left = f", {len(evidence.unfinished)} unfinished" if evidence.unfinished else ""
     stamp = paint("  SYNTHETIC data", "yellow") if synthetic else ""
@@ -66,4 +80,3 @@ def run(args: argparse.Namespace) -> int:
         say("  The report that stood there is replaced; another --out keeps it.")
     say(f"  {out / 'tables'}/  {some(written.tables, 'table')} as CSV and LaTeX")
     say(f"  {out / 'figures'}/  {some(written.figures, 'figure')} as PDF and SVG")
-    return 0

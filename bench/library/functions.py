@@ -313,12 +313,15 @@ def report(
         MissingError: the extra ``report`` is not installed.
         UsageError: nothing carries a name.
     """
+    from bench.pages.write import hand_over
     from bench.pages.write import report as write_report
     from bench.studies.contract import check_fields
 
     fields, further = check_fields(by, "by"), check_fields(allow, "allow")
     place = None if out is None else Path(out)
-    return write_report([str(ref) for ref in refs], Path(runs), installed(), place, task, fields, further).page
+    written = write_report([str(ref) for ref in refs], Path(runs), installed(), place, task, fields, further)
+    hand_over(written, installed())
+    return written.page
 
 
 def _outcome(config: RunConfig | None, fields: Mapping[str, Any], progress: bool, **how: Any) -> Outcome:

@@ -77,8 +77,6 @@ def report(
 ) -> Written:
     """Reads runs or a study, compares the runs, and writes the page with its tables and figures.
 
-    Trackers that were told of the study get its page; one that fails is warned of.
-
     Args:
         refs: a study, or runs; all of `runs` where empty.
         runs: folder of runs.
@@ -96,10 +94,14 @@ def report(
     require()
     evidence = with_comparison(collect(refs, runs, tasks, registry), registry, by, allow)
     evidence = replace(evidence, command=command(refs, tasks, by, allow))
-    written = write(evidence, out or (evidence.study.folder if evidence.study is not None else runs) / "report")
-    if evidence.study is not None:
-        StudyMark(evidence.study, registry, lambda line: warnings.warn(line, PluginWarning, stacklevel=2)).report(written.page)
-    return written
+    return write(evidence, out or (evidence.study.folder if evidence.study is not None else runs) / "report")
+
+
+def hand_over(written: Written, registry: Registry) -> None:
+    """Gives the report of a study to the trackers that were told of the study, which takes seconds; a failure is warned of."""
+    if written.evidence.study is not None:
+        mark = StudyMark(written.evidence.study, registry, lambda line: warnings.warn(line, PluginWarning, stacklevel=2))
+        mark.report(written.page)
 
 
 def command(refs: Sequence[str], tasks: Sequence[str] = (), by: Sequence[str] = (), allow: Sequence[str] = ()) -> str:

@@ -5,6 +5,7 @@ from pathlib import Path
 from types import ModuleType
 
 import pytest
+from bench_plugins.trackers import MlflowTracker, WandbTracker
 
 from bench.cli import main
 
@@ -114,6 +115,30 @@ def test_bad_input_is_one_line(made: ModuleType, tmp_path: Path, capsys: pytest.
     assert len(problems) == 3
     for problem, words in zip(problems, ("holds no run", "schema version 7", "truncated"), strict=True):
         assert words in problem
+
+
+def test_the_report_of_a_study_goes_to_the_trackers_of_its_runs(
+    made: ModuleType, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    study = made.token_control(tmp_path, seeds=1)
+    study.save()
+    given: list[object] = []
+
+    def refuse(*words: object) -> None:
+        raise ValueError("zqx")
+
+    monkeypatch.setattr(MlflowTracker, "missing", lambda tracker: ())
+    monkeypatch.setattr(WandbTracker, "missing", lambda tracker: ())
+    monkeypatch.setattr(MlflowTracker, "add_report", lambda tracker, *words: given.append(words))
+    monkeypatch.setattr(WandbTracker, "add_report", refuse)
+    page = study.folder / "report" / "index.html"
+    assert main(["report", study.name, "--runs", str(tmp_path), "--json"]) == 0
+    said = capsys.readouterr()
+    assert given == [(study.name, tmp_path, page)]
+    assert (json.loads(said.out)["page"], "zqx" in said.err) == (str(page), False)
+    assert f"Tracker 'wandb' failed (ValueError) and lacks the report of {study.name}." in " ".join(said.err.split())
+    assert main(["report", "--runs", str(tmp_path)]) == 0  # runs alone are no study
+    assert len(given) == 1
 
 
 def test_runs_that_are_no_study_are_compared_or_refused(
