@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from bench.pages.collect import Evidence, rests
 from bench.pages.content import Cell, Column, Table
+from bench.results.display import within
 from bench.stats.across import meaning
 
 
@@ -40,7 +41,7 @@ def across(evidence: Evidence) -> Table | None:
         means.append(meaning(whole, first, second))
     if not rows:
         return None
-    equal = f" P(worse), P(equal), P(better): of a further task of this kind, within ±{rope:g} being equal." if rope else ""
+    equal = f" P(worse), P(equal), P(better): of a further task of this kind; equal is within {within(rope)}." if rope else ""
     caption = (
         f"What this means: {' '.join(means)} IQM is the mean of the middle half of all scores; intervals are over seeds, with "
         f"tasks and documents held fast. Better on at least: however the tasks depend on one another.{equal}"

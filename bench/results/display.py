@@ -51,6 +51,11 @@ def estimable(seeds: int | None) -> bool:
     return seeds is None or seeds >= FEWEST
 
 
+def within(margin: float) -> str:
+    """A margin as it was given, as in ``±.01``."""
+    return f"±{margin:g}".replace("±0.", "±.")
+
+
 def findable(detectable: float) -> str:
     """What seeds and documents could have found, as in ``a true difference of .026``: scores differ by 1 at most."""
     return f"a true difference of {short(detectable)}" if detectable <= 1 else "no true difference, however large,"

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 
+from bench.results.display import within
 from bench.screen.console import RichReporter
 from bench.studies.power import PowerPlan, Question
 from bench.wording import some
@@ -30,7 +31,7 @@ def show(
     console.table(title, columns, [_row(plan) for plan in plans])
     hardest = max(plans, key=lambda plan: (plan.seeds is None, plan.seeds or 0, -plan.designs[-1].power))
     columns = (
-        "seeds", "power", "smallest found", f"equal within ±{question.margin:g} shown", "documents needed", "hours"
+        "seeds", "power", "smallest found", f"equal within {within(question.margin)} shown", "documents needed", "hours"
     )  # fmt: skip
     rows = [
         (

@@ -38,7 +38,7 @@ from collections.abc import Mapping
 from dataclasses import asdict, dataclass, replace
 from typing import Any, Literal
 
-from bench.results.display import change, findable, interval, p_value, short
+from bench.results.display import change, findable, interval, p_value, short, within
 from bench.results.statistics import Statistics
 from bench.stats.intervals import LEVEL, MINIMUM_SEEDS, POWER, Estimate, Measure, align, estimate, scores, unit_of, wanted
 from bench.stats.multiplicity import holm
@@ -248,7 +248,7 @@ def _told(state: Outcome, estimate: Estimate, margin: float) -> str:
     """An outcome in words; where the interval leaves out 0 and the outcome does not follow it, they say so."""
     side = "above" if (estimate.low or 0.0) > 0 else "below" if (estimate.high or 0.0) < 0 else ""
     if state == "equivalent":
-        return f"equal within ±{margin:g}{f', though {side} 0,' if side else ''}"
+        return f"equal within {within(margin)}{f', though {side} 0,' if side else ''}"
     if state == "open":
         return "not resolved" + (f", after Holm's adjustment (p {p_value(estimate.p_holm)})," if side else "")
     return state
@@ -264,13 +264,11 @@ def _could(estimate: Estimate, margin: float, level: float, power: float) -> str
         f"been found {power:.0%} of the time, and equality shown within ±{short(estimate.margin_detectable)}."
     )
     if estimate.margin_detectable <= margin:
-        return (
-            f"{could} That is enough for ±{margin:g}: the true difference may lie near the margin, where only many more tell."
-        )
+        return f"{could} That is enough for {within(margin)}: the true one may lie near the margin, where only many more tell."
     designs = wanted(estimate, margin, level=level, power=power)
     known = {estimate.documents: estimate.documents}
     ways = [f"{some(seeds, 'seed')} and {known.get(d, float(f'{d:.2g}')):,.0f} {unit}" for seeds, d in designs]
-    return f"{could} For ±{margin:g} it takes about {', or '.join(dict.fromkeys(ways))}." if ways else could
+    return f"{could} For {within(margin)} it takes about {', or '.join(dict.fromkeys(ways))}." if ways else could
 
 
 __all__ = ["MARGIN", "MEANING", "WORDS", "Arm", "Kind", "Outcome", "TaskVerdict", "Verdict", "judge", "outcome", "verdicts"]

@@ -38,9 +38,9 @@ def known(difference: float, half: float, seeds: int = 6, p: float | None = None
     ("at_total", "at_own", "kind", "reason"),
     [
         (known(0.03, 0.01), known(0.05, 0.01), "genuine transfer", "better at equal total (+.030 [+.020, +.040])"),
-        (known(0.03, 0.01), known(0.00, 0.01), "genuine transfer", "equal within ±0.01 at its own tokens"),
+        (known(0.03, 0.01), known(0.00, 0.01), "genuine transfer", "equal within ±.01 at its own tokens"),
         (known(0.03, 0.01), known(0.00, 0.03), "genuine transfer", "not resolved at its own tokens"),
-        (known(0.001, 0.005), known(0.05, 0.01), "data exposure", "equal within ±0.01 at equal total"),
+        (known(0.001, 0.005), known(0.05, 0.01), "data exposure", "equal within ±.01 at equal total"),
         (known(-0.03, 0.01), known(0.05, 0.01), "costly sharing", "less than as many of its own"),
         (known(-0.03, 0.01), known(0.001, 0.005), "no transfer", "do nothing for it"),
         (known(-0.03, 0.01), known(-0.05, 0.01), "negative transfer", "do harm"),
@@ -54,11 +54,11 @@ def known(difference: float, half: float, seeds: int = 6, p: float | None = None
             "unresolved",
             "not resolved at equal total (+.001 [−.019",
         ),
-        (known(0.001, 0.02), known(0.001, 0.005), "unresolved", "equality shown within ±.028. For ±0.01 it takes about"),
+        (known(0.001, 0.02), known(0.001, 0.005), "unresolved", "equality shown within ±.028. For ±.01 it takes about"),
         (known(0.001, 0.005), known(0.001, 0.02), "unresolved", "equality shown within ±.028"),
         (known(-0.03, 0.01), known(0.001, 0.02), "unresolved", "worse at equal total"),
         # What is shown to be within the margin is equal, also where it is not 0.
-        (known(0.004, 0.003), known(0.05, 0.01), "data exposure", "equal within ±0.01, though above 0, at equal total"),
+        (known(0.004, 0.003), known(0.05, 0.01), "data exposure", "equal within ±.01, though above 0, at equal total"),
         (known(-0.004, 0.003), known(0.05, 0.01), "data exposure", "though below 0"),
         (known(-0.004, 0.003), known(-0.004, 0.003), "no effect", "though below 0"),
         # A difference without an interval that leaves out 0 is none, and neither is one that the family takes back.

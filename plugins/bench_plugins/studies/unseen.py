@@ -155,7 +155,7 @@ def verdict_of(gain: Estimate, margin: float, alpha: float) -> tuple[str, str]:
         margin: of equivalence, in the metric's own unit.
         alpha: error rate.
     """
-    from bench.results.display import findable
+    from bench.results.display import findable, within
     from bench.stats.intervals import MINIMUM_SEEDS
     from bench.studies.verdict import beats, loses, shown
 
@@ -167,6 +167,6 @@ def verdict_of(gain: Estimate, margin: float, alpha: float) -> tuple[str, str]:
     if loses(gain, alpha):
         return "worse than a fresh start", f"What the sources share, frozen, gives less than a fresh start: {shown(gain)}."
     if gain.within(margin):
-        return "no difference", f"It equals a fresh start within ±{margin:g}: {shown(gain)}."
+        return "no difference", f"It equals a fresh start within {within(margin)}: {shown(gain)}."
     could = "" if gain.detectable is None else f" {findable(gain.detectable).capitalize()} would have been found."
     return "unresolved", f"It neither beats a fresh start nor loses to it: {shown(gain)}.{could}"
