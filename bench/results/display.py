@@ -51,9 +51,14 @@ def estimable(seeds: int | None) -> bool:
     return seeds is None or seeds >= FEWEST
 
 
+def stated(value: float) -> str:
+    """A difference as it was given, as in ``.01``."""
+    return f"{value:g}".removeprefix("0") or "0"
+
+
 def within(margin: float) -> str:
     """A margin as it was given, as in ``±.01``."""
-    return f"±{margin:g}".replace("±0.", "±.")
+    return f"±{stated(margin)}"
 
 
 def findable(detectable: float) -> str:

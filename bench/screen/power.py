@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 
-from bench.results.display import within
+from bench.results.display import duration, stated, within
 from bench.screen.console import RichReporter
 from bench.studies.power import PowerPlan, Question
 from bench.wording import some
@@ -17,7 +17,7 @@ def show(
     console = reporter or RichReporter()
     for note in notes:
         console.note(note)
-    title = f"to find a true difference of {question.effect:g} with {question.power:.0%} power"
+    title = f"to find a true difference of {stated(question.effect)} with {question.power:.0%} power"
     columns: tuple[str, ...] = (
         "of",
         "difference",
@@ -26,17 +26,17 @@ def show(
         "sd over documents",
         "documents",
         "seeds needed",
-        "hours",
+        "time",
     )
     console.table(title, columns, [_row(plan) for plan in plans])
     hardest = max(plans, key=lambda plan: (plan.seeds is None, plan.seeds or 0, -plan.designs[-1].power))
     columns = (
-        "seeds", "power", "smallest found", f"equal within {within(question.margin)} shown", "documents needed", "hours"
+        "seeds", "power", "smallest found", f"equal within {within(question.margin)} shown", "documents needed", "time"
     )  # fmt: skip
     rows = [
         (
-            str(design.seeds), f"{design.power:.0%}", f"{design.detectable:.4f}", f"{design.equality:.0%}",
-            "no number is enough" if design.documents is None else f"{design.documents:,}", _hours(design.hours),
+            str(design.seeds), f"{design.power:.0%}", _small(design.detectable), f"{design.equality:.0%}",
+            "no number is enough" if design.documents is None else f"{design.documents:,}", _time(design.hours),
         )
         for design in hardest.designs
     ]  # fmt: skip
@@ -84,8 +84,8 @@ def _row(plan: PowerPlan) -> tuple[str, ...]:
         needed += f"–{plan.seeds_if_unsure or 'none'}"
     hours = next((design.hours for design in plan.designs if design.seeds == plan.seeds), None)
     pilot = "stated" if plan.pilot_seeds is None else some(plan.pilot_seeds, "seed")
-    sds = (f"{plan.seeds_sd:.4f}", f"{plan.documents_sd:.4f}")
-    return (plan.subject, plan.comparison, pilot, *sds, f"{plan.documents:,}", needed, _hours(hours))
+    sds = (_small(plan.seeds_sd), _small(plan.documents_sd))
+    return (plan.subject, plan.comparison, pilot, *sds, f"{plan.documents:,}", needed, _time(hours))
 
 
 def _looks(plan: PowerPlan) -> tuple[str, ...]:
@@ -94,5 +94,10 @@ def _looks(plan: PowerPlan) -> tuple[str, ...]:
     return (plan.subject, plan.comparison, *(f"{share:.0%}" for share in plan.looks.by_look), f"{plan.looks.seeds:.1f}")
 
 
-def _hours(hours: float | None) -> str:
-    return "" if hours is None else f"{hours:.1f}"
+def _time(hours: float | None) -> str:
+    return "" if hours is None else duration(3600 * hours)
+
+
+def _small(value: float) -> str:
+    """A figure with a digit more than a score: standard deviations are small."""
+    return f"{value:.4f}".removeprefix("0")

@@ -116,12 +116,12 @@ class StudyWatcher:
         seconds, tokens = sum(e.seconds for e in known), sum(e.tokens for e in known)
         several = f", {duration(seconds / min(jobs, max(1, len(left))))} with --jobs {jobs} at best" if jobs > 1 else ""
         if "looks" in study.settings:
-            looks = ", ".join(f"{seeds} ({_hours(study.upto(seeds)):.1f} hours)" for seeds in study.planned_looks)
+            looks = ", ".join(f"{seeds} ({duration(_seconds(study.upto(seeds)))})" for seeds in study.planned_looks)
             self._reporter.note(f"judged at {looks} seeds, 5% over all looks; it ends at the first that leaves nothing open")
         quantizing = "; without quantizing" if any(run.config.quant != "none" for run in left) else ""
         self._reporter.note(
             f"{some(len(study.runs), 'run')}, {len(study.runs) - len(left)} finished; left are {some(tokens, 'token')}, "
-            f"{seconds / 3600:.1f} hours one after another{several} (from a layer timed here{quantizing})"
+            f"{duration(seconds)} one after another{several} (from a layer timed here{quantizing})"
         )
         if not (study.folder / STUDY).exists() and any(map(is_run, study.out.glob("*"))):
             self._reporter.note(f"what {study.out} holds of these runs already is found when the study begins, not repeated")
@@ -242,9 +242,9 @@ def state(study: Study, run: StudyRun, active: set[str] | None = None) -> str:
     return "waiting"
 
 
-def _hours(study: Study) -> float:
-    """Hours of all runs one after another, as far as they are estimated."""
-    return sum(run.estimate.seconds for run in study.runs if run.estimate) / 3600
+def _seconds(study: Study) -> float:
+    """Seconds of all runs one after another, as far as they are estimated."""
+    return sum(run.estimate.seconds for run in study.runs if run.estimate)
 
 
 def _headlines(result: Result, metrics: Mapping[str, str]) -> Iterator[tuple[str, float]]:

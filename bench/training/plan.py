@@ -29,8 +29,11 @@ DEFAULT_UPDATES = 100
 and .16 with the 8 that ten passes come to (docs/performance.md)."""
 EVALUATIONS = 2
 """Evaluations on dev over a run (of two epochs: one an epoch) where `--eval-every` is not given."""
-STARTING = 10.0
-"""Seconds that imports, the search of the micro-batch and reading take: 7 and 4 s of a main job on two cores."""
+STARTING = 12.0
+"""Seconds before the smoke gate: imports 4 to 9, reading and encoding 1 to 2, parity 1 to 2, the search of the micro-batch
+2 to 8 (runs on two cores)."""
+ENDING = 3.0
+"""Seconds of what a run measures at its end and writes: 2.6 of a main job."""
 REACHED = 0.45
 """Share of a bare layer's rate that a run reaches, for its head, optimizer, Python and padding: 2,300 tokens a second in
 training where the layer says 5,200, and 7,800 in evaluation where it says 13,500 (minilm-l6, bf16, a Xeon with AMX)."""
@@ -239,7 +242,7 @@ def estimate(
     forward_and_back, forward = (REACHED * rate for rate in layer_rates(spec.hidden_size, precision, device))
     per_token = training / max(budget.tokens, 1)
     before = STARTING + gated * per_token / forward_and_back
-    return Estimate(before, training / forward_and_back, evaluation / forward, 4 * adapters)
+    return Estimate(before, training / forward_and_back, ENDING + evaluation / forward, 4 * adapters)
 
 
 def updates_between_evaluations(every: int | None, updates: int) -> int:

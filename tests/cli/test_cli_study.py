@@ -313,7 +313,7 @@ def test_the_plan_counts_what_is_left(tmp_path: Path) -> None:
     rows = [line.split() for line in said.splitlines()]
     assert ["multi-s0", "multi", "a+b", "A1", "0", "1,000", "1:30", "512.0", "MiB", "finished"] in rows
     assert ["a-share-s0", "share", "a", "A1", "0", "1,000", "1:30", "512.0", "MiB", "next"] in rows
-    assert "5 runs, 1 finished; left are 4,000 tokens, 0.1 hours" in said
+    assert "5 runs, 1 finished; left are 4,000 tokens, 6:00 one after another" in said
     assert "3:00 with --jobs 2 at best" in said
     assert "not repeated" not in said
     (study.folder / STUDY).unlink()
