@@ -61,7 +61,7 @@ def test_finished_runs_give_the_variances(runs: Path, capsys: pytest.CaptureFixt
 def test_it_reads_as_tables_and_sentences(runs: Path, capsys: pytest.CaptureFixture[str]) -> None:
     assert main(["plan-power", str(runs), "--by", "arch", "--effect", ".0001", "--family", "3", "--looks", "6,24"]) == 0
     said = capsys.readouterr().out
-    assert "to find a true difference of 0.0001 with 80% power" in said
+    assert "to find a true difference of .0001 with 80% power" in said
     assert "none is enough" in said
     assert "No number of seeds finds it on ncbi-disease: documents decide." in said
     assert "Holm's adjustment for 3 questions at once" in said
