@@ -80,11 +80,12 @@ def run(args: argparse.Namespace) -> int:
             verification = replace(verification, checks=(*verification.checks, attestation))
         found.append(verification)
         if not args.json:
-            say(f"{paint(verification.run, 'bold')}  {folder}")
+            say(f"{chr(10) * (len(found) > 1)}{paint(verification.run, 'bold')}  {folder}")
             rows = [(c.what, paint(c.outcome, COLOURS[c.outcome]), c.note) for c in verification.checks]
             say(columns(("check", "outcome", "what was found"), rows, flexible=2))
             counts = Counter(check.outcome for check in verification.checks)
-            say(f"{', '.join(f'{counts[outcome]} {outcome}' for outcome in COLOURS if counts[outcome])}\n")
+            told = {outcome: outcome if counts[outcome] == 1 else outcome.removesuffix("s") for outcome in COLOURS}
+            say(", ".join(f"{counts[outcome]} {word}" for outcome, word in told.items() if counts[outcome]))
     if args.json:
         say(dump([verification.to_json() for verification in found]))
     else:
