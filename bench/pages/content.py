@@ -194,7 +194,10 @@ def shown(value: Any, kind: ColumnKind = "text") -> str:
         return size(value)
     if kind == "seconds":
         return duration(value)
-    return f"{value:,.0f}" if kind == "count" or 1000 <= abs(value) < 1e6 else f"{value:.3g}"
+    if kind == "count" or 1000 <= abs(value) < 1e6:
+        return f"{value:,.0f}"
+    # Three digits, also where the last of them are 0: the figures of a column are equally exact.
+    return f"{value:#.3g}".removesuffix(".") if abs(value) >= 1 else f"{value:.3g}"
 
 
 def difference(estimate: Mapping[str, Any]) -> str:

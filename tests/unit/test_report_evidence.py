@@ -128,7 +128,7 @@ def test_models_whose_latency_overlaps_are_not_told_apart(made: ModuleType, tmp_
     drawn = [layer["mark"]["type"] for layer in spec["layer"]]
     assert "line" not in drawn  # which would say that A1 is better at a lower latency
     assert "rule" in drawn
-    assert "54 to 63 over runs" in figure.says
+    assert "54.0 to 63.0 over runs" in figure.says
     rows = {row["arm"]: row for row in told(cost.efficiency(evidence))}
     assert (rows["A1"]["p50_low"], rows["A1"]["p50_high"]) == pytest.approx((54, 63))
     assert rows["A3"]["p50_low"] is None
