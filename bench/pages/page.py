@@ -53,7 +53,7 @@ class Front:
         question: that it answers, its heading.
         facts: in a word or two each.
         command: that wrote it.
-        lead: what the verdict is based on, or why there is none.
+        basis: what the verdict rests on, a note each, or why there is none.
         notices: warnings.
         statements: of the verdict, or of a description.
         tested: whether there is a verdict.
@@ -65,7 +65,7 @@ class Front:
     question: str
     facts: tuple[str, ...]
     command: str
-    lead: str
+    basis: tuple[str, ...]
     notices: tuple[Notice, ...]
     statements: tuple[Statement, ...]
     tested: bool
@@ -79,7 +79,7 @@ def front_of(evidence: Evidence) -> Front:
     kind = "" if evidence.study is None else f"{evidence.study.kind} study "
     facts = (some(len(evidence.runs), "run"), some(len(evidence.arms), "arm"), ", ".join(evidence.tasks))
     return Front(
-        f"{kind}{evidence.title}", question(evidence), facts, evidence.command, lead(evidence), tuple(notices(evidence)),
+        f"{kind}{evidence.title}", question(evidence), facts, evidence.command, basis(evidence), tuple(notices(evidence)),
         tuple(said), tested(evidence), meaning(evidence, said), any(run.result.synthetic for run in evidence.runs),
     )  # fmt: skip
 
@@ -158,8 +158,8 @@ def _and(names: Sequence[str]) -> str:
     return names[0] if len(names) == 1 else f"{', '.join(names[:-1])} and {names[-1]}"
 
 
-def lead(evidence: Evidence) -> str:
-    """What the verdict is based on, or why there is none."""
+def basis(evidence: Evidence) -> tuple[str, ...]:
+    """What the verdict rests on, a note each, or why there is none."""
     study, compared = evidence.study, evidence.comparison
     if compared is not None and compared.result is not None and compared.judged:
         by, split = " and ".join(compared.by), compared.result.split
@@ -168,19 +168,18 @@ def lead(evidence: Evidence) -> str:
             for task, floor in compared.result.floors.items()
             if floor.sd is not None
         ]
-        noise = f" Noise floor, as the standard deviation of one score: {', '.join(floors)}." if floors else ""
-        return f"Compared by {by}, on {split}, as 'bench compare' does.{noise} {' '.join(compared.result.notes)}".strip()
+        noise = [f"Noise floor, as the standard deviation of one score: {', '.join(floors)}."] * bool(floors)
+        return (f"Compared by {by}, on {split}, as 'bench compare' does.", *noise, *compared.result.notes)
     if study is not None and isinstance(study.verdict, Mapping):
         drawn = training_set(all(c.train_resample is not None or c.shots for c in (run.config for run in study.runs)))
-        return " ".join([*(() if evidence.kind is None else about_looks(study, evidence.kind)), drawn]).strip()
+        return (*(() if evidence.kind is None else about_looks(study, evidence.kind)), drawn)
     if study is not None and evidence.unfinished:
-        return "The study has no verdict yet: the page describes the runs that finished and tests nothing."
+        return ("The study has no verdict yet: the page describes the runs that finished and tests nothing.",)
     what = "These runs are no study" if study is None else f"A study of the kind {study.kind} has no verdict of its own"
     if compared is None:
-        return f"{what}: the page describes and tests nothing."
-    why = " ".join(compared.result.notes) if compared.result is not None else f"{compared.reason} {compared.hint}".strip()
-    why = "" if compared.refused else f" {why}"
-    return f"{what}, and no comparison was made: the page describes and tests nothing.{why}".rstrip()
+        return (f"{what}: the page describes and tests nothing.",)
+    why = compared.result.notes if compared.result is not None else (f"{compared.reason} {compared.hint}".strip(),)
+    return (f"{what}, and no comparison was made: the page describes and tests nothing.", *(() if compared.refused else why))
 
 
 def notices(evidence: Evidence) -> list[Notice]:

@@ -242,13 +242,14 @@ def _compared(evidence: Evidence) -> list[Statement]:
 
 def _card(evidence: Evidence, pair: Pair) -> Statement:
     estimate = pair.estimate
-    seeds = f"{some(estimate.seeds, 'seed')} and {some(estimate.documents, 'document')}"
+    unit = estimate.unit or "documents"
+    seeds = f"{some(estimate.seeds, 'seed')} and {estimate.documents:,} {unit}"
     holm = f", p {shown(estimate.p_holm, 'p')} after Holm" if estimate.p_holm is not None else ""
     reason = f"{pair.metric} {difference(estimate.to_json())} over {seeds}{holm}."
     alone = pair.documents
     if alone.low is not None:
         bounds = f"[{shown(alone.low, 'change')}, {shown(alone.high, 'change')}]"
-        reason += f" Over documents alone {bounds}, p {shown(pair.documents_p_holm, 'p')}."
+        reason += f" Over {unit} alone {bounds}, p {shown(pair.documents_p_holm, 'p')}."
     if pair.better is None and estimate.detectable is not None:
         reason += f" {findable(estimate.detectable).capitalize()} would probably have been found."
     if estimate.seeds < SEEDS:

@@ -55,13 +55,12 @@ def _front(pooled: Pool, synthetic: bool) -> Front:
     question = f"What do {some(len(pooled.sound), 'site')} together say of {' and '.join(tasks)}?"
     facts = (some(len(pooled.sound), "site"), some(sum(len(s.manifests) for s in pooled.sound), "run"), ", ".join(tasks))
     words = " ".join(["bench pool", *(quote(site.path.name) for site in pooled.sites)])
-    lead = (
+    means = (
         "Weighted by test documents: what holds at these sites. Random effects: what to expect at a site like them, wider "
         "where sites disagree."
     )
-    lead, tested = " ".join([*pooled.looks, lead]), not pooled.apart
-    return Front(f"pooled {pooled.kind} study", question, facts, words, lead, tuple(notices), tuple(_said(pooled)), tested, "",
-                 synthetic)  # fmt: skip
+    return Front(f"pooled {pooled.kind} study", question, facts, words, (*pooled.looks, means), tuple(notices),
+                 tuple(_said(pooled)), not pooled.apart, "", synthetic)  # fmt: skip
 
 
 def _said(pooled: Pool) -> list[Statement]:

@@ -19,7 +19,7 @@ from bench.pages.content import Cell, Column, Table, front
 from bench.pages.latex import LONG, table_tex, tex
 from bench.pages.linking import concepts
 from bench.pages.overlap import flagged, overlap
-from bench.pages.page import lead, notices
+from bench.pages.page import basis, notices
 from bench.pages.vega import specifications
 from bench.pages.verdicts import differences, statements
 from bench.pages.verdicts import tested as judged
@@ -287,7 +287,7 @@ def test_runs_that_may_be_compared_have_a_verdict(made: ModuleType, tmp_path: Pa
     (card,) = statements(evidence)
     assert (card.subject, card.verdict, card.tone) == (f"{TASK}: A2 − A1", "A2 is better", "good")
     assert "6 seeds and 40 documents" in card.reason
-    assert "Compared by arch, on test" in lead(evidence)
+    assert "Compared by arch, on test" in " ".join(basis(evidence))
     (figure,), tables = differences(evidence)
     assert figure.zero
     assert [table.name for table in tables] == ["differences", "documents"]
@@ -307,7 +307,7 @@ def test_three_tasks_have_a_section_of_their_own(made: ModuleType, tmp_path: Pat
     ]
     made.make(tmp_path, runs)
     evidence = with_comparison(collect((), tmp_path), registry)
-    assert "For this training set" in lead(evidence)
+    assert "For this training set" in " ".join(basis(evidence))
     (section,) = (section for section in sections(evidence) if section.name == "across")
     ((row,),) = (told(table) for table in section.tables)
     assert evidence.comparison is not None
@@ -349,7 +349,7 @@ def test_what_cannot_be_compared_says_why(made: ModuleType, tmp_path: Path, regi
     made.make(tmp_path, made.grid(4))
     evidence = with_comparison(collect((), tmp_path), registry)
     assert not judged(evidence)
-    assert "has no statistics of ncbi-disease" in lead(evidence)
+    assert "has no statistics of ncbi-disease" in " ".join(basis(evidence))
     assert {one.verdict for one in statements(evidence)} == {"not tested"}
 
 
