@@ -131,9 +131,12 @@ class Interrupted(BenchError):
     exit_code = 130
 
 
+_NO_ROOM = {None, errno.ENOSPC, errno.EDQUOT, errno.EFBIG, errno.EIO}
+
+
 @contextmanager
 def storable(place: object, hint: str = "Make room.") -> Iterator[None]:
-    """Tells in one line why `place`, a file or a folder, cannot be written.
+    """Tells in one line why `place`, a file or a folder, cannot be written; `hint` is the next move where room is short.
 
     Raises:
         StorageError: the system refused.
@@ -141,7 +144,8 @@ def storable(place: object, hint: str = "Make room.") -> Iterator[None]:
     try:
         yield
     except OSError as error:
-        raise StorageError(f"{place} cannot be written: {error.strerror or error}.", hint) from None
+        move = hint if error.errno in _NO_ROOM else "Name another folder, or one that you may write to."
+        raise StorageError(f"{place} cannot be written: {error.strerror or error}.", move) from None
 
 
 def out_of_memory(error: BaseException) -> bool:

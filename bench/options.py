@@ -18,7 +18,7 @@ from bench.wording import some
 T = TypeVar("T")
 _METADATA = "option"
 _WANTED = {int: "a whole number", float: "a number", bool: "true or false", str: "a string", tuple: "a name or a list of names"}
-_MOST = {int: 10**15, float: 10**9}  # of tokens a hundred times what the largest models have seen; what is larger overflows
+MOST = {int: 10**15, float: 10**9}  # of tokens a hundred times what the largest models have seen; what is larger overflows
 _UNITS = {"": 1, "B": 1}
 for _power, _prefix in enumerate("KMGT", start=1):
     _UNITS |= {f"{_prefix}B": 1000**_power, f"{_prefix}IB": 1024**_power, _prefix: 1024**_power}
@@ -134,15 +134,15 @@ class Option:
             UsageError: naming the flag, the number and the bound.
         """
         kind = self.values if self.type is dict else self.type
-        if kind not in _MOST or value is None:
+        if kind not in MOST or value is None:
             return
-        most = _MOST[kind] if self.most is None else self.most
+        most = MOST[kind] if self.most is None else self.most
         least = f"at least {self.low}" if self.low is not None else "at least 1" if kind is int else "above 0"
         for key, number in value.items() if self.type is dict else [("", value)]:
             enough = number > 0 if self.low is None else number >= self.low
             if not enough or number > most:
                 bound = f"at most {most:,}" if enough else least
-                raise UsageError(f"{self.flag}{key and f' of {key}'} is {_brief(number)}; it must be {bound}.", self.hint)
+                raise UsageError(f"{self.flag}{key and f' of {key}'} is {brief(number)}; it must be {bound}.", self.hint)
 
 
 def option(default: T, group: Group, metavar: str, help: str, **more: Any) -> T:
@@ -202,7 +202,7 @@ def _as(value: Any, kind: Any) -> Any:
         return float("inf")
 
 
-def _brief(number: float) -> str:
+def brief(number: float) -> str:
     """A number; a whole one that fills the screen in powers of ten."""
     if isinstance(number, int) and abs(number) >= 10**30:
         return f"about {'-' if number < 0 else ''}10^{round((number.bit_length() - 1) * 0.30103)}"

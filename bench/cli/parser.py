@@ -91,7 +91,9 @@ def whole(text: str) -> int:
 
 def wholes(text: str) -> tuple[int, ...]:
     """Parses whole numbers with commas between them, for argparse."""
-    return tuple(whole(part) for part in text.split(",") if part.strip())
+    if not (numbers := tuple(whole(part) for part in text.split(",") if part.strip())):
+        raise argparse.ArgumentTypeError(f"{text!r} names no number; wanted such as 6,12")
+    return numbers
 
 
 def real(text: str) -> float:

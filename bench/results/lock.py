@@ -7,7 +7,7 @@ from contextlib import suppress
 from pathlib import Path
 from types import TracebackType
 
-from bench.errors import RunInUseError, StorageError
+from bench.errors import RunInUseError, StorageError, storable
 from bench.results.layout import LOCK
 
 
@@ -48,11 +48,9 @@ class RunLock:
         import fcntl  # not on Windows, where results can be read all the same
 
         path = self.folder / LOCK
-        try:
+        with storable(path):
             self.folder.mkdir(parents=True, exist_ok=True)
             handle = os.open(path, os.O_RDWR | os.O_CREAT, 0o644)
-        except OSError as error:
-            raise StorageError(f"{path} cannot be written: {error.strerror or error}.") from None
         try:
             fcntl.flock(handle, fcntl.LOCK_EX | fcntl.LOCK_NB)
         except BlockingIOError:

@@ -13,7 +13,7 @@ from typing import Any
 
 from bench.api.data import Document, Fragment, Judgement, Key, Mention, Relation
 from bench.durable import sync
-from bench.errors import RunStateError, StorageError, UsageError
+from bench.errors import RunStateError, UsageError, storable
 from bench.results.layout import CHECKPOINTS, INFO, JOURNAL, LOCK, RESULT
 from bench.results.lock import holder
 from bench.results.schema import Result
@@ -28,24 +28,23 @@ def write_bytes(path: Path, content: bytes, durable: bool = True) -> None:
     Raises:
         StorageError: the disk is full or cannot be written; what was there before still is.
     """
-    aside: Path | None = None
-    try:
+    aside = path.with_name(f".{path.name}.{os.getpid()}-{get_ident()}.tmp")
+    with storable(path, "Make room and try again."):
         path.parent.mkdir(parents=True, exist_ok=True)
-        aside = path.with_name(f".{path.name}.{os.getpid()}-{get_ident()}.tmp")
-        with aside.open("wb") as file:
-            file.write(content)
-            file.flush()
-            if durable:
-                os.fsync(file.fileno())
-        aside.replace(path)
+        try:
+            with aside.open("wb") as file:
+                file.write(content)
+                file.flush()
+                if durable:
+                    os.fsync(file.fileno())
+            aside.replace(path)
+        except OSError:
+            with suppress(OSError):
+                aside.unlink()
+            raise
         if durable:
             with suppress(OSError):  # not every file system lets a folder be opened
                 sync(path.parent)
-    except OSError as error:
-        if aside is not None:
-            with suppress(OSError):
-                aside.unlink()
-        raise StorageError(f"{path} cannot be written: {error.strerror or error}.", "Make room and try again.") from None
 
 
 def write_json(path: Path, value: Any, durable: bool = True) -> None:

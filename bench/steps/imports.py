@@ -17,7 +17,6 @@ from dataclasses import dataclass, replace
 from datetime import datetime, timezone
 from math import isfinite
 from pathlib import Path
-from tempfile import TemporaryDirectory
 
 from bench.api.data import Corpus, Document
 from bench.api.task import Task
@@ -30,11 +29,13 @@ from bench.kit.documents import of_gold
 from bench.kit.files import read_bytes
 from bench.kit.jsonl import LINES, stream
 from bench.naming import bounded
+from bench.options import MOST, brief
 from bench.registry import Registry
 from bench.results.environment import git, hardware, versions
 from bench.results.imported import Imported
 from bench.results.invariants import Batch, Checkpoint, Invariants, Parity, Smoke, Tokens
 from bench.results.layout import INFO, JOURNAL, MANIFEST, PREDICTIONS, predictions_name
+from bench.results.lock import RunLock
 from bench.results.manifest import JournalEnd, file_sums, sums_sha256, write_manifest
 from bench.results.reading import plain
 from bench.results.schema import Headline, Quantization, Result, Stage, TaskScores
@@ -50,6 +51,8 @@ from bench.wording import some
 ARM = "imported"
 """In the place of the architecture."""
 STAGE: Stage = "trained"
+ASIDE = ".importing"
+"""The folder of runs holds it while results are written, so that each is there whole or not at all."""
 WHOLE = "predictions.jsonl"
 """The file of predictions in a folder of `bench predict`."""
 
@@ -103,8 +106,10 @@ def import_predictions(request: ImportRequest, registry: Registry) -> list[Path]
     if not request.system.strip() or len(request.system) > 80 or any(ord(sign) < 32 for sign in request.system):
         raise UsageError("A system is imported under a name of 1 to 80 characters.", "Add --system NAME.")
     for name, value in (("--tokens", request.tokens), ("--parameters", request.parameters)):
-        if value is not None and value < 0:
-            raise UsageError(f"{name} is {value}; it must be at least 0.", "Leave it out where it is not known.")
+        if value is not None and not 0 <= value <= MOST[int]:
+            raise UsageError(
+                f"{name} is {brief(value)}; it must lie between 0 and {MOST[int]:,}.", "Leave it out where it is not known."
+            )
     task: Task = registry.get("tasks", request.task).tolerating(request.tolerate)
     if request.data is None and task.folder is None:
         raise UsageError(f"Which corpus did {request.system} read?", f"Add --data {task.name}=DIR.")
@@ -141,18 +146,21 @@ def import_predictions(request: ImportRequest, registry: Registry) -> list[Path]
             predicted = [found.get(document.id) or Document(document.id, "") for document in gold]
             system = _System(replace(base, seed=request.seed + place), about, predicted, task.statistics(gold, predicted))
             systems.append((system, system.result(task, corpus, baselines)))
-    with storable(request.out):
-        request.out.mkdir(parents=True, exist_ok=True)
-        with TemporaryDirectory(prefix=".importing-", dir=request.out) as aside:  # a result is there whole or not at all
+    aside = request.out / ASIDE
+    with storable(request.out), RunLock(aside):  # one import at a time, which also clears away what a killed one left
+        try:
             for system, result in systems:
-                folder, made = request.out / result.id, Path(aside) / result.id
+                folder, made = request.out / result.id, aside / result.id
                 if not (folder / MANIFEST).exists():
+                    for unfinished in (made, folder):
+                        shutil.rmtree(unfinished, ignore_errors=True)
                     system.write(made, task, result, corpus.unit)
-                    shutil.rmtree(folder, ignore_errors=True)
                     made.rename(folder)
                 elif request.note and (kept := read_result(folder).imported) is not None and kept.note != request.note:
                     message = f"{result.id} was imported before; it keeps the note of then, since no result is changed."
                     warnings.warn(message, DataWarning, stacklevel=2)
+        finally:
+            shutil.rmtree(aside, ignore_errors=True)
     return [request.out / result.id for _, result in systems]
 
 

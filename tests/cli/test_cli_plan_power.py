@@ -89,6 +89,7 @@ def test_several_pairs_are_a_family(made: ModuleType, runs: Path, capsys: pytest
             ["--effect", ".01", "--seeds-sd", ".01", "--documents-sd", ".1", "--documents", "50", "--looks", "3,6"],
             "fewer than 6 seeds",
         ),
+        *((["--effect", ".01", "--looks", text], "names no number") for text in (",", "", " , ")),
         (["x", "--effect", ".01", "--seeds-sd", ".01", "--documents-sd", ".1", "--documents", "50"], "runs are named as well"),
         (["--effect", ".01", "--seeds-sd", ".01", "--documents-sd", ".1", "--documents", "50", "--spending", "x"], "spending"),
     ],

@@ -284,7 +284,10 @@ if how == "killed":
 import psutil, signal
 core = [c for c in psutil.Process().children() if c.name().startswith("wandb-core")]
 assert core, "no wandb-core below this process"
-core[0].send_signal(getattr(signal, how))
+core[0].send_signal(getattr(signal, how.partition("+")[0]))
+if how.endswith("+SIGINT"):  # the user's ^C while the process ends
+    listed = psutil.Process.children
+    psutil.Process.children = lambda process: [os.kill(os.getpid(), signal.SIGINT), *listed(process)][1:]
 journal.write("step", last + 1, loss=1 / step)
 mirrors.close(True, 1.0)
 print("CLOSED", flush=True)
@@ -306,7 +309,10 @@ def test_after_a_sigkill_sync_fills_both_stores_up(root: Path) -> None:
     assert wandb_steps(root, "train/loss") == Counter(range(1, 101))
 
 
-@pytest.mark.parametrize(("end", "said"), [("SIGSTOP", "still busy after 1 s"), ("SIGKILL", "failed (")])
+@pytest.mark.parametrize(
+    ("end", "said"),
+    [("SIGSTOP", "still busy after 1 s"), ("SIGKILL", "failed ("), ("SIGSTOP+SIGINT", "busy"), ("SIGKILL+SIGINT", "failed (")],
+)
 def test_a_wandb_service_that_is_gone_keeps_no_process_alive_and_says_nothing_itself(end: str, said: str, root: Path) -> None:
     done = life(root, 20, end, 60)
     assert (done.returncode, done.stderr) == (0, "")

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import contextlib
+import errno
 import io
 import json
 import os
@@ -16,10 +17,11 @@ import pytest
 from bench.api.data import Document
 from bench.api.task import Task
 from bench.cli import main
-from bench.errors import BenchError, DataError, DataWarning, UsageError
+from bench.errors import BenchError, DataError, DataWarning, RunInUseError, StorageError, UsageError
 from bench.kit import brat
 from bench.naming import flatten
 from bench.registry import load
+from bench.results.lock import RunLock
 from bench.results.schema import Result
 from bench.results.scores import interval_by, interval_of, numbers
 from bench.results.store import read_result, write_predictions
@@ -211,7 +213,15 @@ def test_names_that_are_read_are_files_and_folders_and_each_once(corpus: Path, t
     assert [result.config["seed"] for result in results] == [0, 1]
     with pytest.raises(UsageError, match="--seed is 4294967297"):
         brought("ncbi-disease", corpus, mine, out=tmp_path, seed=2**32 + 1)
-    for more in ({"tokens": -1}, {"parameters": -1}, {"system": " "}, {"system": "a\nb"}, {"system": "x" * 81}):
+    for more in (
+        {"tokens": -1},
+        {"tokens": 10**15 + 1},
+        {"parameters": -1},
+        {"parameters": 10**400},
+        {"system": " "},
+        {"system": "a\nb"},
+        {"system": "x" * 81},
+    ):
         with pytest.raises(UsageError):
             brought("ncbi-disease", corpus, mine, out=tmp_path, **more)
     with pytest.raises(UsageError, match="Which corpus did lab x read"):
@@ -239,10 +249,45 @@ def test_an_import_that_is_killed_leaves_no_result(
             brought("ncbi-disease", corpus, tmp_path / "mine.jsonl", out=runs)
         os._exit(1)
     assert os.waitstatus_to_exitcode(os.waitpid(child, 0)[1]) == 9
-    assert [path.name[:11] for path in runs.iterdir()] == [".importing-"]
+    assert [path.name for path in runs.iterdir()] == [imports.ASIDE]
     assert "holds no run" in told("board", "--out", runs)[1]
+    (tmp_path / "other.jsonl").write_bytes(mention())
+    brought("ncbi-disease", corpus, tmp_path / "other.jsonl", out=runs)  # another one clears it away as well
+    assert [path.name[:9] for path in runs.iterdir()] == ["imported-"]
     (result,) = brought("ncbi-disease", corpus, tmp_path / "mine.jsonl", out=runs)
     assert told("verify", runs / result.id, "--data", f"ncbi-disease={corpus}")[0] == 0
+
+
+def test_two_imports_at_once_do_not_write_into_each_others_folder(corpus: Path, tmp_path: Path) -> None:
+    (tmp_path / "mine.jsonl").write_bytes(line())
+    runs = tmp_path / "runs"
+    with RunLock(runs / imports.ASIDE), pytest.raises(RunInUseError, match="is in use by process"):
+        brought("ncbi-disease", corpus, tmp_path / "mine.jsonl", out=runs)
+    brought("ncbi-disease", corpus, tmp_path / "mine.jsonl", out=runs)
+
+
+def test_a_folder_that_cannot_be_written_is_told_with_a_move_that_helps(corpus: Path, tmp_path: Path) -> None:
+    (tmp_path / "mine.jsonl").write_bytes(line())
+    for out, inside in ((tmp_path / "mine.jsonl", ""), (tmp_path / "mine.jsonl", "runs"), (Path("/proc"), "none")):
+        with pytest.raises(StorageError, match="cannot be written") as error:
+            brought("ncbi-disease", corpus, tmp_path / "mine.jsonl", out=out / inside)
+        assert error.value.hint == "Name another folder, or one that you may write to."
+
+
+@pytest.mark.parametrize("number", [errno.ENOSPC, errno.EDQUOT, errno.EFBIG])
+def test_a_disk_that_is_full_leaves_nothing_and_asks_for_room(
+    number: int, corpus: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    (tmp_path / "mine.jsonl").write_bytes(line())
+
+    def full(*args: object) -> None:
+        raise OSError(number, os.strerror(number))
+
+    monkeypatch.setattr(imports, "write_statistics", full)
+    with pytest.raises(StorageError, match="cannot be written") as error:
+        brought("ncbi-disease", corpus, tmp_path / "mine.jsonl", out=tmp_path / "runs")
+    assert error.value.hint == "Make room."
+    assert not list((tmp_path / "runs").iterdir())
 
 
 def test_faulty_lines_of_the_corpus_are_recorded_and_make_another_result(tmp_path: Path) -> None:

@@ -300,6 +300,7 @@ def test_a_sweep_is_the_product_of_its_grid_and_the_seeds() -> None:
             for rates, step in ((1, 2.0), (-3, 2.0), (3000, 2.0), (5, 1.0), (5, float("nan")), (5, float("inf")), (5, 100.0))
         ),
         ("tuned", tuned(5, 1.0001), "go from 0.001 to 0.001; wanted rates that differ"),
+        ("tuned", replace(tuned(), base=replace(tuned().base, lr=0.0)), "around 0, go from 0 to 0; wanted rates that differ"),
         ("tuned", tuned(50, 99.0), r"go from .* to .*; wanted rates that differ, above 0 and up to 1000"),
         ("sweep", request("a"), "grid of a sweep is empty"),
         ("sweep", replace(request("a"), grid={"rank": []}), "'rank' has no value"),

@@ -62,7 +62,7 @@ class Tuned(StudyKind):
         if len(arms) < 2:
             raise UsageError(f"A {self.name} study wants two architectures or more; got {arms[0]}.", "Name each with --arch.")
         tasks, seed = request.base.task, request.base.seed
-        centre = request.base.lr or 1e-3
+        centre = 1e-3 if request.base.lr is None else request.base.lr
         rates = [float(f"{centre * step ** (place - (count - 1) / 2):.3g}") for place in range(count)]
         if len(set(rates)) < count or not 0 < rates[0] < rates[-1] <= HIGHEST:
             raise UsageError(

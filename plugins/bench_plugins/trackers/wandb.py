@@ -10,6 +10,7 @@ from __future__ import annotations
 
 import atexit
 import os
+import signal
 import time
 from collections.abc import Mapping, Sequence
 from contextlib import suppress
@@ -230,6 +231,8 @@ def _another_second(folder: Path, run_id: str) -> None:
 
 def _stop_service() -> None:
     """Stops wandb's helper process, this process's own child, where a run could not be finished; its file stays."""
+    # A second ^C, here of all places, would print a traceback and leave the rest to wandb's handler, which prints another.
+    signal.signal(signal.SIGINT, signal.SIG_IGN)
     import psutil
     import wandb
 
@@ -239,3 +242,4 @@ def _stop_service() -> None:
                 child.kill()
     with suppress(Exception, SystemExit):  # its own exit handler, which this takes away, would print that the helper is gone
         wandb.teardown()
+    signal.signal(signal.SIGINT, signal.SIG_DFL)  # what else the end waits for is still ended so, without a word
