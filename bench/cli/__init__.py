@@ -152,6 +152,8 @@ def _warn(message: Warning | str, category: type[Warning], filename: str, lineno
     from bench.screen.terminal import clean, paint, say
     from bench.screen.text import wrapped
 
+    if category.__name__ == "DependencyWarning":  # of urllib3, about proxies that nobody uses, when a tracker is imported
+        return
     if issubclass(category, (DataWarning, PluginWarning)):
         text = wrapped(f"warning: {clean(str(message))}", sys.stderr).removeprefix("warning:")
         say(f"{paint('warning:', 'yellow', sys.stderr)}{text}", sys.stderr)

@@ -5,11 +5,10 @@ from __future__ import annotations
 import argparse
 import sys
 from collections.abc import Iterable, Mapping
-from pathlib import Path
 from typing import Any
 
 from bench.api.architecture import UNMATCHED
-from bench.cli.parser import Parser
+from bench.cli.parser import Parser, add_runs
 from bench.errors import UsageError
 from bench.pages.board import Entry, entries, held, needs_whole
 from bench.registry import load
@@ -34,7 +33,7 @@ def configure(parser: Parser) -> None:
         "examples:\n  bench board --task ncbi-disease --arch A1\n  bench board --where quant=none --where seed=3 --sort lr\n"
         "  bench board --where state=unfinished\n  bench board --sort invariants.tokens.total --json"
     )
-    parser.add_argument("--out", type=Path, default=Path("runs"), metavar="DIR", help="folder of runs (default: runs)")
+    add_runs(parser)
     parser.add_argument(
         "--task", action="append", default=[], metavar="NAME", help="only runs that train it; repeatable: all of them"
     )
@@ -61,7 +60,7 @@ def condition(text: str) -> tuple[str, str]:
 def run(args: argparse.Namespace) -> int:
     """Prints the runs of a folder that match, sorted, as a table or as JSON; returns 0."""
     if not args.out.is_dir():
-        raise UsageError(f"There is no folder of runs {args.out}.", "Name one with --out DIR.")
+        raise UsageError(f"{args.out} is no folder of runs.", "Name one with --out DIR.")
     field, _, direction = args.sort.partition(":")
     field = {"score": "value"}.get(field, field)  # as its column is headed
     if direction not in ("", "asc", "desc"):

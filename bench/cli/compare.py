@@ -4,9 +4,8 @@ from __future__ import annotations
 
 import argparse
 import sys
-from pathlib import Path
 
-from bench.cli.parser import Parser, whole
+from bench.cli.parser import Parser, add_runs, whole
 from bench.registry import load
 from bench.screen.terminal import over, paint, say
 from bench.screen.text import dump
@@ -36,7 +35,7 @@ def configure(parser: Parser) -> None:
         "--rope", type=float, default=0.01, metavar="D", help="differences that count as none on a further task (default: 0.01)"
     )
     parser.add_argument("--resamples", type=whole, default=10_000, metavar="N", help="of documents (default: 10,000)")
-    parser.add_argument("--out", type=Path, default=Path("runs"), metavar="DIR", help="folder of runs (default: runs)")
+    add_runs(parser)
     parser.add_argument("--json", action="store_true", help="print one JSON object")
 
 

@@ -27,6 +27,8 @@ TASKS = ("ncbi-disease", "bc5cdr")
 ARMS = ("A1", "A2")
 SIZES = {"train": 300, "dev": 60, "test": 150}
 """Sentences of each split."""
+HELD = {"corpora", "runs"}
+"""What the folder of a demo holds."""
 SEED = 2015
 MOST = 1000
 """Seeds; each is two runs of five seconds."""
@@ -60,6 +62,8 @@ def run(args: argparse.Namespace) -> int:
     """
     if not 1 <= args.seeds <= MOST:
         raise UsageError(f"--seeds is {args.seeds}; it must be {'at least 1' if args.seeds < 1 else f'at most {MOST:,}'}.")
+    if args.folder.exists() and not (args.folder.is_dir() and {path.name for path in args.folder.iterdir()} <= HELD):
+        raise UsageError(f"{args.folder} is there and is not the folder of a demo.", "Name another: bench demo DIR.")
     registry = load()
     # So small a model gains nothing from a second thread; beside another process it loses most of its time to waiting for one.
     os.environ.setdefault("OMP_NUM_THREADS", "1")

@@ -6,7 +6,7 @@ import argparse
 from dataclasses import asdict
 from pathlib import Path
 
-from bench.cli.parser import Parser
+from bench.cli.parser import Parser, add_runs
 from bench.cli.signals import terminated_as_interrupted
 from bench.screen.terminal import paint, say
 from bench.screen.text import dump
@@ -48,7 +48,7 @@ def configure(parser: Parser) -> None:
         "--dtype", default="auto", metavar="NAME", help="of merged weights: fp32, bf16, fp16 (default: as the base is stored)"
     )
     parser.add_argument("--device", default="cpu", metavar="NAME", help="where the run's model is loaded (default: cpu)")
-    parser.add_argument("--runs", type=Path, default=Path("runs"), metavar="DIR", help="folder of runs (default: runs)")
+    add_runs(parser, "--runs")
     parser.add_argument("--json", action="store_true", help="print what was done as one JSON object")
 
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 import argparse
 from pathlib import Path
 
-from bench.cli.parser import Parser, whole
+from bench.cli.parser import Parser, add_runs, whole
 from bench.errors import UsageError
 from bench.screen.terminal import paint, say
 from bench.screen.text import dump, number
@@ -38,7 +38,7 @@ def configure(parser: Parser) -> None:
     parser.add_argument("--seed", type=whole, default=0, metavar="N", help="of the first path, the next follow (default: 0)")
     parser.add_argument("--tolerate", action="append", default=[], metavar="KIND", help="as of 'bench run'; repeatable")
     parser.add_argument("--allow-leak", action="store_true", help="as of 'bench run'")
-    parser.add_argument("--out", type=Path, default=Path("runs"), metavar="DIR", help="folder of runs (default: runs)")
+    add_runs(parser, "--out")
     parser.add_argument("--json", action="store_true", help="print one JSON object")
 
 

@@ -6,6 +6,7 @@ import argparse
 import re
 import sys
 from collections.abc import Callable, Iterable, Sequence
+from pathlib import Path
 from shutil import get_terminal_size
 from typing import TYPE_CHECKING, Any, NoReturn
 
@@ -34,7 +35,7 @@ class Parser(argparse.ArgumentParser):
         text = message.removeprefix("argument ")
         missing = re.fullmatch(r"the following arguments are required: (.*)", text)
         if missing:
-            text = f"'{self.prog}' also wants {' and '.join(missing[1].split(', '))}"
+            text = f"'{self.prog}' wants {' and '.join(missing[1].split(', '))}"
         choice = re.match(r"(\S+): invalid choice: '(.*?)' \(choose from (.*)\)", text)
         if choice:
             raise unknown(f"value of {choice[1]}", choice[2], re.findall(r"[\w-]+", choice[3]), f"{self.prog} --help")
@@ -80,13 +81,19 @@ def kind(word: str) -> Kind:
     raise unknown("kind", word, KINDS, "bench list")
 
 
+def add_runs(parser: argparse._ActionsContainer, *names: str) -> None:
+    """Declares the flag of the folder of runs: ``--out`` or ``--runs``, or one of them where the other means something else."""
+    flags = names or ("--out", "--runs")
+    parser.add_argument(*flags, type=Path, default=Path("runs"), metavar="DIR", help="folder of runs (default: runs)")
+
+
 def whole(text: str) -> int:
     """Parses a whole number, for argparse; underscores and commas may group its digits, and k or M stand behind them."""
     digits, unit = (text[:-1], text[-1]) if text.endswith(("k", "M")) else (text, "")
     try:
         return int(digits.replace(",", "")) * {"k": 1_000, "M": 1_000_000, "": 1}[unit]
     except ValueError:
-        raise argparse.ArgumentTypeError(f"{text!r} is not a whole number") from None
+        raise argparse.ArgumentTypeError(f"{text!r} is not a whole number, such as 200000 or 200k") from None
 
 
 def wholes(text: str) -> tuple[int, ...]:

@@ -3,9 +3,8 @@
 from __future__ import annotations
 
 import argparse
-from pathlib import Path
 
-from bench.cli.parser import Parser, real, whole, wholes
+from bench.cli.parser import Parser, add_runs, real, whole, wholes
 from bench.errors import UsageError
 from bench.registry import load
 from bench.screen.terminal import say
@@ -47,7 +46,7 @@ def configure(parser: Parser) -> None:
     group.add_argument("--metric", metavar="PATH", help="dotted path of a score (default: each task's primary metric)")
     group.add_argument("--split", default="test", metavar="NAME", help="test or dev (default: test)")
     group.add_argument("--allow", action="append", default=[], metavar="FIELD", help="a field that may differ; repeatable")
-    group.add_argument("--out", type=Path, default=Path("runs"), metavar="DIR", help="folder of runs (default: runs)")
+    add_runs(group)
     parser.add_argument("--json", action="store_true", help="print one JSON object")
 
 

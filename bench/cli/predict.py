@@ -6,7 +6,7 @@ import argparse
 from dataclasses import asdict
 from pathlib import Path
 
-from bench.cli.parser import Parser
+from bench.cli.parser import Parser, add_runs
 from bench.cli.signals import terminated_as_interrupted
 from bench.screen.terminal import paint, say
 from bench.screen.text import dump
@@ -42,7 +42,7 @@ def configure(parser: Parser) -> None:
     )
     parser.add_argument("--device", metavar="NAME", help="cpu, cuda or cuda:1 (default: the run's)")
     parser.add_argument("--with-text", action="store_true", help="put the text into brat's files, which brat's server needs")
-    parser.add_argument("--runs", type=Path, default=Path("runs"), metavar="DIR", help="folder of runs (default: runs)")
+    add_runs(parser, "--runs")
     parser.add_argument("--json", action="store_true", help="print what was done as one JSON object")
 
 

@@ -4,10 +4,9 @@ from __future__ import annotations
 
 import argparse
 from collections.abc import Mapping
-from pathlib import Path
 from typing import Any
 
-from bench.cli.parser import Parser, whole
+from bench.cli.parser import Parser, add_runs, whole
 from bench.errors import UsageError
 from bench.screen.terminal import say
 from bench.screen.text import columns, dump, number
@@ -24,7 +23,7 @@ def configure(parser: Parser) -> None:
     )
     parser.epilog = "example:\n  bench probe RUN --json"
     parser.add_argument("run", metavar="RUN", help="a finished run's id, the beginning of it, or its folder")
-    parser.add_argument("--out", type=Path, default=Path("runs"), metavar="DIR", help="folder of runs (default: runs)")
+    add_runs(parser)
     parser.add_argument(
         "--examples", type=whole, default=300, metavar="N", help="stretches of each split of a task at most (default: 300)"
     )

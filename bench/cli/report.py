@@ -7,7 +7,7 @@ import sys
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from bench.cli.parser import Parser
+from bench.cli.parser import Parser, add_runs
 from bench.registry import load
 from bench.screen.terminal import paint, say
 from bench.screen.text import dump
@@ -34,7 +34,7 @@ def configure(parser: Parser) -> None:
     parser.add_argument(
         "--out", type=Path, metavar="DIR", help="where the report goes (default: report/ of the study or of --runs)"
     )
-    parser.add_argument("--runs", type=Path, default=Path("runs"), metavar="DIR", help="folder of runs (default: runs)")
+    add_runs(parser, "--runs")
     parser.add_argument("--task", action="append", default=[], metavar="NAME", help="only runs of this task; repeatable")
     parser.add_argument("--by", action="append", default=[], metavar="FIELD", help="what is compared (default: what differs)")
     parser.add_argument(

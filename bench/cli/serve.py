@@ -5,9 +5,8 @@ from __future__ import annotations
 import argparse
 import os
 import sys
-from pathlib import Path
 
-from bench.cli.parser import Parser, whole
+from bench.cli.parser import Parser, add_runs, whole
 from bench.cli.signals import terminated_as_interrupted
 
 TOKEN = "BENCH_SERVE_TOKEN"
@@ -36,7 +35,7 @@ def configure(parser: Parser) -> None:
         "--token", help=f"what requests have to bring; other users can see it here, but not in the variable {TOKEN} (default: "
         "none on this machine, else one that is made and printed)",
     )  # fmt: skip
-    parser.add_argument("--runs", type=Path, default=Path("runs"), metavar="DIR", help="folder of runs (default: runs)")
+    add_runs(parser, "--runs")
 
 
 def run(args: argparse.Namespace) -> int:

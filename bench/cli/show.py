@@ -15,7 +15,7 @@ from bench.api.schedule import Schedule
 from bench.api.study import StudyKind
 from bench.api.task import Task
 from bench.cli.list_ import describe, status, wants
-from bench.cli.parser import Parser
+from bench.cli.parser import Parser, add_runs
 from bench.cli.parser import kind as parse_kind
 from bench.config import RunConfig
 from bench.errors import UsageError
@@ -33,7 +33,7 @@ def configure(parser: Parser) -> None:
     kinds = ", ".join(singular(kind) for kind in KINDS)
     parser.add_argument("kind", metavar="KIND", help=f"{kinds}, or run")
     parser.add_argument("name", metavar="NAME", help="a name that 'bench list' shows; of a run, its id or its folder")
-    parser.add_argument("--out", type=Path, default=Path("runs"), metavar="DIR", help="folder of runs (default: runs)")
+    add_runs(parser)
     parser.add_argument("--json", action="store_true", help="print one JSON object")
 
 

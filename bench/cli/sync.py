@@ -4,9 +4,8 @@ from __future__ import annotations
 
 import argparse
 import sys
-from pathlib import Path
 
-from bench.cli.parser import Parser
+from bench.cli.parser import Parser, add_runs
 from bench.registry import load
 from bench.screen.terminal import paint, say
 from bench.wording import some
@@ -19,7 +18,7 @@ def configure(parser: Parser) -> None:
         "not installed during the run catches up here, as often as you like: no event arrives twice."
     )
     parser.add_argument("run", metavar="RUN", help="a run's id, the beginning of it, or its folder")
-    parser.add_argument("--out", type=Path, default=Path("runs"), metavar="DIR", help="folder of runs (default: runs)")
+    add_runs(parser)
 
 
 def run(args: argparse.Namespace) -> int:

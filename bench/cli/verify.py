@@ -10,7 +10,7 @@ from dataclasses import replace
 from itertools import chain
 from pathlib import Path
 
-from bench.cli.parser import Parser, flag_type
+from bench.cli.parser import Parser, add_runs, flag_type
 from bench.config import OPTIONS
 from bench.errors import RunStateError, unknown
 from bench.registry import load
@@ -52,7 +52,7 @@ def configure(parser: Parser) -> None:
     parser.add_argument(
         "--signer", type=Path, metavar="FILE", help="allowed signers (OpenSSH) or public key (minisign) of the attestation"
     )
-    parser.add_argument("--out", type=Path, default=Path("runs"), metavar="DIR", help="folder of runs (default: runs)")
+    add_runs(parser)
     parser.add_argument("--json", action="store_true", help="print one JSON array, an object a run")
 
 

@@ -14,7 +14,7 @@ from typing import Any
 
 from bench import user_cache
 from bench.durable import sync
-from bench.errors import StorageError, UsageError
+from bench.errors import StorageError, UsageError, storable
 from bench.sealed import read_sealed, write_sealed
 from bench.wording import some
 
@@ -279,9 +279,8 @@ def written_whole(out: Path, mode: int = 0o755) -> Iterator[Path]:
     except OSError as error:
         if error.filename is None and error.errno is None:
             raise  # not of the file system: a library's own OSError
-        raise StorageError(
-            f"Cannot write {out}: {error.strerror or error}.", "Free some space or choose another folder."
-        ) from error
+        with storable(out):
+            raise
     finally:
         if temporary is not None:
             shutil.rmtree(temporary, ignore_errors=True)

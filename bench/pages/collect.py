@@ -130,7 +130,7 @@ def collect(refs: Sequence[str], runs: Path, tasks: Sequence[str] = (), registry
                 raise UsageError(f"{path} holds no run.", "Name a folder of runs, such as runs/, or runs by their ids.")
             folders |= dict.fromkeys(folders_inside)
         elif not refs:
-            raise UsageError(f"There is no folder of runs {path}.", "Name one with --runs DIR.")
+            raise UsageError(f"{path} is no folder of runs.", "Name one with --runs DIR.")
         else:
             folder = find_run(ref, runs, "--runs")
             folders[folder] = None

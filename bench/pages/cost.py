@@ -162,6 +162,8 @@ def efficiency(evidence: Evidence) -> Table | None:
     for (arm, task, stage, machine), runs in groups.items():
         measured = [run.result.efficiency.get(stage, Efficiency()) for run in runs]
         times = [each.latency.get(task, Latency()) for each in measured]
+        # On a busy machine a run may have had time for a window or two, which say little: means are over the others.
+        times = [each for each in times if each.p95 is not None] or times
         p50s = [1e3 * each.p50 for each in times if each.p50 is not None] if len(runs) > 1 else []
         energy = [each.energy for each in measured if each.energy is not None]
         rows.append((
@@ -177,7 +179,7 @@ def efficiency(evidence: Evidence) -> Table | None:
         "Means over an arm's runs; memory is the largest. The fastest and slowest run say how far p50 varies by chance: models "
         "whose ranges overlap are not told apart. Latency is of one window at batch 1; throughput and energy are of "
         "predicting all of a run's tasks in full batches; memory is the peak of the whole run, training included. Empty: not "
-        "measured, or no counter that can be read."
+        "measured, on too few windows, or no counter that can be read."
     )
     rests = [run for runs in groups.values() for run in runs]
     return table_of("efficiency", "Latency, throughput, memory, energy", caption, columns, rows, rests) if rows else None

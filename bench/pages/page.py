@@ -20,6 +20,7 @@ from bench.pages.content import Section, shown
 from bench.pages.overlap import flagged
 from bench.pages.vega import INSTALL, javascript, specifications, style
 from bench.pages.verdicts import statements, tested
+from bench.results.scores import below_dictionary
 from bench.stats.intervals import MINIMUM_SEEDS
 from bench.studies.contract import Difference, training_set
 from bench.studies.looks import about_looks
@@ -224,6 +225,8 @@ def notices(evidence: Evidence) -> list[Notice]:
                 f"Arms that are {UNMATCHED}: {listing}. A difference to others may come of the number of parameters.",
             )
         )
+    if below := below_dictionary(run.result for run in runs):
+        warnings.append(Notice("Below a dictionary", below))
     if evidence.review is not None and evidence.review.note:
         warnings.append(Notice("Other words", evidence.review.note))
     warnings += leaking(evidence)

@@ -5,8 +5,13 @@ A task's scorer gives nested mappings, which `bench.naming.flatten` turns into t
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping
-from typing import Literal
+from collections.abc import Iterable, Iterator, Mapping
+from typing import TYPE_CHECKING, Literal
+
+from bench.results.display import short
+
+if TYPE_CHECKING:
+    from bench.results.schema import Result
 
 INTERVAL = ".ci95"
 """What the name of a score's interval ends in, after the name of the score."""
@@ -27,6 +32,24 @@ def score_of(scores: FlatScores | None, name: str) -> float | None:
     """The number of a dotted name such as ``task1.strict.f1``; None where there is none."""
     value = None if scores is None else scores.get(name)
     return float(value) if isinstance(value, (int, float)) and not isinstance(value, bool) else None
+
+
+def below_dictionary(results: Iterable[Result]) -> str:
+    """On which tasks no run reaches a dictionary of the training mentions, in a sentence; empty where there is none."""
+    found: dict[str, list[tuple[float, float]]] = {}
+    for result in results:
+        for task, scores in result.scores.items():
+            metric = result.metric(task)
+            reached, dictionary = score_of(scores.last, metric), score_of(scores.baselines.get("dictionary"), metric)
+            if reached is not None and dictionary is not None:
+                found.setdefault(task, []).append((reached, dictionary))
+    low = [
+        f"{task} ({short(max(reached for reached, _ in pairs))} at most, the dictionary {short(pairs[0][1])})"
+        for task, pairs in found.items()
+        if all(reached < dictionary for reached, dictionary in pairs)
+    ]
+    what = "so that what differs between them says little"
+    return f"No run reaches a dictionary of the training mentions on {' and '.join(low)}, {what}." if low else ""
 
 
 def interval_of(scores: FlatScores | None, name: str) -> Interval | None:

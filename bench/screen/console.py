@@ -91,6 +91,10 @@ class RichReporter:
         """Prints one indented line that is neither a step nor a warning."""
         self._wrapped(escape(message), 4)
 
+    def line(self, markup: str) -> None:
+        """Prints a line of rich's markup, wrapped as notes are."""
+        self._wrapped(markup, 0)
+
     def _wrapped(self, text: str, indent: int) -> None:
         """Prints a text, on a terminal wrapped at words with every line indented; a pipe has no width."""
         if self.console.is_terminal:

@@ -23,7 +23,7 @@ from bench.launchers.child import last_line
 from bench.pages.content import shown
 from bench.results.display import duration, size
 from bench.results.schema import Result
-from bench.results.scores import score_of
+from bench.results.scores import below_dictionary, score_of
 from bench.results.store import is_run, read_result
 from bench.screen.console import CleanConsole, RichReporter
 from bench.screen.terminal import line
@@ -124,19 +124,19 @@ class StudyWatcher:
             f"{duration(seconds)} one after another{several} (from a layer timed here{quantizing})"
         )
         if not (study.folder / STUDY).exists() and any(map(is_run, study.out.glob("*"))):
-            self._reporter.note(f"what {study.out} holds of these runs already is found when the study begins, not repeated")
+            self._reporter.note(f"finished runs of this plan in {study.out} are found when the study begins, not repeated")
 
     def report(self, study: Study, metrics: Mapping[str, str], kind: StudyKind) -> None:
         """Prints the runs with each task's primary metric, and the verdict in the words of the study's kind."""
         rows = []
-        synthetic = False
+        results: list[Result] = []
         due = study.due()
         for run in due:
             shown: Sequence[str] = ("", "", "")
             if run.run is not None:
                 try:
                     result = read_result(study.out / run.run)
-                    synthetic = synthetic or result.synthetic
+                    results.append(result)
                     tokens = sum(account.tokens for account in result.invariants.tokens.tasks.values())
                     scores = ", ".join(f"{task} {number(value)}" for task, value in _headlines(result, metrics))
                     shown = (f"{tokens:,}", scores, run.run)
@@ -144,8 +144,10 @@ class StudyWatcher:
                     shown = ("", error.message, run.run)
             rows.append((run.key, state(study, run), *shown))
         self._reporter.table(f"{study.kind} study {study.name}", ("run", "state", "tokens", "scores", "id"), rows)
-        if synthetic:
+        if any(result.synthetic for result in results):
             self.warn("SYNTHETIC data: not a result about the real corpora.")
+        if below := below_dictionary(results):
+            self.warn(below)
         if study.verdict is not None:
             self._verdict(study.verdict, kind)
             for sentence in about_looks(study, kind):
@@ -186,7 +188,7 @@ class StudyWatcher:
             statements, tables = kind.statements(verdict), kind.tables(verdict)
         for said in statements:
             text = f"[bold]{escape(said.subject)}[/]: {escape(said.verdict)}.  {escape(said.reason)}"
-            self._console.print(text, highlight=False)
+            self._reporter.line(text)
         for table in (table.compact() for table in tables):
             rows = [[shown(cell, column.kind) for cell, column in zip(row, table.columns, strict=True)] for row in table.rows]
             self._reporter.table(table.title, [column.label for column in table.columns], rows)

@@ -259,7 +259,7 @@ class _ShareRead:
     def advance(self, n: float = 1, **stats: float | str) -> None:
         """Counts `n` tokens more."""
         self._read += n
-        self._bar.advance(0, dev=f"{self._read / self._total:.0%}")
+        self._bar.advance(0, dev=f"{self._read / self._total:.0%} read")
 
 
 def save_trained(model: TaskModel, data: Mapping[str, TaskData], folder: Path, chosen: Mapping[str, Thresholds]) -> None:

@@ -191,7 +191,7 @@ def begin_again(journal: Journal, checkpoint: Checkpoint | None, state: State, w
     if changed:
         warn(f"{', '.join(changed)} changed since the run began: it carries on, but not bit for bit.")
     if checkpoint is None:
-        warn("The run was killed before its first checkpoint; it starts over.")
+        warn("The run ended before its first checkpoint; it starts over.")
         # What was settled before the first update is remembered and not written again.
         journal.resume(next((event.seq for event in events if event.step is not None), journal.position), 0)
         state.resumed_from.append(0)

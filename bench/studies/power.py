@@ -64,8 +64,8 @@ class Question:
         return {**asdict(self), "looks": [{"seeds": look.seeds[-1], "level": look.alpha} for look in self.looks]}
 
     def __post_init__(self) -> None:
-        if not LEAST <= self.effect <= LARGEST:
-            why = "it must be above 0" if self.effect <= 0 else f"wanted {LEAST:g} to {LARGEST:g}"
+        if not LEAST <= self.effect <= 1:
+            why = "it must be above 0" if self.effect <= 0 else f"wanted {LEAST:g} to 1, by which scores can differ"
             raise UsageError(f"--effect is {self.effect:g}; {why}, such as .01 for one point.")
         if not ALPHA < self.power < 1 - LEAST:
             raise UsageError(f"--power is {self.power:g}; it must lie between {ALPHA:g} and 1, such as .8.")

@@ -70,6 +70,20 @@ def test_no_seed_is_no_demo(seeds: str, wanted: str, capsys: pytest.CaptureFixtu
     assert f"--seeds is {seeds}; it must be {wanted}." in " ".join(capsys.readouterr().err.split())
 
 
+@pytest.mark.parametrize("foreign", ["a file", "a folder"])
+def test_nothing_is_added_to_a_folder_of_the_users(
+    foreign: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    monkeypatch.chdir(tmp_path)
+    if foreign == "a folder":
+        Path("demo").mkdir()
+    mine = Path("demo/mine.txt" if foreign == "a folder" else "demo")
+    mine.write_text("mine")
+    assert main(["demo"]) == 2
+    assert "demo is there and is not the folder of a demo." in capsys.readouterr().err
+    assert [path for path in tmp_path.rglob("*") if path.is_file()] == [tmp_path / mine]
+
+
 class Stop:
     """Stops the process at the first event of a kind, once."""
 

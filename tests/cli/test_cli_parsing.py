@@ -163,7 +163,7 @@ def test_what_is_no_size(text: str) -> None:
         (["frobnicate"], "Unknown command 'frobnicate'."),
         (["--verison"], "Unknown option '--verison'. Did you mean '--version'?"),
         (["run", "--tsk", "x"], "Unknown option '--tsk'. Did you mean '--task'"),
-        (["run", "--rank", "x"], "--rank: 'x' is not a whole number."),
+        (["run", "--rank", "x"], "--rank: 'x' is not a whole number, such as 200000 or 200k."),
         (["run", "--rank"], "--rank: expected one argument."),
         (["run", "--lr", "quick"], "--lr: 'quick' is not a number."),
         (["run", "--memory-limit", "2XB"], "--memory-limit: '2XB' is not a size such as 2GiB"),
@@ -174,10 +174,10 @@ def test_what_is_no_size(text: str) -> None:
         (["run", "--steps", "0", "--task", "x"], "--steps is 0; it must be at least 1."),
         (["run", "--steps", "5", "--epochs", "1", "--task", "x"], "A run has one budget; got --steps and --epochs."),
         (["run", "--config", "absent.toml"], "There is no configuration file absent.toml."),
-        (["score", "2015-T14"], "'bench score' also wants --gold and --pred."),
+        (["score", "2015-T14"], "'bench score' wants --gold and --pred."),
         (["list", "quantizr"], "Unknown kind 'quantizr'. Did you mean 'quantizers'"),
-        (["show", "task"], "'bench show' also wants NAME."),
-        (["sync"], "'bench sync' also wants RUN."),
+        (["show", "task"], "'bench show' wants NAME."),
+        (["sync"], "'bench sync' wants RUN."),
     ],
 )
 def test_a_mistake_is_one_clear_line_and_exit_code_2(

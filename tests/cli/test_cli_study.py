@@ -320,7 +320,7 @@ def test_the_plan_counts_what_is_left(tmp_path: Path) -> None:
     (study.out / "r1").mkdir()
     (study.out / "r1" / "journal.jsonl").touch()  # a run that no study's file knows of
     told.plan(study, jobs=2)
-    assert f"what {study.out} holds of these runs already is found when the study begins, not repeated" in text.getvalue()
+    assert f"finished runs of this plan in {study.out} are found when the study begins, not repeated" in text.getvalue()
     study.save()
     told.plan(study, jobs=2)
     assert text.getvalue().count("not repeated") == 1

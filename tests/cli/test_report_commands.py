@@ -65,7 +65,7 @@ def test_the_board_tells_every_task_of_a_run(made: ModuleType, tmp_path: Path, c
         (["--where", "sede=1"], 2, "Did you mean 'seed'"),
         (["--where", "seed"], 2, "is not FIELD=VALUE"),
         (["--sort", "seed:up"], 2, "wanted FIELD"),
-        (["--out", "nowhere"], 2, "There is no folder of runs"),
+        (["--out", "nowhere"], 2, "nowhere is no folder of runs"),
     ],
 )
 def test_the_board_is_plain_about_mistakes(

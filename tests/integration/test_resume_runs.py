@@ -148,7 +148,7 @@ def test_killed_and_resumed_is_as_never_killed(
     runner.run(RunConfig(out=config.out, tracker=("none",)), load(), resume=folder.name, console=console)
     compare(outcome(folder), whole)
     early = moment in ("during smoke", ("start", None), ("step", 1))
-    assert console.said("killed before its first checkpoint; it starts over") == early
+    assert console.said("ended before its first checkpoint; it starts over") == early
     assert not list((folder / CHECKPOINTS).glob(".writing*"))
 
 

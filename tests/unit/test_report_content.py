@@ -320,7 +320,7 @@ def test_bad_input_is_one_clear_message(made: ModuleType, tmp_path: Path) -> Non
     (tmp_path / "empty").mkdir()
     with pytest.raises(UsageError, match="no run"):
         collect([str(tmp_path / "empty")], tmp_path)
-    with pytest.raises(UsageError, match="There is no folder of runs"):
+    with pytest.raises(UsageError, match="is no folder of runs"):
         collect((), tmp_path / "nowhere")
     (gad,) = made.make(tmp_path, [made.Made(("gad",))])
     with pytest.raises(UsageError, match=r"different tasks.* gad, 1 of them; ncbi-disease, 2 of them"):
