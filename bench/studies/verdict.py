@@ -260,7 +260,7 @@ def _could(estimate: Estimate, margin: float, level: float, power: float) -> str
         return ""
     unit = estimate.unit or "documents"
     could = (
-        f" With {some(estimate.seeds, 'seed')} and {estimate.documents:,} {unit} {findable(estimate.detectable)} would have "
+        f" With {some(estimate.seeds, 'seed')} and {estimate.units} {findable(estimate.detectable)} would have "
         f"been found {power:.0%} of the time, and equality shown within ±{short(estimate.margin_detectable)}."
     )
     if estimate.margin_detectable <= margin:

@@ -81,6 +81,16 @@ def test_each_verdict_by_its_definition(at_total: Estimate, at_own: Estimate, ki
     assert reason in why
 
 
+def test_documents_are_called_what_they_are() -> None:
+    open_one = known(0.001, 0.02)
+    for unit, words in (("", "100 documents"), ("sentences", "100 sentences")):
+        assert f"With 6 seeds and {words} a true" in judge(replace(open_one, unit=unit), open_one, 0.01)[1]
+    assert (Estimate(0.1, 6, 1, unit="notes").units, Estimate(0.1, 6, 4797, unit="notes").units) == (
+        "1 document",
+        "4,797 notes",
+    )
+
+
 def test_the_margin_decides_what_is_equivalent() -> None:
     at_total, at_own = known(0.001, 0.02), known(0.05, 0.01)
     assert judge(at_total, at_own, 0.01)[0] == "unresolved"
