@@ -32,7 +32,7 @@ class Transfer(StudyKind):
     """The gain or harm of every partner for every task."""
 
     name = "transfer"
-    version = "1"
+    version = "2"  # 1 called gain and harm also from fewer than six seeds
     summary = "what training two tasks together does to each, and whether alike tasks gain more"
     citation = "bench's own design; see docs/studies.md"
     licence = "Apache-2.0"
