@@ -152,7 +152,8 @@ def transfer(out: Path, seeds: int = 2, tasks: Sequence[str] = ("ncbi-disease", 
                       "at_total": total, "similarity": alike})  # fmt: skip
     spearman = {"labels": {"rho": 0.9, "p": 1 / 6, "n": len(pairs)}, "vocabulary": {"rho": None, "p": None, "n": len(pairs)}}
     verdict = {"split": "test", "metrics": dict.fromkeys(tasks, "strict.f1"), "pairs": pairs, "spearman": spearman}
-    study = Study(out, "transfer", "made-up-transfer", {"seeds": seeds}, runs, verdict | {"differences": []})
+    verdict |= {"differences": [], "kind_version": "2"}
+    study = Study(out, "transfer", "made-up-transfer", {"seeds": seeds}, runs, verdict)
     study.save()
     return study
 

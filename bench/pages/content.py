@@ -10,7 +10,7 @@ from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, replace
 from typing import Any, Literal
 
-from bench.results.display import change, duration, interval, p_value, short, size
+from bench.results.display import NOT_ESTIMABLE, change, duration, estimable, interval, p_value, short, size
 
 ColumnKind = Literal["text", "score", "change", "count", "ratio", "bytes", "seconds", "p", "flag"]
 FigureKind = Literal["intervals", "lines", "stages", "bars", "heat", "points"]
@@ -204,6 +204,14 @@ def difference(estimate: Mapping[str, Any]) -> str:
     """A difference with its interval, from the JSON of an estimate."""
     bounds = interval(estimate.get("low"), estimate.get("high"), estimate.get("seeds"))
     return f"{change(estimate['difference'])} {bounds}".rstrip()
+
+
+def bounded(estimate: Mapping[str, Any], name: str) -> Cell:
+    """A figure of a difference for a table, with a word in the place of an interval that is not estimable."""
+    if name in ("low", "high") and not estimable(estimate.get("seeds")):
+        return NOT_ESTIMABLE if name == "low" else None
+    value = estimate.get(name)
+    return value if isinstance(value, (int, float)) and not isinstance(value, bool) else None
 
 
 def means_and_runs(marks: Iterable[Mark]) -> tuple[list[Mark], list[Mark]]:

@@ -9,8 +9,9 @@ from typing import TYPE_CHECKING, Any
 from bench.api.study import Statement, Tone
 from bench.evaluation.small_counts import few, wilson
 from bench.pages.collect import Evidence, ReportedRun, rests
-from bench.pages.content import Cell, Column, Figure, Mark, Table, difference, shown
+from bench.pages.content import Cell, Column, Figure, Mark, Table, bounded, difference, shown
 from bench.results.display import NOT_ESTIMABLE, estimable, findable
+from bench.stats.intervals import MINIMUM_SEEDS
 from bench.studies.contract import listed
 from bench.studies.finished import estimates_in, own_faults
 from bench.wording import some
@@ -19,8 +20,6 @@ if TYPE_CHECKING:
     from bench.stats.multiplicity import SeedSpread
     from bench.studies.compare import Pair
 
-SEEDS = 6
-"""Fewest seeds for a verdict on a difference."""
 CARDS = 8
 """Most comparisons with a card each; above it there is one card a task."""
 
@@ -151,7 +150,7 @@ def differences(evidence: Evidence) -> tuple[list[Figure], list[Table]]:
         Column("documents", "documents", "count"),
         Column("detectable", "detectable", "score"),
     )
-    rows: list[tuple[Cell, ...]] = [(subject, name, *(_bounded(e, c.name) for c in columns[2:])) for subject, name, e in known]
+    rows: list[tuple[Cell, ...]] = [(subject, name, *(bounded(e, c.name) for c in columns[2:])) for subject, name, e in known]
     caption = (
         "The arm that is named first less the other. Detectable: the smallest true difference that this many seeds and "
         "documents would have found with the study's power."
@@ -242,18 +241,17 @@ def _compared(evidence: Evidence) -> list[Statement]:
 
 def _card(evidence: Evidence, pair: Pair) -> Statement:
     estimate = pair.estimate
-    unit = estimate.unit or "documents"
-    seeds = f"{some(estimate.seeds, 'seed')} and {estimate.documents:,} {unit}"
+    seeds = f"{some(estimate.seeds, 'seed')} and {estimate.units}"
     holm = f", p {shown(estimate.p_holm, 'p')} after Holm" if estimate.p_holm is not None else ""
     reason = f"{pair.metric} {difference(estimate.to_json())} over {seeds}{holm}."
     alone = pair.documents
     if alone.low is not None:
         bounds = f"[{shown(alone.low, 'change')}, {shown(alone.high, 'change')}]"
-        reason += f" Over {unit} alone {bounds}, p {shown(pair.documents_p_holm, 'p')}."
+        reason += f" Over {estimate.unit or 'documents'} alone {bounds}, p {shown(pair.documents_p_holm, 'p')}."
     if pair.better is None and estimate.detectable is not None:
         reason += f" {findable(estimate.detectable).capitalize()} would probably have been found."
-    if estimate.seeds < SEEDS:
-        reason += f" A verdict needs at least {SEEDS} seeds."
+    if estimate.seeds < MINIMUM_SEEDS:
+        reason += f" A verdict needs at least {MINIMUM_SEEDS} seeds."
     tone: Tone = "open" if pair.better is None else "good"
     return Statement(f"{pair.task}: {_versus(evidence, pair)}", _conclusion(evidence, pair), reason, tone)
 
@@ -273,21 +271,11 @@ def _described(evidence: Evidence, task: str) -> Statement | None:
     more = f" and {some(len(ranked) - 4, 'more arm')}" if len(ranked) > 4 else ""
     if len(ranked) == 1:
         return Statement(task, "one arm", f"{arms}; there is nothing to compare it with.")
-    close = f" With {some(fewest, 'run')} in an arm, {SEEDS} being the least, no difference is resolved."
-    return Statement(task, "not tested", f"By mean: {arms}{more}.{close if fewest < SEEDS else ''}")
+    close = f" With {some(fewest, 'run')} in an arm, {MINIMUM_SEEDS} being the least, no difference is resolved."
+    return Statement(task, "not tested", f"By mean: {arms}{more}.{close if fewest < MINIMUM_SEEDS else ''}")
 
 
 def _bound(estimate: Mapping[str, Any], name: str) -> float | None:
     """An end of a difference's interval; None where there is none, or the seeds are too few for one."""
-    return _number(estimate.get(name)) if estimable(estimate.get("seeds")) else None
-
-
-def _bounded(estimate: Mapping[str, Any], name: str) -> Cell:
-    """A figure of a difference for a table, with a word in the place of an interval that is not estimable."""
-    if name in ("low", "high") and not estimable(estimate.get("seeds")):
-        return NOT_ESTIMABLE if name == "low" else None
-    return _number(estimate.get(name))
-
-
-def _number(value: Any) -> float | None:
-    return value if isinstance(value, (int, float)) and not isinstance(value, bool) else None
+    bound = bounded(estimate, name)
+    return None if isinstance(bound, str) else bound

@@ -71,9 +71,7 @@ def _said(pooled: Pool) -> list[Statement]:
         over = contrast.difference.estimate
         word = f"{contrast.better} is better" if contrast.better else "not resolved"
         few = f" A verdict needs at least {MINIMUM_SEEDS} seeds at every site." if over.seeds < MINIMUM_SEEDS else ""
-        reason = (
-            f"{contrast.metric} {difference(over.to_json())} over {some(over.documents, 'document')}.{few}{_disagree(contrast)}"
-        )
+        reason = f"{contrast.metric} {difference(over.to_json())} over {over.units}.{few}{_disagree(contrast)}"
         tone: Tone = "good" if contrast.better else "open"
         said.append(Statement(f"{contrast.task}: {contrast.name}", word, reason, tone))
     return said

@@ -330,7 +330,7 @@ def _verdicts(
         if set(by_role) != set(CONTROL):
             continue
         at_total, at_own = (by_role[role].difference.estimate for role in CONTROL)
-        kind, reason = judge(at_total, at_own, margin)
+        kind, reason = judge(at_total, at_own, margin, look=look)
         if look.exhausted:
             kind, reason = UNRESOLVED, f"{NOTHING_LEFT} Seen alone: {reason}"
         elif kind != UNRESOLVED:

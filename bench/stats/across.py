@@ -18,6 +18,7 @@ from dataclasses import dataclass
 import numpy as np
 from numpy.typing import NDArray
 
+from bench.results.display import stated
 from bench.stats.intervals import LEVEL, MINIMUM_SEEDS, Array, Estimate
 from bench.stats.multiplicity import holm
 from bench.wording import some
@@ -290,7 +291,7 @@ def meaning(across: Across, first: str, second: str) -> str:
     if across.posterior is not None:
         held = across.posterior
         parts.append(
-            f"On a further task of this kind {second} would be better by more than {held.rope:g} with a probability of "
+            f"On a further task of this kind {second} would be better by more than {stated(held.rope)} with a probability of "
             f"{held.right:.0%}, {first} with {held.left:.0%}."
         )
     return " ".join(parts)

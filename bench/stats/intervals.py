@@ -89,6 +89,11 @@ class Estimate:
         """What to say of an interval over parts of longer texts; empty of others."""
         return caution(self.unit, self.documents, self.design_effect)
 
+    @property
+    def units(self) -> str:
+        """How many documents, by what they are, as in ``940 sentences``."""
+        return f"{self.documents:,} {self.unit}" if self.unit and self.documents != 1 else some(self.documents, "document")
+
     def to_json(self) -> dict[str, Any]:
         """Every field, JSON-able."""
         return asdict(self)

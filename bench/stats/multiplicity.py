@@ -52,10 +52,10 @@ class Tally:
 
     @classmethod
     def of(cls, differences: Iterable[float], ties: Iterable[float] | float = 0.0) -> Tally:
-        """Counts differences; one that is no larger than its tie, or than 1e-12, is a tie."""
+        """Counts differences; one that is not larger than its tie and than 1e-12, or no number, is a tie."""
         values = list(differences)
         borders = [ties] * len(values) if isinstance(ties, float) else list(ties)
-        signs = [0 if abs(v) <= max(border, 1e-12) else math.copysign(1, v) for v, border in zip(values, borders, strict=True)]
+        signs = [math.copysign(1, v) if abs(v) > max(border, 1e-12) else 0 for v, border in zip(values, borders, strict=True)]
         return cls(sum(s > 0 for s in signs), sum(s == 0 for s in signs), sum(s < 0 for s in signs))
 
     def __str__(self) -> str:

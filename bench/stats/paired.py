@@ -131,8 +131,8 @@ def permutation(
             swaps = rng.integers(0, 2, (count, documents)).astype(np.float64)
         moved = _weighted(swaps, difference)
         sums = np.concatenate([base[:, 0] + moved, base[:, 1] - moved], axis=1)
-        # A permutation that differs from the observed one by rounding only counts as equally large.
-        extreme += int((np.abs(_differences(sums, names, measure)) >= observed - 1e-12).sum())
+        # One that differs from the observed one by rounding only, or has no score, counts as equally large.
+        extreme += int((~(np.abs(_differences(sums, names, measure)) < observed - 1e-12)).sum())
         total += count
     return (extreme / total, True) if exact else ((extreme + 1) / (total + 1), False)
 

@@ -18,7 +18,7 @@ import numpy as np
 from bench.api.task import Task
 from bench.errors import ContractError, UsageError
 from bench.registry import Registry
-from bench.results.display import change, html_table
+from bench.results.display import change, html_table, interval
 from bench.results.scores import FlatScores
 from bench.results.statistics import Statistics
 from bench.stats.across import ROPE, Across, across, meaning
@@ -147,12 +147,12 @@ class Comparison:
         rows = [
             (
                 *(pair.task, pair.metric, pair.first, pair.second, change(pair.estimate.difference)),
-                *(map(change, (pair.estimate.low, pair.estimate.high))),
+                interval(pair.estimate.low, pair.estimate.high, pair.estimate.seeds),
                 pair.conclusion,
             )
             for pair in self.pairs
         ]
-        columns = ("task", "metric", "first", "second", "second less first", "95% low", "95% high", "conclusion")
+        columns = ("task", "metric", "first", "second", "second less first", "interval", "conclusion")
         table = html_table(f"Compared by {', '.join(self.by)}, on {self.split}", columns, rows, self.synthetic)
         together = [meaning(tasks.across, tasks.first, tasks.second) for tasks in self.tasks if tasks.across is not None]
         return table + "".join(f"<p>{escape(text)}</p>" for text in together)
@@ -406,5 +406,6 @@ def _notes(arms: Sequence[Arm], fields: Sequence[str], named: bool) -> list[str]
             continue
         alone = sorted(set(first.by_seed()) ^ set(second.by_seed()))
         if alone and set(first.by_seed()) & set(second.by_seed()):
-            notes.append(f"Seeds {', '.join(map(str, alone))} are in one of {first.name} and {second.name} only, and left out.")
+            seeds = f"Seed {alone[0]} is" if len(alone) == 1 else f"Seeds {', '.join(map(str, alone))} are"
+            notes.append(f"{seeds} in one of {first.name} and {second.name} only, and left out.")
     return notes

@@ -180,22 +180,24 @@ def verdicts(
     judged = []
     for (task, means, at_total, at_own), p_total, p_own in zip(estimates, by_total, by_own, strict=True):
         at_total, at_own = replace(at_total, p_holm=p_total), replace(at_own, p_holm=p_own)
-        kind, reason = judge(at_total, at_own, margin, level, power)
+        kind, reason = judge(at_total, at_own, margin, level, power, look)
         widest = max(at_total, at_own, key=lambda estimate: estimate.design_effect or 0.0)
         reason = " ".join(filter(None, (reason, widest.caution)))
         judged.append(TaskVerdict(task, kind, reason, named.get(task, ""), *means, at_total, at_own))
     return Verdict(tuple(judged), margin, here, power)
 
 
-def judge(at_total: Estimate, at_own: Estimate, margin: float, level: float = LEVEL, power: float = POWER) -> tuple[Kind, str]:
+def judge(
+    at_total: Estimate, at_own: Estimate, margin: float, level: float = LEVEL, power: float = POWER, look: Look = ONE_LOOK
+) -> tuple[Kind, str]:
     """The verdict of one task and the sentence that says why.
 
     The estimates are multi-task less single, at equal total and at the task's own tokens, with adjusted p. `margin` is that of
-    equivalence, `level` that of the intervals, `power` that of what could have been detected.
+    equivalence, `level` that of a single look, `power` that of what could have been detected, `look` the one they were made at.
     """
     seeds = min(at_total.seeds, at_own.seeds)
     if seeds < MINIMUM_SEEDS:
-        could = _could(at_total, margin, level, power)
+        could = _could(at_total, margin, level, power, look)
         return (
             "unresolved",
             f"Not resolved at this number of seeds: {seeds}, and a verdict wants {MINIMUM_SEEDS} or more.{could}",
@@ -215,7 +217,7 @@ def judge(at_total: Estimate, at_own: Estimate, margin: float, level: float = LE
     unclear = [estimate for state, (estimate, _) in zip(outcomes, places, strict=True) if state == "open"]
     if unclear:
         widest = max(unclear, key=lambda estimate: estimate.margin_detectable or 0.0)
-        return kind, f"{told}.{_could(widest, margin, level, power)}"
+        return kind, f"{told}.{_could(widest, margin, level, power, look)}"
     return kind, (
         f"{told}: the two contradict each other, unless the single run gets worse with more tokens of its own. Its learning "
         "curve says whether it does; another learning rate or budget could tell, more seeds hardly."
@@ -254,13 +256,13 @@ def _told(state: Outcome, estimate: Estimate, margin: float) -> str:
     return state
 
 
-def _could(estimate: Estimate, margin: float, level: float, power: float) -> str:
+def _could(estimate: Estimate, margin: float, level: float, power: float, look: Look) -> str:
     """What this design could have found, and which one could tell equality from a difference of the margin's size."""
     if estimate.detectable is None or estimate.margin_detectable is None:
         return ""
     unit = estimate.unit or "documents"
     could = (
-        f" With {some(estimate.seeds, 'seed')} and {estimate.documents:,} {unit} {findable(estimate.detectable)} would have "
+        f" With {some(estimate.seeds, 'seed')} and {estimate.units} {findable(estimate.detectable)} would have "
         f"been found {power:.0%} of the time, and equality shown within ±{short(estimate.margin_detectable)}."
     )
     if estimate.margin_detectable <= margin:
@@ -268,7 +270,9 @@ def _could(estimate: Estimate, margin: float, level: float, power: float) -> str
     designs = wanted(estimate, margin, level=level, power=power)
     known = {estimate.documents: estimate.documents}
     ways = [f"{some(seeds, 'seed')} and {known.get(d, float(f'{d:.2g}')):,.0f} {unit}" for seeds, d in designs]
-    return f"{could} For {within(margin)} it takes about {', or '.join(dict.fromkeys(ways))}." if ways else could
+    # The figures above are of this look's level, those of other designs of the whole error rate at one.
+    design = "it" if look.alone else "a study with one look"
+    return f"{could} For {within(margin)} {design} takes about {', or '.join(dict.fromkeys(ways))}." if ways else could
 
 
 __all__ = ["MARGIN", "MEANING", "WORDS", "Arm", "Kind", "Outcome", "TaskVerdict", "Verdict", "judge", "outcome", "verdicts"]

@@ -187,7 +187,7 @@ def test_a_seed_that_one_arm_lacks_is_left_out_and_told(make: Make, capsys: pyte
     fixed, older, alone = found["notes"]
     assert older == "Of 5 runs nothing says whether files changed: an older bench wrote no manifest."
     assert fixed.startswith("For this training set")
-    assert alone == "Seeds 2 are in one of A1 and A2 only, and left out."
+    assert alone == "Seed 2 is in one of A1 and A2 only, and left out."
 
 
 THREE = (*TASKS, "bc2gm")

@@ -184,6 +184,7 @@ def test_both_sides_are_told() -> None:
     text = meaning(found, "A1", "A2")
     assert text.startswith("A2 is better on at least 3 of 4 tasks, by name t0, t1, t3. A1 is better on at least 1 of 4 tasks")
     assert "75%" in text
+    assert "A2 would be better by more than .01 with a probability of" in text
 
 
 def test_a_difference_without_variance_proves_nothing() -> None:

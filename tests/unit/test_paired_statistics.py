@@ -153,6 +153,15 @@ def test_drawn_swaps_agree_with_all_of_them() -> None:
     assert permutation(first, second + 50 * np.array([1, 0, 0]), NAMES, f1, resamples=100)[0] == pytest.approx(1 / 101)
 
 
+@pytest.mark.parametrize(("more", "exact"), [(0, True), (34, False)])
+def test_what_has_no_score_is_no_evidence_of_a_difference(more: int, exact: bool) -> None:
+    first, second = answers([1, 1, 1, 0, 0, 0, *[0] * more]), answers([1] * 6 + [0] * more)
+    assert permutation(first, second, SHARE, lambda sums: sums["right"] * np.nan, resamples=100) == (1.0, exact)
+    # Swaps that make the difference smaller leave an arm with four right, which has no score here.
+    no_four = permutation(first, second, SHARE, lambda sums: np.where(sums["right"] == 4, np.nan, sums["right"]), resamples=100)
+    assert no_four == (1.0, exact)
+
+
 def test_seeds_by_hand() -> None:
     spread = over_seeds(np.array([0.02, 0.04]))
     assert spread.sd == pytest.approx(0.02 / np.sqrt(2))
@@ -163,6 +172,7 @@ def test_seeds_by_hand() -> None:
 
 def test_wins_ties_and_losses() -> None:
     assert Tally.of([0.1, -0.1, 0.0, 1e-15]) == Tally(1, 2, 1)
+    assert Tally.of([np.nan, -0.1]) == Tally(0, 1, 1)
     assert Tally.of([0.1, 0.1, -0.3], [0.2, 0.05, 0.2]) == Tally(1, 1, 1)
     assert str(Tally(5, 0, 1)) == "5–0–1"
 

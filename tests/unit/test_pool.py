@@ -27,7 +27,7 @@ from bench.sealed import SEAL, sealed
 from bench.stats.intervals import Estimate, interval
 from bench.stats.multiplicity import holm
 from bench.stats.pooled import pooled, tie_groups
-from bench.stats.sequential import looks_of_plan
+from bench.stats.sequential import Look, looks_of_plan
 from bench.studies.looks import looks_of, spent_at
 from bench.studies.study import LookRecord, Study, find_study
 from bench.tracking.journal import Journal
@@ -438,8 +438,9 @@ def test_what_a_look_of_the_pool_resolved_stays(
 ) -> None:
     asked: list[int] = []
 
-    def told(at_total: Estimate, at_own: Estimate, margin: float) -> tuple[str, str]:
+    def told(at_total: Estimate, at_own: Estimate, margin: float, look: Look) -> tuple[str, str]:
         asked.append(at_total.seeds)
+        assert look.seeds[-1] == at_total.seeds
         return ("genuine transfer", "By much.") if at_total.seeds == 6 else ("unresolved", "By nothing.")
 
     monkeypatch.setattr("bench.pooling.pool.judge", told)

@@ -280,6 +280,14 @@ def test_transfer_is_held_against_similarity(made: ModuleType, tmp_path: Path) -
     assert judged(evidence)
 
 
+def test_fewer_seeds_than_a_verdict_takes_leave_every_pair_of_tasks_open(made: ModuleType, tmp_path: Path) -> None:
+    for seeds, words in ((5, {"unresolved"}), (6, {"gain", "harm"})):
+        study = made.transfer(tmp_path / str(seeds), seeds=seeds)
+        cards = statements(collect([study.name], tmp_path / str(seeds)))
+        assert {card.verdict for card in cards} == words
+        assert all(("A verdict needs at least 6 seeds." in card.reason) == (seeds < 6) for card in cards)
+
+
 def test_runs_that_may_be_compared_have_a_verdict(made: ModuleType, tmp_path: Path, registry: Registry) -> None:
     pytest.importorskip("statsmodels")
     evidence = with_comparison(arms(made, tmp_path, seeds=6, gain=0.15), registry)
@@ -287,14 +295,18 @@ def test_runs_that_may_be_compared_have_a_verdict(made: ModuleType, tmp_path: Pa
     (card,) = statements(evidence)
     assert (card.subject, card.verdict, card.tone) == (f"{TASK}: A2 − A1", "A2 is better", "good")
     assert "6 seeds and 40 documents" in card.reason
+    assert evidence.comparison is not None
+    assert evidence.comparison.result is not None
+    compared = evidence.comparison.result
+    sentences = tuple(replace(pair, estimate=replace(pair.estimate, unit="sentences")) for pair in compared.pairs)
+    of_sentences = replace(evidence.comparison, result=replace(compared, pairs=sentences))
+    assert "6 seeds and 40 sentences" in statements(replace(evidence, comparison=of_sentences))[0].reason
     assert "Compared by arch, on test" in " ".join(basis(evidence))
     (figure,), tables = differences(evidence)
     assert figure.zero
     assert [table.name for table in tables] == ["differences", "documents"]
     (row,), (documents,) = told(tables[0]), told(tables[1])
-    assert evidence.comparison is not None
-    assert evidence.comparison.result is not None
-    (pair,) = evidence.comparison.result.pairs
+    (pair,) = compared.pairs
     assert (row["difference"], row["low"]) == (pair.estimate.difference, pair.estimate.low)
     assert (documents["p"], documents["conclusion"]) == (pair.documents.p, "A2 is better")
 

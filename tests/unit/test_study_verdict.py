@@ -10,6 +10,7 @@ import pytest
 from simulated_studies import TASK, Effect, Shape, f1, outcome, study
 
 from bench.stats.intervals import Estimate, wanted
+from bench.stats.sequential import looks_of_plan
 from bench.studies.verdict import judge, verdicts
 
 
@@ -81,6 +82,16 @@ def test_each_verdict_by_its_definition(at_total: Estimate, at_own: Estimate, ki
     assert reason in why
 
 
+def test_documents_are_called_what_they_are() -> None:
+    open_one = known(0.001, 0.02)
+    for unit, words in (("", "100 documents"), ("sentences", "100 sentences")):
+        assert f"With 6 seeds and {words} a true" in judge(replace(open_one, unit=unit), open_one, 0.01)[1]
+    assert (Estimate(0.1, 6, 1, unit="notes").units, Estimate(0.1, 6, 4797, unit="notes").units) == (
+        "1 document",
+        "4,797 notes",
+    )
+
+
 def test_the_margin_decides_what_is_equivalent() -> None:
     at_total, at_own = known(0.001, 0.02), known(0.05, 0.01)
     assert judge(at_total, at_own, 0.01)[0] == "unresolved"
@@ -96,6 +107,14 @@ def test_an_open_verdict_says_what_could_tell() -> None:
     larger = study(Shape(seed_sd=0.1, seeds=seeds), Effect(), np.random.default_rng(2))
     enough = verdicts(larger["multi"], larger["total"], larger["own"], {TASK: f1})[TASK]
     assert enough.at_total.margin_detectable == pytest.approx(0.03, rel=0.35)
+
+
+def test_what_a_look_could_show_is_not_mixed_with_what_one_look_takes() -> None:
+    """At a strict early look as many seeds and documents as there are can be too few here, and enough at a single look."""
+    arms = study(Shape(documents=500), Effect(), np.random.default_rng(2))
+    look = looks_of_plan((6, 12, 18, 24))[0]
+    found = verdicts(arms["multi"], arms["total"], arms["own"], {TASK: f1}, margin=0.02, look=look)[TASK]
+    assert found.reason.endswith("For ±.02 a study with one look takes about 6 seeds and 500 documents.")
 
 
 def test_no_difference_beyond_what_scores_can_have_is_told_and_no_way_twice() -> None:

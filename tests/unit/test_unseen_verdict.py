@@ -34,5 +34,13 @@ def test_what_is_said_of_a_difference(estimate: Estimate, kind: str) -> None:
     assert found in Unseen.tones
 
 
+def test_the_table_has_no_interval_of_two_seeds() -> None:
+    for seeds, bounds in ((2, ("not estimable", None)), (3, (pytest.approx(0.03), pytest.approx(0.07)))):
+        told = {"target": "t", "shots": 8, "from_sources": 0.5, "fresh": 0.45, "kind": "unresolved"}
+        (table,) = Unseen().tables({"comparisons": [told | {"gain": gain(0.05, 0.02, seeds=seeds).to_json()}]})
+        ((*_, low, high, _, _),) = table.rows
+        assert (low, high) == bounds
+
+
 def test_few_seeds_are_said() -> None:
     assert "5, and a verdict wants 6 or more" in verdict_of(gain(0.05, 0.02, seeds=5), 0.01, 0.05)[1]

@@ -32,7 +32,7 @@ class Transfer(StudyKind):
     """The gain or harm of every partner for every task."""
 
     name = "transfer"
-    version = "1"
+    version = "2"  # 1 called gain and harm also from fewer than six seeds
     summary = "what training two tasks together does to each, and whether alike tasks gain more"
     citation = "bench's own design; see docs/studies.md"
     licence = "Apache-2.0"
@@ -232,14 +232,17 @@ def _similarity(finished: FinishedStudy) -> dict[str, dict[Pair, float]]:
 
 def _statement(pair: Mapping[str, Any]) -> Statement:
     from bench.pages.content import difference
+    from bench.stats.intervals import MINIMUM_SEEDS
 
     at_total, at_own = pair["at_total"], pair["at_own"]
     p = at_total.get("p_holm")
     verdict: str = "unresolved"
     tone: Tone = "open"
-    if p is not None and p < ALPHA:
-        verdict, tone = ("gain", "good") if at_total["difference"] > 0 else ("harm", "bad")
     reason = f"Against alone at equal total {difference(at_total)}; against alone on its own share {difference(at_own)}."
+    if at_total["seeds"] < MINIMUM_SEEDS:
+        reason += f" A verdict needs at least {MINIMUM_SEEDS} seeds."
+    elif p is not None and p < ALPHA:
+        verdict, tone = ("gain", "good") if at_total["difference"] > 0 else ("harm", "bad")
     return Statement(f"{pair['task']} with {pair['partner']}", verdict, reason, tone)
 
 

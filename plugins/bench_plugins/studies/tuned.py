@@ -210,8 +210,8 @@ def _told(pair: Pair, search: Mapping[str, Mapping[str, Any]]) -> dict[str, Any]
     holm = f", p {shown(estimate.p_holm, 'p')} after Holm" if estimate.p_holm is not None else ""
     reason = (
         f"{pair.metric} {difference(estimate.to_json())} over {some(estimate.seeds, 'seed')} and "
-        f"{estimate.documents:,} {estimate.unit or 'documents'}{holm}; {rates}. In the search {pair.second} was ahead on dev "
-        f"at {ahead} of {some(len(common), 'rate')} that both tried."
+        f"{estimate.units}{holm}; {rates}. In the search {pair.second} was ahead on dev at {ahead} of "
+        f"{some(len(common), 'rate')} that both tried."
     )
     for arm in (pair.first, pair.second):
         trials = search[arm]["trials"]

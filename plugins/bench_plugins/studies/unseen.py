@@ -128,7 +128,7 @@ class Unseen(StudyKind):
 
     def tables(self, verdict: Mapping[str, Any]) -> list[Table]:
         """Both scores and their difference for every number of documents."""
-        from bench.pages.content import Column, Table
+        from bench.pages.content import Column, Table, bounded
 
         columns = (
             Column("target", "task"), Column("shots", "documents", "count"), Column("from_sources", "from sources", "score"),
@@ -136,8 +136,8 @@ class Unseen(StudyKind):
             Column("high", "95% high", "change"), Column("p", "p (Holm)", "p"), Column("kind", "verdict"),
         )  # fmt: skip
         rows = tuple(
-            (c["target"], c["shots"], c["from_sources"], c["fresh"], *(c["gain"][n] for n in ("difference", "low", "high")),
-             c["gain"]["p_holm"], c["kind"])
+            (c["target"], c["shots"], c["from_sources"], c["fresh"],
+             *(bounded(c["gain"], name) for name in ("difference", "low", "high", "p_holm")), c["kind"])
             for c in verdict["comparisons"]
         )  # fmt: skip
         caption = (
