@@ -56,7 +56,7 @@ def _answers(comparison: Comparison) -> Table:
     for pair in comparison.pairs:
         estimate = pair.estimate
         bounds, p = interval(estimate.low, estimate.high, estimate.seeds) or "–", p_value(estimate.p_holm) or "–"
-        detectable = "–" if estimate.detectable is None else number(estimate.detectable)
+        detectable = "–" if estimate.detectable is None else number(estimate.detectable) if estimate.detectable <= 1 else "none"
         rows.append((pair.task, _versus(pair), change(estimate.difference), bounds, p, detectable, pair.conclusion))
     return columns, rows
 

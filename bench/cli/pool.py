@@ -88,7 +88,7 @@ def _tell(pooled: Pool) -> None:
         over, rest = contrast.difference, contrast.difference.heterogeneity
         est = over.estimate
         rows.append(
-            [contrast.task, contrast.name, f"{len(over.sites)}", change(est.difference), interval(est.low, est.high),
+            [contrast.task, contrast.name, f"{len(over.sites)}", change(est.difference), interval(est.low, est.high, est.seeds),
              interval(over.low, over.high), "" if rest is None else f"{rest.q:.2f} (p {p_value(rest.p)})",
              "" if rest is None else change(rest.tau2**0.5).lstrip("+")]
         )  # fmt: skip

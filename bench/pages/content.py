@@ -211,6 +211,8 @@ def bounded(estimate: Mapping[str, Any], name: str) -> Cell:
     if name in ("low", "high") and not estimable(estimate.get("seeds")):
         return NOT_ESTIMABLE if name == "low" else None
     value = estimate.get(name)
+    if name == "detectable" and isinstance(value, (int, float)) and value > 1:
+        return "none"  # scores differ by 1 at most
     return value if isinstance(value, (int, float)) and not isinstance(value, bool) else None
 
 

@@ -134,6 +134,46 @@ def test_models_whose_latency_overlaps_are_not_told_apart(made: ModuleType, tmp_
     assert rows["A3"]["p50_low"] is None
 
 
+def test_runs_that_timed_a_window_or_two_are_left_out_of_mean_latencies(made: ModuleType, tmp_path: Path) -> None:
+    evidence = timed(made, tmp_path, {"A1": (0.040, 0.430)})
+
+    def timing(run: Any, p95: float | None, windows: int) -> Any:
+        of_stage = {
+            stage: replace(each, latency={t: replace(k, p95=p95, windows=windows) for t, k in each.latency.items()})
+            for stage, each in run.result.efficiency.items()
+        }
+        return replace(run, result=replace(run.result, efficiency=of_stage))
+
+    one, hasty = timing(evidence.runs[0], 0.05, 20), timing(evidence.runs[1], None, 1)
+    (row,) = told(cost.efficiency(replace(evidence, runs=[one, hasty])))
+    assert row["p50"] == pytest.approx(40)
+    (row,) = told(cost.efficiency(replace(evidence, runs=[hasty])))
+    assert row["p50"] == pytest.approx(430)  # where there is nothing else
+
+
+def test_a_page_says_where_a_dictionary_is_better_than_every_run(made: ModuleType, tmp_path: Path) -> None:
+    made.make(tmp_path, made.grid(2))
+    evidence = collect((), tmp_path)
+    (task,) = evidence.tasks
+
+    def dictionary(value: float, only: int | None = None) -> Evidence:
+        runs = []
+        for place, run in enumerate(evidence.runs):
+            scores, metric = run.result.scores[task], run.result.metric(task)
+            reached = 1.0 if place == only else 0.5
+            told = replace(scores, trained={**(scores.trained or {}), metric: reached}, quantized=None,
+                           baselines={"dictionary": {metric: value}})  # fmt: skip
+            runs.append(replace(run, result=replace(run.result, scores={task: told})))
+        return replace(evidence, runs=runs)
+
+    def words(evidence: Evidence) -> list[str]:
+        return [notice.text for notice in notices(evidence) if notice.word == "Below a dictionary"]
+
+    (said,) = words(dictionary(0.6))
+    assert f"on {task} (.500 at most, the dictionary .600)" in said
+    assert words(dictionary(0.5)) == words(dictionary(0.6, only=1)) == []
+
+
 def test_with_one_run_of_each_no_model_is_called_faster(made: ModuleType, tmp_path: Path) -> None:
     figure = cost.speed(timed(made, tmp_path, {"A1": (0.054,), "A2": (0.058,)}))
     assert figure is not None
