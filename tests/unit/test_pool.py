@@ -241,6 +241,12 @@ PLANS = {
     "waivers of no kind": (lambda site: each(site, lambda run: run["identity"]["config"].update(waive=5)), "not what bench"),
     "tokens of nobody": (lambda site: each(site, lambda run: run.update(like="x:y")), "not what its"),
     "no margin": (lambda site: site["settings"].update(margin="wide"), "margin is no number"),
+    "a margin out of all numbers": (lambda site: site["settings"].update(margin=10**400), "margin is no number"),
+    "a run with too long a name": (
+        lambda site: each(site, lambda run: run.update(run="é" * 200), seed=0, role="multi"), "cannot be read",
+    ),
+    "a stage elsewhere": (lambda site: each(site, lambda run: run.update(stage="/../../x")), "not what bench writes"),
+    "a stage with too long a name": (lambda site: each(site, lambda run: run.update(stage="x" * 300)), "not what bench writes"),
     "no name": (lambda site: site.update(site="\x1b[31m"), "no name"),
 }  # fmt: skip
 
@@ -262,8 +268,10 @@ def test_a_plan_that_was_sealed_anew_is_named(folders: dict[str, Path], tmp_path
         (lambda manifest: manifest["hashes"].update(data=[1]), "not what bench writes"),
         (lambda manifest: manifest["code"].update(versions=[1]), "not what bench writes"),
         (lambda manifest: manifest["hashes"].update(config=""), "of another configuration"),
+        (lambda manifest: manifest["ledger"].update({"x" * 300: [*manifest["ledger"].values()][0]}), "not what bench writes"),
+        (lambda manifest: manifest["ledger"].update({"a\0b": [*manifest["ledger"].values()][0]}), "not what bench writes"),
     ],
-    ids=["no corpus", "corpora of no kind", "versions of no kind", "no configuration"],
+    ids=["no corpus", "corpora of no kind", "versions of no kind", "no configuration", "a long task", "a task with a null"],
 )
 def test_a_manifest_that_was_sealed_anew_is_named(folders: dict[str, Path], tmp_path: Path, change: Any, words: str) -> None:
     paths = shared(folders, tmp_path)
