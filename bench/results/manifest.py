@@ -224,7 +224,7 @@ def differing(folder: Path, manifest: Manifest, whole: bool = False) -> Iterator
             light = not whole and name.partition("/")[0] in WEIGHTS
             if path.stat().st_size != known.bytes or not (light or read_sha256(path) == known.sha256):
                 yield name, CHANGED
-        except OSError:
+        except (OSError, ValueError):  # ValueError: of a name with a null, which no file has
             yield name, "missing"
     yield from ((name, "not in the manifest") for name in sorted(_covered(folder) - manifest.files.keys()))
     try:
