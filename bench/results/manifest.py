@@ -200,7 +200,7 @@ def _ending(folder: Path, manifest: Manifest) -> Iterator[tuple[str, str]]:
     try:
         records = [json.loads(line) for line in lines]
         chained = all(record[PREVIOUS] == sha256(line).hexdigest() for line, record in zip(lines, records[1:], strict=False))
-        ends = records[-1]["kind"] == "end" and chained
+        ends = records[-1]["kind"] == "end" and records[-1]["values"].get("status") == "finished" and chained
         told = [record["values"].get("sha256") for record in records if record["kind"] == "result"]
     except (ValueError, LookupError, TypeError, AttributeError, RecursionError):
         ends, told = False, []

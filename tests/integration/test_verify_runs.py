@@ -340,6 +340,13 @@ def test_events_that_bench_does_not_write_differ(copy: Path, capsys: pytest.Capt
     assert RESULT in differing(copy, capsys)
 
 
+def test_the_end_of_a_run_that_failed_is_none_of_a_finished_one(copy: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    relined(copy, lambda records: records[-1]["values"].update(status="failed"), chain=True)
+    resealed(copy)
+    assert set(differing(copy, capsys)) == {"journal"}
+    assert RunResult.read(copy).standing.changed == (f"{JOURNAL} (does not end as that of a finished run)",)
+
+
 def test_weights_of_another_run_are_named(
     runs: Mapping[int, Path], copy: Path, capsys: pytest.CaptureFixture[str], tmp_path: Path
 ) -> None:
