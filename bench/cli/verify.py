@@ -76,7 +76,7 @@ def run(args: argparse.Namespace) -> int:
         if args.sign is not None:
             signature = sign(verification, args.sign)
             notes.append(f"{verification.run}: signed, {signature}")
-        if (attestation := attested(folder, args.signer)) is not None:
+        if (attestation := attested(verification, args.signer)) is not None:
             verification = replace(verification, checks=(*verification.checks, attestation))
         found.append(verification)
         if not args.json:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import math
 import re
+import sys
 from collections import Counter
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, replace
@@ -125,6 +126,8 @@ def read_site(path: Path, tasks: Callable[[str], Task]) -> Site:
             site = site.refused(*_plan_alone(site))
             site = site if site.problems else _with_files(site, folder, tasks)
             return site if site.problems else site.refused(*_against_plan(site, tasks))
+        except OSError as error:
+            return site.refused(f"a file of it cannot be read: {error.strerror}.")
         except (AttributeError, LookupError, TypeError, ValueError, ArithmeticError):  # sealed anew, of any shape
             return site.refused("what it shares is not what bench writes.")
 
@@ -133,7 +136,7 @@ def _plan_alone(site: Site) -> list[str]:
     """What of a plan does not agree with itself."""
     problems = []
     margin = site.about["settings"].get("margin")
-    if margin is not None and not (type(margin) in (int, float) and 0 <= margin < math.inf):
+    if margin is not None and not (type(margin) in (int, float) and 0 <= margin <= sys.float_info.max):
         problems.append("its margin is no number.")
     if not site.runs:
         problems.append("its plan holds no run.")
@@ -192,6 +195,8 @@ def _with_files(site: Site, folder: Path, tasks: Callable[[str], Task]) -> Site:
             problems.append(f"{run.key}: the manifest is of another run, {manifest.run}.")
         for task in manifest.ledger:
             name = f"{STATISTICS}/{statistics_name(task, SPLIT, run.stage)}"
+            if not re.fullmatch(f"{STATISTICS}/{NAME}", name):
+                raise ValueError("a task or stage that is no name of a file, or leads out of the folder")
             if not (place / name).is_file():
                 problems.append(f"{run.key}: {name} is missing.")
                 continue

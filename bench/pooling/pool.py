@@ -192,7 +192,8 @@ def pool(paths: Sequence[Path], registry: Registry, registrations: Sequence[Path
         raise ContractError(
             f"None of {some(len(sites), 'site')} can be pooled: {named}", "Ask the sites to pack their studies again."
         )
-    margin = float(sound[0].about["settings"].get("margin") or MARGIN)
+    planned = sound[0].about["settings"].get("margin")
+    margin = MARGIN if planned is None else float(planned)  # 0 is a margin too: nothing is equal then
     control = sound[0].about["kind"] == "token-control"
     apart = _apart(sound)
     verdicts: dict[str, TaskVerdict] = {}

@@ -200,7 +200,7 @@ def _ending(folder: Path, manifest: Manifest) -> Iterator[tuple[str, str]]:
     try:
         records = [json.loads(line) for line in lines]
         chained = all(record[PREVIOUS] == sha256(line).hexdigest() for line, record in zip(lines, records[1:], strict=False))
-        ends = records[-1]["kind"] == "end" and chained
+        ends = records[-1]["kind"] == "end" and records[-1]["values"].get("status") == "finished" and chained
         told = [record["values"].get("sha256") for record in records if record["kind"] == "result"]
     except (ValueError, LookupError, TypeError, AttributeError, RecursionError):
         ends, told = False, []
@@ -224,7 +224,7 @@ def differing(folder: Path, manifest: Manifest, whole: bool = False) -> Iterator
             light = not whole and name.partition("/")[0] in WEIGHTS
             if path.stat().st_size != known.bytes or not (light or read_sha256(path) == known.sha256):
                 yield name, CHANGED
-        except OSError:
+        except (OSError, ValueError):  # ValueError: of a name with a null, which no file has
             yield name, "missing"
     yield from ((name, "not in the manifest") for name in sorted(_covered(folder) - manifest.files.keys()))
     try:

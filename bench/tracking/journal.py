@@ -232,7 +232,7 @@ def parse(line: bytes, seq: int, path: Path) -> RunEvent:
         event = RunEvent(record["seq"], record["time"], record["kind"], record["step"], record["values"])
     except (ValueError, KeyError, TypeError, RecursionError):
         event = None
-    if event is None or event.seq != seq:
+    if event is None or event.seq != seq or not isinstance(event.values, dict):
         raise RunStateError(f"{path}, line {seq + 1} is not event {seq} of a journal; the file was changed by something else.")
     return event
 

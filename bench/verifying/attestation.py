@@ -51,7 +51,7 @@ def sign(verification: Verification, key: Path) -> Path:
     if verification.differs:
         what = ", ".join(check.what for check in verification.differs[:3])
         raise RunStateError(f"{named} is not signed: {what} differ.", "Run it again, and verify that.")
-    if not _attested_file(folder).exists():
+    if not _attested_file(verification).exists():
         raise RunStateError(f"{named} is not signed: it has no {MANIFEST}.", "Run it again with this bench.")
     mini = _of_minisign(key)
     path = folder / ATTESTATION
@@ -68,18 +68,18 @@ def sign(verification: Verification, key: Path) -> Path:
     return signature
 
 
-def attested(folder: Path, signer: Path | None) -> Check | None:
-    """The attestation of a run, held against its manifest and, with a `signer`, against its signature; None where none is.
+def attested(verification: Verification, signer: Path | None) -> Check | None:
+    """The attestation of a run or study, held against its manifest and, with a `signer`, its signature; None where none is.
 
     Args:
-        folder: of the run.
+        verification: of the run or study.
         signer: whom to trust: a file of allowed signers of OpenSSH, or a public key of minisign.
 
     Raises:
         UsageError: there is no such file.
         MissingError: the verifying program is not installed.
     """
-    what, path = "attestation", folder / ATTESTATION
+    what, path = "attestation", verification.folder / ATTESTATION
     if signer is not None and not signer.is_file():
         raise UsageError(f"--signer: there is no file {signer}.", "Name allowed signers of OpenSSH, or a public minisign key.")
     if not path.exists():
@@ -89,7 +89,8 @@ def attested(folder: Path, signer: Path | None) -> Check | None:
         when, manifest = str(stated["date"]), str(stated["manifest"])
     except (RunStateError, KeyError, TypeError):
         return Check(what, "differs", f"{ATTESTATION} is damaged")
-    if not _attested_file(folder).exists() or manifest != read_sha256(_attested_file(folder)):
+    attested_file = _attested_file(verification)
+    if not attested_file.exists() or manifest != read_sha256(attested_file):
         return Check(what, "differs", "it is of another manifest")
     if signer is None:
         return Check(what, "not checked", f"made {when}; --signer FILE checks by whom")
@@ -99,9 +100,12 @@ def attested(folder: Path, signer: Path | None) -> Check | None:
     )  # fmt: skip
 
 
-def _attested_file(folder: Path) -> Path:
-    """The file whose hash stands for all that is attested: the manifest of a run, ``study.json`` of a study."""
-    return folder / (STUDY if (folder / STUDY).exists() else MANIFEST)
+def _attested_file(verification: Verification) -> Path:
+    """The file whose hash stands for all that is attested: the manifest of a run, ``study.json`` of a study.
+
+    Not by what lies in the folder: a signed ``study.json`` that was put beside a forged run would vouch for that.
+    """
+    return verification.folder / (STUDY if verification.kind == "study" else MANIFEST)
 
 
 def _statement(verification: Verification) -> dict[str, Any]:
@@ -109,7 +113,7 @@ def _statement(verification: Verification) -> dict[str, Any]:
     return {
         "attestation_version": ATTESTATION_VERSION,
         verification.kind: verification.run,
-        "manifest": read_sha256(_attested_file(verification.folder)),
+        "manifest": read_sha256(_attested_file(verification)),
         "date": datetime.now(timezone.utc).isoformat(timespec="seconds"),
         "holds": told["holds"],
         "checks": told["checks"],

@@ -90,8 +90,8 @@ def journal(folder: Path, result: Result, manifest: Manifest | None) -> list[Che
         return [Check("journal", "differs", error.message.rpartition("/")[2])]
     wrong = [] if chain.broken is None else [f"line {chain.broken + 1} does not follow from the line before it"]
     wrong += ["it ends in the middle of a line"] * chain.torn
-    if manifest is not None and (not events or events[-1].kind != "end"):
-        wrong.append("it does not end with the end of the run")
+    if manifest is not None and (not events or (events[-1].kind, events[-1].values.get("status")) != ("end", "finished")):
+        wrong.append("it does not end as that of a finished run")
     note = f"{some(chain.events, 'event')}, each with the hash of the one before"
     lines = verdict("journal", wrong, note)
     if not wrong and chain.unchained:

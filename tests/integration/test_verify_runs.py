@@ -319,6 +319,34 @@ def test_a_bent_journal_is_named(what: str, copy: Path, capsys: pytest.CaptureFi
     assert "ledger" in differing(copy, capsys)
 
 
+SHAPES = {
+    "values": ("step", lambda record: record.update(values=[])),
+    "ledger": ("step", lambda record: record["values"].update(ledger=[1])),
+    "scores": ("scores", lambda record: record["values"].pop("scores")),
+    "configuration": ("start", lambda record: record["values"].update(config=[1])),
+}
+
+
+def test_events_that_bench_does_not_write_differ(copy: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    whole = (copy / JOURNAL).read_bytes()
+    for kind, change in SHAPES.values():
+        (copy / JOURNAL).write_bytes(whole)
+        relined(copy, lambda records, k=kind, c=change: c(next(r for r in records if r["kind"] == k)), chain=True)  # type: ignore[misc]
+        resealed(copy)
+        assert "journal" in differing(copy, capsys)
+    (copy / JOURNAL).write_bytes(whole)
+    edited(copy / RESULT, lambda value: value["config"].update(waive=5))
+    resealed(copy)
+    assert RESULT in differing(copy, capsys)
+
+
+def test_the_end_of_a_run_that_failed_is_none_of_a_finished_one(copy: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    relined(copy, lambda records: records[-1]["values"].update(status="failed"), chain=True)
+    resealed(copy)
+    assert set(differing(copy, capsys)) == {"journal"}
+    assert RunResult.read(copy).standing.changed == (f"{JOURNAL} (does not end as that of a finished run)",)
+
+
 def test_weights_of_another_run_are_named(
     runs: Mapping[int, Path], copy: Path, capsys: pytest.CaptureFixture[str], tmp_path: Path
 ) -> None:

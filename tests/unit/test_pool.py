@@ -15,10 +15,10 @@ from scipy import stats
 from bench.api.study import StudyRun
 from bench.cli import main
 from bench.config import from_mapping
-from bench.errors import ContractError, UsageError
+from bench.errors import ContractError, StorageError, UsageError
 from bench.naming import flatten
 from bench.pooling.pool import Pool, _arms, pool
-from bench.pooling.share import SharedRun, pack, register
+from bench.pooling.share import SharedRun, pack, plan_sha256, register
 from bench.registry import load
 from bench.results.manifest import JournalEnd, file_sums, sums_sha256, write_manifest
 from bench.results.statistics import read_statistics
@@ -241,6 +241,12 @@ PLANS = {
     "waivers of no kind": (lambda site: each(site, lambda run: run["identity"]["config"].update(waive=5)), "not what bench"),
     "tokens of nobody": (lambda site: each(site, lambda run: run.update(like="x:y")), "not what its"),
     "no margin": (lambda site: site["settings"].update(margin="wide"), "margin is no number"),
+    "a margin out of all numbers": (lambda site: site["settings"].update(margin=10**400), "margin is no number"),
+    "a run with too long a name": (
+        lambda site: each(site, lambda run: run.update(run="é" * 200), seed=0, role="multi"), "cannot be read",
+    ),
+    "a stage elsewhere": (lambda site: each(site, lambda run: run.update(stage="/../../x")), "not what bench writes"),
+    "a stage with too long a name": (lambda site: each(site, lambda run: run.update(stage="x" * 300)), "not what bench writes"),
     "no name": (lambda site: site.update(site="\x1b[31m"), "no name"),
 }  # fmt: skip
 
@@ -255,6 +261,33 @@ def test_a_plan_that_was_sealed_anew_is_named(folders: dict[str, Path], tmp_path
     assert words in named["north"]
 
 
+@pytest.mark.parametrize(("margin", "pooled"), [(0, 0.0), (0.02, 0.02), (None, 0.01)])
+def test_the_margin_is_that_of_the_plan(folders: dict[str, Path], tmp_path: Path, margin: float | None, pooled: float) -> None:
+    def change(site: dict[str, Any]) -> None:
+        site["settings"]["margin"] = margin
+        site["plan_sha256"] = plan_sha256(site["kind"], site["settings"], [SharedRun(**run) for run in site["runs"]])
+
+    paths = shared(folders, tmp_path)
+    for path in paths.values():
+        reseal(path / "site.json", change)
+    assert pool([*paths.values()], load()).margin == pooled
+
+
+def test_a_site_is_packed_whole_or_not_at_all(
+    folders: dict[str, Path], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def full(path: Path, content: bytes) -> None:
+        if path.name == "site.json":
+            raise StorageError("The disk is full.")
+        path.parent.mkdir(parents=True, exist_ok=True)
+        path.write_bytes(content)
+
+    monkeypatch.setattr("bench.pooling.share.write_bytes", full)
+    with pytest.raises(StorageError):
+        pack(find_study("made", folders["north"]), "north", tmp_path / "site")
+    assert not [*tmp_path.iterdir()]
+
+
 @pytest.mark.parametrize(
     ("change", "words"),
     [
@@ -262,8 +295,16 @@ def test_a_plan_that_was_sealed_anew_is_named(folders: dict[str, Path], tmp_path
         (lambda manifest: manifest["hashes"].update(data=[1]), "not what bench writes"),
         (lambda manifest: manifest["code"].update(versions=[1]), "not what bench writes"),
         (lambda manifest: manifest["hashes"].update(config=""), "of another configuration"),
+        (
+            lambda manifest: manifest["ledger"].update({"x" * 300: next(iter(manifest["ledger"].values()))}),
+            "not what bench writes",
+        ),
+        (
+            lambda manifest: manifest["ledger"].update({"a\0b": next(iter(manifest["ledger"].values()))}),
+            "not what bench writes",
+        ),
     ],
-    ids=["no corpus", "corpora of no kind", "versions of no kind", "no configuration"],
+    ids=["no corpus", "corpora of no kind", "versions of no kind", "no configuration", "a long task", "a task with a null"],
 )
 def test_a_manifest_that_was_sealed_anew_is_named(folders: dict[str, Path], tmp_path: Path, change: Any, words: str) -> None:
     paths = shared(folders, tmp_path)
@@ -272,6 +313,13 @@ def test_a_manifest_that_was_sealed_anew_is_named(folders: dict[str, Path], tmp_
     named = problems(paths)
     assert [*named] == ["north"]
     assert words in named["north"]
+
+
+def test_a_zip_file_with_too_long_a_name_is_told(tmp_path: Path) -> None:
+    with zipfile.ZipFile(tmp_path / "site.zip", "w") as archive:
+        archive.writestr(f"runs/{'é' * 200}/manifest.json", "{}")
+    with pytest.raises(UsageError, match="name is too long"):
+        pool([tmp_path / "site.zip"], load())
 
 
 def test_damaged_and_vast_zip_files_are_told(folders: dict[str, Path], tmp_path: Path) -> None:

@@ -17,7 +17,17 @@ from bench.errors import ContractError, RunStateError
 from bench.pages.board import entries
 from bench.registry import load
 from bench.results.layout import JOURNAL, MANIFEST, RESULT
-from bench.results.manifest import HEAD, JournalEnd, chained, file_sums, result_changed, write_manifest
+from bench.results.manifest import (
+    HEAD,
+    FileSum,
+    JournalEnd,
+    Manifest,
+    chained,
+    differing,
+    file_sums,
+    result_changed,
+    write_manifest,
+)
 from bench.results.store import ending, read_result
 from bench.studies.arms import Run
 from bench.studies.finished import judged
@@ -156,3 +166,8 @@ def test_scores_whose_statistics_were_taken_away_are_told(tmp_path: Path) -> Non
     shutil.rmtree(folder / "statistics")
     assert not [*misstated(folder, result, {})]
     assert "statistics/ncbi-disease.test.trained.json (missing)" in [*misstated(folder, result, {}, whole=True)]
+
+
+def test_a_manifest_with_a_name_that_no_file_has_tells_it_as_missing(tmp_path: Path) -> None:
+    manifest = Manifest(1, "run", {name: FileSum("", 0) for name in ("a\0b", "x" * 300)}, JournalEnd(0, 0, ""), {}, {}, {}, ())
+    assert [*differing(tmp_path, manifest)] == [("a\0b", "missing"), ("x" * 300, "missing"), (JOURNAL, "missing")]
