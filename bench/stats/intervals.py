@@ -313,8 +313,8 @@ def _table(statistics: Statistics, documents: tuple[str, ...], names: tuple[str,
     if set(statistics.documents) != set(documents):
         raise ContractError(
             f"The runs were not scored on the same documents of {statistics.task}, {statistics.split}: {len(documents)} and "
-            f"{some(len(statistics.documents), 'document')}, {len(set(statistics.documents) & set(documents))} of them the "
-            "same.",
+            f"{some(len(statistics.documents), 'document')}, {len(set(statistics.documents) & set(documents))} of them "
+            "of the same id.",
             "Only scores of the same documents can be compared: give every run the same --data.",
         )
     rows = dict(zip(statistics.documents, range(len(documents)), strict=True))

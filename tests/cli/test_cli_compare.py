@@ -513,7 +513,7 @@ def test_statistics_must_be_those_of_the_result_and_of_the_same_documents(
     assert "changed since it was written: " in refused
     assert "strict.tp, strict.fp, strict.fn and " in refused
     path.write_text(json.dumps(value | {"documents": ["d0", "d1", "d2", "other"]}))
-    assert "4 and 4 documents, 3 of them the same" in failed(["compare", str(good), str(other)], capsys, 3)
+    assert "4 and 4 documents, 3 of them of the same id" in failed(["compare", str(good), str(other)], capsys, 3)
     path.write_text(path.read_text()[:30])
     assert f"statistics/{path.name} (unreadable)" in failed(["compare", str(good), str(other)], capsys, 3)
     assert "truncated" in failed(["compare", str(good), str(other), "--allow", "changed"], capsys, 6)

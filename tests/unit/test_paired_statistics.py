@@ -215,7 +215,7 @@ def test_arms_are_aligned_by_document_name_and_seed() -> None:
 
 def test_other_documents_or_seeds_are_refused() -> None:
     one, other = statistics(("x", "y"), [[1, 2], [3, 4]]), statistics(("x", "z"), [[1, 2], [3, 4]])
-    with pytest.raises(ContractError, match="2 and 2 documents, 1 of them the same"):
+    with pytest.raises(ContractError, match="2 and 2 documents, 1 of them of the same id"):
         align({0: one}, {0: other})
     with pytest.raises(ContractError, match="share no seed: one has 0, the other 1"):
         align({0: one}, {1: one})
