@@ -50,6 +50,8 @@ def run(args: argparse.Namespace) -> int:
 
     by, allow = check_fields(args.by, "--by"), check_fields(args.allow, "--allow")
     registry = load()
+    if sys.stderr.isatty():
+        say("    reading runs and drawing figures", sys.stderr)
     written = report(args.refs, args.runs, registry, args.out, args.task, by, allow)
     _say(written, args.json)
     sys.stdout.flush()
